@@ -1,0 +1,115 @@
+"""Effects once, answers the same: how state kept per key remembers what was applied to it.
+
+A batch is delivered at least once, and a second delivery may be cut differently. So every key holds an envelope: the
+state before the last batch, the state after it, and where that batch stood. A batch that was seen is derived again
+from the state before it: the same bits in the state, the same answer to the caller. A batch that lies before that is
+refused: its sender has lost the shard to another and does not know it yet.
+
+Pure; no I/O.
+"""
+
+import itertools
+from collections.abc import Sequence
+from typing import Final, NamedTuple, Protocol
+
+import msgspec
+
+from mesh.errors import FailedPrecondition, InvalidArgument
+
+
+class Batch(NamedTuple):
+    """Where a batch of records stands: `sequences` ascend within the shard and are never empty."""
+
+    stream: str
+    shard: str
+    sequences: tuple[int, ...]
+
+
+class BatchMessage(Protocol):
+    """The shape of `journeymesh.common.v1.BatchPosition`, which this package may not import."""
+
+    stream: str
+    shard: str
+
+    @property
+    def sequences(self) -> Sequence[str]:
+        """Decimal integers, ascending."""
+
+
+class _Envelope(msgspec.Struct, array_like=True, frozen=True):
+    shard: str
+    # Decimal text: a Kinesis sequence number has up to 56 digits, msgpack integers end at 64 bits.
+    base_sequence: str
+    sequence: str
+    base: bytes
+    state: bytes
+
+
+_ENCODE: Final = msgspec.msgpack.Encoder().encode
+_DECODE: Final = msgspec.msgpack.Decoder(_Envelope).decode
+
+
+def batch(message: BatchMessage) -> Batch:
+    """Reads the position of a batch.
+
+    Raises:
+        InvalidArgument: there is no record, or the sequence numbers are no ascending integers.
+    """
+    try:
+        sequences = tuple(map(int, message.sequences))
+    except ValueError:
+        sequences = ()
+    ascends = all(a < b for a, b in itertools.pairwise(sequences))
+    if not sequences or not ascends or not message.shard:
+        raise InvalidArgument("INVALID_TYPE", "A batch needs a shard and ascending sequence numbers.")
+    return Batch(message.stream, message.shard, sequences)
+
+
+def resume(blob: bytes | None, at: Batch) -> bytes:
+    """The state to apply the batch to; empty where nothing is known of the key.
+
+    Raises:
+        FailedPrecondition: `POSITION_STALE`, the batch lies before what was applied and checkpointed.
+    """
+    if blob is None:
+        return b""
+    envelope = _DECODE(blob)
+    if envelope.shard != at.shard or at.sequences[0] > int(envelope.sequence):
+        return envelope.state
+    if at.sequences[0] > int(envelope.base_sequence):
+        return envelope.base
+    raise FailedPrecondition("POSITION_STALE", "The batch lies before what was already applied.")
+
+
+def seal(blob: bytes | None, before: bytes, after: bytes, at: Batch) -> bytes:
+    """The envelope to store, where `before` is what `resume(blob, at)` gave and `after` what came of it."""
+    base_sequence = "-1"
+    if blob is not None:
+        envelope = _DECODE(blob)
+        if envelope.shard == at.shard:
+            is_new = at.sequences[0] > int(envelope.sequence)
+            base_sequence = envelope.sequence if is_new else envelope.base_sequence
+    return _ENCODE(_Envelope(at.shard, base_sequence, str(at.sequences[-1]), before, after))
+
+
+def current(blob: bytes | None) -> bytes:
+    """The state after the last batch; empty where nothing is known of the key."""
+    return b"" if blob is None else _DECODE(blob).state
+
+
+def derived_id(prefix: str, shard: str, sequence: int, event_index: int) -> str:
+    """The id of what is derived from one event, computed from the event's position: a replay makes the same."""
+    return f"{prefix}-{shard}-{sequence}-{event_index}"
+
+
+def parse_derived_id(text: str) -> tuple[str, str, int, int] | None:
+    """Prefix, shard, sequence and event index of a derived id; None where the text is none."""
+    prefix, _, rest = text.partition("-")
+    parts = rest.rsplit("-", 2)
+    if not prefix or len(parts) != 3 or not parts[0] or not _is_number(parts[1]) or not _is_number(parts[2]):
+        return None
+    return prefix, parts[0], int(parts[1]), int(parts[2])
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 64

@@ -1,0 +1,22 @@
+"""Deadlines: no call without one, none begun that cannot be finished.
+
+A caller that dials with `channel.dial` has a deadline on every unary call. A server keeps `MARGIN_SECONDS` back to
+report, and refuses work that is left less than that.
+"""
+
+from typing import Final
+
+from mesh.errors import DeadlineExceeded
+
+MARGIN_SECONDS: Final = 0.005
+DEFAULT_SECONDS: Final = 5.0
+
+
+def require(remaining_seconds: float | None) -> None:
+    """Returns if there is time to work.
+
+    Raises:
+        DeadlineExceeded: there is not.
+    """
+    if remaining_seconds is not None and remaining_seconds < MARGIN_SECONDS:
+        raise DeadlineExceeded("DEADLINE_TOO_SHORT", "The deadline is too near to begin.")

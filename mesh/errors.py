@@ -1,0 +1,129 @@
+"""The closed vocabulary of errors, and their way over the wire and back.
+
+A `MeshError` carries a stable `reason` (a name of `ErrorReason` without its prefix) and a `detail` that may be shown to
+a client. `to_status` and `from_rpc_error` stand side by side so that what goes out is what comes back.
+"""
+
+from typing import Final
+
+import grpc
+from google.protobuf import any_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+DOMAIN: Final = "journeymesh"
+INTERNAL_TEXT: Final = "Something went wrong on our side."
+
+
+class MeshError(Exception):
+    """An error with a stable reason; raise one of its kinds, never this."""
+
+    code: grpc.StatusCode = grpc.StatusCode.INTERNAL
+
+    def __init__(self, reason: str, detail: str, retry_after_seconds: float | None = None) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+        self.retry_after_seconds = retry_after_seconds
+
+
+class InvalidArgument(MeshError):
+    """The request is wrong whatever the state."""
+
+    code = grpc.StatusCode.INVALID_ARGUMENT
+
+
+class NotFound(MeshError):
+    """What was asked for does not exist, or not any more."""
+
+    code = grpc.StatusCode.NOT_FOUND
+
+
+class AlreadyExists(MeshError):
+    """What was to be made exists."""
+
+    code = grpc.StatusCode.ALREADY_EXISTS
+
+
+class FailedPrecondition(MeshError):
+    """The request is right, the state does not allow it."""
+
+    code = grpc.StatusCode.FAILED_PRECONDITION
+
+
+class ResourceExhausted(MeshError):
+    """A limit is reached; later it may pass."""
+
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+class Unavailable(MeshError):
+    """A peer or store cannot be reached now; the same call may pass later."""
+
+    code = grpc.StatusCode.UNAVAILABLE
+
+
+class DeadlineExceeded(MeshError):
+    """The deadline passed, or is too near to begin."""
+
+    code = grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+class Internal(MeshError):
+    """A fault of a peer. Only decoded, never raised by our own code."""
+
+
+_KINDS: Final[dict[grpc.StatusCode, type[MeshError]]] = {
+    kind.code: kind
+    for kind in (
+        InvalidArgument,
+        NotFound,
+        AlreadyExists,
+        FailedPrecondition,
+        ResourceExhausted,
+        Unavailable,
+        DeadlineExceeded,
+    )
+}
+
+
+def to_status(error: MeshError) -> status_pb2.Status:
+    """The error as a `google.rpc.Status` with `ErrorInfo` and, where known, `RetryInfo`."""
+    info = any_pb2.Any()
+    info.Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN))
+    details = [info]
+    if error.retry_after_seconds is not None:
+        retry = error_details_pb2.RetryInfo()
+        retry.retry_delay.FromMilliseconds(round(error.retry_after_seconds * 1000))
+        packed = any_pb2.Any()
+        packed.Pack(retry)
+        details.append(packed)
+    number: int = error.code.value[0]
+    return status_pb2.Status(code=number, message=error.detail, details=details)
+
+
+def internal_status() -> status_pb2.Status:
+    """The status of everything that is no `MeshError`: a fixed text, never the exception's words."""
+    info = any_pb2.Any()
+    info.Pack(error_details_pb2.ErrorInfo(reason="INTERNAL", domain=DOMAIN))
+    return status_pb2.Status(code=code_pb2.INTERNAL, message=INTERNAL_TEXT, details=[info])
+
+
+def from_rpc_error(error: grpc.aio.AioRpcError) -> MeshError:
+    """The error a peer raised, as the same type; transport errors become `Unavailable` or `DeadlineExceeded`."""
+    status = rpc_status.from_call(error)
+    reason, retry_after = "", None
+    for detail in status.details if status is not None else ():
+        info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+        if detail.Unpack(info) and info.domain == DOMAIN:
+            reason = info.reason
+        elif detail.Unpack(retry):
+            retry_after = retry.retry_delay.ToMilliseconds() / 1000
+    if reason:
+        kind = _KINDS.get(error.code(), Internal)
+        return kind(reason, error.details() or "", retry_after)
+    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return DeadlineExceeded("DEADLINE_TOO_SHORT", "A service did not answer in time.")
+    if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.RESOURCE_EXHAUSTED):
+        return Unavailable("DEPENDENCY_UNAVAILABLE", "A service cannot be reached.")
+    return Internal("INTERNAL", INTERNAL_TEXT)

@@ -1,0 +1,130 @@
+"""What stands around every RPC, as one named list, outermost first.
+
+Server
+1. telemetry: so that the span also covers what the others do (only where spans are recorded).
+2. errors: turns everything raised inside into a status; nothing above it raises.
+3. deadline: refuses before work begins; its refusal is an error like any other.
+
+Client
+1. errors and deadline: one interceptor, because both wrap the one await of the call; outermost, because what stands
+   below expects gRPC's own errors.
+2. telemetry: its span covers the call with its retries.
+"""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, cast
+
+import grpc
+from grpc_status import rpc_status
+from opentelemetry.instrumentation.grpc import aio_client_interceptors, aio_server_interceptor
+
+from mesh import deadline
+from mesh.errors import MeshError, from_rpc_error, internal_status, to_status
+from mesh.telemetry import Telemetry
+
+_log = logging.getLogger(__name__)
+
+ServerContext = Any  # grpc.aio.ServicerContext, whose stub is generic and whose class is not
+HandlerCallDetails = grpc.HandlerCallDetails
+
+
+def server_interceptors(telemetry: Telemetry) -> list[grpc.aio.ServerInterceptor]:
+    """The chain of a server, outermost first."""
+    traced = [aio_server_interceptor(tracer_provider=telemetry.provider)] if telemetry.is_on else []
+    return cast("list[grpc.aio.ServerInterceptor]", [*traced, ErrorsAndDeadlines()])
+
+
+def client_interceptors(telemetry: Telemetry, timeout_seconds: float) -> list[grpc.aio.ClientInterceptor]:
+    """The chain of a channel, outermost first."""
+    traced = aio_client_interceptors(tracer_provider=telemetry.provider) if telemetry.is_on else []
+    return cast("list[grpc.aio.ClientInterceptor]", [DecodedUnary(timeout_seconds), *traced])
+
+
+class ErrorsAndDeadlines(grpc.aio.ServerInterceptor):
+    """Turns what a servicer raises into a status, and refuses what has no time left."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[HandlerCallDetails], Awaitable["grpc.RpcMethodHandler[Any, Any] | None"]],
+        handler_call_details: HandlerCallDetails,
+    ) -> "grpc.RpcMethodHandler[Any, Any]":
+        """Wraps the handler of the method; an unknown method has none."""
+        handler = await continuation(handler_call_details)
+        if handler is None or handler.request_streaming:
+            return cast("grpc.RpcMethodHandler[Any, Any]", handler)
+        method = str(handler_call_details.method)
+        if handler.response_streaming and inspect.isasyncgenfunction(handler.unary_stream):
+            return grpc.unary_stream_rpc_method_handler(
+                _guarded_stream(method, cast("Any", handler.unary_stream)),
+                handler.request_deserializer,
+                handler.response_serializer,
+            )
+        if handler.response_streaming:  # a coroutine that writes to its context, as gRPC's own services do
+            return handler
+        return grpc.unary_unary_rpc_method_handler(
+            _guarded(method, cast("Any", handler.unary_unary)),
+            handler.request_deserializer,
+            handler.response_serializer,
+        )
+
+
+def _guarded(method: str, serve: Callable[[Any, ServerContext], Awaitable[Any]]) -> Any:  # noqa: ANN401 - grpc's own type
+    async def guarded(request: object, context: ServerContext) -> object:
+        try:
+            deadline.require(context.time_remaining())
+            return await serve(request, context)
+        except (Exception, asyncio.CancelledError) as error:
+            await _report(method, error, context)
+            raise
+
+    return guarded
+
+
+def _guarded_stream(method: str, serve: Callable[[Any, ServerContext], AsyncIterator[Any]]) -> Any:  # noqa: ANN401 - grpc's own type
+    async def guarded(request: object, context: ServerContext) -> AsyncIterator[Any]:
+        try:
+            async for response in serve(request, context):
+                yield response
+        except (Exception, asyncio.CancelledError) as error:
+            await _report(method, error, context)
+            raise
+
+    return guarded
+
+
+async def _report(method: str, error: BaseException, context: ServerContext) -> None:
+    if isinstance(error, (grpc.aio.AbortError, asyncio.CancelledError)):
+        return
+    if not isinstance(error, MeshError):
+        _log.error("%s failed", method, exc_info=error)
+    status = rpc_status.to_status(to_status(error) if isinstance(error, MeshError) else internal_status())
+    # Not `abort_with_status`: only `abort` is seen by the span.
+    await context.abort(status.code, status.details, status.trailing_metadata)
+
+
+class DecodedUnary(grpc.aio.UnaryUnaryClientInterceptor):
+    """Gives every unary call a deadline, and raises what the peer raised."""
+
+    def __init__(self, timeout_seconds: float) -> None:
+        self._timeout_seconds = timeout_seconds
+
+    async def intercept_unary_unary(
+        self,
+        continuation: Callable[[grpc.aio.ClientCallDetails, Any], Awaitable[Any]],
+        client_call_details: grpc.aio.ClientCallDetails,
+        request: Any,  # noqa: ANN401 - grpc's own type
+    ) -> Any:  # noqa: ANN401 - grpc's own type
+        """Makes the call."""
+        details = client_call_details
+        if details.timeout is None:
+            details = grpc.aio.ClientCallDetails(
+                details.method, self._timeout_seconds, details.metadata, details.credentials, details.wait_for_ready
+            )
+        try:
+            call = await continuation(details, request)
+            return await call
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from error

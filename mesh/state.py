@@ -1,0 +1,32 @@
+"""The state port: one opaque value a key, read and written in batches."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+
+class StateStore(Protocol):
+    """Keeps values by key. Adapters stand in `mesh.states`; all pass one conformance suite.
+
+    A batch is one command to the store, whatever its size. Keys are any text; values any bytes, empty ones included.
+    """
+
+    async def load(self, keys: Sequence[str]) -> list[bytes | None]:
+        """The values in the order of the keys; None where a key has none. No keys, no call, an empty list.
+
+        Raises:
+            Unavailable: the store cannot be reached; the call may be repeated.
+        """
+
+    async def save(self, items: Mapping[str, bytes]) -> None:
+        """Writes all items at once: after a crash either all or none are there. Renews their lifetime.
+
+        Raises:
+            Unavailable: the store cannot be reached; the items may or may not be written, the call may be repeated.
+        """
+
+    async def ping(self) -> None:
+        """Returns if the store answers.
+
+        Raises:
+            Unavailable: it does not.
+        """

@@ -1,0 +1,1 @@
+"""Adapters of the state port: `memory` for tests, `redis` for all else."""

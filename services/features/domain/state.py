@@ -1,0 +1,126 @@
+"""What is kept of one user between events: small, and bounded whatever the user does.
+
+It is stored as a MessagePack array. New fields go to the end with a default, so that older states stay readable;
+a field never changes its meaning under the same feature schema version.
+"""
+
+import msgspec
+
+SECOND_US = 1_000_000
+MINUTE_US = 60 * SECOND_US
+DAY_US = 86_400 * SECOND_US
+SESSION_GAP_US = 30 * MINUTE_US
+"""A session ends after this long without an event."""
+NEUTRAL_ENGAGEMENT = 50.0
+"""Engagement of a user of whom nothing is known yet."""
+
+
+class Trace(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """One event that a detector may still need: when, which, where, and how many attempts it tells of."""
+
+    at_us: int
+    event_id: str
+    page: str
+    target: str
+    kind: int
+    count: int = 1
+
+
+class ChainClick(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """One click of a run of quick clicks without effect, as far as is known."""
+
+    at_us: int
+    event_id: str
+    page: str
+    target: str
+    x: float | None
+    y: float | None
+    is_fruitless: bool
+    """Whether it is known to have had no effect or to have brought an error; false where nobody watched."""
+
+
+class State(msgspec.Struct, array_like=True, gc=False):
+    """One user. `State()` is a user of whom nothing is known. Times are Unix microseconds of event time, 0 for never."""
+
+    # The whole history.
+    first_us: int = 0
+    last_us: int = 0
+    """The latest event time seen: the user's own now. Late events do not move it back."""
+    event_count: int = 0
+    session_count: int = 0
+    last_success_us: int = 0
+    purchase_amount: float = 0.0
+    purchase_count: int = 0
+    platforms: int = 0
+    """Platforms seen, as a set of bits: 1 << platform."""
+    time_zone: str = ""
+    is_bot: bool = False
+    last_page: str = ""
+
+    # The last 30 minutes: ascending times of what happened, see `window`.
+    errors: list[int] = []
+    retries: list[int] = []
+    helps: list[int] = []
+    abandons: list[int] = []
+    click_findings: list[int] = []
+    successes: list[int] = []
+    failures: list[int] = []
+    """Failed tasks and the failed attempts a client told of; errors stand in `errors`."""
+
+    # The last 28 days, see `window`.
+    today: int = 0
+    """The UTC day of `last_us`, in days since 1970; the day marks below count back from it."""
+    session_days: bytes = b""
+    page_days: bytes = b""
+    page_marks: bytes = b""
+
+    # The session that is open.
+    session_start_us: int = 0
+    page_exit_count: int = 0
+    page_visit_count: int = 0
+    first_visit_us: int = 0
+
+    # The page the user is on; empty before the first page view of a session.
+    page: str = ""
+    page_event_id: str = ""
+    page_since_us: int = 0
+    page_is_touched: bool = False
+    """Whether anything was done on the page since it was shown."""
+    page_before: str = ""
+    page_active_us: int = 0
+    page_active_step: int = 0
+
+    # The form that was begun or sent last in this session; empty for none.
+    form: str = ""
+    form_page: str = ""
+    form_event_id: str = ""
+    form_is_open: bool = False
+
+    # Engagement, see `engagement`.
+    engagement: float = NEUTRAL_ENGAGEMENT
+    scored_count: int = 0
+    session_scored_count: int = 0
+    session_engagement_sum: float = 0.0
+    usual_engagement: float = 0.0
+    usual_session_count: int = 0
+    drop_step: int = 0
+
+    # Struggle, see `struggle` and `clicks`: what the detectors still need, by signal type.
+    traces: dict[int, list[Trace]] = {}
+    chain: list[ChainClick] = []
+    rage_us: int = 0
+    rage_count: int = 0
+
+
+_decoder = msgspec.msgpack.Decoder(State)
+_encoder = msgspec.msgpack.Encoder()
+
+
+def decode(stored: bytes) -> State:
+    """Reads a state; empty bytes are a user of whom nothing is known."""
+    return _decoder.decode(stored) if stored else State()
+
+
+def encode(state: State) -> bytes:
+    """Writes a state; the same state always gives the same bytes."""
+    return _encoder.encode(state)

@@ -1,0 +1,1 @@
+"""Decisions on help as pure values: what was known, what was done, and why."""

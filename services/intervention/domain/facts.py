@@ -1,0 +1,79 @@
+"""What is known of one event when it is decided on: the words of the decision's inputs."""
+
+import enum
+
+import msgspec
+
+
+class Level(enum.IntEnum):
+    """How high the exit risk is."""
+
+    UNKNOWN = 0
+    LOW = 1
+    MEDIUM = 2
+    HIGH = 3
+    CRITICAL = 4
+
+
+class Outcome(enum.IntEnum):
+    """What became of an intervention; `NONE` while nothing did."""
+
+    NONE = 0
+    SHOWN = 1
+    ACCEPTED = 2
+    DECLINED = 3
+    EXPIRED = 4
+    CONVERTED = 5
+
+
+class Indicator(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A reason of the assessment: its name, its share of the score in points, and why."""
+
+    name: str
+    contribution: float
+    reason: str
+
+
+class Assessment(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The risk as scoring saw it. Scores are 0 to 100, the confidence 0 to 1, indicators strongest first."""
+
+    score: float
+    level: int
+    confidence: float
+    rule_score: float
+    model_score: float
+    strong_signal_count: int
+    indicators: tuple[Indicator, ...] = ()
+
+
+class OutcomeReport(msgspec.Struct, frozen=True, array_like=True):
+    """An outcome that came as an event. The id is empty for an intervention of another system."""
+
+    intervention_id: str
+    outcome: Outcome
+    channel: str
+
+
+class Position(msgspec.Struct, frozen=True, array_like=True):
+    """Where an event stands on the stream."""
+
+    shard: str
+    sequence: int
+    event_index: int
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """One event with its assessment. `received_us` is the time of the decision, in Unix microseconds."""
+
+    position: Position
+    user_id: str
+    event_id: str
+    received_us: int
+    trace_id: bytes
+    page: str
+    time_zone: str
+    is_bot: bool
+    outcome: OutcomeReport | None
+    assessment: Assessment
+    model_version: str
+    rules_version: str

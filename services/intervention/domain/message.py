@@ -1,0 +1,45 @@
+"""What is said to the user: fixed sentences, chosen by the strongest difficulty."""
+
+from typing import Final
+
+VERSION: Final = "messages-1"
+
+_SEEN: Final[dict[str, str]] = {
+    "repeated_failures": "It looks like this is not working as it should.",
+    "form_errors": "It looks like the form is giving you trouble.",
+    "help_seeking": "It looks like you have not found your answer yet.",
+    "help_requests": "It looks like you have not found your answer yet.",
+    "page_refreshes": "It looks like the page is not doing what you expect.",
+    "rage_clicks": "It looks like something here does not react.",
+    "dead_click": "It looks like something here does not react.",
+    "error_click": "It looks like something here went wrong.",
+    "error_count": "It looks like something here went wrong.",
+    "retry_count": "It looks like this is not working as it should.",
+    "click_frustration": "It looks like something here does not react.",
+    "repeated_recalculation": "It looks like you are weighing several figures.",
+    "form_abandonment": "It looks like the form took more than you had at hand.",
+    "form_abandons": "It looks like the form took more than you had at hand.",
+    "rapid_navigation": "It looks like you are searching for something.",
+    "quick_backs": "It looks like you are searching for something.",
+    "long_time_on_page": "It looks like this page leaves something open.",
+}
+_UNSEEN: Final = "We would like to help you get on."
+_URGENT_OFFER: Final = "Would you like to chat with one of us now?"
+_GENTLE_OFFERS: Final[dict[str, str]] = {
+    "tutorial": "Here are a short tutorial and a link to our support.",
+    "guide": "Here are a short guide and a link to our support.",
+}
+
+
+def urgent_message(difficulties: list[str]) -> str:
+    """The offer of a person to talk to."""
+    return f"{_seen(difficulties)} {_URGENT_OFFER}"
+
+
+def gentle_message(difficulties: list[str], content: str) -> str:
+    """The offer of something to read; `content` is `tutorial` or `guide`."""
+    return f"{_seen(difficulties)} {_GENTLE_OFFERS[content]}"
+
+
+def _seen(difficulties: list[str]) -> str:
+    return _SEEN[difficulties[0]] if difficulties else _UNSEEN

@@ -1,0 +1,84 @@
+"""What may become of an intervention, what ends it, and what is learned from it for its channel."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from services.intervention.domain.facts import Outcome
+from services.intervention.domain.policy import Policy
+
+Learned = Mapping[str, tuple[int, int]]
+"""For each channel: how many of the user's settled interventions were accepted, and how many were not."""
+
+_FOLLOWS: Final[dict[Outcome, frozenset[Outcome]]] = {
+    Outcome.NONE: frozenset(
+        {Outcome.SHOWN, Outcome.ACCEPTED, Outcome.DECLINED, Outcome.EXPIRED, Outcome.CONVERTED}
+    ),
+    Outcome.SHOWN: frozenset({Outcome.ACCEPTED, Outcome.DECLINED, Outcome.EXPIRED, Outcome.CONVERTED}),
+    Outcome.ACCEPTED: frozenset({Outcome.CONVERTED}),
+    Outcome.DECLINED: frozenset(),
+    Outcome.EXPIRED: frozenset(),
+    Outcome.CONVERTED: frozenset(),
+}
+
+
+def may_follow(before: Outcome, after: Outcome) -> bool:
+    """Whether an outcome can come after another; what cannot is ignored."""
+    return after in _FOLLOWS[before]
+
+
+def is_waiting(outcome: Outcome) -> bool:
+    """Whether the intervention still waits for its user: nothing came of it, or it was only seen."""
+    return outcome in (Outcome.NONE, Outcome.SHOWN)
+
+
+def is_final(outcome: Outcome) -> bool:
+    """Whether nothing more can come of it. An accepted one may still convert."""
+    return not _FOLLOWS[outcome]
+
+
+def verdict_on_channel(before: Outcome, after: Outcome) -> bool | None:
+    """Whether the step speaks for (True) or against (False) the channel; None where it tells nothing.
+
+    Converting after accepting adds nothing. What expired unseen tells nothing: the user never had the choice.
+    """
+    if after is Outcome.ACCEPTED or (after is Outcome.CONVERTED and before is not Outcome.ACCEPTED):
+        return True
+    if after is Outcome.DECLINED or (after is Outcome.EXPIRED and before is Outcome.SHOWN):
+        return False
+    return None
+
+
+def verdict_of_stranger(outcome: Outcome) -> bool | None:
+    """The same for an intervention nothing is known of.
+
+    `CONVERTED` is left out: it follows an acceptance that was counted.
+    """
+    if outcome is Outcome.ACCEPTED:
+        return True
+    return False if outcome in (Outcome.DECLINED, Outcome.EXPIRED) else None
+
+
+def learn(policy: Policy, learned: Learned, channel: str, speaks_for: bool | None) -> Learned:
+    """The counts with one more outcome. Channels without a prior are ignored, so that the counts stay few."""
+    if speaks_for is None or channel not in policy.priors:
+        return learned
+    accepted, refused = learned.get(channel, (0, 0))
+    return {**learned, channel: (accepted + speaks_for, refused + (not speaks_for))}
+
+
+def success_probability(policy: Policy, learned: Learned, channel: str) -> float:
+    """Mean of the channel's Beta prior after the user's own outcomes: (a + accepted) / (a + b + all)."""
+    prior = policy.priors[channel]
+    accepted, refused = learned.get(channel, (0, 0))
+    return (prior.accepted + accepted) / (prior.accepted + prior.refused + accepted + refused)
+
+
+def welcome_channel(policy: Policy, learned: Learned) -> str | None:
+    """The channel the user welcomes help by: the likeliest of those with outcomes enough; None where there is none."""
+    probabilities = {
+        channel: success_probability(policy, learned, channel)
+        for channel, (accepted, refused) in sorted(learned.items())
+        if accepted + refused >= policy.least_outcome_count
+    }
+    best = max(probabilities, key=probabilities.__getitem__, default=None)
+    return best if best is not None and probabilities[best] >= policy.least_success_probability else None

@@ -1,0 +1,119 @@
+"""Why a score is what it is: the contribution of every rule, every feature and of what is usual; they sum to the score.
+
+Between causes. With p = 1 - prod(1 - p_i), the doubt -log(1 - p) is the sum of -log(1 - p_i). Each rule, and the model as
+one more, gets the score's points in proportion to its part of that sum.
+
+Within the model. It is additive: logit(p_model) = baseline + t_1 + ... + t_n, one term a feature. The model's points are
+split as p_model itself is: sigmoid(baseline) for what is usual for all users, and the way from there to p_model along
+the straight line in the logit (the Aumann-Shapley value, exact for a sum under a sigmoid):
+
+    part_j = t_j * (sigmoid(baseline + T) - sigmoid(baseline)) / T,   T = sum of t_j
+
+so a feature's points have the sign of its term, and two terms that cancel stay as small as they are.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from services.scoring.domain.risk import PROBABILITY_LIMIT, Risk
+from services.scoring.domain.rules import Finding
+from services.scoring.domain.schema import FEATURES
+
+BASELINE: Final = "baseline"
+BASELINE_REASON: Final = "What is usual for all users"
+INDICATOR_LIMIT: Final = 5
+# Fewer points than this are no reason worth reading.
+INDICATOR_POINTS: Final = 1.0
+# Below this the quotient loses its digits; the derivative stands in, off by less than its square.
+_FLAT: Final = 1e-6
+
+_MINUTE: Final = 60.0
+_HOUR: Final = 3600.0
+_DAY: Final = 86400.0
+
+
+class Contribution(NamedTuple):
+    """Points of the score, -100 to 100, and why in words."""
+
+    name: str
+    points: float
+    reason: str
+
+
+def contributions(
+    risk: Risk, findings: Sequence[Finding], terms: Sequence[float], values: Sequence[float]
+) -> list[Contribution]:
+    """Everything that went into the score: rules, baseline, features; sums to the score.
+
+    Args:
+        risk: the assessment to explain.
+        findings: the rules that spoke.
+        terms: the model's baseline and then one term a feature, in the order of the features; in logits.
+        values: the features' values.
+    """
+    doubts = [-math.log1p(-finding.probability) for finding in findings]
+    model_doubt = -math.log1p(-min(risk.model_score / 100.0, PROBABILITY_LIMIT))
+    total = math.fsum(doubts) + model_doubt
+    points_a_doubt = risk.score / total if total > 0.0 else 0.0
+    parts = [
+        Contribution(finding.name, points_a_doubt * doubt, finding.reason)
+        for finding, doubt in zip(findings, doubts, strict=True)
+    ]
+    baseline, feature_terms = terms[0], terms[1:]
+    whole = math.fsum(feature_terms)
+    usual, actual = _sigmoid(baseline), _sigmoid(baseline + whole)
+    slope = (actual - usual) / whole if abs(whole) > _FLAT else usual * (1.0 - usual)
+    scale = points_a_doubt * model_doubt / actual
+    parts.append(Contribution(BASELINE, scale * usual, BASELINE_REASON))
+    parts.extend(
+        Contribution(name, scale * slope * term, reason(name, value))
+        for name, term, value in zip(FEATURES, feature_terms, values, strict=True)
+    )
+    return parts
+
+
+def indicators(parts: Sequence[Contribution]) -> list[Contribution]:
+    """The strongest reasons, for or against, strongest first; what is usual for all is none."""
+    told = [part for part in parts if part.name != BASELINE and abs(part.points) >= INDICATOR_POINTS]
+    return sorted(told, key=lambda part: -abs(part.points))[:INDICATOR_LIMIT]
+
+
+def reason(name: str, value: float) -> str:
+    """A feature's value as a sentence for a support lead."""
+    if name in _DURATIONS:
+        return _DURATIONS[name].format(_spoken(value))
+    return _PLAIN[name].format(value)
+
+
+_DURATIONS: Final = {
+    "session_duration": "In this session for {}",
+    "time_since_last_success": "Last success {} ago",
+    "average_time_per_page": "{} on a page on average",
+}
+_PLAIN: Final = {
+    "error_count": "{:.0f} errors within 30 minutes",
+    "retry_count": "{:.0f} retries within 30 minutes",
+    "help_requests": "{:.0f} requests for help within 30 minutes",
+    "page_exits": "{:.0f} pages left in this session",
+    "form_abandons": "{:.0f} forms left unfinished within 30 minutes",
+    "click_frustration": "Frustrated clicks within 30 minutes: {:.0f}",
+    "success_rate": "{:.0%} of what was tried within 30 minutes succeeded",
+    "engagement_score": "Engagement {:.0f} of 100",
+    "session_count": "{:.0f} sessions within 28 days",
+    "unique_pages_visited": "{:.0f} different pages within 28 days",
+}
+
+
+def _spoken(seconds: float) -> str:
+    for size, unit in ((_DAY, "days"), (_HOUR, "hours"), (_MINUTE, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} seconds"
+
+
+def _sigmoid(logit: float) -> float:
+    if logit >= 0.0:
+        return 1.0 / (1.0 + math.exp(-logit))
+    grown = math.exp(logit)
+    return grown / (1.0 + grown)

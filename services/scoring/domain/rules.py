@@ -1,0 +1,109 @@
+"""The transparent rules: what each says, how much it weighs, and why it spoke.
+
+A rule that speaks gives a probability of leaving: its weight times its strength (0 to 100) over 100. Most rest on one type
+of signal; of several active signals of a type the strongest counts, so that one more error never lowers the risk. Rules
+are independent causes: together they give 1 - prod(1 - p), the noisy-or.
+
+The weights are judgements, written down; the version changes with them.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from services.scoring.domain.history import Signal
+from services.scoring.domain.schema import FEATURES, SignalType
+
+RULES_VERSION: Final = "rules-1"
+
+WEIGHTS: Final = {
+    SignalType.REPEATED_FAILURES: 0.95,
+    SignalType.FORM_ERRORS: 0.6,
+    SignalType.RAGE_CLICKS: 0.6,
+    SignalType.HELP_SEEKING: 0.5,
+    SignalType.ENGAGEMENT_DROP: 0.5,
+    SignalType.FORM_ABANDONMENT: 0.45,
+    SignalType.ERROR_CLICK: 0.4,
+    SignalType.PAGE_REFRESHES: 0.35,
+    SignalType.REPEATED_RECALCULATION: 0.35,
+    SignalType.QUICK_BACKS: 0.3,
+    SignalType.LONG_TIME_ON_PAGE: 0.3,
+    SignalType.RAPID_NAVIGATION: 0.25,
+    SignalType.DEAD_CLICK: 0.2,
+}
+_WEIGHT_OF: Final = [WEIGHTS.get(kind, 0.0) for kind in SignalType]
+_NAME_OF: Final = [kind.name.lower() for kind in SignalType]
+_FAILURES: Final = frozenset({SignalType.REPEATED_FAILURES.name.lower(), SignalType.FORM_ERRORS.name.lower()})
+
+SCATTERED_ERRORS: Final = "scattered_errors"
+SCATTERED_ERRORS_WEIGHT: Final = 0.35
+SCATTERED_ERRORS_FROM: Final = 3
+FORMS_LEFT: Final = "forms_left"
+FORMS_LEFT_WEIGHT: Final = 0.3
+FORMS_LEFT_FROM: Final = 2
+
+_ERROR_COUNT: Final = FEATURES.index("error_count")
+_FORM_ABANDONS: Final = FEATURES.index("form_abandons")
+
+
+class Finding(NamedTuple):
+    """A rule that spoke: its strength, 0 to 100, the probability it gives, and why."""
+
+    name: str
+    strength: float
+    probability: float
+    reason: str
+
+
+def find(active_signals: Sequence[Signal], values: Sequence[float]) -> list[Finding]:
+    """The rules that speak; first those over signals in the order of their types, then those over features."""
+    findings = [
+        Finding(
+            _NAME_OF[signal.type],
+            signal.strength,
+            _WEIGHT_OF[signal.type] * signal.strength / 100.0,
+            signal.reason,
+        )
+        for signal in _strongest(active_signals)
+    ]
+    if values[_ERROR_COUNT] >= SCATTERED_ERRORS_FROM:
+        _add_scattered_errors(findings, values[_ERROR_COUNT])
+    if values[_FORM_ABANDONS] >= FORMS_LEFT_FROM:
+        count = values[_FORM_ABANDONS]
+        strength = 100.0 * (1.0 - 0.7 ** (count - 1.0))
+        reason = f"{count:.0f} forms left unfinished within 30 minutes"
+        findings.append(Finding(FORMS_LEFT, strength, FORMS_LEFT_WEIGHT * strength / 100.0, reason))
+    return findings
+
+
+def speaks_of(values: Sequence[float]) -> bool:
+    """Whether any rule over features alone may speak; lets the hot path pass by calm users."""
+    return values[_ERROR_COUNT] >= SCATTERED_ERRORS_FROM or values[_FORM_ABANDONS] >= FORMS_LEFT_FROM
+
+
+def probability(findings: Sequence[Finding]) -> float:
+    """The noisy-or of what spoke; 0 where nothing did."""
+    staying = 1.0
+    for finding in findings:
+        staying *= 1.0 - finding.probability
+    return 1.0 - staying
+
+
+def _strongest(active_signals: Sequence[Signal]) -> list[Signal]:
+    best: dict[int, Signal] = {}
+    for signal in active_signals:
+        if signal.type >= len(_WEIGHT_OF) or not _WEIGHT_OF[signal.type]:
+            continue
+        known = best.get(signal.type)
+        if known is None or (signal.strength, signal.time_us) >= (known.strength, known.time_us):
+            best[signal.type] = signal
+    return [best[kind] for kind in sorted(best)]
+
+
+def _add_scattered_errors(findings: list[Finding], count: float) -> None:
+    """Many errors, none of them often in one place. Where a signal of failures weighs more, it has told of them."""
+    strength = 100.0 * (1.0 - 0.8**count)
+    likelihood = SCATTERED_ERRORS_WEIGHT * strength / 100.0
+    if any(finding.name in _FAILURES and finding.probability >= likelihood for finding in findings):
+        return
+    reason = f"{count:.0f} errors in different places within 30 minutes"
+    findings.append(Finding(SCATTERED_ERRORS, strength, likelihood, reason))

@@ -1,0 +1,1 @@
+"""One conformance suite a port, run over every adapter."""

@@ -1,0 +1,76 @@
+"""Effects once: however a stream is delivered, the state and the answers are those of one undisturbed delivery."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesh import applied
+from mesh.applied import Batch
+from mesh.errors import FailedPrecondition, InvalidArgument
+
+
+class Count:
+    """One key whose state is the text of all that was applied to it."""
+
+    def __init__(self) -> None:
+        self.blob: bytes | None = None
+
+    def apply(self, shard: str, sequences: tuple[int, ...]) -> bytes:
+        at = Batch("events", shard, sequences)
+        before = applied.resume(self.blob, at)
+        after = before + b"".join(b"%d;" % sequence for sequence in sequences)
+        self.blob = applied.seal(self.blob, before, after, at)
+        return after
+
+
+@given(st.lists(st.tuples(st.integers(1, 4), st.booleans()), min_size=1, max_size=20), st.integers(0, 2**180))
+def test_redelivery_in_any_cut_gives_the_state_of_one_delivery(steps: list[tuple[int, bool]], start: int) -> None:
+    key, checkpoint, reached = Count(), start, start
+    for length, is_crash in steps:
+        batch = tuple(range(checkpoint, checkpoint + length))
+        answer = key.apply("0", batch)
+        assert answer == b"".join(b"%d;" % sequence for sequence in range(start, batch[-1] + 1))
+        reached = batch[-1] + 1
+        if not is_crash:
+            checkpoint = reached
+    assert applied.current(key.blob) == b"".join(b"%d;" % sequence for sequence in range(start, reached))
+
+
+def test_a_sender_that_lost_its_shard_is_refused() -> None:
+    key = Count()
+    key.apply("0", (1, 2))
+    key.apply("0", (3, 4))
+    with pytest.raises(FailedPrecondition, match="POSITION_STALE"):
+        key.apply("0", (1, 2, 3))
+
+
+def test_a_user_that_moved_to_another_shard_goes_on_from_where_it_was() -> None:
+    key = Count()
+    key.apply("0", (7,))
+    key.apply("1", (2,))
+    assert applied.current(key.blob) == b"7;2;"
+
+
+@pytest.mark.parametrize("sequences", [[], ["x"], ["2", "1"], ["1", "1"], ["-1", "-2"]])
+def test_a_batch_without_an_order_is_refused(sequences: list[str]) -> None:
+    class Message:
+        stream = "events"
+        shard = "0"
+
+    message = Message()
+    message.sequences = sequences  # type: ignore[attr-defined]
+    with pytest.raises(InvalidArgument):
+        applied.batch(message)  # type: ignore[arg-type]
+
+
+@given(st.sampled_from(["d", "i"]), st.text("abc-0123", min_size=1), st.integers(0, 2**190), st.integers(0, 5000))
+def test_derived_ids_read_back(prefix: str, shard: str, sequence: int, index: int) -> None:
+    text = applied.derived_id(prefix, shard, sequence, index)
+    assert applied.parse_derived_id(text) == (prefix, shard, sequence, index)
+
+
+def test_other_text_is_no_derived_id() -> None:
+    for parts in itertools.product(["", "d"], ["", "0"], ["", "x", "²"], ["", "1"]):
+        assert applied.parse_derived_id("-".join(parts)) is None

@@ -1,0 +1,23 @@
+"""Real servers in the test's own process."""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+import grpc
+
+from mesh import channel, telemetry
+from mesh.server import Register
+from mesh.server import serving as serving_on
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    *registers: Register, observed_by: telemetry.Telemetry | None = None
+) -> AsyncIterator[grpc.aio.Channel]:
+    """A server with the real interceptors on a free port, and a channel to it."""
+    traced = observed_by or telemetry.off("test")
+    async with (
+        serving_on("127.0.0.1:0", registers, [], {}, traced) as port,
+        channel.dial(f"127.0.0.1:{port}", traced) as dialled,
+    ):
+        yield dialled
