@@ -56,10 +56,10 @@ def read(kind: type[Settings], environment: Mapping[str, str]) -> Settings:
     return kind(**values)
 
 
-def read_or_exit(kind: type[Settings]) -> Settings:
+def read_or_exit(kind: type[Settings], environment: Mapping[str, str] | None = None) -> Settings:
     """The settings of this process; ends the process with one sentence where one is wrong."""
     try:
-        return read(kind, os.environ)
+        return read(kind, os.environ if environment is None else environment)
     except SettingError as error:
         sys.exit(f"journeymesh: {error}")
 

@@ -1,0 +1,93 @@
+# Journeymesh. `make` shows what there is.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+PROTOS := $(shell find protos -name '*.proto')
+LOCK = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-header --quiet --prerelease if-necessary-or-explicit
+RUN_EXTRAS := --extra ingest --extra features --extra scoring --extra video --extra intervention --extra gateway \
+	--extra cli --extra embedded
+
+.PHONY: help run demo test test-fast crash train evaluate bench lint format protos breaking lock docs clean
+
+help:  ## Show this help
+	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  \033[36m%-10s\033[0m%s\n", $$1, $$2 }' Makefile
+
+run: .venv/.run gen/.made  ## Set everything up and run the mesh on this machine
+	@$(BIN)/journeymesh run
+
+demo: .venv/.run gen/.made  ## Send real journeys through the mesh and show what came of them
+	@$(BIN)/journeymesh demo
+
+test: .venv/.dev gen/.made  ## Set everything up and pass all tests
+	$(BIN)/pytest
+
+test-fast: .venv/.dev gen/.made  ## The tests that start no processes of the mesh
+	$(BIN)/pytest -m "not processes"
+
+crash: .venv/.dev gen/.made  ## Kill every process of the mesh in turn under load; nothing may be lost or doubled
+	$(BIN)/pytest tests/crash
+
+train: .venv/.dev gen/.made  ## Train the exit-risk model on real behaviour
+	@$(BIN)/python -m offline.train
+
+evaluate: .venv/.dev gen/.made  ## Evaluate the live model against its baselines
+	@$(BIN)/python -m offline.evaluate
+
+bench: .venv/.dev gen/.made  ## Measure throughput, latency and CPU an event of the whole mesh
+	@$(BIN)/python -m bench.mesh
+
+lint: .venv/.dev gen/.made  ## Check style, types, import rules and contracts
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy mesh services gateway offline cli bench tests
+	$(BIN)/lint-imports
+	$(BIN)/buf lint
+	$(BIN)/buf format --diff --exit-code
+	$(BIN)/buf breaking --against protos/released.binpb
+
+format: .venv/.dev  ## Put code and protos into shape
+	$(BIN)/ruff check --fix-only --quiet
+	$(BIN)/ruff format
+	$(BIN)/buf format --write
+
+protos: gen/.made  ## Generate code from protos/
+
+release-protos: .venv/.dev  ## Take today's contracts as the ones that must not break
+	$(BIN)/buf build --exclude-source-info --output protos/released.binpb
+
+docs: .venv/.dev gen/.made  ## Write the generated tables of docs/
+	$(BIN)/python -m cli.reference
+
+lock: .venv/.dev  ## Resolve the dependencies anew
+	$(LOCK) $(RUN_EXTRAS) --output-file requirements/run.lock
+	$(LOCK) --all-extras --constraint requirements/run.lock --output-file requirements/dev.lock
+
+clean:  ## Remove everything that was made, the data of `make run` too
+	rm -rf .venv gen var build .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "journeymesh: Python 3.11 or newer is needed and was not found."; exit 1; }
+	$(PYTHON) -m venv .venv || { echo "journeymesh: this Python has no venv (on Debian: apt install python3-venv)."; exit 1; }
+
+.venv/.run: requirements/run.lock pyproject.toml | .venv/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/run.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.dev: requirements/dev.lock .venv/.run
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.lock
+	@touch $@
+
+# The stubs for the type checker need a plugin that only developers have.
+STUBS = $(if $(wildcard $(BIN)/protoc-gen-mypy),--plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy \
+	--plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc --mypy_out=quiet:gen --mypy_grpc_out=quiet:gen)
+
+gen/.made: $(PROTOS) .venv/.run $(wildcard .venv/.dev)
+	@mkdir -p gen
+	$(BIN)/python -m grpc_tools.protoc --proto_path=protos --python_out=gen --grpc_python_out=gen $(STUBS) \
+		$(PROTOS:protos/%=%)
+	@touch $@

@@ -1,0 +1,204 @@
+"""`journeymesh demo`: real journeys through a running mesh, and what came of them."""
+
+import argparse
+import asyncio
+import collections
+import contextlib
+import datetime as dt
+import itertools
+import os
+import statistics
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import httpx
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from cli import run
+from offline.datasets import edify, simulator
+
+Event = dict[str, Any]
+
+_GAP: Final = dt.timedelta(minutes=30)
+_BATCH: Final = 100
+_APPLIED_SECONDS: Final = 30.0
+_POLL_SECONDS: Final = 0.002
+_READERS: Final = 16
+_LEVELS: Final = ("low", "medium", "high", "critical")
+
+
+class Batch(NamedTuple):
+    """Events to send at once, and the users whose session ends with them."""
+
+    events: list[Event]
+    leaving: list[str]
+
+
+class Findings(NamedTuple):
+    """What the demonstration saw."""
+
+    users: set[str]
+    signals: set[tuple[str, str, str]]
+    levels: collections.Counter[str]
+    interventions: set[str]
+    latencies_seconds: list[float]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of the command."""
+    parser.add_argument("--events", type=int, default=5000, help="how many events to send (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the simulator, used where the data is absent")
+    parser.add_argument(
+        "--url",
+        default="http://" + os.environ.get("JOURNEYMESH_HTTP_ADDRESS", "127.0.0.1:8080"),
+        help="the gateway (default: %(default)s); where none answers, the mesh is run for the demonstration",
+    )
+
+
+async def main(arguments: argparse.Namespace) -> int:
+    """Runs the demonstration; returns the exit code."""
+    console = Console(highlight=False)
+    source, events = _journeys(arguments.events, arguments.seed)
+    try:
+        async with _mesh(console, arguments.url) as url, httpx.AsyncClient(base_url=url, timeout=30) as client:
+            console.print(f"{len(events)} events of {source}, to {url}")
+            findings = await _send(client, list(_batches(events)), console)
+    except (run.CannotRunError, httpx.HTTPError) as error:
+        console.print(f"journeymesh: {error or type(error).__name__}")
+        return 1
+    console.print(_table(len(events), findings))
+    return 0
+
+
+def _journeys(count: int, seed: int) -> tuple[str, list[Event]]:
+    """Where the journeys come from, and the first of them in time order; ids are of this run, so that it can repeat."""
+    if edify.is_available():
+        source, events = "real students (edify_video_moodle)", edify.events()
+    else:
+        source, events = f"simulated users (seed {seed})", simulator.events(user_count=200, seed=seed)
+    mark = f"{time.time_ns() // 1_000_000:x}"
+    return source, [
+        {**event, "eventId": f"{mark}-{event['eventId']}", "userId": f"demo-{mark}-{event['userId']}"}
+        for event in itertools.islice(events, count)
+    ]
+
+
+def _batches(events: Sequence[Event]) -> Iterator[Batch]:
+    """Cuts so that no batch holds the end of a session and the beginning of the user's next one."""
+    batch: list[Event] = []
+    latest: dict[str, dt.datetime] = {}
+    following = _following(events)
+    leaving: list[str] = []
+    for index, event in enumerate(events):
+        user, at = event["userId"], _time(event)
+        if len(batch) >= _BATCH or user in leaving:
+            yield Batch(batch, leaving)
+            batch, leaving = [], []
+        batch.append(event)
+        latest[user] = at
+        after = following.get(index)
+        if after is None or after - at > _GAP:
+            leaving.append(user)
+    if batch:
+        yield Batch(batch, leaving)
+
+
+def _following(events: Sequence[Event]) -> dict[int, dt.datetime]:
+    """For each event the time of the same user's next one, where there is one."""
+    following: dict[int, dt.datetime] = {}
+    previous: dict[str, int] = {}
+    for index, event in enumerate(events):
+        before = previous.get(event["userId"])
+        if before is not None:
+            following[before] = _time(event)
+        previous[event["userId"]] = index
+    return following
+
+
+def _time(event: Event) -> dt.datetime:
+    return dt.datetime.fromisoformat(event["timestamp"].replace("Z", "+00:00"))
+
+
+@contextlib.asynccontextmanager
+async def _mesh(console: Console, url: str) -> AsyncIterator[str]:
+    """The mesh that runs at the address; where none does, one of our own, logging to a file."""
+    with contextlib.suppress(httpx.TransportError):
+        async with httpx.AsyncClient(base_url=url, timeout=2) as client:
+            if (await client.get("/readyz")).status_code == httpx.codes.OK:
+                yield url
+                return
+    folder = Path("var")
+    folder.mkdir(exist_ok=True)
+    with (folder / "demo.log").open("w") as log:
+        console.print(f"no mesh answers at {url}; running one for the demonstration (its log: var/demo.log)")
+        async with run.running(Console(file=log, highlight=False, width=200), os.environ) as mesh:
+            if not await mesh.readiness:
+                raise run.CannotRunError("The mesh did not become ready; var/demo.log says why.")
+            yield mesh.url
+
+
+async def _send(client: httpx.AsyncClient, batches: Sequence[Batch], console: Console) -> Findings:
+    findings = Findings(set(), set(), collections.Counter(), set(), [])
+    columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=sum(len(batch.events) for batch in batches))
+        for batch in batches:
+            started = time.monotonic()
+            answer = await client.post("/api/events/track", json={"events": batch.events})
+            answer.raise_for_status()
+            await _await_applied(client, answer.json()["eventIds"])
+            findings.latencies_seconds.append(time.monotonic() - started)
+            findings.users.update(event["userId"] for event in batch.events)
+            await _look(client, batch.leaving, findings)
+            progress.advance(task, len(batch.events))
+    return findings
+
+
+async def _await_applied(client: httpx.AsyncClient, event_ids: Iterable[str]) -> None:
+    """Returns once the last event of the batch and one in each stretch before it are applied."""
+    probes = list(event_ids)[::-25]
+    async with asyncio.timeout(_APPLIED_SECONDS):
+        for event_id in probes:
+            while (await client.get(f"/api/events/{event_id}")).json()["state"] == "buffered":
+                await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _look(client: httpx.AsyncClient, users: Iterable[str], findings: Findings) -> None:
+    reading = asyncio.Semaphore(_READERS)
+
+    async def look(user: str) -> None:
+        async with reading:
+            risk = (await client.get(f"/api/users/{user}/risk")).raise_for_status().json()
+            pending = (await client.get(f"/api/interventions/{user}/pending")).raise_for_status().json()
+        findings.levels[risk["assessment"]["level"]] += 1
+        for active in risk["signals"]:
+            findings.signals.add((user, active["signal"]["type"], active["signalTime"]))
+        if pending["hasPendingIntervention"]:
+            findings.interventions.add(pending["intervention"]["id"])
+
+    await asyncio.gather(*map(look, users))
+
+
+def _table(count: int, findings: Findings) -> Table:
+    table = Table(title="What the mesh saw", show_header=False, title_justify="left")
+    table.add_row("events", f"{count:,}")
+    table.add_row("users", f"{len(findings.users):,}")
+    table.add_row("sessions", f"{findings.levels.total():,}")
+    table.add_section()
+    kinds = collections.Counter(kind for _, kind, _ in findings.signals)
+    for kind, number in kinds.most_common():
+        table.add_row(f"signal: {kind.replace('_', ' ')}", f"{number:,}")
+    table.add_section()
+    for level in _LEVELS:
+        table.add_row(f"risk at the end of a session: {level}", f"{findings.levels[level]:,}")
+    table.add_row("interventions", f"{len(findings.interventions):,}")
+    table.add_section()
+    latencies = sorted(findings.latencies_seconds)
+    p99 = latencies[min(len(latencies) - 1, int(len(latencies) * 0.99))]
+    table.add_row("event to decision, p50", f"{statistics.median(latencies) * 1000:.0f} ms")
+    table.add_row("event to decision, p99", f"{p99 * 1000:.0f} ms")
+    return table

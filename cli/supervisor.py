@@ -1,0 +1,121 @@
+"""Keeps child processes running: one prefixed log, restarts with backoff, a clean end."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from rich.console import Console
+from rich.text import Text
+
+_BACKOFF_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+_SETTLED_SECONDS: Final = 20.0
+_STOP_SECONDS: Final = 10.0
+_COLOURS: Final = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_green", "bright_magenta")
+
+
+class Program(NamedTuple):
+    """A process to keep running."""
+
+    name: str
+    command: Sequence[str]
+
+
+class Supervisor:
+    """Runs programs side by side. Programs are ended in the reverse order of their start."""
+
+    def __init__(self, console: Console, environment: Mapping[str, str]) -> None:
+        self._console = console
+        self._environment = dict(environment)
+        self._keepers: list[asyncio.Task[None]] = []
+        self._processes: dict[str, asyncio.subprocess.Process] = {}
+        self._names: list[str] = []
+
+    async def start(self, program: Program) -> None:
+        """Starts a program and keeps it running."""
+        self._names.append(program.name)
+        process = await self._spawn(program)
+        self._keepers.append(asyncio.create_task(self._keep(program, process)))
+
+    async def stop(self) -> None:
+        """Ends every program, last started first, each with time to finish its work."""
+        for keeper in reversed(self._keepers):
+            keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await keeper
+
+    def say(self, text: str) -> None:
+        """One line of the supervisor's own."""
+        self._line("mesh", "bold", text)
+
+    def pid(self, name: str) -> int:
+        """The process id a program has now."""
+        return self._processes[name].pid
+
+    async def _keep(self, program: Program, process: asyncio.subprocess.Process) -> None:
+        failures = 0
+        while True:
+            started = time.monotonic()
+            try:
+                await self._relay(program.name, process)
+                code = await process.wait()
+            except asyncio.CancelledError:
+                await self._end(program.name, process)
+                raise
+            failures = 1 if time.monotonic() - started > _SETTLED_SECONDS else failures + 1
+            pause = _BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS)) - 1]
+            self.say(f"{program.name} ended {_how(code)}; starting it again in {pause:g} s")
+            await asyncio.sleep(pause)
+            process = await self._spawn(program)
+
+    async def _spawn(self, program: Program) -> asyncio.subprocess.Process:
+        process = await asyncio.create_subprocess_exec(
+            *program.command,
+            env=self._environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C reaches the supervisor only, which ends the others in order
+        )
+        self._processes[program.name] = process
+        return process
+
+    async def _relay(self, name: str, process: asyncio.subprocess.Process) -> None:
+        if process.stdout is None:
+            return
+        colour = _COLOURS[self._names.index(name) % len(_COLOURS)]
+        while line := await process.stdout.readline():
+            self._line(name, colour, line.decode(errors="replace").rstrip())
+
+    async def _end(self, name: str, process: asyncio.subprocess.Process) -> None:
+        if process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        relaying = asyncio.create_task(self._relay(name, process))
+        try:
+            async with asyncio.timeout(_STOP_SECONDS):
+                await process.wait()
+        except TimeoutError:
+            self.say(f"{name} did not end in time and is killed")
+            os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+        relaying.cancel()
+
+    def _line(self, name: str, style: str, text: str) -> None:
+        self._console.print(Text.assemble((f"{name:>12} ", style), ("│ ", "dim"), text), soft_wrap=True)
+
+
+def python(*arguments: str) -> list[str]:
+    """The command that runs a module with this Python."""
+    return [sys.executable, "-m", *arguments]
+
+
+def _how(code: int) -> str:
+    if code < 0:
+        return f"by {signal.Signals(-code).name}"
+    return f"with exit code {code}"

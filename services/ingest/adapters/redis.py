@@ -1,0 +1,223 @@
+"""Ingest's ports on Redis.
+
+An accepted event costs about 180 bytes for 24 to 48 hours; tests/ingest/test_memory_cost.py measures it.
+"""
+
+import struct
+import zlib
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from mesh import redis
+from mesh.errors import InvalidArgument
+from services.ingest.domain import session
+from services.ingest.domain.event import FailedEvent, Place, Seen
+from services.ingest.ports import Claim
+
+_DAY_US: Final = 24 * 3600 * 1_000_000
+_SEEN_SECONDS: Final = 49 * 3600
+_SEEN_SLOTS: Final = 4
+_SESSION_SECONDS: Final = 24 * 3600
+_FAILED_SECONDS: Final = 7 * 24 * 3600
+_FAILED_MOST: Final = 10_000
+
+# Ids are kept in one hash a day and slot. The day is that of the received time, so a copy may be found in the day
+# before; and in the day after, when two copies meet around midnight.
+_CLAIM: Final = """
+local before = redis.call('EXISTS', KEYS[2]) == 1
+local after = redis.call('EXISTS', KEYS[3]) == 1
+local owners = {}
+for i = 1, #ARGV - 1, 2 do
+  local owner = before and redis.call('HGET', KEYS[2], ARGV[i])
+  owner = owner or after and redis.call('HGET', KEYS[3], ARGV[i])
+  if not owner then
+    if redis.call('HSETNX', KEYS[1], ARGV[i], ARGV[i + 1]) == 1 then
+      owner = ARGV[i + 1]
+    else
+      owner = redis.call('HGET', KEYS[1], ARGV[i])
+    end
+  end
+  owners[#owners + 1] = owner
+end
+redis.call('EXPIRE', KEYS[1], ARGV[#ARGV])
+return owners
+"""
+
+_NUMBERS: Final = struct.Struct("<HQ16s")
+
+
+class RedisSeenEvents:
+    """Event ids in hashes of a day: one command a slot, whatever the number of ids."""
+
+    def __init__(self, client: redis.Client) -> None:
+        self._client = client
+        self._claim = client.register_script(_CLAIM)
+
+    async def find(self, ids: Sequence[str], now_us: int) -> list[Seen | None]:
+        """See `ports.SeenEvents`."""
+        if not ids:
+            return []
+        today = now_us // _DAY_US
+        slots: dict[int, list[int]] = {}
+        for index, event_id in enumerate(ids):
+            slots.setdefault(_slot(event_id), []).append(index)
+        pipeline = self._client.pipeline(transaction=False)
+        for slot, indexes in slots.items():
+            fields = [ids[index] for index in indexes]
+            # An event is received a little before it is looked for, or a day before; never after.
+            for day in (today, today - 1):
+                pipeline.hmget(_seen_key(slot, day), fields)
+        with redis.translating_errors():
+            answers: list[list[bytes | None]] = await pipeline.execute()
+        found: list[Seen | None] = [None] * len(ids)
+        for (_, indexes), here, before in zip(slots.items(), answers[::2], answers[1::2], strict=True):
+            for index, newer, older in zip(indexes, here, before, strict=True):
+                blob = newer or older
+                found[index] = _decode_seen(blob) if blob else None
+        return found
+
+    async def claim(self, claims: Sequence[Claim]) -> list[Seen]:
+        """See `ports.SeenEvents`."""
+        groups: dict[tuple[int, int], list[int]] = {}
+        for index, claim in enumerate(claims):
+            key = (_slot(claim.event_id), claim.seen.received_time_us // _DAY_US)
+            groups.setdefault(key, []).append(index)
+        owners: list[Seen] = [claim.seen for claim in claims]
+        pipeline = self._client.pipeline(transaction=False)
+        blobs = [_encode_seen(claim.seen) for claim in claims]
+        for (slot, day), indexes in groups.items():
+            arguments: list[Any] = [part for index in indexes for part in (claims[index].event_id, blobs[index])]
+            keys = [_seen_key(slot, day), _seen_key(slot, day - 1), _seen_key(slot, day + 1)]
+            await self._claim(keys=keys, args=[*arguments, _SEEN_SECONDS], client=pipeline)
+        with redis.translating_errors():
+            answers: list[list[bytes]] = await pipeline.execute()
+        for indexes, answer in zip(groups.values(), answers, strict=True):
+            for index, blob in zip(indexes, answer, strict=True):
+                if blob != blobs[index]:
+                    owners[index] = _decode_seen(blob)
+        return owners
+
+
+# The same rule as `domain.session.place`; the conformance suite holds the two together.
+_PLACE: Final = """
+local starts = {}
+local gap, lifetime = tonumber(ARGV[1]), ARGV[2]
+for i, key in ipairs(KEYS) do
+  local value = redis.call('GET', key)
+  local start, last
+  if value then
+    start, last = string.match(value, '(%-?%d+) (%-?%d+)')
+    start, last = tonumber(start), tonumber(last)
+  end
+  for text in string.gmatch(ARGV[i + 2], '%-?%d+') do
+    local at = tonumber(text)
+    if not start or at > last + gap then
+      start, last = at, at
+      starts[#starts + 1] = text
+    elseif at < start - gap then
+      starts[#starts + 1] = text
+    else
+      if at > last then last = at end
+      starts[#starts + 1] = string.format('%.0f', start)
+    end
+  end
+  redis.call('SET', key, string.format('%.0f %.0f', start, last), 'EX', lifetime)
+end
+return starts
+"""
+
+
+class RedisSessions:
+    """The latest session of each user, placed by one script a batch."""
+
+    def __init__(self, client: redis.Client) -> None:
+        self._place = client.register_script(_PLACE)
+
+    async def place(self, times: Sequence[tuple[str, int]]) -> list[int]:
+        """See `ports.Sessions`."""
+        if not times:
+            return []
+        users: dict[str, list[int]] = {}
+        for index, (user_id, _) in enumerate(times):
+            users.setdefault(user_id, []).append(index)
+        keys = [f"jm:sessions:{{{redis.partition(user_id)}}}:{user_id}" for user_id in users]
+        event_times = [" ".join(str(times[index][1]) for index in indexes) for indexes in users.values()]
+        with redis.translating_errors():
+            answers: Any = await self._place(keys=keys, args=[session.GAP_US, _SESSION_SECONDS, *event_times])
+        starts = [0] * len(times)
+        order = (index for indexes in users.values() for index in indexes)
+        for index, answer in zip(order, answers, strict=True):
+            starts[index] = int(answer)
+        return starts
+
+
+class RedisFailedEvents:
+    """Failed events as strings with a lifetime, and an index by time."""
+
+    _INDEX: Final = "jm:failed:{failed}:index"
+
+    def __init__(self, client: redis.Client) -> None:
+        self._client = client
+
+    async def add(self, failed: Sequence[FailedEvent]) -> None:
+        """See `ports.FailedEvents`."""
+        pipeline = self._client.pipeline(transaction=True)
+        for one in failed:
+            pipeline.set(self._key(one.id), msgspec.msgpack.encode(one), ex=_FAILED_SECONDS)
+        pipeline.zadd(self._INDEX, {one.id: one.failed_time_us for one in failed})
+        pipeline.zremrangebyrank(self._INDEX, 0, -_FAILED_MOST - 1)
+        pipeline.expire(self._INDEX, _FAILED_SECONDS)
+        with redis.translating_errors():
+            await pipeline.execute()
+
+    async def find(self, ids: Sequence[str]) -> list[FailedEvent | None]:
+        """See `ports.FailedEvents`."""
+        if not ids:
+            return []
+        with redis.translating_errors():
+            blobs: Any = await self._client.mget([self._key(failed_id) for failed_id in ids])
+        return [msgspec.msgpack.decode(blob, type=FailedEvent) if blob else None for blob in blobs]
+
+    async def list(self, page_size: int, before: str) -> tuple[Sequence[FailedEvent], str]:
+        """See `ports.FailedEvents`."""
+        if before and not before.isdigit():
+            raise InvalidArgument("INVALID_PARAMETER", "The page token is not one that was given out.")
+        start = int(before or 0)
+        with redis.translating_errors():
+            ids: Any = await self._client.zrevrange(self._INDEX, start, start + page_size)
+        found = await self.find([failed_id.decode() for failed_id in ids[:page_size]])
+        following = str(start + page_size) if len(ids) > page_size else ""
+        return [one for one in found if one is not None], following
+
+    async def remove(self, failed_id: str) -> None:
+        """See `ports.FailedEvents`."""
+        pipeline = self._client.pipeline(transaction=True)
+        pipeline.delete(self._key(failed_id))
+        pipeline.zrem(self._INDEX, failed_id)
+        with redis.translating_errors():
+            await pipeline.execute()
+
+    def _key(self, failed_id: str) -> str:
+        return f"jm:failed:{{failed}}:{failed_id}"
+
+
+def _slot(event_id: str) -> int:
+    return zlib.crc32(event_id.encode()) % _SEEN_SLOTS
+
+
+def _seen_key(slot: int, day: int) -> str:
+    return f"jm:seen:{{{slot}}}:{day}"
+
+
+def _encode_seen(seen: Seen) -> bytes:
+    place = seen.place
+    numbers = _NUMBERS.pack(place.event_index, seen.received_time_us, seen.trace_id or bytes(16))
+    return b"%b%d %b" % (numbers, place.sequence, place.shard.encode())
+
+
+def _decode_seen(blob: bytes) -> Seen:
+    event_index, received_time_us, trace_id = _NUMBERS.unpack_from(blob)
+    sequence, _, shard = blob[_NUMBERS.size :].partition(b" ")
+    return Seen(Place(shard.decode(), int(sequence), event_index), received_time_us, trace_id)

@@ -1,0 +1,310 @@
+"""The stream face of ingest: takes a shard's records, batch by batch, through the mesh.
+
+    read → decode → claim → video → features → scoring → intervention → checkpoint
+
+The checkpoint comes last, so a crash anywhere repeats the batch, and every service answers a repeated batch as the
+first time. The claim decides which of two copies of an event is applied: the one whose place is remembered.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+from google.protobuf.message import DecodeError
+from journeymesh.common.v1 import event_pb2, position_pb2
+from journeymesh.features.v1 import features_pb2, features_pb2_grpc
+from journeymesh.intervention.v1 import intervention_pb2, intervention_pb2_grpc
+from journeymesh.scoring.v1 import scoring_pb2, scoring_pb2_grpc
+from journeymesh.video.v1 import video_pb2, video_pb2_grpc
+from opentelemetry import trace
+
+from mesh import semconv, telemetry
+from mesh.clock import Clock
+from mesh.errors import FailedPrecondition, MeshError, Unavailable
+from mesh.stream import Checkpoints, Record, StreamReader
+from mesh.telemetry import Telemetry
+from services.ingest.domain.event import FailedEvent, Place, Seen, failed_event_id
+from services.ingest.ports import Claim, FailedEvents, SeenEvents
+from services.ingest.translation import event_json
+
+_READ_RECORDS: Final = 200
+_BATCH_BYTES: Final = 4 * 1024 * 1024
+_WAIT_SECONDS: Final = 1.0
+_LINKS_MOST: Final = 64
+_TRIES_BEFORE_SETTING_ASIDE: Final = 5
+_PAUSE_SECONDS: Final = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+_STEP_SECONDS: Final = 20.0
+
+_PLAYBACK: Final = event_pb2.EVENT_TYPE_VIDEO_PLAYBACK
+_OUTCOME: Final = event_pb2.EVENT_TYPE_INTERVENTION_OUTCOME
+
+_log = logging.getLogger(__name__)
+
+
+class Peers(NamedTuple):
+    """The services a batch goes through, in this order."""
+
+    video: "video_pb2_grpc.VideoServiceAsyncStub"
+    features: "features_pb2_grpc.FeaturesServiceAsyncStub"
+    scoring: "scoring_pb2_grpc.ScoringServiceAsyncStub"
+    intervention: "intervention_pb2_grpc.InterventionServiceAsyncStub"
+
+
+class Rows(NamedTuple):
+    """The events of a batch that are applied, and where each stands; parallel lists."""
+
+    events: list[event_pb2.Event]
+    record_indexes: list[int]
+    event_indexes: list[int]
+
+
+class Decoded(NamedTuple):
+    """A record with its events."""
+
+    sequence: int
+    events: Sequence[event_pb2.Event]
+
+
+class Dispatcher(NamedTuple):
+    """Takes every shard through the mesh, each in an order of its own, all side by side."""
+
+    name: str
+    reader: StreamReader
+    checkpoints: Checkpoints
+    seen: SeenEvents
+    failed: FailedEvents
+    peers: Peers
+    clock: Clock
+    telemetry: Telemetry
+    max_batch_events: int
+
+    async def run(self) -> None:
+        """Runs until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for shard in await self.reader.shards():
+                tasks.create_task(self._follow(shard))
+
+    async def _follow(self, shard: str) -> None:
+        failures = 0
+        while True:
+            try:
+                await self.advance(shard)
+                failures = 0
+            except MeshError as error:
+                # Whatever it was, the place is kept: the next round reads from the checkpoint.
+                failures += 1
+                level = logging.WARNING if failures in (5, 50) or failures % 500 == 0 else logging.DEBUG
+                _log.log(level, "shard %s waits, try %d: %s", shard, failures, error.reason)
+                await asyncio.sleep(_PAUSE_SECONDS[min(failures, len(_PAUSE_SECONDS)) - 1])
+
+    async def advance(self, shard: str) -> int:
+        """Takes what waits in a shard through the mesh; returns how many records that were.
+
+        Raises:
+            Unavailable: the stream or a store cannot be reached.
+        """
+        after = await self.checkpoints.load(shard)
+        records = await self.reader.read(shard, after, _READ_RECORDS, _WAIT_SECONDS)
+        decoded = [record for record in [await self._decode(shard, record) for record in records] if record]
+        for batch in _cut(decoded, self.max_batch_events):
+            await self._apply_or_set_aside(shard, batch)
+            await self._pass(shard, batch[-1].sequence)
+        if records and (not decoded or decoded[-1].sequence != records[-1].sequence):
+            await self._pass(shard, records[-1].sequence)
+        return len(records)
+
+    async def _pass(self, shard: str, sequence: int) -> None:
+        await self.checkpoints.save(shard, sequence)
+        await self.reader.trim(shard, sequence)
+
+    async def _decode(self, shard: str, record: Record) -> Decoded | None:
+        try:
+            return Decoded(record.sequence, event_pb2.EventRecord.FromString(record.payload).events)
+        except DecodeError:
+            _log.error("record %d of shard %s does not decode and is set aside", record.sequence, shard)
+            place = f"{shard}-{record.sequence}"
+            failed_id = failed_event_id(place, record.payload)
+            detail = f"The record {place} does not decode."
+            await self.failed.add(
+                [FailedEvent(failed_id, "POISON", detail, self.clock(), "", "", record.payload, b"", "dispatcher")]
+            )
+            return None
+
+    async def _apply_or_set_aside(self, shard: str, batch: Sequence[Decoded]) -> None:
+        """Applies a batch. A fault that stays is traced to its record by halving, and that record is set aside."""
+        for pause in _PAUSE_SECONDS[:_TRIES_BEFORE_SETTING_ASIDE]:
+            try:
+                await self._apply(shard, batch)
+            except (Unavailable, FailedPrecondition) as error:
+                raise error from None
+            except MeshError as error:
+                if error.code.name == "DEADLINE_EXCEEDED":
+                    raise
+                fault = error
+                await asyncio.sleep(pause)
+            else:
+                return
+        if len(batch) > 1:
+            middle = len(batch) // 2
+            await self._apply_or_set_aside(shard, batch[:middle])
+            await self._apply_or_set_aside(shard, batch[middle:])
+            return
+        _log.error("record %d of shard %s is set aside: %s", batch[0].sequence, shard, fault.reason)
+        await self.failed.add([self._set_aside(event) for event in batch[0].events])
+
+    def _set_aside(self, event: event_pb2.Event) -> FailedEvent:
+        payload = event_json(event)
+        failed_id = failed_event_id(event.event_id, payload)
+        detail = "A service could not apply the event."
+        trace_id = event.trace_id
+        return FailedEvent(
+            failed_id, "POISON", detail, self.clock(), event.event_id, event.user_id, payload, trace_id, "dispatcher"
+        )
+
+    async def _apply(self, shard: str, batch: Sequence[Decoded]) -> None:
+        rows = await self._claim(shard, batch)
+        if not rows.events:
+            return
+        position = position_pb2.BatchPosition(
+            stream=self.name, shard=shard, sequences=[str(record.sequence) for record in batch]
+        )
+        with self._span(shard, batch, rows):
+            engagements = await self._apply_playback(position, rows)
+            applied = await self.peers.features.ApplyEvents(
+                features_pb2.ApplyEventsRequest(
+                    position=position,
+                    record_indexes=rows.record_indexes,
+                    event_indexes=rows.event_indexes,
+                    events=rows.events,
+                    engagements=engagements,
+                ),
+                timeout=_STEP_SECONDS,
+            )
+            assessed = await self.peers.scoring.AssessUsers(
+                scoring_pb2.AssessUsersRequest(
+                    position=position,
+                    record_indexes=rows.record_indexes,
+                    event_indexes=rows.event_indexes,
+                    user_ids=[event.user_id for event in rows.events],
+                    event_times_us=[event.event_time_us for event in rows.events],
+                    values=applied.values,
+                    feature_schema_version=applied.feature_schema_version,
+                    signals=applied.signals,
+                ),
+                timeout=_STEP_SECONDS,
+            )
+            await self.peers.intervention.DecideInterventions(
+                _decide_request(position, rows, assessed), timeout=_STEP_SECONDS
+            )
+
+    async def _claim(self, shard: str, batch: Sequence[Decoded]) -> Rows:
+        places = [
+            (record_index, event_index, event)
+            for record_index, record in enumerate(batch)
+            for event_index, event in enumerate(record.events)
+        ]
+        claims = [
+            Claim(
+                event.event_id,
+                Seen(Place(shard, batch[record_index].sequence, event_index), event.received_time_us, event.trace_id),
+            )
+            for record_index, event_index, event in places
+        ]
+        owners = await self.seen.claim(claims)
+        rows = Rows([], [], [])
+        for (record_index, event_index, event), claim, owner in zip(places, claims, owners, strict=True):
+            if owner.place == claim.seen.place:
+                rows.events.append(event)
+                rows.record_indexes.append(record_index)
+                rows.event_indexes.append(event_index)
+        return rows
+
+    async def _apply_playback(
+        self, position: position_pb2.BatchPosition, rows: Rows
+    ) -> list[features_pb2.EngagementUpdate]:
+        played = [row for row, event in enumerate(rows.events) if event.event_type == _PLAYBACK]
+        if not played:
+            return []
+        answer = await self.peers.video.ApplyPlayback(
+            video_pb2.ApplyPlaybackRequest(
+                position=position,
+                record_indexes=[rows.record_indexes[row] for row in played],
+                event_indexes=[rows.event_indexes[row] for row in played],
+                events=[rows.events[row] for row in played],
+            ),
+            timeout=_STEP_SECONDS,
+        )
+        return [
+            features_pb2.EngagementUpdate(row=row, score=score)
+            for row, score in zip(played, answer.engagement_scores, strict=True)
+        ]
+
+    def _span(
+        self, shard: str, batch: Sequence[Decoded], rows: Rows
+    ) -> contextlib.AbstractContextManager[trace.Span | None]:
+        """The span of a batch: in the trace of its producer where there is one, else linked to each."""
+        if not self.telemetry.is_on:
+            return contextlib.nullcontext()
+        origins = _origins(rows.events)
+        parent = telemetry.span_context(*origins[0]) if len({trace_id for trace_id, _ in origins}) == 1 else None
+        return self.telemetry.tracer.start_as_current_span(
+            semconv.SPAN_DISPATCH,
+            context=telemetry.within(parent),
+            kind=trace.SpanKind.CONSUMER,
+            links=telemetry.links(origins),
+            attributes={
+                semconv.STREAM: self.name,
+                semconv.SHARD: shard,
+                semconv.RECORD_COUNT: len(batch),
+                semconv.EVENT_COUNT: len(rows.events),
+            },
+        )
+
+
+def _origins(events: Iterable[event_pb2.Event]) -> list[tuple[bytes, bytes]]:
+    return list(dict.fromkeys((event.trace_id, event.span_id) for event in events))[:_LINKS_MOST]
+
+
+def _decide_request(
+    position: position_pb2.BatchPosition, rows: Rows, assessed: scoring_pb2.AssessUsersResponse
+) -> intervention_pb2.DecideInterventionsRequest:
+    events = rows.events
+    return intervention_pb2.DecideInterventionsRequest(
+        position=position,
+        record_indexes=rows.record_indexes,
+        event_indexes=rows.event_indexes,
+        user_ids=[event.user_id for event in events],
+        event_ids=[event.event_id for event in events],
+        received_times_us=[event.received_time_us for event in events],
+        trace_ids=[event.trace_id for event in events],
+        span_ids=[event.span_id for event in events],
+        pages=[event.page for event in events],
+        assessments=assessed.assessments,
+        model_version=assessed.model_version,
+        rules_version=assessed.rules_version,
+        outcomes=[
+            intervention_pb2.OutcomeRow(row=row, outcome=event.outcome)
+            for row, event in enumerate(events)
+            if event.event_type == _OUTCOME
+        ],
+        time_zones=[event.time_zone for event in events],
+        bot_rows=[row for row, event in enumerate(events) if event.is_bot],
+    )
+
+
+def _cut(records: Sequence[Decoded], max_events: int) -> Iterator[list[Decoded]]:
+    """Batches of whole records: at most `max_events` and 4 MiB, but at least one record."""
+    batch: list[Decoded] = []
+    events = size = 0
+    for record in records:
+        record_size = sum(event.ByteSize() for event in record.events)
+        if batch and (events + len(record.events) > max_events or size + record_size > _BATCH_BYTES):
+            yield batch
+            batch, events, size = [], 0, 0
+        batch.append(record)
+        events += len(record.events)
+        size += record_size
+    if batch:
+        yield batch

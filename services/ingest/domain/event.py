@@ -1,0 +1,119 @@
+"""An event as ingest sees it: by shape, so that the wire's own object can be judged without copying it."""
+
+import hashlib
+from typing import NamedTuple, Protocol
+
+
+class Click(Protocol):
+    """Where a click went, in CSS pixels; 0 where unknown."""
+
+    x: float
+    y: float
+
+
+class Playback(Protocol):
+    """A beat of a video player."""
+
+    video_id: str
+    viewing_id: str
+    action: int
+    position_seconds: float
+    watched_seconds: float
+    duration_seconds: float
+    playback_rate: float
+    seek_from_seconds: float
+    content_type: str
+    topic: str
+
+
+class InterventionOutcome(Protocol):
+    """What became of an intervention."""
+
+    intervention_id: str
+    outcome: int
+    channel: str
+
+
+class Purchase(Protocol):
+    """Something bought."""
+
+    amount: float
+    currency: str
+
+
+class Event(Protocol):
+    """One thing a user did; see `journeymesh.common.v1.Event` for what each member means."""
+
+    event_id: str
+    user_id: str
+    anonymous_id: str
+    session_id: str
+    event_type: int
+    event_time_us: int
+    sent_time_us: int
+    page: str
+    target: str
+    attempt_count: int
+    error_code: str
+    platform: int
+    device_id: str
+    time_zone: str
+    correlation_id: str
+    user_agent: str
+    properties: bytes
+    received_time_us: int
+    session_start_us: int
+    device_class: int
+    is_bot: bool
+    trace_id: bytes
+
+    @property
+    def click(self) -> Click:
+        """With a click."""
+
+    @property
+    def playback(self) -> Playback:
+        """With a video playback."""
+
+    @property
+    def outcome(self) -> InterventionOutcome:
+        """With an intervention's outcome."""
+
+    @property
+    def purchase(self) -> Purchase:
+        """With a purchase."""
+
+
+class Place(NamedTuple):
+    """Where an event stands on the stream."""
+
+    shard: str
+    sequence: int
+    event_index: int
+
+
+class Seen(NamedTuple):
+    """What is remembered of an accepted event, for 24 to 48 hours: enough to know its copy and to give a receipt."""
+
+    place: Place
+    received_time_us: int
+    trace_id: bytes
+
+
+class FailedEvent(NamedTuple):
+    """Something that was sent as an event and could not be accepted or applied."""
+
+    id: str
+    reason: str
+    detail: str
+    failed_time_us: int
+    event_id: str
+    user_id: str
+    payload: bytes
+    trace_id: bytes
+    stage: str
+
+
+def failed_event_id(event_id: str, payload: bytes) -> str:
+    """The id of a failed event: the same for the same event, so that sending it again does not fill the list."""
+    return "f-" + hashlib.blake2b(event_id.encode() or payload, digest_size=12).hexdigest()

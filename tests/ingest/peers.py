@@ -1,0 +1,79 @@
+"""The services behind the dispatcher, as small servicers that keep an ordered log of what they were asked."""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from journeymesh.features.v1 import features_pb2, features_pb2_grpc
+from journeymesh.intervention.v1 import intervention_pb2, intervention_pb2_grpc
+from journeymesh.scoring.v1 import scoring_pb2, scoring_pb2_grpc
+from journeymesh.video.v1 import video_pb2, video_pb2_grpc
+
+from mesh.telemetry import Telemetry
+from services.ingest.dispatcher import Peers
+from tests.serving import serving
+
+Fault = Callable[[str, Any], None]
+"""Called with the step's name and request before it is served; may raise."""
+
+
+class Steps(
+    video_pb2_grpc.VideoServiceServicer,
+    features_pb2_grpc.FeaturesServiceServicer,
+    scoring_pb2_grpc.ScoringServiceServicer,
+    intervention_pb2_grpc.InterventionServiceServicer,
+):
+    """Answers every step with as many rows as it was given."""
+
+    def __init__(self, fault: Fault) -> None:
+        self.log: list[tuple[str, list[str]]] = []
+        self.requests: list[Any] = []
+        self.fault = fault
+
+    def _serve(self, step: str, request: Any, ids: list[str]) -> None:
+        self.fault(step, request)
+        self.log.append((step, ids))
+        self.requests.append(request)
+
+    async def ApplyPlayback(self, request: Any, context: Any) -> video_pb2.ApplyPlaybackResponse:
+        self._serve("video", request, [event.event_id for event in request.events])
+        return video_pb2.ApplyPlaybackResponse(engagement_scores=[50.0] * len(request.events))
+
+    async def ApplyEvents(self, request: Any, context: Any) -> features_pb2.ApplyEventsResponse:
+        self._serve("features", request, [event.event_id for event in request.events])
+        return features_pb2.ApplyEventsResponse(
+            values=[1.0] * len(request.events), feature_count=1, feature_schema_version="test-1"
+        )
+
+    async def AssessUsers(self, request: Any, context: Any) -> scoring_pb2.AssessUsersResponse:
+        self._serve("scoring", request, list(request.user_ids))
+        return scoring_pb2.AssessUsersResponse(
+            assessments=[scoring_pb2.Assessment(score=80)] * len(request.user_ids), model_version="m-1"
+        )
+
+    async def DecideInterventions(self, request: Any, context: Any) -> Any:
+        self._serve("intervention", request, list(request.event_ids))
+        return intervention_pb2.DecideInterventionsResponse()
+
+
+def recording(fault: Fault = lambda _step, _request: None) -> Steps:
+    """Steps that only serve what the dispatcher asks."""
+    return Steps(fault)  # type: ignore[abstract]
+
+
+@contextlib.asynccontextmanager
+async def peers(steps: Steps, observed_by: Telemetry | None = None) -> AsyncIterator[Peers]:
+    """Stubs of all four, served by `steps` over a real channel."""
+    async with serving(
+        lambda to: video_pb2_grpc.add_VideoServiceServicer_to_server(steps, to),
+        lambda to: features_pb2_grpc.add_FeaturesServiceServicer_to_server(steps, to),
+        lambda to: scoring_pb2_grpc.add_ScoringServiceServicer_to_server(steps, to),
+        lambda to: intervention_pb2_grpc.add_InterventionServiceServicer_to_server(steps, to),
+        observed_by=observed_by,
+    ) as channel:
+        yield Peers(
+            video_pb2_grpc.VideoServiceStub(channel),
+            features_pb2_grpc.FeaturesServiceStub(channel),
+            scoring_pb2_grpc.ScoringServiceStub(channel),
+            intervention_pb2_grpc.InterventionServiceStub(channel),
+        )

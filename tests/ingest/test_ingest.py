@@ -1,0 +1,272 @@
+"""Ingest from the RPC to the stream and on through the dispatcher, over memory adapters and real gRPC."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any, NamedTuple
+
+import pytest
+from journeymesh.common.v1 import error_reason_pb2, event_pb2
+from journeymesh.ingest.v1 import ingest_pb2, ingest_pb2_grpc
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from mesh import telemetry
+from mesh.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
+from mesh.stream import BEGINNING, Entry
+from mesh.streams.memory import MemoryCheckpoints, MemoryStream
+from services.ingest.adapters.event_log import StreamEventLog
+from services.ingest.adapters.memory import MemoryFailedEvents, MemorySeenEvents, MemorySessions
+from services.ingest.adapters.progress import CheckpointProgress
+from services.ingest.dispatcher import Dispatcher
+from services.ingest.servicer import IngestServicer
+from services.ingest.usecases import Ingest
+from tests.builders import NOW_US, event
+from tests.ingest.peers import Steps, peers, recording
+from tests.serving import serving
+
+
+class House(NamedTuple):
+    """Both roles of ingest over one stream in memory."""
+
+    stub: "ingest_pb2_grpc.IngestServiceAsyncStub"
+    dispatcher: Dispatcher
+    steps: Steps
+    stream: MemoryStream
+    seen: MemorySeenEvents
+    failed: MemoryFailedEvents
+
+    async def accept(self, *events: event_pb2.Event, **members: Any) -> ingest_pb2.AcceptEventsResponse:
+        return await self.stub.AcceptEvents(ingest_pb2.AcceptEventsRequest(events=events, **members))
+
+    async def dispatch(self) -> None:
+        """Takes all that waits through the mesh."""
+        for shard in await self.stream.shards():
+            await self.dispatcher.advance(shard)
+
+    async def receipt(self, event_id: str) -> ingest_pb2.Receipt:
+        return (await self.stub.GetReceipt(ingest_pb2.GetReceiptRequest(event_id=event_id))).receipt
+
+    def applied(self, step: str = "features") -> list[str]:
+        return [one for name, ids in self.steps.log if name == step for one in ids]
+
+
+@contextlib.asynccontextmanager
+async def housed(steps: Steps | None = None, observed_by: telemetry.Telemetry | None = None) -> AsyncIterator[House]:
+    steps = steps or recording()
+    stream, checkpoints = MemoryStream(shard_count=2, max_records=1000), MemoryCheckpoints()
+    seen, failed = MemorySeenEvents(), MemoryFailedEvents()
+    progress = CheckpointProgress(checkpoints)
+    ingest = Ingest(StreamEventLog(stream), seen, MemorySessions(), failed, progress, lambda: NOW_US)
+    servicer = IngestServicer(ingest)
+    traced = observed_by or telemetry.off()
+    async with (
+        serving(lambda to: ingest_pb2_grpc.add_IngestServiceServicer_to_server(servicer, to)) as channel,
+        peers(steps, observed_by) as behind,
+    ):
+        dispatcher = Dispatcher(
+            "events", QuickReader(stream), checkpoints, seen, failed, behind, lambda: NOW_US, traced, 100
+        )
+        yield House(ingest_pb2_grpc.IngestServiceStub(channel), dispatcher, steps, stream, seen, failed)
+
+
+class QuickReader:
+    """The stream's reader without its patience, so that an empty shard costs a test nothing."""
+
+    def __init__(self, stream: MemoryStream) -> None:
+        self._stream = stream
+        self.shards, self.trim = stream.shards, stream.trim
+
+    async def read(self, shard: str, after: int, max_records: int, wait_seconds: float) -> list[Any]:
+        return [*await self._stream.read(shard, after, max_records, min(wait_seconds, 0.001))]
+
+
+ACCEPTED, DUPLICATE, REJECTED = 1, 2, 3
+
+
+async def test_every_event_gets_a_verdict_of_its_own() -> None:
+    async with housed() as house:
+        first = await house.accept(event("a"), event("b", user_id=""), event("a"), event("c", page=""), event("d"))
+        assert first.verdicts == [ACCEPTED, REJECTED, DUPLICATE, REJECTED, ACCEPTED]
+        assert [rejection.event_index for rejection in first.rejections] == [1, 3]
+        assert first.rejections[0].reason == error_reason_pb2.ERROR_REASON_MISSING_FIELD
+        second = await house.accept(event("d"), event("e"))
+        assert second.verdicts == [DUPLICATE, ACCEPTED]
+        await house.dispatch()
+        assert sorted(house.applied()) == ["a", "d", "e"]
+
+
+async def test_a_bad_event_does_not_spend_its_id() -> None:
+    async with housed() as house:
+        assert (await house.accept(event("a", page=""), event("a"))).verdicts == [REJECTED, ACCEPTED]
+
+
+async def test_a_user_s_events_stay_in_order() -> None:
+    async with housed() as house:
+        for start in range(0, 60, 20):
+            await house.accept(*[event(f"{number:02}", f"user-{number % 5}") for number in range(start, start + 20)])
+        await house.dispatch()
+        for user in range(5):
+            mine = [one for one in house.applied() if int(one) % 5 == user]
+            assert mine == sorted(mine)
+        assert len(house.applied()) == 60
+
+
+async def test_events_are_stamped_before_they_are_on_the_stream() -> None:
+    async with housed() as house:
+        await house.accept(event("a", platform=event_pb2.PLATFORM_WEB, user_agent="Googlebot/2.1"))
+        await house.dispatch()
+        (applied,) = next(request.events for request in house.steps.requests if hasattr(request, "engagements"))
+        assert applied.is_bot
+        assert applied.session_start_us == NOW_US
+        assert applied.session_id.startswith("s-")
+        assert applied.received_time_us == NOW_US
+
+
+async def test_a_batch_goes_through_the_steps_in_order_and_playback_only_where_there_is_some() -> None:
+    async with housed() as house:
+        beat = event_pb2.Playback(video_id="v", action=event_pb2.PLAYBACK_ACTION_HEARTBEAT, position_seconds=1)
+        await house.accept(event("a"), event("b", kind="video_playback", playback=beat), event("c"))
+        await house.dispatch()
+        assert [step for step, _ in house.steps.log] == ["video", "features", "scoring", "intervention"]
+        assert house.applied("video") == ["b"]
+        features = house.steps.requests[1]
+        assert [(update.row, update.score) for update in features.engagements] == [(1, 50.0)]
+        assert list(features.event_indexes) == [0, 1, 2]
+        decided = house.steps.requests[3]
+        assert [assessment.score for assessment in decided.assessments] == [80.0] * 3
+
+
+async def test_a_copy_on_the_stream_is_applied_once_whichever_was_claimed() -> None:
+    async with housed() as house:
+        await house.accept(event("a"))
+        # A crash between append and claim: the client's retry stands on the stream a second time.
+        copy = event_pb2.EventRecord(events=[event("a"), event("b")]).SerializeToString()
+        await house.stream.append([Entry(house.stream.lane("ada"), copy)])
+        await house.dispatch()
+        assert house.applied() == ["a", "b"]
+        assert list(house.steps.requests[0].event_indexes) == [0, 1]
+
+
+async def test_a_repeated_batch_is_sent_again_and_the_checkpoint_comes_last() -> None:
+    fails = iter([True])
+
+    def fault(step: str, request: Any) -> None:
+        if step == "intervention" and next(fails, False):
+            raise Unavailable("DEPENDENCY_UNAVAILABLE", "Gone.")
+
+    async with housed(recording(fault)) as house:
+        await house.accept(event("a"))
+        shard = house.stream.lane("ada")
+        # Retries of the channel may already bring it through; the stream's place is kept in both cases.
+        with contextlib.suppress(Unavailable):
+            await house.dispatcher.advance(shard)
+        await house.dispatcher.advance(shard)
+        assert set(house.applied()) == {"a"}
+        assert await house.dispatcher.checkpoints.load(shard) > BEGINNING
+        assert house.applied("intervention") == ["a"]
+
+
+async def test_a_record_that_cannot_be_applied_is_set_aside_and_the_others_go_on() -> None:
+    def fault(step: str, request: Any) -> None:
+        if step == "scoring" and "poison" in request.user_ids:
+            raise ValueError("poison")
+
+    async with housed(recording(fault)) as house:
+        shard = house.stream.lane("poison")
+        users = [f"u{number}" for number in range(20) if house.stream.lane(f"u{number}") == shard][:3]
+        await house.accept(event("a", users[0]))
+        await house.accept(event("bad", "poison"))
+        await house.accept(event("b", users[1]))
+        await house.dispatch()
+        assert house.applied("intervention") == ["a", "b"]
+        receipt = await house.receipt("bad")
+        assert receipt.state == ingest_pb2.RECEIPT_STATE_FAILED
+        assert receipt.reason == error_reason_pb2.ERROR_REASON_POISON
+
+
+async def test_a_stale_dispatcher_sets_nothing_aside() -> None:
+    def fault(step: str, request: Any) -> None:
+        raise FailedPrecondition("POSITION_STALE", "Lost.")
+
+    async with housed(recording(fault)) as house:
+        await house.accept(event("a"))
+        with pytest.raises(FailedPrecondition):
+            await house.dispatch()
+        assert await house.failed.list(10, "") == ([], "")
+
+
+async def test_a_record_that_does_not_decode_is_set_aside() -> None:
+    async with housed() as house:
+        await house.stream.append([Entry("0", b"\xff\xff\xff"), Entry("1", b"\xff\xff")])
+        await house.dispatch()
+        ((failed, other), _) = await house.failed.list(10, "")
+        assert {failed.reason, other.reason} == {"POISON"}
+        assert await house.dispatcher.checkpoints.load("0") > BEGINNING
+
+
+async def test_receipts_tell_how_far_an_event_has_come() -> None:
+    async with housed() as house:
+        await house.accept(event("a"), event("bad", page=""))
+        buffered = await house.receipt("a")
+        assert buffered.state == ingest_pb2.RECEIPT_STATE_BUFFERED
+        assert buffered.trace_id == bytes(range(16)).hex()
+        assert buffered.received_time.ToMicroseconds() == NOW_US
+        await house.dispatch()
+        assert (await house.receipt("a")).state == ingest_pb2.RECEIPT_STATE_APPLIED
+        failed = await house.receipt("bad")
+        assert failed.state == ingest_pb2.RECEIPT_STATE_FAILED
+        assert failed.reason == error_reason_pb2.ERROR_REASON_MISSING_FIELD
+        with pytest.raises(NotFound, match="EVENT_NOT_FOUND"):
+            await house.receipt("never")
+
+
+async def test_a_bad_copy_does_not_unmake_a_good_event() -> None:
+    async with housed() as house:
+        await house.accept(event("a"))
+        await house.accept(event("a", page=""))
+        assert (await house.receipt("a")).state == ingest_pb2.RECEIPT_STATE_BUFFERED
+
+
+async def test_what_failed_is_kept_as_it_was_sent_and_can_be_resolved() -> None:
+    async with housed() as house:
+        unreadable = ingest_pb2.UnreadableEvent(
+            reason=error_reason_pb2.ERROR_REASON_MALFORMED_JSON, detail="No JSON.", payload=b'{"userId": "\xff"'
+        )
+        await house.accept(event("bad", page="", properties=b'{"k": [1]}', time_zone="UTC"), unreadable=[unreadable])
+        listed = await house.stub.ListFailedEvents(ingest_pb2.ListFailedEventsRequest())
+        by_stage = {failed.stage: failed for failed in listed.failed_events}
+        assert by_stage["gateway"].payload == '{"userId": "\ufffd"'
+        assert by_stage["ingest"].payload == (
+            '{"eventId":"bad","userId":"ada","eventType":"page_view","timestamp":"2026-01-02T10:00:00Z",'
+            '"properties":{"k": [1]},"context":{"timeZone":"UTC"}}'
+        )
+        request = ingest_pb2.GetFailedEventRequest(id=by_stage["ingest"].id)
+        assert (await house.stub.GetFailedEvent(request)).failed_event.event_id == "bad"
+        await house.stub.ResolveFailedEvent(ingest_pb2.ResolveFailedEventRequest(id=by_stage["ingest"].id))
+        with pytest.raises(NotFound, match="FAILED_EVENT_NOT_FOUND"):
+            await house.stub.GetFailedEvent(request)
+
+
+async def test_too_large_a_batch_is_refused() -> None:
+    async with housed() as house:
+        with pytest.raises(InvalidArgument, match="REQUEST_TOO_LARGE"):
+            await house.accept(*[event(str(number)) for number in range(5_001)])
+
+
+async def test_the_batch_s_span_is_in_the_trace_of_its_producer_or_linked_to_each() -> None:
+    exporter = InMemorySpanExporter()
+    observed = telemetry.exporting("test", exporter)
+    async with housed(observed_by=observed) as house:
+        await house.accept(event("a"))
+        await house.dispatch()
+        await house.accept(event("b", trace_id=b"b" * 16), event("c", trace_id=b"c" * 16))
+        await house.dispatch()
+    observed.provider.force_flush()
+    alone, joined = [span for span in exporter.get_finished_spans() if span.name == "dispatch batch"]
+    assert alone.context is not None
+    assert alone.context.trace_id == int.from_bytes(bytes(range(16)), "big")
+    assert alone.parent is not None
+    assert alone.parent.span_id == int.from_bytes(bytes(range(8)), "big")
+    assert joined.parent is None
+    assert [link.context.trace_id.to_bytes(16, "big") for link in joined.links] == [b"b" * 16, b"c" * 16]
+    served = [span for span in exporter.get_finished_spans() if span.kind.name == "SERVER"]
+    assert {span.context.trace_id for span in served if span.context} >= {alone.context.trace_id}

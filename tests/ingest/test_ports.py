@@ -1,0 +1,122 @@
+"""Ingest's ports: one suite over memory and Redis."""
+
+import asyncio
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mesh import redis
+from mesh.errors import InvalidArgument
+from services.ingest.adapters.memory import MemoryFailedEvents, MemorySeenEvents, MemorySessions
+from services.ingest.adapters.redis import RedisFailedEvents, RedisSeenEvents, RedisSessions
+from services.ingest.domain.event import FailedEvent, Place, Seen
+from services.ingest.domain.session import GAP_US
+from services.ingest.ports import Claim, FailedEvents, SeenEvents, Sessions
+from tests.builders import NOW_US
+
+DAY_US = 24 * 3600 * 1_000_000
+
+
+@pytest.fixture(params=["memory", "redis"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+async def seen_events(kind: str, valkey: redis.Client) -> SeenEvents:
+    return MemorySeenEvents() if kind == "memory" else RedisSeenEvents(valkey)
+
+
+@pytest.fixture
+async def sessions(kind: str, valkey: redis.Client) -> Sessions:
+    return MemorySessions() if kind == "memory" else RedisSessions(valkey)
+
+
+@pytest.fixture
+async def failed_events(kind: str, valkey: redis.Client) -> FailedEvents:
+    return MemoryFailedEvents() if kind == "memory" else RedisFailedEvents(valkey)
+
+
+def seen(sequence: int, received_time_us: int = NOW_US, event_index: int = 7) -> Seen:
+    return Seen(Place("3", sequence, event_index), received_time_us, bytes(range(16)))
+
+
+async def test_the_first_claim_wins_for_good(seen_events: SeenEvents) -> None:
+    first, second = seen(2**180), seen(2**181)
+    assert await seen_events.claim([Claim("a", first), Claim("b", second)]) == [first, second]
+    assert await seen_events.claim([Claim("a", second), Claim("b", second), Claim("c", first)]) == [
+        first,
+        second,
+        first,
+    ]
+    assert await seen_events.find(["c", "x", "a"], NOW_US) == [first, None, first]
+    assert await seen_events.find([], NOW_US) == []
+    assert await seen_events.claim([]) == []
+
+
+@pytest.mark.parametrize("apart_us", [-DAY_US, -1, 0, 1, DAY_US])
+async def test_copies_around_midnight_meet(seen_events: SeenEvents, apart_us: int) -> None:
+    midnight_us = NOW_US // DAY_US * DAY_US
+    first, copy = seen(1, midnight_us), seen(2, midnight_us + apart_us)
+    await seen_events.claim([Claim("a", first)])
+    assert await seen_events.claim([Claim("a", copy)]) == [first]
+
+
+async def test_claims_at_the_same_time_have_one_winner(seen_events: SeenEvents) -> None:
+    claims = [[Claim(f"e-{number}", seen(sequence)) for number in range(50)] for sequence in range(8)]
+    owners = await asyncio.gather(*map(seen_events.claim, claims))
+    assert all(answer == owners[0] for answer in owners)
+
+
+async def test_an_id_is_known_a_day_later(seen_events: SeenEvents) -> None:
+    await seen_events.claim([Claim("a", seen(1))])
+    assert await seen_events.find(["a"], NOW_US + DAY_US) == [seen(1)]
+
+
+EVENTS = st.lists(st.tuples(st.sampled_from("ab"), st.integers(-3 * GAP_US, 3 * GAP_US)), min_size=1, max_size=25).map(
+    lambda events: [(user, NOW_US + offset) for user, offset in events]
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(batches=st.lists(EVENTS, min_size=1, max_size=4))
+def test_redis_places_sessions_as_the_domain_does(batches: list[list[tuple[str, int]]], valkey_url: str) -> None:
+    async def both() -> tuple[list[list[int]], list[list[int]]]:
+        client = redis.connect(valkey_url)
+        await client.flushall()
+        stored, plain = RedisSessions(client), MemorySessions()
+        answers = [await stored.place(batch) for batch in batches], [await plain.place(batch) for batch in batches]
+        await client.aclose()
+        return answers
+
+    stored, plain = asyncio.run(both())
+    assert stored == plain
+
+
+async def test_nobody_has_no_session(sessions: Sessions) -> None:
+    assert await sessions.place([]) == []
+
+
+def failed(number: int) -> FailedEvent:
+    return FailedEvent(f"f-{number}", "MISSING_FIELD", "No user.", NOW_US + number, "e", "u", b"\xff{", b"t", "gateway")
+
+
+async def test_failed_events_are_listed_newest_first_page_by_page(failed_events: FailedEvents) -> None:
+    await failed_events.add([failed(number) for number in range(5)])
+    first, token = await failed_events.list(2, "")
+    second, token = await failed_events.list(2, token)
+    third, end = await failed_events.list(2, token)
+    assert [*first, *second, *third] == [failed(number) for number in (4, 3, 2, 1, 0)]
+    assert end == ""
+    with pytest.raises(InvalidArgument):
+        await failed_events.list(2, "x")
+
+
+async def test_a_failed_event_is_found_replaced_and_removed(failed_events: FailedEvents) -> None:
+    await failed_events.add([failed(1)])
+    await failed_events.add([failed(1)._replace(detail="Again.")])
+    assert await failed_events.find(["f-1", "f-2"]) == [failed(1)._replace(detail="Again."), None]
+    await failed_events.remove("f-1")
+    await failed_events.remove("f-1")
+    assert await failed_events.list(10, "") == ([], "")
