@@ -11,10 +11,10 @@ LOCK = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --
 RUN_EXTRAS := --extra ingest --extra features --extra scoring --extra video --extra intervention --extra gateway \
 	--extra cli --extra embedded
 
-.PHONY: help run demo test test-fast crash train evaluate bench lint format protos breaking lock docs clean
+.PHONY: help run release-protos demo test test-fast crash train evaluate bench lint format protos breaking lock docs clean
 
 help:  ## Show this help
-	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  \033[36m%-10s\033[0m%s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  \033[36m%-16s\033[0m%s\n", $$1, $$2 }' Makefile
 
 run: .venv/.run gen/.made  ## Set everything up and run the mesh on this machine
 	@$(BIN)/journeymesh run

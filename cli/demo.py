@@ -120,7 +120,7 @@ def _following(events: Sequence[Event]) -> dict[int, dt.datetime]:
 
 
 def _time(event: Event) -> dt.datetime:
-    return dt.datetime.fromisoformat(event["timestamp"].replace("Z", "+00:00"))
+    return dt.datetime.fromisoformat(event["timestamp"])
 
 
 @contextlib.asynccontextmanager

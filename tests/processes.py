@@ -1,0 +1,142 @@
+"""The whole mesh as real processes, on free ports and in a folder of its own."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import psutil
+
+from tests.conftest import free_port
+
+_PATIENCE_SECONDS: Final = 90.0
+_SERVICES: Final = ("ingest", "features", "scoring", "video", "intervention")
+
+# What a program's command line shows, by the name the supervisor gives it.
+MARKS: Final = {
+    "store": "valkey",
+    "features": "services.features",
+    "scoring": "services.scoring",
+    "video": "services.video",
+    "intervention": "services.intervention",
+    "dispatcher": "dispatcher",
+    "ingest": "api",
+    "gateway": "gateway",
+}
+
+
+class Answer(NamedTuple):
+    """An HTTP answer: its status, and its body read as JSON."""
+
+    status: int
+    body: Any
+
+
+class RunningMesh(NamedTuple):
+    """A mesh that runs."""
+
+    url: str
+    supervisor: psutil.Process
+    log: Path
+
+    def process(self, name: str) -> psutil.Process:
+        """The process a program has now."""
+        for child in self.supervisor.children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if any(MARKS[name] in part for part in child.cmdline()):
+                    return child
+        raise LookupError(name)
+
+    def processes(self) -> list[psutil.Process]:
+        """All processes of the mesh, the supervisor too."""
+        return [self.supervisor, *self.supervisor.children()]
+
+    def get(self, path: str) -> Answer:
+        """Gets a path."""
+        return self._call(urllib.request.Request(self.url + path))
+
+    def post(self, path: str, body: object) -> Answer:
+        """Posts JSON."""
+        data = json.dumps(body).encode()
+        headers = {"content-type": "application/json"}
+        return self._call(urllib.request.Request(self.url + path, data=data, headers=headers))
+
+    def track(self, *events: dict[str, Any]) -> Answer:
+        """Sends events."""
+        return self.post("/api/events/track", {"events": events})
+
+    def await_applied(self, event_id: str, patience_seconds: float = 30.0) -> None:
+        """Returns once an event has gone through the mesh."""
+        deadline = time.monotonic() + patience_seconds
+        while (answer := self.get(f"/api/events/{event_id}")).body.get("state") != "applied":
+            assert time.monotonic() < deadline, answer
+            time.sleep(0.005)
+
+    def is_ready(self) -> bool:
+        """Whether every service answers."""
+        try:
+            return self.get("/readyz").status == 200
+        except OSError:
+            return False
+
+    def _call(self, request: urllib.request.Request) -> Answer:
+        try:
+            with urllib.request.urlopen(request, timeout=10) as response:
+                return Answer(response.status, json.load(response))
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, json.load(error))
+
+
+@contextlib.contextmanager
+def running_mesh(folder: Path, **settings: str) -> Iterator[RunningMesh]:
+    """A mesh that runs within the block and ends, cleanly, with it."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("JOURNEYMESH_")}
+    environment |= addresses() | {"JOURNEYMESH_VAR": str(folder / "var")} | settings
+    log = folder / "mesh.log"
+    with log.open("wb") as output:
+        supervisor = subprocess.Popen(
+            [sys.executable, "-m", "cli", "run"], env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+    mesh = RunningMesh("http://" + environment["JOURNEYMESH_HTTP_ADDRESS"], psutil.Process(supervisor.pid), log)
+    try:
+        _await_ready(mesh, supervisor)
+        yield mesh
+    finally:
+        supervisor.terminate()
+        try:
+            supervisor.wait(60)
+        except subprocess.TimeoutExpired:
+            for process in mesh.processes():
+                process.kill()
+            raise
+
+
+def addresses() -> dict[str, str]:
+    """An environment in which every listener has a free port, and every caller knows it."""
+    environment = {
+        "JOURNEYMESH_HTTP_ADDRESS": f"127.0.0.1:{free_port()}",
+        "JOURNEYMESH_STORE_PORT": str(free_port()),
+        "JOURNEYMESH_DISPATCHER_LISTEN": f"127.0.0.1:{free_port()}",
+    }
+    for service in _SERVICES:
+        address = f"127.0.0.1:{free_port()}"
+        environment[f"JOURNEYMESH_{service.upper()}_LISTEN"] = address
+        environment[f"JOURNEYMESH_{service.upper()}_TARGET"] = address
+    return environment
+
+
+def _await_ready(mesh: RunningMesh, supervisor: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while not mesh.is_ready():
+        ended = supervisor.poll() is not None
+        assert not ended, mesh.log.read_text()
+        assert time.monotonic() < deadline, mesh.log.read_text()
+        time.sleep(0.05)
