@@ -20,7 +20,7 @@ run: .venv/.run gen/.made  ## Set everything up and run the mesh on this machine
 	@$(BIN)/journeymesh run
 
 demo: .venv/.run gen/.made  ## Send real journeys through the mesh and show what came of them
-	@$(BIN)/journeymesh demo
+	@$(BIN)/journeymesh demo $(if $(EVENTS),--events $(EVENTS))
 
 test: .venv/.dev gen/.made  ## Set everything up and pass all tests
 	$(BIN)/pytest

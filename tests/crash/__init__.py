@@ -1,0 +1,1 @@
+"""Kill -9 on every process of the mesh, under load."""

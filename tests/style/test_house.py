@@ -1,0 +1,72 @@
+"""Rooms stay small, locks stay clean, generated pages stay true."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from cli import reference
+
+ROOT = Path(__file__).parents[2]
+LONGEST = {"servicer.py": 150, "__main__.py": 60}
+LONGEST_MODULE = 300
+
+
+def tracked(*patterns: str) -> list[Path]:
+    """The files git knows, or all below the rooms where this is no checkout."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", *patterns],  # noqa: S607 - git of the machine
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    return [path for name in listed.stdout.splitlines() if (path := ROOT / name).is_file()]
+
+
+def test_rooms_stay_small() -> None:
+    rooms = ("mesh", "services", "gateway", "offline", "cli")
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for room in rooms
+        for path in (ROOT / room).rglob("*.py")
+        if (lines := len(path.read_text().splitlines())) > LONGEST.get(path.name, LONGEST_MODULE)
+    }
+    assert long == {}
+
+
+@pytest.mark.parametrize("name", ["run.lock", "dev.lock"])
+def test_a_lock_pins_with_hashes_and_names_no_address(name: str) -> None:
+    text = (ROOT / "requirements" / name).read_text()
+    packages = re.findall(r"^[a-z0-9][^ ]*", text, flags=re.MULTILINE)
+    assert len(packages) > 20
+    assert all("==" in package for package in packages)
+    assert text.count("--hash=sha256:") >= len(packages)
+    assert not re.search(r"https?://|index-url|find-links", text)
+
+
+def test_nothing_names_a_machine_s_path() -> None:
+    pattern = re.compile(r"(^|[^A-Za-z0-9_.])/(work|root|home)/\w")
+    guilty = [
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for path in tracked()
+        if path.suffix in {".py", ".md", ".toml", ".yaml", ".proto", ".json", ""} and path.name != Path(__file__).name
+        for line in path.read_text(errors="ignore").splitlines()
+        if pattern.search(line)
+    ]
+    assert guilty == []
+
+
+def test_the_table_of_settings_is_what_the_code_reads() -> None:
+    assert reference.SETTINGS_PATH.read_text(encoding="utf-8") == reference.settings_table(), "run `make docs`"
+
+
+def test_every_link_in_the_documents_leads_somewhere() -> None:
+    broken = [
+        f"{path.relative_to(ROOT)}: {target}"
+        for path in tracked("*.md")
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text())
+        if "://" not in target and not (path.parent / target).exists()
+    ]
+    assert broken == []

@@ -1,0 +1,79 @@
+"""The import contracts hold, and each fails when it is broken."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("mesh", "services", "gateway", "offline", "cli")
+
+# What is seeded: the file it goes into, the line, and the contract that must refuse it.
+VIOLATIONS = {
+    "a service imports another": (
+        "services/video/domain/playback.py",
+        "import services.features.domain.vector",
+        "No service imports another",
+    ),
+    "a stray module": ("services/scoring/utils.py", "", "Every service has the same layers"),
+    "the domain imports a port": (
+        "services/ingest/domain/event.py",
+        "import services.ingest.ports",
+        "Every service has the same layers",
+    ),
+    "an adapter imports a use case": (
+        "services/ingest/adapters/redis.py",
+        "import services.ingest.usecases",
+        "Adapters import no use cases",
+    ),
+    "the runtime imports a service": ("mesh/clock.py", "import services.ingest", "The runtime knows no service"),
+    "the runtime imports a message": ("mesh/clock.py", "import journeymesh.common.v1", "The runtime knows no service"),
+    "a use case imports a message": (
+        "services/ingest/usecases.py",
+        "import journeymesh.common.v1.event_pb2",
+        "Wire messages stay at the faces",
+    ),
+    "the domain imports redis": ("services/features/domain/window.py", "import redis", "The domain is pure"),
+    "the domain imports the runtime": ("services/features/domain/window.py", "import mesh.clock", "The domain is pure"),
+    "the gateway imports a service": ("gateway/app.py", "import services.ingest", "The gateway knows services"),
+    "a service imports offline": ("services/scoring/usecases.py", "import offline", "Only offline and the command"),
+    "a cycle": ("mesh/clock.py", "import mesh.server", "No cycles"),
+}
+
+
+def lint(folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"]
+    environment = {"PYTHONPATH": f"{folder}:{ROOT / 'gen'}", "PATH": "/usr/bin:/bin", "COLUMNS": "200"}
+    return subprocess.run(
+        [*command, "--no-cache"], cwd=folder, env=environment, text=True, capture_output=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("house")
+    for room in ROOMS:
+        shutil.copytree(ROOT / room, folder / room, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    return folder
+
+
+def test_the_house_keeps_its_contracts(house: Path) -> None:
+    result = lint(house)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(("file", "line", "contract"), VIOLATIONS.values(), ids=VIOLATIONS)
+def test_a_broken_contract_is_refused(house: Path, file: str, line: str, contract: str) -> None:
+    path = house / file
+    before = path.read_text() if path.exists() else None
+    path.write_text((before or "") + f"\n{line}\n")
+    try:
+        result = lint(house)
+    finally:
+        path.unlink() if before is None else path.write_text(before)
+    assert result.returncode != 0
+    (verdict,) = [one for one in result.stdout.splitlines() if one.startswith(contract) and "KEPT" not in one][:1]
+    assert "BROKEN" in verdict
