@@ -1,10 +1,12 @@
 """One way to reach Redis: connection, errors, key layout."""
 
 import contextlib
+import hashlib
 import zlib
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple
 
+import hiredis
 import redis.asyncio
 import redis.exceptions
 from redis.asyncio.retry import Retry
@@ -18,20 +20,39 @@ PARTITION_COUNT: Final = 16
 
 Client = redis.asyncio.Redis
 
+
+class _Packing:
+    """Packs commands in C, as the client does when it is synchronous: four times as fast for a batch of ids."""
+
+    def pack_command(self, *args: Any) -> list[bytes]:  # noqa: ANN401 - as in the client
+        return [hiredis.pack_command((*args[0].split(), *args[1:]) if " " in args[0] else args)]
+
+
+class _Connection(_Packing, redis.asyncio.Connection):
+    """A plain connection."""
+
+
+class _TlsConnection(_Packing, redis.asyncio.SSLConnection):
+    """A connection over TLS."""
+
+
 _TIMEOUT_SECONDS: Final = 5.0
 _RETRIES: Final = 3
 
 
 def connect(url: str, password: str | None = None) -> Client:
     """A client that reconnects by itself and gives up a command after seconds, not minutes."""
-    return redis.asyncio.Redis.from_url(
+    options: dict[str, Any] = {} if password is None else {"password": password}
+    pool = redis.asyncio.ConnectionPool.from_url(
         url,
-        password=password,
+        connection_class=_TlsConnection if url.startswith("rediss://") else _Connection,
         protocol=2,
         socket_timeout=_TIMEOUT_SECONDS,
         socket_connect_timeout=_TIMEOUT_SECONDS,
         retry=Retry(ExponentialWithJitterBackoff(cap=0.5, base=0.02), _RETRIES),
+        **options,
     )
+    return redis.asyncio.Redis.from_pool(pool)
 
 
 @contextlib.contextmanager
@@ -61,3 +82,37 @@ async def ping(client: Client) -> None:
 def partition(name: str) -> int:
     """The hash tag of a user, event id or the like: stable over processes and time."""
     return zlib.crc32(name.encode()) % PARTITION_COUNT
+
+
+class Call(NamedTuple):
+    """One run of a script: its keys, which share a hash tag, and its arguments."""
+
+    keys: Sequence[str]
+    arguments: Sequence[str | bytes | int]
+
+
+class Script:
+    """A Lua script that is run by its digest, and loaded where the server does not know it yet."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._digest = hashlib.sha1(text.encode()).hexdigest()  # noqa: S324 - the server's own name for it
+
+    async def run(self, client: Client, *calls: Call) -> list[Any]:
+        """The answers of all calls, which go out at once; the script may run twice where the server just restarted.
+
+        Raises:
+            Unavailable: the server cannot be reached; some calls may have been run.
+        """
+        with translating_errors():
+            try:
+                return await self._send(client, calls)
+            except redis.exceptions.NoScriptError:
+                await client.script_load(self._text)
+                return await self._send(client, calls)
+
+    async def _send(self, client: Client, calls: Sequence[Call]) -> list[Any]:
+        pipeline = client.pipeline(transaction=False)
+        for call in calls:
+            pipeline.execute_command("EVALSHA", self._digest, len(call.keys), *call.keys, *call.arguments)
+        return await pipeline.execute()

@@ -6,10 +6,10 @@ from typing import Any, Final
 from mesh import redis
 
 # One command for the whole batch, atomic, with a lifetime, which MSET cannot give.
-_SAVE: Final = """
+_SAVE: Final = redis.Script("""
 local lifetime = ARGV[#ARGV]
 for i = 1, #KEYS do redis.call('SET', KEYS[i], ARGV[i], 'EX', lifetime) end
-"""
+""")
 
 
 class RedisState:
@@ -19,7 +19,6 @@ class RedisState:
         self._client = client
         self._prefix = f"jm:{namespace}:{{"
         self._lifetime = lifetime_seconds
-        self._save = client.register_script(_SAVE)
 
     async def load(self, keys: Sequence[str]) -> list[bytes | None]:
         """See `mesh.state.StateStore`."""
@@ -33,8 +32,7 @@ class RedisState:
         """See `mesh.state.StateStore`."""
         if not items:
             return
-        with redis.translating_errors():
-            await self._save(keys=[self._key(key) for key in items], args=[*items.values(), self._lifetime])
+        await _SAVE.run(self._client, redis.Call([self._key(key) for key in items], [*items.values(), self._lifetime]))
 
     async def ping(self) -> None:
         """See `mesh.state.StateStore`."""

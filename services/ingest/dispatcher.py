@@ -32,6 +32,7 @@ from services.ingest.translation import event_json
 _READ_RECORDS: Final = 200
 _BATCH_BYTES: Final = 4 * 1024 * 1024
 _WAIT_SECONDS: Final = 1.0
+_TRIM_BATCHES: Final = 20
 _LINKS_MOST: Final = 64
 _TRIES_BEFORE_SETTING_ASIDE: Final = 5
 _PAUSE_SECONDS: Final = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -90,8 +91,16 @@ class Dispatcher(NamedTuple):
         failures = 0
         while True:
             try:
-                await self.advance(shard)
-                failures = 0
+                checkpoint = trimmed = await self.checkpoints.load(shard)
+                batches = 0
+                while True:
+                    before, checkpoint = checkpoint, await self.advance(shard, checkpoint)
+                    failures = 0
+                    # A call a batch would be too many; a stream that is at rest is trimmed to its end.
+                    batches = 0 if before == checkpoint else batches + 1
+                    if trimmed != checkpoint and batches % _TRIM_BATCHES == 0:
+                        await self.reader.trim(shard, checkpoint)
+                        trimmed = checkpoint
             except MeshError as error:
                 # Whatever it was, the place is kept: the next round reads from the checkpoint.
                 failures += 1
@@ -99,25 +108,22 @@ class Dispatcher(NamedTuple):
                 _log.log(level, "shard %s waits, try %d: %s", shard, failures, error.reason)
                 await asyncio.sleep(_PAUSE_SECONDS[min(failures, len(_PAUSE_SECONDS)) - 1])
 
-    async def advance(self, shard: str) -> int:
-        """Takes what waits in a shard through the mesh; returns how many records that were.
+    async def advance(self, shard: str, checkpoint: int) -> int:
+        """Takes what waits in a shard beyond its checkpoint through the mesh; returns the checkpoint from then on.
 
         Raises:
-            Unavailable: the stream or a store cannot be reached.
+            Unavailable: the stream, a store or a service cannot be reached.
         """
-        after = await self.checkpoints.load(shard)
-        records = await self.reader.read(shard, after, _READ_RECORDS, _WAIT_SECONDS)
+        records = await self.reader.read(shard, checkpoint, _READ_RECORDS, _WAIT_SECONDS)
         decoded = [record for record in [await self._decode(shard, record) for record in records] if record]
         for batch in _cut(decoded, self.max_batch_events):
             await self._apply_or_set_aside(shard, batch)
-            await self._pass(shard, batch[-1].sequence)
-        if records and (not decoded or decoded[-1].sequence != records[-1].sequence):
-            await self._pass(shard, records[-1].sequence)
-        return len(records)
-
-    async def _pass(self, shard: str, sequence: int) -> None:
-        await self.checkpoints.save(shard, sequence)
-        await self.reader.trim(shard, sequence)
+            checkpoint = batch[-1].sequence
+            await self.checkpoints.save(shard, checkpoint)
+        if records and records[-1].sequence != checkpoint:  # the last did not decode
+            checkpoint = records[-1].sequence
+            await self.checkpoints.save(shard, checkpoint)
+        return checkpoint
 
     async def _decode(self, shard: str, record: Record) -> Decoded | None:
         try:

@@ -1,6 +1,6 @@
 """One thing a user did, as the features see it. The numbers of `Kind` and `Platform` are those of the wire contract."""
 
-from enum import IntEnum
+from typing import Final
 
 import msgspec
 
@@ -8,34 +8,34 @@ NAME_LIMIT = 200
 """Characters of a page's or target's name that are told apart and kept."""
 
 
-class Kind(IntEnum):
-    """What happened."""
+class Kind:
+    """What happened. Plain numbers, because looking up a member of an enumeration costs 0.1 µs, ten times an event."""
 
-    PAGE_VIEW = 1
-    FEATURE_INTERACTION = 2
-    CLICK = 3
-    FORM_START = 4
-    FORM_SUBMIT = 5
-    FORM_ABANDON = 6
-    ERROR = 7
-    RETRY = 8
-    HELP_REQUEST = 9
-    TASK_SUCCESS = 10
-    TASK_FAILURE = 11
-    STRUGGLE_SIGNAL = 12
-    VIDEO_PLAYBACK = 13
-    PURCHASE = 14
-    SESSION_START = 15
-    SESSION_END = 16
-    INTERVENTION_OUTCOME = 17
+    PAGE_VIEW: Final = 1
+    FEATURE_INTERACTION: Final = 2
+    CLICK: Final = 3
+    FORM_START: Final = 4
+    FORM_SUBMIT: Final = 5
+    FORM_ABANDON: Final = 6
+    ERROR: Final = 7
+    RETRY: Final = 8
+    HELP_REQUEST: Final = 9
+    TASK_SUCCESS: Final = 10
+    TASK_FAILURE: Final = 11
+    STRUGGLE_SIGNAL: Final = 12
+    VIDEO_PLAYBACK: Final = 13
+    PURCHASE: Final = 14
+    SESSION_START: Final = 15
+    SESSION_END: Final = 16
+    INTERVENTION_OUTCOME: Final = 17
 
 
-class Platform(IntEnum):
+class Platform:
     """Where an event was made."""
 
-    WEB = 1
-    MOBILE = 2
-    BACKEND = 3
+    WEB: Final = 1
+    MOBILE: Final = 2
+    BACKEND: Final = 3
 
 
 class Click(msgspec.Struct, frozen=True, gc=False):
@@ -49,7 +49,7 @@ class Click(msgspec.Struct, frozen=True, gc=False):
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
-    """One event of one user. Only the first three fields are always told; the others are empty where they do not apply."""
+    """One event of one user. The first three fields are always told, the others are empty where they do not apply."""
 
     event_id: str
     kind: int

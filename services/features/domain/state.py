@@ -40,7 +40,7 @@ class ChainClick(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class State(msgspec.Struct, array_like=True, gc=False):
-    """One user. `State()` is a user of whom nothing is known. Times are Unix microseconds of event time, 0 for never."""
+    """One user; `State()` is one of whom nothing is known. Times are Unix microseconds of event time, 0 for never."""
 
     # The whole history.
     first_us: int = 0
@@ -83,9 +83,11 @@ class State(msgspec.Struct, array_like=True, gc=False):
     # The page the user is on; empty before the first page view of a session.
     page: str = ""
     page_event_id: str = ""
-    page_since_us: int = 0
+    page_viewed_us: int = 0
     page_is_touched: bool = False
-    """Whether anything was done on the page since it was shown."""
+    """Whether anything was done on the page since it was entered."""
+    page_is_quiet: bool = False
+    """Whether nothing at all came since the page was last shown."""
     page_before: str = ""
     page_active_us: int = 0
     page_active_step: int = 0

@@ -1,10 +1,11 @@
 """Counting over time, in two ways: exact times for the last half hour, one byte a day for the last four weeks.
 
-Both count back from a moment that is never earlier than the latest event, both forget by themselves, and both are bounded:
-a script that sends a million errors costs no more memory than a person with sixty-four.
+Both count back from a moment that is never earlier than the latest event, both forget by themselves, and both are
+bounded: a script that sends a million errors costs no more memory than a person with sixty-four.
 """
 
 from bisect import bisect_right, insort
+from functools import lru_cache
 from zlib import crc32
 
 COUNT_LIMIT = 64
@@ -47,12 +48,12 @@ def note_session(days: bytes, day: int) -> bytes:
 def note_page(marks: bytes, days: bytes, page: str, day: int, today: int) -> tuple[bytes, bytes]:
     """Adds a visit of a page on `day`, and answers with the page marks and the day of each page's last visit.
 
-    A page is told by a 32-bit checksum of its name. A visit before the last 28 days is left out. Beyond the limit the page
-    not visited for longest goes.
+    A page is told by a 32-bit checksum of its name. A visit before the last 28 days is left out. Beyond the limit the
+    page not visited for longest goes.
     """
     if today - day >= DAY_SPAN:
         return marks, days
-    mark = crc32(page.encode("utf-8", "surrogatepass")).to_bytes(_MARK_BYTES, "big")
+    mark = _mark(page)
     place = marks.find(mark)
     while place % _MARK_BYTES and place >= 0:
         place = marks.find(mark, place + 1)
@@ -77,7 +78,7 @@ def count_days(days: bytes, today: int, day: int) -> int:
 
 
 def advance_days(days: bytes, today: int, day: int) -> bytes:
-    """The marks that are still within 28 days when `today` becomes `day`. To be called before any later mark is made."""
+    """The marks still within 28 days when `today` becomes `day`; to be called before a later mark is made."""
     oldest = DAY_SPAN - (day - today)
     return bytes(mark for mark in days if _age(mark, today) < oldest)
 
@@ -92,6 +93,12 @@ def advance_pages(marks: bytes, days: bytes, today: int, day: int) -> tuple[byte
         b"".join(marks[index * _MARK_BYTES : (index + 1) * _MARK_BYTES] for index in kept),
         bytes(days[index] for index in kept),
     )
+
+
+@lru_cache(maxsize=4096)
+def _mark(page: str) -> bytes:
+    """The checksum of a name; remembered, because a product has few pages and many views."""
+    return crc32(page.encode("utf-8", "surrogatepass")).to_bytes(_MARK_BYTES, "big")
 
 
 def _age(mark: int, today: int) -> int:

@@ -25,7 +25,16 @@ _FAILED_MOST: Final = 10_000
 
 # Ids are kept in one hash a day and slot. The day is that of the received time, so a copy may be found in the day
 # before; and in the day after, when two copies meet around midnight.
-_CLAIM: Final = """
+_FIND: Final = redis.Script("""
+local here = redis.call('HMGET', KEYS[1], unpack(ARGV))
+if redis.call('EXISTS', KEYS[2]) == 1 then
+  local before = redis.call('HMGET', KEYS[2], unpack(ARGV))
+  for i, blob in ipairs(before) do here[i] = here[i] or blob end
+end
+return here
+""")
+
+_CLAIM: Final = redis.Script("""
 local before = redis.call('EXISTS', KEYS[2]) == 1
 local after = redis.call('EXISTS', KEYS[3]) == 1
 local owners = {}
@@ -43,7 +52,7 @@ for i = 1, #ARGV - 1, 2 do
 end
 redis.call('EXPIRE', KEYS[1], ARGV[#ARGV])
 return owners
-"""
+""")
 
 _NUMBERS: Final = struct.Struct("<HQ16s")
 
@@ -53,7 +62,6 @@ class RedisSeenEvents:
 
     def __init__(self, client: redis.Client) -> None:
         self._client = client
-        self._claim = client.register_script(_CLAIM)
 
     async def find(self, ids: Sequence[str], now_us: int) -> list[Seen | None]:
         """See `ports.SeenEvents`."""
@@ -63,18 +71,15 @@ class RedisSeenEvents:
         slots: dict[int, list[int]] = {}
         for index, event_id in enumerate(ids):
             slots.setdefault(_slot(event_id), []).append(index)
-        pipeline = self._client.pipeline(transaction=False)
-        for slot, indexes in slots.items():
-            fields = [ids[index] for index in indexes]
-            # An event is received a little before it is looked for, or a day before; never after.
-            for day in (today, today - 1):
-                pipeline.hmget(_seen_key(slot, day), fields)
-        with redis.translating_errors():
-            answers: list[list[bytes | None]] = await pipeline.execute()
+        # An event is received a little before it is looked for, or a day before; never after.
+        calls = [
+            redis.Call([_seen_key(slot, today), _seen_key(slot, today - 1)], [ids[index] for index in indexes])
+            for slot, indexes in slots.items()
+        ]
+        answers: list[list[bytes | None]] = await _FIND.run(self._client, *calls)
         found: list[Seen | None] = [None] * len(ids)
-        for (_, indexes), here, before in zip(slots.items(), answers[::2], answers[1::2], strict=True):
-            for index, newer, older in zip(indexes, here, before, strict=True):
-                blob = newer or older
+        for indexes, answer in zip(slots.values(), answers, strict=True):
+            for index, blob in zip(indexes, answer, strict=True):
                 found[index] = _decode_seen(blob) if blob else None
         return found
 
@@ -85,14 +90,13 @@ class RedisSeenEvents:
             key = (_slot(claim.event_id), claim.seen.received_time_us // _DAY_US)
             groups.setdefault(key, []).append(index)
         owners: list[Seen] = [claim.seen for claim in claims]
-        pipeline = self._client.pipeline(transaction=False)
         blobs = [_encode_seen(claim.seen) for claim in claims]
+        calls = []
         for (slot, day), indexes in groups.items():
-            arguments: list[Any] = [part for index in indexes for part in (claims[index].event_id, blobs[index])]
             keys = [_seen_key(slot, day), _seen_key(slot, day - 1), _seen_key(slot, day + 1)]
-            await self._claim(keys=keys, args=[*arguments, _SEEN_SECONDS], client=pipeline)
-        with redis.translating_errors():
-            answers: list[list[bytes]] = await pipeline.execute()
+            pairs = [part for index in indexes for part in (claims[index].event_id, blobs[index])]
+            calls.append(redis.Call(keys, [*pairs, _SEEN_SECONDS]))
+        answers: list[list[bytes]] = await _CLAIM.run(self._client, *calls)
         for indexes, answer in zip(groups.values(), answers, strict=True):
             for index, blob in zip(indexes, answer, strict=True):
                 if blob != blobs[index]:
@@ -101,7 +105,7 @@ class RedisSeenEvents:
 
 
 # The same rule as `domain.session.place`; the conformance suite holds the two together.
-_PLACE: Final = """
+_PLACE: Final = redis.Script("""
 local starts = {}
 local gap, lifetime = tonumber(ARGV[1]), ARGV[2]
 for i, key in ipairs(KEYS) do
@@ -126,14 +130,14 @@ for i, key in ipairs(KEYS) do
   redis.call('SET', key, string.format('%.0f %.0f', start, last), 'EX', lifetime)
 end
 return starts
-"""
+""")
 
 
 class RedisSessions:
     """The latest session of each user, placed by one script a batch."""
 
     def __init__(self, client: redis.Client) -> None:
-        self._place = client.register_script(_PLACE)
+        self._client = client
 
     async def place(self, times: Sequence[tuple[str, int]]) -> list[int]:
         """See `ports.Sessions`."""
@@ -144,8 +148,8 @@ class RedisSessions:
             users.setdefault(user_id, []).append(index)
         keys = [f"jm:sessions:{{{redis.partition(user_id)}}}:{user_id}" for user_id in users]
         event_times = [" ".join(str(times[index][1]) for index in indexes) for indexes in users.values()]
-        with redis.translating_errors():
-            answers: Any = await self._place(keys=keys, args=[session.GAP_US, _SESSION_SECONDS, *event_times])
+        call = redis.Call(keys, [session.GAP_US, _SESSION_SECONDS, *event_times])
+        (answers,) = await _PLACE.run(self._client, call)
         starts = [0] * len(times)
         order = (index for indexes in users.values() for index in indexes)
         for index, answer in zip(order, answers, strict=True):

@@ -1,0 +1,115 @@
+"""CPU an event of ingest's two roles, in one process over a real store: `python -m bench.ingest`.
+
+The steps behind the dispatcher answer at once, so that what is measured is ingest's own work.
+"""
+
+import asyncio
+import itertools
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import redis as redis_client
+from journeymesh.common.v1 import event_pb2
+from journeymesh.features.v1 import features_pb2
+from journeymesh.ingest.v1 import ingest_pb2
+from journeymesh.intervention.v1 import intervention_pb2
+from journeymesh.scoring.v1 import scoring_pb2
+
+from mesh import clock, embedded, redis, telemetry
+from mesh.streams.redis import RedisCheckpoints, RedisStream
+from services.ingest.adapters.event_log import StreamEventLog
+from services.ingest.adapters.progress import CheckpointProgress
+from services.ingest.adapters.redis import RedisFailedEvents, RedisSeenEvents, RedisSessions
+from services.ingest.dispatcher import Dispatcher, Peers
+from services.ingest.servicer import IngestServicer
+from services.ingest.usecases import Ingest
+from tests.conftest import free_port
+
+_REQUESTS: Final = 300
+_EVENTS: Final = 100
+_USERS: Final = 5000
+
+
+class _Instant:
+    """Steps that answer with as many rows as they were given."""
+
+    async def ApplyEvents(self, request: Any, timeout: float) -> Any:  # noqa: ANN401, ARG002, ASYNC109, N802
+        return features_pb2.ApplyEventsResponse(values=[0.0] * 13 * len(request.events), feature_count=13)
+
+    async def AssessUsers(self, request: Any, timeout: float) -> Any:  # noqa: ANN401, ARG002, ASYNC109, N802
+        return scoring_pb2.AssessUsersResponse(assessments=[scoring_pb2.Assessment(score=10)] * len(request.user_ids))
+
+    async def DecideInterventions(self, request: Any, timeout: float) -> Any:  # noqa: ANN401, ARG002, ASYNC109, N802
+        return intervention_pb2.DecideInterventionsResponse()
+
+
+async def main(url: str) -> None:
+    """Measures and prints."""
+    client = redis.connect(url)
+    stream, checkpoints = RedisStream(client, "events", 4, 100_000), RedisCheckpoints(client, "events", "dispatcher")
+    seen, failed = RedisSeenEvents(client), RedisFailedEvents(client)
+    progress = CheckpointProgress(checkpoints)
+    ingest = Ingest(StreamEventLog(stream), seen, RedisSessions(client), failed, progress, clock.system_clock)
+    servicer = IngestServicer(ingest)
+    numbers = itertools.count()
+    bodies = [
+        ingest_pb2.AcceptEventsRequest(events=[_event(next(numbers)) for _ in range(_EVENTS)]).SerializeToString()
+        for _ in range(_REQUESTS)
+    ]
+    started = time.process_time()
+    for body in bodies:
+        answer = await servicer.AcceptEvents(ingest_pb2.AcceptEventsRequest.FromString(body), None)
+        answer.SerializeToString()
+    _report("api", time.process_time() - started)
+
+    instant: Any = _Instant()
+    peers = Peers(instant, instant, instant, instant)
+    dispatcher = Dispatcher(
+        "events", stream, checkpoints, seen, failed, peers, clock.system_clock, telemetry.off(), 2_000
+    )
+    started = time.process_time()
+    for shard in await stream.shards():
+        checkpoint = await checkpoints.load(shard)
+        while await stream.read(shard, checkpoint, 1, 0.001):
+            checkpoint = await dispatcher.advance(shard, checkpoint)
+    _report("dispatcher", time.process_time() - started)
+    await client.aclose()
+
+
+def _event(number: int) -> event_pb2.Event:
+    return event_pb2.Event(
+        event_id=f"01JDX0000000000000{number:08}",
+        user_id=f"user-{number % _USERS}",
+        event_type=event_pb2.EVENT_TYPE_PAGE_VIEW,
+        event_time_us=clock.system_clock(),
+        received_time_us=clock.system_clock(),
+        page="/products/7",
+        properties=b'{"page": "/products/7", "referrer": "/home"}',
+        trace_id=bytes(range(16)),
+        span_id=bytes(range(8)),
+    )
+
+
+def _report(name: str, seconds: float) -> None:
+    print(f"{name:>10}: {seconds / _REQUESTS / _EVENTS * 1e6:5.1f} µs CPU an event")
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        port = free_port()
+        server = subprocess.Popen(embedded.server_command(port, Path(folder), "everysec"))  # noqa: S603
+        try:
+            with redis_client.Redis(port=port, retry=None) as probe:
+                while True:
+                    try:
+                        probe.ping()
+                        break
+                    except redis_client.ConnectionError:
+                        time.sleep(0.05)
+            asyncio.run(main(f"redis://127.0.0.1:{port}/0"))
+        finally:
+            server.terminate()
+            server.wait()

@@ -1,0 +1,38 @@
+"""Runs the features service: `python -m services.features`."""
+
+import asyncio
+
+from journeymesh.features.v1 import features_pb2
+from journeymesh.features.v1.features_pb2_grpc import add_FeaturesServiceServicer_to_server
+
+from mesh import log, redis, server, telemetry
+from mesh.settings import read_or_exit, secret
+from mesh.states.redis import RedisState
+from services.features.servicer import FeaturesServicer
+from services.features.settings import Settings
+
+SERVICE = features_pb2.DESCRIPTOR.services_by_name["FeaturesService"].full_name
+SECONDS_A_DAY = 86_400
+
+
+async def main() -> None:
+    """Serves until the process is told to end."""
+    settings = read_or_exit(Settings)
+    log.start(read_or_exit(log.LogSettings))
+    traced = telemetry.start("features", read_or_exit(telemetry.TelemetrySettings))
+    client = redis.connect(settings.redis_url, secret(settings.redis_password_file))
+    state = RedisState(client, "features", settings.state_days * SECONDS_A_DAY)
+    servicer = FeaturesServicer(state)
+    await server.serve(
+        settings.listen,
+        [lambda to: add_FeaturesServiceServicer_to_server(servicer, to)],
+        [SERVICE],
+        {"state": state.ping},
+        traced,
+    )
+    traced.close()
+    await client.aclose()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

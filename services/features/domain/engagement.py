@@ -1,0 +1,86 @@
+"""How much a user takes part, 0 to 100, and the user's own usual level to compare it with.
+
+The score is a moving average of what each event is worth. It carries over from session to session, so that a new
+session does not begin with a drop. A session's level is the mean of the score over the session's events; the usual
+level is the mean over earlier sessions, in which the last 8 weigh most.
+"""
+
+from math import isfinite
+
+from services.features.domain.event import Event, Kind
+from services.features.domain.signal import Signal, SignalType, signal
+from services.features.domain.state import State
+
+MEMORY = 8
+"""The average looks back on about this many events, and the usual level on about this many sessions."""
+SHORTEST_SESSION = 3
+"""A session of fewer scored events says nothing of the usual level."""
+DROP_RATIO = 0.3
+DROP_STRENGTH = 175.0
+
+WORTH: dict[int, float] = {
+    Kind.PURCHASE: 100.0,
+    Kind.TASK_SUCCESS: 100.0,
+    Kind.FORM_SUBMIT: 85.0,
+    Kind.FEATURE_INTERACTION: 80.0,
+    Kind.FORM_START: 75.0,
+    Kind.VIDEO_PLAYBACK: 70.0,
+    Kind.CLICK: 65.0,
+    Kind.PAGE_VIEW: 50.0,
+    Kind.HELP_REQUEST: 30.0,
+    Kind.RETRY: 25.0,
+    Kind.ERROR: 10.0,
+    Kind.TASK_FAILURE: 10.0,
+    Kind.FORM_ABANDON: 5.0,
+    Kind.STRUGGLE_SIGNAL: 0.0,
+}
+"""What one event is worth; a kind that is not here says nothing of engagement."""
+FRUITLESS_CLICK_WORTH = 10.0
+REFRESH_WORTH = 30.0
+
+
+def worth(event: Event, video_engagement: float | None, *, is_refresh: bool) -> float | None:
+    """What an event is worth, 0 to 100, or `None` where it says nothing."""
+    if is_refresh:
+        return REFRESH_WORTH
+    if event.kind == Kind.VIDEO_PLAYBACK and video_engagement is not None and isfinite(video_engagement):
+        return min(100.0, max(0.0, video_engagement))
+    if event.kind != Kind.CLICK:
+        return WORTH.get(event.kind)
+    click = event.click
+    if click is not None and (click.error_observed or click.effect_observed is False) and not click.selection_changed:
+        return FRUITLESS_CLICK_WORTH
+    return WORTH[Kind.CLICK]
+
+
+def take(state: State, value: float) -> None:
+    """Takes one event's worth into the score. The first events weigh more, beside a neutral beginning."""
+    state.scored_count = seen = state.scored_count + 1
+    state.engagement += (value - state.engagement) / (MEMORY if seen >= MEMORY else seen + 1)
+    state.session_scored_count += 1
+    state.session_engagement_sum += state.engagement
+
+
+def close_session(state: State) -> None:
+    """Takes the session's level into the usual level, and begins anew."""
+    if state.session_scored_count >= SHORTEST_SESSION:
+        level = state.session_engagement_sum / state.session_scored_count
+        state.usual_session_count += 1
+        state.usual_engagement += (level - state.usual_engagement) / min(MEMORY, state.usual_session_count)
+    state.session_scored_count = 0
+    state.session_engagement_sum = 0.0
+    state.drop_step = 0
+
+
+def find_drop(state: State, event: Event) -> list[Signal]:
+    """A drop of 30% or more below the usual level: told once, and again with each further tenth lost in the session."""
+    usual = state.usual_engagement
+    if not state.usual_session_count or state.engagement > usual * (1.0 - DROP_RATIO):
+        return []
+    drop = 1.0 - state.engagement / usual if usual else 0.0
+    step = int(drop * 10.0)
+    if drop < DROP_RATIO or step <= state.drop_step:
+        return []
+    state.drop_step = step
+    reason = f"Engagement is {drop:.0%} below the user's usual level"
+    return [signal(SignalType.ENGAGEMENT_DROP, DROP_STRENGTH * drop, reason, event, evidence=[event.event_id])]

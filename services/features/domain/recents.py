@@ -1,0 +1,61 @@
+"""The user's last events, whole, kept so that each is written about once.
+
+The newest few stand beside the state, in the tail. A full tail becomes a segment and is written under a key of its
+own, one of five that take turns. Which one, and what stands in it, follows from the number of the event alone; so a
+batch that is applied again writes the same segments again, and neither reads nor doubles more than the tail.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+KEPT_EVENTS = 20
+SEGMENT_EVENTS = 4
+SEGMENT_SLOTS = KEPT_EVENTS // SEGMENT_EVENTS
+
+
+class Segment(msgspec.Struct, array_like=True, frozen=True):
+    """Events number `number * 4` to `number * 4 + 3` of a user, oldest first."""
+
+    number: int
+    events: list[bytes]
+
+    @property
+    def slot(self) -> int:
+        """Under which of the user's five keys it stands."""
+        return self.number % SEGMENT_SLOTS
+
+
+_decoder = msgspec.msgpack.Decoder(Segment)
+_encoder = msgspec.msgpack.Encoder()
+
+
+def decode(stored: bytes) -> Segment:
+    """Reads a segment."""
+    return _decoder.decode(stored)
+
+
+def encode(segment: Segment) -> bytes:
+    """Writes a segment."""
+    return _encoder.encode(segment)
+
+
+def add(tail: list[bytes], event: bytes, event_count: int) -> Segment | None:
+    """Adds the user's event number `event_count`, counted from 1; gives the segment that it completes, if any."""
+    tail.append(event)
+    if event_count % SEGMENT_EVENTS:
+        return None
+    segment = Segment(event_count // SEGMENT_EVENTS - 1, tail[:])
+    tail.clear()
+    return segment
+
+
+def newest_first(tail: Sequence[bytes], event_count: int, stored: Sequence[bytes | None]) -> Iterator[bytes]:
+    """The user's events, newest first, at least 20 if there were so many; `stored` are the slots, in any order."""
+    yield from reversed(tail)
+    segments = {segment.number: segment for segment in map(decode, filter(None, stored))}
+    newest = event_count // SEGMENT_EVENTS - 1
+    for number in range(newest, newest - SEGMENT_SLOTS, -1):
+        # A slot may hold a segment of a batch whose state is being derived again; it is not one of these.
+        if number in segments:
+            yield from reversed(segments[number].events)

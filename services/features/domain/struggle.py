@@ -1,0 +1,246 @@
+"""Signs of struggle, one detector a kind of event. `detect` looks at the state before the event changes it.
+
+Windows run on event time. Where only the number counts (failures, form errors, help) late events count as well; where
+the order matters (pages, calculations, chains of clicks) they are left out. A signal is told at the event that
+completes it, and again at events that raise it. A success settles the failures of its place.
+"""
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+
+from services.features.domain import clicks
+from services.features.domain.event import NAME_LIMIT, Event, Kind
+from services.features.domain.signal import (
+    Signal,
+    SignalType,
+    ids,
+    is_late,
+    place_text,
+    remember,
+    repetition,
+    signal,
+)
+from services.features.domain.state import MINUTE_US, SECOND_US, State, Trace
+
+WINDOW_US = 10 * MINUTE_US
+CALCULATION_WINDOW_US = REFRESH_WINDOW_US = 5 * MINUTE_US
+NAVIGATION_WINDOW_US = REFRESH_GAP_US = 60 * SECOND_US
+QUICK_BACK_US = 10 * SECOND_US
+LONG_ON_PAGE_US = 5 * MINUTE_US
+LONGEST_PAUSE_US = 2 * MINUTE_US
+"""A longer pause counts as this much: the user was away."""
+ATTEMPT_LIMIT = 10
+"""One event tells of at most so many attempts."""
+
+_FORM_NAME = re.compile(r"(?:^|[^A-Za-z])(?:[Ff]orms?|FORMS?)(?:$|[^a-z])|[a-z]Forms?(?:$|[^a-z])")
+_CALCULATION_NAMES = ("calc", "simulat", "estimat", "quote")
+_FORM_CODES = frozenset(
+    {"required", "invalid", "invalid_format", "invalid_value", "out_of_range", "too_short", "too_long", "mismatch"}
+)
+
+_SETTLED = (SignalType.REPEATED_FAILURES, SignalType.FORM_ERRORS, SignalType.REPEATED_RECALCULATION)
+
+
+def detect(state: State, event: Event, prior_us: int) -> list[Signal]:
+    """The signals found at an event that `state.last_us` already knows of; before it, `prior_us` was the latest."""
+    detector = _DETECTORS.get(event.kind)
+    found = detector(state, event) if detector else []
+    if state.page and not is_late(state, event) and event.kind != Kind.VIDEO_PLAYBACK:
+        found += _long_time_on_page(state, event, prior_us)
+    return found
+
+
+def is_refresh(state: State, event: Event) -> bool:
+    """Whether a page view loads the same page again: as told, or within 60 s with nothing between."""
+    if event.is_refresh:
+        return True
+    # Two views at the same moment are a page told twice, or a clock too coarse to tell.
+    if not state.page_is_quiet or not state.page or state.page != event.page[:NAME_LIMIT]:
+        return False
+    return 0 < event.at_us - state.page_viewed_us <= REFRESH_GAP_US and not is_late(state, event)
+
+
+def attempts_told(event: Event) -> int:
+    """Failed attempts one event tells of: what a struggle signal counts, at most 10; else 1."""
+    return min(max(event.attempt_count, 1), ATTEMPT_LIMIT) if event.kind == Kind.STRUGGLE_SIGNAL else 1
+
+
+def settle(state: State, event: Event) -> None:
+    """A success ends the failures, form errors and calculations of its place, the wait on its page, and the search."""
+    state.traces.pop(SignalType.RAPID_NAVIGATION, None)
+    for kind in _SETTLED:
+        traces = state.traces.get(kind)
+        if traces:
+            state.traces[kind] = [trace for trace in traces if not _is_same_place(trace, event)]
+    state.page_active_us = state.page_active_step = 0
+
+
+def _failure(state: State, event: Event) -> list[Signal]:
+    form = _form_of(state, event) if event.kind == Kind.ERROR else ""
+    if form:
+        return _form_error(state, event, form)
+    told = attempts_told(event)
+    traces = remember(
+        state, SignalType.REPEATED_FAILURES, event, WINDOW_US, page=event.page, target=event.target, count=told
+    )
+    here = [trace for trace in traces if _is_same_place(trace, event)]
+    count = sum(trace.count for trace in here)
+    if count < 2:
+        return []
+    place = event.target or event.page
+    retries = sum(trace.count for trace in here if trace.kind == Kind.RETRY)
+    words = f"{count} failed attempts" if not retries else f"{count} failed attempts and retries"
+    reason = f"{words}{place_text(place)}"
+    strength = repetition(0.6, count)
+    return [signal(SignalType.REPEATED_FAILURES, strength, reason, event, evidence=ids(here), target=place)]
+
+
+def _form_error(state: State, event: Event, form: str) -> list[Signal]:
+    traces = remember(state, SignalType.FORM_ERRORS, event, WINDOW_US, page=event.page, target=form)
+    here = [trace for trace in traces if trace.target == form]
+    if len(here) < 2:
+        return []
+    reason = f"{len(here)} errors in the form {form}"
+    strength = repetition(0.6, len(here))
+    return [signal(SignalType.FORM_ERRORS, strength, reason, event, evidence=ids(here), target=form)]
+
+
+def _help(state: State, event: Event) -> list[Signal]:
+    traces = remember(state, SignalType.HELP_SEEKING, event, WINDOW_US, page=event.page, target=event.target)
+    if len(traces) < 2:
+        return []
+    reason = f"{len(traces)} requests for help within 10 minutes"
+    strength = repetition(0.5, len(traces))
+    return [signal(SignalType.HELP_SEEKING, strength, reason, event, evidence=ids(traces), target=event.page)]
+
+
+def _abandonment(state: State, event: Event) -> list[Signal]:
+    begun = state.form if state.form_is_open and not is_late(state, event) else ""
+    if event.kind == Kind.SESSION_END and not begun:
+        return []
+    form = event.target or begun or event.page
+    evidence = [state.form_event_id, event.event_id] if begun else [event.event_id]
+    reason = f"The form {form} was begun and left" if form else "A form was begun and left"
+    return [signal(SignalType.FORM_ABANDONMENT, 60.0, reason, event, evidence=evidence, target=form)]
+
+
+def _page_view(state: State, event: Event) -> list[Signal]:
+    page = event.page[:NAME_LIMIT]
+    if is_refresh(state, event):
+        traces = remember(state, SignalType.PAGE_REFRESHES, event, REFRESH_WINDOW_US, page=page, target="")
+        here = [trace for trace in traces if trace.page == page]
+        if len(here) < 3:
+            return []
+        reason = f"{page or 'A page'} was loaded again {len(here)} times within 5 minutes"
+        strength = repetition(0.75, len(here))
+        return [signal(SignalType.PAGE_REFRESHES, strength, reason, event, evidence=ids(here), target=page)]
+    if not page or is_late(state, event) or page == state.page:
+        return []
+    return _quick_back(state, event, page) + _rapid_navigation(state, event, page)
+
+
+def _quick_back(state: State, event: Event, page: str) -> list[Signal]:
+    left = state.page
+    is_quick = 0 < event.at_us - state.page_viewed_us <= QUICK_BACK_US
+    if page != state.page_before or state.page_is_touched or not is_quick:
+        return []
+    traces = remember(state, SignalType.QUICK_BACKS, event, WINDOW_US, page=left, target="")
+    if len(traces) < 2:
+        return []
+    reason = f"{len(traces)} pages left at once for the page before, last {left}"
+    strength = repetition(0.7, len(traces))
+    return [signal(SignalType.QUICK_BACKS, strength, reason, event, evidence=ids(traces), target=left)]
+
+
+def _rapid_navigation(state: State, event: Event, page: str) -> list[Signal]:
+    traces = remember(state, SignalType.RAPID_NAVIGATION, event, NAVIGATION_WINDOW_US, page=page, target="")
+    if len(traces) < 6:
+        return []
+    state.traces[SignalType.RAPID_NAVIGATION] = []
+    reason = f"{len(traces)} pages within a minute"
+    return [signal(SignalType.RAPID_NAVIGATION, 60.0, reason, event, evidence=ids(traces), target=page)]
+
+
+def _calculation(state: State, event: Event) -> list[Signal]:
+    place = event.target or event.page
+    if is_late(state, event) or not _is_calculation(event.page, event.target):
+        return []
+    traces = remember(
+        state,
+        SignalType.REPEATED_RECALCULATION,
+        event,
+        CALCULATION_WINDOW_US,
+        page=event.page,
+        target=event.target,
+    )
+    here = [trace for trace in traces if trace.target == event.target[:NAME_LIMIT] and _is_same_place(trace, event)]
+    count = len(here)
+    if count < 4 or count % 2:
+        return []
+    reason = f"The same calculation {count} times within 5 minutes{place_text(place)}"
+    strength = 70.0 + 5.0 * (count - 4)
+    return [signal(SignalType.REPEATED_RECALCULATION, strength, reason, event, evidence=ids(here), target=place)]
+
+
+def _long_time_on_page(state: State, event: Event, prior_us: int) -> list[Signal]:
+    """Told with every 5 minutes spent actively on one page without a success, if anything was done there."""
+    page = event.page
+    if page and page != state.page and page[:NAME_LIMIT] != state.page:
+        return []
+    pause_us = event.at_us - prior_us
+    state.page_active_us += min(LONGEST_PAUSE_US, pause_us)
+    if state.page_active_us < LONG_ON_PAGE_US:
+        return []
+    step = state.page_active_us // LONG_ON_PAGE_US
+    if step <= state.page_active_step or not state.page_is_touched or event.kind in {Kind.TASK_SUCCESS, Kind.PURCHASE}:
+        return []
+    state.page_active_step = step
+    minutes = state.page_active_us // MINUTE_US
+    reason = f"{minutes} minutes{place_text(state.page)} without a success"
+    strength = min(80.0, 50.0 + 2.0 * (minutes - 5))
+    evidence = [state.page_event_id, event.event_id]
+    return [signal(SignalType.LONG_TIME_ON_PAGE, strength, reason, event, evidence=evidence, target=state.page)]
+
+
+@lru_cache(maxsize=4096)
+def _is_calculation(page: str, target: str) -> bool:
+    """Whether the names tell of a calculator; remembered, because a product has few names and many events."""
+    names = f"{page} {target}".lower()
+    return any(name in names for name in _CALCULATION_NAMES)
+
+
+def _form_of(state: State, event: Event) -> str:
+    """The form an error belongs to: one of this session, or told by the error's target or code; empty for none."""
+    if state.form and event.target[:NAME_LIMIT] == state.form:
+        return state.form
+    code = event.error_code.lower()
+    is_named = _FORM_NAME.search(event.target) is not None
+    if not is_named and "validation" not in code and code not in _FORM_CODES:
+        return ""
+    if is_named:
+        return event.target[:NAME_LIMIT]
+    if state.form and event.page[:NAME_LIMIT] in {"", state.form_page}:
+        return state.form
+    return (event.page or event.target)[:NAME_LIMIT]
+
+
+def _is_same_place(trace: Trace, event: Event) -> bool:
+    """Whether both are about the same target; where one names none, about the same page."""
+    if trace.target and event.target:
+        return trace.target == event.target[:NAME_LIMIT]
+    return trace.page == event.page[:NAME_LIMIT]
+
+
+_DETECTORS: dict[int, Callable[[State, Event], list[Signal]]] = {
+    Kind.ERROR: _failure,
+    Kind.TASK_FAILURE: _failure,
+    Kind.RETRY: _failure,
+    Kind.STRUGGLE_SIGNAL: _failure,
+    Kind.HELP_REQUEST: _help,
+    Kind.FORM_ABANDON: _abandonment,
+    Kind.SESSION_END: _abandonment,
+    Kind.PAGE_VIEW: _page_view,
+    Kind.FEATURE_INTERACTION: _calculation,
+    Kind.CLICK: clicks.find,
+}

@@ -1,0 +1,87 @@
+"""The gRPC face of the features service: translate, call, translate."""
+
+from journeymesh.common.v1 import event_pb2
+from journeymesh.features.v1 import features_pb2, features_pb2_grpc
+
+from mesh import applied
+from mesh.errors import InvalidArgument
+from mesh.interceptors import ServerContext
+from services.features import translation, usecases
+from services.features.domain import recents
+from services.features.domain.vector import DEFINITIONS, FEATURE_COUNT, FEATURE_NAMES, SCHEMA_VERSION, vector
+from services.features.ports import UserStore
+from services.features.usecases import Row
+
+
+class FeaturesServicer(features_pb2_grpc.FeaturesServiceServicer):
+    """Answers the five RPCs over one store."""
+
+    def __init__(self, store: UserStore) -> None:
+        self._store = store
+
+    async def ApplyEvents(
+        self, request: features_pb2.ApplyEventsRequest, _context: ServerContext
+    ) -> features_pb2.ApplyEventsResponse:
+        """See the contract."""
+        engagements = {update.row: update.score for update in request.engagements}
+        rows = [
+            Row(event.user_id, translation.event_of(event), translation.whole(event), engagements.get(index))
+            for index, event in enumerate(request.events)
+        ]
+        derived = await usecases.apply_events(self._store, applied.batch(request.position), rows)
+        return features_pb2.ApplyEventsResponse(
+            values=derived.values,
+            feature_count=FEATURE_COUNT,
+            feature_schema_version=SCHEMA_VERSION,
+            signals=[translation.signal_row(row, signal) for row, signal in derived.signals],
+        )
+
+    async def GetFeatures(
+        self, request: features_pb2.GetFeaturesRequest, _context: ServerContext
+    ) -> features_pb2.GetFeaturesResponse:
+        """See the contract."""
+        state = await usecases.read_state(self._store, request.user_id)
+        values = vector(state)
+        return features_pb2.GetFeaturesResponse(
+            user_id=request.user_id,
+            features=[
+                features_pb2.Feature(name=name, value=value) for name, value in zip(FEATURE_NAMES, values, strict=True)
+            ],
+            feature_schema_version=SCHEMA_VERSION,
+            as_of_time=translation.timestamp(state.last_us),
+        )
+
+    async def GetProfile(
+        self, request: features_pb2.GetProfileRequest, _context: ServerContext
+    ) -> features_pb2.GetProfileResponse:
+        """See the contract."""
+        state = await usecases.read_state(self._store, request.user_id)
+        return translation.profile(request.user_id, state)
+
+    async def ListRecentEvents(
+        self, request: features_pb2.ListRecentEventsRequest, _context: ServerContext
+    ) -> features_pb2.ListRecentEventsResponse:
+        """See the contract."""
+        limit = request.limit or recents.KEPT_EVENTS
+        if limit > recents.KEPT_EVENTS:
+            raise InvalidArgument("VALUE_OUT_OF_RANGE", f"At most {recents.KEPT_EVENTS} events are kept of a user.")
+        events = await usecases.list_recent_events(self._store, request.user_id, limit)
+        return features_pb2.ListRecentEventsResponse(events=map(event_pb2.Event.FromString, events))
+
+    async def ListFeatureDefinitions(
+        self, _request: features_pb2.ListFeatureDefinitionsRequest, _context: ServerContext
+    ) -> features_pb2.ListFeatureDefinitionsResponse:
+        """See the contract."""
+        return features_pb2.ListFeatureDefinitionsResponse(
+            definitions=[
+                features_pb2.FeatureDefinition(
+                    name=definition.name,
+                    meaning=definition.meaning,
+                    unit=definition.unit,
+                    window=definition.window,
+                    empty_value=definition.empty_value,
+                )
+                for definition in DEFINITIONS
+            ],
+            feature_schema_version=SCHEMA_VERSION,
+        )

@@ -1,0 +1,112 @@
+"""The verbs of the service: apply a batch of events, and read what is known of a user."""
+
+import itertools
+from collections.abc import Sequence
+
+import msgspec
+
+from mesh import applied
+from mesh.errors import NotFound
+from services.features.domain import journey, recents
+from services.features.domain.event import Event
+from services.features.domain.signal import Signal
+from services.features.domain.state import State
+from services.features.domain.vector import vector
+from services.features.ports import UserStore
+
+
+class Row(msgspec.Struct, frozen=True, gc=False):
+    """One event of a batch."""
+
+    user_id: str
+    event: Event
+    whole: bytes
+    """The event as it is to be kept among the user's last."""
+    video_engagement: float | None = None
+
+
+class Derived(msgspec.Struct, frozen=True):
+    """What came of a batch: the vectors row by row in one list, and the signals with their rows, ascending."""
+
+    values: list[float]
+    signals: list[tuple[int, Signal]]
+
+
+class _User(msgspec.Struct, array_like=True):
+    """What is sealed for one user."""
+
+    state: State
+    tail: list[bytes]
+
+
+_decode = msgspec.msgpack.Decoder(_User).decode
+_encode = msgspec.msgpack.Encoder().encode
+
+
+async def apply_events(store: UserStore, batch: applied.Batch, rows: Sequence[Row]) -> Derived:
+    """Applies the rows in their order; effects happen once, and a repeated batch is answered as the first time.
+
+    Raises:
+        FailedPrecondition: `POSITION_STALE`; nothing is written.
+        Unavailable: the store cannot be reached; the batch may be repeated.
+    """
+    user_ids = list(dict.fromkeys(row.user_id for row in rows))
+    blobs = dict(zip(user_ids, await store.load([_state_key(user_id) for user_id in user_ids]), strict=True))
+    before = {user_id: applied.resume(blob, batch) for user_id, blob in blobs.items()}
+    users = {user_id: _open(stored) for user_id, stored in before.items()}
+    items: dict[str, bytes] = {}
+    derived = Derived([], [])
+    for index, row in enumerate(rows):
+        user = users[row.user_id]
+        for signal in journey.apply(user.state, row.event, row.video_engagement):
+            derived.signals.append((index, signal))
+        derived.values.extend(vector(user.state))
+        segment = recents.add(user.tail, row.whole, user.state.event_count)
+        if segment is not None:
+            items[_segment_key(row.user_id, segment.slot)] = recents.encode(segment)
+    for user_id, user in users.items():
+        items[_state_key(user_id)] = applied.seal(blobs[user_id], before[user_id], _encode(user), batch)
+    await store.save(items)
+    return derived
+
+
+async def read_state(store: UserStore, user_id: str) -> State:
+    """What is known of a user.
+
+    Raises:
+        NotFound: `USER_NOT_FOUND`.
+    """
+    (blob,) = await store.load([_state_key(user_id)])
+    return _known(blob).state
+
+
+async def list_recent_events(store: UserStore, user_id: str, limit: int) -> list[bytes]:
+    """The user's last events, newest first, at most `limit` and at most 20.
+
+    Raises:
+        NotFound: `USER_NOT_FOUND`.
+    """
+    slots = [_segment_key(user_id, slot) for slot in range(recents.SEGMENT_SLOTS)]
+    blob, *stored = await store.load([_state_key(user_id), *slots])
+    user = _known(blob)
+    newest = recents.newest_first(user.tail, user.state.event_count, stored)
+    return list(itertools.islice(newest, min(limit, recents.KEPT_EVENTS)))
+
+
+def _known(blob: bytes | None) -> _User:
+    stored = applied.current(blob)
+    if not stored:
+        raise NotFound("USER_NOT_FOUND", "Nothing is known of this user.")
+    return _open(stored)
+
+
+def _open(stored: bytes) -> _User:
+    return _decode(stored) if stored else _User(State(), [])
+
+
+def _state_key(user_id: str) -> str:
+    return f"s:{user_id}"
+
+
+def _segment_key(user_id: str, slot: int) -> str:
+    return f"{slot}:{user_id}"
