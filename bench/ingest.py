@@ -68,7 +68,7 @@ async def main(url: str) -> None:
     instant: Any = _Instant()
     peers = Peers(instant, instant, instant, instant)
     dispatcher = Dispatcher(
-        "events", stream, checkpoints, seen, failed, peers, clock.system_clock, telemetry.off(), 2_000
+        "events", stream, checkpoints, seen, failed, peers, clock.system_clock, telemetry.off(), 2_000, 0
     )
     started = time.process_time()
     for shard in await stream.shards():

@@ -3,13 +3,9 @@
 import asyncio
 import sys
 
-from journeymesh.features.v1 import features_pb2_grpc
 from journeymesh.ingest.v1 import ingest_pb2, ingest_pb2_grpc
-from journeymesh.intervention.v1 import intervention_pb2_grpc
-from journeymesh.scoring.v1 import scoring_pb2_grpc
-from journeymesh.video.v1 import video_pb2_grpc
 
-from mesh import channel, clock, log, redis, server, settings, telemetry
+from mesh import clock, log, redis, server, settings, telemetry
 from mesh.streams.redis import RedisCheckpoints, RedisStream
 from services.ingest.adapters.event_log import StreamEventLog
 from services.ingest.adapters.progress import CheckpointProgress
@@ -39,15 +35,9 @@ async def main(role: str) -> None:
         register = [lambda to: ingest_pb2_grpc.add_IngestServiceServicer_to_server(IngestServicer(ingest), to)]
         await server.serve(own.listen, register, [SERVICE], checks, traced)
     else:
-        peers = Peers(
-            video_pb2_grpc.VideoServiceStub(channel.dial(own.video_target, traced)),
-            features_pb2_grpc.FeaturesServiceStub(channel.dial(own.features_target, traced)),
-            scoring_pb2_grpc.ScoringServiceStub(channel.dial(own.scoring_target, traced)),
-            intervention_pb2_grpc.InterventionServiceStub(channel.dial(own.intervention_target, traced)),
-        )
-        dispatcher = Dispatcher(
-            STREAM, stream, checkpoints, seen, failed, peers, clock.system_clock, traced, own.max_batch_events
-        )
+        peers = Peers.dial(own.video_target, own.features_target, own.scoring_target, own.intervention_target, traced)
+        limits = own.max_batch_events, own.dispatch_period_seconds
+        dispatcher = Dispatcher(STREAM, stream, checkpoints, seen, failed, peers, clock.system_clock, traced, *limits)
         async with asyncio.TaskGroup() as tasks:  # a fault of the dispatcher ends the process
             dispatching = tasks.create_task(dispatcher.run())
             await server.serve(own.dispatcher_listen, [], [], checks, traced)

@@ -9,37 +9,34 @@ first time. The claim decides which of two copies of an event is applied: the on
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from google.protobuf.message import DecodeError
 from journeymesh.common.v1 import event_pb2, position_pb2
 from journeymesh.features.v1 import features_pb2, features_pb2_grpc
-from journeymesh.intervention.v1 import intervention_pb2, intervention_pb2_grpc
+from journeymesh.intervention.v1 import intervention_pb2_grpc
 from journeymesh.scoring.v1 import scoring_pb2, scoring_pb2_grpc
 from journeymesh.video.v1 import video_pb2, video_pb2_grpc
 from opentelemetry import trace
 
-from mesh import semconv, telemetry
+from mesh import channel, semconv, telemetry
 from mesh.clock import Clock
 from mesh.errors import FailedPrecondition, MeshError, Unavailable
 from mesh.stream import Checkpoints, Record, StreamReader
 from mesh.telemetry import Telemetry
 from services.ingest.domain.event import FailedEvent, Place, Seen, failed_event_id
 from services.ingest.ports import Claim, FailedEvents, SeenEvents
-from services.ingest.translation import event_json
+from services.ingest.translation import Decoded, Rows, cut, decide_request, event_json, origins
 
 _READ_RECORDS: Final = 200
-_BATCH_BYTES: Final = 4 * 1024 * 1024
 _WAIT_SECONDS: Final = 1.0
 _TRIM_BATCHES: Final = 20
-_LINKS_MOST: Final = 64
 _TRIES_BEFORE_SETTING_ASIDE: Final = 5
 _PAUSE_SECONDS: Final = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 _STEP_SECONDS: Final = 20.0
 
 _PLAYBACK: Final = event_pb2.EVENT_TYPE_VIDEO_PLAYBACK
-_OUTCOME: Final = event_pb2.EVENT_TYPE_INTERVENTION_OUTCOME
 
 _log = logging.getLogger(__name__)
 
@@ -52,20 +49,15 @@ class Peers(NamedTuple):
     scoring: "scoring_pb2_grpc.ScoringServiceAsyncStub"
     intervention: "intervention_pb2_grpc.InterventionServiceAsyncStub"
 
-
-class Rows(NamedTuple):
-    """The events of a batch that are applied, and where each stands; parallel lists."""
-
-    events: list[event_pb2.Event]
-    record_indexes: list[int]
-    event_indexes: list[int]
-
-
-class Decoded(NamedTuple):
-    """A record with its events."""
-
-    sequence: int
-    events: Sequence[event_pb2.Event]
+    @classmethod
+    def dial(cls, video: str, features: str, scoring: str, intervention: str, traced: Telemetry) -> "Peers":
+        """Stubs of the services at these targets."""
+        return cls(
+            video_pb2_grpc.VideoServiceStub(channel.dial(video, traced)),
+            features_pb2_grpc.FeaturesServiceStub(channel.dial(features, traced)),
+            scoring_pb2_grpc.ScoringServiceStub(channel.dial(scoring, traced)),
+            intervention_pb2_grpc.InterventionServiceStub(channel.dial(intervention, traced)),
+        )
 
 
 class Dispatcher(NamedTuple):
@@ -80,6 +72,7 @@ class Dispatcher(NamedTuple):
     clock: Clock
     telemetry: Telemetry
     max_batch_events: int
+    period_seconds: float
 
     async def run(self) -> None:
         """Runs until cancelled."""
@@ -96,6 +89,8 @@ class Dispatcher(NamedTuple):
                 while True:
                     before, checkpoint = checkpoint, await self.advance(shard, checkpoint)
                     failures = 0
+                    # What comes meanwhile makes one batch, which costs the same for ten events as for a hundred.
+                    await asyncio.sleep(0 if before == checkpoint else self.period_seconds)
                     # A call a batch would be too many; a stream that is at rest is trimmed to its end.
                     batches = 0 if before == checkpoint else batches + 1
                     if trimmed != checkpoint and batches % _TRIM_BATCHES == 0:
@@ -116,7 +111,7 @@ class Dispatcher(NamedTuple):
         """
         records = await self.reader.read(shard, checkpoint, _READ_RECORDS, _WAIT_SECONDS)
         decoded = [record for record in [await self._decode(shard, record) for record in records] if record]
-        for batch in _cut(decoded, self.max_batch_events):
+        for batch in cut(decoded, self.max_batch_events):
             await self._apply_or_set_aside(shard, batch)
             checkpoint = batch[-1].sequence
             await self.checkpoints.save(shard, checkpoint)
@@ -202,7 +197,7 @@ class Dispatcher(NamedTuple):
                 timeout=_STEP_SECONDS,
             )
             await self.peers.intervention.DecideInterventions(
-                _decide_request(position, rows, assessed), timeout=_STEP_SECONDS
+                decide_request(position, rows, assessed), timeout=_STEP_SECONDS
             )
 
     async def _claim(self, shard: str, batch: Sequence[Decoded]) -> Rows:
@@ -253,13 +248,13 @@ class Dispatcher(NamedTuple):
         """The span of a batch: in the trace of its producer where there is one, else linked to each."""
         if not self.telemetry.is_on:
             return contextlib.nullcontext()
-        origins = _origins(rows.events)
-        parent = telemetry.span_context(*origins[0]) if len({trace_id for trace_id, _ in origins}) == 1 else None
+        producers = origins(rows.events)
+        parent = telemetry.span_context(*producers[0]) if len({trace_id for trace_id, _ in producers}) == 1 else None
         return self.telemetry.tracer.start_as_current_span(
             semconv.SPAN_DISPATCH,
             context=telemetry.within(parent),
             kind=trace.SpanKind.CONSUMER,
-            links=telemetry.links(origins),
+            links=telemetry.links(producers),
             attributes={
                 semconv.STREAM: self.name,
                 semconv.SHARD: shard,
@@ -267,50 +262,3 @@ class Dispatcher(NamedTuple):
                 semconv.EVENT_COUNT: len(rows.events),
             },
         )
-
-
-def _origins(events: Iterable[event_pb2.Event]) -> list[tuple[bytes, bytes]]:
-    return list(dict.fromkeys((event.trace_id, event.span_id) for event in events))[:_LINKS_MOST]
-
-
-def _decide_request(
-    position: position_pb2.BatchPosition, rows: Rows, assessed: scoring_pb2.AssessUsersResponse
-) -> intervention_pb2.DecideInterventionsRequest:
-    events = rows.events
-    return intervention_pb2.DecideInterventionsRequest(
-        position=position,
-        record_indexes=rows.record_indexes,
-        event_indexes=rows.event_indexes,
-        user_ids=[event.user_id for event in events],
-        event_ids=[event.event_id for event in events],
-        received_times_us=[event.received_time_us for event in events],
-        trace_ids=[event.trace_id for event in events],
-        span_ids=[event.span_id for event in events],
-        pages=[event.page for event in events],
-        assessments=assessed.assessments,
-        model_version=assessed.model_version,
-        rules_version=assessed.rules_version,
-        outcomes=[
-            intervention_pb2.OutcomeRow(row=row, outcome=event.outcome)
-            for row, event in enumerate(events)
-            if event.event_type == _OUTCOME
-        ],
-        time_zones=[event.time_zone for event in events],
-        bot_rows=[row for row, event in enumerate(events) if event.is_bot],
-    )
-
-
-def _cut(records: Sequence[Decoded], max_events: int) -> Iterator[list[Decoded]]:
-    """Batches of whole records: at most `max_events` and 4 MiB, but at least one record."""
-    batch: list[Decoded] = []
-    events = size = 0
-    for record in records:
-        record_size = sum(event.ByteSize() for event in record.events)
-        if batch and (events + len(record.events) > max_events or size + record_size > _BATCH_BYTES):
-            yield batch
-            batch, events, size = [], 0, 0
-        batch.append(record)
-        events += len(record.events)
-        size += record_size
-    if batch:
-        yield batch

@@ -16,7 +16,7 @@ class Settings:
     redis_url: str = setting("JOURNEYMESH_REDIS_URL", "redis://127.0.0.1:7100/0", "The Redis-compatible server.")
     redis_password_file: str = setting("JOURNEYMESH_REDIS_PASSWORD_FILE", "", "File with the server's password.")
     shard_count: int = setting(
-        "JOURNEYMESH_SHARD_COUNT", 4, "Shards of the stream; fixed once events are on it.", minimum=1, maximum=64
+        "JOURNEYMESH_SHARD_COUNT", 2, "Shards of the stream; fixed once events are on it.", minimum=1, maximum=64
     )
     max_waiting_records: int = setting(
         "JOURNEYMESH_MAX_WAITING_RECORDS",
@@ -26,6 +26,13 @@ class Settings:
     )
     max_batch_events: int = setting(
         "JOURNEYMESH_MAX_BATCH_EVENTS", 2_000, "Events the dispatcher takes on at once.", minimum=1, maximum=10_000
+    )
+    dispatch_period_seconds: float = setting(
+        "JOURNEYMESH_DISPATCH_PERIOD_SECONDS",
+        0.02,
+        "How long a shard rests between two batches, so that what comes meanwhile makes one; none while it is idle.",
+        minimum=0,
+        maximum=1,
     )
     features_target: str = setting("JOURNEYMESH_FEATURES_TARGET", "127.0.0.1:7102", "Where features is reached.")
     scoring_target: str = setting("JOURNEYMESH_SCORING_TARGET", "127.0.0.1:7103", "Where scoring is reached.")

@@ -67,7 +67,7 @@ async def housed(steps: Steps | None = None, observed_by: telemetry.Telemetry | 
         peers(steps, observed_by) as behind,
     ):
         dispatcher = Dispatcher(
-            "events", QuickReader(stream), checkpoints, seen, failed, behind, lambda: NOW_US, traced, 100
+            "events", QuickReader(stream), checkpoints, seen, failed, behind, lambda: NOW_US, traced, 100, 0
         )
         yield House(ingest_pb2_grpc.IngestServiceStub(channel), dispatcher, steps, stream, seen, failed)
 
