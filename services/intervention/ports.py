@@ -14,7 +14,7 @@ class Entry(NamedTuple):
     # Received time of its first event; tells in which generation of the index its names stand.
     received_us: int
     block: bytes
-    names: Sequence[bytes]
+    names: Sequence[str]
 
 
 class Reference(NamedTuple):
@@ -46,7 +46,7 @@ class Ledger(Protocol):
             Unavailable: the store cannot be reached.
         """
 
-    async def find(self, name: bytes) -> list[list[Reference]]:
+    async def find(self, name: str) -> list[list[Reference]]:
         """The references of a name, each list a generation, newest first; a generation's are in no set order.
 
         Raises:
@@ -57,8 +57,8 @@ class Ledger(Protocol):
 class Witness(Protocol):
     """Is told of every intervention that was made, after it was recorded; may be told again after a fault."""
 
-    def made(self, decision: Decision, span_id: bytes) -> None:
-        """Takes note. Never raises."""
+    def made(self, decision_id: str, decision: Decision, span_id: bytes) -> None:
+        """Takes note. The span is that which brought the event. Never raises."""
 
 
 class Listeners(Protocol):

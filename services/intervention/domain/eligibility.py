@@ -8,7 +8,7 @@ import msgspec
 
 from services.intervention.domain.facts import Assessment, Facts, Indicator, Level
 from services.intervention.domain.outcome import Learned, welcome_channel
-from services.intervention.domain.policy import ORIENTATION_DIFFICULTIES, TECHNICAL_DIFFICULTIES, Policy
+from services.intervention.domain.policy import DIFFICULTIES, Policy
 
 
 class Reason(enum.IntEnum):
@@ -46,8 +46,7 @@ UNKNOWN: Final = Standing()
 
 def difficulties(indicators: Iterable[Indicator]) -> list[str]:
     """Names of the indicators that tell of a difficulty and count for leaving, strongest first."""
-    names = TECHNICAL_DIFFICULTIES | ORIENTATION_DIFFICULTIES
-    return [each.name for each in indicators if each.name in names and each.contribution > 0]
+    return [each.name for each in indicators if each.name in DIFFICULTIES and each.contribution > 0]
 
 
 def urgent_reasons(policy: Policy, assessment: Assessment) -> tuple[Reason, ...]:

@@ -1,14 +1,15 @@
-"""The decision as a value that can be derived again from its inputs, and the block of decisions of one stream record."""
+"""The decision as a value that can be derived again from its inputs, and the block of decisions of one record."""
 
 from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
-from services.intervention.domain import eligibility, office, strategy
+from services.intervention.domain import eligibility, office, pending, strategy
 from services.intervention.domain.eligibility import FOR_HELP, UNKNOWN, URGENT, Reason, Standing
 from services.intervention.domain.facts import Assessment, Facts, OutcomeReport, Position
 from services.intervention.domain.message import VERSION as MESSAGES_VERSION
+from services.intervention.domain.pending import Helped
 from services.intervention.domain.policy import POLICY, Policy
 from services.intervention.domain.strategy import LEVEL_NAMES, Intervention
 
@@ -52,6 +53,21 @@ class Exceptional(msgspec.Struct, frozen=True, array_like=True):
     verdict: Verdict
 
 
+def decide(policy: Policy, facts: Facts, helped: Helped, intervention_id: str) -> tuple[Exceptional | None, Helped]:
+    """Decides one event: what is to be kept of it beside its columns, if anything, and the user afterwards."""
+    standing = pending.standing(helped)
+    if standing == UNKNOWN and facts.outcome is None and not eligibility.urgent_reasons(policy, facts.assessment):
+        return None, helped
+    verdict = derive(policy, facts, standing, intervention_id)
+    after = helped
+    if facts.outcome is not None:
+        after = pending.reported(policy, helped, facts.outcome, facts.received_us)
+    elif verdict.intervention is not None:
+        is_urgent = verdict.reasons[0] in URGENT
+        after = pending.offered(policy, helped, verdict.intervention, facts.received_us, is_urgent=is_urgent)
+    return Exceptional(facts.time_zone, facts.outcome, standing, verdict), after
+
+
 class Block(msgspec.Struct, frozen=True, array_like=True):
     """The decisions of one record, column by column, one row an event.
 
@@ -74,20 +90,33 @@ class Block(msgspec.Struct, frozen=True, array_like=True):
     exceptional: dict[int, Exceptional]
 
 
+class Record(msgspec.Struct, frozen=True, array_like=True):
+    """An intervention that was made, and for whom."""
+
+    user_id: str
+    intervention: Intervention
+
+
 POLICY_VERSION: Final = f"{POLICY.version}+{MESSAGES_VERSION}"
 
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
 _DECODE: Final = msgspec.msgpack.Decoder(Block).decode
+_DECODE_RECORD: Final = msgspec.msgpack.Decoder(Record).decode
 
 
-def encode(block: Block) -> bytes:
-    """The block as bytes; the same block gives the same bytes."""
-    return _ENCODE(block)
+def encode(value: Block | Record) -> bytes:
+    """A block or record as bytes; the same gives the same bytes."""
+    return _ENCODE(value)
 
 
 def decode(blob: bytes) -> Block:
     """The block from bytes."""
     return _DECODE(blob)
+
+
+def decode_record(blob: bytes) -> Record:
+    """The record from bytes."""
+    return _DECODE_RECORD(blob)
 
 
 def facts_at(block: Block, shard: str, sequence: int, row: int) -> Facts:
@@ -121,14 +150,18 @@ def decision_at(block: Block, shard: str, sequence: int, row: int) -> Decision:
 def _explain(
     policy: Policy, facts: Facts, standing: Standing, reasons: tuple[Reason, ...], help_: Intervention | None
 ) -> str:
-    sentences = [_sentence(policy, facts, standing, reason, is_urgent=bool(URGENT & set(reasons))) for reason in reasons]
+    sentences = [
+        _sentence(policy, facts, standing, reason, is_urgent=bool(URGENT & set(reasons))) for reason in reasons
+    ]
     if help_ is not None:
         likely = f"{help_.success_probability:.0%} likely to be accepted"
         sentences.append(f"Help goes by {help_.channel} with {help_.priority} priority, {likely}.")
     return " ".join(sentences)
 
 
-def _sentence(policy: Policy, facts: Facts, standing: Standing, reason: Reason, *, is_urgent: bool) -> str:
+def _sentence(  # noqa: PLR0911 - one sentence a reason
+    policy: Policy, facts: Facts, standing: Standing, reason: Reason, *, is_urgent: bool
+) -> str:
     assessment = facts.assessment
     risk = f"{assessment.score:.1f} ({LEVEL_NAMES[assessment.level]})"
     count, least_count = assessment.strong_signal_count, policy.trigger_signal_count

@@ -1,27 +1,27 @@
 """Office hours in the user's own time zone."""
 
-import datetime
+import datetime as dt
 import functools
 import zoneinfo
 from typing import Final
 
-_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-_MICROSECOND: Final = datetime.timedelta(microseconds=1)
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MICROSECOND: Final = dt.timedelta(microseconds=1)
 _SATURDAY: Final = 5
 
 
 @functools.lru_cache(maxsize=1024)
-def zone(name: str) -> datetime.tzinfo:
+def zone(name: str) -> dt.tzinfo:
     """The zone of an IANA name; UTC where the name is empty or unknown."""
     try:
         return zoneinfo.ZoneInfo(name)
     except (OSError, ValueError, zoneinfo.ZoneInfoNotFoundError):
-        return datetime.UTC
+        return dt.UTC
 
 
-def local_time(at_us: int, zone_name: str) -> datetime.datetime:
+def local_time(at_us: int, zone_name: str) -> dt.datetime:
     """The clock on the user's wall at a Unix time in microseconds."""
-    return (_EPOCH + datetime.timedelta(microseconds=at_us)).astimezone(zone(zone_name))
+    return (_EPOCH + dt.timedelta(microseconds=at_us)).astimezone(zone(zone_name))
 
 
 def left_of_office_us(at_us: int, zone_name: str, opens_hour: int, closes_hour: int) -> int:
@@ -39,10 +39,10 @@ def next_opening_us(at_us: int, zone_name: str, opens_hour: int) -> int:
         opening = _at_hour(day, opens_hour)
         if day.weekday() < _SATURDAY and opening > at_us:
             return opening
-        day += datetime.timedelta(days=1)
+        day += dt.timedelta(days=1)
 
 
-def _at_hour(day: datetime.datetime, hour: int) -> int:
+def _at_hour(day: dt.datetime, hour: int) -> int:
     # Arithmetic on a zoned time is on the wall clock, so that the hour holds across a change of daylight saving.
     local = day.replace(hour=hour, minute=0, second=0, microsecond=0, fold=0)
     return (local - _EPOCH) // _MICROSECOND

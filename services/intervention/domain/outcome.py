@@ -1,5 +1,6 @@
 """What may become of an intervention, what ends it, and what is learned from it for its channel."""
 
+import enum
 from collections.abc import Mapping
 from typing import Final
 
@@ -9,10 +10,16 @@ from services.intervention.domain.policy import Policy
 Learned = Mapping[str, tuple[int, int]]
 """For each channel: how many of the user's settled interventions were accepted, and how many were not."""
 
+
+class Evidence(enum.Enum):
+    """Whether an outcome speaks for its channel or against it."""
+
+    FOR = enum.auto()
+    AGAINST = enum.auto()
+
+
 _FOLLOWS: Final[dict[Outcome, frozenset[Outcome]]] = {
-    Outcome.NONE: frozenset(
-        {Outcome.SHOWN, Outcome.ACCEPTED, Outcome.DECLINED, Outcome.EXPIRED, Outcome.CONVERTED}
-    ),
+    Outcome.NONE: frozenset({Outcome.SHOWN, Outcome.ACCEPTED, Outcome.DECLINED, Outcome.EXPIRED, Outcome.CONVERTED}),
     Outcome.SHOWN: frozenset({Outcome.ACCEPTED, Outcome.DECLINED, Outcome.EXPIRED, Outcome.CONVERTED}),
     Outcome.ACCEPTED: frozenset({Outcome.CONVERTED}),
     Outcome.DECLINED: frozenset(),
@@ -36,34 +43,35 @@ def is_final(outcome: Outcome) -> bool:
     return not _FOLLOWS[outcome]
 
 
-def verdict_on_channel(before: Outcome, after: Outcome) -> bool | None:
-    """Whether the step speaks for (True) or against (False) the channel; None where it tells nothing.
+def evidence_of(before: Outcome, after: Outcome) -> Evidence | None:
+    """What the step tells of the channel; None where it tells nothing.
 
     Converting after accepting adds nothing. What expired unseen tells nothing: the user never had the choice.
     """
     if after is Outcome.ACCEPTED or (after is Outcome.CONVERTED and before is not Outcome.ACCEPTED):
-        return True
+        return Evidence.FOR
     if after is Outcome.DECLINED or (after is Outcome.EXPIRED and before is Outcome.SHOWN):
-        return False
+        return Evidence.AGAINST
     return None
 
 
-def verdict_of_stranger(outcome: Outcome) -> bool | None:
+def evidence_of_stranger(outcome: Outcome) -> Evidence | None:
     """The same for an intervention nothing is known of.
 
     `CONVERTED` is left out: it follows an acceptance that was counted.
     """
     if outcome is Outcome.ACCEPTED:
-        return True
-    return False if outcome in (Outcome.DECLINED, Outcome.EXPIRED) else None
+        return Evidence.FOR
+    return Evidence.AGAINST if outcome in (Outcome.DECLINED, Outcome.EXPIRED) else None
 
 
-def learn(policy: Policy, learned: Learned, channel: str, speaks_for: bool | None) -> Learned:
+def learn(policy: Policy, learned: Learned, channel: str, evidence: Evidence | None) -> Learned:
     """The counts with one more outcome. Channels without a prior are ignored, so that the counts stay few."""
-    if speaks_for is None or channel not in policy.priors:
+    if evidence is None or channel not in policy.priors:
         return learned
     accepted, refused = learned.get(channel, (0, 0))
-    return {**learned, channel: (accepted + speaks_for, refused + (not speaks_for))}
+    is_for = evidence is Evidence.FOR
+    return {**learned, channel: (accepted + is_for, refused + (not is_for))}
 
 
 def success_probability(policy: Policy, learned: Learned, channel: str) -> float:

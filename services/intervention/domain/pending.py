@@ -8,11 +8,11 @@ from services.intervention.domain.eligibility import Standing
 from services.intervention.domain.facts import Outcome, OutcomeReport
 from services.intervention.domain.outcome import (
     Learned,
+    evidence_of,
+    evidence_of_stranger,
     is_waiting,
     learn,
     may_follow,
-    verdict_of_stranger,
-    verdict_on_channel,
 )
 from services.intervention.domain.policy import Policy
 from services.intervention.domain.strategy import Intervention
@@ -90,13 +90,17 @@ def outcome_at(helped: Helped, intervention_id: str, at_us: int) -> Outcome | No
 
 
 def offered(policy: Policy, helped: Helped, help_: Intervention, at_us: int, *, is_urgent: bool) -> Helped:
-    """The user after an intervention was made. One that waited and has to give way ends as expired."""
+    """The user after an intervention was made. What waited ends as expired.
+
+    Where it has to give way before its time, that tells nothing of its channel.
+    """
     settled = _ended(policy, helped, Outcome.EXPIRED) if helped.waiting else helped
+    gives_way = waiting_at(helped, at_us) is not None
     offer = Offer(help_.id, help_.channel, is_urgent, at_us, help_.expires_us)
     return Helped(
         offers=(*settled.offers, offer)[-policy.remembered_offer_count :],
         waiting=help_,
-        learned=settled.learned,
+        learned=helped.learned if gives_way else settled.learned,
         change_count=settled.change_count + 1,
     )
 
@@ -108,7 +112,7 @@ def reported(policy: Policy, helped: Helped, report: OutcomeReport, at_us: int) 
         settled = _ended(policy, helped, Outcome.EXPIRED)
     offer = next((each for each in settled.offers if each.id == report.intervention_id), None)
     if offer is None:
-        learned = learn(policy, settled.learned, report.channel, verdict_of_stranger(report.outcome))
+        learned = learn(policy, settled.learned, report.channel, evidence_of_stranger(report.outcome))
         return msgspec.structs.replace(settled, learned=learned)
     return _followed(policy, settled, offer, report.outcome)
 
@@ -125,6 +129,6 @@ def _followed(policy: Policy, helped: Helped, offer: Offer, outcome: Outcome) ->
     return Helped(
         offers=tuple(after if each is offer else each for each in helped.offers),
         waiting=None if ends_waiting else helped.waiting,
-        learned=learn(policy, helped.learned, offer.channel, verdict_on_channel(offer.outcome, outcome)),
+        learned=learn(policy, helped.learned, offer.channel, evidence_of(offer.outcome, outcome)),
         change_count=helped.change_count + ends_waiting,
     )

@@ -76,6 +76,7 @@ TECHNICAL_DIFFICULTIES: Final = frozenset(
         "rage_clicks",
         "dead_click",
         "error_click",
+        "scattered_errors",
         "error_count",
         "retry_count",
         "click_frustration",
@@ -90,7 +91,9 @@ ORIENTATION_DIFFICULTIES: Final = frozenset(
         "long_time_on_page",
         "repeated_recalculation",
         "form_abandonment",
+        "forms_left",
         "help_requests",
         "form_abandons",
     }
 )
+DIFFICULTIES: Final = TECHNICAL_DIFFICULTIES | ORIENTATION_DIFFICULTIES

@@ -1,0 +1,1 @@
+"""The ledger in memory and in Redis, listeners of this process, and the witness that writes spans."""

@@ -1,0 +1,1 @@
+"""The known shards in memory and in Redis."""

@@ -1,0 +1,119 @@
+"""What is kept of one viewer: a card for each of the videos watched last, and the hours of the day."""
+
+import datetime as dt
+import functools
+import zoneinfo
+from typing import Final
+
+import msgspec
+
+from services.video.domain import playback
+from services.video.domain.engagement import parts, score, unique_ms
+from services.video.domain.playback import Beat, Effect, Watched
+
+KEPT_VIDEOS: Final = 50
+LATELY_US: Final = 28 * 24 * 3_600_000_000
+_QUARTER_US: Final = 900_000_000
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+class Card(msgspec.Struct, frozen=True, array_like=True):
+    """A video as its viewer watched it, in short. `watched` is the whole of it, packed."""
+
+    engagement: float = 0.0
+    completion: float = 0.0
+    interaction: float = 0.0
+    unique_ms: int = 0
+    last_watched_us: int = 0
+    content_type: str = ""
+    topic: str = ""
+    watched: bytes = b""
+
+
+class Viewer(msgspec.Struct, array_like=True):
+    """A viewer: cards by video, and milliseconds played by hour of the local day."""
+
+    cards: dict[str, Card] = {}
+    hours: list[int] = msgspec.field(default_factory=lambda: [0] * 24)
+
+
+class OpenViewer(msgspec.Struct):
+    """A viewer while a batch is applied: what is watched in it is unpacked once, not for every beat."""
+
+    viewer: Viewer
+    watched: dict[str, Watched] = {}
+
+
+_ENCODE: Final = msgspec.msgpack.Encoder().encode
+_DECODE: Final = msgspec.msgpack.Decoder(Viewer).decode
+
+
+def decode(blob: bytes) -> Viewer:
+    """The viewer from bytes; one who has watched nothing from none."""
+    return _DECODE(blob) if blob else Viewer()
+
+
+def opened(blob: bytes) -> OpenViewer:
+    """The viewer from bytes, ready for beats."""
+    return OpenViewer(decode(blob))
+
+
+def closed(open_viewer: OpenViewer) -> bytes:
+    """The viewer as bytes; the same viewer gives the same bytes."""
+    cards = open_viewer.viewer.cards
+    for video_id, watched in open_viewer.watched.items():
+        cards[video_id] = msgspec.structs.replace(cards[video_id], watched=playback.encode(watched))
+    return _ENCODE(open_viewer.viewer)
+
+
+def watch(open_viewer: OpenViewer, beat: Beat) -> tuple[Effect, bool]:
+    """Adds a beat; gives its effect, and whether the viewer is new to the video."""
+    cards = open_viewer.viewer.cards
+    card = cards.get(beat.video_id)
+    before = card or Card()
+    watched = open_viewer.watched.get(beat.video_id)
+    if watched is None:
+        watched = open_viewer.watched[beat.video_id] = playback.decode(before.watched)
+    effect = playback.apply(watched, beat)
+    scored = parts(watched)
+    is_latest = beat.at_us >= before.last_watched_us
+    cards[beat.video_id] = Card(
+        engagement=score(scored),
+        completion=scored.completion / 100,
+        interaction=scored.interaction,
+        unique_ms=unique_ms(watched),
+        last_watched_us=max(beat.at_us, before.last_watched_us),
+        content_type=beat.content_type if beat.content_type and is_latest else before.content_type or beat.content_type,
+        topic=beat.topic if beat.topic and is_latest else before.topic or beat.topic,
+    )
+    # Zones differ from UTC by whole quarters of an hour, and so share the hour of a quarter.
+    open_viewer.viewer.hours[_local_hour(beat.at_us // _QUARTER_US, beat.time_zone)] += effect.played_ms
+    if len(cards) > KEPT_VIDEOS:
+        oldest = min(cards, key=lambda video_id: (cards[video_id].last_watched_us, video_id))
+        del cards[oldest]
+        open_viewer.watched.pop(oldest, None)
+    return effect, card is None
+
+
+def overall(viewer: Viewer) -> float:
+    """Engagement over the videos watched in the four weeks before the last beat, each weighing by the time seen of it.
+
+    So a video that was only begun does not pull down who has watched others to their end. 0 where nothing was seen.
+    """
+    cards = viewer.cards.values()
+    since_us = max([card.last_watched_us for card in cards], default=0) - LATELY_US
+    lately = [card for card in cards if card.last_watched_us >= since_us]
+    weight = sum([card.unique_ms for card in lately])
+    return sum([card.engagement * card.unique_ms for card in lately]) / weight if weight else 0.0
+
+
+@functools.lru_cache(maxsize=4096)
+def _local_hour(quarter: int, zone_name: str) -> int:
+    return (_EPOCH + dt.timedelta(microseconds=quarter * _QUARTER_US)).astimezone(_zone(zone_name)).hour
+
+
+def _zone(name: str) -> dt.tzinfo:
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (OSError, ValueError, zoneinfo.ZoneInfoNotFoundError):
+        return dt.UTC

@@ -1,0 +1,35 @@
+"""The gRPC face of the video service: translate, call, translate."""
+
+from typing import TYPE_CHECKING
+
+from journeymesh.video.v1 import video_pb2 as wire
+from journeymesh.video.v1.video_pb2_grpc import VideoServiceServicer
+
+from mesh import applied
+from services.video import translation
+from services.video.usecases import Playback
+
+if TYPE_CHECKING:
+    from journeymesh.video.v1.video_pb2_grpc import _ServicerContext as Context
+
+
+class VideoServicer(VideoServiceServicer):
+    """Serves `VideoService`."""
+
+    def __init__(self, playback: Playback) -> None:
+        self._playback = playback
+
+    async def ApplyPlayback(
+        self, request: wire.ApplyPlaybackRequest, _context: "Context"
+    ) -> wire.ApplyPlaybackResponse:
+        """Applies the playback events of a batch."""
+        scores = await self._playback.apply(applied.batch(request.position), translation.beats_of(request))
+        return wire.ApplyPlaybackResponse(engagement_scores=scores)
+
+    async def GetViewer(self, request: wire.GetViewerRequest, _context: "Context") -> wire.GetViewerResponse:
+        """Reads what a user watched and how."""
+        return translation.viewer_message(request.user_id, await self._playback.viewer(request.user_id))
+
+    async def GetVideo(self, request: wire.GetVideoRequest, _context: "Context") -> wire.GetVideoResponse:
+        """Reads how a video is watched."""
+        return translation.video_message(request.video_id, await self._playback.video(request.video_id))

@@ -1,0 +1,128 @@
+"""Between the wire's messages and the domain's values."""
+
+import operator
+from collections.abc import Iterable
+from typing import Final
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from journeymesh.common.v1 import event_pb2
+from journeymesh.video.v1 import video_pb2 as wire
+
+from mesh.errors import InvalidArgument
+from services.video.domain import coverage, playback, retention, taste, viewer
+from services.video.domain.engagement import WEIGHTS, completion, parts, replayed, skipped
+from services.video.domain.playback import Action, Beat
+from services.video.domain.retention import Curve
+from services.video.domain.viewer import Card, Viewer
+
+_ACTIONS: Final = {each.value: each for each in Action}
+_TOLD: Final = operator.attrgetter(
+    "video_id",
+    "viewing_id",
+    "action",
+    "position_seconds",
+    "watched_seconds",
+    "duration_seconds",
+    "seek_from_seconds",
+    "content_type",
+    "topic",
+)
+
+
+def beats_of(request: wire.ApplyPlaybackRequest) -> list[Beat]:
+    """The beats of a batch.
+
+    Raises:
+        InvalidArgument: the columns differ in length, or an event is no playback.
+    """
+    if not len(request.events) == len(request.record_indexes) == len(request.event_indexes):
+        raise InvalidArgument("INVALID_TYPE", "All columns of a batch have a value for each row.")
+    return [_beat(event) for event in request.events]
+
+
+def viewer_message(user_id: str, of: Viewer) -> wire.GetViewerResponse:
+    """A viewer as the wire tells one."""
+    latest_first = sorted(of.cards.items(), key=lambda item: (-item[1].last_watched_us, item[0]))
+    return wire.GetViewerResponse(
+        user_id=user_id,
+        engagement_score=viewer.overall(of),
+        videos=[_video_engagement(video_id, card) for video_id, card in latest_first],
+        preferred_content_type=taste.preferred_content_type(of),
+        best_viewing_hours=taste.best_viewing_hours(of),
+        recommended_content=taste.recommended_content(of),
+    )
+
+
+def video_message(video_id: str, of: Curve) -> wire.GetVideoResponse:
+    """A video as the wire tells one."""
+    return wire.GetVideoResponse(
+        video_id=video_id,
+        duration_seconds=of.duration_ms / 1000,
+        viewer_count=of.viewer_count,
+        retention=[
+            wire.RetentionPoint(
+                second=second, viewer_count=viewers, play_count=plays, retention_ratio=viewers / of.viewer_count
+            )
+            for second, (viewers, plays) in enumerate(zip(of.viewers, of.plays, strict=True))
+        ],
+        drop_offs=[wire.Segment(start_seconds=a, end_seconds=b) for a, b in retention.drop_offs(of)],
+        replay_hot_spots=[wire.Segment(start_seconds=a, end_seconds=b) for a, b in retention.replay_hot_spots(of)],
+    )
+
+
+def _beat(event: event_pb2.Event) -> Beat:
+    # All at once: read one by one they cost as much as all that follows.
+    video_id, viewing_id, action, position, watched, duration, seek_from, content_type, topic = _TOLD(event.playback)
+    if not video_id or action not in _ACTIONS:
+        raise InvalidArgument("MISSING_FIELD", "A playback event names the video and what the player did.")
+    end_ms = playback.milliseconds(position)
+    return Beat(
+        event.user_id,
+        video_id,
+        viewing_id or event.session_id,
+        _ACTIONS[action],
+        max(0, end_ms - playback.milliseconds(watched)),
+        end_ms,
+        playback.milliseconds(duration),
+        playback.milliseconds(seek_from),
+        event.event_time_us,
+        content_type,
+        topic,
+        event.time_zone,
+        event.is_bot,
+    )
+
+
+def _video_engagement(video_id: str, card: Card) -> wire.VideoEngagement:
+    watched = playback.decode(card.watched)
+    made_of = parts(watched)
+    once = coverage.clipped(watched.once, watched.duration_ms)
+    return wire.VideoEngagement(
+        video_id=video_id,
+        engagement_score=card.engagement,
+        parts=[
+            wire.EngagementPart(name=name, value=value, weight=WEIGHTS[name])
+            for name, value in made_of._asdict().items()
+        ],
+        completion_ratio=completion(watched),
+        coverage=_segments(once),
+        unique_seconds=coverage.length(once) / 1000,
+        watched_seconds=watched.watched_ms / 1000,
+        replayed_segments=_segments(replayed(watched)),
+        viewing_count=watched.viewing_count,
+        skipped_segments=_segments(skipped(watched)),
+        pause_count=watched.pause_count,
+        seek_count=watched.seek_count,
+        stall_count=watched.stall_count,
+        duration_seconds=watched.duration_ms / 1000,
+        last_watched_time=_timestamp(card.last_watched_us),
+    )
+
+
+def _segments(boundaries: Iterable[int]) -> list[wire.Segment]:
+    stretches = coverage.stretches(list(boundaries))
+    return [wire.Segment(start_seconds=start / 1000, end_seconds=end / 1000) for start, end in stretches]
+
+
+def _timestamp(at_us: int) -> Timestamp:
+    return Timestamp(seconds=at_us // 1_000_000, nanos=at_us % 1_000_000 * 1000)

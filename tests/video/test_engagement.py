@@ -1,0 +1,129 @@
+"""Scores, taste, and the product's third worked example."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.video.domain import taste, viewer
+from services.video.domain.engagement import WEIGHTS, Parts, parts, score
+from services.video.domain.playback import Action, Beat, Watched
+from services.video.domain.viewer import OpenViewer, Viewer
+from tests.video.builders import beat, keen_learner, played
+
+HOUR = 3600
+
+
+def after(*beats: Beat) -> Viewer:
+    opened = OpenViewer(Viewer())
+    for each in beats:
+        viewer.watch(opened, each)
+    return viewer.decode(viewer.closed(opened))
+
+
+def test_the_keen_learner_comes_out_as_stated() -> None:
+    learner = after(*keen_learner())
+    assert learner.cards["v"].completion == pytest.approx(0.85)
+    assert 76 <= learner.cards["v"].engagement <= 80
+    assert viewer.overall(learner) == learner.cards["v"].engagement
+    assert taste.preferred_content_type(learner) == "interactive"
+    assert taste.best_viewing_hours(learner) == "19-21"
+    assert taste.recommended_content(learner) == "advanced tutorials on loans"
+
+
+def test_weights_are_of_the_parts_and_sum_to_one() -> None:
+    assert tuple(WEIGHTS) == Parts._fields
+    assert sum(WEIGHTS.values()) == pytest.approx(1)
+
+
+@given(
+    st.builds(
+        Watched,
+        duration_ms=st.sampled_from([0, 60_000]),
+        once=st.sampled_from([[], [0, 30_000], [0, 90_000]]),
+        twice=st.sampled_from([[], [0, 5_000, 8_000, 20_000]]),
+        skipped=st.sampled_from([[], [10_000, 80_000]]),
+        pause_count=st.integers(0, 500),
+        seek_count=st.integers(0, 500),
+        stall_count=st.integers(0, 500),
+        viewing_count=st.integers(0, 500),
+    )
+)
+def test_scores_and_parts_lie_between_0_and_100(watched: Watched) -> None:
+    made_of = parts(watched)
+    assert all(0 <= value <= 100 for value in (score(made_of), *made_of))
+
+
+@pytest.mark.parametrize(
+    ("more", "part", "is_raised"),
+    [
+        ([beat(30, 60, at=200)], "completion", True),
+        ([beat(0, 10, at=200)], "replayed_segments", True),
+        ([beat(30, 30, at=200, action=Action.PAUSE)], "interaction", True),
+        ([beat(30, 30, at=200, action=Action.PAUSE)], "attention", False),
+        ([beat(30, 30, at=200, action=Action.STALL)], "attention", False),
+        ([beat(90, 90, at=200, action=Action.SEEK, seek_from=30)], "attention", False),
+        ([beat(30, 30, at=HOUR, action=Action.PLAY, viewing="w2")], "multi_session", True),
+    ],
+)
+def test_each_part_answers_to_what_it_is_about(more: list[Beat], part: str, *, is_raised: bool) -> None:
+    def value(*beats: Beat) -> float:
+        opened = OpenViewer(Viewer())
+        for each in beats:
+            viewer.watch(opened, each)
+        return parts(opened.watched["v"])[Parts._fields.index(part)]
+
+    before = value(*played(0, 30))
+    assert (value(*played(0, 30), *more) > before) is is_raised
+    assert value(*played(0, 30), *more) != before
+
+
+def test_a_video_only_begun_hardly_counts() -> None:
+    learner = after(*keen_learner())
+    before = viewer.overall(learner)
+    opened = OpenViewer(learner)
+    viewer.watch(opened, beat(0, 10, at=HOUR, video="other"))
+    assert before - 1.5 < viewer.overall(opened.viewer) < before
+
+
+def test_what_was_watched_long_ago_counts_no_more() -> None:
+    fresh = played(0, 60, at=40 * 24 * HOUR, video="fresh")
+    assert viewer.overall(after(*keen_learner(), *fresh)) == viewer.overall(after(*fresh))
+
+
+def test_only_the_videos_watched_last_are_kept() -> None:
+    kept = after(*(beat(0, 10, at=number, video=f"v{number}") for number in range(60)))
+    assert set(kept.cards) == {f"v{number}" for number in range(10, 60)}
+
+
+def test_nothing_is_said_where_too_little_is_known() -> None:
+    beginner = after(*played(0, 60))
+    assert taste.preferred_content_type(beginner) == ""
+    assert taste.best_viewing_hours(beginner) == ""
+    assert taste.recommended_content(beginner) == ""
+
+
+@pytest.mark.parametrize(("local_hour", "hours"), [(19, "19-21"), (20, "19-21"), (23, "23-1"), (0, "23-1")])
+def test_one_hour_alone_lies_in_the_stretch_from_an_odd_hour(local_hour: int, hours: str) -> None:
+    assert taste.best_viewing_hours(after(*played(0, 360, at=(local_hour - 19) * HOUR - 1000))) == hours
+
+
+@pytest.mark.parametrize(
+    ("seconds", "what"), [(200, "short introductions on loans"), (400, "further tutorials on loans")]
+)
+def test_what_is_recommended_follows_how_far_one_came(seconds: int, what: str) -> None:
+    assert taste.recommended_content(after(*played(0, seconds))) == what
+
+
+def test_the_kind_watched_best_is_preferred() -> None:
+    lecture = [beat(s, s + 10, at=5000 + s, video="l", content_type="lecture") for s in range(0, 150, 10)]
+    assert taste.preferred_content_type(after(*keen_learner(), *lecture)) == "interactive"
+
+
+def test_where_no_kind_is_told_much_interaction_makes_it_interactive() -> None:
+    unnamed = [
+        beat(s, s + 10, at=s, content_type="", action=action)
+        for s in range(0, 150, 10)
+        for action in (Action.HEARTBEAT, Action.PAUSE)
+    ]
+    assert taste.preferred_content_type(after(*unnamed)) == "interactive"
+    assert taste.preferred_content_type(after(*unnamed[::2])) == ""

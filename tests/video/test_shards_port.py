@@ -1,0 +1,28 @@
+"""The port of known shards over every adapter."""
+
+import pytest
+
+from mesh import redis
+from mesh.errors import Unavailable
+from services.video.adapters.memory import MemoryShards
+from services.video.adapters.redis import RedisShards
+from services.video.ports import Shards
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def shards(request: pytest.FixtureRequest, valkey: redis.Client) -> Shards:
+    return MemoryShards() if request.param == "memory" else RedisShards(valkey)
+
+
+async def test_shards_are_noted_once(shards: Shards) -> None:
+    assert await shards.all() == []
+    for shard in ("3", "10", "3"):
+        await shards.add(shard)
+    assert await shards.all() == ["10", "3"]
+
+
+async def test_an_unreachable_server_is_unavailable() -> None:
+    client = redis.connect("redis://127.0.0.1:1/0")
+    with pytest.raises(Unavailable):
+        await RedisShards(client).add("3")
+    await client.aclose()
