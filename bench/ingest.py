@@ -22,7 +22,7 @@ from mesh import clock, embedded, redis, telemetry
 from mesh.streams.redis import RedisCheckpoints, RedisStream
 from services.ingest.adapters.event_log import StreamEventLog
 from services.ingest.adapters.progress import CheckpointProgress
-from services.ingest.adapters.redis import RedisFailedEvents, RedisSeenEvents, RedisSessions
+from services.ingest.adapters.redis import RedisFailedEvents, RedisSeenEvents
 from services.ingest.dispatcher import Dispatcher, Peers
 from services.ingest.servicer import IngestServicer
 from services.ingest.usecases import Ingest
@@ -52,7 +52,7 @@ async def main(url: str) -> None:
     stream, checkpoints = RedisStream(client, "events", 4, 100_000), RedisCheckpoints(client, "events", "dispatcher")
     seen, failed = RedisSeenEvents(client), RedisFailedEvents(client)
     progress = CheckpointProgress(checkpoints)
-    ingest = Ingest(StreamEventLog(stream), seen, RedisSessions(client), failed, progress, clock.system_clock)
+    ingest = Ingest(StreamEventLog(stream), seen, failed, progress, clock.system_clock)
     servicer = IngestServicer(ingest)
     numbers = itertools.count()
     bodies = [

@@ -59,17 +59,18 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=100, help="events a request (default: %(default)s)")
     parser.add_argument("--seconds", type=int, default=60, help="how long (default: %(default)s)")
     parser.add_argument("--users", type=int, default=10_000, help="users the events are of (default: %(default)s)")
+    parser.add_argument("--run", type=int, default=5, help="events of one user in a row (default: %(default)s)")
     parser.add_argument("--plot", type=Path, default=Path("var/bench.png"), help="where the plot goes")
     arguments = parser.parse_args()
     console = Console(highlight=False)
     with tempfile.TemporaryDirectory() as folder, running_mesh(Path(folder)) as mesh:
-        measured = measure(mesh, arguments.rate, arguments.batch, arguments.seconds, arguments.users)
+        measured = measure(mesh, arguments.rate, arguments.batch, arguments.seconds, arguments.users, arguments.run)
     console.print(_table(measured, arguments))
     _plot(measured, arguments.plot)
     console.print(f"latency over time: {arguments.plot}")
 
 
-def measure(mesh: RunningMesh, rate: int, batch: int, seconds: int, user_count: int) -> Measured:
+def measure(mesh: RunningMesh, rate: int, batch: int, seconds: int, user_count: int, run: int) -> Measured:
     """Offers load and measures."""
     processes = {name: mesh.process(name) for name in _PROGRAMS}
     before = {name: _cpu_seconds(process) for name, process in processes.items()}
@@ -80,7 +81,7 @@ def measure(mesh: RunningMesh, rate: int, batch: int, seconds: int, user_count: 
     senders = [
         threading.Thread(
             target=_offer,
-            args=(mesh.url, _requests(sender, batch, user_count), _SENDERS * batch / rate, stop, counts),
+            args=(mesh.url, _requests(sender, batch, user_count, run), _SENDERS * batch / rate, stop, counts),
         )
         for sender in range(_SENDERS)
     ]
@@ -117,8 +118,11 @@ def _cpu_seconds(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def _requests(sender: int, batch: int, user_count: int) -> Iterator[bytes]:
-    """Bodies without end: each user goes round the product, page by page, with an error or a beat now and then."""
+def _requests(sender: int, batch: int, user_count: int, run: int) -> Iterator[bytes]:
+    """Bodies without end: each user goes round the product, page by page, with an error or a beat now and then.
+
+    A user's events come in runs, as client libraries send them: they gather some seconds' events into one call.
+    """
     kinds = [
         '"eventType":"page_view","properties":{"page":"/p%d"}',
         '"eventType":"feature_interaction","properties":{"page":"/p%d","feature":"filter"}',
@@ -139,8 +143,8 @@ def _requests(sender: int, batch: int, user_count: int) -> Iterator[bytes]:
         parts = []
         for _ in range(batch):
             number = next(numbers)
-            user = (number * _SENDERS + sender) % user_count
-            kind = kinds[(number // 7) % len(kinds)] % (number % 20)
+            user = (number // run * _SENDERS + sender) % user_count
+            kind = kinds[number % len(kinds)] % (number % 20)
             parts.append(f'{{"eventId":"b-{sender}-{number}","userId":"user-{user}",{kind}}}')
         yield ('{"events":[' + ",".join(parts) + "]}").encode()
 

@@ -45,6 +45,7 @@ class _Envelope(msgspec.Struct, array_like=True, frozen=True):
     state: bytes
 
 
+_NEVER: Final = "-1"
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
 _DECODE: Final = msgspec.msgpack.Decoder(_Envelope).decode
 
@@ -65,31 +66,34 @@ def batch(message: BatchMessage) -> Batch:
     return Batch(message.stream, message.shard, sequences)
 
 
-def resume(blob: bytes | None, at: Batch) -> bytes:
-    """The state to apply the batch to; empty where nothing is known of the key.
+class Resumed(NamedTuple):
+    """Where to go on: the state to apply the batch to (empty where nothing is known of the key), and since when."""
+
+    state: bytes
+    base_sequence: str
+
+
+def resume(blob: bytes | None, at: Batch) -> Resumed:
+    """Opens the stored envelope for a batch.
 
     Raises:
         FailedPrecondition: `POSITION_STALE`, the batch lies before what was applied and checkpointed.
     """
     if blob is None:
-        return b""
+        return Resumed(b"", _NEVER)
     envelope = _DECODE(blob)
-    if envelope.shard != at.shard or at.sequences[0] > int(envelope.sequence):
-        return envelope.state
+    if envelope.shard != at.shard:
+        return Resumed(envelope.state, _NEVER)
+    if at.sequences[0] > int(envelope.sequence):
+        return Resumed(envelope.state, envelope.sequence)
     if at.sequences[0] > int(envelope.base_sequence):
-        return envelope.base
+        return Resumed(envelope.base, envelope.base_sequence)
     raise FailedPrecondition("POSITION_STALE", "The batch lies before what was already applied.")
 
 
-def seal(blob: bytes | None, before: bytes, after: bytes, at: Batch) -> bytes:
-    """The envelope to store, where `before` is what `resume(blob, at)` gave and `after` what came of it."""
-    base_sequence = "-1"
-    if blob is not None:
-        envelope = _DECODE(blob)
-        if envelope.shard == at.shard:
-            is_new = at.sequences[0] > int(envelope.sequence)
-            base_sequence = envelope.sequence if is_new else envelope.base_sequence
-    return _ENCODE(_Envelope(at.shard, base_sequence, str(at.sequences[-1]), before, after))
+def seal(resumed: Resumed, after: bytes, at: Batch) -> bytes:
+    """The envelope to store, where `after` is what the batch made of the resumed state."""
+    return _ENCODE(_Envelope(at.shard, resumed.base_sequence, str(at.sequences[-1]), resumed.state, after))
 
 
 def current(blob: bytes | None) -> bytes:

@@ -1,6 +1,5 @@
 """The gRPC face of the features service: translate, call, translate."""
 
-from journeymesh.common.v1 import event_pb2
 from journeymesh.features.v1 import features_pb2, features_pb2_grpc
 
 from mesh import applied
@@ -66,7 +65,9 @@ class FeaturesServicer(features_pb2_grpc.FeaturesServiceServicer):
         if limit > recents.KEPT_EVENTS:
             raise InvalidArgument("VALUE_OUT_OF_RANGE", f"At most {recents.KEPT_EVENTS} events are kept of a user.")
         events = await usecases.list_recent_events(self._store, request.user_id, limit)
-        return features_pb2.ListRecentEventsResponse(events=map(event_pb2.Event.FromString, events))
+        return features_pb2.ListRecentEventsResponse(
+            events=[translation.kept_event(request.user_id, kept) for kept in events]
+        )
 
     async def ListFeatureDefinitions(
         self, _request: features_pb2.ListFeatureDefinitionsRequest, _context: ServerContext

@@ -1,10 +1,13 @@
 """Between the wire and the domain. What only one kind of event has is only asked of that kind."""
 
+import zlib
+
 from google.protobuf.timestamp_pb2 import Timestamp
 from journeymesh.common.v1 import event_pb2
 from journeymesh.features.v1 import features_pb2
 
 from services.features.domain.event import Click, Event, Kind, Platform
+from services.features.domain.recents import Kept
 from services.features.domain.signal import Signal
 from services.features.domain.state import State
 
@@ -43,6 +46,15 @@ def whole(event: event_pb2.Event) -> bytes:
     shortened.CopyFrom(event)
     shortened.ClearField("properties")
     return shortened.SerializeToString()
+
+
+def kept_event(user_id: str, kept: Kept) -> event_pb2.Event:
+    """An event as it was kept, with the session it was found to belong to."""
+    event = event_pb2.Event.FromString(kept.whole)
+    event.session_start_us = kept.session_start_us
+    if not event.session_id:
+        event.session_id = f"s-{zlib.crc32(user_id.encode()):08x}-{kept.session_start_us // 1000}"
+    return event
 
 
 def signal_row(row: int, signal: Signal) -> features_pb2.SignalRow:

@@ -36,7 +36,7 @@ class _User(msgspec.Struct, array_like=True):
     """What is sealed for one user."""
 
     state: State
-    tail: list[bytes]
+    tail: list[recents.Kept]
 
 
 _decode = msgspec.msgpack.Decoder(_User).decode
@@ -52,8 +52,8 @@ async def apply_events(store: UserStore, batch: applied.Batch, rows: Sequence[Ro
     """
     user_ids = list(dict.fromkeys(row.user_id for row in rows))
     blobs = dict(zip(user_ids, await store.load([_state_key(user_id) for user_id in user_ids]), strict=True))
-    before = {user_id: applied.resume(blob, batch) for user_id, blob in blobs.items()}
-    users = {user_id: _open(stored) for user_id, stored in before.items()}
+    resumed = {user_id: applied.resume(blob, batch) for user_id, blob in blobs.items()}
+    users = {user_id: _open(each.state) for user_id, each in resumed.items()}
     items: dict[str, bytes] = {}
     derived = Derived([], [])
     for index, row in enumerate(rows):
@@ -61,11 +61,12 @@ async def apply_events(store: UserStore, batch: applied.Batch, rows: Sequence[Ro
         for signal in journey.apply(user.state, row.event, row.video_engagement):
             derived.signals.append((index, signal))
         derived.values.extend(vector(user.state))
-        segment = recents.add(user.tail, row.whole, user.state.event_count)
+        kept = recents.Kept(journey.session_start(user.state, row.event), row.whole)
+        segment = recents.add(user.tail, kept, user.state.event_count)
         if segment is not None:
             items[_segment_key(row.user_id, segment.slot)] = recents.encode(segment)
     for user_id, user in users.items():
-        items[_state_key(user_id)] = applied.seal(blobs[user_id], before[user_id], _encode(user), batch)
+        items[_state_key(user_id)] = applied.seal(resumed[user_id], _encode(user), batch)
     await store.save(items)
     return derived
 
@@ -80,7 +81,7 @@ async def read_state(store: UserStore, user_id: str) -> State:
     return _known(blob).state
 
 
-async def list_recent_events(store: UserStore, user_id: str, limit: int) -> list[bytes]:
+async def list_recent_events(store: UserStore, user_id: str, limit: int) -> list[recents.Kept]:
     """The user's last events, newest first, at most `limit` and at most 20.
 
     Raises:

@@ -1,7 +1,7 @@
 """Ingest: the only door for events, and the only hand that passes them on.
 
-Decides what is an event, whether it was seen before, and which session it belongs to.
-Owns event ids seen, receipts, failed events, sessions, checkpoints.
+Decides what is an event, and whether it was seen before.
+Owns event ids seen, receipts, failed events, checkpoints.
 Calls video, features, scoring and intervention, in this order, batch by batch (dispatcher).
 Runs as processes of one role each: `api` answers gRPC, `dispatcher` reads the stream.
 When the store fails, `api` answers UNAVAILABLE and has promised nothing; the dispatcher waits and tries again.

@@ -9,7 +9,7 @@ from mesh import clock, log, redis, server, settings, telemetry
 from mesh.streams.redis import RedisCheckpoints, RedisStream
 from services.ingest.adapters.event_log import StreamEventLog
 from services.ingest.adapters.progress import CheckpointProgress
-from services.ingest.adapters.redis import RedisFailedEvents, RedisSeenEvents, RedisSessions
+from services.ingest.adapters.redis import RedisFailedEvents, RedisSeenEvents
 from services.ingest.dispatcher import Dispatcher, Peers
 from services.ingest.servicer import IngestServicer
 from services.ingest.settings import Settings
@@ -31,7 +31,7 @@ async def main(role: str) -> None:
     checks = {"store": stream.ping}
     if role == "api":
         progress = CheckpointProgress(checkpoints)
-        ingest = Ingest(StreamEventLog(stream), seen, RedisSessions(client), failed, progress, clock.system_clock)
+        ingest = Ingest(StreamEventLog(stream), seen, failed, progress, clock.system_clock)
         register = [lambda to: ingest_pb2_grpc.add_IngestServiceServicer_to_server(IngestServicer(ingest), to)]
         await server.serve(own.listen, register, [SERVICE], checks, traced)
     else:

@@ -213,7 +213,7 @@ class Dispatcher(NamedTuple):
             )
             for record_index, event_index, event in places
         ]
-        owners = await self.seen.claim(claims)
+        owners = await self._owners(claims)
         rows = Rows([], [], [])
         for (record_index, event_index, event), claim, owner in zip(places, claims, owners, strict=True):
             if owner.place == claim.seen.place:
@@ -221,6 +221,14 @@ class Dispatcher(NamedTuple):
                 rows.record_indexes.append(record_index)
                 rows.event_indexes.append(event_index)
         return rows
+
+    async def _owners(self, claims: Sequence[Claim]) -> list[Seen]:
+        """Who each id belongs to. Nearly always the api has claimed it, and a look is cheaper than a claim."""
+        newest_us = max(claim.seen.received_time_us for claim in claims)
+        found = await self.seen.find([claim.event_id for claim in claims], newest_us)
+        missing = [claim for claim, seen in zip(claims, found, strict=True) if seen is None]
+        claimed = iter(await self.seen.claim(missing) if missing else ())
+        return [seen if seen is not None else next(claimed) for seen in found]
 
     async def _apply_playback(
         self, position: position_pb2.BatchPosition, rows: Rows

@@ -39,16 +39,6 @@ class SeenEvents(Protocol):
         """
 
 
-class Sessions(Protocol):
-    """The latest session of each user."""
-
-    async def place(self, times: Sequence[tuple[str, int]]) -> list[int]:
-        """The session start of each (user id, event time), in Unix microseconds, and remembers the sessions.
-
-        Follows `domain.session.place`, one event after the other. MUST be atomic a user.
-        """
-
-
 class FailedEvents(Protocol):
     """What could not be accepted or applied: the latest 10,000, for at most 7 days."""
 

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 from mesh.clock import Clock
 from mesh.errors import NotFound
-from services.ingest.domain import device, session
+from services.ingest.domain import device
 from services.ingest.domain.acceptance import Verdict, judge
 from services.ingest.domain.event import Event, FailedEvent, Seen, failed_event_id
 from services.ingest.domain.validation import Rejection
-from services.ingest.ports import Claim, EventLog, FailedEvents, Progress, SeenEvents, Sessions
+from services.ingest.ports import Claim, EventLog, FailedEvents, Progress, SeenEvents
 
 
 class Accepted(NamedTuple):
@@ -33,7 +33,6 @@ class Ingest(NamedTuple):
 
     log: EventLog
     seen: SeenEvents
-    sessions: Sessions
     failed: FailedEvents
     progress: Progress
     clock: Clock
@@ -53,14 +52,11 @@ class Ingest(NamedTuple):
             verdicts[index] = Verdict.REJECTED
 
         fresh = [events[index] for index in judged.fresh]
-        known, starts = await asyncio.gather(
-            self.seen.find([event.event_id for event in fresh], now_us),
-            self.sessions.place([(event.user_id, event.event_time_us) for event in fresh]),
-        )
+        known = await self.seen.find([event.event_id for event in fresh], now_us)
         new = []
-        for index, event, seen, start_us in zip(judged.fresh, fresh, known, starts, strict=True):
+        for index, event, seen in zip(judged.fresh, fresh, known, strict=True):
             if seen is None:
-                _stamp(event, start_us, now_us)
+                _stamp(event, now_us)
                 new.append(event)
             else:
                 verdicts[index] = Verdict.DUPLICATE
@@ -110,11 +106,8 @@ class Ingest(NamedTuple):
         return failed
 
 
-def _stamp(event: Event, session_start_us: int, now_us: int) -> None:
+def _stamp(event: Event, now_us: int) -> None:
     told = device.tell(event.platform, event.user_agent)
     event.device_class = told.device_class
     event.is_bot = told.is_bot
-    event.session_start_us = session_start_us
     event.received_time_us = event.received_time_us or now_us
-    if not event.session_id:
-        event.session_id = session.session_id(event.user_id, session_start_us)

@@ -101,8 +101,8 @@ class Interventions:
         asked = self._rows_in_question(rows)
         user_ids = list(dict.fromkeys([rows.user_ids[row] for row in asked]))
         blobs = dict(zip(user_ids, await self._state.load(list(map(_user_key, user_ids))), strict=True))
-        before = {user_id: applied.resume(blob, batch) for user_id, blob in blobs.items()}
-        known = {user_id: pending.decode(blob) for user_id, blob in before.items()}
+        resumed = {user_id: applied.resume(blob, batch) for user_id, blob in blobs.items()}
+        known = {user_id: pending.decode(each.state) for user_id, each in resumed.items()}
         helped, exceptional, made = dict(known), dict[int, Exceptional](), list[Made]()
         for row in asked:
             facts = _facts(batch, rows, row)
@@ -113,7 +113,7 @@ class Interventions:
                     made.append(Made(row, self._decision(facts, exception), exception.verdict.intervention))
         # A user who is as before need not be written: deriving the batch again leaves the user as before again.
         changed = {user_id: pending.encode(each) for user_id, each in helped.items() if each != known[user_id]}
-        items = {_user_key(u): applied.seal(blobs[u], before[u], after, batch) for u, after in changed.items()}
+        items = {_user_key(u): applied.seal(resumed[u], after, batch) for u, after in changed.items()}
         items.update((_intervention_key(each.intervention.id), _record(each)) for each in made)
         await self._state.save(items)
         await self._ledger.record(self._entries(batch, rows, exceptional))

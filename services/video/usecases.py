@@ -27,9 +27,9 @@ class Playback:
         videos = list(dict.fromkeys([_video_key(batch.shard, beat.video_id) for beat in beats]))
         keys = [*users, *videos]
         blobs = dict(zip(keys, await self.state.load(keys), strict=True))
-        before = {key: applied.resume(blob, batch) for key, blob in blobs.items()}
-        viewers = {key: viewer.opened(before[key]) for key in users}
-        counts = {key: retention.decode(before[key]) for key in videos}
+        resumed = {key: applied.resume(blob, batch) for key, blob in blobs.items()}
+        viewers = {key: viewer.opened(resumed[key].state) for key in users}
+        counts = {key: retention.decode(resumed[key].state) for key in videos}
         scores = []
         for beat in beats:
             watching = viewers[_user_key(beat.user_id)]
@@ -43,7 +43,7 @@ class Playback:
         after |= {key: retention.encode(each) for key, each in counts.items()}
         if any(blobs[key] is None for key in videos):
             await self.shards.add(batch.shard)
-        await self.state.save({key: applied.seal(blobs[key], before[key], after[key], batch) for key in keys})
+        await self.state.save({key: applied.seal(resumed[key], after[key], batch) for key in keys})
         return scores
 
     async def viewer(self, user_id: str) -> Viewer:

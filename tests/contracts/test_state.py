@@ -9,11 +9,13 @@ from mesh.states.memory import MemoryState
 from mesh.states.redis import RedisState
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=["memory", "redis", "redis without MSETEX"])
 async def store(request: pytest.FixtureRequest, valkey: redis.Client) -> StateStore:
     if request.param == "memory":
         return MemoryState()
-    return RedisState(valkey, "test", lifetime_seconds=60)
+    store = RedisState(valkey, "test", lifetime_seconds=60)
+    store._has_msetex = request.param == "redis"
+    return store
 
 
 async def test_values_come_back_in_the_order_of_the_keys(store: StateStore) -> None:

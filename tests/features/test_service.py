@@ -144,11 +144,26 @@ async def test_the_last_twenty_events_come_whole_and_newest_first(
     for sequence in range(10):
         await stub.ApplyEvents(batch(events[sequence * 5 : sequence * 5 + 5], sequence))
     everything = await stub.ListRecentEvents(features_pb2.ListRecentEventsRequest(user_id="ada"))
-    assert list(everything.events) == events[:29:-1]
+    assert [each.event_id for each in everything.events] == [each.event_id for each in events[:29:-1]]
+    assert everything.events[0].properties == b'{"a":1}'
+    assert everything.events[0].click == events[0].click
     few = await stub.ListRecentEvents(features_pb2.ListRecentEventsRequest(user_id="ada", limit=3))
-    assert list(few.events) == events[:46:-1]
+    assert list(few.events) == list(everything.events)[:3]
     with pytest.raises(InvalidArgument):
         await stub.ListRecentEvents(features_pb2.ListRecentEventsRequest(user_id="ada", limit=21))
+
+
+async def test_an_event_is_read_back_with_its_session(stub: Stub) -> None:
+    gap = 31 * 60
+    events = [at(0, "click"), at(60, "click", session_id="own"), at(60 + gap, "click"), at(60 - gap, "click")]
+    await stub.ApplyEvents(batch(events, 1))
+    recent = await stub.ListRecentEvents(features_pb2.ListRecentEventsRequest(user_id="ada"))
+    late, later, joined, first = recent.events
+    assert first.session_start_us == joined.session_start_us == events[0].event_time_us
+    assert later.session_start_us == events[2].event_time_us
+    assert late.session_start_us == events[3].event_time_us
+    assert joined.session_id == "own"
+    assert len({first.session_id, later.session_id, late.session_id}) == 3
 
 
 async def test_a_large_event_is_kept_without_its_properties(stub: Stub) -> None:

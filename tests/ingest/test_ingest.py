@@ -14,7 +14,7 @@ from mesh.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailab
 from mesh.stream import BEGINNING, Entry
 from mesh.streams.memory import MemoryCheckpoints, MemoryStream
 from services.ingest.adapters.event_log import StreamEventLog
-from services.ingest.adapters.memory import MemoryFailedEvents, MemorySeenEvents, MemorySessions
+from services.ingest.adapters.memory import MemoryFailedEvents, MemorySeenEvents
 from services.ingest.adapters.progress import CheckpointProgress
 from services.ingest.dispatcher import Dispatcher
 from services.ingest.servicer import IngestServicer
@@ -59,7 +59,7 @@ async def housed(steps: Steps | None = None, observed_by: telemetry.Telemetry | 
     stream, checkpoints = MemoryStream(shard_count=2, max_records=1000), MemoryCheckpoints()
     seen, failed = MemorySeenEvents(), MemoryFailedEvents()
     progress = CheckpointProgress(checkpoints)
-    ingest = Ingest(StreamEventLog(stream), seen, MemorySessions(), failed, progress, lambda: NOW_US)
+    ingest = Ingest(StreamEventLog(stream), seen, failed, progress, lambda: NOW_US)
     servicer = IngestServicer(ingest)
     traced = observed_by or telemetry.off()
     async with (
@@ -120,8 +120,6 @@ async def test_events_are_stamped_before_they_are_on_the_stream() -> None:
         await house.dispatch()
         (applied,) = next(request.events for request in house.steps.requests if hasattr(request, "engagements"))
         assert applied.is_bot
-        assert applied.session_start_us == NOW_US
-        assert applied.session_id.startswith("s-")
         assert applied.received_time_us == NOW_US
 
 

@@ -3,16 +3,13 @@
 import asyncio
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from mesh import redis
 from mesh.errors import InvalidArgument
-from services.ingest.adapters.memory import MemoryFailedEvents, MemorySeenEvents, MemorySessions
-from services.ingest.adapters.redis import RedisFailedEvents, RedisSeenEvents, RedisSessions
+from services.ingest.adapters.memory import MemoryFailedEvents, MemorySeenEvents
+from services.ingest.adapters.redis import RedisFailedEvents, RedisSeenEvents
 from services.ingest.domain.event import FailedEvent, Place, Seen
-from services.ingest.domain.session import GAP_US
-from services.ingest.ports import Claim, FailedEvents, SeenEvents, Sessions
+from services.ingest.ports import Claim, FailedEvents, SeenEvents
 from tests.builders import NOW_US
 
 DAY_US = 24 * 3600 * 1_000_000
@@ -26,11 +23,6 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 async def seen_events(kind: str, valkey: redis.Client) -> SeenEvents:
     return MemorySeenEvents() if kind == "memory" else RedisSeenEvents(valkey)
-
-
-@pytest.fixture
-async def sessions(kind: str, valkey: redis.Client) -> Sessions:
-    return MemorySessions() if kind == "memory" else RedisSessions(valkey)
 
 
 @pytest.fixture
@@ -72,30 +64,6 @@ async def test_claims_at_the_same_time_have_one_winner(seen_events: SeenEvents) 
 async def test_an_id_is_known_a_day_later(seen_events: SeenEvents) -> None:
     await seen_events.claim([Claim("a", seen(1))])
     assert await seen_events.find(["a"], NOW_US + DAY_US) == [seen(1)]
-
-
-EVENTS = st.lists(st.tuples(st.sampled_from("ab"), st.integers(-3 * GAP_US, 3 * GAP_US)), min_size=1, max_size=25).map(
-    lambda events: [(user, NOW_US + offset) for user, offset in events]
-)
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(batches=st.lists(EVENTS, min_size=1, max_size=4))
-def test_redis_places_sessions_as_the_domain_does(batches: list[list[tuple[str, int]]], valkey_url: str) -> None:
-    async def both() -> tuple[list[list[int]], list[list[int]]]:
-        client = redis.connect(valkey_url)
-        await client.flushall()
-        stored, plain = RedisSessions(client), MemorySessions()
-        answers = [await stored.place(batch) for batch in batches], [await plain.place(batch) for batch in batches]
-        await client.aclose()
-        return answers
-
-    stored, plain = asyncio.run(both())
-    assert stored == plain
-
-
-async def test_nobody_has_no_session(sessions: Sessions) -> None:
-    assert await sessions.place([]) == []
 
 
 def failed(number: int) -> FailedEvent:

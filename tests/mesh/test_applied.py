@@ -19,9 +19,9 @@ class Count:
 
     def apply(self, shard: str, sequences: tuple[int, ...]) -> bytes:
         at = Batch("events", shard, sequences)
-        before = applied.resume(self.blob, at)
-        after = before + b"".join(b"%d;" % sequence for sequence in sequences)
-        self.blob = applied.seal(self.blob, before, after, at)
+        resumed = applied.resume(self.blob, at)
+        after = resumed.state + b"".join(b"%d;" % sequence for sequence in sequences)
+        self.blob = applied.seal(resumed, after, at)
         return after
 
 

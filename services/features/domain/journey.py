@@ -52,6 +52,14 @@ def apply(state: State, event: Event, video_engagement: float | None = None) -> 
     return found
 
 
+def session_start(state: State, event: Event) -> int:
+    """The start of the session an event belongs to, once it is applied: Unix microseconds.
+
+    One that lies before the latest session by more than the gap stands for itself: its session is no longer known.
+    """
+    return event.at_us if event.at_us < state.session_start_us - SESSION_GAP_US else state.session_start_us
+
+
 def _meet(state: State, event: Event) -> None:
     """Takes what every event tells, whatever its kind."""
     if not state.event_count:

@@ -14,11 +14,18 @@ SEGMENT_EVENTS = 4
 SEGMENT_SLOTS = KEPT_EVENTS // SEGMENT_EVENTS
 
 
+class Kept(msgspec.Struct, array_like=True, frozen=True):
+    """An event and the start of the session it belongs to, Unix microseconds."""
+
+    session_start_us: int
+    whole: bytes
+
+
 class Segment(msgspec.Struct, array_like=True, frozen=True):
     """Events number `number * 4` to `number * 4 + 3` of a user, oldest first."""
 
     number: int
-    events: list[bytes]
+    events: list[Kept]
 
     @property
     def slot(self) -> int:
@@ -40,7 +47,7 @@ def encode(segment: Segment) -> bytes:
     return _encoder.encode(segment)
 
 
-def add(tail: list[bytes], event: bytes, event_count: int) -> Segment | None:
+def add(tail: list[Kept], event: Kept, event_count: int) -> Segment | None:
     """Adds the user's event number `event_count`, counted from 1; gives the segment that it completes, if any."""
     tail.append(event)
     if event_count % SEGMENT_EVENTS:
@@ -50,7 +57,7 @@ def add(tail: list[bytes], event: bytes, event_count: int) -> Segment | None:
     return segment
 
 
-def newest_first(tail: Sequence[bytes], event_count: int, stored: Sequence[bytes | None]) -> Iterator[bytes]:
+def newest_first(tail: Sequence[Kept], event_count: int, stored: Sequence[bytes | None]) -> Iterator[Kept]:
     """The user's events, newest first, at least 20 if there were so many; `stored` are the slots, in any order."""
     yield from reversed(tail)
     segments = {segment.number: segment for segment in map(decode, filter(None, stored))}

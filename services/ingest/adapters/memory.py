@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from mesh.errors import InvalidArgument
-from services.ingest.domain import session
 from services.ingest.domain.event import FailedEvent, Seen
 from services.ingest.ports import Claim
 
@@ -21,21 +20,6 @@ class MemorySeenEvents:
     async def claim(self, claims: Sequence[Claim]) -> list[Seen]:
         """See `ports.SeenEvents`."""
         return [self._seen.setdefault(claim.event_id, claim.seen) for claim in claims]
-
-
-class MemorySessions:
-    """Sessions in a dictionary."""
-
-    def __init__(self) -> None:
-        self._sessions: dict[str, session.Session] = {}
-
-    async def place(self, times: Sequence[tuple[str, int]]) -> list[int]:
-        """See `ports.Sessions`."""
-        starts = []
-        for user_id, event_time_us in times:
-            start_us, self._sessions[user_id] = session.place(self._sessions.get(user_id), event_time_us)
-            starts.append(start_us)
-        return starts
 
 
 class MemoryFailedEvents:

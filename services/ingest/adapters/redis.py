@@ -12,14 +12,12 @@ import msgspec
 
 from mesh import redis
 from mesh.errors import InvalidArgument
-from services.ingest.domain import session
 from services.ingest.domain.event import FailedEvent, Place, Seen
 from services.ingest.ports import Claim
 
 _DAY_US: Final = 24 * 3600 * 1_000_000
 _SEEN_SECONDS: Final = 49 * 3600
-_SEEN_SLOTS: Final = 4
-_SESSION_SECONDS: Final = 24 * 3600
+_SEEN_SLOTS: Final = 2
 _FAILED_SECONDS: Final = 7 * 24 * 3600
 _FAILED_MOST: Final = 10_000
 
@@ -102,59 +100,6 @@ class RedisSeenEvents:
                 if blob != blobs[index]:
                     owners[index] = _decode_seen(blob)
         return owners
-
-
-# The same rule as `domain.session.place`; the conformance suite holds the two together.
-_PLACE: Final = redis.Script("""
-local starts = {}
-local gap, lifetime = tonumber(ARGV[1]), ARGV[2]
-for i, key in ipairs(KEYS) do
-  local value = redis.call('GET', key)
-  local start, last
-  if value then
-    start, last = string.match(value, '(%-?%d+) (%-?%d+)')
-    start, last = tonumber(start), tonumber(last)
-  end
-  for text in string.gmatch(ARGV[i + 2], '%-?%d+') do
-    local at = tonumber(text)
-    if not start or at > last + gap then
-      start, last = at, at
-      starts[#starts + 1] = text
-    elseif at < start - gap then
-      starts[#starts + 1] = text
-    else
-      if at > last then last = at end
-      starts[#starts + 1] = string.format('%.0f', start)
-    end
-  end
-  redis.call('SET', key, string.format('%.0f %.0f', start, last), 'EX', lifetime)
-end
-return starts
-""")
-
-
-class RedisSessions:
-    """The latest session of each user, placed by one script a batch."""
-
-    def __init__(self, client: redis.Client) -> None:
-        self._client = client
-
-    async def place(self, times: Sequence[tuple[str, int]]) -> list[int]:
-        """See `ports.Sessions`."""
-        if not times:
-            return []
-        users: dict[str, list[int]] = {}
-        for index, (user_id, _) in enumerate(times):
-            users.setdefault(user_id, []).append(index)
-        keys = [f"jm:sessions:{{{redis.partition(user_id)}}}:{user_id}" for user_id in users]
-        event_times = [" ".join(str(times[index][1]) for index in indexes) for indexes in users.values()]
-        call = redis.Call(keys, [session.GAP_US, _SESSION_SECONDS, *event_times])
-        (answers,) = await _PLACE.run(self._client, call)
-        starts = [0] * len(times)
-        order = (index for indexes in users.values() for index in indexes)
-        for index, answer in zip(order, answers, strict=True):
-            starts[index] = int(answer)
-        return starts
 
 
 class RedisFailedEvents:

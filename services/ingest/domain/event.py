@@ -62,7 +62,6 @@ class Event(Protocol):
     user_agent: str
     properties: bytes
     received_time_us: int
-    session_start_us: int
     device_class: int
     is_bot: bool
     trace_id: bytes

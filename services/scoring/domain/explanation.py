@@ -1,11 +1,11 @@
 """Why a score is what it is: the contribution of every rule, every feature and of what is usual; they sum to the score.
 
-Between causes. With p = 1 - prod(1 - p_i), the doubt -log(1 - p) is the sum of -log(1 - p_i). Each rule, and the model as
-one more, gets the score's points in proportion to its part of that sum.
+Between causes. With p = 1 - prod(1 - p_i), the doubt -log(1 - p) is the sum of -log(1 - p_i). Each rule, and the
+model as one more, gets the score's points in proportion to its part of that sum.
 
-Within the model. It is additive: logit(p_model) = baseline + t_1 + ... + t_n, one term a feature. The model's points are
-split as p_model itself is: sigmoid(baseline) for what is usual for all users, and the way from there to p_model along
-the straight line in the logit (the Aumann-Shapley value, exact for a sum under a sigmoid):
+Within the model. It is additive: logit(p_model) = baseline + t_1 + ... + t_n, one term a feature. The model's points
+are split as p_model itself is: sigmoid(baseline) for what is usual for all users, and the way from there to p_model
+along the straight line in the logit (the Aumann-Shapley value, exact for a sum under a sigmoid):
 
     part_j = t_j * (sigmoid(baseline + T) - sigmoid(baseline)) / T,   T = sum of t_j
 
@@ -64,7 +64,7 @@ def contributions(
     whole = math.fsum(feature_terms)
     usual, actual = _sigmoid(baseline), _sigmoid(baseline + whole)
     slope = (actual - usual) / whole if abs(whole) > _FLAT else usual * (1.0 - usual)
-    scale = points_a_doubt * model_doubt / actual
+    scale = points_a_doubt * model_doubt / actual if actual > 0.0 else 0.0
     parts.append(Contribution(BASELINE, scale * usual, BASELINE_REASON))
     parts.extend(
         Contribution(name, scale * slope * term, reason(name, value))

@@ -11,16 +11,15 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from services.scoring.domain.schema import level_of
+from services.scoring.domain.schema import Level
 
 SIGNAL_LIFETIME_US: Final = 30 * 60 * 1_000_000
-SIGNAL_LIMIT: Final = 24
+SIGNAL_LIMIT: Final = 16
 STRONG_FROM: Final = 70.0
 POINT_LIMIT: Final = 32
-# Points nearer than this to the one before, and of the same level, replace it.
 POINT_GAP_US: Final = 60 * 1_000_000
 _POINT: Final = struct.Struct("<qH")
-# The last point of each assessment is exact in the answer; in the history a score keeps two digits.
+# In the history a score keeps two digits; it is cut, not rounded, so that it keeps its level.
 _SCORE_STEPS: Final = 100.0
 
 
@@ -35,7 +34,7 @@ class Signal(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Point(NamedTuple):
-    """The risk after one event; the score is cut, not rounded, to two digits so that it keeps its level."""
+    """The risk after one event."""
 
     event_time_us: int
     score: float
@@ -44,8 +43,9 @@ class Point(NamedTuple):
 class Journal(msgspec.Struct, array_like=True):
     """One user's state.
 
-    `values` and `terms` are what the last assessment saw and how the model came to its answer: 64-bit and 32-bit floats,
-    little-endian, `terms` led by the model's baseline. `points` are packed, oldest first. `assessed_count` saturates.
+    `values` and `terms` are what the last assessment saw and how the model came to its answer: 64- and 32-bit floats,
+    little-endian, `terms` led by the model's baseline. `points` are packed, oldest first; the last one's time and level
+    stand beside them. `assessed_count` saturates.
     """
 
     assessed_count: int = 0
@@ -55,31 +55,32 @@ class Journal(msgspec.Struct, array_like=True):
     values: bytes = b""
     terms: bytes = b""
     points: bytes = b""
+    point_us: int = 0
+    point_level: int = 0
     signals: list[Signal] = []
-
-
-def is_active(signal: Signal, at_us: int) -> bool:
-    """Whether the signal counts at a time."""
-    return -SIGNAL_LIFETIME_US < at_us - signal.time_us < SIGNAL_LIFETIME_US
 
 
 def active(signals: Sequence[Signal], at_us: int) -> list[Signal]:
     """The signals that count at a time, in the order they were told."""
-    return [signal for signal in signals if is_active(signal, at_us)]
+    since_us, until_us = at_us - SIGNAL_LIFETIME_US, at_us + SIGNAL_LIFETIME_US
+    return [signal for signal in signals if since_us < signal.time_us < until_us]
 
 
 def strong_count(active_signals: Sequence[Signal]) -> int:
-    """How many signals are strong; each that was told counts once, whatever its type."""
-    return sum(1 for signal in active_signals if signal.strength >= STRONG_FROM)
+    """How many signals are strong; each that was told counts once, whatever its type. At most `SIGNAL_LIMIT`."""
+    return len([signal for signal in active_signals if signal.strength >= STRONG_FROM])
 
 
-def keep(signals: Sequence[Signal], found: Sequence[Signal], at_us: int) -> list[Signal]:
+def keep(signals: list[Signal], found: Sequence[Signal], at_us: int) -> list[Signal]:
     """The signals to remember after an event at `at_us` that brought `found`.
 
-    Those whose lifetime has passed fall out. Above the limit the oldest goes that has a later one of its own type, so
-    that a flood of one type cannot hide another.
+    Those whose lifetime has passed fall out, at the latest with the one told first. Above the limit the oldest goes
+    that has a later one of its own type, so that a flood of one type cannot hide another.
     """
-    kept = [signal for signal in signals if at_us - signal.time_us < SIGNAL_LIFETIME_US]
+    since_us = at_us - SIGNAL_LIFETIME_US
+    if not found and signals[0].time_us > since_us:
+        return signals
+    kept = [signal for signal in signals if signal.time_us > since_us]
     kept.extend(found)
     while len(kept) > SIGNAL_LIMIT:
         last_of_type = {signal.type: index for index, signal in enumerate(kept)}
@@ -87,19 +88,16 @@ def keep(signals: Sequence[Signal], found: Sequence[Signal], at_us: int) -> list
     return kept
 
 
-def extend(points: bytes, event_time_us: int, score: float) -> bytes:
-    """The points with one more; it replaces the last one if that is near in time and of the same level."""
-    steps = int(score * _SCORE_STEPS)
-    added = _POINT.pack(event_time_us, steps)
-    if points:
-        last_us, last_steps = _POINT.unpack_from(points, len(points) - _POINT.size)
-        is_near = -POINT_GAP_US < event_time_us - last_us < POINT_GAP_US
-        if is_near and level_of(last_steps / _SCORE_STEPS) is level_of(steps / _SCORE_STEPS):
-            return points[: -_POINT.size] + added
-    return points[max(0, len(points) + _POINT.size - POINT_LIMIT * _POINT.size) :] + added
+def note(journal: Journal, event_time_us: int, score: float, level: Level) -> None:
+    """Adds a point to the course of the risk where the level changed or the last point is a minute away."""
+    if journal.point_level == level and -POINT_GAP_US < event_time_us - journal.point_us < POINT_GAP_US:
+        return
+    older = journal.points[max(0, len(journal.points) - (POINT_LIMIT - 1) * _POINT.size) :]
+    journal.points = older + _POINT.pack(event_time_us, int(score * _SCORE_STEPS))
+    journal.point_us, journal.point_level = event_time_us, level
 
 
-def points_of(points: bytes) -> list[Point]:
-    """The points, newest event first."""
-    found = [Point(event_time_us, steps / _SCORE_STEPS) for event_time_us, steps in _POINT.iter_unpack(points)]
-    return sorted(found, key=lambda point: point.event_time_us, reverse=True)
+def course(journal: Journal) -> list[Point]:
+    """The course of the risk, newest event first."""
+    points = [Point(event_time_us, steps / _SCORE_STEPS) for event_time_us, steps in _POINT.iter_unpack(journal.points)]
+    return sorted(points, key=lambda point: -point.event_time_us)

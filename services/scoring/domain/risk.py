@@ -5,25 +5,29 @@
 
 Confidence tells how far the score may be trusted, 0 to 1:
 
-    confidence = (1 - 0.5 ** evidence) * (1 - 0.15 * |p_rules - p_model|)
-    evidence   = 1 + events / 10 + sum of strength / 100 over the rules that spoke
+    confidence = (1 - 0.5 ** evidence) * (1 - 0.16 * |p_rules - p_model|)
+    evidence   = 1 + log10(1 + events) + sum of strength / 100 over the rules that spoke
 
-The first factor is the amount of evidence: what is known of anybody counts as one piece, ten events of the user as one,
-each rule that spoke as its strength; every piece halves the doubt. The second is the agreement: rules and model that
-contradict each other wholly cost 15 %, not more, because each sees what the other cannot.
+The first factor is the amount of evidence. What is known of anybody counts as one piece, nine events of the user as one
+and ninety-nine as two, each rule that spoke as its strength; every piece halves the doubt. The second is the agreement:
+rules and model that contradict each other wholly cost 16 %, not more, because each sees what the other cannot.
 """
 
 from collections.abc import Sequence
+from math import log10
 from typing import Final, NamedTuple
 
 from services.scoring.domain import rules
 from services.scoring.domain.rules import Finding
 from services.scoring.domain.schema import Level, level_of
 
-EVENTS_A_PIECE: Final = 10.0
-DISAGREEMENT_COST: Final = 0.15
+DISAGREEMENT_COST: Final = 0.16
+# More events than this add nothing to the evidence.
+COUNT_LIMIT: Final = 1000
 # So that no one cause is ever certain, and its logarithm is finite.
 PROBABILITY_LIMIT: Final = 1.0 - 1e-9
+
+_DOUBT_AFTER: Final = tuple(0.5 ** (1.0 + log10(1.0 + count)) for count in range(COUNT_LIMIT + 1))
 
 
 class Risk(NamedTuple):
@@ -37,11 +41,20 @@ class Risk(NamedTuple):
 
 
 def assess(findings: Sequence[Finding], model_probability: float, event_count: int) -> Risk:
-    """The risk; `event_count` is how many events of the user were assessed, this one included."""
-    from_model = min(model_probability, PROBABILITY_LIMIT)
-    from_rules = rules.probability(findings) if findings else 0.0
-    combined = 1.0 - (1.0 - from_rules) * (1.0 - from_model)
-    evidence = 1.0 + event_count / EVENTS_A_PIECE + sum([finding.strength for finding in findings]) / 100.0
-    confidence = (1.0 - 0.5**evidence) * (1.0 - DISAGREEMENT_COST * abs(from_rules - from_model))
-    score = 100.0 * combined
+    """The risk.
+
+    Args:
+        findings: the rules that spoke.
+        model_probability: what the model says.
+        event_count: how many events of the user were assessed, this one included; at most `COUNT_LIMIT`.
+    """
+    from_model = min(PROBABILITY_LIMIT, model_probability)
+    if not findings:
+        score = 100.0 * from_model
+        confidence = (1.0 - _DOUBT_AFTER[event_count]) * (1.0 - DISAGREEMENT_COST * from_model)
+        return Risk(score, level_of(score), confidence, 0.0, score)
+    from_rules = rules.probability(findings)
+    doubt = _DOUBT_AFTER[event_count] * 0.5 ** (sum([finding.strength for finding in findings]) / 100.0)
+    confidence = (1.0 - doubt) * (1.0 - DISAGREEMENT_COST * abs(from_rules - from_model))
+    score = 100.0 * (1.0 - (1.0 - from_rules) * (1.0 - from_model))
     return Risk(score, level_of(score), confidence, 100.0 * from_rules, 100.0 * from_model)

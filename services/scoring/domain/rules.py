@@ -1,14 +1,18 @@
 """The transparent rules: what each says, how much it weighs, and why it spoke.
 
-A rule that speaks gives a probability of leaving: its weight times its strength (0 to 100) over 100. Most rest on one type
-of signal; of several active signals of a type the strongest counts, so that one more error never lowers the risk. Rules
-are independent causes: together they give 1 - prod(1 - p), the noisy-or.
+A rule that speaks gives a probability of leaving: its weight times its strength (0 to 100) over 100. Most rest on one
+type of signal; of several active signals of a type the strongest counts, so that one more error never lowers the
+risk. Rules are independent causes: together they give 1 - prod(1 - p), the noisy-or.
 
-The weights are judgements, written down; the version changes with them.
+The weights are judgements, written down; the version changes with them. That of repeated failures is such that three
+failed attempts in one place reach the trigger's 75 points whatever the model says.
 """
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from services.scoring.domain.history import Signal
 from services.scoring.domain.schema import FEATURES, SignalType
@@ -16,7 +20,7 @@ from services.scoring.domain.schema import FEATURES, SignalType
 RULES_VERSION: Final = "rules-1"
 
 WEIGHTS: Final = {
-    SignalType.REPEATED_FAILURES: 0.95,
+    SignalType.REPEATED_FAILURES: 0.96,
     SignalType.FORM_ERRORS: 0.6,
     SignalType.RAGE_CLICKS: 0.6,
     SignalType.HELP_SEEKING: 0.5,
@@ -75,9 +79,15 @@ def find(active_signals: Sequence[Signal], values: Sequence[float]) -> list[Find
     return findings
 
 
-def speaks_of(values: Sequence[float]) -> bool:
-    """Whether any rule over features alone may speak; lets the hot path pass by calm users."""
-    return values[_ERROR_COUNT] >= SCATTERED_ERRORS_FROM or values[_FORM_ABANDONS] >= FORMS_LEFT_FROM
+def speaks_of(columns: npt.NDArray[np.float64]) -> list[bool]:
+    """For each row, whether a rule over features alone speaks; lets the hot path pass by calm users.
+
+    Args:
+        columns: the features of many rows, one column a row.
+    """
+    speaks = (columns[_ERROR_COUNT] >= SCATTERED_ERRORS_FROM) | (columns[_FORM_ABANDONS] >= FORMS_LEFT_FROM)
+    told: list[bool] = speaks.tolist()
+    return told
 
 
 def probability(findings: Sequence[Finding]) -> float:

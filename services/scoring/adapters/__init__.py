@@ -1,0 +1,1 @@
+"""Adapters of the models: `onnx` runs one, `model_directory` finds the live one."""

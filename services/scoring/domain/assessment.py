@@ -1,0 +1,100 @@
+"""One event's assessment: the user's journal before, the features and signals after the event, the journal after."""
+
+import struct
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from services.scoring.domain import explanation, history, risk, rules
+from services.scoring.domain.explanation import Contribution
+from services.scoring.domain.history import Journal, Signal
+from services.scoring.domain.risk import COUNT_LIMIT, Risk
+from services.scoring.domain.rules import Finding
+from services.scoring.domain.schema import FEATURE_COUNT, Level
+
+_VALUES: Final = struct.Struct(f"<{FEATURE_COUNT}d")
+_TERMS: Final = struct.Struct(f"<{FEATURE_COUNT + 1}f")
+_ENCODE: Final = msgspec.msgpack.Encoder().encode
+_DECODE: Final = msgspec.msgpack.Decoder(Journal).decode
+
+
+class Columns(NamedTuple):
+    """What there is to assess, row by row.
+
+    `packed_values` and `packed_terms` hold all rows one after the other, each as in `Journal`. `may_speak` tells
+    whether a rule over features alone may speak. `found` has the signals of the rows that brought any.
+    """
+
+    event_times_us: Sequence[int]
+    packed_values: bytes
+    may_speak: Sequence[bool]
+    probabilities: Sequence[float]
+    packed_terms: bytes
+    found: Mapping[int, Sequence[Signal]]
+
+
+class Assessment(NamedTuple):
+    """The answer for one event; no indicators for a low level."""
+
+    risk: Risk
+    strong_signal_count: int
+    indicators: Sequence[Contribution]
+
+
+class Explained(NamedTuple):
+    """The last assessment of a user, with everything that went into it."""
+
+    assessment: Assessment
+    contributions: Sequence[Contribution]
+
+
+def decode(stored: bytes) -> Journal:
+    """Reads a journal; empty bytes are a user of whom nothing is known."""
+    return _DECODE(stored) if stored else Journal()
+
+
+def encode(journal: Journal) -> bytes:
+    """Writes a journal."""
+    return _ENCODE(journal)
+
+
+def assess(journal: Journal, columns: Columns, row: int) -> Assessment:
+    """Assesses a user after the event of one row and writes it into the journal; `settle` makes it the last one."""
+    at_us = columns.event_times_us[row]
+    found = columns.found.get(row, ())
+    if journal.signals or found:
+        journal.signals = history.keep(journal.signals, found, at_us)
+    active = history.active(journal.signals, at_us) if journal.signals else ()
+    findings: Sequence[Finding] = ()
+    if active or columns.may_speak[row]:
+        findings = rules.find(active, _VALUES.unpack_from(columns.packed_values, row * _VALUES.size))
+    if journal.assessed_count < COUNT_LIMIT:
+        journal.assessed_count += 1
+    judged = risk.assess(findings, columns.probabilities[row], journal.assessed_count)
+    history.note(journal, at_us, judged.score, judged.level)
+    if judged.level is Level.LOW:
+        return Assessment(judged, history.strong_count(active) if active else 0, ())
+    values = _VALUES.unpack_from(columns.packed_values, row * _VALUES.size)
+    terms = _TERMS.unpack_from(columns.packed_terms, row * _TERMS.size)
+    parts = explanation.contributions(judged, findings, terms, values)
+    return Assessment(judged, history.strong_count(active), explanation.indicators(parts))
+
+
+def settle(journal: Journal, columns: Columns, row: int, model_version: str) -> None:
+    """Writes what the user's last row saw into the journal, so that it can be explained later."""
+    journal.event_time_us = columns.event_times_us[row]
+    journal.model_probability = columns.probabilities[row]
+    journal.model_version = model_version
+    journal.values = columns.packed_values[row * _VALUES.size : (row + 1) * _VALUES.size]
+    journal.terms = columns.packed_terms[row * _TERMS.size : (row + 1) * _TERMS.size]
+
+
+def explain(journal: Journal) -> Explained:
+    """The last assessment again, from what it saw; of a journal that holds one."""
+    values, terms = _VALUES.unpack(journal.values), _TERMS.unpack(journal.terms)
+    active = history.active(journal.signals, journal.event_time_us)
+    findings = rules.find(active, values)
+    judged = risk.assess(findings, journal.model_probability, journal.assessed_count)
+    parts = explanation.contributions(judged, findings, terms, values)
+    return Explained(Assessment(judged, history.strong_count(active), explanation.indicators(parts)), parts)

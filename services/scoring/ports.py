@@ -1,0 +1,57 @@
+"""What scoring needs of the world besides `mesh.state`: the models."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Matrix = npt.NDArray[np.float64]
+
+
+class Prediction(NamedTuple):
+    """The model's answer to a batch, one probability a row.
+
+    `packed_terms` holds for each row the baseline and one term a feature, in logits, as 32-bit little-endian floats;
+    their sum is the logit of the probability up to that precision.
+    """
+
+    probabilities: Sequence[float]
+    packed_terms: bytes
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is told of a model. `training_time_us` is in Unix microseconds, `text` the model card in Markdown."""
+
+    version: str
+    training_source: str
+    training_time_us: int
+    schema_version: str
+    text: str
+
+
+class Model(Protocol):
+    """One version of the exit-risk model; it never changes."""
+
+    @property
+    def card(self) -> Card:
+        """What is told of it."""
+
+    def predict(self, rows: Matrix) -> Prediction:
+        """The calibrated probabilities of leaving for rows of features, 0 to 1.
+
+        A row's answer MUST NOT depend on the rows beside it, to the last bit.
+        """
+
+
+class Models(Protocol):
+    """The models of this installation."""
+
+    def live(self) -> Model:
+        """The model in service now. MAY change between two calls, when another was promoted.
+
+        Raises:
+            Unavailable: there is no model that can be loaded.
+        """

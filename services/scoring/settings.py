@@ -1,0 +1,25 @@
+"""Settings of the scoring service."""
+
+from dataclasses import dataclass
+
+from mesh.settings import setting
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where it listens, what it reads and how long it remembers."""
+
+    listen: str = setting("JOURNEYMESH_SCORING_LISTEN", "127.0.0.1:7103", "Where the scoring service listens.")
+    redis_url: str = setting("JOURNEYMESH_REDIS_URL", "redis://127.0.0.1:7100/0", "The Redis that keeps state.")
+    redis_password_file: str = setting(
+        "JOURNEYMESH_REDIS_PASSWORD_FILE", "", "File that holds the Redis password; empty: none is needed."
+    )
+    models_directory: str = setting(
+        "JOURNEYMESH_MODELS", "models/exit-risk", "Directory of the exit-risk models and their `live` pointer."
+    )
+    state_days: int = setting(
+        "JOURNEYMESH_SCORING_STATE_DAYS",
+        90,
+        "Days after the last event for which a user's signals and risk history are kept.",
+        minimum=1,
+    )

@@ -1,0 +1,107 @@
+"""The verbs: assess the users of a batch, read a user's risk, read the live model."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from mesh import applied
+from mesh.errors import InvalidArgument, NotFound
+from mesh.state import StateStore
+from services.scoring.domain import assessment, rules
+from services.scoring.domain.assessment import Assessment, Columns, Explained
+from services.scoring.domain.history import Journal, Signal
+from services.scoring.ports import Card, Matrix, Model, Models
+
+
+class Rows(NamedTuple):
+    """Feature vectors to assess, one row an event, in stream order; `signals` by row."""
+
+    user_ids: Sequence[str]
+    event_times_us: Sequence[int]
+    values: Matrix
+    schema_version: str
+    signals: Mapping[int, Sequence[Signal]]
+
+
+class Assessed(NamedTuple):
+    """The answer to a batch, one assessment a row."""
+
+    assessments: list[Assessment]
+    model_version: str
+
+
+class UserRisk(NamedTuple):
+    """A user's latest assessment, and the journal it stands in."""
+
+    explained: Explained
+    journal: Journal
+
+
+class Scoring:
+    """The use cases of the service."""
+
+    def __init__(self, models: Models, store: StateStore) -> None:
+        self._models = models
+        self._store = store
+
+    async def assess(self, rows: Rows, batch: applied.Batch) -> Assessed:
+        """Assesses every row and records what came of it, once a position.
+
+        Raises:
+            InvalidArgument: the features are of another schema than the live model's.
+            FailedPrecondition: `POSITION_STALE`.
+            Unavailable: the store or the model cannot be reached.
+        """
+        model = self._models.live()
+        _require_schema(rows.schema_version, model.card)
+        users = list(dict.fromkeys(rows.user_ids))
+        blobs = await self._store.load(users)
+        resumed = [applied.resume(blob, batch) for blob in blobs]
+        journals = [assessment.decode(each.state) for each in resumed]
+        answers = _assess_in_order(rows, dict(zip(users, journals, strict=True)), model)
+        await self._store.save(
+            {
+                user: applied.seal(each, assessment.encode(journal), batch)
+                for user, each, journal in zip(users, resumed, journals, strict=True)
+            }
+        )
+        return Assessed(answers, model.card.version)
+
+    async def read(self, user_id: str) -> UserRisk:
+        """The user's latest assessment, explained.
+
+        Raises:
+            NotFound: `USER_NOT_FOUND`.
+        """
+        (blob,) = await self._store.load([user_id])
+        state = applied.current(blob)
+        if not state:
+            raise NotFound("USER_NOT_FOUND", "Nothing is known of this user.")
+        journal = assessment.decode(state)
+        return UserRisk(assessment.explain(journal), journal)
+
+    def model(self) -> Card:
+        """The live model."""
+        return self._models.live().card
+
+
+def _require_schema(version: str, card: Card) -> None:
+    if version != card.schema_version:
+        detail = f"The features are of schema {version!r}; model {card.version} takes {card.schema_version!r}."
+        raise InvalidArgument("INVALID_PARAMETER", detail)
+
+
+def _assess_in_order(rows: Rows, journals: Mapping[str, Journal], model: Model) -> list[Assessment]:
+    prediction = model.predict(rows.values)
+    columns = Columns(
+        rows.event_times_us,
+        rows.values.astype("<f8").tobytes(),
+        rules.speaks_of(rows.values.T),
+        prediction.probabilities,
+        prediction.packed_terms,
+        rows.signals,
+    )
+    assess = assessment.assess
+    answers = [assess(journals[user_id], columns, row) for row, user_id in enumerate(rows.user_ids)]
+    for user_id, row in {user_id: row for row, user_id in enumerate(rows.user_ids)}.items():
+        assessment.settle(journals[user_id], columns, row, model.card.version)
+    return answers

@@ -1,0 +1,1 @@
+"""The gateway against recording services behind real gRPC servers."""

@@ -1,0 +1,292 @@
+"""Recording services: real gRPC servers whose answers a test sets and whose requests it reads."""
+
+import asyncio
+import dataclasses
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+from journeymesh.common.v1 import error_reason_pb2, event_pb2
+from journeymesh.features.v1 import features_pb2, features_pb2_grpc
+from journeymesh.ingest.v1 import ingest_pb2, ingest_pb2_grpc
+from journeymesh.intervention.v1 import intervention_pb2, intervention_pb2_grpc
+from journeymesh.scoring.v1 import scoring_pb2, scoring_pb2_grpc
+from journeymesh.video.v1 import video_pb2, video_pb2_grpc
+
+from mesh.errors import MeshError, NotFound
+
+SECONDS = 1_767_348_000
+"""2026-01-02T10:00:00Z."""
+
+
+def intervention(intervention_id: str = "i-1") -> intervention_pb2.Intervention:
+    """Help, as the worked example has it."""
+    made = intervention_pb2.Intervention(
+        id=intervention_id,
+        type="critical_intervention",
+        action="show_live_chat_popup",
+        message="May we help?",
+        channel="in_app",
+        priority="critical",
+        payload=intervention_pb2.Payload(risk_score=78.4, risk_level="high", indicators=["repeated_failures"]),
+    )
+    made.expires_at.FromSeconds(SECONDS + 900)
+    return made
+
+
+class Ingest(ingest_pb2_grpc.IngestServiceServicer):
+    """Accepts what has not been accepted; refuses events of the user `refused`; `error` is raised while it is set."""
+
+    def __init__(self) -> None:
+        self.requests: list[ingest_pb2.AcceptEventsRequest] = []
+        self.failed: dict[str, ingest_pb2.FailedEvent] = {}
+        self.receipts: dict[str, ingest_pb2.Receipt] = {}
+        self.seen: set[str] = set()
+        self.error: MeshError | None = None
+        self.gate: asyncio.Event | None = None
+        self.arrived = asyncio.Event()
+        self.underway = self.most_underway = 0
+        self.page_requests: list[ingest_pb2.ListFailedEventsRequest] = []
+
+    @property
+    def events(self) -> list[event_pb2.Event]:
+        """Everything that came as an event."""
+        return [event for request in self.requests for event in request.events]
+
+    @property
+    def unreadable(self) -> list[ingest_pb2.UnreadableEvent]:
+        """Everything that came as no event."""
+        return [each for request in self.requests for each in request.unreadable]
+
+    async def AcceptEvents(
+        self, request: ingest_pb2.AcceptEventsRequest, context: object
+    ) -> ingest_pb2.AcceptEventsResponse:
+        self.arrived.set()
+        self.underway += 1
+        self.most_underway = max(self.most_underway, self.underway)
+        try:
+            if self.gate is not None:
+                await self.gate.wait()
+            if self.error is not None:
+                raise self.error
+            self.requests.append(request)
+            return self._judge(request)
+        finally:
+            self.underway -= 1
+
+    def _judge(self, request: ingest_pb2.AcceptEventsRequest) -> ingest_pb2.AcceptEventsResponse:
+        response = ingest_pb2.AcceptEventsResponse()
+        for index, event in enumerate(request.events):
+            if event.user_id == "refused":
+                response.verdicts.append(ingest_pb2.VERDICT_REJECTED)
+                response.rejections.add(
+                    event_index=index, reason=error_reason_pb2.ERROR_REASON_MISSING_FIELD, detail="It needs `page`."
+                )
+            elif event.event_id in self.seen:
+                response.verdicts.append(ingest_pb2.VERDICT_DUPLICATE)
+            else:
+                self.seen.add(event.event_id)
+                response.verdicts.append(ingest_pb2.VERDICT_ACCEPTED)
+        return response
+
+    async def GetReceipt(self, request: ingest_pb2.GetReceiptRequest, context: object) -> ingest_pb2.GetReceiptResponse:
+        if request.event_id not in self.receipts:
+            raise NotFound("EVENT_NOT_FOUND", "No such event.")
+        return ingest_pb2.GetReceiptResponse(receipt=self.receipts[request.event_id])
+
+    async def ListFailedEvents(
+        self, request: ingest_pb2.ListFailedEventsRequest, context: object
+    ) -> ingest_pb2.ListFailedEventsResponse:
+        self.page_requests.append(request)
+        return ingest_pb2.ListFailedEventsResponse(
+            failed_events=self.failed.values(), next_page_token="" if request.page_token else "more"
+        )
+
+    async def GetFailedEvent(
+        self, request: ingest_pb2.GetFailedEventRequest, context: object
+    ) -> ingest_pb2.GetFailedEventResponse:
+        if request.id not in self.failed:
+            raise NotFound("FAILED_EVENT_NOT_FOUND", "No such failed event.")
+        return ingest_pb2.GetFailedEventResponse(failed_event=self.failed[request.id])
+
+    async def ResolveFailedEvent(
+        self, request: ingest_pb2.ResolveFailedEventRequest, context: object
+    ) -> ingest_pb2.ResolveFailedEventResponse:
+        self.failed.pop(request.id, None)
+        return ingest_pb2.ResolveFailedEventResponse()
+
+
+def known(user_id: str) -> None:
+    """Raises for the user nobody knows."""
+    if user_id == "nobody":
+        raise NotFound("USER_NOT_FOUND", "Nothing is known of this user.")
+
+
+class Features(features_pb2_grpc.FeaturesServiceServicer):
+    """Knows everybody but `nobody`, by the events set."""
+
+    def __init__(self) -> None:
+        self.recent: list[event_pb2.Event] = []
+
+    async def ApplyEvents(self, request: Any, context: object) -> Any:  # noqa: ANN401 - never called
+        raise AssertionError
+
+    async def GetFeatures(
+        self, request: features_pb2.GetFeaturesRequest, context: object
+    ) -> features_pb2.GetFeaturesResponse:
+        known(request.user_id)
+        response = features_pb2.GetFeaturesResponse(
+            user_id=request.user_id,
+            features=[features_pb2.Feature(name="error_count", value=3), features_pb2.Feature(name="success_rate")],
+            feature_schema_version="features-1",
+        )
+        response.as_of_time.FromSeconds(SECONDS)
+        return response
+
+    async def GetProfile(
+        self, request: features_pb2.GetProfileRequest, context: object
+    ) -> features_pb2.GetProfileResponse:
+        known(request.user_id)
+        return features_pb2.GetProfileResponse(user_id=request.user_id, event_count=7, platforms=["web"])
+
+    async def ListRecentEvents(
+        self, request: features_pb2.ListRecentEventsRequest, context: object
+    ) -> features_pb2.ListRecentEventsResponse:
+        known(request.user_id)
+        return features_pb2.ListRecentEventsResponse(events=self.recent[: request.limit])
+
+    async def ListFeatureDefinitions(
+        self, request: features_pb2.ListFeatureDefinitionsRequest, context: object
+    ) -> features_pb2.ListFeatureDefinitionsResponse:
+        return features_pb2.ListFeatureDefinitionsResponse(
+            definitions=[features_pb2.FeatureDefinition(name="error_count", unit="count")]
+        )
+
+
+class Scoring(scoring_pb2_grpc.ScoringServiceServicer):
+    """Says `high` of everybody but `nobody`; `broken` brings a fault."""
+
+    async def AssessUsers(self, request: Any, context: object) -> Any:  # noqa: ANN401 - never called
+        raise AssertionError
+
+    async def GetModel(self, request: Any, context: object) -> Any:  # noqa: ANN401 - never called
+        raise AssertionError
+
+    async def GetRisk(self, request: scoring_pb2.GetRiskRequest, context: object) -> scoring_pb2.GetRiskResponse:
+        known(request.user_id)
+        if request.user_id == "broken":
+            raise ValueError("password=hunter2")
+        response = scoring_pb2.GetRiskResponse(
+            user_id=request.user_id,
+            assessment=scoring_pb2.Assessment(score=78.4, level=scoring_pb2.RISK_LEVEL_HIGH, strong_signal_count=1),
+            signals=[
+                scoring_pb2.ActiveSignal(
+                    signal=features_pb2.Signal(
+                        type=features_pb2.SIGNAL_TYPE_FORM_ERRORS, strength=78.4, signal_time_us=SECONDS * 1_000_000
+                    )
+                )
+            ],
+        )
+        response.event_time.FromSeconds(SECONDS)
+        return response
+
+
+class Video(video_pb2_grpc.VideoServiceServicer):
+    """Knows the video `v-1` and every viewer but `nobody`."""
+
+    async def ApplyPlayback(self, request: Any, context: object) -> Any:  # noqa: ANN401 - never called
+        raise AssertionError
+
+    async def GetViewer(self, request: video_pb2.GetViewerRequest, context: object) -> video_pb2.GetViewerResponse:
+        known(request.user_id)
+        return video_pb2.GetViewerResponse(
+            user_id=request.user_id, engagement_score=78, videos=[video_pb2.VideoEngagement(video_id="v-1")]
+        )
+
+    async def GetVideo(self, request: video_pb2.GetVideoRequest, context: object) -> video_pb2.GetVideoResponse:
+        if request.video_id != "v-1":
+            raise NotFound("VIDEO_NOT_FOUND", "No such video.")
+        return video_pb2.GetVideoResponse(
+            video_id="v-1", retention=[video_pb2.RetentionPoint(second=0, viewer_count=2, retention_ratio=1)]
+        )
+
+
+class Interventions(intervention_pb2_grpc.InterventionServiceServicer):
+    """Has what a test sets. A stream tells `changes` after the cursor, one a line, then waits or ends."""
+
+    def __init__(self) -> None:
+        self.pending: intervention_pb2.Intervention | None = None
+        self.made: dict[str, intervention_pb2.GetInterventionResponse] = {}
+        self.decisions: list[intervention_pb2.Decision] = []
+        self.list_requests: list[intervention_pb2.ListDecisionsRequest] = []
+        self.watched: list[intervention_pb2.WatchPendingInterventionRequest] = []
+        self.changes: deque[intervention_pb2.WatchPendingInterventionResponse] = deque()
+        self.ends = False
+        self.watch_error: MeshError | None = None
+        self.watch_left = asyncio.Event()
+
+    async def DecideInterventions(self, request: Any, context: object) -> Any:  # noqa: ANN401 - never called
+        raise AssertionError
+
+    async def GetPendingIntervention(
+        self, request: intervention_pb2.GetPendingInterventionRequest, context: object
+    ) -> intervention_pb2.GetPendingInterventionResponse:
+        return intervention_pb2.GetPendingInterventionResponse(
+            has_pending_intervention=self.pending is not None, intervention=self.pending
+        )
+
+    async def WatchPendingIntervention(
+        self, request: intervention_pb2.WatchPendingInterventionRequest, context: object
+    ) -> AsyncIterator[intervention_pb2.WatchPendingInterventionResponse]:
+        self.watched.append(request)
+        if self.watch_error is not None:
+            raise self.watch_error
+        try:
+            for change in self.changes:
+                if not request.cursor or int(change.cursor) > int(request.cursor):
+                    yield change
+            if not self.ends:
+                await asyncio.Event().wait()
+        finally:
+            self.watch_left.set()
+
+    async def GetIntervention(
+        self, request: intervention_pb2.GetInterventionRequest, context: object
+    ) -> intervention_pb2.GetInterventionResponse:
+        if request.id not in self.made:
+            raise NotFound("INTERVENTION_NOT_FOUND", "No such intervention.")
+        return self.made[request.id]
+
+    async def GetDecision(
+        self, request: intervention_pb2.GetDecisionRequest, context: object
+    ) -> intervention_pb2.GetDecisionResponse:
+        for decision in self.decisions:
+            if decision.id == request.id:
+                return intervention_pb2.GetDecisionResponse(decision=decision)
+        raise NotFound("DECISION_NOT_FOUND", "No such decision.")
+
+    async def ListDecisions(
+        self, request: intervention_pb2.ListDecisionsRequest, context: object
+    ) -> intervention_pb2.ListDecisionsResponse:
+        self.list_requests.append(request)
+        return intervention_pb2.ListDecisionsResponse(decisions=self.decisions)
+
+
+@dataclasses.dataclass(frozen=True)
+class Services:
+    """The five, on one server."""
+
+    ingest: Ingest = dataclasses.field(default_factory=Ingest)
+    features: Features = dataclasses.field(default_factory=Features)
+    scoring: Scoring = dataclasses.field(default_factory=Scoring)
+    video: Video = dataclasses.field(default_factory=Video)
+    intervention: Interventions = dataclasses.field(default_factory=Interventions)
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """Adds all to a server."""
+        ingest_pb2_grpc.add_IngestServiceServicer_to_server(self.ingest, server)
+        features_pb2_grpc.add_FeaturesServiceServicer_to_server(self.features, server)
+        scoring_pb2_grpc.add_ScoringServiceServicer_to_server(self.scoring, server)
+        video_pb2_grpc.add_VideoServiceServicer_to_server(self.video, server)
+        intervention_pb2_grpc.add_InterventionServiceServicer_to_server(self.intervention, server)

@@ -1,0 +1,67 @@
+"""A gateway in the test's own process over recording services."""
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+
+from gateway import peers
+from gateway.app import Application
+from gateway.core import Core, assemble
+from gateway.serving import listen, serve
+from gateway.settings import Settings
+from mesh import telemetry
+from tests.gateway.fakes import SECONDS, Services
+from tests.serving import serving
+
+NOW_US = SECONDS * 1_000_000 + 60_000_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Gateway:
+    """The application, the services behind it and a client in front of it."""
+
+    services: Services
+    core: Core
+    application: Application
+    client: httpx.AsyncClient
+
+    async def track(self, *events: dict[str, Any]) -> httpx.Response:
+        """Sends a batch."""
+        return await self.client.post("/api/events/track", json={"events": events})
+
+    async def post(self, body: bytes, path: str = "/api/events/track", **headers: str) -> httpx.Response:
+        """Sends bytes as JSON."""
+        given = {"content-type": "application/json"} | headers
+        return await self.client.post(path, content=body, headers=given)
+
+
+@contextlib.asynccontextmanager
+async def running(traced: telemetry.Telemetry | None = None, **members: Any) -> AsyncIterator[Gateway]:  # noqa: ANN401 - those of the settings
+    """A gateway called without a network; the services are called over one."""
+    services, tracing = Services(), traced or telemetry.off("gateway")
+    async with serving(services.register, observed_by=tracing) as channel:
+        names = ("ingest", "features", "scoring", "video", "intervention")
+        core = assemble(Settings(**members), peers.over(dict.fromkeys(names, channel)), tracing, asyncio.Event())
+        application = Application(core, lambda: NOW_US)
+        transport = httpx.ASGITransport(application, raise_app_exceptions=True)
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+            yield Gateway(services, core, application, client)
+
+
+@contextlib.asynccontextmanager
+async def listening(**members: Any) -> AsyncIterator[tuple[Gateway, str]]:  # noqa: ANN401 - those of the settings
+    """A gateway on a free port, and its address."""
+    async with running(**members) as gateway:
+        listener = listen("127.0.0.1:0")
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        stop = gateway.core.closing
+        server = asyncio.create_task(serve(gateway.application, listener, stop))
+        try:
+            yield gateway, url
+        finally:
+            stop.set()
+            await server

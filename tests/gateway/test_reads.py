@@ -1,0 +1,306 @@
+"""The routes that read, and those that act on what they read."""
+
+import json
+from typing import Any
+
+import pytest
+from journeymesh.common.v1 import error_reason_pb2, event_pb2, position_pb2
+from journeymesh.ingest.v1 import ingest_pb2
+from journeymesh.intervention.v1 import intervention_pb2
+
+from tests.gateway.fakes import SECONDS, intervention
+from tests.gateway.running import NOW_US, Gateway
+
+
+async def get(gateway: Gateway, path: str) -> Any:  # noqa: ANN401 - JSON
+    answer = await gateway.client.get(path)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def test_features_are_told_by_name(gateway: Gateway) -> None:
+    assert await get(gateway, "/api/users/ada/features") == {
+        "userId": "ada",
+        "features": {"error_count": 3, "success_rate": 0},
+        "featureSchemaVersion": "features-1",
+        "asOfTime": "2026-01-02T10:00:00Z",
+    }
+
+
+async def test_messages_are_told_whole(gateway: Gateway) -> None:
+    profile = await get(gateway, "/api/users/ada/profile")
+    assert (profile["eventCount"], profile["platforms"], profile["firstSeenTime"]) == (7, ["web"], None)
+    assert profile["isBot"] is False
+    risk = await get(gateway, "/api/users/ada/risk")
+    assert risk["assessment"]["level"] == "high"
+    assert risk["assessment"]["strongSignalCount"] == 1
+    assert risk["eventTime"] == "2026-01-02T10:00:00Z"
+    assert risk["signals"][0]["signal"]["type"] == "form_errors"
+    assert risk["signals"][0]["signal"]["signalTimeUs"] == SECONDS * 1_000_000
+    assert (await get(gateway, "/api/users/ada/videos"))["videos"][0]["videoId"] == "v-1"
+    assert (await get(gateway, "/api/videos/v-1"))["retention"][0]["viewerCount"] == 2
+    assert (await get(gateway, "/api/features"))["definitions"][0]["name"] == "error_count"
+
+
+@pytest.mark.parametrize("user_id", ["a/b", "a b", "ü@example.com", "a%2Fb", "a:b", "..", "?", "#"])
+async def test_a_path_may_hold_any_user(gateway: Gateway, user_id: str) -> None:
+    escaped = "".join(f"%{byte:02X}" for byte in user_id.encode())
+    assert (await get(gateway, f"/api/users/{escaped}/profile"))["userId"] == user_id
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/api/users/nobody/events", "USER_NOT_FOUND"),
+        ("/api/users/nobody/features", "USER_NOT_FOUND"),
+        ("/api/users/nobody/profile", "USER_NOT_FOUND"),
+        ("/api/users/nobody/risk", "USER_NOT_FOUND"),
+        ("/api/users/nobody/videos", "USER_NOT_FOUND"),
+        ("/api/videos/none", "VIDEO_NOT_FOUND"),
+        ("/api/events/none", "EVENT_NOT_FOUND"),
+        ("/api/decisions/none", "DECISION_NOT_FOUND"),
+    ],
+)
+async def test_what_is_not_known_is_not_found(gateway: Gateway, path: str, reason: str) -> None:
+    answer = await gateway.client.get(path)
+    assert (answer.status_code, answer.json()["reason"]) == (404, reason)
+
+
+async def test_events_are_told_as_they_were_sent(gateway: Gateway) -> None:
+    sent = {
+        "eventId": "e-1",
+        "userId": "ada",
+        "eventType": "purchase",
+        "timestamp": "2026-01-02T10:00:30.250000Z",
+        "properties": {"amount": 9.5, "free": {"deep": [1, None]}},
+        "context": {"platform": "web", "timeZone": "Europe/Berlin"},
+    }
+    await gateway.track(sent)
+    (event,) = gateway.services.ingest.events
+    event.session_start_us = SECONDS * 1_000_000
+    event.device_class = event_pb2.DEVICE_CLASS_DESKTOP
+    gateway.services.features.recent = [event] * 3
+    told = (await get(gateway, "/api/users/ada/events?limit=2"))["events"]
+    assert len(told) == 2
+    stamps = {
+        "receivedTime": "2026-01-02T10:01:00Z",
+        "sessionStart": "2026-01-02T10:00:00Z",
+        "deviceClass": "desktop",
+        "isBot": False,
+    }
+    assert told[0] == sent | stamps
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "/api/users/ada/events?limit=0",
+        "/api/users/ada/events?limit=21",
+        "/api/users/ada/events?limit=many",
+        "/api/users/ada/events?limit=-1",
+        "/api/users/ada/events?limit=²",
+        "/api/users/ada/events?limt=3",
+        "/api/users/ada/events?limit=1&limit=2",
+        "/api/users/ada/events?limit=%FF",
+        "/api/users/%FF/events",
+        "/api/decisions",
+        "/api/decisions?userId=",
+        "/api/decisions?userId=a&traceId=00000000000000000000000000000001",
+        "/api/decisions?traceId=short",
+        "/api/failed-events?limit=101",
+    ],
+)
+async def test_a_parameter_that_is_not_understood_is_refused(gateway: Gateway, query: str) -> None:
+    answer = await gateway.client.get(query)
+    assert (answer.status_code, answer.json()["reason"]) == (400, "INVALID_PARAMETER")
+
+
+async def test_pending_has_exactly_the_shape_of_the_contract(gateway: Gateway) -> None:
+    nothing = await get(gateway, "/api/interventions/ada/pending")
+    assert nothing == {"hasPendingIntervention": False, "intervention": None}
+    gateway.services.intervention.pending = intervention()
+    told = await get(gateway, "/api/interventions/ada/pending")
+    assert told["hasPendingIntervention"] is True
+    expected = {
+        "id": "i-1",
+        "type": "critical_intervention",
+        "action": "show_live_chat_popup",
+        "message": "May we help?",
+        "channel": "in_app",
+        "priority": "critical",
+        "expiresAt": "2026-01-02T10:15:00Z",
+    }
+    assert expected.items() <= told["intervention"].items()
+    assert told["intervention"]["payload"]["riskScore"] == 78.4
+    assert told["intervention"]["payload"]["riskLevel"] == "high"
+
+
+async def test_the_receipt_of_an_applied_event_names_its_decision(gateway: Gateway) -> None:
+    position = position_pb2.EventPosition(shard="3", sequence="17", event_index=2)
+    receipt = ingest_pb2.Receipt(event_id="e", state=ingest_pb2.RECEIPT_STATE_BUFFERED, position=position)
+    gateway.services.ingest.receipts["e"] = receipt
+    gateway.services.intervention.decisions = [intervention_pb2.Decision(id="d-3-17-2")]
+    buffered = await get(gateway, "/api/events/e")
+    assert (buffered["state"], buffered["decisionId"], buffered["reason"]) == ("buffered", "", None)
+    assert gateway.services.intervention.list_requests == []
+    receipt.state = ingest_pb2.RECEIPT_STATE_APPLIED
+    applied = await get(gateway, "/api/events/e")
+    assert (applied["state"], applied["decisionId"]) == ("applied", "d-3-17-2")
+    assert gateway.services.intervention.list_requests[0].position == position
+    receipt.state, receipt.reason = ingest_pb2.RECEIPT_STATE_FAILED, error_reason_pb2.ERROR_REASON_POISON
+    failed = await get(gateway, "/api/events/e")
+    assert (failed["state"], failed["reason"]) == ("failed", "POISON")
+
+
+async def test_decisions_are_listed_by_user_or_trace(gateway: Gateway) -> None:
+    decision = intervention_pb2.Decision(
+        id="d-1",
+        kind=intervention_pb2.DECISION_KIND_NONE,
+        reasons=[intervention_pb2.DECISION_REASON_BELOW_TRIGGER, intervention_pb2.DECISION_REASON_BOT],
+    )
+    gateway.services.intervention.decisions = [decision]
+    told = await get(gateway, "/api/decisions?userId=ada&limit=5")
+    assert [(one["id"], one["kind"], one["reasons"]) for one in told["decisions"]] == [
+        ("d-1", "none", ["below_trigger", "bot"])
+    ]
+    await get(gateway, f"/api/decisions?traceId={'AB' * 16}")
+    first, second = gateway.services.intervention.list_requests
+    assert (first.user_id, first.page_size, second.trace_id) == ("ada", 5, "ab" * 16)
+    assert (await get(gateway, "/api/decisions/d-1"))["id"] == "d-1"
+
+
+def made(gateway: Gateway, outcome: str = "", *, is_ended: bool = False) -> None:
+    gateway.services.intervention.made["i-1"] = intervention_pb2.GetInterventionResponse(
+        intervention=intervention(),
+        user_id="ada",
+        outcome=event_pb2.Outcome.Value(f"OUTCOME_{outcome.upper() or 'UNSPECIFIED'}"),
+        is_ended=is_ended,
+    )
+
+
+async def tell(gateway: Gateway, outcome: str, intervention_id: str = "i-1") -> Any:  # noqa: ANN401 - an answer
+    return await gateway.client.post(f"/api/interventions/{intervention_id}/outcome", json={"outcome": outcome})
+
+
+@pytest.mark.parametrize("outcome", ["shown", "accepted", "declined", "expired", "converted"])
+async def test_an_outcome_becomes_an_event(gateway: Gateway, outcome: str) -> None:
+    made(gateway)
+    answer = await tell(gateway, outcome)
+    assert (answer.status_code, answer.json()["eventId"]) == (202, f"outcome-i-1-{outcome}")
+    assert answer.json()["traceId"] == answer.headers["x-trace-id"]
+    (event,) = gateway.services.ingest.events
+    assert (event.user_id, event.event_type) == ("ada", event_pb2.EVENT_TYPE_INTERVENTION_OUTCOME)
+    assert (event.outcome.intervention_id, event.outcome.channel) == ("i-1", "in_app")
+    assert event.outcome.outcome == event_pb2.Outcome.Value(f"OUTCOME_{outcome.upper()}")
+    assert event.event_time_us == event.received_time_us == NOW_US
+
+
+async def test_an_outcome_told_twice_counts_once(gateway: Gateway) -> None:
+    made(gateway)
+    assert (await tell(gateway, "accepted")).status_code == 202
+    made(gateway, "accepted", is_ended=True)
+    assert (await tell(gateway, "accepted")).status_code == 202
+    assert len({event.event_id for event in gateway.services.ingest.events}) == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "told", "status"),
+    [
+        ("expired", "accepted", 409),
+        ("declined", "shown", 409),
+        ("declined", "converted", 409),
+        ("accepted", "declined", 409),
+        ("accepted", "converted", 202),
+    ],
+)
+async def test_what_has_ended_stays_ended(gateway: Gateway, before: str, told: str, status: int) -> None:
+    made(gateway, before, is_ended=True)
+    answer = await tell(gateway, told)
+    assert answer.status_code == status
+    assert status == 202 or answer.json()["reason"] == "INTERVENTION_ENDED"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "reason"),
+    [
+        (b'{"outcome":"liked"}', 400, "VALUE_OUT_OF_RANGE"),
+        (b'{"outcome":"unspecified"}', 400, "VALUE_OUT_OF_RANGE"),
+        (b'{"outcome":1}', 400, "INVALID_TYPE"),
+        (b"{}", 400, "INVALID_TYPE"),
+        (b'{"outcome":"shown","at":1}', 400, "UNKNOWN_FIELD"),
+        (b"{", 400, "MALFORMED_JSON"),
+        (b'{"outcome":"\xff"}', 400, "MALFORMED_JSON"),
+        (b'{"outcome":"shown"}' + b" " * 524_288, 413, "REQUEST_TOO_LARGE"),
+    ],
+)
+async def test_an_outcome_that_is_none_is_refused(gateway: Gateway, body: bytes, status: int, reason: str) -> None:
+    made(gateway)
+    answer = await gateway.post(body, "/api/interventions/i-1/outcome")
+    assert (answer.status_code, answer.json()["reason"]) == (status, reason)
+    assert gateway.services.ingest.events == []
+
+
+async def test_an_outcome_of_nothing_is_not_found(gateway: Gateway) -> None:
+    answer = await tell(gateway, "shown", "i-9")
+    assert (answer.status_code, answer.json()["reason"]) == (404, "INTERVENTION_NOT_FOUND")
+
+
+PAYLOAD = {"eventId": "e-1", "userId": "ada", "eventType": "page_view", "properties": {"page": "/"}}
+
+
+def fail(gateway: Gateway, payload: str) -> None:
+    gateway.services.ingest.failed["f-1"] = ingest_pb2.FailedEvent(
+        id="f-1", reason=error_reason_pb2.ERROR_REASON_UNKNOWN_FIELD, payload=payload, stage="gateway"
+    )
+
+
+async def test_failed_events_are_listed_page_by_page(gateway: Gateway) -> None:
+    fail(gateway, "{")
+    first = await get(gateway, "/api/failed-events?limit=3")
+    assert first["nextCursor"] == "more"
+    assert first["failedEvents"][0]["reason"] == "UNKNOWN_FIELD"
+    assert (await get(gateway, "/api/failed-events?cursor=more"))["nextCursor"] is None
+    assert [(one.page_size, one.page_token) for one in gateway.services.ingest.page_requests] == [(3, ""), (20, "more")]
+
+
+async def test_a_failed_event_is_replayed_as_it_was(gateway: Gateway) -> None:
+    fail(gateway, json.dumps(PAYLOAD))
+    answer = await gateway.client.post("/api/failed-events/f-1:replay")
+    assert (answer.status_code, answer.json()["accepted"]) == (202, 1)
+    assert gateway.services.ingest.failed == {}
+    assert gateway.services.ingest.events[0].event_id == "e-1"
+
+
+@pytest.mark.parametrize("payload", ['{"userId":', json.dumps(PAYLOAD | {"usrId": 1}), "\ufffd"])
+async def test_a_failed_event_that_is_still_invalid_stays(gateway: Gateway, payload: str) -> None:
+    fail(gateway, payload)
+    answer = await gateway.client.post("/api/failed-events/f-1:replay")
+    assert (answer.status_code, answer.json()["reason"]) == (409, "STILL_INVALID")
+    assert len(answer.json()["rejected"]) == 1
+    assert "f-1" in gateway.services.ingest.failed
+    assert gateway.services.ingest.unreadable == []  # it is on the list already
+    mended = await gateway.client.post("/api/failed-events/f-1:replay", json=PAYLOAD)
+    assert mended.status_code == 202
+    assert gateway.services.ingest.failed == {}
+
+
+async def test_a_failed_event_that_ingest_refuses_again_stays(gateway: Gateway) -> None:
+    fail(gateway, json.dumps(PAYLOAD | {"userId": "refused"}))
+    answer = await gateway.client.post("/api/failed-events/f-1:replay")
+    assert (answer.status_code, answer.json()["reason"]) == (409, "STILL_INVALID")
+    assert answer.json()["rejected"][0]["reason"] == "MISSING_FIELD"
+    assert "f-1" in gateway.services.ingest.failed
+
+
+async def test_a_failed_event_accepted_before_is_struck_off(gateway: Gateway) -> None:
+    await gateway.track(PAYLOAD)
+    fail(gateway, json.dumps(PAYLOAD))
+    answer = await gateway.client.post("/api/failed-events/f-1:replay")
+    assert (answer.status_code, answer.json()["duplicates"]) == (202, 1)
+    assert gateway.services.ingest.failed == {}
+
+
+async def test_replaying_nothing_is_not_found(gateway: Gateway) -> None:
+    answer = await gateway.client.post("/api/failed-events/none:replay", json=PAYLOAD)
+    assert (answer.status_code, answer.json()["reason"]) == (404, "FAILED_EVENT_NOT_FOUND")
+    assert gateway.services.ingest.events == []

@@ -1,0 +1,131 @@
+"""Snapshots, training, export and what is written of it."""
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from offline import additive, parity, train, training
+from offline.datasets import oulad
+from offline.snapshots import HORIZON_DAYS, Table, snapshots, table
+from offline.training import Trained
+from services.features.domain import journey as features
+from services.features.domain.state import DAY_US, State
+from services.features.domain.vector import vector
+from services.scoring.adapters.model_directory import ModelDirectory
+from services.scoring.domain.schema import FEATURES
+from tests.offline.courses import journey, made_up, real
+
+
+@pytest.fixture(scope="module")
+def course() -> Table:
+    """Snapshots of users made up."""
+    return table(made_up(60))
+
+
+@pytest.fixture(scope="module")
+def trained(course: Table) -> Trained:
+    """What training on them gives."""
+    return training.train(course, oulad.MEASURED, "made-up")
+
+
+def test_a_label_is_no_event_in_the_next_14_days() -> None:
+    one = journey("ada", [0, 20, 34, 35, 90])
+    weekly = {s.day: s.is_gone for s in snapshots(one) if s.is_weekly}
+    assert weekly == {
+        day: not any(day <= active < day + HORIZON_DAYS for active in one.active_days) for day in range(14, 107, 7)
+    }
+    at_events = {s.day: s.is_gone for s in snapshots(one) if not s.is_weekly}
+    assert at_events == {0: True, 20: False, 34: False, 35: True, 90: True}
+
+
+def test_nothing_is_asked_after_a_withdrawal_or_of_days_not_recorded() -> None:
+    days = [s.day for s in snapshots(journey("ada", [0, 20, 60, 110], enrolled_until=50))]
+    assert max(days) == 49
+    assert max(s.day for s in snapshots(journey("ada", [0, 20, 60, 110]))) == 106 - 1
+
+
+def test_a_snapshot_knows_nothing_of_what_comes_after() -> None:
+    one = journey("ada", [0, 1, 16, 40])
+    for snapshot in snapshots(one):
+        if snapshot.is_weekly:
+            at_us, state = one.start_us + snapshot.day * DAY_US, State()
+            for event in one.events:
+                if event.at_us < at_us:
+                    features.apply(state, event)
+            assert snapshot.values == vector(state, at_us)
+            assert snapshot.idle_days == (at_us - state.last_us) / DAY_US
+
+
+def test_every_event_of_the_first_day_is_looked_at() -> None:
+    days = [s.day for s in snapshots(journey("ada", [0, 5])) if not s.is_weekly]
+    assert days == [0, 0, 5]
+
+
+def test_training_twice_gives_the_same_bytes(course: Table, trained: Trained) -> None:
+    assert training.train(course, oulad.MEASURED, "made-up") == trained
+
+
+def test_it_learns(trained: Trained) -> None:
+    report = trained.reports["other users, weekly"]
+    assert report["model"]["auroc"] > 0.8
+    assert report["model"]["brier"] < report["majority"]["brier"]
+
+
+def test_the_sum_of_steps_is_the_model(course: Table) -> None:
+    model = training.fit(course, oulad.MEASURED)
+    read = additive.read(model, course.values)
+    logits = read.baseline + read.terms(course.values).sum(axis=1)
+    np.testing.assert_allclose(1 / (1 + np.exp(-logits)), model.predict_proba(course.values)[:, 1], atol=1e-12)
+    np.testing.assert_allclose(read.terms(course.values).mean(axis=0), 0.0, atol=1e-9)
+    for name, steps in zip(FEATURES, read.steps, strict=True):
+        assert (name in oulad.MEASURED) or not len(steps.bounds)
+        rises = np.diff(steps.values) * training.DIRECTIONS.get(name, 0)
+        assert (rises >= -1e-12).all() or name not in training.DIRECTIONS
+
+
+def test_a_value_on_a_bound_falls_on_the_same_side(course: Table) -> None:
+    model = training.fit(course, oulad.MEASURED)
+    read = additive.read(model, course.values)
+    rows = np.repeat(course.values[:1], 500, axis=0)
+    for index, steps in enumerate(read.steps):
+        near = [np.nextafter(bound, way) for bound in steps.bounds for way in (-np.inf, bound, np.inf)][: len(rows)]
+        rows[: len(near), index] = near
+    assert parity.require(additive.to_onnx(read, []), model, rows) <= 1e-12
+
+
+def test_an_export_that_says_something_else_is_refused(course: Table) -> None:
+    model = training.fit(course, oulad.MEASURED)
+    read = additive.read(model, course.values)
+    with pytest.raises(parity.ParityError):
+        parity.require(additive.to_onnx(additive.Additive(read.baseline + 1e-3, read.steps), []), model, course.values)
+
+
+def test_a_model_of_interactions_is_refused(course: Table) -> None:
+    model = training.fit(course, oulad.MEASURED)
+    boosted = model.calibrated_classifiers_[0].estimator
+    boosted.set_params(interaction_cst=None, monotonic_cst=None, max_iter=5).fit(course.values, course.is_gone)
+    with pytest.raises(ValueError, match="only one is additive"):
+        additive.read(model, course.values)
+
+
+def test_what_is_written_can_be_served_and_is_written_once(trained: Trained, tmp_path: Path) -> None:
+    version = train.write(trained, tmp_path, "made-up", now_us=1_700_000_000_000_000)
+    files = {path.name: path.read_bytes() for path in (tmp_path / version).iterdir()}
+    assert set(files) == {"model.onnx", "model.json", "card.md", "reliability.png"}
+    assert len(files["model.onnx"]) < 300_000
+    card = ModelDirectory(tmp_path).live().card
+    assert (card.version, card.training_source) == (version, "made-up")
+    described = msgspec.json.decode(files["model.json"])
+    assert all(f"{value:.4f}" in card.text for value in described["metrics"]["other users, weekly"]["model"].values())
+    assert train.write(trained, tmp_path, "made-up", now_us=1_800_000_000_000_000) == version
+    assert {path.name: path.read_bytes() for path in (tmp_path / version).iterdir()} == files
+
+
+def test_a_small_sample_of_real_behaviour_trains_and_exports() -> None:
+    trained = training.train(table(real()[::16]), oulad.MEASURED, "oulad")
+    assert trained.parity_difference <= parity.LIMIT
+    assert set(trained.shapes) <= oulad.MEASURED
+    report = trained.reports["other users, weekly"]
+    assert report["model"]["brier"] < report["majority"]["brier"]

@@ -1,0 +1,12 @@
+"""Fixtures of the tests of scoring."""
+
+import pytest
+
+from services.scoring.adapters.model_directory import ModelDirectory
+from tests.scoring.builders import MODELS
+
+
+@pytest.fixture(scope="session")
+def models() -> ModelDirectory:
+    """The models of this repository."""
+    return ModelDirectory(MODELS)
