@@ -215,8 +215,10 @@ class Dispatcher(NamedTuple):
         ]
         owners = await self._owners(claims)
         rows = Rows([], [], [])
+        taken: set[str] = set()
         for (record_index, event_index, event), claim, owner in zip(places, claims, owners, strict=True):
-            if owner.place == claim.seen.place:
+            if owner.place == claim.seen.place and event.event_id not in taken:
+                taken.add(event.event_id)
                 rows.events.append(event)
                 rows.record_indexes.append(record_index)
                 rows.event_indexes.append(event_index)

@@ -38,6 +38,13 @@ class SeenEvents(Protocol):
         applied hangs on it. Claiming the same place again changes nothing. In the order of the claims.
         """
 
+    async def note(self, claims: Sequence[Claim]) -> None:
+        """Remembers events that `find` did not know a moment ago, unless they are remembered by now.
+
+        As `claim`, for who need not know the outcome. It MAY overlook a copy of the day before or after; then `find`
+        tells the older one.
+        """
+
 
 class FailedEvents(Protocol):
     """What could not be accepted or applied: the latest 10,000, for at most 7 days."""

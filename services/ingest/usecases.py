@@ -63,7 +63,7 @@ class Ingest(NamedTuple):
 
         if new:
             places = await self.log.append(new)
-            await self.seen.claim(
+            await self.seen.note(
                 [
                     Claim(event.event_id, Seen(place, event.received_time_us, event.trace_id))
                     for event, place in zip(new, places, strict=True)

@@ -15,14 +15,18 @@ from tests.builders import NOW_US
 DAY_US = 24 * 3600 * 1_000_000
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=["memory", "redis", "redis without HSETEX"])
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 @pytest.fixture
 async def seen_events(kind: str, valkey: redis.Client) -> SeenEvents:
-    return MemorySeenEvents() if kind == "memory" else RedisSeenEvents(valkey)
+    if kind == "memory":
+        return MemorySeenEvents()
+    seen_events = RedisSeenEvents(valkey)
+    seen_events._has_hsetex = kind == "redis"
+    return seen_events
 
 
 @pytest.fixture
@@ -53,6 +57,15 @@ async def test_copies_around_midnight_meet(seen_events: SeenEvents, apart_us: in
     first, copy = seen(1, midnight_us), seen(2, midnight_us + apart_us)
     await seen_events.claim([Claim("a", first)])
     assert await seen_events.claim([Claim("a", copy)]) == [first]
+
+
+async def test_what_is_noted_is_found_and_never_replaces_a_claim(seen_events: SeenEvents) -> None:
+    await seen_events.claim([Claim("a", seen(1))])
+    await seen_events.note([Claim("a", seen(2)), Claim("b", seen(3)), Claim("c", seen(4))])
+    await seen_events.note([Claim("b", seen(5))])
+    await seen_events.note([])
+    assert await seen_events.find(["a", "b", "c"], NOW_US) == [seen(1), seen(3), seen(4)]
+    assert await seen_events.claim([Claim("b", seen(6))]) == [seen(3)]
 
 
 async def test_claims_at_the_same_time_have_one_winner(seen_events: SeenEvents) -> None:
@@ -88,3 +101,13 @@ async def test_a_failed_event_is_found_replaced_and_removed(failed_events: Faile
     await failed_events.remove("f-1")
     await failed_events.remove("f-1")
     assert await failed_events.list(10, "") == ([], "")
+
+
+async def test_of_copies_noted_around_midnight_the_older_is_found(valkey: redis.Client) -> None:
+    midnight_us = NOW_US // DAY_US * DAY_US
+    older, newer = seen(1, midnight_us - 1), seen(2, midnight_us)
+    seen_events = RedisSeenEvents(valkey)
+    assert await seen_events.find(["a"], midnight_us) == [None]
+    await seen_events.note([Claim("a", older)])
+    await seen_events.note([Claim("a", newer)])
+    assert await seen_events.find(["a"], midnight_us) == [older]

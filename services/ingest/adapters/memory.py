@@ -21,6 +21,10 @@ class MemorySeenEvents:
         """See `ports.SeenEvents`."""
         return [self._seen.setdefault(claim.event_id, claim.seen) for claim in claims]
 
+    async def note(self, claims: Sequence[Claim]) -> None:
+        """See `ports.SeenEvents`."""
+        await self.claim(claims)
+
 
 class MemoryFailedEvents:
     """Failed events in a dictionary, oldest first."""

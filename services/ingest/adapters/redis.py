@@ -23,15 +23,6 @@ _FAILED_MOST: Final = 10_000
 
 # Ids are kept in one hash a day and slot. The day is that of the received time, so a copy may be found in the day
 # before; and in the day after, when two copies meet around midnight.
-_FIND: Final = redis.Script("""
-local here = redis.call('HMGET', KEYS[1], unpack(ARGV))
-if redis.call('EXISTS', KEYS[2]) == 1 then
-  local before = redis.call('HMGET', KEYS[2], unpack(ARGV))
-  for i, blob in ipairs(before) do here[i] = here[i] or blob end
-end
-return here
-""")
-
 _CLAIM: Final = redis.Script("""
 local before = redis.call('EXISTS', KEYS[2]) == 1
 local after = redis.call('EXISTS', KEYS[3]) == 1
@@ -56,10 +47,12 @@ _NUMBERS: Final = struct.Struct("<HQ16s")
 
 
 class RedisSeenEvents:
-    """Event ids in hashes of a day: one command a slot, whatever the number of ids."""
+    """Event ids in hashes of a day: one command a slot and day, whatever the number of ids."""
 
     def __init__(self, client: redis.Client) -> None:
         self._client = client
+        self._has_hsetex = True
+        self._filled: set[str] = set()
 
     async def find(self, ids: Sequence[str], now_us: int) -> list[Seen | None]:
         """See `ports.SeenEvents`."""
@@ -69,25 +62,30 @@ class RedisSeenEvents:
         slots: dict[int, list[int]] = {}
         for index, event_id in enumerate(ids):
             slots.setdefault(_slot(event_id), []).append(index)
-        # An event is received a little before it is looked for, or a day before; never after.
-        calls = [
-            redis.Call([_seen_key(slot, today), _seen_key(slot, today - 1)], [ids[index] for index in indexes])
-            for slot, indexes in slots.items()
-        ]
-        answers: list[list[bytes | None]] = await _FIND.run(self._client, *calls)
+        await self._look_for_keys([_seen_key(slot, today - 1) for slot in slots])
+        pipeline = self._client.pipeline(transaction=False)
+        asked: list[list[int]] = []
+        for slot, indexes in slots.items():
+            fields = [ids[index] for index in indexes]
+            # An event is received a little before it is looked for, or a day before; never after. The older of two
+            # copies, around midnight, is the one that counts.
+            for day in (today, today - 1):
+                if day == today or _seen_key(slot, day) in self._filled:
+                    pipeline.hmget(_seen_key(slot, day), fields)
+                    asked.append(indexes)
+        with redis.translating_errors():
+            answers: list[list[bytes | None]] = await pipeline.execute()
         found: list[Seen | None] = [None] * len(ids)
-        for indexes, answer in zip(slots.values(), answers, strict=True):
+        for indexes, answer in zip(asked, answers, strict=True):
             for index, blob in zip(indexes, answer, strict=True):
-                found[index] = _decode_seen(blob) if blob else None
+                if blob:
+                    found[index] = _decode_seen(blob)
         return found
 
     async def claim(self, claims: Sequence[Claim]) -> list[Seen]:
         """See `ports.SeenEvents`."""
-        groups: dict[tuple[int, int], list[int]] = {}
-        for index, claim in enumerate(claims):
-            key = (_slot(claim.event_id), claim.seen.received_time_us // _DAY_US)
-            groups.setdefault(key, []).append(index)
         owners: list[Seen] = [claim.seen for claim in claims]
+        groups = _groups(claims)
         blobs = [_encode_seen(claim.seen) for claim in claims]
         calls = []
         for (slot, day), indexes in groups.items():
@@ -100,6 +98,35 @@ class RedisSeenEvents:
                 if blob != blobs[index]:
                     owners[index] = _decode_seen(blob)
         return owners
+
+    async def note(self, claims: Sequence[Claim]) -> None:
+        """See `ports.SeenEvents`. One native command where all are new, which is a fifth of the script's work."""
+        known: list[Claim] = [*claims] if not self._has_hsetex else []
+        groups = _groups(claims) if self._has_hsetex else {}
+        pipeline: Any = self._client.pipeline(transaction=False)
+        for (slot, day), indexes in groups.items():
+            pairs = [part for i in indexes for part in (claims[i].event_id, _encode_seen(claims[i].seen))]
+            pipeline.execute_command("HSETEX", _seen_key(slot, day), "FNX", "FIELDS", len(indexes), *pairs)
+            pipeline.expire(_seen_key(slot, day), _SEEN_SECONDS)
+        with redis.translating_errors():
+            answers = await pipeline.execute(raise_on_error=False)
+        for indexes, answer in zip(groups.values(), answers[::2], strict=True):
+            if answer != 1:
+                self._has_hsetex = self._has_hsetex and "unknown command" not in str(answer)
+                known += [claims[index] for index in indexes]
+        if known:
+            await self.claim(known)
+
+    async def _look_for_keys(self, keys: Sequence[str]) -> None:
+        """Notes which keys are there; one that is not may come yet, and is looked for again."""
+        unknown = [key for key in keys if key not in self._filled]
+        if unknown:
+            pipeline = self._client.pipeline(transaction=False)
+            for key in unknown:
+                pipeline.exists(key)
+            with redis.translating_errors():
+                answers = await pipeline.execute()
+            self._filled.update(key for key, is_there in zip(unknown, answers, strict=True) if is_there)
 
 
 class RedisFailedEvents:
@@ -150,6 +177,14 @@ class RedisFailedEvents:
 
     def _key(self, failed_id: str) -> str:
         return f"jm:failed:{{failed}}:{failed_id}"
+
+
+def _groups(claims: Sequence[Claim]) -> dict[tuple[int, int], list[int]]:
+    groups: dict[tuple[int, int], list[int]] = {}
+    for index, claim in enumerate(claims):
+        key = (_slot(claim.event_id), claim.seen.received_time_us // _DAY_US)
+        groups.setdefault(key, []).append(index)
+    return groups
 
 
 def _slot(event_id: str) -> int:

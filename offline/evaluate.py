@@ -1,0 +1,61 @@
+"""Evaluates the live exit-risk model: `python -m offline.evaluate`.
+
+Two tables, on the data of `JOURNEYMESH_DATA`: for the users kept back from training, and for all users. On data of
+others than the model was trained on, both are of unknown users and the second has more of them.
+"""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table as Grid
+
+from mesh.settings import read_or_exit
+from offline import metrics, training
+from offline.reading import read_snapshots
+from offline.settings import Settings
+from offline.snapshots import Table
+from services.scoring.adapters.model_directory import UnusableModelError, load
+from services.scoring.ports import Model
+
+
+def main() -> None:
+    """Prints what the live model is worth."""
+    settings, console = read_or_exit(Settings), Console()
+    model = _live(Path(settings.models_directory))
+    snapshots = read_snapshots(Path(settings.data), console)
+    console.print(f"Model {model.card.version}, trained on {model.card.training_source}")
+    is_kept_back = training.kept_back(snapshots.users)
+    for users, part in (("users kept back", snapshots.where(is_kept_back)), ("all users", snapshots)):
+        for moments, table in training.parts(part).items():
+            console.print(render(f"{users}, {moments}", evaluate(model, table)))
+
+
+def evaluate(model: Model, table: Table) -> metrics.Report:
+    """The model beside the baselines; the majority baseline is told the true share."""
+    probabilities = np.array(model.predict(table.values).probabilities)
+    return metrics.report(probabilities, table, float(table.is_gone.mean()))
+
+
+def render(title: str, report: Mapping[str, Mapping[str, float]]) -> Grid:
+    """A report as a table for the terminal."""
+    grid = Grid(title=title, title_justify="left")
+    grid.add_column("")
+    for name in next(iter(report.values())):
+        grid.add_column(name.replace("_", " "), justify="right")
+    for name, measures in report.items():
+        grid.add_row(name, *(f"{value:.4f}" for value in measures.values()))
+    return grid
+
+
+def _live(directory: Path) -> Model:
+    try:
+        return load(directory / (directory / "live").read_text(encoding="utf-8").strip())
+    except (OSError, UnusableModelError) as error:
+        sys.exit(f"journeymesh: there is no live model to evaluate ({error}); run `make train` first.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""Journeys looked at from points in time: what the features were, and whether the user was gone afterwards.
+
+A snapshot's label is "no event in the next 14 days". Two kinds of moments are looked at:
+
+- weekly: at midnight before day 14, 21, ..., 196 of the course, whether the user was active or not; the published
+  way, and what is reported first.
+- at an event: right after every event of the user's first day, and after one event drawn from each other day the user
+  was active; what the service meets, which always assesses at an event and mostly young users. The label leaves out
+  the rest of that day.
+
+The features and signals come from the code the features service runs, the rules' probability from that of the scoring
+service.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+from zlib import crc32
+
+import numpy as np
+import numpy.typing as npt
+
+from offline.datasets.oulad import Journey
+from services.features.domain import journey as features
+from services.features.domain.event import Event
+from services.features.domain.state import DAY_US, State
+from services.features.domain.vector import vector
+from services.scoring.domain import history, rules
+
+HORIZON_DAYS: Final = 14
+WEEKLY_DAYS: Final = range(14, 197, 7)
+
+
+class Snapshot(NamedTuple):
+    """One user at one time. `day` counts from the start of the course; `idle_days` since the user's last event.
+
+    `rule_probability` is what the rules say alone.
+    """
+
+    user_id: str
+    day: int
+    is_weekly: bool
+    idle_days: float
+    is_gone: bool
+    rule_probability: float
+    values: list[float]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Snapshots as columns; `values` is one row a snapshot, in the order of the features."""
+
+    users: npt.NDArray[np.str_]
+    days: npt.NDArray[np.int64]
+    is_weekly: npt.NDArray[np.bool_]
+    idle_days: npt.NDArray[np.float64]
+    is_gone: npt.NDArray[np.bool_]
+    rule_probabilities: npt.NDArray[np.float64]
+    values: npt.NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.days)
+
+    def where(self, mask: npt.NDArray[np.bool_]) -> "Table":
+        """The snapshots for which the mask holds."""
+        return Table(
+            self.users[mask],
+            self.days[mask],
+            self.is_weekly[mask],
+            self.idle_days[mask],
+            self.is_gone[mask],
+            self.rule_probabilities[mask],
+            self.values[mask],
+        )
+
+
+def table(journeys: Iterable[Journey]) -> Table:
+    """The snapshots of all journeys."""
+    found = [snapshot for journey in journeys for snapshot in snapshots(journey)]
+    return Table(
+        np.array([s.user_id for s in found]),
+        np.array([s.day for s in found], np.int64),
+        np.array([s.is_weekly for s in found], bool),
+        np.array([s.idle_days for s in found]),
+        np.array([s.is_gone for s in found], bool),
+        np.array([s.rule_probability for s in found]),
+        np.array([s.values for s in found]),
+    )
+
+
+def snapshots(journey: Journey) -> Iterator[Snapshot]:
+    """The snapshots of one journey in time order: none past a withdrawal or whose next 14 days were not recorded."""
+    state, signals = State(), list[history.Signal]()
+    weekly = [day for day in WEEKLY_DAYS if _is_open(journey, day) and day + HORIZON_DAYS <= journey.observed_days]
+    drawn = _drawn(journey)
+    for index, event in enumerate(journey.events):
+        while weekly and journey.start_us + weekly[0] * DAY_US <= event.at_us:
+            if state.event_count:
+                yield _weekly(journey, state, signals, weekly[0])
+            weekly.pop(0)
+        signals = _apply(state, signals, event)
+        day = (event.at_us - journey.start_us) // DAY_US
+        if index in drawn and _is_open(journey, day) and day + 1 + HORIZON_DAYS <= journey.observed_days:
+            is_gone = not _is_active(journey, day + 1)
+            yield Snapshot(journey.user_id, day, False, 0.0, is_gone, *_seen(state, signals, event.at_us))
+    for day in weekly:
+        yield _weekly(journey, state, signals, day)
+
+
+def _weekly(journey: Journey, state: State, signals: list[history.Signal], day: int) -> Snapshot:
+    at_us = journey.start_us + day * DAY_US
+    idle_days = (at_us - state.last_us) / DAY_US
+    is_gone = not _is_active(journey, day)
+    return Snapshot(journey.user_id, day, True, idle_days, is_gone, *_seen(state, signals, at_us))
+
+
+def _apply(state: State, signals: list[history.Signal], event: Event) -> list[history.Signal]:
+    found = features.apply(state, event)
+    if not found and not signals:
+        return signals
+    told = [history.Signal(signal.type, signal.strength, signal.at_us, signal.reason, b"") for signal in found]
+    return history.keep(signals, told, event.at_us)
+
+
+def _seen(state: State, signals: list[history.Signal], at_us: int) -> tuple[float, list[float]]:
+    values = vector(state, at_us)
+    return rules.probability(rules.find(history.active(signals, at_us), values)), values
+
+
+def _drawn(journey: Journey) -> set[int]:
+    """The indexes of all events of the first day and of one event of each other active day."""
+    of_day: dict[int, list[int]] = {}
+    for index, event in enumerate(journey.events):
+        of_day.setdefault((event.at_us - journey.start_us) // DAY_US, []).append(index)
+    first = min(of_day, default=0)
+    drawn = {indexes[crc32(f"{journey.user_id}:{day}".encode()) % len(indexes)] for day, indexes in of_day.items()}
+    return drawn.union(of_day.get(first, ()))
+
+
+def _is_open(journey: Journey, day: int) -> bool:
+    return journey.enrolled_until is None or day < journey.enrolled_until
+
+
+def _is_active(journey: Journey, from_day: int) -> bool:
+    """Whether there was an event in the 14 days from a day on."""
+    place = bisect_left(journey.active_days, from_day)
+    return place < len(journey.active_days) and journey.active_days[place] < from_day + HORIZON_DAYS
