@@ -11,7 +11,8 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, cast
 
 import msgspec
 import psutil
@@ -104,10 +105,11 @@ class _Caller(asyncio.Protocol):
     def __init__(self, request: bytes) -> None:
         self._request = request
         self.answer_count = 0
+        self._transport: asyncio.WriteTransport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begins."""
-        self._transport: Any = transport
+        self._transport = cast("asyncio.WriteTransport", transport)
         self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
@@ -119,10 +121,10 @@ class _Caller(asyncio.Protocol):
 
 async def _load(port: int, request: bytes, seconds: float) -> int:
     loop = asyncio.get_running_loop()
-    callers = []
-    transports = []
+    callers: list[_Caller] = []
+    transports: list[asyncio.WriteTransport] = []
     for _ in range(_CONNECTIONS):
-        transport, caller = await loop.create_connection(lambda: _Caller(request), "127.0.0.1", port)
+        transport, caller = await loop.create_connection(partial(_Caller, request), "127.0.0.1", port)
         callers.append(caller)
         transports.append(transport)
     await asyncio.sleep(seconds)

@@ -61,7 +61,7 @@ def test_no_risk_has_no_points() -> None:
 def test_indicators_are_the_strongest_without_what_is_usual() -> None:
     parts = [explanation.Contribution(str(points), points, "") for points in (1.5, -8.0, 0.5, 30.0, 2.0, -3.0, 4.0)]
     usual = explanation.Contribution(explanation.BASELINE, 50.0, "")
-    assert [part.points for part in explanation.indicators([*parts, usual])] == [30.0, -8.0, 4.0, -3.0, 2.0]
+    assert [part.points for part in explanation.indicators([*parts, usual])] == [30.0, 4.0, 2.0, 1.5]
 
 
 @pytest.mark.parametrize("name", FEATURES)

@@ -52,6 +52,7 @@ class RedisSeenEvents:
     def __init__(self, client: redis.Client) -> None:
         self._client = client
         self._has_hsetex = True
+        # Days that are there; one that is not may come yet, and is looked for with every call.
         self._filled: set[str] = set()
 
     async def find(self, ids: Sequence[str], now_us: int) -> list[Seen | None]:
@@ -62,21 +63,29 @@ class RedisSeenEvents:
         slots: dict[int, list[int]] = {}
         for index, event_id in enumerate(ids):
             slots.setdefault(_slot(event_id), []).append(index)
-        await self._look_for_keys([_seen_key(slot, today - 1) for slot in slots])
+        before = {slot: _seen_key(slot, today - 1) for slot in slots}
         pipeline = self._client.pipeline(transaction=False)
         asked: list[list[int]] = []
         for slot, indexes in slots.items():
             fields = [ids[index] for index in indexes]
             # An event is received a little before it is looked for, or a day before; never after. The older of two
             # copies, around midnight, is the one that counts.
-            for day in (today, today - 1):
-                if day == today or _seen_key(slot, day) in self._filled:
-                    pipeline.hmget(_seen_key(slot, day), fields)
-                    asked.append(indexes)
+            pipeline.hmget(_seen_key(slot, today), fields)
+            asked.append(indexes)
+            if before[slot] in self._filled:
+                pipeline.hmget(before[slot], fields)
+                asked.append(indexes)
+        unknown = [key for key in before.values() if key not in self._filled]
+        for key in unknown:
+            pipeline.exists(key)
         with redis.translating_errors():
-            answers: list[list[bytes | None]] = await pipeline.execute()
+            answers: list[Any] = await pipeline.execute()
+        filled = {key for key, is_there in zip(unknown, answers[len(asked) :], strict=True) if is_there}
+        if filled:
+            self._filled |= filled
+            return await self.find(ids, now_us)
         found: list[Seen | None] = [None] * len(ids)
-        for indexes, answer in zip(asked, answers, strict=True):
+        for indexes, answer in zip(asked, answers, strict=False):
             for index, blob in zip(indexes, answer, strict=True):
                 if blob:
                     found[index] = _decode_seen(blob)
@@ -116,17 +125,6 @@ class RedisSeenEvents:
                 known += [claims[index] for index in indexes]
         if known:
             await self.claim(known)
-
-    async def _look_for_keys(self, keys: Sequence[str]) -> None:
-        """Notes which keys are there; one that is not may come yet, and is looked for again."""
-        unknown = [key for key in keys if key not in self._filled]
-        if unknown:
-            pipeline = self._client.pipeline(transaction=False)
-            for key in unknown:
-                pipeline.exists(key)
-            with redis.translating_errors():
-                answers = await pipeline.execute()
-            self._filled.update(key for key, is_there in zip(unknown, answers, strict=True) if is_there)
 
 
 class RedisFailedEvents:

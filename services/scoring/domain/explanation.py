@@ -34,11 +34,17 @@ _DAY: Final = 86400.0
 
 
 class Contribution(NamedTuple):
-    """Points of the score, -100 to 100, and why in words."""
+    """Points of the score, -100 to 100; what a rule said, or the value of a feature."""
 
     name: str
     points: float
-    reason: str
+    said: str = ""
+    value: float = 0.0
+
+    @property
+    def reason(self) -> str:
+        """Why, in words; put together when it is asked for, which it mostly is not."""
+        return self.said or reason(self.name, self.value)
 
 
 def contributions(
@@ -67,16 +73,16 @@ def contributions(
     scale = points_a_doubt * model_doubt / actual if actual > 0.0 else 0.0
     parts.append(Contribution(BASELINE, scale * usual, BASELINE_REASON))
     parts.extend(
-        Contribution(name, scale * slope * term, reason(name, value))
+        Contribution(name, scale * slope * term, value=value)
         for name, term, value in zip(FEATURES, feature_terms, values, strict=True)
     )
     return parts
 
 
 def indicators(parts: Sequence[Contribution]) -> list[Contribution]:
-    """The strongest reasons, for or against, strongest first; what is usual for all is none."""
-    told = [part for part in parts if part.name != BASELINE and abs(part.points) >= INDICATOR_POINTS]
-    return sorted(told, key=lambda part: -abs(part.points))[:INDICATOR_LIMIT]
+    """The strongest reasons for the risk, strongest first; what is usual for all is none."""
+    told = [part for part in parts if part.points >= INDICATOR_POINTS and part.name != BASELINE]
+    return sorted(told, key=lambda part: -part.points)[:INDICATOR_LIMIT]
 
 
 def reason(name: str, value: float) -> str:
