@@ -19,7 +19,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from cli import run
+from mesh.settings import read_or_exit
 from offline.datasets import edify, simulator
+from offline.settings import Settings
 
 Event = dict[str, Any]
 
@@ -51,7 +53,13 @@ class Findings(NamedTuple):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of the command."""
     parser.add_argument("--events", type=int, default=5000, help="how many events to send (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="seed of the simulator, used where the data is absent")
+    parser.add_argument(
+        "--source",
+        choices=("auto", "real", "simulated"),
+        default="auto",
+        help="whose journeys: real students' where the data is there (auto), or simulated ones",
+    )
+    parser.add_argument("--seed", type=int, default=1, help="seed of the simulator (default: %(default)s)")
     parser.add_argument(
         "--url",
         default="http://" + os.environ.get("JOURNEYMESH_HTTP_ADDRESS", "127.0.0.1:8080"),
@@ -62,24 +70,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 async def main(arguments: argparse.Namespace) -> int:
     """Runs the demonstration; returns the exit code."""
     console = Console(highlight=False)
-    source, events = _journeys(arguments.events, arguments.seed)
     try:
+        source, events = _journeys(arguments.source, arguments.events, arguments.seed)
         async with _mesh(console, arguments.url) as url, httpx.AsyncClient(base_url=url, timeout=30) as client:
             console.print(f"{len(events)} events of {source}, to {url}")
             findings = await _send(client, list(_batches(events)), console)
-    except (run.CannotRunError, httpx.HTTPError) as error:
+    except (run.CannotRunError, httpx.HTTPError, TimeoutError, FileNotFoundError) as error:
         console.print(f"journeymesh: {error or type(error).__name__}")
         return 1
     console.print(_table(len(events), findings))
+    if not findings.interventions:
+        console.print("Nobody struggled enough for help; `journeymesh demo --source simulated` shows users who do.")
     return 0
 
 
-def _journeys(count: int, seed: int) -> tuple[str, list[Event]]:
+def _journeys(wanted: str, count: int, seed: int) -> tuple[str, list[Event]]:
     """Where the journeys come from, and the first of them in time order; ids are of this run, so that it can repeat."""
-    if edify.is_available():
-        source, events = "real students (edify_video_moodle)", edify.events()
+    folder = Path(read_or_exit(Settings).data) / edify.NAME
+    if wanted == "real" or (wanted == "auto" and folder.is_dir()):
+        source, events = "real students (edify_video_moodle)", edify.events(folder)
     else:
-        source, events = f"simulated users (seed {seed})", simulator.events(user_count=200, seed=seed)
+        source, events = f"simulated users (seed {seed})", simulator.events(max(1, count // 20), seed)
     mark = f"{time.time_ns() // 1_000_000:x}"
     return source, [
         {**event, "eventId": f"{mark}-{event['eventId']}", "userId": f"demo-{mark}-{event['userId']}"}

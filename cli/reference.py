@@ -18,6 +18,7 @@ _ROOMS: Final = (
     ("scoring", "services.scoring.settings", "Settings"),
     ("video", "services.video.settings", "Settings"),
     ("intervention", "services.intervention.settings", "Settings"),
+    ("make train, evaluate, demo", "offline.settings", "Settings"),
     ("every process: logs", "mesh.log", "LogSettings"),
     ("every process: traces", "mesh.telemetry", "TelemetrySettings"),
 )

@@ -22,6 +22,8 @@ from mesh.settings import read_or_exit, setting
 
 _PATIENCE_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.1
+# Beside the code, so that the command may be called from any folder.
+_MODELS: Final = Path(__file__).parent.parent / "models" / "exit-risk"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,8 +106,8 @@ async def running(console: Console, environment: Mapping[str, str]) -> AsyncIter
     if taken:
         raise CannotRunError(taken)
     started = time.monotonic()
-    store_url = _store_url(settings)
-    supervisor = Supervisor(console, {**environment, "PYTHONUNBUFFERED": "1", "JOURNEYMESH_REDIS_URL": store_url})
+    defaults = {"JOURNEYMESH_MODELS": str(_MODELS), "PYTHONUNBUFFERED": "1"}
+    supervisor = Supervisor(console, {**defaults, **environment, "JOURNEYMESH_REDIS_URL": _store_url(settings)})
     url = f"http://{settings.http_address}"
     readiness = asyncio.create_task(_await_ready(url))
     try:

@@ -23,7 +23,7 @@ Event = dict[str, Any]
 
 SENDERS: Final = 4
 BATCH: Final = 20
-USERS: Final = 120
+USERS: Final = 400
 EVENTS: Final = 9_000
 PATIENCE_SECONDS: Final = 90.0
 
@@ -38,7 +38,7 @@ class Sent(NamedTuple):
 
 def journeys() -> list[Event]:
     """Many users' journeys, each event with an id and a time of its own."""
-    return list(itertools.islice(simulator.events(user_count=USERS, seed=7), EVENTS))
+    return list(itertools.islice(simulator.events(USERS, seed=7), EVENTS))
 
 
 class Load:
