@@ -122,7 +122,7 @@ class _Caller(asyncio.Protocol):
 async def _load(port: int, request: bytes, seconds: float) -> int:
     loop = asyncio.get_running_loop()
     callers: list[_Caller] = []
-    transports: list[asyncio.WriteTransport] = []
+    transports: list[asyncio.Transport] = []
     for _ in range(_CONNECTIONS):
         transport, caller = await loop.create_connection(partial(_Caller, request), "127.0.0.1", port)
         callers.append(caller)

@@ -102,7 +102,7 @@ if __name__ == "__main__":
         port = free_port()
         server = subprocess.Popen(embedded.server_command(port, Path(folder), "everysec"))  # noqa: S603
         try:
-            with redis_client.Redis(port=port, retry=None) as probe:
+            with redis_client.Redis(port=port) as probe:
                 while True:
                     try:
                         probe.ping()

@@ -3,16 +3,20 @@
 The only place that reads the environment. A wrong value stops the start with one sentence.
 """
 
+import asyncio
 import dataclasses
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
+
+from mesh.errors import Unavailable
 
 Scalar = TypeVar("Scalar", str, int, float, bool)
 Settings = TypeVar("Settings")
 
+_AWAY_SECONDS: Final = 0.5
 _WORDS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 
 
@@ -62,6 +66,19 @@ def read_or_exit(kind: type[Settings], environment: Mapping[str, str] | None = N
         return read(kind, os.environ if environment is None else environment)
     except SettingError as error:
         sys.exit(f"journeymesh: {error}")
+
+
+async def or_exit(check: Callable[[], Awaitable[None]]) -> None:
+    """Returns once a check of the settings passes; waits while what it asks is away; ends the process if it fails."""
+    while True:
+        try:
+            await check()
+        except SettingError as error:
+            sys.exit(f"journeymesh: {error}")
+        except Unavailable:
+            await asyncio.sleep(_AWAY_SECONDS)
+        else:
+            return
 
 
 def describe(kind: type[Any]) -> Iterator[Described]:

@@ -11,7 +11,7 @@ SECOND_US: Final = 1_000_000
 MINUTE_US: Final = 60 * SECOND_US
 
 
-def event(event_id: str = "e-1", user_id: str = "ada", kind: str = "page_view", **members: Any) -> event_pb2.Event:  # noqa: ANN401 - the message's own members
+def event(event_id: str = "e-1", user_id: str = "ada", kind: str = "page_view", **members: Any) -> event_pb2.Event:
     """An event that ingest accepts; `members` replace what it has."""
     given: dict[str, Any] = {
         "event_time_us": NOW_US,

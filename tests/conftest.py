@@ -24,7 +24,7 @@ def free_port() -> int:
 def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real Valkey server, one for all tests of the run; each test uses it through `valkey`, which empties it."""
     port, folder = free_port(), Path(tmp_path_factory.mktemp("valkey"))
-    server = subprocess.Popen(embedded.server_command(port, folder, "everysec"), stdout=subprocess.DEVNULL)  # noqa: S603
+    server = subprocess.Popen(embedded.server_command(port, folder, "everysec"), stdout=subprocess.DEVNULL)
     url = f"redis://127.0.0.1:{port}/0"
     try:
         _await_answer(url)

@@ -9,9 +9,11 @@ from typing import Any, Final
 
 from mesh import redis
 from mesh.errors import ResourceExhausted
+from mesh.settings import SettingError
 from mesh.stream import BEGINNING, Entry, Position, Record
 
-_COUNTER_BITS: Final = 32
+# A Redis counter grows beyond a few only where the clock went back, and then by one a record until it has caught up.
+_COUNTER_BITS: Final = 24
 _FIELD: Final = b"p"
 
 
@@ -69,6 +71,21 @@ class RedisStream:
         """See `mesh.stream.StreamReader`."""
         with redis.translating_errors():
             await self._client.xtrim(self._key(shard), minid=_id(through + 1), approximate=False)
+
+    async def keep_shard_count(self) -> None:
+        """Returns if the stream has, or is given now, as many shards as this process thinks.
+
+        Raises:
+            SettingError: it has another number: events would wait in shards that nobody reads, or out of order.
+            Unavailable: the stream cannot be reached.
+        """
+        key = f"jm:stream:{{{self._name}}}:shard-count"
+        with redis.translating_errors():
+            await self._client.set(key, self._shard_count, nx=True)
+            kept = int(await self._client.get(key) or 0)
+        if kept != self._shard_count:
+            message = f"The stream {self._name} has {kept} shards; JOURNEYMESH_SHARD_COUNT says {self._shard_count}."
+            raise SettingError(message)
 
     async def ping(self) -> None:
         """Returns if the stream can be reached; raises `Unavailable` if not."""

@@ -28,6 +28,7 @@ async def main(role: str) -> None:
     stream = RedisStream(client, STREAM, own.shard_count, own.max_waiting_records)
     checkpoints = RedisCheckpoints(client, STREAM, "dispatcher")
     seen, failed = RedisSeenEvents(client), RedisFailedEvents(client)
+    await settings.or_exit(stream.keep_shard_count)
     checks = {"store": stream.ping}
     if role == "api":
         progress = CheckpointProgress(checkpoints)

@@ -7,6 +7,7 @@ import pytest
 
 from mesh import redis
 from mesh.errors import ResourceExhausted
+from mesh.settings import SettingError
 from mesh.stream import BEGINNING, Checkpoints, Entry, StreamReader, StreamWriter
 from mesh.streams.memory import MemoryCheckpoints, MemoryStream
 from mesh.streams.redis import RedisCheckpoints, RedisStream
@@ -74,6 +75,13 @@ async def test_a_full_stream_refuses_until_it_is_trimmed(stream: Stream) -> None
     (last,) = await stream.append([Entry(lane, b"3")])
     records = await stream.read(last.shard, BEGINNING, max_records=10, wait_seconds=1)
     assert [record.payload for record in records] == [b"2", b"3"]
+
+
+async def test_a_stream_keeps_its_number_of_shards(valkey: redis.Client) -> None:
+    await RedisStream(valkey, "events", shard_count=2, max_records=3).keep_shard_count()
+    await RedisStream(valkey, "events", shard_count=2, max_records=3).keep_shard_count()
+    with pytest.raises(SettingError, match="has 2 shards; JOURNEYMESH_SHARD_COUNT says 4"):
+        await RedisStream(valkey, "events", shard_count=4, max_records=3).keep_shard_count()
 
 
 async def test_a_checkpoint_is_kept_per_shard(checkpoints: Checkpoints) -> None:

@@ -78,7 +78,11 @@ class Ingest(ingest_pb2_grpc.IngestServiceServicer):
     def _judge(self, request: ingest_pb2.AcceptEventsRequest) -> ingest_pb2.AcceptEventsResponse:
         response = ingest_pb2.AcceptEventsResponse()
         for index, event in enumerate(request.events):
-            if event.user_id == "refused":
+            if _is_too_long(event) or event.attempt_count > 1000:
+                response.verdicts.append(ingest_pb2.VERDICT_REJECTED)
+                reason = error_reason_pb2.ERROR_REASON_VALUE_OUT_OF_RANGE
+                response.rejections.add(event_index=index, reason=reason, detail="Beyond the limits.")
+            elif event.user_id == "refused":
                 response.verdicts.append(ingest_pb2.VERDICT_REJECTED)
                 response.rejections.add(
                     event_index=index, reason=error_reason_pb2.ERROR_REASON_MISSING_FIELD, detail="It needs `page`."
@@ -117,6 +121,12 @@ class Ingest(ingest_pb2_grpc.IngestServiceServicer):
         return ingest_pb2.ResolveFailedEventResponse()
 
 
+def _is_too_long(event: event_pb2.Event) -> bool:
+    """Whether an identifier is longer than the contract says; ingest refuses it."""
+    identifiers = (event.user_id, event.anonymous_id, event.session_id, event.device_id, event.correlation_id)
+    return len(event.event_id) > 100 or len(event.user_agent) > 512 or any(len(one) > 128 for one in identifiers)
+
+
 def known(user_id: str) -> None:
     """Raises for the user nobody knows."""
     if user_id == "nobody":
@@ -129,7 +139,7 @@ class Features(features_pb2_grpc.FeaturesServiceServicer):
     def __init__(self) -> None:
         self.recent: list[event_pb2.Event] = []
 
-    async def ApplyEvents(self, request: Any, context: object) -> Any:  # noqa: ANN401 - never called
+    async def ApplyEvents(self, request: Any, context: object) -> Any:
         raise AssertionError
 
     async def GetFeatures(
@@ -167,10 +177,10 @@ class Features(features_pb2_grpc.FeaturesServiceServicer):
 class Scoring(scoring_pb2_grpc.ScoringServiceServicer):
     """Says `high` of everybody but `nobody`; `broken` brings a fault."""
 
-    async def AssessUsers(self, request: Any, context: object) -> Any:  # noqa: ANN401 - never called
+    async def AssessUsers(self, request: Any, context: object) -> Any:
         raise AssertionError
 
-    async def GetModel(self, request: Any, context: object) -> Any:  # noqa: ANN401 - never called
+    async def GetModel(self, request: Any, context: object) -> Any:
         raise AssertionError
 
     async def GetRisk(self, request: scoring_pb2.GetRiskRequest, context: object) -> scoring_pb2.GetRiskResponse:
@@ -195,7 +205,7 @@ class Scoring(scoring_pb2_grpc.ScoringServiceServicer):
 class Video(video_pb2_grpc.VideoServiceServicer):
     """Knows the video `v-1` and every viewer but `nobody`."""
 
-    async def ApplyPlayback(self, request: Any, context: object) -> Any:  # noqa: ANN401 - never called
+    async def ApplyPlayback(self, request: Any, context: object) -> Any:
         raise AssertionError
 
     async def GetViewer(self, request: video_pb2.GetViewerRequest, context: object) -> video_pb2.GetViewerResponse:
@@ -226,7 +236,7 @@ class Interventions(intervention_pb2_grpc.InterventionServiceServicer):
         self.watch_error: MeshError | None = None
         self.watch_left = asyncio.Event()
 
-    async def DecideInterventions(self, request: Any, context: object) -> Any:  # noqa: ANN401 - never called
+    async def DecideInterventions(self, request: Any, context: object) -> Any:
         raise AssertionError
 
     async def GetPendingIntervention(

@@ -40,7 +40,7 @@ class Gateway:
 
 
 @contextlib.asynccontextmanager
-async def running(traced: telemetry.Telemetry | None = None, **members: Any) -> AsyncIterator[Gateway]:  # noqa: ANN401 - those of the settings
+async def running(traced: telemetry.Telemetry | None = None, **members: Any) -> AsyncIterator[Gateway]:
     """A gateway called without a network; the services are called over one."""
     services, tracing = Services(), traced or telemetry.off("gateway")
     async with serving(services.register, observed_by=tracing) as channel:
@@ -53,7 +53,7 @@ async def running(traced: telemetry.Telemetry | None = None, **members: Any) -> 
 
 
 @contextlib.asynccontextmanager
-async def listening(**members: Any) -> AsyncIterator[tuple[Gateway, str]]:  # noqa: ANN401 - those of the settings
+async def listening(**members: Any) -> AsyncIterator[tuple[Gateway, str]]:
     """A gateway on a free port, and its address."""
     async with running(**members) as gateway:
         listener = listen("127.0.0.1:0")

@@ -19,18 +19,20 @@ SPAN = (bytes(range(16)), bytes(range(8)))
 
 
 class Ingest:
-    """Records what comes; refuses events of the user `bad`; answers one call a turn of the gate, where there is one."""
+    """Records what comes; refuses events of the user `bad`; takes a few turns of the loop."""
 
     def __init__(self) -> None:
         self.requests: list[ingest_pb2.AcceptEventsRequest] = []
         self.underway = self.most_underway = 0
         self.error: Exception | None = None
+        self.arrived = asyncio.Event()
 
     async def __call__(self, message: bytes) -> ingest_pb2.AcceptEventsResponse:
         self.underway += 1
         self.most_underway = max(self.most_underway, self.underway)
         request = ingest_pb2.AcceptEventsRequest.FromString(message)
         self.requests.append(request)
+        self.arrived.set()
         for _ in range(3):  # others come meanwhile
             await asyncio.sleep(0)
         self.underway -= 1
@@ -89,8 +91,7 @@ async def test_a_lone_request_goes_at_once_and_those_meanwhile_go_together() -> 
     ingest = Ingest()
     coalescer = Coalescer(ingest, telemetry.off(), 2_000, 1_000_000)
     first = asyncio.create_task(coalescer.accept(request_of(["a"], ["u"]), SPAN))
-    while not ingest.requests:
-        await asyncio.sleep(0)
+    await ingest.arrived.wait()
     others = [asyncio.create_task(coalescer.accept(request_of([str(n)], ["u"]), SPAN)) for n in range(20)]
     await asyncio.gather(first, *others)
     assert [len(request.events) for request in ingest.requests] == [1, 20]

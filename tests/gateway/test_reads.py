@@ -12,7 +12,7 @@ from tests.gateway.fakes import SECONDS, intervention
 from tests.gateway.running import NOW_US, Gateway
 
 
-async def get(gateway: Gateway, path: str) -> Any:  # noqa: ANN401 - JSON
+async def get(gateway: Gateway, path: str) -> Any:
     answer = await gateway.client.get(path)
     assert answer.status_code == 200, answer.text
     return answer.json()
@@ -178,7 +178,7 @@ def made(gateway: Gateway, outcome: str = "", *, is_ended: bool = False) -> None
     )
 
 
-async def tell(gateway: Gateway, outcome: str, intervention_id: str = "i-1") -> Any:  # noqa: ANN401 - an answer
+async def tell(gateway: Gateway, outcome: str, intervention_id: str = "i-1") -> Any:
     return await gateway.client.post(f"/api/interventions/{intervention_id}/outcome", json={"outcome": outcome})
 
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 from journeymesh.common.v1 import event_pb2
 
@@ -20,11 +22,11 @@ GOOD: dict[str, Any] = {
 }
 
 
-def good(**members: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+def good(**members: Any) -> dict[str, Any]:
     return GOOD | members
 
 
-def text(**members: Any) -> bytes:  # noqa: ANN401 - JSON
+def text(**members: Any) -> bytes:
     return json.dumps(good(**members)).encode()
 
 
@@ -161,7 +163,7 @@ async def test_what_is_known_of_a_kind_is_typed(
     assert answer.status_code == 202
     (event,) = gateway.services.ingest.events
     for member in ("event_id", "user_id", "event_type", "event_time_us", "received_time_us", "trace_id", "span_id"):
-        event.ClearField(member)  # type: ignore[arg-type]
+        event.ClearField(member)
     properties = event.properties
     event.ClearField("properties")
     assert event == event_pb2.Event(**expected)
@@ -340,6 +342,21 @@ async def test_limits_are_reached_before_they_are_passed(gateway: Gateway) -> No
     assert (await gateway.post(many)).json()["accepted"] == 500
     padded = b'{"events":[' + text(eventId="p") + b"]}"
     assert (await gateway.post(padded + b" " * (524_288 - len(padded)))).status_code == 202
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+async def test_a_client_that_sends_far_too_much_still_hears_why(is_chunked: bool) -> None:  # noqa: FBT001 - a parameter
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(80):
+            yield b" " * 65_536
+
+    async with listening() as (_, url), httpx.AsyncClient() as client:
+        content = chunks() if is_chunked else b" " * 80 * 65_536
+        headers = {"content-type": "application/json"}
+        answer = await client.post(url + "/api/events/track", content=content, headers=headers)
+        assert (answer.status_code, answer.json()["reason"]) == (413, "REQUEST_TOO_LARGE")
+        assert answer.headers["connection"] == "close"
+        assert (await client.get(url + "/healthz")).status_code == 200
 
 
 async def test_a_body_without_end_is_not_read_to_its_end() -> None:

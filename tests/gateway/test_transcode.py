@@ -17,7 +17,7 @@ from mesh.errors import InvalidArgument
 
 STAMP = transcode.Stamp(1_767_348_060_000_000, bytes(range(16)), bytes(range(8)))
 
-words = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=12)
+words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 times = st.datetimes(dt.datetime(2000, 1, 1), dt.datetime(2100, 1, 1), timezones=st.just(dt.UTC)).map(  # noqa: DTZ001 - bounds bear none
     lambda time: time.isoformat().replace("+00:00", "Z")
 )
@@ -107,23 +107,16 @@ STAMPED = {"receivedTime", "sessionStart", "deviceClass", "isBot"}
 
 
 @given(st.binary(max_size=60) | free.map(lambda value: json.dumps(value).encode()))
-def test_whatever_is_sent_is_an_event_or_refused_with_a_reason(body: bytes) -> None:
+def test_what_is_no_event_is_refused_with_a_reason(body: bytes) -> None:
     message = event_pb2.EventRecord()
-    try:
+    with pytest.raises(InvalidArgument) as refused:
         for raw in batch.split(body):
             transcode.read_event(raw, message.events.add, STAMP, str)
-    except InvalidArgument as error:
-        assert error.reason in {
-            "MALFORMED_JSON",
-            "INVALID_TYPE",
-            "UNKNOWN_FIELD",
-            "MISSING_FIELD",
-            "UNKNOWN_EVENT_TYPE",
-            "EMPTY_BATCH",
-        }
-        assert len(message.events) == 0
-    else:
-        pytest.fail("random bytes made an event")
+    assert refused.value.reason in REASONS
+    assert len(message.events) == 0
+
+
+REASONS = {"MALFORMED_JSON", "INVALID_TYPE", "UNKNOWN_FIELD", "MISSING_FIELD", "UNKNOWN_EVENT_TYPE", "EMPTY_BATCH"}
 
 
 broken = st.sampled_from(["NaN", "{]", '{"a":tru}', "[" * 2000 + "]" * 2000, '"\\ud800"', "{'a':1}", ""])

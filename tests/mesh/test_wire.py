@@ -34,7 +34,7 @@ def answering(error: BaseException) -> Register:
     return register
 
 
-def unary(channel: grpc.aio.Channel) -> Any:  # noqa: ANN401 - a call of bytes, which the stub cannot name
+def unary(channel: grpc.aio.Channel) -> Any:
     return channel.unary_unary("/test.Echo/Unary")
 
 

@@ -39,7 +39,7 @@ VIOLATIONS = {
     "the domain imports the runtime": ("services/features/domain/window.py", "import mesh.clock", "The domain is pure"),
     "the gateway imports a service": ("gateway/app.py", "import services.ingest", "The gateway knows services"),
     "a service imports offline": ("services/scoring/usecases.py", "import offline", "Only offline and the command"),
-    "a cycle": ("mesh/clock.py", "import mesh.server", "No cycles"),
+    "a cycle": ("mesh/errors.py", "import mesh.applied", "No cycles"),
 }
 
 

@@ -1,0 +1,81 @@
+"""The OpenAPI document is true: it has every route, and what it promises is what is answered."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]
+import msgspec
+import pytest
+from journeymesh.common.v1 import event_pb2
+from journeymesh.ingest.v1 import ingest_pb2
+from journeymesh.intervention.v1 import intervention_pb2
+
+from gateway import problems
+from gateway.routes import ROUTES
+from gateway.routing import Route
+from tests.gateway.fakes import intervention
+from tests.gateway.running import Gateway, listening
+
+STREAM = "/api/interventions/{userId}/stream"
+CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
+
+
+async def document(gateway: Gateway) -> dict[str, Any]:
+    answer = await gateway.client.get("/openapi.json")
+    assert answer.headers["content-type"] == "application/json"
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+async def test_every_route_is_in_the_document_and_nothing_else(gateway: Gateway) -> None:
+    told = await document(gateway)
+    assert told["openapi"].startswith("3.1")
+    listed = {(method.upper(), path) for path, methods in told["paths"].items() for method in methods}
+    assert listed == {(route.method, route.path) for route in ROUTES}
+    names = [operation["operationId"] for methods in told["paths"].values() for operation in methods.values()]
+    assert len(names) == len(set(names))
+
+
+async def test_every_schema_is_one(gateway: Gateway) -> None:
+    told = await document(gateway)
+    for schema in told["components"]["schemas"].values():
+        jsonschema.Draft202012Validator.check_schema(schema)
+    text = msgspec.json.encode(told).decode()
+    for reference in {part.split('"')[0] for part in text.split('"$ref":"#/components/schemas/')[1:]}:
+        assert reference in told["components"]["schemas"]
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+async def test_every_error_of_a_route_is_told(gateway: Gateway, route: Route) -> None:
+    responses = (await document(gateway))["paths"][route.path][route.method.lower()]["responses"]
+    assert str(route.status) in responses
+    for reason in route.reasons:
+        for status in problems.REASONS[reason].statuses:
+            assert f"`{reason}`" in responses[str(status)]["description"]
+            assert list(responses[str(status)]["content"]) == [problems.CONTENT_TYPE]
+
+
+async def test_what_is_promised_is_what_is_answered(tmp_path: Path) -> None:
+    """Schemathesis draws requests from the document, good and bad, and compares the answers with it."""
+    async with listening() as (gateway, url):
+        services = gateway.services
+        services.ingest.failed["f-1"] = ingest_pb2.FailedEvent(
+            id="f-1", payload='{"userId":"ada","eventType":"session_start"}'
+        )
+        services.features.recent = [event_pb2.Event(event_id="e", event_time_us=1, user_id="ada", properties=b"{}")]
+        services.intervention.pending = intervention()
+        services.intervention.decisions = [intervention_pb2.Decision(id="d-1", intervention=intervention())]
+        options = [
+            *("--max-examples", "12", "--seed", "1", "--no-shrink", "--generation-database", "none"),
+            *("--phases", "examples,coverage,fuzzing", "--continue-on-failure", "--warnings", "off"),
+            *("--exclude-path", STREAM),  # it never ends
+        ]
+        program = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(CONFIGURATION)]
+        command = [*program, "run", f"{url}/openapi.json", *options]
+        process = await asyncio.create_subprocess_exec(
+            *command, cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        )
+        output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()

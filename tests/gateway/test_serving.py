@@ -1,0 +1,98 @@
+"""The gateway as a process: it starts, drains and says what is wrong."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from gateway import serving
+from tests.conftest import free_port
+
+ROOT = Path(__file__).parents[2]
+
+
+@contextlib.contextmanager
+def process(address: str, **more: str) -> Iterator[subprocess.Popen[str]]:
+    environment = os.environ | {"JOURNEYMESH_HTTP_ADDRESS": address, "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}"} | more
+    command = [sys.executable, "-m", "gateway"]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, cwd=ROOT) as started:
+        try:
+            yield started
+        finally:
+            started.kill()
+
+
+def alive(url: str, patience_seconds: float = 20) -> httpx.Response:
+    deadline = time.monotonic() + patience_seconds
+    while True:
+        try:
+            return httpx.get(f"{url}/healthz")
+        except httpx.ConnectError:
+            if time.monotonic() > deadline:
+                raise
+
+
+def test_it_serves_without_services_and_drains_when_told() -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    nowhere = {f"JOURNEYMESH_{name}_TARGET": f"127.0.0.1:{free_port()}" for name in ("INGEST", "INTERVENTION")}
+    with process(f"127.0.0.1:{port}", **nowhere) as started:
+        assert alive(url).status_code == 200
+        event = {"userId": "ada", "eventType": "session_start"}
+        refused = httpx.post(f"{url}/api/events/track", json=event, timeout=20)
+        assert (refused.status_code, refused.json()["reason"]) == (503, "DEPENDENCY_UNAVAILABLE")
+        assert httpx.get(f"{url}/readyz", timeout=20).json()["services"][0] == "ingest"
+        started.send_signal(signal.SIGTERM)
+        _, said = started.communicate(timeout=10)
+    assert started.returncode == 0
+    assert "drained" in said
+    assert "no key" not in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_idle_connection_does_not_hold_the_process(number: signal.Signals) -> None:
+    port = free_port()
+    with process(f"127.0.0.1:{port}") as started:
+        alive(f"http://127.0.0.1:{port}")
+        with socket.create_connection(("127.0.0.1", port)) as idle:
+            idle.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert idle.recv(12) == b"HTTP/1.1 200"
+            began = time.monotonic()
+            started.send_signal(number)
+            started.communicate(timeout=10)
+    assert started.returncode == 0
+    assert time.monotonic() - began < 5
+
+
+def test_a_taken_port_is_told_in_one_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with process(address) as started:
+            _, said = started.communicate(timeout=20)
+    assert started.returncode == 1
+    assert said.count("\n") == 1
+    assert address in said
+    assert "Address already in use" in said
+
+
+@pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:many", "127.0.0.1:99999", "no.such.host.invalid:80"])
+def test_an_address_that_is_none_is_told_in_one_sentence(address: str) -> None:
+    with pytest.raises(SystemExit, match="JOURNEYMESH_HTTP_ADDRESS must be host:port"):
+        serving.listen(address)
+
+
+@pytest.mark.parametrize(
+    ("address", "warns"), [("0.0.0.0:0", True), (":0", True), ("127.0.0.1:0", False), ("[::1]:0", False)]
+)
+def test_listening_for_everyone_is_warned_of(address: str, warns: bool, caplog: pytest.LogCaptureFixture) -> None:  # noqa: FBT001 - a parameter
+    with serving.listen(address) as listener:
+        assert listener.getsockname()[1] > 0
+    assert any("asks for no key" in record.message for record in caplog.records) == warns
