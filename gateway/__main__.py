@@ -1,0 +1,42 @@
+"""Runs the gateway: settings, channels, application, serve. SIGTERM drains."""
+
+import logging
+
+import uvloop
+
+from gateway.app import Application
+from gateway.core import assemble
+from gateway.peers import dialled
+from gateway.serving import listen, serve
+from gateway.settings import LogSettings, Settings, TelemetrySettings
+from mesh import log, telemetry
+from mesh.clock import system_clock
+from mesh.server import spare_collections, stop_signal
+from mesh.settings import read_or_exit
+from mesh.telemetry import Telemetry
+
+_log = logging.getLogger("gateway")
+
+
+async def run(settings: Settings, tracing: Telemetry) -> None:
+    """Serves until the process is told to end."""
+    stop = stop_signal()
+    listener = listen(settings.address)
+    async with dialled(settings, tracing) as peers:
+        core = assemble(settings, peers, tracing, stop)
+        spare_collections()
+        await serve(Application(core, system_clock), listener, stop)
+    _log.info("drained")
+
+
+def main() -> None:
+    """Reads the settings and runs."""
+    settings = read_or_exit(Settings)
+    log.start(read_or_exit(LogSettings))
+    tracing = telemetry.start("gateway", read_or_exit(TelemetrySettings))
+    uvloop.run(run(settings, tracing))
+    tracing.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""Joins the events of many small requests into few RPCs to ingest.
+
+While nothing is under way, a request goes at once; while an RPC is, requests gather and go together with the next. One
+RPC is under way at a time, because two could overtake each other and change the order of a user's events. Requests are
+kept as serialized messages: joining two is joining their bytes, as the encoding of repeated fields allows.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, NamedTuple
+
+from journeymesh.ingest.v1 import ingest_pb2
+from opentelemetry import trace
+
+from mesh import semconv
+from mesh.errors import INTERNAL_TEXT, DeadlineExceeded, Internal, Unavailable
+from mesh.telemetry import Telemetry, links, within
+
+_MAX_RPC_BYTES: Final = 4 * 1024 * 1024
+_RETRY_SECONDS: Final = 1.0
+
+Accept = Callable[[bytes], Awaitable[ingest_pb2.AcceptEventsResponse]]
+"""Sends a serialized `AcceptEventsRequest`."""
+
+
+class Refused(NamedTuple):
+    """Why ingest refused one event of a request; the index is that among the request's readable events."""
+
+    event_index: int
+    reason: int
+    detail: str
+
+
+class Verdicts(NamedTuple):
+    """What ingest said of a request's readable events, in their order."""
+
+    verdicts: Sequence[int]
+    rejections: Sequence[Refused]
+
+
+class _Part(NamedTuple):
+    message: bytes
+    event_count: int
+    span: tuple[bytes, bytes]
+    answer: asyncio.Future[Verdicts]
+
+
+class Coalescer:
+    """Holds the requests that wait for ingest, in the order they came."""
+
+    def __init__(self, accept: Accept, telemetry: Telemetry, max_events: int, max_waiting_bytes: int) -> None:
+        self._accept = accept
+        self._telemetry = telemetry
+        self._max_events = max_events
+        self._max_waiting_bytes = max_waiting_bytes
+        self._waiting: deque[_Part] = deque()
+        self._waiting_bytes = 0
+        self._sending: asyncio.Task[None] | None = None
+
+    async def accept(self, request: ingest_pb2.AcceptEventsRequest, span: tuple[bytes, bytes]) -> Verdicts:
+        """Sends a request's events, together with others', and waits for their verdicts.
+
+        Raises:
+            Unavailable: `BUFFER_FULL`, too much waits already; or ingest cannot be reached or was too slow.
+            MeshError: what else ingest raised.
+        """
+        message = request.SerializeToString()
+        if self._waiting_bytes + len(message) > self._max_waiting_bytes:
+            raise Unavailable("BUFFER_FULL", "Too many events wait to be accepted.", _RETRY_SECONDS)
+        part = _Part(message, len(request.events), span, asyncio.get_running_loop().create_future())
+        self._waiting.append(part)
+        self._waiting_bytes += len(message)
+        if self._sending is None:
+            self._sending = asyncio.create_task(self._send_waiting())
+        return await part.answer
+
+    async def _send_waiting(self) -> None:
+        while self._waiting:
+            parts = self._take()
+            try:
+                await self._send(parts)
+            except DeadlineExceeded as error:
+                # To a client the same as unavailable: sending again is right and safe.
+                _fail(parts, Unavailable(error.reason, error.detail, _RETRY_SECONDS))
+            except Exception as error:  # noqa: BLE001 - whatever it is, the waiters must hear of it
+                _fail(parts, error)
+            self._waiting_bytes -= sum(len(part.message) for part in parts)
+        self._sending = None
+
+    def _take(self) -> list[_Part]:
+        """The next requests that fit into one RPC; at least one."""
+        parts = [self._waiting.popleft()]
+        event_count, size = parts[0].event_count, len(parts[0].message)
+        while self._waiting:
+            event_count += self._waiting[0].event_count
+            size += len(self._waiting[0].message)
+            if event_count > self._max_events or size > _MAX_RPC_BYTES:
+                break
+            parts.append(self._waiting.popleft())
+        return parts
+
+    async def _send(self, parts: Sequence[_Part]) -> None:
+        message = b"".join([part.message for part in parts]) if len(parts) > 1 else parts[0].message
+        event_count = sum(part.event_count for part in parts)
+        if self._telemetry.is_on:
+            with self._span(parts, event_count):
+                response = await self._accept(message)
+        else:
+            response = await self._accept(message)
+        if len(response.verdicts) != event_count:
+            raise Internal("INTERNAL", INTERNAL_TEXT)
+        _deal(parts, response)
+
+    def _span(self, parts: Sequence[_Part], event_count: int) -> contextlib.AbstractContextManager[trace.Span]:
+        """A span that belongs to the first request's trace and links to the others'."""
+        first, *others = (part.span for part in parts)
+        (origin, *_) = (link.context for link in links([first]))
+        return self._telemetry.tracer.start_as_current_span(
+            semconv.SPAN_COALESCE,
+            context=within(origin),
+            links=links(others),
+            attributes={semconv.EVENT_COUNT: event_count},
+        )
+
+
+def _deal(parts: Sequence[_Part], response: ingest_pb2.AcceptEventsResponse) -> None:
+    """Gives each request its own part of the verdicts."""
+    verdicts = list(response.verdicts)
+    rejections = deque(Refused(r.event_index, r.reason, r.detail) for r in response.rejections)
+    start = 0
+    for part in parts:
+        end = start + part.event_count
+        own = []
+        while rejections and rejections[0].event_index < end:
+            refused = rejections.popleft()
+            own.append(refused._replace(event_index=refused.event_index - start))
+        if not part.answer.done():
+            part.answer.set_result(Verdicts(verdicts[start:end], own))
+        start = end
+
+
+def _fail(parts: Sequence[_Part], error: Exception) -> None:
+    for part in parts:
+        if not part.answer.done():
+            part.answer.set_exception(error)

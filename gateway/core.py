@@ -1,0 +1,32 @@
+"""What the routes work with: one value, made in the composition root."""
+
+import asyncio
+import dataclasses
+
+from gateway.coalesce import Coalescer
+from gateway.metrics import Metrics
+from gateway.peers import Peers
+from gateway.settings import Settings
+from mesh.telemetry import Telemetry
+
+
+@dataclasses.dataclass(frozen=True)
+class Core:
+    """The services, the way events take to ingest, what is counted.
+
+    `closing` is set once the process is to end; `streams` holds one mark for each open stream.
+    """
+
+    settings: Settings
+    peers: Peers
+    coalescer: Coalescer
+    metrics: Metrics
+    telemetry: Telemetry
+    closing: asyncio.Event
+    streams: set[object] = dataclasses.field(default_factory=set)
+
+
+def assemble(settings: Settings, peers: Peers, telemetry: Telemetry, closing: asyncio.Event) -> Core:
+    """The core over services; `closing` tells that the process is to end."""
+    coalescer = Coalescer(peers.accept, telemetry, settings.rpc_events, settings.waiting_bytes)
+    return Core(settings, peers, coalescer, Metrics(), telemetry, closing)

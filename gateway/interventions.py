@@ -1,0 +1,98 @@
+"""Routes of interventions and of the ledger of decisions."""
+
+import re
+from typing import Annotated, Final
+
+import msgspec
+from journeymesh.common.v1 import event_pb2
+from journeymesh.intervention.v1 import intervention_pb2
+
+from gateway.acceptance import accept
+from gateway.core import Core
+from gateway.rendering import render
+from gateway.schema import OUTCOMES, words
+from gateway.web import Answer, Request, json, number
+from mesh.errors import FailedPrecondition, InvalidArgument
+
+_TRACE_ID: Final = re.compile(r"[0-9a-fA-F]{32}")
+_OUTCOME_WORDS: Final = words(event_pb2.Outcome.DESCRIPTOR)
+
+
+class OutcomeReport(msgspec.Struct, forbid_unknown_fields=True):
+    """What became of an intervention."""
+
+    outcome: Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(OUTCOMES)})]
+
+
+class OutcomeTaken(msgspec.Struct, rename="camel"):
+    """The event that carries an outcome."""
+
+    event_id: str
+    trace_id: str
+
+
+async def pending(core: Core, request: Request) -> Answer:
+    """What waits for a user."""
+    asked = intervention_pb2.GetPendingInterventionRequest(user_id=request.parameters["userId"])
+    return json(render(await core.peers.intervention.GetPendingIntervention(asked)))
+
+
+async def outcome(core: Core, request: Request) -> Answer:
+    """Takes what became of an intervention, as an event like any other; taking it twice counts once."""
+    told = _told(await request.json_body())
+    intervention_id = request.parameters["id"]
+    found = await core.peers.intervention.GetIntervention(intervention_pb2.GetInterventionRequest(id=intervention_id))
+    known = _OUTCOME_WORDS.get(found.outcome)
+    is_conversion = (known, told) == ("accepted", "converted")
+    if found.is_ended and told != known and not is_conversion:
+        raise FailedPrecondition("INTERVENTION_ENDED", "The intervention has already ended.")
+    event_id = f"outcome-{intervention_id}-{told}"
+    event = {
+        "eventId": event_id,
+        "userId": found.user_id,
+        "eventType": "intervention_outcome",
+        "properties": {
+            "interventionId": intervention_id,
+            "outcome": told,
+            "channel": found.intervention.channel,
+            "page": found.intervention.payload.page,
+        },
+    }
+    tracked = await accept(core, request, [msgspec.json.encode(event)])
+    if tracked.rejected:
+        raise InvalidArgument(tracked.rejected[0].reason, tracked.rejected[0].detail)
+    return json(OutcomeTaken(event_id, tracked.trace_id), 202)
+
+
+async def decision(core: Core, request: Request) -> Answer:
+    """One decision."""
+    asked = intervention_pb2.GetDecisionRequest(id=request.parameters["decisionId"])
+    return json(render((await core.peers.intervention.GetDecision(asked)).decision))
+
+
+async def decisions(core: Core, request: Request) -> Answer:
+    """Decisions of a user or of a trace, newest first."""
+    trace_id, user_id = request.query.get("traceId"), request.query.get("userId")
+    if bool(trace_id) == bool(user_id):
+        raise InvalidArgument("INVALID_PARAMETER", "Give one of `traceId` and `userId`.")
+    if trace_id and not _TRACE_ID.fullmatch(trace_id):
+        raise InvalidArgument("INVALID_PARAMETER", "`traceId` must be 32 hexadecimal digits.")
+    page_size = number(request.query.get("limit"), "limit", 20, 100)
+    if trace_id:
+        asked = intervention_pb2.ListDecisionsRequest(trace_id=trace_id.lower(), page_size=page_size)
+    else:
+        asked = intervention_pb2.ListDecisionsRequest(user_id=user_id or "", page_size=page_size)
+    return json(render(await core.peers.intervention.ListDecisions(asked)))
+
+
+def _told(body: bytes) -> str:
+    try:
+        told = msgspec.json.decode(body, type=OutcomeReport).outcome
+    except msgspec.ValidationError as error:
+        reason = "UNKNOWN_FIELD" if "unknown field" in str(error) else "INVALID_TYPE"
+        raise InvalidArgument(reason, 'The body must be {"outcome": "…"}.') from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise InvalidArgument("MALFORMED_JSON", "The body is not JSON in UTF-8.") from None
+    if told not in OUTCOMES:
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", f"`outcome` must be one of {', '.join(OUTCOMES)}.")
+    return told

@@ -1,0 +1,92 @@
+"""The five services behind the gateway, as typed stubs over channels of the mesh."""
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from journeymesh.features.v1.features_pb2_grpc import FeaturesServiceStub
+from journeymesh.ingest.v1 import ingest_pb2
+from journeymesh.ingest.v1.ingest_pb2_grpc import IngestServiceStub
+from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceStub
+from journeymesh.scoring.v1.scoring_pb2_grpc import ScoringServiceStub
+from journeymesh.video.v1.video_pb2_grpc import VideoServiceStub
+
+from gateway.coalesce import Accept
+from gateway.settings import Settings
+from mesh import channel
+from mesh.errors import MeshError
+from mesh.telemetry import Telemetry
+
+if TYPE_CHECKING:  # these names stand in the stubs only
+    from journeymesh.features.v1.features_pb2_grpc import FeaturesServiceAsyncStub
+    from journeymesh.ingest.v1.ingest_pb2_grpc import IngestServiceAsyncStub
+    from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceAsyncStub
+    from journeymesh.scoring.v1.scoring_pb2_grpc import ScoringServiceAsyncStub
+    from journeymesh.video.v1.video_pb2_grpc import VideoServiceAsyncStub
+
+_HEALTH_SECONDS: Final = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Peers:
+    """The services; `accept` is ingest's AcceptEvents for a request that is serialized already."""
+
+    ingest: "IngestServiceAsyncStub"
+    features: "FeaturesServiceAsyncStub"
+    scoring: "ScoringServiceAsyncStub"
+    video: "VideoServiceAsyncStub"
+    intervention: "InterventionServiceAsyncStub"
+    accept: Accept
+    health: Mapping[str, Any]
+
+    async def lost(self) -> list[str]:
+        """The names of the services that do not say they serve."""
+        states = await asyncio.gather(*(_serves(stub) for stub in self.health.values()))
+        return [name for name, serves in zip(self.health, states, strict=True) if not serves]
+
+
+@contextlib.asynccontextmanager
+async def dialled(settings: Settings, telemetry: Telemetry) -> AsyncIterator[Peers]:
+    """The services where the settings say they are; the channels close with the block."""
+    targets = {
+        "ingest": settings.ingest,
+        "features": settings.features,
+        "scoring": settings.scoring,
+        "video": settings.video,
+        "intervention": settings.intervention,
+    }
+    async with contextlib.AsyncExitStack() as stack:
+        channels = {
+            name: await stack.enter_async_context(channel.dial(target, telemetry)) for name, target in targets.items()
+        }
+        yield over(channels)
+
+
+def over(channels: Mapping[str, grpc.aio.Channel]) -> Peers:
+    """The services over channels named after them."""
+    method = ingest_pb2.DESCRIPTOR.services_by_name["IngestService"].methods_by_name["AcceptEvents"]
+    accept: Any = channels["ingest"].unary_unary(
+        f"/{method.containing_service.full_name}/{method.name}",
+        response_deserializer=ingest_pb2.AcceptEventsResponse.FromString,
+    )
+    return Peers(
+        ingest=IngestServiceStub(channels["ingest"]),
+        features=FeaturesServiceStub(channels["features"]),
+        scoring=ScoringServiceStub(channels["scoring"]),
+        video=VideoServiceStub(channels["video"]),
+        intervention=InterventionServiceStub(channels["intervention"]),
+        accept=accept,
+        health={name: health_pb2_grpc.HealthStub(dialled) for name, dialled in channels.items()},
+    )
+
+
+async def _serves(stub: Any) -> bool:  # noqa: ANN401 - the health package has no types
+    try:
+        answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=_HEALTH_SECONDS)
+    except MeshError:
+        return False
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)

@@ -1,0 +1,132 @@
+"""Errors as RFC 9457 problems: what every failing answer looks like, and what each reason means."""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+import grpc
+import msgspec
+
+from gateway.web import Answer, Headers
+from mesh.errors import INTERNAL_TEXT, Internal, MeshError
+
+CONTENT_TYPE: Final = "application/problem+json"
+
+# What stays the same whatever kind of error carries it.
+_STATUS_OF_REASON: Final = {
+    "PATH_NOT_FOUND": 404,
+    "METHOD_NOT_ALLOWED": 405,
+    "REQUEST_TOO_LARGE": 413,
+    "UNSUPPORTED_CONTENT_TYPE": 415,
+}
+
+_STATUS_OF_CODE: Final = {
+    grpc.StatusCode.INVALID_ARGUMENT: 400,
+    grpc.StatusCode.NOT_FOUND: 404,
+    grpc.StatusCode.ALREADY_EXISTS: 409,
+    grpc.StatusCode.FAILED_PRECONDITION: 409,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
+    grpc.StatusCode.UNAVAILABLE: 503,
+    grpc.StatusCode.DEADLINE_EXCEEDED: 504,
+}
+
+RETRY_STATUSES: Final = (429, 503)
+_RETRY_SECONDS: Final = 1.0
+
+
+class Reason(NamedTuple):
+    """What a reason means, and the statuses it may come with; none where clients meet it in rejections alone."""
+
+    meaning: str
+    statuses: tuple[int, ...] = (400,)
+
+
+REASONS: Final[Mapping[str, Reason]] = {
+    "MALFORMED_JSON": Reason("The body is not JSON in UTF-8; a lone surrogate or the number NaN is none."),
+    "UNSUPPORTED_CONTENT_TYPE": Reason("The path takes `application/json`, not compressed.", (415,)),
+    "REQUEST_TOO_LARGE": Reason("The request is larger than 512 KiB, or holds more than 500 events.", (413,)),
+    "EMPTY_BATCH": Reason("The batch holds no event."),
+    "EVENT_TOO_LARGE": Reason("One event is larger than 32 KiB."),
+    "INVALID_TYPE": Reason("A JSON value has the wrong type, or an object nests too deep."),
+    "UNKNOWN_FIELD": Reason("A member the schema does not know, outside `properties`."),
+    "MISSING_FIELD": Reason("A required member is absent or empty."),
+    "UNKNOWN_EVENT_TYPE": Reason("`eventType` names no known kind."),
+    "INVALID_IDENTIFIER": Reason("An identifier is too long or holds control characters."),
+    "INVALID_TIME": Reason("A time is not RFC 3339 with an offset, or lies before the year 2000."),
+    "TIME_IN_FUTURE": Reason("A time lies more than 24 hours after its receipt."),
+    "VALUE_OUT_OF_RANGE": Reason("A number lies outside its range, or a word is none of those known."),
+    "PATH_NOT_FOUND": Reason("There is no such path.", (404,)),
+    "METHOD_NOT_ALLOWED": Reason("The path exists, the method does not; `Allow` tells which do.", (405,)),
+    "INVALID_PARAMETER": Reason("A query or path parameter is not understood."),
+    "EVENT_NOT_FOUND": Reason("No event with this id was seen within the lifetime of receipts.", (404,)),
+    "USER_NOT_FOUND": Reason("Nothing is known of this user.", (404,)),
+    "VIDEO_NOT_FOUND": Reason("Nothing is known of this video.", (404,)),
+    "INTERVENTION_NOT_FOUND": Reason(
+        "There is no intervention with this id, or its record has passed its lifetime.", (404,)
+    ),
+    "DECISION_NOT_FOUND": Reason("There is no decision with this id, or its record has passed its lifetime.", (404,)),
+    "FAILED_EVENT_NOT_FOUND": Reason("There is no failed event with this id.", (404,)),
+    "INTERVENTION_ENDED": Reason("The intervention has already ended.", (409,)),
+    "STILL_INVALID": Reason("The failed event would be refused again; `rejected` tells why.", (409,)),
+    "BUFFER_FULL": Reason("The mesh holds as much as it may. Try again after the time given.", (429, 503)),
+    "DEPENDENCY_UNAVAILABLE": Reason("A service cannot be reached now. Try again after the time given.", (503,)),
+    "DEADLINE_TOO_SHORT": Reason("A service did not answer in time.", (503, 504)),
+    "INTERNAL": Reason("A fault of ours. The trace id leads to its cause.", (500,)),
+    "POISON": Reason("The event could be neither applied nor refused, and was set aside.", ()),
+}
+
+
+class Rejected(msgspec.Struct, rename="camel"):
+    """Why one event of a request was refused; the id is null where none was readable."""
+
+    index: int
+    event_id: str | None
+    reason: str
+    detail: str
+
+
+class Problem(msgspec.Struct, rename="camel", omit_defaults=True):
+    """An answer that tells of an error; `rejected` and `services` where they have something to tell."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    reason: str
+    trace_id: str
+    rejected: list[Rejected] | msgspec.UnsetType = msgspec.UNSET
+    services: list[str] | msgspec.UnsetType = msgspec.UNSET
+
+
+def status(error: MeshError) -> int:
+    """The HTTP status that tells of an error."""
+    return _STATUS_OF_REASON.get(error.reason) or _STATUS_OF_CODE.get(error.code, 500)
+
+
+def answer(
+    error: MeshError,
+    trace_id: bytes,
+    *,
+    rejected: list[Rejected] | msgspec.UnsetType = msgspec.UNSET,
+    services: list[str] | msgspec.UnsetType = msgspec.UNSET,
+    headers: Headers = (),
+) -> Answer:
+    """The problem that tells of an error."""
+    if isinstance(error, Internal):  # a peer's fault of a future kind has no words for clients either
+        error = Internal("INTERNAL", INTERNAL_TEXT)
+    code = status(error)
+    if code in RETRY_STATUSES:
+        seconds = error.retry_after_seconds or _RETRY_SECONDS
+        headers = (*headers, (b"retry-after", b"%d" % max(1, round(seconds))))
+    if error.reason == "REQUEST_TOO_LARGE":
+        # What was not read of the body must not be taken for the next request.
+        headers = (*headers, (b"connection", b"close"))
+    title = error.reason.replace("_", " ").capitalize()
+    problem = Problem(
+        f"/docs#{error.reason}", title, code, error.detail, error.reason, trace_id.hex(), rejected, services
+    )
+    return Answer(code, msgspec.json.encode(problem), CONTENT_TYPE, headers)
+
+
+def internal(trace_id: bytes) -> Answer:
+    """The answer to a fault of ours: a fixed text."""
+    return answer(Internal("INTERNAL", INTERNAL_TEXT), trace_id)

@@ -1,0 +1,230 @@
+"""The REST surface, as one table: the application serves from it, the OpenAPI document and the page tell of it."""
+
+import functools
+from typing import Final
+
+from journeymesh.features.v1 import features_pb2
+from journeymesh.ingest.v1 import ingest_pb2
+from journeymesh.intervention.v1 import intervention_pb2
+from journeymesh.scoring.v1 import scoring_pb2
+from journeymesh.video.v1 import video_pb2
+
+from gateway import docs, events, interventions, metrics, openapi, operation, push, shapes, users
+from gateway.acceptance import Tracked
+from gateway.core import Core
+from gateway.routing import Parameter, Route
+from gateway.web import Answer, Request
+
+_HTML: Final = "text/html"
+
+
+async def contract(_core: Core, _request: Request) -> Answer:
+    """The OpenAPI document."""
+    return Answer(200, _document())
+
+
+async def page(_core: Core, _request: Request) -> Answer:
+    """The contract as a page to read."""
+    return Answer(200, _page(), f"{_HTML}; charset=utf-8", docs.HEADERS)
+
+
+@functools.cache
+def _document() -> bytes:
+    return openapi.document(ROUTES)
+
+
+@functools.cache
+def _page() -> bytes:
+    return docs.page(ROUTES)
+
+
+def _up_to(name: str, default: int, maximum: int) -> Parameter:
+    schema = {"type": "integer", "minimum": 1, "maximum": maximum, "default": default}
+    return Parameter(name, schema, f"How many, 1 to {maximum}.")
+
+
+def _text(name: str, meaning: str, **limits: str | int) -> Parameter:
+    return Parameter(name, {"type": "string", **limits}, meaning)
+
+
+_CALLS: Final = ("DEPENDENCY_UNAVAILABLE", "DEADLINE_TOO_SHORT")
+_BODY: Final = ("MALFORMED_JSON", "INVALID_TYPE", "UNKNOWN_FIELD", "UNSUPPORTED_CONTENT_TYPE", "REQUEST_TOO_LARGE")
+_EVENT: Final = (
+    *_BODY,
+    "EVENT_TOO_LARGE",
+    "MISSING_FIELD",
+    "UNKNOWN_EVENT_TYPE",
+    "INVALID_IDENTIFIER",
+    "INVALID_TIME",
+    "TIME_IN_FUTURE",
+    "VALUE_OUT_OF_RANGE",
+    "BUFFER_FULL",
+    *_CALLS,
+)
+_USER: Final = ("USER_NOT_FOUND", *_CALLS)
+
+_AN_EVENT: Final = (
+    '{"userId":"demo-user","eventType":"struggle_signal",'
+    '"properties":{"page":"/calculator","attempts":3},"context":{"platform":"web"}}'
+)
+
+ROUTES: Final = (
+    Route(
+        "POST",
+        "/api/events/track",
+        "Takes one event or a batch; every event gets a verdict of its own.",
+        events.track,
+        Tracked,
+        202,
+        (*_EVENT, "EMPTY_BATCH"),
+        body=shapes.tracked_body,
+        example=_AN_EVENT,
+    ),
+    Route(
+        "GET",
+        "/api/events/{eventId}",
+        "The receipt of an event: how far it has come, and which decision it led to.",
+        events.receipt,
+        ingest_pb2.Receipt.DESCRIPTOR,
+        reasons=("EVENT_NOT_FOUND", *_CALLS),
+    ),
+    Route(
+        "GET",
+        "/api/users/{userId}/events",
+        "A user's last events, newest first.",
+        users.events,
+        shapes.recent_events,
+        reasons=_USER,
+        query=(_up_to("limit", 20, 20),),
+    ),
+    Route(
+        "GET",
+        "/api/users/{userId}/features",
+        "A user's behavioural features as of the last event.",
+        users.features,
+        shapes.feature_vector,
+        reasons=_USER,
+    ),
+    Route(
+        "GET",
+        "/api/users/{userId}/profile",
+        "What is known of a user in sum.",
+        users.profile,
+        features_pb2.GetProfileResponse.DESCRIPTOR,
+        reasons=_USER,
+    ),
+    Route(
+        "GET",
+        "/api/users/{userId}/risk",
+        "A user's exit risk, what it rests on, the signals that count, and its history.",
+        users.risk,
+        scoring_pb2.GetRiskResponse.DESCRIPTOR,
+        reasons=_USER,
+    ),
+    Route(
+        "GET",
+        "/api/users/{userId}/videos",
+        "What a user watched, how, and what to offer next.",
+        users.videos,
+        video_pb2.GetViewerResponse.DESCRIPTOR,
+        reasons=_USER,
+    ),
+    Route(
+        "GET",
+        "/api/videos/{videoId}",
+        "How a video is watched: retention second by second, drop-offs, hot spots.",
+        users.video,
+        video_pb2.GetVideoResponse.DESCRIPTOR,
+        reasons=("VIDEO_NOT_FOUND", *_CALLS),
+    ),
+    Route(
+        "GET",
+        "/api/features",
+        "What each feature means.",
+        users.definitions,
+        features_pb2.ListFeatureDefinitionsResponse.DESCRIPTOR,
+        reasons=_CALLS,
+    ),
+    Route(
+        "GET",
+        "/api/interventions/{userId}/pending",
+        "What help waits for a user.",
+        interventions.pending,
+        intervention_pb2.GetPendingInterventionResponse.DESCRIPTOR,
+        reasons=_CALLS,
+    ),
+    Route(
+        "GET",
+        "/api/interventions/{userId}/stream",
+        "The same pushed as server-sent events; goes on after `Last-Event-ID`.",
+        push.stream,
+        "text/event-stream",
+        reasons=("BUFFER_FULL", *_CALLS),
+        query=(_text("lastEventId", "The last cursor seen, for clients that cannot set `Last-Event-ID`."),),
+    ),
+    Route(
+        "POST",
+        "/api/interventions/{id}/outcome",
+        "Tells what became of an intervention.",
+        interventions.outcome,
+        interventions.OutcomeTaken,
+        202,
+        ("INTERVENTION_NOT_FOUND", "INTERVENTION_ENDED", "VALUE_OUT_OF_RANGE", *_BODY, "BUFFER_FULL", *_CALLS),
+        body=interventions.OutcomeReport,
+        example='{"outcome":"accepted"}',
+    ),
+    Route(
+        "GET",
+        "/api/decisions",
+        "Decisions of a user or of a trace, newest first; give one of `traceId` and `userId`.",
+        interventions.decisions,
+        intervention_pb2.ListDecisionsResponse.DESCRIPTOR,
+        reasons=_CALLS,
+        query=(
+            _text("traceId", "The W3C trace id.", pattern="^[0-9a-fA-F]{32}$"),
+            _text("userId", "The user.", minLength=1),
+            _up_to("limit", 20, 100),
+        ),
+    ),
+    Route(
+        "GET",
+        "/api/decisions/{decisionId}",
+        "One decision: what was known, what was done, and why.",
+        interventions.decision,
+        intervention_pb2.Decision.DESCRIPTOR,
+        reasons=("DECISION_NOT_FOUND", *_CALLS),
+    ),
+    Route(
+        "GET",
+        "/api/failed-events",
+        "Events that could not be accepted or applied, newest first.",
+        events.list_failed,
+        shapes.failed_events,
+        reasons=_CALLS,
+        query=(_up_to("limit", 20, 100), _text("cursor", "`nextCursor` of the page before.")),
+    ),
+    Route(
+        "POST",
+        "/api/failed-events/{id}:replay",
+        "Sends a failed event again: mended, as the body has it, or without a body as it was.",
+        events.replay,
+        Tracked,
+        202,
+        ("FAILED_EVENT_NOT_FOUND", "STILL_INVALID", *_EVENT),
+        body=shapes.client_event,
+        needs_body=False,
+        example=_AN_EVENT,
+    ),
+    Route("GET", "/healthz", "The process lives.", operation.healthz, operation.State),
+    Route(
+        "GET",
+        "/readyz",
+        "Every service serves; if not, the problem's `services` names those that do not.",
+        operation.readyz,
+        operation.State,
+        reasons=_CALLS,
+    ),
+    Route("GET", "/metrics", "Counts since the start, for Prometheus.", operation.counts, metrics.MEDIA_TYPE),
+    Route("GET", "/openapi.json", "This contract as OpenAPI 3.1.", contract, dict),
+    Route("GET", "/docs", "This contract as a page.", page, _HTML),
+)

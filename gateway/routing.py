@@ -1,0 +1,99 @@
+"""What a route is, and how a request finds its own."""
+
+import re
+import urllib.parse
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from google.protobuf import descriptor
+
+from gateway.core import Core
+from gateway.web import Answer, Request, Stream
+from mesh.errors import InvalidArgument
+
+Serve = Callable[[Core, Request], Awaitable[Answer | Stream]]
+
+# What an answer or a body is made of: a message of the contracts, a type msgspec knows, a media type alone, or the
+# function that makes its JSON schema and adds what it refers to.
+Shape = descriptor.Descriptor | type | str | Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class Parameter(NamedTuple):
+    """A query parameter: its name, its JSON schema and what it means."""
+
+    name: str
+    schema: Mapping[str, Any]
+    meaning: str
+
+
+class Route(NamedTuple):
+    """One line of the REST surface."""
+
+    method: str
+    path: str
+    summary: str
+    serve: Serve
+    answer: Shape
+    status: int = 200
+    reasons: tuple[str, ...] = ()
+    query: tuple[Parameter, ...] = ()
+    body: Shape | None = None
+    # A request that may be tried as it stands, for the page.
+    example: str = ""
+    needs_body: bool = True
+
+
+class Found(NamedTuple):
+    """The routes of a path by method, and what the path's parameters are."""
+
+    routes: Mapping[str, Route]
+    parameters: Mapping[str, str]
+
+
+_PARAMETER: Final = re.compile(r"\{(\w+)\}")
+
+
+class Router:
+    """Finds routes by path. A path is matched before it is decoded, so that a parameter may hold any character."""
+
+    def __init__(self, table: Sequence[Route]) -> None:
+        by_path: dict[str, dict[str, Route]] = {}
+        for route in table:
+            by_path.setdefault(route.path, {})[route.method] = route
+        self._fixed = {path.encode(): Found(routes, {}) for path, routes in by_path.items() if "{" not in path}
+        self._patterns = [(_pattern(path), routes) for path, routes in by_path.items() if "{" in path]
+
+    def find(self, raw_path: bytes) -> Found | None:
+        """The routes of a path; None where there are none.
+
+        Raises:
+            InvalidArgument: `INVALID_PARAMETER`, a parameter is no UTF-8.
+        """
+        found = self._fixed.get(raw_path)
+        if found is not None:
+            return found
+        path = raw_path.decode("latin-1")
+        for pattern, routes in self._patterns:
+            match = pattern.fullmatch(path)
+            if match:
+                return Found(routes, {name: _decoded(value) for name, value in match.groupdict().items()})
+        return None
+
+
+def allowed(routes: Mapping[str, Route]) -> list[str]:
+    """The methods a path takes."""
+    methods = set(routes)
+    return sorted(methods | {"HEAD"} if "GET" in methods else methods)
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    parts = _PARAMETER.split(path)
+    # Names and literal text take turns.
+    return re.compile("".join(f"(?P<{part}>[^/]+)" if i % 2 else re.escape(part) for i, part in enumerate(parts)))
+
+
+def _decoded(value: str) -> str:
+    try:
+        return urllib.parse.unquote(value, encoding="utf-8", errors="strict")
+    except UnicodeDecodeError:
+        raise InvalidArgument("INVALID_PARAMETER", "The path holds what is no UTF-8.") from None

@@ -1,0 +1,81 @@
+"""Serving an application over HTTP until the process is told to end."""
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import socket
+import sys
+from collections.abc import Iterator
+from typing import Final
+
+import uvicorn
+
+from gateway.app import Application
+
+_DRAIN_SECONDS: Final = 10
+# Longer than load balancers keep a connection, so that they close first.
+_KEEP_ALIVE_SECONDS: Final = 75
+_BACKLOG: Final = 2048
+
+_log = logging.getLogger(__name__)
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leaves signals to the composition root: it has more to close than the server."""
+        yield
+
+
+def listen(address: str) -> socket.socket:
+    """A socket that listens on `host:port`; ends the process with one sentence where it cannot."""
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    try:
+        number = range(65_536).index(int(port))
+        found = socket.getaddrinfo(host or None, number, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, *_, where = found[0]
+    except (OSError, ValueError):
+        sys.exit(f"journeymesh: {address} is no address to listen on; JOURNEYMESH_HTTP_ADDRESS must be host:port.")
+    # With the protocol named, asyncio turns Nagle's algorithm off; without, answers wait 40 ms for an acknowledgement.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(where)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        sys.exit(f"journeymesh: cannot listen on {address}: {error.strerror}; end what does, or set another address.")
+    if not is_loopback(where[0]):
+        _log.warning("listening on %s for everyone who can reach it: the gateway asks for no key yet", address)
+    return listener
+
+
+def is_loopback(host: object) -> bool:
+    """Whether only this machine reaches the host."""
+    return ipaddress.ip_address(str(host).partition("%")[0]).is_loopback
+
+
+async def serve(application: Application, listener: socket.socket, stop: asyncio.Event) -> None:
+    """Serves until `stop` is set, then lets running requests finish."""
+    config = uvicorn.Config(
+        application,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve([listener]))
+    stopping = asyncio.create_task(stop.wait())
+    _log.info("listening on http://%s:%d", *listener.getsockname()[:2])
+    await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    server.should_exit = True
+    await serving

@@ -1,0 +1,45 @@
+"""What the gateway can be told by its environment."""
+
+import dataclasses
+
+from mesh.log import LogSettings
+from mesh.settings import setting
+from mesh.telemetry import TelemetrySettings
+
+__all__ = ["LogSettings", "Settings", "TelemetrySettings"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Where the gateway listens, whom it calls and how much it takes."""
+
+    address: str = setting("JOURNEYMESH_HTTP_ADDRESS", "127.0.0.1:8080", "Where the gateway listens for HTTP.")
+    ingest: str = setting("JOURNEYMESH_INGEST_TARGET", "127.0.0.1:7101", "Where the ingest service is.")
+    features: str = setting("JOURNEYMESH_FEATURES_TARGET", "127.0.0.1:7102", "Where the features service is.")
+    scoring: str = setting("JOURNEYMESH_SCORING_TARGET", "127.0.0.1:7103", "Where the scoring service is.")
+    video: str = setting("JOURNEYMESH_VIDEO_TARGET", "127.0.0.1:7104", "Where the video service is.")
+    intervention: str = setting(
+        "JOURNEYMESH_INTERVENTION_TARGET", "127.0.0.1:7105", "Where the intervention service is."
+    )
+    cors_origins: str = setting(
+        "JOURNEYMESH_CORS_ORIGINS",
+        "",
+        "Origins whose pages may call the gateway, separated by commas, or `*`. Example: `https://shop.example`.",
+    )
+    waiting_bytes: int = setting(
+        "JOURNEYMESH_WAITING_BYTES",
+        33_554_432,
+        "Bytes of events that may wait for ingest; beyond it requests are answered 503.",
+        minimum=1_048_576,
+        maximum=1_073_741_824,
+    )
+    rpc_events: int = setting(
+        "JOURNEYMESH_RPC_EVENTS",
+        2000,
+        "The most events that are joined into one RPC to ingest.",
+        minimum=500,
+        maximum=5000,
+    )
+    stream_count: int = setting(
+        "JOURNEYMESH_STREAM_COUNT", 1000, "The most open streams of interventions.", minimum=1, maximum=100_000
+    )
