@@ -1,0 +1,96 @@
+"""`make run` as its user meets it: what it says, what it survives, how it ends."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.journeys import journey
+from tests.processes import MARKS, RunningMesh, addresses, running_mesh
+
+pytestmark = pytest.mark.processes
+
+GIB = 2**30
+
+
+def run(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Runs the mesh until it ends by itself, which it must do soon."""
+    given = os.environ | addresses() | environment
+    command = [sys.executable, "-m", "cli", "run"]
+    return subprocess.run(command, env=given, text=True, capture_output=True, timeout=60, check=False)
+
+
+def test_everything_at_rest_stays_below_a_gibibyte(mesh: RunningMesh) -> None:
+    assert sum(process.memory_info().rss for process in mesh.processes()) < GIB
+
+
+def test_a_taken_port_is_told_in_one_sentence() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        ended = run({"JOURNEYMESH_HTTP_ADDRESS": address})
+    assert ended.returncode == 1
+    said = " ".join(ended.stdout.split())
+    assert said.startswith(f"journeymesh: {address} cannot be used")
+    assert said.endswith("set JOURNEYMESH_HTTP_ADDRESS.")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("JOURNEYMESH_STORE_PORT", "many"), ("JOURNEYMESH_STORE_FSYNC", "never"), ("JOURNEYMESH_HTTP_ADDRESS", "here")],
+)
+def test_a_wrong_setting_is_told_in_one_sentence(name: str, value: str) -> None:
+    ended = run({name: value})
+    assert ended.returncode == 1
+    said = " ".join((ended.stdout + ended.stderr).split())
+    assert said.startswith(f"journeymesh: {name} must be")
+    assert repr(value) in said
+
+
+def test_a_process_that_dies_is_started_again_and_that_is_said(tmp_path: Path) -> None:
+    with running_mesh(tmp_path) as mesh:
+        one = journey(mesh)
+        one.send(one.event(0, "page_view", page="/a"))
+        for name in ("scoring", "gateway"):
+            killed = mesh.process(name)
+            killed.kill()
+            killed.wait(10)
+        _await(mesh.is_ready, "the mesh did not become ready again")
+        one.send(one.event(1, "page_view", page="/b"))
+        assert len(one.decisions()) == 2
+        log = mesh.log.read_text()
+    assert "scoring ended by SIGKILL; starting it again" in log
+    assert "gateway ended by SIGKILL; starting it again" in log
+
+
+def test_it_ends_cleanly_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    with running_mesh(tmp_path) as mesh:
+        one = journey(mesh)
+        one.send(one.event(0, "page_view", page="/calculator"))
+        one.send(one.event(30, "struggle_signal", page="/calculator", attempts=3))
+        before = one.risk(), one.pending(), one.decisions()
+        children = {name: mesh.process(name) for name in MARKS}
+        mesh.supervisor.send_signal(signal.SIGINT)
+        _await(lambda: not any(child.is_running() for child in children.values()), "a process was left behind")
+    assert "killed" not in mesh.log.read_text()
+
+    with running_mesh(tmp_path) as mesh:
+        again = one._replace(mesh=mesh)
+        assert (again.risk(), again.pending(), again.decisions()) == before
+        assert mesh.track(one.event(0, "page_view", page="/calculator") | {"eventId": "copy"}).body["accepted"] == 1
+        again.send(again.event(60, "page_view", page="/home"))
+        assert len(again.decisions()) == 4
+
+
+def _await(condition: object, complaint: str, patience_seconds: float = 40) -> None:
+    assert callable(condition)
+    deadline = time.monotonic() + patience_seconds
+    while not condition():
+        assert time.monotonic() < deadline, complaint
+        time.sleep(0.05)
