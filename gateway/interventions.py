@@ -43,8 +43,9 @@ async def outcome(core: Core, request: Request) -> Answer:
     intervention_id = request.parameters["id"]
     found = await core.peers.intervention.GetIntervention(intervention_pb2.GetInterventionRequest(id=intervention_id))
     known = _OUTCOME_WORDS.get(found.outcome)
+    is_answered = found.is_ended or known == "accepted"
     is_conversion = (known, told) == ("accepted", "converted")
-    if found.is_ended and told != known and not is_conversion:
+    if is_answered and told != known and not is_conversion:
         raise FailedPrecondition("INTERVENTION_ENDED", "The intervention has already ended.")
     event_id = f"outcome-{intervention_id}-{told}"
     event = {

@@ -25,9 +25,10 @@ RISK_SCORE: Final = "journeymesh.risk.score"
 # Metrics.
 METRIC_EVENTS: Final = "journeymesh_events"
 METRIC_REQUESTS: Final = "journeymesh_http_requests"
-METRIC_REQUEST_SECONDS: Final = "journeymesh_http_request_duration"
+METRIC_REQUEST_SECONDS: Final = "journeymesh_http_request_duration_seconds"
 
 # Attributes of metrics.
 VERDICT: Final = "verdict"
 ROUTE: Final = "http_route"
+METHOD: Final = "http_request_method"
 STATUS: Final = "http_response_status_code"

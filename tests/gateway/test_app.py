@@ -9,12 +9,13 @@ import pytest
 from grpc_health.v1 import health_pb2
 from journeymesh.common.v1 import error_reason_pb2
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from prometheus_client.parser import text_string_to_metric_families
 
 from gateway import problems
 from gateway.routes import ROUTES
 from gateway.routing import Route
 from gateway.settings import Settings
-from mesh import errors, telemetry
+from mesh import errors, semconv, telemetry
 from tests.gateway.running import Gateway, listening, running
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -149,27 +150,33 @@ async def test_counts_are_told_by_route_status_and_verdict(gateway: Gateway) -> 
     await gateway.track(EVENT)
     await gateway.client.get("/api/users/nobody/risk")
     await gateway.client.get("/no/such/path")
-    lines = (await gateway.client.get("/metrics")).text.splitlines()
-    assert 'journeymesh_events_total{verdict="accepted"} 2' in lines
-    assert 'journeymesh_events_total{verdict="duplicate"} 1' in lines
-    assert 'journeymesh_events_total{verdict="rejected"} 1' in lines
-    track = 'http_request_method="POST",http_route="/api/events/track",http_response_status_code="202"'
-    risk = 'http_request_method="GET",http_route="/api/users/{userId}/risk",http_response_status_code="404"'
-    none = 'http_request_method="GET",http_route="unknown path",http_response_status_code="404"'
-    assert f"journeymesh_http_requests_total{{{track}}} 2" in lines
-    assert f"journeymesh_http_requests_total{{{risk}}} 1" in lines
-    assert f"journeymesh_http_requests_total{{{none}}} 1" in lines
-    seconds = 'journeymesh_http_request_duration_seconds_{}{{http_route="/api/events/track"{}}} 2'
-    assert seconds.format("bucket", ',le="+Inf"') in lines
-    assert seconds.format("count", "") in lines
-    assert "nobody" not in "\n".join(lines)
+    counts = await counted(gateway)
+    for verdict, count in (("accepted", 2), ("duplicate", 1), ("rejected", 1)):
+        assert counts["journeymesh_events_total", verdict] == count
+    assert counts["journeymesh_http_requests_total", "POST", "/api/events/track", "202"] == 2
+    assert counts["journeymesh_http_requests_total", "GET", "/api/users/{userId}/risk", "404"] == 1
+    assert counts["journeymesh_http_requests_total", "GET", "unknown path", "404"] == 1
+    assert counts["journeymesh_http_request_duration_seconds_bucket", "/api/events/track", "+Inf"] == 2
+    assert counts["journeymesh_http_request_duration_seconds_count", "/api/events/track"] == 2
+    assert not [labels for labels in counts if "nobody" in "".join(labels)]
 
 
 async def test_methods_nobody_knows_are_counted_as_one(gateway: Gateway) -> None:
     for number in range(3):
         await gateway.client.request(f"M{number}", "/healthz")
+    counts = await counted(gateway)
+    assert counts["journeymesh_http_requests_total", "_OTHER", "/healthz", "405"] == 3
+
+
+async def counted(gateway: Gateway) -> dict[tuple[str, ...], float]:
+    """The counts of `/metrics` by name and labels (method, route, status or verdict)."""
     text = (await gateway.client.get("/metrics")).text
-    assert 'http_request_method="_OTHER",http_route="/healthz",http_response_status_code="405"} 3' in text
+    order = (semconv.METHOD, semconv.ROUTE, semconv.STATUS, semconv.VERDICT, "le")
+    return {
+        (sample.name, *(sample.labels[label] for label in order if label in sample.labels)): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
 
 
 @pytest.mark.parametrize("setting", ["https://shop.example, https://b.example/", "*"])

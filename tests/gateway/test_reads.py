@@ -210,11 +210,13 @@ async def test_an_outcome_told_twice_counts_once(gateway: Gateway) -> None:
         ("declined", "shown", 409),
         ("declined", "converted", 409),
         ("accepted", "declined", 409),
+        ("accepted", "expired", 409),
         ("accepted", "converted", 202),
     ],
 )
 async def test_what_has_ended_stays_ended(gateway: Gateway, before: str, told: str, status: int) -> None:
-    made(gateway, before, is_ended=True)
+    # Once accepted, an intervention has not ended: a conversion may follow, and nothing else.
+    made(gateway, before, is_ended=before != "accepted")
     answer = await tell(gateway, told)
     assert answer.status_code == status
     assert status == 202 or answer.json()["reason"] == "INTERVENTION_ENDED"
