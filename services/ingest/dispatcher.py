@@ -8,7 +8,9 @@ first time. The claim decides which of two copies of an event is applied: the on
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -22,7 +24,7 @@ from opentelemetry import trace
 
 from mesh import channel, semconv, telemetry
 from mesh.clock import Clock
-from mesh.errors import FailedPrecondition, MeshError, Unavailable
+from mesh.errors import DeadlineExceeded, FailedPrecondition, MeshError, Unavailable
 from mesh.stream import Checkpoints, Record, StreamReader
 from mesh.telemetry import Telemetry
 from services.ingest.domain.event import FailedEvent, Place, Seen, failed_event_id
@@ -32,7 +34,8 @@ from services.ingest.translation import Decoded, Rows, cut, decide_request, even
 _READ_RECORDS: Final = 200
 _WAIT_SECONDS: Final = 1.0
 _TRIM_BATCHES: Final = 20
-_TRIES_BEFORE_SETTING_ASIDE: Final = 5
+_TRIES: Final = 5
+_POISON_MOST: Final = 3
 _PAUSE_SECONDS: Final = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 _STEP_SECONDS: Final = 20.0
 
@@ -60,7 +63,8 @@ class Peers(NamedTuple):
         )
 
 
-class Dispatcher(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Dispatcher:
     """Takes every shard through the mesh, each in an order of its own, all side by side."""
 
     name: str
@@ -73,6 +77,8 @@ class Dispatcher(NamedTuple):
     telemetry: Telemetry
     max_batch_events: int
     period_seconds: float
+    poison_in_a_row: Counter[str] = dataclasses.field(default_factory=Counter)
+    """How many records of a shard could not be applied since one could."""
 
     async def run(self) -> None:
         """Runs until cancelled."""
@@ -134,26 +140,40 @@ class Dispatcher(NamedTuple):
             return None
 
     async def _apply_or_set_aside(self, shard: str, batch: Sequence[Decoded]) -> None:
-        """Applies a batch. A fault that stays is traced to its record by halving, and that record is set aside."""
-        for pause in _PAUSE_SECONDS[:_TRIES_BEFORE_SETTING_ASIDE]:
+        """Applies a batch; sets records aside that cannot be applied while others can.
+
+        Raises:
+            Unavailable: a step or store is away, or no record can be applied: then it is not the records. They wait
+                where nothing is lost until somebody mends the step.
+        """
+        poison = await self._find_poison(shard, batch, _PAUSE_SECONDS[:_TRIES])
+        if len(poison) < len(batch):
+            self.poison_in_a_row[shard] = 0
+        else:
+            self.poison_in_a_row[shard] += len(poison)
+            if self.poison_in_a_row[shard] > _POISON_MOST:
+                raise Unavailable("DEPENDENCY_UNAVAILABLE", "No record can be applied.")
+        for record in poison:
+            _log.error("record %d of shard %s is set aside", record.sequence, shard)
+            await self.failed.add([self._set_aside(event) for event in record.events])
+
+    async def _find_poison(self, shard: str, batch: Sequence[Decoded], pauses: Sequence[float]) -> list[Decoded]:
+        """Applies a batch; a fault that stays is traced to its records by halving. Returns those."""
+        for pause in pauses:
             try:
                 await self._apply(shard, batch)
-            except (Unavailable, FailedPrecondition) as error:
-                raise error from None
+            except (Unavailable, DeadlineExceeded, FailedPrecondition):
+                raise
             except MeshError as error:
-                if error.code.name == "DEADLINE_EXCEEDED":
-                    raise
-                fault = error
+                _log.warning("a batch of shard %s cannot be applied: %s", shard, error)
                 await asyncio.sleep(pause)
             else:
-                return
-        if len(batch) > 1:
-            middle = len(batch) // 2
-            await self._apply_or_set_aside(shard, batch[:middle])
-            await self._apply_or_set_aside(shard, batch[middle:])
-            return
-        _log.error("record %d of shard %s is set aside: %s", batch[0].sequence, shard, fault.reason)
-        await self.failed.add([self._set_aside(event) for event in batch[0].events])
+                return []
+        if len(batch) == 1:
+            return [*batch]
+        middle, once = len(batch) // 2, pauses[:1]
+        first = await self._find_poison(shard, batch[:middle], once)
+        return first + await self._find_poison(shard, batch[middle:], once)
 
     def _set_aside(self, event: event_pb2.Event) -> FailedEvent:
         payload = event_json(event)

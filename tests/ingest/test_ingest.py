@@ -185,6 +185,24 @@ async def test_a_record_that_cannot_be_applied_is_set_aside_and_the_others_go_on
         assert receipt.reason == error_reason_pb2.ERROR_REASON_POISON
 
 
+async def test_if_nothing_can_be_applied_it_stops_instead_of_setting_everything_aside() -> None:
+    is_broken = True
+
+    def fault(step: str, request: Any) -> None:
+        if step == "scoring" and is_broken:
+            raise InvalidArgument("INVALID_PARAMETER", "Another schema.")
+
+    async with housed(recording(fault)) as house:
+        for number in range(10):
+            await house.accept(event(f"{number}"))
+        with pytest.raises(Unavailable, match="No record can be applied"):
+            await house.dispatch()
+        assert await house.failed.list(10, "") == ([], "")
+        is_broken = False
+        await house.dispatch()
+        assert house.applied("intervention") == [f"{number}" for number in range(10)]
+
+
 async def test_a_stale_dispatcher_sets_nothing_aside() -> None:
     def fault(step: str, request: Any) -> None:
         raise FailedPrecondition("POSITION_STALE", "Lost.")
