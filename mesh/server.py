@@ -90,9 +90,9 @@ def spare_collections() -> None:
 
 
 def stop_signal() -> asyncio.Event:
-    """An event that is set once the process is told to end (SIGTERM or SIGINT)."""
+    """An event that is set once the process is told to end (SIGTERM, SIGINT), or its terminal is closed (SIGHUP)."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
     return stop

@@ -8,7 +8,7 @@ from services.ingest.domain.event import Place, Seen
 from services.ingest.ports import Claim
 from tests.builders import NOW_US
 
-STATED_BYTES = 180
+STATED_BYTES = 150
 EVENTS = 50_000
 
 

@@ -1,6 +1,6 @@
 """Ingest's ports on Redis.
 
-An accepted event costs about 180 bytes for 24 to 48 hours; tests/ingest/test_memory_cost.py measures it.
+An accepted event costs about 120 bytes for 24 to 48 hours; tests/ingest/test_memory_cost.py measures it.
 """
 
 import struct
