@@ -11,7 +11,7 @@ LOCK = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --
 RUN_EXTRAS := --extra ingest --extra features --extra scoring --extra video --extra intervention --extra gateway \
 	--extra cli --extra embedded
 
-.PHONY: help run release-protos demo test test-fast crash train evaluate bench lint format protos breaking lock docs clean
+.PHONY: explore help run release-protos demo test test-fast crash train evaluate bench lint format protos breaking lock docs clean
 
 help:  ## Show this help
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  \033[36m%-16s\033[0m%s\n", $$1, $$2 }' Makefile
@@ -27,6 +27,9 @@ test: .venv/.dev gen/.made  ## Set everything up and pass all tests
 
 test-fast: .venv/.dev gen/.made  ## The tests that start no processes of the mesh
 	$(BIN)/pytest -m "not processes"
+
+explore: .venv/.dev gen/.made  ## Run the property tests on many examples that no run has drawn before
+	$(BIN)/pytest -m "not processes" --hypothesis-profile=explore
 
 crash: .venv/.dev gen/.made  ## Kill every process of the mesh in turn under load; nothing may be lost or doubled
 	$(BIN)/pytest tests/crash

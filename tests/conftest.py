@@ -8,8 +8,15 @@ from pathlib import Path
 
 import pytest
 import redis as redis_client
+from hypothesis import settings
 
 from mesh import embedded, redis
+
+# A change is judged by the same examples on every machine, and no example by the machine's speed; `make explore` draws
+# others.
+settings.register_profile("steady", derandomize=True, deadline=None)
+settings.register_profile("explore", deadline=None, max_examples=500, print_blob=True)
+settings.load_profile("steady")
 
 
 def free_port() -> int:

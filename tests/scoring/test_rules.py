@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.scoring.domain import rules
@@ -59,6 +59,7 @@ def test_a_second_form_left_speaks() -> None:
 
 
 @given(st.lists(SIGNALS, max_size=6), SIGNALS, st.integers(0, 64))
+@example([signal(SignalType.FORM_ERRORS, 2.0)], signal(SignalType.FORM_ERRORS, 56.0), 13)
 def test_one_more_signal_is_never_less_risk(told: list[Signal], more: Signal, errors: int) -> None:
     seen = values(error_count=float(errors))
     before, after = rules.find(told, seen), rules.find([*told, more], seen)

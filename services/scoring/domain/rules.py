@@ -110,10 +110,16 @@ def _strongest(active_signals: Sequence[Signal]) -> list[Signal]:
 
 
 def _add_scattered_errors(findings: list[Finding], count: float) -> None:
-    """Many errors, none of them often in one place. Where a signal of failures weighs more, it has told of them."""
+    """Many errors, none of them often in one place; of those in one place the signals of failures tell.
+
+    Both are one cause, so this rule adds what is missing from them up to its own probability, and nothing where they
+    weigh more. Thus one more signal never lowers the risk.
+    """
     strength = 100.0 * (1.0 - 0.8**count)
     likelihood = SCATTERED_ERRORS_WEIGHT * strength / 100.0
-    if any(finding.name in _FAILURES and finding.probability >= likelihood for finding in findings):
+    told = probability([finding for finding in findings if finding.name in _FAILURES])
+    if told >= likelihood:
         return
+    missing = 1.0 - (1.0 - likelihood) / (1.0 - told)
     reason = f"{count:.0f} errors in different places within 30 minutes"
-    findings.append(Finding(SCATTERED_ERRORS, strength, likelihood, reason))
+    findings.append(Finding(SCATTERED_ERRORS, strength * missing / likelihood, missing, reason))
