@@ -67,11 +67,13 @@ REASONS: Final[Mapping[str, Reason]] = {
     "FAILED_EVENT_NOT_FOUND": Reason("There is no failed event with this id.", (404,)),
     "INTERVENTION_ENDED": Reason("The intervention has already ended.", (409,)),
     "STILL_INVALID": Reason("The failed event would be refused again; `rejected` tells why.", (409,)),
+    "FEATURE_SCHEMA_MISMATCH": Reason("The feature vectors are of another schema than the live model takes.", (400,)),
     "BUFFER_FULL": Reason("The mesh holds as much as it may. Try again after the time given.", (429, 503)),
     "DEPENDENCY_UNAVAILABLE": Reason("A service cannot be reached now. Try again after the time given.", (503,)),
     "DEADLINE_TOO_SHORT": Reason("A service did not answer in time.", (503, 504)),
     "INTERNAL": Reason("A fault of ours. The trace id leads to its cause.", (500,)),
     "POISON": Reason("The event could be neither applied nor refused, and was set aside.", ()),
+    "TOO_MANY_STREAMS": Reason("As many streams are open as may be. Poll, or try again later.", (429, 503)),
 }
 
 

@@ -37,7 +37,7 @@ async def stream(core: Core, request: Request) -> Stream:
         Unavailable: there are too many streams; or what the service refused with.
     """
     if len(core.streams) >= core.settings.stream_count:
-        raise Unavailable("BUFFER_FULL", "Too many streams are open.", _RETRY_MILLISECONDS / 1000)
+        raise Unavailable("TOO_MANY_STREAMS", "Too many streams are open.", _RETRY_MILLISECONDS / 1000)
     asked = intervention_pb2.WatchPendingInterventionRequest(
         user_id=request.parameters["userId"],
         cursor=request.header(b"last-event-id") or request.query.get("lastEventId", ""),

@@ -159,7 +159,7 @@ ROUTES: Final = (
         "The same pushed as server-sent events; goes on after `Last-Event-ID`.",
         push.stream,
         "text/event-stream",
-        reasons=("BUFFER_FULL", *_CALLS),
+        reasons=("TOO_MANY_STREAMS", *_CALLS),
         query=(_text("lastEventId", "The last cursor seen, for clients that cannot set `Last-Event-ID`."),),
     ),
     Route(

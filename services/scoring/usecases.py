@@ -87,7 +87,7 @@ class Scoring:
 def _require_schema(version: str, card: Card) -> None:
     if version != card.schema_version:
         detail = f"The features are of schema {version!r}; model {card.version} takes {card.schema_version!r}."
-        raise InvalidArgument("INVALID_PARAMETER", detail)
+        raise InvalidArgument("FEATURE_SCHEMA_MISMATCH", detail)
 
 
 def _assess_in_order(rows: Rows, journals: Mapping[str, Journal], model: Model) -> list[Assessment]:

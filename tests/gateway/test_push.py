@@ -137,7 +137,7 @@ async def test_streams_are_bounded_and_end_with_the_process() -> None:
             for reader in readers:
                 assert "retry" in await anext(reader)
             refused = await client.get(url + PATH)
-            assert (refused.status_code, refused.json()["reason"]) == (503, "BUFFER_FULL")
+            assert (refused.status_code, refused.json()["reason"]) == (503, "TOO_MANY_STREAMS")
             gateway.core.closing.set()
             rest = [[event async for event in reader] for reader in readers]
         assert [len(events) for events in rest] == [1, 1]  # what was told before

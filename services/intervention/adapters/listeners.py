@@ -47,7 +47,7 @@ class LocalListeners:
     def listen(self, user_id: str) -> LocalListener:
         """See `services.intervention.ports.Listeners`."""
         if self._count >= self._limit:
-            raise ResourceExhausted("BUFFER_FULL", "Too many listen already.", _RETRY_SECONDS)
+            raise ResourceExhausted("TOO_MANY_STREAMS", "Too many listen already.", _RETRY_SECONDS)
         self._count += 1
         listener = LocalListener(user_id, self)
         self._by_user.setdefault(user_id, set()).add(listener)
