@@ -19,8 +19,8 @@ help:  ## Show this help
 run: .venv/.run gen/.made  ## Set everything up and run the mesh on this machine
 	@$(BIN)/journeymesh run
 
-demo: .venv/.run gen/.made  ## Send real journeys through the mesh and show what came of them
-	@$(BIN)/journeymesh demo $(if $(EVENTS),--events $(EVENTS))
+demo: .venv/.run gen/.made  ## Send real journeys through the mesh and show what came of them (SOURCE=simulated, EVENTS=n)
+	@$(BIN)/journeymesh demo $(if $(EVENTS),--events $(EVENTS)) $(if $(SOURCE),--source $(SOURCE))
 
 test: .venv/.dev gen/.made  ## Set everything up and pass all tests
 	$(BIN)/pytest
@@ -77,12 +77,14 @@ clean:  ## Remove everything that was made, the data of `make run` too
 	$(PYTHON) -m venv .venv || { echo "journeymesh: this Python has no venv (on Debian: apt install python3-venv)."; exit 1; }
 
 .venv/.run: requirements/run.lock pyproject.toml | .venv/bin/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/run.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@echo "setting up: what the mesh runs on (about a minute, this once)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/run.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/.dev: requirements/dev.lock .venv/.run
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.lock
+	@echo "setting up: what tests, checks and training need (a minute or two, this once)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.lock
 	@touch $@
 
 # The stubs for the type checker need a plugin that only developers have.
@@ -91,6 +93,6 @@ STUBS = $(if $(wildcard $(BIN)/protoc-gen-mypy),--plugin=protoc-gen-mypy=$(BIN)/
 
 gen/.made: $(PROTOS) .venv/.run $(wildcard .venv/.dev)
 	@mkdir -p gen
-	$(BIN)/python -m grpc_tools.protoc --proto_path=protos --python_out=gen --grpc_python_out=gen $(STUBS) \
+	@$(BIN)/python -m grpc_tools.protoc --proto_path=protos --python_out=gen --grpc_python_out=gen $(STUBS) \
 		$(PROTOS:protos/%=%)
 	@touch $@

@@ -80,7 +80,7 @@ async def main(arguments: argparse.Namespace) -> int:
         return 1
     console.print(_table(len(events), findings))
     if not findings.interventions:
-        console.print("Nobody struggled enough for help; `journeymesh demo --source simulated` shows users who do.")
+        console.print("Nobody struggled enough for help; `make demo SOURCE=simulated` shows users who do.")
     return 0
 
 
