@@ -27,6 +27,7 @@ Event = dict[str, Any]
 
 _GAP: Final = dt.timedelta(minutes=30)
 _BATCH: Final = 100
+_EVENTS_A_STORY: Final = 24
 _APPLIED_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.002
 _READERS: Final = 16
@@ -85,16 +86,22 @@ async def main(arguments: argparse.Namespace) -> int:
 
 
 def _journeys(wanted: str, count: int, seed: int) -> tuple[str, list[Event]]:
-    """Where the journeys come from, and the first of them in time order; ids are of this run, so that it can repeat."""
+    """Where the journeys come from, and about `count` of their events in time order, with ids of this run.
+
+    Of real journeys the first are taken; of simulated ones so many users, because trouble comes late in a story.
+    """
     folder = Path(read_or_exit(Settings).data) / edify.NAME
+    events: Iterator[dict[str, object]]
     if wanted == "real" or (wanted == "auto" and folder.is_dir()):
-        source, events = "real students (edify_video_moodle)", edify.events(folder)
+        source = "real students (edify_video_moodle)"
+        events = itertools.islice(edify.events(folder), count)
     else:
-        source, events = f"simulated users (seed {seed})", simulator.events(max(1, count // 20), seed)
+        source = f"simulated users (seed {seed})"
+        events = simulator.events(max(1, count // _EVENTS_A_STORY), seed)
     mark = f"{time.time_ns() // 1_000_000:x}"
     return source, [
         {**event, "eventId": f"{mark}-{event['eventId']}", "userId": f"demo-{mark}-{event['userId']}"}
-        for event in itertools.islice(events, count)
+        for event in events
     ]
 
 
