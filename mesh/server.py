@@ -90,9 +90,14 @@ def spare_collections() -> None:
 
 
 def stop_signal() -> asyncio.Event:
-    """An event that is set once the process is told to end (SIGTERM, SIGINT), or its terminal is closed (SIGHUP)."""
+    """An event that is set once the process is told to end (SIGTERM, SIGINT), or its terminal is closed (SIGHUP).
+
+    A closed terminal stays without effect where it was made so, as `nohup` does.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        loop.add_signal_handler(signal.SIGHUP, stop.set)
     return stop

@@ -1,11 +1,13 @@
 """Journeys made up for tests, and the real ones where they are at hand."""
 
 import functools
+import os
 from pathlib import Path
 from zlib import crc32
 
 import pytest
 
+from mesh.settings import read
 from offline.datasets import oulad
 from offline.datasets.oulad import Journey
 from offline.settings import Settings
@@ -34,7 +36,7 @@ def journey(user_id: str, active_days: list[int], enrolled_until: int | None = N
 @functools.cache
 def real() -> list[Journey]:
     """The students of OULAD; skips the test where the data is not there."""
-    folder = Path(Settings().data) / oulad.NAME
+    folder = Path(read(Settings, os.environ).data) / oulad.NAME
     if not folder.is_dir():
         pytest.skip(f"the data set {oulad.NAME} is not there")
     return list(oulad.journeys(folder))

@@ -2,6 +2,7 @@
 
 import collections
 import gzip
+import os
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
@@ -9,6 +10,7 @@ from typing import Any, cast
 import pytest
 from journeymesh.common.v1 import event_pb2
 
+from mesh.settings import read
 from offline.datasets import edify
 from offline.settings import Settings
 
@@ -59,7 +61,7 @@ def test_an_event_has_the_shape_of_the_contract(folder: Path) -> None:
     assert cast("dict[str, Any]", first["properties"])["feature"] == "a-submission-has-been-submitted"
 
 
-DATA = Path(Settings().data) / edify.NAME
+DATA = Path(read(Settings, os.environ).data) / edify.NAME
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="the published data is not here")
