@@ -54,8 +54,6 @@ def request(number: int, signal_every: int) -> wire.AssessUsersRequest:
     ]
     return wire.AssessUsersRequest(
         position=position_pb2.BatchPosition(stream="events", shard="0", sequences=[str(number)]),
-        record_indexes=[0] * ROWS,
-        event_indexes=rows,
         user_ids=[f"user-{row % USERS}" for row in rows],
         event_times_us=[start_us + row for row in rows],
         values=[value for row in rows for value in (*_CALM[:9], float(row), *_CALM[10:])],

@@ -8,7 +8,6 @@ from typing import Final
 SERVICE_PREFIX: Final = "journeymesh-"
 
 # Spans.
-SPAN_APPEND: Final = "stream append"
 SPAN_DISPATCH: Final = "dispatch batch"
 SPAN_COALESCE: Final = "coalesce events"
 SPAN_DECIDE: Final = "decide intervention"

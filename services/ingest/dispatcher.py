@@ -196,8 +196,6 @@ class Dispatcher:
             applied = await self.peers.features.ApplyEvents(
                 features_pb2.ApplyEventsRequest(
                     position=position,
-                    record_indexes=rows.record_indexes,
-                    event_indexes=rows.event_indexes,
                     events=rows.events,
                     engagements=engagements,
                 ),
@@ -206,8 +204,6 @@ class Dispatcher:
             assessed = await self.peers.scoring.AssessUsers(
                 scoring_pb2.AssessUsersRequest(
                     position=position,
-                    record_indexes=rows.record_indexes,
-                    event_indexes=rows.event_indexes,
                     user_ids=[event.user_id for event in rows.events],
                     event_times_us=[event.event_time_us for event in rows.events],
                     values=applied.values,
@@ -261,8 +257,6 @@ class Dispatcher:
         answer = await self.peers.video.ApplyPlayback(
             video_pb2.ApplyPlaybackRequest(
                 position=position,
-                record_indexes=[rows.record_indexes[row] for row in played],
-                event_indexes=[rows.event_indexes[row] for row in played],
                 events=[rows.events[row] for row in played],
             ),
             timeout=_STEP_SECONDS,

@@ -33,10 +33,8 @@ def beats_of(request: wire.ApplyPlaybackRequest) -> list[Beat]:
     """The beats of a batch.
 
     Raises:
-        InvalidArgument: the columns differ in length, or an event is no playback.
+        InvalidArgument: an event is no playback.
     """
-    if not len(request.events) == len(request.record_indexes) == len(request.event_indexes):
-        raise InvalidArgument("INVALID_TYPE", "All columns of a batch have a value for each row.")
     return [_beat(event) for event in request.events]
 
 

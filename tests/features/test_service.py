@@ -37,8 +37,6 @@ def batch(events: Sequence[event_pb2.Event], *sequences: int, **members: object)
     position = position_pb2.BatchPosition(stream="events", shard="0", sequences=[str(number) for number in sequences])
     return features_pb2.ApplyEventsRequest(
         position=position,
-        record_indexes=[0] * len(events),
-        event_indexes=range(len(events)),
         events=events,
         **members,  # type: ignore[arg-type]
     )

@@ -52,8 +52,6 @@ def request(sequence: int = 1, **members: Any) -> wire.AssessUsersRequest:
     """Two events of ada and one of bob; the second of ada's brings a signal."""
     given: dict[str, Any] = {
         "position": position_pb2.BatchPosition(stream="events", shard="0", sequences=[str(sequence)]),
-        "record_indexes": [0, 0, 0],
-        "event_indexes": [0, 1, 2],
         "user_ids": ["ada", "bob", "ada"],
         "event_times_us": [NOW_US, NOW_US + SECOND_US, NOW_US + 2 * SECOND_US],
         "values": [*values(), *values(), *values(success_rate=0.0)],

@@ -49,9 +49,7 @@ def event(of: Beat) -> Event:
 
 def request(sequence: int, beats: Sequence[Beat]) -> wire.ApplyPlaybackRequest:
     """The batch of one record as the dispatcher sends it."""
-    made = wire.ApplyPlaybackRequest(
-        record_indexes=[0] * len(beats), event_indexes=range(len(beats)), events=map(event, beats)
-    )
+    made = wire.ApplyPlaybackRequest(events=map(event, beats))
     made.position.stream, made.position.shard = "events", "3"
     made.position.sequences.append(str(sequence))
     return made
@@ -117,10 +115,8 @@ async def test_strangers_are_not_found(stub: "VideoServiceAsyncStub") -> None:
 
 
 async def test_wrong_batches_are_refused(stub: "VideoServiceAsyncStub") -> None:
-    uneven = request(1, [beat()])
-    uneven.record_indexes.append(0)
     nameless = request(1, [beat(video="")])
-    for wrong in (uneven, nameless, wire.ApplyPlaybackRequest(events=nameless.events)):
+    for wrong in (nameless, wire.ApplyPlaybackRequest(events=nameless.events)):
         with pytest.raises(InvalidArgument):
             await stub.ApplyPlayback(wrong)
 
