@@ -5,6 +5,14 @@ state before the last batch, the state after it, and where that batch stood. A b
 from the state before it: the same bits in the state, the same answer to the caller. A batch that lies before that is
 refused: its sender has lost the shard to another and does not know it yet.
 
+A key moves to another shard when its shard is split or merged, and only forward: a child's name ends with a larger
+number than its parents'. So a batch of a shard that the key has left is refused as well.
+
+Between reading the state and writing it, another sender may have come. Therefore a batch carries the epoch of its
+sender's lease, and the store refuses, in the same atomic write, an epoch below the highest it has seen for the shard
+(`Fence`). What the older sender wrote before that is overwritten: the newer one begins at the checkpoint, which the
+older one can no longer move.
+
 Pure; no I/O.
 """
 
@@ -17,12 +25,27 @@ import msgspec
 from mesh.errors import FailedPrecondition, InvalidArgument
 
 
+class Fence(NamedTuple):
+    """What a write shows: on whose behalf it comes, and the epoch of the lease; 0 where nothing is leased."""
+
+    shard: str
+    epoch: int
+
+
 class Batch(NamedTuple):
     """Where a batch of records stands: `sequences` ascend within the shard and are never empty."""
 
     stream: str
     shard: str
     sequences: tuple[int, ...]
+    lease_epoch: int = 0
+    is_retraction: bool = False
+    """The batch is set aside: its keys go back to the state before it."""
+
+    @property
+    def fence(self) -> Fence:
+        """What a write of this batch shows to the store."""
+        return Fence(f"{self.stream}/{self.shard}", self.lease_epoch)
 
 
 class BatchMessage(Protocol):
@@ -30,6 +53,8 @@ class BatchMessage(Protocol):
 
     stream: str
     shard: str
+    lease_epoch: int
+    is_retraction: bool
 
     @property
     def sequences(self) -> Sequence[str]:
@@ -37,6 +62,7 @@ class BatchMessage(Protocol):
 
 
 class _Envelope(msgspec.Struct, array_like=True, frozen=True):
+    # Stream and shard, as in a fence.
     shard: str
     # Decimal text: a Kinesis sequence number has up to 56 digits, msgpack integers end at 64 bits.
     base_sequence: str
@@ -63,7 +89,7 @@ def batch(message: BatchMessage) -> Batch:
     ascends = all(a < b for a, b in itertools.pairwise(sequences))
     if not sequences or not ascends or not message.shard:
         raise InvalidArgument("INVALID_TYPE", "A batch needs a shard and ascending sequence numbers.")
-    return Batch(message.stream, message.shard, sequences)
+    return Batch(message.stream, message.shard, sequences, message.lease_epoch, message.is_retraction)
 
 
 class Resumed(NamedTuple):
@@ -82,7 +108,10 @@ def resume(blob: bytes | None, at: Batch) -> Resumed:
     if blob is None:
         return Resumed(b"", _NEVER)
     envelope = _DECODE(blob)
-    if envelope.shard != at.shard:
+    shard = at.fence.shard
+    if envelope.shard != shard:
+        if _has_left(envelope.shard, shard):
+            raise FailedPrecondition("POSITION_STALE", "The batch is of a shard that the key has left.")
         return Resumed(envelope.state, _NEVER)
     if at.sequences[0] > int(envelope.sequence):
         return Resumed(envelope.state, envelope.sequence)
@@ -93,12 +122,26 @@ def resume(blob: bytes | None, at: Batch) -> Resumed:
 
 def seal(resumed: Resumed, after: bytes, at: Batch) -> bytes:
     """The envelope to store, where `after` is what the batch made of the resumed state."""
-    return _ENCODE(_Envelope(at.shard, resumed.base_sequence, str(at.sequences[-1]), resumed.state, after))
+    kept = resumed.state if at.is_retraction else after
+    return _ENCODE(_Envelope(at.fence.shard, resumed.base_sequence, str(at.sequences[-1]), resumed.state, kept))
 
 
 def current(blob: bytes | None) -> bytes:
     """The state after the last batch; empty where nothing is known of the key."""
     return b"" if blob is None else _DECODE(blob).state
+
+
+def shard_number(shard: str) -> int:
+    """The number at the end of a shard's name; larger for children than for their parents. 0 where there is none."""
+    digits = shard[len(shard.rstrip("0123456789")) :]
+    return int(digits) if digits else 0
+
+
+def _has_left(current: str, asked: str) -> bool:
+    """Whether a key that stands in one shard has left the other; another stream is a move of all keys."""
+    stream, _, shard = current.rpartition("/")
+    asked_stream, _, asked_shard = asked.rpartition("/")
+    return stream == asked_stream and shard_number(asked_shard) < shard_number(shard)
 
 
 def derived_id(prefix: str, shard: str, sequence: int, event_index: int) -> str:

@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from mesh.applied import Fence
+from mesh.errors import FailedPrecondition
+
 
 class StateStore(Protocol):
     """Keeps values by key. Adapters stand in `mesh.states`; all pass one conformance suite.
@@ -17,10 +20,11 @@ class StateStore(Protocol):
             Unavailable: the store cannot be reached; the call may be repeated.
         """
 
-    async def save(self, items: Mapping[str, bytes]) -> None:
+    async def save(self, items: Mapping[str, bytes], fence: Fence) -> None:
         """Writes all items at once: after a crash either all or none are there. Renews their lifetime.
 
         Raises:
+            FailedPrecondition: `POSITION_STALE`, a higher epoch has written for the shard; nothing is written.
             Unavailable: the store cannot be reached; the items may or may not be written, the call may be repeated.
         """
 
@@ -30,3 +34,8 @@ class StateStore(Protocol):
         Raises:
             Unavailable: it does not.
         """
+
+
+def stale() -> FailedPrecondition:
+    """What an adapter raises where a higher epoch has written."""
+    return FailedPrecondition("POSITION_STALE", "The shard was given to another, which has written since.")

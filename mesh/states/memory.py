@@ -2,19 +2,26 @@
 
 from collections.abc import Mapping, Sequence
 
+from mesh.applied import Fence
+from mesh.state import stale
+
 
 class MemoryState:
     """Keeps values in a dictionary, without end of life."""
 
     def __init__(self) -> None:
         self._values: dict[str, bytes] = {}
+        self._epochs: dict[str, int] = {}
 
     async def load(self, keys: Sequence[str]) -> list[bytes | None]:
         """See `mesh.state.StateStore`."""
         return [self._values.get(key) for key in keys]
 
-    async def save(self, items: Mapping[str, bytes]) -> None:
+    async def save(self, items: Mapping[str, bytes], fence: Fence) -> None:
         """See `mesh.state.StateStore`."""
+        if fence.epoch < self._epochs.get(fence.shard, 0):
+            raise stale()
+        self._epochs[fence.shard] = fence.epoch
         self._values.update(items)
 
     async def ping(self) -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from mesh.applied import Fence
+
 
 class UserStore(Protocol):
     """Keeps what is known of users, as bytes by key. `mesh.states` has the adapters and their conformance suite.
@@ -17,7 +19,7 @@ class UserStore(Protocol):
             Unavailable: the store cannot be reached; the call may be repeated.
         """
 
-    async def save(self, items: Mapping[str, bytes]) -> None:
+    async def save(self, items: Mapping[str, bytes], fence: Fence) -> None:
         """Writes all items or none.
 
         Raises:

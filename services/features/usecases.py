@@ -67,7 +67,7 @@ async def apply_events(store: UserStore, batch: applied.Batch, rows: Sequence[Ro
             items[_segment_key(row.user_id, segment.slot)] = recents.encode(segment)
     for user_id, user in users.items():
         items[_state_key(user_id)] = applied.seal(resumed[user_id], _encode(user), batch)
-    await store.save(items)
+    await store.save(items, batch.fence)
     return derived
 
 

@@ -62,7 +62,8 @@ class Scoring:
             {
                 user: applied.seal(each, assessment.encode(journal), batch)
                 for user, each, journal in zip(users, resumed, journals, strict=True)
-            }
+            },
+            batch.fence,
         )
         return Assessed(answers, model.card.version)
 

@@ -43,7 +43,7 @@ class Playback:
         after |= {key: retention.encode(each) for key, each in counts.items()}
         if any(blobs[key] is None for key in videos):
             await self.shards.add(batch.shard)
-        await self.state.save({key: applied.seal(resumed[key], after[key], batch) for key in keys})
+        await self.state.save({key: applied.seal(resumed[key], after[key], batch) for key in keys}, batch.fence)
         return scores
 
     async def viewer(self, user_id: str) -> Viewer:

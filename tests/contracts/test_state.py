@@ -3,10 +3,13 @@
 import pytest
 
 from mesh import redis
-from mesh.errors import Unavailable
+from mesh.applied import Fence
+from mesh.errors import FailedPrecondition, Unavailable
 from mesh.state import StateStore
 from mesh.states.memory import MemoryState
 from mesh.states.redis import RedisState
+
+FENCE = Fence("events/0", 1)
 
 
 @pytest.fixture(params=["memory", "redis", "redis without MSETEX"])
@@ -19,26 +22,47 @@ async def store(request: pytest.FixtureRequest, valkey: redis.Client) -> StateSt
 
 
 async def test_values_come_back_in_the_order_of_the_keys(store: StateStore) -> None:
-    await store.save({"b": b"2", "a": b"\x00\xff", "ü:{}": b""})
+    await store.save({"b": b"2", "a": b"\x00\xff", "ü:{}": b""}, FENCE)
     assert await store.load(["a", "x", "ü:{}", "b", "a"]) == [b"\x00\xff", None, b"", b"2", b"\x00\xff"]
 
 
 async def test_a_later_value_replaces_an_earlier_one(store: StateStore) -> None:
-    await store.save({"a": b"1"})
-    await store.save({"a": b"2"})
+    await store.save({"a": b"1"}, FENCE)
+    await store.save({"a": b"2"}, FENCE)
     assert await store.load(["a"]) == [b"2"]
 
 
 async def test_nothing_asked_is_nothing_answered(store: StateStore) -> None:
-    await store.save({})
+    await store.save({}, FENCE)
     assert await store.load([]) == []
     await store.ping()
 
 
+async def test_who_lost_the_shard_writes_nothing(store: StateStore) -> None:
+    await store.save({"a": b"1"}, Fence("events/0", 1))
+    await store.save({"a": b"2"}, Fence("events/0", 2))
+    with pytest.raises(FailedPrecondition, match="POSITION_STALE"):
+        await store.save({"a": b"3", "b": b"3"}, Fence("events/0", 1))
+    assert await store.load(["a", "b"]) == [b"2", None]
+
+
+async def test_a_fence_stands_around_one_shard_only(store: StateStore) -> None:
+    await store.save({"a": b"1"}, Fence("events/0", 7))
+    await store.save({"b": b"2"}, Fence("events/1", 1))
+    await store.save({"a": b"3"}, Fence("events/0", 7))
+    assert await store.load(["a", "b"]) == [b"3", b"2"]
+
+
+async def test_a_batch_of_thousands_is_written_whole(store: StateStore) -> None:
+    items = {f"user-{number}": b"%d" % number for number in range(4_321)}
+    await store.save(items, FENCE)
+    assert await store.load(list(items)) == list(items.values())
+
+
 async def test_redis_values_end_after_their_lifetime(valkey: redis.Client) -> None:
-    await RedisState(valkey, "test", lifetime_seconds=60).save({"a": b"1"})
-    (key,) = await valkey.keys("*")
-    assert isinstance(key, bytes)
+    await RedisState(valkey, "test", lifetime_seconds=60).save({"a": b"1"}, FENCE)
+    fence, key = sorted(name.encode() if isinstance(name, str) else name for name in await valkey.keys("*"))
+    assert fence == b"jm:test:fence:events/0"
     assert key.startswith(b"jm:test:{")
     assert 0 < await valkey.ttl(key) <= 60
 

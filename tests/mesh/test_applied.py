@@ -17,8 +17,8 @@ class Count:
     def __init__(self) -> None:
         self.blob: bytes | None = None
 
-    def apply(self, shard: str, sequences: tuple[int, ...]) -> bytes:
-        at = Batch("events", shard, sequences)
+    def apply(self, shard: str, sequences: tuple[int, ...], stream: str = "events", **members: bool) -> bytes:
+        at = Batch(stream, shard, sequences, **members)
         resumed = applied.resume(self.blob, at)
         after = resumed.state + b"".join(b"%d;" % sequence for sequence in sequences)
         self.blob = applied.seal(resumed, after, at)
@@ -48,9 +48,36 @@ def test_a_sender_that_lost_its_shard_is_refused() -> None:
 
 def test_a_user_that_moved_to_another_shard_goes_on_from_where_it_was() -> None:
     key = Count()
-    key.apply("0", (7,))
-    key.apply("1", (2,))
+    key.apply("shardId-000000000007", (7,))
+    key.apply("shardId-000000000012", (2,))
+    key.apply("shardId-000000000012", (2, 3))
+    assert applied.current(key.blob) == b"7;2;3;"
+
+
+def test_a_sender_of_the_shard_that_the_user_has_left_is_refused() -> None:
+    key = Count()
+    key.apply("shardId-000000000007", (7,))
+    key.apply("shardId-000000000012", (2,))
+    with pytest.raises(FailedPrecondition, match="POSITION_STALE"):
+        key.apply("shardId-000000000007", (7, 8))
+
+
+def test_a_user_that_moved_to_another_stream_goes_on_from_where_it_was() -> None:
+    key = Count()
+    key.apply("1", (7,))
+    key.apply("0", (2,), stream="kinesis")
     assert applied.current(key.blob) == b"7;2;"
+
+
+def test_a_batch_that_is_set_aside_leaves_the_state_as_it_was_before_it() -> None:
+    key = Count()
+    key.apply("0", (1, 2))
+    key.apply("0", (3,))
+    key.apply("0", (3,), is_retraction=True)
+    assert applied.current(key.blob) == b"1;2;"
+    key.apply("0", (3,), is_retraction=True)
+    key.apply("0", (4,))
+    assert applied.current(key.blob) == b"1;2;4;"
 
 
 @pytest.mark.parametrize("sequences", [[], ["x"], ["2", "1"], ["1", "1"], ["-1", "-2"]])
@@ -58,6 +85,8 @@ def test_a_batch_without_an_order_is_refused(sequences: list[str]) -> None:
     class Message:
         stream = "events"
         shard = "0"
+        lease_epoch = 0
+        is_retraction = False
 
     message = Message()
     message.sequences = sequences  # type: ignore[attr-defined]
