@@ -4,9 +4,12 @@ Words
 - A *record* is what the stream keeps as one piece: a payload of bytes at a *position*.
 - A *shard* is a part of the stream with an order of its own. A *sequence number* is an integer that grows within a
   shard, with gaps. Shard and sequence number together are a record's *position*.
+- A shard may be *closed*, when it is split or merged; its *children* take over its keys. A child's records come after
+  all records of its *parents*, and the number at the end of its name is larger than theirs.
 - A *lane* is a group of keys (users) that always share a shard, so that they may share a record. A lane's records are
-  read in the order they were appended.
-- A *checkpoint* is the sequence number up to which one named reader has done everything. It is written last.
+  read in the order they were appended; a split or a merge moves whole lanes.
+- A *checkpoint* is the sequence number up to which one named reader has done everything. It is written last, by who
+  holds the shard's *lease* (`mesh.leases`).
 
 Delivery is at least once: after a crash records beyond the checkpoint are read again, and an append whose answer was
 lost may be repeated. Whoever applies records takes care that effects happen once (`mesh.applied`).
@@ -18,12 +21,16 @@ from typing import Final, NamedTuple, Protocol
 BEGINNING: Final = -1
 """The checkpoint of a reader that has read nothing."""
 
+END: Final = 1 << 256
+"""The checkpoint of a reader that is through with a closed shard; beyond every sequence number."""
+
 
 class Record(NamedTuple):
-    """One record of a shard."""
+    """One record of a shard. `appended_us` is when the stream took it, in Unix microseconds, to the millisecond."""
 
     sequence: int
     payload: bytes
+    appended_us: int
 
 
 class Position(NamedTuple):
@@ -34,10 +41,28 @@ class Position(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A record to be appended."""
+    """A record to be appended, of at most `MAX_RECORD_BYTES`."""
 
     lane: str
     payload: bytes
+
+
+MAX_RECORD_BYTES: Final = 1_000_000
+"""What a payload may hold on every adapter: Kinesis takes 1 MiB with the partition key."""
+
+
+class Shard(NamedTuple):
+    """A shard and its parents; parents whose records the stream has forgotten may be left out."""
+
+    name: str
+    parents: tuple[str, ...] = ()
+
+
+class Read(NamedTuple):
+    """What was read of a shard: records, oldest first, and whether the shard is closed and these are its last."""
+
+    records: list[Record]
+    is_end: bool = False
 
 
 class StreamWriter(Protocol):
@@ -53,7 +78,8 @@ class StreamWriter(Protocol):
         fails all the same; the caller repeats the call, and the records stand there twice.
 
         Raises:
-            ResourceExhausted: `BUFFER_FULL`, the stream holds as much as it may; nothing was appended.
+            ResourceExhausted: `BUFFER_FULL`, the stream takes no more now, even after a few tries; some entries may
+                have been appended.
             Unavailable: the stream cannot be reached; entries may or may not have been appended.
         """
 
@@ -61,29 +87,22 @@ class StreamWriter(Protocol):
 class StreamReader(Protocol):
     """Reads records, shard by shard."""
 
-    async def shards(self) -> list[str]:
-        """The shards there are, in a stable order."""
-
-    async def read(self, shard: str, after: int, max_records: int, wait_seconds: float) -> list[Record]:
-        """The records after a sequence number, oldest first; waits for the first one, and is empty if none came.
+    async def shards(self) -> list[Shard]:
+        """The shards there are, parents before their children.
 
         Raises:
             Unavailable: the stream cannot be reached.
         """
 
-    async def trim(self, shard: str, through: int) -> None:
-        """Lets the stream forget the records up to and including a sequence number."""
+    async def read(self, shard: str, after: int, max_records: int, wait_seconds: float) -> Read:
+        """The records after a sequence number, oldest first.
 
-
-class Checkpoints(Protocol):
-    """Keeps the checkpoints of one named reader."""
-
-    async def load(self, shard: str) -> int:
-        """The checkpoint; `BEGINNING` where there is none."""
-
-    async def save(self, shard: str, sequence: int) -> None:
-        """Writes the checkpoint.
+        Waits for the first one, and is empty if none came. It MAY be empty although records stand further on; the
+        caller reads again.
 
         Raises:
-            Unavailable: it may or may not be written; the call may be repeated.
+            Unavailable: the stream cannot be reached, or has had enough for now.
         """
+
+    async def trim(self, shard: str, through: int) -> None:
+        """Lets the stream forget the records up to and including a sequence number, where it does not by itself."""

@@ -1,1 +1,1 @@
-"""Adapters of the stream port: `memory` for tests, `redis` for the embedded mesh."""
+"""Adapters of the stream port: `memory` for tests, `redis` for the embedded mesh, `kinesis` for AWS."""

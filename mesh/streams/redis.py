@@ -9,27 +9,31 @@ from typing import Any, Final
 
 from mesh import redis
 from mesh.errors import ResourceExhausted
-from mesh.settings import SettingError
-from mesh.stream import BEGINNING, Entry, Position, Record
+from mesh.stream import Entry, Position, Read, Record, Shard
+from mesh.streams import counts
 
 # A Redis counter grows beyond a few only where the clock went back, and then by one a record until it has caught up.
 _COUNTER_BITS: Final = 24
 _FIELD: Final = b"p"
+# Stretches of a shard that are weighed to tell what it holds. The server weighs in microseconds, and its answer was
+# within 1 % of the payloads at 1 KB a record and more, and 13 % above them at 100 bytes.
+_SAMPLES: Final = 20
 
 
 class RedisStream:
     """Writer and reader at once.
 
-    The shard count is fixed for a stream: keys are spread by a hash over it. `max_records` bounds what may wait in a
-    shard; it is checked against the length seen with the last append, so it may be passed by one append a writer.
+    The shard count is fixed for a stream: keys are spread by a hash over it. `max_waiting_bytes` bounds the server's
+    memory for a shard, as it estimates it itself from some stretches of the shard; it is checked against what was seen
+    with the last append, so it may be passed by one append a writer.
     """
 
-    def __init__(self, client: redis.Client, name: str, shard_count: int, max_records: int) -> None:
+    def __init__(self, client: redis.Client, name: str, shard_count: int, max_waiting_bytes: int) -> None:
         self._client = client
         self._name = name
         self._shard_count = shard_count
-        self._max_records = max_records
-        self._lengths: dict[str, int] = {}
+        self._max_waiting_bytes = max_waiting_bytes
+        self._waiting_bytes: dict[str, int] = {}
 
     def lane(self, key: str) -> str:
         """See `mesh.stream.StreamWriter`."""
@@ -38,34 +42,34 @@ class RedisStream:
     async def append(self, entries: Sequence[Entry]) -> list[Position]:
         """See `mesh.stream.StreamWriter`."""
         shards = {entry.lane for entry in entries}
-        if any(self._lengths.get(shard, 0) >= self._max_records for shard in shards):
-            await self._measure(shards)
-        if any(self._lengths.get(shard, 0) >= self._max_records for shard in shards):
+        if self._are_full(shards):
+            await self._weigh(shards)
+        if self._are_full(shards):
             raise ResourceExhausted("BUFFER_FULL", "The buffer holds as much as it may.", retry_after_seconds=1)
         pipeline = self._client.pipeline(transaction=False)
         for entry in entries:
             pipeline.xadd(self._key(entry.lane), {_FIELD: entry.payload})
         for shard in shards:
-            pipeline.xlen(self._key(shard))
+            pipeline.memory_usage(self._key(shard), samples=_SAMPLES)
         with redis.translating_errors():
             answers = await pipeline.execute()
-        self._lengths.update(zip(shards, answers[len(entries) :], strict=True))
+        self._waiting_bytes.update(zip(shards, answers[len(entries) :], strict=True))
         return [
             Position(entry.lane, _sequence(answer))
             for entry, answer in zip(entries, answers[: len(entries)], strict=True)
         ]
 
-    async def shards(self) -> list[str]:
+    async def shards(self) -> list[Shard]:
         """See `mesh.stream.StreamReader`."""
-        return [str(number) for number in range(self._shard_count)]
+        return [Shard(str(number)) for number in range(self._shard_count)]
 
-    async def read(self, shard: str, after: int, max_records: int, wait_seconds: float) -> list[Record]:
+    async def read(self, shard: str, after: int, max_records: int, wait_seconds: float) -> Read:
         """See `mesh.stream.StreamReader`."""
-        key = self._key(shard)
+        key, block = self._key(shard), max(1, round(wait_seconds * 1000))  # 0 would be for ever
         with redis.translating_errors():
-            answer: Any = await self._client.xread({key: _id(after)}, max_records, block=round(wait_seconds * 1000))
+            answer: Any = await self._client.xread({key: _id(after)}, max_records, block=block)
         entries = answer[0][1] if answer else []
-        return [Record(_sequence(entry_id), fields[_FIELD]) for entry_id, fields in entries]
+        return Read([_record(entry_id, fields[_FIELD]) for entry_id, fields in entries])
 
     async def trim(self, shard: str, through: int) -> None:
         """See `mesh.stream.StreamReader`."""
@@ -73,50 +77,29 @@ class RedisStream:
             await self._client.xtrim(self._key(shard), minid=_id(through + 1), approximate=False)
 
     async def keep_shard_count(self) -> None:
-        """Returns if the stream has, or is given now, as many shards as this process thinks.
-
-        Raises:
-            SettingError: it has another number: events would wait in shards that nobody reads, or out of order.
-            Unavailable: the stream cannot be reached.
-        """
-        key = f"jm:stream:{{{self._name}}}:shard-count"
-        with redis.translating_errors():
-            await self._client.set(key, self._shard_count, nx=True)
-            kept = int(await self._client.get(key) or 0)
-        if kept != self._shard_count:
-            message = f"The stream {self._name} has {kept} shards; JOURNEYMESH_SHARD_COUNT says {self._shard_count}."
-            raise SettingError(message)
+        """See `mesh.streams.counts`."""
+        await counts.keep(self._client, self._name, "shard", self._shard_count)
 
     async def ping(self) -> None:
         """Returns if the stream can be reached; raises `Unavailable` if not."""
         await redis.ping(self._client)
 
-    async def _measure(self, shards: set[str]) -> None:
+    def _are_full(self, shards: set[str]) -> bool:
+        return any(self._waiting_bytes.get(shard, 0) >= self._max_waiting_bytes for shard in shards)
+
+    async def _weigh(self, shards: set[str]) -> None:
         for shard in shards:
             with redis.translating_errors():
-                self._lengths[shard] = await self._client.xlen(self._key(shard))
+                weight = await self._client.memory_usage(self._key(shard), samples=_SAMPLES)
+            self._waiting_bytes[shard] = weight or 0
 
     def _key(self, shard: str) -> str:
         return f"jm:stream:{{{self._name}-{shard}}}"
 
 
-class RedisCheckpoints:
-    """Checkpoints of one reader of one stream, in a hash."""
-
-    def __init__(self, client: redis.Client, stream: str, reader: str) -> None:
-        self._client = client
-        self._key = f"jm:checkpoints:{{{stream}}}:{reader}"
-
-    async def load(self, shard: str) -> int:
-        """See `mesh.stream.Checkpoints`."""
-        with redis.translating_errors():
-            text = await self._client.hget(self._key, shard)
-        return BEGINNING if text is None else int(text)
-
-    async def save(self, shard: str, sequence: int) -> None:
-        """See `mesh.stream.Checkpoints`."""
-        with redis.translating_errors():
-            await self._client.hset(self._key, shard, str(sequence))
+def _record(entry_id: bytes, payload: bytes) -> Record:
+    sequence = _sequence(entry_id)
+    return Record(sequence, payload, (sequence >> _COUNTER_BITS) * 1000)
 
 
 def _sequence(entry_id: bytes) -> int:

@@ -1,0 +1,1 @@
+"""Adapters of the lease port: `memory` for tests, `redis` for whatever stream."""

@@ -1,0 +1,124 @@
+"""Leases in Redis: one hash a stream and reader, so that every step is one script and one key.
+
+A shard's members are fields `<member>:<shard>`: owner, epoch, ends (Unix milliseconds of the server's clock, so that
+the clocks of the processes do not matter), checkpoint, lag and trouble. Epochs and checkpoints stay for good.
+"""
+
+from typing import Any, Final
+
+from mesh import redis
+from mesh.errors import FailedPrecondition
+from mesh.leases import Lease, Standing
+from mesh.stream import BEGINNING
+
+_NOW: Final = """
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+"""
+# ARGV: the shard, the owner, the time to live in milliseconds, the epoch it has now (empty: take it only if it is
+# free). A theft that comes again, because its answer was lost, finds itself done.
+_TAKE: Final = redis.Script(
+    _NOW
+    + """
+local shard, owner, expected = ARGV[1], ARGV[2], tonumber(ARGV[4])
+local known = redis.call('HMGET', KEYS[1], 'owner:' .. shard, 'epoch:' .. shard, 'ends:' .. shard)
+local holder, epoch, now = known[1] or '', tonumber(known[2] or 0), now_ms()
+if expected then
+  if epoch == expected + 1 and holder == owner then return epoch end
+  if epoch ~= expected then return 0 end
+elseif holder ~= '' and holder ~= owner and tonumber(known[3]) > now then
+  return 0
+end
+redis.call('HSET', KEYS[1], 'owner:' .. shard, owner, 'epoch:' .. shard, epoch + 1, 'ends:' .. shard, now + ARGV[3])
+return epoch + 1
+"""
+)
+# ARGV: the shard, owner and epoch of the lease, the time to live, then names and values of members to set.
+_UPDATE: Final = redis.Script(
+    _NOW
+    + """
+local shard = ARGV[1]
+local known = redis.call('HMGET', KEYS[1], 'owner:' .. shard, 'epoch:' .. shard)
+if known[1] ~= ARGV[2] or known[2] ~= ARGV[3] then return 0 end
+local fields = {'ends:' .. shard, now_ms() + ARGV[4]}
+for i = 5, #ARGV, 2 do
+  fields[#fields + 1] = ARGV[i] .. ':' .. shard
+  fields[#fields + 1] = ARGV[i + 1]
+end
+redis.call('HSET', KEYS[1], unpack(fields))
+return 1
+"""
+)
+_STANDINGS: Final = redis.Script(_NOW + "return {now_ms(), redis.call('HGETALL', KEYS[1])}")
+
+
+class RedisLeases:
+    """Leases and checkpoints of one reader; a lease that ran out may be renewed until another takes the shard."""
+
+    def __init__(self, client: redis.Client, stream: str, reader: str, time_to_live_seconds: float) -> None:
+        self._client = client
+        self._key = f"jm:leases:{{{stream}}}:{reader}"
+        self._time_to_live_ms = round(time_to_live_seconds * 1000)
+
+    async def standings(self) -> dict[str, Standing]:
+        """See `mesh.leases.Leases`."""
+        ((now_ms, flat),) = await _STANDINGS.run(self._client, redis.Call([self._key], []))
+        shards: dict[str, dict[str, str]] = {}
+        for field, value in zip(flat[::2], flat[1::2], strict=True):
+            member, _, shard = field.decode().partition(":")
+            shards.setdefault(shard, {})[member] = value.decode()
+        return {shard: _standing(members, now_ms) for shard, members in shards.items()}
+
+    async def acquire(self, shard: str, owner: str) -> Lease | None:
+        """See `mesh.leases.Leases`."""
+        return await self._take(shard, owner, "")
+
+    async def steal(self, shard: str, owner: str, epoch: int) -> Lease | None:
+        """See `mesh.leases.Leases`."""
+        return await self._take(shard, owner, epoch)
+
+    async def renew(self, lease: Lease) -> bool:
+        """See `mesh.leases.Leases`."""
+        return await self._update(lease)
+
+    async def release(self, lease: Lease) -> None:
+        """See `mesh.leases.Leases`."""
+        await self._update(lease, "owner", "")
+
+    async def save(self, lease: Lease, checkpoint: int, lag_seconds: float) -> None:
+        """See `mesh.leases.Leases`."""
+        # As texts: Lua's numbers would round a checkpoint.
+        if not await self._update(lease, "checkpoint", str(checkpoint), "lag", f"{lag_seconds:.3f}", "trouble", ""):
+            raise FailedPrecondition("LEASE_LOST", "Another process holds the shard.")
+
+    async def complain(self, lease: Lease, trouble: str, lag_seconds: float) -> None:
+        """See `mesh.leases.Leases`."""
+        await self._update(lease, "trouble", trouble, "lag", f"{lag_seconds:.3f}")
+
+    async def checkpoint(self, shard: str) -> int:
+        """See `mesh.leases.Leases`."""
+        with redis.translating_errors():
+            text = await self._client.hget(self._key, f"checkpoint:{shard}")
+        return BEGINNING if text is None else int(text)
+
+    async def _take(self, shard: str, owner: str, epoch: int | str) -> Lease | None:
+        call = redis.Call([self._key], [shard, owner, self._time_to_live_ms, epoch])
+        (taken,) = await _TAKE.run(self._client, call)
+        return Lease(shard, owner, taken) if taken else None
+
+    async def _update(self, lease: Lease, *members: str) -> bool:
+        call = redis.Call([self._key], [lease.shard, lease.owner, lease.epoch, self._time_to_live_ms, *members])
+        (is_held,) = await _UPDATE.run(self._client, call)
+        return bool(is_held)
+
+
+def _standing(members: dict[str, str], now_ms: Any) -> Standing:  # noqa: ANN401 - an answer of a script
+    return Standing(
+        owner=members["owner"] if now_ms < int(members["ends"]) else "",
+        epoch=int(members["epoch"]),
+        checkpoint=int(members.get("checkpoint", BEGINNING)),
+        lag_seconds=float(members.get("lag", 0)),
+        trouble=members.get("trouble", ""),
+    )

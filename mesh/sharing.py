@@ -1,0 +1,144 @@
+"""Shares the shards of a stream among the processes of one reader: each shard is followed by one of them at a time.
+
+A process holds leases on its share, renews them, gives up what it lost, takes what is free, and takes one shard at a
+time from whoever holds at least two more than itself. A shard is taken only once its parents are through, so that a
+split or a merge never changes the order of a user's records.
+"""
+
+import asyncio
+import collections
+import logging
+import math
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from mesh.errors import FailedPrecondition, MeshError
+from mesh.leases import Lease, Leases, Standing
+from mesh.stream import END, Shard, StreamReader
+
+Follow = Callable[[Lease], Awaitable[None]]
+"""Reads a held shard: returns once it is through with a closed one, raises `FailedPrecondition` where it lost it."""
+
+_ROUNDS_A_LEASE: Final = 3
+
+_log = logging.getLogger(__name__)
+
+
+class Plan(NamedTuple):
+    """What to do next: shards to take that nobody holds, and one to take from who has too many."""
+
+    take: list[str]
+    steal: str | None
+
+
+def plan(shards: Sequence[Shard], standings: Mapping[str, Standing], owner: str, held: Collection[str] = ()) -> Plan:
+    """What a process should take, given what everybody holds. Pure.
+
+    Args:
+        shards: all shards there are.
+        standings: what is known of them.
+        owner: the process.
+        held: what it follows already; what it holds beside that, it held before it was started again.
+    """
+    unknown = Standing()
+    listed = {shard.name for shard in shards}
+
+    def is_through(name: str) -> bool:
+        return standings.get(name, unknown).checkpoint == END
+
+    ready = [
+        shard.name
+        for shard in shards
+        if not is_through(shard.name) and all(is_through(p) for p in shard.parents if p in listed)
+    ]
+    holders = {name: standings.get(name, unknown).owner for name in ready}
+    counts = collections.Counter(holder for holder in holders.values() if holder)
+    mine = [name for name in ready if holders[name] == owner]
+    again = [name for name in mine if name not in held]
+    fair = math.ceil(len(ready) / len({*counts, owner}))
+    free = [name for name in ready if not holders[name]][: max(0, fair - len(mine))]
+    most, count = max(counts.items(), key=lambda entry: entry[1], default=(owner, 0))
+    must_steal = not free and count - len(mine) >= 2
+    steal = next(name for name in ready if holders[name] == most) if must_steal else None
+    return Plan(again + free, steal)
+
+
+class Sharing:
+    """Follows the shards that fall to this process, until cancelled; then gives them back."""
+
+    def __init__(self, reader: StreamReader, leases: Leases, owner: str, follow: Follow, lease_seconds: float) -> None:
+        self._reader = reader
+        self._leases = leases
+        self._owner = owner
+        self._follow = follow
+        self._period = lease_seconds / _ROUNDS_A_LEASE
+        self._held: dict[str, tuple[Lease, asyncio.Task[None]]] = {}
+        self._changed = asyncio.Event()
+
+    async def run(self) -> None:
+        """Runs until cancelled.
+
+        Raises:
+            Exception: what a follower raised that is no `MeshError`: a fault of the process.
+        """
+        try:
+            while True:
+                self._changed.clear()
+                try:
+                    await self._drop_lost()
+                    await self._take()
+                except MeshError as error:
+                    _log.debug("the shards cannot be shared now: %s", error)
+                try:
+                    async with asyncio.timeout(self._period):
+                        await self._changed.wait()
+                except TimeoutError:
+                    pass
+        finally:
+            await asyncio.shield(self._give_back())
+
+    async def _drop_lost(self) -> None:
+        for lease, following in list(self._held.values()):
+            if following.done():
+                del self._held[lease.shard]
+                await self._end(lease, following)
+            elif not await self._leases.renew(lease):
+                _log.warning("shard %s was taken over by another", lease.shard)
+                following.cancel()
+                await asyncio.wait([following])
+                del self._held[lease.shard]
+
+    async def _end(self, lease: Lease, following: asyncio.Task[None]) -> None:
+        error = following.exception()
+        if isinstance(error, FailedPrecondition):
+            # Lost, or overtaken: a new lease has a higher epoch, and begins at the checkpoint.
+            _log.warning("shard %s is given back: %s", lease.shard, error)
+        elif error is not None:
+            raise error
+        await self._leases.release(lease)
+
+    async def _take(self) -> None:
+        shards, standings = await self._reader.shards(), await self._leases.standings()
+        take, steal = plan(shards, standings, self._owner, self._held)
+        leases = [await self._leases.acquire(shard, self._owner) for shard in take]
+        if steal is not None:
+            leases.append(await self._leases.steal(steal, self._owner, standings[steal].epoch))
+        for lease in leases:
+            if lease is not None:
+                following = asyncio.create_task(self._run_follow(lease))
+                following.add_done_callback(lambda _: self._changed.set())
+                self._held[lease.shard] = lease, following
+
+    async def _run_follow(self, lease: Lease) -> None:
+        await self._follow(lease)
+
+    async def _give_back(self) -> None:
+        held, self._held = list(self._held.values()), {}
+        for _, following in held:
+            following.cancel()
+        await asyncio.gather(*(following for _, following in held), return_exceptions=True)
+        for lease, _ in held:
+            try:
+                await self._leases.release(lease)
+            except MeshError:
+                _log.debug("shard %s is not given back; its lease will end", lease.shard)

@@ -1,0 +1,188 @@
+"""The lease port: `mesh.leases` over every adapter."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+import pytest
+
+from mesh import redis
+from mesh.errors import FailedPrecondition
+from mesh.leases import Lease, Leases, Standing
+from mesh.leasing.memory import MemoryLeases
+from mesh.leasing.redis import RedisLeases
+from mesh.stream import BEGINNING, END
+
+TIME_TO_LIVE_SECONDS = 0.2
+
+
+class House(NamedTuple):
+    """Leases, and how their time is made to run out."""
+
+    leases: Leases
+    expire: Callable[[], Awaitable[None]]
+
+
+@pytest.fixture(params=["memory", "redis"])
+def house(request: pytest.FixtureRequest, valkey: redis.Client) -> House:
+    if request.param == "redis":
+        leases = RedisLeases(valkey, "events", "dispatcher", TIME_TO_LIVE_SECONDS)
+
+        async def wait_until_free() -> None:
+            async with asyncio.timeout(10):
+                while any(standing.owner for standing in (await leases.standings()).values()):  # noqa: ASYNC110 - the server's clock
+                    await asyncio.sleep(0.01)
+
+        return House(leases, wait_until_free)
+    now_us = 0
+
+    async def advance() -> None:
+        nonlocal now_us
+        now_us += round(TIME_TO_LIVE_SECONDS * 1_000_000)
+
+    return House(MemoryLeases(lambda: now_us, TIME_TO_LIVE_SECONDS), advance)
+
+
+async def taken(leases: Leases, shard: str, owner: str) -> Lease:
+    lease = await leases.acquire(shard, owner)
+    assert lease is not None
+    assert (lease.shard, lease.owner) == (shard, owner)
+    return lease
+
+
+async def test_a_free_shard_is_taken_by_the_first_who_asks(house: House) -> None:
+    assert await house.leases.standings() == {}
+    lease = await taken(house.leases, "0", "a")
+    assert await house.leases.acquire("0", "b") is None
+    assert await house.leases.standings() == {"0": Standing("a", lease.epoch, BEGINNING)}
+
+
+async def test_shards_are_held_one_by_one(house: House) -> None:
+    await taken(house.leases, "0", "a")
+    await taken(house.leases, "shardId-000000000001", "b")
+    standings = await house.leases.standings()
+    assert {shard: standing.owner for shard, standing in standings.items()} == {"0": "a", "shardId-000000000001": "b"}
+
+
+async def test_a_process_that_comes_back_takes_its_own_shard_at_once_under_a_new_epoch(house: House) -> None:
+    before = await taken(house.leases, "0", "a")
+    after = await taken(house.leases, "0", "a")
+    assert after.epoch > before.epoch
+    assert not await house.leases.renew(before)
+    assert await house.leases.renew(after)
+
+
+async def test_a_lease_that_ran_out_passes_to_who_asks_next(house: House) -> None:
+    late = await taken(house.leases, "0", "a")
+    await house.expire()
+    lease = await taken(house.leases, "0", "b")
+    assert lease.epoch > late.epoch
+    assert not await house.leases.renew(late)
+    with pytest.raises(FailedPrecondition, match="LEASE_LOST"):
+        await house.leases.save(late, 7, 0)
+    assert (await house.leases.standings())["0"] == Standing("b", lease.epoch, BEGINNING)
+
+
+async def test_a_lease_that_ran_out_and_that_nobody_took_may_be_renewed(house: House) -> None:
+    lease = await taken(house.leases, "0", "a")
+    await house.expire()
+    assert (await house.leases.standings())["0"].owner == ""
+    assert await house.leases.renew(lease)
+    assert await house.leases.acquire("0", "b") is None
+
+
+@pytest.mark.parametrize("prolong", ["renew", "save"])
+async def test_a_lease_lasts_from_when_it_was_last_renewed_or_saved(prolong: str) -> None:
+    now_us = 0
+    leases = MemoryLeases(lambda: now_us, time_to_live_seconds=10)
+    lease = await taken(leases, "0", "a")
+    now_us = 9_000_000
+    await (leases.renew(lease) if prolong == "renew" else leases.save(lease, 1, 0))
+    now_us = 18_000_000
+    assert await leases.acquire("0", "b") is None
+    now_us = 19_000_000
+    await taken(leases, "0", "b")
+
+
+@pytest.mark.parametrize("prolong", ["renew", "save"])
+async def test_redis_prolongs_a_lease_by_its_own_clock(valkey: redis.Client, prolong: str) -> None:
+    short, long = (RedisLeases(valkey, "events", "dispatcher", seconds) for seconds in (0.001, 60))
+    lease = await taken(short, "0", "a")
+    await (long.renew(lease) if prolong == "renew" else long.save(lease, 1, 0))
+    assert (await long.standings())["0"].owner == "a"
+    assert await long.acquire("0", "b") is None
+
+
+async def test_a_shard_is_stolen_by_who_knows_its_epoch(house: House) -> None:
+    lost = await taken(house.leases, "0", "a")
+    await house.leases.save(lost, 5, 0)
+    assert await house.leases.steal("0", "b", lost.epoch - 1) is None
+    lease = await house.leases.steal("0", "b", lost.epoch)
+    assert lease is not None
+    assert lease.epoch > lost.epoch
+    assert await house.leases.steal("0", "c", lost.epoch) is None
+    with pytest.raises(FailedPrecondition, match="LEASE_LOST"):
+        await house.leases.save(lost, 6, 0)
+    assert await house.leases.checkpoint("0") == 5
+
+
+async def test_a_theft_whose_answer_was_lost_may_be_repeated(house: House) -> None:
+    held = await taken(house.leases, "0", "a")
+    first = await house.leases.steal("0", "b", held.epoch)
+    assert await house.leases.steal("0", "b", held.epoch) == first
+
+
+async def test_of_many_who_steal_at_once_one_succeeds(house: House) -> None:
+    held = await taken(house.leases, "0", "a")
+    thefts = await asyncio.gather(*[house.leases.steal("0", f"b{number}", held.epoch) for number in range(8)])
+    (lease,) = [theft for theft in thefts if theft]
+    assert (await house.leases.standings())["0"].owner == lease.owner
+
+
+async def test_a_released_shard_is_free_and_its_epoch_still_grows(house: House) -> None:
+    before = await taken(house.leases, "0", "a")
+    await house.leases.release(before)
+    assert (await house.leases.standings())["0"].owner == ""
+    assert not await house.leases.renew(before)
+    after = await taken(house.leases, "0", "b")
+    assert after.epoch > before.epoch
+    await house.leases.release(before)
+    assert await house.leases.renew(after)
+
+
+async def test_a_checkpoint_outlives_its_holder_to_the_last_digit(house: House) -> None:
+    assert await house.leases.checkpoint("0") == BEGINNING
+    lease = await taken(house.leases, "0", "a")
+    await house.leases.save(lease, 2**186 + 1, 1.25)
+    await house.leases.release(lease)
+    successor = await taken(house.leases, "0", "b")
+    assert await house.leases.checkpoint("0") == 2**186 + 1
+    assert await house.leases.checkpoint("1") == BEGINNING
+    assert await house.leases.standings() == {"0": Standing("b", successor.epoch, 2**186 + 1, 1.25)}
+
+
+async def test_a_shard_that_was_read_to_its_end_stays_in_the_standings(house: House) -> None:
+    lease = await taken(house.leases, "0", "a")
+    await house.leases.save(lease, END, 0)
+    await house.leases.release(lease)
+    assert await house.leases.checkpoint("0") == END
+    assert (await house.leases.standings())["0"] == Standing("", lease.epoch, END)
+
+
+async def test_trouble_is_told_until_a_checkpoint_clears_it(house: House) -> None:
+    lease = await taken(house.leases, "0", "a")
+    await house.leases.complain(lease, "features cannot be reached", 7.5)
+    assert (await house.leases.standings())["0"][2:] == (BEGINNING, 7.5, "features cannot be reached")
+    await house.leases.save(lease, 1, 0.5)
+    assert (await house.leases.standings())["0"][2:] == (1, 0.5, "")
+    await house.leases.release(lease)
+    await house.leases.complain(lease, "too late", 9)
+    assert (await house.leases.standings())["0"].trouble == ""
+
+
+async def test_redis_keeps_readers_apart_and_all_of_one_in_one_slot(valkey: redis.Client) -> None:
+    for reader, checkpoint in (("dispatcher", 1), ("archiver", 2)):
+        leases = RedisLeases(valkey, "events", reader, 10)
+        await leases.save(await taken(leases, "0", "a"), checkpoint, 0)
+    assert await RedisLeases(valkey, "events", "dispatcher", 10).checkpoint("0") == 1
+    assert sorted(await valkey.keys("*")) == [b"jm:leases:{events}:archiver", b"jm:leases:{events}:dispatcher"]

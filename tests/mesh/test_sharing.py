@@ -1,0 +1,171 @@
+"""How processes share shards: `mesh.sharing`."""
+
+import asyncio
+import collections
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesh.clock import system_clock
+from mesh.errors import FailedPrecondition
+from mesh.leases import Lease, Standing
+from mesh.leasing.memory import MemoryLeases
+from mesh.sharing import Sharing, plan
+from mesh.stream import BEGINNING, END, Shard
+from mesh.streams.memory import MemoryStream
+
+SHARDS = [Shard("0"), Shard("1")]
+
+
+def test_alone_a_process_takes_everything() -> None:
+    assert plan(SHARDS, {}, "a") == (["0", "1"], None)
+
+
+def test_a_process_takes_no_more_than_its_share() -> None:
+    four = [Shard(str(number)) for number in range(4)]
+    assert plan(four, {"0": Standing(owner="b")}, "a") == (["1", "2"], None)
+
+
+def test_a_process_that_was_started_again_takes_back_what_it_held() -> None:
+    assert plan(SHARDS, {"0": Standing(owner="a"), "1": Standing(owner="b")}, "a") == (["0"], None)
+    assert plan(SHARDS, {"0": Standing(owner="a"), "1": Standing(owner="b")}, "a", held=["0"]) == ([], None)
+
+
+def test_a_newcomer_takes_one_from_who_has_too_many() -> None:
+    both = {"0": Standing(owner="b"), "1": Standing(owner="b")}
+    take, steal = plan(SHARDS, both, "a")
+    assert not take
+    assert steal in {"0", "1"}
+
+
+def test_children_wait_for_their_parents() -> None:
+    family = [Shard("0"), Shard("1"), Shard("2", ("0", "1"))]
+    assert plan(family, {"0": Standing(checkpoint=END)}, "a") == (["1"], None)
+    assert plan(family, {name: Standing(checkpoint=END) for name in "01"}, "a") == (["2"], None)
+    assert plan([Shard("2", ("0", "1"))], {}, "a") == (["2"], None)
+
+
+@given(st.integers(1, 12), st.lists(st.sampled_from("abcd"), min_size=1, max_size=60))
+def test_turn_by_turn_every_shard_finds_one_process_and_none_has_two_more_than_another(
+    count: int, turns: list[str]
+) -> None:
+    shards = [Shard(str(number)) for number in range(count)]
+    owners: dict[str, str] = {}
+    for turn in [*turns, *(sorted(set(turns)) * count)]:
+        take, steal = plan(
+            shards,
+            {name: Standing(owner=owner) for name, owner in owners.items()},
+            turn,
+            [name for name, owner in owners.items() if owner == turn],
+        )
+        owners |= dict.fromkeys(take, turn)
+        if steal is not None:
+            owners[steal] = turn
+    assert len(owners) == count
+    held = [list(owners.values()).count(process) for process in set(turns)]
+    assert max(held) - min(held) <= 1
+
+
+class Followers:
+    """Several processes over one stream in memory; what each follows now, and every lease that was given.
+
+    For a moment two may follow one shard, until the one that lost it hears of it: then the epoch tells them apart.
+    """
+
+    def __init__(self, stream: MemoryStream, leases: MemoryLeases) -> None:
+        self._stream = stream
+        self._leases = leases
+        self.following: set[tuple[str, str]] = set()
+        self.given: collections.defaultdict[str, list[int]] = collections.defaultdict(list)
+        self.changed = asyncio.Event()
+
+    def process(self, owner: str) -> "asyncio.Task[None]":
+        async def follow(lease: Lease) -> None:
+            self.following.add((lease.shard, owner))
+            self.given[lease.shard].append(lease.epoch)
+            self.changed.set()
+            try:
+                checkpoint = await self._leases.checkpoint(lease.shard)
+                while checkpoint != END:
+                    records, is_end = await self._stream.read(lease.shard, checkpoint, 10, wait_seconds=0.01)
+                    checkpoint = END if is_end else records[-1].sequence if records else checkpoint
+                    await self._leases.save(lease, checkpoint, 0.0)
+            finally:
+                self.following.discard((lease.shard, owner))
+                self.changed.set()
+
+        return asyncio.create_task(Sharing(self._stream, self._leases, owner, follow, lease_seconds=0.06).run())
+
+    async def until(self, owners: Sequence[str]) -> None:
+        """Returns once the shards are followed by just these processes, in any order."""
+        async with asyncio.timeout(5):
+            while sorted(owner for _, owner in self.following) != sorted(owners):
+                self.changed.clear()
+                await self.changed.wait()
+
+
+async def _end(*processes: "asyncio.Task[None]") -> None:
+    for process in processes:
+        process.cancel()
+    await asyncio.gather(*processes, return_exceptions=True)
+
+
+async def test_processes_come_and_go() -> None:
+    stream, leases = MemoryStream(shard_count=4), MemoryLeases(system_clock)
+    followers = Followers(stream, leases)
+    a = followers.process("a")
+    await followers.until("aaaa")
+    b = followers.process("b")
+    await followers.until("aabb")
+    await _end(a)
+    await followers.until("bbbb")
+    await _end(b)
+    await followers.until("")
+    for epochs in followers.given.values():
+        assert epochs == sorted(set(epochs))
+
+
+async def test_a_split_and_a_merge_are_followed_parents_first() -> None:
+    stream, leases = MemoryStream(shard_count=1), MemoryLeases(system_clock)
+    followers = Followers(stream, leases)
+    a, b = followers.process("a"), followers.process("b")
+    (parent,) = await stream.shards()
+    children = await stream.split(parent.name)
+    await followers.until("ab")
+    assert await leases.checkpoint(parent.name) == END
+    child = await stream.merge(*children)
+    async with asyncio.timeout(5):
+        while {shard for shard, _ in followers.following} != {child}:
+            followers.changed.clear()
+            await followers.changed.wait()
+    assert await leases.checkpoint(child) == BEGINNING
+    await _end(a, b)
+
+
+async def test_a_follower_that_was_refused_begins_anew_with_a_higher_epoch() -> None:
+    stream, leases = MemoryStream(shard_count=1), MemoryLeases(system_clock)
+    epochs: list[int] = []
+    came_again = asyncio.Event()
+
+    async def follow(lease: Lease) -> None:
+        epochs.append(lease.epoch)
+        if len(epochs) == 1:
+            raise FailedPrecondition("POSITION_STALE", "")
+        came_again.set()
+        await asyncio.Event().wait()
+
+    process = asyncio.create_task(Sharing(stream, leases, "a", follow, lease_seconds=0.06).run())
+    async with asyncio.timeout(5):
+        await came_again.wait()
+    await _end(process)
+    assert epochs == [1, 2]
+
+
+async def test_a_fault_of_a_follower_ends_the_process() -> None:
+    async def follow(lease: Lease) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await Sharing(MemoryStream(shard_count=1), MemoryLeases(system_clock), "a", follow, lease_seconds=0.06).run()
