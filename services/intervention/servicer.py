@@ -10,6 +10,7 @@ from mesh import applied
 from mesh.errors import InvalidArgument
 from services.intervention import translation
 from services.intervention.domain.facts import Position
+from services.intervention.ports import Reference
 from services.intervention.usecases import Interventions, decision_id
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _PAGE_SIZE: Final = 20
 _LARGEST_PAGE_SIZE: Final = 100
+_MOST_RECORDS: Final = 200
 
 
 class InterventionServicer(InterventionServiceServicer):
@@ -84,3 +86,11 @@ class InterventionServicer(InterventionServiceServicer):
             case _:
                 raise InvalidArgument("MISSING_FIELD", "Decisions are listed by user, trace or position.")
         return wire.ListDecisionsResponse(decisions=map(translation.decision_message, found))
+
+    async def ReadLedger(self, request: wire.ReadLedgerRequest, _context: "Context") -> wire.ReadLedgerResponse:
+        """Reads the decisions of whole records."""
+        if len(request.sequences) > _MOST_RECORDS:
+            raise InvalidArgument("VALUE_OUT_OF_RANGE", f"At most {_MOST_RECORDS} records are read at once.")
+        sequences = [translation.number_of(each, "sequence number") for each in request.sequences]
+        found = await self._interventions.blocks([Reference(request.shard, each) for each in sequences])
+        return wire.ReadLedgerResponse(records=[translation.ledger_record(at, block) for at, block in found])

@@ -13,8 +13,9 @@ from journeymesh.scoring.v1 import scoring_pb2
 
 from mesh.errors import InvalidArgument
 from services.intervention.domain.facts import Assessment, Indicator, Outcome, OutcomeReport
-from services.intervention.domain.ledger import Decision
+from services.intervention.domain.ledger import Block, Decision, decision_at, plain_reason
 from services.intervention.domain.strategy import Intervention
+from services.intervention.ports import Reference
 from services.intervention.usecases import Followed, Rows, Waiting, decision_id, decision_id_of
 
 _TRACE_ID_BYTES: Final = 16
@@ -127,6 +128,33 @@ def decision_message(of: Decision) -> wire.Decision:
     )
 
 
+def ledger_record(at: Reference, of: Block) -> wire.LedgerRecord:
+    """A block as the wire tells it: nearly all rows are plain, and told by their columns alone."""
+    rows = range(len(of.event_indexes))
+    kinds: list[wire.DecisionKind.ValueType] = [wire.DECISION_KIND_NONE for _ in rows]
+    reasons = [wire.DecisionReason.ValueType(plain_reason(of, row)) for row in rows]
+    whole = []
+    for row, exception in sorted(of.exceptional.items()):
+        verdict = exception.verdict
+        reasons[row] = wire.DecisionReason.ValueType(verdict.reasons[0])
+        if verdict.intervention is not None:
+            kinds[row] = wire.DECISION_KIND_INTERVENE
+        if verdict.intervention is not None or len(verdict.reasons) > 1:
+            decision = decision_message(decision_at(of, at.shard, at.sequence, row))
+            whole.append(wire.LedgerRow(row=row, decision=decision))
+    return wire.LedgerRecord(
+        sequence=str(at.sequence),
+        event_indexes=of.event_indexes,
+        kinds=kinds,
+        reasons=reasons,
+        assessments=map(_assessment_message, of.assessments),
+        model_version=of.model_version,
+        rules_version=of.rules_version,
+        policy_version=of.policy_version,
+        rows=whole,
+    )
+
+
 def trace_id_of(text: str) -> bytes:
     """The trace id of its 32 hexadecimal digits.
 
@@ -162,18 +190,17 @@ def _assessment(of: scoring_pb2.Assessment) -> Assessment:
 
 
 def _assessment_message(of: Assessment) -> scoring_pb2.Assessment:
-    return scoring_pb2.Assessment(
+    message = scoring_pb2.Assessment(
         score=of.score,
         level=scoring_pb2.RiskLevel.ValueType(of.level),
         confidence=of.confidence,
         rule_score=of.rule_score,
         model_score=of.model_score,
         strong_signal_count=of.strong_signal_count,
-        indicators=[
-            scoring_pb2.Indicator(name=each.name, contribution=each.contribution, reason=each.reason)
-            for each in of.indicators
-        ],
     )
+    for each in of.indicators:
+        message.indicators.add(name=each.name, contribution=each.contribution, reason=each.reason)
+    return message
 
 
 def _report(of: InterventionOutcome) -> OutcomeReport:

@@ -115,10 +115,10 @@ class Interventions:
         changed = {user_id: pending.encode(each) for user_id, each in helped.items() if each != known[user_id]}
         items = {_user_key(u): applied.seal(resumed[u], after, batch) for u, after in changed.items()}
         items.update((_intervention_key(each.intervention.id), _record(each)) for each in made)
-        await self._state.save(items)
-        await self._ledger.record(self._entries(batch, rows, exceptional))
+        await self._state.save(items, batch.fence)
+        await self._ledger.record([] if batch.is_retraction else self._entries(batch, rows, exceptional))
         self._listeners.wake(changed)
-        for each in made:
+        for each in () if batch.is_retraction else made:
             self._witness.made(decision_id(each.decision.facts.position), each.decision, rows.span_ids[each.row])
         return made
 
@@ -167,10 +167,8 @@ class Interventions:
 
     async def decisions_at(self, position: Position) -> list[Decision]:
         """The decision of the event at a position; none where there is none."""
-        index = position.event_index
-        return await self._read(
-            [Reference(position.shard, position.sequence)], lambda block: block.event_indexes, index
-        )
+        at = Reference(position.shard, position.sequence)
+        return await self._read([at], lambda block: block.event_indexes, position.event_index)
 
     async def decisions_of_user(self, user_id: str, limit: int) -> list[Decision]:
         """The last decisions on a user, newest first."""
@@ -179,6 +177,11 @@ class Interventions:
     async def decisions_of_trace(self, trace_id: bytes, limit: int) -> list[Decision]:
         """The last decisions on the events of a trace, newest first."""
         return await self._find(trace_name(trace_id), limit, lambda block: block.trace_ids, trace_id)
+
+    async def blocks(self, references: Sequence[Reference]) -> list[tuple[Reference, Block]]:
+        """The blocks of records, in their order; without those of which nothing is known any more."""
+        blobs = await self._ledger.blocks(references)
+        return [(at, pages.decode(blob)) for at, blob in zip(references, blobs, strict=True) if blob is not None]
 
     async def _find(self, name: str, limit: int, column: Column, wanted: object) -> list[Decision]:
         found: list[Decision] = []
@@ -190,11 +193,9 @@ class Interventions:
 
     async def _read(self, references: Sequence[Reference], column: Column, wanted: object) -> list[Decision]:
         """The decisions of the rows whose value in a column is the wanted one."""
-        blobs = await self._ledger.blocks(references)
-        found = [(each, pages.decode(blob)) for each, blob in zip(references, blobs, strict=True) if blob is not None]
         return [
             pages.decision_at(block, each.shard, each.sequence, row)
-            for each, block in found
+            for each, block in await self.blocks(references)
             for row, value in enumerate(column(block))
             if value == wanted
         ]

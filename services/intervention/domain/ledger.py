@@ -147,6 +147,11 @@ def decision_at(block: Block, shard: str, sequence: int, row: int) -> Decision:
     return Decision(facts, standing, block.policy, verdict, block.policy_version)
 
 
+def plain_reason(block: Block, row: int) -> Reason:
+    """The reason of a row that is not among the exceptional: it has one, and leads to no help."""
+    return Reason.BOT if row in block.bot_rows else Reason.BELOW_TRIGGER
+
+
 def _explain(
     policy: Policy, facts: Facts, standing: Standing, reasons: tuple[Reason, ...], help_: Intervention | None
 ) -> str:

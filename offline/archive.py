@@ -1,0 +1,91 @@
+"""Reads the archive: the events in the order of the stream, so that each user's come as they were applied."""
+
+import heapq
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from mesh.applied import shard_number
+from services.ingest.adapters.archive_events import Archived, archived
+from services.ingest.adapters.archive_files import ParquetArchive
+from services.ingest.domain.archive import EVENTS, ArchiveFile, Gap, gaps
+
+
+class Window(NamedTuple):
+    """Hours of received time, counted from 1970: the first one in, and the first one after."""
+
+    start: int = 0
+    stop: int = 1 << 62
+
+
+class Contents(NamedTuple):
+    """What there is to read."""
+
+    files: list[ArchiveFile]
+    """Those of the window, each to be read whole."""
+    row_count: int
+    """Rows the files say they have."""
+    gaps: list[Gap]
+    """Ranges that no file tells of, though files before and after do; those of other hours count too."""
+
+
+def contents(archive: ParquetArchive, window: Window = Window()) -> Contents:  # noqa: B008 - a value
+    """What an archive has of a window.
+
+    Raises:
+        Unavailable: the storage cannot be reached.
+    """
+    every = archive.files(EVENTS)
+    files = [file for file in every if window.start <= file.hour < window.stop]
+    inside = {file.shard: (file.first, file.last) for file in files}
+    for file in files:
+        first, last = inside[file.shard]
+        inside[file.shard] = min(first, file.first), max(last, file.last)
+    missing = [gap for gap in gaps(every) if gap.shard in inside and _overlaps(gap, *inside[gap.shard])]
+    return Contents(files, sum(map(archive.row_count, files)), missing)
+
+
+def events(
+    archive: ParquetArchive, files: Sequence[ArchiveFile], columns: Sequence[str] | None = None
+) -> Iterator[Archived]:
+    """The events of files, shard by shard, parents before children, and in the order of the stream within a shard.
+
+    An event that stands in two files comes twice, one copy upon the other.
+
+    Args:
+        archive: where the files are.
+        files: which, as `contents` tells them.
+        columns: of which members to read; must have `shard`, `sequence`, `event_index`, `is_set_aside` and `raw`.
+
+    Raises:
+        Unavailable: the storage cannot be reached.
+    """
+    by_shard = sorted(files, key=lambda file: (shard_number(file.shard), file.shard, file.first))
+    for _, its in itertools.groupby(by_shard, key=lambda file: file.shard):
+        yield from _merged(archive, list(its), columns)
+
+
+def _merged(archive: ParquetArchive, files: Sequence[ArchiveFile], columns: Sequence[str] | None) -> Iterator[Archived]:
+    """The events of one shard. A file is opened when its range is reached: few are open at once."""
+    # The number tells apart what has the same place, so that events are never compared.
+    heap: list[tuple[int, int, int, Archived, Iterator[Archived]]] = []
+
+    def push(number: int, rows: Iterator[Archived]) -> None:
+        for row in rows:
+            heapq.heappush(heap, (row.sequence, row.event_index, number, row, rows))
+            return
+
+    for number, file in enumerate(files):
+        while heap and heap[0][0] < file.first:
+            _, _, of, row, rows = heapq.heappop(heap)
+            yield row
+            push(of, rows)
+        push(number, (row for batch in archive.batches(file, columns) for row in archived(batch)))
+    while heap:
+        _, _, of, row, rows = heapq.heappop(heap)
+        yield row
+        push(of, rows)
+
+
+def _overlaps(gap: Gap, first: int, last: int) -> bool:
+    return gap.first <= last and gap.last >= first

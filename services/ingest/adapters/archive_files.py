@@ -1,0 +1,297 @@
+"""The archive as Parquet files in a directory or a bucket; docs/archive.md tells the layout.
+
+A file is written beside and then put in its place: in a directory by renaming, on S3 because an object appears when
+its upload is complete. Nothing in a file depends on when or how often it was written.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any, Final, NamedTuple, cast
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.fs
+import pyarrow.parquet as pq
+
+from mesh.errors import Unavailable
+from mesh.settings import SettingError
+from services.ingest.adapters import archive_decisions, archive_events
+from services.ingest.domain import archive
+from services.ingest.domain.archive import ArchiveFile, DecisionRow, EventRow, Plan
+from services.ingest.ports import Part
+
+SCHEMA_KEY: Final = b"journeymesh.schema"
+"""Names the kind and version in a file's metadata."""
+
+# Rows a row group: what is held in memory at once when files are joined or read.
+_GROUP_ROWS: Final = 16_384
+_COPY_BYTES: Final = 8 * 1024 * 1024
+_MOST_BYTES: Final = 256 * 1024 * 1024
+_KINDS: Final = {archive.EVENTS: archive_events, archive.DECISIONS: archive_decisions}
+
+_ASIDE_SUFFIX: Final = ".part"
+# What users did is for the owner and the owner's group.
+_MODE: Final = 0o640
+
+_log = logging.getLogger(__name__)
+
+
+class _Part(NamedTuple):
+    """Columns by kind, and the hour of each row by kind."""
+
+    columns: dict[str, pa.RecordBatch]
+    hours: dict[str, pa.Array]
+
+    @property
+    def size(self) -> int:
+        """See `ports.Part`."""
+        return sum(batch.nbytes for batch in self.columns.values())
+
+
+class ParquetArchive:
+    """Files below the root that a URL names: `file:///folder` or `s3://bucket/prefix`.
+
+    Address and credentials of S3 come as for every AWS client, from the environment (`AWS_ENDPOINT_URL_S3`,
+    `AWS_REGION`, `AWS_ACCESS_KEY_ID`...) or the machine's role. A joined file has at most `most_bytes`.
+
+    Raises:
+        SettingError: the URL is no such URL.
+    """
+
+    def __init__(self, url: str, most_bytes: int = _MOST_BYTES) -> None:
+        self._most_bytes = most_bytes
+        # Arrow's own allocator is a little faster, and keeps half as much again.
+        pa.set_memory_pool(pa.system_memory_pool())
+        try:
+            self._files, root = pyarrow.fs.FileSystem.from_uri(url)
+        except (pa.ArrowInvalid, OSError) as error:
+            message = f"The archive's URL must be like file:///folder or s3://bucket/prefix, not {url!r}: {error}"
+            raise SettingError(message) from error
+        self._root: str = root.rstrip("/")
+        self._is_local = isinstance(self._files, pyarrow.fs.LocalFileSystem)
+
+    async def pack(self, shard: str, events: Sequence[EventRow], decisions: Sequence[DecisionRow]) -> Part:
+        """See `ports.Archive`."""
+        return await asyncio.to_thread(_pack, shard, events, decisions)
+
+    async def write(self, shard: str, plan: Plan, hours: Collection[int], parts: Sequence[Part]) -> None:
+        """See `ports.Archive`."""
+        await asyncio.to_thread(self._write, shard, plan, hours, cast("Sequence[_Part]", parts))
+
+    async def hours(self) -> list[int]:
+        """See `ports.Archive`."""
+        return await asyncio.to_thread(self._hours)
+
+    async def compact(self, shard: str, hour: int) -> None:
+        """See `ports.Archive`."""
+        for kind in _KINDS:
+            try:
+                await asyncio.to_thread(self._compact, kind, shard, hour)
+            except pa.ArrowInvalid:
+                # The rows are where they were; readers will say which file it is.
+                _log.exception("the %s of shard %s in hour %d cannot be joined", kind, shard, hour)
+
+    def files(self, kind: str) -> list[ArchiveFile]:
+        """The files that tell all there is of a kind, sorted by hour, shard and range.
+
+        Raises:
+            Unavailable: the storage cannot be reached.
+        """
+        return archive.covering(self._listed(f"{kind}/{archive.VERSION}"))
+
+    def row_count(self, file: ArchiveFile) -> int:
+        """How many rows a file says it has.
+
+        Raises:
+            Unavailable: the storage cannot be reached.
+        """
+        with _reaching(), self._opened(file) as opened:
+            return int(opened.metadata.num_rows)
+
+    def batches(self, file: ArchiveFile, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """The rows of a file, some ten thousand at once; only these columns, where they are named.
+
+        Raises:
+            Unavailable: the storage cannot be reached.
+        """
+        with _reaching(), self._opened(file) as opened:
+            known = opened.schema_arrow.names
+            read = None if columns is None else [name for name in columns if name in known]
+            yield from opened.iter_batches(_GROUP_ROWS, columns=read)
+
+    def _write(self, shard: str, plan: Plan, hours: Collection[int], parts: Sequence[_Part]) -> None:
+        for kind, columns in _KINDS.items():
+            rows = pa.Table.from_batches([part.columns[kind] for part in parts], columns.SCHEMA)
+            hour_of = pa.chunked_array([part.hours[kind] for part in parts], pa.int64())
+            for hour in sorted(hours):
+                its = rows if len(hours) == 1 else rows.filter(pc.equal(hour_of, hour))
+                file = ArchiveFile(kind, hour, shard, plan.after + 1, plan.through)
+                pieces = (its.slice(start, _GROUP_ROWS) for start in range(0, len(its), _GROUP_ROWS))
+                self._publish(file, pieces)
+
+    def _hours(self) -> list[int]:
+        base = self._below(f"{archive.EVENTS}/{archive.VERSION}")
+        with _reaching():
+            found = self._files.get_file_info(pyarrow.fs.FileSelector(base, allow_not_found=True))
+        hours = (archive.parse_hour(info.base_name) for info in found)
+        return sorted(hour for hour in hours if hour is not None)
+
+    def _compact(self, kind: str, shard: str, hour: int) -> None:
+        sizes = {file: size for file, size in self._listed(archive.folder(kind, hour)).items() if file.shard == shard}
+        kept = archive.covering(sizes)
+        # What lies inside another was left behind where a process ended between the two; a half file, where in one.
+        self._remove(sizes.keys() - set(kept))
+        if self._is_local:
+            for half in Path(self._below(archive.folder(kind, hour))).glob(f"{_aside(shard)}-*{_ASIDE_SUFFIX}"):
+                half.unlink(missing_ok=True)
+        for run in archive.groups(kept, sizes.__getitem__, self._most_bytes):
+            self._publish(archive.merged(run), self._gathered(run))
+            self._remove(run)
+
+    def _gathered(self, run: Sequence[ArchiveFile]) -> Iterator[pa.Table]:
+        waiting: list[pa.Table] = []
+        for batch in (batch for file in run for batch in self.batches(file)):
+            if waiting and sum(map(len, waiting)) + len(batch) > _GROUP_ROWS:
+                yield pa.concat_tables(waiting, promote_options="default")
+                waiting = []
+            waiting.append(pa.Table.from_batches([batch]))
+        if waiting:
+            yield pa.concat_tables(waiting, promote_options="default")
+
+    def _publish(self, file: ArchiveFile, tables: Iterable[pa.Table]) -> None:
+        """Writes a file of tables, one row group a table or more."""
+        columns = _KINDS[file.kind]
+        metadata = {SCHEMA_KEY: f"{file.kind}/{archive.VERSION}".encode()}
+
+        def fill(into: IO[bytes]) -> None:
+            schema = _written(columns.SCHEMA.empty_table(), columns.DICTIONARIES).schema.with_metadata(metadata)
+            with pq.ParquetWriter(into, schema, compression="zstd") as writer:
+                for table in tables:
+                    writer.write_table(_fitted(_written(table, columns.DICTIONARIES), schema), _GROUP_ROWS)
+
+        with _reaching():
+            if self._is_local:
+                _put(Path(self._below(file.path)), fill)
+            else:
+                self._upload(self._below(file.path), fill)
+        # What a file took is wanted again in a minute: until then it is given back.
+        pa.default_memory_pool().release_unused()
+
+    def _upload(self, path: str, fill: Callable[[IO[bytes]], None]) -> None:
+        # Closing an upload publishes it, be it because of an error: so it begins when all of it is there.
+        with tempfile.TemporaryFile() as whole:
+            fill(whole)
+            whole.seek(0)
+            with self._files.open_output_stream(path) as into:
+                shutil.copyfileobj(whole, into, _COPY_BYTES)
+
+    def _remove(self, files: Collection[ArchiveFile]) -> None:
+        with _reaching():
+            for file in files:
+                with contextlib.suppress(FileNotFoundError):
+                    self._files.delete_file(self._below(file.path))
+
+    def _listed(self, folder: str) -> dict[ArchiveFile, int]:
+        """The files below a folder with their sizes in bytes."""
+        selector = pyarrow.fs.FileSelector(self._below(folder), recursive=True, allow_not_found=True)
+        with _reaching():
+            infos = self._files.get_file_info(selector)
+        parsed = [(archive.parse_path(info.path.removeprefix(f"{self._root}/")), info.size) for info in infos]
+        return {file: size for file, size in parsed if file is not None}
+
+    @contextlib.contextmanager
+    def _opened(self, file: ArchiveFile) -> Iterator[pq.ParquetFile]:
+        with self._files.open_input_file(self._below(file.path)) as opened, pq.ParquetFile(opened) as parquet:
+            yield parquet
+
+    def _below(self, path: str) -> str:
+        return f"{self._root}/{path}"
+
+
+def _pack(shard: str, events: Sequence[EventRow], decisions: Sequence[DecisionRow]) -> _Part:
+    columns, hours = {}, {}
+    rows: dict[str, Sequence[Any]] = {archive.EVENTS: events, archive.DECISIONS: decisions}
+    for kind, its in rows.items():
+        texts = {sequence: archive.number_text(sequence, sequence) for sequence in {row.sequence for row in its}}
+        columns[kind] = _KINDS[kind].batch(shard, [texts[row.sequence] for row in its], its)
+        hours[kind] = _hours(columns[kind].column("received_time"))
+    return _Part(columns, hours)
+
+
+def _hours(times: pa.Array) -> pa.Array:
+    """The hours of times, as `domain.archive.hour_of` tells them."""
+    hours = pc.divide(times.cast(pa.int64()), archive.HOUR_US)
+    return pc.min_element_wise(pc.max_element_wise(hours, 0), archive.LAST_HOUR)
+
+
+def _written(table: pa.Table, dictionaries: Collection[str]) -> pa.Table:
+    """A table as it is written, in one piece: so the bytes do not tell how it came about."""
+    table = (table.unify_dictionaries() if _has_dictionaries(table) else table).combine_chunks()
+    for index, field in enumerate(table.schema):
+        if field.name in dictionaries and not pa.types.is_dictionary(field.type):
+            encoded = table.column(index).dictionary_encode()
+            table = table.set_column(index, field.with_type(encoded.type), encoded)
+    return table
+
+
+def _has_dictionaries(table: pa.Table) -> bool:
+    return any(pa.types.is_dictionary(kind) for kind in table.schema.types)
+
+
+def _fitted(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The table with all columns of the schema, null where an older version did not have them.
+
+    Raises:
+        pa.ArrowInvalid: it has columns that the schema has not; a newer version wrote it.
+    """
+    if unknown := set(table.schema.names) - set(schema.names):
+        message = f"There are columns of a newer version: {sorted(unknown)}"
+        raise pa.ArrowInvalid(message)
+    columns = [
+        table.column(field.name) if field.name in table.schema.names else pa.nulls(len(table), field.type)
+        for field in schema
+    ]
+    return pa.table(columns, schema=schema)
+
+
+def _put(path: Path, fill: Callable[[IO[bytes]], None]) -> None:
+    """Writes a file so that it is there whole, and stays there, or is not there at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Of a name of its own: a process that has lost the shard, and does not know it yet, may write the same file now.
+    with tempfile.NamedTemporaryFile(
+        dir=path.parent, prefix=_aside(path.name), suffix=_ASIDE_SUFFIX, delete=False
+    ) as into:
+        aside = Path(into.name)
+        try:
+            fill(into)
+            into.flush()
+            os.fchmod(into.fileno(), _MODE)
+            os.fsync(into.fileno())
+            aside.replace(path)
+        except BaseException:
+            aside.unlink(missing_ok=True)
+            raise
+    for folder in (path.parent, path.parent.parent):
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
+
+
+def _aside(name: str) -> str:
+    return f".{name}"
+
+
+@contextlib.contextmanager
+def _reaching() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable("DEPENDENCY_UNAVAILABLE", f"The archive cannot be reached: {error}") from error

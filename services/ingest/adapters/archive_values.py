@@ -1,0 +1,50 @@
+"""Values as the archive's columns have them."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import pyarrow as pa
+from google.protobuf.descriptor import EnumDescriptor
+
+text_type: Final = pa.string()
+time_type: Final = pa.timestamp("us", tz="UTC")
+
+
+class _Named(dict[int, str | None]):
+    """Words by number; digits for a number that has none."""
+
+    def __missing__(self, number: int) -> str:
+        return str(number)
+
+
+class Words:
+    """The values of an enum as words: the name in lower case without its prefix; null for the one that says nothing.
+
+    A number without a name, from a newer version, is its digits.
+    """
+
+    def __init__(self, enum: EnumDescriptor, prefix: str) -> None:
+        words = _Named(
+            (number, value.name.removeprefix(prefix).lower() if number else None)
+            for number, value in enum.values_by_number.items()
+        )
+        self._numbers = {word: number for number, word in words.items()}
+        self.word: Callable[[int], str | None] = words.__getitem__
+        """The word of a number; the dictionary's own method, as it is asked several times an event."""
+
+    def number(self, word: str | None) -> int:
+        """The number of a word."""
+        return self._numbers[word] if word in self._numbers else int(word or 0)
+
+
+def array(values: Any, kind: pa.DataType) -> pa.Array:  # noqa: ANN401 - values of whatever type the column has
+    """The values as a column; one that is a column already stays as it is."""
+    return values if isinstance(values, pa.Array) else pa.array(values, kind)
+
+
+def utf8(text: bytes) -> str | None:
+    """The text; None where there is none, or the bytes are none."""
+    try:
+        return text.decode() or None
+    except UnicodeDecodeError:
+        return None

@@ -1,0 +1,300 @@
+"""The archiver of ingest: keeps every event that counts, and every decision, for good, each once.
+
+    read → decode → decisions → which copy counts → pack ... plan → write → checkpoint → trim → join old files
+
+It is a reader of the stream with leases and checkpoints of its own, and reads only what the dispatcher is through with,
+so that decisions are there. What is written together is planned first: after a crash the same range is written again,
+under the same names, and replaces itself.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, cast
+
+from google.protobuf.message import DecodeError
+from journeymesh.common.v1 import event_pb2
+from journeymesh.intervention.v1 import intervention_pb2
+
+from mesh.clock import Clock
+from mesh.errors import FailedPrecondition, MeshError
+from mesh.leases import Lease, Leases
+from mesh.stream import BEGINNING, END, Record, StreamReader
+from services.ingest.domain.archive import Assessment, DecisionRow, EventRow, Plan, Versions, hour_of, hours_of
+from services.ingest.domain.event import Event
+from services.ingest.ports import Archive, Part, Plans, SeenEvents, SetAside
+from services.ingest.steps import claimed
+from services.ingest.translation import Decoded, cut
+
+if TYPE_CHECKING:
+    from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceAsyncStub
+
+_MOST_RECORDS: Final = 2_000
+_READ_BYTES: Final = 8 * 1024 * 1024
+_LEDGER_RECORDS: Final = 200
+_SLICE_EVENTS: Final = 2_000
+_WAIT_SECONDS: Final = 1.0
+_STEP_SECONDS: Final = 20.0
+_PAUSE_SECONDS: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """When what was gathered is written: whichever comes first."""
+
+    flush_events: int = 50_000
+    flush_bytes: int = 16 * 1024 * 1024
+    period_seconds: float = 60.0
+    rest_seconds: float = 1.0
+    """How long a shard rests where not much waits, so that more does then."""
+
+
+@dataclasses.dataclass
+class _Gathered:
+    """What was read of a shard since the checkpoint `after`, and is not written yet."""
+
+    after: int
+    through: int
+    until: int | None = None
+    """Where an open plan ends."""
+    since: float | None = None
+    """When the first record was gathered, in seconds of the loop's time."""
+    last_appended_us: int = 0
+    record_count: int = 0
+    event_count: int = 0
+    byte_count: int = 0
+    hours: set[int] = dataclasses.field(default_factory=set)
+    parts: list[Part] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(frozen=True)
+class Archiver:
+    """Archives the shards it is given, each on its own."""
+
+    reader: StreamReader
+    leases: Leases
+    dispatched: Leases
+    """Those of the dispatcher on the same stream."""
+    plans: Plans
+    archive: Archive
+    seen: SeenEvents
+    set_aside: SetAside
+    intervention: "InterventionServiceAsyncStub"
+    clock: Clock
+    limits: Limits
+
+    async def follow(self, lease: Lease) -> None:
+        """Archives a held shard from its checkpoint on; returns when a closed shard is through.
+
+        Where it is cancelled it writes what it has gathered.
+
+        Raises:
+            FailedPrecondition: `LEASE_LOST`.
+        """
+        following = _Following(self, lease)
+        failures = 0
+        while True:
+            try:
+                if await following.advance():
+                    return
+                failures = 0
+            except FailedPrecondition:
+                raise
+            except MeshError as error:
+                # Whatever it was, nothing is lost: what was gathered is kept, and the stream keeps the rest.
+                failures += 1
+                level = logging.WARNING if failures in (5, 50) or failures % 500 == 0 else logging.DEBUG
+                _log.log(level, "the archive of shard %s waits, try %d: %s", lease.shard, failures, error)
+                with contextlib.suppress(MeshError):
+                    await self.leases.complain(lease, error.detail, following.lag_seconds())
+                await asyncio.sleep(_PAUSE_SECONDS[min(failures, len(_PAUSE_SECONDS)) - 1])
+            except asyncio.CancelledError:
+                await following.end()
+                raise
+
+
+class _Following:
+    """One held shard."""
+
+    def __init__(self, archiver: Archiver, lease: Lease) -> None:
+        self._of = archiver
+        self._lease = lease
+        self._gathered: _Gathered | None = None
+        self._dispatched = BEGINNING
+        self._read_records = _LEDGER_RECORDS
+        self._is_behind = False
+        self._open_hours: set[int] = set()
+        self._now = asyncio.get_running_loop().time
+
+    async def advance(self) -> bool:
+        """Reads once, and writes if it is time; True once a closed shard is through."""
+        if self._gathered is None:
+            self._gathered = await self._begin()
+        gathered, shard = self._gathered, self._lease.shard
+        if self._dispatched <= gathered.through:
+            self._dispatched = await self._of.dispatched.checkpoint(shard)
+        if self._dispatched <= gathered.through:
+            await (self._flush(gathered) if self._is_due(gathered) else self._rest())
+            return False
+        read = await self._of.reader.read(shard, gathered.through, self._read_records, _WAIT_SECONDS)
+        until = self._dispatched if gathered.until is None else min(self._dispatched, gathered.until)
+        is_all = await self._gather_all(gathered, [record for record in read.records if record.sequence <= until])
+        has_more = not is_all or (bool(read.records) and read.records[-1].sequence > until)
+        if is_all and until == gathered.until and (has_more or read.is_end):
+            # What the stream has lost of an open plan must not hold it up.
+            gathered.through = until
+        is_end = read.is_end and not has_more and self._dispatched == END
+        self._is_behind = len(read.records) == self._read_records
+        self._read_records = _fitting(read.records) or self._read_records
+        if self._is_due(gathered) or (is_end and gathered.record_count):
+            await self._flush(gathered)
+        elif is_end:
+            await self._of.leases.save(self._lease, END, 0.0)
+            await self._join(self._open_hours)
+            return True
+        elif not self._is_behind:
+            await self._rest()
+        return False
+
+    async def end(self) -> None:
+        """Writes what is gathered, if it can be written; an open plan is left to who comes next."""
+        if self._gathered is None or self._gathered.until is not None or not self._gathered.record_count:
+            return
+        try:
+            await self._flush(self._gathered)
+        except MeshError as error:
+            _log.info("the archive of shard %s goes on from its checkpoint: %s", self._lease.shard, error)
+
+    def lag_seconds(self) -> float:
+        """Age of the last record that was gathered; 0 before there was one."""
+        last_us = self._gathered.last_appended_us if self._gathered else 0
+        return max(0.0, (self._of.clock() - last_us) / 1e6) if last_us else 0.0
+
+    async def _begin(self) -> _Gathered:
+        plan = await self._of.plans.take(self._lease.shard, self._lease.epoch)
+        checkpoint = await self._of.leases.checkpoint(self._lease.shard)
+        # What was left of the last two hours when the shard changed hands.
+        self._open_hours.update((await self._of.archive.hours())[-2:])
+        is_open = plan is not None and plan.after == checkpoint
+        return _Gathered(checkpoint, checkpoint, plan.through if plan and is_open else None)
+
+    def _is_due(self, gathered: _Gathered) -> bool:
+        if gathered.until is not None:
+            return gathered.through >= gathered.until
+        limits = self._of.limits
+        return (
+            gathered.event_count >= limits.flush_events
+            or gathered.byte_count >= limits.flush_bytes
+            or (gathered.since is not None and self._now() - gathered.since >= limits.period_seconds)
+        )
+
+    async def _rest(self) -> None:
+        self._is_behind = False
+        await asyncio.sleep(self._of.limits.rest_seconds)
+
+    async def _flush(self, gathered: _Gathered) -> None:
+        shard, plan = self._lease.shard, Plan(gathered.after, gathered.through)
+        hours = gathered.hours
+        if not hours and gathered.record_count:
+            # No event of it can be read; it has its place all the same, so that it is not missed.
+            hours = {hour_of(gathered.last_appended_us)}
+        await self._of.plans.save(shard, self._lease.epoch, plan)
+        await self._of.archive.write(shard, plan, hours, gathered.parts)
+        await self._of.leases.save(self._lease, plan.through, self.lag_seconds() if self._is_behind else 0.0)
+        self._gathered = _Gathered(plan.through, plan.through, last_appended_us=gathered.last_appended_us)
+        self._open_hours |= hours
+        await self._of.reader.trim(shard, plan.through)
+        await self._of.set_aside.forget(shard, plan.through)
+        await self._join({hour for hour in self._open_hours if hour < max(hours, default=0)})
+
+    async def _join(self, hours: set[int]) -> None:
+        for hour in sorted(hours):
+            await self._of.archive.compact(self._lease.shard, hour)
+            self._open_hours.discard(hour)
+
+    async def _gather_all(self, gathered: _Gathered, records: Sequence[Record]) -> bool:
+        """Gathers records until it is time to write; whether that was all of them."""
+        appended_us = {record.sequence: record.appended_us for record in records}
+        for some in cut(map(_decoded, records), _SLICE_EVENTS):
+            await self._gather(gathered, some)
+            gathered.last_appended_us = appended_us[gathered.through]
+            if self._is_due(gathered):
+                break
+        return not records or gathered.through == records[-1].sequence
+
+    async def _gather(self, gathered: _Gathered, records: Sequence[Decoded]) -> None:
+        told = {record.sequence: cast("Sequence[Event]", record.events) for record in records}
+        ledger = await self._ledger(told)
+        decisions = [row for at, its in told.items() if at in ledger for row in _decisions(at, its, ledger[at])]
+        decided = {at: ledger[at].event_indexes if at in ledger else () for at in told}
+        undecided = [record for record in records if len(decided[record.sequence]) < len(record.events)]
+        others, aside = await self._undecided(undecided)
+        rows = [
+            EventRow(at, index, its[index], at in aside and index not in decided[at])
+            for at, its in told.items()
+            for index in (sorted({*decided[at], *others[at]}) if at in others else decided[at])
+        ]
+        part = await self._of.archive.pack(self._lease.shard, rows, decisions)
+        gathered.through = records[-1].sequence
+        gathered.since = self._now() if gathered.since is None else gathered.since
+        gathered.record_count += len(records)
+        gathered.event_count += len(rows)
+        gathered.byte_count += part.size
+        gathered.hours |= hours_of(event.received_time_us for its in told.values() for event in its)
+        gathered.parts.append(part)
+
+    async def _ledger(self, sequences: Iterable[int]) -> dict[int, intervention_pb2.LedgerRecord]:
+        texts = [str(sequence) for sequence in sequences]
+        found: dict[int, intervention_pb2.LedgerRecord] = {}
+        for start in range(0, len(texts), _LEDGER_RECORDS):
+            some = texts[start : start + _LEDGER_RECORDS]
+            asked = intervention_pb2.ReadLedgerRequest(shard=self._lease.shard, sequences=some)
+            answer = await self._of.intervention.ReadLedger(asked, timeout=_STEP_SECONDS)
+            found.update((int(record.sequence), record) for record in answer.records)
+        return found
+
+    async def _undecided(self, records: Sequence[Decoded]) -> tuple[Mapping[int, set[int]], set[int]]:
+        """Of records that have events without a decision: the events that count, and the records that were set aside.
+
+        The other events are copies. One that counts and has no decision was set aside, or came too late for the ledger.
+        """
+        if not records:
+            return {}, set()
+        rows = await claimed(self._of.seen, self._lease.shard, records)
+        sequences = [record.sequence for record in records]
+        counted: dict[int, set[int]] = {}
+        for record, index in zip(rows.record_indexes, rows.event_indexes, strict=True):
+            counted.setdefault(sequences[record], set()).add(index)
+        return counted, await self._of.set_aside.find(self._lease.shard, sequences)
+
+
+def _fitting(records: Sequence[Record]) -> int:
+    """How many such records memory bears at once; a stream that is asked seldom is asked for that many."""
+    size = sum(len(record.payload) for record in records)
+    return min(_READ_BYTES * len(records) // (size + 1), _MOST_RECORDS)
+
+
+def _decoded(record: Record) -> Decoded:
+    """A record with its events; without any where it does not decode, which the dispatcher has told."""
+    try:
+        return Decoded(record.sequence, event_pb2.EventRecord.FromString(record.payload).events)
+    except DecodeError:
+        return Decoded(record.sequence, ())
+
+
+def _decisions(sequence: int, events: Sequence[Event], record: intervention_pb2.LedgerRecord) -> Iterable[DecisionRow]:
+    versions = Versions(record.model_version, record.rules_version, record.policy_version)
+    wholes = {each.row: each.decision for each in record.rows}
+    assessments = cast("Sequence[Assessment]", record.assessments)
+    columns = zip(record.event_indexes, record.kinds, record.reasons, assessments, strict=True)
+    rows = [
+        DecisionRow(sequence, index, events[index], kind, (reason,), assessment, versions, None)
+        for index, kind, reason, assessment in columns
+    ]
+    for row, decision in wholes.items():
+        rows[row] = rows[row]._replace(reasons=tuple(decision.reasons), whole=decision)
+    return rows

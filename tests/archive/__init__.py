@@ -1,0 +1,1 @@
+"""The archive: names, columns, files, and the archiver that writes them."""

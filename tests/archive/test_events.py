@@ -1,0 +1,139 @@
+"""Events come back from the archive as they were."""
+
+import datetime as dt
+import io
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+from hypothesis import given
+from hypothesis import strategies as st
+from journeymesh.common.v1 import event_pb2
+
+from services.ingest.adapters import archive_decisions, archive_events
+from services.ingest.adapters.archive_files import ParquetArchive
+from services.ingest.domain import archive
+from services.ingest.domain.archive import ArchiveFile, EventRow, Plan
+from tests.builders import NOW_US, event
+
+_SCALARS: dict[int, st.SearchStrategy[Any]] = {
+    FieldDescriptor.CPPTYPE_STRING: st.text(max_size=12),
+    FieldDescriptor.CPPTYPE_BOOL: st.booleans(),
+    FieldDescriptor.CPPTYPE_DOUBLE: st.floats(),
+    FieldDescriptor.CPPTYPE_INT64: st.integers(-(1 << 63), (1 << 63) - 1),
+    FieldDescriptor.CPPTYPE_UINT32: st.integers(0, (1 << 32) - 1),
+    # Values that this version has no name for too.
+    FieldDescriptor.CPPTYPE_ENUM: st.integers(0, 19) | st.sampled_from([-1, 1 << 30]),
+}
+_BYTES = {
+    "properties": st.binary(max_size=8)
+    | st.dictionaries(st.text(), st.floats(allow_nan=False)).map(
+        lambda value: json.dumps(value, ensure_ascii=False).encode()
+    ),
+    "trace_id": st.binary(max_size=16),
+    "span_id": st.binary(max_size=8),
+}
+
+
+@st.composite
+def messages(draw: st.DrawFn, kind: type[Message]) -> Message:
+    """Any message of a kind: every member its descriptor has may be there or not."""
+    made = kind()
+    known: list[FieldDescriptor] = [*cast("Sequence[FieldDescriptor]", kind.DESCRIPTOR.fields)]
+    fields = draw(st.lists(st.sampled_from(known), unique_by=lambda field: field.number))
+    for field in fields:
+        if field.message_type is not None:
+            inner = type(getattr(made, field.name))
+            getattr(made, field.name).CopyFrom(draw(messages(inner)))
+            getattr(made, field.name).SetInParent()
+        else:
+            setattr(made, field.name, draw(_BYTES[field.name] if field.name in _BYTES else _SCALARS[field.cpp_type]))
+    return made
+
+
+def written_and_read(rows: Sequence[EventRow]) -> list[archive_events.Archived]:
+    texts = [archive.number_text(row.sequence, row.sequence) for row in rows]
+    packed = archive_events.batch("3", texts, rows)
+    packed.validate(full=True)
+    into = io.BytesIO()
+    pq.write_table(pa.Table.from_batches([packed]), into)
+    return [each for batch in pq.ParquetFile(into).iter_batches(2) for each in archive_events.archived(batch)]
+
+
+@given(events=st.lists(messages(event_pb2.Event), max_size=5))
+def test_every_event_comes_back_as_it_was(events: list[event_pb2.Event]) -> None:
+    rows = [EventRow(7 + number, number, each, number % 2 == 1) for number, each in enumerate(events)]  # type: ignore[arg-type]
+    read = written_and_read(rows)
+    assert [each[:3] for each in read] == [("3", row.sequence, row.event_index) for row in rows]
+    assert [each.is_set_aside for each in read] == [row.is_set_aside for row in rows]
+    # As bytes: a number that is none is not equal to itself.
+    assert [each.event.SerializeToString(deterministic=True) for each in read] == [
+        each.SerializeToString(deterministic=True) for each in events
+    ]
+
+
+def test_every_member_of_an_event_has_a_column() -> None:
+    names = {field.name.removesuffix("_us") for field in event_pb2.Event.DESCRIPTOR.fields}
+    of_the_archive = {"shard", "sequence", "event_index", "is_set_aside", "raw"}
+    assert set(archive_events.SCHEMA.names) == names | of_the_archive
+    for detail in (event_pb2.Click, event_pb2.Playback, event_pb2.InterventionOutcome, event_pb2.Purchase):
+        (column,) = [field for field in event_pb2.Event.DESCRIPTOR.fields if field.message_type == detail.DESCRIPTOR]
+        columns = {field.name for field in archive_events.SCHEMA.field(column.name).type}
+        assert columns == set(detail.DESCRIPTOR.fields_by_name)
+
+
+def test_what_a_newer_version_has_added_is_not_lost() -> None:
+    newer = event(kind="click", click={"x": 3.0})
+    newer.MergeFromString(b"\xc2\x3e\x05hello")  # field 1000
+    inside = event(kind="click")
+    inside.click.MergeFromString(b"\xc2\x3e\x05hello")
+    plain = event(kind="click", click={"x": 3.0})
+    rows = [EventRow(1, index, each, is_set_aside=False) for index, each in enumerate((newer, inside, plain))]  # type: ignore[arg-type]
+    assert [each.event for each in written_and_read(rows)] == [newer, inside, plain]
+    raws = archive_events.batch("3", ["1"] * 3, rows).column("raw").to_pylist()
+    assert [raw is None for raw in raws] == [False, False, True]
+
+
+def test_columns_say_what_a_reader_expects() -> None:
+    played = event(
+        kind="video_playback",
+        sent_time_us=NOW_US + 1,
+        properties=b'{"a": "\xc3\xbc"}',
+        platform=event_pb2.PLATFORM_WEB,
+        playback={"video_id": "v", "action": event_pb2.PLAYBACK_ACTION_SEEK, "position_seconds": 1.5},
+    )
+    row = archive_events.batch("3", ["00000000000000000007"], [EventRow(7, 2, played, is_set_aside=False)])  # type: ignore[arg-type]
+    (told,) = row.to_pylist()
+    at = dt.datetime(2026, 1, 2, 10, tzinfo=dt.UTC)
+    assert told["event_time"] == told["received_time"] == at
+    assert told["sent_time"] == at + dt.timedelta(microseconds=1)
+    assert (told["client_time"], told["anonymous_id"], told["click"], told["raw"]) == (None, None, None, None)
+    assert (told["event_type"], told["platform"], told["device_class"]) == ("video_playback", "web", None)
+    assert told["properties"] == '{"a": "ü"}'
+    assert told["trace_id"] == "000102030405060708090a0b0c0d0e0f"
+    assert (told["playback"]["action"], told["playback"]["position_seconds"]) == ("seek", 1.5)
+    assert math.isclose(told["playback"]["watched_seconds"], 0.0)
+
+
+async def test_words_are_categories_and_the_schema_is_named(tmp_path: Path) -> None:
+    files = ParquetArchive(f"file://{tmp_path}")
+    rows = [EventRow(7, index, event(f"e-{index}"), is_set_aside=False) for index in range(3)]  # type: ignore[arg-type]
+    hour = archive.hour_of(NOW_US)
+    await files.write("3", Plan(-1, 7), {hour}, [await files.pack("3", rows, [])])
+    table = pq.read_table(tmp_path / ArchiveFile(archive.EVENTS, hour, "3", 0, 7).path, partitioning=None)
+    assert table.schema.metadata[b"journeymesh.schema"] == b"events/v1"
+    assert pa.types.is_dictionary(table.schema.field("event_type").type)
+    assert table.column("event_id").to_pylist() == ["e-0", "e-1", "e-2"]
+
+
+def test_the_document_tells_of_every_column() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "archive.md").read_text(encoding="utf-8")
+    of_events, of_decisions = text.split("## Columns of events")[1].split("## Columns of decisions")
+    for schema, told in ((archive_events.SCHEMA, of_events), (archive_decisions.SCHEMA, of_decisions)):
+        assert [name for name in schema.names if f"`{name}`" not in told] == []

@@ -1,0 +1,167 @@
+"""The archiver over a stream in memory, a ledger in memory, and files in a directory."""
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from journeymesh.common.v1 import event_pb2
+from journeymesh.intervention.v1 import intervention_pb2 as wire
+
+from mesh.applied import Batch
+from mesh.leases import Lease, Standing
+from mesh.leasing.memory import MemoryLeases
+from mesh.states.memory import MemoryState
+from mesh.stream import END, Entry
+from mesh.streams.memory import MemoryStream
+from services.ingest.adapters import archive_events
+from services.ingest.adapters.archive_files import ParquetArchive
+from services.ingest.adapters.archive_plans import MemoryPlans
+from services.ingest.adapters.memory import MemorySeenEvents, MemorySetAside
+from services.ingest.archiver import Archiver, Limits
+from services.ingest.domain.archive import EVENTS
+from services.ingest.steps import claimed
+from services.ingest.translation import Decoded
+from services.intervention.adapters.listeners import LocalListeners
+from services.intervention.adapters.memory import MemoryLedger
+from services.intervention.servicer import InterventionServicer
+from services.intervention.usecases import Interventions, Rows
+from tests.builders import NOW_US
+from tests.intervention.builders import RecordingWitness, Row
+
+SHARD: Final = "0"
+QUICK: Final = Limits(flush_events=50_000, period_seconds=0.0, rest_seconds=0.0)
+PATIENT: Final = Limits(period_seconds=3600.0, rest_seconds=0.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Direct:
+    """The intervention service without a wire."""
+
+    servicer: InterventionServicer
+
+    async def ReadLedger(self, request: wire.ReadLedgerRequest, timeout: float) -> wire.ReadLedgerResponse:  # noqa: ASYNC109
+        return await self.servicer.ReadLedger(request, None)  # type: ignore[arg-type]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Returns once a condition holds; nobody says when it begins to."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - as said
+            await asyncio.sleep(0.002)
+
+
+class World:
+    """One shard and what is behind it. `follower` archives; `dispatch` does what the dispatcher does."""
+
+    def __init__(self, folder: Path, limits: Limits = QUICK) -> None:
+        self.stream = MemoryStream(shard_count=1)
+        self.leases, self.dispatched = MemoryLeases(lambda: NOW_US), MemoryLeases(lambda: NOW_US)
+        self.plans, self.archive = MemoryPlans(), ParquetArchive(f"file://{folder}")
+        self.seen, self.set_aside = MemorySeenEvents(), MemorySetAside()
+        witness, listeners = RecordingWitness(), LocalListeners(1)
+        self.interventions = Interventions(
+            MemoryState(), MemoryLedger(), witness, listeners, lambda: NOW_US, poll_seconds=60
+        )
+        self.limits = limits
+        self._sequence = -1
+
+    def archiver(self, **replaced: Any) -> Archiver:
+        """An archiver; some of its parts may be others."""
+        intervention: Any = Direct(InterventionServicer(self.interventions))
+        made = Archiver(
+            reader=self.stream,
+            leases=self.leases,
+            dispatched=self.dispatched,
+            plans=self.plans,
+            archive=self.archive,
+            seen=self.seen,
+            set_aside=self.set_aside,
+            intervention=intervention,
+            clock=lambda: NOW_US,
+            limits=self.limits,
+        )
+        return dataclasses.replace(made, **replaced)
+
+    async def append(self, *events: event_pb2.Event) -> int:
+        """Puts a record on the stream; returns its sequence number."""
+        return await self.append_payload(event_pb2.EventRecord(events=events).SerializeToString())
+
+    async def append_payload(self, payload: bytes) -> int:
+        """Puts bytes on the stream; returns their sequence number."""
+        ((_, sequence),) = await self.stream.append([Entry("0", payload)])
+        return sequence
+
+    async def dispatch(self, *, score: float = 10.0, poison: Sequence[int] = ()) -> None:
+        """Decides on all that waits, and says so; poison records are set aside."""
+        lease = await self.dispatched.acquire(SHARD, "dispatcher")
+        assert lease
+        records, is_end = await self.stream.read(SHARD, self._sequence, 10_000, 0.001)
+        for record in records:
+            self._sequence = record.sequence
+            if record.sequence in poison:
+                await self.set_aside.add(SHARD, [record.sequence])
+                continue
+            with contextlib.suppress(Exception):
+                events = event_pb2.EventRecord.FromString(record.payload).events
+                await self._decide(record.sequence, events, score)
+        await self.dispatched.save(lease, END if is_end else self._sequence, 0.0)
+
+    async def take(self) -> Lease:
+        """The shard, for a new archiver."""
+        known = (await self.leases.standings()).get(SHARD)
+        lease = await self.leases.steal(SHARD, f"archiver-{known.epoch if known else 0}", known.epoch if known else 0)
+        assert lease
+        return lease
+
+    @contextlib.asynccontextmanager
+    async def following(self, archiver: Archiver | None = None) -> AsyncIterator["asyncio.Task[None]"]:
+        """An archiver at work within the block; cancelled, as at the end of a process, with it."""
+        task = asyncio.create_task((archiver or self.archiver()).follow(await self.take()))
+        try:
+            yield task
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def until_checkpoint(self, sequence: int) -> None:
+        """Returns once the archiver has come so far."""
+        await until(lambda: self.standing().checkpoint >= sequence)
+
+    def standing(self) -> Standing:
+        """How the archiver gets on."""
+        return self.leases._standings.get(SHARD, Standing())
+
+    def events(self) -> list[archive_events.Archived]:
+        """What the archive has, in the order of the stream."""
+        batches = (batch for file in self.archive.files(EVENTS) for batch in self.archive.batches(file))
+        return sorted((each for batch in batches for each in archive_events.archived(batch)), key=lambda e: e[:3])
+
+    def ids(self) -> list[str]:
+        """The ids of the events in the archive."""
+        return [each.event.event_id for each in self.events()]
+
+    async def _decide(self, sequence: int, events: Sequence[event_pb2.Event], score: float) -> None:
+        rows = await claimed(self.seen, SHARD, [Decoded(sequence, events)])
+        if not rows.events:
+            return
+        columns = Rows(
+            record_indexes=rows.record_indexes,
+            event_indexes=rows.event_indexes,
+            user_ids=[event.user_id for event in rows.events],
+            event_ids=[event.event_id for event in rows.events],
+            received_us=[event.received_time_us for event in rows.events],
+            trace_ids=[event.trace_id for event in rows.events],
+            span_ids=[event.span_id for event in rows.events],
+            pages=[event.page for event in rows.events],
+            time_zones=[event.time_zone for event in rows.events],
+            assessments=[Row(score=score, indicators=("form_errors",)).assessment for _ in rows.events],
+            bot_rows=[],
+            outcomes={},
+            model_version="model-1",
+            rules_version="rules-1",
+        )
+        await self.interventions.decide(Batch("events", SHARD, (sequence,)), columns)

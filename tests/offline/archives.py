@@ -1,0 +1,21 @@
+"""Archives for tests, written range by range."""
+
+from services.ingest.adapters.archive_files import ParquetArchive
+from services.ingest.domain.archive import HOUR_US, EventRow, Plan, hours_of
+from tests.builders import NOW_US, event
+
+
+async def write(into: ParquetArchive, shard: str, after: int, through: int, hour: int = 0, *hours: int) -> None:
+    """A range with an event a record, the first of the first hour, the second of the next one told..."""
+    every = (hour, *hours)
+    rows = [
+        EventRow(
+            sequence,
+            0,
+            event(f"{shard}-{sequence}", received_time_us=NOW_US + every[number % len(every)] * HOUR_US),  # type: ignore[arg-type]
+            is_set_aside=False,
+        )
+        for number, sequence in enumerate(range(after + 1, through + 1))
+    ]
+    part = await into.pack(shard, rows, [])
+    await into.write(shard, Plan(after, through), hours_of(row.event.received_time_us for row in rows), [part])

@@ -1,0 +1,129 @@
+"""What applies and archives events, in the test's process: real services behind real gRPC, over memory."""
+
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple, cast
+
+from journeymesh.common.v1 import event_pb2
+from journeymesh.features.v1.features_pb2_grpc import add_FeaturesServiceServicer_to_server
+from journeymesh.intervention.v1.intervention_pb2_grpc import (
+    InterventionServiceStub,
+    add_InterventionServiceServicer_to_server,
+)
+from journeymesh.scoring.v1.scoring_pb2_grpc import add_ScoringServiceServicer_to_server
+from journeymesh.video.v1.video_pb2_grpc import add_VideoServiceServicer_to_server
+
+from mesh import channel, telemetry
+from mesh.leasing.memory import MemoryLeases
+from mesh.server import serving
+from mesh.states.memory import MemoryState
+from mesh.streams.memory import MemoryStream
+from services.features.servicer import FeaturesServicer
+from services.ingest import archiver, dispatcher
+from services.ingest.adapters.archive_files import ParquetArchive
+from services.ingest.adapters.archive_plans import MemoryPlans
+from services.ingest.adapters.event_log import StreamEventLog
+from services.ingest.adapters.memory import MemoryApplied, MemoryFailedEvents, MemorySeenEvents, MemorySetAside
+from services.ingest.archiver import Archiver
+from services.ingest.dispatcher import Dispatcher
+from services.ingest.domain.event import Event
+from services.ingest.steps import Peers, Steps
+from services.intervention.adapters.listeners import LocalListeners
+from services.intervention.adapters.memory import MemoryLedger
+from services.intervention.servicer import InterventionServicer
+from services.intervention.usecases import Interventions
+from services.scoring.adapters.model_directory import ModelDirectory
+from services.scoring.servicer import ScoringServicer
+from services.scoring.usecases import Scoring
+from services.video.adapters.memory import MemoryShards
+from services.video.servicer import VideoServicer
+from services.video.usecases import Playback
+from tests.builders import NOW_US
+from tests.ingest.house import QuickReader
+from tests.intervention.builders import RecordingWitness
+
+MODELS: Final = Path(__file__).parents[2] / "models" / "exit-risk"
+
+
+class Mesh(NamedTuple):
+    """What applies and archives events."""
+
+    stream: MemoryStream
+    log: StreamEventLog
+    dispatcher: Dispatcher
+    archiver: Archiver
+    features: MemoryState
+
+    async def send(self, *events: event_pb2.Event) -> None:
+        """Puts events on the stream, each user's in their order."""
+        await self.log.append(cast("Sequence[Event]", events))
+
+    async def dispatch(self) -> None:
+        """Applies what waits, parents before children."""
+        for shard in await self.stream.shards():
+            lease = await self.dispatcher.leases.acquire(shard.name, "dispatcher")
+            assert lease
+            checkpoint = await self.dispatcher.leases.checkpoint(shard.name)
+            while checkpoint != (checkpoint := await self.dispatcher.advance(lease, checkpoint)):
+                pass
+
+    async def archive(self) -> None:
+        """Closes all shards, and applies and archives what waits."""
+        shards = [shard.name for shard in await self.stream.shards()]
+        parents = {parent for shard in await self.stream.shards() for parent in shard.parents}
+        for shard in shards:
+            if shard not in parents:
+                await self.stream.split(shard)
+        await self.dispatch()
+        for shard in shards:
+            lease = await self.archiver.leases.acquire(shard, "archiver")
+            assert lease
+            await self.archiver.follow(lease)
+
+
+@contextlib.asynccontextmanager
+async def running(folder: Path) -> AsyncIterator[Mesh]:
+    """A mesh that archives into a folder."""
+    features, traced = MemoryState(), telemetry.off("test")
+    interventions = Interventions(
+        MemoryState(), MemoryLedger(), RecordingWitness(), LocalListeners(1), lambda: NOW_US, poll_seconds=60
+    )
+    registers: list[Any] = [
+        lambda to: add_VideoServiceServicer_to_server(VideoServicer(Playback(MemoryState(), MemoryShards())), to),
+        lambda to: add_FeaturesServiceServicer_to_server(FeaturesServicer(features), to),
+        lambda to: add_ScoringServiceServicer_to_server(
+            ScoringServicer(Scoring(ModelDirectory(MODELS), MemoryState())), to
+        ),
+        lambda to: add_InterventionServiceServicer_to_server(InterventionServicer(interventions), to),
+    ]
+    stream = MemoryStream(shard_count=2)
+    log, seen, set_aside = StreamEventLog(stream), MemorySeenEvents(), MemorySetAside()
+    dispatched = MemoryLeases(lambda: NOW_US)
+    async with serving("127.0.0.1:0", registers, [], {}, traced) as port:
+        target = f"127.0.0.1:{port}"
+        async with channel.dial(target, traced) as dialled:
+            applying = Dispatcher(
+                reader=QuickReader(stream),
+                leases=dispatched,
+                steps=Steps("events", seen, log, Peers.dial(target, target, target, target, traced), traced),
+                failed=MemoryFailedEvents(),
+                set_aside=set_aside,
+                applied=MemoryApplied(),
+                clock=lambda: NOW_US,
+                limits=dispatcher.Limits(100, 0, 0.5),
+                trims=False,
+            )
+            archiving = Archiver(
+                reader=QuickReader(stream),
+                leases=MemoryLeases(lambda: NOW_US),
+                dispatched=dispatched,
+                plans=MemoryPlans(),
+                archive=ParquetArchive(f"file://{folder}"),
+                seen=seen,
+                set_aside=set_aside,
+                intervention=InterventionServiceStub(dialled),
+                clock=lambda: NOW_US,
+                limits=archiver.Limits(flush_events=20, rest_seconds=0),
+            )
+            yield Mesh(stream, log, applying, archiving, features)
