@@ -65,9 +65,7 @@ class FeaturesServicer(features_pb2_grpc.FeaturesServiceServicer):
         if limit > recents.KEPT_EVENTS:
             raise InvalidArgument("VALUE_OUT_OF_RANGE", f"At most {recents.KEPT_EVENTS} events are kept of a user.")
         events = await usecases.list_recent_events(self._store, request.user_id, limit)
-        return features_pb2.ListRecentEventsResponse(
-            events=[translation.kept_event(request.user_id, kept) for kept in events]
-        )
+        return features_pb2.ListRecentEventsResponse(events=translation.kept_events(request.user_id, events))
 
     async def ListFeatureDefinitions(
         self, _request: features_pb2.ListFeatureDefinitionsRequest, _context: ServerContext

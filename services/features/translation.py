@@ -1,15 +1,16 @@
 """Between the wire and the domain. What only one kind of event has is only asked of that kind."""
 
 import zlib
+from collections.abc import Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from journeymesh.common.v1 import event_pb2
 from journeymesh.features.v1 import features_pb2
 
 from services.features.domain.event import Click, Event, Kind, Platform
-from services.features.domain.recents import Kept
+from services.features.domain.recents import Kept, session_starts
 from services.features.domain.signal import Signal
-from services.features.domain.state import State
+from services.features.domain.state import SESSION_GAP_US, State
 
 WHOLE_EVENT_BYTES = 1024
 """A larger event is kept among the user's last without its properties."""
@@ -48,12 +49,19 @@ def whole(event: event_pb2.Event) -> bytes:
     return shortened.SerializeToString()
 
 
-def kept_event(user_id: str, kept: Kept) -> event_pb2.Event:
-    """An event as it was kept, with the session it was found to belong to."""
+def kept_events(user_id: str, kept: Sequence[Kept]) -> list[event_pb2.Event]:
+    """Events as they were kept, each with the session it was found to belong to."""
+    return [
+        _kept_event(user_id, one, start_us)
+        for one, start_us in zip(kept, session_starts(kept, SESSION_GAP_US), strict=True)
+    ]
+
+
+def _kept_event(user_id: str, kept: Kept, session_start_us: int) -> event_pb2.Event:
     event = event_pb2.Event.FromString(kept.whole)
-    event.session_start_us = kept.session_start_us
+    event.session_start_us = session_start_us
     if not event.session_id:
-        event.session_id = f"s-{zlib.crc32(user_id.encode()):08x}-{kept.session_start_us // 1000}"
+        event.session_id = f"s-{zlib.crc32(user_id.encode()):08x}-{session_start_us // 1000}"
     return event
 
 

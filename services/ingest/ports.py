@@ -1,9 +1,12 @@
 """What ingest needs of the world, in its own words."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from mesh.leases import Standing
+from services.ingest.domain.archive import DecisionRow, EventRow, Plan
 from services.ingest.domain.event import Event, FailedEvent, Place, Seen
+from services.ingest.domain.skew import Skew
 
 
 class Claim(NamedTuple):
@@ -45,6 +48,19 @@ class SeenEvents(Protocol):
         tells the older one.
         """
 
+    async def release(self, claim: Claim) -> None:
+        """Forgets an event, if what is remembered is still just this; no error if it is not."""
+
+
+class Duplicates(Protocol):
+    """How often events were sent again, for as long as their ids are remembered."""
+
+    async def add(self, ids: Sequence[str], now_us: int) -> None:
+        """Counts one more for each id; one that stands twice counts twice."""
+
+    async def count(self, event_id: str, now_us: int) -> int:
+        """How often the event was sent again."""
+
 
 class FailedEvents(Protocol):
     """What could not be accepted or applied: the latest 10,000, for at most 7 days."""
@@ -55,8 +71,10 @@ class FailedEvents(Protocol):
     async def find(self, ids: Sequence[str]) -> list[FailedEvent | None]:
         """The failed events with these ids, in the order asked."""
 
-    async def list(self, page_size: int, before: str) -> tuple[Sequence[FailedEvent], str]:
+    async def list(self, page_size: int, before: str, reason: str = "") -> tuple[Sequence[FailedEvent], str]:
         """Failed events, newest first, and where the next page begins; an empty text begins at the newest and ends.
+
+        With a reason, only those that failed for it.
 
         Raises:
             InvalidArgument: `INVALID_PARAMETER`, the text is not one this port gave out.
@@ -65,9 +83,139 @@ class FailedEvents(Protocol):
     async def remove(self, failed_id: str) -> None:
         """Forgets a failed event; no error if there is none."""
 
+    async def strike_off(self, failed: FailedEvent) -> None:
+        """Forgets a failed event, if it is still just this: it may have failed again meanwhile."""
+
+
+class SetAside(Protocol):
+    """The records of each shard that were accepted and could not be applied."""
+
+    async def add(self, shard: str, sequences: Sequence[int]) -> None:
+        """Marks records; marking again changes nothing."""
+
+    async def find(self, shard: str, sequences: Sequence[int]) -> set[int]:
+        """Those of the records that are marked."""
+
+    async def forget(self, shard: str, through: int) -> None:
+        """Takes the marks off the records up to and including a sequence number."""
+
+
+class Skews(Protocol):
+    """What is known of the clocks of devices, for 49 hours after it was kept."""
+
+    async def find(self, devices: Sequence[str]) -> dict[str, Skew]:
+        """What is known of these devices; without those of which nothing is."""
+
+    async def keep(self, skews: Mapping[str, Skew]) -> None:
+        """Replaces what is known. Of two processes that keep the same device at once one wins."""
+
+
+class Identities(Protocol):
+    """Who anonymous ids turned out to be, for 30 days after the last use."""
+
+    async def find(self, anonymous_ids: Sequence[str], now_us: int) -> dict[str, str]:
+        """The users that these are linked to; without those that are not. Finding is use."""
+
+    async def link(self, users: Mapping[str, str]) -> None:
+        """Links anonymous ids to users; the latest link of an id counts."""
+
+
+class Applied(Protocol):
+    """When events were applied, to within five seconds, for 24 to 48 hours."""
+
+    async def note(self, shard: str, checkpoint: int, now_us: int) -> None:
+        """Says that everything up to a checkpoint is applied. Costs nothing: it is written within five seconds.
+
+        What is not yet written is lost when the process is; then a later time is told.
+        """
+
+    async def find(self, shard: str, sequence: int, now_us: int) -> int | None:
+        """When the event at this sequence number was applied, in Unix microseconds; None where it is not known."""
+
 
 class Progress(Protocol):
     """How far the dispatcher has come."""
 
     async def checkpoint(self, shard: str) -> int:
         """The sequence number up to which everything in the shard is applied."""
+
+    def lag_seconds(self, now_us: int) -> float | None:
+        """How late the dispatcher is in its slowest shard, as of at most two seconds ago, or None.
+
+        None where nobody dispatches or it is not known. Does not wait: it begins to find out where what it knows is
+        older than a quarter of a second.
+        """
+
+
+class ShardStanding(NamedTuple):
+    """How far a reader has come on a shard."""
+
+    reader: str
+    shard: str
+    standing: Standing
+
+
+class Pipeline(Protocol):
+    """The readers of the stream."""
+
+    async def standings(self) -> list[ShardStanding]:
+        """How far each has come, by reader and shard."""
+
+
+class Plans(Protocol):
+    """What the archiver is about to write of each shard, so that after a crash it writes the very same files.
+
+    A plan is open until the archiver's checkpoint has passed it. Plans do not pass.
+    """
+
+    async def take(self, shard: str, epoch: int) -> Plan | None:
+        """The shard's last plan, None where there was none. From then on holders of an older epoch are refused.
+
+        Raises:
+            FailedPrecondition: `LEASE_LOST`, a newer epoch has taken it.
+            Unavailable: the store cannot be reached; the call may be repeated.
+        """
+
+    async def save(self, shard: str, epoch: int, plan: Plan) -> None:
+        """Keeps a plan in place of the last one.
+
+        Raises:
+            FailedPrecondition: `LEASE_LOST`, a newer epoch has taken the shard; nothing is written.
+            Unavailable: the plan may or may not be kept; the call may be repeated.
+        """
+
+
+class Part(Protocol):
+    """Rows of some records as they will be written, packed; what is in it is the adapter's own business."""
+
+    @property
+    def size(self) -> int:
+        """Bytes it takes in memory."""
+
+
+class Archive(Protocol):
+    """Keeps events and decisions for good, as files; a file is there whole or not at all.
+
+    Every call that reaches the storage raises `Unavailable` where it cannot; the call may be repeated.
+    """
+
+    async def pack(self, shard: str, events: Sequence[EventRow], decisions: Sequence[DecisionRow]) -> Part:
+        """Packs the rows of some records, which ascend by sequence number and event index."""
+
+    async def write(self, shard: str, plan: Plan, hours: Collection[int], parts: Sequence[Part]) -> None:
+        """Writes the files of a plan, for each hour one a kind, be it without rows.
+
+        Writing a plan again replaces its files; the same rows give the same bytes, however they were cut into parts.
+
+        Args:
+            shard: the shard of all rows.
+            plan: the range.
+            hours: the hours of the rows, as `domain.archive.hour_of` tells them, and of whatever else is in the range.
+            parts: the rows, in the order of the stream.
+        """
+
+    async def hours(self) -> list[int]:
+        """The hours of which there are events, ascending."""
+
+    async def compact(self, shard: str, hour: int) -> None:
+        """Joins a shard's files of an hour, as far as they follow upon one another, and removes what they replace."""

@@ -15,14 +15,82 @@ class Settings:
     )
     redis_url: str = setting("JOURNEYMESH_REDIS_URL", "redis://127.0.0.1:7100/0", "The Redis-compatible server.")
     redis_password_file: str = setting("JOURNEYMESH_REDIS_PASSWORD_FILE", "", "File with the server's password.")
-    shard_count: int = setting(
-        "JOURNEYMESH_SHARD_COUNT", 2, "Shards of the stream; fixed once events are on it.", minimum=1, maximum=64
+    archiver_listen: str = setting(
+        "JOURNEYMESH_ARCHIVER_LISTEN", "127.0.0.1:7107", "Where the archiver answers health checks."
     )
-    max_waiting_records: int = setting(
-        "JOURNEYMESH_MAX_WAITING_RECORDS",
-        20_000,
-        "Records that may wait in one shard before ingest refuses events.",
+    stream: str = setting(
+        "JOURNEYMESH_STREAM",
+        "redis",
+        "What the stream is kept on. Kinesis is reached as the AWS environment says.",
+        choices=("redis", "kinesis"),
+    )
+    stream_name: str = setting("JOURNEYMESH_STREAM_NAME", "events", "The stream's name; with Kinesis it must exist.")
+    shard_count: int = setting(
+        "JOURNEYMESH_SHARD_COUNT",
+        2,
+        "Shards of a stream on Redis; fixed once events are on it.",
         minimum=1,
+        maximum=64,
+    )
+    lane_count: int = setting(
+        "JOURNEYMESH_LANE_COUNT",
+        32,
+        "With Kinesis: groups of users that a split keeps together, and the most shards that are of use; fixed.",
+        minimum=1,
+        maximum=1024,
+    )
+    max_waiting_bytes: int = setting(
+        "JOURNEYMESH_MAX_WAITING_BYTES",
+        67_108_864,
+        "Bytes that may wait in one shard of a stream on Redis before ingest refuses events.",
+        minimum=1_048_576,
+    )
+    max_lag_seconds: float = setting(
+        "JOURNEYMESH_MAX_LAG_SECONDS",
+        10.0,
+        "How late decisions may be before ingest refuses events, as long as a dispatcher is alive.",
+        minimum=0.1,
+    )
+    reader_name: str = setting(
+        "JOURNEYMESH_READER_NAME",
+        "",
+        "Name under which a dispatcher or archiver holds shards: its own, and the same after a restart. Empty: host "
+        "and address.",
+    )
+    lease_seconds: float = setting(
+        "JOURNEYMESH_LEASE_SECONDS",
+        5.0,
+        "How long a dispatcher or archiver that was cut off keeps its shards from the others.",
+        minimum=0.1,
+        maximum=300,
+    )
+    tolerated_failure_share: float = setting(
+        "JOURNEYMESH_TOLERATED_FAILURE_SHARE",
+        0.5,
+        "Share of a shard's last 100 records that may be set aside; beyond it the shard pauses.",
+        minimum=0,
+        maximum=1,
+    )
+    user_events_per_second: float = setting(
+        "JOURNEYMESH_USER_EVENTS_PER_SECOND",
+        200.0,
+        "Events a second and process that one user may send for long; more are refused.",
+        minimum=1,
+    )
+    user_burst_events: int = setting(
+        "JOURNEYMESH_USER_BURST_EVENTS", 2_000, "Events that one user may send at once.", minimum=1
+    )
+    archive_url: str = setting(
+        "JOURNEYMESH_ARCHIVE_URL",
+        "",
+        "Where events and decisions are kept for good: `file:///folder` or `s3://bucket/prefix`; empty keeps none.",
+    )
+    archive_period_seconds: float = setting(
+        "JOURNEYMESH_ARCHIVE_PERIOD_SECONDS",
+        60.0,
+        "How long events are gathered for one file.",
+        minimum=0.1,
+        maximum=3600,
     )
     max_batch_events: int = setting(
         "JOURNEYMESH_MAX_BATCH_EVENTS", 2_000, "Events the dispatcher takes on at once.", minimum=1, maximum=10_000

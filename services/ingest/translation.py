@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 import msgspec
 from google.protobuf.descriptor import EnumDescriptor
@@ -11,13 +11,21 @@ from journeymesh.ingest.v1 import ingest_pb2
 from journeymesh.intervention.v1 import intervention_pb2
 from journeymesh.scoring.v1 import scoring_pb2
 
-from services.ingest.domain.event import FailedEvent
+from mesh.stream import BEGINNING, END
+from services.ingest.domain import identity
+from services.ingest.domain.event import Event, FailedEvent, refused_event_id
+from services.ingest.domain.validation import Rejection
+from services.ingest.ports import ShardStanding
+from services.ingest.usecases import Receipt
 
 _TYPE_PREFIX: Final = len("EVENT_TYPE_")
 _PLATFORM_PREFIX: Final = len("PLATFORM_")
+_UNSPECIFIED: Final = len("UNSPECIFIED")
 _BATCH_BYTES: Final = 4 * 1024 * 1024
 _LINKS_MOST: Final = 64
+_TARGET_NAMES: Final = frozenset({"target", "feature", "element", "form", "field", "task", "topic"})
 _OUTCOME: Final = event_pb2.EVENT_TYPE_INTERVENTION_OUTCOME
+_decode_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
@@ -44,27 +52,152 @@ def failed_event_message(failed: FailedEvent) -> ingest_pb2.FailedEvent:
     return message
 
 
+def unreadable(one: ingest_pb2.UnreadableEvent, now_us: int) -> FailedEvent:
+    """What the gateway could not read, as a failed event."""
+    return FailedEvent(
+        refused_event_id(one.event_id, one.payload),
+        reason_name(one.reason),
+        one.detail,
+        one.received_time_us or now_us,
+        one.event_id,
+        one.user_id,
+        one.payload,
+        one.trace_id,
+        "gateway",
+    )
+
+
+def refused(event: event_pb2.Event, rejection: Rejection, now_us: int) -> FailedEvent:
+    """What ingest refused, as a failed event."""
+    payload = event_json(event)
+    return FailedEvent(
+        refused_event_id(event.event_id, payload),
+        rejection.reason,
+        rejection.detail,
+        now_us,
+        event.event_id,
+        event.user_id,
+        payload,
+        event.trace_id,
+        "ingest",
+    )
+
+
+def rejection_message(index: int, rejection: Rejection) -> ingest_pb2.Rejection:
+    """Why an event was refused, for the wire."""
+    reason = error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{rejection.reason}")
+    return ingest_pb2.Rejection(event_index=index, reason=reason, detail=rejection.detail)
+
+
+def receipt_message(event_id: str, told: Receipt) -> ingest_pb2.Receipt:
+    """A receipt for the wire."""
+    receipt = ingest_pb2.Receipt(event_id=event_id, duplicate_count=told.duplicate_count)
+    if told.seen is not None:
+        place = told.seen.place
+        receipt.state = ingest_pb2.RECEIPT_STATE_APPLIED if told.is_applied else ingest_pb2.RECEIPT_STATE_BUFFERED
+        receipt.received_time.FromMicroseconds(told.seen.received_time_us)
+        receipt.trace_id = told.seen.trace_id.hex()
+        receipt.position.CopyFrom(
+            position_pb2.EventPosition(shard=place.shard, sequence=str(place.sequence), event_index=place.event_index)
+        )
+    if told.applied_time_us is not None:
+        receipt.applied_time.FromMicroseconds(told.applied_time_us)
+    if told.failed is not None:
+        receipt.state = ingest_pb2.RECEIPT_STATE_FAILED
+        receipt.failed_event_id = told.failed.id
+        receipt.reason = error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{told.failed.reason}")
+        receipt.trace_id = told.failed.trace_id.hex()
+        if told.seen is None:
+            receipt.received_time.FromMicroseconds(told.failed.failed_time_us)
+    return receipt
+
+
+def standing_message(told: ShardStanding) -> ingest_pb2.ShardStanding:
+    """How far a reader has come, for the wire."""
+    standing = told.standing
+    return ingest_pb2.ShardStanding(
+        reader=told.reader,
+        shard=told.shard,
+        owner=standing.owner,
+        lease_epoch=standing.epoch,
+        checkpoint="" if standing.checkpoint in {BEGINNING, END} else str(standing.checkpoint),
+        is_ended=standing.checkpoint == END,
+        lag_seconds=standing.lag_seconds,
+        trouble=standing.trouble,
+    )
+
+
+def copies(recent: Iterable[event_pb2.Event], linked: event_pb2.Event) -> list[event_pb2.Event]:
+    """The last session of an anonymous journey as events of the user it turned out to be, newest first.
+
+    Newest first, because a late event lengthens a session by at most the gap: so each leads to the one before it. Ids
+    are computed, so that a copy made twice is one event; receipt and trace are those of the event that linked them.
+    """
+    made = []
+    events = cast("Sequence[Event]", list(recent))
+    for event in cast("list[event_pb2.Event]", identity.last_session(events, linked.event_time_us)):
+        copy = event_pb2.Event()
+        copy.CopyFrom(event)
+        copy.event_id = identity.copied_id(event.event_id, linked.linked_user_id)
+        copy.copied_event_id = event.event_id
+        copy.user_id, copy.anonymous_id = linked.linked_user_id, linked.user_id
+        copy.received_time_us = linked.received_time_us
+        copy.trace_id, copy.span_id = linked.trace_id, linked.span_id
+        if event.session_id.startswith("s-") and event.session_id.endswith(f"-{event.session_start_us // 1000}"):
+            copy.session_id = ""  # as features found it, in the anonymous journey
+        copy.session_start_us = 0
+        made.append(copy)
+    return made
+
+
 def event_json(event: event_pb2.Event) -> bytes:
-    """The event as a client would send it: what `POST /api/events/track` takes, so that it can be mended and sent."""
+    """The event as a client would send it: what `POST /api/events/track` takes, so that it can be mended and sent.
+
+    Without `sentAt`: it was sent long before it will be sent again.
+    """
     members: dict[str, object] = {"eventId": event.event_id, "userId": event.user_id}
     optional = {"anonymousId": event.anonymous_id, "sessionId": event.session_id}
     members |= {name: value for name, value in optional.items() if value}
     if event.event_type:
         members["eventType"] = _enum(event_pb2.EventType.DESCRIPTOR, event.event_type, _TYPE_PREFIX)
     members["timestamp"] = _time(event.event_time_us)
-    if event.sent_time_us:
-        members["sentAt"] = _time(event.sent_time_us)
-    if event.properties:
-        members["properties"] = msgspec.Raw(event.properties)
-    context = {
+    properties = _properties(event)
+    if properties:
+        members["properties"] = msgspec.Raw(properties)
+    context: dict[str, object] = {
         "platform": _enum(event_pb2.Platform.DESCRIPTOR, event.platform, _PLATFORM_PREFIX) if event.platform else "",
         "deviceId": event.device_id,
         "timeZone": event.time_zone,
         "userAgent": event.user_agent,
         "correlationId": event.correlation_id,
+        "automated": event.is_automated,
     }
     members["context"] = {name: value for name, value in context.items() if value}
     return msgspec.json.encode(members)
+
+
+def _properties(event: event_pb2.Event) -> bytes:
+    """The properties as they were sent, with the typed members that were told by other names or none."""
+    try:
+        given = _decode_members(event.properties) if event.properties else {}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return event.properties  # no JSON: only the mesh's own callers can send it
+    common: dict[str, object] = {
+        "page": event.page,
+        "target": event.target if not _TARGET_NAMES & given.keys() else "",
+        "attempts": event.attempt_count,
+        "errorCode": event.error_code,
+        "isRefresh": event.is_refresh,
+    }
+    typed = {name: value for name, value in common.items() if value}
+    which = event.WhichOneof("detail")
+    for field, value in getattr(event, which).ListFields() if which else ():
+        kind = field.enum_type
+        typed[field.json_name] = (
+            _enum(kind, value, len(kind.values_by_number[0].name) - _UNSPECIFIED) if kind else value
+        )
+    missing = {name: value for name, value in typed.items() if name not in given}
+    return msgspec.json.encode(given | missing) if missing else event.properties
 
 
 def _enum(descriptor: EnumDescriptor, value: int, prefix: int) -> str:
@@ -88,10 +221,11 @@ class Rows(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """A record with its events."""
+    """A record with its events; without any, and with its payload, where it does not decode."""
 
     sequence: int
     events: Sequence[event_pb2.Event]
+    broken: bytes | None = None
 
 
 def origins(events: Iterable[event_pb2.Event]) -> list[tuple[bytes, bytes]]:
@@ -127,7 +261,7 @@ def decide_request(
     )
 
 
-def cut(records: Sequence[Decoded], max_events: int) -> Iterator[list[Decoded]]:
+def cut(records: Iterable[Decoded], max_events: int) -> Iterator[list[Decoded]]:
     """Batches of whole records: at most `max_events` and 4 MiB, but at least one record."""
     batch: list[Decoded] = []
     events = size = 0

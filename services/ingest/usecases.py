@@ -1,16 +1,32 @@
-"""The verbs of ingest: accept events, give receipts, keep what failed."""
+"""The verbs of ingest: accept events, give receipts, keep what failed and send it again."""
 
 import asyncio
+import dataclasses
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from mesh.clock import Clock
-from mesh.errors import NotFound
-from services.ingest.domain import device
+from mesh.errors import NotFound, ResourceExhausted, Unavailable
+from services.ingest.domain import device, identity, skew
 from services.ingest.domain.acceptance import Verdict, judge
-from services.ingest.domain.event import Event, FailedEvent, Seen, failed_event_id
-from services.ingest.domain.validation import Rejection
-from services.ingest.ports import Claim, EventLog, FailedEvents, Progress, SeenEvents
+from services.ingest.domain.event import Event, FailedEvent, Seen, failed_event_id, refused_event_id
+from services.ingest.domain.flood import Flood, Pace
+from services.ingest.domain.identity import Identification
+from services.ingest.domain.validation import Rejection, reject
+from services.ingest.ports import (
+    Applied,
+    Claim,
+    Duplicates,
+    EventLog,
+    FailedEvents,
+    Identities,
+    Progress,
+    SeenEvents,
+    Skews,
+)
+
+RETRY_SECONDS: Final = 2.0
+_LIMITED: Final = Rejection("RATE_LIMITED", "The user sends more events than a person can make.")
 
 
 class Accepted(NamedTuple):
@@ -21,55 +37,134 @@ class Accepted(NamedTuple):
 
 
 class Receipt(NamedTuple):
-    """What became of an event: where it stands and whether it is applied, or how it failed."""
+    """What became of an event: where it stands and since when it is applied, or how it failed."""
 
     seen: Seen | None
     is_applied: bool
+    applied_time_us: int | None
+    duplicate_count: int
     failed: FailedEvent | None
 
 
-class Ingest(NamedTuple):
+class Replayed(NamedTuple):
+    """What was said of a failed event that was sent again."""
+
+    verdict: Verdict
+    rejection: Rejection | None
+
+
+class _Recalled(NamedTuple):
+    """What is remembered of a batch before it is taken in."""
+
+    seen: list[Seen | None]
+    samples: skew.Samples
+    skews: dict[str, skew.Skew]
+    links: dict[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Ingest:
     """The ports of the use cases below, bound together."""
 
     log: EventLog
     seen: SeenEvents
+    duplicates: Duplicates
     failed: FailedEvents
+    skews: Skews
+    identities: Identities
     progress: Progress
+    applied: Applied
+    flood: Flood
     clock: Clock
+    max_lag_seconds: float
 
     async def accept(self, events: Sequence[Event]) -> Accepted:
         """Accepts a batch; when it returns, the accepted events are on the stream.
 
         Ids are remembered after the append, never before: a crash in between makes the client's next try stand twice
-        on the stream, where the dispatcher applies one of them; the other order would lose the event.
+        on the stream, where the dispatcher applies one of them; the other order would lose the event. Links of
+        anonymous ids are kept in between, so that a crash makes the client's next try link again.
+
+        Raises:
+            ResourceExhausted: `BUFFER_FULL`, the stream or the dispatcher is behind; nothing may be taken as accepted.
+            Unavailable: likewise.
         """
         now_us = self.clock()
+        lag_seconds = self.progress.lag_seconds(now_us)
+        if lag_seconds is not None and lag_seconds > self.max_lag_seconds:
+            raise ResourceExhausted("BUFFER_FULL", "Decisions are too far behind.", retry_after_seconds=RETRY_SECONDS)
         judged = judge(events, now_us)
         verdicts = [Verdict.ACCEPTED] * len(events)
+        rejections = dict(judged.rejected)
         for index in judged.repeated:
             verdicts[index] = Verdict.DUPLICATE
         for index in judged.rejected:
             verdicts[index] = Verdict.REJECTED
 
-        fresh = [events[index] for index in judged.fresh]
-        known = await self.seen.find([event.event_id for event in fresh], now_us)
-        new = []
-        for index, event, seen in zip(judged.fresh, fresh, known, strict=True):
-            if seen is None:
-                _stamp(event, now_us)
-                new.append(event)
-            else:
+        candidates = [events[index] for index in judged.fresh]
+        recalled = await self._recall(candidates, now_us)
+        whose = Identification(recalled.links)
+        fresh, linkers = [], []
+        for index, event, seen in zip(judged.fresh, candidates, recalled.seen, strict=True):
+            if seen is not None:
                 verdicts[index] = Verdict.DUPLICATE
+            elif not self._admit(event, whose.user(event), now_us):
+                verdicts[index], rejections[index] = Verdict.REJECTED, _LIMITED
+            else:
+                fresh.append(event)
+                if whose.is_link(event):
+                    linkers.append(event)
+        if fresh:
+            await self.skews.keep(skew.correct(fresh, recalled.samples, recalled.skews))
+            await self._append(fresh, [identity.linking(event) for event in linkers], whose.new_links)
+        repeated = [
+            event.event_id for event, verdict in zip(events, verdicts, strict=True) if verdict == Verdict.DUPLICATE
+        ]
+        if repeated:
+            await self.duplicates.add(repeated, now_us)
+        return Accepted(verdicts, rejections)
 
-        if new:
-            places = await self.log.append(new)
-            await self.seen.note(
-                [
-                    Claim(event.event_id, Seen(place, event.received_time_us, event.trace_id))
-                    for event, place in zip(new, places, strict=True)
-                ]
-            )
-        return Accepted(verdicts, judged.rejected)
+    async def _recall(self, events: Sequence[Event], now_us: int) -> _Recalled:
+        ids = [event.event_id for event in events]
+        samples = skew.samples(events, now_us)
+        anonymous_ids = identity.anonymous_ids(events)
+        if not samples and not anonymous_ids:
+            return _Recalled(await self.seen.find(ids, now_us), samples, {}, {})
+        devices = list(dict.fromkeys(name for name, _ in samples))
+        seen, skews, links = await asyncio.gather(
+            self.seen.find(ids, now_us), self.skews.find(devices), self.identities.find(anonymous_ids, now_us)
+        )
+        return _Recalled(seen, samples, skews, links)
+
+    def _admit(self, event: Event, user_id: str, now_us: int) -> bool:
+        """Stamps an event, unless its user sends too many."""
+        pace = self.flood.judge(user_id, now_us, event.event_time_us)
+        if pace == Pace.FLOOD:
+            return False
+        told = device.tell(event.platform, event.user_agent)
+        evidence = told.evidence
+        if not evidence and event.is_automated:
+            evidence = device.AUTOMATED
+        elif not evidence and pace == Pace.SCRIPT:
+            evidence = device.RATE
+        if event.user_id != user_id:
+            event.user_id = user_id
+        event.device_class = told.device_class
+        event.is_bot, event.bot_evidence = bool(evidence), evidence
+        event.received_time_us = event.received_time_us or now_us
+        return True
+
+    async def _append(self, fresh: list[Event], linking: list[Event], links: dict[str, str]) -> None:
+        written = fresh + linking
+        places = await self.log.append(written)
+        if links:
+            await self.identities.link(links)
+        await self.seen.note(
+            [
+                Claim(event.event_id, Seen(place, event.received_time_us, event.trace_id))
+                for event, place in zip(written, places, strict=True)
+            ]
+        )
 
     async def keep_failed(self, failed: Sequence[FailedEvent]) -> None:
         """Keeps what could not be accepted."""
@@ -82,17 +177,24 @@ class Ingest(NamedTuple):
         Raises:
             NotFound: `EVENT_NOT_FOUND`.
         """
-        (seen,), (failed,) = await asyncio.gather(
-            self.seen.find([event_id], self.clock()), self.failed.find([failed_event_id(event_id, b"")])
+        now_us = self.clock()
+        (seen,), (refused, set_aside), duplicate_count = await asyncio.gather(
+            self.seen.find([event_id], now_us),
+            self.failed.find([refused_event_id(event_id, b""), failed_event_id(event_id, b"")]),
+            self.duplicates.count(event_id, now_us),
         )
-        if seen is None and failed is None:
-            raise NotFound("EVENT_NOT_FOUND", "No event with this id was seen in the last 24 hours.")
         if seen is None:
-            return Receipt(None, is_applied=False, failed=failed)
-        is_applied = seen.place.sequence <= await self.progress.checkpoint(seen.place.shard)
-        # A bad copy of a good event does not unmake the good one; only what was set aside after acceptance does.
-        is_set_aside = failed is not None and failed.stage == "dispatcher"
-        return Receipt(seen, is_applied=is_applied, failed=failed if is_set_aside else None)
+            if set_aside is None and refused is None:
+                raise NotFound("EVENT_NOT_FOUND", "No event with this id was seen in the last 24 hours.")
+            return Receipt(None, False, None, duplicate_count, set_aside or refused)
+        place = seen.place
+        checkpoint, applied_us = await asyncio.gather(
+            self.progress.checkpoint(place.shard), self.applied.find(place.shard, place.sequence, now_us)
+        )
+        # A bad copy of a good event does not unmake the good one; only what was set aside at its very place does.
+        failed = set_aside if set_aside is not None and set_aside.place == place else None
+        is_applied = failed is None and place.sequence <= checkpoint
+        return Receipt(seen, is_applied, applied_us if is_applied else None, duplicate_count, failed)
 
     async def failed_event(self, failed_id: str) -> FailedEvent:
         """One failed event.
@@ -105,9 +207,49 @@ class Ingest(NamedTuple):
             raise NotFound("FAILED_EVENT_NOT_FOUND", "No failed event with this id.")
         return failed
 
+    async def replay(self, failed_id: str, event: Event) -> Replayed:
+        """Accepts a failed event after all and strikes it off the list; a refused one stays there.
 
-def _stamp(event: Event, now_us: int) -> None:
-    told = device.tell(event.platform, event.user_agent)
-    event.device_class = told.device_class
-    event.is_bot = told.is_bot
-    event.received_time_us = event.received_time_us or now_us
+        It may break off anywhere and be called again, or twice at once. Before the append the event is still on the
+        list. After it, its new place is remembered or will be claimed, so another call finds a duplicate, or appends a
+        copy that is not applied. The list loses only what was read here, not what failed anew meanwhile.
+
+        Raises:
+            NotFound: `FAILED_EVENT_NOT_FOUND`.
+            ResourceExhausted: as `accept`.
+            Unavailable: as `accept`; or the dispatcher has set the event aside and not yet gone on.
+        """
+        failed = await self.failed_event(failed_id)
+        event.event_id = event.event_id or failed.event_id or failed.id
+        # It is sent again long after it was made: what it told of its clock then tells nothing now.
+        event.sent_time_us = 0
+        rejection = reject(event, event.received_time_us or self.clock())
+        if rejection is not None:
+            return Replayed(Verdict.REJECTED, rejection)
+        comes_again = failed.place is not None and event.event_id == failed.event_id
+        if comes_again:
+            await self._release(failed)
+        accepted = await self.accept([event])
+        verdict = accepted.verdicts[0]
+        if verdict == Verdict.REJECTED:
+            return Replayed(verdict, accepted.rejections[0])
+        if comes_again and verdict == Verdict.DUPLICATE and await self._stands_for(failed):
+            # A dispatcher that has lost the shard and does not know it yet has claimed the place once more.
+            raise Unavailable("DEPENDENCY_UNAVAILABLE", "The event is still being dispatched.", RETRY_SECONDS)
+        await self.failed.strike_off(failed)
+        return Replayed(verdict, None)
+
+    async def _stands_for(self, failed: FailedEvent) -> Seen | None:
+        """What is remembered of an event, if it is the place that failed."""
+        (seen,) = await self.seen.find([failed.event_id], self.clock())
+        return seen if seen is not None and seen.place == failed.place else None
+
+    async def _release(self, failed: FailedEvent) -> None:
+        """Lets an event that was set aside come again: forgets its id, if it stands for the place that failed."""
+        place = failed.place
+        # Until the checkpoint has passed the place, a dispatcher may take it once more and apply it after all.
+        if place is None or await self.progress.checkpoint(place.shard) < place.sequence:
+            raise Unavailable("DEPENDENCY_UNAVAILABLE", "The event is still being dispatched.", RETRY_SECONDS)
+        seen = await self._stands_for(failed)
+        if seen is not None:
+            await self.seen.release(Claim(failed.event_id, seen))

@@ -153,7 +153,7 @@ async def test_the_last_twenty_events_come_whole_and_newest_first(
 
 async def test_an_event_is_read_back_with_its_session(stub: Stub) -> None:
     gap = 31 * 60
-    events = [at(0, "click"), at(60, "click", session_id="own"), at(60 + gap, "click"), at(60 - gap, "click")]
+    events = [at(0, "click"), at(60, "click", session_id="own"), at(60 + gap, "click"), at(-gap, "click")]
     await stub.ApplyEvents(batch(events, 1))
     recent = await stub.ListRecentEvents(features_pb2.ListRecentEventsRequest(user_id="ada"))
     late, later, joined, first = recent.events

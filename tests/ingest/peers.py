@@ -4,13 +4,15 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from journeymesh.common.v1 import event_pb2
 from journeymesh.features.v1 import features_pb2, features_pb2_grpc
 from journeymesh.intervention.v1 import intervention_pb2, intervention_pb2_grpc
 from journeymesh.scoring.v1 import scoring_pb2, scoring_pb2_grpc
 from journeymesh.video.v1 import video_pb2, video_pb2_grpc
 
+from mesh.errors import NotFound
 from mesh.telemetry import Telemetry
-from services.ingest.dispatcher import Peers
+from services.ingest.steps import Peers
 from tests.serving import serving
 
 Fault = Callable[[str, Any], None]
@@ -29,6 +31,8 @@ class Steps(
         self.log: list[tuple[str, list[str]]] = []
         self.requests: list[Any] = []
         self.fault = fault
+        self.recent: dict[str, list[event_pb2.Event]] = {}
+        """What features has of a user's last events, newest first."""
 
     def _serve(self, step: str, request: Any, ids: list[str]) -> None:
         self.fault(step, request)
@@ -44,6 +48,11 @@ class Steps(
         return features_pb2.ApplyEventsResponse(
             values=[1.0] * len(request.events), feature_count=1, feature_schema_version="test-1"
         )
+
+    async def ListRecentEvents(self, request: Any, context: Any) -> features_pb2.ListRecentEventsResponse:
+        if request.user_id not in self.recent:
+            raise NotFound("USER_NOT_FOUND", "Nothing is known of this user.")
+        return features_pb2.ListRecentEventsResponse(events=self.recent[request.user_id][: request.limit])
 
     async def AssessUsers(self, request: Any, context: Any) -> scoring_pb2.AssessUsersResponse:
         self._serve("scoring", request, list(request.user_ids))

@@ -1,24 +1,67 @@
-"""What it costs to remember an event id: stated in PRODUCT's terms, measured on a real server."""
+"""What it costs to remember: stated in the adapters and in docs/time.md, measured on a real server."""
 
 import uuid
+from collections.abc import Awaitable, Callable
+
+import pytest
 
 from mesh import redis
-from services.ingest.adapters.redis import RedisSeenEvents
+from services.ingest.adapters.redis import RedisDuplicates, RedisSeenEvents
+from services.ingest.adapters.redis_applied import RedisApplied, _Noted
+from services.ingest.adapters.redis_journeys import RedisIdentities, RedisSkews
 from services.ingest.domain.event import Place, Seen
+from services.ingest.domain.skew import Skew, observe
 from services.ingest.ports import Claim
-from tests.builders import NOW_US
+from tests.builders import MINUTE_US, NOW_US, SECOND_US
 
-STATED_BYTES = 150
-EVENTS = 50_000
+EVENTS = 4_000
+Remember = Callable[[redis.Client, int, int], Awaitable[None]]
 
 
-async def test_an_event_id_costs_no_more_than_is_stated(valkey: redis.Client) -> None:
-    seen = RedisSeenEvents(valkey)
-    before = (await valkey.info("memory"))["used_memory_dataset"]
-    for start in range(0, EVENTS, 1000):
-        place = Place("3", (1_767_348_000_000 + start) << 32, start % 1000)
-        await seen.claim(
-            [Claim(str(uuid.UUID(int=start + number)), Seen(place, NOW_US, bytes(16))) for number in range(1000)]
-        )
-    after = (await valkey.info("memory"))["used_memory_dataset"]
-    assert STATED_BYTES / 2 < (after - before) / EVENTS < STATED_BYTES
+def name(number: int) -> str:
+    return str(uuid.UUID(int=number << 64))
+
+
+async def remember_ids(client: redis.Client, first: int, count: int) -> None:
+    place = Place("3", (1_767_348_000_000 + first) << 32, first % 1000)
+    seen = Seen(place, NOW_US, bytes(16))
+    await RedisSeenEvents(client).claim([Claim(name(first + number), seen) for number in range(count)])
+
+
+async def count_duplicates(client: redis.Client, first: int, count: int) -> None:
+    await RedisDuplicates(client).add([name(first + number) for number in range(count)], NOW_US)
+
+
+async def link(client: redis.Client, first: int, count: int) -> None:
+    await RedisIdentities(client).link({name(first + number): name(number) for number in range(count)})
+
+
+def clock() -> Skew:
+    """A clock with as many pieces as are kept."""
+    skew = observe(None, NOW_US + MINUTE_US, NOW_US)
+    for number in range(1, 5):
+        skew = observe(skew, NOW_US + (61 - number) * SECOND_US, NOW_US + number)
+        skew = Skew(skew.day, skew.smallest_us, skew.smallest_us, skew.pieces, NOW_US + number)
+    assert len(skew.pieces) == 4
+    return skew
+
+
+async def keep_clocks(client: redis.Client, first: int, count: int) -> None:
+    await RedisSkews(client).keep({f"d:{name(first + number)}": clock() for number in range(count)})
+
+
+async def note_applied(client: redis.Client, first: int, count: int) -> None:
+    applied = RedisApplied(client)
+    for number in range(count):
+        await applied._add({"shardId-000000000003": _Noted((1 << 185) + first + number, NOW_US)})
+
+
+@pytest.mark.parametrize(
+    ("remember", "stated_bytes"),
+    [(remember_ids, 150), (count_duplicates, 100), (link, 200), (keep_clocks, 300), (note_applied, 150)],
+)
+async def test_it_costs_no_more_than_is_stated(valkey: redis.Client, remember: Remember, stated_bytes: int) -> None:
+    for first in range(0, EVENTS, 1000):
+        await remember(valkey, first, 1000)
+    used = [await valkey.memory_usage(key, samples=0) or 0 for key in await valkey.keys("*")]
+    assert stated_bytes / 2 < sum(used) / EVENTS < stated_bytes

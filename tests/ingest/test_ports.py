@@ -5,12 +5,25 @@ import asyncio
 import pytest
 
 from mesh import redis
-from mesh.errors import InvalidArgument
-from services.ingest.adapters.memory import MemoryFailedEvents, MemorySeenEvents
-from services.ingest.adapters.redis import RedisFailedEvents, RedisSeenEvents
+from mesh.errors import InvalidArgument, Unavailable
+from mesh.stream import END
+from services.ingest.adapters.memory import (
+    MemoryApplied,
+    MemoryDuplicates,
+    MemoryFailedEvents,
+    MemoryIdentities,
+    MemorySeenEvents,
+    MemorySetAside,
+    MemorySkews,
+)
+from services.ingest.adapters.redis import RedisDuplicates, RedisSeenEvents
+from services.ingest.adapters.redis_applied import RedisApplied
+from services.ingest.adapters.redis_failed import RedisFailedEvents, RedisSetAside
+from services.ingest.adapters.redis_journeys import RedisIdentities, RedisSkews
 from services.ingest.domain.event import FailedEvent, Place, Seen
-from services.ingest.ports import Claim, FailedEvents, SeenEvents
-from tests.builders import NOW_US
+from services.ingest.domain.skew import observe
+from services.ingest.ports import Applied, Claim, Duplicates, FailedEvents, Identities, SeenEvents, SetAside, Skews
+from tests.builders import NOW_US, SECOND_US
 
 DAY_US = 24 * 3600 * 1_000_000
 
@@ -29,9 +42,39 @@ async def seen_events(kind: str, valkey: redis.Client) -> SeenEvents:
     return seen_events
 
 
+@pytest.fixture(params=["memory", "redis"])
+def store(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
-async def failed_events(kind: str, valkey: redis.Client) -> FailedEvents:
-    return MemoryFailedEvents() if kind == "memory" else RedisFailedEvents(valkey)
+async def failed_events(store: str, valkey: redis.Client) -> FailedEvents:
+    return MemoryFailedEvents(most=20) if store == "memory" else RedisFailedEvents(valkey, most=20)
+
+
+@pytest.fixture
+async def set_aside(store: str, valkey: redis.Client) -> SetAside:
+    return MemorySetAside() if store == "memory" else RedisSetAside(valkey)
+
+
+@pytest.fixture
+async def duplicates(store: str, valkey: redis.Client) -> Duplicates:
+    return MemoryDuplicates() if store == "memory" else RedisDuplicates(valkey)
+
+
+@pytest.fixture
+async def skews(store: str, valkey: redis.Client) -> Skews:
+    return MemorySkews() if store == "memory" else RedisSkews(valkey)
+
+
+@pytest.fixture
+async def identities(store: str, valkey: redis.Client) -> Identities:
+    return MemoryIdentities() if store == "memory" else RedisIdentities(valkey)
+
+
+@pytest.fixture
+async def applied(store: str, valkey: redis.Client) -> Applied:
+    return MemoryApplied() if store == "memory" else RedisApplied(valkey, period_seconds=0.01)
 
 
 def seen(sequence: int, received_time_us: int = NOW_US, event_index: int = 7) -> Seen:
@@ -111,3 +154,156 @@ async def test_of_copies_noted_around_midnight_the_older_is_found(valkey: redis.
     await seen_events.note([Claim("a", older)])
     await seen_events.note([Claim("a", newer)])
     assert await seen_events.find(["a"], midnight_us) == [older]
+
+
+async def test_only_what_is_remembered_just_so_is_released(seen_events: SeenEvents) -> None:
+    await seen_events.claim([Claim("a", seen(2**180)), Claim("b", seen(2))])
+    await seen_events.release(Claim("a", seen(2**180, event_index=8)))
+    await seen_events.release(Claim("a", seen(2**180)))
+    await seen_events.release(Claim("a", seen(2**180)))
+    assert await seen_events.find(["a", "b"], NOW_US) == [None, seen(2)]
+    assert await seen_events.claim([Claim("a", seen(3))]) == [seen(3)]
+
+
+async def test_a_place_of_any_size_is_kept_with_a_failed_event(failed_events: FailedEvents) -> None:
+    told = failed(1)._replace(place=Place("shardId-000000000001", 2**186 + 1, 7))
+    await failed_events.add([told, failed(2)])
+    assert await failed_events.find(["f-1", "f-2"]) == [told, failed(2)]
+
+
+async def test_failed_events_are_listed_by_reason_and_move_with_it(failed_events: FailedEvents) -> None:
+    poison = [failed(number)._replace(reason="POISON") for number in (1, 3)]
+    await failed_events.add([poison[0], failed(2), poison[1], failed(4)])
+    first, token = await failed_events.list(1, "", "POISON")
+    assert (first, bool(token)) == ([poison[1]], True)
+    assert await failed_events.list(1, token, "POISON") == ([poison[0]], "")
+    assert await failed_events.list(10, "", "MISSING_FIELD") == ([failed(4), failed(2)], "")
+    await failed_events.add([poison[0]._replace(reason="MISSING_FIELD", failed_time_us=NOW_US + 9)])
+    assert await failed_events.list(10, "", "POISON") == ([poison[1]], "")
+    assert [one.id for one in (await failed_events.list(10, "", "MISSING_FIELD"))[0]] == ["f-1", "f-4", "f-2"]
+    assert await failed_events.list(10, "", "INTERNAL") == ([], "")
+
+
+async def test_only_what_failed_just_so_is_struck_off(failed_events: FailedEvents) -> None:
+    await failed_events.add([failed(1)])
+    await failed_events.strike_off(failed(1)._replace(place=Place("3", 2**180, 0)))
+    assert await failed_events.find(["f-1"]) == [failed(1)]
+    await failed_events.strike_off(failed(1))
+    await failed_events.strike_off(failed(1))
+    assert await failed_events.list(10, "") == ([], "")
+
+
+async def test_only_the_latest_failed_events_are_kept(failed_events: FailedEvents) -> None:
+    for number in range(30):
+        await failed_events.add([failed(number)._replace(reason="POISON" if number % 2 else "INTERNAL")])
+    assert [one.id for one in (await failed_events.list(100, ""))[0]] == [f"f-{number}" for number in range(29, 9, -1)]
+    assert len((await failed_events.list(100, "", "POISON"))[0]) == 10
+    assert await failed_events.find(["f-9"]) == [None]
+
+
+async def test_nothing_is_left_of_what_is_no_longer_kept(valkey: redis.Client) -> None:
+    kept = RedisFailedEvents(valkey, most=20)
+    await kept.add([failed(number) for number in range(50)])
+    assert len(await valkey.keys("*:e:*")) == 20
+    for number in range(50):
+        await kept.remove(f"f-{number}")
+    assert await valkey.keys("*") == []
+
+
+async def test_records_are_marked_found_and_forgotten_by_shard(set_aside: SetAside) -> None:
+    await set_aside.add("0", [5, 2**186, 70])
+    await set_aside.add("0", [5])
+    await set_aside.add("1", [6])
+    await set_aside.add("1", [])
+    assert await set_aside.find("0", [5, 6, 70, 2**186]) == {5, 70, 2**186}
+    assert await set_aside.find("1", [5, 6]) == {6}
+    assert await set_aside.find("2", [5]) == await set_aside.find("0", []) == set()
+    await set_aside.forget("0", 70)
+    await set_aside.forget("0", -1)
+    assert await set_aside.find("0", [5, 70, 2**186]) == {2**186}
+    assert await set_aside.find("1", [6]) == {6}
+
+
+async def test_duplicates_are_counted_over_midnight(duplicates: Duplicates) -> None:
+    assert await duplicates.count("a", NOW_US) == 0
+    await duplicates.add(["a", "b", "a"], NOW_US)
+    await duplicates.add(["a"], NOW_US + DAY_US)
+    assert await duplicates.count("a", NOW_US + DAY_US) == 3
+    assert await duplicates.count("b", NOW_US + DAY_US) == 1
+
+
+async def test_clocks_are_kept_and_replaced(skews: Skews) -> None:
+    first, second = observe(None, NOW_US, NOW_US - 5), observe(None, NOW_US, 0)
+    await skews.keep({"d:1": first, "a:2": second})
+    await skews.keep({"d:1": second})
+    await skews.keep({})
+    assert await skews.find(["d:1", "d:3", "a:2"]) == {"d:1": second, "a:2": second}
+    assert await skews.find([]) == {}
+
+
+async def test_links_are_kept_and_the_latest_counts(identities: Identities) -> None:
+    await identities.link({"a": "ada", "ü": "ユーザー"})
+    await identities.link({"a": "bob"})
+    assert await identities.find(["a", "x", "ü"], NOW_US) == {"a": "bob", "ü": "ユーザー"}
+    assert await identities.find([], NOW_US) == {}
+
+
+async def test_a_link_in_use_lives_on_and_each_use_of_a_day_but_the_first_costs_nothing(valkey: redis.Client) -> None:
+    identities, key = RedisIdentities(valkey), f"jm:link:{{{redis.partition('a')}}}:a"
+    await identities.link({"a": "ada"})
+    for now_us, lives_on in ((NOW_US, True), (NOW_US + 1, False), (NOW_US + DAY_US, True)):
+        await valkey.expire(key, 100)
+        assert await identities.find(["a"], now_us) == {"a": "ada"}
+        assert (await valkey.ttl(key) > 100) == lives_on
+
+
+async def written(applied: Applied) -> None:
+    """Returns once what was noted is written, which happens in the background."""
+    if isinstance(applied, RedisApplied):
+        assert applied._writing is not None
+        await applied._writing
+
+
+async def test_the_time_is_that_of_the_first_checkpoint_that_reaches_it(applied: Applied) -> None:
+    assert await applied.find("0", 3, NOW_US) is None
+    for sequence, seconds in ((5, 0), (2**64, 5), (2**186, 10), (END, 15)):
+        await applied.note("0", sequence, NOW_US + seconds * SECOND_US)
+        await written(applied)
+    for sequence, seconds in ((0, 0), (5, 0), (6, 5), (255, 5), (256, 5), (2**64 + 1, 10), (2**186 + 1, 15)):
+        assert await applied.find("0", sequence, NOW_US) == NOW_US + seconds * SECOND_US
+    assert await applied.find("1", 0, NOW_US) is None
+
+
+async def test_a_time_noted_twice_or_the_day_before_is_the_first(applied: Applied) -> None:
+    midnight_us = NOW_US // DAY_US * DAY_US
+    await applied.note("0", 5, midnight_us - 1)
+    await written(applied)
+    await applied.note("0", 5, midnight_us + 1)
+    await applied.note("0", 6, midnight_us + 2)
+    await written(applied)
+    assert await applied.find("0", 4, midnight_us + 3) == midnight_us - 1
+
+
+async def test_what_is_noted_in_a_rush_is_written_as_one_and_nothing_after_it_is_forgotten(
+    valkey: redis.Client,
+) -> None:
+    applied = RedisApplied(valkey, period_seconds=0.02)
+    for sequence in range(100):
+        await applied.note("0", sequence, NOW_US + sequence)
+    await written(applied)
+    assert await applied.find("0", 99, NOW_US) == NOW_US + 99
+    (key,) = await valkey.keys("jm:applied:*")
+    assert await valkey.zcard(key) <= 2
+
+
+async def test_times_outlast_a_store_that_is_away(valkey: redis.Client) -> None:
+    away = redis.connect("redis://127.0.0.1:1/0")
+    applied = RedisApplied(away, period_seconds=0.01)
+    await applied.note("0", 5, NOW_US)
+    with pytest.raises(Unavailable):
+        await applied.find("0", 5, NOW_US)
+    assert applied._writing is not None
+    applied._client = valkey
+    await written(applied)
+    assert await applied.find("0", 5, NOW_US) == NOW_US
+    await away.aclose()

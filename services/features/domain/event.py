@@ -28,6 +28,7 @@ class Kind:
     SESSION_START: Final = 15
     SESSION_END: Final = 16
     INTERVENTION_OUTCOME: Final = 17
+    IDENTIFY: Final = 18
 
 
 class Platform:

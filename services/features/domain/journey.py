@@ -14,6 +14,8 @@ from services.features.domain.state import DAY_US, SESSION_GAP_US, State
 from services.features.domain.vector import WINDOW_US
 
 _CLICK_SIGNALS = frozenset({SignalType.RAGE_CLICKS, SignalType.DEAD_CLICK, SignalType.ERROR_CLICK})
+_NO_STEPS = frozenset({Kind.INTERVENTION_OUTCOME, Kind.IDENTIFY})
+"""Kinds that are no steps of a journey."""
 _MARKS = frozenset({Kind.PAGE_VIEW, Kind.SESSION_START, Kind.SESSION_END})
 """Kinds by which nothing is done on a page."""
 
@@ -21,7 +23,8 @@ _MARKS = frozenset({Kind.PAGE_VIEW, Kind.SESSION_START, Kind.SESSION_END})
 def apply(state: State, event: Event, video_engagement: float | None = None) -> list[Signal]:
     """Moves the state on by one event and answers with the signals found.
 
-    An intervention's outcome is counted as an event and else left out: it tells of our doing, not of the journey.
+    An intervention's outcome and an identification are counted as events and else left out: they tell of our doing, and
+    of who the user is, not of the journey.
 
     Args:
         state: the user; changed in place.
@@ -29,7 +32,7 @@ def apply(state: State, event: Event, video_engagement: float | None = None) -> 
         video_engagement: with a playback, the user's engagement over videos after it, 0 to 100.
     """
     _meet(state, event)
-    if event.kind == Kind.INTERVENTION_OUTCOME:
+    if event.kind in _NO_STEPS:
         return []
     prior_us = state.last_us
     _move_time(state, event)
@@ -73,10 +76,18 @@ def _meet(state: State, event: Event) -> None:
 
 
 def _move_time(state: State, event: Event) -> None:
-    """Moves the user's own now on to the event; a late event moves nothing but the beginning."""
+    """Moves the user's own now on to the event; a late event moves nothing but the beginnings.
+
+    One that lies before the open session by no more than the gap belongs to it: the session began with it. Where only
+    what is no step was seen, that stands for a session of which nothing was known.
+    """
     at_us = event.at_us
     if at_us < state.last_us:
         state.first_us = min(state.first_us, at_us)
+        if state.session_start_us - SESSION_GAP_US <= at_us < state.session_start_us:
+            if not state.session_count:
+                _begin_session(state, at_us)
+            state.session_start_us = at_us
         return
     day = at_us // DAY_US
     if day > state.today:

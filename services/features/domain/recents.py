@@ -5,7 +5,8 @@ own, one of five that take turns. Which one, and what stands in it, follows from
 batch that is applied again writes the same segments again, and neither reads nor doubles more than the tail.
 """
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -66,3 +67,17 @@ def newest_first(tail: Sequence[Kept], event_count: int, stored: Sequence[bytes 
         # A slot may hold a segment of a batch whose state is being derived again; it is not one of these.
         if number in segments:
             yield from reversed(segments[number].events)
+
+
+def session_starts(events: Iterable[Kept], gap_us: int) -> list[int]:
+    """The start of each event's session as it is known by now, in the order of the events.
+
+    A late event moves the start of its session back, but not in what was kept before it. It moves it by at most the
+    gap, and two sessions begin further apart than that: so starts that follow on one another within the gap are one.
+    """
+    told = [event.session_start_us for event in events]
+    first = {start_us: start_us for start_us in sorted(told)}
+    for before_us, start_us in itertools.pairwise(first):
+        if start_us - before_us <= gap_us:
+            first[start_us] = first[before_us]
+    return [first[start_us] for start_us in told]

@@ -10,7 +10,8 @@ here.
   have passed since its last event; then its features have their empty values.
 - **Last 28 days** are the UTC day of now and the 27 before it.
 - **Late events**, those older than the user's latest, count in the 30-minute windows and the 28 days by their own
-  time. They never begin or lengthen a session and never change the page, because there only the order makes sense.
+  time. One that lies before the current session by no more than its gap belongs to it, and the session began then. Else
+  they never begin a session, and they never change the page, because there only the order makes sense.
 - **Bots** are counted like anybody; the profile says that they are bots.
 
 A value is always finite and never negative.

@@ -1,14 +1,16 @@
-"""Ingest's ports in memory: for tests."""
+"""Ingest's ports in memory: for tests. Nothing has an end of life."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from mesh.errors import InvalidArgument
 from services.ingest.domain.event import FailedEvent, Seen
+from services.ingest.domain.skew import Skew
 from services.ingest.ports import Claim
 
 
 class MemorySeenEvents:
-    """Event ids in a dictionary, without end of life."""
+    """Event ids in a dictionary."""
 
     def __init__(self) -> None:
         self._seen: dict[str, Seen] = {}
@@ -25,11 +27,32 @@ class MemorySeenEvents:
         """See `ports.SeenEvents`."""
         await self.claim(claims)
 
+    async def release(self, claim: Claim) -> None:
+        """See `ports.SeenEvents`."""
+        if self._seen.get(claim.event_id) == claim.seen:
+            del self._seen[claim.event_id]
+
+
+class MemoryDuplicates:
+    """Counts in a dictionary."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+
+    async def add(self, ids: Sequence[str], now_us: int) -> None:  # noqa: ARG002 - nothing ends here
+        """See `ports.Duplicates`."""
+        self._counts.update(ids)
+
+    async def count(self, event_id: str, now_us: int) -> int:  # noqa: ARG002 - nothing ends here
+        """See `ports.Duplicates`."""
+        return self._counts[event_id]
+
 
 class MemoryFailedEvents:
     """Failed events in a dictionary, oldest first."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = 10_000) -> None:
+        self._most = most
         self._failed: dict[str, FailedEvent] = {}
 
     async def add(self, failed: Sequence[FailedEvent]) -> None:
@@ -37,14 +60,16 @@ class MemoryFailedEvents:
         for one in failed:
             self._failed.pop(one.id, None)
             self._failed[one.id] = one
+        for failed_id in list(self._failed)[: max(0, len(self._failed) - self._most)]:
+            del self._failed[failed_id]
 
     async def find(self, ids: Sequence[str]) -> list[FailedEvent | None]:
         """See `ports.FailedEvents`."""
         return [self._failed.get(failed_id) for failed_id in ids]
 
-    async def list(self, page_size: int, before: str) -> tuple[Sequence[FailedEvent], str]:
+    async def list(self, page_size: int, before: str, reason: str = "") -> tuple[Sequence[FailedEvent], str]:
         """See `ports.FailedEvents`."""
-        newest = list(reversed(self._failed.values()))
+        newest = [one for one in reversed(self._failed.values()) if reason in {"", one.reason}]
         if before and not before.isdigit():
             raise InvalidArgument("INVALID_PARAMETER", "The page token is not one that was given out.")
         start = int(before or 0)
@@ -54,3 +79,74 @@ class MemoryFailedEvents:
     async def remove(self, failed_id: str) -> None:
         """See `ports.FailedEvents`."""
         self._failed.pop(failed_id, None)
+
+    async def strike_off(self, failed: FailedEvent) -> None:
+        """See `ports.FailedEvents`."""
+        if self._failed.get(failed.id) == failed:
+            del self._failed[failed.id]
+
+
+class MemorySetAside:
+    """Marks in a set."""
+
+    def __init__(self) -> None:
+        self._marks: set[tuple[str, int]] = set()
+
+    async def add(self, shard: str, sequences: Sequence[int]) -> None:
+        """See `ports.SetAside`."""
+        self._marks.update((shard, sequence) for sequence in sequences)
+
+    async def find(self, shard: str, sequences: Sequence[int]) -> set[int]:
+        """See `ports.SetAside`."""
+        return {sequence for sequence in sequences if (shard, sequence) in self._marks}
+
+    async def forget(self, shard: str, through: int) -> None:
+        """See `ports.SetAside`."""
+        self._marks = {mark for mark in self._marks if mark[0] != shard or mark[1] > through}
+
+
+class MemorySkews:
+    """Clocks in a dictionary."""
+
+    def __init__(self) -> None:
+        self._skews: dict[str, Skew] = {}
+
+    async def find(self, devices: Sequence[str]) -> dict[str, Skew]:
+        """See `ports.Skews`."""
+        return {device: self._skews[device] for device in devices if device in self._skews}
+
+    async def keep(self, skews: Mapping[str, Skew]) -> None:
+        """See `ports.Skews`."""
+        self._skews.update(skews)
+
+
+class MemoryIdentities:
+    """Links in a dictionary."""
+
+    def __init__(self) -> None:
+        self._users: dict[str, str] = {}
+
+    async def find(self, anonymous_ids: Sequence[str], now_us: int) -> dict[str, str]:  # noqa: ARG002 - nothing ends
+        """See `ports.Identities`."""
+        return {one: self._users[one] for one in anonymous_ids if one in self._users}
+
+    async def link(self, users: Mapping[str, str]) -> None:
+        """See `ports.Identities`."""
+        self._users.update(users)
+
+
+class MemoryApplied:
+    """Every checkpoint that was noted, with its time."""
+
+    def __init__(self) -> None:
+        self._times_us: dict[str, dict[int, int]] = {}
+
+    async def note(self, shard: str, checkpoint: int, now_us: int) -> None:
+        """See `ports.Applied`."""
+        self._times_us.setdefault(shard, {}).setdefault(checkpoint, now_us)
+
+    async def find(self, shard: str, sequence: int, now_us: int) -> int | None:  # noqa: ARG002 - nothing ends here
+        """See `ports.Applied`."""
+        times_us = self._times_us.get(shard, {})
+        reached = [checkpoint for checkpoint in times_us if checkpoint >= sequence]
+        return times_us[min(reached)] if reached else None

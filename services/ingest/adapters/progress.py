@@ -1,14 +1,62 @@
-"""How far the dispatcher has come, read from its checkpoints."""
+"""How far the readers of the stream have come, read from their leases."""
 
-from mesh.stream import Checkpoints
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+from mesh.clock import Clock
+from mesh.errors import MeshError
+from mesh.leases import Leases
+from services.ingest.ports import ShardStanding
+
+_FRESH_US: Final = 250_000
+_KNOWN_US: Final = 2_000_000
 
 
-class CheckpointProgress:
-    """The dispatcher's progress, read from its checkpoints."""
+class LeaseProgress:
+    """The dispatcher's progress. What it is late by is read in the background, at most four times a second."""
 
-    def __init__(self, checkpoints: Checkpoints) -> None:
-        self._checkpoints = checkpoints
+    def __init__(self, leases: Leases, clock: Clock) -> None:
+        self._leases = leases
+        self._clock = clock
+        self._lag_seconds: float | None = None
+        self._read_us = -_KNOWN_US
+        self._asked_us = -_FRESH_US
+        self._reading: asyncio.Task[None] | None = None
 
     async def checkpoint(self, shard: str) -> int:
         """See `ports.Progress`."""
-        return await self._checkpoints.load(shard)
+        return await self._leases.checkpoint(shard)
+
+    def lag_seconds(self, now_us: int) -> float | None:
+        """See `ports.Progress`."""
+        if now_us - self._asked_us >= _FRESH_US and (self._reading is None or self._reading.done()):
+            self._asked_us = now_us
+            self._reading = asyncio.create_task(self._read())
+        return self._lag_seconds if now_us - self._read_us <= _KNOWN_US else None
+
+    async def _read(self) -> None:
+        try:
+            standings = await self._leases.standings()
+        except MeshError:
+            return  # what is known grows old and is no longer told
+        # A shard that waits for a service is not overloaded: what comes meanwhile the buffer takes up.
+        lags = (each.lag_seconds for each in standings.values() if each.owner and not each.trouble)
+        self._lag_seconds = max(lags, default=None)
+        self._read_us = self._clock()
+
+
+class LeasePipeline:
+    """The readers of the stream by name, each with its leases."""
+
+    def __init__(self, readers: Mapping[str, Leases]) -> None:
+        self._readers = readers
+
+    async def standings(self) -> list[ShardStanding]:
+        """See `ports.Pipeline`."""
+        read = await asyncio.gather(*(leases.standings() for leases in self._readers.values()))
+        return [
+            ShardStanding(reader, shard, standing)
+            for reader, standings in sorted(zip(self._readers, read, strict=True))
+            for shard, standing in sorted(standings.items())
+        ]

@@ -1,6 +1,7 @@
-"""Ingest's ports on Redis.
+"""Ids of events on Redis: where each event stands, and how often it was sent again.
 
-An accepted event costs about 120 bytes for 24 to 48 hours; tests/ingest/test_memory_cost.py measures it.
+An accepted event costs about 120 bytes for 24 to 48 hours, one that is sent again another 75;
+tests/ingest/test_memory_cost.py measures both.
 """
 
 import struct
@@ -8,18 +9,13 @@ import zlib
 from collections.abc import Sequence
 from typing import Any, Final
 
-import msgspec
-
 from mesh import redis
-from mesh.errors import InvalidArgument
-from services.ingest.domain.event import FailedEvent, Place, Seen
+from services.ingest.domain.event import Place, Seen
 from services.ingest.ports import Claim
 
 _DAY_US: Final = 24 * 3600 * 1_000_000
 _SEEN_SECONDS: Final = 49 * 3600
 _SEEN_SLOTS: Final = 2
-_FAILED_SECONDS: Final = 7 * 24 * 3600
-_FAILED_MOST: Final = 10_000
 
 # Ids are kept in one hash a day and slot. The day is that of the received time, so a copy may be found in the day
 # before; and in the day after, when two copies meet around midnight.
@@ -41,6 +37,11 @@ for i = 1, #ARGV - 1, 2 do
 end
 redis.call('EXPIRE', KEYS[1], ARGV[#ARGV])
 return owners
+""")
+
+_RELEASE: Final = redis.Script("""
+if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then return redis.call('HDEL', KEYS[1], ARGV[1]) end
+return 0
 """)
 
 _NUMBERS: Final = struct.Struct("<HQ16s")
@@ -108,6 +109,11 @@ class RedisSeenEvents:
                     owners[index] = _decode_seen(blob)
         return owners
 
+    async def release(self, claim: Claim) -> None:
+        """See `ports.SeenEvents`."""
+        ((slot, day),) = _groups([claim])
+        await _RELEASE.run(self._client, redis.Call([_seen_key(slot, day)], [claim.event_id, _encode_seen(claim.seen)]))
+
     async def note(self, claims: Sequence[Claim]) -> None:
         """See `ports.SeenEvents`. One native command where all are new, which is a fifth of the script's work."""
         known: list[Claim] = [*claims] if not self._has_hsetex else []
@@ -127,54 +133,30 @@ class RedisSeenEvents:
             await self.claim(known)
 
 
-class RedisFailedEvents:
-    """Failed events as strings with a lifetime, and an index by time."""
-
-    _INDEX: Final = "jm:failed:{failed}:index"
+class RedisDuplicates:
+    """Counts in hashes of a day, beside the ids they count copies of."""
 
     def __init__(self, client: redis.Client) -> None:
         self._client = client
 
-    async def add(self, failed: Sequence[FailedEvent]) -> None:
-        """See `ports.FailedEvents`."""
-        pipeline = self._client.pipeline(transaction=True)
-        for one in failed:
-            pipeline.set(self._key(one.id), msgspec.msgpack.encode(one), ex=_FAILED_SECONDS)
-        pipeline.zadd(self._INDEX, {one.id: one.failed_time_us for one in failed})
-        pipeline.zremrangebyrank(self._INDEX, 0, -_FAILED_MOST - 1)
-        pipeline.expire(self._INDEX, _FAILED_SECONDS)
+    async def add(self, ids: Sequence[str], now_us: int) -> None:
+        """See `ports.Duplicates`."""
+        pipeline = self._client.pipeline(transaction=False)
+        keys = {_duplicates_key(event_id, now_us // _DAY_US) for event_id in ids}
+        for event_id in ids:
+            pipeline.hincrby(_duplicates_key(event_id, now_us // _DAY_US), event_id, 1)
+        for key in keys:
+            pipeline.expire(key, _SEEN_SECONDS)
         with redis.translating_errors():
             await pipeline.execute()
 
-    async def find(self, ids: Sequence[str]) -> list[FailedEvent | None]:
-        """See `ports.FailedEvents`."""
-        if not ids:
-            return []
+    async def count(self, event_id: str, now_us: int) -> int:
+        """See `ports.Duplicates`."""
+        pipeline = self._client.pipeline(transaction=False)
+        for day in (now_us // _DAY_US, now_us // _DAY_US - 1):
+            pipeline.hget(_duplicates_key(event_id, day), event_id)
         with redis.translating_errors():
-            blobs: Any = await self._client.mget([self._key(failed_id) for failed_id in ids])
-        return [msgspec.msgpack.decode(blob, type=FailedEvent) if blob else None for blob in blobs]
-
-    async def list(self, page_size: int, before: str) -> tuple[Sequence[FailedEvent], str]:
-        """See `ports.FailedEvents`."""
-        if before and not before.isdigit():
-            raise InvalidArgument("INVALID_PARAMETER", "The page token is not one that was given out.")
-        start = int(before or 0)
-        with redis.translating_errors():
-            ids: Any = await self._client.zrevrange(self._INDEX, start, start + page_size)
-        found = await self.find([failed_id.decode() for failed_id in ids[:page_size]])
-        following = str(start + page_size) if len(ids) > page_size else ""
-        return [one for one in found if one is not None], following
-
-    async def remove(self, failed_id: str) -> None:
-        """See `ports.FailedEvents`."""
-        pipeline = self._client.pipeline(transaction=True)
-        pipeline.delete(self._key(failed_id))
-        pipeline.zrem(self._INDEX, failed_id)
-        with redis.translating_errors():
-            await pipeline.execute()
-
-    def _key(self, failed_id: str) -> str:
-        return f"jm:failed:{{failed}}:{failed_id}"
+            return sum(int(counted or 0) for counted in await pipeline.execute())
 
 
 def _groups(claims: Sequence[Claim]) -> dict[tuple[int, int], list[int]]:
@@ -191,6 +173,10 @@ def _slot(event_id: str) -> int:
 
 def _seen_key(slot: int, day: int) -> str:
     return f"jm:seen:{{{slot}}}:{day}"
+
+
+def _duplicates_key(event_id: str, day: int) -> str:
+    return f"jm:duplicates:{{{_slot(event_id)}}}:{day}"
 
 
 def _encode_seen(seen: Seen) -> bytes:

@@ -1,4 +1,4 @@
-"""What made an event: the class of device, and whether it looks like a script's doing.
+"""What made an event: the class of device, and what tells that a script did.
 
 Bots are marked, never dropped: who counts them out later can also count them in.
 """
@@ -29,17 +29,34 @@ class DeviceClass(IntEnum):
 
 
 class Device(NamedTuple):
-    """What is told of a device."""
+    """What is told of a device; `evidence` is what tells of a script, empty for none."""
 
     device_class: int
-    is_bot: bool
+    evidence: str
 
 
+AUTOMATED: Final = "client:automated"
+"""The client itself says that no person made the event."""
+RATE: Final = "rate"
+"""The user's events came faster than a person makes them."""
+
+# A word that ends in `bot`, but no name of a make or a person (Cubot phones, Talbot), and no word that only begins so
+# (robotics, Botswana). `(?!...)` looks at the whole word because the match may not begin within one.
 _BOT: Final = re.compile(
-    r"bot\b|bot/|crawl|spider|slurp|headless|phantomjs|selenium|puppeteer|playwright|lighthouse|monitor"
-    r"|^(curl|wget|python|go-http|java|okhttp|node|axios|libwww|httpie)",
+    r"(?<![a-z0-9])(?!cubot|talbot|abbot|turbot|sabot|irobot)[a-z0-9.]*bot(?:s|_[a-z]+)?(?![a-z0-9])"
+    r"|(?<![a-z])[a-z0-9]*(?:crawler|spider(?!-?man)|slurp|scraper)(?![a-z])"
+    r"|facebookexternalhit|mediapartners-google|apis-google|google-inspectiontool|feedfetcher|bytespider|ccbot|ia_archiver"
+    r"|headless\w*|phantomjs|selenium|webdriver|puppeteer|playwright|cypress|lighthouse|pagespeed|gtmetrix"
+    r"|pingdom|statuscake|site24x7|datadogsynthetics|newrelicpinger|checkly|catchpoint",
     re.IGNORECASE,
 )
+# Libraries that speak for themselves. A mobile app speaks by the same ones, and there a person is behind it.
+_LIBRARY: Final = re.compile(
+    r"^(?:curl|wget|python[a-z-]*|aiohttp|go-http-client|java|apache-httpclient|okhttp|node(?:-fetch)?|undici|axios|got"
+    r"|libwww-perl|httpie|ruby|guzzlehttp|postmanruntime|insomnia|k6|jmeter)(?=[/ ]|$)",
+    re.IGNORECASE,
+)
+_EVIDENCE_LENGTH: Final = 40
 _TABLET: Final = re.compile(r"ipad|tablet|android(?!.*mobile)", re.IGNORECASE)
 _PHONE: Final = re.compile(r"iphone|ipod|mobi|android", re.IGNORECASE)
 _DESKTOP: Final = re.compile(r"windows|macintosh|x11|linux|cros", re.IGNORECASE)
@@ -49,14 +66,15 @@ _DESKTOP: Final = re.compile(r"windows|macintosh|x11|linux|cros", re.IGNORECASE)
 def tell(platform: int, user_agent: str) -> Device:
     """The device by platform and user agent. A backend speaks for a user and is no bot, whatever its agent."""
     if platform == Platform.BACKEND:
-        return Device(DeviceClass.SERVER, is_bot=False)
-    is_bot = bool(_BOT.search(user_agent))
+        return Device(DeviceClass.SERVER, "")
+    found = _BOT.search(user_agent) or (_LIBRARY.search(user_agent) if platform != Platform.MOBILE else None)
+    evidence = f"user_agent:{found[0].lower()[:_EVIDENCE_LENGTH]}" if found else ""
     for pattern, device_class in (
         (_TABLET, DeviceClass.TABLET),
         (_PHONE, DeviceClass.PHONE),
         (_DESKTOP, DeviceClass.DESKTOP),
     ):
         if pattern.search(user_agent):
-            return Device(device_class, is_bot)
-    is_phone = platform == Platform.MOBILE and not is_bot
-    return Device(DeviceClass.PHONE if is_phone else DeviceClass.UNKNOWN, is_bot)
+            return Device(device_class, evidence)
+    is_phone = platform == Platform.MOBILE and not evidence
+    return Device(DeviceClass.PHONE if is_phone else DeviceClass.UNKNOWN, evidence)

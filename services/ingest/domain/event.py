@@ -61,10 +61,16 @@ class Event(Protocol):
     correlation_id: str
     user_agent: str
     properties: bytes
+    is_automated: bool
     received_time_us: int
     device_class: int
     is_bot: bool
     trace_id: bytes
+    span_id: bytes
+    client_time_us: int
+    bot_evidence: str
+    linked_user_id: str
+    copied_event_id: str
 
     @property
     def click(self) -> Click:
@@ -100,7 +106,10 @@ class Seen(NamedTuple):
 
 
 class FailedEvent(NamedTuple):
-    """Something that was sent as an event and could not be accepted or applied."""
+    """Something that was sent as an event and could not be accepted or applied.
+
+    `stage` is `gateway`, `ingest` or `dispatcher`; the last has a place: the event was accepted and then set aside.
+    """
 
     id: str
     reason: str
@@ -111,8 +120,22 @@ class FailedEvent(NamedTuple):
     payload: bytes
     trace_id: bytes
     stage: str
+    place: Place | None = None
 
 
 def failed_event_id(event_id: str, payload: bytes) -> str:
-    """The id of a failed event: the same for the same event, so that sending it again does not fill the list."""
-    return "f-" + hashlib.blake2b(event_id.encode() or payload, digest_size=12).hexdigest()
+    """The id as a failed event of one that was accepted and then set aside; without an id, what is told by its payload.
+
+    The same for the same event, so that it stands on the list once, and apart from copies of it that were refused.
+    """
+    return _failed_id(b"set aside", event_id, payload)
+
+
+def refused_event_id(event_id: str, payload: bytes) -> str:
+    """The id as a failed event of one that was refused: sending it again does not fill the list."""
+    return _failed_id(b"refused", event_id, payload)
+
+
+def _failed_id(fate: bytes, event_id: str, payload: bytes) -> str:
+    told, salt = (event_id.encode(), b"id") if event_id else (payload, b"payload")
+    return "f-" + hashlib.blake2b(told, digest_size=12, person=fate, salt=salt).hexdigest()

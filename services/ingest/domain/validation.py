@@ -29,16 +29,17 @@ FUTURE_US: Final = 24 * 3600 * 1_000_000
 
 
 class Kind(IntEnum):
-    """The kinds of events that need more than what all do; values as in `EventType`."""
+    """The kinds of events that ingest tells apart; values as in `EventType`."""
 
     PAGE_VIEW = 1
     CLICK = 3
     VIDEO_PLAYBACK = 13
     PURCHASE = 14
     INTERVENTION_OUTCOME = 17
+    IDENTIFY = 18
 
 
-_LAST_KIND: Final = 17
+_LAST_KIND: Final = 18
 
 
 class Rejection(NamedTuple):

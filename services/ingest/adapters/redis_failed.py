@@ -1,0 +1,163 @@
+"""Failed events on Redis, and the marks on records that were set aside."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from mesh import redis
+from mesh.errors import InvalidArgument
+from services.ingest.domain.event import FailedEvent, Place
+
+_FAILED_SECONDS: Final = 7 * 24 * 3600
+_FAILED_MOST: Final = 10_000
+_PREFIX: Final = "jm:failed:{failed}:"
+# Longer than any archiver is away; a stream that keeps records for longer keeps them unread.
+_MARK_SECONDS: Final = 30 * 24 * 3600
+_SEQUENCE_DIGITS: Final = 78
+
+# KEYS: the index by time, and the reasons by id. ARGV: the prefix of all keys. Beside the index of all there is one a
+# reason, at `index:<reason>`.
+_FORGET: Final = """
+local function forget(id)
+  local reason = redis.call('HGET', KEYS[2], id)
+  redis.call('DEL', ARGV[1] .. 'e:' .. id)
+  redis.call('ZREM', KEYS[1], id)
+  redis.call('HDEL', KEYS[2], id)
+  if reason then redis.call('ZREM', KEYS[1] .. ':' .. reason, id) end
+end
+"""
+# Then: lifetime, how many are kept, and for each failed event its id, reason, time and all of it.
+_ADD: Final = redis.Script(
+    _FORGET
+    + """
+for i = 4, #ARGV, 4 do
+  forget(ARGV[i])
+  redis.call('SET', ARGV[1] .. 'e:' .. ARGV[i], ARGV[i + 3], 'EX', ARGV[2])
+  redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1])
+  redis.call('ZADD', KEYS[1], ARGV[i + 2], ARGV[i])
+  redis.call('ZADD', KEYS[1] .. ':' .. ARGV[i + 1], ARGV[i + 2], ARGV[i])
+  redis.call('EXPIRE', KEYS[1] .. ':' .. ARGV[i + 1], ARGV[2])
+end
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+redis.call('EXPIRE', KEYS[2], ARGV[2])
+for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -ARGV[3] - 1)) do forget(id) end
+"""
+)
+# Then: the id, and all of the failed event, or nothing for whatever it is.
+_REMOVE: Final = redis.Script(
+    _FORGET
+    + """
+if not ARGV[3] or redis.call('GET', ARGV[1] .. 'e:' .. ARGV[2]) == ARGV[3] then forget(ARGV[2]) end
+"""
+)
+
+
+class RedisFailedEvents:
+    """Failed events as strings with a lifetime, an index by time, and one more a reason."""
+
+    _INDEX: Final = f"{_PREFIX}index"
+    _KEYS: Final = (_INDEX, f"{_PREFIX}reasons")
+
+    def __init__(self, client: redis.Client, most: int = _FAILED_MOST) -> None:
+        self._client = client
+        self._most = most
+
+    async def add(self, failed: Sequence[FailedEvent]) -> None:
+        """See `ports.FailedEvents`."""
+        told = [part for one in failed for part in (one.id, one.reason, one.failed_time_us, _encode(one))]
+        await _ADD.run(self._client, redis.Call(self._KEYS, [_PREFIX, _FAILED_SECONDS, self._most, *told]))
+
+    async def find(self, ids: Sequence[str]) -> list[FailedEvent | None]:
+        """See `ports.FailedEvents`."""
+        if not ids:
+            return []
+        with redis.translating_errors():
+            blobs: Any = await self._client.mget([f"{_PREFIX}e:{failed_id}" for failed_id in ids])
+        return [_decode(blob) if blob else None for blob in blobs]
+
+    async def list(self, page_size: int, before: str, reason: str = "") -> tuple[Sequence[FailedEvent], str]:
+        """See `ports.FailedEvents`."""
+        if before and not before.isdigit():
+            raise InvalidArgument("INVALID_PARAMETER", "The page token is not one that was given out.")
+        start = int(before or 0)
+        index = f"{self._INDEX}:{reason}" if reason else self._INDEX
+        with redis.translating_errors():
+            ids: Any = await self._client.zrevrange(index, start, start + page_size)
+        found = await self.find([failed_id.decode() for failed_id in ids[:page_size]])
+        following = str(start + page_size) if len(ids) > page_size else ""
+        return [one for one in found if one is not None], following
+
+    async def remove(self, failed_id: str) -> None:
+        """See `ports.FailedEvents`."""
+        await _REMOVE.run(self._client, redis.Call(self._KEYS, [_PREFIX, failed_id]))
+
+    async def strike_off(self, failed: FailedEvent) -> None:
+        """See `ports.FailedEvents`."""
+        await _REMOVE.run(self._client, redis.Call(self._KEYS, [_PREFIX, failed.id, _encode(failed)]))
+
+
+class RedisSetAside:
+    """Marks in a sorted set a shard, by sequence number: all scores are 0, and members of one width sort as text."""
+
+    def __init__(self, client: redis.Client) -> None:
+        self._client = client
+
+    async def add(self, shard: str, sequences: Sequence[int]) -> None:
+        """See `ports.SetAside`."""
+        if not sequences:
+            return
+        pipeline = self._client.pipeline(transaction=True)
+        pipeline.zadd(_marks_key(shard), {_member(sequence): 0 for sequence in sequences})
+        pipeline.expire(_marks_key(shard), _MARK_SECONDS)
+        with redis.translating_errors():
+            await pipeline.execute()
+
+    async def find(self, shard: str, sequences: Sequence[int]) -> set[int]:
+        """See `ports.SetAside`."""
+        if not sequences:
+            return set()
+        with redis.translating_errors():
+            marks: Any = await self._client.zmscore(_marks_key(shard), [_member(sequence) for sequence in sequences])
+        return {sequence for sequence, mark in zip(sequences, marks, strict=True) if mark is not None}
+
+    async def forget(self, shard: str, through: int) -> None:
+        """See `ports.SetAside`."""
+        with redis.translating_errors():
+            await self._client.zremrangebylex(_marks_key(shard), "-", f"[{_member(through)}")
+
+
+def _marks_key(shard: str) -> str:
+    return f"jm:set-aside:{{{shard}}}"
+
+
+def _member(sequence: int) -> str:
+    return f"{max(sequence, 0):0{_SEQUENCE_DIGITS}d}"
+
+
+def _encode(failed: FailedEvent) -> bytes:
+    # A Kinesis sequence number has up to 56 digits, msgpack integers end at 64 bits.
+    place = failed.place and (failed.place.shard, str(failed.place.sequence), failed.place.event_index)
+    return msgspec.msgpack.encode((*failed[:-1], place))
+
+
+class _Stored(msgspec.Struct, array_like=True, frozen=True):
+    id: str
+    reason: str
+    detail: str
+    failed_time_us: int
+    event_id: str
+    user_id: str
+    payload: bytes
+    trace_id: bytes
+    stage: str
+    place: tuple[str, str, int] | None = None
+
+
+_decode_stored: Final = msgspec.msgpack.Decoder(_Stored).decode
+
+
+def _decode(blob: bytes) -> FailedEvent:
+    stored = _decode_stored(blob)
+    place = stored.place and Place(stored.place[0], int(stored.place[1]), stored.place[2])
+    return FailedEvent._make((*msgspec.structs.astuple(stored)[:-1], place))

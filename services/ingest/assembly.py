@@ -1,0 +1,147 @@
+"""What each role of ingest is made of: settings → adapters → use cases.
+
+With `__main__` the composition root, and the only room that names concrete adapters.
+"""
+
+import contextlib
+import dataclasses
+import random
+import socket
+from collections.abc import AsyncIterator
+from typing import Final
+
+from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceStub
+
+from mesh import channel, clock, redis, settings
+from mesh.health import Check
+from mesh.leasing.redis import RedisLeases
+from mesh.sharing import Sharing
+from mesh.stream import StreamReader, StreamWriter
+from mesh.streams.redis import RedisStream
+from mesh.telemetry import Telemetry
+from services.ingest import archiver, dispatcher
+from services.ingest.adapters.event_log import StreamEventLog
+from services.ingest.adapters.progress import LeasePipeline, LeaseProgress
+from services.ingest.adapters.redis import RedisDuplicates, RedisSeenEvents
+from services.ingest.adapters.redis_applied import RedisApplied
+from services.ingest.adapters.redis_failed import RedisFailedEvents, RedisSetAside
+from services.ingest.adapters.redis_journeys import RedisIdentities, RedisSkews
+from services.ingest.archiver import Archiver
+from services.ingest.dispatcher import Dispatcher
+from services.ingest.domain.flood import Flood
+from services.ingest.servicer import IngestServicer
+from services.ingest.settings import Settings
+from services.ingest.steps import Peers, Steps
+from services.ingest.usecases import Ingest
+
+# A shard of Kinesis gives five answers a second to all readers together.
+_DISPATCHER_READS: Final = 4.0
+_ARCHIVER_READS: Final = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Ground:
+    """What all roles stand on: the stream's two faces and its name on the wire, the store, and what must answer."""
+
+    own: Settings
+    traced: Telemetry
+    client: redis.Client
+    stream: str
+    writer: StreamWriter
+    reader: StreamReader
+    checks: dict[str, Check]
+
+    def leases(self, reader: str) -> RedisLeases:
+        """The leases of a reader of the stream."""
+        return RedisLeases(self.client, self.stream, reader, self.own.lease_seconds)
+
+
+@contextlib.asynccontextmanager
+async def ground(own: Settings, traced: Telemetry, role: str) -> AsyncIterator[Ground]:
+    """The store and the stream, open for the length of the block. Ends the process where a setting cannot be used."""
+    client = redis.connect(own.redis_url, settings.secret(own.redis_password_file))
+    checks: dict[str, Check] = {"store": lambda: redis.ping(client)}
+    name = f"{own.stream}/{own.stream_name}"
+    if own.stream == "redis":
+        stream = RedisStream(client, own.stream_name, own.shard_count, own.max_waiting_bytes)
+        await settings.or_exit(stream.keep_shard_count)
+        yield Ground(own, traced, client, name, stream, stream, checks)
+    else:
+        from mesh.streams import kinesis  # an AWS client takes a second to load, and memory
+
+        draw = random.Random()  # noqa: S311 - jitter, not a secret
+        reads = _ARCHIVER_READS if role == "archiver" else _DISPATCHER_READS
+        async with kinesis.connect() as aws:
+            writer = kinesis.KinesisWriter(aws, own.stream_name, own.lane_count, draw.random)
+            reader = kinesis.KinesisReader(aws, own.stream_name, reads, draw.random)
+            checks["stream"] = writer.ping
+            await settings.or_exit(lambda: writer.keep_lane_count(client))
+            yield Ground(own, traced, client, name, writer, reader, checks)
+
+
+def servicer(on: Ground) -> IngestServicer:
+    """What the api serves."""
+    own, client = on.own, on.client
+    dispatched = on.leases("dispatcher")
+    ingest = Ingest(
+        log=StreamEventLog(on.writer),
+        seen=RedisSeenEvents(client),
+        duplicates=RedisDuplicates(client),
+        failed=RedisFailedEvents(client),
+        skews=RedisSkews(client),
+        identities=RedisIdentities(client),
+        progress=LeaseProgress(dispatched, clock.system_clock),
+        applied=RedisApplied(client),
+        flood=Flood(own.user_events_per_second, own.user_burst_events),
+        clock=clock.system_clock,
+        max_lag_seconds=own.max_lag_seconds,
+    )
+    return IngestServicer(ingest, LeasePipeline({"dispatcher": dispatched, "archiver": on.leases("archiver")}))
+
+
+def dispatching(on: Ground) -> Sharing:
+    """What a dispatcher does."""
+    own, client, leases = on.own, on.client, on.leases("dispatcher")
+    peers = Peers.dial(own.video_target, own.features_target, own.scoring_target, own.intervention_target, on.traced)
+    runs = Dispatcher(
+        reader=on.reader,
+        leases=leases,
+        steps=Steps(on.stream, RedisSeenEvents(client), StreamEventLog(on.writer), peers, on.traced),
+        failed=RedisFailedEvents(client),
+        set_aside=RedisSetAside(client),
+        applied=RedisApplied(client),
+        clock=clock.system_clock,
+        limits=dispatcher.Limits(own.max_batch_events, own.dispatch_period_seconds, own.tolerated_failure_share),
+        trims=not own.archive_url,
+    )
+    return Sharing(on.reader, leases, _owner(own, own.dispatcher_listen), runs.follow, own.lease_seconds)
+
+
+def archiving(on: Ground) -> Sharing:
+    """What an archiver does."""
+    from services.ingest.adapters.archive_files import ParquetArchive  # Parquet takes a second to load, and memory
+    from services.ingest.adapters.archive_plans import RedisPlans
+
+    own, client, leases = on.own, on.client, on.leases("archiver")
+    runs = Archiver(
+        reader=on.reader,
+        leases=leases,
+        dispatched=on.leases("dispatcher"),
+        plans=RedisPlans(client, on.stream),
+        archive=ParquetArchive(own.archive_url),
+        seen=RedisSeenEvents(client),
+        set_aside=RedisSetAside(client),
+        intervention=InterventionServiceStub(channel.dial(own.intervention_target, on.traced)),
+        clock=clock.system_clock,
+        limits=archiver.Limits(
+            # What is gathered still stands on the stream, where it must not take the place of what comes.
+            flush_bytes=min(archiver.Limits.flush_bytes, own.max_waiting_bytes // 4),
+            period_seconds=own.archive_period_seconds,
+        ),
+    )
+    return Sharing(on.reader, leases, _owner(own, own.archiver_listen), runs.follow, own.lease_seconds)
+
+
+def _owner(own: Settings, listen: str) -> str:
+    """The name a process holds shards by: its own among all, and the same after a restart."""
+    return own.reader_name or f"{socket.gethostname()} {listen}"

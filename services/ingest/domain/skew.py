@@ -1,0 +1,162 @@
+"""The error of a device's clock, and how its times are corrected. Pure.
+
+A request tells when it was sent, by the device's clock, and the gateway when it was received. The difference is the
+clock's offset plus the time the request was under way. That time is never negative, so the smallest difference of many
+requests is the best guess of the offset, and exact once one request had no delay. Segment's formula takes the
+difference of each single request: a batch that was stalled is moved by its delay, past what happened after it.
+
+A better guess is a smaller offset and would move later events before earlier ones. So the map from the device's time to
+the corrected time is made of pieces: what was handed out keeps its piece, what is later goes by the better guess but
+never before the end of the piece before. It is monotone for good, back to the oldest of the pieces kept.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from services.ingest.domain.event import Event
+from services.ingest.domain.validation import FUTURE_US
+
+PIECES_MOST: Final = 4
+ERROR_MOST_US: Final = FUTURE_US
+"""A request that seems to be further off was not just sent: it is history that is sent again."""
+_DAY_US: Final = 24 * 3600 * 1_000_000
+_HOUR_US: Final = 3600 * 1_000_000
+# Some clients tell whole seconds of sending beside milliseconds of what happened.
+_COARSE_US: Final = 1_000_000
+_NEVER: Final = -(1 << 62)
+
+
+class Piece(msgspec.Struct, array_like=True, frozen=True):
+    """From a time of the device on: the offset, and what the corrected time does not go below."""
+
+    from_us: int
+    offset_us: int
+    floor_us: int
+
+
+class Skew(msgspec.Struct, array_like=True, frozen=True):
+    """What is known of a device's clock. Times are Unix microseconds; `day` counts UTC days of received time."""
+
+    day: int
+    smallest_us: int
+    """The smallest difference seen on `day`."""
+    day_before_us: int | None
+    """The smallest of the day before; None where there was none."""
+    pieces: tuple[Piece, ...]
+    """Ascending, 1 to 4; the first one also holds for all that is earlier."""
+    latest_us: int = _NEVER
+    """The latest time of the device that was corrected."""
+
+
+def device(event: Event) -> str:
+    """Whose clock an event was told by: the device's, else the anonymous id's, else the user's."""
+    if event.device_id:
+        return f"d:{event.device_id}"
+    return f"a:{event.anonymous_id}" if event.anonymous_id else f"u:{event.user_id}"
+
+
+def observe(skew: Skew | None, received_us: int, sent_us: int) -> Skew:
+    """What is known of a clock after one more request, before its events are corrected.
+
+    The smallest difference of today and yesterday counts, so a clock that was set back is forgiven within 48 hours.
+    """
+    sample, day = received_us - sent_us, received_us // _DAY_US
+    if skew is None:
+        return Skew(day, sample, None, _begun(sample))
+    if day <= skew.day:
+        day, smallest, before = skew.day, min(sample, skew.smallest_us), skew.day_before_us
+    else:
+        smallest, before = sample, skew.smallest_us if day == skew.day + 1 else None
+    offset = smallest if before is None else min(smallest, before)
+    last = skew.pieces[-1]
+    if offset == last.offset_us:
+        pieces, latest = skew.pieces, skew.latest_us
+    elif offset > last.offset_us and sent_us < skew.latest_us - _HOUR_US:
+        # The clock stands long before what it told already: it was set back, and what it told then binds nothing.
+        pieces, latest = _begun(offset), _NEVER
+    elif skew.latest_us < last.from_us:
+        pieces, latest = (*skew.pieces[:-1], Piece(last.from_us, offset, last.floor_us)), skew.latest_us
+    else:
+        piece = Piece(skew.latest_us + 1, offset, corrected(skew, skew.latest_us))
+        pieces, latest = (*skew.pieces, piece)[-PIECES_MOST:], skew.latest_us
+    return Skew(day, smallest, before, pieces, latest)
+
+
+def _begun(offset_us: int) -> tuple[Piece, ...]:
+    return (Piece(_NEVER + 1, offset_us, _NEVER),)
+
+
+def corrected(skew: Skew, client_us: int) -> int:
+    """The corrected time of a time of the device; a later time never has an earlier one."""
+    for piece in reversed(skew.pieces):
+        if client_us >= piece.from_us:
+            return max(client_us + piece.offset_us, piece.floor_us)
+    return client_us + skew.pieces[0].offset_us
+
+
+class _Told(NamedTuple):
+    # By `sentAt` rather than by an event from the future; the larger one counts.
+    is_sent: bool
+    time_us: int
+
+
+Samples = Mapping[tuple[str, int], _Told]
+"""For a device and the receipt of a request of it: what its clock showed then."""
+
+
+def samples(events: Iterable[Event], now_us: int) -> Samples:
+    """What the requests of these events tell of clocks. Empty, and cheap, where none tells anything.
+
+    A request is told by the time of its receipt, `now_us` where the gateway stamped none.
+    """
+    told: dict[tuple[str, int], _Told] = {}
+    for event in events:
+        sent_us, event_us = event.sent_time_us, event.event_time_us
+        received_us = event.received_time_us or now_us
+        if received_us - ERROR_MOST_US <= sent_us <= received_us + ERROR_MOST_US:
+            shown = _Told(is_sent=True, time_us=event_us if sent_us < event_us <= sent_us + _COARSE_US else sent_us)
+        elif event_us > received_us:
+            shown = _Told(is_sent=False, time_us=event_us)
+        else:
+            continue
+        key = (device(event), received_us)
+        known = told.get(key)
+        if known is None or known < shown:
+            told[key] = shown
+    return told
+
+
+def correct(events: Sequence[Event], told: Samples, known: Mapping[str, Skew]) -> dict[str, Skew]:
+    """Corrects the times of events in place, and returns what is known of their clocks from now on.
+
+    Only events of a request that tells of its clock are touched. One that lies after the sending of its own request was
+    not told by that clock: it is only brought back to its receipt.
+
+    Args:
+        events: with their received times.
+        told: the samples of these events, and maybe of others.
+        known: what is known of their devices; without those of which nothing is.
+    """
+    learnt: dict[str, Skew] = {}
+    observed: set[tuple[str, int]] = set()
+    for event in events if told else ():
+        name, received_us, client_us = device(event), event.received_time_us, event.event_time_us
+        shown = told.get((name, received_us))
+        if shown is None:
+            continue
+        skew = learnt.get(name) or known.get(name)
+        if skew is None or (name, received_us) not in observed:
+            observed.add((name, received_us))
+            skew = observe(skew, received_us, shown.time_us)
+        time_us = client_us
+        if client_us <= shown.time_us:
+            time_us = corrected(skew, client_us)
+            if client_us > skew.latest_us:
+                skew = msgspec.structs.replace(skew, latest_us=client_us)
+        learnt[name] = skew
+        time_us = min(time_us, received_us)
+        if time_us != client_us:
+            event.event_time_us, event.client_time_us = time_us, client_us
+    return {name: skew for name, skew in learnt.items() if skew != known.get(name)}

@@ -1,0 +1,188 @@
+"""The way of a batch through the mesh, step by step.
+
+    claim → video → features → scoring → intervention → copies
+
+The claim decides which of two copies of an event is applied: the one whose place is remembered. Every step may be
+repeated: services answer a repeated batch as the first time, and what is appended has ids of its own.
+"""
+
+import contextlib
+import dataclasses
+from collections.abc import Sequence
+from typing import Final, NamedTuple, cast
+
+from journeymesh.common.v1 import event_pb2, position_pb2
+from journeymesh.features.v1 import features_pb2, features_pb2_grpc
+from journeymesh.intervention.v1 import intervention_pb2_grpc
+from journeymesh.scoring.v1 import scoring_pb2, scoring_pb2_grpc
+from journeymesh.video.v1 import video_pb2, video_pb2_grpc
+from opentelemetry import trace
+
+from mesh import channel, semconv, telemetry
+from mesh.errors import NotFound
+from mesh.leases import Lease
+from mesh.telemetry import Telemetry
+from services.ingest.domain.event import Event, Place, Seen
+from services.ingest.ports import Claim, EventLog, SeenEvents
+from services.ingest.translation import Decoded, Rows, copies, decide_request, origins
+
+_STEP_SECONDS: Final = 20.0
+_RECENT_EVENTS: Final = 20
+
+_PLAYBACK: Final = event_pb2.EVENT_TYPE_VIDEO_PLAYBACK
+
+
+class Peers(NamedTuple):
+    """The services a batch goes through, in this order."""
+
+    video: "video_pb2_grpc.VideoServiceAsyncStub"
+    features: "features_pb2_grpc.FeaturesServiceAsyncStub"
+    scoring: "scoring_pb2_grpc.ScoringServiceAsyncStub"
+    intervention: "intervention_pb2_grpc.InterventionServiceAsyncStub"
+
+    @classmethod
+    def dial(cls, video: str, features: str, scoring: str, intervention: str, traced: Telemetry) -> "Peers":
+        """Stubs of the services at these targets."""
+        return cls(
+            video_pb2_grpc.VideoServiceStub(channel.dial(video, traced)),
+            features_pb2_grpc.FeaturesServiceStub(channel.dial(features, traced)),
+            scoring_pb2_grpc.ScoringServiceStub(channel.dial(scoring, traced)),
+            intervention_pb2_grpc.InterventionServiceStub(channel.dial(intervention, traced)),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Steps:
+    """Takes batches of one stream through the mesh."""
+
+    stream: str
+    seen: SeenEvents
+    log: EventLog
+    peers: Peers
+    telemetry: Telemetry
+
+    async def apply(self, lease: Lease, batch: Sequence[Decoded], *, is_retraction: bool = False) -> None:
+        """Applies a batch of the leased shard, or takes back what was applied of it, up to the step that cannot.
+
+        Raises:
+            FailedPrecondition: the shard was lost to another.
+            MeshError: a step or store is away, or cannot apply it.
+        """
+        rows = await claimed(self.seen, lease.shard, batch)
+        if not rows.events:
+            return
+        position = position_pb2.BatchPosition(
+            stream=self.stream,
+            shard=lease.shard,
+            sequences=[str(record.sequence) for record in batch],
+            lease_epoch=lease.epoch,
+            is_retraction=is_retraction,
+        )
+        with self._span(lease.shard, len(batch), rows):
+            engagements = await self._apply_playback(position, rows)
+            applied = await self.peers.features.ApplyEvents(
+                features_pb2.ApplyEventsRequest(position=position, events=rows.events, engagements=engagements),
+                timeout=_STEP_SECONDS,
+            )
+            assessed = await self.peers.scoring.AssessUsers(
+                scoring_pb2.AssessUsersRequest(
+                    position=position,
+                    user_ids=[event.user_id for event in rows.events],
+                    event_times_us=[event.event_time_us for event in rows.events],
+                    values=applied.values,
+                    feature_schema_version=applied.feature_schema_version,
+                    signals=applied.signals,
+                ),
+                timeout=_STEP_SECONDS,
+            )
+            await self.peers.intervention.DecideInterventions(
+                decide_request(position, rows, assessed), timeout=_STEP_SECONDS
+            )
+            for event in rows.events:
+                if event.linked_user_id and not is_retraction:
+                    await self._copy_journey(event)
+
+    async def _apply_playback(
+        self, position: position_pb2.BatchPosition, rows: Rows
+    ) -> list[features_pb2.EngagementUpdate]:
+        played = [row for row, event in enumerate(rows.events) if event.event_type == _PLAYBACK]
+        if not played:
+            return []
+        answer = await self.peers.video.ApplyPlayback(
+            video_pb2.ApplyPlaybackRequest(position=position, events=[rows.events[row] for row in played]),
+            timeout=_STEP_SECONDS,
+        )
+        return [
+            features_pb2.EngagementUpdate(row=row, score=score)
+            for row, score in zip(played, answer.engagement_scores, strict=True)
+        ]
+
+    async def _copy_journey(self, linked: event_pb2.Event) -> None:
+        """Makes the last session of an anonymous journey part of the user's: appends copies of its events.
+
+        The copies have ids of their own, computed from the events', so that repeating it changes nothing.
+        """
+        request = features_pb2.ListRecentEventsRequest(user_id=linked.user_id, limit=_RECENT_EVENTS)
+        try:
+            recent = await self.peers.features.ListRecentEvents(request, timeout=_STEP_SECONDS)
+        except NotFound:
+            return
+        made = copies(recent.events, linked)
+        if made:
+            await self.log.append(cast("Sequence[Event]", made))
+
+    def _span(self, shard: str, record_count: int, rows: Rows) -> contextlib.AbstractContextManager[trace.Span | None]:
+        """The span of a batch: in the trace of its producer where there is one, else linked to each."""
+        if not self.telemetry.is_on:
+            return contextlib.nullcontext()
+        producers = origins(rows.events)
+        parent = telemetry.span_context(*producers[0]) if len({trace_id for trace_id, _ in producers}) == 1 else None
+        return self.telemetry.tracer.start_as_current_span(
+            semconv.SPAN_DISPATCH,
+            context=telemetry.within(parent),
+            kind=trace.SpanKind.CONSUMER,
+            links=telemetry.links(producers),
+            attributes={
+                semconv.STREAM: self.stream,
+                semconv.SHARD: shard,
+                semconv.RECORD_COUNT: record_count,
+                semconv.EVENT_COUNT: len(rows.events),
+            },
+        )
+
+
+async def claimed(seen: SeenEvents, shard: str, batch: Sequence[Decoded]) -> Rows:
+    """The events of a batch that count: of two copies the one whose place is remembered, in the order of the stream."""
+    places = [
+        (record_index, event_index, event)
+        for record_index, record in enumerate(batch)
+        for event_index, event in enumerate(record.events)
+    ]
+    claims = [
+        Claim(
+            event.event_id,
+            Seen(Place(shard, batch[record_index].sequence, event_index), event.received_time_us, event.trace_id),
+        )
+        for record_index, event_index, event in places
+    ]
+    owners = await _owners(seen, claims)
+    rows = Rows([], [], [])
+    taken: set[str] = set()
+    for (record_index, event_index, event), claim, owner in zip(places, claims, owners, strict=True):
+        if owner.place == claim.seen.place and event.event_id not in taken:
+            taken.add(event.event_id)
+            rows.events.append(event)
+            rows.record_indexes.append(record_index)
+            rows.event_indexes.append(event_index)
+    return rows
+
+
+async def _owners(seen: SeenEvents, claims: Sequence[Claim]) -> list[Seen]:
+    """Who each id belongs to. Nearly always the api has claimed it, and a look is cheaper than a claim."""
+    if not claims:
+        return []
+    newest_us = max(claim.seen.received_time_us for claim in claims)
+    found = await seen.find([claim.event_id for claim in claims], newest_us)
+    missing = [claim for claim, known in zip(claims, found, strict=True) if known is None]
+    now_claimed = iter(await seen.claim(missing) if missing else ())
+    return [known if known is not None else next(now_claimed) for known in found]

@@ -1,0 +1,282 @@
+"""What happens to events when they are accepted: whose they are, who made them, and when there are too many."""
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+from journeymesh.common.v1 import error_reason_pb2, event_pb2
+from journeymesh.ingest.v1 import ingest_pb2
+
+from mesh.errors import ResourceExhausted, Unavailable
+from mesh.leasing.memory import MemoryLeases
+from mesh.stream import END
+from services.ingest.adapters.progress import LeasePipeline, LeaseProgress
+from services.ingest.domain.event import Event
+from services.ingest.domain.flood import Flood
+from services.ingest.domain.identity import link_id
+from services.ingest.usecases import RETRY_SECONDS
+from tests.builders import MINUTE_US, NOW_US, SECOND_US, event
+from tests.ingest.house import ACCEPTED, DUPLICATE, OWNER, REJECTED, House, Time, housed
+from tests.ingest.test_replay import Broken, Fuse, around
+
+
+def visit(event_id: str, user_id: str = "", kind: str = "page_view", **members: Any) -> event_pb2.Event:
+    """An event with an anonymous id, as the gateway makes it: the id stands for the user where none was told."""
+    return event(event_id, user_id or "anon", kind, anonymous_id="anon", **members)
+
+
+async def journeys(house: House) -> dict[str, list[str]]:
+    """The ids of all applied events by user."""
+    await house.dispatch()
+    told: dict[str, list[str]] = {}
+    for each in house.events():
+        told.setdefault(each.user_id, []).append(each.event_id)
+    return told
+
+
+async def test_an_anonymous_journey_ends_with_a_link_and_goes_on_as_the_user_s() -> None:
+    async with housed() as house:
+        await house.accept(visit("1"), visit("2"))
+        await house.accept(visit("3"), visit("4", "ada", "identify"), visit("5"))
+        await house.accept(visit("6"))
+        assert await journeys(house) == {
+            "anon": ["1", "2", "3", link_id("anon", "ada")],
+            "ada": ["4", "5", "6"],
+        }
+        later = {each.event_id: each for each in house.events()}
+        assert later["6"].anonymous_id == "anon"
+        linking = later[link_id("anon", "ada")]
+        assert (linking.linked_user_id, linking.event_type) == ("ada", event_pb2.EVENT_TYPE_IDENTIFY)
+        assert (linking.received_time_us, linking.trace_id) == (NOW_US, bytes(range(16)))
+
+
+async def test_any_event_with_both_ids_links_and_a_known_pair_links_no_more() -> None:
+    async with housed() as house:
+        await house.accept(visit("1", "ada"))
+        await house.accept(visit("2", "ada"), visit("3", "ada", "identify"))
+        assert await journeys(house) == {"anon": [link_id("anon", "ada")], "ada": ["1", "2", "3"]}
+
+
+async def test_on_a_shared_device_the_last_who_identified_counts() -> None:
+    async with housed() as house:
+        await house.accept(visit("1", "ada", "identify"), visit("2"))
+        await house.accept(visit("3", "bob", "identify"), visit("4"))
+        told = await journeys(house)
+        assert told["ada"] == ["1", "2"]
+        assert told["bob"] == ["3", "4"]
+        assert set(told["anon"]) == {link_id("anon", "ada"), link_id("anon", "bob")}
+
+
+async def test_a_refused_or_repeated_event_links_nothing() -> None:
+    async with housed() as house:
+        await house.accept(visit("1"))
+        await house.accept(visit("1", "ada"), visit("2", "ada", page=""))
+        assert await journeys(house) == {"anon": ["1"]}
+
+
+async def test_an_accept_that_breaks_off_anywhere_links_and_applies_once_when_it_is_sent_again() -> None:
+    for breaks_at in range(1, 20):
+        for is_after in (False, True):
+            fuse = Fuse()
+            async with housed(around=around(fuse.meet)) as house:
+                await house.accept(visit("1"))
+                fuse.calls, fuse.breaks_at, fuse.is_after = 0, breaks_at, is_after
+                sent_us = NOW_US - SECOND_US
+
+                def identify(sent_us: int = sent_us) -> list[Event]:
+                    return [cast("Event", visit("2", "ada", "identify", sent_time_us=sent_us))]
+
+                try:
+                    await house.ingest.accept(identify())
+                except Broken:
+                    await house.ingest.accept(identify())
+                    await house.accept(visit("3"))
+                    told = await journeys(house)
+                    assert told == {"anon": ["1", link_id("anon", "ada")], "ada": ["2", "3"]}
+                else:
+                    assert breaks_at > 6  # there are no more calls to break off at
+                    return
+
+
+async def test_the_dispatcher_copies_the_last_session_into_the_user_s_journey_once() -> None:
+    async with housed() as house:
+        seen = [visit("1", event_time_us=NOW_US - MINUTE_US), visit("2", event_time_us=NOW_US - 5)]
+        await house.accept(*seen)
+        await house.dispatch()
+        house.steps.recent["anon"] = seen[::-1]
+        await house.accept(visit("3", "ada", "identify"))
+        for _ in range(3):
+            await house.dispatch()
+        copied = [each for each in house.events() if each.copied_event_id]
+        assert [(each.copied_event_id, each.user_id) for each in copied] == [("2", "ada"), ("1", "ada")]
+
+
+async def test_scripts_are_marked_with_what_told_them_and_never_dropped() -> None:
+    async with housed(flood=Flood(200, 2_000)) as house:
+        web = event_pb2.PLATFORM_WEB
+        await house.accept(
+            event("a", platform=web, user_agent="Googlebot/2.1"),
+            event("b", platform=web, user_agent="Firefox", is_automated=True),
+            event("c", platform=event_pb2.PLATFORM_BACKEND, is_automated=True),
+            event("d", platform=web, user_agent="CUBOT X19", is_bot=True, bot_evidence="told"),
+        )
+        await house.accept(*[event(f"{number}", "fast") for number in range(250)])
+        await house.dispatch()
+        marks = {each.event_id: (each.is_bot, each.bot_evidence) for each in house.events()}
+        assert marks["a"] == (True, "user_agent:googlebot")
+        assert marks["b"] == marks["c"] == (True, "client:automated")
+        assert marks["d"] == marks["0"] == (False, "")
+        assert marks["249"] == (True, "rate")
+        assert len(marks) == 254
+
+
+async def test_a_flood_is_refused_from_one_event_on_and_kept_nowhere() -> None:
+    async with housed(flood=Flood(10, 5)) as house:
+        flood = [event(f"{number}", "flood") for number in range(8)]
+        answer = await house.accept(*flood[:4], event("a"), *flood[4:], event("bad", page=""))
+        assert answer.verdicts == [ACCEPTED] * 6 + [REJECTED] * 4
+        reasons = [rejection.reason for rejection in answer.rejections]
+        assert reasons == [error_reason_pb2.ERROR_REASON_RATE_LIMITED] * 3 + [
+            error_reason_pb2.ERROR_REASON_MISSING_FIELD
+        ]
+        assert [one.event_id for one in (await house.failed.list(10, ""))[0]] == ["bad"]
+        again = await house.accept(*flood)
+        assert again.verdicts == [DUPLICATE] * 5 + [REJECTED] * 3
+        house.time.now_us += 300_000
+        assert (await house.accept(*flood)).verdicts == [DUPLICATE] * 5 + [ACCEPTED] * 3
+
+
+async def test_a_receipt_tells_when_it_was_applied_and_how_often_it_came_again() -> None:
+    async with housed() as house:
+        await house.accept(event("a"), event("a"))
+        buffered = await house.receipt("a")
+        assert not buffered.HasField("applied_time")
+        assert buffered.duplicate_count == 1
+        house.time.now_us += 7
+        await house.dispatch()
+        house.time.now_us += MINUTE_US
+        await house.accept(event("b"))
+        await house.dispatch()
+        await house.accept(event("a"))
+        applied = await house.receipt("a")
+        assert applied.applied_time.ToMicroseconds() == NOW_US + 7
+        assert applied.duplicate_count == 2
+        assert (await house.receipt("b")).applied_time.ToMicroseconds() == NOW_US + 7 + MINUTE_US
+
+
+async def lag(leases: MemoryLeases, shard: str, seconds: float) -> None:
+    lease = await leases.acquire(shard, OWNER)
+    assert lease is not None
+    await leases.save(lease, 1, seconds)
+
+
+async def until_read(progress: LeaseProgress) -> None:
+    assert progress._reading is not None
+    await progress._reading
+
+
+async def test_what_the_dispatcher_cannot_keep_up_with_is_refused_before_anything_is_done() -> None:
+    time = Time()
+    leases = MemoryLeases(time)
+    progress = LeaseProgress(leases, time)
+    async with housed(progress=progress) as house:
+        await lag(leases, "0", 11.0)
+        await lag(leases, "1", 0.0)
+        assert (await house.accept(event("a"))).verdicts == [ACCEPTED]  # nothing is known yet
+        await until_read(progress)
+        with pytest.raises(ResourceExhausted) as refused:
+            await house.accept(event("b"))
+        assert (refused.value.reason, refused.value.retry_after_seconds) == ("BUFFER_FULL", RETRY_SECONDS)
+        await lag(leases, "0", 9.0)
+        time.now_us += SECOND_US
+        house.time.now_us = time.now_us
+        with pytest.raises(ResourceExhausted):
+            await house.accept(event("b"))  # it is found out behind this one
+        await until_read(progress)
+        assert (await house.accept(event("b"))).verdicts == [ACCEPTED]
+
+
+async def test_lag_is_read_four_times_a_second_and_not_told_when_it_is_old_or_nobody_dispatches() -> None:
+    time, reads = Time(), 0
+    leases = MemoryLeases(time, time_to_live_seconds=60)
+
+    class Counted:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(leases, name)
+
+        async def standings(self) -> Any:
+            nonlocal reads
+            reads += 1
+            if is_away:
+                raise Unavailable("DEPENDENCY_UNAVAILABLE", "Gone.")
+            return await leases.standings()
+
+    is_away = False
+    progress = LeaseProgress(cast("Any", Counted()), time)
+    await lag(leases, "0", 3.0)
+    assert progress.lag_seconds(time()) is None
+    await until_read(progress)
+    for _ in range(100):
+        assert progress.lag_seconds(time()) == 3.0
+        time.now_us += 10_000
+        await asyncio.sleep(0)
+    assert 4 <= reads <= 5
+    is_away = True
+    assert progress.lag_seconds(time()) == 3.0
+    await until_read(progress)
+    time.now_us += 2 * SECOND_US
+    assert progress.lag_seconds(time()) is None
+    await until_read(progress)
+    is_away = False
+    time.now_us += 60 * SECOND_US  # the lease has run out
+    assert progress.lag_seconds(time()) is None
+    await until_read(progress)
+    assert progress.lag_seconds(time()) is None
+
+
+async def test_the_pipeline_is_told_by_reader_and_shard() -> None:
+    time = Time()
+    dispatcher, archiver = MemoryLeases(time), MemoryLeases(time)
+    await lag(dispatcher, "1", 2.5)
+    for leases, checkpoint in ((dispatcher, END), (archiver, -1)):
+        lease = await leases.acquire("0", "pod")
+        assert lease is not None
+        await leases.save(lease, checkpoint, 0.0)
+        await leases.complain(lease, "Paused." if leases is archiver else "", 4.0)
+    told = await LeasePipeline({"dispatcher": dispatcher, "archiver": archiver}).standings()
+    assert [(each.reader, each.shard) for each in told] == [("archiver", "0"), ("dispatcher", "0"), ("dispatcher", "1")]
+    async with housed() as house:
+        await house.accept(event("a"))
+        await house.dispatch()
+        answer = await house.stub.GetPipeline(ingest_pb2.GetPipelineRequest())
+        shards = {each.shard: each for each in answer.standings}
+        shard = (await house.receipt("a")).position.shard
+        assert shards[shard] == ingest_pb2.ShardStanding(
+            reader="dispatcher", shard=shard, owner=OWNER, lease_epoch=1, checkpoint="0"
+        )
+
+
+async def test_a_closed_shard_is_told_as_ended_and_one_that_begins_without_a_checkpoint() -> None:
+    async with housed() as house:
+        ended, begun = await house.leases.acquire("8", "x"), await house.leases.acquire("9", "y")
+        assert ended is not None
+        assert begun is not None
+        await house.leases.save(ended, END, 0.0)
+        await house.leases.complain(begun, "Paused.", 5.0)
+        told = (await house.stub.GetPipeline(ingest_pb2.GetPipelineRequest())).standings
+        assert list(told) == [
+            ingest_pb2.ShardStanding(reader="dispatcher", shard="8", owner="x", lease_epoch=1, is_ended=True),
+            ingest_pb2.ShardStanding(
+                reader="dispatcher", shard="9", owner="y", lease_epoch=1, lag_seconds=5, trouble="Paused."
+            ),
+        ]
+
+
+async def test_failed_events_are_listed_by_reason() -> None:
+    async with housed() as house:
+        await house.accept(event("a", page=""), event("b", user_id="x" * 200), event("c", page=""))
+        request = ingest_pb2.ListFailedEventsRequest(reason=error_reason_pb2.ERROR_REASON_MISSING_FIELD)
+        listed = await house.stub.ListFailedEvents(request)
+        assert {one.event_id for one in listed.failed_events} == {"a", "c"}
+        other = ingest_pb2.ListFailedEventsRequest(reason=error_reason_pb2.ERROR_REASON_POISON)
+        assert not (await house.stub.ListFailedEvents(other)).failed_events

@@ -1,0 +1,75 @@
+"""What a failed event is kept as can be sent again: the gateway reads from it what was in the event."""
+
+from typing import Any
+
+import pytest
+from journeymesh.common.v1 import event_pb2
+
+from gateway import transcode
+from services.ingest.translation import event_json
+from tests.builders import MINUTE_US, NOW_US, event
+
+# What is stamped on the way, and what is told anew when it is sent again.
+STAMPED = ("properties", "received_time_us", "trace_id", "span_id")
+
+
+def sent_again(told: event_pb2.Event) -> event_pb2.Event:
+    made: list[event_pb2.Event] = []
+    stamp = transcode.Stamp(NOW_US + MINUTE_US, b"t" * 16, b"s" * 8)
+    transcode.read_event(event_json(told), lambda **members: made.append(event_pb2.Event(**members)), stamp, str)
+    return made[0]
+
+
+def without(told: event_pb2.Event, *names: str) -> event_pb2.Event:
+    kept = event_pb2.Event()
+    kept.CopyFrom(told)
+    for name in names:
+        kept.ClearField(name)  # type: ignore[arg-type]
+    return kept
+
+
+PLAYED = event_pb2.Playback(
+    video_id="v",
+    viewing_id="w",
+    action=event_pb2.PLAYBACK_ACTION_RATE_CHANGE,
+    position_seconds=10.5,
+    watched_seconds=2,
+    playback_rate=1.5,
+    topic="loans",
+)
+OUTCOME = event_pb2.InterventionOutcome(intervention_id="i", outcome=event_pb2.OUTCOME_SHOWN, channel="chat")
+TYPED: dict[str, dict[str, Any]] = {
+    "page_view": {"is_refresh": True},
+    "click": {"target": "pay", "click": event_pb2.Click(x=0, y=2.5, effect_observed=False)},
+    "struggle_signal": {"attempt_count": 3, "target": "loan"},
+    "error": {"error_code": "http_500", "page": ""},
+    "video_playback": {"playback": PLAYED, "target": "loans"},
+    "intervention_outcome": {"outcome": OUTCOME},
+    "purchase": {"purchase": event_pb2.Purchase(amount=-2.5, currency="EUR")},
+    "task_success": {"anonymous_id": "a", "session_id": "s", "device_id": "d", "time_zone": "UTC", "platform": 1},
+}
+
+
+@pytest.mark.parametrize("properties", [b"", b'{"other": 1e400, "n": 0.10}'])
+@pytest.mark.parametrize(("kind", "members"), TYPED.items(), ids=TYPED)
+def test_typed_members_come_back_under_whatever_names_they_were_told(
+    kind: str, members: dict[str, Any], properties: bytes
+) -> None:
+    told = event(kind=kind, properties=properties, **members)
+    again = sent_again(told)
+    assert without(again, *STAMPED) == without(told, *STAMPED)
+    assert b'"n":0.10' in again.properties.replace(b": ", b":") or not properties
+
+
+def test_properties_that_tell_everything_are_kept_to_the_byte() -> None:
+    written = b'{ "page":"/home",  "feature": "loan", "n": 1.0 }'
+    assert sent_again(event(target="loan", properties=written)).properties == written
+
+
+def test_properties_that_are_no_json_are_kept_as_they_are() -> None:
+    assert b'"properties":{broken' in event_json(event(properties=b"{broken"))
+    assert b'"properties":[1]' in event_json(event(properties=b"[1]"))
+
+
+def test_it_is_told_without_the_time_of_sending() -> None:
+    assert b"sentAt" not in event_json(event(sent_time_us=NOW_US))

@@ -1,0 +1,118 @@
+"""Anonymous journeys and whose they turn out to be."""
+
+from typing import Any, cast
+
+from hypothesis import given
+from hypothesis import strategies as st
+from journeymesh.common.v1 import event_pb2
+
+from services.ingest.domain import identity
+from services.ingest.domain.event import Event
+from services.ingest.domain.identity import Identification
+from services.ingest.translation import copies
+from tests.builders import MINUTE_US, NOW_US, event
+
+
+def seen(**members: Any) -> Event:
+    return cast("Event", event(**members))
+
+
+def test_events_without_a_user_are_those_of_whom_the_id_was_last_linked_to() -> None:
+    whose = Identification({"known": "eve"})
+    assert whose.user(seen(user_id="known", anonymous_id="known")) == "eve"
+    assert whose.user(seen(user_id="a", anonymous_id="a")) == "a"
+    assert whose.is_link(seen(user_id="ada", anonymous_id="a"))
+    assert not whose.is_link(seen(user_id="ada", anonymous_id="a"))
+    assert whose.user(seen(user_id="a", anonymous_id="a")) == "ada"
+    assert whose.is_link(seen(user_id="bob", anonymous_id="a"))
+    assert whose.user(seen(user_id="a", anonymous_id="a")) == "bob"
+    assert whose.user(seen(user_id="ada", anonymous_id="a")) == "ada"
+    assert not whose.is_link(seen(user_id="ada"))
+    assert not whose.is_link(seen(user_id="a", anonymous_id="a"))
+    assert not whose.is_link(seen(user_id="eve", anonymous_id="known"))
+    assert whose.new_links == {"a": "bob"}
+
+
+def test_the_event_that_links_ends_the_anonymous_journey() -> None:
+    told = seen(user_id="ada", anonymous_id="a", client_time_us=5, is_bot=True, bot_evidence="rate", platform=1)
+    made = cast("event_pb2.Event", identity.linking(told))
+    assert made == event(
+        identity.link_id("a", "ada"),
+        "a",
+        "identify",
+        anonymous_id="a",
+        linked_user_id="ada",
+        client_time_us=5,
+        is_bot=True,
+        bot_evidence="rate",
+        platform=1,
+        page="",
+    )
+
+
+@given(st.text(min_size=1, max_size=128), st.text(min_size=1, max_size=128), st.text(min_size=1, max_size=100))
+def test_computed_ids_are_stable_short_and_of_their_two_alone(one: str, other: str, event_id: str) -> None:
+    assert identity.link_id(one, other) == identity.link_id(one, other)
+    assert len(identity.link_id(one, other)) <= 100
+    assert len(identity.copied_id(event_id, one)) <= 100
+    if one != other:
+        assert identity.link_id(one, other) != identity.link_id(other, one)
+        assert identity.copied_id(event_id, one) != identity.copied_id(event_id, other)
+    assert identity.copied_id(event_id, one) != identity.copied_id(event_id + "x", one)
+
+
+def anonymous(minutes: float, kind: str = "page_view", **members: Any) -> event_pb2.Event:
+    time_us = NOW_US + round(minutes * MINUTE_US)
+    return event(f"e{minutes:g}", "a", kind, anonymous_id="a", event_time_us=time_us, **members)
+
+
+LINKED = event("link", "a", "identify", anonymous_id="a", linked_user_id="ada", trace_id=b"t" * 16, span_id=b"s" * 8)
+
+
+def copied(*events: event_pb2.Event) -> list[str]:
+    return [each.copied_event_id for each in copies(events, LINKED)]
+
+
+def test_the_last_session_is_copied_newest_first_and_nothing_before_a_gap() -> None:
+    assert copied(anonymous(-100), anonymous(-65), anonymous(-35), anonymous(-5)) == ["e-5", "e-35", "e-65"]
+    assert copied(anonymous(-31)) == []
+    assert copied(anonymous(-30)) == ["e-30"]
+    assert copied(anonymous(2), anonymous(-1)) == ["e2", "e-1"]
+    assert copied() == []
+
+
+def test_what_is_no_step_of_the_journey_is_not_copied_but_bridges() -> None:
+    outcome = event_pb2.InterventionOutcome(channel="chat", outcome=event_pb2.OUTCOME_SHOWN)
+    events = [anonymous(-50), anonymous(-25, "intervention_outcome", outcome=outcome), anonymous(0, "identify")]
+    assert copied(*events) == ["e-50"]
+
+
+def test_at_most_twenty_are_copied() -> None:
+    assert len(copied(*[anonymous(-minutes) for minutes in range(30)])) == 20
+
+
+def test_a_copy_is_the_event_in_the_user_s_journey() -> None:
+    told = anonymous(
+        -3, "click", click=event_pb2.Click(x=3), properties=b"{}", client_time_us=7, session_start_us=NOW_US
+    )
+    (made,) = copies([told], LINKED)
+    expected = event_pb2.Event()
+    expected.CopyFrom(told)
+    expected.MergeFrom(
+        event_pb2.Event(
+            event_id=identity.copied_id("e-3", "ada"),
+            user_id="ada",
+            copied_event_id="e-3",
+            trace_id=b"t" * 16,
+            span_id=b"s" * 8,
+        )
+    )
+    expected.session_start_us = 0
+    assert made == expected
+    assert told.user_id == "a"
+
+
+def test_a_session_is_copied_as_the_client_called_it_and_not_as_features_did() -> None:
+    found = anonymous(-3, session_id=f"s-0011-{NOW_US // 1000}", session_start_us=NOW_US)
+    own = anonymous(-2, session_id="own", session_start_us=NOW_US)
+    assert [each.session_id for each in copies([found, own], LINKED)] == ["own", ""]

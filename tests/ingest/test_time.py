@@ -1,0 +1,80 @@
+"""What becomes of an event's time on the way through ingest, as docs/time.md says."""
+
+from typing import Any
+
+import pytest
+from journeymesh.common.v1 import error_reason_pb2, event_pb2
+
+from tests.builders import MINUTE_US, NOW_US, SECOND_US, event
+from tests.ingest.house import ACCEPTED, REJECTED, House, housed
+
+HOUR_US = 60 * MINUTE_US
+DAY_US = 24 * HOUR_US
+
+
+async def applied(house: House, *events: event_pb2.Event) -> list[tuple[int, int]]:
+    """Event time and client time of events that are accepted and applied."""
+    assert set((await house.accept(*events)).verdicts) == {ACCEPTED}
+    await house.dispatch()
+    return [(each.event_time_us, each.client_time_us) for each in house.events()][-len(events) :]
+
+
+@pytest.mark.parametrize("late_us", [0, SECOND_US, DAY_US, 7 * DAY_US, 8 * DAY_US, 3000 * DAY_US])
+async def test_without_a_time_of_sending_the_past_stays_as_it_is(late_us: int) -> None:
+    async with housed() as house:
+        assert await applied(house, event(event_time_us=NOW_US - late_us)) == [(NOW_US - late_us, 0)]
+        assert await house.ingest.skews.find(["u:ada"]) == {}
+
+
+@pytest.mark.parametrize("ahead_us", [1, MINUTE_US, 24 * HOUR_US])
+async def test_up_to_a_day_ahead_it_happened_at_its_receipt_and_what_follows_is_not_late(ahead_us: int) -> None:
+    async with housed() as house:
+        assert await applied(house, event(event_time_us=NOW_US + ahead_us)) == [(NOW_US, NOW_US + ahead_us)]
+        now_us = NOW_US + SECOND_US
+        following = event("b", event_time_us=now_us + ahead_us, received_time_us=now_us)
+        assert await applied(house, following) == [(now_us, now_us + ahead_us)]
+
+
+async def test_more_than_a_day_ahead_is_refused() -> None:
+    async with housed() as house:
+        answer = await house.accept(event(event_time_us=NOW_US + DAY_US + 1))
+        assert answer.verdicts == [REJECTED]
+        assert answer.rejections[0].reason == error_reason_pb2.ERROR_REASON_TIME_IN_FUTURE
+
+
+def sent(event_id: str, age_us: int, delay_us: int, **members: Any) -> event_pb2.Event:
+    """An event of a phone whose clock is an hour behind, in a request that was under way for so long."""
+    sent_us = NOW_US - HOUR_US - delay_us
+    return event(event_id, device_id="phone", event_time_us=sent_us - age_us, sent_time_us=sent_us, **members)
+
+
+async def test_with_a_time_of_sending_the_clock_s_error_is_taken_out_and_both_times_are_kept() -> None:
+    async with housed() as house:
+        told = await applied(house, sent("a", MINUTE_US, 0), sent("b", 0, 0))
+        assert told == [(NOW_US - MINUTE_US, NOW_US - HOUR_US - MINUTE_US), (NOW_US, NOW_US - HOUR_US)]
+        stalled = await applied(house, sent("c", 0, 30 * SECOND_US))
+        assert stalled == [(NOW_US - 30 * SECOND_US, NOW_US - HOUR_US - 30 * SECOND_US)]
+
+
+async def test_what_is_known_of_a_clock_serves_all_of_a_device_s_users_and_no_other_device() -> None:
+    async with housed() as house:
+        await applied(house, sent("a", 0, 0))
+        assert await applied(house, sent("b", 0, SECOND_US, user_id="bob")) == [
+            (NOW_US - SECOND_US, NOW_US - HOUR_US - SECOND_US)
+        ]
+        other = event("c", device_id="other", event_time_us=NOW_US - MINUTE_US, sent_time_us=NOW_US - MINUTE_US)
+        assert await applied(house, other) == [(NOW_US, NOW_US - MINUTE_US)]
+
+
+async def test_a_right_clock_s_history_is_imported_as_it_was() -> None:
+    async with housed() as house:
+        history = [
+            event(f"{days}", event_time_us=NOW_US - days * DAY_US, sent_time_us=NOW_US) for days in range(900, 0, -90)
+        ]
+        assert await applied(house, *history) == [(NOW_US - days * DAY_US, 0) for days in range(900, 0, -90)]
+
+
+async def test_history_that_is_sent_again_with_the_time_it_was_sent_then_stays_as_it_is() -> None:
+    async with housed() as house:
+        then_us = NOW_US - 90 * DAY_US
+        assert await applied(house, event(event_time_us=then_us, sent_time_us=then_us)) == [(then_us, 0)]
