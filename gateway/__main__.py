@@ -25,7 +25,7 @@ async def run(settings: Settings, tracing: Telemetry) -> None:
     async with dialled(settings, tracing) as peers:
         core = assemble(settings, peers, tracing, stop)
         spare_collections()
-        await serve(Application(core, system_clock), listener, stop)
+        await serve(Application(core, system_clock), listener, stop, settings)
     _log.info("drained")
 
 

@@ -11,13 +11,16 @@ from gateway import transcode
 from gateway.core import Core
 from gateway.ids import event_ids
 from gateway.problems import Rejected
+from gateway.salvage import salvage_ids
 from gateway.schema import words
+from gateway.transcode import Read
 from gateway.web import Request
-from mesh.errors import InvalidArgument
+from mesh.errors import InvalidArgument, MeshError, ResourceExhausted
 
 _ACCEPTED: Final = ingest_pb2.VERDICT_ACCEPTED
 _DUPLICATE: Final = ingest_pb2.VERDICT_DUPLICATE
 _REASONS: Final = words(error_reason_pb2.ErrorReason.DESCRIPTOR)
+_RETRY_SECONDS: Final = 1.0
 
 
 class Tracked(msgspec.Struct, rename="camel"):
@@ -31,11 +34,7 @@ class Tracked(msgspec.Struct, rename="camel"):
 
 
 async def accept(
-    core: Core,
-    request: Request,
-    raws: Sequence[msgspec.Raw | bytes],
-    *,
-    keeps_unreadable: bool = True,
+    core: Core, request: Request, raws: Sequence[msgspec.Raw | bytes], read: Read = transcode.read_event
 ) -> Tracked:
     """Reads the events and has ingest accept the readable ones; what is unreadable goes along to be kept."""
     message = ingest_pb2.AcceptEventsRequest()
@@ -47,25 +46,38 @@ async def accept(
     readable: list[int] = []
     for index, raw in enumerate(raws):
         try:
-            ids.append(transcode.read_event(raw, add, stamp, make_id))
+            ids.append(read(raw, add, stamp, make_id))
             readable.append(index)
         except InvalidArgument as error:
             event_id = _add_unreadable(message, raw, error, stamp)
             ids.append(event_id or None)
             rejected.append(Rejected(index, event_id or None, error.reason, error.detail))
-    if not keeps_unreadable:
-        del message.unreadable[:]
-    duplicates = accepted = 0
-    if readable or message.unreadable:
-        verdicts = await core.coalescer.accept(message, (request.trace_id, request.span_id))
-        accepted, duplicates = verdicts.verdicts.count(_ACCEPTED), verdicts.verdicts.count(_DUPLICATE)
-        for refused in verdicts.rejections:
-            index = readable[refused.event_index]
-            reason = _REASONS.get(refused.reason) or "INTERNAL"
-            rejected.append(Rejected(index, ids[index], reason, refused.detail))
-        rejected.sort(key=lambda each: each.index)
+    verdicts = await core.coalescer.accept(message, (request.trace_id, request.span_id))
+    accepted, duplicates = verdicts.verdicts.count(_ACCEPTED), verdicts.verdicts.count(_DUPLICATE)
+    for refused in verdicts.rejections:
+        index = readable[refused.event_index]
+        rejected.append(Rejected(index, ids[index], reason_word(refused.reason), refused.detail))
+    rejected.sort(key=lambda each: each.index)
     core.metrics.count_events(accepted, duplicates, len(rejected))
     return Tracked(accepted, duplicates, rejected, ids, request.trace_id.hex())
+
+
+def refusal_of(tracked: Tracked) -> MeshError | None:
+    """Why nothing of a request was taken; None where something was.
+
+    Where somebody sends too much, the request may come again whole: what is wrong with the others is kept once.
+    """
+    if len(tracked.rejected) < len(tracked.event_ids):
+        return None
+    for one in tracked.rejected:
+        if one.reason == "RATE_LIMITED":
+            return ResourceExhausted(one.reason, one.detail, _RETRY_SECONDS)
+    return InvalidArgument(tracked.rejected[0].reason, tracked.rejected[0].detail)
+
+
+def reason_word(reason: int) -> str:
+    """The word of a reason; that of a newer service is no word of this gateway."""
+    return _REASONS.get(reason) or "INTERNAL"
 
 
 def _add_unreadable(
@@ -74,7 +86,7 @@ def _add_unreadable(
     error: InvalidArgument,
     stamp: transcode.Stamp,
 ) -> str:
-    event_id, user_id = transcode.salvage_ids(raw)
+    event_id, user_id = salvage_ids(raw)
     message.unreadable.add(
         reason=error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{error.reason}"),
         detail=error.detail,

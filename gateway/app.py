@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import http
 import logging
 import time
 from collections.abc import Iterator
@@ -51,7 +50,15 @@ class Application:
         with self._span(scope) as span:
             ids = span.get_span_context()
             request = Request(
-                scope, receive, {}, {}, self._clock(), ids.trace_id.to_bytes(16, "big"), ids.span_id.to_bytes(8, "big")
+                scope,
+                receive,
+                {},
+                {},
+                self._clock(),
+                ids.trace_id.to_bytes(16, "big"),
+                ids.span_id.to_bytes(8, "big"),
+                self._core.intake,
+                self._core.settings.body_seconds,
             )
             path, answer = await self._answer(request)
             status = answer.status if isinstance(answer, Answer) else 200
@@ -100,7 +107,13 @@ class Application:
         request.parameters = found.parameters
         if request.scope["query_string"]:
             request.query = web.query(request.scope, [parameter.name for parameter in route.query])
-        return await route.serve(self._core, request)
+        if route.is_always_served:
+            return await route.serve(self._core, request)
+        self._core.intake.enter()
+        try:
+            return await route.serve(self._core, request)
+        finally:
+            self._core.intake.leave(request.held_bytes)
 
     @contextlib.contextmanager
     def _span(self, scope: Scope) -> Iterator[trace.Span]:
@@ -122,7 +135,7 @@ async def _send(answer: Answer, headers: Headers, request: Request, send: Send) 
         length = b"%d" % len(answer.body)
         headers = ((b"content-type", answer.content_type.encode()), (b"content-length", length), *headers)
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    if answer.status == http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE and request.has_more:
+    if request.has_more and problems.CLOSING in answer.headers:
         # A client that is still sending hears nothing if the connection breaks under it.
         await send({"type": "http.response.body", "body": answer.body, "more_body": True})
         with contextlib.suppress(ClientGone, TimeoutError):

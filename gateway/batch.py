@@ -49,7 +49,7 @@ def _cut(body: bytes) -> Sequence[msgspec.Raw | bytes]:
         return _one_event(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         frame = _FRAME.fullmatch(body)
-        return _cut_broken(frame[1]) if frame else [body[:MAX_EVENT_BYTES]]
+        return cut_broken(frame[1], MAX_EVENTS) if frame else [body[:MAX_EVENT_BYTES]]
 
 
 def _one_event(body: bytes) -> Sequence[bytes]:
@@ -65,8 +65,11 @@ def _one_event(body: bytes) -> Sequence[bytes]:
     return [body]
 
 
-def _cut_broken(inside: bytes) -> Sequence[bytes]:
-    """Cuts a batch that is no JSON as a whole, as where one event holds NaN, at the commas between its events."""
+def cut_broken(inside: bytes, most: int) -> Sequence[bytes]:
+    """Cuts what stands between the brackets of a batch, at the commas between its events; ends soon after `most`.
+
+    Such a batch is no JSON as a whole, as where one event holds NaN.
+    """
     pieces, start, depth = [], 0, 0
     for match in _TOKENS.finditer(inside):
         token = match[0]
@@ -77,6 +80,6 @@ def _cut_broken(inside: bytes) -> Sequence[bytes]:
         elif token == b"," and depth == 0:
             pieces.append(inside[start : match.start()])
             start = match.end()
-            if len(pieces) > MAX_EVENTS:
+            if len(pieces) > most:
                 break
     return [*pieces, inside[start:]] if pieces or inside.strip() else []

@@ -3,6 +3,9 @@
 While nothing is under way, a request goes at once; while an RPC is, requests gather and go together with the next. One
 RPC is under way at a time, because two could overtake each other and change the order of a user's events. Requests are
 kept as serialized messages: joining two is joining their bytes, as the encoding of repeated fields allows.
+
+What waits is bounded twice: in bytes, because it lies in memory, and in time, because a request that was let in should
+not wait much longer than it takes to be told to come again.
 """
 
 import asyncio
@@ -45,16 +48,25 @@ class _Part(NamedTuple):
     event_count: int
     span: tuple[bytes, bytes]
     answer: asyncio.Future[Verdicts]
+    came_at: float
 
 
 class Coalescer:
     """Holds the requests that wait for ingest, in the order they came."""
 
-    def __init__(self, accept: Accept, telemetry: Telemetry, max_events: int, max_waiting_bytes: int) -> None:
+    def __init__(
+        self,
+        accept: Accept,
+        telemetry: Telemetry,
+        max_events: int,
+        max_waiting_bytes: int,
+        max_wait_seconds: float = 1.0,
+    ) -> None:
         self._accept = accept
         self._telemetry = telemetry
         self._max_events = max_events
         self._max_waiting_bytes = max_waiting_bytes
+        self._max_wait_seconds = max_wait_seconds
         self._waiting: deque[_Part] = deque()
         self._waiting_bytes = 0
         self._sending: asyncio.Task[None] | None = None
@@ -63,13 +75,17 @@ class Coalescer:
         """Sends a request's events, together with others', and waits for their verdicts.
 
         Raises:
-            Unavailable: `BUFFER_FULL`, too much waits already; or ingest cannot be reached or was too slow.
+            Unavailable: `BUFFER_FULL`, too much waits already, or for too long; or ingest cannot be reached or was too
+                slow.
             MeshError: what else ingest raised.
         """
         message = request.SerializeToString()
-        if self._waiting_bytes + len(message) > self._max_waiting_bytes:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        is_slow = bool(self._waiting) and now - self._waiting[0].came_at > self._max_wait_seconds
+        if is_slow or self._waiting_bytes + len(message) > self._max_waiting_bytes:
             raise Unavailable("BUFFER_FULL", "Too many events wait to be accepted.", _RETRY_SECONDS)
-        part = _Part(message, len(request.events), span, asyncio.get_running_loop().create_future())
+        part = _Part(message, len(request.events), span, loop.create_future(), now)
         self._waiting.append(part)
         self._waiting_bytes += len(message)
         if self._sending is None:

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 
 from gateway.coalesce import Coalescer
+from gateway.intake import Intake
 from gateway.metrics import Metrics
 from gateway.peers import Peers
 from gateway.settings import Settings
@@ -12,7 +13,7 @@ from mesh.telemetry import Telemetry
 
 @dataclasses.dataclass(frozen=True)
 class Core:
-    """The services, the way events take to ingest, what is counted.
+    """The services, the way events take to ingest, what is counted, what is under way.
 
     `closing` is set once the process is to end; `streams` holds one mark for each open stream.
     """
@@ -23,10 +24,13 @@ class Core:
     metrics: Metrics
     telemetry: Telemetry
     closing: asyncio.Event
+    intake: Intake
     streams: set[object] = dataclasses.field(default_factory=set)
 
 
 def assemble(settings: Settings, peers: Peers, telemetry: Telemetry, closing: asyncio.Event) -> Core:
     """The core over services; `closing` tells that the process is to end."""
-    coalescer = Coalescer(peers.accept, telemetry, settings.rpc_events, settings.waiting_bytes)
-    return Core(settings, peers, coalescer, Metrics(), telemetry, closing)
+    wait_seconds = settings.wait_milliseconds / 1000
+    coalescer = Coalescer(peers.accept, telemetry, settings.rpc_events, settings.waiting_bytes, wait_seconds)
+    intake = Intake(settings.request_count, settings.request_bytes)
+    return Core(settings, peers, coalescer, Metrics(), telemetry, closing, intake)

@@ -5,7 +5,7 @@ from typing import Final
 
 from gateway.web import Answer, Headers, Scope, header
 
-_ALLOWED_HEADERS: Final = b"content-type, last-event-id, traceparent"
+_ALLOWED_HEADERS: Final = b"authorization, content-encoding, content-type, last-event-id, traceparent"
 _EXPOSED_HEADERS: Final = b"retry-after, x-trace-id"
 _PREFLIGHT_SECONDS: Final = b"600"
 

@@ -33,7 +33,7 @@ h1{font-size:1.9rem;line-height:1.2;margin:0 0 .5rem}h2{font-size:1.25rem;margin
 p{margin:.3rem 0;color:var(--soft)}a{color:inherit}
 section{border-top:1px solid var(--line);padding:1.1rem 0}
 h3{font:600 1rem/1.5 ui-monospace,monospace;margin:0;overflow-wrap:anywhere}
-h3 b{display:inline-block;min-width:3.4rem}.get{color:var(--get)}.post{color:var(--post)}
+h3 b{display:inline-block;min-width:3.4rem}.get{color:var(--get)}.post,.delete{color:var(--post)}
 code,pre{font:.85rem/1.55 ui-monospace,monospace;background:var(--code);border-radius:4px}
 code{padding:.1em .3em}pre{margin:.6rem 0 0;padding:.7rem .9rem;overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:.92rem}
@@ -72,6 +72,8 @@ def _curl(route: Route) -> str:
     for name, value in _EXAMPLES.items():
         path = path.replace(f"{{{name}}}", value)
     url = f"http://127.0.0.1:8080{path}"
+    if route.method == "DELETE":
+        return f"curl -X DELETE {url}"
     if route.example:
         return f"curl {url} -H 'content-type: application/json' \\\n  -d '{route.example}'"
     return f"curl {'-N ' if route.answer == 'text/event-stream' else ''}{url}"

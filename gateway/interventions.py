@@ -7,7 +7,7 @@ import msgspec
 from journeymesh.common.v1 import event_pb2
 from journeymesh.intervention.v1 import intervention_pb2
 
-from gateway.acceptance import accept
+from gateway.acceptance import accept, refusal_of
 from gateway.core import Core
 from gateway.rendering import render
 from gateway.schema import OUTCOMES, words
@@ -60,8 +60,9 @@ async def outcome(core: Core, request: Request) -> Answer:
         },
     }
     tracked = await accept(core, request, [msgspec.json.encode(event)])
-    if tracked.rejected:
-        raise InvalidArgument(tracked.rejected[0].reason, tracked.rejected[0].detail)
+    error = refusal_of(tracked)
+    if error is not None:
+        raise error
     return json(OutcomeTaken(event_id, tracked.trace_id), 202)
 
 

@@ -1,8 +1,10 @@
 """What is counted, and its text for Prometheus."""
 
+from collections.abc import Iterable
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, exposition
+from journeymesh.ingest.v1 import ingest_pb2
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, exposition
 
 from mesh import semconv
 
@@ -37,6 +39,19 @@ class Metrics:
             buckets=_BOUNDS,
             registry=self._registry,
         )
+        by_shard = (semconv.READER, semconv.SHARD_LABEL)
+        self._lag = Gauge(
+            semconv.METRIC_LAG_SECONDS,
+            "Age of the oldest record that waits for a reader, by reader and shard.",
+            by_shard,
+            registry=self._registry,
+        )
+        self._trouble = Gauge(
+            semconv.METRIC_TROUBLE,
+            "1 where a reader does not get on, or nobody reads; by reader and shard.",
+            by_shard,
+            registry=self._registry,
+        )
         self.count_events(0, 0, 0)
 
     def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -49,6 +64,15 @@ class Metrics:
         self._events.labels("accepted").inc(accepted)
         self._events.labels("duplicate").inc(duplicates)
         self._events.labels("rejected").inc(rejected)
+
+    def tell_standings(self, standings: Iterable[ingest_pb2.ShardStanding]) -> None:
+        """Sets how far the readers of the stream are; what stood before is forgotten."""
+        self._lag.clear()
+        self._trouble.clear()
+        for one in standings:
+            if not one.is_ended:
+                self._lag.labels(one.reader, one.shard).set(one.lag_seconds)
+                self._trouble.labels(one.reader, one.shard).set(bool(one.trouble or not one.owner))
 
     def render(self) -> bytes:
         """The counts in Prometheus' text format."""

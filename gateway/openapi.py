@@ -7,13 +7,14 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway import problems, shapes, web
+from gateway import problems, routing, shapes, web
 from gateway.routing import Route
 
 PATH_PARAMETER: Final = re.compile(r"\{(\w+)\}")
 
-# What any route may answer, whatever it does.
+# What any route may answer, whatever it does; the second where it may be refused because too much is under way.
 _ALWAYS: Final = ("INVALID_PARAMETER", "INTERNAL")
+_WHERE_BOUND: Final = ("BUFFER_FULL",)
 
 _HEADERS: Final = {
     "X-Trace-Id": {
@@ -47,20 +48,24 @@ def media_type(route: Route) -> str:
 
 
 def _operation(route: Route, components: shapes.Schema) -> shapes.Schema:
-    name = getattr(route.serve, "__name__", "")
-    content = {media_type(route): {"schema": shapes.of(route.answer, components)}}
+    version = "segment_" if route.path.startswith("/v1/") else ""
+    name = version + getattr(route.serve, "__name__", "")
+    succeeds: dict[str, Any] = {"description": route.summary, "headers": _HEADERS}
+    if route.answer != routing.NOTHING:
+        succeeds["content"] = {media_type(route): {"schema": shapes.of(route.answer, components)}}
     operation: dict[str, Any] = {
         "operationId": name.strip("_"),
         "summary": route.summary,
         "parameters": _parameters(route),
         "responses": {
-            str(route.status): {"description": route.summary, "headers": _HEADERS, "content": content},
+            str(route.status): succeeds,
             **_problems(route),
         },
     }
     if route.body is not None:
-        body = {"schema": shapes.of(route.body, components)}
-        operation["requestBody"] = {"required": route.needs_body, "content": {web.JSON: body}}
+        bodies = {web.JSON: route.body, **route.other_bodies}
+        taken = {name: {"schema": shapes.of(shape, components)} for name, shape in bodies.items()}
+        operation["requestBody"] = {"required": route.needs_body, "content": taken}
     return operation
 
 
@@ -78,7 +83,8 @@ def _parameters(route: Route) -> list[shapes.Schema]:
 
 def _problems(route: Route) -> shapes.Schema:
     by_status: dict[int, list[str]] = defaultdict(list)
-    for reason in (*_ALWAYS, *route.reasons):
+    always = _ALWAYS if route.is_always_served else (*_ALWAYS, *_WHERE_BOUND)
+    for reason in dict.fromkeys((*always, *route.reasons)):
         meaning, statuses = problems.REASONS[reason]
         for status in statuses:
             by_status[status].append(f"`{reason}`: {meaning}")

@@ -1,17 +1,25 @@
-"""Routes for those who run the gateway: health and metrics."""
+"""Routes for those who run the gateway: health, metrics, and how far the readers of the stream are."""
+
+from collections.abc import Sequence
+from typing import Final
 
 import msgspec
+from journeymesh.ingest.v1 import ingest_pb2
 
 from gateway import metrics, problems
 from gateway.core import Core
+from gateway.rendering import render
 from gateway.web import Answer, Request, json
-from mesh.errors import Unavailable
+from mesh.errors import MeshError, Unavailable
+
+_PIPELINE_SECONDS: Final = 1.0
 
 
-class State(msgspec.Struct):
-    """Whether the gateway lives or is ready."""
+class State(msgspec.Struct, omit_defaults=True):
+    """Whether the gateway lives or is ready, and what to look after although it is."""
 
     status: str
+    warnings: list[str] | msgspec.UnsetType = msgspec.UNSET
 
 
 async def healthz(_core: Core, _request: Request) -> Answer:
@@ -20,14 +28,39 @@ async def healthz(_core: Core, _request: Request) -> Answer:
 
 
 async def readyz(core: Core, request: Request) -> Answer:
-    """Every service says it serves."""
+    """Every service says it serves.
+
+    A reader that is in trouble makes nothing unready: events are taken and wait in the stream, and a gateway taken out
+    of service would refuse them. It is a warning.
+    """
     lost = await core.peers.lost()
-    if not lost:
-        return json(State("ready"))
-    error = Unavailable("DEPENDENCY_UNAVAILABLE", f"Not ready: {', '.join(lost)}.")
-    return problems.answer(error, request.trace_id, services=lost)
+    if lost:
+        error = Unavailable("DEPENDENCY_UNAVAILABLE", f"Not ready: {', '.join(lost)}.")
+        return problems.answer(error, request.trace_id, services=lost)
+    warnings = [warning for one in await _standings(core) if (warning := _warning(one))]
+    return json(State("ready", warnings or msgspec.UNSET))
+
+
+async def pipeline(core: Core, _request: Request) -> Answer:
+    """How far each reader of the stream has come on each shard."""
+    return json(render(await core.peers.ingest.GetPipeline(ingest_pb2.GetPipelineRequest())))
 
 
 async def counts(core: Core, _request: Request) -> Answer:
-    """What was counted since the start, for Prometheus."""
+    """What was counted since the start, for Prometheus, and how far the readers are where that is known."""
+    core.metrics.tell_standings(await _standings(core))
     return Answer(200, core.metrics.render(), metrics.CONTENT_TYPE)
+
+
+async def _standings(core: Core) -> Sequence[ingest_pb2.ShardStanding]:
+    try:
+        asked = core.peers.ingest.GetPipeline(ingest_pb2.GetPipelineRequest(), timeout=_PIPELINE_SECONDS)
+        return (await asked).standings
+    except MeshError:
+        return ()
+
+
+def _warning(one: ingest_pb2.ShardStanding) -> str:
+    if one.is_ended or (one.owner and not one.trouble):
+        return ""
+    return f"{one.reader}, shard {one.shard}: {one.trouble or 'Nobody reads it.'}"

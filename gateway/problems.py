@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 import grpc
 import msgspec
 
-from gateway.web import Answer, Headers
+from gateway.web import Answer, BodyTooSlow, Headers
 from mesh.errors import INTERNAL_TEXT, Internal, MeshError
 
 CONTENT_TYPE: Final = "application/problem+json"
@@ -30,6 +30,7 @@ _STATUS_OF_CODE: Final = {
 }
 
 RETRY_STATUSES: Final = (429, 503)
+CLOSING: Final = (b"connection", b"close")
 _RETRY_SECONDS: Final = 1.0
 
 
@@ -42,8 +43,13 @@ class Reason(NamedTuple):
 
 REASONS: Final[Mapping[str, Reason]] = {
     "MALFORMED_JSON": Reason("The body is not JSON in UTF-8; a lone surrogate or the number NaN is none."),
-    "UNSUPPORTED_CONTENT_TYPE": Reason("The path takes `application/json`, not compressed.", (415,)),
-    "REQUEST_TOO_LARGE": Reason("The request is larger than 512 KiB, or holds more than 500 events.", (413,)),
+    "UNSUPPORTED_CONTENT_TYPE": Reason(
+        "The body is of a type, or compressed in a way, the path does not take.", (415,)
+    ),
+    "REQUEST_TOO_LARGE": Reason(
+        "The request is larger than 512 KiB, or holds more events than it may. Under `/v1` it is 400, as with Segment.",
+        (400, 413),
+    ),
     "EMPTY_BATCH": Reason("The batch holds no event."),
     "EVENT_TOO_LARGE": Reason("One event is larger than 32 KiB."),
     "INVALID_TYPE": Reason("A JSON value has the wrong type, or an object nests too deep."),
@@ -70,9 +76,12 @@ REASONS: Final[Mapping[str, Reason]] = {
     "FEATURE_SCHEMA_MISMATCH": Reason("The feature vectors are of another schema than the live model takes.", (400,)),
     "BUFFER_FULL": Reason("The mesh holds as much as it may. Try again after the time given.", (429, 503)),
     "DEPENDENCY_UNAVAILABLE": Reason("A service cannot be reached now. Try again after the time given.", (503,)),
-    "DEADLINE_TOO_SHORT": Reason("A service did not answer in time.", (503, 504)),
+    "DEADLINE_TOO_SHORT": Reason(
+        "A service did not answer in time, or the body did not come in time.", (408, 503, 504)
+    ),
     "INTERNAL": Reason("A fault of ours. The trace id leads to its cause.", (500,)),
     "POISON": Reason("The event could be neither applied nor refused, and was set aside.", ()),
+    "RATE_LIMITED": Reason("One user sends more than a person can; the event is not kept. Try again later.", (429,)),
     "TOO_MANY_STREAMS": Reason("As many streams are open as may be. Poll, or try again later.", (429, 503)),
 }
 
@@ -101,6 +110,8 @@ class Problem(msgspec.Struct, rename="camel", omit_defaults=True):
 
 def status(error: MeshError) -> int:
     """The HTTP status that tells of an error."""
+    if isinstance(error, BodyTooSlow):
+        return 408
     return _STATUS_OF_REASON.get(error.reason) or _STATUS_OF_CODE.get(error.code, 500)
 
 
@@ -111,17 +122,18 @@ def answer(
     rejected: list[Rejected] | msgspec.UnsetType = msgspec.UNSET,
     services: list[str] | msgspec.UnsetType = msgspec.UNSET,
     headers: Headers = (),
+    code: int | None = None,
 ) -> Answer:
-    """The problem that tells of an error."""
+    """The problem that tells of an error; `code` is the status where it is not the usual one."""
     if isinstance(error, Internal):  # a peer's fault of a future kind has no words for clients either
         error = Internal("INTERNAL", INTERNAL_TEXT)
-    code = status(error)
+    code = code or status(error)
     if code in RETRY_STATUSES:
         seconds = error.retry_after_seconds or _RETRY_SECONDS
         headers = (*headers, (b"retry-after", b"%d" % max(1, round(seconds))))
-    if error.reason == "REQUEST_TOO_LARGE":
+    if error.reason == "REQUEST_TOO_LARGE" or isinstance(error, BodyTooSlow):
         # What was not read of the body must not be taken for the next request.
-        headers = (*headers, (b"connection", b"close"))
+        headers = (*headers, CLOSING)
     title = error.reason.replace("_", " ").capitalize()
     problem = Problem(
         f"/docs#{error.reason}", title, code, error.detail, error.reason, trace_id.hex(), rejected, services

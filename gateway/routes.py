@@ -9,10 +9,12 @@ from journeymesh.intervention.v1 import intervention_pb2
 from journeymesh.scoring.v1 import scoring_pb2
 from journeymesh.video.v1 import video_pb2
 
-from gateway import docs, events, interventions, metrics, openapi, operation, push, shapes, users
+from gateway import cloudevents, docs, events, failed, interventions, metrics, openapi, operation, push, shapes, users
 from gateway.acceptance import Tracked
 from gateway.core import Core
-from gateway.routing import Parameter, Route
+from gateway.reasons import BODY, CALLS, EVENT, USER
+from gateway.routing import NOTHING, Parameter, Route
+from gateway.segment.routes import ROUTES as SEGMENT_ROUTES
 from gateway.web import Answer, Request
 
 _HTML: Final = "text/html"
@@ -47,22 +49,6 @@ def _text(name: str, meaning: str, **limits: str | int) -> Parameter:
     return Parameter(name, {"type": "string", **limits}, meaning)
 
 
-_CALLS: Final = ("DEPENDENCY_UNAVAILABLE", "DEADLINE_TOO_SHORT")
-_BODY: Final = ("MALFORMED_JSON", "INVALID_TYPE", "UNKNOWN_FIELD", "UNSUPPORTED_CONTENT_TYPE", "REQUEST_TOO_LARGE")
-_EVENT: Final = (
-    *_BODY,
-    "EVENT_TOO_LARGE",
-    "MISSING_FIELD",
-    "UNKNOWN_EVENT_TYPE",
-    "INVALID_IDENTIFIER",
-    "INVALID_TIME",
-    "TIME_IN_FUTURE",
-    "VALUE_OUT_OF_RANGE",
-    "BUFFER_FULL",
-    *_CALLS,
-)
-_USER: Final = ("USER_NOT_FOUND", *_CALLS)
-
 _AN_EVENT: Final = (
     '{"userId":"demo-user","eventType":"struggle_signal",'
     '"properties":{"page":"/calculator","attempts":3},"context":{"platform":"web"}}'
@@ -76,17 +62,19 @@ ROUTES: Final = (
         events.track,
         Tracked,
         202,
-        (*_EVENT, "EMPTY_BATCH"),
+        (*EVENT, "EMPTY_BATCH"),
         body=shapes.tracked_body,
         example=_AN_EVENT,
+        other_bodies={cloudevents.STRUCTURED: shapes.cloud_event, cloudevents.BATCHED: shapes.cloud_events},
     ),
+    *SEGMENT_ROUTES,
     Route(
         "GET",
         "/api/events/{eventId}",
         "The receipt of an event: how far it has come, and which decision it led to.",
         events.receipt,
         ingest_pb2.Receipt.DESCRIPTOR,
-        reasons=("EVENT_NOT_FOUND", *_CALLS),
+        reasons=("EVENT_NOT_FOUND", *CALLS),
     ),
     Route(
         "GET",
@@ -94,7 +82,7 @@ ROUTES: Final = (
         "A user's last events, newest first.",
         users.events,
         shapes.recent_events,
-        reasons=_USER,
+        reasons=USER,
         query=(_up_to("limit", 20, 20),),
     ),
     Route(
@@ -103,7 +91,7 @@ ROUTES: Final = (
         "A user's behavioural features as of the last event.",
         users.features,
         shapes.feature_vector,
-        reasons=_USER,
+        reasons=USER,
     ),
     Route(
         "GET",
@@ -111,7 +99,7 @@ ROUTES: Final = (
         "What is known of a user in sum.",
         users.profile,
         features_pb2.GetProfileResponse.DESCRIPTOR,
-        reasons=_USER,
+        reasons=USER,
     ),
     Route(
         "GET",
@@ -119,7 +107,7 @@ ROUTES: Final = (
         "A user's exit risk, what it rests on, the signals that count, and its history.",
         users.risk,
         scoring_pb2.GetRiskResponse.DESCRIPTOR,
-        reasons=_USER,
+        reasons=USER,
     ),
     Route(
         "GET",
@@ -127,7 +115,7 @@ ROUTES: Final = (
         "What a user watched, how, and what to offer next.",
         users.videos,
         video_pb2.GetViewerResponse.DESCRIPTOR,
-        reasons=_USER,
+        reasons=USER,
     ),
     Route(
         "GET",
@@ -135,7 +123,7 @@ ROUTES: Final = (
         "How a video is watched: retention second by second, drop-offs, hot spots.",
         users.video,
         video_pb2.GetVideoResponse.DESCRIPTOR,
-        reasons=("VIDEO_NOT_FOUND", *_CALLS),
+        reasons=("VIDEO_NOT_FOUND", *CALLS),
     ),
     Route(
         "GET",
@@ -143,7 +131,7 @@ ROUTES: Final = (
         "What each feature means.",
         users.definitions,
         features_pb2.ListFeatureDefinitionsResponse.DESCRIPTOR,
-        reasons=_CALLS,
+        reasons=CALLS,
     ),
     Route(
         "GET",
@@ -151,7 +139,7 @@ ROUTES: Final = (
         "What help waits for a user.",
         interventions.pending,
         intervention_pb2.GetPendingInterventionResponse.DESCRIPTOR,
-        reasons=_CALLS,
+        reasons=CALLS,
     ),
     Route(
         "GET",
@@ -159,7 +147,7 @@ ROUTES: Final = (
         "The same pushed as server-sent events; goes on after `Last-Event-ID`.",
         push.stream,
         "text/event-stream",
-        reasons=("TOO_MANY_STREAMS", *_CALLS),
+        reasons=("TOO_MANY_STREAMS", *CALLS),
         query=(_text("lastEventId", "The last cursor seen, for clients that cannot set `Last-Event-ID`."),),
     ),
     Route(
@@ -169,7 +157,7 @@ ROUTES: Final = (
         interventions.outcome,
         interventions.OutcomeTaken,
         202,
-        ("INTERVENTION_NOT_FOUND", "INTERVENTION_ENDED", "VALUE_OUT_OF_RANGE", *_BODY, "BUFFER_FULL", *_CALLS),
+        ("INTERVENTION_NOT_FOUND", "INTERVENTION_ENDED", "VALUE_OUT_OF_RANGE", *BODY, "BUFFER_FULL", *CALLS),
         body=interventions.OutcomeReport,
         example='{"outcome":"accepted"}',
     ),
@@ -179,7 +167,7 @@ ROUTES: Final = (
         "Decisions of a user or of a trace, newest first; give one of `traceId` and `userId`.",
         interventions.decisions,
         intervention_pb2.ListDecisionsResponse.DESCRIPTOR,
-        reasons=_CALLS,
+        reasons=CALLS,
         query=(
             _text("traceId", "The W3C trace id.", pattern="^[0-9a-fA-F]{32}$"),
             _text("userId", "The user.", minLength=1),
@@ -192,39 +180,87 @@ ROUTES: Final = (
         "One decision: what was known, what was done, and why.",
         interventions.decision,
         intervention_pb2.Decision.DESCRIPTOR,
-        reasons=("DECISION_NOT_FOUND", *_CALLS),
+        reasons=("DECISION_NOT_FOUND", *CALLS),
     ),
     Route(
         "GET",
         "/api/failed-events",
         "Events that could not be accepted or applied, newest first.",
-        events.list_failed,
+        failed.list_failed,
         shapes.failed_events,
-        reasons=_CALLS,
-        query=(_up_to("limit", 20, 100), _text("cursor", "`nextCursor` of the page before.")),
+        reasons=CALLS,
+        query=(
+            _up_to("limit", 20, 100),
+            _text("cursor", "`nextCursor` of the page before."),
+            Parameter("reason", {"enum": sorted(failed.REASONS)}, "Only those that failed for this reason."),
+        ),
+    ),
+    Route(
+        "POST",
+        "/api/failed-events:replay",
+        "Sends a page of failed events again, as they were; those refused again stay, and are named.",
+        failed.replay_many,
+        failed.Replayed,
+        202,
+        (*BODY, "VALUE_OUT_OF_RANGE", "BUFFER_FULL", *CALLS),
+        body=failed.ReplayOrder,
+        example='{"reason":"POISON","limit":100}',
     ),
     Route(
         "POST",
         "/api/failed-events/{id}:replay",
         "Sends a failed event again: mended, as the body has it, or without a body as it was.",
-        events.replay,
+        failed.replay,
         Tracked,
         202,
-        ("FAILED_EVENT_NOT_FOUND", "STILL_INVALID", *_EVENT),
+        ("FAILED_EVENT_NOT_FOUND", "STILL_INVALID", *EVENT),
         body=shapes.client_event,
         needs_body=False,
         example=_AN_EVENT,
     ),
-    Route("GET", "/healthz", "The process lives.", operation.healthz, operation.State),
+    Route(
+        "GET",
+        "/api/failed-events/{id}",
+        "One failed event: what was sent, and why it failed.",
+        failed.failed_event,
+        ingest_pb2.FailedEvent.DESCRIPTOR,
+        reasons=("FAILED_EVENT_NOT_FOUND", *CALLS),
+    ),
+    Route(
+        "DELETE",
+        "/api/failed-events/{id}",
+        "Strikes a failed event off without sending it again; repeating it is no error.",
+        failed.discard,
+        NOTHING,
+        204,
+        CALLS,
+    ),
+    Route(
+        "GET",
+        "/api/pipeline",
+        "How far each reader of the stream has come on each shard, and what keeps it.",
+        operation.pipeline,
+        ingest_pb2.GetPipelineResponse.DESCRIPTOR,
+        reasons=CALLS,
+    ),
+    Route("GET", "/healthz", "The process lives.", operation.healthz, operation.State, is_always_served=True),
     Route(
         "GET",
         "/readyz",
-        "Every service serves; if not, the problem's `services` names those that do not.",
+        "Every service serves; if not, `services` names those that do not. `warnings` tells of readers in trouble.",
         operation.readyz,
         operation.State,
-        reasons=_CALLS,
+        reasons=CALLS,
+        is_always_served=True,
     ),
-    Route("GET", "/metrics", "Counts since the start, for Prometheus.", operation.counts, metrics.MEDIA_TYPE),
+    Route(
+        "GET",
+        "/metrics",
+        "Counts since the start, for Prometheus.",
+        operation.counts,
+        metrics.MEDIA_TYPE,
+        is_always_served=True,
+    ),
     Route("GET", "/openapi.json", "This contract as OpenAPI 3.1.", contract, dict),
     Route("GET", "/docs", "This contract as a page.", page, _HTML),
 )

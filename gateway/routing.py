@@ -3,6 +3,7 @@
 import re
 import urllib.parse
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from google.protobuf import descriptor
@@ -16,6 +17,8 @@ Serve = Callable[[Core, Request], Awaitable[Answer | Stream]]
 # What an answer or a body is made of: a message of the contracts, a type msgspec knows, a media type alone, or the
 # function that makes its JSON schema and adds what it refers to.
 Shape = descriptor.Descriptor | type | str | Callable[[dict[str, Any]], dict[str, Any]]
+NOTHING: Final = ""
+"""The answer of a route that answers with its status alone."""
 
 
 class Parameter(NamedTuple):
@@ -41,6 +44,10 @@ class Route(NamedTuple):
     # A request that may be tried as it stands, for the page.
     example: str = ""
     needs_body: bool = True
+    # Served also when more is under way than may be: a gateway that is busy is not dead.
+    is_always_served: bool = False
+    # Other types of body than JSON, and what they are made of.
+    other_bodies: Mapping[str, Shape] = MappingProxyType({})
 
 
 class Found(NamedTuple):

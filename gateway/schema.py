@@ -45,7 +45,7 @@ Time = Annotated[dt.datetime, msgspec.Meta(tz=True)]
 Text = str | None
 
 
-class Context(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+class Context(msgspec.Struct, rename="camel", forbid_unknown_fields=True, frozen=True):
     """Where an event was made."""
 
     platform: Annotated[Text, _word(PLATFORMS, "Where it was made.")] = None
@@ -53,6 +53,7 @@ class Context(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     time_zone: Annotated[Text, _said("The user's time zone. Example: `Europe/Berlin`.")] = None
     user_agent: Annotated[Text, _said("The user agent of the user.", maxLength=512)] = None
     correlation_id: Annotated[Text, _said("The client's own correlation id.", maxLength=128)] = None
+    automated: Annotated[bool | None, _said("No person made it, as in a browser under test.")] = None
 
 
 class ClientEvent(msgspec.Struct, rename="camel", forbid_unknown_fields=True):

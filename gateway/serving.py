@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import resource
 import socket
 import sys
 from collections.abc import Iterator
@@ -12,11 +13,15 @@ from typing import Final
 import uvicorn
 
 from gateway.app import Application
+from gateway.connections import protocol
+from gateway.settings import Settings
 
 _DRAIN_SECONDS: Final = 10
 # Longer than load balancers keep a connection, so that they close first.
 _KEEP_ALIVE_SECONDS: Final = 75
 _BACKLOG: Final = 2048
+# Files that are open beside the clients' connections: logs, channels, libraries.
+_OTHER_FILES: Final = 256
 
 _log = logging.getLogger(__name__)
 
@@ -56,11 +61,21 @@ def is_loopback(host: object) -> bool:
     return ipaddress.ip_address(str(host).partition("%")[0]).is_loopback
 
 
-async def serve(application: Application, listener: socket.socket, stop: asyncio.Event) -> None:
+def connections_within_files(wanted: int) -> int:
+    """As many of the wanted connections as the process may open files for; asks for more files where it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return wanted if soft == resource.RLIM_INFINITY else max(1, min(wanted, soft - _OTHER_FILES))
+
+
+async def serve(application: Application, listener: socket.socket, stop: asyncio.Event, settings: Settings) -> None:
     """Serves until `stop` is set, then lets running requests finish."""
     config = uvicorn.Config(
         application,
-        http="httptools",
+        http=protocol(connections_within_files(settings.connection_count), settings.body_seconds),
         ws="none",
         lifespan="off",
         log_config=None,

@@ -28,10 +28,45 @@ class Settings:
     )
     waiting_bytes: int = setting(
         "JOURNEYMESH_WAITING_BYTES",
-        33_554_432,
-        "Bytes of events that may wait for ingest; beyond it requests are answered 503.",
+        4_194_304,
+        "Bytes of events that may wait for ingest, about a second of its work; beyond it requests are answered 503.",
         minimum=1_048_576,
         maximum=1_073_741_824,
+    )
+    wait_milliseconds: int = setting(
+        "JOURNEYMESH_WAIT_MILLISECONDS",
+        1000,
+        "How long events may wait for ingest before further requests are answered 503.",
+        minimum=100,
+        maximum=10_000,
+    )
+    request_count: int = setting(
+        "JOURNEYMESH_REQUEST_COUNT",
+        2048,
+        "The most requests under way at once; beyond it they are answered 503.",
+        minimum=1,
+        maximum=100_000,
+    )
+    request_bytes: int = setting(
+        "JOURNEYMESH_REQUEST_BYTES",
+        67_108_864,
+        "The most bytes of the bodies of requests under way; beyond it they are answered 503.",
+        minimum=1_048_576,
+        maximum=1_073_741_824,
+    )
+    body_seconds: int = setting(
+        "JOURNEYMESH_BODY_SECONDS",
+        10,
+        "Within how many seconds a request must have come: its head, and then its body.",
+        minimum=1,
+        maximum=300,
+    )
+    connection_count: int = setting(
+        "JOURNEYMESH_CONNECTION_COUNT",
+        4096,
+        "The most open connections; beyond it they are answered 503 and closed. Open files may bound it further.",
+        minimum=1,
+        maximum=100_000,
     )
     rpc_events: int = setting(
         "JOURNEYMESH_RPC_EVENTS",

@@ -10,7 +10,7 @@ from google.protobuf import descriptor
 from journeymesh.common.v1 import event_pb2
 from journeymesh.ingest.v1 import ingest_pb2
 
-from gateway import schema
+from gateway import cloudevents, schema, web
 from gateway.rendering import describe
 from gateway.routing import Shape
 
@@ -50,28 +50,61 @@ def tracked_body(components: Schema) -> Schema:
 def client_event(components: Schema) -> Schema:
     """An event as a client sends it: what is known in its `properties` depends on `eventType`."""
     kinds = schema.PROPERTIES_OF
-    other = [word for word, number in schema.EVENT_TYPES.items() if number not in kinds]
+    known = {*kinds, event_pb2.EVENT_TYPE_IDENTIFY}
+    other = [word for word, number in schema.EVENT_TYPES.items() if number not in known]
     variants = [_variant(other, schema.Properties, components)]
     words = schema.words(event_pb2.EventType.DESCRIPTOR)
     variants += [_variant([str(words[number])], kind, components) for number, kind in kinds.items()]
+    variants.append(_identify(components))
     components["ClientEvent"] = {"oneOf": variants}
     return {"$ref": REFERENCE.format(name="ClientEvent")}
+
+
+def cloud_event(components: Schema) -> Schema:
+    """A CloudEvent. Its `data` is an event without its kind, or the properties alone."""
+    word = {"type": "string", "minLength": 1}
+    text, free = {"type": ["string", "null"]}, {"type": ["object", "null"]}
+    members = {"userId": text, "anonymousId": text, "sessionId": text, "properties": free}
+    event = {"type": "object", "properties": members, "additionalProperties": False}
+    properties = {"type": "object", "propertyNames": {"not": {"enum": sorted(cloudevents.MEMBERS)}}}
+    components["CloudEvent"] = {
+        "type": "object",
+        "properties": {
+            "specversion": {"const": "1.0"},
+            "id": word,
+            "source": word,
+            "type": {**word, "description": "`journeymesh.` and a kind of ours, or what else it is called."},
+            "subject": {**text, "description": "The user, where `data` names none."},
+            "time": {"anyOf": [_TIME, {"type": "null"}]},
+            "datacontenttype": {"enum": [web.JSON, None]},
+            "data": {"anyOf": [event, properties, {"type": "null"}]},
+        },
+        "required": ["specversion", "id", "source", "type"],
+    }
+    return {"$ref": REFERENCE.format(name="CloudEvent")}
+
+
+def cloud_events(components: Schema) -> Schema:
+    """A batch of CloudEvents."""
+    return {"type": "array", "items": cloud_event(components), "minItems": 1, "maxItems": 500}
 
 
 def recorded_event(components: Schema) -> Schema:
     """An event as it is read back: as it was sent, with what was stamped on it; absent members are left out."""
     known = (
         (_TEXT, ("eventId", "userId", "anonymousId", "sessionId")),
-        (_TIME, ("timestamp", "sentAt", "receivedTime", "sessionStart")),
+        (_TIME, ("timestamp", "clientTimestamp", "sentAt", "receivedTime", "sessionStart")),
     )
     properties: Schema = {name: kind for kind, names in known for name in names}
-    context = dict.fromkeys(("platform", "deviceId", "timeZone", "userAgent", "correlationId"), _TEXT)
+    context: Schema = dict.fromkeys(("platform", "deviceId", "timeZone", "userAgent", "correlationId"), _TEXT)
+    context["automated"] = {"type": "boolean"}
     properties |= {
         "eventType": {"enum": list(schema.EVENT_TYPES)},
         "properties": {"type": "object"},
         "context": {"type": "object", "properties": context, "additionalProperties": False},
         "deviceClass": {"enum": list(schema.DEVICE_CLASSES)},
         "isBot": {"type": "boolean"},
+        **dict.fromkeys(("botEvidence", "linkedUserId", "copiedEventId"), _TEXT),
     }
     components["Event"] = {
         "type": "object",
@@ -119,6 +152,12 @@ def _variant(event_types: list[str], kind: type[schema.Properties], components: 
         "properties": {"anyOf": [of(kind, components), {"type": "null"}]},
     }
     return {**variant, "title": kind.__name__.removesuffix("Properties") or "Other", "required": ["eventType"]}
+
+
+def _identify(components: Schema) -> Schema:
+    variant = _variant(["identify"], schema.Properties, components)
+    variant["properties"] = variant["properties"] | {"userId": {"type": "string", "minLength": 1, "maxLength": 128}}
+    return {**variant, "title": "Identify", "required": ["eventType", "userId"]}
 
 
 def _closed(defined: Schema) -> Schema:

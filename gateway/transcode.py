@@ -24,6 +24,7 @@ _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MAX_UINT32: Final = 2**32 - 1
 
 _EVENT_TYPES: Final = schema.EVENT_TYPES
+_IDENTIFY: Final = schema.EVENT_TYPES["identify"]
 _ABSENT: Final = (b"", b"null")
 _NO_PROPERTIES: Final = Properties()
 
@@ -41,6 +42,10 @@ class Stamp(NamedTuple):
     received_us: int
     trace_id: bytes
     span_id: bytes
+
+
+Read = Callable[[bytes | msgspec.Raw, Callable[..., object], Stamp, Callable[[], str]], str]
+"""Reads one event and gives it to the second argument as the members of an `Event`; returns its id."""
 
 
 def read_event(raw: bytes | msgspec.Raw, add: Callable[..., object], stamp: Stamp, make_id: Callable[[], str]) -> str:
@@ -62,7 +67,26 @@ def read_event(raw: bytes | msgspec.Raw, add: Callable[..., object], stamp: Stam
     if written in _ABSENT:
         written, properties = b"", _NO_PROPERTIES
     else:
-        properties = _read_properties(written, event_type)
+        properties = read_properties(written, event_type)
+    return put(event, event_type, properties, written, add, stamp, make_id)
+
+
+def put(
+    event: schema.ClientEvent,
+    event_type: int,
+    properties: Properties,
+    written: bytes,
+    add: Callable[..., object],
+    stamp: Stamp,
+    make_id: Callable[[], str],
+) -> str:
+    """Gives an event that was read to `add`, its properties typed and as they are kept; returns its id.
+
+    Raises:
+        InvalidArgument: a word is none of those there are, or a member is missing; then nothing was added.
+    """
+    if event_type == _IDENTIFY and not event.user_id:
+        raise InvalidArgument("MISSING_FIELD", "An identify needs `userId`.")
     event_id = event.event_id or make_id()
     # Every member given costs a tenth of a microsecond, so those that are mostly absent are given only if present.
     rare = _rare(event, properties)
@@ -120,6 +144,8 @@ def _context(context: schema.Context) -> dict[str, Any]:
         told["user_agent"] = context.user_agent
     if context.correlation_id:
         told["correlation_id"] = context.correlation_id
+    if context.automated:
+        told["is_automated"] = True
     return told
 
 
@@ -127,22 +153,6 @@ def _attempts(attempts: int) -> int:
     if not 0 < attempts <= _MAX_UINT32:
         raise InvalidArgument("VALUE_OUT_OF_RANGE", f"`attempts` must be from 0 to {_MAX_UINT32}.")
     return attempts
-
-
-class _Ids(msgspec.Struct, rename="camel"):
-    event_id: object = None
-    user_id: object = None
-    anonymous_id: object = None
-
-
-def salvage_ids(raw: bytes | msgspec.Raw) -> tuple[str, str]:
-    """The event's and the user's id of what is no event, each empty where it cannot be read."""
-    try:
-        ids = msgspec.json.decode(raw, type=_Ids)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return "", ""
-    user_id = ids.user_id or ids.anonymous_id
-    return _short(ids.event_id, 100), _short(user_id, 128)
 
 
 def write_event(event: Event) -> dict[str, object]:
@@ -153,6 +163,7 @@ def write_event(event: Event) -> dict[str, object]:
         "timeZone": event.time_zone,
         "userAgent": event.user_agent,
         "correlationId": event.correlation_id,
+        "automated": event.is_automated,
     }
     written = {
         "eventId": event.event_id,
@@ -161,27 +172,47 @@ def write_event(event: Event) -> dict[str, object]:
         "sessionId": event.session_id,
         "eventType": _name(schema.EVENT_TYPES, event.event_type),
         "timestamp": _time(event.event_time_us),
+        "clientTimestamp": _time(event.client_time_us) if event.client_time_us else "",
         "sentAt": _time(event.sent_time_us) if event.sent_time_us else "",
         "properties": msgspec.Raw(event.properties) if event.properties else _typed_properties(event),
         "context": {name: value for name, value in context.items() if value},
         "receivedTime": _time(event.received_time_us) if event.received_time_us else "",
         "sessionStart": _time(event.session_start_us) if event.session_start_us else "",
         "deviceClass": _name(schema.DEVICE_CLASSES, event.device_class),
+        "botEvidence": event.bot_evidence,
+        "linkedUserId": event.linked_user_id,
+        "copiedEventId": event.copied_event_id,
     }
     return {**{name: value for name, value in written.items() if value != ""}, "isBot": event.is_bot}
 
 
-def _read_properties(written: bytes, event_type: int) -> Properties:
-    # Counting brackets is cheap; only where there are many is it worth telling depth from breadth.
-    if written.count(b"{") + written.count(b"[") > MAX_DEPTH and _depth(written) > MAX_DEPTH:
-        raise too_deep()
+def read_properties(written: bytes, event_type: int) -> Properties:
+    """The `properties` of an event, typed by its kind.
+
+    Raises:
+        InvalidArgument: they are none.
+    """
+    require_plain(written)
     try:
-        # The decoder skips free members without reading their characters.
-        if not written.isascii():
-            written.decode()
         return _decode_properties_of.get(event_type, _decode_properties)(written)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise refusal(error, written, "$.properties") from None
+
+
+def require_plain(written: bytes) -> None:
+    """Returns if the object does not nest too deep and is UTF-8 also where a decoder skips it.
+
+    Raises:
+        InvalidArgument: `INVALID_TYPE` or `MALFORMED_JSON`.
+    """
+    # Counting brackets is cheap; only where there are many is it worth telling depth from breadth.
+    if written.count(b"{") + written.count(b"[") > MAX_DEPTH and _depth(written) > MAX_DEPTH:
+        raise too_deep()
+    if not written.isascii():
+        try:
+            written.decode()
+        except UnicodeDecodeError as error:
+            raise refusal(error, written, "$.properties") from None
 
 
 def _detail(properties: Properties) -> dict[str, Any]:
@@ -255,10 +286,6 @@ def _microseconds(time: dt.datetime) -> int:
 def _time(microseconds: int) -> str:
     time = _EPOCH + dt.timedelta(microseconds=microseconds)
     return time.isoformat().replace("+00:00", "Z")
-
-
-def _short(value: object, characters: int) -> str:
-    return value if isinstance(value, str) and len(value) <= characters else ""
 
 
 def _depth(written: bytes) -> int:

@@ -3,14 +3,17 @@
 `python -m bench.http_servers` has the figures.
 """
 
+import asyncio
 import dataclasses
 import urllib.parse
+import zlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, MutableMapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from mesh.errors import InvalidArgument
+from gateway.intake import Intake
+from mesh.errors import DeadlineExceeded, InvalidArgument
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -22,10 +25,16 @@ MAX_BODY_BYTES: Final = 512 * 1024
 
 JSON: Final = "application/json"
 _CHARSETS: Final = ("", "charset=utf-8", 'charset="utf-8"')
+_PLAIN: Final = ("", "identity")
+_GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 
 
 class ClientGone(Exception):
     """The client hung up before it had sent its request."""
+
+
+class BodyTooSlow(DeadlineExceeded):
+    """The client took too long to send its request."""
 
 
 class Answer(NamedTuple):
@@ -49,7 +58,7 @@ class Stream(NamedTuple):
 class Request:
     """A request: parameters of its path and query, the time it came in Unix microseconds, the ids of its span.
 
-    `has_more` tells whether some of its body may still come.
+    `has_more` tells whether some of its body may still come, `held_bytes` how much of it is held in `intake`.
     """
 
     scope: Scope
@@ -59,7 +68,10 @@ class Request:
     received_us: int
     trace_id: bytes
     span_id: bytes
+    intake: Intake
+    body_seconds: float
     has_more: bool = True
+    held_bytes: int = 0
 
     def header(self, name: bytes) -> str:
         """The first header of this name, which is in lower case; empty where there is none."""
@@ -70,19 +82,53 @@ class Request:
 
         Raises:
             InvalidArgument: `REQUEST_TOO_LARGE`; the rest is not read.
+            Unavailable: `BUFFER_FULL`, too much is under way.
+            BodyTooSlow: it did not come in time.
             ClientGone: the client hung up.
         """
-        too_large = InvalidArgument("REQUEST_TOO_LARGE", f"A request may have {MAX_BODY_BYTES // 1024} KiB.")
         length = self.header(b"content-length")
         if length.isascii() and length.isdigit() and int(length[:18]) > MAX_BODY_BYTES:
-            raise too_large
+            raise _too_large()
         chunks, size = [], 0
-        while self.has_more:
-            chunks.append(await self._chunk())
-            size += len(chunks[-1])
-            if size > MAX_BODY_BYTES:
-                raise too_large
+        try:
+            async with asyncio.timeout(self.body_seconds):
+                while self.has_more:
+                    chunk = await self._chunk()
+                    self.intake.hold(len(chunk))
+                    self.held_bytes += len(chunk)
+                    chunks.append(chunk)
+                    size += len(chunk)
+                    if size > MAX_BODY_BYTES:
+                        raise _too_large()
+        except TimeoutError:
+            raise BodyTooSlow("DEADLINE_TOO_SHORT", f"The body did not come within {self.body_seconds:g} s.") from None
         return b"".join(chunks)
+
+    async def inflated_body(self) -> bytes:
+        """The whole body, unpacked where it is compressed by gzip; the limit is that of the body unpacked.
+
+        Raises:
+            InvalidArgument: `UNSUPPORTED_CONTENT_TYPE`, another compression; `MALFORMED_JSON`, no gzip; as `body`.
+            MeshError: as `body`.
+        """
+        encoding = self.header(b"content-encoding").strip().lower()
+        if encoding in _PLAIN:
+            return await self.body()
+        if encoding not in {"gzip", "x-gzip"}:
+            raise InvalidArgument("UNSUPPORTED_CONTENT_TYPE", "The body may be compressed by gzip only.")
+        packed = await self.body()
+        inflating = zlib.decompressobj(_GZIP_WINDOW)
+        try:
+            body = inflating.decompress(packed, MAX_BODY_BYTES + 1)
+        except zlib.error:
+            raise InvalidArgument("MALFORMED_JSON", "The body is said to be gzip and is not.") from None
+        if len(body) > MAX_BODY_BYTES:
+            raise _too_large()
+        if not inflating.eof or inflating.unused_data:
+            raise InvalidArgument("MALFORMED_JSON", "The gzip of the body is cut off, or something follows it.")
+        self.intake.hold(len(body))
+        self.held_bytes += len(body)
+        return body
 
     async def discard(self, most_bytes: int) -> None:
         """Reads what is left of the body and forgets it, up to so many bytes."""
@@ -113,11 +159,35 @@ class Request:
         Raises:
             InvalidArgument: `UNSUPPORTED_CONTENT_TYPE`.
         """
-        media_type, _, charset = self.header(b"content-type").partition(";")
-        if media_type.strip().lower() != JSON or charset.strip().lower() not in _CHARSETS:
-            raise InvalidArgument("UNSUPPORTED_CONTENT_TYPE", f"The body must be {JSON} in UTF-8.")
-        if self.header(b"content-encoding") not in {"", "identity"}:
+        self.require_media_type(JSON)
+        self.require_unpacked()
+
+    def require_media_type(self, *known: str) -> None:
+        """Returns if the body is said to be of one of these types, in UTF-8.
+
+        Raises:
+            InvalidArgument: `UNSUPPORTED_CONTENT_TYPE`.
+        """
+        charset = self.header(b"content-type").partition(";")[2].strip().lower()
+        if self.media_type() not in known or charset not in _CHARSETS:
+            raise InvalidArgument("UNSUPPORTED_CONTENT_TYPE", f"The body must be {known[0]} in UTF-8.")
+
+    def require_unpacked(self) -> None:
+        """Returns if the body is not compressed.
+
+        Raises:
+            InvalidArgument: `UNSUPPORTED_CONTENT_TYPE`.
+        """
+        if self.header(b"content-encoding") not in _PLAIN:
             raise InvalidArgument("UNSUPPORTED_CONTENT_TYPE", "A compressed body is not taken.")
+
+    def media_type(self) -> str:
+        """The type the body is said to be of, without parameters; empty where it is not said."""
+        return self.header(b"content-type").partition(";")[0].strip().lower()
+
+
+def _too_large() -> InvalidArgument:
+    return InvalidArgument("REQUEST_TOO_LARGE", f"A request may have {MAX_BODY_BYTES // 1024} KiB.")
 
 
 def header(scope: Scope, name: bytes) -> str:

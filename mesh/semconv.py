@@ -25,9 +25,13 @@ RISK_SCORE: Final = "journeymesh.risk.score"
 METRIC_EVENTS: Final = "journeymesh_events"
 METRIC_REQUESTS: Final = "journeymesh_http_requests"
 METRIC_REQUEST_SECONDS: Final = "journeymesh_http_request_duration_seconds"
+METRIC_LAG_SECONDS: Final = "journeymesh_lag_seconds"
+METRIC_TROUBLE: Final = "journeymesh_trouble"
 
 # Attributes of metrics.
 VERDICT: Final = "verdict"
 ROUTE: Final = "http_route"
 METHOD: Final = "http_request_method"
 STATUS: Final = "http_response_status_code"
+READER: Final = "reader"
+SHARD_LABEL: Final = "shard"

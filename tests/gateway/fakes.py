@@ -48,6 +48,8 @@ class Ingest(ingest_pb2_grpc.IngestServiceServicer):
         self.arrived = asyncio.Event()
         self.underway = self.most_underway = 0
         self.page_requests: list[ingest_pb2.ListFailedEventsRequest] = []
+        self.replays: list[ingest_pb2.ReplayFailedEventRequest] = []
+        self.standings: list[ingest_pb2.ShardStanding] = []
 
     @property
     def events(self) -> list[event_pb2.Event]:
@@ -82,6 +84,10 @@ class Ingest(ingest_pb2_grpc.IngestServiceServicer):
                 response.verdicts.append(ingest_pb2.VERDICT_REJECTED)
                 reason = error_reason_pb2.ERROR_REASON_VALUE_OUT_OF_RANGE
                 response.rejections.add(event_index=index, reason=reason, detail="Beyond the limits.")
+            elif event.user_id == "flood":
+                response.verdicts.append(ingest_pb2.VERDICT_REJECTED)
+                reason = error_reason_pb2.ERROR_REASON_RATE_LIMITED
+                response.rejections.add(event_index=index, reason=reason, detail="Too many events of one user.")
             elif event.user_id == "refused":
                 response.verdicts.append(ingest_pb2.VERDICT_REJECTED)
                 response.rejections.add(
@@ -103,8 +109,9 @@ class Ingest(ingest_pb2_grpc.IngestServiceServicer):
         self, request: ingest_pb2.ListFailedEventsRequest, context: object
     ) -> ingest_pb2.ListFailedEventsResponse:
         self.page_requests.append(request)
+        found = [one for one in self.failed.values() if request.reason in {0, one.reason}]
         return ingest_pb2.ListFailedEventsResponse(
-            failed_events=self.failed.values(), next_page_token="" if request.page_token else "more"
+            failed_events=found, next_page_token="" if request.page_token else "more"
         )
 
     async def GetFailedEvent(
@@ -119,6 +126,28 @@ class Ingest(ingest_pb2_grpc.IngestServiceServicer):
     ) -> ingest_pb2.ResolveFailedEventResponse:
         self.failed.pop(request.id, None)
         return ingest_pb2.ResolveFailedEventResponse()
+
+    async def ReplayFailedEvent(
+        self, request: ingest_pb2.ReplayFailedEventRequest, context: object
+    ) -> ingest_pb2.ReplayFailedEventResponse:
+        if request.id not in self.failed:
+            raise NotFound("FAILED_EVENT_NOT_FOUND", "No such failed event.")
+        if self.error is not None:
+            raise self.error
+        self.replays.append(request)
+        judged = self._judge(ingest_pb2.AcceptEventsRequest(events=[request.event]))
+        if not judged.rejections:
+            del self.failed[request.id]
+        return ingest_pb2.ReplayFailedEventResponse(
+            verdict=judged.verdicts[0], rejection=judged.rejections[0] if judged.rejections else None
+        )
+
+    async def GetPipeline(
+        self, request: ingest_pb2.GetPipelineRequest, context: object
+    ) -> ingest_pb2.GetPipelineResponse:
+        if self.error is not None:
+            raise self.error
+        return ingest_pb2.GetPipelineResponse(standings=self.standings)
 
 
 def _is_too_long(event: event_pb2.Event) -> bool:

@@ -59,7 +59,7 @@ async def listening(**members: Any) -> AsyncIterator[tuple[Gateway, str]]:
         listener = listen("127.0.0.1:0")
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         stop = gateway.core.closing
-        server = asyncio.create_task(serve(gateway.application, listener, stop))
+        server = asyncio.create_task(serve(gateway.application, listener, stop, gateway.core.settings))
         try:
             yield gateway, url
         finally:

@@ -1,6 +1,5 @@
 """The routes that read, and those that act on what they read."""
 
-import json
 from typing import Any
 
 import pytest
@@ -245,64 +244,3 @@ async def test_an_outcome_that_is_none_is_refused(gateway: Gateway, body: bytes,
 async def test_an_outcome_of_nothing_is_not_found(gateway: Gateway) -> None:
     answer = await tell(gateway, "shown", "i-9")
     assert (answer.status_code, answer.json()["reason"]) == (404, "INTERVENTION_NOT_FOUND")
-
-
-PAYLOAD = {"eventId": "e-1", "userId": "ada", "eventType": "page_view", "properties": {"page": "/"}}
-
-
-def fail(gateway: Gateway, payload: str) -> None:
-    gateway.services.ingest.failed["f-1"] = ingest_pb2.FailedEvent(
-        id="f-1", reason=error_reason_pb2.ERROR_REASON_UNKNOWN_FIELD, payload=payload, stage="gateway"
-    )
-
-
-async def test_failed_events_are_listed_page_by_page(gateway: Gateway) -> None:
-    fail(gateway, "{")
-    first = await get(gateway, "/api/failed-events?limit=3")
-    assert first["nextCursor"] == "more"
-    assert first["failedEvents"][0]["reason"] == "UNKNOWN_FIELD"
-    assert (await get(gateway, "/api/failed-events?cursor=more"))["nextCursor"] is None
-    assert [(one.page_size, one.page_token) for one in gateway.services.ingest.page_requests] == [(3, ""), (20, "more")]
-
-
-async def test_a_failed_event_is_replayed_as_it_was(gateway: Gateway) -> None:
-    fail(gateway, json.dumps(PAYLOAD))
-    answer = await gateway.client.post("/api/failed-events/f-1:replay")
-    assert (answer.status_code, answer.json()["accepted"]) == (202, 1)
-    assert gateway.services.ingest.failed == {}
-    assert gateway.services.ingest.events[0].event_id == "e-1"
-
-
-@pytest.mark.parametrize("payload", ['{"userId":', json.dumps(PAYLOAD | {"usrId": 1}), "\ufffd"])
-async def test_a_failed_event_that_is_still_invalid_stays(gateway: Gateway, payload: str) -> None:
-    fail(gateway, payload)
-    answer = await gateway.client.post("/api/failed-events/f-1:replay")
-    assert (answer.status_code, answer.json()["reason"]) == (409, "STILL_INVALID")
-    assert len(answer.json()["rejected"]) == 1
-    assert "f-1" in gateway.services.ingest.failed
-    assert gateway.services.ingest.unreadable == []  # it is on the list already
-    mended = await gateway.client.post("/api/failed-events/f-1:replay", json=PAYLOAD)
-    assert mended.status_code == 202
-    assert gateway.services.ingest.failed == {}
-
-
-async def test_a_failed_event_that_ingest_refuses_again_stays(gateway: Gateway) -> None:
-    fail(gateway, json.dumps(PAYLOAD | {"userId": "refused"}))
-    answer = await gateway.client.post("/api/failed-events/f-1:replay")
-    assert (answer.status_code, answer.json()["reason"]) == (409, "STILL_INVALID")
-    assert answer.json()["rejected"][0]["reason"] == "MISSING_FIELD"
-    assert "f-1" in gateway.services.ingest.failed
-
-
-async def test_a_failed_event_accepted_before_is_struck_off(gateway: Gateway) -> None:
-    await gateway.track(PAYLOAD)
-    fail(gateway, json.dumps(PAYLOAD))
-    answer = await gateway.client.post("/api/failed-events/f-1:replay")
-    assert (answer.status_code, answer.json()["duplicates"]) == (202, 1)
-    assert gateway.services.ingest.failed == {}
-
-
-async def test_replaying_nothing_is_not_found(gateway: Gateway) -> None:
-    answer = await gateway.client.post("/api/failed-events/none:replay", json=PAYLOAD)
-    assert (answer.status_code, answer.json()["reason"]) == (404, "FAILED_EVENT_NOT_FOUND")
-    assert gateway.services.ingest.events == []

@@ -67,6 +67,7 @@ def events() -> st.SearchStrategy[dict[str, Any]]:
                         "timeZone": words,
                         "userAgent": words,
                         "correlationId": words,
+                        "automated": st.just(True),
                     },
                 ),
             },
@@ -90,6 +91,28 @@ def test_what_is_read_back_is_what_was_sent(sent: dict[str, Any]) -> None:
     stamped = {name: written.pop(name) for name in ("receivedTime", "isBot")}
     assert written == sent
     assert stamped == {"receivedTime": "2026-01-02T10:01:00Z", "isBot": False}
+
+
+def test_what_is_stamped_is_told_beside() -> None:
+    event = event_pb2.Event(event_time_us=2_000_000, client_time_us=1_000_000, bot_evidence="rate", is_bot=True)
+    event.linked_user_id, event.copied_event_id = "ada", "e-1"
+    assert transcode.write_event(event) == {
+        "timestamp": "1970-01-01T00:00:02Z",
+        "clientTimestamp": "1970-01-01T00:00:01Z",
+        "properties": {},
+        "context": {},
+        "botEvidence": "rate",
+        "linkedUserId": "ada",
+        "copiedEventId": "e-1",
+        "isBot": True,
+    }
+
+
+def test_nobody_cannot_be_identified() -> None:
+    with pytest.raises(InvalidArgument, match="MISSING_FIELD"):
+        read(b'{"eventType":"identify","anonymousId":"anon"}')
+    event = read(b'{"eventType":"identify","anonymousId":"anon","userId":"ada"}')
+    assert (event.user_id, event.anonymous_id) == ("ada", "anon")
 
 
 @given(events())

@@ -1,0 +1,194 @@
+"""CloudEvents 1.0 over HTTP: structured, batched and binary, from their JSON to the contract's `Event`.
+
+An event in binary mode is written as a structured one first, so that there is one way to read it, and what fails is
+kept with its attributes.
+"""
+
+import hashlib
+import re
+import urllib.parse
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from journeymesh.common.v1 import event_pb2
+
+from gateway import schema, transcode
+from gateway.batch import MAX_EVENTS
+from gateway.refusal import refusal
+from gateway.splicing import with_members
+from gateway.web import Request
+from mesh.errors import InvalidArgument
+
+STRUCTURED: Final = "application/cloudevents+json"
+BATCHED: Final = "application/cloudevents-batch+json"
+
+_BINARY: Final = b"ce-"
+_MAX_ID_LENGTH: Final = 100
+_MAX_TARGET_LENGTH: Final = 256
+# Unique whatever the source: 128 bits in hexadecimal, with or without dashes, or the 26 letters of a ULID.
+_UNIQUE: Final = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}|[0-7][0-9A-HJKMNP-TV-Z]{25}")
+_JSON: Final = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?|text/json\s*(?:;.*)?", re.IGNORECASE)
+_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
+# With one of these, `data` is an event as `track` takes it; otherwise it is the event's properties.
+MEMBERS: Final = frozenset(("properties", "context", "userId", "anonymousId"))
+
+
+class CloudEvent(msgspec.Struct, kw_only=True):
+    """The attributes that are read; extensions are ignored, but for that of distributed tracing."""
+
+    specversion: str | None = None
+    id: str | None = None
+    source: str | None = None
+    type: str | None = None
+    subject: str | None = None
+    time: schema.Time | None = None
+    datacontenttype: str | None = None
+    traceparent: str | None = None
+    data: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
+    data_base64: object = None
+
+
+_decode: Final = msgspec.json.Decoder(CloudEvent).decode
+_decode_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_event: Final = msgspec.json.Decoder(schema.ClientEvent).decode
+_decode_batch: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+def is_meant(request: Request) -> bool:
+    """Whether a request's body is CloudEvents, in any of the three modes."""
+    return request.media_type() in {STRUCTURED, BATCHED} or bool(request.header(b"ce-specversion"))
+
+
+def split(request: Request, body: bytes) -> Sequence[msgspec.Raw | bytes]:
+    """The events of a request, each still to be read.
+
+    Raises:
+        InvalidArgument: `UNSUPPORTED_CONTENT_TYPE`; a batch is no array; `EMPTY_BATCH`; `REQUEST_TOO_LARGE`, too many
+            events.
+    """
+    media_type = request.media_type()
+    if media_type in {STRUCTURED, BATCHED}:
+        request.require_media_type(media_type)
+        return _batch(body) if media_type == BATCHED else [body]
+    return [_structured(request, body)]
+
+
+def read(
+    raw: bytes | msgspec.Raw, add: Callable[..., object], stamp: transcode.Stamp, make_id: Callable[[], str]
+) -> str:
+    """Reads one event and gives it to `add` as the members of an `Event`; returns its id.
+
+    Raises:
+        InvalidArgument: it is no CloudEvent this gateway takes; then nothing was added.
+    """
+    if len(raw) > transcode.MAX_EVENT_BYTES:
+        raise InvalidArgument("EVENT_TOO_LARGE", f"An event may have {transcode.MAX_EVENT_BYTES // 1024} KiB.")
+    try:
+        told = _decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise refusal(error, raw, "$") from None
+    _require(told)
+    event_type = _event_type(told.type or "")
+    event, written = _data(told)
+    event.event_id = event_id(told.source or "", told.id or "")
+    event.user_id = event.user_id or told.subject
+    event.timestamp = told.time or event.timestamp
+    properties = transcode.read_properties(written, event_type or event_pb2.EVENT_TYPE_FEATURE_INTERACTION)
+    known = {"source": told.source}
+    if event_type is None:
+        properties.target = known["target"] = (told.type or "")[:_MAX_TARGET_LENGTH]
+    written = _with(written, known)
+    kind = event_type or event_pb2.EVENT_TYPE_FEATURE_INTERACTION
+    return transcode.put(event, kind, properties, written, add, _traced(stamp, told.traceparent), make_id)
+
+
+def event_id(source: str, given: str) -> str:
+    """An event's id: `id` where it is unique by itself, else with its source, hashed where that is too long."""
+    if _UNIQUE.fullmatch(given):
+        return given
+    both = f"{source}#{given}"
+    if len(both) <= _MAX_ID_LENGTH:
+        return both
+    return "ce-" + hashlib.blake2b(both.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def _batch(body: bytes) -> Sequence[msgspec.Raw]:
+    try:
+        events = _decode_batch(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise refusal(error, body, "$") from None
+    if not events:
+        raise InvalidArgument("EMPTY_BATCH", "The batch holds no event.")
+    if len(events) > MAX_EVENTS:
+        raise InvalidArgument("REQUEST_TOO_LARGE", f"A request may have {MAX_EVENTS} events.")
+    return events
+
+
+def _structured(request: Request, body: bytes) -> bytes:
+    """An event in binary mode as it would be in structured mode."""
+    attributes = {
+        name.removeprefix(_BINARY).decode("latin-1"): _unescaped(value)
+        for name, value in request.scope["headers"]
+        if name.startswith(_BINARY)
+    }
+    content_type = request.header(b"content-type")
+    if content_type:
+        attributes["datacontenttype"] = content_type
+    return msgspec.json.encode(attributes | {"data": msgspec.Raw(body)} if body.strip() else attributes)
+
+
+def _unescaped(value: bytes) -> str:
+    return urllib.parse.unquote(value.decode("latin-1"), errors="replace")
+
+
+def _require(told: CloudEvent) -> None:
+    for name in ("specversion", "id", "source", "type"):
+        if not getattr(told, name):
+            raise InvalidArgument("MISSING_FIELD", f"A CloudEvent needs `{name}`.")
+    if not (told.specversion or "").startswith("1."):
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", "`specversion` must be 1.0.")
+    if told.data_base64 is not None or not _JSON.fullmatch(told.datacontenttype or "application/json"):
+        raise InvalidArgument("UNSUPPORTED_CONTENT_TYPE", "The data of a CloudEvent must be JSON.")
+
+
+def _event_type(word: str) -> int | None:
+    """The kind a type names; None for a type of another vocabulary.
+
+    Raises:
+        InvalidArgument: `UNKNOWN_EVENT_TYPE`, it claims to be a kind of ours.
+    """
+    own = word.removeprefix("journeymesh.")
+    number = schema.EVENT_TYPES.get(own)
+    if number is None and own != word:
+        raise InvalidArgument("UNKNOWN_EVENT_TYPE", "`type` names no kind of event after `journeymesh.`.")
+    return number
+
+
+def _data(told: CloudEvent) -> tuple[schema.ClientEvent, bytes]:
+    """The event's members beside its properties, and its properties."""
+    written = bytes(told.data)
+    if written in {b"", b"null"}:
+        return schema.ClientEvent(), b"{}"
+    try:
+        members = _decode_members(written)
+        event = _decode_event(written) if members.keys() & MEMBERS else None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise refusal(error, written, "$.data") from None
+    if event is None:
+        return schema.ClientEvent(), written
+    properties = bytes(event.properties)
+    return event, b"{}" if properties in {b"", b"null"} else properties
+
+
+def _with(written: bytes, known: Mapping[str, Any]) -> bytes:
+    free = known.keys() - _decode_members(written).keys()
+    return with_members(written, {name: known[name] for name in sorted(free)})
+
+
+def _traced(stamp: transcode.Stamp, traceparent: str | None) -> transcode.Stamp:
+    """The stamp, in the trace the event says it belongs to."""
+    match = _TRACEPARENT.fullmatch(traceparent or "")
+    if match is None or not int(match[1], 16) or not int(match[2], 16):
+        return stamp
+    return stamp._replace(trace_id=bytes.fromhex(match[1]), span_id=bytes.fromhex(match[2]))

@@ -1,0 +1,166 @@
+"""Routes of failed events: reading them, sending them again, striking them off."""
+
+from typing import Annotated, Any, Final
+
+import msgspec
+from journeymesh.common.v1 import error_reason_pb2, event_pb2
+from journeymesh.ingest.v1 import ingest_pb2
+
+from gateway import formats, problems, transcode
+from gateway.acceptance import Tracked, reason_word
+from gateway.core import Core
+from gateway.ids import event_ids
+from gateway.problems import Rejected
+from gateway.refusal import refusal
+from gateway.rendering import render
+from gateway.salvage import salvage_ids
+from gateway.web import Answer, Request, json, number
+from mesh.errors import FailedPrecondition, InvalidArgument, NotFound
+
+MAX_REPLAYED: Final = 100
+
+REASONS: Final = {
+    name.removeprefix("ERROR_REASON_"): value for name, value in error_reason_pb2.ErrorReason.items() if value
+}
+
+_LIMIT: Final = {"type": "integer", "minimum": 1, "maximum": MAX_REPLAYED}
+
+
+class ReplayOrder(msgspec.Struct, forbid_unknown_fields=True):
+    """Which failed events to send again: the newest, or those after `cursor`."""
+
+    reason: Annotated[str | None, msgspec.Meta(extra_json_schema={"enum": [*REASONS, None]})] = None
+    # To JSON 4.0 is a whole number too, which the decoder's own type refuses.
+    limit: Annotated[Any, msgspec.Meta(extra_json_schema=_LIMIT)] = MAX_REPLAYED
+    cursor: str = ""
+
+
+class FailedAgain(msgspec.Struct):
+    """A failed event that was refused again, and stays on the list."""
+
+    id: str
+    reason: str
+    detail: str
+
+
+class Replayed(msgspec.Struct, rename="camel"):
+    """What became of failed events that were sent again; those refused are left, and `nextCursor` goes past them."""
+
+    accepted: int
+    duplicates: int
+    rejected: list[FailedAgain]
+    next_cursor: str | None
+    trace_id: str
+
+
+class _Sent(msgspec.Struct):
+    verdict: ingest_pb2.Verdict.ValueType
+    event_id: str | None
+    reason: str = ""
+    detail: str = ""
+
+
+_decode_order: Final = msgspec.json.Decoder(ReplayOrder).decode
+
+
+async def list_failed(core: Core, request: Request) -> Answer:
+    """Lists failed events, newest first."""
+    response = await core.peers.ingest.ListFailedEvents(
+        ingest_pb2.ListFailedEventsRequest(
+            page_size=number(request.query.get("limit"), "limit", 20, 100),
+            page_token=request.query.get("cursor", ""),
+            reason=_reason(request.query.get("reason"), "INVALID_PARAMETER"),
+        )
+    )
+    failed = [render(event) for event in response.failed_events]
+    return json({"failedEvents": failed, "nextCursor": response.next_page_token or None})
+
+
+async def failed_event(core: Core, request: Request) -> Answer:
+    """One failed event."""
+    asked = ingest_pb2.GetFailedEventRequest(id=request.parameters["id"])
+    return json(render((await core.peers.ingest.GetFailedEvent(asked)).failed_event))
+
+
+async def discard(core: Core, request: Request) -> Answer:
+    """Strikes a failed event off without sending it again."""
+    await core.peers.ingest.ResolveFailedEvent(ingest_pb2.ResolveFailedEventRequest(id=request.parameters["id"]))
+    return Answer(204, b"", "")
+
+
+async def replay(core: Core, request: Request) -> Answer:
+    """Sends a failed event again, as it was or mended; it is struck off once it is accepted."""
+    failed_id = request.parameters["id"]
+    mended = await request.body()
+    if mended:
+        request.require_json()
+    response = await core.peers.ingest.GetFailedEvent(ingest_pb2.GetFailedEventRequest(id=failed_id))
+    sent = await _send(core, request, response.failed_event, mended)
+    if sent.verdict == ingest_pb2.VERDICT_REJECTED:
+        error = FailedPrecondition("STILL_INVALID", "The event was refused again.")
+        rejected = [Rejected(0, sent.event_id, sent.reason, sent.detail)]
+        return problems.answer(error, request.trace_id, rejected=rejected)
+    accepted = int(sent.verdict == ingest_pb2.VERDICT_ACCEPTED)
+    return json(Tracked(accepted, 1 - accepted, [], [sent.event_id], request.trace_id.hex()), 202)
+
+
+async def replay_many(core: Core, request: Request) -> Answer:
+    """Sends failed events again as they were, the oldest of a page first; each is struck off once it is accepted."""
+    order = _order(await request.json_body())
+    page = await core.peers.ingest.ListFailedEvents(
+        ingest_pb2.ListFailedEventsRequest(
+            page_size=int(order.limit), page_token=order.cursor, reason=_reason(order.reason, "VALUE_OUT_OF_RANGE")
+        )
+    )
+    counts = dict.fromkeys(ingest_pb2.Verdict.values(), 0)
+    rejected = []
+    for failed in reversed(page.failed_events):
+        try:
+            sent = await _send(core, request, failed)
+        except NotFound:  # somebody else was faster
+            continue
+        counts[sent.verdict] += 1
+        if sent.verdict == ingest_pb2.VERDICT_REJECTED:
+            rejected.append(FailedAgain(failed.id, sent.reason, sent.detail))
+    accepted, duplicates = counts[ingest_pb2.VERDICT_ACCEPTED], counts[ingest_pb2.VERDICT_DUPLICATE]
+    following = page.next_page_token or None
+    return json(Replayed(accepted, duplicates, rejected, following, request.trace_id.hex()), 202)
+
+
+async def _send(core: Core, request: Request, failed: ingest_pb2.FailedEvent, mended: bytes = b"") -> _Sent:
+    """Reads one failed event, or its mended form, and has ingest accept it."""
+    raw = mended or failed.payload.encode()
+    record = event_pb2.EventRecord()
+    stamp = transcode.Stamp(request.received_us, request.trace_id, request.span_id)
+    try:
+        event_id = formats.reader_of(raw)(raw, record.events.add, stamp, event_ids(request.received_us).__next__)
+    except InvalidArgument as error:
+        known = salvage_ids(raw)[0] or None
+        return _Sent(ingest_pb2.VERDICT_REJECTED, known, error.reason, error.detail)
+    event = record.events[0]
+    if event.event_time_us == stamp.received_us and failed.HasField("failed_time"):
+        event.event_time_us = failed.failed_time.ToMicroseconds()  # without a time of its own it happened when it came
+    response = await core.peers.ingest.ReplayFailedEvent(ingest_pb2.ReplayFailedEventRequest(id=failed.id, event=event))
+    refused = response.rejection
+    return _Sent(response.verdict, event_id, reason_word(refused.reason), refused.detail)
+
+
+def _order(body: bytes) -> ReplayOrder:
+    try:
+        order = _decode_order(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise refusal(error, body, "$") from None
+    limit = order.limit
+    if isinstance(limit, bool) or not isinstance(limit, (int, float)) or limit % 1:
+        raise InvalidArgument("INVALID_TYPE", "`limit` must be a whole number.")
+    if not 1 <= limit <= MAX_REPLAYED:
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", f"`limit` must be from 1 to {MAX_REPLAYED}.")
+    return order
+
+
+def _reason(word: str | None, refused_as: str) -> error_reason_pb2.ErrorReason.ValueType:
+    if not word:
+        return error_reason_pb2.ERROR_REASON_UNSPECIFIED
+    if word not in REASONS:
+        raise InvalidArgument(refused_as, "`reason` must be a reason of an error, as in problems.")
+    return REASONS[word]

@@ -1,0 +1,102 @@
+"""Routes of the published Segment clients.
+
+The write key is accepted and not looked at, wherever it stands. As Segment does, a limit that is passed is answered
+400, and a body may be said to be text, which browsers send to other origins without asking first.
+"""
+
+import msgspec
+
+from gateway import acceptance, problems, web
+from gateway.acceptance import Tracked, accept
+from gateway.core import Core
+from gateway.problems import Rejected
+from gateway.segment import batch
+from gateway.segment.batch import Cut
+from gateway.segment.messages import Reader
+from gateway.splicing import with_members
+from gateway.web import Answer, Request, json
+from mesh.errors import InvalidArgument
+
+_TEXT = "text/plain"
+
+
+class Taken(msgspec.Struct, rename="camel"):
+    """What became of a request's messages: what Segment answers, and a verdict each."""
+
+    success: bool
+    accepted: int
+    duplicates: int
+    rejected: list[Rejected]
+    event_ids: list[str | None]
+    trace_id: str
+
+
+async def track(core: Core, request: Request) -> Answer:
+    """Takes one `track`."""
+    return await _one(core, request, "track")
+
+
+async def page(core: Core, request: Request) -> Answer:
+    """Takes one `page`."""
+    return await _one(core, request, "page")
+
+
+async def screen(core: Core, request: Request) -> Answer:
+    """Takes one `screen`."""
+    return await _one(core, request, "screen")
+
+
+async def identify(core: Core, request: Request) -> Answer:
+    """Takes one `identify`."""
+    return await _one(core, request, "identify")
+
+
+async def group(core: Core, request: Request) -> Answer:
+    """Takes one `group`."""
+    return await _one(core, request, "group")
+
+
+async def alias(core: Core, request: Request) -> Answer:
+    """Takes one `alias`."""
+    return await _one(core, request, "alias")
+
+
+async def many(core: Core, request: Request) -> Answer:
+    """Takes a batch of messages."""
+    try:
+        cut = batch.split(await _body(request))
+    except InvalidArgument as error:
+        return _refused(error, request)
+    return await _accepted(core, request, cut)
+
+
+async def history(core: Core, request: Request) -> Answer:
+    """Takes a batch of messages of the past."""
+    return await many(core, request)
+
+
+async def _one(core: Core, request: Request, kind: str) -> Answer:
+    try:
+        body = await _body(request)
+    except InvalidArgument as error:
+        return _refused(error, request)
+    # The path says what it is; the last member of a name counts.
+    return await _accepted(core, request, Cut([with_members(body, {"type": kind})], Reader()))
+
+
+async def _body(request: Request) -> bytes:
+    if request.header(b"content-type"):
+        request.require_media_type(web.JSON, _TEXT)
+    return await request.inflated_body()
+
+
+async def _accepted(core: Core, request: Request, cut: Cut) -> Answer:
+    tracked: Tracked = await accept(core, request, cut.messages, cut.reader.read)
+    error = acceptance.refusal_of(tracked)
+    if error is not None:
+        return problems.answer(error, request.trace_id, rejected=tracked.rejected)
+    return json(Taken(True, *msgspec.structs.astuple(tracked)))
+
+
+def _refused(error: InvalidArgument, request: Request) -> Answer:
+    return problems.answer(error, request.trace_id, code=400 if error.reason == "REQUEST_TOO_LARGE" else None)

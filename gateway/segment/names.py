@@ -1,0 +1,104 @@
+"""What the name of a `track` event means: Segment's video and e-commerce specifications, its mobile events, our kinds.
+
+docs/clients.md shows this table; a test holds the two together.
+"""
+
+import functools
+import re
+from typing import Final, NamedTuple
+
+from journeymesh.common.v1 import event_pb2
+
+from gateway.schema import EVENT_TYPES
+
+PLAY: Final = "play"
+PAUSE: Final = "pause"
+SEEK: Final = "seek"
+HEARTBEAT: Final = "heartbeat"
+STALL: Final = "stall"
+ENDED: Final = "ended"
+
+CHECKOUT: Final = "checkout"
+
+
+class Meaning(NamedTuple):
+    """What a name means: the kind, and what is known by the name alone.
+
+    `is_own` tells that the name is that of a kind of ours, whose `properties` are then those of `track`.
+    `amount_sign` is -1 where money goes back.
+    """
+
+    event_type: int
+    action: str = ""
+    target: str = ""
+    error_code: str = ""
+    amount_sign: int = 1
+    is_own: bool = False
+
+
+_INTERACTION: Final = Meaning(event_pb2.EVENT_TYPE_FEATURE_INTERACTION)
+_CLICK: Final = Meaning(event_pb2.EVENT_TYPE_CLICK)
+_OWN: Final = {
+    word.replace("_", " "): Meaning(number, is_own=True)
+    for word, number in EVENT_TYPES.items()
+    if number != event_pb2.EVENT_TYPE_IDENTIFY  # which has a call of its own
+}
+
+
+def _playback(action: str) -> Meaning:
+    return Meaning(event_pb2.EVENT_TYPE_VIDEO_PLAYBACK, action=action)
+
+
+MEANINGS: Final[dict[str, Meaning]] = {
+    **_OWN,
+    # Our kinds, in words people use for them.
+    "page viewed": _OWN["page view"],
+    "feature used": _OWN["feature interaction"],
+    "clicked": _OWN["click"],
+    "form started": _OWN["form start"],
+    "form submitted": _OWN["form submit"],
+    "form abandoned": _OWN["form abandon"],
+    "error shown": _OWN["error"],
+    "retried": _OWN["retry"],
+    "help requested": _OWN["help request"],
+    "task succeeded": _OWN["task success"],
+    "task completed": _OWN["task success"],
+    "task failed": _OWN["task failure"],
+    "session started": _OWN["session start"],
+    "session ended": _OWN["session end"],
+    # Video. Advertisements are no content; they stay interactions.
+    "video playback started": _playback(PLAY),
+    "video playback resumed": _playback(PLAY),
+    "video playback paused": _playback(PAUSE),
+    "video playback interrupted": _playback(PAUSE),
+    "video playback exited": _playback(PAUSE),
+    "video playback buffer started": _playback(STALL),
+    "video playback buffer completed": _playback(PLAY),
+    "video playback seek started": _playback(SEEK),
+    # The jump is counted where it starts; where it ends playing goes on.
+    "video playback seek completed": _playback(PLAY),
+    "video playback completed": _playback(ENDED),
+    "video content started": _playback(PLAY),
+    "video content playing": _playback(HEARTBEAT),
+    "video content completed": _playback(ENDED),
+    # Shops.
+    "products searched": _INTERACTION._replace(target="search"),
+    "product clicked": _CLICK,
+    "promotion clicked": _CLICK,
+    "checkout started": Meaning(event_pb2.EVENT_TYPE_FORM_START, target=CHECKOUT),
+    "checkout step completed": Meaning(event_pb2.EVENT_TYPE_TASK_SUCCESS, target=CHECKOUT),
+    "coupon denied": Meaning(event_pb2.EVENT_TYPE_ERROR, target="coupon", error_code="coupon_denied"),
+    "order completed": Meaning(event_pb2.EVENT_TYPE_PURCHASE, target=CHECKOUT),
+    "order refunded": Meaning(event_pb2.EVENT_TYPE_PURCHASE, amount_sign=-1),
+    # Apps.
+    "application opened": Meaning(event_pb2.EVENT_TYPE_SESSION_START),
+    "application crashed": Meaning(event_pb2.EVENT_TYPE_ERROR, error_code="crash"),
+}
+
+_WORD_BOUNDARIES: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[\s_.\-]+")
+
+
+@functools.lru_cache(maxsize=4096)
+def meaning(name: str) -> Meaning:
+    """What a name means, however it is written: `Order Completed`, `order_completed`, `orderCompleted`."""
+    return MEANINGS.get(_WORD_BOUNDARIES.sub(" ", name).strip().lower(), _INTERACTION)

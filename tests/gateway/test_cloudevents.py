@@ -1,0 +1,203 @@
+"""CloudEvents 1.0 over HTTP, by the examples of its binding, in the three modes."""
+
+import asyncio
+import json
+from typing import Any
+
+import httpx
+import pytest
+from journeymesh.common.v1 import event_pb2
+
+from gateway import cloudevents
+from tests.gateway.running import NOW_US, Gateway
+
+PATH = "/api/events/track"
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+UUID = "9aeb0fdf-c01e-0131-0922-9eb54906e209"
+EVENT: dict[str, Any] = {
+    "specversion": "1.0",
+    "type": "journeymesh.help_request",
+    "source": "/support",
+    "id": "17",
+    "time": "2026-01-02T10:00:30.250Z",
+    "subject": "ada",
+    "datacontenttype": "application/json",
+    "comexampleextension": "ignored",
+    "data": {"page": "/calculator", "topic": "loans"},
+}
+
+
+async def structured(gateway: Gateway, event: Any, content_type: str = cloudevents.STRUCTURED) -> httpx.Response:
+    return await gateway.client.post(PATH, content=json.dumps(event), headers={"content-type": content_type})
+
+
+def the_event(gateway: Gateway) -> event_pb2.Event:
+    (event,) = gateway.services.ingest.events
+    return event
+
+
+async def test_an_event_is_taken_as_one_of_ours(gateway: Gateway) -> None:
+    answer = await structured(gateway, EVENT, "application/cloudevents+json; charset=utf-8")
+    assert (answer.status_code, answer.json()["eventIds"], answer.json()["accepted"]) == (202, ["/support#17"], 1)
+    event = the_event(gateway)
+    assert event == event_pb2.Event(
+        event_id="/support#17",
+        user_id="ada",
+        event_type=event_pb2.EVENT_TYPE_HELP_REQUEST,
+        event_time_us=1_767_348_030_250_000,
+        page="/calculator",
+        target="loans",
+        properties=b'{"page": "/calculator", "topic": "loans","source":"/support"}',
+        received_time_us=NOW_US,
+        trace_id=bytes.fromhex(answer.json()["traceId"]),
+        span_id=event.span_id,
+    )
+    assert (await structured(gateway, EVENT)).json()["duplicates"] == 1
+
+
+async def test_in_binary_mode_the_attributes_are_headers(gateway: Gateway) -> None:
+    headers = {
+        "ce-specversion": "1.0",
+        "ce-type": "com.example.someevent",
+        "ce-time": "2026-01-02T10:00:30Z",
+        "ce-id": "1234-1234-1234",
+        "ce-source": "/mycontext/%E2%82%AC%20subcontext",
+        "ce-subject": "ada",
+        "ce-traceparent": TRACEPARENT,
+        "content-type": "application/json; charset=utf-8",
+    }
+    answer = await gateway.client.post(PATH, content=b'{"amount": 25000}', headers=headers)
+    assert answer.status_code == 202, answer.text
+    event = the_event(gateway)
+    assert event.event_id == "/mycontext/€ subcontext#1234-1234-1234"
+    assert (event.event_type, event.target) == (
+        event_pb2.EVENT_TYPE_FEATURE_INTERACTION,
+        "com.example.someevent",
+    )
+    assert json.loads(event.properties) == {
+        "amount": 25000,
+        "source": "/mycontext/€ subcontext",
+        "target": "com.example.someevent",
+    }
+    assert event.trace_id.hex() == TRACEPARENT.split("-")[1]
+    assert event.span_id.hex() == TRACEPARENT.split("-")[2]
+
+
+async def test_an_event_may_have_no_data(gateway: Gateway) -> None:
+    headers = {"ce-specversion": "1.0", "ce-type": "session_start", "ce-id": "1", "ce-source": "s", "ce-subject": "ada"}
+    assert (await gateway.client.post(PATH, headers=headers)).status_code == 202
+    assert the_event(gateway).event_type == event_pb2.EVENT_TYPE_SESSION_START
+    assert the_event(gateway).event_time_us == NOW_US
+
+
+async def test_the_data_may_be_an_event_with_its_members(gateway: Gateway) -> None:
+    data = {
+        "userId": "grace",
+        "anonymousId": "anon",
+        "sessionId": "s-1",
+        "properties": {"videoId": "v", "action": "pause", "positionSeconds": 9},
+        "context": {"platform": "web"},
+    }
+    answer = await structured(gateway, EVENT | {"type": "video_playback", "data": data, "id": UUID})
+    assert answer.json()["eventIds"] == [UUID]
+    event = the_event(gateway)
+    assert (event.user_id, event.anonymous_id, event.session_id) == ("grace", "anon", "s-1")
+    assert (event.playback.video_id, event.playback.position_seconds) == ("v", 9)
+    assert event.platform == event_pb2.PLATFORM_WEB
+
+
+async def test_each_event_of_a_batch_has_its_own_verdict(gateway: Gateway) -> None:
+    bad = EVENT | {"id": "18", "data": {"attempts": "three"}}
+    answer = await structured(gateway, [EVENT, bad, EVENT | {"id": "19"}], cloudevents.BATCHED)
+    assert answer.status_code == 202
+    assert (answer.json()["accepted"], answer.json()["eventIds"]) == (2, ["/support#17", "/support#18", "/support#19"])
+    assert [(one["index"], one["reason"]) for one in answer.json()["rejected"]] == [(1, "INVALID_TYPE")]
+    (kept,) = gateway.services.ingest.unreadable
+    assert (kept.event_id, kept.user_id, json.loads(kept.payload)) == ("/support#18", "ada", bad)
+
+
+def without(name: str) -> dict[str, Any]:
+    return {member: value for member, value in EVENT.items() if member != name}
+
+
+BAD: dict[str, tuple[Any, int, str]] = {
+    "no id": (without("id"), 400, "MISSING_FIELD"),
+    "no source": (without("source"), 400, "MISSING_FIELD"),
+    "no type": (without("type"), 400, "MISSING_FIELD"),
+    "no version": (without("specversion"), 400, "MISSING_FIELD"),
+    "another version": (EVENT | {"specversion": "0.3"}, 400, "VALUE_OUT_OF_RANGE"),
+    "a kind of ours that is none": (EVENT | {"type": "journeymesh.page_veiw"}, 400, "UNKNOWN_EVENT_TYPE"),
+    "a time without offset": (EVENT | {"time": "2026-01-02T10:00:30"}, 400, "INVALID_TIME"),
+    "data that is text": (EVENT | {"data": "text"}, 400, "INVALID_TYPE"),
+    "data of another type": (EVENT | {"datacontenttype": "text/xml"}, 415, "UNSUPPORTED_CONTENT_TYPE"),
+    "bytes": (without("data") | {"data_base64": "AAAA"}, 415, "UNSUPPORTED_CONTENT_TYPE"),
+    "an event with a slip": (EVENT | {"data": {"userId": "a", "propertys": {}}}, 400, "UNKNOWN_FIELD"),
+    "an identify of nobody": (without("subject") | {"type": "identify"}, 400, "MISSING_FIELD"),
+    "too large": (EVENT | {"data": {"x": "x" * 32_768}}, 400, "EVENT_TOO_LARGE"),
+    "an array": ([EVENT], 400, "INVALID_TYPE"),
+}
+
+
+@pytest.mark.parametrize(("event", "status", "reason"), BAD.values(), ids=BAD)
+async def test_a_bad_event_is_refused_and_kept(gateway: Gateway, event: Any, status: int, reason: str) -> None:
+    answer = await structured(gateway, event)
+    assert (answer.status_code, answer.json()["reason"]) == (status, reason)
+    assert len(gateway.services.ingest.unreadable) == 1
+
+
+@pytest.mark.parametrize(
+    ("batch", "status", "reason"),
+    [
+        ([], 400, "EMPTY_BATCH"),
+        (EVENT, 400, "INVALID_TYPE"),
+        ([EVENT] * 501, 413, "REQUEST_TOO_LARGE"),
+    ],
+)
+async def test_a_bad_batch_reaches_nobody(gateway: Gateway, batch: Any, status: int, reason: str) -> None:
+    answer = await structured(gateway, batch, cloudevents.BATCHED)
+    assert (answer.status_code, answer.json()["reason"]) == (status, reason)
+    assert gateway.services.ingest.requests == []
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"content-type": "application/cloudevents+xml"},
+        {"content-type": "application/cloudevents+json; charset=latin-1"},
+        {"content-type": cloudevents.STRUCTURED, "content-encoding": "gzip"},
+    ],
+)
+async def test_other_types_are_not_taken(gateway: Gateway, headers: dict[str, str]) -> None:
+    answer = await gateway.client.post(PATH, content=json.dumps(EVENT), headers=headers)
+    assert (answer.status_code, answer.json()["reason"]) == (415, "UNSUPPORTED_CONTENT_TYPE")
+
+
+async def test_binary_data_that_is_no_json_is_kept_with_its_attributes(gateway: Gateway) -> None:
+    headers = {"ce-specversion": "1.0", "ce-type": "t", "ce-id": "1", "ce-source": "s", "content-type": "text/plain"}
+    assert (await gateway.client.post(PATH, content=b"hello", headers=headers)).status_code == 400
+    (kept,) = gateway.services.ingest.unreadable
+    assert b'"source":"s"' in kept.payload
+    assert b"hello" in kept.payload
+
+
+def test_source_and_id_together_identify_an_event() -> None:
+    ids = [
+        cloudevents.event_id(source, given)
+        for source in ("a", "b", "https://example.com/" + "x" * 100)
+        for given in ("1", "2", "y" * 200)
+    ]
+    assert len(set(ids)) == len(ids)
+    assert all(len(each) <= 100 for each in ids)
+    assert ids[8] == cloudevents.event_id("https://example.com/" + "x" * 100, "y" * 200)
+    assert cloudevents.event_id("a", "01ARZ3NDEKTSV4RRFFQ69G5FAV") == "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+
+
+@pytest.mark.parametrize("told", ["garbage", f"00-{'0' * 32}-b7ad6b7169203331-01", ""])
+async def test_a_trace_that_is_none_is_left(gateway: Gateway, told: str) -> None:
+    answer = await structured(gateway, EVENT | {"traceparent": told})
+    assert the_event(gateway).trace_id.hex() == answer.json()["traceId"]
+
+
+async def test_events_of_the_same_source_and_id_count_once(gateway: Gateway) -> None:
+    answers = await asyncio.gather(*(structured(gateway, EVENT) for _ in range(4)))
+    assert sorted(answer.json()["accepted"] for answer in answers) == [0, 0, 0, 1]
