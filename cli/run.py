@@ -39,18 +39,38 @@ class RunSettings:
         choices=("everysec", "always"),
     )
     http_address: str = setting("JOURNEYMESH_HTTP_ADDRESS", "127.0.0.1:8080", "Where the gateway listens.")
+    dispatcher_count: int = setting(
+        "JOURNEYMESH_DISPATCHER_COUNT", 1, "Dispatchers, which share the shards.", minimum=1, maximum=16
+    )
+    archive: str = setting(
+        "JOURNEYMESH_ARCHIVE",
+        "on",
+        "Whether events and decisions are archived: under the folder, or where JOURNEYMESH_ARCHIVE_URL says.",
+        choices=("on", "off"),
+    )
 
 
 # In the order of their start; they are ended in the reverse order, so that nobody is asked after its end.
-PROGRAMS: Final = (
-    Program("features", python("services.features")),
-    Program("scoring", python("services.scoring")),
-    Program("video", python("services.video")),
-    Program("intervention", python("services.intervention")),
-    Program("dispatcher", python("services.ingest", "dispatcher")),
-    Program("ingest", python("services.ingest", "api")),
-    Program("gateway", python("gateway")),
-)
+def _programs(settings: RunSettings) -> list[Program]:
+    dispatcher = python("services.ingest", "dispatcher")
+    # A name of its own, and any port: nobody calls a dispatcher.
+    further = [
+        Program(name, dispatcher, {"JOURNEYMESH_READER_NAME": name, "JOURNEYMESH_DISPATCHER_LISTEN": "127.0.0.1:0"})
+        for name in (f"dispatcher-{number}" for number in range(2, settings.dispatcher_count + 1))
+    ]
+    archiver = [Program("archiver", python("services.ingest", "archiver"))] if settings.archive == "on" else []
+    return [
+        Program("features", python("services.features")),
+        Program("scoring", python("services.scoring")),
+        Program("video", python("services.video")),
+        Program("intervention", python("services.intervention")),
+        *archiver,
+        Program("dispatcher", dispatcher),
+        *further,
+        Program("ingest", python("services.ingest", "api")),
+        Program("gateway", python("gateway")),
+    ]
+
 
 _ADDRESSES: Final = {
     "JOURNEYMESH_HTTP_ADDRESS": "127.0.0.1:8080",
@@ -60,6 +80,7 @@ _ADDRESSES: Final = {
     "JOURNEYMESH_VIDEO_LISTEN": "127.0.0.1:7104",
     "JOURNEYMESH_INTERVENTION_LISTEN": "127.0.0.1:7105",
     "JOURNEYMESH_DISPATCHER_LISTEN": "127.0.0.1:7106",
+    "JOURNEYMESH_ARCHIVER_LISTEN": "127.0.0.1:7107",
 }
 
 
@@ -107,12 +128,14 @@ async def running(console: Console, environment: Mapping[str, str]) -> AsyncIter
         raise CannotRunError(taken)
     started = time.monotonic()
     defaults = {"JOURNEYMESH_MODELS": str(_MODELS), "PYTHONUNBUFFERED": "1"}
+    if settings.archive == "on":
+        defaults["JOURNEYMESH_ARCHIVE_URL"] = (Path(settings.folder) / "archive").resolve().as_uri()
     supervisor = Supervisor(console, {**defaults, **environment, "JOURNEYMESH_REDIS_URL": _store_url(settings)})
     url = f"http://{settings.http_address}"
     readiness = asyncio.create_task(_await_ready(url))
     try:
         await _start_store(supervisor, settings)
-        for program in PROGRAMS:
+        for program in _programs(settings):
             await supervisor.start(program)
         yield Mesh(supervisor, readiness, url, started)
     finally:

@@ -13,16 +13,17 @@ from rich.console import Console
 from rich.text import Text
 
 _BACKOFF_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-_SETTLED_SECONDS: Final = 20.0
+_SETTLED_SECONDS: Final = 5.0
 _STOP_SECONDS: Final = 10.0
 _COLOURS: Final = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_green", "bright_magenta")
 
 
 class Program(NamedTuple):
-    """A process to keep running."""
+    """A process to keep running; what its environment has beside the others'."""
 
     name: str
     command: Sequence[str]
+    environment: Mapping[str, str] = {}
 
 
 class Supervisor:
@@ -75,7 +76,7 @@ class Supervisor:
     async def _spawn(self, program: Program) -> asyncio.subprocess.Process:
         process = await asyncio.create_subprocess_exec(
             *program.command,
-            env=self._environment,
+            env=self._environment | dict(program.environment),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

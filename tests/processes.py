@@ -26,6 +26,7 @@ MARKS: Final = {
     "scoring": "services.scoring",
     "video": "services.video",
     "intervention": "services.intervention",
+    "archiver": "archiver",
     "dispatcher": "dispatcher",
     "ingest": "api",
     "gateway": "gateway",
@@ -45,12 +46,16 @@ class RunningMesh(NamedTuple):
     url: str
     supervisor: psutil.Process
     log: Path
+    store_port: int
 
     def process(self, name: str) -> psutil.Process:
-        """The process a program has now."""
+        """The process a program has now; `dispatcher-2` is the second dispatcher."""
+        mark, _, number = name.partition("-")
+        own_name = name if number else ""
         for child in self.supervisor.children():
             with contextlib.suppress(psutil.NoSuchProcess):
-                if any(MARKS[name] in part for part in child.cmdline()):
+                is_program = any(MARKS[mark] in part for part in child.cmdline())
+                if is_program and child.environ().get("JOURNEYMESH_READER_NAME", "") == own_name:
                     return child
         raise LookupError(name)
 
@@ -105,7 +110,12 @@ def running_mesh(folder: Path, **settings: str) -> Iterator[RunningMesh]:
         supervisor = subprocess.Popen(
             [sys.executable, "-m", "cli", "run"], env=environment, stdout=output, stderr=subprocess.STDOUT
         )
-    mesh = RunningMesh("http://" + environment["JOURNEYMESH_HTTP_ADDRESS"], psutil.Process(supervisor.pid), log)
+    mesh = RunningMesh(
+        "http://" + environment["JOURNEYMESH_HTTP_ADDRESS"],
+        psutil.Process(supervisor.pid),
+        log,
+        int(environment["JOURNEYMESH_STORE_PORT"]),
+    )
     try:
         _await_ready(mesh, supervisor)
         yield mesh
@@ -125,6 +135,7 @@ def addresses() -> dict[str, str]:
         "JOURNEYMESH_HTTP_ADDRESS": f"127.0.0.1:{free_port()}",
         "JOURNEYMESH_STORE_PORT": str(free_port()),
         "JOURNEYMESH_DISPATCHER_LISTEN": f"127.0.0.1:{free_port()}",
+        "JOURNEYMESH_ARCHIVER_LISTEN": f"127.0.0.1:{free_port()}",
     }
     for service in _SERVICES:
         address = f"127.0.0.1:{free_port()}"
