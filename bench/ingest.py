@@ -19,12 +19,18 @@ from journeymesh.intervention.v1 import intervention_pb2
 from journeymesh.scoring.v1 import scoring_pb2
 
 from mesh import clock, embedded, redis, telemetry
-from mesh.streams.redis import RedisCheckpoints, RedisStream
+from mesh.leasing.redis import RedisLeases
+from mesh.streams.redis import RedisStream
 from services.ingest.adapters.event_log import StreamEventLog
-from services.ingest.adapters.progress import CheckpointProgress
-from services.ingest.adapters.redis import RedisFailedEvents, RedisSeenEvents
-from services.ingest.dispatcher import Dispatcher, Peers
+from services.ingest.adapters.progress import LeasePipeline, LeaseProgress
+from services.ingest.adapters.redis import RedisDuplicates, RedisSeenEvents
+from services.ingest.adapters.redis_applied import RedisApplied
+from services.ingest.adapters.redis_failed import RedisFailedEvents, RedisSetAside
+from services.ingest.adapters.redis_journeys import RedisIdentities, RedisSkews
+from services.ingest.dispatcher import Dispatcher, Limits
+from services.ingest.domain.flood import Flood
 from services.ingest.servicer import IngestServicer
+from services.ingest.steps import Peers, Steps
 from services.ingest.usecases import Ingest
 from tests.conftest import free_port
 
@@ -49,11 +55,22 @@ class _Instant:
 async def main(url: str) -> None:
     """Measures and prints."""
     client = redis.connect(url)
-    stream, checkpoints = RedisStream(client, "events", 4, 100_000), RedisCheckpoints(client, "events", "dispatcher")
-    seen, failed = RedisSeenEvents(client), RedisFailedEvents(client)
-    progress = CheckpointProgress(checkpoints)
-    ingest = Ingest(StreamEventLog(stream), seen, failed, progress, clock.system_clock)
-    servicer = IngestServicer(ingest)
+    stream, leases = RedisStream(client, "events", 4, 1 << 30), RedisLeases(client, "events", "dispatcher", 60)
+    seen, failed, applied = RedisSeenEvents(client), RedisFailedEvents(client), RedisApplied(client)
+    ingest = Ingest(
+        log=StreamEventLog(stream),
+        seen=seen,
+        duplicates=RedisDuplicates(client),
+        failed=failed,
+        skews=RedisSkews(client),
+        identities=RedisIdentities(client),
+        progress=LeaseProgress(leases, clock.system_clock),
+        applied=applied,
+        flood=Flood(200, 2000),
+        clock=clock.system_clock,
+        max_lag_seconds=10,
+    )
+    servicer = IngestServicer(ingest, LeasePipeline({"dispatcher": leases}))
     numbers = itertools.count()
     bodies = [
         ingest_pb2.AcceptEventsRequest(events=[_event(next(numbers)) for _ in range(_EVENTS)]).SerializeToString()
@@ -68,13 +85,22 @@ async def main(url: str) -> None:
     instant: Any = _Instant()
     peers = Peers(instant, instant, instant, instant)
     dispatcher = Dispatcher(
-        "events", stream, checkpoints, seen, failed, peers, clock.system_clock, telemetry.off(), 2_000, 0
+        reader=stream,
+        leases=leases,
+        steps=Steps("events", seen, StreamEventLog(stream), peers, telemetry.off()),
+        failed=failed,
+        set_aside=RedisSetAside(client),
+        applied=applied,
+        clock=clock.system_clock,
+        limits=Limits(max_batch_events=2_000, period_seconds=0, tolerated_failure_share=0.5),
+        trims=True,
     )
     started = time.process_time()
     for shard in await stream.shards():
-        checkpoint = await checkpoints.load(shard)
-        while await stream.read(shard, checkpoint, 1, 0.001):
-            checkpoint = await dispatcher.advance(shard, checkpoint)
+        lease = await leases.acquire(shard.name, "bench")
+        checkpoint = await leases.checkpoint(shard.name)
+        while lease is not None and (await stream.read(shard.name, checkpoint, 1, 0.001)).records:
+            checkpoint = await dispatcher.advance(lease, checkpoint)
     _report("dispatcher", time.process_time() - started)
     await client.aclose()
 

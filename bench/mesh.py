@@ -6,40 +6,32 @@ every 30 ms, so a figure may be so much too high). The load generator runs on th
 """
 
 import argparse
-import concurrent.futures
-import http.client
-import itertools
-import json
-import math
 import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, NamedTuple
-from urllib.parse import urlsplit
+from typing import Final, NamedTuple
 
 import psutil
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from bench import load
 from tests.processes import RunningMesh, running_mesh
 
-_PROGRAMS: Final = ("gateway", "ingest", "dispatcher", "video", "features", "scoring", "intervention", "store")
-_SENDERS: Final = 4
-_PROBE_PERIOD_SECONDS: Final = 0.4
-_PROBERS: Final = 32
-_POLL_SECONDS: Final = 0.03
-_HEADERS: Final = {"content-type": "application/json"}
-
-
-class Latency(NamedTuple):
-    """How long one event took from its POST to its decision, and when in the run that was."""
-
-    at_seconds: float
-    seconds: float
+_PROGRAMS: Final = (
+    "gateway",
+    "ingest",
+    "dispatcher",
+    "video",
+    "features",
+    "scoring",
+    "intervention",
+    "archiver",
+    "store",
+)
 
 
 class Measured(NamedTuple):
@@ -48,7 +40,7 @@ class Measured(NamedTuple):
     sent: int
     seconds: float
     drained_seconds: float
-    latencies: list[Latency]
+    latencies: list[load.Latency]
     cpu_seconds: dict[str, float]
     memory_bytes: dict[str, int]
     refused: int
@@ -78,17 +70,17 @@ def measure(mesh: RunningMesh, rate: int, batch: int, seconds: int, user_count: 
     processes["load generator"] = psutil.Process()
     before = {name: _cpu_seconds(process) for name, process in processes.items()}
     stop = threading.Event()
-    latencies: list[Latency] = []
-    counts: list[tuple[int, int]] = []
+    latencies: list[load.Latency] = []
+    told: list[load.Verdicts] = []
     started = time.monotonic()
     senders = [
         threading.Thread(
-            target=_offer,
-            args=(mesh.url, _requests(sender, batch, user_count, run), _SENDERS * batch / rate, stop, counts),
+            target=load.offer,
+            args=(mesh.url, load.requests(sender, batch, user_count, run), load.SENDERS * batch / rate, stop, told),
         )
-        for sender in range(_SENDERS)
+        for sender in range(load.SENDERS)
     ]
-    prober = threading.Thread(target=_probe, args=(mesh.url, started, stop, latencies))
+    prober = threading.Thread(target=load.probe, args=(mesh.url, started, stop, latencies))
     for thread in (*senders, prober):
         thread.start()
     for _ in track(range(seconds * 10), description="offering load", transient=True):
@@ -97,7 +89,7 @@ def measure(mesh: RunningMesh, rate: int, batch: int, seconds: int, user_count: 
     for thread in senders:
         thread.join()
     ended = time.monotonic()
-    sent = sum(count for count, _ in counts)
+    sent = sum(one.accepted for one in told)
     last = {"eventId": "last", "userId": "last", "eventType": "page_view", "properties": {"page": "/"}}
     for user in range(64):  # one for every shard, whichever it is
         mesh.track({**last, "eventId": f"last-{user}", "userId": f"last-{user}"})
@@ -112,105 +104,13 @@ def measure(mesh: RunningMesh, rate: int, batch: int, seconds: int, user_count: 
         latencies,
         {name: _cpu_seconds(process) - before[name] for name, process in processes.items()},
         {name: process.memory_info().rss for name, process in processes.items()},
-        sum(refused for _, refused in counts),
+        sum(one.refused for one in told),
     )
 
 
 def _cpu_seconds(process: psutil.Process) -> float:
     times = process.cpu_times()
     return float(times.user + times.system)
-
-
-def _requests(sender: int, batch: int, user_count: int, run: int) -> Iterator[bytes]:
-    """Bodies without end: each user goes round the product; one event in nineteen is an error, one a beat of a video.
-
-    A user's events come in runs, as client libraries send them: they gather some seconds' events into one call.
-    """
-    view = '"eventType":"page_view","properties":{"page":"/p%d"}'
-    touch = '"eventType":"feature_interaction","properties":{"page":"/p%d","feature":"filter"}'
-    click = '"eventType":"click","properties":{"page":"/p%d","element":"next","x":10,"y":20,"effectObserved":true}'
-    success = '"eventType":"task_success","properties":{"page":"/p%d","task":"search"}'
-    begin = '"eventType":"form_start","properties":{"page":"/p%d","form":"profile"}'
-    submit = '"eventType":"form_submit","properties":{"page":"/p%d","form":"profile"}'
-    error = '"eventType":"error","properties":{"page":"/p%d","target":"search","errorCode":"http_500"}'
-    beat = (
-        '"eventType":"video_playback","properties":{"page":"/p%d","videoId":"v","action":"heartbeat",'
-        '"positionSeconds":30,"watchedSeconds":10,"durationSeconds":300}'
-    )
-    way = [view, click, touch, view, touch, success, view, click, beat, begin, submit, success]
-    way += [view, touch, click, view, success, touch, error]
-    kinds = [kind % (number % 20) for number, kind in enumerate(way * 20)]
-    numbers = itertools.count()
-    while True:
-        parts = []
-        for _ in range(batch):
-            number = next(numbers)
-            user = (number // run * _SENDERS + sender) % user_count
-            kind = kinds[number % len(kinds)]
-            parts.append(f'{{"eventId":"b-{sender}-{number}","userId":"user-{user}",{kind}}}')
-        yield ('{"events":[' + ",".join(parts) + "]}").encode()
-
-
-def _offer(
-    url: str, requests: Iterator[bytes], period_seconds: float, stop: threading.Event, counts: list[tuple[int, int]]
-) -> None:
-    """Sends a request a period; one that comes late is sent at once, so that the offered rate holds on average."""
-    connection = _connect(url)
-    sent = refused = 0
-    due = time.monotonic()
-    while not stop.is_set():
-        body = next(requests)
-        time.sleep(max(0.0, due - time.monotonic()))
-        due += period_seconds
-        connection.request("POST", "/api/events/track", body, _HEADERS)
-        response = connection.getresponse()
-        body = response.read()
-        if response.status == http.client.ACCEPTED:
-            sent += int(body[body.index(b":") + 1 : body.index(b",")])  # "accepted" comes first
-        else:
-            refused += 1
-    counts.append((sent, refused))
-
-
-def _probe(url: str, started: float, stop: threading.Event, latencies: list[Latency]) -> None:
-    """Sends an event every 0.4 seconds, whether or not the ones before have come through.
-
-    So a slow mesh cannot thin out the probes that would show how slow it is.
-    """
-    with concurrent.futures.ThreadPoolExecutor(_PROBERS) as probers:
-        for number in itertools.count():
-            due = started + number * _PROBE_PERIOD_SECONDS
-            if stop.wait(max(0.0, due - time.monotonic())):
-                return
-            probers.submit(_follow, url, number, due, started, latencies)
-
-
-def _follow(url: str, number: int, due: float, started: float, latencies: list[Latency]) -> None:
-    connection = _connect(url)
-    event = {"eventId": f"probe-{number}", "userId": f"probe-{number % 50}", "eventType": "page_view"}
-    body = json.dumps({**event, "properties": {"page": "/"}}).encode()
-    if _ask(connection, "POST", "/api/events/track", body).get("accepted") != 1:
-        return
-    while _ask(connection, "GET", f"/api/events/probe-{number}").get("state") != "applied":
-        time.sleep(_POLL_SECONDS)
-    latencies.append(Latency(due - started, time.monotonic() - due))
-    connection.close()
-
-
-def _connect(url: str) -> http.client.HTTPConnection:
-    parts = urlsplit(url)
-    return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
-
-
-def _ask(connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None = None) -> Any:  # noqa: ANN401 - any JSON
-    connection.request(method, path, body, _HEADERS if body else {})
-    return json.loads(connection.getresponse().read())
-
-
-def percentile(values: list[float], share: float) -> float:
-    """The smallest value that at least `share` (0-1) of the values do not exceed; NaN of nothing."""
-    ordered = sorted(values)
-    return ordered[max(0, math.ceil(len(ordered) * share) - 1)] if ordered else math.nan
 
 
 def _table(measured: Measured, arguments: argparse.Namespace) -> Table:
@@ -220,8 +120,8 @@ def _table(measured: Measured, arguments: argparse.Namespace) -> Table:
     table.add_row("accepted", f"{measured.sent:,} events, {measured.sent / measured.seconds:,.0f} a second")
     table.add_row("requests refused", f"{measured.refused:,}")
     table.add_row("drained", f"{measured.drained_seconds:.2f} s after the last request")
-    table.add_row("event to decision, p50", f"{percentile(seconds, 0.5) * 1000:.0f} ms")
-    table.add_row("event to decision, p99", f"{percentile(seconds, 0.99) * 1000:.0f} ms of {len(seconds)} probes")
+    table.add_row("event to decision, p50", f"{load.percentile(seconds, 0.5) * 1000:.0f} ms")
+    table.add_row("event to decision, p99", f"{load.percentile(seconds, 0.99) * 1000:.0f} ms of {len(seconds)} probes")
     table.add_row("event to decision, mean", f"{statistics.fmean(seconds) * 1000:.0f} ms")
     table.add_section()
     for name, cpu in measured.cpu_seconds.items():

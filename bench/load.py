@@ -1,0 +1,134 @@
+"""Load for benches: bodies without end, senders at a fixed rate, and probes that see how long an event takes."""
+
+import concurrent.futures
+import http.client
+import itertools
+import json
+import math
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+SENDERS: Final = 4
+PROBE_PERIOD_SECONDS: Final = 0.4
+_PROBERS: Final = 32
+_POLL_SECONDS: Final = 0.03
+# A sender that was held up longer than this does not make up for it.
+_CATCH_UP_SECONDS: Final = 1.0
+_HEADERS: Final = {"content-type": "application/json"}
+
+
+class Verdicts(NamedTuple):
+    """What one sender was told: of its events, and how often a whole request was refused with 429 or 503."""
+
+    accepted: int
+    rejected: int
+    refused: int
+
+
+class Latency(NamedTuple):
+    """How long one event took from its POST to its decision, and when in the run that was."""
+
+    at_seconds: float
+    seconds: float
+
+
+def requests(sender: int, batch: int, user_count: int, run: int) -> Iterator[bytes]:
+    """Bodies without end: each user goes round the product; one event in nineteen is an error, one a beat of a video.
+
+    A user's events come in runs, as client libraries send them: they gather some seconds' events into one call.
+    """
+    view = '"eventType":"page_view","properties":{"page":"/p%d"}'
+    touch = '"eventType":"feature_interaction","properties":{"page":"/p%d","feature":"filter"}'
+    click = '"eventType":"click","properties":{"page":"/p%d","element":"next","x":10,"y":20,"effectObserved":true}'
+    success = '"eventType":"task_success","properties":{"page":"/p%d","task":"search"}'
+    begin = '"eventType":"form_start","properties":{"page":"/p%d","form":"profile"}'
+    submit = '"eventType":"form_submit","properties":{"page":"/p%d","form":"profile"}'
+    error = '"eventType":"error","properties":{"page":"/p%d","target":"search","errorCode":"http_500"}'
+    beat = (
+        '"eventType":"video_playback","properties":{"page":"/p%d","videoId":"v","action":"heartbeat",'
+        '"positionSeconds":30,"watchedSeconds":10,"durationSeconds":300}'
+    )
+    way = [view, click, touch, view, touch, success, view, click, beat, begin, submit, success]
+    way += [view, touch, click, view, success, touch, error]
+    kinds = [kind % (number % 20) for number, kind in enumerate(way * 20)]
+    numbers = itertools.count()
+    while True:
+        parts = []
+        for _ in range(batch):
+            number = next(numbers)
+            user = (number // run * SENDERS + sender) % user_count
+            kind = kinds[number % len(kinds)]
+            parts.append(f'{{"eventId":"b-{sender}-{number}","userId":"user-{user}",{kind}}}')
+        yield ('{"events":[' + ",".join(parts) + "]}").encode()
+
+
+def offer(
+    url: str, bodies: Iterator[bytes], period_seconds: float, stop: threading.Event, told: list[Verdicts]
+) -> None:
+    """Sends a request a period; one that comes late is sent at once, so that the offered rate holds on average."""
+    connection = _connect(url)
+    accepted = rejected = refused = 0
+    due = time.monotonic()
+    while not stop.is_set() and (body := next(bodies, None)) is not None:
+        time.sleep(max(0.0, due - time.monotonic()))
+        due = max(due + period_seconds, time.monotonic() - _CATCH_UP_SECONDS)
+        connection.request("POST", "/api/events/track", body, _HEADERS)
+        response = connection.getresponse()
+        answer = response.read()
+        if response.status == http.client.ACCEPTED:
+            accepted += int(answer[answer.index(b":") + 1 : answer.index(b",")])  # "accepted" comes first
+            rejected += answer.count(b'"reason"')
+        else:
+            rejected += answer.count(b'"index"')
+            refused += 1
+    told.append(Verdicts(accepted, rejected, refused))
+
+
+def probe(
+    url: str,
+    started: float,
+    stop: threading.Event,
+    latencies: list[Latency],
+    period_seconds: float = PROBE_PERIOD_SECONDS,
+) -> None:
+    """Sends an event a period, whether or not the ones before have come through.
+
+    So a slow mesh cannot thin out the probes that would show how slow it is.
+    """
+    with concurrent.futures.ThreadPoolExecutor(_PROBERS) as probers:
+        for number in itertools.count():
+            due = started + number * period_seconds
+            if stop.wait(max(0.0, due - time.monotonic())):
+                return
+            probers.submit(_follow, url, number, due, started, latencies)
+
+
+def _follow(url: str, number: int, due: float, started: float, latencies: list[Latency]) -> None:
+    connection = _connect(url)
+    event = {"eventId": f"probe-{number}", "userId": f"probe-{number % 50}", "eventType": "page_view"}
+    body = json.dumps({**event, "properties": {"page": "/"}}).encode()
+    if _ask(connection, "POST", "/api/events/track", body).get("accepted") != 1:
+        return
+    while _ask(connection, "GET", f"/api/events/probe-{number}").get("state") != "applied":
+        time.sleep(_POLL_SECONDS)
+    latencies.append(Latency(due - started, time.monotonic() - due))
+    connection.close()
+
+
+def _connect(url: str) -> http.client.HTTPConnection:
+    parts = urlsplit(url)
+    return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+
+
+def _ask(connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None = None) -> Any:  # noqa: ANN401 - any JSON
+    connection.request(method, path, body, _HEADERS if body else {})
+    return json.loads(connection.getresponse().read())
+
+
+def percentile(values: list[float], share: float) -> float:
+    """The smallest value that at least `share` (0-1) of the values do not exceed; NaN of nothing."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(len(ordered) * share) - 1)] if ordered else math.nan
