@@ -24,6 +24,7 @@ from tests.processes import RunningMesh, running_mesh
 
 _STRETCH_SECONDS: Final = 5.0
 _PROBE_PERIOD_SECONDS: Final = 0.04
+_POLL_SECONDS: Final = 0.01
 _RESAMPLES: Final = 2_000
 
 
@@ -53,7 +54,9 @@ def measure(mesh: RunningMesh, rate: int, batch: int, pairs: int) -> tuple[list[
     flood = threading.Thread(
         target=load.offer, args=(mesh.url, _flood(batch, flood_is_on, stop), batch / rate, stop, verdicts)
     )
-    prober = threading.Thread(target=load.probe, args=(mesh.url, started, stop, latencies, _PROBE_PERIOD_SECONDS))
+    prober = threading.Thread(
+        target=load.probe, args=(mesh.url, started, stop, latencies, _PROBE_PERIOD_SECONDS, _POLL_SECONDS)
+    )
     for thread in (*others, flood, prober):
         thread.start()
     for stretch in track(range(2 * pairs), description="calm and flood in turn", transient=True):

@@ -93,6 +93,7 @@ def probe(
     stop: threading.Event,
     latencies: list[Latency],
     period_seconds: float = PROBE_PERIOD_SECONDS,
+    poll_seconds: float = _POLL_SECONDS,
 ) -> None:
     """Sends an event a period, whether or not the ones before have come through.
 
@@ -103,17 +104,17 @@ def probe(
             due = started + number * period_seconds
             if stop.wait(max(0.0, due - time.monotonic())):
                 return
-            probers.submit(_follow, url, number, due, started, latencies)
+            probers.submit(_follow, url, number, due, started, latencies, poll_seconds)
 
 
-def _follow(url: str, number: int, due: float, started: float, latencies: list[Latency]) -> None:
+def _follow(url: str, number: int, due: float, started: float, latencies: list[Latency], poll_seconds: float) -> None:
     connection = _connect(url)
     event = {"eventId": f"probe-{number}", "userId": f"probe-{number % 50}", "eventType": "page_view"}
     body = json.dumps({**event, "properties": {"page": "/"}}).encode()
     if _ask(connection, "POST", "/api/events/track", body).get("accepted") != 1:
         return
     while _ask(connection, "GET", f"/api/events/probe-{number}").get("state") != "applied":
-        time.sleep(_POLL_SECONDS)
+        time.sleep(poll_seconds)
     latencies.append(Latency(due - started, time.monotonic() - due))
     connection.close()
 

@@ -1,9 +1,9 @@
 """Offers twice what the mesh can take, and sees what it does: `python -m bench.overload`.
 
-First the capacity is measured: a few clients that wait for their answers and send again. Then twice that rate is
-offered for a while, by as many connections as it takes, none of which waits for another. Told are: how requests were
-answered and how fast, how long accepted events took to their decision, what the processes kept in memory, and whether
-everything that was accepted was applied.
+First the capacity is measured: a few clients that wait for their answers and send again, until all is decided. Then
+twice that rate is offered for a while, by as many connections as it takes, none of which waits for another. Told are:
+how requests were answered and how fast, how long accepted events took to their decision, what the processes kept in
+memory, and whether everything that was accepted was applied.
 """
 
 import argparse
@@ -52,9 +52,10 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, running_mesh(Path(folder)) as mesh:
         bodies = _bodies(arguments.batch)
+        started = time.monotonic()
         calm = asyncio.run(_saturate(mesh, bodies, seconds=10))
-        capacity = calm.accepted / 10
         _await_drained(mesh)
+        capacity = calm.accepted / (time.monotonic() - started)
         seen, latencies, peak = overload(mesh, bodies, arguments.times * capacity, arguments.batch, arguments.seconds)
         _await_drained(mesh)
         applied = _applied(mesh)

@@ -142,8 +142,8 @@ class Progress(Protocol):
     def lag_seconds(self, now_us: int) -> float | None:
         """How late the dispatcher is in its slowest shard, as of at most two seconds ago, or None.
 
-        None where nobody dispatches or it is not known. Does not wait: it begins to find out where what it knows is
-        older than a quarter of a second.
+        None where nobody dispatches, where it is catching up, as after an outage, or where it is not known. Does not
+        wait: it begins to find out where what it knows is older than a quarter of a second.
         """
 
 

@@ -47,8 +47,9 @@ class Settings:
     )
     max_lag_seconds: float = setting(
         "JOURNEYMESH_MAX_LAG_SECONDS",
-        10.0,
-        "How late decisions may be before ingest refuses events, as long as a dispatcher is alive.",
+        5.0,
+        "How late decisions may be before ingest refuses events, as long as a dispatcher is alive and not catching up. "
+        "What was accepted until then may take three times as long.",
         minimum=0.1,
     )
     reader_name: str = setting(
@@ -73,12 +74,12 @@ class Settings:
     )
     user_events_per_second: float = setting(
         "JOURNEYMESH_USER_EVENTS_PER_SECOND",
-        200.0,
+        100.0,
         "Events a second and process that one user may send for long; more are refused.",
         minimum=1,
     )
     user_burst_events: int = setting(
-        "JOURNEYMESH_USER_BURST_EVENTS", 2_000, "Events that one user may send at once.", minimum=1
+        "JOURNEYMESH_USER_BURST_EVENTS", 1_000, "Events that one user may send at once.", minimum=1
     )
     archive_url: str = setting(
         "JOURNEYMESH_ARCHIVE_URL",

@@ -196,6 +196,20 @@ async def test_what_the_dispatcher_cannot_keep_up_with_is_refused_before_anythin
         assert (await house.accept(event("b"))).verdicts == [ACCEPTED]
 
 
+async def test_a_dispatcher_that_catches_up_after_an_outage_does_not_stop_the_intake() -> None:
+    time = Time()
+    leases = MemoryLeases(time, time_to_live_seconds=60)
+    progress = LeaseProgress(leases, time)
+    told = []
+    for seconds in (0.0, 600.0, 640.0, 500.0, 300.0, 20.0, 30.0, 40.0):
+        await lag(leases, "0", seconds)
+        progress.lag_seconds(time())
+        await until_read(progress)
+        told.append(progress.lag_seconds(time()))
+        time.now_us += SECOND_US
+    assert told == [0.0, 600.0, 640.0, None, None, None, 30.0, 40.0]
+
+
 async def test_lag_is_read_four_times_a_second_and_not_told_when_it_is_old_or_nobody_dispatches() -> None:
     time, reads = Time(), 0
     leases = MemoryLeases(time, time_to_live_seconds=60)

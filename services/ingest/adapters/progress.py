@@ -11,6 +11,7 @@ from services.ingest.ports import ShardStanding
 
 _FRESH_US: Final = 250_000
 _KNOWN_US: Final = 2_000_000
+_COMPARED_US: Final = 1_000_000
 
 
 class LeaseProgress:
@@ -21,6 +22,8 @@ class LeaseProgress:
         self._clock = clock
         self._lag_seconds: float | None = None
         self._read_us = -_KNOWN_US
+        self._before = (-_KNOWN_US, 0.0)
+        """What it was late by, and when: about a second before the last reading."""
         self._asked_us = -_FRESH_US
         self._reading: asyncio.Task[None] | None = None
 
@@ -40,10 +43,15 @@ class LeaseProgress:
             standings = await self._leases.standings()
         except MeshError:
             return  # what is known grows old and is no longer told
+        now_us = self._clock()
         # A shard that waits for a service is not overloaded: what comes meanwhile the buffer takes up.
-        lags = (each.lag_seconds for each in standings.values() if each.owner and not each.trouble)
-        self._lag_seconds = max(lags, default=None)
-        self._read_us = self._clock()
+        lags = [each.lag_seconds for each in standings.values() if each.owner and not each.trouble]
+        lag_seconds = max(lags, default=0.0)
+        before_us, before_seconds = self._before
+        if now_us - before_us >= _COMPARED_US:
+            self._before = now_us, lag_seconds
+        self._lag_seconds = lag_seconds if lags and lag_seconds >= before_seconds else None
+        self._read_us = now_us
 
 
 class LeasePipeline:
