@@ -15,6 +15,8 @@ from typing import Final
 
 import psutil
 import pytest
+from rich.console import Console
+from rich.table import Table
 
 from tests.crash.buffers import Buffer, on_kinesis, on_redis
 from tests.crash.load import BATCH, PATIENCE_SECONDS, Event, Load, Tally, journeys
@@ -73,7 +75,7 @@ def buffer(request: pytest.FixtureRequest) -> Buffer:
 
 
 def test_kills_at_random_lose_nothing_and_double_nothing(
-    events: list[Event], calm: Outcome, buffer: Buffer, tmp_path: Path
+    events: list[Event], calm: Outcome, buffer: Buffer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     draw = random.Random(SEED)  # noqa: S311 - kills that can be drawn again, not a secret
     with running_mesh(tmp_path, **SETTINGS, **buffer.settings) as mesh:
@@ -84,6 +86,8 @@ def test_kills_at_random_lose_nothing_and_double_nothing(
         failed = _failed_events(mesh)
 
     assert killed.total() == KILLS
+    with capsys.disabled():
+        _report(killed, tally, failed)
     _account(tally, known, failed, len(events))
     assert known.users.keys() == calm.users.keys()
     for user, expected in calm.users.items():
@@ -134,6 +138,18 @@ def _failed_events(mesh: RunningMesh) -> "collections.Counter[str]":
         if not page["nextCursor"]:
             return reasons
         cursor = f"&cursor={page['nextCursor']}"
+
+
+def _report(killed: "collections.Counter[str]", tally: Tally, failed: "collections.Counter[str]") -> None:
+    table = Table(title=f"{killed.total()} kills", show_header=False, title_justify="left")
+    table.add_row("killed", ", ".join(f"{name} {count}" for name, count in killed.most_common()))
+    table.add_row("events of answered requests", f"{tally.sent:,}")
+    table.add_row("accepted", f"{tally.accepted:,}")
+    table.add_row("duplicates", f"{tally.duplicates:,}, of these sent twice on purpose {tally.sent_twice:,}")
+    table.add_row("rejected", f"{tally.rejected:,}, of these different {tally.wrong:,}")
+    table.add_row("requests without an answer, sent again", f"{tally.repeats:,}")
+    table.add_row("failed events", ", ".join(f"{reason} {count}" for reason, count in failed.items()))
+    Console(highlight=False).print("", table)
 
 
 def _account(tally: Tally, known: Outcome, failed: "collections.Counter[str]", distinct: int) -> None:
