@@ -22,6 +22,8 @@ Register = Callable[[grpc.aio.Server], None]
 """Adds a servicer to a server."""
 
 _DRAIN_SECONDS: Final = 5.0
+# Beyond it a call is refused at once, as RESOURCE_EXHAUSTED; open streams of interventions count too.
+_CONCURRENT_CALLS: Final = 4096
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +55,7 @@ async def serving(
     """A server that runs within the block; gives its port (0 takes a free one). Ends the process if it is taken."""
     server = grpc.aio.server(
         interceptors=server_interceptors(telemetry),
+        maximum_concurrent_rpcs=_CONCURRENT_CALLS,
         options=[
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
