@@ -1,5 +1,6 @@
 """Clients that do what clients do: send in order, and send a batch again until it is answered."""
 
+import http.client
 import itertools
 import json
 import threading
@@ -109,7 +110,7 @@ class Load:
             assert time.monotonic() < deadline, "the mesh did not come back"
             try:
                 answer = self._mesh.track(*batch)
-            except (OSError, json.JSONDecodeError):
+            except (OSError, http.client.HTTPException, json.JSONDecodeError):  # killed, at any point of an answer
                 answer = None
             if answer is not None and answer.status == 202:
                 return answer.body, repeats
