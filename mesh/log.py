@@ -45,5 +45,5 @@ def start(settings: LogSettings) -> None:
     is_json = settings.format == "json"
     handler.setFormatter(_JsonFormatter() if is_json else logging.Formatter("%(levelname)-7s %(message)s"))
     logging.basicConfig(level=settings.level.upper(), handlers=[handler])
-    for noisy in ("grpc", "asyncio", "httpx", "uvicorn.access"):
+    for noisy in ("grpc", "asyncio", "httpx", "uvicorn.access", "botocore", "aiobotocore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

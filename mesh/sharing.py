@@ -81,14 +81,18 @@ class Sharing:
         Raises:
             Exception: what a follower raised that is no `MeshError`: a fault of the process.
         """
+        trouble = ""
         try:
             while True:
                 self._changed.clear()
                 try:
                     await self._drop_lost()
                     await self._take()
+                    trouble = ""
                 except MeshError as error:
-                    _log.debug("the shards cannot be shared now: %s", error)
+                    if error.detail != trouble:
+                        _log.warning("the shards cannot be shared now: %s", error.detail)
+                    trouble = error.detail
                 try:
                     async with asyncio.timeout(self._period):
                         await self._changed.wait()
