@@ -127,10 +127,15 @@ async def running(console: Console, environment: Mapping[str, str]) -> AsyncIter
     if taken:
         raise CannotRunError(taken)
     started = time.monotonic()
-    defaults = {"JOURNEYMESH_MODELS": str(_MODELS), "PYTHONUNBUFFERED": "1"}
-    if settings.archive == "on":
-        defaults["JOURNEYMESH_ARCHIVE_URL"] = (Path(settings.folder) / "archive").resolve().as_uri()
-    supervisor = Supervisor(console, {**defaults, **environment, "JOURNEYMESH_REDIS_URL": _store_url(settings)})
+    defaults = {
+        "JOURNEYMESH_MODELS": str(_MODELS),
+        "JOURNEYMESH_ARCHIVE_URL": (Path(settings.folder) / "archive").resolve().as_uri(),
+        "PYTHONUNBUFFERED": "1",
+    }
+    given = {"JOURNEYMESH_REDIS_URL": _store_url(settings)}
+    if settings.archive == "off":
+        given["JOURNEYMESH_ARCHIVE_URL"] = ""  # else the stream would be kept for an archiver that does not run
+    supervisor = Supervisor(console, {**defaults, **environment, **given})
     url = f"http://{settings.http_address}"
     readiness = asyncio.create_task(_await_ready(url))
     try:

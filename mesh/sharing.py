@@ -9,14 +9,14 @@ import asyncio
 import collections
 import logging
 import math
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from mesh.errors import FailedPrecondition, MeshError
 from mesh.leases import Lease, Leases, Standing
 from mesh.stream import END, Shard, StreamReader
 
-Follow = Callable[[Lease], Awaitable[None]]
+Follow = Callable[[Lease], Coroutine[Any, Any, None]]
 """Reads a held shard: returns once it is through with a closed one, raises `FailedPrecondition` where it lost it."""
 
 _ROUNDS_A_LEASE: Final = 3
@@ -129,12 +129,9 @@ class Sharing:
             leases.append(await self._leases.steal(steal, self._owner, standings[steal].epoch))
         for lease in leases:
             if lease is not None:
-                following = asyncio.create_task(self._run_follow(lease))
+                following = asyncio.create_task(self._follow(lease))
                 following.add_done_callback(lambda _: self._changed.set())
                 self._held[lease.shard] = lease, following
-
-    async def _run_follow(self, lease: Lease) -> None:
-        await self._follow(lease)
 
     async def _give_back(self) -> None:
         held, self._held = list(self._held.values()), {}

@@ -20,8 +20,10 @@ class StateStore(Protocol):
             Unavailable: the store cannot be reached; the call may be repeated.
         """
 
-    async def save(self, items: Mapping[str, bytes], fence: Fence) -> None:
+    async def save(self, items: Mapping[str, bytes], fence: Fence | None) -> None:
         """Writes all items at once: after a crash either all or none are there. Renews their lifetime.
+
+        Without a fence, where no shard stands behind the write, the last writer wins.
 
         Raises:
             FailedPrecondition: `POSITION_STALE`, a higher epoch has written for the shard; nothing is written.

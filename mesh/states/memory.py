@@ -17,11 +17,12 @@ class MemoryState:
         """See `mesh.state.StateStore`."""
         return [self._values.get(key) for key in keys]
 
-    async def save(self, items: Mapping[str, bytes], fence: Fence) -> None:
+    async def save(self, items: Mapping[str, bytes], fence: Fence | None) -> None:
         """See `mesh.state.StateStore`."""
-        if fence.epoch < self._epochs.get(fence.shard, 0):
-            raise stale()
-        self._epochs[fence.shard] = fence.epoch
+        if fence is not None:
+            if fence.epoch < self._epochs.get(fence.shard, 0):
+                raise stale()
+            self._epochs[fence.shard] = fence.epoch
         self._values.update(items)
 
     async def ping(self) -> None:

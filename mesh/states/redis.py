@@ -44,6 +44,7 @@ return 1
 )
 # A fence outlives every batch that may still be under way.
 _FENCE_SECONDS: Final = 7 * 24 * 3600
+_OPEN: Final = Fence("", 0)
 
 
 class RedisState:
@@ -66,14 +67,23 @@ class RedisState:
             values: Any = await self._client.mget([self._key(key) for key in keys])
             return list(values)
 
-    async def save(self, items: Mapping[str, bytes], fence: Fence) -> None:
+    async def save(self, items: Mapping[str, bytes], fence: Fence | None) -> None:
         """See `mesh.state.StateStore`."""
         if not items:
             return
-        keys = [f"{self._prefix}fence:{fence.shard}", *(self._key(key) for key in items)]
-        call = redis.Call(keys, [fence.epoch, self._lifetime, _FENCE_SECONDS, *items.values()])
+        shard, epoch = fence or _OPEN
+        keys = [f"{self._prefix}fence:{shard}", *(self._key(key) for key in items)]
+        call = redis.Call(keys, [epoch, self._lifetime, _FENCE_SECONDS, *items.values()])
         if not await self._run(call):
             raise stale()
+
+    async def renew(self, keys: Sequence[str]) -> None:
+        """Renews the lifetime of values without writing them."""
+        pipeline = self._client.pipeline(transaction=False)
+        for key in keys:
+            pipeline.expire(self._key(key), self._lifetime)
+        with redis.translating_errors():
+            await pipeline.execute()
 
     async def ping(self) -> None:
         """See `mesh.state.StateStore`."""

@@ -14,8 +14,6 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, cast
 
-from google.protobuf.message import DecodeError
-from journeymesh.common.v1 import event_pb2
 from journeymesh.intervention.v1 import intervention_pb2
 
 from mesh.clock import Clock
@@ -26,7 +24,7 @@ from services.ingest.domain.archive import Assessment, DecisionRow, EventRow, Pl
 from services.ingest.domain.event import Event
 from services.ingest.ports import Archive, Part, Plans, SeenEvents, SetAside
 from services.ingest.steps import claimed
-from services.ingest.translation import Decoded, cut
+from services.ingest.translation import Decoded, cut, decoded
 
 if TYPE_CHECKING:
     from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceAsyncStub
@@ -219,7 +217,7 @@ class _Following:
     async def _gather_all(self, gathered: _Gathered, records: Sequence[Record]) -> bool:
         """Gathers records until it is time to write; whether that was all of them."""
         appended_us = {record.sequence: record.appended_us for record in records}
-        for some in cut(map(_decoded, records), _SLICE_EVENTS):
+        for some in cut(map(decoded, records), _SLICE_EVENTS):
             await self._gather(gathered, some)
             gathered.last_appended_us = appended_us[gathered.through]
             if self._is_due(gathered):
@@ -276,14 +274,6 @@ def _fitting(records: Sequence[Record]) -> int:
     """How many such records memory bears at once; a stream that is asked seldom is asked for that many."""
     size = sum(len(record.payload) for record in records)
     return min(_READ_BYTES * len(records) // (size + 1), _MOST_RECORDS)
-
-
-def _decoded(record: Record) -> Decoded:
-    """A record with its events; without any where it does not decode, which the dispatcher has told."""
-    try:
-        return Decoded(record.sequence, event_pb2.EventRecord.FromString(record.payload).events)
-    except DecodeError:
-        return Decoded(record.sequence, ())
 
 
 def _decisions(sequence: int, events: Sequence[Event], record: intervention_pb2.LedgerRecord) -> Iterable[DecisionRow]:

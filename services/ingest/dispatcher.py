@@ -7,25 +7,21 @@ time. Several dispatchers share the shards (`mesh.sharing`).
 """
 
 import asyncio
-import collections
 import contextlib
 import dataclasses
 import logging
 from collections.abc import Sequence
 from typing import Final
 
-from google.protobuf.message import DecodeError
-from journeymesh.common.v1 import event_pb2
-
 from mesh.clock import Clock
 from mesh.errors import DeadlineExceeded, FailedPrecondition, MeshError, ResourceExhausted, Unavailable
 from mesh.leases import Lease, Leases
-from mesh.stream import END, Record, StreamReader
+from mesh.stream import END, StreamReader
 from services.ingest.domain.event import FailedEvent, Place, failed_event_id
 from services.ingest.domain.pause import Toll
 from services.ingest.ports import Applied, FailedEvents, SetAside
 from services.ingest.steps import Steps, claimed
-from services.ingest.translation import Decoded, cut, event_json
+from services.ingest.translation import Decoded, cut, decoded, event_json
 
 _READ_RECORDS: Final = 200
 _WAIT_SECONDS: Final = 1.0
@@ -62,12 +58,9 @@ class Dispatcher:
     limits: Limits
     trims: bool
     """Whether the stream may forget what is applied: not while another reader comes behind."""
-    tolls: collections.defaultdict[str, Toll] = dataclasses.field(init=False)
+    tolls: dict[str, Toll] = dataclasses.field(default_factory=dict)
     oldest_us: dict[str, int] = dataclasses.field(default_factory=dict)
     """For each shard, when the stream took the oldest record that waits; none where none did."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "tolls", collections.defaultdict(lambda: Toll(self.limits.tolerated_failure_share)))
 
     async def follow(self, lease: Lease) -> None:
         """Takes a held shard through the mesh; returns once all of a closed one is.
@@ -95,13 +88,14 @@ class Dispatcher:
 
     async def _advance_far(self, lease: Lease, checkpoint: int) -> int:
         """Advances by some batches, or until nothing waits, then lets the stream forget them."""
+        begun = checkpoint
         for _ in range(_TRIM_BATCHES):
             before, checkpoint = checkpoint, await self.advance(lease, checkpoint)
             if checkpoint in {before, END}:
                 break
             # What comes meanwhile makes one batch, which costs the same for ten events as for a hundred.
             await asyncio.sleep(self.limits.period_seconds)
-        if self.trims and checkpoint != END:
+        if self.trims and checkpoint not in {begun, END}:
             await self.reader.trim(lease.shard, checkpoint)
             await self.set_aside.forget(lease.shard, checkpoint)
         return checkpoint
@@ -115,7 +109,7 @@ class Dispatcher:
         """
         records, is_end = await self.reader.read(lease.shard, checkpoint, _READ_RECORDS, _WAIT_SECONDS)
         appended_us = {record.sequence: record.appended_us for record in records}
-        for batch in cut(map(_decoded, records), self.limits.max_batch_events):
+        for batch in cut(map(decoded, records), self.limits.max_batch_events):
             self.oldest_us[lease.shard] = appended_us[batch[0].sequence]
             await self._apply_or_set_aside(lease, batch)
             checkpoint = batch[-1].sequence
@@ -139,7 +133,7 @@ class Dispatcher:
         poison = [record for record in batch if record.broken is not None]
         if readable:
             poison += await self._find_poison(lease, readable, _PAUSE_SECONDS[:_TRIES])
-        toll = self.tolls[lease.shard]
+        toll = self.tolls.setdefault(lease.shard, Toll(self.limits.tolerated_failure_share))
         refusal = toll.refusal(len(poison), len(batch))
         if refusal:
             raise Unavailable("DEPENDENCY_UNAVAILABLE", refusal)
@@ -211,10 +205,3 @@ class Dispatcher:
         if failures >= _TRIES:
             with contextlib.suppress(MeshError):
                 await self.leases.complain(lease, error.detail, self._lag_seconds(lease.shard))
-
-
-def _decoded(record: Record) -> Decoded:
-    try:
-        return Decoded(record.sequence, event_pb2.EventRecord.FromString(record.payload).events)
-    except DecodeError:
-        return Decoded(record.sequence, (), record.payload)

@@ -84,7 +84,8 @@ class Settings:
     archive_url: str = setting(
         "JOURNEYMESH_ARCHIVE_URL",
         "",
-        "Where events and decisions are kept for good: `file:///folder` or `s3://bucket/prefix`; empty keeps none.",
+        "Where events and decisions are kept for good: `file:///folder` or `s3://bucket/prefix`; empty keeps none. The "
+        "same for all roles: where it is set, the stream keeps records until the archiver has them.",
     )
     archive_period_seconds: float = setting(
         "JOURNEYMESH_ARCHIVE_PERIOD_SECONDS",

@@ -6,12 +6,13 @@ from typing import Final, NamedTuple, cast
 
 import msgspec
 from google.protobuf.descriptor import EnumDescriptor
+from google.protobuf.message import DecodeError
 from journeymesh.common.v1 import error_reason_pb2, event_pb2, position_pb2
 from journeymesh.ingest.v1 import ingest_pb2
 from journeymesh.intervention.v1 import intervention_pb2
 from journeymesh.scoring.v1 import scoring_pb2
 
-from mesh.stream import BEGINNING, END
+from mesh.stream import BEGINNING, END, Record
 from services.ingest.domain import identity
 from services.ingest.domain.event import Event, FailedEvent, refused_event_id
 from services.ingest.domain.validation import Rejection
@@ -226,6 +227,14 @@ class Decoded(NamedTuple):
     sequence: int
     events: Sequence[event_pb2.Event]
     broken: bytes | None = None
+
+
+def decoded(record: Record) -> Decoded:
+    """A record with its events."""
+    try:
+        return Decoded(record.sequence, event_pb2.EventRecord.FromString(record.payload).events)
+    except DecodeError:
+        return Decoded(record.sequence, (), record.payload)
 
 
 def origins(events: Iterable[event_pb2.Event]) -> list[tuple[bytes, bytes]]:

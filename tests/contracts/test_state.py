@@ -53,6 +53,13 @@ async def test_a_fence_stands_around_one_shard_only(store: StateStore) -> None:
     assert await store.load(["a", "b"]) == [b"3", b"2"]
 
 
+async def test_without_a_fence_the_last_writer_wins(store: StateStore) -> None:
+    await store.save({"a": b"1"}, Fence("events/0", 7))
+    await store.save({"a": b"2"}, None)
+    await store.save({"a": b"3"}, None)
+    assert await store.load(["a"]) == [b"3"]
+
+
 async def test_a_batch_of_thousands_is_written_whole(store: StateStore) -> None:
     items = {f"user-{number}": b"%d" % number for number in range(4_321)}
     await store.save(items, FENCE)

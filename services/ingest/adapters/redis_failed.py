@@ -1,6 +1,6 @@
 """Failed events on Redis, and the marks on records that were set aside."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -135,29 +135,16 @@ def _member(sequence: int) -> str:
     return f"{max(sequence, 0):0{_SEQUENCE_DIGITS}d}"
 
 
+_Stored = tuple[FailedEvent, tuple[str, str, int] | None]
+_decode_stored: Final[Callable[[bytes], _Stored]] = msgspec.msgpack.Decoder(_Stored).decode
+
+
 def _encode(failed: FailedEvent) -> bytes:
     # A Kinesis sequence number has up to 56 digits, msgpack integers end at 64 bits.
     place = failed.place and (failed.place.shard, str(failed.place.sequence), failed.place.event_index)
-    return msgspec.msgpack.encode((*failed[:-1], place))
-
-
-class _Stored(msgspec.Struct, array_like=True, frozen=True):
-    id: str
-    reason: str
-    detail: str
-    failed_time_us: int
-    event_id: str
-    user_id: str
-    payload: bytes
-    trace_id: bytes
-    stage: str
-    place: tuple[str, str, int] | None = None
-
-
-_decode_stored: Final = msgspec.msgpack.Decoder(_Stored).decode
+    return msgspec.msgpack.encode((failed._replace(place=None), place))
 
 
 def _decode(blob: bytes) -> FailedEvent:
-    stored = _decode_stored(blob)
-    place = stored.place and Place(stored.place[0], int(stored.place[1]), stored.place[2])
-    return FailedEvent._make((*msgspec.structs.astuple(stored)[:-1], place))
+    failed, place = _decode_stored(blob)
+    return failed._replace(place=place and Place(place[0], int(place[1]), place[2]))

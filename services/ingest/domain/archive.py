@@ -116,7 +116,7 @@ def hour_of(received_us: int) -> int:
 
 def hours_of(received_us: Iterable[int]) -> set[int]:
     """The hours of received times."""
-    return {min(max(hour, 0), LAST_HOUR) for hour in {at_us // HOUR_US for at_us in received_us}}
+    return {hour_of(hour * HOUR_US) for hour in {at_us // HOUR_US for at_us in received_us}}
 
 
 def folder(kind: str, hour: int) -> str:
