@@ -10,7 +10,7 @@ PROTOS := $(shell find protos -name '*.proto')
 LOCK = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-header --quiet --prerelease if-necessary-or-explicit
 RUN_EXTRAS := --extra ingest --extra features --extra scoring --extra video --extra intervention --extra gateway \
-	--extra cli --extra embedded --extra kinesis --extra archive
+	--extra cli --extra embedded --extra kinesis --extra archive --extra aws
 
 .PHONY: explore help run release-protos demo test test-fast crash train evaluate bench lint format protos breaking lock docs clean
 

@@ -20,7 +20,6 @@ from journeymesh.intervention.v1 import intervention_pb2 as wire
 from mesh.applied import Batch
 from mesh.clock import system_clock
 from mesh.leasing.memory import MemoryLeases
-from mesh.states.memory import MemoryState
 from mesh.stream import END, Entry
 from mesh.streams.memory import MemoryStream
 from services.ingest.adapters.archive_files import ParquetArchive
@@ -28,27 +27,20 @@ from services.ingest.adapters.archive_plans import MemoryPlans
 from services.ingest.adapters.memory import MemorySeenEvents, MemorySetAside
 from services.ingest.archiver import Archiver, Limits
 from services.ingest.domain.archive import EVENTS
-from services.intervention.adapters.listeners import LocalListeners
-from services.intervention.adapters.memory import MemoryLedger
+from services.intervention.assembly import in_memory
 from services.intervention.domain.facts import Assessment
 from services.intervention.servicer import InterventionServicer
-from services.intervention.usecases import Interventions, Rows
+from services.intervention.usecases.rows import Rows
 
 _EVENTS_A_RECORD: Final = 100
 _USERS: Final = 5_000
+_POLICY: Final = Path(__file__).parents[1] / "policies" / "default.yaml"
 _KINDS: Final = [
     event_pb2.EVENT_TYPE_PAGE_VIEW,
     event_pb2.EVENT_TYPE_FEATURE_INTERACTION,
     event_pb2.EVENT_TYPE_CLICK,
     event_pb2.EVENT_TYPE_VIDEO_PLAYBACK,
 ]
-
-
-class _Unseen:
-    """Told of no intervention: there is none."""
-
-    def made(self, *_: object) -> None:
-        """Does nothing."""
 
 
 @dataclasses.dataclass
@@ -70,15 +62,13 @@ class _Intervention:
 async def main(folder: Path, event_count: int) -> None:
     """Measures and prints."""
     stream = MemoryStream(shard_count=1)
-    interventions = Interventions(
-        MemoryState(), MemoryLedger(), _Unseen(), LocalListeners(1), system_clock, poll_seconds=60
-    )
-    intervention = _Intervention(InterventionServicer(interventions))
+    interventions = in_memory([(0, _POLICY.read_text())], system_clock)
+    intervention = _Intervention(InterventionServicer(*interventions))
     numbers = itertools.count()
     for sequence in range(event_count // _EVENTS_A_RECORD):
         events = [_event(next(numbers)) for _ in range(_EVENTS_A_RECORD)]
         await stream.append([Entry("0", event_pb2.EventRecord(events=events).SerializeToString())])
-        await interventions.decide(Batch("events", "0", (sequence,)), _rows(events))
+        await interventions.deciding.decide(Batch("events", "0", (sequence,)), _rows(events))
     await stream.split("0")
     dispatched, leases = MemoryLeases(system_clock), MemoryLeases(system_clock)
     lease = await dispatched.acquire("0", "dispatcher")

@@ -1,10 +1,10 @@
-"""`journeymesh run` and `journeymesh demo`."""
+"""`journeymesh run`, `demo`, `explain`, `replay` and `policy`."""
 
 import argparse
 import asyncio
 import sys
 
-from cli import demo, run
+from cli import demo, explain, policy, replay, run
 
 
 def main() -> None:
@@ -17,10 +17,23 @@ def main() -> None:
     commands.add_parser("run", help="run the whole mesh on this machine, until Ctrl-C")
     demonstration = commands.add_parser("demo", help="send real journeys through the mesh and show what came of them")
     demo.add_arguments(demonstration)
+    explain.add_arguments(commands.add_parser("explain", help="tell why somebody was helped, or was not"))
+    replay.add_arguments(
+        commands.add_parser("replay", help="derive archived decisions again, and try another policy or model")
+    )
+    policy.add_arguments(commands.add_parser("policy", help="check a policy before it goes live"))
     arguments = parser.parse_args()
-    if arguments.command == "run":
-        sys.exit(asyncio.run(run.main()))
-    sys.exit(asyncio.run(demo.main(arguments)))
+    match arguments.command:
+        case "run":
+            sys.exit(asyncio.run(run.main()))
+        case "demo":
+            sys.exit(asyncio.run(demo.main(arguments)))
+        case "explain":
+            sys.exit(asyncio.run(explain.main(arguments)))
+        case "replay":
+            sys.exit(asyncio.run(replay.main(arguments)))
+        case _:
+            sys.exit(policy.main(arguments))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,16 @@
-"""Writes the generated tables of docs/: `python -m cli.reference` (`make docs`). A test holds them against the code."""
+"""Writes what is generated of docs/ and policies/: `python -m cli.reference` (`make docs`). A test holds them against the code."""
 
 import importlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from mesh.settings import describe
+from services.intervention.domain.interpretation import schema
 
 SETTINGS_PATH: Final = Path(__file__).parent.parent / "docs" / "settings.md"
+SCHEMA_PATH: Final = Path(__file__).parent.parent / "policies" / "schema.json"
 
 # Each room that has settings, and the name of its class.
 _ROOMS: Final = (
@@ -18,6 +21,8 @@ _ROOMS: Final = (
     ("scoring", "services.scoring.settings", "Settings"),
     ("video", "services.video.settings", "Settings"),
     ("intervention", "services.intervention.settings", "Settings"),
+    ("intervention: channels", "services.intervention.settings", "ChannelSettings"),
+    ("intervention: language models", "services.intervention.settings", "ModelSettings"),
     ("make train, evaluate, demo", "offline.settings", "Settings"),
     ("every process: logs", "mesh.log", "LogSettings"),
     ("every process: traces", "mesh.telemetry", "TelemetrySettings"),
@@ -27,6 +32,11 @@ _ROOMS: Final = (
 def settings_table() -> str:
     """All settings as Markdown, room by room."""
     return "\n".join(_settings_lines()) + "\n"
+
+
+def policy_schema() -> str:
+    """The shape of a policy's document as JSON Schema, for editors."""
+    return json.dumps(schema(), indent=2) + "\n"
 
 
 def _settings_lines() -> Iterator[str]:
@@ -48,3 +58,4 @@ def _settings_lines() -> Iterator[str]:
 
 if __name__ == "__main__":
     SETTINGS_PATH.write_text(settings_table(), encoding="utf-8")
+    SCHEMA_PATH.write_text(policy_schema(), encoding="utf-8")

@@ -1,30 +1,27 @@
 """The gateway as an ASGI application: finds the route, gives it a span, turns its errors into problems, counts."""
 
-import asyncio
 import contextlib
-import logging
+import functools
 import time
 from collections.abc import Iterator
 from typing import Final
 
-import grpc
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from gateway import cors, problems, web
 from gateway.core import Core
 from gateway.routes import ROUTES
-from gateway.routing import Found, Route, Router, allowed
-from gateway.web import Answer, ClientGone, Headers, Receive, Request, Scope, Send, Stream
+from gateway.routing import SWITCHING, Found, Route, Router, allowed
+from gateway.sending import send_answer, send_socket, send_stream
+from gateway.web import Answer, ClientGone, Receive, Request, Scope, Send, Socket, Stream
+from mesh import semconv
 from mesh.clock import Clock
-from mesh.errors import InvalidArgument, MeshError, NotFound, from_rpc_error
+from mesh.errors import InvalidArgument, NotFound
 
 _PATH_NOT_FOUND: Final = "unknown path"  # the route's name in metrics and spans
-_CLIENT_SECONDS: Final = 30.0
-_DISCARDED_BYTES: Final = 16 * 1024 * 1024
-_DISCARDING_SECONDS: Final = 2.0
 
-_log = logging.getLogger(__name__)
 _traceparent: Final = TraceContextTextMapPropagator()
 
 
@@ -39,45 +36,43 @@ class Application:
         self._tracer = core.telemetry.tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one request."""
-        if scope["type"] == "http":
+        """Serves one request; the handshake of a socket is a GET like any other."""
+        if scope["type"] == "websocket":
+            scope["method"] = "GET"
+        if scope["type"] in {"http", "websocket"}:
             await self._serve(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1000})
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
-        with self._span(scope) as span:
-            ids = span.get_span_context()
-            request = Request(
-                scope,
-                receive,
-                {},
-                {},
-                self._clock(),
-                ids.trace_id.to_bytes(16, "big"),
-                ids.span_id.to_bytes(8, "big"),
-                self._core.intake,
-                self._core.settings.body_seconds,
-            )
+        with self._span(str(scope["method"]), scope) as span:
+            request = self._request(scope, receive, span)
             path, answer = await self._answer(request)
-            status = answer.status if isinstance(answer, Answer) else 200
+            status = _status(answer)
             if span.is_recording():
                 span.update_name(f"{scope['method']} {path}")
                 span.set_attributes({"http.route": path, "http.response.status_code": status})
             headers = (
                 (b"x-trace-id", request.trace_id.hex().encode()),
                 *cors.headers(scope, self._origins),
-                *answer.headers,
+                *(() if isinstance(answer, Socket) else answer.headers),
             )
             with contextlib.suppress(OSError, TimeoutError, ClientGone):  # the client is gone or reads no more
                 if isinstance(answer, Stream):
-                    await _send_stream(answer, headers, request, send)
+                    await send_stream(answer, headers, request, send)
+                elif isinstance(answer, Socket):
+                    await send_socket(answer, headers, request, send, functools.partial(self._hear, answer, request))
                 else:
-                    await _send(answer, headers, request, send)
+                    await send_answer(answer, headers, request, send)
         self._core.metrics.count_request(scope["method"], path, status, time.perf_counter() - began)
 
-    async def _answer(self, request: Request) -> tuple[str, Answer | Stream]:
+    async def _hear(self, socket: Socket, opened: Request, message: str | bytes) -> bytes:
+        """What a message of a socket is answered; it is a request of its own, in a trace of its own."""
+        with self._span(semconv.SPAN_HEAR) as span:
+            request = self._request(opened.scope, opened.receive, span)
+            request.parameters = opened.parameters
+            return await socket.hear(request, message)
+
+    async def _answer(self, request: Request) -> tuple[str, Answer | Stream | Socket]:
         """The path of the table and what it answers; every error is an answer."""
         path = _PATH_NOT_FOUND
         try:
@@ -86,17 +81,13 @@ class Application:
                 raise NotFound("PATH_NOT_FOUND", "There is no such path; `/docs` lists those there are.")  # noqa: TRY301
             path = next(iter(found.routes.values())).path
             return path, await self._routed(found, request)
-        except MeshError as error:
-            return path, problems.answer(error, request.trace_id)
-        except grpc.aio.AioRpcError as error:
-            return path, problems.answer(from_rpc_error(error), request.trace_id)
         except ClientGone:
             return path, Answer(499, b"")
-        except Exception:  # noqa: BLE001 - logged, and told without its words
-            _log.exception("%s %s failed", request.scope["method"], path)
-            return path, problems.internal(request.trace_id)
+        except Exception as error:  # noqa: BLE001 - what it is, is told or logged
+            told = problems.understood(error, f"{request.scope['method']} {path}")
+            return path, problems.answer(told, request.trace_id)
 
-    async def _routed(self, found: Found, request: Request) -> Answer | Stream:
+    async def _routed(self, found: Found, request: Request) -> Answer | Stream | Socket:
         route = _route(found, request.scope["method"])
         if route is None:
             methods = allowed(found.routes)
@@ -104,6 +95,9 @@ class Application:
                 return cors.preflight(methods)
             error = InvalidArgument("METHOD_NOT_ALLOWED", f"The path takes {', '.join(methods)}.")
             return problems.answer(error, request.trace_id, headers=((b"allow", ", ".join(methods).encode()),))
+        if (route.status == SWITCHING) != (request.scope["type"] == "websocket"):
+            only = "Only a WebSocket" if route.status == SWITCHING else "No WebSocket"
+            raise InvalidArgument("INVALID_PARAMETER", f"{only} is served here; `/docs` tells which paths are one.")
         request.parameters = found.parameters
         if request.scope["query_string"]:
             request.query = web.query(request.scope, [parameter.name for parameter in route.query])
@@ -115,13 +109,29 @@ class Application:
         finally:
             self._core.intake.leave(request.held_bytes)
 
+    def _request(self, scope: Scope, receive: Receive, span: trace.Span) -> Request:
+        ids = span.get_span_context()
+        return Request(
+            scope,
+            receive,
+            {},
+            {},
+            self._clock(),
+            ids.trace_id.to_bytes(16, "big"),
+            ids.span_id.to_bytes(8, "big"),
+            self._core.intake,
+            self._core.settings.body_seconds,
+            has_more=scope["type"] == "http",
+        )
+
     @contextlib.contextmanager
-    def _span(self, scope: Scope) -> Iterator[trace.Span]:
-        parent = None
-        told = web.header(scope, b"traceparent")
-        if told:
+    def _span(self, name: str, scope: Scope | None = None) -> Iterator[trace.Span]:
+        """A span in the client's trace, where the scope tells of one; else in a trace of its own."""
+        parent = Context()
+        told = web.header(scope, b"traceparent") if scope else ""
+        if scope and told:
             parent = _traceparent.extract({"traceparent": told, "tracestate": web.header(scope, b"tracestate")})
-        span = self._tracer.start_span(str(scope["method"]), context=parent, kind=trace.SpanKind.SERVER)
+        span = self._tracer.start_span(name, context=parent, kind=trace.SpanKind.SERVER)
         with trace.use_span(span, end_on_exit=True) if self._core.telemetry.is_on else contextlib.nullcontext():
             yield span
 
@@ -130,47 +140,7 @@ def _route(found: Found, method: str) -> Route | None:
     return found.routes.get("GET" if method == "HEAD" else method)
 
 
-async def _send(answer: Answer, headers: Headers, request: Request, send: Send) -> None:
-    if answer.content_type:  # without a type there is no body, as with 204
-        length = b"%d" % len(answer.body)
-        headers = ((b"content-type", answer.content_type.encode()), (b"content-length", length), *headers)
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    if request.has_more and problems.CLOSING in answer.headers:
-        # A client that is still sending hears nothing if the connection breaks under it.
-        await send({"type": "http.response.body", "body": answer.body, "more_body": True})
-        with contextlib.suppress(ClientGone, TimeoutError):
-            await asyncio.wait_for(request.discard(_DISCARDED_BYTES), _DISCARDING_SECONDS)
-        await send({"type": "http.response.body", "body": b""})
-    else:
-        await send({"type": "http.response.body", "body": answer.body})
-
-
-async def _send_stream(answer: Stream, headers: Headers, request: Request, send: Send) -> None:
-    """Sends until the stream ends or the client leaves; a client that takes nothing for too long is left."""
-    leaving = asyncio.ensure_future(_left(request.receive))
-    sending = asyncio.ensure_future(_send_pieces(answer, headers, request.scope["method"], send))
-    try:
-        await asyncio.wait((leaving, sending), return_when=asyncio.FIRST_COMPLETED)
-        if sending.done():
-            sending.result()
-    finally:
-        leaving.cancel()
-        sending.cancel()
-        await asyncio.gather(leaving, sending, return_exceptions=True)
-
-
-async def _send_pieces(answer: Stream, headers: Headers, method: str, send: Send) -> None:
-    async with contextlib.aclosing(answer.pieces) as pieces:
-        head = ((b"content-type", answer.content_type.encode()), *headers)
-        await send({"type": "http.response.start", "status": 200, "headers": head})
-        async for piece in pieces:
-            if method == "HEAD":
-                break
-            message = {"type": "http.response.body", "body": piece, "more_body": True}
-            await asyncio.wait_for(send(message), _CLIENT_SECONDS)
-    await send({"type": "http.response.body", "body": b""})
-
-
-async def _left(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+def _status(answer: Answer | Stream | Socket) -> int:
+    if isinstance(answer, Answer):
+        return answer.status
+    return 200 if isinstance(answer, Stream) else SWITCHING

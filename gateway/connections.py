@@ -1,6 +1,7 @@
 """Connections that cannot hold the gateway: their number is bounded, and so are the time and size of a request's head.
 
-The server waits for ever for a head and takes one of any size; bodies are bounded in `web.Request.body`.
+The server waits for ever for a head and takes one of any size; bodies are bounded in `web.Request.body`. A socket is a
+connection as well.
 """
 
 import asyncio
@@ -8,6 +9,8 @@ import http
 from typing import Any, Final, NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode, Frame
 
 from gateway import problems
 from gateway.web import Answer, BodyTooSlow
@@ -17,6 +20,7 @@ _MAX_HEAD_BYTES: Final = 64 * 1024
 # Those beyond the bound wait so long to be told; of these there may be so many.
 _REFUSING_SECONDS: Final = 1.0
 _MAX_REFUSED: Final = 256
+_MAX_FRAGMENTS: Final = 64
 
 
 class Bounds(NamedTuple):
@@ -99,6 +103,41 @@ class _Connection(HttpToolsProtocol):
             self._closing = None
 
 
+class SocketConnection(WebSocketsSansIOProtocol):
+    """The protocol of a socket. Its own bounds are those of a message's size and of a silence; here are the others."""
+
+    def data_received(self, data: bytes) -> None:
+        """Reads; the head, which comes first and whole, must be that of a handshake."""
+        super().data_received(data)
+        if not self.handshake_initiated:
+            self.transport.write(_NO_HANDSHAKE)
+            self.transport.close()
+
+    def handle_cont(self, event: Frame) -> None:
+        """Takes a piece of a message; even empty ones must end."""
+        if len(self.frames) < _MAX_FRAGMENTS:
+            super().handle_cont(event)
+        else:
+            self.conn.fail(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
+            self.handle_parser_exception()
+
+    def pause_writing(self) -> None:
+        """Reads no more from a client that does not read: every ping it sends would wait to be answered."""
+        super().pause_writing()
+        self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Reads on."""
+        super().resume_writing()
+        if not self.read_paused:
+            self.transport.resume_reading()
+
+    def keepalive_timeout(self) -> None:
+        """Leaves a client that gave no sign of life, and what it did not read."""
+        super().keepalive_timeout()
+        self.transport.abort()
+
+
 def _message(error: MeshError, code: int | None = None) -> bytes:
     """A whole answer as bytes; it belongs to no trace."""
     answer: Answer = problems.answer(error, b"", code=code)
@@ -115,3 +154,4 @@ def _message(error: MeshError, code: int | None = None) -> bytes:
 _FULL: Final = _message(Unavailable("BUFFER_FULL", "Too many connections are open."))
 _SLOW: Final = _message(BodyTooSlow("DEADLINE_TOO_SHORT", "The head of the request did not come in time."))
 _TOO_LARGE: Final = _message(InvalidArgument("REQUEST_TOO_LARGE", "The head of a request may have 64 KiB."), 431)
+_NO_HANDSHAKE: Final = _message(InvalidArgument("INVALID_PARAMETER", "The head is that of no handshake."))

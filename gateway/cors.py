@@ -29,6 +29,16 @@ def headers(scope: Scope, allowed: frozenset[str]) -> Headers:
     )
 
 
+def may_connect(scope: Scope, allowed: frozenset[str]) -> bool:
+    """Whether who opens a WebSocket may: browsers let every page do so, without a word of the server before.
+
+    Pages of the gateway's own origin may, those of an allowed one, and whoever is no page and sends no origin.
+    """
+    origin = header(scope, b"origin")
+    is_own = origin.partition("://")[2] == header(scope, b"host")
+    return not origin or is_own or "*" in allowed or origin in allowed
+
+
 def is_preflight(scope: Scope) -> bool:
     """Whether a browser asks before the request itself."""
     return scope["method"] == "OPTIONS" and bool(header(scope, b"access-control-request-method"))

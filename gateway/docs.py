@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from gateway import problems
-from gateway.routing import Route
+from gateway.routing import SWITCHING, Route
 
 HEADERS: Final = (
     (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'"),
@@ -57,7 +57,8 @@ def _head() -> Iterator[str]:
     yield "<h1>Journeymesh REST</h1>"
     yield "<p>Send what people do; read who struggles, and what help waits for them.</p>"
     yield "<p>Bodies are JSON in UTF-8 with camelCase names, times RFC 3339 with an offset. Every answer carries "
-    yield "<code>X-Trace-Id</code>. The same as OpenAPI: <a href='/openapi.json'>/openapi.json</a>.</p>"
+    yield "<code>X-Trace-Id</code>. The same as OpenAPI: <a href='/openapi.json'>/openapi.json</a>; "
+    yield "what is pushed as AsyncAPI: <a href='/asyncapi.json'>/asyncapi.json</a>.</p>"
     yield "<h2>Routes</h2>"
 
 
@@ -71,6 +72,8 @@ def _curl(route: Route) -> str:
     path = route.path
     for name, value in _EXAMPLES.items():
         path = path.replace(f"{{{name}}}", value)
+    if route.status == SWITCHING:
+        return f"python -m websockets ws://127.0.0.1:8080{path}\n> {route.example}"
     url = f"http://127.0.0.1:8080{path}"
     if route.method == "DELETE":
         return f"curl -X DELETE {url}"

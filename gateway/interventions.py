@@ -9,6 +9,7 @@ from journeymesh.intervention.v1 import intervention_pb2
 
 from gateway.acceptance import accept, refusal_of
 from gateway.core import Core
+from gateway.refusal import decoded
 from gateway.rendering import render
 from gateway.schema import OUTCOMES, words
 from gateway.web import Answer, Request, json, number
@@ -37,10 +38,26 @@ async def pending(core: Core, request: Request) -> Answer:
     return json(render(await core.peers.intervention.GetPendingIntervention(asked)))
 
 
+async def intervention(core: Core, request: Request) -> Answer:
+    """An intervention and what came of it."""
+    asked = intervention_pb2.GetInterventionRequest(id=request.parameters["id"])
+    return json(render(await core.peers.intervention.GetIntervention(asked)))
+
+
 async def outcome(core: Core, request: Request) -> Answer:
-    """Takes what became of an intervention, as an event like any other; taking it twice counts once."""
-    told = _told(await request.json_body())
-    intervention_id = request.parameters["id"]
+    """Takes what became of an intervention."""
+    told = decoded(await request.json_body(), OutcomeReport, '{"outcome":"accepted"}')
+    return json(await report(core, request, request.parameters["id"], told.outcome), 202)
+
+
+async def report(core: Core, request: Request, intervention_id: str, told: str) -> OutcomeTaken:
+    """Takes what became of an intervention, as an event like any other; taking it twice counts once.
+
+    Raises:
+        MeshError: it is no outcome; there is no such intervention, or it has ended; the event was not taken.
+    """
+    if told not in OUTCOMES:
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", f"`outcome` must be one of {', '.join(OUTCOMES)}.")
     found = await core.peers.intervention.GetIntervention(intervention_pb2.GetInterventionRequest(id=intervention_id))
     known = _OUTCOME_WORDS.get(found.outcome)
     is_answered = found.is_ended or known == "accepted"
@@ -63,7 +80,7 @@ async def outcome(core: Core, request: Request) -> Answer:
     error = refusal_of(tracked)
     if error is not None:
         raise error
-    return json(OutcomeTaken(event_id, tracked.trace_id), 202)
+    return OutcomeTaken(event_id, tracked.trace_id)
 
 
 async def decision(core: Core, request: Request) -> Answer:
@@ -85,16 +102,3 @@ async def decisions(core: Core, request: Request) -> Answer:
     else:
         asked = intervention_pb2.ListDecisionsRequest(user_id=user_id or "", page_size=page_size)
     return json(render(await core.peers.intervention.ListDecisions(asked)))
-
-
-def _told(body: bytes) -> str:
-    try:
-        told = msgspec.json.decode(body, type=OutcomeReport).outcome
-    except msgspec.ValidationError as error:
-        reason = "UNKNOWN_FIELD" if "unknown field" in str(error) else "INVALID_TYPE"
-        raise InvalidArgument(reason, 'The body must be {"outcome": "…"}.') from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise InvalidArgument("MALFORMED_JSON", "The body is not JSON in UTF-8.") from None
-    if told not in OUTCOMES:
-        raise InvalidArgument("VALUE_OUT_OF_RANGE", f"`outcome` must be one of {', '.join(OUTCOMES)}.")
-    return told

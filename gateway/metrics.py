@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from journeymesh.ingest.v1 import ingest_pb2
+from journeymesh.intervention.v1 import intervention_pb2
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, exposition
 
 from mesh import semconv
@@ -52,6 +53,7 @@ class Metrics:
             by_shard,
             registry=self._registry,
         )
+        self._models = _ModelGauges(self._registry)
         self.count_events(0, 0, 0)
 
     def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -74,6 +76,50 @@ class Metrics:
                 self._lag.labels(one.reader, one.shard).set(one.lag_seconds)
                 self._trouble.labels(one.reader, one.shard).set(bool(one.trouble or not one.owner))
 
+    def tell_model_usage(self, usage: intervention_pb2.GetModelUsageResponse | None) -> None:
+        """Sets what the language models were asked; what stood before is forgotten, None leaves nothing."""
+        self._models.set(usage)
+
     def render(self) -> bytes:
         """The counts in Prometheus' text format."""
         return exposition.generate_latest(self._registry)
+
+
+class _ModelGauges:
+    """The use of language models, as one process of the service counts it."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._tokens = Gauge(
+            semconv.METRIC_MODEL_TOKENS,
+            "Tokens asked and answered, by model and direction.",
+            (semconv.MODEL, semconv.DIRECTION),
+            registry=registry,
+        )
+        self._cost = Gauge(
+            semconv.METRIC_MODEL_COST, "What they cost in US dollars, by model.", (semconv.MODEL,), registry=registry
+        )
+        self._calls = Gauge(
+            semconv.METRIC_MODEL_CALLS,
+            "Calls of models, by model and how they ended.",
+            (semconv.MODEL, semconv.ENDING),
+            registry=registry,
+        )
+        self._degraded = Gauge(
+            semconv.METRIC_MODEL_DEGRADED,
+            "1 where templates speak instead of a model, by reason; 0 without one where a model does.",
+            (semconv.DEGRADATION,),
+            registry=registry,
+        )
+
+    def set(self, usage: intervention_pb2.GetModelUsageResponse | None) -> None:
+        for gauge in (self._tokens, self._cost, self._calls, self._degraded):
+            gauge.clear()
+        if usage is None:
+            return
+        self._degraded.labels(usage.degraded).set(bool(usage.degraded))
+        for one in usage.models:
+            self._tokens.labels(one.model_id, "input").set(one.input_token_count)
+            self._tokens.labels(one.model_id, "output").set(one.output_token_count)
+            self._cost.labels(one.model_id).set(one.cost_micro_usd / 1e6)
+            for ending, count in one.call_counts.items():
+                self._calls.labels(one.model_id, ending).set(count)

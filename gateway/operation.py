@@ -1,10 +1,12 @@
 """Routes for those who run the gateway: health, metrics, and how far the readers of the stream are."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 from journeymesh.ingest.v1 import ingest_pb2
+from journeymesh.intervention.v1 import intervention_pb2
 
 from gateway import metrics, problems
 from gateway.core import Core
@@ -12,7 +14,8 @@ from gateway.rendering import render
 from gateway.web import Answer, Request, json
 from mesh.errors import MeshError, Unavailable
 
-_PIPELINE_SECONDS: Final = 1.0
+# What a scrape asks services for; it answers without it where it takes longer.
+_ASKING_SECONDS: Final = 1.0
 
 
 class State(msgspec.Struct, omit_defaults=True):
@@ -47,17 +50,27 @@ async def pipeline(core: Core, _request: Request) -> Answer:
 
 
 async def counts(core: Core, _request: Request) -> Answer:
-    """What was counted since the start, for Prometheus, and how far the readers are where that is known."""
-    core.metrics.tell_standings(await _standings(core))
+    """What was counted, for Prometheus; how far the readers are and what models cost, where that is known."""
+    standings, usage = await asyncio.gather(_standings(core), _model_usage(core))
+    core.metrics.tell_standings(standings)
+    core.metrics.tell_model_usage(usage)
     return Answer(200, core.metrics.render(), metrics.CONTENT_TYPE)
 
 
 async def _standings(core: Core) -> Sequence[ingest_pb2.ShardStanding]:
     try:
-        asked = core.peers.ingest.GetPipeline(ingest_pb2.GetPipelineRequest(), timeout=_PIPELINE_SECONDS)
+        asked = core.peers.ingest.GetPipeline(ingest_pb2.GetPipelineRequest(), timeout=_ASKING_SECONDS)
         return (await asked).standings
     except MeshError:
         return ()
+
+
+async def _model_usage(core: Core) -> intervention_pb2.GetModelUsageResponse | None:
+    try:
+        asked = intervention_pb2.GetModelUsageRequest()
+        return await core.peers.intervention.GetModelUsage(asked, timeout=_ASKING_SECONDS)
+    except MeshError:
+        return None
 
 
 def _warning(one: ingest_pb2.ShardStanding) -> str:

@@ -1,5 +1,6 @@
 """Errors as RFC 9457 problems: what every failing answer looks like, and what each reason means."""
 
+import logging
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -7,7 +8,7 @@ import grpc
 import msgspec
 
 from gateway.web import Answer, BodyTooSlow, Headers
-from mesh.errors import INTERNAL_TEXT, Internal, MeshError
+from mesh.errors import INTERNAL_TEXT, Internal, MeshError, from_rpc_error
 
 CONTENT_TYPE: Final = "application/problem+json"
 
@@ -32,6 +33,8 @@ _STATUS_OF_CODE: Final = {
 RETRY_STATUSES: Final = (429, 503)
 CLOSING: Final = (b"connection", b"close")
 _RETRY_SECONDS: Final = 1.0
+
+_log = logging.getLogger(__name__)
 
 
 class Reason(NamedTuple):
@@ -115,6 +118,33 @@ def status(error: MeshError) -> int:
     return _STATUS_OF_REASON.get(error.reason) or _STATUS_OF_CODE.get(error.code, 500)
 
 
+def understood(error: Exception, doing: str) -> MeshError:
+    """What an error means to a client; what is none of the mesh's is logged, and told without its words."""
+    if isinstance(error, grpc.aio.AioRpcError):
+        return from_rpc_error(error)
+    if isinstance(error, MeshError):
+        return error
+    _log.error("%s failed", doing, exc_info=error)
+    return Internal("INTERNAL", INTERNAL_TEXT)
+
+
+def problem(
+    error: MeshError,
+    trace_id: bytes,
+    *,
+    rejected: list[Rejected] | msgspec.UnsetType = msgspec.UNSET,
+    services: list[str] | msgspec.UnsetType = msgspec.UNSET,
+    code: int | None = None,
+) -> Problem:
+    """The problem that tells of an error; `code` is the status where it is not the usual one."""
+    if isinstance(error, Internal):  # a peer's fault of a future kind has no words for clients either
+        error = Internal("INTERNAL", INTERNAL_TEXT)
+    reason = error.reason
+    title = reason.replace("_", " ").capitalize()
+    code = code or status(error)
+    return Problem(f"/docs#{reason}", title, code, error.detail, reason, trace_id.hex(), rejected, services)
+
+
 def answer(
     error: MeshError,
     trace_id: bytes,
@@ -124,23 +154,12 @@ def answer(
     headers: Headers = (),
     code: int | None = None,
 ) -> Answer:
-    """The problem that tells of an error; `code` is the status where it is not the usual one."""
-    if isinstance(error, Internal):  # a peer's fault of a future kind has no words for clients either
-        error = Internal("INTERNAL", INTERNAL_TEXT)
-    code = code or status(error)
-    if code in RETRY_STATUSES:
+    """The answer that tells of an error as a problem."""
+    told = problem(error, trace_id, rejected=rejected, services=services, code=code)
+    if told.status in RETRY_STATUSES:
         seconds = error.retry_after_seconds or _RETRY_SECONDS
         headers = (*headers, (b"retry-after", b"%d" % max(1, round(seconds))))
-    if error.reason == "REQUEST_TOO_LARGE" or isinstance(error, BodyTooSlow):
+    if told.reason == "REQUEST_TOO_LARGE" or isinstance(error, BodyTooSlow):
         # What was not read of the body must not be taken for the next request.
         headers = (*headers, CLOSING)
-    title = error.reason.replace("_", " ").capitalize()
-    problem = Problem(
-        f"/docs#{error.reason}", title, code, error.detail, error.reason, trace_id.hex(), rejected, services
-    )
-    return Answer(code, msgspec.json.encode(problem), CONTENT_TYPE, headers)
-
-
-def internal(trace_id: bytes) -> Answer:
-    """The answer to a fault of ours: a fixed text."""
-    return answer(Internal("INTERNAL", INTERNAL_TEXT), trace_id)
+    return Answer(told.status, msgspec.json.encode(told), CONTENT_TYPE, headers)

@@ -1,6 +1,6 @@
 """Why a decoder refused what a client sent, in the words of the contract."""
 
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -9,6 +9,23 @@ from mesh.errors import InvalidArgument
 MAX_DEPTH: Final = 32
 
 _SHOWN_CHARACTERS: Final = 200
+
+_Kind = TypeVar("_Kind")
+
+
+def decoded(raw: bytes | str, kind: type[_Kind], expected: str) -> _Kind:
+    """What a short JSON text holds; `expected` is a text that would have been right.
+
+    Raises:
+        InvalidArgument: `MALFORMED_JSON`, `UNKNOWN_FIELD`, `INVALID_TYPE`.
+    """
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.ValidationError as error:
+        reason = "UNKNOWN_FIELD" if "unknown field" in str(error) else "INVALID_TYPE"
+        raise InvalidArgument(reason, f"It must be like {expected}.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise InvalidArgument("MALFORMED_JSON", "It is not JSON in UTF-8.") from None
 
 
 def refusal(error: Exception, raw: bytes | msgspec.Raw, root: str) -> InvalidArgument:

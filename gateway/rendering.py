@@ -2,7 +2,7 @@
 
 Names are camelCase. Every member is there: a message or an enum's value that is absent is null, anything else has its
 default. Enums are lower-case names without their prefix (the reasons of errors are upper-case, as in problems), times
-are RFC 3339, numbers are numbers. Events are as clients send them: `transcode.write_event`.
+are RFC 3339, numbers are numbers, bytes are base64. Events are as clients send them: `transcode.write_event`.
 """
 
 from typing import Any, Final
@@ -16,13 +16,16 @@ from gateway.transcode import write_event
 _Field = descriptor.FieldDescriptor
 _TIMESTAMP: Final = timestamp_pb2.Timestamp.DESCRIPTOR.full_name
 _EVENT: Final = event_pb2.Event.DESCRIPTOR.full_name
-_INTEGERS: Final = (
-    _Field.CPPTYPE_INT32,
-    _Field.CPPTYPE_INT64,
-    _Field.CPPTYPE_UINT32,
-    _Field.CPPTYPE_UINT64,
-)
-_FLOATS: Final = (_Field.CPPTYPE_DOUBLE, _Field.CPPTYPE_FLOAT)
+_TYPES: Final = {
+    _Field.CPPTYPE_INT32: "integer",
+    _Field.CPPTYPE_INT64: "integer",
+    _Field.CPPTYPE_UINT32: "integer",
+    _Field.CPPTYPE_UINT64: "integer",
+    _Field.CPPTYPE_DOUBLE: "number",
+    _Field.CPPTYPE_FLOAT: "number",
+    _Field.CPPTYPE_BOOL: "boolean",
+    _Field.CPPTYPE_STRING: "string",
+}
 
 
 def render(of: message.Message) -> dict[str, object]:
@@ -48,6 +51,9 @@ def describe(of: descriptor.Descriptor, components: dict[str, Any]) -> dict[str,
 
 def _member(of: message.Message, field: _Field) -> object:
     value = getattr(of, field.name)
+    inside = _map_value(field)
+    if inside is not None:
+        return {key: _value(inside, value[key]) for key in sorted(value)}
     if field.is_repeated:
         return [_value(field, item) for item in value]
     if field.message_type is not None and not of.HasField(field.name):
@@ -66,7 +72,16 @@ def _value(field: _Field, value: Any) -> object:  # noqa: ANN401 - whatever type
     return write_event(value) if field.message_type.full_name == _EVENT else render(value)
 
 
+def _map_value(field: _Field) -> _Field | None:
+    """The values of a map from words; None where the field is no map."""
+    of = field.message_type
+    return of.fields_by_name["value"] if of is not None and of.GetOptions().map_entry else None
+
+
 def _schema(field: _Field, components: dict[str, Any]) -> dict[str, Any]:
+    inside = _map_value(field)
+    if inside is not None:
+        return {"type": "object", "additionalProperties": _item_schema(inside, components, is_nullable=False)}
     if field.is_repeated:
         return {"type": "array", "items": _item_schema(field, components, is_nullable=False)}
     return _item_schema(field, components, is_nullable=True)
@@ -82,8 +97,5 @@ def _item_schema(field: _Field, components: dict[str, Any], *, is_nullable: bool
         is_event = field.message_type.full_name == _EVENT
         reference = {"$ref": "#/components/schemas/Event"} if is_event else describe(field.message_type, components)
         return {"anyOf": [reference, {"type": "null"}]} if is_nullable else reference
-    if field.cpp_type in _INTEGERS:
-        return {"type": "integer"}
-    if field.cpp_type in _FLOATS:
-        return {"type": "number"}
-    return {"type": "boolean" if field.cpp_type == _Field.CPPTYPE_BOOL else "string"}
+    plain = {"type": _TYPES[field.cpp_type]}
+    return plain | {"contentEncoding": "base64"} if field.type == _Field.TYPE_BYTES else plain

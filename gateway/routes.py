@@ -5,15 +5,15 @@ from typing import Final
 
 from journeymesh.features.v1 import features_pb2
 from journeymesh.ingest.v1 import ingest_pb2
-from journeymesh.intervention.v1 import intervention_pb2
 from journeymesh.scoring.v1 import scoring_pb2
 from journeymesh.video.v1 import video_pb2
 
-from gateway import cloudevents, docs, events, failed, interventions, metrics, openapi, operation, push, shapes, users
+from gateway import asyncapi, cloudevents, docs, events, failed, metrics, openapi, operation, shapes, users
 from gateway.acceptance import Tracked
 from gateway.core import Core
+from gateway.help_routes import ROUTES as HELP_ROUTES
 from gateway.reasons import BODY, CALLS, EVENT, USER
-from gateway.routing import NOTHING, Parameter, Route
+from gateway.routing import NOTHING, Parameter, Route, text, up_to
 from gateway.segment.routes import ROUTES as SEGMENT_ROUTES
 from gateway.web import Answer, Request
 
@@ -23,6 +23,11 @@ _HTML: Final = "text/html"
 async def contract(_core: Core, _request: Request) -> Answer:
     """The OpenAPI document."""
     return Answer(200, _document())
+
+
+async def contract_of_pushes(_core: Core, _request: Request) -> Answer:
+    """The AsyncAPI document."""
+    return Answer(200, _document_of_pushes())
 
 
 async def page(_core: Core, _request: Request) -> Answer:
@@ -36,17 +41,13 @@ def _document() -> bytes:
 
 
 @functools.cache
+def _document_of_pushes() -> bytes:
+    return asyncapi.document()
+
+
+@functools.cache
 def _page() -> bytes:
     return docs.page(ROUTES)
-
-
-def _up_to(name: str, default: int, maximum: int) -> Parameter:
-    schema = {"type": "integer", "minimum": 1, "maximum": maximum, "default": default}
-    return Parameter(name, schema, f"How many, 1 to {maximum}.")
-
-
-def _text(name: str, meaning: str, **limits: str | int) -> Parameter:
-    return Parameter(name, {"type": "string", **limits}, meaning)
 
 
 _AN_EVENT: Final = (
@@ -83,7 +84,7 @@ ROUTES: Final = (
         users.events,
         shapes.recent_events,
         reasons=USER,
-        query=(_up_to("limit", 20, 20),),
+        query=(up_to("limit", 20, 20),),
     ),
     Route(
         "GET",
@@ -133,55 +134,7 @@ ROUTES: Final = (
         features_pb2.ListFeatureDefinitionsResponse.DESCRIPTOR,
         reasons=CALLS,
     ),
-    Route(
-        "GET",
-        "/api/interventions/{userId}/pending",
-        "What help waits for a user.",
-        interventions.pending,
-        intervention_pb2.GetPendingInterventionResponse.DESCRIPTOR,
-        reasons=CALLS,
-    ),
-    Route(
-        "GET",
-        "/api/interventions/{userId}/stream",
-        "The same pushed as server-sent events; goes on after `Last-Event-ID`.",
-        push.stream,
-        "text/event-stream",
-        reasons=("TOO_MANY_STREAMS", *CALLS),
-        query=(_text("lastEventId", "The last cursor seen, for clients that cannot set `Last-Event-ID`."),),
-    ),
-    Route(
-        "POST",
-        "/api/interventions/{id}/outcome",
-        "Tells what became of an intervention.",
-        interventions.outcome,
-        interventions.OutcomeTaken,
-        202,
-        ("INTERVENTION_NOT_FOUND", "INTERVENTION_ENDED", "VALUE_OUT_OF_RANGE", *BODY, "BUFFER_FULL", *CALLS),
-        body=interventions.OutcomeReport,
-        example='{"outcome":"accepted"}',
-    ),
-    Route(
-        "GET",
-        "/api/decisions",
-        "Decisions of a user or of a trace, newest first; give one of `traceId` and `userId`.",
-        interventions.decisions,
-        intervention_pb2.ListDecisionsResponse.DESCRIPTOR,
-        reasons=CALLS,
-        query=(
-            _text("traceId", "The W3C trace id.", pattern="^[0-9a-fA-F]{32}$"),
-            _text("userId", "The user.", minLength=1),
-            _up_to("limit", 20, 100),
-        ),
-    ),
-    Route(
-        "GET",
-        "/api/decisions/{decisionId}",
-        "One decision: what was known, what was done, and why.",
-        interventions.decision,
-        intervention_pb2.Decision.DESCRIPTOR,
-        reasons=("DECISION_NOT_FOUND", *CALLS),
-    ),
+    *HELP_ROUTES,
     Route(
         "GET",
         "/api/failed-events",
@@ -190,8 +143,8 @@ ROUTES: Final = (
         shapes.failed_events,
         reasons=CALLS,
         query=(
-            _up_to("limit", 20, 100),
-            _text("cursor", "`nextCursor` of the page before."),
+            up_to("limit", 20, 100),
+            text("cursor", "`nextCursor` of the page before."),
             Parameter("reason", {"enum": sorted(failed.REASONS)}, "Only those that failed for this reason."),
         ),
     ),
@@ -262,5 +215,6 @@ ROUTES: Final = (
         is_always_served=True,
     ),
     Route("GET", "/openapi.json", "This contract as OpenAPI 3.1.", contract, dict),
+    Route("GET", "/asyncapi.json", "What is pushed, as AsyncAPI 3.0.", contract_of_pushes, dict),
     Route("GET", "/docs", "This contract as a page.", page, _HTML),
 )

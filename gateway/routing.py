@@ -9,16 +9,19 @@ from typing import Any, Final, NamedTuple
 from google.protobuf import descriptor
 
 from gateway.core import Core
-from gateway.web import Answer, Request, Stream
+from gateway.web import Answer, Request, Socket, Stream
 from mesh.errors import InvalidArgument
 
-Serve = Callable[[Core, Request], Awaitable[Answer | Stream]]
+Serve = Callable[[Core, Request], Awaitable[Answer | Stream | Socket]]
 
 # What an answer or a body is made of: a message of the contracts, a type msgspec knows, a media type alone, or the
 # function that makes its JSON schema and adds what it refers to.
 Shape = descriptor.Descriptor | type | str | Callable[[dict[str, Any]], dict[str, Any]]
 NOTHING: Final = ""
 """The answer of a route that answers with its status alone."""
+
+SWITCHING: Final = 101
+"""The status of a route that is a WebSocket."""
 
 
 class Parameter(NamedTuple):
@@ -27,6 +30,17 @@ class Parameter(NamedTuple):
     name: str
     schema: Mapping[str, Any]
     meaning: str
+
+
+def up_to(name: str, default: int, maximum: int) -> Parameter:
+    """A parameter that is a number from 1 to the maximum."""
+    schema = {"type": "integer", "minimum": 1, "maximum": maximum, "default": default}
+    return Parameter(name, schema, f"How many, 1 to {maximum}.")
+
+
+def text(name: str, meaning: str, **limits: str | int) -> Parameter:
+    """A parameter that is a text within limits in the words of JSON Schema."""
+    return Parameter(name, {"type": "string", **limits}, meaning)
 
 
 class Route(NamedTuple):

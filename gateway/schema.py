@@ -21,15 +21,16 @@ def words(enum: descriptor.EnumDescriptor) -> dict[int, str | None]:
     return {value.number: change(value.name.removeprefix(prefix)) if value.number else None for value in enum.values}
 
 
-def _numbers(enum: descriptor.EnumDescriptor) -> dict[str, int]:
+def numbers(enum: descriptor.EnumDescriptor) -> dict[str, int]:
+    """The values of an enum by their JSON names."""
     return {word: number for number, word in words(enum).items() if word}
 
 
-EVENT_TYPES: Final = _numbers(event_pb2.EventType.DESCRIPTOR)
-PLATFORMS: Final = _numbers(event_pb2.Platform.DESCRIPTOR)
-ACTIONS: Final = _numbers(event_pb2.PlaybackAction.DESCRIPTOR)
-OUTCOMES: Final = _numbers(event_pb2.Outcome.DESCRIPTOR)
-DEVICE_CLASSES: Final = _numbers(event_pb2.DeviceClass.DESCRIPTOR)
+EVENT_TYPES: Final = numbers(event_pb2.EventType.DESCRIPTOR)
+PLATFORMS: Final = numbers(event_pb2.Platform.DESCRIPTOR)
+ACTIONS: Final = numbers(event_pb2.PlaybackAction.DESCRIPTOR)
+OUTCOMES: Final = numbers(event_pb2.Outcome.DESCRIPTOR)
+DEVICE_CLASSES: Final = numbers(event_pb2.DeviceClass.DESCRIPTOR)
 
 
 def _word(known: dict[str, int], meaning: str) -> msgspec.Meta:

@@ -13,7 +13,7 @@ from typing import Final
 import uvicorn
 
 from gateway.app import Application
-from gateway.connections import protocol
+from gateway.connections import SocketConnection, protocol
 from gateway.settings import Settings
 
 _DRAIN_SECONDS: Final = 10
@@ -22,6 +22,9 @@ _KEEP_ALIVE_SECONDS: Final = 75
 _BACKLOG: Final = 2048
 # Files that are open beside the clients' connections: logs, channels, libraries.
 _OTHER_FILES: Final = 256
+# A client says what became of an intervention, nothing longer.
+_MESSAGE_BYTES: Final = 4096
+_PING_SECONDS: Final = 20.0
 
 _log = logging.getLogger(__name__)
 
@@ -76,7 +79,11 @@ async def serve(application: Application, listener: socket.socket, stop: asyncio
     config = uvicorn.Config(
         application,
         http=protocol(connections_within_files(settings.connection_count), settings.body_seconds),
-        ws="none",
+        ws=SocketConnection,
+        ws_max_size=_MESSAGE_BYTES,
+        ws_ping_interval=_PING_SECONDS,
+        ws_ping_timeout=_PING_SECONDS,
+        ws_per_message_deflate=False,
         lifespan="off",
         log_config=None,
         log_level="warning",

@@ -76,5 +76,9 @@ class Settings:
         maximum=5000,
     )
     stream_count: int = setting(
-        "JOURNEYMESH_STREAM_COUNT", 1000, "The most open streams of interventions.", minimum=1, maximum=100_000
+        "JOURNEYMESH_STREAM_COUNT",
+        1000,
+        "The most open streams and sockets.",
+        minimum=1,
+        maximum=100_000,
     )

@@ -7,7 +7,7 @@ import asyncio
 import dataclasses
 import urllib.parse
 import zlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, MutableMapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping, MutableMapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -47,11 +47,23 @@ class Answer(NamedTuple):
 
 
 class Stream(NamedTuple):
-    """An answer that is sent piece by piece until it ends or the client leaves."""
+    """An answer that is sent piece by piece until it ends or the client leaves; whoever gets it must `close` it."""
 
     pieces: AsyncGenerator[bytes, None]
     content_type: str
-    headers: Headers = ()
+    headers: Headers
+    close: Callable[[], None]
+
+
+class Socket(NamedTuple):
+    """An answer that goes both ways until it ends or the client leaves; whoever gets it must `close` it.
+
+    `frames` are told as they come; each message of the client is given to `hear` and answered with what that gives.
+    """
+
+    frames: AsyncIterator[bytes]
+    hear: Callable[["Request", str | bytes], Awaitable[bytes]]
+    close: Callable[[], None]
 
 
 @dataclasses.dataclass(slots=True)

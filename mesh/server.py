@@ -6,8 +6,8 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Final
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from typing import Any, Final
 
 import grpc
 from grpc_health.v1 import health, health_pb2_grpc
@@ -24,6 +24,8 @@ Register = Callable[[grpc.aio.Server], None]
 _DRAIN_SECONDS: Final = 5.0
 # Beyond it a call is refused at once, as RESOURCE_EXHAUSTED; open streams of interventions count too.
 _CONCURRENT_CALLS: Final = 4096
+
+_CANCEL_AGAIN_SECONDS: Final = 0.5
 
 _log = logging.getLogger(__name__)
 
@@ -79,6 +81,24 @@ async def serving(
         watching.cancel()
         await health_servicer.enter_graceful_shutdown()
         await server.stop(_DRAIN_SECONDS)
+
+
+@contextlib.asynccontextmanager
+async def beside(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Works that go on beside the block and end with it. One that fails ends the block.
+
+    They are cancelled again and again: up to Python 3.11 `asyncio.wait_for`, which the store's client uses, now and
+    then swallows a cancellation.
+    """
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(work) for work in works]
+        try:
+            yield
+        finally:
+            while left := [task for task in tasks if not task.done()]:
+                for task in left:
+                    task.cancel()
+                await asyncio.wait(left, timeout=_CANCEL_AGAIN_SECONDS)
 
 
 def spare_collections() -> None:

@@ -41,3 +41,21 @@ class StateStore(Protocol):
 def stale() -> FailedPrecondition:
     """What an adapter raises where a higher epoch has written."""
     return FailedPrecondition("POSITION_STALE", "The shard was given to another, which has written since.")
+
+
+class Shards(Protocol):
+    """Knows for which shards something is kept, so that a reader can sum over them."""
+
+    async def add(self, shard: str) -> None:
+        """Notes a shard; one that is known stays so.
+
+        Raises:
+            Unavailable: the store cannot be reached; the call may be repeated.
+        """
+
+    async def all(self) -> list[str]:
+        """The shards that were noted, ascending.
+
+        Raises:
+            Unavailable: the store cannot be reached.
+        """

@@ -26,7 +26,7 @@ from rich.table import Table
 from mesh.applied import Batch
 from mesh.errors import Unavailable
 from mesh.settings import SettingError
-from mesh.states.memory import MemoryState
+from mesh.states.memory import MemoryShards, MemoryState
 from offline import archive
 from offline.archive import Window
 from services.features import translation as features_translation
@@ -36,7 +36,6 @@ from services.features.domain.vector import FEATURE_NAMES, SCHEMA_VERSION, vecto
 from services.ingest.adapters.archive_events import SCHEMA, Archived
 from services.ingest.adapters.archive_files import ParquetArchive
 from services.video import translation as video_translation
-from services.video.adapters.memory import MemoryShards
 from services.video.usecases import Playback
 
 _BATCH_EVENTS: Final = 1_000

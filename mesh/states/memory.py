@@ -27,3 +27,18 @@ class MemoryState:
 
     async def ping(self) -> None:
         """See `mesh.state.StateStore`."""
+
+
+class MemoryShards:
+    """Keeps shards in a set."""
+
+    def __init__(self) -> None:
+        self._shards: set[str] = set()
+
+    async def add(self, shard: str) -> None:
+        """See `mesh.state.Shards`."""
+        self._shards.add(shard)
+
+    async def all(self) -> list[str]:
+        """See `mesh.state.Shards`."""
+        return sorted(self._shards)

@@ -1,7 +1,7 @@
 """State in Redis: one string a key, read by one MGET and written by one script a batch."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from redis import exceptions
 
@@ -104,3 +104,22 @@ class RedisState:
 
     def _key(self, key: str) -> str:
         return f"{self._prefix}{{{redis.partition(key)}}}:{key}"
+
+
+class RedisShards:
+    """Keeps shards in the set `jm:<owner>:shards`. It is as small as the stream has shards, and does not pass."""
+
+    def __init__(self, client: redis.Client, owner: str) -> None:
+        self._client = client
+        self._name = f"jm:{owner}:shards"
+
+    async def add(self, shard: str) -> None:
+        """See `mesh.state.Shards`."""
+        with redis.translating_errors():
+            await self._client.sadd(self._name, shard)
+
+    async def all(self) -> list[str]:
+        """See `mesh.state.Shards`."""
+        with redis.translating_errors():
+            members = cast("set[bytes]", await self._client.smembers(self._name))
+        return sorted(each.decode() for each in members)

@@ -33,6 +33,7 @@ class FeaturesServicer(features_pb2_grpc.FeaturesServiceServicer):
             feature_count=FEATURE_COUNT,
             feature_schema_version=SCHEMA_VERSION,
             signals=[translation.signal_row(row, signal) for row, signal in derived.signals],
+            feature_names=FEATURE_NAMES,
         )
 
     async def GetFeatures(

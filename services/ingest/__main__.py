@@ -36,10 +36,8 @@ async def main(role: str) -> None:
 
 
 async def _share(sharing: Sharing, listen: str, on: assembly.Ground) -> None:
-    async with asyncio.TaskGroup() as tasks:  # a fault of a reader ends the process
-        running = tasks.create_task(sharing.run())
+    async with server.beside(sharing.run()):  # a fault of a reader ends the process
         await server.serve(listen, [], [], on.checks, on.traced)
-        running.cancel()
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from services.ingest.domain.archive import Assessment, DecisionRow, EventRow, Pl
 from services.ingest.domain.event import Event
 from services.ingest.ports import Archive, Part, Plans, SeenEvents, SetAside
 from services.ingest.steps import claimed
-from services.ingest.translation import Decoded, cut, decoded
+from services.ingest.translation.messages import Decoded, cut, decoded
 
 if TYPE_CHECKING:
     from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceAsyncStub

@@ -21,7 +21,7 @@ from services.ingest.domain.event import FailedEvent, Place, failed_event_id
 from services.ingest.domain.pause import Toll
 from services.ingest.ports import Applied, FailedEvents, SetAside
 from services.ingest.steps import Steps, claimed
-from services.ingest.translation import Decoded, cut, decoded, event_json
+from services.ingest.translation.messages import Decoded, cut, decoded, event_json
 
 _READ_RECORDS: Final = 200
 _WAIT_SECONDS: Final = 1.0

@@ -8,7 +8,7 @@ from journeymesh.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from mesh.errors import InvalidArgument
 from services.ingest.domain.event import Event
 from services.ingest.ports import Pipeline
-from services.ingest.translation import (
+from services.ingest.translation.messages import (
     failed_event_message,
     reason_name,
     receipt_message,

@@ -24,7 +24,8 @@ from mesh.leases import Lease
 from mesh.telemetry import Telemetry
 from services.ingest.domain.event import Event, Place, Seen
 from services.ingest.ports import Claim, EventLog, SeenEvents
-from services.ingest.translation import Decoded, Rows, copies, decide_request, origins
+from services.ingest.translation.deciding import decide_request
+from services.ingest.translation.messages import Decoded, Rows, copies, origins
 
 _STEP_SECONDS: Final = 20.0
 _RECENT_EVENTS: Final = 20
@@ -96,7 +97,7 @@ class Steps:
                 timeout=_STEP_SECONDS,
             )
             await self.peers.intervention.DecideInterventions(
-                decide_request(position, rows, assessed), timeout=_STEP_SECONDS
+                decide_request(position, rows, applied, assessed), timeout=_STEP_SECONDS
             )
             for event in rows.events:
                 if event.linked_user_id and not is_retraction:

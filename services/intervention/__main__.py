@@ -1,49 +1,49 @@
 """Composition root of the intervention service."""
 
 import asyncio
+import logging
+import sys
 
 from journeymesh.intervention.v1 import intervention_pb2
 from journeymesh.intervention.v1.intervention_pb2_grpc import add_InterventionServiceServicer_to_server
 
-from mesh import log, redis, server, telemetry
-from mesh.clock import system_clock
-from mesh.settings import read_or_exit, secret
-from mesh.states.redis import RedisState
-from mesh.telemetry import TelemetrySettings
-from services.intervention.adapters.listeners import LocalListeners
-from services.intervention.adapters.redis import RedisLedger
-from services.intervention.adapters.spans import SpanWitness
+from mesh import log, redis, server, settings, telemetry
+from services.intervention import assembly
+from services.intervention.adapters.policy_yaml import PolicyFile
 from services.intervention.servicer import InterventionServicer
-from services.intervention.settings import Settings
-from services.intervention.usecases import Interventions
+from services.intervention.settings import ChannelSettings, ModelSettings, Settings
+
+SERVICE = intervention_pb2.DESCRIPTOR.services_by_name["InterventionService"].full_name
 
 
 async def main() -> None:
     """Runs the service until the process is told to end."""
-    settings, telemetry_settings = read_or_exit(Settings), read_or_exit(TelemetrySettings)
-    log.start(read_or_exit(log.LogSettings))
-    traced = telemetry.start("intervention", telemetry_settings)
-    client = redis.connect(settings.redis_url, secret(settings.redis_password_file))
-    state = RedisState(client, "intervention", settings.intervention_lifetime_seconds)
-    interventions = Interventions(
-        state,
-        RedisLedger(client, settings.ledger_lifetime_seconds),
-        SpanWitness(traced),
-        LocalListeners(settings.watch_limit),
-        system_clock,
-        poll_seconds=settings.watch_poll_seconds,
-    )
-    servicer = InterventionServicer(interventions)
-    await server.serve(
-        settings.listen,
-        [lambda grpc_server: add_InterventionServiceServicer_to_server(servicer, grpc_server)],
-        [intervention_pb2.DESCRIPTOR.services_by_name["InterventionService"].full_name],
-        {"state": state.ping},
-        traced,
-    )
+    own, models = settings.read_or_exit(Settings), settings.read_or_exit(ModelSettings)
+    sent = settings.read_or_exit(ChannelSettings)
+    log.start(settings.read_or_exit(log.LogSettings))
+    traced = telemetry.start("intervention", settings.read_or_exit(telemetry.TelemetrySettings))
+    client = redis.connect(own.redis_url, settings.secret(own.redis_password_file))
+    policies, file = assembly.kept(client), PolicyFile(own.policy)
+    document = await file.read()
+    await settings.or_exit(lambda: policies.begin(document))
+    if models.language_model == "off":
+        logging.getLogger(__name__).info("no language model is set up: all wording is by template")
+    async with assembly.over_redis(client, policies, traced, own, models, sent) as (core, sender):
+        servicer = InterventionServicer(*core)
+        async with server.beside(policies.watch(file.read), core.wordings.run(), sender.run()):
+            await server.serve(
+                own.listen,
+                [lambda grpc_server: add_InterventionServiceServicer_to_server(servicer, grpc_server)],
+                [SERVICE],
+                {"state": lambda: redis.ping(client)},
+                traced,
+            )
     traced.close()
     await client.aclose()
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    try:
+        asyncio.run(main())
+    except settings.SettingError as error:
+        sys.exit(f"journeymesh: {error}")

@@ -1,5 +1,6 @@
 """The gRPC face of the intervention service: translate, call, translate."""
 
+import math
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Final
 
@@ -8,10 +9,16 @@ from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServic
 
 from mesh import applied
 from mesh.errors import InvalidArgument
-from services.intervention import translation
+from services.intervention.domain.conversation import Complexity
 from services.intervention.domain.facts import Position
 from services.intervention.ports import Reference
-from services.intervention.usecases import Interventions, decision_id
+from services.intervention.translation import decisions, interventions, reports, rows, words
+from services.intervention.usecases.analysis import Analyses
+from services.intervention.usecases.asking import Models
+from services.intervention.usecases.deciding import Deciding
+from services.intervention.usecases.names import decision_id
+from services.intervention.usecases.reading import Reading
+from services.intervention.usecases.wording import Wordings
 
 if TYPE_CHECKING:
     from journeymesh.intervention.v1.intervention_pb2_grpc import _ServicerContext as Context
@@ -24,14 +31,20 @@ _MOST_RECORDS: Final = 200
 class InterventionServicer(InterventionServiceServicer):
     """Serves `InterventionService`."""
 
-    def __init__(self, interventions: Interventions) -> None:
-        self._interventions = interventions
+    def __init__(
+        self, deciding: Deciding, reading: Reading, analyses: Analyses, models: Models, wordings: Wordings
+    ) -> None:
+        self._deciding = deciding
+        self._reading = reading
+        self._analyses = analyses
+        self._models = models
+        self._wordings = wordings
 
     async def DecideInterventions(
         self, request: wire.DecideInterventionsRequest, _context: "Context"
     ) -> wire.DecideInterventionsResponse:
         """Decides for every row of a batch."""
-        made = await self._interventions.decide(applied.batch(request.position), translation.rows_of(request))
+        made = await self._deciding.decide(applied.batch(request.position), rows.rows_of(request))
         return wire.DecideInterventionsResponse(
             interventions=[
                 wire.MadeIntervention(
@@ -47,26 +60,27 @@ class InterventionServicer(InterventionServiceServicer):
         self, request: wire.GetPendingInterventionRequest, _context: "Context"
     ) -> wire.GetPendingInterventionResponse:
         """Reads what waits for a user."""
-        return translation.pending_message(await self._interventions.waiting(request.user_id))
+        return interventions.pending_message(await self._reading.waiting(request.user_id))
 
     async def WatchPendingIntervention(
         self, request: wire.WatchPendingInterventionRequest, _context: "Context"
     ) -> AsyncIterator[wire.WatchPendingInterventionResponse]:
         """Tells what waits for a user, and every change."""
-        cursor = translation.number_of(request.cursor, "cursor") if request.cursor else None
-        async for waiting in self._interventions.watch(request.user_id, cursor):
-            yield translation.watch_message(waiting)
+        cursor = words.number_of(request.cursor, "cursor") if request.cursor else None
+        async for waiting in self._reading.watch(request.user_id, cursor):
+            yield interventions.watch_message(waiting)
 
     async def GetIntervention(
         self, request: wire.GetInterventionRequest, _context: "Context"
     ) -> wire.GetInterventionResponse:
         """Reads an intervention with its outcome so far."""
-        return translation.followed_message(await self._interventions.intervention(request.id))
+        return interventions.followed_message(await self._reading.intervention(request.id))
 
     async def GetDecision(self, request: wire.GetDecisionRequest, _context: "Context") -> wire.GetDecisionResponse:
         """Reads one decision."""
-        decision = await self._interventions.decision(request.id)
-        return wire.GetDecisionResponse(decision=translation.decision_message(decision))
+        decision = await self._reading.decision(request.id)
+        became = await self._reading.became(decision)
+        return wire.GetDecisionResponse(decision=decisions.decision_message(decision, became))
 
     async def ListDecisions(
         self, request: wire.ListDecisionsRequest, _context: "Context"
@@ -75,22 +89,43 @@ class InterventionServicer(InterventionServiceServicer):
         limit = min(request.page_size or _PAGE_SIZE, _LARGEST_PAGE_SIZE)
         match request.WhichOneof("by"):
             case "user_id":
-                found = await self._interventions.decisions_of_user(request.user_id, limit)
+                found = await self._reading.decisions_of_user(request.user_id, limit)
             case "trace_id":
-                trace_id = translation.trace_id_of(request.trace_id)
-                found = await self._interventions.decisions_of_trace(trace_id, limit)
+                found = await self._reading.decisions_of_trace(words.trace_id_of(request.trace_id), limit)
             case "position":
                 at = request.position
-                sequence = translation.number_of(at.sequence, "sequence")
-                found = await self._interventions.decisions_at(Position(at.shard, sequence, at.event_index))
+                sequence = words.number_of(at.sequence, "sequence")
+                found = await self._reading.decisions_at(Position(at.shard, sequence, at.event_index))
             case _:
                 raise InvalidArgument("MISSING_FIELD", "Decisions are listed by user, trace or position.")
-        return wire.ListDecisionsResponse(decisions=map(translation.decision_message, found))
+        became = [await self._reading.became(each) for each in found]
+        return wire.ListDecisionsResponse(decisions=map(decisions.decision_message, found, became))
 
     async def ReadLedger(self, request: wire.ReadLedgerRequest, _context: "Context") -> wire.ReadLedgerResponse:
         """Reads the decisions of whole records."""
         if len(request.sequences) > _MOST_RECORDS:
             raise InvalidArgument("VALUE_OUT_OF_RANGE", f"At most {_MOST_RECORDS} records are read at once.")
-        sequences = [translation.number_of(each, "sequence number") for each in request.sequences]
-        found = await self._interventions.blocks([Reference(request.shard, each) for each in sequences])
-        return wire.ReadLedgerResponse(records=[translation.ledger_record(at, block) for at, block in found])
+        sequences = [words.number_of(each, "sequence number") for each in request.sequences]
+        pages = await self._reading.pages([Reference(request.shard, each) for each in sequences])
+        return wire.ReadLedgerResponse(records=[decisions.ledger_record(*page) for page in pages])
+
+    async def ListPolicies(self, _request: wire.ListPoliciesRequest, _context: "Context") -> wire.ListPoliciesResponse:
+        """Reads the policies in force, before and to come."""
+        return reports.policies_message(self._reading.policies)
+
+    async def GetLift(self, request: wire.GetLiftRequest, _context: "Context") -> wire.GetLiftResponse:
+        """Reads what help changed."""
+        return reports.lift_message(await self._reading.lifts(request.experiment))
+
+    async def AnalyzeUser(self, request: wire.AnalyzeUserRequest, context: "Context") -> wire.AnalyzeUserResponse:
+        """Looks at one user and says what stands out."""
+        left = context.time_remaining()
+        within_seconds = math.inf if left is None else left
+        found = await self._analyses.analyze(request.user_id, Complexity(request.depth or 1), within_seconds)
+        return reports.analysis_message(found)
+
+    async def GetModelUsage(
+        self, _request: wire.GetModelUsageRequest, _context: "Context"
+    ) -> wire.GetModelUsageResponse:
+        """Reads what language models were asked and cost."""
+        return reports.usage_message(await self._models.usage(), self._wordings.waiting_count)

@@ -1,13 +1,21 @@
-"""What can be set of the intervention service. The policy cannot: it is versioned with the code."""
+"""What can be set of the intervention service. When and how to help is the policy's to say."""
 
 import dataclasses
+import ipaddress
+from urllib.parse import urlsplit
 
-from mesh.settings import setting
+from mesh.settings import SettingError, secret, setting
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """Settings of the intervention service."""
+
+    policy: str = setting(
+        "JOURNEYMESH_POLICY",
+        "policies/default.yaml",
+        "The policy's document; it is read again every second, and a new one decides without a restart.",
+    )
 
     listen: str = setting(
         "JOURNEYMESH_INTERVENTION_LISTEN", "127.0.0.1:7105", "Where the intervention service listens."
@@ -33,4 +41,124 @@ class Settings:
     )
     watch_limit: int = setting(
         "JOURNEYMESH_WATCH_LIMIT", 10_000, "How many may watch at a time in one process.", minimum=1
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class ChannelSettings:
+    """By what messages leave the product. AWS' own settings (region, credentials, endpoint) are read by its client."""
+
+    email: str = setting("JOURNEYMESH_EMAIL", "log", "By what e-mail is sent.", choices=("log", "ses"))
+    email_from: str = setting("JOURNEYMESH_EMAIL_FROM", "", "With `ses`: the sender's address, which SES has verified.")
+    push: str = setting("JOURNEYMESH_PUSH", "log", "By what push messages are sent.", choices=("log", "sns"))
+    push_topic: str = setting(
+        "JOURNEYMESH_PUSH_TOPIC_ARN",
+        "",
+        "With `sns`: the topic all push messages are published to; empty: each goes to the user's own endpoint.",
+    )
+    chat: str = setting("JOURNEYMESH_CHAT", "log", "By what chat messages are sent.", choices=("log", "webhook"))
+    chat_url: str = setting("JOURNEYMESH_CHAT_URL", "", "With `webhook`: where chat messages are posted.")
+    ticket: str = setting("JOURNEYMESH_TICKET", "log", "By what tickets are opened.", choices=("log", "webhook"))
+    ticket_url: str = setting("JOURNEYMESH_TICKET_URL", "", "With `webhook`: where tickets are posted.")
+    webhook_secret_file: str = setting(
+        "JOURNEYMESH_WEBHOOK_SECRET_FILE", "", "With `webhook`: file that holds the secret posts are signed with."
+    )
+    channel_concurrency: int = setting(
+        "JOURNEYMESH_CHANNEL_CONCURRENCY",
+        8,
+        "How many messages of one channel are under way at a time in one process.",
+        minimum=1,
+        maximum=64,
+    )
+
+    def __post_init__(self) -> None:
+        """Raises `SettingError` where a setting needs another that is missing or cannot be used."""
+        if self.email == "ses" and not self.email_from:
+            raise SettingError("JOURNEYMESH_EMAIL=ses needs the sender's address in JOURNEYMESH_EMAIL_FROM.")
+        for name, url in self.webhook_urls.items():
+            if not _is_allowed(url):
+                message = (
+                    f"JOURNEYMESH_{name.upper()}=webhook needs JOURNEYMESH_{name.upper()}_URL: https, or loopback."
+                )
+                raise SettingError(message)
+        if self.webhook_urls and not self.webhook_secret:
+            raise SettingError("Webhooks need a secret in the file that JOURNEYMESH_WEBHOOK_SECRET_FILE names.")
+
+    @property
+    def webhook_urls(self) -> dict[str, str]:
+        """The addresses of the channels that are webhooks."""
+        choices = {"chat": (self.chat, self.chat_url), "ticket": (self.ticket, self.ticket_url)}
+        return {name: url for name, (choice, url) in choices.items() if choice == "webhook"}
+
+    @property
+    def webhook_secret(self) -> bytes:
+        """The secret as it stands in its file; empty where no file is named."""
+        return (secret(self.webhook_secret_file) or "").encode()
+
+
+def _is_allowed(url: str) -> bool:
+    """Whether messages may be posted there: by https, or within this machine."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host)))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelSettings:
+    """Whether language models word and analyze, and what that may cost."""
+
+    language_model: str = setting(
+        "JOURNEYMESH_LANGUAGE_MODEL", "off", "Which language models word and analyze.", choices=("off", "bedrock")
+    )
+    bedrock_region: str = setting("JOURNEYMESH_BEDROCK_REGION", "us-east-1", "The region Bedrock is asked in.")
+    bedrock_endpoint: str = setting(
+        "JOURNEYMESH_BEDROCK_ENDPOINT", "", "Where Bedrock answers; empty: at the region's own endpoint."
+    )
+    bedrock_geography: str = setting(
+        "JOURNEYMESH_BEDROCK_GEOGRAPHY",
+        "",
+        "The inference profiles models are asked by; empty: the models of the region itself.",
+        choices=("", "us", "eu", "apac"),
+    )
+    tenant: str = setting("JOURNEYMESH_TENANT", "default", "Whose budget the models are paid from.")
+    daily_tokens: int = setting(
+        "JOURNEYMESH_MODEL_DAILY_TOKENS",
+        5_000_000,
+        "Tokens a tenant's models may ask and answer in a UTC day; 0: no limit.",
+        minimum=0,
+    )
+    daily_usd: float = setting(
+        "JOURNEYMESH_MODEL_DAILY_USD",
+        1.0,
+        "US dollars a tenant's models may cost in a UTC day; 0: no limit.",
+        minimum=0,
+    )
+    wording_seconds: float = setting(
+        "JOURNEYMESH_WORDING_SECONDS",
+        5.0,
+        "How long after an intervention a model's words for it are still taken.",
+        minimum=0.1,
+        maximum=30,
+    )
+    analysis_seconds: float = setting(
+        "JOURNEYMESH_ANALYSIS_SECONDS",
+        20.0,
+        "How long a model may take to analyze a user, with all it looks up.",
+        minimum=0.1,
+        maximum=30,
+    )
+    scoring_target: str = setting("JOURNEYMESH_SCORING_TARGET", "127.0.0.1:7103", "Where scoring is reached.")
+    video_target: str = setting("JOURNEYMESH_VIDEO_TARGET", "127.0.0.1:7104", "Where video is reached.")
+    intervention_target: str = setting(
+        "JOURNEYMESH_INTERVENTION_TARGET", "127.0.0.1:7105", "Where intervention itself is reached."
     )

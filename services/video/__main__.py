@@ -7,9 +7,8 @@ from journeymesh.video.v1.video_pb2_grpc import add_VideoServiceServicer_to_serv
 
 from mesh import log, redis, server, telemetry
 from mesh.settings import read_or_exit, secret
-from mesh.states.redis import RedisState
+from mesh.states.redis import RedisShards, RedisState
 from mesh.telemetry import TelemetrySettings
-from services.video.adapters.redis import RedisShards
 from services.video.servicer import VideoServicer
 from services.video.settings import Settings
 from services.video.usecases import Playback
@@ -22,7 +21,7 @@ async def main() -> None:
     traced = telemetry.start("video", telemetry_settings)
     client = redis.connect(settings.redis_url, secret(settings.redis_password_file))
     state = RedisState(client, "video", settings.lifetime_seconds)
-    servicer = VideoServicer(Playback(state, RedisShards(client)))
+    servicer = VideoServicer(Playback(state, RedisShards(client, "video")))
     await server.serve(
         settings.listen,
         [lambda grpc_server: add_VideoServiceServicer_to_server(servicer, grpc_server)],

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from mesh import applied
 from mesh.applied import Batch
 from mesh.errors import NotFound
-from mesh.state import StateStore
+from mesh.state import Shards, StateStore
 from services.video.domain import retention, viewer
 from services.video.domain.playback import Beat
 from services.video.domain.retention import Curve
 from services.video.domain.viewer import Viewer
-from services.video.ports import Shards
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ from journeymesh.intervention.v1 import intervention_pb2 as wire
 from mesh.applied import Batch
 from mesh.leases import Lease, Standing
 from mesh.leasing.memory import MemoryLeases
-from mesh.states.memory import MemoryState
 from mesh.stream import END, Entry
 from mesh.streams.memory import MemoryStream
 from services.ingest.adapters import archive_events
@@ -23,13 +22,12 @@ from services.ingest.adapters.memory import MemorySeenEvents, MemorySetAside
 from services.ingest.archiver import Archiver, Limits
 from services.ingest.domain.archive import EVENTS
 from services.ingest.steps import claimed
-from services.ingest.translation import Decoded
-from services.intervention.adapters.listeners import LocalListeners
-from services.intervention.adapters.memory import MemoryLedger
+from services.ingest.translation.messages import Decoded
+from services.intervention.assembly import in_memory
 from services.intervention.servicer import InterventionServicer
-from services.intervention.usecases import Interventions, Rows
+from services.intervention.usecases.rows import Rows
 from tests.builders import NOW_US
-from tests.intervention.builders import RecordingWitness, Row
+from tests.intervention.builders import DOCUMENT, Row
 
 SHARD: Final = "0"
 QUICK: Final = Limits(flush_events=50_000, period_seconds=0.0, rest_seconds=0.0)
@@ -61,16 +59,13 @@ class World:
         self.leases, self.dispatched = MemoryLeases(lambda: NOW_US), MemoryLeases(lambda: NOW_US)
         self.plans, self.archive = MemoryPlans(), ParquetArchive(f"file://{folder}")
         self.seen, self.set_aside = MemorySeenEvents(), MemorySetAside()
-        witness, listeners = RecordingWitness(), LocalListeners(1)
-        self.interventions = Interventions(
-            MemoryState(), MemoryLedger(), witness, listeners, lambda: NOW_US, poll_seconds=60
-        )
+        self.interventions = in_memory([(0, DOCUMENT)], lambda: NOW_US)
         self.limits = limits
         self._sequence = -1
 
     def archiver(self, **replaced: Any) -> Archiver:
         """An archiver; some of its parts may be others."""
-        intervention: Any = Direct(InterventionServicer(self.interventions))
+        intervention: Any = Direct(InterventionServicer(*self.interventions))
         made = Archiver(
             reader=self.stream,
             leases=self.leases,
@@ -164,4 +159,4 @@ class World:
             model_version="model-1",
             rules_version="rules-1",
         )
-        await self.interventions.decide(Batch("events", SHARD, (sequence,)), columns)
+        await self.interventions.deciding.decide(Batch("events", SHARD, (sequence,)), columns)

@@ -24,7 +24,7 @@ from mesh.clock import system_clock
 from mesh.leasing.memory import MemoryLeases
 from mesh.server import Register, serving
 from mesh.sharing import Sharing
-from mesh.states.memory import MemoryState
+from mesh.states.memory import MemoryShards, MemoryState
 from mesh.streams.memory import MemoryStream
 from mesh.telemetry import Telemetry
 from services.features.servicer import FeaturesServicer
@@ -44,19 +44,17 @@ from services.ingest.domain.flood import Flood
 from services.ingest.servicer import IngestServicer
 from services.ingest.steps import Peers, Steps
 from services.ingest.usecases import Ingest
-from services.intervention.adapters.listeners import LocalListeners
-from services.intervention.adapters.memory import MemoryLedger
 from services.intervention.adapters.spans import SpanWitness
+from services.intervention.assembly import in_memory
 from services.intervention.ports import Ledger
 from services.intervention.servicer import InterventionServicer
-from services.intervention.usecases import Interventions
 from services.scoring.adapters.model_directory import ModelDirectory
 from services.scoring.servicer import ScoringServicer
 from services.scoring.usecases import Scoring
-from services.video.adapters.memory import MemoryShards
 from services.video.servicer import VideoServicer
 from services.video.usecases import Playback
 
+DOCUMENT: Final = (Path(__file__).parents[2] / "policies" / "default.yaml").read_text()
 MODELS: Final = Path(__file__).parents[2] / "models" / "exit-risk"
 
 
@@ -81,11 +79,7 @@ async def housed(ledger: Ledger | None = None) -> AsyncIterator[House]:
     traced = {name: telemetry.exporting(name, exporter) for name in names}
     stream, leases = MemoryStream(clock=system_clock), MemoryLeases(system_clock)
     seen, failed = MemorySeenEvents(), MemoryFailedEvents()
-    witness = SpanWitness(traced["intervention"])
-    listeners = LocalListeners(10)
-    interventions = Interventions(
-        MemoryState(), ledger or MemoryLedger(), witness, listeners, system_clock, poll_seconds=1
-    )
+    interventions = in_memory([(0, DOCUMENT)], system_clock, ledger=ledger, witness=SpanWitness(traced["intervention"]))
     applied = MemoryApplied()
     ingest = Ingest(
         log=StreamEventLog(stream),
@@ -110,7 +104,7 @@ async def housed(ledger: Ledger | None = None) -> AsyncIterator[House]:
         "scoring": lambda to: add_ScoringServiceServicer_to_server(
             ScoringServicer(Scoring(ModelDirectory(MODELS), MemoryState())), to
         ),
-        "intervention": lambda to: add_InterventionServiceServicer_to_server(InterventionServicer(interventions), to),
+        "intervention": lambda to: add_InterventionServiceServicer_to_server(InterventionServicer(*interventions), to),
     }
     async with contextlib.AsyncExitStack() as stack:
         targets = {

@@ -35,6 +35,87 @@ def intervention(intervention_id: str = "i-1") -> intervention_pb2.Intervention:
     return made
 
 
+def delivery() -> intervention_pb2.Delivery:
+    """An e-mail that was sent at the second try."""
+    sent = intervention_pb2.Delivery(
+        channel="email",
+        state=intervention_pb2.DELIVERY_STATE_SENT,
+        attempt_count=2,
+        provider="ses",
+        provider_id="0100",
+        idempotency_key="i-1:email",
+    )
+    sent.update_time.FromSeconds(SECONDS + 40)
+    return sent
+
+
+def decision(decision_id: str = "d-1") -> intervention_pb2.Decision:
+    """A decision for help, with all that can be told of it."""
+    made = intervention_pb2.Decision(
+        id=decision_id,
+        user_id="ada",
+        event_id="e-1",
+        trace_id="0af7651916cd43dd8448eb211c80319c",
+        kind=intervention_pb2.DECISION_KIND_INTERVENE,
+        reasons=[intervention_pb2.DECISION_REASON_RISK_AT_TRIGGER],
+        explanation="The exit risk is 78.4, at or above 75.",
+        assessment=scoring_pb2.Assessment(
+            score=78.4,
+            level=scoring_pb2.RISK_LEVEL_HIGH,
+            confidence=0.87,
+            rule_score=80,
+            model_score=61.5,
+            strong_signal_count=1,
+            indicators=[
+                scoring_pb2.Indicator(name="repeated_failures", contribution=51.2, reason="3 failed attempts in a row"),
+                scoring_pb2.Indicator(name="success_rate", contribution=-4.1, reason="every second task succeeds"),
+            ],
+        ),
+        model_version="exit-risk-3",
+        rules_version="rules-2",
+        policy_version="policy-2+3f9a0c1d",
+        intervention=intervention(),
+        propensity=0.9,
+        page="/calculator",
+        candidates=[
+            intervention_pb2.Candidate(action="none", propensity=0.1),
+            intervention_pb2.Candidate(
+                action="show_live_chat_popup",
+                channel="in_app",
+                success_probability=0.41,
+                propensity=0.9,
+                is_chosen=True,
+            ),
+            intervention_pb2.Candidate(
+                action="send_help_email",
+                channel="email",
+                success_probability=0.33,
+                refusal=intervention_pb2.DECISION_REASON_FREQUENCY_CAP,
+            ),
+        ],
+        draw=0.734,
+        exposure=intervention_pb2.Exposure(experiment="2026-01", is_treated=True),
+        features=[
+            features_pb2.Feature(name="error_count", value=3),
+            features_pb2.Feature(name="success_rate", value=0.5),
+        ],
+        feature_schema_version="features-1",
+        inputs=b"\x81\x00",
+        outcome=event_pb2.OUTCOME_SHOWN,
+        deliveries=[delivery()],
+    )
+    made.decision_time.FromSeconds(SECONDS + 30)
+    made.position.shard, made.position.sequence = "3", "17"
+    made.intervention.wording.model_id = "amazon.nova-micro-v1:0"
+    made.intervention.wording.prompt_version = "wording-1"
+    made.intervention.wording.prompt_hash = "9f" * 32
+    made.intervention.wording.is_used = True
+    made.intervention.wording.input_tokens, made.intervention.wording.output_tokens = 412, 38
+    made.intervention.wording.cost_micro_usd = 19.7
+    made.intervention.wording.worded_time.FromSeconds(SECONDS + 31)
+    return made
+
+
 class Ingest(ingest_pb2_grpc.IngestServiceServicer):
     """Accepts what has not been accepted; refuses events of the user `refused`; `error` is raised while it is set."""
 
@@ -256,6 +337,7 @@ class Interventions(intervention_pb2_grpc.InterventionServiceServicer):
 
     def __init__(self) -> None:
         self.pending: intervention_pb2.Intervention | None = None
+        self.cursor = 0
         self.made: dict[str, intervention_pb2.GetInterventionResponse] = {}
         self.decisions: list[intervention_pb2.Decision] = []
         self.list_requests: list[intervention_pb2.ListDecisionsRequest] = []
@@ -264,15 +346,25 @@ class Interventions(intervention_pb2_grpc.InterventionServiceServicer):
         self.ends = False
         self.watch_error: MeshError | None = None
         self.watch_left = asyncio.Event()
+        self.policies = intervention_pb2.ListPoliciesResponse()
+        self.lift = intervention_pb2.GetLiftResponse()
+        self.lift_requests: list[intervention_pb2.GetLiftRequest] = []
+        self.usage = intervention_pb2.GetModelUsageResponse(degraded="off")
+        self.usage_error: MeshError | None = None
+        self.analyses: list[intervention_pb2.AnalyzeUserRequest] = []
+        self.analysis_seconds: float | None = None
 
     async def DecideInterventions(self, request: Any, context: object) -> Any:
+        raise AssertionError
+
+    async def ReadLedger(self, request: Any, context: object) -> Any:
         raise AssertionError
 
     async def GetPendingIntervention(
         self, request: intervention_pb2.GetPendingInterventionRequest, context: object
     ) -> intervention_pb2.GetPendingInterventionResponse:
         return intervention_pb2.GetPendingInterventionResponse(
-            has_pending_intervention=self.pending is not None, intervention=self.pending
+            has_pending_intervention=self.pending is not None, intervention=self.pending, cursor=str(self.cursor)
         )
 
     async def WatchPendingIntervention(
@@ -310,6 +402,40 @@ class Interventions(intervention_pb2_grpc.InterventionServiceServicer):
     ) -> intervention_pb2.ListDecisionsResponse:
         self.list_requests.append(request)
         return intervention_pb2.ListDecisionsResponse(decisions=self.decisions)
+
+    async def ListPolicies(
+        self, request: intervention_pb2.ListPoliciesRequest, context: object
+    ) -> intervention_pb2.ListPoliciesResponse:
+        return self.policies
+
+    async def GetLift(
+        self, request: intervention_pb2.GetLiftRequest, context: object
+    ) -> intervention_pb2.GetLiftResponse:
+        self.lift_requests.append(request)
+        return self.lift
+
+    async def AnalyzeUser(
+        self, request: intervention_pb2.AnalyzeUserRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> intervention_pb2.AnalyzeUserResponse:
+        known(request.user_id)
+        self.analyses.append(request)
+        self.analysis_seconds = context.time_remaining()
+        return intervention_pb2.AnalyzeUserResponse(
+            user_id=request.user_id,
+            exit_risk_score=78.4,
+            engagement_level="low",
+            recommended_actions=["show_live_chat_popup"],
+            key_insights=["3 failed attempts in a row"],
+            source="template",
+            refusal="off",
+        )
+
+    async def GetModelUsage(
+        self, request: intervention_pb2.GetModelUsageRequest, context: object
+    ) -> intervention_pb2.GetModelUsageResponse:
+        if self.usage_error is not None:
+            raise self.usage_error
+        return self.usage
 
 
 @dataclasses.dataclass(frozen=True)

@@ -40,9 +40,11 @@ class Gateway:
 
 
 @contextlib.asynccontextmanager
-async def running(traced: telemetry.Telemetry | None = None, **members: Any) -> AsyncIterator[Gateway]:
+async def running(
+    traced: telemetry.Telemetry | None = None, services: Services | None = None, **members: Any
+) -> AsyncIterator[Gateway]:
     """A gateway called without a network; the services are called over one."""
-    services, tracing = Services(), traced or telemetry.off("gateway")
+    services, tracing = services or Services(), traced or telemetry.off("gateway")
     async with serving(services.register, observed_by=tracing) as channel:
         names = ("ingest", "features", "scoring", "video", "intervention")
         core = assemble(Settings(**members), peers.over(dict.fromkeys(names, channel)), tracing, asyncio.Event())

@@ -61,7 +61,7 @@ async def test_what_waits_and_every_change_is_told() -> None:
     ]
     assert json.loads(first["data"])["intervention"]["id"] == "i-1"
     assert json.loads(first["data"])["hasPendingIntervention"] is True
-    assert json.loads(second["data"]) == {"hasPendingIntervention": False, "intervention": None}
+    assert json.loads(second["data"]) == {"hasPendingIntervention": False, "intervention": None, "cursor": "2"}
 
 
 async def test_a_client_that_comes_back_misses_nothing_and_hears_nothing_twice() -> None:

@@ -116,7 +116,7 @@ async def test_a_parameter_that_is_not_understood_is_refused(gateway: Gateway, q
 
 async def test_pending_has_exactly_the_shape_of_the_contract(gateway: Gateway) -> None:
     nothing = await get(gateway, "/api/interventions/ada/pending")
-    assert nothing == {"hasPendingIntervention": False, "intervention": None}
+    assert nothing == {"hasPendingIntervention": False, "intervention": None, "cursor": "0"}
     gateway.services.intervention.pending = intervention()
     told = await get(gateway, "/api/interventions/ada/pending")
     assert told["hasPendingIntervention"] is True

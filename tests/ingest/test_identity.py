@@ -9,7 +9,7 @@ from journeymesh.common.v1 import event_pb2
 from services.ingest.domain import identity
 from services.ingest.domain.event import Event
 from services.ingest.domain.identity import Identification
-from services.ingest.translation import copies
+from services.ingest.translation.messages import copies
 from tests.builders import MINUTE_US, NOW_US, event
 
 

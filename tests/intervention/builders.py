@@ -1,15 +1,51 @@
 """Rows, facts and services for tests."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
 
 from mesh.applied import Batch
-from mesh.states.memory import MemoryState
+from mesh.states.memory import MemoryShards, MemoryState
 from services.intervention.adapters.listeners import LocalListeners
 from services.intervention.adapters.memory import MemoryLedger
-from services.intervention.domain.facts import Assessment, Facts, Indicator, Level, Outcome, OutcomeReport, Position
+from services.intervention.adapters.outbox_memory import MemoryOutbox
+from services.intervention.adapters.policy_store import MemoryPolicies
+from services.intervention.adapters.policy_yaml import parse
+from services.intervention.adapters.silence import NoInsights, SilentWitness
+from services.intervention.adapters.spending_memory import MemorySpending
+from services.intervention.domain.facts import (
+    Assessment,
+    Bought,
+    Contact,
+    EventKind,
+    Facts,
+    Indicator,
+    Level,
+    Outcome,
+    OutcomeReport,
+    Position,
+)
+from services.intervention.domain.interpretation import policy_of
 from services.intervention.domain.ledger import Decision
-from services.intervention.usecases import Interventions, Made, Rows
+from services.intervention.domain.policy import Policy
+from services.intervention.domain.spending import Amount
+from services.intervention.domain.strategy import Intervention
+from services.intervention.domain.timeline import Dated, Timeline
+from services.intervention.servicer import InterventionServicer
+from services.intervention.usecases.analysis import Analyses
+from services.intervention.usecases.asking import Models
+from services.intervention.usecases.deciding import Deciding, Made
+from services.intervention.usecases.policies import Policies
+from services.intervention.usecases.reading import Reading
+from services.intervention.usecases.rows import Rows
+from services.intervention.usecases.wording import Wordings
+
+POLICIES = Path(__file__).parents[2] / "policies"
+DOCUMENT = (POLICIES / "default.yaml").read_text()
+POLICY = policy_of(parse(DOCUMENT))
 
 MINUTE = 60_000_000
 HOUR = 60 * MINUTE
@@ -54,6 +90,11 @@ class Row:
     is_bot: bool = False
     outcome: OutcomeReport | None = None
     trace: int = 7
+    kind: int = EventKind.PAGE_VIEW
+    target: str = ""
+    bought: Bought | None = None
+    contact: Contact | None = None
+    features: tuple[float, ...] = ()
 
     @property
     def assessment(self) -> Assessment:
@@ -91,6 +132,9 @@ def facts(row: Row) -> Facts:
         assessment=row.assessment,
         model_version="model-1",
         rules_version="rules-1",
+        kind=row.kind,
+        target=row.target,
+        bought=row.bought,
     )
 
 
@@ -112,27 +156,98 @@ def batch(first: int, records: Sequence[Sequence[Row]]) -> tuple[Batch, Rows]:
         outcomes={i: row.outcome for i, (_, _, row) in enumerate(flat) if row.outcome is not None},
         model_version="model-1",
         rules_version="rules-1",
+        kinds=[row.kind for _, _, row in flat],
+        targets=[row.target for _, _, row in flat],
+        purchases={i: row.bought for i, (_, _, row) in enumerate(flat) if row.bought is not None},
+        contacts={i: row.contact for i, (_, _, row) in enumerate(flat) if row.contact is not None},
+        features={i: row.features for i, (_, _, row) in enumerate(flat) if row.features},
+        feature_names=("error_count", "retry_count"),
+        feature_schema_version="features-1",
     )
     return Batch("events", "3", tuple(range(first, first + len(records)))), rows
 
 
-class World:
-    """The service over memory, fed record by record."""
+class RecordingWords:
+    """Keeps what words were asked for."""
 
     def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def ask(self, made: Sequence[tuple[Facts, Intervention]], span_ids: Sequence[bytes]) -> None:
+        """See `services.intervention.ports.Words`."""
+        self.asked += [help_.id for _, help_ in made]
+
+
+def edited(**members: object) -> str:
+    """The default policy with other members, as a document."""
+    tree = parse(DOCUMENT)
+    assert isinstance(tree, dict)
+    return yaml.safe_dump({**tree, **members})
+
+
+def policy(**members: object) -> Policy:
+    """The default policy with other members."""
+    return policy_of(parse(edited(**members)))
+
+
+@functools.cache
+def _dated(start_us: int, document: str) -> tuple[Dated, Policy]:
+    made = policy_of(parse(document))
+    return Dated(start_us, made.version, document), made
+
+
+class World:
+    """The service over memory, fed record by record, under policies by their start."""
+
+    def __init__(self, document: str = DOCUMENT, *later: tuple[int, str]) -> None:
         self.clock = ManualClock()
         self.state = MemoryState()
+        self.shards = MemoryShards()
         self.ledger = MemoryLedger()
+        self.outbox = MemoryOutbox()
         self.witness = RecordingWitness()
+        self.words = RecordingWords()
         self.listeners = LocalListeners(limit=4)
-        self.interventions = Interventions(
-            self.state, self.ledger, self.witness, self.listeners, self.clock, poll_seconds=60
+        dated = [_dated(*each) for each in ((0, document), *later)]
+        self.policies = Policies(MemoryPolicies([each for each, _ in dated]), parse, self.clock, Timeline(dated))
+        self.notice_count = 0
+        self.deciding = Deciding(
+            self.policies,
+            self.state,
+            self.shards,
+            self.ledger,
+            self.outbox,
+            self.witness,
+            self.listeners,
+            self.words,
+            self._notice,
+            self.clock,
+        )
+        self.reading = Reading(
+            self.policies,
+            self.state,
+            self.shards,
+            self.ledger,
+            self.outbox,
+            self.listeners,
+            self.clock,
+            poll_seconds=60,
         )
         self.sequence = 0
 
+    def _notice(self) -> None:
+        self.notice_count += 1
+
+    def servicer(self) -> InterventionServicer:
+        """The face of the service."""
+        models = Models(None, MemorySpending(), SilentWitness(), self.clock, self.clock, limits=Amount(0, 0))
+        wordings = Wordings(models, self.state, self.listeners, self.clock, self.clock, deadline_seconds=5)
+        analyses = Analyses(models, NoInsights(), self.clock, self.clock, deadline_seconds=5)
+        return InterventionServicer(self.deciding, self.reading, analyses, models, wordings)
+
     async def deliver(self, first: int, records: Sequence[Sequence[Row]]) -> list[Made]:
         """Decides a batch."""
-        return await self.interventions.decide(*batch(first, records))
+        return await self.deciding.decide(*batch(first, records))
 
     async def send(self, *rows: Row) -> list[Made]:
         """Decides one more record; the clock follows its last event."""
@@ -142,4 +257,4 @@ class World:
 
     async def last(self, user_id: str = "ada") -> Decision:
         """The last decision on a user."""
-        return (await self.interventions.decisions_of_user(user_id, 1))[0]
+        return (await self.reading.decisions_of_user(user_id, 1))[0]

@@ -1,24 +1,36 @@
 """What triggers help, and what holds it back."""
 
 import dataclasses
+from types import MappingProxyType
 
+import msgspec
 import pytest
 
-from services.intervention.domain import message, strategy
+from services.intervention.domain import message
+from services.intervention.domain.decision import derive
 from services.intervention.domain.eligibility import (
     FOR_HELP,
-    UNKNOWN,
     Reason,
-    Standing,
     judge,
     rows_in_question,
 )
 from services.intervention.domain.facts import Outcome, OutcomeReport
-from services.intervention.domain.policy import DIFFICULTIES, POLICY
-from tests.intervention.builders import MINUTE, NOON_ISH, Row, facts
+from services.intervention.domain.offer import UNKNOWN, Offer, Standing
+from services.intervention.domain.outcome import Learned
+from services.intervention.domain.policy import DIFFICULTIES
+from tests.intervention.builders import MINUTE, NOON_ISH, POLICY, Row, facts
 
 BY_MAIL = {"email": (3, 0)}
 STUCK = Row(55.0, indicators=("repeated_failures",))
+
+
+def urgent(made_us: int, expires_us: int = 0) -> Standing:
+    return Standing(offers=(Offer("i", "in_app", is_urgent=True, made_us=made_us, expires_us=expires_us),))
+
+
+def gentle(made_us: int, expires_us: int = 0, learned: Learned = MappingProxyType({})) -> Standing:
+    offer = Offer("i", "email", is_urgent=False, made_us=made_us, expires_us=expires_us)
+    return Standing(offers=(offer,), learned=dict(learned))
 
 
 @pytest.mark.parametrize(
@@ -38,31 +50,35 @@ STUCK = Row(55.0, indicators=("repeated_failures",))
         (dataclasses.replace(STUCK, score=72.0), Standing(learned=BY_MAIL), (Reason.BELOW_TRIGGER,)),
         (
             Row(80.0),
-            Standing(waiting_until_us=NOON_ISH + 1, is_waiting_urgent=True),
+            urgent(NOON_ISH - 60 * MINUTE, NOON_ISH + 1),
             (Reason.ALREADY_PENDING, Reason.RISK_AT_TRIGGER),
         ),
-        (Row(80.0), Standing(waiting_until_us=NOON_ISH, is_waiting_urgent=True), (Reason.RISK_AT_TRIGGER,)),
+        (Row(80.0), urgent(NOON_ISH - 60 * MINUTE, NOON_ISH), (Reason.RISK_AT_TRIGGER,)),
         (
             Row(80.0),
-            Standing(urgent_made_us=NOON_ISH - 15 * MINUTE + 1),
+            urgent(NOON_ISH - 15 * MINUTE + 1),
             (Reason.COOLDOWN, Reason.RISK_AT_TRIGGER),
         ),
-        (Row(80.0), Standing(urgent_made_us=NOON_ISH - 15 * MINUTE), (Reason.RISK_AT_TRIGGER,)),
+        (Row(80.0), urgent(NOON_ISH - 15 * MINUTE), (Reason.RISK_AT_TRIGGER,)),
         # A row that was received before the intervention was made is no way around the cooldown.
-        (Row(80.0), Standing(urgent_made_us=NOON_ISH + MINUTE), (Reason.COOLDOWN, Reason.RISK_AT_TRIGGER)),
+        (Row(80.0), urgent(NOON_ISH + MINUTE), (Reason.COOLDOWN, Reason.RISK_AT_TRIGGER)),
         # Gentle help holds back gentle help, never urgent help.
-        (Row(80.0), Standing(waiting_until_us=NOON_ISH + 1, gentle_made_us=NOON_ISH - 1), (Reason.RISK_AT_TRIGGER,)),
+        (Row(80.0), gentle(NOON_ISH - 1, NOON_ISH + 1), (Reason.RISK_AT_TRIGGER,)),
         (
             STUCK,
-            Standing(waiting_until_us=NOON_ISH + 1, learned=BY_MAIL),
+            gentle(NOON_ISH - 60 * MINUTE, NOON_ISH + 1, BY_MAIL),
             (Reason.ALREADY_PENDING, Reason.RESPONSIVE_USER),
         ),
-        (STUCK, Standing(gentle_made_us=NOON_ISH - 1, learned=BY_MAIL), (Reason.COOLDOWN, Reason.RESPONSIVE_USER)),
-        (STUCK, Standing(urgent_made_us=NOON_ISH - 1, learned=BY_MAIL), (Reason.COOLDOWN, Reason.RESPONSIVE_USER)),
+        (STUCK, gentle(NOON_ISH - 1, 0, BY_MAIL), (Reason.COOLDOWN, Reason.RESPONSIVE_USER)),
+        (
+            STUCK,
+            msgspec.structs.replace(urgent(NOON_ISH - 1), learned=BY_MAIL),
+            (Reason.COOLDOWN, Reason.RESPONSIVE_USER),
+        ),
     ],
 )
 def test_reasons(row: Row, standing: Standing, reasons: tuple[Reason, ...]) -> None:
-    assert judge(POLICY, facts(row), standing) == reasons
+    assert derive(POLICY, facts(row), standing, "i").reasons == reasons
 
 
 def test_rows_not_in_question_are_below_the_trigger_whoever_the_user_is() -> None:
@@ -76,9 +92,9 @@ def test_rows_not_in_question_are_below_the_trigger_whoever_the_user_is() -> Non
 
 
 def test_every_difficulty_has_a_sentence_of_its_own() -> None:
-    plain = message.urgent_message([])
-    assert all(message.urgent_message([each]) != plain for each in DIFFICULTIES)
+    plain = message.words([], "")
+    assert all(message.words([each], "") != plain for each in DIFFICULTIES)
 
 
-def test_every_channel_has_an_action() -> None:
-    assert set(strategy._GENTLE_ACTIONS) == set(POLICY.priors)
+def test_every_channel_has_a_gentle_action() -> None:
+    assert {each.channel for each in POLICY.actions if each.need == "gentle"} == set(POLICY.priors)

@@ -28,7 +28,7 @@ async def test_calculator_is_offered_a_chat(world: World) -> None:
     assert (help_.risk_score, help_.risk_level, help_.confidence) == (78.4, "high", 0.81)
     assert (help_.indicators, help_.page) == (("repeated_failures",), "/calculator")
     assert help_.expires_us == stuck.at_us + 30 * MINUTE
-    waiting = await world.interventions.waiting("ada")
+    waiting = await world.reading.waiting("ada")
     assert waiting.intervention == help_
     assert made.decision.verdict.reasons == (Reason.RISK_AT_TRIGGER,)
     assert made.decision.verdict.explanation == (
@@ -109,11 +109,11 @@ async def test_email_needs_three_outcomes(world: World) -> None:
 
 async def test_calm_user_gets_nothing_and_the_ledger_says_why(world: World) -> None:
     assert await world.send(*(Row(12.0 + i / 10, NOON_ISH + i * MINUTE) for i in range(20))) == []
-    decisions = await world.interventions.decisions_of_user("ada", 20)
+    decisions = await world.reading.decisions_of_user("ada", 20)
     assert len(decisions) == 20
     assert decisions[0].facts.event_id == "e-1-19"
     assert {each.verdict.reasons for each in decisions} == {(Reason.BELOW_TRIGGER,)}
     assert decisions[0].verdict.explanation == (
         "The risk of 13.9 (low) is below the trigger of 75, and 0 signals of strength 70 or more are fewer than 4."
     )
-    assert (await world.interventions.waiting("ada")).intervention is None
+    assert (await world.reading.waiting("ada")).intervention is None

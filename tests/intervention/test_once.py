@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from mesh import applied
 from services.intervention.domain import pending
+from services.intervention.domain.decision import derive
 from services.intervention.domain.eligibility import URGENT
 from services.intervention.domain.facts import Outcome, OutcomeReport
-from services.intervention.domain.ledger import derive
 from services.intervention.domain.outcome import is_waiting
-from services.intervention.domain.policy import POLICY
-from services.intervention.usecases import Made
-from tests.intervention.builders import MINUTE, NOON_ISH, Row, World
+from services.intervention.domain.policy import REMEMBERED_OFFERS
+from services.intervention.usecases.deciding import Made
+from tests.intervention.builders import MINUTE, NOON_ISH, POLICY, Row, World
 
 # Ids of what the third shard's first records may have made, so that outcomes hit now and then.
 IDS = st.builds(lambda sequence, index: f"i-3-{sequence}-{index}", st.integers(1, 6), st.integers(0, 3))
@@ -97,7 +97,7 @@ async def test_the_policy_holds_whatever_happens(records: list[list[Row]]) -> No
             waiting = [each for each in helped.offers if is_waiting(each.outcome)]
             assert len(waiting) <= 1
             assert [each.id for each in waiting] == ([helped.waiting.id] if helped.waiting else [])
-            assert len(helped.offers) <= POLICY.remembered_offer_count
+            assert len(helped.offers) <= REMEMBERED_OFFERS
             assert set(helped.learned) <= set(POLICY.priors)
 
 
@@ -109,7 +109,7 @@ async def test_every_decision_is_in_the_ledger_and_derives_again(records: list[l
         await world.deliver(sequence, [rows])
     for sequence, rows in enumerate([WELCOME, *records]):
         for index, row in enumerate(rows):
-            kept = await world.interventions.decision(f"d-3-{sequence}-{index}")
+            kept = await world.reading.decision(f"d-3-{sequence}-{index}")
             assert (kept.facts.user_id, kept.facts.assessment) == (row.user_id, row.assessment)
             assert (kept.facts.outcome, kept.facts.is_bot) == (row.outcome, row.is_bot)
-            assert derive(kept.policy, kept.facts, kept.standing, f"i-3-{sequence}-{index}") == kept.verdict
+            assert derive(POLICY, kept.facts, kept.standing, f"i-3-{sequence}-{index}") == kept.verdict

@@ -7,8 +7,7 @@ import pytest
 from services.intervention.domain.eligibility import Reason
 from services.intervention.domain.facts import Outcome
 from services.intervention.domain.outcome import is_final, is_waiting, may_follow, success_probability
-from services.intervention.domain.policy import POLICY
-from tests.intervention.builders import HOUR, MINUTE, NOON_ISH, Row, World, outcome
+from tests.intervention.builders import HOUR, MINUTE, NOON_ISH, POLICY, Row, World, outcome
 
 ENDS = [Outcome.ACCEPTED, Outcome.DECLINED, Outcome.EXPIRED, Outcome.CONVERTED]
 
@@ -22,7 +21,7 @@ async def world() -> World:
 
 
 async def became(world: World) -> tuple[Outcome, bool]:
-    followed = await world.interventions.intervention("i-3-1-0")
+    followed = await world.reading.intervention("i-3-1-0")
     assert followed.user_id == "ada"
     return followed.outcome, followed.is_ended
 
@@ -40,14 +39,14 @@ def test_transitions() -> None:
 
 async def test_shown_still_waits(world: World) -> None:
     await world.send(outcome(Outcome.SHOWN, "i-3-1-0"))
-    assert (await world.interventions.waiting("ada")).intervention is not None
+    assert (await world.reading.waiting("ada")).intervention is not None
     assert await became(world) == (Outcome.SHOWN, False)
 
 
 @pytest.mark.parametrize("end", ENDS)
 async def test_every_end_ends_waiting(world: World, end: Outcome) -> None:
     await world.send(outcome(end, "i-3-1-0"))
-    assert (await world.interventions.waiting("ada")).intervention is None
+    assert (await world.reading.waiting("ada")).intervention is None
     assert await became(world) == (end, end is not Outcome.ACCEPTED)
     assert (await world.last()).verdict.reasons == (Reason.OUTCOME_EVENT,)
 
@@ -64,7 +63,7 @@ async def test_unanswered_it_expires_by_the_clock(world: World) -> None:
     assert await became(world) == (Outcome.NONE, False)
     world.clock.now_us += 1
     assert await became(world) == (Outcome.EXPIRED, True)
-    assert (await world.interventions.waiting("ada")).intervention is None
+    assert (await world.reading.waiting("ada")).intervention is None
 
 
 async def test_accepting_what_has_expired_is_too_late(world: World) -> None:
@@ -78,8 +77,8 @@ async def test_urgent_help_takes_the_place_of_gentle_help() -> None:
         await world.send(outcome(Outcome.ACCEPTED, channel="email"))
     (gentle,) = await world.send(Row(55.0, indicators=("repeated_failures",)))
     (urgent,) = await world.send(Row(80.0, NOON_ISH + MINUTE))
-    assert (await world.interventions.waiting("ada")).intervention == urgent.intervention
-    assert (await world.interventions.intervention(gentle.intervention.id)).outcome is Outcome.EXPIRED
+    assert (await world.reading.waiting("ada")).intervention == urgent.intervention
+    assert (await world.reading.intervention(gentle.intervention.id)).outcome is Outcome.EXPIRED
 
 
 async def test_giving_way_tells_nothing_of_the_channel() -> None:

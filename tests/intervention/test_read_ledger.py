@@ -13,10 +13,9 @@ from journeymesh.intervention.v1.intervention_pb2_grpc import (
 )
 
 from mesh.errors import InvalidArgument
-from services.intervention import translation
 from services.intervention.domain.facts import Outcome, Position
 from services.intervention.ports import Reference
-from services.intervention.servicer import InterventionServicer
+from services.intervention.translation.decisions import decision_message, ledger_record
 from tests.intervention.builders import MINUTE, NOON_ISH, Row, World, outcome
 from tests.serving import serving
 
@@ -38,7 +37,7 @@ OUTCOMES = st.sampled_from(list(Outcome)[1:]).map(lambda what: outcome(what, cha
 @pytest.fixture
 async def served() -> AsyncIterator[tuple[World, "InterventionServiceAsyncStub"]]:
     world = World()
-    servicer = InterventionServicer(world.interventions)
+    servicer = world.servicer()
     async with serving(lambda server: add_InterventionServiceServicer_to_server(servicer, server)) as channel:
         yield world, InterventionServiceStub(channel)
 
@@ -48,19 +47,19 @@ async def test_columns_and_whole_rows_say_what_each_decision_says(records: list[
     world = World()
     await world.deliver(1, records)
     references = [Reference("3", 1 + number) for number in range(len(records))]
-    for at, block in await world.interventions.blocks(references):
-        record = translation.ledger_record(at, block)
+    for at, policy, block in await world.reading.pages(references):
+        record = ledger_record(at, policy, block)
         whole = {each.row: each.decision for each in record.rows}
         assert list(whole) == sorted(whole)
         for row, index in enumerate(record.event_indexes):
-            (decision,) = await world.interventions.decisions_at(Position(at.shard, at.sequence, index))
-            told = translation.decision_message(decision)
+            (decision,) = await world.reading.decisions_at(Position(at.shard, at.sequence, index))
+            told = decision_message(decision)
             assert record.kinds[row] == told.kind
             assert record.reasons[row] == told.reasons[0]
             assert record.assessments[row] == told.assessment
             assert (record.model_version, record.rules_version) == (told.model_version, told.rules_version)
             assert record.policy_version == told.policy_version
-            is_more = len(told.reasons) > 1 or told.HasField("intervention")
+            is_more = len(told.reasons) > 1 or told.candidates
             assert whole.get(row) == (told if is_more else None)
 
 

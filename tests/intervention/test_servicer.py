@@ -20,12 +20,11 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from mesh import semconv, telemetry
 from mesh.errors import FailedPrecondition, InvalidArgument, NotFound
-from services.intervention import translation
 from services.intervention.adapters.spans import SpanWitness
 from services.intervention.domain.eligibility import Reason
-from services.intervention.domain.facts import Level, Outcome
-from services.intervention.servicer import InterventionServicer
-from tests.intervention.builders import MINUTE, NOON_ISH, Row, World, batch, facts
+from services.intervention.domain.facts import EventKind, Level, Outcome
+from services.intervention.translation.decisions import assessment_message
+from tests.intervention.builders import MINUTE, NOON_ISH, POLICY, Row, World, batch, facts
 from tests.serving import serving
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ class Served:
 @pytest.fixture
 async def served() -> AsyncIterator[Served]:
     world = World()
-    servicer = InterventionServicer(world.interventions)
+    servicer = world.servicer()
     async with serving(lambda server: add_InterventionServiceServicer_to_server(servicer, server)) as channel:
         yield Served(world, InterventionServiceStub(channel))
 
@@ -76,11 +75,21 @@ def request(sequence: int, *rows: Row) -> wire.DecideInterventionsRequest:
         model_version=columns.model_version,
         rules_version=columns.rules_version,
         bot_rows=columns.bot_rows,
+        event_types=[event_pb2.EventType.ValueType(kind) for kind in columns.kinds],
+        targets=columns.targets,
+        feature_names=columns.feature_names,
+        feature_schema_version=columns.feature_schema_version,
     )
+    for row, values in columns.features.items():
+        made.features.add(row=row, values=values)
+    for row, bought in columns.purchases.items():
+        made.purchases.add(row=row, purchase=event_pb2.Purchase(amount=bought.amount, currency=bought.currency))
+    for row, contact in columns.contacts.items():
+        made.contacts.add(row=row, contact=wire.Contact(email=contact.email, push_target=contact.push_target))
     made.position.stream, made.position.shard = at.stream, at.shard
     made.position.sequences.extend(map(str, at.sequences))
     for each in columns.assessments:
-        made.assessments.append(translation._assessment_message(each))
+        made.assessments.append(assessment_message(each))
     for row, report in columns.outcomes.items():
         made.outcomes.add(
             row=row,
@@ -96,6 +105,7 @@ def request(sequence: int, *rows: Row) -> wire.DecideInterventionsRequest:
 def test_the_domain_numbers_things_as_the_contract_does() -> None:
     assert {each.name: each.value for each in Outcome if each} == names(event_pb2.Outcome, "OUTCOME_")
     assert {each.name: each.value for each in Level if each} == names(scoring_pb2.RiskLevel, "RISK_LEVEL_")
+    assert {each.name: each.value for each in EventKind} == names(event_pb2.EventType, "EVENT_TYPE_")
     assert {each.name: each.value for each in Reason} == names(wire.DecisionReason, "DECISION_REASON_")
 
 
@@ -121,7 +131,7 @@ async def test_help_is_made_waits_and_is_explained(served: Served) -> None:
     assert (decision.trace_id, decision.event_id, decision.user_id) == (TRACE, "e-1-1", "ada")
     assert decision.assessment == request(1, Row(78.4, indicators=("form_errors",))).assessments[0]
     assert (decision.model_version, decision.rules_version) == ("model-1", "rules-1")
-    assert decision.policy_version == "policy-1+messages-1"
+    assert decision.policy_version == POLICY.version
     assert (decision.position.shard, decision.position.sequence, decision.position.event_index) == ("3", "1", 1)
     assert (decision.decision_time.ToMicroseconds(), decision.propensity) == (NOON_ISH, 1.0)
     followed = await served.stub.GetIntervention(wire.GetInterventionRequest(id="i-3-1-1"))

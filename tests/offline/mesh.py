@@ -17,7 +17,7 @@ from journeymesh.video.v1.video_pb2_grpc import add_VideoServiceServicer_to_serv
 from mesh import channel, telemetry
 from mesh.leasing.memory import MemoryLeases
 from mesh.server import serving
-from mesh.states.memory import MemoryState
+from mesh.states.memory import MemoryShards, MemoryState
 from mesh.streams.memory import MemoryStream
 from services.features.servicer import FeaturesServicer
 from services.ingest import archiver, dispatcher
@@ -29,19 +29,16 @@ from services.ingest.archiver import Archiver
 from services.ingest.dispatcher import Dispatcher
 from services.ingest.domain.event import Event
 from services.ingest.steps import Peers, Steps
-from services.intervention.adapters.listeners import LocalListeners
-from services.intervention.adapters.memory import MemoryLedger
+from services.intervention.assembly import in_memory
 from services.intervention.servicer import InterventionServicer
-from services.intervention.usecases import Interventions
 from services.scoring.adapters.model_directory import ModelDirectory
 from services.scoring.servicer import ScoringServicer
 from services.scoring.usecases import Scoring
-from services.video.adapters.memory import MemoryShards
 from services.video.servicer import VideoServicer
 from services.video.usecases import Playback
 from tests.builders import NOW_US
 from tests.ingest.house import QuickReader
-from tests.intervention.builders import RecordingWitness
+from tests.intervention.builders import DOCUMENT
 
 MODELS: Final = Path(__file__).parents[2] / "models" / "exit-risk"
 
@@ -83,19 +80,17 @@ class Mesh(NamedTuple):
 
 
 @contextlib.asynccontextmanager
-async def running(folder: Path) -> AsyncIterator[Mesh]:
+async def running(folder: Path, document: str = DOCUMENT) -> AsyncIterator[Mesh]:
     """A mesh that archives into a folder."""
     features, traced = MemoryState(), telemetry.off("test")
-    interventions = Interventions(
-        MemoryState(), MemoryLedger(), RecordingWitness(), LocalListeners(1), lambda: NOW_US, poll_seconds=60
-    )
+    interventions = in_memory([(0, document)], lambda: NOW_US)
     registers: list[Any] = [
         lambda to: add_VideoServiceServicer_to_server(VideoServicer(Playback(MemoryState(), MemoryShards())), to),
         lambda to: add_FeaturesServiceServicer_to_server(FeaturesServicer(features), to),
         lambda to: add_ScoringServiceServicer_to_server(
             ScoringServicer(Scoring(ModelDirectory(MODELS), MemoryState())), to
         ),
-        lambda to: add_InterventionServiceServicer_to_server(InterventionServicer(interventions), to),
+        lambda to: add_InterventionServiceServicer_to_server(InterventionServicer(*interventions), to),
     ]
     stream = MemoryStream(shard_count=2)
     log, seen, set_aside = StreamEventLog(stream), MemorySeenEvents(), MemorySetAside()

@@ -58,6 +58,10 @@ def test_nothing_names_a_machine_s_path() -> None:
     assert guilty == []
 
 
+def test_the_shape_of_a_policy_is_what_the_code_reads() -> None:
+    assert reference.SCHEMA_PATH.read_text() == reference.policy_schema()
+
+
 def test_the_table_of_settings_is_what_the_code_reads() -> None:
     assert reference.SETTINGS_PATH.read_text(encoding="utf-8") == reference.settings_table(), "run `make docs`"
 

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 from mesh.applied import Batch
-from mesh.states.memory import MemoryState
-from services.video.adapters.memory import MemoryShards
+from mesh.states.memory import MemoryShards, MemoryState
 from services.video.domain.playback import Action, Beat
 from services.video.usecases import Playback
 

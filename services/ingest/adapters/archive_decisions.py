@@ -3,7 +3,7 @@
 import itertools
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final, TypeGuard, cast
 
 import pyarrow as pa
 from google.protobuf.json_format import MessageToJson
@@ -20,6 +20,16 @@ _REASONS: Final = Words(intervention_pb2.DecisionReason.DESCRIPTOR, "DECISION_RE
 _LEVELS: Final = Words(scoring_pb2.RiskLevel.DESCRIPTOR, "RISK_LEVEL_")
 
 _INDICATOR: Final = pa.struct([("name", text_type), ("contribution", pa.float64()), ("reason", text_type)])
+_CANDIDATE: Final = pa.struct(
+    [
+        ("action", text_type),
+        ("channel", text_type),
+        ("success_probability", pa.float64()),
+        ("propensity", pa.float64()),
+        ("refusal", text_type),
+        ("is_chosen", pa.bool_()),
+    ]
+)
 _SCORES: Final = ("score", "confidence", "rule_score", "model_score")
 
 SCHEMA: Final = pa.schema(
@@ -43,6 +53,11 @@ SCHEMA: Final = pa.schema(
         pa.field("explanation", text_type),
         pa.field("intervention", text_type),
         pa.field("propensity", pa.float64()),
+        pa.field("candidates", pa.list_(_CANDIDATE)),
+        pa.field("draw", pa.float64()),
+        pa.field("experiment", text_type),
+        pa.field("is_treated", pa.bool_()),
+        pa.field("inputs", pa.binary()),
     ]
 )
 """As rows are packed; what is written has words as dictionaries."""
@@ -75,6 +90,11 @@ def batch(shard: str, sequence_texts: Sequence[str], rows: Sequence[DecisionRow]
         "explanation": [whole.explanation if whole else None for whole in wholes],
         "intervention": [_help(whole) if whole else None for whole in wholes],
         "propensity": [whole.propensity if whole else None for whole in wholes],
+        "candidates": [[*map(_candidate, whole.candidates)] if whole else None for whole in wholes],
+        "draw": [whole.draw if whole and whole.candidates else None for whole in wholes],
+        "experiment": [whole.exposure.experiment if _counts(whole) else None for whole in wholes],
+        "is_treated": [whole.exposure.is_treated if _counts(whole) else None for whole in wholes],
+        "inputs": [whole.inputs if whole else None for whole in wholes],
     }
     return pa.record_batch([array(columns[field.name], field.type) for field in SCHEMA], schema=SCHEMA)
 
@@ -90,6 +110,21 @@ def _help(decision: intervention_pb2.Decision) -> str | None:
     if not decision.HasField("intervention"):
         return None
     return MessageToJson(decision.intervention, preserving_proto_field_name=True, indent=None)
+
+
+def _candidate(of: intervention_pb2.Candidate) -> dict[str, Any]:
+    return {
+        "action": of.action,
+        "channel": of.channel,
+        "success_probability": of.success_probability,
+        "propensity": of.propensity,
+        "refusal": _REASONS.word(of.refusal) if of.refusal else None,
+        "is_chosen": of.is_chosen,
+    }
+
+
+def _counts(whole: intervention_pb2.Decision | None) -> TypeGuard[intervention_pb2.Decision]:
+    return whole is not None and whole.HasField("exposure")
 
 
 def _indicators(flat: Sequence[Indicator]) -> pa.Array:

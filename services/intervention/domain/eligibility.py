@@ -1,18 +1,26 @@
 """Whether a user is helped now: the triggers, and what holds help back. Each answer carries its reasons."""
 
 import enum
-from collections.abc import Iterable
+import fnmatch
+import hashlib
+from collections.abc import Collection, Iterable
 from typing import Final
 
-import msgspec
-
 from services.intervention.domain.facts import Assessment, Facts, Indicator, Level
-from services.intervention.domain.outcome import Learned, welcome_channel
-from services.intervention.domain.policy import DIFFICULTIES, Policy
+from services.intervention.domain.offer import Standing, waiting_offer
+from services.intervention.domain.outcome import welcome_channels
+from services.intervention.domain.policy import (
+    ANY,
+    DIFFICULTIES,
+    ORIENTATION,
+    TECHNICAL,
+    TECHNICAL_DIFFICULTIES,
+    Policy,
+)
 
 
 class Reason(enum.IntEnum):
-    """Why a decision came out as it did."""
+    """Why a decision came out as it did, or why an action could not be chosen."""
 
     RISK_AT_TRIGGER = 1
     SIGNALS_AT_TRIGGER = 2
@@ -22,31 +30,33 @@ class Reason(enum.IntEnum):
     BOT = 6
     OUTCOME_EVENT = 7
     RESPONSIVE_USER = 8
+    HOLDOUT = 9
+    CHOSE_NOTHING = 10
+    FREQUENCY_CAP = 11
+    QUIET_HOURS = 12
+    SUPPRESSED = 13
+    DISMISSED = 14
+    NOT_ELIGIBLE = 15
+    NO_ACTION = 16
+    ESCALATED = 17
 
 
 URGENT: Final = frozenset({Reason.RISK_AT_TRIGGER, Reason.SIGNALS_AT_TRIGGER})
 FOR_HELP: Final = URGENT | {Reason.RESPONSIVE_USER}
 
-
-class Standing(msgspec.Struct, frozen=True, array_like=True):
-    """What a decision looks at of the user. Times are received times in Unix microseconds, 0 for never.
-
-    Urgent help is never held back by gentle help: an e-mail that waits for Monday must not cost a user the chat.
-    """
-
-    waiting_until_us: int = 0
-    is_waiting_urgent: bool = False
-    urgent_made_us: int = 0
-    gentle_made_us: int = 0
-    learned: Learned = {}
-
-
-UNKNOWN: Final = Standing()
+_HASHED: Final = "sha256:"
 
 
 def difficulties(indicators: Iterable[Indicator]) -> list[str]:
     """Names of the indicators that tell of a difficulty and count for leaving, strongest first."""
     return [each.name for each in indicators if each.name in DIFFICULTIES and each.contribution > 0]
+
+
+def kind_of_difficulty(found: Collection[str]) -> str:
+    """`technical` where something did not work, `orientation` where it was not found; `any` without a difficulty."""
+    if not found:
+        return ANY
+    return ORIENTATION if TECHNICAL_DIFFICULTIES.isdisjoint(found) else TECHNICAL
 
 
 def urgent_reasons(policy: Policy, assessment: Assessment) -> tuple[Reason, ...]:
@@ -75,25 +85,48 @@ def rows_in_question(policy: Policy, assessments: Iterable[Assessment]) -> list[
 
 
 def judge(policy: Policy, facts: Facts, standing: Standing) -> tuple[Reason, ...]:
-    """The reasons, deciding reason first. Help is given if and only if the first is in `FOR_HELP`."""
+    """The reasons to help or not to, deciding reason first. There is reason to help if the first is in `FOR_HELP`."""
     if facts.outcome is not None:
         return (Reason.OUTCOME_EVENT,)
     if facts.is_bot:
         return (Reason.BOT,)
     reasons = urgent_reasons(policy, facts.assessment)
-    is_urgent = bool(reasons)
-    if not is_urgent and may_be_gentle(facts.assessment) and welcome_channel(policy, standing.learned) is not None:
+    if not reasons and may_be_gentle(facts.assessment) and welcome_channels(policy, standing.learned):
         reasons = (Reason.RESPONSIVE_USER,)
     if not reasons:
         return (Reason.BELOW_TRIGGER,)
-    if standing.waiting_until_us > facts.received_us and (standing.is_waiting_urgent or not is_urgent):
-        return (Reason.ALREADY_PENDING, *reasons)
-    if facts.received_us < cooled_down_us(policy, standing, is_urgent=is_urgent):
-        return (Reason.COOLDOWN, *reasons)
+    if is_named(facts.user_id, policy.suppressed_users):
+        return (Reason.SUPPRESSED, *reasons)
+    if facts.assessment.confidence < policy.least_confidence or _is_quiet_page(policy, facts.page):
+        return (Reason.NOT_ELIGIBLE, *reasons)
     return reasons
 
 
+def held_back(policy: Policy, facts: Facts, standing: Standing, *, is_urgent: bool) -> Reason | None:
+    """What holds back every help but the transactional: something waits, or was offered a short while ago.
+
+    Urgent help is never held back by gentle help: an e-mail that waits for Monday must not cost a user the chat.
+    """
+    waits = waiting_offer(standing.offers, facts.received_us)
+    if waits is not None and (waits.is_urgent or not is_urgent):
+        return Reason.ALREADY_PENDING
+    if facts.received_us < cooled_down_us(policy, standing, is_urgent=is_urgent):
+        return Reason.COOLDOWN
+    return None
+
+
 def cooled_down_us(policy: Policy, standing: Standing, *, is_urgent: bool) -> int:
-    """From when on the user may be helped again; 0 where nothing was made."""
-    made = standing.urgent_made_us if is_urgent else max(standing.urgent_made_us, standing.gentle_made_us)
-    return made + policy.cooldown_us if made else 0
+    """From when on the user may be helped again; 0 where nothing was offered."""
+    made_us = max((each.made_us for each in standing.offers if each.is_urgent or not is_urgent), default=0)
+    return made_us + policy.cooldown_us if made_us else 0
+
+
+def is_named(user_id: str, users: Collection[str]) -> bool:
+    """Whether a list has the user, by id or by the id's SHA-256."""
+    if not users:
+        return False
+    return user_id in users or _HASHED + hashlib.sha256(user_id.encode()).hexdigest() in users
+
+
+def _is_quiet_page(policy: Policy, page: str) -> bool:
+    return any(fnmatch.fnmatchcase(page, pattern) for pattern in policy.quiet_pages)

@@ -26,6 +26,29 @@ class Outcome(enum.IntEnum):
     CONVERTED = 5
 
 
+class EventKind(enum.IntEnum):
+    """What happened, as far as a policy may take it as the goal of a user."""
+
+    PAGE_VIEW = 1
+    FEATURE_INTERACTION = 2
+    CLICK = 3
+    FORM_START = 4
+    FORM_SUBMIT = 5
+    FORM_ABANDON = 6
+    ERROR = 7
+    RETRY = 8
+    HELP_REQUEST = 9
+    TASK_SUCCESS = 10
+    TASK_FAILURE = 11
+    STRUGGLE_SIGNAL = 12
+    VIDEO_PLAYBACK = 13
+    PURCHASE = 14
+    SESSION_START = 15
+    SESSION_END = 16
+    INTERVENTION_OUTCOME = 17
+    IDENTIFY = 18
+
+
 class Indicator(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A reason of the assessment: its name, its share of the score in points, and why."""
 
@@ -54,6 +77,20 @@ class OutcomeReport(msgspec.Struct, frozen=True, array_like=True):
     channel: str
 
 
+class Bought(msgspec.Struct, frozen=True, array_like=True):
+    """A purchase: its amount, negative for a return, in a currency (ISO 4217; may be empty)."""
+
+    amount: float
+    currency: str
+
+
+class Contact(msgspec.Struct, frozen=True, array_like=True):
+    """Where a user can be reached outside the product; what is empty is not known."""
+
+    email: str
+    push_target: str
+
+
 class Position(msgspec.Struct, frozen=True, array_like=True):
     """Where an event stands on the stream."""
 
@@ -77,3 +114,11 @@ class Facts(msgspec.Struct, frozen=True):
     assessment: Assessment
     model_version: str
     rules_version: str
+    # What happened, 0 where it was not told, and what it was about.
+    kind: int = 0
+    target: str = ""
+    bought: Bought | None = None
+    # The vector the assessment rests on, in the order of the definitions; empty for a low risk.
+    features: tuple[float, ...] = ()
+    feature_names: tuple[str, ...] = ()
+    feature_schema_version: str = ""

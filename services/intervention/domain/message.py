@@ -1,8 +1,8 @@
-"""What is said to the user: fixed sentences, chosen by the strongest difficulty."""
+"""What is said to the user: a fixed sentence by the strongest difficulty, and the offer of the policy."""
 
 from typing import Final
 
-VERSION: Final = "messages-1"
+VERSION: Final = "messages-2"
 
 _SEEN: Final[dict[str, str]] = {
     "repeated_failures": "It looks like this is not working as it should.",
@@ -26,22 +26,8 @@ _SEEN: Final[dict[str, str]] = {
     "long_time_on_page": "It looks like this page leaves something open.",
 }
 _UNSEEN: Final = "We would like to help you get on."
-_URGENT_OFFER: Final = "Would you like to chat with one of us now?"
-_GENTLE_OFFERS: Final[dict[str, str]] = {
-    "tutorial": "Here are a short tutorial and a link to our support.",
-    "guide": "Here are a short guide and a link to our support.",
-}
 
 
-def urgent_message(difficulties: list[str]) -> str:
-    """The offer of a person to talk to."""
-    return f"{_seen(difficulties)} {_URGENT_OFFER}"
-
-
-def gentle_message(difficulties: list[str], content: str) -> str:
-    """The offer of something to read; `content` is `tutorial` or `guide`."""
-    return f"{_seen(difficulties)} {_GENTLE_OFFERS[content]}"
-
-
-def _seen(difficulties: list[str]) -> str:
-    return _SEEN[difficulties[0]] if difficulties else _UNSEEN
+def words(difficulties: list[str], offer: str) -> str:
+    """What was seen, and what is offered."""
+    return f"{_SEEN[difficulties[0]] if difficulties else _UNSEEN} {offer}"

@@ -42,7 +42,11 @@ def next_opening_us(at_us: int, zone_name: str, opens_hour: int) -> int:
         day += dt.timedelta(days=1)
 
 
+def instant_us(local: dt.datetime) -> int:
+    """A time on the user's clock as Unix microseconds."""
+    return (local - _EPOCH) // _MICROSECOND
+
+
 def _at_hour(day: dt.datetime, hour: int) -> int:
     # Arithmetic on a zoned time is on the wall clock, so that the hour holds across a change of daylight saving.
-    local = day.replace(hour=hour, minute=0, second=0, microsecond=0, fold=0)
-    return (local - _EPOCH) // _MICROSECOND
+    return instant_us(day.replace(hour=hour, minute=0, second=0, microsecond=0, fold=0))

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from services.intervention.domain.facts import Outcome
-from services.intervention.domain.policy import Policy
+from services.intervention.domain.policy import Policy, Prior
 
 Learned = Mapping[str, tuple[int, int]]
 """For each channel: how many of the user's settled interventions were accepted, and how many were not."""
@@ -74,19 +74,21 @@ def learn(policy: Policy, learned: Learned, channel: str, evidence: Evidence | N
     return {**learned, channel: (accepted + is_for, refused + (not is_for))}
 
 
-def success_probability(policy: Policy, learned: Learned, channel: str) -> float:
-    """Mean of the channel's Beta prior after the user's own outcomes: (a + accepted) / (a + b + all)."""
-    prior = policy.priors[channel]
+def success_probability(policy: Policy, learned: Learned, channel: str, prior: Prior | None = None) -> float:
+    """Mean of the Beta prior after the user's own outcomes: (a + accepted) / (a + b + all).
+
+    Without a prior of its own, the channel's is taken.
+    """
+    prior = prior or policy.priors[channel]
     accepted, refused = learned.get(channel, (0, 0))
     return (prior.accepted + accepted) / (prior.accepted + prior.refused + accepted + refused)
 
 
-def welcome_channel(policy: Policy, learned: Learned) -> str | None:
-    """The channel the user welcomes help by: the likeliest of those with outcomes enough; None where there is none."""
-    probabilities = {
-        channel: success_probability(policy, learned, channel)
+def welcome_channels(policy: Policy, learned: Learned) -> list[str]:
+    """The channels the user welcomes help by: outcomes enough, and success likely enough."""
+    return [
+        channel
         for channel, (accepted, refused) in sorted(learned.items())
-        if accepted + refused >= policy.least_outcome_count
-    }
-    best = max(probabilities, key=probabilities.__getitem__, default=None)
-    return best if best is not None and probabilities[best] >= policy.least_success_probability else None
+        if accepted + refused >= policy.welcome_outcome_count
+        and success_probability(policy, learned, channel) >= policy.welcome_probability
+    ]

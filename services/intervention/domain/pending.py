@@ -1,11 +1,12 @@
 """What is kept of one user: the offers made, what waits, and what was learned. At most one offer waits."""
 
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
 
-from services.intervention.domain.eligibility import Standing
-from services.intervention.domain.facts import Outcome, OutcomeReport
+from services.intervention.domain.facts import Bought, Facts, Outcome, OutcomeReport
+from services.intervention.domain.offer import Exposed, Offer, Standing
 from services.intervention.domain.outcome import (
     Learned,
     evidence_of,
@@ -14,32 +15,25 @@ from services.intervention.domain.outcome import (
     learn,
     may_follow,
 )
-from services.intervention.domain.policy import Policy
+from services.intervention.domain.policy import REMEMBERED_OFFERS, Conversion, Policy
 from services.intervention.domain.strategy import Intervention
 
-
-class Offer(msgspec.Struct, frozen=True, array_like=True):
-    """An intervention that was made, and what came of it. Times are received times in Unix microseconds."""
-
-    id: str
-    channel: str
-    is_urgent: bool
-    made_us: int
-    expires_us: int
-    outcome: Outcome = Outcome.NONE
+_MOST_CURRENCIES: Final = 8
 
 
 class Helped(msgspec.Struct, frozen=True, array_like=True):
     """A user as far as help is concerned.
 
-    `offers` are oldest first; only the last may wait, and then `waiting` is what it offers. `change_count` grows with
-    every change of what waits.
+    `offers` are oldest first; `waiting` is what the one of them that waits offers. `change_count` grows with every
+    change of what waits. `bought` sums purchases by currency.
     """
 
     offers: tuple[Offer, ...] = ()
     waiting: Intervention | None = None
     learned: Learned = {}
     change_count: int = 0
+    bought: Mapping[str, float] = {}
+    exposed: Exposed | None = None
 
 
 NOBODY: Final = Helped()
@@ -58,16 +52,11 @@ def decode(blob: bytes) -> Helped:
     return _DECODE(blob) if blob else NOBODY
 
 
-def standing(helped: Helped) -> Standing:
-    """What a decision looks at of the user."""
-    last = helped.offers[-1] if helped.waiting else None
-    return Standing(
-        waiting_until_us=last.expires_us if last else 0,
-        is_waiting_urgent=last is not None and last.is_urgent,
-        urgent_made_us=max((each.made_us for each in helped.offers if each.is_urgent), default=0),
-        gentle_made_us=max((each.made_us for each in helped.offers if not each.is_urgent), default=0),
-        learned=helped.learned,
-    )
+def standing(helped: Helped, undelivered: Iterable[tuple[str, str]] = ()) -> Standing:
+    """What a decision looks at of the user. Of the messages that never left, those of remembered offers count."""
+    remembered = {each.id for each in helped.offers}
+    lost = tuple(each for each in undelivered if each[0] in remembered)
+    return Standing(helped.offers, helped.learned, helped.bought, helped.exposed, lost)
 
 
 def waiting_at(helped: Helped, at_us: int) -> Intervention | None:
@@ -75,10 +64,10 @@ def waiting_at(helped: Helped, at_us: int) -> Intervention | None:
     return helped.waiting if helped.waiting and helped.waiting.expires_us > at_us else None
 
 
-def cursor_at(helped: Helped, at_us: int) -> int:
-    """Grows with every change of what waits, the silent one of an expiry included."""
+def cursor_at(helped: Helped, at_us: int, *, is_worded: bool) -> int:
+    """Grows with every change of what waits: what is offered, its words, and the silent change of an expiry."""
     has_lapsed = helped.waiting is not None and waiting_at(helped, at_us) is None
-    return 2 * helped.change_count + has_lapsed
+    return 4 * helped.change_count + (2 if has_lapsed else is_worded)
 
 
 def outcome_at(helped: Helped, intervention_id: str, at_us: int) -> Outcome | None:
@@ -94,31 +83,93 @@ def offered(policy: Policy, helped: Helped, help_: Intervention, at_us: int, *, 
 
     Where it has to give way before its time, that tells nothing of its channel.
     """
-    settled = _ended(policy, helped, Outcome.EXPIRED) if helped.waiting else helped
+    settled = _settled(policy, helped) if helped.waiting else helped
     gives_way = waiting_at(helped, at_us) is not None
-    offer = Offer(help_.id, help_.channel, is_urgent, at_us, help_.expires_us)
-    return Helped(
-        offers=(*settled.offers, offer)[-policy.remembered_offer_count :],
+    return msgspec.structs.replace(
+        settled,
+        offers=_with(settled.offers, _offer(help_, at_us, is_urgent=is_urgent)),
         waiting=help_,
         learned=helped.learned if gives_way else settled.learned,
         change_count=settled.change_count + 1,
     )
 
 
+def withheld(helped: Helped, help_: Intervention, at_us: int, *, is_urgent: bool) -> Helped:
+    """The user after help was decided on and not given."""
+    offer = msgspec.structs.replace(_offer(help_, at_us, is_urgent=is_urgent), is_withheld=True)
+    return msgspec.structs.replace(helped, offers=_with(helped.offers, offer))
+
+
 def reported(policy: Policy, helped: Helped, report: OutcomeReport, at_us: int) -> Helped:
     """The user after an outcome. What is not possible any more changes nothing; a stranger's counts for its channel."""
     settled = helped
     if helped.waiting and helped.waiting.expires_us <= at_us:
-        settled = _ended(policy, helped, Outcome.EXPIRED)
+        settled = _settled(policy, helped)
     offer = next((each for each in settled.offers if each.id == report.intervention_id), None)
     if offer is None:
         learned = learn(policy, settled.learned, report.channel, evidence_of_stranger(report.outcome))
         return msgspec.structs.replace(settled, learned=learned)
-    return _followed(policy, settled, offer, report.outcome)
+    return settled if offer.is_withheld else _followed(policy, settled, offer, report.outcome)
 
 
-def _ended(policy: Policy, helped: Helped, outcome: Outcome) -> Helped:
-    return _followed(policy, helped, helped.offers[-1], outcome)
+def spent(helped: Helped, bought: Bought) -> Helped:
+    """The user after a purchase."""
+    if bought.currency not in helped.bought and len(helped.bought) >= _MOST_CURRENCIES:
+        return helped
+    total = helped.bought.get(bought.currency, 0.0) + bought.amount
+    return msgspec.structs.replace(helped, bought={**helped.bought, bought.currency: total})
+
+
+def is_conversion(conversion: Conversion, facts: Facts, kind: str) -> bool:
+    """Whether an event is what users are wanted to do."""
+    return kind == conversion.event and conversion.target in ("", facts.target)
+
+
+def converted(policy: Policy, helped: Helped, at_us: int) -> Helped:
+    """The user after the wanted event: the last help that was taken up or seen has led to it, and so has being exposed.
+
+    Help that nobody saw has led to nothing.
+    """
+    within_us = policy.conversion.within_us
+    exposed = helped.exposed
+    if exposed and not exposed.is_converted and 0 <= at_us - exposed.at_us <= within_us:
+        helped = msgspec.structs.replace(helped, exposed=msgspec.structs.replace(exposed, is_converted=True))
+    seen = [
+        each
+        for each in helped.offers
+        if each.outcome in (Outcome.SHOWN, Outcome.ACCEPTED)
+        and 0 <= at_us - each.made_us <= within_us
+        and not (each.outcome is Outcome.SHOWN and each.expires_us <= at_us)
+    ]
+    return _followed(policy, helped, seen[-1], Outcome.CONVERTED) if seen else helped
+
+
+def _offer(help_: Intervention, at_us: int, *, is_urgent: bool) -> Offer:
+    return Offer(
+        id=help_.id,
+        channel=help_.channel,
+        is_urgent=is_urgent,
+        made_us=at_us,
+        expires_us=help_.expires_us,
+        action=help_.action,
+        also_channels=help_.also_channels,
+        topic=help_.topic,
+        handled_by=help_.handled_by,
+        send_us=help_.send_us,
+    )
+
+
+def _with(offers: tuple[Offer, ...], offer: Offer) -> tuple[Offer, ...]:
+    return (*offers, offer)[-REMEMBERED_OFFERS:]
+
+
+def _settled(policy: Policy, helped: Helped) -> Helped:
+    """What waits, ended as expired."""
+    waiting_id = helped.waiting.id if helped.waiting else ""
+    offer = next((each for each in helped.offers if each.id == waiting_id), None)
+    if offer is None:  # so many were offered since that it is no longer remembered
+        return msgspec.structs.replace(helped, waiting=None, change_count=helped.change_count + 1)
+    return _followed(policy, helped, offer, Outcome.EXPIRED)
 
 
 def _followed(policy: Policy, helped: Helped, offer: Offer, outcome: Outcome) -> Helped:
@@ -126,7 +177,8 @@ def _followed(policy: Policy, helped: Helped, offer: Offer, outcome: Outcome) ->
         return helped
     after = msgspec.structs.replace(offer, outcome=outcome)
     ends_waiting = is_waiting(offer.outcome) and not is_waiting(outcome)
-    return Helped(
+    return msgspec.structs.replace(
+        helped,
         offers=tuple(after if each is offer else each for each in helped.offers),
         waiting=None if ends_waiting else helped.waiting,
         learned=learn(policy, helped.learned, offer.channel, evidence_of(offer.outcome, outcome)),

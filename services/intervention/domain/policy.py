@@ -1,71 +1,154 @@
-"""Every number of the policy in one value. What decides differently gets another version."""
+"""Every rule of when, how and how often to help, in one value. What decides differently gets another version."""
 
 from typing import Final
 
 import msgspec
 
-MINUTE_US: Final = 60 * 1_000_000
+SECOND_US: Final = 1_000_000
+MINUTE_US: Final = 60 * SECOND_US
 HOUR_US: Final = 60 * MINUTE_US
+DAY_US: Final = 24 * HOUR_US
+
+URGENT: Final = "urgent"
+GENTLE: Final = "gentle"
+HUMAN: Final = "human"
+IN_APP: Final = "in_app"
+CHANNELS: Final = ("chat", "email", "in_app", "push", "ticket")
+TECHNICAL: Final = "technical"
+ORIENTATION: Final = "orientation"
+ANY: Final = "any"
 
 
-class Prior(msgspec.Struct, frozen=True, array_like=True):
-    """Beta prior of a channel's success: so many acceptances and refusals are assumed before anything was seen."""
+class Prior(msgspec.Struct, frozen=True):
+    """Beta prior of success: so many acceptances and refusals are assumed before anything was seen."""
 
     accepted: float
     refused: float
 
 
-class Policy(msgspec.Struct, frozen=True, array_like=True):
-    """The numbers a decision rests on. Times are microseconds of received time, hours are local clock hours."""
+class ContextPrior(msgspec.Struct, frozen=True):
+    """The prior of an action where the risk's level and the kind of difficulty are these; `any` is each."""
+
+    level: str
+    difficulty: str
+    accepted: float
+    refused: float
+
+
+class Action(msgspec.Struct, frozen=True):
+    """One thing that can be done. Times are microseconds; `content` and `offer` go by kind of difficulty.
+
+    `need` is `urgent` (at the trigger) or `gentle` (medium risk, by a channel the user welcomes).
+    """
+
+    name: str
+    type: str
+    need: str
+    channel: str
+    also_channels: tuple[str, ...]
+    topic: str
+    handled_by: str
+    levels: frozenset[str]
+    difficulties: frozenset[str]
+    content: dict[str, tuple[str, ...]]
+    offer: dict[str, str]
+    lifetime_us: int
+    deliver_us: int
+    is_in_office_hours: bool
+    is_transactional: bool
+    is_worded: bool
+    dismissed_us: int
+    worth: float
+    cost: float
+    prior: Prior | None
+    contexts: tuple[ContextPrior, ...]
+
+
+class Cap(msgspec.Struct, frozen=True):
+    """At most so many messages in each period of the user's calendar; an empty channel or topic is each."""
+
+    most: int
+    per: str
+    channel: str
+    topic: str
+
+
+class QuietHours(msgspec.Struct, frozen=True):
+    """When channels are silent: minutes of the local day, from `start` on and before `end`; may span midnight.
+
+    What falls into them is held until their end (`is_held`), or not sent at all.
+    """
+
+    start_minute: int
+    end_minute: int
+    channels: frozenset[str]
+    is_held: bool
+
+
+class OfficeHours(msgspec.Struct, frozen=True):
+    """When there are people at work, Monday to Friday: local clock hours, and the least of them that must be left."""
+
+    opens_hour: int
+    closes_hour: int
+    least_us: int
+
+
+class Conversion(msgspec.Struct, frozen=True):
+    """What a user is wanted to do: an event of this kind, about this target (empty: any), so soon after the help."""
+
+    event: str
+    target: str
+    within_us: int
+
+
+class Holdout(msgspec.Struct, frozen=True):
+    """The share of users who are not helped, 0 to 1; the salt names the experiment and decides who they are."""
+
+    share: float
+    salt: str
+
+
+class Exploration(msgspec.Struct, frozen=True):
+    """How freely actions are drawn: see `selection.propensities`. The salt seeds the draw."""
+
+    temperature: float
+    floor: float
+    salt: str
+    nothing_utility: float
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """The rules a decision rests on. Times are microseconds of received time; the version names the content."""
 
     version: str
     trigger_score: float
     trigger_signal_count: int
     strong_signal_strength: float
+    least_confidence: float
+    quiet_pages: tuple[str, ...]
     cooldown_us: int
-    urgent_deliver_us: int
-    urgent_lifetime_us: int
-    gentle_deliver_us: int
-    gentle_answer_us: int
-    least_office_us: int
-    office_opens_hour: int
-    office_closes_hour: int
-    least_outcome_count: int
-    least_success_probability: float
-    remembered_offer_count: int
+    caps: tuple[Cap, ...]
+    quiet: QuietHours | None
+    office: OfficeHours
+    suppressed_users: frozenset[str]
+    suppressed_channels: dict[str, frozenset[str]]
+    escalation_count: int
+    escalation_us: int
+    high_value: float
+    high_value_currency: str
+    welcome_outcome_count: int
+    welcome_probability: float
+    conversion: Conversion
+    holdout: Holdout
+    exploration: Exploration
     priors: dict[str, Prior]
+    actions: tuple[Action, ...]
 
 
-POLICY: Final = Policy(
-    version="policy-1",
-    trigger_score=75.0,
-    trigger_signal_count=4,
-    strong_signal_strength=70.0,
-    # After an intervention was made, however it ended.
-    cooldown_us=15 * MINUTE_US,
-    # Urgent help is for now: within a minute, or not at all once half an hour has passed.
-    urgent_deliver_us=1 * MINUTE_US,
-    urgent_lifetime_us=30 * MINUTE_US,
-    # Gentle help reaches the user within two office hours and may be answered for a day.
-    gentle_deliver_us=2 * HOUR_US,
-    gentle_answer_us=24 * HOUR_US,
-    # With less of the office day left, gentle help waits for the next one.
-    least_office_us=30 * MINUTE_US,
-    office_opens_hour=9,
-    office_closes_hour=18,
-    # A channel is trusted for gentle help from so many outcomes of the user's own on, at so high a probability.
-    least_outcome_count=3,
-    least_success_probability=0.6,
-    remembered_offer_count=16,
-    # Five assumed offers each. People welcome mail more often than what pops up before them, so the prior says.
-    priors={
-        "chat": Prior(2.0, 3.0),
-        "email": Prior(3.0, 2.0),
-        "in_app": Prior(2.0, 3.0),
-        "push": Prior(1.5, 3.5),
-        "ticket": Prior(2.0, 3.0),
-    },
-)
+LEAST_QUIET_MINUTES: Final = 10
+
+REMEMBERED_OFFERS: Final = 64
+"""Offers remembered of a user, the last ones. A cap whose period reaches further back than they do is taken as full."""
 
 # Names of indicators, as features and scoring use them. Technical: something did not work.
 TECHNICAL_DIFFICULTIES: Final = frozenset(

@@ -1,1 +1,1 @@
-"""The known shards in memory and in Redis."""
+"""None of its own: `mesh.states` keeps state and shards, in memory or in Redis."""

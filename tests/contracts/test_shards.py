@@ -4,14 +4,14 @@ import pytest
 
 from mesh import redis
 from mesh.errors import Unavailable
-from services.video.adapters.memory import MemoryShards
-from services.video.adapters.redis import RedisShards
-from services.video.ports import Shards
+from mesh.state import Shards
+from mesh.states.memory import MemoryShards
+from mesh.states.redis import RedisShards
 
 
 @pytest.fixture(params=["memory", "redis"])
 async def shards(request: pytest.FixtureRequest, valkey: redis.Client) -> Shards:
-    return MemoryShards() if request.param == "memory" else RedisShards(valkey)
+    return MemoryShards() if request.param == "memory" else RedisShards(valkey, "x")
 
 
 async def test_shards_are_noted_once(shards: Shards) -> None:
@@ -24,5 +24,5 @@ async def test_shards_are_noted_once(shards: Shards) -> None:
 async def test_an_unreachable_server_is_unavailable() -> None:
     client = redis.connect("redis://127.0.0.1:1/0")
     with pytest.raises(Unavailable):
-        await RedisShards(client).add("3")
+        await RedisShards(client, "x").add("3")
     await client.aclose()

@@ -9,8 +9,6 @@ from google.protobuf.descriptor import EnumDescriptor
 from google.protobuf.message import DecodeError
 from journeymesh.common.v1 import error_reason_pb2, event_pb2, position_pb2
 from journeymesh.ingest.v1 import ingest_pb2
-from journeymesh.intervention.v1 import intervention_pb2
-from journeymesh.scoring.v1 import scoring_pb2
 
 from mesh.stream import BEGINNING, END, Record
 from services.ingest.domain import identity
@@ -25,7 +23,6 @@ _UNSPECIFIED: Final = len("UNSPECIFIED")
 _BATCH_BYTES: Final = 4 * 1024 * 1024
 _LINKS_MOST: Final = 64
 _TARGET_NAMES: Final = frozenset({"target", "feature", "element", "form", "field", "task", "topic"})
-_OUTCOME: Final = event_pb2.EVENT_TYPE_INTERVENTION_OUTCOME
 _decode_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
@@ -240,34 +237,6 @@ def decoded(record: Record) -> Decoded:
 def origins(events: Iterable[event_pb2.Event]) -> list[tuple[bytes, bytes]]:
     """The traces and spans that brought the events, each once, at most 64."""
     return list(dict.fromkeys((event.trace_id, event.span_id) for event in events))[:_LINKS_MOST]
-
-
-def decide_request(
-    position: position_pb2.BatchPosition, rows: Rows, assessed: scoring_pb2.AssessUsersResponse
-) -> intervention_pb2.DecideInterventionsRequest:
-    """What intervention is asked about a batch once it is assessed."""
-    events = rows.events
-    return intervention_pb2.DecideInterventionsRequest(
-        position=position,
-        record_indexes=rows.record_indexes,
-        event_indexes=rows.event_indexes,
-        user_ids=[event.user_id for event in events],
-        event_ids=[event.event_id for event in events],
-        received_times_us=[event.received_time_us for event in events],
-        trace_ids=[event.trace_id for event in events],
-        span_ids=[event.span_id for event in events],
-        pages=[event.page for event in events],
-        assessments=assessed.assessments,
-        model_version=assessed.model_version,
-        rules_version=assessed.rules_version,
-        outcomes=[
-            intervention_pb2.OutcomeRow(row=row, outcome=event.outcome)
-            for row, event in enumerate(events)
-            if event.event_type == _OUTCOME
-        ],
-        time_zones=[event.time_zone for event in events],
-        bot_rows=[row for row, event in enumerate(events) if event.is_bot],
-    )
 
 
 def cut(records: Iterable[Decoded], max_events: int) -> Iterator[list[Decoded]]:

@@ -1,0 +1,129 @@
+"""`journeymesh replay`: derives archived decisions again, and tells what another policy or model would have decided."""
+
+import argparse
+import contextlib
+import datetime as dt
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Console
+from rich.progress import track
+
+from mesh.errors import Unavailable
+from mesh.settings import SettingError, read_or_exit
+from offline.settings import Settings
+
+if TYPE_CHECKING:
+    from services.ingest.adapters.archive_events import Archived
+    from services.intervention.domain.policy import Policy
+    from services.scoring.ports import Model
+
+_EVER_US: Final = 1 << 62
+_HOUR_US: Final = 3_600_000_000
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+class CannotReplayError(Exception):
+    """What was asked cannot be done; the text is one sentence."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of the command."""
+    parser.add_argument("--archive", required=True, help="file:///folder or s3://bucket/prefix")
+    parser.add_argument("--from", dest="start_us", type=_time, default=0, help="first received time, ISO 8601")
+    parser.add_argument("--to", dest="stop_us", type=_time, default=_EVER_US, help="received time to stop before")
+    parser.add_argument("--policy", type=Path, metavar="FILE", help="another policy, that decides from --from on")
+    parser.add_argument("--model", metavar="VERSION", help="another model, that scores from --from on")
+    parser.add_argument(
+        "--policies",
+        type=Path,
+        default=Path("policies"),
+        metavar="FOLDER",
+        help="documents of the policies that decided, by whatever names (default: %(default)s)",
+    )
+    parser.add_argument("--models", type=Path, metavar="FOLDER", help="folder of the models that scored")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="where to draw the differences, as PNG")
+
+
+async def main(arguments: argparse.Namespace) -> int:
+    """Replays and tells; 1 where a decision is derived otherwise than archived, or some of the archive is missing."""
+    console = Console(highlight=False)
+    try:
+        return await _replay(arguments, console)
+    except (SettingError, Unavailable, CannotReplayError) as error:
+        console.print(f"journeymesh: {error}", markup=False)
+        return 1
+
+
+async def _replay(arguments: argparse.Namespace, console: Console) -> int:
+    # Only this command needs the archive, the models and the plots.
+    from offline import archive, decided, what_if, what_if_report
+    from services.ingest.adapters.archive_files import ParquetArchive
+
+    policies = _policies(arguments.policies)
+    folder = arguments.models or Path(read_or_exit(Settings).models_directory)
+    others = what_if.Others(
+        policy=_policy(arguments.policy) if arguments.policy else None,
+        model=_model(folder / arguments.model) if arguments.model else None,
+    )
+    files = ParquetArchive(arguments.archive)
+    found = archive.contents(files, archive.Window(0, -(-arguments.stop_us // _HOUR_US)))
+    span = what_if.Span(arguments.start_us, arguments.stop_us)
+    replay = what_if.WhatIf(policies, _models(folder), others, span)
+
+    def note(events: "Iterable[Archived]") -> "Iterable[Archived]":
+        return track(events, "replaying", total=found.row_count, console=console)
+
+    try:
+        await replay.run(decided.records(files, found, note))
+    except what_if.UnknownVersionError as error:
+        message = f"{error}: put its document into {arguments.policies}, or the model into {folder}."
+        raise CannotReplayError(message) from None
+    findings = replay.findings
+    has_other = others != what_if.Others()
+    values = what_if_report.values_of(findings) if has_other else {}
+    what_if_report.tell(console, findings, values, has_other=has_other, gap_count=len(found.gaps))
+    if arguments.plot:
+        arguments.plot.write_bytes(what_if_report.picture(findings, values))
+    return int(bool(findings.different_count or findings.duplicate_count or found.gaps))
+
+
+def _policies(folder: Path) -> "dict[str, Policy]":
+    found = {}
+    for path in sorted(folder.glob("*.yaml")):
+        # Other files may stand there, and documents of times when they were written otherwise.
+        with contextlib.suppress(CannotReplayError):
+            policy = _policy(path)
+            found[policy.version] = policy
+    return found
+
+
+def _policy(path: Path) -> "Policy":
+    from services.intervention.adapters.policy_yaml import parse
+    from services.intervention.domain.interpretation import PolicyError, policy_of
+
+    try:
+        return policy_of(parse(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, PolicyError) as error:
+        message = f"{path} is no policy: {error}"
+        raise CannotReplayError(message) from None
+
+
+def _models(folder: Path) -> "dict[str, Model]":
+    return {path.parent.name: _model(path.parent) for path in sorted(folder.glob("*/model.json"))}
+
+
+def _model(folder: Path) -> "Model":
+    from services.scoring.adapters.model_directory import UnusableModelError, load
+
+    try:
+        return load(folder)
+    except UnusableModelError as error:
+        raise CannotReplayError(str(error)) from None
+
+
+def _time(text: str) -> int:
+    at = dt.datetime.fromisoformat(text)
+    at = at if at.tzinfo else at.replace(tzinfo=dt.UTC)
+    return (at - _EPOCH) // dt.timedelta(microseconds=1)

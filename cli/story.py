@@ -1,0 +1,187 @@
+"""A decision as a story, in reading order: what happened, what was known, what could be done, what came of it."""
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+Json = Mapping[str, Any]
+
+WIDTH: Final = 80
+
+_BAR: Final = 20
+_EVENTS: Final = 6
+
+
+class Section(NamedTuple):
+    """A heading and what stands below it."""
+
+    title: str
+    lines: Sequence[str]
+
+
+def story(decision: Json, events: Sequence[Json], receipt: Json | None) -> Iterator[Section]:
+    """The sections of a decision. `events` are the user's last, newest first; `receipt` is that of its event."""
+    yield Section(_title(decision), _reasons(decision))
+    yield Section(f"What happened to {plain(decision['userId'])}", _events(decision, events, receipt))
+    if decision["features"]:
+        yield Section(f"What was known ({decision['featureSchemaVersion']})", _features(decision["features"]))
+    if decision["assessment"]:
+        yield Section(_risk(decision["assessment"]), _contributions(decision))
+    yield Section("What could have been done", _candidates(decision))
+    if decision["exposure"]:
+        yield Section("What is measured", _exposure(decision["exposure"]))
+    if decision["intervention"]:
+        yield Section("What was said", _wording(decision["intervention"]))
+        yield Section("How it went out", _deliveries(decision["deliveries"]))
+        yield Section("What came of it", [f"{decision['outcome'] or 'nothing yet'}"])
+
+
+def listed(decisions: Sequence[Json], most: int = 10) -> Section:
+    """Decisions in a line each, in the order given."""
+    lines = [
+        f"{_clock(each['decisionTime'])}  {plain(each['id']):24.24}  {each['kind']:9}  {_word(_reason(each)):24.24}"
+        f" {each['assessment']['score'] if each['assessment'] else 0:5.1f}"
+        for each in decisions[:most]
+    ]
+    if len(decisions) > most:
+        lines.append(f"and {len(decisions) - most} more")
+    return Section(f"{len(decisions)} decisions", lines)
+
+
+def plain(text: object) -> str:
+    """A text of a client without what a terminal would obey."""
+    return "".join(each if each.isprintable() else "?" for each in str(text))
+
+
+def _title(decision: Json) -> str:
+    did = "Help" if decision["kind"] == "intervene" else "No help"
+    at = decision["decisionTime"] or "an unknown time"
+    return f"{did}, at {at} (decision {plain(decision['id'])})"
+
+
+def _reasons(decision: Json) -> list[str]:
+    further = ", ".join(_word(each) for each in decision["reasons"][1:])
+    versions = [f"{each} {decision[f'{each}Version']}" for each in ("policy", "rules", "model")]
+    return [
+        *_wrapped(decision["explanation"] or _word(_reason(decision))),
+        *_wrapped(f"Also: {further}." if further else ""),
+        *_wrapped(", ".join(versions)),
+        *_wrapped(f"trace {decision['traceId']}"),
+    ]
+
+
+def _events(decision: Json, events: Sequence[Json], receipt: Json | None) -> list[str]:
+    newest = next((i for i, each in enumerate(events) if each.get("eventId") == decision["eventId"]), None)
+    shown = [] if newest is None else events[newest : newest + _EVENTS]
+    lines = [_event(each, is_cause=each is events[newest or 0]) for each in reversed(shown)]
+    if not lines:
+        lines = [f"> the event {plain(decision['eventId'])} on {plain(decision['page']) or 'no page'}"]
+    if receipt is not None and receipt["duplicateCount"]:
+        lines.append(f"It was sent {receipt['duplicateCount']} times more, and counted once.")
+    return lines
+
+
+def _event(event: Json, *, is_cause: bool) -> str:
+    about = " ".join(
+        f"{name}={_short(value)}" for name, value in event["properties"].items() if not isinstance(value, list | dict)
+    )
+    line = f"{'>' if is_cause else ' '} {_clock(event['timestamp'])}  {event.get('eventType') or '?':20} {about}"
+    return _cut(line)
+
+
+def _features(features: Sequence[Json]) -> list[str]:
+    return _wrapped(", ".join(f"{each['name']} {each['value']:g}" for each in features))
+
+
+def _risk(assessment: Json) -> str:
+    return (
+        f"Exit risk {assessment['score']:.1f}, {assessment['level'] or 'unknown'}, confidence "
+        f"{assessment['confidence']:.2f} (rules alone {assessment['ruleScore']:.1f}, "
+        f"model alone {assessment['modelScore']:.1f})"
+    )
+
+
+def _contributions(decision: Json) -> list[str]:
+    indicators = decision["assessment"]["indicators"]
+    largest = max((abs(each["contribution"]) for each in indicators), default=0) or 1
+    return [
+        _cut(
+            f"{plain(each['name']):22.22} {each['contribution']:+6.1f} "
+            f"{'█' * round(abs(each['contribution']) / largest * _BAR):{_BAR}} {plain(each['reason'])}"
+        )
+        for each in indicators
+    ]
+
+
+def _candidates(decision: Json) -> list[str]:
+    candidates = decision["candidates"]
+    if not candidates:
+        return [f"It did not come to a choice: {_word(_reason(decision))}."]
+    lines = [f"  {'action':24} {'channel':8} {'success':>7} {'propensity':>10}"]
+    for each in candidates:
+        is_nothing = each["action"] == "none"
+        success = "" if is_nothing else f"{each['successProbability']:.2f}"
+        chance = f"refused: {_word(each['refusal'])}" if each["refusal"] else f"{each['propensity']:10.3f}"
+        action = "do nothing" if is_nothing else plain(each["action"])
+        mark = ">" if each["isChosen"] else " "
+        lines.append(_cut(f"{mark} {action:24.24} {plain(each['channel']):8.8} {success:>7} {chance}"))
+    drawn = f"The number drawn was {decision['draw']:.6f}; what was done had a propensity of "
+    return [*lines, f"{drawn}{decision['propensity']:.3f}."]
+
+
+def _exposure(exposure: Json) -> list[str]:
+    of = f"experiment {plain(exposure['experiment'])}" if exposure["experiment"] else "the experiment"
+    if exposure["isTreated"]:
+        return [f"From here on the user counts among the helped of {of}."]
+    return [f"The user is held out: from here on counted among those {of} does not help."]
+
+
+def _wording(intervention: Json) -> list[str]:
+    said = _wrapped(f"“{intervention['message']}”")
+    wording = intervention["wording"]
+    if wording is None:
+        return [*said, "The words are the template's; no model was asked, or it has not answered yet."]
+    who = f"{plain(wording['modelId'])}, prompt {plain(wording['promptVersion'])} ({wording['promptHash'][:12]})"
+    cost = "from the cache" if wording["isCached"] else f"${wording['costMicroUsd'] / 1e6:.6f}"
+    tokens = f"{wording['inputTokens']} + {wording['outputTokens']} tokens, {cost}"
+    if wording["isUsed"]:
+        return [*said, *_wrapped(f"The words are those of {who}: {tokens}.")]
+    why = f"was not used: {_word(wording['refusal'])}"
+    return [*said, *_wrapped(f"The words are the template's. {who} {why}; {tokens}.")]
+
+
+def _deliveries(deliveries: Sequence[Json]) -> list[str]:
+    if not deliveries:
+        return ["in the product alone"]
+    return [
+        _cut(
+            f"{plain(each['channel']):8} {each['state'] or '?'} by {plain(each['provider']) or 'nobody'}, tries: "
+            f"{each['attemptCount']}" + (f", {_word(each['reason'])}" if each["reason"] else "")
+        )
+        for each in deliveries
+    ]
+
+
+def _reason(decision: Json) -> str | None:
+    return decision["reasons"][0] if decision["reasons"] else None
+
+
+def _word(reason: str | None) -> str:
+    return plain(reason or "unknown").replace("_", " ")
+
+
+def _clock(time: str | None) -> str:
+    """The time of day of a time in RFC 3339."""
+    return (time or "")[11:19] or "--:--:--"
+
+
+def _short(value: object) -> str:
+    return _cut(plain(value), 24)
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(plain(text), WIDTH - 2)
+
+
+def _cut(line: str, width: int = WIDTH - 2) -> str:
+    return line if len(line) <= width else line[: width - 1] + "…"

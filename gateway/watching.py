@@ -1,0 +1,96 @@
+"""What waits for a user, watched for a client: the one source of the event stream and of the socket, so of one cursor.
+
+A slow client holds back its own watch alone: nothing is read from the service until what was read is taken.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import grpc
+from journeymesh.intervention.v1 import intervention_pb2
+
+from gateway.core import Core
+from mesh.errors import Unavailable, from_rpc_error
+
+RETRY_SECONDS: Final = 2.0
+
+# How long the service, with the channel's retries, may take to refuse before the answer begins. What waits is told at
+# once, and silence is no refusal.
+_REFUSAL_SECONDS: Final = 0.5
+
+Pending = intervention_pb2.GetPendingInterventionResponse
+
+
+class Watch:
+    """The changes of what waits for one user; holds one of the places for streams until it is closed."""
+
+    def __init__(self, core: Core, call: Any) -> None:  # noqa: ANN401 - grpc's own
+        self._core = core
+        self._call = call
+        self._closing = asyncio.ensure_future(core.closing.wait())
+        self._reading: asyncio.Future[Any] = asyncio.ensure_future(call.read())
+        core.streams.add(self)
+
+    async def settle(self) -> None:
+        """Gives the service time to refuse.
+
+        Raises:
+            MeshError: it did.
+        """
+        await asyncio.wait((self._reading,), timeout=_REFUSAL_SECONDS)
+        error = self._reading.exception() if self._reading.done() else None
+        if isinstance(error, grpc.aio.AioRpcError):
+            raise from_rpc_error(error) from error
+        if error is not None:
+            raise error
+
+    async def changes(self, silence_seconds: float | None = None) -> AsyncIterator[Pending | None]:
+        """What waits, at every change, and None after each silence so long; ends when service or process end it."""
+        while True:
+            awaited = (self._reading, self._closing)
+            await asyncio.wait(awaited, timeout=silence_seconds, return_when=asyncio.FIRST_COMPLETED)
+            if self._closing.done() or (self._reading.done() and _has_ended(self._reading)):
+                return  # the client comes back by itself, with its cursor
+            if self._reading.done():
+                yield _pending(self._reading.result())
+                self._reading = asyncio.ensure_future(self._call.read())
+            else:
+                yield None
+
+    def close(self) -> None:
+        """Leaves the service, and the place to another."""
+        self._core.streams.discard(self)
+        self._closing.cancel()
+        self._reading.cancel()
+        self._call.cancel()
+
+
+async def watch(core: Core, user_id: str, cursor: str) -> Watch:
+    """A watch over what waits for a user, from after the cursor; an empty one is before everything.
+
+    Raises:
+        Unavailable: there are too many.
+        MeshError: what the service refused with.
+    """
+    if len(core.streams) >= core.settings.stream_count:
+        raise Unavailable("TOO_MANY_STREAMS", "Too many streams are open.", RETRY_SECONDS)
+    asked = intervention_pb2.WatchPendingInterventionRequest(user_id=user_id, cursor=cursor)
+    opened = Watch(core, core.peers.intervention.WatchPendingIntervention(asked))
+    try:
+        await opened.settle()
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
+def _pending(change: intervention_pb2.WatchPendingInterventionResponse) -> Pending:
+    """A change as the poll would answer it."""
+    if not change.HasField("intervention"):
+        return Pending(cursor=change.cursor)
+    return Pending(has_pending_intervention=True, intervention=change.intervention, cursor=change.cursor)
+
+
+def _has_ended(reading: "asyncio.Future[Any]") -> bool:
+    return reading.exception() is not None or reading.result() is grpc.aio.EOF

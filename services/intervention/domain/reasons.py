@@ -1,0 +1,57 @@
+"""The reasons of a decision in sentences."""
+
+from services.intervention.domain import eligibility, office
+from services.intervention.domain.eligibility import URGENT, Reason
+from services.intervention.domain.facts import Facts
+from services.intervention.domain.offer import Standing, waiting_offer
+from services.intervention.domain.policy import Policy
+from services.intervention.domain.strategy import LEVEL_NAMES, Intervention
+
+_PLAIN = {
+    Reason.BOT: "The event looks like a script's doing.",
+    Reason.OUTCOME_EVENT: "The event is itself an outcome; it is recorded, not answered.",
+    Reason.HOLDOUT: "The user is held out: not helped, so that what help changes can be measured.",
+    Reason.CHOSE_NOTHING: "Doing nothing was drawn among what could be done.",
+    Reason.FREQUENCY_CAP: "The policy allows no more messages in this period.",
+    Reason.QUIET_HOURS: "It is a quiet hour where the user is.",
+    Reason.SUPPRESSED: "The user is on the list of those who are left alone.",
+    Reason.DISMISSED: "The user turned away the same help a while ago.",
+    Reason.NOT_ELIGIBLE: "The page is one on which nobody is interrupted, or the assessment is too unsure.",
+    Reason.NO_ACTION: "The policy has no action for this risk and this difficulty.",
+    Reason.ESCALATED: "The product's own help has failed, and only people help now.",
+}
+
+
+def explain(
+    policy: Policy, facts: Facts, standing: Standing, why: tuple[Reason, ...], help_: Intervention | None = None
+) -> str:
+    """The reasons in sentences, in their order, and what is done, if anything."""
+    is_urgent = not URGENT.isdisjoint(why)
+    sentences = [_PLAIN.get(each) or _sentence(policy, facts, standing, each, is_urgent=is_urgent) for each in why]
+    if help_ is not None:
+        likely = f"{help_.success_probability:.0%} likely to be accepted"
+        sentences.append(f"Help goes by {help_.channel} with {help_.priority} priority, {likely}.")
+    return " ".join(sentences)
+
+
+def _sentence(policy: Policy, facts: Facts, standing: Standing, reason: Reason, *, is_urgent: bool) -> str:
+    assessment = facts.assessment
+    risk = f"{assessment.score:.1f} ({LEVEL_NAMES[assessment.level]})"
+    count, least_count = assessment.strong_signal_count, policy.trigger_signal_count
+    trigger = f"the trigger of {policy.trigger_score:g}"
+    strong = f"of strength {policy.strong_signal_strength:g} or more"
+    if reason is Reason.RISK_AT_TRIGGER:
+        return f"The risk of {risk} has reached {trigger}."
+    if reason is Reason.SIGNALS_AT_TRIGGER:
+        return f"{count} signals {strong} have reached the trigger of {least_count}."
+    if reason is Reason.BELOW_TRIGGER:
+        return f"The risk of {risk} is below {trigger}, and {count} signals {strong} are fewer than {least_count}."
+    if reason is Reason.COOLDOWN:
+        until_us = eligibility.cooled_down_us(policy, standing, is_urgent=is_urgent)
+        left = (until_us - facts.received_us) / 60e6
+        return f"The user was helped a short while ago; the cooldown lasts another {left:.1f} minutes."
+    if reason is Reason.ALREADY_PENDING:
+        waits = waiting_offer(standing.offers, facts.received_us)
+        until = office.local_time(waits.expires_us if waits else 0, "UTC").isoformat(timespec="seconds")
+        return f"An earlier intervention still waits, until {until}."
+    return f"The risk of {risk} is medium, and the user, who has a difficulty, has welcomed help before."

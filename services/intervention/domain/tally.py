@@ -1,0 +1,76 @@
+"""How many users were helped or held out, and how many of them then did what was wanted: counts of one shard."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+import msgspec
+
+from services.intervention.domain.lift import Counts
+from services.intervention.domain.offer import Exposed
+
+ALL: Final = "all"
+
+
+class Cell(msgspec.Struct, frozen=True, array_like=True):
+    """The counts of the users who are alike in what they were, or would have been, offered."""
+
+    experiment: str
+    type: str
+    action: str
+    channel: str
+    level: str
+    is_high_value: bool
+    treated: int = 0
+    treated_converted: int = 0
+    holdout: int = 0
+    holdout_converted: int = 0
+
+
+Tally = tuple[Cell, ...]
+"""In the order in which the first user of each came."""
+
+_ENCODE: Final = msgspec.msgpack.Encoder().encode
+_DECODE: Final = msgspec.msgpack.Decoder(Tally).decode
+
+
+def encode(tally: Tally) -> bytes:
+    """The counts as bytes; the same counts give the same bytes."""
+    return _ENCODE(tally)
+
+
+def decode(blob: bytes) -> Tally:
+    """The counts from bytes; none from none."""
+    return _DECODE(blob) if blob else ()
+
+
+def counted(tally: Tally, exposed: Iterable[Exposed], converted: Iterable[Exposed]) -> Tally:
+    """The counts with more users who count, and more who have converted."""
+    cells = {each[:6]: each[6:] for each in map(msgspec.structs.astuple, tally)}
+    for users, step in ((exposed, 0), (converted, 1)):
+        for each in users:
+            of = (each.experiment, each.type, each.action, each.channel, each.level, each.is_high_value)
+            counts = list(cells.get(of, (0, 0, 0, 0)))
+            counts[step + (0 if each.is_treated else 2)] += 1
+            cells[of] = tuple(counts)
+    return tuple(Cell(*of, *counts) for of, counts in cells.items())
+
+
+def by_dimension(tally: Iterable[Cell], experiment: str) -> Iterator[tuple[str, str, Counts]]:
+    """The counts of an experiment: of all users first, then by each dimension and its names in order."""
+    cells = [each for each in tally if each.experiment == experiment]
+    yield ALL, "", _sum(cells)
+    names: dict[str, Callable[[Cell], str]] = {
+        "intervention": lambda cell: cell.type,
+        "action": lambda cell: cell.action,
+        "channel": lambda cell: cell.channel,
+        "level": lambda cell: cell.level,
+        "value": lambda cell: "high" if cell.is_high_value else "standard",
+    }
+    for dimension, name_of in names.items():
+        for name in sorted({name_of(cell) for cell in cells}):
+            yield dimension, name, _sum([cell for cell in cells if name_of(cell) == name])
+
+
+def _sum(cells: Iterable[Cell]) -> Counts:
+    columns = [(each.treated, each.treated_converted, each.holdout, each.holdout_converted) for each in cells]
+    return Counts(*map(sum, zip(*columns, strict=True))) if columns else Counts(0, 0, 0, 0)

@@ -1,0 +1,112 @@
+"""Decisions and the ledger, for the wire."""
+
+from journeymesh.common.v1.event_pb2 import Outcome as WireOutcome
+from journeymesh.common.v1.position_pb2 import EventPosition
+from journeymesh.features.v1.features_pb2 import Feature
+from journeymesh.intervention.v1 import intervention_pb2 as wire
+from journeymesh.scoring.v1 import scoring_pb2
+
+from services.intervention.domain.facts import Assessment
+from services.intervention.domain.ledger import Block, Decision, decision_at, inputs_of, plain_reason
+from services.intervention.domain.offer import Exposed
+from services.intervention.domain.policy import Policy
+from services.intervention.domain.strategy import Candidate
+from services.intervention.ports import Reference
+from services.intervention.translation.interventions import delivery_message, intervention_message
+from services.intervention.translation.words import timestamp
+from services.intervention.usecases.names import decision_id
+from services.intervention.usecases.reading import Followed
+
+
+def decision_message(of: Decision, became: Followed | None = None) -> wire.Decision:
+    """A decision as the wire tells it, and what came of the intervention it has led to."""
+    facts, verdict = of.facts, of.verdict
+    at = facts.position
+    made = verdict.intervention
+    return wire.Decision(
+        id=decision_id(at),
+        user_id=facts.user_id,
+        event_id=facts.event_id,
+        trace_id=facts.trace_id.hex(),
+        decision_time=timestamp(facts.received_us),
+        kind=wire.DECISION_KIND_INTERVENE if made else wire.DECISION_KIND_NONE,
+        reasons=[wire.DecisionReason.ValueType(each) for each in verdict.reasons],
+        explanation=verdict.explanation,
+        assessment=assessment_message(facts.assessment),
+        model_version=facts.model_version,
+        rules_version=facts.rules_version,
+        policy_version=of.policy_version,
+        intervention=intervention_message(made, became.worded if became else None) if made else None,
+        propensity=verdict.propensity,
+        position=EventPosition(shard=at.shard, sequence=str(at.sequence), event_index=at.event_index),
+        page=facts.page,
+        candidates=map(_candidate, verdict.candidates),
+        draw=verdict.draw,
+        exposure=_exposure(verdict.exposed) if verdict.exposed else None,
+        features=map(_feature, facts.feature_names, facts.features),
+        feature_schema_version=facts.feature_schema_version,
+        inputs=inputs_of(of) if verdict.candidates or len(verdict.reasons) > 1 else b"",
+        outcome=WireOutcome.ValueType(became.outcome) if became else WireOutcome.ValueType(0),
+        deliveries=map(delivery_message, became.deliveries) if became else (),
+    )
+
+
+def ledger_record(at: Reference, policy: Policy, of: Block) -> wire.LedgerRecord:
+    """A block as the wire tells it: nearly all rows are plain, and told by their columns alone."""
+    rows = range(len(of.event_indexes))
+    kinds: list[wire.DecisionKind.ValueType] = [wire.DECISION_KIND_NONE for _ in rows]
+    reasons = [wire.DecisionReason.ValueType(plain_reason(of, row)) for row in rows]
+    whole = []
+    for row, exception in sorted(of.exceptional.items()):
+        verdict = exception.verdict
+        reasons[row] = wire.DecisionReason.ValueType(verdict.reasons[0])
+        if verdict.intervention is not None:
+            kinds[row] = wire.DECISION_KIND_INTERVENE
+        if verdict.candidates or len(verdict.reasons) > 1:
+            decision = decision_message(decision_at(policy, of, at.shard, at.sequence, row))
+            whole.append(wire.LedgerRow(row=row, decision=decision))
+    return wire.LedgerRecord(
+        sequence=str(at.sequence),
+        event_indexes=of.event_indexes,
+        kinds=kinds,
+        reasons=reasons,
+        assessments=map(assessment_message, of.assessments),
+        model_version=of.model_version,
+        rules_version=of.rules_version,
+        policy_version=of.policy_version,
+        rows=whole,
+    )
+
+
+def assessment_message(of: Assessment) -> scoring_pb2.Assessment:
+    """An assessment as the wire tells it."""
+    message = scoring_pb2.Assessment(
+        score=of.score,
+        level=scoring_pb2.RiskLevel.ValueType(of.level),
+        confidence=of.confidence,
+        rule_score=of.rule_score,
+        model_score=of.model_score,
+        strong_signal_count=of.strong_signal_count,
+    )
+    for each in of.indicators:
+        message.indicators.add(name=each.name, contribution=each.contribution, reason=each.reason)
+    return message
+
+
+def _candidate(of: Candidate) -> wire.Candidate:
+    return wire.Candidate(
+        action=of.action,
+        channel=of.channel,
+        success_probability=of.success_probability,
+        propensity=of.propensity,
+        refusal=wire.DecisionReason.ValueType(of.refusal or 0),
+        is_chosen=of.is_chosen,
+    )
+
+
+def _feature(name: str, value: float) -> Feature:
+    return Feature(name=name, value=value)
+
+
+def _exposure(of: Exposed) -> wire.Exposure:
+    return wire.Exposure(experiment=of.experiment, is_treated=of.is_treated)

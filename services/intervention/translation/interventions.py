@@ -1,0 +1,95 @@
+"""Interventions, their words and their deliveries, for the wire."""
+
+from journeymesh.common.v1.event_pb2 import Outcome as WireOutcome
+from journeymesh.intervention.v1 import intervention_pb2 as wire
+
+from services.intervention.domain.delivery import Delivery
+from services.intervention.domain.strategy import Intervention
+from services.intervention.domain.worded import Worded
+from services.intervention.translation.words import timestamp
+from services.intervention.usecases.names import decision_id_of
+from services.intervention.usecases.reading import Followed, Waiting
+
+
+def intervention_message(of: Intervention, words: Worded | None = None) -> wire.Intervention:
+    """Help as the wire tells it, in the words of a model where there are any that are used."""
+    return wire.Intervention(
+        id=of.id,
+        type=of.type,
+        action=of.action,
+        message=words.text if words and words.is_used else of.message,
+        channel=of.channel,
+        priority=of.priority,
+        expires_at=timestamp(of.expires_us),
+        payload=wire.Payload(
+            risk_score=of.risk_score,
+            risk_level=of.risk_level,
+            indicators=of.indicators,
+            page=of.page,
+            confidence=of.confidence,
+        ),
+        also_channels=of.also_channels,
+        content=of.content,
+        deliver_by_time=timestamp(of.deliver_by_us),
+        success_probability=of.success_probability,
+        topic=of.topic,
+        handled_by=of.handled_by,
+        queue=of.queue,
+        wording=wording_message(words) if words else None,
+    )
+
+
+def wording_message(of: Worded) -> wire.Wording:
+    """Where words come from and what they cost, as the wire tells it."""
+    return wire.Wording(
+        model_id=of.model_id,
+        prompt_version=of.prompt_version,
+        prompt_hash=of.prompt_hash,
+        is_used=of.is_used,
+        refusal=of.refusal,
+        input_tokens=of.input_tokens,
+        output_tokens=of.output_tokens,
+        cost_micro_usd=of.cost_micro_usd,
+        worded_time=timestamp(of.worded_us),
+        is_cached=of.is_cached,
+    )
+
+
+def delivery_message(of: Delivery) -> wire.Delivery:
+    """How far a message has come, as the wire tells it."""
+    return wire.Delivery(
+        channel=of.channel,
+        state=wire.DeliveryState.ValueType(of.state),
+        attempt_count=of.attempt_count,
+        update_time=timestamp(of.update_us),
+        provider=of.provider,
+        provider_id=of.provider_id,
+        reason=of.reason,
+        idempotency_key=of.idempotency_key,
+    )
+
+
+def pending_message(of: Waiting) -> wire.GetPendingInterventionResponse:
+    """What waits, as an answer."""
+    help_ = intervention_message(of.intervention, of.worded) if of.intervention else None
+    return wire.GetPendingInterventionResponse(
+        has_pending_intervention=help_ is not None, intervention=help_, cursor=str(of.cursor)
+    )
+
+
+def watch_message(of: Waiting) -> wire.WatchPendingInterventionResponse:
+    """What waits, as one message of a stream."""
+    help_ = intervention_message(of.intervention, of.worded) if of.intervention else None
+    return wire.WatchPendingInterventionResponse(cursor=str(of.cursor), intervention=help_)
+
+
+def followed_message(of: Followed) -> wire.GetInterventionResponse:
+    """An intervention with its outcome."""
+    return wire.GetInterventionResponse(
+        intervention=intervention_message(of.intervention, of.worded),
+        user_id=of.user_id,
+        outcome=WireOutcome.ValueType(of.outcome),
+        is_ended=of.is_ended,
+        decision_id=decision_id_of(of.intervention.id),
+        deliveries=map(delivery_message, of.deliveries),
+    )

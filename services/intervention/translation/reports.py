@@ -1,0 +1,100 @@
+"""What is told of the service as a whole, for the wire."""
+
+from journeymesh.intervention.v1 import intervention_pb2 as wire
+
+from services.intervention.domain.analysis import Analysis
+from services.intervention.domain.spending import NANO_A_MICRO
+from services.intervention.translation.words import timestamp
+from services.intervention.usecases.asking import ModelsUsage
+from services.intervention.usecases.policies import Policies
+from services.intervention.usecases.reading import Lifts
+
+
+def policies_message(of: Policies) -> wire.ListPoliciesResponse:
+    """The policies, newest first."""
+    return wire.ListPoliciesResponse(
+        policies=[
+            wire.PolicyVersion(version=each.version, start_time=timestamp(each.start_us), document=each.document)
+            for each in reversed(of.timeline.dated)
+        ],
+        trouble=of.trouble,
+    )
+
+
+def lift_message(of: Lifts) -> wire.GetLiftResponse:
+    """What help changed."""
+    return wire.GetLiftResponse(
+        experiment=of.experiment,
+        lifts=[
+            wire.Lift(
+                dimension=dimension,
+                name=name,
+                treated_count=counts.treated,
+                treated_conversion_count=counts.treated_converted,
+                holdout_count=counts.holdout,
+                holdout_conversion_count=counts.holdout_converted,
+                lift=estimate.lift,
+                lower=estimate.lower,
+                upper=estimate.upper,
+                is_known=estimate.is_known,
+            )
+            for dimension, name, counts, estimate in of.estimates
+        ],
+        sample_ratio_p_value=of.sample_ratio_p_value,
+        holdout_ratio=of.holdout_share,
+    )
+
+
+def analysis_message(of: Analysis) -> wire.AnalyzeUserResponse:
+    """What stands out about a user."""
+    return wire.AnalyzeUserResponse(
+        user_id=of.user_id,
+        exit_risk_score=of.findings.exit_risk_score,
+        engagement_level=of.findings.engagement_level,
+        recommended_actions=of.findings.recommended_actions,
+        key_insights=of.findings.key_insights,
+        source=of.source,
+        refusal=of.refusal,
+        usage=_usage(of),
+        tool_calls=of.tool_calls,
+    )
+
+
+def usage_message(of: ModelsUsage, waiting_count: int) -> wire.GetModelUsageResponse:
+    """What language models were asked, and what it cost."""
+    return wire.GetModelUsageResponse(
+        is_on=of.is_on,
+        degraded=of.degraded,
+        period_start_time=timestamp(of.period_start_us),
+        token_count=of.spent.tokens,
+        token_limit=of.limits.tokens,
+        cost_micro_usd=of.spent.nano_usd / NANO_A_MICRO,
+        cost_limit_micro_usd=of.limits.nano_usd / NANO_A_MICRO,
+        models=[
+            wire.ModelUsage(
+                model_id=each.model_id,
+                call_counts=each.call_counts,
+                input_token_count=each.input_tokens,
+                output_token_count=each.output_tokens,
+                cost_micro_usd=each.cost_micro_usd,
+            )
+            for each in of.models
+        ],
+        waiting_count=waiting_count,
+    )
+
+
+def _usage(of: Analysis) -> wire.Wording | None:
+    if of.usage is None or of.prompt is None:
+        return None
+    return wire.Wording(
+        model_id=of.usage.model_id,
+        prompt_version=of.prompt.version,
+        prompt_hash=of.prompt.hash,
+        is_used=not of.refusal,
+        refusal=of.refusal,
+        input_tokens=of.usage.input_tokens,
+        output_tokens=of.usage.output_tokens,
+        cost_micro_usd=of.usage.cost_micro_usd,
+        worded_time=timestamp(of.analyzed_us),
+    )

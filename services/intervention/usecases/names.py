@@ -1,0 +1,49 @@
+"""What everything is called: ids, keys in the store of states, names in the ledger."""
+
+from typing import Final
+
+from mesh import applied
+from services.intervention.domain.facts import Position
+
+DECISION_PREFIX: Final = "d"
+INTERVENTION_PREFIX: Final = "i"
+
+
+def decision_id(position: Position) -> str:
+    """The id of the decision on the event at a position."""
+    return applied.derived_id(DECISION_PREFIX, position.shard, position.sequence, position.event_index)
+
+
+def decision_id_of(intervention_id: str) -> str:
+    """The id of the decision that led to an intervention: both are derived from the same event."""
+    return DECISION_PREFIX + intervention_id.removeprefix(INTERVENTION_PREFIX)
+
+
+def user_name(user_id: str) -> str:
+    """The name by which the ledger finds a user."""
+    return "u" + user_id
+
+
+def trace_name(trace_id: bytes) -> str:
+    """The name by which the ledger finds a trace."""
+    return "t" + trace_id.hex()
+
+
+def user_key(user_id: str) -> str:
+    """Where a user stands in the store of states."""
+    return f"user:{user_id}"
+
+
+def tally_key(shard: str) -> str:
+    """Where the counts of a shard stand in the store of states."""
+    return f"tally:{shard}"
+
+
+def record_key(intervention_id: str) -> str:
+    """Where an intervention stands in the store of states."""
+    return f"made:{intervention_id}"
+
+
+def intervention_id(position: Position) -> str:
+    """The id of the intervention that the event at a position may lead to."""
+    return applied.derived_id(INTERVENTION_PREFIX, position.shard, position.sequence, position.event_index)

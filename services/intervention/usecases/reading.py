@@ -1,0 +1,216 @@
+"""Reading: what waits for a user, what became of an intervention, the ledger, and what help changed."""
+
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Final
+
+from mesh import applied
+from mesh.errors import NotFound
+from mesh.state import Shards, StateStore
+from services.intervention.domain import ledger as pages
+from services.intervention.domain import lift, outcome, pending, tally, worded
+from services.intervention.domain.delivery import Delivery
+from services.intervention.domain.facts import Outcome, Position
+from services.intervention.domain.ledger import Block, Decision
+from services.intervention.domain.lift import Counts, Estimate
+from services.intervention.domain.policy import Policy
+from services.intervention.domain.strategy import Intervention
+from services.intervention.domain.tally import Cell
+from services.intervention.domain.worded import Worded
+from services.intervention.ports import Ledger, Listeners, Outbox, Reference
+from services.intervention.usecases.names import DECISION_PREFIX, record_key, tally_key, trace_name, user_key, user_name
+from services.intervention.usecases.policies import Policies
+
+Column = Callable[[Block], Iterable[object]]
+"""Picks a column of a block."""
+
+_NOT_FOUND: Final = "No intervention with this id."
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Waiting:
+    """What waits for a user with its words, None where nothing does, and the cursor of that."""
+
+    cursor: int
+    intervention: Intervention | None
+    worded: Worded | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Followed:
+    """An intervention and what came of it so far."""
+
+    user_id: str
+    intervention: Intervention
+    worded: Worded | None
+    outcome: Outcome
+    is_ended: bool
+    deliveries: Sequence[Delivery]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Lifts:
+    """What help changed: the experiment, each comparison by its dimension and name, and whether to believe them."""
+
+    experiment: str
+    estimates: Sequence[tuple[str, str, Counts, Estimate]]
+    sample_ratio_p_value: float
+    holdout_share: float
+
+
+class Reading:
+    """Tells what is known."""
+
+    def __init__(
+        self,
+        policies: Policies,
+        state: StateStore,
+        shards: Shards,
+        ledger: Ledger,
+        outbox: Outbox,
+        listeners: Listeners,
+        clock: Callable[[], int],
+        *,
+        poll_seconds: float,
+    ) -> None:
+        self.policies = policies
+        self._state = state
+        self._shards = shards
+        self._ledger = ledger
+        self._outbox = outbox
+        self._listeners = listeners
+        self._clock = clock
+        self._poll_seconds = poll_seconds
+
+    async def waiting(self, user_id: str) -> Waiting:
+        """What waits for a user now."""
+        (blob,) = await self._state.load([user_key(user_id)])
+        helped = pending.decode(applied.current(blob))
+        found = await self._worded(helped.waiting) if helped.waiting else None
+        used = found if found and found.is_used else None
+        now_us = self._clock()
+        cursor = pending.cursor_at(helped, now_us, is_worded=used is not None)
+        return Waiting(cursor, pending.waiting_at(helped, now_us), used)
+
+    async def watch(self, user_id: str, cursor: int | None) -> AsyncIterator[Waiting]:
+        """What waits for a user now, unless the cursor is of that, and then every change, without end.
+
+        Changes made by this process are told at once, those of others after at most the poll time.
+        """
+        with contextlib.closing(self._listeners.listen(user_id)) as listener:
+            while True:
+                now = await self.waiting(user_id)
+                if now.cursor != cursor:
+                    cursor = now.cursor
+                    yield now
+                left_seconds = self._poll_seconds
+                if now.intervention is not None:
+                    left_seconds = (now.intervention.expires_us - self._clock()) / 1e6
+                await listener.wait(min(self._poll_seconds, max(0.0, left_seconds)))
+
+    async def intervention(self, intervention_id: str) -> Followed:
+        """An intervention with its outcome so far.
+
+        Raises:
+            NotFound: `INTERVENTION_NOT_FOUND`.
+        """
+        (blob,) = await self._state.load([record_key(intervention_id)])
+        if blob is None:
+            raise NotFound("INTERVENTION_NOT_FOUND", _NOT_FOUND)
+        record = pages.decode_record(blob)
+        return await self._followed(record.user_id, record.intervention)
+
+    async def became(self, decision: Decision) -> Followed | None:
+        """What came of the intervention a decision has led to; None where it led to none."""
+        help_ = decision.verdict.intervention
+        return await self._followed(decision.facts.user_id, help_) if help_ else None
+
+    async def decision(self, decision_id: str) -> Decision:
+        """One decision.
+
+        Raises:
+            NotFound: `DECISION_NOT_FOUND`.
+        """
+        parsed = applied.parse_derived_id(decision_id)
+        found = await self.decisions_at(Position(*parsed[1:])) if parsed and parsed[0] == DECISION_PREFIX else []
+        if not found:
+            raise NotFound("DECISION_NOT_FOUND", "No decision with this id.")
+        return found[0]
+
+    async def decisions_at(self, position: Position) -> list[Decision]:
+        """The decision of the event at a position; none where there is none."""
+        at = Reference(position.shard, position.sequence)
+        return await self._read([at], lambda block: block.event_indexes, position.event_index)
+
+    async def decisions_of_user(self, user_id: str, limit: int) -> list[Decision]:
+        """The last decisions on a user, newest first."""
+        return await self._find(user_name(user_id), limit, lambda block: block.user_ids, user_id)
+
+    async def decisions_of_trace(self, trace_id: bytes, limit: int) -> list[Decision]:
+        """The last decisions on the events of a trace, newest first."""
+        return await self._find(trace_name(trace_id), limit, lambda block: block.trace_ids, trace_id)
+
+    async def blocks(self, references: Sequence[Reference]) -> list[tuple[Reference, Block]]:
+        """The blocks of records, in their order; without those of which nothing is known any more."""
+        blobs = await self._ledger.blocks(references)
+        return [(at, pages.decode(blob)) for at, blob in zip(references, blobs, strict=True) if blob is not None]
+
+    async def pages(self, references: Sequence[Reference]) -> list[tuple[Reference, Policy, Block]]:
+        """The same, each with the policy that decided."""
+        return [
+            (at, await self.policies.find(block.policy_version), block) for at, block in await self.blocks(references)
+        ]
+
+    async def lifts(self, experiment: str) -> Lifts:
+        """What help changed in an experiment; in that of the policy that decides now where none is named."""
+        holdout = self.policies.at(self._clock()).holdout
+        name = experiment or holdout.salt
+        blobs = await self._state.load([tally_key(shard) for shard in await self._shards.all()])
+        cells: list[Cell] = [cell for blob in blobs for cell in tally.decode(applied.current(blob))]
+        estimates = [
+            (dimension, value, counts, lift.estimate(counts))
+            for dimension, value, counts in tally.by_dimension(cells, name)
+        ]
+        share = next(
+            (each.holdout.share for each in reversed(self.policies.timeline.policies) if each.holdout.salt == name), 0.0
+        )
+        every = estimates[0][2]
+        return Lifts(name, estimates, lift.sample_ratio_p_value(every.treated, every.holdout, share), share)
+
+    async def _followed(self, user_id: str, help_: Intervention) -> Followed:
+        (user,) = await self._state.load([user_key(user_id)])
+        helped = pending.decode(applied.current(user))
+        became = pending.outcome_at(helped, help_.id, self._clock())
+        # One that is no longer remembered was followed by many others; nothing can come of it any more.
+        is_ended = became is None or outcome.is_final(became)
+        deliveries = await self._outbox.deliveries([help_.id])
+        words = await self._worded(help_)
+        return Followed(user_id, help_, words, became or Outcome.NONE, is_ended, deliveries[0] if deliveries else [])
+
+    async def _worded(self, help_: Intervention) -> Worded | None:
+        (blob,) = await self._state.load([worded.key(help_.id)])
+        return worded.decode(blob)
+
+    async def _find(self, name: str, limit: int, column: Column, wanted: object) -> list[Decision]:
+        found: list[Decision] = []
+        for generation in await self._ledger.find(name):
+            found += await self._read(generation, column, wanted)
+            if len(found) >= limit:
+                break
+        return sorted(found, key=_age, reverse=True)[:limit]
+
+    async def _read(self, references: Sequence[Reference], column: Column, wanted: object) -> list[Decision]:
+        """The decisions of the rows whose value in a column is the wanted one."""
+        found = []
+        for each, block in await self.blocks(references):
+            rows = [row for row, value in enumerate(column(block)) if value == wanted]
+            if rows:
+                policy = await self.policies.find(block.policy_version)
+                found += [pages.decision_at(policy, block, each.shard, each.sequence, row) for row in rows]
+        return found
+
+
+def _age(decision: Decision) -> tuple[int, int, int]:
+    facts = decision.facts
+    return facts.received_us, facts.position.sequence, facts.position.event_index

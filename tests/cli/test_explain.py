@@ -1,0 +1,184 @@
+"""`journeymesh explain`, against the gateway."""
+
+import argparse
+import io
+from collections.abc import AsyncIterator
+
+import pytest
+from journeymesh.common.v1 import event_pb2
+from journeymesh.ingest.v1 import ingest_pb2
+from journeymesh.intervention.v1 import intervention_pb2
+from journeymesh.scoring.v1 import scoring_pb2
+from rich.console import Console
+
+from cli import explain
+from tests.conftest import free_port
+from tests.gateway.fakes import SECONDS, decision
+from tests.gateway.running import Gateway, running
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[Gateway]:
+    """A gateway whose ledger knows one decision, and what led to it."""
+    async with running() as one:
+        one.services.intervention.decisions = [decision()]
+        one.services.intervention.made["i-1"] = intervention_pb2.GetInterventionResponse(decision_id="d-1")
+        one.services.ingest.receipts["e-1"] = ingest_pb2.Receipt(event_id="e-1", duplicate_count=2)
+        kinds = (event_pb2.EVENT_TYPE_STRUGGLE_SIGNAL, event_pb2.EVENT_TYPE_PAGE_VIEW)
+        one.services.features.recent = [
+            event_pb2.Event(
+                event_id=event_id,
+                user_id="ada",
+                event_type=kind,
+                event_time_us=(SECONDS + second) * 1_000_000,
+                page="/calculator",
+                properties=b'{"free":"\\u001b[31mred"}',
+            )
+            for event_id, kind, second in (("e-2", kinds[1], 40), ("e-1", kinds[0], 30), ("e-0", kinds[1], 0))
+        ]
+        yield one
+
+
+async def told(gateway: Gateway, of: str) -> tuple[int, str]:
+    """The exit code, and what is printed at 80 columns."""
+    written = io.StringIO()
+    console = Console(file=written, width=80, highlight=False, markup=False, soft_wrap=True)
+    return await explain.explain(gateway.client, of, console), written.getvalue()
+
+
+def calm(decision_id: str, score: float = 12) -> intervention_pb2.Decision:
+    """A decision for nothing."""
+    return intervention_pb2.Decision(
+        id=decision_id,
+        user_id="ada",
+        event_id="e-1",
+        kind=intervention_pb2.DECISION_KIND_NONE,
+        reasons=[intervention_pb2.DECISION_REASON_BELOW_TRIGGER],
+        explanation="The exit risk is 12, below 75.",
+        assessment=scoring_pb2.Assessment(score=score, level=scoring_pb2.RISK_LEVEL_LOW),
+        policy_version="policy-2+3f9a0c1d",
+    )
+
+
+@pytest.mark.parametrize("of", ["d-1", "i-1", TRACE, TRACE.upper()])
+async def test_a_decision_is_told_from_beginning_to_end(gateway: Gateway, of: str) -> None:
+    code, story = await told(gateway, of)
+    assert code == 0
+    in_order = (
+        "Help, at 2026-01-02T10:00:30Z (decision d-1)",
+        "The exit risk is 78.4, at or above 75.",
+        "policy policy-2+3f9a0c1d, rules rules-2, model exit-risk-3",
+        "10:00:00  page_view",
+        "> 10:00:30  struggle_signal",
+        "It was sent 2 times more, and counted once.",
+        "error_count 3, success_rate 0.5",
+        "Exit risk 78.4, high, confidence 0.87 (rules alone 80.0, model alone 61.5)",
+        "repeated_failures       +51.2 ████████████████████ 3 failed attempts in a row",
+        "success_rate             -4.1 ██ ",
+        "do nothing                                     0.100",
+        "> show_live_chat_popup     in_app      0.41      0.900",
+        "send_help_email          email       0.33 refused: frequency cap",
+        "The number drawn was 0.734000",
+        "counts among the helped of experiment 2026-01",
+        "“May we help?”",
+        "The words are those of amazon.nova-micro-v1:0, prompt wording-1",
+        "(9f9f9f9f9f9f): 412 + 38 tokens, $0.000020.",
+        "email    sent by ses, tries: 2",
+        "shown",
+    )
+    places = [story.find(each) for each in in_order]
+    assert -1 not in places, in_order[places.index(-1)]
+    assert places == sorted(places)
+    assert "e-2" not in story
+    assert "10:00:40" not in story  # what came after is no cause
+    lines = story.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert len(lines) < 45
+    assert "\x1b" not in story
+
+
+async def test_no_help_says_why_not(gateway: Gateway) -> None:
+    gateway.services.intervention.decisions = [calm("d-2")]
+    code, story = await told(gateway, "d-2")
+    assert code == 0
+    for each in (
+        "No help, at an unknown time (decision d-2)",
+        "The exit risk is 12, below 75.",
+        "It did not come to a choice: below trigger.",
+    ):
+        assert each in story
+    assert "What was said" not in story
+
+
+async def test_who_is_held_out_and_what_words_were_not_used_is_told(gateway: Gateway) -> None:
+    held = decision()
+    held.kind = intervention_pb2.DECISION_KIND_NONE
+    held.reasons[:] = [
+        intervention_pb2.DECISION_REASON_HOLDOUT,
+        intervention_pb2.DECISION_REASON_RISK_AT_TRIGGER,
+    ]
+    held.exposure.is_treated = False
+    held.ClearField("intervention")
+    gateway.services.intervention.decisions = [held]
+    _, story = await told(gateway, "d-1")
+    assert "The user is held out" in story
+    assert "Also: risk at trigger." in story
+
+    late = decision()
+    late.intervention.wording.is_used = False
+    late.intervention.wording.refusal = "breaker_open"
+    del late.deliveries[:]
+    late.outcome = event_pb2.OUTCOME_UNSPECIFIED
+    gateway.services.intervention.decisions = [late]
+    _, story = await told(gateway, "d-1")
+    assert "The words are the template's." in story
+    assert "not used: breaker open" in " ".join(story.split())
+    assert "in the product alone" in story
+    assert "nothing yet" in story
+    late.intervention.ClearField("wording")
+    assert "no model was asked" in (await told(gateway, "d-1"))[1]
+
+
+@pytest.mark.parametrize("has_help", [True, False])
+async def test_a_trace_of_many_decisions_lists_them_and_tells_the_one_that_matters(
+    gateway: Gateway, *, has_help: bool
+) -> None:
+    many = [calm(f"d-{n}", score=n) for n in range(10, 24)]
+    gateway.services.intervention.decisions = [*many, decision()] if has_help else many
+    code, story = await told(gateway, TRACE)
+    assert code == 0
+    assert story.startswith(f"{15 if has_help else 14} decisions\n")
+    assert f"and {5 if has_help else 4} more" in story
+    assert f"(decision {'d-1' if has_help else 'd-23'})" in story
+
+
+async def test_what_is_no_longer_kept_is_left_out(gateway: Gateway) -> None:
+    one = decision()
+    one.user_id = "nobody"
+    one.event_id = "gone"
+    gateway.services.intervention.decisions = [one]
+    code, story = await told(gateway, "d-1")
+    assert code == 0
+    assert "> the event gone on /calculator" in story
+
+
+@pytest.mark.parametrize("of", ["d-9", "i-9", "f" * 32, "", "a/b", "\x1b[31m", "ü", "\udcff"])
+async def test_an_id_that_is_not_known_is_one_clear_sentence(gateway: Gateway, of: str) -> None:
+    gateway.services.intervention.decisions = []
+    code, story = await told(gateway, of)
+    assert code == 1
+    assert story.count("\n") == 1
+    assert "is no decision, intervention or trace that is known" in story
+    assert "\x1b" not in story
+
+
+async def test_a_gateway_that_does_not_answer_is_one_clear_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    explain.add_arguments(parser)
+    url = f"http://127.0.0.1:{free_port()}"
+    code = await explain.main(parser.parse_args(["d-1", "--url", url]))
+    said = capsys.readouterr().out
+    assert (code, said.count("\n")) == (1, 1)
+    assert said.startswith(f"journeymesh: {url} does not tell: ")

@@ -1,0 +1,151 @@
+"""What tells how help is decided, what it changed, and what the language models cost."""
+
+from typing import Any
+
+import pytest
+from journeymesh.intervention.v1 import intervention_pb2
+from prometheus_client.parser import text_string_to_metric_families
+
+from mesh.errors import Unavailable
+from tests.gateway.fakes import SECONDS, decision, delivery, intervention
+from tests.gateway.running import Gateway
+
+
+async def get(gateway: Gateway, path: str) -> Any:
+    answer = await gateway.client.get(path)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def test_an_intervention_tells_its_outcome_and_how_its_messages_came(gateway: Gateway) -> None:
+    gateway.services.intervention.made["i-1"] = intervention_pb2.GetInterventionResponse(
+        intervention=intervention(), user_id="ada", decision_id="d-1", deliveries=[delivery()]
+    )
+    told = await get(gateway, "/api/interventions/i-1")
+    assert (told["userId"], told["decisionId"], told["outcome"], told["isEnded"]) == ("ada", "d-1", None, False)
+    assert told["intervention"]["action"] == "show_live_chat_popup"
+    assert told["deliveries"] == [
+        {
+            "channel": "email",
+            "state": "sent",
+            "attemptCount": 2,
+            "updateTime": "2026-01-02T10:00:40Z",
+            "provider": "ses",
+            "providerId": "0100",
+            "reason": "",
+            "idempotencyKey": "i-1:email",
+        }
+    ]
+    missing = await gateway.client.get("/api/interventions/none")
+    assert (missing.status_code, missing.json()["reason"]) == (404, "INTERVENTION_NOT_FOUND")
+
+
+async def test_a_decision_tells_what_else_could_have_been_done(gateway: Gateway) -> None:
+    gateway.services.intervention.decisions = [decision()]
+    told = await get(gateway, "/api/decisions/d-1")
+    assert [each["refusal"] for each in told["candidates"]] == [None, None, "frequency_cap"]
+    assert (told["draw"], told["outcome"], told["inputs"]) == (0.734, "shown", "gQA=")
+    assert told["exposure"] == {"experiment": "2026-01", "isTreated": True}
+    assert told["features"][0] == {"name": "error_count", "value": 3}
+    assert told["intervention"]["wording"]["costMicroUsd"] == 19.7
+
+
+async def test_policies_and_lift_are_told(gateway: Gateway) -> None:
+    service = gateway.services.intervention
+    one = service.policies.policies.add(version="policy-2+3f9a0c1d", document="version: policy-2")
+    one.start_time.FromSeconds(SECONDS)
+    assert await get(gateway, "/api/policies") == {
+        "policies": [
+            {"version": "policy-2+3f9a0c1d", "startTime": "2026-01-02T10:00:00Z", "document": "version: policy-2"}
+        ],
+        "trouble": "",
+    }
+    service.lift.lifts.add(dimension="all", treated_count=90, holdout_count=10, lift=0.125, is_known=True)
+    told = await get(gateway, "/api/lift?experiment=2026-01")
+    assert (told["lifts"][0]["treatedCount"], told["lifts"][0]["lift"]) == (90, 0.125)
+    await get(gateway, "/api/lift")
+    assert [each.experiment for each in service.lift_requests] == ["2026-01", ""]
+
+
+@pytest.mark.parametrize(
+    ("body", "depth"),
+    [
+        ({}, intervention_pb2.ANALYSIS_DEPTH_QUICK),
+        ({"depth": "strategy"}, intervention_pb2.ANALYSIS_DEPTH_STRATEGY),
+        ({"depth": "deep"}, intervention_pb2.ANALYSIS_DEPTH_DEEP),
+    ],
+)
+async def test_an_analysis_has_time(gateway: Gateway, body: Any, depth: int) -> None:
+    answer = await gateway.client.post("/api/users/ada/analysis", json=body)
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "userId": "ada",
+        "exitRiskScore": 78.4,
+        "engagementLevel": "low",
+        "recommendedActions": ["show_live_chat_popup"],
+        "keyInsights": ["3 failed attempts in a row"],
+        "source": "template",
+        "refusal": "off",
+        "usage": None,
+        "toolCalls": [],
+    }
+    assert [each.depth for each in gateway.services.intervention.analyses] == [depth]
+    assert (gateway.services.intervention.analysis_seconds or 0) > 20
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "reason"),
+    [
+        ("/api/users/nobody/analysis", b"{}", 404, "USER_NOT_FOUND"),
+        ("/api/users/ada/analysis", b'{"depth":"deeper"}', 400, "VALUE_OUT_OF_RANGE"),
+        ("/api/users/ada/analysis", b'{"depth":2}', 400, "INVALID_TYPE"),
+        ("/api/users/ada/analysis", b'{"deep":true}', 400, "UNKNOWN_FIELD"),
+        ("/api/users/ada/analysis", b"", 400, "MALFORMED_JSON"),
+    ],
+)
+async def test_an_analysis_that_cannot_be_made_is_a_problem(
+    gateway: Gateway, path: str, body: bytes, status: int, reason: str
+) -> None:
+    answer = await gateway.post(body, path)
+    assert (answer.status_code, answer.json()["reason"]) == (status, reason)
+
+
+async def samples(gateway: Gateway) -> dict[str, float]:
+    """The metrics of models, each with its labels."""
+    answer = await gateway.client.get("/metrics")
+    assert answer.status_code == 200
+    return {
+        f"{one.name.removeprefix('journeymesh_model_')} {' '.join(one.labels.values())}".rstrip(): one.value
+        for family in text_string_to_metric_families(answer.text)
+        for one in family.samples
+        if one.name.startswith("journeymesh_model_")
+    }
+
+
+async def test_the_use_of_models_is_told_and_measured(gateway: Gateway) -> None:
+    service = gateway.services.intervention
+    service.usage = intervention_pb2.GetModelUsageResponse(is_on=True, token_count=450, token_limit=1000)
+    service.usage.models.add(
+        model_id="nova-micro",
+        call_counts={"ok": 3, "throttled": 1},
+        input_token_count=412,
+        output_token_count=38,
+        cost_micro_usd=19.7,
+    )
+    told = await get(gateway, "/api/models/usage")
+    assert (told["isOn"], told["degraded"], told["tokenLimit"]) == (True, "", 1000)
+    assert told["models"][0]["callCounts"] == {"ok": 3, "throttled": 1}
+    expected = {
+        "tokens input nova-micro": 412,
+        "tokens output nova-micro": 38,
+        "cost_usd nova-micro": 19.7e-6,
+        "calls ok nova-micro": 3,
+        "calls throttled nova-micro": 1,
+        "degraded": 0,
+    }
+    assert await samples(gateway) == pytest.approx(expected)
+    service.usage = intervention_pb2.GetModelUsageResponse(is_on=True, degraded="budget")
+    assert await samples(gateway) == {"degraded budget": 1}
+    service.usage_error = Unavailable("DEPENDENCY_UNAVAILABLE", "It is away.")
+    # What is not known is not told; the counts still are.
+    assert await samples(gateway) == {}

@@ -1,0 +1,87 @@
+"""Who was helped and who was held out is counted once, whatever is delivered again."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.intervention.domain.chance import held_out
+from services.intervention.domain.facts import Bought, EventKind, Outcome
+from tests.intervention.builders import HOUR, NOON_ISH, Row, World, edited, outcome
+
+DOCUMENT = edited(holdout={"share": 0.4, "salt": "exp"}, conversion={"event": "purchase", "within": "5h"}, caps=[])
+USERS = [f"user-{number}" for number in range(12)]
+STEPS = st.lists(
+    st.tuples(st.sampled_from(USERS), st.sampled_from(["stuck", "buys", "calm", "shown"]), st.integers(0, 12)),
+    min_size=1,
+    max_size=60,
+)
+
+
+def rows(steps: list[tuple[str, str, int]]) -> list[Row]:
+    kinds = {
+        "stuck": {"score": 80.0},
+        "buys": {"kind": EventKind.PURCHASE, "bought": Bought(5.0, "EUR")},
+        "calm": {},
+        "shown": {"score": 93.0},
+    }
+    at = sorted(hour for _, _, hour in steps)
+    return [
+        Row(user_id=user, at_us=NOON_ISH + hour * HOUR, **kinds[kind])  # type: ignore[arg-type]
+        for (user, kind, _), hour in zip(steps, at, strict=True)
+    ]
+
+
+@settings(deadline=None)
+@given(STEPS, st.lists(st.integers(1, 5), max_size=20))
+async def test_users_and_conversions_are_counted_once(steps: list[tuple[str, str, int]], cuts: list[int]) -> None:
+    world, told = World(DOCUMENT), rows(steps)
+    start = 0
+    while start < len(told):
+        length = cuts.pop() if cuts else 3
+        some = [[row] for row in told[start : start + length]]
+        await world.deliver(start, some)
+        await world.deliver(start, some)  # the answer was lost
+        start += length
+    exposed: dict[str, int] = {}
+    converted = set()
+    for row in told:
+        if row.score >= 75:
+            exposed.setdefault(row.user_id, row.at_us)
+        elif row.bought and row.user_id in exposed and row.at_us - exposed[row.user_id] <= 5 * HOUR:
+            converted.add(row.user_id)
+    lifts = await world.reading.lifts("")
+    sides = {user: held_out("exp", user, 0.4) for user in exposed}
+    counts = lifts.estimates[0][2]
+    assert counts.treated == sum(not is_out for is_out in sides.values())
+    assert counts.holdout == sum(sides.values())
+    assert counts.treated_converted == sum(not sides[user] for user in converted)
+    assert counts.holdout_converted == sum(sides[user] for user in converted)
+    for dimension in ("intervention", "action", "channel", "level", "value"):
+        parts = [each for name, _, each, _ in lifts.estimates if name == dimension]
+        assert sum(each.treated + each.holdout for each in parts) == len(exposed)
+    assert (lifts.experiment, lifts.holdout_share) == ("exp", 0.4)
+
+
+async def test_help_that_was_seen_is_converted_by_the_wanted_event() -> None:
+    world = World(DOCUMENT)
+    helped = next(user for user in USERS if not held_out("exp", user, 0.4))
+    buys = Row(user_id=helped, at_us=NOON_ISH + HOUR, kind=EventKind.PURCHASE, bought=Bought(1.0, ""))
+    (made,) = await world.send(Row(80.0, user_id=helped))
+    await world.send(buys)  # nobody saw the help
+    assert (await world.reading.intervention(made.intervention.id)).outcome is not Outcome.CONVERTED
+    (made,) = await world.send(Row(80.0, NOON_ISH + 2 * HOUR, user_id=helped))
+    await world.send(outcome(Outcome.ACCEPTED, made.intervention.id, user_id=helped, at_us=NOON_ISH + 2 * HOUR))
+    await world.send(Row(user_id=helped, at_us=NOON_ISH + 3 * HOUR, kind=EventKind.TASK_SUCCESS))
+    assert (await world.reading.intervention(made.intervention.id)).outcome is Outcome.ACCEPTED
+    await world.send(Row(user_id=helped, at_us=NOON_ISH + 3 * HOUR, kind=EventKind.PURCHASE))
+    followed = await world.reading.intervention(made.intervention.id)
+    assert (followed.outcome, followed.is_ended) == (Outcome.CONVERTED, True)
+
+
+async def test_another_salt_is_another_experiment() -> None:
+    world = World(DOCUMENT, (NOON_ISH + HOUR, edited(holdout={"share": 0.4, "salt": "next"})))
+    await world.send(*(Row(80.0, user_id=user) for user in USERS))
+    await world.send(*(Row(80.0, NOON_ISH + 2 * HOUR, user_id=user) for user in USERS))
+    for experiment in ("exp", "next"):
+        every = (await world.reading.lifts(experiment)).estimates[0][2]
+        assert every.holdout == sum(held_out(experiment, user, 0.4) for user in USERS)
+        assert every.treated + every.holdout == len(USERS)

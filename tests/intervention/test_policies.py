@@ -1,0 +1,190 @@
+"""The policy as a document: what it means, what is refused, and from when on a new one decides."""
+
+import asyncio
+from collections.abc import Callable
+
+import jsonschema
+import pytest
+import yaml
+
+from mesh import redis, server
+from mesh.settings import SettingError
+from services.intervention.adapters.policy_store import MemoryPolicies, RedisPolicies
+from services.intervention.adapters.policy_yaml import PolicyFile, parse
+from services.intervention.domain import interpretation
+from services.intervention.domain.eligibility import Reason
+from services.intervention.domain.interpretation import PolicyError, policy_of
+from services.intervention.domain.policy import HOUR_US, MINUTE_US
+from services.intervention.domain.timeline import Dated, Timeline
+from services.intervention.ports import PolicyStore
+from services.intervention.usecases import policies as policies_module
+from services.intervention.usecases.policies import Policies
+from tests.intervention.builders import DOCUMENT, MINUTE, NOON_ISH, POLICIES, ManualClock, Row, World, edited, policy
+
+SECOND = 1_000_000
+
+
+@pytest.mark.parametrize("path", sorted(POLICIES.glob("*.yaml")), ids=lambda path: path.name)
+def test_every_policy_that_is_shipped_is_one_and_has_the_shape(path: object) -> None:
+    text = path.read_text()  # type: ignore[attr-defined]
+    assert policy_of(parse(text)).actions
+    jsonschema.validate(yaml.safe_load(text), interpretation.schema())
+
+
+def test_durations_times_and_words_mean_what_they_say() -> None:
+    made = policy(cooldown="90m", quiet_hours={"start": "22:30", "end": "06:05", "channels": ["push"], "then": "drop"})
+    assert made.cooldown_us == 90 * MINUTE_US
+    assert made.quiet is not None
+    assert (made.quiet.start_minute, made.quiet.end_minute, made.quiet.is_held) == (22 * 60 + 30, 6 * 60 + 5, False)
+    assert (
+        policy(conversion={"event": "task_success", "target": "loan", "within": "2h"}).conversion.within_us
+        == 2 * HOUR_US
+    )
+
+
+def test_the_version_names_the_content_not_its_writing() -> None:
+    same = yaml.safe_dump(yaml.safe_load(DOCUMENT), sort_keys=True)
+    assert policy_of(parse(same)).version == policy().version
+    assert policy(cooldown="16m").version != policy().version
+    assert policy().version.startswith("default-2+")
+
+
+@pytest.mark.parametrize(
+    ("members", "sentence"),
+    [
+        ({"cooldwn": "1m"}, "unknown field"),
+        ({"cooldown": "soon"}, "regex"),
+        ({"cooldown": "40d"}, "cooldown is longer than 31 days"),
+        ({"trigger": {"score": 175}}, "<= 100"),
+        ({"caps": [{"most": 1, "per": "fortnight"}]}, "Invalid enum value"),
+        ({"quiet_hours": {"start": "25:00", "end": "06:00", "channels": []}}, "regex"),
+        ({"quiet_hours": {"start": "06:00", "end": "06:05", "channels": []}}, "at least"),
+        ({"office_hours": {"opens": 18, "closes": 9}}, "office_hours.opens"),
+        ({"priors": {"email": {"accepted": 1, "refused": 1}}}, "priors must name each"),
+        ({"conversion": {"event": "happiness"}}, "conversion.event"),
+        ({"holdout": {"share": 1.0}}, "<= 0.9"),
+        ({"exploration": {"floor": 0.4}}, "exploration.floor"),
+        ({"actions": []}, "length"),
+    ],
+)
+def test_what_is_no_policy_is_refused_with_a_sentence(members: dict[str, object], sentence: str) -> None:
+    with pytest.raises(PolicyError, match=sentence):
+        policy(**members)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda actions: actions.append(actions[0]), "one name"),
+        (lambda actions: actions[0].pop("offer"), "offer"),
+        (lambda actions: actions[0].update(offer={"technical": "x"}), "offer needs a sentence"),
+        (lambda actions: actions[0].update(lifetime="0s"), "lifetime"),
+        (lambda actions: actions[0].update(also_channels=["in_app"]), "also_channels"),
+        (lambda actions: actions[0].update(in_office_hours=True), "office hours"),
+    ],
+)
+def test_actions_that_contradict_themselves_are_refused(
+    change: Callable[[list[dict[str, object]]], object], sentence: str
+) -> None:
+    actions = yaml.safe_load(DOCUMENT)["actions"]
+    change(actions)
+    with pytest.raises(PolicyError, match=sentence):
+        policy(actions=actions)
+
+
+@pytest.mark.parametrize("text", ["{", "a: b: c", "!!python/object:os.system {}", "\x00", "[" * 100_000])
+def test_what_is_no_yaml_is_no_policy(text: str) -> None:
+    with pytest.raises(PolicyError):
+        policy_of(parse(text))
+
+
+@pytest.mark.parametrize("text", ["", "null", "7", "[]"])
+def test_another_shape_is_no_policy(text: str) -> None:
+    with pytest.raises(PolicyError):
+        policy_of(parse(text))
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def store(request: pytest.FixtureRequest, valkey: redis.Client) -> PolicyStore:
+    return MemoryPolicies() if request.param == "memory" else RedisPolicies(valkey)
+
+
+async def test_of_two_that_append_at_once_one_comes_first(store: PolicyStore) -> None:
+    one, other = Dated(0, "a", "A"), Dated(5, "b", "ü")
+    assert await store.append(one, 0)
+    assert not await store.append(other, 0)
+    assert await store.append(other, 1)
+    assert await store.all() == [one, other]
+
+
+async def test_a_policy_decides_on_what_is_received_some_seconds_later(store: PolicyStore) -> None:
+    clock = ManualClock()
+    policies = Policies(store, parse, clock, Timeline([]))
+    await policies.begin(DOCUMENT)
+    assert policies.at(0).version == policy().version
+    await policies.take(edited(cooldown="2m"))
+    assert policies.at(clock.now_us).cooldown_us == 15 * MINUTE_US
+    assert policies.at(clock.now_us + 5 * SECOND).cooldown_us == 2 * MINUTE_US
+    other = Policies(store, parse, clock, Timeline([]))
+    await other.begin(edited(cooldown="2m"))  # what is in force already is not put in force again
+    assert other.timeline.dated == policies.timeline.dated
+    await other.take(DOCUMENT)  # back to the first, which then is the third
+    assert len(other.timeline.dated) == 3
+    assert (await policies.find(policy().version)).version == policy().version
+
+
+async def test_a_wrong_document_changes_nothing_and_is_told(store: PolicyStore) -> None:
+    policies = Policies(store, parse, ManualClock(), Timeline([]))
+    with pytest.raises(SettingError, match="cooldown"):
+        await policies.begin(edited().replace("cooldown: 15m", "cooldown: soon"))
+    await policies.begin(DOCUMENT)
+    assert policies.trouble == ""
+    await policies.take("nonsense")
+    assert "not taken" in policies.trouble
+    assert [each.version for each in policies.timeline.dated] == [policy().version]
+    await policies.begin("nonsense")  # a restart keeps what is in force
+    assert policies.at(0).version == policy().version
+
+
+async def test_an_experiment_keeps_its_share() -> None:
+    policies = Policies(MemoryPolicies(), parse, ManualClock(), Timeline([]))
+    await policies.begin(edited(holdout={"share": 0.1, "salt": "a"}))
+    await policies.take(edited(holdout={"share": 0.2, "salt": "a"}))
+    assert "holdout.salt" in policies.trouble
+    await policies.take(edited(holdout={"share": 0.2, "salt": "b"}))
+    assert (policies.trouble, policies.timeline.last.holdout.share) == ("", 0.2)
+
+
+async def test_a_file_that_changes_is_taken_without_a_restart(
+    store: PolicyStore, tmp_path: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policies_module, "_LOOK_SECONDS", 0)
+    path = tmp_path / "policy.yaml"  # type: ignore[operator]
+    path.write_text(DOCUMENT)
+    file = PolicyFile(str(path))
+    policies = Policies(store, parse, ManualClock(), Timeline([]))
+    await policies.begin(await file.read())
+    async with server.beside(policies.watch(file.read)):
+        path.write_text("nonsense")
+        await until(lambda: policies.trouble != "")
+        path.unlink()
+        path.write_text(edited(cooldown="3m"))
+        await until(lambda: len(policies.timeline.dated) == 2)
+    assert (policies.trouble, policies.timeline.last.cooldown_us) == ("", 3 * MINUTE_US)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not holds():  # noqa: ASYNC110 - the watch looks in its own time
+            await asyncio.sleep(0.001)
+
+
+async def test_a_batch_that_comes_again_is_decided_by_the_policy_of_its_time() -> None:
+    world = World(DOCUMENT, (NOON_ISH + 10 * MINUTE, edited(trigger={"score": 95})))
+    early, late = Row(80.0), Row(80.0, NOON_ISH + 30 * MINUTE)
+    (made,) = await world.deliver(1, [[early], [late]])
+    again = await world.deliver(1, [[early], [late]])
+    assert [made] == again
+    first, second = [(await world.reading.decisions_of_user("ada", 2))[number] for number in (1, 0)]
+    assert (first.verdict.reasons[0], second.verdict.reasons[0]) == (Reason.RISK_AT_TRIGGER, Reason.BELOW_TRIGGER)
+    assert first.policy_version != second.policy_version

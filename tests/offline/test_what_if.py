@@ -1,0 +1,438 @@
+"""What is archived is derived again byte for byte, and what another policy or model would have done is told."""
+
+import asyncio
+import datetime as dt
+import itertools
+import json
+import random
+from argparse import ArgumentParser
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import numpy as np
+import pytest
+import yaml
+from journeymesh.common.v1 import event_pb2
+from journeymesh.intervention.v1 import intervention_pb2
+
+from cli import replay
+from gateway.transcode import Stamp, read_event
+from mesh.applied import derived_id
+from offline import archive, decided
+from offline.datasets import simulator
+from offline.decided import Record, Row
+from offline.deriving import Deriving, Journeys
+from offline.observed import Reward
+from offline.policy_value import evaluate
+from offline.what_if import Findings, Others, Span, UnknownVersionError, WhatIf, _packed, _rows
+from services.ingest.adapters import archive_decisions
+from services.ingest.adapters.archive_events import Archived
+from services.ingest.adapters.archive_files import ParquetArchive
+from services.ingest.domain.archive import DecisionRow, Versions
+from services.intervention.domain import ledger as pages
+from services.intervention.domain.decision import derive
+from services.intervention.domain.facts import Assessment, Facts, Indicator, Outcome, OutcomeReport, Position
+from services.intervention.domain.interpretation import policy_of
+from services.intervention.domain.offer import UNKNOWN
+from services.intervention.domain.policy import Policy
+from services.intervention.domain.strategy import LEVEL_NAMES
+from services.intervention.translation.decisions import decision_message
+from services.scoring.adapters.model_directory import load
+from services.scoring.domain.schema import FEATURE_COUNT, SCHEMA_VERSION
+from services.scoring.ports import Card, Matrix, Model, Prediction
+from tests.builders import MINUTE_US, NOW_US, event
+from tests.offline import archives, mesh
+from tests.offline.mesh import MODELS
+
+USERS: Final = 450
+EVER: Final = Span(0, 1 << 62)
+POLICIES: Final = Path(__file__).parents[2] / "policies"
+# Of the users who were helped so many bought, and of the others so many.
+HELPED, ALONE = 0.7, 0.2
+
+
+def document(**changes: Any) -> dict[str, Any]:
+    """The policy that is delivered, with other members."""
+    tree: dict[str, Any] = yaml.safe_load((POLICIES / "default.yaml").read_text())
+    return tree | changes
+
+
+# Help and nothing are about as likely, and a tenth is held out.
+LOGGING: Final = document(
+    version="even",
+    exploration={"temperature": 2.0, "floor": 0.1, "salt": "1"},
+    holdout={"share": 0.1, "salt": "h"},
+    conversion={"event": "purchase", "within": "7d"},
+)
+LOGGED: Final = policy_of(LOGGING)
+ALWAYS: Final = policy_of(LOGGING | {"version": "always", "exploration": {"temperature": 0, "floor": 0}})
+NEVER: Final = policy_of(LOGGING | {"version": "never", "trigger": {"score": 100, "strong_signals": 1000}})
+
+
+def known_models() -> dict[str, Model]:
+    """The models of the repository, by version."""
+    return {path.parent.name: load(path.parent) for path in MODELS.glob("*/model.json")}
+
+
+class Gloomy:
+    """A model that sees everybody leave."""
+
+    card = Card("gloomy", "made up", 0, SCHEMA_VERSION, "")
+
+    def predict(self, rows: Matrix) -> Prediction:
+        """See `services.scoring.ports.Model`."""
+        terms = np.zeros((len(rows), FEATURE_COUNT + 1), "<f4")
+        terms[:, 0] = 7.0
+        return Prediction([0.999] * len(rows), terms.tobytes())
+
+
+def simulated() -> list[event_pb2.Event]:
+    """Journeys of which some struggle."""
+    record = event_pb2.EventRecord()
+    for each in simulator.events(USERS, seed=5):
+        at = dt.datetime.fromisoformat(str(each["timestamp"]))
+        stamp = Stamp(int(at.timestamp() * 1_000_000), bytes(range(16)), bytes(8))
+        read_event(msgspec.json.encode(each), record.events.add, stamp, lambda: "")
+    return list(record.events)
+
+
+async def fill(folder: Path) -> None:
+    """Archives journeys, and what came of the help: most of those who were helped bought, few of the others."""
+    draw, sent = random.Random(3), simulated()  # noqa: S311 - a story
+    last_us = sent[-1].received_time_us
+    async with mesh.running(folder, json.dumps(LOGGING)) as running:
+        for start in range(0, len(sent), 20):
+            await running.send(*sent[start : start + 20])
+        await running.dispatch()
+        asking = running.archiver.intervention
+        for number, user_id in enumerate(sorted({each.user_id for each in sent})):
+            asked = intervention_pb2.GetPendingInterventionRequest(user_id=user_id)
+            answer = await asking.GetPendingIntervention(asked, timeout=5)
+            times = {"event_time_us": last_us + number, "received_time_us": last_us + number}
+            buys = draw.random() < (HELPED if answer.has_pending_intervention else ALONE)
+            if answer.has_pending_intervention and draw.random() < 0.5:
+                outcome = {"intervention_id": answer.intervention.id, "outcome": "OUTCOME_ACCEPTED"}
+                accepted = event(f"o-{number}", user_id, "intervention_outcome", outcome=outcome, **times)
+                await running.send(accepted)
+            if buys:
+                await running.send(event(f"p-{number}", user_id, "purchase", purchase={"amount": 9.0}, **times))
+        await running.archive()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An archive of more than ten thousand decisions by an exploring policy."""
+    made = tmp_path_factory.mktemp("archive")
+    asyncio.run(fill(made))
+    return made
+
+
+@pytest.fixture(scope="module")
+def records(folder: Path) -> list[Record]:
+    """What the archive has."""
+    files = ParquetArchive(f"file://{folder}")
+    return list(decided.records(files, archive.contents(files), lambda events: events))
+
+
+def replayed(
+    records: Sequence[Record],
+    others: Others = Others(),  # noqa: B008 - a value
+    window: Span = EVER,
+    policies: Sequence[Policy] = (LOGGED,),
+) -> Findings:
+    """What a replay finds."""
+    what_if = WhatIf({each.version: each for each in policies}, known_models(), others, window)
+    asyncio.run(what_if.run(records))
+    return what_if.findings
+
+
+def test_ten_thousand_decisions_are_derived_again_with_zero_differences(records: list[Record]) -> None:
+    found = replayed(records)
+    assert found.compared_count == found.event_count == sum(len(each.events) for each in records) > 10_000
+    assert found.different_count == found.undecided_count == found.duplicate_count == 0
+    assert found.differences == []
+    assert found.actions.total() > 50
+    # It is not that nothing was compared: what had a choice was told whole.
+    whole = [row for each in records for row in each.decided.values() if row["propensity"] not in {None, 1.0}]
+    assert len(whole) > 100
+
+
+def alone(record: Record, index: int, row: Row) -> DecisionRow:
+    """A decision derived from nothing but its event, its row and the policy."""
+    event_ = record.events[index].event
+    inputs = pages.decode_inputs(row["inputs"]) if row["inputs"] else pages.Inputs("", event_.is_bot, None, UNKNOWN)
+    outcome = inputs.outcome
+    if event_.HasField("outcome"):
+        outcome = OutcomeReport(event_.outcome.intervention_id, Outcome(event_.outcome.outcome), "")
+    facts = Facts(
+        position=Position(record.shard, record.sequence, index),
+        user_id=row["user_id"],
+        event_id=row["event_id"],
+        received_us=event_.received_time_us,
+        trace_id=b"",
+        page=event_.page,
+        time_zone=inputs.time_zone,
+        is_bot=inputs.is_bot,
+        outcome=outcome,
+        assessment=Assessment(
+            row["score"],
+            LEVEL_NAMES.index(row["level"]),
+            row["confidence"],
+            row["rule_score"],
+            row["model_score"],
+            row["strong_signal_count"],
+            tuple(Indicator(**each) for each in row["indicators"]),
+        ),
+        model_version=row["model_version"],
+        rules_version=row["rules_version"],
+    )
+    intervention_id = derived_id("i", record.shard, record.sequence, index)
+    verdict = derive(LOGGED, facts, inputs.standing, intervention_id)
+    told = decision_message(pages.Decision(facts, inputs.standing, verdict, LOGGED.version))
+    return DecisionRow(
+        sequence=record.sequence,
+        event_index=index,
+        event=event_,  # type: ignore[arg-type]
+        kind=told.kind,
+        reasons=tuple(told.reasons),
+        assessment=told.assessment,  # type: ignore[arg-type]
+        versions=Versions(row["model_version"], row["rules_version"], row["policy_version"]),
+        whole=told if row["inputs"] else None,
+    )
+
+
+def test_ten_thousand_decisions_are_derived_from_their_rows_with_zero_differences(records: list[Record]) -> None:
+    count = 0
+    for shard, its in itertools.groupby(records, key=lambda each: each.shard):
+        rows = [(record, index, row) for record in its for index, row in record.decided.items()]
+        sequences = [row["sequence"] for _, _, row in rows]
+        derived = archive_decisions.batch(shard, sequences, [alone(*each) for each in rows]).to_pylist()
+        assert derived == [row for _, _, row in rows]
+        count += len(rows)
+    assert count > 10_000
+
+
+@pytest.mark.parametrize(
+    ("column", "change"),
+    [
+        ("score", lambda value: value + 1e-13),
+        ("explanation", lambda value: value + " "),
+        ("intervention", lambda value: value[:-1] + " }"),
+        ("propensity", lambda value: value - 1e-16),
+        ("reasons", lambda value: value[::-1]),
+    ],
+)
+def test_a_single_bit_is_found(records: list[Record], column: str, change: Callable[[Any], Any]) -> None:
+    number, index, row = next(
+        (number, index, row)
+        for number, each in enumerate(records)
+        for index, row in each.decided.items()
+        if row["intervention"] or (column == "reasons" and len(row["reasons"]) > 1)
+    )
+    doctored = {**records[number].decided, index: {**row, column: change(row[column])}}
+    found = replayed([*records[:number], records[number]._replace(decided=doctored)])
+    assert found.different_count == 1
+    ((decision_id, columns),) = found.differences
+    assert (decision_id, columns) == (row["decision_id"], [column])
+
+
+@pytest.fixture(scope="module")
+def always(records: list[Record]) -> Findings:
+    """What a policy without chance would have done."""
+    return replayed(records, Others(policy=ALWAYS))
+
+
+def test_a_window_is_compared_and_what_came_before_it_is_run(records: list[Record]) -> None:
+    times = sorted(each.event.received_time_us for record in records for each in record.events.values())
+    window = Span(times[len(times) // 3], times[len(times) // 2])
+    found = replayed(records, Others(policy=NEVER), window)
+    assert found.compared_count == sum(window.start_us <= each < window.stop_us for each in times)
+    assert found.different_count == 0
+    made = sum(row["kind"] == "intervene" for each in records for row in each.decided.values())
+    assert found.other_actions.total() == 0 < found.actions.total() < made
+
+
+def test_what_had_no_decision_or_stood_there_twice_is_told(records: list[Record]) -> None:
+    lost, twice = records[100]._replace(decided={}), records[200]._replace(duplicate_count=2)
+    found = replayed([*records[:100], lost, *records[101:200], twice])
+    assert (found.undecided_count, found.duplicate_count, found.different_count) == (len(lost.events), 2, 0)
+
+
+def test_the_same_policy_changes_nothing(records: list[Record]) -> None:
+    found = replayed(records[:3_000], Others(policy=LOGGED))
+    assert found.changed_count == 0
+    assert found.other_actions == found.actions
+    value = evaluate(found.observations.logged(Reward.CONVERTED))
+    assert value.ips == value.logged
+    assert value.unsupported == 0
+
+
+def test_another_policy_is_told_by_what_it_changes(always: Findings) -> None:
+    assert always.different_count == 0
+    assert always.other_actions.total() > always.actions.total()
+    assert always.changed_count == always.changes.total()
+    assert any(was.reason == "chose_nothing" and would.kind == "intervene" for was, would in always.changes)
+    assert all(was != would for was, would in always.changes)
+
+
+def test_another_model_is_asked(records: list[Record]) -> None:
+    found = replayed(records[:3_000], Others(model=Gloomy()))
+    assert found.different_count == 0
+    assert found.other_actions.total() > found.actions.total()
+    assert replayed(records[:3_000], Others(model=next(iter(known_models().values())))).changed_count == 0
+
+
+def test_the_value_of_always_helping_is_what_helping_was_worth(records: list[Record], always: Findings) -> None:
+    value = evaluate(always.observations.logged(Reward.CONVERTED))
+    for estimate in (value.ips, value.snips, value.doubly_robust):
+        assert estimate.lower < HELPED < estimate.upper
+        assert estimate.error < 0.1
+    assert value.lift.lower > 0
+    assert value.unsupported == 0
+    taken_up = evaluate(always.observations.logged(Reward.ACCEPTED))
+    assert taken_up.doubly_robust.lower < 0.5 < taken_up.doubly_robust.upper
+    # Never to help is worth what users did alone.
+    silent = evaluate(replayed(records, Others(policy=NEVER)).observations.logged(Reward.CONVERTED))
+    assert silent.doubly_robust.lower < ALONE < silent.doubly_robust.upper
+
+
+def test_what_the_log_never_tried_is_told(records: list[Record]) -> None:
+    eager = policy_of(LOGGING | {"version": "eager", "trigger": {"score": 40, "strong_signals": 1}})
+    found = replayed(records[:3_000], Others(policy=eager))
+    assert evaluate(found.observations.logged(Reward.CONVERTED)).unsupported > 0.05
+
+
+def test_users_who_were_held_out_are_no_witnesses(records: list[Record], always: Findings) -> None:
+    everybody = [
+        row
+        for each in records
+        for row in each.decided.values()
+        if row["propensity"] not in {None, 1.0} or "chose_nothing" in row["reasons"]
+    ]
+    held = sum("holdout" in row["reasons"] for row in everybody)
+    assert held > 0
+    assert 0 < len(always.observations) <= len(everybody) - held
+
+
+def test_a_version_that_is_not_at_hand_is_told(records: list[Record]) -> None:
+    with pytest.raises(UnknownVersionError, match=f"decided by {LOGGED.version.replace('+', '.')}, which is not"):
+        replayed(records, policies=[ALWAYS])
+
+
+def test_before_the_first_decision_nothing_can_be_derived() -> None:
+    found = replayed([Record("0", 1, {0: Archived("0", 1, 0, event(), is_set_aside=False)}, {}, 0)])
+    assert (found.event_count, found.compared_count, found.undecided_count) == (0, 0, 0)
+
+
+class Undelivered(NamedTuple):
+    """A service in which a message turned out not to have left, and what its archive tells."""
+
+    policy: Policy
+    records: list[Record]
+
+
+@pytest.fixture(scope="module")
+def undelivered() -> Undelivered:
+    """One chat message a day is allowed; the first one never left, so that a second is sent."""
+    action = document()["actions"][0] | {"channel": "chat"}
+    caps = [{"channel": "chat", "most": 1, "per": "day"}]
+    tree = document(version="one", trigger={"score": 0}, caps=caps, cooldown="1m", actions=[action], quiet_hours=None)
+    policy, (model,) = policy_of(tree), known_models().values()
+
+    async def serve() -> list[Record]:
+        journeys, service, records = Journeys(), Deriving(), list[Record]()
+        for number in range(4):
+            at_us = NOW_US + number * 40 * MINUTE_US
+            seen = event(f"e-{number}", event_time_us=at_us, received_time_us=at_us)
+            record = Record("0", number, {0: Archived("0", number, 0, seen, is_set_aside=False)}, {}, 0)
+            if number == 2:
+                await service.miss({"ada": (("i-0-0-0", "chat"),)})
+            vectors = await journeys.apply("0", [number], _rows([record]))
+            blocks = await service.derive(vectors, model, policy)
+            ((_, row),) = _packed([record], blocks, policy).items()
+            records.append(record._replace(decided={0: row}))
+        return records
+
+    return Undelivered(policy, asyncio.run(serve()))
+
+
+def test_a_message_that_never_left_is_known_to_the_replay(undelivered: Undelivered) -> None:
+    kinds = [each.decided[0]["kind"] for each in undelivered.records]
+    assert kinds == ["intervene", "none", "intervene", "none"]
+    found = replayed(undelivered.records, policies=[undelivered.policy])
+    assert (found.compared_count, found.differences) == (4, [])
+    # From the events alone nobody could know.
+    silent = [each._replace(decided={0: {**each.decided[0], "inputs": None}}) for each in undelivered.records]
+    assert any("kind" in each.columns for each in replayed(silent, policies=[undelivered.policy]).differences)
+
+
+@pytest.fixture(scope="module")
+def documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the documents of the policies."""
+    made = tmp_path_factory.mktemp("policies")
+    always = LOGGING | {"version": "always", "exploration": {"temperature": 0, "floor": 0}}
+    for name, tree in {"then": LOGGING, "always": always}.items():
+        (made / f"{name}.yaml").write_text(yaml.safe_dump(tree))
+    return made
+
+
+def command(*given: str) -> int:
+    """Runs the command."""
+    parser = ArgumentParser()
+    replay.add_arguments(parser)
+    return asyncio.run(replay.main(parser.parse_args([*given, "--models", str(MODELS)])))
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_the_command_proves_that_the_archive_derives(
+    folder: Path, documents: Path, records: list[Record], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("--archive", f"file://{folder}", "--policies", str(documents)) == 0
+    count = sum(len(each.events) for each in records)
+    told = said(capsys)
+    assert f"decisions compared │ {count:,}" in told
+    assert f"equal │ {count:,}" in told
+    assert "different │ 0" in told
+    assert "Interventions" not in told
+
+
+def test_the_command_tells_what_another_policy_changes(
+    folder: Path, documents: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other, plot = str(documents / "always.yaml"), tmp_path / "plot.png"
+    given = ["--archive", f"file://{folder}", "--policies", str(documents), "--policy", other, "--plot", str(plot)]
+    assert command(*given, "--from", "2026-01-02T10:00:00Z", "--to", "2026-01-04T00:00") == 0
+    told = said(capsys)
+    for words in ("Decided otherwise", "Interventions", "Value: converted", "other, doubly robust", "show_live_chat"):
+        assert words in told
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (["--archive", "somewhere"], "The archive's URL must be like"),
+        (["--policies", "."], "which is not at hand: put its document into"),
+        (["--policy", "nowhere.yaml"], "nowhere.yaml is no policy"),
+        (["--model", "nowhere"], "holds no complete model"),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_a_sentence(
+    folder: Path, documents: Path, capsys: pytest.CaptureFixture[str], given: list[str], sentence: str
+) -> None:
+    # What is given later counts.
+    assert command("--archive", f"file://{folder}", "--policies", str(documents), *given) == 1
+    assert sentence in said(capsys)
+
+
+def test_an_archive_that_is_not_whole_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = ParquetArchive(f"file://{tmp_path}")
+    asyncio.run(archives.write(files, "0", -1, 2))
+    asyncio.run(archives.write(files, "0", 5, 7))
+    assert command("--archive", f"file://{tmp_path}", "--policies", str(POLICIES)) == 1
+    assert "ranges missing │ 1" in said(capsys)
