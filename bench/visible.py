@@ -15,7 +15,7 @@ import json
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
@@ -162,21 +162,22 @@ def _visible(url: str, number: int, due: float) -> float | None:
 def _table(found: dict[str, Measured], arguments: argparse.Namespace) -> Table:
     title = f"Event to visible intervention, {arguments.rate:,} events/s offered for {arguments.seconds} s each"
     table = Table(title=title, title_justify="left")
-    for heading in ("", "p50", "p99", "worst", "probes", "events/s", "threads", "memory", "waiting", "calls"):
-        table.add_column(heading, justify="left" if heading in ("", "calls") else "right")
-    for state, each in found.items():
-        table.add_row(
-            state,
-            f"{load.percentile(each.seconds, 0.5) * 1000:.0f} ms",
-            f"{load.percentile(each.seconds, 0.99) * 1000:.0f} ms",
-            f"{max(each.seconds) * 1000:.0f} ms",
-            f"{len(each.seconds)}, {each.missed} unseen",
-            f"{each.accepted / arguments.seconds:,.0f}" + (f", {each.refused} refused" if each.refused else ""),
-            str(each.threads),
-            f"{each.memory_bytes / 2**20:.0f} MiB",
-            str(each.waiting),
-            ", ".join(f"{ending} {count}" for ending, count in each.calls.items()),
-        )
+    for heading in ("", *found):
+        table.add_column(heading)
+    rows: dict[str, Callable[[Measured], str]] = {
+        "p50": lambda each: f"{load.percentile(each.seconds, 0.5) * 1000:.0f} ms",
+        "p99": lambda each: f"{load.percentile(each.seconds, 0.99) * 1000:.0f} ms",
+        "worst": lambda each: f"{max(each.seconds) * 1000:.0f} ms",
+        "probes": lambda each: f"{len(each.seconds)}, {each.missed} unseen",
+        "accepted": lambda each: f"{each.accepted / arguments.seconds:,.0f} events/s",
+        "requests refused": lambda each: str(each.refused),
+        "threads, at most": lambda each: str(each.threads),
+        "memory, at most": lambda each: f"{each.memory_bytes / 2**20:.0f} MiB",
+        "questions waiting, at most": lambda each: str(each.waiting),
+        "questions": lambda each: ", ".join(f"{count} {ending}" for ending, count in each.calls.items()),
+    }
+    for name, of in rows.items():
+        table.add_row(name, *map(of, found.values()))
     return table
 
 

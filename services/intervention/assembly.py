@@ -190,8 +190,12 @@ def _core(  # noqa: PLR0913, PLR0917 - the ports
 ) -> Core:
     state, shards, ledger, outbox = stores
     wordings = Wordings(models, state, listeners, clock, time.monotonic, deadline_seconds=limits.wording_seconds)
+    words_us = round(limits.wording_seconds * 1e6) if models.is_on else 0
+    deciding = Deciding(
+        policies, state, shards, ledger, outbox, witness, listeners, wordings, notice, clock, words_us=words_us
+    )
     return Core(
-        Deciding(policies, state, shards, ledger, outbox, witness, listeners, wordings, notice, clock),
+        deciding,
         Reading(policies, state, shards, ledger, outbox, listeners, clock, poll_seconds=poll_seconds),
         Analyses(models, insights, clock, time.monotonic, deadline_seconds=limits.analysis_seconds),
         models,

@@ -71,6 +71,13 @@ class PolicyStore(Protocol):
             Unavailable: the store cannot be reached; the call may be repeated.
         """
 
+    async def count(self) -> int:
+        """How many there are.
+
+        Raises:
+            Unavailable: the store cannot be reached; the call may be repeated.
+        """
+
     async def append(self, dated: Dated, after_count: int) -> bool:
         """Appends one if there are so many, in one atomic step; False where another came first.
 

@@ -184,6 +184,22 @@ def _channels(made: Made) -> tuple[str, ...]:
     return (made.intervention.channel, *made.intervention.also_channels)
 
 
+async def test_a_message_waits_for_better_words_but_not_beyond_its_time() -> None:
+    world = World()
+    world.deciding._words_us = 5_000_000
+    await world.deliver(0, [WELCOME])
+    (made,) = await world.send(Row(55.0, indicators=("form_errors",)))
+    (claimed,) = await world.outbox.claim("email", 1 << 62, 10, 1)
+    assert claimed.slip.parcel.due_us == made.intervention.send_us + 5_000_000
+    evening = World(edited(quiet_hours={"start": "10:10", "end": "10:00", "channels": ["email"]}, cooldown="1m"))
+    evening.deciding._words_us = 15 * MINUTE
+    await evening.deliver(0, [WELCOME])
+    # Held until the ten minutes of the day that are not quiet, which are fewer than the words may take.
+    await evening.send(Row(55.0, indicators=("form_errors",)))
+    (claimed,) = await evening.outbox.claim("email", 1 << 62, 10, 1)
+    assert claimed.slip.parcel.due_us == claimed.slip.parcel.expires_us
+
+
 async def test_a_message_that_never_left_gives_its_place_back() -> None:
     world = World(edited(caps=[{"channel": "email", "most": 1, "per": "day"}]))
     await world.deliver(0, [WELCOME])

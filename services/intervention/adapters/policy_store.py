@@ -26,6 +26,10 @@ class MemoryPolicies:
         """See `services.intervention.ports.PolicyStore`."""
         return list(self._dated)
 
+    async def count(self) -> int:
+        """See `services.intervention.ports.PolicyStore`."""
+        return len(self._dated)
+
     async def append(self, dated: Dated, after_count: int) -> bool:
         """See `services.intervention.ports.PolicyStore`."""
         if len(self._dated) != after_count:
@@ -46,6 +50,11 @@ class RedisPolicies:
         with redis.translating_errors():
             blobs = cast("list[bytes]", await self._client.lrange(_KEY, 0, -1))
         return [timeline.decode(blob) for blob in blobs]
+
+    async def count(self) -> int:
+        """See `services.intervention.ports.PolicyStore`."""
+        with redis.translating_errors():
+            return await self._client.llen(_KEY)
 
     async def append(self, dated: Dated, after_count: int) -> bool:
         """See `services.intervention.ports.PolicyStore`."""

@@ -48,6 +48,7 @@ class Deciding:
         outbox: what is to be sent.
         notice: is called after something was put there.
         clock: tells the outbox what time it is, and decides nothing.
+        words_us: how long messages wait for better words: microseconds.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - the ports
@@ -62,6 +63,8 @@ class Deciding:
         words: Words,
         notice: Callable[[], None],
         clock: Callable[[], int],
+        *,
+        words_us: int = 0,
     ) -> None:
         self._policies = policies
         self._state = state
@@ -73,6 +76,7 @@ class Deciding:
         self._words = words
         self._notice = notice
         self._clock = clock
+        self._words_us = words_us
 
     async def decide(self, batch: Batch, rows: Rows) -> list[Made]:
         """Decides every row and gives those that led to an intervention, ascending.
@@ -144,7 +148,11 @@ class Deciding:
         await self._state.save(items, batch.fence)
 
     async def _send(self, made: Sequence[Made], policies: Mapping[int, Policy], rows: Rows) -> None:
-        parcels = [parcel for each in made for parcel in _parcels(each, policies[rows.record_indexes[each.row]])]
+        parcels = [
+            parcel
+            for each in made
+            for parcel in _parcels(each, policies[rows.record_indexes[each.row]], self._words_us)
+        ]
         if parcels:
             await self._outbox.add(parcels, self._clock())
             self._notice()
@@ -207,10 +215,15 @@ def _entry(batch: Batch, record: int, of: slice, rows: Rows, policy: Policy, dec
     return Entry(batch.shard, batch.sequences[record], block.received_us[0], pages.encode(block), names)
 
 
-def _parcels(made: Made, policy: Policy) -> list[Parcel]:
+def _parcels(made: Made, policy: Policy, words_us: int) -> list[Parcel]:
     """What is to be sent of an intervention, beside showing it in the product."""
     facts, help_ = made.decision.facts, made.intervention
-    at = (policy, facts.time_zone)
+    due_us = help_.send_us + (words_us if help_.is_worded else 0)
+    latest_us = {
+        each: limits.latest_us(policy, facts.time_zone, each, help_.topic, help_.send_us, help_.expires_us)
+        for each in delivered_channels(help_)
+        if each != IN_APP
+    }
     return [
         Parcel(
             intervention_id=help_.id,
@@ -225,12 +238,11 @@ def _parcels(made: Made, policy: Policy) -> list[Parcel]:
             text=help_.message,
             content=help_.content,
             page=help_.page,
-            due_us=help_.send_us,
-            expires_us=limits.latest_us(*at, channel, help_.topic, help_.send_us, help_.expires_us),
+            due_us=min(due_us, expires_us),
+            expires_us=expires_us,
             trace_id=facts.trace_id,
         )
-        for channel in delivered_channels(help_)
-        if channel != IN_APP
+        for channel, expires_us in latest_us.items()
     ]
 
 

@@ -69,8 +69,8 @@ class Policies:
         Raises:
             Unavailable: the store cannot be reached.
         """
-        dated = await self._store.all()
-        if len(dated) != len(self._timeline.dated):
+        if await self._store.count() != len(self._timeline.dated):
+            dated = await self._store.all()
             self._timeline = Timeline([(each, policy_of(self._parse(each.document))) for each in dated])
 
     async def begin(self, document: str) -> None:

@@ -1,0 +1,138 @@
+"""Following what waits for a user as clients do, and what a test does with a mesh beyond its REST."""
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeVar
+
+import httpx
+import websockets.sync.client as websockets
+
+from tests.e2e.journeys import Journey
+from tests.intervention.receiver import Receiver
+from tests.processes import RunningMesh
+
+Value = TypeVar("Value")
+
+
+class Told(NamedTuple):
+    """What one face told: its cursor, and the body a poll would have had."""
+
+    cursor: str
+    body: dict[str, Any]
+
+    @property
+    def message(self) -> str | None:
+        """What is said to the user; None where nothing waits."""
+        intervention = self.body["intervention"]
+        return str(intervention["message"]) if intervention else None
+
+
+def polled(one: Journey) -> Told:
+    """What the poll tells now."""
+    body = one.mesh.get(f"/api/interventions/{one.user_id}/pending").body
+    return Told(body["cursor"], body)
+
+
+@contextlib.contextmanager
+def streamed(one: Journey) -> Iterator[Iterator[Told]]:
+    """What the event stream tells, change by change, within the block; what waits now comes first."""
+    with (
+        httpx.Client(base_url=one.mesh.url, timeout=10) as client,
+        client.stream("GET", f"/api/interventions/{one.user_id}/stream") as answer,
+    ):
+        yield _events(answer.iter_lines())
+
+
+def _events(lines: Iterator[str]) -> Iterator[Told]:
+    cursor = ""
+    for line in lines:
+        name, _, value = line.partition(": ")
+        if name == "id":
+            cursor = value
+        elif name == "data":
+            yield Told(cursor, json.loads(value))
+
+
+@contextlib.contextmanager
+def connected(one: Journey) -> Iterator[websockets.ClientConnection]:
+    """A socket over what waits for a user, within the block; what waits now comes first."""
+    url = f"{one.mesh.url.replace('http:', 'ws:')}/api/interventions/{one.user_id}/socket"
+    with websockets.connect(url, proxy=None) as client:
+        yield client
+
+
+def heard(client: websockets.ClientConnection) -> tuple[str, Told]:
+    """The next frame: its type, and what it tells."""
+    frame = json.loads(client.recv(timeout=10))
+    return frame.pop("type"), Told(frame.get("cursor", ""), frame)
+
+
+def calculate(one: Journey, page: str = "/calculator") -> None:
+    """Three failed attempts, after which a user is helped at once; received together."""
+    one.send(*calculation(one, page))
+
+
+def calculation(one: Journey, page: str = "/calculator") -> list[dict[str, Any]]:
+    """The events of that."""
+    return [
+        one.event(0, "page_view", page=page),
+        one.event(15, "feature_interaction", page=page, feature="loan_amount"),
+        one.event(30, "struggle_signal", page=page, attempts=3),
+    ]
+
+
+def be_welcomed_by(one: Journey, channel: str) -> None:
+    """Medium risk, of a user who has welcomed help by a channel five times of six."""
+    for number, outcome in enumerate(["accepted"] * 5 + ["declined"]):
+        one.send(one.event(-24 * 3600 * (number + 1), "intervention_outcome", channel=channel, outcome=outcome))
+    one.send(one.event(0, "page_view", page="/import"), one.event(5, "task_success", page="/import", task="login"))
+    for seconds in (20, 60):
+        one.send(one.event(seconds, "error", page="/import", target="upload", errorCode="http_500"))
+
+
+def until(found: Callable[[], Value | None], complaint: str, patience_seconds: float = 30) -> Value:
+    """What is found, once something is."""
+    deadline = time.monotonic() + patience_seconds
+    while not (value := found()):
+        assert time.monotonic() < deadline, complaint
+        time.sleep(0.02)
+    return value
+
+
+def command(mesh: RunningMesh, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs `journeymesh` for a mesh until it ends."""
+    address = mesh.url.removeprefix("http://")
+    given = os.environ | {"JOURNEYMESH_HTTP_ADDRESS": address, "COLUMNS": "200"}
+    return subprocess.run(
+        [sys.executable, "-m", "cli", *arguments], env=given, text=True, capture_output=True, timeout=60, check=False
+    )
+
+
+def kill(mesh: RunningMesh, name: str) -> None:
+    """Ends a process of the mesh in the middle of whatever it does; the supervisor starts it again."""
+    process = mesh.process(name)
+    process.kill()
+    process.wait(10)
+
+
+@contextlib.contextmanager
+def receiving() -> Iterator[Receiver]:
+    """A receiver that serves beside the test, on a thread of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    serving = Receiver().serving()
+    try:
+        yield asyncio.run_coroutine_threadsafe(serving.__aenter__(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(serving.__aexit__(None, None, None), loop).result(10)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()

@@ -1,0 +1,245 @@
+"""Language models beside the mesh: never in the way, counted, and held to a budget. A local server speaks as Bedrock."""
+
+import itertools
+import json
+import statistics
+import string
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+
+from tests.bedrock import Bedrock, Reply, Script, fails, looks_up, says, serving, words
+from tests.e2e.following import calculate, calculation, command, kill, polled, streamed, until
+from tests.e2e.journeys import Journey, journey
+from tests.processes import RunningMesh, running_mesh
+
+pytestmark = pytest.mark.processes
+
+WORDS = "Is this step giving you trouble? One of us is happy to chat with you right now."
+DAILY_TOKENS = 1_000_000
+USERS = 7
+"""Fewer than are asked for side by side."""
+
+# No two alike: what was said of a page is said again.
+_pages = (f"/calculator/{first}{second}" for first, second in itertools.product(string.ascii_lowercase, repeat=2))
+
+
+class Asked(NamedTuple):
+    """A mesh, and the models it asks."""
+
+    mesh: RunningMesh
+    bedrock: Bedrock
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
+    with serving(words(WORDS)) as bedrock:
+        settings = {
+            "JOURNEYMESH_LANGUAGE_MODEL": "bedrock",
+            "JOURNEYMESH_BEDROCK_ENDPOINT": bedrock.url,
+            "JOURNEYMESH_MODEL_DAILY_TOKENS": str(DAILY_TOKENS),
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+        with running_mesh(tmp_path_factory.mktemp("asked"), **settings) as mesh:
+            yield Asked(mesh, bedrock)
+
+
+@pytest.fixture
+def answering(asked: Asked) -> Iterator[Asked]:
+    """The same, with a Bedrock that answers again when the test has ended."""
+    yield asked
+    asked.bedrock.script.clear()
+    asked.bedrock.otherwise = words(WORDS)
+
+
+def test_the_template_is_visible_at_once_and_the_model_s_words_when_they_are_there(answering: Asked) -> None:
+    mesh, bedrock = answering
+    gate = threading.Event()
+    bedrock.otherwise = _after(gate)
+    one, page = journey(mesh), next(_pages)
+    with streamed(one) as events:
+        assert next(events).message is None
+        calculate(one, page)
+        template = next(events)
+        assert template.message is not None
+        assert template.message != WORDS
+        assert template.body["intervention"]["wording"] is None
+        gate.set()
+        worded = next(events)
+    assert worded.message == WORDS
+    assert int(worded.cursor) > int(template.cursor)
+    assert polled(one) == worded
+    assert worded.body["intervention"]["id"] == template.body["intervention"]["id"]
+
+    decision = one.decisions()[0]
+    wording = decision["intervention"]["wording"]
+    assert wording["isUsed"]
+    assert wording["modelId"] == "amazon.nova-micro-v1:0"
+    assert len(wording["promptHash"]) == 64
+    assert (wording["inputTokens"], wording["outputTokens"]) == (600, 80)
+    assert wording["costMicroUsd"] == pytest.approx(600 * 0.035 + 80 * 0.14)
+    said = command(mesh, "explain", decision["id"]).stdout
+    assert f"“{WORDS}”" in " ".join(said.split())
+    assert f"{wording['modelId']}, prompt {wording['promptVersion']} ({wording['promptHash'][:12]})" in said
+
+    same = journey(mesh)
+    calculate(same, page)
+    again = until(lambda: _wording(same), "the words were not there")
+    assert again["isUsed"]
+    assert again["isCached"]
+    assert again["costMicroUsd"] == 0
+    assert len(bedrock.requests) == 1
+
+
+def test_what_models_cost_is_told(answering: Asked) -> None:
+    mesh, _ = answering
+    one = journey(mesh)
+    calculate(one, next(_pages))
+    assert until(lambda: _wording(one), "the words were not there")["isUsed"]
+    usage = mesh.get("/api/models/usage").body
+    assert (usage["isOn"], usage["degraded"], usage["tokenLimit"]) == (True, "", DAILY_TOKENS)
+    (model,) = usage["models"]
+    count = model["callCounts"]["ok"]
+    assert usage["tokenCount"] == 680 * count
+    assert usage["costMicroUsd"] == model["costMicroUsd"] == pytest.approx(32.2 * count)
+    metrics = _metrics(mesh)
+    assert metrics['journeymesh_model_calls{ending="ok",model="amazon.nova-micro-v1:0"}'] == count
+    assert metrics['journeymesh_model_tokens{direction="input",model="amazon.nova-micro-v1:0"}'] == 600 * count
+    assert metrics['journeymesh_model_cost_usd{model="amazon.nova-micro-v1:0"}'] == pytest.approx(32.2e-6 * count)
+
+
+def test_a_user_is_analyzed_by_the_model_that_fits_and_what_it_looks_up_is_asked_of_the_mesh(answering: Asked) -> None:
+    mesh, bedrock = answering
+    one = journey(mesh)
+    calculate(one, next(_pages))
+    until(lambda: _wording(one), "the words were not there")
+    bedrock.requests.clear()
+    found = json.dumps(
+        {
+            "exit_risk_score": round(one.score()),
+            "engagement_level": "medium",
+            "recommended_actions": ["Offer a chat now."],
+            "key_insights": ["The user has failed at the same step again and again."],
+        }
+    )
+    bedrock.otherwise = says(found)
+    quick = mesh.post(f"/api/users/{one.user_id}/analysis", {"depth": "quick"}).body
+    assert (quick["source"], quick["refusal"]) == ("amazon.nova-micro-v1:0", "")
+    assert quick["recommendedActions"] == ["Offer a chat now."]
+
+    bedrock.script.append(looks_up("struggle", "video", "intervention"))
+    deep = mesh.post(f"/api/users/{one.user_id}/analysis", {"depth": "deep"}).body
+    assert (deep["source"], deep["refusal"]) == ("amazon.nova-pro-v1:0", "")
+    assert deep["toolCalls"] == ["struggle", "video", "intervention"]
+    assert deep["usage"]["costMicroUsd"] == pytest.approx((900 + 600) * 0.8 + (40 + 80) * 3.2)
+    assert bedrock.model_ids == ["amazon.nova-micro-v1:0", *["amazon.nova-pro-v1:0"] * 2]
+    struggle, video, intervention = (
+        each["toolResult"]["content"][0]["text"] for each in bedrock.requests[-1]["messages"][-1]["content"]
+    )
+    assert "repeated_failures" in struggle
+    assert "{}" in video
+    assert "show_live_chat_popup" in intervention
+    assert one.user_id not in json.dumps(bedrock.requests)
+
+    bedrock.otherwise = says("I would rather not.")
+    other = mesh.post(f"/api/users/{one.user_id}/analysis", {"depth": "quick"}).body
+    assert other["source"] == "template"
+    assert other["refusal"]
+    assert mesh.post("/api/users/nobody-at-all/analysis", {"depth": "quick"}).status == 404
+
+
+def test_a_model_that_is_slow_or_down_makes_nobody_wait(answering: Asked) -> None:
+    mesh, bedrock = answering
+    # Where nobody answers a failure counts, and the models are asked no more: so that comes last.
+    scripts: dict[str, Script] = {
+        "quick": words(WORDS),
+        "slow": _after(threading.Event(), 3),
+        "down": fails(503, "ServiceUnavailableException"),
+    }
+    seconds, wordings = dict[str, float](), dict[str, list[dict[str, Any]]]()
+    for name, script in scripts.items():
+        bedrock.otherwise = script
+        users = [journey(mesh) for _ in range(USERS)]
+        times = [_seconds_until_visible(one) for one in users]
+        seconds[name] = statistics.median(times)
+        wordings[name] = [until(lambda one=one: _wording(one), f"{name}: no end") for one in users]  # type: ignore[misc]
+        usage = mesh.get("/api/models/usage").body
+        assert usage["degraded"] == ("breaker_open" if name == "down" else "")
+        if name == "down":
+            assert all(one.pending()["message"] != WORDS for one in users)  # type: ignore[index]
+    print("median seconds until help is visible:", {name: round(each, 3) for name, each in seconds.items()})
+    assert max(seconds.values()) < 1
+    assert seconds["slow"] < 3 * seconds["quick"]
+    assert seconds["down"] < 3 * seconds["quick"]
+    assert all(each["isUsed"] for name in ("quick", "slow") for each in wordings[name])
+    assert {each["refusal"] for each in wordings["down"]} <= {"unavailable", "breaker_open"}
+    assert _metrics(mesh)['journeymesh_model_degraded{reason="breaker_open"}'] == 1
+
+
+def test_when_the_budget_is_used_up_the_next_words_are_the_template_s_also_after_a_crash(answering: Asked) -> None:
+    mesh, bedrock = answering
+    before = mesh.get("/api/models/usage").body["tokenCount"]
+    kill(mesh, "intervention")  # which forgets that the model failed, and nothing of what was spent
+    until(mesh.is_ready, "the mesh is not ready again")
+    usage = mesh.get("/api/models/usage").body
+    assert usage["tokenCount"] == before
+    assert usage["models"] == []
+
+    bedrock.otherwise = says(json.dumps({"message": WORDS}), tokens=(DAILY_TOKENS - before, 80))
+    last = journey(mesh)
+    calculate(last, next(_pages))
+    assert until(lambda: _wording(last), "the words were not there")["isUsed"]
+    requests = len(bedrock.requests)
+    for is_second in (False, True):
+        one = journey(mesh)
+        calculate(one, next(_pages))
+        wording = until(lambda one=one: _wording(one), "no end")  # type: ignore[misc]
+        assert (wording["isUsed"], wording["refusal"], wording["costMicroUsd"]) == (False, "budget", 0)
+        assert polled(one).message != WORDS
+        assert mesh.get("/api/models/usage").body["degraded"] == "budget"
+        analysis = mesh.post(f"/api/users/{one.user_id}/analysis", {"depth": "deep"}).body
+        assert (analysis["source"], analysis["refusal"]) == ("template", "budget")
+        if not is_second:
+            kill(mesh, "intervention")
+            until(mesh.is_ready, "the mesh is not ready again")
+    assert len(bedrock.requests) == requests
+
+
+def _after(gate: threading.Event, seconds: float = 30) -> Script:
+    """Words that come when the gate opens, or after a time."""
+
+    def reply(_request: dict[str, Any]) -> Reply:
+        gate.wait(seconds)
+        return words(WORDS)
+
+    return reply
+
+
+def _seconds_until_visible(one: Journey) -> float:
+    """From sending the events that bring help until the poll shows it."""
+    events = calculation(one, next(_pages))
+    started = time.monotonic()
+    answer = one.mesh.track(*events)
+    assert answer.status == 202, answer
+    while polled(one).message is None:
+        assert time.monotonic() < started + 10
+        time.sleep(0.002)
+    return time.monotonic() - started
+
+
+def _wording(one: Journey) -> dict[str, Any] | None:
+    """What came of asking a model for words for the user's help; None as long as nothing has."""
+    intervention = one.decisions()[0]["intervention"]
+    return dict(intervention["wording"]) if intervention["wording"] else None
+
+
+def _metrics(mesh: RunningMesh) -> dict[str, float]:
+    lines = httpx.get(f"{mesh.url}/metrics").text.splitlines()
+    pairs = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+    return {name: float(value) for name, _, value in pairs}
