@@ -21,7 +21,7 @@ def main() -> None:
     replay.add_arguments(
         commands.add_parser("replay", help="derive archived decisions again, and try another policy or model")
     )
-    policy.add_arguments(commands.add_parser("policy", help="check a policy before it goes live"))
+    policy.add_arguments(commands.add_parser("policy", help="check a policy, or learn its priors"))
     arguments = parser.parse_args()
     match arguments.command:
         case "run":

@@ -102,7 +102,12 @@ def _risk(assessment: Json) -> str:
 
 
 def _contributions(decision: Json) -> list[str]:
-    indicators = decision["assessment"]["indicators"]
+    assessment = decision["assessment"]
+    indicators = assessment["indicators"]
+    if indicators:
+        rest = assessment["score"] - sum(each["contribution"] for each in indicators)
+        what = "the other rules and features, and what is usual for all"
+        indicators = [*indicators, {"name": "all else", "contribution": rest, "reason": what}]
     largest = max((abs(each["contribution"]) for each in indicators), default=0) or 1
     return [
         _cut(

@@ -77,6 +77,7 @@ async def test_a_decision_is_told_from_beginning_to_end(gateway: Gateway, of: st
         "Exit risk 78.4, high, confidence 0.87 (rules alone 80.0, model alone 61.5)",
         "repeated_failures       +51.2 ████████████████████ 3 failed attempts in a row",
         "success_rate             -4.1 ██ ",
+        "all else ",
         "do nothing                                     0.100",
         "> show_live_chat_popup     in_app      0.41      0.900",
         "send_help_email          email       0.33 refused: frequency cap",

@@ -24,12 +24,23 @@ class Outcome(NamedTuple):
 
 
 # What hangs on the time of day or on the place on the stream: a decision falls at the time the event was received.
-_BY_CHANCE: Final = {"decision_id", "shard", "sequence", "event_index", "received_time", "explanation"}
+# The draw comes from the place; the inputs hold places and times of earlier offers.
+_BY_CHANCE: Final = {
+    "decision_id",
+    "shard",
+    "sequence",
+    "event_index",
+    "received_time",
+    "explanation",
+    "draw",
+    "inputs",
+}
 _HELP_BY_CHANCE: Final = {"id", "expires_at", "deliver_by_time"}
 
 
 def outcome(mesh: RunningMesh, folder: Path, events: Sequence[Event]) -> Outcome:
     """Waits until all is applied and archived, then asks for everything."""
+    _await_ready(mesh)
     last = {event["userId"]: event["eventId"] for event in events}
     for event_id in last.values():
         mesh.await_applied(event_id, PATIENCE_SECONDS)
@@ -43,6 +54,14 @@ def outcome(mesh: RunningMesh, folder: Path, events: Sequence[Event]) -> Outcome
         check=False,
     )
     return Outcome({user: _known(mesh, user) for user in last}, _decisions(archive), replay)
+
+
+def _await_ready(mesh: RunningMesh) -> None:
+    """The last kill may have been a moment ago."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not mesh.is_ready():
+        assert time.monotonic() < deadline, "the mesh is not ready"
+        time.sleep(0.05)
 
 
 def _await_archived(mesh: RunningMesh) -> None:

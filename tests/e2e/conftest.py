@@ -1,9 +1,10 @@
-"""One mesh for all end-to-end tests; each test uses users of its own."""
+"""One mesh for all end-to-end tests; each test uses users of its own. And one that sends messages."""
 
 from collections.abc import Iterator
 
 import pytest
 
+from tests.e2e.helped import Doubt, Helped, helping, leave_in_doubt
 from tests.processes import RunningMesh, running_mesh
 
 
@@ -11,3 +12,15 @@ from tests.processes import RunningMesh, running_mesh
 def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningMesh]:
     with running_mesh(tmp_path_factory.mktemp("mesh")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def helped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Helped]:
+    with helping(tmp_path_factory.mktemp("helped")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def doubt(helped: Helped) -> Doubt:
+    """Left as early as possible and looked at as late: what is in doubt is left alone for a minute."""
+    return leave_in_doubt(helped)

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
 import httpx
-import websockets.sync.client as websockets
+from websockets.sync.client import connect
+from websockets.sync.connection import Connection
 
 from tests.e2e.journeys import Journey
 from tests.intervention.receiver import Receiver
@@ -41,11 +42,12 @@ def polled(one: Journey) -> Told:
 
 
 @contextlib.contextmanager
-def streamed(one: Journey) -> Iterator[Iterator[Told]]:
-    """What the event stream tells, change by change, within the block; what waits now comes first."""
+def streamed(one: Journey, cursor: str = "") -> Iterator[Iterator[Told]]:
+    """What the event stream tells after a cursor, change by change, within the block; without one from now on."""
+    given = {"last-event-id": cursor} if cursor else {}
     with (
         httpx.Client(base_url=one.mesh.url, timeout=10) as client,
-        client.stream("GET", f"/api/interventions/{one.user_id}/stream") as answer,
+        client.stream("GET", f"/api/interventions/{one.user_id}/stream", headers=given) as answer,
     ):
         yield _events(answer.iter_lines())
 
@@ -61,14 +63,14 @@ def _events(lines: Iterator[str]) -> Iterator[Told]:
 
 
 @contextlib.contextmanager
-def connected(one: Journey) -> Iterator[websockets.ClientConnection]:
+def connected(one: Journey) -> Iterator[Connection]:
     """A socket over what waits for a user, within the block; what waits now comes first."""
     url = f"{one.mesh.url.replace('http:', 'ws:')}/api/interventions/{one.user_id}/socket"
-    with websockets.connect(url, proxy=None) as client:
+    with connect(url, proxy=None) as client:
         yield client
 
 
-def heard(client: websockets.ClientConnection) -> tuple[str, Told]:
+def heard(client: Connection) -> tuple[str, Told]:
     """The next frame: its type, and what it tells."""
     frame = json.loads(client.recv(timeout=10))
     return frame.pop("type"), Told(frame.get("cursor", ""), frame)

@@ -303,6 +303,17 @@ async def test_what_concerns_a_transaction_is_kept_by_nothing_but_the_lists() ->
     assert await listed.send(Row(80.0, user_id="user-1")) == []
 
 
+async def test_what_concerns_a_transaction_leaves_in_quiet_hours_too() -> None:
+    quiet_hours = {"start": "00:00", "end": "23:50", "channels": ["email"]}
+    mail = action(transactional=True, channel="email", lifetime="10m")
+    world = World(edited(actions=[mail], quiet_hours=quiet_hours))
+    (made,) = await world.send(Row(80.0))
+    (claimed,) = await world.outbox.claim("email", 1 << 62, 10, 1)
+    assert (claimed.slip.parcel.due_us, claimed.slip.parcel.expires_us) == (NOON_ISH, NOON_ISH + 10 * MINUTE)
+    assert (await world.reading.waiting("ada")).intervention is None  # it is not for the product to show
+    assert (await world.reading.intervention(made.intervention.id)).intervention == made.intervention
+
+
 async def test_users_of_high_value_go_first() -> None:
     world = World(edited(high_value={"least": 100, "currency": "EUR"}))
     await world.send(Row(bought=Bought(60.0, "EUR")), Row(bought=Bought(60.0, "USD")))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -80,6 +81,7 @@ def test_what_is_no_policy_is_refused_with_a_sentence(members: dict[str, object]
         (lambda actions: actions[0].update(offer={"technical": "x"}), "offer needs a sentence"),
         (lambda actions: actions[0].update(lifetime="0s"), "lifetime"),
         (lambda actions: actions[0].update(also_channels=["in_app"]), "also_channels"),
+        (lambda actions: actions[0].update(also_channels=["email"]), "in_app stands among also_channels"),
         (lambda actions: actions[0].update(in_office_hours=True), "office hours"),
     ],
 )
@@ -171,6 +173,20 @@ async def test_a_file_that_changes_is_taken_without_a_restart(
         path.write_text(edited(cooldown="3m"))
         await until(lambda: len(policies.timeline.dated) == 2)
     assert (policies.trouble, policies.timeline.last.cooldown_us) == ("", 3 * MINUTE_US)
+
+
+async def test_a_file_that_cannot_be_read_whole_is_told_as_that(tmp_path: Path) -> None:
+    path = tmp_path / "policy.yaml"
+    policies = Policies(MemoryPolicies(), parse, ManualClock(), Timeline([]))
+    with pytest.raises(SettingError, match="cannot be read: No such file"):
+        await policies.begin(await PolicyFile(str(path)).read())
+    path.write_bytes(b"version: \xff")
+    with pytest.raises(SettingError, match=r"cannot be read: .*utf-8"):
+        await policies.begin(await PolicyFile(str(path)).read())
+    # What was cut off might be a policy too, of fewer users who are left alone.
+    path.write_text(f"{DOCUMENT}\nsuppression:\n  users:\n" + "".join(f"    - u-{n}\n" for n in range(100_000)))
+    with pytest.raises(SettingError, match=r"cannot be read: .*1 MiB"):
+        await policies.begin(await PolicyFile(str(path)).read())
 
 
 async def until(holds: Callable[[], bool]) -> None:

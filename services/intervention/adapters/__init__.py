@@ -1,1 +1,4 @@
-"""The ledger in memory and in Redis, listeners of this process, and the witness that writes spans."""
+"""Ledger, outbox, policies and spending in memory and in Redis; channels and models at AWS; webhooks, spans, listeners.
+
+What imports an AWS client is imported only where it is set up: `aws`, `bedrock`, `ses`, `sns`.
+"""

@@ -2,12 +2,15 @@
 
 import asyncio
 from pathlib import Path
+from typing import Final
 
 import yaml
 
 from services.intervention.domain.interpretation import PolicyError
 
-_LARGEST = 1024 * 1024
+_LARGEST: Final = 1024 * 1024
+# Begins what tells, in the place of a document, why there is none; no YAML holds it.
+_UNREAD: Final = "\0"
 
 
 def parse(document: str) -> object:
@@ -16,6 +19,9 @@ def parse(document: str) -> object:
     Raises:
         PolicyError: it is no YAML.
     """
+    if document.startswith(_UNREAD):
+        message = f"the file cannot be read: {document.removeprefix(_UNREAD)}."
+        raise PolicyError(message)
     try:
         return yaml.safe_load(document)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
@@ -36,8 +42,9 @@ class PolicyFile:
         try:
             return await asyncio.to_thread(self._text)
         except (OSError, UnicodeDecodeError) as error:
-            return f"%{type(error).__name__}"
+            return f"{_UNREAD}{error.strerror if isinstance(error, OSError) else error}"
 
     def _text(self) -> str:
         with self._path.open(encoding="utf-8") as file:
-            return file.read(_LARGEST)
+            document = file.read(_LARGEST + 1)
+        return document if len(document) <= _LARGEST else f"{_UNREAD}it is larger than 1 MiB"

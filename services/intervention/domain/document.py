@@ -29,7 +29,6 @@ class Trigger(_Strict, frozen=True):
 
     score: Annotated[float, msgspec.Meta(ge=0, le=100)] = 75.0
     strong_signals: Count = 4
-    signal_strength: Annotated[float, msgspec.Meta(ge=0, le=100)] = 70.0
 
 
 class Eligibility(_Strict, frozen=True):

@@ -50,7 +50,6 @@ def _policy(of: Document) -> Policy:
         version=f"{of.version}+{_hash(of)}",
         trigger_score=of.trigger.score,
         trigger_signal_count=of.trigger.strong_signals,
-        strong_signal_strength=of.trigger.signal_strength,
         least_confidence=of.eligibility.least_confidence,
         quiet_pages=of.eligibility.quiet_pages,
         cooldown_us=_us(of.cooldown),
@@ -142,6 +141,9 @@ def _action_checks(of: Action) -> Mapping[str, bool]:
         ),
         f"Action {of.name}: lifetime must be longer than nothing.": _us(of.lifetime) == 0,
         f"Action {of.name}: its channel stands among also_channels.": of.channel in of.also_channels,
+        f"Action {of.name}: with other channels, in_app stands among also_channels, as it shows at once.": (
+            of.channel == IN_APP and bool(of.also_channels)
+        ),
         f"Action {of.name}: an action in office hours needs another channel than in_app.": (
             of.in_office_hours and of.channel == IN_APP and of.need == policy.URGENT
         ),

@@ -23,7 +23,7 @@ def refusal(policy: Policy, facts: Facts, standing: Standing, action: Action, se
         Reason.ESCALATED: lambda: action.handled_by != HUMAN and _is_escalated(policy, facts, standing),
         Reason.DISMISSED: lambda: _is_dismissed(facts, standing, action),
         Reason.FREQUENCY_CAP: lambda: any(_is_full(cap, facts, standing, action, send_us) for cap in policy.caps),
-        Reason.QUIET_HOURS: lambda: _is_silent(policy, action.channel, facts.time_zone, send_us),
+        Reason.QUIET_HOURS: lambda: is_silenced(policy, action) and _is_silent(policy, facts.time_zone, send_us),
     }
     return next((reason for reason, applies in checks.items() if applies()), None)
 
@@ -55,8 +55,13 @@ def latest_us(policy: Policy, zone_name: str, channel: str, topic: str, send_us:
     return latest
 
 
-def _is_silent(policy: Policy, channel: str, zone_name: str, at_us: int) -> bool:
-    return policy.quiet is not None and channel in policy.quiet.channels and is_quiet(at_us, zone_name, policy.quiet)
+def is_silenced(policy: Policy, action: Action) -> bool:
+    """Whether quiet hours are for a channel of the action; what shows in the product is heeded only by its name."""
+    return policy.quiet is not None and not policy.quiet.channels.isdisjoint(channels(action))
+
+
+def _is_silent(policy: Policy, zone_name: str, at_us: int) -> bool:
+    return policy.quiet is not None and is_quiet(at_us, zone_name, policy.quiet)
 
 
 def _is_escalated(policy: Policy, facts: Facts, standing: Standing) -> bool:

@@ -123,7 +123,6 @@ class Policy(msgspec.Struct, frozen=True):
     version: str
     trigger_score: float
     trigger_signal_count: int
-    strong_signal_strength: float
     least_confidence: float
     quiet_pages: tuple[str, ...]
     cooldown_us: int
@@ -146,6 +145,9 @@ class Policy(msgspec.Struct, frozen=True):
 
 
 LEAST_QUIET_MINUTES: Final = 10
+
+STRONG_SIGNAL: Final = 70
+"""The strength from which on scoring counts a signal as strong."""
 
 REMEMBERED_OFFERS: Final = 64
 """Offers remembered of a user, the last ones. A cap whose period reaches further back than they do is taken as full."""

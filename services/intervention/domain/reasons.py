@@ -4,7 +4,7 @@ from services.intervention.domain import eligibility, office
 from services.intervention.domain.eligibility import URGENT, Reason
 from services.intervention.domain.facts import Facts
 from services.intervention.domain.offer import Standing, waiting_offer
-from services.intervention.domain.policy import Policy
+from services.intervention.domain.policy import STRONG_SIGNAL, Policy
 from services.intervention.domain.strategy import LEVEL_NAMES, Intervention
 
 _PLAIN = {
@@ -39,7 +39,7 @@ def _sentence(policy: Policy, facts: Facts, standing: Standing, reason: Reason, 
     risk = f"{assessment.score:.1f} ({LEVEL_NAMES[assessment.level]})"
     count, least_count = assessment.strong_signal_count, policy.trigger_signal_count
     trigger = f"the trigger of {policy.trigger_score:g}"
-    strong = f"of strength {policy.strong_signal_strength:g} or more"
+    strong = f"of strength {STRONG_SIGNAL} or more"
     if reason is Reason.RISK_AT_TRIGGER:
         return f"The risk of {risk} has reached {trigger}."
     if reason is Reason.SIGNALS_AT_TRIGGER:

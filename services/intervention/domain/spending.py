@@ -37,8 +37,8 @@ MODELS: Final[dict[Complexity, str]] = {
     Complexity.STRATEGY: "amazon.nova-lite-v1:0",
     Complexity.DEEP: "amazon.nova-pro-v1:0",
 }
-# On demand, standard tier, as of May 2026: https://aws.amazon.com/bedrock/pricing/ gives Micro $0.035 and $0.14 a
-# million tokens in and out, Lite $0.06 and $0.24, Pro $0.80 and $3.20. A geography's profiles cost the same.
+# On demand, as of May 2026, in dollars a million tokens in and out: Micro 0.035 and 0.14, Lite 0.06 and 0.24, Pro 0.80
+# and 3.20. As other sites cite Amazon's price list, which was not at hand itself: compare before relying on it.
 PRICES: Final[dict[Complexity, Price]] = {
     Complexity.QUICK: Price(35, 140),
     Complexity.STRATEGY: Price(60, 240),

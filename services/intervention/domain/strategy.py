@@ -156,7 +156,7 @@ def send_us(policy: Policy, facts: Facts, action: Action) -> int:
     if action.is_in_office_hours and _left_of_office_us(policy, facts) < policy.office.least_us:
         at_us = office.next_opening_us(at_us, facts.time_zone, policy.office.opens_hour)
     quiet = policy.quiet
-    if quiet is None or not quiet.is_held or action.channel not in quiet.channels or action.is_transactional:
+    if quiet is None or not quiet.is_held or action.is_transactional or not limits.is_silenced(policy, action):
         return at_us
     return after_quiet_us(at_us, facts.time_zone, quiet)
 

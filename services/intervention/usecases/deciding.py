@@ -219,8 +219,11 @@ def _parcels(made: Made, policy: Policy, words_us: int) -> list[Parcel]:
     """What is to be sent of an intervention, beside showing it in the product."""
     facts, help_ = made.decision.facts, made.intervention
     due_us = help_.send_us + (words_us if help_.is_worded else 0)
+    is_bound = not any(each.name == help_.action and each.is_transactional for each in policy.actions)
     latest_us = {
         each: limits.latest_us(policy, facts.time_zone, each, help_.topic, help_.send_us, help_.expires_us)
+        if is_bound
+        else help_.expires_us
         for each in delivered_channels(help_)
         if each != IN_APP
     }

@@ -14,8 +14,8 @@ from services.intervention.domain.delivery import Delivery
 from services.intervention.domain.facts import Outcome, Position
 from services.intervention.domain.ledger import Block, Decision
 from services.intervention.domain.lift import Counts, Estimate
-from services.intervention.domain.policy import Policy
-from services.intervention.domain.strategy import Intervention
+from services.intervention.domain.policy import IN_APP, Policy
+from services.intervention.domain.strategy import Intervention, delivered_channels
 from services.intervention.domain.tally import Cell
 from services.intervention.domain.worded import Worded
 from services.intervention.ports import Ledger, Listeners, Outbox, Reference
@@ -91,7 +91,9 @@ class Reading:
         used = found if found and found.is_used else None
         now_us = self._clock()
         cursor = pending.cursor_at(helped, now_us, is_worded=used is not None)
-        return Waiting(cursor, pending.waiting_at(helped, now_us), used)
+        help_ = pending.waiting_at(helped, now_us)
+        # What goes by e-mail alone is not to be shown as well.
+        return Waiting(cursor, help_ if help_ and IN_APP in delivered_channels(help_) else None, used)
 
     async def watch(self, user_id: str, cursor: int | None) -> AsyncIterator[Waiting]:
         """What waits for a user now, unless the cursor is of that, and then every change, without end.

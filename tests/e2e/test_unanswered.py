@@ -1,0 +1,20 @@
+"""Messages under way when their service was killed: repeated where the receiver can tell, else left alone."""
+
+import pytest
+
+from tests.e2e.helped import Doubt, Helped, ended
+
+pytestmark = pytest.mark.processes
+
+# A message is left for so long to the process that took it.
+LEASE_SECONDS = 60
+
+
+def test_what_was_under_way_goes_out_at_most_once_or_by_its_key(helped: Helped, doubt: Doubt) -> None:
+    mesh = helped.mesh
+    ticket, mail = (ended(mesh, each, LEASE_SECONDS + 30) for each in (doubt.ticketed, doubt.mailed))
+    assert (ticket["state"], ticket["attemptCount"]) == ("sent", 2)
+    keys = [each.headers["idempotency-key"] for each in helped.ticket.received]
+    assert keys.count(ticket["idempotencyKey"]) == 2
+    assert (mail["state"], mail["attemptCount"], mail["reason"]) == ("unknown", 1, "no_answer")
+    assert sum(mail["idempotencyKey"] in each.body.decode() for each in helped.ses.received) == 1
