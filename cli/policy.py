@@ -99,7 +99,7 @@ def _learn(arguments: argparse.Namespace, console: Console) -> int:
     arguments.output.write_text(new.text, encoding="utf-8")
     _tell(console, learned)
     if found.gaps:
-        console.print(f"Beware: {len(found.gaps)} ranges of the archive are missing, and have taught nothing.")
+        console.print(f"Beware: ranges of the archive that are missing, and have taught nothing: {len(found.gaps)}")
     if not new.has_comments:
         console.print(f"The comments of {arguments.file} could not be kept.", markup=False)
     _, policy = _read(arguments.output)

@@ -96,7 +96,8 @@ def _with_contexts(document: str, node: yaml.MappingNode, contexts: Contexts) ->
 
 def _members(node: yaml.Node | None) -> dict[str, yaml.Node]:
     """The members that stand in a mapping itself, not those that are merged into it."""
-    return {key.value: value for key, value in node.value} if isinstance(node, yaml.MappingNode) else {}
+    pairs = node.value if isinstance(node, yaml.MappingNode) else []
+    return {key.value: value for key, value in pairs if isinstance(key, yaml.ScalarNode)}
 
 
 def _bases(node: yaml.MappingNode) -> Sequence[yaml.Node]:

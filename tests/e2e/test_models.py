@@ -13,12 +13,14 @@ import httpx
 import pytest
 
 from tests.bedrock import Bedrock, Reply, Script, fails, looks_up, says, serving, words
-from tests.e2e.following import calculate, calculation, command, kill, polled, streamed, until
+from tests.e2e.following import be_welcomed_by, calculate, calculation, command, kill, polled, streamed, until
+from tests.e2e.helped import at_any_hour, delivery, ended, intervention_of
 from tests.e2e.journeys import Journey, journey
 from tests.processes import RunningMesh, running_mesh
 
 pytestmark = pytest.mark.processes
 
+HINT = "Is this step giving you trouble? Here is a short tutorial, and a link to our support."
 WORDS = "Is this step giving you trouble? One of us is happy to chat with you right now."
 DAILY_TOKENS = 1_000_000
 USERS = 7
@@ -37,8 +39,11 @@ class Asked(NamedTuple):
 
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
+    folder = tmp_path_factory.mktemp("asked")
+    (folder / "policy.yaml").write_text(at_any_hour("default.yaml"))
     with serving(words(WORDS)) as bedrock:
         settings = {
+            "JOURNEYMESH_POLICY": str(folder / "policy.yaml"),
             "JOURNEYMESH_LANGUAGE_MODEL": "bedrock",
             "JOURNEYMESH_BEDROCK_ENDPOINT": bedrock.url,
             "JOURNEYMESH_MODEL_DAILY_TOKENS": str(DAILY_TOKENS),
@@ -46,7 +51,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_EC2_METADATA_DISABLED": "true",
         }
-        with running_mesh(tmp_path_factory.mktemp("asked"), **settings) as mesh:
+        with running_mesh(folder, **settings) as mesh:
             yield Asked(mesh, bedrock)
 
 
@@ -95,6 +100,42 @@ def test_the_template_is_visible_at_once_and_the_model_s_words_when_they_are_the
     assert again["isCached"]
     assert again["costMicroUsd"] == 0
     assert len(bedrock.requests) == 1
+
+
+def test_words_that_come_after_the_user_s_answer_are_not_told_to_have_been_said(answering: Asked) -> None:
+    mesh, bedrock = answering
+    gate = threading.Event()
+    bedrock.otherwise = _after(gate)
+    one = journey(mesh)
+    calculate(one, next(_pages))
+    template = polled(one)
+    path = f"/api/interventions/{template.body['intervention']['id']}"
+    assert mesh.post(f"{path}/outcome", {"outcome": "accepted"}).status == 202
+    until(lambda: polled(one).message is None, "it still waits")
+    gate.set()
+    until(lambda: mesh.get(path).body["intervention"]["wording"], "the words were not there")
+    followed = mesh.get(path).body
+    assert followed["outcome"] == "accepted"
+    assert followed["intervention"]["message"] == template.message
+    assert (followed["intervention"]["wording"]["isUsed"], followed["intervention"]["wording"]["refusal"]) == (
+        False,
+        "late",
+    )
+
+
+def test_a_message_waits_for_the_model_s_words_and_goes_out_in_them(answering: Asked) -> None:
+    mesh, bedrock = answering
+    bedrock.otherwise = words(HINT)
+    one = journey(mesh)
+    be_welcomed_by(one, "email")
+    intervention_id = intervention_of(one)
+    assert delivery(mesh, intervention_id)["state"] == "waiting"
+    said = _worded(one)
+    sent = ended(mesh, intervention_id)
+    assert (sent["state"], sent["provider"], sent["attemptCount"]) == ("sent", "log", 1)
+    (line,) = (each for each in mesh.log.read_text().splitlines() if f"({sent['idempotencyKey']})" in each)
+    assert said["isUsed"]
+    assert HINT in line
 
 
 def test_what_models_cost_is_told(answering: Asked) -> None:

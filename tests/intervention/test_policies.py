@@ -204,3 +204,18 @@ async def test_a_batch_that_comes_again_is_decided_by_the_policy_of_its_time() -
     first, second = [(await world.reading.decisions_of_user("ada", 2))[number] for number in (1, 0)]
     assert (first.verdict.reasons[0], second.verdict.reasons[0]) == (Reason.RISK_AT_TRIGGER, Reason.BELOW_TRIGGER)
     assert first.policy_version != second.policy_version
+
+
+async def test_a_document_is_taken_once_it_is_no_longer_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(policies_module, "_LOOK_SECONDS", 0)
+    half, whole = edited(cooldown="1m"), edited(cooldown="3m")
+    looks = [DOCUMENT, half, whole]
+
+    async def read() -> str:
+        return looks.pop(0) if looks else whole
+
+    policies = Policies(MemoryPolicies(), parse, ManualClock(), Timeline([]))
+    await policies.begin(DOCUMENT)
+    async with server.beside(policies.watch(read)):
+        await until(lambda: len(policies.timeline.dated) == 2)
+    assert [each.cooldown_us for each in policies.timeline.policies] == [15 * MINUTE_US, 3 * MINUTE_US]

@@ -10,17 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from mesh import telemetry
+from mesh import applied, telemetry
 from services.intervention.adapters.model_spans import ModelSpans
-from services.intervention.domain import english, screening, wording
+from services.intervention.domain import english, pending, screening, wording
 from services.intervention.domain.conversation import Answer, NotAnswered, Refusal, Stop
+from services.intervention.domain.facts import Outcome, OutcomeReport
 from services.intervention.domain.message import words as template_words
 from services.intervention.domain.policy import DIFFICULTIES
 from services.intervention.domain.prompt import DEEP, QUICK, STRATEGY, WORDING
 from services.intervention.ports import Call
+from services.intervention.usecases.names import user_key
 from tests import bedrock
 from tests.bedrock import says, words
-from tests.intervention.builders import NOON_ISH
+from tests.intervention.builders import NOON_ISH, policy
 from tests.intervention.model_world import GOOD, TEMPLATE, help_, known_facts, model_world
 
 OFFERS = (
@@ -190,6 +192,23 @@ async def test_a_batch_that_comes_again_asks_nothing_and_changes_nothing() -> No
         await world.worded(help_(2))  # behind it in the queue
         assert await world.stored("i1") == first
         assert len(world.server.requests) == 1
+
+
+async def test_words_are_late_once_the_user_has_answered() -> None:
+    async with model_world(words(GOOD)) as world:
+        one, waits = help_(1), help_(2)
+        for user_id, made in (("ada", one), ("bob", waits)):
+            helped = pending.offered(policy(), pending.NOBODY, made, NOON_ISH, is_urgent=True)
+            if made is one:
+                report = OutcomeReport(made.id, Outcome.ACCEPTED, made.channel)
+                helped = pending.reported(policy(), helped, report, NOON_ISH)
+            batch = applied.Batch("events", "1", (1,))
+            sealed = applied.seal(applied.resume(None, batch), pending.encode(helped), batch)
+            await world.state.save({user_key(user_id): sealed}, None)
+        late = await world.worded(one, known_facts("ada"))
+        assert (late.text, late.is_used, late.refusal) == ("", False, "late")
+        assert late.cost_micro_usd > 0
+        assert (await world.worded(waits, known_facts("bob"))).is_used
 
 
 async def test_what_the_policy_does_not_want_worded_is_not() -> None:

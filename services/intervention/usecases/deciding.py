@@ -148,10 +148,12 @@ class Deciding:
         await self._state.save(items, batch.fence)
 
     async def _send(self, made: Sequence[Made], policies: Mapping[int, Policy], rows: Rows) -> None:
+        # Words are looked for from now on, however late the batch is.
+        words_until_us = self._clock() + self._words_us if self._words_us else 0
         parcels = [
             parcel
             for each in made
-            for parcel in _parcels(each, policies[rows.record_indexes[each.row]], self._words_us)
+            for parcel in _parcels(each, policies[rows.record_indexes[each.row]], words_until_us)
         ]
         if parcels:
             await self._outbox.add(parcels, self._clock())
@@ -215,10 +217,10 @@ def _entry(batch: Batch, record: int, of: slice, rows: Rows, policy: Policy, dec
     return Entry(batch.shard, batch.sequences[record], block.received_us[0], pages.encode(block), names)
 
 
-def _parcels(made: Made, policy: Policy, words_us: int) -> list[Parcel]:
+def _parcels(made: Made, policy: Policy, words_until_us: int) -> list[Parcel]:
     """What is to be sent of an intervention, beside showing it in the product."""
     facts, help_ = made.decision.facts, made.intervention
-    due_us = help_.send_us + (words_us if help_.is_worded else 0)
+    due_us = max(help_.send_us, words_until_us) if help_.is_worded else help_.send_us
     is_bound = not any(each.name == help_.action and each.is_transactional for each in policy.actions)
     latest_us = {
         each: limits.latest_us(policy, facts.time_zone, each, help_.topic, help_.send_us, help_.expires_us)

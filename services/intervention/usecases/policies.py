@@ -124,12 +124,14 @@ class Policies:
         Raises:
             CancelledError: it is to end.
         """
+        looked_at = self._seen
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             try:
                 await self.refresh()
-                document = await read()
-                if document != self._seen:
-                    await self.take(document)
+                before, looked_at = looked_at, await read()
+                # Twice the same: not while it is being written.
+                if looked_at != self._seen and looked_at == before:
+                    await self.take(looked_at)
             except Unavailable as error:
                 _log.warning("the policy cannot be looked at: %s", error.detail)

@@ -7,9 +7,12 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
+import msgspec
+
+from mesh import applied
 from mesh.errors import MeshError
 from mesh.state import StateStore
-from services.intervention.domain import worded, wording
+from services.intervention.domain import outcome, pending, worded, wording
 from services.intervention.domain.conversation import Complexity, NotAnswered, Refusal, Usage
 from services.intervention.domain.facts import Facts
 from services.intervention.domain.prompt import WORDING
@@ -17,6 +20,7 @@ from services.intervention.domain.strategy import Intervention
 from services.intervention.domain.worded import Worded
 from services.intervention.ports import Listeners
 from services.intervention.usecases.asking import Models, Origin
+from services.intervention.usecases.names import user_key
 
 _WORKERS: Final = 8
 _MOST_WAITING: Final = 256
@@ -100,6 +104,9 @@ class Wordings:
         if (await self._state.load([key]))[0] is not None:
             return  # a batch that came again
         found = await self._worded(asked)
+        if found.is_used and await self._is_answered(asked):
+            # The user has answered the template's words; the ledger shall not tell of others.
+            found = msgspec.structs.replace(found, text="", is_used=False, refusal=Refusal.LATE.value)
         await self._state.save({key: worded.encode(found)}, None)
         if found.is_used:
             self._listeners.wake([asked.facts.user_id])
@@ -151,6 +158,11 @@ class Wordings:
             worded_us=self._clock(),
             is_cached=is_cached,
         )
+
+    async def _is_answered(self, asked: _Asked) -> bool:
+        (user,) = await self._state.load([user_key(asked.facts.user_id)])
+        became = pending.outcome_at(pending.decode(applied.current(user)), asked.help_.id, self._clock())
+        return became is not None and not outcome.is_waiting(became)
 
     def _is_late(self, asked: _Asked) -> bool:
         return self._monotonic() >= asked.until or self._clock() >= asked.help_.expires_us
