@@ -1,4 +1,4 @@
-"""Writes what is generated of docs/ and policies/: `python -m cli.reference` (`make docs`). A test holds them against the code."""
+"""Writes what is generated of docs/ and policies/: `make docs`. A test holds them against the code."""
 
 import importlib
 import json

@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import datetime as dt
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from rich.console import Console
 from rich.progress import track
 
+from cli.moments import EVER_US, moment_us
 from mesh.errors import Unavailable
 from mesh.settings import SettingError, read_or_exit
 from offline.settings import Settings
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from services.intervention.domain.policy import Policy
     from services.scoring.ports import Model
 
-_EVER_US: Final = 1 << 62
 _HOUR_US: Final = 3_600_000_000
-_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 class CannotReplayError(Exception):
@@ -31,8 +29,8 @@ class CannotReplayError(Exception):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of the command."""
     parser.add_argument("--archive", required=True, help="file:///folder or s3://bucket/prefix")
-    parser.add_argument("--from", dest="start_us", type=_time, default=0, help="first received time, ISO 8601")
-    parser.add_argument("--to", dest="stop_us", type=_time, default=_EVER_US, help="received time to stop before")
+    parser.add_argument("--from", dest="start_us", type=moment_us, default=0, help="first received time, ISO 8601")
+    parser.add_argument("--to", dest="stop_us", type=moment_us, default=EVER_US, help="received time to stop before")
     parser.add_argument("--policy", type=Path, metavar="FILE", help="another policy, that decides from --from on")
     parser.add_argument("--model", metavar="VERSION", help="another model, that scores from --from on")
     parser.add_argument(
@@ -121,9 +119,3 @@ def _model(folder: Path) -> "Model":
         return load(folder)
     except UnusableModelError as error:
         raise CannotReplayError(str(error)) from None
-
-
-def _time(text: str) -> int:
-    at = dt.datetime.fromisoformat(text)
-    at = at if at.tzinfo else at.replace(tzinfo=dt.UTC)
-    return (at - _EPOCH) // dt.timedelta(microseconds=1)

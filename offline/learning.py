@@ -17,12 +17,12 @@ from journeymesh.intervention.v1 import intervention_pb2
 from offline.decided import Record, Row
 from offline.what_if import Span
 from services.intervention.domain.eligibility import difficulties, kind_of_difficulty
-from services.intervention.domain.facts import EventKind, Indicator, Outcome
+from services.intervention.domain.facts import Indicator, Outcome
 from services.intervention.domain.outcome import Evidence, evidence_of, is_waiting, may_follow
-from services.intervention.domain.policy import ANY, ORIENTATION, TECHNICAL, Action, Conversion, Policy, Prior
+from services.intervention.domain.pending import is_conversion
+from services.intervention.domain.policy import ANY, ORIENTATION, TECHNICAL, Action, Policy, Prior
 from services.intervention.domain.strategy import LEVEL_NAMES
 
-_KINDS: Final = {kind.value: kind.name.lower() for kind in EventKind}
 _OUTCOMES: Final = frozenset(each.value for each in Outcome)
 _DIFFICULTIES: Final = (TECHNICAL, ORIENTATION, ANY)
 # A policy cannot name the first level, that of an assessment that tells none.
@@ -121,7 +121,7 @@ class Outcomes:
             for each in offers:
                 if each.id == told.intervention_id and told.outcome in _OUTCOMES:
                     self._become(each, Outcome(told.outcome))
-        if _is_wanted(self._conversion, event):
+        if is_conversion(self._conversion, event.event_type, event.target) and not event.is_bot:
             seen = [
                 each
                 for each in offers
@@ -228,8 +228,3 @@ def _stated(policy: Policy, action: Action, context: Context) -> Prior:
         if each.level in (ANY, context.level) and each.difficulty in (ANY, context.difficulty)
     )
     return next(fitting, action.prior) or policy.priors[action.channel]
-
-
-def _is_wanted(conversion: Conversion, event: event_pb2.Event) -> bool:
-    is_it = _KINDS.get(event.event_type) == conversion.event and conversion.target in {"", event.target}
-    return is_it and not event.is_bot

@@ -13,8 +13,9 @@ from offline.policy_value import Logged
 from services.intervention.domain import chance
 from services.intervention.domain import ledger as pages
 from services.intervention.domain.decision import Exceptional, derive
-from services.intervention.domain.facts import EventKind, Facts, Outcome
+from services.intervention.domain.facts import Facts, Outcome
 from services.intervention.domain.ledger import Block
+from services.intervention.domain.pending import is_conversion
 from services.intervention.domain.policy import Policy
 from services.intervention.domain.strategy import NOTHING, Candidate
 
@@ -22,7 +23,6 @@ Arm = tuple[str, str]
 """An action and its channel."""
 
 _NOTHING: Final[Arm] = (NOTHING, "")
-_KINDS: Final = {kind.value: kind.name.lower() for kind in EventKind}
 _TAKEN_UP: Final = frozenset({Outcome.ACCEPTED.value, Outcome.CONVERTED.value})
 
 
@@ -123,8 +123,7 @@ class Observations:
             number = self._by_intervention.get(event.outcome.intervention_id)
             if number is not None:
                 self._accepted[number] = True
-        wanted = policy.conversion
-        if _KINDS.get(event.event_type) == wanted.event and wanted.target in {"", event.target} and not event.is_bot:
+        if is_conversion(policy.conversion, event.event_type, event.target) and not event.is_bot:
             for until_us, number in self._waiting.pop(event.user_id, ()):
                 self._converted[number] = event.received_time_us <= until_us
 

@@ -6,14 +6,11 @@ import msgspec
 
 from services.intervention.domain import chance, eligibility, pending, reasons, strategy
 from services.intervention.domain.eligibility import FOR_HELP, URGENT, Reason
-from services.intervention.domain.facts import Bought, EventKind, Facts, OutcomeReport
+from services.intervention.domain.facts import Bought, Facts, OutcomeReport
 from services.intervention.domain.offer import UNKNOWN, Exposed, Standing
 from services.intervention.domain.pending import Helped
 from services.intervention.domain.policy import Action, Policy
 from services.intervention.domain.strategy import LEVEL_NAMES, Candidate, Choice, Intervention
-
-# Numbers that a newer contract has added are no kind a policy can name.
-_KIND_NAMES = {kind.value: kind.name.lower() for kind in EventKind}
 
 
 class Verdict(msgspec.Struct, frozen=True, array_like=True):
@@ -104,7 +101,7 @@ def decide(
 ) -> Decided:
     """Decides one event and tells what becomes of the user."""
     standing = pending.standing(helped, undelivered)
-    is_wanted = pending.is_conversion(policy.conversion, facts, _KIND_NAMES.get(facts.kind, ""))
+    is_wanted = pending.is_conversion(policy.conversion, facts.kind, facts.target)
     is_plain = standing == UNKNOWN and facts.outcome is None and facts.bought is None
     if is_plain and not eligibility.urgent_reasons(policy, facts.assessment):
         return Decided(None, helped)

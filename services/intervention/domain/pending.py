@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from services.intervention.domain.facts import Bought, Facts, Outcome, OutcomeReport
+from services.intervention.domain.facts import Bought, EventKind, Outcome, OutcomeReport
 from services.intervention.domain.offer import Exposed, Offer, Standing
 from services.intervention.domain.outcome import (
     Learned,
@@ -120,9 +120,9 @@ def spent(helped: Helped, bought: Bought) -> Helped:
     return msgspec.structs.replace(helped, bought={**helped.bought, bought.currency: total})
 
 
-def is_conversion(conversion: Conversion, facts: Facts, kind: str) -> bool:
-    """Whether an event is what users are wanted to do."""
-    return kind == conversion.event and conversion.target in ("", facts.target)
+def is_conversion(conversion: Conversion, kind: int, target: str) -> bool:
+    """Whether an event of a kind, as `EventKind` numbers them, about a target is what users are wanted to do."""
+    return kind == EventKind[conversion.event.upper()] and conversion.target in ("", target)
 
 
 def converted(policy: Policy, helped: Helped, at_us: int) -> Helped:
