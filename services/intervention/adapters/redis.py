@@ -1,6 +1,6 @@
 """The ledger in Redis.
 
-    jm:intervention:{<shard>}:block:<sequence>      string: a block
+    jm:intervention:{<shard>}:page:<sequence>       string: a block
     jm:intervention:{<shard>}:names:<generation>    hash: name -> references, ascending, each of fixed width
     jm:intervention:names                           sorted set: "<shard> <generation>" by generation
 
@@ -121,7 +121,7 @@ class RedisLedger:
 
 
 def _block_key(shard: str, sequence: int) -> str:
-    return f"jm:intervention:{{{shard}}}:block:{sequence}"
+    return f"jm:intervention:{{{shard}}}:page:{sequence}"
 
 
 def _index_key(shard: str, generation: int) -> str:
