@@ -30,6 +30,13 @@ class StateStore(Protocol):
             Unavailable: the store cannot be reached; the items may or may not be written, the call may be repeated.
         """
 
+    async def renew(self, keys: Sequence[str]) -> None:
+        """Renews the lifetime of values without writing them; of those that are not there nothing is done.
+
+        Raises:
+            Unavailable: the store cannot be reached; the call may be repeated.
+        """
+
     async def ping(self) -> None:
         """Returns if the store answers.
 

@@ -25,6 +25,9 @@ class MemoryState:
             self._epochs[fence.shard] = fence.epoch
         self._values.update(items)
 
+    async def renew(self, keys: Sequence[str]) -> None:
+        """See `mesh.state.StateStore`. Nothing passes here."""
+
     async def ping(self) -> None:
         """See `mesh.state.StateStore`."""
 

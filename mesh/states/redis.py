@@ -78,7 +78,7 @@ class RedisState:
             raise stale()
 
     async def renew(self, keys: Sequence[str]) -> None:
-        """Renews the lifetime of values without writing them."""
+        """See `mesh.state.StateStore`."""
         pipeline = self._client.pipeline(transaction=False)
         for key in keys:
             pipeline.expire(self._key(key), self._lifetime)

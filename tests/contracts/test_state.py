@@ -79,3 +79,14 @@ async def test_an_unreachable_server_is_unavailable() -> None:
     with pytest.raises(Unavailable):
         await RedisState(client, "test", lifetime_seconds=60).load(["a"])
     await client.aclose()
+
+
+async def test_a_lifetime_can_be_renewed_without_writing(store: StateStore, valkey: redis.Client) -> None:
+    await store.save({"a": b"1"}, FENCE)
+    if isinstance(store, RedisState):
+        await valkey.expire(store._key("a"), 5)
+    await store.renew(["a", "not there"])
+    await store.renew([])
+    assert await store.load(["a", "not there"]) == [b"1", None]
+    if isinstance(store, RedisState):
+        assert await valkey.ttl(store._key("a")) > 5

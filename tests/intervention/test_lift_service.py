@@ -1,8 +1,11 @@
 """Who was helped and who was held out is counted once, whatever is delivered again."""
 
+from collections.abc import Sequence
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mesh.states.memory import MemoryState
 from services.intervention.domain.chance import held_out
 from services.intervention.domain.facts import Bought, EventKind, Outcome
 from tests.intervention.builders import HOUR, NOON_ISH, Row, World, edited, outcome
@@ -85,3 +88,25 @@ async def test_another_salt_is_another_experiment() -> None:
         every = (await world.reading.lifts(experiment)).estimates[0][2]
         assert every.holdout == sum(held_out(experiment, user, 0.4) for user in USERS)
         assert every.treated + every.holdout == len(USERS)
+
+
+class Renewing(MemoryState):
+    """Notes what is renewed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.renewed: list[list[str]] = []
+
+    async def renew(self, keys: Sequence[str]) -> None:
+        self.renewed.append(list(keys))
+
+
+async def test_counts_of_a_shard_that_was_split_do_not_pass() -> None:
+    world, state = World(DOCUMENT), Renewing()
+    world.deciding._state = state
+    await world.shards.add("0")  # the parent, which gets no users any more
+    await world.send(Row(80.0, user_id="user-1"))
+    await world.send(Row(80.0, user_id="user-2"))
+    assert state.renewed == [["tally:0", "tally:3"]]
+    await world.send(Row(80.0, NOON_ISH + 30 * HOUR, user_id="user-3"))
+    assert len(state.renewed) == 2

@@ -14,7 +14,7 @@ from services.intervention.domain.facts import Contact, Facts
 from services.intervention.domain.ledger import Block, Decision, Record
 from services.intervention.domain.offer import Exposed
 from services.intervention.domain.pending import Helped
-from services.intervention.domain.policy import IN_APP, Policy
+from services.intervention.domain.policy import DAY_US, IN_APP, Policy
 from services.intervention.domain.strategy import Intervention, delivered_channels
 from services.intervention.ports import Entry, Ledger, Listeners, Outbox, Witness, Words
 from services.intervention.usecases.names import (
@@ -77,6 +77,7 @@ class Deciding:
         self._notice = notice
         self._clock = clock
         self._words_us = words_us
+        self._renewed_day = 0
 
     async def decide(self, batch: Batch, rows: Rows) -> list[Made]:
         """Decides every row and gives those that led to an intervention, ascending.
@@ -145,7 +146,15 @@ class Deciding:
             counts = tally.counted(tally.decode(users.tally.state), exposed, converted)
             items[tally_key(batch.shard)] = applied.seal(users.tally, tally.encode(counts), batch)
             await self._shards.add(batch.shard)
+            await self._renew_tallies()
         await self._state.save(items, batch.fence)
+
+    async def _renew_tallies(self) -> None:
+        """Keeps the counts of shards that get no users any more, as those that were split, from passing: once a day."""
+        day = self._clock() // DAY_US
+        if day != self._renewed_day:
+            await self._state.renew([tally_key(shard) for shard in await self._shards.all()])
+            self._renewed_day = day
 
     async def _send(self, made: Sequence[Made], policies: Mapping[int, Policy], rows: Rows) -> None:
         # Words are looked for from now on, however late the batch is.
