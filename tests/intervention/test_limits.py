@@ -1,22 +1,21 @@
 """No sequence of events, crashes and repetitions sends more than the policy allows."""
 
 import datetime as dt
-import zoneinfo
+import hashlib
 from collections.abc import Sequence
 
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from services.intervention.domain import limits, quiet
+from services.intervention.domain import quiet
 from services.intervention.domain.chance import held_out
 from services.intervention.domain.delivery import encode_undelivered, undelivered_key
 from services.intervention.domain.eligibility import Reason
 from services.intervention.domain.facts import Bought, Outcome, OutcomeReport
-from services.intervention.domain.office import local_time
 from services.intervention.domain.policy import QuietHours
 from services.intervention.usecases.deciding import Made
-from tests.intervention.builders import HOUR, MINUTE, NOON_ISH, Row, World, edited, facts, outcome, policy
+from tests.intervention.builders import HOUR, MINUTE, NOON_ISH, Row, World, edited, outcome, policy
 
 DAY = 24 * HOUR
 # Zones where midnight does not exist on some days, days are left out or lived twice, and offsets are odd.
@@ -92,7 +91,6 @@ def test_a_day_is_the_users_own_and_samoa_left_one_out() -> None:
     after = before + dt.timedelta(minutes=2)
     days = [quiet.period(int(each.timestamp() * 1e6), "Pacific/Apia", "day") for each in (before, after)]
     assert days == [(2011, 12, 29), (2011, 12, 31)]
-    assert zoneinfo.ZoneInfo("Pacific/Apia").key == "Pacific/Apia"
 
 
 CAPS = [
@@ -232,7 +230,12 @@ async def test_a_user_of_whom_too_much_was_forgotten_counts_as_full() -> None:
     [
         ({"suppression": {"users": ["ada"]}}, Row(80.0), Reason.SUPPRESSED),
         (
-            {"suppression": {"users": ["sha256:6ad80d4a81a2fab7e7c21c6e7ccd1bbb9cd53a4e6e1bc4f7a7dbd2bba0a9e3b1"]}},
+            {"suppression": {"users": [f"sha256:{hashlib.sha256(b'ada').hexdigest()}"]}},
+            Row(80.0),
+            Reason.SUPPRESSED,
+        ),
+        (
+            {"suppression": {"users": [f"sha256:{hashlib.sha256(b'ada').hexdigest()}"]}},
             Row(80.0, user_id="nobody"),
             None,
         ),
@@ -334,6 +337,3 @@ async def test_whoever_is_held_out_is_never_helped(number: int, share: float) ->
     assert (await world.reading.waiting(user)).intervention is None or not is_out
     last = await world.last(user)
     assert (last.verdict.reasons[0] is Reason.HOLDOUT) == is_out
-    assert last.facts.user_id == facts(Row(user_id=user)).user_id
-    assert local_time(last.facts.received_us, "").year == 2026
-    assert limits.channels(policy().actions[0]) == ("in_app",)

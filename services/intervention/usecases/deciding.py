@@ -88,7 +88,7 @@ class Deciding:
         """
         records = records_of(batch, rows)
         policies = {record: self._policies.at(rows.received_us[of.start]) for record, of in records.items()}
-        asked = [row for record, of in records.items() for row in rows_in_question(policies[record], rows, of)]
+        asked = rows_in_question(policies, rows, records)
         users = await self._load(batch, rows, asked)
         decided = {
             row: self._decide(policies[rows.record_indexes[row]], facts_of(batch, rows, row), users) for row in asked

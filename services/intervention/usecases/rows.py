@@ -47,15 +47,18 @@ def records_of(batch: Batch, rows: Rows) -> dict[int, slice]:
     return {record: slice(start, end) for record, (start, end) in enumerate(itertools.pairwise(bounds)) if start < end}
 
 
-def rows_in_question(policy: Policy, rows: Rows, of: slice) -> list[int]:
-    """The rows of a record whose decision may need the user, or changes what is known of one; ascending."""
-    asked = {of.start + row for row in eligibility.rows_in_question(policy, rows.assessments[of])}
+def rows_in_question(policies: Mapping[int, Policy], rows: Rows, records: Mapping[int, slice]) -> list[int]:
+    """The rows whose decision may need the user, or which change what is known of one; ascending."""
+    asked: set[int] = set()
+    for record, of in records.items():
+        policy = policies[record]
+        asked.update(of.start + row for row in eligibility.rows_in_question(policy, rows.assessments[of]))
+        if rows.kinds:
+            wanted = EventKind[policy.conversion.event.upper()]
+            asked.update(row for row, kind in enumerate(rows.kinds[of], of.start) if kind == wanted)
     asked.difference_update(rows.bot_rows)
-    wanted = EventKind[policy.conversion.event.upper()]
-    if rows.kinds:
-        asked.update(row for row, kind in enumerate(rows.kinds[of], of.start) if kind == wanted)
     # An outcome is recorded whoever reports it: a server that does so for its users looks like a script.
-    asked.update(row for row in (*rows.outcomes, *rows.purchases) if of.start <= row < of.stop)
+    asked.update(rows.outcomes, rows.purchases)
     return sorted(asked)
 
 
