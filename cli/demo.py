@@ -166,21 +166,35 @@ async def _send(client: httpx.AsyncClient, batches: Sequence[Batch], console: Co
         task = progress.add_task("", total=sum(len(batch.events) for batch in batches))
         for batch in batches:
             started = time.monotonic()
-            answer = await client.post("/api/events/track", json={"events": batch.events})
-            answer.raise_for_status()
-            await _await_applied(client, answer.json()["eventIds"])
+            answer = await _track(client, batch.events)
+            await _await_applied(client, answer.json()["eventIds"][::-25])
             findings.latencies_seconds.append(time.monotonic() - started)
+            await _await_applied(client, _last_of(batch))
             findings.users.update(event["userId"] for event in batch.events)
             await _look(client, batch.leaving, findings)
             progress.advance(task, len(batch.events))
     return findings
 
 
-async def _await_applied(client: httpx.AsyncClient, event_ids: Iterable[str]) -> None:
-    """Returns once the last event of the batch and one in each stretch before it are applied."""
-    probes = list(event_ids)[::-25]
+async def _track(client: httpx.AsyncClient, events: Sequence[Event]) -> httpx.Response:
+    """Sends, as often as the mesh asks for patience."""
     async with asyncio.timeout(_APPLIED_SECONDS):
-        for event_id in probes:
+        while True:
+            answer = await client.post("/api/events/track", json={"events": events})
+            if answer.status_code not in {httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE}:
+                return answer.raise_for_status()
+            await asyncio.sleep(float(answer.headers.get("Retry-After", 1)))
+
+
+def _last_of(batch: Batch) -> list[str]:
+    """The last event of everybody who leaves: shards run side by side, one user's tells nothing of another's."""
+    last = {event["userId"]: event["eventId"] for event in batch.events}
+    return [last[user] for user in batch.leaving]
+
+
+async def _await_applied(client: httpx.AsyncClient, event_ids: Iterable[str]) -> None:
+    async with asyncio.timeout(_APPLIED_SECONDS):
+        for event_id in event_ids:
             while (await client.get(f"/api/events/{event_id}")).json()["state"] == "buffered":
                 await asyncio.sleep(_POLL_SECONDS)
 

@@ -22,6 +22,8 @@ class LeaseProgress:
         self._clock = clock
         self._lag_seconds: float | None = None
         self._read_us = -_KNOWN_US
+        self._since_us = -_KNOWN_US
+        """When it was read first, of the readings that follow closely on one another."""
         self._before = (-_KNOWN_US, 0.0)
         """What it was late by, and when: about a second before the last reading."""
         self._asked_us = -_FRESH_US
@@ -47,10 +49,14 @@ class LeaseProgress:
         # A shard that waits for a service is not overloaded: what comes meanwhile the buffer takes up.
         lags = [each.lag_seconds for each in standings.values() if each.owner and not each.trouble]
         lag_seconds = max(lags, default=0.0)
+        if now_us - self._read_us > _KNOWN_US:
+            self._since_us, self._before = now_us, (now_us, lag_seconds)
         before_us, before_seconds = self._before
         if now_us - before_us >= _COMPARED_US:
             self._before = now_us, lag_seconds
-        self._lag_seconds = lag_seconds if lags and lag_seconds >= before_seconds else None
+        # What a first reading finds may be what was left by an outage, and be gone already.
+        is_comparable = now_us - self._since_us >= _COMPARED_US
+        self._lag_seconds = lag_seconds if lags and is_comparable and lag_seconds >= before_seconds else None
         self._read_us = now_us
 
 

@@ -1,0 +1,54 @@
+"""`journeymesh demo` against a mesh whose shards do not keep pace with one another."""
+
+import json
+
+import httpx
+from rich.console import Console
+
+from cli import demo
+
+READS_UNTIL_APPLIED = 5
+
+
+class LateShard:
+    """A gateway that refuses the first request, and knows one user only once their event was asked for some times."""
+
+    def __init__(self, late: str) -> None:
+        self.late = late
+        self.user_of: dict[str, str] = {}
+        self.posts = self.reads = 0
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        match request.url.path.split("/")[2:]:
+            case ["events", "track"]:
+                self.posts += 1
+                if self.posts == 1:
+                    return httpx.Response(429, headers={"Retry-After": "0"})
+                events = json.loads(request.content)["events"]
+                self.user_of = {event["eventId"]: event["userId"] for event in events}
+                return httpx.Response(202, json={"eventIds": list(self.user_of)})
+            case ["events", event_id]:
+                is_late = self.user_of[event_id] == self.late
+                self.reads += is_late
+                return httpx.Response(
+                    200, json={"state": "buffered" if is_late and not self._is_applied else "applied"}
+                )
+            case ["users", user, "risk"] if user != self.late or self._is_applied:
+                return httpx.Response(200, json={"assessment": {"level": "low"}, "signals": []})
+            case ["interventions", _, "pending"]:
+                return httpx.Response(200, json={"hasPendingIntervention": False})
+        return httpx.Response(404)
+
+    @property
+    def _is_applied(self) -> bool:
+        return self.reads >= READS_UNTIL_APPLIED
+
+
+async def test_a_user_is_looked_at_only_once_the_last_event_of_theirs_is_applied() -> None:
+    events = [
+        {"eventId": f"e{index}", "userId": "late" if index == 1 else "quick", "timestamp": "2026-01-01T00:00:00Z"}
+        for index in range(60)
+    ]
+    async with httpx.AsyncClient(transport=httpx.MockTransport(LateShard("late")), base_url="http://mesh") as client:
+        findings = await demo._send(client, list(demo._batches(events)), Console(quiet=True))
+    assert findings.levels == {"low": 2}
