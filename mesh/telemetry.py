@@ -1,9 +1,10 @@
-"""Traces: a provider made once in a composition root and passed on; nothing is set globally.
+"""Traces and metrics of a process: made once in a composition root and passed on; nothing is set globally.
 
 Without an endpoint nothing is recorded or sent, but every request still gets a trace id of its own.
 """
 
 import dataclasses
+import sys
 from collections.abc import Iterable
 
 from opentelemetry import trace
@@ -15,6 +16,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBasedTraceIdRatio
 
 from mesh import semconv
+from mesh.metrics import Metrics
 from mesh.settings import setting
 
 
@@ -28,14 +30,18 @@ class TelemetrySettings:
     sample_ratio: float = setting(
         "JOURNEYMESH_TRACE_SAMPLE_RATIO", 1.0, "Share of requests whose trace is recorded.", minimum=0, maximum=1
     )
+    metrics_listen: str = setting(
+        "JOURNEYMESH_METRICS_LISTEN", "", "Where the process tells its metrics, host and port; empty: nowhere."
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class Telemetry:
-    """A process's tracer. `is_on` tells whether spans are recorded at all."""
+    """A process's tracer and metrics. `is_on` tells whether spans are recorded at all."""
 
     provider: TracerProvider
     is_on: bool
+    metrics: Metrics = dataclasses.field(default_factory=Metrics)
 
     @property
     def tracer(self) -> trace.Tracer:
@@ -45,10 +51,21 @@ class Telemetry:
     def close(self) -> None:
         """Sends what is left."""
         self.provider.shutdown()
+        self.metrics.close()
 
 
 def start(service: str, settings: TelemetrySettings) -> Telemetry:
-    """The telemetry of a process, as its settings want it."""
+    """The telemetry of a process, as its settings want it. Ends the process where its metrics cannot be told."""
+    telemetry = _tracing(service, settings)
+    if settings.metrics_listen:
+        try:
+            telemetry.metrics.serve(settings.metrics_listen)
+        except (OSError, ValueError) as error:
+            sys.exit(f"journeymesh: metrics cannot be told at {settings.metrics_listen}: {error}.")
+    return telemetry
+
+
+def _tracing(service: str, settings: TelemetrySettings) -> Telemetry:
     if not settings.endpoint:
         return off(service)
     insecure = not settings.endpoint.startswith("https://")

@@ -1,0 +1,166 @@
+"""Every metric a process of the mesh tells, declared once: its name, what it means, its labels, and who tells it.
+
+Names are as Prometheus shows them; a counter's gets `_total` there, a histogram's `_bucket`, `_sum` and `_count`. The
+dashboards, the alert rules and the table of docs/metrics.md are made from these, so that none can name another.
+A label has few values, all known beforehand or set by whoever runs the mesh: never a user's id, never a client's words.
+"""
+
+from enum import Enum
+from typing import Final, NamedTuple
+
+
+class Kind(Enum):
+    """How values come together."""
+
+    COUNTER = "counter"
+    """Only grows, from 0 at the process's start."""
+    GAUGE = "gauge"
+    """Is what was last told."""
+    HISTOGRAM = "histogram"
+    """Counts values by upper bounds."""
+
+
+class Metric(NamedTuple):
+    """A metric. `tellers` are the processes that tell it, by the names of ARCHITECTURE.md; empty: every process."""
+
+    name: str
+    kind: Kind
+    meaning: str
+    labels: tuple[str, ...] = ()
+    tellers: tuple[str, ...] = ()
+    bounds: tuple[float, ...] = ()
+
+
+# From a millisecond to what nobody waits for.
+_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_LONG_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_SCORES: Final = (10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 75.0, 80.0, 90.0, 100.0)
+
+
+def _counter(name: str, meaning: str, *tellers: str, labels: tuple[str, ...] = ()) -> Metric:
+    return Metric(f"journeymesh_{name}", Kind.COUNTER, meaning, labels, tellers)
+
+
+def _gauge(name: str, meaning: str, *tellers: str, labels: tuple[str, ...] = ()) -> Metric:
+    return Metric(f"journeymesh_{name}", Kind.GAUGE, meaning, labels, tellers)
+
+
+def _histogram(
+    name: str, meaning: str, *tellers: str, labels: tuple[str, ...] = (), bounds: tuple[float, ...] = _SECONDS
+) -> Metric:
+    return Metric(f"journeymesh_{name}", Kind.HISTOGRAM, meaning, labels, tellers, bounds)
+
+
+# Every process.
+DEPENDENCY_UP: Final = _gauge(
+    "dependency_up", "1 where a dependency the process needs answers, 0 where not.", labels=("dependency",)
+)
+RPC_SECONDS: Final = _histogram(
+    "rpc_duration_seconds", "How long RPCs took the process that answered them.", labels=("method", "status")
+)
+CERTIFICATE_EXPIRY: Final = _gauge(
+    "certificate_expiry_timestamp_seconds", "When the process's own certificate ends, in Unix seconds; only with TLS."
+)
+
+# Requests and events.
+REQUESTS: Final = _counter(
+    "http_requests",
+    "Requests answered.",
+    "gateway",
+    labels=("http_request_method", "http_route", "http_response_status_code"),
+)
+REQUEST_SECONDS: Final = _histogram(
+    "http_request_duration_seconds", "From a request's head to its answer's end.", "gateway", labels=("http_route",)
+)
+STREAMS: Final = _gauge("open_streams", "Server-sent event streams and WebSockets that are open.", "gateway")
+EVENTS: Final = _counter("events", "Events sent by clients.", "gateway", labels=("verdict",))
+REJECTED_EVENTS: Final = _counter("rejected_events", "Events refused.", "ingest", labels=("reason",))
+APPEND_SECONDS: Final = _histogram(
+    "append_duration_seconds", "How long the stream took to acknowledge what one RPC brought.", "ingest"
+)
+STORE_MEMORY: Final = _gauge("store_memory_bytes", "Memory the store uses, as it says itself.", "ingest")
+STORE_MEMORY_LIMIT: Final = _gauge(
+    "store_memory_limit_bytes", "Memory the store may use; absent where it has no limit.", "ingest"
+)
+
+# The stream and its readers.
+LAG: Final = _gauge(
+    "lag_seconds", "Age of the oldest record that waits for a reader.", "ingest", labels=("reader", "shard")
+)
+TROUBLE: Final = _gauge(
+    "trouble",
+    "1 where a reader does not get on with a shard, or nobody reads it.",
+    "ingest",
+    labels=("reader", "shard"),
+)
+STEP_SECONDS: Final = _histogram(
+    "step_duration_seconds", "How long a step took for a batch.", "dispatcher", labels=("step",)
+)
+APPLIED_EVENTS: Final = _counter("applied_events", "Events that went through the whole mesh.", "dispatcher")
+DECISION_DELAY: Final = _histogram(
+    "decision_delay_seconds",
+    "From a record's arrival on the stream to the decision on its events, record by record.",
+    "dispatcher",
+    bounds=_LONG_SECONDS,
+)
+SET_ASIDE: Final = _counter(
+    "set_aside_records", "Records that could not be applied, kept as failed events.", "dispatcher"
+)
+ARCHIVED_EVENTS: Final = _counter("archived_events", "Events written to the archive.", "archiver")
+ARCHIVED_BYTES: Final = _counter("archived_bytes", "Bytes of the files written to the archive.", "archiver")
+
+# Behaviour and risk.
+SIGNALS: Final = _counter("signals", "Struggle signals found.", "features", labels=("signal",))
+VECTORS: Final = _counter("vectors", "Feature vectors computed, one an event.", "features")
+BEATS: Final = _counter("video_events", "Playback events applied.", "video")
+ASSESSMENTS: Final = _counter("assessments", "Risks assessed.", "scoring", labels=("level",))
+RISK_SCORE: Final = _histogram("risk_score", "Exit risk, 0 to 100, where it is known.", "scoring", bounds=_SCORES)
+MODEL_RUN_SECONDS: Final = _histogram(
+    "model_run_duration_seconds", "How long a run of the model took for a batch.", "scoring"
+)
+MODEL_LIVE: Final = _gauge(
+    "model_live", "1 for the version of the exit-risk model that scores.", "scoring", labels=("version",)
+)
+
+# Decisions and help.
+DECISIONS: Final = _counter("decisions", "Decisions made, also those for nothing.", "intervention", labels=("reason",))
+HELP: Final = _counter("interventions", "Help that was given.", "intervention", labels=("action", "channel"))
+WITHHELD: Final = _counter("withheld", "Help withheld from users who are held out.", "intervention", labels=("action",))
+OUTCOMES: Final = _counter("outcomes", "What became of help.", "intervention", labels=("outcome",))
+POLICY_LIVE: Final = _gauge(
+    "policy_live", "1 for the version of the policy that decides.", "intervention", labels=("version",)
+)
+DELIVERIES: Final = _counter(
+    "deliveries", "Messages that reached an end or were tried.", "intervention", labels=("channel", "state")
+)
+OUTBOX: Final = _gauge("outbox_messages", "Messages that wait to be sent.", "intervention", labels=("channel",))
+OUTBOX_AGE: Final = _gauge(
+    "outbox_age_seconds",
+    "How long ago the oldest message that waits was due; 0 where none is due.",
+    "intervention",
+    labels=("channel",),
+)
+
+# Language models.
+MODEL_TOKENS: Final = _counter(
+    "model_tokens",
+    "Tokens language models were asked with and answered.",
+    "intervention",
+    labels=("model", "direction"),
+)
+MODEL_COST: Final = _counter("model_cost_usd", "What they cost in US dollars.", "intervention", labels=("model",))
+MODEL_CALLS: Final = _counter("model_calls", "Calls of language models.", "intervention", labels=("model", "ending"))
+MODEL_DEGRADED: Final = _gauge(
+    "model_degraded",
+    "1 where templates speak although a model is set up; by reason.",
+    "intervention",
+    labels=("reason",),
+)
+BUDGET_USED: Final = _gauge(
+    "model_budget_used_ratio",
+    "Share of the day's budget that is spent, 0 to 1: the larger of tokens and money.",
+    "intervention",
+)
+
+METRICS: Final = tuple(each for each in dict(globals()).values() if isinstance(each, Metric))
+"""All of them, in the order above."""
