@@ -53,7 +53,7 @@ class Metrics:
         return exposition.generate_latest(self._registry)
 
     def serve(self, listen: str) -> int:
-        """Tells it over HTTP at `host:port`, from a thread of its own, until closed; gives the port, 0 takes a free one.
+        """Tells it over HTTP at `host:port` from a thread of its own, until closed; gives the port, 0 takes a free one.
 
         Raises:
             OSError: the address is taken.
