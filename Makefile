@@ -24,13 +24,13 @@ demo: .venv/.run gen/.made  ## Send real journeys through the mesh and show what
 	@$(BIN)/journeymesh demo $(if $(EVENTS),--events $(EVENTS)) $(if $(SOURCE),--source $(SOURCE))
 
 test: .venv/.dev gen/.made $(NODE_MODULES)  ## Set everything up and pass all tests
-	$(BIN)/pytest
+	$(BIN)/pytest -m "not tools"
 
 test-fast: .venv/.dev gen/.made $(NODE_MODULES)  ## The tests that start no processes of the mesh
-	$(BIN)/pytest -m "not processes"
+	$(BIN)/pytest -m "not processes and not tools"
 
 explore: .venv/.dev gen/.made $(NODE_MODULES)  ## Run the property tests on many examples that no run has drawn before
-	$(BIN)/pytest -m "not processes" --hypothesis-profile=explore
+	$(BIN)/pytest -m "not processes and not tools" --hypothesis-profile=explore
 
 crash: .venv/.dev gen/.made $(NODE_MODULES)  ## Kill processes of the mesh 200 times at random under load; nothing may be lost or doubled (KILLS=n, SEED=n)
 	CRASH_KILLS=$(or $(KILLS),200) CRASH_SEED=$(or $(SEED),1) $(BIN)/pytest tests/crash
