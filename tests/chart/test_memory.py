@@ -45,8 +45,6 @@ def test_it_is_enough_for_two_thousand_events_a_second(tmp_path: Path) -> None:
         measured = measure(mesh, EVENTS_A_SECOND, 100, SECONDS, 10_000, 5)
     assert measured.refused == 0
     used = measured.memory_bytes
-    for name, each in resources().items():
-        print(f"{name:13} uses {used[name] / MIB:4.0f} MiB, asks for {each['requests'] / MIB:4.0f}")
     short = {name: used[name] for name, each in resources().items() if used[name] > each["requests"]}
     assert short == {}
     # A request that is far beyond the use would make the figure above worth nothing to who plans by it.
