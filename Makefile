@@ -12,7 +12,7 @@ LOCK = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --
 RUN_EXTRAS := --extra ingest --extra features --extra scoring --extra video --extra intervention --extra gateway \
 	--extra cli --extra embedded --extra kinesis --extra archive --extra aws
 
-.PHONY: explore help run release-protos demo test test-fast crash train evaluate bench lint format protos breaking lock docs clean
+.PHONY: explore help run release-protos demo test test-fast crash train evaluate bench lint format protos breaking lock docs chart clean
 
 help:  ## Show this help
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  \033[36m%-16s\033[0m%s\n", $$1, $$2 }' Makefile
@@ -47,7 +47,7 @@ bench: .venv/.dev gen/.made  ## Measure throughput, latency and CPU an event of 
 lint: .venv/.dev gen/.made  ## Check style, types, import rules and contracts
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy mesh services gateway offline cli bench tests
+	$(BIN)/mypy mesh services gateway offline cli bench monitoring images helm tests
 	$(BIN)/lint-imports
 	$(BIN)/buf lint
 	$(BIN)/buf format --diff --exit-code
@@ -65,6 +65,9 @@ release-protos: .venv/.dev  ## Take today's contracts as the ones that must not 
 
 docs: .venv/.dev gen/.made  ## Write the generated tables of docs/
 	$(BIN)/python -m cli.reference
+
+chart: .venv/.dev gen/.made .tools/bin/helm  ## Write the chart's tables and examples
+	@$(BIN)/python -m helm.render
 
 lock: .venv/.dev  ## Resolve the dependencies anew
 	$(LOCK) $(RUN_EXTRAS) --output-file requirements/run.lock

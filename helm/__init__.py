@@ -1,0 +1,1 @@
+"""The chart, its examples, and what is generated of them."""

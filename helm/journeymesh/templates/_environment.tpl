@@ -1,0 +1,141 @@
+{{/* What a service is told by its environment, and the files it reads. Both take root, name, service and services. */}}
+
+{{- define "journeymesh.environment" -}}
+{{- $v := .root.Values -}}
+{{- $name := include "journeymesh.fullname" .root -}}
+{{- $calls := .service.calls -}}
+JOURNEYMESH_LOG_FORMAT: {{ $v.log.format | quote }}
+JOURNEYMESH_LOG_LEVEL: {{ $v.log.level | quote }}
+JOURNEYMESH_METRICS_LISTEN: "0.0.0.0:9464"
+{{- with include "journeymesh.tracesEndpoint" .root }}
+JOURNEYMESH_OTLP_ENDPOINT: {{ . | quote }}
+JOURNEYMESH_TRACE_SAMPLE_RATIO: {{ $v.traces.sampleRatio | quote }}
+{{- end }}
+{{- if eq .name "gateway" }}
+JOURNEYMESH_HTTP_ADDRESS: "0.0.0.0:{{ .service.port }}"
+{{- else }}
+JOURNEYMESH_{{ upper .name }}_LISTEN: "0.0.0.0:{{ .service.port }}"
+JOURNEYMESH_PROBE_LISTEN: "0.0.0.0:7190"
+{{- end }}
+{{- range $callee, $called := .services }}
+{{- if has $callee $calls }}
+JOURNEYMESH_{{ upper $callee }}_TARGET: "dns:///{{ $name }}-{{ $callee }}.{{ $.root.Release.Namespace }}.svc:{{ $called.port }}"
+{{- end }}
+{{- end }}
+{{- if $v.tls.enabled }}
+JOURNEYMESH_TLS_CERTIFICATE_FILE: /tls/tls.crt
+JOURNEYMESH_TLS_KEY_FILE: /tls/tls.key
+JOURNEYMESH_TLS_CA_FILE: /tls/ca.crt
+{{- end }}
+{{- if has "store" $calls }}
+JOURNEYMESH_REDIS_URL: {{ $v.store.url | default (printf "redis://%s-valkey:6379/0" $name) | quote }}
+{{- if include "journeymesh.storeSecret" .root }}
+JOURNEYMESH_REDIS_PASSWORD_FILE: /run/secrets/store/password
+{{- end }}
+{{- if $v.store.ca.secret }}
+JOURNEYMESH_REDIS_CA_FILE: /run/secrets/store-ca/ca.crt
+{{- end }}
+{{- end }}
+{{- if eq .service.image "ingest" }}
+JOURNEYMESH_STREAM: {{ $v.stream.kind | quote }}
+JOURNEYMESH_STREAM_NAME: {{ $v.stream.name | quote }}
+JOURNEYMESH_SHARD_COUNT: {{ int $v.stream.shards | quote }}
+JOURNEYMESH_LANE_COUNT: {{ int $v.stream.lanes | quote }}
+JOURNEYMESH_ARCHIVE_URL: {{ $v.archive.url | quote }}
+{{- end }}
+{{- if eq .name "intervention" }}
+{{- if $v.policy.document }}
+JOURNEYMESH_POLICY: /policy/policy.yaml
+{{- end }}
+JOURNEYMESH_LANGUAGE_MODEL: {{ $v.help.languageModel.kind | quote }}
+JOURNEYMESH_BEDROCK_REGION: {{ $v.help.languageModel.region | quote }}
+JOURNEYMESH_BEDROCK_GEOGRAPHY: {{ $v.help.languageModel.geography | quote }}
+JOURNEYMESH_MODEL_DAILY_USD: {{ $v.help.languageModel.dailyUsd | quote }}
+JOURNEYMESH_MODEL_DAILY_TOKENS: {{ int64 $v.help.languageModel.dailyTokens | quote }}
+JOURNEYMESH_EMAIL: {{ $v.help.email.kind | quote }}
+JOURNEYMESH_EMAIL_FROM: {{ $v.help.email.from | quote }}
+JOURNEYMESH_PUSH: {{ $v.help.push.kind | quote }}
+JOURNEYMESH_PUSH_TOPIC_ARN: {{ $v.help.push.topicArn | quote }}
+JOURNEYMESH_CHAT: {{ $v.help.chat.kind | quote }}
+JOURNEYMESH_CHAT_URL: {{ $v.help.chat.url | quote }}
+JOURNEYMESH_TICKET: {{ $v.help.ticket.kind | quote }}
+JOURNEYMESH_TICKET_URL: {{ $v.help.ticket.url | quote }}
+{{- if $v.help.webhookSecret.secret }}
+JOURNEYMESH_WEBHOOK_SECRET_FILE: /run/secrets/webhooks/secret
+{{- end }}
+{{- end }}
+{{- if and $v.aws.region (has .service.image (list "ingest" "intervention")) }}
+AWS_REGION: {{ $v.aws.region | quote }}
+AWS_DEFAULT_REGION: {{ $v.aws.region | quote }}
+{{- end }}
+{{- end }}
+
+{{/* Names of the Secrets a service reads at its start, as JSON. */}}
+{{- define "journeymesh.secrets" -}}
+{{- $secrets := list -}}
+{{- if has "store" .service.calls -}}
+{{- $secrets = append $secrets .root.Values.store.password.secret -}}
+{{- $secrets = append $secrets .root.Values.store.ca.secret -}}
+{{- end -}}
+{{- if eq .name "intervention" }}{{ $secrets = append $secrets .root.Values.help.webhookSecret.secret }}{{ end -}}
+{{- compact $secrets | toJson -}}
+{{- end }}
+
+{{/* Volumes, each with the path it is mounted at. */}}
+{{- define "journeymesh.volumes" -}}
+{{- $v := .root.Values -}}
+{{- $name := include "journeymesh.fullname" .root -}}
+{{- $secret := include "journeymesh.storeSecret" .root -}}
+- path: /tmp
+  volume:
+    name: tmp
+    emptyDir: {sizeLimit: {{ .service.temporarySize }}}
+{{- if and $secret (has "store" .service.calls) }}
+- path: /run/secrets/store
+  volume:
+    name: store-password
+    secret:
+      secretName: {{ $secret }}
+      defaultMode: 0440
+      items: [{key: {{ $v.store.password.key | quote }}, path: password}]
+{{- end }}
+{{- if and $v.store.ca.secret (has "store" .service.calls) }}
+- path: /run/secrets/store-ca
+  volume:
+    name: store-ca
+    secret:
+      secretName: {{ $v.store.ca.secret }}
+      defaultMode: 0440
+      items: [{key: {{ $v.store.ca.key | quote }}, path: ca.crt}]
+{{- end }}
+{{- if $v.tls.enabled }}
+- path: /tls
+  volume:
+    name: tls
+    secret:
+      secretName: {{ $name }}-{{ .name }}-tls
+      defaultMode: 0440
+{{- end }}
+{{- if and (eq .name "intervention") $v.help.webhookSecret.secret }}
+- path: /run/secrets/webhooks
+  volume:
+    name: webhooks
+    secret:
+      secretName: {{ $v.help.webhookSecret.secret }}
+      defaultMode: 0440
+      items: [{key: {{ $v.help.webhookSecret.key | quote }}, path: secret}]
+{{- end }}
+{{- if and (eq .name "intervention") $v.policy.document }}
+- path: /policy
+  volume:
+    name: policy
+    configMap: {name: {{ $name }}-policy}
+{{- end }}
+{{- if and (eq .name "archiver") (hasPrefix "file:" $v.archive.url) }}
+- path: /archive
+  isWritten: true
+  volume:
+    name: archive
+    persistentVolumeClaim: {claimName: {{ $v.archive.existingClaim | default (printf "%s-archive" $name) }}}
+{{- end }}
+{{- end }}

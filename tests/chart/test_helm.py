@@ -1,0 +1,276 @@
+"""The chart under a real helm, and its manifests under the schemas of Kubernetes."""
+
+import json
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from helm import render
+from tests.chart.manifests import Manifest, committed, of_kind, parsed
+
+VERSIONS: Final = tuple(f"1.{minor}" for minor in range(28, 35))
+# Their definitions come with the operators that serve them, not with Kubernetes.
+OPERATED: Final = {
+    "Certificate",
+    "ExternalSecret",
+    "HTTPRoute",
+    "Issuer",
+    "PodMonitor",
+    "PrometheusRule",
+    "ScaledObject",
+}
+RELEASED: Final = Path(__file__).parent / "released"
+HELM: Final = str(render.ROOT.parent / ".tools" / "bin" / "helm")
+
+
+def refusal(*arguments: str) -> str:
+    """What helm says against values."""
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        render.manifests(arguments)
+    return str(refused.value.stderr)
+
+
+@pytest.mark.tools
+def test_lint_finds_nothing() -> None:
+    linted = subprocess.run(
+        [HELM, "lint", "--strict", "--kube-version", "1.34.0", str(render.CHART)],
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert linted.returncode == 0, linted.stdout
+
+
+@pytest.mark.tools
+@pytest.mark.parametrize("name", render.EXAMPLES)
+def test_the_committed_manifests_are_what_the_chart_installs(name: str) -> None:
+    path = render.ROOT / "examples" / name / "manifests.yaml"
+    assert path.read_text() == render.example(name), "run `make chart`"
+
+
+@pytest.mark.tools
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--set", "stroe.url=redis://redis:6379"], "additional properties 'stroe' not allowed"),
+        (["--set", "services.dispatcher.replcas=2"], "'/services/dispatcher': additional properties 'replcas'"),
+        (["--set", "services.scorring.replicas=2"], "'/services': additional properties 'scorring'"),
+        (["--set", "services.gateway.resources.limit.memory=1Gi"], "additional properties 'limit' not allowed"),
+        (["--set", "services.gateway.calls={ingst}"], "'/services/gateway/calls/0': value must be one of 'gateway'"),
+        (["--set", "stream.kind=kafka"], "'/stream/kind': value must be one of 'redis', 'kinesis'"),
+        (["--set", "networkPolicy.enabled=yes"], "'/networkPolicy/enabled': got string, want boolean"),
+        (
+            ["--set-string", "services.ingest.environment.JOURNEYMESH_SHRAD_COUNT=4"],
+            "'JOURNEYMESH_SHRAD_COUNT' not allowed",
+        ),
+        (["--set", "services.ingest.environment.JOURNEYMESH_LEASE_SECONDS=4"], "got number, want string"),
+    ],
+)
+def test_misspelt_values_are_refused_by_name(arguments: list[str], told: str) -> None:
+    assert told in refusal(*arguments)
+
+
+@pytest.mark.tools
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--set", "services.archiver.replicas=2"], "More than one archiver needs archive.accessMode ReadWriteMany"),
+        (["--set", "store.ca.secret=ours"], "store.ca.secret needs a store.url that begins with rediss://"),
+        (["--set", "archive.url=file:///elsewhere"], "archive.url must be file:///archive"),
+        (["--set", "stream.kind=kinesis"], "need aws.region"),
+        (["--set", "help.email.kind=ses,aws.region=eu-west-1"], "needs the sender's address in help.email.from"),
+        (["--set", "help.chat.kind=webhook"], "help.chat.kind webhook needs an https address in help.chat.url"),
+        (["--set", "help.chat.kind=webhook,help.chat.url=https://a.example"], "help.webhookSecret.secret"),
+        (["--set", "ingress.enabled=true,ingress.host=a.example"], "Who may call the gateway?"),
+        (["--set", "ingress.enabled=true,networkPolicy.enabled=false"], "ingress.enabled needs ingress.host"),
+        (["--set", "route.enabled=true,networkPolicy.enabled=false"], "route.enabled needs the Gateway"),
+        (["--set", "keda.enabled=true"], "keda.enabled needs the address of Prometheus"),
+        (
+            ["--set", "keda.enabled=true,keda.prometheus=http://p:9090,services.dispatcher.autoscaling.enabled=true"],
+            "not by both",
+        ),
+        (["--set", "traces.collector.enabled=true"], "traces.collector needs to know where to"),
+        (["--set", "externalSecrets.enabled=true"], "needs externalSecrets.store.name"),
+    ],
+)
+def test_values_that_do_not_go_together_are_refused_with_a_sentence(arguments: list[str], told: str) -> None:
+    assert told in refusal(*arguments)
+
+
+@pytest.mark.tools
+def test_the_trial_needs_no_values() -> None:
+    bare, trial = parsed(render.manifests()), committed("trial")
+    missing = {(one["kind"], one["metadata"]["name"]) for one in trial} - {
+        (one["kind"], one["metadata"]["name"]) for one in bare
+    }
+    assert {name for _, name in missing} == {"journeymesh-collector", "journeymesh-jaeger"}
+
+
+@pytest.mark.tools
+def test_without_an_archive_there_is_no_archiver() -> None:
+    bare = parsed(render.manifests(["--set", "archive.url="]))
+    assert [one for one in bare if "archive" in one["metadata"]["name"]] == []
+
+
+@pytest.mark.tools
+def test_where_the_platform_gives_the_user_none_is_named() -> None:
+    text = render.manifests(["--set", "userId=null"])
+    assert "runAsUser" not in text
+    assert "fsGroup" not in text
+
+
+@pytest.mark.tools  # needs none, but half a minute
+@pytest.mark.parametrize("name", render.EXAMPLES)
+def test_manifests_are_valid_for_each_version_of_kubernetes(name: str) -> None:
+    manifests = committed(name)
+    assert {one["kind"] for one in manifests} & OPERATED or name == "trial"
+    for manifest in manifests:
+        if manifest["kind"] not in OPERATED:
+            for version in VERSIONS:
+                assert kubernetes_validate.validate(manifest, version, strict=True) == version
+
+
+def fixed(manifests: list[Manifest]) -> dict[str, Any]:
+    """What an upgrade must not change: else data stay behind, or the cluster refuses it."""
+    kept: dict[str, Any] = {}
+    for kind in ("Deployment", "StatefulSet"):
+        for name, one in of_kind(manifests, kind).items():
+            spec = one["spec"]
+            kept[f"{kind} {name}"] = {
+                key: spec[key] for key in ("selector", "serviceName", "volumeClaimTemplates") if key in spec
+            }
+    for name, one in of_kind(manifests, "Service").items():
+        kept[f"Service {name}"] = {key: one["spec"].get(key) for key in ("clusterIP", "ports", "selector")}
+    for name, one in of_kind(manifests, "PersistentVolumeClaim").items():
+        kept[f"PersistentVolumeClaim {name}"] = one["spec"]
+    for name, one in of_kind(manifests, "Secret").items():
+        kept[f"Secret {name}"] = sorted(one["data"])
+    return kept
+
+
+@pytest.mark.parametrize("released", sorted(RELEASED.glob("*.yaml")), ids=lambda path: path.stem)
+def test_an_upgrade_finds_its_data_and_is_taken_by_the_cluster(released: Path) -> None:
+    before, now = yaml.safe_load(released.read_text()), fixed(committed("trial"))
+    assert {name: now.get(name) for name in before} == before
+
+
+class Cluster(BaseHTTPRequestHandler):
+    """As much of a cluster's API as helm asks when it looks a Secret up."""
+
+    secrets: ClassVar[dict[str, Manifest]] = {}
+    resources: ClassVar[list[Manifest]] = [
+        {"name": "secrets", "singularName": "secret", "namespaced": True, "kind": "Secret", "verbs": ["get", "list"]}
+    ]
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        known: dict[str, Manifest] = {
+            "/version": {"major": "1", "minor": "34", "gitVersion": "v1.34.0"},
+            "/api": {"kind": "APIVersions", "versions": ["v1"]},
+            "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": []},
+            "/api/v1": {"kind": "APIResourceList", "groupVersion": "v1", "resources": self.resources},
+        }
+        secret = self.secrets.get(path.removeprefix("/api/v1/namespaces/journeymesh/secrets/"))
+        missing = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404}
+        answer = known.get(path) or secret
+        self.send_response(200 if answer else 404)
+        self.send_header("content-type", "application/json")
+        self.end_headers()
+        self.wfile.write(json.dumps(answer or missing).encode())
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[list[str]]:
+    """The arguments that make helm look things up, in a cluster of which only the Secrets are there."""
+    Cluster.secrets = {}
+    with ThreadingHTTPServer(("127.0.0.1", 0), Cluster) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        place = {"server": f"http://127.0.0.1:{server.server_port}"}
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "here",
+            "clusters": [{"name": "here", "cluster": place}],
+            "contexts": [{"name": "here", "context": {"cluster": "here", "user": "here"}}],
+            "users": [{"name": "here", "user": {}}],
+        }
+        path = tmp_path / "kubeconfig"
+        path.write_text(yaml.safe_dump(config))
+        yield ["--dry-run=server", "--disable-openapi-validation", "--kubeconfig", str(path)]
+        server.shutdown()
+        thread.join()
+
+
+def secret(name: str, data: dict[str, str], version: str) -> Manifest:
+    metadata = {"name": name, "namespace": "journeymesh", "resourceVersion": version}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}
+
+
+@pytest.mark.tools
+def test_the_store_s_password_is_drawn_once_and_kept_over_upgrades(cluster: list[str]) -> None:
+    def passwords() -> str:
+        made = subprocess.run(
+            [
+                HELM,
+                "template",
+                "journeymesh",
+                str(render.CHART),
+                *cluster,
+                "-n",
+                "journeymesh",
+                "--kube-version",
+                "1.34.0",
+            ],
+            text=True,
+            capture_output=True,
+            check=True,
+        )
+        return str(of_kind(parsed(made.stdout), "Secret")["journeymesh-valkey"]["data"]["password"])
+
+    first = passwords()
+    assert first != passwords(), "nothing is kept yet, so each is drawn anew"
+    Cluster.secrets = {"journeymesh-valkey": secret("journeymesh-valkey", {"password": first}, "7")}
+    assert passwords() == passwords() == first
+
+
+@pytest.mark.tools
+def test_another_version_of_a_named_secret_rolls_those_who_read_it(cluster: list[str]) -> None:
+    def annotations() -> dict[str, str | None]:
+        arguments = [*cluster, "--set", "store.password.secret=ours"]
+        made = of_kind(parsed(render.manifests(arguments)), "Deployment", "StatefulSet")
+        return {
+            name: one["spec"]["template"]["metadata"]["annotations"].get("journeymesh/secret-versions")
+            for name, one in made.items()
+        }
+
+    Cluster.secrets = {"ours": secret("ours", {"password": "YQ=="}, "41")}
+    before = annotations()
+    Cluster.secrets = {"ours": secret("ours", {"password": "Yg=="}, "42")}
+    after = annotations()
+    assert {name for name in before if before[name] != after[name]} == before.keys() - {"journeymesh-gateway"}
+
+
+@pytest.mark.tools
+def test_the_notes_tell_what_to_do_next(tmp_path: Path) -> None:
+    # Helm shows notes only when it installs, so they are made a template's value here.
+    chart = tmp_path / "journeymesh"
+    shutil.copytree(render.CHART, chart)
+    shutil.move(chart / "templates" / "NOTES.txt", chart / "notes.txt")
+    (chart / "templates" / "notes.yaml").write_text('notes: {{ tpl (.Files.Get "notes.txt") . | toJson }}')
+    arguments = ["--show-only", "templates/notes.yaml", "--set", "traces.jaeger.enabled=true"]
+    (told,) = parsed(render.manifests(arguments, chart=chart))
+    assert "port-forward service/journeymesh-gateway 8080:8080" in told["notes"]
+    assert "/api/interventions/demo-user/pending" in told["notes"]
+    assert "service/journeymesh-jaeger 16686" in told["notes"]
+    assert "metrics.dashboards=true" in told["notes"]
