@@ -26,7 +26,7 @@ def tracked(*patterns: str) -> list[Path]:
 
 
 def test_rooms_stay_small() -> None:
-    rooms = ("mesh", "services", "gateway", "offline", "cli")
+    rooms = ("mesh", "services", "gateway", "offline", "cli", "monitoring", "images", "helm")
     long = {
         str(path.relative_to(ROOT)): lines
         for room in rooms
@@ -64,6 +64,10 @@ def test_the_shape_of_a_policy_is_what_the_code_reads() -> None:
 
 def test_the_table_of_settings_is_what_the_code_reads() -> None:
     assert reference.SETTINGS_PATH.read_text(encoding="utf-8") == reference.settings_table(), "run `make docs`"
+
+
+def test_the_table_of_metrics_is_that_of_the_registry() -> None:
+    assert reference.METRICS_PATH.read_text(encoding="utf-8") == reference.metrics_table(), "run `make docs`"
 
 
 def test_every_link_in_the_documents_leads_somewhere() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("mesh", "services", "gateway", "offline", "cli")
+ROOMS = ("mesh", "services", "gateway", "offline", "cli", "monitoring")
 
 # What is seeded: the file it goes into, the line, and the contract that must refuse it.
 VIOLATIONS = {
@@ -37,6 +37,11 @@ VIOLATIONS = {
     ),
     "the domain imports redis": ("services/features/domain/window.py", "import redis", "The domain is pure"),
     "the domain imports the runtime": ("services/features/domain/window.py", "import mesh.clock", "The domain is pure"),
+    "a dashboard imports a service": (
+        "monitoring/rules.py",
+        "import services.ingest",
+        "Dashboards and alerts know the registry only",
+    ),
     "the gateway imports a service": ("gateway/app.py", "import services.ingest", "The gateway knows services"),
     "a service imports offline": ("services/scoring/usecases.py", "import offline", "Only offline and the command"),
     "a cycle": ("mesh/errors.py", "import mesh.applied", "No cycles"),

@@ -1,0 +1,196 @@
+"""PromQL as values: an expression is made of the registry's metrics, and knows which labels its series carry.
+
+What could only be found out by an empty panel is an error when it is built: a label the metric does not have, a rate of
+a gauge, two sides of a division that do not match.
+"""
+
+from typing import Final, NamedTuple
+
+from mesh.registry import Kind, Metric
+
+TARGET_LABELS: Final = frozenset({"namespace", "pod", "instance", "job"})
+"""What Prometheus itself adds: which process told a series."""
+
+SELF_TOLD: Final = frozenset({"up", "process_resident_memory_bytes", "process_cpu_seconds_total"})
+"""What Prometheus and its client tell of every process, beside the registry."""
+
+
+class WrongExpressionError(ValueError):
+    """An expression that could never give what is meant."""
+
+
+class Match(NamedTuple):
+    """What a label must be: by an operator of PromQL and its text."""
+
+    operator: str
+    text: str
+
+
+def like(pattern: str) -> Match:
+    """Whole values that a regular expression matches; `.*` also matches where the label is absent."""
+    return Match("=~", pattern)
+
+
+def unlike(pattern: str) -> Match:
+    """Whole values that a regular expression does not match."""
+    return Match("!~", pattern)
+
+
+class Vector(NamedTuple):
+    """An expression that gives series now; `labels` are all that they may carry."""
+
+    text: str
+    labels: frozenset[str]
+
+    def __truediv__(self, other: "Vector") -> "Vector":
+        """Series divided by those with the same labels; gone where either is."""
+        return self._with("/", other)
+
+    def or_else(self, other: "Vector") -> "Vector":
+        """These, and of the others those whose labels are not among them."""
+        return self._with("or", other)
+
+    def unless(self, other: "Vector") -> "Vector":
+        """These but for those whose labels the others have too."""
+        return self._with("unless", other)
+
+    def where(self, other: "Vector", *labels: str) -> "Vector":
+        """These as far as the others have the same values of some labels."""
+        _listed(other, labels)
+        return Vector(f"({self.text} and on ({_listed(self, labels)}) {other.text})", self.labels)
+
+    def by_number(self, operator: str, number: float) -> "Vector":
+        """Compared or reckoned with a number: `> 5` leaves those above, `* 100` multiplies."""
+        return Vector(f"({self.text} {operator} {number:.12g})", self.labels)
+
+    def from_now(self) -> "Vector":
+        """Moments in Unix seconds as seconds from now on."""
+        return Vector(f"({self.text} - time())", self.labels)
+
+    def _with(self, operator: str, other: "Vector") -> "Vector":
+        if self.labels != other.labels:
+            message = f"{sorted(self.labels)} {operator} {sorted(other.labels)}: they never match."
+            raise WrongExpressionError(message)
+        return Vector(f"({self.text} {operator} {other.text})", self.labels)
+
+
+def gauge(metric: Metric, **matches: str | Match) -> Vector:
+    """A gauge as it was last told."""
+    return _selected(metric, Kind.GAUGE, "", matches)
+
+
+def told(name: str, **matches: str | Match) -> Vector:
+    """A metric of `SELF_TOLD`."""
+    if name not in SELF_TOLD:
+        message = f"Nobody tells {name}."
+        raise WrongExpressionError(message)
+    return Vector(name + _matched(matches, TARGET_LABELS), TARGET_LABELS)
+
+
+def rate(metric: Metric, window: str, **matches: str | Match) -> Vector:
+    """How fast a counter grew, a second, over a window such as `5m`."""
+    return _over("rate", _selected(metric, Kind.COUNTER, "_total", matches), window)
+
+
+def grown(metric: Metric, window: str, **matches: str | Match) -> Vector:
+    """By how much a counter grew within a window, the first count of a process that never counted it before included.
+
+    `increase` needs two values of a series, and a counter that nothing happened to has none.
+    """
+    count = _selected(metric, Kind.COUNTER, "_total", matches)
+    before = Vector(f"{count.text} offset {window}", count.labels)
+    return _over("increase", count, window).where(before, *sorted(count.labels)).or_else(count)
+
+
+def share(part: Vector, whole: Vector) -> Vector:
+    """Part of a whole, 0 to 1; 0 where the part is not told, and no number where the whole is 0."""
+    return part.or_else(whole.by_number("*", 0)) / whole
+
+
+def per_second(name: str, window: str, **matches: str | Match) -> Vector:
+    """How fast a counter of `SELF_TOLD` grew, a second."""
+    return _over("rate", told(name, **matches), window)
+
+
+def runs(metric: Metric, window: str, **matches: str | Match) -> Vector:
+    """How often a histogram was added to, a second."""
+    return _over("rate", _selected(metric, Kind.HISTOGRAM, "_count", matches), window)
+
+
+def time_spent(metric: Metric, window: str, **matches: str | Match) -> Vector:
+    """What a histogram's values sum up to, a second."""
+    return _over("rate", _selected(metric, Kind.HISTOGRAM, "_sum", matches), window)
+
+
+def quantile(below: float, metric: Metric, window: str, *by: str, **matches: str | Match) -> Vector:
+    """The value that a share, 0 to 1, of what a histogram counted stays below; by labels, all processes together."""
+    grouped = buckets(metric, window, *by, **matches)
+    return Vector(f"histogram_quantile({below:.12g}, {grouped.text})", grouped.labels - {"le"})
+
+
+def buckets(metric: Metric, window: str, *by: str, **matches: str | Match) -> Vector:
+    """How fast each bucket of a histogram grew, a second; `le` is its upper bound."""
+    selected = _selected(metric, Kind.HISTOGRAM, "_bucket", matches)
+    bounded = Vector(selected.text, selected.labels | {"le"})
+    return summed(_over("rate", bounded, window), "le", *by)
+
+
+def seen_within(vector: Vector, window: str) -> Vector:
+    """Series that were there within a window, as they were last."""
+    return _over("last_over_time", vector, window)
+
+
+def summed(vector: Vector, *by: str) -> Vector:
+    """The sum over all series that agree in some labels."""
+    return _aggregated("sum", vector, by)
+
+
+def largest(vector: Vector, *by: str) -> Vector:
+    """The largest of all series that agree in some labels."""
+    return _aggregated("max", vector, by)
+
+
+def smallest(vector: Vector, *by: str) -> Vector:
+    """The smallest of all series that agree in some labels."""
+    return _aggregated("min", vector, by)
+
+
+def counted(vector: Vector, *by: str) -> Vector:
+    """How many series agree in some labels; nothing where there are none."""
+    return _aggregated("count", vector, by)
+
+
+def _aggregated(name: str, vector: Vector, by: tuple[str, ...]) -> Vector:
+    if not by:
+        return Vector(f"{name}({vector.text})", frozenset())
+    return Vector(f"{name} by ({_listed(vector, by)}) ({vector.text})", frozenset(by))
+
+
+def _listed(vector: Vector, labels: tuple[str, ...]) -> str:
+    missing = set(labels) - vector.labels
+    if missing:
+        message = f"{vector.text} has no label {', '.join(sorted(missing))}."
+        raise WrongExpressionError(message)
+    return ", ".join(labels)
+
+
+def _over(name: str, vector: Vector, window: str) -> Vector:
+    return Vector(f"{name}({vector.text}[{window}])", vector.labels)
+
+
+def _selected(metric: Metric, kind: Kind, suffix: str, matches: dict[str, str | Match]) -> Vector:
+    if metric.kind is not kind:
+        message = f"{metric.name} is a {metric.kind.value}, not a {kind.value}."
+        raise WrongExpressionError(message)
+    labels = TARGET_LABELS | set(metric.labels)
+    return Vector(metric.name + suffix + _matched(matches, labels), labels)
+
+
+def _matched(matches: dict[str, str | Match], labels: frozenset[str]) -> str:
+    unknown = set(matches) - labels
+    if unknown:
+        message = f"There is no label {', '.join(sorted(unknown))}."
+        raise WrongExpressionError(message)
+    whole = {name: match if isinstance(match, Match) else Match("=", match) for name, match in matches.items()}
+    listed = ", ".join(f'{name}{match.operator}"{match.text}"' for name, match in whole.items())
+    return f"{{{listed}}}" if listed else ""

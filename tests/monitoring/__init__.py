@@ -1,0 +1,1 @@
+"""Dashboards and alerts name only what is told, and tell what they should."""
