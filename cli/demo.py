@@ -76,7 +76,7 @@ async def main(arguments: argparse.Namespace) -> int:
         async with _mesh(console, arguments.url) as url, httpx.AsyncClient(base_url=url, timeout=30) as client:
             console.print(f"{len(events)} events of {source}, to {url}")
             findings = await _send(client, list(_batches(events)), console)
-    except (run.CannotRunError, httpx.HTTPError, TimeoutError, FileNotFoundError) as error:
+    except (run.CannotRunError, httpx.HTTPError, OSError) as error:
         console.print(f"journeymesh: {error or type(error).__name__}")
         return 1
     console.print(_table(len(events), findings))

@@ -43,6 +43,14 @@ class RunSettings:
     dispatcher_count: int = setting(
         "JOURNEYMESH_DISPATCHER_COUNT", 1, "Dispatchers, which share the shards.", minimum=1, maximum=16
     )
+    metrics_port: int = setting(
+        "JOURNEYMESH_METRICS_PORT",
+        7200,
+        "Port on loopback at which the gateway tells its metrics; the others follow it in the order of their own "
+        "ports, then further dispatchers. 0: none are told.",
+        minimum=0,
+        maximum=65_000,
+    )
     archive: str = setting(
         "JOURNEYMESH_ARCHIVE",
         "on",
@@ -60,7 +68,7 @@ def _programs(settings: RunSettings) -> list[Program]:
         for name in (f"dispatcher-{number}" for number in range(2, settings.dispatcher_count + 1))
     ]
     archiver = [Program("archiver", python("services.ingest", "archiver"))] if settings.archive == "on" else []
-    return [
+    programs = [
         Program("features", python("services.features")),
         Program("scoring", python("services.scoring")),
         Program("video", python("services.video")),
@@ -71,8 +79,32 @@ def _programs(settings: RunSettings) -> list[Program]:
         Program("ingest", python("services.ingest", "api")),
         Program("gateway", python("gateway")),
     ]
+    told = _metrics_addresses(settings)
+    return [
+        each._replace(environment={**each.environment, "JOURNEYMESH_METRICS_LISTEN": told.get(each.name, "")})
+        for each in programs
+    ]
 
 
+def _metrics_addresses(settings: RunSettings) -> dict[str, str]:
+    """Where each program tells its metrics; none where none does."""
+    if not settings.metrics_port:
+        return {}
+    further = [f"dispatcher-{number}" for number in range(2, settings.dispatcher_count + 1)]
+    names = [*_METRICS_ORDER, *further]
+    return {name: f"127.0.0.1:{port}" for port, name in enumerate(names, settings.metrics_port)}
+
+
+_METRICS_ORDER: Final = (
+    "gateway",
+    "ingest",
+    "features",
+    "scoring",
+    "video",
+    "intervention",
+    "dispatcher",
+    "archiver",
+)
 _ADDRESSES: Final = {
     "JOURNEYMESH_HTTP_ADDRESS": "127.0.0.1:8080",
     "JOURNEYMESH_INGEST_LISTEN": "127.0.0.1:7101",
@@ -124,7 +156,7 @@ async def running(console: Console, environment: Mapping[str, str]) -> AsyncIter
         CannotRunError: an address is taken, or the store does not start.
     """
     settings = read_or_exit(RunSettings, environment)
-    taken = _taken(environment, settings.store_port)
+    taken = _taken(environment, settings)
     if taken:
         raise CannotRunError(taken)
     started = time.monotonic()
@@ -140,6 +172,9 @@ async def running(console: Console, environment: Mapping[str, str]) -> AsyncIter
     supervisor = Supervisor(console, {**defaults, **environment, **given})
     url = f"http://{settings.http_address}"
     readiness = asyncio.create_task(_await_ready(url))
+    if settings.metrics_port:
+        told = [f"{name} {address.rpartition(':')[2]}" for name, address in _metrics_addresses(settings).items()]
+        supervisor.say(f"metrics on 127.0.0.1: {', '.join(told)}")
     try:
         await _start_store(supervisor, settings)
         for program in _programs(settings):
@@ -205,10 +240,12 @@ def _greet(mesh: Mesh, *, is_ready: bool) -> None:
         mesh.supervisor.say(line)
 
 
-def _taken(environment: Mapping[str, str], store_port: int) -> str | None:
+def _taken(environment: Mapping[str, str], settings: RunSettings) -> str | None:
     """A sentence about the first address that is not to be had; None where all are."""
     addresses = {name: environment.get(name, default) for name, default in _ADDRESSES.items()}
-    for name, address in {**addresses, "JOURNEYMESH_STORE_PORT": f"127.0.0.1:{store_port}"}.items():
+    wanted = [*addresses.items(), ("JOURNEYMESH_STORE_PORT", f"127.0.0.1:{settings.store_port}")]
+    wanted += [("JOURNEYMESH_METRICS_PORT", address) for address in _metrics_addresses(settings).values()]
+    for name, address in wanted:
         parts = urlsplit(f"//{address}")
         try:
             host, port = parts.hostname or "", parts.port

@@ -14,7 +14,7 @@ from rich.text import Text
 
 _BACKOFF_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _SETTLED_SECONDS: Final = 5.0
-_STOP_SECONDS: Final = 10.0
+_STOP_SECONDS: Final = 25.0
 _COLOURS: Final = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_green", "bright_magenta")
 
 

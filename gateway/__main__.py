@@ -6,35 +6,39 @@ import uvloop
 
 from gateway.app import Application
 from gateway.core import assemble
+from gateway.operation import watch_services
 from gateway.peers import dialled
 from gateway.serving import listen, serve
 from gateway.settings import LogSettings, Settings, TelemetrySettings
 from mesh import log, telemetry
+from mesh.certificate import tell_end
 from mesh.clock import system_clock
-from mesh.server import spare_collections, stop_signal
+from mesh.server import beside, spare_collections, stop_signal
 from mesh.settings import read_or_exit
 from mesh.telemetry import Telemetry
+from mesh.tls import Tls, TlsSettings
 
 _log = logging.getLogger("gateway")
 
 
-async def run(settings: Settings, tracing: Telemetry) -> None:
+async def run(settings: Settings, tracing: Telemetry, tls: Tls | None) -> None:
     """Serves until the process is told to end."""
     stop = stop_signal()
     listener = listen(settings.address)
-    async with dialled(settings, tracing) as peers:
+    async with dialled(settings, tracing, tls) as peers:
         core = assemble(settings, peers, tracing, stop)
         spare_collections()
-        await serve(Application(core, system_clock), listener, stop, settings)
+        async with beside(watch_services(core), tell_end(tls, tracing.metrics)):
+            await serve(Application(core, system_clock), listener, stop, settings)
     _log.info("drained")
 
 
 def main() -> None:
     """Reads the settings and runs."""
     settings = read_or_exit(Settings)
-    log.start(read_or_exit(LogSettings))
+    log.start("gateway", read_or_exit(LogSettings))
     tracing = telemetry.start("gateway", read_or_exit(TelemetrySettings))
-    uvloop.run(run(settings, tracing))
+    uvloop.run(run(settings, tracing, Tls.wanted(read_or_exit(TlsSettings))))
     tracing.close()
 
 

@@ -10,6 +10,7 @@ from journeymesh.ingest.v1 import ingest_pb2
 from gateway import transcode
 from gateway.core import Core
 from gateway.ids import event_ids
+from gateway.metrics import count_events
 from gateway.problems import Rejected
 from gateway.salvage import salvage_ids
 from gateway.schema import words
@@ -58,7 +59,7 @@ async def accept(
         index = readable[refused.event_index]
         rejected.append(Rejected(index, ids[index], reason_word(refused.reason), refused.detail))
     rejected.sort(key=lambda each: each.index)
-    core.metrics.count_events(accepted, duplicates, len(rejected))
+    count_events(core.telemetry.metrics, accepted, duplicates, len(rejected))
     return Tracked(accepted, duplicates, rejected, ids, request.trace_id.hex())
 
 

@@ -12,14 +12,17 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from gateway import cors, problems, web
 from gateway.core import Core
+from gateway.metrics import count_request
 from gateway.routes import ROUTES
 from gateway.routing import SWITCHING, Found, Route, Router, allowed
 from gateway.sending import send_answer, send_socket, send_stream
 from gateway.web import Answer, ClientGone, Receive, Request, Scope, Send, Socket, Stream
-from mesh import semconv
+from mesh import registry, semconv, telemetry
 from mesh.clock import Clock
 from mesh.errors import InvalidArgument, NotFound
 
+# Asked every few seconds by who watches the process: a trace of each would hide the others.
+_PROBED: Final = frozenset(("/healthz", "/readyz", "/metrics"))
 _PATH_NOT_FOUND: Final = "unknown path"  # the route's name in metrics and spans
 
 _traceparent: Final = TraceContextTextMapPropagator()
@@ -34,6 +37,7 @@ class Application:
         self._router = Router(ROUTES)
         self._origins = cors.origins(core.settings.cors_origins)
         self._tracer = core.telemetry.tracer
+        self._untraced = telemetry.off().tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request; the handshake of a socket is a GET like any other."""
@@ -63,7 +67,10 @@ class Application:
                     await send_socket(answer, headers, request, send, functools.partial(self._hear, answer, request))
                 else:
                     await send_answer(answer, headers, request, send)
-        self._core.metrics.count_request(scope["method"], path, status, time.perf_counter() - began)
+        metrics = self._core.telemetry.metrics
+        count_request(metrics, scope["method"], path, status)
+        if isinstance(answer, Answer):
+            metrics.measure(registry.REQUEST_SECONDS, time.perf_counter() - began, path)
 
     async def _hear(self, socket: Socket, opened: Request, message: str | bytes) -> bytes:
         """What a message of a socket is answered; it is a request of its own, in a trace of its own."""
@@ -111,6 +118,7 @@ class Application:
 
     def _request(self, scope: Scope, receive: Receive, span: trace.Span) -> Request:
         ids = span.get_span_context()
+        span_id = ids.span_id.to_bytes(8, "big") if ids.trace_flags.sampled else b""
         return Request(
             scope,
             receive,
@@ -118,7 +126,7 @@ class Application:
             {},
             self._clock(),
             ids.trace_id.to_bytes(16, "big"),
-            ids.span_id.to_bytes(8, "big"),
+            span_id,
             self._core.intake,
             self._core.settings.body_seconds,
             has_more=scope["type"] == "http",
@@ -131,8 +139,9 @@ class Application:
         told = web.header(scope, b"traceparent") if scope else ""
         if scope and told:
             parent = _traceparent.extract({"traceparent": told, "tracestate": web.header(scope, b"tracestate")})
-        span = self._tracer.start_span(name, context=parent, kind=trace.SpanKind.SERVER)
-        with trace.use_span(span, end_on_exit=True) if self._core.telemetry.is_on else contextlib.nullcontext():
+        tracer = self._untraced if scope and scope["path"] in _PROBED else self._tracer
+        span = tracer.start_span(name, context=parent, kind=trace.SpanKind.SERVER)
+        with trace.use_span(span, end_on_exit=True):
             yield span
 
 

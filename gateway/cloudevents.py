@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 from journeymesh.common.v1 import event_pb2
+from opentelemetry.trace import TraceFlags
 
 from gateway import schema, transcode
 from gateway.batch import MAX_EVENTS
@@ -29,7 +30,7 @@ _MAX_TARGET_LENGTH: Final = 256
 # Unique whatever the source: 128 bits in hexadecimal, with or without dashes, or the 26 letters of a ULID.
 _UNIQUE: Final = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}|[0-7][0-9A-HJKMNP-TV-Z]{25}")
 _JSON: Final = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?|text/json\s*(?:;.*)?", re.IGNORECASE)
-_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
+_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
 # With one of these, `data` is an event as `track` takes it; otherwise it is the event's properties.
 MEMBERS: Final = frozenset(("properties", "context", "userId", "anonymousId"))
 
@@ -191,4 +192,5 @@ def _traced(stamp: transcode.Stamp, traceparent: str | None) -> transcode.Stamp:
     match = _TRACEPARENT.fullmatch(traceparent or "")
     if match is None or not int(match[1], 16) or not int(match[2], 16):
         return stamp
-    return stamp._replace(trace_id=bytes.fromhex(match[1]), span_id=bytes.fromhex(match[2]))
+    is_recorded = int(match[3], 16) & TraceFlags.SAMPLED
+    return stamp._replace(trace_id=bytes.fromhex(match[1]), span_id=bytes.fromhex(match[2]) if is_recorded else b"")

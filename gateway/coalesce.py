@@ -19,7 +19,7 @@ from opentelemetry import trace
 
 from mesh import semconv
 from mesh.errors import INTERNAL_TEXT, DeadlineExceeded, Internal, Unavailable
-from mesh.telemetry import Telemetry, links, within
+from mesh.telemetry import Telemetry, links, span_context, within
 
 _MAX_RPC_BYTES: Final = 4 * 1024 * 1024
 _RETRY_SECONDS: Final = 1.0
@@ -130,12 +130,12 @@ class Coalescer:
         _deal(parts, response)
 
     def _span(self, parts: Sequence[_Part], event_count: int) -> contextlib.AbstractContextManager[trace.Span]:
-        """A span that belongs to the first request's trace and links to the others'."""
-        first, *others = (part.span for part in parts)
-        (origin, *_) = (link.context for link in links([first]))
+        """A span in the trace of the first request that is recorded, linked to the others'; else none is recorded."""
+        recorded = [part.span for part in parts if part.span[1]]
+        first, *others = recorded or [parts[0].span]
         return self._telemetry.tracer.start_as_current_span(
             semconv.SPAN_COALESCE,
-            context=within(origin),
+            context=within(span_context(*first)),
             links=links(others),
             attributes={semconv.EVENT_COUNT: event_count},
         )

@@ -5,15 +5,16 @@ import dataclasses
 
 from gateway.coalesce import Coalescer
 from gateway.intake import Intake
-from gateway.metrics import Metrics
+from gateway.metrics import count_events
 from gateway.peers import Peers
 from gateway.settings import Settings
+from mesh import registry
 from mesh.telemetry import Telemetry
 
 
 @dataclasses.dataclass(frozen=True)
 class Core:
-    """The services, the way events take to ingest, what is counted, what is under way.
+    """The services, the way events take to ingest, what is under way.
 
     `closing` is set once the process is to end; `streams` holds one mark for each open stream.
     """
@@ -21,7 +22,6 @@ class Core:
     settings: Settings
     peers: Peers
     coalescer: Coalescer
-    metrics: Metrics
     telemetry: Telemetry
     closing: asyncio.Event
     intake: Intake
@@ -33,4 +33,6 @@ def assemble(settings: Settings, peers: Peers, telemetry: Telemetry, closing: as
     wait_seconds = settings.wait_milliseconds / 1000
     coalescer = Coalescer(peers.accept, telemetry, settings.rpc_events, settings.waiting_bytes, wait_seconds)
     intake = Intake(settings.request_count, settings.request_bytes)
-    return Core(settings, peers, coalescer, Metrics(), telemetry, closing, intake)
+    count_events(telemetry.metrics, 0, 0, 0)
+    telemetry.metrics.tell(registry.STREAMS, 0)
+    return Core(settings, peers, coalescer, telemetry, closing, intake)

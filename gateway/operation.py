@@ -1,4 +1,4 @@
-"""Routes for those who run the gateway: health, metrics, and how far the readers of the stream are."""
+"""What those who run the gateway ask: health, metrics, and how far the readers of the stream are."""
 
 import asyncio
 from collections.abc import Sequence
@@ -6,16 +6,18 @@ from typing import Final
 
 import msgspec
 from journeymesh.ingest.v1 import ingest_pb2
-from journeymesh.intervention.v1 import intervention_pb2
 
-from gateway import metrics, problems
+from gateway import problems
 from gateway.core import Core
 from gateway.rendering import render
 from gateway.web import Answer, Request, json
-from mesh.errors import MeshError, Unavailable
+from mesh import registry
+from mesh.errors import MeshError, NotFound, Unavailable
+from mesh.metrics import CONTENT_TYPE
 
-# What a scrape asks services for; it answers without it where it takes longer.
+# Readiness is told without how far the readers are where that takes longer.
 _ASKING_SECONDS: Final = 1.0
+_LOOK_SECONDS: Final = 1.0
 
 
 class State(msgspec.Struct, omit_defaults=True):
@@ -50,11 +52,24 @@ async def pipeline(core: Core, _request: Request) -> Answer:
 
 
 async def counts(core: Core, _request: Request) -> Answer:
-    """What was counted, for Prometheus; how far the readers are and what models cost, where that is known."""
-    standings, usage = await asyncio.gather(_standings(core), _model_usage(core))
-    core.metrics.tell_standings(standings)
-    core.metrics.tell_model_usage(usage)
-    return Answer(200, core.metrics.render(), metrics.CONTENT_TYPE)
+    """What this process has counted, for Prometheus; nothing internal where it has an address of its own for that.
+
+    Raises:
+        NotFound: it has.
+    """
+    metrics = core.telemetry.metrics
+    if metrics.is_served:
+        raise NotFound("PATH_NOT_FOUND", "Metrics are told at an address of their own.")
+    return Answer(200, metrics.render(), CONTENT_TYPE)
+
+
+async def watch_services(core: Core) -> None:
+    """Tells again and again which services say they serve, until cancelled."""
+    while True:
+        lost = await core.peers.lost()
+        for name in core.peers.health:
+            core.telemetry.metrics.tell(registry.DEPENDENCY_UP, name not in lost, name)
+        await asyncio.sleep(_LOOK_SECONDS)
 
 
 async def _standings(core: Core) -> Sequence[ingest_pb2.ShardStanding]:
@@ -63,14 +78,6 @@ async def _standings(core: Core) -> Sequence[ingest_pb2.ShardStanding]:
         return (await asked).standings
     except MeshError:
         return ()
-
-
-async def _model_usage(core: Core) -> intervention_pb2.GetModelUsageResponse | None:
-    try:
-        asked = intervention_pb2.GetModelUsageRequest()
-        return await core.peers.intervention.GetModelUsage(asked, timeout=_ASKING_SECONDS)
-    except MeshError:
-        return None
 
 
 def _warning(one: ingest_pb2.ShardStanding) -> str:

@@ -20,6 +20,7 @@ from gateway.settings import Settings
 from mesh import channel
 from mesh.errors import MeshError
 from mesh.telemetry import Telemetry
+from mesh.tls import Tls
 
 if TYPE_CHECKING:  # these names stand in the stubs only
     from journeymesh.features.v1.features_pb2_grpc import FeaturesServiceAsyncStub
@@ -50,7 +51,7 @@ class Peers:
 
 
 @contextlib.asynccontextmanager
-async def dialled(settings: Settings, telemetry: Telemetry) -> AsyncIterator[Peers]:
+async def dialled(settings: Settings, telemetry: Telemetry, tls: Tls | None) -> AsyncIterator[Peers]:
     """The services where the settings say they are; the channels close with the block."""
     targets = {
         "ingest": settings.ingest,
@@ -61,7 +62,8 @@ async def dialled(settings: Settings, telemetry: Telemetry) -> AsyncIterator[Pee
     }
     async with contextlib.AsyncExitStack() as stack:
         channels = {
-            name: await stack.enter_async_context(channel.dial(target, telemetry)) for name, target in targets.items()
+            name: await stack.enter_async_context(channel.dial(target, telemetry, tls))
+            for name, target in targets.items()
         }
         yield over(channels)
 

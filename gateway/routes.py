@@ -209,9 +209,10 @@ ROUTES: Final = (
     Route(
         "GET",
         "/metrics",
-        "Counts since the start, for Prometheus.",
+        "What the gateway has counted since its start, for Prometheus; not where `JOURNEYMESH_METRICS_LISTEN` is set.",
         operation.counts,
         metrics.MEDIA_TYPE,
+        reasons=("PATH_NOT_FOUND",),
         is_always_served=True,
     ),
     Route("GET", "/openapi.json", "This contract as OpenAPI 3.1.", contract, dict),

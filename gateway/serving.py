@@ -16,7 +16,7 @@ from gateway.app import Application
 from gateway.connections import SocketConnection, protocol
 from gateway.settings import Settings
 
-_DRAIN_SECONDS: Final = 10
+_DRAIN_SECONDS: Final = 20
 # Longer than load balancers keep a connection, so that they close first.
 _KEEP_ALIVE_SECONDS: Final = 75
 _BACKLOG: Final = 2048

@@ -37,7 +37,7 @@ _STRINGS_AND_BRACKETS: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re
 
 
 class Stamp(NamedTuple):
-    """What the gateway knows of every event of a request: Unix microseconds, 16 and 8 bytes."""
+    """What the gateway knows of every event of a request: Unix microseconds, 16 and 8 bytes (none: not recorded)."""
 
     received_us: int
     trace_id: bytes

@@ -1,6 +1,7 @@
 """What waits for a user, watched for a client: the one source of the event stream and of the socket, so of one cursor.
 
-A slow client holds back its own watch alone: nothing is read from the service until what was read is taken.
+A slow client holds back its own watch alone: nothing is read from the service until what was read is taken. A replica
+that ends, or a connection that has grown old, ends no watch: another replica goes on from the same cursor.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import grpc
 from journeymesh.intervention.v1 import intervention_pb2
 
 from gateway.core import Core
+from mesh import registry
 from mesh.errors import Unavailable, from_rpc_error
 
 RETRY_SECONDS: Final = 2.0
@@ -18,6 +20,8 @@ RETRY_SECONDS: Final = 2.0
 # How long the service, with the channel's retries, may take to refuse before the answer begins. What waits is told at
 # once, and silence is no refusal.
 _REFUSAL_SECONDS: Final = 0.5
+# A call that ended sooner is not begun again: whoever serves it is in trouble, and the client comes back by itself.
+_SHORT_SECONDS: Final = 1.0
 
 Pending = intervention_pb2.GetPendingInterventionResponse
 
@@ -25,12 +29,17 @@ Pending = intervention_pb2.GetPendingInterventionResponse
 class Watch:
     """The changes of what waits for one user; holds one of the places for streams until it is closed."""
 
-    def __init__(self, core: Core, call: Any) -> None:  # noqa: ANN401 - grpc's own
+    _began: float
+    _call: Any
+    _reading: "asyncio.Future[Any]"
+
+    def __init__(self, core: Core, asked: intervention_pb2.WatchPendingInterventionRequest) -> None:
         self._core = core
-        self._call = call
+        self._asked = asked
         self._closing = asyncio.ensure_future(core.closing.wait())
-        self._reading: asyncio.Future[Any] = asyncio.ensure_future(call.read())
+        self._begin()
         core.streams.add(self)
+        core.telemetry.metrics.tell(registry.STREAMS, len(core.streams))
 
     async def settle(self) -> None:
         """Gives the service time to refuse.
@@ -50,20 +59,32 @@ class Watch:
         while True:
             awaited = (self._reading, self._closing)
             await asyncio.wait(awaited, timeout=silence_seconds, return_when=asyncio.FIRST_COMPLETED)
-            if self._closing.done() or (self._reading.done() and _has_ended(self._reading)):
+            if self._closing.done():
                 return  # the client comes back by itself, with its cursor
-            if self._reading.done():
-                yield _pending(self._reading.result())
-                self._reading = asyncio.ensure_future(self._call.read())
-            else:
+            if not self._reading.done():
                 yield None
+            elif not _has_ended(self._reading):
+                change = self._reading.result()
+                self._asked.cursor = change.cursor
+                yield _pending(change)
+                self._reading = asyncio.ensure_future(self._call.read())
+            elif asyncio.get_running_loop().time() - self._began < _SHORT_SECONDS:
+                return
+            else:
+                self._begin()
 
     def close(self) -> None:
         """Leaves the service, and the place to another."""
         self._core.streams.discard(self)
+        self._core.telemetry.metrics.tell(registry.STREAMS, len(self._core.streams))
         self._closing.cancel()
         self._reading.cancel()
         self._call.cancel()
+
+    def _begin(self) -> None:
+        self._began = asyncio.get_running_loop().time()
+        self._call = self._core.peers.intervention.WatchPendingIntervention(self._asked)
+        self._reading = asyncio.ensure_future(self._call.read())
 
 
 async def watch(core: Core, user_id: str, cursor: str) -> Watch:
@@ -76,7 +97,7 @@ async def watch(core: Core, user_id: str, cursor: str) -> Watch:
     if len(core.streams) >= core.settings.stream_count:
         raise Unavailable("TOO_MANY_STREAMS", "Too many streams are open.", RETRY_SECONDS)
     asked = intervention_pb2.WatchPendingInterventionRequest(user_id=user_id, cursor=cursor)
-    opened = Watch(core, core.peers.intervention.WatchPendingIntervention(asked))
+    opened = Watch(core, asked)
     try:
         await opened.settle()
     except BaseException:
@@ -93,4 +114,4 @@ def _pending(change: intervention_pb2.WatchPendingInterventionResponse) -> Pendi
 
 
 def _has_ended(reading: "asyncio.Future[Any]") -> bool:
-    return reading.exception() is not None or reading.result() is grpc.aio.EOF
+    return reading.cancelled() or reading.exception() is not None or reading.result() is grpc.aio.EOF

@@ -70,6 +70,7 @@ class Socket(NamedTuple):
 class Request:
     """A request: parameters of its path and query, the time it came in Unix microseconds, the ids of its span.
 
+    Where its trace is not recorded, the id of the span is empty.
     `has_more` tells whether some of its body may still come, `held_bytes` how much of it is held in `intake`.
     """
 

@@ -1,17 +1,21 @@
 """One way to dial a peer: deadline, retry, load spread over replicas, trace context, errors as they were raised."""
 
 import json
-from typing import Final
+from typing import Final, cast
 
 import grpc
 
 from mesh import deadline
 from mesh.interceptors import client_interceptors
 from mesh.telemetry import Telemetry
+from mesh.tls import RenewedChannel, Tls
 
 MAX_MESSAGE_BYTES: Final = 32 * 1024 * 1024
+KEEPALIVE_SECONDS: Final = 10
+"""How often a caller that waits for an answer asks whether the other is still there."""
 
-# All of the mesh's RPCs may be repeated: effects happen once a position, and duplicates are found by event id.
+# All of the mesh's RPCs may be repeated: effects happen once a position, and duplicates are found by event id. A server
+# that ends answers some of what reaches it too late as unavailable, and some as cancelled.
 _SERVICE_CONFIG: Final = json.dumps(
     {
         "loadBalancingConfig": [{"round_robin": {}}],
@@ -23,7 +27,7 @@ _SERVICE_CONFIG: Final = json.dumps(
                     "initialBackoff": "0.02s",
                     "maxBackoff": "0.5s",
                     "backoffMultiplier": 3,
-                    "retryableStatusCodes": ["UNAVAILABLE"],
+                    "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
                 },
             }
         ],
@@ -34,14 +38,39 @@ _OPTIONS: Final = [
     ("grpc.service_config", _SERVICE_CONFIG),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.max_reconnect_backoff_ms", 1000),
+    # What is larger is not repeated.
+    ("grpc.per_rpc_retry_buffer_size", MAX_MESSAGE_BYTES),
+    # Less than the retries of a call take: of two replicas that are restarted one after the other, one is found.
+    ("grpc.max_reconnect_backoff_ms", 100),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    # So long an attempt to connect may take, with its handshake on a busy machine.
+    ("grpc.min_reconnect_backoff_ms", 2000),
+    # Names are asked for anew when a connection ends, and then as often as this: new replicas are found by it.
+    ("grpc.dns_min_time_between_resolutions_ms", 1000),
+    # A machine that is gone says nothing: without an answer to a ping, its calls end here.
+    ("grpc.keepalive_time_ms", KEEPALIVE_SECONDS * 1000),
+    ("grpc.http2.ping_timeout_ms", 5000),
+    ("grpc.http2.max_pings_without_data", 0),
 ]
 
 
-def dial(target: str, telemetry: Telemetry, timeout_seconds: float = deadline.DEFAULT_SECONDS) -> grpc.aio.Channel:
-    """A channel to a peer; connects when first used, and again by itself."""
-    return grpc.aio.insecure_channel(
-        target, options=_OPTIONS, interceptors=client_interceptors(telemetry, timeout_seconds)
-    )
+def dial(
+    target: str, telemetry: Telemetry, tls: Tls | None = None, timeout_seconds: float = deadline.DEFAULT_SECONDS
+) -> grpc.aio.Channel:
+    """A channel to a peer; connects when first used, and again by itself. Without `tls` in plain text.
+
+    Args:
+        target: as in gRPC's naming: `host:port`, `dns:///name:port` for all replicas behind a name, and others.
+        telemetry: the process's tracer.
+        tls: the process's identity.
+        timeout_seconds: for unary calls that bring no deadline.
+    """
+    if tls is None:
+        interceptors = client_interceptors(telemetry, timeout_seconds)
+        return grpc.aio.insecure_channel(target, options=_OPTIONS, interceptors=interceptors)
+
+    def secure(credentials: grpc.ChannelCredentials) -> grpc.aio.Channel:
+        interceptors = client_interceptors(telemetry, timeout_seconds)
+        return grpc.aio.secure_channel(target, credentials, options=_OPTIONS, interceptors=interceptors)
+
+    return cast("grpc.aio.Channel", RenewedChannel(tls, secure))

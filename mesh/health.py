@@ -1,43 +1,76 @@
 """Health by named dependency, told by the standard gRPC health protocol.
 
-The empty name is the whole process. It serves while every required dependency answers.
+The empty name is the whole process. It serves while every required dependency answers. The name `live` serves for as
+long as the process can answer at all.
 """
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from grpc_health.v1 import health, health_pb2
 
+from mesh import registry
 from mesh.errors import MeshError
+from mesh.metrics import Metrics
 
 Check = Callable[[], Awaitable[None]]
 """Returns if the dependency answers, raises a `MeshError` if not."""
+
+LIVE: Final = "live"
 
 _PERIOD_SECONDS: Final = 1.0
 
 _log = logging.getLogger(__name__)
 
 
-async def watch(servicer: health.aio.HealthServicer, names: list[str], checks: Mapping[str, Check]) -> None:
-    """Keeps the health of `names` and of the whole process true, until cancelled."""
-    was_lost: str | None = None
-    while True:
-        lost = await _first_lost(checks)
-        if lost != was_lost:
-            _log.warning("not ready: %s does not answer", lost) if lost else _log.info("ready again")
-        was_lost = lost
-        status = health_pb2.HealthCheckResponse.NOT_SERVING if lost else health_pb2.HealthCheckResponse.SERVING
-        for name in ("", *names):
-            await servicer.set(name, status)
-        await asyncio.sleep(_PERIOD_SECONDS)
+class Health:
+    """What a process says of itself: not ready before its dependencies were asked, nor after it began to end."""
 
+    def __init__(self) -> None:
+        self.servicer = health.aio.HealthServicer()
 
-async def _first_lost(checks: Mapping[str, Check]) -> str | None:
-    for name, check in checks.items():
+    async def begin(self) -> None:
+        """Says that the process lives and is not ready. Nothing may be asked before."""
+        await self.servicer.set(LIVE, health_pb2.HealthCheckResponse.SERVING)
+        await self._tell([""], is_ready=False)
+
+    @contextlib.asynccontextmanager
+    async def watched(self, names: Sequence[str], checks: Mapping[str, Check], metrics: Metrics) -> AsyncIterator[None]:
+        """Keeps the health of `names` and of the whole process true within the block; not ready when it is left."""
+        watching = asyncio.create_task(self._watch(names, checks, metrics))
         try:
-            await check()
-        except MeshError:
-            return name
-    return None
+            yield
+        finally:
+            watching.cancel()
+            await asyncio.wait([watching])
+            await self._tell(["", *names], is_ready=False)
+
+    async def _watch(self, names: Sequence[str], checks: Mapping[str, Check], metrics: Metrics) -> None:
+        was_lost = ""
+        while True:
+            troubles = dict(zip(checks, await asyncio.gather(*map(_trouble, checks.values())), strict=True))
+            for name, trouble in troubles.items():
+                metrics.tell(registry.DEPENDENCY_UP, not trouble, name)
+            lost = " ".join(f"{name}: {trouble}" for name, trouble in troubles.items() if trouble)
+            if lost != was_lost:
+                _log.warning("not ready. %s", lost) if lost else _log.info("ready again")
+            was_lost = lost
+            await self._tell(["", *names], is_ready=not lost)
+            await asyncio.sleep(_PERIOD_SECONDS)
+
+    async def _tell(self, names: Sequence[str], *, is_ready: bool) -> None:
+        status = health_pb2.HealthCheckResponse
+        for name in names:
+            await self.servicer.set(name, status.SERVING if is_ready else status.NOT_SERVING)
+
+
+async def _trouble(check: Check) -> str:
+    """Why the dependency does not answer; empty if it does."""
+    try:
+        await check()
+    except MeshError as error:
+        return error.detail
+    return ""

@@ -2,8 +2,9 @@
 
 Server
 1. telemetry: so that the span also covers what the others do (only where spans are recorded).
-2. errors: turns everything raised inside into a status; nothing above it raises.
-3. deadline: refuses before work begins; its refusal is an error like any other.
+2. durations: measures what the caller waits for, whatever the status.
+3. errors: turns everything raised inside into a status; nothing above it raises.
+4. deadline: refuses before work begins; its refusal is an error like any other.
 
 Client
 1. errors and deadline: one interceptor, because both wrap the one await of the call; outermost, because what stands
@@ -14,16 +15,22 @@ Client
 import asyncio
 import inspect
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import grpc
 from grpc_status import rpc_status
-from opentelemetry.instrumentation.grpc import aio_client_interceptors, aio_server_interceptor
+from opentelemetry.instrumentation.grpc import aio_client_interceptors, aio_server_interceptor, filters
 
-from mesh import deadline
+from mesh import deadline, registry
 from mesh.errors import MeshError, from_rpc_error, internal_status, to_status
+from mesh.metrics import Metrics
 from mesh.telemetry import Telemetry
+
+_OWN_METHODS: Final = "/journeymesh."
+# Checks of health come every few seconds and tell no story.
+_NO_PROBE: Final = filters.negate(filters.health_check())
 
 _log = logging.getLogger(__name__)
 
@@ -33,14 +40,38 @@ HandlerCallDetails = grpc.HandlerCallDetails
 
 def server_interceptors(telemetry: Telemetry) -> list[grpc.aio.ServerInterceptor]:
     """The chain of a server, outermost first."""
-    traced = [aio_server_interceptor(tracer_provider=telemetry.provider)] if telemetry.is_on else []
-    return cast("list[grpc.aio.ServerInterceptor]", [*traced, ErrorsAndDeadlines()])
+    traced = [aio_server_interceptor(tracer_provider=telemetry.provider, filter_=_NO_PROBE)] if telemetry.is_on else []
+    return cast("list[grpc.aio.ServerInterceptor]", [*traced, Durations(telemetry.metrics), ErrorsAndDeadlines()])
 
 
 def client_interceptors(telemetry: Telemetry, timeout_seconds: float) -> list[grpc.aio.ClientInterceptor]:
     """The chain of a channel, outermost first."""
-    traced = aio_client_interceptors(tracer_provider=telemetry.provider) if telemetry.is_on else []
+    traced = aio_client_interceptors(tracer_provider=telemetry.provider, filter_=_NO_PROBE) if telemetry.is_on else []
     return cast("list[grpc.aio.ClientInterceptor]", [DecodedUnary(timeout_seconds), *traced])
+
+
+class Durations(grpc.aio.ServerInterceptor):
+    """Measures the RPCs of our own services; a stream lasts as long as its caller wants and tells nothing."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[HandlerCallDetails], Awaitable["grpc.RpcMethodHandler[Any, Any] | None"]],
+        handler_call_details: HandlerCallDetails,
+    ) -> "grpc.RpcMethodHandler[Any, Any]":
+        """Wraps the handler of the method; an unknown method has none."""
+        handler = await continuation(handler_call_details)
+        method = str(handler_call_details.method)
+        is_measured = handler is not None and handler.unary_unary and method.startswith(_OWN_METHODS)
+        if handler is None or not is_measured:
+            return cast("grpc.RpcMethodHandler[Any, Any]", handler)
+        return grpc.unary_unary_rpc_method_handler(
+            _measured(method.rpartition("/")[2], cast("Any", handler.unary_unary), self._metrics),
+            handler.request_deserializer,
+            handler.response_serializer,
+        )
 
 
 class ErrorsAndDeadlines(grpc.aio.ServerInterceptor):
@@ -69,6 +100,24 @@ class ErrorsAndDeadlines(grpc.aio.ServerInterceptor):
             handler.request_deserializer,
             handler.response_serializer,
         )
+
+
+def _measured(method: str, serve: Callable[[Any, ServerContext], Awaitable[Any]], metrics: Metrics) -> Any:  # noqa: ANN401 - grpc's own type
+    async def measured(request: object, context: ServerContext) -> object:
+        began = time.perf_counter()
+        status = grpc.StatusCode.CANCELLED
+        try:
+            response = await serve(request, context)
+            status = grpc.StatusCode.OK
+        except grpc.aio.AbortError:
+            status = context.code()
+            raise
+        else:
+            return response
+        finally:
+            metrics.measure(registry.RPC_SECONDS, time.perf_counter() - began, method, status.name)
+
+    return measured
 
 
 def _guarded(method: str, serve: Callable[[Any, ServerContext], Awaitable[Any]]) -> Any:  # noqa: ANN401 - grpc's own type

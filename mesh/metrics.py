@@ -1,52 +1,96 @@
 """Metrics: OpenTelemetry's meters, told to Prometheus. What there is to tell stands in `mesh/registry.py`.
 
-Cheap enough for a batch (some microseconds a call), too dear for every event.
+Counters and gauges are kept here and read by the meters when somebody asks, so that counting costs a fraction of a
+microsecond; a value of a histogram costs some. Everything is counted by batches, never by events.
 """
 
+import collections
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final
 
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
-from opentelemetry.metrics import CallbackOptions, Observation
-from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.metrics import CallbackOptions, Histogram, Meter, Observation
+from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
 from prometheus_client import CollectorRegistry, ProcessCollector, exposition, start_http_server
 
 from mesh.registry import METRICS, Kind, Metric
 
 CONTENT_TYPE: Final = exposition.CONTENT_TYPE_PLAIN_0_0_4
+OTHER: Final = "_OTHER"
+"""The label of what stands in no list: whoever sends it must not be able to make a series."""
 
 Labels = tuple[str, ...]
 """Values of a metric's labels, in their order."""
 
 
 class Metrics:
-    """What one process counts and measures, from its start on."""
+    """What one process counts and measures, from its start on. All calls but `render` come from one thread.
+
+    A call that names another kind of metric than it is for raises `KeyError`, other labels than the metric has
+    `ValueError`.
+    """
 
     def __init__(self) -> None:
         self._closing = contextlib.ExitStack()
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         reader = PrometheusMetricReader(disable_target_info=True, scope_info_enabled=False, registry=self._registry)
-        self._provider = MeterProvider([reader], shutdown_on_exit=False)
-        self._gauges: dict[str, dict[Labels, float]] = {each.name: {} for each in METRICS if each.kind is Kind.GAUGE}
-        self._instruments: dict[str, Any] = {each.name: self._instrument(each) for each in METRICS}
+        provider = MeterProvider([reader], shutdown_on_exit=False, exemplar_filter=AlwaysOffExemplarFilter())
+        meter = provider.get_meter("journeymesh")
+        self._counters = _values(Kind.COUNTER)
+        self._gauges = _values(Kind.GAUGE)
+        self._histograms = {each.name: _histogram(meter, each) for each in METRICS if each.kind is Kind.HISTOGRAM}
+        for each in METRICS:
+            if each.kind is Kind.COUNTER:
+                told = _observed(each, self._counters[each.name])
+                meter.create_observable_counter(each.name, [told], description=each.meaning)
+            elif each.kind is Kind.GAUGE:
+                told = _observed(each, self._gauges[each.name])
+                meter.create_observable_gauge(each.name, [told], description=each.meaning)
+        self.is_served = False
+        """Whether it is told at an address of its own."""
 
     def count(self, metric: Metric, amount: float = 1, *labels: str) -> None:
-        """Adds to a counter."""
-        self._instruments[metric.name].add(amount, dict(zip(metric.labels, labels, strict=True)))
+        """Adds to a counter; adding 0 makes it known."""
+        values = self._counters[metric.name]
+        key = _checked(metric, labels)
+        values[key] = values.get(key, 0) + amount
+
+    def count_each(self, metric: Metric, values: Iterable[str]) -> None:
+        """Adds 1 for each value of the counter's one label."""
+        for value, amount in collections.Counter(values).items():
+            self.count(metric, amount, value)
+
+    def count_up_to(self, metric: Metric, total: float, *labels: str) -> None:
+        """Brings a counter to what was counted elsewhere; a total that went back leaves it as it is."""
+        values = self._counters[metric.name]
+        key = _checked(metric, labels)
+        values[key] = max(values.get(key, 0), total)
 
     def measure(self, metric: Metric, value: float, *labels: str) -> None:
         """Counts a value of a histogram."""
-        self._instruments[metric.name].record(value, dict(zip(metric.labels, labels, strict=True)))
+        self._histograms[metric.name].record(value, dict(zip(metric.labels, _checked(metric, labels), strict=True)))
+
+    @contextlib.contextmanager
+    def timing(self, metric: Metric, *labels: str) -> Iterator[None]:
+        """Counts the seconds that a block takes; one that raises is not counted."""
+        began = time.perf_counter()
+        yield
+        self.measure(metric, time.perf_counter() - began, *labels)
 
     def tell(self, metric: Metric, value: float, *labels: str) -> None:
         """Sets a gauge."""
-        self._gauges[metric.name] = {**self._gauges[metric.name], labels: value}
+        self._gauges[metric.name][_checked(metric, labels)] = value
 
     def tell_all(self, metric: Metric, values: Mapping[Labels, float]) -> None:
         """Sets a gauge for all values of its labels; what is not among them is told no more."""
-        self._gauges[metric.name] = dict(values)
+        told = self._gauges[metric.name]
+        for key in told.keys() - values.keys():
+            del told[key]
+        for key, value in values.items():
+            told[_checked(metric, key)] = value
 
     def render(self) -> bytes:
         """All of it in Prometheus' text format."""
@@ -64,31 +108,35 @@ class Metrics:
         self._closing.callback(thread.join)
         self._closing.callback(server.server_close)
         self._closing.callback(server.shutdown)
+        self.is_served = True
         return int(server.server_port)
 
     def close(self) -> None:
         """Tells nothing any more."""
         self._closing.close()
 
-    def _instrument(self, metric: Metric) -> object:
-        meter = self._provider.get_meter("journeymesh")
-        match metric.kind:
-            case Kind.COUNTER:
-                return meter.create_counter(metric.name, description=metric.meaning)
-            case Kind.HISTOGRAM:
-                return meter.create_histogram(
-                    metric.name, description=metric.meaning, explicit_bucket_boundaries_advisory=metric.bounds
-                )
-            case Kind.GAUGE:
-                return meter.create_observable_gauge(metric.name, [self._observe(metric)], description=metric.meaning)
 
-    def _observe(self, metric: Metric) -> Callable[[CallbackOptions], Iterable[Observation]]:
-        """What a scrape asks. A gauge's values are exchanged whole, so that its thread may read them at any time."""
+def _values(kind: Kind) -> dict[str, dict[Labels, float]]:
+    return {each.name: {} for each in METRICS if each.kind is kind}
 
-        def observe(_: CallbackOptions) -> Iterable[Observation]:
-            values = self._gauges[metric.name]
-            return [
-                Observation(value, dict(zip(metric.labels, labels, strict=True))) for labels, value in values.items()
-            ]
 
-        return observe
+def _checked(metric: Metric, labels: Labels) -> Labels:
+    if len(labels) != len(metric.labels):
+        message = f"{metric.name} has the labels {metric.labels}, not {len(labels)}."
+        raise ValueError(message)
+    return labels
+
+
+def _histogram(meter: Meter, metric: Metric) -> Histogram:
+    return meter.create_histogram(
+        metric.name, description=metric.meaning, explicit_bucket_boundaries_advisory=metric.bounds
+    )
+
+
+def _observed(metric: Metric, values: Mapping[Labels, float]) -> Callable[[CallbackOptions], Iterable[Observation]]:
+    def observe(_: CallbackOptions) -> Iterable[Observation]:
+        # Copied in one step: a scrape asks from a thread of its own while values change.
+        now = dict(values)
+        return [Observation(value, dict(zip(metric.labels, labels, strict=True))) for labels, value in now.items()]
+
+    return observe

@@ -1,7 +1,11 @@
 """One way to reach Redis: connection, errors, key layout."""
 
 import contextlib
+import dataclasses
 import hashlib
+import logging
+import ssl
+import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
@@ -13,12 +17,51 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 
 from mesh.errors import Unavailable
+from mesh.settings import SettingError, secret, setting
 
 # The number of hash tags. Fixed for good: changing it moves every key. With Redis Cluster a batch touches at most so
 # many slots, whatever the number of users in it.
 PARTITION_COUNT: Final = 16
 
 Client = redis.asyncio.Redis
+
+
+@dataclasses.dataclass(frozen=True)
+class RedisSettings:
+    """The server all state stands in, and how it is told who asks."""
+
+    url: str = setting(
+        "JOURNEYMESH_REDIS_URL",
+        "redis://127.0.0.1:7100/0",
+        "The server all state stands in; `rediss://` over TLS. A user may stand in it.",
+    )
+    password_file: str = setting(
+        "JOURNEYMESH_REDIS_PASSWORD_FILE", "", "File that holds the server's password; empty: none is needed."
+    )
+    ca_file: str = setting(
+        "JOURNEYMESH_REDIS_CA_FILE",
+        "",
+        "With `rediss`: the authorities whose certificates are believed, as PEM; empty: the system's.",
+    )
+
+    def __post_init__(self) -> None:
+        """Raises `SettingError` where a file cannot be used."""
+        secret(self.password_file)
+        if self.ca_file:
+            if not self.url.startswith("rediss://"):
+                raise SettingError(
+                    "JOURNEYMESH_REDIS_CA_FILE needs a JOURNEYMESH_REDIS_URL that begins with rediss://."
+                )
+            try:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(self.ca_file)
+            except OSError as error:
+                message = f"JOURNEYMESH_REDIS_CA_FILE={self.ca_file} holds no certificates in PEM, or cannot be read."
+                raise SettingError(message) from error
+
+    @property
+    def password(self) -> str | None:
+        """The password as it stands in its file; None where none is named."""
+        return secret(self.password_file)
 
 
 class _Packing:
@@ -39,10 +82,20 @@ class _TlsConnection(_Packing, redis.asyncio.SSLConnection):
 _TIMEOUT_SECONDS: Final = 5.0
 _RETRIES: Final = 3
 
+_log = logging.getLogger(__name__)
 
-def connect(url: str, password: str | None = None) -> Client:
-    """A client that reconnects by itself and gives up a command after seconds, not minutes."""
+
+def connect(url: str, password: str | None = None, ca_file: str = "") -> Client:
+    """A client that reconnects by itself and gives up a command after seconds, not minutes.
+
+    Args:
+        url: `redis://` or, over TLS, `rediss://`; a user may stand in it.
+        password: of that user, or of the default one.
+        ca_file: the authorities that are believed; empty: the system's.
+    """
     options: dict[str, Any] = {} if password is None else {"password": password}
+    if ca_file:
+        options["ssl_ca_certs"] = ca_file
     pool = redis.asyncio.ConnectionPool.from_url(
         url,
         connection_class=_TlsConnection if url.startswith("rediss://") else _Connection,
@@ -55,18 +108,62 @@ def connect(url: str, password: str | None = None) -> Client:
     return redis.asyncio.Redis.from_pool(pool)
 
 
+async def connect_or_exit(settings: RedisSettings) -> Client:
+    """A client of the server that is set. Ends the process where the server refuses it, not where it is away."""
+    client = connect(settings.url, settings.password, settings.ca_file)
+    try:
+        await ping(client)
+    except Refused as error:
+        sys.exit(f"journeymesh: {error.detail}")
+    except Unavailable as error:
+        _log.warning("%s", error.detail)
+    return client
+
+
+class Refused(Unavailable):
+    """What is set does not get us to the store: it, or the other end, has to be changed."""
+
+
+# What a server answers while it is full, is a replica, or has lost its replicas or its disk. Of some the client makes
+# classes, and takes the first word away.
+_PASSING: Final = (
+    redis.exceptions.OutOfMemoryError,
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.MasterDownError,
+)
+_PASSING_WORDS: Final = ("OOM ", "READONLY ", "MASTERDOWN ", "BUSY ", "MISCONF ", "NOREPLICAS ")
+
+
 @contextlib.contextmanager
 def translating_errors() -> Iterator[None]:
     """Turns the client's connection errors into `Unavailable`; a script or type error stays what it is: a fault."""
     try:
         yield
+    except (redis.exceptions.AuthenticationError, redis.exceptions.NoPermissionError) as error:
+        detail = f"The store refuses the user or the password: {str(error).rstrip('.')}."
+        raise Refused("DEPENDENCY_UNAVAILABLE", detail) from error
     except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError) as error:
+        doubt = _doubt(error)
+        if doubt is not None:
+            detail = f"The store's certificate is not believed: {doubt.verify_message}."
+            raise Refused("DEPENDENCY_UNAVAILABLE", detail) from error
         raise Unavailable("DEPENDENCY_UNAVAILABLE", "The store cannot be reached.") from error
     except redis.exceptions.ResponseError as error:
-        # What a server says while it loads its file, is out of memory, or changes its role.
-        if str(error).startswith(("LOADING", "BUSY", "READONLY", "MASTERDOWN", "OOM", "MISCONF")):
+        if isinstance(error, _PASSING) or _words(error).startswith(_PASSING_WORDS):
             raise Unavailable("DEPENDENCY_UNAVAILABLE", "The store cannot take the command now.") from error
         raise
+
+
+def _words(error: redis.exceptions.ResponseError) -> str:
+    """What the server said; of a pipeline the client tells the command before it."""
+    return str(error).rpartition("caused error: ")[2].lstrip("('\"")
+
+
+def _doubt(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
+    """What was wrong with the server's certificate; None where it was something else."""
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 async def ping(client: Client) -> None:

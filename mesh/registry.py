@@ -3,6 +3,7 @@
 Names are as Prometheus shows them; a counter's gets `_total` there, a histogram's `_bucket`, `_sum` and `_count`. The
 dashboards, the alert rules and the table of docs/metrics.md are made from these, so that none can name another.
 A label has few values, all known beforehand or set by whoever runs the mesh: never a user's id, never a client's words.
+What is counted by batches is counted again where a batch is repeated, as after a crash.
 """
 
 from enum import Enum
@@ -21,7 +22,11 @@ class Kind(Enum):
 
 
 class Metric(NamedTuple):
-    """A metric. `tellers` are the processes that tell it, by the names of ARCHITECTURE.md; empty: every process."""
+    """A metric.
+
+    `tellers` are the processes that tell it; empty: every process. ingest's three roles are `ingest` (the api),
+    `dispatcher` and `archiver`.
+    """
 
     name: str
     kind: Kind
@@ -55,11 +60,20 @@ def _histogram(
 DEPENDENCY_UP: Final = _gauge(
     "dependency_up", "1 where a dependency the process needs answers, 0 where not.", labels=("dependency",)
 )
-RPC_SECONDS: Final = _histogram(
-    "rpc_duration_seconds", "How long RPCs took the process that answered them.", labels=("method", "status")
-)
 CERTIFICATE_EXPIRY: Final = _gauge(
     "certificate_expiry_timestamp_seconds", "When the process's own certificate ends, in Unix seconds; only with TLS."
+)
+
+# Every service.
+RPC_SECONDS: Final = _histogram(
+    "rpc_duration_seconds",
+    "How long RPCs took the process that answered them; without those that stream.",
+    "ingest",
+    "features",
+    "scoring",
+    "video",
+    "intervention",
+    labels=("method", "status"),
 )
 
 # Requests and events.
@@ -70,11 +84,16 @@ REQUESTS: Final = _counter(
     labels=("http_request_method", "http_route", "http_response_status_code"),
 )
 REQUEST_SECONDS: Final = _histogram(
-    "http_request_duration_seconds", "From a request's head to its answer's end.", "gateway", labels=("http_route",)
+    "http_request_duration_seconds",
+    "From a request's head to its answer's end; without streams and sockets.",
+    "gateway",
+    labels=("http_route",),
 )
 STREAMS: Final = _gauge("open_streams", "Server-sent event streams and WebSockets that are open.", "gateway")
 EVENTS: Final = _counter("events", "Events sent by clients.", "gateway", labels=("verdict",))
-REJECTED_EVENTS: Final = _counter("rejected_events", "Events refused.", "ingest", labels=("reason",))
+REJECTED_EVENTS: Final = _counter(
+    "rejected_events", "Events refused, by the gateway or by ingest.", "ingest", labels=("reason",)
+)
 APPEND_SECONDS: Final = _histogram(
     "append_duration_seconds", "How long the stream took to acknowledge what one RPC brought.", "ingest"
 )
@@ -85,7 +104,10 @@ STORE_MEMORY_LIMIT: Final = _gauge(
 
 # The stream and its readers.
 LAG: Final = _gauge(
-    "lag_seconds", "Age of the oldest record that waits for a reader.", "ingest", labels=("reader", "shard")
+    "lag_seconds",
+    "Age of the oldest record that waited for a reader when it last told; every replica of ingest tells the same.",
+    "ingest",
+    labels=("reader", "shard"),
 )
 TROUBLE: Final = _gauge(
     "trouble",
@@ -94,12 +116,12 @@ TROUBLE: Final = _gauge(
     labels=("reader", "shard"),
 )
 STEP_SECONDS: Final = _histogram(
-    "step_duration_seconds", "How long a step took for a batch.", "dispatcher", labels=("step",)
+    "step_duration_seconds", "How long a step took for a batch it could apply.", "dispatcher", labels=("step",)
 )
 APPLIED_EVENTS: Final = _counter("applied_events", "Events that went through the whole mesh.", "dispatcher")
 DECISION_DELAY: Final = _histogram(
     "decision_delay_seconds",
-    "From a record's arrival on the stream to the decision on its events, record by record.",
+    "From a record's arrival on the stream until its events are decided on for good, record by record.",
     "dispatcher",
     bounds=_LONG_SECONDS,
 )
@@ -114,7 +136,9 @@ SIGNALS: Final = _counter("signals", "Struggle signals found.", "features", labe
 VECTORS: Final = _counter("vectors", "Feature vectors computed, one an event.", "features")
 BEATS: Final = _counter("video_events", "Playback events applied.", "video")
 ASSESSMENTS: Final = _counter("assessments", "Risks assessed.", "scoring", labels=("level",))
-RISK_SCORE: Final = _histogram("risk_score", "Exit risk, 0 to 100, where it is known.", "scoring", bounds=_SCORES)
+RISK_SCORE: Final = _histogram(
+    "risk_score", "Exit risk of a batch's users after it, 0 to 100.", "scoring", bounds=_SCORES
+)
 MODEL_RUN_SECONDS: Final = _histogram(
     "model_run_duration_seconds", "How long a run of the model took for a batch.", "scoring"
 )
@@ -123,10 +147,22 @@ MODEL_LIVE: Final = _gauge(
 )
 
 # Decisions and help.
-DECISIONS: Final = _counter("decisions", "Decisions made, also those for nothing.", "intervention", labels=("reason",))
-HELP: Final = _counter("interventions", "Help that was given.", "intervention", labels=("action", "channel"))
+DECISIONS: Final = _counter(
+    "decisions",
+    "Decisions made, one an event, by the reason that decided; nearly all are for nothing.",
+    "intervention",
+    labels=("reason",),
+)
+HELP: Final = _counter(
+    "interventions", "Help that was given, by its first channel.", "intervention", labels=("action", "channel")
+)
 WITHHELD: Final = _counter("withheld", "Help withheld from users who are held out.", "intervention", labels=("action",))
-OUTCOMES: Final = _counter("outcomes", "What became of help.", "intervention", labels=("outcome",))
+OUTCOMES: Final = _counter(
+    "outcomes",
+    "What became of help; that it expired is noticed at the user's next help or outcome.",
+    "intervention",
+    labels=("outcome",),
+)
 POLICY_LIVE: Final = _gauge(
     "policy_live", "1 for the version of the policy that decides.", "intervention", labels=("version",)
 )

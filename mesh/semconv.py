@@ -1,6 +1,6 @@
-"""Names of spans, attributes and metrics: every name that leaves a process stands here, once.
+"""Names of spans and their attributes, each once; those of metrics stand in `mesh/registry.py`.
 
-Names follow OpenTelemetry's conventions where there is one. A user's id is never an attribute of a metric.
+Names follow OpenTelemetry's conventions where there is one.
 """
 
 from typing import Final
@@ -12,6 +12,8 @@ SPAN_DISPATCH: Final = "dispatch batch"
 SPAN_COALESCE: Final = "coalesce events"
 SPAN_DECIDE: Final = "decide intervention"
 SPAN_HEAR: Final = "hear outcome"
+SPAN_OUTCOME: Final = "settle intervention"
+SPAN_SEND: Final = "send"  # and the channel
 
 # Attributes of spans.
 EVENT_COUNT: Final = "journeymesh.event.count"
@@ -21,31 +23,11 @@ SHARD: Final = "messaging.destination.partition.id"
 DECISION_ID: Final = "journeymesh.decision.id"
 INTERVENTION_ID: Final = "journeymesh.intervention.id"
 RISK_SCORE: Final = "journeymesh.risk.score"
-
-# Metrics.
-METRIC_EVENTS: Final = "journeymesh_events"
-METRIC_REQUESTS: Final = "journeymesh_http_requests"
-METRIC_REQUEST_SECONDS: Final = "journeymesh_http_request_duration_seconds"
-METRIC_LAG_SECONDS: Final = "journeymesh_lag_seconds"
-METRIC_TROUBLE: Final = "journeymesh_trouble"
-
-# Attributes of metrics.
-VERDICT: Final = "verdict"
-ROUTE: Final = "http_route"
-METHOD: Final = "http_request_method"
-STATUS: Final = "http_response_status_code"
-READER: Final = "reader"
-SHARD_LABEL: Final = "shard"
-
-# Metrics of language models, and their attributes.
-METRIC_MODEL_TOKENS: Final = "journeymesh_model_tokens"
-METRIC_MODEL_COST: Final = "journeymesh_model_cost_usd"
-METRIC_MODEL_CALLS: Final = "journeymesh_model_calls"
-METRIC_MODEL_DEGRADED: Final = "journeymesh_model_degraded"
-MODEL: Final = "model"
-DIRECTION: Final = "direction"
-ENDING: Final = "ending"
-DEGRADATION: Final = "reason"
+OUTCOME: Final = "journeymesh.outcome"
+ATTEMPT: Final = "journeymesh.delivery.attempt"
+PROVIDER: Final = "messaging.system"
+CHANNEL: Final = "messaging.destination.name"
+OPERATION: Final = "messaging.operation.type"
 
 # Language models: OpenTelemetry's conventions for generative AI. A call's span is named by operation and model.
 AI_CHAT: Final = "chat"

@@ -3,25 +3,31 @@
 import asyncio
 import contextlib
 import gc
+import inspect
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any, Final, cast
 
 import grpc
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from mesh.channel import MAX_MESSAGE_BYTES
-from mesh.health import Check, watch
-from mesh.interceptors import server_interceptors
+from mesh.certificate import tell_end
+from mesh.channel import KEEPALIVE_SECONDS, MAX_MESSAGE_BYTES
+from mesh.errors import Unavailable
+from mesh.health import Check
+from mesh.interceptors import HandlerCallDetails, ServerContext, server_interceptors
+from mesh.site import Site
 from mesh.telemetry import Telemetry
 
 Register = Callable[[grpc.aio.Server], None]
 """Adds a servicer to a server."""
 
-_DRAIN_SECONDS: Final = 5.0
+_DRAIN_SECONDS: Final = 20.0
+# What is left to calls that run when their connection is too old: more than any of them takes.
+_AGE_GRACE_SECONDS: Final = 30
 # Beyond it a call is refused at once, as RESOURCE_EXHAUSTED; open streams of interventions count too.
 _CONCURRENT_CALLS: Final = 4096
 
@@ -31,9 +37,14 @@ _log = logging.getLogger(__name__)
 
 
 async def serve(
-    listen: str, registers: Sequence[Register], names: Sequence[str], checks: Mapping[str, Check], telemetry: Telemetry
+    listen: str,
+    registers: Sequence[Register],
+    names: Sequence[str],
+    checks: Mapping[str, Check],
+    telemetry: Telemetry,
+    site: Site,
 ) -> None:
-    """Serves until the process is told to end, then lets running calls finish.
+    """Serves until the process is told to end. Then it is not ready at once, and running calls finish.
 
     Args:
         listen: host and port.
@@ -41,10 +52,12 @@ async def serve(
         names: full names of the services, for health and reflection.
         checks: the dependencies that must answer for the process to be ready.
         telemetry: the process's tracer.
+        site: how the process stands in the mesh.
     """
     stop = stop_signal()
     spare_collections()
-    async with serving(listen, registers, names, checks, telemetry) as port:
+    telling = beside(tell_end(site.tls, telemetry.metrics))
+    async with telling, serving(listen, registers, names, checks, telemetry, site) as port:
         _log.info("listening on port %d", port)
         await stop.wait()
         _log.info("draining")
@@ -52,35 +65,95 @@ async def serve(
 
 @contextlib.asynccontextmanager
 async def serving(
-    listen: str, registers: Sequence[Register], names: Sequence[str], checks: Mapping[str, Check], telemetry: Telemetry
+    listen: str,
+    registers: Sequence[Register],
+    names: Sequence[str],
+    checks: Mapping[str, Check],
+    telemetry: Telemetry,
+    site: Site | None = None,
 ) -> AsyncIterator[int]:
     """A server that runs within the block; gives its port (0 takes a free one). Ends the process if it is taken."""
+    site = site or Site()
+    await site.health.begin()
+    streams = EndingStreams()
     server = grpc.aio.server(
-        interceptors=server_interceptors(telemetry),
+        interceptors=[*server_interceptors(telemetry), streams],
         maximum_concurrent_rpcs=_CONCURRENT_CALLS,
         options=[
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
             ("grpc.so_reuseport", 0),
+            ("grpc.max_connection_age_ms", round(site.connection_age_seconds * 1000)),
+            ("grpc.max_connection_age_grace_ms", _AGE_GRACE_SECONDS * 1000),
+            # Callers ask every `KEEPALIVE_SECONDS` whether the server is still there; it bears twice that.
+            ("grpc.http2.min_recv_ping_interval_without_data_ms", KEEPALIVE_SECONDS * 500),
         ],
     )
     for register in registers:
         register(server)
-    health_servicer = health.aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+    health_pb2_grpc.add_HealthServicer_to_server(site.health.servicer, server)
     reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
     try:
-        port = server.add_insecure_port(listen)
+        if site.tls is None:
+            port = server.add_insecure_port(listen)
+        else:
+            port = server.add_secure_port(listen, site.tls.server_credentials())
     except RuntimeError:
         sys.exit(f"journeymesh: {listen} is taken by another process; end it or choose another address.")
     await server.start()
-    watching = asyncio.create_task(watch(health_servicer, list(names), checks))
     try:
-        yield port
+        async with site.health.watched(names, checks, telemetry.metrics):
+            yield port
     finally:
-        watching.cancel()
-        await health_servicer.enter_graceful_shutdown()
-        await server.stop(_DRAIN_SECONDS)
+        stopping = asyncio.create_task(server.stop(_DRAIN_SECONDS))  # from here on callers go elsewhere
+        streams.end()
+        await stopping
+
+
+class EndingStreams(grpc.aio.ServerInterceptor):
+    """Ends streams of answers when the server drains; whoever reads one goes on with another replica.
+
+    By themselves they have no end, and the drain would wait for them.
+    """
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[Any]] = set()
+        self._is_over = False
+
+    def end(self) -> None:
+        """Ends all there are."""
+        self._is_over = True
+        for task in self._running:
+            task.cancel()
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[HandlerCallDetails], Awaitable["grpc.RpcMethodHandler[Any, Any] | None"]],
+        handler_call_details: HandlerCallDetails,
+    ) -> "grpc.RpcMethodHandler[Any, Any]":
+        """Wraps a method that answers with a stream."""
+        handler = await continuation(handler_call_details)
+        if handler is None or not inspect.isasyncgenfunction(handler.unary_stream):
+            return cast("grpc.RpcMethodHandler[Any, Any]", handler)
+        return grpc.unary_stream_rpc_method_handler(
+            self._ending(cast("Any", handler.unary_stream)), handler.request_deserializer, handler.response_serializer
+        )
+
+    def _ending(self, serve: Callable[[Any, ServerContext], AsyncIterator[Any]]) -> Any:  # noqa: ANN401 - grpc's own type
+        async def ending(request: object, context: ServerContext) -> AsyncIterator[Any]:
+            running = cast("asyncio.Task[Any]", asyncio.current_task())
+            self._running.add(running)
+            try:
+                async for response in serve(request, context):
+                    yield response
+            except asyncio.CancelledError:
+                if self._is_over:
+                    raise Unavailable("DEPENDENCY_UNAVAILABLE", "The service ends here; ask again.") from None
+                raise
+            finally:
+                self._running.discard(running)
+
+        return ending
 
 
 @contextlib.asynccontextmanager

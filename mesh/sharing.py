@@ -7,6 +7,7 @@ split or a merge never changes the order of a user's records.
 
 import asyncio
 import collections
+import contextlib
 import logging
 import math
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
@@ -20,6 +21,8 @@ Follow = Callable[[Lease], Coroutine[Any, Any, None]]
 """Reads a held shard: returns once it is through with a closed one, raises `FailedPrecondition` where it lost it."""
 
 _ROUNDS_A_LEASE: Final = 3
+# About how long a shard rests that was given back.
+_LOOK_SECONDS: Final = 0.1
 
 _log = logging.getLogger(__name__)
 
@@ -74,6 +77,7 @@ class Sharing:
         self._period = lease_seconds / _ROUNDS_A_LEASE
         self._held: dict[str, tuple[Lease, asyncio.Task[None]]] = {}
         self._changed = asyncio.Event()
+        self._shards: Sequence[Shard] = ()
 
     async def run(self) -> None:
         """Runs until cancelled.
@@ -93,13 +97,21 @@ class Sharing:
                     if error.detail != trouble:
                         _log.warning("the shards cannot be shared now: %s", error.detail)
                     trouble = error.detail
-                try:
-                    async with asyncio.timeout(self._period):
-                        await self._changed.wait()
-                except TimeoutError:
-                    pass
+                await self._rest()
         finally:
             await asyncio.shield(self._give_back())
+
+    async def _rest(self) -> None:
+        """Returns when the next round is due: in time, or at once where a follower ended or a shard is to be had."""
+        ends = asyncio.get_running_loop().time() + self._period
+        while (left := ends - asyncio.get_running_loop().time()) > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(left, _LOOK_SECONDS)):
+                    await self._changed.wait()
+                return
+            with contextlib.suppress(MeshError):  # the round will tell
+                if plan(self._shards, await self._leases.standings(), self._owner, self._held).take:
+                    return
 
     async def _drop_lost(self) -> None:
         for lease, following in list(self._held.values()):
@@ -122,8 +134,8 @@ class Sharing:
         await self._leases.release(lease)
 
     async def _take(self) -> None:
-        shards, standings = await self._reader.shards(), await self._leases.standings()
-        take, steal = plan(shards, standings, self._owner, self._held)
+        self._shards, standings = await self._reader.shards(), await self._leases.standings()
+        take, steal = plan(self._shards, standings, self._owner, self._held)
         leases = [await self._leases.acquire(shard, self._owner) for shard in take]
         if steal is not None:
             leases.append(await self._leases.steal(steal, self._owner, standings[steal].epoch))

@@ -1,11 +1,17 @@
 """Traces and metrics of a process: made once in a composition root and passed on; nothing is set globally.
 
 Without an endpoint nothing is recorded or sent, but every request still gets a trace id of its own.
+
+An event carries the id of its trace, and that of the span that brought it only where its trace is recorded: so
+without a span id nothing is recorded on its behalf, except what is told always (docs/traces.md).
 """
 
+import contextvars
 import dataclasses
+import hashlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -13,11 +19,25 @@ from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBasedTraceIdRatio
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import (
+    ALWAYS_OFF,
+    ALWAYS_ON,
+    ParentBased,
+    Sampler,
+    SamplingResult,
+    TraceIdRatioBased,
+)
+from opentelemetry.util.types import Attributes
 
 from mesh import semconv
 from mesh.metrics import Metrics
 from mesh.settings import setting
+
+_TRACE_BYTES: Final = 16
+_SPAN_BYTES: Final = 8
+
+_chosen_ids: Final = contextvars.ContextVar[tuple[int, int]]("chosen_ids", default=(0, 0))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +48,11 @@ class TelemetrySettings:
         "JOURNEYMESH_OTLP_ENDPOINT", "", "OTLP endpoint (gRPC) that traces are sent to; empty: none are recorded."
     )
     sample_ratio: float = setting(
-        "JOURNEYMESH_TRACE_SAMPLE_RATIO", 1.0, "Share of requests whose trace is recorded.", minimum=0, maximum=1
+        "JOURNEYMESH_TRACE_SAMPLE_RATIO",
+        1.0,
+        "Share of requests whose trace is recorded, where the caller's `traceparent` does not say; help always is.",
+        minimum=0,
+        maximum=1,
     )
     metrics_listen: str = setting(
         "JOURNEYMESH_METRICS_LISTEN", "", "Where the process tells its metrics, host and port; empty: nowhere."
@@ -47,6 +71,29 @@ class Telemetry:
     def tracer(self) -> trace.Tracer:
         """The tracer of this process."""
         return self.provider.get_tracer("journeymesh")
+
+    def tell(
+        self,
+        name: str,
+        ids: tuple[bytes, bytes],
+        parent: trace.SpanContext | None,
+        attributes: Attributes,
+        links: Sequence[trace.Link] = (),
+    ) -> None:
+        """Records a span at once, with a span id that others know: under its parent, else as the root of its trace.
+
+        Args:
+            name: what is told.
+            ids: the trace, as far as there is no parent, and the span: 16 and 8 bytes.
+            parent: a recorded span.
+            attributes: with one of `semconv.DECISION_ID`, it is recorded whatever the ratio.
+            links: recorded spans.
+        """
+        chosen = _chosen_ids.set((int.from_bytes(ids[0], "big"), int.from_bytes(ids[1], "big")))
+        try:
+            self.tracer.start_span(name, within(parent), attributes=attributes, links=links).end()
+        finally:
+            _chosen_ids.reset(chosen)
 
     def close(self) -> None:
         """Sends what is left."""
@@ -79,22 +126,35 @@ def off(service: str = "") -> Telemetry:
 
 def exporting(service: str, exporter: SpanExporter, sample_ratio: float = 1.0) -> Telemetry:
     """Telemetry that gives spans to an exporter, in batches."""
-    provider = TracerProvider(sampler=ParentBasedTraceIdRatio(sample_ratio), resource=_resource(service))
+    provider = TracerProvider(
+        sampler=ParentBased(_Roots(sample_ratio)), resource=_resource(service), id_generator=_Ids()
+    )
     provider.add_span_processor(BatchSpanProcessor(exporter))
     return Telemetry(provider, is_on=True)
 
 
 def span_context(trace_id: bytes, span_id: bytes) -> trace.SpanContext | None:
-    """The span an event came with; None where the ids are absent or of the wrong length."""
-    if len(trace_id) != 16 or len(span_id) != 8:
+    """The span an event came with; without a span id one under which nothing is recorded. None without a trace id."""
+    if len(trace_id) != _TRACE_BYTES or not any(trace_id):
         return None
-    context = trace.SpanContext(
+    is_recorded = len(span_id) == _SPAN_BYTES and any(span_id)
+    return trace.SpanContext(
         int.from_bytes(trace_id, "big"),
-        int.from_bytes(span_id, "big"),
+        int.from_bytes(span_id, "big") if is_recorded else 1,
         is_remote=True,
-        trace_flags=trace.TraceFlags(trace.TraceFlags.SAMPLED),
+        trace_flags=trace.TraceFlags(trace.TraceFlags.SAMPLED if is_recorded else trace.TraceFlags.DEFAULT),
     )
-    return context if context.is_valid else None
+
+
+def recorded(trace_id: bytes, span_id: bytes) -> trace.SpanContext | None:
+    """The span an event came with; None where it is not recorded."""
+    context = span_context(trace_id, span_id)
+    return context if context and context.trace_flags.sampled else None
+
+
+def span_id_of(name: str) -> bytes:
+    """The id of the span that tells of what has this name: by it, what follows finds its parent."""
+    return hashlib.blake2b(name.encode(), digest_size=_SPAN_BYTES).digest()
 
 
 def within(origin: trace.SpanContext | None) -> Context:
@@ -103,9 +163,47 @@ def within(origin: trace.SpanContext | None) -> Context:
 
 
 def links(origins: Iterable[tuple[bytes, bytes]]) -> list[trace.Link]:
-    """Links to the spans that brought events."""
-    contexts = (span_context(trace_id, span_id) for trace_id, span_id in origins)
-    return [trace.Link(context) for context in contexts if context is not None]
+    """Links to the spans that brought events, as far as they are recorded."""
+    return [trace.Link(context) for origin in origins if (context := recorded(*origin)) is not None]
+
+
+class _Roots(Sampler):
+    """Which spans without a parent are recorded.
+
+    Those that tell of a decision, and those that are linked to recorded ones, always; the others by their ratio.
+    """
+
+    def __init__(self, ratio: float) -> None:
+        self._by_ratio = TraceIdRatioBased(ratio)
+
+    def should_sample(
+        self,
+        parent_context: Context | None,
+        trace_id: int,
+        name: str,
+        kind: trace.SpanKind | None = None,
+        attributes: Attributes = None,
+        links: Sequence[trace.Link] | None = None,
+        trace_state: trace.TraceState | None = None,
+    ) -> SamplingResult:
+        """See `Sampler`."""
+        is_told = links or (attributes and semconv.DECISION_ID in attributes)
+        sampler = ALWAYS_ON if is_told else self._by_ratio
+        return sampler.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
+
+    def get_description(self) -> str:
+        """See `Sampler`."""
+        return f"Roots{{{self._by_ratio.get_description()}}}"
+
+
+class _Ids(RandomIdGenerator):
+    """Random ids, but for a span whose ids were chosen."""
+
+    def generate_trace_id(self) -> int:
+        return _chosen_ids.get()[0] or super().generate_trace_id()
+
+    def generate_span_id(self) -> int:
+        return _chosen_ids.get()[1] or super().generate_span_id()
 
 
 def _resource(service: str) -> Resource:

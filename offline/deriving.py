@@ -9,6 +9,7 @@ from journeymesh.scoring.v1 import scoring_pb2
 from journeymesh.video.v1 import video_pb2
 
 from mesh import applied
+from mesh.metrics import Metrics
 from mesh.states.memory import MemoryShards, MemoryState
 from services.features.servicer import FeaturesServicer
 from services.ingest.translation.deciding import decide_request
@@ -52,8 +53,8 @@ class Journeys:
     """The features of users, event by event, as video and features compute them."""
 
     def __init__(self) -> None:
-        self._video = VideoServicer(Playback(MemoryState(), MemoryShards()))
-        self._features = FeaturesServicer(MemoryState())
+        self._video = VideoServicer(Playback(MemoryState(), MemoryShards()), Metrics())
+        self._features = FeaturesServicer(MemoryState(), Metrics())
 
     async def apply(self, shard: str, sequences: Sequence[int], rows: Rows) -> Vectors:
         """Applies whole records of one shard, ascending."""
@@ -75,7 +76,7 @@ class Deriving:
 
     def __init__(self) -> None:
         self._models, self._pages = _InService(), _Pages()
-        self._scoring = ScoringServicer(Scoring(self._models, MemoryState()))
+        self._scoring = ScoringServicer(Scoring(self._models, MemoryState()), Metrics())
         self._stores = Stores(MemoryState(), MemoryShards(), self._pages, MemoryOutbox())
         self._deciding: dict[str, Deciding] = {}
 

@@ -1,8 +1,10 @@
 """The whole mesh as real processes, on free ports and in a folder of its own."""
 
 import contextlib
+import itertools
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -33,6 +35,16 @@ MARKS: Final = {
 }
 
 
+# In the order of the ports at which they tell their metrics.
+TELLERS: Final = ("gateway", "ingest", "features", "scoring", "video", "intervention", "dispatcher", "archiver")
+# With some further dispatchers.
+_METRICS_PORTS: Final = len(TELLERS) + 4
+_FIRST_PORT: Final = 20_000
+_PORT_COUNT: Final = 10_000
+# Runs of the tests beside one another begin at different places.
+_attempts = itertools.count(os.getpid())
+
+
 class Answer(NamedTuple):
     """An HTTP answer: its status, and its body read as JSON."""
 
@@ -47,6 +59,18 @@ class RunningMesh(NamedTuple):
     supervisor: psutil.Process
     log: Path
     store_port: int
+    metrics_port: int
+
+    def metrics_url(self, name: str) -> str:
+        """Where a program tells its metrics."""
+        return f"http://127.0.0.1:{self.metrics_port + TELLERS.index(name)}/metrics"
+
+    def metrics(self, name: str) -> dict[str, float]:
+        """What a program tells, by names with their labels as they stand in the text."""
+        with urllib.request.urlopen(self.metrics_url(name), timeout=10) as response:
+            lines = response.read().decode().splitlines()
+        pairs = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+        return {sample: float(value) for sample, _, value in pairs}
 
     def process(self, name: str) -> psutil.Process:
         """The process a program has now; `dispatcher-2` is the second dispatcher."""
@@ -115,6 +139,7 @@ def running_mesh(folder: Path, **settings: str) -> Iterator[RunningMesh]:
         psutil.Process(supervisor.pid),
         log,
         int(environment["JOURNEYMESH_STORE_PORT"]),
+        int(environment["JOURNEYMESH_METRICS_PORT"]),
     )
     try:
         _await_ready(mesh, supervisor)
@@ -134,6 +159,7 @@ def addresses() -> dict[str, str]:
     environment = {
         "JOURNEYMESH_HTTP_ADDRESS": f"127.0.0.1:{free_port()}",
         "JOURNEYMESH_STORE_PORT": str(free_port()),
+        "JOURNEYMESH_METRICS_PORT": str(_free_ports(_METRICS_PORTS)),
         "JOURNEYMESH_DISPATCHER_LISTEN": f"127.0.0.1:{free_port()}",
         "JOURNEYMESH_ARCHIVER_LISTEN": f"127.0.0.1:{free_port()}",
     }
@@ -142,6 +168,19 @@ def addresses() -> dict[str, str]:
         environment[f"JOURNEYMESH_{service.upper()}_LISTEN"] = address
         environment[f"JOURNEYMESH_{service.upper()}_TARGET"] = address
     return environment
+
+
+def _free_ports(count: int) -> int:
+    """The first of so many ports in a row that nothing listens on now.
+
+    They are below those the kernel gives to who asks for any, so that no connection made meanwhile has one of them.
+    """
+    while True:
+        first = _FIRST_PORT + next(_attempts) * count % _PORT_COUNT
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            for port in range(first, first + count):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            return first
 
 
 def _await_ready(mesh: RunningMesh, supervisor: "subprocess.Popen[bytes]") -> None:

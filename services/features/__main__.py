@@ -6,8 +6,10 @@ from journeymesh.features.v1 import features_pb2
 from journeymesh.features.v1.features_pb2_grpc import add_FeaturesServiceServicer_to_server
 
 from mesh import log, redis, server, telemetry
-from mesh.settings import read_or_exit, secret
+from mesh.settings import read_or_exit
+from mesh.site import ServerSettings, standing
 from mesh.states.redis import RedisState
+from mesh.tls import TlsSettings
 from services.features.servicer import FeaturesServicer
 from services.features.settings import Settings
 
@@ -18,18 +20,20 @@ SECONDS_A_DAY = 86_400
 async def main() -> None:
     """Serves until the process is told to end."""
     settings = read_or_exit(Settings)
-    log.start(read_or_exit(log.LogSettings))
+    log.start("features", read_or_exit(log.LogSettings))
     traced = telemetry.start("features", read_or_exit(telemetry.TelemetrySettings))
-    client = redis.connect(settings.redis_url, secret(settings.redis_password_file))
-    state = RedisState(client, "features", settings.state_days * SECONDS_A_DAY)
-    servicer = FeaturesServicer(state)
-    await server.serve(
-        settings.listen,
-        [lambda to: add_FeaturesServiceServicer_to_server(servicer, to)],
-        [SERVICE],
-        {"state": state.ping},
-        traced,
-    )
+    async with standing(read_or_exit(ServerSettings), read_or_exit(TlsSettings)) as site:
+        client = await redis.connect_or_exit(read_or_exit(redis.RedisSettings))
+        state = RedisState(client, "features", settings.state_days * SECONDS_A_DAY)
+        servicer = FeaturesServicer(state, traced.metrics)
+        await server.serve(
+            settings.listen,
+            [lambda to: add_FeaturesServiceServicer_to_server(servicer, to)],
+            [SERVICE],
+            {"state": state.ping},
+            traced,
+            site,
+        )
     traced.close()
     await client.aclose()
 

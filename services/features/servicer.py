@@ -2,9 +2,10 @@
 
 from journeymesh.features.v1 import features_pb2, features_pb2_grpc
 
-from mesh import applied
+from mesh import applied, registry
 from mesh.errors import InvalidArgument
 from mesh.interceptors import ServerContext
+from mesh.metrics import Metrics
 from services.features import translation, usecases
 from services.features.domain import recents
 from services.features.domain.vector import DEFINITIONS, FEATURE_COUNT, FEATURE_NAMES, SCHEMA_VERSION, vector
@@ -15,8 +16,9 @@ from services.features.usecases import Row
 class FeaturesServicer(features_pb2_grpc.FeaturesServiceServicer):
     """Answers the five RPCs over one store."""
 
-    def __init__(self, store: UserStore) -> None:
+    def __init__(self, store: UserStore, metrics: Metrics) -> None:
         self._store = store
+        self._metrics = metrics
 
     async def ApplyEvents(
         self, request: features_pb2.ApplyEventsRequest, _context: ServerContext
@@ -28,6 +30,9 @@ class FeaturesServicer(features_pb2_grpc.FeaturesServiceServicer):
             for index, event in enumerate(request.events)
         ]
         derived = await usecases.apply_events(self._store, applied.batch(request.position), rows)
+        if not request.position.is_retraction:
+            self._metrics.count(registry.VECTORS, len(rows))
+            self._metrics.count_each(registry.SIGNALS, [translation.signal_name(each) for _, each in derived.signals])
         return features_pb2.ApplyEventsResponse(
             values=derived.values,
             feature_count=FEATURE_COUNT,

@@ -15,6 +15,7 @@ from services.features.domain.state import SESSION_GAP_US, State
 WHOLE_EVENT_BYTES = 1024
 """A larger event is kept among the user's last without its properties."""
 
+_TYPE_PREFIX = len("SIGNAL_TYPE_")
 _PLATFORM_NAMES = {Platform.WEB: "web", Platform.MOBILE: "mobile", Platform.BACKEND: "backend"}
 
 
@@ -79,6 +80,11 @@ def signal_row(row: int, signal: Signal) -> features_pb2.SignalRow:
             target=signal.target,
         ),
     )
+
+
+def signal_name(signal: Signal) -> str:
+    """What kind of signal it is, in a word. Example: `rage_clicks`."""
+    return features_pb2.SignalType.Name(features_pb2.SignalType.ValueType(signal.type))[_TYPE_PREFIX:].lower()
 
 
 def profile(user_id: str, state: State) -> features_pb2.GetProfileResponse:

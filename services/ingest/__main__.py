@@ -9,6 +9,8 @@ from journeymesh.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 
 from mesh import log, server, settings, telemetry
 from mesh.sharing import Sharing
+from mesh.site import ServerSettings, standing
+from mesh.tls import TlsSettings
 from services.ingest import assembly
 from services.ingest.settings import Settings
 
@@ -20,13 +22,15 @@ _ARCHIVER_NICENESS: Final = 10
 async def main(role: str) -> None:
     """Runs one role until the process is told to end."""
     own = settings.read_or_exit(Settings)
-    log.start(settings.read_or_exit(log.LogSettings))
+    log.start(f"ingest-{role}", settings.read_or_exit(log.LogSettings))
     traced = telemetry.start(f"ingest-{role}", settings.read_or_exit(telemetry.TelemetrySettings))
-    async with assembly.ground(own, traced, role) as on:
+    stands = standing(settings.read_or_exit(ServerSettings), settings.read_or_exit(TlsSettings))
+    async with stands as site, assembly.ground(own, traced, site, role) as on:
         if role == "api":
             servicer = assembly.servicer(on)
             register = [lambda to: ingest_pb2_grpc.add_IngestServiceServicer_to_server(servicer, to)]
-            await server.serve(own.listen, register, [SERVICE], on.checks, traced)
+            async with server.beside(*assembly.telling(on)):
+                await server.serve(own.listen, register, [SERVICE], on.checks, traced, site)
         elif role == "dispatcher":
             await _share(assembly.dispatching(on), own.dispatcher_listen, on)
         else:
@@ -37,7 +41,7 @@ async def main(role: str) -> None:
 
 async def _share(sharing: Sharing, listen: str, on: assembly.Ground) -> None:
     async with server.beside(sharing.run()):  # a fault of a reader ends the process
-        await server.serve(listen, [], [], on.checks, on.traced)
+        await server.serve(listen, [], [], on.checks, on.traced, on.site)
 
 
 if __name__ == "__main__":

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Final, cast
 
 from journeymesh.intervention.v1 import intervention_pb2
 
+from mesh import registry
 from mesh.clock import Clock
 from mesh.errors import FailedPrecondition, MeshError
 from mesh.leases import Lease, Leases
+from mesh.metrics import Metrics
 from mesh.stream import BEGINNING, END, Record, StreamReader
 from services.ingest.domain.archive import Assessment, DecisionRow, EventRow, Plan, Versions, hour_of, hours_of
 from services.ingest.domain.event import Event
@@ -84,6 +86,12 @@ class Archiver:
     intervention: "InterventionServiceAsyncStub"
     clock: Clock
     limits: Limits
+    metrics: Metrics
+
+    def __post_init__(self) -> None:
+        """Makes known what has not been counted yet."""
+        self.metrics.count(registry.ARCHIVED_EVENTS, 0)
+        self.metrics.count(registry.ARCHIVED_BYTES, 0)
 
     async def follow(self, lease: Lease) -> None:
         """Archives a held shard from its checkpoint on; returns when a closed shard is through.
@@ -201,8 +209,10 @@ class _Following:
             # No event of it can be read; it has its place all the same, so that it is not missed.
             hours = {hour_of(gathered.last_appended_us)}
         await self._of.plans.save(shard, self._lease.epoch, plan)
-        await self._of.archive.write(shard, plan, hours, gathered.parts)
+        byte_count = await self._of.archive.write(shard, plan, hours, gathered.parts)
         await self._of.leases.save(self._lease, plan.through, self.lag_seconds() if self._is_behind else 0.0)
+        self._of.metrics.count(registry.ARCHIVED_EVENTS, gathered.event_count)
+        self._of.metrics.count(registry.ARCHIVED_BYTES, byte_count)
         self._gathered = _Gathered(plan.through, plan.through, last_appended_us=gathered.last_appended_us)
         self._open_hours |= hours
         await self._of.reader.trim(shard, plan.through)

@@ -7,8 +7,8 @@ import contextlib
 import dataclasses
 import random
 import socket
-from collections.abc import AsyncIterator
-from typing import Final
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, Final
 
 from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceStub
 
@@ -16,11 +16,13 @@ from mesh import channel, clock, redis, settings
 from mesh.health import Check
 from mesh.leasing.redis import RedisLeases
 from mesh.sharing import Sharing
+from mesh.site import Site
 from mesh.stream import StreamReader, StreamWriter
 from mesh.streams.redis import RedisStream
 from mesh.telemetry import Telemetry
 from services.ingest import archiver, dispatcher
-from services.ingest.adapters.event_log import StreamEventLog
+from services.ingest.adapters import gauges
+from services.ingest.adapters.event_log import StreamEventLog, TimedEventLog
 from services.ingest.adapters.progress import LeasePipeline, LeaseProgress
 from services.ingest.adapters.redis import RedisDuplicates, RedisSeenEvents
 from services.ingest.adapters.redis_applied import RedisApplied
@@ -45,6 +47,7 @@ class Ground:
 
     own: Settings
     traced: Telemetry
+    site: Site
     client: redis.Client
     stream: str
     writer: StreamWriter
@@ -57,15 +60,15 @@ class Ground:
 
 
 @contextlib.asynccontextmanager
-async def ground(own: Settings, traced: Telemetry, role: str) -> AsyncIterator[Ground]:
+async def ground(own: Settings, traced: Telemetry, site: Site, role: str) -> AsyncIterator[Ground]:
     """The store and the stream, open for the length of the block. Ends the process where a setting cannot be used."""
-    client = redis.connect(own.redis_url, settings.secret(own.redis_password_file))
+    client = await redis.connect_or_exit(settings.read_or_exit(redis.RedisSettings))
     checks: dict[str, Check] = {"store": lambda: redis.ping(client)}
     name = f"{own.stream}/{own.stream_name}"
     if own.stream == "redis":
         stream = RedisStream(client, own.stream_name, own.shard_count, own.max_waiting_bytes)
         await settings.or_exit(stream.keep_shard_count)
-        yield Ground(own, traced, client, name, stream, stream, checks)
+        yield Ground(own, traced, site, client, name, stream, stream, checks)
     else:
         from mesh.streams import kinesis  # an AWS client takes a second to load, and memory
 
@@ -76,33 +79,39 @@ async def ground(own: Settings, traced: Telemetry, role: str) -> AsyncIterator[G
             reader = kinesis.KinesisReader(aws, own.stream_name, reads, draw.random)
             checks["stream"] = writer.ping
             await settings.or_exit(lambda: writer.keep_lane_count(client))
-            yield Ground(own, traced, client, name, writer, reader, checks)
+            yield Ground(own, traced, site, client, name, writer, reader, checks)
 
 
 def servicer(on: Ground) -> IngestServicer:
     """What the api serves."""
     own, client = on.own, on.client
-    dispatched = on.leases("dispatcher")
     ingest = Ingest(
-        log=StreamEventLog(on.writer),
+        log=TimedEventLog(StreamEventLog(on.writer), on.traced.metrics),
         seen=RedisSeenEvents(client),
         duplicates=RedisDuplicates(client),
         failed=RedisFailedEvents(client),
         skews=RedisSkews(client),
         identities=RedisIdentities(client),
-        progress=LeaseProgress(dispatched, clock.system_clock),
+        progress=LeaseProgress(on.leases("dispatcher"), clock.system_clock),
         applied=RedisApplied(client),
         flood=Flood(own.user_events_per_second, own.user_burst_events),
         clock=clock.system_clock,
         max_lag_seconds=own.max_lag_seconds,
     )
-    return IngestServicer(ingest, LeasePipeline({"dispatcher": dispatched, "archiver": on.leases("archiver")}))
+    return IngestServicer(ingest, _pipeline(on), on.traced.metrics)
+
+
+def telling(on: Ground) -> tuple[Coroutine[Any, Any, None], ...]:
+    """What the api tells beside serving, each until it is cancelled."""
+    metrics = on.traced.metrics
+    return gauges.tell_readers(_pipeline(on), metrics), gauges.tell_store(on.client, metrics)
 
 
 def dispatching(on: Ground) -> Sharing:
     """What a dispatcher does."""
     own, client, leases = on.own, on.client, on.leases("dispatcher")
-    peers = Peers.dial(own.video_target, own.features_target, own.scoring_target, own.intervention_target, on.traced)
+    targets = own.video_target, own.features_target, own.scoring_target, own.intervention_target
+    peers = Peers.dial(*targets, on.traced, on.site.tls)
     runs = Dispatcher(
         reader=on.reader,
         leases=leases,
@@ -112,6 +121,7 @@ def dispatching(on: Ground) -> Sharing:
         applied=RedisApplied(client),
         clock=clock.system_clock,
         limits=dispatcher.Limits(own.max_batch_events, own.dispatch_period_seconds, own.tolerated_failure_share),
+        metrics=on.traced.metrics,
         trims=not own.archive_url,
     )
     return Sharing(on.reader, leases, _owner(own, own.dispatcher_listen), runs.follow, own.lease_seconds)
@@ -131,15 +141,20 @@ def archiving(on: Ground) -> Sharing:
         archive=ParquetArchive(own.archive_url),
         seen=RedisSeenEvents(client),
         set_aside=RedisSetAside(client),
-        intervention=InterventionServiceStub(channel.dial(own.intervention_target, on.traced)),
+        intervention=InterventionServiceStub(channel.dial(own.intervention_target, on.traced, on.site.tls)),
         clock=clock.system_clock,
         limits=archiver.Limits(
             # What is gathered still stands on the stream, where it must not take the place of what comes.
             flush_bytes=min(archiver.Limits.flush_bytes, own.max_waiting_bytes // 4),
             period_seconds=own.archive_period_seconds,
         ),
+        metrics=on.traced.metrics,
     )
     return Sharing(on.reader, leases, _owner(own, own.archiver_listen), runs.follow, own.lease_seconds)
+
+
+def _pipeline(on: Ground) -> LeasePipeline:
+    return LeasePipeline({reader: on.leases(reader) for reader in ("dispatcher", "archiver")})
 
 
 def _owner(own: Settings, listen: str) -> str:

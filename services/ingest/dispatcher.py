@@ -13,9 +13,11 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
+from mesh import registry
 from mesh.clock import Clock
 from mesh.errors import DeadlineExceeded, FailedPrecondition, MeshError, ResourceExhausted, Unavailable
 from mesh.leases import Lease, Leases
+from mesh.metrics import Metrics
 from mesh.stream import END, StreamReader
 from services.ingest.domain.event import FailedEvent, Place, failed_event_id
 from services.ingest.domain.pause import Toll
@@ -27,6 +29,7 @@ _READ_RECORDS: Final = 200
 _WAIT_SECONDS: Final = 1.0
 _TRIM_BATCHES: Final = 20
 _TRIES: Final = 5
+_LATE_SECONDS: Final = 5.0
 _PAUSE_SECONDS: Final = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 # What says nothing of the records: it passes by itself, or the shard is lost.
@@ -56,11 +59,17 @@ class Dispatcher:
     applied: Applied
     clock: Clock
     limits: Limits
+    metrics: Metrics
     trims: bool
     """Whether the stream may forget what is applied: not while another reader comes behind."""
     tolls: dict[str, Toll] = dataclasses.field(default_factory=dict)
     oldest_us: dict[str, int] = dataclasses.field(default_factory=dict)
     """For each shard, when the stream took the oldest record that waits; none where none did."""
+
+    def __post_init__(self) -> None:
+        """Makes known what has not been counted yet."""
+        self.metrics.count(registry.SET_ASIDE, 0)
+        self.metrics.count(registry.APPLIED_EVENTS, 0)
 
     async def follow(self, lease: Lease) -> None:
         """Takes a held shard through the mesh; returns once all of a closed one is.
@@ -114,7 +123,10 @@ class Dispatcher:
             await self._apply_or_set_aside(lease, batch)
             checkpoint = batch[-1].sequence
             await self.leases.save(lease, checkpoint, self._lag_seconds(lease.shard))
-            await self.applied.note(lease.shard, checkpoint, self.clock())
+            now_us = self.clock()
+            for record in batch:
+                self.metrics.measure(registry.DECISION_DELAY, max(0, now_us - appended_us[record.sequence]) / 1e6)
+            await self.applied.note(lease.shard, checkpoint, now_us)
         if is_end:
             checkpoint = END
         if checkpoint == END or (not records and self.oldest_us.pop(lease.shard, None) is not None):
@@ -141,6 +153,7 @@ class Dispatcher:
             _log.error("%d records of shard %s are set aside", len(poison), lease.shard)
             await self.failed.add([one for record in poison for one in await self._failed_events(lease.shard, record)])
             await self.set_aside.add(lease.shard, [record.sequence for record in poison])
+            self.metrics.count(registry.SET_ASIDE, len(poison))
         toll.note(len(poison), len(batch))
 
     async def _find_poison(self, lease: Lease, batch: Sequence[Decoded], pauses: Sequence[float]) -> list[Decoded]:
@@ -202,6 +215,7 @@ class Dispatcher:
     async def _complain(self, lease: Lease, error: MeshError, failures: int) -> None:
         level = logging.WARNING if failures in (5, 50) or failures % 500 == 0 else logging.DEBUG
         _log.log(level, "shard %s waits, try %d: %s", lease.shard, failures, error)
-        if failures >= _TRIES:
+        # A service that hangs takes seconds for each try.
+        if failures >= _TRIES or self._lag_seconds(lease.shard) > _LATE_SECONDS:
             with contextlib.suppress(MeshError):
                 await self.leases.complain(lease, error.detail, self._lag_seconds(lease.shard))

@@ -202,8 +202,8 @@ class Archive(Protocol):
     async def pack(self, shard: str, events: Sequence[EventRow], decisions: Sequence[DecisionRow]) -> Part:
         """Packs the rows of some records, which ascend by sequence number and event index."""
 
-    async def write(self, shard: str, plan: Plan, hours: Collection[int], parts: Sequence[Part]) -> None:
-        """Writes the files of a plan, for each hour one a kind, be it without rows.
+    async def write(self, shard: str, plan: Plan, hours: Collection[int], parts: Sequence[Part]) -> int:
+        """Writes the files of a plan, for each hour one a kind, be it without rows; tells their bytes.
 
         Writing a plan again replaces its files; the same rows give the same bytes, however they were cut into parts.
 

@@ -5,7 +5,9 @@ from typing import Any, Final, cast
 
 from journeymesh.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 
+from mesh import registry
 from mesh.errors import InvalidArgument
+from mesh.metrics import Metrics
 from services.ingest.domain.event import Event
 from services.ingest.ports import Pipeline
 from services.ingest.translation.messages import (
@@ -27,9 +29,10 @@ _PAGE_SIZE_MOST: Final = 100
 class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     """See `journeymesh.ingest.v1.IngestService`."""
 
-    def __init__(self, ingest: Ingest, pipeline: Pipeline) -> None:
+    def __init__(self, ingest: Ingest, pipeline: Pipeline, metrics: Metrics) -> None:
         self._ingest = ingest
         self._pipeline = pipeline
+        self._metrics = metrics
 
     async def AcceptEvents(
         self, request: ingest_pb2.AcceptEventsRequest, context: Any
@@ -46,6 +49,8 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             if rejection.reason != "RATE_LIMITED"
         ]
         await self._ingest.keep_failed(failed)
+        self._metrics.count_each(registry.REJECTED_EVENTS, [reason_name(one.reason) for one in request.unreadable])
+        self._metrics.count_each(registry.REJECTED_EVENTS, [each.reason for each in accepted.rejections.values()])
         return ingest_pb2.AcceptEventsResponse(
             verdicts=[ingest_pb2.Verdict.ValueType(verdict) for verdict in accepted.verdicts],
             rejections=[rejection_message(*rejected) for rejected in sorted(accepted.rejections.items())],

@@ -13,8 +13,6 @@ class Settings:
     dispatcher_listen: str = setting(
         "JOURNEYMESH_DISPATCHER_LISTEN", "127.0.0.1:7106", "Where the dispatcher answers health checks."
     )
-    redis_url: str = setting("JOURNEYMESH_REDIS_URL", "redis://127.0.0.1:7100/0", "The Redis-compatible server.")
-    redis_password_file: str = setting("JOURNEYMESH_REDIS_PASSWORD_FILE", "", "File with the server's password.")
     archiver_listen: str = setting(
         "JOURNEYMESH_ARCHIVER_LISTEN", "127.0.0.1:7107", "Where the archiver answers health checks."
     )

@@ -8,6 +8,7 @@ repeated: services answer a repeated batch as the first time, and what is append
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Final, NamedTuple, cast
 
@@ -18,10 +19,11 @@ from journeymesh.scoring.v1 import scoring_pb2, scoring_pb2_grpc
 from journeymesh.video.v1 import video_pb2, video_pb2_grpc
 from opentelemetry import trace
 
-from mesh import channel, semconv, telemetry
+from mesh import channel, registry, semconv, telemetry
 from mesh.errors import NotFound
 from mesh.leases import Lease
 from mesh.telemetry import Telemetry
+from mesh.tls import Tls
 from services.ingest.domain.event import Event, Place, Seen
 from services.ingest.ports import Claim, EventLog, SeenEvents
 from services.ingest.translation.deciding import decide_request
@@ -42,13 +44,15 @@ class Peers(NamedTuple):
     intervention: "intervention_pb2_grpc.InterventionServiceAsyncStub"
 
     @classmethod
-    def dial(cls, video: str, features: str, scoring: str, intervention: str, traced: Telemetry) -> "Peers":
+    def dial(
+        cls, video: str, features: str, scoring: str, intervention: str, traced: Telemetry, tls: Tls | None = None
+    ) -> "Peers":
         """Stubs of the services at these targets."""
         return cls(
-            video_pb2_grpc.VideoServiceStub(channel.dial(video, traced)),
-            features_pb2_grpc.FeaturesServiceStub(channel.dial(features, traced)),
-            scoring_pb2_grpc.ScoringServiceStub(channel.dial(scoring, traced)),
-            intervention_pb2_grpc.InterventionServiceStub(channel.dial(intervention, traced)),
+            video_pb2_grpc.VideoServiceStub(channel.dial(video, traced, tls)),
+            features_pb2_grpc.FeaturesServiceStub(channel.dial(features, traced, tls)),
+            scoring_pb2_grpc.ScoringServiceStub(channel.dial(scoring, traced, tls)),
+            intervention_pb2_grpc.InterventionServiceStub(channel.dial(intervention, traced, tls)),
         )
 
 
@@ -69,7 +73,9 @@ class Steps:
             FailedPrecondition: the shard was lost to another.
             MeshError: a step or store is away, or cannot apply it.
         """
-        rows = await claimed(self.seen, lease.shard, batch)
+        step = functools.partial(self.telemetry.metrics.timing, registry.STEP_SECONDS)
+        with step("claim"):
+            rows = await claimed(self.seen, lease.shard, batch)
         if not rows.events:
             return
         position = position_pb2.BatchPosition(
@@ -81,27 +87,35 @@ class Steps:
         )
         with self._span(lease.shard, len(batch), rows):
             engagements = await self._apply_playback(position, rows)
-            applied = await self.peers.features.ApplyEvents(
-                features_pb2.ApplyEventsRequest(position=position, events=rows.events, engagements=engagements),
-                timeout=_STEP_SECONDS,
-            )
-            assessed = await self.peers.scoring.AssessUsers(
-                scoring_pb2.AssessUsersRequest(
-                    position=position,
-                    user_ids=[event.user_id for event in rows.events],
-                    event_times_us=[event.event_time_us for event in rows.events],
-                    values=applied.values,
-                    feature_schema_version=applied.feature_schema_version,
-                    signals=applied.signals,
-                ),
-                timeout=_STEP_SECONDS,
-            )
-            await self.peers.intervention.DecideInterventions(
-                decide_request(position, rows, applied, assessed), timeout=_STEP_SECONDS
-            )
-            for event in rows.events:
-                if event.linked_user_id and not is_retraction:
-                    await self._copy_journey(event)
+            with step("features"):
+                applied = await self.peers.features.ApplyEvents(
+                    features_pb2.ApplyEventsRequest(position=position, events=rows.events, engagements=engagements),
+                    timeout=_STEP_SECONDS,
+                )
+            with step("scoring"):
+                assessed = await self.peers.scoring.AssessUsers(
+                    scoring_pb2.AssessUsersRequest(
+                        position=position,
+                        user_ids=[event.user_id for event in rows.events],
+                        event_times_us=[event.event_time_us for event in rows.events],
+                        values=applied.values,
+                        feature_schema_version=applied.feature_schema_version,
+                        signals=applied.signals,
+                    ),
+                    timeout=_STEP_SECONDS,
+                )
+            with step("intervention"):
+                await self.peers.intervention.DecideInterventions(
+                    decide_request(position, rows, applied, assessed), timeout=_STEP_SECONDS
+                )
+            if is_retraction:
+                return
+            linked = [event for event in rows.events if event.linked_user_id]
+            if linked:
+                with step("copies"):
+                    for event in linked:
+                        await self._copy_journey(event)
+        self.telemetry.metrics.count(registry.APPLIED_EVENTS, len(rows.events))
 
     async def _apply_playback(
         self, position: position_pb2.BatchPosition, rows: Rows
@@ -109,10 +123,11 @@ class Steps:
         played = [row for row, event in enumerate(rows.events) if event.event_type == _PLAYBACK]
         if not played:
             return []
-        answer = await self.peers.video.ApplyPlayback(
-            video_pb2.ApplyPlaybackRequest(position=position, events=[rows.events[row] for row in played]),
-            timeout=_STEP_SECONDS,
-        )
+        with self.telemetry.metrics.timing(registry.STEP_SECONDS, "video"):
+            answer = await self.peers.video.ApplyPlayback(
+                video_pb2.ApplyPlaybackRequest(position=position, events=[rows.events[row] for row in played]),
+                timeout=_STEP_SECONDS,
+            )
         return [
             features_pb2.EngagementUpdate(row=row, score=score)
             for row, score in zip(played, answer.engagement_scores, strict=True)
@@ -133,11 +148,16 @@ class Steps:
             await self.log.append(cast("Sequence[Event]", made))
 
     def _span(self, shard: str, record_count: int, rows: Rows) -> contextlib.AbstractContextManager[trace.Span | None]:
-        """The span of a batch: in the trace of its producer where there is one, else linked to each."""
+        """The span of a batch: in the trace of its producer where one is recorded, else linked to each that is.
+
+        Where none is, nothing is recorded of the batch either.
+        """
         if not self.telemetry.is_on:
             return contextlib.nullcontext()
         producers = origins(rows.events)
-        parent = telemetry.span_context(*producers[0]) if len({trace_id for trace_id, _ in producers}) == 1 else None
+        is_shared = len({trace_id for trace_id, _ in producers}) > 1
+        first = producers[0] if producers else (rows.events[0].trace_id, b"")
+        parent = None if is_shared else telemetry.span_context(*first)
         return self.telemetry.tracer.start_as_current_span(
             semconv.SPAN_DISPATCH,
             context=telemetry.within(parent),

@@ -8,6 +8,8 @@ from journeymesh.intervention.v1 import intervention_pb2
 from journeymesh.intervention.v1.intervention_pb2_grpc import add_InterventionServiceServicer_to_server
 
 from mesh import log, redis, server, settings, telemetry
+from mesh.site import ServerSettings, standing
+from mesh.tls import TlsSettings
 from services.intervention import assembly
 from services.intervention.adapters.policy_yaml import PolicyFile
 from services.intervention.servicer import InterventionServicer
@@ -20,24 +22,30 @@ async def main() -> None:
     """Runs the service until the process is told to end."""
     own, models = settings.read_or_exit(Settings), settings.read_or_exit(ModelSettings)
     sent = settings.read_or_exit(ChannelSettings)
-    log.start(settings.read_or_exit(log.LogSettings))
+    log.start("intervention", settings.read_or_exit(log.LogSettings))
     traced = telemetry.start("intervention", settings.read_or_exit(telemetry.TelemetrySettings))
-    client = redis.connect(own.redis_url, settings.secret(own.redis_password_file))
-    policies, file = assembly.kept(client), PolicyFile(own.policy)
-    document = await file.read()
-    await settings.or_exit(lambda: policies.begin(document))
-    if models.language_model == "off":
-        logging.getLogger(__name__).info("no language model is set up: all wording is by template")
-    async with assembly.over_redis(client, policies, traced, own, models, sent) as (core, sender):
-        servicer = InterventionServicer(*core)
-        async with server.beside(policies.watch(file.read), core.wordings.run(), sender.run()):
-            await server.serve(
-                own.listen,
-                [lambda grpc_server: add_InterventionServiceServicer_to_server(servicer, grpc_server)],
-                [SERVICE],
-                {"state": lambda: redis.ping(client)},
-                traced,
-            )
+    async with standing(settings.read_or_exit(ServerSettings), settings.read_or_exit(TlsSettings)) as site:
+        client = await redis.connect_or_exit(settings.read_or_exit(redis.RedisSettings))
+        policies, file = assembly.kept(client), PolicyFile(own.policy)
+        document = await file.read()
+        await settings.or_exit(lambda: policies.begin(document))
+        if models.language_model == "off":
+            logging.getLogger(__name__).info("no language model is set up: all wording is by template")
+        async with assembly.over_redis(client, policies, traced, own, models, sent, site.tls) as (
+            core,
+            sender,
+            telling,
+        ):
+            servicer = InterventionServicer(*core, traced.metrics)
+            async with server.beside(policies.watch(file.read), core.wordings.run(), sender.run(), telling.run()):
+                await server.serve(
+                    own.listen,
+                    [lambda grpc_server: add_InterventionServiceServicer_to_server(servicer, grpc_server)],
+                    [SERVICE],
+                    {"state": lambda: redis.ping(client)},
+                    traced,
+                    site,
+                )
     traced.close()
     await client.aclose()
 

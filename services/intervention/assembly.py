@@ -13,6 +13,7 @@ from mesh.state import Shards, StateStore
 from mesh.states.memory import MemoryShards, MemoryState
 from mesh.states.redis import RedisShards, RedisState
 from mesh.telemetry import Telemetry
+from mesh.tls import Tls
 from services.intervention.adapters.channels import channels
 from services.intervention.adapters.listeners import LocalListeners
 from services.intervention.adapters.memory import MemoryLedger
@@ -38,6 +39,7 @@ from services.intervention.usecases.deciding import Deciding
 from services.intervention.usecases.policies import Policies
 from services.intervention.usecases.reading import Reading
 from services.intervention.usecases.sending import Sender
+from services.intervention.usecases.telling import Telling
 from services.intervention.usecases.wording import Wordings
 
 _NANO_A_USD = 1e9
@@ -70,8 +72,9 @@ async def over_redis(
     own: Settings,
     models: ModelSettings,
     sent: ChannelSettings,
-) -> AsyncIterator[tuple[Core, Sender]]:
-    """The service over Redis, and what sends its messages.
+    tls: Tls | None,
+) -> AsyncIterator[tuple[Core, Sender, Telling]]:
+    """The service over Redis, what sends its messages, and what tells its metrics.
 
     Raises:
         SettingError: a setting needs another that is missing.
@@ -98,7 +101,9 @@ async def over_redis(
         )
         # Chance for waiting times; what is decided is drawn from positions.
         draw = random.random
-        sender = Sender(stores.outbox, by_name, stores.state, system_clock, draw, concurrency=sent.channel_concurrency)
+        witness = SpanWitness(traced)
+        concurrency = sent.channel_concurrency
+        sender = Sender(stores.outbox, by_name, stores.state, witness, system_clock, draw, concurrency=concurrency)
         model = stack.enter_context(_model(models, draw))
         asked = Models(
             model,
@@ -110,12 +115,12 @@ async def over_redis(
             geography=models.bedrock_geography,
         )
         targets = (models.scoring_target, models.video_target, models.intervention_target)
-        peers = [await stack.enter_async_context(channel.dial(each, traced)) for each in targets]
+        peers = [await stack.enter_async_context(channel.dial(each, traced, tls)) for each in targets]
         yield (
             _core(
                 stores,
                 policies,
-                SpanWitness(traced),
+                witness,
                 listeners,
                 asked,
                 MeshInsights(*peers),
@@ -125,6 +130,7 @@ async def over_redis(
                 models,
             ),
             sender,
+            Telling(policies, stores.outbox, asked, traced.metrics, system_clock),
         )
 
 

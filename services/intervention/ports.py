@@ -1,12 +1,13 @@
 """What the use cases need of the outside, in the words of the domain. User state stands in `mesh.state.StateStore`."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
 from services.intervention.domain.analysis import Helping, Struggle, Watching
 from services.intervention.domain.conversation import Answer, Question, Refusal
 from services.intervention.domain.delivery import Delivery, Parcel, Slip
-from services.intervention.domain.facts import Contact, Facts
+from services.intervention.domain.facts import Contact, Facts, Outcome
 from services.intervention.domain.ledger import Decision
 from services.intervention.domain.spending import Amount
 from services.intervention.domain.strategy import Intervention
@@ -86,18 +87,39 @@ class PolicyStore(Protocol):
         """
 
 
+class Became(NamedTuple):
+    """That something came of an intervention.
+
+    `made_trace_id` is the trace of the event that led to it, 16 bytes, empty where that is not known. The other ids are
+    those of the event that tells what became of it: 16 and 8 bytes, without a span where its trace is not recorded.
+    """
+
+    intervention_id: str
+    decision_id: str
+    outcome: Outcome
+    made_trace_id: bytes
+    trace_id: bytes
+    span_id: bytes
+
+
 class Witness(Protocol):
-    """Is told of every intervention that was made, after it was recorded; may be told again after a fault."""
+    """Is told of every intervention, after it was recorded; may be told again after a fault."""
+
+    is_looking: bool
+    """Whether what it is told is of use."""
 
     def made(self, decision_id: str, decision: Decision, span_id: bytes) -> None:
-        """Takes note. The span is that which brought the event. Never raises."""
+        """Takes note that one was made. The span brought the event, empty where it is not recorded. Never raises."""
+
+    def became(self, became: Became) -> None:
+        """Takes note of what came of one. Never raises."""
 
 
 class Words(Protocol):
     """Looks for better words for what was made, in the background."""
 
-    def ask(self, made: Sequence[tuple[Facts, Intervention]], span_ids: Sequence[bytes]) -> None:
-        """Begins to look, where there is room for it; the spans are those which brought the events. Never raises."""
+    def ask(self, made: Sequence[tuple[Facts, Intervention]]) -> None:
+        """Begins to look, where there is room for it. Never raises."""
 
 
 class Listeners(Protocol):
@@ -147,11 +169,28 @@ class Channel(Protocol):
         """
 
 
+class DeliveryWitness(Protocol):
+    """Stands around every attempt to send a message, and is told what came of it."""
+
+    def sending(self, slip: Slip) -> AbstractContextManager[None]:
+        """What the attempt is made within; what is raised there goes on."""
+
+    def noted(self, slip: Slip) -> None:
+        """Takes note of a message that has come to an end, or waits for another attempt. Never raises."""
+
+
 class Claimed(NamedTuple):
     """A slip that one sender works at, and until when it is left to it: Unix microseconds."""
 
     slip: Slip
     until_us: int
+
+
+class Backlog(NamedTuple):
+    """How many messages still come up, and when the first of them does: Unix microseconds, None without any."""
+
+    message_count: int
+    first_due_us: int | None
 
 
 class Outbox(Protocol):
@@ -176,6 +215,9 @@ class Outbox(Protocol):
         A time after that of the claim keeps the slip claimed until then. False, and nothing is done, where the claim
         has ended and another has taken the slip, or where it was cancelled. A repeated call answers as the first.
         """
+
+    async def backlog(self, channel: str) -> Backlog:
+        """What of a channel's messages has not come to an end."""
 
     async def deliveries(self, intervention_ids: Sequence[str]) -> list[list[Delivery]]:
         """How far the messages of each intervention have come, in the order of the channels; none of unknown ones."""
@@ -225,9 +267,9 @@ class Call(NamedTuple):
     answer: Answer | None
     refusal: Refusal | None
     cost_micro_usd: float
-    # The trace and span on whose behalf it was asked, 16 and 8 bytes; empty for those of the present RPC.
+    # The decision on whose behalf it was asked, and its trace, 16 bytes; empty for the present RPC.
     trace_id: bytes
-    span_id: bytes
+    decision_id: str
 
 
 class ModelWitness(Protocol):

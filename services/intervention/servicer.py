@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Final
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceServicer
 
-from mesh import applied
+from mesh import applied, registry
 from mesh.errors import InvalidArgument
+from mesh.metrics import Metrics
 from services.intervention.domain.conversation import Complexity
 from services.intervention.domain.facts import Position
 from services.intervention.ports import Reference
 from services.intervention.translation import decisions, interventions, reports, rows, words
 from services.intervention.usecases.analysis import Analyses
 from services.intervention.usecases.asking import Models
-from services.intervention.usecases.deciding import Deciding
+from services.intervention.usecases.deciding import Came, Deciding
 from services.intervention.usecases.names import decision_id
 from services.intervention.usecases.reading import Reading
 from services.intervention.usecases.wording import Wordings
@@ -32,19 +33,28 @@ class InterventionServicer(InterventionServiceServicer):
     """Serves `InterventionService`."""
 
     def __init__(
-        self, deciding: Deciding, reading: Reading, analyses: Analyses, models: Models, wordings: Wordings
+        self,
+        deciding: Deciding,
+        reading: Reading,
+        analyses: Analyses,
+        models: Models,
+        wordings: Wordings,
+        metrics: Metrics,
     ) -> None:
         self._deciding = deciding
         self._reading = reading
         self._analyses = analyses
         self._models = models
         self._wordings = wordings
+        self._metrics = metrics
 
     async def DecideInterventions(
         self, request: wire.DecideInterventionsRequest, _context: "Context"
     ) -> wire.DecideInterventionsResponse:
         """Decides for every row of a batch."""
-        made = await self._deciding.decide(applied.batch(request.position), rows.rows_of(request))
+        came = await self._deciding.decide(applied.batch(request.position), rows.rows_of(request))
+        if not request.position.is_retraction:
+            self._count(came)
         return wire.DecideInterventionsResponse(
             interventions=[
                 wire.MadeIntervention(
@@ -52,7 +62,7 @@ class InterventionServicer(InterventionServiceServicer):
                     decision_id=decision_id(each.decision.facts.position),
                     intervention_id=each.intervention.id,
                 )
-                for each in made
+                for each in came.made
             ]
         )
 
@@ -129,3 +139,11 @@ class InterventionServicer(InterventionServiceServicer):
     ) -> wire.GetModelUsageResponse:
         """Reads what language models were asked and cost."""
         return reports.usage_message(await self._models.usage(), self._wordings.waiting_count)
+
+    def _count(self, came: Came) -> None:
+        for reason, count in came.reasons.items():
+            self._metrics.count(registry.DECISIONS, count, reason.name.lower())
+        for made in came.made:
+            self._metrics.count(registry.HELP, 1, made.intervention.action, made.intervention.channel)
+        self._metrics.count_each(registry.WITHHELD, came.withheld)
+        self._metrics.count_each(registry.OUTCOMES, [each.name.lower() for each in came.outcomes])

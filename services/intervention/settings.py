@@ -20,10 +20,6 @@ class Settings:
     listen: str = setting(
         "JOURNEYMESH_INTERVENTION_LISTEN", "127.0.0.1:7105", "Where the intervention service listens."
     )
-    redis_url: str = setting("JOURNEYMESH_REDIS_URL", "redis://127.0.0.1:7100/0", "The Redis all state stands in.")
-    redis_password_file: str = setting(
-        "JOURNEYMESH_REDIS_PASSWORD_FILE", "", "File that holds the password of Redis; empty: none is needed."
-    )
     ledger_lifetime_seconds: int = setting(
         "JOURNEYMESH_LEDGER_LIFETIME_SECONDS", 86_400, "How long decisions can be read.", minimum=60
     )

@@ -7,9 +7,12 @@ from journeymesh.scoring.v1 import scoring_pb2
 from journeymesh.scoring.v1.scoring_pb2_grpc import add_ScoringServiceServicer_to_server
 
 from mesh import log, redis, server, telemetry
-from mesh.settings import read_or_exit, secret
+from mesh.settings import read_or_exit
+from mesh.site import ServerSettings, standing
 from mesh.states.redis import RedisState
 from mesh.telemetry import TelemetrySettings
+from mesh.tls import TlsSettings
+from services.scoring.adapters.measured import MeasuredModels
 from services.scoring.adapters.model_directory import ModelDirectory
 from services.scoring.servicer import ScoringServicer
 from services.scoring.settings import Settings
@@ -21,19 +24,21 @@ _DAY_SECONDS = 86_400
 async def main() -> None:
     """Runs the service until the process is told to end."""
     settings, telemetry_settings = read_or_exit(Settings), read_or_exit(TelemetrySettings)
-    log.start(read_or_exit(log.LogSettings))
+    log.start("scoring", read_or_exit(log.LogSettings))
     traced = telemetry.start("scoring", telemetry_settings)
-    client = redis.connect(settings.redis_url, secret(settings.redis_password_file))
-    journals = RedisState(client, "scoring", settings.state_days * _DAY_SECONDS)
-    models = ModelDirectory(Path(settings.models_directory))
-    servicer = ScoringServicer(Scoring(models, journals))
-    await server.serve(
-        settings.listen,
-        [lambda grpc_server: add_ScoringServiceServicer_to_server(servicer, grpc_server)],
-        [scoring_pb2.DESCRIPTOR.services_by_name["ScoringService"].full_name],
-        {"state": journals.ping, "model": models.check},
-        traced,
-    )
+    async with standing(read_or_exit(ServerSettings), read_or_exit(TlsSettings)) as site:
+        client = await redis.connect_or_exit(read_or_exit(redis.RedisSettings))
+        journals = RedisState(client, "scoring", settings.state_days * _DAY_SECONDS)
+        models = MeasuredModels(ModelDirectory(Path(settings.models_directory)), traced.metrics)
+        servicer = ScoringServicer(Scoring(models, journals), traced.metrics)
+        await server.serve(
+            settings.listen,
+            [lambda grpc_server: add_ScoringServiceServicer_to_server(servicer, grpc_server)],
+            [scoring_pb2.DESCRIPTOR.services_by_name["ScoringService"].full_name],
+            {"state": journals.ping, "model": models.check},
+            traced,
+            site,
+        )
     traced.close()
     await client.aclose()
 

@@ -1,7 +1,7 @@
 """The gRPC face of the scoring service: translate, call, translate."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,11 +10,13 @@ from journeymesh.features.v1 import features_pb2
 from journeymesh.scoring.v1 import scoring_pb2 as wire
 from journeymesh.scoring.v1.scoring_pb2_grpc import ScoringServiceServicer
 
-from mesh import applied
+from mesh import applied, registry
 from mesh.errors import InvalidArgument
+from mesh.metrics import Metrics
 from services.scoring.domain.assessment import Assessment
 from services.scoring.domain.explanation import Contribution
-from services.scoring.domain.history import SIGNAL_LIFETIME_US, Journal, Signal, active, course
+from services.scoring.domain.history import SIGNAL_LIFETIME_US, Journal, Point, Signal, active, course
+from services.scoring.domain.risk import Risk
 from services.scoring.domain.rules import RULES_VERSION
 from services.scoring.domain.schema import FEATURE_COUNT, SCHEMA_VERSION, level_of
 from services.scoring.usecases import Rows, Scoring
@@ -26,12 +28,16 @@ if TYPE_CHECKING:
 class ScoringServicer(ScoringServiceServicer):
     """Serves `ScoringService`."""
 
-    def __init__(self, scoring: Scoring) -> None:
+    def __init__(self, scoring: Scoring, metrics: Metrics) -> None:
         self._scoring = scoring
+        self._metrics = metrics
 
     async def AssessUsers(self, request: wire.AssessUsersRequest, context: "Context") -> wire.AssessUsersResponse:
         """Assesses every row of a batch."""
-        assessed = await self._scoring.assess(rows_of(request), applied.batch(request.position))
+        rows = rows_of(request)
+        assessed = await self._scoring.assess(rows, applied.batch(request.position))
+        if not request.position.is_retraction:
+            self._count(rows.user_ids, [each.risk for each in assessed.assessments])
         return wire.AssessUsersResponse(
             assessments=map(_assessment, assessed.assessments),
             model_version=assessed.model_version,
@@ -50,14 +56,7 @@ class ScoringServicer(ScoringServiceServicer):
             rules_version=RULES_VERSION,
             feature_schema_version=SCHEMA_VERSION,
             signals=_active_signals(journal),
-            history=[
-                wire.RiskPoint(
-                    event_time=_timestamp(point.event_time_us),
-                    score=point.score,
-                    level=wire.RiskLevel.ValueType(level_of(point.score)),
-                )
-                for point in course(journal)
-            ],
+            history=map(_point, course(journal)),
         )
 
     async def GetModel(self, request: wire.GetModelRequest, context: "Context") -> wire.GetModelResponse:
@@ -70,6 +69,11 @@ class ScoringServicer(ScoringServiceServicer):
             feature_schema_version=card.schema_version,
             card=card.text,
         )
+
+    def _count(self, user_ids: Sequence[str], risks: Sequence[Risk]) -> None:
+        self._metrics.count_each(registry.ASSESSMENTS, [risk.level.name.lower() for risk in risks])
+        for risk in dict(zip(user_ids, risks, strict=True)).values():
+            self._metrics.measure(registry.RISK_SCORE, risk.score)
 
 
 def rows_of(request: wire.AssessUsersRequest) -> Rows:
@@ -116,6 +120,11 @@ def _assessment(assessment: Assessment) -> wire.Assessment:
         strong_signal_count=assessment.strong_signal_count,
         indicators=_indicators(assessment.indicators) if assessment.indicators else None,
     )
+
+
+def _point(point: Point) -> wire.RiskPoint:
+    level = wire.RiskLevel.ValueType(level_of(point.score))
+    return wire.RiskPoint(event_time=_timestamp(point.event_time_us), score=point.score, level=level)
 
 
 def _indicators(parts: Iterable[Contribution]) -> list[wire.Indicator]:

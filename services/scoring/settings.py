@@ -10,10 +10,6 @@ class Settings:
     """Where it listens, what it reads and how long it remembers."""
 
     listen: str = setting("JOURNEYMESH_SCORING_LISTEN", "127.0.0.1:7103", "Where the scoring service listens.")
-    redis_url: str = setting("JOURNEYMESH_REDIS_URL", "redis://127.0.0.1:7100/0", "The Redis that keeps state.")
-    redis_password_file: str = setting(
-        "JOURNEYMESH_REDIS_PASSWORD_FILE", "", "File that holds the Redis password; empty: none is needed."
-    )
     models_directory: str = setting(
         "JOURNEYMESH_MODELS", "models/exit-risk", "Directory of the exit-risk models and their `live` pointer."
     )

@@ -6,9 +6,11 @@ from journeymesh.video.v1 import video_pb2
 from journeymesh.video.v1.video_pb2_grpc import add_VideoServiceServicer_to_server
 
 from mesh import log, redis, server, telemetry
-from mesh.settings import read_or_exit, secret
+from mesh.settings import read_or_exit
+from mesh.site import ServerSettings, standing
 from mesh.states.redis import RedisShards, RedisState
 from mesh.telemetry import TelemetrySettings
+from mesh.tls import TlsSettings
 from services.video.servicer import VideoServicer
 from services.video.settings import Settings
 from services.video.usecases import Playback
@@ -17,18 +19,20 @@ from services.video.usecases import Playback
 async def main() -> None:
     """Runs the service until the process is told to end."""
     settings, telemetry_settings = read_or_exit(Settings), read_or_exit(TelemetrySettings)
-    log.start(read_or_exit(log.LogSettings))
+    log.start("video", read_or_exit(log.LogSettings))
     traced = telemetry.start("video", telemetry_settings)
-    client = redis.connect(settings.redis_url, secret(settings.redis_password_file))
-    state = RedisState(client, "video", settings.lifetime_seconds)
-    servicer = VideoServicer(Playback(state, RedisShards(client, "video")))
-    await server.serve(
-        settings.listen,
-        [lambda grpc_server: add_VideoServiceServicer_to_server(servicer, grpc_server)],
-        [video_pb2.DESCRIPTOR.services_by_name["VideoService"].full_name],
-        {"state": state.ping},
-        traced,
-    )
+    async with standing(read_or_exit(ServerSettings), read_or_exit(TlsSettings)) as site:
+        client = await redis.connect_or_exit(read_or_exit(redis.RedisSettings))
+        state = RedisState(client, "video", settings.lifetime_seconds)
+        servicer = VideoServicer(Playback(state, RedisShards(client, "video")), traced.metrics)
+        await server.serve(
+            settings.listen,
+            [lambda grpc_server: add_VideoServiceServicer_to_server(servicer, grpc_server)],
+            [video_pb2.DESCRIPTOR.services_by_name["VideoService"].full_name],
+            {"state": state.ping},
+            traced,
+            site,
+        )
     traced.close()
     await client.aclose()
 

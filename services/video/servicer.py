@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from journeymesh.video.v1 import video_pb2 as wire
 from journeymesh.video.v1.video_pb2_grpc import VideoServiceServicer
 
-from mesh import applied
+from mesh import applied, registry
+from mesh.metrics import Metrics
 from services.video import translation
 from services.video.usecases import Playback
 
@@ -16,14 +17,18 @@ if TYPE_CHECKING:
 class VideoServicer(VideoServiceServicer):
     """Serves `VideoService`."""
 
-    def __init__(self, playback: Playback) -> None:
+    def __init__(self, playback: Playback, metrics: Metrics) -> None:
         self._playback = playback
+        self._metrics = metrics
+        metrics.count(registry.BEATS, 0)
 
     async def ApplyPlayback(
         self, request: wire.ApplyPlaybackRequest, _context: "Context"
     ) -> wire.ApplyPlaybackResponse:
         """Applies the playback events of a batch."""
         scores = await self._playback.apply(applied.batch(request.position), translation.beats_of(request))
+        if not request.position.is_retraction:
+            self._metrics.count(registry.BEATS, len(scores))
         return wire.ApplyPlaybackResponse(engagement_scores=scores)
 
     async def GetViewer(self, request: wire.GetViewerRequest, _context: "Context") -> wire.GetViewerResponse:

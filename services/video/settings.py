@@ -10,10 +10,6 @@ class Settings:
     """Settings of the video service."""
 
     listen: str = setting("JOURNEYMESH_VIDEO_LISTEN", "127.0.0.1:7104", "Where the video service listens.")
-    redis_url: str = setting("JOURNEYMESH_REDIS_URL", "redis://127.0.0.1:7100/0", "The Redis all state stands in.")
-    redis_password_file: str = setting(
-        "JOURNEYMESH_REDIS_PASSWORD_FILE", "", "File that holds the password of Redis; empty: none is needed."
-    )
     lifetime_seconds: int = setting(
         "JOURNEYMESH_VIDEO_LIFETIME_SECONDS",
         90 * 86_400,

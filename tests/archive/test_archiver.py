@@ -378,7 +378,7 @@ async def test_a_plan_of_which_the_stream_has_lost_records_does_not_hold_the_sha
 class _Absent(ParquetArchive):
     """An archive that takes nothing."""
 
-    async def write(self, shard: str, plan: Plan, hours: Collection[int], parts: Sequence[Part]) -> None:
+    async def write(self, shard: str, plan: Plan, hours: Collection[int], parts: Sequence[Part]) -> int:
         raise Unavailable("DEPENDENCY_UNAVAILABLE", "The archive cannot be reached.")
 
 

@@ -13,6 +13,7 @@ from journeymesh.intervention.v1 import intervention_pb2 as wire
 from mesh.applied import Batch
 from mesh.leases import Lease, Standing
 from mesh.leasing.memory import MemoryLeases
+from mesh.metrics import Metrics
 from mesh.stream import END, Entry
 from mesh.streams.memory import MemoryStream
 from services.ingest.adapters import archive_events
@@ -65,7 +66,7 @@ class World:
 
     def archiver(self, **replaced: Any) -> Archiver:
         """An archiver; some of its parts may be others."""
-        intervention: Any = Direct(InterventionServicer(*self.interventions))
+        intervention: Any = Direct(InterventionServicer(*self.interventions, Metrics()))
         made = Archiver(
             reader=self.stream,
             leases=self.leases,
@@ -77,6 +78,7 @@ class World:
             intervention=intervention,
             clock=lambda: NOW_US,
             limits=self.limits,
+            metrics=Metrics(),
         )
         return dataclasses.replace(made, **replaced)
 

@@ -6,10 +6,10 @@ import json
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Protocol, Self
 
 from offline.datasets import simulator
-from tests.processes import RunningMesh
+from tests.processes import Answer
 
 Event = dict[str, Any]
 
@@ -18,6 +18,13 @@ BATCH: Final = 20
 PATIENCE_SECONDS: Final = 120.0
 _TWICE_EVERY: Final = 25
 _WRONG_EVERY: Final = 15
+
+
+class Front(Protocol):
+    """What takes events for a mesh."""
+
+    def track(self, *events: Event) -> Answer:
+        """Sends events."""
 
 
 class Tally(NamedTuple):
@@ -50,11 +57,12 @@ class Load:
     Some batches hold an event that must be refused besides, and some are sent again although they were answered.
     """
 
-    def __init__(self, mesh: RunningMesh, events: Sequence[Event]) -> None:
+    def __init__(self, mesh: Front, events: Sequence[Event]) -> None:
         self._mesh = mesh
         users = sorted({event["userId"] for event in events})
         client_of = {user: number % SENDERS for number, user in enumerate(users)}
         self._events = [[one for one in events if client_of[one["userId"]] == number] for number in range(SENDERS)]
+        self._is_enough = False
         self._tallies = [Tally()] * SENDERS
         self._faults: list[BaseException] = []
         self._threads = [threading.Thread(target=self._run, args=(number,)) for number in range(SENDERS)]
@@ -69,6 +77,10 @@ class Load:
             thread.join()
         if self._faults:
             raise self._faults[0]
+
+    def end(self) -> None:
+        """Sends no further batches."""
+        self._is_enough = True
 
     def is_over(self) -> bool:
         """Whether a client has failed or all have sent everything."""
@@ -90,6 +102,8 @@ class Load:
 
     def _send_all(self, number: int) -> None:
         for index, batch in enumerate(_batches(self._events[number]), start=1):
+            if self._is_enough:
+                return
             sent = [*batch, wrong(batch[0])] if index % _WRONG_EVERY == 0 else batch
             self._send(number, sent, is_repetition=False)
             if index % _TWICE_EVERY == 0:

@@ -44,7 +44,7 @@ def outcome(mesh: RunningMesh, folder: Path, events: Sequence[Event]) -> Outcome
     last = {event["userId"]: event["eventId"] for event in events}
     for event_id in last.values():
         mesh.await_applied(event_id, PATIENCE_SECONDS)
-    _await_archived(mesh)
+    await_archived(mesh)
     archive = (folder / "var" / "archive").as_uri()
     replay = subprocess.run(
         [sys.executable, "-m", "offline.replay", "--archive", archive, "--compare", mesh.url],
@@ -53,7 +53,7 @@ def outcome(mesh: RunningMesh, folder: Path, events: Sequence[Event]) -> Outcome
         timeout=600,
         check=False,
     )
-    return Outcome({user: _known(mesh, user) for user in last}, _decisions(archive), replay)
+    return Outcome({user: _known(mesh, user) for user in last}, decisions(archive), replay)
 
 
 def _await_ready(mesh: RunningMesh) -> None:
@@ -64,7 +64,8 @@ def _await_ready(mesh: RunningMesh) -> None:
         time.sleep(0.05)
 
 
-def _await_archived(mesh: RunningMesh) -> None:
+def await_archived(mesh: RunningMesh) -> None:
+    """Returns once the archiver has all that the dispatcher has."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         done: dict[str, dict[str, Any]] = {"dispatcher": {}, "archiver": {}}
@@ -87,15 +88,15 @@ def _known(mesh: RunningMesh, user: str) -> dict[str, Any]:
     }
 
 
-def _decisions(url: str) -> dict[str, dict[str, Any]]:
+def decisions(url: str) -> dict[str, dict[str, Any]]:
     """Every decision of the archive by its event; an event that stands there twice fails."""
     archive = ParquetArchive(url)
-    decisions: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, Any]] = {}
     for file in archive.files(DECISIONS):
         for row in itertools.chain.from_iterable(batch.to_pylist() for batch in archive.batches(file)):
             told = {name: value for name, value in row.items() if name not in _BY_CHANCE}
             help_ = json.loads(row["intervention"] or "{}")
             told["intervention"] = {name: value for name, value in help_.items() if name not in _HELP_BY_CHANCE}
-            assert row["event_id"] not in decisions, row
-            decisions[row["event_id"]] = told
-    return decisions
+            assert row["event_id"] not in found, row
+            found[row["event_id"]] = told
+    return found

@@ -73,10 +73,10 @@ class House(NamedTuple):
 
 
 @contextlib.asynccontextmanager
-async def housed(ledger: Ledger | None = None) -> AsyncIterator[House]:
+async def housed(ledger: Ledger | None = None, sample_ratio: float = 1.0) -> AsyncIterator[House]:
     exporter = InMemorySpanExporter()
     names = ("gateway", "ingest-api", "ingest-dispatcher", "video", "features", "scoring", "intervention")
-    traced = {name: telemetry.exporting(name, exporter) for name in names}
+    traced = {name: telemetry.exporting(name, exporter, sample_ratio) for name in names}
     stream, leases = MemoryStream(clock=system_clock), MemoryLeases(system_clock)
     seen, failed = MemorySeenEvents(), MemoryFailedEvents()
     interventions = in_memory([(0, DOCUMENT)], system_clock, ledger=ledger, witness=SpanWitness(traced["intervention"]))
@@ -96,15 +96,21 @@ async def housed(ledger: Ledger | None = None) -> AsyncIterator[House]:
     )
     pipeline = LeasePipeline({"dispatcher": leases})
     registers: dict[str, Register] = {
-        "ingest-api": lambda to: add_IngestServiceServicer_to_server(IngestServicer(ingest, pipeline), to),
+        "ingest-api": lambda to: add_IngestServiceServicer_to_server(
+            IngestServicer(ingest, pipeline, traced["ingest-api"].metrics), to
+        ),
         "video": lambda to: add_VideoServiceServicer_to_server(
-            VideoServicer(Playback(MemoryState(), MemoryShards())), to
+            VideoServicer(Playback(MemoryState(), MemoryShards()), traced["video"].metrics), to
         ),
-        "features": lambda to: add_FeaturesServiceServicer_to_server(FeaturesServicer(MemoryState()), to),
+        "features": lambda to: add_FeaturesServiceServicer_to_server(
+            FeaturesServicer(MemoryState(), traced["features"].metrics), to
+        ),
         "scoring": lambda to: add_ScoringServiceServicer_to_server(
-            ScoringServicer(Scoring(ModelDirectory(MODELS), MemoryState())), to
+            ScoringServicer(Scoring(ModelDirectory(MODELS), MemoryState()), traced["scoring"].metrics), to
         ),
-        "intervention": lambda to: add_InterventionServiceServicer_to_server(InterventionServicer(*interventions), to),
+        "intervention": lambda to: add_InterventionServiceServicer_to_server(
+            InterventionServicer(*interventions, traced["intervention"].metrics), to
+        ),
     }
     async with contextlib.AsyncExitStack() as stack:
         targets = {
@@ -128,6 +134,7 @@ async def housed(ledger: Ledger | None = None) -> AsyncIterator[House]:
             applied=applied,
             clock=system_clock,
             limits=Limits(max_batch_events=100, period_seconds=0, tolerated_failure_share=0.5),
+            metrics=traced["ingest-dispatcher"].metrics,
             trims=True,
         )
         channels = {

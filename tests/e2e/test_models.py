@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import httpx
 import pytest
 
 from tests.bedrock import Bedrock, Reply, Script, fails, looks_up, says, serving, words
@@ -149,10 +148,11 @@ def test_what_models_cost_is_told(answering: Asked) -> None:
     count = model["callCounts"]["ok"]
     assert usage["tokenCount"] == 680 * count
     assert usage["costMicroUsd"] == model["costMicroUsd"] == pytest.approx(32.2 * count)
-    metrics = _metrics(mesh)
-    assert metrics['journeymesh_model_calls{ending="ok",model="amazon.nova-micro-v1:0"}'] == count
-    assert metrics['journeymesh_model_tokens{direction="input",model="amazon.nova-micro-v1:0"}'] == 600 * count
-    assert metrics['journeymesh_model_cost_usd{model="amazon.nova-micro-v1:0"}'] == pytest.approx(32.2e-6 * count)
+    calls = 'journeymesh_model_calls_total{ending="ok",model="amazon.nova-micro-v1:0"}'
+    until(lambda: mesh.metrics("intervention").get(calls) == count, "the calls are not counted")
+    metrics = mesh.metrics("intervention")
+    assert metrics['journeymesh_model_tokens_total{direction="input",model="amazon.nova-micro-v1:0"}'] == 600 * count
+    assert metrics['journeymesh_model_cost_usd_total{model="amazon.nova-micro-v1:0"}'] == pytest.approx(32.2e-6 * count)
 
 
 def test_a_user_is_analyzed_by_the_model_that_fits_and_what_it_looks_up_is_asked_of_the_mesh(answering: Asked) -> None:
@@ -218,7 +218,8 @@ def test_a_model_that_is_slow_or_down_makes_nobody_wait(answering: Asked) -> Non
     assert max(seconds["slow"], seconds["down"]) < 3 * seconds["quick"] + 0.05, seconds
     assert all(each["isUsed"] for name in ("quick", "slow") for each in wordings[name])
     assert {each["refusal"] for each in wordings["down"]} <= {"unavailable", "breaker_open"}
-    assert _metrics(mesh)['journeymesh_model_degraded{reason="breaker_open"}'] == 1
+    degraded = 'journeymesh_model_degraded{reason="breaker_open"}'
+    until(lambda: mesh.metrics("intervention").get(degraded) == 1, "it is not told that templates speak")
 
 
 def test_when_the_budget_is_used_up_the_next_words_are_the_template_s_also_after_a_crash(answering: Asked) -> None:
@@ -275,9 +276,3 @@ def _seconds_until_visible(one: Journey) -> float:
 def _worded(one: Journey) -> dict[str, Any]:
     """What came of asking a model for words for the user's help, once something has."""
     return until(lambda: dict(one.decisions()[0]["intervention"]["wording"] or {}), "the words were not there")
-
-
-def _metrics(mesh: RunningMesh) -> dict[str, float]:
-    lines = httpx.get(f"{mesh.url}/metrics").text.splitlines()
-    pairs = (line.rpartition(" ") for line in lines if not line.startswith("#"))
-    return {name: float(value) for name, _, value in pairs}

@@ -1,13 +1,18 @@
-"""One trace from the POST to the decision, across the stream: all services in this process, one exporter, real gRPC."""
+"""One trace from the POST to the decision, across the stream, and to what came of it; and what of it is recorded.
+
+All services in this process, one exporter, real gRPC.
+"""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Final
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 
-from mesh import semconv
-from tests.e2e.house import applied, event, housed
+from mesh import semconv, telemetry
+from tests.e2e.house import House, applied, event, housed
 
 # Who calls whom while an event goes through the mesh; ARCHITECTURE.md tells it in words.
 EDGES: Final = {
@@ -52,8 +57,8 @@ async def test_one_trace_leads_from_the_post_to_the_decision() -> None:
         for span, parent in parents.items()
         if parent is not None and service(parent) != service(span)
     }
-    # Besides the calls: the stream, from request to dispatcher, and the event, from request to decision.
-    assert edges == EDGES | {("gateway", "ingest-dispatcher"), ("gateway", "intervention")}
+    # Besides the calls: the stream, from request to dispatcher.
+    assert edges == EDGES | {("gateway", "ingest-dispatcher")}
     (made,) = [span for span in spans if span.name == semconv.SPAN_DECIDE]
     assert made.attributes is not None
     assert made.attributes[semconv.DECISION_ID] == decision["id"]
@@ -84,6 +89,15 @@ async def test_a_batch_of_several_requests_is_linked_to_each_and_every_decision_
     assert made == traces
 
 
+async def test_what_is_asked_every_second_leaves_no_trace() -> None:
+    async with housed() as house:
+        for path in ("/healthz", "/readyz", "/metrics"):
+            assert (await house.client.get(path)).headers["x-trace-id"]
+        assert not house.spans()
+        await house.client.get("/api/pipeline")
+        assert house.spans()
+
+
 @pytest.mark.parametrize("header", ["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"])
 async def test_the_client_s_own_trace_goes_on(header: str) -> None:
     async with housed() as house:
@@ -92,3 +106,122 @@ async def test_the_client_s_own_trace_goes_on(header: str) -> None:
         )
         assert answer.json()["traceId"] == "0af7651916cd43dd8448eb211c80319c"
         assert (await applied(house, "ada-1"))["traceId"] == "0af7651916cd43dd8448eb211c80319c"
+
+
+ALWAYS: Final = {semconv.SPAN_DECIDE, semconv.SPAN_OUTCOME}
+CLIENT: Final = int("b7ad6b7169203331", 16)
+
+
+async def help_and_accept(house: House, user: str, **headers: str) -> tuple[str, str]:
+    """A user struggles, is helped and accepts: the traces of both requests."""
+    struggle = event(1, "struggle_signal", user, page="/p", attempts=3)
+    told = (await house.client.post("/api/events/track", json=struggle, headers=headers)).json()["traceId"]
+    await applied(house, f"{user}-1")
+    waiting = (await house.client.get(f"/api/interventions/{user}/pending", headers=headers)).json()
+    path = f"/api/interventions/{waiting['intervention']['id']}/outcome"
+    answered = (await house.client.post(path, json={"outcome": "accepted"}, headers=headers)).json()
+    await applied(house, answered["eventId"])
+    return told, answered["traceId"]
+
+
+def of_trace(spans: Sequence[ReadableSpan], trace_id: str) -> list[ReadableSpan]:
+    return [span for span in spans if span.context and f"{span.context.trace_id:032x}" == trace_id]
+
+
+def unmet(spans: Sequence[ReadableSpan]) -> list[str]:
+    """Spans whose parent, or one they are linked to, was not recorded. A client's own span is not ours to record."""
+    known = {(span.context.trace_id, span.context.span_id) for span in spans if span.context}
+    return [
+        span.name
+        for span in spans
+        for other in (*(link.context for link in span.links), *([span.parent] if span.parent else []))
+        if (other.trace_id, other.span_id) not in known and other.span_id != CLIENT
+    ]
+
+
+async def test_the_outcome_is_linked_to_the_decision_and_both_stand_below_the_call_that_made_them() -> None:
+    async with housed() as house:
+        told, answered = await help_and_accept(house, "ada")
+        spans = house.spans()
+    assert unmet(spans) == []
+    (decided,) = [span for span in of_trace(spans, told) if span.name == semconv.SPAN_DECIDE]
+    (settled,) = [span for span in of_trace(spans, answered) if span.name == semconv.SPAN_OUTCOME]
+    assert decided.context is not None
+    assert decided.attributes is not None
+    assert settled.attributes is not None
+    (link,) = settled.links
+    assert (link.context.trace_id, link.context.span_id) == (decided.context.trace_id, decided.context.span_id)
+    assert dict(settled.attributes) == {
+        semconv.DECISION_ID: decided.attributes[semconv.DECISION_ID],
+        semconv.INTERVENTION_ID: decided.attributes[semconv.INTERVENTION_ID],
+        semconv.OUTCOME: "accepted",
+    }
+    by_id = {span.context.span_id: span for span in spans if span.context}
+    for span in (decided, settled):
+        assert span.parent is not None
+        assert by_id[span.parent.span_id].name.endswith("/DecideInterventions")
+
+
+async def test_at_ratio_0_only_help_and_what_came_of_it_is_recorded_each_as_the_root_of_its_own_trace() -> None:
+    async with housed(sample_ratio=0.0) as house:
+        told, answered = await help_and_accept(house, "ada")
+        spans = house.spans()
+    assert sorted(span.name for span in spans) == sorted(ALWAYS)
+    assert unmet(spans) == []
+    assert all(span.parent is None for span in spans)
+    ((decided,), (settled,)) = of_trace(spans, told), of_trace(spans, answered)
+    assert decided.name == semconv.SPAN_DECIDE
+    assert decided.links == ()
+    assert decided.context is not None
+    assert [link.context.span_id for link in settled.links] == [decided.context.span_id]
+
+
+async def test_between_0_and_1_each_request_is_recorded_whole_or_not_at_all() -> None:
+    ratio = 0.1
+    bound = TraceIdRatioBased.get_bound_for_rate(ratio)
+    stories = dict[str, bool]()
+    async with housed(sample_ratio=ratio) as house:
+        number = 0
+        while set(stories.values()) != {True, False}:  # ten at once, so that batches hold requests of both kinds
+            users = [f"user-{number + each}" for each in range(10)]
+            number += 10
+            for traces in await asyncio.gather(*(help_and_accept(house, user) for user in users)):
+                stories |= {each: int(each, 16) & (2**64 - 1) < bound for each in traces}
+        spans = house.spans()
+    assert unmet(spans) == []
+    for trace_id, is_recorded in stories.items():
+        story = of_trace(spans, trace_id)
+        names = [span.name for span in story]
+        assert len(ALWAYS & set(names)) == 1
+        if is_recorded:
+            (root,) = [span for span in story if span.parent is None]
+            assert root.name.startswith("POST /api/")
+        else:
+            assert len(names) == 1
+            assert story[0].parent is None
+    # Beside the requests' own traces: batches of several recorded requests, and what was asked by GET.
+    others = [span for span in spans if span.context and f"{span.context.trace_id:032x}" not in stories]
+    roots = {span.name for span in others if span.parent is None}
+    assert roots <= {semconv.SPAN_DISPATCH, "GET /api/events/{eventId}", "GET /api/interventions/{userId}/pending"}
+
+
+@pytest.mark.parametrize(("ratio", "flag"), [(0.0, "01"), (1.0, "00")])
+async def test_the_client_s_flag_is_respected(ratio: float, flag: str) -> None:
+    trace_id = "0af7651916cd43dd8448eb211c80319c"
+    async with housed(sample_ratio=ratio) as house:
+        told, answered = await help_and_accept(house, "ada", traceparent=f"00-{trace_id}-{CLIENT:016x}-{flag}")
+        spans = house.spans()
+    assert told == answered == trace_id
+    assert unmet(spans) == []
+    story = of_trace(spans, trace_id)
+    if flag == "00":
+        assert sorted(span.name for span in story) == sorted(ALWAYS)
+        assert all(span.parent is None for span in story)
+    else:
+        services = {service(span) for span in story}
+        assert services == {"gateway", "ingest-api", "ingest-dispatcher", "features", "scoring", "intervention"}
+        assert all(span.parent for span in story)
+
+
+def test_the_span_of_a_decision_has_an_id_that_all_processes_know() -> None:
+    assert telemetry.span_id_of("d-1-2-0").hex() == "7ca8f56dce84c027"

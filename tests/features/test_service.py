@@ -9,6 +9,7 @@ from journeymesh.features.v1 import features_pb2, features_pb2_grpc
 
 from mesh import redis
 from mesh.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
+from mesh.metrics import Metrics
 from mesh.states.memory import MemoryState
 from mesh.states.redis import RedisState
 from services.features import translation
@@ -28,7 +29,7 @@ Stub: TypeAlias = "features_pb2_grpc.FeaturesServiceAsyncStub"
 @pytest.fixture(params=["memory", "redis"])
 async def stub(request: pytest.FixtureRequest, valkey: redis.Client) -> AsyncIterator[Stub]:
     store = MemoryState() if request.param == "memory" else RedisState(valkey, "features", 3600)
-    servicer = FeaturesServicer(store)
+    servicer = FeaturesServicer(store, Metrics())
     async with serving(lambda to: features_pb2_grpc.add_FeaturesServiceServicer_to_server(servicer, to)) as channel:
         yield features_pb2_grpc.FeaturesServiceStub(channel)
 
@@ -195,7 +196,7 @@ async def test_the_definitions_are_those_of_the_code(stub: Stub) -> None:
 
 async def test_a_store_that_cannot_be_reached_is_unavailable() -> None:
     client = redis.connect("redis://127.0.0.1:1/0")
-    servicer = FeaturesServicer(RedisState(client, "features", 60))
+    servicer = FeaturesServicer(RedisState(client, "features", 60), Metrics())
     async with serving(lambda to: features_pb2_grpc.add_FeaturesServiceServicer_to_server(servicer, to)) as channel:
         with pytest.raises(Unavailable):
             await features_pb2_grpc.FeaturesServiceStub(channel).ApplyEvents(batch(calculator(), 1))

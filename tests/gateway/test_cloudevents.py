@@ -83,6 +83,17 @@ async def test_in_binary_mode_the_attributes_are_headers(gateway: Gateway) -> No
     assert event.span_id.hex() == TRACEPARENT.split("-")[2]
 
 
+@pytest.mark.parametrize(("flags", "is_recorded"), [("00", False), ("02", False), ("03", True)])
+async def test_an_event_whose_trace_is_not_recorded_keeps_its_trace_id(
+    gateway: Gateway, flags: str, *, is_recorded: bool
+) -> None:
+    traceparent = f"{TRACEPARENT[:-2]}{flags}"
+    headers = {"ce-specversion": "1.0", "ce-type": "session_start", "ce-id": "1", "ce-source": "s", "ce-subject": "ada"}
+    assert (await gateway.client.post(PATH, headers=headers | {"ce-traceparent": traceparent})).status_code == 202
+    assert the_event(gateway).trace_id.hex() == TRACEPARENT.split("-")[1]
+    assert bool(the_event(gateway).span_id) is is_recorded
+
+
 async def test_an_event_may_have_no_data(gateway: Gateway) -> None:
     headers = {"ce-specversion": "1.0", "ce-type": "session_start", "ce-id": "1", "ce-source": "s", "ce-subject": "ada"}
     assert (await gateway.client.post(PATH, headers=headers)).status_code == 202

@@ -143,3 +143,20 @@ async def test_the_span_of_an_rpc_belongs_to_the_first_and_links_to_the_others()
     assert span.attributes is not None
     assert span.attributes[semconv.EVENT_COUNT] == 3
     traced.close()
+
+
+@pytest.mark.parametrize("ratio", [0.0, 1.0])
+async def test_the_span_of_an_rpc_is_recorded_where_a_request_is(ratio: float) -> None:
+    exporter = InMemorySpanExporter()
+    traced = telemetry.exporting("gateway", exporter, ratio)
+    coalescer = Coalescer(Ingest(), traced, 2_000, 1_000_000)
+    unrecorded = [(bytes([n]) * 16, b"") for n in (1, 2)]
+    await asyncio.gather(*(coalescer.accept(request_of(["a"], ["u"]), span) for span in unrecorded))
+    spans = [*unrecorded, SPAN]
+    await asyncio.gather(*(coalescer.accept(request_of(["b"], ["u"]), span) for span in spans))
+    traced.provider.force_flush()
+    (span,) = exporter.get_finished_spans()
+    assert span.parent is not None
+    assert span.parent.trace_id.to_bytes(16, "big") == SPAN[0]
+    assert not span.links
+    traced.close()

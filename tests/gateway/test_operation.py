@@ -1,10 +1,13 @@
 """What those who run the gateway see: how far the readers of the stream are, and what keeps them."""
 
+import asyncio
+import contextlib
 from typing import Any
 
+import httpx
 from journeymesh.ingest.v1 import ingest_pb2
-from prometheus_client.parser import text_string_to_metric_families
 
+from gateway import operation
 from mesh.errors import Unavailable
 from tests.gateway.running import Gateway
 
@@ -15,17 +18,6 @@ def standing(shard: str, **members: Any) -> ingest_pb2.ShardStanding:
 
 
 TROUBLE = "Paused: 60% of the records fail."
-
-
-async def gauges(gateway: Gateway, name: str) -> dict[tuple[str, str], float]:
-    answer = await gateway.client.get("/metrics")
-    assert answer.status_code == 200
-    return {
-        (sample.labels["reader"], sample.labels["shard"]): sample.value
-        for family in text_string_to_metric_families(answer.text)
-        for sample in family.samples
-        if sample.name == name
-    }
 
 
 async def test_the_pipeline_is_told_by_reader_and_shard(gateway: Gateway) -> None:
@@ -47,29 +39,25 @@ async def test_the_pipeline_is_told_by_reader_and_shard(gateway: Gateway) -> Non
     }
 
 
-async def test_lag_and_trouble_are_gauges_that_forget(gateway: Gateway) -> None:
-    gateway.services.ingest.standings = [
-        standing("0", lag_seconds=1.5),
-        standing("1", trouble=TROUBLE),
-        standing("2", owner=""),
-        standing("3", is_ended=True, owner=""),
-        standing("0", reader="archiver", lag_seconds=60),
-    ]
-    assert await gauges(gateway, "journeymesh_lag_seconds") == {
-        ("dispatcher", "0"): 1.5,
-        ("dispatcher", "1"): 0,
-        ("dispatcher", "2"): 0,
-        ("archiver", "0"): 60,
-    }
-    assert await gauges(gateway, "journeymesh_trouble") == {
-        ("dispatcher", "0"): 0,
-        ("dispatcher", "1"): 1,
-        ("dispatcher", "2"): 1,
-        ("archiver", "0"): 0,
-    }
-    gateway.services.ingest.error = Unavailable("DEPENDENCY_UNAVAILABLE", "Gone.")
-    # What is not known is not told; the counts still are.
-    assert await gauges(gateway, "journeymesh_lag_seconds") == {}
+async def test_metrics_are_public_only_where_they_have_no_address_of_their_own(gateway: Gateway) -> None:
+    answer = await gateway.client.get("/metrics")
+    assert answer.status_code == 200
+    assert "journeymesh_open_streams 0.0" in answer.text
+    with contextlib.closing(gateway.core.telemetry.metrics) as metrics:
+        port = metrics.serve("127.0.0.1:0")
+        refused = await gateway.client.get("/metrics")
+        assert (refused.status_code, refused.json()["reason"]) == (404, "PATH_NOT_FOUND")
+        async with httpx.AsyncClient() as client:
+            told = await client.get(f"http://127.0.0.1:{port}/metrics")
+    assert 'http_route="/metrics"' in told.text
+
+
+async def test_services_that_do_not_serve_are_told(gateway: Gateway) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(operation.watch_services(gateway.core), 1.0)
+    told = gateway.core.telemetry.metrics.render().decode()
+    assert told.count("journeymesh_dependency_up{") == 5
+    assert 'journeymesh_dependency_up{dependency="video"} 1.0' in told
 
 
 async def test_a_reader_in_trouble_is_a_warning_and_leaves_the_gateway_ready(gateway: Gateway) -> None:

@@ -73,9 +73,7 @@ async def test_every_member_finds_its_place(gateway: Gateway) -> None:
     )
     (event,) = gateway.services.ingest.events
     assert len(event.trace_id) == 16
-    assert len(event.span_id) == 8
     event.ClearField("trace_id")
-    event.ClearField("span_id")
     assert event == event_pb2.Event(
         event_id="e-9",
         user_id="ada",

@@ -9,6 +9,7 @@ from journeymesh.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 
 from mesh import telemetry
 from mesh.leasing.memory import MemoryLeases
+from mesh.metrics import Metrics
 from mesh.stream import Read
 from mesh.streams.memory import MemoryStream
 from services.ingest.adapters.event_log import StreamEventLog
@@ -123,7 +124,7 @@ async def housed(
         "max_lag_seconds": 10.0,
     }
     ingest = Ingest(**(made | ports))
-    servicer = IngestServicer(ingest, LeasePipeline({"dispatcher": leases, "archiver": MemoryLeases(time)}))
+    servicer = IngestServicer(ingest, LeasePipeline({"dispatcher": leases, "archiver": MemoryLeases(time)}), Metrics())
     traced = observed_by or telemetry.off()
     async with (
         serving(lambda to: ingest_pb2_grpc.add_IngestServiceServicer_to_server(servicer, to)) as channel,
@@ -138,6 +139,7 @@ async def housed(
             applied=applied,
             clock=time,
             limits=Limits(100, 0, 0.5),
+            metrics=Metrics(),
             trims=True,
         )
         stub = ingest_pb2_grpc.IngestServiceStub(channel)

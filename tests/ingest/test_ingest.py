@@ -1,5 +1,6 @@
 """Ingest from the RPC to the stream and on through the dispatcher, over memory adapters and real gRPC."""
 
+import asyncio
 import contextlib
 from typing import Any
 
@@ -9,10 +10,10 @@ from journeymesh.ingest.v1 import ingest_pb2
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from mesh import telemetry
-from mesh.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
+from mesh.errors import DeadlineExceeded, FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from mesh.stream import BEGINNING, Entry
-from tests.builders import NOW_US, event
-from tests.ingest.house import ACCEPTED, DUPLICATE, REJECTED, housed
+from tests.builders import NOW_US, SECOND_US, event
+from tests.ingest.house import ACCEPTED, DUPLICATE, OWNER, REJECTED, housed
 from tests.ingest.peers import recording
 
 
@@ -95,6 +96,30 @@ async def test_a_repeated_batch_is_sent_again_and_the_checkpoint_comes_last() ->
         assert set(house.applied()) == {"a"}
         assert await house.leases.checkpoint(shard) > BEGINNING
         assert house.applied("intervention") == ["a"]
+
+
+async def test_a_service_that_hangs_is_told_of_at_its_first_failure_and_with_how_late_it_is() -> None:
+    tries = iter(range(10))
+    second = asyncio.Event()
+
+    def fault(step: str, request: Any) -> None:
+        if step == "features":
+            house.time.now_us += 20 * SECOND_US
+            if next(tries) == 1:
+                second.set()
+            raise DeadlineExceeded("DEADLINE_TOO_SHORT", "Too late.")
+
+    async with housed(recording(fault)) as house:
+        await house.accept(event("a"))
+        shard = (await house.receipt("a")).position.shard
+        lease = await house.leases.acquire(shard, OWNER)
+        assert lease is not None
+        following = asyncio.create_task(house.dispatcher.follow(lease))
+        await second.wait()
+        standing = (await house.leases.standings())[shard]
+        following.cancel()
+        assert standing.trouble == "Too late."
+        assert standing.lag_seconds == 20
 
 
 async def test_a_record_that_cannot_be_applied_is_set_aside_and_the_others_go_on() -> None:
@@ -220,3 +245,33 @@ async def test_the_batch_s_span_is_in_the_trace_of_its_producer_or_linked_to_eac
     assert [link.context.trace_id.to_bytes(16, "big") for link in joined.links] == [b"b" * 16, b"c" * 16]
     served = [span for span in exporter.get_finished_spans() if span.kind.name == "SERVER"]
     assert {span.context.trace_id for span in served if span.context} >= {alone.context.trace_id}
+
+
+@pytest.mark.parametrize("ratio", [0.0, 1.0])
+async def test_a_batch_is_recorded_where_a_request_in_it_is(ratio: float) -> None:
+    exporter = InMemorySpanExporter()
+    observed = telemetry.exporting("test", exporter, ratio)
+    async with housed(observed_by=observed) as house:
+        await house.accept(event("a", span_id=b""))
+        await house.accept(event("b", trace_id=b"b" * 16, span_id=b""))
+        await house.dispatch()
+        observed.provider.force_flush()
+        assert [span.name for span in exporter.get_finished_spans() if span.name == "dispatch batch"] == []
+        await house.accept(
+            event("c", trace_id=b"c" * 16, span_id=b""),
+            event("d", trace_id=b"d" * 16),
+            event("e", trace_id=b"e" * 16, span_id=b""),
+        )
+        await house.dispatch()
+        await house.accept(
+            *(event(f"f{number}", trace_id=bytes([number]) * 16, span_id=b"") for number in range(1, 80)),
+            event("g", trace_id=b"g" * 16),
+            event("h", trace_id=b"h" * 16),
+        )
+        await house.dispatch()
+    observed.provider.force_flush()
+    one, two = [span for span in exporter.get_finished_spans() if span.name == "dispatch batch"]
+    assert one.parent is not None
+    assert one.parent.trace_id.to_bytes(16, "big") == b"d" * 16
+    assert two.parent is None
+    assert [link.context.trace_id.to_bytes(16, "big") for link in two.links] == [b"g" * 16, b"h" * 16]

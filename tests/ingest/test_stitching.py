@@ -5,6 +5,7 @@ from typing import Any
 from journeymesh.common.v1 import event_pb2
 from journeymesh.features.v1 import features_pb2
 
+from mesh.metrics import Metrics
 from mesh.states.memory import MemoryState
 from services.features.servicer import FeaturesServicer
 from tests.builders import MINUTE_US, NOW_US, event
@@ -17,7 +18,7 @@ class WithFeatures(peers.Steps):
 
     def __init__(self) -> None:
         super().__init__(lambda _step, _request: None)
-        self.features = FeaturesServicer(MemoryState())
+        self.features = FeaturesServicer(MemoryState(), Metrics())
 
     async def ApplyEvents(self, request: Any, context: Any) -> features_pb2.ApplyEventsResponse:
         self.log.append(("features", [each.event_id for each in request.events]))

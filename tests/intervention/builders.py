@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from mesh.applied import Batch
+from mesh.metrics import Metrics
 from mesh.states.memory import MemoryShards, MemoryState
 from services.intervention.adapters.listeners import LocalListeners
 from services.intervention.adapters.memory import MemoryLedger
@@ -34,6 +35,7 @@ from services.intervention.domain.policy import Policy
 from services.intervention.domain.spending import Amount
 from services.intervention.domain.strategy import Intervention
 from services.intervention.domain.timeline import Dated, Timeline
+from services.intervention.ports import Became
 from services.intervention.servicer import InterventionServicer
 from services.intervention.usecases.analysis import Analyses
 from services.intervention.usecases.asking import Models
@@ -68,11 +70,18 @@ class RecordingWitness:
 
     def __init__(self) -> None:
         self.decision_ids: list[str] = []
+        self.outcomes: list[Became] = []
+
+    is_looking = True
 
     def made(self, decision_id: str, decision: Decision, span_id: bytes) -> None:
         """See `services.intervention.ports.Witness`."""
         assert decision.verdict.intervention is not None
         self.decision_ids.append(decision_id)
+
+    def became(self, became: Became) -> None:
+        """See `services.intervention.ports.Witness`."""
+        self.outcomes.append(became)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,7 +182,7 @@ class RecordingWords:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def ask(self, made: Sequence[tuple[Facts, Intervention]], span_ids: Sequence[bytes]) -> None:
+    def ask(self, made: Sequence[tuple[Facts, Intervention]]) -> None:
         """See `services.intervention.ports.Words`."""
         self.asked += [help_.id for _, help_ in made]
 
@@ -243,11 +252,11 @@ class World:
         models = Models(None, MemorySpending(), SilentWitness(), self.clock, self.clock, limits=Amount(0, 0))
         wordings = Wordings(models, self.state, self.listeners, self.clock, self.clock, deadline_seconds=5)
         analyses = Analyses(models, NoInsights(), self.clock, self.clock, deadline_seconds=5)
-        return InterventionServicer(self.deciding, self.reading, analyses, models, wordings)
+        return InterventionServicer(self.deciding, self.reading, analyses, models, wordings, Metrics())
 
     async def deliver(self, first: int, records: Sequence[Sequence[Row]]) -> list[Made]:
         """Decides a batch."""
-        return await self.deciding.decide(*batch(first, records))
+        return (await self.deciding.decide(*batch(first, records))).made
 
     async def send(self, *rows: Row) -> list[Made]:
         """Decides one more record; the clock follows its last event."""

@@ -246,7 +246,7 @@ def test_the_share_left_is_the_smaller_one() -> None:
 async def test_a_call_is_witnessed_with_its_cost() -> None:
     counted, model, clock, witness = MemorySpending(), ScriptedModel(), ManualClock(), RecordingModelWitness()
     models = Models(model, counted, witness, clock, time.monotonic, limits=NO_LIMITS, geography="eu")
-    answer, usage = await models.ask(Complexity.DEEP, LONG, 1.0, Origin(b"t" * 16, b"s" * 8))
+    answer, usage = await models.ask(Complexity.DEEP, LONG, 1.0, Origin(b"t" * 16, "d-1"))
     assert witness.calls == [
         Call(
             model_id="eu.amazon.nova-pro-v1:0",
@@ -258,7 +258,7 @@ async def test_a_call_is_witnessed_with_its_cost() -> None:
             refusal=None,
             cost_micro_usd=304.0,
             trace_id=b"t" * 16,
-            span_id=b"s" * 8,
+            decision_id="d-1",
         )
     ]
     assert usage.cost_micro_usd == 304.0

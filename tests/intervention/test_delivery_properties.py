@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mesh.errors import Unavailable
 from mesh.states.memory import MemoryState
 from services.intervention.adapters.outbox_memory import MemoryOutbox
+from services.intervention.adapters.silence import SilentWitness
 from services.intervention.domain import delivery
 from services.intervention.domain.delivery import (
     Deferred,
@@ -81,7 +82,7 @@ class Process:
     async def _work(self) -> None:
         world = self._world
         every_port: Any = self
-        carrier = Carrier(every_port, every_port, world.clock, lambda: 1.0)
+        carrier = Carrier(every_port, every_port, SilentWitness(), world.clock, lambda: 1.0)
         await self._turn()
         for claimed in await world.outbox.claim("email", world.clock(), 2, LEASE_US):
             await carrier.carry(claimed, every_port)

@@ -10,7 +10,7 @@ from services.intervention.adapters.outbox_memory import MemoryOutbox
 from services.intervention.adapters.outbox_redis import RedisOutbox
 from services.intervention.domain import delivery
 from services.intervention.domain.delivery import DeliveryState
-from services.intervention.ports import Claimed, Outbox
+from services.intervention.ports import Backlog, Claimed, Outbox
 from tests.conftest import free_port
 from tests.intervention.parcels import MINUTE, NOON_ISH, SECOND, parcel
 
@@ -49,6 +49,16 @@ async def test_channels_are_apart_and_a_claim_takes_no_more_than_asked(outbox: O
     assert len(await claim(outbox, channel="chat")) == 5
     assert await claim(outbox, channel="push") == []
     assert len(await claim(outbox)) == 3
+
+
+async def test_the_backlog_is_what_has_not_come_to_an_end_and_when_it_comes_up(outbox: Outbox) -> None:
+    assert await outbox.backlog("email") == Backlog(0, None)
+    await outbox.add([parcel(1, due_us=NOON_ISH), parcel(2, due_us=LATER + 1), parcel(3, "chat")], NOON_ISH)
+    assert await outbox.backlog("email") == Backlog(2, NOON_ISH)
+    (claimed,) = await claim(outbox)
+    assert await outbox.backlog("email") == Backlog(2, LATER)
+    await outbox.update(claimed, delivery.sent(claimed.slip, "", NOON_ISH), None)
+    assert await outbox.backlog("email") == Backlog(1, LATER + 1)
 
 
 async def test_many_who_claim_at_once_share_what_is_due(outbox: Outbox) -> None:

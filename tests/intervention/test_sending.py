@@ -13,6 +13,7 @@ from mesh.states.redis import RedisState
 from services.intervention.adapters import webhook
 from services.intervention.adapters.outbox_memory import MemoryOutbox
 from services.intervention.adapters.outbox_redis import RedisOutbox
+from services.intervention.adapters.silence import SilentWitness
 from services.intervention.adapters.webhook import WebhookChannel
 from services.intervention.domain import delivery, worded
 from services.intervention.domain.delivery import Deferred, Delivery, DeliveryState, Refused, Slip, Unanswered
@@ -44,7 +45,7 @@ class World:
         self.clock = ManualClock()
         self.outbox = MemoryOutbox()
         self.state = MemoryState()
-        self.carrier = Carrier(self.outbox, self.state, self.clock, lambda: 1.0)
+        self.carrier = Carrier(self.outbox, self.state, SilentWitness(), self.clock, lambda: 1.0)
 
     async def begin(self) -> None:
         """Offers and adds it."""
@@ -79,6 +80,7 @@ async def sending(
         world.outbox,
         channels,
         world.state,
+        SilentWitness(),
         world.clock,
         lambda: 1.0,
         concurrency=concurrency,
@@ -297,7 +299,9 @@ async def test_no_more_than_allowed_are_under_way_and_a_slow_channel_holds_back_
 async def test_what_is_under_way_ends_before_the_sender_does_however_often_it_is_cancelled(world: World) -> None:
     gate, channel = asyncio.Event(), ScriptedChannel()
     channel.gate = gate.wait
-    sender = Sender(world.outbox, {"email": channel}, world.state, world.clock, lambda: 1.0, concurrency=4)
+    sender = Sender(
+        world.outbox, {"email": channel}, world.state, SilentWitness(), world.clock, lambda: 1.0, concurrency=4
+    )
     running = asyncio.create_task(sender.run())
     await until(lambda: channel.calls)
     for _ in range(3):
@@ -343,7 +347,7 @@ async def test_a_fault_of_the_outbox_ends_the_sender(world: World, monkeypatch: 
         raise ZeroDivisionError
 
     channels = {"email": ScriptedChannel(), "chat": ScriptedChannel()}
-    sender = Sender(world.outbox, channels, world.state, world.clock, lambda: 1.0, concurrency=1)
+    sender = Sender(world.outbox, channels, world.state, SilentWitness(), world.clock, lambda: 1.0, concurrency=1)
     monkeypatch.setattr(world.outbox, "claim", claim)
     with pytest.raises(ZeroDivisionError):
         await asyncio.wait_for(sender.run(), 10)
@@ -356,7 +360,9 @@ async def test_two_senders_over_redis_send_each_message_once(valkey: redis.Clien
     await offer(state, messages)
     await outbox.add(messages, NOON_ISH)
     channels = [ScriptedChannel() for _ in range(2)]
-    senders = [Sender(outbox, {"chat": each}, state, clock, lambda: 0.5, concurrency=4) for each in channels]
+    senders = [
+        Sender(outbox, {"chat": each}, state, SilentWitness(), clock, lambda: 0.5, concurrency=4) for each in channels
+    ]
     running = [asyncio.create_task(each.run()) for each in senders]
     await until(lambda: sum(len(each.taken) for each in channels) >= 60)
     for each in running:
@@ -375,7 +381,7 @@ async def test_a_webhook_that_is_down_and_comes_back_hears_of_every_message_once
     async with Receiver().serving() as receiver, webhook.client() as client:
         receiver.script = [Answer(500), Answer(503), Answer(200)]
         channel = WebhookChannel(client, receiver.url, b"s", world.clock)
-        carrier = Carrier(world.outbox, world.state, world.clock, lambda: 0.5)
+        carrier = Carrier(world.outbox, world.state, SilentWitness(), world.clock, lambda: 0.5)
         for _ in range(3):
             for each in await world.outbox.claim("chat", world.clock(), 10, LEASE_US):
                 await carrier.carry(each, channel)

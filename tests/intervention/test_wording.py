@@ -157,13 +157,13 @@ async def test_each_call_is_told_on_behalf_of_its_event() -> None:
     async with model_world(words(GOOD)) as world:
         pages = ("/one", "/two")
         made = [(known_facts(page=page), help_(number, page=page)) for number, page in enumerate(pages)]
-        world.wordings.ask(made, [b"first678", b"second78"])
+        world.wordings.ask(made)
         await world.worded(help_(9, page="/three"), known_facts(page="/three"))
         async with asyncio.timeout(5):
             while len(world.witness.calls) < 3:
                 await world.state.saved.wait()
                 world.state.saved.clear()
-        assert {each.span_id for each in world.witness.calls} == {b"first678", b"second78", b""}
+        assert {each.decision_id for each in world.witness.calls} == {"d0", "d1", "d9"}
         assert {each.trace_id for each in world.witness.calls} == {known_facts().trace_id}
 
 
@@ -225,16 +225,18 @@ async def test_a_call_is_a_span_of_the_event_s_trace() -> None:
     witness = ModelSpans(traced)
     answer = Answer("{}", (), Stop.END, 600, 80)
     call = Call(
-        "amazon.nova-micro-v1:0", "wording-1", 120, NOON_ISH, NOON_ISH + 5, answer, None, 32.2, b"t" * 16, b"s" * 8
+        "amazon.nova-micro-v1:0", "wording-1", 120, NOON_ISH, NOON_ISH + 5, answer, None, 32.2, b"t" * 16, "d-3-1-0"
     )
     witness.called(call)
-    witness.called(call._replace(answer=None, refusal=Refusal.THROTTLED, cost_micro_usd=0.0, trace_id=b""))
+    witness.called(
+        call._replace(answer=None, refusal=Refusal.THROTTLED, cost_micro_usd=0.0, trace_id=b"", decision_id="")
+    )
     traced.close()
     good, bad = exporter.get_finished_spans()
     assert (good.name, good.kind.name) == ("chat amazon.nova-micro-v1:0", "CLIENT")
     assert good.context.trace_id == int.from_bytes(b"t" * 16, "big")
     assert good.parent is not None
-    assert good.parent.span_id == int.from_bytes(b"s" * 8, "big")
+    assert good.parent.span_id == int.from_bytes(telemetry.span_id_of("d-3-1-0"), "big")
     assert (good.start_time, good.end_time) == (NOON_ISH * 1000, NOON_ISH * 1000 + 5_000)
     assert dict(good.attributes or {}) == {
         "gen_ai.operation.name": "chat",
@@ -246,6 +248,7 @@ async def test_a_call_is_a_span_of_the_event_s_trace() -> None:
         "gen_ai.usage.output_tokens": 80,
         "gen_ai.response.finish_reasons": ("end_turn",),
         "journeymesh.model.cost_micro_usd": 32.2,
+        "journeymesh.decision.id": "d-3-1-0",
     }
     assert (bad.attributes or {})["error.type"] == "throttled"
     assert not bad.status.is_ok

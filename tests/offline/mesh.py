@@ -16,6 +16,7 @@ from journeymesh.video.v1.video_pb2_grpc import add_VideoServiceServicer_to_serv
 
 from mesh import channel, telemetry
 from mesh.leasing.memory import MemoryLeases
+from mesh.metrics import Metrics
 from mesh.server import serving
 from mesh.states.memory import MemoryShards, MemoryState
 from mesh.streams.memory import MemoryStream
@@ -85,12 +86,14 @@ async def running(folder: Path, document: str = DOCUMENT) -> AsyncIterator[Mesh]
     features, traced = MemoryState(), telemetry.off("test")
     interventions = in_memory([(0, document)], lambda: NOW_US)
     registers: list[Any] = [
-        lambda to: add_VideoServiceServicer_to_server(VideoServicer(Playback(MemoryState(), MemoryShards())), to),
-        lambda to: add_FeaturesServiceServicer_to_server(FeaturesServicer(features), to),
-        lambda to: add_ScoringServiceServicer_to_server(
-            ScoringServicer(Scoring(ModelDirectory(MODELS), MemoryState())), to
+        lambda to: add_VideoServiceServicer_to_server(
+            VideoServicer(Playback(MemoryState(), MemoryShards()), Metrics()), to
         ),
-        lambda to: add_InterventionServiceServicer_to_server(InterventionServicer(*interventions), to),
+        lambda to: add_FeaturesServiceServicer_to_server(FeaturesServicer(features, Metrics()), to),
+        lambda to: add_ScoringServiceServicer_to_server(
+            ScoringServicer(Scoring(ModelDirectory(MODELS), MemoryState()), Metrics()), to
+        ),
+        lambda to: add_InterventionServiceServicer_to_server(InterventionServicer(*interventions, Metrics()), to),
     ]
     stream = MemoryStream(shard_count=2)
     log, seen, set_aside = StreamEventLog(stream), MemorySeenEvents(), MemorySetAside()
@@ -107,6 +110,7 @@ async def running(folder: Path, document: str = DOCUMENT) -> AsyncIterator[Mesh]
                 applied=MemoryApplied(),
                 clock=lambda: NOW_US,
                 limits=dispatcher.Limits(100, 0, 0.5),
+                metrics=Metrics(),
                 trims=False,
             )
             archiving = Archiver(
@@ -120,5 +124,6 @@ async def running(folder: Path, document: str = DOCUMENT) -> AsyncIterator[Mesh]
                 intervention=InterventionServiceStub(dialled),
                 clock=lambda: NOW_US,
                 limits=archiver.Limits(flush_events=20, rest_seconds=0),
+                metrics=Metrics(),
             )
             yield Mesh(stream, log, applying, archiving, features)

@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh.errors import Unavailable
+from mesh.metrics import Metrics
+from services.scoring.adapters.measured import MeasuredModels
 from services.scoring.adapters.model_directory import ModelDirectory, UnusableModelError, load
 from services.scoring.domain.schema import FEATURE_COUNT, FEATURES
 from tests.scoring.builders import MODELS, values
@@ -58,7 +60,7 @@ def test_a_model_that_cannot_be_loaded_leaves_the_one_before(directory: Path, ve
 
 
 async def test_without_a_model_it_is_unavailable_until_there_is_one(directory: Path, tmp_path: Path) -> None:
-    models = ModelDirectory(tmp_path / "empty")
+    models = MeasuredModels(ModelDirectory(tmp_path / "empty"), Metrics())
     with pytest.raises(Unavailable):
         await models.check()
     shutil.copytree(directory, tmp_path / "empty")

@@ -11,6 +11,7 @@ from journeymesh.scoring.v1 import scoring_pb2 as wire
 from journeymesh.scoring.v1.scoring_pb2_grpc import ScoringServiceStub, add_ScoringServiceServicer_to_server
 
 from mesh.errors import FailedPrecondition, InvalidArgument, NotFound
+from mesh.metrics import Metrics
 from mesh.state import StateStore
 from mesh.states.memory import MemoryState
 from mesh.states.redis import RedisState
@@ -39,7 +40,7 @@ def store(request: pytest.FixtureRequest) -> StateStore:
 @pytest.fixture
 async def stub(models: ModelDirectory, store: StateStore) -> "AsyncIterator[ScoringServiceAsyncStub]":
     """A stub of a service with the committed model."""
-    servicer = ScoringServicer(Scoring(models, store))
+    servicer = ScoringServicer(Scoring(models, store), Metrics())
     async with serving(lambda server: add_ScoringServiceServicer_to_server(servicer, server)) as channel:
         yield _stub(channel)
 

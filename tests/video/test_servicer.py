@@ -10,6 +10,7 @@ from journeymesh.video.v1 import video_pb2 as wire
 from journeymesh.video.v1.video_pb2_grpc import VideoServiceStub, add_VideoServiceServicer_to_server
 
 from mesh.errors import FailedPrecondition, InvalidArgument, NotFound
+from mesh.metrics import Metrics
 from services.video.domain.playback import Action, Beat
 from services.video.servicer import VideoServicer
 from tests.serving import serving
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 async def stub() -> AsyncIterator["VideoServiceAsyncStub"]:
-    servicer = VideoServicer(World().playback)
+    servicer = VideoServicer(World().playback, Metrics())
     async with serving(lambda server: add_VideoServiceServicer_to_server(servicer, server)) as channel:
         yield VideoServiceStub(channel)
 

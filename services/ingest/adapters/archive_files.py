@@ -80,9 +80,9 @@ class ParquetArchive:
         """See `ports.Archive`."""
         return await asyncio.to_thread(_pack, shard, events, decisions)
 
-    async def write(self, shard: str, plan: Plan, hours: Collection[int], parts: Sequence[Part]) -> None:
+    async def write(self, shard: str, plan: Plan, hours: Collection[int], parts: Sequence[Part]) -> int:
         """See `ports.Archive`."""
-        await asyncio.to_thread(self._write, shard, plan, hours, cast("Sequence[_Part]", parts))
+        return await asyncio.to_thread(self._write, shard, plan, hours, cast("Sequence[_Part]", parts))
 
     async def hours(self) -> list[int]:
         """See `ports.Archive`."""
@@ -125,7 +125,8 @@ class ParquetArchive:
             read = None if columns is None else [name for name in columns if name in known]
             yield from opened.iter_batches(_GROUP_ROWS, columns=read)
 
-    def _write(self, shard: str, plan: Plan, hours: Collection[int], parts: Sequence[_Part]) -> None:
+    def _write(self, shard: str, plan: Plan, hours: Collection[int], parts: Sequence[_Part]) -> int:
+        byte_count = 0
         for kind, columns in _KINDS.items():
             rows = pa.Table.from_batches([part.columns[kind] for part in parts], columns.SCHEMA)
             hour_of = pa.chunked_array([part.hours[kind] for part in parts], pa.int64())
@@ -133,7 +134,8 @@ class ParquetArchive:
                 its = rows if len(hours) == 1 else rows.filter(pc.equal(hour_of, hour))
                 file = ArchiveFile(kind, hour, shard, plan.after + 1, plan.through)
                 pieces = (its.slice(start, _GROUP_ROWS) for start in range(0, len(its), _GROUP_ROWS))
-                self._publish(file, pieces)
+                byte_count += self._publish(file, pieces)
+        return byte_count
 
     def _hours(self) -> list[int]:
         base = self._below(f"{archive.EVENTS}/{archive.VERSION}")
@@ -164,32 +166,32 @@ class ParquetArchive:
         if waiting:
             yield pa.concat_tables(waiting, promote_options="default")
 
-    def _publish(self, file: ArchiveFile, tables: Iterable[pa.Table]) -> None:
-        """Writes a file of tables, one row group a table or more."""
+    def _publish(self, file: ArchiveFile, tables: Iterable[pa.Table]) -> int:
+        """Writes a file of tables, one row group a table or more; tells its bytes."""
         columns = _KINDS[file.kind]
         metadata = {SCHEMA_KEY: f"{file.kind}/{archive.VERSION}".encode()}
 
-        def fill(into: IO[bytes]) -> None:
+        def fill(into: IO[bytes]) -> int:
             schema = _written(columns.SCHEMA.empty_table(), columns.DICTIONARIES).schema.with_metadata(metadata)
             with pq.ParquetWriter(into, schema, compression="zstd") as writer:
                 for table in tables:
                     writer.write_table(_fitted(_written(table, columns.DICTIONARIES), schema), _GROUP_ROWS)
+            return into.tell()
 
         with _reaching():
-            if self._is_local:
-                _put(Path(self._below(file.path)), fill)
-            else:
-                self._upload(self._below(file.path), fill)
+            byte_count = _put(Path(self._below(file.path)), fill) if self._is_local else self._upload(file, fill)
         # What a file took is wanted again in a minute: until then it is given back.
         pa.default_memory_pool().release_unused()
+        return byte_count
 
-    def _upload(self, path: str, fill: Callable[[IO[bytes]], None]) -> None:
+    def _upload(self, file: ArchiveFile, fill: Callable[[IO[bytes]], int]) -> int:
         # Closing an upload publishes it, be it because of an error: so it begins when all of it is there.
         with tempfile.TemporaryFile() as whole:
-            fill(whole)
+            byte_count = fill(whole)
             whole.seek(0)
-            with self._files.open_output_stream(path) as into:
+            with self._files.open_output_stream(self._below(file.path)) as into:
                 shutil.copyfileobj(whole, into, _COPY_BYTES)
+        return byte_count
 
     def _remove(self, files: Collection[ArchiveFile]) -> None:
         with _reaching():
@@ -260,7 +262,7 @@ def _fitted(table: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
-def _put(path: Path, fill: Callable[[IO[bytes]], None]) -> None:
+def _put(path: Path, fill: Callable[[IO[bytes]], int]) -> int:
     """Writes a file so that it is there whole, and stays there, or is not there at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # Of a name of its own: a process that has lost the shard, and does not know it yet, may write the same file now.
@@ -269,7 +271,7 @@ def _put(path: Path, fill: Callable[[IO[bytes]], None]) -> None:
     ) as into:
         aside = Path(into.name)
         try:
-            fill(into)
+            byte_count = fill(into)
             into.flush()
             os.fchmod(into.fileno(), _MODE)
             os.fsync(into.fileno())
@@ -283,6 +285,7 @@ def _put(path: Path, fill: Callable[[IO[bytes]], None]) -> None:
             os.fsync(opened)
         finally:
             os.close(opened)
+    return byte_count
 
 
 def _aside(name: str) -> str:

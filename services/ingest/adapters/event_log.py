@@ -5,8 +5,11 @@ from typing import Final, cast
 
 from journeymesh.common.v1 import event_pb2
 
+from mesh import registry
+from mesh.metrics import Metrics
 from mesh.stream import MAX_RECORD_BYTES, Entry, StreamWriter
 from services.ingest.domain.event import Event, Place
+from services.ingest.ports import EventLog
 
 # What an event costs in a record beside its own bytes: a tag and a length.
 _FRAME_BYTES: Final = 6
@@ -36,6 +39,19 @@ class StreamEventLog:
             for event_index, index in enumerate(some):
                 places[index] = Place(shard, sequence, event_index)
         return [places[index] for index in range(len(wire))]
+
+
+class TimedEventLog:
+    """Measures how long another log takes."""
+
+    def __init__(self, log: EventLog, metrics: Metrics) -> None:
+        self._log = log
+        self._metrics = metrics
+
+    async def append(self, events: Sequence[Event]) -> list[Place]:
+        """See `ports.EventLog`."""
+        with self._metrics.timing(registry.APPEND_SECONDS):
+            return await self._log.append(events)
 
 
 def _pack(events: Sequence[event_pb2.Event], indexes: Sequence[int]) -> Iterator[list[int]]:

@@ -235,8 +235,8 @@ def decoded(record: Record) -> Decoded:
 
 
 def origins(events: Iterable[event_pb2.Event]) -> list[tuple[bytes, bytes]]:
-    """The traces and spans that brought the events, each once, at most 64."""
-    return list(dict.fromkeys((event.trace_id, event.span_id) for event in events))[:_LINKS_MOST]
+    """The recorded traces and spans that brought the events, each once, at most 64."""
+    return list(dict.fromkeys((event.trace_id, event.span_id) for event in events if event.span_id))[:_LINKS_MOST]
 
 
 def cut(records: Iterable[Decoded], max_events: int) -> Iterator[list[Decoded]]:

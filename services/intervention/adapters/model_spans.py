@@ -27,13 +27,16 @@ class ModelSpans:
             semconv.AI_PROMPT: call.prompt_version,
             semconv.AI_COST_MICRO_USD: call.cost_micro_usd,
         }
+        origin = None
+        if call.decision_id:
+            attributes[semconv.DECISION_ID] = call.decision_id
+            origin = telemetry.recorded(call.trace_id, telemetry.span_id_of(call.decision_id))
         if call.answer is not None:
             attributes[semconv.AI_INPUT_TOKENS] = call.answer.input_tokens
             attributes[semconv.AI_OUTPUT_TOKENS] = call.answer.output_tokens
             attributes[semconv.AI_FINISH_REASONS] = [call.answer.stop.value]
         if call.refusal is not None:
             attributes[semconv.ERROR_TYPE] = call.refusal.value
-        origin = telemetry.span_context(call.trace_id, call.span_id)
         span = self._tracer.start_span(
             f"{semconv.AI_CHAT} {call.model_id}",
             telemetry.within(origin) if origin else None,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from services.intervention.domain import delivery
 from services.intervention.domain.delivery import Delivery, Parcel, Slip
-from services.intervention.ports import Claimed
+from services.intervention.ports import Backlog, Claimed
 
 
 class MemoryOutbox:
@@ -48,6 +48,11 @@ class MemoryOutbox:
         else:
             self._due[name] = due_us
         return True
+
+    async def backlog(self, channel: str) -> Backlog:
+        """See `services.intervention.ports.Outbox`."""
+        due = [at for name, at in self._due.items() if name[0] == channel]
+        return Backlog(len(due), min(due, default=None))
 
     async def deliveries(self, intervention_ids: Sequence[str]) -> list[list[Delivery]]:
         """See `services.intervention.ports.Outbox`."""

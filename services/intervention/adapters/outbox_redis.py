@@ -13,7 +13,7 @@ from typing import Any, Final
 from mesh import redis
 from services.intervention.domain import delivery
 from services.intervention.domain.delivery import Delivery, Parcel, Slip
-from services.intervention.ports import Claimed
+from services.intervention.ports import Backlog, Claimed
 
 # KEYS: the sorted set, then the slips'. ARGV: for each slip its member, its bytes, when it is due and its lifetime.
 _ADD: Final = redis.Script("""
@@ -106,6 +106,15 @@ class RedisOutbox:
         call = redis.Call([_index(channel), _key(channel, member)], [member, before, claimed.until_us, after, due])
         (is_done,) = await _UPDATE.run(self._client, call)
         return bool(is_done)
+
+    async def backlog(self, channel: str) -> Backlog:
+        """See `services.intervention.ports.Outbox`."""
+        pipeline = self._client.pipeline(transaction=False)
+        pipeline.zcard(_index(channel))
+        pipeline.zrange(_index(channel), 0, 0, withscores=True)
+        with redis.translating_errors():
+            count, first = await pipeline.execute()
+        return Backlog(count, int(first[0][1]) if first else None)
 
     async def deliveries(self, intervention_ids: Sequence[str]) -> list[list[Delivery]]:
         """See `services.intervention.ports.Outbox`."""

@@ -1,20 +1,34 @@
 """Nobody looks and nobody is known: for replays, which change nothing in the world."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from mesh.errors import NotFound
 from services.intervention.domain.analysis import Helping, Struggle, Watching
+from services.intervention.domain.delivery import Slip
 from services.intervention.domain.facts import Facts
 from services.intervention.domain.ledger import Decision
 from services.intervention.domain.strategy import Intervention
-from services.intervention.ports import Call
+from services.intervention.ports import Became, Call
 
 
 class SilentWitness:
-    """Forgets what it is told, of decisions and of calls of models."""
+    """Forgets what it is told, of decisions, messages and calls of models."""
+
+    is_looking = False
 
     def made(self, decision_id: str, decision: Decision, span_id: bytes) -> None:
         """See `services.intervention.ports.Witness`."""
+
+    def became(self, became: Became) -> None:
+        """See `services.intervention.ports.Witness`."""
+
+    def sending(self, slip: Slip) -> AbstractContextManager[None]:  # noqa: ARG002 - the port's
+        """See `services.intervention.ports.DeliveryWitness`."""
+        return nullcontext()
+
+    def noted(self, slip: Slip) -> None:
+        """See `services.intervention.ports.DeliveryWitness`."""
 
     def called(self, call: Call) -> None:
         """See `services.intervention.ports.ModelWitness`."""
@@ -23,7 +37,7 @@ class SilentWitness:
 class SilentWords:
     """Leaves the words of the template."""
 
-    def ask(self, made: Sequence[tuple[Facts, Intervention]], span_ids: Sequence[bytes]) -> None:
+    def ask(self, made: Sequence[tuple[Facts, Intervention]]) -> None:
         """See `services.intervention.ports.Words`."""
 
 

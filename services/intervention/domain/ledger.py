@@ -58,10 +58,11 @@ class Inputs(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True):
-    """An intervention that was made, and for whom."""
+    """An intervention that was made, for whom, and the trace of the event that led to it; empty in old ones."""
 
     user_id: str
     intervention: Intervention
+    trace_id: bytes = b""
 
 
 _ENCODE: Final = msgspec.msgpack.Encoder().encode

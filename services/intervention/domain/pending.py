@@ -78,6 +78,12 @@ def outcome_at(helped: Helped, intervention_id: str, at_us: int) -> Outcome | No
     return Outcome.EXPIRED if is_waiting(offer.outcome) and offer.expires_us <= at_us else offer.outcome
 
 
+def outcomes_since(before: Helped, after: Helped) -> list[tuple[str, Outcome]]:
+    """The offers of which something else came between the two, by their ids, oldest first."""
+    known = {each.id: each.outcome for each in before.offers}
+    return [(each.id, each.outcome) for each in after.offers if each.outcome != known.get(each.id, Outcome.NONE)]
+
+
 def offered(policy: Policy, helped: Helped, help_: Intervention, at_us: int, *, is_urgent: bool) -> Helped:
     """The user after an intervention was made. What waited ends as expired.
 

@@ -25,10 +25,10 @@ _USUAL: Final = spending.reservation(
 
 
 class Origin(NamedTuple):
-    """The span on whose behalf a model is asked: 16 and 8 bytes; empty for that of the present RPC."""
+    """The decision on whose behalf a model is asked, and its trace, 16 bytes; empty for the present RPC."""
 
     trace_id: bytes = b""
-    span_id: bytes = b""
+    decision_id: str = ""
 
 
 class ModelUsage(NamedTuple):
@@ -144,7 +144,7 @@ class Models:
                 refusal=refusal,
                 cost_micro_usd=micro_usd,
                 trace_id=origin.trace_id,
-                span_id=origin.span_id,
+                decision_id=origin.decision_id,
             )
         )
         if answer is not None or refusal in spending.FREE:

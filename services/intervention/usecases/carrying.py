@@ -11,7 +11,7 @@ from mesh.state import StateStore
 from services.intervention.domain import delivery, outcome, pending, worded
 from services.intervention.domain.delivery import Deferred, Parcel, Refused, Slip, Unanswered
 from services.intervention.domain.facts import Contact, Outcome
-from services.intervention.ports import Channel, Claimed, Outbox
+from services.intervention.ports import Channel, Claimed, DeliveryWitness, Outbox
 from services.intervention.usecases.names import user_key
 
 LEASE_US: Final = 60_000_000
@@ -42,9 +42,17 @@ class _Wanted:
 class Carrier:
     """Carries messages one by one; calls may run side by side."""
 
-    def __init__(self, outbox: Outbox, state: StateStore, clock: Callable[[], int], draw: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        state: StateStore,
+        witness: DeliveryWitness,
+        clock: Callable[[], int],
+        draw: Callable[[], float],
+    ) -> None:
         self._outbox = outbox
         self._state = state
+        self._witness = witness
         self._clock = clock
         self._draw = draw
         # Two messages of one user may fail at once. Those of other processes are not locked out: then one entry may be
@@ -60,6 +68,7 @@ class Carrier:
         slip = claimed.slip
         if not slip.is_waiting:
             await self._file(claimed)
+            self._witness.noted(slip)
             return None
         if slip.is_doubtful and not channel.is_repeatable:
             await self._end(claimed, delivery.failed(slip, "no_answer", self._clock(), is_doubtful=True))
@@ -100,8 +109,9 @@ class Carrier:
     async def _attempt(self, begun: Claimed, before: Slip, wanted: _Wanted, channel: Channel) -> Tried:
         parcel, slip = begun.slip.parcel, begun.slip
         try:
-            async with asyncio.timeout(_SEND_SECONDS):
-                told = await channel.send(parcel, wanted.text, wanted.contact, parcel.key)
+            with self._witness.sending(slip):
+                async with asyncio.timeout(_SEND_SECONDS):
+                    told = await channel.send(parcel, wanted.text, wanted.contact, parcel.key)
         except Deferred as refusal:
             await self._put_off(begun, refusal.reason, refusal.retry_after_us, is_doubtful=before.is_doubtful)
             return Tried(is_good=False, retry_after_us=refusal.retry_after_us)
@@ -124,18 +134,23 @@ class Carrier:
         slip, now_us = begun.slip, self._clock()
         due_us = now_us + max(retry_after_us, delivery.wait_us(slip.attempt_count, self._draw()))
         if due_us < slip.parcel.expires_us:
-            await self._update(begun, delivery.deferred(slip, reason, due_us, is_doubtful=is_doubtful), due_us)
+            after = delivery.deferred(slip, reason, due_us, is_doubtful=is_doubtful)
+            if await self._update(begun, after, due_us):
+                self._witness.noted(after)
         else:
             await self._end(begun, delivery.failed(slip, reason, now_us, is_doubtful=is_doubtful))
 
     async def _end(self, claimed: Claimed, slip: Slip) -> None:
         """Notes how it ended. What did not go out is filed before it is let go: a crash between loses neither."""
         if not slip.is_undelivered:
-            await self._update(claimed, slip, None)
-            return
-        until_us = self._clock() + LEASE_US
-        if await self._update(claimed, slip, until_us):
-            await self._file(Claimed(slip, until_us))
+            is_noted = await self._update(claimed, slip, None)
+        else:
+            until_us = self._clock() + LEASE_US
+            is_noted = await self._update(claimed, slip, until_us)
+            if is_noted:
+                await self._file(Claimed(slip, until_us))
+        if is_noted:
+            self._witness.noted(slip)
 
     async def _file(self, claimed: Claimed) -> None:
         parcel = claimed.slip.parcel

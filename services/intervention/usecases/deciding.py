@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from mesh import applied
 from mesh.applied import Batch
@@ -10,15 +11,17 @@ from services.intervention.domain import delivery, limits, pending, tally
 from services.intervention.domain import ledger as pages
 from services.intervention.domain.decision import Decided, decide
 from services.intervention.domain.delivery import Parcel
-from services.intervention.domain.facts import Contact, Facts
+from services.intervention.domain.eligibility import Reason
+from services.intervention.domain.facts import Contact, Outcome
 from services.intervention.domain.ledger import Block, Decision, Record
 from services.intervention.domain.offer import Exposed
 from services.intervention.domain.pending import Helped
 from services.intervention.domain.policy import DAY_US, IN_APP, Policy
 from services.intervention.domain.strategy import Intervention, delivered_channels
-from services.intervention.ports import Entry, Ledger, Listeners, Outbox, Witness, Words
+from services.intervention.ports import Became, Entry, Ledger, Listeners, Outbox, Witness, Words
 from services.intervention.usecases.names import (
     decision_id,
+    decision_id_of,
     intervention_id,
     record_key,
     tally_key,
@@ -27,7 +30,15 @@ from services.intervention.usecases.names import (
     user_name,
 )
 from services.intervention.usecases.policies import Policies
-from services.intervention.usecases.rows import Rows, contacts_after, facts_of, records_of, rows_in_question
+from services.intervention.usecases.rows import (
+    Rows,
+    contacts_after,
+    facts_of,
+    reasons_of,
+    records_of,
+    rows_in_question,
+    withheld_of,
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -37,6 +48,19 @@ class Made:
     row: int
     decision: Decision
     intervention: Intervention
+
+
+class Came(NamedTuple):
+    """What came of a batch.
+
+    Interventions by row, ascending; how many rows were decided for each reason; the actions that were withheld from
+    users who are held out; what became of earlier interventions.
+    """
+
+    made: list[Made]
+    reasons: Mapping[Reason, int]
+    withheld: list[str]
+    outcomes: list[Outcome]
 
 
 class Deciding:
@@ -79,8 +103,8 @@ class Deciding:
         self._words_us = words_us
         self._renewed_day = 0
 
-    async def decide(self, batch: Batch, rows: Rows) -> list[Made]:
-        """Decides every row and gives those that led to an intervention, ascending.
+    async def decide(self, batch: Batch, rows: Rows) -> Came:
+        """Decides every row.
 
         Raises:
             FailedPrecondition: `POSITION_STALE`, the sender has lost the shard.
@@ -90,24 +114,27 @@ class Deciding:
         policies = {record: self._policies.at(rows.received_us[of.start]) for record, of in records.items()}
         asked = rows_in_question(policies, rows, records)
         users = await self._load(batch, rows, asked)
-        decided = {
-            row: self._decide(policies[rows.record_indexes[row]], facts_of(batch, rows, row), users) for row in asked
-        }
+        decided = {row: self._decide(policies[rows.record_indexes[row]], batch, rows, row, users) for row in asked}
         made = [each for row in asked if (each := _made(batch, rows, row, decided[row], policies)) is not None]
         await self._save(batch, rows, users, decided.values(), made)
         if batch.is_retraction:
             await self._outbox.cancel([each.intervention.id for each in made], self._clock(), "retracted")
         else:
             await self._send(made, policies, rows)
+            if users.became and self._witness.is_looking:
+                await self._tell_outcomes(rows, users.became)
             await self._ledger.record(
                 [_entry(batch, record, of, rows, policies[record], decided) for record, of in records.items()]
             )
         self._listeners.wake(users.changed())
-        return made
+        return Came(made, reasons_of(rows, decided), withheld_of(decided), [outcome for _, _, outcome in users.became])
 
-    def _decide(self, policy: Policy, facts: Facts, users: "_Users") -> Decided:
+    def _decide(self, policy: Policy, batch: Batch, rows: Rows, row: int, users: "_Users") -> Decided:
+        facts = facts_of(batch, rows, row)
         helped, lost = users.after[facts.user_id], users.undelivered[facts.user_id]
         decided = decide(policy, facts, helped, lost, intervention_id(facts.position))
+        if decided.helped is not helped:
+            users.became.extend((row, *each) for each in pending.outcomes_since(helped, decided.helped))
         users.after[facts.user_id] = decided.helped
         return decided
 
@@ -168,11 +195,17 @@ class Deciding:
             await self._outbox.add(parcels, self._clock())
             self._notice()
         worded = [each for each in made if each.intervention.is_worded]
-        self._words.ask(
-            [(each.decision.facts, each.intervention) for each in worded], [rows.span_ids[each.row] for each in worded]
-        )
+        self._words.ask([(each.decision.facts, each.intervention) for each in worded])
         for each in made:
             self._witness.made(decision_id(each.decision.facts.position), each.decision, rows.span_ids[each.row])
+
+    async def _tell_outcomes(self, rows: Rows, became: Sequence[tuple[int, str, Outcome]]) -> None:
+        blobs = await self._state.load([record_key(id_) for _, id_, _ in became])
+        for (row, id_, outcome), blob in zip(became, blobs, strict=True):
+            made_trace_id = pages.decode_record(blob).trace_id if blob else b""
+            self._witness.became(
+                Became(id_, decision_id_of(id_), outcome, made_trace_id, rows.trace_ids[row], rows.span_ids[row])
+            )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -185,6 +218,8 @@ class _Users:
     undelivered: Mapping[str, tuple[tuple[str, str], ...]]
     contacts: Mapping[str, Contact]
     tally: applied.Resumed
+    became: list[tuple[int, str, Outcome]] = dataclasses.field(default_factory=list)
+    """What came of interventions, and at which row."""
 
     def changed(self) -> list[str]:
         """Those who are not as they were."""
@@ -261,4 +296,5 @@ def _parcels(made: Made, policy: Policy, words_until_us: int) -> list[Parcel]:
 
 
 def _record(made: Made) -> bytes:
-    return pages.encode(Record(made.decision.facts.user_id, made.intervention))
+    facts = made.decision.facts
+    return pages.encode(Record(facts.user_id, made.intervention, facts.trace_id))

@@ -1,12 +1,15 @@
 """A batch of assessed events, and what of it is looked at."""
 
 import bisect
+import collections
 import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
 
 from mesh.applied import Batch
 from services.intervention.domain import delivery, eligibility
+from services.intervention.domain.decision import Decided
+from services.intervention.domain.eligibility import Reason
 from services.intervention.domain.facts import Assessment, Bought, Contact, EventKind, Facts, OutcomeReport, Position
 from services.intervention.domain.policy import Policy
 
@@ -98,3 +101,18 @@ def contacts_after(rows: Rows, known: Mapping[str, Contact]) -> dict[str, bytes]
         for user_id, each in contacts.items()
         if each != known[user_id]
     }
+
+
+def reasons_of(rows: Rows, decided: Mapping[int, Decided]) -> Mapping[Reason, int]:
+    """How many rows were decided for each reason; those that were not looked at have a plain one."""
+    kept = {row: each.exceptional.verdict for row, each in decided.items() if each.exceptional}
+    counts = collections.Counter(verdict.reasons[0] for verdict in kept.values())
+    counts[Reason.BOT] += sum(row not in kept for row in rows.bot_rows)
+    counts[Reason.BELOW_TRIGGER] += len(rows.user_ids) - counts.total()
+    return counts
+
+
+def withheld_of(decided: Mapping[int, Decided]) -> list[str]:
+    """The actions that were withheld from users who are held out."""
+    verdicts = [each.exceptional.verdict for each in decided.values() if each.exceptional]
+    return [each.withheld.action for each in verdicts if each.withheld and each.reasons[0] is Reason.HOLDOUT]

@@ -8,7 +8,7 @@ from typing import Final
 
 from mesh.errors import Unavailable
 from mesh.state import StateStore
-from services.intervention.ports import Channel, Claimed, Outbox
+from services.intervention.ports import Channel, Claimed, DeliveryWitness, Outbox
 from services.intervention.usecases.carrying import LEASE_US, Carrier, Tried
 
 _FAILURES_BEFORE_PAUSE: Final = 3
@@ -26,6 +26,7 @@ class Sender:
         outbox: what is to be sent.
         channels: every channel by its name.
         state: the store of users, contacts and wordings.
+        witness: stands around every attempt.
         clock: tells what is due and what has expired.
         draw: chance for waiting times, 0 to 1.
         concurrency: messages of one channel under way at a time.
@@ -37,13 +38,14 @@ class Sender:
         outbox: Outbox,
         channels: Mapping[str, Channel],
         state: StateStore,
+        witness: DeliveryWitness,
         clock: Callable[[], int],
         draw: Callable[[], float],
         *,
         concurrency: int,
         poll_seconds: float = 1.0,
     ) -> None:
-        carrier = Carrier(outbox, state, clock, draw)
+        carrier = Carrier(outbox, state, witness, clock, draw)
         self._lanes = [
             _Lane(name, channel, outbox, carrier, clock, Pace(draw), concurrency, poll_seconds)
             for name, channel in channels.items()

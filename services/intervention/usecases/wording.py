@@ -2,7 +2,6 @@
 
 import asyncio
 import collections
-import itertools
 import logging
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
@@ -20,7 +19,7 @@ from services.intervention.domain.strategy import Intervention
 from services.intervention.domain.worded import Worded
 from services.intervention.ports import Listeners
 from services.intervention.usecases.asking import Models, Origin
-from services.intervention.usecases.names import user_key
+from services.intervention.usecases.names import decision_id_of, user_key
 
 _WORKERS: Final = 8
 _MOST_WAITING: Final = 256
@@ -32,7 +31,6 @@ _log = logging.getLogger(__name__)
 class _Asked(NamedTuple):
     help_: Intervention
     facts: Facts
-    span_id: bytes
     # By the loop's clock, which nobody sets back.
     until: float
 
@@ -65,23 +63,22 @@ class Wordings:
         """How many interventions wait for words."""
         return self._waiting.qsize()
 
-    def ask(self, made: Sequence[tuple[Facts, Intervention]], span_ids: Sequence[bytes] = ()) -> None:
+    def ask(self, made: Sequence[tuple[Facts, Intervention]]) -> None:
         """Puts interventions in the queue, as far as they are to be worded and there is room. Never raises or waits.
 
         Args:
             made: interventions that are stored, each with what it was decided on.
-            span_ids: for each the span that brought its event, 8 bytes; none where that is not known.
         """
         if not self._models.is_on:
             return
         until = self._monotonic() + self._deadline_seconds
-        for (facts, help_), span_id in zip(made, span_ids or itertools.repeat(b""), strict=False):
+        for facts, help_ in made:
             if not wording.can_be_worded(help_):
                 continue
             if self._waiting.full():
                 self._models.turned_away(Complexity.QUICK, Refusal.BUSY)
             else:
-                self._waiting.put_nowait(_Asked(help_, facts, span_id, until))
+                self._waiting.put_nowait(_Asked(help_, facts, until))
 
     async def run(self) -> None:
         """Words what is asked for until it is cancelled."""
@@ -121,7 +118,7 @@ class Wordings:
             self._models.turned_away(Complexity.QUICK, Refusal.LATE)
             return self._result(asked, "", None)
         remaining = asked.until - self._monotonic()
-        origin = Origin(asked.facts.trace_id, asked.span_id)
+        origin = Origin(asked.facts.trace_id, decision_id_of(asked.help_.id))
         try:
             answer, usage = await self._models.ask(Complexity.QUICK, brief.question, remaining, origin)
         except NotAnswered as error:

@@ -55,14 +55,6 @@ class ModelDirectory:
             raise Unavailable("DEPENDENCY_UNAVAILABLE", "There is no exit-risk model that can be loaded.")
         return self._live
 
-    async def check(self) -> None:
-        """Returns if there is a model to serve.
-
-        Raises:
-            Unavailable: there is none.
-        """
-        self.live()
-
     def _look(self) -> tuple[int, int] | None:
         try:
             status = self._pointer.stat()

@@ -1,0 +1,61 @@
+# One image a service: `make images` builds all, and docs/images.md tells what is in them. One of them, with docker:
+#   docker build --build-arg SERVICE=features --build-arg VERSION=0.1.0 --tag journeymesh/features:0.1.0 .
+
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+# The same Python in the same place, and what `python3 -m venv` takes pip from.
+ARG BUILDER_IMAGE=${PYTHON_IMAGE}
+
+
+# What generates code from the contracts, and the code; the same for all images.
+FROM ${BUILDER_IMAGE} AS contracts
+WORKDIR /source
+COPY requirements/images/builder.lock requirements/images/
+RUN --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca \
+    python3 -m venv /tools \
+    && /tools/bin/pip install --disable-pip-version-check --require-hashes --requirement requirements/images/builder.lock
+COPY protos protos
+RUN mkdir gen \
+    && /tools/bin/python -m grpc_tools.protoc --proto_path=protos --python_out=gen --grpc_python_out=gen \
+       $(find protos -name '*.proto' | sort)
+
+
+# The service's libraries and its own modules. Compiled ahead, because nobody can write there later; by one process and
+# without times, so that the same source gives the same bytes.
+FROM contracts AS builder
+ARG SERVICE
+COPY requirements/images/${SERVICE}.lock requirements/images/
+RUN --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca \
+    python3 -m venv --without-pip /venv \
+    && /tools/bin/pip --python /venv/bin/python install --disable-pip-version-check --no-compile --only-binary :all: \
+       --require-hashes --requirement requirements/images/${SERVICE}.lock \
+    && find /venv/bin -type f -delete \
+    && PYTHONHASHSEED=0 /venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /venv/lib \
+    && find /venv -exec touch --no-dereference --date=@0 {} +
+COPY . .
+RUN python3 -m images.gather ${SERVICE} /app \
+    && PYTHONHASHSEED=0 /venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /app \
+    && find /app -exec touch --no-dereference --date=@0 {} +
+
+
+FROM ${PYTHON_IMAGE}
+COPY --from=builder /venv /venv
+COPY --from=builder /app /app
+ENV PATH=/venv/bin:${PATH} \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    JOURNEYMESH_POLICY=/app/policies/default.yaml \
+    JOURNEYMESH_MODELS=/app/models/exit-risk
+ARG SERVICE
+ARG TITLE
+ARG VERSION
+ARG REVISION
+LABEL org.opencontainers.image.title="journeymesh/${SERVICE}" \
+      org.opencontainers.image.description="${TITLE}" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.licenses="Apache-2.0"
+USER 10001:10001
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["python", "/app"]

@@ -1,0 +1,138 @@
+"""`journeymesh check`: whether a mesh helps. Sends the calculator example for a user of its own, and waits for help."""
+
+import argparse
+import asyncio
+import os
+import time
+import uuid
+from typing import Final, NamedTuple
+
+import httpx
+from rich.console import Console
+
+from cli.story import Json, plain
+
+_PATIENCE_SECONDS: Final = 30.0
+_POLL_SECONDS: Final = 0.02
+_AWAY_SECONDS: Final = 0.5
+
+
+class Help(NamedTuple):
+    """The help that came: for whom, what, by which decision, and how long after the events were accepted."""
+
+    user_id: str
+    action: str
+    decision_id: str
+    seconds: float
+
+
+class NoHelpError(Exception):
+    """No help came; the text is the sentence that says why."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of the command."""
+    parser.add_argument(
+        "--url",
+        default="http://" + os.environ.get("JOURNEYMESH_HTTP_ADDRESS", "127.0.0.1:8080"),
+        help="the gateway (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=_PATIENCE_SECONDS,
+        metavar="SECONDS",
+        help="how long to wait for the mesh and for the help (default: %(default)g)",
+    )
+
+
+async def main(arguments: argparse.Namespace) -> int:
+    """Prints what came; 1 where no help did."""
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    try:
+        async with httpx.AsyncClient(base_url=arguments.url, timeout=httpx.Timeout(10, connect=2)) as client:
+            came = await check(client, arguments.patience)
+    except (NoHelpError, httpx.InvalidURL) as error:
+        console.print(f"journeymesh: {arguments.url}: {plain(error)}")
+        return 1
+    console.print(f"Help came {came.seconds * 1000:.0f} ms after its events: {plain(came.action)} for {came.user_id}.")
+    console.print(f"Decision: {plain(came.decision_id)}")
+    return 0
+
+
+async def check(client: httpx.AsyncClient, patience_seconds: float) -> Help:
+    """Sends the example until help comes of it, for a new user each time: a policy may hold one out.
+
+    Raises:
+        NoHelpError: none came within the patience.
+    """
+    why: NoHelpError | None = None
+    try:
+        async with asyncio.timeout(patience_seconds):
+            while True:
+                user_id = f"check-{uuid.uuid4().hex[:12]}"
+                try:
+                    last = await _sent(client, user_id)
+                    why = None
+                    return await _helped(client, user_id, last)
+                except NoHelpError as error:
+                    why = error
+                except httpx.HTTPStatusError as error:
+                    why = NoHelpError(_refusal(error.response))
+                except httpx.TransportError as error:
+                    why = NoHelpError(f"The gateway does not answer: {error or type(error).__name__}.")
+                except (ValueError, LookupError):
+                    why = NoHelpError("What answers there is no gateway.")
+                await asyncio.sleep(_AWAY_SECONDS)
+    except TimeoutError:
+        raise why or NoHelpError(f"No help came within {patience_seconds:g} s.") from None
+
+
+async def _sent(client: httpx.AsyncClient, user_id: str) -> str:
+    """The id of the last event of the example."""
+    await _get(client, "/readyz")
+    answer = await client.post("/api/events/track", json={"events": _example(user_id)})
+    return str(answer.raise_for_status().json()["eventIds"][-1])
+
+
+async def _helped(client: httpx.AsyncClient, user_id: str, last: str) -> Help:
+    started = time.monotonic()
+    while True:
+        receipt = await _get(client, f"/api/events/{last}")  # before, or help might come between the two answers
+        pending = await _get(client, f"/api/interventions/{user_id}/pending")
+        seconds = time.monotonic() - started
+        if pending["hasPendingIntervention"]:
+            made = await _get(client, f"/api/interventions/{pending['intervention']['id']}")
+            return Help(user_id, pending["intervention"]["action"], made["decisionId"], seconds)
+        if receipt["state"] != "buffered":
+            raise NoHelpError(await _why_not(client, user_id, receipt["state"]))
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+def _example(user_id: str) -> list[dict[str, object]]:
+    page = "/calculator"
+    steps: list[tuple[str, dict[str, object]]] = [
+        ("page_view", {"page": page}),
+        ("feature_interaction", {"page": page, "feature": "loan_amount"}),
+        ("struggle_signal", {"page": page, "attempts": 3}),
+    ]
+    return [{"userId": user_id, "eventType": kind, "properties": properties} for kind, properties in steps]
+
+
+async def _why_not(client: httpx.AsyncClient, user_id: str, state: str) -> str:
+    decisions = (await _get(client, f"/api/decisions?userId={user_id}"))["decisions"]
+    why = decisions[0]["explanation"] if decisions else f"its events are {state}, and nothing was decided."
+    return f"No help for {user_id}: {why}"
+
+
+async def _get(client: httpx.AsyncClient, path: str) -> Json:
+    found: Json = (await client.get(path)).raise_for_status().json()
+    return found
+
+
+def _refusal(response: httpx.Response) -> str:
+    """What a gateway's problem says; a status alone where it is none."""
+    try:
+        return str(response.json()["detail"])
+    except (ValueError, LookupError, TypeError):
+        return f"It answers {response.status_code} to {response.request.url.path}."

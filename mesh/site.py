@@ -1,0 +1,62 @@
+"""How a process stands in the mesh: what it proves itself by, what it says of its health, how long connections last."""
+
+import contextlib
+import dataclasses
+import sys
+from collections.abc import AsyncIterator
+
+import grpc
+from grpc_health.v1 import health_pb2_grpc
+
+from mesh.health import Health
+from mesh.settings import setting
+from mesh.tls import Tls, TlsSettings
+
+
+@dataclasses.dataclass(frozen=True)
+class ServerSettings:
+    """How a service is watched, and how long its callers keep a connection."""
+
+    probe_listen: str = setting(
+        "JOURNEYMESH_PROBE_LISTEN",
+        "",
+        "Where health alone is told, in plain text, to who has no certificate: readiness under the empty name, life "
+        "under `live`. Empty: nowhere.",
+    )
+    connection_age_seconds: float = setting(
+        "JOURNEYMESH_CONNECTION_AGE_SECONDS",
+        300.0,
+        "After how long callers are asked to connect anew, so that new replicas get their share.",
+        minimum=1,
+        maximum=86_400,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Site:
+    """Where a process stands; without `tls` its calls are in plain text."""
+
+    tls: Tls | None = None
+    connection_age_seconds: float = ServerSettings.connection_age_seconds
+    health: Health = dataclasses.field(default_factory=Health)
+
+
+@contextlib.asynccontextmanager
+async def standing(settings: ServerSettings, tls: TlsSettings) -> AsyncIterator[Site]:
+    """The site of this process; it answers probes within the block. Ends the process if their address is taken."""
+    site = Site(Tls.wanted(tls), settings.connection_age_seconds)
+    await site.health.begin()
+    if not settings.probe_listen:
+        yield site
+        return
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+    health_pb2_grpc.add_HealthServicer_to_server(site.health.servicer, server)
+    try:
+        server.add_insecure_port(settings.probe_listen)
+    except RuntimeError:
+        sys.exit(f"journeymesh: {settings.probe_listen} is taken by another process; choose another address.")
+    await server.start()
+    try:
+        yield site
+    finally:
+        await server.stop(None)

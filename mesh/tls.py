@@ -1,0 +1,213 @@
+"""Mutual TLS between the processes of the mesh: a certificate each, one authority for all, renewed while they run.
+
+Whoever is called asks for the caller's certificate; whoever calls checks the other's name too. A certificate says that
+its holder belongs to the mesh, not which part of it is. The files are looked at whenever a connection is made or a
+call begins; new ones that do not fit together, as in the middle of a renewal, leave the old in force.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import ssl
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Self
+
+import grpc
+
+from mesh.settings import SettingError, setting
+
+# Longer than any call lasts; streams begin anew.
+_LONGEST_CALL_SECONDS: Final = 30.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class TlsSettings:
+    """What a process proves itself by, and whom it believes. All three or none: then calls are in plain text."""
+
+    certificate_file: str = setting(
+        "JOURNEYMESH_TLS_CERTIFICATE_FILE",
+        "",
+        "The process's certificate and what stands between it and the authority, as PEM. May be renewed in place.",
+    )
+    key_file: str = setting("JOURNEYMESH_TLS_KEY_FILE", "", "The certificate's private key, as PEM.")
+    ca_file: str = setting(
+        "JOURNEYMESH_TLS_CA_FILE", "", "The authorities whose certificates are believed, of callers too, as PEM."
+    )
+
+    def __post_init__(self) -> None:
+        """Raises `SettingError` where one is missing, cannot be read or does not fit the others."""
+        if any(self.files) and not all(self.files):
+            raise SettingError("JOURNEYMESH_TLS_CERTIFICATE_FILE, _KEY_FILE and _CA_FILE go together: all or none.")
+        if any(self.files):
+            _read(self.files)
+
+    @property
+    def files(self) -> "Files":
+        """The three files."""
+        return Files(self.certificate_file, self.key_file, self.ca_file)
+
+
+Stamps = tuple[tuple[int, int, int], ...]
+"""What changes when one of some files does: for each its number, time and size."""
+
+
+class Files(NamedTuple):
+    """Where certificate, key and authorities stand."""
+
+    certificate: str
+    key: str
+    ca: str
+
+
+class Identity(NamedTuple):
+    """Certificate, key and authorities as PEM; they fit together."""
+
+    certificate: bytes
+    key: bytes
+    ca: bytes
+
+    def as_server(self) -> grpc.ServerCertificateConfiguration:
+        """What a server shows and believes."""
+        return grpc.ssl_server_certificate_configuration([(self.key, self.certificate)], self.ca)
+
+    def as_client(self) -> grpc.ChannelCredentials:
+        """What a caller shows and believes."""
+        return grpc.ssl_channel_credentials(self.ca, self.key, self.certificate)
+
+
+class Tls:
+    """The identity of this process as its files have it now."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._paths = [Path(file) for file in files]
+        self._stamps = _stamps(self._paths)
+        self._identity = _read(files)
+
+    @classmethod
+    def wanted(cls, settings: TlsSettings) -> Self | None:
+        """None where no files are named."""
+        return cls(settings.files) if any(settings.files) else None
+
+    def identity(self) -> Identity:
+        """The newest one that fits together: the same object as long as nothing has changed."""
+        with contextlib.suppress(OSError):  # a file that is being put in another's place
+            stamps = _stamps(self._paths)
+            if stamps != self._stamps:
+                self._renew(stamps)
+        return self._identity
+
+    def server_credentials(self) -> grpc.ServerCredentials:
+        """Credentials of a server that asks callers for theirs; every new connection sees renewed files."""
+        return grpc.dynamic_ssl_server_credentials(
+            self._identity.as_server(), lambda: self.identity().as_server(), require_client_authentication=True
+        )
+
+    def _renew(self, stamps: Stamps) -> None:
+        try:
+            identity = _read(self._files)
+        except SettingError as error:
+            _log.warning("the old certificate stays in force: %s", error)
+        else:
+            if _stamps(self._paths) != stamps:
+                return  # changed while they were read: next time
+            self._identity = identity
+            _log.info("the certificate was renewed")
+        self._stamps = stamps
+
+
+class RenewedChannel:
+    """A channel that is made anew when the process's certificate is; calls under way end on the old one.
+
+    It has what stubs ask of a channel for calls with one request.
+    """
+
+    def __init__(self, tls: Tls, make: Callable[[grpc.ChannelCredentials], grpc.aio.Channel]) -> None:
+        self._tls = tls
+        self._make = make
+        self._identity = tls.identity()
+        self._channel = make(self._identity.as_client())
+        self._retiring: dict[grpc.aio.Channel, asyncio.Task[None]] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Ends all calls."""
+        for channel, retiring in [*self._retiring.items()]:
+            retiring.cancel()
+            await channel.close()
+        await self._channel.close()
+
+    def unary_unary(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - as in the library
+        """A method with one answer."""
+        return self._method("unary_unary", arguments, options)
+
+    def unary_stream(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - as in the library
+        """A method with a stream of answers."""
+        return self._method("unary_stream", arguments, options)
+
+    def _method(self, kind: str, arguments: Any, options: Any) -> Any:  # noqa: ANN401 - as in the library
+        made_on, method = self._channel, getattr(self._channel, kind)(*arguments, **options)
+
+        def call(*request: Any, **details: Any) -> Any:  # noqa: ANN401 - as in the library
+            nonlocal made_on, method
+            if (now := self._current()) is not made_on:
+                made_on, method = now, getattr(now, kind)(*arguments, **options)
+            return method(*request, **details)
+
+        return call
+
+    def _current(self) -> grpc.aio.Channel:
+        identity = self._tls.identity()
+        if identity is not self._identity:
+            old, self._channel, self._identity = self._channel, self._make(identity.as_client()), identity
+            self._retiring[old] = asyncio.create_task(self._retire(old))
+        return self._channel
+
+    async def _retire(self, channel: grpc.aio.Channel) -> None:
+        await asyncio.sleep(_LONGEST_CALL_SECONDS)
+        await channel.close()
+        del self._retiring[channel]
+
+
+def _read(files: Files) -> Identity:
+    """The files' contents.
+
+    Raises:
+        SettingError: one cannot be read, or they do not fit together.
+    """
+    try:
+        identity = Identity(*(Path(file).read_bytes() for file in files))
+    except OSError as error:
+        message = f"The TLS file {error.filename} cannot be read: {error.strerror}."
+        raise SettingError(message) from error
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(files.certificate, files.key)
+    except OSError as error:
+        message = f"The TLS files {files.certificate} and {files.key} are no certificate and its key in PEM."
+        raise SettingError(message) from error
+    try:
+        context.load_verify_locations(files.ca)
+    except OSError as error:
+        message = f"The TLS file {files.ca} holds no certificates in PEM."
+        raise SettingError(message) from error
+    return identity
+
+
+def _stamps(paths: Sequence[Path]) -> Stamps:
+    """The stamps of the files.
+
+    Raises:
+        OSError: one is not there.
+    """
+    stats = [path.stat() for path in paths]
+    return tuple((stat.st_ino, stat.st_mtime_ns, stat.st_size) for stat in stats)

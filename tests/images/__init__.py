@@ -1,0 +1,1 @@
+"""What stands in an image, and that it runs there."""

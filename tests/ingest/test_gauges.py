@@ -1,0 +1,96 @@
+"""What the api tells of the stream's readers and of the store."""
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine
+from typing import Any
+
+from mesh import redis
+from mesh.errors import Unavailable
+from mesh.leases import Standing
+from mesh.metrics import Metrics
+from mesh.stream import END
+from services.ingest.adapters.gauges import tell_readers, tell_store
+from services.ingest.ports import ShardStanding
+from tests.conftest import free_port
+
+
+class _Pipeline:
+    def __init__(self, *standings: ShardStanding) -> None:
+        self.told = list(standings)
+
+    async def standings(self) -> list[ShardStanding]:
+        if not self.told:
+            raise Unavailable("DEPENDENCY_UNAVAILABLE", "It is away.")
+        return self.told
+
+
+async def once(telling: Coroutine[Any, Any, None]) -> None:
+    """Lets it tell, and ends it."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(telling, 0.5)
+
+
+def told(metrics: Metrics, name: str) -> list[str]:
+    prefix = f"journeymesh_{name}"
+    lines = metrics.render().decode().splitlines()
+    return sorted(line.removeprefix(prefix) for line in lines if line.startswith(prefix))
+
+
+async def test_lag_and_trouble_are_told_by_reader_and_shard_and_forgotten_when_not_known() -> None:
+    metrics = Metrics()
+    pipeline = _Pipeline(
+        ShardStanding("archiver", "0", Standing("pod-2", 1, 17, 60.0)),
+        ShardStanding("dispatcher", "0", Standing("pod-1", 3, 17, 1.5)),
+        ShardStanding("dispatcher", "1", Standing("pod-1", 3, 17, 0.0, "Paused: 60% of the records fail.")),
+        ShardStanding("dispatcher", "2", Standing("", 3, 17)),
+        ShardStanding("dispatcher", "3", Standing("", 3, END)),
+    )
+    await once(tell_readers(pipeline, metrics))
+    assert told(metrics, "lag_seconds") == [
+        '{reader="archiver",shard="0"} 60.0',
+        '{reader="dispatcher",shard="0"} 1.5',
+        '{reader="dispatcher",shard="1"} 0.0',
+        '{reader="dispatcher",shard="2"} 0.0',
+    ]
+    assert told(metrics, "trouble") == [
+        '{reader="archiver",shard="0"} 0.0',
+        '{reader="dispatcher",shard="0"} 0.0',
+        '{reader="dispatcher",shard="1"} 1.0',
+        '{reader="dispatcher",shard="2"} 1.0',
+    ]
+    pipeline.told.clear()
+    await once(tell_readers(pipeline, metrics))
+    assert told(metrics, "lag_seconds") == told(metrics, "trouble") == []
+
+
+async def test_the_store_s_memory_is_told_and_its_limit_where_there_is_one(valkey: redis.Client) -> None:
+    metrics = Metrics()
+    await once(tell_store(valkey, metrics))
+    (used,) = told(metrics, "store_memory_bytes")
+    assert 100_000 < float(used) < 1e9
+    assert told(metrics, "store_memory_limit_bytes") == []
+    await valkey.config_set("maxmemory", 123_456_789)
+    try:
+        await once(tell_store(valkey, metrics))
+    finally:
+        await valkey.config_set("maxmemory", 0)
+    assert [float(each) for each in told(metrics, "store_memory_limit_bytes")] == [123_456_789]
+
+
+async def test_of_a_store_that_does_not_say_nothing_is_told(valkey: redis.Client, valkey_url: str) -> None:
+    metrics = Metrics()
+    await once(tell_store(valkey, metrics))
+    await valkey.acl_setuser("reader", enabled=True, passwords=["+secret"], commands=["+ping"])
+    try:
+        async with contextlib.aclosing(redis.connect(valkey_url.replace("//", "//reader:secret@"))) as restricted:
+            await once(tell_store(restricted, metrics))
+    finally:
+        await valkey.acl_deluser("reader")
+    assert told(metrics, "store_memory_bytes") == []
+    await once(tell_store(valkey, metrics))
+    assert len(told(metrics, "store_memory_bytes")) == 1
+    async with contextlib.aclosing(redis.connect(f"redis://127.0.0.1:{free_port()}/0")) as away:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(tell_store(away, metrics), 4)
+    assert told(metrics, "store_memory_bytes") == []

@@ -1,0 +1,47 @@
+"""A name server of the test's own, as the one of a cluster: a name has the addresses of the replicas that are ready."""
+
+import contextlib
+from collections.abc import Iterator
+
+from dnslib import QTYPE, RR, A, DNSRecord
+from dnslib.server import BaseResolver, DNSHandler, DNSServer
+
+NAME = "echo.mesh.test"
+
+
+class Names(BaseResolver):  # type: ignore[misc]
+    """Answers with the addresses that are set now."""
+
+    def __init__(self) -> None:
+        self.addresses: list[str] = []
+        self.port = 0
+
+    def resolve(self, request: DNSRecord, handler: DNSHandler) -> DNSRecord:
+        reply = request.reply()
+        if request.q.qtype == QTYPE.A and str(request.q.qname).rstrip(".") == NAME:
+            for address in self.addresses:
+                reply.add_answer(RR(request.q.qname, QTYPE.A, rdata=A(address), ttl=1))
+        return reply
+
+    def target(self, port: int) -> str:
+        """What a channel is dialled to."""
+        return f"dns://127.0.0.1:{self.port}/{NAME}:{port}"
+
+
+@contextlib.contextmanager
+def naming() -> Iterator[Names]:
+    """A name server that runs within the block."""
+    names = Names()
+    server = DNSServer(names, port=0, address="127.0.0.1", logger=_Silence())
+    names.port = server.server.server_address[1]
+    server.start_thread()
+    try:
+        yield names
+    finally:
+        server.stop()
+        server.server.server_close()
+
+
+class _Silence:
+    def __getattr__(self, name: str) -> object:
+        return lambda *_: None

@@ -1,0 +1,49 @@
+"""When a certificate ends, against another library's reading."""
+
+import asyncio
+import contextlib
+import datetime as dt
+from pathlib import Path
+
+import pytest
+import trustme
+from cryptography import x509
+
+from mesh.certificate import end_seconds, tell_end
+from mesh.metrics import Metrics
+from mesh.tls import Files, Tls
+
+# Written in two digits of the year, and in four.
+ENDS = [dt.datetime(2030, 1, 2, 3, 4, 5, tzinfo=dt.UTC), dt.datetime(2061, 1, 1, tzinfo=dt.UTC)]
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("key_type", list(trustme.KeyType))
+def test_the_end_of_the_first_certificate_is_told(end: dt.datetime, key_type: trustme.KeyType) -> None:
+    authority = trustme.CA(key_type=key_type)
+    own = authority.issue_cert("scoring.mesh", "127.0.0.1", not_after=end, key_type=key_type)
+    chain = b"".join([blob.bytes() for blob in own.cert_chain_pems] + [authority.cert_pem.bytes()])
+    assert x509.load_pem_x509_certificate(own.cert_chain_pems[0].bytes()).not_valid_after_utc == end
+    assert end_seconds(b"a comment\n" + chain) == end.timestamp()
+
+
+def test_what_is_no_certificate_is_refused() -> None:
+    with pytest.raises(ValueError, match="no certificate"):
+        end_seconds(b"-----BEGIN PRIVATE KEY-----")
+
+
+async def test_the_end_of_the_process_s_own_is_told_and_nothing_without_one(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    own = authority.issue_cert("scoring.mesh", not_after=ENDS[0])
+    files = Files(*(str(tmp_path / name) for name in ("certificate", "key", "ca")))
+    own.cert_chain_pems[0].write_to_path(files.certificate)
+    own.private_key_pem.write_to_path(files.key)
+    authority.cert_pem.write_to_path(files.ca)
+    metrics = Metrics()
+    await tell_end(None, metrics)
+    assert b"certificate_expiry" not in metrics.render()
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(tell_end(Tls(files), metrics), 0.05)
+    name = "journeymesh_certificate_expiry_timestamp_seconds"
+    told = next(line for line in metrics.render().decode().splitlines() if line.startswith(name))
+    assert float(told.removeprefix(name)) == ENDS[0].timestamp()
