@@ -52,13 +52,13 @@ async def pipeline(core: Core, _request: Request) -> Answer:
 
 
 async def counts(core: Core, _request: Request) -> Answer:
-    """What this process has counted, for Prometheus; nothing internal where it has an address of its own for that.
+    """What this process has counted, for Prometheus; on this machine, or where it has no address of its own for that.
 
     Raises:
-        NotFound: it has.
+        NotFound: others reach the gateway, and it has.
     """
     metrics = core.telemetry.metrics
-    if metrics.is_served:
+    if metrics.is_served and not core.settings.is_local:
         raise NotFound("PATH_NOT_FOUND", "Metrics are told at an address of their own.")
     return Answer(200, metrics.render(), CONTENT_TYPE)
 

@@ -1,6 +1,7 @@
 """What the gateway can be told by its environment."""
 
 import dataclasses
+import ipaddress
 
 from mesh.log import LogSettings
 from mesh.settings import setting
@@ -82,3 +83,12 @@ class Settings:
         minimum=1,
         maximum=100_000,
     )
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine reaches the gateway; a name but `localhost` is taken for one that others know."""
+        host = self.address.rpartition(":")[0].strip("[]")
+        try:
+            return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return False

@@ -5,11 +5,12 @@ import contextlib
 from typing import Any
 
 import httpx
+import pytest
 from journeymesh.ingest.v1 import ingest_pb2
 
 from gateway import operation
 from mesh.errors import Unavailable
-from tests.gateway.running import Gateway
+from tests.gateway.running import Gateway, running
 
 
 def standing(shard: str, **members: Any) -> ingest_pb2.ShardStanding:
@@ -39,17 +40,30 @@ async def test_the_pipeline_is_told_by_reader_and_shard(gateway: Gateway) -> Non
     }
 
 
-async def test_metrics_are_public_only_where_they_have_no_address_of_their_own(gateway: Gateway) -> None:
-    answer = await gateway.client.get("/metrics")
-    assert answer.status_code == 200
-    assert "journeymesh_open_streams 0.0" in answer.text
-    with contextlib.closing(gateway.core.telemetry.metrics) as metrics:
-        port = metrics.serve("127.0.0.1:0")
-        refused = await gateway.client.get("/metrics")
-        assert (refused.status_code, refused.json()["reason"]) == (404, "PATH_NOT_FOUND")
-        async with httpx.AsyncClient() as client:
-            told = await client.get(f"http://127.0.0.1:{port}/metrics")
-    assert 'http_route="/metrics"' in told.text
+async def metrics_at(address: str) -> tuple[httpx.Response, httpx.Response, httpx.Response]:
+    """What `/metrics` answers: before the process has an address of its own for it, after, and what is told there."""
+    async with running(address=address) as gateway:
+        before = await gateway.client.get("/metrics")
+        with contextlib.closing(gateway.core.telemetry.metrics) as metrics:
+            port = metrics.serve("127.0.0.1:0")
+            after = await gateway.client.get("/metrics")
+            async with httpx.AsyncClient() as client:
+                return before, after, await client.get(f"http://127.0.0.1:{port}/metrics")
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:8080", "10.1.2.3:80", "gateway:8080", ":8080", "[::]:8080"])
+async def test_metrics_that_have_an_address_of_their_own_are_not_told_to_the_public(address: str) -> None:
+    before, after, own = await metrics_at(address)
+    assert before.status_code == 200
+    assert "journeymesh_open_streams 0.0" in before.text
+    assert (after.status_code, after.json()["reason"]) == (404, "PATH_NOT_FOUND")
+    assert 'http_route="/metrics"' in own.text
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:8080", "localhost:8080", "[::1]:8080"])
+async def test_on_this_machine_they_are_told_at_both(address: str) -> None:
+    before, after, own = await metrics_at(address)
+    assert before.status_code == after.status_code == own.status_code == 200
 
 
 async def test_services_that_do_not_serve_are_told(gateway: Gateway) -> None:
