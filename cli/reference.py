@@ -16,8 +16,8 @@ SCHEMA_PATH: Final = Path(__file__).parent.parent / "policies" / "schema.json"
 
 _ABOUT_METRICS: Final = """\
 Every process tells its own at `/metrics` where `JOURNEYMESH_METRICS_LISTEN` says, in Prometheus' text format; with
-`make run` each has a port, from `JOURNEYMESH_METRICS_PORT` on. On loopback, and where it says nothing, the gateway tells
-its own on its public port too. Beside these each tells Prometheus' own `process_*`.
+`make run` each has a port, from `JOURNEYMESH_METRICS_PORT` on. On loopback, and where it says nothing, the gateway
+tells its own on its public port too. Beside these each tells Prometheus' own `process_*`.
 
 What is counted by batches is counted again where a batch is repeated, as after a crash. A counter's name ends in
 `_total`, a histogram is `_bucket`, `_sum` and `_count`. `ingest` is ingest's api, `dispatcher` and `archiver` are its
