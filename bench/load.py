@@ -1,6 +1,7 @@
 """Load for benches: bodies without end, senders at a fixed rate, and probes that see how long an event takes."""
 
 import concurrent.futures
+import contextlib
 import http.client
 import itertools
 import json
@@ -69,21 +70,21 @@ def offer(
     url: str, bodies: Iterator[bytes], period_seconds: float, stop: threading.Event, told: list[Verdicts]
 ) -> None:
     """Sends a request a period; one that comes late is sent at once, so that the offered rate holds on average."""
-    connection = _connect(url)
     accepted = rejected = refused = 0
     due = time.monotonic()
-    while not stop.is_set() and (body := next(bodies, None)) is not None:
-        time.sleep(max(0.0, due - time.monotonic()))
-        due = max(due + period_seconds, time.monotonic() - _CATCH_UP_SECONDS)
-        connection.request("POST", "/api/events/track", body, _HEADERS)
-        response = connection.getresponse()
-        answer = response.read()
-        if response.status == http.client.ACCEPTED:
-            accepted += int(answer[answer.index(b":") + 1 : answer.index(b",")])  # "accepted" comes first
-            rejected += answer.count(b'"reason"')
-        else:
-            rejected += answer.count(b'"index"')
-            refused += 1
+    with contextlib.closing(_connect(url)) as connection:
+        while not stop.is_set() and (body := next(bodies, None)) is not None:
+            time.sleep(max(0.0, due - time.monotonic()))
+            due = max(due + period_seconds, time.monotonic() - _CATCH_UP_SECONDS)
+            connection.request("POST", "/api/events/track", body, _HEADERS)
+            response = connection.getresponse()
+            answer = response.read()
+            if response.status == http.client.ACCEPTED:
+                accepted += int(answer[answer.index(b":") + 1 : answer.index(b",")])  # "accepted" comes first
+                rejected += answer.count(b'"reason"')
+            else:
+                rejected += answer.count(b'"index"')
+                refused += 1
     told.append(Verdicts(accepted, rejected, refused))
 
 
@@ -108,15 +109,14 @@ def probe(
 
 
 def _follow(url: str, number: int, due: float, started: float, latencies: list[Latency], poll_seconds: float) -> None:
-    connection = _connect(url)
     event = {"eventId": f"probe-{number}", "userId": f"probe-{number % 50}", "eventType": "page_view"}
     body = json.dumps({**event, "properties": {"page": "/"}}).encode()
-    if _ask(connection, "POST", "/api/events/track", body).get("accepted") != 1:
-        return
-    while _ask(connection, "GET", f"/api/events/probe-{number}").get("state") != "applied":
-        time.sleep(poll_seconds)
-    latencies.append(Latency(due - started, time.monotonic() - due))
-    connection.close()
+    with contextlib.closing(_connect(url)) as connection:
+        if _ask(connection, "POST", "/api/events/track", body).get("accepted") != 1:
+            return
+        while _ask(connection, "GET", f"/api/events/probe-{number}").get("state") != "applied":
+            time.sleep(poll_seconds)
+        latencies.append(Latency(due - started, time.monotonic() - due))
 
 
 def _connect(url: str) -> http.client.HTTPConnection:
