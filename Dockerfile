@@ -10,10 +10,9 @@ ARG BUILDER_IMAGE=${PYTHON_IMAGE}
 FROM ${BUILDER_IMAGE} AS contracts
 WORKDIR /source
 COPY requirements/images/builder.lock requirements/images/
-RUN --mount=type=cache,target=/root/.cache/pip \
-    --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca \
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca \
     python3 -m venv /tools \
-    && /tools/bin/pip install --disable-pip-version-check --require-hashes --requirement requirements/images/builder.lock
+    && /tools/bin/pip install --disable-pip-version-check --no-cache-dir --require-hashes --requirement requirements/images/builder.lock
 COPY protos protos
 RUN mkdir gen \
     && /tools/bin/python -m grpc_tools.protoc --proto_path=protos --python_out=gen --grpc_python_out=gen \
@@ -25,10 +24,9 @@ RUN mkdir gen \
 FROM contracts AS builder
 ARG SERVICE
 COPY requirements/images/${SERVICE}.lock requirements/images/
-RUN --mount=type=cache,target=/root/.cache/pip \
-    --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca \
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca \
     python3 -m venv --without-pip /venv \
-    && /tools/bin/pip --python /venv/bin/python install --disable-pip-version-check --no-compile --only-binary :all: \
+    && /tools/bin/pip --python /venv/bin/python install --disable-pip-version-check --no-cache-dir --no-compile --only-binary :all: \
        --require-hashes --requirement requirements/images/${SERVICE}.lock \
     && find /venv/bin -type f -delete \
     && PYTHONHASHSEED=0 /venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /venv/lib \

@@ -209,7 +209,7 @@ ROUTES: Final = (
     Route(
         "GET",
         "/metrics",
-        "What the gateway has counted since its start, for Prometheus; not where `JOURNEYMESH_METRICS_LISTEN` is set.",
+        "What the gateway has counted since its start, for Prometheus; not to others where it has an address for that.",
         operation.counts,
         metrics.MEDIA_TYPE,
         reasons=("PATH_NOT_FOUND",),

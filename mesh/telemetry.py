@@ -42,7 +42,7 @@ _chosen_ids: Final = contextvars.ContextVar[tuple[int, int]]("chosen_ids", defau
 
 @dataclasses.dataclass(frozen=True)
 class TelemetrySettings:
-    """Where traces go."""
+    """Where traces go, and where metrics are told."""
 
     endpoint: str = setting(
         "JOURNEYMESH_OTLP_ENDPOINT", "", "OTLP endpoint (gRPC) that traces are sent to; empty: none are recorded."

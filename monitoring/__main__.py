@@ -1,7 +1,7 @@
 """Writes what is generated of the chart, and docs/alerts.md: `python -m monitoring`, part of `make docs`."""
 
-from monitoring.written import FILES
+from monitoring.written import files
 
-for path, text in FILES.items():
+for path, text in files().items():
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")

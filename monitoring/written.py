@@ -10,9 +10,11 @@ from monitoring.dashboards import DASHBOARDS
 ROOT: Final = Path(__file__).parent.parent
 CHART: Final = ROOT / "helm" / "journeymesh"
 
-FILES: Final[Mapping[Path, str]] = {
-    **{CHART / "dashboards" / f"{each.name}.json": grafana.document(each) for each in DASHBOARDS},
-    CHART / "rules" / "journeymesh.yaml": rules.document(),
-    ROOT / "docs" / "alerts.md": rules.page(),
-}
-"""Each file's text, by its path."""
+
+def files() -> Mapping[Path, str]:
+    """Each file's text, by its path."""
+    return {
+        **{CHART / "dashboards" / f"{each.name}.json": grafana.document(each) for each in DASHBOARDS},
+        CHART / "rules" / "journeymesh.yaml": rules.document(),
+        ROOT / "docs" / "alerts.md": rules.page(),
+    }

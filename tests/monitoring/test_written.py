@@ -14,8 +14,10 @@ from monitoring.alert import REAL_PACE
 from monitoring.alerts import alerts
 from monitoring.dashboards import DASHBOARDS
 from monitoring.promql import SELF_TOLD, TARGET_LABELS
-from monitoring.written import CHART, FILES, ROOT
+from monitoring.written import CHART, ROOT, files
 from tests.monitoring.reading import names
+
+FILES = files()
 
 SUFFIXES = {Kind.COUNTER: ("_total",), Kind.GAUGE: ("",), Kind.HISTOGRAM: ("_bucket", "_sum", "_count")}
 LABELS = {each.name + suffix: set(each.labels) for each in METRICS for suffix in SUFFIXES[each.kind]} | {
