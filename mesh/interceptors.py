@@ -7,8 +7,7 @@ Server
 4. deadline: refuses before work begins; its refusal is an error like any other.
 
 Client
-1. errors and deadline: one interceptor, because both wrap the one await of the call; outermost, because what stands
-   below expects gRPC's own errors.
+1. errors: outermost, because what stands below expects gRPC's own. A call's deadline is set before (`mesh.peer`).
 2. telemetry: its span covers the call with its retries.
 """
 
@@ -44,10 +43,10 @@ def server_interceptors(telemetry: Telemetry) -> list[grpc.aio.ServerInterceptor
     return cast("list[grpc.aio.ServerInterceptor]", [*traced, Durations(telemetry.metrics), ErrorsAndDeadlines()])
 
 
-def client_interceptors(telemetry: Telemetry, timeout_seconds: float) -> list[grpc.aio.ClientInterceptor]:
+def client_interceptors(telemetry: Telemetry) -> list[grpc.aio.ClientInterceptor]:
     """The chain of a channel, outermost first."""
     traced = aio_client_interceptors(tracer_provider=telemetry.provider, filter_=_NO_PROBE) if telemetry.is_on else []
-    return cast("list[grpc.aio.ClientInterceptor]", [DecodedUnary(timeout_seconds), *traced])
+    return cast("list[grpc.aio.ClientInterceptor]", [DecodedUnary(), *traced])
 
 
 class Durations(grpc.aio.ServerInterceptor):
@@ -155,10 +154,7 @@ async def _report(method: str, error: BaseException, context: ServerContext) -> 
 
 
 class DecodedUnary(grpc.aio.UnaryUnaryClientInterceptor):
-    """Gives every unary call a deadline, and raises what the peer raised."""
-
-    def __init__(self, timeout_seconds: float) -> None:
-        self._timeout_seconds = timeout_seconds
+    """Raises what the peer raised."""
 
     async def intercept_unary_unary(
         self,
@@ -167,13 +163,8 @@ class DecodedUnary(grpc.aio.UnaryUnaryClientInterceptor):
         request: Any,  # noqa: ANN401 - grpc's own type
     ) -> Any:  # noqa: ANN401 - grpc's own type
         """Makes the call."""
-        details = client_call_details
-        if details.timeout is None:
-            details = grpc.aio.ClientCallDetails(
-                details.method, self._timeout_seconds, details.metadata, details.credentials, details.wait_for_ready
-            )
         try:
-            call = await continuation(details, request)
+            call = await continuation(client_call_details, request)
             return await call
         except grpc.aio.AioRpcError as error:
             raise from_rpc_error(error) from error
