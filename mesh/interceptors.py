@@ -19,11 +19,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final, cast
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 from opentelemetry.instrumentation.grpc import aio_client_interceptors, aio_server_interceptor, filters
 
 from mesh import deadline, registry
-from mesh.errors import MeshError, from_rpc_error, internal_status, to_status
+from mesh.errors import InvalidArgument, MeshError, from_rpc_error, internal_status, to_status
 from mesh.metrics import Metrics
 from mesh.telemetry import Telemetry
 
@@ -74,7 +75,10 @@ class Durations(grpc.aio.ServerInterceptor):
 
 
 class ErrorsAndDeadlines(grpc.aio.ServerInterceptor):
-    """Turns what a servicer raises into a status, and refuses what has no time left."""
+    """Turns what goes wrong with a call into a status, and refuses what has no time left.
+
+    Messages are read and written within, so that one that cannot be read is refused like any other wrong request.
+    """
 
     async def intercept_service(
         self,
@@ -82,23 +86,44 @@ class ErrorsAndDeadlines(grpc.aio.ServerInterceptor):
         handler_call_details: HandlerCallDetails,
     ) -> "grpc.RpcMethodHandler[Any, Any]":
         """Wraps the handler of the method; an unknown method has none."""
-        handler = await continuation(handler_call_details)
-        if handler is None or handler.request_streaming:
+        handler = cast("Any", await continuation(handler_call_details))
+        if handler is None:
             return cast("grpc.RpcMethodHandler[Any, Any]", handler)
-        method = str(handler_call_details.method)
-        if handler.response_streaming and inspect.isasyncgenfunction(handler.unary_stream):
-            return grpc.unary_stream_rpc_method_handler(
-                _guarded_stream(method, cast("Any", handler.unary_stream)),
-                handler.request_deserializer,
-                handler.response_serializer,
-            )
-        if handler.response_streaming:  # a coroutine that writes to its context, as gRPC's own services do
-            return handler
-        return grpc.unary_unary_rpc_method_handler(
-            _guarded(method, cast("Any", handler.unary_unary)),
-            handler.request_deserializer,
+        method, read, write = (
+            str(handler_call_details.method),
+            _reader(handler.request_deserializer),
             handler.response_serializer,
         )
+        if handler.request_streaming and handler.response_streaming:
+            guarded = _guarded_stream(method, handler.stream_stream, _same)
+            return grpc.stream_stream_rpc_method_handler(guarded, read, write)
+        if handler.request_streaming:
+            return cast("grpc.RpcMethodHandler[Any, Any]", handler)
+        if not handler.response_streaming:
+            return grpc.unary_unary_rpc_method_handler(_guarded(method, handler.unary_unary, read, write or _same))
+        if inspect.isasyncgenfunction(handler.unary_stream):
+            guarded = _guarded_stream(method, handler.unary_stream, read)
+        else:  # a coroutine that writes to its context, as gRPC's own services do
+            guarded = _guarded(method, handler.unary_stream, read, _same)
+        return grpc.unary_stream_rpc_method_handler(guarded, None, write)
+
+
+def _reader(read: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
+    """Reads a message as `read` does; raises `InvalidArgument` where it is none."""
+    if read is None:
+        return _same
+
+    def reading(message: bytes) -> object:
+        try:
+            return read(message)
+        except DecodeError:
+            raise InvalidArgument("MALFORMED_MESSAGE", "The request is no message of its kind.") from None
+
+    return reading
+
+
+def _same(value: Any) -> Any:  # noqa: ANN401 - whatever it is
+    return value
 
 
 def _measured(method: str, serve: Callable[[Any, ServerContext], Awaitable[Any]], metrics: Metrics) -> Any:  # noqa: ANN401 - grpc's own type
@@ -119,11 +144,16 @@ def _measured(method: str, serve: Callable[[Any, ServerContext], Awaitable[Any]]
     return measured
 
 
-def _guarded(method: str, serve: Callable[[Any, ServerContext], Awaitable[Any]]) -> Any:  # noqa: ANN401 - grpc's own type
-    async def guarded(request: object, context: ServerContext) -> object:
+def _guarded(
+    method: str,
+    serve: Callable[[Any, ServerContext], Awaitable[Any]],
+    read: Callable[[bytes], Any],
+    write: Callable[[Any], Any],
+) -> Any:  # noqa: ANN401 - grpc's own type
+    async def guarded(request: bytes, context: ServerContext) -> object:
         try:
             deadline.require(context.time_remaining())
-            return await serve(request, context)
+            return write(await serve(read(request), context))
         except (Exception, asyncio.CancelledError) as error:
             await _report(method, error, context)
             raise
@@ -131,10 +161,12 @@ def _guarded(method: str, serve: Callable[[Any, ServerContext], Awaitable[Any]])
     return guarded
 
 
-def _guarded_stream(method: str, serve: Callable[[Any, ServerContext], AsyncIterator[Any]]) -> Any:  # noqa: ANN401 - grpc's own type
+def _guarded_stream(
+    method: str, serve: Callable[[Any, ServerContext], AsyncIterator[Any]], read: Callable[[Any], Any]
+) -> Any:  # noqa: ANN401 - grpc's own type
     async def guarded(request: object, context: ServerContext) -> AsyncIterator[Any]:
         try:
-            async for response in serve(request, context):
+            async for response in serve(read(request), context):
                 yield response
         except (Exception, asyncio.CancelledError) as error:
             await _report(method, error, context)
