@@ -142,7 +142,6 @@ def archiving(on: Ground) -> Sharing:
         seen=RedisSeenEvents(client),
         set_aside=RedisSetAside(client),
         intervention=InterventionServiceStub(channel.dial(own.intervention_target, on.traced, on.site.tls)),
-        clock=clock.system_clock,
         limits=archiver.Limits(
             # What is gathered still stands on the stream, where it must not take the place of what comes.
             flush_bytes=min(archiver.Limits.flush_bytes, own.max_waiting_bytes // 4),
