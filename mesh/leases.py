@@ -4,12 +4,15 @@ Words
 - A *reader* is a purpose for which the stream is read, such as the dispatcher or the archiver. Its processes share the
   shards; each shard is held by one of them.
 - A *lease* is the right to read a shard for a reader, for a limited time. Its *epoch* grows each time the shard changes
-  hands. Whoever writes on behalf of a shard shows the epoch; who shows an older one than was seen is refused. So a
+  hands. Whoever writes on behalf of a shard shows the epoch; who shows another than that of now is refused. So a
   process that has lost its lease and does not know it yet can write nothing, however late its clock is.
 - A *standing* is what is known of a shard: holder, epoch, checkpoint, and how the holder gets on.
 """
 
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
+
+APPLYING: Final = "dispatcher"
+"""The reader on whose behalf state is written: a write shows the epoch of its lease."""
 
 
 class Lease(NamedTuple):

@@ -54,12 +54,17 @@ return 1
 _STANDINGS: Final = redis.Script(_NOW + "return {now_ms(), redis.call('HGETALL', KEYS[1])}")
 
 
+def key(stream: str, reader: str) -> str:
+    """The hash of a stream's reader."""
+    return f"jm:leases:{{{stream}}}:{reader}"
+
+
 class RedisLeases:
     """Leases and checkpoints of one reader; a lease that ran out may be renewed until another takes the shard."""
 
     def __init__(self, client: redis.Client, stream: str, reader: str, time_to_live_seconds: float) -> None:
         self._client = client
-        self._key = f"jm:leases:{{{stream}}}:{reader}"
+        self._key = key(stream, reader)
         self._time_to_live_ms = round(time_to_live_seconds * 1000)
 
     async def standings(self) -> dict[str, Standing]:
