@@ -63,8 +63,8 @@ class Leases(Protocol):
             Unavailable: it may or may not be written; the call may be repeated.
         """
 
-    async def complain(self, lease: Lease, trouble: str, lag_seconds: float) -> None:
-        """Says why the holder does not get on, and how late it is by now; no error if the lease was lost."""
+    async def complain(self, lease: Lease, trouble: str, lag_seconds: float | None = None) -> None:
+        """Says why the holder does not get on and, where it knows, how late it is; no error if the lease was lost."""
 
     async def checkpoint(self, shard: str) -> int:
         """The checkpoint; `BEGINNING` where there is none."""

@@ -50,9 +50,9 @@ class MemoryLeases:
         if not self._update(lease, checkpoint=checkpoint, lag_seconds=lag_seconds, trouble=""):
             raise FailedPrecondition("LEASE_LOST", "Another process holds the shard.")
 
-    async def complain(self, lease: Lease, trouble: str, lag_seconds: float) -> None:
+    async def complain(self, lease: Lease, trouble: str, lag_seconds: float | None = None) -> None:
         """See `mesh.leases.Leases`."""
-        self._update(lease, trouble=trouble, lag_seconds=lag_seconds)
+        self._update(lease, trouble=trouble, **({} if lag_seconds is None else {"lag_seconds": lag_seconds}))
 
     async def checkpoint(self, shard: str) -> int:
         """See `mesh.leases.Leases`."""

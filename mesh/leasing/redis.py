@@ -98,9 +98,10 @@ class RedisLeases:
         if not await self._update(lease, "checkpoint", str(checkpoint), "lag", f"{lag_seconds:.3f}", "trouble", ""):
             raise FailedPrecondition("LEASE_LOST", "Another process holds the shard.")
 
-    async def complain(self, lease: Lease, trouble: str, lag_seconds: float) -> None:
+    async def complain(self, lease: Lease, trouble: str, lag_seconds: float | None = None) -> None:
         """See `mesh.leases.Leases`."""
-        await self._update(lease, "trouble", trouble, "lag", f"{lag_seconds:.3f}")
+        lag = () if lag_seconds is None else ("lag", f"{lag_seconds:.3f}")
+        await self._update(lease, "trouble", trouble, *lag)
 
     async def checkpoint(self, shard: str) -> int:
         """See `mesh.leases.Leases`."""

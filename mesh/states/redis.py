@@ -8,7 +8,7 @@ from redis import exceptions
 from mesh import redis
 from mesh.applied import Fence
 from mesh.leases import APPLYING
-from mesh.leasing.redis import key
+from mesh.leasing import redis as leasing
 from mesh.state import stale
 
 # KEYS: the leases, then the values'. ARGV: the lease's epoch and its field, the lifetime, then the values. The values
@@ -69,7 +69,7 @@ class RedisState:
             return
         fenced, epoch = fence or _OPEN
         stream, _, shard = fenced.rpartition("/")
-        keys = [key(stream, APPLYING), *(self._key(item) for item in items)]
+        keys = [leasing.key(stream, APPLYING), *(self._key(key) for key in items)]
         call = redis.Call(keys, [epoch, f"epoch:{shard}", self._lifetime, *items.values()])
         if not await self._run(call):
             raise stale()

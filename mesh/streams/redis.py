@@ -5,7 +5,7 @@ A Redis id is milliseconds and a counter; the sequence number packs both into on
 
 import zlib
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from mesh import redis
 from mesh.clock import monotonic_clock
