@@ -32,7 +32,7 @@ class Standing(NamedTuple):
     checkpoint: int = -1
     """As in `mesh.stream`: `BEGINNING` or `END` at the edges."""
     lag_seconds: float = 0.0
-    """Age of the oldest record that waited when this was last written; 0 where none did."""
+    """Age of the oldest record that waited when the holder last told; 0 where none did."""
     trouble: str = ""
     """Why the holder does not get on, in a sentence; empty where it does."""
 

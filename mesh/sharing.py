@@ -38,6 +38,21 @@ class Plan(NamedTuple):
     steal: str | None
 
 
+def readable(shards: Sequence[Shard], standings: Mapping[str, Standing]) -> list[str]:
+    """The shards that are to be read now: not read to their end, and not before their parents are. Pure."""
+    unknown = Standing()
+    listed = {shard.name for shard in shards}
+
+    def is_through(name: str) -> bool:
+        return standings.get(name, unknown).checkpoint == END
+
+    return [
+        shard.name
+        for shard in shards
+        if not is_through(shard.name) and all(is_through(p) for p in shard.parents if p in listed)
+    ]
+
+
 def plan(shards: Sequence[Shard], standings: Mapping[str, Standing], owner: str, held: Collection[str] = ()) -> Plan:
     """What a process should take, given what everybody holds. Pure.
 
@@ -47,17 +62,7 @@ def plan(shards: Sequence[Shard], standings: Mapping[str, Standing], owner: str,
         owner: the process.
         held: what it follows already; what it holds beside that, it held before it was started again.
     """
-    unknown = Standing()
-    listed = {shard.name for shard in shards}
-
-    def is_through(name: str) -> bool:
-        return standings.get(name, unknown).checkpoint == END
-
-    ready = [
-        shard.name
-        for shard in shards
-        if not is_through(shard.name) and all(is_through(p) for p in shard.parents if p in listed)
-    ]
+    ready, unknown = readable(shards, standings), Standing()
     holders = {name: standings.get(name, unknown).owner for name in ready}
     counts = collections.Counter(holder for holder in holders.values() if holder)
     mine = [name for name in ready if holders[name] == owner]

@@ -28,6 +28,7 @@ from services.ingest.adapters.redis import RedisDuplicates, RedisSeenEvents
 from services.ingest.adapters.redis_applied import RedisApplied
 from services.ingest.adapters.redis_failed import RedisFailedEvents, RedisSetAside
 from services.ingest.adapters.redis_journeys import RedisIdentities, RedisSkews
+from services.ingest.adapters.waiting import MeasuredPipeline
 from services.ingest.archiver import Archiver
 from services.ingest.dispatcher import Dispatcher
 from services.ingest.domain.flood import Flood
@@ -152,8 +153,12 @@ def archiving(on: Ground) -> Sharing:
     return Sharing(on.reader, leases, _owner(own, own.archiver_listen), runs.follow, own.lease_seconds)
 
 
-def _pipeline(on: Ground) -> LeasePipeline:
-    return LeasePipeline({reader: on.leases(reader) for reader in ("dispatcher", "archiver")})
+def _pipeline(on: Ground) -> MeasuredPipeline:
+    readers = ("dispatcher", "archiver") if on.own.archive_url else ("dispatcher",)
+    # Kinesis gives five answers a second to all who ask.
+    always = ("dispatcher",) if on.own.stream == "redis" else ()
+    told = LeasePipeline({reader: on.leases(reader) for reader in readers})
+    return MeasuredPipeline(told, on.reader, clock.monotonic_clock, readers=readers, always=always)
 
 
 def _owner(own: Settings, listen: str) -> str:
