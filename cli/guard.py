@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 # As long as the supervisor gives them.
-_STOP_SECONDS: Final = 25.0
+_STOP_SECONDS: Final = 30.0
 _LOOK_SECONDS: Final = 0.05
 
 

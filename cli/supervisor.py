@@ -16,7 +16,7 @@ from cli.guard import Guard
 
 _BACKOFF_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _SETTLED_SECONDS: Final = 5.0
-_STOP_SECONDS: Final = 25.0
+_STOP_SECONDS: Final = 30.0
 _PIECE_BYTES: Final = 16 * 1024
 _COLOURS: Final = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_green", "bright_magenta")
 
