@@ -94,6 +94,24 @@ async def list_recent_events(store: UserStore, user_id: str, limit: int) -> list
     return list(itertools.islice(newest, min(limit, recents.KEPT_EVENTS)))
 
 
+async def batch_list_recent_events(store: UserStore, user_ids: Sequence[str]) -> list[list[recents.Kept]]:
+    """The last events of each user, newest first, at most 20; none where nothing is known of the user."""
+    width = 1 + recents.SEGMENT_SLOTS
+    keys = [
+        key
+        for user_id in user_ids
+        for key in (_state_key(user_id), *(_segment_key(user_id, slot) for slot in range(recents.SEGMENT_SLOTS)))
+    ]
+    blobs = await store.load(keys)
+    found = []
+    for at in range(0, len(blobs), width):
+        state, *stored = blobs[at : at + width]
+        user = _open(applied.current(state))
+        newest = recents.newest_first(user.tail, user.state.event_count, stored)
+        found.append(list(itertools.islice(newest, recents.KEPT_EVENTS)))
+    return found
+
+
 def _known(blob: bytes | None) -> _User:
     stored = applied.current(blob)
     if not stored:

@@ -11,8 +11,9 @@ from services.ingest.domain import device, identity, skew
 from services.ingest.domain.acceptance import Verdict, judge
 from services.ingest.domain.event import Event, FailedEvent, Seen, failed_event_id, refused_event_id
 from services.ingest.domain.flood import Flood, Pace
-from services.ingest.domain.identity import Identification
-from services.ingest.domain.validation import Rejection, reject
+from services.ingest.domain.identity import Identification, Linking
+from services.ingest.domain.tidying import Note, Rules, tidy
+from services.ingest.domain.validation import Kind, Rejection, reject
 from services.ingest.ports import (
     Applied,
     Claim,
@@ -26,14 +27,18 @@ from services.ingest.ports import (
 )
 
 RETRY_SECONDS: Final = 2.0
+SET_ASIDE_RETRY_SECONDS: Final = 60.0
 _LIMITED: Final = Rejection("RATE_LIMITED", "The user sends more events than a person can make.")
+_NOT_LINKED: Final = Note("anonymousId", "It was not linked to the user: it is linked to too many, or the user to it.")
+_LINK_STEPS: Final = 4
 
 
 class Accepted(NamedTuple):
-    """The verdicts of a batch, one an event, and why each refused one is."""
+    """The verdicts of a batch, one an event, why each refused one is, and what was cleaned or left out of others."""
 
     verdicts: list[Verdict]
     rejections: dict[int, Rejection]
+    notes: dict[int, list[Note]]
 
 
 class Receipt(NamedTuple):
@@ -76,7 +81,11 @@ class Ingest:
     applied: Applied
     flood: Flood
     clock: Clock
+    monotonic: Clock
+    """Microseconds since any moment, never set back; for what is counted against time."""
     max_lag_seconds: float
+    rules: Rules = Rules()
+    linking: Linking = dataclasses.field(default_factory=Linking)
 
     async def accept(self, events: Sequence[Event]) -> Accepted:
         """Accepts a batch; when it returns, the accepted events are on the stream.
@@ -90,12 +99,16 @@ class Ingest:
             Unavailable: likewise.
         """
         now_us = self.clock()
-        lag_seconds = self.progress.lag_seconds(now_us)
+        lag_seconds = self.progress.lag_seconds()
         if lag_seconds is not None and lag_seconds > self.max_lag_seconds:
             raise ResourceExhausted("BUFFER_FULL", "Decisions are too far behind.", retry_after_seconds=RETRY_SECONDS)
-        judged = judge(events, now_us)
+        if self.progress.is_full():
+            detail = "As many accepted events are set aside as may be; mend, replay or discard them."
+            raise ResourceExhausted("BUFFER_FULL", detail, retry_after_seconds=SET_ASIDE_RETRY_SECONDS)
+        judged = judge(events, now_us, self.rules)
         verdicts = [Verdict.ACCEPTED] * len(events)
         rejections = dict(judged.rejected)
+        notes = {index: told for index, told in judged.notes.items() if index not in rejections}
         for index in judged.repeated:
             verdicts[index] = Verdict.DUPLICATE
         for index in judged.rejected:
@@ -104,16 +117,20 @@ class Ingest:
         candidates = [events[index] for index in judged.fresh]
         recalled = await self._recall(candidates, now_us)
         whose = Identification(recalled.links)
+        steady_us = self.monotonic()
         fresh, linkers = [], []
         for index, event, seen in zip(judged.fresh, candidates, recalled.seen, strict=True):
             if seen is not None:
                 verdicts[index] = Verdict.DUPLICATE
-            elif not self._admit(event, whose.user(event), now_us):
+            elif not self._admit(event, whose.user(event), now_us, steady_us):
                 verdicts[index], rejections[index] = Verdict.REJECTED, _LIMITED
             else:
                 fresh.append(event)
-                if whose.is_link(event):
+                is_linked = self._link(whose, event, steady_us) if event.anonymous_id else None
+                if is_linked:
                     linkers.append(event)
+                elif is_linked is False:
+                    notes.setdefault(index, []).append(_NOT_LINKED)
         if fresh:
             await self.skews.keep(skew.correct(fresh, recalled.samples, recalled.skews))
             await self._append(fresh, [identity.linking(event) for event in linkers], whose.new_links)
@@ -122,7 +139,7 @@ class Ingest:
         ]
         if repeated:
             await self.duplicates.add(repeated, now_us)
-        return Accepted(verdicts, rejections)
+        return Accepted(verdicts, rejections, notes)
 
     async def _recall(self, events: Sequence[Event], now_us: int) -> _Recalled:
         ids = [event.event_id for event in events]
@@ -134,11 +151,36 @@ class Ingest:
         seen, skews, links = await asyncio.gather(
             self.seen.find(ids, now_us), self.skews.find(devices), self.identities.find(anonymous_ids, now_us)
         )
+        await self._follow(identity.unlinked_users(events, links), links, now_us)
         return _Recalled(seen, samples, skews, links)
 
-    def _admit(self, event: Event, user_id: str, now_us: int) -> bool:
+    async def _follow(self, users: Sequence[str], links: dict[str, str], now_us: int) -> None:
+        """Adds whom users that are to be linked were linked to themselves, so that a loop is seen."""
+        for _ in range(_LINK_STEPS):
+            users = [user_id for user_id in users if user_id not in links]
+            if not users:
+                return
+            found = await self.identities.find(users, now_us)
+            links.update(found)
+            users = list(dict.fromkeys(found.values()))
+
+    def _link(self, whose: Identification, event: Event, steady_us: int) -> bool | None:
+        """Links an event's anonymous id to its user, if that is new; false where it may not be, None where it is not."""
+        if event.user_id == event.anonymous_id:
+            return None
+        if event.event_type == Kind.SESSION_END:
+            whose.leave(event)
+            return None
+        if not whose.is_new(event):
+            return None
+        if whose.is_loop(event) or not self.linking.may(event.anonymous_id, steady_us):
+            return False
+        whose.link(event)
+        return True
+
+    def _admit(self, event: Event, user_id: str, now_us: int, steady_us: int) -> bool:
         """Stamps an event, unless its user sends too many."""
-        pace = self.flood.judge(user_id, now_us, event.event_time_us)
+        pace = self.flood.judge(user_id, steady_us, event.event_time_us)
         if pace == Pace.FLOOD:
             return False
         told = device.tell(event.platform, event.user_agent)
@@ -223,7 +265,8 @@ class Ingest:
         event.event_id = event.event_id or failed.event_id or failed.id
         # It is sent again long after it was made: what it told of its clock then tells nothing now.
         event.sent_time_us = 0
-        rejection = reject(event, event.received_time_us or self.clock())
+        tidy(event, self.rules)
+        rejection = reject(event, event.received_time_us or self.clock(), self.rules.placeholders)
         if rejection is not None:
             return Replayed(Verdict.REJECTED, rejection)
         comes_again = failed.place is not None and event.event_id == failed.event_id

@@ -49,7 +49,7 @@ def store(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 async def failed_events(store: str, valkey: redis.Client) -> FailedEvents:
-    return MemoryFailedEvents(most=20) if store == "memory" else RedisFailedEvents(valkey, most=20)
+    return MemoryFailedEvents(most_refused=20) if store == "memory" else RedisFailedEvents(valkey, most_refused=20)
 
 
 @pytest.fixture
@@ -202,7 +202,7 @@ async def test_only_the_latest_failed_events_are_kept(failed_events: FailedEvent
 
 
 async def test_nothing_is_left_of_what_is_no_longer_kept(valkey: redis.Client) -> None:
-    kept = RedisFailedEvents(valkey, most=20)
+    kept = RedisFailedEvents(valkey, most_refused=20)
     await kept.add([failed(number) for number in range(50)])
     assert len(await valkey.keys("*:e:*")) == 20
     for number in range(50):

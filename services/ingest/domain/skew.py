@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from services.ingest.domain.event import Event
-from services.ingest.domain.validation import FUTURE_US
+from services.ingest.domain.validation import EARLIEST_TIME_US, FUTURE_US
 
 PIECES_MOST: Final = 4
 ERROR_MOST_US: Final = FUTURE_US
@@ -94,6 +94,20 @@ def corrected(skew: Skew, client_us: int) -> int:
         if client_us >= piece.from_us:
             return max(client_us + piece.offset_us, piece.floor_us)
     return client_us + skew.pieces[0].offset_us
+
+
+def set_right(event: Event, received_us: int) -> None:
+    """Corrects an event whose device's clock stands where no clock can: before 2000, or a day in the future.
+
+    Such a clock began anew, maybe a minute ago, so nothing is learnt of it: each request is corrected by its own
+    difference, which is exact but for the time it was under way.
+    """
+    sent_us = event.sent_time_us
+    if not sent_us or EARLIEST_TIME_US <= sent_us <= received_us + ERROR_MOST_US:
+        return
+    told_us = event.event_time_us
+    event.client_time_us = told_us
+    event.event_time_us = min(told_us + received_us - sent_us, received_us)
 
 
 class _Told(NamedTuple):
