@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from mesh.clock import Clock
@@ -12,7 +12,7 @@ from services.ingest.domain.acceptance import Verdict, judge
 from services.ingest.domain.event import Event, FailedEvent, Seen, failed_event_id, refused_event_id
 from services.ingest.domain.flood import Flood, Pace
 from services.ingest.domain.identity import Identification, Linking
-from services.ingest.domain.tidying import Note, Rules, tidy
+from services.ingest.domain.tidying import DEFAULT_RULES, Note, Rules, tidy
 from services.ingest.domain.validation import Kind, Rejection, reject
 from services.ingest.ports import (
     Applied,
@@ -38,7 +38,7 @@ class Accepted(NamedTuple):
 
     verdicts: list[Verdict]
     rejections: dict[int, Rejection]
-    notes: dict[int, list[Note]]
+    notes: Mapping[int, Sequence[Note]]
 
 
 class Receipt(NamedTuple):
@@ -56,6 +56,15 @@ class Replayed(NamedTuple):
 
     verdict: Verdict
     rejection: Rejection | None
+
+
+class _Admission(NamedTuple):
+    """What becomes of a batch: by index why events are refused or not linked; those taken in; those that link."""
+
+    rejections: dict[int, Rejection]
+    unlinked: dict[int, Note]
+    fresh: list[Event]
+    linkers: list[Event]
 
 
 class _Recalled(NamedTuple):
@@ -84,7 +93,7 @@ class Ingest:
     monotonic: Clock
     """Microseconds since any moment, never set back; for what is counted against time."""
     max_lag_seconds: float
-    rules: Rules = Rules()
+    rules: Rules = DEFAULT_RULES
     linking: Linking = dataclasses.field(default_factory=Linking)
 
     async def accept(self, events: Sequence[Event]) -> Accepted:
@@ -98,48 +107,46 @@ class Ingest:
             ResourceExhausted: `BUFFER_FULL`, the stream or the dispatcher is behind; nothing may be taken as accepted.
             Unavailable: likewise.
         """
+        self._require_room()
         now_us = self.clock()
+        judged = judge(events, now_us, self.rules)
+        verdicts = [Verdict.ACCEPTED] * len(events)
+        for index in judged.repeated:
+            verdicts[index] = Verdict.DUPLICATE
+        recalled = await self._recall([events[index] for index in judged.fresh], now_us)
+        admission = _Admission(dict(judged.rejected), {}, [], [])
+        for index, seen in zip(judged.fresh, recalled.seen, strict=True):
+            if seen is not None:
+                verdicts[index] = Verdict.DUPLICATE
+        whose, steady_us = Identification(recalled.links), self.monotonic()
+        for index in judged.fresh:
+            if verdicts[index] != Verdict.DUPLICATE:
+                self._admit(events[index], index, whose, (now_us, steady_us), admission)
+        for index in admission.rejections:
+            verdicts[index] = Verdict.REJECTED
+        fresh = admission.fresh
+        if fresh:
+            await self.skews.keep(skew.correct(fresh, recalled.samples, recalled.skews))
+            await self._append(fresh, [identity.linking(event) for event in admission.linkers], whose.new_links)
+        repeated = [
+            event.event_id for event, verdict in zip(events, verdicts, strict=True) if verdict == Verdict.DUPLICATE
+        ]
+        if repeated:
+            await self.duplicates.add(repeated, now_us)
+        return Accepted(verdicts, admission.rejections, _notes(judged.notes, admission))
+
+    def _require_room(self) -> None:
+        """Returns if more may be taken in.
+
+        Raises:
+            ResourceExhausted: `BUFFER_FULL`.
+        """
         lag_seconds = self.progress.lag_seconds()
         if lag_seconds is not None and lag_seconds > self.max_lag_seconds:
             raise ResourceExhausted("BUFFER_FULL", "Decisions are too far behind.", retry_after_seconds=RETRY_SECONDS)
         if self.progress.is_full():
             detail = "As many accepted events are set aside as may be; mend, replay or discard them."
             raise ResourceExhausted("BUFFER_FULL", detail, retry_after_seconds=SET_ASIDE_RETRY_SECONDS)
-        judged = judge(events, now_us, self.rules)
-        verdicts = [Verdict.ACCEPTED] * len(events)
-        rejections = dict(judged.rejected)
-        notes = {index: told for index, told in judged.notes.items() if index not in rejections}
-        for index in judged.repeated:
-            verdicts[index] = Verdict.DUPLICATE
-        for index in judged.rejected:
-            verdicts[index] = Verdict.REJECTED
-
-        candidates = [events[index] for index in judged.fresh]
-        recalled = await self._recall(candidates, now_us)
-        whose = Identification(recalled.links)
-        steady_us = self.monotonic()
-        fresh, linkers = [], []
-        for index, event, seen in zip(judged.fresh, candidates, recalled.seen, strict=True):
-            if seen is not None:
-                verdicts[index] = Verdict.DUPLICATE
-            elif not self._admit(event, whose.user(event), now_us, steady_us):
-                verdicts[index], rejections[index] = Verdict.REJECTED, _LIMITED
-            else:
-                fresh.append(event)
-                is_linked = self._link(whose, event, steady_us) if event.anonymous_id else None
-                if is_linked:
-                    linkers.append(event)
-                elif is_linked is False:
-                    notes.setdefault(index, []).append(_NOT_LINKED)
-        if fresh:
-            await self.skews.keep(skew.correct(fresh, recalled.samples, recalled.skews))
-            await self._append(fresh, [identity.linking(event) for event in linkers], whose.new_links)
-        repeated = [
-            event.event_id for event, verdict in zip(events, verdicts, strict=True) if verdict == Verdict.DUPLICATE
-        ]
-        if repeated:
-            await self.duplicates.add(repeated, now_us)
-        return Accepted(verdicts, rejections, notes)
 
     async def _recall(self, events: Sequence[Event], now_us: int) -> _Recalled:
         ids = [event.event_id for event in events]
@@ -164,37 +171,35 @@ class Ingest:
             links.update(found)
             users = list(dict.fromkeys(found.values()))
 
-    def _link(self, whose: Identification, event: Event, steady_us: int) -> bool | None:
-        """Links an event's anonymous id to its user, if that is new; false where it may not be, None where it is not."""
-        if event.user_id == event.anonymous_id:
-            return None
-        if event.event_type == Kind.SESSION_END:
-            whose.leave(event)
-            return None
-        if not whose.is_new(event):
-            return None
-        if whose.is_loop(event) or not self.linking.may(event.anonymous_id, steady_us):
-            return False
-        whose.link(event)
-        return True
+    def _admit(
+        self, event: Event, index: int, whose: Identification, now: tuple[int, int], admission: "_Admission"
+    ) -> None:
+        """Takes an event in, stamped and with the link it tells, unless its user sends too many.
 
-    def _admit(self, event: Event, user_id: str, now_us: int, steady_us: int) -> bool:
-        """Stamps an event, unless its user sends too many."""
+        Now is the time, and the time of a clock that is never set back.
+        """
+        now_us, steady_us = now
+        names_both = event.anonymous_id not in ("", event.user_id)
+        user_id = whose.user(event)
         pace = self.flood.judge(user_id, steady_us, event.event_time_us)
         if pace == Pace.FLOOD:
-            return False
-        told = device.tell(event.platform, event.user_agent)
-        evidence = told.evidence
-        if not evidence and event.is_automated:
-            evidence = device.AUTOMATED
-        elif not evidence and pace == Pace.SCRIPT:
-            evidence = device.RATE
-        if event.user_id != user_id:
-            event.user_id = user_id
-        event.device_class = told.device_class
-        event.is_bot, event.bot_evidence = bool(evidence), evidence
-        event.received_time_us = event.received_time_us or now_us
-        return True
+            admission.rejections[index] = _LIMITED
+            return
+        _stamp(event, user_id, now_us, pace)
+        admission.fresh.append(event)
+        if names_both:
+            self._link(event, index, whose, steady_us, admission)
+
+    def _link(self, event: Event, index: int, whose: Identification, steady_us: int, admission: "_Admission") -> None:
+        """Links the anonymous id of an event to its user, or lets the user go."""
+        if event.event_type == Kind.SESSION_END:
+            whose.leave(event)
+        elif whose.is_new(event):
+            if whose.is_loop(event) or not self.linking.may(event.anonymous_id, steady_us):
+                admission.unlinked[index] = _NOT_LINKED
+                return
+            whose.link(event)
+            admission.linkers.append(event)
 
     async def _append(self, fresh: list[Event], linking: list[Event], links: dict[str, str]) -> None:
         written = fresh + linking
@@ -296,3 +301,26 @@ class Ingest:
         seen = await self._stands_for(failed)
         if seen is not None:
             await self.seen.release(Claim(failed.event_id, seen))
+
+
+def _stamp(event: Event, user_id: str, now_us: int, pace: Pace) -> None:
+    """Writes on an event whose it is, what made it, and when it came."""
+    told = device.tell(event.platform, event.user_agent)
+    evidence = told.evidence
+    if not evidence and event.is_automated:
+        evidence = device.AUTOMATED
+    elif not evidence and pace == Pace.SCRIPT:
+        evidence = device.RATE
+    if event.user_id != user_id:
+        event.user_id = user_id
+    event.device_class = told.device_class
+    event.is_bot, event.bot_evidence = bool(evidence), evidence
+    event.received_time_us = event.received_time_us or now_us
+
+
+def _notes(tidied: Mapping[int, Sequence[Note]], admission: _Admission) -> dict[int, Sequence[Note]]:
+    """What was cleaned or left out of events that were not refused."""
+    notes = {index: told for index, told in tidied.items() if index not in admission.rejections}
+    for index, note in admission.unlinked.items():
+        notes[index] = [*notes.get(index, ()), note]
+    return notes

@@ -10,7 +10,6 @@ from journeymesh.intervention.v1 import intervention_pb2, intervention_pb2_grpc
 from journeymesh.scoring.v1 import scoring_pb2, scoring_pb2_grpc
 from journeymesh.video.v1 import video_pb2, video_pb2_grpc
 
-from mesh.errors import NotFound
 from mesh.telemetry import Telemetry
 from services.ingest.steps import Peers
 from tests.serving import serving

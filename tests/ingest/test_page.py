@@ -1,10 +1,12 @@
 """Which page an address is, the same on every way in."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingest.domain.page import Page, PageRules, page_of
+from services.ingest.domain.page import TRACKING_NAMES, TRACKING_PREFIXES, Page, PageRules, page_of
 from tests.builders import event
 from tests.ingest.test_tidying import tidied
 
@@ -33,7 +35,7 @@ PAGES = {
     "?q=loan": ("/?q=loan", "/?q=loan"),
     "search?q=loan": ("search?q=loan", ""),
     "/search?q=loan": ("/search?q=loan", ""),
-    "/search?gclid=1&q=loan&fbclid=2&utm_campaign=x": ("/search?q=loan", "/search?gclid=1&q=loan&fbclid=2&utm_campaign=x"),
+    "/search?gclid=1&q=loan&utm_id=x": ("/search?q=loan", "/search?gclid=1&q=loan&utm_id=x"),
     "/search?UTM_Source=x": ("/search", "/search?UTM_Source=x"),
     "/search?": ("/search", "/search?"),
     "/search?q": ("/search?q", ""),
@@ -73,3 +75,8 @@ def test_an_event_has_the_page_and_the_address_where_it_says_more() -> None:
     assert not notes
     made, _ = tidied(event(page="/home"))
     assert (made.page, made.address) == ("/home", "")
+
+
+def test_the_document_names_every_tracking_parameter() -> None:
+    told = Path("docs/pages.md").read_text(encoding="utf-8")
+    assert not [each for each in (*TRACKING_NAMES, *TRACKING_PREFIXES) if f"`{each}`" not in told]

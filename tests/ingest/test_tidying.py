@@ -1,6 +1,7 @@
 """What is cleaned or left out of an event before it is judged; the event is taken all the same."""
 
 import unicodedata
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -9,8 +10,9 @@ from hypothesis import strategies as st
 from journeymesh.common.v1 import event_pb2
 
 from services.ingest.domain.event import Event
+from services.ingest.domain.placeholder import PLACEHOLDERS
 from services.ingest.domain.text import cleaned, is_clean, is_identifier
-from services.ingest.domain.tidying import Rules, tidy
+from services.ingest.domain.tidying import DEFAULT_RULES, Rules, tidy
 from services.ingest.domain.validation import reject
 from tests.builders import NOW_US, event
 
@@ -30,7 +32,7 @@ def clicked(**members: Any) -> event_pb2.Event:
     return event(kind="click", click=event_pb2.Click(**members))
 
 
-def tidied(one: event_pb2.Event, rules: Rules = Rules()) -> tuple[event_pb2.Event, list[str]]:
+def tidied(one: event_pb2.Event, rules: Rules = DEFAULT_RULES) -> tuple[event_pb2.Event, list[str]]:
     made = event_pb2.Event()
     made.CopyFrom(one)
     notes = tidy(cast("Event", made), rules)
@@ -165,3 +167,8 @@ def test_a_glance_never_takes_for_clean_what_is_not(text: str) -> None:
 def test_an_id_may_hold_whatever_is_no_control_character(text: str) -> None:
     unfit = {unicodedata.category(letter) for letter in text} & {"Cc", "Zl", "Zp", "Cs"}
     assert is_identifier(text, 128) == (len(text) <= 128 and not unfit)
+
+
+def test_the_document_names_every_id_that_stands_for_nobody() -> None:
+    told = Path("docs/text.md").read_text(encoding="utf-8")
+    assert not [each for each in PLACEHOLDERS if each and f"`{each}`" not in told.lower()]

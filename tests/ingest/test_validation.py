@@ -20,6 +20,12 @@ def outcome(**members: Any) -> event_pb2.Event:
     return event(kind="intervention_outcome", outcome=event_pb2.InterventionOutcome(**members))
 
 
+def unknown_kind() -> event_pb2.Event:
+    made = event()
+    made.event_type = cast("Any", 99)
+    return made
+
+
 def judged(one: event_pb2.Event) -> Rejection | None:
     return reject(cast("Event", one), NOW_US)
 
@@ -44,10 +50,7 @@ REFUSED = {
     "an outcome's name on another event": (event("jm:outcome:i:declined"), "RESERVED_ID"),
     "properties that are no object": (event(properties=b"[1]"), "MALFORMED_JSON"),
     "properties that are no JSON": (event(properties=b'{"a":'), "MALFORMED_JSON"),
-    "an unknown kind": (
-        event_pb2.Event(event_id="e", user_id="u", event_time_us=NOW_US, event_type=99),
-        "MISSING_FIELD",
-    ),
+    "an unknown kind": (unknown_kind(), "MISSING_FIELD"),
     "an unknown action": (playback(action=99), "VALUE_OUT_OF_RANGE"),
     "an outcome that clients do not tell": (
         outcome(intervention_id="i", outcome=event_pb2.OUTCOME_WITHDRAWN),

@@ -252,14 +252,34 @@ def _fitted(table: pa.Table, schema: pa.Schema) -> pa.Table:
     Raises:
         pa.ArrowInvalid: it has columns that the schema has not; a newer version wrote it.
     """
-    if unknown := set(table.schema.names) - set(schema.names):
+    if unknown := _names(table.schema) - _names(schema):
         message = f"There are columns of a newer version: {sorted(unknown)}"
         raise pa.ArrowInvalid(message)
     columns = [
-        table.column(field.name) if field.name in table.schema.names else pa.nulls(len(table), field.type)
+        _grown(table.column(field.name), field.type)
+        if field.name in table.schema.names
+        else pa.nulls(len(table), field.type)
         for field in schema
     ]
     return pa.table(columns, schema=schema)
+
+
+def _names(schema: pa.Schema) -> set[str]:
+    """The names of columns, and of the members of structs among them."""
+    return {
+        name
+        for field in schema
+        for name in (field.name, *(f"{field.name}.{member.name}" for member in _members(field.type)))
+    }
+
+
+def _members(kind: pa.DataType) -> Iterable[pa.Field]:
+    return kind.fields if pa.types.is_struct(kind) else ()
+
+
+def _grown(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """A column whose structs have all members of a kind."""
+    return column.cast(kind) if pa.types.is_struct(kind) and column.type != kind else column
 
 
 def _put(path: Path, fill: Callable[[IO[bytes]], int]) -> int:

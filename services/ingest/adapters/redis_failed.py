@@ -35,7 +35,7 @@ local function forget(id)
   end
 end
 """
-# Then: lifetime, how many refused ones are kept and in how many bytes, up to when their lifetime has passed, and for each
+# Then: lifetime, how many refused ones are kept and in how many bytes, up to when a lifetime has passed, and for each
 # failed event its id, reason, time, whether it was refused, and all of it. Only refused ones make room for others.
 _ADD: Final = redis.Script(
     _FORGET

@@ -1,5 +1,6 @@
 """Who of a batch is accepted: the bad are refused, the repeated are told apart, the rest go on."""
 
+import operator
 from collections.abc import Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple
@@ -9,8 +10,9 @@ from services.ingest.domain.event import Event
 from services.ingest.domain.tidying import Note, Rules, tidy
 from services.ingest.domain.validation import EARLIEST_TIME_US, FUTURE_US, Rejection, reject
 
-
 _TRACE_ID_BYTES: Final = 16
+_STAMPS: Final = operator.attrgetter("client_time_us", "session_start_us", "linked_user_id", "copied_event_id")
+_UNSTAMPED: Final = (0, 0, "", "")
 
 
 class Verdict(IntEnum):
@@ -65,9 +67,8 @@ def _unstamp(event: Event, now_us: int) -> None:
     """Takes off what only the mesh itself may stamp on an event, and a time of receipt that cannot be."""
     if event.received_time_us and not EARLIEST_TIME_US <= event.received_time_us <= now_us + FUTURE_US:
         event.received_time_us = 0
-    if event.client_time_us or event.session_start_us:
+    if _STAMPS(event) != _UNSTAMPED:
         event.client_time_us = event.session_start_us = 0
-    if event.linked_user_id or event.copied_event_id:
         event.linked_user_id = event.copied_event_id = ""
     event.ClearField("carried")
     if len(event.trace_id) != _TRACE_ID_BYTES:

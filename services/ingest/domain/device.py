@@ -40,9 +40,9 @@ AUTOMATED: Final = "client:automated"
 RATE: Final = "rate"
 """The user's events came faster than a person makes them."""
 
-# A word of an agent, and a word that tells of a script: one that ends in `bot`, but no name of a make or a person (Cubot
-# phones, Talbot), and no word that only begins so (robotics, Botswana). Words are looked at one by one, and each once,
-# so that the time it takes grows with the agent and not with its square.
+# A word of an agent, and a word that tells of a script: one that ends in `bot`, but no name of a make or a person
+# (Cubot phones, Talbot), and no word that only begins so (robotics, Botswana). Each word is looked at once, so that the
+# time it takes grows with the agent and not with its square.
 _WORD: Final = re.compile(r"[a-z0-9]+(?:\.[a-z0-9]+)*(?:_[a-z]+)?")
 _BOT_WORD: Final = re.compile(r".*bot(?:s|_[a-z]+)?|.*(?:crawler|spider|slurp|scraper)\d*")
 _NO_BOT: Final = re.compile(r"(?:cubot|talbot|abbot|turbot|sabot|irobot).*")

@@ -27,8 +27,8 @@ _TABLE: Final[dict[int, str | None]] = {
     **dict.fromkeys(_BREAKS, " "),
     **dict.fromkeys(_INVISIBLE),
 }
-# Marks that may stand on one letter: as many as in the Stream-Safe Text Format (Unicode Standard Annex 15, D3). Composing
-# sorts them, which takes more than linear time.
+# Marks that may stand on one letter: as many as in the Stream-Safe Text Format (Unicode Standard Annex 15, D3).
+# Composing sorts them, which takes more than linear time.
 _MARKS_MOST: Final = 30
 _UNFIT_IN_ID: Final = frozenset(map(chr, (*_BREAKS, *range(0xD800, 0xE000))))
 

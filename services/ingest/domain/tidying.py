@@ -6,11 +6,12 @@ is cleaned or left out, which is told, and the event is taken all the same.
 
 import functools
 import math
+import operator
 import zoneinfo
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from services.ingest.domain.event import Click, Event, Playback
+from services.ingest.domain.event import Click, Event
 from services.ingest.domain.page import Page, PageRules, page_of
 from services.ingest.domain.placeholder import is_placeholder
 from services.ingest.domain.text import cleaned, is_clean, is_identifier
@@ -49,19 +50,69 @@ class Rules(NamedTuple):
     placeholders: frozenset[str] = frozenset()
 
 
-_LABELS: Final = (("target", "target", TARGET_LENGTH), ("error_code", "errorCode", ID_LENGTH))
+DEFAULT_RULES: Final = Rules()
+
+_LABELS: Final = (("error_code", "errorCode", ID_LENGTH), ("user_agent", "context.userAgent", USER_AGENT_LENGTH))
 _IDENTIFIERS: Final = (
     ("session_id", "sessionId"),
     ("device_id", "context.deviceId"),
     ("correlation_id", "context.correlationId"),
 )
+_COMMON: Final = operator.attrgetter("page", "target", "time_zone", "platform")
+# Members that most events do not have: all of them are looked at together.
+_RARE: Final = operator.attrgetter(
+    "error_code",
+    "session_id",
+    "device_id",
+    "correlation_id",
+    "user_agent",
+    "anonymous_id",
+    "attempt_count",
+    "sent_time_us",
+)
+_NONE_OF_THEM: Final = ("", "", "", "", "", "", 0, 0)
+_NO_IDENTIFIER: Final = f"It must be at most {ID_LENGTH} characters without line breaks; it was left out."
 _CLEANED: Final = "It held characters that cannot be shown or was too long, and was cleaned."
 
 
 def tidy(event: Event, rules: Rules) -> list[Note]:
     """Cleans an event in place, and tells what was changed. A tidy event stays as it is."""
     notes: list[Note] = []
-    _tidy_page(event, rules.pages, notes)
+    page, target, time_zone, platform = _COMMON(event)
+    if page:
+        _tidy_page(event, page, rules.pages, notes)
+    if target and not is_clean(target, TARGET_LENGTH):
+        _put_text(event, "target", "target", TARGET_LENGTH, notes)
+    if time_zone and not _is_time_zone(time_zone):
+        event.time_zone = ""
+        notes.append(Note("context.timeZone", "It is no IANA name such as Europe/Berlin; it was left out."))
+    if not 0 <= platform <= _LAST_PLATFORM:
+        event.platform = 0
+        notes.append(Note("context.platform", "It is none of those there are; it was left out."))
+    if _RARE(event) != _NONE_OF_THEM:
+        _tidy_rare(event, rules, notes)
+    tidy_kind = _BY_KIND.get(event.event_type)
+    if tidy_kind is not None:
+        tidy_kind(event, notes)
+    return notes
+
+
+def _tidy_page(event: Event, told: str, rules: PageRules, notes: list[Note]) -> None:
+    if not is_clean(told, PAGE_LENGTH):
+        told, is_changed = cleaned(told, PAGE_LENGTH)
+        if is_changed:
+            notes.append(Note("page", _CLEANED))
+    elif told[0] == "/" and "?" not in told and "#" not in told:
+        return
+    page = page_of(told, rules) if told else Page("", "")
+    event.page = page.name
+    if page.address:
+        event.address = page.address
+    elif event.address:
+        event.address = cleaned(event.address, PAGE_LENGTH).text
+
+
+def _tidy_rare(event: Event, rules: Rules, notes: list[Note]) -> None:
     for attribute, member, most in _LABELS:
         told = getattr(event, attribute)
         if told and not is_clean(told, most):
@@ -70,60 +121,24 @@ def tidy(event: Event, rules: Rules) -> list[Note]:
         told = getattr(event, attribute)
         if told and not is_identifier(told, ID_LENGTH):
             setattr(event, attribute, "")
-            notes.append(
-                Note(member, f"It must be at most {ID_LENGTH} characters without line breaks; it was left out.")
-            )
-    _tidy_context(event, rules, notes)
-    _tidy_ids(event, rules, notes)
-    if event.attempt_count > ATTEMPTS_MOST:
-        event.attempt_count = ATTEMPTS_MOST
-        notes.append(Note("attempts", f"More than {ATTEMPTS_MOST} count as {ATTEMPTS_MOST}."))
-    tidy_kind = _BY_KIND.get(event.event_type)
-    if tidy_kind is not None:
-        tidy_kind(event, notes)
-    return notes
-
-
-def _tidy_page(event: Event, rules: PageRules, notes: list[Note]) -> None:
-    told = event.page
-    if not told:
-        return
-    if not is_clean(told, PAGE_LENGTH):
-        told, is_changed = cleaned(told, PAGE_LENGTH)
-        if is_changed:
-            notes.append(Note("page", _CLEANED))
-    page = page_of(told, rules) if told else Page("", "")
-    if page.name != event.page:
-        event.page = page.name
-    if page.address:
-        event.address = page.address
-    elif event.address:
-        event.address = cleaned(event.address, PAGE_LENGTH).text
-
-
-def _tidy_context(event: Event, rules: Rules, notes: list[Note]) -> None:
-    if event.user_agent and not is_clean(event.user_agent, USER_AGENT_LENGTH):
-        _put_text(event, "user_agent", "context.userAgent", USER_AGENT_LENGTH, notes)
-    if event.time_zone and not _is_time_zone(event.time_zone):
-        event.time_zone = ""
-        notes.append(Note("context.timeZone", "It is no IANA name such as Europe/Berlin; it was left out."))
+            notes.append(Note(member, _NO_IDENTIFIER))
     if event.device_id and is_placeholder(event.device_id, rules.placeholders):
         # Devices of many people under one id would share a clock.
         event.device_id = ""
         notes.append(Note("context.deviceId", "It stands for no device; it was left out."))
-    if not 0 <= event.platform <= _LAST_PLATFORM:
-        event.platform = 0
-        notes.append(Note("context.platform", "It is none of those there are; it was left out."))
     if event.sent_time_us and not 0 < event.sent_time_us < _LATEST_SENT_US:
         event.sent_time_us = 0
         notes.append(Note("sentAt", "It lies before 1970 or after the year 9999; it was left out."))
+    if event.attempt_count > ATTEMPTS_MOST:
+        event.attempt_count = ATTEMPTS_MOST
+        notes.append(Note("attempts", f"More than {ATTEMPTS_MOST} count as {ATTEMPTS_MOST}."))
+    if event.anonymous_id not in ("", event.user_id):
+        _tidy_ids(event, rules, notes)
 
 
 def _tidy_ids(event: Event, rules: Rules, notes: list[Note]) -> None:
     """Leaves out ids that stand for nobody, where another one tells who it was."""
     anonymous_id, user_id = event.anonymous_id, event.user_id
-    if not anonymous_id or anonymous_id == user_id:
-        return
     if not is_identifier(anonymous_id, ID_LENGTH):
         event.anonymous_id = ""
         notes.append(Note("anonymousId", f"It must be at most {ID_LENGTH} characters; it was left out."))

@@ -73,10 +73,9 @@ def outcome_id(intervention_id: str, outcome: int) -> str:
 
 def _reject_identity(event: Event, placeholders: Collection[str]) -> Rejection | None:
     event_id, user_id = event.event_id, event.user_id
-    if not event_id:
-        return Rejection("MISSING_FIELD", "eventId is missing.")
-    if not user_id:
-        return Rejection("MISSING_FIELD", "userId is missing, and so is anonymousId.")
+    if not event_id or not user_id:
+        missing = "userId is missing, and so is anonymousId." if event_id else "eventId is missing."
+        return Rejection("MISSING_FIELD", missing)
     if not is_identifier(event_id, EVENT_ID_LENGTH):
         return _identifier("eventId", EVENT_ID_LENGTH)
     if event_id.startswith(OWN_ID) and not _is_outcome(event):

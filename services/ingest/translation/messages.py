@@ -154,9 +154,8 @@ def event_json(event: event_pb2.Event) -> bytes:
         "correlationId": event.correlation_id,
         "automated": event.is_automated,
     }
-    members["context"] = {name: value for name, value in context.items() if value}
-    if event.is_system:
-        members["context"] |= {"active": False}
+    told = {name: value for name, value in context.items() if value}
+    members["context"] = {**told, "active": False} if event.is_system else told
     return msgspec.json.encode(members)
 
 
