@@ -7,8 +7,8 @@ from typing import Final, NamedTuple
 
 from mesh.clock import Clock
 from mesh.errors import NotFound, ResourceExhausted, Unavailable
-from services.ingest.domain import device, identity, skew
-from services.ingest.domain.acceptance import Verdict, judge
+from services.ingest.domain import identity, skew
+from services.ingest.domain.acceptance import Admission, Verdict, judge, stamp
 from services.ingest.domain.event import Event, FailedEvent, Seen, failed_event_id, refused_event_id
 from services.ingest.domain.flood import Flood, Pace
 from services.ingest.domain.identity import Identification, Linking
@@ -58,15 +58,6 @@ class Replayed(NamedTuple):
     rejection: Rejection | None
 
 
-class _Admission(NamedTuple):
-    """What becomes of a batch: by index why events are refused or not linked; those taken in; those that link."""
-
-    rejections: dict[int, Rejection]
-    unlinked: dict[int, Note]
-    fresh: list[Event]
-    linkers: list[Event]
-
-
 class _Recalled(NamedTuple):
     """What is remembered of a batch before it is taken in."""
 
@@ -114,7 +105,7 @@ class Ingest:
         for index in judged.repeated:
             verdicts[index] = Verdict.DUPLICATE
         recalled = await self._recall([events[index] for index in judged.fresh], now_us)
-        admission = _Admission(dict(judged.rejected), {}, [], [])
+        admission = Admission(dict(judged.rejected), {}, [], [])
         for index, seen in zip(judged.fresh, recalled.seen, strict=True):
             if seen is not None:
                 verdicts[index] = Verdict.DUPLICATE
@@ -133,7 +124,7 @@ class Ingest:
         ]
         if repeated:
             await self.duplicates.add(repeated, now_us)
-        return Accepted(verdicts, admission.rejections, _notes(judged.notes, admission))
+        return Accepted(verdicts, admission.rejections, admission.notes(judged.notes))
 
     def _require_room(self) -> None:
         """Returns if more may be taken in.
@@ -172,7 +163,7 @@ class Ingest:
             users = list(dict.fromkeys(found.values()))
 
     def _admit(
-        self, event: Event, index: int, whose: Identification, now: tuple[int, int], admission: "_Admission"
+        self, event: Event, index: int, whose: Identification, now: tuple[int, int], admission: Admission
     ) -> None:
         """Takes an event in, stamped and with the link it tells, unless its user sends too many.
 
@@ -185,12 +176,12 @@ class Ingest:
         if pace == Pace.FLOOD:
             admission.rejections[index] = _LIMITED
             return
-        _stamp(event, user_id, now_us, pace)
+        stamp(event, user_id, now_us, pace)
         admission.fresh.append(event)
         if names_both:
             self._link(event, index, whose, steady_us, admission)
 
-    def _link(self, event: Event, index: int, whose: Identification, steady_us: int, admission: "_Admission") -> None:
+    def _link(self, event: Event, index: int, whose: Identification, steady_us: int, admission: Admission) -> None:
         """Links the anonymous id of an event to its user, or lets the user go."""
         if event.event_type == Kind.SESSION_END:
             whose.leave(event)
@@ -301,26 +292,3 @@ class Ingest:
         seen = await self._stands_for(failed)
         if seen is not None:
             await self.seen.release(Claim(failed.event_id, seen))
-
-
-def _stamp(event: Event, user_id: str, now_us: int, pace: Pace) -> None:
-    """Writes on an event whose it is, what made it, and when it came."""
-    told = device.tell(event.platform, event.user_agent)
-    evidence = told.evidence
-    if not evidence and event.is_automated:
-        evidence = device.AUTOMATED
-    elif not evidence and pace == Pace.SCRIPT:
-        evidence = device.RATE
-    if event.user_id != user_id:
-        event.user_id = user_id
-    event.device_class = told.device_class
-    event.is_bot, event.bot_evidence = bool(evidence), evidence
-    event.received_time_us = event.received_time_us or now_us
-
-
-def _notes(tidied: Mapping[int, Sequence[Note]], admission: _Admission) -> dict[int, Sequence[Note]]:
-    """What was cleaned or left out of events that were not refused."""
-    notes = {index: told for index, told in tidied.items() if index not in admission.rejections}
-    for index, note in admission.unlinked.items():
-        notes[index] = [*notes.get(index, ()), note]
-    return notes

@@ -1,12 +1,13 @@
 """Who of a batch is accepted: the bad are refused, the repeated are told apart, the rest go on."""
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from services.ingest.domain import skew
+from services.ingest.domain import device, skew
 from services.ingest.domain.event import Event
+from services.ingest.domain.flood import Pace
 from services.ingest.domain.tidying import Note, Rules, tidy
 from services.ingest.domain.validation import EARLIEST_TIME_US, FUTURE_US, Rejection, reject
 
@@ -33,6 +34,22 @@ class Judged(NamedTuple):
     repeated: list[int]
     rejected: dict[int, Rejection]
     notes: dict[int, list[Note]]
+
+
+class Admission(NamedTuple):
+    """What becomes of a batch: by index why events are refused or not linked; those taken in; those that link."""
+
+    rejections: dict[int, Rejection]
+    unlinked: dict[int, Note]
+    fresh: list[Event]
+    linkers: list[Event]
+
+    def notes(self, tidied: Mapping[int, Sequence[Note]]) -> dict[int, Sequence[Note]]:
+        """What was cleaned or left out of events that were not refused."""
+        notes = {index: told for index, told in tidied.items() if index not in self.rejections}
+        for index, note in self.unlinked.items():
+            notes[index] = [*notes.get(index, ()), note]
+        return notes
 
 
 def judge(events: Sequence[Event], now_us: int, rules: Rules) -> Judged:
@@ -73,3 +90,18 @@ def _unstamp(event: Event, now_us: int) -> None:
     event.ClearField("carried")
     if len(event.trace_id) != _TRACE_ID_BYTES:
         event.trace_id = event.span_id = b""
+
+
+def stamp(event: Event, user_id: str, now_us: int, pace: Pace) -> None:
+    """Writes on an event whose it is, what made it, and when it came."""
+    told = device.tell(event.platform, event.user_agent)
+    evidence = told.evidence
+    if not evidence and event.is_automated:
+        evidence = device.AUTOMATED
+    elif not evidence and pace == Pace.SCRIPT:
+        evidence = device.RATE
+    if event.user_id != user_id:
+        event.user_id = user_id
+    event.device_class = told.device_class
+    event.is_bot, event.bot_evidence = bool(evidence), evidence
+    event.received_time_us = event.received_time_us or now_us
