@@ -1,53 +1,100 @@
 """Between the wire and the domain. What only one kind of event has is only asked of that kind."""
 
+import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from journeymesh.common.v1 import event_pb2
 from journeymesh.features.v1 import features_pb2
 
-from services.features.domain.event import Click, Event, Kind, Platform
+from mesh.errors import InvalidArgument
+from services.features.domain import money
+from services.features.domain.event import Carried, Click, Event, Kind, Platform
+from services.features.domain.pages import shortened
 from services.features.domain.recents import Kept, session_starts
+from services.features.domain.settlement import Settled
 from services.features.domain.signal import Signal
 from services.features.domain.state import SESSION_GAP_US, State
+from services.features.usecases import Row
 
 WHOLE_EVENT_BYTES = 1024
 """A larger event is kept among the user's last without its properties."""
+LONGEST_ID = 128
+"""Characters of an id or a name of the contract."""
+LONGEST_CURRENCY = 3
+LATEST_US = 1 << 53
+"""In the year 2255. Up to here a time is exact as a number of JSON, and can be told as a date."""
 
+_KINDS = frozenset(event_pb2.EventType.values()) - {event_pb2.EVENT_TYPE_UNSPECIFIED}
+_PLATFORMS = frozenset(event_pb2.Platform.values())
 _TYPE_PREFIX = len("SIGNAL_TYPE_")
 _PLATFORM_NAMES = {Platform.WEB: "web", Platform.MOBILE: "mobile", Platform.BACKEND: "backend"}
 
 
+def rows_of(request: features_pb2.ApplyEventsRequest) -> list[Row]:
+    """The rows of a request.
+
+    Raises:
+        InvalidArgument: an event has no user, a kind that is none, or a number or time outside what there can be; or an
+            engagement is of no row.
+    """
+    engagements = {update.row: _finite(update.score) for update in request.engagements}
+    if engagements and max(engagements) >= len(request.events):
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", "An engagement names a row that there is not.")
+    return [_row(event, engagements.get(index)) for index, event in enumerate(request.events)]
+
+
+def _row(event: event_pb2.Event, video_engagement: float | None) -> Row:
+    user_id = event.user_id
+    if not 0 < len(user_id) <= LONGEST_ID:
+        raise InvalidArgument("INVALID_IDENTIFIER", f"A user's id has 1 to {LONGEST_ID} characters.")
+    return Row(user_id, event_of(event), whole(event), video_engagement)
+
+
 def event_of(event: event_pb2.Event) -> Event:
-    """The event as the features see it."""
-    kind = event.event_type
-    return Event(
-        event.event_id,
+    """The event as the features see it.
+
+    Raises:
+        InvalidArgument: its kind is none, an id or word is too long, or a number or time is outside what there can be.
+    """
+    event_id, kind, at_us = event.event_id, event.event_type, event.event_time_us
+    platform, time_zone = event.platform, event.time_zone
+    if kind not in _KINDS or platform not in _PLATFORMS or not 0 <= at_us <= LATEST_US:
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", "An event has a known kind and platform, a time from 1970 to 2255.")
+    if len(event_id) > LONGEST_ID or len(time_zone) > LONGEST_ID:
+        raise InvalidArgument("INVALID_IDENTIFIER", f"Ids and names have at most {LONGEST_ID} characters.")
+    common = (
+        event_id,
         kind,
-        event.event_time_us,
-        event.page,
-        event.target,
+        at_us,
+        shortened(event.page),
+        shortened(event.target),
         event.attempt_count,
         event.error_code,
         event.is_refresh,
         event.is_bot,
-        event.platform,
-        event.time_zone,
-        _click(event.click) if kind == Kind.CLICK else None,
-        event.purchase.amount if kind == Kind.PURCHASE else 0.0,
+        platform,
+        time_zone,
+        event.is_system,
+        event.received_time_us,
     )
+    return _MORE[kind](common, event) if kind in _MORE else Event(*common)
 
 
 def whole(event: event_pb2.Event) -> bytes:
-    """The event as it is kept among the user's last."""
+    """The event as it is kept among the user's last: without what moved with it, which is counted already."""
     serialized = event.SerializeToString()
-    if len(serialized) <= WHOLE_EVENT_BYTES:
+    is_carrying = event.event_type == Kind.IDENTIFY and event.HasField("carried")
+    if len(serialized) <= WHOLE_EVENT_BYTES and not is_carrying:
         return serialized
-    shortened = event_pb2.Event()
-    shortened.CopyFrom(event)
-    shortened.ClearField("properties")
-    return shortened.SerializeToString()
+    kept = event_pb2.Event()
+    kept.CopyFrom(event)
+    kept.ClearField("carried")
+    if kept.ByteSize() > WHOLE_EVENT_BYTES:
+        kept.ClearField("properties")
+    return kept.SerializeToString()
 
 
 def kept_events(user_id: str, kept: Sequence[Kept]) -> list[event_pb2.Event]:
@@ -61,7 +108,7 @@ def kept_events(user_id: str, kept: Sequence[Kept]) -> list[event_pb2.Event]:
 def _kept_event(user_id: str, kept: Kept, session_start_us: int) -> event_pb2.Event:
     event = event_pb2.Event.FromString(kept.whole)
     event.session_start_us = session_start_us
-    if not event.session_id:
+    if not event.session_id and session_start_us:
         event.session_id = f"s-{zlib.crc32(user_id.encode()):08x}-{session_start_us // 1000}"
     return event
 
@@ -78,8 +125,25 @@ def signal_row(row: int, signal: Signal) -> features_pb2.SignalRow:
             detector_version=signal.detector_version,
             signal_time_us=signal.at_us,
             target=signal.target,
+            run_start_time_us=signal.run_start_us,
         ),
     )
+
+
+def settled_row(row: int, settled: Settled) -> features_pb2.SettledRow:
+    """The signal that is over, as it is answered."""
+    return features_pb2.SettledRow(
+        row=row,
+        type=features_pb2.SignalType.ValueType(settled.type),
+        signal_time_us=settled.at_us,
+        target=settled.target,
+    )
+
+
+def carried_row(row: int, carried: Carried) -> features_pb2.CarriedRow:
+    """What moves to another user, as it is answered."""
+    told = event_pb2.Carried(purchase_count=carried.purchase_count, purchase_amounts=_money(carried.purchase_amounts))
+    return features_pb2.CarriedRow(row=row, carried=told)
 
 
 def signal_name(signal: Signal) -> str:
@@ -89,34 +153,99 @@ def signal_name(signal: Signal) -> str:
 
 def profile(user_id: str, state: State) -> features_pb2.GetProfileResponse:
     """The sum of what is known of a user."""
+    amounts = money.amounts(state)
     return features_pb2.GetProfileResponse(
         user_id=user_id,
         first_seen_time=timestamp(state.first_us),
         last_seen_time=timestamp(state.last_us),
         event_count=state.event_count,
         session_count=state.session_count,
-        purchase_amount=state.purchase_amount,
+        purchase_amount=sum(amounts.values()) if len(amounts) == 1 else 0.0,
         purchase_count=state.purchase_count,
         platforms=[name for number, name in _PLATFORM_NAMES.items() if state.platforms >> number & 1],
         time_zone=state.time_zone,
         is_bot=state.is_bot,
         usual_engagement_score=state.usual_engagement,
         last_page=state.last_page,
+        purchase_amounts=_money(amounts),
     )
 
 
-def timestamp(at_us: int) -> Timestamp:
-    """A time for a person's eyes."""
+def timestamp(at_us: int) -> Timestamp | None:
+    """A time for a person's eyes; None for never."""
+    if not at_us:
+        return None
     time = Timestamp()
     time.FromMicroseconds(at_us)
     return time
 
 
-def _click(click: event_pb2.Click) -> Click:
-    return Click(
-        click.x if click.HasField("x") else None,
-        click.y if click.HasField("y") else None,
-        click.effect_observed if click.HasField("effect_observed") else None,
-        click.error_observed,
-        click.selection_changed,
+_Common = tuple[str, int, int, str, str, int, str, bool, bool, int, str, bool, int]
+"""What every event has, in the order of `Event`."""
+
+
+def _page_view(common: _Common, event: event_pb2.Event) -> Event:
+    return Event(*common, address=event.address)
+
+
+def _click(common: _Common, event: event_pb2.Event) -> Event:
+    told = event.click
+    click = Click(
+        _finite(told.x) if told.HasField("x") else None,
+        _finite(told.y) if told.HasField("y") else None,
+        told.effect_observed if told.HasField("effect_observed") else None,
+        told.error_observed,
+        told.selection_changed,
+        told.value_changed if told.HasField("value_changed") else None,
+        told.role,
     )
+    return Event(*common, click=click)
+
+
+def _purchase(common: _Common, event: event_pb2.Event) -> Event:
+    told = event.purchase
+    return Event(
+        *common,
+        amount=_finite(told.amount),
+        currency=_currency(told.currency),
+        is_refund=told.is_refund,
+        is_copy=bool(event.copied_event_id),
+    )
+
+
+def _identify(common: _Common, event: event_pb2.Event) -> Event:
+    return Event(
+        *common,
+        is_link=bool(event.linked_user_id),
+        carried=_carried(event.carried) if event.HasField("carried") else None,
+    )
+
+
+_MORE: Final = {
+    Kind.PAGE_VIEW: _page_view,
+    Kind.CLICK: _click,
+    Kind.PURCHASE: _purchase,
+    Kind.IDENTIFY: _identify,
+}
+
+
+def _carried(told: event_pb2.Carried) -> Carried:
+    return Carried(
+        told.purchase_count, {_currency(each.currency): _finite(each.amount) for each in told.purchase_amounts}
+    )
+
+
+def _money(amounts: Mapping[str, float]) -> list[event_pb2.Money]:
+    return [event_pb2.Money(currency=currency, amount=amount) for currency, amount in amounts.items()]
+
+
+def _currency(code: str) -> str:
+    if len(code) > LONGEST_CURRENCY:
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", "A currency is told by its code of three letters.")
+    return code
+
+
+def _finite(number: float) -> float:
+    if not math.isfinite(number):
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", "Every number must be finite.")
+    return number
