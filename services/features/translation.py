@@ -1,8 +1,9 @@
 """Between the wire and the domain. What only one kind of event has is only asked of that kind."""
 
 import math
+import operator
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -11,7 +12,7 @@ from journeymesh.features.v1 import features_pb2
 
 from mesh.errors import InvalidArgument
 from services.features.domain import money
-from services.features.domain.event import Carried, Click, Event, Kind, Platform
+from services.features.domain.event import NAME_LIMIT, Carried, Click, Event, Kind, Platform
 from services.features.domain.pages import shortened
 from services.features.domain.recents import Kept, session_starts
 from services.features.domain.settlement import Settled
@@ -50,7 +51,8 @@ def _row(event: event_pb2.Event, video_engagement: float | None) -> Row:
     user_id = event.user_id
     if not 0 < len(user_id) <= LONGEST_ID:
         raise InvalidArgument("INVALID_IDENTIFIER", f"A user's id has 1 to {LONGEST_ID} characters.")
-    return Row(user_id, event_of(event), whole(event), video_engagement)
+    told = event_of(event)
+    return Row(user_id, told, whole(event if told.carried is None else _emptied(event)), video_engagement)
 
 
 def event_of(event: event_pb2.Event) -> Event:
@@ -59,42 +61,35 @@ def event_of(event: event_pb2.Event) -> Event:
     Raises:
         InvalidArgument: its kind is none, an id or word is too long, or a number or time is outside what there can be.
     """
-    event_id, kind, at_us = event.event_id, event.event_type, event.event_time_us
-    platform, time_zone = event.platform, event.time_zone
-    if kind not in _KINDS or platform not in _PLATFORMS or not 0 <= at_us <= LATEST_US:
+    common = _COMMON(event)
+    kind = common[1]
+    if kind not in _KINDS or common[9] not in _PLATFORMS or not 0 <= common[2] <= LATEST_US:
         raise InvalidArgument("VALUE_OUT_OF_RANGE", "An event has a known kind and platform, a time from 1970 to 2255.")
-    if len(event_id) > LONGEST_ID or len(time_zone) > LONGEST_ID:
+    if len(common[0]) > LONGEST_ID or len(common[10]) > LONGEST_ID:
         raise InvalidArgument("INVALID_IDENTIFIER", f"Ids and names have at most {LONGEST_ID} characters.")
-    common = (
-        event_id,
-        kind,
-        at_us,
-        shortened(event.page),
-        shortened(event.target),
-        event.attempt_count,
-        event.error_code,
-        event.is_refresh,
-        event.is_bot,
-        platform,
-        time_zone,
-        event.is_system,
-        event.received_time_us,
-    )
-    return _MORE[kind](common, event) if kind in _MORE else Event(*common)
+    if len(common[3]) > NAME_LIMIT or len(common[4]) > NAME_LIMIT:
+        common = (*common[:3], shortened(common[3]), shortened(common[4]), *common[5:])
+    more = _MORE.get(kind)
+    return more(common, event) if more else Event(*common)
 
 
 def whole(event: event_pb2.Event) -> bytes:
-    """The event as it is kept among the user's last: without what moved with it, which is counted already."""
+    """The event as it is kept among the user's last."""
     serialized = event.SerializeToString()
-    is_carrying = event.event_type == Kind.IDENTIFY and event.HasField("carried")
-    if len(serialized) <= WHOLE_EVENT_BYTES and not is_carrying:
+    if len(serialized) <= WHOLE_EVENT_BYTES:
         return serialized
-    kept = event_pb2.Event()
-    kept.CopyFrom(event)
-    kept.ClearField("carried")
-    if kept.ByteSize() > WHOLE_EVENT_BYTES:
-        kept.ClearField("properties")
-    return kept.SerializeToString()
+    shorter = event_pb2.Event()
+    shorter.CopyFrom(event)
+    shorter.ClearField("properties")
+    return shorter.SerializeToString()
+
+
+def _emptied(event: event_pb2.Event) -> event_pb2.Event:
+    """The event without what moved with it: a copy of it would move it again."""
+    rest = event_pb2.Event()
+    rest.CopyFrom(event)
+    rest.ClearField("carried")
+    return rest
 
 
 def kept_events(user_id: str, kept: Sequence[Kept]) -> list[event_pb2.Event]:
@@ -181,36 +176,54 @@ def timestamp(at_us: int) -> Timestamp | None:
 
 
 _Common = tuple[str, int, int, str, str, int, str, bool, bool, int, str, bool, int]
-"""What every event has, in the order of `Event`."""
+# All at once, in the order of `Event`: read one by one they cost half as much again.
+_COMMON: Final[Callable[[event_pb2.Event], _Common]] = operator.attrgetter(
+    "event_id",
+    "event_type",
+    "event_time_us",
+    "page",
+    "target",
+    "attempt_count",
+    "error_code",
+    "is_refresh",
+    "is_bot",
+    "platform",
+    "time_zone",
+    "is_system",
+    "received_time_us",
+)
+
+
+_CLICK: Final = operator.attrgetter(
+    "x", "y", "effect_observed", "error_observed", "selection_changed", "value_changed", "role"
+)
 
 
 def _page_view(common: _Common, event: event_pb2.Event) -> Event:
-    return Event(*common, address=event.address)
+    return Event(*common, event.address)
 
 
 def _click(common: _Common, event: event_pb2.Event) -> Event:
     told = event.click
+    has = told.HasField
+    x, y, effect_observed, error_observed, selection_changed, value_changed, role = _CLICK(told)
+    _finite(x + y)
     click = Click(
-        _finite(told.x) if told.HasField("x") else None,
-        _finite(told.y) if told.HasField("y") else None,
-        told.effect_observed if told.HasField("effect_observed") else None,
-        told.error_observed,
-        told.selection_changed,
-        told.value_changed if told.HasField("value_changed") else None,
-        told.role,
+        x if has("x") else None,
+        y if has("y") else None,
+        effect_observed if has("effect_observed") else None,
+        error_observed,
+        selection_changed,
+        value_changed if has("value_changed") else None,
+        role,
     )
-    return Event(*common, click=click)
+    return Event(*common, "", click)
 
 
 def _purchase(common: _Common, event: event_pb2.Event) -> Event:
     told = event.purchase
-    return Event(
-        *common,
-        amount=_finite(told.amount),
-        currency=_currency(told.currency),
-        is_refund=told.is_refund,
-        is_copy=bool(event.copied_event_id),
-    )
+    is_copy = bool(event.copied_event_id)
+    return Event(*common, "", None, _finite(told.amount), _currency(told.currency), told.is_refund, is_copy)
 
 
 def _identify(common: _Common, event: event_pb2.Event) -> Event:

@@ -120,6 +120,13 @@ def test_a_view_told_twice_counts_once(after: float, *, is_refresh: bool) -> Non
     assert state.event_count == alone.event_count + 1
 
 
+def test_a_view_told_twice_with_another_address_counts_once_and_the_later_address_holds() -> None:
+    landed = [view(0, "/home", "/home?utm_source=mail"), view(0.2, "/home")]
+    assert told(landed)[0].page_visit_count == 1
+    assert refreshes([*landed, view(20, "/home")]) == 1
+    assert refreshes([*landed, view(20, "/home", "/home?utm_source=mail")]) == 0
+
+
 def test_a_view_told_twice_the_wrong_way_round_counts_once() -> None:
     events = [view(20, "/home"), view(19.8, "/home")]
     assert feature("engagement_score", events) == feature("engagement_score", events[:1])

@@ -78,6 +78,8 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     """A system did this, not the user."""
     received_us: int = 0
     """When the mesh had it: Unix microseconds; 0 where not told."""
+    address: str = ""
+    """With a page view: the full address, where it says more than the page."""
     click: Click | None = None
     amount: float = 0.0
     """With a purchase: the price paid; with a refund what was given back, as a negative number, or 0 where not told."""
@@ -86,8 +88,6 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     is_refund: bool = False
     is_copy: bool = False
     """With a purchase: it was counted in the journey it is a copy from."""
-    address: str = ""
-    """With a page view: the full address, where it says more than the page."""
     is_link: bool = False
     """It ends an anonymous journey: what was bought on it moves to the known user."""
     carried: Carried | None = None

@@ -53,8 +53,8 @@ def apply(state: State, event: Event, video_engagement: float | None = None) -> 
     sessions.meet(state, event)
     if event.kind in _NO_STEPS:
         return _identify(state, event)
-    is_echo = event.kind in _ECHOES and _ECHOES[event.kind](state, event)
     prior_us = state.last_us
+    is_echo = event.at_us - prior_us <= _ECHO_US and event.kind in _ECHOES and _ECHOES[event.kind](state, event)
     sessions.move_time(state, event)
     return _take_echo(state, event) if is_echo else _take_step(state, event, prior_us, video_engagement)
 
@@ -76,7 +76,8 @@ def _take_step(state: State, event: Event, prior_us: int, video_engagement: floa
         value = engagement.worth(event, video_engagement, is_refresh=is_refresh)
         if value is not None:
             engagement.take(state, value)
-            _compare_engagement(state, event, found, settled)
+            if state.drop_step or engagement.has_dropped(state):
+                _compare_engagement(state, event, found, settled)
     return Found(found, settled) if found or settled else NOTHING
 
 
@@ -93,7 +94,8 @@ def _take_echo(state: State, event: Event) -> Found:
     if event.kind == Kind.CLICK:
         settled = clicks.take_echo(state, event)
         return Found((), settled) if settled else NOTHING
-    state.page_viewed_us = max(state.page_viewed_us, event.at_us)
+    if not is_late(state, event):
+        state.page_viewed_us, state.view_mark = event.at_us, pages.view_mark(event)
     return NOTHING
 
 
@@ -103,7 +105,7 @@ def _compare_engagement(state: State, event: Event, found: list[Signal], settled
         for drop in engagement.find_drop(state, event):
             settlement.keep(state, drop)
             found.append(drop)
-    elif state.drop_step:
+    else:
         state.drop_step = 0
         settled += settlement.end_drop(state)
 
@@ -121,8 +123,9 @@ def _view_page(state: State, event: Event) -> None:
     page = event.page[:NAME_LIMIT]
     if not page:
         return
+    route = pages.route(page) if "?" in page else page
     state.page_marks, state.page_days = window.note_page(
-        state.page_marks, state.page_days, pages.route(page), event.at_us // DAY_US, state.today
+        state.page_marks, state.page_days, route, event.at_us // DAY_US, state.today
     )
     if is_late(state, event):
         return
@@ -204,6 +207,7 @@ _ECHOES: dict[int, Callable[[State, Event], bool]] = {
     Kind.CLICK: clicks.is_echo,
 }
 """Kinds of which one may be told twice."""
+_ECHO_US = max(struggle.ECHO_US, clicks.ECHO_US)
 _EFFECTS: dict[int, Callable[[State, Event], None]] = {
     Kind.PAGE_VIEW: _view_page,
     Kind.FORM_START: _begin_form,

@@ -20,7 +20,7 @@ from services.features.domain.event import NAME_LIMIT, Event, Kind
 from services.features.domain.pages import route
 from services.features.domain.paying import names_paying
 from services.features.domain.signal import Signal, SignalType
-from services.features.domain.state import MINUTE_US, OpenSignal, State, Trace
+from services.features.domain.state import MINUTE_US, OpenSignal, State
 
 LIFETIME_US: Final = 30 * MINUTE_US
 """A signal counts for so long; scoring's own bound."""
@@ -86,14 +86,20 @@ def keep(state: State, signal: Signal) -> bool:
 
 def settle(state: State, event: Event) -> list[Settled]:
     """Ends what a success ends, be it late; also what was kept for signals to come."""
-    place = _place(state, event)
-    if state.traces:
-        state.traces = {
-            kind: left for kind, traces in state.traces.items() if (left := _left(kind, traces, place, event))
-        }
+    names = _solve(state, event)
+    searched = state.traces.pop(SignalType.RAPID_NAVIGATION, None)
+    if searched and event.at_us < state.last_us:
+        state.traces[SignalType.RAPID_NAVIGATION] = [trace for trace in searched if trace.at_us > event.at_us]
+    if not state.traces and not state.open_signals and not state.chain:
+        return []
+    place = _Place(names, event.kind == Kind.PURCHASE)
+    for kind, traces in state.traces.items():
+        state.traces[kind] = [
+            trace for trace in traces if trace.at_us > event.at_us or not place.holds(trace.target, trace.page)
+        ]
     if state.chain and place.holds(state.chain[-1].target, state.chain[-1].page):
         state.chain, state.run_length = [], 0
-    ended = end(state, lambda open_signal: _is_ended(open_signal, place, event.at_us)) if state.open_signals else []
+    ended = end(state, lambda open_signal: _is_ended(open_signal, place, event.at_us))
     for each in ended:
         if each.type == SignalType.RAGE_CLICKS:
             state.rage_us = state.rage_count = 0
@@ -127,26 +133,20 @@ def was_solved(state: State, event: Event, form: str = "") -> bool:
     )
 
 
-def _place(state: State, event: Event) -> _Place:
-    """The place of a success, which is remembered as solved."""
+def _solve(state: State, event: Event) -> set[str]:
+    """The names of the place of a success, which are remembered as solved."""
     target, page = event.target[:NAME_LIMIT], event.page[:NAME_LIMIT]
     is_payment = event.kind == Kind.PURCHASE
-    _note_solved(state, event.at_us, target, page)
-    if is_payment:
-        _note_solved(state, event.at_us, _PAYING, "")
     names = {target, page} - _NO_NAME
+    solved = state.solved + _entry(event.at_us, target, page)
+    if is_payment:
+        solved += _entry(event.at_us, _PAYING, "")
     form = state.form
     if form and event.at_us >= state.form_us and (is_payment or form in names or state.form_page in names):
-        _note_solved(state, event.at_us, form, state.form_page)
+        solved += _entry(event.at_us, form, state.form_page)
         names |= {form, state.form_page} - _NO_NAME
-    return _Place(names, is_payment)
-
-
-def _left(kind: int, traces: list[Trace], place: _Place, event: Event) -> list[Trace]:
-    """What a success leaves of the events that a detector keeps."""
-    if kind == SignalType.RAPID_NAVIGATION:
-        return [trace for trace in traces if trace.at_us > event.at_us]
-    return [trace for trace in traces if trace.at_us > event.at_us or not place.holds(trace.target, trace.page)]
+    state.solved = solved[-SOLVED_LIMIT * _ENTRY.size :]
+    return names
 
 
 def _is_ended(open_signal: OpenSignal, place: _Place, at_us: int) -> bool:
@@ -155,6 +155,5 @@ def _is_ended(open_signal: OpenSignal, place: _Place, at_us: int) -> bool:
     return open_signal.type == SignalType.RAPID_NAVIGATION or place.holds(open_signal.target, open_signal.page)
 
 
-def _note_solved(state: State, at_us: int, target: str, page: str) -> None:
-    entry = _ENTRY.pack(at_us, window.mark(target), window.mark(page))
-    state.solved = (state.solved + entry)[-SOLVED_LIMIT * _ENTRY.size :]
+def _entry(at_us: int, target: str, page: str) -> bytes:
+    return _ENTRY.pack(at_us, window.mark(target), window.mark(page))

@@ -58,8 +58,12 @@ def detect(state: State, event: Event, prior_us: int) -> list[Signal]:
 
 
 def is_echo(state: State, event: Event) -> bool:
-    """Whether a page view is one told twice, by a page that is built twice or two tags: the same address at once."""
-    return -ECHO_US <= event.at_us - state.page_viewed_us <= ECHO_US and _is_here(state, event)
+    """Whether a page view is one told twice, by a page that is built twice or by two tags: the same page at once.
+
+    Its address may differ: a page may take the tracking out of it, and one tag may tell less of it than another.
+    """
+    is_at_once = -ECHO_US <= event.at_us - state.page_viewed_us <= ECHO_US
+    return is_at_once and event.page != "" and state.page == event.page[:NAME_LIMIT]
 
 
 def is_refresh(state: State, event: Event) -> bool:
