@@ -24,6 +24,8 @@ WHOLE_EVENT_BYTES = 1024
 """A larger event is kept among the user's last without its properties."""
 LONGEST_ID = 128
 """Characters of an id or a name of the contract."""
+LONGEST_EVENT_ID = 256
+"""Clients' have up to 100; those of the mesh may hold another id."""
 LONGEST_CURRENCY = 3
 LATEST_US = 1 << 53
 """In the year 2255. Up to here a time is exact as a number of JSON, and can be told as a date."""
@@ -65,8 +67,10 @@ def event_of(event: event_pb2.Event) -> Event:
     kind = common[1]
     if kind not in _KINDS or common[9] not in _PLATFORMS or not 0 <= common[2] <= LATEST_US:
         raise InvalidArgument("VALUE_OUT_OF_RANGE", "An event has a known kind and platform, a time from 1970 to 2255.")
-    if len(common[0]) > LONGEST_ID or len(common[10]) > LONGEST_ID:
-        raise InvalidArgument("INVALID_IDENTIFIER", f"Ids and names have at most {LONGEST_ID} characters.")
+    if len(common[0]) > LONGEST_EVENT_ID or len(common[10]) > LONGEST_ID:
+        raise InvalidArgument(
+            "INVALID_IDENTIFIER", f"An id has at most {LONGEST_EVENT_ID} characters, a zone {LONGEST_ID}."
+        )
     if len(common[3]) > NAME_LIMIT or len(common[4]) > NAME_LIMIT:
         common = (*common[:3], shortened(common[3]), shortened(common[4]), *common[5:])
     more = _MORE.get(kind)

@@ -345,7 +345,7 @@ WRONG: dict[str, event_pb2.Event] = {
     "a kind of tomorrow": event_pb2.Event(event_id="e", user_id="ada", event_time_us=NOW_US, event_type=99),  # type: ignore[arg-type]
     "no user": at(0, "click", user_id=""),
     "a user with a long id": at(0, "click", user_id="u" * 129),
-    "a long event id": event("e" * 129, "ada", "click"),
+    "a long event id": event("e" * 257, "ada", "click"),
     "a long zone": at(0, "click", time_zone="Europe/" + "x" * 200),
     "a place that is no number": at(0, "click", click=event_pb2.Click(x=float("nan"))),
     "an endless place": at(0, "click", click=event_pb2.Click(y=float("inf"))),
