@@ -34,7 +34,7 @@ def rows_of(request: wire.AssessUsersRequest) -> Rows:
     count = len(request.user_ids)
     values = np.array(request.values, np.float64)
     if len(request.event_times_us) != count or values.size != count * FEATURE_COUNT:
-        detail = f"Each of the {count} rows needs a time and {FEATURE_COUNT} values."
+        detail = f"Every row needs a time and {FEATURE_COUNT} values."
         raise InvalidArgument("MISSING_FIELD", detail)
     if not ((values >= 0.0) & (values <= GREATEST_VALUE)).all():
         raise InvalidArgument("VALUE_OUT_OF_RANGE", f"Every value lies between 0 and {GREATEST_VALUE:g}.")
