@@ -12,7 +12,6 @@ from services.features import translation, usecases
 from services.features.domain import recents
 from services.features.domain.vector import DEFINITIONS, FEATURE_COUNT, FEATURE_NAMES, SCHEMA_VERSION, vector
 from services.features.ports import UserStore
-from services.features.usecases import Row
 
 _USERS_MOST: Final = 500
 
@@ -28,11 +27,7 @@ class FeaturesServicer(features_pb2_grpc.FeaturesServiceServicer):
         self, request: features_pb2.ApplyEventsRequest, _context: ServerContext
     ) -> features_pb2.ApplyEventsResponse:
         """See the contract."""
-        engagements = {update.row: update.score for update in request.engagements}
-        rows = [
-            Row(event.user_id, translation.event_of(event), translation.whole(event), engagements.get(index))
-            for index, event in enumerate(request.events)
-        ]
+        rows = translation.rows_of(request)
         derived = await usecases.apply_events(self._store, applied.batch(request.position), rows)
         if not request.position.is_retraction:
             self._metrics.count(registry.VECTORS, len(rows))
@@ -43,6 +38,10 @@ class FeaturesServicer(features_pb2_grpc.FeaturesServiceServicer):
             feature_schema_version=SCHEMA_VERSION,
             signals=[translation.signal_row(row, signal) for row, signal in derived.signals],
             feature_names=FEATURE_NAMES,
+            settled=[translation.settled_row(row, settled) for row, settled in derived.settled],
+            time_zone_names=derived.time_zone_names,
+            time_zones=derived.time_zones,
+            carried=[translation.carried_row(row, carried) for row, carried in derived.carried],
         )
 
     async def GetFeatures(
