@@ -95,6 +95,8 @@ class ClickProperties(Properties, rename="camel"):
     effect_observed: Annotated[bool | None, _said("Whether the page changed. Absent where not watched.")] = None
     error_observed: Annotated[bool | None, _said("Whether an error arose because of the click.")] = None
     selection_changed: Annotated[bool | None, _said("Whether the click changed the selection of text.")] = None
+    value_changed: Annotated[bool | None, _said("Whether the click changed the value of a control.")] = None
+    role: Annotated[Text, _said("The element's ARIA role. Example: `spinbutton`.")] = None
 
 
 class PlaybackProperties(Properties, rename="camel"):
@@ -124,6 +126,7 @@ class PurchaseProperties(Properties, rename="camel"):
 
     amount: Annotated[float | None, _said("Price paid, in `currency`; negative for a return.")] = None
     currency: Annotated[Text, _said("ISO 4217 code. Example: `EUR`.")] = None
+    is_refund: Annotated[bool | None, _said("Money went back: a refund, a return, a cancelled order.")] = None
 
 
 PROPERTIES_OF: Final[dict[int, type[Properties]]] = {
