@@ -49,7 +49,7 @@ _OPTIONS: Final = [
     # Names are asked for anew when a connection ends, and then as often as this: new replicas are found by it.
     ("grpc.dns_min_time_between_resolutions_ms", 1000),
     # A name server that is silent for so long does not answer.
-    ("grpc.dns_ares_query_timeout", 2000),
+    ("grpc.dns_ares_query_timeout", 1500),
     # A machine that is gone says nothing: without an answer to a ping, its calls end here.
     ("grpc.keepalive_time_ms", KEEPALIVE_SECONDS * 1000),
     ("grpc.http2.ping_timeout_ms", 5000),

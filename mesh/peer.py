@@ -15,8 +15,9 @@ import grpc
 from mesh.errors import Unreachable
 from mesh.tls import Identity, Tls
 
-# So long a new channel may take to connect; then another asks for the name again.
-_CONNECT_SECONDS: Final = 2.0
+# So often a new channel asks for the name; it has twice as long to connect.
+_ASK_SECONDS: Final = 1.5
+_TRIED_AT_ONCE: Final = 2
 _LOOK_SECONDS: Final = 0.05
 # Longer than any call lasts; streams begin anew.
 _LONGEST_CALL_SECONDS: Final = 30.0
@@ -79,12 +80,19 @@ class Way:
 
     async def _mend(self) -> None:
         """Returns once somebody is reached: by the channel itself, or by a new one, which takes its place."""
-        while self._channel.get_state() is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
-            fresh = self._make(self._identity)
-            if await _connects(fresh):
-                self._replace(fresh)
-            else:
-                await fresh.close()
+        tried: list[grpc.aio.Channel] = []
+        try:
+            while self._channel.get_state() is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+                tried.append(self._make(self._identity))
+                connected = await _connected(tried)
+                if connected is not None:
+                    tried.remove(connected)
+                    self._replace(connected)
+                elif len(tried) == _TRIED_AT_ONCE:
+                    await tried.pop(0).close()
+        finally:
+            for channel in tried:
+                await channel.close()
 
     def _replace(self, fresh: grpc.aio.Channel) -> None:
         old, self._channel = self._channel, fresh
@@ -143,9 +151,11 @@ class Peer:
         return sorted(self._ways, key=Way.is_failing)
 
 
-async def _connects(channel: grpc.aio.Channel) -> bool:
-    for _ in range(round(_CONNECT_SECONDS / _LOOK_SECONDS)):
-        if channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.READY:
-            return True
+async def _connected(channels: Sequence[grpc.aio.Channel]) -> grpc.aio.Channel | None:
+    """The first that is connected; None where none is in time."""
+    for _ in range(round(_ASK_SECONDS / _LOOK_SECONDS)):
+        for channel in channels:
+            if channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.READY:
+                return channel
         await asyncio.sleep(_LOOK_SECONDS)
-    return False
+    return None

@@ -138,6 +138,36 @@ async def _led_by_name(names: Names, ask: Callable[..., Awaitable[bytes]], virtu
         assert await ask(b"", timeout=5) == SECOND.encode()
 
 
+async def test_two_replicas_are_rolled_one_by_one_and_no_call_fails_or_waits_long(names: Names) -> None:
+    port = free_port()
+    old, new = (FIRST, SECOND), ("127.0.0.13", "127.0.0.14")
+    names.addresses = [*old]  # for good: the cache outlives the rollout
+    async with (
+        virtual_address() as virtual,
+        channel.dial(f"{names.target(port)} {HERE}:{virtual.port}", OFF) as dialled,
+    ):
+        ask, slowest = now(dialled), 0.0
+        running = {address: asyncio.create_task(serving_until_cancelled(address, port)) for address in old}
+        virtual.ready = [f"{address}:{port}" for address in old]
+        for going, coming in zip(old, new, strict=True):
+            running[coming] = asyncio.create_task(serving_until_cancelled(coming, port))
+            virtual.ready = [*virtual.ready[1:], f"{coming}:{port}"]
+            running[going].cancel()
+            ends = time.monotonic() + 2
+            while (began := time.monotonic()) < ends:
+                assert (await ask(b"", timeout=5)).decode() in (*old, *new)
+                slowest = max(slowest, time.monotonic() - began)
+        for task in running.values():
+            task.cancel()
+        await asyncio.gather(*running.values(), return_exceptions=True)
+    assert slowest < 2.5
+
+
+async def serving_until_cancelled(address: str, port: int) -> None:
+    async with replica(address, port):
+        await asyncio.Event().wait()
+
+
 async def test_where_the_name_is_not_known_the_second_way_is_taken_at_once(names: Names) -> None:
     names.fault = "NXDOMAIN"
     port = free_port()
