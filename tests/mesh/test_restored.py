@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -10,6 +9,7 @@ from mesh import applied, redis
 from mesh.applied import Batch
 from mesh.leases import Lease
 from mesh.leasing.redis import RedisLeases
+from mesh.server import beside
 from mesh.sharing import Sharing
 from mesh.states.redis import RedisState
 from mesh.stream import END, Entry
@@ -27,15 +27,9 @@ class Reader:
         self.state = RedisState(client, "test", 3600)
         self.given: list[int] = []
 
-    @contextlib.asynccontextmanager
-    async def reading(self) -> AsyncIterator[None]:
-        task = asyncio.create_task(Sharing(self.stream, self.leases, "pod-1", self._follow, lease_seconds=5).run())
-        try:
-            yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+    def reading(self) -> contextlib.AbstractAsyncContextManager[None]:
+        """Reads within the block."""
+        return beside(Sharing(self.stream, self.leases, "pod-1", self._follow, lease_seconds=5).run())
 
     async def _follow(self, lease: Lease) -> None:
         self.given.append(lease.epoch)
