@@ -99,7 +99,7 @@ class Application:
         if route is None:
             methods = allowed(found.routes)
             if self._origins and cors.is_preflight(request.scope):
-                return cors.preflight(methods)
+                return cors.preflight(request.scope, methods)
             error = InvalidArgument("METHOD_NOT_ALLOWED", f"The path takes {', '.join(methods)}.")
             return problems.answer(error, request.trace_id, headers=((b"allow", ", ".join(methods).encode()),))
         if (route.status == SWITCHING) != (request.scope["type"] == "websocket"):

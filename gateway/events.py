@@ -17,8 +17,9 @@ async def track(core: Core, request: Request) -> Answer:
         body = await request.body()
         tracked = await accept(core, request, cloudevents.split(request, body), cloudevents.read)
     else:
-        body = await request.json_body()
-        tracked = await accept(core, request, batch.split(body))
+        raws = batch.split(await request.told_body())
+        request.require_few(len(raws))
+        tracked = await accept(core, request, raws)
     error = refusal_of(tracked)
     if error is None:
         return json(tracked, 202)

@@ -24,8 +24,14 @@ Headers = tuple[tuple[bytes, bytes], ...]
 MAX_BODY_BYTES: Final = 512 * 1024
 
 JSON: Final = "application/json"
+TEXT: Final = "text/plain"
 _CHARSETS: Final = ("", "charset=utf-8", 'charset="utf-8"')
 _PLAIN: Final = ("", "identity")
+_CURSOR_LENGTH: Final = 18
+_TOKEN_LENGTH: Final = 64
+# What a compressed body may hold: this many parts, and one more for so many bytes. No part that bears an id takes less.
+_PARTS_ALWAYS: Final = 100
+_PACKED_BYTES_OF_A_PART: Final = 8
 _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 
 
@@ -71,7 +77,8 @@ class Request:
     """A request: parameters of its path and query, the time it came in Unix microseconds, the ids of its span.
 
     Where its trace is not recorded, the id of the span is empty.
-    `has_more` tells whether some of its body may still come, `held_bytes` how much of it is held in `intake`.
+    `has_more` tells whether some of its body may still come, `sent_bytes` how much of it came, `held_bytes` how much is
+    held in `intake`, and `is_unpacked` whether it came compressed.
     """
 
     scope: Scope
@@ -84,7 +91,9 @@ class Request:
     intake: Intake
     body_seconds: float
     has_more: bool = True
+    sent_bytes: int = 0
     held_bytes: int = 0
+    is_unpacked: bool = False
 
     def header(self, name: bytes) -> str:
         """The first header of this name, which is in lower case; empty where there is none."""
@@ -102,7 +111,7 @@ class Request:
         length = self.header(b"content-length")
         if length.isascii() and length.isdigit() and int(length[:18]) > MAX_BODY_BYTES:
             raise _too_large()
-        chunks, size = [], 0
+        chunks = []
         try:
             async with asyncio.timeout(self.body_seconds):
                 while self.has_more:
@@ -110,8 +119,8 @@ class Request:
                     self.intake.hold(len(chunk))
                     self.held_bytes += len(chunk)
                     chunks.append(chunk)
-                    size += len(chunk)
-                    if size > MAX_BODY_BYTES:
+                    self.sent_bytes += len(chunk)
+                    if self.sent_bytes > MAX_BODY_BYTES:
                         raise _too_large()
         except TimeoutError:
             raise BodyTooSlow("DEADLINE_TOO_SHORT", f"The body did not come within {self.body_seconds:g} s.") from None
@@ -141,7 +150,30 @@ class Request:
             raise InvalidArgument("MALFORMED_JSON", "The gzip of the body is cut off, or something follows it.")
         self.intake.hold(len(body))
         self.held_bytes += len(body)
+        self.is_unpacked = True
         return body
+
+    async def told_body(self) -> bytes:
+        """The whole body as pages send it: said to be JSON, a text or nothing at all, and compressed or not.
+
+        A page may send texts to other origins without asking first, and a beacon can say nothing else.
+
+        Raises:
+            InvalidArgument: `UNSUPPORTED_CONTENT_TYPE`, another type; as `inflated_body`.
+            MeshError: as `body`.
+        """
+        if self.header(b"content-type"):
+            self.require_media_type(JSON, TEXT)
+        return await self.inflated_body()
+
+    def require_few(self, part_count: int) -> None:
+        """Returns if the body holds no more parts than its bytes are worth: a few, compressed, can stand for thousands.
+
+        Raises:
+            InvalidArgument: `REQUEST_TOO_LARGE`.
+        """
+        if self.is_unpacked and part_count > _PARTS_ALWAYS + self.sent_bytes // _PACKED_BYTES_OF_A_PART:
+            raise InvalidArgument("REQUEST_TOO_LARGE", "So few bytes cannot hold so many events that differ.")
 
     async def discard(self, most_bytes: int) -> None:
         """Reads what is left of the body and forgets it, up to so many bytes."""
@@ -237,6 +269,28 @@ def query(scope: Scope, known: Collection[str]) -> dict[str, str]:
 def json(content: object, status: int = 200) -> Answer:
     """An answer in JSON."""
     return Answer(status, msgspec.json.encode(content))
+
+
+def cursor(text: str, name: str) -> str:
+    """A cursor as it was given out: a number of up to 18 digits; empty where there is none.
+
+    Raises:
+        InvalidArgument: `INVALID_PARAMETER`, it is no such number.
+    """
+    if text and not (text.isascii() and text.isdigit() and len(text) <= _CURSOR_LENGTH):
+        raise InvalidArgument("INVALID_PARAMETER", f"`{name}` must be one that was given out before.")
+    return text
+
+
+def token(text: str, name: str) -> str:
+    """A page token as it was given out, which only its service reads; empty where there is none.
+
+    Raises:
+        InvalidArgument: `INVALID_PARAMETER`, no token looks so.
+    """
+    if text and not (text.isascii() and text.isalnum() and len(text) <= _TOKEN_LENGTH):
+        raise InvalidArgument("INVALID_PARAMETER", f"`{name}` must be one that was given out before.")
+    return text
 
 
 def number(text: str | None, name: str, default: int, maximum: int) -> int:

@@ -6,8 +6,8 @@ The write key is accepted and not looked at, wherever it stands. As Segment does
 
 import msgspec
 
-from gateway import acceptance, problems, web
-from gateway.acceptance import Tracked, accept
+from gateway import acceptance, problems
+from gateway.acceptance import Tracked, Warned, accept
 from gateway.core import Core
 from gateway.problems import Rejected
 from gateway.segment import batch
@@ -16,8 +16,6 @@ from gateway.segment.messages import Reader
 from gateway.splicing import with_members
 from gateway.web import Answer, Request, json
 from mesh.errors import InvalidArgument
-
-_TEXT = "text/plain"
 
 
 class Taken(msgspec.Struct, rename="camel"):
@@ -29,6 +27,7 @@ class Taken(msgspec.Struct, rename="camel"):
     rejected: list[Rejected]
     event_ids: list[str | None]
     trace_id: str
+    warnings: list[Warned]
 
 
 async def track(core: Core, request: Request) -> Answer:
@@ -64,7 +63,8 @@ async def alias(core: Core, request: Request) -> Answer:
 async def many(core: Core, request: Request) -> Answer:
     """Takes a batch of messages."""
     try:
-        cut = batch.split(await _body(request))
+        cut = batch.split(await request.told_body())
+        request.require_few(len(cut.messages))
     except InvalidArgument as error:
         return _refused(error, request)
     return await _accepted(core, request, cut)
@@ -77,17 +77,11 @@ async def history(core: Core, request: Request) -> Answer:
 
 async def _one(core: Core, request: Request, kind: str) -> Answer:
     try:
-        body = await _body(request)
+        body = await request.told_body()
     except InvalidArgument as error:
         return _refused(error, request)
     # The path says what it is; the last member of a name counts.
     return await _accepted(core, request, Cut([with_members(body, {"type": kind})], Reader()))
-
-
-async def _body(request: Request) -> bytes:
-    if request.header(b"content-type"):
-        request.require_media_type(web.JSON, _TEXT)
-    return await request.inflated_body()
 
 
 async def _accepted(core: Core, request: Request, cut: Cut) -> Answer:

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from gateway.segment.messages import TYPES
+from gateway.segment.message import TYPES
 from gateway.shapes import REFERENCE, Schema
 
 _NAME: Final[Schema] = {"type": ["string", "number", "null"]}

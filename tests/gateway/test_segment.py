@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journeymesh.common.v1 import event_pb2
 
-from gateway import transcode
+from gateway import transcode, writing
 from gateway.segment import names, told
 from gateway.segment.messages import Reader
 from gateway.splicing import with_members
@@ -54,7 +54,7 @@ def kept(event: event_pb2.Event) -> Any:
 
 def replayed(event: event_pb2.Event) -> event_pb2.Event:
     """The event as it is read again from what is told of it: that is how a failed event is sent again."""
-    members = transcode.write_event(event)
+    members = writing.write_event(event)
     for stamped in ("receivedTime", "isBot"):
         del members[stamped]
     record = event_pb2.EventRecord()
