@@ -69,7 +69,7 @@ async def report(core: Core, request: Request, intervention_id: str, told: str) 
     if is_answered and told != known and not is_conversion:
         raise FailedPrecondition("INTERVENTION_ENDED", "The intervention has already ended.")
     event_id = f"{OUR_ID}outcome:{intervention_id}:{told}"
-    read = functools.partial(_read, found, event_id, told)
+    read = functools.partial(_read, found, event_id, intervention_id, told)
     tracked = await accept(core, request, [b"{}"], read, are_ours=True)
     error = refusal_of(tracked)
     if error is not None:
@@ -80,6 +80,7 @@ async def report(core: Core, request: Request, intervention_id: str, told: str) 
 def _read(
     found: intervention_pb2.GetInterventionResponse,
     event_id: str,
+    intervention_id: str,
     told: str,
     _raw: bytes | msgspec.Raw,
     add: Callable[..., object],
@@ -89,7 +90,7 @@ def _read(
 ) -> str:
     """Gives `add` the outcome of an intervention that was found, as an event of its user; returns the event's id."""
     of = found.intervention
-    kept = {"interventionId": of.id, "outcome": told, "channel": of.channel, "page": of.payload.page}
+    kept = {"interventionId": intervention_id, "outcome": told, "channel": of.channel, "page": of.payload.page}
     add(
         event_id=event_id,
         # Help from before a login is the anonymous user's; told as such, ingest knows who that is now.
@@ -99,7 +100,7 @@ def _read(
         event_time_us=stamp.received_us,
         page=of.payload.page,
         outcome=event_pb2.InterventionOutcome(
-            intervention_id=of.id, outcome=event_pb2.Outcome.ValueType(OUTCOMES[told]), channel=of.channel
+            intervention_id=intervention_id, outcome=event_pb2.Outcome.ValueType(OUTCOMES[told]), channel=of.channel
         ),
         properties=msgspec.json.encode(kept),
         received_time_us=stamp.received_us,

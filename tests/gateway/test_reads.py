@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import json
+
 import pytest
 from journeymesh.common.v1 import error_reason_pb2, event_pb2, position_pb2
 from journeymesh.ingest.v1 import ingest_pb2
@@ -116,7 +118,7 @@ async def test_a_parameter_that_is_not_understood_is_refused(gateway: Gateway, q
 
 async def test_pending_has_exactly_the_shape_of_the_contract(gateway: Gateway) -> None:
     nothing = await get(gateway, "/api/interventions/ada/pending")
-    assert nothing == {"hasPendingIntervention": False, "intervention": None, "cursor": "0"}
+    assert nothing == {"hasPendingIntervention": False, "intervention": None, "cursor": "0", "withdrawn": None}
     gateway.services.intervention.pending = intervention()
     told = await get(gateway, "/api/interventions/ada/pending")
     assert told["hasPendingIntervention"] is True
@@ -185,10 +187,14 @@ async def tell(gateway: Gateway, outcome: str, intervention_id: str = "i-1") -> 
 async def test_an_outcome_becomes_an_event(gateway: Gateway, outcome: str) -> None:
     made(gateway)
     answer = await tell(gateway, outcome)
-    assert (answer.status_code, answer.json()["eventId"]) == (202, f"outcome-i-1-{outcome}")
+    assert (answer.status_code, answer.json()["eventId"]) == (202, f"jm:outcome:i-1:{outcome}")
     assert answer.json()["traceId"] == answer.headers["x-trace-id"]
     (event,) = gateway.services.ingest.events
-    assert (event.user_id, event.event_type) == ("ada", event_pb2.EVENT_TYPE_INTERVENTION_OUTCOME)
+    # Told as of an anonymous user too, it follows who that turned out to be.
+    assert (event.user_id, event.anonymous_id) == ("ada", "ada")
+    assert event.event_type == event_pb2.EVENT_TYPE_INTERVENTION_OUTCOME
+    properties = {"interventionId": "i-1", "outcome": outcome, "channel": "in_app", "page": ""}
+    assert json.loads(event.properties) == properties
     assert (event.outcome.intervention_id, event.outcome.channel) == ("i-1", "in_app")
     assert event.outcome.outcome == event_pb2.Outcome.Value(f"OUTCOME_{outcome.upper()}")
     assert event.event_time_us == event.received_time_us == NOW_US
@@ -225,6 +231,7 @@ async def test_what_has_ended_stays_ended(gateway: Gateway, before: str, told: s
     ("body", "status", "reason"),
     [
         (b'{"outcome":"liked"}', 400, "VALUE_OUT_OF_RANGE"),
+        (b'{"outcome":"withdrawn"}', 400, "VALUE_OUT_OF_RANGE"),
         (b'{"outcome":"unspecified"}', 400, "VALUE_OUT_OF_RANGE"),
         (b'{"outcome":1}', 400, "INVALID_TYPE"),
         (b"{}", 400, "INVALID_TYPE"),

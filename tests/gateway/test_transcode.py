@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from journeymesh.common.v1 import event_pb2
 
 from gateway import batch, schema, transcode, writing
+from gateway.additions import unheard
 from gateway.ids import event_ids
 from mesh.errors import InvalidArgument
 
@@ -33,6 +34,8 @@ def members(kind: type[msgspec.Struct]) -> st.SearchStrategy[dict[str, Any]]:
     """What JSON a type of properties takes, each member there or not."""
     by_name = {
         "attempts": st.integers(0, 2**32 - 1),
+        "amount": st.floats(-1e12, 1e12),
+        "currency": st.sampled_from(["EUR", "USD"]),
         "action": st.sampled_from(list(schema.ACTIONS)),
         "outcome": st.sampled_from(list(schema.OUTCOMES)),
     }
@@ -68,6 +71,7 @@ def events() -> st.SearchStrategy[dict[str, Any]]:
                         "userAgent": words,
                         "correlationId": words,
                         "automated": st.just(True),
+                        "active": st.just(False),
                     },
                 ),
             },
@@ -80,7 +84,7 @@ def events() -> st.SearchStrategy[dict[str, Any]]:
 def read(raw: bytes) -> event_pb2.Event:
     """The event the gateway makes of it, over the wire."""
     message = event_pb2.EventRecord()
-    transcode.read_event(raw, message.events.add, STAMP, str)
+    transcode.read_event(raw, message.events.add, STAMP, str, unheard)
     return event_pb2.EventRecord.FromString(message.SerializeToString()).events[0]
 
 
@@ -134,7 +138,7 @@ def test_what_is_no_event_is_refused_with_a_reason(body: bytes) -> None:
     message = event_pb2.EventRecord()
     with pytest.raises(InvalidArgument) as refused:
         for raw in batch.split(body):
-            transcode.read_event(raw, message.events.add, STAMP, str)
+            transcode.read_event(raw, message.events.add, STAMP, str, unheard)
     assert refused.value.reason in REASONS
     assert len(message.events) == 0
 
