@@ -57,3 +57,8 @@ def batch(components: dict[str, Any]) -> Schema:
     components["SegmentMessage"] = {"oneOf": variants}
     messages = {"type": "array", "items": {"$ref": REFERENCE.format(name="SegmentMessage")}, "minItems": 1}
     return {"type": "object", "properties": {"batch": messages}, "required": ["batch"]}
+
+
+def metrics(_components: dict[str, Any]) -> Schema:
+    """What a client has counted; it is not read."""
+    return {"type": "object", "properties": {"series": {"type": "array"}}}

@@ -1,8 +1,7 @@
 """The routes that read, and those that act on what they read."""
 
-from typing import Any
-
 import json
+from typing import Any
 
 import pytest
 from journeymesh.common.v1 import error_reason_pb2, event_pb2, position_pb2
@@ -198,6 +197,36 @@ async def test_an_outcome_becomes_an_event(gateway: Gateway, outcome: str) -> No
     assert (event.outcome.intervention_id, event.outcome.channel) == ("i-1", "in_app")
     assert event.outcome.outcome == event_pb2.Outcome.Value(f"OUTCOME_{outcome.upper()}")
     assert event.event_time_us == event.received_time_us == NOW_US
+
+
+@pytest.mark.parametrize("content_type", ["text/plain;charset=UTF-8", "application/json", ""])
+async def test_a_page_may_tell_an_outcome_by_a_beacon(gateway: Gateway, content_type: str) -> None:
+    made(gateway)
+    headers = {"content-type": content_type} if content_type else {}
+    outcome = {"outcome": "shown"}
+    path = "/api/interventions/i-1/outcome"
+    answer = await gateway.client.post(path, content=json.dumps(outcome), headers=headers)
+        "/api/interventions/i-1/outcome", content=b'{"outcome":"shown"}', headers=headers
+    )
+    assert (answer.status_code, answer.json()["eventId"]) == (202, "jm:outcome:i-1:shown")
+
+
+async def test_nobody_else_tells_an_outcome_under_its_id(gateway: Gateway) -> None:
+    own = {"userId": "eve", "eventType": "intervention_outcome"}
+    event = own | {"eventId": "jm:outcome:i-1:accepted", "properties": {"interventionId": "i-1", "outcome": "accepted"}}
+    segment = {"type": "track", "userId": "eve", "event": "e", "messageId": "jm:outcome:i-1:accepted"}
+    cloud = {"specversion": "1.0", "id": "x", "source": "jm:link:a", "type": "error", "subject": "eve"}
+    for path, body, headers in (
+        ("/api/events/track", event, {}),
+        ("/v1/track", segment, {}),
+        ("/v1/batch", {"batch": [segment]}, {}),
+        ("/api/events/track", cloud, {"content-type": "application/cloudevents+json"}),
+    ):
+        answer = await gateway.client.post(path, json=body, headers=headers)
+        assert (answer.status_code, answer.json()["reason"]) == (400, "RESERVED_ID")
+    assert gateway.services.ingest.events == []
+    made(gateway)
+    assert (await tell(gateway, "accepted")).status_code == 202
 
 
 async def test_an_outcome_told_twice_counts_once(gateway: Gateway) -> None:
