@@ -7,7 +7,7 @@ bounded.
 import re
 from typing import Final, NamedTuple
 
-_MOST_STEPS: Final = 100_000
+_MOST_STEPS: Final = 50_000
 
 _SPACE: Final = re.compile(rb"\s*+")
 _KEY: Final = re.compile(rb'\s*+"((?:[^"\\]++|\\.)*+)"\s*+:\s*+', re.DOTALL)
@@ -94,6 +94,8 @@ class _Steps:
                 at = match.end()
                 if match[1] == b",":
                     break
+                if match[1] == b"]":
+                    raise _NoArray
                 at = self._close(at, len(match[1]))
 
     def _close(self, at: int, depth: int) -> int:

@@ -46,9 +46,9 @@ def mend(written: bytes | msgspec.Raw) -> Mended | None:
     mended = _as_utf8(told)
     if mended != told:
         counts.append(1)
-    if b"\\u" in mended:
+    if 0 < mended.count(b"\\u") <= 8 * _MOST:
         mended = _replaced(_HALVES, mended, b"\\ufffd", counts)
-    if b"NaN" in mended or b"Infinity" in mended:
+    if 0 < mended.count(b"NaN") + mended.count(b"Infinity") <= _MOST:
         mended = _replaced(_NO_NUMBERS, mended, b"null", counts)
     place_count = sum(counts)
     return Mended(mended, place_count) if mended != told and place_count <= _MOST else None

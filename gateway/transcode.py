@@ -99,10 +99,6 @@ def put(
     if event_type == _IDENTIFY and not event.user_id:
         raise InvalidArgument("MISSING_FIELD", "An identify needs `userId`.")
     event_id = event.event_id or make_id()
-    page = properties.page
-    if page and page.isdecimal():
-        page = None
-        warn("page", _PAGINATION)
     # Every member given costs a tenth of a microsecond, so those that are mostly absent are given only if present.
     rare = _rare(event, properties, warn)
     if event_type in _decode_properties_of:
@@ -113,7 +109,7 @@ def put(
         session_id=event.session_id,
         event_type=event_type,
         event_time_us=stamp.received_us if event.timestamp is None else (event.timestamp - _EPOCH) // _MICROSECOND,
-        page=page,
+        page=properties.page,
         target=(
             properties.target
             or properties.feature
@@ -225,6 +221,10 @@ def read_properties(written: bytes, event_type: int, warn: Warn) -> Properties:
         properties = _read_mildly(written, event_type, error, warn)
     if event_type == _PURCHASE:
         _settle(properties, written, warn)
+    page = properties.page
+    if page and page.isdecimal():
+        properties.page = None
+        warn("page", _PAGINATION)
     return properties
 
 

@@ -29,9 +29,9 @@ _CHARSETS: Final = ("", "charset=utf-8", 'charset="utf-8"')
 _PLAIN: Final = ("", "identity")
 _CURSOR_LENGTH: Final = 18
 _TOKEN_LENGTH: Final = 64
-# What a compressed body may hold: this many parts, and one more for so many bytes. No part that bears an id takes less.
+# What a compressed body may hold: this many parts, and one more for so many bytes. Parts that differ take no less.
 _PARTS_ALWAYS: Final = 100
-_PACKED_BYTES_OF_A_PART: Final = 8
+_PACKED_BYTES_OF_A_PART: Final = 2
 _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 
 

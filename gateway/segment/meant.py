@@ -93,7 +93,7 @@ def _own(read: Read, event_type: int, event: str) -> Meant:
             raise
         return _custom(read, event)
     more = {"event": event}
-    if not properties.page or properties.page.isdecimal():
+    if not properties.page:
         properties.page = more["page"] = _page(read)
     return Meant(event_type, properties, more) if _is_whole(event_type, properties) else _custom(read, event)
 

@@ -206,8 +206,6 @@ async def test_a_page_may_tell_an_outcome_by_a_beacon(gateway: Gateway, content_
     outcome = {"outcome": "shown"}
     path = "/api/interventions/i-1/outcome"
     answer = await gateway.client.post(path, content=json.dumps(outcome), headers=headers)
-        "/api/interventions/i-1/outcome", content=b'{"outcome":"shown"}', headers=headers
-    )
     assert (answer.status_code, answer.json()["eventId"]) == (202, "jm:outcome:i-1:shown")
 
 
