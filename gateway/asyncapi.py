@@ -50,7 +50,10 @@ def _stream(components: Schema) -> Schema:
 
 
 def _socket(components: Schema) -> Schema:
-    query = {"type": "object", "properties": {"cursor": {"type": "string", "description": "The last cursor seen."}}}
+    query = {
+        "type": "object",
+        "properties": {"cursor": {"type": "string", "pattern": web.CURSOR, "description": "Seen last."}},
+    }
     return _channel(
         "socket",
         "A WebSocket with texts of JSON. Whatever it is closed with, come back with the last cursor.",

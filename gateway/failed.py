@@ -15,7 +15,7 @@ from gateway.problems import Rejected
 from gateway.refusal import refusal
 from gateway.rendering import render
 from gateway.salvage import salvage_ids
-from gateway.web import Answer, Request, json, number, token
+from gateway.web import LIST_CURSOR, Answer, Request, json, number, token
 from mesh.errors import FailedPrecondition, InvalidArgument, NotFound
 
 MAX_REPLAYED: Final = 100
@@ -34,7 +34,7 @@ class ReplayOrder(msgspec.Struct, forbid_unknown_fields=True):
     reason: Annotated[str | None, msgspec.Meta(extra_json_schema={"enum": [*REASONS, None]})] = None
     # To JSON 4.0 is a whole number too, which the decoder's own type refuses.
     limit: Annotated[Any, msgspec.Meta(extra_json_schema=_LIMIT)] = MAX_REPLAYED
-    cursor: str = ""
+    cursor: Annotated[str, msgspec.Meta(extra_json_schema={"pattern": LIST_CURSOR})] = ""
 
 
 class FailedAgain(msgspec.Struct):

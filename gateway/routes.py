@@ -15,7 +15,7 @@ from gateway.help_routes import ROUTES as HELP_ROUTES
 from gateway.reasons import BODY, CALLS, EVENT, USER
 from gateway.routing import NOTHING, Parameter, Route, text, up_to
 from gateway.segment.routes import ROUTES as SEGMENT_ROUTES
-from gateway.web import Answer, Request
+from gateway.web import LIST_CURSOR, Answer, Request
 
 _HTML: Final = "text/html"
 
@@ -144,7 +144,7 @@ ROUTES: Final = (
         reasons=CALLS,
         query=(
             up_to("limit", 20, 100),
-            text("cursor", "`nextCursor` of the page before."),
+            text("cursor", "`nextCursor` of the page before.", pattern=LIST_CURSOR),
             Parameter("reason", {"enum": sorted(failed.REASONS)}, "Only those that failed for this reason."),
         ),
     ),

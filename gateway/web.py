@@ -5,6 +5,7 @@
 
 import asyncio
 import dataclasses
+import re
 import urllib.parse
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping, MutableMapping
@@ -25,13 +26,16 @@ MAX_BODY_BYTES: Final = 512 * 1024
 
 JSON: Final = "application/json"
 TEXT: Final = "text/plain"
+CURSOR: Final = "^[0-9]{0,18}$"
+LIST_CURSOR: Final = "^[0-9A-Za-z]{0,64}$"
+"""What a cursor and a page token look like, in the words of JSON Schema."""
+
 _CHARSETS: Final = ("", "charset=utf-8", 'charset="utf-8"')
 _PLAIN: Final = ("", "identity")
-_CURSOR_LENGTH: Final = 18
-_TOKEN_LENGTH: Final = 64
 # What a compressed body may hold: this many parts, and one more for so many bytes. Parts that differ take no less.
 _PARTS_ALWAYS: Final = 100
 _PACKED_BYTES_OF_A_PART: Final = 2
+_LENGTH: Final = 64
 _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 
 
@@ -277,7 +281,7 @@ def cursor(text: str, name: str) -> str:
     Raises:
         InvalidArgument: `INVALID_PARAMETER`, it is no such number.
     """
-    if text and not (text.isascii() and text.isdigit() and len(text) <= _CURSOR_LENGTH):
+    if not (len(text) <= _LENGTH and re.fullmatch(CURSOR, text)):
         raise InvalidArgument("INVALID_PARAMETER", f"`{name}` must be one that was given out before.")
     return text
 
@@ -288,7 +292,7 @@ def token(text: str, name: str) -> str:
     Raises:
         InvalidArgument: `INVALID_PARAMETER`, no token looks so.
     """
-    if text and not (text.isascii() and text.isalnum() and len(text) <= _TOKEN_LENGTH):
+    if not (len(text) <= _LENGTH and re.fullmatch(LIST_CURSOR, text)):
         raise InvalidArgument("INVALID_PARAMETER", f"`{name}` must be one that was given out before.")
     return text
 

@@ -7,7 +7,8 @@ from gateway.shapes import REFERENCE, Schema
 
 _NAME: Final[Schema] = {"type": ["string", "number", "null"]}
 _WORD: Final[Schema] = {"type": "string", "minLength": 1}
-_FREE: Final[Schema] = {"type": ["object", "null"]}
+# Languages without objects send an empty one as an array.
+_FREE: Final[Schema] = {"anyOf": [{"type": ["object", "null"]}, {"type": "array", "maxItems": 0}]}
 _ID: Final[Schema] = {"type": ["string", "number"], "minLength": 1}
 _TIME: Final[Schema] = {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]}
 
@@ -16,7 +17,7 @@ _COMMON: Final[Schema] = {
     "userId": {**_NAME, "description": "The user. May be absent where `anonymousId` is there."},
     "anonymousId": {**_NAME, "description": "The id before the user was known."},
     "timestamp": {**_TIME, "description": "When it happened, by the client's clock. Absent: when it came."},
-    "context": {**_FREE, "description": "Where it happened: `page`, `library`, `device`, `timezone`, `userAgent`."},
+    "context": {"description": "Where it happened: `page`, `library`, `device`, `timezone`, `userAgent`, `active`."},
 }
 _OWN: Final[dict[str, Schema]] = {
     "track": {"event": {**_WORD, "description": "What happened."}, "properties": _FREE},
@@ -61,4 +62,4 @@ def batch(components: dict[str, Any]) -> Schema:
 
 def metrics(_components: dict[str, Any]) -> Schema:
     """What a client has counted; it is not read."""
-    return {"type": "object", "properties": {"series": {"type": "array"}}}
+    return {}

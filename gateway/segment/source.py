@@ -1,7 +1,7 @@
 """What a client of Segment's reads before it sends: the settings of its source. They lead it back to this gateway."""
 
 import re
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -21,13 +21,13 @@ _ENABLED: Final = {"__default": {"enabled": True, "integrations": {}}}
 class Source(msgspec.Struct, rename="camel"):
     """The settings of a source, in the form of Segment's: there is nothing but this gateway to send to."""
 
-    integrations: dict[str, dict[str, object]]
-    plan: dict[str, object]
-    edge_function: dict[str, object]
-    middleware_settings: dict[str, object]
-    enabled_middleware: dict[str, object]
-    metrics: dict[str, object]
-    remote_plugins: list[object]
+    integrations: dict[str, dict[str, Any]]
+    plan: dict[str, Any]
+    edge_function: dict[str, Any]
+    middleware_settings: dict[str, Any]
+    enabled_middleware: dict[str, Any]
+    metrics: dict[str, Any]
+    remote_plugins: list[Any]
     analytics_next_enabled: bool
     legacy_video_plugins_enabled: bool
 
@@ -36,7 +36,7 @@ async def settings(_core: Core, request: Request) -> Answer:
     """The settings of a source, whatever its write key."""
     scheme, host = _asked(request.scope)
     api = f"{host}/v1"
-    segment: dict[str, object] = {
+    segment: dict[str, Any] = {
         "apiKey": request.parameters["writeKey"],
         "apiHost": api,
         "protocol": scheme,
