@@ -57,7 +57,11 @@ Read = Callable[[bytes | msgspec.Raw, Callable[..., object], Stamp, Callable[[],
 
 
 def read_event(
-    raw: bytes | msgspec.Raw, add: Callable[..., object], stamp: Stamp, make_id: Callable[[], str], warn: Warn
+    raw: bytes | msgspec.Raw,
+    add: Callable[..., object],
+    stamp: Stamp,
+    make_id: Callable[[], str],
+    warn: Warn = additions.unheard,
 ) -> str:
     """Reads one event and gives it to `add` as the members of an `Event`; returns its id.
 
