@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 from journeymesh.intervention.v1 import intervention_pb2
 
-from gateway import push, shapes, socket, web
+from gateway import parameters, push, shapes, socket, web
 from gateway.rendering import describe
 from gateway.shapes import Schema
 
@@ -52,7 +52,7 @@ def _stream(components: Schema) -> Schema:
 def _socket(components: Schema) -> Schema:
     query = {
         "type": "object",
-        "properties": {"cursor": {"type": "string", "pattern": web.CURSOR, "description": "Seen last."}},
+        "properties": {"cursor": {"type": "string", "pattern": parameters.CURSOR, "description": "Seen last."}},
     }
     return _channel(
         "socket",

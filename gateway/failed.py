@@ -11,11 +11,12 @@ from gateway.acceptance import Tracked, Warned, reason_word
 from gateway.core import Core
 from gateway.ids import event_ids
 from gateway.mending import SecondReading
+from gateway.parameters import LIST_CURSOR, list_cursor, number
 from gateway.problems import Rejected
 from gateway.refusal import refusal
 from gateway.rendering import render
 from gateway.salvage import salvage_ids
-from gateway.web import LIST_CURSOR, Answer, Request, json, number, token
+from gateway.web import Answer, Request, json
 from mesh.errors import FailedPrecondition, InvalidArgument, NotFound
 
 MAX_REPLAYED: Final = 100
@@ -71,7 +72,7 @@ async def list_failed(core: Core, request: Request) -> Answer:
     response = await core.peers.ingest.ListFailedEvents(
         ingest_pb2.ListFailedEventsRequest(
             page_size=number(request.query.get("limit"), "limit", 20, 100),
-            page_token=token(request.query.get("cursor", ""), "cursor"),
+            page_token=list_cursor(request.query.get("cursor", ""), "cursor"),
             reason=_reason(request.query.get("reason"), "INVALID_PARAMETER"),
         )
     )
@@ -111,7 +112,7 @@ async def replay(core: Core, request: Request) -> Answer:
 async def replay_many(core: Core, request: Request) -> Answer:
     """Sends failed events again as they were, the oldest of a page first; each is struck off once it is accepted."""
     order = _order(await request.json_body())
-    page_token = token(order.cursor, "cursor")
+    page_token = list_cursor(order.cursor, "cursor")
     page = await core.peers.ingest.ListFailedEvents(
         ingest_pb2.ListFailedEventsRequest(
             page_size=int(order.limit), page_token=page_token, reason=_reason(order.reason, "VALUE_OUT_OF_RANGE")

@@ -5,9 +5,9 @@ from typing import Final
 from journeymesh.intervention.v1 import intervention_pb2
 
 from gateway import insights, interventions, push, socket
+from gateway.parameters import CURSOR
 from gateway.reasons import BODY, CALLS, USER
 from gateway.routing import NOTHING, SWITCHING, Route, text, up_to
-from gateway.web import CURSOR
 
 _SEEN_LAST: Final = "The last cursor seen, for clients that cannot set `Last-Event-ID`."
 

@@ -12,11 +12,12 @@ from journeymesh.intervention.v1 import intervention_pb2
 from gateway.acceptance import OUR_ID, accept, refusal_of
 from gateway.additions import Warn
 from gateway.core import Core
+from gateway.parameters import number
 from gateway.refusal import decoded
 from gateway.rendering import render
 from gateway.schema import OUTCOMES, words
 from gateway.transcode import Stamp
-from gateway.web import Answer, Request, json, number
+from gateway.web import Answer, Request, json
 from mesh.errors import FailedPrecondition, InvalidArgument
 
 _TRACE_ID: Final = re.compile(r"[0-9a-fA-F]{32}")

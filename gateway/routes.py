@@ -12,10 +12,11 @@ from gateway import asyncapi, cloudevents, docs, events, failed, metrics, openap
 from gateway.acceptance import Tracked
 from gateway.core import Core
 from gateway.help_routes import ROUTES as HELP_ROUTES
+from gateway.parameters import LIST_CURSOR
 from gateway.reasons import BODY, CALLS, EVENT, USER
 from gateway.routing import NOTHING, Parameter, Route, text, up_to
 from gateway.segment.routes import ROUTES as SEGMENT_ROUTES
-from gateway.web import LIST_CURSOR, Answer, Request
+from gateway.web import Answer, Request
 
 _HTML: Final = "text/html"
 

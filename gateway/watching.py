@@ -11,7 +11,7 @@ from typing import Any, Final
 import grpc
 from journeymesh.intervention.v1 import intervention_pb2
 
-from gateway import web
+from gateway import parameters
 from gateway.core import Core
 from mesh import registry
 from mesh.errors import Unavailable, from_rpc_error
@@ -96,7 +96,7 @@ async def watch(core: Core, user_id: str, cursor: str) -> Watch:
         Unavailable: there are too many.
         MeshError: what the service refused with.
     """
-    cursor = web.cursor(cursor, "cursor")
+    cursor = parameters.cursor(cursor, "cursor")
     if len(core.streams) >= core.settings.stream_count:
         raise Unavailable("TOO_MANY_STREAMS", "Too many streams are open.", RETRY_SECONDS)
     asked = intervention_pb2.WatchPendingInterventionRequest(user_id=user_id, cursor=cursor)

@@ -14,7 +14,19 @@ import msgspec
 import pytest
 from journeymesh.common.v1 import event_pb2
 
-from gateway import additions, batch, cloudevents, cors, mending, money, purchases, refusal, salvage, transcode, web
+from gateway import (
+    additions,
+    batch,
+    cloudevents,
+    cors,
+    mending,
+    money,
+    parameters,
+    purchases,
+    refusal,
+    salvage,
+    transcode,
+)
 from gateway.additions import unheard
 from gateway.cutting import cut
 from gateway.formats import reader_of
@@ -214,8 +226,8 @@ PARSERS: dict[str, tuple[int, Callable[[bytes], object]]] = {
     "a host": (HEAD, lambda raw: source._asked({"headers": [(b"host", raw)]})),
     "a path": (HEAD, lambda raw: ROUTER.find(b"/api/users/" + raw + b"/risk")),
     "a longer path": (HEAD, lambda raw: ROUTER.find(b"/api/interventions/" + raw)),
-    "a query": (HEAD, lambda raw: web.query({"query_string": b"limit=" + raw}, ["limit"])),
-    "a cursor": (HEAD, lambda raw: web.cursor(as_text(raw), "cursor")),
+    "a query": (HEAD, lambda raw: parameters.query({"query_string": b"limit=" + raw}, ["limit"])),
+    "a cursor": (HEAD, lambda raw: parameters.cursor(as_text(raw), "cursor")),
     "an order": (LARGE, lambda raw: refusal.decoded(raw, event_shape, "{}")),
 }
 event_shape = dict[str, Any]
