@@ -122,8 +122,8 @@ class ClickProperties(Properties, rename="camel"):
     effect_observed: Annotated[bool | None, _said("Whether the page changed. Absent where not watched.")] = None
     error_observed: Annotated[bool | None, _said("Whether an error arose because of the click.")] = None
     selection_changed: Annotated[bool | None, _said("Whether the click changed the selection of text.")] = None
-    value_changed: Annotated[bool | None, _said("Whether a control changed its value. Absent: not watched.")] = None
-    role: Annotated[Text, _said("The element's ARIA role. Example: `spinbutton`.", maxLength=64)] = None
+    value_changed: Annotated[bool | None, _said("Whether the click changed the value of a control.")] = None
+    role: Annotated[Text, _said("The element's ARIA role. Example: `spinbutton`.")] = None
 
 
 class PlaybackProperties(Properties, rename="camel"):
@@ -153,7 +153,7 @@ class PurchaseProperties(Properties, rename="camel"):
 
     amount: Annotated[float | None, _said("Price paid, or what was given back. Texts are read as well.")] = None
     currency: Annotated[Text, _said("ISO 4217 code. Example: `EUR`.")] = None
-    is_refund: Annotated[bool | None, _said("Money went back; so it did where the amount is negative.")] = None
+    is_refund: Annotated[bool | None, _said("Money went back: a refund, a return, a cancelled order.")] = None
 
 
 PROPERTIES_OF: Final[dict[int, type[Properties]]] = {
