@@ -1,5 +1,6 @@
 """What a Segment message means: the kind of event it becomes, and its properties under our names."""
 
+import datetime as dt
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -10,7 +11,7 @@ from gateway import purchases, schema, transcode
 from gateway.additions import Warn, unheard
 from gateway.schema import OutcomeProperties, PlaybackProperties, Properties
 from gateway.segment import names, pages, told, video
-from gateway.segment.message import Ids, Message
+from gateway.segment.message import Message
 from gateway.segment.told import Place
 from mesh.errors import InvalidArgument
 
@@ -22,18 +23,23 @@ _CLICK: Final = event_pb2.EVENT_TYPE_CLICK
 
 
 class Beat(NamedTuple):
-    """Whose message it is, when it was made, in Unix seconds, and what the players of its request did so far."""
+    """Whose message it is, when it was made and came, and what the players of its request did so far."""
 
     user_id: str
-    at: float
+    timestamp: dt.datetime | None
+    received_us: int
     viewings: video.Viewings
+
+    @property
+    def at(self) -> float:
+        """When it was made, in Unix seconds of the client's clock."""
+        return self.timestamp.timestamp() if self.timestamp else self.received_us / 1e6
 
 
 class Read(NamedTuple):
-    """A message with what it is read by: its ids and place, its properties or traits, and their members."""
+    """A message with what it is read by: its place, its properties or traits, and their members."""
 
     message: Message
-    ids: Ids
     place: Place
     written: bytes
     members: Mapping[str, msgspec.Raw]
@@ -123,11 +129,11 @@ def _viewed(read: Read) -> Meant:
 
 def _identified(read: Read) -> Meant:
     # Without a user nobody is identified; the traits are kept all the same.
-    return _meant(_IDENTIFY, {}) if read.ids.user_id else _meant(_INTERACTION, {"target": "identify"})
+    return _meant(_IDENTIFY, {}) if read.message.user_id else _meant(_INTERACTION, {"target": "identify"})
 
 
 def _grouped(read: Read) -> Meant:
-    return _meant(_INTERACTION, {"target": "group"}, {"groupId": read.ids.group_id})
+    return _meant(_INTERACTION, {"target": "group"}, {"groupId": read.message.group_id})
 
 
 def _aliased(_read: Read) -> Meant:
@@ -147,9 +153,8 @@ _CALLS: Final[dict[str, Callable[[Read], Meant]]] = {
 def _meant(
     event_type: int, properties: dict[str, Any], kept: Mapping[str, Any] | None = None, *, is_system: bool = False
 ) -> Meant:
-    kind = schema.PROPERTIES_OF.get(event_type, Properties)
-    typed = msgspec.convert(properties, kind)
-    return Meant(event_type, typed, properties | dict(kept or {}), is_system)
+    typed = msgspec.convert(properties, schema.PROPERTIES_OF.get(event_type, Properties))
+    return Meant(event_type, typed, {**properties, **kept} if kept else properties, is_system)
 
 
 def _page(read: Read) -> str:
@@ -159,6 +164,8 @@ def _page(read: Read) -> str:
 
 def _own_page(read: Read) -> str:
     """The page as the properties call it; a number is that of a page of many, and no name."""
+    if "page" not in read.members:
+        return ""
     named = told.texts(read.members, "page").get("page", "")
     return "" if named.strip().isdecimal() else named
 

@@ -1,4 +1,4 @@
-"""A message of a Segment client as it stands: the members that are read, and its ids."""
+"""A message of a Segment client as it stands: the members that are read."""
 
 from typing import Any, Final
 
@@ -9,16 +9,11 @@ from mesh.errors import InvalidArgument
 
 TYPES: Final = ("track", "page", "screen", "identify", "group", "alias")
 
+_NULL: Final = msgspec.Raw(b"null")
 
-class Message(msgspec.Struct, rename="camel"):
-    """The members of a message that are read."""
 
+class _Rest(msgspec.Struct, rename="camel"):
     type: str | None = None
-    message_id: Any = None
-    user_id: Any = None
-    anonymous_id: Any = None
-    previous_id: Any = None
-    group_id: Any = None
     event: str | None = None
     name: Any = None
     category: Any = None
@@ -30,41 +25,46 @@ class Message(msgspec.Struct, rename="camel"):
     context: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
 
 
-class Ids(msgspec.Struct):
-    """The ids of a message, empty where not told; numbers with every digit as written."""
+class Message(_Rest, rename="camel"):
+    """The members of a message that are read."""
 
-    message_id: str = ""
-    user_id: str = ""
-    anonymous_id: str = ""
-    previous_id: str = ""
-    group_id: str = ""
-
-
-class _Written(msgspec.Struct, rename="camel"):
-    message_id: msgspec.Raw = msgspec.Raw(b"null")
-    user_id: msgspec.Raw = msgspec.Raw(b"null")
-    anonymous_id: msgspec.Raw = msgspec.Raw(b"null")
-    previous_id: msgspec.Raw = msgspec.Raw(b"null")
-    group_id: msgspec.Raw = msgspec.Raw(b"null")
+    message_id: str | None = None
+    user_id: str | None = None
+    anonymous_id: str | None = None
+    previous_id: str | None = None
+    group_id: str | None = None
 
 
-_decode: Final = msgspec.json.Decoder(_Written).decode
+class _Ids(msgspec.Struct, rename="camel"):
+    message_id: msgspec.Raw = _NULL
+    user_id: msgspec.Raw = _NULL
+    anonymous_id: msgspec.Raw = _NULL
+    previous_id: msgspec.Raw = _NULL
+    group_id: msgspec.Raw = _NULL
 
 
-def ids_of(message: Message, raw: bytes | msgspec.Raw) -> Ids:
-    """The ids of a message, which as written is `raw`.
+_decode: Final = msgspec.json.Decoder(Message).decode
+_decode_ids: Final = msgspec.json.Decoder(_Ids).decode
+_decode_rest: Final = msgspec.json.Decoder(_Rest).decode
+
+
+def decode(raw: bytes | msgspec.Raw) -> Message:
+    """A message; ids that are numbers become texts with every digit as it is written.
 
     Raises:
-        InvalidArgument: `INVALID_TYPE`: one is neither a text nor a number.
+        msgspec.DecodeError: it is none.
+        InvalidArgument: `INVALID_TYPE`: an id is neither a text nor a number.
     """
-    told = [getattr(message, name) for name in Ids.__struct_fields__]
-    if all(one is None or isinstance(one, str) for one in told):
-        return Ids(*[one or "" for one in told])
-    written = _decode(raw)
-    return Ids(*[_text(name, getattr(written, name)) for name in Ids.__struct_fields__])
+    try:
+        return _decode(raw)
+    except msgspec.ValidationError:
+        rest, ids = _decode_rest(raw), _decode_ids(raw)
+        told: dict[str, Any] = {name: getattr(rest, name) for name in rest.__struct_fields__}
+        told |= {name: _id(name, getattr(ids, name)) for name in ids.__struct_fields__}
+        return Message(**told)
 
 
-def _text(name: str, raw: msgspec.Raw) -> str:
+def _id(name: str, raw: msgspec.Raw) -> str:
     text = additions.text(raw)
     if not text and bytes(raw) not in {b"null", b'""'}:
         raise InvalidArgument("INVALID_TYPE", f"`{name}` must be a text or a number.")

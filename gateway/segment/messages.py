@@ -17,7 +17,7 @@ from gateway.additions import LEFT_OUT, Warn
 from gateway.refusal import refusal, require_plain
 from gateway.segment import meant, told, video
 from gateway.segment.meant import Beat, Read
-from gateway.segment.message import TYPES, Ids, Message, ids_of
+from gateway.segment.message import TYPES, Message, decode
 from gateway.segment.told import Place
 from gateway.splicing import with_members
 from mesh.errors import InvalidArgument
@@ -25,8 +25,6 @@ from mesh.errors import InvalidArgument
 # A message that came alone has its type from the path; it does not count.
 _MAX_BYTES: Final = transcode.MAX_EVENT_BYTES + len(',"type":"identify"')
 _NOTHING: Final = b"{}"
-
-_decode: Final = msgspec.json.Decoder(Message).decode
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,29 +51,28 @@ class Reader:
         if len(raw) > _MAX_BYTES:
             raise InvalidArgument("EVENT_TOO_LARGE", f"An event may have {transcode.MAX_EVENT_BYTES // 1024} KiB.")
         try:
-            message = _decode(raw)
+            message = decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise refusal(error, raw, "$") from None
         if message.type not in TYPES:
             raise _unknown_type(message.type)
-        ids = ids_of(message, raw)
-        anonymous_id = ids.anonymous_id
+        user_id, anonymous_id = message.user_id, message.anonymous_id
         if message.type == "alias":
-            if not ids.previous_id or not ids.user_id:
+            anonymous_id = message.previous_id
+            if not user_id or not anonymous_id:
                 raise InvalidArgument("MISSING_FIELD", "An alias needs `previousId` and `userId`.")
-            anonymous_id = ids.previous_id
         place = self._place(message, anonymous_id, warn)
         sent_at = told.time_if_any(message.sent_at) or self.sent_at
         timestamp = _timestamp(message, is_sent=sent_at is not None)
-        at = timestamp.timestamp() if timestamp else stamp.received_us / 1e6
-        read = self._whole(message, ids, place, Beat(ids.user_id or anonymous_id, at, self.viewings), warn)
+        beat = Beat(user_id or anonymous_id or "", timestamp, stamp.received_us, self.viewings)
+        read = _whole(message, place, beat, warn)
         meaning = meant.meaning(read)
         context = place.context
         if meaning.is_system:
             context = msgspec.structs.replace(context, active=False)
         event = schema.ClientEvent(
-            event_id=ids.message_id,
-            user_id=ids.user_id,
+            event_id=message.message_id,
+            user_id=user_id,
             anonymous_id=anonymous_id,
             timestamp=timestamp,
             sent_at=sent_at,
@@ -84,7 +81,7 @@ class Reader:
         written = _kept(read, meaning.kept)
         return transcode.put(event, meaning.event_type, meaning.properties, written, add, stamp, make_id, warn)
 
-    def _place(self, message: Message, anonymous_id: str, warn: Warn) -> Place:
+    def _place(self, message: Message, anonymous_id: str | None, warn: Warn) -> Place:
         try:
             place = told.place(bytes(message.context))
         except msgspec.ValidationError:
@@ -105,18 +102,19 @@ class Reader:
             return Place(place.page, context)
         return place
 
-    def _whole(self, message: Message, ids: Ids, place: Place, beat: Beat, warn: Warn) -> Read:
-        """The message with its properties or traits, each of their members still to be read."""
-        is_of_user = message.type in {"identify", "group"}
-        written = bytes(message.traits if is_of_user else message.properties)
-        if told.is_empty(written):
-            written = _NOTHING
-        require_plain(written)
-        try:
-            members = additions.members(written)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise refusal(error, written, "$.traits" if is_of_user else "$.properties") from None
-        return Read(message, ids, place, written, members, beat, warn)
+
+def _whole(message: Message, place: Place, beat: Beat, warn: Warn) -> Read:
+    """The message with its properties or traits, each of their members still to be read."""
+    is_of_user = message.type in {"identify", "group"}
+    written = bytes(message.traits if is_of_user else message.properties)
+    if told.is_empty(written):
+        written = _NOTHING
+    require_plain(written)
+    try:
+        members = additions.members(written)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise refusal(error, written, "$.traits" if is_of_user else "$.properties") from None
+    return Read(message, place, written, members, beat, warn)
 
 
 def _kept(read: Read, more: dict[str, Any]) -> bytes:

@@ -13,19 +13,22 @@ def address(page: Mapping[str, Any]) -> str:
 
     It is the `url`, unless `path` is another: what was set by hand, or holds the route behind a hash.
     """
-    url, path, search, fragment = (told if isinstance(told := page.get(name), str) else "" for name in MEMBERS)
-    if not path.strip():
-        return url.strip()
-    if url.strip() and _alike(path, _path(url)):
-        return url.strip()
+    url, path = _text(page, "url"), _text(page, "path")
+    if not path or (url and _alike(path, _path(url))):
+        return url
     if "?" not in path and "#" not in path:
-        path += _begun("?", search) + _begun("#", fragment)
-    return path.strip()
+        path += _begun("?", _text(page, "search")) + _begun("#", _text(page, "hash"))
+    return path
+
+
+def _text(page: Mapping[str, Any], name: str) -> str:
+    told = page.get(name)
+    return told.strip() if isinstance(told, str) else ""
 
 
 def _path(url: str) -> str:
     """The path of an address, without host, query and fragment."""
-    _, scheme, rest = url.strip().partition("://")
+    _, scheme, rest = url.partition("://")
     if not scheme:
         return url.partition("?")[0].partition("#")[0]
     return "/" + rest.partition("?")[0].partition("#")[0].partition("/")[2]
@@ -36,7 +39,7 @@ def _alike(one: str, other: str) -> bool:
 
 
 def _plain(path: str) -> str:
-    return urllib.parse.unquote(path.strip()).strip("/")
+    return urllib.parse.unquote(path).strip("/")
 
 
 def _begun(mark: str, told: str) -> str:

@@ -83,6 +83,7 @@ class Place(msgspec.Struct, frozen=True):
 
 _NOWHERE: Final = Place()
 _decode: Final = msgspec.json.Decoder(Context).decode
+_decode_text: Final = msgspec.json.Decoder(str).decode
 _decode_value: Final = msgspec.json.Decoder().decode
 
 
@@ -131,7 +132,7 @@ def is_empty(written: bytes) -> bool:
 
 def texts(of: Mapping[str, msgspec.Raw], *names: str) -> dict[str, str]:
     """Those of the members that are texts."""
-    return {name: additions.text(of[name]) for name in names if name in of and bytes(of[name]).startswith(b'"')}
+    return {name: _decode_text(raw) for name in names if (raw := of.get(name)) is not None and bytes(raw)[:1] == b'"'}
 
 
 def number(of: Mapping[str, msgspec.Raw], name: str) -> float | None:
