@@ -56,6 +56,11 @@ def purchase(
     return Purchase(-abs(value) if is_refund else value, _currency(told, amount, sign, warn), is_refund)
 
 
+def is_told(members: Mapping[str, msgspec.Raw], names: tuple[str, ...]) -> bool:
+    """Whether one of these members is a number or a text, so that it may be an amount."""
+    return bool(_plain(_Spelt(members).values(names)))
+
+
 class _Spelt:
     """Members by their names without case and separators; of two that are alike the first that is filled counts."""
 
@@ -77,9 +82,12 @@ class _Spelt:
 def _amount(told: _Spelt, names: tuple[str, ...]) -> money.Amount | None:
     """The first amount that is told; objects and lists are none, but where there is nothing else."""
     values = told.values(names)
-    plain = [one for one in values if isinstance(one, (int, float, str)) and not isinstance(one, bool)]
-    first = next(iter(plain or values), None)
+    first = next(iter(_plain(values) or values), None)
     return None if first is None else money.amount(first)
+
+
+def _plain(values: list[object]) -> list[object]:
+    return [one for one in values if isinstance(one, (int, float, str)) and not isinstance(one, bool)]
 
 
 def _currency(told: _Spelt, amount: money.Amount | None, sign: str, warn: Warn) -> str:

@@ -24,7 +24,8 @@ MAX_BODY_BYTES: Final = 512 * 1024
 
 JSON: Final = "application/json"
 TEXT: Final = "text/plain"
-_CHARSETS: Final = ("", "charset=utf-8", 'charset="utf-8"')
+_CHARSETS: Final = ("", "charset=utf-8", 'charset="utf-8"', "charset=utf8")
+_BYTE_ORDER: Final = b"\xef\xbb\xbf"
 _PLAIN: Final = ("", "identity")
 # What a compressed body may hold: this many parts, and one more for so many bytes. Parts that differ take no less.
 _PARTS_ALWAYS: Final = 100
@@ -126,13 +127,15 @@ class Request:
     async def inflated_body(self) -> bytes:
         """The whole body, unpacked where it is compressed by gzip; the limit is that of the body unpacked.
 
+        The mark of the byte order that some systems put before a text is left away.
+
         Raises:
             InvalidArgument: `UNSUPPORTED_CONTENT_TYPE`, another compression; `MALFORMED_JSON`, no gzip; as `body`.
             MeshError: as `body`.
         """
         encoding = self.header(b"content-encoding").strip().lower()
         if encoding in _PLAIN:
-            return await self.body()
+            return (await self.body()).removeprefix(_BYTE_ORDER)
         if encoding not in {"gzip", "x-gzip"}:
             raise InvalidArgument("UNSUPPORTED_CONTENT_TYPE", "The body may be compressed by gzip only.")
         packed = await self.body()
@@ -148,7 +151,7 @@ class Request:
         self.intake.hold(len(body))
         self.held_bytes += len(body)
         self.is_unpacked = True
-        return body
+        return body.removeprefix(_BYTE_ORDER)
 
     async def told_body(self) -> bytes:
         """The whole body as pages send it: said to be JSON, a text or nothing at all, and compressed or not.

@@ -95,7 +95,7 @@ def _own(read: Read, event_type: int, event: str) -> Meant:
         warn = read.warn if event_type == _PURCHASE else unheard
         properties = transcode.read_properties(read.written, event_type, warn)
     except InvalidArgument as error:
-        if error.reason != "INVALID_TYPE":
+        if error.reason == "UNREADABLE_AMOUNT" and purchases.is_told(read.members, purchases.OWN_NAMES):
             raise
         return _custom(read, event)
     more = {"event": event}

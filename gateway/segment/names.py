@@ -103,6 +103,9 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "order returned": _REFUND,
     "product returned": _REFUND,
     "product refunded": _REFUND,
+    "order partially refunded": _REFUND,
+    "payment refunded": _REFUND,
+    "refund issued": _REFUND,
     # Apps.
     "application opened": Meaning(event_pb2.EVENT_TYPE_SESSION_START),
     "application crashed": Meaning(event_pb2.EVENT_TYPE_ERROR, error_code="crash"),

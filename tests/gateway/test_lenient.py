@@ -1,5 +1,6 @@
 """An addition never costs the event: what cannot be read is left out or mended, and the verdict says so."""
 
+import gzip
 import json
 from typing import Any
 
@@ -158,6 +159,26 @@ async def test_it_is_mended_for_segment_s_clients_too(
     assert properties.items() <= json.loads(mended.properties).items()
     assert mended.sent_time_us == 1_767_348_031_000_000
     assert [(one["index"], one["eventId"]) for one in answer.json()["warnings"]] == [(1, "e")]
+
+
+BYTE_ORDER = b"\xef\xbb\xbf"
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "text/plain;charset=UTF8", "application/json; charset=utf8"]
+)
+async def test_a_mark_of_the_byte_order_costs_nothing(gateway: Gateway, content_type: str) -> None:
+    for path, body in (
+        ("/api/events/track", text(eventId="a")),
+        ("/api/events/track", b'{"events":[' + text(eventId="b") + b"]}"),
+        ("/v1/track", b'{"userId":"ada","event":"e"}'),
+        ("/v1/batch", b'{"batch":[{"type":"page","userId":"ada","name":"n"}]}'),
+    ):
+        answer = await gateway.post(BYTE_ORDER + body, path, **{"content-type": content_type})
+        assert answer.status_code in {200, 202}, answer.text
+        packed = {"content-type": content_type, "content-encoding": "gzip"}
+        again = await gateway.post(gzip.compress(BYTE_ORDER + body), path, **packed)
+        assert again.status_code in {200, 202}, again.text
 
 
 async def test_a_failed_event_is_mended_when_it_is_sent_again(gateway: Gateway) -> None:

@@ -87,6 +87,8 @@ COLLISIONS: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
     ("Clicked", {"element": {"tag": "a"}, "y": None, "effectObserved": "yes"}, "click", {"target": ""}),
     ("Task Completed", {"task": 7}, "task_success", {"target": "7"}),
     ("Purchase", {"amount": "19.99", "currency": "EUR"}, "purchase", {}),
+    ("Purchase", {"amount": {"value": 19.99}}, "feature_interaction", {"target": "Purchase"}),
+    ("Purchase", {"amount": [1], "total": True}, "feature_interaction", {"target": "Purchase"}),
     ("Retry", {"isRefresh": "no", "attempts": 2.5}, "retry", {"is_refresh": False, "attempt_count": 0}),
     ("Page Viewed", {"page": "/home"}, "page_view", {"page": "/home"}),
     ("Page Viewed", {"page": "Home"}, "page_view", {"page": "Home"}),
