@@ -198,5 +198,5 @@ def _warnings(
     cleaned: list[tuple[int, str, str]], rejected: list[Rejected], ids: Sequence[str | None], most: int
 ) -> list[Warned]:
     refused = {each.index for each in rejected}
-    taken = sorted(one for one in cleaned if one[0] not in refused)
+    taken = sorted(one for one in set(cleaned) if one[0] not in refused)
     return [Warned(index, ids[index], member, detail) for index, member, detail in taken[:most]]
