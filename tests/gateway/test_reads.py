@@ -223,6 +223,7 @@ async def test_nobody_else_tells_an_outcome_under_its_id(gateway: Gateway) -> No
         answer = await gateway.client.post(path, json=body, headers=headers)
         assert (answer.status_code, answer.json()["reason"]) == (400, "RESERVED_ID")
     assert gateway.services.ingest.events == []
+    assert {one.event_id for one in gateway.services.ingest.unreadable} == {""}
     made(gateway)
     assert (await tell(gateway, "accepted")).status_code == 202
 
