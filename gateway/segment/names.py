@@ -111,8 +111,6 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "application crashed": Meaning(event_pb2.EVENT_TYPE_ERROR, error_code="crash"),
     # What a system did.
     "application backgrounded": _SYSTEM,
-    "application installed": _SYSTEM,
-    "application updated": _SYSTEM,
     "application uninstalled": _SYSTEM,
     "install attributed": _SYSTEM,
     "push notification sent": _SYSTEM,

@@ -124,11 +124,12 @@ def test_a_name_that_is_ours_by_chance_loses_nothing(
 SYSTEM = [
     *("Push Notification Received", "push_notification_received", "pushNotificationBounced", "Push Notification Sent"),
     *("Push Notification Delivered", "Email Delivered", "email_bounced", "Email Sent", "Email Opened", "Email Dropped"),
-    *("Email Marked as Spam", "Application Backgrounded", "Application Installed", "Application Updated"),
+    *("Email Marked as Spam", "Application Backgrounded"),
     *("Application Uninstalled", "Install Attributed", "SMS Delivered", "Live Chat Message Received"),
 ]
 USERS = [
     *("Push Notification Tapped", "Email Link Clicked", "Unsubscribed", "Deep Link Opened", "Application Opened"),
+    *("Application Installed", "Application Updated"),
     *("Live Chat Message Sent", "Application Crashed", "Order Completed", "Signed Out", "Subscription Renewed"),
 ]
 
