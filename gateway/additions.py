@@ -16,6 +16,7 @@ Warn = Callable[[str, str], None]
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 
 LEFT_OUT: Final = "It is of another type than it must be, and was left out."
+PAGINATION: Final = "A number is no name of a page; it was left out."
 _AS_TEXT: Final = "A number was taken as a text."
 _UNKNOWN: Final = "There is no such member; it was left out."
 _NAME_LENGTH: Final = 64
@@ -90,6 +91,9 @@ def _otherwise(raw: msgspec.Raw, field: msgspec.structs.FieldInfo, warn: Warn) -
     """What a member of another type still tells."""
     if _is_of(field, str):
         found = text(raw)
+        if found and field.encode_name == "page":
+            warn("page", PAGINATION)
+            return None
         warn(field.encode_name, _AS_TEXT if found else LEFT_OUT)
         return found or None
     if _is_of(field, float):

@@ -12,7 +12,7 @@ import msgspec
 from journeymesh.common.v1.event_pb2 import Click, InterventionOutcome, Playback, Purchase
 
 from gateway import additions, money, purchases, schema
-from gateway.additions import LEFT_OUT, Warn
+from gateway.additions import LEFT_OUT, PAGINATION, Warn
 from gateway.refusal import refusal, require_plain
 from gateway.schema import ClickProperties, OutcomeProperties, PlaybackProperties, Properties, PurchaseProperties
 from mesh.errors import InvalidArgument
@@ -34,7 +34,6 @@ _CLICK, _PLAYBACK, _OUTCOME, _PAID = (
 _REQUIRED: Final = frozenset(("action", "outcome", "interventionId"))
 _NO_PROPERTIES: Final = Properties()
 
-_PAGINATION: Final = "A number is no name of a page; it was left out."
 
 _decode: Final = msgspec.json.Decoder(schema.ClientEvent).decode
 _decode_mild: Final = msgspec.json.Decoder(schema.MildEvent).decode
@@ -228,7 +227,7 @@ def read_properties(written: bytes, event_type: int, warn: Warn) -> Properties:
     page = properties.page
     if page and page.isdecimal():
         properties.page = None
-        warn("page", _PAGINATION)
+        warn("page", PAGINATION)
     return properties
 
 
