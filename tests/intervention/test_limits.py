@@ -14,7 +14,7 @@ from services.intervention.domain.delivery import encode_undelivered, undelivere
 from services.intervention.domain.eligibility import Reason
 from services.intervention.domain.facts import Bought, Outcome, OutcomeReport
 from services.intervention.domain.policy import QuietHours
-from services.intervention.usecases.deciding import Made
+from services.intervention.usecases.effects import Made
 from tests.intervention.builders import HOUR, MINUTE, NOON_ISH, Row, World, edited, outcome, policy
 
 DAY = 24 * HOUR

@@ -13,7 +13,7 @@ from services.intervention.domain.eligibility import URGENT
 from services.intervention.domain.facts import Outcome, OutcomeReport
 from services.intervention.domain.outcome import is_waiting
 from services.intervention.domain.policy import REMEMBERED_OFFERS
-from services.intervention.usecases.deciding import Made
+from services.intervention.usecases.effects import Made
 from tests.intervention.builders import MINUTE, NOON_ISH, POLICY, Row, World
 
 # Ids of what the third shard's first records may have made, so that outcomes hit now and then.
