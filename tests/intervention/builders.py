@@ -199,7 +199,7 @@ def batch(first: int, records: Sequence[Sequence[Row]]) -> tuple[Batch, Rows]:
 
 def arrival(user_id: str, at_us: int, standing: bytes) -> Row:
     """What was remembered of an anonymous user comes to a known one."""
-    return Row(at_us=at_us, user_id=user_id, kind=EventKind.IDENTIFY, is_copy=True, standing=standing)
+    return Row(at_us=at_us, user_id=user_id, time_zone="", kind=EventKind.IDENTIFY, is_copy=True, standing=standing)
 
 
 class RecordingWords:
@@ -303,7 +303,7 @@ class World:
         """The end of an anonymous journey; what moves."""
         self.sequence += 1
         self.clock.now_us = at_us
-        row = Row(at_us=at_us, user_id=anonymous_id, kind=EventKind.IDENTIFY, linked=user_id)
+        row = Row(at_us=at_us, user_id=anonymous_id, time_zone="", kind=EventKind.IDENTIFY, linked=user_id)
         return (await self.come(self.sequence, [[row]])).standings.get(0, b"")
 
     async def last(self, user_id: str = "ada") -> Decision:

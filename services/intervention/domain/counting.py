@@ -6,8 +6,8 @@ _UNITS: Final = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)
 
 
 def counted(count: int, noun: str) -> str:
-    """A number with its noun: `no signal`, `1 signal`, `3 signals`."""
-    return f"{count or 'no'} {noun}{'s' if count > 1 else ''}"
+    """A number with its noun: `no signal`, `1 signal`, `3,000 signals`."""
+    return f"{count:,} {noun}{'s' if count > 1 else ''}" if count else f"no {noun}"
 
 
 def lasting(us: int) -> str:
