@@ -27,9 +27,11 @@ from tests.intervention.builders import (
     arrival,
     batch,
     edited,
+    facts,
     outcome,
     policy,
 )
+from tests.intervention.test_limits import action
 
 SECOND = 1_000_000
 LOGIN = NOON_ISH + 2 * MINUTE
@@ -229,12 +231,37 @@ async def test_help_made_while_the_rest_is_on_its_way_is_taken_back(answer: Outc
     standing = await world.leave("anon", "ada", LOGIN)
     (second,) = await world.send(failing("ada", LOGIN + SECOND))
     await world.send(arrival("ada", LOGIN, standing))
-    if answer:
-        assert await waiting(world) == ""
-        assert await gone(world, second.intervention.id)
-    else:  # of two that wait the newer stays
-        assert await waiting(world) == second.intervention.id
-        assert await gone(world, first.intervention.id)
+    assert await waiting(world) == ("" if answer else first.intervention.id)
+    assert await gone(world, second.intervention.id)
+
+
+@pytest.mark.parametrize(
+    ("members", "answer"),
+    [
+        ({"caps": [{"most": 1, "per": "day"}]}, Outcome.ACCEPTED),
+        ({"actions": [action(dismissed_for="7d")]}, Outcome.DECLINED),
+        ({"actions": [action()], "escalation": {"after": 1, "within": "24h"}}, Outcome.DECLINED),
+    ],
+)
+async def test_whatever_would_have_kept_it_takes_it_back(members: dict[str, object], answer: Outcome) -> None:
+    world = World(edited(cooldown="1m", **members))
+    (first,) = await world.send(failing("anon", NOON_ISH))
+    await world.send(outcome(answer, first.intervention.id, user_id="anon"))
+    standing = await world.leave("anon", "ada", LOGIN)
+    (second,) = await world.send(failing("ada", LOGIN + SECOND))
+    await world.send(arrival("ada", LOGIN, standing))
+    assert await gone(world, second.intervention.id)
+
+
+async def test_what_would_have_been_made_all_the_same_stays() -> None:
+    world = World()
+    await world.send(*(Row(user_id="anon", outcome=each.outcome) for each in WELCOME))
+    (gentle,) = await world.send(Row(user_id="anon", **STUCK))  # type: ignore[arg-type]
+    standing = await world.leave("anon", "ada", LOGIN)
+    (urgent,) = await world.send(failing("ada", LOGIN + SECOND))
+    await world.send(arrival("ada", LOGIN, standing))
+    assert await waiting(world) == urgent.intervention.id
+    assert await gone(world, gentle.intervention.id)
 
 
 async def test_help_made_long_before_the_login_is_not_taken_back() -> None:
@@ -411,7 +438,7 @@ def test_a_user_of_the_version_before_is_read_and_moves() -> None:
     assert (read.learned, read.bought) == ({"email": (3, 0)}, {"EUR": 12.5})
     assert (read.withdrawn, read.away, read.undelivered, read.time_zone) == (None, None, (), "")
     _, moving = person.left(read, (), "ada", LOGIN)
-    came = person.arrived(POLICY, pending.NOBODY, person.decode(moving), LOGIN)
+    came = person.arrived(POLICY, pending.NOBODY, person.decode(moving), facts(arrival("ada", LOGIN, b"")))
     assert (came.waiting, came.offers, came.bought) == (read.waiting, read.offers, read.bought)
 
 

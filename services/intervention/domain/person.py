@@ -11,9 +11,10 @@ import msgspec
 
 from services.intervention.domain import pending
 from services.intervention.domain.delivery import Undelivered
-from services.intervention.domain.eligibility import cooled_down_us
-from services.intervention.domain.facts import LATEST_US
-from services.intervention.domain.offer import Away, Exposed, Offer, Standing, WithdrawalReason, Withdrawn
+from services.intervention.domain.eligibility import held_back
+from services.intervention.domain.facts import LATEST_US, Facts
+from services.intervention.domain.limits import refusal
+from services.intervention.domain.offer import Away, Exposed, Offer, WithdrawalReason, Withdrawn
 from services.intervention.domain.outcome import Learned
 from services.intervention.domain.pending import Helped
 from services.intervention.domain.policy import REMEMBERED_OFFERS, Policy
@@ -101,16 +102,16 @@ def left(helped: Helped, lost: Undelivered, user_id: str, at_us: int) -> tuple[H
     return after, _ENCODE(moving) if is_anything else b""
 
 
-def arrived(policy: Policy, helped: Helped, moving: Moving, at_us: int) -> Helped:
+def arrived(policy: Policy, helped: Helped, moving: Moving, facts: Facts) -> Helped:
     """The known user with what was remembered of the anonymous one. At most one offer waits.
 
     Args:
         policy: that of the event it comes with.
         helped: the known user before.
         moving: what comes.
-        at_us: received time of the event it comes with: Unix microseconds.
+        facts: what is known of the event it comes with.
     """
-    helped = pending.lapsed(policy, helped, at_us)
+    helped = pending.lapsed(policy, helped, facts.received_us)
     offers = tuple(sorted((*moving.offers, *helped.offers), key=lambda each: each.made_us))[-REMEMBERED_OFFERS:]
     joined = msgspec.structs.replace(
         helped,
@@ -121,34 +122,45 @@ def arrived(policy: Policy, helped: Helped, moving: Moving, at_us: int) -> Helpe
         undelivered=tuple(dict.fromkeys((*helped.undelivered, *moving.undelivered)))[-REMEMBERED_OFFERS:],
         time_zone=helped.time_zone or moving.time_zone,
     )
-    return pending.lapsed(policy, _with_one_waiting(policy, joined, moving), at_us)
+    return pending.lapsed(policy, _with_one_waiting(policy, joined, moving, facts), facts.received_us)
 
 
-def _with_one_waiting(policy: Policy, joined: Helped, moving: Moving) -> Helped:
-    """Of two that wait, the more urgent stays, else the newer. What was offered while the rest was on its way goes."""
+def _with_one_waiting(policy: Policy, joined: Helped, moving: Moving, facts: Facts) -> Helped:
+    """What was offered only because the rest had not arrived is taken back; of two that wait, one is.
+
+    The more urgent stays, else the newer.
+    """
     own, brought = joined.waiting, moving.waiting
-    if own is None:
+    offer = pending.offer_of(joined, own.id) if own is not None else None
+    if offer is not None and offer.made_us >= moving.at_us and _would_not_be(policy, offer, joined, facts):
+        joined, own = pending.withdrawn(joined, Withdrawn(offer.id, WithdrawalReason.IDENTIFIED)), None
+    if brought is None or own is None:
         return _waits(joined, brought) if brought is not None else joined
-    if brought is None:
-        offer = pending.offer_of(joined, own.id)
-        is_second = offer is not None and _would_not_be(policy, offer, joined, moving)
-        return pending.withdrawn(joined, Withdrawn(own.id, WithdrawalReason.IDENTIFIED)) if is_second else joined
     ranks = {each.id: (each.is_urgent, each.made_us) for each in joined.offers}
-    if ranks.get(own.id, (False, 0)) >= ranks.get(brought.id, (False, 0)):
-        gone, stays = brought, own
-    else:
-        gone, stays = own, brought
+    stays, gone = sorted((own, brought), key=lambda each: ranks.get(each.id, (False, 0)), reverse=True)
     return _waits(pending.withdrawn(joined, Withdrawn(gone.id, WithdrawalReason.IDENTIFIED)), stays)
 
 
-def _would_not_be(policy: Policy, offer: Offer, joined: Helped, moving: Moving) -> bool:
-    """Whether an offer was made only because what was known of the person had not arrived yet."""
-    is_free = any(each.name == offer.action and each.is_transactional for each in policy.actions)
-    if is_free or offer.made_us < moving.at_us:
+def _would_not_be(policy: Policy, offer: Offer, joined: Helped, facts: Facts) -> bool:
+    """Whether an offer would not have been made, had all been known of the person when it was."""
+    action = next((each for each in policy.actions if each.name == offer.action), None)
+    if action is None or action.is_transactional:
         return False
-    is_held_out = joined.exposed is not None and not joined.exposed.is_treated
-    known = Standing(offers=moving.offers)
-    return is_held_out or offer.made_us < cooled_down_us(policy, known, is_urgent=offer.is_urgent)
+    if joined.exposed is not None and not joined.exposed.is_treated:
+        return True
+    then = msgspec.structs.replace(
+        facts,
+        received_us=offer.made_us,
+        time_zone=facts.time_zone or joined.time_zone,
+        age_us=offer.made_us - offer.event_us,
+        kind=0,
+        is_copy=False,
+    )
+    others = tuple(each for each in joined.offers if each.id != offer.id and each.made_us <= offer.made_us)
+    known = msgspec.structs.replace(pending.standing(joined), offers=others)
+    if held_back(policy, then, known, is_urgent=offer.is_urgent) is not None:
+        return True
+    return refusal(policy, then, known, action, offer.send_us) is not None
 
 
 def _waits(helped: Helped, help_: Intervention) -> Helped:

@@ -250,7 +250,7 @@ def _decide(policy: Policy, batch: Batch, rows: Rows, row: int, users: _Users) -
     helped, lost = users.after[facts.user_id], users.undelivered[facts.user_id]
     if row in rows.standings:
         moving = rows.standings[row]
-        arrived = person.arrived(policy, helped, moving, facts.received_us)
+        arrived = person.arrived(policy, helped, moving, facts)
         users.note(row, facts, (*helped.offers, *moving.offers), arrived)
         helped = arrived
     decided = decide(policy, facts, helped, lost, intervention_id(facts.position))
