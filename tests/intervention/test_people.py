@@ -46,6 +46,11 @@ STEPS = st.lists(
 )
 
 
+def story(*actions: str) -> list[tuple[int, str, str]]:
+    """What one person does, a second apart."""
+    return [(1, each, "uma") for each in actions]
+
+
 @dataclasses.dataclass
 class Person:
     """Somebody, the anonymous ids so far, and whether logged in."""
@@ -217,13 +222,10 @@ class Town:
 
 @settings(deadline=None, max_examples=250)
 @given(STEPS)
-@example(
-    [(1, "fails", "uma"), (1, "answers", "uma"), (1, "logs in", "uma"), (1, "fails", "uma"), (1, "arrives", "uma")]
-)
-@example([(1, "fails", "uma"), (1, "logs in", "uma"), (1, "straggles", "uma"), (1, "fails", "uma")])
-@example(
-    [(1, "logs in", "uma"), (1, "logs out", "uma"), (1, "fails", "uma"), (1, "logs in", "uma"), (1, "again", "uma")]
-)
+@example(story("fails", "answers", "logs in", "fails", "arrives"))
+@example(story("fails", "logs in", "straggles", "fails"))
+@example(story("logs in", "logs out", "fails", "logs in", "again"))
+@example(story(*["takes another device", "fails", "logs in", "arrives"] * 2))
 async def test_nobody_is_helped_twice_or_on_two_sides_because_of_a_login(steps: list[tuple[int, str, str]]) -> None:
     note(str(steps))
     town = Town()
