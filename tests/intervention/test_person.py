@@ -202,6 +202,21 @@ async def test_of_two_that_wait_the_more_urgent_stays(urgent: str) -> None:
     assert (delivery.state.name, delivery.reason) == ("CANCELLED", "identified")
 
 
+async def test_an_outcome_is_told_once_by_whichever_id() -> None:
+    world = World()
+    (first,) = await world.send(failing("anon", NOON_ISH))
+    await world.send(outcome(Outcome.SHOWN, first.intervention.id, user_id="anon"))
+    (second,) = await world.send(failing("ada", NOON_ISH + MINUTE))
+    left = await world.come(9, [[Row(at_us=LOGIN, user_id="anon", kind=EventKind.IDENTIFY, linked="ada")]])
+    came = await world.come(10, [[arrival("ada", LOGIN, left.standings[0])]])
+    assert (left.outcomes, came.outcomes) == ([], [Outcome.WITHDRAWN])
+    assert [(each.intervention_id, each.outcome) for each in world.witness.outcomes] == [
+        (first.intervention.id, Outcome.SHOWN),
+        (first.intervention.id, Outcome.WITHDRAWN),
+    ]
+    assert await waiting(world) == second.intervention.id
+
+
 async def test_what_has_run_out_on_the_way_does_not_wait() -> None:
     world = World()
     (made,) = await world.send(failing("anon", NOON_ISH))
@@ -414,6 +429,17 @@ async def test_a_batch_that_is_taken_back_leaves_everything_as_it_was() -> None:
 
 
 # Bytes.
+
+
+async def test_what_moves_is_bounded() -> None:
+    world = World(edited(cooldown="1s", caps=[]))
+    for minute in range(100):
+        at_us = NOON_ISH + minute * MINUTE
+        (made,) = await world.send(failing("anon", at_us))
+        await world.send(outcome(Outcome.ACCEPTED, made.intervention.id, user_id="anon", at_us=at_us))
+    await world.send(*(buys("anon", NOON_ISH, 1.0, f"{number:03}") for number in range(30)))
+    await world.send(failing("anon", NOON_ISH + 200 * MINUTE))
+    assert 5_000 < len(await world.leave("anon", "ada", NOON_ISH + 201 * MINUTE)) < 16_384
 
 
 async def test_bytes_that_are_no_standing_are_refused() -> None:

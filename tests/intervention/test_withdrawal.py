@@ -2,8 +2,11 @@
 
 import dataclasses
 
+import msgspec
 import pytest
 
+from mesh import applied
+from services.intervention.domain import pending
 from services.intervention.domain.eligibility import Reason
 from services.intervention.domain.facts import EventKind, Outcome
 from services.intervention.domain.offer import WithdrawalReason
@@ -171,6 +174,19 @@ async def test_taking_back_is_done_once_however_often_it_comes() -> None:
         assert came.outcomes == [Outcome.WITHDRAWN]
         blobs.append(await world.state.load(["user:ada"]))
     assert blobs[0] == blobs[1] == blobs[2]
+
+
+async def test_a_replica_of_the_version_before_reads_it_as_expired() -> None:
+    world = World()
+    made = await helped(world)
+    await world.send(solved())
+    stored = applied.current((await world.state.load(["user:ada"]))[0])
+    ((id_, *members),) = msgspec.msgpack.decode(stored)[0]
+    outcome_, reason = members[4], members[-1]
+    assert (id_, outcome_, reason) == (made.intervention.id, Outcome.EXPIRED, WithdrawalReason.SOLVED)
+    (offer,) = pending.decode(stored).offers
+    assert (offer.outcome, offer.withdrawal) == (Outcome.WITHDRAWN, WithdrawalReason.SOLVED)
+    assert pending.encode(pending.decode(stored)) == stored
 
 
 # The end of a session.
