@@ -19,6 +19,8 @@ from journeymesh.intervention.v1.intervention_pb2_grpc import (
 )
 
 from mesh.errors import InvalidArgument, NotFound
+from services.intervention.adapters.tools import _past
+from services.intervention.domain.analysis import Past
 from services.intervention.domain.facts import LATEST_US, Bought, EventKind, Outcome
 from services.intervention.translation.rows import rows_of
 from tests.intervention.builders import NOON_ISH, Row, World, outcome
@@ -289,6 +291,13 @@ async def test_a_depth_that_is_none_is_refused(served: tuple[World, "Interventio
     asked = wire.AnalyzeUserRequest(user_id="ada", depth=wire.AnalysisDepth.ValueType(99))
     with pytest.raises(InvalidArgument, match="VALUE_OUT_OF_RANGE"):
         await served[1].AnalyzeUser(asked)
+
+
+def test_a_reason_that_only_a_newer_version_knows_is_no_word() -> None:
+    told = wire.Decision(reasons=[wire.DecisionReason.ValueType(99)], outcome=event_pb2.Outcome.ValueType(77))
+    assert _past(told) == Past("", "", "", "")
+    told = wire.Decision(reasons=[wire.DECISION_REASON_TOO_OLD], outcome=event_pb2.OUTCOME_WITHDRAWN)
+    assert _past(told) == Past("too_old", "", "", "withdrawn")
 
 
 async def test_any_user_and_any_experiment_may_be_asked_for(

@@ -52,8 +52,8 @@ _DECODE: Final = msgspec.msgpack.Decoder(Helped).decode
 def encode(helped: Helped) -> bytes:
     """The user as bytes; the same user gives the same bytes.
 
-    What was taken back is written as expired, with the reason beside it: a replica of the version before, which may decide
-    next, knows no other end for it.
+    What was taken back is written as expired, with the reason beside it: a replica of the version before, which may
+    decide next, knows no other end for it.
     """
     return _ENCODE(_with_outcome(helped, Outcome.EXPIRED))
 
