@@ -3,16 +3,15 @@
 import itertools
 import math
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 
 from mesh.errors import InvalidArgument
-from services.intervention.domain.facts import LATEST_US, EventKind, Level, Outcome
+from services.intervention.domain.facts import LATEST_US, EventKind, Outcome
 from services.intervention.usecases.rows import Rows
 
-_LEVELS: Final = frozenset(Level)
 _KINDS: Final = frozenset({0, *EventKind})
 # A withdrawal is the mesh's own doing: nobody reports one.
 _REPORTED: Final = frozenset(Outcome) - {Outcome.NONE, Outcome.WITHDRAWN}
@@ -20,8 +19,6 @@ _LONGEST_IDENTIFIER: Final = 128
 _LARGEST_AMOUNT: Final = 1e12
 _TRACE_LENGTHS: Final = frozenset({0, 16})
 _SPAN_LENGTHS: Final = frozenset({0, 8})
-# Score, confidence, and the scores of rules and model: as they stand in an assessment, with the highest of each.
-_SCORES: Final = ((0, 100.0), (2, 1.0), (3, 100.0), (4, 100.0))
 _UNSEEN: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
@@ -68,29 +65,13 @@ def values(rows: Rows, record_count: int) -> None:
         raise InvalidArgument("MISSING_FIELD", "Each row names its user.")
     if any(user_id in ("", rows.user_ids[row]) for row, user_id in rows.linked.items()):
         raise InvalidArgument("MISSING_FIELD", "A row that ends an anonymous journey names another user.")
-    if not _LEVELS.issuperset(each.level for each in rows.assessments) or not _KINDS.issuperset(rows.kinds):
-        raise InvalidArgument("VALUE_OUT_OF_RANGE", "A level of risk or a kind of event is none of those there are.")
+    if not _KINDS.issuperset(rows.kinds):
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", "A kind of event is none of those there are.")
     for times_us in filter(None, (rows.received_us, rows.event_us)):
         time_us(min(times_us))
         time_us(max(times_us))
     if not (_TRACE_LENGTHS.issuperset(map(len, rows.trace_ids)) and _SPAN_LENGTHS.issuperset(map(len, rows.span_ids))):
         raise InvalidArgument("INVALID_IDENTIFIER", "A trace id has 16 bytes, and a span id 8.")
-
-
-def scores(numbers: Sequence[tuple[float, ...]]) -> None:
-    """Returns if the numbers of assessments lie within their ranges.
-
-    Raises:
-        InvalidArgument: `VALUE_OUT_OF_RANGE`.
-    """
-    columns = list(zip(*numbers, strict=True))
-    for place, most in _SCORES if columns else ():
-        column = columns[place]
-        # What is no number hides from the least and the greatest, but not from the sum.
-        if not (min(column) >= 0 and max(column) <= most and math.isfinite(sum(column))):
-            raise InvalidArgument(
-                "VALUE_OUT_OF_RANGE", "Scores lie between 0 and 100, and confidences between 0 and 1."
-            )
 
 
 def finite(numbers: Iterable[float]) -> tuple[float, ...]:

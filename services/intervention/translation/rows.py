@@ -10,7 +10,7 @@ from journeymesh.scoring.v1 import scoring_pb2
 
 from mesh.errors import InvalidArgument
 from services.intervention.domain import person
-from services.intervention.domain.facts import Assessment, Bought, Contact, Indicator, Outcome, OutcomeReport
+from services.intervention.domain.facts import Assessment, Bought, Contact, Indicator, Level, Outcome, OutcomeReport
 from services.intervention.domain.person import Moving, NoStandingError
 from services.intervention.translation import checks
 from services.intervention.usecases.rows import Rows
@@ -19,6 +19,7 @@ from services.intervention.usecases.rows import Rows
 _NUMBERS: Final[Callable[[object], tuple[float, int, float, float, float, int]]] = operator.attrgetter(
     *Assessment.__struct_fields__[:6]
 )
+_LAST_LEVEL: Final = int(Level.CRITICAL)
 _INDICATOR: Final[Callable[[object], tuple[str, float, str]]] = operator.attrgetter(*Indicator.__struct_fields__)
 
 
@@ -40,7 +41,7 @@ def rows_of(request: wire.DecideInterventionsRequest) -> Rows:
         span_ids=list(request.span_ids),
         pages=list(request.pages),
         time_zones=list(request.time_zones),
-        assessments=_assessments(request.assessments),
+        assessments=list(map(_assessment, request.assessments)),
         bot_rows=_ascending(request.bot_rows),
         outcomes={each.row: _report(each.outcome) for each in request.outcomes},
         model_version=request.model_version,
@@ -63,16 +64,22 @@ def rows_of(request: wire.DecideInterventionsRequest) -> Rows:
     return rows
 
 
-def _assessments(of: Iterable[scoring_pb2.Assessment]) -> list[Assessment]:
-    messages = list(of)
-    numbers = list(map(_NUMBERS, messages))
-    checks.scores(numbers)
-    return list(map(_assessment, messages, numbers))
-
-
-def _assessment(of: scoring_pb2.Assessment, numbers: tuple[float, int, float, float, float, int]) -> Assessment:
+def _assessment(of: scoring_pb2.Assessment) -> Assessment:
+    numbers = _NUMBERS(of)
+    score, level, confidence, rule_score, model_score, _ = numbers
+    # In place, as it is done for every row. No number but a finite one lies within a range.
+    if not (
+        0.0 <= score <= 100.0
+        and 0.0 <= confidence <= 1.0
+        and 0.0 <= rule_score <= 100.0
+        and 0.0 <= model_score <= 100.0
+        and 0 <= level <= _LAST_LEVEL
+    ):
+        raise InvalidArgument(
+            "VALUE_OUT_OF_RANGE", "Scores are 0 to 100, confidences 0 to 1, and levels those there are."
+        )
     # An assessment of a low level comes without indicators: not to look spares time on most rows.
-    if numbers[1] == scoring_pb2.RISK_LEVEL_LOW:
+    if level == scoring_pb2.RISK_LEVEL_LOW:
         return Assessment(*numbers)
     indicators = tuple([Indicator(*_INDICATOR(each)) for each in of.indicators])
     checks.finite([each.contribution for each in indicators])

@@ -119,9 +119,10 @@ class Deciding:
             await self._send(made, policies, rows)
             if users.became and self._witness.is_looking:
                 await self._tell_outcomes(rows, users.became)
+            old = [row for row, reason in aside.items() if reason is Reason.TOO_OLD]
             await self._ledger.record(
                 [
-                    effects.entry(batch, record, of, rows, policies[record], decided, aside)
+                    effects.entry(batch, record, of, rows, policies[record], decided, old)
                     for record, of in records.items()
                 ]
             )

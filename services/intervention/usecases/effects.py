@@ -9,7 +9,6 @@ from services.intervention.domain import ledger as pages
 from services.intervention.domain import limits
 from services.intervention.domain.decision import Decided
 from services.intervention.domain.delivery import Parcel
-from services.intervention.domain.eligibility import Reason
 from services.intervention.domain.ledger import Block, Decision, Record
 from services.intervention.domain.policy import IN_APP, Policy
 from services.intervention.domain.strategy import Intervention, delivered_channels
@@ -34,15 +33,14 @@ def entry(
     rows: Rows,
     policy: Policy,
     decided: Mapping[int, Decided],
-    aside: Mapping[int, Reason],
+    old: Sequence[int],
 ) -> Entry:
-    """The ledger's page of a record."""
+    """The ledger's page of a record. `old` are the rows of the batch that were too old, ascending."""
     exceptional = {
         row - of.start: kept
         for row in range(of.start, of.stop)
         if row in decided and (kept := decided[row].exceptional) is not None
     }
-    old = [row - of.start for row in range(of.start, of.stop) if aside.get(row) is Reason.TOO_OLD] if aside else ()
     block = Block(
         policy_version=policy.version,
         model_version=rows.model_version,
@@ -60,7 +58,7 @@ def entry(
         feature_schema_version=rows.feature_schema_version,
         copied_rows=_shifted(rows.copied_rows, of),
         system_rows=_shifted(rows.system_rows, of),
-        ages_us={row: age_us(rows, of.start + row) for row in (*old, *exceptional)} if rows.event_us else {},
+        ages_us={row: age_us(rows, of.start + row) for row in (*_shifted(old, of), *exceptional)},
     )
     traces = filter(None, dict.fromkeys(block.trace_ids))
     names = [*map(user_name, dict.fromkeys(block.user_ids)), *map(trace_name, traces)]
@@ -109,4 +107,6 @@ def record(made: Made) -> bytes:
 
 def _shifted(rows: Sequence[int], of: slice) -> Sequence[int]:
     """The rows of a record, counted from its first."""
+    if not rows:
+        return ()
     return [row - of.start for row in rows[bisect.bisect_left(rows, of.start) : bisect.bisect_left(rows, of.stop)]]
