@@ -11,7 +11,7 @@ from services.intervention.domain.chance import held_out
 from services.intervention.domain.decision import derive
 from services.intervention.domain.delivery import encode_undelivered, undelivered_key
 from services.intervention.domain.eligibility import Reason
-from services.intervention.domain.facts import Bought, EventKind, Outcome
+from services.intervention.domain.facts import LATEST_US, Bought, EventKind, Outcome
 from services.intervention.domain.offer import WithdrawalReason
 from services.intervention.domain.pending import Helped
 from services.intervention.domain.policy import REMEMBERED_OFFERS
@@ -429,6 +429,15 @@ async def test_a_batch_that_is_taken_back_leaves_everything_as_it_was() -> None:
 
 
 # Bytes.
+
+
+@pytest.mark.parametrize("at_us", [0, LATEST_US])
+async def test_what_was_offered_at_the_ends_of_time_moves(at_us: int) -> None:
+    world = World()
+    world.clock.now_us = at_us
+    await world.send(failing("anon", at_us))
+    await world.link("anon", "ada", at_us)
+    assert await waiting(world) == "i-3-1-0"
 
 
 async def test_what_moves_is_bounded() -> None:

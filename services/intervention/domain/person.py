@@ -12,7 +12,7 @@ import msgspec
 from services.intervention.domain import pending
 from services.intervention.domain.delivery import Undelivered
 from services.intervention.domain.eligibility import held_back
-from services.intervention.domain.facts import LATEST_US, Facts
+from services.intervention.domain.facts import Facts
 from services.intervention.domain.limits import refusal
 from services.intervention.domain.offer import Away, Exposed, Offer, WithdrawalReason, Withdrawn
 from services.intervention.domain.outcome import Learned
@@ -21,6 +21,8 @@ from services.intervention.domain.policy import REMEMBERED_OFFERS, Policy
 from services.intervention.domain.strategy import Intervention
 
 _VERSION: Final = 1
+# The last microsecond that a timestamp can tell: the end of the year 9999.
+_END_US: Final = 253_402_300_799_999_999
 _MOST_USERS: Final = 4
 """Known users that are remembered of one anonymous user: a device has had so many people."""
 
@@ -59,7 +61,7 @@ def decode(blob: bytes) -> Moving:
         raise NoStandingError("These bytes are not what is remembered of a user.") from None
     if moving.version != _VERSION:
         raise NoStandingError("What is remembered of a user is of a version that is not known here.")
-    if not all(0 <= each <= LATEST_US for each in _times_us(moving)):
+    if not all(0 <= each <= _END_US for each in _times_us(moving)):
         raise NoStandingError("What is remembered of a user has a time that is none.")
     return moving
 
