@@ -20,7 +20,8 @@ from mesh.metrics import Metrics
 from mesh.states.memory import MemoryState
 from services.scoring.adapters.model_directory import ModelDirectory
 from services.scoring.domain.schema import SCHEMA_VERSION
-from services.scoring.servicer import ScoringServicer, rows_of
+from services.scoring.servicer import ScoringServicer
+from services.scoring.translation import rows_of
 from services.scoring.usecases import Rows, Scoring
 
 ROWS: Final = 100
@@ -47,7 +48,7 @@ def request(number: int, signal_every: int) -> wire.AssessUsersRequest:
                 strength=78.4,
                 reason="3 failed attempts on /calculator",
                 evidence_event_ids=[f"evidence-{number}-{index}" for index in range(3)],
-                detector_version="struggle-1",
+                detector_version="struggle-2",
                 signal_time_us=start_us + row,
             ),
         )

@@ -117,10 +117,15 @@ def _weekly(journey: Journey, state: State, signals: list[history.Signal], day: 
 
 def _apply(state: State, signals: list[history.Signal], event: Event) -> list[history.Signal]:
     found = features.apply(state, event)
-    if not found and not signals:
+    if found is features.NOTHING and not signals:
         return signals
-    told = [history.Signal(signal.type, signal.strength, signal.at_us, signal.reason, b"") for signal in found]
-    return history.keep(signals, told, event.at_us)
+    over = {history.Settled(each.type, each.at_us, each.target) for each in found.settled}
+    told = [
+        history.Signal(each.type, each.strength, each.at_us, each.reason, b"", each.target, each.run_start_us)
+        for each in found.signals
+    ]
+    left = history.drop(signals, over)
+    return history.keep(left, told, event.at_us) if left or told else left
 
 
 def _seen(state: State, signals: list[history.Signal], at_us: int) -> tuple[float, list[float]]:

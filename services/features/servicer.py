@@ -1,5 +1,7 @@
 """The gRPC face of the features service: translate, call, translate."""
 
+from typing import Final
+
 from journeymesh.features.v1 import features_pb2, features_pb2_grpc
 
 from mesh import applied, registry
@@ -10,7 +12,8 @@ from services.features import translation, usecases
 from services.features.domain import recents
 from services.features.domain.vector import DEFINITIONS, FEATURE_COUNT, FEATURE_NAMES, SCHEMA_VERSION, vector
 from services.features.ports import UserStore
-from services.features.usecases import Row
+
+_USERS_MOST: Final = 500
 
 
 class FeaturesServicer(features_pb2_grpc.FeaturesServiceServicer):
@@ -24,11 +27,7 @@ class FeaturesServicer(features_pb2_grpc.FeaturesServiceServicer):
         self, request: features_pb2.ApplyEventsRequest, _context: ServerContext
     ) -> features_pb2.ApplyEventsResponse:
         """See the contract."""
-        engagements = {update.row: update.score for update in request.engagements}
-        rows = [
-            Row(event.user_id, translation.event_of(event), translation.whole(event), engagements.get(index))
-            for index, event in enumerate(request.events)
-        ]
+        rows = translation.rows_of(request)
         derived = await usecases.apply_events(self._store, applied.batch(request.position), rows)
         if not request.position.is_retraction:
             self._metrics.count(registry.VECTORS, len(rows))
@@ -39,6 +38,10 @@ class FeaturesServicer(features_pb2_grpc.FeaturesServiceServicer):
             feature_schema_version=SCHEMA_VERSION,
             signals=[translation.signal_row(row, signal) for row, signal in derived.signals],
             feature_names=FEATURE_NAMES,
+            settled=[translation.settled_row(row, settled) for row, settled in derived.settled],
+            time_zone_names=derived.time_zone_names,
+            time_zones=derived.time_zones,
+            carried=[translation.carried_row(row, carried) for row, carried in derived.carried],
         )
 
     async def GetFeatures(
@@ -72,6 +75,21 @@ class FeaturesServicer(features_pb2_grpc.FeaturesServiceServicer):
             raise InvalidArgument("VALUE_OUT_OF_RANGE", f"At most {recents.KEPT_EVENTS} events are kept of a user.")
         events = await usecases.list_recent_events(self._store, request.user_id, limit)
         return features_pb2.ListRecentEventsResponse(events=translation.kept_events(request.user_id, events))
+
+    async def BatchListRecentEvents(
+        self, request: features_pb2.BatchListRecentEventsRequest, _context: ServerContext
+    ) -> features_pb2.BatchListRecentEventsResponse:
+        """See the contract."""
+        if not 1 <= len(request.user_ids) <= _USERS_MOST:
+            raise InvalidArgument("VALUE_OUT_OF_RANGE", f"1 to {_USERS_MOST} users are asked for at once.")
+        user_ids = list(request.user_ids)
+        of_users = await usecases.batch_list_recent_events(self._store, user_ids)
+        return features_pb2.BatchListRecentEventsResponse(
+            users=[
+                features_pb2.ListRecentEventsResponse(events=translation.kept_events(user_id, events))
+                for user_id, events in zip(user_ids, of_users, strict=True)
+            ]
+        )
 
     async def ListFeatureDefinitions(
         self, _request: features_pb2.ListFeatureDefinitionsRequest, _context: ServerContext

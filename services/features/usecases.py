@@ -7,8 +7,9 @@ import msgspec
 
 from mesh import applied
 from mesh.errors import NotFound
-from services.features.domain import journey, recents
-from services.features.domain.event import Event
+from services.features.domain import journey, recents, sessions
+from services.features.domain.event import Carried, Event
+from services.features.domain.settlement import Settled
 from services.features.domain.signal import Signal
 from services.features.domain.state import State
 from services.features.domain.vector import vector
@@ -26,10 +27,18 @@ class Row(msgspec.Struct, frozen=True, gc=False):
 
 
 class Derived(msgspec.Struct, frozen=True):
-    """What came of a batch: the vectors row by row in one list, and the signals with their rows, ascending."""
+    """What came of a batch, where there is a row ascending by it.
+
+    `values` has the vectors row by row; `time_zones` for each row the user's zone as last told, counted from 1 in
+    `time_zone_names`, 0 for none.
+    """
 
     values: list[float]
     signals: list[tuple[int, Signal]]
+    settled: list[tuple[int, Settled]]
+    carried: list[tuple[int, Carried]]
+    time_zone_names: list[str]
+    time_zones: list[int]
 
 
 class _User(msgspec.Struct, array_like=True):
@@ -55,19 +64,26 @@ async def apply_events(store: UserStore, batch: applied.Batch, rows: Sequence[Ro
     resumed = {user_id: applied.resume(blob, batch) for user_id, blob in blobs.items()}
     users = {user_id: _open(each.state) for user_id, each in resumed.items()}
     items: dict[str, bytes] = {}
-    derived = Derived([], [])
+    zones = {"": 0}
+    derived = Derived([], [], [], [], [], [])
     for index, row in enumerate(rows):
         user = users[row.user_id]
-        for signal in journey.apply(user.state, row.event, row.video_engagement):
-            derived.signals.append((index, signal))
+        found = journey.apply(user.state, row.event, row.video_engagement)
+        if found is not journey.NOTHING:
+            derived.signals.extend((index, signal) for signal in found.signals)
+            derived.settled.extend((index, settled) for settled in found.settled)
+            if found.carried is not None:
+                derived.carried.append((index, found.carried))
         derived.values.extend(vector(user.state))
-        kept = recents.Kept(journey.session_start(user.state, row.event), row.whole)
+        derived.time_zones.append(zones.setdefault(user.state.time_zone, len(zones)))
+        kept = recents.Kept(sessions.session_start(user.state, row.event), row.whole)
         segment = recents.add(user.tail, kept, user.state.event_count)
         if segment is not None:
             items[_segment_key(row.user_id, segment.slot)] = recents.encode(segment)
     for user_id, user in users.items():
         items[_state_key(user_id)] = applied.seal(resumed[user_id], _encode(user), batch)
     await store.save(items, batch.fence)
+    derived.time_zone_names.extend(itertools.islice(zones, 1, None))
     return derived
 
 
@@ -92,6 +108,24 @@ async def list_recent_events(store: UserStore, user_id: str, limit: int) -> list
     user = _known(blob)
     newest = recents.newest_first(user.tail, user.state.event_count, stored)
     return list(itertools.islice(newest, min(limit, recents.KEPT_EVENTS)))
+
+
+async def batch_list_recent_events(store: UserStore, user_ids: Sequence[str]) -> list[list[recents.Kept]]:
+    """The last events of each user, newest first, at most 20; none where nothing is known of the user."""
+    width = 1 + recents.SEGMENT_SLOTS
+    keys = [
+        key
+        for user_id in user_ids
+        for key in (_state_key(user_id), *(_segment_key(user_id, slot) for slot in range(recents.SEGMENT_SLOTS)))
+    ]
+    blobs = await store.load(keys)
+    found = []
+    for at in range(0, len(blobs), width):
+        state, *stored = blobs[at : at + width]
+        user = _open(applied.current(state))
+        newest = recents.newest_first(user.tail, user.state.event_count, stored)
+        found.append(list(itertools.islice(newest, recents.KEPT_EVENTS)))
+    return found
 
 
 def _known(blob: bytes | None) -> _User:

@@ -31,6 +31,8 @@ from services.ingest.adapters.redis_journeys import RedisIdentities, RedisSkews
 from services.ingest.archiver import Archiver
 from services.ingest.dispatcher import Dispatcher
 from services.ingest.domain.flood import Flood
+from services.ingest.domain.page import PageRules
+from services.ingest.domain.tidying import Rules
 from services.ingest.servicer import IngestServicer
 from services.ingest.settings import Settings
 from services.ingest.steps import Peers, Steps
@@ -84,19 +86,21 @@ async def ground(own: Settings, traced: Telemetry, site: Site, role: str) -> Asy
 
 def servicer(on: Ground) -> IngestServicer:
     """What the api serves."""
-    own, client = on.own, on.client
+    own, client, failed = on.own, on.client, RedisFailedEvents(on.client)
     ingest = Ingest(
         log=TimedEventLog(StreamEventLog(on.writer), on.traced.metrics),
         seen=RedisSeenEvents(client),
         duplicates=RedisDuplicates(client),
-        failed=RedisFailedEvents(client),
+        failed=failed,
         skews=RedisSkews(client),
         identities=RedisIdentities(client),
-        progress=LeaseProgress(on.leases("dispatcher"), clock.system_clock),
+        progress=LeaseProgress(on.leases("dispatcher"), failed, clock.monotonic_clock),
         applied=RedisApplied(client),
         flood=Flood(own.user_events_per_second, own.user_burst_events),
         clock=clock.system_clock,
+        monotonic=clock.monotonic_clock,
         max_lag_seconds=own.max_lag_seconds,
+        rules=_rules(own),
     )
     return IngestServicer(ingest, _pipeline(on), on.traced.metrics)
 
@@ -151,6 +155,11 @@ def archiving(on: Ground) -> Sharing:
         metrics=on.traced.metrics,
     )
     return Sharing(on.reader, leases, _owner(own, own.archiver_listen), runs.follow, own.lease_seconds)
+
+
+def _rules(own: Settings) -> Rules:
+    more = (each.strip().lower() for each in own.placeholder_ids.split(","))
+    return Rules(PageRules(own.page_hash_routes, own.page_query), frozenset(filter(None, more)))
 
 
 def _pipeline(on: Ground) -> LeasePipeline:

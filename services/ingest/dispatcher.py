@@ -35,6 +35,8 @@ _PAUSE_SECONDS: Final = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 # What says nothing of the records: it passes by itself, or the shard is lost.
 _PASSING: Final = (Unavailable, DeadlineExceeded, FailedPrecondition, ResourceExhausted)
 
+_NO_ROOM: Final = "Paused: as many accepted events are set aside as may be; mend, replay or discard them."
+
 _log = logging.getLogger(__name__)
 
 
@@ -150,8 +152,11 @@ class Dispatcher:
         if refusal:
             raise Unavailable("DEPENDENCY_UNAVAILABLE", refusal)
         if poison:
+            failed = [one for record in poison for one in await self._failed_events(lease.shard, record)]
+            if not await self.failed.has_room(len(failed)):
+                raise Unavailable("DEPENDENCY_UNAVAILABLE", _NO_ROOM)
             _log.error("%d records of shard %s are set aside", len(poison), lease.shard)
-            await self.failed.add([one for record in poison for one in await self._failed_events(lease.shard, record)])
+            await self.failed.add(failed)
             await self.set_aside.add(lease.shard, [record.sequence for record in poison])
             self.metrics.count(registry.SET_ASIDE, len(poison))
         toll.note(len(poison), len(batch))

@@ -63,10 +63,17 @@ class Duplicates(Protocol):
 
 
 class FailedEvents(Protocol):
-    """What could not be accepted or applied: the latest 10,000, for at most 7 days."""
+    """What could not be accepted or applied, for at most 7 days.
+
+    Of those that were refused the latest are kept, up to a number and a size. Those that were accepted and set aside
+    (they have a place) MUST NOT make room for others: who keeps them asks for room first.
+    """
 
     async def add(self, failed: Sequence[FailedEvent]) -> None:
         """Keeps failed events; one with the same id is replaced."""
+
+    async def has_room(self, count: int) -> bool:
+        """Whether so many more may be kept that were accepted and set aside."""
 
     async def find(self, ids: Sequence[str]) -> list[FailedEvent | None]:
         """The failed events with these ids, in the order asked."""
@@ -139,12 +146,15 @@ class Progress(Protocol):
     async def checkpoint(self, shard: str) -> int:
         """The sequence number up to which everything in the shard is applied."""
 
-    def lag_seconds(self, now_us: int) -> float | None:
+    def lag_seconds(self) -> float | None:
         """How late the dispatcher is in its slowest shard, as of at most two seconds ago, or None.
 
         None where nobody dispatches, where it is catching up, as after an outage, or where it is not known. Does not
         wait: it begins to find out where what it knows is older than a quarter of a second.
         """
+
+    def is_full(self) -> bool:
+        """Whether as many accepted events are set aside as may be, as of at most two seconds ago. Does not wait."""
 
 
 class ShardStanding(NamedTuple):

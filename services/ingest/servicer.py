@@ -18,10 +18,14 @@ from services.ingest.translation.messages import (
     rejection_message,
     standing_message,
     unreadable,
+    warning_messages,
 )
 from services.ingest.usecases import Ingest
 
 _EVENTS_MOST: Final = 5_000
+_UNREADABLE_MOST: Final = 1_000
+_UNREADABLE_BYTES: Final = 4 * 1024 * 1024
+_PAYLOAD_BYTES: Final = 32 * 1024
 _PAGE_SIZE: Final = 20
 _PAGE_SIZE_MOST: Final = 100
 
@@ -40,6 +44,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         """Accepts a batch."""
         if len(request.events) > _EVENTS_MOST:
             raise InvalidArgument("REQUEST_TOO_LARGE", f"A request holds at most {_EVENTS_MOST} events.")
+        _require_few(request.unreadable)
         accepted = await self._ingest.accept(cast("Sequence[Event]", request.events))
         now_us = self._ingest.clock()
         failed = [unreadable(one, now_us) for one in request.unreadable]
@@ -54,6 +59,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         return ingest_pb2.AcceptEventsResponse(
             verdicts=[ingest_pb2.Verdict.ValueType(verdict) for verdict in accepted.verdicts],
             rejections=[rejection_message(*rejected) for rejected in sorted(accepted.rejections.items())],
+            warnings=warning_messages(accepted.notes),
         )
 
     async def GetReceipt(self, request: ingest_pb2.GetReceiptRequest, context: Any) -> ingest_pb2.GetReceiptResponse:
@@ -100,3 +106,13 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         """Tells how far the readers of the stream have come."""
         standings = await self._pipeline.standings()
         return ingest_pb2.GetPipelineResponse(standings=map(standing_message, standings))
+
+
+def _require_few(unreadable: Sequence[ingest_pb2.UnreadableEvent]) -> None:
+    """Returns if what could not be read may be kept: it costs the store as much as what could."""
+    sizes = [len(one.payload) for one in unreadable]
+    if len(sizes) > _UNREADABLE_MOST or sum(sizes) > _UNREADABLE_BYTES or max(sizes, default=0) > _PAYLOAD_BYTES:
+        raise InvalidArgument(
+            "REQUEST_TOO_LARGE",
+            f"A request holds at most {_UNREADABLE_MOST} unreadable events of {_PAYLOAD_BYTES // 1024} KiB.",
+        )

@@ -79,6 +79,21 @@ class Settings:
     user_burst_events: int = setting(
         "JOURNEYMESH_USER_BURST_EVENTS", 1_000, "Events that one user may send at once.", minimum=1
     )
+    placeholder_ids: str = setting(
+        "JOURNEYMESH_PLACEHOLDER_IDS",
+        "",
+        "More ids that stand for nobody, beside those of docs/text.md: separated by commas, in any case.",
+    )
+    page_hash_routes: bool = setting(
+        "JOURNEYMESH_PAGE_HASH_ROUTES",
+        True,
+        "Whether what stands behind `#/` or `#!/` in an address tells pages apart.",
+    )
+    page_query: bool = setting(
+        "JOURNEYMESH_PAGE_QUERY",
+        True,
+        "Whether the query of an address tells pages apart, without tracking parameters.",
+    )
     archive_url: str = setting(
         "JOURNEYMESH_ARCHIVE_URL",
         "",

@@ -20,17 +20,17 @@ from journeymesh.video.v1 import video_pb2, video_pb2_grpc
 from opentelemetry import trace
 
 from mesh import channel, registry, semconv, telemetry
-from mesh.errors import NotFound
 from mesh.leases import Lease
 from mesh.telemetry import Telemetry
 from mesh.tls import Tls
 from services.ingest.domain.event import Event, Place, Seen
 from services.ingest.ports import Claim, EventLog, SeenEvents
 from services.ingest.translation.deciding import decide_request
-from services.ingest.translation.messages import Decoded, Rows, copies, origins
+from services.ingest.translation.journeys import Departure, arrivals, copies, departures
+from services.ingest.translation.messages import Decoded, Rows, origins
 
 _STEP_SECONDS: Final = 20.0
-_RECENT_EVENTS: Final = 20
+_JOURNEYS_AT_ONCE: Final = 200
 
 _PLAYBACK: Final = event_pb2.EVENT_TYPE_VIDEO_PLAYBACK
 
@@ -101,20 +101,20 @@ class Steps:
                         values=applied.values,
                         feature_schema_version=applied.feature_schema_version,
                         signals=applied.signals,
+                        settled=applied.settled,
                     ),
                     timeout=_STEP_SECONDS,
                 )
             with step("intervention"):
-                await self.peers.intervention.DecideInterventions(
+                decided = await self.peers.intervention.DecideInterventions(
                     decide_request(position, rows, applied, assessed), timeout=_STEP_SECONDS
                 )
             if is_retraction:
                 return
-            linked = [event for event in rows.events if event.linked_user_id]
-            if linked:
+            moving = departures(rows.events, applied, decided)
+            for start in range(0, len(moving), _JOURNEYS_AT_ONCE):
                 with step("copies"):
-                    for event in linked:
-                        await self._copy_journey(event)
+                    await self._move_journeys(moving[start : start + _JOURNEYS_AT_ONCE])
         self.telemetry.metrics.count(registry.APPLIED_EVENTS, len(rows.events))
 
     async def _apply_playback(
@@ -133,17 +133,18 @@ class Steps:
             for row, score in zip(played, answer.engagement_scores, strict=True)
         ]
 
-    async def _copy_journey(self, linked: event_pb2.Event) -> None:
-        """Makes the last session of an anonymous journey part of the user's: appends copies of its events.
+    async def _move_journeys(self, moving: Sequence[Departure]) -> None:
+        """Makes anonymous journeys part of their users': appends what moves, and copies of the last session.
 
-        The copies have ids of their own, computed from the events', so that repeating it changes nothing.
+        All of it has ids of its own, computed from the events', so that repeating it changes nothing.
         """
-        request = features_pb2.ListRecentEventsRequest(user_id=linked.user_id, limit=_RECENT_EVENTS)
-        try:
-            recent = await self.peers.features.ListRecentEvents(request, timeout=_STEP_SECONDS)
-        except NotFound:
-            return
-        made = copies(recent.events, linked)
+        request = features_pb2.BatchListRecentEventsRequest(user_ids=[each.linked.user_id for each in moving])
+        recent = await self.peers.features.BatchListRecentEvents(request, timeout=_STEP_SECONDS)
+        made = [
+            event
+            for each, of_user in zip(moving, recent.users, strict=True)
+            for event in (*arrivals(each), *copies(of_user.events, each.linked))
+        ]
         if made:
             await self.log.append(cast("Sequence[Event]", made))
 

@@ -2,17 +2,18 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from mesh.clock import Clock
 from mesh.errors import NotFound, ResourceExhausted, Unavailable
-from services.ingest.domain import device, identity, skew
-from services.ingest.domain.acceptance import Verdict, judge
+from services.ingest.domain import identity, skew
+from services.ingest.domain.acceptance import Admission, Verdict, judge, stamp
 from services.ingest.domain.event import Event, FailedEvent, Seen, failed_event_id, refused_event_id
 from services.ingest.domain.flood import Flood, Pace
-from services.ingest.domain.identity import Identification
-from services.ingest.domain.validation import Rejection, reject
+from services.ingest.domain.identity import Identification, Linking
+from services.ingest.domain.tidying import DEFAULT_RULES, Note, Rules, tidy
+from services.ingest.domain.validation import Kind, Rejection, reject
 from services.ingest.ports import (
     Applied,
     Claim,
@@ -26,14 +27,18 @@ from services.ingest.ports import (
 )
 
 RETRY_SECONDS: Final = 2.0
+SET_ASIDE_RETRY_SECONDS: Final = 60.0
 _LIMITED: Final = Rejection("RATE_LIMITED", "The user sends more events than a person can make.")
+_NOT_LINKED: Final = Note("anonymousId", "It was not linked to the user: it is linked to too many, or the user to it.")
+_LINK_STEPS: Final = 4
 
 
 class Accepted(NamedTuple):
-    """The verdicts of a batch, one an event, and why each refused one is."""
+    """The verdicts of a batch, one an event, why each refused one is, and what was cleaned or left out of others."""
 
     verdicts: list[Verdict]
     rejections: dict[int, Rejection]
+    notes: Mapping[int, Sequence[Note]]
 
 
 class Receipt(NamedTuple):
@@ -76,7 +81,11 @@ class Ingest:
     applied: Applied
     flood: Flood
     clock: Clock
+    monotonic: Clock
+    """Microseconds since any moment, never set back; for what is counted against time."""
     max_lag_seconds: float
+    rules: Rules = DEFAULT_RULES
+    linking: Linking = dataclasses.field(default_factory=Linking)
 
     async def accept(self, events: Sequence[Event]) -> Accepted:
         """Accepts a batch; when it returns, the accepted events are on the stream.
@@ -89,40 +98,46 @@ class Ingest:
             ResourceExhausted: `BUFFER_FULL`, the stream or the dispatcher is behind; nothing may be taken as accepted.
             Unavailable: likewise.
         """
+        self._require_room()
         now_us = self.clock()
-        lag_seconds = self.progress.lag_seconds(now_us)
-        if lag_seconds is not None and lag_seconds > self.max_lag_seconds:
-            raise ResourceExhausted("BUFFER_FULL", "Decisions are too far behind.", retry_after_seconds=RETRY_SECONDS)
-        judged = judge(events, now_us)
+        judged = judge(events, now_us, self.rules)
         verdicts = [Verdict.ACCEPTED] * len(events)
-        rejections = dict(judged.rejected)
         for index in judged.repeated:
             verdicts[index] = Verdict.DUPLICATE
-        for index in judged.rejected:
-            verdicts[index] = Verdict.REJECTED
-
-        candidates = [events[index] for index in judged.fresh]
-        recalled = await self._recall(candidates, now_us)
-        whose = Identification(recalled.links)
-        fresh, linkers = [], []
-        for index, event, seen in zip(judged.fresh, candidates, recalled.seen, strict=True):
+        recalled = await self._recall([events[index] for index in judged.fresh], now_us)
+        admission = Admission(dict(judged.rejected), {}, [], [])
+        for index, seen in zip(judged.fresh, recalled.seen, strict=True):
             if seen is not None:
                 verdicts[index] = Verdict.DUPLICATE
-            elif not self._admit(event, whose.user(event), now_us):
-                verdicts[index], rejections[index] = Verdict.REJECTED, _LIMITED
-            else:
-                fresh.append(event)
-                if whose.is_link(event):
-                    linkers.append(event)
+        whose, steady_us = Identification(recalled.links), self.monotonic()
+        for index in judged.fresh:
+            if verdicts[index] != Verdict.DUPLICATE:
+                self._admit(events[index], index, whose, (now_us, steady_us), admission)
+        for index in admission.rejections:
+            verdicts[index] = Verdict.REJECTED
+        fresh = admission.fresh
         if fresh:
             await self.skews.keep(skew.correct(fresh, recalled.samples, recalled.skews))
-            await self._append(fresh, [identity.linking(event) for event in linkers], whose.new_links)
+            await self._append(fresh, [identity.linking(event) for event in admission.linkers], whose.new_links)
         repeated = [
             event.event_id for event, verdict in zip(events, verdicts, strict=True) if verdict == Verdict.DUPLICATE
         ]
         if repeated:
             await self.duplicates.add(repeated, now_us)
-        return Accepted(verdicts, rejections)
+        return Accepted(verdicts, admission.rejections, admission.notes(judged.notes))
+
+    def _require_room(self) -> None:
+        """Returns if more may be taken in.
+
+        Raises:
+            ResourceExhausted: `BUFFER_FULL`.
+        """
+        lag_seconds = self.progress.lag_seconds()
+        if lag_seconds is not None and lag_seconds > self.max_lag_seconds:
+            raise ResourceExhausted("BUFFER_FULL", "Decisions are too far behind.", retry_after_seconds=RETRY_SECONDS)
+        if self.progress.is_full():
+            detail = "As many accepted events are set aside as may be; mend, replay or discard them."
+            raise ResourceExhausted("BUFFER_FULL", detail, retry_after_seconds=SET_ASIDE_RETRY_SECONDS)
 
     async def _recall(self, events: Sequence[Event], now_us: int) -> _Recalled:
         ids = [event.event_id for event in events]
@@ -134,25 +149,48 @@ class Ingest:
         seen, skews, links = await asyncio.gather(
             self.seen.find(ids, now_us), self.skews.find(devices), self.identities.find(anonymous_ids, now_us)
         )
+        await self._follow(identity.unlinked_users(events, links), links, now_us)
         return _Recalled(seen, samples, skews, links)
 
-    def _admit(self, event: Event, user_id: str, now_us: int) -> bool:
-        """Stamps an event, unless its user sends too many."""
-        pace = self.flood.judge(user_id, now_us, event.event_time_us)
+    async def _follow(self, users: Sequence[str], links: dict[str, str], now_us: int) -> None:
+        """Adds whom users that are to be linked were linked to themselves, so that a loop is seen."""
+        for _ in range(_LINK_STEPS):
+            users = [user_id for user_id in users if user_id not in links]
+            if not users:
+                return
+            found = await self.identities.find(users, now_us)
+            links.update(found)
+            users = list(dict.fromkeys(found.values()))
+
+    def _admit(
+        self, event: Event, index: int, whose: Identification, now: tuple[int, int], admission: Admission
+    ) -> None:
+        """Takes an event in, stamped and with the link it tells, unless its user sends too many.
+
+        Now is the time, and the time of a clock that is never set back.
+        """
+        now_us, steady_us = now
+        names_both = event.anonymous_id not in ("", event.user_id)
+        user_id = whose.user(event)
+        pace = self.flood.judge(user_id, steady_us, event.event_time_us)
         if pace == Pace.FLOOD:
-            return False
-        told = device.tell(event.platform, event.user_agent)
-        evidence = told.evidence
-        if not evidence and event.is_automated:
-            evidence = device.AUTOMATED
-        elif not evidence and pace == Pace.SCRIPT:
-            evidence = device.RATE
-        if event.user_id != user_id:
-            event.user_id = user_id
-        event.device_class = told.device_class
-        event.is_bot, event.bot_evidence = bool(evidence), evidence
-        event.received_time_us = event.received_time_us or now_us
-        return True
+            admission.rejections[index] = _LIMITED
+            return
+        stamp(event, user_id, now_us, pace)
+        admission.fresh.append(event)
+        if names_both:
+            self._link(event, index, whose, steady_us, admission)
+
+    def _link(self, event: Event, index: int, whose: Identification, steady_us: int, admission: Admission) -> None:
+        """Links the anonymous id of an event to its user, or lets the user go."""
+        if event.event_type == Kind.SESSION_END:
+            whose.leave(event)
+        elif whose.is_new(event):
+            if whose.is_loop(event) or not self.linking.may(event.anonymous_id, steady_us):
+                admission.unlinked[index] = _NOT_LINKED
+                return
+            whose.link(event)
+            admission.linkers.append(event)
 
     async def _append(self, fresh: list[Event], linking: list[Event], links: dict[str, str]) -> None:
         written = fresh + linking
@@ -223,7 +261,8 @@ class Ingest:
         event.event_id = event.event_id or failed.event_id or failed.id
         # It is sent again long after it was made: what it told of its clock then tells nothing now.
         event.sent_time_us = 0
-        rejection = reject(event, event.received_time_us or self.clock())
+        tidy(event, self.rules)
+        rejection = reject(event, event.received_time_us or self.clock(), self.rules.placeholders)
         if rejection is not None:
             return Replayed(Verdict.REJECTED, rejection)
         comes_again = failed.place is not None and event.event_id == failed.event_id

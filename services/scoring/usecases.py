@@ -1,6 +1,6 @@
 """The verbs: assess the users of a batch, read a user's risk, read the live model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from mesh import applied
@@ -8,18 +8,19 @@ from mesh.errors import InvalidArgument, NotFound
 from mesh.state import StateStore
 from services.scoring.domain import assessment, rules
 from services.scoring.domain.assessment import Assessment, Columns, Explained
-from services.scoring.domain.history import Journal, Signal
+from services.scoring.domain.history import Journal, Settled, Signal
 from services.scoring.ports import Card, Matrix, Model, Models
 
 
 class Rows(NamedTuple):
-    """Feature vectors to assess, one row an event, in stream order; `signals` by row."""
+    """Feature vectors to assess, one row an event, in stream order; by row, `signals` found and `settled` ones."""
 
     user_ids: Sequence[str]
     event_times_us: Sequence[int]
     values: Matrix
     schema_version: str
     signals: Mapping[int, Sequence[Signal]]
+    settled: Mapping[int, Collection[Settled]] = {}
 
 
 class Assessed(NamedTuple):
@@ -100,6 +101,7 @@ def _assess_in_order(rows: Rows, journals: Mapping[str, Journal], model: Model) 
         prediction.probabilities,
         prediction.packed_terms,
         rows.signals,
+        rows.settled,
     )
     assess = assessment.assess
     answers = [assess(journals[user_id], columns, row) for row, user_id in enumerate(rows.user_ids)]

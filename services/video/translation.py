@@ -1,5 +1,6 @@
 """Between the wire's messages and the domain's values."""
 
+import math
 import operator
 from collections.abc import Iterable
 from typing import Final
@@ -14,6 +15,12 @@ from services.video.domain.engagement import WEIGHTS, completion, parts, replaye
 from services.video.domain.playback import Action, Beat
 from services.video.domain.retention import Curve
 from services.video.domain.viewer import Card, Viewer
+
+LONGEST_ID: Final = 128
+LATEST_US: Final = 1 << 53
+"""In the year 2255. Up to here a time is exact as a number of JSON, and can be told as a date."""
+MOST_POINTS: Final = 1_000
+"""Points of a curve that are told; of a longer video every second, third ... one."""
 
 _ACTIONS: Final = {each.value: each for each in Action}
 _TOLD: Final = operator.attrgetter(
@@ -33,7 +40,7 @@ def beats_of(request: wire.ApplyPlaybackRequest) -> list[Beat]:
     """The beats of a batch.
 
     Raises:
-        InvalidArgument: an event is no playback.
+        InvalidArgument: an event is no playback, or an id, a time or a number is none that there can be.
     """
     return [_beat(event) for event in request.events]
 
@@ -59,9 +66,12 @@ def video_message(video_id: str, of: Curve) -> wire.GetVideoResponse:
         viewer_count=of.viewer_count,
         retention=[
             wire.RetentionPoint(
-                second=second, viewer_count=viewers, play_count=plays, retention_ratio=viewers / of.viewer_count
+                second=second,
+                viewer_count=of.viewers[second],
+                play_count=of.plays[second],
+                retention_ratio=of.viewers[second] / of.viewer_count,
             )
-            for second, (viewers, plays) in enumerate(zip(of.viewers, of.plays, strict=True))
+            for second in range(0, len(of.viewers), -(-len(of.viewers) // MOST_POINTS) or 1)
         ],
         drop_offs=[wire.Segment(start_seconds=a, end_seconds=b) for a, b in retention.drop_offs(of)],
         replay_hot_spots=[wire.Segment(start_seconds=a, end_seconds=b) for a, b in retention.replay_hot_spots(of)],
@@ -71,23 +81,31 @@ def video_message(video_id: str, of: Curve) -> wire.GetVideoResponse:
 def _beat(event: event_pb2.Event) -> Beat:
     # All at once: read one by one they cost as much as all that follows.
     video_id, viewing_id, action, position, watched, duration, seek_from, content_type, topic = _TOLD(event.playback)
-    if not video_id or action not in _ACTIONS:
+    if not video_id or not action:
         raise InvalidArgument("MISSING_FIELD", "A playback event names the video and what the player did.")
-    end_ms = playback.milliseconds(position)
+    user_id, viewing, at_us, zone = event.user_id, viewing_id or event.session_id, event.event_time_us, event.time_zone
+    if not user_id or max(map(len, (user_id, video_id, viewing, content_type, topic, zone))) > LONGEST_ID:
+        raise InvalidArgument("INVALID_IDENTIFIER", f"An id or name has at most {LONGEST_ID} characters, a user's one.")
+    if action not in _ACTIONS or not 0 <= at_us <= LATEST_US:
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", "A beat has a known action, and a time from 1970 to 2255.")
+    if not math.isfinite(position + watched + duration + seek_from):
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", "What a player tells must be finite numbers.")
+    end_ms = playback.position_ms(position)
     return Beat(
-        event.user_id,
+        user_id,
         video_id,
-        viewing_id or event.session_id,
+        viewing,
         _ACTIONS[action],
-        max(0, end_ms - playback.milliseconds(watched)),
+        max(0, end_ms - min(playback.position_ms(watched), playback.LONGEST_MS)),
         end_ms,
-        playback.milliseconds(duration),
-        playback.milliseconds(seek_from),
-        event.event_time_us,
+        playback.length_ms(duration),
+        playback.position_ms(seek_from),
+        at_us,
         content_type,
         topic,
-        event.time_zone,
+        zone,
         event.is_bot,
+        event.received_time_us,
     )
 
 

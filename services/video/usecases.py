@@ -36,7 +36,7 @@ class Playback:
             # A script's plays tell nothing of how people watch.
             if not beat.is_bot:
                 of_video = counts[_video_key(batch.shard, beat.video_id)]
-                retention.count(of_video, effect, beat.duration_ms, is_new_viewer=is_new_viewer)
+                retention.count(of_video, effect, is_new_viewer=is_new_viewer)
             scores.append(viewer.overall(watching.viewer))
         after = {key: viewer.closed(each) for key, each in viewers.items()}
         after |= {key: retention.encode(each) for key, each in counts.items()}
@@ -55,9 +55,13 @@ class Playback:
 
     async def video(self, video_id: str) -> Curve:
         """A video, summed over the shards of its viewers."""
-        keys = [_video_key(shard, video_id) for shard in await self.shards.all()]
-        found = [applied.current(blob) for blob in await self.state.load(keys) if blob is not None]
-        curve = retention.curve(map(retention.decode, found))
+        shards = await self.shards.all()
+        keys = [_video_key(shard, video_id) for shard in shards]
+        dense_keys = [_dense_video_key(shard, video_id) for shard in shards]
+        blobs = await self.state.load([*keys, *dense_keys])
+        found = [retention.decode(applied.current(blob)) for blob in blobs[: len(keys)] if blob is not None]
+        dense = [retention.decode_dense(applied.current(blob)) for blob in blobs[len(keys) :] if blob is not None]
+        curve = retention.curve([*found, *dense])
         if not curve.viewer_count:
             raise NotFound("VIDEO_NOT_FOUND", "Nobody has watched this video.")
         return curve
@@ -68,4 +72,9 @@ def _user_key(user_id: str) -> str:
 
 
 def _video_key(shard: str, video_id: str) -> str:
+    return f"curve:{shard}:{video_id}"
+
+
+def _dense_video_key(shard: str, video_id: str) -> str:
+    """Where counts of the first version stand until their lifetime ends; they are added, and never written again."""
     return f"video:{shard}:{video_id}"

@@ -188,7 +188,9 @@ async def test_files_of_an_older_version_are_joined_and_those_of_a_newer_one_are
     await archive.compact("3", HOUR)
     assert "newer version" in caplog.text
     assert read(archive) == [(5, 0), (9, 0)]
-    pq.write_table(table.drop_columns(["bot_evidence"]), first)
+    clicks = table.column("click").cast(pa.struct([("x", pa.float64()), ("y", pa.float64())]))
+    older = table.drop_columns(["bot_evidence"])
+    pq.write_table(older.set_column(older.schema.get_field_index("click"), "click", clicks), first)
     await archive.compact("3", HOUR)
     assert len(archive.files(EVENTS)) == 1
     (batch,) = archive.batches(archive.files(EVENTS)[0])

@@ -20,7 +20,7 @@ from gateway.app import Application
 from gateway.core import assemble
 from gateway.settings import Settings
 from mesh import channel, telemetry
-from mesh.clock import system_clock
+from mesh.clock import monotonic_clock, system_clock
 from mesh.leasing.memory import MemoryLeases
 from mesh.server import Register, serving
 from mesh.sharing import Sharing
@@ -88,10 +88,11 @@ async def housed(ledger: Ledger | None = None, sample_ratio: float = 1.0) -> Asy
         failed=failed,
         skews=MemorySkews(),
         identities=MemoryIdentities(),
-        progress=LeaseProgress(leases, system_clock),
+        progress=LeaseProgress(leases, failed, monotonic_clock),
         applied=applied,
         flood=Flood(1000, 1000),
         clock=system_clock,
+        monotonic=monotonic_clock,
         max_lag_seconds=10,
     )
     pipeline = LeasePipeline({"dispatcher": leases})

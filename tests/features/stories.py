@@ -21,7 +21,7 @@ def at(seconds: float, kind: int, page: str = "", target: str = "", **members: A
 def told(events: Sequence[Event]) -> tuple[State, list[Signal]]:
     """The user after the events, and all signals found on the way."""
     state = State()
-    return state, [signal for event in events for signal in apply(state, event)]
+    return state, [signal for event in events for signal in apply(state, event).signals]
 
 
 def signals(events: Sequence[Event], kind: int) -> list[Signal]:

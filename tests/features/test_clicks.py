@@ -1,10 +1,17 @@
 """Rage, dead and error clicks on fixtures that every tool gets wrong, and on broken buttons."""
 
+import itertools
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.features.domain.event import Click, Event, Kind
+from services.features.domain.journey import apply
 from services.features.domain.signal import SignalType
-from tests.features.stories import MINUTE, at, signals, told
+from services.features.domain.state import State
+from services.features.domain.vector import FEATURE_NAMES, vector
+from tests.features.stories import MINUTE, START_US, at, feature, signals, told
 
 
 def clicks(times: list[float], target: str, **members: object) -> list[Event]:
@@ -35,6 +42,16 @@ HARMLESS = {
         for index, second in enumerate(QUICK)
     ],
     "clicks of which nothing is known": [at(second, Kind.CLICK) for second in QUICK],
+    "stepper told by its role": clicks(QUICK, "size", role="spinbutton"),
+    "slider told by its role": clicks(QUICK, "", role="slider"),
+    "answers of a menu": clicks(QUICK, "choose", role="menuitemcheckbox"),
+    "stepper whose page did not change": clicks(QUICK, "amount", effect_observed=False, value_changed=True),
+    "rating that was watched by its value": clicks(QUICK, "stelle", value_changed=True),
+    "minus sign": clicks(QUICK, "\u2212"),
+    "arrow of a carousel": clicks(QUICK, "\u203a"),
+    "arrow of an icon font": clicks(QUICK, "chevron-right"),
+    "next in German": clicks(QUICK, "Weiter"),
+    "keypad": clicks(QUICK, "7"),
     "the third click had an effect": [
         *clicks([0.0, 0.2], "pay", effect_observed=False),
         *clicks([0.4], "pay", effect_observed=True),
@@ -56,6 +73,10 @@ BROKEN = {
     "dead element whose place nobody told": [
         at(second, Kind.CLICK, "/shop", "pay", click=Click(effect_observed=False)) for second in (0.0, 0.3, 1.0)
     ],
+    "slider that does not move": clicks([0.0, 0.3, 0.6], "size", effect_observed=False, role="slider"),
+    "stepper that brings errors": clicks([0.0, 0.3, 0.6], "+", error_observed=True, value_changed=True),
+    "closing a window that stays": clicks([0.0, 0.2, 0.4, 0.6], "\u2715"),
+    "button told by its role": clicks([0.0, 0.2, 0.4, 0.6], "pay", role="button"),
     "broken stepper": clicks([0.0, 0.3, 0.6], "quantity-plus", effect_observed=False),
 }
 
@@ -81,10 +102,84 @@ def test_rage_names_chain_time_place_and_effect() -> None:
     assert unwatched.strength == 60
 
 
-def test_rage_grows_with_every_chain_and_is_forgotten_after_ten_minutes() -> None:
-    times = [0.0, 0.3, 0.6, 0.7, 0.8, 0.9, 60.0, 60.1, 60.2, 20 * MINUTE, 20 * MINUTE + 0.1, 20 * MINUTE + 0.2]
+def test_a_run_is_one_rage_told_again_as_it_grows() -> None:
+    times = [0.3 * number for number in range(20)]
+    state, found = told(clicks(times, "pay", effect_observed=False))
+    rages = [signal for signal in found if signal.type == SignalType.RAGE_CLICKS]
+    assert [signal.reason.partition(" ")[0] for signal in rages] == [str(length) for length in range(3, 21)]
+    assert {signal.run_start_us for signal in rages} == {START_US}
+    assert rages[-1].reason == "20 clicks within 5.7 s on pay without effect or with an error"
+    assert list(rages[-1].evidence_event_ids) == [f"e{second:g}" for second in times[-10:]]
+    assert [signal.strength for signal in rages] == [80] * 3 + [90] * 3 + [100] * 12
+    assert [each.type for each in state.open_signals].count(SignalType.RAGE_CLICKS) == 1
+    # Two dead clicks before it was one, and the rage.
+    assert vector(state)[FEATURE_NAMES.index("click_frustration")] == 3
+
+
+def test_five_rages_need_five_runs() -> None:
+    times = [5.0 * run + 0.2 * click for run in range(5) for click in range(3)]
+    state, found = told(clicks(times, "pay", effect_observed=False))
+    rages = [signal for signal in found if signal.type == SignalType.RAGE_CLICKS]
+    assert len({signal.run_start_us for signal in rages}) == len(rages) == 5
+    assert [signal.strength for signal in rages] == [80, 90, 100, 100, 100]
+    assert vector(state)[FEATURE_NAMES.index("click_frustration")] == 15
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        pytest.param(clicks([0.7], "pay", effect_observed=True), id="an effect"),
+        pytest.param(clicks([0.7], "pay", value_changed=True), id="a changed value"),
+        pytest.param(clicks([0.7], "pay", selection_changed=True), id="a selection"),
+        pytest.param(clicks([0.7], "pay-next"), id="a control for repeated clicks"),
+        pytest.param([at(0.7, Kind.CLICK, "/shop", "help", click=Click(x=9.0, y=9.0))], id="a click elsewhere"),
+        pytest.param([at(0.7, Kind.TASK_SUCCESS, "/shop", "pay")], id="a success"),
+    ],
+)
+def test_what_ends_a_run(between: list[Event]) -> None:
+    before, after = (
+        clicks(times, "pay", effect_observed=False) for times in ([0.0, 0.2, 0.4, 0.6], [0.8, 1.0, 1.2, 1.4])
+    )
+    runs = {signal.run_start_us - START_US for signal in signals([*before, *between, *after], SignalType.RAGE_CLICKS)}
+    assert runs == {0, 800_000}
+
+
+def test_a_run_ends_with_a_pause_of_more_than_a_second() -> None:
+    times = [0.0, 0.2, 0.4, 1.4, 2.401, 2.6, 2.8]
     found = signals(clicks(times, "pay", effect_observed=False), SignalType.RAGE_CLICKS)
-    assert [signal.strength for signal in found] == [80, 90, 100, 80]
+    assert [signal.run_start_us - START_US for signal in found] == [0, 0, 2_401_000]
+
+
+def test_rage_is_forgotten_after_ten_minutes() -> None:
+    times = [0.0, 0.3, 0.6, 60.0, 60.1, 60.2, 20 * MINUTE, 20 * MINUTE + 0.1, 20 * MINUTE + 0.2]
+    found = signals(clicks(times, "pay", effect_observed=False), SignalType.RAGE_CLICKS)
+    assert [signal.strength for signal in found] == [80, 90, 80]
+
+
+def test_of_clicks_that_nobody_watched_more_are_no_stronger() -> None:
+    found = signals(clicks([0.2 * number for number in range(20)], "pay"), SignalType.RAGE_CLICKS)
+    assert {signal.strength for signal in found} == {60}
+    assert len({signal.run_start_us for signal in found}) == 1
+
+
+@given(
+    st.lists(st.sampled_from([0.05, 0.4, 0.9, 1.5]), min_size=1, max_size=40),
+    st.lists(st.sampled_from([None, False, True]), min_size=40, max_size=40),
+)
+def test_a_run_only_grows_and_counts_once(gaps: list[float], effects: list[bool | None]) -> None:
+    seconds, events = 0.0, []
+    for gap, effect in zip(gaps, effects, strict=False):
+        seconds += gap
+        events += clicks([round(seconds, 2)], "pay", effect_observed=effect)
+    state, found = told(events)
+    rages = [signal for signal in found if signal.type == SignalType.RAGE_CLICKS]
+    for one, other in itertools.pairwise(rages):
+        if one.run_start_us == other.run_start_us:
+            assert int(other.reason.partition(" ")[0]) == int(one.reason.partition(" ")[0]) + 1
+            assert other.strength >= one.strength
+    alone = [signal for signal in found if signal.type == SignalType.DEAD_CLICK]
+    runs = {signal.run_start_us for signal in rages}
+    assert vector(state)[FEATURE_NAMES.index("click_frustration")] == len(alone) + len(runs)
 
 
 def test_the_completing_click_is_told_once() -> None:
@@ -104,3 +199,52 @@ def test_dead_and_error_clicks() -> None:
 def test_a_late_click_is_judged_by_itself() -> None:
     late = clicks([0.8, 0.4, 0.2], "pay", effect_observed=False)
     assert {signal.type for signal in told(late)[1]} == {SignalType.DEAD_CLICK}
+
+
+def twice(seconds: float, page: str = "/shop", after: float = 0.004, **members: object) -> list[Event]:
+    """A click on a label and the one that the browser makes on its input."""
+    click = Click(**members)  # type: ignore[arg-type]
+    return [
+        at(seconds, Kind.CLICK, page, "newsletter-label", click=click),
+        at(round(seconds + after, 3), Kind.CLICK, page, "newsletter", click=click),
+    ]
+
+
+def test_the_click_of_a_label_and_of_its_input_are_one() -> None:
+    dead = twice(0.0, effect_observed=False)
+    assert [signal.type for signal in told(dead)[1]] == [SignalType.DEAD_CLICK]
+    assert [signal.type for signal in told(twice(0.0, error_observed=True))[1]] == [SignalType.ERROR_CLICK]
+    assert feature("click_frustration", dead) == 1
+    assert feature("engagement_score", dead) == feature("engagement_score", dead[:1])
+    assert [signal.type for signal in told(list(reversed(dead)))[1]] == [SignalType.DEAD_CLICK], (
+        "told the wrong way round"
+    )
+
+
+def test_two_clicks_further_apart_or_on_two_pages_are_two() -> None:
+    assert len(told(twice(0.0, after=0.011, effect_observed=False))[1]) == 2
+    first, second = twice(0.0, effect_observed=False)
+    elsewhere = twice(0.0, "/cart", effect_observed=False)[1]
+    assert len(told([first, elsewhere])[1]) == 2
+    assert len(told([first, second, *twice(0.007, effect_observed=False)])[1]) == 2, "a third click within 10 ms is new"
+
+
+def test_labels_clicked_three_times_are_three_clicks_of_a_chain() -> None:
+    events = [each for second in (0.0, 0.3) for each in twice(second, effect_observed=False)]
+    assert not signals(events, SignalType.RAGE_CLICKS)
+    (rage,) = signals([*events, *twice(0.6, effect_observed=False)], SignalType.RAGE_CLICKS)
+    assert rage.reason.startswith("3 clicks within 0.6 s on newsletter-label")
+    same = [
+        at(second, Kind.CLICK, "/shop", "pay", click=Click(effect_observed=False)) for second in (0, 0.005, 0.3, 0.305)
+    ]
+    assert not signals(same, SignalType.RAGE_CLICKS)
+
+
+def test_where_the_input_had_the_effect_the_label_was_no_dead_click() -> None:
+    label = at(0.0, Kind.CLICK, "/shop", "newsletter-label", click=Click(effect_observed=False))
+    toggled = at(0.004, Kind.CLICK, "/shop", "newsletter", click=Click(value_changed=True))
+    state = State()
+    assert [signal.type for signal in apply(state, label).signals] == [SignalType.DEAD_CLICK]
+    (settled,) = apply(state, toggled).settled
+    assert (settled.type, settled.at_us, settled.target) == (SignalType.DEAD_CLICK, label.at_us, "newsletter-label")
+    assert (state.open_signals, state.click_findings, state.chain) == ([], [], [])

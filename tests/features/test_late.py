@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.features.domain.event import Event, Kind
-from services.features.domain.journey import apply, session_start
+from services.features.domain.journey import apply
 from services.features.domain.recents import Kept, session_starts
+from services.features.domain.sessions import session_start
 from services.features.domain.state import SESSION_GAP_US, State
 from services.features.domain.vector import FEATURE_NAMES, vector
 from tests.features.stories import DAY, HOUR, MINUTE, START_US, at, feature, told

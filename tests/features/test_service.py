@@ -1,6 +1,8 @@
 """The service through a real stub: answers, effects once, the last events, errors, and the real store."""
 
+import math
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import TypeAlias
 
 import pytest
@@ -13,10 +15,11 @@ from mesh.metrics import Metrics
 from mesh.states.memory import MemoryState
 from mesh.states.redis import RedisState
 from services.features import translation
-from services.features.domain.event import Event, Kind, Platform
+from services.features.domain import money
+from services.features.domain.event import Click, Event, Kind, Platform
 from services.features.domain.journey import apply
 from services.features.domain.signal import SignalType
-from services.features.domain.state import State
+from services.features.domain.state import State, decode, encode
 from services.features.domain.vector import DEFINITIONS, FEATURE_NAMES, SCHEMA_VERSION, vector
 from services.features.servicer import FeaturesServicer
 from tests.builders import NOW_US, SECOND_US, event
@@ -44,7 +47,8 @@ def batch(events: Sequence[event_pb2.Event], *sequences: int, **members: object)
 
 
 def at(seconds: int, kind: str, user_id: str = "ada", **members: object) -> event_pb2.Event:
-    return event(f"{user_id}-{seconds}", user_id, kind, event_time_us=NOW_US + seconds * SECOND_US, **members)
+    given = {"event_time_us": NOW_US + seconds * SECOND_US, **members}
+    return event(f"{user_id}-{seconds}", user_id, kind, **given)
 
 
 def calculator() -> list[event_pb2.Event]:
@@ -130,6 +134,7 @@ async def test_the_profile_sums_up(stub: Stub) -> None:
     assert profile.last_seen_time.ToMicroseconds() == NOW_US + 86_400 * SECOND_US
     assert (profile.event_count, profile.session_count) == (2, 2)
     assert (profile.purchase_count, profile.purchase_amount) == (1, 12.5)
+    assert [(each.currency, each.amount) for each in profile.purchase_amounts] == [("EUR", 12.5)]
     assert list(profile.platforms) == ["web", "backend"]
     assert profile.time_zone == "Europe/Berlin"
     assert profile.last_page == "/paid"
@@ -223,4 +228,184 @@ def test_translation_tells_the_unknown_from_the_false() -> None:
     watched = translation.event_of(at(0, "click", click=event_pb2.Click(x=0.0, effect_observed=False)))
     assert watched.click is not None
     assert (watched.click.x, watched.click.y, watched.click.effect_observed) == (0.0, None, False)
-    assert translation.event_of(at(0, "page_view")) == Event("ada-0", Kind.PAGE_VIEW, NOW_US, "/home")
+    assert translation.event_of(at(0, "page_view")) == Event(
+        "ada-0", Kind.PAGE_VIEW, NOW_US, "/home", received_us=NOW_US
+    )
+    told = event_pb2.Click(value_changed=False, role="spinbutton")
+    stepped = translation.event_of(at(0, "click", click=told)).click
+    assert stepped is not None
+    assert (plain.click.value_changed, stepped.value_changed, stepped.role) == (None, False, "spinbutton")
+
+
+# What came later.
+
+
+def bought(seconds: int, amount: float, currency: str, user_id: str = "ada", **members: object) -> event_pb2.Event:
+    purchase = event_pb2.Purchase(amount=amount, currency=currency, is_refund=amount < 0)
+    return at(seconds, "purchase", user_id, purchase=purchase, page="/thanks", **members)
+
+
+async def test_signals_that_a_success_ended_are_answered_with_its_row(stub: Stub) -> None:
+    failed = [at(second, "task_failure", page="/pay", target="pay") for second in (0, 1, 2)]
+    succeeded = [at(3, "page_view", "bob"), at(4, "task_success", page="/pay", target="pay"), at(5, "page_view")]
+    answer = await stub.ApplyEvents(batch([*failed, *succeeded], 1))
+    found = [(each.signal.type, each.signal.signal_time_us, each.signal.target) for each in answer.signals]
+    assert [(each.row, each.type, each.signal_time_us, each.target) for each in answer.settled] == [
+        (4, *told) for told in found
+    ]
+    later = await stub.ApplyEvents(batch([at(6, "task_success", page="/pay", target="pay")], 2))
+    assert not later.settled
+
+
+async def test_what_a_repeated_batch_ended_is_answered_the_same(stub: Stub) -> None:
+    await stub.ApplyEvents(batch([at(second, "task_failure", page="/pay") for second in (0, 1)], 1))
+    batches = [batch([at(2, "task_success", page="/pay")], 2), batch([at(2, "task_success", page="/pay")], 2, 3)]
+    answers = [await stub.ApplyEvents(each) for each in (*batches, *batches)]
+    assert len({answer.SerializeToString() for answer in answers}) == 1
+    assert len(answers[0].settled) == 1
+
+
+async def test_a_rage_is_answered_with_the_start_of_its_run(stub: Stub) -> None:
+    clicks = [at(0, "click", target="pay", click=event_pb2.Click(effect_observed=False)) for _ in range(5)]
+    for number, each in enumerate(clicks):
+        each.event_time_us += 200_000 * number
+    answer = await stub.ApplyEvents(batch(clicks, 1))
+    rages = [each.signal for each in answer.signals if each.signal.type == features_pb2.SIGNAL_TYPE_RAGE_CLICKS]
+    assert [each.run_start_time_us for each in rages] == [NOW_US] * 3
+    success = await stub.ApplyEvents(batch([at(3, "task_success", target="pay", page="/home")], 2))
+    kinds = [(each.type, each.signal_time_us) for each in success.settled]
+    assert kinds.count((features_pb2.SIGNAL_TYPE_RAGE_CLICKS, clicks[-1].event_time_us)) == 1
+    assert len(kinds) == 3
+
+
+async def test_every_row_has_the_zone_as_last_told(stub: Stub) -> None:
+    rows = [
+        at(0, "page_view"),
+        at(1, "page_view", "bob", time_zone="Asia/Tokyo"),
+        at(2, "error", time_zone="Europe/Berlin"),
+        at(3, "error", "bob"),
+        at(4, "error"),
+        at(-60, "error", "bob", time_zone="Europe/Berlin"),
+    ]
+    answer = await stub.ApplyEvents(batch(rows, 1))
+    names = ["", *answer.time_zone_names]
+    assert [names[zone] for zone in answer.time_zones] == [
+        "",
+        "Asia/Tokyo",
+        "Europe/Berlin",
+        "Asia/Tokyo",
+        "Europe/Berlin",
+        "Asia/Tokyo",
+    ]
+    assert sorted(answer.time_zone_names) == ["Asia/Tokyo", "Europe/Berlin"]
+    later = await stub.ApplyEvents(batch([at(9, "page_view", "bob")], 2))
+    assert (list(later.time_zone_names), list(later.time_zones)) == (["Asia/Tokyo"], [1])
+
+
+async def test_purchases_move_with_a_link_once(stub: Stub) -> None:
+    anonymous = [bought(0, 30.0, "EUR", "anon"), bought(1, 5.0, "USD", "anon")]
+    link = at(9, "identify", "anon", linked_user_id="ada", anonymous_id="anon")
+    await stub.ApplyEvents(batch(anonymous, 1))
+    first, again = [await stub.ApplyEvents(batch([link], 2)) for _ in range(2)]
+    assert first == again
+    (moved,) = first.carried
+    assert (moved.row, moved.carried.purchase_count) == (0, 2)
+    arrival = at(9, "identify", anonymous_id="anon", copied_event_id=link.event_id)
+    arrival.carried.CopyFrom(moved.carried)
+    arrival.carried.standing = b"x" * 5000
+    copies = [bought(1, 5.0, "USD", copied_event_id="anon-1"), bought(0, 30.0, "EUR", copied_event_id="anon-0")]
+    for _ in range(2):
+        await stub.ApplyEvents(batch([bought(8, 10.0, "EUR"), arrival, *copies], 3))
+    profile = await stub.GetProfile(features_pb2.GetProfileRequest(user_id="ada"))
+    assert [(each.currency, each.amount) for each in profile.purchase_amounts] == [("EUR", 40.0), ("USD", 5.0)]
+    assert (profile.purchase_count, profile.purchase_amount) == (3, 0.0)
+    left = await stub.GetProfile(features_pb2.GetProfileRequest(user_id="anon"))
+    assert (left.purchase_count, len(left.purchase_amounts)) == (0, 0)
+    recent = await stub.ListRecentEvents(features_pb2.ListRecentEventsRequest(user_id="ada"))
+    assert not any(each.HasField("carried") for each in recent.events), "or a copy of it would carry it again"
+
+
+async def test_a_user_whom_only_systems_told_of_was_never_seen(stub: Stub) -> None:
+    await stub.ApplyEvents(batch([at(0, "feature_interaction", is_system=True)], 1))
+    profile = await stub.GetProfile(features_pb2.GetProfileRequest(user_id="ada"))
+    assert (profile.event_count, profile.session_count) == (1, 0)
+    assert not profile.HasField("first_seen_time")
+    features = await stub.GetFeatures(features_pb2.GetFeaturesRequest(user_id="ada"))
+    assert not features.HasField("as_of_time")
+    (event_read,) = (await stub.ListRecentEvents(features_pb2.ListRecentEventsRequest(user_id="ada"))).events
+    assert (event_read.session_start_us, event_read.session_id) == (0, "")
+
+
+# The face.
+
+WRONG: dict[str, event_pb2.Event] = {
+    "a time before 1970": at(0, "click", event_time_us=-1),
+    "the last time there is": at(0, "click", event_time_us=2**63 - 1),
+    "a kind that is none": event_pb2.Event(event_id="e", user_id="ada", event_time_us=NOW_US),
+    "a kind of tomorrow": event_pb2.Event(event_id="e", user_id="ada", event_time_us=NOW_US, event_type=99),  # type: ignore[arg-type]
+    "no user": at(0, "click", user_id=""),
+    "a user with a long id": at(0, "click", user_id="u" * 129),
+    "a long event id": event("e" * 257, "ada", "click"),
+    "a long zone": at(0, "click", time_zone="Europe/" + "x" * 200),
+    "a place that is no number": at(0, "click", click=event_pb2.Click(x=float("nan"))),
+    "an endless place": at(0, "click", click=event_pb2.Click(y=float("inf"))),
+    "an endless amount": at(0, "purchase", purchase=event_pb2.Purchase(amount=float("-inf"))),
+    "an amount that is no number": at(0, "purchase", purchase=event_pb2.Purchase(amount=float("nan"))),
+    "a currency of many letters": at(0, "purchase", purchase=event_pb2.Purchase(amount=1, currency="EUR" * 9)),
+    "an endless sum that moves": at(
+        0,
+        "identify",
+        carried=event_pb2.Carried(purchase_amounts=[event_pb2.Money(currency="EUR", amount=float("inf"))]),
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())
+async def test_what_cannot_be_is_refused_and_changes_nothing(stub: Stub, wrong: event_pb2.Event) -> None:
+    await stub.ApplyEvents(batch(calculator(), 1))
+    read = features_pb2.GetProfileRequest(user_id="ada")
+    before = await stub.GetProfile(read)
+    with pytest.raises(InvalidArgument) as refused:
+        await stub.ApplyEvents(batch([at(40, "error"), wrong], 2))
+    assert refused.value.reason in {"VALUE_OUT_OF_RANGE", "INVALID_IDENTIFIER"}
+    assert await stub.GetProfile(read) == before
+
+
+async def test_an_engagement_of_no_row_is_refused(stub: Stub) -> None:
+    for update in (
+        features_pb2.EngagementUpdate(row=3, score=1),
+        features_pb2.EngagementUpdate(row=0, score=float("nan")),
+    ):
+        with pytest.raises(InvalidArgument):
+            await stub.ApplyEvents(batch(calculator(), 1, engagements=[update]))
+
+
+@pytest.mark.parametrize("time_us", [0, 1, NOW_US, 2**53])
+async def test_what_was_accepted_can_be_read(stub: Stub, time_us: int) -> None:
+    extreme = at(
+        0, "page_view", event_time_us=time_us, received_time_us=2**63 - 1, page="/" + "p" * 5000, target="t" * 5000
+    )
+    answer = await stub.ApplyEvents(batch([extreme, at(0, "error"), extreme], 1))
+    assert all(math.isfinite(value) for value in answer.values)
+    await stub.GetFeatures(features_pb2.GetFeaturesRequest(user_id="ada"))
+    profile = await stub.GetProfile(features_pb2.GetProfileRequest(user_id="ada"))
+    assert len(profile.last_page) <= 200
+    recent = await stub.ListRecentEvents(features_pb2.ListRecentEventsRequest(user_id="ada"))
+    assert len(recent.events) == 3
+
+
+# States of earlier versions.
+
+
+def test_a_state_of_the_first_version_is_read_and_goes_on() -> None:
+    state = decode((Path(__file__).parent / "golden" / "state-struggle-1.msgpack").read_bytes())
+    assert money.amounts(state) == {"": 40.0}
+    assert (state.form, state.form_is_open, len(state.chain), state.event_count) == ("loan", True, 2, 9)
+    third = NOW_US + 50_600_000
+    (rage,) = apply(state, Event("e", Kind.CLICK, third, "/apply", "send", click=Click(effect_observed=False))).signals
+    assert (rage.type, rage.run_start_us) == (SignalType.RAGE_CLICKS, NOW_US + 50_000_000)
+    (errors,) = apply(state, Event("f", Kind.ERROR, third, "/apply", "loan")).signals
+    assert errors.reason == "3 errors in the form loan"
+    apply(state, Event("g", Kind.PURCHASE, third + 1, "/apply", amount=2.5, currency="EUR"))
+    assert money.amounts(state) == {"": 40.0, "EUR": 2.5}
+    assert decode(encode(state)) == state

@@ -117,10 +117,11 @@ async def housed(
         "failed": around(failed),
         "skews": around(MemorySkews()),
         "identities": around(MemoryIdentities()),
-        "progress": LeaseProgress(leases, time),
+        "progress": LeaseProgress(leases, failed, time),
         "applied": around(applied),
         "flood": Flood(200, 2_000),
         "clock": time,
+        "monotonic": time,
         "max_lag_seconds": 10.0,
     }
     ingest = Ingest(**(made | ports))

@@ -10,7 +10,6 @@ from journeymesh.intervention.v1 import intervention_pb2, intervention_pb2_grpc
 from journeymesh.scoring.v1 import scoring_pb2, scoring_pb2_grpc
 from journeymesh.video.v1 import video_pb2, video_pb2_grpc
 
-from mesh.errors import NotFound
 from mesh.telemetry import Telemetry
 from services.ingest.steps import Peers
 from tests.serving import serving
@@ -31,6 +30,7 @@ class Steps(
         self.log: list[tuple[str, list[str]]] = []
         self.requests: list[Any] = []
         self.fault = fault
+        self.asked: list[list[str]] = []
         self.recent: dict[str, list[event_pb2.Event]] = {}
         """What features has of a user's last events, newest first."""
 
@@ -49,10 +49,10 @@ class Steps(
             values=[1.0] * len(request.events), feature_count=1, feature_schema_version="test-1"
         )
 
-    async def ListRecentEvents(self, request: Any, context: Any) -> features_pb2.ListRecentEventsResponse:
-        if request.user_id not in self.recent:
-            raise NotFound("USER_NOT_FOUND", "Nothing is known of this user.")
-        return features_pb2.ListRecentEventsResponse(events=self.recent[request.user_id][: request.limit])
+    async def BatchListRecentEvents(self, request: Any, context: Any) -> features_pb2.BatchListRecentEventsResponse:
+        self.asked.append(list(request.user_ids))
+        users = [features_pb2.ListRecentEventsResponse(events=self.recent.get(each, [])) for each in request.user_ids]
+        return features_pb2.BatchListRecentEventsResponse(users=users)
 
     async def AssessUsers(self, request: Any, context: Any) -> scoring_pb2.AssessUsersResponse:
         self._serve("scoring", request, list(request.user_ids))

@@ -10,6 +10,7 @@ from journeymesh.ingest.v1 import ingest_pb2
 from mesh.errors import ResourceExhausted, Unavailable
 from mesh.leasing.memory import MemoryLeases
 from mesh.stream import END
+from services.ingest.adapters.memory import MemoryFailedEvents
 from services.ingest.adapters.progress import LeasePipeline, LeaseProgress
 from services.ingest.domain.event import Event
 from services.ingest.domain.flood import Flood
@@ -22,7 +23,12 @@ from tests.ingest.test_replay import Broken, Fuse, around
 
 def visit(event_id: str, user_id: str = "", kind: str = "page_view", **members: Any) -> event_pb2.Event:
     """An event with an anonymous id, as the gateway makes it: the id stands for the user where none was told."""
-    return event(event_id, user_id or "anon", kind, anonymous_id="anon", **members)
+    return event(event_id, user_id or "a-1", kind, anonymous_id="a-1", **members)
+
+
+def linked(event_id: str, user_id: str = "ada") -> str:
+    """The id of the event that links the journey to a user, as told by an event."""
+    return link_id(cast("Event", visit(event_id, user_id)))
 
 
 async def journeys(house: House) -> dict[str, list[str]]:
@@ -40,12 +46,12 @@ async def test_an_anonymous_journey_ends_with_a_link_and_goes_on_as_the_user_s()
         await house.accept(visit("3"), visit("4", "ada", "identify"), visit("5"))
         await house.accept(visit("6"))
         assert await journeys(house) == {
-            "anon": ["1", "2", "3", link_id("anon", "ada")],
+            "a-1": ["1", "2", "3", linked("4")],
             "ada": ["4", "5", "6"],
         }
         later = {each.event_id: each for each in house.events()}
-        assert later["6"].anonymous_id == "anon"
-        linking = later[link_id("anon", "ada")]
+        assert later["6"].anonymous_id == "a-1"
+        linking = later[linked("4")]
         assert (linking.linked_user_id, linking.event_type) == ("ada", event_pb2.EVENT_TYPE_IDENTIFY)
         assert (linking.received_time_us, linking.trace_id) == (NOW_US, bytes(range(16)))
 
@@ -54,7 +60,7 @@ async def test_any_event_with_both_ids_links_and_a_known_pair_links_no_more() ->
     async with housed() as house:
         await house.accept(visit("1", "ada"))
         await house.accept(visit("2", "ada"), visit("3", "ada", "identify"))
-        assert await journeys(house) == {"anon": [link_id("anon", "ada")], "ada": ["1", "2", "3"]}
+        assert await journeys(house) == {"a-1": [linked("1")], "ada": ["1", "2", "3"]}
 
 
 async def test_on_a_shared_device_the_last_who_identified_counts() -> None:
@@ -64,14 +70,14 @@ async def test_on_a_shared_device_the_last_who_identified_counts() -> None:
         told = await journeys(house)
         assert told["ada"] == ["1", "2"]
         assert told["bob"] == ["3", "4"]
-        assert set(told["anon"]) == {link_id("anon", "ada"), link_id("anon", "bob")}
+        assert set(told["a-1"]) == {linked("1"), linked("3", "bob")}
 
 
 async def test_a_refused_or_repeated_event_links_nothing() -> None:
     async with housed() as house:
         await house.accept(visit("1"))
         await house.accept(visit("1", "ada"), visit("2", "ada", page=""))
-        assert await journeys(house) == {"anon": ["1"]}
+        assert await journeys(house) == {"a-1": ["1"]}
 
 
 async def test_an_accept_that_breaks_off_anywhere_links_and_applies_once_when_it_is_sent_again() -> None:
@@ -92,7 +98,7 @@ async def test_an_accept_that_breaks_off_anywhere_links_and_applies_once_when_it
                     await house.ingest.accept(identify())
                     await house.accept(visit("3"))
                     told = await journeys(house)
-                    assert told == {"anon": ["1", link_id("anon", "ada")], "ada": ["2", "3"]}
+                    assert told == {"a-1": ["1", linked("2")], "ada": ["2", "3"]}
                 else:
                     assert breaks_at > 6  # there are no more calls to break off at
                     return
@@ -103,7 +109,8 @@ async def test_the_dispatcher_copies_the_last_session_into_the_user_s_journey_on
         seen = [visit("1", event_time_us=NOW_US - MINUTE_US), visit("2", event_time_us=NOW_US - 5)]
         await house.accept(*seen)
         await house.dispatch()
-        house.steps.recent["anon"] = seen[::-1]
+        link = visit(linked("3"), "a-1", "identify", linked_user_id="ada")
+        house.steps.recent["a-1"] = [link, *seen[::-1]]
         await house.accept(visit("3", "ada", "identify"))
         for _ in range(3):
             await house.dispatch()
@@ -178,7 +185,7 @@ async def until_read(progress: LeaseProgress) -> None:
 async def test_what_the_dispatcher_cannot_keep_up_with_is_refused_before_anything_is_done() -> None:
     time = Time()
     leases = MemoryLeases(time)
-    progress = LeaseProgress(leases, time)
+    progress = LeaseProgress(leases, MemoryFailedEvents(), time)
     async with housed(progress=progress) as house:
         await lag(leases, "0", 11.0)
         await lag(leases, "1", 0.0)
@@ -202,13 +209,13 @@ async def test_what_the_dispatcher_cannot_keep_up_with_is_refused_before_anythin
 async def test_a_dispatcher_that_catches_up_after_an_outage_does_not_stop_the_intake() -> None:
     time = Time()
     leases = MemoryLeases(time, time_to_live_seconds=60)
-    progress = LeaseProgress(leases, time)
+    progress = LeaseProgress(leases, MemoryFailedEvents(), time)
     told = []
     for seconds in (0.0, 600.0, 640.0, 500.0, 300.0, 20.0, 30.0, 40.0):
         await lag(leases, "0", seconds)
-        progress.lag_seconds(time())
+        progress.lag_seconds()
         await until_read(progress)
-        told.append(progress.lag_seconds(time()))
+        told.append(progress.lag_seconds())
         time.now_us += SECOND_US
     assert told == [None, 600.0, 640.0, None, None, None, 30.0, 40.0]
 
@@ -216,12 +223,12 @@ async def test_a_dispatcher_that_catches_up_after_an_outage_does_not_stop_the_in
 async def test_what_an_outage_left_does_not_stop_the_intake_of_an_ingest_that_comes_back() -> None:
     time = Time()
     leases = MemoryLeases(time, time_to_live_seconds=600)
-    progress = LeaseProgress(leases, time)
+    progress = LeaseProgress(leases, MemoryFailedEvents(), time)
     await lag(leases, "0", 3600.0)  # the last batch that waited is applied, and nobody has looked again
     for _ in range(4):
-        progress.lag_seconds(time())
+        progress.lag_seconds()
         await until_read(progress)
-        assert progress.lag_seconds(time()) is None
+        assert progress.lag_seconds() is None
         time.now_us += SECOND_US // 4
 
 
@@ -241,30 +248,30 @@ async def test_lag_is_read_four_times_a_second_and_not_told_when_it_is_old_or_no
             return await leases.standings()
 
     is_away = False
-    progress = LeaseProgress(cast("Any", Counted()), time)
+    progress = LeaseProgress(cast("Any", Counted()), MemoryFailedEvents(), time)
     await lag(leases, "0", 3.0)
     for _ in range(2):
-        assert progress.lag_seconds(time()) is None
+        assert progress.lag_seconds() is None
         await until_read(progress)
         time.now_us += SECOND_US
     reads = 1
     time.now_us -= SECOND_US
     for _ in range(100):
-        assert progress.lag_seconds(time()) == 3.0
+        assert progress.lag_seconds() == 3.0
         time.now_us += 10_000
         await asyncio.sleep(0)
     assert 4 <= reads <= 5
     is_away = True
-    assert progress.lag_seconds(time()) == 3.0
+    assert progress.lag_seconds() == 3.0
     await until_read(progress)
     time.now_us += 2 * SECOND_US
-    assert progress.lag_seconds(time()) is None
+    assert progress.lag_seconds() is None
     await until_read(progress)
     is_away = False
     time.now_us += 60 * SECOND_US  # the lease has run out
-    assert progress.lag_seconds(time()) is None
+    assert progress.lag_seconds() is None
     await until_read(progress)
-    assert progress.lag_seconds(time()) is None
+    assert progress.lag_seconds() is None
 
 
 async def test_the_pipeline_is_told_by_reader_and_shard() -> None:
@@ -307,7 +314,7 @@ async def test_a_closed_shard_is_told_as_ended_and_one_that_begins_without_a_che
 
 async def test_failed_events_are_listed_by_reason() -> None:
     async with housed() as house:
-        await house.accept(event("a", page=""), event("b", user_id="x" * 200), event("c", page=""))
+        await house.accept(event("a", page=""), event("b", user_id="x" * 200), event("c", page="\n"))
         request = ingest_pb2.ListFailedEventsRequest(reason=error_reason_pb2.ERROR_REASON_MISSING_FIELD)
         listed = await house.stub.ListFailedEvents(request)
         assert {one.event_id for one in listed.failed_events} == {"a", "c"}

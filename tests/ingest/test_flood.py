@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from services.ingest.domain import flood
 from services.ingest.domain.flood import Flood, Pace
-from tests.builders import MINUTE_US, NOW_US, SECOND_US
+from tests.builders import MINUTE_US, NOW_US, SECOND_US, event
+from tests.ingest.house import ACCEPTED, Time, housed
 
 
 def test_a_burst_is_admitted_then_so_many_a_second() -> None:
@@ -93,3 +94,15 @@ def test_judging_an_ordinary_event_costs_about_a_microsecond() -> None:
 
     # Stated: less than 1 µs on a machine at rest. A busy one is given three times as much.
     assert min(timeit.repeat(judge_all, number=1, repeat=20)) / len(users) < 3e-6
+
+
+async def test_a_wall_clock_that_is_set_back_refuses_nobody() -> None:
+    """The flood is judged, and the lag read, by a monotonic clock."""
+    steady = Time()
+    async with housed(flood=Flood(10, 5), monotonic=steady) as house:
+        assert set((await house.accept(*[event(f"{number}") for number in range(5)])).verdicts) == {ACCEPTED}
+        house.time.now_us -= 2 * 60 * MINUTE_US
+        steady.now_us += 10 * SECOND_US
+        now_us = house.time.now_us
+        again = [event(f"later {number}", event_time_us=now_us, received_time_us=now_us) for number in range(5)]
+        assert set((await house.accept(*again)).verdicts) == {ACCEPTED}

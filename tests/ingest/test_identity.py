@@ -9,7 +9,7 @@ from journeymesh.common.v1 import event_pb2
 from services.ingest.domain import identity
 from services.ingest.domain.event import Event
 from services.ingest.domain.identity import Identification
-from services.ingest.translation.messages import copies
+from services.ingest.translation.journeys import copies
 from tests.builders import MINUTE_US, NOW_US, event
 
 
@@ -21,15 +21,14 @@ def test_events_without_a_user_are_those_of_whom_the_id_was_last_linked_to() -> 
     whose = Identification({"known": "eve"})
     assert whose.user(seen(user_id="known", anonymous_id="known")) == "eve"
     assert whose.user(seen(user_id="a", anonymous_id="a")) == "a"
-    assert whose.is_link(seen(user_id="ada", anonymous_id="a"))
-    assert not whose.is_link(seen(user_id="ada", anonymous_id="a"))
+    assert whose.is_new(seen(user_id="ada", anonymous_id="a"))
+    whose.link(seen(user_id="ada", anonymous_id="a"))
+    assert not whose.is_new(seen(user_id="ada", anonymous_id="a"))
     assert whose.user(seen(user_id="a", anonymous_id="a")) == "ada"
-    assert whose.is_link(seen(user_id="bob", anonymous_id="a"))
+    whose.link(seen(user_id="bob", anonymous_id="a"))
     assert whose.user(seen(user_id="a", anonymous_id="a")) == "bob"
     assert whose.user(seen(user_id="ada", anonymous_id="a")) == "ada"
-    assert not whose.is_link(seen(user_id="ada"))
-    assert not whose.is_link(seen(user_id="a", anonymous_id="a"))
-    assert not whose.is_link(seen(user_id="eve", anonymous_id="known"))
+    assert not whose.is_new(seen(user_id="eve", anonymous_id="known"))
     assert whose.new_links == {"a": "bob"}
 
 
@@ -37,7 +36,7 @@ def test_the_event_that_links_ends_the_anonymous_journey() -> None:
     told = seen(user_id="ada", anonymous_id="a", client_time_us=5, is_bot=True, bot_evidence="rate", platform=1)
     made = cast("event_pb2.Event", identity.linking(told))
     assert made == event(
-        identity.link_id("a", "ada"),
+        identity.link_id(told),
         "a",
         "identify",
         anonymous_id="a",
@@ -52,11 +51,12 @@ def test_the_event_that_links_ends_the_anonymous_journey() -> None:
 
 @given(st.text(min_size=1, max_size=128), st.text(min_size=1, max_size=128), st.text(min_size=1, max_size=100))
 def test_computed_ids_are_stable_short_and_of_their_two_alone(one: str, other: str, event_id: str) -> None:
-    assert identity.link_id(one, other) == identity.link_id(one, other)
-    assert len(identity.link_id(one, other)) <= 100
+    link = seen(event_id=event_id, user_id=one, anonymous_id=other)
+    assert identity.link_id(link) == identity.link_id(link)
+    assert len(identity.link_id(link)) <= 100
     assert len(identity.copied_id(event_id, one)) <= 100
     if one != other:
-        assert identity.link_id(one, other) != identity.link_id(other, one)
+        assert identity.link_id(link) != identity.link_id(seen(event_id=event_id, user_id=other, anonymous_id=one))
         assert identity.copied_id(event_id, one) != identity.copied_id(event_id, other)
     assert identity.copied_id(event_id, one) != identity.copied_id(event_id + "x", one)
 
@@ -70,7 +70,7 @@ LINKED = event("link", "a", "identify", anonymous_id="a", linked_user_id="ada", 
 
 
 def copied(*events: event_pb2.Event) -> list[str]:
-    return [each.copied_event_id for each in copies(events, LINKED)]
+    return [each.copied_event_id for each in copies([LINKED, *events], LINKED)]
 
 
 def test_the_last_session_is_copied_newest_first_and_nothing_before_a_gap() -> None:
@@ -95,7 +95,7 @@ def test_a_copy_is_the_event_in_the_user_s_journey() -> None:
     told = anonymous(
         -3, "click", click=event_pb2.Click(x=3), properties=b"{}", client_time_us=7, session_start_us=NOW_US
     )
-    (made,) = copies([told], LINKED)
+    (made,) = copies([LINKED, told], LINKED)
     expected = event_pb2.Event()
     expected.CopyFrom(told)
     expected.MergeFrom(
@@ -115,4 +115,39 @@ def test_a_copy_is_the_event_in_the_user_s_journey() -> None:
 def test_a_session_is_copied_as_the_client_called_it_and_not_as_features_did() -> None:
     found = anonymous(-3, session_id=f"s-0011-{NOW_US // 1000}", session_start_us=NOW_US)
     own = anonymous(-2, session_id="own", session_start_us=NOW_US)
-    assert [each.session_id for each in copies([found, own], LINKED)] == ["own", ""]
+    assert [each.session_id for each in copies([LINKED, found, own], LINKED)] == ["own", ""]
+
+
+def test_what_stood_before_an_earlier_link_or_behind_this_one_is_not_copied() -> None:
+    earlier = event("earlier", "a", "identify", anonymous_id="a", linked_user_id="eve")
+    assert [
+        each.copied_event_id for each in copies([anonymous(-1), LINKED, anonymous(-2), earlier, anonymous(-3)], LINKED)
+    ] == ["e-2"]
+    assert not copies([anonymous(-1), anonymous(-2)], LINKED)
+
+
+def test_two_ids_that_are_told_to_be_each_other_s_do_not_change_places() -> None:
+    whose = Identification({"a": "b", "b": "c"})
+    assert whose.is_loop(seen(user_id="a", anonymous_id="b"))
+    assert whose.is_loop(seen(user_id="a", anonymous_id="c"))
+    assert not whose.is_loop(seen(user_id="c", anonymous_id="d"))
+    assert not Identification({"a": "b", "b": "a"}).is_loop(seen(user_id="a", anonymous_id="c"))  # and it ends
+
+
+def test_who_logs_out_leaves_the_device_to_the_next() -> None:
+    whose = Identification({"a": "ada"})
+    whose.leave(seen(kind="session_end", user_id="ada", anonymous_id="a"))
+    assert whose.user(seen(user_id="a", anonymous_id="a")) == "a"
+    assert whose.new_links == {"a": "a"}
+    assert whose.is_new(seen(user_id="ada", anonymous_id="a"))
+    other = Identification({"a": "ada"})
+    other.leave(seen(kind="session_end", user_id="bob", anonymous_id="a"))
+    assert not other.new_links
+
+
+def test_an_anonymous_id_is_linked_a_few_times_at_once_and_then_once_a_minute() -> None:
+    linking = identity.Linking()
+    assert [linking.may("a", 0) for _ in range(7)] == [True] * 5 + [False] * 2
+    assert linking.may("b", 0)
+    assert [linking.may("a", identity.LINK_PERIOD_US) for _ in range(2)] == [True, False]
+    assert [linking.may("a", 60 * identity.LINK_PERIOD_US) for _ in range(6)] == [True] * 5 + [False]

@@ -158,6 +158,22 @@ async def test_if_nothing_can_be_applied_it_stops_instead_of_setting_everything_
         assert house.applied("intervention") == [f"{number}" for number in range(10)]
 
 
+async def test_a_shard_pauses_rather_than_forget_what_was_set_aside_before() -> None:
+    def fault(step: str, _request: Any) -> None:
+        if step == "scoring":
+            raise ValueError("poison")
+
+    async with housed(recording(fault)) as house:
+        house.failed._most_set_aside = 0
+        await house.accept(event("bad"))
+        with pytest.raises(Unavailable, match="Paused: as many accepted events are set aside as may be"):
+            await house.dispatch()
+        assert await house.leases.checkpoint((await house.receipt("bad")).position.shard) < 0
+        house.failed._most_set_aside = 1
+        await house.dispatch()
+        assert [one.event_id for one in (await house.failed.list(10, ""))[0]] == ["bad"]
+
+
 async def test_a_stale_dispatcher_sets_nothing_aside() -> None:
     def fault(step: str, request: Any) -> None:
         raise FailedPrecondition("POSITION_STALE", "Lost.")

@@ -49,7 +49,7 @@ def store(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 async def failed_events(store: str, valkey: redis.Client) -> FailedEvents:
-    return MemoryFailedEvents(most=20) if store == "memory" else RedisFailedEvents(valkey, most=20)
+    return MemoryFailedEvents(most_refused=20) if store == "memory" else RedisFailedEvents(valkey, most_refused=20)
 
 
 @pytest.fixture
@@ -202,7 +202,7 @@ async def test_only_the_latest_failed_events_are_kept(failed_events: FailedEvent
 
 
 async def test_nothing_is_left_of_what_is_no_longer_kept(valkey: redis.Client) -> None:
-    kept = RedisFailedEvents(valkey, most=20)
+    kept = RedisFailedEvents(valkey, most_refused=20)
     await kept.add([failed(number) for number in range(50)])
     assert len(await valkey.keys("*:e:*")) == 20
     for number in range(50):
@@ -307,3 +307,39 @@ async def test_times_outlast_a_store_that_is_away(valkey: redis.Client) -> None:
     await written(applied)
     assert await applied.find("0", 5, NOW_US) == NOW_US
     await away.aclose()
+
+
+async def test_what_was_accepted_is_kept_however_much_is_refused(failed_events: FailedEvents) -> None:
+    await failed_events.add([failed(0)._replace(place=Place("0", 7, 0))])
+    await failed_events.add([failed(number) for number in range(1, 60)])
+    listed, _ = await failed_events.list(100, "")
+    assert [one.id for one in listed] == [*(f"f-{number}" for number in range(59, 39, -1)), "f-0"]
+
+
+async def test_there_is_room_for_so_many_that_were_accepted(store: str, valkey: redis.Client) -> None:
+    kept: FailedEvents = (
+        MemoryFailedEvents(most_set_aside=3) if store == "memory" else RedisFailedEvents(valkey, most_set_aside=3)
+    )
+    assert await kept.has_room(3)
+    assert not await kept.has_room(4)
+    await kept.add([failed(number)._replace(place=Place("0", number, 0)) for number in range(3)])
+    await kept.add([failed(number) for number in range(10, 20)])
+    assert not await kept.has_room(1)
+    await kept.remove("f-1")
+    assert await kept.has_room(1)
+
+
+async def test_refused_events_are_kept_up_to_a_size(store: str, valkey: redis.Client) -> None:
+    kept: FailedEvents = (
+        MemoryFailedEvents(refused_bytes=5_000) if store == "memory" else RedisFailedEvents(valkey, refused_bytes=5_000)
+    )
+    for number in range(20):
+        await kept.add([failed(number)._replace(payload=b"x" * 1_000)])
+        await kept.add([failed(number)._replace(payload=b"y" * 1_000)])
+    assert [one.id for one in (await kept.list(100, ""))[0]] == ["f-19", "f-18", "f-17", "f-16"]
+
+
+@pytest.mark.parametrize("token", ["\u00b2", "1" * 19, "-1", "+1", " 1", "0", "01", "x", "1_0"])
+async def test_a_page_token_that_was_never_given_out_is_refused(failed_events: FailedEvents, token: str) -> None:
+    with pytest.raises(InvalidArgument):
+        await failed_events.list(10, token)

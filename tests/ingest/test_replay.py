@@ -209,7 +209,7 @@ async def test_a_refused_replay_stays_on_the_list_and_adds_nothing_to_it() -> No
     async with housed() as house:
         await house.accept(event("x", page=""))
         failed_id = refused_event_id("x", b"")
-        request = ingest_pb2.ReplayFailedEventRequest(id=failed_id, event=event("x", kind="click", target="t" * 300))
+        request = ingest_pb2.ReplayFailedEventRequest(id=failed_id, event=event("x", user_id="u" * 129))
         answer = await house.stub.ReplayFailedEvent(request)
         assert answer.verdict == REJECTED
         assert answer.rejection.reason == error_reason_pb2.ERROR_REASON_INVALID_IDENTIFIER

@@ -8,6 +8,7 @@ from journeymesh.features.v1 import features_pb2
 from mesh.metrics import Metrics
 from mesh.states.memory import MemoryState
 from services.features.servicer import FeaturesServicer
+from services.ingest.domain.identity import COPIES_MOST, LINKS_AT_ONCE
 from tests.builders import MINUTE_US, NOW_US, event
 from tests.ingest import peers
 from tests.ingest.house import House, housed
@@ -24,8 +25,8 @@ class WithFeatures(peers.Steps):
         self.log.append(("features", [each.event_id for each in request.events]))
         return await self.features.ApplyEvents(request, context)
 
-    async def ListRecentEvents(self, request: Any, context: Any) -> features_pb2.ListRecentEventsResponse:
-        return await self.features.ListRecentEvents(request, context)
+    async def BatchListRecentEvents(self, request: Any, context: Any) -> features_pb2.BatchListRecentEventsResponse:
+        return await self.features.BatchListRecentEvents(request, context)
 
     async def feature(self, user_id: str, name: str) -> float:
         answer = await self.features.GetFeatures(features_pb2.GetFeaturesRequest(user_id=user_id), None)
@@ -38,7 +39,7 @@ class WithFeatures(peers.Steps):
 
 def anonymous(event_id: str, minutes: float, kind: str = "page_view", **members: Any) -> event_pb2.Event:
     time_us = NOW_US + round(minutes * MINUTE_US)
-    return event(event_id, "anon", kind, anonymous_id="anon", event_time_us=time_us, **members)
+    return event(event_id, "a-1", kind, anonymous_id="a-1", event_time_us=time_us, **members)
 
 
 async def settle(house: House) -> None:
@@ -53,8 +54,8 @@ async def test_the_known_user_s_session_begins_with_the_anonymous_one() -> None:
         await house.accept(anonymous("old", -300), anonymous("a", -70), anonymous("b", -45, page="/pricing"))
         await house.accept(anonymous("c", -20, "error"), anonymous("d", -2, "error"))
         await settle(house)
-        login = event("login", "ada", "identify", anonymous_id="anon")
-        await house.accept(login, event("first", "ada", anonymous_id="anon"))
+        login = event("login", "ada", "identify", anonymous_id="a-1")
+        await house.accept(login, event("first", "ada", anonymous_id="a-1"))
         await settle(house)
         assert await steps.feature("ada", "session_duration") == 70 * 60
         assert await steps.feature("ada", "session_count") == 1
@@ -63,20 +64,64 @@ async def test_the_known_user_s_session_begins_with_the_anonymous_one() -> None:
         recent = await steps.last_events("ada")
         assert [each.copied_event_id or each.event_id for each in recent] == ["a", "b", "c", "d", "first", "login"]
         assert {each.session_start_us for each in recent} == {NOW_US - 70 * MINUTE_US}
-        assert await steps.feature("anon", "session_count") == 2
+        assert await steps.feature("a-1", "session_count") == 2
 
 
-async def test_a_second_link_copies_nothing_twice() -> None:
+async def test_what_was_done_before_the_first_login_is_the_first_user_s_alone() -> None:
     steps = WithFeatures()  # type: ignore[abstract]
     async with housed(steps) as house:
         await house.accept(anonymous("a", -5))
         await settle(house)
-        await house.accept(event("1", "ada", "identify", anonymous_id="anon"))
-        await house.accept(event("2", "bob", "identify", anonymous_id="anon"))
-        await house.accept(event("3", "ada", "identify", anonymous_id="anon"))
+        await house.accept(event("1", "ada", "identify", anonymous_id="a-1"))
+        await house.accept(event("2", "bob", "identify", anonymous_id="a-1"))
+        await house.accept(event("3", "ada", "identify", anonymous_id="a-1"))
         await settle(house)
-        for user_id in ("ada", "bob"):
-            assert [each.copied_event_id for each in await steps.last_events(user_id) if each.copied_event_id] == ["a"]
+        copied = {
+            user_id: [each.copied_event_id for each in await steps.last_events(user_id) if each.copied_event_id]
+            for user_id in ("ada", "bob")
+        }
+        assert copied == {"ada": ["a"], "bob": []}
+
+
+async def test_what_is_done_on_a_device_after_a_log_out_is_the_next_user_s() -> None:
+    steps = WithFeatures()  # type: ignore[abstract]
+    async with housed(steps) as house:
+        await house.accept(anonymous("a", -9), event("1", "ada", "identify", anonymous_id="a-1"))
+        await settle(house)
+        await house.accept(anonymous("b", -8, "error"), event("2", "ada", "session_end", anonymous_id="a-1"))
+        await house.accept(anonymous("c", -7), event("3", "bob", "identify", anonymous_id="a-1"))
+        await settle(house)
+        assert [each.copied_event_id for each in await steps.last_events("bob") if each.copied_event_id] == ["c"]
+        assert await steps.feature("bob", "error_count") == 0
+        assert {"a", "b"} <= {each.copied_event_id or each.event_id for each in await steps.last_events("ada")}
+
+
+async def test_a_user_who_comes_back_after_a_log_out_gets_what_was_done_meanwhile() -> None:
+    steps = WithFeatures()  # type: ignore[abstract]
+    async with housed(steps) as house:
+        for login, minutes in (("1", -9), ("2", -5)):
+            await house.accept(anonymous(f"before {login}", minutes), event(login, "ada", anonymous_id="a-1"))
+            await house.accept(event(f"out {login}", "ada", "session_end", anonymous_id="a-1"))
+            await settle(house)
+        copied = [each.copied_event_id for each in await steps.last_events("ada") if each.copied_event_id]
+        assert copied == ["before 2", "before 1"]
+
+
+async def test_one_anonymous_id_with_hundreds_of_users_holds_nobody_up() -> None:
+    steps = WithFeatures()  # type: ignore[abstract]
+    async with housed(steps) as house:
+        await house.accept(*[anonymous(f"a{number}", -5) for number in range(30)])
+        await settle(house)
+        answer = await house.accept(
+            *[event(f"{number}", f"u{number}", "identify", anonymous_id="a-1") for number in range(500)]
+        )
+        await settle(house)
+        assert list(answer.verdicts) == [1] * 500
+        assert len(answer.warnings) == 500 - LINKS_AT_ONCE
+        assert {each.member for each in answer.warnings} == {"anonymousId"}
+        written = [each for step, ids in steps.log if step == "features" for each in ids]
+        assert len(written) <= 30 + 500 + LINKS_AT_ONCE * 2 + COPIES_MOST
+        assert [each.copied_event_id != "" for each in await steps.last_events("u499")] == [False]
 
 
 async def test_an_identification_alone_is_enough_and_what_follows_goes_on_with_it() -> None:
@@ -84,7 +129,7 @@ async def test_an_identification_alone_is_enough_and_what_follows_goes_on_with_i
     async with housed(steps) as house:
         await house.accept(anonymous("a", -40), anonymous("b", -20))
         await settle(house)
-        await house.accept(event("login", "ada", "identify", anonymous_id="anon"))
+        await house.accept(event("login", "ada", "identify", anonymous_id="a-1"))
         await settle(house)
         now_us = house.time.now_us = NOW_US + MINUTE_US
         await house.accept(event("next", "ada", event_time_us=now_us, received_time_us=now_us))

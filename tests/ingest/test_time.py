@@ -78,3 +78,45 @@ async def test_history_that_is_sent_again_with_the_time_it_was_sent_then_stays_a
     async with housed() as house:
         then_us = NOW_US - 90 * DAY_US
         assert await applied(house, event(event_time_us=then_us, sent_time_us=then_us)) == [(then_us, 0)]
+
+
+EPOCHS = {"1970": 190 * SECOND_US, "1980": 315_532_800 * SECOND_US, "2000": 946_684_801 * SECOND_US}
+AHEAD = {"a week ahead": NOW_US + 7 * DAY_US, "2038": 2_147_483_647 * SECOND_US}
+
+
+@pytest.mark.parametrize("told_us", (EPOCHS | AHEAD).values(), ids=EPOCHS | AHEAD)
+async def test_a_clock_that_began_anew_is_corrected_by_its_own_request(told_us: int) -> None:
+    async with housed() as house:
+        sent_us = told_us + 2 * SECOND_US
+        events = [
+            event(f"{age}", device_id="tv", event_time_us=told_us - age * SECOND_US, sent_time_us=sent_us)
+            for age in (0, 12, 24)
+        ]
+        told = await applied(house, *events)
+        assert told == [(NOW_US - (2 + age) * SECOND_US, told_us - age * SECOND_US) for age in (0, 12, 24)]
+        # It begins anew again, and then has the right time: nothing was learnt of the wrong one.
+        later_us = NOW_US + 5 * HOUR_US
+        again = event("again", device_id="tv", event_time_us=told_us, sent_time_us=sent_us, received_time_us=later_us)
+        right = event("right", device_id="tv", event_time_us=later_us, sent_time_us=later_us, received_time_us=later_us)
+        house.time.now_us = later_us
+        assert await applied(house, again, right) == [(later_us - 2 * SECOND_US, told_us), (later_us, 0)]
+
+
+async def test_a_clock_of_1970_that_tells_no_time_of_sending_is_refused_and_kept() -> None:
+    async with housed() as house:
+        answer = await house.accept(event("a", event_time_us=190 * SECOND_US))
+        assert answer.rejections[0].reason == error_reason_pb2.ERROR_REASON_INVALID_TIME
+        assert [one.event_id for one in (await house.failed.list(10, ""))[0]] == ["a"]
+
+
+async def test_an_event_of_1970_that_a_right_clock_sent_is_refused() -> None:
+    async with housed() as house:
+        answer = await house.accept(event("a", event_time_us=190 * SECOND_US, sent_time_us=NOW_US))
+        assert answer.rejections[0].reason == error_reason_pb2.ERROR_REASON_INVALID_TIME
+
+
+async def test_history_that_was_sent_years_ago_stays_as_it_is() -> None:
+    async with housed() as house:
+        then_us = NOW_US - 1000 * DAY_US
+        told = event("a", event_time_us=then_us, sent_time_us=then_us + SECOND_US)
+        assert await applied(house, told) == [(then_us, 0)]

@@ -20,9 +20,17 @@ def outcome(**members: Any) -> event_pb2.Event:
     return event(kind="intervention_outcome", outcome=event_pb2.InterventionOutcome(**members))
 
 
+def unknown_kind() -> event_pb2.Event:
+    made = event()
+    made.event_type = cast("Any", 99)
+    return made
+
+
 def judged(one: event_pb2.Event) -> Rejection | None:
     return reject(cast("Event", one), NOW_US)
 
+
+DECLINED = event_pb2.InterventionOutcome(intervention_id="i", outcome=event_pb2.OUTCOME_DECLINED)
 
 REFUSED = {
     "no id": (event(event_id=""), "MISSING_FIELD"),
@@ -30,27 +38,38 @@ REFUSED = {
     "long id": (event(event_id="x" * 101), "INVALID_IDENTIFIER"),
     "long user": (event(user_id="x" * 129), "INVALID_IDENTIFIER"),
     "control character in a user": (event(user_id="a\nb"), "INVALID_IDENTIFIER"),
-    "blank user": (event(user_id="  "), "INVALID_IDENTIFIER"),
-    "long page": (event(page="/" * 2049), "INVALID_IDENTIFIER"),
-    "unknown time zone": (event(time_zone="Mars/Olympus"), "INVALID_IDENTIFIER"),
-    "time zone that is a path": (event(time_zone="../../etc/passwd"), "INVALID_IDENTIFIER"),
+    "line separator in a user": (event(user_id="a\u2028b"), "INVALID_IDENTIFIER"),
+    "blank user": (event(user_id="  "), "PLACEHOLDER_ID"),
+    "nobody": (event(user_id="undefined"), "PLACEHOLDER_ID"),
+    "nobody identified": (event(kind="identify", user_id="null", anonymous_id="a-1"), "PLACEHOLDER_ID"),
+    "an id of the mesh": (event(event_id="jm:link:1"), "RESERVED_ID"),
+    "an outcome by another name": (
+        event("jm:outcome:i:accepted", kind="intervention_outcome", outcome=DECLINED),
+        "RESERVED_ID",
+    ),
+    "an outcome's name on another event": (event("jm:outcome:i:declined"), "RESERVED_ID"),
+    "properties that are no object": (event(properties=b"[1]"), "MALFORMED_JSON"),
+    "properties that are no JSON": (event(properties=b'{"a":'), "MALFORMED_JSON"),
+    "an unknown kind": (unknown_kind(), "MISSING_FIELD"),
+    "an unknown action": (playback(action=99), "VALUE_OUT_OF_RANGE"),
+    "an outcome that clients do not tell": (
+        outcome(intervention_id="i", outcome=event_pb2.OUTCOME_WITHDRAWN),
+        "VALUE_OUT_OF_RANGE",
+    ),
+    "control character in an intervention": (
+        outcome(intervention_id="i\x00", outcome=event_pb2.OUTCOME_SHOWN),
+        "INVALID_IDENTIFIER",
+    ),
     "large properties": (event(properties=b" " * 32_769), "EVENT_TOO_LARGE"),
-    "many attempts": (event(attempt_count=1001), "VALUE_OUT_OF_RANGE"),
     "negative time": (event(event_time_us=-1), "INVALID_TIME"),
     "time before 2000": (event(event_time_us=946_684_799_999_999), "INVALID_TIME"),
     "far future": (event(event_time_us=NOW_US + 24 * 3600 * 1_000_000 + 1), "TIME_IN_FUTURE"),
     "no kind": (event_pb2.Event(event_id="e", user_id="u", event_time_us=NOW_US), "MISSING_FIELD"),
     "page view without a page": (event(page=""), "MISSING_FIELD"),
-    "click nowhere": (event(kind="click", click=event_pb2.Click(x=float("nan"))), "VALUE_OUT_OF_RANGE"),
     "playback without a video": (playback(video_id=""), "MISSING_FIELD"),
     "playback without an action": (playback(action=0), "MISSING_FIELD"),
-    "negative position": (playback(position_seconds=-1), "VALUE_OUT_OF_RANGE"),
-    "endless video": (playback(duration_seconds=float("inf")), "VALUE_OUT_OF_RANGE"),
-    "no number": (playback(seek_from_seconds=float("nan")), "VALUE_OUT_OF_RANGE"),
-    "too fast": (playback(playback_rate=17), "VALUE_OUT_OF_RANGE"),
-    "more watched than there is": (playback(watched_seconds=11), "VALUE_OUT_OF_RANGE"),
-    "endless amount": (event(kind="purchase", purchase=event_pb2.Purchase(amount=float("inf"))), "VALUE_OUT_OF_RANGE"),
-    "long currency": (event(kind="purchase", purchase=event_pb2.Purchase(currency="EURO")), "INVALID_IDENTIFIER"),
+    "endless amount": (event(kind="purchase", purchase=event_pb2.Purchase(amount=float("inf"))), "UNREADABLE_AMOUNT"),
+    "no amount": (event(kind="purchase", purchase=event_pb2.Purchase(amount=float("nan"))), "UNREADABLE_AMOUNT"),
     "outcome without one": (outcome(intervention_id="i"), "MISSING_FIELD"),
     "outcome of nothing": (outcome(outcome=event_pb2.OUTCOME_SHOWN), "MISSING_FIELD"),
 }
@@ -72,7 +91,9 @@ ACCEPTED = {
     "a click without a place": event(kind="click"),
     "a beat": playback(watched_seconds=10, playback_rate=0),
     "an outcome by channel": outcome(outcome=event_pb2.OUTCOME_ACCEPTED, channel="email"),
-    "a time zone": event(time_zone="Europe/Berlin"),
+    "a user with a joiner": event(user_id="\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"),
+    "a user with a no-break space": event(user_id="Jos\u00e9\u00a0Luis"),
+    "an outcome by its own name": event("jm:outcome:i:declined", kind="intervention_outcome", outcome=DECLINED),
 }
 
 

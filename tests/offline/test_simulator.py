@@ -49,7 +49,7 @@ def found(story: str) -> collections.Counter[int]:
     kinds: collections.Counter[int] = collections.Counter()
     for event in simulator.events(len(simulator.STORIES) * 10):
         if str(event["userId"]).startswith(f"sim-{story}-"):
-            kinds.update({signal.type for signal in apply(states[event["userId"]], of(event))})
+            kinds.update({signal.type for signal in apply(states[event["userId"]], of(event)).signals})
     assert len(states) == 10
     return kinds
 

@@ -2,14 +2,14 @@
 
 import math
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from mesh import applied
-from services.scoring.domain.history import Signal
+from services.scoring.domain.history import Settled, Signal
 from services.scoring.domain.schema import FEATURE_COUNT, FEATURES, SCHEMA_VERSION, SignalType
 from services.scoring.ports import Card, Matrix, Model, Prediction
 from services.scoring.usecases import Rows
@@ -27,10 +27,20 @@ def values(**named: float) -> list[float]:
 
 
 def signal(
-    kind: SignalType = SignalType.REPEATED_FAILURES, strength: float = 78.4, time_us: int = NOW_US, reason: str = "why"
+    kind: SignalType = SignalType.REPEATED_FAILURES,
+    strength: float = 78.4,
+    time_us: int = NOW_US,
+    reason: str = "why",
+    target: str = "",
+    run_start_us: int = 0,
 ) -> Signal:
     """A signal as the journal keeps it."""
-    return Signal(int(kind), strength, time_us, reason, b"")
+    return Signal(int(kind), strength, time_us, reason, b"", target, run_start_us)
+
+
+def over(ended: Signal) -> Settled:
+    """That a signal is over."""
+    return Settled(ended.type, ended.time_us, ended.target)
 
 
 def rows(
@@ -38,9 +48,10 @@ def rows(
     times_us: Sequence[int],
     vectors: Sequence[Sequence[float]],
     signals: Mapping[int, Sequence[Signal]] | None = None,
+    settled: Mapping[int, Collection[Settled]] | None = None,
 ) -> Rows:
     """Rows of a request."""
-    return Rows(user_ids, times_us, np.array(vectors), SCHEMA_VERSION, signals or {})
+    return Rows(user_ids, times_us, np.array(vectors), SCHEMA_VERSION, signals or {}, settled or {})
 
 
 def batch(*sequences: int) -> applied.Batch:

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from mesh.states.memory import MemoryState
 from offline.stories import STORIES, Step
 from services.features.domain import journey
-from services.features.domain.event import Event, Kind
+from services.features.domain.event import Click, Event, Kind
 from services.features.domain.state import State
 from services.features.domain.vector import FEATURE_NAMES, SCHEMA_VERSION, vector
 from services.scoring.adapters.model_directory import ModelDirectory
 from services.scoring.domain import schema
 from services.scoring.domain.assessment import Assessment
-from services.scoring.domain.history import Signal
+from services.scoring.domain.history import Settled, Signal
 from services.scoring.domain.schema import Level
 from services.scoring.usecases import Scoring
 from tests.builders import NOW_US, SECOND_US
@@ -31,15 +31,22 @@ _DAY = 86_400
 
 def assess(story: Sequence[Happening]) -> list[Assessment]:
     """The assessment after each event."""
-    state, times, vectors, signals = State(), [], [], {}
+    state, times, vectors = State(), [], []
+    signals: dict[int, list[Signal]] = {}
+    settled: dict[int, set[Settled]] = {}
     for row, (seconds, kind, members) in enumerate(story):
         at_us = NOW_US + round(seconds * SECOND_US)
         found = journey.apply(state, Event(f"e-{row}", kind, at_us, **members))
-        signals[row] = [Signal(each.type, each.strength, each.at_us, each.reason, b"") for each in found]
+        signals[row] = [
+            Signal(each.type, each.strength, each.at_us, each.reason, b"", each.target, each.run_start_us)
+            for each in found.signals
+        ]
+        settled[row] = {Settled(each.type, each.at_us, each.target) for each in found.settled}
         times.append(at_us)
         vectors.append(vector(state))
     scoring = Scoring(ModelDirectory(MODELS), MemoryState())
-    told = rows(["ada"] * len(story), times, vectors, {row: found for row, found in signals.items() if found})
+    brought = {row: found for row, found in signals.items() if found}
+    told = rows(["ada"] * len(story), times, vectors, brought, {row: over for row, over in settled.items() if over})
     return asyncio.run(scoring.assess(told, batch(1))).assessments
 
 
@@ -138,3 +145,70 @@ def test_one_more_error_never_lowers_the_score(kinds: list[int]) -> None:
     story: list[Happening] = [(10.0 * n, kind, {"page": f"/page-{n % 3}"}) for n, kind in enumerate([1, *kinds])]
     before, after = assess([*story, (10.0 * len(story), Kind.ERROR, {"page": "/page-0"})])[-2:]
     assert after.risk.score >= before.risk.score - 1e-9
+
+
+# What was reached.
+
+PAY = {"page": "/pay", "target": "pay"}
+FAILED: list[Happening] = [(float(n), Kind.TASK_FAILURE, PAY) for n in range(3)]
+FORM: list[Happening] = [
+    (0.0, Kind.FORM_START, {"page": "/apply", "target": "loan"}),
+    *((10.0 + n, Kind.ERROR, {"page": "/apply", "target": "loan", "error_code": "validation"}) for n in range(4)),
+]
+DEAD = Click(effect_observed=False)
+RAGE: list[Happening] = [
+    (0.2 * n + 20 * run, Kind.CLICK, {"page": "/pay", "target": "send", "click": DEAD})
+    for run in range(4)
+    for n in range(6)
+]
+SOLVED: dict[str, list[Happening]] = {
+    "failures, then the task works": [*FAILED, (100.0, Kind.TASK_SUCCESS, PAY)],
+    "failures, then a purchase there": [*FAILED, (100.0, Kind.PURCHASE, {**PAY, "amount": 30.0})],
+    "failures, then an order on a page of thanks": [
+        *FAILED,
+        (100.0, Kind.PURCHASE, {"page": "/thanks", "target": "checkout", "amount": 25.0}),
+    ],
+    "form errors, then the form is sent": [*FORM, (100.0, Kind.TASK_SUCCESS, {"page": "/apply", "target": "loan"})],
+    "form errors, then an order": [*FORM, (100.0, Kind.PURCHASE, {"page": "/thanks", "amount": 25.0})],
+    "rage, then the button works": [*RAGE, (100.0, Kind.TASK_SUCCESS, {"page": "/pay"})],
+}
+
+
+@pytest.mark.parametrize("name", SOLVED)
+def test_after_a_success_the_trouble_is_no_risk(name: str) -> None:
+    story = SOLVED[name]
+    before, after = assess(story)[-2:]
+    assert before.latest_signal_us == NOW_US + round(story[-2][0] * SECOND_US)
+    assert before.risk.rule_score > 40
+    assert (after.strong_signal_count, after.latest_signal_us) == (0, 0)
+    assert after.risk.level is Level.LOW
+    assert after.risk.score < before.risk.score
+
+
+def test_failures_are_the_trigger_until_they_are_solved_and_anew_when_they_come_again() -> None:
+    again = [(110.0 + seconds, kind, members) for seconds, kind, members in FAILED]
+    story = [*SOLVED["failures, then the task works"], *again]
+    scores = [answer.risk.score for answer in assess(story)]
+    assert scores[2] >= 75 > scores[3]
+    assert scores[-1] >= 75
+
+
+def test_success_elsewhere_changes_nothing() -> None:
+    answers = assess([*FAILED, (100.0, Kind.TASK_SUCCESS, {"page": "/profile", "target": "name"})])
+    assert answers[-1].risk.rule_score == answers[-2].risk.rule_score
+
+
+def test_a_run_of_clicks_is_one_strong_signal() -> None:
+    one_run: list[Happening] = [
+        (0.2 * n, Kind.CLICK, {"page": "/pay", "target": "send", "click": DEAD}) for n in range(20)
+    ]
+    assert assess(one_run)[-1].strong_signal_count == 1
+    assert assess(RAGE)[-1].strong_signal_count == 4
+
+
+def test_errors_are_not_said_to_be_elsewhere_where_they_were_overcome() -> None:
+    overcome = assess([*FORM, (100.0, Kind.TASK_SUCCESS, {"page": "/apply", "target": "loan"})])[-1]
+    assert overcome.risk.level is Level.LOW
+    here_and_there = assess([(10.0 * n, Kind.ERROR, {"page": f"/{n}"}) for n in range(20)])[-1]
+    (told,) = [part.reason for part in here_and_there.indicators if part.name == "scattered_errors"]
+    assert told == "20 errors within 30 minutes"

@@ -62,16 +62,3 @@ def test_indicators_are_the_strongest_without_what_is_usual() -> None:
     parts = [explanation.Contribution(str(points), points, "") for points in (1.5, -8.0, 0.5, 30.0, 2.0, -3.0, 4.0)]
     usual = explanation.Contribution(explanation.BASELINE, 50.0, "")
     assert [part.points for part in explanation.indicators([*parts, usual])] == [30.0, 4.0, 2.0, 1.5]
-
-
-@pytest.mark.parametrize("name", FEATURES)
-def test_every_feature_has_a_sentence(name: str) -> None:
-    assert explanation.reason(name, 0.0)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "told"),
-    [(0.4, "0 seconds"), (119.0, "119 seconds"), (120.0, "2 minutes"), (9000.0, "2 hours"), (2.6e6, "30 days")],
-)
-def test_durations_are_told_in_their_unit(seconds: float, told: str) -> None:
-    assert explanation.reason("time_since_last_success", seconds) == f"Last success {told} ago"

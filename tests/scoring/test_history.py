@@ -1,13 +1,15 @@
 """Signals live 30 minutes of event time, everything is bounded."""
 
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scoring.domain import history
+from services.scoring.domain import assessment, history
 from services.scoring.domain.history import SIGNAL_LIFETIME_US, SIGNAL_LIMIT, Journal, Signal
 from services.scoring.domain.schema import Level, SignalType
 from tests.builders import MINUTE_US, NOW_US, SECOND_US
-from tests.scoring.builders import signal
+from tests.scoring.builders import over, signal
 
 SIGNALS = st.builds(
     signal, st.sampled_from(list(SignalType)), st.floats(0, 100), st.integers(NOW_US - 10**10, NOW_US + 10**10)
@@ -78,3 +80,42 @@ def test_the_course_is_bounded_and_newest_first() -> None:
     assert len(course) == history.POINT_LIMIT
     assert course[0].event_time_us == NOW_US + 99 * MINUTE_US
     assert course == sorted(course, reverse=True)
+
+
+def test_the_later_signal_of_a_run_stands_for_the_earlier_ones() -> None:
+    run = [signal(SignalType.RAGE_CLICKS, 80.0 + n, NOW_US + n, f"{n} clicks", "pay", NOW_US) for n in range(5)]
+    other = signal(SignalType.RAGE_CLICKS, 90.0, NOW_US + 9, "another run", "pay", NOW_US + 9)
+    alone = signal(SignalType.DEAD_CLICK, 40.0)
+    kept = [alone]
+    for each in [*run, other]:
+        kept = history.keep(kept, [each], each.time_us)
+    assert kept == [alone, run[-1], other]
+    assert history.keep([alone], [*run, other], NOW_US + 9) == kept
+    assert history.strong_count(kept) == 2
+
+
+def test_exactly_what_is_over_goes() -> None:
+    told = [signal(time_us=NOW_US + n, target=target) for n, target in ((0, "pay"), (0, "tax"), (5, "pay"))]
+    other = signal(SignalType.FORM_ERRORS, target="pay")
+    assert history.drop([*told, other], {over(told[0])}) == [told[1], told[2], other]
+    assert history.drop(told, {over(signal(time_us=NOW_US + 1, target="pay"))}) == told
+    assert history.drop([], {over(told[0])}) == []
+
+
+def test_when_the_latest_was_found() -> None:
+    assert history.latest_us([]) == 0
+    assert history.latest_us([signal(time_us=NOW_US + 5), signal(time_us=NOW_US)]) == NOW_US + 5
+
+
+def test_a_journal_of_the_first_version_is_read() -> None:
+    stored = (Path(__file__).parent / "golden" / "journal-rules-1.msgpack").read_bytes()
+    journal = assessment.decode(stored)
+    (kept,) = journal.signals
+    assert (kept.type, kept.reason, kept.target, kept.run_start_us) == (
+        SignalType.REPEATED_FAILURES,
+        "3 failed attempts on /calculator",
+        "",
+        0,
+    )
+    assert assessment.explain(journal).assessment.latest_signal_us == kept.time_us
+    assert assessment.decode(assessment.encode(journal)) == journal

@@ -68,10 +68,21 @@ def failures() -> features_pb2.Signal:
         strength=78.4,
         reason="3 failed attempts on /calculator",
         evidence_event_ids=["e-1", "e-2"],
-        detector_version="struggle-1",
+        detector_version="struggle-2",
         signal_time_us=NOW_US + 2 * SECOND_US,
         target="/calculator",
     )
+
+
+def odd_signal(**members: Any) -> features_pb2.Signal:
+    given: dict[str, Any] = {
+        "type": failures().type,
+        "strength": 78.4,
+        "reason": "why",
+        "signal_time_us": NOW_US,
+        "target": "/calculator",
+    }
+    return features_pb2.Signal(**(given | members))
 
 
 async def test_every_row_is_assessed(stub: "ScoringServiceAsyncStub") -> None:
@@ -129,11 +140,84 @@ async def test_a_stale_batch_is_refused(stub: "ScoringServiceAsyncStub") -> None
         {"event_times_us": [NOW_US]},
         {"values": [*values(), *values(), *values(success_rate=float("nan"))]},
         {"signals": [features_pb2.SignalRow(row=3, signal=failures())]},
+        {"settled": [features_pb2.SettledRow(row=3)]},
+        {"values": [*values(), *values(), *values(session_duration=float("inf"))]},
+        {"values": [*values(), *values(), *values(error_count=-1.0)]},
+        {"values": [*values(), *values(), *values(session_duration=1e300)]},
+        {"event_times_us": [NOW_US, NOW_US, -1]},
+        {"event_times_us": [NOW_US, 2**63 - 1, NOW_US]},
+        {"user_ids": ["ada", "", "ada"]},
+        {"user_ids": ["ada", "u" * 129, "ada"]},
+        {"signals": [features_pb2.SignalRow(row=2, signal=features_pb2.Signal(signal_time_us=NOW_US))]},
+        {"signals": [features_pb2.SignalRow(row=2, signal=odd_signal(type=99))]},
+        {"signals": [features_pb2.SignalRow(row=2, signal=odd_signal(type=-1))]},
+        {"signals": [features_pb2.SignalRow(row=2, signal=odd_signal(strength=float("nan")))]},
+        {"signals": [features_pb2.SignalRow(row=2, signal=odd_signal(signal_time_us=2**63 - 1))]},
+        {"signals": [features_pb2.SignalRow(row=2, signal=odd_signal(run_start_time_us=-1))]},
     ],
 )
-async def test_what_does_not_fit_is_refused(stub: "ScoringServiceAsyncStub", members: dict[str, Any]) -> None:
-    with pytest.raises(InvalidArgument):
-        await stub.AssessUsers(request(**members))
+async def test_what_does_not_fit_is_refused_and_changes_nothing(
+    stub: "ScoringServiceAsyncStub", members: dict[str, Any]
+) -> None:
+    await stub.AssessUsers(request())
+    before = await stub.GetRisk(wire.GetRiskRequest(user_id="ada"))
+    with pytest.raises(InvalidArgument) as refused:
+        await stub.AssessUsers(request(2, **members))
+    assert refused.value.reason in {
+        "FEATURE_SCHEMA_MISMATCH",
+        "MISSING_FIELD",
+        "VALUE_OUT_OF_RANGE",
+        "INVALID_IDENTIFIER",
+    }
+    assert await stub.GetRisk(wire.GetRiskRequest(user_id="ada")) == before
+
+
+@pytest.mark.parametrize("time_us", [0, 1, 2**53])
+async def test_what_was_accepted_can_be_read(stub: "ScoringServiceAsyncStub", time_us: int) -> None:
+    signals = [features_pb2.SignalRow(row=2, signal=odd_signal(signal_time_us=time_us))]
+    extreme = values(session_duration=1e12, time_since_last_success=1e12, average_time_per_page=1e12)
+    await stub.AssessUsers(request(event_times_us=[time_us] * 3, values=extreme * 3, signals=signals))
+    read = await stub.GetRisk(wire.GetRiskRequest(user_id="ada"))
+    assert read.event_time.ToMicroseconds() == time_us
+    assert all(each.reason for each in read.contributions)
+
+
+async def test_at_its_row_a_settled_signal_counts_no_more(stub: "ScoringServiceAsyncStub") -> None:
+    first = await stub.AssessUsers(request())
+    assert [each.latest_signal_time_us for each in first.assessments] == [0, 0, failures().signal_time_us]
+    told = failures()
+    ended = features_pb2.SettledRow(row=1, type=told.type, signal_time_us=told.signal_time_us, target=told.target)
+    another = features_pb2.SettledRow(row=1, type=told.type, signal_time_us=told.signal_time_us, target="/other")
+    calm = {"user_ids": ["ada", "ada"], "event_times_us": [NOW_US + 3 * SECOND_US] * 2, "values": values() * 2}
+    kept = await stub.AssessUsers(request(2, **calm, signals=[], settled=[another]))
+    assert [each.strong_signal_count for each in kept.assessments] == [1, 1]
+    for _ in range(2):
+        answer = await stub.AssessUsers(request(3, **calm, signals=[], settled=[ended]))
+        assert [each.strong_signal_count for each in answer.assessments] == [1, 0]
+        assert [each.latest_signal_time_us for each in answer.assessments] == [told.signal_time_us, 0]
+        assert answer.assessments[0].score >= 75 > answer.assessments[1].score
+    assert not (await stub.GetRisk(wire.GetRiskRequest(user_id="ada"))).signals
+    after = await stub.AssessUsers(request(4, **calm, signals=[]))
+    assert [each.strong_signal_count for each in after.assessments] == [0, 0]
+
+
+async def test_a_rage_that_goes_on_is_told_once_and_longest(stub: "ScoringServiceAsyncStub") -> None:
+    rages = [
+        features_pb2.SignalRow(
+            row=row,
+            signal=odd_signal(
+                type=features_pb2.SIGNAL_TYPE_RAGE_CLICKS,
+                strength=80,
+                signal_time_us=NOW_US + row,
+                run_start_time_us=NOW_US,
+            ),
+        )
+        for row in range(3)
+    ]
+    answer = await stub.AssessUsers(request(user_ids=["ada"] * 3, signals=rages))
+    assert [each.strong_signal_count for each in answer.assessments] == [1, 1, 1]
+    (kept,) = (await stub.GetRisk(wire.GetRiskRequest(user_id="ada"))).signals
+    assert kept.signal == rages[-1].signal
 
 
 async def test_nothing_is_known_of_a_stranger(stub: "ScoringServiceAsyncStub") -> None:

@@ -12,12 +12,12 @@ from mesh.errors import FailedPrecondition, InvalidArgument, NotFound
 from mesh.states.memory import MemoryState
 from services.scoring.adapters.model_directory import ModelDirectory
 from services.scoring.domain.assessment import Assessment
-from services.scoring.domain.history import Signal
+from services.scoring.domain.history import Settled, Signal
 from services.scoring.domain.schema import FEATURE_COUNT, Level, SignalType
 from services.scoring.ports import Models
 from services.scoring.usecases import Rows, Scoring
 from tests.builders import NOW_US, SECOND_US
-from tests.scoring.builders import MODELS, Fixed, OneTerm, batch, rows, signal, values
+from tests.scoring.builders import MODELS, Fixed, OneTerm, batch, over, rows, signal, values
 
 
 class Told(NamedTuple):
@@ -27,17 +27,28 @@ class Told(NamedTuple):
     time_us: int
     values: list[float]
     signals: list[Signal]
+    settled: frozenset[Settled] = frozenset()
 
 
 VECTORS = st.lists(st.floats(0, 100, width=32), min_size=FEATURE_COUNT, max_size=FEATURE_COUNT)
 TIMES = st.integers(NOW_US - 3600 * SECOND_US, NOW_US + 3600 * SECOND_US)
-SIGNALS = st.builds(signal, st.sampled_from(list(SignalType)), st.floats(0, 100), TIMES)
-EVENTS = st.builds(Told, st.sampled_from("abc"), TIMES, VECTORS, st.lists(SIGNALS, max_size=2))
+FEW_TIMES = st.integers(NOW_US // SECOND_US, NOW_US // SECOND_US + 3).map(lambda second: second * SECOND_US)
+SIGNALS = st.builds(
+    signal,
+    st.sampled_from(list(SignalType)),
+    st.floats(0, 100),
+    FEW_TIMES | TIMES,
+    target=st.sampled_from(["", "pay"]),
+    run_start_us=st.sampled_from([0, 0, NOW_US]),
+)
+OVER = st.lists(st.builds(over, SIGNALS), max_size=3).map(frozenset)
+EVENTS = st.builds(Told, st.sampled_from("abc"), TIMES, VECTORS, st.lists(SIGNALS, max_size=2), OVER)
 
 
 def cut_of(stream: Sequence[Told]) -> Rows:
     found = {row: told.signals for row, told in enumerate(stream) if told.signals}
-    return rows([t.user_id for t in stream], [t.time_us for t in stream], [t.values for t in stream], found)
+    settled = {row: told.settled for row, told in enumerate(stream) if told.settled}
+    return rows([t.user_id for t in stream], [t.time_us for t in stream], [t.values for t in stream], found, settled)
 
 
 async def run(scoring: Scoring, stream: Sequence[Told], ends: Sequence[int]) -> list[Assessment]:

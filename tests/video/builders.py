@@ -1,10 +1,11 @@
 """Beats and services for tests."""
 
+import itertools
 from collections.abc import Sequence
 
 from mesh.applied import Batch
 from mesh.states.memory import MemoryShards, MemoryState
-from services.video.domain.playback import Action, Beat
+from services.video.domain.playback import Action, Beat, length_ms
 from services.video.usecases import Playback
 
 # 2026-01-07, 19:30 in Berlin.
@@ -26,6 +27,8 @@ def beat(
     content_type: str = "interactive",
     topic: str = "loans",
     is_bot: bool = False,
+    zone: str = "Europe/Berlin",
+    received: float | None = None,
 ) -> Beat:
     """A beat that played from `start` to `end`, in seconds, made `at` seconds after the evening began."""
     return Beat(
@@ -35,14 +38,27 @@ def beat(
         action=action,
         start_ms=round(start * 1000),
         end_ms=round(end * 1000),
-        duration_ms=round(duration * 1000),
+        duration_ms=length_ms(duration),
         seek_from_ms=round(seek_from * 1000),
         at_us=EVENING + round(at * SECOND),
         content_type=content_type,
         topic=topic,
-        time_zone="Europe/Berlin",
+        time_zone=zone,
         is_bot=is_bot,
+        received_us=0 if received is None else EVENING + round(received * SECOND),
     )
+
+
+def plays(beats: Sequence[Beat]) -> list[tuple[Beat, int, int]]:
+    """What was played, in milliseconds, as it is defined: each stand once, from its earliest start."""
+    stretches: list[tuple[Beat, int, int]] = []
+    for who in {(each.user_id, each.video_id, each.viewing) for each in beats}:
+        own = {each for each in beats if (each.user_id, each.video_id, each.viewing) == who}
+        in_order = sorted(own, key=lambda each: (each.at_us, each.end_ms, each.start_ms))
+        for end_ms, stand in itertools.groupby(in_order, key=lambda each: each.end_ms):
+            standing = list(stand)
+            stretches.append((standing[0], min(each.start_ms for each in standing), end_ms))
+    return stretches
 
 
 def played(

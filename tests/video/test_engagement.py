@@ -1,5 +1,9 @@
 """Scores, taste, and the product's third worked example."""
 
+import datetime as dt
+import zoneinfo
+
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,7 +12,7 @@ from services.video.domain import taste, viewer
 from services.video.domain.engagement import WEIGHTS, Parts, parts, score
 from services.video.domain.playback import Action, Beat, Watched
 from services.video.domain.viewer import OpenViewer, Viewer
-from tests.video.builders import beat, keen_learner, played
+from tests.video.builders import SECOND, beat, keen_learner, played
 
 HOUR = 3600
 
@@ -112,6 +116,35 @@ def test_one_hour_alone_lies_in_the_stretch_from_an_odd_hour(local_hour: int, ho
 )
 def test_what_is_recommended_follows_how_far_one_came(seconds: int, what: str) -> None:
     assert taste.recommended_content(after(*played(0, seconds))) == what
+
+
+def test_beats_that_bring_no_zone_are_in_the_one_last_told() -> None:
+    evening = played(0, 360, at=-1000)
+    told, untold = evening[0], [msgspec.structs.replace(each, time_zone="") for each in evening[1:]]
+    assert taste.best_viewing_hours(after(told, *untold)) == "19-21"
+    assert taste.best_viewing_hours(after(*untold)) != "19-21"
+    late = msgspec.structs.replace(told, at_us=told.at_us - HOUR * SECOND, time_zone="Asia/Tokyo")
+    assert after(told, late, *untold).time_zone == "Europe/Berlin"
+    moved = msgspec.structs.replace(untold[-1], time_zone="Asia/Tokyo")
+    assert after(told, *untold[:-1], moved).time_zone == "Asia/Tokyo"
+
+
+def test_hours_are_right_on_both_sides_of_the_change_of_time() -> None:
+    berlin = zoneinfo.ZoneInfo("Europe/Berlin")
+    for month, day in ((1, 20), (7, 20), (10, 24), (10, 26), (3, 28), (3, 30)):
+        at_us = round(dt.datetime(2025, month, day, 19, 30, tzinfo=berlin).timestamp()) * SECOND
+        watched = [msgspec.structs.replace(each, at_us=at_us) for each in played(0, 360)]
+        assert taste.best_viewing_hours(after(*watched)) == "19-21"
+
+
+def test_a_clock_that_was_years_ahead_does_not_hide_what_is_watched_later() -> None:
+    year = 365 * 24 * HOUR
+    wrong = [beat(s, s + 10, at=10 * year + s, video="wrong", received=10 * year + s) for s in range(0, 60, 10)]
+    right = [beat(s, s + 10, at=s, video="right", received=s + 20) for s in range(0, 300, 10)]
+    both = after(*wrong, *right)
+    assert both.latest_us == right[-1].at_us
+    assert viewer.overall(both) == pytest.approx(viewer.overall(after(*right)), abs=10)
+    assert {each.last_watched_us for each in both.cards.values()} <= {each.at_us for each in right}
 
 
 def test_the_kind_watched_best_is_preferred() -> None:

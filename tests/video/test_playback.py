@@ -1,19 +1,24 @@
 """Beats in any order, however often repeated, tell the same; and the same as counting moments one by one."""
 
+from pathlib import Path
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.video.domain import coverage, playback
+from services.video.domain import coverage, playback, trail, viewer
 from services.video.domain.engagement import replayed, skipped
 from services.video.domain.playback import Action, Beat, Watched
-from tests.video.builders import beat
+from tests.video.builders import beat, plays
 
 BEATS = st.lists(
     st.builds(
         lambda end, watched, at, action, viewing, seek_from: beat(
             max(0, end - watched), end, at=at, action=action, viewing=viewing, seek_from=seek_from, duration=60
         ),
-        end=st.integers(0, 60),
+        # Mostly few positions, so that many beats stand.
+        end=st.sampled_from([10, 20, 30]) | st.integers(0, 60),
         watched=st.integers(0, 12),
         at=st.integers(0, 30),
         action=st.sampled_from(Action),
@@ -47,17 +52,17 @@ def test_order_and_repeats_do_not_matter(drawn: tuple[list[Beat], list[Beat]]) -
 @given(BEATS)
 def test_it_is_what_counting_second_by_second_gives(beats: list[Beat]) -> None:
     watched = after(beats)
-    plays = [0] * 60
-    for _, _, start_ms, end_ms in {(each.viewing, each.at_us, each.start_ms, each.end_ms) for each in beats}:
+    counts = [0] * 60
+    for _, start_ms, end_ms in plays(beats):
         for second in range(start_ms // 1000, end_ms // 1000):
-            plays[second] += 1
+            counts[second] += 1
 
     def seconds(boundaries: list[int]) -> set[int]:
         return {s for start, end in coverage.stretches(boundaries) for s in range(start // 1000, end // 1000)}
 
-    assert seconds(watched.once) == {second for second, count in enumerate(plays) if count}
-    assert seconds(watched.twice) == {second for second, count in enumerate(plays) if count > 1}
-    assert watched.watched_ms == 1000 * sum(plays)
+    assert seconds(watched.once) == {second for second, count in enumerate(counts) if count}
+    assert seconds(watched.twice) == {second for second, count in enumerate(counts) if count > 1}
+    assert watched.watched_ms == 1000 * sum(counts)
 
 
 @given(BEATS)
@@ -107,11 +112,120 @@ def test_state_stays_bounded() -> None:
 
 
 def test_numbers_of_a_player_become_milliseconds() -> None:
-    told_seconds = [1.2345, -3, float("nan"), float("inf"), 1e12]
-    assert [playback.milliseconds(each) for each in told_seconds] == [
+    assert [playback.position_ms(each) for each in (1.2345, -3, 917_302.5, 1e300)] == [1234, 0, 917_302_500, 10**15]
+    assert [playback.length_ms(each) for each in (1.2345, 0, -0.001, 86_400, 86_401, 604_800)] == [
         1234,
         0,
         0,
-        playback.LONGEST_MS,
-        playback.LONGEST_MS,
+        86_400_000,
+        0,
+        0,
     ]
+
+
+# A player that stands.
+
+
+def stands(begin: float, count: int, position: float = 30, **members: Any) -> list[Beat]:
+    """Beats every ten seconds of a player that does not move; each claims the ten seconds before its position."""
+    return [beat(position - 10, position, at=begin + 10 * number, **members) for number in range(count)]
+
+
+def plays_on(start: int, end: int, begin: float, **members: Any) -> list[Beat]:
+    return [beat(s, s + 10, at=begin + s - start + 10, **members) for s in range(start, end, 10)]
+
+
+STOOD = {
+    "after a pause": [*plays_on(0, 30, 0), beat(30, 30, at=31, action=Action.PAUSE), *stands(40, 12)],
+    "in a stall": [*plays_on(0, 30, 0), beat(30, 30, at=31, action=Action.STALL), *stands(40, 12)],
+    "without a word": [*plays_on(0, 30, 0), *stands(40, 12)],
+    "after its end, told twice": [
+        *plays_on(0, 30, 0),
+        *(beat(20, 30, at=at, action=Action.ENDED, duration=30) for at in (30.5, 31)),
+    ],
+    "while it claims ever more": [*plays_on(0, 30, 0), *(beat(30 - n, 30, at=40 + n) for n in range(1, 11))],
+    "told out of order": [*stands(40, 12), *reversed(plays_on(0, 30, 0))],
+}
+
+
+@pytest.mark.parametrize("beats", STOOD.values(), ids=STOOD.keys())
+def test_a_position_that_stands_is_not_watched_time(beats: list[Beat]) -> None:
+    watched = after(beats)
+    assert (watched.watched_ms, watched.once, watched.twice) == (30_000, [0, 30_000], [])
+    assert told(after(list(reversed(beats)))) == told(watched)
+
+
+def test_what_is_played_after_it_stood_counts() -> None:
+    watched = after([*plays_on(0, 30, 0), *stands(40, 12), *plays_on(30, 60, 170)])
+    assert (watched.watched_ms, watched.twice) == (60_000, [])
+
+
+BACK = {
+    "by a jump back": [beat(20, 20, at=165, action=Action.SEEK, seek_from=30)],
+    "by a jump that another player of the viewing tells": [beat(10, 20, at=165)],
+    "after it played on": [beat(30, 40, at=165)],
+}
+
+
+@pytest.mark.parametrize("between", BACK.values(), ids=BACK.keys())
+def test_who_comes_back_to_a_position_watches_again(between: list[Beat]) -> None:
+    alone = after([*plays_on(0, 30, 0), *between]).watched_ms
+    watched = after([*plays_on(0, 30, 0), *stands(40, 12), *between, *stands(175, 3)])
+    assert watched.watched_ms == alone + 10_000
+    assert watched.twice != []
+    late = after([*plays_on(0, 30, 0), *stands(40, 12), *stands(175, 3), *between])
+    assert told(late) == told(watched), "the jump back comes last"
+
+
+def test_another_viewing_watches_again() -> None:
+    watched = after([*plays_on(0, 30, 0), *stands(40, 3, viewing="w2")])
+    assert (watched.watched_ms, watched.twice) == (40_000, [20_000, 30_000])
+
+
+@pytest.mark.parametrize(
+    ("action", "count"),
+    [
+        (Action.PAUSE, "pause_count"),
+        (Action.STALL, "stall_count"),
+        (Action.SEEK, "seek_count"),
+        (Action.RATE_CHANGE, "rate_change_count"),
+    ],
+)
+def test_an_action_told_twice_with_nothing_between_is_one(action: Action, count: str) -> None:
+    once, again, later = (beat(30, 30, at=at, action=action, seek_from=10) for at in (31, 31.2, 90))
+    between = beat(50, 60, at=60)
+    assert getattr(after([once, again]), count) == 1
+    assert getattr(after([once, again, between, later]), count) == 2
+    assert getattr(after([once, later, between, again]), count) == 2, "whatever comes first"
+
+
+def test_long_standing_is_known_though_not_every_beat_is_remembered() -> None:
+    watched = after([beat(5, 30, at=30), *stands(40, 500)])
+    assert (watched.watched_ms, watched.once, watched.twice) == (25_000, [5_000, 30_000], [])
+    assert len(trail.moments_of(watched.trail)) == trail.REMEMBERED_MOMENTS
+
+
+# Live streams.
+
+
+def test_of_a_live_stream_time_counts_and_no_place() -> None:
+    live = [beat(917_302 + n, 917_312 + n, at=n, duration=0) for n in range(0, 60, 10)]
+    watched = after([*live, *live, beat(917_300, 917_300, at=99, action=Action.SEEK, seek_from=9, duration=0)])
+    assert watched.watched_ms == 60_000
+    assert (watched.once, watched.twice, watched.skipped, watched.duration_ms) == ([], [], [], 0)
+    standing = [beat(917_302, 917_312, at=n, duration=0) for n in range(0, 60, 10)]
+    assert after(standing).watched_ms == 10_000
+
+
+def test_what_the_first_version_kept_goes_on() -> None:
+    stored = (Path(__file__).parent / "golden" / "viewer-1.msgpack").read_bytes()
+    opened = viewer.opened(stored)
+    viewer.watch(opened, beat(30, 40, at=40))
+    watched = playback.decode(viewer.decode(viewer.closed(opened)).cards["v"].watched)
+    assert (watched.watched_ms, watched.once, watched.viewing_count, watched.duration_ms) == (
+        40_000,
+        [0, 40_000],
+        1,
+        600_000,
+    )
+    assert after([beat(0, 10, at=10)]) == playback.decode(playback.encode(after([beat(0, 10, at=10)])))

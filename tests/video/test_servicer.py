@@ -1,7 +1,7 @@
 """The service behind a real server, with real interceptors and a real stub."""
 
 from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from journeymesh.common.v1 import event_pb2
@@ -120,6 +120,81 @@ async def test_wrong_batches_are_refused(stub: "VideoServiceAsyncStub") -> None:
     for wrong in (nameless, wire.ApplyPlaybackRequest(events=nameless.events)):
         with pytest.raises(InvalidArgument):
             await stub.ApplyPlayback(wrong)
+
+
+def odd(**members: float | str) -> Event:
+    """The event of a beat, with some of its members replaced; `playback_...` those of the playback."""
+    made = event(beat(0, 10))
+    for name, value in members.items():
+        of = made.playback if name.startswith("playback_") else made
+        setattr(of, name.removeprefix("playback_"), value)
+    return made
+
+
+WRONG = {
+    "no user": odd(user_id=""),
+    "a user with a long id": odd(user_id="u" * 129),
+    "a long video id": odd(playback_video_id="v" * 129),
+    "a long viewing id": odd(playback_viewing_id="w" * 129),
+    "a long topic": odd(playback_topic="t" * 129),
+    "a long zone": odd(time_zone="Europe/" + "x" * 200),
+    "an action of tomorrow": odd(playback_action=99),
+    "no action": odd(playback_action=0),
+    "a time before 1970": odd(event_time_us=-1),
+    "the last time there is": odd(event_time_us=2**63 - 1),
+    "a position that is no number": odd(playback_position_seconds=float("nan")),
+    "an endless position": odd(playback_position_seconds=float("inf")),
+    "an endless length": odd(playback_duration_seconds=float("inf")),
+    "a jump from nowhere": odd(playback_seek_from_seconds=float("-inf")),
+    "time that is no number": odd(playback_watched_seconds=float("nan")),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())
+async def test_what_cannot_be_is_refused_and_changes_nothing(stub: "VideoServiceAsyncStub", wrong: Event) -> None:
+    await stub.ApplyPlayback(request(1, played(0, 30)))
+    viewer, video = wire.GetViewerRequest(user_id="ada"), wire.GetVideoRequest(video_id="v")
+    before = await stub.GetViewer(viewer), await stub.GetVideo(video)
+    asked = request(2, [beat(30, 40, at=40)])
+    asked.events.append(wrong)
+    with pytest.raises(InvalidArgument) as refused:
+        await stub.ApplyPlayback(asked)
+    assert refused.value.reason in {"MISSING_FIELD", "INVALID_IDENTIFIER", "VALUE_OUT_OF_RANGE"}
+    assert (await stub.GetViewer(viewer), await stub.GetVideo(video)) == before
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"event_time_us": 0},
+        {"event_time_us": 2**53, "time_zone": "Pacific/Kiritimati"},
+        {"event_time_us": 1, "time_zone": "Pacific/Pago_Pago"},
+        {"time_zone": "No/Where"},
+        {"time_zone": "../../etc/passwd"},
+        {"received_time_us": -(2**63)},
+        {"playback_position_seconds": 1e300, "playback_watched_seconds": 1e300, "playback_duration_seconds": 1e300},
+        {"playback_position_seconds": -0.021, "playback_watched_seconds": 10.0, "playback_duration_seconds": -1.0},
+        {"playback_watched_seconds": -5.0, "playback_seek_from_seconds": -5.0, "playback_action": Action.SEEK.value},
+    ],
+)
+async def test_what_was_accepted_can_be_read(stub: "VideoServiceAsyncStub", members: dict[str, Any]) -> None:
+    asked = request(1, [])
+    asked.events.extend([odd(**members)] * 2)
+    (score, _) = (await stub.ApplyPlayback(asked)).engagement_scores
+    assert 0 <= score <= 100
+    viewer = await stub.GetViewer(wire.GetViewerRequest(user_id="ada"))
+    assert viewer.videos[0].last_watched_time.ToMicroseconds() == asked.events[0].event_time_us
+    await stub.GetVideo(wire.GetVideoRequest(video_id="v"))
+
+
+async def test_a_player_that_stands_is_told_as_it_is(stub: "VideoServiceAsyncStub") -> None:
+    moves = [beat(10 * n, 10 * n + 10, at=10 * n + 10) for n in range(3)]
+    stands = [beat(20, 30, at=40 + 10 * n) for n in range(12)]
+    for sequence, each in enumerate([*moves, beat(30, 30, at=31, action=Action.PAUSE), *stands], 1):
+        await stub.ApplyPlayback(request(sequence, [each]))
+    (video,) = (await stub.GetViewer(wire.GetViewerRequest(user_id="ada"))).videos
+    assert (video.watched_seconds, video.unique_seconds, len(video.replayed_segments)) == (30, 30, 0)
+    assert not (await stub.GetVideo(wire.GetVideoRequest(video_id="v"))).replay_hot_spots
 
 
 async def test_a_batch_from_before_the_checkpoint_is_refused(stub: "VideoServiceAsyncStub") -> None:

@@ -1,20 +1,27 @@
-"""Rage, dead and error clicks, told by their effect and not by their number alone.
+"""Rage, dead and error clicks, told by what happened and not by their number alone.
 
 Three quick clicks on a stepper, a carousel or a toggle are use; three on a button that does nothing are rage. So a
-chain is broken by a click that had an effect, and by one that changed the selection of text (a double or triple click
-in a text). Where nobody watched the effect a fourth click is asked for, controls made for repeated clicks are left
-out, and the signal is weaker.
+chain is broken by a click that had an effect or changed a value, and by one that changed the selection of text (a
+double or triple click in a text). Where nobody watched the effect a fourth click is asked for, controls made for
+repeated clicks are left out by their role or, as the last hint, by their name, and the signal is weaker.
+
+A run of clicks is one rage, however long: it is told when it becomes one, and again, longer, with each further click
+that follows within a second; the longer one stands for the earlier ones.
 """
 
-import re
 from collections.abc import Sequence
 
+import msgspec
+
+from services.features.domain import settlement
 from services.features.domain.event import NAME_LIMIT, Click, Event
-from services.features.domain.signal import Signal, SignalType, is_late, place_text, signal
+from services.features.domain.repeats import is_repeated_name, is_repeated_role
+from services.features.domain.settlement import Settled
+from services.features.domain.signal import EVIDENCE_LIMIT, Signal, SignalType, is_late, place_text, signal
 from services.features.domain.state import MINUTE_US, SECOND_US, ChainClick, State
 
 CHAIN_US = SECOND_US
-"""From the first to the last click of a chain."""
+"""From the first to the last click of a chain; once it is rage, from one click to the next."""
 CHAIN_RADIUS_PIXELS = 30.0
 """From one click to the next, where they are not on the same element."""
 WATCHED_CLICKS = 3
@@ -22,28 +29,48 @@ UNWATCHED_CLICKS = 4
 RAGE_STRENGTH = 80.0
 UNWATCHED_RAGE_STRENGTH = 60.0
 RAGE_GROWTH = 10.0
-"""More with every chain that follows another within 10 minutes."""
+"""More with every run that follows another within 10 minutes, and with every three clicks of a watched run."""
 RAGE_MEMORY_US = 10 * MINUTE_US
 ERROR_STRENGTH = 60.0
 DEAD_STRENGTH = 40.0
+ECHO_US = 10_000
+"""Nobody clicks again so soon."""
+SHORTEST_SECONDS = 0.1
+"""A run is said to have taken at least this long; clocks tell no less."""
 
-_REPEATABLE = re.compile(
-    r"(?:^|[^a-z])(?:next|prev|forward|back|plus|minus|increment|decrement|increase|decrease|step|spin|carousel|slide"
-    r"|calendar|toggle|switch|zoom|volume)|[<>+-]$",
-    re.IGNORECASE,
-)
+_RETRACTED = frozenset({SignalType.DEAD_CLICK, SignalType.RAGE_CLICKS})
+
+
+def is_echo(state: State, event: Event) -> bool:
+    """Whether a click is one told twice, for a label and for its input: the second of two on one page at once."""
+    if not -ECHO_US <= event.at_us - state.click_us <= ECHO_US:
+        return False
+    return state.click_us > 0 and event.page[:NAME_LIMIT] in {"", state.last_page}
+
+
+def take_echo(state: State, event: Event) -> list[Settled]:
+    """Takes the second of two clicks that are one; had it an effect, the first was no dead click and no rage."""
+    first_us, state.click_us = state.click_us, 0
+    click = event.click or Click()
+    if was_fruitless(click) or not (click.effect_observed or click.value_changed):
+        return []
+    break_chain(state)
+    if first_us in state.click_findings:
+        state.click_findings.remove(first_us)
+    return settlement.end(state, lambda each: each.at_us == first_us and each.type in _RETRACTED)
 
 
 def find(state: State, event: Event) -> list[Signal]:
     """What a click tells. A late click is judged by itself, not as one of a chain."""
+    state.click_us = event.at_us
     click = event.click or Click()
     if click.selection_changed:
-        state.chain = []
+        break_chain(state)
         return []
-    is_fruitless = click.error_observed or click.effect_observed is False
+    is_fruitless = was_fruitless(click)
     if not is_late(state, event):
         if click.effect_observed and not is_fruitless:
-            state.chain = []
+            break_chain(state)
             return []
         rage = _find_rage(state, event, click, is_fruitless=is_fruitless)
         if rage is not None:
@@ -60,44 +87,67 @@ def find(state: State, event: Event) -> list[Signal]:
     return [signal(kind, strength, reason, event, evidence=[event.event_id], target=place)]
 
 
+def was_fruitless(click: Click) -> bool:
+    """Whether a click is known to have led nowhere. A changed value is an effect, whatever else was watched."""
+    return click.error_observed or (click.effect_observed is False and not click.value_changed)
+
+
+def break_chain(state: State) -> None:
+    """Ends the chain of clicks, and the rage it may have become."""
+    if state.chain:
+        state.chain, state.run_length = [], 0
+
+
 def _find_rage(state: State, event: Event, click: Click, *, is_fruitless: bool) -> Signal | None:
-    """Adds the click to the chain and tells whether that makes it rage; a chain that was told begins anew."""
-    if not is_fruitless and _REPEATABLE.search(event.target):
-        state.chain = []
+    """Adds the click to the chain and tells whether that makes it rage, or makes the rage longer."""
+    if not is_fruitless and (click.value_changed or is_repeated_role(click.role) or is_repeated_name(event.target)):
+        break_chain(state)
         return None
     page, target = event.page[:NAME_LIMIT], event.target[:NAME_LIMIT]
     latest = ChainClick(event.at_us, event.event_id, page, target, click.x, click.y, is_fruitless)
-    chain = state.chain
-    if chain and not _is_same_spot(chain[-1], latest):
-        chain = []
-    chain = [earlier for earlier in chain if event.at_us - earlier.at_us <= CHAIN_US]
-    chain.append(latest)
-    is_watched = any(each.is_fruitless for each in chain)
-    if len(chain) < (WATCHED_CLICKS if is_watched else UNWATCHED_CLICKS):
-        state.chain = chain
-        return None
-    state.chain = []
-    state.rage_count = state.rage_count + 1 if event.at_us - state.rage_us <= RAGE_MEMORY_US else 1
+    if state.chain and not _follows(latest, state.chain[-1]):
+        break_chain(state)
+    if state.run_length:
+        # Older clicks go; that one of the run was watched stays known.
+        latest = msgspec.structs.replace(latest, is_fruitless=is_fruitless or _is_watched(state.chain))
+        state.run_length += 1
+        state.chain = [*state.chain, latest][-EVIDENCE_LIMIT:]
+    else:
+        state.chain = [earlier for earlier in state.chain if event.at_us - earlier.at_us <= CHAIN_US]
+        state.chain.append(latest)
+        if len(state.chain) < (WATCHED_CLICKS if _is_watched(state.chain) else UNWATCHED_CLICKS):
+            return None
+        state.run_start_us, state.run_length = state.chain[0].at_us, len(state.chain)
+        state.rage_count = state.rage_count + 1 if event.at_us - state.rage_us <= RAGE_MEMORY_US else 1
     state.rage_us = event.at_us
-    return _rage(chain, event, state.rage_count, is_watched=is_watched)
+    return _rage(state, event)
 
 
-def _rage(chain: Sequence[ChainClick], event: Event, rage_count: int, *, is_watched: bool) -> Signal:
-    seconds = (chain[-1].at_us - chain[0].at_us) / SECOND_US
+def _rage(state: State, event: Event) -> Signal:
+    is_watched = _is_watched(state.chain)
+    folds = state.run_length // WATCHED_CLICKS - 1 if is_watched else 0
+    strength = RAGE_STRENGTH if is_watched else UNWATCHED_RAGE_STRENGTH
+    seconds = max(SHORTEST_SECONDS, (event.at_us - state.run_start_us) / SECOND_US)
     place = event.target or event.page
     effect = "without effect or with an error" if is_watched else "and nobody watched their effect"
-    return signal(
+    found = signal(
         SignalType.RAGE_CLICKS,
-        (RAGE_STRENGTH if is_watched else UNWATCHED_RAGE_STRENGTH) + RAGE_GROWTH * (rage_count - 1),
-        f"{len(chain)} clicks within {seconds:.1f} s{place_text(place)} {effect}",
+        strength + RAGE_GROWTH * (state.rage_count - 1 + folds),
+        f"{state.run_length} clicks within {seconds:.1f} s{place_text(place)} {effect}",
         event,
-        evidence=[each.event_id for each in chain],
+        evidence=[each.event_id for each in state.chain],
         target=place,
     )
+    return msgspec.structs.replace(found, run_start_us=state.run_start_us)
 
 
-def _is_same_spot(one: ChainClick, other: ChainClick) -> bool:
-    if one.page != other.page:
+def _is_watched(chain: Sequence[ChainClick]) -> bool:
+    return any(each.is_fruitless for each in chain)
+
+
+def _follows(one: ChainClick, other: ChainClick) -> bool:
+    """Whether a click comes within a second of the one before and on the same spot."""
+    if one.at_us - other.at_us > CHAIN_US or one.page != other.page:
         return False
     if one.target and one.target == other.target:
         return True

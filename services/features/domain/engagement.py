@@ -7,7 +7,8 @@ level is the mean over earlier sessions, in which the last 8 weigh most.
 
 from math import isfinite
 
-from services.features.domain.event import Event, Kind
+from services.features.domain.clicks import was_fruitless
+from services.features.domain.event import Event, Kind, is_given_back
 from services.features.domain.signal import Signal, SignalType, signal
 from services.features.domain.state import State
 
@@ -45,10 +46,12 @@ def worth(event: Event, video_engagement: float | None, *, is_refresh: bool) -> 
         return REFRESH_WORTH
     if event.kind == Kind.VIDEO_PLAYBACK and video_engagement is not None and isfinite(video_engagement):
         return min(100.0, max(0.0, video_engagement))
+    if event.kind == Kind.PURCHASE and is_given_back(event):
+        return None
     if event.kind != Kind.CLICK:
         return WORTH.get(event.kind)
     click = event.click
-    if click is not None and (click.error_observed or click.effect_observed is False) and not click.selection_changed:
+    if click is not None and was_fruitless(click) and not click.selection_changed:
         return FRUITLESS_CLICK_WORTH
     return WORTH[Kind.CLICK]
 
@@ -72,11 +75,14 @@ def close_session(state: State) -> None:
     state.drop_step = 0
 
 
+def has_dropped(state: State) -> bool:
+    """Whether engagement is 30% or more below the usual level."""
+    return state.usual_session_count > 0 and state.engagement <= state.usual_engagement * (1.0 - DROP_RATIO)
+
+
 def find_drop(state: State, event: Event) -> list[Signal]:
-    """A drop of 30% or more below the usual level: told once, and again with each further tenth lost in the session."""
+    """A drop below the usual level: told once, and again with each further tenth lost before it is back."""
     usual = state.usual_engagement
-    if not state.usual_session_count or state.engagement > usual * (1.0 - DROP_RATIO):
-        return []
     drop = 1.0 - state.engagement / usual if usual else 0.0
     step = int(drop * 10.0)
     if drop < DROP_RATIO or step <= state.drop_step:

@@ -47,6 +47,16 @@ class Click(msgspec.Struct, frozen=True, gc=False):
     effect_observed: bool | None = None
     error_observed: bool = False
     selection_changed: bool = False
+    value_changed: bool | None = None
+    role: str = ""
+    """The element's ARIA role."""
+
+
+class Carried(msgspec.Struct, frozen=True, gc=False):
+    """Purchases that move from an anonymous user to the known one: how many, refunds left out, and sums by currency."""
+
+    purchase_count: int = 0
+    purchase_amounts: dict[str, float] = {}
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
@@ -64,6 +74,26 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     is_bot: bool = False
     platform: int = 0
     time_zone: str = ""
+    is_system: bool = False
+    """A system did this, not the user."""
+    received_us: int = 0
+    """When the mesh had it: Unix microseconds; 0 where not told."""
+    address: str = ""
+    """With a page view: the full address, where it says more than the page."""
     click: Click | None = None
     amount: float = 0.0
-    """With a purchase: the price paid, negative for a return."""
+    """With a purchase: the price paid; with a refund what was given back, as a negative number, or 0 where not told."""
+    currency: str = ""
+    """With a purchase: its ISO 4217 code; empty where not told."""
+    is_refund: bool = False
+    is_copy: bool = False
+    """With a purchase: it was counted in the journey it is a copy from."""
+    is_link: bool = False
+    """It ends an anonymous journey: what was bought on it moves to the known user."""
+    carried: Carried | None = None
+    """What moves to this user from an anonymous journey."""
+
+
+def is_given_back(event: Event) -> bool:
+    """Whether money went back with a purchase: neither a purchase nor a success."""
+    return event.is_refund or event.amount < 0

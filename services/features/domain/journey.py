@@ -4,38 +4,62 @@ A user's events are applied one by one in the order of the stream, so that the r
 was cut. Nothing reads a clock: time is what the events say.
 """
 
-from collections.abc import Callable
-from math import isfinite
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
 
-from services.features.domain import engagement, struggle, window
-from services.features.domain.event import NAME_LIMIT, Event, Kind
+from services.features.domain import clicks, engagement, money, pages, sessions, settlement, struggle, window
+from services.features.domain.event import NAME_LIMIT, Carried, Event, Kind, is_given_back
+from services.features.domain.settlement import Settled
 from services.features.domain.signal import Signal, SignalType, is_late
-from services.features.domain.state import DAY_US, SESSION_GAP_US, State
+from services.features.domain.state import DAY_US, State
 from services.features.domain.vector import WINDOW_US
 
 _CLICK_SIGNALS = frozenset({SignalType.RAGE_CLICKS, SignalType.DEAD_CLICK, SignalType.ERROR_CLICK})
 _NO_STEPS = frozenset({Kind.INTERVENTION_OUTCOME, Kind.IDENTIFY})
 """Kinds that are no steps of a journey."""
+_GOALS = frozenset({Kind.TASK_SUCCESS, Kind.PURCHASE})
 _MARKS = frozenset({Kind.PAGE_VIEW, Kind.SESSION_START, Kind.SESSION_END})
 """Kinds by which nothing is done on a page."""
 
 
-def apply(state: State, event: Event, video_engagement: float | None = None) -> list[Signal]:
-    """Moves the state on by one event and answers with the signals found.
+class Found(NamedTuple):
+    """What one event brought: signals, signals that are over, and what was bought where it moves to another user."""
+
+    signals: Sequence[Signal] = ()
+    settled: Sequence[Settled] = ()
+    carried: Carried | None = None
+
+
+NOTHING: Final = Found()
+
+
+def apply(state: State, event: Event, video_engagement: float | None = None) -> Found:
+    """Moves the state on by one event.
 
     An intervention's outcome and an identification are counted as events and else left out: they tell of our doing, and
-    of who the user is, not of the journey.
+    of who the user is, not of the journey. So is what a system did, but for the money of a purchase; and an echo, which
+    is the same view or click told twice.
 
     Args:
         state: the user; changed in place.
         event: what happened; may be older than what was seen before.
         video_engagement: with a playback, the user's engagement over videos after it, 0 to 100.
     """
-    _meet(state, event)
+    state.event_count += 1
+    if event.is_system:
+        if event.kind == Kind.PURCHASE:
+            money.note(state, event)
+        return NOTHING
+    sessions.meet(state, event)
     if event.kind in _NO_STEPS:
-        return []
+        return _identify(state, event)
     prior_us = state.last_us
-    _move_time(state, event)
+    is_echo = event.at_us - prior_us <= _ECHO_US and event.kind in _ECHOES and _ECHOES[event.kind](state, event)
+    sessions.move_time(state, event)
+    return _take_echo(state, event) if is_echo else _take_step(state, event, prior_us, video_engagement)
+
+
+def _take_step(state: State, event: Event, prior_us: int, video_engagement: float | None) -> Found:
     is_refresh = event.kind == Kind.PAGE_VIEW and struggle.is_refresh(state, event)
     found = struggle.detect(state, event, prior_us)
     for signal in found:
@@ -43,6 +67,7 @@ def apply(state: State, event: Event, video_engagement: float | None = None) -> 
     effect = _EFFECTS.get(event.kind)
     if effect is not None:
         effect(state, event)
+    settled = settlement.settle(state, event) if event.kind in _GOALS and not is_given_back(event) else []
     if not is_late(state, event):
         state.page_is_quiet = event.kind == Kind.PAGE_VIEW
         if event.kind not in _MARKS:
@@ -51,88 +76,44 @@ def apply(state: State, event: Event, video_engagement: float | None = None) -> 
         value = engagement.worth(event, video_engagement, is_refresh=is_refresh)
         if value is not None:
             engagement.take(state, value)
-            found += engagement.find_drop(state, event)
-    return found
+            if state.drop_step or engagement.has_dropped(state):
+                _compare_engagement(state, event, found, settled)
+    return Found(found, settled) if found or settled else NOTHING
 
 
-def session_start(state: State, event: Event) -> int:
-    """The start of the session an event belongs to, once it is applied: Unix microseconds.
-
-    One that lies before the latest session by more than the gap stands for itself: its session is no longer known.
-    """
-    return event.at_us if event.at_us < state.session_start_us - SESSION_GAP_US else state.session_start_us
-
-
-def _meet(state: State, event: Event) -> None:
-    """Takes what every event tells, whatever its kind."""
-    if not state.event_count:
-        state.first_us = state.last_us = state.session_start_us = event.at_us
-        state.today = event.at_us // DAY_US
-    state.event_count += 1
-    if event.is_bot:
-        state.is_bot = True
-    if 0 < event.platform < 32:
-        state.platforms |= 1 << event.platform
+def _identify(state: State, event: Event) -> Found:
+    """Who somebody is changes no journey; what was bought moves with a link, and arrives behind it."""
+    if event.is_link:
+        return Found(carried=money.carry_away(state))
+    if event.carried is not None:
+        money.receive(state, event.carried)
+    return NOTHING
 
 
-def _move_time(state: State, event: Event) -> None:
-    """Moves the user's own now on to the event; a late event moves nothing but the beginnings.
-
-    One that lies before the open session by no more than the gap belongs to it: the session began with it. Where only
-    what is no step was seen, that stands for a session of which nothing was known.
-    """
-    at_us = event.at_us
-    if at_us < state.last_us:
-        state.first_us = min(state.first_us, at_us)
-        if state.session_start_us - SESSION_GAP_US <= at_us < state.session_start_us:
-            if not state.session_count:
-                _begin_session(state, at_us)
-            state.session_start_us = at_us
-        return
-    day = at_us // DAY_US
-    if day > state.today:
-        state.page_marks, state.page_days = window.advance_pages(state.page_marks, state.page_days, state.today, day)
-        state.session_days = window.advance_days(state.session_days, state.today, day)
-        state.today = day
-    if not state.session_count or at_us - state.last_us > SESSION_GAP_US:
-        _begin_session(state, at_us)
-    state.last_us = at_us
-    if event.page:
-        state.last_page = event.page[:NAME_LIMIT]
-    if event.time_zone:
-        state.time_zone = event.time_zone
+def _take_echo(state: State, event: Event) -> Found:
+    if event.kind == Kind.CLICK:
+        settled = clicks.take_echo(state, event)
+        return Found((), settled) if settled else NOTHING
+    if not is_late(state, event):
+        state.page_viewed_us, state.view_mark = event.at_us, pages.view_mark(event)
+    return NOTHING
 
 
-def _begin_session(state: State, at_us: int) -> None:
-    """Closes the session before, of which only the engagement is kept, and opens one."""
-    engagement.close_session(state)
-    state.session_count += 1
-    state.session_days = window.note_session(state.session_days, state.today)
-    state.session_start_us = at_us
-    state.page_exit_count = state.page_visit_count = state.first_visit_us = 0
-    state.form = state.form_page = state.form_event_id = ""
-    state.form_is_open = False
-    state.traces = {}
-    state.chain = []
-    _enter_page(state, "", "")
-    state.page_before = ""
-
-
-def _enter_page(state: State, page: str, event_id: str) -> None:
-    state.page_before = state.page
-    state.page, state.page_event_id = page, event_id
-    state.page_active_us = state.page_active_step = 0
-    state.page_is_touched = state.page_is_quiet = False
-
-
-def _leave_page(state: State) -> None:
-    if state.page and not state.page_is_touched:
-        state.page_exit_count += 1
+def _compare_engagement(state: State, event: Event, found: list[Signal], settled: list[Settled]) -> None:
+    """Adds a drop of engagement to what was found, or ends the drops that were."""
+    if engagement.has_dropped(state):
+        for drop in engagement.find_drop(state, event):
+            settlement.keep(state, drop)
+            found.append(drop)
+    else:
+        state.drop_step = 0
+        settled += settlement.end_drop(state)
 
 
 def _count_signal(state: State, signal: Signal) -> None:
-    """Counts the signals that are features themselves."""
-    if signal.type in _CLICK_SIGNALS:
+    """Keeps a signal, and counts it where it is a feature itself; one that goes on was counted when it began."""
+    is_new = settlement.keep(state, signal)
+    if signal.type in _CLICK_SIGNALS and is_new:
         window.note(state.click_findings, signal.at_us, state.last_us, WINDOW_US)
     elif signal.type == SignalType.FORM_ABANDONMENT:
         window.note(state.abandons, signal.at_us, state.last_us, WINDOW_US)
@@ -142,25 +123,26 @@ def _view_page(state: State, event: Event) -> None:
     page = event.page[:NAME_LIMIT]
     if not page:
         return
+    route = pages.route(page) if "?" in page else page
     state.page_marks, state.page_days = window.note_page(
-        state.page_marks, state.page_days, page, event.at_us // DAY_US, state.today
+        state.page_marks, state.page_days, route, event.at_us // DAY_US, state.today
     )
     if is_late(state, event):
         return
     if page != state.page:
-        _leave_page(state)
-        _enter_page(state, page, event.event_id)
+        sessions.leave_page(state)
+        sessions.enter_page(state, page, event.event_id)
         if not state.page_visit_count:
             state.first_visit_us = event.at_us
         state.page_visit_count += 1
-    state.page_viewed_us = event.at_us
+    state.page_viewed_us, state.view_mark = event.at_us, pages.view_mark(event)
 
 
 def _end_session(state: State, event: Event) -> None:
     """The client's own end of a session leaves page and form; the session itself ends by its gap."""
     if not is_late(state, event):
-        _leave_page(state)
-        _enter_page(state, "", "")
+        sessions.leave_page(state)
+        sessions.enter_page(state, "", "")
         state.form_is_open = False
 
 
@@ -168,7 +150,7 @@ def _begin_form(state: State, event: Event) -> None:
     if not is_late(state, event):
         state.form = (event.target or event.page)[:NAME_LIMIT]
         state.form_page = event.page[:NAME_LIMIT]
-        state.form_event_id = event.event_id
+        state.form_event_id, state.form_us = event.event_id, event.at_us
         state.form_is_open = event.kind == Kind.FORM_START
 
 
@@ -201,18 +183,31 @@ def _succeed(state: State, event: Event) -> None:
     window.note(state.successes, event.at_us, state.last_us, WINDOW_US)
     state.last_success_us = max(state.last_success_us, event.at_us)
     if not is_late(state, event):
-        struggle.settle(state, event)
+        state.page_active_us = state.page_active_step = 0
+    if event.at_us >= state.form_us and _is_of_form(state, event):
+        state.form_is_open = False
+
+
+def _is_of_form(state: State, event: Event) -> bool:
+    """Whether a success is that of the form that is open; a purchase is."""
+    if event.kind == Kind.PURCHASE:
+        return True
+    target, page = event.target[:NAME_LIMIT], event.page[:NAME_LIMIT]
+    return target == state.form if target else page != "" and page == state.form_page
 
 
 def _buy(state: State, event: Event) -> None:
-    total = state.purchase_amount + event.amount
-    if isfinite(total):
-        state.purchase_amount = total
-    if event.amount >= 0:
-        state.purchase_count += 1
+    money.note(state, event)
+    if not is_given_back(event):
         _succeed(state, event)
 
 
+_ECHOES: dict[int, Callable[[State, Event], bool]] = {
+    Kind.PAGE_VIEW: struggle.is_echo,
+    Kind.CLICK: clicks.is_echo,
+}
+"""Kinds of which one may be told twice."""
+_ECHO_US = max(struggle.ECHO_US, clicks.ECHO_US)
 _EFFECTS: dict[int, Callable[[State, Event], None]] = {
     Kind.PAGE_VIEW: _view_page,
     Kind.FORM_START: _begin_form,

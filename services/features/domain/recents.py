@@ -74,6 +74,7 @@ def session_starts(events: Iterable[Kept], gap_us: int) -> list[int]:
 
     A late event moves the start of its session back, but not in what was kept before it. It moves it by at most the
     gap, and two sessions begin further apart than that: so starts that follow on one another within the gap are one.
+    What belongs to no session has the start 0.
     """
     told = [event.session_start_us for event in events]
     first = {start_us: start_us for start_us in sorted(told)}

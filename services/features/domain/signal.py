@@ -8,7 +8,7 @@ import msgspec
 from services.features.domain.event import NAME_LIMIT, Event
 from services.features.domain.state import State, Trace
 
-DETECTOR_VERSION = "struggle-1"
+DETECTOR_VERSION = "struggle-2"
 """Changes whenever a detector finds other things than before."""
 EVIDENCE_LIMIT = 10
 TRACE_LIMIT = 10
@@ -47,13 +47,36 @@ class Signal(msgspec.Struct, frozen=True, gc=False):
     """When it was found: the time of that event."""
     target: str = ""
     detector_version: str = DETECTOR_VERSION
+    page: str = ""
+    """Where it was found; may be empty."""
+    since_us: int = 0
+    """A success at its place at this time or later ends it."""
+    run_start_us: int = 0
+    """Start of the run it tells of; it replaces the earlier signal of its type and run. 0: it stands for itself."""
 
 
 def signal(
-    kind: int, strength: float, reason: str, event: Event, *, evidence: Sequence[str], target: str = ""
+    kind: int,
+    strength: float,
+    reason: str,
+    event: Event,
+    *,
+    evidence: Sequence[str],
+    target: str = "",
+    page: str = "",
 ) -> Signal:
-    """A signal found at `event`."""
-    return Signal(kind, min(100.0, strength), reason, evidence[-EVIDENCE_LIMIT:], event.at_us, target)
+    """A signal found at `event`, on the page told or else on the event's."""
+    return Signal(
+        kind,
+        min(100.0, strength),
+        reason,
+        evidence[-EVIDENCE_LIMIT:],
+        event.at_us,
+        target[:NAME_LIMIT],
+        DETECTOR_VERSION,
+        (page or event.page)[:NAME_LIMIT],
+        event.at_us,
+    )
 
 
 def repetition(share: float, count: int) -> float:
@@ -90,7 +113,12 @@ def ids(traces: Sequence[Trace]) -> list[str]:
 
 def place_text(name: str, preposition: str = "on") -> str:
     """` on /calculator`, or nothing where there is no name."""
-    return f" {preposition} {name}" if name else ""
+    return f" {preposition} {name[:NAME_LIMIT]}" if name else ""
+
+
+def counted(count: int, singular: str, plural: str) -> str:
+    """A number with its noun: `1 failed attempt`, `3 failed attempts`; nothing where there is none."""
+    return f"{count} {singular if count == 1 else plural}" if count else ""
 
 
 def is_late(state: State, event: Event) -> bool:

@@ -39,6 +39,20 @@ class ChainClick(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Whether it is known to have had no effect or to have brought an error; false where nobody watched."""
 
 
+class OpenSignal(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A signal that was told and may still count: what it is about, so that a success there can end it."""
+
+    type: int
+    at_us: int
+    """When it was found."""
+    target: str
+    """As it was told."""
+    page: str
+    since_us: int
+    """A success at this time or later ends it."""
+    run_start_us: int = 0
+
+
 class State(msgspec.Struct, array_like=True, gc=False):
     """One user; `State()` is one of whom nothing is known. Times are Unix microseconds of event time, 0 for never."""
 
@@ -50,6 +64,7 @@ class State(msgspec.Struct, array_like=True, gc=False):
     session_count: int = 0
     last_success_us: int = 0
     purchase_amount: float = 0.0
+    """What was spent without telling a currency, refunds taken off."""
     purchase_count: int = 0
     platforms: int = 0
     """Platforms seen, as a set of bits: 1 << platform."""
@@ -112,6 +127,24 @@ class State(msgspec.Struct, array_like=True, gc=False):
     chain: list[ChainClick] = []
     rage_us: int = 0
     rage_count: int = 0
+
+    # What came later; new fields follow here.
+    purchase_amounts: dict[str, float] = {}
+    """What was spent by currency, refunds taken off, see `money`."""
+    open_signals: list[OpenSignal] = []
+    """Signals of the last 30 minutes that no success has ended, in the order they were told, see `settlement`."""
+    solved: bytes = b""
+    """When and at what the user last succeeded, see `settlement`."""
+    form_us: int = 0
+    """When `form` was begun or sent."""
+    view_mark: bytes = b""
+    """Checksum of the full address of the page the user is on, as last viewed."""
+    click_us: int = 0
+    """The last click that counted."""
+    run_start_us: int = 0
+    """Start of the rage that goes on in `chain`."""
+    run_length: int = 0
+    """Its clicks so far; 0 where `chain` is no rage yet."""
 
 
 _decoder = msgspec.msgpack.Decoder(State)

@@ -2,18 +2,22 @@
 
 Windows run on event time. Where only the number counts (failures, form errors, help) late events count as well; where
 the order matters (pages, calculations, chains of clicks) they are left out. A signal is told at the event that
-completes it, and again at events that raise it. A success settles the failures of its place.
+completes it, and again at events that raise it. What a success ends is in `settlement`.
 """
 
 import re
 from collections.abc import Callable
 from functools import lru_cache
 
-from services.features.domain import clicks
+import msgspec
+
+from services.features.domain import clicks, settlement
 from services.features.domain.event import NAME_LIMIT, Event, Kind
+from services.features.domain.pages import is_paging, view_mark
 from services.features.domain.signal import (
     Signal,
     SignalType,
+    counted,
     ids,
     is_late,
     place_text,
@@ -28,6 +32,8 @@ CALCULATION_WINDOW_US = REFRESH_WINDOW_US = 5 * MINUTE_US
 NAVIGATION_WINDOW_US = REFRESH_GAP_US = 60 * SECOND_US
 QUICK_BACK_US = 10 * SECOND_US
 LONG_ON_PAGE_US = 5 * MINUTE_US
+ECHO_US = 300_000
+"""Nobody loads a page again so soon."""
 LONGEST_PAUSE_US = 2 * MINUTE_US
 """A longer pause counts as this much: the user was away."""
 ATTEMPT_LIMIT = 10
@@ -39,26 +45,43 @@ _FORM_CODES = frozenset(
     {"required", "invalid", "invalid_format", "invalid_value", "out_of_range", "too_short", "too_long", "mismatch"}
 )
 
-_SETTLED = (SignalType.REPEATED_FAILURES, SignalType.FORM_ERRORS, SignalType.REPEATED_RECALCULATION)
-
 
 def detect(state: State, event: Event, prior_us: int) -> list[Signal]:
     """The signals found at an event that `state.last_us` already knows of; before it, `prior_us` was the latest."""
     detector = _DETECTORS.get(event.kind)
+    if detector and state.solved and is_late(state, event) and _was_solved(state, event):
+        return []
     found = detector(state, event) if detector else []
     if state.page and not is_late(state, event) and event.kind != Kind.VIDEO_PLAYBACK:
         found += _long_time_on_page(state, event, prior_us)
     return found
 
 
+def is_echo(state: State, event: Event) -> bool:
+    """Whether a page view is one told twice, by a page that is built twice or by two tags: the same page at once.
+
+    Its address may differ: a page may take the tracking out of it, and one tag may tell less of it than another.
+    """
+    is_at_once = -ECHO_US <= event.at_us - state.page_viewed_us <= ECHO_US
+    return is_at_once and event.page != "" and state.page == event.page[:NAME_LIMIT]
+
+
 def is_refresh(state: State, event: Event) -> bool:
-    """Whether a page view loads the same page again: as told, or within 60 s with nothing between."""
+    """Whether a page view loads the same address again: as told, or within 60 s with nothing between.
+
+    What is told to be a refresh and has another address than the page the user is on is navigation: some clients say so
+    of every page after a reload.
+    """
     if event.is_refresh:
-        return True
-    # Two views at the same moment are a page told twice, or a clock too coarse to tell.
-    if not state.page_is_quiet or not state.page or state.page != event.page[:NAME_LIMIT]:
+        return not state.page or is_late(state, event) or _is_here(state, event)
+    if not state.page_is_quiet or not _is_here(state, event):
         return False
     return 0 < event.at_us - state.page_viewed_us <= REFRESH_GAP_US and not is_late(state, event)
+
+
+def _is_here(state: State, event: Event) -> bool:
+    """Whether an event is of the address that the user is on."""
+    return event.page != "" and state.page == event.page[:NAME_LIMIT] and state.view_mark == view_mark(event)
 
 
 def attempts_told(event: Event) -> int:
@@ -66,14 +89,9 @@ def attempts_told(event: Event) -> int:
     return min(max(event.attempt_count, 1), ATTEMPT_LIMIT) if event.kind == Kind.STRUGGLE_SIGNAL else 1
 
 
-def settle(state: State, event: Event) -> None:
-    """A success ends the failures, form errors and calculations of its place, the wait on its page, and the search."""
-    state.traces.pop(SignalType.RAPID_NAVIGATION, None)
-    for kind in _SETTLED:
-        traces = state.traces.get(kind)
-        if traces:
-            state.traces[kind] = [trace for trace in traces if not _is_same_place(trace, event)]
-    state.page_active_us = state.page_active_step = 0
+def _was_solved(state: State, event: Event) -> bool:
+    """Whether a late event tells of trouble from before a success at its place."""
+    return settlement.was_solved(state, event, _form_of(state, event) if event.kind == Kind.ERROR else "")
 
 
 def _failure(state: State, event: Event) -> list[Signal]:
@@ -90,8 +108,8 @@ def _failure(state: State, event: Event) -> list[Signal]:
         return []
     place = event.target or event.page
     retries = sum(trace.count for trace in here if trace.kind == Kind.RETRY)
-    words = f"{count} failed attempts" if not retries else f"{count} failed attempts and retries"
-    reason = f"{words}{place_text(place)}"
+    told_of = (counted(count - retries, "failed attempt", "failed attempts"), counted(retries, "retry", "retries"))
+    reason = f"{' and '.join(filter(None, told_of))}{place_text(place)}"
     strength = repetition(0.6, count)
     return [signal(SignalType.REPEATED_FAILURES, strength, reason, event, evidence=ids(here), target=place)]
 
@@ -120,9 +138,12 @@ def _abandonment(state: State, event: Event) -> list[Signal]:
     if event.kind == Kind.SESSION_END and not begun:
         return []
     form = event.target or begun or event.page
-    evidence = [state.form_event_id, event.event_id] if begun else [event.event_id]
-    reason = f"The form {form} was begun and left" if form else "A form was begun and left"
-    return [signal(SignalType.FORM_ABANDONMENT, 60.0, reason, event, evidence=evidence, target=form)]
+    reason = f"The form {form[:NAME_LIMIT]} was begun and left" if form else "A form was begun and left"
+    if not begun:
+        return [signal(SignalType.FORM_ABANDONMENT, 60.0, reason, event, evidence=[event.event_id], target=form)]
+    evidence, page = [state.form_event_id, event.event_id], state.form_page
+    left = signal(SignalType.FORM_ABANDONMENT, 60.0, reason, event, evidence=evidence, target=form, page=page)
+    return [msgspec.structs.replace(left, since_us=state.form_us)]
 
 
 def _page_view(state: State, event: Event) -> list[Signal]:
@@ -143,7 +164,7 @@ def _page_view(state: State, event: Event) -> list[Signal]:
 def _quick_back(state: State, event: Event, page: str) -> list[Signal]:
     left = state.page
     is_quick = 0 < event.at_us - state.page_viewed_us <= QUICK_BACK_US
-    if page != state.page_before or state.page_is_touched or not is_quick:
+    if page != state.page_before or state.page_is_touched or not is_quick or is_paging(page, left):
         return []
     traces = remember(state, SignalType.QUICK_BACKS, event, WINDOW_US, page=left, target="")
     if len(traces) < 2:
@@ -154,6 +175,8 @@ def _quick_back(state: State, event: Event, page: str) -> list[Signal]:
 
 
 def _rapid_navigation(state: State, event: Event, page: str) -> list[Signal]:
+    if is_paging(page, state.page):
+        return []
     traces = remember(state, SignalType.RAPID_NAVIGATION, event, NAVIGATION_WINDOW_US, page=page, target="")
     if len(traces) < 6:
         return []
@@ -199,8 +222,8 @@ def _long_time_on_page(state: State, event: Event, prior_us: int) -> list[Signal
     minutes = state.page_active_us // MINUTE_US
     reason = f"{minutes} minutes{place_text(state.page)} without a success"
     strength = min(80.0, 50.0 + 2.0 * (minutes - 5))
-    evidence = [state.page_event_id, event.event_id]
-    return [signal(SignalType.LONG_TIME_ON_PAGE, strength, reason, event, evidence=evidence, target=state.page)]
+    evidence, here = [state.page_event_id, event.event_id], state.page
+    return [signal(SignalType.LONG_TIME_ON_PAGE, strength, reason, event, evidence=evidence, target=here, page=here)]
 
 
 @lru_cache(maxsize=4096)

@@ -13,6 +13,11 @@ here.
   time. One that lies before the current session by no more than its gap belongs to it, and the session began then. Else
   they never begin a session, and they never change the page, because there only the order makes sense.
 - **Bots** are counted like anybody; the profile says that they are bots.
+- **An echo** is the same thing told twice: a view of one page again within 300 ms (a page that is built twice, two tag
+  managers), the second of two clicks on a page within 10 ms (a label and its input). It counts as an event and in
+  no feature.
+- **What a system did** (`is_system`) is in no feature either.
+- **A refund** is neither a purchase nor a success, whatever its amount, and says nothing of engagement.
 
 A value is always finite and never negative.
 """
@@ -89,14 +94,14 @@ def _success_rate(state: State, now_us: int) -> float:
 
 def _engagement_score(state: State, now_us: int) -> float:
     idle_us = now_us - state.last_us
-    if not idle_us or not state.event_count:
+    if not idle_us or not state.last_us:
         return state.engagement
     fade: float = 0.5 ** (idle_us / ENGAGEMENT_HALF_LIFE_US)
     return state.engagement * fade
 
 
 def _time_since_last_success(state: State, now_us: int) -> float:
-    if not state.event_count:
+    if not state.last_us:
         return 0.0
     elapsed_us = now_us - (state.last_success_us or state.first_us)
     return min(LONGEST_WITHOUT_SUCCESS_US, elapsed_us) / SECOND_US
@@ -165,7 +170,8 @@ DEFINITIONS: Final = (
     ),
     Definition(
         "form_abandons",
-        "Forms begun and left: `form_abandon` events, and a `session_end` while a form was begun and not sent.",
+        "Forms begun and left: `form_abandon` events, and a `session_end` while a form was begun and neither sent nor "
+        "done with: a `task_success` of the form and any `purchase` close it.",
         "count 0-64",
         "last 30 minutes",
         0.0,
@@ -173,7 +179,8 @@ DEFINITIONS: Final = (
     ),
     Definition(
         "click_frustration",
-        "Clicks that led nowhere: dead clicks, error clicks and rage clicks, one for each signal of these kinds.",
+        "Clicks that led nowhere: dead clicks, error clicks and rage clicks, one for each signal of these kinds; a "
+        "rage counts once, however long it goes on.",
         "count 0-64",
         "last 30 minutes",
         0.0,
@@ -181,7 +188,7 @@ DEFINITIONS: Final = (
     ),
     Definition(
         "success_rate",
-        "Successes among all attempts whose end is known. Successes are `task_success` and `purchase` (not a return); "
+        "Successes among all attempts whose end is known. Successes are `task_success` and `purchase` (not a refund); "
         "failures are `task_failure`, `error` and each attempt a `struggle_signal` tells of, at most 10 a signal. "
         "A sent form is neither until one of these says so.",
         "ratio 0-1",
@@ -201,7 +208,7 @@ DEFINITIONS: Final = (
     ),
     Definition(
         "time_since_last_success",
-        "Time since the last `task_success` or `purchase` (not a return); where there was none, since the user's first "
+        "Time since the last `task_success` or `purchase` (not a refund); where there was none, since the user's first "
         "event.",
         "seconds, at most 365 days",
         "whole history",
@@ -218,7 +225,8 @@ DEFINITIONS: Final = (
     ),
     Definition(
         "unique_pages_visited",
-        "Different pages viewed.",
+        "Different pages viewed. Pages that differ by their query only are one: of `/search?q=loan&page=2` it is "
+        "`/search`, of `/#/list?page=2` it is `/#/list`.",
         "count 0-128",
         "last 28 days",
         0.0,
@@ -227,7 +235,7 @@ DEFINITIONS: Final = (
     Definition(
         "average_time_per_page",
         "Time from the first page view to the latest event, divided by the number of times a page was entered; a page "
-        "loaded again is not entered again.",
+        "loaded again is not entered again, one with another query is.",
         "seconds",
         "current session",
         0.0,

@@ -53,10 +53,10 @@ def note_page(marks: bytes, days: bytes, page: str, day: int, today: int) -> tup
     """
     if today - day >= DAY_SPAN:
         return marks, days
-    mark = _mark(page)
-    place = marks.find(mark)
+    sought = mark(page)
+    place = marks.find(sought)
     while place % _MARK_BYTES and place >= 0:
-        place = marks.find(mark, place + 1)
+        place = marks.find(sought, place + 1)
     if place >= 0:
         index = place // _MARK_BYTES
         if _age(days[index], today) <= today - day:
@@ -66,7 +66,7 @@ def note_page(marks: bytes, days: bytes, page: str, day: int, today: int) -> tup
         index = max(range(len(days)), key=lambda at: _age(days[at], today))
         marks = marks[: index * _MARK_BYTES] + marks[(index + 1) * _MARK_BYTES :]
         days = days[:index] + days[index + 1 :]
-    return marks + mark, days + bytes((day & 255,))
+    return marks + sought, days + bytes((day & 255,))
 
 
 def count_days(days: bytes, today: int, day: int) -> int:
@@ -95,10 +95,15 @@ def advance_pages(marks: bytes, days: bytes, today: int, day: int) -> tuple[byte
     )
 
 
+def checksum(text: str) -> bytes:
+    """The checksum of a text, 4 bytes."""
+    return crc32(text.encode("utf-8", "surrogatepass")).to_bytes(_MARK_BYTES, "big")
+
+
 @lru_cache(maxsize=4096)
-def _mark(page: str) -> bytes:
-    """The checksum of a name; remembered, because a product has few pages and many views."""
-    return crc32(page.encode("utf-8", "surrogatepass")).to_bytes(_MARK_BYTES, "big")
+def mark(name: str) -> bytes:
+    """The checksum of a name, 4 bytes; remembered, because a product has few names and many events."""
+    return checksum(name)
 
 
 def _age(mark: int, today: int) -> int:

@@ -1,7 +1,7 @@
 """Events as columns of the archive, and back; docs/archive.md tells what each column means.
 
 Members that may be left out are null where they were. What the columns cannot tell, because a newer version has
-written it, stands in `raw`, so that every event comes back as it was.
+written it or because it moves with a login (`carried`), stands in `raw`, so that every event comes back as it was.
 """
 
 import operator
@@ -28,6 +28,7 @@ _OPTIONAL: Final = (
     "anonymous_id",
     "session_id",
     "page",
+    "address",
     "target",
     "error_code",
     "device_id",
@@ -38,7 +39,7 @@ _OPTIONAL: Final = (
     "linked_user_id",
     "copied_event_id",
 )
-_FLAGS: Final = ("is_refresh", "is_automated", "is_bot")
+_FLAGS: Final = ("is_refresh", "is_automated", "is_bot", "is_system")
 _KNOWN_TIMES: Final = ("event_time", "received_time")
 _OPTIONAL_TIMES: Final = ("sent_time", "client_time", "session_start")
 _IDS: Final = ("trace_id", "span_id")
@@ -51,6 +52,8 @@ _DETAILS: Final = {
             ("effect_observed", pa.bool_()),
             ("error_observed", pa.bool_()),
             ("selection_changed", pa.bool_()),
+            ("value_changed", pa.bool_()),
+            ("role", text_type),
         ]
     ),
     "playback": pa.struct(
@@ -68,7 +71,7 @@ _DETAILS: Final = {
         ]
     ),
     "outcome": pa.struct([("intervention_id", text_type), ("outcome", text_type), ("channel", text_type)]),
-    "purchase": pa.struct([("amount", pa.float64()), ("currency", text_type)]),
+    "purchase": pa.struct([("amount", pa.float64()), ("currency", text_type), ("is_refund", pa.bool_())]),
 }
 _DETAIL_WORDS: Final = {"action": _ACTIONS, "outcome": _OUTCOMES}
 
@@ -186,7 +189,7 @@ def _member(name: str, messages: Sequence[Message]) -> list[Any]:
 def _raw(events: Sequence[event_pb2.Event], details: Sequence[str | None], texts: Sequence[str | None]) -> list[Any]:
     """The events, as bytes, of which the columns do not tell all: nearly none."""
     raw: list[bytes | None] = [None] * len(events)
-    untold = [row for row, event in enumerate(events) if UnknownFieldSet(event)]
+    untold = [row for row, event in enumerate(events) if UnknownFieldSet(event) or event.HasField("carried")]
     untold += [row for row, name in enumerate(details) if name and UnknownFieldSet(getattr(events[row], name))]
     untold += [row for row, text in enumerate(texts) if text is None and events[row].properties]
     for row in untold:

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from mesh.errors import Unavailable
 from mesh.settings import SettingError
 from services.ingest.adapters import archive_decisions, archive_events
+from services.ingest.adapters.archive_tables import fitted, written
 from services.ingest.domain import archive
 from services.ingest.domain.archive import ArchiveFile, DecisionRow, EventRow, Plan
 from services.ingest.ports import Part
@@ -172,10 +173,10 @@ class ParquetArchive:
         metadata = {SCHEMA_KEY: f"{file.kind}/{archive.VERSION}".encode()}
 
         def fill(into: IO[bytes]) -> int:
-            schema = _written(columns.SCHEMA.empty_table(), columns.DICTIONARIES).schema.with_metadata(metadata)
+            schema = written(columns.SCHEMA.empty_table(), columns.DICTIONARIES).schema.with_metadata(metadata)
             with pq.ParquetWriter(into, schema, compression="zstd") as writer:
                 for table in tables:
-                    writer.write_table(_fitted(_written(table, columns.DICTIONARIES), schema), _GROUP_ROWS)
+                    writer.write_table(fitted(written(table, columns.DICTIONARIES), schema), _GROUP_ROWS)
             return into.tell()
 
         with _reaching():
@@ -230,36 +231,6 @@ def _hours(times: pa.Array) -> pa.Array:
     """The hours of times, as `domain.archive.hour_of` tells them."""
     hours = pc.divide(times.cast(pa.int64()), archive.HOUR_US)
     return pc.min_element_wise(pc.max_element_wise(hours, 0), archive.LAST_HOUR)
-
-
-def _written(table: pa.Table, dictionaries: Collection[str]) -> pa.Table:
-    """A table as it is written, in one piece: so the bytes do not tell how it came about."""
-    table = (table.unify_dictionaries() if _has_dictionaries(table) else table).combine_chunks()
-    for index, field in enumerate(table.schema):
-        if field.name in dictionaries and not pa.types.is_dictionary(field.type):
-            encoded = table.column(index).dictionary_encode()
-            table = table.set_column(index, field.with_type(encoded.type), encoded)
-    return table
-
-
-def _has_dictionaries(table: pa.Table) -> bool:
-    return any(pa.types.is_dictionary(kind) for kind in table.schema.types)
-
-
-def _fitted(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """The table with all columns of the schema, null where an older version did not have them.
-
-    Raises:
-        pa.ArrowInvalid: it has columns that the schema has not; a newer version wrote it.
-    """
-    if unknown := set(table.schema.names) - set(schema.names):
-        message = f"There are columns of a newer version: {sorted(unknown)}"
-        raise pa.ArrowInvalid(message)
-    columns = [
-        table.column(field.name) if field.name in table.schema.names else pa.nulls(len(table), field.type)
-        for field in schema
-    ]
-    return pa.table(columns, schema=schema)
 
 
 def _put(path: Path, fill: Callable[[IO[bytes]], int]) -> int:

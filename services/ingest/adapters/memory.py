@@ -3,7 +3,9 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from mesh.errors import InvalidArgument
+import msgspec
+
+from services.ingest.adapters.paging import page_start
 from services.ingest.domain.event import FailedEvent, Seen
 from services.ingest.domain.skew import Skew
 from services.ingest.ports import Claim
@@ -51,8 +53,12 @@ class MemoryDuplicates:
 class MemoryFailedEvents:
     """Failed events in a dictionary, oldest first."""
 
-    def __init__(self, most: int = 10_000) -> None:
-        self._most = most
+    def __init__(
+        self, most_refused: int = 10_000, most_set_aside: int = 10_000, refused_bytes: int = 64 * 1024 * 1024
+    ) -> None:
+        self._most_refused = most_refused
+        self._most_set_aside = most_set_aside
+        self._refused_bytes = refused_bytes
         self._failed: dict[str, FailedEvent] = {}
 
     async def add(self, failed: Sequence[FailedEvent]) -> None:
@@ -60,8 +66,16 @@ class MemoryFailedEvents:
         for one in failed:
             self._failed.pop(one.id, None)
             self._failed[one.id] = one
-        for failed_id in list(self._failed)[: max(0, len(self._failed) - self._most)]:
-            del self._failed[failed_id]
+        refused = [one for one in self._failed.values() if one.place is None]
+        size = sum(map(_size, refused))
+        while len(refused) > self._most_refused or size > self._refused_bytes:
+            oldest = refused.pop(0)
+            size -= _size(oldest)
+            del self._failed[oldest.id]
+
+    async def has_room(self, count: int) -> bool:
+        """See `ports.FailedEvents`."""
+        return sum(one.place is not None for one in self._failed.values()) + count <= self._most_set_aside
 
     async def find(self, ids: Sequence[str]) -> list[FailedEvent | None]:
         """See `ports.FailedEvents`."""
@@ -70,9 +84,7 @@ class MemoryFailedEvents:
     async def list(self, page_size: int, before: str, reason: str = "") -> tuple[Sequence[FailedEvent], str]:
         """See `ports.FailedEvents`."""
         newest = [one for one in reversed(self._failed.values()) if reason in {"", one.reason}]
-        if before and not before.isdigit():
-            raise InvalidArgument("INVALID_PARAMETER", "The page token is not one that was given out.")
-        start = int(before or 0)
+        start = page_start(before)
         end = start + page_size
         return newest[start:end], str(end) if end < len(newest) else ""
 
@@ -84,6 +96,10 @@ class MemoryFailedEvents:
         """See `ports.FailedEvents`."""
         if self._failed.get(failed.id) == failed:
             del self._failed[failed.id]
+
+
+def _size(failed: FailedEvent) -> int:
+    return len(msgspec.msgpack.encode(failed._replace(place=None)))
 
 
 class MemorySetAside:

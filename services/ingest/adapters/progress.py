@@ -7,7 +7,7 @@ from typing import Final
 from mesh.clock import Clock
 from mesh.errors import MeshError
 from mesh.leases import Leases
-from services.ingest.ports import ShardStanding
+from services.ingest.ports import FailedEvents, ShardStanding
 
 _FRESH_US: Final = 250_000
 _KNOWN_US: Final = 2_000_000
@@ -15,11 +15,16 @@ _COMPARED_US: Final = 1_000_000
 
 
 class LeaseProgress:
-    """The dispatcher's progress. What it is late by is read in the background, at most four times a second."""
+    """The dispatcher's progress. What it is late by is read in the background, at most four times a second.
 
-    def __init__(self, leases: Leases, clock: Clock) -> None:
+    Its clock is monotonic: one that is set back would keep it from reading, and from forgetting what it knows.
+    """
+
+    def __init__(self, leases: Leases, failed: FailedEvents, clock: Clock) -> None:
         self._leases = leases
+        self._failed = failed
         self._clock = clock
+        self._is_full = False
         self._lag_seconds: float | None = None
         self._read_us = -_KNOWN_US
         self._since_us = -_KNOWN_US
@@ -33,16 +38,22 @@ class LeaseProgress:
         """See `ports.Progress`."""
         return await self._leases.checkpoint(shard)
 
-    def lag_seconds(self, now_us: int) -> float | None:
+    def lag_seconds(self) -> float | None:
         """See `ports.Progress`."""
+        now_us = self._clock()
         if now_us - self._asked_us >= _FRESH_US and (self._reading is None or self._reading.done()):
             self._asked_us = now_us
             self._reading = asyncio.create_task(self._read())
         return self._lag_seconds if now_us - self._read_us <= _KNOWN_US else None
 
+    def is_full(self) -> bool:
+        """See `ports.Progress`."""
+        return self._is_full
+
     async def _read(self) -> None:
         try:
             standings = await self._leases.standings()
+            self._is_full = not await self._failed.has_room(1)
         except MeshError:
             return  # what is known grows old and is no longer told
         now_us = self._clock()

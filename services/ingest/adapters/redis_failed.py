@@ -6,18 +6,20 @@ from typing import Any, Final
 import msgspec
 
 from mesh import redis
-from mesh.errors import InvalidArgument
+from services.ingest.adapters.paging import page_start
 from services.ingest.domain.event import FailedEvent, Place
 
 _FAILED_SECONDS: Final = 7 * 24 * 3600
-_FAILED_MOST: Final = 10_000
+_REFUSED_MOST: Final = 10_000
+_REFUSED_BYTES: Final = 64 * 1024 * 1024
+_SET_ASIDE_MOST: Final = 10_000
 _PREFIX: Final = "jm:failed:{failed}:"
 # Longer than any archiver is away; a stream that keeps records for longer keeps them unread.
 _MARK_SECONDS: Final = 30 * 24 * 3600
 _SEQUENCE_DIGITS: Final = 78
 
-# KEYS: the index by time, and the reasons by id. ARGV: the prefix of all keys. Beside the index of all there is one a
-# reason, at `index:<reason>`.
+# KEYS: the index by time, the reasons by id, the index of those that were refused, and their sizes by id with the sum
+# at `sum`. ARGV: the prefix of all keys. Beside the index of all there is one a reason, at `index:<reason>`.
 _FORGET: Final = """
 local function forget(id)
   local reason = redis.call('HGET', KEYS[2], id)
@@ -25,23 +27,41 @@ local function forget(id)
   redis.call('ZREM', KEYS[1], id)
   redis.call('HDEL', KEYS[2], id)
   if reason then redis.call('ZREM', KEYS[1] .. ':' .. reason, id) end
+  redis.call('ZREM', KEYS[3], id)
+  local size = redis.call('HGET', KEYS[4], id)
+  if size then
+    redis.call('HDEL', KEYS[4], id)
+    if redis.call('HINCRBY', KEYS[4], 'sum', -size) <= 0 then redis.call('DEL', KEYS[4]) end
+  end
 end
 """
-# Then: lifetime, how many are kept, and for each failed event its id, reason, time and all of it.
+# Then: lifetime, how many refused ones are kept and in how many bytes, up to when a lifetime has passed, and for each
+# failed event its id, reason, time, whether it was refused, and all of it. Only refused ones make room for others.
 _ADD: Final = redis.Script(
     _FORGET
     + """
-for i = 4, #ARGV, 4 do
-  forget(ARGV[i])
-  redis.call('SET', ARGV[1] .. 'e:' .. ARGV[i], ARGV[i + 3], 'EX', ARGV[2])
-  redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1])
-  redis.call('ZADD', KEYS[1], ARGV[i + 2], ARGV[i])
-  redis.call('ZADD', KEYS[1] .. ':' .. ARGV[i + 1], ARGV[i + 2], ARGV[i])
-  redis.call('EXPIRE', KEYS[1] .. ':' .. ARGV[i + 1], ARGV[2])
+for i = 6, #ARGV, 5 do
+  local id, reason, time, is_refused, all = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
+  forget(id)
+  redis.call('SET', ARGV[1] .. 'e:' .. id, all, 'EX', ARGV[2])
+  redis.call('HSET', KEYS[2], id, reason)
+  redis.call('ZADD', KEYS[1], time, id)
+  redis.call('ZADD', KEYS[1] .. ':' .. reason, time, id)
+  redis.call('EXPIRE', KEYS[1] .. ':' .. reason, ARGV[2])
+  if is_refused == '1' then
+    redis.call('ZADD', KEYS[3], time, id)
+    redis.call('HSET', KEYS[4], id, #all)
+    redis.call('HINCRBY', KEYS[4], 'sum', #all)
+  end
 end
-redis.call('EXPIRE', KEYS[1], ARGV[2])
-redis.call('EXPIRE', KEYS[2], ARGV[2])
-for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -ARGV[3] - 1)) do forget(id) end
+for _, key in ipairs(KEYS) do redis.call('EXPIRE', key, ARGV[2]) end
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[5], 'LIMIT', 0, 1000)) do forget(id) end
+for _, id in ipairs(redis.call('ZRANGE', KEYS[3], 0, -ARGV[3] - 1)) do forget(id) end
+while tonumber(redis.call('HGET', KEYS[4], 'sum') or '0') > tonumber(ARGV[4]) do
+  local oldest = redis.call('ZRANGE', KEYS[3], 0, 0)[1]
+  if not oldest then break end
+  forget(oldest)
+end
 """
 )
 # Then: the id, and all of the failed event, or nothing for whatever it is.
@@ -54,19 +74,45 @@ if not ARGV[3] or redis.call('GET', ARGV[1] .. 'e:' .. ARGV[2]) == ARGV[3] then 
 
 
 class RedisFailedEvents:
-    """Failed events as strings with a lifetime, an index by time, and one more a reason."""
+    """Failed events as strings with a lifetime, an index by time, one more a reason, and one of those refused."""
 
     _INDEX: Final = f"{_PREFIX}index"
-    _KEYS: Final = (_INDEX, f"{_PREFIX}reasons")
+    _REFUSED: Final = f"{_PREFIX}refused"
+    _KEYS: Final = (_INDEX, f"{_PREFIX}reasons", _REFUSED, f"{_PREFIX}sizes")
 
-    def __init__(self, client: redis.Client, most: int = _FAILED_MOST) -> None:
+    def __init__(
+        self,
+        client: redis.Client,
+        most_refused: int = _REFUSED_MOST,
+        most_set_aside: int = _SET_ASIDE_MOST,
+        refused_bytes: int = _REFUSED_BYTES,
+    ) -> None:
         self._client = client
-        self._most = most
+        self._most_refused = most_refused
+        self._most_set_aside = most_set_aside
+        self._refused_bytes = refused_bytes
 
     async def add(self, failed: Sequence[FailedEvent]) -> None:
         """See `ports.FailedEvents`."""
-        told = [part for one in failed for part in (one.id, one.reason, one.failed_time_us, _encode(one))]
-        await _ADD.run(self._client, redis.Call(self._KEYS, [_PREFIX, _FAILED_SECONDS, self._most, *told]))
+        if not failed:
+            return
+        told = [
+            part
+            for one in failed
+            for part in (one.id, one.reason, one.failed_time_us, int(one.place is None), _encode(one))
+        ]
+        passed_us = max(one.failed_time_us for one in failed) - _FAILED_SECONDS * 1_000_000
+        bounds = [_FAILED_SECONDS, self._most_refused, self._refused_bytes, passed_us]
+        await _ADD.run(self._client, redis.Call(self._KEYS, [_PREFIX, *bounds, *told]))
+
+    async def has_room(self, count: int) -> bool:
+        """See `ports.FailedEvents`."""
+        pipeline = self._client.pipeline(transaction=False)
+        pipeline.zcard(self._INDEX)
+        pipeline.zcard(self._REFUSED)
+        with redis.translating_errors():
+            kept, refused = await pipeline.execute()
+        return bool(kept - refused + count <= self._most_set_aside)
 
     async def find(self, ids: Sequence[str]) -> list[FailedEvent | None]:
         """See `ports.FailedEvents`."""
@@ -78,9 +124,7 @@ class RedisFailedEvents:
 
     async def list(self, page_size: int, before: str, reason: str = "") -> tuple[Sequence[FailedEvent], str]:
         """See `ports.FailedEvents`."""
-        if before and not before.isdigit():
-            raise InvalidArgument("INVALID_PARAMETER", "The page token is not one that was given out.")
-        start = int(before or 0)
+        start = page_start(before)
         index = f"{self._INDEX}:{reason}" if reason else self._INDEX
         with redis.translating_errors():
             ids: Any = await self._client.zrevrange(index, start, start + page_size)

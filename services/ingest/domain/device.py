@@ -40,12 +40,15 @@ AUTOMATED: Final = "client:automated"
 RATE: Final = "rate"
 """The user's events came faster than a person makes them."""
 
-# A word that ends in `bot`, but no name of a make or a person (Cubot phones, Talbot), and no word that only begins so
-# (robotics, Botswana). `(?!...)` looks at the whole word because the match may not begin within one.
-_BOT: Final = re.compile(
-    r"(?<![a-z0-9])(?!cubot|talbot|abbot|turbot|sabot|irobot)[a-z0-9.]*bot(?:s|_[a-z]+)?(?![a-z0-9])"
-    r"|(?<![a-z])[a-z0-9]*(?:crawler|spider(?!-?man)|slurp|scraper)(?![a-z])"
-    r"|facebookexternalhit|mediapartners-google|apis-google|google-inspectiontool|feedfetcher|bytespider|ccbot|ia_archiver"
+# A word of an agent, and a word that tells of a script: one that ends in `bot`, but no name of a make or a person
+# (Cubot phones, Talbot), and no word that only begins so (robotics, Botswana). Each word is looked at once, so that the
+# time it takes grows with the agent and not with its square.
+_WORD: Final = re.compile(r"[a-z0-9]+(?:\.[a-z0-9]+)*(?:_[a-z]+)?")
+_BOT_WORD: Final = re.compile(r".*bot(?:s|_[a-z]+)?|.*(?:crawler|spider|slurp|scraper)\d*")
+_NO_BOT: Final = re.compile(r"(?:cubot|talbot|abbot|turbot|sabot|irobot).*")
+_NO_SPIDER: Final = re.compile(r"spider-?man")
+_NAME: Final = re.compile(
+    r"facebookexternalhit|mediapartners-google|apis-google|google-inspectiontool|feedfetcher|bytespider|ccbot|ia_archiver"
     r"|headless\w*|phantomjs|selenium|webdriver|puppeteer|playwright|cypress|lighthouse|pagespeed|gtmetrix"
     r"|pingdom|statuscake|site24x7|datadogsynthetics|newrelicpinger|checkly|catchpoint",
     re.IGNORECASE,
@@ -67,8 +70,8 @@ def tell(platform: int, user_agent: str) -> Device:
     """The device by platform and user agent. A backend speaks for a user and is no bot, whatever its agent."""
     if platform == Platform.BACKEND:
         return Device(DeviceClass.SERVER, "")
-    found = _BOT.search(user_agent) or (_LIBRARY.search(user_agent) if platform != Platform.MOBILE else None)
-    evidence = f"user_agent:{found[0].lower()[:_EVIDENCE_LENGTH]}" if found else ""
+    script = _script(user_agent.lower(), speaks_for_itself=platform != Platform.MOBILE)
+    evidence = f"user_agent:{script[:_EVIDENCE_LENGTH]}" if script else ""
     for pattern, device_class in (
         (_TABLET, DeviceClass.TABLET),
         (_PHONE, DeviceClass.PHONE),
@@ -78,3 +81,19 @@ def tell(platform: int, user_agent: str) -> Device:
             return Device(device_class, evidence)
     is_phone = platform == Platform.MOBILE and not evidence
     return Device(DeviceClass.PHONE if is_phone else DeviceClass.UNKNOWN, evidence)
+
+
+def _script(agent: str, *, speaks_for_itself: bool) -> str:
+    """The name of the script in an agent, which is in lower case; empty where there is none."""
+    found = _NAME.search(agent)
+    if found is not None:
+        return found[0]
+    for word in _WORD.findall(agent):
+        if (
+            _BOT_WORD.fullmatch(word)
+            and not _NO_BOT.match(word)
+            and not (word == "spider" and _NO_SPIDER.search(agent))
+        ):
+            return str(word)
+    library = _LIBRARY.match(agent) if speaks_for_itself else None
+    return library[0] if library is not None else ""

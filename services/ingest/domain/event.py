@@ -1,14 +1,18 @@
 """An event as ingest sees it: by shape, so that the wire's own object can be judged without copying it."""
 
 import hashlib
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 
 class Click(Protocol):
-    """Where a click went, in CSS pixels; 0 where unknown."""
+    """Where a click went, in CSS pixels; 0 where unknown. `ClearField` makes a member unknown."""
 
     x: float
     y: float
+    role: str
+
+    def ClearField(self, name: Literal["x", "y"]) -> None:  # noqa: N802 - as messages have it
+        """Forgets a member."""
 
 
 class Playback(Protocol):
@@ -39,6 +43,7 @@ class Purchase(Protocol):
 
     amount: float
     currency: str
+    is_refund: bool
 
 
 class Event(Protocol):
@@ -52,6 +57,7 @@ class Event(Protocol):
     event_time_us: int
     sent_time_us: int
     page: str
+    address: str
     target: str
     attempt_count: int
     error_code: str
@@ -62,7 +68,9 @@ class Event(Protocol):
     user_agent: str
     properties: bytes
     is_automated: bool
+    is_system: bool
     received_time_us: int
+    session_start_us: int
     device_class: int
     is_bot: bool
     trace_id: bytes
@@ -71,6 +79,9 @@ class Event(Protocol):
     bot_evidence: str
     linked_user_id: str
     copied_event_id: str
+
+    def ClearField(self, name: Literal["carried"]) -> None:  # noqa: N802 - as messages have it
+        """Forgets a member."""
 
     @property
     def click(self) -> Click:

@@ -53,7 +53,10 @@ class Flood:
         self._users: dict[str, _User] = {}
 
     def judge(self, user_id: str, now_us: int, event_us: int) -> Pace:
-        """Takes in one event of a user, received now and made at `event_us`."""
+        """Takes in one event of a user, received now and made at `event_us`.
+
+        Now is monotonic: a wall clock that is set back would refuse every user seen before until it has caught up.
+        """
         user = self._users.get(user_id)
         if user is None:
             if len(self._users) >= USERS_MOST:

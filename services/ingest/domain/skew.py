@@ -21,6 +21,8 @@ from services.ingest.domain.validation import FUTURE_US
 PIECES_MOST: Final = 4
 ERROR_MOST_US: Final = FUTURE_US
 """A request that seems to be further off was not just sent: it is history that is sent again."""
+CLOCKS_SINCE_US: Final = 1_262_304_000_000_000  # 2010-01-01T00:00:00Z
+"""Devices begin anew in 1970, 1980 or 2000; nothing that is sent again was sent before this."""
 _DAY_US: Final = 24 * 3600 * 1_000_000
 _HOUR_US: Final = 3600 * 1_000_000
 # Some clients tell whole seconds of sending beside milliseconds of what happened.
@@ -96,6 +98,20 @@ def corrected(skew: Skew, client_us: int) -> int:
     return client_us + skew.pieces[0].offset_us
 
 
+def set_right(event: Event, received_us: int) -> None:
+    """Corrects an event whose device's clock stands where no clock can: before 2010, or more than a day in the future.
+
+    Such a clock began anew, maybe a minute ago, so nothing is learnt of it: each request is corrected by its own
+    difference, which is exact but for the time it was under way.
+    """
+    sent_us = event.sent_time_us
+    if not sent_us or CLOCKS_SINCE_US <= sent_us <= received_us + ERROR_MOST_US:
+        return
+    told_us = event.event_time_us
+    event.client_time_us = told_us
+    event.event_time_us = min(told_us + received_us - sent_us, received_us)
+
+
 class _Told(NamedTuple):
     # By `sentAt` rather than by an event from the future; the larger one counts.
     is_sent: bool
@@ -115,7 +131,7 @@ def samples(events: Iterable[Event], now_us: int) -> Samples:
     for event in events:
         sent_us, event_us = event.sent_time_us, event.event_time_us
         received_us = event.received_time_us or now_us
-        if received_us - ERROR_MOST_US <= sent_us <= received_us + ERROR_MOST_US:
+        if max(CLOCKS_SINCE_US, received_us - ERROR_MOST_US) <= sent_us <= received_us + ERROR_MOST_US:
             shown = _Told(is_sent=True, time_us=event_us if sent_us < event_us <= sent_us + _COARSE_US else sent_us)
         elif event_us > received_us:
             shown = _Told(is_sent=False, time_us=event_us)

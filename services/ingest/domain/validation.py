@@ -1,31 +1,30 @@
-"""When an event may be accepted: identifiers, times, and what each kind needs.
+"""When an event may be accepted: identifiers, times, and what each kind needs. It is tidy by then (`tidying`).
 
 The gateway has checked syntax and types; callers of the gRPC service come here directly. A bound is generous where a
 real client might come near it, and strict where only a fault would.
 """
 
-import functools
 import math
-import zoneinfo
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from enum import IntEnum
 from typing import Final, NamedTuple
 
+import msgspec
+
 from services.ingest.domain.event import Event
+from services.ingest.domain.placeholder import is_placeholder
+from services.ingest.domain.text import is_identifier
+from services.ingest.domain.tidying import ID_LENGTH
 
 EVENT_ID_LENGTH: Final = 100
-ID_LENGTH: Final = 128
-PAGE_LENGTH: Final = 2048
-TARGET_LENGTH: Final = 256
-USER_AGENT_LENGTH: Final = 512
 PROPERTIES_BYTES: Final = 32 * 1024
-ATTEMPTS_MOST: Final = 1000
 AMOUNT_MOST: Final = 1e12
-VIDEO_SECONDS_MOST: Final = 7 * 24 * 3600.0
-PIXELS_MOST: Final = 1e6
 
 EARLIEST_TIME_US: Final = 946_684_800_000_000  # 2000-01-01T00:00:00Z
 FUTURE_US: Final = 24 * 3600 * 1_000_000
+
+OWN_ID: Final = "jm:"
+"""How the ids of events begin that the mesh makes itself. Clients must not send such; only outcomes come this way."""
 
 
 class Kind(IntEnum):
@@ -35,11 +34,14 @@ class Kind(IntEnum):
     CLICK = 3
     VIDEO_PLAYBACK = 13
     PURCHASE = 14
+    SESSION_END = 16
     INTERVENTION_OUTCOME = 17
     IDENTIFY = 18
 
 
 _LAST_KIND: Final = 18
+_LAST_ACTION: Final = 7
+_OUTCOME_WORDS: Final = ("", "shown", "accepted", "declined", "expired", "converted")
 
 
 class Rejection(NamedTuple):
@@ -49,13 +51,13 @@ class Rejection(NamedTuple):
     detail: str
 
 
-def reject(event: Event, received_time_us: int) -> Rejection | None:
-    """Why the event is refused; None where it is accepted."""
-    for judge in (_reject_identity, _reject_text):
-        rejection = judge(event)
-        if rejection:
-            return rejection
-    rejection = _reject_time(event.event_time_us, received_time_us)
+def reject(event: Event, received_time_us: int, placeholders: Collection[str] = frozenset()) -> Rejection | None:
+    """Why the event is refused; None where it is accepted. `placeholders` are more ids that stand for nobody."""
+    rejection = (
+        _reject_identity(event, placeholders)
+        or _reject_time(event.event_time_us, received_time_us)
+        or _reject_properties(event.properties)
+    )
     if rejection:
         return rejection
     if not 1 <= event.event_type <= _LAST_KIND:
@@ -64,39 +66,32 @@ def reject(event: Event, received_time_us: int) -> Rejection | None:
     return judge_kind(event) if judge_kind else None
 
 
-def _reject_identity(event: Event) -> Rejection | None:
+def outcome_id(intervention_id: str, outcome: int) -> str:
+    """The id of the event that an outcome of an intervention is: the same for the same two."""
+    return f"{OWN_ID}outcome:{intervention_id}:{_OUTCOME_WORDS[outcome]}"
+
+
+def _reject_identity(event: Event, placeholders: Collection[str]) -> Rejection | None:
     event_id, user_id = event.event_id, event.user_id
-    if not event_id:
-        return Rejection("MISSING_FIELD", "eventId is missing.")
-    if not user_id:
-        return Rejection("MISSING_FIELD", "userId is missing, and so is anonymousId.")
-    if len(event_id) > EVENT_ID_LENGTH or not event_id.isprintable():
+    if not event_id or not user_id:
+        missing = "userId is missing, and so is anonymousId." if event_id else "eventId is missing."
+        return Rejection("MISSING_FIELD", missing)
+    if not is_identifier(event_id, EVENT_ID_LENGTH):
         return _identifier("eventId", EVENT_ID_LENGTH)
-    if len(user_id) > ID_LENGTH or not user_id.isprintable() or user_id.isspace():
+    if event_id.startswith(OWN_ID) and not _is_outcome(event):
+        return Rejection("RESERVED_ID", f"An eventId must not begin with `{OWN_ID}`.")
+    if not is_identifier(user_id, ID_LENGTH):
         return _identifier("userId", ID_LENGTH)
+    if is_placeholder(user_id, placeholders):
+        return Rejection("PLACEHOLDER_ID", "The id of the user stands for nobody.")
     return None
 
 
-def _reject_text(event: Event) -> Rejection | None:
-    for name, text, most in (
-        ("anonymousId", event.anonymous_id, ID_LENGTH),
-        ("sessionId", event.session_id, ID_LENGTH),
-        ("page", event.page, PAGE_LENGTH),
-        ("target", event.target, TARGET_LENGTH),
-        ("errorCode", event.error_code, ID_LENGTH),
-        ("deviceId", event.device_id, ID_LENGTH),
-        ("correlationId", event.correlation_id, ID_LENGTH),
-        ("userAgent", event.user_agent, USER_AGENT_LENGTH),
-    ):
-        if text and (len(text) > most or not text.isprintable()):
-            return _identifier(name, most)
-    if event.time_zone and not _is_time_zone(event.time_zone):
-        return Rejection("INVALID_IDENTIFIER", "timeZone must be an IANA name such as Europe/Berlin.")
-    if len(event.properties) > PROPERTIES_BYTES:
-        return Rejection("EVENT_TOO_LARGE", "properties must hold at most 32 KiB.")
-    if event.attempt_count > ATTEMPTS_MOST:
-        return _range("attempts", 0, ATTEMPTS_MOST)
-    return None
+def _is_outcome(event: Event) -> bool:
+    """Whether an event is named as the outcome it is."""
+    if event.event_type != Kind.INTERVENTION_OUTCOME or not 0 < event.outcome.outcome < len(_OUTCOME_WORDS):
+        return False
+    return event.event_id == outcome_id(event.outcome.intervention_id, event.outcome.outcome)
 
 
 def _reject_time(event_time_us: int, received_time_us: int) -> Rejection | None:
@@ -107,61 +102,54 @@ def _reject_time(event_time_us: int, received_time_us: int) -> Rejection | None:
     return None
 
 
+_decode_object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def _reject_properties(properties: bytes) -> Rejection | None:
+    if not properties:
+        return None
+    if len(properties) > PROPERTIES_BYTES:
+        return Rejection("EVENT_TOO_LARGE", "properties must hold at most 32 KiB.")
+    try:
+        _decode_object(properties)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Rejection("MALFORMED_JSON", "properties must be a JSON object in UTF-8.")
+    return None
+
+
 def _reject_page_view(event: Event) -> Rejection | None:
     return None if event.page else Rejection("MISSING_FIELD", "A page view needs page.")
-
-
-def _reject_click(event: Event) -> Rejection | None:
-    is_far = any(not abs(place) <= PIXELS_MOST for place in (event.click.x, event.click.y))
-    return _range("x and y", -PIXELS_MOST, PIXELS_MOST) if is_far else None
 
 
 def _reject_playback(event: Event) -> Rejection | None:
     playback = event.playback
     if not playback.video_id or not playback.action:
         return Rejection("MISSING_FIELD", "A video playback needs videoId and action.")
-    for name, identifier in (
-        ("videoId", playback.video_id),
-        ("viewingId", playback.viewing_id),
-        ("contentType", playback.content_type),
-        ("topic", playback.topic),
-    ):
-        if len(identifier) > ID_LENGTH or (identifier and not identifier.isprintable()):
-            return _identifier(name, ID_LENGTH)
-    for name, seconds in (
-        ("positionSeconds", playback.position_seconds),
-        ("watchedSeconds", playback.watched_seconds),
-        ("durationSeconds", playback.duration_seconds),
-        ("seekFromSeconds", playback.seek_from_seconds),
-    ):
-        if not 0 <= seconds <= VIDEO_SECONDS_MOST:
-            return _range(name, 0, VIDEO_SECONDS_MOST)
-    if playback.playback_rate and not 0.1 <= playback.playback_rate <= 16:
-        return _range("playbackRate", 0.1, 16)
-    if playback.watched_seconds > playback.position_seconds:
-        return Rejection("VALUE_OUT_OF_RANGE", "watchedSeconds must not exceed positionSeconds.")
-    return None
+    if not 0 < playback.action <= _LAST_ACTION:
+        return Rejection("VALUE_OUT_OF_RANGE", "action must be one of those there are.")
+    return None if is_identifier(playback.video_id, ID_LENGTH) else _identifier("videoId", ID_LENGTH)
 
 
 def _reject_purchase(event: Event) -> Rejection | None:
     amount = event.purchase.amount
-    if not math.isfinite(amount) or abs(amount) > AMOUNT_MOST:
-        return _range("amount", -AMOUNT_MOST, AMOUNT_MOST)
-    return _identifier("currency", 3) if len(event.purchase.currency) > 3 else None
+    if math.isfinite(amount) and abs(amount) <= AMOUNT_MOST:
+        return None
+    return Rejection("UNREADABLE_AMOUNT", f"amount must lie between {-AMOUNT_MOST:g} and {AMOUNT_MOST:g}.")
 
 
 def _reject_outcome(event: Event) -> Rejection | None:
     outcome = event.outcome
     if not outcome.outcome or not (outcome.intervention_id or outcome.channel):
         return Rejection("MISSING_FIELD", "An intervention outcome needs outcome, and interventionId or channel.")
-    if len(outcome.intervention_id) > ID_LENGTH:
+    if not 0 < outcome.outcome < len(_OUTCOME_WORDS):
+        return Rejection("VALUE_OUT_OF_RANGE", f"outcome must be one of {', '.join(_OUTCOME_WORDS[1:])}.")
+    if outcome.intervention_id and not is_identifier(outcome.intervention_id, ID_LENGTH):
         return _identifier("interventionId", ID_LENGTH)
-    return _identifier("channel", ID_LENGTH) if len(outcome.channel) > ID_LENGTH else None
+    return None
 
 
 _BY_KIND: Final[dict[int, Callable[[Event], Rejection | None]]] = {
     Kind.PAGE_VIEW: _reject_page_view,
-    Kind.CLICK: _reject_click,
     Kind.VIDEO_PLAYBACK: _reject_playback,
     Kind.PURCHASE: _reject_purchase,
     Kind.INTERVENTION_OUTCOME: _reject_outcome,
@@ -169,17 +157,4 @@ _BY_KIND: Final[dict[int, Callable[[Event], Rejection | None]]] = {
 
 
 def _identifier(name: str, most: int) -> Rejection:
-    return Rejection("INVALID_IDENTIFIER", f"{name} must be at most {most} printable characters.")
-
-
-def _range(name: str, least: float, most: float) -> Rejection:
-    return Rejection("VALUE_OUT_OF_RANGE", f"{name} must lie between {least:g} and {most:g}.")
-
-
-@functools.lru_cache(maxsize=1024)
-def _is_time_zone(name: str) -> bool:
-    try:
-        zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return True
+    return Rejection("INVALID_IDENTIFIER", f"{name} must be 1 to {most} characters without control characters.")

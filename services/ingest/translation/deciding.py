@@ -48,7 +48,7 @@ def decide_request(
             for row, event in enumerate(events)
             if event.event_type == _OUTCOME
         ],
-        time_zones=[event.time_zone for event in events],
+        time_zones=_time_zones(rows, applied),
         bot_rows=[row for row, event in enumerate(events) if event.is_bot],
         event_types=[event.event_type for event in events],
         targets=[event.target for event in events],
@@ -69,7 +69,29 @@ def decide_request(
         ],
         feature_names=applied.feature_names,
         feature_schema_version=applied.feature_schema_version,
+        event_times_us=[event.event_time_us for event in events],
+        copied_rows=[row for row, event in enumerate(events) if event.copied_event_id],
+        settled_rows=sorted({settled.row for settled in applied.settled}),
+        standings=[
+            intervention_pb2.StandingRow(row=row, standing=event.carried.standing)
+            for row, event in enumerate(events)
+            if event.HasField("carried") and event.carried.standing
+        ],
+        linked_rows=[
+            intervention_pb2.LinkedRow(row=row, user_id=event.linked_user_id)
+            for row, event in enumerate(events)
+            if event.linked_user_id
+        ],
+        system_rows=[row for row, event in enumerate(events) if event.is_system],
     )
+
+
+def _time_zones(rows: Rows, applied: features_pb2.ApplyEventsResponse) -> list[str]:
+    """For each row, the user's zone as last known; that of the event where features tells none."""
+    if not applied.time_zones:
+        return [event.time_zone for event in rows.events]
+    names = ("", *applied.time_zone_names)
+    return [names[zone] for zone in applied.time_zones]
 
 
 def _contact(event: event_pb2.Event) -> intervention_pb2.Contact | None:

@@ -1,8 +1,8 @@
 """Between ingest's words and the wire's."""
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, NamedTuple, cast
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 from google.protobuf.descriptor import EnumDescriptor
@@ -11,8 +11,8 @@ from journeymesh.common.v1 import error_reason_pb2, event_pb2, position_pb2
 from journeymesh.ingest.v1 import ingest_pb2
 
 from mesh.stream import BEGINNING, END, Record
-from services.ingest.domain import identity
-from services.ingest.domain.event import Event, FailedEvent, refused_event_id
+from services.ingest.domain.event import FailedEvent, refused_event_id
+from services.ingest.domain.tidying import Note
 from services.ingest.domain.validation import Rejection
 from services.ingest.ports import ShardStanding
 from services.ingest.usecases import Receipt
@@ -87,6 +87,13 @@ def rejection_message(index: int, rejection: Rejection) -> ingest_pb2.Rejection:
     return ingest_pb2.Rejection(event_index=index, reason=reason, detail=rejection.detail)
 
 
+def warning_messages(notes: Mapping[int, Sequence[Note]]) -> Iterator[ingest_pb2.Warning]:
+    """What was cleaned or left out of events, for the wire, ascending by index."""
+    for index in sorted(notes):
+        for note in notes[index]:
+            yield ingest_pb2.Warning(event_index=index, member=note.member, detail=note.detail)
+
+
 def receipt_message(event_id: str, told: Receipt) -> ingest_pb2.Receipt:
     """A receipt for the wire."""
     receipt = ingest_pb2.Receipt(event_id=event_id, duplicate_count=told.duplicate_count)
@@ -125,29 +132,6 @@ def standing_message(told: ShardStanding) -> ingest_pb2.ShardStanding:
     )
 
 
-def copies(recent: Iterable[event_pb2.Event], linked: event_pb2.Event) -> list[event_pb2.Event]:
-    """The last session of an anonymous journey as events of the user it turned out to be, newest first.
-
-    Newest first, because a late event lengthens a session by at most the gap: so each leads to the one before it. Ids
-    are computed, so that a copy made twice is one event; receipt and trace are those of the event that linked them.
-    """
-    made = []
-    events = cast("Sequence[Event]", list(recent))
-    for event in cast("list[event_pb2.Event]", identity.last_session(events, linked.event_time_us)):
-        copy = event_pb2.Event()
-        copy.CopyFrom(event)
-        copy.event_id = identity.copied_id(event.event_id, linked.linked_user_id)
-        copy.copied_event_id = event.event_id
-        copy.user_id, copy.anonymous_id = linked.linked_user_id, linked.user_id
-        copy.received_time_us = linked.received_time_us
-        copy.trace_id, copy.span_id = linked.trace_id, linked.span_id
-        if event.session_id.startswith("s-") and event.session_id.endswith(f"-{event.session_start_us // 1000}"):
-            copy.session_id = ""  # as features found it, in the anonymous journey
-        copy.session_start_us = 0
-        made.append(copy)
-    return made
-
-
 def event_json(event: event_pb2.Event) -> bytes:
     """The event as a client would send it: what `POST /api/events/track` takes, so that it can be mended and sent.
 
@@ -170,7 +154,8 @@ def event_json(event: event_pb2.Event) -> bytes:
         "correlationId": event.correlation_id,
         "automated": event.is_automated,
     }
-    members["context"] = {name: value for name, value in context.items() if value}
+    told = {name: value for name, value in context.items() if value}
+    members["context"] = {**told, "active": False} if event.is_system else told
     return msgspec.json.encode(members)
 
 
@@ -181,7 +166,7 @@ def _properties(event: event_pb2.Event) -> bytes:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return event.properties  # no JSON: only the mesh's own callers can send it
     common: dict[str, object] = {
-        "page": event.page,
+        "page": event.address or event.page,
         "target": event.target if not _TARGET_NAMES & given.keys() else "",
         "attempts": event.attempt_count,
         "errorCode": event.error_code,

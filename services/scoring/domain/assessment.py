@@ -1,14 +1,14 @@
 """One event's assessment: the user's journal before, the features and signals after the event, the journal after."""
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
 
 from services.scoring.domain import explanation, history, risk, rules
 from services.scoring.domain.explanation import Contribution
-from services.scoring.domain.history import Journal, Signal
+from services.scoring.domain.history import Journal, Settled, Signal
 from services.scoring.domain.risk import COUNT_LIMIT, Risk
 from services.scoring.domain.rules import Finding
 from services.scoring.domain.schema import FEATURE_COUNT, Level
@@ -23,7 +23,8 @@ class Columns(NamedTuple):
     """What there is to assess, row by row.
 
     `packed_values` and `packed_terms` hold all rows one after the other, each as in `Journal`. `may_speak` tells
-    whether a rule over features alone may speak. `found` has the signals of the rows that brought any.
+    whether a rule over features alone may speak. `found` has the signals of the rows that brought any, `settled` those
+    that were over with a row.
     """
 
     event_times_us: Sequence[int]
@@ -32,14 +33,16 @@ class Columns(NamedTuple):
     probabilities: Sequence[float]
     packed_terms: bytes
     found: Mapping[int, Sequence[Signal]]
+    settled: Mapping[int, Collection[Settled]]
 
 
 class Assessment(NamedTuple):
-    """The answer for one event; no indicators for a low level."""
+    """The answer for one event; no indicators for a low level, and 0 for the latest signal where none counts."""
 
     risk: Risk
     strong_signal_count: int
     indicators: Sequence[Contribution]
+    latest_signal_us: int = 0
 
 
 class Explained(NamedTuple):
@@ -63,6 +66,8 @@ def assess(journal: Journal, columns: Columns, row: int) -> Assessment:
     """Assesses a user after the event of one row and writes it into the journal; `settle` makes it the last one."""
     at_us = columns.event_times_us[row]
     found = columns.found.get(row, ())
+    if journal.signals and row in columns.settled:
+        journal.signals = history.drop(journal.signals, columns.settled[row])
     if journal.signals or found:
         journal.signals = history.keep(journal.signals, found, at_us)
     active = history.active(journal.signals, at_us) if journal.signals else ()
@@ -74,11 +79,13 @@ def assess(journal: Journal, columns: Columns, row: int) -> Assessment:
     judged = risk.assess(findings, columns.probabilities[row], journal.assessed_count)
     history.note(journal, at_us, judged.score, judged.level)
     if judged.level is Level.LOW:
-        return Assessment(judged, history.strong_count(active) if active else 0, ())
+        if not active:
+            return Assessment(judged, 0, ())
+        return Assessment(judged, history.strong_count(active), (), history.latest_us(active))
     values = _VALUES.unpack_from(columns.packed_values, row * _VALUES.size)
     terms = _TERMS.unpack_from(columns.packed_terms, row * _TERMS.size)
     parts = explanation.contributions(judged, findings, terms, values)
-    return Assessment(judged, history.strong_count(active), explanation.indicators(parts))
+    return Assessment(judged, history.strong_count(active), explanation.indicators(parts), history.latest_us(active))
 
 
 def settle(journal: Journal, columns: Columns, row: int, model_version: str) -> None:
@@ -97,4 +104,5 @@ def explain(journal: Journal) -> Explained:
     findings = rules.find(active, values)
     judged = risk.assess(findings, journal.model_probability, journal.assessed_count)
     parts = explanation.contributions(judged, findings, terms, values)
-    return Explained(Assessment(judged, history.strong_count(active), explanation.indicators(parts)), parts)
+    strong, latest_us = history.strong_count(active), history.latest_us(active)
+    return Explained(Assessment(judged, strong, explanation.indicators(parts), latest_us), parts)

@@ -16,6 +16,7 @@ import math
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from services.scoring.domain.reasons import reason
 from services.scoring.domain.risk import PROBABILITY_LIMIT, Risk
 from services.scoring.domain.rules import Finding
 from services.scoring.domain.schema import FEATURES
@@ -28,23 +29,19 @@ INDICATOR_POINTS: Final = 1.0
 # Below this the quotient loses its digits; the derivative stands in, off by less than its square.
 _FLAT: Final = 1e-6
 
-_MINUTE: Final = 60.0
-_HOUR: Final = 3600.0
-_DAY: Final = 86400.0
-
 
 class Contribution(NamedTuple):
-    """Points of the score, -100 to 100; what a rule said, or the value of a feature."""
+    """Points of the score, -100 to 100; what a rule said, or, where it is a feature's, the value."""
 
     name: str
     points: float
-    said: str = ""
+    said: str | None = None
     value: float = 0.0
 
     @property
     def reason(self) -> str:
         """Why, in words; put together when it is asked for, which it mostly is not."""
-        return self.said or reason(self.name, self.value)
+        return reason(self.name, self.value) if self.said is None else self.said
 
 
 def contributions(
@@ -83,39 +80,6 @@ def indicators(parts: Sequence[Contribution]) -> list[Contribution]:
     """The strongest reasons for the risk, strongest first; what is usual for all is none."""
     told = [part for part in parts if part.points >= INDICATOR_POINTS and part.name != BASELINE]
     return sorted(told, key=lambda part: -part.points)[:INDICATOR_LIMIT]
-
-
-def reason(name: str, value: float) -> str:
-    """A feature's value as a sentence for a support lead."""
-    if name in _DURATIONS:
-        return _DURATIONS[name].format(_spoken(value))
-    return _PLAIN[name].format(value)
-
-
-_DURATIONS: Final = {
-    "session_duration": "In this session for {}",
-    "time_since_last_success": "Last success {} ago",
-    "average_time_per_page": "{} on a page on average",
-}
-_PLAIN: Final = {
-    "error_count": "{:.0f} errors within 30 minutes",
-    "retry_count": "{:.0f} retries within 30 minutes",
-    "help_requests": "{:.0f} requests for help within 30 minutes",
-    "page_exits": "{:.0f} pages left in this session",
-    "form_abandons": "{:.0f} forms left unfinished within 30 minutes",
-    "click_frustration": "Frustrated clicks within 30 minutes: {:.0f}",
-    "success_rate": "{:.0%} of what was tried within 30 minutes succeeded",
-    "engagement_score": "Engagement {:.0f} of 100",
-    "session_count": "{:.0f} sessions within 28 days",
-    "unique_pages_visited": "{:.0f} different pages within 28 days",
-}
-
-
-def _spoken(seconds: float) -> str:
-    for size, unit in ((_DAY, "days"), (_HOUR, "hours"), (_MINUTE, "minutes")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} seconds"
 
 
 def _sigmoid(logit: float) -> float:

@@ -6,7 +6,7 @@ its own time, and one event with a wrong clock does not silence what comes after
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -31,6 +31,17 @@ class Signal(msgspec.Struct, array_like=True, frozen=True):
     time_us: int
     reason: str
     record: bytes
+    target: str = ""
+    run_start_us: int = 0
+    """Start of the run of events it tells of; it replaces the earlier signal of its type and run. 0: it has none."""
+
+
+class Settled(NamedTuple):
+    """What tells a signal apart that is over."""
+
+    type: int
+    time_us: int
+    target: str
 
 
 class Point(NamedTuple):
@@ -71,17 +82,31 @@ def strong_count(active_signals: Sequence[Signal]) -> int:
     return len([signal for signal in active_signals if signal.strength >= STRONG_FROM])
 
 
+def latest_us(active_signals: Sequence[Signal]) -> int:
+    """When the latest of the signals was found; 0 where there is none."""
+    return max([signal.time_us for signal in active_signals], default=0)
+
+
+def drop(signals: Sequence[Signal], settled: Collection[Settled]) -> list[Signal]:
+    """The signals but for those that are over."""
+    return [signal for signal in signals if (signal.type, signal.time_us, signal.target) not in settled]
+
+
 def keep(signals: list[Signal], found: Sequence[Signal], at_us: int) -> list[Signal]:
     """The signals to remember after an event at `at_us` that brought `found`.
 
-    Those whose lifetime has passed fall out, at the latest with the one told first. Above the limit the oldest goes
-    that has a later one of its own type, so that a flood of one type cannot hide another.
+    Those whose lifetime has passed fall out, at the latest with the one told first; one that goes on, with the earlier
+    one of its run. Above the limit the oldest goes that has a later one of its own type, so that a flood of one type
+    cannot hide another.
     """
     since_us = at_us - SIGNAL_LIFETIME_US
     if not found and signals[0].time_us > since_us:
         return signals
     kept = [signal for signal in signals if signal.time_us > since_us]
-    kept.extend(found)
+    for signal in found:
+        if signal.run_start_us:
+            kept = [each for each in kept if (each.type, each.run_start_us) != (signal.type, signal.run_start_us)]
+        kept.append(signal)
     while len(kept) > SIGNAL_LIMIT:
         last_of_type = {signal.type: index for index, signal in enumerate(kept)}
         kept.pop(next((index for index, signal in enumerate(kept) if last_of_type[signal.type] != index), 0))

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from services.scoring.domain.history import Signal
 from services.scoring.domain.schema import FEATURES, SignalType
 
-RULES_VERSION: Final = "rules-1"
+RULES_VERSION: Final = "rules-2"
 
 WEIGHTS: Final = {
     SignalType.REPEATED_FAILURES: 0.96,
@@ -74,7 +74,7 @@ def find(active_signals: Sequence[Signal], values: Sequence[float]) -> list[Find
     if values[_FORM_ABANDONS] >= FORMS_LEFT_FROM:
         count = values[_FORM_ABANDONS]
         strength = 100.0 * (1.0 - 0.7 ** (count - 1.0))
-        reason = f"{count:.0f} forms left unfinished within 30 minutes"
+        reason = f"Forms left unfinished {count:.0f} times within 30 minutes"
         findings.append(Finding(FORMS_LEFT, strength, FORMS_LEFT_WEIGHT * strength / 100.0, reason))
     return findings
 
@@ -110,7 +110,7 @@ def _strongest(active_signals: Sequence[Signal]) -> list[Signal]:
 
 
 def _add_scattered_errors(findings: list[Finding], count: float) -> None:
-    """Many errors, none of them often in one place; of those in one place the signals of failures tell.
+    """Many errors, of which no signal tells that counts: in different places, or in one where they were overcome.
 
     Both are one cause, so this rule adds what is missing from them up to its own probability, and nothing where they
     weigh more. Thus one more signal never lowers the risk.
@@ -121,5 +121,5 @@ def _add_scattered_errors(findings: list[Finding], count: float) -> None:
     if told >= likelihood:
         return
     missing = 1.0 - (1.0 - likelihood) / (1.0 - told)
-    reason = f"{count:.0f} errors in different places within 30 minutes"
+    reason = f"{count:.0f} errors within 30 minutes"
     findings.append(Finding(SCATTERED_ERRORS, strength * missing / likelihood, missing, reason))

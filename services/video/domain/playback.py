@@ -3,19 +3,25 @@
 import enum
 import functools
 import hashlib
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
-from services.video.domain import coverage
+from services.video.domain import coverage, lengths, trail
+from services.video.domain.lengths import UNCHANGED, Change
+from services.video.domain.trail import Moment
 
-# No video is longer; what a player tells beyond is cut off.
+# No video is longer. A length told beyond is none; a position beyond is that of a live stream.
 LONGEST_MS: Final = 24 * 3_600_000
+# Where a position is cut off: thirty thousand years.
+_FARTHEST_SECONDS: Final = 1e12
 # Beats that are remembered of a viewer and video, to know a repeated one: 40 minutes, at a beat each ten seconds.
 REMEMBERED_BEATS: Final = 256
 REMEMBERED_VIEWINGS: Final = 64
 MOST_STRETCHES: Final = 256
 _KEY_BYTES: Final = 8
+_LOW_BITS: Final = 0xFFFFFFFF
 
 
 class Action(enum.IntEnum):
@@ -49,13 +55,16 @@ class Beat(msgspec.Struct, frozen=True):
     topic: str = ""
     time_zone: str = ""
     is_bot: bool = False
+    received_us: int = 0
+    """When the mesh had it: Unix microseconds; 0 where not told."""
 
 
 class Watched(msgspec.Struct, array_like=True):
     """What a viewer has watched of a video. The same beats in any order, however often repeated, give the same.
 
     `once`, `twice` and `skipped` are sets of media time: seen at least once, played at least twice, jumped over. Beats
-    are known again while they are among the last `REMEMBERED_BEATS`.
+    are known again while they are among the last `REMEMBERED_BEATS`; which of them only stood, while they are among
+    the last `trail.REMEMBERED_MOMENTS`. The length is the most common of those told lately.
     """
 
     duration_ms: int = 0
@@ -70,19 +79,20 @@ class Watched(msgspec.Struct, array_like=True):
     viewing_count: int = 0
     viewings: bytes = b""
     beats: bytes = b""
+    lengths: list[int] = []
+    trail: bytes = b""
 
 
 class Effect(msgspec.Struct, frozen=True):
-    """What a beat brought: the time it played, 0 where it repeats another, and what of that was never seen before."""
+    """What a beat brought: time played, the stretches of the video it was, and what of them was never seen before.
 
-    start_ms: int = 0
-    end_ms: int = 0
-    unseen: list[int] = []
+    Of a live stream there are no stretches, only time.
+    """
 
-    @property
-    def played_ms(self) -> int:
-        """How much was played."""
-        return self.end_ms - self.start_ms
+    played_ms: int = 0
+    played: Sequence[tuple[int, int]] = ()
+    unseen: Sequence[int] = ()
+    length: Change = UNCHANGED
 
 
 NOTHING: Final = Effect()
@@ -101,41 +111,86 @@ def decode(blob: bytes) -> Watched:
     return _DECODE(blob) if blob else Watched()
 
 
-def milliseconds(seconds: float) -> int:
-    """Whole milliseconds within what a video can last; 0 for what is no number."""
-    return round(min(max(0.0, seconds), LONGEST_MS / 1000) * 1000) if seconds else 0
+def position_ms(seconds: float) -> int:
+    """A position in whole milliseconds; 0 for one before the start."""
+    return round(min(max(0.0, seconds), _FARTHEST_SECONDS) * 1000) if seconds else 0
+
+
+def length_ms(seconds: float) -> int:
+    """A length in whole milliseconds; 0, unknown, for one that no video has."""
+    return round(seconds * 1000) if 0.0 < seconds <= LONGEST_MS / 1000 else 0
 
 
 def apply(watched: Watched, beat: Beat) -> Effect:
     """Adds a beat to what was watched."""
-    watched.duration_ms = max(watched.duration_ms, beat.duration_ms)
+    moment = Moment(
+        beat.at_us,
+        _viewing_number(beat.viewing),
+        beat.end_ms,
+        beat.end_ms - beat.start_ms,
+        beat.action.value,
+        beat.seek_from_ms & _LOW_BITS,
+    )
+    watched.trail, placed = trail.put(watched.trail, moment)
+    if placed is None:
+        return NOTHING
     viewing = _viewing_key(beat.viewing)
     if not _holds(watched.viewings, viewing):
         watched.viewing_count += 1
         watched.viewings = (watched.viewings + viewing)[-REMEMBERED_VIEWINGS * _KEY_BYTES :]
+    length = lengths.tell(watched.lengths, beat.duration_ms)
+    if length is not UNCHANGED:
+        watched.duration_ms = lengths.of_viewer(watched.lengths)
     if beat.action in _COUNTED:
-        _count_action(watched, beat)
-    if beat.start_ms >= beat.end_ms:
-        return NOTHING
-    unseen = coverage.outside(watched.once, beat.start_ms, beat.end_ms)
-    # A beat that was applied before has left nothing unseen; only then it needs to be looked for.
-    if not _is_new(
-        watched, _key(f"{beat.viewing} {beat.at_us} {beat.start_ms} {beat.end_ms}"), is_surely_new=bool(unseen)
-    ):
-        return NOTHING
-    watched.watched_ms += beat.end_ms - beat.start_ms
-    if unseen != [beat.start_ms, beat.end_ms]:
-        for start, end in coverage.stretches(coverage.inside(watched.once, beat.start_ms, beat.end_ms)):
-            watched.twice = coverage.bounded(coverage.added(watched.twice, start, end), MOST_STRETCHES)
-    watched.once = coverage.bounded(coverage.added(watched.once, beat.start_ms, beat.end_ms), MOST_STRETCHES)
-    return Effect(beat.start_ms, beat.end_ms, unseen)
+        _count_action(watched, beat, is_told_again=placed.is_told_again)
+    if placed.split_action in _COUNTED:
+        _add_action(watched, Action(placed.split_action))
+    if not placed.played:
+        return NOTHING if length is UNCHANGED else Effect(length=length)
+    return _play(watched, beat, placed.played, length)
 
 
-def _count_action(watched: Watched, beat: Beat) -> None:
+def _play(watched: Watched, beat: Beat, played: Sequence[tuple[int, int]], length: Change) -> Effect:
+    """Adds stretches that were played, unless a beat brought them that is not among the last moments any more."""
+    # A beat that was applied before ends in what was seen; only then it needs to be looked for.
+    is_surely_new = (watched.once[-1] if watched.once else 0) < beat.end_ms <= LONGEST_MS
+    key = _key(f"{beat.viewing} {beat.at_us} {beat.start_ms} {beat.end_ms}")
+    if not _is_new(watched, key, is_surely_new=is_surely_new):
+        return Effect(length=length)
+    played_ms = 0
+    of_video: list[tuple[int, int]] = []
+    unseen: list[int] = []
+    for start, end in played:
+        played_ms += end - start
+        if end <= LONGEST_MS:
+            of_video.append((start, end))
+            unseen += _cover(watched, start, end)
+    watched.watched_ms += played_ms
+    return Effect(played_ms, of_video, unseen, length)
+
+
+def _cover(watched: Watched, start: int, end: int) -> list[int]:
+    """Adds a stretch to what was seen once and twice; gives what of it was never seen before."""
+    unseen = coverage.outside(watched.once, start, end)
+    if unseen != [start, end]:
+        for again in coverage.stretches(coverage.inside(watched.once, start, end)):
+            watched.twice = coverage.bounded(coverage.added(watched.twice, *again), MOST_STRETCHES)
+    watched.once = coverage.bounded(coverage.added(watched.once, start, end), MOST_STRETCHES)
+    return unseen
+
+
+def _count_action(watched: Watched, beat: Beat, *, is_told_again: bool) -> None:
     key = _key(f"{beat.viewing} {beat.at_us} {beat.action} {beat.seek_from_ms} {beat.end_ms}")
-    if not _is_new(watched, key, is_surely_new=False):
+    if not _is_new(watched, key, is_surely_new=False) or is_told_again:
         return
-    match beat.action:
+    _add_action(watched, beat.action)
+    if beat.action is Action.SEEK and beat.seek_from_ms < beat.end_ms <= LONGEST_MS:
+        skipped = coverage.added(watched.skipped, beat.seek_from_ms, beat.end_ms)
+        watched.skipped = coverage.bounded(skipped, MOST_STRETCHES)
+
+
+def _add_action(watched: Watched, action: Action) -> None:
+    match action:
         case Action.PAUSE:
             watched.pause_count += 1
         case Action.STALL:
@@ -144,9 +199,6 @@ def _count_action(watched: Watched, beat: Beat) -> None:
             watched.rate_change_count += 1
         case _:
             watched.seek_count += 1
-            if beat.seek_from_ms < beat.end_ms:
-                skipped = coverage.added(watched.skipped, beat.seek_from_ms, beat.end_ms)
-                watched.skipped = coverage.bounded(skipped, MOST_STRETCHES)
 
 
 def _is_new(watched: Watched, key: bytes, *, is_surely_new: bool) -> bool:
@@ -166,6 +218,11 @@ def _holds(keys: bytes, key: bytes) -> bool:
 @functools.lru_cache(maxsize=4096)
 def _viewing_key(viewing: str) -> bytes:
     return _key(viewing)
+
+
+def _viewing_number(viewing: str) -> int:
+    """What tells viewings apart in a trail: four bytes, for there are few in one."""
+    return int.from_bytes(_viewing_key(viewing)[:4], "big")
 
 
 def _key(text: str) -> bytes:

@@ -3,13 +3,14 @@
 import itertools
 import statistics
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
 
-from services.video.domain import coverage
-from services.video.domain.playback import Effect
+from services.video.domain import coverage, lengths
+from services.video.domain.playback import LONGEST_MS, Effect
 
 # Seconds that are counted; of a longer video the rest is left out.
 LONGEST_SECONDS: Final = 4 * 3_600
@@ -22,29 +23,44 @@ _MOST_SEGMENTS: Final = 5
 class Counts(msgspec.Struct):
     """What one shard knows of a video.
 
-    `seen` and `played` are the steps of the counts from second to second, so that a stretch is two additions whatever
-    its length. A second counts as seen where its middle was: so the order and the cut of the beats do not matter.
+    `seen` and `played` are the steps of the counts at `seconds`, which ascend; between them nothing changes. So a
+    stretch is two steps whatever its length and place. A second counts as seen where its middle was: so the order and
+    the cut of the beats do not matter. `lengths` tells how often each length was told, in milliseconds.
     """
 
-    duration_ms: int = 0
     viewer_count: int = 0
+    seconds: "array[int]" = msgspec.field(default_factory=lambda: array("H"))
     seen: "array[int]" = msgspec.field(default_factory=lambda: array("i"))
     played: "array[int]" = msgspec.field(default_factory=lambda: array("i"))
+    lengths: dict[int, int] = {}
 
 
 class _Packed(msgspec.Struct, array_like=True):
+    version: int
+    viewer_count: int
+    seconds: bytes
+    seen: bytes
+    played: bytes
+    lengths: dict[int, int]
+
+
+class _PackedDense(msgspec.Struct, array_like=True):
+    """The first version, under keys of its own: steps at each second from 0 on, and the greatest length told."""
+
     duration_ms: int
     viewer_count: int
     seen: bytes
     played: bytes
 
 
+_VERSION: Final = 2
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
 _DECODE: Final = msgspec.msgpack.Decoder(_Packed).decode
+_DECODE_DENSE: Final = msgspec.msgpack.Decoder(_PackedDense).decode
 
 
 class Curve(msgspec.Struct, frozen=True):
-    """A video second by second; the lists are as long as the video was watched."""
+    """A video second by second; the lists are as long as the video was watched, but no longer than it is."""
 
     duration_ms: int
     viewer_count: int
@@ -54,8 +70,8 @@ class Curve(msgspec.Struct, frozen=True):
 
 def encode(counts: Counts) -> bytes:
     """The counts as bytes; the same counts give the same bytes."""
-    packed = _Packed(counts.duration_ms, counts.viewer_count, counts.seen.tobytes(), counts.played.tobytes())
-    return _ENCODE(packed)
+    seconds, seen, played = counts.seconds.tobytes(), counts.seen.tobytes(), counts.played.tobytes()
+    return _ENCODE(_Packed(_VERSION, counts.viewer_count, seconds, seen, played, counts.lengths))
 
 
 def decode(blob: bytes) -> Counts:
@@ -63,27 +79,56 @@ def decode(blob: bytes) -> Counts:
     if not blob:
         return Counts()
     packed = _DECODE(blob)
-    return Counts(packed.duration_ms, packed.viewer_count, array("i", packed.seen), array("i", packed.played))
+    return Counts(
+        packed.viewer_count,
+        array("H", packed.seconds),
+        array("i", packed.seen),
+        array("i", packed.played),
+        packed.lengths,
+    )
 
 
-def count(counts: Counts, effect: Effect, duration_ms: int, *, is_new_viewer: bool) -> None:
+def decode_dense(blob: bytes) -> Counts:
+    """The counts from bytes of the first version."""
+    packed = _DECODE_DENSE(blob)
+    seen, played = array("i", packed.seen), array("i", packed.played)
+    steps = [
+        (second, *step)
+        for second, step in enumerate(itertools.zip_longest(seen, played, fillvalue=0))
+        if step != (0, 0)
+    ]
+    seconds, seen_steps, played_steps = zip(*steps, strict=True) if steps else ((), (), ())
+    # The greatest length there can be was told by a fault.
+    told = {packed.duration_ms: 1} if 0 < packed.duration_ms < LONGEST_MS else {}
+    return Counts(packed.viewer_count, array("H", seconds), array("i", seen_steps), array("i", played_steps), told)
+
+
+def count(counts: Counts, effect: Effect, *, is_new_viewer: bool) -> None:
     """Adds the effect of one beat."""
-    counts.duration_ms = max(counts.duration_ms, duration_ms)
+    if effect.length is not lengths.UNCHANGED:
+        lengths.count(counts.lengths, effect.length)
     counts.viewer_count += is_new_viewer
-    _step(counts.played, effect.start_ms, effect.end_ms)
-    for start, end in coverage.stretches(effect.unseen):
-        _step(counts.seen, start, end)
+    unseen = coverage.stretches(effect.unseen)
+    if unseen == effect.played:
+        for start, end in unseen:
+            _add(counts, start, end, 1, 1)
+        return
+    for start, end in effect.played:
+        _add(counts, start, end, 0, 1)
+    for start, end in unseen:
+        _add(counts, start, end, 1, 0)
 
 
 def curve(shards: Iterable[Counts]) -> Curve:
     """The sum over shards."""
     each = list(shards)
-    seen = [list(itertools.accumulate(counts.seen)) for counts in each]
-    played = [list(itertools.accumulate(counts.played)) for counts in each]
-    duration_ms = max((counts.duration_ms for counts in each), default=0)
-    watched = max(map(len, played), default=0)
+    duration_ms = lengths.of_video(counts.lengths for counts in each)
+    watched = max((counts.seconds[-1] for counts in each if counts.seconds), default=0)
     length = min(watched, -(-duration_ms // 1000)) if duration_ms else watched
-    return Curve(duration_ms, sum(counts.viewer_count for counts in each), _sums(seen, length), _sums(played, length))
+    viewers, plays = _levels(each, "seen", length), _levels(each, "played", length)
+    while plays and not plays[-1]:
+        plays.pop(), viewers.pop()
+    return Curve(duration_ms, sum(counts.viewer_count for counts in each), viewers, plays)
 
 
 def drop_offs(of: Curve) -> list[tuple[int, int]]:
@@ -100,9 +145,10 @@ def drop_offs(of: Curve) -> list[tuple[int, int]]:
 
 
 def replay_hot_spots(of: Curve) -> list[tuple[int, int]]:
-    """Stretches replayed by half a play a viewer above the video's median, most replays first, at most five."""
+    """Stretches replayed by half a play a viewer above the median of what was seen, most first, at most five."""
     rates = [plays / viewers - 1 if viewers else 0.0 for viewers, plays in zip(of.viewers, of.plays, strict=True)]
-    least = statistics.median(rates) + _LEAST_REPLAYS if rates else 0.0
+    seen = [rate for rate, viewers in zip(rates, of.viewers, strict=True) if viewers]
+    least = statistics.median(seen) + _LEAST_REPLAYS if seen else 0.0
     spots = []
     for is_hot, seconds in itertools.groupby(range(len(rates)), key=lambda second: rates[second] >= least):
         inside = list(seconds)
@@ -112,15 +158,34 @@ def replay_hot_spots(of: Curve) -> list[tuple[int, int]]:
     return [(start, end) for _, start, end in sorted(spots)[:_MOST_SEGMENTS]]
 
 
-def _step(steps: "array[int]", start_ms: int, end_ms: int) -> None:
+def _add(counts: Counts, start_ms: int, end_ms: int, seen: int, played: int) -> None:
+    """Counts a stretch so many times more as seen and as played."""
     first, last = (start_ms + 499) // 1000, min((end_ms + 499) // 1000, LONGEST_SECONDS)
-    if first >= last:
+    if first < last:
+        _step(counts, first, seen, played)
+        _step(counts, last, -seen, -played)
+
+
+def _step(counts: Counts, second: int, seen: int, played: int) -> None:
+    """Adds to the steps at a second; where nothing changes any more, none is kept."""
+    seconds = counts.seconds
+    at = bisect_left(seconds, second)
+    if at == len(seconds) or seconds[at] != second:
+        seconds.insert(at, second)
+        counts.seen.insert(at, seen)
+        counts.played.insert(at, played)
         return
-    if len(steps) <= last:
-        steps.extend([0] * (last + 1 - len(steps)))
-    steps[first] += 1
-    steps[last] -= 1
+    counts.seen[at] += seen
+    counts.played[at] += played
+    if not counts.seen[at] and not counts.played[at]:
+        del seconds[at], counts.seen[at], counts.played[at]
 
 
-def _sums(shards: Sequence[Sequence[int]], length: int) -> list[int]:
-    return [sum(each) for each in itertools.islice(itertools.zip_longest(*shards, fillvalue=0), length)] or [0] * length
+def _levels(shards: Sequence[Counts], name: str, length: int) -> list[int]:
+    """The sums of one of the counts, second by second."""
+    steps = [0] * length
+    for counts in shards:
+        for second, step in zip(counts.seconds, getattr(counts, name), strict=True):
+            if second < length:
+                steps[second] += step
+    return list(itertools.accumulate(steps))

@@ -13,6 +13,7 @@ from services.video.domain.playback import Beat, Effect, Watched
 
 KEPT_VIDEOS: Final = 50
 LATELY_US: Final = 28 * 24 * 3_600_000_000
+_DAY_US: Final = 24 * 3_600_000_000
 _QUARTER_US: Final = 900_000_000
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
@@ -31,10 +32,13 @@ class Card(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Viewer(msgspec.Struct, array_like=True):
-    """A viewer: cards by video, and milliseconds played by hour of the local day."""
+    """A viewer: cards by video, and milliseconds played by hour of the local day, in the zone last told."""
 
     cards: dict[str, Card] = {}
     hours: list[int] = msgspec.field(default_factory=lambda: [0] * 24)
+    time_zone: str = ""
+    latest_us: int = 0
+    """The latest beat."""
 
 
 class OpenViewer(msgspec.Struct):
@@ -68,6 +72,7 @@ def closed(open_viewer: OpenViewer) -> bytes:
 
 def watch(open_viewer: OpenViewer, beat: Beat) -> tuple[Effect, bool]:
     """Adds a beat; gives its effect, and whether the viewer is new to the video."""
+    _note_time(open_viewer.viewer, beat)
     cards = open_viewer.viewer.cards
     card = cards.get(beat.video_id)
     before = card or Card()
@@ -87,7 +92,8 @@ def watch(open_viewer: OpenViewer, beat: Beat) -> tuple[Effect, bool]:
         topic=beat.topic if beat.topic and is_latest else before.topic or beat.topic,
     )
     # Zones differ from UTC by whole quarters of an hour, and so share the hour of a quarter.
-    open_viewer.viewer.hours[_local_hour(beat.at_us // _QUARTER_US, beat.time_zone)] += effect.played_ms
+    zone = beat.time_zone or open_viewer.viewer.time_zone
+    open_viewer.viewer.hours[_local_hour(beat.at_us // _QUARTER_US, zone)] += effect.played_ms
     if len(cards) > KEPT_VIDEOS:
         oldest = min(cards, key=lambda video_id: (cards[video_id].last_watched_us, video_id))
         del cards[oldest]
@@ -105,6 +111,22 @@ def overall(viewer: Viewer) -> float:
     lately = [card for card in cards if card.last_watched_us >= since_us]
     weight = sum([card.unique_ms for card in lately])
     return sum([card.engagement * card.unique_ms for card in lately]) / weight if weight else 0.0
+
+
+def _note_time(viewer: Viewer, beat: Beat) -> None:
+    """Notes when a beat was, and the zone it tells unless it is late.
+
+    A time more than a day after the receipt of a later beat was told by a wrong clock. It is taken back, or nothing
+    else would count as watched lately.
+    """
+    if viewer.latest_us - beat.received_us > _DAY_US >= beat.at_us - beat.received_us:
+        viewer.latest_us = beat.at_us
+        for video_id, card in viewer.cards.items():
+            last_us = min(card.last_watched_us, beat.at_us)
+            viewer.cards[video_id] = msgspec.structs.replace(card, last_watched_us=last_us)
+    if beat.time_zone and (beat.at_us >= viewer.latest_us or not viewer.time_zone):
+        viewer.time_zone = beat.time_zone
+    viewer.latest_us = max(viewer.latest_us, beat.at_us)
 
 
 @functools.lru_cache(maxsize=4096)

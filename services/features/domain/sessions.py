@@ -1,0 +1,114 @@
+"""The user's own time: when it was, which session is open, which page the user is on.
+
+A session is the run of events without a gap of more than 30 minutes. Late events move no time but the beginnings.
+"""
+
+from services.features.domain import clicks, engagement, window
+from services.features.domain.event import NAME_LIMIT, Event
+from services.features.domain.state import DAY_US, SESSION_GAP_US, State
+
+
+def meet(state: State, event: Event) -> None:
+    """Takes what every event tells, whatever its kind."""
+    if not state.last_us:
+        state.first_us = state.last_us = state.session_start_us = event.at_us
+        state.today = event.at_us // DAY_US
+    if event.is_bot:
+        state.is_bot = True
+    if 0 < event.platform < 32:
+        state.platforms |= 1 << event.platform
+    if event.time_zone and (event.at_us >= state.last_us or not state.time_zone):
+        state.time_zone = event.time_zone
+
+
+def move_time(state: State, event: Event) -> None:
+    """Moves the user's own now on to the event; a late event moves nothing but the beginnings.
+
+    One that lies before the open session by no more than the gap belongs to it: the session began with it. Where only
+    what is no step was seen, that stands for a session of which nothing was known.
+    """
+    at_us = event.at_us
+    if state.last_us - event.received_us > DAY_US >= at_us - event.received_us:
+        _forget_future(state, at_us)
+    if at_us < state.last_us:
+        state.first_us = min(state.first_us, at_us)
+        if state.session_start_us - SESSION_GAP_US <= at_us < state.session_start_us:
+            if not state.session_count:
+                _begin_session(state, at_us)
+            state.session_start_us = at_us
+        return
+    day = at_us // DAY_US
+    if day > state.today:
+        state.page_marks, state.page_days = window.advance_pages(state.page_marks, state.page_days, state.today, day)
+        state.session_days = window.advance_days(state.session_days, state.today, day)
+        state.today = day
+    if not state.session_count or at_us - state.last_us > SESSION_GAP_US:
+        _begin_session(state, at_us)
+    state.last_us = at_us
+    if event.page:
+        state.last_page = event.page[:NAME_LIMIT]
+
+
+def session_start(state: State, event: Event) -> int:
+    """The start of the session an event belongs to, once it is applied: Unix microseconds.
+
+    One that lies before the latest session by more than the gap stands for itself: its session is no longer known. What
+    a system did outside the latest session belongs to none: 0.
+    """
+    if event.is_system and not state.session_start_us <= event.at_us <= state.last_us + SESSION_GAP_US:
+        return 0
+    return event.at_us if event.at_us < state.session_start_us - SESSION_GAP_US else state.session_start_us
+
+
+def _forget_future(state: State, now_us: int) -> None:
+    """Takes back the user's now where it lies more than a day after the receipt of an event that came later.
+
+    A clock was wrong then, and whatever the user does would be late for as long. What was counted at times that never
+    were goes, and a session begins.
+    """
+    for times in (
+        state.errors,
+        state.retries,
+        state.helps,
+        state.abandons,
+        state.click_findings,
+        state.successes,
+        state.failures,
+    ):
+        times[:] = [at_us for at_us in times if at_us <= now_us]
+    state.today = now_us // DAY_US
+    state.session_days = state.page_days = state.page_marks = state.solved = b""
+    state.first_us, state.last_success_us = min(state.first_us, now_us), min(state.last_success_us, now_us)
+    state.rage_us = state.rage_count = state.click_us = 0
+    state.last_us = now_us
+    _begin_session(state, now_us)
+
+
+def _begin_session(state: State, at_us: int) -> None:
+    """Closes the session before, of which only the engagement is kept, and opens one."""
+    engagement.close_session(state)
+    state.session_count += 1
+    state.session_days = window.note_session(state.session_days, state.today)
+    state.session_start_us = at_us
+    state.page_exit_count = state.page_visit_count = state.first_visit_us = 0
+    state.form = state.form_page = state.form_event_id = ""
+    state.form_is_open, state.form_us = False, 0
+    state.traces = {}
+    state.open_signals = []
+    clicks.break_chain(state)
+    enter_page(state, "", "")
+    state.page_before = ""
+
+
+def enter_page(state: State, page: str, event_id: str) -> None:
+    """Puts the user on a page; an empty one is none."""
+    state.page_before = state.page
+    state.page, state.page_event_id = page, event_id
+    state.page_active_us = state.page_active_step = 0
+    state.page_is_touched = state.page_is_quiet = False
+
+
+def leave_page(state: State) -> None:
+    """Counts the page as left, if nothing was done on it."""
+    if state.page and not state.page_is_touched:
+        state.page_exit_count += 1

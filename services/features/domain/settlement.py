@@ -1,0 +1,159 @@
+"""What a success ends: the signals of its task, page or form, whatever their type.
+
+A success (`task_success`, or a `purchase` that is no refund) ends the signals that were found until then at the same
+target, on the same page, and, where it is of a form, at that form and on its page. A purchase is of the form that was
+begun or sent last, and ends trouble with paying wherever it was. Success elsewhere ends nothing, but for two types that
+tell of no place: the search of `RAPID_NAVIGATION` ends with any success, an `ENGAGEMENT_DROP` with engagement itself.
+
+The last 16 things solved are remembered by name, so that a failure from before a success is no trouble when it comes
+after it.
+"""
+
+import struct
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+import msgspec
+
+from services.features.domain import window
+from services.features.domain.event import NAME_LIMIT, Event, Kind
+from services.features.domain.pages import route
+from services.features.domain.paying import names_paying
+from services.features.domain.signal import Signal, SignalType
+from services.features.domain.state import MINUTE_US, OpenSignal, State
+
+LIFETIME_US: Final = 30 * MINUTE_US
+"""A signal counts for so long; scoring's own bound."""
+OPEN_LIMIT: Final = 16
+SOLVED_LIMIT: Final = 16
+
+_ENTRY: Final = struct.Struct(">q4s4s")
+_NO_NAME: Final = {""}
+_NAMELESS: Final = window.mark("")
+_PAYING: Final = "\0paying"
+
+
+class Settled(msgspec.Struct, frozen=True, gc=False):
+    """A signal that is over, by what tells it apart: its type, when it was found, its target."""
+
+    type: int
+    at_us: int
+    target: str
+
+
+class _Place(NamedTuple):
+    """Where a success happened: names of targets and pages, and whether it is a payment."""
+
+    names: set[str]
+    is_payment: bool
+
+    def holds(self, target: str, page: str) -> bool:
+        """Whether something at this target, on this page, is of the place; of one without names, what names none.
+
+        A page that is told without its query is the same as with one.
+        """
+        names = self.names
+        if target in names or page in names:
+            return bool(target or page)
+        if not names and not target and not page:
+            return True
+        if "?" in page and route(page) in names:
+            return True
+        if "?" not in page and any("?" in name and route(name) == page for name in names):
+            return True
+        return self.is_payment and (names_paying(target) or names_paying(page))
+
+
+def keep(state: State, signal: Signal) -> bool:
+    """Keeps a signal that is told, and answers whether it is new: not an earlier one that goes on.
+
+    Above the limit the oldest goes that has a later one of its type, as in scoring.
+    """
+    kept, since_us = state.open_signals, state.last_us - LIFETIME_US
+    if kept and kept[0].at_us <= since_us:
+        kept[:] = [each for each in kept if each.at_us > since_us]
+    told_before = len(kept)
+    run = signal.run_start_us
+    if run:
+        kept[:] = [each for each in kept if each.run_start_us != run or each.type != signal.type]
+    is_new = len(kept) == told_before
+    kept.append(OpenSignal(signal.type, signal.at_us, signal.target, signal.page, signal.since_us, run))
+    if len(kept) > OPEN_LIMIT:
+        last_of_type = {each.type: index for index, each in enumerate(kept)}
+        del kept[next((index for index, each in enumerate(kept) if last_of_type[each.type] != index), 0)]
+    return is_new
+
+
+def settle(state: State, event: Event) -> list[Settled]:
+    """Ends what a success ends, be it late; also what was kept for signals to come."""
+    names = _solve(state, event)
+    searched = state.traces.pop(SignalType.RAPID_NAVIGATION, None)
+    if searched and event.at_us < state.last_us:
+        state.traces[SignalType.RAPID_NAVIGATION] = [trace for trace in searched if trace.at_us > event.at_us]
+    if not state.traces and not state.open_signals and not state.chain:
+        return []
+    place = _Place(names, event.kind == Kind.PURCHASE)
+    for kind, traces in state.traces.items():
+        state.traces[kind] = [
+            trace for trace in traces if trace.at_us > event.at_us or not place.holds(trace.target, trace.page)
+        ]
+    if state.chain and place.holds(state.chain[-1].target, state.chain[-1].page):
+        state.chain, state.run_length = [], 0
+    ended = end(state, lambda open_signal: _is_ended(open_signal, place, event.at_us))
+    for each in ended:
+        if each.type == SignalType.RAGE_CLICKS:
+            state.rage_us = state.rage_count = 0
+        elif each.type == SignalType.FORM_ABANDONMENT and each.at_us > event.at_us and each.at_us in state.abandons:
+            state.abandons.remove(each.at_us)  # the form was done with before it was said to be left
+    return ended
+
+
+def end(state: State, is_over: Callable[[OpenSignal], bool]) -> list[Settled]:
+    """Ends the open signals of which that holds, in the order they were told."""
+    over = [each for each in state.open_signals if is_over(each)]
+    if over:
+        state.open_signals = [each for each in state.open_signals if each not in over]
+    return [Settled(each.type, each.at_us, each.target) for each in over]
+
+
+def end_drop(state: State) -> list[Settled]:
+    """Ends the drops of engagement, which is back."""
+    return end(state, lambda each: each.type == SignalType.ENGAGEMENT_DROP)
+
+
+def was_solved(state: State, event: Event, form: str = "") -> bool:
+    """Whether the user succeeded at the place of a late event, or at a form, when it had happened already."""
+    names = {event.target[:NAME_LIMIT], event.page[:NAME_LIMIT], form} - {""}
+    marks = {window.mark(name) for name in names}
+    if any(map(names_paying, names)):
+        marks.add(window.mark(_PAYING))
+    return any(
+        event.at_us < at_us and (target in marks or page in marks or (not marks and target == page == _NAMELESS))
+        for at_us, target, page in _ENTRY.iter_unpack(state.solved)
+    )
+
+
+def _solve(state: State, event: Event) -> set[str]:
+    """The names of the place of a success, which are remembered as solved."""
+    target, page = event.target[:NAME_LIMIT], event.page[:NAME_LIMIT]
+    is_payment = event.kind == Kind.PURCHASE
+    names = {target, page} - _NO_NAME
+    solved = state.solved + _entry(event.at_us, target, page)
+    if is_payment:
+        solved += _entry(event.at_us, _PAYING, "")
+    form = state.form
+    if form and event.at_us >= state.form_us and (is_payment or form in names or state.form_page in names):
+        solved += _entry(event.at_us, form, state.form_page)
+        names |= {form, state.form_page} - _NO_NAME
+    state.solved = solved[-SOLVED_LIMIT * _ENTRY.size :]
+    return names
+
+
+def _is_ended(open_signal: OpenSignal, place: _Place, at_us: int) -> bool:
+    if open_signal.type == SignalType.ENGAGEMENT_DROP or at_us < open_signal.since_us:
+        return False
+    return open_signal.type == SignalType.RAPID_NAVIGATION or place.holds(open_signal.target, open_signal.page)
+
+
+def _entry(at_us: int, target: str, page: str) -> bytes:
+    return _ENTRY.pack(at_us, window.mark(target), window.mark(page))

@@ -1,0 +1,103 @@
+"""A feature's value as a sentence for a support lead: true of every state that has the value, and grammatical.
+
+A value may stand for several states, and the sentence must be true of all of them. So 0 seconds since the last success
+may be a success just now or a first visit, and a success rate of 1 may be that nothing was tried.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Final
+
+_MINUTE: Final = 60.0
+_HOUR: Final = 3600.0
+_DAY: Final = 86400.0
+# Where the features stop counting.
+_MOST: Final = 64
+_MOST_PAGES: Final = 128
+
+
+def reason(name: str, value: float) -> str:
+    """The sentence for a feature's value, which is finite and not negative."""
+    return _REASONS[name](value)
+
+
+def counted(value: float, singular: str, plural: str, most: float = _MOST) -> str:
+    """A count with its noun, at the beginning of a sentence: `No error`, `1 error`, `3 errors`, `64 or more errors`."""
+    count = round(value)
+    if not count:
+        return f"No {singular}"
+    more = " or more" if count >= most else ""
+    return f"{count}{more} {singular if count == 1 else plural}"
+
+
+def _lately(singular: str, plural: str) -> Callable[[float], str]:
+    return lambda value: f"{counted(value, singular, plural)} within 30 minutes"
+
+
+def _times(value: float) -> str:
+    count = round(value)
+    if count == 1:
+        return "once"
+    return f"{count} or more times" if count >= _MOST else f"{count} times"
+
+
+def _form_abandons(value: float) -> str:
+    if not round(value):
+        return "No form left unfinished within 30 minutes"
+    return f"Forms left unfinished {_times(value)} within 30 minutes"
+
+
+def _click_frustration(value: float) -> str:
+    if not round(value):
+        return "No click led nowhere within 30 minutes"
+    return f"Clicking led nowhere {_times(value)} within 30 minutes"
+
+
+def _success_rate(value: float) -> str:
+    if value <= 0.0:
+        return "Nothing that was tried within 30 minutes succeeded"
+    if value >= 1.0:
+        return "Nothing that was tried within 30 minutes failed"
+    # What is neither nothing nor all is never told as 0% or 100%.
+    percent = min(99, max(1, round(100.0 * value)))
+    return f"{percent}% of what was tried within 30 minutes succeeded"
+
+
+def _session_duration(value: float) -> str:
+    return f"In this session for {_spoken(value)}" if value >= 1.0 else "In this session for less than a second"
+
+
+def _time_since_last_success(value: float) -> str:
+    return f"No success for {_spoken(value)}" if value >= 1.0 else "Last success or first visit just now"
+
+
+def _average_time_per_page(value: float) -> str:
+    if value <= 0.0:
+        return "No time spent on a page in this session so far"
+    return f"{_spoken(value)} on a page on average" if value >= 1.0 else "Less than a second on a page on average"
+
+
+def _spoken(seconds: float) -> str:
+    """A span of a second or more in its unit: from two minutes on in minutes, and so on."""
+    for size, unit in ((_DAY, "days"), (_HOUR, "hours"), (_MINUTE, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    count = round(seconds)
+    return f"{count} {'second' if count == 1 else 'seconds'}"
+
+
+_REASONS: Final[dict[str, Callable[[float], str]]] = {
+    "error_count": _lately("error", "errors"),
+    "retry_count": _lately("retry", "retries"),
+    "help_requests": _lately("request for help", "requests for help"),
+    "session_duration": _session_duration,
+    "page_exits": lambda value: f"{counted(value, 'page', 'pages', math.inf)} left untouched in this session",
+    "form_abandons": _form_abandons,
+    "click_frustration": _click_frustration,
+    "success_rate": _success_rate,
+    "engagement_score": lambda value: f"Engagement {value:.0f} of 100",
+    "time_since_last_success": _time_since_last_success,
+    "session_count": lambda value: f"{counted(value, 'session', 'sessions')} within 28 days",
+    "unique_pages_visited": lambda value: f"{counted(value, 'page', 'pages', _MOST_PAGES)} viewed within 28 days",
+    "average_time_per_page": _average_time_per_page,
+}

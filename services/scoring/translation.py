@@ -1,0 +1,152 @@
+"""Between the wire's messages and the domain's values."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import numpy as np
+from google.protobuf.timestamp_pb2 import Timestamp
+from journeymesh.features.v1 import features_pb2
+from journeymesh.scoring.v1 import scoring_pb2 as wire
+
+from mesh.errors import InvalidArgument
+from services.scoring.domain.assessment import Assessment
+from services.scoring.domain.explanation import Contribution
+from services.scoring.domain.history import SIGNAL_LIFETIME_US, Journal, Point, Settled, Signal, active, course
+from services.scoring.domain.schema import FEATURE_COUNT, SCHEMA_VERSION, SignalType, level_of
+from services.scoring.usecases import Rows, UserRisk
+
+LONGEST_ID: Final = 128
+LATEST_US: Final = 1 << 53
+"""In the year 2255. Up to here a time is exact as a number of JSON, and can be told as a date."""
+GREATEST_VALUE: Final = 1e12
+
+_SIGNAL_TYPES: Final = frozenset(each.value for each in SignalType if each)
+
+
+def rows_of(request: wire.AssessUsersRequest) -> Rows:
+    """The rows of a request.
+
+    Raises:
+        InvalidArgument: they do not fit together, or an id, a time, a value or a signal is none that there can be.
+    """
+    count = len(request.user_ids)
+    values = np.array(request.values, np.float64)
+    if len(request.event_times_us) != count or values.size != count * FEATURE_COUNT:
+        detail = f"Every row needs a time and {FEATURE_COUNT} values."
+        raise InvalidArgument("MISSING_FIELD", detail)
+    if not ((values >= 0.0) & (values <= GREATEST_VALUE)).all():
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", f"Every value lies between 0 and {GREATEST_VALUE:g}.")
+    lengths = [*map(len, request.user_ids)]
+    if lengths and not 0 < min(lengths) <= max(lengths) <= LONGEST_ID:
+        raise InvalidArgument("INVALID_IDENTIFIER", f"A user's id has 1 to {LONGEST_ID} characters.")
+    _require_times(request.event_times_us)
+    signals = defaultdict[int, list[Signal]](list)
+    for told in request.signals:
+        _require_row(told.row, count)
+        signals[told.row].append(_signal(told.signal))
+    return Rows(
+        request.user_ids,
+        request.event_times_us,
+        values.reshape(count, FEATURE_COUNT),
+        request.feature_schema_version,
+        signals,
+        _settled(request),
+    )
+
+
+def _settled(request: wire.AssessUsersRequest) -> dict[int, set[Settled]]:
+    settled = defaultdict[int, set[Settled]](set)
+    for told in request.settled:
+        _require_row(told.row, len(request.user_ids))
+        settled[told.row].add(Settled(told.type, told.signal_time_us, told.target))
+    return settled
+
+
+def _require_row(row: int, count: int) -> None:
+    if row >= count:
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", f"A signal names row {row} of {count}.")
+
+
+def _require_times(times_us: Sequence[int]) -> None:
+    if times_us and not 0 <= min(times_us) <= max(times_us) <= LATEST_US:
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", "A time lies between the years 1970 and 2255.")
+
+
+def _signal(message: features_pb2.Signal) -> Signal:
+    if message.type not in _SIGNAL_TYPES or not math.isfinite(message.strength):
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", "A signal has a known type and a finite strength.")
+    _require_times((message.signal_time_us, message.run_start_time_us))
+    strength = min(100.0, max(0.0, message.strength))
+    record = message.SerializeToString(deterministic=True)
+    return Signal(
+        message.type,
+        strength,
+        message.signal_time_us,
+        message.reason,
+        record,
+        message.target,
+        message.run_start_time_us,
+    )
+
+
+def assessment_message(assessment: Assessment) -> wire.Assessment:
+    """An assessment as it is answered."""
+    risk = assessment.risk
+    message = wire.Assessment(
+        score=risk.score,
+        level=wire.RiskLevel.ValueType(risk.level),
+        confidence=risk.confidence,
+        rule_score=risk.rule_score,
+        model_score=risk.model_score,
+        strong_signal_count=assessment.strong_signal_count,
+        indicators=_indicators(assessment.indicators) if assessment.indicators else None,
+    )
+    if assessment.latest_signal_us:
+        message.latest_signal_time_us = assessment.latest_signal_us
+    return message
+
+
+def risk_message(user_id: str, of: UserRisk, rules_version: str) -> wire.GetRiskResponse:
+    """A user's risk with its explanation and history, as it is answered."""
+    explained, journal = of
+    return wire.GetRiskResponse(
+        user_id=user_id,
+        assessment=assessment_message(explained.assessment),
+        contributions=_indicators(explained.contributions),
+        event_time=timestamp(journal.event_time_us),
+        model_version=journal.model_version,
+        rules_version=rules_version,
+        feature_schema_version=SCHEMA_VERSION,
+        signals=_active_signals(journal),
+        history=map(_point, course(journal)),
+    )
+
+
+def _point(point: Point) -> wire.RiskPoint:
+    level = wire.RiskLevel.ValueType(level_of(point.score))
+    return wire.RiskPoint(event_time=timestamp(point.event_time_us), score=point.score, level=level)
+
+
+def _indicators(parts: Iterable[Contribution]) -> list[wire.Indicator]:
+    return [wire.Indicator(name=part.name, contribution=part.points, reason=part.reason) for part in parts]
+
+
+def _active_signals(journal: Journal) -> list[wire.ActiveSignal]:
+    newest_first = sorted(active(journal.signals, journal.event_time_us), key=lambda signal: -signal.time_us)
+    return [
+        wire.ActiveSignal(
+            signal=features_pb2.Signal.FromString(signal.record),
+            signal_time=timestamp(signal.time_us),
+            expire_time=timestamp(signal.time_us + SIGNAL_LIFETIME_US),
+        )
+        for signal in newest_first
+    ]
+
+
+def timestamp(time_us: int) -> Timestamp:
+    """A time for a person's eyes."""
+    stamp = Timestamp()
+    stamp.FromMicroseconds(time_us)
+    return stamp

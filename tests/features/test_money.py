@@ -1,0 +1,123 @@
+"""Purchases and refunds, each currency for itself, and how they move from an anonymous user to the known one."""
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.features.domain import money
+from services.features.domain.event import Carried, Event, Kind
+from services.features.domain.journey import NOTHING, apply
+from services.features.domain.state import State
+from services.features.domain.vector import vector
+from tests.features.stories import at, feature, told
+
+
+def bought(seconds: float, amount: float, currency: str = "EUR", **members: Any) -> Event:
+    return at(seconds, Kind.PURCHASE, "/paid", amount=amount, currency=currency, **members)
+
+
+def totals(events: list[Event]) -> tuple[int, dict[str, float]]:
+    state = told(events)[0]
+    return state.purchase_count, money.amounts(state)
+
+
+def test_amounts_of_different_currencies_are_never_added() -> None:
+    events = [bought(0, 30.0), bought(1, 12.5, "USD"), bought(2, 20.0), bought(3, 5.0, "")]
+    assert totals(events) == (4, {"": 5.0, "EUR": 50.0, "USD": 12.5})
+
+
+REFUNDS = {
+    "by a negative amount": bought(10, -5.0),
+    "named so": bought(10, -5.0, is_refund=True),
+    "named so, told by a positive amount": bought(10, 5.0, is_refund=True),
+    "named so, without an amount": bought(10, 0.0, is_refund=True),
+    "of more than was paid": bought(10, -500.0),
+}
+
+
+@pytest.mark.parametrize("refund", REFUNDS.values(), ids=REFUNDS.keys())
+def test_a_refund_is_no_purchase_no_success_and_no_taking_part(refund: Event) -> None:
+    before = [bought(0, 30.0), at(5, Kind.TASK_FAILURE, "/pay"), at(10, Kind.PAGE_VIEW, "/account")]
+    count, amounts = totals([*before, refund])
+    assert count == 1
+    assert amounts == {"EUR": 30.0 - abs(refund.amount)}
+    for name in ("success_rate", "engagement_score"):
+        assert feature(name, [*before, refund]) == feature(name, before)
+    assert feature("time_since_last_success", [*before, refund]) == 10
+
+
+def test_a_refund_alone_is_no_purchase() -> None:
+    alone = bought(0, 0.0, "", is_refund=True)
+    assert totals([alone]) == (0, {})
+    assert feature("engagement_score", [alone]) == 50
+
+
+def test_currencies_are_bounded() -> None:
+    events = [bought(number, 1.0, f"C{number:02d}") for number in range(40)]
+    count, amounts = totals([*events, bought(50, 1.0, "C03")])
+    assert count == 41
+    assert len(amounts) == money.CURRENCY_LIMIT
+    assert amounts["C03"] == 2.0
+
+
+def test_sums_stay_finite() -> None:
+    assert totals([bought(0, 1e308), bought(1, 1e308), bought(2, math.inf), bought(3, 2.0, "USD")])[1] == {
+        "EUR": 1e308,
+        "USD": 2.0,
+    }
+
+
+def test_a_copied_purchase_is_a_success_and_counts_where_it_was_made() -> None:
+    copy = bought(5, 30.0, is_copy=True)
+    assert totals([bought(0, 10.0), copy]) == (1, {"EUR": 10.0})
+    assert feature("success_rate", [at(0, Kind.ERROR), copy]) == 0.5
+
+
+# From anonymous to known.
+
+
+def test_what_an_anonymous_user_bought_moves_with_the_link() -> None:
+    anonymous, known = State(), told([bought(0, 1.0), bought(1, 7.0, "USD")])[0]
+    for event in (bought(0, 30.0), bought(1, -10.0), bought(2, 5.0, ""), bought(3, 2.0, "GBP")):
+        apply(anonymous, event)
+    carried = apply(anonymous, at(9, Kind.IDENTIFY, is_link=True)).carried
+    assert carried == Carried(3, {"": 5.0, "EUR": 20.0, "GBP": 2.0})
+    assert (anonymous.purchase_count, money.amounts(anonymous)) == (0, {})
+    assert apply(known, at(9, Kind.IDENTIFY, carried=carried)) is NOTHING
+    assert (known.purchase_count, money.amounts(known)) == (5, {"": 5.0, "EUR": 21.0, "GBP": 2.0, "USD": 7.0})
+
+
+def test_it_moves_once_and_later_purchases_with_the_next_link() -> None:
+    state = told([bought(0, 30.0)])[0]
+    link = at(9, Kind.IDENTIFY, is_link=True)
+    assert apply(state, link).carried == Carried(1, {"EUR": 30.0})
+    assert apply(state, link).carried == Carried(0, {})
+    apply(state, bought(20, 4.0))
+    assert apply(state, link).carried == Carried(1, {"EUR": 4.0})
+
+
+_PURCHASES = st.lists(
+    st.builds(bought, st.integers(0, 99), st.integers(-50, 50).map(float), st.sampled_from(["", "EUR", "USD"])),
+    max_size=12,
+)
+
+
+@given(_PURCHASES, _PURCHASES)
+def test_nothing_is_lost_or_doubled_by_a_link(before: list[Event], after: list[Event]) -> None:
+    anonymous, known = told(before)[0], told(after)[0]
+    carried = apply(anonymous, at(100, Kind.IDENTIFY, is_link=True)).carried
+    apply(known, at(100, Kind.IDENTIFY, carried=carried))
+    count, amounts = totals([*after, *before])
+    assert (known.purchase_count, money.amounts(known)) == (count, amounts)
+    assert money.amounts(anonymous) == {}
+
+
+def test_identifying_moves_nothing_else() -> None:
+    before = told([bought(0, 30.0), at(1, Kind.PAGE_VIEW, "/a")])[0]
+    after = told(
+        [bought(0, 30.0), at(1, Kind.PAGE_VIEW, "/a"), at(9, Kind.IDENTIFY, carried=Carried(1, {"EUR": 1.0}))]
+    )[0]
+    assert vector(after) == vector(before)

@@ -1,0 +1,97 @@
+"""What little may cost: the time of every pattern that meets a client's text, and what is kept of the unusable."""
+
+import time
+from collections.abc import Callable
+from typing import cast
+
+import pytest
+from journeymesh.ingest.v1 import ingest_pb2
+
+from mesh.errors import InvalidArgument, ResourceExhausted
+from services.ingest.domain import device, page, placeholder, text, validation
+from services.ingest.domain.event import Event
+from services.ingest.ports import Progress
+from tests.builders import NOW_US, event
+from tests.ingest.house import ACCEPTED, housed
+
+WORST: dict[str, tuple[Callable[[str], object], str]] = {
+    "agent of digits": (lambda told: device.tell(1, told), "7"),
+    "agent of words": (lambda told: device.tell(1, told), "a.b"),
+    "agent of bots that are none": (lambda told: device.tell(1, told), "bota."),
+    "agent of androids": (lambda told: device.tell(1, told), "android "),
+    "marks on one letter": (lambda told: text.cleaned(told, len(told)), "\u0323\u0301"),
+    "control characters": (lambda told: text.cleaned(told, len(told)), "a\n "),
+    "parameters": (lambda told: page.page_of(told, page.PageRules()), "/?&a=1"),
+    "schemes": (lambda told: page.page_of(told, page.PageRules()), "a:/"),
+    "relative": (lambda told: page.page_of(told, page.PageRules()), "a?="),
+    "templates": (placeholder.is_placeholder, "{{ "),
+    "objects": (lambda told: validation.reject(cast("Event", event(properties=told.encode())), NOW_US), '{"a":['),
+}
+
+
+@pytest.mark.parametrize(("judge", "piece"), WORST.values(), ids=WORST)
+def test_the_worst_text_costs_time_in_proportion_to_its_length(judge: Callable[[str], object], piece: str) -> None:
+    def seconds(size: int) -> float:
+        told = piece * (size // len(piece))
+        best = float("inf")
+        for attempt in range(5):
+            began = time.perf_counter()
+            judge(f"{told}{attempt}")
+            best = min(best, time.perf_counter() - began)
+        return best
+
+    # Eight times as long: eight times the time if it is linear, 64 times if it is quadratic.
+    assert seconds(16_000) < 24 * seconds(2_000) + 0.0005
+
+
+def unreadable(count: int, size: int) -> ingest_pb2.AcceptEventsRequest:
+    return ingest_pb2.AcceptEventsRequest(
+        unreadable=[ingest_pb2.UnreadableEvent(reason=1, payload=bytes(size)) for _ in range(count)]  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize(("count", "size"), [(1_001, 1), (200, 32 * 1024), (1, 32 * 1024 + 1)])
+async def test_more_unreadable_events_than_may_be_kept_are_refused(count: int, size: int) -> None:
+    async with housed() as house:
+        with pytest.raises(InvalidArgument, match="unreadable"):
+            await house.stub.AcceptEvents(unreadable(count, size))
+        assert not (await house.failed.list(10, ""))[0]
+
+
+async def test_what_is_refused_never_pushes_out_what_was_accepted() -> None:
+    async with housed() as house:
+        await house.accept(event("good"))
+        kept = await house.set_aside("good")
+        for number in range(20):
+            await house.accept(*[event(f"{number}-{each}", page="") for each in range(600)])
+        listed, _ = await house.failed.list(20_000, "")
+        assert kept in {one.id for one in listed}
+        assert len(listed) == 10_001
+
+
+class Full:
+    """A progress that knows the list of what was set aside to be full."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.is_so = True
+
+    def lag_seconds(self) -> float | None:
+        return None
+
+    def is_full(self) -> bool:
+        return self.is_so
+
+    async def checkpoint(self, shard: str) -> int:
+        return await self.progress.checkpoint(shard)
+
+
+async def test_intake_pauses_and_says_so_while_as_much_is_set_aside_as_may_be() -> None:
+    async with housed() as house:
+        full = Full(house.ingest.progress)
+        async with housed(progress=full) as paused:
+            with pytest.raises(ResourceExhausted, match="set aside") as refused:
+                await paused.accept(event("a"))
+            assert refused.value.reason == "BUFFER_FULL"
+            full.is_so = False
+            assert (await paused.accept(event("a"))).verdicts == [ACCEPTED]

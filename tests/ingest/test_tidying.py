@@ -1,0 +1,174 @@
+"""What is cleaned or left out of an event before it is judged; the event is taken all the same."""
+
+import unicodedata
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from journeymesh.common.v1 import event_pb2
+
+from services.ingest.domain.event import Event
+from services.ingest.domain.placeholder import PLACEHOLDERS
+from services.ingest.domain.text import cleaned, is_clean, is_identifier
+from services.ingest.domain.tidying import DEFAULT_RULES, Rules, tidy
+from services.ingest.domain.validation import reject
+from tests.builders import NOW_US, event
+
+PLAY: dict[str, Any] = {"video_id": "v", "action": event_pb2.PLAYBACK_ACTION_HEARTBEAT}
+ZERO_UUID = "00000000-0000-0000-0000-000000000000"
+
+
+def playback(**members: Any) -> event_pb2.Event:
+    return event(kind="video_playback", playback=event_pb2.Playback(**(PLAY | members)))
+
+
+def bought(**members: Any) -> event_pb2.Event:
+    return event(kind="purchase", purchase=event_pb2.Purchase(**members))
+
+
+def clicked(**members: Any) -> event_pb2.Event:
+    return event(kind="click", click=event_pb2.Click(**members))
+
+
+def tidied(one: event_pb2.Event, rules: Rules = DEFAULT_RULES) -> tuple[event_pb2.Event, list[str]]:
+    made = event_pb2.Event()
+    made.CopyFrom(one)
+    notes = tidy(cast("Event", made), rules)
+    return made, [note.member for note in notes]
+
+
+INFINITY, NAN = float("inf"), float("nan")
+
+CLEANED = {
+    "line break in a label": (event(target="Add\n  to cart"), event(target="Add to cart"), ["target"]),
+    "no-break space in a label": (event(target="Add\u00a0to cart"), event(target="Add to cart"), ["target"]),
+    "soft hyphen in a label": (event(target="Donau\u00addampf"), event(target="Donaudampf"), ["target"]),
+    "zero-width space and byte order mark": (event(target="\ufeffa\u200bb"), event(target="ab"), ["target"]),
+    "direction override in a label": (event(target="a\u202eb"), event(target="ab"), ["target"]),
+    "long label": (event(target="x" * 300), event(target="x" * 256), ["target"]),
+    "long page": (event(page="/" * 3000), event(page="/" * 2048), ["page"]),
+    "control character in an error code": (event(error_code="a\x00b"), event(error_code="a b"), ["errorCode"]),
+    "composed by the way": (event(target="Cafe\u0301"), event(target="Caf\u00e9"), []),
+    "joiner in a word": (event(target="\u0645\u06cc\u200c\u062e"), event(target="\u0645\u06cc\u200c\u062e"), []),
+    "a family": (event(target="\U0001f468\u200d\U0001f469"), event(target="\U0001f468\u200d\U0001f469"), []),
+    "a glyph of an icon font": (event(target="\ue5cd"), event(target="\ue5cd"), []),
+    "unknown time zone": (event(time_zone="Mars/Olympus"), event(), ["context.timeZone"]),
+    "time zone that is a path": (event(time_zone="../../etc/passwd"), event(), ["context.timeZone"]),
+    "session with a line break": (event(session_id="s\n1"), event(), ["sessionId"]),
+    "long device": (event(device_id="d" * 200), event(), ["context.deviceId"]),
+    "device of nobody": (event(device_id=ZERO_UUID), event(), ["context.deviceId"]),
+    "unknown platform": (event(platform=cast("Any", 77)), event(), ["context.platform"]),
+    "user agent with a line break": (event(user_agent="a\r\nb"), event(user_agent="a b"), ["context.userAgent"]),
+    "sent before there were clocks": (event(sent_time_us=-(2**63)), event(), ["sentAt"]),
+    "many attempts": (event(attempt_count=5000), event(attempt_count=1000), ["attempts"]),
+    "click nowhere": (clicked(x=NAN, y=3, role="button"), clicked(role="button"), ["x"]),
+    "click far away": (clicked(x=1, y=-2e6), clicked(), ["x"]),
+    "live stream without a length": (playback(duration_seconds=-0.001), playback(), ["durationSeconds"]),
+    "endless video": (playback(duration_seconds=INFINITY), playback(), ["durationSeconds"]),
+    "a hair before the beginning": (playback(position_seconds=-0.021), playback(), ["positionSeconds"]),
+    "no number": (playback(position_seconds=NAN), playback(), ["positionSeconds"]),
+    "days into a live stream": (playback(position_seconds=917_302), playback(position_seconds=917_302), []),
+    "a hair more watched than there is": (
+        playback(position_seconds=9.984, watched_seconds=10),
+        playback(position_seconds=9.984, watched_seconds=9.984),
+        ["watchedSeconds"],
+    ),
+    "too fast": (playback(playback_rate=17), playback(), ["playbackRate"]),
+    "kind of content with a tab": (playback(content_type="a\tb"), playback(content_type="a b"), ["contentType"]),
+    "currency in lower case": (bought(amount=3, currency="eur"), bought(amount=3, currency="EUR"), []),
+    "no currency": (bought(amount=3, currency="EURO"), bought(amount=3), ["currency"]),
+    "control characters for a currency": (bought(amount=3, currency="E\x00R"), bought(amount=3), ["currency"]),
+    "a return": (bought(amount=-3), bought(amount=-3, is_refund=True), []),
+    "a refund as it is told": (bought(amount=3, is_refund=True), bought(amount=-3, is_refund=True), []),
+    "nobody before a login": (
+        event(user_id="undefined", anonymous_id="a-1"),
+        event(user_id="a-1", anonymous_id="a-1"),
+        ["userId"],
+    ),
+    "anonymous by nobody's id": (event(anonymous_id="null"), event(), ["anonymousId"]),
+    "anonymous with a line break": (event(anonymous_id="a\n1"), event(), ["anonymousId"]),
+}
+
+
+@pytest.mark.parametrize(("told", "clean", "members"), CLEANED.values(), ids=CLEANED)
+def test_an_addition_is_cleaned_or_left_out_and_never_costs_the_event(
+    told: event_pb2.Event, clean: event_pb2.Event, members: list[str]
+) -> None:
+    made, noted = tidied(told)
+    assert made == clean
+    assert noted == members
+    assert reject(cast("Event", made), NOW_US) is None
+
+
+@pytest.mark.parametrize("told", [each[0] for each in CLEANED.values()], ids=CLEANED)
+def test_what_is_tidy_stays_as_it_is(told: event_pb2.Event) -> None:
+    once, _ = tidied(told)
+    again, notes = tidied(once)
+    assert again == once
+    assert not notes
+
+
+def test_ids_stay_as_they_were_sent_to_the_byte() -> None:
+    told = event(event_id="e\u0301\u200c", user_id="Jose\u0301\u00a0", anonymous_id="\ufb01 1")
+    made, notes = tidied(told)
+    assert made == told
+    assert not notes
+
+
+@pytest.mark.parametrize(
+    "nobody",
+    [
+        "undefined", " UNDEFINED ", "null", "NaN", "None", "[object Object]", "0", "-1", "guest", "Anonymous", "(null)",
+        ZERO_UUID, "ffffffff-ffff-ffff-ffff-ffffffffffff", "", "   ", "''", '"null"', "{{user.id}}", "${userId}",
+        "<%= id %>", "%USER_ID%", "-", "00000000000000000000000000000000",
+    ],
+)  # fmt: skip
+def test_nobody_is_linked_to_anybody(nobody: str) -> None:
+    identified = event(kind="identify", user_id=nobody, anonymous_id="a-1")
+    made, _ = tidied(identified)
+    rejection = reject(cast("Event", made), NOW_US)
+    assert rejection is not None
+    assert rejection.reason == ("PLACEHOLDER_ID" if nobody else "MISSING_FIELD")
+
+
+@pytest.mark.parametrize("somebody", ["1", "u-0", "10", "null-island", "guest42", "O'Brien", "أحمد", "0x1", "e5f6"])
+def test_an_id_that_only_looks_like_nobody_s_is_somebody_s(somebody: str) -> None:
+    assert reject(cast("Event", event(user_id=somebody)), NOW_US) is None
+
+
+def test_a_setting_adds_ids_that_stand_for_nobody() -> None:
+    rules = Rules(placeholders=frozenset({"demo-kiosk"}))
+    assert tidied(event(user_id="Demo-Kiosk", anonymous_id="a-1"), rules)[0].user_id == "a-1"
+    rejection = reject(cast("Event", event(user_id="DEMO-KIOSK")), NOW_US, rules.placeholders)
+    assert rejection is not None
+    assert rejection.reason == "PLACEHOLDER_ID"
+
+
+@given(st.text(max_size=400))
+def test_a_cleaned_text_is_composed_shown_on_one_line_and_stays(text: str) -> None:
+    told = cleaned(text, 256).text
+    assert cleaned(told, 256) == (told, False)
+    assert told == unicodedata.normalize("NFC", told)
+    assert len(told) <= 256
+    assert not {unicodedata.category(letter) for letter in told} & {"Cc", "Zl", "Zp"}
+    assert "  " not in told
+    assert told == told.strip()
+
+
+@given(st.text(alphabet=st.characters(max_codepoint=0x7E, min_codepoint=0x20), max_size=300))
+def test_a_glance_never_takes_for_clean_what_is_not(text: str) -> None:
+    if is_clean(text, 256):
+        assert cleaned(text, 256).text in (text, " ".join(text.split()))
+
+
+@given(st.text(min_size=1, max_size=140))
+def test_an_id_may_hold_whatever_is_no_control_character(text: str) -> None:
+    unfit = {unicodedata.category(letter) for letter in text} & {"Cc", "Zl", "Zp", "Cs"}
+    assert is_identifier(text, 128) == (len(text) <= 128 and not unfit)
+
+
+def test_the_document_names_every_id_that_stands_for_nobody() -> None:
+    told = Path("docs/text.md").read_text(encoding="utf-8")
+    assert not [each for each in PLACEHOLDERS if each and f"`{each}`" not in told.lower()]

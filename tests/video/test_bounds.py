@@ -1,0 +1,101 @@
+"""Little in, little kept, little out: what a beat may cost, however it is made."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from journeymesh.common.v1 import event_pb2
+from journeymesh.video.v1 import video_pb2 as wire
+
+from services.video import translation
+from services.video.domain.playback import Action, Beat
+from services.video.domain.viewer import KEPT_VIDEOS
+from tests.builders import NOW_US
+from tests.video.builders import World, beat
+
+# What a viewer or a video costs at all, and what one more beat may add: bytes.
+AT_ALL = 400
+A_BEAT = 400
+ANSWER = 40_000
+
+
+async def kept(world: World, *, but_for: str = "") -> int:
+    """Bytes in the store."""
+    return sum(len(blob) for key, blob in world.state._values.items() if not but_for or but_for not in key)
+
+
+async def answers(world: World, user: str, video: str) -> int:
+    """Bytes of the two answers."""
+    viewer = translation.viewer_message(user, await world.playback.viewer(user))
+    curve = translation.video_message(video, await world.playback.video(video))
+    return viewer.ByteSize() + curve.ByteSize()
+
+
+def event(**playback: float | str) -> event_pb2.Event:
+    told = event_pb2.Playback(video_id="v", action=event_pb2.PLAYBACK_ACTION_HEARTBEAT)
+    for name, value in playback.items():
+        setattr(told, name, value)
+    return event_pb2.Event(
+        event_id="e", user_id="ada", event_type=event_pb2.EVENT_TYPE_VIDEO_PLAYBACK, event_time_us=NOW_US, playback=told
+    )
+
+
+EXPENSIVE = {
+    "the end of the longest video": {"position_seconds": 604_800.0, "watched_seconds": 10.0},
+    "the last second that is counted": {"position_seconds": 14_400.0, "watched_seconds": 1.0},
+    "the whole of it": {"position_seconds": 14_400.0, "watched_seconds": 14_400.0},
+    "a day": {"position_seconds": 86_400.0, "watched_seconds": 86_400.0, "duration_seconds": 86_400.0},
+    "all there is": {"position_seconds": 1e300, "watched_seconds": 1e300, "duration_seconds": 1e300},
+}
+
+
+async def test_the_dearest_beat_is_cheap() -> None:
+    for told in EXPENSIVE.values():
+        world = World()
+        await world.send(*translation.beats_of(wire.ApplyPlaybackRequest(events=[event(**told)])))
+        # The envelope holds the state before and after the batch.
+        assert await kept(world) < 2 * AT_ALL
+        assert await answers(world, "ada", "v") < ANSWER
+
+
+async def test_a_new_video_a_beat_costs_a_little_each() -> None:
+    world = World()
+    for number in range(200):
+        await world.send(beat(0, 14_400, at=number, video=f"v{number}"))
+    assert await kept(world, but_for="user:") < 200 * AT_ALL
+    assert await kept(world) - await kept(world, but_for="user:") < KEPT_VIDEOS * 2 * AT_ALL
+    viewer = translation.viewer_message("ada", await world.playback.viewer("ada"))
+    assert len(viewer.videos) == KEPT_VIDEOS
+    assert viewer.ByteSize() < KEPT_VIDEOS * AT_ALL
+
+
+BEATS = st.builds(
+    lambda end, watched, at, action, viewing, duration: beat(
+        max(0, end - watched), end, at=at, action=action, viewing=f"w{viewing}", duration=duration
+    ),
+    end=st.integers(0, 15_000) | st.integers(0, 10**6),
+    watched=st.integers(0, 20_000),
+    at=st.integers(0, 10_000),
+    action=st.sampled_from(Action),
+    viewing=st.integers(0, 30),
+    duration=st.sampled_from([0.0, 600.0, 14_400.0]) | st.floats(1, 86_400),
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(BEATS, min_size=1, max_size=150))
+async def test_whatever_comes_what_is_kept_and_answered_grows_with_it_no_faster_than_it_comes(
+    beats: list[Beat],
+) -> None:
+    world = World()
+    for each in beats:
+        await world.send(each)
+    assert await kept(world) < 2 * (AT_ALL + A_BEAT * len(beats))
+    assert await answers(world, "ada", "v") < ANSWER + A_BEAT * len(beats)
+
+
+async def test_a_curve_has_at_most_a_thousand_points_and_all_of_it_is_told() -> None:
+    for seconds, points, step in ((600, 600, 1), (1000, 1000, 1), (1001, 501, 2), (14_400, 960, 15)):
+        world = World()
+        await world.send(beat(0, seconds, at=seconds, duration=seconds))
+        told = translation.video_message("v", await world.playback.video("v")).retention
+        assert [each.second for each in told] == list(range(0, points * step, step))
+        assert {each.viewer_count for each in told} == {1}
