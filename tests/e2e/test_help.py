@@ -131,7 +131,7 @@ def measured(helped: Helped, doubt: Doubt) -> list[Journey]:
     helped.put(at_any_hour("measured.yaml"), "measured.yaml")
     early = journey(mesh)
     calculate(early)
-    assert early.decisions()[0]["policyVersion"].startswith("default-2+")
+    assert early.decisions()[0]["policyVersion"].startswith("default-3+")
     until(lambda: len(_versions(mesh)) == 2, "it was not taken")
     until(lambda: _version_now(mesh).startswith("measured-1+"), "it did not come into force")
     users = [journey(mesh)._replace(user_id=f"lift-{number}") for number in range(LIFT_USERS)]
