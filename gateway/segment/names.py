@@ -94,7 +94,8 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "product clicked": _CLICK,
     "promotion clicked": _CLICK,
     "checkout started": Meaning(event_pb2.EVENT_TYPE_FORM_START, target=CHECKOUT),
-    "checkout step completed": Meaning(event_pb2.EVENT_TYPE_TASK_SUCCESS, target=CHECKOUT),
+    # A step is a success of its own: the checkout goes on until the order.
+    "checkout step completed": Meaning(event_pb2.EVENT_TYPE_TASK_SUCCESS, target="checkout step"),
     "coupon denied": Meaning(event_pb2.EVENT_TYPE_ERROR, target="coupon", error_code="coupon_denied"),
     "order completed": Meaning(event_pb2.EVENT_TYPE_PURCHASE, target=CHECKOUT),
     "order refunded": _REFUND,

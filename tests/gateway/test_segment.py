@@ -117,7 +117,7 @@ MEANT: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
     ("Order Refunded", {"total": -4}, "purchase", {"purchase": {"amount": -4}}),
     ("Order Cancelled", PURCHASE, "purchase", {"purchase": {"amount": -25.5, "currency": "USD"}}),
     ("Checkout Started", PURCHASE, "form_start", {"target": "checkout"}),
-    ("Checkout Step Completed", {"step": 2}, "task_success", {"target": "checkout"}),
+    ("Checkout Step Completed", {"step": 2}, "task_success", {"target": "checkout step"}),
     ("Coupon Denied", {"coupon": "C"}, "error", {"target": "coupon", "error_code": "coupon_denied"}),
     ("Products Searched", {"query": "roses"}, "feature_interaction", {"target": "search"}),
     ("Product Viewed", {"product_id": "p"}, "feature_interaction", {"target": "Product Viewed"}),
