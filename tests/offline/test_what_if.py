@@ -89,13 +89,17 @@ class Gloomy:
 
 
 def simulated() -> list[event_pb2.Event]:
-    """Journeys of which some struggle. Nobody logs out, so help waits until it is answered."""
+    """Journeys of which some struggle.
+
+    Nobody logs out, so help waits until it is answered; and who buys is drawn later.
+    """
     record = event_pb2.EventRecord()
     for each in simulator.events(USERS, seed=5):
         at = dt.datetime.fromisoformat(str(each["timestamp"]))
         stamp = Stamp(int(at.timestamp() * 1_000_000), bytes(range(16)), bytes(8))
         read_event(msgspec.json.encode(each), record.events.add, stamp, lambda: "")
-    return [each for each in record.events if each.event_type != event_pb2.EVENT_TYPE_SESSION_END]
+    left_out = {event_pb2.EVENT_TYPE_SESSION_END, event_pb2.EVENT_TYPE_PURCHASE}
+    return [each for each in record.events if each.event_type not in left_out]
 
 
 async def fill(folder: Path) -> None:
