@@ -24,7 +24,7 @@ _PATIENCE_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.1
 # Beside the code, so that the command may be called from any folder.
 _MODELS: Final = Path(__file__).parent.parent / "models" / "exit-risk"
-_POLICY: Final = Path(__file__).parent.parent / "policies" / "default.yaml"
+POLICY: Final = Path(__file__).parent.parent / "policies" / "default.yaml"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,7 +162,7 @@ async def running(console: Console, environment: Mapping[str, str]) -> AsyncIter
     started = time.monotonic()
     defaults = {
         "JOURNEYMESH_MODELS": str(_MODELS),
-        "JOURNEYMESH_POLICY": str(_POLICY),
+        "JOURNEYMESH_POLICY": str(POLICY),
         "JOURNEYMESH_ARCHIVE_URL": (Path(settings.folder) / "archive").resolve().as_uri(),
         "PYTHONUNBUFFERED": "1",
     }

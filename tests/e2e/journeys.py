@@ -32,7 +32,7 @@ class Journey(NamedTuple):
         }
 
     def now(self) -> float:
-        """Seconds since the start."""
+        """How many seconds after the start it is now."""
         return (dt.datetime.now(dt.UTC) - self.start).total_seconds()
 
     def send(self, *events: dict[str, Any]) -> float:
@@ -70,10 +70,10 @@ class Journey(NamedTuple):
         return list(body["decisions"])
 
 
-def journey(mesh: RunningMesh, start: str = "", lasts: float = 120, **context: str) -> Journey:
+def journey(mesh: RunningMesh, start: str = "", minutes: float = 4.9, **context: str) -> Journey:
     """The way of a user nobody has seen before.
 
-    It begins at a time, or so that what happens within so many seconds of it has just happened: help is for now.
+    It began so many minutes ago, where no start is told. Help is for what has just happened: within five minutes.
     """
-    begun = dt.datetime.fromisoformat(start) if start else dt.datetime.now(dt.UTC) - dt.timedelta(seconds=lasts)
-    return Journey(mesh, f"user-{uuid.uuid4()}", begun, {"platform": "web"} | context)
+    began = dt.datetime.fromisoformat(start) if start else dt.datetime.now(dt.UTC) - dt.timedelta(minutes=minutes)
+    return Journey(mesh, f"user-{uuid.uuid4()}", began, {"platform": "web"} | context)

@@ -95,7 +95,7 @@ def form_trouble(one: Journey, *, errors: int = 3, helps: int = 2, refreshes: in
 
 
 def test_form_trouble_is_high_risk_and_its_reasons_are_named(mesh: RunningMesh) -> None:
-    one = journey(mesh, lasts=295)
+    one = journey(mesh)
     form_trouble(one)
     risk = one.risk()
     kinds = {active["signal"]["type"] for active in risk["signals"]}
@@ -121,7 +121,7 @@ def test_each_trouble_less_is_less_risk(mesh: RunningMesh) -> None:
         {"errors": 0, "helps": 0, "refreshes": 0, "falls": False},
     )
     for less in lighter:
-        one = journey(mesh, lasts=295)
+        one = journey(mesh)
         form_trouble(one, **less)
         scores.append(one.score())
     assert scores == sorted(scores, reverse=True)
@@ -222,7 +222,7 @@ def test_who_does_not_welcome_email_gets_none_at_medium_risk(mesh: RunningMesh) 
 
 
 def test_a_calm_user_is_left_in_peace_and_the_ledger_says_why(mesh: RunningMesh) -> None:
-    one = journey(mesh, lasts=1200)
+    one = journey(mesh, minutes=20)
     for number in range(20):
         one.send(
             one.event(60 * number, "page_view", page=f"/articles/{number}"),
@@ -238,7 +238,7 @@ def test_a_calm_user_is_left_in_peace_and_the_ledger_says_why(mesh: RunningMesh)
 
 
 def test_a_calm_user_with_one_error_is_still_left_in_peace(mesh: RunningMesh) -> None:
-    one = journey(mesh, lasts=705)
+    one = journey(mesh, minutes=20)
     for number in range(10):
         one.send(
             one.event(60 * number, "page_view", page=f"/articles/{number}"),
