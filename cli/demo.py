@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import httpx
+import yaml
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from cli import run
+from cli import programs, run
 from cli.store import CannotRunError
 from mesh.settings import read_or_exit
 from offline.datasets import edify, simulator
@@ -82,14 +83,18 @@ async def main(arguments: argparse.Namespace) -> int:
         return 1
     console.print(_table(len(events), findings))
     if not findings.interventions:
-        console.print("Nobody struggled enough for help; `make demo SOURCE=simulated` shows users who do.")
+        console.print(
+            "Nobody was helped: nobody struggled enough (`make demo SOURCE=simulated` shows users who do), or the mesh "
+            "that runs does not help with what is past (`freshness` of its policy); end it, and one that does is run."
+        )
     return 0
 
 
 def _journeys(wanted: str, count: int, seed: int) -> tuple[str, list[Event]]:
     """Where the journeys come from, and about `count` of their events in time order, with ids of this run.
 
-    Of real journeys the first are taken; of simulated ones so many users, because trouble comes late in a story.
+    Of real journeys the first are taken; of simulated ones so many users, because trouble comes late in a story. The
+    last event is of now.
     """
     folder = Path(read_or_exit(Settings).data) / edify.NAME
     events: Iterator[dict[str, object]]
@@ -99,10 +104,16 @@ def _journeys(wanted: str, count: int, seed: int) -> tuple[str, list[Event]]:
     else:
         source = f"simulated users (seed {seed})"
         events = simulator.events(max(1, count // _EVENTS_A_STORY), seed)
-    mark = f"{time.time_ns() // 1_000_000:x}"
+    mark, told = f"{time.time_ns() // 1_000_000:x}", list(events)
+    later = dt.datetime.now(dt.UTC) - max(map(_time, told), default=dt.datetime.now(dt.UTC))
     return source, [
-        {**event, "eventId": f"{mark}-{event['eventId']}", "userId": f"demo-{mark}-{event['userId']}"}
-        for event in events
+        {
+            **event,
+            "eventId": f"{mark}-{event['eventId']}",
+            "userId": f"demo-{mark}-{event['userId']}",
+            "timestamp": (_time(event) + later).isoformat(),
+        }
+        for event in told
     ]
 
 
@@ -154,10 +165,19 @@ async def _mesh(console: Console, url: str) -> AsyncIterator[str]:
     folder.mkdir(exist_ok=True)
     with (folder / "demo.log").open("w") as log:
         console.print(f"no mesh answers at {url}; running one for the demonstration (its log: var/demo.log)")
-        async with run.running(Console(file=log, highlight=False, width=200), os.environ) as mesh:
+        policy = folder / "demo-policy.yaml"
+        policy.write_text(_of_the_past(programs.POLICY.read_text()))
+        environment = {"JOURNEYMESH_POLICY": str(policy.resolve()), **os.environ}
+        async with run.running(Console(file=log, highlight=False, width=200), environment) as mesh:
             if not await mesh.readiness:
                 raise CannotRunError("The mesh did not become ready; var/demo.log says why.")
             yield mesh.url
+
+
+def _of_the_past(document: str) -> str:
+    """A policy that helps with what is past as if it happened now: days are told within seconds."""
+    told = yaml.safe_load(document)
+    return yaml.safe_dump({**told, "version": "demo", "freshness": "31d"}, sort_keys=False)
 
 
 async def _send(client: httpx.AsyncClient, batches: Sequence[Batch], console: Console) -> Findings:
@@ -206,12 +226,12 @@ async def _look(client: httpx.AsyncClient, users: Iterable[str], findings: Findi
     async def look(user: str) -> None:
         async with reading:
             risk = (await client.get(f"/api/users/{user}/risk")).raise_for_status().json()
-            pending = (await client.get(f"/api/interventions/{user}/pending")).raise_for_status().json()
+            told = (await client.get("/api/decisions", params={"userId": user, "limit": 100})).raise_for_status().json()
         findings.levels[risk["assessment"]["level"]] += 1
         for active in risk["signals"]:
             findings.signals.add((user, active["signal"]["type"], active["signalTime"]))
-        if pending["hasPendingIntervention"]:
-            findings.interventions.add(pending["intervention"]["id"])
+        # What was offered is mostly over by now: sessions have ended.
+        findings.interventions.update(each["intervention"]["id"] for each in told["decisions"] if each["intervention"])
 
     await asyncio.gather(*map(look, users))
 

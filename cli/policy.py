@@ -57,6 +57,8 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace, console: Console) -> int:
+    from services.intervention.domain.counting import lasting
+
     _, policy = _read(arguments.file)
     table = Table(title=f"Policy {policy.version}", title_justify="left")
     for heading in ("action", "need", "channels", "by", "caps that count it"):
@@ -71,6 +73,7 @@ def _check(arguments: argparse.Namespace, console: Console) -> int:
         counted = "none: transactional" if action.is_transactional else ", ".join(caps) or "none"
         table.add_row(action.name, action.need, ", ".join(channels), action.handled_by, counted)
     console.print(table)
+    console.print(f"Help is for what happened within {lasting(policy.freshness_us)}.")
     console.print(f"{policy.holdout.share:.0%} of users are held out (experiment {policy.holdout.salt!r})")
     return 0
 

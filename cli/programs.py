@@ -11,7 +11,7 @@ from mesh.settings import setting
 
 # Beside the code, so that the command may be called from any folder.
 _MODELS: Final = Path(__file__).parent.parent / "models" / "exit-risk"
-_POLICY: Final = Path(__file__).parent.parent / "policies" / "default.yaml"
+POLICY: Final = Path(__file__).parent.parent / "policies" / "default.yaml"
 _METRICS_ORDER: Final = (
     "gateway",
     "ingest",
@@ -127,7 +127,7 @@ def environment(settings: RunSettings, folder: Path, given: Mapping[str, str]) -
     """What all programs are told."""
     defaults = {
         "JOURNEYMESH_MODELS": str(_MODELS),
-        "JOURNEYMESH_POLICY": str(_POLICY),
+        "JOURNEYMESHPOLICY": str(POLICY),
         "JOURNEYMESH_ARCHIVE_URL": (folder / "archive").as_uri(),
         "PYTHONUNBUFFERED": "1",
     }

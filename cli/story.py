@@ -4,11 +4,18 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from services.intervention.domain.counting import counted
+
 Json = Mapping[str, Any]
 
 WIDTH: Final = 80
 
 _BAR: Final = 20
+_WITHDRAWALS: Final = {
+    "solved": "the trouble it was for is over",
+    "session_ended": "the session has ended",
+    "identified": "the user turned out to be somebody known",
+}
 _EVENTS: Final = 6
 
 
@@ -33,7 +40,7 @@ def story(decision: Json, events: Sequence[Json], receipt: Json | None) -> Itera
     if decision["intervention"]:
         yield Section("What was said", _wording(decision["intervention"]))
         yield Section("How it went out", _deliveries(decision["deliveries"]))
-        yield Section("What came of it", [f"{decision['outcome'] or 'nothing yet'}"])
+        yield Section("What came of it", _came(decision))
 
 
 def listed(decisions: Sequence[Json], most: int = 10) -> Section:
@@ -45,7 +52,7 @@ def listed(decisions: Sequence[Json], most: int = 10) -> Section:
     ]
     if len(decisions) > most:
         lines.append(f"and {len(decisions) - most} more")
-    return Section(f"{len(decisions)} decisions", lines)
+    return Section(counted(len(decisions), "decision"), lines)
 
 
 def plain(text: object) -> str:
@@ -65,6 +72,7 @@ def _reasons(decision: Json) -> list[str]:
     return [
         *_wrapped(decision["explanation"] or _word(_reason(decision))),
         *_wrapped(f"Also: {further}." if further else ""),
+        *_taken_back(decision.get("withdrawn")),
         *_wrapped(", ".join(versions)),
         *_wrapped(f"trace {decision['traceId']}"),
     ]
@@ -77,7 +85,7 @@ def _events(decision: Json, events: Sequence[Json], receipt: Json | None) -> lis
     if not lines:
         lines = [f"> the event {plain(decision['eventId'])} on {plain(decision['page']) or 'no page'}"]
     if receipt is not None and receipt["duplicateCount"]:
-        lines.append(f"It was sent {receipt['duplicateCount']} times more, and counted once.")
+        lines.append(f"It was sent {counted(receipt['duplicateCount'], 'time')} more, and counted once.")
     return lines
 
 
@@ -165,6 +173,19 @@ def _deliveries(deliveries: Sequence[Json]) -> list[str]:
         )
         for each in deliveries
     ]
+
+
+def _came(decision: Json) -> list[str]:
+    outcome, reason = decision["outcome"] or "nothing yet", decision.get("withdrawalReason")
+    why = _WITHDRAWALS.get(reason or "")
+    return _wrapped(f"{outcome}: {why}" if why else outcome)
+
+
+def _taken_back(withdrawn: Json | None) -> list[str]:
+    if withdrawn is None:
+        return []
+    why = _WITHDRAWALS.get(withdrawn["reason"] or "", "it was no longer of use")
+    return _wrapped(f"With this event {withdrawn['interventionId']} was taken back: {why}.")
 
 
 def _reason(decision: Json) -> str | None:

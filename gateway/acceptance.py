@@ -1,4 +1,7 @@
-"""How events get from a request to ingest, and what is said of each."""
+"""How events get from a request to ingest, and what is said of each.
+
+What is said and kept of events that are refused is bounded by what was sent: see `_most_told`.
+"""
 
 from collections.abc import Sequence
 from typing import Final
@@ -10,6 +13,7 @@ from journeymesh.ingest.v1 import ingest_pb2
 from gateway import transcode
 from gateway.core import Core
 from gateway.ids import event_ids
+from gateway.mending import SecondReading
 from gateway.metrics import count_events
 from gateway.problems import Rejected
 from gateway.salvage import salvage_ids
@@ -21,46 +25,137 @@ from mesh.errors import InvalidArgument, MeshError, ResourceExhausted
 _ACCEPTED: Final = ingest_pb2.VERDICT_ACCEPTED
 _DUPLICATE: Final = ingest_pb2.VERDICT_DUPLICATE
 _REASONS: Final = words(error_reason_pb2.ErrorReason.DESCRIPTOR)
+OUR_ID: Final = "jm:"
+"""How the ids of events begin that the mesh makes itself."""
+
 _RETRY_SECONDS: Final = 1.0
+_TOLD_ALWAYS: Final = 100
+_BYTES_FOR_ONE_MORE: Final = 256
+
+
+class Warned(msgspec.Struct, rename="camel"):
+    """What was cleaned or left out of an event that was taken; the member is empty where it is the event as a whole."""
+
+    index: int
+    event_id: str | None
+    member: str
+    detail: str
 
 
 class Tracked(msgspec.Struct, rename="camel"):
-    """What became of a request's events; one id an event, in order, null where none was readable."""
+    """What became of a request's events; one id an event, in order, null where none was readable.
+
+    Of many that were refused the last one listed stands for the rest.
+    """
 
     accepted: int
     duplicates: int
     rejected: list[Rejected]
     event_ids: list[str | None]
     trace_id: str
+    warnings: list[Warned]
+
+
+class _Unread:
+    """Events of one request that are none: those sent along one by one, and those beyond, which are kept together."""
+
+    def __init__(self, message: ingest_pb2.AcceptEventsRequest, stamp: transcode.Stamp, most: int) -> None:
+        self._message = message
+        self._stamp = stamp
+        self._most = most
+        self._count = 0
+        self._rest: list[bytes] = []
+        self._rest_bytes = 0
+        self._why: InvalidArgument | None = None
+
+    def keep(self, raw: msgspec.Raw | bytes, error: InvalidArgument) -> str:
+        """Keeps one; returns its id, empty where none is readable or it is kept with others."""
+        payload = bytes(raw)[: transcode.MAX_EVENT_BYTES]
+        self._count += 1
+        if self._count <= self._most:
+            event_id, user_id = salvage_ids(raw)
+            # Under an id of ours it would be found in the place of what bears it by right.
+            event_id = "" if event_id.startswith(OUR_ID) else event_id
+            self._add(error, payload, event_id, user_id)
+            return event_id
+        if self._rest_bytes + len(payload) > transcode.MAX_EVENT_BYTES:
+            self.close()
+        self._why = self._why or error
+        self._rest.append(payload)
+        self._rest_bytes += len(payload) + 1
+        return ""
+
+    def close(self) -> None:
+        """Sends along what is kept together."""
+        if self._why is not None:
+            self._add(self._why, b",".join(self._rest))
+        self._rest, self._rest_bytes, self._why = [], 0, None
+
+    def _add(self, error: InvalidArgument, payload: bytes, event_id: str = "", user_id: str = "") -> None:
+        self._message.unreadable.add(
+            reason=error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{error.reason}"),
+            detail=error.detail,
+            payload=payload,
+            event_id=event_id,
+            user_id=user_id,
+            received_time_us=self._stamp.received_us,
+            trace_id=self._stamp.trace_id,
+        )
 
 
 async def accept(
-    core: Core, request: Request, raws: Sequence[msgspec.Raw | bytes], read: Read = transcode.read_event
+    core: Core,
+    request: Request,
+    raws: Sequence[msgspec.Raw | bytes],
+    read: Read = transcode.read_event,
+    *,
+    are_ours: bool = False,
 ) -> Tracked:
-    """Reads the events and has ingest accept the readable ones; what is unreadable goes along to be kept."""
+    """Reads the events and has ingest accept the readable ones; what is unreadable goes along to be kept.
+
+    Unless they are the mesh's own, their ids must not look so.
+    """
     message = ingest_pb2.AcceptEventsRequest()
     stamp = transcode.Stamp(request.received_us, request.trace_id, request.span_id)
     make_id = event_ids(request.received_us).__next__
     add = message.events.add
+    most = _most_told(request)
+    unread = _Unread(message, stamp, most)
+    again = SecondReading(read)
     ids: list[str | None] = []
     rejected: list[Rejected] = []
     readable: list[int] = []
+    cleaned: list[tuple[int, str, str]] = []
+    index = 0
+
+    def warn(member: str, detail: str) -> None:
+        cleaned.append((index, member, detail))
+
     for index, raw in enumerate(raws):
         try:
-            ids.append(read(raw, add, stamp, make_id))
+            try:
+                event_id = read(raw, add, stamp, make_id, warn)
+            except InvalidArgument as error:
+                event_id = again.read(raw, error, add, stamp, make_id, warn)
+            if event_id.startswith(OUR_ID) and not are_ours:
+                message.events.pop()
+                raise InvalidArgument("RESERVED_ID", f"An `eventId` must not begin with `{OUR_ID}`.")  # noqa: TRY301
+            ids.append(event_id)
             readable.append(index)
         except InvalidArgument as error:
-            event_id = _add_unreadable(message, raw, error, stamp)
-            ids.append(event_id or None)
-            rejected.append(Rejected(index, event_id or None, error.reason, error.detail))
+            known_id = unread.keep(raw, error) or None
+            ids.append(known_id)
+            rejected.append(Rejected(index, known_id, error.reason, error.detail))
+    unread.close()
     verdicts = await core.coalescer.accept(message, (request.trace_id, request.span_id))
     accepted, duplicates = verdicts.verdicts.count(_ACCEPTED), verdicts.verdicts.count(_DUPLICATE)
     for refused in verdicts.rejections:
         index = readable[refused.event_index]
         rejected.append(Rejected(index, ids[index], reason_word(refused.reason), refused.detail))
-    rejected.sort(key=lambda each: each.index)
+    cleaned += [(readable[one.event_index], one.member, one.detail) for one in verdicts.warnings]
     count_events(core.telemetry.metrics, accepted, duplicates, len(rejected))
-    return Tracked(accepted, duplicates, rejected, ids, request.trace_id.hex())
+    warnings = _warnings(cleaned, rejected, ids, most) if cleaned else []
+    return Tracked(accepted, duplicates, _listed(rejected, most), ids, request.trace_id.hex(), warnings)
 
 
 def refusal_of(tracked: Tracked) -> MeshError | None:
@@ -68,7 +163,7 @@ def refusal_of(tracked: Tracked) -> MeshError | None:
 
     Where somebody sends too much, the request may come again whole: what is wrong with the others is kept once.
     """
-    if len(tracked.rejected) < len(tracked.event_ids):
+    if tracked.accepted or tracked.duplicates:
         return None
     for one in tracked.rejected:
         if one.reason == "RATE_LIMITED":
@@ -81,20 +176,29 @@ def reason_word(reason: int) -> str:
     return _REASONS.get(reason) or "INTERNAL"
 
 
-def _add_unreadable(
-    message: ingest_pb2.AcceptEventsRequest,
-    raw: msgspec.Raw | bytes,
-    error: InvalidArgument,
-    stamp: transcode.Stamp,
-) -> str:
-    event_id, user_id = salvage_ids(raw)
-    message.unreadable.add(
-        reason=error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{error.reason}"),
-        detail=error.detail,
-        payload=bytes(raw)[: transcode.MAX_EVENT_BYTES],
-        event_id=event_id,
-        user_id=user_id,
-        received_time_us=stamp.received_us,
-        trace_id=stamp.trace_id,
-    )
-    return event_id
+def _most_told(request: Request) -> int:
+    """How many refused events are kept and told one by one: a hundred, and more where more was sent.
+
+    A body of a few bytes, unpacked to thousands of messages, must not fill the store or the client's network.
+    """
+    return _TOLD_ALWAYS + request.sent_bytes // _BYTES_FOR_ONE_MORE
+
+
+def _listed(rejected: list[Rejected], most: int) -> list[Rejected]:
+    """Those that are told, by index; the last stands for all beyond the bound."""
+    rejected.sort(key=lambda each: each.index)
+    if len(rejected) <= most:
+        return rejected
+    rest = rejected[most:]
+    # That a request may come again whole must not be lost.
+    first = next((one for one in rest if one.reason == "RATE_LIMITED"), rest[0])
+    detail = f"{len(rest)} events more were refused and are not listed; of one of them: {first.detail}"
+    return [*rejected[:most], Rejected(rest[0].index, None, first.reason, detail)]
+
+
+def _warnings(
+    cleaned: list[tuple[int, str, str]], rejected: list[Rejected], ids: Sequence[str | None], most: int
+) -> list[Warned]:
+    refused = {each.index for each in rejected}
+    taken = sorted(one for one in set(cleaned) if one[0] not in refused)
+    return [Warned(index, ids[index], member, detail) for index, member, detail in taken[:most]]

@@ -10,7 +10,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from gateway import cors, problems, web
+from gateway import cors, parameters, problems, web
 from gateway.core import Core
 from gateway.metrics import count_request
 from gateway.routes import ROUTES
@@ -106,7 +106,7 @@ class Application:
         if route is None:
             methods = allowed(found.routes)
             if self._origins and cors.is_preflight(request.scope):
-                return cors.preflight(methods)
+                return cors.preflight(request.scope, methods)
             error = InvalidArgument("METHOD_NOT_ALLOWED", f"The path takes {', '.join(methods)}.")
             return problems.answer(error, request.trace_id, headers=((b"allow", ", ".join(methods).encode()),))
         if (route.status == SWITCHING) != (request.scope["type"] == "websocket"):
@@ -114,7 +114,7 @@ class Application:
             raise InvalidArgument("INVALID_PARAMETER", f"{only} is served here; `/docs` tells which paths are one.")
         request.parameters = found.parameters
         if request.scope["query_string"]:
-            request.query = web.query(request.scope, [parameter.name for parameter in route.query])
+            request.query = parameters.query(request.scope, [parameter.name for parameter in route.query])
         if route.is_always_served:
             return await route.serve(self._core, request)
         self._core.intake.enter()

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 from journeymesh.intervention.v1 import intervention_pb2
 
-from gateway import push, shapes, socket, web
+from gateway import parameters, push, shapes, socket, web
 from gateway.rendering import describe
 from gateway.shapes import Schema
 
@@ -50,7 +50,10 @@ def _stream(components: Schema) -> Schema:
 
 
 def _socket(components: Schema) -> Schema:
-    query = {"type": "object", "properties": {"cursor": {"type": "string", "description": "The last cursor seen."}}}
+    query = {
+        "type": "object",
+        "properties": {"cursor": {"type": "string", "pattern": parameters.CURSOR, "description": "Seen last."}},
+    }
     return _channel(
         "socket",
         "A WebSocket with texts of JSON. Whatever it is closed with, come back with the last cursor.",

@@ -1,11 +1,12 @@
 """The body of `POST /api/events/track`: cut into events, so that a bad one never costs the others."""
 
-import re
 from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
+from gateway.cutting import cut
+from gateway.mending import mended
 from gateway.transcode import MAX_EVENT_BYTES
 from mesh.errors import InvalidArgument
 
@@ -22,10 +23,6 @@ class _AnyObject(msgspec.Struct):
 
 _decode: Final = msgspec.json.Decoder(_Batch).decode
 _decode_any: Final = msgspec.json.Decoder(_AnyObject).decode
-
-_FRAME: Final = re.compile(rb'\s*\{\s*"events"\s*:\s*\[(.*)\]\s*\}\s*', re.DOTALL)
-# Strings are skipped whole; a run of brackets of one direction is one token, so that deep nesting is soon read.
-_TOKENS: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{]+|[\]}]+|,', re.DOTALL)
 
 
 def split(body: bytes) -> Sequence[msgspec.Raw | bytes]:
@@ -48,8 +45,9 @@ def _cut(body: bytes) -> Sequence[msgspec.Raw | bytes]:
     except msgspec.ValidationError:
         return _one_event(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        frame = _FRAME.fullmatch(body)
-        return cut_broken(frame[1], MAX_EVENTS) if frame else [body[:MAX_EVENT_BYTES]]
+        found = cut(body, b"events", MAX_EVENTS)
+        is_batch = found is not None and (len(found.elements) > MAX_EVENTS or _is_batch(mended(found.around)))
+        return found.elements if found is not None and is_batch else [body[:MAX_EVENT_BYTES]]
 
 
 def _one_event(body: bytes) -> Sequence[bytes]:
@@ -61,25 +59,24 @@ def _one_event(body: bytes) -> Sequence[bytes]:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return [body[:MAX_EVENT_BYTES]]
     if is_batch:
-        raise InvalidArgument("INVALID_TYPE", "A batch is an object whose only member `events` is an array.")
+        raise _no_batch()
     return [body]
 
 
-def cut_broken(inside: bytes, most: int) -> Sequence[bytes]:
-    """Cuts what stands between the brackets of a batch, at the commas between its events; ends soon after `most`.
+def _is_batch(around: bytes) -> bool:
+    """Whether a body is a batch once its events were cut out.
 
-    Such a batch is no JSON as a whole, as where one event holds NaN.
+    Raises:
+        InvalidArgument: it would be one without what stands beside them.
     """
-    pieces, start, depth = [], 0, 0
-    for match in _TOKENS.finditer(inside):
-        token = match[0]
-        if token[0] in b"[{":
-            depth += len(token)
-        elif token[0] in b"]}":
-            depth -= len(token)
-        elif token == b"," and depth == 0:
-            pieces.append(inside[start : match.start()])
-            start = match.end()
-            if len(pieces) > most:
-                break
-    return [*pieces, inside[start:]] if pieces or inside.strip() else []
+    try:
+        _decode(around)
+    except msgspec.ValidationError:
+        raise _no_batch() from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
+def _no_batch() -> InvalidArgument:
+    return InvalidArgument("INVALID_TYPE", "A batch is an object whose only member `events` is an array.")

@@ -4,6 +4,8 @@ An event in binary mode is written as a structured one first, so that there is o
 kept with its attributes.
 """
 
+import base64
+import binascii
 import hashlib
 import re
 import urllib.parse
@@ -14,8 +16,11 @@ import msgspec
 from journeymesh.common.v1 import event_pb2
 from opentelemetry.trace import TraceFlags
 
-from gateway import schema, transcode
+from gateway import additions, schema, transcode
+from gateway.additions import Warn
 from gateway.batch import MAX_EVENTS
+from gateway.cutting import cut
+from gateway.mending import mended
 from gateway.refusal import refusal
 from gateway.splicing import with_members
 from gateway.web import Request
@@ -26,10 +31,11 @@ BATCHED: Final = "application/cloudevents-batch+json"
 
 _BINARY: Final = b"ce-"
 _MAX_ID_LENGTH: Final = 100
-_MAX_TARGET_LENGTH: Final = 256
+# Data in base64 takes a third more.
+_MAX_PACKED_BYTES: Final = transcode.MAX_EVENT_BYTES * 4 // 3
 # Unique whatever the source: 128 bits in hexadecimal, with or without dashes, or the 26 letters of a ULID.
 _UNIQUE: Final = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}|[0-7][0-9A-HJKMNP-TV-Z]{25}")
-_JSON: Final = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?|text/json\s*(?:;.*)?", re.IGNORECASE)
+_JSON: Final = re.compile(r"application/(?:[\w.-]++\+)*+json|text/json", re.IGNORECASE)
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
 # With one of these, `data` is an event as `track` takes it; otherwise it is the event's properties.
 MEMBERS: Final = frozenset(("properties", "context", "userId", "anonymousId"))
@@ -47,12 +53,10 @@ class CloudEvent(msgspec.Struct, kw_only=True):
     datacontenttype: str | None = None
     traceparent: str | None = None
     data: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
-    data_base64: object = None
+    data_base64: str | None = None
 
 
 _decode: Final = msgspec.json.Decoder(CloudEvent).decode
-_decode_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_decode_event: Final = msgspec.json.Decoder(schema.ClientEvent).decode
 _decode_batch: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
@@ -76,32 +80,39 @@ def split(request: Request, body: bytes) -> Sequence[msgspec.Raw | bytes]:
 
 
 def read(
-    raw: bytes | msgspec.Raw, add: Callable[..., object], stamp: transcode.Stamp, make_id: Callable[[], str]
+    raw: bytes | msgspec.Raw,
+    add: Callable[..., object],
+    stamp: transcode.Stamp,
+    make_id: Callable[[], str],
+    warn: Warn,
 ) -> str:
     """Reads one event and gives it to `add` as the members of an `Event`; returns its id.
 
     Raises:
         InvalidArgument: it is no CloudEvent this gateway takes; then nothing was added.
     """
-    if len(raw) > transcode.MAX_EVENT_BYTES:
-        raise InvalidArgument("EVENT_TOO_LARGE", f"An event may have {transcode.MAX_EVENT_BYTES // 1024} KiB.")
+    if len(raw) > _MAX_PACKED_BYTES:
+        raise _too_large()
     try:
         told = _decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise refusal(error, raw, "$") from None
     _require(told)
+    data = _unpacked(told)
+    if len(raw) - len(told.data_base64 or "") - len(told.data) + len(data) > transcode.MAX_EVENT_BYTES:
+        raise _too_large()
     event_type = _event_type(told.type or "")
-    event, written = _data(told)
+    event, written = _data(data, warn)
     event.event_id = event_id(told.source or "", told.id or "")
     event.user_id = event.user_id or told.subject
     event.timestamp = told.time or event.timestamp
-    properties = transcode.read_properties(written, event_type or event_pb2.EVENT_TYPE_FEATURE_INTERACTION)
+    properties = transcode.read_properties(written, event_type or event_pb2.EVENT_TYPE_FEATURE_INTERACTION, warn)
     known = {"source": told.source}
     if event_type is None:
-        properties.target = known["target"] = (told.type or "")[:_MAX_TARGET_LENGTH]
+        properties.target = known["target"] = told.type
     written = _with(written, known)
     kind = event_type or event_pb2.EVENT_TYPE_FEATURE_INTERACTION
-    return transcode.put(event, kind, properties, written, add, _traced(stamp, told.traceparent), make_id)
+    return transcode.put(event, kind, properties, written, add, _traced(stamp, told.traceparent), make_id, warn)
 
 
 def event_id(source: str, given: str) -> str:
@@ -114,11 +125,15 @@ def event_id(source: str, given: str) -> str:
     return "ce-" + hashlib.blake2b(both.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
-def _batch(body: bytes) -> Sequence[msgspec.Raw]:
+def _batch(body: bytes) -> Sequence[msgspec.Raw | bytes]:
     try:
-        events = _decode_batch(body)
+        events: Sequence[msgspec.Raw | bytes] = _decode_batch(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise refusal(error, body, "$") from None
+        why = refusal(error, body, "$")
+        found = cut(body, b"", MAX_EVENTS) if why.reason == "MALFORMED_JSON" else None
+        if found is None or (found.around.strip() != b"[]" and len(found.elements) <= MAX_EVENTS):
+            raise why from None
+        events = found.elements
     if not events:
         raise InvalidArgument("EMPTY_BATCH", "The batch holds no event.")
     if len(events) > MAX_EVENTS:
@@ -127,8 +142,8 @@ def _batch(body: bytes) -> Sequence[msgspec.Raw]:
 
 
 def _structured(request: Request, body: bytes) -> bytes:
-    """An event in binary mode as it would be in structured mode."""
-    attributes = {
+    """An event in binary mode as it would be in structured mode. What its headers tell counts more than its body."""
+    attributes: dict[str, object] = {
         name.removeprefix(_BINARY).decode("latin-1"): _unescaped(value)
         for name, value in request.scope["headers"]
         if name.startswith(_BINARY)
@@ -136,11 +151,35 @@ def _structured(request: Request, body: bytes) -> bytes:
     content_type = request.header(b"content-type")
     if content_type:
         attributes["datacontenttype"] = content_type
-    return msgspec.json.encode(attributes | {"data": msgspec.Raw(body)} if body.strip() else attributes)
+    if body.strip():
+        attributes["data"] = _one_value(body, attributes.get("subject"))
+    return msgspec.json.encode(attributes)
+
+
+def _one_value(body: bytes, subject: object) -> object:
+    """The body as one value that can say nothing beside itself; as a text where it is no JSON."""
+    try:
+        msgspec.json.decode(mended(body), type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError):
+        return body.decode("utf-8", "replace")
+    if subject and _members_of(body).keys() >= {"userId"}:
+        body = with_members(body, {"userId": subject})  # of two members of one name the last counts
+    return msgspec.Raw(body)
+
+
+def _members_of(body: bytes) -> Mapping[str, object]:
+    try:
+        return additions.members(mended(body))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return {}
 
 
 def _unescaped(value: bytes) -> str:
     return urllib.parse.unquote(value.decode("latin-1"), errors="replace")
+
+
+def _too_large() -> InvalidArgument:
+    return InvalidArgument("EVENT_TOO_LARGE", f"An event may have {transcode.MAX_EVENT_BYTES // 1024} KiB.")
 
 
 def _require(told: CloudEvent) -> None:
@@ -149,7 +188,7 @@ def _require(told: CloudEvent) -> None:
             raise InvalidArgument("MISSING_FIELD", f"A CloudEvent needs `{name}`.")
     if not (told.specversion or "").startswith("1."):
         raise InvalidArgument("VALUE_OUT_OF_RANGE", "`specversion` must be 1.0.")
-    if told.data_base64 is not None or not _JSON.fullmatch(told.datacontenttype or "application/json"):
+    if not _JSON.fullmatch((told.datacontenttype or "application/json").partition(";")[0].strip()):
         raise InvalidArgument("UNSUPPORTED_CONTENT_TYPE", "The data of a CloudEvent must be JSON.")
 
 
@@ -166,24 +205,40 @@ def _event_type(word: str) -> int | None:
     return number
 
 
-def _data(told: CloudEvent) -> tuple[schema.ClientEvent, bytes]:
+def _unpacked(told: CloudEvent) -> bytes:
+    """The data; what SDKs had as bytes they send in base64.
+
+    Raises:
+        InvalidArgument: it is no base64, or there is data beside it.
+    """
+    data = bytes(told.data)
+    if told.data_base64 is None:
+        return data
+    if data not in {b"", b"null"}:
+        raise InvalidArgument("INVALID_TYPE", "A CloudEvent has `data` or `data_base64`, not both.")
+    try:
+        return base64.b64decode(told.data_base64, validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidArgument("INVALID_TYPE", "`data_base64` is no base64.") from None
+
+
+def _data(written: bytes, warn: Warn) -> tuple[schema.ClientEvent, bytes]:
     """The event's members beside its properties, and its properties."""
-    written = bytes(told.data)
-    if written in {b"", b"null"}:
+    if written.strip() in {b"", b"null"}:
         return schema.ClientEvent(), b"{}"
     try:
-        members = _decode_members(written)
-        event = _decode_event(written) if members.keys() & MEMBERS else None
+        members = additions.members(written)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise refusal(error, written, "$.data") from None
-    if event is None:
+    if not members.keys() & MEMBERS:
         return schema.ClientEvent(), written
+    event = transcode.read_members(written, "$.data", warn)
     properties = bytes(event.properties)
     return event, b"{}" if properties in {b"", b"null"} else properties
 
 
 def _with(written: bytes, known: Mapping[str, Any]) -> bytes:
-    free = known.keys() - _decode_members(written).keys()
+    free = known.keys() - additions.members(written).keys()
     return with_members(written, {name: known[name] for name in sorted(free)})
 
 

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from journeymesh.ingest.v1 import ingest_pb2
 from opentelemetry import trace
@@ -36,11 +36,23 @@ class Refused(NamedTuple):
     detail: str
 
 
+class Cleaned(NamedTuple):
+    """What ingest cleaned or left out of one event of a request; the index is as in `Refused`."""
+
+    event_index: int
+    member: str
+    detail: str
+
+
 class Verdicts(NamedTuple):
     """What ingest said of a request's readable events, in their order."""
 
     verdicts: Sequence[int]
     rejections: Sequence[Refused]
+    warnings: Sequence[Cleaned] = ()
+
+
+_Told = TypeVar("_Told", Refused, Cleaned)
 
 
 class _Part(NamedTuple):
@@ -145,16 +157,23 @@ def _deal(parts: Sequence[_Part], response: ingest_pb2.AcceptEventsResponse) -> 
     """Gives each request its own part of the verdicts."""
     verdicts = list(response.verdicts)
     rejections = deque(Refused(r.event_index, r.reason, r.detail) for r in response.rejections)
+    warnings = deque(Cleaned(w.event_index, w.member, w.detail) for w in response.warnings)
     start = 0
     for part in parts:
         end = start + part.event_count
-        own = []
-        while rejections and rejections[0].event_index < end:
-            refused = rejections.popleft()
-            own.append(refused._replace(event_index=refused.event_index - start))
+        own = Verdicts(verdicts[start:end], _cut(rejections, start, end), _cut(warnings, start, end))
         if not part.answer.done():
-            part.answer.set_result(Verdicts(verdicts[start:end], own))
+            part.answer.set_result(own)
         start = end
+
+
+def _cut(told: "deque[_Told]", start: int, end: int) -> "list[_Told]":
+    """Takes what is told of the events up to `end`, as of a request's own events."""
+    own: list[_Told] = []
+    while told and told[0].event_index < end:
+        one = told.popleft()
+        own.append(one._replace(event_index=one.event_index - start))
+    return own
 
 
 def _fail(parts: Sequence[_Part], error: Exception) -> None:

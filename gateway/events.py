@@ -13,12 +13,13 @@ from gateway.web import Answer, Request, json
 async def track(core: Core, request: Request) -> Answer:
     """Takes one event or a batch, as ours or as CloudEvents."""
     if cloudevents.is_meant(request):
-        request.require_unpacked()
-        body = await request.body()
-        tracked = await accept(core, request, cloudevents.split(request, body), cloudevents.read)
+        raws = cloudevents.split(request, await request.inflated_body())
+        request.require_few(len(raws))
+        tracked = await accept(core, request, raws, cloudevents.read)
     else:
-        body = await request.json_body()
-        tracked = await accept(core, request, batch.split(body))
+        raws = batch.split(await request.told_body())
+        request.require_few(len(raws))
+        tracked = await accept(core, request, raws)
     error = refusal_of(tracked)
     if error is None:
         return json(tracked, 202)

@@ -7,17 +7,20 @@ from journeymesh.common.v1 import error_reason_pb2, event_pb2
 from journeymesh.ingest.v1 import ingest_pb2
 
 from gateway import formats, problems, transcode
-from gateway.acceptance import Tracked, reason_word
+from gateway.acceptance import Tracked, Warned, reason_word
 from gateway.core import Core
 from gateway.ids import event_ids
+from gateway.mending import SecondReading
+from gateway.parameters import LIST_CURSOR, list_cursor, number
 from gateway.problems import Rejected
 from gateway.refusal import refusal
 from gateway.rendering import render
 from gateway.salvage import salvage_ids
-from gateway.web import Answer, Request, json, number
+from gateway.web import Answer, Request, json
 from mesh.errors import FailedPrecondition, InvalidArgument, NotFound
 
 MAX_REPLAYED: Final = 100
+_MOST_WARNINGS: Final = 100
 
 REASONS: Final = {
     name.removeprefix("ERROR_REASON_"): value for name, value in error_reason_pb2.ErrorReason.items() if value
@@ -32,7 +35,7 @@ class ReplayOrder(msgspec.Struct, forbid_unknown_fields=True):
     reason: Annotated[str | None, msgspec.Meta(extra_json_schema={"enum": [*REASONS, None]})] = None
     # To JSON 4.0 is a whole number too, which the decoder's own type refuses.
     limit: Annotated[Any, msgspec.Meta(extra_json_schema=_LIMIT)] = MAX_REPLAYED
-    cursor: str = ""
+    cursor: Annotated[str, msgspec.Meta(extra_json_schema={"pattern": LIST_CURSOR})] = ""
 
 
 class FailedAgain(msgspec.Struct):
@@ -58,6 +61,7 @@ class _Sent(msgspec.Struct):
     event_id: str | None
     reason: str = ""
     detail: str = ""
+    warnings: list[tuple[str, str]] = []
 
 
 _decode_order: Final = msgspec.json.Decoder(ReplayOrder).decode
@@ -68,7 +72,7 @@ async def list_failed(core: Core, request: Request) -> Answer:
     response = await core.peers.ingest.ListFailedEvents(
         ingest_pb2.ListFailedEventsRequest(
             page_size=number(request.query.get("limit"), "limit", 20, 100),
-            page_token=request.query.get("cursor", ""),
+            page_token=list_cursor(request.query.get("cursor", ""), "cursor"),
             reason=_reason(request.query.get("reason"), "INVALID_PARAMETER"),
         )
     )
@@ -101,15 +105,17 @@ async def replay(core: Core, request: Request) -> Answer:
         rejected = [Rejected(0, sent.event_id, sent.reason, sent.detail)]
         return problems.answer(error, request.trace_id, rejected=rejected)
     accepted = int(sent.verdict == ingest_pb2.VERDICT_ACCEPTED)
-    return json(Tracked(accepted, 1 - accepted, [], [sent.event_id], request.trace_id.hex()), 202)
+    warnings = [Warned(0, sent.event_id, member, detail) for member, detail in sent.warnings[:_MOST_WARNINGS]]
+    return json(Tracked(accepted, 1 - accepted, [], [sent.event_id], request.trace_id.hex(), warnings), 202)
 
 
 async def replay_many(core: Core, request: Request) -> Answer:
     """Sends failed events again as they were, the oldest of a page first; each is struck off once it is accepted."""
     order = _order(await request.json_body())
+    page_token = list_cursor(order.cursor, "cursor")
     page = await core.peers.ingest.ListFailedEvents(
         ingest_pb2.ListFailedEventsRequest(
-            page_size=int(order.limit), page_token=order.cursor, reason=_reason(order.reason, "VALUE_OUT_OF_RANGE")
+            page_size=int(order.limit), page_token=page_token, reason=_reason(order.reason, "VALUE_OUT_OF_RANGE")
         )
     )
     counts = dict.fromkeys(ingest_pb2.Verdict.values(), 0)
@@ -132,8 +138,18 @@ async def _send(core: Core, request: Request, failed: ingest_pb2.FailedEvent, me
     raw = mended or failed.payload.encode()
     record = event_pb2.EventRecord()
     stamp = transcode.Stamp(request.received_us, request.trace_id, request.span_id)
+    make_id = event_ids(request.received_us).__next__
+    read = formats.reader_of(raw)
+    warnings: list[tuple[str, str]] = []
+
+    def warn(member: str, detail: str) -> None:
+        warnings.append((member, detail))
+
     try:
-        event_id = formats.reader_of(raw)(raw, record.events.add, stamp, event_ids(request.received_us).__next__)
+        try:
+            event_id = read(raw, record.events.add, stamp, make_id, warn)
+        except InvalidArgument as error:
+            event_id = SecondReading(read).read(raw, error, record.events.add, stamp, make_id, warn)
     except InvalidArgument as error:
         known = salvage_ids(raw)[0] or None
         return _Sent(ingest_pb2.VERDICT_REJECTED, known, error.reason, error.detail)
@@ -142,7 +158,7 @@ async def _send(core: Core, request: Request, failed: ingest_pb2.FailedEvent, me
         event.event_time_us = failed.failed_time.ToMicroseconds()  # without a time of its own it happened when it came
     response = await core.peers.ingest.ReplayFailedEvent(ingest_pb2.ReplayFailedEventRequest(id=failed.id, event=event))
     refused = response.rejection
-    return _Sent(response.verdict, event_id, reason_word(refused.reason), refused.detail)
+    return _Sent(response.verdict, event_id, reason_word(refused.reason), refused.detail, warnings)
 
 
 def _order(body: bytes) -> ReplayOrder:

@@ -5,7 +5,8 @@ from typing import Final
 import msgspec
 
 from gateway import cloudevents, transcode
-from gateway.segment import messages
+from gateway.mending import mended
+from gateway.segment import message, messages
 from gateway.transcode import Read
 
 
@@ -21,11 +22,11 @@ _decode: Final = msgspec.json.Decoder(_Shape).decode
 def reader_of(raw: bytes | msgspec.Raw) -> Read:
     """What reads an event that was kept; what looks like nothing is read as one of ours."""
     try:
-        shape = _decode(raw)
+        shape = _decode(mended(bytes(raw)))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return transcode.read_event
     if shape.specversion is not None:
         return cloudevents.read
-    if shape.event_type is None and shape.type in messages.TYPES:
+    if shape.event_type is None and shape.type in message.TYPES:
         return messages.Reader().read
     return transcode.read_event

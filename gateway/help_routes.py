@@ -5,8 +5,11 @@ from typing import Final
 from journeymesh.intervention.v1 import intervention_pb2
 
 from gateway import insights, interventions, push, socket
+from gateway.parameters import CURSOR
 from gateway.reasons import BODY, CALLS, USER
 from gateway.routing import NOTHING, SWITCHING, Route, text, up_to
+
+_SEEN_LAST: Final = "The last cursor seen, for clients that cannot set `Last-Event-ID`."
 
 ROUTES: Final = (
     Route(
@@ -24,7 +27,7 @@ ROUTES: Final = (
         push.stream,
         "text/event-stream",
         reasons=("TOO_MANY_STREAMS", *CALLS),
-        query=(text("lastEventId", "The last cursor seen, for clients that cannot set `Last-Event-ID`."),),
+        query=(text("lastEventId", _SEEN_LAST, pattern=CURSOR),),
     ),
     Route(
         "GET",
@@ -34,7 +37,7 @@ ROUTES: Final = (
         NOTHING,
         SWITCHING,
         reasons=("TOO_MANY_STREAMS", *CALLS),
-        query=(text("cursor", "The last cursor seen; what came after it is told first."),),
+        query=(text("cursor", "The last cursor seen; what came after it is told first.", pattern=CURSOR),),
         example=socket.EXAMPLE,
     ),
     Route(

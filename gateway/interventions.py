@@ -1,18 +1,23 @@
 """Routes of interventions and of the ledger of decisions."""
 
+import functools
 import re
+from collections.abc import Callable
 from typing import Annotated, Final
 
 import msgspec
 from journeymesh.common.v1 import event_pb2
 from journeymesh.intervention.v1 import intervention_pb2
 
-from gateway.acceptance import accept, refusal_of
+from gateway.acceptance import OUR_ID, accept, refusal_of
+from gateway.additions import Warn
 from gateway.core import Core
+from gateway.parameters import number
 from gateway.refusal import decoded
 from gateway.rendering import render
 from gateway.schema import OUTCOMES, words
-from gateway.web import Answer, Request, json, number
+from gateway.transcode import Stamp
+from gateway.web import Answer, Request, json
 from mesh.errors import FailedPrecondition, InvalidArgument
 
 _TRACE_ID: Final = re.compile(r"[0-9a-fA-F]{32}")
@@ -46,7 +51,7 @@ async def intervention(core: Core, request: Request) -> Answer:
 
 async def outcome(core: Core, request: Request) -> Answer:
     """Takes what became of an intervention."""
-    told = decoded(await request.json_body(), OutcomeReport, '{"outcome":"accepted"}')
+    told = decoded(await request.told_body(), OutcomeReport, '{"outcome":"accepted"}')
     return json(await report(core, request, request.parameters["id"], told.outcome), 202)
 
 
@@ -64,23 +69,46 @@ async def report(core: Core, request: Request, intervention_id: str, told: str) 
     is_conversion = (known, told) == ("accepted", "converted")
     if is_answered and told != known and not is_conversion:
         raise FailedPrecondition("INTERVENTION_ENDED", "The intervention has already ended.")
-    event_id = f"outcome-{intervention_id}-{told}"
-    event = {
-        "eventId": event_id,
-        "userId": found.user_id,
-        "eventType": "intervention_outcome",
-        "properties": {
-            "interventionId": intervention_id,
-            "outcome": told,
-            "channel": found.intervention.channel,
-            "page": found.intervention.payload.page,
-        },
-    }
-    tracked = await accept(core, request, [msgspec.json.encode(event)])
+    event_id = f"{OUR_ID}outcome:{intervention_id}:{told}"
+    read = functools.partial(_read, found, event_id, intervention_id, told)
+    tracked = await accept(core, request, [b"{}"], read, are_ours=True)
     error = refusal_of(tracked)
     if error is not None:
         raise error
     return OutcomeTaken(event_id, tracked.trace_id)
+
+
+def _read(
+    found: intervention_pb2.GetInterventionResponse,
+    event_id: str,
+    intervention_id: str,
+    told: str,
+    _raw: bytes | msgspec.Raw,
+    add: Callable[..., object],
+    stamp: Stamp,
+    _make_id: Callable[[], str],
+    _warn: Warn,
+) -> str:
+    """Gives `add` the outcome of an intervention that was found, as an event of its user; returns the event's id."""
+    of = found.intervention
+    kept = {"interventionId": intervention_id, "outcome": told, "channel": of.channel, "page": of.payload.page}
+    add(
+        event_id=event_id,
+        # Help from before a login is the anonymous user's; told as such, ingest knows who that is now.
+        user_id=found.user_id,
+        anonymous_id=found.user_id,
+        event_type=event_pb2.EVENT_TYPE_INTERVENTION_OUTCOME,
+        event_time_us=stamp.received_us,
+        page=of.payload.page,
+        outcome=event_pb2.InterventionOutcome(
+            intervention_id=intervention_id, outcome=event_pb2.Outcome.ValueType(OUTCOMES[told]), channel=of.channel
+        ),
+        properties=msgspec.json.encode(kept),
+        received_time_us=stamp.received_us,
+        trace_id=stamp.trace_id,
+        span_id=stamp.span_id,
+    )
+    return event_id
 
 
 async def decision(core: Core, request: Request) -> Answer:

@@ -48,8 +48,8 @@ def media_type(route: Route) -> str:
 
 
 def _operation(route: Route, components: shapes.Schema) -> shapes.Schema:
-    version = "segment_" if route.path.startswith("/v1/") else ""
-    name = version + getattr(route.serve, "__name__", "")
+    is_segments = route.path.startswith("/v1/")
+    name = f"segment_{route.path.rpartition('/')[2]}" if is_segments else getattr(route.serve, "__name__", "")
     succeeds: dict[str, Any] = {"description": route.summary, "headers": _HEADERS}
     if route.answer != routing.NOTHING:
         succeeds["content"] = {media_type(route): {"schema": shapes.of(route.answer, components)}}

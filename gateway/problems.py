@@ -45,7 +45,7 @@ class Reason(NamedTuple):
 
 
 REASONS: Final[Mapping[str, Reason]] = {
-    "MALFORMED_JSON": Reason("The body is not JSON in UTF-8; a lone surrogate or the number NaN is none."),
+    "MALFORMED_JSON": Reason("The body is not JSON in UTF-8. NaN, infinities and halves of characters are mended."),
     "UNSUPPORTED_CONTENT_TYPE": Reason(
         "The body is of a type, or compressed in a way, the path does not take.", (415,)
     ),
@@ -60,6 +60,9 @@ REASONS: Final[Mapping[str, Reason]] = {
     "MISSING_FIELD": Reason("A required member is absent or empty."),
     "UNKNOWN_EVENT_TYPE": Reason("`eventType` names no known kind."),
     "INVALID_IDENTIFIER": Reason("An identifier is too long or holds control characters."),
+    "PLACEHOLDER_ID": Reason("An id that stands for nobody, such as `undefined`, would join strangers."),
+    "RESERVED_ID": Reason("An id that begins with `jm:` is the mesh's own."),
+    "UNREADABLE_AMOUNT": Reason("The amount of a purchase was told and cannot be read as a number."),
     "INVALID_TIME": Reason("A time is not RFC 3339 with an offset, or lies before the year 2000."),
     "TIME_IN_FUTURE": Reason("A time lies more than 24 hours after its receipt."),
     "VALUE_OUT_OF_RANGE": Reason("A number lies outside its range, or a word is none of those known."),

@@ -1,5 +1,6 @@
 """Why a decoder refused what a client sent, in the words of the contract."""
 
+import re
 from typing import Final, TypeVar
 
 import msgspec
@@ -9,6 +10,9 @@ from mesh.errors import InvalidArgument
 MAX_DEPTH: Final = 32
 
 _SHOWN_CHARACTERS: Final = 200
+_STRINGS: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_ONE_KIND: Final = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 
 _Kind = TypeVar("_Kind")
 
@@ -51,6 +55,34 @@ def refusal(error: Exception, raw: bytes | msgspec.Raw, root: str) -> InvalidArg
 def too_deep() -> InvalidArgument:
     """What nests deeper than it may."""
     return InvalidArgument("INVALID_TYPE", f"`properties` may nest {MAX_DEPTH} deep.")
+
+
+def require_plain(written: bytes) -> None:
+    """Returns if the object does not nest too deep and is UTF-8 also where a decoder skips it.
+
+    Raises:
+        InvalidArgument: `INVALID_TYPE` or `MALFORMED_JSON`.
+    """
+    # Counting brackets is cheap; only where there are many is it worth telling depth from breadth.
+    is_short = len(written) <= 2 * MAX_DEPTH
+    if not is_short and written.count(b"{") + written.count(b"[") > MAX_DEPTH and _is_deep(written):
+        raise too_deep()
+    if not written.isascii():
+        try:
+            written.decode()
+        except UnicodeDecodeError as error:
+            raise refusal(error, written, "$.properties") from None
+
+
+def _is_deep(written: bytes) -> bool:
+    """Whether brackets are left once the innermost pairs were taken away as often as they may nest."""
+    left = _STRINGS.sub(b"", written).translate(_ONE_KIND, _NO_BRACKETS)
+    for _ in range(MAX_DEPTH):
+        fewer = left.replace(b"[]", b"")
+        if len(fewer) == len(left):
+            break
+        left = fewer
+    return bool(left) and not isinstance(_fault(written), msgspec.DecodeError)
 
 
 def _fault(raw: bytes | msgspec.Raw) -> Exception | None:

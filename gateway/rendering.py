@@ -2,7 +2,7 @@
 
 Names are camelCase. Every member is there: a message or an enum's value that is absent is null, anything else has its
 default. Enums are lower-case names without their prefix (the reasons of errors are upper-case, as in problems), times
-are RFC 3339, numbers are numbers, bytes are base64. Events are as clients send them: `transcode.write_event`.
+are RFC 3339, numbers are numbers, bytes are base64. Events are as clients send them: `writing.write_event`.
 """
 
 from typing import Any, Final
@@ -11,7 +11,7 @@ from google.protobuf import descriptor, message, timestamp_pb2
 from journeymesh.common.v1 import event_pb2
 
 from gateway.schema import words
-from gateway.transcode import write_event
+from gateway.writing import write_event
 
 _Field = descriptor.FieldDescriptor
 _TIMESTAMP: Final = timestamp_pb2.Timestamp.DESCRIPTOR.full_name

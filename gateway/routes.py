@@ -12,6 +12,7 @@ from gateway import asyncapi, cloudevents, docs, events, failed, metrics, openap
 from gateway.acceptance import Tracked
 from gateway.core import Core
 from gateway.help_routes import ROUTES as HELP_ROUTES
+from gateway.parameters import LIST_CURSOR
 from gateway.reasons import BODY, CALLS, EVENT, USER
 from gateway.routing import NOTHING, Parameter, Route, text, up_to
 from gateway.segment.routes import ROUTES as SEGMENT_ROUTES
@@ -144,7 +145,7 @@ ROUTES: Final = (
         reasons=CALLS,
         query=(
             up_to("limit", 20, 100),
-            text("cursor", "`nextCursor` of the page before."),
+            text("cursor", "`nextCursor` of the page before.", pattern=LIST_CURSOR),
             Parameter("reason", {"enum": sorted(failed.REASONS)}, "Only those that failed for this reason."),
         ),
     ),

@@ -5,6 +5,7 @@ from typing import Final
 import msgspec
 
 from gateway import cloudevents
+from gateway.mending import mended
 
 
 class _Ids(msgspec.Struct, rename="camel"):
@@ -24,7 +25,7 @@ _decode: Final = msgspec.json.Decoder(_Ids).decode
 def salvage_ids(raw: bytes | msgspec.Raw) -> tuple[str, str]:
     """The event's and the user's id, each empty where it cannot be read."""
     try:
-        ids = _decode(raw)
+        ids = _decode(mended(bytes(raw)))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return "", ""
     user_id = ids.user_id or ids.anonymous_id

@@ -29,7 +29,12 @@ def numbers(enum: descriptor.EnumDescriptor) -> dict[str, int]:
 EVENT_TYPES: Final = numbers(event_pb2.EventType.DESCRIPTOR)
 PLATFORMS: Final = numbers(event_pb2.Platform.DESCRIPTOR)
 ACTIONS: Final = numbers(event_pb2.PlaybackAction.DESCRIPTOR)
-OUTCOMES: Final = numbers(event_pb2.Outcome.DESCRIPTOR)
+# What clients report. That help was taken back, the mesh says itself.
+OUTCOMES: Final = {
+    word: number
+    for word, number in numbers(event_pb2.Outcome.DESCRIPTOR).items()
+    if number != event_pb2.OUTCOME_WITHDRAWN
+}
 DEVICE_CLASSES: Final = numbers(event_pb2.DeviceClass.DESCRIPTOR)
 
 
@@ -55,6 +60,7 @@ class Context(msgspec.Struct, rename="camel", forbid_unknown_fields=True, frozen
     user_agent: Annotated[Text, _said("The user agent of the user.", maxLength=512)] = None
     correlation_id: Annotated[Text, _said("The client's own correlation id.", maxLength=128)] = None
     automated: Annotated[bool | None, _said("No person made it, as in a browser under test.")] = None
+    active: Annotated[bool | None, _said("False: a system did it, not the user, as a job or a delivery.")] = None
 
 
 class ClientEvent(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
@@ -69,6 +75,27 @@ class ClientEvent(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     sent_at: Annotated[Time | None, _said("When it was sent, by the client's clock.")] = None
     properties: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
     context: Context | None = None
+
+
+class MildEvent(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """The same, its additions still to be read."""
+
+    event_type: Text = None
+    event_id: Text = None
+    user_id: Text = None
+    anonymous_id: Text = None
+    timestamp: Time | None = None
+    properties: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
+    session_id: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
+    sent_at: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
+    context: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
+
+
+class Rest(msgspec.Struct, rename="camel"):
+    """Those additions but the context."""
+
+    session_id: Text = None
+    sent_at: Time | None = None
 
 
 class Properties(msgspec.Struct, rename="camel"):
@@ -124,7 +151,7 @@ class OutcomeProperties(Properties, rename="camel"):
 class PurchaseProperties(Properties, rename="camel"):
     """What is known in the `properties` of a `purchase`."""
 
-    amount: Annotated[float | None, _said("Price paid, in `currency`; negative for a return.")] = None
+    amount: Annotated[float | None, _said("Price paid, or what was given back. Texts are read as well.")] = None
     currency: Annotated[Text, _said("ISO 4217 code. Example: `EUR`.")] = None
     is_refund: Annotated[bool | None, _said("Money went back: a refund, a return, a cancelled order.")] = None
 

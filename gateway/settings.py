@@ -3,8 +3,9 @@
 import dataclasses
 import ipaddress
 
+from gateway import cors
 from mesh.log import LogSettings
-from mesh.settings import setting
+from mesh.settings import SettingError, setting
 from mesh.telemetry import TelemetrySettings
 
 __all__ = ["LogSettings", "Settings", "TelemetrySettings"]
@@ -25,7 +26,8 @@ class Settings:
     cors_origins: str = setting(
         "JOURNEYMESH_CORS_ORIGINS",
         "",
-        "Origins whose pages may call the gateway, separated by commas, or `*`. Example: `https://shop.example`.",
+        "Origins whose pages may call the gateway, separated by commas, or `*`. A host may begin with `*.`, a port be "
+        "`*`. Example: `https://shop.example`.",
     )
     waiting_bytes: int = setting(
         "JOURNEYMESH_WAITING_BYTES",
@@ -91,6 +93,18 @@ class Settings:
         minimum=1,
         maximum=100_000,
     )
+
+    def __post_init__(self) -> None:
+        """Checks what no limit can say.
+
+        Raises:
+            SettingError: one of the origins is none.
+        """
+        try:
+            cors.origins(self.cors_origins)
+        except cors.NoOrigin as error:
+            message = f"JOURNEYMESH_CORS_ORIGINS must name origins such as https://shop.example, not {str(error)!r}."
+            raise SettingError(message) from None
 
     @property
     def is_local(self) -> bool:

@@ -97,7 +97,7 @@ def recorded_event(components: Schema) -> Schema:
     )
     properties: Schema = {name: kind for kind, names in known for name in names}
     context: Schema = dict.fromkeys(("platform", "deviceId", "timeZone", "userAgent", "correlationId"), _TEXT)
-    context["automated"] = {"type": "boolean"}
+    context |= {name: {"type": "boolean"} for name in ("automated", "active")}
     properties |= {
         "eventType": {"enum": list(schema.EVENT_TYPES)},
         "properties": {"type": "object"},

@@ -5,9 +5,10 @@ from journeymesh.scoring.v1 import scoring_pb2
 from journeymesh.video.v1 import video_pb2
 
 from gateway.core import Core
+from gateway.parameters import number
 from gateway.rendering import render
-from gateway.transcode import write_event
-from gateway.web import Answer, Request, json, number
+from gateway.web import Answer, Request, json
+from gateway.writing import write_event
 
 
 async def events(core: Core, request: Request) -> Answer:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import grpc
 from journeymesh.intervention.v1 import intervention_pb2
 
+from gateway import parameters
 from gateway.core import Core
 from mesh import registry
 from mesh.errors import Unavailable, from_rpc_error
@@ -91,9 +92,11 @@ async def watch(core: Core, user_id: str, cursor: str) -> Watch:
     """A watch over what waits for a user, from after the cursor; an empty one is before everything.
 
     Raises:
+        InvalidArgument: the cursor is none.
         Unavailable: there are too many.
         MeshError: what the service refused with.
     """
+    cursor = parameters.cursor(cursor, "cursor")
     if len(core.streams) >= core.settings.stream_count:
         raise Unavailable("TOO_MANY_STREAMS", "Too many streams are open.", RETRY_SECONDS)
     asked = intervention_pb2.WatchPendingInterventionRequest(user_id=user_id, cursor=cursor)
@@ -108,9 +111,13 @@ async def watch(core: Core, user_id: str, cursor: str) -> Watch:
 
 def _pending(change: intervention_pb2.WatchPendingInterventionResponse) -> Pending:
     """A change as the poll would answer it."""
-    if not change.HasField("intervention"):
-        return Pending(cursor=change.cursor)
-    return Pending(has_pending_intervention=True, intervention=change.intervention, cursor=change.cursor)
+    waits = change.HasField("intervention")
+    return Pending(
+        has_pending_intervention=waits,
+        intervention=change.intervention if waits else None,
+        cursor=change.cursor,
+        withdrawn=change.withdrawn if change.HasField("withdrawn") else None,
+    )
 
 
 def _has_ended(reading: "asyncio.Future[Any]") -> bool:

@@ -5,9 +5,8 @@
 
 import asyncio
 import dataclasses
-import urllib.parse
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping, MutableMapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -24,8 +23,13 @@ Headers = tuple[tuple[bytes, bytes], ...]
 MAX_BODY_BYTES: Final = 512 * 1024
 
 JSON: Final = "application/json"
-_CHARSETS: Final = ("", "charset=utf-8", 'charset="utf-8"')
+TEXT: Final = "text/plain"
+_CHARSETS: Final = ("", "charset=utf-8", 'charset="utf-8"', "charset=utf8")
+_BYTE_ORDER: Final = b"\xef\xbb\xbf"
 _PLAIN: Final = ("", "identity")
+# What a compressed body may hold: this many parts, and one more for so many bytes. Parts that differ take no less.
+_PARTS_ALWAYS: Final = 100
+_PACKED_BYTES_OF_A_PART: Final = 2
 _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 
 
@@ -71,7 +75,8 @@ class Request:
     """A request: parameters of its path and query, the time it came in Unix microseconds, the ids of its span.
 
     Where its trace is not recorded, the id of the span is empty.
-    `has_more` tells whether some of its body may still come, `held_bytes` how much of it is held in `intake`.
+    `has_more` tells whether some of its body may still come, `sent_bytes` how much of it came, `held_bytes` how much is
+    held in `intake`, and `is_unpacked` whether it came compressed.
     """
 
     scope: Scope
@@ -84,7 +89,9 @@ class Request:
     intake: Intake
     body_seconds: float
     has_more: bool = True
+    sent_bytes: int = 0
     held_bytes: int = 0
+    is_unpacked: bool = False
 
     def header(self, name: bytes) -> str:
         """The first header of this name, which is in lower case; empty where there is none."""
@@ -102,7 +109,7 @@ class Request:
         length = self.header(b"content-length")
         if length.isascii() and length.isdigit() and int(length[:18]) > MAX_BODY_BYTES:
             raise _too_large()
-        chunks, size = [], 0
+        chunks = []
         try:
             async with asyncio.timeout(self.body_seconds):
                 while self.has_more:
@@ -110,8 +117,8 @@ class Request:
                     self.intake.hold(len(chunk))
                     self.held_bytes += len(chunk)
                     chunks.append(chunk)
-                    size += len(chunk)
-                    if size > MAX_BODY_BYTES:
+                    self.sent_bytes += len(chunk)
+                    if self.sent_bytes > MAX_BODY_BYTES:
                         raise _too_large()
         except TimeoutError:
             raise BodyTooSlow("DEADLINE_TOO_SHORT", f"The body did not come within {self.body_seconds:g} s.") from None
@@ -120,13 +127,15 @@ class Request:
     async def inflated_body(self) -> bytes:
         """The whole body, unpacked where it is compressed by gzip; the limit is that of the body unpacked.
 
+        The mark of the byte order that some systems put before a text is left away.
+
         Raises:
             InvalidArgument: `UNSUPPORTED_CONTENT_TYPE`, another compression; `MALFORMED_JSON`, no gzip; as `body`.
             MeshError: as `body`.
         """
         encoding = self.header(b"content-encoding").strip().lower()
         if encoding in _PLAIN:
-            return await self.body()
+            return (await self.body()).removeprefix(_BYTE_ORDER)
         if encoding not in {"gzip", "x-gzip"}:
             raise InvalidArgument("UNSUPPORTED_CONTENT_TYPE", "The body may be compressed by gzip only.")
         packed = await self.body()
@@ -141,7 +150,30 @@ class Request:
             raise InvalidArgument("MALFORMED_JSON", "The gzip of the body is cut off, or something follows it.")
         self.intake.hold(len(body))
         self.held_bytes += len(body)
-        return body
+        self.is_unpacked = True
+        return body.removeprefix(_BYTE_ORDER)
+
+    async def told_body(self) -> bytes:
+        """The whole body as pages send it: said to be JSON, a text or nothing at all, and compressed or not.
+
+        A page may send texts to other origins without asking first, and a beacon can say nothing else.
+
+        Raises:
+            InvalidArgument: `UNSUPPORTED_CONTENT_TYPE`, another type; as `inflated_body`.
+            MeshError: as `body`.
+        """
+        if self.header(b"content-type"):
+            self.require_media_type(JSON, TEXT)
+        return await self.inflated_body()
+
+    def require_few(self, part_count: int) -> None:
+        """Returns if the body holds no more parts than its bytes are worth: a few, compressed, can stand for thousands.
+
+        Raises:
+            InvalidArgument: `REQUEST_TOO_LARGE`.
+        """
+        if self.is_unpacked and part_count > _PARTS_ALWAYS + self.sent_bytes // _PACKED_BYTES_OF_A_PART:
+            raise InvalidArgument("REQUEST_TOO_LARGE", "So few bytes cannot hold so many events that differ.")
 
     async def discard(self, most_bytes: int) -> None:
         """Reads what is left of the body and forgets it, up to so many bytes."""
@@ -212,41 +244,6 @@ def header(scope: Scope, name: bytes) -> str:
     return ""
 
 
-def query(scope: Scope, known: Collection[str]) -> dict[str, str]:
-    """The query's parameters.
-
-    Raises:
-        InvalidArgument: `INVALID_PARAMETER`, one is unknown, repeated or no UTF-8.
-    """
-    raw: bytes = scope.get("query_string", b"")
-    if not raw:
-        return {}
-    try:
-        pairs = urllib.parse.parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=16)
-    except ValueError:
-        raise InvalidArgument("INVALID_PARAMETER", "The query cannot be read.") from None
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        raise InvalidArgument("INVALID_PARAMETER", "A query parameter is given more than once.")
-    if not values.keys() <= set(known):
-        names = ", ".join(f"`{name}`" for name in known) or "none"
-        raise InvalidArgument("INVALID_PARAMETER", f"A query parameter is unknown here; known: {names}.")
-    return values
-
-
 def json(content: object, status: int = 200) -> Answer:
     """An answer in JSON."""
     return Answer(status, msgspec.json.encode(content))
-
-
-def number(text: str | None, name: str, default: int, maximum: int) -> int:
-    """A query parameter that is a number from 1 to `maximum`.
-
-    Raises:
-        InvalidArgument: `INVALID_PARAMETER`, it is no such number.
-    """
-    if text is None:
-        return default
-    if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= maximum):
-        raise InvalidArgument("INVALID_PARAMETER", f"`{name}` must be a number from 1 to {maximum}.")
-    return int(text)

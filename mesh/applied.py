@@ -17,6 +17,7 @@ Pure; no I/O.
 """
 
 import itertools
+import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
 
@@ -72,6 +73,8 @@ class _Envelope(msgspec.Struct, array_like=True, frozen=True):
 
 
 _NEVER: Final = "-1"
+# As Kinesis names them; nothing else may stand in a key beside a shard's name.
+_SHARD: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
 _DECODE: Final = msgspec.msgpack.Decoder(_Envelope).decode
 
@@ -80,14 +83,11 @@ def batch(message: BatchMessage) -> Batch:
     """Reads the position of a batch.
 
     Raises:
-        InvalidArgument: there is no record, or the sequence numbers are no ascending integers.
+        InvalidArgument: there is no record, its numbers are no ascending integers, or the shard's name is none.
     """
-    try:
-        sequences = tuple(map(int, message.sequences))
-    except ValueError:
-        sequences = ()
+    sequences = tuple(map(int, message.sequences)) if all(map(_is_number, message.sequences)) else ()
     ascends = all(a < b for a, b in itertools.pairwise(sequences))
-    if not sequences or not ascends or not message.shard:
+    if not sequences or not ascends or not is_shard(message.shard):
         raise InvalidArgument("INVALID_TYPE", "A batch needs a shard and ascending sequence numbers.")
     return Batch(message.stream, message.shard, sequences, message.lease_epoch, message.is_retraction)
 
@@ -131,6 +131,11 @@ def current(blob: bytes | None) -> bytes:
     return b"" if blob is None else _DECODE(blob).state
 
 
+def is_shard(text: str) -> bool:
+    """Whether a text can be the name of a shard."""
+    return _SHARD.fullmatch(text) is not None
+
+
 def shard_number(shard: str) -> int:
     """The number at the end of a shard's name; larger for children than for their parents. 0 where there is none."""
     digits = shard[len(shard.rstrip("0123456789")) :]
@@ -150,12 +155,13 @@ def derived_id(prefix: str, shard: str, sequence: int, event_index: int) -> str:
 
 
 def parse_derived_id(text: str) -> tuple[str, str, int, int] | None:
-    """Prefix, shard, sequence and event index of a derived id; None where the text is none."""
+    """Prefix, shard, sequence and event index of a derived id; None where the text is none that was ever given."""
     prefix, _, rest = text.partition("-")
     parts = rest.rsplit("-", 2)
-    if not prefix or len(parts) != 3 or not parts[0] or not _is_number(parts[1]) or not _is_number(parts[2]):
+    if not prefix or len(parts) != 3 or not is_shard(parts[0]) or not all(map(_is_number, parts[1:])):
         return None
-    return prefix, parts[0], int(parts[1]), int(parts[2])
+    parsed = prefix, parts[0], int(parts[1]), int(parts[2])
+    return parsed if derived_id(*parsed) == text else None
 
 
 def _is_number(text: str) -> bool:

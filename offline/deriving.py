@@ -92,6 +92,7 @@ class Deriving:
                 values=features.values,
                 feature_schema_version=features.feature_schema_version,
                 signals=features.signals,
+                settled=features.settled,
             ),
             _NO_CONTEXT,
         )

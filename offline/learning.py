@@ -15,11 +15,11 @@ from journeymesh.common.v1 import event_pb2
 from journeymesh.intervention.v1 import intervention_pb2
 
 from offline.decided import Record, Row
+from offline.goals import is_goal
 from offline.what_if import Span
 from services.intervention.domain.eligibility import difficulties, kind_of_difficulty
 from services.intervention.domain.facts import Indicator, Outcome
 from services.intervention.domain.outcome import Evidence, evidence_of, is_waiting, may_follow
-from services.intervention.domain.pending import is_conversion
 from services.intervention.domain.policy import ANY, ORIENTATION, TECHNICAL, Action, Policy, Prior
 from services.intervention.domain.strategy import LEVEL_NAMES
 
@@ -76,7 +76,10 @@ class Outcomes:
     """What became of each intervention, as the service takes it: see `services.intervention.domain.outcome`.
 
     An intervention counts once, where and as it was decided on. What ran out unseen says nothing, and neither does what
-    still waits or was withheld. Some hundred bytes an intervention are kept.
+    still waits, was taken back or was withheld. Some hundred bytes an intervention are kept.
+
+    What was offered to an anonymous user is the known user's from the event that links them. Shards are read one after
+    the other, so the known user's outcome may be read before the offer, and waits for it; a goal does not.
 
     Args:
         policy: whose actions and goal count; actions of other names or channels are passed over.
@@ -88,6 +91,7 @@ class Outcomes:
         self._conversion = policy.conversion
         self._span = span
         self._offers: dict[str, list[_Offer]] = {}
+        self._early: dict[tuple[str, str], list[Outcome]] = {}
         self._tallies: defaultdict[str, dict[Context, Tally]] = defaultdict(dict)
         self._last_us = 0
 
@@ -100,7 +104,11 @@ class Outcomes:
                 continue
             self._last_us = max(self._last_us, at_us)
             self._follow(event)
+            if event.linked_user_id:
+                self._move(event.user_id, event.linked_user_id)
             row = record.decided.get(index)
+            if row and row.get("withdrawn"):
+                self._take_back(row["user_id"], row["withdrawn"])
             if row and row["intervention"] and self._span.holds(at_us):
                 self._offer(row, at_us)
 
@@ -111,29 +119,53 @@ class Outcomes:
         return dict(self._tallies)
 
     def _follow(self, event: event_pb2.Event) -> None:
-        offers = self._offers.get(event.user_id)
-        if offers is None:
-            return
-        at_us = event.received_time_us
-        self._lapse(offers, at_us)
-        if event.HasField("outcome"):
-            told = event.outcome
-            for each in offers:
-                if each.id == told.intervention_id and told.outcome in _OUTCOMES:
-                    self._become(each, Outcome(told.outcome))
-        if is_conversion(self._conversion, event.event_type, event.target) and not event.is_bot:
+        offers = self._offers.get(event.user_id, [])
+        if is_goal(self._conversion, event):
             seen = [
                 each
                 for each in offers
                 if each.outcome in (Outcome.SHOWN, Outcome.ACCEPTED)
-                and at_us - each.made_us <= self._conversion.within_us
+                and 0 <= event.event_time_us - each.made_us <= self._conversion.within_us
+                and not (each.outcome is Outcome.SHOWN and each.expires_us <= event.event_time_us)
             ]
             if seen:
                 self._become(seen[-1], Outcome.CONVERTED)
+        if event.HasField("outcome"):
+            self._lapse(offers, event.received_time_us)
+            self._report(event.user_id, offers, event.outcome)
+
+    def _report(self, user_id: str, offers: Sequence[_Offer], told: event_pb2.InterventionOutcome) -> None:
+        if told.outcome not in _OUTCOMES:
+            return
+        outcome = Outcome(told.outcome)
+        offer = next((each for each in offers if each.id == told.intervention_id), None)
+        if offer is not None:
+            self._become(offer, outcome)
+        elif told.intervention_id:
+            self._early.setdefault((user_id, told.intervention_id), []).append(outcome)
+
+    def _move(self, anonymous_id: str, user_id: str) -> None:
+        """What was offered to somebody anonymous is the known user's; of two that wait the older is taken back."""
+        moved = self._offers.pop(anonymous_id, [])
+        for offer in moved:
+            for outcome in self._early.pop((user_id, offer.id), ()):
+                self._become(offer, outcome)
+        offers = sorted((*moved, *self._offers.get(user_id, ())), key=lambda each: each.made_us)
+        waiting = [each for each in offers if is_waiting(each.outcome)]
+        for each in waiting[:-1]:
+            each.outcome = Outcome.WITHDRAWN
+        if offers:
+            self._offers[user_id] = offers
+
+    def _take_back(self, user_id: str, intervention_id: str) -> None:
+        for each in self._offers.get(user_id, ()):
+            if each.id == intervention_id and is_waiting(each.outcome):
+                each.outcome = Outcome.WITHDRAWN
 
     def _offer(self, row: Row, at_us: int) -> None:
         made = Parse(row["intervention"], intervention_pb2.Intervention(), ignore_unknown_fields=True)
         offers = self._offers.setdefault(row["user_id"], [])
+        self._lapse(offers, at_us)
         if offers and is_waiting(offers[-1].outcome):
             # It gives way before its time, which tells nothing.
             offers[-1].outcome = Outcome.EXPIRED

@@ -11,6 +11,7 @@ from rich.table import Table
 from offline.observed import Reward
 from offline.policy_value import Evaluation, Value, evaluate
 from offline.what_if import Came, Findings
+from services.intervention.domain.counting import counted
 
 _MOST_CHANGES: Final = 12
 _LITTLE_SUPPORT: Final = 0.01
@@ -117,7 +118,8 @@ def _actions(findings: Findings) -> Table:
 
 
 def _values(reward: Reward, evaluation: Evaluation, count: int) -> Table:
-    title = f"Value: {reward.value}, a decision ({count:,} decisions, as good as {evaluation.effective_count:,.0f})"
+    decisions = counted(count, "decision")
+    title = f"Value: {reward.value}, per decision ({decisions}, as good as {evaluation.effective_count:,.0f})"
     table = Table("policy", title=title, title_justify="left")
     for header in ("value", "95% from", "to"):
         table.add_column(header, justify="right")
@@ -136,7 +138,8 @@ def _warnings(evaluation: Evaluation) -> Iterator[str]:
             "Explore more (`exploration` of the policy) to learn of it."
         )
     if evaluation.effective_count < _FEW_DECISIONS:
-        yield f"the estimate rests on as much as {evaluation.effective_count:,.0f} decisions tell; that is few."
+        few = counted(round(evaluation.effective_count), "decision")
+        yield f"the estimate rests on as much as {few} would tell, and that is little."
 
 
 def _words(came: Came) -> str:

@@ -1,12 +1,12 @@
 """The body of `/v1/batch` and `/v1/import`: cut into messages, so that a bad one never costs the others."""
 
-import re
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from gateway import batch
+from gateway.cutting import cut
+from gateway.mending import mended
 from gateway.refusal import refusal
 from gateway.segment import told
 from gateway.segment.messages import Reader
@@ -14,8 +14,6 @@ from mesh.errors import InvalidArgument
 
 # Segment bounds a batch by its bytes; so many of the smallest messages fill it.
 MAX_MESSAGES: Final = 5000
-
-_BEGINNING: Final = re.compile(rb'"batch"\s*:\s*\[')
 
 
 class Batch(msgspec.Struct, rename="camel"):
@@ -51,21 +49,22 @@ def split(body: bytes) -> Cut:
         raise InvalidArgument("EMPTY_BATCH", "`batch` holds no message.")
     if len(messages) > MAX_MESSAGES:
         raise InvalidArgument("REQUEST_TOO_LARGE", f"A batch may have {MAX_MESSAGES} messages.")
+    context = bytes(read.context)
     try:
-        place = told.place(bytes(read.context))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise refusal(error, read.context, "$.context") from None
-    is_placed = bool(read.context)
-    return Cut(messages, Reader(told.time_if_any(read.sent_at), place if is_placed else None))
+        place = None if told.is_empty(context) else told.place(context)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        place = None  # what is beside the messages costs none of them
+    return Cut(messages, Reader(told.time_if_any(read.sent_at), place))
 
 
 def _cut_broken(body: bytes, why: InvalidArgument) -> tuple[Batch, Sequence[bytes]]:
     """A batch that is no JSON as a whole, as where one message holds NaN; published clients send that."""
-    beginning, end = _BEGINNING.search(body), body.rfind(b"]")
-    if why.reason != "MALFORMED_JSON" or beginning is None or end < beginning.end() or b"[" in body[end:]:
+    found = cut(body, b"batch", MAX_MESSAGES) if why.reason == "MALFORMED_JSON" else None
+    if found is None:
         raise why
+    if len(found.elements) > MAX_MESSAGES:
+        return Batch([]), found.elements
     try:
-        read = _decode(body[: beginning.end()] + body[end:])
+        return _decode(mended(found.around)), found.elements
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise why from None
-    return read, batch.cut_broken(body[beginning.end() : end], MAX_MESSAGES)

@@ -6,18 +6,17 @@ The write key is accepted and not looked at, wherever it stands. As Segment does
 
 import msgspec
 
-from gateway import acceptance, problems, web
-from gateway.acceptance import Tracked, accept
+from gateway import acceptance, problems
+from gateway.acceptance import Tracked, Warned, accept
 from gateway.core import Core
 from gateway.problems import Rejected
+from gateway.routing import Serve
 from gateway.segment import batch
 from gateway.segment.batch import Cut
 from gateway.segment.messages import Reader
 from gateway.splicing import with_members
 from gateway.web import Answer, Request, json
 from mesh.errors import InvalidArgument
-
-_TEXT = "text/plain"
 
 
 class Taken(msgspec.Struct, rename="camel"):
@@ -29,65 +28,43 @@ class Taken(msgspec.Struct, rename="camel"):
     rejected: list[Rejected]
     event_ids: list[str | None]
     trace_id: str
+    warnings: list[Warned]
 
 
-async def track(core: Core, request: Request) -> Answer:
-    """Takes one `track`."""
-    return await _one(core, request, "track")
+def one(kind: str) -> Serve:
+    """What takes one message of a kind, which its path says."""
+
+    async def take(core: Core, request: Request) -> Answer:
+        try:
+            body = await request.told_body()
+        except InvalidArgument as error:
+            return _refused(error, request)
+        # The last member of a name counts, so that the body cannot say otherwise.
+        return await _accepted(core, request, Cut([with_members(body, {"type": kind})], Reader()))
+
+    return take
 
 
-async def page(core: Core, request: Request) -> Answer:
-    """Takes one `page`."""
-    return await _one(core, request, "page")
+class Heard(msgspec.Struct):
+    """What Segment answers."""
 
-
-async def screen(core: Core, request: Request) -> Answer:
-    """Takes one `screen`."""
-    return await _one(core, request, "screen")
-
-
-async def identify(core: Core, request: Request) -> Answer:
-    """Takes one `identify`."""
-    return await _one(core, request, "identify")
-
-
-async def group(core: Core, request: Request) -> Answer:
-    """Takes one `group`."""
-    return await _one(core, request, "group")
-
-
-async def alias(core: Core, request: Request) -> Answer:
-    """Takes one `alias`."""
-    return await _one(core, request, "alias")
+    success: bool
 
 
 async def many(core: Core, request: Request) -> Answer:
     """Takes a batch of messages."""
     try:
-        cut = batch.split(await _body(request))
+        cut = batch.split(await request.told_body())
+        request.require_few(len(cut.messages))
     except InvalidArgument as error:
         return _refused(error, request)
     return await _accepted(core, request, cut)
 
 
-async def history(core: Core, request: Request) -> Answer:
-    """Takes a batch of messages of the past."""
-    return await many(core, request)
-
-
-async def _one(core: Core, request: Request, kind: str) -> Answer:
-    try:
-        body = await _body(request)
-    except InvalidArgument as error:
-        return _refused(error, request)
-    # The path says what it is; the last member of a name counts.
-    return await _accepted(core, request, Cut([with_members(body, {"type": kind})], Reader()))
-
-
-async def _body(request: Request) -> bytes:
-    if request.header(b"content-type"):
-        request.require_media_type(web.JSON, _TEXT)
-    return await request.inflated_body()
+async def metrics(_core: Core, request: Request) -> Answer:
+    """Takes what a client has counted of itself, and keeps nothing of it."""
+    await request.body()
+    return json(Heard(success=True))
 
 
 async def _accepted(core: Core, request: Request, cut: Cut) -> Answer:

@@ -24,15 +24,16 @@ CHECKOUT: Final = "checkout"
 class Meaning(NamedTuple):
     """What a name means: the kind, and what is known by the name alone.
 
-    `is_own` tells that the name is that of a kind of ours, whose `properties` are then those of `track`.
-    `amount_sign` is -1 where money goes back.
+    `is_own` tells that the name is that of a kind of ours, whose `properties` are then those of `track`. With
+    `is_refund` money goes back; with `is_system` a system did it, not the user.
     """
 
     event_type: int
     action: str = ""
     target: str = ""
     error_code: str = ""
-    amount_sign: int = 1
+    is_refund: bool = False
+    is_system: bool = False
     is_own: bool = False
 
 
@@ -43,6 +44,11 @@ _OWN: Final = {
     for word, number in EVENT_TYPES.items()
     if number != event_pb2.EVENT_TYPE_IDENTIFY  # which has a call of its own
 }
+
+
+# Mostly a system tells of these, and at times when the user is away.
+_SYSTEM: Final = _INTERACTION._replace(is_system=True)
+_REFUND: Final = Meaning(event_pb2.EVENT_TYPE_PURCHASE, is_refund=True)
 
 
 def _playback(action: str) -> Meaning:
@@ -66,6 +72,8 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "task failed": _OWN["task failure"],
     "session started": _OWN["session start"],
     "session ended": _OWN["session end"],
+    "signed out": _OWN["session end"],
+    "logged out": _OWN["session end"],
     # Video. Advertisements are no content; they stay interactions.
     "video playback started": _playback(PLAY),
     "video playback resumed": _playback(PLAY),
@@ -86,19 +94,52 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "product clicked": _CLICK,
     "promotion clicked": _CLICK,
     "checkout started": Meaning(event_pb2.EVENT_TYPE_FORM_START, target=CHECKOUT),
-    "checkout step completed": Meaning(event_pb2.EVENT_TYPE_TASK_SUCCESS, target=CHECKOUT),
+    # A step is a success of its own: the checkout goes on until the order.
+    "checkout step completed": Meaning(event_pb2.EVENT_TYPE_TASK_SUCCESS, target="checkout step"),
     "coupon denied": Meaning(event_pb2.EVENT_TYPE_ERROR, target="coupon", error_code="coupon_denied"),
     "order completed": Meaning(event_pb2.EVENT_TYPE_PURCHASE, target=CHECKOUT),
-    "order refunded": Meaning(event_pb2.EVENT_TYPE_PURCHASE, amount_sign=-1),
+    "order refunded": _REFUND,
+    "order cancelled": _REFUND,
+    "order canceled": _REFUND,
+    "order returned": _REFUND,
+    "product returned": _REFUND,
+    "product refunded": _REFUND,
+    "order partially refunded": _REFUND,
+    "payment refunded": _REFUND,
+    "refund issued": _REFUND,
     # Apps.
     "application opened": Meaning(event_pb2.EVENT_TYPE_SESSION_START),
     "application crashed": Meaning(event_pb2.EVENT_TYPE_ERROR, error_code="crash"),
+    # What a system did.
+    "application backgrounded": _SYSTEM,
+    "application uninstalled": _SYSTEM,
+    "install attributed": _SYSTEM,
+    "push notification sent": _SYSTEM,
+    "push notification delivered": _SYSTEM,
+    "push notification received": _SYSTEM,
+    "push notification bounced": _SYSTEM,
+    "email sent": _SYSTEM,
+    "email delivered": _SYSTEM,
+    "email bounced": _SYSTEM,
+    "email deferred": _SYSTEM,
+    "email dropped": _SYSTEM,
+    "email opened": _SYSTEM,
+    "email marked as spam": _SYSTEM,
+    "sms sent": _SYSTEM,
+    "sms delivered": _SYSTEM,
+    "live chat message received": _SYSTEM,
 }
+# Longer names are none of these.
+_LENGTH: Final = 64
 
 _WORD_BOUNDARIES: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[\s_.\-]+")
 
 
-@functools.lru_cache(maxsize=4096)
 def meaning(name: str) -> Meaning:
     """What a name means, however it is written: `Order Completed`, `order_completed`, `orderCompleted`."""
+    return _remembered(name) if len(name) <= _LENGTH else _INTERACTION
+
+
+@functools.lru_cache(maxsize=4096)
+def _remembered(name: str) -> Meaning:
     return MEANINGS.get(_WORD_BOUNDARIES.sub(" ", name).strip().lower(), _INTERACTION)

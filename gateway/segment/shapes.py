@@ -2,12 +2,13 @@
 
 from typing import Any, Final
 
-from gateway.segment.messages import TYPES
+from gateway.segment.message import TYPES
 from gateway.shapes import REFERENCE, Schema
 
 _NAME: Final[Schema] = {"type": ["string", "number", "null"]}
 _WORD: Final[Schema] = {"type": "string", "minLength": 1}
-_FREE: Final[Schema] = {"type": ["object", "null"]}
+# Languages without objects send an empty one as an array.
+_FREE: Final[Schema] = {"anyOf": [{"type": ["object", "null"]}, {"type": "array", "maxItems": 0}]}
 _ID: Final[Schema] = {"type": ["string", "number"], "minLength": 1}
 _TIME: Final[Schema] = {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]}
 
@@ -16,7 +17,7 @@ _COMMON: Final[Schema] = {
     "userId": {**_NAME, "description": "The user. May be absent where `anonymousId` is there."},
     "anonymousId": {**_NAME, "description": "The id before the user was known."},
     "timestamp": {**_TIME, "description": "When it happened, by the client's clock. Absent: when it came."},
-    "context": {**_FREE, "description": "Where it happened: `page`, `library`, `device`, `timezone`, `userAgent`."},
+    "context": {"description": "Where it happened: `page`, `library`, `device`, `timezone`, `userAgent`, `active`."},
 }
 _OWN: Final[dict[str, Schema]] = {
     "track": {"event": {**_WORD, "description": "What happened."}, "properties": _FREE},
@@ -57,3 +58,8 @@ def batch(components: dict[str, Any]) -> Schema:
     components["SegmentMessage"] = {"oneOf": variants}
     messages = {"type": "array", "items": {"$ref": REFERENCE.format(name="SegmentMessage")}, "minItems": 1}
     return {"type": "object", "properties": {"batch": messages}, "required": ["batch"]}
+
+
+def metrics(_components: dict[str, Any]) -> Schema:
+    """What a client has counted; it is not read."""
+    return {}

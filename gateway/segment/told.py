@@ -1,4 +1,4 @@
-"""What a Segment message tells beside its event: where it was made, on which page, and texts as the contract has them.
+"""What a Segment message tells beside its event: where it was made, and values in whichever form clients send them.
 
 Nothing here refuses: what cannot be understood is not told. The clients send far more than is read.
 """
@@ -6,20 +6,23 @@ Nothing here refuses: what cannot be understood is not told. The clients send fa
 import datetime as dt
 import functools
 import re
-import zoneinfo
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
-from gateway import schema
+from gateway import additions, schema
+from gateway.segment.pages import address
 from mesh.errors import InvalidArgument
 
 _WEB: Final = "web"
 _MOBILE: Final = "mobile"
 _BACKEND: Final = "backend"
 
-_USER_AGENT_LENGTH: Final = 512
-_PAGE_LENGTH: Final = 2048
+# Of longer ones none is remembered: it would take the memory of many.
+_REMEMBERED_BYTES: Final = 4096
+_TIME_LENGTH: Final = 64
+_EMPTY: Final = (b"", b"null", b"[]")  # a language without objects sends an empty one as an array
 
 _CHANNELS: Final = {
     "browser": _WEB,
@@ -68,6 +71,7 @@ class Context(msgspec.Struct):
     channel: Any = None
     timezone: Any = None
     user_agent: Any = msgspec.field(name="userAgent", default=None)
+    active: Any = None
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -79,90 +83,76 @@ class Place(msgspec.Struct, frozen=True):
 
 _NOWHERE: Final = Place()
 _decode: Final = msgspec.json.Decoder(Context).decode
+_decode_text: Final = msgspec.json.Decoder(str).decode
 _decode_value: Final = msgspec.json.Decoder().decode
-_decode_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-@functools.lru_cache(maxsize=1024)
 def place(context: bytes) -> Place:
-    """Where a `context` says a message was made. Clients of servers send the same one with every message.
+    """Where a `context` says a message was made.
 
     Raises:
         msgspec.DecodeError: it is no object.
     """
-    if context in {b"", b"null"}:
+    return _remembered(context) if len(context) <= _REMEMBERED_BYTES else _place(context)
+
+
+def _place(context: bytes) -> Place:
+    if is_empty(context):
         return _NOWHERE
     read = _decode(context)
-    device, page = _members(read.device), _members(read.page)
+    device = _members(read.device)
     told = schema.Context(
         platform=_platform(read, device),
         device_id=text(device.get("id")) or None,
-        time_zone=_time_zone(text(read.timezone)) or None,
-        user_agent=line(text(read.user_agent), _USER_AGENT_LENGTH) or None,
+        time_zone=text(read.timezone) or None,
+        user_agent=text(read.user_agent) or None,
+        active=False if read.active is False else None,
     )
-    return Place(path(page.get("path")) or path(page.get("url")), told)
+    return Place(address(_members(read.page)), told)
+
+
+# Clients of servers send the same one with every message.
+_remembered: Final = functools.lru_cache(maxsize=1024)(_place)
 
 
 def beneath(upper: Place, lower: Place) -> Place:
     """What a message's context tells, and where it does not, that of its batch."""
-    names = upper.context.__struct_fields__
-    merged = {name: getattr(upper.context, name) or getattr(lower.context, name) for name in names}
+    merged = {
+        name: lower_told if upper_told is None else upper_told
+        for name in upper.context.__struct_fields__
+        for upper_told, lower_told in [(getattr(upper.context, name), getattr(lower.context, name))]
+    }
     return Place(upper.page or lower.page, schema.Context(**merged))
 
 
-def members(written: bytes) -> dict[str, msgspec.Raw]:
-    """The members of an object, each still to be read.
-
-    Raises:
-        msgspec.DecodeError: it is no object.
-    """
-    return _decode_members(written)
+def is_empty(written: bytes) -> bool:
+    """Whether an object is not told, or has no members."""
+    return written in _EMPTY
 
 
-def value(of: dict[str, msgspec.Raw], *names: str) -> Any:  # noqa: ANN401 - whatever a client sends
-    """The first of the members that is there and not null."""
-    for name in names:
-        if name in of:
-            found = _decode_value(of[name])
-            if found is not None:
-                return found
-    return None
+def texts(of: Mapping[str, msgspec.Raw], *names: str) -> dict[str, str]:
+    """Those of the members that are texts."""
+    return {name: _decode_text(raw) for name in names if (raw := of.get(name)) is not None and bytes(raw)[:1] == b'"'}
+
+
+def number(of: Mapping[str, msgspec.Raw], name: str) -> float | None:
+    """A member that is a number, or one in a text; none for anything else."""
+    try:
+        return additions.number(_decode_value(of[name])) if name in of else None
+    except msgspec.ValidationError:  # a number beyond all numbers
+        return None
+
+
+def name(of: Mapping[str, msgspec.Raw], *names: str) -> str:
+    """The first of the members that is a text and not empty, or a number, as it is written."""
+    return next((found for one in names if one in of and (found := additions.text(of[one])).strip()), "")
 
 
 def text(value: object) -> str:
-    """A text, or a number as one, as servers send ids; empty for anything else."""
+    """A text, or a number as one; empty for anything else."""
     if isinstance(value, str):
         return value
     return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else ""
-
-
-def number(value: object) -> float | None:
-    """A number, or one in a text, as shops send prices; none for anything else, also where it is infinite."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return None
-    try:
-        found = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return found if abs(found) < float("inf") else None
-
-
-def line(value: str, most: int) -> str:
-    """A text as an identifier may be: printable, and not too long."""
-    cut = value[:most]
-    return cut if cut.isprintable() else "".join(one if one.isprintable() else " " for one in cut).strip()
-
-
-def path(value: object) -> str:
-    """The path of an address or of a path; without host, query and fragment."""
-    return _path(value if isinstance(value, str) else text(value)) if value else ""
-
-
-@functools.lru_cache(maxsize=4096)
-def _path(found: str) -> str:
-    found = found.partition("?")[0].partition("#")[0]
-    _, scheme, rest = found.partition("://")
-    return line("/" + rest.partition("/")[2] if scheme else found, _PAGE_LENGTH)
 
 
 def time(value: object) -> dt.datetime | None:
@@ -173,7 +163,7 @@ def time(value: object) -> dt.datetime | None:
     """
     if value is None:
         return None
-    if isinstance(value, str):
+    if isinstance(value, str) and len(value) <= _TIME_LENGTH:
         try:
             read = dt.datetime.fromisoformat(value)
         except ValueError:
@@ -208,12 +198,3 @@ def _platform(context: Context, device: dict[str, Any]) -> str | None:
     library = text(_members(context.library).get("name")).lower()
     told = _CHANNELS.get(text(context.channel).lower()) or _DEVICES.get(text(device.get("type")).lower())
     return told or next((platform for part, platform in _LIBRARIES if part in library), None)
-
-
-@functools.lru_cache(maxsize=1024)
-def _time_zone(name: str) -> str:
-    try:
-        zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        return ""
-    return name

@@ -2,35 +2,22 @@
 
 The specification tells positions, not what was played between them. Within a request it can be told: from one message
 of a viewing to the next the position moved on as far as time allows. A heartbeat that comes alone stands for the ten
-seconds the specification puts between two. `watchedSeconds` in the properties says it exactly, and is believed.
+seconds the specification puts between two; the video service leaves out one whose position stands where it stood in an
+earlier request. `watchedSeconds` in the properties says it exactly, and is believed.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from gateway.segment import names
+from gateway.segment import names, told
 from gateway.segment.names import Meaning
-from gateway.segment.told import number, text
 
 _HEARTBEAT_SECONDS: Final = 10.0
 # How fast media may play, and how exactly positions are told: whole seconds.
 _FASTEST: Final = 2.0
 _SLACK_SECONDS: Final = 1.0
-
-
-class VideoProperties(msgspec.Struct):
-    """The members of the specification that are read; whatever they hold."""
-
-    session_id: Any = None
-    content_asset_id: Any = None
-    content_asset_ids: Any = None
-    asset_id: Any = None
-    position: Any = None
-    seek_position: Any = None
-    total_length: Any = None
-    genre: Any = None
-    watched_seconds: Any = msgspec.field(name="watchedSeconds", default=None)
 
 
 class Beat(NamedTuple):
@@ -43,34 +30,34 @@ class Beat(NamedTuple):
 Viewings = dict[tuple[str, str, str], Beat]
 """The last beat of each viewing in a request: by user, viewing and video."""
 
-decode: Final = msgspec.json.Decoder(VideoProperties).decode
 
-
-def playback(told: VideoProperties, meaning: Meaning, user_id: str, at: float, viewings: Viewings) -> dict[str, Any]:
+def playback(
+    members: Mapping[str, msgspec.Raw], meaning: Meaning, user_id: str, at: float, viewings: Viewings
+) -> dict[str, Any]:
     """The members of a `video_playback`; none where no video is named, as when nothing but advertisements is left."""
-    video_id = text(told.asset_id) or text(told.content_asset_id) or _first(told.content_asset_ids)
+    video_id = told.name(members, "asset_id", "content_asset_id", "content_asset_ids") or _first(members)
     if not video_id:
         return {}
-    position = max(0.0, number(told.position) or 0.0)
-    members: dict[str, Any] = {
+    position = _seconds(members, "position") or 0.0
+    playing: dict[str, Any] = {
         "videoId": video_id,
         "action": meaning.action,
-        "viewingId": text(told.session_id),
-        "durationSeconds": max(0.0, number(told.total_length) or 0.0),
-        "contentType": text(told.genre),
+        "viewingId": told.name(members, "session_id"),
+        "durationSeconds": _seconds(members, "total_length"),
+        "contentType": told.name(members, "genre"),
     }
     if meaning.action == names.SEEK:
-        destination = number(told.seek_position)
-        members["seekFromSeconds"] = position
-        position = position if destination is None else max(0.0, destination)
-    members["positionSeconds"] = position
-    exact = number(told.watched_seconds)
-    before = viewings.get(viewing := (user_id, members["viewingId"], video_id))
+        destination = _seconds(members, "seek_position")
+        playing["seekFromSeconds"] = position
+        position = position if destination is None else destination
+    playing["positionSeconds"] = position
+    exact = told.number(members, "watchedSeconds")
+    before = viewings.get(viewing := (user_id, playing["viewingId"], video_id))
     viewings[viewing] = beat = Beat(position, at)
     if meaning.action != names.SEEK:
         watched = _watched(meaning.action, beat, before) if exact is None else exact
-        members["watchedSeconds"] = min(max(0.0, watched), position)
-    return {name: value for name, value in members.items() if value}
+        playing["watchedSeconds"] = min(max(0.0, watched), position)
+    return {name: value for name, value in playing.items() if value}
 
 
 def _watched(action: str, beat: Beat, before: Beat | None) -> float:
@@ -81,5 +68,16 @@ def _watched(action: str, beat: Beat, before: Beat | None) -> float:
     return moved if is_played else 0.0
 
 
-def _first(values: object) -> str:
-    return text(values[0]) if isinstance(values, list) and values else text(values)
+def _seconds(members: Mapping[str, msgspec.Raw], name: str) -> float | None:
+    """A length of time; none where it is unknown, which players of live streams tell as -1 and the like."""
+    seconds = told.number(members, name)
+    return None if seconds is None else max(0.0, seconds)
+
+
+def _first(members: Mapping[str, msgspec.Raw]) -> str:
+    """The first of several videos that are named."""
+    written = members.get("content_asset_ids")
+    if written is None or not bytes(written).startswith(b"["):
+        return ""
+    several = msgspec.json.decode(written, type=list[msgspec.Raw])
+    return told.name({"first": several[0]}, "first") if several else ""

@@ -32,7 +32,7 @@ _OUTCOMES: Final = Row(
     (
         Panel(
             "Outcomes",
-            "Shown, accepted, declined, expired, converted.",
+            "Shown, accepted, declined, expired, converted, withdrawn.",
             "short",
             (Query(summed(grown(registry.OUTCOMES, INTERVAL, **here()), "outcome"), "{{outcome}}"),),
             Form.BARS,

@@ -106,12 +106,12 @@ class Steps:
                     timeout=_STEP_SECONDS,
                 )
             with step("intervention"):
-                decided = await self.peers.intervention.DecideInterventions(
-                    decide_request(position, rows, applied, assessed), timeout=_STEP_SECONDS
-                )
+                request = decide_request(position, rows, applied, assessed)
+                decided = await self.peers.intervention.DecideInterventions(request, timeout=_STEP_SECONDS)
             if is_retraction:
                 return
-            moving = departures(rows.events, applied, decided)
+            linked = [each.row for each in request.linked_rows]
+            moving = departures(rows.events, linked, applied, decided) if linked else []
             for start in range(0, len(moving), _JOURNEYS_AT_ONCE):
                 with step("copies"):
                     await self._move_journeys(moving[start : start + _JOURNEYS_AT_ONCE])

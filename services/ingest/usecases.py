@@ -104,15 +104,15 @@ class Ingest:
         verdicts = [Verdict.ACCEPTED] * len(events)
         for index in judged.repeated:
             verdicts[index] = Verdict.DUPLICATE
-        recalled = await self._recall([events[index] for index in judged.fresh], now_us)
+        candidates = [events[index] for index in judged.fresh]
+        recalled = await self._recall(candidates, now_us)
         admission = Admission(dict(judged.rejected), {}, [], [])
-        for index, seen in zip(judged.fresh, recalled.seen, strict=True):
-            if seen is not None:
+        whose, now = Identification(recalled.links), (now_us, self.monotonic())
+        for index, event, seen in zip(judged.fresh, candidates, recalled.seen, strict=True):
+            if seen is None:
+                self._admit(event, index, whose, now, admission)
+            else:
                 verdicts[index] = Verdict.DUPLICATE
-        whose, steady_us = Identification(recalled.links), self.monotonic()
-        for index in judged.fresh:
-            if verdicts[index] != Verdict.DUPLICATE:
-                self._admit(events[index], index, whose, (now_us, steady_us), admission)
         for index in admission.rejections:
             verdicts[index] = Verdict.REJECTED
         fresh = admission.fresh
@@ -170,15 +170,19 @@ class Ingest:
         Now is the time, and the time of a clock that is never set back.
         """
         now_us, steady_us = now
-        names_both = event.anonymous_id not in ("", event.user_id)
-        user_id = whose.user(event)
+        user_id = told_id = event.user_id
+        anonymous_id = event.anonymous_id
+        if anonymous_id:
+            user_id = whose.user(event)
         pace = self.flood.judge(user_id, steady_us, event.event_time_us)
         if pace == Pace.FLOOD:
             admission.rejections[index] = _LIMITED
             return
-        stamp(event, user_id, now_us, pace)
+        if user_id != told_id:
+            event.user_id = user_id
+        stamp(event, now_us, pace)
         admission.fresh.append(event)
-        if names_both:
+        if anonymous_id and anonymous_id != told_id:
             self._link(event, index, whose, steady_us, admission)
 
     def _link(self, event: Event, index: int, whose: Identification, steady_us: int, admission: Admission) -> None:

@@ -10,14 +10,12 @@ from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServic
 from mesh import applied, registry
 from mesh.errors import InvalidArgument
 from mesh.metrics import Metrics
-from services.intervention.domain.conversation import Complexity
 from services.intervention.domain.facts import Position
 from services.intervention.ports import Reference
 from services.intervention.translation import decisions, interventions, reports, rows, words
 from services.intervention.usecases.analysis import Analyses
 from services.intervention.usecases.asking import Models
 from services.intervention.usecases.deciding import Came, Deciding
-from services.intervention.usecases.names import decision_id
 from services.intervention.usecases.reading import Reading
 from services.intervention.usecases.wording import Wordings
 
@@ -55,16 +53,7 @@ class InterventionServicer(InterventionServiceServicer):
         came = await self._deciding.decide(applied.batch(request.position), rows.rows_of(request))
         if not request.position.is_retraction:
             self._count(came)
-        return wire.DecideInterventionsResponse(
-            interventions=[
-                wire.MadeIntervention(
-                    row=each.row,
-                    decision_id=decision_id(each.decision.facts.position),
-                    intervention_id=each.intervention.id,
-                )
-                for each in came.made
-            ]
-        )
+        return decisions.decided_message(came)
 
     async def GetPendingIntervention(
         self, request: wire.GetPendingInterventionRequest, _context: "Context"
@@ -76,7 +65,7 @@ class InterventionServicer(InterventionServiceServicer):
         self, request: wire.WatchPendingInterventionRequest, _context: "Context"
     ) -> AsyncIterator[wire.WatchPendingInterventionResponse]:
         """Tells what waits for a user, and every change."""
-        cursor = words.number_of(request.cursor, "cursor") if request.cursor else None
+        cursor = words.cursor_of(request.cursor) if request.cursor else None
         async for waiting in self._reading.watch(request.user_id, cursor):
             yield interventions.watch_message(waiting)
 
@@ -105,7 +94,7 @@ class InterventionServicer(InterventionServiceServicer):
             case "position":
                 at = request.position
                 sequence = words.number_of(at.sequence, "sequence")
-                found = await self._reading.decisions_at(Position(at.shard, sequence, at.event_index))
+                found = await self._reading.decisions_at(Position(words.shard_of(at.shard), sequence, at.event_index))
             case _:
                 raise InvalidArgument("MISSING_FIELD", "Decisions are listed by user, trace or position.")
         became = [await self._reading.became(each) for each in found]
@@ -116,7 +105,8 @@ class InterventionServicer(InterventionServiceServicer):
         if len(request.sequences) > _MOST_RECORDS:
             raise InvalidArgument("VALUE_OUT_OF_RANGE", f"At most {_MOST_RECORDS} records are read at once.")
         sequences = [words.number_of(each, "sequence number") for each in request.sequences]
-        pages = await self._reading.pages([Reference(request.shard, each) for each in sequences])
+        shard = words.shard_of(request.shard) if sequences else ""
+        pages = await self._reading.pages([Reference(shard, each) for each in sequences])
         return wire.ReadLedgerResponse(records=[decisions.ledger_record(*page) for page in pages])
 
     async def ListPolicies(self, _request: wire.ListPoliciesRequest, _context: "Context") -> wire.ListPoliciesResponse:
@@ -131,7 +121,8 @@ class InterventionServicer(InterventionServiceServicer):
         """Looks at one user and says what stands out."""
         left = context.time_remaining()
         within_seconds = math.inf if left is None else left
-        found = await self._analyses.analyze(request.user_id, Complexity(request.depth or 1), within_seconds)
+        depth = words.depth_of(request.depth)
+        found = await self._analyses.analyze(request.user_id, depth, within_seconds)
         return reports.analysis_message(found)
 
     async def GetModelUsage(

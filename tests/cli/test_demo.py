@@ -1,11 +1,16 @@
 """`journeymesh demo` against a mesh whose shards do not keep pace with one another."""
 
+import datetime as dt
 import json
 
 import httpx
+import msgspec
 from rich.console import Console
 
 from cli import demo
+from services.intervention.adapters.policy_yaml import parse
+from services.intervention.domain.interpretation import policy_of
+from tests.intervention.builders import DOCUMENT, HOUR, POLICY
 
 READS_UNTIL_APPLIED = 5
 
@@ -35,8 +40,9 @@ class LateShard:
                 )
             case ["users", user, "risk"] if user != self.late or self._is_applied:
                 return httpx.Response(200, json={"assessment": {"level": "low"}, "signals": []})
-            case ["interventions", _, "pending"]:
-                return httpx.Response(200, json={"hasPendingIntervention": False})
+            case ["decisions"]:
+                made = {"decisions": [{"intervention": {"id": "i-1"}}, {"intervention": None}]}
+                return httpx.Response(200, json=made)
         return httpx.Response(404)
 
     @property
@@ -52,3 +58,17 @@ async def test_a_user_is_looked_at_only_once_the_last_event_of_theirs_is_applied
     async with httpx.AsyncClient(transport=httpx.MockTransport(LateShard("late")), base_url="http://mesh") as client:
         findings = await demo._send(client, list(demo._batches(events)), Console(quiet=True))
     assert findings.levels == {"low": 2}
+    assert findings.interventions == {"i-1"}
+
+
+def test_the_demonstration_tells_of_the_past_until_now_to_a_mesh_that_helps_with_it() -> None:
+    source, events = demo._journeys("simulated", 500, 1)
+    times = [dt.datetime.fromisoformat(each["timestamp"]) for each in events]
+    assert "simulated" in source
+    assert abs(max(times) - dt.datetime.now(dt.UTC)) < dt.timedelta(minutes=1)
+    assert times == sorted(times)
+    made = policy_of(parse(demo._of_the_past(DOCUMENT)))
+    assert made.freshness_us == 31 * 24 * HOUR
+    assert msgspec.structs.replace(made, version="", freshness_us=0) == msgspec.structs.replace(
+        POLICY, version="", freshness_us=0
+    )

@@ -11,7 +11,7 @@ from journeymesh.intervention.v1 import intervention_pb2
 from journeymesh.scoring.v1 import scoring_pb2
 from rich.console import Console
 
-from cli import explain
+from cli import explain, story
 from tests.conftest import free_port
 from tests.gateway.fakes import SECONDS, decision
 from tests.gateway.running import Gateway, running
@@ -111,6 +111,33 @@ async def test_no_help_says_why_not(gateway: Gateway) -> None:
     ):
         assert each in story
     assert "What was said" not in story
+
+
+@pytest.mark.parametrize(
+    ("reason", "sentence"),
+    [
+        (intervention_pb2.WITHDRAWAL_REASON_SOLVED, "withdrawn: the trouble it was for is over"),
+        (intervention_pb2.WITHDRAWAL_REASON_SESSION_ENDED, "withdrawn: the session has ended"),
+        (intervention_pb2.WITHDRAWAL_REASON_IDENTIFIED, "withdrawn: the user turned out to be somebody known"),
+    ],
+)
+async def test_what_was_taken_back_is_told_with_its_reason(
+    gateway: Gateway, reason: intervention_pb2.WithdrawalReason.ValueType, sentence: str
+) -> None:
+    gone, then = decision(), calm("d-2")
+    gone.outcome, gone.withdrawal_reason = event_pb2.OUTCOME_WITHDRAWN, reason
+    then.withdrawn.intervention_id, then.withdrawn.reason = "i-1", reason
+    gateway.services.intervention.decisions = [gone]
+    assert sentence in " ".join((await told(gateway, "d-1"))[1].split())
+    gateway.services.intervention.decisions = [then]
+    after = sentence.replace("withdrawn", "With this event i-1 was taken back")
+    assert f"{after}." in " ".join((await told(gateway, "d-2"))[1].split())
+
+
+async def test_a_number_and_its_noun_agree(gateway: Gateway) -> None:
+    gateway.services.ingest.receipts["e-1"] = ingest_pb2.Receipt(event_id="e-1", duplicate_count=1)
+    assert "It was sent 1 time more, and counted once." in (await told(gateway, "d-1"))[1]
+    assert story.listed([]).title == "no decision"
 
 
 async def test_who_is_held_out_and_what_words_were_not_used_is_told(gateway: Gateway) -> None:

@@ -61,6 +61,7 @@ def test_a_policy_is_told_by_what_it_allows(name: str, capsys: pytest.CaptureFix
     assert f"Policy {name}-" in told
     assert "show_live_chat_popup │ urgent │ in_app │ human │ 8/day, 25/week" in told
     assert "of users are held out" in told
+    assert "Help is for what happened within 5 minutes." in told
 
 
 def test_what_is_no_policy_is_told_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

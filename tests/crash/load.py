@@ -1,5 +1,6 @@
 """Clients that do what clients do: send in order, and send a batch again until it is answered."""
 
+import datetime as dt
 import http.client
 import itertools
 import json
@@ -42,8 +43,9 @@ class Tally(NamedTuple):
 
 
 def journeys(users: int, count: int) -> list[Event]:
-    """Many users' journeys, each event with an id and a time of its own."""
-    return list(itertools.islice(simulator.events(users, seed=7), count))
+    """Many users' journeys of the last two days, each event with an id and a time of its own."""
+    start = dt.datetime.now(dt.UTC) - dt.timedelta(days=2)
+    return list(itertools.islice(simulator.events(users, seed=7, start=start), count))
 
 
 def wrong(event: Event) -> Event:

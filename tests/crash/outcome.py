@@ -24,7 +24,7 @@ class Outcome(NamedTuple):
 
 
 # What hangs on the time of day or on the place on the stream: a decision falls at the time the event was received.
-# The draw comes from the place; the inputs hold places and times of earlier offers.
+# The draw comes from the place; the inputs hold places and times of earlier offers, of which one may be withdrawn.
 _BY_CHANCE: Final = {
     "decision_id",
     "shard",
@@ -34,6 +34,7 @@ _BY_CHANCE: Final = {
     "explanation",
     "draw",
     "inputs",
+    "withdrawn",
 }
 _HELP_BY_CHANCE: Final = {"id", "expires_at", "deliver_by_time"}
 

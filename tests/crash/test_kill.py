@@ -21,6 +21,7 @@ from rich.table import Table
 from tests.crash.buffers import Buffer, on_kinesis, on_redis
 from tests.crash.load import BATCH, PATIENCE_SECONDS, Event, Load, Tally, journeys
 from tests.crash.outcome import Outcome, outcome
+from tests.intervention.builders import edited
 from tests.processes import RunningMesh, running_mesh
 
 pytestmark = pytest.mark.processes
@@ -56,10 +57,18 @@ def events() -> list[Event]:
 
 
 @pytest.fixture(scope="module")
-def calm(events: list[Event], tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+def settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Those of every run, whose mesh helps with the last days as if they were now: they are told within a minute."""
+    policy = tmp_path_factory.mktemp("policy") / "policy.yaml"
+    policy.write_text(edited(freshness="31d"))
+    return {**SETTINGS, "JOURNEYMESH_POLICY": str(policy)}
+
+
+@pytest.fixture(scope="module")
+def calm(events: list[Event], settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     """What comes out of the undisturbed run."""
     folder = tmp_path_factory.mktemp("calm")
-    with running_mesh(folder, **SETTINGS) as mesh:
+    with running_mesh(folder, **settings) as mesh:
         with Load(mesh, events) as load:
             pass
         assert load.total().repeats == 0
@@ -75,10 +84,15 @@ def buffer(request: pytest.FixtureRequest) -> Buffer:
 
 
 def test_kills_at_random_lose_nothing_and_double_nothing(
-    events: list[Event], calm: Outcome, buffer: Buffer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    events: list[Event],
+    settings: dict[str, str],
+    calm: Outcome,
+    buffer: Buffer,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     draw = random.Random(SEED)  # noqa: S311 - kills that can be drawn again, not a secret
-    with running_mesh(tmp_path, **SETTINGS, **buffer.settings) as mesh:
+    with running_mesh(tmp_path, **settings, **buffer.settings) as mesh:
         with Load(mesh, events) as load:
             killed = _kill_at_random(mesh, load, buffer, draw)
         tally = load.total()
@@ -93,6 +107,7 @@ def test_kills_at_random_lose_nothing_and_double_nothing(
     for user, expected in calm.users.items():
         assert known.users[user] == expected, user
     assert known.decisions == calm.decisions
+    assert any(each["kind"] == "intervene" for each in calm.decisions.values())
     assert known.replay.returncode == 0, known.replay.stdout
 
 

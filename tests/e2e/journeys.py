@@ -31,6 +31,10 @@ class Journey(NamedTuple):
             "context": self.context,
         }
 
+    def now(self) -> float:
+        """How many seconds after the start it is now."""
+        return (dt.datetime.now(dt.UTC) - self.start).total_seconds()
+
     def send(self, *events: dict[str, Any]) -> float:
         """Sends events, waits until the last is applied, and returns how long that took, in seconds."""
         started = time.monotonic()
@@ -66,6 +70,10 @@ class Journey(NamedTuple):
         return list(body["decisions"])
 
 
-def journey(mesh: RunningMesh, start: str = "2026-01-02T10:00:00+00:00", **context: str) -> Journey:
-    """The way of a user nobody has seen before."""
-    return Journey(mesh, f"user-{uuid.uuid4()}", dt.datetime.fromisoformat(start), {"platform": "web"} | context)
+def journey(mesh: RunningMesh, start: str = "", minutes: float = 4.9, **context: str) -> Journey:
+    """The way of a user nobody has seen before.
+
+    It began so many minutes ago, where no start is told. Help is for what has just happened: within five minutes.
+    """
+    began = dt.datetime.fromisoformat(start) if start else dt.datetime.now(dt.UTC) - dt.timedelta(minutes=minutes)
+    return Journey(mesh, f"user-{uuid.uuid4()}", began, {"platform": "web"} | context)

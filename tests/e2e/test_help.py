@@ -131,7 +131,7 @@ def measured(helped: Helped, doubt: Doubt) -> list[Journey]:
     helped.put(at_any_hour("measured.yaml"), "measured.yaml")
     early = journey(mesh)
     calculate(early)
-    assert early.decisions()[0]["policyVersion"].startswith("default-2+")
+    assert early.decisions()[0]["policyVersion"].startswith("default-3+")
     until(lambda: len(_versions(mesh)) == 2, "it was not taken")
     until(lambda: _version_now(mesh).startswith("measured-1+"), "it did not come into force")
     users = [journey(mesh)._replace(user_id=f"lift-{number}") for number in range(LIFT_USERS)]
@@ -163,7 +163,8 @@ def test_who_is_held_out_is_not_helped_and_counts_beside_the_others(helped: Help
     assert "The user is held out" in said
     buyers = [*sides[True][:5], sides[False][0]]
     for one in buyers:
-        one.send(one.event(60, "purchase", page="/buy", orderId=f"o-{one.user_id}", amount=10, currency="EUR"))
+        bought = {"orderId": f"o-{one.user_id}", "amount": 10, "currency": "EUR"}
+        one.send(one.event(one.now(), "purchase", page="/buy", **bought))
     lift = helped.mesh.get("/api/lift").body
     (every,) = (each for each in lift["lifts"] if each["dimension"] == "all")
     assert lift["experiment"] == "measured-1"

@@ -222,7 +222,7 @@ def test_who_does_not_welcome_email_gets_none_at_medium_risk(mesh: RunningMesh) 
 
 
 def test_a_calm_user_is_left_in_peace_and_the_ledger_says_why(mesh: RunningMesh) -> None:
-    one = journey(mesh)
+    one = journey(mesh, minutes=20)
     for number in range(20):
         one.send(
             one.event(60 * number, "page_view", page=f"/articles/{number}"),
@@ -238,7 +238,7 @@ def test_a_calm_user_is_left_in_peace_and_the_ledger_says_why(mesh: RunningMesh)
 
 
 def test_a_calm_user_with_one_error_is_still_left_in_peace(mesh: RunningMesh) -> None:
-    one = journey(mesh)
+    one = journey(mesh, minutes=20)
     for number in range(10):
         one.send(
             one.event(60 * number, "page_view", page=f"/articles/{number}"),

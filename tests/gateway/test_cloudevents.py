@@ -1,6 +1,8 @@
 """CloudEvents 1.0 over HTTP, by the examples of its binding, in the three modes."""
 
 import asyncio
+import base64
+import gzip
 import json
 from typing import Any
 
@@ -118,7 +120,7 @@ async def test_the_data_may_be_an_event_with_its_members(gateway: Gateway) -> No
 
 
 async def test_each_event_of_a_batch_has_its_own_verdict(gateway: Gateway) -> None:
-    bad = EVENT | {"id": "18", "data": {"attempts": "three"}}
+    bad = EVENT | {"id": "18", "data": {"userId": 3}}
     answer = await structured(gateway, [EVENT, bad, EVENT | {"id": "19"}], cloudevents.BATCHED)
     assert answer.status_code == 202
     assert (answer.json()["accepted"], answer.json()["eventIds"]) == (2, ["/support#17", "/support#18", "/support#19"])
@@ -141,7 +143,19 @@ BAD: dict[str, tuple[Any, int, str]] = {
     "a time without offset": (EVENT | {"time": "2026-01-02T10:00:30"}, 400, "INVALID_TIME"),
     "data that is text": (EVENT | {"data": "text"}, 400, "INVALID_TYPE"),
     "data of another type": (EVENT | {"datacontenttype": "text/xml"}, 415, "UNSUPPORTED_CONTENT_TYPE"),
-    "bytes": (without("data") | {"data_base64": "AAAA"}, 415, "UNSUPPORTED_CONTENT_TYPE"),
+    "bytes": (without("data") | {"data_base64": "AAAA"}, 400, "MALFORMED_JSON"),
+    "bytes that are none": (without("data") | {"data_base64": "{}"}, 400, "INVALID_TYPE"),
+    "bytes of another type": (
+        without("data") | {"data_base64": "PGEvPg==", "datacontenttype": "text/xml"},
+        415,
+        "UNSUPPORTED_CONTENT_TYPE",
+    ),
+    "data twice": (EVENT | {"data_base64": "e30="}, 400, "INVALID_TYPE"),
+    "too large as bytes": (
+        without("data") | {"data_base64": base64.b64encode(b'{"x":"%s"}' % (b"x" * 32_768)).decode()},
+        400,
+        "EVENT_TOO_LARGE",
+    ),
     "an event with a slip": (EVENT | {"data": {"userId": "a", "propertys": {}}}, 400, "UNKNOWN_FIELD"),
     "an identify of nobody": (without("subject") | {"type": "identify"}, 400, "MISSING_FIELD"),
     "too large": (EVENT | {"data": {"x": "x" * 32_768}}, 400, "EVENT_TOO_LARGE"),
@@ -175,7 +189,7 @@ async def test_a_bad_batch_reaches_nobody(gateway: Gateway, batch: Any, status: 
     [
         {"content-type": "application/cloudevents+xml"},
         {"content-type": "application/cloudevents+json; charset=latin-1"},
-        {"content-type": cloudevents.STRUCTURED, "content-encoding": "gzip"},
+        {"content-type": cloudevents.STRUCTURED, "content-encoding": "br"},
     ],
 )
 async def test_other_types_are_not_taken(gateway: Gateway, headers: dict[str, str]) -> None:
@@ -183,12 +197,80 @@ async def test_other_types_are_not_taken(gateway: Gateway, headers: dict[str, st
     assert (answer.status_code, answer.json()["reason"]) == (415, "UNSUPPORTED_CONTENT_TYPE")
 
 
-async def test_binary_data_that_is_no_json_is_kept_with_its_attributes(gateway: Gateway) -> None:
-    headers = {"ce-specversion": "1.0", "ce-type": "t", "ce-id": "1", "ce-source": "s", "content-type": "text/plain"}
-    assert (await gateway.client.post(PATH, content=b"hello", headers=headers)).status_code == 400
+@pytest.mark.parametrize(("content_type", "status"), [({}, 400), ({"content-type": "text/plain"}, 415)])
+async def test_binary_data_that_is_no_json_is_kept_with_its_attributes(
+    gateway: Gateway, content_type: dict[str, str], status: int
+) -> None:
+    headers = {"ce-specversion": "1.0", "ce-type": "t", "ce-id": "1", "ce-source": "s"} | content_type
+    assert (await gateway.client.post(PATH, content=b"hello", headers=headers)).status_code == status
     (kept,) = gateway.services.ingest.unreadable
     assert b'"source":"s"' in kept.payload
     assert b"hello" in kept.payload
+
+
+BYTES = base64.b64encode(b'{"page":"/cart"}').decode()
+
+
+@pytest.mark.parametrize(
+    "datacontenttype", ["application/json", None, "application/vnd.shop+json; charset=utf-8", "text/json"]
+)
+async def test_json_may_come_as_bytes(gateway: Gateway, datacontenttype: str | None) -> None:
+    told = without("data") | {"type": "page_view", "data_base64": BYTES, "datacontenttype": datacontenttype}
+    assert (await structured(gateway, told)).status_code == 202
+    batch = [told | {"id": "18"}, EVENT | {"id": "19"}]
+    assert (await structured(gateway, batch, cloudevents.BATCHED)).json()["accepted"] == 2
+    first, second, third = gateway.services.ingest.events
+    assert (first.page, second.page, third.page) == ("/cart", "/cart", "/calculator")
+    assert json.loads(first.properties) == {"page": "/cart", "source": "/support"}
+
+
+async def test_bytes_may_hold_as_much_as_text(gateway: Gateway) -> None:
+    told = without("data") | {"data_base64": ""}
+    room = 32_768 - len(json.dumps(told)) - len('{"x":""}')
+    told["data_base64"] = base64.b64encode(b'{"x":"%s"}' % (b"x" * room)).decode()
+    assert (await structured(gateway, told)).status_code == 202
+    told["data_base64"] = base64.b64encode(b'{"x":"%s"}' % (b"x" * (room + 1))).decode()
+    assert (await structured(gateway, told)).json()["reason"] == "EVENT_TOO_LARGE"
+
+
+HEADERS = {"ce-specversion": "1.0", "ce-type": "page_view", "ce-id": "1", "ce-source": "s", "ce-subject": "ada"}
+INJECTED: list[tuple[bytes, int]] = [
+    (b'{"page":"/"},"subject":"eve"', 400),
+    (b'{"page":"/"}, "data":{"userId":"eve","properties":{"page":"/"}}', 400),
+    (b'{"page":"/"},"id":"2"', 400),
+    (b'{"page":"/"}}', 400),
+    (b'{"userId":"eve","properties":{"page":"/"}}', 202),
+    (b'{"userId":"eve","anonymousId":"eve","userId":"eve","properties":{"page":"/"}}', 202),
+    (b'{"userId":null,"properties":{"page":"/"}}', 202),
+]
+
+
+@pytest.mark.parametrize(("body", "status"), INJECTED)
+async def test_what_the_headers_tell_counts_whatever_the_body_says(gateway: Gateway, body: bytes, status: int) -> None:
+    given = HEADERS | {"content-type": "application/json"}
+    answer = await gateway.client.post(PATH, content=body, headers=given)
+    assert answer.status_code == status, answer.text
+    assert {(event.user_id, event.event_id) for event in gateway.services.ingest.events} <= {("ada", "s#1")}
+    assert len(gateway.services.ingest.events) + len(gateway.services.ingest.unreadable) == 1
+
+
+async def test_an_event_may_be_packed(gateway: Gateway) -> None:
+    given = {"content-type": cloudevents.STRUCTURED, "content-encoding": "gzip"}
+    answer = await gateway.client.post(PATH, content=gzip.compress(json.dumps(EVENT).encode()), headers=given)
+    assert answer.status_code == 202
+
+
+async def test_a_broken_event_of_a_batch_never_costs_the_others(gateway: Gateway) -> None:
+    numbers = json.dumps([EVENT, EVENT | {"id": "18", "data": {"topic": "t", "x": float("nan")}}, EVENT | {"id": "19"}])
+    answer = await gateway.client.post(PATH, content=numbers, headers={"content-type": cloudevents.BATCHED})
+    assert (answer.status_code, answer.json()["accepted"]) == (202, 3)
+    assert [(one["index"], one["eventId"], one["member"]) for one in answer.json()["warnings"]] == [
+        (1, "/support#18", "")
+    ]
+    broken = f"[{json.dumps(EVENT | {'id': '20'})},{{'id':1}},{json.dumps(EVENT | {'id': '21'})}]"
+    answer = await gateway.client.post(PATH, content=broken, headers={"content-type": cloudevents.BATCHED})
+    assert [(one["index"], one["reason"]) for one in answer.json()["rejected"]] == [(1, "MALFORMED_JSON")]
+    assert answer.json()["eventIds"] == ["/support#20", None, "/support#21"]
 
 
 def test_source_and_id_together_identify_an_event() -> None:

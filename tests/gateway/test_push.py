@@ -51,7 +51,9 @@ async def read(url: str, count: int, **headers: str) -> list[dict[str, str]]:
 
 async def test_what_waits_and_every_change_is_told() -> None:
     async with listening() as (gateway, url):
-        gateway.services.intervention.changes.extend([change(1, "i-1"), change(2), change(3, "i-2")])
+        gone = change(2)
+        gone.withdrawn.intervention_id, gone.withdrawn.reason = "i-1", intervention_pb2.WITHDRAWAL_REASON_SOLVED
+        gateway.services.intervention.changes.extend([change(1, "i-1"), gone, change(3, "i-2")])
         retry, first, second, third = await read(url, 4)
     assert int(retry["retry"]) > 0
     assert [(one["id"], one["event"]) for one in (first, second, third)] == [
@@ -61,7 +63,13 @@ async def test_what_waits_and_every_change_is_told() -> None:
     ]
     assert json.loads(first["data"])["intervention"]["id"] == "i-1"
     assert json.loads(first["data"])["hasPendingIntervention"] is True
-    assert json.loads(second["data"]) == {"hasPendingIntervention": False, "intervention": None, "cursor": "2"}
+    assert json.loads(second["data"]) == {
+        "hasPendingIntervention": False,
+        "intervention": None,
+        "cursor": "2",
+        "withdrawn": {"interventionId": "i-1", "reason": "solved"},
+    }
+    assert json.loads(third["data"])["withdrawn"] is None
 
 
 async def test_a_client_that_comes_back_misses_nothing_and_hears_nothing_twice() -> None:

@@ -1,5 +1,6 @@
 """The routes that read, and those that act on what they read."""
 
+import json
 from typing import Any
 
 import pytest
@@ -116,7 +117,7 @@ async def test_a_parameter_that_is_not_understood_is_refused(gateway: Gateway, q
 
 async def test_pending_has_exactly_the_shape_of_the_contract(gateway: Gateway) -> None:
     nothing = await get(gateway, "/api/interventions/ada/pending")
-    assert nothing == {"hasPendingIntervention": False, "intervention": None, "cursor": "0"}
+    assert nothing == {"hasPendingIntervention": False, "intervention": None, "cursor": "0", "withdrawn": None}
     gateway.services.intervention.pending = intervention()
     told = await get(gateway, "/api/interventions/ada/pending")
     assert told["hasPendingIntervention"] is True
@@ -185,13 +186,46 @@ async def tell(gateway: Gateway, outcome: str, intervention_id: str = "i-1") -> 
 async def test_an_outcome_becomes_an_event(gateway: Gateway, outcome: str) -> None:
     made(gateway)
     answer = await tell(gateway, outcome)
-    assert (answer.status_code, answer.json()["eventId"]) == (202, f"outcome-i-1-{outcome}")
+    assert (answer.status_code, answer.json()["eventId"]) == (202, f"jm:outcome:i-1:{outcome}")
     assert answer.json()["traceId"] == answer.headers["x-trace-id"]
     (event,) = gateway.services.ingest.events
-    assert (event.user_id, event.event_type) == ("ada", event_pb2.EVENT_TYPE_INTERVENTION_OUTCOME)
+    # Told as of an anonymous user too, it follows who that turned out to be.
+    assert (event.user_id, event.anonymous_id) == ("ada", "ada")
+    assert event.event_type == event_pb2.EVENT_TYPE_INTERVENTION_OUTCOME
+    properties = {"interventionId": "i-1", "outcome": outcome, "channel": "in_app", "page": ""}
+    assert json.loads(event.properties) == properties
     assert (event.outcome.intervention_id, event.outcome.channel) == ("i-1", "in_app")
     assert event.outcome.outcome == event_pb2.Outcome.Value(f"OUTCOME_{outcome.upper()}")
     assert event.event_time_us == event.received_time_us == NOW_US
+
+
+@pytest.mark.parametrize("content_type", ["text/plain;charset=UTF-8", "application/json", ""])
+async def test_a_page_may_tell_an_outcome_by_a_beacon(gateway: Gateway, content_type: str) -> None:
+    made(gateway)
+    headers = {"content-type": content_type} if content_type else {}
+    outcome = {"outcome": "shown"}
+    path = "/api/interventions/i-1/outcome"
+    answer = await gateway.client.post(path, content=json.dumps(outcome), headers=headers)
+    assert (answer.status_code, answer.json()["eventId"]) == (202, "jm:outcome:i-1:shown")
+
+
+async def test_nobody_else_tells_an_outcome_under_its_id(gateway: Gateway) -> None:
+    own = {"userId": "eve", "eventType": "intervention_outcome"}
+    event = own | {"eventId": "jm:outcome:i-1:accepted", "properties": {"interventionId": "i-1", "outcome": "accepted"}}
+    segment = {"type": "track", "userId": "eve", "event": "e", "messageId": "jm:outcome:i-1:accepted"}
+    cloud = {"specversion": "1.0", "id": "x", "source": "jm:link:a", "type": "error", "subject": "eve"}
+    for path, body, headers in (
+        ("/api/events/track", event, {}),
+        ("/v1/track", segment, {}),
+        ("/v1/batch", {"batch": [segment]}, {}),
+        ("/api/events/track", cloud, {"content-type": "application/cloudevents+json"}),
+    ):
+        answer = await gateway.client.post(path, json=body, headers=headers)
+        assert (answer.status_code, answer.json()["reason"]) == (400, "RESERVED_ID")
+    assert gateway.services.ingest.events == []
+    assert {one.event_id for one in gateway.services.ingest.unreadable} == {""}
+    made(gateway)
+    assert (await tell(gateway, "accepted")).status_code == 202
 
 
 async def test_an_outcome_told_twice_counts_once(gateway: Gateway) -> None:
@@ -225,6 +259,7 @@ async def test_what_has_ended_stays_ended(gateway: Gateway, before: str, told: s
     ("body", "status", "reason"),
     [
         (b'{"outcome":"liked"}', 400, "VALUE_OUT_OF_RANGE"),
+        (b'{"outcome":"withdrawn"}', 400, "VALUE_OUT_OF_RANGE"),
         (b'{"outcome":"unspecified"}', 400, "VALUE_OUT_OF_RANGE"),
         (b'{"outcome":1}', 400, "INVALID_TYPE"),
         (b"{}", 400, "INVALID_TYPE"),

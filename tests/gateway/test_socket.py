@@ -81,14 +81,22 @@ async def raw(url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
 
 async def test_what_waits_and_every_change_is_told() -> None:
     async with listening() as (gateway, url):
-        gateway.services.intervention.changes.extend([change(1, "i-1"), change(2), change(3, "i-2")])
+        gone = change(2)
+        gone.withdrawn.intervention_id, gone.withdrawn.reason = "i-1", intervention_pb2.WITHDRAWAL_REASON_SESSION_ENDED
+        gateway.services.intervention.changes.extend([change(1, "i-1"), gone, change(3, "i-2")])
         async with opened(url) as client:
             first, second, third = [await hear(client) for _ in range(3)]
         assert client.response is not None
         assert len(bytes.fromhex(client.response.headers["x-trace-id"])) == 16
     assert (first["type"], first["cursor"], first["hasPendingIntervention"]) == ("intervention", "1", True)
     assert first["intervention"]["id"] == "i-1"
-    assert second == {"type": "intervention", "cursor": "2", "hasPendingIntervention": False, "intervention": None}
+    assert second == {
+        "type": "intervention",
+        "cursor": "2",
+        "hasPendingIntervention": False,
+        "intervention": None,
+        "withdrawn": {"interventionId": "i-1", "reason": "session_ended"},
+    }
     assert third["intervention"]["id"] == "i-2"
 
 
@@ -112,7 +120,7 @@ async def test_an_outcome_is_taken_as_over_rest(is_binary: bool) -> None:  # noq
             again = await say(client, frame)
         (event,) = gateway.services.ingest.events[:1]
         assert {key: taken[key] for key in ("type", "id", "outcome")} == json.loads(frame) | {"type": "outcome_taken"}
-        assert taken["eventId"] == again["eventId"] == event.event_id == "outcome-i-1-accepted"
+        assert taken["eventId"] == again["eventId"] == event.event_id == "jm:outcome:i-1:accepted"
         assert taken["traceId"] == event.trace_id.hex() != again["traceId"]
         assert taken["traceId"] != (client.response and client.response.headers["x-trace-id"])
         assert (event.user_id, event.received_time_us) == ("ada", NOW_US)
@@ -126,6 +134,7 @@ async def test_an_outcome_is_taken_as_over_rest(is_binary: bool) -> None:  # noq
         ({"type": "outcome", "id": "none", "outcome": "shown"}, "INTERVENTION_NOT_FOUND", "none"),
         ({"type": "outcome", "id": "i-1", "outcome": "shown"}, "INTERVENTION_ENDED", "i-1"),
         ({"type": "outcome", "id": "i-1", "outcome": "liked"}, "VALUE_OUT_OF_RANGE", "i-1"),
+        ({"type": "outcome", "id": "i-1", "outcome": "withdrawn"}, "VALUE_OUT_OF_RANGE", "i-1"),
         ({"type": "outcome", "id": "i-1", "outcome": 1}, "INVALID_TYPE", None),
         ({"type": "outcome", "id": "i-1"}, "INVALID_TYPE", None),
         ({"type": "outcome", "id": "i-1", "outcome": "shown", "at": 1}, "UNKNOWN_FIELD", None),
@@ -205,7 +214,7 @@ async def test_an_outcome_on_its_way_is_taken_although_the_process_ends() -> Non
             with pytest.raises(ConnectionClosed):
                 await client.recv()
             gateway.services.ingest.gate.set()
-    assert [event.event_id for event in gateway.services.ingest.events] == ["outcome-i-1-shown"]
+    assert [event.event_id for event in gateway.services.ingest.events] == ["jm:outcome:i-1:shown"]
 
 
 async def test_the_service_is_left_when_the_client_leaves() -> None:

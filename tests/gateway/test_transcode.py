@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journeymesh.common.v1 import event_pb2
 
-from gateway import batch, schema, transcode
+from gateway import batch, schema, transcode, writing
+from gateway.additions import unheard
 from gateway.ids import event_ids
 from mesh.errors import InvalidArgument
 
@@ -33,6 +34,8 @@ def members(kind: type[msgspec.Struct]) -> st.SearchStrategy[dict[str, Any]]:
     """What JSON a type of properties takes, each member there or not."""
     by_name = {
         "attempts": st.integers(0, 2**32 - 1),
+        "amount": st.floats(-1e12, 1e12),
+        "currency": st.sampled_from(["EUR", "USD"]),
         "action": st.sampled_from(list(schema.ACTIONS)),
         "outcome": st.sampled_from(list(schema.OUTCOMES)),
     }
@@ -68,6 +71,7 @@ def events() -> st.SearchStrategy[dict[str, Any]]:
                         "userAgent": words,
                         "correlationId": words,
                         "automated": st.just(True),
+                        "active": st.just(False),
                     },
                 ),
             },
@@ -80,14 +84,14 @@ def events() -> st.SearchStrategy[dict[str, Any]]:
 def read(raw: bytes) -> event_pb2.Event:
     """The event the gateway makes of it, over the wire."""
     message = event_pb2.EventRecord()
-    transcode.read_event(raw, message.events.add, STAMP, str)
+    transcode.read_event(raw, message.events.add, STAMP, str, unheard)
     return event_pb2.EventRecord.FromString(message.SerializeToString()).events[0]
 
 
 @given(events())
 def test_what_is_read_back_is_what_was_sent(sent: dict[str, Any]) -> None:
     event = read(json.dumps(sent).encode())
-    written = json.loads(msgspec.json.encode(transcode.write_event(event)))
+    written = json.loads(msgspec.json.encode(writing.write_event(event)))
     stamped = {name: written.pop(name) for name in ("receivedTime", "isBot")}
     assert written == sent
     assert stamped == {"receivedTime": "2026-01-02T10:01:00Z", "isBot": False}
@@ -96,7 +100,7 @@ def test_what_is_read_back_is_what_was_sent(sent: dict[str, Any]) -> None:
 def test_what_is_stamped_is_told_beside() -> None:
     event = event_pb2.Event(event_time_us=2_000_000, client_time_us=1_000_000, bot_evidence="rate", is_bot=True)
     event.linked_user_id, event.copied_event_id = "ada", "e-1"
-    assert transcode.write_event(event) == {
+    assert writing.write_event(event) == {
         "timestamp": "1970-01-01T00:00:02Z",
         "clientTimestamp": "1970-01-01T00:00:01Z",
         "properties": {},
@@ -119,7 +123,7 @@ def test_nobody_cannot_be_identified() -> None:
 def test_without_the_bytes_the_typed_properties_are_told(sent: dict[str, Any]) -> None:
     event = read(json.dumps(sent).encode())
     event.properties = b""
-    again = read(msgspec.json.encode({k: v for k, v in transcode.write_event(event).items() if k not in STAMPED}))
+    again = read(msgspec.json.encode({k: v for k, v in writing.write_event(event).items() if k not in STAMPED}))
     again.properties = b""
     if event.click == event_pb2.Click():  # nothing was told of it
         event.ClearField("click")
@@ -134,7 +138,7 @@ def test_what_is_no_event_is_refused_with_a_reason(body: bytes) -> None:
     message = event_pb2.EventRecord()
     with pytest.raises(InvalidArgument) as refused:
         for raw in batch.split(body):
-            transcode.read_event(raw, message.events.add, STAMP, str)
+            transcode.read_event(raw, message.events.add, STAMP, str, unheard)
     assert refused.value.reason in REASONS
     assert len(message.events) == 0
 

@@ -45,7 +45,7 @@ TYPED: dict[str, dict[str, Any]] = {
     "error": {"error_code": "http_500", "page": ""},
     "video_playback": {"playback": PLAYED, "target": "loans"},
     "intervention_outcome": {"outcome": OUTCOME},
-    "purchase": {"purchase": event_pb2.Purchase(amount=-2.5, currency="EUR")},
+    "purchase": {"purchase": event_pb2.Purchase(amount=-2.5, currency="EUR", is_refund=True)},
     "task_success": {"anonymous_id": "a", "session_id": "s", "device_id": "d", "time_zone": "UTC", "platform": 1},
 }
 

@@ -31,6 +31,7 @@ from services.intervention.domain.facts import (
 )
 from services.intervention.domain.interpretation import policy_of
 from services.intervention.domain.ledger import Decision
+from services.intervention.domain.person import decode
 from services.intervention.domain.policy import Policy
 from services.intervention.domain.spending import Amount
 from services.intervention.domain.strategy import Intervention
@@ -39,7 +40,8 @@ from services.intervention.ports import Became
 from services.intervention.servicer import InterventionServicer
 from services.intervention.usecases.analysis import Analyses
 from services.intervention.usecases.asking import Models
-from services.intervention.usecases.deciding import Deciding, Made
+from services.intervention.usecases.deciding import Came, Deciding
+from services.intervention.usecases.effects import Made
 from services.intervention.usecases.policies import Policies
 from services.intervention.usecases.reading import Reading
 from services.intervention.usecases.rows import Rows
@@ -104,12 +106,21 @@ class Row:
     bought: Bought | None = None
     contact: Contact | None = None
     features: tuple[float, ...] = ()
+    age_us: int = 0
+    is_copy: bool = False
+    is_system: bool = False
+    is_settled: bool = False
+    latest_signal_us: int = 0
+    # What comes to the user from an anonymous one, and whom an anonymous one turns out to be.
+    standing: bytes = b""
+    linked: str = ""
 
     @property
     def assessment(self) -> Assessment:
         """What scoring would say."""
         indicators = tuple(Indicator(name, 10.0 - i, f"because of {name}") for i, name in enumerate(self.indicators))
-        return Assessment(self.score, level_of(self.score), self.confidence, 1.0, 2.0, self.strong, indicators)
+        numbers = (self.score, level_of(self.score), self.confidence, 1.0, 2.0, self.strong)
+        return Assessment(*numbers, indicators, self.latest_signal_us)
 
 
 def level_of(score: float) -> Level:
@@ -144,6 +155,10 @@ def facts(row: Row) -> Facts:
         kind=row.kind,
         target=row.target,
         bought=row.bought,
+        age_us=row.age_us,
+        is_copy=row.is_copy,
+        is_system=row.is_system,
+        is_settled=row.is_settled,
     )
 
 
@@ -172,8 +187,19 @@ def batch(first: int, records: Sequence[Sequence[Row]]) -> tuple[Batch, Rows]:
         features={i: row.features for i, (_, _, row) in enumerate(flat) if row.features},
         feature_names=("error_count", "retry_count"),
         feature_schema_version="features-1",
+        event_us=[row.at_us - row.age_us for _, _, row in flat],
+        copied_rows=[i for i, (_, _, row) in enumerate(flat) if row.is_copy],
+        system_rows=[i for i, (_, _, row) in enumerate(flat) if row.is_system],
+        settled_rows=[i for i, (_, _, row) in enumerate(flat) if row.is_settled],
+        standings={i: decode(row.standing) for i, (_, _, row) in enumerate(flat) if row.standing},
+        linked={i: row.linked for i, (_, _, row) in enumerate(flat) if row.linked},
     )
     return Batch("events", "3", tuple(range(first, first + len(records)))), rows
+
+
+def arrival(user_id: str, at_us: int, standing: bytes) -> Row:
+    """What was remembered of an anonymous user comes to a known one."""
+    return Row(at_us=at_us, user_id=user_id, time_zone="", kind=EventKind.IDENTIFY, is_copy=True, standing=standing)
 
 
 class RecordingWords:
@@ -256,13 +282,29 @@ class World:
 
     async def deliver(self, first: int, records: Sequence[Sequence[Row]]) -> list[Made]:
         """Decides a batch."""
-        return (await self.deciding.decide(*batch(first, records))).made
+        return (await self.come(first, records)).made
+
+    async def come(self, first: int, records: Sequence[Sequence[Row]]) -> Came:
+        """Decides a batch, and tells all that came of it."""
+        return await self.deciding.decide(*batch(first, records))
 
     async def send(self, *rows: Row) -> list[Made]:
         """Decides one more record; the clock follows its last event."""
         self.sequence += 1
         self.clock.now_us = rows[-1].at_us
         return await self.deliver(self.sequence, [rows])
+
+    async def link(self, anonymous_id: str, user_id: str, at_us: int) -> None:
+        """An anonymous user turns out to be a known one: at the same moment, in as many records."""
+        standing = await self.leave(anonymous_id, user_id, at_us)
+        await self.send(arrival(user_id, at_us, standing))
+
+    async def leave(self, anonymous_id: str, user_id: str, at_us: int) -> bytes:
+        """The end of an anonymous journey; what moves."""
+        self.sequence += 1
+        self.clock.now_us = at_us
+        row = Row(at_us=at_us, user_id=anonymous_id, time_zone="", kind=EventKind.IDENTIFY, linked=user_id)
+        return (await self.come(self.sequence, [[row]])).standings.get(0, b"")
 
     async def last(self, user_id: str = "ada") -> Decision:
         """The last decision on a user."""

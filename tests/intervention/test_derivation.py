@@ -9,7 +9,7 @@ from services.intervention.domain.decision import derive
 from services.intervention.domain.facts import Bought, EventKind, Outcome
 from services.intervention.ports import Reference
 from services.intervention.translation.decisions import decision_message
-from tests.intervention.builders import MINUTE, NOON_ISH, Row, World, edited, outcome
+from tests.intervention.builders import MINUTE, NOON_ISH, Row, World, arrival, edited, outcome
 
 COUNT = 10_000
 RECORDS = 500
@@ -20,17 +20,26 @@ LATER = edited(trigger={"score": 60}, caps=[{"most": 2, "per": "day"}])
 DIFFICULTIES = ("form_errors", "help_seeking", "page_refreshes", "rapid_navigation", "engagement_drop")
 
 
-def drawn(chance: random.Random, at_us: int) -> Row:
-    """An event of one of many users; one in four asks for a decision, some tell an outcome or a purchase."""
+def drawn(chance: random.Random, at_us: int, last: dict[str, str]) -> Row:
+    """An event of one of many users; one in four asks for a decision, some tell an outcome or a purchase.
+
+    `last` has the latest intervention of each.
+    """
     user = f"user-{chance.randrange(150)}"
     kind = chance.random()
     zone = chance.choice(["", "Europe/Berlin", "Pacific/Apia", "America/New_York"])
     if kind < 0.1:
         what = chance.choice([each for each in Outcome if each])
-        made = f"i-3-{chance.randrange(RECORDS)}-{chance.randrange(20)}"
-        return outcome(what, chance.choice(["", made]), "email", user_id=user, at_us=at_us, time_zone=zone)
+        return outcome(
+            what, chance.choice(["", last.get(user, "")]), "email", user_id=user, at_us=at_us, time_zone=zone
+        )
     if kind < 0.15:
-        return Row(12.0, at_us, user, kind=EventKind.PURCHASE, bought=Bought(chance.randrange(500), "EUR"))
+        bought = Bought(chance.randrange(500), "EUR", chance.random() < 0.2)
+        return Row(
+            12.0, at_us, user, kind=EventKind.PURCHASE, bought=bought, age_us=chance.choice([0, 0, 600 * MINUTE])
+        )
+    if kind < 0.17:
+        return Row(80.0, at_us, user, kind=EventKind.IDENTIFY, linked=f"user-{(int(user[5:]) + 1) % 150}")
     return Row(
         score=chance.choice([5.0, 20.0, 35.0, 50.0, 65.0, 80.0, 95.0]),
         at_us=at_us,
@@ -41,15 +50,25 @@ def drawn(chance: random.Random, at_us: int) -> Row:
         time_zone=zone,
         is_bot=chance.random() < 0.05,
         features=(chance.random(), 2.0),
+        kind=chance.choice([EventKind.PAGE_VIEW, EventKind.PAGE_VIEW, EventKind.SESSION_END, EventKind.IDENTIFY]),
+        age_us=chance.choice([0, 0, 0, MINUTE, 6 * MINUTE, 900 * MINUTE]),
+        is_copy=chance.random() < 0.05,
+        is_system=chance.random() < 0.05,
+        is_settled=chance.random() < 0.2,
+        latest_signal_us=chance.choice([0, at_us, at_us - 600 * MINUTE]),
     )
 
 
 async def test_ten_thousand_decisions_derive_again_with_no_difference() -> None:
     chance = random.Random(4)  # noqa: S311 - the same decisions each time
-    world = World(MEASURED, (NOON_ISH + 1000 * MINUTE, LATER))
+    world, moving, last = World(MEASURED, (NOON_ISH + 1000 * MINUTE, LATER)), list[Row](), dict[str, str]()
     for sequence in range(RECORDS):
         at_us = NOON_ISH + sequence * 4 * MINUTE
-        await world.deliver(sequence, [[drawn(chance, at_us + row) for row in range(COUNT // RECORDS)]])
+        rows = [drawn(chance, at_us + row, last) for row in range(COUNT // RECORDS - len(moving))]
+        came = await world.come(sequence, [[*moving, *rows]])
+        last.update((each.decision.facts.user_id, each.intervention.id) for each in came.made)
+        every = [*moving, *rows]
+        moving = [arrival(every[row].linked, at_us, each) for row, each in came.standings.items()]
     pages = await world.reading.pages([Reference("3", sequence) for sequence in range(RECORDS)])
     seen, differences, kinds = 0, 0, set()
     for at, policy, block in pages:
@@ -59,8 +78,11 @@ async def test_ten_thousand_decisions_derive_again_with_no_difference() -> None:
             differences += msgspec.msgpack.encode(again) != msgspec.msgpack.encode(kept.verdict)
             inputs = ledger.decode_inputs(ledger.inputs_of(kept))
             assert (inputs.standing, inputs.time_zone) == (kept.standing, kept.facts.time_zone)
+            assert (inputs.kind, inputs.is_settled) == (kept.facts.kind, kept.facts.is_settled)
             assert decision_message(kept).propensity == kept.verdict.propensity
             kinds.add(kept.verdict.reasons[0].name)
+            kinds |= {each.refusal.name for each in kept.verdict.candidates if each.refusal}
+            kinds |= {f"withdrawn, {kept.verdict.withdrawn.reason.name}"} if kept.verdict.withdrawn else set()
             seen += 1
     assert (seen, differences) == (COUNT, 0)
     # The decisions are of all sorts, or the comparison would say little.
@@ -75,4 +97,12 @@ async def test_ten_thousand_decisions_derive_again_with_no_difference() -> None:
         "HOLDOUT",
         "CHOSE_NOTHING",
         "FREQUENCY_CAP",
+        "TOO_OLD",
+        "COPIED_EVENT",
+        "SYSTEM_EVENT",
+        "JUST_IDENTIFIED",
+        "USER_GONE",
+        "SOLVED",
+        "withdrawn, SOLVED",
+        "withdrawn, SESSION_ENDED",
     }

@@ -114,6 +114,7 @@ async def test_calm_user_gets_nothing_and_the_ledger_says_why(world: World) -> N
     assert decisions[0].facts.event_id == "e-1-19"
     assert {each.verdict.reasons for each in decisions} == {(Reason.BELOW_TRIGGER,)}
     assert decisions[0].verdict.explanation == (
-        "The risk of 13.9 (low) is below the trigger of 75, and 0 signals of strength 70 or more are fewer than 4."
+        "The risk of 13.9 (low) is below the trigger of 75, "
+        "and there is no signal of strength 70 or more, where 4 are needed."
     )
     assert (await world.reading.waiting("ada")).intervention is None

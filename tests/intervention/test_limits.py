@@ -14,7 +14,7 @@ from services.intervention.domain.delivery import encode_undelivered, undelivere
 from services.intervention.domain.eligibility import Reason
 from services.intervention.domain.facts import Bought, Outcome, OutcomeReport
 from services.intervention.domain.policy import QuietHours
-from services.intervention.usecases.deciding import Made
+from services.intervention.usecases.effects import Made
 from tests.intervention.builders import HOUR, MINUTE, NOON_ISH, Row, World, edited, outcome, policy
 
 DAY = 24 * HOUR
@@ -242,6 +242,13 @@ async def test_a_user_of_whom_too_much_was_forgotten_counts_as_full() -> None:
         ({"suppression": {"channels": {"in_app": ["ada"]}}}, Row(80.0), Reason.SUPPRESSED),
         ({"eligibility": {"quiet_pages": ["/checkout/*"]}}, Row(80.0, page="/checkout/pay"), Reason.NOT_ELIGIBLE),
         ({"eligibility": {"quiet_pages": ["/checkout/*"]}}, Row(80.0, page="/cart"), None),
+        ({"eligibility": {"quiet_pages": ["/checkout"]}}, Row(80.0, page="/checkout?step=2"), Reason.NOT_ELIGIBLE),
+        ({"eligibility": {"quiet_pages": ["/checkout"]}}, Row(80.0, page="/checkouts?step=2"), None),
+        ({"eligibility": {"quiet_pages": ["/*step=2"]}}, Row(80.0, page="/checkout?step=2"), Reason.NOT_ELIGIBLE),
+        ({"eligibility": {"quiet_pages": ["/#/pay"]}}, Row(80.0, page="/#/pay?method=card"), Reason.NOT_ELIGIBLE),
+        ({"eligibility": {"quiet_pages": ["/#/pay"]}}, Row(80.0, page="/?lang=de#/pay"), Reason.NOT_ELIGIBLE),
+        ({"eligibility": {"quiet_pages": ["/#/pay"]}}, Row(80.0, page="/#/payments"), None),
+        ({"eligibility": {"quiet_pages": ["/#/pay"]}}, Row(80.0, page="/pay"), None),
         ({"eligibility": {"least_confidence": 0.9}}, Row(80.0, confidence=0.8), Reason.NOT_ELIGIBLE),
         ({"caps": [{"most": 0, "per": "day"}]}, Row(80.0), Reason.FREQUENCY_CAP),
         ({"holdout": {"share": 0.9, "salt": "x"}}, Row(80.0, user_id="user-1"), Reason.HOLDOUT),

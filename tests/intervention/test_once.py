@@ -10,11 +10,11 @@ from mesh import applied
 from services.intervention.domain import pending
 from services.intervention.domain.decision import derive
 from services.intervention.domain.eligibility import URGENT
-from services.intervention.domain.facts import Outcome, OutcomeReport
+from services.intervention.domain.facts import Bought, EventKind, Outcome, OutcomeReport
 from services.intervention.domain.outcome import is_waiting
 from services.intervention.domain.policy import REMEMBERED_OFFERS
-from services.intervention.usecases.deciding import Made
-from tests.intervention.builders import MINUTE, NOON_ISH, POLICY, Row, World
+from services.intervention.usecases.effects import Made
+from tests.intervention.builders import HOUR, MINUTE, NOON_ISH, POLICY, Row, World, arrival
 
 # Ids of what the third shard's first records may have made, so that outcomes hit now and then.
 IDS = st.builds(lambda sequence, index: f"i-3-{sequence}-{index}", st.integers(1, 6), st.integers(0, 3))
@@ -24,7 +24,7 @@ REPORTS = st.builds(
     st.sampled_from([each for each in Outcome if each]),
     st.sampled_from(["", "email", "in_app", "fax"]),
 )
-ROWS = st.builds(
+PLAIN = st.builds(
     Row,
     score=st.sampled_from([10.0, 55.0, 55.0, 80.0, 95.0]),
     at_us=st.integers(0, 90).map(lambda minute: NOON_ISH + minute * MINUTE),
@@ -33,7 +33,31 @@ ROWS = st.builds(
     indicators=st.sampled_from([(), ("repeated_failures", "help_seeking")]),
     is_bot=st.sampled_from([False, False, False, True]),
     outcome=st.one_of(st.none(), REPORTS),
+    kind=st.sampled_from([EventKind.PAGE_VIEW, EventKind.SESSION_END, EventKind.IDENTIFY]),
+    is_settled=st.sampled_from([False, False, True]),
+    is_system=st.sampled_from([False, False, False, True]),
+    age_us=st.sampled_from([0, 0, 0, MINUTE, HOUR]),
+    latest_signal_us=st.sampled_from([0, NOON_ISH, NOON_ISH + 30 * MINUTE]),
 )
+BUYING = st.builds(
+    Row,
+    at_us=st.integers(0, 90).map(lambda minute: NOON_ISH + minute * MINUTE),
+    user_id=st.sampled_from(["ada", "bob"]),
+    kind=st.just(EventKind.PURCHASE),
+    bought=st.builds(Bought, st.sampled_from([-5.0, 0.0, 7.5]), st.sampled_from(["EUR", ""]), st.booleans()),
+    age_us=st.sampled_from([0, HOUR]),
+)
+COPIED = st.builds(Row, score=st.sampled_from([10.0, 80.0]), user_id=st.just("bob"), is_copy=st.just(True))
+# Ada turns out to be Bob, now and then; what moves comes to him in a record at the end.
+LINKING = st.builds(
+    Row,
+    score=st.sampled_from([10.0, 80.0]),
+    at_us=st.integers(0, 90).map(lambda minute: NOON_ISH + minute * MINUTE),
+    user_id=st.just("ada"),
+    kind=st.just(EventKind.IDENTIFY),
+    linked=st.just("bob"),
+)
+ROWS = st.one_of(PLAIN, PLAIN, PLAIN, BUYING, COPIED, LINKING)
 # A user whose e-mails are welcome, so that gentle help is made too.
 WELCOME = [Row(user_id="ada", outcome=OutcomeReport("", Outcome.ACCEPTED, "email"))] * 3
 RECORDS = st.lists(st.lists(ROWS, min_size=1, max_size=6), min_size=1, max_size=6)
@@ -58,18 +82,23 @@ async def test_cuts_and_redeliveries_change_nothing(records: list[list[Row]], cu
     records = [WELCOME, *records]
     once = World()
     expected = {}
-    for sequence, rows in enumerate(records):
-        for made in await once.deliver(sequence, [rows]):
-            expected[sequence, made.row] = made
+    standings: dict[tuple[int, int], bytes] = {}
+    for sequence, rows in enumerate(records):  # which grow with what moves
+        came = await once.come(sequence, [rows])
+        expected.update({(sequence, made.row): made for made in came.made})
+        standings.update({(sequence, row): standing for row, standing in came.standings.items()})
+        records += [[arrival("bob", NOON_ISH + 90 * MINUTE, each)] for each in came.standings.values()]
     world, answers, checkpoint = World(), {}, 0
     while checkpoint < len(records):
         length, is_checkpointed = cuts.pop() if cuts else (1, True)
         end = min(checkpoint + length, len(records))
         batch: Sequence[list[Row]] = records[checkpoint:end]
         origin = [(checkpoint + i, row) for i, rows in enumerate(batch) for row in range(len(rows))]
-        for made in await world.deliver(checkpoint, batch):
+        came = await world.come(checkpoint, batch)
+        for made in came.made:
             sequence, row = origin[made.row]
             answers[sequence, row] = dataclasses.replace(made, row=row)
+        assert all(standings[origin[row]] == each for row, each in came.standings.items())
         assert {at: made for at, made in expected.items() if at[0] < end} == answers
         if is_checkpointed:
             checkpoint = end
@@ -86,10 +115,12 @@ async def test_the_policy_holds_whatever_happens(records: list[list[Row]]) -> No
     for sequence, rows in enumerate([WELCOME, *records]):
         for made in await world.deliver(sequence, [rows]):
             facts = made.decision.facts
-            assert not facts.is_bot
+            assert (facts.is_bot, facts.is_copy, facts.is_system) == (False, False, False)
             assert facts.outcome is None
+            assert facts.age_us <= POLICY.freshness_us
             counted = [each for each in earlier[facts.user_id] if is_urgent(each) or not is_urgent(made)]
             made_us = [each.decision.facts.received_us for each in counted]
+            assert facts.kind != EventKind.IDENTIFY
             assert all(facts.received_us - each >= POLICY.cooldown_us for each in made_us)
             earlier[facts.user_id].append(made)
         for user in ("ada", "bob"):
@@ -112,4 +143,5 @@ async def test_every_decision_is_in_the_ledger_and_derives_again(records: list[l
             kept = await world.reading.decision(f"d-3-{sequence}-{index}")
             assert (kept.facts.user_id, kept.facts.assessment) == (row.user_id, row.assessment)
             assert (kept.facts.outcome, kept.facts.is_bot) == (row.outcome, row.is_bot)
+            assert (kept.facts.is_copy, kept.facts.is_system) == (row.is_copy, row.is_system)
             assert derive(POLICY, kept.facts, kept.standing, f"i-3-{sequence}-{index}") == kept.verdict

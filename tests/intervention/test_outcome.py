@@ -34,7 +34,12 @@ def test_transitions() -> None:
         (Outcome.ACCEPTED, Outcome.CONVERTED),
     }
     assert [each for each in Outcome if is_waiting(each)] == [Outcome.NONE, Outcome.SHOWN]
-    assert [each for each in Outcome if is_final(each)] == [Outcome.DECLINED, Outcome.EXPIRED, Outcome.CONVERTED]
+    assert [each for each in Outcome if is_final(each)] == [
+        Outcome.DECLINED,
+        Outcome.EXPIRED,
+        Outcome.CONVERTED,
+        Outcome.WITHDRAWN,
+    ]
 
 
 async def test_shown_still_waits(world: World) -> None:

@@ -47,7 +47,7 @@ def test_the_version_names_the_content_not_its_writing() -> None:
     same = yaml.safe_dump(yaml.safe_load(DOCUMENT), sort_keys=True)
     assert policy_of(parse(same)).version == policy().version
     assert policy(cooldown="16m").version != policy().version
-    assert policy().version.startswith("default-2+")
+    assert policy().version.startswith("default-3+")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from journeymesh.intervention.v1.intervention_pb2_grpc import (
 )
 
 from mesh.errors import InvalidArgument
-from services.intervention.domain.facts import Outcome, Position
+from services.intervention.domain.facts import EventKind, Outcome, Position
 from services.intervention.ports import Reference
 from services.intervention.translation.decisions import decision_message, ledger_record
 from tests.intervention.builders import MINUTE, NOON_ISH, Row, World, outcome
@@ -30,6 +30,11 @@ ROWS = st.builds(
     strong=st.sampled_from([0, 0, 5]),
     indicators=st.sampled_from([(), ("form_errors",), ("page_views", "form_errors")]),
     is_bot=st.booleans(),
+    is_copy=st.sampled_from([False, False, True]),
+    is_system=st.sampled_from([False, False, True]),
+    is_settled=st.sampled_from([False, True]),
+    age_us=st.sampled_from([0, 0, 6 * MINUTE]),
+    kind=st.sampled_from([EventKind.PAGE_VIEW, EventKind.SESSION_END]),
 )
 OUTCOMES = st.sampled_from(list(Outcome)[1:]).map(lambda what: outcome(what, channel="email", user_id="ada"))
 
@@ -59,7 +64,7 @@ async def test_columns_and_whole_rows_say_what_each_decision_says(records: list[
             assert record.assessments[row] == told.assessment
             assert (record.model_version, record.rules_version) == (told.model_version, told.rules_version)
             assert record.policy_version == told.policy_version
-            is_more = len(told.reasons) > 1 or told.candidates
+            is_more = len(told.reasons) > 1 or told.candidates or told.HasField("withdrawn")
             assert whole.get(row) == (told if is_more else None)
 
 

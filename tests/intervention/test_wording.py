@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from mesh import applied, telemetry
 from services.intervention.adapters.model_spans import ModelSpans
-from services.intervention.domain import english, pending, screening, wording
+from services.intervention.domain import english, pending, person, screening, wording
 from services.intervention.domain.conversation import Answer, NotAnswered, Refusal, Stop
 from services.intervention.domain.facts import Outcome, OutcomeReport
 from services.intervention.domain.message import words as template_words
@@ -22,7 +22,7 @@ from services.intervention.ports import Call
 from services.intervention.usecases.names import user_key
 from tests import bedrock
 from tests.bedrock import says, words
-from tests.intervention.builders import NOON_ISH, policy
+from tests.intervention.builders import NOON_ISH, arrival, facts, policy
 from tests.intervention.model_world import GOOD, TEMPLATE, help_, known_facts, model_world
 
 OFFERS = (
@@ -209,6 +209,22 @@ async def test_words_are_late_once_the_user_has_answered() -> None:
         assert (late.text, late.is_used, late.refusal) == ("", False, "late")
         assert late.cost_micro_usd > 0
         assert (await world.worded(waits, known_facts("bob"))).is_used
+
+
+async def test_words_are_late_once_the_known_user_has_answered() -> None:
+    async with model_world(words(GOOD)) as world:
+        one, batch = help_(1), applied.Batch("events", "1", (1,))
+        left, standing = person.left(
+            pending.offered(policy(), pending.NOBODY, one, NOON_ISH, is_urgent=True), (), "eve", NOON_ISH
+        )
+        row = facts(arrival("eve", NOON_ISH, standing))
+        came = person.arrived(policy(), pending.NOBODY, person.decode(standing), row)
+        report = OutcomeReport(one.id, Outcome.DECLINED, one.channel)
+        came = pending.reported(policy(), came, report, NOON_ISH)
+        for user_id, helped in (("ada", left), ("eve", came)):
+            sealed = applied.seal(applied.resume(None, batch), pending.encode(helped), batch)
+            await world.state.save({user_key(user_id): sealed}, None)
+        assert (await world.worded(one, known_facts("ada"))).refusal == "late"
 
 
 async def test_what_the_policy_does_not_want_worded_is_not() -> None:

@@ -1,13 +1,15 @@
 """Effects once: however a stream is delivered, the state and the answers are those of one undisturbed delivery."""
 
 import itertools
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh import applied
-from mesh.applied import Batch
+from mesh.applied import Batch, BatchMessage
 from mesh.errors import FailedPrecondition, InvalidArgument
 
 
@@ -80,18 +82,19 @@ def test_a_batch_that_is_set_aside_leaves_the_state_as_it_was_before_it() -> Non
     assert applied.current(key.blob) == b"1;2;4;"
 
 
-@pytest.mark.parametrize("sequences", [[], ["x"], ["2", "1"], ["1", "1"], ["-1", "-2"]])
+@pytest.mark.parametrize(
+    "sequences", [[], ["x"], ["2", "1"], ["1", "1"], ["-1", "-2"], ["1_0"], ["+1"], [" 1"], ["²"], ["٣"], ["1" * 65]]
+)
 def test_a_batch_without_an_order_is_refused(sequences: list[str]) -> None:
-    class Message:
-        stream = "events"
-        shard = "0"
-        lease_epoch = 0
-        is_retraction = False
-
-    message = Message()
-    message.sequences = sequences  # type: ignore[attr-defined]
     with pytest.raises(InvalidArgument):
-        applied.batch(message)  # type: ignore[arg-type]
+        applied.batch(message(sequences, "0"))
+
+
+def message(sequences: list[str], shard: str) -> BatchMessage:
+    return cast(
+        "BatchMessage",
+        SimpleNamespace(stream="events", shard=shard, sequences=sequences, lease_epoch=0, is_retraction=False),
+    )
 
 
 @given(st.sampled_from(["d", "i"]), st.text("abc-0123", min_size=1), st.integers(0, 2**190), st.integers(0, 5000))
@@ -103,3 +106,17 @@ def test_derived_ids_read_back(prefix: str, shard: str, sequence: int, index: in
 def test_other_text_is_no_derived_id() -> None:
     for parts in itertools.product(["", "d"], ["", "0"], ["", "x", "²"], ["", "1"]):
         assert applied.parse_derived_id("-".join(parts)) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["d-{3}:user:ada-7-0", "d-3}:user:ada-7-0", "d-3 -7-0", "d-3\n-7-0", "d-ü-7-0", "d-3-07-0", "d-3-7-00", "d-3-7-+0"],
+)
+def test_no_other_key_is_reached_by_an_id(text: str) -> None:
+    assert applied.parse_derived_id(text) is None
+
+
+@pytest.mark.parametrize("shard", ["", "{3}", "3}:user:ada", "3/4", "a b", "x" * 129])
+def test_a_batch_of_no_shard_is_refused(shard: str) -> None:
+    with pytest.raises(InvalidArgument):
+        applied.batch(message(["1"], shard))

@@ -99,8 +99,8 @@ class Log:
         await into.write(SHARD, Plan(-1, len(rows) - 1), hours, [part])
 
     def _add(self, user_id: str, kind: str, at_us: int, seen: Assessment, members: Mapping[str, Any]) -> Block:
-        times = {"event_time_us": at_us, "received_time_us": at_us}
-        made = event(f"e-{len(self._events)}", user_id, kind, **times, **members)
+        told: dict[str, Any] = {"event_time_us": at_us, "received_time_us": at_us, **members}
+        made = event(f"e-{len(self._events)}", user_id, kind, **told)
         self.assessments.append(seen)
         self.blocks.append(block_of(self.policy, len(self._events), made, seen))
         self._events.append(made)

@@ -81,18 +81,33 @@ STORIES: Final[dict[str, tuple[list[tuple[int, str]], Tally]]] = {
     "told to have expired unseen": ([(1, "expired")], Tally()),
     "seen, gave way to other help": ([(1, "shown"), (2, "help")], Tally()),
     "somebody else accepted it": ([(1, "stranger")], Tally()),
+    "bought after having seen it, told a day later": ([(1, "shown"), (5, "late purchase")], Tally(1, 0)),
+    "bought before, told after": ([(1, "shown"), (-5, "late purchase")], Tally(0, 1)),
+    "gave something back": ([(1, "shown"), (5, "refund")], Tally(0, 1)),
+    "bought in a copied event": ([(1, "shown"), (5, "copy")], Tally(0, 1)),
+    "seen, and taken back": ([(1, "shown"), (5, "solved")], Tally()),
+    "taken back, and accepted too late": ([(5, "solved"), (6, "accepted")], Tally()),
 }
 
 
 @pytest.mark.parametrize(("steps", "tally"), STORIES.values(), ids=STORIES)
 def test_each_intervention_counts_once_for_what_became_of_it(steps: list[tuple[int, str]], tally: Tally) -> None:
-    log = Log(ONE)
+    log, solved = Log(ONE), dict[int, str]()
     made = log.help("ada", "high", "technical")
     for minute, what in steps:
         at_us = NOW_US + minute * MINUTE_US
         match what:
             case "purchase" | "bot":
                 log.see("ada", "purchase", at_us, is_bot=what == "bot")
+            case "late purchase":
+                log.see("ada", "purchase", at_us, received_time_us=NOW_US + 24 * HOUR_US)
+            case "refund":
+                log.see("ada", "purchase", at_us, purchase={"amount": 3.0, "is_refund": True})
+            case "copy":
+                log.see("ada", "purchase", at_us, copied_event_id="e-0")
+            case "solved":
+                solved[len(log.blocks)] = made
+                log.see("ada", "task_success", at_us)
             case "help":
                 log.help("ada", "critical", "any", at_us)
             case "stranger":
@@ -100,7 +115,40 @@ def test_each_intervention_counts_once_for_what_became_of_it(steps: list[tuple[i
             case _:
                 log.report("ada", made, what, at_us)
     log.see("bob", "page_view", NOW_US + 25 * HOUR_US)
-    assert counted(ONE, log.records()) == ({"guide": {Context("high", "technical"): tally}} if tally.total else {})
+    records = [
+        each._replace(decided={0: {**each.decided[0], "withdrawn": solved.get(number)}})
+        for number, each in enumerate(log.records())
+    ]
+    assert counted(ONE, records) == ({"guide": {Context("high", "technical"): tally}} if tally.total else {})
+
+
+@pytest.mark.parametrize("is_known_read_first", [True, False])
+@pytest.mark.parametrize(
+    ("what", "tally"), [("accepted", Tally(1, 0)), ("declined", Tally(0, 1)), ("shown", Tally(0, 1))]
+)
+def test_what_was_offered_to_somebody_anonymous_is_the_known_users(
+    what: str,
+    tally: Tally,
+    is_known_read_first: bool,  # noqa: FBT001
+) -> None:
+    """The two may stand in two shards, which are read one after the other."""
+    log = Log(ONE)
+    made = log.help("anon", "high", "technical")
+    log.see("anon", "identify", NOW_US + MINUTE_US, linked_user_id="ada")
+    log.report("ada", made, what, NOW_US + 2 * MINUTE_US)
+    log.see("bob", "page_view", NOW_US + 25 * HOUR_US)
+    *anonymous, known, last = log.records()
+    records = [known, *anonymous, last] if is_known_read_first else [*anonymous, known, last]
+    assert counted(ONE, records) == {"guide": {Context("high", "technical"): tally}}
+
+
+def test_of_two_that_wait_after_a_login_one_was_taken_back() -> None:
+    log = Log(ONE)
+    for user_id in ("anon", "ada"):
+        log.report(user_id, log.help(user_id, "high", "technical"), "shown")
+    log.see("anon", "identify", NOW_US + MINUTE_US, linked_user_id="ada")
+    log.see("bob", "page_view", NOW_US + 25 * HOUR_US)
+    assert counted(ONE, log.records()) == {"guide": {Context("high", "technical"): Tally(0, 1)}}
 
 
 def test_what_was_seen_and_still_waits_tells_nothing_yet() -> None:
@@ -170,7 +218,7 @@ def test_the_service_counts_the_same_for_the_user(steps: list[tuple[int, str, in
     outcomes, helped, at_us, made = Outcomes(BOTH, EVER), NOBODY, NOW_US, list[Intervention]()
     for number, (gap_us, what, back) in enumerate([*steps, (0, "page_view", 0)]):
         at_us += gap_us
-        members: dict[str, Any] = {"received_time_us": at_us}
+        members: dict[str, Any] = {"received_time_us": at_us, "event_time_us": at_us}
         row: dict[str, Any] = {"intervention": None}
         kind = what
         match what:

@@ -17,6 +17,7 @@ from services.ingest.domain.archive import DecisionRow, Indicator
 _PREFIX: Final = "d"
 _KINDS: Final = Words(intervention_pb2.DecisionKind.DESCRIPTOR, "DECISION_KIND_")
 _REASONS: Final = Words(intervention_pb2.DecisionReason.DESCRIPTOR, "DECISION_REASON_")
+_WITHDRAWALS: Final = Words(intervention_pb2.WithdrawalReason.DESCRIPTOR, "WITHDRAWAL_REASON_")
 _LEVELS: Final = Words(scoring_pb2.RiskLevel.DESCRIPTOR, "RISK_LEVEL_")
 
 _INDICATOR: Final = pa.struct([("name", text_type), ("contribution", pa.float64()), ("reason", text_type)])
@@ -58,6 +59,8 @@ SCHEMA: Final = pa.schema(
         pa.field("experiment", text_type),
         pa.field("is_treated", pa.bool_()),
         pa.field("inputs", pa.binary()),
+        pa.field("withdrawn", text_type),
+        pa.field("withdrawal_reason", text_type),
     ]
 )
 """As rows are packed; what is written has words as dictionaries."""
@@ -95,6 +98,10 @@ def batch(shard: str, sequence_texts: Sequence[str], rows: Sequence[DecisionRow]
         "experiment": [whole.exposure.experiment if _counts(whole) else None for whole in wholes],
         "is_treated": [whole.exposure.is_treated if _counts(whole) else None for whole in wholes],
         "inputs": [whole.inputs if whole else None for whole in wholes],
+        "withdrawn": [whole.withdrawn.intervention_id if _takes_back(whole) else None for whole in wholes],
+        "withdrawal_reason": [
+            _WITHDRAWALS.word(whole.withdrawn.reason) if _takes_back(whole) else None for whole in wholes
+        ],
     }
     return pa.record_batch([array(columns[field.name], field.type) for field in SCHEMA], schema=SCHEMA)
 
@@ -125,6 +132,10 @@ def _candidate(of: intervention_pb2.Candidate) -> dict[str, Any]:
 
 def _counts(whole: intervention_pb2.Decision | None) -> TypeGuard[intervention_pb2.Decision]:
     return whole is not None and whole.HasField("exposure")
+
+
+def _takes_back(whole: intervention_pb2.Decision | None) -> TypeGuard[intervention_pb2.Decision]:
+    return whole is not None and whole.HasField("withdrawn")
 
 
 def _indicators(flat: Sequence[Indicator]) -> pa.Array:

@@ -12,8 +12,18 @@ from services.ingest.domain.tidying import Note, Rules, tidy
 from services.ingest.domain.validation import EARLIEST_TIME_US, FUTURE_US, Rejection, reject
 
 _TRACE_ID_BYTES: Final = 16
-_STAMPS: Final = operator.attrgetter("client_time_us", "session_start_us", "linked_user_id", "copied_event_id")
-_UNSTAMPED: Final = (0, 0, "", "")
+_STAMPS: Final = operator.attrgetter(
+    "received_time_us",
+    "trace_id",
+    "client_time_us",
+    "session_start_us",
+    "device_class",
+    "linked_user_id",
+    "copied_event_id",
+    "bot_evidence",
+    "is_bot",
+)
+_UNSTAMPED: Final = [0, 0, 0, "", "", "", False]
 
 
 class Verdict(IntEnum):
@@ -82,26 +92,28 @@ def judge(events: Sequence[Event], now_us: int, rules: Rules) -> Judged:
 
 def _unstamp(event: Event, now_us: int) -> None:
     """Takes off what only the mesh itself may stamp on an event, and a time of receipt that cannot be."""
-    if event.received_time_us and not EARLIEST_TIME_US <= event.received_time_us <= now_us + FUTURE_US:
+    received_us, trace_id, *stamps = _STAMPS(event)
+    if received_us and not EARLIEST_TIME_US <= received_us <= now_us + FUTURE_US:
         event.received_time_us = 0
-    if _STAMPS(event) != _UNSTAMPED:
-        event.client_time_us = event.session_start_us = 0
-        event.linked_user_id = event.copied_event_id = ""
+    if stamps != _UNSTAMPED:
+        event.client_time_us = event.session_start_us = event.device_class = 0
+        event.linked_user_id = event.copied_event_id = event.bot_evidence = ""
+        event.is_bot = False
     event.ClearField("carried")
-    if len(event.trace_id) != _TRACE_ID_BYTES:
+    if len(trace_id) != _TRACE_ID_BYTES:
         event.trace_id = event.span_id = b""
 
 
-def stamp(event: Event, user_id: str, now_us: int, pace: Pace) -> None:
-    """Writes on an event whose it is, what made it, and when it came."""
-    told = device.tell(event.platform, event.user_agent)
-    evidence = told.evidence
+def stamp(event: Event, now_us: int, pace: Pace) -> None:
+    """Writes on an event what made it, and when it came; there are no stamps on it by now."""
+    device_class, evidence = device.tell(event.platform, event.user_agent)
     if not evidence and event.is_automated:
         evidence = device.AUTOMATED
     elif not evidence and pace == Pace.SCRIPT:
         evidence = device.RATE
-    if event.user_id != user_id:
-        event.user_id = user_id
-    event.device_class = told.device_class
-    event.is_bot, event.bot_evidence = bool(evidence), evidence
-    event.received_time_us = event.received_time_us or now_us
+    if device_class:
+        event.device_class = device_class
+    if evidence:
+        event.is_bot, event.bot_evidence = True, evidence
+    if not event.received_time_us:
+        event.received_time_us = now_us

@@ -49,16 +49,11 @@ _EMPTY: Final = re.compile(
     r"[\W_0]*|-1|\{?f{8}-f{4}-f{4}-f{4}-f{12}\}?|\{\{.*\}\}|\$\{.*\}|<%.*%>|%[a-z_]+%", re.DOTALL
 )
 _LONGEST: Final = 64
-# Nearly every real id holds one of these digits, and of the ids above only those that begin in a way of their own do.
-_DIGIT: Final = re.compile("[1-9]")
-_BEGINNINGS: Final = frozenset(" \t\"'`-{$<%[(")
 
 
 def is_placeholder(identifier: str, more: Collection[str] = frozenset()) -> bool:
     """Whether an id stands for nobody, by the list, by `more` (in lower case), or by its form."""
     if len(identifier) > _LONGEST:
-        return False
-    if not more and identifier[:1] not in _BEGINNINGS and _DIGIT.search(identifier):
         return False
     told = identifier.strip().strip("\"'`").strip().lower()
     return told in PLACEHOLDERS or told in more or _EMPTY.fullmatch(told) is not None

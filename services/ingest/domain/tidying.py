@@ -58,9 +58,13 @@ _IDENTIFIERS: Final = (
     ("device_id", "context.deviceId"),
     ("correlation_id", "context.correlationId"),
 )
-_COMMON: Final = operator.attrgetter("page", "target", "time_zone", "platform")
-# Members that most events do not have: all of them are looked at together.
-_RARE: Final = operator.attrgetter(
+# All members at once, those first that most events have; the others are looked at only where there is one.
+_GLANCE: Final = operator.attrgetter(
+    "page",
+    "target",
+    "time_zone",
+    "platform",
+    "event_type",
     "error_code",
     "session_id",
     "device_id",
@@ -70,7 +74,7 @@ _RARE: Final = operator.attrgetter(
     "attempt_count",
     "sent_time_us",
 )
-_NONE_OF_THEM: Final = ("", "", "", "", "", "", 0, 0)
+_NONE_OF_THEM: Final = ["", "", "", "", "", "", 0, 0]
 _NO_IDENTIFIER: Final = f"It must be at most {ID_LENGTH} characters without line breaks; it was left out."
 _CLEANED: Final = "It held characters that cannot be shown or was too long, and was cleaned."
 
@@ -78,10 +82,10 @@ _CLEANED: Final = "It held characters that cannot be shown or was too long, and 
 def tidy(event: Event, rules: Rules) -> list[Note]:
     """Cleans an event in place, and tells what was changed. A tidy event stays as it is."""
     notes: list[Note] = []
-    page, target, time_zone, platform = _COMMON(event)
-    if page:
+    page, target, time_zone, platform, event_type, *rare = _GLANCE(event)
+    if page and not _is_plain(page):
         _tidy_page(event, page, rules.pages, notes)
-    if target and not is_clean(target, TARGET_LENGTH):
+    if target and not _is_clean_target(target):
         _put_text(event, "target", "target", TARGET_LENGTH, notes)
     if time_zone and not _is_time_zone(time_zone):
         event.time_zone = ""
@@ -89,9 +93,9 @@ def tidy(event: Event, rules: Rules) -> list[Note]:
     if not 0 <= platform <= _LAST_PLATFORM:
         event.platform = 0
         notes.append(Note("context.platform", "It is none of those there are; it was left out."))
-    if _RARE(event) != _NONE_OF_THEM:
+    if rare != _NONE_OF_THEM:
         _tidy_rare(event, rules, notes)
-    tidy_kind = _BY_KIND.get(event.event_type)
+    tidy_kind = _BY_KIND.get(event_type)
     if tidy_kind is not None:
         tidy_kind(event, notes)
     return notes
@@ -102,8 +106,6 @@ def _tidy_page(event: Event, told: str, rules: PageRules, notes: list[Note]) -> 
         told, is_changed = cleaned(told, PAGE_LENGTH)
         if is_changed:
             notes.append(Note("page", _CLEANED))
-    elif told[0] == "/" and "?" not in told and "#" not in told:
-        return
     page = page_of(told, rules) if told else Page("", "")
     event.page = page.name
     if page.address:
@@ -218,6 +220,17 @@ _BY_KIND: Final[dict[int, Callable[[Event, list[Note]], None]]] = {
     _PURCHASE: _tidy_purchase,
     _OUTCOME: _tidy_outcome,
 }
+
+
+@functools.lru_cache(maxsize=2048)
+def _is_plain(page: str) -> bool:
+    """Whether a page is a clean path without query and fragment; remembered, as a product has few of them."""
+    return page[0] == "/" and is_clean(page, PAGE_LENGTH) and "?" not in page and "#" not in page
+
+
+@functools.lru_cache(maxsize=2048)
+def _is_clean_target(target: str) -> bool:
+    return is_clean(target, TARGET_LENGTH)
 
 
 @functools.lru_cache(maxsize=1024)

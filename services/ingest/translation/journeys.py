@@ -22,14 +22,15 @@ class Departure(NamedTuple):
 
 def departures(
     events: Sequence[event_pb2.Event],
+    linked: Iterable[int],
     applied: features_pb2.ApplyEventsResponse,
     decided: intervention_pb2.DecideInterventionsResponse,
 ) -> list[Departure]:
-    """The linking events of a batch, each with what features and intervention let go of; mostly none."""
-    rows = {row: event_pb2.Carried() for row, event in enumerate(events) if event.linked_user_id}
-    for each in applied.carried if rows else ():
+    """The linking events of a batch, each with what features and intervention let go of."""
+    rows = {row: event_pb2.Carried() for row in linked}
+    for each in applied.carried:
         rows[each.row].MergeFrom(each.carried)
-    for standing in decided.standings if rows else ():
+    for standing in decided.standings:
         rows[standing.row].standing = standing.standing
     return [Departure(events[row], carried) for row, carried in rows.items()]
 

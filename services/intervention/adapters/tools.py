@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Final
 
 import grpc
+from google.protobuf.descriptor import EnumDescriptor
 from journeymesh.common.v1.event_pb2 import Outcome
 from journeymesh.intervention.v1 import intervention_pb2
 from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceStub
@@ -24,7 +25,8 @@ _MOST_SIGNALS: Final = 10
 _MOST_POINTS: Final = 10
 _MOST_DECISIONS: Final = 5
 _ENGAGEMENT: Final = "engagement_score"
-_NO_OUTCOME: Final = "unspecified"
+_REASONS: Final = intervention_pb2.DecisionReason.DESCRIPTOR
+_OUTCOMES: Final = Outcome.DESCRIPTOR
 
 
 class MeshInsights:
@@ -83,11 +85,15 @@ class MeshInsights:
 
 
 def _past(of: intervention_pb2.Decision) -> Past:
-    reason = intervention_pb2.DecisionReason.Name(of.reasons[0]) if of.reasons else ""
-    outcome = Outcome.Name(of.outcome).removeprefix("OUTCOME_").lower()
     return Past(
-        reason=reason.removeprefix("DECISION_REASON_").lower(),
+        reason=_word(_REASONS, of.reasons[0], "DECISION_REASON_") if of.reasons else "",
         action=of.intervention.action,
         channel=of.intervention.channel,
-        outcome="" if outcome == _NO_OUTCOME else outcome,
+        outcome=_word(_OUTCOMES, of.outcome, "OUTCOME_") if of.outcome else "",
     )
+
+
+def _word(enum: EnumDescriptor, number: int, prefix: str) -> str:
+    """The word of a number; none of one that only a newer version knows."""
+    known = enum.values_by_number.get(number)
+    return known.name.removeprefix(prefix).lower() if known else ""

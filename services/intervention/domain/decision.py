@@ -7,17 +7,18 @@ import msgspec
 from services.intervention.domain import chance, eligibility, pending, reasons, strategy
 from services.intervention.domain.eligibility import FOR_HELP, URGENT, Reason
 from services.intervention.domain.facts import Bought, Facts, OutcomeReport
-from services.intervention.domain.offer import UNKNOWN, Exposed, Standing
+from services.intervention.domain.offer import UNKNOWN, Exposed, Standing, Withdrawn, taken_back
 from services.intervention.domain.pending import Helped
 from services.intervention.domain.policy import Action, Policy
 from services.intervention.domain.strategy import LEVEL_NAMES, Candidate, Choice, Intervention
+from services.intervention.domain.withdrawal import withdrawal
 
 
 class Verdict(msgspec.Struct, frozen=True, array_like=True):
     """What came out: the reasons, deciding reason first, the same in a sentence, and the help, if any.
 
     `candidates` is empty where it did not come to a choice, else it ends with doing nothing. `withheld` is help that
-    was decided on and not given.
+    was decided on and not given, `withdrawn` earlier help that was taken back.
     """
 
     reasons: tuple[Reason, ...]
@@ -27,6 +28,7 @@ class Verdict(msgspec.Struct, frozen=True, array_like=True):
     draw: float = 0.0
     exposed: Exposed | None = None
     withheld: Intervention | None = None
+    withdrawn: Withdrawn | None = None
 
     @property
     def propensity(self) -> float:
@@ -35,7 +37,20 @@ class Verdict(msgspec.Struct, frozen=True, array_like=True):
 
 
 def derive(policy: Policy, facts: Facts, standing: Standing, intervention_id: str) -> Verdict:
-    """Decides. The same inputs give the same verdict, byte for byte."""
+    """Decides. The same inputs give the same verdict, byte for byte.
+
+    What waits is judged first: help that is taken back holds back nothing but what the cooldown holds back.
+    """
+    back = withdrawal(policy, facts, standing)
+    if back is None:
+        return _verdict(policy, facts, standing, intervention_id)
+    rest = msgspec.structs.replace(standing, offers=taken_back(standing.offers, back))
+    verdict = _verdict(policy, facts, rest, intervention_id)
+    said = f"{verdict.explanation} {reasons.WITHDRAWALS[back.reason]}"
+    return msgspec.structs.replace(verdict, explanation=said, withdrawn=back)
+
+
+def _verdict(policy: Policy, facts: Facts, standing: Standing, intervention_id: str) -> Verdict:
     why = eligibility.judge(policy, facts, standing)
     if why[0] not in FOR_HELP:
         return Verdict(why, reasons.explain(policy, facts, standing, why), None)
@@ -79,6 +94,7 @@ class Exceptional(msgspec.Struct, frozen=True, array_like=True):
     target: str = ""
     bought: Bought | None = None
     features: tuple[float, ...] = ()
+    is_settled: bool = False
 
 
 class Decided(NamedTuple):
@@ -86,10 +102,6 @@ class Decided(NamedTuple):
 
     exceptional: Exceptional | None
     helped: Helped
-    exposed: Exposed | None = None
-    """The user counts from now on."""
-    converted: Exposed | None = None
-    """The user who counted has now done what was wanted."""
 
 
 def decide(
@@ -99,20 +111,20 @@ def decide(
     undelivered: tuple[tuple[str, str], ...],
     intervention_id: str,
 ) -> Decided:
-    """Decides one event and tells what becomes of the user."""
+    """Decides one event and tells what becomes of the user.
+
+    A copy has had its effects in the journey it comes from, and has none here.
+    """
+    if facts.is_copy:
+        return Decided(None, helped)
+    if helped.time_zone and not facts.time_zone:
+        facts = msgspec.structs.replace(facts, time_zone=helped.time_zone)
+    if _reaches_goal(policy, facts):
+        helped = pending.converted(policy, helped, facts.event_us)
     standing = pending.standing(helped, undelivered)
-    is_wanted = pending.is_conversion(policy.conversion, facts.kind, facts.target)
-    is_plain = standing == UNKNOWN and facts.outcome is None and facts.bought is None
-    if is_plain and not eligibility.urgent_reasons(policy, facts.assessment):
+    if standing == UNKNOWN and not _is_looked_at(policy, facts):
         return Decided(None, helped)
     verdict = derive(policy, facts, standing, intervention_id)
-    after = _after(policy, facts, helped, verdict)
-    if facts.bought is not None:
-        after = pending.spent(after, facts.bought)
-    counted = after.exposed
-    if is_wanted and not facts.is_bot:
-        after = pending.converted(policy, after, facts.received_us)
-    has_converted = after.exposed is not None and after.exposed != counted
     exceptional = Exceptional(
         facts.time_zone,
         facts.outcome,
@@ -122,20 +134,47 @@ def decide(
         facts.target,
         facts.bought,
         facts.features,
+        facts.is_settled,
     )
-    return Decided(exceptional, after, verdict.exposed, after.exposed if has_converted else None)
+    return Decided(exceptional, _after(policy, facts, helped, verdict))
+
+
+def _reaches_goal(policy: Policy, facts: Facts) -> bool:
+    """Whether an event is what users are wanted to do, whoever tells it: the user, or a system of the shop."""
+    if facts.is_bot or (facts.bought is not None and facts.bought.gives_back):
+        return False
+    return pending.is_conversion(policy.conversion, facts.kind, facts.target)
+
+
+def _is_looked_at(policy: Policy, facts: Facts) -> bool:
+    """Whether an event of a user of whom nothing is known is more than its columns tell."""
+    if facts.outcome is not None or facts.bought is not None:
+        return True
+    is_urgent = bool(eligibility.urgent_reasons(policy, facts.assessment))
+    return is_urgent and eligibility.unanswered(policy, facts) is None
 
 
 def _after(policy: Policy, facts: Facts, helped: Helped, verdict: Verdict) -> Helped:
     is_urgent = not URGENT.isdisjoint(verdict.reasons)
+    at_us, event_us = facts.received_us, facts.event_us
     after = helped
+    if verdict.withdrawn is not None:
+        after = pending.withdrawn(after, verdict.withdrawn)
     if facts.outcome is not None:
-        after = pending.reported(policy, helped, facts.outcome, facts.received_us)
+        after = pending.reported(policy, after, facts.outcome, at_us, event_us)
     elif verdict.intervention is not None:
-        after = pending.offered(policy, helped, verdict.intervention, facts.received_us, is_urgent=is_urgent)
+        after = pending.offered(policy, after, verdict.intervention, at_us, is_urgent=is_urgent, event_us=event_us)
     elif verdict.withheld is not None:
-        after = pending.withheld(helped, verdict.withheld, facts.received_us, is_urgent=is_urgent)
-    return msgspec.structs.replace(after, exposed=verdict.exposed) if verdict.exposed else after
+        after = pending.withheld(after, verdict.withheld, at_us, is_urgent=is_urgent, event_us=event_us)
+    if verdict.exposed is not None:
+        after = msgspec.structs.replace(after, exposed=verdict.exposed)
+    if facts.is_settled:
+        after = pending.solved(policy, after, facts.assessment, event_us)
+    if facts.bought is not None:
+        after = pending.spent(after, facts.bought)
+    if after is pending.NOBODY or after.time_zone == facts.time_zone:
+        return after
+    return msgspec.structs.replace(after, time_zone=facts.time_zone)
 
 
 def _nothing(
@@ -160,14 +199,21 @@ def _exposed(policy: Policy, facts: Facts, standing: Standing, action: Action) -
     """On which side the user counts, now that help was decided on; None where help is never held out."""
     if action.is_transactional:
         return None
-    holdout = policy.holdout
     return Exposed(
-        experiment=holdout.salt,
+        experiment=policy.holdout.salt,
         at_us=facts.received_us,
-        is_treated=not chance.held_out(holdout.salt, facts.user_id, holdout.share),
+        is_treated=_is_treated(policy, facts, standing),
         type=action.type,
         action=action.name,
         channel=action.channel,
         level=LEVEL_NAMES[facts.assessment.level],
         is_high_value=strategy.is_high_value(policy, standing),
     )
+
+
+def _is_treated(policy: Policy, facts: Facts, standing: Standing) -> bool:
+    """The side of whoever counts already is kept, also where it was found by the id the user had before."""
+    holdout, before = policy.holdout, standing.exposed
+    if before is not None and before.experiment == holdout.salt:
+        return before.is_treated
+    return not chance.held_out(holdout.salt, facts.user_id, holdout.share)

@@ -164,6 +164,7 @@ class Document(_Strict, frozen=True, kw_only=True):
     version: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9._-]{1,40}$")]
     trigger: Trigger = Trigger()
     eligibility: Eligibility = Eligibility()
+    freshness: Duration = "5m"
     cooldown: Duration = "15m"
     caps: tuple[Cap, ...] = ()
     quiet_hours: QuietHours | None = None

@@ -3,15 +3,17 @@
 import enum
 import fnmatch
 import hashlib
+import re
 from collections.abc import Collection, Iterable
 from typing import Final
 
-from services.intervention.domain.facts import Assessment, Facts, Indicator, Level
+from services.intervention.domain.facts import Assessment, EventKind, Facts, Indicator, Level
 from services.intervention.domain.offer import Standing, waiting_offer
 from services.intervention.domain.outcome import welcome_channels
 from services.intervention.domain.policy import (
     ANY,
     DIFFICULTIES,
+    MINUTE_US,
     ORIENTATION,
     TECHNICAL,
     TECHNICAL_DIFFICULTIES,
@@ -39,12 +41,21 @@ class Reason(enum.IntEnum):
     NOT_ELIGIBLE = 15
     NO_ACTION = 16
     ESCALATED = 17
+    TOO_OLD = 18
+    COPIED_EVENT = 19
+    SOLVED = 20
+    USER_GONE = 21
+    SYSTEM_EVENT = 22
+    JUST_IDENTIFIED = 23
 
 
 URGENT: Final = frozenset({Reason.RISK_AT_TRIGGER, Reason.SIGNALS_AT_TRIGGER})
 FOR_HELP: Final = URGENT | {Reason.RESPONSIVE_USER}
 
 _HASHED: Final = "sha256:"
+# So long after an anonymous journey has ended, what is left of it on the way brings no help of its own.
+_STRAGGLING_US: Final = MINUTE_US
+_QUERY: Final = re.compile(r"\?[^#]*")
 
 
 def difficulties(indicators: Iterable[Indicator]) -> list[str]:
@@ -84,12 +95,24 @@ def rows_in_question(policy: Policy, assessments: Iterable[Assessment]) -> list[
     ]
 
 
+def unanswered(policy: Policy, facts: Facts) -> Reason | None:
+    """Why an event brings no help, whatever the risk; None where it may."""
+    if facts.is_copy:
+        return Reason.COPIED_EVENT
+    if facts.outcome is not None:
+        return Reason.OUTCOME_EVENT
+    if facts.is_bot:
+        return Reason.BOT
+    if facts.is_system:
+        return Reason.SYSTEM_EVENT
+    return Reason.TOO_OLD if facts.age_us > policy.freshness_us else None
+
+
 def judge(policy: Policy, facts: Facts, standing: Standing) -> tuple[Reason, ...]:
     """The reasons to help or not to, deciding reason first. There is reason to help if the first is in `FOR_HELP`."""
-    if facts.outcome is not None:
-        return (Reason.OUTCOME_EVENT,)
-    if facts.is_bot:
-        return (Reason.BOT,)
+    why_not = unanswered(policy, facts)
+    if why_not is not None:
+        return (why_not,)
     reasons = urgent_reasons(policy, facts.assessment)
     if not reasons and may_be_gentle(facts.assessment) and welcome_channels(policy, standing.learned):
         reasons = (Reason.RESPONSIVE_USER,)
@@ -112,13 +135,18 @@ def held_back(policy: Policy, facts: Facts, standing: Standing, *, is_urgent: bo
         return Reason.ALREADY_PENDING
     if facts.received_us < cooled_down_us(policy, standing, is_urgent=is_urgent):
         return Reason.COOLDOWN
-    return None
+    if _is_just_identified(facts, standing):
+        return Reason.JUST_IDENTIFIED
+    return Reason.SOLVED if _is_solved(facts, standing) else None
 
 
 def cooled_down_us(policy: Policy, standing: Standing, *, is_urgent: bool) -> int:
     """From when on the user may be helped again; 0 where nothing was offered."""
-    made_us = max((each.made_us for each in standing.offers if each.is_urgent or not is_urgent), default=0)
-    return made_us + policy.cooldown_us if made_us else 0
+    made_us = [each.made_us for each in standing.offers if each.is_urgent or not is_urgent]
+    if standing.away is not None:
+        made_us.append(standing.away.urgent_us if is_urgent else standing.away.helped_us)
+    last_us = max(made_us, default=0)
+    return last_us + policy.cooldown_us if last_us else 0
 
 
 def is_named(user_id: str, users: Collection[str]) -> bool:
@@ -128,5 +156,23 @@ def is_named(user_id: str, users: Collection[str]) -> bool:
     return user_id in users or _HASHED + hashlib.sha256(user_id.encode()).hexdigest() in users
 
 
+def _is_just_identified(facts: Facts, standing: Standing) -> bool:
+    """Whether what is known of the user under another id may still be on its way.
+
+    An event that identifies is no trouble by itself. And what comes last in the name of an anonymous user, who is known
+    by now, is the known one's.
+    """
+    away = standing.away
+    return facts.kind == EventKind.IDENTIFY or (away is not None and facts.received_us - away.at_us < _STRAGGLING_US)
+
+
+def _is_solved(facts: Facts, standing: Standing) -> bool:
+    """Whether help has led to the goal, and no signal has come since that would tell of new trouble."""
+    solved_us = max((each.solved_us for each in standing.offers), default=0)
+    return 0 < facts.assessment.latest_signal_time_us <= solved_us
+
+
 def _is_quiet_page(policy: Policy, page: str) -> bool:
-    return any(fnmatch.fnmatchcase(page, pattern) for pattern in policy.quiet_pages)
+    """Whether a pattern is of the page, or of the page without its query."""
+    pages = {page, _QUERY.sub("", page)}
+    return any(fnmatch.fnmatchcase(each, pattern) for pattern in policy.quiet_pages for each in pages)

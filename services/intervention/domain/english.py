@@ -15,9 +15,9 @@ made take give something anything nothing someone somebody anyone while because 
 always often many much little lot right left show try please thank
 """
 _REASON_WORDS: Final = """
-errors error form forms page pages failed attempts attempt retries requests request minutes minute seconds hours
-days clicks click left unfinished success succeeded last calculation loaded times sessions different places
-average tried frustrated ago begun a
+errors error form forms page pages failed attempts attempt retries retry requests request minutes minute seconds second
+hours hour days day clicks click left unfinished success successes succeeded last calculation loaded times time
+sessions session different places place average tried frustrated ago begun a signal signals row
 """
 # The commonest words of English; no other language shares more than a few of them.
 _COMMON: Final = frozenset(_COMMON_WORDS.split())

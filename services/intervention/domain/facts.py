@@ -1,8 +1,12 @@
 """What is known of one event when it is decided on: the words of the decision's inputs."""
 
 import enum
+from typing import Final
 
 import msgspec
+
+LATEST_US: Final = 32_503_680_000_000_000
+"""The end of time for what is told: the year 3000 in Unix microseconds. What follows from it can still be told."""
 
 
 class Level(enum.IntEnum):
@@ -24,6 +28,7 @@ class Outcome(enum.IntEnum):
     DECLINED = 3
     EXPIRED = 4
     CONVERTED = 5
+    WITHDRAWN = 6
 
 
 class EventKind(enum.IntEnum):
@@ -58,7 +63,11 @@ class Indicator(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Assessment(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The risk as scoring saw it. Scores are 0 to 100, the confidence 0 to 1, indicators strongest first."""
+    """The risk as scoring saw it. Scores are 0 to 100, the confidence 0 to 1, indicators strongest first.
+
+    `latest_signal_time_us` is when the newest of the signals that count was found, in event time: Unix microseconds; 0
+    where none counts, and where scoring does not tell.
+    """
 
     score: float
     level: int
@@ -67,6 +76,7 @@ class Assessment(msgspec.Struct, frozen=True, array_like=True, gc=False):
     model_score: float
     strong_signal_count: int
     indicators: tuple[Indicator, ...] = ()
+    latest_signal_time_us: int = 0
 
 
 class OutcomeReport(msgspec.Struct, frozen=True, array_like=True):
@@ -78,10 +88,16 @@ class OutcomeReport(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Bought(msgspec.Struct, frozen=True, array_like=True):
-    """A purchase: its amount, negative for a return, in a currency (ISO 4217; may be empty)."""
+    """A purchase or a refund: its amount in a currency (ISO 4217; may be empty)."""
 
     amount: float
     currency: str
+    is_refund: bool = False
+
+    @property
+    def gives_back(self) -> bool:
+        """Whether money went back: it was told so, or the amount is negative."""
+        return self.is_refund or self.amount < 0
 
 
 class Contact(msgspec.Struct, frozen=True, array_like=True):
@@ -100,7 +116,11 @@ class Position(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """One event with its assessment. `received_us` is the time of the decision, in Unix microseconds."""
+    """One event with its assessment.
+
+    `received_us` is the time of the decision, in Unix microseconds, and `age_us` how long before that the event
+    happened: 0 where it was not told, negative by a clock that runs ahead. `time_zone` is the user's as last known.
+    """
 
     position: Position
     user_id: str
@@ -122,3 +142,15 @@ class Facts(msgspec.Struct, frozen=True):
     features: tuple[float, ...] = ()
     feature_names: tuple[str, ...] = ()
     feature_schema_version: str = ""
+    age_us: int = 0
+    # A copy from the journey the user had before being known.
+    is_copy: bool = False
+    # A system made the event, not the user.
+    is_system: bool = False
+    # Signals ended with this event, because the user succeeded.
+    is_settled: bool = False
+
+    @property
+    def event_us(self) -> int:
+        """When the event happened: Unix microseconds."""
+        return self.received_us - self.age_us

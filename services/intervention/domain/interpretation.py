@@ -14,7 +14,7 @@ from services.intervention.domain.policy import ANY, CHANNELS, IN_APP, ORIENTATI
 
 _UNITS: Final = {"s": policy.SECOND_US, "m": policy.MINUTE_US, "h": policy.HOUR_US, "d": policy.DAY_US}
 _DAY_MINUTES: Final = 24 * 60
-_RULES_VERSION: Final = "decisions-2"
+_RULES_VERSION: Final = "decisions-3"
 _EVENTS: Final = frozenset(kind.name.lower() for kind in EventKind)
 # What the offers of a user are remembered by; a rule that looks further back could not be kept.
 _LONGEST_US: Final = 31 * policy.DAY_US
@@ -53,6 +53,7 @@ def _policy(of: Document) -> Policy:
         least_confidence=of.eligibility.least_confidence,
         quiet_pages=of.eligibility.quiet_pages,
         cooldown_us=_us(of.cooldown),
+        freshness_us=_us(of.freshness),
         caps=tuple(
             policy.Cap(each.most, each.per, _unless_any(each.channel), _unless_any(each.topic)) for each in of.caps
         ),
@@ -108,6 +109,7 @@ def _trouble(of: Document) -> str | None:
     """What contradicts itself, in a sentence; None where nothing does."""
     names = [action.name for action in of.actions]
     durations = {
+        "freshness": of.freshness,
         "cooldown": of.cooldown,
         "escalation": of.escalation.within,
         "conversion": of.conversion.within,
@@ -117,6 +119,7 @@ def _trouble(of: Document) -> str | None:
         "Two actions have one name.": len(set(names)) < len(names),
         f"priors must name each of {', '.join(CHANNELS)}.": set(of.priors) != set(CHANNELS),
         f"conversion.event must be one of {', '.join(sorted(_EVENTS))}.": of.conversion.event not in _EVENTS,
+        "freshness must be longer than nothing: no event comes in the moment it happens.": _us(of.freshness) == 0,
         "office_hours.opens must lie before office_hours.closes.": of.office_hours.opens >= of.office_hours.closes,
         f"quiet_hours must last {policy.LEAST_QUIET_MINUTES} minutes at least, and leave as many.": (
             of.quiet_hours is not None and _is_too_narrow(of.quiet_hours)

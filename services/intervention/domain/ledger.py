@@ -1,6 +1,6 @@
 """The ledger's words: a decision with all that went into it, and the block of decisions of one record."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -29,7 +29,9 @@ class Block(msgspec.Struct, frozen=True, array_like=True):
     """The decisions of one record, column by column, one row an event.
 
     A row that is not among the exceptional was decided by its columns and the policy alone, so that its verdict need
-    not be kept: deriving it on reading gives the same. `bot_rows` and the keys of `exceptional` are rows of this block.
+    not be kept: deriving it on reading gives the same. `bot_rows`, `copied_rows`, `system_rows` and the keys of
+    `exceptional` and `ages_us` are rows of this block; an age stands there for each exceptional row and each that was
+    too old.
     """
 
     policy_version: str
@@ -46,6 +48,9 @@ class Block(msgspec.Struct, frozen=True, array_like=True):
     exceptional: dict[int, Exceptional]
     feature_names: tuple[str, ...] = ()
     feature_schema_version: str = ""
+    copied_rows: Sequence[int] = ()
+    system_rows: Sequence[int] = ()
+    ages_us: Mapping[int, int] = {}
 
 
 class Inputs(msgspec.Struct, frozen=True, array_like=True):
@@ -55,6 +60,11 @@ class Inputs(msgspec.Struct, frozen=True, array_like=True):
     is_bot: bool
     outcome: OutcomeReport | None
     standing: Standing
+    kind: int = 0
+    age_us: int = 0
+    is_system: bool = False
+    is_settled: bool = False
+    latest_signal_time_us: int = 0
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True):
@@ -89,7 +99,19 @@ def decode_record(blob: bytes) -> Record:
 def inputs_of(decision: Decision) -> bytes:
     """The inputs of a decision, as bytes."""
     facts = decision.facts
-    return encode(Inputs(facts.time_zone, facts.is_bot, facts.outcome, decision.standing))
+    return encode(
+        Inputs(
+            facts.time_zone,
+            facts.is_bot,
+            facts.outcome,
+            decision.standing,
+            facts.kind,
+            facts.age_us,
+            facts.is_system,
+            facts.is_settled,
+            facts.assessment.latest_signal_time_us,
+        )
+    )
 
 
 def decode_inputs(blob: bytes) -> Inputs:
@@ -119,6 +141,10 @@ def facts_at(block: Block, shard: str, sequence: int, row: int) -> Facts:
         features=exception.features if exception else (),
         feature_names=block.feature_names,
         feature_schema_version=block.feature_schema_version,
+        age_us=block.ages_us.get(row, 0),
+        is_copy=row in block.copied_rows,
+        is_system=row in block.system_rows,
+        is_settled=exception.is_settled if exception else False,
     )
 
 
@@ -131,6 +157,28 @@ def decision_at(policy: Policy, block: Block, shard: str, sequence: int, row: in
     return Decision(facts, standing, verdict, block.policy_version)
 
 
-def plain_reason(block: Block, row: int) -> Reason:
-    """The reason of a row that is not among the exceptional: it has one, and leads to no help."""
-    return Reason.BOT if row in block.bot_rows else Reason.BELOW_TRIGGER
+def is_whole(verdict: Verdict) -> bool:
+    """Whether a verdict is more than its deciding reason."""
+    return bool(verdict.candidates) or len(verdict.reasons) > 1 or verdict.withdrawn is not None
+
+
+def plain_reasons(policy: Policy, block: Block) -> list[Reason]:
+    """For each row the reason it has if it is not among the exceptional: one alone, and it leads to no help."""
+    old = [row for row, age_us in block.ages_us.items() if age_us > policy.freshness_us]
+    aside = unanswered_rows(old, block.system_rows, block.bot_rows, block.copied_rows)
+    reasons = [Reason.BELOW_TRIGGER] * len(block.event_indexes)
+    for row, reason in aside.items():
+        reasons[row] = reason
+    return reasons
+
+
+def unanswered_rows(
+    old: Collection[int], system: Collection[int], bots: Collection[int], copied: Collection[int]
+) -> dict[int, Reason]:
+    """The rows that bring no help whatever the risk, with the reason that `eligibility.unanswered` gives."""
+    return {
+        **dict.fromkeys(old, Reason.TOO_OLD),
+        **dict.fromkeys(system, Reason.SYSTEM_EVENT),
+        **dict.fromkeys(bots, Reason.BOT),
+        **dict.fromkeys(copied, Reason.COPIED_EVENT),
+    }

@@ -9,14 +9,28 @@ from services.intervention.domain.eligibility import Reason, is_named
 from services.intervention.domain.facts import Facts, Outcome
 from services.intervention.domain.offer import Offer, Standing
 from services.intervention.domain.outcome import is_waiting
-from services.intervention.domain.policy import HUMAN, IN_APP, REMEMBERED_OFFERS, Action, Cap, Policy
+from services.intervention.domain.policy import (
+    HUMAN,
+    IN_APP,
+    PRESENT_CHANNELS,
+    REMEMBERED_OFFERS,
+    Action,
+    Cap,
+    Policy,
+)
 from services.intervention.domain.quiet import end_of_period_us, is_quiet, next_quiet_us, period
+from services.intervention.domain.withdrawal import ends_session
 
 
 def refusal(policy: Policy, facts: Facts, standing: Standing, action: Action, send_us: int) -> Reason | None:
-    """Why an action cannot be chosen; None where it can. A transactional one is kept by the lists of users only."""
+    """Why an action cannot be chosen; None where it can.
+
+    A transactional one is kept by the lists of users only, and where nobody is there to see it.
+    """
     if any(is_named(facts.user_id, policy.suppressed_channels.get(each, ())) for each in channels(action)):
         return Reason.SUPPRESSED
+    if PRESENT_CHANNELS.issuperset(channels(action)) and ends_session(policy, facts):
+        return Reason.USER_GONE
     if action.is_transactional:
         return None
     checks: dict[Reason, Callable[[], bool]] = {

@@ -25,11 +25,12 @@ _FOLLOWS: Final[dict[Outcome, frozenset[Outcome]]] = {
     Outcome.DECLINED: frozenset(),
     Outcome.EXPIRED: frozenset(),
     Outcome.CONVERTED: frozenset(),
+    Outcome.WITHDRAWN: frozenset(),
 }
 
 
 def may_follow(before: Outcome, after: Outcome) -> bool:
-    """Whether an outcome can come after another; what cannot is ignored."""
+    """Whether an outcome can be reported after another; what cannot is ignored. Nobody reports a withdrawal."""
     return after in _FOLLOWS[before]
 
 
@@ -46,7 +47,8 @@ def is_final(outcome: Outcome) -> bool:
 def evidence_of(before: Outcome, after: Outcome) -> Evidence | None:
     """What the step tells of the channel; None where it tells nothing.
 
-    Converting after accepting adds nothing. What expired unseen tells nothing: the user never had the choice.
+    Converting after accepting adds nothing. What expired unseen or was taken back tells nothing: the user never had
+    the choice.
     """
     if after is Outcome.ACCEPTED or (after is Outcome.CONVERTED and before is not Outcome.ACCEPTED):
         return Evidence.FOR

@@ -14,6 +14,8 @@ GENTLE: Final = "gentle"
 HUMAN: Final = "human"
 IN_APP: Final = "in_app"
 CHANNELS: Final = ("chat", "email", "in_app", "push", "ticket")
+PRESENT_CHANNELS: Final = frozenset({"chat", IN_APP})
+"""The channels that reach only a user who is there."""
 TECHNICAL: Final = "technical"
 ORIENTATION: Final = "orientation"
 ANY: Final = "any"
@@ -126,6 +128,7 @@ class Policy(msgspec.Struct, frozen=True):
     least_confidence: float
     quiet_pages: tuple[str, ...]
     cooldown_us: int
+    freshness_us: int
     caps: tuple[Cap, ...]
     quiet: QuietHours | None
     office: OfficeHours

@@ -1,13 +1,16 @@
 """The reasons of a decision in sentences."""
 
+from typing import Final
+
 from services.intervention.domain import eligibility, office
+from services.intervention.domain.counting import beside, counted, lasting
 from services.intervention.domain.eligibility import URGENT, Reason
 from services.intervention.domain.facts import Facts
-from services.intervention.domain.offer import Standing, waiting_offer
+from services.intervention.domain.offer import Standing, WithdrawalReason, waiting_offer
 from services.intervention.domain.policy import STRONG_SIGNAL, Policy
 from services.intervention.domain.strategy import LEVEL_NAMES, Intervention
 
-_PLAIN = {
+_PLAIN: Final = {
     Reason.BOT: "The event looks like a script's doing.",
     Reason.OUTCOME_EVENT: "The event is itself an outcome; it is recorded, not answered.",
     Reason.HOLDOUT: "The user is held out: not helped, so that what help changes can be measured.",
@@ -19,6 +22,18 @@ _PLAIN = {
     Reason.NOT_ELIGIBLE: "The page is one on which nobody is interrupted, or the assessment is too unsure.",
     Reason.NO_ACTION: "The policy has no action for this risk and this difficulty.",
     Reason.ESCALATED: "The product's own help has failed, and only people help now.",
+    Reason.COPIED_EVENT: "The event is a copy from the time before the user was known; it was decided on there.",
+    Reason.SYSTEM_EVENT: "A system made the event, not the user.",
+    Reason.USER_GONE: "The session has ended, and help in the product would reach nobody.",
+    Reason.SOLVED: "Help has led to the goal, and there is no sign of new trouble since.",
+    Reason.JUST_IDENTIFIED: (
+        "The user has just been identified, and what is known of them under another id may still be on its way."
+    ),
+}
+
+WITHDRAWALS: Final = {
+    WithdrawalReason.SOLVED: "The help that waited is taken back, because the trouble it was for is over.",
+    WithdrawalReason.SESSION_ENDED: "The help that waited is taken back, because the session has ended.",
 }
 
 
@@ -35,23 +50,34 @@ def explain(
 
 
 def _sentence(policy: Policy, facts: Facts, standing: Standing, reason: Reason, *, is_urgent: bool) -> str:
-    assessment = facts.assessment
-    risk = f"{assessment.score:.1f} ({LEVEL_NAMES[assessment.level]})"
-    count, least_count = assessment.strong_signal_count, policy.trigger_signal_count
-    trigger = f"the trigger of {policy.trigger_score:g}"
-    strong = f"of strength {STRONG_SIGNAL} or more"
-    if reason is Reason.RISK_AT_TRIGGER:
-        return f"The risk of {risk} has reached {trigger}."
-    if reason is Reason.SIGNALS_AT_TRIGGER:
-        return f"{count} signals {strong} have reached the trigger of {least_count}."
-    if reason is Reason.BELOW_TRIGGER:
-        return f"The risk of {risk} is below {trigger}, and {count} signals {strong} are fewer than {least_count}."
+    if reason is Reason.TOO_OLD:
+        return f"The event came more than {lasting(policy.freshness_us)} after it happened, which is too old to help."
     if reason is Reason.COOLDOWN:
         until_us = eligibility.cooled_down_us(policy, standing, is_urgent=is_urgent)
-        left = (until_us - facts.received_us) / 60e6
-        return f"The user was helped a short while ago; the cooldown lasts another {left:.1f} minutes."
+        left = lasting(until_us - facts.received_us)
+        return f"The user was helped a short while ago; the cooldown lasts for another {left}."
     if reason is Reason.ALREADY_PENDING:
         waits = waiting_offer(standing.offers, facts.received_us)
         until = office.local_time(waits.expires_us if waits else 0, "UTC").isoformat(timespec="seconds")
         return f"An earlier intervention still waits, until {until}."
+    return _of_risk(policy, facts, reason)
+
+
+def _of_risk(policy: Policy, facts: Facts, reason: Reason) -> str:
+    assessment = facts.assessment
+    risk = f"{beside(assessment.score, policy.trigger_score)} ({LEVEL_NAMES[assessment.level]})"
+    trigger = f"the trigger of {policy.trigger_score:g}"
+    count, least = assessment.strong_signal_count, policy.trigger_signal_count
+    strong = f"{counted(count, 'signal')} of strength {STRONG_SIGNAL} or more"
+    if reason is Reason.RISK_AT_TRIGGER:
+        return f"The risk of {risk} has reached {trigger}."
+    if reason is Reason.SIGNALS_AT_TRIGGER:
+        return f"{strong} {'has' if count == 1 else 'have'} reached the trigger of {least}."
+    if reason is Reason.BELOW_TRIGGER:
+        needed = f"{least} {_is(least)} needed"
+        return f"The risk of {risk} is below {trigger}, and there {_is(count)} {strong}, where {needed}."
     return f"The risk of {risk} is medium, and the user, who has a difficulty, has welcomed help before."
+
+
+def _is(count: int) -> str:
+    return "are" if count > 1 else "is"

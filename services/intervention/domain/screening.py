@@ -21,6 +21,8 @@ _REMOVED: Final = "[removed]"
 # The apostrophe of typographers.
 _CURLED: Final = "\u2019"
 LONGEST_TEXT: Final = 120
+# Of longer text no more is looked at: what follows is neither shown nor obeyed.
+_LONGEST_READ: Final = 2_000
 
 _ORDER: Final = re.compile(
     r"\b(ignore|disregard|forget|override|pretend|instructions?|prompt|assistant|system|model|jailbreak|developer mode"
@@ -28,7 +30,8 @@ _ORDER: Final = re.compile(
     r"|you (?:must|should|are|will|have to)|act as|new rules?|ignoriere|vergiss|ignora|oublie)\b",
     re.IGNORECASE,
 )
-_ADDRESS: Final = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
+# Each begins where a word does, so that no text is looked at again from each of its letters.
+_ADDRESS: Final = re.compile(r"(?<![^\s@])[^\s@]++@[^\s@]+\.[^\s@]+")
 _LONG_NUMBER: Final = re.compile(r"\d(?:[ ()./-]?\d){5,}")
 # What follows a path may hold anything, and says nothing of the page.
 _QUERY: Final = re.compile(r"(?<=\S)[?#;]\S*")
@@ -133,8 +136,9 @@ def check_echo(said: str, sources: Iterable[str], allowed: str = "") -> None:
 
 
 def _visible(text: str) -> str:
-    """Text in its plainest letters, without what is not seen; other controls are spaces."""
-    kinds = ((each, unicodedata.category(each)) for each in unicodedata.normalize("NFKC", text))
+    """Text in its plainest letters, without what is not seen; other controls are spaces. Long text is cut."""
+    plainest = unicodedata.normalize("NFKC", text[:_LONGEST_READ])[:_LONGEST_READ]
+    kinds = ((each, unicodedata.category(each)) for each in plainest)
     return "".join(" " if kind[0] == "C" else each for each, kind in kinds if kind != "Cf")
 
 

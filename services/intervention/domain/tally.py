@@ -1,7 +1,7 @@
 """How many users were helped or held out, and how many of them then did what was wanted: counts of one shard."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -43,16 +43,32 @@ def decode(blob: bytes) -> Tally:
     return _DECODE(blob) if blob else ()
 
 
-def counted(tally: Tally, exposed: Iterable[Exposed], converted: Iterable[Exposed]) -> Tally:
-    """The counts with more users who count, and more who have converted."""
+Change = tuple[Exposed | None, Exposed | None]
+"""How a user counted before and counts from now on; None where not at all."""
+
+
+def counted(tally: Tally, changes: Iterable[Change]) -> Tally:
+    """The counts after changes of users, who count once in each experiment.
+
+    Who is counted as somebody else from now on is taken out again. That may be in a shard that counted nobody like
+    that, so only the sum over all shards means something. A new experiment leaves the counts of the one before.
+    """
     cells = {each[:6]: each[6:] for each in map(msgspec.structs.astuple, tally)}
-    for users, step in ((exposed, 0), (converted, 1)):
-        for each in users:
-            of = (each.experiment, each.type, each.action, each.channel, each.level, each.is_high_value)
-            counts = list(cells.get(of, (0, 0, 0, 0)))
-            counts[step + (0 if each.is_treated else 2)] += 1
-            cells[of] = tuple(counts)
+    for before, after in changes:
+        if before is not None and (after is None or after.experiment == before.experiment):
+            _add(cells, before, -1)
+        if after is not None:
+            _add(cells, after, 1)
     return tuple(Cell(*of, *counts) for of, counts in cells.items())
+
+
+def _add(cells: dict[tuple[Any, ...], tuple[Any, ...]], user: Exposed, sign: int) -> None:
+    of = (user.experiment, user.type, user.action, user.channel, user.level, user.is_high_value)
+    counts = list(cells.get(of, (0, 0, 0, 0)))
+    side = 0 if user.is_treated else 2
+    counts[side] += sign
+    counts[side + 1] += sign * user.is_converted
+    cells[of] = tuple(counts)
 
 
 def by_dimension(tally: Iterable[Cell], experiment: str) -> Iterator[tuple[str, str, Counts]]:

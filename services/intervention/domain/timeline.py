@@ -27,7 +27,9 @@ class Timeline:
         self.dated: Final = tuple(each for each, _ in dated)
         self._starts = [each.start_us for each in self.dated]
         self.policies: Final = tuple(policy for _, policy in dated)
-        self._by_version = {policy.version: policy for policy in self.policies}
+        # The same document has another name where the rules of the code have changed. Either finds it.
+        self._by_version = {each.version: policy for each, policy in dated}
+        self._by_version |= {policy.version: policy for policy in self.policies}
 
     def at(self, received_us: int) -> Policy:
         """The policy that decides on an event received at a time: Unix microseconds."""

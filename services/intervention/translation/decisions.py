@@ -7,15 +7,35 @@ from journeymesh.intervention.v1 import intervention_pb2 as wire
 from journeymesh.scoring.v1 import scoring_pb2
 
 from services.intervention.domain.facts import Assessment
-from services.intervention.domain.ledger import Block, Decision, decision_at, inputs_of, plain_reason
+from services.intervention.domain.ledger import Block, Decision, decision_at, inputs_of, is_whole, plain_reasons
 from services.intervention.domain.offer import Exposed
 from services.intervention.domain.policy import Policy
 from services.intervention.domain.strategy import Candidate
 from services.intervention.ports import Reference
-from services.intervention.translation.interventions import delivery_message, intervention_message
+from services.intervention.translation.interventions import (
+    delivery_message,
+    intervention_message,
+    withdrawal_message,
+)
 from services.intervention.translation.words import timestamp
+from services.intervention.usecases.deciding import Came
 from services.intervention.usecases.names import decision_id
 from services.intervention.usecases.reading import Followed
+
+
+def decided_message(of: Came) -> wire.DecideInterventionsResponse:
+    """What came of a batch, as its caller is told."""
+    return wire.DecideInterventionsResponse(
+        interventions=[
+            wire.MadeIntervention(
+                row=each.row,
+                decision_id=decision_id(each.decision.facts.position),
+                intervention_id=each.intervention.id,
+            )
+            for each in of.made
+        ],
+        standings=[wire.StandingRow(row=row, standing=standing) for row, standing in of.standings.items()],
+    )
 
 
 def decision_message(of: Decision, became: Followed | None = None) -> wire.Decision:
@@ -45,9 +65,11 @@ def decision_message(of: Decision, became: Followed | None = None) -> wire.Decis
         exposure=_exposure(verdict.exposed) if verdict.exposed else None,
         features=map(_feature, facts.feature_names, facts.features),
         feature_schema_version=facts.feature_schema_version,
-        inputs=inputs_of(of) if verdict.candidates or len(verdict.reasons) > 1 else b"",
+        inputs=inputs_of(of) if is_whole(verdict) else b"",
         outcome=WireOutcome.ValueType(became.outcome) if became else WireOutcome.ValueType(0),
         deliveries=map(delivery_message, became.deliveries) if became else (),
+        withdrawal_reason=wire.WithdrawalReason.ValueType(became.withdrawal if became else 0),
+        withdrawn=withdrawal_message(verdict.withdrawn),
     )
 
 
@@ -55,14 +77,14 @@ def ledger_record(at: Reference, policy: Policy, of: Block) -> wire.LedgerRecord
     """A block as the wire tells it: nearly all rows are plain, and told by their columns alone."""
     rows = range(len(of.event_indexes))
     kinds: list[wire.DecisionKind.ValueType] = [wire.DECISION_KIND_NONE for _ in rows]
-    reasons = [wire.DecisionReason.ValueType(plain_reason(of, row)) for row in rows]
+    reasons = [wire.DecisionReason.ValueType(each) for each in plain_reasons(policy, of)]
     whole = []
     for row, exception in sorted(of.exceptional.items()):
         verdict = exception.verdict
         reasons[row] = wire.DecisionReason.ValueType(verdict.reasons[0])
         if verdict.intervention is not None:
             kinds[row] = wire.DECISION_KIND_INTERVENE
-        if verdict.candidates or len(verdict.reasons) > 1:
+        if is_whole(verdict):
             decision = decision_message(decision_at(policy, of, at.shard, at.sequence, row))
             whole.append(wire.LedgerRow(row=row, decision=decision))
     return wire.LedgerRecord(
@@ -87,6 +109,7 @@ def assessment_message(of: Assessment) -> scoring_pb2.Assessment:
         rule_score=of.rule_score,
         model_score=of.model_score,
         strong_signal_count=of.strong_signal_count,
+        latest_signal_time_us=of.latest_signal_time_us,
     )
     for each in of.indicators:
         message.indicators.add(name=each.name, contribution=each.contribution, reason=each.reason)

@@ -4,6 +4,7 @@ from journeymesh.common.v1.event_pb2 import Outcome as WireOutcome
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 
 from services.intervention.domain.delivery import Delivery
+from services.intervention.domain.offer import Withdrawn
 from services.intervention.domain.strategy import Intervention
 from services.intervention.domain.worded import Worded
 from services.intervention.translation.words import timestamp
@@ -73,14 +74,26 @@ def pending_message(of: Waiting) -> wire.GetPendingInterventionResponse:
     """What waits, as an answer."""
     help_ = intervention_message(of.intervention, of.worded) if of.intervention else None
     return wire.GetPendingInterventionResponse(
-        has_pending_intervention=help_ is not None, intervention=help_, cursor=str(of.cursor)
+        has_pending_intervention=help_ is not None,
+        intervention=help_,
+        cursor=str(of.cursor),
+        withdrawn=withdrawal_message(of.withdrawn),
     )
 
 
 def watch_message(of: Waiting) -> wire.WatchPendingInterventionResponse:
     """What waits, as one message of a stream."""
     help_ = intervention_message(of.intervention, of.worded) if of.intervention else None
-    return wire.WatchPendingInterventionResponse(cursor=str(of.cursor), intervention=help_)
+    return wire.WatchPendingInterventionResponse(
+        cursor=str(of.cursor), intervention=help_, withdrawn=withdrawal_message(of.withdrawn)
+    )
+
+
+def withdrawal_message(of: Withdrawn | None) -> wire.Withdrawal | None:
+    """That help was taken back, as the wire tells it; None where none was."""
+    if of is None:
+        return None
+    return wire.Withdrawal(intervention_id=of.offer_id, reason=wire.WithdrawalReason.ValueType(of.reason))
 
 
 def followed_message(of: Followed) -> wire.GetInterventionResponse:
@@ -92,4 +105,5 @@ def followed_message(of: Followed) -> wire.GetInterventionResponse:
         is_ended=of.is_ended,
         decision_id=decision_id_of(of.intervention.id),
         deliveries=map(delivery_message, of.deliveries),
+        withdrawal_reason=wire.WithdrawalReason.ValueType(of.withdrawal),
     )

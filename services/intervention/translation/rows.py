@@ -1,22 +1,25 @@
 """A batch of assessed events, from the wire."""
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from journeymesh.common.v1.event_pb2 import InterventionOutcome
+from journeymesh.common.v1.event_pb2 import InterventionOutcome, Purchase
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 from journeymesh.scoring.v1 import scoring_pb2
 
 from mesh.errors import InvalidArgument
-from services.intervention.domain.facts import Assessment, Bought, Contact, Indicator, Outcome, OutcomeReport
+from services.intervention.domain import person
+from services.intervention.domain.facts import Assessment, Bought, Contact, Indicator, Level, Outcome, OutcomeReport
+from services.intervention.domain.person import Moving, NoStandingError
+from services.intervention.translation import checks
 from services.intervention.usecases.rows import Rows
 
-_OUTCOMES: Final = frozenset(each.value for each in Outcome)
-# The fields of the domain's values of the same names, read at once: the hot path reads seven of each row.
+# The fields of the domain's values of the same names, read at once: the hot path reads six of each row.
 _NUMBERS: Final[Callable[[object], tuple[float, int, float, float, float, int]]] = operator.attrgetter(
-    *Assessment.__struct_fields__[:-1]
+    *Assessment.__struct_fields__[:6]
 )
+_LAST_LEVEL: Final = int(Level.CRITICAL)
 _INDICATOR: Final[Callable[[object], tuple[str, float, str]]] = operator.attrgetter(*Indicator.__struct_fields__)
 
 
@@ -24,8 +27,10 @@ def rows_of(request: wire.DecideInterventionsRequest) -> Rows:
     """The rows of a batch.
 
     Raises:
-        InvalidArgument: the columns differ in length, or something points outside of them.
+        InvalidArgument: columns differ in length, something points outside of them, or a value is none of those there
+            are; see `checks`.
     """
+    checks.lengths(request)
     rows = Rows(
         record_indexes=list(request.record_indexes),
         event_indexes=list(request.event_indexes),
@@ -37,57 +42,68 @@ def rows_of(request: wire.DecideInterventionsRequest) -> Rows:
         pages=list(request.pages),
         time_zones=list(request.time_zones),
         assessments=list(map(_assessment, request.assessments)),
-        bot_rows=list(request.bot_rows),
+        bot_rows=_ascending(request.bot_rows),
         outcomes={each.row: _report(each.outcome) for each in request.outcomes},
         model_version=request.model_version,
         rules_version=request.rules_version,
         kinds=list(request.event_types),
         targets=list(request.targets),
-        purchases={each.row: Bought(each.purchase.amount, each.purchase.currency) for each in request.purchases},
+        purchases={each.row: _bought(each.purchase) for each in request.purchases},
         contacts={each.row: Contact(each.contact.email, each.contact.push_target) for each in request.contacts},
-        features={each.row: tuple(each.values) for each in request.features},
+        features={each.row: checks.finite(each.values) for each in request.features},
         feature_names=tuple(request.feature_names),
         feature_schema_version=request.feature_schema_version,
+        event_us=list(request.event_times_us),
+        copied_rows=_ascending(request.copied_rows),
+        system_rows=_ascending(request.system_rows),
+        settled_rows=_ascending(request.settled_rows),
+        standings={each.row: _moving(each.standing) for each in request.standings},
+        linked={each.row: each.user_id for each in request.linked_rows},
     )
-    _check(rows, len(request.position.sequences))
+    checks.values(rows, len(request.position.sequences))
     return rows
 
 
 def _assessment(of: scoring_pb2.Assessment) -> Assessment:
     numbers = _NUMBERS(of)
+    score, level, confidence, rule_score, model_score, _ = numbers
+    # In place, as it is done for every row. No number but a finite one lies within a range.
+    if not (
+        0.0 <= score <= 100.0
+        and 0.0 <= confidence <= 1.0
+        and 0.0 <= rule_score <= 100.0
+        and 0.0 <= model_score <= 100.0
+        and 0 <= level <= _LAST_LEVEL
+    ):
+        raise InvalidArgument(
+            "VALUE_OUT_OF_RANGE", "Scores are 0 to 100, confidences 0 to 1, and levels those there are."
+        )
     # An assessment of a low level comes without indicators: not to look spares time on most rows.
-    if numbers[1] == scoring_pb2.RISK_LEVEL_LOW:
+    if level == scoring_pb2.RISK_LEVEL_LOW:
         return Assessment(*numbers)
-    return Assessment(*numbers, tuple([Indicator(*_INDICATOR(each)) for each in of.indicators]))
+    indicators = tuple([Indicator(*_INDICATOR(each)) for each in of.indicators])
+    checks.finite([each.contribution for each in indicators])
+    return Assessment(*numbers, indicators, checks.time_us(of.latest_signal_time_us))
 
 
 def _report(of: InterventionOutcome) -> OutcomeReport:
-    outcome = Outcome(of.outcome) if of.outcome in _OUTCOMES else Outcome.NONE
-    return OutcomeReport(of.intervention_id, outcome, of.channel)
-
-
-def _check(rows: Rows, record_count: int) -> None:
-    columns = (
-        rows.record_indexes,
-        rows.event_indexes,
-        rows.user_ids,
-        rows.event_ids,
-        rows.received_us,
-        rows.trace_ids,
-        rows.span_ids,
-        rows.pages,
-        rows.time_zones,
+    return OutcomeReport(
+        checks.identifier(of.intervention_id, "intervention id"),
+        Outcome(checks.reported(of.outcome)),
+        checks.identifier(of.channel, "channel"),
     )
-    count = len(rows.assessments)
-    if any(len(column) != count for column in columns):
-        raise InvalidArgument("INVALID_TYPE", "All columns of a batch have a value for each row.")
-    if rows.kinds and not len(rows.kinds) == len(rows.targets) == count:
-        raise InvalidArgument("INVALID_TYPE", "Kinds and targets of events have a value for each row, or none at all.")
-    records = rows.record_indexes
-    if records and (records[-1] >= record_count or sorted(records) != records):
-        raise InvalidArgument("INVALID_TYPE", "Rows name records of the batch, in their order.")
-    of_rows = (rows.bot_rows, rows.outcomes, rows.purchases, rows.contacts, rows.features)
-    if any(row >= count for rows_named in of_rows for row in rows_named):
-        raise InvalidArgument("INVALID_TYPE", "What is told of single rows belongs to a row.")
-    if any(each.outcome is Outcome.NONE for each in rows.outcomes.values()):
-        raise InvalidArgument("MISSING_FIELD", "An outcome says what became of the intervention.")
+
+
+def _bought(of: Purchase) -> Bought:
+    return Bought(checks.amount(of.amount), checks.identifier(of.currency, "currency"), of.is_refund)
+
+
+def _moving(standing: bytes) -> Moving:
+    try:
+        return person.decode(standing)
+    except NoStandingError as error:
+        raise InvalidArgument("INVALID_TYPE", str(error)) from None
+
+
+def _ascending(rows: Iterable[int]) -> Sequence[int]:
+    return sorted(set(rows))

@@ -1,13 +1,18 @@
 """Ids, numbers and times, between text and values."""
 
+import re
 from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from mesh import applied
 from mesh.errors import InvalidArgument
+from services.intervention.domain.conversation import Complexity
 
-_TRACE_ID_BYTES: Final = 16
-_LONGEST_NUMBER: Final = 64
+_TRACE_ID: Final = re.compile(r"[0-9a-fA-F]{32}")
+_LONGEST_NUMBER: Final = 60
+"""A sequence number of Kinesis has up to 56 digits."""
+_LONGEST_CURSOR: Final = 18
 
 
 def trace_id_of(text: str) -> bytes:
@@ -16,24 +21,52 @@ def trace_id_of(text: str) -> bytes:
     Raises:
         InvalidArgument: the text is no trace id.
     """
-    try:
-        trace_id = bytes.fromhex(text)
-    except ValueError:
-        trace_id = b""
-    if len(trace_id) != _TRACE_ID_BYTES:
+    if not _TRACE_ID.fullmatch(text):
         raise InvalidArgument("INVALID_PARAMETER", "A trace id has 32 hexadecimal digits.")
-    return trace_id
+    return bytes.fromhex(text)
 
 
-def number_of(text: str, name: str) -> int:
+def shard_of(text: str) -> str:
+    """The name of a shard.
+
+    Raises:
+        InvalidArgument: the text is none.
+    """
+    if not applied.is_shard(text):
+        raise InvalidArgument("INVALID_PARAMETER", "The shard has letters, digits, and `_`, `.` and `-` in its name.")
+    return text
+
+
+def cursor_of(text: str) -> int:
+    """The number of a cursor.
+
+    Raises:
+        InvalidArgument: the text is none.
+    """
+    return number_of(text, "cursor", _LONGEST_CURSOR)
+
+
+def number_of(text: str, name: str, most_digits: int = _LONGEST_NUMBER) -> int:
     """The number of a decimal integer that is not negative.
 
     Raises:
         InvalidArgument: the text is none.
     """
-    if not (text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER):
+    if not (text.isascii() and text.isdigit() and len(text) <= most_digits):
         raise InvalidArgument("INVALID_PARAMETER", f"The {name} is a decimal integer.")
     return int(text)
+
+
+def depth_of(number: int) -> Complexity:
+    """How deep an analysis goes; quick where it is not said.
+
+    Raises:
+        InvalidArgument: the number is of no depth.
+    """
+    try:
+        return Complexity(number or Complexity.QUICK)
+    except ValueError:
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", "The depth is none of those there are.") from None
 
 
 def timestamp(at_us: int) -> Timestamp:

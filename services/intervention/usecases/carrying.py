@@ -12,6 +12,7 @@ from services.intervention.domain import delivery, outcome, pending, worded
 from services.intervention.domain.delivery import Deferred, Parcel, Refused, Slip, Unanswered
 from services.intervention.domain.facts import Contact, Outcome
 from services.intervention.ports import Channel, Claimed, DeliveryWitness, Outbox
+from services.intervention.usecases import following
 from services.intervention.usecases.names import user_key
 
 LEASE_US: Final = 60_000_000
@@ -21,6 +22,8 @@ _SEND_SECONDS: Final = 20.0
 # For so long a note is tried again where the store is away: within the lease, it comes before and after an attempt.
 _PATIENCE_US: Final = LEASE_US // 4
 _RETRY_SECONDS: Final = 0.2
+# What is on its way from one user to another has arrived by then.
+_ARRIVING_US: Final = 2_000_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -74,31 +77,49 @@ class Carrier:
             await self._end(claimed, delivery.failed(slip, "no_answer", self._clock(), is_doubtful=True))
             return None
         wanted = await self._look(slip.parcel)
+        if wanted is None:
+            await self._update(claimed, slip, self._clock() + _ARRIVING_US)
+            return None
         if isinstance(wanted, str):
             await self._end(claimed, delivery.cancelled(slip, wanted, self._clock()))
             return None
         begun = await self._begin(claimed, channel)
         return await self._attempt(begun, slip, wanted, channel) if begun else None
 
-    async def _look(self, parcel: Parcel) -> _Wanted | str:
-        """What to send, as of now; or why it is not wanted any more."""
+    async def _look(self, parcel: Parcel) -> _Wanted | str | None:
+        """What to send, as of now; or why it is not wanted any more. None while it is on its way to another user."""
         keys = (
             user_key(parcel.user_id),
             worded.key(parcel.intervention_id),
             delivery.contact_key(parcel.user_id),
         )
         user, words, contact = await self._state.load(keys)
+        helped, reached = pending.decode(applied.current(user)), delivery.decode_contact(contact)
         now_us = self._clock()
-        became = pending.outcome_at(pending.decode(applied.current(user)), parcel.intervention_id, now_us)
-        if became is None:
+        if helped.away is not None and pending.offer_of(helped, parcel.intervention_id) is None:
+            owner = await following.owner(self._state, parcel.user_id, parcel.intervention_id)
+            if owner.is_on_its_way and parcel.expires_us > now_us:
+                return None
+            helped, reached = owner.helped, await self._reached(reached, owner.user_id)
+        offer = pending.offer_of(helped, parcel.intervention_id)
+        became = pending.outcome_at(helped, parcel.intervention_id, now_us)
+        if offer is None or became is None:
             return "taken_back"
         if parcel.expires_us <= now_us or became is Outcome.EXPIRED:
             return "expired"
+        if became is Outcome.WITHDRAWN:
+            return offer.withdrawal.name.lower()
         if not outcome.is_waiting(became):
             return "answered"
         found = worded.decode(words)
         text = found.text if found is not None and found.is_used else parcel.text
-        return _Wanted(text, delivery.decode_contact(contact))
+        return _Wanted(text, reached)
+
+    async def _reached(self, told: Contact, user_id: str) -> Contact:
+        """Where somebody can be reached who is another by now: as told then, else as told of the other."""
+        (blob,) = await self._state.load([delivery.contact_key(user_id)])
+        known = delivery.decode_contact(blob)
+        return Contact(told.email or known.email, told.push_target or known.push_target)
 
     async def _begin(self, claimed: Claimed, channel: Channel) -> Claimed | None:
         now_us = self._clock()
@@ -154,7 +175,8 @@ class Carrier:
 
     async def _file(self, claimed: Claimed) -> None:
         parcel = claimed.slip.parcel
-        key = delivery.undelivered_key(parcel.user_id)
+        owner = await following.owner(self._state, parcel.user_id, parcel.intervention_id)
+        key = delivery.undelivered_key(owner.user_id)
         async with self._filing:
             (blob,) = await self._state.load([key])
             known = delivery.decode_undelivered(blob)

@@ -1,33 +1,34 @@
 """Deciding a batch: user by user in the order of the stream, everything written before anything is answered."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
+
+import msgspec
 
 from mesh import applied
 from mesh.applied import Batch
 from mesh.state import Shards, StateStore
-from services.intervention.domain import delivery, limits, pending, tally
+from services.intervention.domain import delivery, pending, person, tally
 from services.intervention.domain import ledger as pages
 from services.intervention.domain.decision import Decided, decide
-from services.intervention.domain.delivery import Parcel
 from services.intervention.domain.eligibility import Reason
-from services.intervention.domain.facts import Contact, Outcome
-from services.intervention.domain.ledger import Block, Decision, Record
-from services.intervention.domain.offer import Exposed
+from services.intervention.domain.facts import Contact, Facts, Outcome
+from services.intervention.domain.ledger import Decision
+from services.intervention.domain.offer import Offer, WithdrawalReason
 from services.intervention.domain.pending import Helped
-from services.intervention.domain.policy import DAY_US, IN_APP, Policy
-from services.intervention.domain.strategy import Intervention, delivered_channels
-from services.intervention.ports import Became, Entry, Ledger, Listeners, Outbox, Witness, Words
+from services.intervention.domain.policy import DAY_US, Policy
+from services.intervention.domain.tally import Change
+from services.intervention.ports import Became, Ledger, Listeners, Outbox, Witness, Words
+from services.intervention.usecases import effects
+from services.intervention.usecases.effects import Made
 from services.intervention.usecases.names import (
     decision_id,
     decision_id_of,
     intervention_id,
     record_key,
     tally_key,
-    trace_name,
     user_key,
-    user_name,
 )
 from services.intervention.usecases.policies import Policies
 from services.intervention.usecases.rows import (
@@ -37,30 +38,23 @@ from services.intervention.usecases.rows import (
     reasons_of,
     records_of,
     rows_in_question,
+    unanswered,
     withheld_of,
 )
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Made:
-    """An intervention that was made at a row."""
-
-    row: int
-    decision: Decision
-    intervention: Intervention
 
 
 class Came(NamedTuple):
     """What came of a batch.
 
     Interventions by row, ascending; how many rows were decided for each reason; the actions that were withheld from
-    users who are held out; what became of earlier interventions.
+    users who are held out; what became of earlier interventions; and by row what moves to known users.
     """
 
     made: list[Made]
     reasons: Mapping[Reason, int]
     withheld: list[str]
     outcomes: list[Outcome]
+    standings: Mapping[int, bytes]
 
 
 class Deciding:
@@ -112,31 +106,34 @@ class Deciding:
         """
         records = records_of(batch, rows)
         policies = {record: self._policies.at(rows.received_us[of.start]) for record, of in records.items()}
-        asked = rows_in_question(policies, rows, records)
+        aside = unanswered(policies, rows, records)
+        asked = rows_in_question(policies, rows, records, aside)
         users = await self._load(batch, rows, asked)
-        decided = {row: self._decide(policies[rows.record_indexes[row]], batch, rows, row, users) for row in asked}
+        decided = {row: _decide(policies[rows.record_indexes[row]], batch, rows, row, users) for row in asked}
         made = [each for row in asked if (each := _made(batch, rows, row, decided[row], policies)) is not None]
-        await self._save(batch, rows, users, decided.values(), made)
+        await self._save(batch, rows, users, made)
         if batch.is_retraction:
             await self._outbox.cancel([each.intervention.id for each in made], self._clock(), "retracted")
         else:
+            await self._cancel(users)
             await self._send(made, policies, rows)
             if users.became and self._witness.is_looking:
                 await self._tell_outcomes(rows, users.became)
+            old = [row for row, reason in aside.items() if reason is Reason.TOO_OLD]
             await self._ledger.record(
-                [_entry(batch, record, of, rows, policies[record], decided) for record, of in records.items()]
+                [
+                    effects.entry(batch, record, of, rows, policies[record], decided, old)
+                    for record, of in records.items()
+                ]
             )
         self._listeners.wake(users.changed())
-        return Came(made, reasons_of(rows, decided), withheld_of(decided), [outcome for _, _, outcome in users.became])
-
-    def _decide(self, policy: Policy, batch: Batch, rows: Rows, row: int, users: "_Users") -> Decided:
-        facts = facts_of(batch, rows, row)
-        helped, lost = users.after[facts.user_id], users.undelivered[facts.user_id]
-        decided = decide(policy, facts, helped, lost, intervention_id(facts.position))
-        if decided.helped is not helped:
-            users.became.extend((row, *each) for each in pending.outcomes_since(helped, decided.helped))
-        users.after[facts.user_id] = decided.helped
-        return decided
+        return Came(
+            made,
+            reasons_of(rows, decided, aside),
+            withheld_of(decided),
+            [offer.outcome for _, offer in users.became],
+            users.standings,
+        )
 
     async def _load(self, batch: Batch, rows: Rows, asked: Sequence[int]) -> "_Users":
         user_ids = list(dict.fromkeys(rows.user_ids[row] for row in asked))
@@ -154,23 +151,17 @@ class Deciding:
         before = {user_id: pending.decode(each.state) for user_id, each in resumed.items()}
         return _Users(resumed, before, dict(before), undelivered, known, applied.resume(next(found, None), batch))
 
-    async def _save(
-        self, batch: Batch, rows: Rows, users: "_Users", decided: Iterable[Decided], made: Sequence[Made]
-    ) -> None:
-        exposed, converted = list[Exposed](), list[Exposed]()
-        for each in decided:
-            exposed += [each.exposed] if each.exposed else []
-            converted += [each.converted] if each.converted else []
+    async def _save(self, batch: Batch, rows: Rows, users: "_Users", made: Sequence[Made]) -> None:
         # A user who is as before need not be written: deriving the batch again leaves the user as before again.
         items = {
             user_key(user_id): applied.seal(users.resumed[user_id], pending.encode(users.after[user_id]), batch)
             for user_id in users.changed()
         }
-        items.update((record_key(each.intervention.id), _record(each)) for each in made)
+        items.update((record_key(each.intervention.id), effects.record(each)) for each in made)
         if not batch.is_retraction:
             items.update(contacts_after(rows, users.contacts))
-        if exposed or converted:
-            counts = tally.counted(tally.decode(users.tally.state), exposed, converted)
+        if users.counts:
+            counts = tally.counted(tally.decode(users.tally.state), users.counts)
             items[tally_key(batch.shard)] = applied.seal(users.tally, tally.encode(counts), batch)
             await self._shards.add(batch.shard)
             await self._renew_tallies()
@@ -183,13 +174,22 @@ class Deciding:
             await self._state.renew([tally_key(shard) for shard in await self._shards.all()])
             self._renewed_day = day
 
+    async def _cancel(self, users: "_Users") -> None:
+        """Stops what has not left yet of help that was taken back."""
+        ids: dict[WithdrawalReason, list[str]] = {}
+        for _, offer in users.became:
+            if offer.outcome is Outcome.WITHDRAWN:
+                ids.setdefault(offer.withdrawal, []).append(offer.id)
+        for reason, its in ids.items():
+            await self._outbox.cancel(its, self._clock(), reason.name.lower())
+
     async def _send(self, made: Sequence[Made], policies: Mapping[int, Policy], rows: Rows) -> None:
         # Words are looked for from now on, however late the batch is.
         words_until_us = self._clock() + self._words_us if self._words_us else 0
         parcels = [
             parcel
             for each in made
-            for parcel in _parcels(each, policies[rows.record_indexes[each.row]], words_until_us)
+            for parcel in effects.parcels(each, policies[rows.record_indexes[each.row]], words_until_us)
         ]
         if parcels:
             await self._outbox.add(parcels, self._clock())
@@ -199,12 +199,19 @@ class Deciding:
         for each in made:
             self._witness.made(decision_id(each.decision.facts.position), each.decision, rows.span_ids[each.row])
 
-    async def _tell_outcomes(self, rows: Rows, became: Sequence[tuple[int, str, Outcome]]) -> None:
-        blobs = await self._state.load([record_key(id_) for _, id_, _ in became])
-        for (row, id_, outcome), blob in zip(became, blobs, strict=True):
+    async def _tell_outcomes(self, rows: Rows, became: Sequence[tuple[int, Offer]]) -> None:
+        blobs = await self._state.load([record_key(offer.id) for _, offer in became])
+        for (row, offer), blob in zip(became, blobs, strict=True):
             made_trace_id = pages.decode_record(blob).trace_id if blob else b""
             self._witness.became(
-                Became(id_, decision_id_of(id_), outcome, made_trace_id, rows.trace_ids[row], rows.span_ids[row])
+                Became(
+                    offer.id,
+                    decision_id_of(offer.id),
+                    offer.outcome,
+                    made_trace_id,
+                    rows.trace_ids[row],
+                    rows.span_ids[row],
+                )
             )
 
 
@@ -215,86 +222,55 @@ class _Users:
     resumed: Mapping[str, applied.Resumed]
     before: Mapping[str, Helped]
     after: dict[str, Helped]
-    undelivered: Mapping[str, tuple[tuple[str, str], ...]]
+    undelivered: Mapping[str, delivery.Undelivered]
     contacts: Mapping[str, Contact]
     tally: applied.Resumed
-    became: list[tuple[int, str, Outcome]] = dataclasses.field(default_factory=list)
-    """What came of interventions, and at which row."""
+    became: list[tuple[int, Offer]] = dataclasses.field(default_factory=list)
+    """The interventions of which something came, and at which row."""
+    counts: list[Change] = dataclasses.field(default_factory=list)
+    """What changes in what is counted."""
+    standings: dict[int, bytes] = dataclasses.field(default_factory=dict)
+    """What moves to known users, by row."""
 
     def changed(self) -> list[str]:
         """Those who are not as they were."""
         return [user_id for user_id, helped in self.after.items() if helped != self.before[user_id]]
+
+    def note(self, row: int, facts: Facts, offers: Sequence[Offer], after: Helped) -> None:
+        """Takes note of the user after a row, whose offers were known to be such."""
+        before = self.after[facts.user_id]
+        self.after[facts.user_id] = after
+        if after.offers is not offers:
+            self.became.extend((row, each) for each in pending.outcomes_since(offers, after))
+        if after.exposed != before.exposed:
+            self.counts.append((before.exposed, after.exposed))
+
+
+def _decide(policy: Policy, batch: Batch, rows: Rows, row: int, users: _Users) -> Decided:
+    facts = facts_of(batch, rows, row)
+    helped, lost = users.after[facts.user_id], users.undelivered[facts.user_id]
+    if row in rows.standings:
+        moving = rows.standings[row]
+        arrived = person.arrived(policy, helped, moving, facts)
+        users.note(row, facts, (*helped.offers, *moving.offers), arrived)
+        helped = arrived
+    decided = decide(policy, facts, helped, lost, intervention_id(facts.position))
+    users.note(row, facts, helped.offers, decided.helped)
+    if row in rows.linked:
+        known = pending.lapsed(policy, decided.helped, facts.received_us)
+        users.note(row, facts, decided.helped.offers, known)
+        after, standing = person.left(known, lost, rows.linked[row], facts.received_us)
+        users.note(row, facts, after.offers, after)
+        if standing:
+            users.standings[row] = standing
+    return decided
 
 
 def _made(batch: Batch, rows: Rows, row: int, decided: Decided, policies: Mapping[int, Policy]) -> Made | None:
     kept = decided.exceptional
     if kept is None or kept.verdict.intervention is None:
         return None
-    version = policies[rows.record_indexes[row]].version
-    decision = Decision(facts_of(batch, rows, row), kept.standing, kept.verdict, version)
+    # In the zone that was decided by, which the row itself may not tell.
+    facts = msgspec.structs.replace(facts_of(batch, rows, row), time_zone=kept.time_zone)
+    decision = Decision(facts, kept.standing, kept.verdict, policies[rows.record_indexes[row]].version)
     return Made(row, decision, kept.verdict.intervention)
-
-
-def _entry(batch: Batch, record: int, of: slice, rows: Rows, policy: Policy, decided: Mapping[int, Decided]) -> Entry:
-    block = Block(
-        policy_version=policy.version,
-        model_version=rows.model_version,
-        rules_version=rows.rules_version,
-        event_indexes=rows.event_indexes[of],
-        user_ids=rows.user_ids[of],
-        event_ids=rows.event_ids[of],
-        received_us=rows.received_us[of],
-        trace_ids=rows.trace_ids[of],
-        pages=rows.pages[of],
-        assessments=rows.assessments[of],
-        bot_rows=[row - of.start for row in rows.bot_rows if of.start <= row < of.stop],
-        exceptional={
-            row - of.start: kept
-            for row in range(of.start, of.stop)
-            if row in decided and (kept := decided[row].exceptional) is not None
-        },
-        feature_names=rows.feature_names,
-        feature_schema_version=rows.feature_schema_version,
-    )
-    traces = filter(None, dict.fromkeys(block.trace_ids))
-    names = [*map(user_name, dict.fromkeys(block.user_ids)), *map(trace_name, traces)]
-    return Entry(batch.shard, batch.sequences[record], block.received_us[0], pages.encode(block), names)
-
-
-def _parcels(made: Made, policy: Policy, words_until_us: int) -> list[Parcel]:
-    """What is to be sent of an intervention, beside showing it in the product."""
-    facts, help_ = made.decision.facts, made.intervention
-    due_us = max(help_.send_us, words_until_us) if help_.is_worded else help_.send_us
-    is_bound = not any(each.name == help_.action and each.is_transactional for each in policy.actions)
-    latest_us = {
-        each: limits.latest_us(policy, facts.time_zone, each, help_.topic, help_.send_us, help_.expires_us)
-        if is_bound
-        else help_.expires_us
-        for each in delivered_channels(help_)
-        if each != IN_APP
-    }
-    return [
-        Parcel(
-            intervention_id=help_.id,
-            decision_id=decision_id(facts.position),
-            channel=channel,
-            user_id=facts.user_id,
-            action=help_.action,
-            type=help_.type,
-            priority=help_.priority,
-            queue=help_.queue,
-            risk_level=help_.risk_level,
-            text=help_.message,
-            content=help_.content,
-            page=help_.page,
-            due_us=min(due_us, expires_us),
-            expires_us=expires_us,
-            trace_id=facts.trace_id,
-        )
-        for channel, expires_us in latest_us.items()
-    ]
-
-
-def _record(made: Made) -> bytes:
-    facts = made.decision.facts
-    return pages.encode(Record(facts.user_id, made.intervention, facts.trace_id))

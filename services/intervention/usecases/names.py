@@ -14,6 +14,12 @@ def decision_id(position: Position) -> str:
     return applied.derived_id(DECISION_PREFIX, position.shard, position.sequence, position.event_index)
 
 
+def position_of(prefix: str, text: str) -> Position | None:
+    """The position of the event that an id with a prefix is derived from; None where the text is no such id."""
+    parsed = applied.parse_derived_id(text)
+    return Position(*parsed[1:]) if parsed and parsed[0] == prefix else None
+
+
 def decision_id_of(intervention_id: str) -> str:
     """The id of the decision that led to an intervention: both are derived from the same event."""
     return DECISION_PREFIX + intervention_id.removeprefix(INTERVENTION_PREFIX)

@@ -14,12 +14,23 @@ from services.intervention.domain.delivery import Delivery
 from services.intervention.domain.facts import Outcome, Position
 from services.intervention.domain.ledger import Block, Decision
 from services.intervention.domain.lift import Counts, Estimate
+from services.intervention.domain.offer import WithdrawalReason, Withdrawn
 from services.intervention.domain.policy import IN_APP, Policy
 from services.intervention.domain.strategy import Intervention, delivered_channels
 from services.intervention.domain.tally import Cell
 from services.intervention.domain.worded import Worded
 from services.intervention.ports import Ledger, Listeners, Outbox, Reference
-from services.intervention.usecases.names import DECISION_PREFIX, record_key, tally_key, trace_name, user_key, user_name
+from services.intervention.usecases import following
+from services.intervention.usecases.names import (
+    DECISION_PREFIX,
+    INTERVENTION_PREFIX,
+    position_of,
+    record_key,
+    tally_key,
+    trace_name,
+    user_key,
+    user_name,
+)
 from services.intervention.usecases.policies import Policies
 
 Column = Callable[[Block], Iterable[object]]
@@ -30,16 +41,20 @@ _NOT_FOUND: Final = "No intervention with this id."
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Waiting:
-    """What waits for a user with its words, None where nothing does, and the cursor of that."""
+    """What waits for a user with its words, None where nothing does, and the cursor of that.
+
+    `withdrawn` is what waited last, where it was taken back and nothing waits since.
+    """
 
     cursor: int
     intervention: Intervention | None
     worded: Worded | None = None
+    withdrawn: Withdrawn | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Followed:
-    """An intervention and what came of it so far."""
+    """An intervention and what came of it so far. The user is the one who has it now."""
 
     user_id: str
     intervention: Intervention
@@ -47,6 +62,7 @@ class Followed:
     outcome: Outcome
     is_ended: bool
     deliveries: Sequence[Delivery]
+    withdrawal: WithdrawalReason = WithdrawalReason.NONE
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -93,7 +109,8 @@ class Reading:
         cursor = pending.cursor_at(helped, now_us, is_worded=used is not None)
         help_ = pending.waiting_at(helped, now_us)
         # What goes by e-mail alone is not to be shown as well.
-        return Waiting(cursor, help_ if help_ and IN_APP in delivered_channels(help_) else None, used)
+        is_shown = help_ is not None and IN_APP in delivered_channels(help_)
+        return Waiting(cursor, help_ if is_shown else None, used, helped.withdrawn)
 
     async def watch(self, user_id: str, cursor: int | None) -> AsyncIterator[Waiting]:
         """What waits for a user now, unless the cursor is of that, and then every change, without end.
@@ -117,7 +134,8 @@ class Reading:
         Raises:
             NotFound: `INTERVENTION_NOT_FOUND`.
         """
-        (blob,) = await self._state.load([record_key(intervention_id)])
+        is_one = position_of(INTERVENTION_PREFIX, intervention_id) is not None
+        (blob,) = await self._state.load([record_key(intervention_id)]) if is_one else (None,)
         if blob is None:
             raise NotFound("INTERVENTION_NOT_FOUND", _NOT_FOUND)
         record = pages.decode_record(blob)
@@ -134,8 +152,8 @@ class Reading:
         Raises:
             NotFound: `DECISION_NOT_FOUND`.
         """
-        parsed = applied.parse_derived_id(decision_id)
-        found = await self.decisions_at(Position(*parsed[1:])) if parsed and parsed[0] == DECISION_PREFIX else []
+        position = position_of(DECISION_PREFIX, decision_id)
+        found = await self.decisions_at(position) if position else []
         if not found:
             raise NotFound("DECISION_NOT_FOUND", "No decision with this id.")
         return found[0]
@@ -181,14 +199,23 @@ class Reading:
         return Lifts(name, estimates, lift.sample_ratio_p_value(every.treated, every.holdout, share), share)
 
     async def _followed(self, user_id: str, help_: Intervention) -> Followed:
-        (user,) = await self._state.load([user_key(user_id)])
-        helped = pending.decode(applied.current(user))
-        became = pending.outcome_at(helped, help_.id, self._clock())
-        # One that is no longer remembered was followed by many others; nothing can come of it any more.
-        is_ended = became is None or outcome.is_final(became)
+        owner = await following.owner(self._state, user_id, help_.id)
+        now_us = self._clock()
+        became = pending.outcome_at(owner.helped, help_.id, now_us)
+        if became is None and owner.is_on_its_way and help_.expires_us > now_us:
+            became = Outcome.NONE
+        offer = pending.offer_of(owner.helped, help_.id)
         deliveries = await self._outbox.deliveries([help_.id])
-        words = await self._worded(help_)
-        return Followed(user_id, help_, words, became or Outcome.NONE, is_ended, deliveries[0] if deliveries else [])
+        return Followed(
+            user_id=owner.user_id,
+            intervention=help_,
+            worded=await self._worded(help_),
+            outcome=became or Outcome.NONE,
+            # One that is no longer remembered was followed by many others; nothing can come of it any more.
+            is_ended=became is None or outcome.is_final(became),
+            deliveries=deliveries[0] if deliveries else [],
+            withdrawal=offer.withdrawal if offer else WithdrawalReason.NONE,
+        )
 
     async def _worded(self, help_: Intervention) -> Worded | None:
         (blob,) = await self._state.load([worded.key(help_.id)])

@@ -4,13 +4,15 @@ import bisect
 import collections
 import dataclasses
 import itertools
+import operator
 from collections.abc import Mapping, Sequence
 
 from mesh.applied import Batch
-from services.intervention.domain import delivery, eligibility
+from services.intervention.domain import delivery, eligibility, ledger
 from services.intervention.domain.decision import Decided
 from services.intervention.domain.eligibility import Reason
 from services.intervention.domain.facts import Assessment, Bought, Contact, EventKind, Facts, OutcomeReport, Position
+from services.intervention.domain.person import Moving
 from services.intervention.domain.policy import Policy
 
 
@@ -18,7 +20,8 @@ from services.intervention.domain.policy import Policy
 class Rows:
     """A batch of assessed events, column by column. `record_indexes` never descend.
 
-    `kinds` and `targets` are empty where the sender does not tell them. The mappings are by row, ascending.
+    `kinds`, `targets` and `event_us` (when events happened, Unix microseconds) are empty where the sender does not tell
+    them; then they happened when they were received. Lists and mappings of rows ascend.
     """
 
     record_indexes: Sequence[int]
@@ -42,6 +45,12 @@ class Rows:
     features: Mapping[int, tuple[float, ...]] = dataclasses.field(default_factory=dict)
     feature_names: tuple[str, ...] = ()
     feature_schema_version: str = ""
+    event_us: Sequence[int] = ()
+    copied_rows: Sequence[int] = ()
+    system_rows: Sequence[int] = ()
+    settled_rows: Sequence[int] = ()
+    standings: Mapping[int, Moving] = dataclasses.field(default_factory=dict)
+    linked: Mapping[int, str] = dataclasses.field(default_factory=dict)
 
 
 def records_of(batch: Batch, rows: Rows) -> dict[int, slice]:
@@ -50,19 +59,50 @@ def records_of(batch: Batch, rows: Rows) -> dict[int, slice]:
     return {record: slice(start, end) for record, (start, end) in enumerate(itertools.pairwise(bounds)) if start < end}
 
 
-def rows_in_question(policies: Mapping[int, Policy], rows: Rows, records: Mapping[int, slice]) -> list[int]:
-    """The rows whose decision may need the user, or which change what is known of one; ascending."""
+def unanswered(policies: Mapping[int, Policy], rows: Rows, records: Mapping[int, slice]) -> Mapping[int, Reason]:
+    """The rows that bring no help whatever the risk, with the reason; without those that are outcomes."""
+    old: list[int] = []
+    # Nearly always all of a batch is fresh, which its ends tell.
+    strictest_us = min((each.freshness_us for each in policies.values()), default=0)
+    if rows.event_us and max(rows.received_us) - min(rows.event_us) > strictest_us:
+        old = [row for record, of in records.items() for row in _too_old(policies[record], rows, of)]
+    return ledger.unanswered_rows(old, rows.system_rows, rows.bot_rows, rows.copied_rows)
+
+
+def rows_in_question(
+    policies: Mapping[int, Policy], rows: Rows, records: Mapping[int, slice], aside: Mapping[int, Reason]
+) -> list[int]:
+    """The rows whose decision may need the user, or which change what is known of one; ascending.
+
+    Args:
+        policies: that of each record.
+        rows: the batch.
+        records: the rows of each record.
+        aside: the rows that bring no help whatever the risk.
+    """
     asked: set[int] = set()
+    goals: list[int] = []
     for record, of in records.items():
         policy = policies[record]
         asked.update(of.start + row for row in eligibility.rows_in_question(policy, rows.assessments[of]))
         if rows.kinds:
             wanted = EventKind[policy.conversion.event.upper()]
-            asked.update(row for row, kind in enumerate(rows.kinds[of], of.start) if kind == wanted)
-    asked.difference_update(rows.bot_rows)
-    # An outcome is recorded whoever reports it: a server that does so for its users looks like a script.
-    asked.update(rows.outcomes, rows.purchases)
+            looked_for = {wanted, EventKind.SESSION_END}
+            found = [row for row, kind in enumerate(rows.kinds[of], of.start) if kind in looked_for]
+            asked.update(found)
+            goals += [row for row in found if rows.kinds[row] == wanted and aside.get(row) is not Reason.BOT]
+    asked.difference_update(aside)
+    # What is not answered may be the goal all the same. An outcome is recorded, and trouble is over, whoever tells it:
+    # a server that does so for its users looks like a script.
+    asked.update(goals, rows.outcomes, rows.purchases, rows.settled_rows)
+    asked.difference_update(rows.copied_rows)
+    asked.update(rows.standings, rows.linked)
     return sorted(asked)
+
+
+def _too_old(policy: Policy, rows: Rows, of: slice) -> Sequence[int]:
+    ages_us = map(operator.sub, rows.received_us[of], rows.event_us[of])
+    return [row for row, age_us in enumerate(ages_us, of.start) if age_us > policy.freshness_us]
 
 
 def facts_of(batch: Batch, rows: Rows, row: int) -> Facts:
@@ -76,7 +116,7 @@ def facts_of(batch: Batch, rows: Rows, row: int) -> Facts:
         trace_id=rows.trace_ids[row],
         page=rows.pages[row],
         time_zone=rows.time_zones[row],
-        is_bot=row in rows.bot_rows,
+        is_bot=_has(rows.bot_rows, row),
         outcome=rows.outcomes.get(row),
         assessment=rows.assessments[row],
         model_version=rows.model_version,
@@ -87,7 +127,21 @@ def facts_of(batch: Batch, rows: Rows, row: int) -> Facts:
         features=rows.features.get(row, ()),
         feature_names=rows.feature_names,
         feature_schema_version=rows.feature_schema_version,
+        age_us=age_us(rows, row),
+        is_copy=_has(rows.copied_rows, row),
+        is_system=_has(rows.system_rows, row),
+        is_settled=_has(rows.settled_rows, row),
     )
+
+
+def _has(ascending: Sequence[int], row: int) -> bool:
+    place = bisect.bisect_left(ascending, row)
+    return place < len(ascending) and ascending[place] == row
+
+
+def age_us(rows: Rows, row: int) -> int:
+    """How long before it was received the event of a row happened; 0 where it is not told."""
+    return rows.received_us[row] - rows.event_us[row] if rows.event_us else 0
 
 
 def contacts_after(rows: Rows, known: Mapping[str, Contact]) -> dict[str, bytes]:
@@ -103,11 +157,11 @@ def contacts_after(rows: Rows, known: Mapping[str, Contact]) -> dict[str, bytes]
     }
 
 
-def reasons_of(rows: Rows, decided: Mapping[int, Decided]) -> Mapping[Reason, int]:
+def reasons_of(rows: Rows, decided: Mapping[int, Decided], aside: Mapping[int, Reason]) -> Mapping[Reason, int]:
     """How many rows were decided for each reason; those that were not looked at have a plain one."""
     kept = {row: each.exceptional.verdict for row, each in decided.items() if each.exceptional}
     counts = collections.Counter(verdict.reasons[0] for verdict in kept.values())
-    counts[Reason.BOT] += sum(row not in kept for row in rows.bot_rows)
+    counts.update(reason for row, reason in aside.items() if row not in kept)
     counts[Reason.BELOW_TRIGGER] += len(rows.user_ids) - counts.total()
     return counts
 

@@ -8,7 +8,6 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from mesh import applied
 from mesh.errors import MeshError
 from mesh.state import StateStore
 from services.intervention.domain import outcome, pending, worded, wording
@@ -18,8 +17,9 @@ from services.intervention.domain.prompt import WORDING
 from services.intervention.domain.strategy import Intervention
 from services.intervention.domain.worded import Worded
 from services.intervention.ports import Listeners
+from services.intervention.usecases import following
 from services.intervention.usecases.asking import Models, Origin
-from services.intervention.usecases.names import decision_id_of, user_key
+from services.intervention.usecases.names import decision_id_of
 
 _WORKERS: Final = 8
 _MOST_WAITING: Final = 256
@@ -101,12 +101,16 @@ class Wordings:
         if (await self._state.load([key]))[0] is not None:
             return  # a batch that came again
         found = await self._worded(asked)
-        if found.is_used and await self._is_answered(asked):
+        if found.is_used:
+            owner = await following.owner(self._state, asked.facts.user_id, asked.help_.id)
+            became = pending.outcome_at(owner.helped, asked.help_.id, self._clock())
+            if became is None or outcome.is_waiting(became):
+                await self._state.save({key: worded.encode(found)}, None)
+                self._listeners.wake([owner.user_id])
+                return
             # The user has answered the template's words; the ledger shall not tell of others.
             found = msgspec.structs.replace(found, text="", is_used=False, refusal=Refusal.LATE.value)
         await self._state.save({key: worded.encode(found)}, None)
-        if found.is_used:
-            self._listeners.wake([asked.facts.user_id])
 
     async def _worded(self, asked: _Asked) -> Worded:
         brief = wording.brief(asked.help_, asked.facts)
@@ -155,11 +159,6 @@ class Wordings:
             worded_us=self._clock(),
             is_cached=is_cached,
         )
-
-    async def _is_answered(self, asked: _Asked) -> bool:
-        (user,) = await self._state.load([user_key(asked.facts.user_id)])
-        became = pending.outcome_at(pending.decode(applied.current(user)), asked.help_.id, self._clock())
-        return became is not None and not outcome.is_waiting(became)
 
     def _is_late(self, asked: _Asked) -> bool:
         return self._monotonic() >= asked.until or self._clock() >= asked.help_.expires_us

@@ -1,0 +1,15 @@
+"""Whether an archived event is what a policy wants users to do, as the service takes it."""
+
+from journeymesh.common.v1 import event_pb2
+
+from services.intervention.domain.pending import is_conversion
+from services.intervention.domain.policy import Conversion
+
+
+def is_goal(conversion: Conversion, event: event_pb2.Event) -> bool:
+    """Whether the event counts as the goal: not a script's, not a refund, and not a copy, which counted before."""
+    if event.is_bot or event.copied_event_id:
+        return False
+    if event.HasField("purchase") and (event.purchase.is_refund or event.purchase.amount < 0):
+        return False
+    return is_conversion(conversion, event.event_type, event.target)

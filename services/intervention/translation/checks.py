@@ -1,0 +1,150 @@
+"""What a batch must hold to be decided on: refused with a reason here, it breaks nothing that is read later."""
+
+import itertools
+import math
+import unicodedata
+from collections.abc import Iterable
+from typing import Final
+
+from journeymesh.intervention.v1 import intervention_pb2 as wire
+
+from mesh.errors import InvalidArgument
+from services.intervention.domain.facts import LATEST_US, EventKind, Outcome
+from services.intervention.usecases.rows import Rows
+
+_KINDS: Final = frozenset({0, *EventKind})
+# A withdrawal is the mesh's own doing: nobody reports one.
+_REPORTED: Final = frozenset(Outcome) - {Outcome.NONE, Outcome.WITHDRAWN}
+_LONGEST_IDENTIFIER: Final = 128
+_LARGEST_AMOUNT: Final = 1e12
+_TRACE_LENGTHS: Final = frozenset({0, 16})
+_SPAN_LENGTHS: Final = frozenset({0, 8})
+_UNSEEN: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
+
+
+def lengths(request: wire.DecideInterventionsRequest) -> None:
+    """Returns if the columns belong together.
+
+    Raises:
+        InvalidArgument: `INVALID_TYPE`.
+    """
+    count = len(request.assessments)
+    columns = (
+        request.record_indexes,
+        request.event_indexes,
+        request.user_ids,
+        request.event_ids,
+        request.received_times_us,
+        request.trace_ids,
+        request.span_ids,
+        request.pages,
+        request.time_zones,
+    )
+    if any(len(column) != count for column in columns):
+        raise InvalidArgument("INVALID_TYPE", "All columns of a batch have a value for each row.")
+    optional = (request.event_types, request.targets, request.event_times_us)
+    if any(len(column) not in (0, count) for column in optional) or len(request.event_types) != len(request.targets):
+        raise InvalidArgument(
+            "INVALID_TYPE", "Kinds, targets and times of events have a value for each row, or none at all."
+        )
+
+
+def values(rows: Rows, record_count: int) -> None:
+    """Returns if what the columns hold can be decided on.
+
+    Raises:
+        InvalidArgument: `INVALID_TYPE`, `MISSING_FIELD`, `INVALID_TIME`, `INVALID_IDENTIFIER` or `VALUE_OUT_OF_RANGE`.
+    """
+    count = len(rows.assessments)
+    records = rows.record_indexes
+    if records and (records[-1] >= record_count or sorted(records) != records):
+        raise InvalidArgument("INVALID_TYPE", "Rows name records of the batch, in their order.")
+    if any(row >= count for row in _single_rows(rows)):
+        raise InvalidArgument("INVALID_TYPE", "What is told of single rows belongs to a row.")
+    if not all(rows.user_ids):
+        raise InvalidArgument("MISSING_FIELD", "Each row names its user.")
+    if any(user_id in ("", rows.user_ids[row]) for row, user_id in rows.linked.items()):
+        raise InvalidArgument("MISSING_FIELD", "A row that ends an anonymous journey names another user.")
+    if not _KINDS.issuperset(rows.kinds):
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", "A kind of event is none of those there are.")
+    for times_us in filter(None, (rows.received_us, rows.event_us)):
+        time_us(min(times_us))
+        time_us(max(times_us))
+    if not (_TRACE_LENGTHS.issuperset(map(len, rows.trace_ids)) and _SPAN_LENGTHS.issuperset(map(len, rows.span_ids))):
+        raise InvalidArgument("INVALID_IDENTIFIER", "A trace id has 16 bytes, and a span id 8.")
+
+
+def finite(numbers: Iterable[float]) -> tuple[float, ...]:
+    """The numbers, if all are.
+
+    Raises:
+        InvalidArgument: `VALUE_OUT_OF_RANGE`.
+    """
+    found = tuple(numbers)
+    if not all(map(math.isfinite, found)):
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", "Features and contributions are finite numbers.")
+    return found
+
+
+def time_us(at_us: int) -> int:
+    """The time, if it is one.
+
+    Raises:
+        InvalidArgument: `INVALID_TIME`.
+    """
+    if not 0 <= at_us <= LATEST_US:
+        raise InvalidArgument("INVALID_TIME", "Times are Unix microseconds between the years 1970 and 3000.")
+    return at_us
+
+
+def amount(told: float) -> float:
+    """The amount, if it can be summed.
+
+    Raises:
+        InvalidArgument: `VALUE_OUT_OF_RANGE`.
+    """
+    if not abs(told) <= _LARGEST_AMOUNT:
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", f"Amounts are {_LARGEST_AMOUNT:g} at most, either way.")
+    return told
+
+
+def reported(outcome: int) -> int:
+    """The outcome, if it is one that is reported.
+
+    Raises:
+        InvalidArgument: `MISSING_FIELD` or `VALUE_OUT_OF_RANGE`.
+    """
+    if outcome == Outcome.NONE:
+        raise InvalidArgument("MISSING_FIELD", "An outcome says what became of the intervention.")
+    if outcome not in _REPORTED:
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", "The outcome is none of those that are reported.")
+    return outcome
+
+
+def identifier(text: str, name: str) -> str:
+    """The text, if it can be an id: short, and nothing that is not seen as a letter or within a word.
+
+    Raises:
+        InvalidArgument: `INVALID_IDENTIFIER`.
+    """
+    is_seen = text.isprintable() or not any(unicodedata.category(each) in _UNSEEN for each in text)
+    if len(text) > _LONGEST_IDENTIFIER or not is_seen:
+        raise InvalidArgument(
+            "INVALID_IDENTIFIER", f"The {name} has at most {_LONGEST_IDENTIFIER} characters, and no control characters."
+        )
+    return text
+
+
+def _single_rows(rows: Rows) -> Iterable[int]:
+    return itertools.chain(
+        rows.bot_rows,
+        rows.copied_rows,
+        rows.system_rows,
+        rows.settled_rows,
+        rows.outcomes,
+        rows.purchases,
+        rows.contacts,
+        rows.features,
+        rows.standings,
+        rows.linked,
+    )

@@ -1,0 +1,112 @@
+"""What a batch leaves behind beside its users: pages of the ledger, records of interventions, and messages."""
+
+import bisect
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from mesh.applied import Batch
+from services.intervention.domain import ledger as pages
+from services.intervention.domain import limits
+from services.intervention.domain.decision import Decided
+from services.intervention.domain.delivery import Parcel
+from services.intervention.domain.ledger import Block, Decision, Record
+from services.intervention.domain.policy import IN_APP, Policy
+from services.intervention.domain.strategy import Intervention, delivered_channels
+from services.intervention.ports import Entry
+from services.intervention.usecases.names import decision_id, trace_name, user_name
+from services.intervention.usecases.rows import Rows, age_us
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Made:
+    """An intervention that was made at a row."""
+
+    row: int
+    decision: Decision
+    intervention: Intervention
+
+
+def entry(
+    batch: Batch,
+    record: int,
+    of: slice,
+    rows: Rows,
+    policy: Policy,
+    decided: Mapping[int, Decided],
+    old: Sequence[int],
+) -> Entry:
+    """The ledger's page of a record. `old` are the rows of the batch that were too old, ascending."""
+    exceptional = {
+        row - of.start: kept
+        for row in range(of.start, of.stop)
+        if row in decided and (kept := decided[row].exceptional) is not None
+    }
+    block = Block(
+        policy_version=policy.version,
+        model_version=rows.model_version,
+        rules_version=rows.rules_version,
+        event_indexes=rows.event_indexes[of],
+        user_ids=rows.user_ids[of],
+        event_ids=rows.event_ids[of],
+        received_us=rows.received_us[of],
+        trace_ids=rows.trace_ids[of],
+        pages=rows.pages[of],
+        assessments=rows.assessments[of],
+        bot_rows=_shifted(rows.bot_rows, of),
+        exceptional=exceptional,
+        feature_names=rows.feature_names,
+        feature_schema_version=rows.feature_schema_version,
+        copied_rows=_shifted(rows.copied_rows, of),
+        system_rows=_shifted(rows.system_rows, of),
+        ages_us={row: age_us(rows, of.start + row) for row in (*_shifted(old, of), *exceptional)},
+    )
+    traces = filter(None, dict.fromkeys(block.trace_ids))
+    names = [*map(user_name, dict.fromkeys(block.user_ids)), *map(trace_name, traces)]
+    return Entry(batch.shard, batch.sequences[record], block.received_us[0], pages.encode(block), names)
+
+
+def parcels(made: Made, policy: Policy, words_until_us: int) -> list[Parcel]:
+    """What is to be sent of an intervention, beside showing it in the product."""
+    facts, help_ = made.decision.facts, made.intervention
+    due_us = max(help_.send_us, words_until_us) if help_.is_worded else help_.send_us
+    is_bound = not any(each.name == help_.action and each.is_transactional for each in policy.actions)
+    latest_us = {
+        each: limits.latest_us(policy, facts.time_zone, each, help_.topic, help_.send_us, help_.expires_us)
+        if is_bound
+        else help_.expires_us
+        for each in delivered_channels(help_)
+        if each != IN_APP
+    }
+    return [
+        Parcel(
+            intervention_id=help_.id,
+            decision_id=decision_id(facts.position),
+            channel=channel,
+            user_id=facts.user_id,
+            action=help_.action,
+            type=help_.type,
+            priority=help_.priority,
+            queue=help_.queue,
+            risk_level=help_.risk_level,
+            text=help_.message,
+            content=help_.content,
+            page=help_.page,
+            due_us=min(due_us, expires_us),
+            expires_us=expires_us,
+            trace_id=facts.trace_id,
+        )
+        for channel, expires_us in latest_us.items()
+    ]
+
+
+def record(made: Made) -> bytes:
+    """What is kept of an intervention, for whoever asks by its id."""
+    facts = made.decision.facts
+    return pages.encode(Record(facts.user_id, made.intervention, facts.trace_id))
+
+
+def _shifted(rows: Sequence[int], of: slice) -> Sequence[int]:
+    """The rows of a record, counted from its first."""
+    if not rows:
+        return ()
+    return [row - of.start for row in rows[bisect.bisect_left(rows, of.start) : bisect.bisect_left(rows, of.stop)]]

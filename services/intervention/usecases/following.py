@@ -1,0 +1,45 @@
+"""Whose an intervention is by now: an anonymous user may have turned out to be somebody known, whose it then is."""
+
+from typing import Final, NamedTuple
+
+from mesh import applied
+from mesh.state import StateStore
+from services.intervention.domain import pending
+from services.intervention.domain.pending import Helped
+from services.intervention.usecases.names import user_key
+
+_MOST_STEPS: Final = 4
+"""From one user to the next; loops of aliases end here too."""
+
+
+class Owner(NamedTuple):
+    """The user who has an intervention. Where nobody has it (any more, or yet), whose it would be.
+
+    `is_on_its_way` tells that it has left the user it was made for, and that nobody has it.
+    """
+
+    user_id: str
+    helped: Helped
+    is_on_its_way: bool
+
+
+async def owner(state: StateStore, user_id: str, intervention_id: str) -> Owner:
+    """Who has an intervention, if not the user it was made for, then those whom that one turned out to be.
+
+    Raises:
+        Unavailable: the store cannot be reached.
+    """
+    users, seen = [user_id], {user_id}
+    found = Owner(user_id, pending.NOBODY, is_on_its_way=False)
+    for step in range(_MOST_STEPS):
+        blobs = await state.load([user_key(each) for each in users])
+        known = {each: pending.decode(applied.current(blob)) for each, blob in zip(users, blobs, strict=True)}
+        for each, helped in known.items():
+            if pending.offer_of(helped, intervention_id) is not None:
+                return Owner(each, helped, is_on_its_way=False)
+        found = Owner(users[0], known[users[0]], is_on_its_way=step > 0)
+        users = [each for helped in known.values() if helped.away for each in helped.away.user_ids if each not in seen]
+        seen.update(users)
+        if not users:
+            break
+    return found

@@ -1,0 +1,284 @@
+"""Every pattern and parser that meets what clients send takes a time that grows with its length, and no faster.
+
+Times are compared with each other, never with a clock: an input of eight times the length may take eight times as long,
+and some more for noise. What is quadratic takes sixty-four times as long.
+"""
+
+import contextlib
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from journeymesh.common.v1 import event_pb2
+
+from gateway import (
+    additions,
+    batch,
+    cloudevents,
+    cors,
+    mending,
+    money,
+    parameters,
+    purchases,
+    refusal,
+    salvage,
+    transcode,
+)
+from gateway.additions import unheard
+from gateway.cutting import cut
+from gateway.formats import reader_of
+from gateway.routes import ROUTES
+from gateway.routing import Router
+from gateway.segment import batch as segment_batch
+from gateway.segment import names, pages, source, told
+from gateway.segment.messages import Reader
+from mesh.errors import MeshError
+from tests.gateway.running import NOW_US
+
+STAMP = transcode.Stamp(NOW_US, bytes(16), bytes(8))
+LARGE = 512 * 1024
+HEAD = 64 * 1024
+TIMES = 8
+# Beside noise: what is short is soon done, whatever it costs to begin.
+SLACK = 3
+SOON_SECONDS = 0.0005
+
+# Repeated, these are what makes parsers look again and again at the same.
+PIECES = [
+    *(
+        b'"',
+        b"[]",
+        b"[",
+        b"]",
+        b"{",
+        b"}{",
+        b'{"a":',
+        b"[1",
+        b",",
+        b"\\",
+        b'\\"',
+        b'"\\',
+        b'",',
+        b'"a":',
+        b"[[],",
+        b"][",
+    ),
+    *(
+        b"NaN",
+        b"NaN,",
+        b"-",
+        b"-Infinity",
+        b"N",
+        b"I",
+        b"\\ud800",
+        b"\\ud83d\\ude00",
+        b"\\u",
+        b"\\ud",
+        b"\xff",
+        b"\xed\xa0\x80",
+    ),
+    *(
+        b" ",
+        b"\n",
+        b"1",
+        b"1e",
+        b"a",
+        b"A",
+        b"aA",
+        b"_",
+        b".",
+        b"/",
+        b"?",
+        b"#",
+        b"%",
+        b"%41",
+        b"://",
+        b"+",
+        b"a+",
+        b"a.",
+        b":",
+    ),
+    *(
+        b"0-",
+        b"2026-",
+        b"-1",
+        b"'",
+        b"1,",
+        b"1 ",
+        b"(",
+        b"$",
+        b"x, ",
+        b"a-b,",
+        "٣".encode(),
+        "\u200b".encode(),
+        "é".encode(),
+    ),
+]
+ROUTER = Router(ROUTES)
+ORIGINS = cors.origins("https://*.example, http://localhost:*, https://*.a.example:*")
+
+
+def drop(**_members: object) -> None:
+    """Adds an event to nothing."""
+
+
+def as_text(told_of: bytes) -> str:
+    return told_of.decode("utf-8", "replace").replace("\x00", "")
+
+
+def scope(name: bytes, value: bytes) -> dict[str, Any]:
+    return {"headers": [(b"host", b"a"), (name, value), (b"origin", b"https://a.example")], "method": "OPTIONS"}
+
+
+def event(raw: bytes) -> object:
+    return transcode.read_event(raw, drop, STAMP, str, unheard)
+
+
+def message(raw: bytes) -> object:
+    return Reader().read(raw, drop, STAMP, str, unheard)
+
+
+def cloud(raw: bytes) -> object:
+    return cloudevents.read(raw, drop, STAMP, str, unheard)
+
+
+def within(begin: bytes, end: bytes) -> Callable[[bytes], bytes]:
+    return lambda inside: begin + inside + end
+
+
+def in_text(inside: bytes) -> bytes:
+    """What can stand in a text of JSON."""
+    return as_text(inside).replace("\\", "").replace('"', "").encode()
+
+
+MESSAGE = b'{"type":"track","userId":"ada","event":"%s"'
+PARSERS: dict[str, tuple[int, Callable[[bytes], object]]] = {
+    "cutting a member": (LARGE, lambda raw: cut(b'{"x":1,"events":[' + raw + b"]}", b"events", 500)),
+    "cutting behind others": (LARGE, lambda raw: cut(b'{"x":[' + raw + b'],"events":[1]}', b"events", 500)),
+    "cutting an array": (LARGE, lambda raw: cut(b"[" + raw + b"]", b"", 500)),
+    "a body": (LARGE, batch.split),
+    "a batch": (LARGE, lambda raw: batch.split(b'{"events":[' + raw + b"]}")),
+    "Segment's batch": (LARGE, lambda raw: segment_batch.split(b'{"batch":[' + raw + b'],"sentAt":1}')),
+    "what is beside Segment's batch": (LARGE, lambda raw: segment_batch.split(b'{"batch":[NaN],"x":' + raw + b"}")),
+    "mending": (LARGE, mending.mend),
+    "mending a text": (LARGE, lambda raw: mending.mend(b'"' + raw)),
+    "depth": (transcode.MAX_EVENT_BYTES, lambda raw: refusal.require_plain(b'{"x":' + raw + b"}")),
+    "an event": (transcode.MAX_EVENT_BYTES, event),
+    "properties": (
+        transcode.MAX_EVENT_BYTES,
+        lambda raw: event(b'{"userId":"a","eventType":"purchase","properties":{"amount":' + raw + b"}}"),
+    ),
+    "a text in properties": (
+        transcode.MAX_EVENT_BYTES,
+        lambda raw: event(b'{"userId":"a","eventType":"purchase","properties":{"amount":"' + in_text(raw) + b'"}}'),
+    ),
+    "a context": (
+        transcode.MAX_EVENT_BYTES,
+        lambda raw: event(b'{"userId":"a","eventType":"error","context":{"deviceId":' + raw + b"}}"),
+    ),
+    "a message": (transcode.MAX_EVENT_BYTES, message),
+    "a message's name": (transcode.MAX_EVENT_BYTES, lambda raw: message(MESSAGE % in_text(raw) + b"}")),
+    "a message's user": (
+        transcode.MAX_EVENT_BYTES,
+        lambda raw: message(b'{"type":"page","name":"n","userId":' + raw + b"}"),
+    ),
+    "a message's page": (
+        transcode.MAX_EVENT_BYTES,
+        lambda raw: message(
+            MESSAGE % b"e" + b',"context":{"page":{"path":"%s","url":"%s"}}}' % ((in_text(raw)[:9000],) * 2)
+        ),
+    ),
+    "a CloudEvent": (transcode.MAX_EVENT_BYTES, cloud),
+    "a CloudEvent's attributes": (
+        transcode.MAX_EVENT_BYTES,
+        lambda raw: cloud(
+            b'{"specversion":"1.0","id":"%s","source":"%s","type":"t","datacontenttype":"application/%s","traceparent":"%s"}'
+            % ((in_text(raw)[:4000],) * 4)
+        ),
+    ),
+    "ids of what is none": (transcode.MAX_EVENT_BYTES, salvage.salvage_ids),
+    "the format of what is none": (transcode.MAX_EVENT_BYTES, reader_of),
+    "a name": (LARGE, lambda raw: names.meaning(as_text(raw))),
+    "an address": (LARGE, lambda raw: pages.address({"url": as_text(raw), "path": as_text(raw)})),
+    "a search": (
+        LARGE,
+        lambda raw: pages.address({"path": as_text(raw), "search": as_text(raw), "hash": as_text(raw)}),
+    ),
+    "a time": (LARGE, lambda raw: told.time(as_text(raw))),
+    "a place": (LARGE, lambda raw: told.place(b'{"library":{"name":"%s"},"timezone":"%s"}' % ((in_text(raw),) * 2))),
+    "an amount": (LARGE, lambda raw: money.amount(as_text(raw))),
+    "an amount that is short": (64, lambda raw: money.amount(as_text(raw))),
+    "a currency": (LARGE, lambda raw: money.currency(as_text(raw))),
+    "no amount": (LARGE, lambda raw: money.NAMED_NO_NUMBER.search(b'"total" ' + raw)),
+    "names of amounts": (
+        transcode.MAX_EVENT_BYTES,
+        lambda raw: purchases.purchase(
+            {as_text(raw): additions.members(b'{"a":1}')["a"]}, purchases.SHOP_NAMES, unheard
+        ),
+    ),
+    "a number": (LARGE, lambda raw: additions.number(as_text(raw))),
+    "a text": (LARGE, additions.text),
+    "an origin": (HEAD, lambda raw: ORIGINS.allows("https://" + as_text(raw) + ".example")),
+    "a preflight": (HEAD, lambda raw: cors.preflight(scope(b"access-control-request-headers", raw), ["GET"])),
+    "a host": (HEAD, lambda raw: source._asked({"headers": [(b"host", raw)]})),
+    "a path": (HEAD, lambda raw: ROUTER.find(b"/api/users/" + raw + b"/risk")),
+    "a longer path": (HEAD, lambda raw: ROUTER.find(b"/api/interventions/" + raw)),
+    "a query": (HEAD, lambda raw: parameters.query({"query_string": b"limit=" + raw}, ["limit"])),
+    "a cursor": (HEAD, lambda raw: parameters.cursor(as_text(raw), "cursor")),
+    "an order": (LARGE, lambda raw: refusal.decoded(raw, event_shape, "{}")),
+}
+event_shape = dict[str, Any]
+
+
+def seconds(parse: Callable[[bytes], object], piece: bytes, length: int) -> float:
+    """The least time of a few, which is the one least disturbed."""
+    given = (piece * (length // len(piece) + 1))[:length]
+    best = float("inf")
+    for _ in range(3):
+        began = time.process_time()
+        with contextlib.suppress(MeshError, UnicodeDecodeError, msgspec.DecodeError):
+            parse(given)
+        best = min(best, time.process_time() - began)
+        if best < SOON_SECONDS:
+            break
+    return best
+
+
+@pytest.mark.parametrize(("longest", "parse"), PARSERS.values(), ids=PARSERS)
+def test_time_grows_no_faster_than_length(longest: int, parse: Callable[[bytes], object]) -> None:
+    slow = {}
+    for piece in PIECES:
+        long = seconds(parse, piece, longest)
+        if long < SOON_SECONDS:
+            continue
+        short = seconds(parse, piece, longest // TIMES)
+        if long > TIMES * SLACK * max(short, SOON_SECONDS / TIMES):
+            slow[piece] = (short, long)
+    assert not slow
+
+
+def test_the_test_would_see_what_is_quadratic() -> None:
+    quadratic = re.compile(rb"\d+x")
+    with pytest.raises(AssertionError):
+        test_time_grows_no_faster_than_length(10_000, quadratic.search)
+
+
+async def test_a_request_of_the_worst_kind_is_no_dearer_than_its_bytes() -> None:
+    """The broken bodies that were dear: a full one may cost what a full good one costs, a few times over."""
+    good = (
+        b'{"events":['
+        + b",".join([b'{"userId":"ada","eventType":"session_start","properties":{"a":"b"}}'] * 500)
+        + b"]}"
+    )
+    began = time.process_time()
+    for _ in range(20):
+        record = event_pb2.EventRecord()
+        for raw in batch.split(good):
+            transcode.read_event(raw, record.events.add, STAMP, str, unheard)
+    a_byte = (time.process_time() - began) / 20 / len(good)
+    for piece in PIECES:
+        body = b'{"events":[' + (piece * LARGE)[: LARGE - 13] + b"]}"
+        assert seconds(batch.split, body, len(body)) < 5 * a_byte * LARGE, piece

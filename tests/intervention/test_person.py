@@ -1,0 +1,490 @@
+"""Standing follows the person: what is remembered of an anonymous user moves to the known user it turned out to be."""
+
+import itertools
+
+import msgspec
+import pytest
+
+from mesh import applied
+from services.intervention.domain import ledger, pending, person
+from services.intervention.domain.chance import held_out
+from services.intervention.domain.decision import derive
+from services.intervention.domain.delivery import encode_undelivered, undelivered_key
+from services.intervention.domain.eligibility import Reason
+from services.intervention.domain.facts import LATEST_US, Bought, EventKind, Outcome
+from services.intervention.domain.offer import WithdrawalReason
+from services.intervention.domain.pending import Helped
+from services.intervention.domain.policy import REMEMBERED_OFFERS
+from services.intervention.domain.timeline import Dated, Timeline
+from tests.intervention import golden
+from tests.intervention.builders import (
+    HOUR,
+    MINUTE,
+    NOON_ISH,
+    POLICY,
+    Row,
+    World,
+    arrival,
+    batch,
+    edited,
+    facts,
+    outcome,
+    policy,
+)
+from tests.intervention.test_limits import action
+
+SECOND = 1_000_000
+LOGIN = NOON_ISH + 2 * MINUTE
+WELCOME = [outcome(Outcome.ACCEPTED, channel="email", user_id="anon") for _ in range(4)]
+STUCK = {"score": 55.0, "indicators": ("form_errors",)}
+
+
+def failing(user_id: str, at_us: int, **members: object) -> Row:
+    return Row(80.0, at_us, user_id, **members)  # type: ignore[arg-type]
+
+
+def buys(user_id: str, at_us: int, amount: float = 5.0, currency: str = "EUR") -> Row:
+    return Row(user_id=user_id, at_us=at_us, kind=EventKind.PURCHASE, bought=Bought(amount, currency))
+
+
+async def helped(world: World, user_id: str) -> Helped:
+    return pending.decode(applied.current((await world.state.load([f"user:{user_id}"]))[0]))
+
+
+async def test_who_was_turned_away_before_the_login_is_not_offered_it_again_after_it() -> None:
+    world = World()
+    (made,) = await world.send(failing("anon", NOON_ISH))
+    await world.send(outcome(Outcome.DECLINED, made.intervention.id, user_id="anon", at_us=NOON_ISH + MINUTE))
+    await world.link("anon", "ada", LOGIN)
+    assert await world.send(failing("ada", LOGIN + SECOND)) == []
+    assert (await world.last()).verdict.reasons == (Reason.COOLDOWN, Reason.RISK_AT_TRIGGER)
+    assert len(await world.send(failing("ada", NOON_ISH + 15 * MINUTE))) == 1
+
+
+async def test_what_waits_for_the_anonymous_user_waits_for_the_known_one_from_now_on() -> None:
+    world = World()
+    (made,) = await world.send(failing("anon", NOON_ISH))
+    before = (await world.reading.waiting("anon")).cursor
+    await world.link("anon", "ada", LOGIN)
+    left, came = await world.reading.waiting("anon"), await world.reading.waiting("ada")
+    assert (left.intervention, came.intervention) == (None, made.intervention)
+    assert left.cursor > before
+    assert left.withdrawn is not None
+    assert (left.withdrawn.offer_id, left.withdrawn.reason) == (made.intervention.id, WithdrawalReason.IDENTIFIED)
+    followed = await world.reading.intervention(made.intervention.id)
+    assert (followed.user_id, followed.outcome, followed.is_ended) == ("ada", Outcome.NONE, False)
+    await world.send(outcome(Outcome.ACCEPTED, made.intervention.id, at_us=LOGIN + MINUTE))
+    assert (await world.reading.intervention(made.intervention.id)).outcome is Outcome.ACCEPTED
+    assert (await world.reading.waiting("ada")).intervention is None
+
+
+async def test_while_it_is_on_its_way_an_intervention_is_not_lost() -> None:
+    world = World()
+    (made,) = await world.send(failing("anon", NOON_ISH))
+    standing = await world.leave("anon", "ada", LOGIN)
+    followed = await world.reading.intervention(made.intervention.id)
+    assert (followed.user_id, followed.outcome, followed.is_ended) == ("ada", Outcome.NONE, False)
+    await world.send(arrival("ada", LOGIN, standing))
+    assert (await world.reading.waiting("ada")).intervention == made.intervention
+
+
+async def test_all_that_is_remembered_moves_and_nothing_of_it_stays() -> None:
+    world = World()
+    await world.send(*WELCOME)
+    (mail,) = await world.send(Row(user_id="anon", **STUCK))  # type: ignore[arg-type]
+    await world.send(outcome(Outcome.ACCEPTED, mail.intervention.id, user_id="anon"))
+    await world.send(buys("anon", NOON_ISH, 5.0), buys("anon", NOON_ISH, 7.0, "USD"), buys("ada", NOON_ISH, 1.0))
+    await world.state.save({undelivered_key("anon"): encode_undelivered(((mail.intervention.id, "email"),))}, None)
+    await world.link("anon", "ada", LOGIN)
+    left, came = await helped(world, "anon"), await helped(world, "ada")
+    assert left.away is not None
+    assert (left.away.user_ids, left.away.at_us, left.away.urgent_us, left.away.helped_us) == (
+        ("ada",),
+        LOGIN,
+        0,
+        NOON_ISH,
+    )
+    assert left == Helped(change_count=left.change_count, away=left.away, time_zone="Europe/Berlin")
+    assert [each.id for each in came.offers] == [mail.intervention.id]
+    assert (came.learned, came.bought) == ({"email": (5, 0)}, {"EUR": 6.0, "USD": 7.0})
+    assert pending.standing(came).undelivered == ((mail.intervention.id, "email"),)
+
+
+async def test_what_is_linked_again_moves_only_what_has_come_since() -> None:
+    world = World()
+    (made,) = await world.send(failing("anon", NOON_ISH))
+    await world.link("anon", "ada", LOGIN)
+    assert await world.leave("anon", "bob", LOGIN + MINUTE) == b""
+    assert (await world.reading.intervention(made.intervention.id)).user_id == "ada"
+    (later,) = await world.send(failing("anon", NOON_ISH + HOUR))
+    await world.link("anon", "bob", NOON_ISH + 2 * HOUR)
+    assert [each.id for each in (await helped(world, "bob")).offers] == [later.intervention.id]
+    assert (await world.reading.intervention(later.intervention.id)).user_id == "bob"
+    assert (await world.reading.intervention(made.intervention.id)).user_id == "ada"
+
+
+async def test_nothing_moves_of_somebody_of_whom_nothing_is_remembered() -> None:
+    world = World()
+    assert await world.leave("anon", "ada", LOGIN) == b""
+
+
+async def test_aliases_in_a_circle_end() -> None:
+    world = World()
+    (made,) = await world.send(failing("a", NOON_ISH))
+    for one, other in itertools.pairwise(["a", "b", "c", "a", "b"]):
+        await world.leave(one, other, LOGIN)
+    followed = await world.reading.intervention(made.intervention.id)
+    assert (followed.outcome, followed.is_ended) == (Outcome.NONE, False)
+    world.clock.now_us = NOON_ISH + HOUR
+    assert (await world.reading.intervention(made.intervention.id)).is_ended
+
+
+async def test_a_repeated_batch_answers_the_same_bytes() -> None:
+    world = World()
+    await world.send(failing("anon", NOON_ISH))
+    row = Row(user_id="anon", at_us=LOGIN, kind=EventKind.IDENTIFY, linked="ada")
+    first = await world.come(2, [[Row(user_id="anon"), row]])
+    assert list(first.standings) == [1]
+    assert (await world.come(2, [[Row(user_id="anon"), row]])).standings == first.standings
+    before = await helped(world, "ada")
+    for _ in range(2):
+        await world.come(3, [[arrival("ada", LOGIN, first.standings[1])]])
+    assert len((await helped(world, "ada")).offers) == len(before.offers) + 1
+
+
+# Two that wait.
+
+
+async def both_wait(world: World, anonymous: Row, known: Row) -> tuple[str, str]:
+    """Both users were offered something that waits; the ids."""
+    (one,) = await world.send(anonymous)
+    (other,) = await world.send(known)
+    await world.link(anonymous.user_id, known.user_id, max(anonymous.at_us, known.at_us) + MINUTE)
+    return one.intervention.id, other.intervention.id
+
+
+async def gone(world: World, intervention_id: str) -> bool:
+    followed = await world.reading.intervention(intervention_id)
+    assert followed.user_id == "ada"
+    is_gone = followed.withdrawal is WithdrawalReason.IDENTIFIED
+    assert (followed.outcome is Outcome.WITHDRAWN) is is_gone
+    assert followed.is_ended is is_gone
+    return is_gone
+
+
+async def waiting(world: World, user_id: str = "ada") -> str:
+    found = await helped(world, user_id)
+    assert sum(each.outcome in (Outcome.NONE, Outcome.SHOWN) for each in found.offers) == (found.waiting is not None)
+    return found.waiting.id if found.waiting else ""
+
+
+@pytest.mark.parametrize("minutes", [-3, 3])
+async def test_of_two_that_wait_the_newer_stays(minutes: int) -> None:
+    world = World()
+    brought, own = await both_wait(world, failing("anon", NOON_ISH), failing("ada", NOON_ISH + minutes * MINUTE))
+    stays, goes = (own, brought) if minutes > 0 else (brought, own)
+    assert await waiting(world) == stays
+    assert (await gone(world, stays), await gone(world, goes)) == (False, True)
+
+
+@pytest.mark.parametrize("urgent", ["anon", "ada"])
+async def test_of_two_that_wait_the_more_urgent_stays(urgent: str) -> None:
+    world = World()
+    other = {"anon": "ada", "ada": "anon"}[urgent]
+    await world.send(*(Row(user_id=other, outcome=each.outcome) for each in WELCOME))
+    (gentle,) = await world.send(Row(user_id=other, at_us=NOON_ISH + MINUTE, **STUCK))  # type: ignore[arg-type]
+    (made,) = await world.send(failing(urgent, NOON_ISH))
+    await world.link("anon", "ada", LOGIN)
+    assert await waiting(world) == made.intervention.id
+    assert await gone(world, gentle.intervention.id)
+    # Its message does not leave any more, and says why.
+    (delivery,) = (await world.outbox.deliveries([gentle.intervention.id]))[0]
+    assert (delivery.state.name, delivery.reason) == ("CANCELLED", "identified")
+
+
+async def test_an_outcome_is_told_once_by_whichever_id() -> None:
+    world = World()
+    (first,) = await world.send(failing("anon", NOON_ISH))
+    await world.send(outcome(Outcome.SHOWN, first.intervention.id, user_id="anon"))
+    (second,) = await world.send(failing("ada", NOON_ISH + MINUTE))
+    left = await world.come(9, [[Row(at_us=LOGIN, user_id="anon", kind=EventKind.IDENTIFY, linked="ada")]])
+    came = await world.come(10, [[arrival("ada", LOGIN, left.standings[0])]])
+    assert (left.outcomes, came.outcomes) == ([], [Outcome.WITHDRAWN])
+    assert [(each.intervention_id, each.outcome) for each in world.witness.outcomes] == [
+        (first.intervention.id, Outcome.SHOWN),
+        (first.intervention.id, Outcome.WITHDRAWN),
+    ]
+    assert await waiting(world) == second.intervention.id
+
+
+async def test_what_has_run_out_on_the_way_does_not_wait() -> None:
+    world = World()
+    (made,) = await world.send(failing("anon", NOON_ISH))
+    standing = await world.leave("anon", "ada", NOON_ISH + 29 * MINUTE)
+    await world.send(arrival("ada", NOON_ISH + 31 * MINUTE, standing))
+    assert await waiting(world) == ""
+    assert (await world.reading.intervention(made.intervention.id)).outcome is Outcome.EXPIRED
+
+
+# Helped once, not twice.
+
+
+async def test_the_event_that_identifies_brings_no_help_by_itself() -> None:
+    world = World()
+    await world.send(failing("anon", NOON_ISH))
+    await world.send(Row(95.0, LOGIN, "ada", kind=EventKind.IDENTIFY))
+    assert (await world.last()).verdict.reasons == (Reason.JUST_IDENTIFIED, Reason.RISK_AT_TRIGGER)
+    assert (await helped(world, "ada")).offers == ()
+
+
+@pytest.mark.parametrize("answer", [None, Outcome.DECLINED, Outcome.ACCEPTED])
+async def test_help_made_while_the_rest_is_on_its_way_is_taken_back(answer: Outcome | None) -> None:
+    world = World()
+    (first,) = await world.send(failing("anon", NOON_ISH))
+    if answer:
+        await world.send(outcome(answer, first.intervention.id, user_id="anon"))
+    standing = await world.leave("anon", "ada", LOGIN)
+    (second,) = await world.send(failing("ada", LOGIN + SECOND))
+    await world.send(arrival("ada", LOGIN, standing))
+    assert await waiting(world) == ("" if answer else first.intervention.id)
+    assert await gone(world, second.intervention.id)
+
+
+@pytest.mark.parametrize(
+    ("members", "answer"),
+    [
+        ({"caps": [{"most": 1, "per": "day"}]}, Outcome.ACCEPTED),
+        ({"actions": [action(dismissed_for="7d")]}, Outcome.DECLINED),
+        ({"actions": [action()], "escalation": {"after": 1, "within": "24h"}}, Outcome.DECLINED),
+    ],
+)
+async def test_whatever_would_have_kept_it_takes_it_back(members: dict[str, object], answer: Outcome) -> None:
+    world = World(edited(cooldown="1m", **members))
+    (first,) = await world.send(failing("anon", NOON_ISH))
+    await world.send(outcome(answer, first.intervention.id, user_id="anon"))
+    standing = await world.leave("anon", "ada", LOGIN)
+    (second,) = await world.send(failing("ada", LOGIN + SECOND))
+    await world.send(arrival("ada", LOGIN, standing))
+    assert await gone(world, second.intervention.id)
+
+
+async def test_what_would_have_been_made_all_the_same_stays() -> None:
+    world = World()
+    await world.send(*(Row(user_id="anon", outcome=each.outcome) for each in WELCOME))
+    (gentle,) = await world.send(Row(user_id="anon", **STUCK))  # type: ignore[arg-type]
+    standing = await world.leave("anon", "ada", LOGIN)
+    (urgent,) = await world.send(failing("ada", LOGIN + SECOND))
+    await world.send(arrival("ada", LOGIN, standing))
+    assert await waiting(world) == urgent.intervention.id
+    assert await gone(world, gentle.intervention.id)
+
+
+async def test_help_made_long_before_the_login_is_not_taken_back() -> None:
+    world = World()
+    (own,) = await world.send(failing("ada", NOON_ISH))
+    (first,) = await world.send(failing("anon", NOON_ISH + MINUTE))
+    await world.send(outcome(Outcome.DECLINED, first.intervention.id, user_id="anon", at_us=NOON_ISH + MINUTE))
+    await world.link("anon", "ada", LOGIN)
+    assert await waiting(world) == own.intervention.id
+
+
+async def test_what_comes_last_in_the_anonymous_name_brings_no_help() -> None:
+    world = World()
+    await world.leave("anon", "ada", LOGIN)
+    assert await world.send(failing("anon", LOGIN + SECOND)) == []
+    assert (await world.last("anon")).verdict.reasons[0] is Reason.JUST_IDENTIFIED
+    helped_before = World()
+    await helped_before.send(failing("anon", NOON_ISH))
+    await helped_before.link("anon", "ada", LOGIN)
+    assert await helped_before.send(failing("anon", NOON_ISH + 10 * MINUTE)) == []
+    assert (await helped_before.last("anon")).verdict.reasons[0] is Reason.COOLDOWN
+    assert len(await helped_before.send(failing("anon", NOON_ISH + 15 * MINUTE))) == 1
+
+
+async def test_caps_count_for_the_person() -> None:
+    world = World(edited(caps=[{"most": 2, "per": "day"}], cooldown="1m"))
+    for minutes, user in enumerate(("anon", "ada")):
+        (made,) = await world.send(failing(user, NOON_ISH + minutes * MINUTE))
+        await world.send(
+            outcome(Outcome.ACCEPTED, made.intervention.id, user_id=user, at_us=NOON_ISH + minutes * MINUTE)
+        )
+    await world.link("anon", "ada", LOGIN)
+    assert await world.send(failing("ada", NOON_ISH + HOUR)) == []
+    assert (await world.last()).verdict.reasons[0] is Reason.FREQUENCY_CAP
+
+
+async def test_what_the_person_turned_away_stays_turned_away() -> None:
+    world = World()
+    await world.send(*WELCOME)
+    (mail,) = await world.send(Row(user_id="anon", **STUCK))  # type: ignore[arg-type]
+    await world.send(outcome(Outcome.DECLINED, mail.intervention.id, user_id="anon"))
+    await world.link("anon", "ada", LOGIN)
+    await world.send(Row(at_us=NOON_ISH + 24 * HOUR, **STUCK))  # type: ignore[arg-type]
+    refusals = {each.action: each.refusal for each in (await world.last()).verdict.candidates}
+    assert refusals["send_help_email"] is Reason.DISMISSED
+
+
+async def test_offers_stay_in_order_and_bounded() -> None:
+    world = World(edited(cooldown="1s", caps=[]))
+    for minute in range(100):
+        user = ("anon", "ada")[minute % 2]
+        (made,) = await world.send(failing(user, NOON_ISH + minute * MINUTE))
+        await world.send(
+            outcome(Outcome.ACCEPTED, made.intervention.id, user_id=user, at_us=NOON_ISH + minute * MINUTE)
+        )
+    await world.link("anon", "ada", NOON_ISH + 2 * HOUR)
+    times = [each.made_us for each in (await helped(world, "ada")).offers]
+    assert times == [NOON_ISH + minute * MINUTE for minute in range(100 - REMEMBERED_OFFERS, 100)]
+
+
+async def test_a_user_has_sixteen_currencies() -> None:
+    world = World()
+    codes = [f"{a}{b}X" for a in "ABCD" for b in "EFGH"]
+    await world.send(*(buys("anon", NOON_ISH, 1.0, code) for code in (*codes, "NEW")))
+    await world.send(*(buys("ada", NOON_ISH, 2.0, code) for code in ("OWN", codes[3])))
+    await world.link("anon", "ada", LOGIN)
+    bought = (await helped(world, "ada")).bought
+    assert (len(bought), bought["OWN"], bought[codes[3]], "NEW" in bought) == (16, 2.0, 3.0, False)
+
+
+# The experiment.
+
+EXPERIMENT = edited(holdout={"share": 0.5, "salt": "x"}, caps=[])
+OUT = [f"anon-{n}" for n in range(200) if held_out("x", f"anon-{n}", 0.5)]
+IN = [f"anon-{n}" for n in range(200) if not held_out("x", f"anon-{n}", 0.5)]
+
+
+async def counts(world: World) -> tuple[int, int, int, int]:
+    return tuple((await world.reading.lifts("")).estimates[0][2])  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(("anonymous", "known"), [(OUT[0], IN[0]), (IN[0], OUT[0]), (IN[0], IN[1]), (OUT[0], OUT[1])])
+async def test_the_side_is_kept_and_the_person_counts_once(anonymous: str, known: str) -> None:
+    world = World(EXPERIMENT)
+    is_out = anonymous in OUT
+    assert bool(await world.send(failing(anonymous, NOON_ISH))) is not is_out
+    assert await counts(world) == (not is_out, 0, is_out, 0)
+    standing = await world.leave(anonymous, known, LOGIN)
+    assert await counts(world) == (0, 0, 0, 0)
+    await world.send(arrival(known, LOGIN, standing))
+    assert await counts(world) == (not is_out, 0, is_out, 0)
+    made = await world.send(failing(known, NOON_ISH + HOUR))
+    assert bool(made) is not is_out
+    await world.send(buys(known, NOON_ISH + 2 * HOUR))
+    assert await counts(world) == (not is_out, not is_out, is_out, is_out)
+
+
+@pytest.mark.parametrize("known_first", [True, False])
+@pytest.mark.parametrize("who_bought", ["", "anon", "known", "both"])
+@pytest.mark.parametrize(("anonymous", "known"), [(OUT[0], IN[0]), (IN[0], OUT[0]), (IN[0], IN[1])])
+async def test_of_two_sides_the_earlier_counts(anonymous: str, known: str, who_bought: str, known_first: bool) -> None:  # noqa: FBT001
+    world = World(EXPERIMENT)
+    first, second = (known, anonymous) if known_first else (anonymous, known)
+    await world.send(failing(first, NOON_ISH))
+    await world.send(failing(second, NOON_ISH + MINUTE))
+    for name, user in (("anon", anonymous), ("known", known)):
+        if who_bought in (name, "both"):
+            await world.send(buys(user, NOON_ISH + 2 * MINUTE))
+    await world.link(anonymous, known, NOON_ISH + 3 * MINUTE)
+    is_out, has_bought = first in OUT, bool(who_bought)
+    assert await counts(world) == (
+        not is_out,
+        has_bought and not is_out,
+        is_out,
+        has_bought and is_out,
+    )
+
+
+async def test_help_made_while_being_held_out_was_on_its_way_is_taken_back() -> None:
+    world = World(EXPERIMENT)
+    await world.send(failing(OUT[0], NOON_ISH))
+    standing = await world.leave(OUT[0], IN[0], NOON_ISH + HOUR)  # the cooldown has passed
+    (made,) = await world.send(failing(IN[0], NOON_ISH + HOUR + SECOND))
+    await world.send(arrival(IN[0], NOON_ISH + HOUR + SECOND, standing))
+    assert (await world.reading.intervention(made.intervention.id)).withdrawal is WithdrawalReason.IDENTIFIED
+    assert await counts(world) == (0, 0, 1, 0)
+
+
+async def test_another_experiment_is_counted_by_itself() -> None:
+    world = World(EXPERIMENT, (NOON_ISH + HOUR, EXPERIMENT.replace("salt: x", "salt: y")))
+    await world.send(failing(IN[0], NOON_ISH))
+    await world.send(failing("known", NOON_ISH + HOUR))
+    await world.link(IN[0], "known", NOON_ISH + HOUR + MINUTE)
+    is_out = held_out("y", "known", 0.5)
+    assert await counts(world) == (not is_out, 0, is_out, 0)
+    # Whether the known user counted in the earlier one is not known any more; so the anonymous one does not.
+    assert tuple((await world.reading.lifts("x")).estimates[0][2]) == (0, 0, 0, 0)
+
+
+async def test_a_batch_that_is_taken_back_leaves_everything_as_it_was() -> None:
+    world = World(EXPERIMENT)
+    await world.send(failing(IN[0], NOON_ISH))
+    before = await helped(world, IN[0])
+    at, rows = batch(2, [[Row(user_id=IN[0], at_us=LOGIN, kind=EventKind.IDENTIFY, linked="ada")]])
+    await world.deciding.decide(at, rows)
+    assert await counts(world) == (0, 0, 0, 0)
+    await world.deciding.decide(at._replace(is_retraction=True), rows)
+    assert await helped(world, IN[0]) == before
+    assert await counts(world) == (1, 0, 0, 0)
+
+
+# Bytes.
+
+
+@pytest.mark.parametrize("at_us", [0, LATEST_US])
+async def test_what_was_offered_at_the_ends_of_time_moves(at_us: int) -> None:
+    world = World()
+    world.clock.now_us = at_us
+    await world.send(failing("anon", at_us))
+    await world.link("anon", "ada", at_us)
+    assert await waiting(world) == "i-3-1-0"
+
+
+async def test_what_moves_is_bounded() -> None:
+    world = World(edited(cooldown="1s", caps=[]))
+    for minute in range(100):
+        at_us = NOON_ISH + minute * MINUTE
+        (made,) = await world.send(failing("anon", at_us))
+        await world.send(outcome(Outcome.ACCEPTED, made.intervention.id, user_id="anon", at_us=at_us))
+    await world.send(*(buys("anon", NOON_ISH, 1.0, f"{number:03}") for number in range(30)))
+    await world.send(failing("anon", NOON_ISH + 200 * MINUTE))
+    assert 5_000 < len(await world.leave("anon", "ada", NOON_ISH + 201 * MINUTE)) < 16_384
+
+
+async def test_bytes_that_are_no_standing_are_refused() -> None:
+    world = World()
+    await world.send(failing("anon", NOON_ISH))
+    good = await world.leave("anon", "ada", LOGIN)
+    assert person.decode(good).version == 1
+    other = msgspec.msgpack.encode([2, *msgspec.msgpack.decode(good)[1:]])
+    late = msgspec.msgpack.encode([1, 1 << 62, *msgspec.msgpack.decode(good)[2:]])
+    for bad in (b"", b"\xff", b"\x93abc", good[:-1], other, late, msgspec.msgpack.encode("standing")):
+        with pytest.raises(person.NoStandingError):
+            person.decode(bad)
+
+
+def test_a_user_of_the_version_before_is_read_and_moves() -> None:
+    read = pending.decode(golden.HELPED)
+    assert read.waiting is not None
+    assert [(each.id, each.outcome) for each in read.offers] == [
+        ("i-3-5-0", Outcome.EXPIRED),
+        (read.waiting.id, Outcome.NONE),
+    ]
+    assert (read.learned, read.bought) == ({"email": (3, 0)}, {"EUR": 12.5})
+    assert (read.withdrawn, read.away, read.undelivered, read.time_zone) == (None, None, (), "")
+    _, moving = person.left(read, (), "ada", LOGIN)
+    came = person.arrived(POLICY, pending.NOBODY, person.decode(moving), facts(arrival("ada", LOGIN, b"")))
+    assert (came.waiting, came.offers, came.bought) == (read.waiting, read.offers, read.bought)
+
+
+def test_the_ledger_of_the_version_before_is_read() -> None:
+    block, inputs = ledger.decode(golden.BLOCK), ledger.decode_inputs(golden.INPUTS)
+    decided_by = policy(holdout={"share": 0.0, "salt": "m"})
+    chat = ledger.decision_at(decided_by, block, "3", 6, 0)
+    assert (chat.facts.age_us, chat.facts.is_copy, chat.facts.is_system, chat.facts.is_settled) == (0, 0, 0, 0)
+    assert derive(decided_by, chat.facts, chat.standing, "i-3-6-0") == chat.verdict
+    assert inputs.standing == chat.standing
+    assert ledger.plain_reasons(decided_by, block) == [Reason.BELOW_TRIGGER, Reason.BOT]
+    # It names the policy by the rules of its time; the store has it under that name.
+    timeline = Timeline([(Dated(0, block.policy_version, ""), decided_by)])
+    assert timeline.find(block.policy_version) == timeline.find(decided_by.version) == decided_by

@@ -1,0 +1,181 @@
+"""What users and their support read is true, and grammatical for 0, 1 and many."""
+
+import re
+import time
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.intervention.domain import screening
+from services.intervention.domain.counting import beside, counted, lasting
+from services.intervention.domain.decision import derive
+from services.intervention.domain.eligibility import Reason
+from services.intervention.domain.facts import EventKind, Outcome
+from services.intervention.domain.offer import Offer, Standing, WithdrawalReason
+from services.intervention.domain.policy import Policy
+from services.intervention.domain.reasons import WITHDRAWALS, explain
+from tests.intervention.builders import HOUR, MINUTE, NOON_ISH, Row, facts, policy
+
+SECOND = 1_000_000
+# A number with a noun that does not agree, a number that is none, and what no person says.
+WRONG = re.compile(
+    r"\b1 \w+s\b(?<!1 is)|\b(?:[02-9]|\d\d+) (?:signal|second|minute|hour|day)\b|\b0 \w+|nan|inf\b|-\d|None"
+)
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT[\d:+]+")
+POLICIES = [
+    policy(trigger={"score": score, "strong_signals": count}, cooldown=cooldown, freshness=freshness)
+    for score, count, cooldown, freshness in (
+        (75, 4, "15m", "5m"),
+        (74.95, 1, "1s", "1s"),
+        (0.05, 2, "61m", "1h"),
+        (100, 1000, "25h", "2d"),
+    )
+]
+OFFERS = st.builds(
+    Offer,
+    st.just("i"),
+    st.just("in_app"),
+    st.booleans(),
+    st.integers(0, 40).map(lambda minutes: NOON_ISH - minutes * MINUTE),
+    st.integers(-5, 40).map(lambda minutes: NOON_ISH + minutes * MINUTE),
+    st.sampled_from(list(Outcome)),
+    solved_us=st.sampled_from([0, NOON_ISH]),
+)
+ROWS = st.builds(
+    Row,
+    score=st.floats(0, 100) | st.sampled_from([74.96, 75.0, 74.949999, 0.05, 99.99999, 100.0]),
+    strong=st.integers(0, 5),
+    indicators=st.sampled_from([(), ("form_errors",)]),
+    age_us=st.sampled_from([0, 0, 0, 2 * SECOND, HOUR + 1, 400 * 24 * HOUR]),
+    kind=st.sampled_from([EventKind.PAGE_VIEW, EventKind.SESSION_END, EventKind.IDENTIFY]),
+    is_bot=st.booleans(),
+    is_system=st.booleans(),
+    is_copy=st.booleans(),
+    is_settled=st.booleans(),
+    latest_signal_us=st.sampled_from([0, NOON_ISH]),
+)
+
+
+@settings(max_examples=400)
+@given(st.sampled_from(POLICIES), ROWS, st.lists(OFFERS, max_size=2).map(tuple))
+def test_every_explanation_is_grammatical_and_true(by: Policy, row: Row, offers: tuple[Offer, ...]) -> None:
+    verdict = derive(by, facts(row), Standing(offers=offers, learned={"email": (4, 0)}), "i-3-1-0")
+    said = verdict.explanation
+    assert not WRONG.search(MOMENT.sub("then", said))
+    assert all(each[0].isupper() and each[-1] not in " ," for each in re.split(r"(?<=\.) (?=[A-Z])", said))
+    told = re.search(r"The risk of ([\d.]+) \(\w+\) (has reached|is below) the trigger", said)
+    if told:
+        assert (float(told[1]) >= by.trigger_score) is (told[2] == "has reached")
+        assert (row.score >= by.trigger_score) is (told[2] == "has reached")
+    if verdict.reasons[0] is Reason.COOLDOWN:
+        assert any(each.made_us + by.cooldown_us > NOON_ISH for each in offers)
+    if verdict.reasons[0] is Reason.TOO_OLD:
+        assert f"more than {lasting(by.freshness_us)}" in said
+        assert "too old to help" in said
+    if verdict.withdrawn is not None:
+        assert said.endswith(WITHDRAWALS[verdict.withdrawn.reason])
+
+
+@pytest.mark.parametrize(
+    ("count", "sentence"),
+    [
+        (0, "there is no signal of strength 70 or more, where 4 are needed."),
+        (1, "there is 1 signal of strength 70 or more, where 4 are needed."),
+        (3, "there are 3 signals of strength 70 or more, where 4 are needed."),
+    ],
+)
+def test_signals_are_counted_in_words(count: int, sentence: str) -> None:
+    said = derive(policy(), facts(Row(10.0, strong=count)), Standing(), "i").explanation
+    assert said == f"The risk of 10.0 (low) is below the trigger of 75, and {sentence}"
+
+
+def test_one_signal_has_and_more_have_reached_the_trigger() -> None:
+    one = policy(trigger={"score": 75, "strong_signals": 1})
+    for count, words in ((1, "1 signal of strength 70 or more has"), (2, "2 signals of strength 70 or more have")):
+        said = derive(one, facts(Row(10.0, strong=count)), Standing(), "i").explanation
+        assert said.startswith(f"{words} reached the trigger of 1.")
+    said = derive(one, facts(Row(10.0)), Standing(), "i").explanation
+    assert said.endswith("there is no signal of strength 70 or more, where 1 is needed.")
+
+
+@pytest.mark.parametrize(
+    ("us", "said"),
+    [
+        (0, "1 second"),
+        (1, "1 second"),
+        (SECOND, "1 second"),
+        (59 * SECOND, "59 seconds"),
+        (MINUTE, "1 minute"),
+        (119 * SECOND, "1 minute"),
+        (5 * MINUTE, "5 minutes"),
+        (HOUR, "1 hour"),
+        (23 * HOUR, "23 hours"),
+        (24 * HOUR, "1 day"),
+        (400 * 24 * HOUR, "400 days"),
+    ],
+)
+def test_lengths_of_time(us: int, said: str) -> None:
+    assert lasting(us) == said
+
+
+@pytest.mark.parametrize(("count", "said"), [(0, "no signal"), (1, "1 signal"), (2, "2 signals"), (11, "11 signals")])
+def test_numbers_with_their_nouns(count: int, said: str) -> None:
+    assert counted(count, "signal") == said
+
+
+@given(st.floats(0, 100), st.floats(0, 100))
+def test_a_number_shows_on_which_side_of_a_bound_it_lies(value: float, bound: float) -> None:
+    assert (float(beside(value, bound)) >= bound) == (value >= bound)
+
+
+def test_every_reason_has_a_sentence_of_its_own() -> None:
+    said = [explain(POLICIES[0], facts(Row(80.0)), Standing(), (reason,)) for reason in Reason]
+    assert len(set(said)) == len(Reason)
+    # The third withdrawal is told of somebody who has left, by an event of the mesh's own.
+    assert set(WITHDRAWALS) == {WithdrawalReason.SOLVED, WithdrawalReason.SESSION_ENDED}
+
+
+# Text of users, before it goes to a model.
+
+UNITS = [
+    "a",
+    "1",
+    "1 ",
+    "1(",
+    "12345x",
+    "a@",
+    "a@b.",
+    "@a.",
+    "a.",
+    "-",
+    "?",
+    "#a",
+    "<",
+    "ignor ",
+    "you have ",
+    "\ufdfa",
+]
+
+
+def seconds(judge: Callable[[str], object], text: str) -> float:
+    """The least time of some."""
+
+    def once() -> float:
+        begun = time.perf_counter()
+        judge(text)
+        return time.perf_counter() - begun
+
+    return min(once() for _ in range(7))
+
+
+@pytest.mark.parametrize("judge", [screening.clean, screening.is_order])
+@pytest.mark.parametrize("unit", UNITS)
+def test_no_text_costs_more_than_its_length_and_long_text_costs_no_more_at_all(
+    unit: str, judge: Callable[[str], object]
+) -> None:
+    texts = [(unit * length)[:length] for length in (200, 1_600, 12_800)]
+    short, long, longest = (seconds(judge, text) for text in texts)
+    assert long <= 40 * short + 0.002  # of eight times the length
+    assert longest <= 8 * long + 0.002
