@@ -8,7 +8,7 @@ import json
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -19,6 +19,9 @@ _POLL_SECONDS: Final = 0.03
 # A sender that was held up longer than this does not make up for it.
 _CATCH_UP_SECONDS: Final = 1.0
 _HEADERS: Final = {"content-type": "application/json"}
+
+IsDecided = Callable[[http.client.HTTPConnection, str, str], bool]
+"""Whether an event, by its own id and its user's, is decided on."""
 
 
 class Verdicts(NamedTuple):
@@ -36,7 +39,7 @@ class Latency(NamedTuple):
     seconds: float
 
 
-def requests(sender: int, batch: int, user_count: int, run: int) -> Iterator[bytes]:
+def requests(sender: int, batch: int, user_count: int, run: int, name: str = "b") -> Iterator[bytes]:
     """Bodies without end: each user goes round the product; one event in nineteen is an error, one a beat of a video.
 
     A user's events come in runs, as client libraries send them: they gather some seconds' events into one call.
@@ -62,7 +65,7 @@ def requests(sender: int, batch: int, user_count: int, run: int) -> Iterator[byt
             number = next(numbers)
             user = (number // run * SENDERS + sender) % user_count
             kind = kinds[number % len(kinds)]
-            parts.append(f'{{"eventId":"b-{sender}-{number}","userId":"user-{user}",{kind}}}')
+            parts.append(f'{{"eventId":"{name}-{sender}-{number}","userId":"user-{user}",{kind}}}')
         yield ('{"events":[' + ",".join(parts) + "]}").encode()
 
 
@@ -95,28 +98,53 @@ def probe(
     latencies: list[Latency],
     period_seconds: float = PROBE_PERIOD_SECONDS,
     poll_seconds: float = _POLL_SECONDS,
+    is_decided: IsDecided | None = None,
+    name: str = "probe",
 ) -> None:
-    """Sends an event a period, whether or not the ones before have come through.
+    """Sends an event per period, whether or not the ones before have come through.
 
-    So a slow mesh cannot thin out the probes that would show how slow it is.
+    So a slow system cannot thin out the probes that would show how slow it is.
     """
     with concurrent.futures.ThreadPoolExecutor(_PROBERS) as probers:
         for number in itertools.count():
             due = started + number * period_seconds
             if stop.wait(max(0.0, due - time.monotonic())):
                 return
-            probers.submit(_follow, url, number, due, started, latencies, poll_seconds)
+            probers.submit(
+                _follow,
+                url,
+                f"{name}-{number}",
+                f"probe-{number % 50}",
+                due,
+                started,
+                latencies,
+                poll_seconds,
+                is_decided or is_applied,
+            )
 
 
-def _follow(url: str, number: int, due: float, started: float, latencies: list[Latency], poll_seconds: float) -> None:
-    event = {"eventId": f"probe-{number}", "userId": f"probe-{number % 50}", "eventType": "page_view"}
-    body = json.dumps({**event, "properties": {"page": "/"}}).encode()
+def _follow(
+    url: str,
+    event_id: str,
+    user_id: str,
+    due: float,
+    started: float,
+    latencies: list[Latency],
+    poll_seconds: float,
+    is_decided: IsDecided,
+) -> None:
+    event = {"eventId": event_id, "userId": user_id, "eventType": "page_view", "properties": {"page": "/"}}
     with contextlib.closing(_connect(url)) as connection:
-        if _ask(connection, "POST", "/api/events/track", body).get("accepted") != 1:
+        if ask(connection, "POST", "/api/events/track", json.dumps({"events": [event]}).encode()).get("accepted") != 1:
             return
-        while _ask(connection, "GET", f"/api/events/probe-{number}").get("state") != "applied":
+        while not is_decided(connection, event_id, user_id):
             time.sleep(poll_seconds)
         latencies.append(Latency(due - started, time.monotonic() - due))
+
+
+def is_applied(connection: http.client.HTTPConnection, event_id: str, user_id: str) -> bool:  # noqa: ARG001 - as `IsDecided`
+    """Whether the mesh has decided on an event: its receipt says `applied`."""
+    return bool(ask(connection, "GET", f"/api/events/{event_id}").get("state") == "applied")
 
 
 def _connect(url: str) -> http.client.HTTPConnection:
@@ -124,7 +152,8 @@ def _connect(url: str) -> http.client.HTTPConnection:
     return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
 
 
-def _ask(connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None = None) -> Any:  # noqa: ANN401 - any JSON
+def ask(connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None = None) -> Any:  # noqa: ANN401 - any JSON
+    """The JSON that is answered."""
     connection.request(method, path, body, _HEADERS if body else {})
     return json.loads(connection.getresponse().read())
 

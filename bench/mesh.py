@@ -10,6 +10,7 @@ import statistics
 import tempfile
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -18,20 +19,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from bench import load
-from tests.processes import RunningMesh, running_mesh
+from bench import load, sides
+from bench.sides import Side
 
-_PROGRAMS: Final = (
-    "gateway",
-    "ingest",
-    "dispatcher",
-    "video",
-    "features",
-    "scoring",
-    "intervention",
-    "archiver",
-    "store",
-)
+LOAD_GENERATOR: Final = "load generator"
 
 
 class Measured(NamedTuple):
@@ -45,6 +36,18 @@ class Measured(NamedTuple):
     memory_bytes: dict[str, int]
     refused: int
 
+    def cpu_micros(self) -> float:
+        """CPU per event of all processes but the load generator's, in microseconds."""
+        return sum(each for name, each in self.cpu_seconds.items() if name != LOAD_GENERATOR) / self.sent * 1e6
+
+    def memory(self) -> int:
+        """Memory of all processes but the load generator's at the end, in bytes."""
+        return sum(each for name, each in self.memory_bytes.items() if name != LOAD_GENERATOR)
+
+    def events_per_second(self) -> float:
+        """Events that were taken and decided on, per second until the last was."""
+        return self.sent / (self.seconds + self.drained_seconds)
+
 
 def main() -> None:
     """Runs the bench and prints its report."""
@@ -57,17 +60,16 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, default=Path("var/bench.png"), help="where the plot goes")
     arguments = parser.parse_args()
     console = Console(highlight=False)
-    with tempfile.TemporaryDirectory() as folder, running_mesh(Path(folder)) as mesh:
-        measured = measure(mesh, arguments.rate, arguments.batch, arguments.seconds, arguments.users, arguments.run)
+    with tempfile.TemporaryDirectory() as folder, sides.journeymesh(Path(folder)) as side:
+        measured = measure(side, arguments.rate, arguments.batch, arguments.seconds, arguments.users, arguments.run)
     console.print(_table(measured, arguments))
     _plot(measured, arguments.plot)
     console.print(f"latency over time: {arguments.plot}")
 
 
-def measure(mesh: RunningMesh, rate: int, batch: int, seconds: int, user_count: int, run: int) -> Measured:
-    """Offers load and measures."""
-    processes = {name: mesh.process(name) for name in _PROGRAMS}
-    processes["load generator"] = psutil.Process()
+def measure(side: Side, rate: int, batch: int, seconds: int, user_count: int, run: int, name: str = "b") -> Measured:
+    """Offers load, whose ids begin with `name`, and measures; ends once all that was taken is decided on."""
+    processes = side.processes | {LOAD_GENERATOR: psutil.Process()}
     before = {name: _cpu_seconds(process) for name, process in processes.items()}
     stop = threading.Event()
     latencies: list[load.Latency] = []
@@ -76,29 +78,31 @@ def measure(mesh: RunningMesh, rate: int, batch: int, seconds: int, user_count: 
     senders = [
         threading.Thread(
             target=load.offer,
-            args=(mesh.url, load.requests(sender, batch, user_count, run), load.SENDERS * batch / rate, stop, told),
+            args=(
+                side.url,
+                load.requests(sender, batch, user_count, run, name),
+                load.SENDERS * batch / rate,
+                stop,
+                told,
+            ),
         )
         for sender in range(load.SENDERS)
     ]
-    prober = threading.Thread(target=load.probe, args=(mesh.url, started, stop, latencies))
+    probing = partial(load.probe, side.url, started, stop, latencies, is_decided=side.is_decided, name=f"{name}-probe")
+    prober = threading.Thread(target=probing)
     for thread in (*senders, prober):
         thread.start()
-    for _ in track(range(seconds * 10), description="offering load", transient=True):
+    for _ in track(range(seconds * 10), description=f"offering load to {side.name}", transient=True):
         time.sleep(0.1)
     stop.set()
     for thread in senders:
         thread.join()
     ended = time.monotonic()
-    sent = sum(one.accepted for one in told)
-    last = {"eventId": "last", "userId": "last", "eventType": "page_view", "properties": {"page": "/"}}
-    for user in range(64):  # one for every shard, whichever it is
-        mesh.track({**last, "eventId": f"last-{user}", "userId": f"last-{user}"})
-    for user in range(64):
-        mesh.await_applied(f"last-{user}", patience_seconds=120)
+    side.drain()
     drained = time.monotonic()
     prober.join()
     return Measured(
-        sent,
+        sum(one.accepted for one in told),
         ended - started,
         drained - ended,
         latencies,
@@ -127,9 +131,8 @@ def _table(measured: Measured, arguments: argparse.Namespace) -> Table:
     for name, cpu in measured.cpu_seconds.items():
         micros = cpu / measured.sent * 1e6
         table.add_row(name, f"{micros:5.1f} µs CPU an event   {measured.memory_bytes[name] / 2**20:4.0f} MiB")
-    cpu = sum(measured.cpu_seconds[name] for name in _PROGRAMS) / measured.sent * 1e6
-    memory = sum(measured.memory_bytes[name] for name in _PROGRAMS) / 2**20
-    table.add_row("the whole mesh", f"{cpu:5.1f} µs CPU an event   {memory:4.0f} MiB")
+    whole = f"{measured.cpu_micros():5.1f} µs CPU an event   {measured.memory() / 2**20:4.0f} MiB"
+    table.add_row("the whole mesh", whole)
     return table
 
 

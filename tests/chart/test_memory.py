@@ -6,6 +6,7 @@ from typing import Final
 import pytest
 import yaml
 
+from bench import sides
 from bench.mesh import measure
 from tests.processes import running_mesh
 
@@ -42,7 +43,7 @@ def test_all_the_trial_asks_for_is_below_two_gibibytes() -> None:
 @pytest.mark.tools
 def test_it_is_enough_for_two_thousand_events_a_second(tmp_path: Path) -> None:
     with running_mesh(tmp_path) as mesh:
-        measured = measure(mesh, EVENTS_A_SECOND, 100, SECONDS, 10_000, 5)
+        measured = measure(sides.side_of(mesh), EVENTS_A_SECOND, 100, SECONDS, 10_000, 5)
     assert measured.refused == 0
     used = measured.memory_bytes
     short = {name: used[name] for name, each in resources().items() if used[name] > each["requests"]}

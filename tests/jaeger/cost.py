@@ -12,12 +12,12 @@ from typing import Final
 
 from rich.console import Console
 
+from bench import sides
 from bench.mesh import measure
 from tests.jaeger.server import running_jaeger
 from tests.processes import running_mesh
 
 _ROUNDS: Final = 2
-_NOT_COUNTED: Final = "load generator"
 
 
 def main() -> None:
@@ -33,9 +33,8 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as folder, running_jaeger(Path(folder)) as jaeger:
                 traced = {"JOURNEYMESH_OTLP_ENDPOINT": jaeger.otlp_url, "JOURNEYMESH_TRACE_SAMPLE_RATIO": ratio}
                 with running_mesh(Path(folder), **({} if ratio == "off" else traced)) as mesh:
-                    measured = measure(mesh, arguments.rate, arguments.batch, arguments.seconds, 1000, 5)
-            seconds = sum(each for name, each in measured.cpu_seconds.items() if name != _NOT_COUNTED)
-            costs.setdefault(ratio, []).append(seconds / measured.sent * 1e6)
+                    measured = measure(sides.side_of(mesh), arguments.rate, arguments.batch, arguments.seconds, 1000, 5)
+            costs.setdefault(ratio, []).append(measured.cpu_micros())
     without = statistics.mean(costs["off"])
     for ratio, each in costs.items():
         runs = ", ".join(f"{cost:.0f}" for cost in each)
