@@ -41,8 +41,8 @@ train: .venv/.dev gen/.made  ## Train the exit-risk model on real behaviour
 evaluate: .venv/.dev gen/.made  ## Evaluate the live model against its baselines
 	@$(BIN)/python -m offline.evaluate
 
-bench: .venv/.dev gen/.made  ## Measure throughput, latency and CPU an event of the whole mesh
-	@$(BIN)/python -m bench.mesh
+bench: .venv/.dev gen/.made  ## Compare the mesh with what a team writes in an afternoon: throughput, latency, CPU per event
+	@$(BIN)/python -m bench.compare
 
 lint: .venv/.dev gen/.made  ## Check style, types, import rules and contracts
 	$(BIN)/ruff check
