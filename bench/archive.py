@@ -78,7 +78,7 @@ async def main(folder: Path, event_count: int) -> None:
     archive = ParquetArchive(f"file://{folder}")
     behind: Any = intervention
     archiver = Archiver(
-        stream, leases, dispatched, MemoryPlans(), archive, MemorySeenEvents(), MemorySetAside(), behind, system_clock,
+        stream, leases, dispatched, MemoryPlans(), archive, MemorySeenEvents(), MemorySetAside(), behind,
         Limits(), Metrics(),
     )  # fmt: skip
     held = await leases.acquire("0", "archiver")

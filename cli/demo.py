@@ -19,7 +19,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from cli import run
+from cli import programs, run
+from cli.store import CannotRunError
 from mesh.settings import read_or_exit
 from offline.datasets import edify, simulator
 from offline.settings import Settings
@@ -77,7 +78,7 @@ async def main(arguments: argparse.Namespace) -> int:
         async with _mesh(console, arguments.url) as url, httpx.AsyncClient(base_url=url, timeout=30) as client:
             console.print(f"{len(events)} events of {source}, to {url}")
             findings = await _send(client, list(_batches(events)), console)
-    except (run.CannotRunError, httpx.HTTPError, OSError) as error:
+    except (CannotRunError, httpx.HTTPError, OSError) as error:
         console.print(f"journeymesh: {error or type(error).__name__}")
         return 1
     console.print(_table(len(events), findings))
@@ -165,11 +166,11 @@ async def _mesh(console: Console, url: str) -> AsyncIterator[str]:
     with (folder / "demo.log").open("w") as log:
         console.print(f"no mesh answers at {url}; running one for the demonstration (its log: var/demo.log)")
         policy = folder / "demo-policy.yaml"
-        policy.write_text(_of_the_past(run.POLICY.read_text()))
+        policy.write_text(_of_the_past(programs.POLICY.read_text()))
         environment = {"JOURNEYMESH_POLICY": str(policy.resolve()), **os.environ}
         async with run.running(Console(file=log, highlight=False, width=200), environment) as mesh:
             if not await mesh.readiness:
-                raise run.CannotRunError("The mesh did not become ready; var/demo.log says why.")
+                raise CannotRunError("The mesh did not become ready; var/demo.log says why.")
             yield mesh.url
 
 

@@ -6,15 +6,18 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from rich.console import Console
 from rich.text import Text
 
+from cli.guard import Guard
+
 _BACKOFF_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _SETTLED_SECONDS: Final = 5.0
-_STOP_SECONDS: Final = 25.0
+_STOP_SECONDS: Final = 30.0
+_PIECE_BYTES: Final = 16 * 1024
 _COLOURS: Final = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_green", "bright_magenta")
 
 
@@ -24,14 +27,17 @@ class Program(NamedTuple):
     name: str
     command: Sequence[str]
     environment: Mapping[str, str] = {}
+    files: Sequence[int] = ()
+    """Open files it inherits."""
 
 
 class Supervisor:
     """Runs programs side by side. Programs are ended in the reverse order of their start."""
 
-    def __init__(self, console: Console, environment: Mapping[str, str]) -> None:
+    def __init__(self, console: Console, environment: Mapping[str, str], guard: Guard) -> None:
         self._console = console
         self._environment = dict(environment)
+        self._guard = guard
         self._keepers: list[asyncio.Task[None]] = []
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._names: list[str] = []
@@ -54,8 +60,9 @@ class Supervisor:
         self._line("mesh", "bold", text)
 
     def pid(self, name: str) -> int:
-        """The process id a program has now."""
-        return self._processes[name].pid
+        """The process a program has now; 0 where it has none."""
+        process = self._processes.get(name)
+        return process.pid if process is not None and process.returncode is None else 0
 
     async def _keep(self, program: Program, process: asyncio.subprocess.Process) -> None:
         failures = 0
@@ -67,6 +74,8 @@ class Supervisor:
             except asyncio.CancelledError:
                 await self._end(program.name, process)
                 raise
+            finally:
+                self._guard.ended(process.pid)
             failures = 1 if time.monotonic() - started > _SETTLED_SECONDS else failures + 1
             pause = _BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS)) - 1]
             self.say(f"{program.name} ended {_how(code)}; starting it again in {pause:g} s")
@@ -81,7 +90,9 @@ class Supervisor:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C reaches the supervisor only, which ends the others in order
+            pass_fds=program.files,
         )
+        self._guard.began(process.pid, is_needed=program.name == self._names[0])
         self._processes[program.name] = process
         return process
 
@@ -89,7 +100,7 @@ class Supervisor:
         if process.stdout is None:
             return
         colour = _COLOURS[self._names.index(name) % len(_COLOURS)]
-        while line := await process.stdout.readline():
+        async for line in lines(process.stdout):
             self._line(name, colour, line.decode(errors="replace").rstrip())
 
     async def _end(self, name: str, process: asyncio.subprocess.Process) -> None:
@@ -97,6 +108,7 @@ class Supervisor:
             return
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
+            process.send_signal(signal.SIGCONT)  # one that was stopped hears of nothing else
         relaying = asyncio.create_task(self._relay(name, process))
         try:
             async with asyncio.timeout(_STOP_SECONDS):
@@ -109,6 +121,20 @@ class Supervisor:
 
     def _line(self, name: str, style: str, text: str) -> None:
         self._console.print(Text.assemble((f"{name:>12} ", style), ("│ ", "dim"), text), soft_wrap=True)
+
+
+async def lines(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """What comes, line by line, without their ends; a long line comes in pieces."""
+    rest = b""
+    while chunk := await reader.read(_PIECE_BYTES):
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            yield line
+        while len(rest) >= _PIECE_BYTES:
+            yield rest[:_PIECE_BYTES]
+            rest = rest[_PIECE_BYTES:]
+    if rest:
+        yield rest
 
 
 def python(*arguments: str) -> list[str]:

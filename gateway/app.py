@@ -16,13 +16,13 @@ from gateway.metrics import count_request
 from gateway.routes import ROUTES
 from gateway.routing import SWITCHING, Found, Route, Router, allowed
 from gateway.sending import send_answer, send_socket, send_stream
-from gateway.web import Answer, ClientGone, Receive, Request, Scope, Send, Socket, Stream
+from gateway.web import Answer, ClientGone, Headers, Receive, Request, Scope, Send, Socket, Stream
 from mesh import registry, semconv, telemetry
 from mesh.clock import Clock
 from mesh.errors import InvalidArgument, NotFound
 
 # Asked every few seconds by who watches the process: a trace of each would hide the others.
-_PROBED: Final = frozenset(("/healthz", "/readyz", "/metrics"))
+_PROBED: Final = frozenset(("/healthz", "/startupz", "/readyz", "/metrics"))
 _PATH_NOT_FOUND: Final = "unknown path"  # the route's name in metrics and spans
 
 _traceparent: Final = TraceContextTextMapPropagator()
@@ -58,7 +58,7 @@ class Application:
             headers = (
                 (b"x-trace-id", request.trace_id.hex().encode()),
                 *cors.headers(scope, self._origins),
-                *(() if isinstance(answer, Socket) else answer.headers),
+                *self._headers(answer),
             )
             with contextlib.suppress(OSError, TimeoutError, ClientGone):  # the client is gone or reads no more
                 if isinstance(answer, Stream):
@@ -71,6 +71,13 @@ class Application:
         count_request(metrics, scope["method"], path, status)
         if isinstance(answer, Answer):
             metrics.measure(registry.REQUEST_SECONDS, time.perf_counter() - began, path)
+
+    def _headers(self, answer: Answer | Stream | Socket) -> Headers:
+        """An answer's own; a connection ends with its next answer once the process is to end."""
+        if isinstance(answer, Socket):
+            return ()
+        is_last = self._core.closing.is_set() and problems.CLOSING not in answer.headers
+        return (*answer.headers, problems.CLOSING) if is_last else answer.headers
 
     async def _hear(self, socket: Socket, opened: Request, message: str | bytes) -> bytes:
         """What a message of a socket is answered; it is a request of its own, in a trace of its own."""

@@ -8,6 +8,7 @@ from gateway.intake import Intake
 from gateway.metrics import count_events
 from gateway.peers import Peers
 from gateway.settings import Settings
+from gateway.startup import Startup
 from mesh import registry
 from mesh.telemetry import Telemetry
 
@@ -25,6 +26,7 @@ class Core:
     telemetry: Telemetry
     closing: asyncio.Event
     intake: Intake
+    startup: Startup
     streams: set[object] = dataclasses.field(default_factory=set)
 
 
@@ -35,4 +37,4 @@ def assemble(settings: Settings, peers: Peers, telemetry: Telemetry, closing: as
     intake = Intake(settings.request_count, settings.request_bytes)
     count_events(telemetry.metrics, 0, 0, 0)
     telemetry.metrics.tell(registry.STREAMS, 0)
-    return Core(settings, peers, coalescer, telemetry, closing, intake)
+    return Core(settings, peers, coalescer, telemetry, closing, intake, Startup(peers.health))

@@ -21,7 +21,7 @@ _LOOK_SECONDS: Final = 1.0
 
 
 class State(msgspec.Struct, omit_defaults=True):
-    """Whether the gateway lives or is ready, and what to look after although it is."""
+    """Whether the gateway lives, has started or is ready, and what to look after although it is."""
 
     status: str
     warnings: list[str] | msgspec.UnsetType = msgspec.UNSET
@@ -30,6 +30,15 @@ class State(msgspec.Struct, omit_defaults=True):
 async def healthz(_core: Core, _request: Request) -> Answer:
     """The process lives."""
     return json(State("alive"))
+
+
+async def startupz(core: Core, request: Request) -> Answer:
+    """Every service was reached once, or has been waited for long enough; from then on so for good."""
+    unreached = core.startup.unreached()
+    if unreached:
+        error = Unavailable("DEPENDENCY_UNAVAILABLE", f"Not reached yet: {', '.join(unreached)}.")
+        return problems.answer(error, request.trace_id, services=unreached)
+    return json(State("started"))
 
 
 async def readyz(core: Core, request: Request) -> Answer:
@@ -67,6 +76,7 @@ async def watch_services(core: Core) -> None:
     """Tells again and again which services say they serve, until cancelled."""
     while True:
         lost = await core.peers.lost()
+        core.startup.note(lost)
         for name in core.peers.health:
             core.telemetry.metrics.tell(registry.DEPENDENCY_UP, name not in lost, name)
         await asyncio.sleep(_LOOK_SECONDS)

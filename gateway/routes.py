@@ -200,6 +200,15 @@ ROUTES: Final = (
     Route("GET", "/healthz", "The process lives.", operation.healthz, operation.State, is_always_served=True),
     Route(
         "GET",
+        "/startupz",
+        "Every service was reached once, or waited for a minute; if not, `services` names those that were not.",
+        operation.startupz,
+        operation.State,
+        reasons=CALLS,
+        is_always_served=True,
+    ),
+    Route(
+        "GET",
         "/readyz",
         "Every service serves; if not, `services` names those that do not. `warnings` tells of readers in trouble.",
         operation.readyz,

@@ -25,6 +25,7 @@ _OTHER_FILES: Final = 256
 # A client says what became of an intervention, nothing longer.
 _MESSAGE_BYTES: Final = 4096
 _PING_SECONDS: Final = 20.0
+_LOOK_SECONDS: Final = 0.05
 
 _log = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ def connections_within_files(wanted: int) -> int:
 
 
 async def serve(application: Application, listener: socket.socket, stop: asyncio.Event, settings: Settings) -> None:
-    """Serves until `stop` is set, then lets running requests finish."""
+    """Serves until `stop` is set, then lets clients leave and running requests finish."""
     config = uvicorn.Config(
         application,
         http=protocol(connections_within_files(settings.connection_count), settings.body_seconds),
@@ -99,5 +100,15 @@ async def serve(application: Application, listener: socket.socket, stop: asyncio
     _log.info("listening on http://%s:%d", *listener.getsockname()[:2])
     await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
+    if not serving.done():
+        _log.info("leaving")
+        await _leave(server, settings.leave_seconds)
     server.should_exit = True
     await serving
+
+
+async def _leave(server: uvicorn.Server, seconds: float) -> None:
+    """Returns once nobody holds a connection, or after so long."""
+    ends = asyncio.get_running_loop().time() + seconds
+    while server.server_state.connections and asyncio.get_running_loop().time() < ends:  # noqa: ASYNC110 - not told
+        await asyncio.sleep(_LOOK_SECONDS)

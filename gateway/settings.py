@@ -71,6 +71,14 @@ class Settings:
         minimum=1,
         maximum=100_000,
     )
+    leave_seconds: int = setting(
+        "JOURNEYMESH_LEAVE_SECONDS",
+        2,
+        "How long a gateway that is told to end goes on serving clients who hold a connection: with its next answer "
+        "each is told to leave. Not longer than there are any.",
+        minimum=0,
+        maximum=300,
+    )
     rpc_events: int = setting(
         "JOURNEYMESH_RPC_EVENTS",
         2000,

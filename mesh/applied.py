@@ -9,9 +9,9 @@ A key moves to another shard when its shard is split or merged, and only forward
 number than its parents'. So a batch of a shard that the key has left is refused as well.
 
 Between reading the state and writing it, another sender may have come. Therefore a batch carries the epoch of its
-sender's lease, and the store refuses, in the same atomic write, an epoch below the highest it has seen for the shard
-(`Fence`). What the older sender wrote before that is overwritten: the newer one begins at the checkpoint, which the
-older one can no longer move.
+sender's lease, and the store refuses, in the same atomic write, an epoch that is not the lease's of now (`Fence`). What
+the older sender wrote before that is overwritten: the newer one begins at the checkpoint, which the older one can no
+longer move.
 
 Pure; no I/O.
 """

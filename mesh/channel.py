@@ -7,8 +7,9 @@ import grpc
 
 from mesh import deadline
 from mesh.interceptors import client_interceptors
+from mesh.peer import Peer, Way
 from mesh.telemetry import Telemetry
-from mesh.tls import RenewedChannel, Tls
+from mesh.tls import Identity, Tls
 
 MAX_MESSAGE_BYTES: Final = 32 * 1024 * 1024
 KEEPALIVE_SECONDS: Final = 10
@@ -47,6 +48,8 @@ _OPTIONS: Final = [
     ("grpc.min_reconnect_backoff_ms", 2000),
     # Names are asked for anew when a connection ends, and then as often as this: new replicas are found by it.
     ("grpc.dns_min_time_between_resolutions_ms", 1000),
+    # A name server that is silent for so long does not answer.
+    ("grpc.dns_ares_query_timeout", 1500),
     # A machine that is gone says nothing: without an answer to a ping, its calls end here.
     ("grpc.keepalive_time_ms", KEEPALIVE_SECONDS * 1000),
     ("grpc.http2.ping_timeout_ms", 5000),
@@ -61,16 +64,20 @@ def dial(
 
     Args:
         target: as in gRPC's naming: `host:port`, `dns:///name:port` for all replicas behind a name, and others.
+            Further ones follow after a space, each taken where nobody answers by those before it.
         telemetry: the process's tracer.
         tls: the process's identity.
         timeout_seconds: for unary calls that bring no deadline.
     """
-    if tls is None:
-        interceptors = client_interceptors(telemetry, timeout_seconds)
-        return grpc.aio.insecure_channel(target, options=_OPTIONS, interceptors=interceptors)
 
-    def secure(credentials: grpc.ChannelCredentials) -> grpc.aio.Channel:
-        interceptors = client_interceptors(telemetry, timeout_seconds)
-        return grpc.aio.secure_channel(target, credentials, options=_OPTIONS, interceptors=interceptors)
+    def way(address: str) -> Way:
+        def make(identity: Identity | None) -> grpc.aio.Channel:
+            interceptors = client_interceptors(telemetry)
+            if identity is None:
+                return grpc.aio.insecure_channel(address, options=_OPTIONS, interceptors=interceptors)
+            credentials = identity.as_client()
+            return grpc.aio.secure_channel(address, credentials, options=_OPTIONS, interceptors=interceptors)
 
-    return cast("grpc.aio.Channel", RenewedChannel(tls, secure))
+        return Way(make, tls)
+
+    return cast("grpc.aio.Channel", Peer([way(address) for address in target.split()], timeout_seconds))

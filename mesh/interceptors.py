@@ -7,8 +7,7 @@ Server
 4. deadline: refuses before work begins; its refusal is an error like any other.
 
 Client
-1. errors and deadline: one interceptor, because both wrap the one await of the call; outermost, because what stands
-   below expects gRPC's own errors.
+1. errors: outermost, because what stands below expects gRPC's own. A call's deadline is set before (`mesh.peer`).
 2. telemetry: its span covers the call with its retries.
 """
 
@@ -20,11 +19,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final, cast
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 from opentelemetry.instrumentation.grpc import aio_client_interceptors, aio_server_interceptor, filters
 
 from mesh import deadline, registry
-from mesh.errors import MeshError, from_rpc_error, internal_status, to_status
+from mesh.errors import InvalidArgument, MeshError, from_rpc_error, internal_status, to_status
 from mesh.metrics import Metrics
 from mesh.telemetry import Telemetry
 
@@ -44,10 +44,10 @@ def server_interceptors(telemetry: Telemetry) -> list[grpc.aio.ServerInterceptor
     return cast("list[grpc.aio.ServerInterceptor]", [*traced, Durations(telemetry.metrics), ErrorsAndDeadlines()])
 
 
-def client_interceptors(telemetry: Telemetry, timeout_seconds: float) -> list[grpc.aio.ClientInterceptor]:
+def client_interceptors(telemetry: Telemetry) -> list[grpc.aio.ClientInterceptor]:
     """The chain of a channel, outermost first."""
     traced = aio_client_interceptors(tracer_provider=telemetry.provider, filter_=_NO_PROBE) if telemetry.is_on else []
-    return cast("list[grpc.aio.ClientInterceptor]", [DecodedUnary(timeout_seconds), *traced])
+    return cast("list[grpc.aio.ClientInterceptor]", [DecodedUnary(), *traced])
 
 
 class Durations(grpc.aio.ServerInterceptor):
@@ -75,7 +75,10 @@ class Durations(grpc.aio.ServerInterceptor):
 
 
 class ErrorsAndDeadlines(grpc.aio.ServerInterceptor):
-    """Turns what a servicer raises into a status, and refuses what has no time left."""
+    """Turns what goes wrong with a call into a status, and refuses what has no time left.
+
+    Messages are read and written within, so that one that cannot be read is refused like any other wrong request.
+    """
 
     async def intercept_service(
         self,
@@ -83,23 +86,44 @@ class ErrorsAndDeadlines(grpc.aio.ServerInterceptor):
         handler_call_details: HandlerCallDetails,
     ) -> "grpc.RpcMethodHandler[Any, Any]":
         """Wraps the handler of the method; an unknown method has none."""
-        handler = await continuation(handler_call_details)
-        if handler is None or handler.request_streaming:
+        handler = cast("Any", await continuation(handler_call_details))
+        if handler is None:
             return cast("grpc.RpcMethodHandler[Any, Any]", handler)
-        method = str(handler_call_details.method)
-        if handler.response_streaming and inspect.isasyncgenfunction(handler.unary_stream):
-            return grpc.unary_stream_rpc_method_handler(
-                _guarded_stream(method, cast("Any", handler.unary_stream)),
-                handler.request_deserializer,
-                handler.response_serializer,
-            )
-        if handler.response_streaming:  # a coroutine that writes to its context, as gRPC's own services do
-            return handler
-        return grpc.unary_unary_rpc_method_handler(
-            _guarded(method, cast("Any", handler.unary_unary)),
-            handler.request_deserializer,
+        method, read, write = (
+            str(handler_call_details.method),
+            _reader(handler.request_deserializer),
             handler.response_serializer,
         )
+        if handler.request_streaming and handler.response_streaming:
+            guarded = _guarded_stream(method, handler.stream_stream, _same)
+            return grpc.stream_stream_rpc_method_handler(guarded, read, write)
+        if handler.request_streaming:
+            return cast("grpc.RpcMethodHandler[Any, Any]", handler)
+        if not handler.response_streaming:
+            return grpc.unary_unary_rpc_method_handler(_guarded(method, handler.unary_unary, read, write or _same))
+        if inspect.isasyncgenfunction(handler.unary_stream):
+            guarded = _guarded_stream(method, handler.unary_stream, read)
+        else:  # a coroutine that writes to its context, as gRPC's own services do
+            guarded = _guarded(method, handler.unary_stream, read, _same)
+        return grpc.unary_stream_rpc_method_handler(guarded, None, write)
+
+
+def _reader(read: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
+    """Reads a message as `read` does; raises `InvalidArgument` where it is none."""
+    if read is None:
+        return _same
+
+    def reading(message: bytes) -> object:
+        try:
+            return read(message)
+        except DecodeError:
+            raise InvalidArgument("MALFORMED_MESSAGE", "The request is no message of its kind.") from None
+
+    return reading
+
+
+def _same(value: Any) -> Any:  # noqa: ANN401 - whatever it is
+    return value
 
 
 def _measured(method: str, serve: Callable[[Any, ServerContext], Awaitable[Any]], metrics: Metrics) -> Any:  # noqa: ANN401 - grpc's own type
@@ -120,11 +144,16 @@ def _measured(method: str, serve: Callable[[Any, ServerContext], Awaitable[Any]]
     return measured
 
 
-def _guarded(method: str, serve: Callable[[Any, ServerContext], Awaitable[Any]]) -> Any:  # noqa: ANN401 - grpc's own type
-    async def guarded(request: object, context: ServerContext) -> object:
+def _guarded(
+    method: str,
+    serve: Callable[[Any, ServerContext], Awaitable[Any]],
+    read: Callable[[bytes], Any],
+    write: Callable[[Any], Any],
+) -> Any:  # noqa: ANN401 - grpc's own type
+    async def guarded(request: bytes, context: ServerContext) -> object:
         try:
             deadline.require(context.time_remaining())
-            return await serve(request, context)
+            return write(await serve(read(request), context))
         except (Exception, asyncio.CancelledError) as error:
             await _report(method, error, context)
             raise
@@ -132,10 +161,12 @@ def _guarded(method: str, serve: Callable[[Any, ServerContext], Awaitable[Any]])
     return guarded
 
 
-def _guarded_stream(method: str, serve: Callable[[Any, ServerContext], AsyncIterator[Any]]) -> Any:  # noqa: ANN401 - grpc's own type
+def _guarded_stream(
+    method: str, serve: Callable[[Any, ServerContext], AsyncIterator[Any]], read: Callable[[Any], Any]
+) -> Any:  # noqa: ANN401 - grpc's own type
     async def guarded(request: object, context: ServerContext) -> AsyncIterator[Any]:
         try:
-            async for response in serve(request, context):
+            async for response in serve(read(request), context):
                 yield response
         except (Exception, asyncio.CancelledError) as error:
             await _report(method, error, context)
@@ -155,10 +186,7 @@ async def _report(method: str, error: BaseException, context: ServerContext) -> 
 
 
 class DecodedUnary(grpc.aio.UnaryUnaryClientInterceptor):
-    """Gives every unary call a deadline, and raises what the peer raised."""
-
-    def __init__(self, timeout_seconds: float) -> None:
-        self._timeout_seconds = timeout_seconds
+    """Raises what the peer raised."""
 
     async def intercept_unary_unary(
         self,
@@ -167,13 +195,8 @@ class DecodedUnary(grpc.aio.UnaryUnaryClientInterceptor):
         request: Any,  # noqa: ANN401 - grpc's own type
     ) -> Any:  # noqa: ANN401 - grpc's own type
         """Makes the call."""
-        details = client_call_details
-        if details.timeout is None:
-            details = grpc.aio.ClientCallDetails(
-                details.method, self._timeout_seconds, details.metadata, details.credentials, details.wait_for_ready
-            )
         try:
-            call = await continuation(details, request)
+            call = await continuation(client_call_details, request)
             return await call
         except grpc.aio.AioRpcError as error:
             raise from_rpc_error(error) from error

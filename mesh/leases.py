@@ -4,12 +4,15 @@ Words
 - A *reader* is a purpose for which the stream is read, such as the dispatcher or the archiver. Its processes share the
   shards; each shard is held by one of them.
 - A *lease* is the right to read a shard for a reader, for a limited time. Its *epoch* grows each time the shard changes
-  hands. Whoever writes on behalf of a shard shows the epoch; who shows an older one than was seen is refused. So a
+  hands. Whoever writes on behalf of a shard shows the epoch; who shows another than that of now is refused. So a
   process that has lost its lease and does not know it yet can write nothing, however late its clock is.
 - A *standing* is what is known of a shard: holder, epoch, checkpoint, and how the holder gets on.
 """
 
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
+
+APPLYING: Final = "dispatcher"
+"""The reader on whose behalf state is written: a write shows the epoch of its lease."""
 
 
 class Lease(NamedTuple):
@@ -29,7 +32,7 @@ class Standing(NamedTuple):
     checkpoint: int = -1
     """As in `mesh.stream`: `BEGINNING` or `END` at the edges."""
     lag_seconds: float = 0.0
-    """Age of the oldest record that waited when this was last written; 0 where none did."""
+    """Age of the oldest record that waited when the holder last told; 0 where none did."""
     trouble: str = ""
     """Why the holder does not get on, in a sentence; empty where it does."""
 
@@ -60,8 +63,8 @@ class Leases(Protocol):
             Unavailable: it may or may not be written; the call may be repeated.
         """
 
-    async def complain(self, lease: Lease, trouble: str, lag_seconds: float) -> None:
-        """Says why the holder does not get on, and how late it is by now; no error if the lease was lost."""
+    async def complain(self, lease: Lease, trouble: str, lag_seconds: float | None = None) -> None:
+        """Says why the holder does not get on and, where it knows, how late it is; no error if the lease was lost."""
 
     async def checkpoint(self, shard: str) -> int:
         """The checkpoint; `BEGINNING` where there is none."""

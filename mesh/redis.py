@@ -126,12 +126,8 @@ class Refused(Unavailable):
 
 # What a server answers while it is full, is a replica, or has lost its replicas or its disk. Of some the client makes
 # classes, and takes the first word away.
-_PASSING: Final = (
-    redis.exceptions.OutOfMemoryError,
-    redis.exceptions.ReadOnlyError,
-    redis.exceptions.MasterDownError,
-)
-_PASSING_WORDS: Final = ("OOM ", "READONLY ", "MASTERDOWN ", "BUSY ", "MISCONF ", "NOREPLICAS ")
+_PASSING: Final = (redis.exceptions.ReadOnlyError, redis.exceptions.MasterDownError)
+_PASSING_WORDS: Final = ("READONLY ", "MASTERDOWN ", "BUSY ", "NOREPLICAS ")
 
 
 @contextlib.contextmanager
@@ -142,6 +138,8 @@ def translating_errors() -> Iterator[None]:
     except (redis.exceptions.AuthenticationError, redis.exceptions.NoPermissionError) as error:
         detail = f"The store refuses the user or the password: {str(error).rstrip('.')}."
         raise Refused("DEPENDENCY_UNAVAILABLE", detail) from error
+    except redis.exceptions.BusyLoadingError as error:
+        raise Unavailable("DEPENDENCY_UNAVAILABLE", "The store loads its file.") from error
     except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError) as error:
         doubt = _doubt(error)
         if doubt is not None:
@@ -149,14 +147,24 @@ def translating_errors() -> Iterator[None]:
             raise Refused("DEPENDENCY_UNAVAILABLE", detail) from error
         raise Unavailable("DEPENDENCY_UNAVAILABLE", "The store cannot be reached.") from error
     except redis.exceptions.ResponseError as error:
-        if isinstance(error, _PASSING) or _words(error).startswith(_PASSING_WORDS):
-            raise Unavailable("DEPENDENCY_UNAVAILABLE", "The store cannot take the command now.") from error
+        detail = _hindrance(error)
+        if detail:
+            raise Unavailable("DEPENDENCY_UNAVAILABLE", detail) from error
         raise
 
 
-def _words(error: redis.exceptions.ResponseError) -> str:
-    """What the server said; of a pipeline the client tells the command before it."""
-    return str(error).rpartition("caused error: ")[2].lstrip("('\"")
+def _hindrance(error: redis.exceptions.ResponseError) -> str:
+    """What keeps the server from taking a command now, in a sentence; empty where the command is at fault."""
+    # Of a pipeline the client tells the command before what the server said, of a script its name after it.
+    words = str(error).rpartition("caused error: ")[2].lstrip("('\"").partition(" script: ")[0].rstrip("'\",).")
+    if isinstance(error, redis.exceptions.OutOfMemoryError) or words.startswith("OOM "):
+        return "The store is full."
+    if words.startswith("MISCONF "):
+        _, _, reason = words.partition(" to the AOF file: ")
+        return f"The store cannot write to its disk{reason and ': '}{reason}."
+    if isinstance(error, _PASSING) or words.startswith(_PASSING_WORDS):
+        return "The store cannot take the command now."
+    return ""
 
 
 def _doubt(error: BaseException | None) -> ssl.SSLCertVerificationError | None:

@@ -105,7 +105,7 @@ STORE_MEMORY_LIMIT: Final = _gauge(
 # The stream and its readers.
 LAG: Final = _gauge(
     "lag_seconds",
-    "Age of the oldest record that waited for a reader when it last told; every replica of ingest tells the same.",
+    "Age of the oldest record that a reader has not done yet; every replica of ingest tells the same.",
     "ingest",
     labels=("reader", "shard"),
 )

@@ -31,6 +31,7 @@ _AGE_GRACE_SECONDS: Final = 30
 # Beyond it a call is refused at once, as RESOURCE_EXHAUSTED; open streams of interventions count too.
 _CONCURRENT_CALLS: Final = 4096
 
+_METADATA_BYTES: Final = 16 * 1024
 _CANCEL_AGAIN_SECONDS: Final = 0.5
 
 _log = logging.getLogger(__name__)
@@ -82,6 +83,8 @@ async def serving(
         options=[
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.max_metadata_size", _METADATA_BYTES),
+            ("grpc.absolute_max_metadata_size", _METADATA_BYTES),
             ("grpc.so_reuseport", 0),
             ("grpc.max_connection_age_ms", round(site.connection_age_seconds * 1000)),
             ("grpc.max_connection_age_grace_ms", _AGE_GRACE_SECONDS * 1000),
@@ -92,7 +95,8 @@ async def serving(
     for register in registers:
         register(server)
     health_pb2_grpc.add_HealthServicer_to_server(site.health.servicer, server)
-    reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+    if site.is_reflecting:
+        reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
     try:
         if site.tls is None:
             port = server.add_insecure_port(listen)

@@ -21,6 +21,10 @@ Follow = Callable[[Lease], Coroutine[Any, Any, None]]
 """Reads a held shard: returns once it is through with a closed one, raises `FailedPrecondition` where it lost it."""
 
 _ROUNDS_A_LEASE: Final = 3
+# So long a shard is left alone after its follower was refused once, twice and so on. Once is when another took over.
+_REFUSED_SECONDS: Final = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+# Who has followed a shard for so long was not refused at once.
+_SETTLED_SECONDS: Final = 30.0
 # About how long a shard rests that was given back.
 _LOOK_SECONDS: Final = 0.1
 
@@ -34,6 +38,21 @@ class Plan(NamedTuple):
     steal: str | None
 
 
+def readable(shards: Sequence[Shard], standings: Mapping[str, Standing]) -> list[str]:
+    """The shards that are to be read now: not read to their end, and not before their parents are. Pure."""
+    unknown = Standing()
+    listed = {shard.name for shard in shards}
+
+    def is_through(name: str) -> bool:
+        return standings.get(name, unknown).checkpoint == END
+
+    return [
+        shard.name
+        for shard in shards
+        if not is_through(shard.name) and all(is_through(p) for p in shard.parents if p in listed)
+    ]
+
+
 def plan(shards: Sequence[Shard], standings: Mapping[str, Standing], owner: str, held: Collection[str] = ()) -> Plan:
     """What a process should take, given what everybody holds. Pure.
 
@@ -43,17 +62,7 @@ def plan(shards: Sequence[Shard], standings: Mapping[str, Standing], owner: str,
         owner: the process.
         held: what it follows already; what it holds beside that, it held before it was started again.
     """
-    unknown = Standing()
-    listed = {shard.name for shard in shards}
-
-    def is_through(name: str) -> bool:
-        return standings.get(name, unknown).checkpoint == END
-
-    ready = [
-        shard.name
-        for shard in shards
-        if not is_through(shard.name) and all(is_through(p) for p in shard.parents if p in listed)
-    ]
+    ready, unknown = readable(shards, standings), Standing()
     holders = {name: standings.get(name, unknown).owner for name in ready}
     counts = collections.Counter(holder for holder in holders.values() if holder)
     mine = [name for name in ready if holders[name] == owner]
@@ -66,6 +75,31 @@ def plan(shards: Sequence[Shard], standings: Mapping[str, Standing], owner: str,
     return Plan(again + free, steal)
 
 
+class _Refusals:
+    """Which shards are left alone for a while, because their followers were refused again and again."""
+
+    def __init__(self) -> None:
+        self._counts: collections.Counter[str] = collections.Counter()
+        self._until: dict[str, float] = {}
+
+    def note(self, shard: str, followed_seconds: float) -> None:
+        if followed_seconds > _SETTLED_SECONDS:
+            del self._counts[shard]
+        pause = _REFUSED_SECONDS[min(self._counts[shard], len(_REFUSED_SECONDS) - 1)]
+        self._counts[shard] += 1
+        self._until[shard] = asyncio.get_running_loop().time() + pause
+
+    def rests(self, shard: str) -> bool:
+        return self._until.get(shard, 0.0) > asyncio.get_running_loop().time()
+
+
+class _Held(NamedTuple):
+    lease: Lease
+    following: asyncio.Task[None]
+    since: float
+    """In the loop's time."""
+
+
 class Sharing:
     """Follows the shards that fall to this process, until cancelled; then gives them back."""
 
@@ -75,7 +109,8 @@ class Sharing:
         self._owner = owner
         self._follow = follow
         self._period = lease_seconds / _ROUNDS_A_LEASE
-        self._held: dict[str, tuple[Lease, asyncio.Task[None]]] = {}
+        self._held: dict[str, _Held] = {}
+        self._refusals = _Refusals()
         self._changed = asyncio.Event()
         self._shards: Sequence[Shard] = ()
 
@@ -110,32 +145,36 @@ class Sharing:
                     await self._changed.wait()
                 return
             with contextlib.suppress(MeshError):  # the round will tell
-                if plan(self._shards, await self._leases.standings(), self._owner, self._held).take:
+                if self._plan(await self._leases.standings()).take:
                     return
 
     async def _drop_lost(self) -> None:
-        for lease, following in list(self._held.values()):
+        for held in list(self._held.values()):
+            lease, following, _ = held
             if following.done():
                 del self._held[lease.shard]
-                await self._end(lease, following)
+                await self._end(held)
             elif not await self._leases.renew(lease):
                 _log.warning("shard %s was taken over by another", lease.shard)
                 following.cancel()
                 await asyncio.wait([following])
                 del self._held[lease.shard]
 
-    async def _end(self, lease: Lease, following: asyncio.Task[None]) -> None:
-        error = following.exception()
+    async def _end(self, held: _Held) -> None:
+        lease, error = held.lease, held.following.exception()
         if isinstance(error, FailedPrecondition):
-            # Lost, or overtaken: a new lease has a higher epoch, and begins at the checkpoint.
+            # Lost, or overtaken: a new lease has a higher epoch, and begins at the checkpoint. If that does not help
+            # either, who looks at the standings reads why.
             _log.warning("shard %s is given back: %s", lease.shard, error)
+            self._refusals.note(lease.shard, asyncio.get_running_loop().time() - held.since)
+            await self._leases.complain(lease, error.detail)
         elif error is not None:
             raise error
         await self._leases.release(lease)
 
     async def _take(self) -> None:
         self._shards, standings = await self._reader.shards(), await self._leases.standings()
-        take, steal = plan(self._shards, standings, self._owner, self._held)
+        take, steal = self._plan(standings)
         leases = [await self._leases.acquire(shard, self._owner) for shard in take]
         if steal is not None:
             leases.append(await self._leases.steal(steal, self._owner, standings[steal].epoch))
@@ -143,15 +182,20 @@ class Sharing:
             if lease is not None:
                 following = asyncio.create_task(self._follow(lease))
                 following.add_done_callback(lambda _: self._changed.set())
-                self._held[lease.shard] = lease, following
+                self._held[lease.shard] = _Held(lease, following, asyncio.get_running_loop().time())
+
+    def _plan(self, standings: Mapping[str, Standing]) -> Plan:
+        take, steal = plan(self._shards, standings, self._owner, self._held)
+        rested = [shard for shard in take if not self._refusals.rests(shard)]
+        return Plan(rested, None if steal is None or self._refusals.rests(steal) else steal)
 
     async def _give_back(self) -> None:
         held, self._held = list(self._held.values()), {}
-        for _, following in held:
-            following.cancel()
-        await asyncio.gather(*(following for _, following in held), return_exceptions=True)
-        for lease, _ in held:
+        for each in held:
+            each.following.cancel()
+        await asyncio.gather(*(each.following for each in held), return_exceptions=True)
+        for each in held:
             try:
-                await self._leases.release(lease)
+                await self._leases.release(each.lease)
             except MeshError:
-                _log.debug("shard %s is not given back; its lease will end", lease.shard)
+                _log.debug("shard %s is not given back; its lease will end", each.lease.shard)

@@ -30,6 +30,11 @@ class ServerSettings:
         minimum=1,
         maximum=86_400,
     )
+    reflection: bool = setting(
+        "JOURNEYMESH_REFLECTION",
+        False,
+        "Whether services tell what there is to call (gRPC reflection), as tools for development ask.",
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,13 +43,14 @@ class Site:
 
     tls: Tls | None = None
     connection_age_seconds: float = ServerSettings.connection_age_seconds
+    is_reflecting: bool = False
     health: Health = dataclasses.field(default_factory=Health)
 
 
 @contextlib.asynccontextmanager
 async def standing(settings: ServerSettings, tls: TlsSettings) -> AsyncIterator[Site]:
     """The site of this process; it answers probes within the block. Ends the process if their address is taken."""
-    site = Site(Tls.wanted(tls), settings.connection_age_seconds)
+    site = Site(Tls.wanted(tls), settings.connection_age_seconds, settings.reflection)
     await site.health.begin()
     if not settings.probe_listen:
         yield site

@@ -26,7 +26,7 @@ class StateStore(Protocol):
         Without a fence, where no shard stands behind the write, the last writer wins.
 
         Raises:
-            FailedPrecondition: `POSITION_STALE`, a higher epoch has written for the shard; nothing is written.
+            FailedPrecondition: `POSITION_STALE`, the epoch is not that of the shard's lease; nothing is written.
             Unavailable: the store cannot be reached; the items may or may not be written, the call may be repeated.
         """
 
@@ -46,8 +46,8 @@ class StateStore(Protocol):
 
 
 def stale() -> FailedPrecondition:
-    """What an adapter raises where a higher epoch has written."""
-    return FailedPrecondition("POSITION_STALE", "The shard was given to another, which has written since.")
+    """What an adapter raises where the epoch is not that of the lease."""
+    return FailedPrecondition("POSITION_STALE", "The lease shown is not the one under which the shard is held.")
 
 
 class Shards(Protocol):

@@ -104,5 +104,20 @@ class StreamReader(Protocol):
             Unavailable: the stream cannot be reached, or has had enough for now.
         """
 
+    def now_us(self) -> int:
+        """The time in Unix microseconds by the clock of `Record.appended_us`, as the last read had it.
+
+        The clock of this machine may be another, and may be set.
+        """
+
+    async def waiting_seconds(self, shard: str, after: int) -> float | None:
+        """How long the oldest record after a sequence number has waited, 0 or more; None where none does.
+
+        By the stream's own clock, and at least as dear as a read of one record.
+
+        Raises:
+            Unavailable: the stream cannot be reached, or has had enough for now.
+        """
+
     async def trim(self, shard: str, through: int) -> None:
         """Lets the stream forget the records up to and including a sequence number, where it does not by itself."""

@@ -5,21 +5,17 @@ its holder belongs to the mesh, not which part of it is. The files are looked at
 call begins; new ones that do not fit together, as in the middle of a renewal, leave the old in force.
 """
 
-import asyncio
 import contextlib
 import dataclasses
 import logging
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import grpc
 
 from mesh.settings import SettingError, setting
-
-# Longer than any call lasts; streams begin anew.
-_LONGEST_CALL_SECONDS: Final = 30.0
 
 _log = logging.getLogger(__name__)
 
@@ -118,64 +114,6 @@ class Tls:
             self._identity = identity
             _log.info("the certificate was renewed")
         self._stamps = stamps
-
-
-class RenewedChannel:
-    """A channel that is made anew when the process's certificate is; calls under way end on the old one.
-
-    It has what stubs ask of a channel for calls with one request.
-    """
-
-    def __init__(self, tls: Tls, make: Callable[[grpc.ChannelCredentials], grpc.aio.Channel]) -> None:
-        self._tls = tls
-        self._make = make
-        self._identity = tls.identity()
-        self._channel = make(self._identity.as_client())
-        self._retiring: dict[grpc.aio.Channel, asyncio.Task[None]] = {}
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Ends all calls."""
-        for channel, retiring in [*self._retiring.items()]:
-            retiring.cancel()
-            await channel.close()
-        await self._channel.close()
-
-    def unary_unary(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - as in the library
-        """A method with one answer."""
-        return self._method("unary_unary", arguments, options)
-
-    def unary_stream(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - as in the library
-        """A method with a stream of answers."""
-        return self._method("unary_stream", arguments, options)
-
-    def _method(self, kind: str, arguments: Any, options: Any) -> Any:  # noqa: ANN401 - as in the library
-        made_on, method = self._channel, getattr(self._channel, kind)(*arguments, **options)
-
-        def call(*request: Any, **details: Any) -> Any:  # noqa: ANN401 - as in the library
-            nonlocal made_on, method
-            if (now := self._current()) is not made_on:
-                made_on, method = now, getattr(now, kind)(*arguments, **options)
-            return method(*request, **details)
-
-        return call
-
-    def _current(self) -> grpc.aio.Channel:
-        identity = self._tls.identity()
-        if identity is not self._identity:
-            old, self._channel, self._identity = self._channel, self._make(identity.as_client()), identity
-            self._retiring[old] = asyncio.create_task(self._retire(old))
-        return self._channel
-
-    async def _retire(self, channel: grpc.aio.Channel) -> None:
-        await asyncio.sleep(_LONGEST_CALL_SECONDS)
-        await channel.close()
-        del self._retiring[channel]
 
 
 def _read(files: Files) -> Identity:

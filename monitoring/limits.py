@@ -17,7 +17,7 @@ OLD_OUTBOX_SECONDS: Final = 5 * 60.0
 SPENT_BUDGET_SHARE: Final = 0.9
 CERTIFICATE_SECONDS: Final = 14 * 24 * 3600.0
 
-NOT_OF_CLIENTS: Final = "/healthz|/readyz|/metrics"
+NOT_OF_CLIENTS: Final = "/healthz|/startupz|/readyz|/metrics"
 """Routes that clients do not ask."""
 OVERLOADED: Final = "429|503"
 """Answers that ask a client to come again."""

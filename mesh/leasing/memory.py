@@ -15,7 +15,7 @@ class MemoryLeases:
         self._clock = clock
         self._time_to_live_us = round(time_to_live_seconds * 1_000_000)
         self._standings: dict[str, Standing] = {}
-        self._ends_us: dict[str, int] = {}
+        self._prolonged_us: dict[str, int] = {}
 
     async def standings(self) -> dict[str, Standing]:
         """See `mesh.leases.Leases`."""
@@ -50,9 +50,9 @@ class MemoryLeases:
         if not self._update(lease, checkpoint=checkpoint, lag_seconds=lag_seconds, trouble=""):
             raise FailedPrecondition("LEASE_LOST", "Another process holds the shard.")
 
-    async def complain(self, lease: Lease, trouble: str, lag_seconds: float) -> None:
+    async def complain(self, lease: Lease, trouble: str, lag_seconds: float | None = None) -> None:
         """See `mesh.leases.Leases`."""
-        self._update(lease, trouble=trouble, lag_seconds=lag_seconds)
+        self._update(lease, trouble=trouble, **({} if lag_seconds is None else {"lag_seconds": lag_seconds}))
 
     async def checkpoint(self, shard: str) -> int:
         """See `mesh.leases.Leases`."""
@@ -62,13 +62,15 @@ class MemoryLeases:
         return self._standings.get(shard, Standing(checkpoint=BEGINNING))
 
     def _is_held(self, shard: str) -> bool:
-        return bool(self._standing(shard).owner) and self._clock() < self._ends_us[shard]
+        if not self._standing(shard).owner:
+            return False
+        return 0 <= self._clock() - self._prolonged_us[shard] < self._time_to_live_us
 
     def _take(self, shard: str, owner: str) -> Lease:
         standing = self._standing(shard)
         lease = Lease(shard, owner, standing.epoch + 1)
         self._standings[shard] = standing._replace(owner=owner, epoch=lease.epoch)
-        self._ends_us[shard] = self._clock() + self._time_to_live_us
+        self._prolonged_us[shard] = self._clock()
         return lease
 
     def _update(self, lease: Lease, **members: Any) -> bool:  # noqa: ANN401 - members of a standing
@@ -76,5 +78,5 @@ class MemoryLeases:
         if (standing.owner, standing.epoch) != (lease.owner, lease.epoch):
             return False
         self._standings[lease.shard] = standing._replace(**members)
-        self._ends_us[lease.shard] = self._clock() + self._time_to_live_us
+        self._prolonged_us[lease.shard] = self._clock()
         return True

@@ -1,7 +1,8 @@
 """Leases in Redis: one hash a stream and reader, so that every step is one script and one key.
 
-A shard's members are fields `<member>:<shard>`: owner, epoch, ends (Unix milliseconds of the server's clock, so that
-the clocks of the processes do not matter), checkpoint, lag and trouble. Epochs and checkpoints stay for good.
+A shard's members are fields `<member>:<shard>`: owner, epoch, since and ends, checkpoint, lag and trouble. Epochs and
+checkpoints stay for good. Since and ends are when the lease was last prolonged and until when, in Unix milliseconds of
+the server's clock, so that the clocks of the processes do not matter; if it is set back, what lies ahead is over.
 """
 
 from typing import Any, Final
@@ -16,6 +17,9 @@ local function now_ms()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
+local function is_held(since, ends, now)
+  return tonumber(since or 0) <= now and now < tonumber(ends)
+end
 """
 # ARGV: the shard, the owner, the time to live in milliseconds, the epoch it has now (empty: take it only if it is
 # free). A theft that comes again, because its answer was lost, finds itself done.
@@ -23,15 +27,17 @@ _TAKE: Final = redis.Script(
     _NOW
     + """
 local shard, owner, expected = ARGV[1], ARGV[2], tonumber(ARGV[4])
-local known = redis.call('HMGET', KEYS[1], 'owner:' .. shard, 'epoch:' .. shard, 'ends:' .. shard)
+local fields = {'owner:' .. shard, 'epoch:' .. shard, 'since:' .. shard, 'ends:' .. shard}
+local known = redis.call('HMGET', KEYS[1], unpack(fields))
 local holder, epoch, now = known[1] or '', tonumber(known[2] or 0), now_ms()
 if expected then
   if epoch == expected + 1 and holder == owner then return epoch end
   if epoch ~= expected then return 0 end
-elseif holder ~= '' and holder ~= owner and tonumber(known[3]) > now then
+elseif holder ~= '' and holder ~= owner and is_held(known[3], known[4], now) then
   return 0
 end
-redis.call('HSET', KEYS[1], 'owner:' .. shard, owner, 'epoch:' .. shard, epoch + 1, 'ends:' .. shard, now + ARGV[3])
+local values = {owner, epoch + 1, now, now + ARGV[3]}
+for i = 1, 4 do redis.call('HSET', KEYS[1], fields[i], values[i]) end
 return epoch + 1
 """
 )
@@ -42,7 +48,8 @@ _UPDATE: Final = redis.Script(
 local shard = ARGV[1]
 local known = redis.call('HMGET', KEYS[1], 'owner:' .. shard, 'epoch:' .. shard)
 if known[1] ~= ARGV[2] or known[2] ~= ARGV[3] then return 0 end
-local fields = {'ends:' .. shard, now_ms() + ARGV[4]}
+local now = now_ms()
+local fields = {'since:' .. shard, now, 'ends:' .. shard, now + ARGV[4]}
 for i = 5, #ARGV, 2 do
   fields[#fields + 1] = ARGV[i] .. ':' .. shard
   fields[#fields + 1] = ARGV[i + 1]
@@ -54,12 +61,17 @@ return 1
 _STANDINGS: Final = redis.Script(_NOW + "return {now_ms(), redis.call('HGETALL', KEYS[1])}")
 
 
+def key(stream: str, reader: str) -> str:
+    """The hash of a stream's reader."""
+    return f"jm:leases:{{{stream}}}:{reader}"
+
+
 class RedisLeases:
     """Leases and checkpoints of one reader; a lease that ran out may be renewed until another takes the shard."""
 
     def __init__(self, client: redis.Client, stream: str, reader: str, time_to_live_seconds: float) -> None:
         self._client = client
-        self._key = f"jm:leases:{{{stream}}}:{reader}"
+        self._key = key(stream, reader)
         self._time_to_live_ms = round(time_to_live_seconds * 1000)
 
     async def standings(self) -> dict[str, Standing]:
@@ -93,9 +105,10 @@ class RedisLeases:
         if not await self._update(lease, "checkpoint", str(checkpoint), "lag", f"{lag_seconds:.3f}", "trouble", ""):
             raise FailedPrecondition("LEASE_LOST", "Another process holds the shard.")
 
-    async def complain(self, lease: Lease, trouble: str, lag_seconds: float) -> None:
+    async def complain(self, lease: Lease, trouble: str, lag_seconds: float | None = None) -> None:
         """See `mesh.leases.Leases`."""
-        await self._update(lease, "trouble", trouble, "lag", f"{lag_seconds:.3f}")
+        lag = () if lag_seconds is None else ("lag", f"{lag_seconds:.3f}")
+        await self._update(lease, "trouble", trouble, *lag)
 
     async def checkpoint(self, shard: str) -> int:
         """See `mesh.leases.Leases`."""
@@ -116,7 +129,7 @@ class RedisLeases:
 
 def _standing(members: dict[str, str], now_ms: Any) -> Standing:  # noqa: ANN401 - an answer of a script
     return Standing(
-        owner=members["owner"] if now_ms < int(members["ends"]) else "",
+        owner=members["owner"] if int(members.get("since", 0)) <= now_ms < int(members["ends"]) else "",
         epoch=int(members["epoch"]),
         checkpoint=int(members.get("checkpoint", BEGINNING)),
         lag_seconds=float(members.get("lag", 0)),

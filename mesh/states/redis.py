@@ -7,16 +7,14 @@ from redis import exceptions
 
 from mesh import redis
 from mesh.applied import Fence
+from mesh.leases import APPLYING
+from mesh.leasing import redis as leasing
 from mesh.state import stale
 
-# KEYS: the fence, then the values'. ARGV: the epoch, lifetimes of a value and of the fence, then the values. The values
+# KEYS: the leases, then the values'. ARGV: the lease's epoch and its field, the lifetime, then the values. The values
 # are written by commands of a thousand: Lua's stack ends at some 8000 values, and one command for all costs half of
 # what one a key does.
-_FENCED: Final = """
-local highest = tonumber(redis.call('GET', KEYS[1]) or 0)
-if highest > tonumber(ARGV[1]) then return 0 end
-redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[3])
-"""
+_FENCED: Final = "if (redis.call('HGET', KEYS[1], ARGV[2]) or '0') ~= ARGV[1] then return 0 end"
 _SAVE: Final = redis.Script(
     _FENCED
     + """
@@ -28,7 +26,7 @@ for first = 2, #KEYS, 1000 do
     pairs[#pairs + 1] = ARGV[i + 2]
   end
   pairs[#pairs + 1] = 'EX'
-  pairs[#pairs + 1] = ARGV[2]
+  pairs[#pairs + 1] = ARGV[3]
   redis.call('MSETEX', last - first + 1, unpack(pairs))
 end
 return 1
@@ -38,19 +36,17 @@ return 1
 _SAVE_ONE_BY_ONE: Final = redis.Script(
     _FENCED
     + """
-for i = 2, #KEYS do redis.call('SET', KEYS[i], ARGV[i + 2], 'EX', ARGV[2]) end
+for i = 2, #KEYS do redis.call('SET', KEYS[i], ARGV[i + 2], 'EX', ARGV[3]) end
 return 1
 """
 )
-# A fence outlives every batch that may still be under way.
-_FENCE_SECONDS: Final = 7 * 24 * 3600
 _OPEN: Final = Fence("", 0)
 
 
 class RedisState:
     """Keeps values under `jm:<namespace>:{<partition>}:<key>` for `lifetime_seconds` after the last write.
 
-    The highest epoch that wrote for a shard stands under `jm:<namespace>:fence:<stream>/<shard>`.
+    The leases must stand on the same server: a write looks its epoch up there, in one step with the writing.
     """
 
     def __init__(self, client: redis.Client, namespace: str, lifetime_seconds: int) -> None:
@@ -71,9 +67,10 @@ class RedisState:
         """See `mesh.state.StateStore`."""
         if not items:
             return
-        shard, epoch = fence or _OPEN
-        keys = [f"{self._prefix}fence:{shard}", *(self._key(key) for key in items)]
-        call = redis.Call(keys, [epoch, self._lifetime, _FENCE_SECONDS, *items.values()])
+        fenced, epoch = fence or _OPEN
+        stream, _, shard = fenced.rpartition("/")
+        keys = [leasing.key(stream, APPLYING), *(self._key(key) for key in items)]
+        call = redis.Call(keys, [epoch, f"epoch:{shard}", self._lifetime, *items.values()])
         if not await self._run(call):
             raise stale()
 

@@ -71,6 +71,15 @@ class MemoryStream:
         records = _after(kept, after)
         return Read(records[:max_records], is_end=kept.is_closed and len(records) <= max_records)
 
+    def now_us(self) -> int:
+        """See `mesh.stream.StreamReader`."""
+        return self._clock()
+
+    async def waiting_seconds(self, shard: str, after: int) -> float | None:
+        """See `mesh.stream.StreamReader`."""
+        waiting = _after(self._shards[shard], after)
+        return max(0, self._clock() - waiting[0].appended_us) / 1e6 if waiting else None
+
     async def trim(self, shard: str, through: int) -> None:
         """See `mesh.stream.StreamReader`."""
         self._shards[shard].records = _after(self._shards[shard], through)

@@ -5,9 +5,10 @@ A Redis id is milliseconds and a counter; the sequence number packs both into on
 
 import zlib
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from mesh import redis
+from mesh.clock import monotonic_clock
 from mesh.errors import ResourceExhausted
 from mesh.stream import Entry, Position, Read, Record, Shard
 from mesh.streams import counts
@@ -18,6 +19,13 @@ _FIELD: Final = b"p"
 # Stretches of a shard that are weighed to tell what it holds. The server weighs in microseconds, and its answer was
 # within 1 % of the payloads at 1 KB a record and more, and 13 % above them at 100 bytes.
 _SAMPLES: Final = 20
+# KEYS: a shard. ARGV: an id. Milliseconds since the first record after it, without the record; nothing where none is.
+_WAITING: Final = redis.Script("""
+local first = redis.call('XRANGE', KEYS[1], '(' .. ARGV[1], '+', 'COUNT', 1)[1]
+if not first then return false end
+local time = redis.call('TIME')
+return time[1] * 1000 + math.floor(time[2] / 1000) - tonumber(string.match(first[1], '^%d+'))
+""")
 
 
 class RedisStream:
@@ -34,6 +42,8 @@ class RedisStream:
         self._shard_count = shard_count
         self._max_waiting_bytes = max_waiting_bytes
         self._waiting_bytes: dict[str, int] = {}
+        # By how much the server's clock is ahead of the monotonic one.
+        self._ahead_us = 0
 
     def lane(self, key: str) -> str:
         """See `mesh.stream.StreamWriter`."""
@@ -66,10 +76,24 @@ class RedisStream:
     async def read(self, shard: str, after: int, max_records: int, wait_seconds: float) -> Read:
         """See `mesh.stream.StreamReader`."""
         key, block = self._key(shard), max(1, round(wait_seconds * 1000))  # 0 would be for ever
+        pipeline = self._client.pipeline(transaction=False)
+        pipeline.xread({key: _id(after)}, max_records, block=block)
+        pipeline.time()
         with redis.translating_errors():
-            answer: Any = await self._client.xread({key: _id(after)}, max_records, block=block)
+            answer, (seconds, microseconds) = await pipeline.execute()
         entries = answer[0][1] if answer else []
-        return Read([_record(entry_id, fields[_FIELD]) for entry_id, fields in entries])
+        records = [_record(entry_id, fields[_FIELD]) for entry_id, fields in entries]
+        self._ahead_us = seconds * 1_000_000 + microseconds - monotonic_clock()
+        return Read(records)
+
+    def now_us(self) -> int:
+        """See `mesh.stream.StreamReader`."""
+        return self._ahead_us + monotonic_clock()
+
+    async def waiting_seconds(self, shard: str, after: int) -> float | None:
+        """See `mesh.stream.StreamReader`."""
+        (waiting_ms,) = await _WAITING.run(self._client, redis.Call([self._key(shard)], [_id(after)]))
+        return None if waiting_ms is None else max(0.0, waiting_ms / 1000)
 
     async def trim(self, shard: str, through: int) -> None:
         """See `mesh.stream.StreamReader`."""

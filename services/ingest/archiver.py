@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Final, cast
 from journeymesh.intervention.v1 import intervention_pb2
 
 from mesh import registry
-from mesh.clock import Clock
 from mesh.errors import FailedPrecondition, MeshError
 from mesh.leases import Lease, Leases
 from mesh.metrics import Metrics
@@ -84,7 +83,6 @@ class Archiver:
     seen: SeenEvents
     set_aside: SetAside
     intervention: "InterventionServiceAsyncStub"
-    clock: Clock
     limits: Limits
     metrics: Metrics
 
@@ -178,7 +176,7 @@ class _Following:
     def lag_seconds(self) -> float:
         """Age of the last record that was gathered; 0 before there was one."""
         last_us = self._gathered.last_appended_us if self._gathered else 0
-        return max(0.0, (self._of.clock() - last_us) / 1e6) if last_us else 0.0
+        return max(0.0, (self._of.reader.now_us() - last_us) / 1e6) if last_us else 0.0
 
     async def _begin(self) -> _Gathered:
         plan = await self._of.plans.take(self._lease.shard, self._lease.epoch)

@@ -28,6 +28,7 @@ from services.ingest.adapters.redis import RedisDuplicates, RedisSeenEvents
 from services.ingest.adapters.redis_applied import RedisApplied
 from services.ingest.adapters.redis_failed import RedisFailedEvents, RedisSetAside
 from services.ingest.adapters.redis_journeys import RedisIdentities, RedisSkews
+from services.ingest.adapters.waiting import MeasuredPipeline
 from services.ingest.archiver import Archiver
 from services.ingest.dispatcher import Dispatcher
 from services.ingest.domain.flood import Flood
@@ -146,7 +147,6 @@ def archiving(on: Ground) -> Sharing:
         seen=RedisSeenEvents(client),
         set_aside=RedisSetAside(client),
         intervention=InterventionServiceStub(channel.dial(own.intervention_target, on.traced, on.site.tls)),
-        clock=clock.system_clock,
         limits=archiver.Limits(
             # What is gathered still stands on the stream, where it must not take the place of what comes.
             flush_bytes=min(archiver.Limits.flush_bytes, own.max_waiting_bytes // 4),
@@ -162,8 +162,12 @@ def _rules(own: Settings) -> Rules:
     return Rules(PageRules(own.page_hash_routes, own.page_query), frozenset(filter(None, more)))
 
 
-def _pipeline(on: Ground) -> LeasePipeline:
-    return LeasePipeline({reader: on.leases(reader) for reader in ("dispatcher", "archiver")})
+def _pipeline(on: Ground) -> MeasuredPipeline:
+    readers = ("dispatcher", "archiver") if on.own.archive_url else ("dispatcher",)
+    # Kinesis gives five answers a second to all who ask.
+    always = ("dispatcher",) if on.own.stream == "redis" else ()
+    told = LeasePipeline({reader: on.leases(reader) for reader in readers})
+    return MeasuredPipeline(told, on.reader, clock.monotonic_clock, readers=readers, always=always)
 
 
 def _owner(own: Settings, listen: str) -> str:

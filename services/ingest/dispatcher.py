@@ -125,10 +125,10 @@ class Dispatcher:
             await self._apply_or_set_aside(lease, batch)
             checkpoint = batch[-1].sequence
             await self.leases.save(lease, checkpoint, self._lag_seconds(lease.shard))
-            now_us = self.clock()
+            now_us = self.reader.now_us()
             for record in batch:
                 self.metrics.measure(registry.DECISION_DELAY, max(0, now_us - appended_us[record.sequence]) / 1e6)
-            await self.applied.note(lease.shard, checkpoint, now_us)
+            await self.applied.note(lease.shard, checkpoint, self.clock())
         if is_end:
             checkpoint = END
         if checkpoint == END or (not records and self.oldest_us.pop(lease.shard, None) is not None):
@@ -215,7 +215,8 @@ class Dispatcher:
         ]
 
     def _lag_seconds(self, shard: str) -> float:
-        return max(0.0, (self.clock() - self.oldest_us.get(shard, self.clock())) / 1e6)
+        now_us = self.reader.now_us()
+        return max(0.0, (now_us - self.oldest_us.get(shard, now_us)) / 1e6)
 
     async def _complain(self, lease: Lease, error: MeshError, failures: int) -> None:
         level = logging.WARNING if failures in (5, 50) or failures % 500 == 0 else logging.DEBUG

@@ -76,7 +76,6 @@ class World:
             seen=self.seen,
             set_aside=self.set_aside,
             intervention=intervention,
-            clock=lambda: NOW_US,
             limits=self.limits,
             metrics=Metrics(),
         )

@@ -99,10 +99,87 @@ def test_misspelt_values_are_refused_by_name(arguments: list[str], told: str) ->
         ),
         (["--set", "traces.collector.enabled=true"], "traces.collector needs to know where to"),
         (["--set", "externalSecrets.enabled=true"], "needs externalSecrets.store.name"),
+        *(
+            (["--set", f"image.registry={one}"], "image.registry is a host")
+            for one in (
+                "https://registry.example.com/team",
+                "http://registry",
+                "oci://registry/team",
+                "registry.example.com/team/",
+            )
+        ),
+        *(
+            (["--set", f"services.{one}"], told)
+            for one, told in (
+                (
+                    "ingest.resources.requests.memory=1Gi",
+                    "requests.memory is 1Gi and so above services.ingest.resources.limits.memory, which is 256Mi.",
+                ),
+                ("scoring.resources.limits.memory=0.1Gi", "which is 0.1Gi."),
+                ("video.resources.limits.memory=83000k", "which is 83000k."),
+                ("gateway.resources.limits.cpu=99m", "requests.cpu is 100m and so above"),
+                ("gateway.port=80", "services.gateway.port is 80; ports below 1024 are for root"),
+                ("features.port=1023", "services.features.port is 1023"),
+                ("intervention.autoscaling.minReplicas=7", "minReplicas is 7 and so above maxReplicas, which is 6."),
+                ("gateway.autoscaling.maxReplicas=1", "minReplicas is 2 and so above maxReplicas, which is 1."),
+            )
+        ),
+        (["--set", "each.resources.requests.memory=1Gi,services.video.resources=null"], "services.video.resources"),
+        (["--set", "valkey.resources.requests.memory=1Gi"], "valkey.resources.requests.memory is 1Gi and so above"),
+        (["--set", "traces.jaeger.resources.requests.memory=1Gi"], "traces.jaeger.resources.requests.memory"),
+        (["--set", "keda.minReplicas=3"], "keda.minReplicas is 3 and so above keda.maxReplicas, which is 2."),
+        *(
+            (["--set", one], "it must leave a quarter of valkey.resources.limits.memory free")
+            for one in (
+                "valkey.maxMemory=481mb",
+                "valkey.maxMemory=1gb",
+                "valkey.resources.requests.memory=64Mi,valkey.resources.limits.memory=511Mi",
+                "valkey.resources.requests.memory=64Mi,valkey.resources.limits.memory=0.4Gi",
+            )
+        ),
+        *(
+            (["--set", f"store.url={one}"], "store.url holds a password")
+            for one in (
+                "redis://:secret@redis:6379/0",
+                "rediss://user:secret@redis/0",
+                "redis://redis:6379/0?password=secret",
+                "redis://redis:6379/0?db=1&password=secret",
+            )
+        ),
+        (
+            ["--set-string", "services.video.environment.JOURNEYMESH_REDIS_URL=redis://u:p@r/0"],
+            "services.video.environment.JOURNEYMESH_REDIS_URL holds a password",
+        ),
     ],
 )
 def test_values_that_do_not_go_together_are_refused_with_a_sentence(arguments: list[str], told: str) -> None:
     assert told in refusal(*arguments)
+
+
+@pytest.mark.tools
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "image.registry=registry.example.com:5000/team",
+        "store.url=rediss://user@redis.example.com:6380/0",
+        "valkey.maxMemory=480mb",
+        "services.gateway.port=1024",
+        "services.gateway.resources.requests.memory=384Mi",
+        "services.gateway.resources.limits.cpu=0.1",
+        "services.gateway.resources.limits.cpu=1",
+        "services.gateway.autoscaling.minReplicas=6",
+        "keda.minReplicas=2",
+    ],
+)
+def test_values_at_the_edge_are_taken(arguments: str) -> None:
+    assert parsed(render.manifests(["--set-string" if "cpu" in arguments else "--set", arguments]))
+
+
+@pytest.mark.tools
+def test_helm_believes_in_a_kubernetes_of_today(tmp_path: Path) -> None:
+    command = [HELM, "template", "journeymesh", str(render.CHART)]
+    made = subprocess.run(command, text=True, capture_output=True, check=False)
+    assert made.returncode == 0, made.stderr
 
 
 @pytest.mark.tools

@@ -23,7 +23,7 @@ from tests.chart.manifests import (
 
 # What AWS' own clients read, and no settings class of ours.
 AWS_SETTINGS: Final = {"AWS_REGION", "AWS_DEFAULT_REGION"}
-PRIVATE_ROUTES: Final = {"/metrics", "/healthz", "/readyz"}
+PRIVATE_ROUTES: Final = {"/metrics", "/healthz", "/startupz", "/readyz"}
 GIB: Final = 2**30
 
 
@@ -121,13 +121,38 @@ def test_probes_tell_life_from_readiness(manifests: list[Manifest]) -> None:
         lives, ready = container["livenessProbe"], container["readinessProbe"]
         if name == "gateway":
             assert (lives["httpGet"]["path"], ready["httpGet"]["path"]) == ("/healthz", "/healthz")
+            assert container["startupProbe"]["httpGet"] == {"path": "/startupz", "port": "http"}
+            left_to_leave = int(environment(pod)["JOURNEYMESH_LEAVE_SECONDS"])
         else:
             assert (lives["grpc"], ready["grpc"]) == ({"port": 7190, "service": "live"}, {"port": 7190})
             assert environment(pod)["JOURNEYMESH_PROBE_LISTEN"] == "0.0.0.0:7190"
+            left_to_leave = 0
         assert {"grpc": container["startupProbe"].get("grpc")} == {"grpc": lives.get("grpc")}
         # Before SIGTERM callers learn that it goes; after it, running calls end.
         assert container["lifecycle"]["preStop"]["exec"]["command"][0] == "python"
-        assert pod["spec"]["terminationGracePeriodSeconds"] >= 5 + 20 + 10
+        assert pod["spec"]["terminationGracePeriodSeconds"] >= 5 + left_to_leave + 20 + 10
+
+
+def test_a_valkey_that_loads_its_file_is_neither_ready_nor_dead() -> None:
+    (pod,) = [pod for name, pod in pods(committed("trial")).items() if name.endswith("valkey")]
+    (container,) = pod["spec"]["containers"]
+    assert container["startupProbe"]["tcpSocket"] == container["livenessProbe"]["tcpSocket"] == {"port": "redis"}
+    assert "PONG" in str(container["readinessProbe"]["exec"])
+
+
+def test_certificates_are_for_both_ways() -> None:
+    certificates = of_kind(committed("production-aws"), "Certificate")
+    for name in services(committed("production-aws")):
+        names = certificates[f"journeymesh-{name}"]["spec"]["dnsNames"]
+        for host in (f"journeymesh-{name}", f"journeymesh-{name}-any"):
+            assert {host, f"{host}.journeymesh.svc"} <= set(names)
+
+
+def test_the_pod_of_the_test_goes_when_it_has_passed() -> None:
+    check = of_kind(committed("trial"), "Pod")["journeymesh-check"]
+    annotations = check["metadata"]["annotations"]
+    assert annotations["helm.sh/hook-delete-policy"].split(",") == ["before-hook-creation", "hook-succeeded"]
+    assert annotations["helm.sh/hook-output-log-policy"].split(",") == ["hook-succeeded", "hook-failed"]
 
 
 def test_what_is_set_is_what_the_process_reads(manifests: list[Manifest]) -> None:
@@ -138,7 +163,7 @@ def test_what_is_set_is_what_the_process_reads(manifests: list[Manifest]) -> Non
         assert environment(pod).keys() - AWS_SETTINGS <= read, name
 
 
-def test_targets_are_the_calls_and_lead_to_headless_services(manifests: list[Manifest]) -> None:
+def test_targets_are_the_calls_by_every_replica_and_by_any_that_is_ready(manifests: list[Manifest]) -> None:
     headless = of_kind(manifests, "Service")
     edges = set()
     for name, pod in services(manifests).items():
@@ -146,10 +171,12 @@ def test_targets_are_the_calls_and_lead_to_headless_services(manifests: list[Man
             if not variable.endswith("_TARGET"):
                 continue
             callee = variable.removeprefix("JOURNEYMESH_").removesuffix("_TARGET").lower()
-            service = headless[f"journeymesh-{callee}"]
+            service, virtual = headless[f"journeymesh-{callee}"], headless[f"journeymesh-{callee}-any"]
             assert service["spec"]["clusterIP"] == "None"
+            assert virtual["spec"] == {key: one for key, one in service["spec"].items() if key != "clusterIP"}
             (port,) = service["spec"]["ports"]
-            assert value == f"dns:///journeymesh-{callee}.journeymesh.svc:{port['port']}"
+            names = (f"journeymesh-{callee}", f"journeymesh-{callee}-any")
+            assert value.split() == [f"dns:///{name}.journeymesh.svc:{port['port']}" for name in names]
             (container,) = services(manifests)[callee]["spec"]["containers"]
             assert {"name": port["targetPort"], "containerPort": port["port"]} in container["ports"]
             edges.add((name, callee))

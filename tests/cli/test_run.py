@@ -1,10 +1,10 @@
 """Where the programs of `make run` tell their metrics."""
 
-from cli.run import RunSettings, _programs
+from cli.programs import RunSettings, services
 
 
 def test_each_program_has_a_port_of_its_own_for_metrics() -> None:
-    programs = _programs(RunSettings(dispatcher_count=3))
+    programs = services(RunSettings(dispatcher_count=3), "sockets")
     told = {each.name: each.environment["JOURNEYMESH_METRICS_LISTEN"] for each in programs}
     assert told == {
         "gateway": "127.0.0.1:7200",
@@ -21,5 +21,5 @@ def test_each_program_has_a_port_of_its_own_for_metrics() -> None:
 
 
 def test_without_a_port_none_tells_its_metrics_whatever_the_environment_says() -> None:
-    told = {each.environment["JOURNEYMESH_METRICS_LISTEN"] for each in _programs(RunSettings(metrics_port=0))}
+    told = {each.environment["JOURNEYMESH_METRICS_LISTEN"] for each in services(RunSettings(metrics_port=0), "sockets")}
     assert told == {""}

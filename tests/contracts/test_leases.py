@@ -21,6 +21,8 @@ class House(NamedTuple):
 
     leases: Leases
     expire: Callable[[], Awaitable[None]]
+    step: Callable[[int], Awaitable[None]]
+    """Sets the clock they are told by, by so many hours."""
 
 
 @pytest.fixture(params=["memory", "redis"])
@@ -33,14 +35,22 @@ def house(request: pytest.FixtureRequest, valkey: redis.Client) -> House:
                 while any(standing.owner for standing in (await leases.standings()).values()):  # noqa: ASYNC110 - the server's clock
                     await asyncio.sleep(0.01)
 
-        return House(leases, wait_until_free)
+        async def shift(hours: int) -> None:  # what was written lies as far away as if the clock had been set
+            for field in ("since:0", "ends:0"):
+                await valkey.hincrby(leases._key, field, -hours * 3_600_000)
+
+        return House(leases, wait_until_free, shift)
     now_us = 0
 
     async def advance() -> None:
         nonlocal now_us
         now_us += round(TIME_TO_LIVE_SECONDS * 1_000_000)
 
-    return House(MemoryLeases(lambda: now_us, TIME_TO_LIVE_SECONDS), advance)
+    async def step(hours: int) -> None:
+        nonlocal now_us
+        now_us += hours * 3_600_000_000
+
+    return House(MemoryLeases(lambda: now_us, TIME_TO_LIVE_SECONDS), advance, step)
 
 
 async def taken(leases: Leases, shard: str, owner: str) -> Lease:
@@ -88,6 +98,26 @@ async def test_a_lease_that_ran_out_and_that_nobody_took_may_be_renewed(house: H
     await house.expire()
     assert (await house.leases.standings())["0"].owner == ""
     assert await house.leases.renew(lease)
+    assert await house.leases.acquire("0", "b") is None
+
+
+@pytest.mark.parametrize("hours", [-2, 2])
+async def test_a_clock_that_is_set_keeps_no_shard_from_who_lives(house: House, hours: int) -> None:
+    lost = await taken(house.leases, "0", "a")  # who does not live any more
+    await house.step(hours)
+    assert (await house.leases.standings())["0"].owner == ""
+    lease = await taken(house.leases, "0", "b")
+    assert (await house.leases.standings())["0"].owner == "b"
+    assert not await house.leases.renew(lost)
+    assert await house.leases.renew(lease)
+
+
+@pytest.mark.parametrize("hours", [-2, 2])
+async def test_a_clock_that_is_set_takes_no_shard_from_who_renews_before_others_ask(house: House, hours: int) -> None:
+    lease = await taken(house.leases, "0", "a")
+    await house.step(hours)
+    assert await house.leases.renew(lease)
+    assert (await house.leases.standings())["0"].owner == "a"
     assert await house.leases.acquire("0", "b") is None
 
 

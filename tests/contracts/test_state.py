@@ -1,10 +1,15 @@
 """The state port: `mesh.state.StateStore` over every adapter."""
 
+from typing import NamedTuple
+
 import pytest
 
 from mesh import redis
 from mesh.applied import Fence
 from mesh.errors import FailedPrecondition, Unavailable
+from mesh.leases import Leases, Standing
+from mesh.leasing.memory import MemoryLeases
+from mesh.leasing.redis import RedisLeases
 from mesh.state import StateStore
 from mesh.states.memory import MemoryState
 from mesh.states.redis import RedisState
@@ -12,13 +17,35 @@ from mesh.states.redis import RedisState
 FENCE = Fence("events/0", 1)
 
 
+class House(NamedTuple):
+    """A store, and the leases its writes are held against."""
+
+    store: StateStore
+    leases: Leases
+
+    async def taken(self, shard: str = "0") -> Fence:
+        """What whoever takes a shard now shows."""
+        standing = (await self.leases.standings()).get(shard, Standing())
+        lease = await self.leases.steal(shard, f"pod-{standing.epoch}", standing.epoch)
+        assert lease is not None
+        return Fence(f"events/{shard}", lease.epoch)
+
+
 @pytest.fixture(params=["memory", "redis", "redis without MSETEX"])
-async def store(request: pytest.FixtureRequest, valkey: redis.Client) -> StateStore:
+async def house(request: pytest.FixtureRequest, valkey: redis.Client) -> House:
     if request.param == "memory":
-        return MemoryState()
+        held = MemoryLeases(lambda: 0)
+        return House(MemoryState(lambda shard: held._standing(shard.removeprefix("events/")).epoch), held)
     store = RedisState(valkey, "test", lifetime_seconds=60)
     store._has_msetex = request.param == "redis"
-    return store
+    return House(store, RedisLeases(valkey, "events", "dispatcher", 60))
+
+
+@pytest.fixture
+async def store(house: House) -> StateStore:
+    """A store to which shard 0 is written under the first lease."""
+    assert await house.taken() == FENCE
+    return house.store
 
 
 async def test_values_come_back_in_the_order_of_the_keys(store: StateStore) -> None:
@@ -38,23 +65,46 @@ async def test_nothing_asked_is_nothing_answered(store: StateStore) -> None:
     await store.ping()
 
 
-async def test_who_lost_the_shard_writes_nothing(store: StateStore) -> None:
-    await store.save({"a": b"1"}, Fence("events/0", 1))
-    await store.save({"a": b"2"}, Fence("events/0", 2))
+async def test_who_lost_the_shard_writes_nothing(house: House) -> None:
+    older = await house.taken()
+    await house.store.save({"a": b"1"}, older)
+    newer = await house.taken()
     with pytest.raises(FailedPrecondition, match="POSITION_STALE"):
-        await store.save({"a": b"3", "b": b"3"}, Fence("events/0", 1))
-    assert await store.load(["a", "b"]) == [b"2", None]
+        await house.store.save({"a": b"3", "b": b"3"}, older)
+    await house.store.save({"a": b"2"}, newer)
+    with pytest.raises(FailedPrecondition, match="POSITION_STALE"):
+        await house.store.save({"a": b"3", "b": b"3"}, older)
+    assert await house.store.load(["a", "b"]) == [b"2", None]
 
 
-async def test_a_fence_stands_around_one_shard_only(store: StateStore) -> None:
-    await store.save({"a": b"1"}, Fence("events/0", 7))
-    await store.save({"b": b"2"}, Fence("events/1", 1))
-    await store.save({"a": b"3"}, Fence("events/0", 7))
-    assert await store.load(["a", "b"]) == [b"3", b"2"]
+@pytest.mark.parametrize("epoch", [2, 3, 2**53, 2**53 + 1, 2**64 - 1])
+async def test_an_epoch_that_no_lease_has_writes_nothing_and_stops_nobody(house: House, epoch: int) -> None:
+    held = await house.taken()
+    with pytest.raises(FailedPrecondition, match="POSITION_STALE"):
+        await house.store.save({"a": b"forged"}, held._replace(epoch=epoch))
+    await house.store.save({"a": b"1"}, held)
+    assert await house.store.load(["a"]) == [b"1"]
+
+
+@pytest.mark.parametrize("shard", ["events/1", "others/0"])
+async def test_a_shard_that_nobody_holds_has_no_epoch(house: House, shard: str) -> None:
+    await house.taken()
+    with pytest.raises(FailedPrecondition, match="POSITION_STALE"):
+        await house.store.save({"a": b"forged"}, Fence(shard, 1))
+    assert await house.store.load(["a"]) == [None]
+
+
+async def test_a_fence_stands_around_one_shard_only(house: House) -> None:
+    first, other = await house.taken("0"), await house.taken("1")
+    first = await house.taken("0")
+    await house.store.save({"a": b"1"}, first)
+    await house.store.save({"b": b"2"}, other)
+    await house.store.save({"a": b"3"}, first)
+    assert await house.store.load(["a", "b"]) == [b"3", b"2"]
 
 
 async def test_without_a_fence_the_last_writer_wins(store: StateStore) -> None:
-    await store.save({"a": b"1"}, Fence("events/0", 7))
+    await store.save({"a": b"1"}, FENCE)
     await store.save({"a": b"2"}, None)
     await store.save({"a": b"3"}, None)
     assert await store.load(["a"]) == [b"3"]
@@ -67,10 +117,9 @@ async def test_a_batch_of_thousands_is_written_whole(store: StateStore) -> None:
 
 
 async def test_redis_values_end_after_their_lifetime(valkey: redis.Client) -> None:
-    await RedisState(valkey, "test", lifetime_seconds=60).save({"a": b"1"}, FENCE)
-    fence, key = sorted(name.encode() if isinstance(name, str) else name for name in await valkey.keys("*"))
-    assert fence == b"jm:test:fence:events/0"
-    assert key.startswith(b"jm:test:{")
+    await RedisState(valkey, "test", lifetime_seconds=60).save({"a": b"1"}, None)
+    (key,) = await valkey.keys("*")
+    assert str(key).startswith("b'jm:test:{")
     assert 0 < await valkey.ttl(key) <= 60
 
 

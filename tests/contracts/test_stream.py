@@ -222,6 +222,36 @@ async def test_a_record_tells_when_it_was_appended(stream: Stream) -> None:
     assert before_us - 1_000 <= record.appended_us <= system_clock() + 1_000_000
 
 
+async def test_a_read_tells_when_it_was_by_the_clock_of_the_records(stream: Stream) -> None:
+    (position,) = await stream.append([Entry(stream.lane("user"), b"")])
+    async with asyncio.timeout(10):
+        while not (told := await stream.read(position.shard, BEGINNING, 1, 1)).records:
+            pass
+    assert 0 <= stream.now_us() - told.records[0].appended_us < 10_000_000
+
+
+async def test_what_waits_is_told_with_how_long_and_nothing_where_nothing_does(stream: Stream) -> None:
+    lane = stream.lane("user")
+    first, second = await stream.append([Entry(lane, b"1"), Entry(lane, b"2")])
+    async with asyncio.timeout(10):
+        while (waiting := await stream.waiting_seconds(first.shard, BEGINNING)) is None:
+            pass
+    assert 0 <= waiting < 10
+    assert await stream.waiting_seconds(first.shard, first.sequence) is not None
+    assert await stream.waiting_seconds(first.shard, second.sequence) is None
+
+
+async def test_redis_tells_how_long_a_record_waits_by_its_own_clock(valkey: redis.Client) -> None:
+    stream = RedisStream(valkey, "events", shard_count=1, max_waiting_bytes=1 << 30)
+    seconds, _ = await valkey.time()
+    await valkey.xadd(stream._key("0"), {b"p": b""}, id=f"{(seconds - 7_200) * 1000}-0")
+    assert 7_199 < (await stream.waiting_seconds("0", BEGINNING) or 0) < 7_300
+    # A clock that was set back: the record is of the future.
+    await valkey.xadd(stream._key("0"), {b"p": b""}, id=f"{(seconds + 7_200) * 1000}-0")
+    first = (await stream.read("0", BEGINNING, 1, 0.001)).records[0]
+    assert await stream.waiting_seconds("0", first.sequence) == 0
+
+
 async def test_appends_at_once_keep_the_order_of_their_beginning(stream: Stream) -> None:
     lanes = lanes_of(stream)[:5]
     chance = random.Random(2)  # noqa: S311 - a story that repeats

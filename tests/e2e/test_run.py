@@ -8,7 +8,9 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
+import redis
 
 from tests.e2e.journeys import journey
 from tests.processes import MARKS, RunningMesh, addresses, running_mesh
@@ -86,6 +88,81 @@ def test_it_ends_cleanly_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
         assert mesh.track(one.event(0, "page_view", page="/calculator") | {"eventId": "copy"}).body["accepted"] == 1
         again.send(again.event(60, "page_view", page="/home"))
         assert len(again.decisions()) == 4
+
+
+def test_when_the_runner_is_killed_what_it_ran_ends_with_it_and_the_folder_is_free(tmp_path: Path) -> None:
+    with running_mesh(tmp_path) as mesh:
+        one = journey(mesh)
+        one.send(one.event(0, "page_view", page="/calculator"))
+        decisions = one.decisions()
+        left = mesh.supervisor.children()
+        assert len(left) == len(MARKS) + 1
+        mesh.supervisor.kill()
+        mesh.supervisor.wait(10)
+        _await(lambda: not any(_runs(process) for process in left), "a process was left behind")
+    assert "the runner is gone; what it ran is ended" in mesh.log.read_text()
+    with running_mesh(tmp_path) as mesh:
+        assert one._replace(mesh=mesh).decisions() == decisions
+
+
+def test_a_second_mesh_in_one_folder_ends_with_one_sentence_and_the_first_goes_on(mesh: RunningMesh) -> None:
+    folder = mesh.log.parent / "var"
+    ended = run({"JOURNEYMESH_VAR": str(folder)})
+    assert ended.returncode == 1
+    said = " ".join(ended.stdout.split())
+    assert said.startswith(f"journeymesh: The folder {folder} is used by a mesh that runs already (process ")
+    assert said.endswith(f"{mesh.supervisor.pid}); end it, or set JOURNEYMESH_VAR to another.")
+    assert mesh.is_ready()
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.3, 0.5, 0.8, 1.5])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_at_any_moment_of_its_start_without_a_traceback(
+    tmp_path: Path, seconds: float, number: signal.Signals
+) -> None:
+    environment = os.environ | addresses() | {"JOURNEYMESH_VAR": str(tmp_path / "var")}
+    started = subprocess.Popen(
+        [sys.executable, "-m", "cli", "run"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    time.sleep(seconds)
+    children = psutil.Process(started.pid).children(recursive=True)
+    started.send_signal(number)
+    said, _ = started.communicate(timeout=60)
+    assert b"Traceback" not in said, said.decode()
+    assert b"Error" not in said, said.decode()
+    _await(lambda: not any(_runs(process) for process in children), "a process was left behind")
+
+
+def test_who_is_stopped_and_not_dead_is_noticed_and_ends_with_the_others(tmp_path: Path) -> None:
+    with running_mesh(tmp_path) as mesh:
+        stopped = {name: mesh.process(name) for name in ("gateway", "scoring", "store", "dispatcher")}
+        for process in stopped.values():
+            process.suspend()
+        for name, process in stopped.items():
+            told = f"{name} (process {process.pid}) runs and has not answered for"
+            _await(lambda told=told: told in mesh.log.read_text(), f"{name} is not missed")
+        for name, process in stopped.items():
+            process.resume()
+            _await(lambda name=name: f"{name} answers again" in mesh.log.read_text(), f"{name} is not found again")
+        stopped["scoring"].suspend()
+    assert "killed" not in mesh.log.read_text()
+
+
+def test_the_store_s_memory_is_bounded_as_it_is_set(tmp_path: Path) -> None:
+    with (
+        running_mesh(tmp_path, JOURNEYMESH_STORE_MAX_BYTES="123456789") as mesh,
+        redis.Redis(port=mesh.store_port, decode_responses=True) as store,
+    ):
+        told = store.config_get("maxmemory"), store.config_get("maxmemory-policy")
+    assert told == ({"maxmemory": "123456789"}, {"maxmemory-policy": "noeviction"})
+
+
+def _runs(process: psutil.Process) -> bool:
+    """Whether it is there, and not only its entry because the first process of a container asks after nobody."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _await(condition: object, complaint: str, patience_seconds: float = 40) -> None:

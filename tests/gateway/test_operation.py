@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
+from grpc_health.v1 import health_pb2
 from journeymesh.ingest.v1 import ingest_pb2
 
 from gateway import operation
@@ -72,6 +74,57 @@ async def test_services_that_do_not_serve_are_told(gateway: Gateway) -> None:
     told = gateway.core.telemetry.metrics.render().decode()
     assert told.count("journeymesh_dependency_up{") == 5
     assert 'journeymesh_dependency_up{dependency="video"} 1.0' in told
+
+
+class Silent:
+    """A service that says it does not serve."""
+
+    async def Check(self, request: object, timeout: float) -> Any:  # noqa: ASYNC109 - the stub's
+        return health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.NOT_SERVING)
+
+
+async def test_a_gateway_has_started_once_each_service_was_reached_and_stays_so(gateway: Gateway) -> None:
+    stubs: Any = gateway.core.peers.health
+    ingest, video = stubs["ingest"], stubs["video"]
+    stubs |= {"ingest": Silent(), "video": Silent()}
+    async with looking(gateway):
+        await lost(gateway, "ingest", "video")
+        stubs["ingest"] = ingest
+        await lost(gateway, "video")
+        stubs |= {"ingest": Silent(), "video": video}
+        await lost(gateway)
+        stubs["video"] = Silent()
+        assert (await gateway.client.get("/startupz")).json() == {"status": "started"}
+        assert (await gateway.client.get("/healthz")).status_code == 200
+
+
+async def test_a_service_that_stays_away_keeps_no_gateway_from_starting(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stubs: Any = gateway.core.peers.health
+    stubs["video"] = Silent()
+    async with looking(gateway):
+        await lost(gateway, "video")
+        monkeypatch.setattr("gateway.startup._PATIENCE_SECONDS", 0.0)
+        await lost(gateway)
+
+
+@contextlib.asynccontextmanager
+async def looking(gateway: Gateway) -> AsyncIterator[None]:
+    task = asyncio.create_task(operation.watch_services(gateway.core))
+    yield
+    task.cancel()
+
+
+async def lost(gateway: Gateway, *names: str) -> None:
+    """Returns once these services are told as those that were never reached."""
+    async with asyncio.timeout(10):
+        while True:
+            answer = await gateway.client.get("/startupz")
+            if answer.json().get("services", []) == [*names]:
+                assert answer.status_code == (503 if names else 200)
+                return
+            await asyncio.sleep(0.05)
 
 
 async def test_a_reader_in_trouble_is_a_warning_and_leaves_the_gateway_ready(gateway: Gateway) -> None:

@@ -1,6 +1,7 @@
 """The gateway as a process: it starts, drains and says what is wrong."""
 
 import contextlib
+import http.client
 import os
 import signal
 import socket
@@ -70,6 +71,35 @@ def test_an_idle_connection_does_not_hold_the_process(number: signal.Signals) ->
             started.communicate(timeout=10)
     assert started.returncode == 0
     assert time.monotonic() - began < 5
+
+
+def test_who_holds_a_connection_is_told_to_leave_before_it_is_closed() -> None:
+    port = free_port()
+    with process(f"127.0.0.1:{port}", JOURNEYMESH_LEAVE_SECONDS="20") as started:
+        alive(f"http://127.0.0.1:{port}")
+        held = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        held.request("GET", "/healthz")
+        before = held.getresponse()
+        before.read()
+        started.send_signal(signal.SIGTERM)
+        _read_until(started, "leaving")
+        held.request("GET", "/healthz")  # a broken pipe, if the gateway had closed it
+        after = held.getresponse()
+        after.read()
+        # Whoever comes meanwhile is served too: not everybody knows yet that it goes.
+        late = httpx.get(f"http://127.0.0.1:{port}/healthz")
+        began = time.monotonic()
+        started.communicate(timeout=10)
+    assert (before.status, before.getheader("connection")) == (200, None)
+    assert (after.status, after.getheader("connection")) == (200, "close")
+    assert (late.status_code, late.headers["connection"]) == (200, "close")
+    assert time.monotonic() - began < 5, "nobody is left to wait for"
+
+
+def _read_until(started: "subprocess.Popen[str]", word: str) -> None:
+    assert started.stderr is not None
+    while word not in (line := started.stderr.readline()):
+        assert line
 
 
 def test_a_taken_port_is_told_in_one_sentence() -> None:

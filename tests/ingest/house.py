@@ -153,6 +153,7 @@ class QuickReader:
     def __init__(self, stream: MemoryStream) -> None:
         self._stream = stream
         self.shards, self.trim = stream.shards, stream.trim
+        self.now_us, self.waiting_seconds = stream.now_us, stream.waiting_seconds
 
     async def read(self, shard: str, after: int, max_records: int, wait_seconds: float) -> Read:
         return await self._stream.read(shard, after, max_records, min(wait_seconds, 0.001))

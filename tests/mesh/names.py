@@ -2,23 +2,33 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import Literal
 
-from dnslib import QTYPE, RR, A, DNSRecord
+from dnslib import QTYPE, RCODE, RR, A, DNSError, DNSRecord
 from dnslib.server import BaseResolver, DNSHandler, DNSServer
 
 NAME = "echo.mesh.test"
 
+Fault = Literal["", "NXDOMAIN", "SERVFAIL", "silence"]
+
 
 class Names(BaseResolver):  # type: ignore[misc]
-    """Answers with the addresses that are set now."""
+    """Answers with the addresses that are set now, or as the fault says; `asked` counts the questions."""
 
     def __init__(self) -> None:
         self.addresses: list[str] = []
+        self.fault: Fault = ""
+        self.asked = 0
         self.port = 0
 
     def resolve(self, request: DNSRecord, handler: DNSHandler) -> DNSRecord:
+        self.asked += 1
+        if self.fault == "silence":
+            raise DNSError
         reply = request.reply()
-        if request.q.qtype == QTYPE.A and str(request.q.qname).rstrip(".") == NAME:
+        if self.fault:
+            reply.header.rcode = getattr(RCODE, self.fault)
+        elif request.q.qtype == QTYPE.A and str(request.q.qname).rstrip(".") == NAME:
             for address in self.addresses:
                 reply.add_answer(RR(request.q.qname, QTYPE.A, rdata=A(address), ttl=1))
         return reply
@@ -33,6 +43,7 @@ def naming() -> Iterator[Names]:
     """A name server that runs within the block."""
     names = Names()
     server = DNSServer(names, port=0, address="127.0.0.1", logger=_Silence())
+    server.server.handle_error = lambda *_: None  # what is asked while it ends
     names.port = server.server.server_address[1]
     server.start_thread()
     try:

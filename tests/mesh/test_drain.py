@@ -42,7 +42,7 @@ async def test_a_running_call_ends_before_its_server_does() -> None:
 
     serving_now = asyncio.create_task(serve())
     await began.wait()
-    async with channel.dial(f"127.0.0.1:{port}", OFF) as dialled:
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as dialled:
         call = asyncio.ensure_future(later(dialled)(b""))
         await echo.begun.wait()
         await dialled.wait_for_state_change(grpc.ChannelConnectivity.READY)  # it was told to go elsewhere

@@ -20,9 +20,12 @@ class Mesh:
 
     def __init__(self, records: Records) -> None:
         self.records = records
-        self.services = (MemoryState(), MemoryState())
+        self.services = (MemoryState(self.epoch_of), MemoryState(self.epoch_of))
         self.epoch = 0
         self.checkpoint = -1
+
+    def epoch_of(self, shard: str) -> int:
+        return self.epoch
 
     def hold(self, sizes: Iterator[int]) -> Iterator[None]:
         """Takes the shard and goes on from the checkpoint; every `yield` is a moment at which the other may act."""

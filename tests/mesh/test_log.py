@@ -67,6 +67,45 @@ def test_an_entry_within_a_span_has_its_ids_and_an_exception_its_story(entries: 
     assert failed["exception"].endswith("ValueError: bad\nvalue")
 
 
+FLOOD: Final = """
+import logging, sys, threading
+from mesh import log
+log.start("gateway", log.LogSettings(format="text", level="info"))
+said, other = logging.getLogger("some.module"), logging.getLogger("another")
+for number in range(5_000):
+    said.warning("bad request %d", number)
+    other.error(f"never the same {number}")
+    if number % 1_000 == 0:
+        said.info("sent %d", number)
+        said.error("bad request of another kind")
+for timer in threading.enumerate():
+    if isinstance(timer, threading.Timer):
+        timer.join()
+"""
+
+
+def test_of_many_alike_one_is_shown_and_the_others_are_counted() -> None:
+    ended = subprocess.run([sys.executable, "-c", FLOOD], capture_output=True, text=True, check=True)
+    shown = [line.split(maxsplit=1)[1] for line in ended.stderr.splitlines()]
+    first = shown.index("bad request 0")
+    counted = [line for line in shown if line.startswith("bad request 0 (and ")]
+    # A slow machine may need more than a second for them.
+    told = sum(int(line.split()[4]) for line in counted)
+    begun = [line for line in shown if re.fullmatch(r"bad request \d+", line)]
+    assert first < shown.index(counted[0])
+    assert told + len(begun) == 5_000
+    assert len(begun) + len(counted) < 20
+    assert [line for line in shown if line.startswith("sent")] == [
+        f"sent {number}" for number in range(0, 5_000, 1_000)
+    ]
+    assert sum("of another kind" in line for line in shown) < 5
+
+
+def test_words_that_are_never_the_same_are_bounded_too() -> None:
+    ended = subprocess.run([sys.executable, "-c", FLOOD], capture_output=True, text=True, check=True)
+    assert ended.stderr.count("never the same") < 200
+
+
 def test_a_person_reads_text() -> None:
     first, *_ = logged("text").splitlines()
     assert first == "INFO    plain words"

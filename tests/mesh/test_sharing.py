@@ -2,6 +2,7 @@
 
 import asyncio
 import collections
+import itertools
 from collections.abc import Sequence
 
 import pytest
@@ -161,6 +162,76 @@ async def test_a_follower_that_was_refused_begins_anew_with_a_higher_epoch() -> 
         await came_again.wait()
     await _end(process)
     assert epochs == [1, 2]
+
+
+class Refused:
+    """Follows shards and is refused again and again, as by a position that will never do; tells when."""
+
+    def __init__(self, times: int) -> None:
+        self._left = times
+        self.begun: list[float] = []
+        self.is_through = asyncio.Event()
+
+    async def follow(self, lease: Lease) -> None:
+        self.begun.append(asyncio.get_running_loop().time())
+        if self._left:
+            self._left -= 1
+            raise FailedPrecondition("POSITION_STALE", "The batch lies before what was already applied.")
+        self.is_through.set()
+        await asyncio.Event().wait()
+
+
+async def test_who_is_refused_again_and_again_rests_longer_and_longer_and_says_why() -> None:
+    stream, leases, refused = MemoryStream(shard_count=1), MemoryLeases(system_clock), Refused(4)
+    process = asyncio.create_task(Sharing(stream, leases, "a", refused.follow, lease_seconds=0.06).run())
+    async with asyncio.timeout(10):
+        await refused.is_through.wait()
+    await _end(process)
+    rests = [after - before for before, after in itertools.pairwise(refused.begun)]
+    assert rests[0] < 0.3, "the first time it is most likely that another took over"
+    assert [rest > least for rest, least in zip(rests, (0, 0.4, 0.9, 1.8), strict=True)] == [True] * 4
+    assert (await leases.standings())["0"].trouble == "The batch lies before what was already applied."
+
+
+async def test_while_one_shard_rests_the_others_are_read_and_a_lost_one_is_no_trouble() -> None:
+    stream, leases = MemoryStream(shard_count=2), MemoryLeases(system_clock)
+    refused, read = Refused(1_000), asyncio.Event()
+
+    async def follow(lease: Lease) -> None:
+        if lease.shard == "0":
+            await refused.follow(lease)
+        read.set()
+        await asyncio.Event().wait()
+
+    process = asyncio.create_task(Sharing(stream, leases, "a", follow, lease_seconds=0.06).run())
+    async with asyncio.timeout(10):
+        await read.wait()
+        while len(refused.begun) < 3:  # noqa: ASYNC110 - the follower of the other shard has no event
+            await asyncio.sleep(0.01)
+    standing = (await leases.standings())["1"]
+    await _end(process)
+    assert (standing.owner, standing.epoch, standing.trouble) == ("a", 1, "")
+
+
+async def test_who_loses_its_shard_to_another_makes_no_complaint() -> None:
+    stream, leases = MemoryStream(shard_count=1), MemoryLeases(system_clock)
+    begun = asyncio.Event()
+
+    async def follow(lease: Lease) -> None:
+        taken = await leases.steal(lease.shard, "b", lease.epoch)
+        assert taken
+        begun.set()
+        raise FailedPrecondition("POSITION_STALE", "The lease shown is not the one.")
+
+    sharing = Sharing(stream, leases, "a", follow, lease_seconds=30)
+    process = asyncio.create_task(sharing.run())
+    await begun.wait()
+    async with asyncio.timeout(10):
+        while sharing._held:  # noqa: ASYNC110 - it drops what it lost by itself
+            await asyncio.sleep(0.01)
+    standing = (await leases.standings())["0"]
+    await _end(process)
+    assert (standing.owner, standing.trouble) == ("b", "")
 
 
 async def test_a_fault_of_a_follower_ends_the_process() -> None:

@@ -122,7 +122,6 @@ async def running(folder: Path, document: str = DOCUMENT) -> AsyncIterator[Mesh]
                 seen=seen,
                 set_aside=set_aside,
                 intervention=InterventionServiceStub(dialled),
-                clock=lambda: NOW_US,
                 limits=archiver.Limits(flush_events=20, rest_seconds=0),
                 metrics=Metrics(),
             )

@@ -13,13 +13,16 @@ JOURNEYMESH_TRACE_SAMPLE_RATIO: {{ $v.traces.sampleRatio | quote }}
 {{- end }}
 {{- if eq .name "gateway" }}
 JOURNEYMESH_HTTP_ADDRESS: "0.0.0.0:{{ .service.port }}"
+JOURNEYMESH_LEAVE_SECONDS: "10"
 {{- else }}
 JOURNEYMESH_{{ upper .name }}_LISTEN: "0.0.0.0:{{ .service.port }}"
 JOURNEYMESH_PROBE_LISTEN: "0.0.0.0:7190"
 {{- end }}
 {{- range $callee, $called := .services }}
 {{- if has $callee $calls }}
-JOURNEYMESH_{{ upper $callee }}_TARGET: "dns:///{{ $name }}-{{ $callee }}.{{ $.root.Release.Namespace }}.svc:{{ $called.port }}"
+{{- $host := printf "%s-%s" $name $callee }}
+{{- $rest := printf "%s.svc:%d" $.root.Release.Namespace (int $called.port) }}
+JOURNEYMESH_{{ upper $callee }}_TARGET: "dns:///{{ $host }}.{{ $rest }} dns:///{{ $host }}-any.{{ $rest }}"
 {{- end }}
 {{- end }}
 {{- if $v.tls.enabled }}

@@ -64,8 +64,48 @@ http://{{ $name }}-jaeger:4317
 {{- end -}}
 {{- end }}
 
+{{/* A quantity, as 384Mi, 0.5 or 50m, as a number. */}}
+{{- define "journeymesh.amount" -}}
+{{- $units := dict "m" 0.001 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "mb" 1048576 "gb" 1073741824 -}}
+{{- $number := regexFind "^[0-9.]+" (toString .) -}}
+{{- mulf (float64 $number) (float64 (get $units (trimPrefix $number (toString .)) | default 1)) -}}
+{{- end }}
+
+{{/* Ends with one sentence where more is asked of a node than may be used of it. Takes resources and name. */}}
+{{- define "journeymesh.checkResources" -}}
+{{- range $what := list "cpu" "memory" -}}
+{{- $asked := dig "requests" $what "" $.resources -}}
+{{- $most := dig "limits" $what "" $.resources -}}
+{{- if and $asked $most (gt (include "journeymesh.amount" $asked | float64) (include "journeymesh.amount" $most | float64)) }}{{ fail (printf "%s.requests.%s is %s and so above %s.limits.%s, which is %s." $.name $what $asked $.name $what $most) }}{{ end -}}
+{{- end -}}
+{{- end }}
+
+{{/* Ends with one sentence where what stands by itself cannot be used. */}}
+{{- define "journeymesh.checkEach" -}}
+{{- $v := .Values -}}
+{{- if regexMatch "://|/$|\\s" $v.image.registry }}{{ fail "image.registry is a host with a path, as registry.example.com/team: without https:// and without a slash at its end." }}{{ end -}}
+{{- $inClear := "^rediss?://[^@/]*:[^@/]+@|[?&]password=" -}}
+{{- $advice := "holds a password, which then stands in clear in the pod: put it into a Secret and name that in store.password.secret." -}}
+{{- if regexMatch $inClear $v.store.url }}{{ fail (printf "store.url %s" $advice) }}{{ end -}}
+{{- range $name, $service := include "journeymesh.services" . | fromYaml -}}
+{{- $path := printf "services.%s" $name -}}
+{{- if lt (int $service.port) 1024 }}{{ fail (printf "%s.port is %d; ports below 1024 are for root, and no process here is." $path (int $service.port)) }}{{ end -}}
+{{- include "journeymesh.checkResources" (dict "resources" $service.resources "name" (printf "%s.resources" $path)) -}}
+{{- with $service.autoscaling }}{{ if gt (int .minReplicas) (int .maxReplicas) }}{{ fail (printf "%s.autoscaling.minReplicas is %d and so above maxReplicas, which is %d." $path (int .minReplicas) (int .maxReplicas)) }}{{ end }}{{ end -}}
+{{- if regexMatch $inClear (get $service.environment "JOURNEYMESH_REDIS_URL" | default "") }}{{ fail (printf "%s.environment.JOURNEYMESH_REDIS_URL %s" $path $advice) }}{{ end -}}
+{{- end -}}
+{{- range $name, $resources := dict "valkey.resources" $v.valkey.resources "traces.collector.resources" $v.traces.collector.resources "traces.jaeger.resources" $v.traces.jaeger.resources "test.resources" $v.test.resources -}}
+{{- include "journeymesh.checkResources" (dict "resources" $resources "name" $name) -}}
+{{- end -}}
+{{- with dig "limits" "memory" "" $v.valkey.resources -}}
+{{- if gt (include "journeymesh.amount" $v.valkey.maxMemory | float64) (mulf 0.75 (include "journeymesh.amount" . | float64)) }}{{ fail (printf "valkey.maxMemory is %s; it must leave a quarter of valkey.resources.limits.memory free, which is %s." $v.valkey.maxMemory .) }}{{ end -}}
+{{- end -}}
+{{- if gt (int $v.keda.minReplicas) (int $v.keda.maxReplicas) }}{{ fail (printf "keda.minReplicas is %d and so above keda.maxReplicas, which is %d." (int $v.keda.minReplicas) (int $v.keda.maxReplicas)) }}{{ end -}}
+{{- end }}
+
 {{/* Ends with one sentence where values do not go together. */}}
 {{- define "journeymesh.check" -}}
+{{- include "journeymesh.checkEach" . -}}
 {{- $v := .Values -}}
 {{- if and $v.store.ca.secret (not (hasPrefix "rediss://" $v.store.url)) }}{{ fail "store.ca.secret needs a store.url that begins with rediss://." }}{{ end -}}
 {{- $keeps := and (hasPrefix "file:" $v.archive.url) (ne $v.archive.accessMode "ReadWriteMany") -}}

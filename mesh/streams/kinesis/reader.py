@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from mesh.clock import monotonic_clock
 from mesh.stream import BEGINNING, Read, Record, Shard
 from mesh.streams.kinesis import client as kinesis
 
@@ -43,6 +44,8 @@ class KinesisReader:
         self._chance = chance
         self._cursors: dict[str, _Cursor] = {}
         self._next_times: dict[str, float] = {}
+        # By how much the clock of Kinesis is ahead of the monotonic one: what it tells of is not younger.
+        self._ahead_us = 0
 
     async def shards(self) -> list[Shard]:
         """See `mesh.stream.StreamReader`."""
@@ -77,6 +80,20 @@ class KinesisReader:
         if records:
             cursor.after = records[-1].sequence
         return Read(records, is_end=cursor.iterator is None and not cursor.fetched)
+
+    def now_us(self) -> int:
+        """See `mesh.stream.StreamReader`."""
+        return self._ahead_us + monotonic_clock()
+
+    async def waiting_seconds(self, shard: str, after: int) -> float | None:
+        """See `mesh.stream.StreamReader`. How long the last record has waited is not told by Kinesis: 0."""
+        try:
+            iterator = await self._iterator(shard, after)
+            answer = await self._client.get_records(ShardIterator=iterator, Limit=1)
+        except Exception as error:
+            raise kinesis.unavailable(kinesis.understood(error)) from error
+        behind_ms = answer.get("MillisBehindLatest") or 0
+        return behind_ms / 1000 if answer["Records"] or behind_ms else None
 
     async def trim(self, shard: str, through: int) -> None:
         """Does nothing: Kinesis forgets records by their age."""
@@ -123,6 +140,9 @@ class KinesisReader:
                 await asyncio.sleep(pause)
             else:
                 cursor.fetched.extend(_records(answer["Records"]))
+                if cursor.fetched:
+                    tip_us = cursor.fetched[-1].appended_us + 1000 * (answer.get("MillisBehindLatest") or 0)
+                    self._ahead_us = tip_us - monotonic_clock()
                 cursor.iterator = answer.get("NextShardIterator")
                 size = sum(len(record.payload) for record in cursor.fetched)
                 self._next_times[shard] = loop.time() + max(self._interval, size / _BYTES_PER_SECOND)

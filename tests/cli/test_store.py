@@ -1,0 +1,167 @@
+"""The embedded store: its folder is one mesh's, and it is waited for as long as it loads."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import redis.asyncio
+import redis.exceptions
+
+from cli.store import CannotRunError, answering, taken
+from mesh import embedded
+from tests.conftest import free_port
+
+HOLD = (
+    "from pathlib import Path; from cli.store import taken\nwith taken(Path({!r})): print('held', flush=True); input()"
+)
+
+
+def test_a_folder_is_one_mesh_s_at_a_time(tmp_path: Path) -> None:
+    folder = tmp_path / "not" / "there"
+    with taken(folder):
+        with pytest.raises(CannotRunError) as refused, taken(folder):
+            pass
+        assert str(refused.value) == (
+            f"The folder {folder} is used by a mesh that runs already (process {os.getpid()}); end it, or set "
+            "JOURNEYMESH_VAR to another."
+        )
+    with taken(folder):
+        pass
+
+
+def test_other_folders_are_free(tmp_path: Path) -> None:
+    with taken(tmp_path / "a"), taken(tmp_path / "b"):
+        pass
+
+
+def test_a_folder_is_held_across_processes_and_free_when_they_are_killed(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HOLD.format(str(tmp_path))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(CannotRunError, match=f"process {holder.pid}"), taken(tmp_path):
+            pass
+        holder.kill()
+    with taken(tmp_path):
+        pass
+
+
+def test_what_a_killed_mesh_left_behind_holds_the_folder_and_is_told_as_such(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    with taken(tmp_path) as file:
+        left = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=[file])
+        os.ftruncate(file, 0)
+        os.pwrite(file, b"%d\n" % ended.pid, 0)
+    try:
+        with pytest.raises(CannotRunError, match=f"what process {ended.pid} left behind"), taken(tmp_path):
+            pass
+    finally:
+        left.kill()
+        left.communicate()
+    with taken(tmp_path):
+        pass
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written_is_told(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(CannotRunError, match="cannot be used"), taken(tmp_path / "var"):
+        pass
+
+
+def test_a_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "var").touch()
+    with pytest.raises(CannotRunError, match="cannot be used"), taken(tmp_path / "var"):
+        pass
+
+
+@contextlib.asynccontextmanager
+async def store(loading: asyncio.Event, share: str = "43.21", left: str = "20") -> AsyncIterator[str]:
+    """A store that loads its file until it is told that it is through."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            words = [(await reader.readline(), await reader.readline())[1] for _ in range(int(line[1:]))]
+            command = words[0].strip().upper()
+            info = (
+                f"# Persistence\r\nloading:1\r\nloading_loaded_perc:{share}\r\nloading_eta_seconds:{left}\r\n".encode()
+            )
+            if command == b"INFO":
+                writer.write(b"$%d\r\n%b\r\n" % (len(info), info))
+            elif command == b"PING" and not loading.is_set():
+                writer.write(b"-LOADING Valkey is loading the dataset in memory\r\n")
+            else:
+                writer.write(b"+PONG\r\n" if command == b"PING" else b"+OK\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
+
+
+async def test_a_store_that_loads_its_file_is_waited_for_and_says_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("cli.store._PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("cli.store._TELL_SECONDS", 0.3)
+    told: list[str] = []
+    through = asyncio.Event()
+    async with store(through) as url:
+        waiting = asyncio.create_task(answering(url, told.append))
+        async with asyncio.timeout(20):
+            while len(told) < 3:  # noqa: ASYNC110 - longer than the patience with one that is silent
+                await asyncio.sleep(0.02)
+        assert not waiting.done()
+        through.set()
+        async with asyncio.timeout(20):
+            await waiting
+    assert set(told) == {"the store loads its file: 43%, about 20 s left"}
+
+
+async def test_a_store_that_does_not_say_how_far_it_is_is_waited_for_too() -> None:
+    told: list[str] = []
+    through = asyncio.Event()
+    async with store(through, share="", left="") as url:
+        waiting = asyncio.create_task(answering(url, told.append))
+        async with asyncio.timeout(20):
+            while not told:  # noqa: ASYNC110 - said by another task
+                await asyncio.sleep(0.02)
+        through.set()
+        await waiting
+    assert told == ["the store loads its file"]
+
+
+async def test_a_store_of_which_nothing_is_heard_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.store._PATIENCE_SECONDS", 0.3)
+    with pytest.raises(CannotRunError, match="has not answered for 0 s"):
+        await answering(f"redis://127.0.0.1:{free_port()}/0", lambda _: None)
+
+
+@pytest.fixture
+def bounded(tmp_path: Path) -> Iterator[int]:
+    """The port of a store that may take three megabytes."""
+    port = free_port()
+    with subprocess.Popen(
+        embedded.server_command(port, tmp_path, "everysec", 3_000_000), stdout=subprocess.DEVNULL
+    ) as server:
+        yield port
+        server.send_signal(signal.SIGTERM)
+
+
+async def test_the_store_refuses_beyond_its_bound_and_throws_nothing_away(bounded: int) -> None:
+    await answering(f"redis://127.0.0.1:{bounded}/0", lambda _: None)
+    async with redis.asyncio.Redis(port=bounded) as client:
+        assert await client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+        kept = 0
+        with pytest.raises(redis.exceptions.OutOfMemoryError):
+            while True:
+                await client.set(f"key-{kept}", b"x" * 10_000)
+                kept += 1
+        assert await client.dbsize() == kept > 0

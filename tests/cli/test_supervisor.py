@@ -1,0 +1,68 @@
+"""What a supervisor passes on of its programs, and that none of it ends the passing on."""
+
+import asyncio
+import io
+import os
+import sys
+from collections.abc import Iterator
+
+import pytest
+from rich.console import Console
+
+from cli.guard import Guard, guarding
+from cli.supervisor import Program, Supervisor, lines
+
+
+@pytest.fixture
+def guard() -> Iterator[Guard]:
+    with guarding([]) as guard:
+        yield guard
+
+
+async def passed(*chunks: bytes) -> list[bytes]:
+    reader = asyncio.StreamReader()
+    for chunk in chunks:
+        reader.feed_data(chunk)
+    reader.feed_eof()
+    return [line async for line in lines(reader)]
+
+
+async def test_lines_come_whole_however_they_were_written() -> None:
+    assert await passed(b"a\nb", b"c\n\nd") == [b"a", b"bc", b"", b"d"]
+    assert await passed() == []
+
+
+@pytest.mark.parametrize("size", [16 * 1024, 65_536, 65_537, 1_000_000])
+async def test_a_long_line_comes_in_pieces_and_what_follows_comes_too(size: int) -> None:
+    told = await passed(b"x" * size + b"\nafter\n")
+    assert told[-1] == b"after"
+    assert b"".join(told[:-1]) == b"x" * size
+    assert max(map(len, told)) <= 2 * 16 * 1024
+
+
+@pytest.mark.parametrize(
+    "text", ["'x' * 200_000", "b'\\xff\\xfe\\x00'.decode('latin-1') * 40_000", "'[bold]' * 30_000"]
+)
+async def test_a_program_that_writes_a_huge_line_is_kept_running(guard: Guard, text: str) -> None:
+    output = io.StringIO()
+    supervisor = Supervisor(Console(file=output, width=400), dict(os.environ), guard)
+    await supervisor.start(Program("writer", [sys.executable, "-c", f"print({text}); print('after')"]))
+    try:
+        async with asyncio.timeout(30):
+            while output.getvalue().count("after") < 2:  # noqa: ASYNC110 - it is started again when it ends
+                await asyncio.sleep(0.02)
+    finally:
+        await supervisor.stop()
+    assert "starting it again" in output.getvalue()
+
+
+async def test_a_stopped_program_is_ended_as_any_other(guard: Guard) -> None:
+    output = io.StringIO()
+    supervisor = Supervisor(Console(file=output, width=400), dict(os.environ), guard)
+    code = "import os, signal, sys; print('stops', flush=True); os.kill(os.getpid(), signal.SIGSTOP)"
+    await supervisor.start(Program("stopped", [sys.executable, "-c", code]))
+    async with asyncio.timeout(20):
+        while "stops" not in output.getvalue():  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.02)
+        await supervisor.stop()
+    assert "killed" not in output.getvalue()

@@ -1,0 +1,109 @@
+"""A store that was restored from a backup under readers that run: what it holds of leases is of another time."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from mesh import applied, redis
+from mesh.applied import Batch
+from mesh.leases import Lease
+from mesh.leasing.redis import RedisLeases
+from mesh.server import beside
+from mesh.sharing import Sharing
+from mesh.states.redis import RedisState
+from mesh.stream import END, Entry
+from mesh.streams.redis import RedisStream
+
+STREAM = "redis/events"
+
+
+class Reader:
+    """Counts the records of one key, each once, as a service does on behalf of the dispatcher."""
+
+    def __init__(self, client: redis.Client) -> None:
+        self.stream = RedisStream(client, "events", shard_count=1, max_waiting_bytes=1 << 30)
+        self.leases = RedisLeases(client, STREAM, "dispatcher", 5)
+        self.state = RedisState(client, "test", 3600)
+        self.given: list[int] = []
+
+    def reading(self) -> contextlib.AbstractAsyncContextManager[None]:
+        """Reads within the block."""
+        return beside(Sharing(self.stream, self.leases, "pod-1", self._follow, lease_seconds=5).run())
+
+    async def _follow(self, lease: Lease) -> None:
+        self.given.append(lease.epoch)
+        checkpoint = await self.leases.checkpoint(lease.shard)
+        while checkpoint != END:
+            records, _ = await self.stream.read(lease.shard, checkpoint, 10, wait_seconds=0.02)
+            if records:
+                sequences = tuple(record.sequence for record in records)
+                await self._apply(Batch(STREAM, lease.shard, sequences, lease.epoch))
+                checkpoint = sequences[-1]
+                await self.leases.save(lease, checkpoint, 0.0)
+
+    async def _apply(self, batch: Batch) -> None:
+        (blob,) = await self.state.load(["ada"])
+        resumed = applied.resume(blob, batch)
+        after = b"%d" % (int(resumed.state or b"0") + len(batch.sequences))
+        await self.state.save({"ada": applied.seal(resumed, after, batch)}, batch.fence)
+
+    async def send(self, count: int) -> None:
+        await self.stream.append([Entry("0", b"")] * count)
+
+    async def until_counted(self, count: int) -> None:
+        async with asyncio.timeout(5):
+            while True:
+                (blob,) = await self.state.load(["ada"])
+                if applied.current(blob) == b"%d" % count:
+                    return
+                await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("epoch", [1, 4, 6, 1_000_000, 2**40])
+async def test_readers_go_on_under_leases_of_a_lower_or_higher_epoch(valkey: redis.Client, epoch: int) -> None:
+    reader = Reader(valkey)
+    await valkey.hset(reader.leases._key, mapping={"epoch:0": 4, "owner:0": "", "ends:0": 0})
+    async with reader.reading():
+        await reader.send(10)
+        await reader.until_counted(10)
+        assert reader.given == [5]
+        await valkey.hset(reader.leases._key, "epoch:0", str(epoch))
+        await reader.send(10)
+        await reader.until_counted(20)
+        assert len(reader.given) == 2
+        standing = (await reader.leases.standings())["0"]
+        assert (standing.owner, standing.trouble) == ("pod-1", "")
+
+
+async def test_readers_go_on_where_the_leases_are_gone(valkey: redis.Client) -> None:
+    """Without its checkpoint the shard is read from its beginning, and what is applied lies before what was."""
+    reader = Reader(valkey)
+    async with reader.reading():
+        await reader.send(10)
+        await reader.until_counted(10)
+        await valkey.delete(reader.leases._key)
+        await valkey.delete(*await valkey.keys("jm:test:*"))
+        await reader.send(10)
+        await reader.until_counted(20)
+        assert len(reader.given) == 2
+
+
+async def test_a_position_that_will_never_do_is_told_and_tried_ever_more_seldom(valkey: redis.Client) -> None:
+    """Only the leases are of another time, and the state knows more than their checkpoint."""
+    reader = Reader(valkey)
+    async with reader.reading():
+        for count in (10, 20, 30):
+            await reader.send(10)
+            await reader.until_counted(count)
+        await valkey.hset(reader.leases._key, mapping={"checkpoint:0": "-1", "epoch:0": 7})
+        await reader.send(1)
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(5):
+            while not (told := (await reader.leases.standings())["0"].trouble):  # noqa: ASYNC110 - another's standing
+                await asyncio.sleep(0.005)
+        assert "lies before what was already applied" in told
+        tried, ends = len(reader.given), loop.time() + 1
+        while loop.time() < ends:  # noqa: ASYNC110 - the pauses are what is tried
+            await asyncio.sleep(0.05)
+        assert len(reader.given) - tried <= 2

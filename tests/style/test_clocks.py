@@ -1,0 +1,51 @@
+"""What takes time is not measured by a clock that may be set: who asks that of the machine is known, and why."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+WALL = {
+    "mesh/leasing/memory.py": "for tests; a lease holds for as long as its clock goes on, as in Redis",
+    "mesh/streams/memory.py": "for tests; when a record was appended",
+    "services/ingest/dispatcher.py": "when an event failed and when one was applied, as users are told",
+    "services/ingest/servicer.py": "when what could not be read came",
+    "cli/demo.py": "a mark of its own for each run",
+    "cli/story.py": "times of day, written as a watch shows them",
+}
+
+
+def rooms() -> Iterator[Path]:
+    """What runs beneath the use cases, where nothing has a date of its own."""
+    yield from (ROOT / "mesh").rglob("*.py")
+    yield from (ROOT / "cli").glob("*.py")
+    yield from (ROOT / "services" / "ingest").glob("*er.py")
+    yield from (ROOT / "services").glob("*/__main__.py")
+
+
+def asks_wall_clock(tree: ast.AST) -> bool:
+    """Whether a `Clock` of the machine's time is called, or `system_clock`, by whatever it is bound to."""
+    called = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    names = [func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "") for func in called]
+    return any(name.endswith(("clock", "time_ns")) and "monotonic" not in name for name in names)
+
+
+def test_who_asks_the_clock_of_the_machine_is_known() -> None:
+    asking = {
+        str(path.relative_to(ROOT))
+        for path in rooms()
+        if path.name != "clock.py" and asks_wall_clock(ast.parse(path.read_text()))
+    }
+    assert asking == set(WALL), "a duration? take a monotonic clock, or the loop's"
+
+
+@pytest.mark.parametrize("line", ["until = self._clock() + 5", "a = clock()", "system_clock()", "x = time.time_ns()"])
+def test_a_wall_clock_is_seen(line: str) -> None:
+    assert asks_wall_clock(ast.parse(line))
+
+
+@pytest.mark.parametrize("line", ["monotonic_clock()", "self._monotonic()", "loop.time()", "self._monotonic_clock()"])
+def test_a_monotonic_clock_is_let_through(line: str) -> None:
+    assert not asks_wall_clock(ast.parse(line))
