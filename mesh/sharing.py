@@ -163,11 +163,11 @@ class Sharing:
     async def _end(self, held: _Held) -> None:
         lease, error = held.lease, held.following.exception()
         if isinstance(error, FailedPrecondition):
-            # Lost, or overtaken: a new lease has a higher epoch, and begins at the checkpoint. If that does not help
-            # either, who looks at the standings reads why.
+            # Lost, or overtaken: a new lease has a higher epoch, and begins at the checkpoint.
             _log.warning("shard %s is given back: %s", lease.shard, error)
-            self._refusals.note(lease.shard, asyncio.get_running_loop().time() - held.since)
-            await self._leases.complain(lease, error.detail)
+            if await self._leases.renew(lease):  # not lost: a new lease may not help either, and who looks reads why
+                self._refusals.note(lease.shard, asyncio.get_running_loop().time() - held.since)
+                await self._leases.complain(lease, error.detail)
         elif error is not None:
             raise error
         await self._leases.release(lease)

@@ -4,13 +4,17 @@ import contextlib
 import dataclasses
 import sys
 from collections.abc import AsyncIterator
+from typing import Final
 
 import grpc
 from grpc_health.v1 import health_pb2_grpc
 
 from mesh.health import Health
+from mesh.interceptors import ErrorsAndDeadlines
 from mesh.settings import setting
 from mesh.tls import Tls, TlsSettings
+
+_PROBE_BYTES: Final = 4096
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +59,10 @@ async def standing(settings: ServerSettings, tls: TlsSettings) -> AsyncIterator[
     if not settings.probe_listen:
         yield site
         return
-    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+    server = grpc.aio.server(
+        interceptors=[ErrorsAndDeadlines()],
+        options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", _PROBE_BYTES)],
+    )
     health_pb2_grpc.add_HealthServicer_to_server(site.health.servicer, server)
     try:
         server.add_insecure_port(settings.probe_listen)

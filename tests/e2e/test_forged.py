@@ -26,6 +26,7 @@ async def forged(mesh: RunningMesh, shard: str, epoch: int) -> list[str]:
     event = event_pb2.Event(
         event_id="forged",
         user_id="mallory",
+        event_type=event_pb2.EVENT_TYPE_VIDEO_PLAYBACK,
         event_time_us=NOW_US,
         received_time_us=NOW_US,
         playback=event_pb2.Playback(video_id="v", action=event_pb2.PLAYBACK_ACTION_PLAY),

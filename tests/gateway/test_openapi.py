@@ -79,6 +79,7 @@ async def test_every_error_of_a_route_is_told(gateway: Gateway, route: Route) ->
 async def test_what_is_promised_is_what_is_answered(tmp_path: Path) -> None:
     """Schemathesis draws requests from the document, good and bad, and compares the answers with it."""
     async with listening() as (gateway, url):
+        gateway.core.startup.note([])  # each service was reached
         services = gateway.services
         services.ingest.failed["f-1"] = ingest_pb2.FailedEvent(
             id="f-1", payload='{"userId":"ada","eventType":"session_start"}'

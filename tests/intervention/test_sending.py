@@ -228,7 +228,11 @@ async def test_what_is_in_doubt_and_no_longer_wanted_is_unknown(world: World) ->
     assert (await world.told()).state is DeliveryState.UNKNOWN
 
 
-async def test_a_store_that_is_away_for_a_moment_loses_no_note(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("step_us", [0, 7_200 * SECOND, -7_200 * SECOND])
+async def test_a_store_that_is_away_for_a_moment_loses_no_note(
+    world: World, monkeypatch: pytest.MonkeyPatch, step_us: int
+) -> None:
+    """Whatever becomes of the machine's clock meanwhile."""
     whole, calls = world.outbox.update, 0
 
     async def flaky(claimed: Claimed, slip: Slip, due_us: int | None) -> bool:
@@ -237,6 +241,7 @@ async def test_a_store_that_is_away_for_a_moment_loses_no_note(world: World, mon
         if calls % 2:
             # Every other call is done, and its answer is lost.
             await whole(claimed, slip, due_us)
+            world.clock.now_us += step_us if calls == 1 else 0
             raise Unavailable("DEPENDENCY_UNAVAILABLE", "away")
         return await whole(claimed, slip, due_us)
 

@@ -14,6 +14,7 @@ from mesh import errors, telemetry
 from mesh.server import Register, serving
 from mesh.site import ServerSettings, Site, standing
 from mesh.tls import TlsSettings
+from tests.conftest import free_port
 
 OFF = telemetry.off("test")
 WORDS = "of the inside"
@@ -128,6 +129,18 @@ async def test_a_fault_outside_the_handler_shows_neither_its_name_nor_its_words(
         call: Any = kind(f"/test.Echo/{method}")
         error = await refusal(call(b""))
     assert (type(error), error.reason, error.detail) == (errors.Internal, "INTERNAL", errors.INTERNAL_TEXT)
+
+
+async def test_where_probes_are_answered_the_same_holds() -> None:
+    address = f"127.0.0.1:{free_port()}"
+    async with standing(ServerSettings(address), TlsSettings()), grpc.aio.insecure_channel(address) as channel:
+        for name, kind in (("Check", channel.unary_unary), ("Watch", channel.unary_stream)):
+            method: Any = kind(f"/grpc.health.v1.Health/{name}")
+            error = await refusal(method(b"\x0a\xff"))
+            assert (type(error), error.reason) == (errors.InvalidArgument, "MALFORMED_MESSAGE")
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                _ = [one async for one in method(bytes(100_000))] if name == "Watch" else await method(bytes(100_000))
+            assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 async def test_a_message_beyond_the_bound_is_refused() -> None:

@@ -20,7 +20,7 @@ LEASE_US: Final = 60_000_000
 
 _SEND_SECONDS: Final = 20.0
 # For so long a note is tried again where the store is away: within the lease, it comes before and after an attempt.
-_PATIENCE_US: Final = LEASE_US // 4
+_PATIENCE_SECONDS: Final = LEASE_US / 4 / 1e6
 _RETRY_SECONDS: Final = 0.2
 # What is on its way from one user to another has arrived by then.
 _ARRIVING_US: Final = 2_000_000
@@ -186,11 +186,12 @@ class Carrier:
 
     async def _update(self, claimed: Claimed, slip: Slip, due_us: int | None) -> bool:
         """Notes it, and tries for a while where the store is away: what is not noted is in doubt."""
-        until_us = self._clock() + _PATIENCE_US
+        now = asyncio.get_running_loop().time
+        until = now() + _PATIENCE_SECONDS
         while True:
             try:
                 return await self._outbox.update(claimed, slip, due_us)
             except Unavailable:
-                if self._clock() >= until_us:
+                if now() >= until:
                     raise
             await asyncio.sleep(_RETRY_SECONDS)
