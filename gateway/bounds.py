@@ -8,7 +8,6 @@ from gateway.pace import Pace
 from gateway.settings import Settings
 from gateway.shares import Shares, share
 
-
 _WAITING_BYTES: Final = 8 * 1024 * 1024
 
 
