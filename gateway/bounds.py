@@ -14,8 +14,8 @@ _WAITING_BYTES: Final = 8 * 1024 * 1024
 class Bounds(NamedTuple):
     """The places that are taken, by whom, and how fast requests must come.
 
-    `waiting` are bytes that were read and wait until the requests before them are answered; `refused` are connections that
-    wait to be told that there are too many.
+    `waiting` counts bytes that were read and wait for the answers to requests before them; `refused` are connections
+    that wait to be told that there are too many.
     """
 
     places: Shares

@@ -28,9 +28,9 @@ Fields = MutableSequence[tuple[bytes, bytes]]
 
 
 class Head(NamedTuple):
-    """A head that is one: its size in bytes, the target as a path, how long a body it tells of, whether it asks for a socket.
+    """A valid head: its size in bytes, the target as a path, the length of its body, whether it asks for a socket.
 
-    A body that comes in pieces has no length beforehand.
+    The length of a chunked body is not known beforehand: 0.
     """
 
     size: int
