@@ -5,6 +5,7 @@ client does not read in `unread.py`. A socket is a connection as well.
 """
 
 import asyncio
+import logging
 from collections import deque
 from typing import TYPE_CHECKING, Final, cast
 
@@ -31,6 +32,13 @@ _PIECE_BYTES: Final = 2 * 1024
 # What frames a body in pieces of one byte: its length, the ends of two lines, and some more.
 _FRAME_BYTES: Final = 8
 _UNSENT_BYTES: Final = 32 * 1024
+
+_log = logging.getLogger(__name__)
+_TOLD: Final = {
+    Lack.FOR_ALL: "connections are refused: as many are open as JOURNEYMESH_CONNECTION_COUNT and open files allow",
+    Lack.FOR_ONE: "connections of one address are closed: it has its share, JOURNEYMESH_ADDRESS_PERCENT; "
+    "if it is a proxy, name it in JOURNEYMESH_TRUSTED_PROXIES",
+}
 
 
 class _Refused(Exception):
@@ -77,7 +85,9 @@ class Connection(HttpToolsProtocol):
             transport.set_write_buffer_limits(_UNSENT_BYTES)
             self._began = self.loop.time()
             self._closing = self.loop.call_later(self.bounds.pace.seconds, self._close_slow)
-        elif lack is Lack.FOR_ALL and len(self.bounds.refused) < _MAX_REFUSED:
+            return
+        _log.warning(_TOLD[lack])
+        if lack is Lack.FOR_ALL and len(self.bounds.refused) < _MAX_REFUSED:
             self.bounds.refused.add(self)
             self.transport = transport
             self._closing = self.loop.call_later(_REFUSING_SECONDS, transport.close)

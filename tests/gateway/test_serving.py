@@ -149,3 +149,17 @@ def test_bad_requests_write_no_log(said: bytes) -> None:
         started.send_signal(signal.SIGTERM)
         _, written = started.communicate(timeout=10)
     assert written.count("\n") == 3, written  # that it listens, leaves and is drained
+
+
+def test_connections_beyond_a_bound_are_told_in_the_log_once_a_second() -> None:
+    port = free_port()
+    with process(f"127.0.0.1:{port}", JOURNEYMESH_CONNECTION_COUNT="4") as started:
+        alive(f"http://127.0.0.1:{port}")
+        with contextlib.ExitStack() as held:
+            for _ in range(100):
+                held.enter_context(socket.create_connection(("127.0.0.1", port)))
+            _read_until(started, "JOURNEYMESH_TRUSTED_PROXIES")
+        started.send_signal(signal.SIGTERM)
+        _, written = started.communicate(timeout=10)
+    assert written.count("JOURNEYMESH_TRUSTED_PROXIES") <= 1, written
+    assert "127.0.0.1" not in written
