@@ -153,7 +153,7 @@ class Connection(HttpToolsProtocol):
         """A piece of a body has come."""
         self._unframed -= len(body)
         self._body_bytes += len(body)
-        self._body_left -= len(body)
+        self._body_left = max(0, self._body_left - len(body))
         super().on_body(body)
 
     def on_message_complete(self) -> None:

@@ -93,7 +93,7 @@ REASONS: Final[Mapping[str, Reason]] = {
         "As many streams are open as may be: 503; of one address or user: 429. Poll, or try again later.", (429, 503)
     ),
     "ADDRESS_BUSY": Reason("One address has as much under way as one may. Try again after the time given.", (429,)),
-    "MALFORMED_REQUEST": Reason("What came is no request of HTTP/1.1. The connection is closed.", (400, 505)),
+    "MALFORMED_REQUEST": Reason("What came is no request of HTTP/1.1. The connection is closed.", (400, 426, 505)),
 }
 
 

@@ -179,6 +179,14 @@ async def test_bodies_of_many_requests_at_once_are_each_their_own(url: str) -> N
     assert statuses(await say(url, message * 100, ends=True)) == [202] * 200 + [200]
 
 
+@pytest.mark.parametrize("size", [1, 2_047, 2_048, 2_049, 65_536, 200_000])
+@pytest.mark.parametrize("count", [1, 2])
+async def test_chunks_of_any_size_are_read_once(url: str, size: int, count: int) -> None:
+    spaces = b"%x\r\n%b\r\n" % (size, b" " * size)
+    message = POST + HOST + CHUNKED + END + spaces * count + CHUNKS
+    assert statuses(await say(url, message * 2, ends=True)) == [202, 202, 200]
+
+
 async def test_what_is_no_request_is_refused_after_those_before_it_are_answered(url: str) -> None:
     assert statuses(await say(url, (GET + HOST + END) * 3 + GET + END + (GET + HOST + END) * 3)) == [200] * 3 + [400]
 
