@@ -4,6 +4,7 @@ import asyncio
 from typing import Final, NamedTuple
 
 from gateway.addresses import Proxies
+from gateway.intake import LEAST_BYTES
 from gateway.pace import Pace
 from gateway.settings import Settings
 from gateway.shares import Shares, share
@@ -28,5 +29,5 @@ class Bounds(NamedTuple):
 def bounds(settings: Settings, max_connections: int) -> Bounds:
     """The bounds of a server that has no connection yet."""
     places = Shares(max_connections, share(max_connections, settings.address_percent))
-    waiting = Shares(_WAITING_BYTES, share(_WAITING_BYTES, settings.address_percent))
+    waiting = Shares(_WAITING_BYTES, share(_WAITING_BYTES, settings.address_percent, LEAST_BYTES))
     return Bounds(places, waiting, settings.proxies, Pace(settings.body_seconds), set())

@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 
 from gateway.coalesce import Coalescer
-from gateway.intake import Intake
+from gateway.intake import LEAST_BYTES, Intake
 from gateway.metrics import count_events
 from gateway.peers import Peers
 from gateway.settings import Settings
@@ -36,7 +36,7 @@ def assemble(settings: Settings, peers: Peers, telemetry: Telemetry, closing: as
     """The core over services; `closing` tells that the process is to end."""
     wait_seconds = settings.wait_milliseconds / 1000
     percent = settings.address_percent
-    waiting = Shares(settings.waiting_bytes, share(settings.waiting_bytes, percent))
+    waiting = Shares(settings.waiting_bytes, share(settings.waiting_bytes, percent, LEAST_BYTES))
     coalescer = Coalescer(peers.accept, telemetry, settings.rpc_events, waiting, wait_seconds)
     intake = Intake(settings.request_count, settings.request_bytes, percent)
     streams = Streams(settings.stream_count, share(settings.stream_count, percent), settings.user_stream_count)

@@ -12,8 +12,8 @@ MAX_BODY_BYTES: Final = 512 * 1024
 """The largest body, also unpacked."""
 
 _RETRY_SECONDS: Final = 1.0
-# So much one address may always hold: the largest body, compressed and unpacked.
-_LEAST_BYTES: Final = 2 * MAX_BODY_BYTES
+LEAST_BYTES: Final = 2 * MAX_BODY_BYTES
+"""So much one address may always hold: the largest body, compressed and unpacked."""
 
 
 class Intake:
@@ -21,7 +21,7 @@ class Intake:
 
     def __init__(self, max_requests: int, max_bytes: int, address_percent: int) -> None:
         self._requests = Shares(max_requests, share(max_requests, address_percent))
-        self._bytes = Shares(max_bytes, share(max_bytes, address_percent, _LEAST_BYTES))
+        self._bytes = Shares(max_bytes, share(max_bytes, address_percent, LEAST_BYTES))
 
     @property
     def requests(self) -> int:

@@ -215,6 +215,12 @@ async def test_events_that_wait_for_ingest_are_bounded_by_address() -> None:
     assert (await coalescer.accept(request, span, GREEDY)).verdicts == [ingest_pb2.VERDICT_ACCEPTED]
 
 
+async def test_the_smallest_share_still_takes_the_largest_request() -> None:
+    large = {"events": [EVENT | {"properties": {"page": "/", "x": "x" * 32_000}}] * 16}
+    async with listening(address_percent=1, waiting_bytes=1024 * 1024) as (_, url), client(url, GREEDY) as http:
+        assert (await http.post("/api/events/track", json=large)).status_code == 202
+
+
 async def test_a_body_below_the_least_pace_is_given_up_before_its_time() -> None:
     loop = asyncio.get_running_loop()
     async with listening(body_seconds=4) as (_, url):
