@@ -29,8 +29,6 @@ _MAX_WAITING_BODY: Final = 64 * 1024
 _NEXT: Final = 2
 # At least so much is read at once: some more requests than may wait can begin within.
 _PIECE_BYTES: Final = 2 * 1024
-# What frames a body in pieces of one byte: its length, the ends of two lines, and some more.
-_FRAME_BYTES: Final = 8
 _UNSENT_BYTES: Final = 32 * 1024
 
 _log = logging.getLogger(__name__)
@@ -204,7 +202,7 @@ class Connection(HttpToolsProtocol):
             self.parser.feed_data(data[:size])
         except httptools.HttpParserUpgrade as upgrade:
             return memoryview(self._upgraded(bytes(data[upgrade.args[0] :])))
-        if self._unframed > MAX_HEAD_BYTES + _FRAME_BYTES * self._body_bytes:
+        if self._unframed > MAX_HEAD_BYTES + self._body_bytes:
             raise _Refused(last_answers.LARGE_HEAD if self._is_in_head else last_answers.LARGE_FRAMES)
         return data[size:]
 

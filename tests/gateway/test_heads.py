@@ -188,6 +188,13 @@ async def test_chunks_of_any_size_are_read_once(url: str, size: int, count: int)
     assert statuses(await say(url, message * 2, ends=True)) == [202, 202, 200]
 
 
+@pytest.mark.parametrize(("count", "status"), [(5_000, 202), (17_500, 413)])
+async def test_chunks_of_one_byte_are_taken_while_they_are_few(url: str, count: int, status: int) -> None:
+    """Each costs as much as a large one."""
+    message = POST + HOST + CHUNKED + END + b"1\r\n \r\n" * count + CHUNKS
+    assert statuses(await say(url, message, ends=True))[0] == status
+
+
 async def test_what_is_no_request_is_refused_after_those_before_it_are_answered(url: str) -> None:
     assert statuses(await say(url, (GET + HOST + END) * 3 + GET + END + (GET + HOST + END) * 3)) == [200] * 3 + [400]
 
