@@ -35,7 +35,7 @@ _PAUSE_SECONDS: Final = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 # What says nothing of the records: it passes by itself, or the shard is lost.
 _PASSING: Final = (Unavailable, DeadlineExceeded, FailedPrecondition, ResourceExhausted)
 
-_NO_ROOM: Final = "Paused: as many accepted events are set aside as may be; mend, replay or discard them."
+_NO_ROOM: Final = "Paused: the list of set-aside events is full (10,000). Mend, replay or discard some."
 
 _log = logging.getLogger(__name__)
 

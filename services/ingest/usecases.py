@@ -29,7 +29,9 @@ from services.ingest.ports import (
 RETRY_SECONDS: Final = 2.0
 SET_ASIDE_RETRY_SECONDS: Final = 60.0
 _LIMITED: Final = Rejection("RATE_LIMITED", "The user sends more events than a person can make.")
-_NOT_LINKED: Final = Note("anonymousId", "It was not linked to the user: it is linked to too many, or the user to it.")
+_NOT_LINKED: Final = Note(
+    "anonymousId", "Not linked: this anonymousId already has too many users, or the link would form a loop."
+)
 _LINK_STEPS: Final = 4
 
 
@@ -136,7 +138,7 @@ class Ingest:
         if lag_seconds is not None and lag_seconds > self.max_lag_seconds:
             raise ResourceExhausted("BUFFER_FULL", "Decisions are too far behind.", retry_after_seconds=RETRY_SECONDS)
         if self.progress.is_full():
-            detail = "As many accepted events are set aside as may be; mend, replay or discard them."
+            detail = "The list of set-aside events is full (10,000). Mend, replay or discard some."
             raise ResourceExhausted("BUFFER_FULL", detail, retry_after_seconds=SET_ASIDE_RETRY_SECONDS)
 
     async def _recall(self, events: Sequence[Event], now_us: int) -> _Recalled:

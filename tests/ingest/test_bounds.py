@@ -90,7 +90,7 @@ async def test_intake_pauses_and_says_so_while_as_much_is_set_aside_as_may_be() 
     async with housed() as house:
         full = Full(house.ingest.progress)
         async with housed(progress=full) as paused:
-            with pytest.raises(ResourceExhausted, match="set aside") as refused:
+            with pytest.raises(ResourceExhausted, match="set-aside events is full") as refused:
                 await paused.accept(event("a"))
             assert refused.value.reason == "BUFFER_FULL"
             full.is_so = False
