@@ -14,7 +14,7 @@ from journeymesh.intervention.v1 import intervention_pb2, intervention_pb2_grpc
 from journeymesh.scoring.v1 import scoring_pb2, scoring_pb2_grpc
 from journeymesh.video.v1 import video_pb2, video_pb2_grpc
 
-from mesh.errors import MeshError, NotFound
+from mesh.errors import InvalidArgument, MeshError, NotFound
 
 SECONDS = 1_767_348_000
 """2026-01-02T10:00:00Z."""
@@ -153,6 +153,7 @@ class Ingest(ingest_pb2_grpc.IngestServiceServicer):
                 await self.gate.wait()
             if self.error is not None:
                 raise self.error
+            _require_few(request)
             self.requests.append(request)
             return self._judge(request)
         finally:
@@ -229,6 +230,15 @@ class Ingest(ingest_pb2_grpc.IngestServiceServicer):
         if self.error is not None:
             raise self.error
         return ingest_pb2.GetPipelineResponse(standings=self.standings)
+
+
+def _require_few(request: ingest_pb2.AcceptEventsRequest) -> None:
+    """Refuses what ingest refuses as a whole."""
+    sizes = [len(one.payload) for one in request.unreadable]
+    if len(sizes) > 1_000 or sum(sizes) > 4 * 1024 * 1024 or max(sizes, default=0) > 32 * 1024:
+        raise InvalidArgument("REQUEST_TOO_LARGE", "A request holds at most 1000 unreadable events of 32 KiB.")
+    if len(request.events) > 5_000:
+        raise InvalidArgument("REQUEST_TOO_LARGE", "A request holds at most 5000 events.")
 
 
 def _is_too_long(event: event_pb2.Event) -> bool:
