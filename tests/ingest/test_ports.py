@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import pytest
@@ -340,9 +341,9 @@ async def keep_as_before(valkey: redis.Client, kept: Sequence[FailedEvent], most
         await valkey.hset(f"{prefix}reasons", one.id, one.reason)
         for name in (index, f"{index}:{one.reason}"):
             await valkey.zadd(name, {one.id: one.failed_time_us})
-    for gone in await valkey.zrange(index, 0, -most - 1):
-        failed_id = gone.decode()
-        reason = await valkey.hget(f"{prefix}reasons", failed_id)
+    oldest: Any = await valkey.zrange(index, 0, -most - 1)
+    for failed_id in map(bytes.decode, oldest):
+        reason: Any = await valkey.hget(f"{prefix}reasons", failed_id)
         await valkey.delete(f"{prefix}e:{failed_id}")
         await valkey.zrem(index, failed_id)
         await valkey.zrem(f"{index}:{reason.decode()}", failed_id)

@@ -136,7 +136,7 @@ class RedisFailedEvents:
             for part in (one.id, one.reason, one.failed_time_us, int(one.place is None), _encode(one))
         ]
         passed_us = max(one.failed_time_us for one in failed) - _FAILED_SECONDS * 1_000_000
-        bounds = [_FAILED_SECONDS, self._most_refused, self._refused_bytes, passed_us, _NO_PLACE]
+        bounds: list[bytes | int] = [_FAILED_SECONDS, self._most_refused, self._refused_bytes, passed_us, _NO_PLACE]
         await _ADD.run(self._client, redis.Call(self._KEYS, [_PREFIX, *bounds, *told]))
 
     async def has_room(self, count: int) -> bool:

@@ -13,7 +13,7 @@ from journeymesh.ingest.v1 import ingest_pb2
 from mesh.stream import BEGINNING, END, Record
 from services.ingest.domain.event import FailedEvent, refused_event_id
 from services.ingest.domain.tidying import Note
-from services.ingest.domain.validation import Rejection
+from services.ingest.domain.validation import EARLIEST_TIME_US, FUTURE_US, Rejection
 from services.ingest.ports import ShardStanding
 from services.ingest.usecases import Receipt
 
@@ -51,12 +51,13 @@ def failed_event_message(failed: FailedEvent) -> ingest_pb2.FailedEvent:
 
 
 def unreadable(one: ingest_pb2.UnreadableEvent, now_us: int) -> FailedEvent:
-    """What the gateway could not read, as a failed event."""
+    """What the gateway could not read, as a failed event. A time of receipt that cannot be counts as now."""
+    received_us = one.received_time_us
     return FailedEvent(
         refused_event_id(one.event_id, one.payload),
         reason_name(one.reason),
         one.detail,
-        one.received_time_us or now_us,
+        received_us if EARLIEST_TIME_US <= received_us <= now_us + FUTURE_US else now_us,
         one.event_id,
         one.user_id,
         one.payload,
