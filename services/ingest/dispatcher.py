@@ -214,6 +214,7 @@ class Dispatcher:
                 event.trace_id,
                 "dispatcher",
                 Place(shard, record.sequence, index),
+                event.SerializeToString(),
             )
             for event, index in zip(rows.events, rows.event_indexes, strict=True)
         ]

@@ -130,6 +130,7 @@ class Ingest(ingest_pb2_grpc.IngestServiceServicer):
         self.underway = self.most_underway = 0
         self.page_requests: list[ingest_pb2.ListFailedEventsRequest] = []
         self.replays: list[ingest_pb2.ReplayFailedEventRequest] = []
+        self.replay_warnings: list[ingest_pb2.Warning] = []
         self.standings: list[ingest_pb2.ShardStanding] = []
 
     @property
@@ -217,11 +218,17 @@ class Ingest(ingest_pb2_grpc.IngestServiceServicer):
         if self.error is not None:
             raise self.error
         self.replays.append(request)
+        if not request.HasField("event"):
+            if not self.failed.pop(request.id).is_kept_whole:
+                raise InvalidArgument("MISSING_FIELD", "It is not kept whole.")
+            return ingest_pb2.ReplayFailedEventResponse(verdict=ingest_pb2.VERDICT_ACCEPTED)
         judged = self._judge(ingest_pb2.AcceptEventsRequest(events=[request.event]))
         if not judged.rejections:
             del self.failed[request.id]
         return ingest_pb2.ReplayFailedEventResponse(
-            verdict=judged.verdicts[0], rejection=judged.rejections[0] if judged.rejections else None
+            verdict=judged.verdicts[0],
+            rejection=judged.rejections[0] if judged.rejections else None,
+            warnings=self.replay_warnings,
         )
 
     async def GetPipeline(

@@ -174,6 +174,19 @@ async def test_a_place_of_any_size_is_kept_with_a_failed_event(failed_events: Fa
     assert await failed_events.find(["f-1", "f-2"]) == [told, failed(2)]
 
 
+async def test_the_record_of_what_was_set_aside_is_kept_and_goes_with_it(
+    failed_events: FailedEvents, valkey: redis.Client
+) -> None:
+    told = failed(1)._replace(place=Place("0", 7, 0), record=b"\x00\xff" * 20_000)
+    await failed_events.add([told, failed(2)])
+    assert await failed_events.find(["f-1", "f-2"]) == [told, failed(2)]
+    assert (await failed_events.list(10, ""))[0] == [failed(2), told]
+    await failed_events.strike_off(told)
+    await failed_events.remove("f-2")
+    assert await failed_events.find(["f-1"]) == [None]
+    assert await valkey.keys("*") == []
+
+
 async def test_failed_events_are_listed_by_reason_and_move_with_it(failed_events: FailedEvents) -> None:
     poison = [failed(number)._replace(reason="POISON") for number in (1, 3)]
     await failed_events.add([poison[0], failed(2), poison[1], failed(4)])
@@ -337,7 +350,7 @@ async def keep_as_before(valkey: redis.Client, kept: Sequence[FailedEvent], most
     prefix, index = "jm:failed:{failed}:", "jm:failed:{failed}:index"
     for one in kept:
         place = one.place and (one.place.shard, str(one.place.sequence), one.place.event_index)
-        await valkey.set(f"{prefix}e:{one.id}", msgspec.msgpack.encode((one._replace(place=None), place)))
+        await valkey.set(f"{prefix}e:{one.id}", msgspec.msgpack.encode(((*one[:9], None), place)))
         await valkey.hset(f"{prefix}reasons", one.id, one.reason)
         for name in (index, f"{index}:{one.reason}"):
             await valkey.zadd(name, {one.id: one.failed_time_us})

@@ -1,7 +1,7 @@
 """Failed events on Redis, and the marks on records that were set aside."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -24,7 +24,7 @@ _SEQUENCE_DIGITS: Final = 78
 _FORGET: Final = """
 local function forget(id)
   local reason = redis.call('HGET', KEYS[2], id)
-  redis.call('DEL', ARGV[1] .. 'e:' .. id)
+  redis.call('DEL', ARGV[1] .. 'e:' .. id, ARGV[1] .. 'record:' .. id)
   redis.call('HDEL', KEYS[2], id)
   for _, index in ipairs({KEYS[1], KEYS[3]}) do
     redis.call('ZREM', index, id)
@@ -38,8 +38,8 @@ local function forget(id)
 end
 """
 # Then: lifetime, how many refused ones are kept and in how many bytes, up to when a lifetime has passed, how a stored
-# event without a place ends, and for each failed event its id, reason, time, whether it was refused, and all of it.
-# Only refused ones make room for others.
+# event without a place ends, and for each failed event its id, reason, time, whether it was refused, all of it but its
+# record, and its record. Only refused ones make room for others.
 #
 # The version before this one keeps both kinds in the first index, without sizes, and while it runs beside this one it
 # cuts that index itself. So one of its events that has a place is moved rather than forgotten, and sizes are counted
@@ -67,10 +67,11 @@ local function make_room(id)
     forget(id)
   end
 end
-for i = 7, #ARGV, 5 do
+for i = 7, #ARGV, 6 do
   local id, reason, time, is_refused, all = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
   forget(id)
   redis.call('SET', ARGV[1] .. 'e:' .. id, all, 'EX', ARGV[2])
+  if ARGV[i + 5] ~= '' then redis.call('SET', ARGV[1] .. 'record:' .. id, ARGV[i + 5], 'EX', ARGV[2]) end
   redis.call('HSET', KEYS[2], id, reason)
   if is_refused == '1' then
     keep(KEYS[1], id, reason, time)
@@ -133,7 +134,7 @@ class RedisFailedEvents:
         told = [
             part
             for one in failed
-            for part in (one.id, one.reason, one.failed_time_us, int(one.place is None), _encode(one))
+            for part in (one.id, one.reason, one.failed_time_us, int(one.place is None), _encode(one), one.record)
         ]
         passed_us = max(one.failed_time_us for one in failed) - _FAILED_SECONDS * 1_000_000
         bounds: list[bytes | int] = [_FAILED_SECONDS, self._most_refused, self._refused_bytes, passed_us, _NO_PLACE]
@@ -150,8 +151,11 @@ class RedisFailedEvents:
         if not ids:
             return []
         with redis.translating_errors():
-            blobs: Any = await self._client.mget([f"{_PREFIX}e:{failed_id}" for failed_id in ids])
-        return [_decode(blob) if blob else None for blob in blobs]
+            blobs: Any = await self._client.mget(
+                [f"{_PREFIX}{kind}:{failed_id}" for kind in ("e", "record") for failed_id in ids]
+            )
+        kept = zip(blobs, blobs[len(ids) :], strict=False)
+        return [_decode(blob)._replace(record=record or b"") if blob else None for blob, record in kept]
 
     async def list(self, page_size: int, before: str, reason: str = "") -> tuple[Sequence[FailedEvent], str]:
         """See `ports.FailedEvents`."""
@@ -215,16 +219,34 @@ def _member(sequence: int) -> str:
 
 # In msgpack nil twice: the place within the failed event, and the one behind it.
 _NO_PLACE: Final = b"\xc0\xc0"
-_Stored = tuple[FailedEvent, tuple[str, str, int] | None]
-_decode_stored: Final[Callable[[bytes], _Stored]] = msgspec.msgpack.Decoder(_Stored).decode
+
+
+class _Stored(NamedTuple):
+    """A failed event without its record, which the version before does not know, as it is written since the first."""
+
+    id: str
+    reason: str
+    detail: str
+    failed_time_us: int
+    event_id: str
+    user_id: str
+    payload: bytes
+    trace_id: bytes
+    stage: str
+    place: None = None
+
+
+_Written = tuple[_Stored, tuple[str, str, int] | None]
+_decode_written: Final[Callable[[bytes], _Written]] = msgspec.msgpack.Decoder(_Written).decode
 
 
 def _encode(failed: FailedEvent) -> bytes:
+    *told, place, _ = failed
     # A Kinesis sequence number has up to 56 digits, msgpack integers end at 64 bits.
-    place = failed.place and (failed.place.shard, str(failed.place.sequence), failed.place.event_index)
-    return msgspec.msgpack.encode((failed._replace(place=None), place))
+    where = place and (place.shard, str(place.sequence), place.event_index)
+    return msgspec.msgpack.encode(((*told, None), where))
 
 
 def _decode(blob: bytes) -> FailedEvent:
-    failed, place = _decode_stored(blob)
-    return failed._replace(place=place and Place(place[0], int(place[1]), place[2]))
+    told, place = _decode_written(blob)
+    return FailedEvent(*told[:-1], place and Place(place[0], int(place[1]), place[2]))

@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError
 from journeymesh.common.v1 import error_reason_pb2, event_pb2, position_pb2
 from journeymesh.ingest.v1 import ingest_pb2
 
+from mesh.errors import InvalidArgument
 from mesh.stream import BEGINNING, END, Record
 from services.ingest.domain.event import FailedEvent, refused_event_id
 from services.ingest.domain.tidying import Note
@@ -45,9 +46,21 @@ def failed_event_message(failed: FailedEvent) -> ingest_pb2.FailedEvent:
         payload=failed.payload.decode(errors="replace"),
         trace_id=failed.trace_id.hex(),
         stage=failed.stage,
+        is_kept_whole=bool(failed.record),
     )
     message.failed_time.FromMicroseconds(failed.failed_time_us)
     return message
+
+
+def whole(failed: FailedEvent) -> event_pb2.Event:
+    """A failed event as it was when it was accepted.
+
+    Raises:
+        InvalidArgument: `MISSING_FIELD`, it is not kept whole.
+    """
+    if not failed.record:
+        raise InvalidArgument("MISSING_FIELD", "The event is not kept whole: `event` is missing.")
+    return event_pb2.Event.FromString(failed.record)
 
 
 def unreadable(one: ingest_pb2.UnreadableEvent, now_us: int) -> FailedEvent:
