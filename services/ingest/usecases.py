@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from mesh.clock import Clock
-from mesh.errors import NotFound, ResourceExhausted, Unavailable
+from mesh.errors import NotFound, ResourceExhausted
 from services.ingest.domain import identity, skew
 from services.ingest.domain.acceptance import Admission, Judged, Verdict, judge, stamp
 from services.ingest.domain.event import Event, FailedEvent, Seen, failed_event_id, refused_event_id

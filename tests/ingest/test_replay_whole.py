@@ -1,4 +1,4 @@
-"""Events that were accepted and set aside, sent again just as they were; and what is told of those that are read anew."""
+"""Events that were accepted and set aside, sent again just as they were; what is told of the others."""
 
 from collections.abc import Callable
 from typing import Any
