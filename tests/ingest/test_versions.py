@@ -5,9 +5,11 @@ from typing import Any
 
 import grpc
 import pytest
-from journeymesh.common.v1 import event_pb2
+from journeymesh.common.v1 import error_reason_pb2, event_pb2
+from journeymesh.ingest.v1 import ingest_pb2
 
 from mesh.errors import InvalidArgument, Unavailable
+from services.ingest.domain.event import refused_event_id
 from tests.builders import event
 from tests.ingest.house import housed
 from tests.ingest.peers import Steps
@@ -63,3 +65,15 @@ async def test_what_a_service_of_an_older_version_does_not_know_waits_for_the_up
         await house.dispatch()
         assert {"login", "beat", "beat-a"} <= set(house.applied("intervention"))
         assert ["a-1"] in steps.asked
+
+
+async def test_what_failed_for_a_reason_of_a_newer_version_is_listed() -> None:
+    async with housed() as house:
+        await house.accept(event("x", page=""))
+        failed_id = refused_event_id("x", b"")
+        (kept,) = await house.failed.find([failed_id])
+        assert kept is not None
+        await house.failed.add([kept._replace(reason="OF_NEXT_YEAR")])
+        (listed,) = (await house.stub.ListFailedEvents(ingest_pb2.ListFailedEventsRequest())).failed_events
+        assert (listed.id, listed.reason) == (failed_id, error_reason_pb2.ERROR_REASON_UNSPECIFIED)
+        assert (await house.receipt("x")).failed_event_id == failed_id
