@@ -22,6 +22,8 @@ from mesh.errors import INTERNAL_TEXT, DeadlineExceeded, Internal, Unavailable
 from mesh.telemetry import Telemetry, links, span_context, within
 
 _MAX_RPC_BYTES: Final = 4 * 1024 * 1024
+# Ingest refuses a whole request with more, whoever of those who were joined sent them.
+_MAX_RPC_UNREADABLE: Final = 1_000
 _RETRY_SECONDS: Final = 1.0
 
 Accept = Callable[[bytes], Awaitable[ingest_pb2.AcceptEventsResponse]]
@@ -58,6 +60,7 @@ _Told = TypeVar("_Told", Refused, Cleaned)
 class _Part(NamedTuple):
     message: bytes
     event_count: int
+    unreadable_count: int
     span: tuple[bytes, bytes]
     answer: asyncio.Future[Verdicts]
     came_at: float
@@ -97,7 +100,7 @@ class Coalescer:
         is_slow = bool(self._waiting) and now - self._waiting[0].came_at > self._max_wait_seconds
         if is_slow or self._waiting_bytes + len(message) > self._max_waiting_bytes:
             raise Unavailable("BUFFER_FULL", "Too many events wait to be accepted.", _RETRY_SECONDS)
-        part = _Part(message, len(request.events), span, loop.create_future(), now)
+        part = _Part(message, len(request.events), len(request.unreadable), span, loop.create_future(), now)
         self._waiting.append(part)
         self._waiting_bytes += len(message)
         if self._sending is None:
@@ -120,11 +123,12 @@ class Coalescer:
     def _take(self) -> list[_Part]:
         """The next requests that fit into one RPC; at least one."""
         parts = [self._waiting.popleft()]
-        event_count, size = parts[0].event_count, len(parts[0].message)
+        event_count, unreadable_count, size = parts[0].event_count, parts[0].unreadable_count, len(parts[0].message)
         while self._waiting:
             event_count += self._waiting[0].event_count
+            unreadable_count += self._waiting[0].unreadable_count
             size += len(self._waiting[0].message)
-            if event_count > self._max_events or size > _MAX_RPC_BYTES:
+            if event_count > self._max_events or unreadable_count > _MAX_RPC_UNREADABLE or size > _MAX_RPC_BYTES:
                 break
             parts.append(self._waiting.popleft())
         return parts
