@@ -23,6 +23,8 @@ from mesh.errors import INTERNAL_TEXT, DeadlineExceeded, Internal, ResourceExhau
 from mesh.telemetry import Telemetry, links, span_context, within
 
 _MAX_RPC_BYTES: Final = 4 * 1024 * 1024
+# Ingest refuses a whole request with more, whoever of those who were joined sent them.
+_MAX_RPC_UNREADABLE: Final = 1_000
 _RETRY_SECONDS: Final = 1.0
 
 Accept = Callable[[bytes], Awaitable[ingest_pb2.AcceptEventsResponse]]
@@ -59,6 +61,7 @@ _Told = TypeVar("_Told", Refused, Cleaned)
 class _Part(NamedTuple):
     message: bytes
     event_count: int
+    unreadable_count: int
     span: tuple[bytes, bytes]
     answer: asyncio.Future[Verdicts]
     came_at: float
@@ -104,7 +107,8 @@ class Coalescer:
             raise Unavailable("BUFFER_FULL", "Too many events wait to be accepted.", _RETRY_SECONDS)
         if lack is Lack.FOR_ONE:
             raise ResourceExhausted("ADDRESS_BUSY", "Too many events of this address wait.", _RETRY_SECONDS)
-        part = _Part(message, len(request.events), span, loop.create_future(), now, address)
+        unreadable = len(request.unreadable)
+        part = _Part(message, len(request.events), unreadable, span, loop.create_future(), now, address)
         self._waiting.append(part)
         if self._sending is None:
             self._sending = asyncio.create_task(self._send_waiting())
@@ -127,11 +131,12 @@ class Coalescer:
     def _take(self) -> list[_Part]:
         """The next requests that fit into one RPC; at least one."""
         parts = [self._waiting.popleft()]
-        event_count, size = parts[0].event_count, len(parts[0].message)
+        event_count, unreadable_count, size = parts[0].event_count, parts[0].unreadable_count, len(parts[0].message)
         while self._waiting:
             event_count += self._waiting[0].event_count
+            unreadable_count += self._waiting[0].unreadable_count
             size += len(self._waiting[0].message)
-            if event_count > self._max_events or size > _MAX_RPC_BYTES:
+            if event_count > self._max_events or unreadable_count > _MAX_RPC_UNREADABLE or size > _MAX_RPC_BYTES:
                 break
             parts.append(self._waiting.popleft())
         return parts

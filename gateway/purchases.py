@@ -22,6 +22,7 @@ OWN_NAMES: Final = ("amount", *(name for name in SHOP_NAMES if name != "amount")
 
 _CURRENCY_NAMES: Final = ("currency", "currencycode")
 _REFUND_NAMES: Final = ("isrefund", "refund")
+_TRUE: Final = frozenset({"true", "yes", "1"})
 _EMPTY: Final[tuple[object, ...]] = (None, "", [], {})
 _NO_LETTER: Final = re.compile(r"[^a-z]+")
 
@@ -76,7 +77,7 @@ class _Spelt:
 
     def is_true(self, names: tuple[str, ...]) -> bool:
         """Whether one of these members is true."""
-        return any(one is True for one in self.values(names))
+        return any(str(one).lower() in _TRUE for one in self.values(names))
 
 
 def _amount(told: _Spelt, names: tuple[str, ...]) -> money.Amount | None:

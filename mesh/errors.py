@@ -114,7 +114,10 @@ def internal_status() -> status_pb2.Status:
 
 
 def from_rpc_error(error: grpc.aio.AioRpcError) -> MeshError:
-    """The error a peer raised, as the same type; transport errors become `Unavailable` or `DeadlineExceeded`."""
+    """The error a peer raised, as the same type; transport errors become `Unavailable` or `DeadlineExceeded`.
+
+    So does a method that the peer does not have: it is of an older version, and will be replaced.
+    """
     status = rpc_status.from_call(error)
     reason, retry_after = "", None
     for detail in status.details if status is not None else ():
@@ -132,4 +135,6 @@ def from_rpc_error(error: grpc.aio.AioRpcError) -> MeshError:
         return Unreachable("DEPENDENCY_UNAVAILABLE", "A service cannot be reached.")
     if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
         return Unavailable("DEPENDENCY_UNAVAILABLE", "A service cannot be reached.")
+    if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+        return Unavailable("DEPENDENCY_UNAVAILABLE", "A service runs another version, which cannot answer this.")
     return Internal("INTERNAL", INTERNAL_TEXT)

@@ -98,15 +98,10 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "checkout step completed": Meaning(event_pb2.EVENT_TYPE_TASK_SUCCESS, target="checkout step"),
     "coupon denied": Meaning(event_pb2.EVENT_TYPE_ERROR, target="coupon", error_code="coupon_denied"),
     "order completed": Meaning(event_pb2.EVENT_TYPE_PURCHASE, target=CHECKOUT),
-    "order refunded": _REFUND,
     "order cancelled": _REFUND,
     "order canceled": _REFUND,
-    "order returned": _REFUND,
-    "product returned": _REFUND,
-    "product refunded": _REFUND,
-    "order partially refunded": _REFUND,
-    "payment refunded": _REFUND,
-    "refund issued": _REFUND,
+    "purchase cancelled": _REFUND,
+    "purchase canceled": _REFUND,
     # Apps.
     "application opened": Meaning(event_pb2.EVENT_TYPE_SESSION_START),
     "application crashed": Meaning(event_pb2.EVENT_TYPE_ERROR, error_code="crash"),
@@ -129,6 +124,19 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "sms delivered": _SYSTEM,
     "live chat message received": _SYSTEM,
 }
+# Money that went back, by the words of the name: `Order Partially Refunded`, `charge.refunded`, `Refund Completed`.
+# What is only asked for, begun or refused is none; nor is a user who returned.
+_PAID_FOR: Final = (
+    "(?:order|purchase|payment|charge|transaction|sale|invoice|booking|ticket|subscription|product|item)s?"
+)
+_GIVEN_BACK: Final = "(?:refunded|returned|reimbursed|reversed|voided|charged back)"
+_DONE: Final = "(?:completed?|issued|processed|succeeded|successful|paid|sent|made|received|confirmed)"
+_IS_REFUND: Final = re.compile(
+    f"(?:{_PAID_FOR} (?:item |line item )?(?:(?:partially|fully) )?{_GIVEN_BACK}"
+    f"|(?:(?:partially|fully) )?{_GIVEN_BACK} {_PAID_FOR}"
+    f"|(?:{_PAID_FOR} )?(?:(?:partial|full) )?(?:refund|charge ?back|reimbursement)(?: {_DONE})?"
+    f"|(?:{_PAID_FOR} )?return {_DONE})"
+)
 # Longer names are none of these.
 _LENGTH: Final = 64
 
@@ -142,4 +150,5 @@ def meaning(name: str) -> Meaning:
 
 @functools.lru_cache(maxsize=4096)
 def _remembered(name: str) -> Meaning:
-    return MEANINGS.get(_WORD_BOUNDARIES.sub(" ", name).strip().lower(), _INTERACTION)
+    words = _WORD_BOUNDARIES.sub(" ", name).strip().lower()
+    return MEANINGS.get(words) or (_REFUND if _IS_REFUND.fullmatch(words) else _INTERACTION)

@@ -34,8 +34,10 @@ _PAUSE_SECONDS: Final = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 # What says nothing of the records: it passes by itself, or the shard is lost.
 _PASSING: Final = (Unavailable, DeadlineExceeded, FailedPrecondition, ResourceExhausted)
+# Two services do not understand one another because one of them has not been upgraded yet.
+_OF_VERSIONS: Final = frozenset({"FEATURE_SCHEMA_MISMATCH"})
 
-_NO_ROOM: Final = "Paused: as many accepted events are set aside as may be; mend, replay or discard them."
+_NO_ROOM: Final = "Paused: the list of set-aside events is full (10,000). Mend, replay or discard some."
 
 _log = logging.getLogger(__name__)
 
@@ -169,6 +171,8 @@ class Dispatcher:
             except _PASSING:
                 raise
             except MeshError as error:
+                if error.reason in _OF_VERSIONS:
+                    raise Unavailable(error.reason, error.detail) from error
                 _log.warning("a batch of shard %s cannot be applied: %s", lease.shard, error)
                 await asyncio.sleep(pause)
             else:
@@ -210,6 +214,7 @@ class Dispatcher:
                 event.trace_id,
                 "dispatcher",
                 Place(shard, record.sequence, index),
+                event.SerializeToString(),
             )
             for event, index in zip(rows.events, rows.event_indexes, strict=True)
         ]

@@ -10,6 +10,7 @@ from mesh.errors import InvalidArgument
 from mesh.metrics import Metrics
 from services.ingest.domain.event import Event
 from services.ingest.ports import Pipeline
+from services.ingest.replaying import Replays
 from services.ingest.translation.messages import (
     failed_event_message,
     reason_name,
@@ -19,6 +20,7 @@ from services.ingest.translation.messages import (
     standing_message,
     unreadable,
     warning_messages,
+    whole,
 )
 from services.ingest.usecases import Ingest
 
@@ -35,6 +37,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
 
     def __init__(self, ingest: Ingest, pipeline: Pipeline, metrics: Metrics) -> None:
         self._ingest = ingest
+        self._replays = Replays(ingest)
         self._pipeline = pipeline
         self._metrics = metrics
 
@@ -96,10 +99,15 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         self, request: ingest_pb2.ReplayFailedEventRequest, context: Any
     ) -> ingest_pb2.ReplayFailedEventResponse:
         """Sends a failed event again."""
-        replayed = await self._ingest.replay(request.id, cast("Event", request.event))
+        if request.HasField("event"):
+            replayed = await self._replays.replay(request.id, cast("Event", request.event))
+        else:
+            failed = await self._ingest.failed_event(request.id)
+            replayed = await self._replays.replay_whole(failed, cast("Event", whole(failed)))
         return ingest_pb2.ReplayFailedEventResponse(
             verdict=ingest_pb2.Verdict.ValueType(replayed.verdict),
             rejection=rejection_message(0, replayed.rejection) if replayed.rejection else None,
+            warnings=warning_messages({0: replayed.notes}),
         )
 
     async def GetPipeline(self, request: ingest_pb2.GetPipelineRequest, context: Any) -> ingest_pb2.GetPipelineResponse:

@@ -1,4 +1,4 @@
-"""The verbs of ingest: accept events, give receipts, keep what failed and send it again."""
+"""The verbs of ingest: accept events, give receipts, keep what failed (`replaying` sends it again)."""
 
 import asyncio
 import dataclasses
@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from mesh.clock import Clock
-from mesh.errors import NotFound, ResourceExhausted, Unavailable
+from mesh.errors import NotFound, ResourceExhausted
 from services.ingest.domain import identity, skew
-from services.ingest.domain.acceptance import Admission, Verdict, judge, stamp
+from services.ingest.domain.acceptance import Admission, Judged, Verdict, judge, stamp
 from services.ingest.domain.event import Event, FailedEvent, Seen, failed_event_id, refused_event_id
 from services.ingest.domain.flood import Flood, Pace
 from services.ingest.domain.identity import Identification, Linking
-from services.ingest.domain.tidying import DEFAULT_RULES, Note, Rules, tidy
-from services.ingest.domain.validation import Kind, Rejection, reject
+from services.ingest.domain.tidying import DEFAULT_RULES, Note, Rules
+from services.ingest.domain.validation import Kind, Rejection
 from services.ingest.ports import (
     Applied,
     Claim,
@@ -29,7 +29,9 @@ from services.ingest.ports import (
 RETRY_SECONDS: Final = 2.0
 SET_ASIDE_RETRY_SECONDS: Final = 60.0
 _LIMITED: Final = Rejection("RATE_LIMITED", "The user sends more events than a person can make.")
-_NOT_LINKED: Final = Note("anonymousId", "It was not linked to the user: it is linked to too many, or the user to it.")
+_NOT_LINKED: Final = Note(
+    "anonymousId", "Not linked: this anonymousId already has too many users, or the link would form a loop."
+)
 _LINK_STEPS: Final = 4
 
 
@@ -49,13 +51,6 @@ class Receipt(NamedTuple):
     applied_time_us: int | None
     duplicate_count: int
     failed: FailedEvent | None
-
-
-class Replayed(NamedTuple):
-    """What was said of a failed event that was sent again."""
-
-    verdict: Verdict
-    rejection: Rejection | None
 
 
 class _Recalled(NamedTuple):
@@ -98,9 +93,12 @@ class Ingest:
             ResourceExhausted: `BUFFER_FULL`, the stream or the dispatcher is behind; nothing may be taken as accepted.
             Unavailable: likewise.
         """
-        self._require_room()
+        self.require_room()
         now_us = self.clock()
-        judged = judge(events, now_us, self.rules)
+        return await self.take(events, judge(events, now_us, self.rules), now_us)
+
+    async def take(self, events: Sequence[Event], judged: Judged, now_us: int) -> Accepted:
+        """Accepts a batch that is judged, as `accept` does."""
         verdicts = [Verdict.ACCEPTED] * len(events)
         for index in judged.repeated:
             verdicts[index] = Verdict.DUPLICATE
@@ -118,7 +116,7 @@ class Ingest:
         fresh = admission.fresh
         if fresh:
             await self.skews.keep(skew.correct(fresh, recalled.samples, recalled.skews))
-            await self._append(fresh, [identity.linking(event) for event in admission.linkers], whose.new_links)
+            await self.append(fresh, [identity.linking(event) for event in admission.linkers], whose.new_links)
         repeated = [
             event.event_id for event, verdict in zip(events, verdicts, strict=True) if verdict == Verdict.DUPLICATE
         ]
@@ -126,7 +124,7 @@ class Ingest:
             await self.duplicates.add(repeated, now_us)
         return Accepted(verdicts, admission.rejections, admission.notes(judged.notes))
 
-    def _require_room(self) -> None:
+    def require_room(self) -> None:
         """Returns if more may be taken in.
 
         Raises:
@@ -136,7 +134,7 @@ class Ingest:
         if lag_seconds is not None and lag_seconds > self.max_lag_seconds:
             raise ResourceExhausted("BUFFER_FULL", "Decisions are too far behind.", retry_after_seconds=RETRY_SECONDS)
         if self.progress.is_full():
-            detail = "As many accepted events are set aside as may be; mend, replay or discard them."
+            detail = "The list of set-aside events is full (10,000). Mend, replay or discard some."
             raise ResourceExhausted("BUFFER_FULL", detail, retry_after_seconds=SET_ASIDE_RETRY_SECONDS)
 
     async def _recall(self, events: Sequence[Event], now_us: int) -> _Recalled:
@@ -196,7 +194,8 @@ class Ingest:
             whose.link(event)
             admission.linkers.append(event)
 
-    async def _append(self, fresh: list[Event], linking: list[Event], links: dict[str, str]) -> None:
+    async def append(self, fresh: list[Event], linking: list[Event], links: dict[str, str]) -> None:
+        """Appends events, keeps links of anonymous ids, and remembers the events' ids, in this order."""
         written = fresh + linking
         places = await self.log.append(written)
         if links:
@@ -248,51 +247,3 @@ class Ingest:
         if failed is None:
             raise NotFound("FAILED_EVENT_NOT_FOUND", "No failed event with this id.")
         return failed
-
-    async def replay(self, failed_id: str, event: Event) -> Replayed:
-        """Accepts a failed event after all and strikes it off the list; a refused one stays there.
-
-        It may break off anywhere and be called again, or twice at once. Before the append the event is still on the
-        list. After it, its new place is remembered or will be claimed, so another call finds a duplicate, or appends a
-        copy that is not applied. The list loses only what was read here, not what failed anew meanwhile.
-
-        Raises:
-            NotFound: `FAILED_EVENT_NOT_FOUND`.
-            ResourceExhausted: as `accept`.
-            Unavailable: as `accept`; or the dispatcher has set the event aside and not yet gone on.
-        """
-        failed = await self.failed_event(failed_id)
-        event.event_id = event.event_id or failed.event_id or failed.id
-        # It is sent again long after it was made: what it told of its clock then tells nothing now.
-        event.sent_time_us = 0
-        tidy(event, self.rules)
-        rejection = reject(event, event.received_time_us or self.clock(), self.rules.placeholders)
-        if rejection is not None:
-            return Replayed(Verdict.REJECTED, rejection)
-        comes_again = failed.place is not None and event.event_id == failed.event_id
-        if comes_again:
-            await self._release(failed)
-        accepted = await self.accept([event])
-        verdict = accepted.verdicts[0]
-        if verdict == Verdict.REJECTED:
-            return Replayed(verdict, accepted.rejections[0])
-        if comes_again and verdict == Verdict.DUPLICATE and await self._stands_for(failed):
-            # A dispatcher that has lost the shard and does not know it yet has claimed the place once more.
-            raise Unavailable("DEPENDENCY_UNAVAILABLE", "The event is still being dispatched.", RETRY_SECONDS)
-        await self.failed.strike_off(failed)
-        return Replayed(verdict, None)
-
-    async def _stands_for(self, failed: FailedEvent) -> Seen | None:
-        """What is remembered of an event, if it is the place that failed."""
-        (seen,) = await self.seen.find([failed.event_id], self.clock())
-        return seen if seen is not None and seen.place == failed.place else None
-
-    async def _release(self, failed: FailedEvent) -> None:
-        """Lets an event that was set aside come again: forgets its id, if it stands for the place that failed."""
-        place = failed.place
-        # Until the checkpoint has passed the place, a dispatcher may take it once more and apply it after all.
-        if place is None or await self.progress.checkpoint(place.shard) < place.sequence:
-            raise Unavailable("DEPENDENCY_UNAVAILABLE", "The event is still being dispatched.", RETRY_SECONDS)
-        seen = await self._stands_for(failed)
-        if seen is not None:
-            await self.seen.release(Claim(failed.event_id, seen))

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from gateway.coalesce import Coalescer, Verdicts
 from gateway.shares import Shares
 from mesh import semconv, telemetry
-from mesh.errors import Internal, Unavailable
+from mesh.errors import Internal, InvalidArgument, Unavailable
 
 SPAN = (bytes(range(16)), bytes(range(8)))
 ADDRESS = "198.51.100.1"
@@ -35,6 +35,8 @@ class Ingest:
         request = ingest_pb2.AcceptEventsRequest.FromString(message)
         self.requests.append(request)
         self.arrived.set()
+        if len(request.unreadable) > 1_000:
+            raise InvalidArgument("REQUEST_TOO_LARGE", "Too many unreadable events.")
         for _ in range(3):  # others come meanwhile
             await asyncio.sleep(0)
         self.underway -= 1
@@ -97,6 +99,20 @@ async def test_a_lone_request_goes_at_once_and_those_meanwhile_go_together() -> 
     others = [asyncio.create_task(coalescer.accept(request_of([str(n)], ["u"]), SPAN, ADDRESS)) for n in range(20)]
     await asyncio.gather(first, *others)
     assert [len(request.events) for request in ingest.requests] == [1, 20]
+
+
+@pytest.mark.parametrize("counts", [[100] * 11, [500, 500, 1], [520] * 4, [1_000, 1, 1_000]])
+async def test_what_others_sent_that_is_no_event_never_costs_anybody_theirs(counts: list[int]) -> None:
+    ingest = Ingest()
+    coalescer = Coalescer(ingest, telemetry.off(), 5_000, 64 * 1024 * 1024)
+    first = asyncio.create_task(coalescer.accept(request_of(["first"], ["u"]), SPAN, ADDRESS))
+    await ingest.arrived.wait()
+    garbage = [ingest_pb2.AcceptEventsRequest(unreadable=[ingest_pb2.UnreadableEvent()] * count) for count in counts]
+    requests = [*garbage, ingest_pb2.AcceptEventsRequest(events=request_of(["victim"], ["u"]).events)]
+    answers = await asyncio.gather(*(coalescer.accept(each, SPAN, ADDRESS) for each in requests))
+    assert answers[-1].verdicts == [ingest_pb2.VERDICT_ACCEPTED]
+    assert (await first).verdicts == [ingest_pb2.VERDICT_ACCEPTED]
+    assert sum(len(each.unreadable) for each in ingest.requests) == sum(counts) + 1
 
 
 async def test_an_error_reaches_everybody_and_the_next_go_on() -> None:

@@ -1,10 +1,12 @@
 """What little may cost: the time of every pattern that meets a client's text, and what is kept of the unusable."""
 
+import itertools
 import time
 from collections.abc import Callable
 from typing import cast
 
 import pytest
+from journeymesh.common.v1 import error_reason_pb2
 from journeymesh.ingest.v1 import ingest_pb2
 
 from mesh.errors import InvalidArgument, ResourceExhausted
@@ -12,7 +14,7 @@ from services.ingest.domain import device, page, placeholder, text, validation
 from services.ingest.domain.event import Event
 from services.ingest.ports import Progress
 from tests.builders import NOW_US, event
-from tests.ingest.house import ACCEPTED, housed
+from tests.ingest.house import ACCEPTED, REJECTED, housed
 
 WORST: dict[str, tuple[Callable[[str], object], str]] = {
     "agent of digits": (lambda told: device.tell(1, told), "7"),
@@ -58,6 +60,38 @@ async def test_more_unreadable_events_than_may_be_kept_are_refused(count: int, s
         assert not (await house.failed.list(10, ""))[0]
 
 
+EXTREMES = [-(1 << 63), -(1 << 62), -1, 0, 1, 253_402_300_799_999_999, 1 << 62, (1 << 63) - 1]
+
+
+@pytest.mark.parametrize("received_us", [0, NOW_US, -(1 << 63), (1 << 63) - 1])
+async def test_no_time_whatever_costs_another_event(received_us: int) -> None:
+    async with housed() as house:
+        for number, (event_us, sent_us) in enumerate(itertools.product(EXTREMES, [*EXTREMES, NOW_US])):
+            odd = event(f"odd-{number}", event_time_us=event_us, sent_time_us=sent_us, received_time_us=received_us)
+            answer = await house.accept(event(f"good-{number}"), odd, event(f"after-{number}"))
+            assert (answer.verdicts[0], answer.verdicts[2]) == (ACCEPTED, ACCEPTED)
+            if abs(event_us) > 1 << 61:
+                assert answer.verdicts[1] == REJECTED
+                assert answer.rejections[0].reason in {
+                    error_reason_pb2.ERROR_REASON_INVALID_TIME,
+                    error_reason_pb2.ERROR_REASON_TIME_IN_FUTURE,
+                }
+        await house.dispatch()
+        await house.stub.ListFailedEvents(ingest_pb2.ListFailedEventsRequest())
+
+
+@pytest.mark.parametrize("received_us", EXTREMES)
+async def test_no_time_of_receipt_of_what_is_unreadable_costs_the_list(received_us: int) -> None:
+    async with housed() as house:
+        await house.accept(event("good"))
+        kept = await house.set_aside("good")
+        odd = ingest_pb2.UnreadableEvent(reason=1, payload=b"{", received_time_us=received_us)  # type: ignore[arg-type]
+        await house.accept(unreadable=[odd])
+        listed = (await house.stub.ListFailedEvents(ingest_pb2.ListFailedEventsRequest())).failed_events
+        assert kept in {one.id for one in listed}
+        assert {one.failed_time.ToMicroseconds() for one in listed} == {NOW_US}
+
+
 async def test_what_is_refused_never_pushes_out_what_was_accepted() -> None:
     async with housed() as house:
         await house.accept(event("good"))
@@ -90,7 +124,7 @@ async def test_intake_pauses_and_says_so_while_as_much_is_set_aside_as_may_be() 
     async with housed() as house:
         full = Full(house.ingest.progress)
         async with housed(progress=full) as paused:
-            with pytest.raises(ResourceExhausted, match="set aside") as refused:
+            with pytest.raises(ResourceExhausted, match="set-aside events is full") as refused:
                 await paused.accept(event("a"))
             assert refused.value.reason == "BUFFER_FULL"
             full.is_so = False

@@ -100,11 +100,12 @@ async def test_a_peer_that_comes_back_elsewhere_is_seen_soon(names: Names) -> No
 async def test_who_is_away_costs_a_name_server_two_questions_a_second_at_most(names: Names) -> None:
     async with channel.dial(names.target(free_port()), OFF) as dialled:
         ask = now(dialled)
-        ends = time.monotonic() + 4
-        while time.monotonic() < ends:
+        began = time.monotonic()
+        while time.monotonic() < began + 4:
             with pytest.raises(MeshError):
                 await ask(b"", timeout=1)
-    assert names.asked <= 2 * 2 * 4 + 4  # A and AAAA
+    seconds = time.monotonic() - began
+    assert names.asked <= 2 * 2 * seconds + 4  # A and AAAA
 
 
 async def test_a_rollout_fails_no_call_while_names_are_answered_from_a_cache(names: Names) -> None:

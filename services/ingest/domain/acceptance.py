@@ -24,6 +24,8 @@ _STAMPS: Final = operator.attrgetter(
     "is_bot",
 )
 _UNSTAMPED: Final = [0, 0, 0, "", "", "", False]
+_CONTENT: Final = operator.attrgetter("user_id", "event_type", "page", "properties")
+_OTHER_CONTENT: Final = Note("eventId", "It differs from an earlier event with this eventId, and counts as its copy.")
 
 
 class Verdict(IntEnum):
@@ -65,13 +67,13 @@ class Admission(NamedTuple):
 def judge(events: Sequence[Event], now_us: int, rules: Rules) -> Judged:
     """Tidies a batch in place and sorts it by what can be told without memory.
 
-    Of events with one id the first good one counts.
+    Of events with one id the first good one counts; of another that says something else, this is told.
     """
     fresh: list[int] = []
     repeated: list[int] = []
     rejected: dict[int, Rejection] = {}
     told: dict[int, list[Note]] = {}
-    ids: set[str] = set()
+    first_by_id: dict[str, int] = {}
     for index, event in enumerate(events):
         _unstamp(event, now_us)
         notes = tidy(event, rules)
@@ -82,11 +84,12 @@ def judge(events: Sequence[Event], now_us: int, rules: Rules) -> Judged:
         rejection = reject(event, received_us, rules.placeholders)
         if rejection:
             rejected[index] = rejection
-        elif event.event_id in ids:
-            repeated.append(index)
-        else:
-            ids.add(event.event_id)
+        elif (first := first_by_id.setdefault(event.event_id, index)) == index:
             fresh.append(index)
+        else:
+            repeated.append(index)
+            if _CONTENT(event) != _CONTENT(events[first]):
+                told[index] = [*notes, _OTHER_CONTENT]
     return Judged(fresh, repeated, rejected, told)
 
 

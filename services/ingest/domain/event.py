@@ -119,7 +119,8 @@ class Seen(NamedTuple):
 class FailedEvent(NamedTuple):
     """Something that was sent as an event and could not be accepted or applied.
 
-    `stage` is `gateway`, `ingest` or `dispatcher`; the last has a place: the event was accepted and then set aside.
+    `stage` is `gateway`, `ingest` or `dispatcher`; the last has a place: the event was accepted and then set aside. Of
+    such a one `record` is the whole event as the stream had it, empty where an older version kept it.
     """
 
     id: str
@@ -132,6 +133,7 @@ class FailedEvent(NamedTuple):
     trace_id: bytes
     stage: str
     place: Place | None = None
+    record: bytes = b""
 
 
 def failed_event_id(event_id: str, payload: bytes) -> str:

@@ -28,6 +28,8 @@ _HOUR_US: Final = 3600 * 1_000_000
 # Some clients tell whole seconds of sending beside milliseconds of what happened.
 _COARSE_US: Final = 1_000_000
 _NEVER: Final = -(1 << 62)
+# No calendar reaches further, and sums of some such times fit 64 bits.
+_FARTHEST_US: Final = 253_402_300_800_000_000  # the year 10000
 
 
 class Piece(msgspec.Struct, array_like=True, frozen=True):
@@ -108,6 +110,8 @@ def set_right(event: Event, received_us: int) -> None:
     if not sent_us or CLOCKS_SINCE_US <= sent_us <= received_us + ERROR_MOST_US:
         return
     told_us = event.event_time_us
+    if abs(told_us) > _FARTHEST_US:
+        return
     event.client_time_us = told_us
     event.event_time_us = min(told_us + received_us - sent_us, received_us)
 

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 import msgspec
 from google.protobuf.descriptor import EnumDescriptor
@@ -10,10 +10,11 @@ from google.protobuf.message import DecodeError
 from journeymesh.common.v1 import error_reason_pb2, event_pb2, position_pb2
 from journeymesh.ingest.v1 import ingest_pb2
 
+from mesh.errors import InvalidArgument
 from mesh.stream import BEGINNING, END, Record
 from services.ingest.domain.event import FailedEvent, refused_event_id
 from services.ingest.domain.tidying import Note
-from services.ingest.domain.validation import Rejection
+from services.ingest.domain.validation import EARLIEST_TIME_US, FUTURE_US, Rejection
 from services.ingest.ports import ShardStanding
 from services.ingest.usecases import Receipt
 
@@ -34,29 +35,48 @@ def reason_name(reason: int) -> str:
     return error_reason_pb2.ErrorReason.Name(reason).removeprefix("ERROR_REASON_")  # type: ignore[arg-type]
 
 
+def _reason(name: str) -> error_reason_pb2.ErrorReason.ValueType:
+    """The reason of a name; one that a newer version kept is unspecified."""
+    known = error_reason_pb2.ErrorReason.DESCRIPTOR.values_by_name.get(f"ERROR_REASON_{name}")
+    return cast("error_reason_pb2.ErrorReason.ValueType", known.number if known else 0)
+
+
 def failed_event_message(failed: FailedEvent) -> ingest_pb2.FailedEvent:
     """A failed event for the wire."""
     message = ingest_pb2.FailedEvent(
         id=failed.id,
-        reason=error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{failed.reason}"),
+        reason=_reason(failed.reason),
         detail=failed.detail,
         event_id=failed.event_id,
         user_id=failed.user_id,
         payload=failed.payload.decode(errors="replace"),
         trace_id=failed.trace_id.hex(),
         stage=failed.stage,
+        is_kept_whole=bool(failed.record),
     )
     message.failed_time.FromMicroseconds(failed.failed_time_us)
     return message
 
 
+def whole(failed: FailedEvent) -> event_pb2.Event:
+    """A failed event as it was when it was accepted.
+
+    Raises:
+        InvalidArgument: `MISSING_FIELD`, it is not kept whole.
+    """
+    if not failed.record:
+        raise InvalidArgument("MISSING_FIELD", "The event is not kept whole: `event` is missing.")
+    return event_pb2.Event.FromString(failed.record)
+
+
 def unreadable(one: ingest_pb2.UnreadableEvent, now_us: int) -> FailedEvent:
-    """What the gateway could not read, as a failed event."""
+    """What the gateway could not read, as a failed event. A time of receipt that cannot be counts as now."""
+    received_us = one.received_time_us
     return FailedEvent(
         refused_event_id(one.event_id, one.payload),
         reason_name(one.reason),
         one.detail,
-        one.received_time_us or now_us,
+        received_us if EARLIEST_TIME_US <= received_us <= now_us + FUTURE_US else now_us,
         one.event_id,
         one.user_id,
         one.payload,
@@ -83,8 +103,7 @@ def refused(event: event_pb2.Event, rejection: Rejection, now_us: int) -> Failed
 
 def rejection_message(index: int, rejection: Rejection) -> ingest_pb2.Rejection:
     """Why an event was refused, for the wire."""
-    reason = error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{rejection.reason}")
-    return ingest_pb2.Rejection(event_index=index, reason=reason, detail=rejection.detail)
+    return ingest_pb2.Rejection(event_index=index, reason=_reason(rejection.reason), detail=rejection.detail)
 
 
 def warning_messages(notes: Mapping[int, Sequence[Note]]) -> Iterator[ingest_pb2.Warning]:
@@ -110,7 +129,7 @@ def receipt_message(event_id: str, told: Receipt) -> ingest_pb2.Receipt:
     if told.failed is not None:
         receipt.state = ingest_pb2.RECEIPT_STATE_FAILED
         receipt.failed_event_id = told.failed.id
-        receipt.reason = error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{told.failed.reason}")
+        receipt.reason = _reason(told.failed.reason)
         receipt.trace_id = told.failed.trace_id.hex()
         if told.seen is None:
             receipt.received_time.FromMicroseconds(told.failed.failed_time_us)
