@@ -104,7 +104,7 @@ async def test_a_lone_request_goes_at_once_and_those_meanwhile_go_together() -> 
 @pytest.mark.parametrize("counts", [[100] * 11, [500, 500, 1], [520] * 4, [1_000, 1, 1_000]])
 async def test_what_others_sent_that_is_no_event_never_costs_anybody_theirs(counts: list[int]) -> None:
     ingest = Ingest()
-    coalescer = Coalescer(ingest, telemetry.off(), 5_000, 64 * 1024 * 1024)
+    coalescer = Coalescer(ingest, telemetry.off(), 5_000, Shares(1_000_000, 1_000_000))
     first = asyncio.create_task(coalescer.accept(request_of(["first"], ["u"]), SPAN, ADDRESS))
     await ingest.arrived.wait()
     garbage = [ingest_pb2.AcceptEventsRequest(unreadable=[ingest_pb2.UnreadableEvent()] * count) for count in counts]
