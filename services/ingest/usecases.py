@@ -9,11 +9,11 @@ from mesh.clock import Clock
 from mesh.errors import NotFound, ResourceExhausted, Unavailable
 from services.ingest.domain import identity, skew
 from services.ingest.domain.acceptance import Admission, Verdict, judge, stamp
-from services.ingest.domain.event import Event, FailedEvent, Seen, failed_event_id, refused_event_id
+from services.ingest.domain.event import Event, FailedEvent, Kind, Seen, failed_event_id, refused_event_id
 from services.ingest.domain.flood import Flood, Pace
 from services.ingest.domain.identity import Identification, Linking
 from services.ingest.domain.tidying import DEFAULT_RULES, Note, Rules, tidy
-from services.ingest.domain.validation import Kind, Rejection, reject
+from services.ingest.domain.validation import Rejection, reject
 from services.ingest.ports import (
     Applied,
     Claim,

@@ -36,7 +36,9 @@ def fitted(table: pa.Table, schema: pa.Schema) -> pa.Table:
 def _column(table: pa.Table, field: pa.Field) -> pa.ChunkedArray:
     name = field.name
     is_there = name in table.schema.names
-    column = _grown(table.column(name), field.type) if is_there else pa.chunked_array([pa.nulls(len(table), field.type)])
+    column = (
+        _grown(table.column(name), field.type) if is_there else pa.chunked_array([pa.nulls(len(table), field.type)])
+    )
     if field.nullable or not column.null_count:
         return column
     if pa.types.is_boolean(field.type):

@@ -5,8 +5,8 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from services.ingest.domain.event import Event
-from services.ingest.domain.validation import OWN_ID, Kind
+from services.ingest.domain.event import Event, Kind
+from services.ingest.domain.validation import OWN_ID
 
 SESSION_GAP_US: Final = 30 * 60 * 1_000_000
 """As in features: a session ends after this long without an event."""
