@@ -131,8 +131,9 @@ def test_ids_stay_as_they_were_sent_to_the_byte() -> None:
         ZERO_UUID, "ffffffff-ffff-ffff-ffff-ffffffffffff", "", "   ", "''", '"null"', "{{user.id}}", "${userId}",
         "<%= id %>", "%USER_ID%", "%ADDRESS%", "-", "00000000000000000000000000000000", "0" * 70, "-" * 128,
         "\u200bundefined", "\ufeffnull", "null\u200b", "unde\u00adfined", "un\u2060known\u200d", "[object  Object]",
-        "[object\u00a0Object]", "not \u200b set", " 'null' ", "`NaN`", "\u201cundefined\u201d", '\\"null\\"', "(none)", "<none>",
-        "[undefined]", "{user_id}", "[object%20Object]", "%22undefined%22", "undefined%20", "null%00", "%7B%7Buser.id%7D%7D",
+        "[object\u00a0Object]", "not \u200b set", " 'null' ", "`NaN`", "\u201cundefined\u201d", '\\"null\\"', "(none)",
+        "<none>", "[undefined]", "{user_id}", "[object%20Object]", "%22undefined%22", "undefined%20", "null%00",
+        "%7B%7Buser.id%7D%7D",
     ],
 )  # fmt: skip
 def test_nobody_is_linked_to_anybody(nobody: str) -> None:
@@ -146,8 +147,8 @@ def test_nobody_is_linked_to_anybody(nobody: str) -> None:
 @pytest.mark.parametrize(
     "somebody",
     [
-        "1", "u-0", "10", "null-island", "guest42", "O'Brien", "أحمد", "0x1", "e5f6", "0" * 70 + "1", "ada%40example.com",
-        "100%", "\u200bada", "undefined\u200b1", "(ada)", "object",
+        "1", "u-0", "10", "null-island", "guest42", "O'Brien", "أحمد", "0x1", "e5f6", "0" * 70 + "1",
+        "ada%40example.com", "100%", "\u200bada", "undefined\u200b1", "(ada)", "object",
     ],
 )  # fmt: skip
 def test_an_id_that_only_looks_like_nobody_s_is_somebody_s(somebody: str) -> None:

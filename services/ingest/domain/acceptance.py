@@ -23,6 +23,7 @@ _STAMPS: Final = operator.attrgetter(
     "bot_evidence",
     "is_bot",
 )
+_ODD_SENT: Final = Note("sentAt", "Not the clock of `timestamp`, nor a time a clock shows; it was left out.")
 _UNSTAMPED: Final = [0, 0, 0, "", "", "", False]
 
 
@@ -78,7 +79,8 @@ def judge(events: Sequence[Event], now_us: int, rules: Rules) -> Judged:
         if notes:
             told[index] = notes
         received_us = event.received_time_us or now_us
-        skew.set_right(event, received_us)
+        if skew.set_right(event, received_us):
+            told.setdefault(index, []).append(_ODD_SENT)
         rejection = reject(event, received_us, rules.placeholders)
         if rejection:
             rejected[index] = rejection
