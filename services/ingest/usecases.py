@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -107,7 +108,8 @@ class Ingest:
         candidates = [events[index] for index in judged.fresh]
         recalled = await self._recall(candidates, now_us)
         admission = Admission(dict(judged.rejected), {}, [], [])
-        whose, now = Identification(recalled.links), (now_us, self.monotonic())
+        now = (now_us, self.monotonic())
+        whose = Identification(recalled.links, functools.partial(self.linking.may, now_us=now[1]))
         for index, event, seen in zip(judged.fresh, candidates, recalled.seen, strict=True):
             if seen is None:
                 self._admit(event, index, whose, now, admission)
@@ -118,7 +120,7 @@ class Ingest:
         fresh = admission.fresh
         if fresh:
             await self.skews.keep(skew.correct(fresh, recalled.samples, recalled.skews))
-            await self._append(fresh, [identity.linking(event) for event in admission.linkers], whose.new_links)
+            await self._append(identity.parts(fresh, admission.endings), whose.new_links)
         repeated = [
             event.event_id for event, verdict in zip(events, verdicts, strict=True) if verdict == Verdict.DUPLICATE
         ]
@@ -182,23 +184,16 @@ class Ingest:
             event.user_id = user_id
         stamp(event, now_us, pace)
         admission.fresh.append(event)
-        if anonymous_id and anonymous_id != told_id:
-            self._link(event, index, whose, steady_us, admission)
-
-    def _link(self, event: Event, index: int, whose: Identification, steady_us: int, admission: Admission) -> None:
-        """Links the anonymous id of an event to its user, or lets the user go."""
-        if event.event_type == Kind.SESSION_END:
-            whose.leave(event)
-        elif whose.is_new(event):
-            if whose.is_loop(event) or not self.linking.may(event.anonymous_id, steady_us):
+        if anonymous_id and (anonymous_id != told_id or event.event_type == Kind.SESSION_END):
+            endings = whose.hear(event)
+            if endings is None:
                 admission.unlinked[index] = _NOT_LINKED
-                return
-            whose.link(event)
-            admission.linkers.append(event)
+            else:
+                admission.endings.extend((len(admission.fresh) - 1, end) for end in endings)
 
-    async def _append(self, fresh: list[Event], linking: list[Event], links: dict[str, str]) -> None:
-        written = fresh + linking
-        places = await self.log.append(written)
+    async def _append(self, parts: Sequence[Sequence[Event]], links: dict[str, str]) -> None:
+        written = [event for part in parts for event in part]
+        places = [place for part in parts for place in await self.log.append(part)]
         if links:
             await self.identities.link(links)
         await self.seen.note(

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from services.ingest.domain import device, skew
 from services.ingest.domain.event import Event
 from services.ingest.domain.flood import Pace
+from services.ingest.domain.identity import Ending
 from services.ingest.domain.tidying import Note, Rules, tidy
 from services.ingest.domain.validation import EARLIEST_TIME_US, FUTURE_US, Rejection, reject
 
@@ -48,12 +49,15 @@ class Judged(NamedTuple):
 
 
 class Admission(NamedTuple):
-    """What becomes of a batch: by index why events are refused or not linked; those taken in; those that link."""
+    """What becomes of a batch: by index why events are refused or not linked; those taken in, and what ends with them.
+
+    `endings` name events by their index among `fresh`, ascending.
+    """
 
     rejections: dict[int, Rejection]
     unlinked: dict[int, Note]
     fresh: list[Event]
-    linkers: list[Event]
+    endings: list[tuple[int, Ending]]
 
     def notes(self, tidied: Mapping[int, Sequence[Note]]) -> dict[int, Sequence[Note]]:
         """What was cleaned or left out of events that were not refused."""
