@@ -32,6 +32,13 @@ class WithFeatures(peers.Steps):
         answer = await self.features.GetFeatures(features_pb2.GetFeaturesRequest(user_id=user_id), None)
         return next(each.value for each in answer.features if each.name == name)
 
+    async def batch(self, user_ids: list[str]) -> list[list[event_pb2.Event]]:
+        request = features_pb2.BatchListRecentEventsRequest(user_ids=user_ids)
+        return [list(each.events) for each in (await self.features.BatchListRecentEvents(request, None)).users]
+
+    async def profile(self, user_id: str) -> features_pb2.GetProfileResponse:
+        return await self.features.GetProfile(features_pb2.GetProfileRequest(user_id=user_id), None)
+
     async def last_events(self, user_id: str) -> list[event_pb2.Event]:
         request = features_pb2.ListRecentEventsRequest(user_id=user_id)
         return list((await self.features.ListRecentEvents(request, None)).events)
