@@ -93,7 +93,8 @@ class Ingest:
 
         Ids are remembered after the append, never before: a crash in between makes the client's next try stand twice
         on the stream, where the dispatcher applies one of them; the other order would lose the event. Links of
-        anonymous ids are kept in between, so that a crash makes the client's next try link again.
+        anonymous ids are kept before the ids of the events that told them, so that a crash makes the client's next try
+        link again, and behind those of all others, so that it gives nobody's events to whom they were linked to last.
 
         Raises:
             ResourceExhausted: `BUFFER_FULL`, the stream or the dispatcher is behind; nothing may be taken as accepted.
@@ -120,7 +121,7 @@ class Ingest:
         fresh = admission.fresh
         if fresh:
             await self.skews.keep(skew.correct(fresh, recalled.samples, recalled.skews))
-            await self._append(identity.parts(fresh, admission.endings), whose.new_links)
+            await self._append(identity.parts(fresh, admission.endings), whose)
         repeated = [
             event.event_id for event, verdict in zip(events, verdicts, strict=True) if verdict == Verdict.DUPLICATE
         ]
@@ -191,17 +192,19 @@ class Ingest:
             else:
                 admission.endings.extend((len(admission.fresh) - 1, end) for end in endings)
 
-    async def _append(self, parts: Sequence[Sequence[Event]], links: dict[str, str]) -> None:
+    async def _append(self, parts: Sequence[Sequence[Event]], whose: Identification) -> None:
         written = [event for part in parts for event in part]
         places = [place for part in parts for place in await self.log.append(part)]
-        if links:
-            await self.identities.link(links)
-        await self.seen.note(
-            [
-                Claim(event.event_id, Seen(place, event.received_time_us, event.trace_id))
-                for event, place in zip(written, places, strict=True)
-            ]
-        )
+        claims = [
+            Claim(event.event_id, Seen(place, event.received_time_us, event.trace_id))
+            for event, place in zip(written, places, strict=True)
+        ]
+        if whose.new_links:
+            # Whose these are was told by the links before, which the client's next try would not find any more.
+            await self.seen.note([claim for claim in claims if claim.event_id not in whose.tellers])
+            await self.identities.link(whose.new_links)
+            claims = [claim for claim in claims if claim.event_id in whose.tellers]
+        await self.seen.note(claims)
 
     async def keep_failed(self, failed: Sequence[FailedEvent]) -> None:
         """Keeps what could not be accepted."""

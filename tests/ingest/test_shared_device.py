@@ -14,7 +14,9 @@ from journeymesh.common.v1 import event_pb2
 from journeymesh.features.v1 import features_pb2
 
 from mesh.errors import Unavailable
+from services.ingest.adapters.memory import MemorySeenEvents
 from services.ingest.domain.identity import LINKS_AT_ONCE, Linking
+from services.ingest.ports import Claim, SeenEvents
 from tests.builders import MINUTE_US, NOW_US, SECOND_US, event
 from tests.ingest.house import House, housed
 from tests.ingest.test_stitching import WithFeatures, anonymous, settle
@@ -156,6 +158,40 @@ async def test_what_is_applied_again_gives_the_same(told: str) -> None:
         found = {user: {each for each in await seen_of(features, user) if steps[int(each)] == "-"} for user in USERS}
         assert found == whose(steps)
         assert features.looks
+
+
+class Breaking:
+    """What is remembered of events, but for one time, when the process ends before it is written."""
+
+    def __init__(self, seen: SeenEvents, breaks_at: int) -> None:
+        self.find, self.claim, self.release, self._note = seen.find, seen.claim, seen.release, seen.note
+        self._left = breaks_at
+
+    async def note(self, claims: Sequence[Claim]) -> None:
+        self._left -= 1
+        if self._left == 0:
+            raise Unavailable("DEPENDENCY_UNAVAILABLE", "It breaks off.")
+        await self._note(claims)
+
+
+@pytest.mark.parametrize("breaks_at", [1, 2])
+@pytest.mark.parametrize("is_reversed", ["", "reversed"])
+@pytest.mark.parametrize("told", STORIES.values(), ids=STORIES)
+async def test_what_breaks_off_and_is_sent_again_gives_the_same(told: str, is_reversed: str, breaks_at: int) -> None:
+    steps, features = told.split(","), WithFeatures()  # type: ignore[abstract]
+    seen = MemorySeenEvents()
+    async with housed(features, linking=Unlimited(), seen=Breaking(seen, breaks_at)) as house:
+        steps_of = dataclasses.replace(house.dispatcher.steps, seen=seen)
+        one = house._replace(dispatcher=dataclasses.replace(house.dispatcher, steps=steps_of))
+        with contextlib.suppress(Unavailable):
+            await one.accept(*story(steps))
+        await one.accept(*story(steps))
+        for _ in range(3):
+            shards = [shard.name for shard in await one.stream.shards()]
+            for shard in reversed(shards) if is_reversed else shards:
+                await one.advance(shard)
+        found = {user: {each for each in await seen_of(features, user) if steps[int(each)] == "-"} for user in USERS}
+        assert found == whose(steps)
 
 
 async def crowd(house: House, count: int = LINKS_AT_ONCE + 1) -> None:

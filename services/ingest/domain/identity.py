@@ -147,6 +147,8 @@ class Identification:
         self._may = may
         self.new_links: dict[str, str] = {}
         """What was learnt, in the form of `links`."""
+        self.tellers: set[str] = set()
+        """The ids of the events it was learnt from."""
 
     def user(self, event: Event) -> str:
         """The user an event belongs to: where it names none, whom its anonymous id is linked to."""
@@ -169,9 +171,9 @@ class Identification:
             return None
         user = self._used_by(anonymous_id)
         if not self._may(anonymous_id):
-            self._keep(anonymous_id, f"{anonymous_id}{_USED_BY}{user_id if user in (None, user_id) else ''}")
+            self._keep(event, f"{anonymous_id}{_USED_BY}{user_id if user in (None, user_id) else ''}")
             return None
-        self._keep(anonymous_id, user_id)
+        self._keep(event, user_id)
         return (linking,) if user in (None, user_id) else (leaving, linking)
 
     def _leave(self, event: Event) -> Sequence[Ending]:
@@ -182,10 +184,10 @@ class Identification:
             return ()
         is_journey = owner == anonymous_id and (user_id != anonymous_id or user is not None)
         if is_journey and not self._may(anonymous_id):
-            self._keep(anonymous_id, f"{anonymous_id}{_USED_BY}")
+            self._keep(event, f"{anonymous_id}{_USED_BY}")
             return ()
         if user_id != anonymous_id or user is not None:
-            self._keep(anonymous_id, anonymous_id)
+            self._keep(event, anonymous_id)
         return (leaving,) if is_journey else ()
 
     def _is_loop(self, event: Event) -> bool:
@@ -211,9 +213,11 @@ class Identification:
         _, is_used, user_id = self._links.get(anonymous_id, "").partition(_USED_BY)
         return user_id if is_used else None
 
-    def _keep(self, anonymous_id: str, link: str) -> None:
+    def _keep(self, event: Event, link: str) -> None:
+        anonymous_id = event.anonymous_id
         if self._links.get(anonymous_id) != link:
             self._links[anonymous_id] = self.new_links[anonymous_id] = link
+            self.tellers.add(event.event_id)
 
 
 def last_session(events: Sequence[Event], linked: Event) -> list[Event]:
