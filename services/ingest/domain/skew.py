@@ -111,7 +111,7 @@ def set_right(event: Event, received_us: int) -> bool:
     if not sent_us or CLOCKS_SINCE_US <= sent_us <= received_us + ERROR_MOST_US:
         return False
     told_us = event.event_time_us
-    if not _is_of_clock(told_us, sent_us, received_us):
+    if not _is_told_by_it(told_us, sent_us, received_us):
         event.sent_time_us = 0
         return True
     event.client_time_us = told_us
@@ -119,7 +119,7 @@ def set_right(event: Event, received_us: int) -> bool:
     return False
 
 
-def _is_of_clock(told_us: int, sent_us: int, received_us: int) -> bool:
+def _is_told_by_it(told_us: int, sent_us: int, received_us: int) -> bool:
     """Whether an event was told by the clock of its odd time of sending: odd in the same way, and not long before."""
     is_odd = told_us > received_us if sent_us > received_us else told_us < CLOCKS_SINCE_US
     return is_odd and sent_us - _QUEUED_MOST_US <= told_us <= sent_us + _COARSE_US
