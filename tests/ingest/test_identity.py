@@ -215,9 +215,9 @@ def test_what_ends_a_journey_stands_directly_behind_what_told_it() -> None:
     endings = [(1, identity.linking), (3, identity.leaving), (3, identity.linking)]
     made = identity.parts([a1, ada, b1, bob, other], endings)
     assert [[each.event_id for each in part] for part in made] == [
-        ["a1", "ada", identity.link_id(ada)],
-        ["b1", "bob", identity.leaving(bob).event_id],
-        [identity.link_id(bob), "other"],
+        ["a1", "ada", identity.link_id(ada), "bob", "other"],
+        ["b1", identity.leaving(bob).event_id],
+        [identity.link_id(bob)],
     ]
     assert identity.parts([a1, b1], []) == [[a1, b1]]
     assert identity.is_nobody(identity.leaving(bob).linked_user_id)

@@ -158,6 +158,28 @@ async def test_one_anonymous_id_with_hundreds_of_users_holds_nobody_up(
         assert len(steps.requests) - calls <= 4 * batches
 
 
+async def test_many_devices_that_change_hands_in_one_request_take_no_more_batches_than_one() -> None:
+    steps = WithFeatures()  # type: ignore[abstract]
+    crowd: list[event_pb2.Event] = []
+    async with housed(steps) as house:
+        for number in range(125):
+            anonymous_id = f"a-{number}"
+            known = {"anonymous_id": anonymous_id}
+            crowd.extend(
+                [
+                    event(f"in {number}", f"u{number}", "identify", **known),
+                    event(f"out {number}", f"u{number}", "session_end", **known),
+                    event(f"{number}", anonymous_id, **known),
+                    event(f"next {number}", f"v{number}", "identify", **known),
+                ]
+            )
+        await house.accept(*crowd)
+        await settle(house)
+        assert (await steps.batch(["v0", "v124"]))[1][0].copied_event_id == "124"
+        # 500 events, 250 links and 125 copies by hundreds; two parts on each of two shards.
+        assert sum(step == "features" for step, _ in steps.log) <= 9 + 2 * 2 * 2
+
+
 async def test_of_hundreds_of_users_of_one_anonymous_id_a_few_are_linked_and_the_others_are_told() -> None:
     steps = WithFeatures()  # type: ignore[abstract]
     async with housed(steps) as house:

@@ -72,7 +72,8 @@ Ending = Callable[[Event], Event]
 def parts(events: list[Event], endings: Sequence[tuple[int, Ending]]) -> list[list[Event]]:
     """Events as they are appended, part by part: each directly followed by those that end its anonymous journey.
 
-    What goes on behind its end stands in a part of its own, so that a batch of the stream can end with the end.
+    A journey that goes on behind its end does so in the next part, so that a batch of the stream can end between them.
+    Each journey keeps its order; there are as many parts as one of them needs, however many there are.
 
     Args:
         events: in their order.
@@ -87,13 +88,18 @@ def parts(events: list[Event], endings: Sequence[tuple[int, Ending]]) -> list[li
         begun = index + 1
     made: list[list[Event]] = [[]]
     ended: set[str] = set()
+    part_of: dict[str, int] = {}
     for event in (*woven, *events[begun:]):
-        if event.user_id in ended:
+        user_id = event.user_id
+        part = part_of.get(user_id, 0)
+        if user_id in ended:
+            ended.remove(user_id)
+            part = part_of[user_id] = part + 1
+        if part == len(made):
             made.append([])
-            ended.clear()
-        made[-1].append(event)
+        made[part].append(event)
         if event.linked_user_id:
-            ended.add(event.user_id)
+            ended.add(user_id)
     return made
 
 
