@@ -189,7 +189,7 @@ class Ingest:
             endings = whose.hear(event)
             if endings is None:
                 admission.unlinked[index] = _NOT_LINKED
-            else:
+            elif endings:
                 admission.endings.extend((len(admission.fresh) - 1, end) for end in endings)
 
     async def _append(self, parts: Sequence[Sequence[Event]], whose: Identification) -> None:
