@@ -80,11 +80,11 @@ def judge(events: Sequence[Event], now_us: int, rules: Rules) -> Judged:
     for index, event in enumerate(events):
         _unstamp(event, now_us)
         notes = tidy(event, rules)
-        if notes:
-            told[index] = notes
         received_us = event.received_time_us or now_us
         if skew.set_right(event, received_us):
-            told.setdefault(index, []).append(_ODD_SENT)
+            notes.append(_ODD_SENT)
+        if notes:
+            told[index] = notes
         rejection = reject(event, received_us, rules.placeholders)
         if rejection:
             rejected[index] = rejection
