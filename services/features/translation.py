@@ -11,6 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from journeymesh.common.v1 import event_pb2
 from journeymesh.features.v1 import features_pb2
 
+from mesh.clock import LATEST_US
 from mesh.errors import InvalidArgument
 from services.features.domain import money
 from services.features.domain.event import NAME_LIMIT, Carried, Click, Event, Kind, Platform
@@ -28,13 +29,10 @@ LONGEST_ID = 128
 LONGEST_EVENT_ID = 256
 """Clients' have up to 100; those of the mesh may hold another id."""
 LONGEST_CURRENCY = 3
-LATEST_US = 1 << 53
-"""In the year 2255. Up to here a time is exact as a number of JSON, and can be told as a date."""
 
 _OWN_ID = "jm:"
 """How ids that ingest makes begin."""
 _KINDS = frozenset(event_pb2.EventType.values()) - {event_pb2.EVENT_TYPE_UNSPECIFIED}
-_PLATFORMS = frozenset(event_pb2.Platform.values())
 _TYPE_PREFIX = len("SIGNAL_TYPE_")
 _PLATFORM_NAMES = {Platform.WEB: "web", Platform.MOBILE: "mobile", Platform.BACKEND: "backend"}
 
@@ -76,8 +74,8 @@ def event_of(event: event_pb2.Event) -> Event:
     """
     common = _COMMON(event)
     kind = common[1]
-    if kind not in _KINDS or common[9] not in _PLATFORMS or not 0 <= common[2] <= LATEST_US:
-        raise InvalidArgument("VALUE_OUT_OF_RANGE", "An event has a known kind and platform, a time from 1970 to 2255.")
+    if kind not in _KINDS or not 0 <= common[2] <= LATEST_US:
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", "An event has a known kind and a time from 1970 to 2255.")
     if len(common[0]) > LONGEST_EVENT_ID or len(common[10]) > LONGEST_ID:
         raise InvalidArgument(
             "INVALID_IDENTIFIER", f"An id has at most {LONGEST_EVENT_ID} characters, a zone {LONGEST_ID}."

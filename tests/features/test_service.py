@@ -386,6 +386,15 @@ async def test_what_cannot_be_is_refused_and_changes_nothing(stub: Stub, wrong: 
     assert await stub.GetProfile(read) == before
 
 
+@pytest.mark.parametrize("platform", [4, 31, 32, 99, -1, 2**31 - 1])
+async def test_a_platform_of_tomorrow_costs_no_event(stub: Stub, platform: int) -> None:
+    await stub.ApplyEvents(
+        batch([at(0, "click", platform=event_pb2.PLATFORM_WEB), at(1, "click", platform=platform)], 1)
+    )
+    profile = await stub.GetProfile(features_pb2.GetProfileRequest(user_id="ada"))
+    assert (profile.event_count, list(profile.platforms)) == (2, ["web"])
+
+
 async def test_an_engagement_of_no_row_is_refused(stub: Stub) -> None:
     for update in (
         features_pb2.EngagementUpdate(row=3, score=1),
