@@ -92,8 +92,10 @@ def _identify(state: State, event: Event) -> Found:
 
 def _take_echo(state: State, event: Event) -> Found:
     if event.kind == Kind.CLICK:
-        settled = clicks.take_echo(state, event)
-        return Found((), settled) if settled else NOTHING
+        found, settled = clicks.take_echo(state, event)
+        for signal in found:
+            _count_signal(state, signal)
+        return Found(found, settled) if found or settled else NOTHING
     if not is_late(state, event):
         state.page_viewed_us, state.view_mark = event.at_us, pages.view_mark(event)
     return NOTHING
@@ -135,6 +137,7 @@ def _view_page(state: State, event: Event) -> None:
         if not state.page_visit_count:
             state.first_visit_us = event.at_us
         state.page_visit_count += 1
+    state.view_us = event.at_us
     state.page_viewed_us, state.view_mark = event.at_us, pages.view_mark(event)
 
 

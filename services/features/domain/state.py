@@ -145,6 +145,10 @@ class State(msgspec.Struct, array_like=True, gc=False):
     """Start of the rage that goes on in `chain`."""
     run_length: int = 0
     """Its clicks so far; 0 where `chain` is no rage yet."""
+    click_mark: bytes = b""
+    """Checksum of the target of the last click that counted."""
+    view_us: int = 0
+    """The last page view that counted: `page_viewed_us` is also that of an echo."""
 
 
 _decoder = msgspec.msgpack.Decoder(State)
