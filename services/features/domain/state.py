@@ -147,6 +147,8 @@ class State(msgspec.Struct, array_like=True, gc=False):
     """Its clicks so far; 0 where `chain` is no rage yet."""
     click_mark: bytes = b""
     """Checksum of the target of the last click that counted."""
+    sent_us: int = 0
+    """When `form` was sent, if nothing has said since how that ended; else 0."""
     view_us: int = 0
     """The last page view that counted: `page_viewed_us` is also that of an echo."""
 
