@@ -3,7 +3,7 @@
 import math
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 from journeymesh.common.v1 import event_pb2, position_pb2
@@ -47,7 +47,11 @@ def batch(events: Sequence[event_pb2.Event], *sequences: int, **members: object)
 
 
 def at(seconds: int, kind: str, user_id: str = "ada", **members: object) -> event_pb2.Event:
-    given = {"event_id": f"{user_id}-{seconds}", "event_time_us": NOW_US + seconds * SECOND_US, **members}
+    given: dict[str, Any] = {
+        "event_id": f"{user_id}-{seconds}",
+        "event_time_us": NOW_US + seconds * SECOND_US,
+        **members,
+    }
     return event(user_id=user_id, kind=kind, **given)
 
 
