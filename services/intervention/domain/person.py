@@ -184,7 +184,7 @@ def _would_not_be(policy: Policy, offer: Offer, joined: Helped, aside: Collectio
 
 
 def _is_held_out(policy: Policy, joined: Helped) -> bool:
-    """Whether the person, who counts since the first exposure under any id, is not helped in the policy's experiment."""
+    """Whether the person, who counts from the first exposure under any id on, is not helped in this experiment."""
     exposed = joined.exposed
     return exposed is not None and exposed.experiment == policy.holdout.salt and not exposed.is_treated
 
