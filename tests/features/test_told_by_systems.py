@@ -37,7 +37,7 @@ def test_it_counts_as_an_event_and_nothing_else(event: Event) -> None:
     assert state == before
 
 
-def test_what_it_bought_counts_as_money_only() -> None:
+def test_what_it_bought_counts_as_money_and_in_no_feature() -> None:
     state = told(STORY)[0]
     before = vector(state)
     apply(state, at(9 * DAY, Kind.PURCHASE, amount=9.0, currency="EUR", is_system=True))

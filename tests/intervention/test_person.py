@@ -155,6 +155,23 @@ async def test_a_repeated_batch_answers_the_same_bytes() -> None:
     assert len((await helped(world, "ada")).offers) == len(before.offers) + 1
 
 
+@pytest.mark.parametrize("score", [10.0, 80.0])
+async def test_an_offer_about_the_login_does_not_follow_into_the_account(score: float) -> None:
+    """The login is the success of that trouble; where other trouble keeps the risk up, the offer goes along."""
+    world = World()
+    (made,) = await world.send(failing("anon", NOON_ISH, page="/login"))
+    row = Row(score, LOGIN, "anon", kind=EventKind.IDENTIFY, linked="ada", is_settled=True)
+    standing = (await world.come(9, [[row]])).standings[0]
+    await world.send(arrival("ada", LOGIN, standing))
+    found = await world.reading.intervention(made.intervention.id)
+    is_over = score < POLICY.trigger_score
+    assert found.withdrawal is (WithdrawalReason.SOLVED if is_over else WithdrawalReason.NONE)
+    assert found.user_id == "ada"
+    assert await waiting(world) == ("" if is_over else made.intervention.id)
+    # It keeps its place in the cooldown.
+    assert await world.send(failing("ada", LOGIN + MINUTE)) == []
+
+
 # Two that wait.
 
 
