@@ -14,7 +14,7 @@ _BAR: Final = 20
 _WITHDRAWALS: Final = {
     "solved": "the trouble it was for is over",
     "session_ended": "the session has ended",
-    "identified": "the user turned out to be somebody known",
+    "identified": "what is known of the user under another id speaks against it",
 }
 _EVENTS: Final = 6
 
