@@ -118,7 +118,10 @@ async def test_no_help_says_why_not(gateway: Gateway) -> None:
     [
         (intervention_pb2.WITHDRAWAL_REASON_SOLVED, "withdrawn: the trouble it was for is over"),
         (intervention_pb2.WITHDRAWAL_REASON_SESSION_ENDED, "withdrawn: the session has ended"),
-        (intervention_pb2.WITHDRAWAL_REASON_IDENTIFIED, "withdrawn: the user turned out to be somebody known"),
+        (
+            intervention_pb2.WITHDRAWAL_REASON_IDENTIFIED,
+            "withdrawn: what is known of the user under another id speaks against it",
+        ),
     ],
 )
 async def test_what_was_taken_back_is_told_with_its_reason(

@@ -5,6 +5,8 @@ import datetime as dt
 import itertools
 import json
 import random
+import subprocess
+import sys
 from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -426,6 +428,37 @@ def test_the_command_tells_what_another_policy_changes(
     for words in ("Decided otherwise", "Interventions", "Value: converted", "other, doubly robust", "show_live_chat"):
         assert words in told
     assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_a_library_that_draws_it_is_told_in_words_and_how_to_get_the_picture(
+    folder: Path, documents: Path, tmp_path: Path
+) -> None:
+    """Nor any other library that `make run` does not install."""
+    plot = tmp_path / "plot.png"
+    given = ["replay", "--archive", f"file://{folder}", "--policies", str(documents), "--models", str(MODELS)]
+    given += ["--policy", str(documents / "always.yaml"), "--plot", str(plot), "--from", "2026-01-02T10:00:00Z"]
+    names = (
+        "matplotlib",
+        "PIL",
+        "sklearn",
+        "skl2onnx",
+        "onnx",
+        "scipy",
+        "pandas",
+        "psutil",
+        "cryptography",
+        "hypothesis",
+    )
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({names})); sys.argv[1:] = {given}; "
+        "from cli.__main__ import main; main()"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=False, timeout=120)
+    told = " ".join(ended.stdout.split())
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    for words in ("Derived again", "Decided otherwise", "Value: converted", "pip install matplotlib"):
+        assert words in told
+    assert not plot.exists()
 
 
 @pytest.mark.parametrize(

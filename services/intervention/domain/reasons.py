@@ -84,9 +84,7 @@ def _of_risk(policy: Policy, facts: Facts, reason: Reason) -> str:
     if reason is Reason.BELOW_TRIGGER:
         needed = f"{least} {_is(least)} needed"
         return f"The risk of {risk} is below {trigger}, and there {_is(count)} {strong}, where {needed}."
-    return (
-        f"The risk of {assessment.score:.1f} is medium, and the user, who has a difficulty, has welcomed help before."
-    )
+    return f"The risk of {risk} is medium, and the user, who has a difficulty, has welcomed help before."
 
 
 def _is(count: int) -> str:
