@@ -68,6 +68,9 @@ async def _replay(arguments: argparse.Namespace, console: Console) -> int:
     )
     files = ParquetArchive(arguments.archive)
     found = archive.contents(files, archive.Window(0, -(-arguments.stop_us // _HOUR_US)))
+    if found.is_empty:
+        console.print(archive.NOTHING_YET)
+        return 0
     span = what_if.Span(arguments.start_us, arguments.stop_us)
     replay = what_if.WhatIf(policies, _models(folder), others, span)
 

@@ -3,7 +3,7 @@
 import heapq
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from mesh.applied import shard_number
 from services.ingest.adapters.archive_events import Archived, archived
@@ -18,6 +18,9 @@ class Window(NamedTuple):
     stop: int = 1 << 62
 
 
+NOTHING_YET: Final = "Nothing is archived yet: files are written once a minute."
+
+
 class Contents(NamedTuple):
     """What there is to read."""
 
@@ -27,6 +30,8 @@ class Contents(NamedTuple):
     """Rows the files say they have."""
     gaps: list[Gap]
     """Ranges that no file tells of, though files before and after do; those of other hours count too."""
+    is_empty: bool
+    """Whether there is no file at all, of no window."""
 
 
 def contents(archive: ParquetArchive, window: Window = Window()) -> Contents:  # noqa: B008 - a value
@@ -42,7 +47,7 @@ def contents(archive: ParquetArchive, window: Window = Window()) -> Contents:  #
         first, last = inside[file.shard]
         inside[file.shard] = min(first, file.first), max(last, file.last)
     missing = [gap for gap in gaps(every) if gap.shard in inside and _overlaps(gap, *inside[gap.shard])]
-    return Contents(files, sum(map(archive.row_count, files)), missing)
+    return Contents(files, sum(map(archive.row_count, files)), missing, not every)
 
 
 def events(

@@ -437,18 +437,7 @@ def test_without_a_library_that_draws_it_is_told_in_words_and_how_to_get_the_pic
     plot = tmp_path / "plot.png"
     given = ["replay", "--archive", f"file://{folder}", "--policies", str(documents), "--models", str(MODELS)]
     given += ["--policy", str(documents / "always.yaml"), "--plot", str(plot), "--from", "2026-01-02T10:00:00Z"]
-    names = (
-        "matplotlib",
-        "PIL",
-        "sklearn",
-        "skl2onnx",
-        "onnx",
-        "scipy",
-        "pandas",
-        "psutil",
-        "cryptography",
-        "hypothesis",
-    )
+    names = ("matplotlib", "PIL", "sklearn", "skl2onnx", "onnx", "psutil", "cryptography", "hypothesis")
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({names})); sys.argv[1:] = {given}; "
         "from cli.__main__ import main; main()"
@@ -484,3 +473,12 @@ def test_an_archive_that_is_not_whole_ends_with_1(tmp_path: Path, capsys: pytest
     asyncio.run(archives.write(files, "0", 5, 7))
     assert command("--archive", f"file://{tmp_path}", "--policies", str(POLICIES)) == 1
     assert "ranges missing │ 1" in said(capsys)
+
+
+def test_an_archive_without_a_file_yet_is_said_to_be_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ("--archive", f"file://{tmp_path}", "--policies", str(POLICIES))
+    assert command(*given) == 0
+    assert said(capsys) == "Nothing is archived yet: files are written once a minute."
+    asyncio.run(archives.write(ParquetArchive(f"file://{tmp_path}"), "0", -1, 2))
+    assert command(*given, "--to", "1999-01-01T00:00:00Z") == 0
+    assert "events │ 0" in said(capsys)
