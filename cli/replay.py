@@ -68,7 +68,7 @@ async def _replay(arguments: argparse.Namespace, console: Console) -> int:
     )
     files = ParquetArchive(arguments.archive)
     found = archive.contents(files, archive.Window(0, -(-arguments.stop_us // _HOUR_US)))
-    if found.is_empty:
+    if not found.files and archive.is_empty(files):
         console.print(archive.NOTHING_YET)
         return 0
     span = what_if.Span(arguments.start_us, arguments.stop_us)

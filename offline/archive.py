@@ -30,8 +30,6 @@ class Contents(NamedTuple):
     """Rows the files say they have."""
     gaps: list[Gap]
     """Ranges that no file tells of, though files before and after do; those of other hours count too."""
-    is_empty: bool
-    """Whether there is no file at all, of no window."""
 
 
 def contents(archive: ParquetArchive, window: Window = Window()) -> Contents:  # noqa: B008 - a value
@@ -47,7 +45,16 @@ def contents(archive: ParquetArchive, window: Window = Window()) -> Contents:  #
         first, last = inside[file.shard]
         inside[file.shard] = min(first, file.first), max(last, file.last)
     missing = [gap for gap in gaps(every) if gap.shard in inside and _overlaps(gap, *inside[gap.shard])]
-    return Contents(files, sum(map(archive.row_count, files)), missing, not every)
+    return Contents(files, sum(map(archive.row_count, files)), missing)
+
+
+def is_empty(archive: ParquetArchive) -> bool:
+    """Whether there is no file at all, whatever the window.
+
+    Raises:
+        Unavailable: the storage cannot be reached.
+    """
+    return not archive.files(EVENTS)
 
 
 def events(
