@@ -23,7 +23,7 @@ def meet(state: State, event: Event) -> None:
 
 
 def _tells_zone_better(state: State, event: Event) -> bool:
-    """Whether an event's zone is to be taken: a server may tell its own, which never replaces that of a user's device."""
+    """Whether an event's zone is to be taken: a server's never replaces that of a user's device."""
     is_own = event.platform != Platform.BACKEND
     if not state.time_zone or is_own != state.zone_is_own:
         return is_own or not state.time_zone
