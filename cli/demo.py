@@ -85,7 +85,7 @@ async def main(arguments: argparse.Namespace) -> int:
         console.print(f"journeymesh: {error or type(error).__name__}")
         return 1
     console.print(_table(len(events), findings))
-    console.print(_reasons(findings.reasons.values()), markup=False)
+    console.print(_reasons(findings.reasons.values()), markup=False, soft_wrap=True)
     if _TOO_OLD in findings.reasons.values():
         console.print(
             "The mesh that runs does not help with what is past (`freshness` of its policy), and the demonstration "

@@ -58,7 +58,7 @@ def _success_rate(value: float) -> str:
     if value <= 0.0:
         return "Nothing that was tried within 30 minutes succeeded"
     if value >= 1.0:
-        return "Nothing that was tried within 30 minutes failed"
+        return "Nothing failed within 30 minutes"
     # What is neither nothing nor all is never told as 0% or 100%.
     percent = min(99, max(1, round(100.0 * value)))
     return f"{percent}% of what was tried within 30 minutes succeeded"
