@@ -168,6 +168,11 @@ async def test_who_is_held_out_and_what_words_were_not_used_is_told(gateway: Gat
     assert "not used: breaker open" in " ".join(story.split())
     assert "in the product alone" in story
     assert "nothing yet" in story
+    late.intervention.also_channels.append("email")
+    gateway.services.intervention.decisions = [late]
+    _, story = await told(gateway, "d-1")
+    assert "nothing is known of messages by email, or no longer" in story
+    assert "in the product alone" not in story
     late.intervention.ClearField("wording")
     assert "no model was asked" in (await told(gateway, "d-1"))[1]
 
