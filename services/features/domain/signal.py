@@ -121,6 +121,11 @@ def counted(count: int, singular: str, plural: str) -> str:
     return f"{count} {singular if count == 1 else plural}" if count else ""
 
 
+def at_least(traces: Sequence[Trace]) -> str:
+    """What is said before a number of kept events where there may have been more: only the newest 10 are kept."""
+    return "at least " if len(traces) >= TRACE_LIMIT else ""
+
+
 def is_late(state: State, event: Event) -> bool:
     """Whether the event is older than what was seen of the user. `state.last_us` must know of it already."""
     return event.at_us < state.last_us
