@@ -87,6 +87,7 @@ def _forget_future(state: State, now_us: int) -> None:
         times[:] = [at_us for at_us in times if at_us <= now_us]
     state.today = now_us // DAY_US
     state.session_days = state.page_days = state.page_marks = state.solved = b""
+    state.solved_us = 0
     state.first_us, state.last_success_us = min(state.first_us, now_us), min(state.last_success_us, now_us)
     state.rage_us = state.rage_count = state.click_us = 0
     state.last_us = now_us

@@ -32,7 +32,7 @@ OPEN_LIMIT: Final = 16
 SOLVED_LIMIT: Final = 16
 
 _ENTRY: Final = struct.Struct(">q4s4s")
-_TIME: Final = struct.Struct(">q")
+_TIME_BYTES: Final = 8
 _NO_NAME: Final = {""}
 _NAMELESS: Final = window.mark("")
 _PAYING: Final = "\0paying"
@@ -118,8 +118,9 @@ def sign_in(state: State, event: Event) -> list[Settled]:
     """Ends trouble with logging in or signing up, which a login has overcome, and its form."""
     login = _entry(event.at_us, _SIGNING_IN, "")
     # Some clients identify with every page: of logins one is remembered.
-    known = [each for each in _entries(state.solved) if each[_TIME.size :] != login[_TIME.size :]]
+    known = [each for each in _entries(state.solved) if each[_TIME_BYTES:] != login[_TIME_BYTES:]]
     state.solved = b"".join([*known, login][-SOLVED_LIMIT:])
+    state.solved_us = max(state.solved_us, event.at_us)
     if state.form_is_open and event.at_us >= state.form_us and _is_of_signing_in(state.form, state.form_page):
         state.form_is_open = False
     for kind, traces in state.traces.items():
@@ -144,12 +145,6 @@ def end(state: State, is_over: Callable[[OpenSignal], bool]) -> list[Settled]:
 def end_drop(state: State) -> list[Settled]:
     """Ends the drops of engagement, which is back."""
     return end(state, lambda each: each.type == SignalType.ENGAGEMENT_DROP)
-
-
-def is_before_last(state: State, event: Event) -> bool:
-    """Whether an event happened before what was solved last, of which the user's own time may not know yet."""
-    (last_us,) = _TIME.unpack_from(state.solved, len(state.solved) - _ENTRY.size)
-    return event.at_us < int(last_us)
 
 
 def was_solved(state: State, event: Event, form: str = "") -> bool:
@@ -179,6 +174,7 @@ def _solve(state: State, event: Event) -> set[str]:
         solved += _entry(event.at_us, form, state.form_page)
         names |= {form, state.form_page} - _NO_NAME
     state.solved = solved[-SOLVED_LIMIT * _ENTRY.size :]
+    state.solved_us = max(state.solved_us, event.at_us)
     return names
 
 

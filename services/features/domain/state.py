@@ -145,6 +145,8 @@ class State(msgspec.Struct, array_like=True, gc=False):
     """Start of the rage that goes on in `chain`."""
     run_length: int = 0
     """Its clicks so far; 0 where `chain` is no rage yet."""
+    solved_us: int = 0
+    """When the latest success in `solved` was, which may be after all that the user did, as where a system told it."""
     zone_is_own: bool = False
     """Whether the user's own device told `time_zone`, and no server."""
 

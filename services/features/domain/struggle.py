@@ -50,7 +50,7 @@ _FORM_CODES = frozenset(
 def detect(state: State, event: Event, prior_us: int) -> list[Signal]:
     """The signals found at an event that `state.last_us` already knows of; before it, `prior_us` was the latest."""
     detector = _DETECTORS.get(event.kind)
-    if detector and state.solved and _is_before_success(state, event) and _was_solved(state, event):
+    if detector and event.at_us < max(state.solved_us, state.last_us) and state.solved and _was_solved(state, event):
         return []
     found = detector(state, event) if detector else []
     if state.page and not is_late(state, event) and event.kind != Kind.VIDEO_PLAYBACK:
@@ -88,10 +88,6 @@ def _is_here(state: State, event: Event) -> bool:
 def attempts_told(event: Event) -> int:
     """Failed attempts one event tells of: what a struggle signal counts, at most 10; else 1."""
     return min(max(event.attempt_count, 1), ATTEMPT_LIMIT) if event.kind == Kind.STRUGGLE_SIGNAL else 1
-
-
-def _is_before_success(state: State, event: Event) -> bool:
-    return is_late(state, event) or settlement.is_before_last(state, event)
 
 
 def _was_solved(state: State, event: Event) -> bool:
