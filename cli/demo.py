@@ -33,6 +33,7 @@ _EVENTS_A_STORY: Final = 24
 _APPLIED_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.002
 _READERS: Final = 16
+_TOO_OLD: Final = "too_old"
 _LEVELS: Final = ("low", "medium", "high", "critical")
 
 
@@ -50,6 +51,8 @@ class Findings(NamedTuple):
     signals: set[tuple[str, str, str]]
     levels: collections.Counter[str]
     interventions: set[str]
+    reasons: dict[str, str]
+    """The first reason of each decision, by its id."""
     latencies_seconds: list[float]
 
 
@@ -82,12 +85,22 @@ async def main(arguments: argparse.Namespace) -> int:
         console.print(f"journeymesh: {error or type(error).__name__}")
         return 1
     console.print(_table(len(events), findings))
-    if not findings.interventions:
+    console.print(_reasons(findings.reasons.values()), markup=False, soft_wrap=True)
+    if _TOO_OLD in findings.reasons.values():
         console.print(
-            "Nobody was helped: nobody struggled enough (`make demo SOURCE=simulated` shows users who do), or the mesh "
-            "that runs does not help with what is past (`freshness` of its policy); end it, and one that does is run."
+            "The mesh that runs does not help with what is past (`freshness` of its policy), and the demonstration "
+            "tells of days within seconds: end the mesh, and `make demo` runs one that does."
         )
+    elif not findings.interventions:
+        console.print("Nobody was helped: nobody struggled enough; `make demo SOURCE=simulated` shows users who do.")
     return 0
+
+
+def _reasons(reasons: Iterable[str]) -> str:
+    """Why was decided as it was, in a line; the commonest reason first."""
+    counts = collections.Counter(reasons).most_common()
+    told = ", ".join(f"{reason.replace('_', ' ')} {count:,}" for reason, count in counts)
+    return f"Decisions by their first reason: {told or 'there were none'}."
 
 
 def _journeys(wanted: str, count: int, seed: int) -> tuple[str, list[Event]]:
@@ -181,7 +194,7 @@ def _of_the_past(document: str) -> str:
 
 
 async def _send(client: httpx.AsyncClient, batches: Sequence[Batch], console: Console) -> Findings:
-    findings = Findings(set(), set(), collections.Counter(), set(), [])
+    findings = Findings(set(), set(), collections.Counter(), set(), {}, [])
     columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=sum(len(batch.events) for batch in batches))
@@ -230,6 +243,7 @@ async def _look(client: httpx.AsyncClient, users: Iterable[str], findings: Findi
         findings.levels[risk["assessment"]["level"]] += 1
         for active in risk["signals"]:
             findings.signals.add((user, active["signal"]["type"], active["signalTime"]))
+        findings.reasons.update({each["id"]: (each["reasons"] or ["unknown"])[0] for each in told["decisions"]})
         # What was offered is mostly over by now: sessions have ended.
         findings.interventions.update(each["intervention"]["id"] for each in told["decisions"] if each["intervention"])
 

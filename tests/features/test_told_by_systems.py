@@ -37,7 +37,7 @@ def test_it_counts_as_an_event_and_nothing_else(event: Event) -> None:
     assert state == before
 
 
-def test_what_it_bought_counts_as_money_only() -> None:
+def test_what_it_bought_counts_as_money_and_in_no_feature() -> None:
     state = told(STORY)[0]
     before = vector(state)
     apply(state, at(9 * DAY, Kind.PURCHASE, amount=9.0, currency="EUR", is_system=True))
@@ -100,6 +100,29 @@ def test_a_late_event_does_not_change_it() -> None:
     late = at(-HOUR, Kind.PAGE_VIEW, "/a", time_zone="Europe/Berlin")
     assert zone(now, late) == "Asia/Tokyo"
     assert zone(at(0, Kind.PAGE_VIEW, "/a"), late) == "Europe/Berlin", "better than none"
+
+
+WEB, MOBILE, BACKEND = 1, 2, 3
+
+
+@pytest.mark.parametrize("platform", [0, WEB, MOBILE])
+def test_a_server_s_zone_never_replaces_that_of_the_user_s_device(platform: int) -> None:
+    phone = at(0, Kind.PAGE_VIEW, "/a", time_zone="Asia/Tokyo", platform=platform)
+    server = at(60, Kind.FEATURE_INTERACTION, target="invoice", time_zone="Etc/UTC", platform=BACKEND)
+    assert zone(phone, server) == "Asia/Tokyo"
+    assert zone(phone, server, at(70, Kind.IDENTIFY, time_zone="Etc/UTC", platform=BACKEND)) == "Asia/Tokyo"
+    assert zone(server, at(70, Kind.PAGE_VIEW, "/a", time_zone="Asia/Tokyo", platform=platform)) == "Asia/Tokyo"
+    late = at(-HOUR, Kind.PAGE_VIEW, "/a", time_zone="Asia/Tokyo", platform=platform)
+    assert zone(server, late) == "Asia/Tokyo", "better than a server's"
+    berlin = at(90, Kind.CLICK, time_zone="Europe/Berlin", platform=WEB)
+    assert zone(phone, server, berlin) == "Europe/Berlin"
+
+
+def test_where_only_servers_tell_a_zone_the_last_counts() -> None:
+    first = at(0, Kind.PAGE_VIEW, "/a", time_zone="Asia/Tokyo", platform=BACKEND)
+    assert zone(first, at(9, Kind.ERROR, platform=WEB)) == "Asia/Tokyo"
+    assert zone(first, at(9, Kind.ERROR, time_zone="Europe/Rome", platform=BACKEND)) == "Europe/Rome"
+    assert zone(first, at(-9, Kind.ERROR, time_zone="Europe/Rome", platform=BACKEND)) == "Asia/Tokyo"
 
 
 # A time that never was.

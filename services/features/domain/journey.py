@@ -37,8 +37,9 @@ def apply(state: State, event: Event, video_engagement: float | None = None) -> 
     """Moves the state on by one event.
 
     An intervention's outcome and an identification are counted as events and else left out: they tell of our doing, and
-    of who the user is, not of the journey. So is what a system did, but for the money of a purchase; and an echo, which
-    is the same view or click told twice.
+    of who the user is, not of the journey; but trouble with logging in is over with a login. So is what a system did,
+    but for the money of a purchase and the trouble that ends with it; and an echo, which is the same view or click told
+    twice.
 
     Args:
         state: the user; changed in place.
@@ -47,9 +48,7 @@ def apply(state: State, event: Event, video_engagement: float | None = None) -> 
     """
     state.event_count += 1
     if event.is_system:
-        if event.kind == Kind.PURCHASE:
-            money.note(state, event)
-        return NOTHING
+        return _take_money(state, event) if event.kind == Kind.PURCHASE else NOTHING
     sessions.meet(state, event)
     if event.kind in _NO_STEPS:
         return _identify(state, event)
@@ -81,13 +80,25 @@ def _take_step(state: State, event: Event, prior_us: int, video_engagement: floa
     return Found(found, settled) if found or settled else NOTHING
 
 
+def _take_money(state: State, event: Event) -> Found:
+    """A purchase that a system tells, as a payment service does, is money, and ends the trouble with paying."""
+    money.note(state, event)
+    if is_given_back(event):
+        return NOTHING
+    if event.at_us >= state.form_us:
+        state.form_is_open = False
+    settled = settlement.settle(state, event, state.last_us)
+    return Found((), settled) if settled else NOTHING
+
+
 def _identify(state: State, event: Event) -> Found:
     """Who somebody is changes no journey; what was bought moves with a link, and arrives behind it."""
+    settled = settlement.sign_in(state, event) if event.kind == Kind.IDENTIFY else []
     if event.is_link:
-        return Found(carried=money.carry_away(state))
+        return Found((), settled, money.carry_away(state))
     if event.carried is not None:
         money.receive(state, event.carried)
-    return NOTHING
+    return Found((), settled) if settled else NOTHING
 
 
 def _take_echo(state: State, event: Event) -> Found:

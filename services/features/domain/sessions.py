@@ -4,7 +4,7 @@ A session is the run of events without a gap of more than 30 minutes. Late event
 """
 
 from services.features.domain import clicks, engagement, window
-from services.features.domain.event import NAME_LIMIT, Event
+from services.features.domain.event import NAME_LIMIT, Event, Platform
 from services.features.domain.state import DAY_US, SESSION_GAP_US, State
 
 
@@ -17,8 +17,17 @@ def meet(state: State, event: Event) -> None:
         state.is_bot = True
     if 0 < event.platform < 32:
         state.platforms |= 1 << event.platform
-    if event.time_zone and (event.at_us >= state.last_us or not state.time_zone):
-        state.time_zone = event.time_zone
+    zone = event.time_zone
+    if zone and (zone != state.time_zone or not state.zone_is_own) and _tells_zone_better(state, event):
+        state.time_zone, state.zone_is_own = zone, event.platform != Platform.BACKEND
+
+
+def _tells_zone_better(state: State, event: Event) -> bool:
+    """Whether an event's zone is to be taken: a server's never replaces that of a user's device."""
+    is_own = event.platform != Platform.BACKEND
+    if not state.time_zone or is_own != state.zone_is_own:
+        return is_own or not state.time_zone
+    return event.at_us >= state.last_us
 
 
 def move_time(state: State, event: Event) -> None:
@@ -78,6 +87,7 @@ def _forget_future(state: State, now_us: int) -> None:
         times[:] = [at_us for at_us in times if at_us <= now_us]
     state.today = now_us // DAY_US
     state.session_days = state.page_days = state.page_marks = state.solved = b""
+    state.solved_us = 0
     state.first_us, state.last_success_us = min(state.first_us, now_us), min(state.last_success_us, now_us)
     state.rage_us = state.rage_count = state.click_us = 0
     state.last_us = now_us

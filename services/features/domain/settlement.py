@@ -7,6 +7,9 @@ begun or sent last, and ends trouble with paying wherever it was. The next succe
 nothing, but for two types that tell of no place: the search of `RAPID_NAVIGATION` ends with any success, an
 `ENGAGEMENT_DROP` with engagement itself.
 
+A purchase that a system tells ends the same. Who is identified has logged in: that is the success of what is named like
+a login or a sign-up, and of nothing else.
+
 The last 16 things solved are remembered by name, so that a failure from before a success is no trouble when it comes
 after it.
 """
@@ -22,6 +25,7 @@ from services.features.domain.event import NAME_LIMIT, Event, Kind
 from services.features.domain.pages import route
 from services.features.domain.paying import names_paying
 from services.features.domain.signal import Signal, SignalType
+from services.features.domain.signing_in import names_signing_in
 from services.features.domain.state import MINUTE_US, OpenSignal, State
 
 LIFETIME_US: Final = 30 * MINUTE_US
@@ -34,9 +38,11 @@ OPEN_LIMIT: Final = 16
 SOLVED_LIMIT: Final = 16
 
 _ENTRY: Final = struct.Struct(">q4s4s")
+_TIME_BYTES: Final = 8
 _NO_NAME: Final = {""}
 _NAMELESS: Final = window.mark("")
 _PAYING: Final = "\0paying"
+_SIGNING_IN: Final = "\0signing in"
 
 
 class Settled(msgspec.Struct, frozen=True, gc=False):
@@ -131,6 +137,26 @@ def settle(state: State, event: Event, prior_us: int) -> list[Settled]:
     return ended
 
 
+def sign_in(state: State, event: Event) -> list[Settled]:
+    """Ends trouble with logging in or signing up, which a login has overcome, and its form."""
+    login = _entry(event.at_us, _SIGNING_IN, "")
+    # Some clients identify with every page: of logins one is remembered.
+    known = [each for each in _entries(state.solved) if each[_TIME_BYTES:] != login[_TIME_BYTES:]]
+    state.solved = b"".join([*known, login][-SOLVED_LIMIT:])
+    state.solved_us = max(state.solved_us, event.at_us)
+    if state.form_is_open and event.at_us >= state.form_us and _is_of_signing_in(state.form, state.form_page):
+        state.form_is_open = False
+    for kind, traces in state.traces.items():
+        state.traces[kind] = [
+            trace for trace in traces if trace.at_us > event.at_us or not _is_of_signing_in(trace.target, trace.page)
+        ]
+    return end(state, lambda each: event.at_us >= each.since_us and _is_of_signing_in(each.target, each.page))
+
+
+def _is_of_signing_in(target: str, page: str) -> bool:
+    return names_signing_in(target) or names_signing_in(page)
+
+
 def end(state: State, is_over: Callable[[OpenSignal], bool]) -> list[Settled]:
     """Ends the open signals of which that holds, in the order they were told."""
     over = [each for each in state.open_signals if is_over(each)]
@@ -145,11 +171,13 @@ def end_drop(state: State) -> list[Settled]:
 
 
 def was_solved(state: State, event: Event, form: str = "") -> bool:
-    """Whether the user succeeded at the place of a late event, or at a form, when it had happened already."""
+    """Whether the user succeeded at the place of an event, or at a form, when it had happened already."""
     names = {event.target[:NAME_LIMIT], event.page[:NAME_LIMIT], form} - {""}
     marks = {window.mark(name) for name in names}
     if any(map(names_paying, names)):
         marks.add(window.mark(_PAYING))
+    if any(map(names_signing_in, names)):
+        marks.add(window.mark(_SIGNING_IN))
     return any(
         event.at_us < at_us and (target in marks or page in marks or (not marks and target == page == _NAMELESS))
         for at_us, target, page in _ENTRY.iter_unpack(state.solved)
@@ -172,6 +200,7 @@ def _solve(state: State, event: Event) -> set[str]:
         solved += _entry(event.at_us, form, state.form_page)
         names |= {form, state.form_page} - _NO_NAME
     state.solved = solved[-SOLVED_LIMIT * _ENTRY.size :]
+    state.solved_us = max(state.solved_us, event.at_us)
     return names
 
 
@@ -202,6 +231,10 @@ def _is_ended(open_signal: OpenSignal, place: _Place, at_us: int) -> bool:
     if open_signal.type == SignalType.RAPID_NAVIGATION:
         return True
     return place.holds(open_signal.target, open_signal.page, open_signal.at_us)
+
+
+def _entries(solved: bytes) -> list[bytes]:
+    return [solved[begin : begin + _ENTRY.size] for begin in range(0, len(solved), _ENTRY.size)]
 
 
 def _entry(at_us: int, target: str, page: str) -> bytes:

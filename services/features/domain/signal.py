@@ -126,6 +126,11 @@ def is_coarse(one_us: int, other_us: int) -> bool:
     return one_us == other_us and one_us % SECOND_US == 0
 
 
+def at_least(traces: Sequence[Trace]) -> str:
+    """What is said before a number of kept events where there may have been more: only the newest 10 are kept."""
+    return "at least " if len(traces) >= TRACE_LIMIT else ""
+
+
 def is_late(state: State, event: Event) -> bool:
     """Whether the event is older than what was seen of the user. `state.last_us` must know of it already."""
     return event.at_us < state.last_us

@@ -151,6 +151,10 @@ class State(msgspec.Struct, array_like=True, gc=False):
     """When `form` was sent, if nothing has said since how that ended; else 0."""
     view_us: int = 0
     """The last page view that counted: `page_viewed_us` is also that of an echo."""
+    solved_us: int = 0
+    """When the latest success in `solved` was, which may be after all that the user did, as where a system told it."""
+    zone_is_own: bool = False
+    """Whether the user's own device told `time_zone`, and no server."""
 
 
 _decoder = msgspec.msgpack.Decoder(State)
