@@ -5,7 +5,7 @@ Here are names and types only. `null` counts as absent, as in the proto3 JSON ma
 
 import datetime as dt
 import functools
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from google.protobuf import descriptor
@@ -114,6 +114,18 @@ class Properties(msgspec.Struct, rename="camel"):
     is_refresh: Annotated[bool | None, _said("With `page_view`: the user loaded the page again.")] = None
 
 
+class PageViewProperties(Properties, rename="camel"):
+    """What is known in the `properties` of a `page_view`. What is no text among the address is not told."""
+
+    url: Annotated[Any, _said("The page's address, where `page` does not tell it.")] = None
+    path: Annotated[Any, _said("Its path, and with `search` and `hash` what stands behind.")] = None
+    search: Any = None
+    hash: Any = None
+    name: Annotated[Any, _said("Its name, `category` and `title` tell views of one address apart.")] = None
+    category: Any = None
+    title: Any = None
+
+
 class ClickProperties(Properties, rename="camel"):
     """What is known in the `properties` of a `click`."""
 
@@ -157,6 +169,7 @@ class PurchaseProperties(Properties, rename="camel"):
 
 
 PROPERTIES_OF: Final[dict[int, type[Properties]]] = {
+    event_pb2.EVENT_TYPE_PAGE_VIEW: PageViewProperties,
     event_pb2.EVENT_TYPE_CLICK: ClickProperties,
     event_pb2.EVENT_TYPE_VIDEO_PLAYBACK: PlaybackProperties,
     event_pb2.EVENT_TYPE_INTERVENTION_OUTCOME: OutcomeProperties,

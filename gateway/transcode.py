@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, cast
 import msgspec
 from journeymesh.common.v1.event_pb2 import Click, InterventionOutcome, Playback, Purchase
 
-from gateway import additions, money, purchases, schema
+from gateway import additions, money, pages, purchases, schema
 from gateway.additions import LEFT_OUT, PAGINATION, Warn
 from gateway.refusal import refusal, require_plain
 from gateway.schema import ClickProperties, OutcomeProperties, PlaybackProperties, Properties, PurchaseProperties
@@ -25,6 +25,7 @@ _MAX_UINT32: Final = 2**32 - 1
 
 _EVENT_TYPES: Final = schema.EVENT_TYPES
 _IDENTIFY: Final = schema.EVENT_TYPES["identify"]
+_PAGE_VIEW: Final = schema.EVENT_TYPES["page_view"]
 _PURCHASE: Final = schema.EVENT_TYPES["purchase"]
 _ABSENT: Final = (b"", b"null")
 _CLICK, _PLAYBACK, _OUTCOME, _PAID = (
@@ -33,6 +34,7 @@ _CLICK, _PLAYBACK, _OUTCOME, _PAID = (
 # What a kind of event is nothing without; everything else is an addition.
 _REQUIRED: Final = frozenset(("action", "outcome", "interventionId"))
 _NO_PROPERTIES: Final = Properties()
+_DETAILED: Final = frozenset(schema.PROPERTIES_OF) - {_PAGE_VIEW}
 
 
 _decode: Final = msgspec.json.Decoder(schema.ClientEvent).decode
@@ -104,7 +106,7 @@ def put(
     event_id = event.event_id or make_id()
     # Every member given costs a tenth of a microsecond, so those that are mostly absent are given only if present.
     rare = _rare(event, properties, warn)
-    if event_type in _decode_properties_of:
+    if event_type in _DETAILED:
         rare.update(_detail(properties))
     add(
         event_id=event_id,
@@ -228,6 +230,8 @@ def read_properties(written: bytes, event_type: int, warn: Warn) -> Properties:
     if page and page.isdecimal():
         properties.page = None
         warn("page", PAGINATION)
+    if event_type == _PAGE_VIEW:
+        properties.page = pages.viewed(cast("schema.PageViewProperties", properties))
     return properties
 
 

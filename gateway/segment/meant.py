@@ -7,10 +7,10 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from journeymesh.common.v1 import event_pb2
 
-from gateway import purchases, schema, transcode
+from gateway import pages, purchases, schema, transcode
 from gateway.additions import Warn, unheard
 from gateway.schema import OutcomeProperties, PlaybackProperties, Properties
-from gateway.segment import names, pages, told, video
+from gateway.segment import names, told, video
 from gateway.segment.message import Message
 from gateway.segment.told import Place
 from mesh.errors import InvalidArgument
@@ -20,6 +20,7 @@ _PAGE_VIEW: Final = event_pb2.EVENT_TYPE_PAGE_VIEW
 _IDENTIFY: Final = event_pb2.EVENT_TYPE_IDENTIFY
 _PURCHASE: Final = event_pb2.EVENT_TYPE_PURCHASE
 _CLICK: Final = event_pb2.EVENT_TYPE_CLICK
+_NO_PAGE: Final = "Neither a name nor an address tells the page; it was taken as an interaction."
 
 
 class Beat(NamedTuple):
@@ -119,12 +120,23 @@ def _custom(read: Read, event: str) -> Meant:
 
 
 def _viewed(read: Read) -> Meant:
-    """A page, by its address, else by its name; a screen, by its name, else by its address."""
+    """A page, by its address, else by its name; a screen, by its name, else by its address.
+
+    Names tell pages apart that have one address: browsers' client leaves out what stands behind a hash.
+    """
+    call = read.message.type or ""
     name, category = told.text(read.message.name), told.text(read.message.category)
     name = name or told.name(read.members, "name")
-    address = _own_page(read) or pages.address(told.texts(read.members, *pages.MEMBERS)) or read.place.page
-    found = (name or address) if read.message.type == "screen" else (address or name)
-    return _meant(_PAGE_VIEW, {"page": found or category}, {"name": name, "category": category})
+    address = _own_page(read) or pages.named(_address(read), category, name)
+    found = ((name or address) if call == "screen" else (address or name)) or category
+    kept = {"name": name, "category": category}
+    if not found:
+        read.warn("page", _NO_PAGE)
+        return _meant(_INTERACTION, {"target": call}, kept)
+    meant = _meant(_PAGE_VIEW, {"page": found}, kept)
+    titles = told.texts(read.members, *pages.TITLES)
+    meant.properties.page = pages.marked(found, category, name, *titles.values())
+    return meant
 
 
 def _identified(read: Read) -> Meant:
@@ -159,7 +171,13 @@ def _meant(
 
 def _page(read: Read) -> str:
     """The page a message of any other call was made on."""
-    return _own_page(read) or read.place.page or pages.address(told.texts(read.members, "url", "path"))
+    found = pages.address(told.texts(read.members, "url", "page_location", "path"))
+    return _own_page(read) or pages.fuller(read.place.page, found)
+
+
+def _address(read: Read) -> str:
+    """The address of a page that a call of its own tells."""
+    return pages.fuller(pages.address(told.texts(read.members, *pages.MEMBERS)), read.place.page)
 
 
 def _own_page(read: Read) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway import additions, schema
-from gateway.segment.pages import address
+from gateway.pages import address
 from mesh.errors import InvalidArgument
 
 _WEB: Final = "web"

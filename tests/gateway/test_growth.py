@@ -21,6 +21,7 @@ from gateway import (
     cors,
     mending,
     money,
+    pages,
     parameters,
     purchases,
     refusal,
@@ -33,7 +34,7 @@ from gateway.formats import reader_of
 from gateway.routes import ROUTES
 from gateway.routing import Router
 from gateway.segment import batch as segment_batch
-from gateway.segment import names, pages, source, told
+from gateway.segment import names, source, told
 from gateway.segment.messages import Reader
 from mesh.errors import MeshError
 from tests.gateway.running import NOW_US
@@ -207,6 +208,9 @@ PARSERS: dict[str, tuple[int, Callable[[bytes], object]]] = {
         LARGE,
         lambda raw: pages.address({"path": as_text(raw), "search": as_text(raw), "hash": as_text(raw)}),
     ),
+    "two addresses": (LARGE, lambda raw: pages.fuller(f"/{as_text(raw)}", f"/{as_text(raw)}?a")),
+    "a page by its name": (LARGE, lambda raw: pages.named(f"/{as_text(raw)}/", as_text(raw), as_text(raw))),
+    "a page by its title": (LARGE, lambda raw: pages.marked(f"/{as_text(raw)}", as_text(raw), as_text(raw))),
     "a time": (LARGE, lambda raw: told.time(as_text(raw))),
     "a place": (LARGE, lambda raw: told.place(b'{"library":{"name":"%s"},"timezone":"%s"}' % ((in_text(raw),) * 2))),
     "an amount": (LARGE, lambda raw: money.amount(as_text(raw))),
