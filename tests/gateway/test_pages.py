@@ -119,14 +119,13 @@ def test_a_view_is_the_same_when_it_is_sent_again_in_our_own_form() -> None:
         assert page_of(told, PageRules()) == viewed(page="https://app.example/x", title=title)
 
 
-def test_what_tells_no_page_is_kept_as_an_interaction() -> None:
-    for kind, target in (("page", "page"), ("screen", "screen")):
-        for told in ({}, {"properties": {"title": "Hi", "plan": "pro"}}, {"properties": {"page": 3}}, {"name": ""}):
-            record, warned = event_pb2.EventRecord(), list[str]()
-            message = json.dumps({"type": kind, "userId": "ada", **told}).encode()
-            Reader().read(message, record.events.add, STAMP, str, lambda member, _: warned.append(member))
-            (event,) = record.events
-            assert (event.event_type, event.target) == (event_pb2.EVENT_TYPE_FEATURE_INTERACTION, target)
-            assert warned == ["page"]
-            properties: dict[str, Any] = told.get("properties", {})
-            assert properties.items() <= json.loads(event.properties or b"{}").items()
+@pytest.mark.parametrize("kind", ["page", "screen"])
+@pytest.mark.parametrize("told", [{}, {"properties": {"title": "Hi"}}, {"properties": {"page": 3}}, {"name": ""}])
+def test_what_tells_no_page_is_kept_as_an_interaction(kind: str, told: dict[str, Any]) -> None:
+    record, warned = event_pb2.EventRecord(), list[str]()
+    message = json.dumps({"type": kind, "userId": "ada", **told}).encode()
+    Reader().read(message, record.events.add, STAMP, str, lambda member, _: warned.append(member))
+    (event,) = record.events
+    assert (event.event_type, event.target) == (event_pb2.EVENT_TYPE_FEATURE_INTERACTION, kind)
+    assert warned == ["page"]
+    assert told.get("properties", {}).items() <= json.loads(event.properties or b"{}").items()
