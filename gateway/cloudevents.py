@@ -37,8 +37,13 @@ _MAX_PACKED_BYTES: Final = transcode.MAX_EVENT_BYTES * 4 // 3
 _UNIQUE: Final = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}|[0-7][0-9A-HJKMNP-TV-Z]{25}")
 _JSON: Final = re.compile(r"application/(?:[\w.-]++\+)*+json|text/json", re.IGNORECASE)
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
-# With one of these, `data` is an event as `track` takes it; otherwise it is the event's properties.
-MEMBERS: Final = frozenset(("properties", "context", "userId", "anonymousId"))
+# With one of these, and none that `track` does not take, `data` is an event as `track` takes it.
+_TELLING: Final = frozenset(("properties", "context", "userId", "anonymousId"))
+_MEMBERS, _CONTEXT = (
+    frozenset(field.encode_name for field in msgspec.structs.fields(kind))
+    for kind in (schema.ClientEvent, schema.Context)
+)
+_MAX_USER_ID_LENGTH: Final = 128
 
 
 class CloudEvent(msgspec.Struct, kw_only=True):
@@ -54,6 +59,8 @@ class CloudEvent(msgspec.Struct, kw_only=True):
     traceparent: str | None = None
     data: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
     data_base64: str | None = None
+    # What a body in binary mode holds that is no JSON; in structured mode there is no such member.
+    data_text: str | None = None
 
 
 _decode: Final = msgspec.json.Decoder(CloudEvent).decode
@@ -152,22 +159,22 @@ def _structured(request: Request, body: bytes) -> bytes:
     if content_type:
         attributes["datacontenttype"] = content_type
     if body.strip():
-        attributes["data"] = _one_value(body, attributes.get("subject"))
+        attributes |= _one_value(body, attributes.get("subject"))
     return msgspec.json.encode(attributes)
 
 
-def _one_value(body: bytes, subject: object) -> object:
+def _one_value(body: bytes, subject: object) -> dict[str, object]:
     """The body as one value that can say nothing beside itself; as a text where it is no JSON."""
     try:
         msgspec.json.decode(mended(body), type=msgspec.Raw)
     except (msgspec.DecodeError, RecursionError):
-        return body.decode("utf-8", "replace")
-    if subject and _members_of(body).keys() >= {"userId"}:
+        return {"data_text": body.decode("utf-8", "replace")}
+    if subject and _user_id(_members_of(body), "userId"):
         body = with_members(body, {"userId": subject})  # of two members of one name the last counts
-    return msgspec.Raw(body)
+    return {"data": msgspec.Raw(body)}
 
 
-def _members_of(body: bytes) -> Mapping[str, object]:
+def _members_of(body: bytes) -> Mapping[str, msgspec.Raw]:
     try:
         return additions.members(mended(body))
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -209,8 +216,10 @@ def _unpacked(told: CloudEvent) -> bytes:
     """The data; what SDKs had as bytes they send in base64.
 
     Raises:
-        InvalidArgument: it is no base64, or there is data beside it.
+        InvalidArgument: it is no base64 or no JSON, or there is data beside it.
     """
+    if told.data_text is not None:
+        raise InvalidArgument("MALFORMED_JSON", "The data is not JSON in UTF-8.")
     data = bytes(told.data)
     if told.data_base64 is None:
         return data
@@ -223,18 +232,56 @@ def _unpacked(told: CloudEvent) -> bytes:
 
 
 def _data(written: bytes, warn: Warn) -> tuple[schema.ClientEvent, bytes]:
-    """The event's members beside its properties, and its properties."""
+    """The event's members beside its properties, and its properties: the data whole, where it is no event of ours."""
     if written.strip() in {b"", b"null"}:
         return schema.ClientEvent(), b"{}"
     try:
         members = additions.members(written)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise refusal(error, written, "$.data") from None
-    if not members.keys() & MEMBERS:
-        return schema.ClientEvent(), written
-    event = transcode.read_members(written, "$.data", warn)
+        why = refusal(error, written, "$.data")
+        if why.reason != "INVALID_TYPE":
+            raise why from None
+        return schema.ClientEvent(), b'{"data":%b}' % written
+    event = _as_ours(members, written, warn)
+    if event is None:
+        ids = {"user_id": _user_id(members, "userId"), "anonymous_id": _user_id(members, "anonymousId")}
+        return schema.ClientEvent(**ids), written
     properties = bytes(event.properties)
     return event, b"{}" if properties in {b"", b"null"} else properties
+
+
+def _as_ours(members: Mapping[str, msgspec.Raw], written: bytes, warn: Warn) -> schema.ClientEvent | None:
+    """The data as an event that `track` takes; None where anything of it is not in that form."""
+    if not members.keys() & _TELLING or not members.keys() <= _MEMBERS:
+        return None
+    for name in ("properties", "context"):
+        if bytes(members.get(name, b"null"))[:1] not in {b"{", b"n"}:
+            return None
+    context = _members_of(bytes(members.get("context", b"{}")))
+    if context and not context.keys() & _CONTEXT:
+        return None
+    heard: list[tuple[str, str]] = []
+    try:
+        event = transcode.read_members(written, "$.data", lambda *told: heard.append(told))
+    except InvalidArgument:
+        return None
+    if not all(member.startswith("context.") for member, _ in heard):
+        return None
+    for told in heard:
+        warn(*told)
+    return event
+
+
+def _user_id(members: Mapping[str, msgspec.Raw], name: str) -> str | None:
+    """A member that is a text and may be an id."""
+    raw = bytes(members.get(name, b"null"))
+    if not raw.startswith(b'"'):
+        return None
+    try:
+        found = additions.text(raw)
+    except msgspec.DecodeError:
+        return None
+    return found if 0 < len(found) <= _MAX_USER_ID_LENGTH else None
 
 
 def _with(written: bytes, known: Mapping[str, Any]) -> bytes:
