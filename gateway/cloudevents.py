@@ -16,7 +16,7 @@ import msgspec
 from journeymesh.common.v1 import event_pb2
 from opentelemetry.trace import TraceFlags
 
-from gateway import additions, schema, transcode
+from gateway import additions, event_data, schema, transcode, wording
 from gateway.additions import Warn
 from gateway.batch import MAX_EVENTS
 from gateway.cutting import cut
@@ -37,13 +37,6 @@ _MAX_PACKED_BYTES: Final = transcode.MAX_EVENT_BYTES * 4 // 3
 _UNIQUE: Final = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}|[0-7][0-9A-HJKMNP-TV-Z]{25}")
 _JSON: Final = re.compile(r"application/(?:[\w.-]++\+)*+json|text/json", re.IGNORECASE)
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
-# With one of these, and none that `track` does not take, `data` is an event as `track` takes it.
-_TELLING: Final = frozenset(("properties", "context", "userId", "anonymousId"))
-_MEMBERS, _CONTEXT = (
-    frozenset(field.encode_name for field in msgspec.structs.fields(kind))
-    for kind in (schema.ClientEvent, schema.Context)
-)
-_MAX_USER_ID_LENGTH: Final = 128
 
 
 class CloudEvent(msgspec.Struct, kw_only=True):
@@ -109,7 +102,7 @@ def read(
     if len(raw) - len(told.data_base64 or "") - len(told.data) + len(data) > transcode.MAX_EVENT_BYTES:
         raise _too_large()
     event_type = _event_type(told.type or "")
-    event, written = _data(data, warn)
+    event, written = event_data.read(data, warn)
     event.event_id = event_id(told.source or "", told.id or "")
     event.user_id = event.user_id or told.subject
     event.timestamp = told.time or event.timestamp
@@ -117,6 +110,8 @@ def read(
     known = {"source": told.source}
     if event_type is None:
         properties.target = known["target"] = told.type
+        if wording.is_of_system(told.type or ""):
+            event.context = msgspec.structs.replace(event.context or schema.Context(), active=False)
     written = _with(written, known)
     kind = event_type or event_pb2.EVENT_TYPE_FEATURE_INTERACTION
     return transcode.put(event, kind, properties, written, add, _traced(stamp, told.traceparent), make_id, warn)
@@ -169,16 +164,9 @@ def _one_value(body: bytes, subject: object) -> dict[str, object]:
         msgspec.json.decode(mended(body), type=msgspec.Raw)
     except (msgspec.DecodeError, RecursionError):
         return {"data_text": body.decode("utf-8", "replace")}
-    if subject and _user_id(_members_of(body), "userId"):
+    if subject and event_data.user_id(event_data.members(body), "userId"):
         body = with_members(body, {"userId": subject})  # of two members of one name the last counts
     return {"data": msgspec.Raw(body)}
-
-
-def _members_of(body: bytes) -> Mapping[str, msgspec.Raw]:
-    try:
-        return additions.members(mended(body))
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return {}
 
 
 def _unescaped(value: bytes) -> str:
@@ -229,59 +217,6 @@ def _unpacked(told: CloudEvent) -> bytes:
         return base64.b64decode(told.data_base64, validate=True)
     except (binascii.Error, ValueError):
         raise InvalidArgument("INVALID_TYPE", "`data_base64` is no base64.") from None
-
-
-def _data(written: bytes, warn: Warn) -> tuple[schema.ClientEvent, bytes]:
-    """The event's members beside its properties, and its properties: the data whole, where it is no event of ours."""
-    if written.strip() in {b"", b"null"}:
-        return schema.ClientEvent(), b"{}"
-    try:
-        members = additions.members(written)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        why = refusal(error, written, "$.data")
-        if why.reason != "INVALID_TYPE":
-            raise why from None
-        return schema.ClientEvent(), b'{"data":%b}' % written
-    event = _as_ours(members, written, warn)
-    if event is None:
-        ids = {"user_id": _user_id(members, "userId"), "anonymous_id": _user_id(members, "anonymousId")}
-        return schema.ClientEvent(**ids), written
-    properties = bytes(event.properties)
-    return event, b"{}" if properties in {b"", b"null"} else properties
-
-
-def _as_ours(members: Mapping[str, msgspec.Raw], written: bytes, warn: Warn) -> schema.ClientEvent | None:
-    """The data as an event that `track` takes; None where anything of it is not in that form."""
-    if not members.keys() & _TELLING or not members.keys() <= _MEMBERS:
-        return None
-    for name in ("properties", "context"):
-        if bytes(members.get(name, b"null"))[:1] not in {b"{", b"n"}:
-            return None
-    context = _members_of(bytes(members.get("context", b"{}")))
-    if context and not context.keys() & _CONTEXT:
-        return None
-    heard: list[tuple[str, str]] = []
-    try:
-        event = transcode.read_members(written, "$.data", lambda *told: heard.append(told))
-    except InvalidArgument:
-        return None
-    if not all(member.startswith("context.") for member, _ in heard):
-        return None
-    for told in heard:
-        warn(*told)
-    return event
-
-
-def _user_id(members: Mapping[str, msgspec.Raw], name: str) -> str | None:
-    """A member that is a text and may be an id."""
-    raw = bytes(members.get(name, b"null"))
-    if not raw.startswith(b'"'):
-        return None
-    try:
-        found = additions.text(raw)
-    except msgspec.DecodeError:
-        return None
-    return found if 0 < len(found) <= _MAX_USER_ID_LENGTH else None
 
 
 def _with(written: bytes, known: Mapping[str, Any]) -> bytes:

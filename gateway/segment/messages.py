@@ -29,11 +29,12 @@ _NOTHING: Final = b"{}"
 
 @dataclasses.dataclass(frozen=True)
 class Reader:
-    """Reads the messages of one request: when it was sent, where, and what its players did so far."""
+    """Reads the messages of one request: when it was sent, where, and what was played and bought in it."""
 
     sent_at: dt.datetime | None = None
     place: Place | None = None
     viewings: video.Viewings = dataclasses.field(default_factory=dict)
+    orders: meant.Orders = dataclasses.field(default_factory=dict)
 
     def read(
         self,
@@ -64,7 +65,7 @@ class Reader:
         place = self._place(message, anonymous_id, warn)
         sent_at = told.time_if_any(message.sent_at) or self.sent_at
         timestamp = _timestamp(message, is_sent=sent_at is not None)
-        beat = Beat(user_id or anonymous_id or "", timestamp, stamp.received_us, self.viewings)
+        beat = Beat(user_id or anonymous_id or "", timestamp, stamp.received_us, self.viewings, self.orders)
         read = _whole(message, place, beat, warn)
         meaning = meant.meaning(read)
         context = place.context

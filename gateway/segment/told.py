@@ -54,6 +54,11 @@ _LIBRARIES: Final = (
     ("php", _BACKEND),
     ("go", _BACKEND),
     (".net", _BACKEND),
+    ("dotnet", _BACKEND),
+    ("elixir", _BACKEND),
+    ("clojure", _BACKEND),
+    ("scala", _BACKEND),
+    ("perl", _BACKEND),
     ("csharp", _BACKEND),
     ("rust", _BACKEND),
 )

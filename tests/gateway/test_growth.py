@@ -27,6 +27,7 @@ from gateway import (
     refusal,
     salvage,
     transcode,
+    wording,
 )
 from gateway.additions import unheard
 from gateway.cutting import cut
@@ -203,6 +204,8 @@ PARSERS: dict[str, tuple[int, Callable[[bytes], object]]] = {
     "ids of what is none": (transcode.MAX_EVENT_BYTES, salvage.salvage_ids),
     "the format of what is none": (transcode.MAX_EVENT_BYTES, reader_of),
     "a name": (LARGE, lambda raw: names.meaning(as_text(raw))),
+    "a type": (LARGE, lambda raw: wording.is_of_system(as_text(raw))),
+    "words": (HEAD, lambda raw: wording.SYSTEM.fullmatch(wording.words(as_text(raw)))),
     "an address": (LARGE, lambda raw: pages.address({"url": as_text(raw), "path": as_text(raw)})),
     "a search": (
         LARGE,

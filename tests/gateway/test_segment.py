@@ -282,6 +282,12 @@ def test_who_a_user_is() -> None:
         (WEB, "WEB"),
         ({"library": {"name": "analytics-python"}}, "BACKEND"),
         ({"library": {"name": "@segment/analytics-node"}}, "BACKEND"),
+        *(
+            ({"library": {"name": f"analytics-{language}"}}, "BACKEND")
+            for language in ("node", "ruby", "php", "go", "java", "dotnet", "csharp", "rust", "elixir")
+        ),
+        ({"library": {"name": "Analytics.NET"}}, "BACKEND"),
+        ({"channel": "server"}, "BACKEND"),
         ({"library": {"name": "analytics-ios"}}, "MOBILE"),
         ({"library": {"name": "analytics-kotlin"}}, "MOBILE"),
         ({"library": {"name": "@segment/analytics-react-native"}}, "MOBILE"),
