@@ -16,7 +16,7 @@ import msgspec
 from journeymesh.common.v1 import event_pb2
 from opentelemetry.trace import TraceFlags
 
-from gateway import additions, event_data, schema, transcode, wording
+from gateway import additions, event_data, schema, times, transcode, wording
 from gateway.additions import Warn
 from gateway.batch import MAX_EVENTS
 from gateway.cutting import cut
@@ -47,7 +47,7 @@ class CloudEvent(msgspec.Struct, kw_only=True):
     source: str | None = None
     type: str | None = None
     subject: str | None = None
-    time: schema.Time | None = None
+    time: Any = None
     datacontenttype: str | None = None
     traceparent: str | None = None
     data: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
@@ -105,7 +105,7 @@ def read(
     event, written = event_data.read(data, warn)
     event.event_id = event_id(told.source or "", told.id or "")
     event.user_id = event.user_id or told.subject
-    event.timestamp = told.time or event.timestamp
+    event.timestamp = times.with_zone(told.time, "time") or event.timestamp
     properties = transcode.read_properties(written, event_type or event_pb2.EVENT_TYPE_FEATURE_INTERACTION, warn)
     known = {"source": told.source}
     if event_type is None:

@@ -84,18 +84,17 @@ class MildEvent(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     event_id: Text = None
     user_id: Text = None
     anonymous_id: Text = None
-    timestamp: Time | None = None
+    timestamp: Any = None
     properties: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
     session_id: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
-    sent_at: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
+    sent_at: Any = None
     context: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
 
 
 class Rest(msgspec.Struct, rename="camel"):
-    """Those additions but the context."""
+    """Those additions that are texts."""
 
     session_id: Text = None
-    sent_at: Time | None = None
 
 
 class Properties(msgspec.Struct, rename="camel"):

@@ -12,7 +12,8 @@ import msgspec
 from journeymesh.common.v1.event_pb2 import Click, InterventionOutcome, Playback, Purchase
 
 from gateway import additions, money, pages, purchases, schema
-from gateway.additions import LEFT_OUT, PAGINATION, Warn
+from gateway.additions import PAGINATION, Warn
+from gateway.leniency import told_mildly
 from gateway.refusal import refusal, require_plain
 from gateway.schema import ClickProperties, OutcomeProperties, PlaybackProperties, Properties, PurchaseProperties
 from mesh.errors import InvalidArgument
@@ -38,7 +39,6 @@ _DETAILED: Final = frozenset(schema.PROPERTIES_OF) - {_PAGE_VIEW}
 
 
 _decode: Final = msgspec.json.Decoder(schema.ClientEvent).decode
-_decode_mild: Final = msgspec.json.Decoder(schema.MildEvent).decode
 _decode_properties: Final = msgspec.json.Decoder(Properties).decode
 _decode_properties_of: Final[dict[int, Callable[[bytes], Properties]]] = {
     event_type: msgspec.json.Decoder(kind).decode for event_type, kind in schema.PROPERTIES_OF.items()
@@ -74,7 +74,7 @@ def read_event(
     try:
         event = _decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        event = _told_mildly(raw, error, "$", warn)
+        event = told_mildly(raw, error, "$", warn)
     event_type = _EVENT_TYPES.get(event.event_type or "")
     if event_type is None:
         raise _unknown_event_type(event.event_type)
@@ -142,35 +142,7 @@ def read_members(raw: bytes | msgspec.Raw, root: str, warn: Warn) -> schema.Clie
     try:
         return _decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return _told_mildly(raw, error, root, warn)
-
-
-def _told_mildly(raw: bytes | msgspec.Raw, fault: Exception, root: str, warn: Warn) -> schema.ClientEvent:
-    """The members of an event that could not be read strictly; those that are additions may be of another type."""
-    try:
-        if not isinstance(fault, msgspec.ValidationError):
-            raise fault
-        mild = _decode_mild(raw)
-        rest = additions.read(raw, schema.Rest, frozenset(), warn)
-        context = None if bytes(mild.context) in _ABSENT else _context_told_mildly(mild.context, warn)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise refusal(error, raw, root) from None
-    told = {name: getattr(mild, name) for name in mild.__struct_fields__}
-    return schema.ClientEvent(**told | {"context": context, "session_id": rest.session_id, "sent_at": rest.sent_at})
-
-
-def _context_told_mildly(raw: msgspec.Raw, warn: Warn) -> schema.Context | None:
-    try:
-        context = additions.read(raw, schema.Context, frozenset(), _inside(warn, "context."))
-    except msgspec.ValidationError:
-        warn("context", LEFT_OUT)
-        return None
-    additions.tell_unknown(raw, schema.Context, warn, "context.")
-    return context
-
-
-def _inside(warn: Warn, prefix: str) -> Warn:
-    return lambda member, detail: warn(prefix + member, detail)
+        return told_mildly(raw, error, root, warn)
 
 
 def _rare(event: schema.ClientEvent, properties: Properties, warn: Warn) -> dict[str, Any]:

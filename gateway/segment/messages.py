@@ -111,10 +111,15 @@ def _whole(message: Message, place: Place, beat: Beat, warn: Warn) -> Read:
     if told.is_empty(written):
         written = _NOTHING
     require_plain(written)
+    name = "traits" if is_of_user else "properties"
     try:
         members = additions.members(written)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise refusal(error, written, "$.traits" if is_of_user else "$.properties") from None
+        why = refusal(error, written, f"$.{name}")
+        if why.reason != "INVALID_TYPE":
+            raise why from None
+        warn(name, LEFT_OUT)
+        written, members = _NOTHING, {}
     return Read(message, place, written, members, beat, warn)
 
 

@@ -120,7 +120,7 @@ async def test_the_data_may_be_an_event_with_its_members(gateway: Gateway) -> No
 
 
 async def test_each_event_of_a_batch_has_its_own_verdict(gateway: Gateway) -> None:
-    bad = EVENT | {"id": "18", "time": 3}
+    bad = EVENT | {"id": "18", "time": [3]}
     answer = await structured(gateway, [EVENT, bad, EVENT | {"id": "19"}], cloudevents.BATCHED)
     assert answer.status_code == 202
     assert (answer.json()["accepted"], answer.json()["eventIds"]) == (2, ["/support#17", "/support#18", "/support#19"])

@@ -214,6 +214,7 @@ PARSERS: dict[str, tuple[int, Callable[[bytes], object]]] = {
     "two addresses": (LARGE, lambda raw: pages.fuller(f"/{as_text(raw)}", f"/{as_text(raw)}?a")),
     "a page by its name": (LARGE, lambda raw: pages.named(f"/{as_text(raw)}/", as_text(raw), as_text(raw))),
     "a page by its title": (LARGE, lambda raw: pages.marked(f"/{as_text(raw)}", as_text(raw), as_text(raw))),
+    "a time as in mails": (LARGE, lambda raw: told.time_if_any(f"Fri, {as_text(raw)[:50]}")),
     "a time": (LARGE, lambda raw: told.time(as_text(raw))),
     "a place": (LARGE, lambda raw: told.place(b'{"library":{"name":"%s"},"timezone":"%s"}' % ((in_text(raw),) * 2))),
     "an amount": (LARGE, lambda raw: money.amount(as_text(raw))),
