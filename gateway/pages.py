@@ -76,11 +76,16 @@ def named(told: str, *names: str) -> str:
 
 
 def marked(told: str, *words: object) -> str:
-    """The address with what else tells a view of it: its name, category, title. Another one is no reload of it."""
+    """The address with what else tells a view of it: its name, category, title. Another one is no reload of it.
+
+    What the path holds, and what tells the home page, adds nothing.
+    """
     if not _is_address(told) or "#" in told:
         return told
+    held = _letters(_path(told)[-_LENGTH:]) | _HOME
     texts = [_COUNT.sub("", word[: 2 * _WORDS_LENGTH], count=1).strip() for word in words if isinstance(word, str)]
-    mark = urllib.parse.quote("/".join(text[:_WORDS_LENGTH] for text in texts if text), safe="", errors="replace")
+    telling = "/".join(text[:_WORDS_LENGTH] for text in texts if not _letters(text) <= held)
+    mark = urllib.parse.quote(telling, safe="", errors="replace")
     return f"{told}#{mark}" if mark and len(told) + len(mark) < _LENGTH else told
 
 
