@@ -3,6 +3,7 @@
 What of an address counts, ingest decides. docs/pages.md has the rules for people.
 """
 
+import functools
 import re
 import urllib.parse
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ MEMBERS: Final = ("url", "page_location", "path", "search", "hash")
 TITLES: Final = ("title", "page_title")
 
 _LENGTH: Final = 2048
+_REMEMBERED_LENGTH: Final = 256
 _WORDS_LENGTH: Final = 60
 _NO_LETTERS: Final = re.compile(r"[\W_]+")
 _TOLD_IN_ADDRESS: Final = re.compile(r"[^\w\-.~/]")
@@ -82,11 +84,20 @@ def marked(told: str, *words: object) -> str:
     """
     if not _is_address(told) or "#" in told:
         return told
-    held = _letters(_path(told)[-_LENGTH:]) | _HOME
-    texts = [_COUNT.sub("", word[: 2 * _WORDS_LENGTH], count=1).strip() for word in words if isinstance(word, str)]
-    telling = "/".join(text[:_WORDS_LENGTH] for text in texts if not _letters(text) <= held)
-    mark = urllib.parse.quote(telling, safe="", errors="replace")
+    texts = [word[: 2 * _WORDS_LENGTH] for word in words if isinstance(word, str) and word]
+    mark = (_remembered if len(told) <= _REMEMBERED_LENGTH else _mark)(told, *texts)
     return f"{told}#{mark}" if mark and len(told) + len(mark) < _LENGTH else told
+
+
+def _mark(told: str, *words: str) -> str:
+    held = _letters(_path(told)[-_LENGTH:]) | _HOME
+    texts = [_COUNT.sub("", word, count=1).strip() for word in words]
+    telling = "/".join(text[:_WORDS_LENGTH] for text in texts if not _letters(text) <= held)
+    return urllib.parse.quote(telling, safe="", errors="replace")
+
+
+# Most views are of few pages.
+_remembered: Final = functools.lru_cache(maxsize=4096)(_mark)
 
 
 def _is_address(told: str) -> bool:
