@@ -145,6 +145,7 @@ class PlaybackProperties(Properties, rename="camel"):
     action: Annotated[Text, _word(ACTIONS, "What the player did.")] = None
     position_seconds: Annotated[float | None, _said("Position in the video.")] = None
     watched_seconds: Annotated[float | None, _said("Media seconds played without a jump just before it.")] = None
+    is_watched_guessed: Annotated[bool | None, _said("It is a guess; the beat before bounds it.")] = None
     duration_seconds: Annotated[float | None, _said("Length of the video.")] = None
     playback_rate: Annotated[float | None, _said("Media seconds a second.")] = None
     seek_from_seconds: Annotated[float | None, _said("With `seek`: where the jump began.")] = None

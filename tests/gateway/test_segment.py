@@ -247,6 +247,17 @@ def test_within_a_request_what_was_watched_is_told_by_the_positions() -> None:
     ) == [0, 10, 3, 0, 1, 0, 10, 20, 0, 0, 102]
 
 
+def test_what_is_guessed_is_said_to_be() -> None:
+    reader = Reader()
+    message = {"type": "track", "userId": "ada", "event": "Video Content Playing"}
+    alone = {**message, "properties": {**VIDEO, "position": 300}}
+    assert read(alone, reader).playback.is_watched_guessed
+    assert not read(alone, reader).playback.is_watched_guessed
+    told_exactly = {**message, "properties": {**VIDEO, "position": 300, "watchedSeconds": 5}}
+    assert not read(told_exactly).playback.is_watched_guessed
+    assert not read({**alone, "event": "Video Playback Paused"}).playback.is_watched_guessed
+
+
 def test_pages_and_screens() -> None:
     page = {"type": "page", "userId": "ada", "context": WEB}
     event = read({**page, "name": "Home", "properties": {"path": "/home", "title": "T"}})
