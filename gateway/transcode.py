@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, cast
 import msgspec
 from journeymesh.common.v1.event_pb2 import Click, InterventionOutcome, Playback, Purchase
 
-from gateway import additions, money, pages, purchases, schema
+from gateway import additions, money, pages, purchases, schema, wording
 from gateway.additions import PAGINATION, Warn
 from gateway.leniency import told_mildly
 from gateway.refusal import refusal, require_plain
@@ -26,6 +26,8 @@ _MAX_UINT32: Final = 2**32 - 1
 
 _EVENT_TYPES: Final = schema.EVENT_TYPES
 _IDENTIFY: Final = schema.EVENT_TYPES["identify"]
+_INTERACTION: Final = schema.EVENT_TYPES["feature_interaction"]
+_BACKEND: Final = schema.PLATFORMS["backend"]
 _PAGE_VIEW: Final = schema.EVENT_TYPES["page_view"]
 _PURCHASE: Final = schema.EVENT_TYPES["purchase"]
 _ABSENT: Final = (b"", b"null")
@@ -108,6 +110,17 @@ def put(
     rare = _rare(event, properties, warn)
     if event_type in _DETAILED:
         rare.update(_detail(properties))
+    target = (
+        properties.target
+        or properties.feature
+        or properties.element
+        or properties.form
+        or properties.field
+        or properties.task
+        or properties.topic
+    )
+    if target and event_type == _INTERACTION and rare.get("platform") == _BACKEND and wording.is_of_system(target):
+        rare["is_system"] = True
     add(
         event_id=event_id,
         user_id=event.user_id or event.anonymous_id,
@@ -115,15 +128,7 @@ def put(
         event_type=event_type,
         event_time_us=stamp.received_us if event.timestamp is None else (event.timestamp - _EPOCH) // _MICROSECOND,
         page=properties.page,
-        target=(
-            properties.target
-            or properties.feature
-            or properties.element
-            or properties.form
-            or properties.field
-            or properties.task
-            or properties.topic
-        ),
+        target=target,
         properties=written,
         received_time_us=stamp.received_us,
         trace_id=stamp.trace_id,

@@ -3,6 +3,7 @@
 Every pattern is matched against a whole name of few, short words. docs/clients.md has these rules for people.
 """
 
+import functools
 import re
 from typing import Final
 
@@ -77,7 +78,8 @@ _APPS: Final = (
 # Done by time, or by those who bill. What starts, is cancelled, paid or fails is the user's.
 _RENEWS: Final = (
     "(?:(?:customer )?(?:premium |annual |monthly |yearly )?(?:subscription|membership|plan)"
-    "|(?:customer )?(?:free )?(?:subscription )?trial|licen[sc]e|contract|policy|warranty|pass)"
+    "|(?:customer )?(?:free )?(?:subscription )?trial|billing(?: cycle| period)?"
+    "|licen[sc]e|contract|policy|warranty|pass)"
 )
 _RUNS_OUT: Final = (
     "(?:(?:(?:credit|debit|payment|gift|bank|loyalty) )?card|payment method|coupon|voucher"
@@ -126,5 +128,10 @@ def words(name: str) -> str:
 
 def is_of_system(type_: str) -> bool:
     """Whether a dotted type ends in a name of what a system did: `com.acme.invoice.generated`."""
-    parts = type_[-MOST:].split(".")
+    return _remembered(type_[-MOST:])
+
+
+@functools.lru_cache(maxsize=4096)
+def _remembered(type_: str) -> bool:
+    parts = type_.split(".")
     return any(SYSTEM.fullmatch(words(" ".join(parts[-count:]))) for count in (1, 2, 3))

@@ -357,3 +357,15 @@ def test_a_copy_of_an_order_stays_what_it_is() -> None:
     message: dict[str, Any] = {"type": "track", "userId": "ada", "messageId": "m", "event": "Order Completed"}
     message["properties"] = {"order_id": "o-1", "total": 5}
     assert read(message, reader) == read(message, reader)
+
+
+@pytest.mark.parametrize(
+    "feature", ["Subscription Renewed", "trial_ended", "invoice.generated", "Nightly Job Completed"]
+)
+async def test_our_own_events_of_a_backend_are_read_alike(gateway: Gateway, feature: str) -> None:
+    event = {"userId": "ada", "eventType": "feature_interaction", "properties": {"feature": feature}}
+    for platform in ("backend", "web", None):
+        assert (await gateway.track(event | {"context": {"platform": platform}})).status_code == 202
+    other = event | {"properties": {"feature": "Subscription Started"}, "context": {"platform": "backend"}}
+    assert (await gateway.track(other)).status_code == 202
+    assert [event.is_system for event in gateway.services.ingest.events] == [True, False, False, False]
