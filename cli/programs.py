@@ -127,7 +127,7 @@ def environment(settings: RunSettings, folder: Path, given: Mapping[str, str]) -
     """What all programs are told."""
     defaults = {
         "JOURNEYMESH_MODELS": str(_MODELS),
-        "JOURNEYMESHPOLICY": str(POLICY),
+        "JOURNEYMESH_POLICY": str(POLICY),
         "JOURNEYMESH_ARCHIVE_URL": (folder / "archive").as_uri(),
         "PYTHONUNBUFFERED": "1",
     }

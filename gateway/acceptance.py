@@ -150,7 +150,7 @@ async def accept(
             ids.append(known_id)
             rejected.append(Rejected(index, known_id, error.reason, error.detail))
     unread.close()
-    verdicts = await core.coalescer.accept(message, (request.trace_id, request.span_id))
+    verdicts = await core.coalescer.accept(message, (request.trace_id, request.span_id), request.address)
     accepted, duplicates = verdicts.verdicts.count(_ACCEPTED), verdicts.verdicts.count(_DUPLICATE)
     for refused in verdicts.rejections:
         index = readable[refused.event_index]

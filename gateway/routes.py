@@ -16,19 +16,19 @@ from gateway.parameters import LIST_CURSOR
 from gateway.reasons import BODY, CALLS, EVENT, USER
 from gateway.routing import NOTHING, Parameter, Route, text, up_to
 from gateway.segment.routes import ROUTES as SEGMENT_ROUTES
-from gateway.web import Answer, Request
+from gateway.web import CACHED, Answer, Request
 
 _HTML: Final = "text/html"
 
 
 async def contract(_core: Core, _request: Request) -> Answer:
     """The OpenAPI document."""
-    return Answer(200, _document())
+    return Answer(200, _document(), headers=CACHED)
 
 
 async def contract_of_pushes(_core: Core, _request: Request) -> Answer:
     """The AsyncAPI document."""
-    return Answer(200, _document_of_pushes())
+    return Answer(200, _document_of_pushes(), headers=CACHED)
 
 
 async def page(_core: Core, _request: Request) -> Answer:

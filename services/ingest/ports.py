@@ -118,7 +118,10 @@ class Skews(Protocol):
 
 
 class Identities(Protocol):
-    """Who anonymous ids turned out to be, for 30 days after the last use."""
+    """Who anonymous ids turned out to be, for 30 days after the last use.
+
+    A user may stand there as `domain.identity.Identification` keeps one: the id itself, and who uses it.
+    """
 
     async def find(self, anonymous_ids: Sequence[str], now_us: int) -> dict[str, str]:
         """The users that these are linked to; without those that are not. Finding is use."""

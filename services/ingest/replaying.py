@@ -12,6 +12,7 @@ from typing import NamedTuple
 from mesh.errors import Unavailable
 from services.ingest.domain.acceptance import Verdict, judge
 from services.ingest.domain.event import Event, FailedEvent, Seen
+from services.ingest.domain.identity import Identification
 from services.ingest.domain.tidying import Note
 from services.ingest.domain.validation import Rejection
 from services.ingest.ports import Claim
@@ -76,7 +77,7 @@ class Replays:
         verdict = Verdict.ACCEPTED if seen is None else Verdict.DUPLICATE
         if verdict == Verdict.ACCEPTED:
             event.received_time_us = now_us
-            await ingest.append([event], [], {})
+            await ingest.append([[event]], Identification({}))
         await self._strike_off(failed, verdict, comes_again=True)
         return Replayed(verdict)
 

@@ -89,7 +89,9 @@ class Steps:
             engagements = await self._apply_playback(position, rows)
             with step("features"):
                 applied = await self.peers.features.ApplyEvents(
-                    features_pb2.ApplyEventsRequest(position=position, events=rows.events, engagements=engagements),
+                    features_pb2.ApplyEventsRequest(
+                        position=position, events=rows.events, engagements=engagements, brings_arrivals=True
+                    ),
                     timeout=_STEP_SECONDS,
                 )
             with step("scoring"):

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -9,11 +10,11 @@ from mesh.clock import Clock
 from mesh.errors import NotFound, ResourceExhausted
 from services.ingest.domain import identity, skew
 from services.ingest.domain.acceptance import Admission, Judged, Verdict, judge, stamp
-from services.ingest.domain.event import Event, FailedEvent, Seen, failed_event_id, refused_event_id
+from services.ingest.domain.event import Event, FailedEvent, Kind, Seen, failed_event_id, refused_event_id
 from services.ingest.domain.flood import Flood, Pace
 from services.ingest.domain.identity import Identification, Linking
 from services.ingest.domain.tidying import DEFAULT_RULES, Note, Rules
-from services.ingest.domain.validation import Kind, Rejection
+from services.ingest.domain.validation import Rejection
 from services.ingest.ports import (
     Applied,
     Claim,
@@ -87,7 +88,8 @@ class Ingest:
 
         Ids are remembered after the append, never before: a crash in between makes the client's next try stand twice
         on the stream, where the dispatcher applies one of them; the other order would lose the event. Links of
-        anonymous ids are kept in between, so that a crash makes the client's next try link again.
+        anonymous ids are kept before the ids of the events that told them, so that a crash makes the client's next try
+        link again, and behind those of all others, so that it gives nobody's events to whom they were linked to last.
 
         Raises:
             ResourceExhausted: `BUFFER_FULL`, the stream or the dispatcher is behind; nothing may be taken as accepted.
@@ -105,7 +107,8 @@ class Ingest:
         candidates = [events[index] for index in judged.fresh]
         recalled = await self._recall(candidates, now_us)
         admission = Admission(dict(judged.rejected), {}, [], [])
-        whose, now = Identification(recalled.links), (now_us, self.monotonic())
+        now = (now_us, self.monotonic())
+        whose = Identification(recalled.links, functools.partial(self.linking.may, now_us=now[1]))
         for index, event, seen in zip(judged.fresh, candidates, recalled.seen, strict=True):
             if seen is None:
                 self._admit(event, index, whose, now, admission)
@@ -116,7 +119,7 @@ class Ingest:
         fresh = admission.fresh
         if fresh:
             await self.skews.keep(skew.correct(fresh, recalled.samples, recalled.skews))
-            await self.append(fresh, [identity.linking(event) for event in admission.linkers], whose.new_links)
+            await self.append(identity.parts(fresh, admission.endings), whose)
         repeated = [
             event.event_id for event, verdict in zip(events, verdicts, strict=True) if verdict == Verdict.DUPLICATE
         ]
@@ -180,32 +183,27 @@ class Ingest:
             event.user_id = user_id
         stamp(event, now_us, pace)
         admission.fresh.append(event)
-        if anonymous_id and anonymous_id != told_id:
-            self._link(event, index, whose, steady_us, admission)
-
-    def _link(self, event: Event, index: int, whose: Identification, steady_us: int, admission: Admission) -> None:
-        """Links the anonymous id of an event to its user, or lets the user go."""
-        if event.event_type == Kind.SESSION_END:
-            whose.leave(event)
-        elif whose.is_new(event):
-            if whose.is_loop(event) or not self.linking.may(event.anonymous_id, steady_us):
+        if anonymous_id and (anonymous_id != told_id or event.event_type == Kind.SESSION_END):
+            endings = whose.hear(event)
+            if endings is None:
                 admission.unlinked[index] = _NOT_LINKED
-                return
-            whose.link(event)
-            admission.linkers.append(event)
+            elif endings:
+                admission.endings.extend((len(admission.fresh) - 1, end) for end in endings)
 
-    async def append(self, fresh: list[Event], linking: list[Event], links: dict[str, str]) -> None:
-        """Appends events, keeps links of anonymous ids, and remembers the events' ids, in this order."""
-        written = fresh + linking
-        places = await self.log.append(written)
-        if links:
-            await self.identities.link(links)
-        await self.seen.note(
-            [
-                Claim(event.event_id, Seen(place, event.received_time_us, event.trace_id))
-                for event, place in zip(written, places, strict=True)
-            ]
-        )
+    async def append(self, parts: Sequence[Sequence[Event]], whose: Identification) -> None:
+        """Appends events part by part, keeps links of anonymous ids, and remembers the events' ids."""
+        written = [event for part in parts for event in part]
+        places = [place for part in parts for place in await self.log.append(part)]
+        claims = [
+            Claim(event.event_id, Seen(place, event.received_time_us, event.trace_id))
+            for event, place in zip(written, places, strict=True)
+        ]
+        if whose.new_links:
+            # Whose these are was told by the links before, which the client's next try would not find any more.
+            await self.seen.note([claim for claim in claims if claim.event_id not in whose.tellers])
+            await self.identities.link(whose.new_links)
+            claims = [claim for claim in claims if claim.event_id in whose.tellers]
+        await self.seen.note(claims)
 
     async def keep_failed(self, failed: Sequence[FailedEvent]) -> None:
         """Keeps what could not be accepted."""

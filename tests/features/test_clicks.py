@@ -248,3 +248,78 @@ def test_where_the_input_had_the_effect_the_label_was_no_dead_click() -> None:
     (settled,) = apply(state, toggled).settled
     assert (settled.type, settled.at_us, settled.target) == (SignalType.DEAD_CLICK, label.at_us, "newsletter-label")
     assert (state.open_signals, state.click_findings, state.chain) == ([], [], [])
+
+
+# What an echo tells and the first click did not.
+
+
+def label_and_input(first: Click, second: Click, seconds: float = 0.0) -> list[Event]:
+    return [
+        at(seconds, Kind.CLICK, "/shop", "newsletter-label", click=first),
+        at(round(seconds + 0.001, 3), Kind.CLICK, "/shop", "newsletter", click=second),
+    ]
+
+
+UNWATCHED, DEAD, WORKED = Click(), Click(effect_observed=False), Click(effect_observed=True)
+ERROR = Click(effect_observed=False, error_observed=True)
+TAKEN_OVER = {
+    "an error, the first not watched": (UNWATCHED, ERROR, SignalType.ERROR_CLICK),
+    "an error, the first dead": (DEAD, ERROR, SignalType.ERROR_CLICK),
+    "an error, the first with an effect": (WORKED, ERROR, SignalType.ERROR_CLICK),
+    "an error of both": (ERROR, ERROR, SignalType.ERROR_CLICK),
+    "an error of the first alone": (ERROR, WORKED, SignalType.ERROR_CLICK),
+    "no effect, the first not watched": (UNWATCHED, DEAD, SignalType.DEAD_CLICK),
+    "no effect of both": (DEAD, DEAD, SignalType.DEAD_CLICK),
+    "no effect of the first alone, and nobody watched the second": (DEAD, UNWATCHED, SignalType.DEAD_CLICK),
+    "an effect of the first": (WORKED, DEAD, 0),
+    "an effect of the second": (DEAD, WORKED, 0),
+    "nothing": (UNWATCHED, UNWATCHED, 0),
+}
+
+
+@pytest.mark.parametrize(("first", "second", "kind"), TAKEN_OVER.values(), ids=TAKEN_OVER.keys())
+def test_a_click_told_twice_is_what_both_tell(first: Click, second: Click, kind: int) -> None:
+    state, _ = told(label_and_input(first, second))
+    assert [each.type for each in state.open_signals] == ([kind] if kind else [])
+    assert len(state.click_findings) == (1 if kind else 0)
+    third = at(0.009, Kind.CLICK, "/shop", "other", click=DEAD)
+    assert [each.type for each in apply(state, third).signals] == [SignalType.DEAD_CLICK], "a third click is new"
+
+
+def test_an_error_told_by_the_echo_takes_the_place_of_the_dead_click() -> None:
+    state, (label, box) = State(), label_and_input(DEAD, ERROR)
+    assert [each.type for each in apply(state, label).signals] == [SignalType.DEAD_CLICK]
+    found = apply(state, box)
+    assert [(each.type, each.target) for each in found.signals] == [(SignalType.ERROR_CLICK, "newsletter-label")]
+    assert [(each.type, each.at_us) for each in found.settled] == [(SignalType.DEAD_CLICK, label.at_us)]
+
+
+@pytest.mark.parametrize("second", [DEAD, ERROR])
+def test_three_clicks_whose_echoes_tell_the_trouble_are_rage(second: Click) -> None:
+    events = [each for seconds in (0.0, 0.3, 0.6) for each in label_and_input(UNWATCHED, second, seconds)]
+    rages = signals(events, SignalType.RAGE_CLICKS)
+    assert {each.run_start_us - START_US for each in rages} <= {0, 1000}
+    assert rages[-1].reason.startswith("3 clicks within 0.6 s on newsletter-label")
+    assert told(events)[0].rage_count == 1
+
+
+# Clocks that tell whole seconds.
+
+
+@pytest.mark.parametrize("times", [[0, 0, 0], [0, 0, 1], [0, 1, 1]])
+def test_by_a_clock_of_whole_seconds_clicks_on_one_element_are_several(times: list[float]) -> None:
+    (rage,) = signals(clicks(times, "pay", effect_observed=False), SignalType.RAGE_CLICKS)
+    assert rage.reason.startswith("3 clicks")
+    (unwatched,) = signals(clicks([*times, times[-1]], "pay"), SignalType.RAGE_CLICKS)
+    assert unwatched.reason.startswith("4 clicks")
+    assert feature("click_frustration", clicks(times[:2], "pay", effect_observed=False)) == 2
+
+
+def test_by_a_clock_of_whole_seconds_a_label_and_its_input_are_one() -> None:
+    dead = twice(0.0, after=0.0, effect_observed=False)
+    assert [signal.type for signal in told(dead)[1]] == [SignalType.DEAD_CLICK]
+
+
+@pytest.mark.parametrize("after", [0.0, 0.001, 0.01])
+def test_by_a_finer_clock_one_element_twice_at_once_is_one(after: float) -> None:
+    assert len(told(clicks([0.25, 0.25 + after], "pay", effect_observed=False))[1]) == 1

@@ -384,7 +384,7 @@ async def test_what_ingest_cannot_take_is_never_said_to_be_taken(
 
 
 async def test_beyond_the_bound_the_client_is_told_to_come_back() -> None:
-    async with running(waiting_bytes=2_000) as gateway:
+    async with running(waiting_bytes=2_000, address_percent=100) as gateway:
         gateway.services.ingest.gate = asyncio.Event()
         first = asyncio.create_task(gateway.track(good(eventId="a", properties={"x": "x" * 1_500})))
         await gateway.services.ingest.arrived.wait()

@@ -84,6 +84,11 @@ def seen(sequence: int, received_time_us: int = NOW_US, event_index: int = 7) ->
     return Seen(Place("3", sequence, event_index), received_time_us, bytes(range(16)))
 
 
+async def test_noting_nothing_changes_nothing(seen_events: SeenEvents) -> None:
+    await seen_events.note([])
+    assert await seen_events.find(["a"], NOW_US) == [None]
+
+
 async def test_the_first_claim_wins_for_good(seen_events: SeenEvents) -> None:
     first, second = seen(2**180), seen(2**181)
     assert await seen_events.claim([Claim("a", first), Claim("b", second)]) == [first, second]
@@ -258,9 +263,9 @@ async def test_clocks_are_kept_and_replaced(skews: Skews) -> None:
 
 
 async def test_links_are_kept_and_the_latest_counts(identities: Identities) -> None:
-    await identities.link({"a": "ada", "ü": "ユーザー"})
-    await identities.link({"a": "bob"})
-    assert await identities.find(["a", "x", "ü"], NOW_US) == {"a": "bob", "ü": "ユーザー"}
+    await identities.link({"a": "ada", "ü": "ユーザー", "left": "ada"})
+    await identities.link({"a": "bob", "left": "left\nada"})
+    assert await identities.find(["a", "x", "ü", "left"], NOW_US) == {"a": "bob", "ü": "ユーザー", "left": "left\nada"}
     assert await identities.find([], NOW_US) == {}
 
 

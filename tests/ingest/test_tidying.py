@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from journeymesh.common.v1 import event_pb2
 
 from services.ingest.domain.event import Event
-from services.ingest.domain.placeholder import PLACEHOLDERS
+from services.ingest.domain.placeholder import PLACEHOLDERS, plain
 from services.ingest.domain.text import cleaned, is_clean, is_identifier
 from services.ingest.domain.tidying import DEFAULT_RULES, Rules, tidy
 from services.ingest.domain.validation import reject
@@ -66,6 +66,13 @@ CLEANED = {
     "click nowhere": (clicked(x=NAN, y=3, role="button"), clicked(role="button"), ["x"]),
     "click far away": (clicked(x=1, y=-2e6), clicked(), ["x"]),
     "live stream without a length": (playback(duration_seconds=-0.001), playback(), ["durationSeconds"]),
+    "longer than a video can be": (playback(duration_seconds=86_400.5), playback(), ["durationSeconds"]),
+    "as long as a video can be": (playback(duration_seconds=86_400.0), playback(duration_seconds=86_400.0), []),
+    "watched for more than a day in one beat": (
+        playback(watched_seconds=86_401.0, position_seconds=1e6),
+        playback(position_seconds=1e6),
+        ["watchedSeconds"],
+    ),
     "endless video": (playback(duration_seconds=INFINITY), playback(), ["durationSeconds"]),
     "a hair before the beginning": (playback(position_seconds=-0.021), playback(), ["positionSeconds"]),
     "no number": (playback(position_seconds=NAN), playback(), ["positionSeconds"]),
@@ -122,7 +129,11 @@ def test_ids_stay_as_they_were_sent_to_the_byte() -> None:
     [
         "undefined", " UNDEFINED ", "null", "NaN", "None", "[object Object]", "0", "-1", "guest", "Anonymous", "(null)",
         ZERO_UUID, "ffffffff-ffff-ffff-ffff-ffffffffffff", "", "   ", "''", '"null"', "{{user.id}}", "${userId}",
-        "<%= id %>", "%USER_ID%", "-", "00000000000000000000000000000000",
+        "<%= id %>", "%USER_ID%", "%ADDRESS%", "-", "00000000000000000000000000000000", "0" * 70, "-" * 128,
+        "\u200bundefined", "\ufeffnull", "null\u200b", "unde\u00adfined", "un\u2060known\u200d", "[object  Object]",
+        "[object\u00a0Object]", "not \u200b set", " 'null' ", "`NaN`", "\u201cundefined\u201d", '\\"null\\"', "(none)",
+        "<none>", "[undefined]", "{user_id}", "[object%20Object]", "%22undefined%22", "undefined%20", "null%00",
+        "%7B%7Buser.id%7D%7D",
     ],
 )  # fmt: skip
 def test_nobody_is_linked_to_anybody(nobody: str) -> None:
@@ -133,17 +144,33 @@ def test_nobody_is_linked_to_anybody(nobody: str) -> None:
     assert rejection.reason == ("PLACEHOLDER_ID" if nobody else "MISSING_FIELD")
 
 
-@pytest.mark.parametrize("somebody", ["1", "u-0", "10", "null-island", "guest42", "O'Brien", "أحمد", "0x1", "e5f6"])
+@pytest.mark.parametrize(
+    "somebody",
+    [
+        "1", "u-0", "10", "null-island", "guest42", "O'Brien", "أحمد", "0x1", "e5f6", "0" * 70 + "1",
+        "ada%40example.com", "100%", "\u200bada", "undefined\u200b1", "(ada)", "object",
+    ],
+)  # fmt: skip
 def test_an_id_that_only_looks_like_nobody_s_is_somebody_s(somebody: str) -> None:
     assert reject(cast("Event", event(user_id=somebody)), NOW_US) is None
 
 
+@pytest.mark.parametrize("sent", ["\u200bJose\u0301", " 'ada' ", "[object%20Ada]", "ADA\u00a0"])
+def test_an_id_is_looked_at_as_plain_and_kept_to_the_byte(sent: str) -> None:
+    told = event(user_id=sent, anonymous_id=f"{sent}2", device_id=f"{sent}3")
+    made, notes = tidied(told)
+    assert made == told
+    assert not notes
+    assert reject(cast("Event", made), NOW_US) is None
+
+
 def test_a_setting_adds_ids_that_stand_for_nobody() -> None:
-    rules = Rules(placeholders=frozenset({"demo-kiosk"}))
+    rules = Rules(placeholders=frozenset({plain("Demo-Kiosk")}))
     assert tidied(event(user_id="Demo-Kiosk", anonymous_id="a-1"), rules)[0].user_id == "a-1"
-    rejection = reject(cast("Event", event(user_id="DEMO-KIOSK")), NOW_US, rules.placeholders)
-    assert rejection is not None
-    assert rejection.reason == "PLACEHOLDER_ID"
+    for sent in ("DEMO-KIOSK", "\u200bdemo-kiosk", '"demo-kiosk"'):
+        rejection = reject(cast("Event", event(user_id=sent)), NOW_US, rules.placeholders)
+        assert rejection is not None
+        assert rejection.reason == "PLACEHOLDER_ID"
 
 
 @given(st.text(max_size=400))

@@ -1,5 +1,6 @@
 """What becomes of an event's time on the way through ingest, as docs/time.md says."""
 
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -100,6 +101,64 @@ async def test_a_clock_that_began_anew_is_corrected_by_its_own_request(told_us: 
         right = event("right", device_id="tv", event_time_us=later_us, sent_time_us=later_us, received_time_us=later_us)
         house.time.now_us = later_us
         assert await applied(house, again, right) == [(later_us - 2 * SECOND_US, told_us), (later_us, 0)]
+
+
+def year(number: int) -> int:
+    return int(dt.datetime(number, 6, 1, tzinfo=dt.UTC).timestamp()) * SECOND_US
+
+
+ODD_SENT = {
+    "1970": SECOND_US,
+    "1975": year(1975),
+    "2009": year(2009),
+    "in two days": NOW_US + 2 * DAY_US,
+    "2099": year(2099),
+}
+PLAUSIBLE = {
+    "now": NOW_US,
+    "just now": NOW_US - SECOND_US,
+    "five days ago": NOW_US - 5 * DAY_US,
+    "last year": NOW_US - 365 * DAY_US,
+    "2012": year(2012),
+}
+
+
+@pytest.mark.parametrize("sent_us", ODD_SENT.values(), ids=ODD_SENT)
+@pytest.mark.parametrize("told_us", PLAUSIBLE.values(), ids=PLAUSIBLE)
+async def test_a_time_of_sending_that_cannot_be_costs_a_plausible_event_nothing(told_us: int, sent_us: int) -> None:
+    async with housed() as house:
+        answer = await house.accept(event(event_time_us=told_us, sent_time_us=sent_us))
+        assert answer.verdicts == [ACCEPTED]
+        assert [each.member for each in answer.warnings] == ["sentAt"]
+        await house.dispatch()
+        (made,) = house.events()
+        assert (made.event_time_us, made.client_time_us, made.sent_time_us) == (told_us, 0, 0)
+
+
+TWO_CLOCKS = {
+    "1970, sent in 2099": (SECOND_US, year(2099), "INVALID_TIME"),
+    "1970, sent in 1990": (SECOND_US, year(1990), "INVALID_TIME"),
+    "1990, sent in 1970": (year(1990), SECOND_US, "INVALID_TIME"),
+    "in two days, sent in 1975": (NOW_US + 2 * DAY_US, year(1975), "TIME_IN_FUTURE"),
+    "in two days, sent in 2099": (NOW_US + 2 * DAY_US, year(2099), "TIME_IN_FUTURE"),
+    "2099, sent in two days": (year(2099), NOW_US + 2 * DAY_US, "TIME_IN_FUTURE"),
+}
+
+
+@pytest.mark.parametrize(("told_us", "sent_us", "reason"), TWO_CLOCKS.values(), ids=TWO_CLOCKS)
+async def test_two_odd_times_of_two_clocks_are_refused_by_the_event_s_own(
+    told_us: int, sent_us: int, reason: str
+) -> None:
+    async with housed() as house:
+        answer = await house.accept(event("a", event_time_us=told_us, sent_time_us=sent_us))
+        assert answer.rejections[0].reason == error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{reason}")
+        assert [one.event_id for one in (await house.failed.list(10, ""))[0]] == ["a"]
+
+
+@pytest.mark.parametrize("sent_us", [SECOND_US, year(1975), year(2005) - DAY_US, year(2006), year(2099)])
+async def test_history_of_before_2010_is_kept_where_another_clock_sent_it(sent_us: int) -> None:
+    async with housed() as house:
+        assert await applied(house, event(event_time_us=year(2005), sent_time_us=sent_us)) == [(year(2005), 0)]
 
 
 async def test_a_clock_of_1970_that_tells_no_time_of_sending_is_refused_and_kept() -> None:

@@ -6,12 +6,13 @@ import msgspec
 import pytest
 
 from mesh import applied
+from mesh.clock import LATEST_US
 from services.intervention.domain import ledger, pending, person
 from services.intervention.domain.chance import held_out
 from services.intervention.domain.decision import derive
 from services.intervention.domain.delivery import encode_undelivered, undelivered_key
 from services.intervention.domain.eligibility import Reason
-from services.intervention.domain.facts import LATEST_US, Bought, EventKind, Outcome
+from services.intervention.domain.facts import Bought, EventKind, Outcome
 from services.intervention.domain.offer import WithdrawalReason
 from services.intervention.domain.pending import Helped
 from services.intervention.domain.policy import REMEMBERED_OFFERS

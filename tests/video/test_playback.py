@@ -1,5 +1,6 @@
 """Beats in any order, however often repeated, tell the same; and the same as counting moments one by one."""
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -262,3 +263,62 @@ def test_a_guess_goes_no_further_back_than_the_beat_before(beats: list[Beat], se
     assert watched.watched_ms == seconds * 1000
     assert watched.once[-1] == max(each.end_ms for each in beats if each.action is Action.HEARTBEAT)
     assert told(after([*beats, *beats])) == told(watched)
+
+
+# What cannot be.
+
+
+def hours(beats: list[Beat]) -> float:
+    return after(beats).watched_ms / 3_600_000
+
+
+IMPLAUSIBLE = {
+    "a day a second": [beat(0, 86_400 - n, at=n, duration=0) for n in range(100)],
+    "a day a second, each in a viewing of its own": [
+        beat(0, 86_400 - n, at=n, duration=0, viewing=f"w{n}") for n in range(100)
+    ],
+    "a day a second, backwards": [beat(0, 86_400 - n, at=-n, duration=0) for n in range(100)],
+    "an hour at a time, all at once": [beat(0, 3600 + n, at=0, duration=7200) for n in range(100)],
+    "half a minute, a thousand times": [beat(60 * n, 60 * n + 30, at=n / 10, duration=0) for n in range(1000)],
+    "of a live stream": [beat(1e9 + 100 * n, 1e9 + 100 * n + 86_400, at=n) for n in range(100)],
+}
+
+
+@pytest.mark.parametrize("beats", IMPLAUSIBLE.values(), ids=IMPLAUSIBLE.keys())
+def test_nobody_watches_more_than_fits_into_the_time_that_passed(beats: list[Beat]) -> None:
+    assert hours(beats) <= 100 * playback.FASTEST / 3600 + playback.MOST_ALONE_MS / 3_600_000
+
+
+def test_time_that_passed_is_used_once() -> None:
+    after_a_day = [beat(0, 10, at=-86_400), *(beat(0, 86_400 - n, at=n, duration=0) for n in range(1, 101))]
+    assert hours(after_a_day) <= 24 + (100 * playback.FASTEST + 600) / 3600
+
+
+def test_what_is_told_beyond_it_is_cut_at_its_beginning() -> None:
+    watched = after([beat(0, 10, at=10), beat(0, 7200, at=20, duration=7200)])
+    # 10 seconds at 16 times the speed, and the slack, less the 10 seconds before.
+    assert watched.once == [0, 10_000, 7_200_000 - 160_000 - 600_000 + 10_000, 7_200_000]
+    assert watched.watched_ms == 10_000 + 160_000 + 600_000 - 10_000
+
+
+PLAUSIBLE = {
+    "at once": plays_on(0, 3600, 0),
+    "at 16 times the speed": [beat(160 * n, 160 * (n + 1), at=10 * (n + 1), duration=7200) for n in range(40)],
+    "on a pause only": [beat(0, 0, at=0, action=Action.PLAY), beat(0, 1500, at=1500, action=Action.PAUSE)],
+    "with one beat at its end": [beat(0, 5400, at=5400, action=Action.ENDED, duration=5400)],
+    "by a clock of whole minutes": [beat(20 * n, 20 * (n + 1), at=60 * (n // 3)) for n in range(30)],
+}
+
+
+@pytest.mark.parametrize("beats", PLAUSIBLE.values(), ids=PLAUSIBLE.keys())
+def test_what_can_be_is_taken_whole_in_whatever_order_a_queue_sends_it(beats: list[Beat]) -> None:
+    told_ms = sum(each.end_ms - each.start_ms for each in beats)
+    shuffled = random.Random(1).sample(beats, len(beats))  # noqa: S311 - the same order each time
+    for order in (beats, list(reversed(beats)), shuffled):
+        assert after(order).watched_ms == told_ms
+
+
+def test_a_beat_told_again_uses_up_nothing() -> None:
+    once = after([beat(0, 10, at=10), beat(0, 500, at=11, duration=7200)])
+    again = after([beat(0, 10, at=10), *[beat(0, 500, at=11, duration=7200)] * 9])
+    assert (again.watched_ms, again.ahead_ms) == (once.watched_ms, once.ahead_ms)

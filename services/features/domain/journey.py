@@ -67,7 +67,7 @@ def _take_step(state: State, event: Event, prior_us: int, video_engagement: floa
     effect = _EFFECTS.get(event.kind)
     if effect is not None:
         effect(state, event)
-    settled = settlement.settle(state, event) if event.kind in _GOALS and not is_given_back(event) else []
+    settled = settlement.settle(state, event, prior_us) if event.kind in _GOALS and not is_given_back(event) else []
     if not is_late(state, event):
         state.page_is_quiet = event.kind == Kind.PAGE_VIEW
         if event.kind not in _MARKS:
@@ -92,8 +92,10 @@ def _identify(state: State, event: Event) -> Found:
 
 def _take_echo(state: State, event: Event) -> Found:
     if event.kind == Kind.CLICK:
-        settled = clicks.take_echo(state, event)
-        return Found((), settled) if settled else NOTHING
+        found, settled = clicks.take_echo(state, event)
+        for signal in found:
+            _count_signal(state, signal)
+        return Found(found, settled) if found or settled else NOTHING
     if not is_late(state, event):
         state.page_viewed_us, state.view_mark = event.at_us, pages.view_mark(event)
     return NOTHING
@@ -135,6 +137,7 @@ def _view_page(state: State, event: Event) -> None:
         if not state.page_visit_count:
             state.first_visit_us = event.at_us
         state.page_visit_count += 1
+    state.view_us = event.at_us
     state.page_viewed_us, state.view_mark = event.at_us, pages.view_mark(event)
 
 
@@ -143,7 +146,7 @@ def _end_session(state: State, event: Event) -> None:
     if not is_late(state, event):
         sessions.leave_page(state)
         sessions.enter_page(state, "", "")
-        state.form_is_open = False
+        state.form_is_open, state.sent_us = False, 0
 
 
 def _begin_form(state: State, event: Event) -> None:
@@ -152,18 +155,23 @@ def _begin_form(state: State, event: Event) -> None:
         state.form_page = event.page[:NAME_LIMIT]
         state.form_event_id, state.form_us = event.event_id, event.at_us
         state.form_is_open = event.kind == Kind.FORM_START
+        state.sent_us = 0 if state.form_is_open else event.at_us
 
 
 def _abandon_form(state: State, event: Event) -> None:
     if not is_late(state, event):
-        state.form_is_open = False
+        state.form_is_open, state.sent_us = False, 0
 
 
 def _err(state: State, event: Event) -> None:
+    if state.sent_us:
+        settlement.contradict(state, event)
     window.note(state.errors, event.at_us, state.last_us, WINDOW_US)
 
 
 def _try_again(state: State, event: Event) -> None:
+    if state.sent_us:
+        settlement.contradict(state, event)
     window.note(state.retries, event.at_us, state.last_us, WINDOW_US)
 
 
@@ -173,6 +181,8 @@ def _ask_help(state: State, event: Event) -> None:
 
 def _fail(state: State, event: Event) -> None:
     told = struggle.attempts_told(event)
+    if state.sent_us:
+        settlement.contradict(state, event)
     for _ in range(told):
         window.note(state.failures, event.at_us, state.last_us, WINDOW_US)
     for _ in range(told - 1):

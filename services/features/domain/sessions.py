@@ -92,7 +92,7 @@ def _begin_session(state: State, at_us: int) -> None:
     state.session_start_us = at_us
     state.page_exit_count = state.page_visit_count = state.first_visit_us = 0
     state.form = state.form_page = state.form_event_id = ""
-    state.form_is_open, state.form_us = False, 0
+    state.form_is_open, state.form_us, state.sent_us = False, 0, 0
     state.traces = {}
     state.open_signals = []
     clicks.break_chain(state)

@@ -2,8 +2,10 @@
 
 A success (`task_success`, or a `purchase` that is no refund) ends the signals that were found until then at the same
 target, on the same page, and, where it is of a form, at that form and on its page. A purchase is of the form that was
-begun or sent last, and ends trouble with paying wherever it was. Success elsewhere ends nothing, but for two types that
-tell of no place: the search of `RAPID_NAVIGATION` ends with any success, an `ENGAGEMENT_DROP` with engagement itself.
+begun or sent last, and ends trouble with paying wherever it was. The next success after a form was sent is of it. A
+`task_success` without a target also ends what was found just before it where the user is or was. Success elsewhere ends
+nothing, but for two types that tell of no place: the search of `RAPID_NAVIGATION` ends with any success, an
+`ENGAGEMENT_DROP` with engagement itself.
 
 The last 16 things solved are remembered by name, so that a failure from before a success is no trouble when it comes
 after it.
@@ -24,6 +26,10 @@ from services.features.domain.state import MINUTE_US, OpenSignal, State
 
 LIFETIME_US: Final = 30 * MINUTE_US
 """A signal counts for so long; scoring's own bound."""
+SENT_US: Final = 10 * MINUTE_US
+"""For so long after a form was sent the next success is of it."""
+JUST_BEFORE_US: Final = MINUTE_US
+"""Trouble so long before a success that names no target may be what it is about."""
 OPEN_LIMIT: Final = 16
 SOLVED_LIMIT: Final = 16
 
@@ -42,17 +48,26 @@ class Settled(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Place(NamedTuple):
-    """Where a success happened: names of targets and pages, and whether it is a payment."""
+    """Where a success happened: names of targets and pages, and whether it is a payment.
+
+    One that names no target also stands for what was found at `found_us` or later on one of `near` pages, or from
+    `latest_us` on wherever.
+    """
 
     names: set[str]
     is_payment: bool
+    near: frozenset[str] = frozenset()
+    found_us: int = 0
+    latest_us: int = 0
 
-    def holds(self, target: str, page: str) -> bool:
+    def holds(self, target: str, page: str, at_us: int) -> bool:
         """Whether something at this target, on this page, is of the place; of one without names, what names none.
 
         A page that is told without its query is the same as with one.
         """
         names = self.names
+        if self.near and at_us >= self.found_us and (page in self.near or at_us >= self.latest_us):
+            return True
         if target in names or page in names:
             return bool(target or page)
         if not names and not target and not page:
@@ -84,20 +99,28 @@ def keep(state: State, signal: Signal) -> bool:
     return is_new
 
 
-def settle(state: State, event: Event) -> list[Settled]:
-    """Ends what a success ends, be it late; also what was kept for signals to come."""
+def settle(state: State, event: Event, prior_us: int) -> list[Settled]:
+    """Ends what a success ends, be it late; also what was kept for signals to come.
+
+    Args:
+        state: the user; changed in place.
+        event: the success, of which `state` knows already.
+        prior_us: the latest event before it.
+    """
     names = _solve(state, event)
     searched = state.traces.pop(SignalType.RAPID_NAVIGATION, None)
     if searched and event.at_us < state.last_us:
         state.traces[SignalType.RAPID_NAVIGATION] = [trace for trace in searched if trace.at_us > event.at_us]
     if not state.traces and not state.open_signals and not state.chain:
         return []
-    place = _Place(names, event.kind == Kind.PURCHASE)
+    place = _place(state, event, names, prior_us)
     for kind, traces in state.traces.items():
         state.traces[kind] = [
-            trace for trace in traces if trace.at_us > event.at_us or not place.holds(trace.target, trace.page)
+            trace
+            for trace in traces
+            if trace.at_us > event.at_us or not place.holds(trace.target, trace.page, trace.at_us)
         ]
-    if state.chain and place.holds(state.chain[-1].target, state.chain[-1].page):
+    if state.chain and place.holds(state.chain[-1].target, state.chain[-1].page, state.chain[-1].at_us):
         state.chain, state.run_length = [], 0
     ended = end(state, lambda open_signal: _is_ended(open_signal, place, event.at_us))
     for each in ended:
@@ -142,17 +165,43 @@ def _solve(state: State, event: Event) -> set[str]:
     if is_payment:
         solved += _entry(event.at_us, _PAYING, "")
     form = state.form
-    if form and event.at_us >= state.form_us and (is_payment or form in names or state.form_page in names):
+    is_sent = state.sent_us > 0 and 0 <= event.at_us - state.sent_us <= SENT_US
+    state.sent_us = 0 if is_sent else state.sent_us
+    is_of_form = is_payment or is_sent or form in names or state.form_page in names
+    if form and event.at_us >= state.form_us and is_of_form:
         solved += _entry(event.at_us, form, state.form_page)
         names |= {form, state.form_page} - _NO_NAME
     state.solved = solved[-SOLVED_LIMIT * _ENTRY.size :]
     return names
 
 
+def contradict(state: State, event: Event) -> None:
+    """Takes a failure: at the form that was sent, it says how that ended."""
+    if {event.target[:NAME_LIMIT], event.page[:NAME_LIMIT]} & {state.form, state.form_page}:
+        state.sent_us = 0
+
+
+def _place(state: State, event: Event, names: set[str], prior_us: int) -> _Place:
+    """Where a success happened. Without a target it is also of the page before, where nothing was done on this one yet.
+
+    Without a page it is of the page that the user is on, and of what was found last.
+    """
+    is_payment = event.kind == Kind.PURCHASE
+    if event.target or is_payment or event.at_us < state.last_us:
+        return _Place(names, is_payment)
+    near = {"", event.page[:NAME_LIMIT] or state.page or state.last_page}
+    if state.page in near and not state.page_is_touched:
+        near.add(state.page_before)
+    latest_us = event.at_us if event.page else prior_us
+    return _Place(names, is_payment, frozenset(near), event.at_us - JUST_BEFORE_US, latest_us)
+
+
 def _is_ended(open_signal: OpenSignal, place: _Place, at_us: int) -> bool:
     if open_signal.type == SignalType.ENGAGEMENT_DROP or at_us < open_signal.since_us:
         return False
-    return open_signal.type == SignalType.RAPID_NAVIGATION or place.holds(open_signal.target, open_signal.page)
+    if open_signal.type == SignalType.RAPID_NAVIGATION:
+        return True
+    return place.holds(open_signal.target, open_signal.page, open_signal.at_us)
 
 
 def _entry(at_us: int, target: str, page: str) -> bytes:

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from services.features.domain.event import NAME_LIMIT, Event
-from services.features.domain.state import State, Trace
+from services.features.domain.state import SECOND_US, State, Trace
 
 DETECTOR_VERSION = "struggle-2"
 """Changes whenever a detector finds other things than before."""
@@ -119,6 +119,11 @@ def place_text(name: str, preposition: str = "on") -> str:
 def counted(count: int, singular: str, plural: str) -> str:
     """A number with its noun: `1 failed attempt`, `3 failed attempts`; nothing where there is none."""
     return f"{count} {singular if count == 1 else plural}" if count else ""
+
+
+def is_coarse(one_us: int, other_us: int) -> bool:
+    """Whether two times are the same whole second: that of a clock that tells no less, so that they may be apart."""
+    return one_us == other_us and one_us % SECOND_US == 0
 
 
 def is_late(state: State, event: Event) -> bool:

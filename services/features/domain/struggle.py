@@ -19,6 +19,7 @@ from services.features.domain.signal import (
     SignalType,
     counted,
     ids,
+    is_coarse,
     is_late,
     place_text,
     remember,
@@ -34,6 +35,8 @@ QUICK_BACK_US = 10 * SECOND_US
 LONG_ON_PAGE_US = 5 * MINUTE_US
 ECHO_US = 300_000
 """Nobody loads a page again so soon."""
+ECHOES_US = SECOND_US
+"""Views of a page that follow one another so soon are told twice for at most so long."""
 LONGEST_PAUSE_US = 2 * MINUTE_US
 """A longer pause counts as this much: the user was away."""
 ATTEMPT_LIMIT = 10
@@ -60,10 +63,16 @@ def detect(state: State, event: Event, prior_us: int) -> list[Signal]:
 def is_echo(state: State, event: Event) -> bool:
     """Whether a page view is one told twice, by a page that is built twice or by two tags: the same page at once.
 
-    Its address may differ: a page may take the tracking out of it, and one tag may tell less of it than another.
+    Its address may differ: a page may take the tracking out of it, and one tag may tell less of it than another. A page
+    that goes on to be viewed for more than a second is loaded again and again. Where a clock tells whole seconds only,
+    what is told to be a refresh is one.
     """
     is_at_once = -ECHO_US <= event.at_us - state.page_viewed_us <= ECHO_US
-    return is_at_once and event.page != "" and state.page == event.page[:NAME_LIMIT]
+    if not is_at_once or not event.page or state.page != event.page[:NAME_LIMIT]:
+        return False
+    if event.at_us - state.view_us > ECHOES_US and state.view_us:
+        return False
+    return not (event.is_refresh and is_coarse(event.at_us, state.page_viewed_us))
 
 
 def is_refresh(state: State, event: Event) -> bool:

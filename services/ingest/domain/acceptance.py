@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from services.ingest.domain import device, skew
 from services.ingest.domain.event import Event
 from services.ingest.domain.flood import Pace
+from services.ingest.domain.identity import Ending
 from services.ingest.domain.tidying import Note, Rules, tidy
 from services.ingest.domain.validation import EARLIEST_TIME_US, FUTURE_US, Rejection, reject
 
@@ -23,6 +24,7 @@ _STAMPS: Final = operator.attrgetter(
     "bot_evidence",
     "is_bot",
 )
+_ODD_SENT: Final = Note("sentAt", "Not the clock of `timestamp`, nor a time a clock shows; it was left out.")
 _UNSTAMPED: Final = [0, 0, 0, "", "", "", False]
 _CONTENT: Final = operator.attrgetter("user_id", "event_type", "page", "properties")
 _OTHER_CONTENT: Final = Note("eventId", "It differs from an earlier event with this eventId, and counts as its copy.")
@@ -49,12 +51,15 @@ class Judged(NamedTuple):
 
 
 class Admission(NamedTuple):
-    """What becomes of a batch: by index why events are refused or not linked; those taken in; those that link."""
+    """What becomes of a batch: by index why events are refused or not linked; those taken in, and what ends with them.
+
+    `endings` name events by their index among `fresh`, ascending.
+    """
 
     rejections: dict[int, Rejection]
     unlinked: dict[int, Note]
     fresh: list[Event]
-    linkers: list[Event]
+    endings: list[tuple[int, Ending]]
 
     def notes(self, tidied: Mapping[int, Sequence[Note]]) -> dict[int, Sequence[Note]]:
         """What was cleaned or left out of events that were not refused."""
@@ -77,10 +82,11 @@ def judge(events: Sequence[Event], now_us: int, rules: Rules) -> Judged:
     for index, event in enumerate(events):
         _unstamp(event, now_us)
         notes = tidy(event, rules)
+        received_us = event.received_time_us or now_us
+        if skew.set_right(event, received_us):
+            notes.append(_ODD_SENT)
         if notes:
             told[index] = notes
-        received_us = event.received_time_us or now_us
-        skew.set_right(event, received_us)
         rejection = reject(event, received_us, rules.placeholders)
         if rejection:
             rejected[index] = rejection

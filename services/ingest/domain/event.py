@@ -1,7 +1,20 @@
 """An event as ingest sees it: by shape, so that the wire's own object can be judged without copying it."""
 
 import hashlib
+from enum import IntEnum
 from typing import Literal, NamedTuple, Protocol
+
+
+class Kind(IntEnum):
+    """The kinds of events that ingest tells apart; values as in `EventType`."""
+
+    PAGE_VIEW = 1
+    CLICK = 3
+    VIDEO_PLAYBACK = 13
+    PURCHASE = 14
+    SESSION_END = 16
+    INTERVENTION_OUTCOME = 17
+    IDENTIFY = 18
 
 
 class Click(Protocol):

@@ -25,11 +25,12 @@ CLOCKS_SINCE_US: Final = 1_262_304_000_000_000  # 2010-01-01T00:00:00Z
 """Devices begin anew in 1970, 1980 or 2000; nothing that is sent again was sent before this."""
 _DAY_US: Final = 24 * 3600 * 1_000_000
 _HOUR_US: Final = 3600 * 1_000_000
+# How long an event waits on a device to be sent.
+_QUEUED_MOST_US: Final = 90 * _DAY_US
 # Some clients tell whole seconds of sending beside milliseconds of what happened.
 _COARSE_US: Final = 1_000_000
 _NEVER: Final = -(1 << 62)
 # No calendar reaches further, and sums of some such times fit 64 bits.
-_FARTHEST_US: Final = 253_402_300_800_000_000  # the year 10000
 
 
 class Piece(msgspec.Struct, array_like=True, frozen=True):
@@ -100,20 +101,29 @@ def corrected(skew: Skew, client_us: int) -> int:
     return client_us + skew.pieces[0].offset_us
 
 
-def set_right(event: Event, received_us: int) -> None:
-    """Corrects an event whose device's clock stands where no clock can: before 2010, or more than a day in the future.
+def set_right(event: Event, received_us: int) -> bool:
+    """Deals with a time of sending at which no clock stands: before 2010, or more than a day in the future.
 
-    Such a clock began anew, maybe a minute ago, so nothing is learnt of it: each request is corrected by its own
-    difference, which is exact but for the time it was under way.
+    An event that was told by that clock too is corrected by the difference of its own request, which is exact but for
+    the time it was under way. Such a clock began anew, maybe a minute ago, so nothing is learnt of it. Beside any other
+    event the time of sending is forgotten. Returns whether it was.
     """
     sent_us = event.sent_time_us
     if not sent_us or CLOCKS_SINCE_US <= sent_us <= received_us + ERROR_MOST_US:
-        return
+        return False
     told_us = event.event_time_us
-    if abs(told_us) > _FARTHEST_US:
-        return
+    if not _is_told_by_it(told_us, sent_us, received_us):
+        event.sent_time_us = 0
+        return True
     event.client_time_us = told_us
     event.event_time_us = min(told_us + received_us - sent_us, received_us)
+    return False
+
+
+def _is_told_by_it(told_us: int, sent_us: int, received_us: int) -> bool:
+    """Whether an event was told by the clock of its odd time of sending: odd in the same way, and not long before."""
+    is_odd = told_us > received_us if sent_us > received_us else told_us < CLOCKS_SINCE_US
+    return is_odd and sent_us - _QUEUED_MOST_US <= told_us <= sent_us + _COARSE_US
 
 
 class _Told(NamedTuple):

@@ -11,7 +11,7 @@ import zoneinfo
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from services.ingest.domain.event import Click, Event
+from services.ingest.domain.event import Click, Event, Kind
 from services.ingest.domain.page import Page, PageRules, page_of
 from services.ingest.domain.placeholder import is_placeholder
 from services.ingest.domain.text import cleaned, is_clean, is_identifier
@@ -23,17 +23,13 @@ USER_AGENT_LENGTH: Final = 512
 ROLE_LENGTH: Final = 64
 ATTEMPTS_MOST: Final = 1000
 PIXELS_MOST: Final = 1e6
-VIDEO_SECONDS_MOST: Final = 7 * 24 * 3600.0
+# As in the video service, to which nothing longer is a length.
+VIDEO_SECONDS_MOST: Final = 24 * 3600.0
 # Live streams tell positions since they began, or as Unix time.
 POSITION_SECONDS_MOST: Final = 1e12
 _RATES: Final = (0.1, 16.0)
 _LATEST_SENT_US: Final = 253_402_300_800_000_000  # the year 10000
 _LAST_PLATFORM: Final = 3
-_CLICK: Final = 3
-_VIDEO_PLAYBACK: Final = 13
-_PURCHASE: Final = 14
-_OUTCOME: Final = 17
-_IDENTIFY: Final = 18
 
 
 class Note(NamedTuple):
@@ -44,7 +40,7 @@ class Note(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """What an installation sets: how pages are told apart, and more ids that stand for nobody, in lower case."""
+    """What an installation sets: how pages are told apart, and more ids that stand for nobody, each `plain`."""
 
     pages: PageRules = PageRules()
     placeholders: frozenset[str] = frozenset()
@@ -147,7 +143,7 @@ def _tidy_ids(event: Event, rules: Rules, notes: list[Note]) -> None:
     elif is_placeholder(anonymous_id, rules.placeholders):
         event.anonymous_id = ""
         notes.append(Note("anonymousId", "It stands for nobody; it was left out."))
-    elif event.event_type != _IDENTIFY and is_placeholder(user_id, rules.placeholders):
+    elif event.event_type != Kind.IDENTIFY and is_placeholder(user_id, rules.placeholders):
         event.user_id = anonymous_id
         notes.append(Note("userId", "It stands for nobody; the event is that of `anonymousId`."))
 
@@ -173,7 +169,7 @@ def _tidy_playback(event: Event, notes: list[Note]) -> None:
         seconds = getattr(playback, attribute)
         if not 0 <= seconds <= most:
             setattr(playback, attribute, 0.0)
-            notes.append(Note(member, "It is no length of time that can be; it counts as unknown."))
+            notes.append(Note(member, "Not a valid duration; treated as unknown."))
     if playback.watched_seconds > playback.position_seconds:
         playback.watched_seconds = playback.position_seconds
         notes.append(Note("watchedSeconds", "It was more than lies before the position, and was cut to that."))
@@ -215,10 +211,10 @@ def _put_text(of: object, attribute: str, member: str, most: int, notes: list[No
 
 
 _BY_KIND: Final[dict[int, Callable[[Event, list[Note]], None]]] = {
-    _CLICK: _tidy_click,
-    _VIDEO_PLAYBACK: _tidy_playback,
-    _PURCHASE: _tidy_purchase,
-    _OUTCOME: _tidy_outcome,
+    Kind.CLICK: _tidy_click,
+    Kind.VIDEO_PLAYBACK: _tidy_playback,
+    Kind.PURCHASE: _tidy_purchase,
+    Kind.INTERVENTION_OUTCOME: _tidy_outcome,
 }
 
 

@@ -8,12 +8,11 @@ import math
 import operator
 import re
 from collections.abc import Callable, Collection
-from enum import IntEnum
 from typing import Final, NamedTuple
 
 import msgspec
 
-from services.ingest.domain.event import Event
+from services.ingest.domain.event import Event, Kind
 from services.ingest.domain.placeholder import is_placeholder
 from services.ingest.domain.text import is_identifier
 from services.ingest.domain.tidying import ID_LENGTH
@@ -27,18 +26,6 @@ FUTURE_US: Final = 24 * 3600 * 1_000_000
 
 OWN_ID: Final = "jm:"
 """How the ids of events begin that the mesh makes itself. Clients must not send such; only outcomes come this way."""
-
-
-class Kind(IntEnum):
-    """The kinds of events that ingest tells apart; values as in `EventType`."""
-
-    PAGE_VIEW = 1
-    CLICK = 3
-    VIDEO_PLAYBACK = 13
-    PURCHASE = 14
-    SESSION_END = 16
-    INTERVENTION_OUTCOME = 17
-    IDENTIFY = 18
 
 
 _LAST_KIND: Final = 18
@@ -88,6 +75,7 @@ def _is_ordinary(identifier: str, most: int) -> bool:
         and identifier.isprintable()
         and len(identifier) <= most
         and identifier[:1] not in _SPECIAL
+        and "%" not in identifier
         and _TELLING.search(identifier) is not None
     )
 

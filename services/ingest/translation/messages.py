@@ -244,16 +244,23 @@ def origins(events: Iterable[event_pb2.Event]) -> list[tuple[bytes, bytes]]:
 
 
 def cut(records: Iterable[Decoded], max_events: int) -> Iterator[list[Decoded]]:
-    """Batches of whole records: at most `max_events` and 4 MiB, but at least one record."""
+    """Batches of whole records: at most `max_events` and 4 MiB, but at least one record.
+
+    An anonymous journey that ends in a batch does not go on in it: what moves is what stands there behind the batch.
+    """
     batch: list[Decoded] = []
+    ended: set[str] = set()
     events = size = 0
     for record in records:
         record_size = sum(event.ByteSize() for event in record.events)
-        if batch and (events + len(record.events) > max_events or size + record_size > _BATCH_BYTES):
+        is_full = events + len(record.events) > max_events or size + record_size > _BATCH_BYTES
+        if batch and (is_full or (ended and not ended.isdisjoint(event.user_id for event in record.events))):
             yield batch
             batch, events, size = [], 0, 0
+            ended.clear()
         batch.append(record)
         events += len(record.events)
         size += record_size
+        ended.update(event.user_id for event in record.events if event.linked_user_id)
     if batch:
         yield batch

@@ -7,7 +7,7 @@ import msgspec
 
 from services.intervention.domain.decision import Exceptional, Verdict, derive
 from services.intervention.domain.eligibility import Reason
-from services.intervention.domain.facts import Assessment, Facts, OutcomeReport, Position
+from services.intervention.domain.facts import Assessment, Facts, Outcome, OutcomeReport, Position
 from services.intervention.domain.offer import UNKNOWN, Standing
 from services.intervention.domain.policy import Policy
 from services.intervention.domain.strategy import Intervention
@@ -31,7 +31,7 @@ class Block(msgspec.Struct, frozen=True, array_like=True):
     A row that is not among the exceptional was decided by its columns and the policy alone, so that its verdict need
     not be kept: deriving it on reading gives the same. `bot_rows`, `copied_rows`, `system_rows` and the keys of
     `exceptional` and `ages_us` are rows of this block; an age stands there for each exceptional row and each that was
-    too old.
+    too old. `unabridged` is empty but in bytes, see `encode`.
     """
 
     policy_version: str
@@ -51,6 +51,7 @@ class Block(msgspec.Struct, frozen=True, array_like=True):
     copied_rows: Sequence[int] = ()
     system_rows: Sequence[int] = ()
     ages_us: Mapping[int, int] = {}
+    unabridged: dict[int, Exceptional] = {}
 
 
 class Inputs(msgspec.Struct, frozen=True, array_like=True):
@@ -75,6 +76,9 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
     trace_id: bytes = b""
 
 
+_KNOWN_BEFORE: Final = Reason.ESCALATED
+"""The last reason that the version before knows."""
+
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
 _DECODE: Final = msgspec.msgpack.Decoder(Block).decode
 _DECODE_INPUTS: Final = msgspec.msgpack.Decoder(Inputs).decode
@@ -82,18 +86,44 @@ _DECODE_RECORD: Final = msgspec.msgpack.Decoder(Record).decode
 
 
 def encode(value: Block | Record | Inputs) -> bytes:
-    """A block, a record or inputs as bytes; the same gives the same bytes."""
+    """A block, a record or inputs as bytes; the same gives the same bytes.
+
+    An exceptional row with a word that the version before does not know is written in short, by words that it does, and
+    whole beside that: a replica of that version may read the block, and would refuse all of it.
+    """
+    if isinstance(value, Block):
+        newer = {row: each for row, each in value.exceptional.items() if _has_newer_words(each)}
+        if newer:
+            short = {row: _in_short(each) for row, each in newer.items()}
+            value = msgspec.structs.replace(value, exceptional={**value.exceptional, **short}, unabridged=newer)
     return _ENCODE(value)
 
 
 def decode(blob: bytes) -> Block:
     """The block from bytes."""
-    return _DECODE(blob)
+    block = _DECODE(blob)
+    if not block.unabridged:
+        return block
+    return msgspec.structs.replace(block, exceptional={**block.exceptional, **block.unabridged}, unabridged={})
 
 
 def decode_record(blob: bytes) -> Record:
     """The record from bytes."""
     return _DECODE_RECORD(blob)
+
+
+def _has_newer_words(of: Exceptional) -> bool:
+    refusals = (each.refusal for each in of.verdict.candidates if each.refusal is not None)
+    if max(*of.verdict.reasons, *refusals, 0) > _KNOWN_BEFORE:
+        return True
+    return any(each.outcome is Outcome.WITHDRAWN for each in of.standing.offers)
+
+
+def _in_short(of: Exceptional) -> Exceptional:
+    """What there is to show of a row: the sentence, the help, and reasons that the version before knows."""
+    known = tuple(each if each <= _KNOWN_BEFORE else Reason.NOT_ELIGIBLE for each in of.verdict.reasons)
+    verdict = Verdict(known, of.verdict.explanation, of.verdict.intervention)
+    return Exceptional(of.time_zone, of.outcome, UNKNOWN, verdict)
 
 
 def inputs_of(decision: Decision) -> bytes:

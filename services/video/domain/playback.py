@@ -23,6 +23,12 @@ MOST_STRETCHES: Final = 256
 # A guess goes by positions as far as they move on at such a speed, told in whole seconds.
 _FAST: Final = 2
 _SLACK_MS: Final = 1000
+# No player is faster.
+FASTEST: Final = 16
+# So much may be told to have been played beyond what fits into the time that passed: room for clocks and queues. More
+# where no beat is known before it, for it may tell all of a viewing.
+MOST_AHEAD_MS: Final = 10 * 60_000
+MOST_ALONE_MS: Final = 4 * 3_600_000
 _KEY_BYTES: Final = 8
 _LOW_BITS: Final = 0xFFFFFFFF
 
@@ -69,7 +75,8 @@ class Watched(msgspec.Struct, array_like=True):
 
     `once`, `twice` and `skipped` are sets of media time: seen at least once, played at least twice, jumped over. Beats
     are known again while they are among the last `REMEMBERED_BEATS`; which of them only stood, while they are among
-    the last `trail.REMEMBERED_MOMENTS`. The length is the most common of those told lately.
+    the last `trail.REMEMBERED_MOMENTS`. The length is the most common of those told lately. `ahead_ms` is how much more
+    was played than fits into the time that passed.
     """
 
     duration_ms: int = 0
@@ -86,6 +93,7 @@ class Watched(msgspec.Struct, array_like=True):
     beats: bytes = b""
     lengths: list[int] = []
     trail: bytes = b""
+    ahead_ms: int = 0
 
 
 class Effect(msgspec.Struct, frozen=True):
@@ -136,6 +144,7 @@ def apply(watched: Watched, beat: Beat) -> Effect:
         beat.action.value,
         beat.seek_from_ms & _LOW_BITS,
     )
+    before = watched.trail
     watched.trail, placed = trail.put(watched.trail, moment)
     if placed is None:
         return NOTHING
@@ -152,7 +161,7 @@ def apply(watched: Watched, beat: Beat) -> Effect:
         _add_action(watched, Action(placed.split_action))
     if not placed.played:
         return NOTHING if length is UNCHANGED else Effect(length=length)
-    return _play(watched, beat, placed.played, length)
+    return _play(watched, beat, placed.played, length, trail.since(before, beat.at_us))
 
 
 def _bounded(moments: bytes, beat: Beat) -> int:
@@ -169,7 +178,9 @@ def _bounded(moments: bytes, beat: Beat) -> int:
     return guess
 
 
-def _play(watched: Watched, beat: Beat, played: Sequence[tuple[int, int]], length: Change) -> Effect:
+def _play(
+    watched: Watched, beat: Beat, played: Sequence[tuple[int, int]], length: Change, since_us: int | None
+) -> Effect:
     """Adds stretches that were played, unless a beat brought them that is not among the last moments any more."""
     # A beat that was applied before ends in what was seen; only then it needs to be looked for.
     is_surely_new = (watched.once[-1] if watched.once else 0) < beat.end_ms <= LONGEST_MS
@@ -179,6 +190,9 @@ def _play(watched: Watched, beat: Beat, played: Sequence[tuple[int, int]], lengt
     played_ms = 0
     of_video: list[tuple[int, int]] = []
     unseen: list[int] = []
+    fits_ms = FASTEST * since_us // 1000 if since_us else 0
+    if watched.ahead_ms or beat.end_ms - beat.start_ms > fits_ms:
+        played = _that_can_be(watched, played, fits_ms, MOST_ALONE_MS if since_us is None else MOST_AHEAD_MS)
     for start, end in played:
         played_ms += end - start
         if end <= LONGEST_MS:
@@ -186,6 +200,27 @@ def _play(watched: Watched, beat: Beat, played: Sequence[tuple[int, int]], lengt
             unseen += _cover(watched, start, end)
     watched.watched_ms += played_ms
     return Effect(played_ms, of_video, unseen, length)
+
+
+def _that_can_be(
+    watched: Watched, played: Sequence[tuple[int, int]], fits_ms: int, most_ms: int
+) -> Sequence[tuple[int, int]]:
+    """What can have been played: what fits into the time that passed, and up to so much more. The beginning is cut."""
+    told_ms = sum([end - start for start, end in played])
+    taken_ms = min(told_ms, fits_ms + max(0, most_ms - watched.ahead_ms))
+    watched.ahead_ms = max(0, watched.ahead_ms + taken_ms - fits_ms)
+    return played if taken_ms == told_ms else _last_of(played, taken_ms)
+
+
+def _last_of(played: Sequence[tuple[int, int]], most_ms: int) -> list[tuple[int, int]]:
+    """Of stretches the last ones, so much in all."""
+    kept: list[tuple[int, int]] = []
+    for start, end in reversed(played):
+        if most_ms <= 0:
+            break
+        kept.insert(0, (max(start, end - most_ms), end))
+        most_ms -= end - start
+    return kept
 
 
 def _cover(watched: Watched, start: int, end: int) -> list[int]:

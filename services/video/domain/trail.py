@@ -18,6 +18,7 @@ REMEMBERED_MOMENTS: Final = 20
 
 # Packed, so that a beat that just goes on, as nearly all do, looks at its neighbour only.
 _RECORD: Final = struct.Struct("<qIqIBI")
+_LATEST: Final = struct.Struct("<q")
 _FULL: Final = REMEMBERED_MOMENTS * _RECORD.size
 
 
@@ -70,6 +71,16 @@ def put(trail: bytes, moment: Moment) -> tuple[bytes, Placed | None]:
     if len(moments) > REMEMBERED_MOMENTS:
         _forget_first(moments)
     return b"".join(_RECORD.pack(*each) for each in moments), placed
+
+
+def since(trail: bytes, at_us: int) -> int | None:
+    """Microseconds from the last moment up to a time to that time, whatever its viewing; None where none is known."""
+    if not trail:
+        return None
+    last_us: int = _LATEST.unpack_from(trail, len(trail) - _RECORD.size)[0]
+    if last_us > at_us:
+        last_us = max([each.at_us for each in moments_of(trail) if each.at_us <= at_us], default=at_us + 1)
+    return at_us - last_us if last_us <= at_us else None
 
 
 def moments_of(trail: bytes) -> list[Moment]:
