@@ -127,7 +127,7 @@ class Application:
             only = "Only a WebSocket" if route.status == SWITCHING else "No WebSocket"
             raise InvalidArgument("INVALID_PARAMETER", f"{only} is served here; `/docs` tells which paths are one.")
         request.parameters = found.parameters
-        if request.scope["query_string"]:
+        if request.scope["query_string"] and not route.ignores_query:
             request.query = parameters.query(request.scope, [parameter.name for parameter in route.query])
         if route.is_always_served:
             return await route.serve(self._core, request)

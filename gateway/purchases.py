@@ -21,6 +21,7 @@ SHOP_NAMES: Final = (
 OWN_NAMES: Final = ("amount", *(name for name in SHOP_NAMES if name != "amount"))
 
 _CURRENCY_NAMES: Final = ("currency", "currencycode")
+_ORDER_NAMES: Final = ("orderid", "ordernumber", "transactionid")
 _REFUND_NAMES: Final = ("isrefund", "refund")
 _TRUE: Final = frozenset({"true", "yes", "1"})
 _EMPTY: Final[tuple[object, ...]] = (None, "", [], {})
@@ -60,6 +61,11 @@ def purchase(
 def is_told(members: Mapping[str, msgspec.Raw], names: tuple[str, ...]) -> bool:
     """Whether one of these members is a number or a text, so that it may be an amount."""
     return bool(_plain(_Spelt(members).values(names)))
+
+
+def order_id(members: Mapping[str, msgspec.Raw]) -> str:
+    """The id of the order that members tell; empty where they tell none."""
+    return next(map(str, _plain(_Spelt(members).values(_ORDER_NAMES))), "")
 
 
 class _Spelt:

@@ -67,6 +67,7 @@ ROUTES: Final = (
         (*EVENT, "EMPTY_BATCH"),
         body=shapes.tracked_body,
         example=_AN_EVENT,
+        ignores_query=True,
         other_bodies={cloudevents.STRUCTURED: shapes.cloud_event, cloudevents.BATCHED: shapes.cloud_events},
     ),
     *SEGMENT_ROUTES,

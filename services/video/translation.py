@@ -105,6 +105,7 @@ def _beat(event: event_pb2.Event) -> Beat:
         zone,
         event.is_bot,
         event.received_time_us,
+        event.playback.is_watched_guessed,
     )
 
 

@@ -29,6 +29,7 @@ def beat(
     is_bot: bool = False,
     zone: str = "Europe/Berlin",
     received: float | None = None,
+    is_guessed: bool = False,
 ) -> Beat:
     """A beat that played from `start` to `end`, in seconds, made `at` seconds after the evening began."""
     return Beat(
@@ -46,6 +47,7 @@ def beat(
         time_zone=zone,
         is_bot=is_bot,
         received_us=0 if received is None else EVENING + round(received * SECOND),
+        is_guessed=is_guessed,
     )
 
 

@@ -232,6 +232,39 @@ def test_what_the_first_version_kept_goes_on() -> None:
     assert after([beat(0, 10, at=10)]) == playback.decode(playback.encode(after([beat(0, 10, at=10)])))
 
 
+# Guesses.
+
+
+def guessed(end: float, at: float, **members: Any) -> Beat:
+    """A beat that came alone and says no more than where it is: ten seconds, it is guessed."""
+    return beat(max(0, end - 10), end, at=at, is_guessed=True, **members)
+
+
+GUESSES: list[tuple[list[Beat], float]] = [
+    ([guessed(10 * n, 10 * n) for n in range(1, 13)], 120),
+    ([guessed(5 * n, 5 * n) for n in range(1, 25)], 120),
+    ([guessed(n, n) for n in range(1, 61)], 60),
+    ([guessed(20 * n, 10 * n) for n in range(1, 7)], 60),  # at twice the speed: ten of twenty seconds are known
+    ([guessed(10, 10), beat(300, 300, at=12, action=Action.SEEK, seek_from=12), guessed(303, 15)], 13),
+    ([guessed(10, 10), guessed(300, 13), guessed(305, 18)], 10 + 3 + 5),
+    ([guessed(10, 10), guessed(3, 14), guessed(8, 19)], 10 + 3 + 5),
+    ([guessed(10, 10), guessed(10, 20), guessed(10, 30)], 10),
+    ([guessed(10, 10), guessed(20, 20), guessed(20, 20)], 20),
+    ([guessed(10, 10), guessed(20, 20, viewing="w2")], 20),
+    ([beat(0, 0, at=0, action=Action.PLAY), guessed(3, 3)], 3),
+    # What is told is believed.
+    ([guessed(10, 10), beat(290, 300, at=13)], 20),
+]
+
+
+@pytest.mark.parametrize(("beats", "seconds"), GUESSES)
+def test_a_guess_goes_no_further_back_than_the_beat_before(beats: list[Beat], seconds: float) -> None:
+    watched = after(beats)
+    assert watched.watched_ms == seconds * 1000
+    assert watched.once[-1] == max(each.end_ms for each in beats if each.action is Action.HEARTBEAT)
+    assert told(after([*beats, *beats])) == told(watched)
+
+
 # What cannot be.
 
 

@@ -68,6 +68,7 @@ _DETAILS: Final = {
             ("seek_from_seconds", pa.float64()),
             ("content_type", text_type),
             ("topic", text_type),
+            ("is_watched_guessed", pa.bool_()),
         ]
     ),
     "outcome": pa.struct([("intervention_id", text_type), ("outcome", text_type), ("channel", text_type)]),

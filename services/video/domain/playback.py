@@ -20,6 +20,9 @@ _FARTHEST_SECONDS: Final = 1e12
 REMEMBERED_BEATS: Final = 256
 REMEMBERED_VIEWINGS: Final = 64
 MOST_STRETCHES: Final = 256
+# A guess goes by positions as far as they move on at such a speed, told in whole seconds.
+_FAST: Final = 2
+_SLACK_MS: Final = 1000
 # No player is faster.
 FASTEST: Final = 16
 # So much may be told to have been played beyond what fits into the time that passed: room for clocks and queues. More
@@ -63,6 +66,8 @@ class Beat(msgspec.Struct, frozen=True):
     is_bot: bool = False
     received_us: int = 0
     """When the mesh had it: Unix microseconds; 0 where not told."""
+    is_guessed: bool = False
+    """Where it began is a guess; it began no earlier than the beat before tells."""
 
 
 class Watched(msgspec.Struct, array_like=True):
@@ -135,7 +140,7 @@ def apply(watched: Watched, beat: Beat) -> Effect:
         beat.at_us,
         _viewing_number(beat.viewing),
         beat.end_ms,
-        beat.end_ms - beat.start_ms,
+        _bounded(watched.trail, beat) if beat.is_guessed else beat.end_ms - beat.start_ms,
         beat.action.value,
         beat.seek_from_ms & _LOW_BITS,
     )
@@ -157,6 +162,20 @@ def apply(watched: Watched, beat: Beat) -> Effect:
     if not placed.played:
         return NOTHING if length is UNCHANGED else Effect(length=length)
     return _play(watched, beat, placed.played, length, trail.since(before, beat.at_us))
+
+
+def _bounded(moments: bytes, beat: Beat) -> int:
+    """What was watched before a beat that guesses it: no more than its viewing moved on since the beat before."""
+    viewing, guess = _viewing_number(beat.viewing), beat.end_ms - beat.start_ms
+    for before in reversed(trail.moments_of(moments)):
+        if before.viewing != viewing:
+            continue
+        if (before.at_us, before.end_ms, before.action) == (beat.at_us, beat.end_ms, beat.action.value):
+            return before.watched_ms  # told again
+        if before.at_us < beat.at_us:
+            passed, moved = (beat.at_us - before.at_us) // 1000, beat.end_ms - before.end_ms
+            return min(guess, moved if 0 <= moved <= _FAST * passed + _SLACK_MS else passed)
+    return guess
 
 
 def _play(
