@@ -12,6 +12,7 @@ WALL = {
     "mesh/streams/memory.py": "for tests; when a record was appended",
     "gateway/app.py": "when a request was received",
     "services/ingest/dispatcher.py": "when an event failed and when one was applied, as users are told",
+    "services/ingest/replaying.py": "when events were received again, as in usecases.py",
     "services/ingest/servicer.py": "when what could not be read came",
     "services/ingest/usecases.py": "when events were received, which tells the day their ids are remembered by",
     "services/intervention/adapters/webhook.py": "the time that is signed, and dates in `Retry-After`",
