@@ -27,6 +27,14 @@ WORST: dict[str, tuple[Callable[[str], object], str]] = {
     "schemes": (lambda told: page.page_of(told, page.PageRules()), "a:/"),
     "relative": (lambda told: page.page_of(told, page.PageRules()), "a?="),
     "templates": (placeholder.is_placeholder, "{{ "),
+    "templates that begin": (placeholder.is_placeholder, "%a_"),
+    "templates of many kinds": (placeholder.is_placeholder, "${<{$("),
+    "optionals": (placeholder.is_placeholder, "optional("),
+    "words for nothing": (placeholder.is_placeholder, "undefined_"),
+    "zeros": (placeholder.is_placeholder, "0_"),
+    "wide zeros": (placeholder.is_placeholder, "\uff10\u0301"),
+    "functions": (placeholder.is_placeholder, "function ("),
+    "what an object is": (placeholder.is_placeholder, "[object "),
     "objects": (lambda told: validation.reject(cast("Event", event(properties=told.encode())), NOW_US), '{"a":['),
 }
 
