@@ -1,6 +1,7 @@
 """What is cleaned or left out of an event before it is judged; the event is taken all the same."""
 
 import unicodedata
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -65,6 +66,10 @@ CLEANED = {
     "many attempts": (event(attempt_count=5000), event(attempt_count=1000), ["attempts"]),
     "click nowhere": (clicked(x=NAN, y=3, role="button"), clicked(role="button"), ["x"]),
     "click far away": (clicked(x=1, y=-2e6), clicked(), ["x"]),
+    "role with a line break": (clicked(role="but\nton"), clicked(role="but ton"), ["role"]),
+    "long role": (clicked(role="r" * 300), clicked(role="r" * 64), ["role"]),
+    "role with a zero-width space": (clicked(role="but\u200bton"), clicked(role="button"), ["role"]),
+    "address with a line break": (event(address="/a\n?b"), event(address="/a ?b"), ["address"]),
     "live stream without a length": (playback(duration_seconds=-0.001), playback(), ["durationSeconds"]),
     "longer than a video can be": (playback(duration_seconds=86_400.5), playback(), ["durationSeconds"]),
     "as long as a video can be": (playback(duration_seconds=86_400.0), playback(duration_seconds=86_400.0), []),
@@ -107,6 +112,43 @@ def test_an_addition_is_cleaned_or_left_out_and_never_costs_the_event(
     assert made == clean
     assert noted == members
     assert reject(cast("Event", made), NOW_US) is None
+
+
+def members(of: Any) -> Iterator[str]:
+    """The members of a message that hold text."""
+    for field in of.DESCRIPTOR.fields:
+        if field.type == field.TYPE_STRING and not field.is_repeated:
+            yield field.name
+
+
+def outcome() -> event_pb2.Event:
+    told = event_pb2.InterventionOutcome(channel="chat", outcome=event_pb2.OUTCOME_SHOWN)
+    return event(kind="intervention_outcome", outcome=told)
+
+
+WHOLE: dict[str, Callable[[], event_pb2.Event]] = {
+    "": event,
+    "click": clicked,
+    "playback": playback,
+    "purchase": bought,
+    "outcome": outcome,
+}
+
+
+def part(one: event_pb2.Event, kind: str) -> Any:
+    return getattr(one, kind) if kind else one
+
+
+TEXTS = [(kind, member) for kind, make in WHOLE.items() for member in members(part(make(), kind))]
+
+
+@pytest.mark.parametrize("odd", ["a\nb", "a\u200bb", "r" * 5000, " a", "\x00"])
+@pytest.mark.parametrize(("kind", "member"), TEXTS)
+def test_whatever_text_is_changed_a_warning_says_so(kind: str, member: str, odd: str) -> None:
+    told = WHOLE[kind]()
+    setattr(part(told, kind), member, odd)
+    made, notes = tidied(told)
+    assert (made != told) == bool(notes)
 
 
 @pytest.mark.parametrize("told", [each[0] for each in CLEANED.values()], ids=CLEANED)
