@@ -12,12 +12,11 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from services.ingest.domain.event import Click, Event, Kind
-from services.ingest.domain.page import Page, PageRules, page_of
+from services.ingest.domain.page import PAGE_LENGTH, Page, PageRules, is_plain, page_of
 from services.ingest.domain.placeholder import is_placeholder
 from services.ingest.domain.text import cleaned, is_clean, is_identifier
 
 ID_LENGTH: Final = 128
-PAGE_LENGTH: Final = 2048
 TARGET_LENGTH: Final = 256
 USER_AGENT_LENGTH: Final = 512
 ROLE_LENGTH: Final = 64
@@ -223,8 +222,8 @@ _BY_KIND: Final[dict[int, Callable[[Event, list[Note]], None]]] = {
 
 @functools.lru_cache(maxsize=2048)
 def _is_plain(page: str) -> bool:
-    """Whether a page is a clean path without query and fragment; remembered, as a product has few of them."""
-    return page[0] == "/" and is_clean(page, PAGE_LENGTH) and "?" not in page and "#" not in page
+    """Whether a page is clean and stays as it is; remembered, as a product has few of them."""
+    return is_clean(page, PAGE_LENGTH) and is_plain(page)
 
 
 @functools.lru_cache(maxsize=2048)
