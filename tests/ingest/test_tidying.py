@@ -180,7 +180,7 @@ def test_ids_stay_as_they_were_sent_to_the_byte() -> None:
         "[object Promise]", "[object Window]", "[object Function]", "[object Null]", "[OBJECT  MAP]", "function () { }",
         "function (t){return t}", "<nil>", "<null>", "Infinity", "-Infinity", "-inf", "undef", "void 0",
         "Optional(null)", "Optional(nil)", "Optional(Optional(nil))", "Some(None)", 'Optional("undefined")', "\\N",
-        '"\\N"', "#N/A", "N/A", "n.a.", "#REF!", "#NULL!", "0x0", "0.0",
+        '"\\N"', "#N/A", "N/A", "n.a.", "#REF!", "#NULL!", "\\u0000", "\\x00\\x00", "0x0", "0.0",
         # Several of them, joined.
         "undefined_undefined", "null-null", "None None", "undefined|undefined", "null,undefined", "nan.nan",
         "null@null",
@@ -216,7 +216,8 @@ def test_nobody_is_linked_to_anybody(nobody: str) -> None:
         "infinite",
         "optional", "Optional(ada)", 'Optional("u-1")', "functional", "function-lead", "object-0", "<ada@x.org>",
         "<7f3a>", "{7f3a21}", "$ada", ":ada", "\u0661", "\u0661\u0660", "not logged", "in", "logged-in", "known-user",
-        "noel", "guestuser2", "undefined-7f3a", "null_null_ada", "0xdeadbeef", "#42", "#ada", "50% off", "d%s",
+        "noel", "guestuser2", "undefined-7f3a", "null_null_ada", "0xdeadbeef", "#42", "#ada", "\\u0041", "u0000",
+        "50% off", "d%s",
     ],
 )  # fmt: skip
 def test_an_id_that_only_looks_like_nobody_s_is_somebody_s(somebody: str) -> None:

@@ -130,7 +130,7 @@ def page_of(told: str, rules: PageRules) -> Page:
         bang, slash, route = fragment.partition("/")
         route_name, whole_route = _told_apart(slash + route, rules)
         whole += f"#{bang}{whole_route}"
-        if rules.keeps_hash_routes:
+        if rules.keeps_hash_routes and route_name != "/":
             name += f"#{bang}{route_name}"
     else:
         whole += hash_sign + _spelled(fragment)

@@ -68,8 +68,8 @@ _WORD: Final = re.compile(r"[^\W_]+")
 _ZEROS: Final = re.compile("0+")
 _QUOTES: Final = " \"'`\\\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb"
 _UNSEEN: Final = frozenset({"Cf", "Cc"})
-# As databases write that there is no value into a file.
-_DUMPED: Final = "\\n"
+# As databases write that there is no value into a file, and the character of nothing written out.
+_WRITTEN_OUT: Final = re.compile(r"\\n|(?:\\+(?:u0{4}|x00|0))+", re.IGNORECASE)
 
 
 def plain(identifier: str) -> str:
@@ -100,7 +100,9 @@ def is_placeholder(identifier: str, more: Collection[str] = frozenset()) -> bool
     """
     if "%" in identifier and _is_nobody(plain(urllib.parse.unquote(identifier)), more):
         return True
-    return _is_nobody(plain(identifier), more) or identifier.strip(" \"'").casefold() == _DUMPED
+    if "\\" in identifier and _WRITTEN_OUT.fullmatch(identifier.strip(" \"'")):
+        return True
+    return _is_nobody(plain(identifier), more)
 
 
 def _is_nobody(told: str, more: Collection[str]) -> bool:
