@@ -110,22 +110,21 @@ class Ingest:
         admission = Admission(dict(judged.rejected), {}, [], [])
         now = (now_us, self.monotonic())
         whose = Identification(recalled.links, functools.partial(self.linking.may, now_us=now[1]))
-        new: list[int] = []
-        for index, seen in zip(judged.fresh, recalled.seen, strict=True):
-            if seen is None:
-                new.append(index)
-            else:
-                verdicts[index] = Verdict.DUPLICATE
-        corrected = [events[index] for index in new]
-        skews = skew.correct(corrected, recalled.samples, recalled.skews, now_us)
-        for place in identity.in_time(corrected, recalled.links) if recalled.has_anonymous else range(len(new)):
-            self._admit(corrected[place], new[place], whose, now, admission)
+        new, fresh = judged.fresh, candidates
+        if any(recalled.seen):
+            for index, seen in zip(judged.fresh, recalled.seen, strict=True):
+                if seen is not None:
+                    verdicts[index] = Verdict.DUPLICATE
+            new = [index for index in judged.fresh if verdicts[index] == Verdict.ACCEPTED]
+            fresh = [events[index] for index in new]
+        skews = skew.correct(fresh, recalled.samples, recalled.skews, now_us)
+        for place in identity.in_time(fresh, recalled.links) if recalled.has_anonymous else range(len(new)):
+            self._admit(fresh[place], new[place], whose, now, admission)
         for index in admission.rejections:
             verdicts[index] = Verdict.REJECTED
-        fresh = admission.fresh
-        if fresh:
+        if admission.fresh:
             await self.skews.keep(skews)
-            await self.append(identity.parts(fresh, admission.endings), whose)
+            await self.append(identity.parts(admission.fresh, admission.endings), whose)
         repeated = [
             event.event_id for event, verdict in zip(events, verdicts, strict=True) if verdict == Verdict.DUPLICATE
         ]
