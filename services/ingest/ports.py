@@ -118,16 +118,13 @@ class Skews(Protocol):
 
 
 class Identities(Protocol):
-    """Who anonymous ids turned out to be, for 30 days after the last use.
-
-    A user may stand there as `domain.identity.Identification` keeps one: the id itself, and who uses it.
-    """
+    """Who anonymous ids turned out to be, and when, for 30 days after the last use: as `domain.holders` writes it."""
 
     async def find(self, anonymous_ids: Sequence[str], now_us: int) -> dict[str, str]:
-        """The users that these are linked to; without those that are not. Finding is use."""
+        """What is kept of these; without those of which nothing is. Finding is use."""
 
-    async def link(self, users: Mapping[str, str]) -> None:
-        """Links anonymous ids to users; the latest link of an id counts."""
+    async def link(self, links: Mapping[str, str]) -> None:
+        """Keeps what is known of anonymous ids, in place of what was."""
 
 
 class Applied(Protocol):

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from mesh.clock import Clock
 from mesh.errors import NotFound, ResourceExhausted
-from services.ingest.domain import identity, skew
+from services.ingest.domain import holders, identity, skew
 from services.ingest.domain.acceptance import Admission, Judged, Verdict, judge, stamp
 from services.ingest.domain.event import Event, FailedEvent, Kind, Seen, failed_event_id, refused_event_id
 from services.ingest.domain.flood import Flood, Pace
@@ -61,6 +61,7 @@ class _Recalled(NamedTuple):
     samples: skew.Samples
     skews: dict[str, skew.Skew]
     links: dict[str, str]
+    has_anonymous: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,17 +110,21 @@ class Ingest:
         admission = Admission(dict(judged.rejected), {}, [], [])
         now = (now_us, self.monotonic())
         whose = Identification(recalled.links, functools.partial(self.linking.may, now_us=now[1]))
-        for index, event, seen in zip(judged.fresh, candidates, recalled.seen, strict=True):
-            if seen is None:
-                self._admit(event, index, whose, now, admission)
-            else:
-                verdicts[index] = Verdict.DUPLICATE
+        new, fresh = judged.fresh, candidates
+        if any(recalled.seen):
+            for index, seen in zip(judged.fresh, recalled.seen, strict=True):
+                if seen is not None:
+                    verdicts[index] = Verdict.DUPLICATE
+            new = [index for index in judged.fresh if verdicts[index] == Verdict.ACCEPTED]
+            fresh = [events[index] for index in new]
+        skews = skew.correct(fresh, recalled.samples, recalled.skews, now_us)
+        for place in identity.in_time(fresh, recalled.links) if recalled.has_anonymous else range(len(new)):
+            self._admit(fresh[place], new[place], whose, now, admission)
         for index in admission.rejections:
             verdicts[index] = Verdict.REJECTED
-        fresh = admission.fresh
-        if fresh:
-            await self.skews.keep(skew.correct(fresh, recalled.samples, recalled.skews))
-            await self.append(identity.parts(fresh, admission.endings), whose)
+        if admission.fresh:
+            await self.skews.keep(skews)
+            await self.append(identity.parts(admission.fresh, admission.endings), whose)
         repeated = [
             event.event_id for event, verdict in zip(events, verdicts, strict=True) if verdict == Verdict.DUPLICATE
         ]
@@ -145,13 +150,13 @@ class Ingest:
         samples = skew.samples(events, now_us)
         anonymous_ids = identity.anonymous_ids(events)
         if not samples and not anonymous_ids:
-            return _Recalled(await self.seen.find(ids, now_us), samples, {}, {})
+            return _Recalled(await self.seen.find(ids, now_us), samples, {}, {}, has_anonymous=False)
         devices = list(dict.fromkeys(name for name, _ in samples))
         seen, skews, links = await asyncio.gather(
             self.seen.find(ids, now_us), self.skews.find(devices), self.identities.find(anonymous_ids, now_us)
         )
         await self._follow(identity.unlinked_users(events, links), links, now_us)
-        return _Recalled(seen, samples, skews, links)
+        return _Recalled(seen, samples, skews, links, bool(anonymous_ids))
 
     async def _follow(self, users: Sequence[str], links: dict[str, str], now_us: int) -> None:
         """Adds whom users that are to be linked were linked to themselves, so that a loop is seen."""
@@ -161,12 +166,12 @@ class Ingest:
                 return
             found = await self.identities.find(users, now_us)
             links.update(found)
-            users = list(dict.fromkeys(found.values()))
+            users = list(dict.fromkeys(map(holders.holder, found.values())))
 
     def _admit(
         self, event: Event, index: int, whose: Identification, now: tuple[int, int], admission: Admission
     ) -> None:
-        """Takes an event in, stamped and with the link it tells, unless its user sends too many.
+        """Takes an event in, stamped and with the link it tells, unless its user sends too many; its time is corrected.
 
         Now is the time, and the time of a clock that is never set back.
         """
@@ -175,7 +180,7 @@ class Ingest:
         anonymous_id = event.anonymous_id
         if anonymous_id:
             user_id = whose.user(event)
-        pace = self.flood.judge(user_id, steady_us, event.event_time_us)
+        pace = self.flood.judge(user_id, steady_us, event.client_time_us or event.event_time_us)
         if pace == Pace.FLOOD:
             admission.rejections[index] = _LIMITED
             return

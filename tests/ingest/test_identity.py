@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journeymesh.common.v1 import event_pb2
 
-from services.ingest.domain import identity
+from services.ingest.domain import holders, identity
 from services.ingest.domain.event import Event
 from services.ingest.domain.identity import Identification
 from services.ingest.translation.journeys import copies
@@ -16,6 +16,11 @@ from tests.builders import MINUTE_US, NOW_US, event
 
 def seen(**members: Any) -> Event:
     return cast("Event", event(**members))
+
+
+def held(whose: Identification) -> dict[str, str]:
+    """Whose devices are by now, of those of which something was learnt."""
+    return {anonymous_id: holders.holder(link) for anonymous_id, link in whose.new_links.items()}
 
 
 def test_events_without_a_user_are_those_of_whom_the_id_was_last_linked_to() -> None:
@@ -29,7 +34,7 @@ def test_events_without_a_user_are_those_of_whom_the_id_was_last_linked_to() -> 
     assert whose.user(seen(user_id="a", anonymous_id="a")) == "bob"
     assert whose.user(seen(user_id="ada", anonymous_id="a")) == "ada"
     assert whose.hear(seen(user_id="eve", anonymous_id="known")) == ()
-    assert whose.new_links == {"a": "bob"}
+    assert held(whose) == {"a": "bob"}
 
 
 def test_the_event_that_links_ends_the_anonymous_journey() -> None:
@@ -119,10 +124,13 @@ def test_a_session_is_copied_as_the_client_called_it_and_not_as_features_did() -
 
 
 def test_what_stood_before_an_earlier_link_or_behind_this_one_is_not_copied() -> None:
-    earlier = event("earlier", "a", "identify", anonymous_id="a", linked_user_id="eve")
+    earlier_us = NOW_US - 3 * MINUTE_US
+    earlier = event("earlier", "a", "identify", anonymous_id="a", linked_user_id="eve", event_time_us=earlier_us)
     assert [
-        each.copied_event_id for each in copies([anonymous(-1), LINKED, anonymous(-2), earlier, anonymous(-3)], LINKED)
+        each.copied_event_id for each in copies([anonymous(-1), LINKED, anonymous(-2), earlier, anonymous(-4)], LINKED)
     ] == ["e-2"]
+    # What comes behind the earlier link and was done before it is not the next one's either.
+    assert not copies([LINKED, anonymous(-4), earlier], LINKED)
     assert not copies([anonymous(-1), anonymous(-2)], LINKED)
 
 
@@ -145,7 +153,7 @@ def test_who_logs_out_leaves_the_device_to_the_next(named: str) -> None:
     assert out.user_id == "ada"
     assert whose.hear(out) == ()
     assert whose.user(seen(user_id="a", anonymous_id="a")) == "a"
-    assert whose.new_links == {"a": "a"}
+    assert held(whose) == {"a": "a"}
     assert whose.hear(seen(user_id="ada", anonymous_id="a")) == (identity.linking,)
 
 
@@ -189,7 +197,9 @@ def test_a_refused_link_leaves_the_id_to_nobody(links: dict[str, str]) -> None:
     for named in ("a", "ada", "bob"):
         whose = Identification(dict(after))
         assert whose.hear(seen(kind="session_end", user_id=named, anonymous_id="a")) == (identity.leaving,)
-        assert whose.new_links == {"a": "a"}
+        assert held(whose) == {"a": "a"}
+        next_one = Identification(whose.new_links)
+        assert next_one.hear(seen(user_id="bob", anonymous_id="a")) == (identity.linking,)
     several = refused(links, "ada", "bob", "ada")
     assert Identification(several).hear(seen(user_id="ada", anonymous_id="a")) == (identity.leaving, identity.linking)
 

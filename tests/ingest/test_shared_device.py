@@ -19,7 +19,7 @@ from services.ingest.domain.identity import LINKS_AT_ONCE, Linking
 from services.ingest.ports import Claim, SeenEvents
 from tests.builders import MINUTE_US, NOW_US, SECOND_US, event
 from tests.ingest.house import House, housed
-from tests.ingest.test_stitching import WithFeatures, anonymous, settle
+from tests.ingest.test_stitching import WithFeatures, anonymous, known, settle
 
 USERS = ("ada", "bob", "eve")
 ONE_BY_ONE, TOGETHER = "one by one", "together"
@@ -124,8 +124,8 @@ async def test_however_much_the_next_one_does_in_the_same_batch_the_first_keeps_
     async with housed(features) as house:
         events = [
             anonymous("before", -3),
-            event("in", "ada", "identify", anonymous_id="a-1"),
-            event("out", "ada", "session_end", anonymous_id="a-1"),
+            known("in", "ada", -2, "identify"),
+            known("out", "ada", -2, "session_end"),
             *(anonymous(f"{number}", -1) for number in range(count)),
             event("next", "bob", "identify", anonymous_id="a-1"),
         ]
@@ -174,18 +174,21 @@ class Breaking:
         await self._note(claims)
 
 
+@pytest.mark.parametrize("order", [1, -1], ids=["in order", "backwards"])
 @pytest.mark.parametrize("breaks_at", [1, 2])
 @pytest.mark.parametrize("is_reversed", ["", "reversed"])
 @pytest.mark.parametrize("told", STORIES.values(), ids=STORIES)
-async def test_what_breaks_off_and_is_sent_again_gives_the_same(told: str, is_reversed: str, breaks_at: int) -> None:
+async def test_what_breaks_off_and_is_sent_again_gives_the_same(
+    told: str, is_reversed: str, breaks_at: int, order: int
+) -> None:
     steps, features = told.split(","), WithFeatures()  # type: ignore[abstract]
     seen = MemorySeenEvents()
     async with housed(features, linking=Unlimited(), seen=Breaking(seen, breaks_at)) as house:
         steps_of = dataclasses.replace(house.dispatcher.steps, seen=seen)
         one = house._replace(dispatcher=dataclasses.replace(house.dispatcher, steps=steps_of))
         with contextlib.suppress(Unavailable):
-            await one.accept(*story(steps))
-        await one.accept(*story(steps))
+            await one.accept(*story(steps)[::order])
+        await one.accept(*story(steps)[::order])
         for _ in range(3):
             shards = [shard.name for shard in await one.stream.shards()]
             for shard in reversed(shards) if is_reversed else shards:

@@ -39,7 +39,7 @@ def accept(requests: Sequence[Request], known: dict[str, Skew]) -> list[event_pb
         for time_us in request.times_us
     ]
     seen = cast("list[Event]", events)
-    known.update(skew.correct(seen, skew.samples(seen, NOW_US), known))
+    known.update(skew.correct(seen, skew.samples(seen, NOW_US), known, NOW_US))
     return events
 
 
@@ -47,7 +47,7 @@ def one(known: dict[str, Skew], **members: Any) -> event_pb2.Event:
     """Takes in one event, of a request of its own."""
     told = event(device_id="phone", **members)
     seen = cast("list[Event]", [told])
-    known.update(skew.correct(seen, skew.samples(seen, NOW_US), known))
+    known.update(skew.correct(seen, skew.samples(seen, NOW_US), known, NOW_US))
     return told
 
 

@@ -51,6 +51,11 @@ def anonymous(event_id: str, minutes: float, kind: str = "page_view", **members:
     return event(event_id, "a-1", kind, anonymous_id="a-1", event_time_us=time_us, **members)
 
 
+def known(event_id: str, user_id: str, minutes: float, kind: str = "page_view") -> event_pb2.Event:
+    time_us = NOW_US + round(minutes * MINUTE_US)
+    return event(event_id, user_id, kind, anonymous_id="a-1", event_time_us=time_us)
+
+
 async def settle(house: House) -> None:
     """Takes all through the mesh, and what comes of it."""
     for _ in range(3):
@@ -95,10 +100,10 @@ async def test_what_was_done_before_the_first_login_is_the_first_user_s_alone() 
 async def test_what_is_done_on_a_device_after_a_log_out_is_the_next_user_s() -> None:
     steps = WithFeatures()  # type: ignore[abstract]
     async with housed(steps) as house:
-        await house.accept(anonymous("a", -9), event("1", "ada", "identify", anonymous_id="a-1"))
+        await house.accept(anonymous("a", -9), known("1", "ada", -8, "identify"))
         await settle(house)
-        await house.accept(anonymous("b", -8, "error"), event("2", "ada", "session_end", anonymous_id="a-1"))
-        await house.accept(anonymous("c", -7), event("3", "bob", "identify", anonymous_id="a-1"))
+        await house.accept(anonymous("b", -7, "error"), known("2", "ada", -6, "session_end"))
+        await house.accept(anonymous("c", -5), known("3", "bob", -4, "identify"))
         await settle(house)
         assert [each.copied_event_id for each in await steps.last_events("bob") if each.copied_event_id] == ["c"]
         assert await steps.feature("bob", "error_count") == 0
@@ -109,8 +114,8 @@ async def test_a_user_who_comes_back_after_a_log_out_gets_what_was_done_meanwhil
     steps = WithFeatures()  # type: ignore[abstract]
     async with housed(steps) as house:
         for login, minutes in (("1", -9), ("2", -5)):
-            await house.accept(anonymous(f"before {login}", minutes), event(login, "ada", anonymous_id="a-1"))
-            await house.accept(event(f"out {login}", "ada", "session_end", anonymous_id="a-1"))
+            await house.accept(anonymous(f"before {login}", minutes), known(login, "ada", minutes + 1))
+            await house.accept(known(f"out {login}", "ada", minutes + 2, "session_end"))
             await settle(house)
         copied = [each.copied_event_id for each in await steps.last_events("ada") if each.copied_event_id]
         assert copied == ["before 2", "before 1"]

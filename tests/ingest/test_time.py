@@ -57,6 +57,17 @@ async def test_with_a_time_of_sending_the_clock_s_error_is_taken_out_and_both_ti
         assert stalled == [(NOW_US - 30 * SECOND_US, NOW_US - HOUR_US - 30 * SECOND_US)]
 
 
+@pytest.mark.parametrize("hours", [1, 2, 23])
+async def test_at_first_contact_the_time_of_sending_alone_tells_the_clock(hours: int) -> None:
+    then_us = NOW_US - hours * HOUR_US
+    old: dict[str, Any] = {"device_id": "phone", "event_time_us": then_us}
+    async with housed() as house:
+        assert await applied(house, event(**old, sent_time_us=then_us)) == [(NOW_US, then_us)]
+    async with housed() as house:
+        assert await applied(house, event(**old, sent_time_us=NOW_US)) == [(then_us, 0)]
+        assert await applied(house, event("b", **old, sent_time_us=then_us)) == [(then_us, 0)]
+
+
 async def test_what_is_known_of_a_clock_serves_all_of_a_device_s_users_and_no_other_device() -> None:
     async with housed() as house:
         await applied(house, sent("a", 0, 0))

@@ -140,15 +140,15 @@ class MemoryIdentities:
     """Links in a dictionary."""
 
     def __init__(self) -> None:
-        self._users: dict[str, str] = {}
+        self._links: dict[str, str] = {}
 
     async def find(self, anonymous_ids: Sequence[str], now_us: int) -> dict[str, str]:  # noqa: ARG002 - nothing ends
         """See `ports.Identities`."""
-        return {one: self._users[one] for one in anonymous_ids if one in self._users}
+        return {one: self._links[one] for one in anonymous_ids if one in self._links}
 
-    async def link(self, users: Mapping[str, str]) -> None:
+    async def link(self, links: Mapping[str, str]) -> None:
         """See `ports.Identities`."""
-        self._users.update(users)
+        self._links.update(links)
 
 
 class MemoryApplied:

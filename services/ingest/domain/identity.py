@@ -5,7 +5,9 @@ import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from services.ingest.domain import holders
 from services.ingest.domain.event import Event, Kind
+from services.ingest.domain.holders import How, Span
 from services.ingest.domain.validation import OWN_ID
 
 SESSION_GAP_US: Final = 30 * 60 * 1_000_000
@@ -16,9 +18,6 @@ LINKS_AT_ONCE: Final = 5
 LINK_PERIOD_US: Final = 60 * 1_000_000
 _LINKING_MOST: Final = 100_000
 _NOBODY: Final = f"{OWN_ID}nobody:"
-# In what is kept of an anonymous id that is nobody's: behind it stands who uses it, nothing where that are several.
-# No id holds this.
-_USED_BY: Final = "\n"
 _NOT_COPIED: Final = frozenset({Kind.IDENTIFY, Kind.INTERVENTION_OUTCOME})
 
 
@@ -109,14 +108,32 @@ def anonymous_ids(events: Iterable[Event]) -> list[str]:
 
 
 def unlinked_users(events: Iterable[Event], links: dict[str, str]) -> list[str]:
-    """The users that events name beside an anonymous id that is not linked to them, each once."""
-    return list(
-        dict.fromkeys(
-            event.user_id
-            for event in events
-            if event.anonymous_id not in ("", event.user_id) and links.get(event.anonymous_id) != event.user_id
-        )
-    )
+    """The users that events name beside an anonymous id that is not linked to them now, each once."""
+    return list(dict.fromkeys(event.user_id for event in events if _names_another(event, links)))
+
+
+def in_time(events: Sequence[Event], links: dict[str, str]) -> list[int]:
+    """The indexes of events in the order they are taken in.
+
+    Events of an anonymous id that changes hands among them are in the order they happened, at the places they had
+    together: a queue is not always sent in order. All others stay where they are.
+    """
+    order = list(range(len(events)))
+    changing = {
+        event.anonymous_id
+        for event in events
+        if event.anonymous_id and (event.event_type == Kind.SESSION_END or _names_another(event, links))
+    }
+    if changing:
+        places = [index for index in order if events[index].anonymous_id in changing]
+        for place, index in zip(places, sorted(places, key=lambda each: events[each].event_time_us), strict=True):
+            order[place] = index
+    return order
+
+
+def _names_another(event: Event, links: dict[str, str]) -> bool:
+    anonymous_id, user_id = event.anonymous_id, event.user_id
+    return anonymous_id not in ("", user_id) and holders.holder(links.get(anonymous_id, "")) != user_id
 
 
 class Linking:
@@ -139,17 +156,21 @@ class Linking:
 
 
 class Identification:
-    """Tells of events, in their order, whose journey they belong to. The latest link of an anonymous id counts."""
+    """Tells of events whose journey they belong to: that of who had the device when they happened.
+
+    A link or a log-out counts from its own time on. One that lies before the latest that is known takes the device from
+    nobody who has it now.
+    """
 
     def __init__(self, links: dict[str, str], may: Callable[[str], bool] = lambda _: True) -> None:
         """Begins with what is kept of the anonymous ids and of the users to be linked.
 
         Args:
-            links: users by anonymous id. An id that is nobody's has itself, or itself and behind a line break the user
-                who uses it without being linked.
+            links: by anonymous id, as `holders` writes it.
             may: whether the journey of an anonymous id may be ended once more.
         """
         self._links = links
+        self._known: dict[str, holders.Spans] = {}
         self._may = may
         self.new_links: dict[str, str] = {}
         """What was learnt, in the form of `links`."""
@@ -157,9 +178,10 @@ class Identification:
         """The ids of the events it was learnt from."""
 
     def user(self, event: Event) -> str:
-        """The user an event belongs to: where it names none, whom its anonymous id is linked to."""
-        if event.anonymous_id and event.user_id == event.anonymous_id:
-            return self._owner(event.anonymous_id)
+        """The user an event belongs to: where it names none, who had its device then."""
+        anonymous_id = event.anonymous_id
+        if anonymous_id and event.user_id == anonymous_id:
+            return holders.owner(self._spans(anonymous_id), event.event_time_us) or anonymous_id
         return event.user_id
 
     def hear(self, event: Event) -> Sequence[Ending] | None:
@@ -170,30 +192,41 @@ class Identification:
         """
         if event.event_type == Kind.SESSION_END:
             return self._leave(event)
-        anonymous_id, user_id = event.anonymous_id, event.user_id
-        if self._links.get(anonymous_id) == user_id or anonymous_id == user_id:
+        anonymous_id, user_id, time_us = event.anonymous_id, event.user_id, event.event_time_us
+        spans = self._spans(anonymous_id)
+        if anonymous_id == user_id or holders.owner(spans, time_us) == user_id:
             return ()
         if self._is_loop(event):
             return None
-        user = self._used_by(anonymous_id)
+        is_late = holders.is_late(spans, time_us)
+        refused = spans[0] if spans and spans[0].how == How.REFUSED and not is_late else None
+        is_alone = refused is None or refused.user_id == user_id
         if not self._may(anonymous_id):
-            self._keep(event, f"{anonymous_id}{_USED_BY}{user_id if user in (None, user_id) else ''}")
+            since_us = refused.from_us if refused else time_us
+            self._keep(event, Span(since_us, How.REFUSED, user_id if is_alone else ""), spans[1:] if refused else spans)
             return None
-        self._keep(event, user_id)
-        return (linking,) if user in (None, user_id) else (leaving, linking)
+        self._keep(event, Span(time_us, How.LINKED, user_id), spans)
+        if is_late:
+            return ()
+        return (linking,) if is_alone else (leaving, linking)
 
     def _leave(self, event: Event) -> Sequence[Ending]:
-        """Lets a user who logs out go: what the device does from now on is not theirs, what it did nobody else's."""
-        anonymous_id, user_id = event.anonymous_id, event.user_id
-        owner, user = self._owner(anonymous_id), self._used_by(anonymous_id)
-        if owner not in (anonymous_id, user_id):
+        """Lets a user who logs out go: what the device does from then on is not theirs, what it did nobody else's."""
+        anonymous_id, user_id, time_us = event.anonymous_id, event.user_id, event.event_time_us
+        spans = self._spans(anonymous_id)
+        span = holders.at(spans, time_us)
+        is_held = span is not None and span.how == How.LINKED
+        is_refused = span is not None and span.how == How.REFUSED
+        if is_held and span is not None and span.user_id != user_id:
             return ()
-        is_journey = owner == anonymous_id and (user_id != anonymous_id or user is not None)
+        if not is_held and not is_refused and user_id in (anonymous_id, holders.owner(spans, time_us)):
+            # The end of a session of somebody who was not logged in.
+            return ()
+        is_journey = not is_held and not holders.is_late(spans, time_us)
         if is_journey and not self._may(anonymous_id):
-            self._keep(event, f"{anonymous_id}{_USED_BY}")
+            self._keep(event, Span(time_us, How.REFUSED), spans)
             return ()
-        if user_id != anonymous_id or user is not None:
-            self._keep(event, anonymous_id)
+        self._keep(event, Span(time_us, How.LEFT), spans)
         return (leaving,) if is_journey else ()
 
     def _is_loop(self, event: Event) -> bool:
@@ -208,21 +241,23 @@ class Identification:
         followed: set[str] = set()
         while user_id in self._links and user_id not in followed:
             followed.add(user_id)
-            user_id = self._owner(user_id)
+            user_id = holders.holder(self._links[user_id])
         return followed | {user_id}
 
-    def _owner(self, anonymous_id: str) -> str:
-        return self._links.get(anonymous_id, anonymous_id).partition(_USED_BY)[0]
+    def _spans(self, anonymous_id: str) -> holders.Spans:
+        spans = self._known.get(anonymous_id)
+        if spans is None:
+            link = self._links.get(anonymous_id)
+            spans = self._known[anonymous_id] = holders.read(link, anonymous_id) if link else []
+        return spans
 
-    def _used_by(self, anonymous_id: str) -> str | None:
-        """Who uses an id that is nobody's after a link was refused; empty where that are several."""
-        _, is_used, user_id = self._links.get(anonymous_id, "").partition(_USED_BY)
-        return user_id if is_used else None
-
-    def _keep(self, event: Event, link: str) -> None:
+    def _keep(self, event: Event, span: Span, spans: holders.Spans) -> None:
+        """Keeps a span among others."""
         anonymous_id = event.anonymous_id
-        if self._links.get(anonymous_id) != link:
-            self._links[anonymous_id] = self.new_links[anonymous_id] = link
+        made = holders.told(spans, span)
+        if made != self._known[anonymous_id]:
+            self._known[anonymous_id] = made
+            self._links[anonymous_id] = self.new_links[anonymous_id] = holders.written(made, anonymous_id)
             self.tellers.add(event.event_id)
 
 
@@ -230,11 +265,13 @@ def last_session(events: Sequence[Event], linked: Event) -> list[Event]:
     """Of a journey's events, newest in the stream first, those that go along with its linking event: at most 20.
 
     They are those of the session that was open then, the latest first. What was done before the journey ended once
-    before is another person's, and what stands behind the link is none of it. Empty where the link lies more than the
-    gap after the latest of them, or is no longer among the events.
+    before is another person's, also where it came later, and what stands behind the link is none of it. Empty where the
+    link lies more than the gap after the latest of them, or is no longer among the events.
     """
-    before = itertools.dropwhile(lambda event: event.event_id != linked.event_id, events)
-    own = list(itertools.takewhile(lambda event: not event.linked_user_id, itertools.islice(before, 1, None)))
+    before = list(itertools.dropwhile(lambda event: event.event_id != linked.event_id, events))[1:]
+    since = next((place for place, event in enumerate(before) if event.linked_user_id), None)
+    since_us = before[since].event_time_us if since is not None else 0
+    own = [event for event in before[:since] if event.event_time_us >= since_us]
     session: list[Event] = []
     until_us = linked.event_time_us
     for event in sorted(own, key=lambda event: event.event_time_us, reverse=True):

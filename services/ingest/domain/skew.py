@@ -158,21 +158,22 @@ def samples(events: Iterable[Event], now_us: int) -> Samples:
     return told
 
 
-def correct(events: Sequence[Event], told: Samples, known: Mapping[str, Skew]) -> dict[str, Skew]:
+def correct(events: Sequence[Event], told: Samples, known: Mapping[str, Skew], now_us: int) -> dict[str, Skew]:
     """Corrects the times of events in place, and returns what is known of their clocks from now on.
 
     Only events of a request that tells of its clock are touched. One that lies after the sending of its own request was
     not told by that clock: it is only brought back to its receipt.
 
     Args:
-        events: with their received times.
+        events: received at `now_us` where the gateway stamped no time of receipt.
         told: the samples of these events, and maybe of others.
         known: what is known of their devices; without those of which nothing is.
+        now_us: as it was given to `samples`.
     """
     learnt: dict[str, Skew] = {}
     observed: set[tuple[str, int]] = set()
     for event in events if told else ():
-        name, received_us, client_us = device(event), event.received_time_us, event.event_time_us
+        name, received_us, client_us = device(event), event.received_time_us or now_us, event.event_time_us
         shown = told.get((name, received_us))
         if shown is None:
             continue

@@ -12,12 +12,11 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from services.ingest.domain.event import Click, Event, Kind
-from services.ingest.domain.page import Page, PageRules, page_of
+from services.ingest.domain.page import PAGE_LENGTH, Page, PageRules, is_plain, page_of
 from services.ingest.domain.placeholder import is_placeholder
 from services.ingest.domain.text import cleaned, is_clean, is_identifier
 
 ID_LENGTH: Final = 128
-PAGE_LENGTH: Final = 2048
 TARGET_LENGTH: Final = 256
 USER_AGENT_LENGTH: Final = 512
 ROLE_LENGTH: Final = 64
@@ -48,7 +47,11 @@ class Rules(NamedTuple):
 
 DEFAULT_RULES: Final = Rules()
 
-_LABELS: Final = (("error_code", "errorCode", ID_LENGTH), ("user_agent", "context.userAgent", USER_AGENT_LENGTH))
+_LABELS: Final = (
+    ("error_code", "errorCode", ID_LENGTH),
+    ("user_agent", "context.userAgent", USER_AGENT_LENGTH),
+    ("address", "address", PAGE_LENGTH),
+)
 _IDENTIFIERS: Final = (
     ("session_id", "sessionId"),
     ("device_id", "context.deviceId"),
@@ -66,11 +69,12 @@ _GLANCE: Final = operator.attrgetter(
     "device_id",
     "correlation_id",
     "user_agent",
+    "address",
     "anonymous_id",
     "attempt_count",
     "sent_time_us",
 )
-_NONE_OF_THEM: Final = ["", "", "", "", "", "", 0, 0]
+_NONE_OF_THEM: Final = ["", "", "", "", "", "", "", 0, 0]
 _NO_IDENTIFIER: Final = f"It must be at most {ID_LENGTH} characters without line breaks; it was left out."
 _CLEANED: Final = "It held characters that cannot be shown or was too long, and was cleaned."
 
@@ -106,8 +110,6 @@ def _tidy_page(event: Event, told: str, rules: PageRules, notes: list[Note]) -> 
     event.page = page.name
     if page.address:
         event.address = page.address
-    elif event.address:
-        event.address = cleaned(event.address, PAGE_LENGTH).text
 
 
 def _tidy_rare(event: Event, rules: Rules, notes: list[Note]) -> None:
@@ -155,7 +157,7 @@ def _tidy_click(event: Event, notes: list[Note]) -> None:
         click.ClearField("y")
         notes.append(Note("x", "A place of a click must lie within a million pixels; it was left out."))
     if click.role and not is_clean(click.role, ROLE_LENGTH):
-        click.role = cleaned(click.role, ROLE_LENGTH).text
+        _put_text(click, "role", "role", ROLE_LENGTH, notes)
 
 
 def _tidy_playback(event: Event, notes: list[Note]) -> None:
@@ -220,8 +222,8 @@ _BY_KIND: Final[dict[int, Callable[[Event, list[Note]], None]]] = {
 
 @functools.lru_cache(maxsize=2048)
 def _is_plain(page: str) -> bool:
-    """Whether a page is a clean path without query and fragment; remembered, as a product has few of them."""
-    return page[0] == "/" and is_clean(page, PAGE_LENGTH) and "?" not in page and "#" not in page
+    """Whether a page is clean and stays as it is; remembered, as a product has few of them."""
+    return is_clean(page, PAGE_LENGTH) and is_plain(page)
 
 
 @functools.lru_cache(maxsize=2048)
