@@ -14,7 +14,7 @@ from mesh.errors import InvalidArgument
 from mesh.stream import BEGINNING, END, Record
 from services.ingest.domain.event import FailedEvent, refused_event_id
 from services.ingest.domain.tidying import Note
-from services.ingest.domain.validation import EARLIEST_TIME_US, FUTURE_US, Rejection
+from services.ingest.domain.validation import EARLIEST_TIME_US, FUTURE_US, Rejection, told_id
 from services.ingest.ports import ShardStanding
 from services.ingest.usecases import Receipt
 
@@ -71,13 +71,13 @@ def whole(failed: FailedEvent) -> event_pb2.Event:
 
 def unreadable(one: ingest_pb2.UnreadableEvent, now_us: int) -> FailedEvent:
     """What the gateway could not read, as a failed event. A time of receipt that cannot be counts as now."""
-    received_us = one.received_time_us
+    received_us, event_id = one.received_time_us, told_id(one.event_id)
     return FailedEvent(
-        refused_event_id(one.event_id, one.payload),
+        refused_event_id(event_id, one.payload),
         reason_name(one.reason),
         one.detail,
         received_us if EARLIEST_TIME_US <= received_us <= now_us + FUTURE_US else now_us,
-        one.event_id,
+        event_id,
         one.user_id,
         one.payload,
         one.trace_id,
@@ -87,13 +87,13 @@ def unreadable(one: ingest_pb2.UnreadableEvent, now_us: int) -> FailedEvent:
 
 def refused(event: event_pb2.Event, rejection: Rejection, now_us: int) -> FailedEvent:
     """What ingest refused, as a failed event."""
-    payload = event_json(event)
+    payload, event_id = event_json(event), told_id(event.event_id)
     return FailedEvent(
-        refused_event_id(event.event_id, payload),
+        refused_event_id(event_id, payload),
         rejection.reason,
         rejection.detail,
         now_us,
-        event.event_id,
+        event_id,
         event.user_id,
         payload,
         event.trace_id,
