@@ -118,7 +118,8 @@ class Ingest:
             verdicts[index] = Verdict.REJECTED
         fresh = admission.fresh
         if fresh:
-            await self.skews.keep(skew.correct(fresh, recalled.samples, recalled.skews))
+            taken = (index for index, each in enumerate(judged.fresh) if verdicts[each] == Verdict.ACCEPTED)
+            await self.skews.keep(skew.correct(fresh, recalled.samples.of(taken), recalled.skews))
             await self.append(identity.parts(fresh, admission.endings), whose)
         repeated = [
             event.event_id for event, verdict in zip(events, verdicts, strict=True) if verdict == Verdict.DUPLICATE
@@ -144,11 +145,11 @@ class Ingest:
         ids = [event.event_id for event in events]
         samples = skew.samples(events, now_us)
         anonymous_ids = identity.anonymous_ids(events)
-        if not samples and not anonymous_ids:
+        if not samples.latest and not anonymous_ids:
             return _Recalled(await self.seen.find(ids, now_us), samples, {}, {})
-        devices = list(dict.fromkeys(name for name, _ in samples))
+        clocks = list(dict.fromkeys(name for name, _ in samples.latest))
         seen, skews, links = await asyncio.gather(
-            self.seen.find(ids, now_us), self.skews.find(devices), self.identities.find(anonymous_ids, now_us)
+            self.seen.find(ids, now_us), self.skews.find(clocks), self.identities.find(anonymous_ids, now_us)
         )
         await self._follow(identity.unlinked_users(events, links), links, now_us)
         return _Recalled(seen, samples, skews, links)

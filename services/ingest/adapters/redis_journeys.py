@@ -1,6 +1,6 @@
 """What ingest knows of journeys before they are told: clocks of devices, and who anonymous ids turned out to be.
 
-A clock costs up to 230 bytes for 49 hours, and a linked anonymous id about 120 for 30 days;
+A clock costs up to 265 bytes for 49 hours, and a linked anonymous id about 120 for 30 days;
 tests/ingest/test_memory_cost.py measures both.
 """
 

@@ -25,7 +25,7 @@ EARLIEST_TIME_US: Final = 946_684_800_000_000  # 2000-01-01T00:00:00Z
 FUTURE_US: Final = 24 * 3600 * 1_000_000
 
 OWN_ID: Final = "jm:"
-"""How the ids of events begin that the mesh makes itself. Of all that is sent only an outcome of its own may bear one."""
+"""How the ids of events begin that the mesh makes itself. Of what is sent only its own outcomes may bear one."""
 
 
 _LAST_KIND: Final = 18
