@@ -3,7 +3,7 @@
 import itertools
 import time
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from journeymesh.common.v1 import error_reason_pb2
@@ -58,6 +58,63 @@ async def test_more_unreadable_events_than_may_be_kept_are_refused(count: int, s
         with pytest.raises(InvalidArgument, match="unreadable"):
             await house.stub.AcceptEvents(unreadable(count, size))
         assert not (await house.failed.list(10, ""))[0]
+
+
+LONG: dict[str, dict[str, Any]] = {
+    "a detail": {"detail": "x" * 1_001},
+    "a detail of megabytes": {"detail": "x" * 12_000_000},
+    "an event's id": {"event_id": "x" * 101},
+    "a user's id": {"user_id": "x" * 129},
+    "a trace": {"trace_id": bytes(17)},
+}
+
+
+@pytest.mark.parametrize("members", LONG.values(), ids=LONG)
+async def test_what_is_told_of_an_unreadable_event_is_bounded_too(members: dict[str, Any]) -> None:
+    async with housed() as house:
+        with pytest.raises(InvalidArgument) as refused:
+            await house.accept(event("a"), unreadable=[ingest_pb2.UnreadableEvent(payload=b"{", **members)])
+        assert refused.value.reason == "REQUEST_TOO_LARGE"
+        assert not (await house.failed.list(10, ""))[0]
+        longest = {"detail": "x" * 1_000, "event_id": "x" * 100, "user_id": "x" * 128, "trace_id": bytes(16)}
+        told = ingest_pb2.UnreadableEvent(payload=bytes(32 * 1024), **cast("Any", longest))
+        assert (await house.accept(event("a"), unreadable=[told])).verdicts == [ACCEPTED]
+
+
+async def test_a_request_is_bounded_as_a_whole() -> None:
+    async with housed() as house:
+        with pytest.raises(InvalidArgument) as refused:
+            await house.accept(*[event(f"{number}", properties=b" " * 32_000) for number in range(270)])
+        assert refused.value.reason == "REQUEST_TOO_LARGE"
+        many = [ingest_pb2.UnreadableEvent(detail="x" * 1_000, payload=bytes(4_000)) for _ in range(900)]
+        with pytest.raises(InvalidArgument, match="unreadable"):
+            await house.accept(unreadable=many)
+
+
+HUGE: dict[str, dict[str, Any]] = {
+    "properties": {"properties": b'{"a":"' + b"x" * 1_000_000 + b'"}'},
+    "an event's id": {"event_id": "x" * 1_000_000},
+    "a user's id": {"user_id": "x" * 1_000_000},
+    "a session's": {"session_id": "s" * 1_000_000, "page": ""},
+}
+
+
+@pytest.mark.parametrize("members", HUGE.values(), ids=HUGE)
+async def test_what_is_kept_of_a_refused_event_is_bounded(members: dict[str, Any]) -> None:
+    async with housed() as house:
+        assert (await house.accept(event(**members))).verdicts == [REJECTED]
+        ((kept,), _) = await house.failed.list(10, "")
+        assert len(kept.payload) <= 40 * 1024
+        assert (len(kept.event_id) <= 100, len(kept.user_id) <= 128) == (True, True)
+
+
+@pytest.mark.parametrize("ids", [{"span_id": bytes(1_000_000)}, {"trace_id": bytes(1_000_000)}, {"span_id": b"x"}])
+async def test_a_trace_that_is_none_is_left_out_of_what_is_accepted(ids: dict[str, Any]) -> None:
+    async with housed() as house:
+        assert (await house.accept(event("a", **ids))).verdicts == [ACCEPTED]
+        await house.dispatch()
+        (made,) = house.events()
+        assert made.span_id == b""
 
 
 EXTREMES = [-(1 << 63), -(1 << 62), -1, 0, 1, 253_402_300_799_999_999, 1 << 62, (1 << 63) - 1]

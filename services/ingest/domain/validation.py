@@ -69,8 +69,8 @@ def outcome_id(intervention_id: str, outcome: int) -> str:
 
 
 def told_id(event_id: str) -> str:
-    """The id under which a refused event is found; none where it is the mesh's own, which another bears by right."""
-    return "" if event_id.startswith(OWN_ID) else event_id
+    """The id under which a refused event is found; none where it is no id, or the mesh's own, another's by right."""
+    return "" if event_id.startswith(OWN_ID) or len(event_id) > EVENT_ID_LENGTH else event_id
 
 
 def _is_ordinary(identifier: str, most: int) -> bool:

@@ -13,7 +13,7 @@ from journeymesh.ingest.v1 import ingest_pb2
 from mesh.errors import InvalidArgument
 from mesh.stream import BEGINNING, END, Record
 from services.ingest.domain.event import FailedEvent, refused_event_id
-from services.ingest.domain.tidying import Note
+from services.ingest.domain.tidying import ID_LENGTH, Note
 from services.ingest.domain.validation import EARLIEST_TIME_US, FUTURE_US, Rejection, told_id
 from services.ingest.ports import ShardStanding
 from services.ingest.usecases import Receipt
@@ -23,6 +23,8 @@ _PLATFORM_PREFIX: Final = len("PLATFORM_")
 _UNSPECIFIED: Final = len("UNSPECIFIED")
 _BATCH_BYTES: Final = 4 * 1024 * 1024
 _LINKS_MOST: Final = 64
+# What may be taken as properties, and what stands beside them.
+_REFUSED_BYTES: Final = 40 * 1024
 _TARGET_NAMES: Final = frozenset({"target", "feature", "element", "form", "field", "task", "topic"})
 _decode_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -86,15 +88,15 @@ def unreadable(one: ingest_pb2.UnreadableEvent, now_us: int) -> FailedEvent:
 
 
 def refused(event: event_pb2.Event, rejection: Rejection, now_us: int) -> FailedEvent:
-    """What ingest refused, as a failed event."""
-    payload, event_id = event_json(event), told_id(event.event_id)
+    """What ingest refused, as a failed event; ids longer than any may be are left out, what is larger is cut."""
+    payload, event_id = event_json(event)[:_REFUSED_BYTES], told_id(event.event_id)
     return FailedEvent(
         refused_event_id(event_id, payload),
         rejection.reason,
         rejection.detail,
         now_us,
         event_id,
-        event.user_id,
+        event.user_id if len(event.user_id) <= ID_LENGTH else "",
         payload,
         event.trace_id,
         "ingest",
