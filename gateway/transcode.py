@@ -35,6 +35,9 @@ _REQUIRED: Final = frozenset(("action", "outcome", "interventionId"))
 _NO_PROPERTIES: Final = Properties()
 
 
+CLOUD_EVENT_ID: Final = "ce:"
+"""How the ids of events begin that are made of the source and the id of a CloudEvent."""
+
 _decode: Final = msgspec.json.Decoder(schema.ClientEvent).decode
 _decode_mild: Final = msgspec.json.Decoder(schema.MildEvent).decode
 _decode_properties: Final = msgspec.json.Decoder(Properties).decode
@@ -101,7 +104,11 @@ def put(
     """
     if event_type == _IDENTIFY and not event.user_id:
         raise InvalidArgument("MISSING_FIELD", "An identify needs `userId`.")
-    event_id = event.event_id or make_id()
+    event_id = event.event_id
+    if not event_id:
+        event_id = make_id()
+    elif event_id.startswith(CLOUD_EVENT_ID):
+        raise InvalidArgument("RESERVED_ID", f"An id that begins with `{CLOUD_EVENT_ID}` is that of a CloudEvent.")
     # Every member given costs a tenth of a microsecond, so those that are mostly absent are given only if present.
     rare = _rare(event, properties, warn)
     if event_type in _decode_properties_of:

@@ -64,7 +64,7 @@ async def test_one_is_read_and_struck_off(gateway: Gateway) -> None:
     [
         (PAYLOAD, "e-1", event_pb2.EVENT_TYPE_PAGE_VIEW),
         (SEGMENT, "m-1", event_pb2.EVENT_TYPE_PURCHASE),
-        (CLOUD_EVENT, "s#1", event_pb2.EVENT_TYPE_ERROR),
+        (CLOUD_EVENT, "ce:s#1", event_pb2.EVENT_TYPE_ERROR),
     ],
 )
 async def test_one_is_replayed_as_it_was_whatever_its_format(
