@@ -84,9 +84,8 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         page_size = min(request.page_size or _PAGE_SIZE, _PAGE_SIZE_MOST)
         reason = reason_name(request.reason) if request.reason else ""
         failed, following = await self._ingest.failed.list(page_size, request.page_token, reason)
-        return ingest_pb2.ListFailedEventsResponse(
-            failed_events=map(failed_event_message, failed), next_page_token=following
-        )
+        told = [failed_event_message(one, request.payload_bytes) for one in failed]
+        return ingest_pb2.ListFailedEventsResponse(failed_events=told, next_page_token=following)
 
     async def GetFailedEvent(
         self, request: ingest_pb2.GetFailedEventRequest, context: Any

@@ -91,6 +91,7 @@ async def test_a_request_is_bounded_as_a_whole() -> None:
             await house.accept(unreadable=many)
 
 
+LARGE = b'{"a":"' + b"x" * 30_000 + b'"}'
 HUGE: dict[str, dict[str, Any]] = {
     "properties": {"properties": b'{"a":"' + b"x" * 1_000_000 + b'"}'},
     "an event's id": {"event_id": "x" * 1_000_000},
@@ -106,6 +107,38 @@ async def test_what_is_kept_of_a_refused_event_is_bounded(members: dict[str, Any
         ((kept,), _) = await house.failed.list(10, "")
         assert len(kept.payload) <= 40 * 1024
         assert (len(kept.event_id) <= 100, len(kept.user_id) <= 128) == (True, True)
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "語", "😀", "\x00"])
+async def test_a_list_tells_the_beginning_of_each_payload_and_the_single_read_all(letter: str) -> None:
+    async with housed() as house:
+        payload = ("-" + letter * 8_000).encode()
+        await house.accept(unreadable=[ingest_pb2.UnreadableEvent(payload=payload, reason=cast("Any", 1))])
+        await house.accept(unreadable=[ingest_pb2.UnreadableEvent(payload=b"short", reason=cast("Any", 1))])
+        asked = ingest_pb2.ListFailedEventsRequest(payload_bytes=1_024)
+        short, long = (await house.stub.ListFailedEvents(asked)).failed_events
+        assert (short.payload, short.is_payload_cut) == ("short", False)
+        assert payload.decode().startswith(long.payload)
+        assert 1_020 < len(long.payload.encode()) <= 1_024
+        assert long.is_payload_cut
+        whole = (await house.stub.GetFailedEvent(ingest_pb2.GetFailedEventRequest(id=long.id))).failed_event
+        assert (whole.payload, whole.is_payload_cut) == (payload.decode(), False)
+        # An older gateway asks for all.
+        told = (await house.stub.ListFailedEvents(ingest_pb2.ListFailedEventsRequest())).failed_events
+        assert [one.payload for one in told] == ["short", payload.decode()]
+
+
+async def test_no_list_of_failed_events_is_large() -> None:
+    async with housed() as house:
+        for number in range(20):
+            await house.accept(*[event(f"{number}-{each}", page="", properties=LARGE) for each in range(10)])
+        asked = ingest_pb2.ListFailedEventsRequest(page_size=100, payload_bytes=1_024)
+        answer = await house.stub.ListFailedEvents(asked)
+        assert answer.ByteSize() < 64 * 1024
+        assert answer.next_page_token
+        payloads = [b"\xff" * 5_000, b"\x80" * 5_000, b"x" * 1_023 + b"\xf0\x9f\x98"]
+        await house.accept(unreadable=[ingest_pb2.UnreadableEvent(payload=each) for each in payloads])
+        assert (await house.stub.ListFailedEvents(asked)).ByteSize() < 64 * 1024
 
 
 @pytest.mark.parametrize("ids", [{"span_id": bytes(1_000_000)}, {"trace_id": bytes(1_000_000)}, {"span_id": b"x"}])
@@ -155,9 +188,13 @@ async def test_what_is_refused_never_pushes_out_what_was_accepted() -> None:
         kept = await house.set_aside("good")
         for number in range(20):
             await house.accept(*[event(f"{number}-{each}", page="") for each in range(600)])
-        listed, _ = await house.failed.list(20_000, "")
-        assert kept in {one.id for one in listed}
-        assert len(listed) == 10_001
+        listed: list[str] = []
+        token = ""
+        while token or not listed:
+            page, token = await house.failed.list(20_000, token)
+            listed += [one.id for one in page]
+        assert kept in listed
+        assert len(set(listed)) == len(listed) == 10_001
 
 
 class Full:

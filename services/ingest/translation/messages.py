@@ -43,21 +43,31 @@ def _reason(name: str) -> error_reason_pb2.ErrorReason.ValueType:
     return cast("error_reason_pb2.ErrorReason.ValueType", known.number if known else 0)
 
 
-def failed_event_message(failed: FailedEvent) -> ingest_pb2.FailedEvent:
-    """A failed event for the wire."""
+def failed_event_message(failed: FailedEvent, payload_bytes: int = 0) -> ingest_pb2.FailedEvent:
+    """A failed event for the wire, with at most so many bytes of its payload; 0 for all."""
+    told = _beginning(failed.payload, payload_bytes) if payload_bytes else failed.payload
     message = ingest_pb2.FailedEvent(
         id=failed.id,
         reason=_reason(failed.reason),
         detail=failed.detail,
         event_id=failed.event_id,
         user_id=failed.user_id,
-        payload=failed.payload.decode(errors="replace"),
+        payload=told.decode(errors="replace"),
+        is_payload_cut=len(told) < len(failed.payload),
         trace_id=failed.trace_id.hex(),
         stage=failed.stage,
         is_kept_whole=bool(failed.record),
     )
     message.failed_time.FromMicroseconds(failed.failed_time_us)
     return message
+
+
+def _beginning(payload: bytes, most: int) -> bytes:
+    """The beginning of a text in UTF-8, without a character that would be cut."""
+    for end in range(min(most, len(payload)), max(0, most - 4), -1):
+        if end == len(payload) or payload[end] & 0xC0 != 0x80:
+            return payload[:end]
+    return payload[:most]
 
 
 def whole(failed: FailedEvent) -> event_pb2.Event:
