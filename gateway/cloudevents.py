@@ -16,7 +16,7 @@ import msgspec
 from journeymesh.common.v1 import event_pb2
 from opentelemetry.trace import TraceFlags
 
-from gateway import additions, schema, transcode
+from gateway import additions, ids, schema, transcode
 from gateway.additions import Warn
 from gateway.batch import MAX_EVENTS
 from gateway.cutting import cut
@@ -130,9 +130,9 @@ def event_id(source: str, given: str) -> str:
     if _UNIQUE.fullmatch(given) and len(set(given)) >= _DISTINCT_LEAST:
         return given
     both = f"{source.replace('%', '%25').replace('#', '%23')}#{given}"
-    if len(transcode.CLOUD_EVENT_ID) + len(both) > _MAX_ID_LENGTH:
+    if len(ids.CLOUD_EVENT) + len(both) > _MAX_ID_LENGTH:
         both = hashlib.blake2b(both.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-    return f"{transcode.CLOUD_EVENT_ID}{both}"
+    return f"{ids.CLOUD_EVENT}{both}"
 
 
 def _batch(body: bytes) -> Sequence[msgspec.Raw | bytes]:

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, cast
 import msgspec
 from journeymesh.common.v1.event_pb2 import Click, InterventionOutcome, Playback, Purchase
 
-from gateway import additions, money, purchases, schema
+from gateway import additions, ids, money, purchases, schema
 from gateway.additions import LEFT_OUT, PAGINATION, Warn
 from gateway.refusal import refusal, require_plain
 from gateway.schema import ClickProperties, OutcomeProperties, PlaybackProperties, Properties, PurchaseProperties
@@ -34,9 +34,6 @@ _CLICK, _PLAYBACK, _OUTCOME, _PAID = (
 _REQUIRED: Final = frozenset(("action", "outcome", "interventionId"))
 _NO_PROPERTIES: Final = Properties()
 
-
-CLOUD_EVENT_ID: Final = "ce:"
-"""How the ids of events begin that are made of the source and the id of a CloudEvent."""
 
 _decode: Final = msgspec.json.Decoder(schema.ClientEvent).decode
 _decode_mild: Final = msgspec.json.Decoder(schema.MildEvent).decode
@@ -107,8 +104,8 @@ def put(
     event_id = event.event_id
     if not event_id:
         event_id = make_id()
-    elif event_id.startswith(CLOUD_EVENT_ID):
-        raise InvalidArgument("RESERVED_ID", f"An id that begins with `{CLOUD_EVENT_ID}` is that of a CloudEvent.")
+    elif event_id.startswith(ids.CLOUD_EVENT):
+        raise InvalidArgument("RESERVED_ID", f"An id that begins with `{ids.CLOUD_EVENT}` is that of a CloudEvent.")
     # Every member given costs a tenth of a microsecond, so those that are mostly absent are given only if present.
     rare = _rare(event, properties, warn)
     if event_type in _decode_properties_of:

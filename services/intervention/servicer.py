@@ -18,7 +18,7 @@ from services.intervention.translation import decisions, interventions, reports,
 from services.intervention.usecases.analysis import Analyses
 from services.intervention.usecases.asking import Models
 from services.intervention.usecases.deciding import Came, Deciding
-from services.intervention.usecases.pieces import in_turns
+from services.intervention.usecases.pieces import READS_AT_ONCE, in_turns
 from services.intervention.usecases.reading import Reading
 from services.intervention.usecases.wording import Wordings
 
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 _PAGE_SIZE: Final = 20
 _LARGEST_PAGE_SIZE: Final = 100
 _MOST_RECORDS: Final = 200
-# Reads of people wait for each other. These together take at most half of the process; the rest is for help.
-_READS_AT_ONCE: Final = 2
 
 
 class InterventionServicer(InterventionServiceServicer):
@@ -50,7 +48,7 @@ class InterventionServicer(InterventionServiceServicer):
         self._models = models
         self._wordings = wordings
         self._metrics = metrics
-        self._places = asyncio.Semaphore(_READS_AT_ONCE)
+        self._places = asyncio.Semaphore(READS_AT_ONCE)
 
     async def DecideInterventions(
         self, request: wire.DecideInterventionsRequest, _context: "Context"
@@ -95,8 +93,7 @@ class InterventionServicer(InterventionServiceServicer):
         async with self._places:
             found = await self._listed(request)
             became = [await self._reading.became(each) for each in found]
-            told = await in_turns(map(decisions.decision_message, found, became))
-        return wire.ListDecisionsResponse(decisions=told)
+            return wire.ListDecisionsResponse(decisions=await in_turns(map(decisions.decision_message, found, became)))
 
     async def _listed(self, request: wire.ListDecisionsRequest) -> Sequence[Decision]:
         limit = min(request.page_size or _PAGE_SIZE, _LARGEST_PAGE_SIZE)

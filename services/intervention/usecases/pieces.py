@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Iterable
 from typing import Final, TypeVar
 
+READS_AT_ONCE: Final = 2
+"""Reads of people wait for each other; so many together take at most half of the process, the rest is for help."""
 _TURN_SECONDS: Final = 0.002
 _OTHERS_TURNS: Final = 3
 
