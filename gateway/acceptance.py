@@ -25,9 +25,6 @@ from mesh.errors import InvalidArgument, MeshError, ResourceExhausted
 _ACCEPTED: Final = ingest_pb2.VERDICT_ACCEPTED
 _DUPLICATE: Final = ingest_pb2.VERDICT_DUPLICATE
 _REASONS: Final = words(error_reason_pb2.ErrorReason.DESCRIPTOR)
-OUR_ID: Final = "jm:"
-"""How the ids of events begin that the mesh makes itself."""
-
 _RETRY_SECONDS: Final = 1.0
 _TOLD_ALWAYS: Final = 100
 _BYTES_FOR_ONE_MORE: Final = 256
@@ -76,8 +73,6 @@ class _Unread:
         payload = bytes(raw)[: transcode.MAX_EVENT_BYTES]
         self._count += 1
         event_id, user_id = salvage_ids(raw) if self._count <= self._most_told else ("", "")
-        # Under an id of ours it would be found in the place of what bears it by right.
-        event_id = "" if event_id.startswith(OUR_ID) else event_id
         if self._count <= self._most_kept:
             self._add(error, payload, event_id, user_id)
             return event_id
@@ -111,13 +106,8 @@ async def accept(
     request: Request,
     raws: Sequence[msgspec.Raw | bytes],
     read: Read = transcode.read_event,
-    *,
-    are_ours: bool = False,
 ) -> Tracked:
-    """Reads the events and has ingest accept the readable ones; what is unreadable goes along to be kept.
-
-    Unless they are the mesh's own, their ids must not look so.
-    """
+    """Reads the events and has ingest accept the readable ones; what is unreadable goes along to be kept."""
     message = ingest_pb2.AcceptEventsRequest()
     stamp = transcode.Stamp(request.received_us, request.trace_id, request.span_id)
     make_id = event_ids(request.received_us).__next__
@@ -140,9 +130,6 @@ async def accept(
                 event_id = read(raw, add, stamp, make_id, warn)
             except InvalidArgument as error:
                 event_id = again.read(raw, error, add, stamp, make_id, warn)
-            if event_id.startswith(OUR_ID) and not are_ours:
-                message.events.pop()
-                raise InvalidArgument("RESERVED_ID", f"An `eventId` must not begin with `{OUR_ID}`.")  # noqa: TRY301
             ids.append(event_id)
             readable.append(index)
         except InvalidArgument as error:

@@ -16,7 +16,7 @@ import msgspec
 from journeymesh.common.v1 import event_pb2
 from opentelemetry.trace import TraceFlags
 
-from gateway import additions, event_data, schema, times, transcode, wording
+from gateway import additions, event_data, ids, schema, times, transcode, wording
 from gateway.additions import Warn
 from gateway.batch import MAX_EVENTS
 from gateway.cutting import cut
@@ -35,6 +35,8 @@ _MAX_ID_LENGTH: Final = 100
 _MAX_PACKED_BYTES: Final = transcode.MAX_EVENT_BYTES * 4 // 3
 # Unique whatever the source: 128 bits in hexadecimal, with or without dashes, or the 26 letters of a ULID.
 _UNIQUE: Final = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}|[0-7][0-9A-HJKMNP-TV-Z]{25}")
+# What has fewer was counted, not drawn.
+_DISTINCT_LEAST: Final = 8
 _JSON: Final = re.compile(r"application/(?:[\w.-]++\+)*+json|text/json", re.IGNORECASE)
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
 
@@ -83,7 +85,7 @@ def read(
     raw: bytes | msgspec.Raw,
     add: Callable[..., object],
     stamp: transcode.Stamp,
-    make_id: Callable[[], str],
+    _make_id: Callable[[], str],
     warn: Warn,
 ) -> str:
     """Reads one event and gives it to `add` as the members of an `Event`; returns its id.
@@ -103,7 +105,7 @@ def read(
         raise _too_large()
     event_type = _event_type(told.type or "")
     event, written = event_data.read(data, warn)
-    event.event_id = event_id(told.source or "", told.id or "")
+    event.event_id = None
     event.user_id = event.user_id or told.subject
     event.timestamp = times.with_zone(told.time, "time") or event.timestamp
     properties = transcode.read_properties(written, event_type or event_pb2.EVENT_TYPE_FEATURE_INTERACTION, warn)
@@ -114,17 +116,25 @@ def read(
             event.context = msgspec.structs.replace(event.context or schema.Context(), active=False)
     written = _with(written, known)
     kind = event_type or event_pb2.EVENT_TYPE_FEATURE_INTERACTION
-    return transcode.put(event, kind, properties, written, add, _traced(stamp, told.traceparent), make_id, warn)
+
+    def own_id() -> str:
+        return event_id(told.source or "", told.id or "")
+
+    return transcode.put(event, kind, properties, written, add, _traced(stamp, told.traceparent), own_id, warn)
 
 
 def event_id(source: str, given: str) -> str:
-    """An event's id: `id` where it is unique by itself, else with its source, hashed where that is too long."""
-    if _UNIQUE.fullmatch(given):
+    """An event's id: `id` where it is unique by itself, else `ce:source#id`, hashed where that is too long.
+
+    No other source and id have the same, for `#` and `%` of the source are escaped; nor has an event of another format,
+    which may not bear such an id.
+    """
+    if _UNIQUE.fullmatch(given) and len(set(given)) >= _DISTINCT_LEAST:
         return given
-    both = f"{source}#{given}"
-    if len(both) <= _MAX_ID_LENGTH:
-        return both
-    return "ce-" + hashlib.blake2b(both.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    both = f"{source.replace('%', '%25').replace('#', '%23')}#{given}"
+    if len(ids.CLOUD_EVENT) + len(both) > _MAX_ID_LENGTH:
+        both = hashlib.blake2b(both.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return f"{ids.CLOUD_EVENT}{both}"
 
 
 def _batch(body: bytes) -> Sequence[msgspec.Raw | bytes]:

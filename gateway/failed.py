@@ -21,6 +21,7 @@ from mesh.errors import FailedPrecondition, InvalidArgument, NotFound
 
 MAX_REPLAYED: Final = 100
 _MOST_WARNINGS: Final = 100
+_LISTED_PAYLOAD_BYTES: Final = 1024
 
 REASONS: Final = {
     name.removeprefix("ERROR_REASON_"): value for name, value in error_reason_pb2.ErrorReason.items() if value
@@ -68,12 +69,13 @@ _decode_order: Final = msgspec.json.Decoder(ReplayOrder).decode
 
 
 async def list_failed(core: Core, request: Request) -> Answer:
-    """Lists failed events, newest first."""
+    """Lists failed events, newest first, each with the beginning of what was sent."""
     response = await core.peers.ingest.ListFailedEvents(
         ingest_pb2.ListFailedEventsRequest(
             page_size=number(request.query.get("limit"), "limit", 20, 100),
             page_token=list_cursor(request.query.get("cursor", ""), "cursor"),
             reason=_reason(request.query.get("reason"), "INVALID_PARAMETER"),
+            payload_bytes=_LISTED_PAYLOAD_BYTES,
         )
     )
     failed = [render(event) for event in response.failed_events]

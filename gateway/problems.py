@@ -62,7 +62,7 @@ REASONS: Final[Mapping[str, Reason]] = {
     "UNKNOWN_EVENT_TYPE": Reason("`eventType` names no known kind."),
     "INVALID_IDENTIFIER": Reason("An identifier is too long or holds control characters."),
     "PLACEHOLDER_ID": Reason("An id that stands for nobody, such as `undefined`, would join strangers."),
-    "RESERVED_ID": Reason("An id that begins with `jm:` is the mesh's own."),
+    "RESERVED_ID": Reason("An id that begins with `jm:` is the mesh's own, one with `ce:` a CloudEvent's."),
     "UNREADABLE_AMOUNT": Reason("The amount of a purchase was told and cannot be read as a number."),
     "INVALID_TIME": Reason("A time is not RFC 3339 with an offset, or lies before the year 2000."),
     "TIME_IN_FUTURE": Reason("A time lies more than 24 hours after its receipt."),

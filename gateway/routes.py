@@ -140,7 +140,7 @@ ROUTES: Final = (
     Route(
         "GET",
         "/api/failed-events",
-        "Events that could not be accepted or applied, newest first.",
+        "Events that could not be accepted or applied, newest first, each with the first KiB of what was sent.",
         failed.list_failed,
         shapes.failed_events,
         reasons=CALLS,

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, cast
 import msgspec
 from journeymesh.common.v1.event_pb2 import Click, InterventionOutcome, Playback, Purchase
 
-from gateway import additions, money, pages, purchases, schema, wording
+from gateway import additions, ids, money, pages, purchases, schema, wording
 from gateway.additions import PAGINATION, Warn
 from gateway.leniency import told_mildly
 from gateway.refusal import refusal, require_plain
@@ -105,7 +105,11 @@ def put(
     """
     if event_type == _IDENTIFY and not event.user_id:
         raise InvalidArgument("MISSING_FIELD", "An identify needs `userId`.")
-    event_id = event.event_id or make_id()
+    event_id = event.event_id
+    if not event_id:
+        event_id = make_id()
+    elif event_id.startswith(ids.CLOUD_EVENT):
+        raise InvalidArgument("RESERVED_ID", f"An id that begins with `{ids.CLOUD_EVENT}` is that of a CloudEvent.")
     # Every member given costs a tenth of a microsecond, so those that are mostly absent are given only if present.
     rare = _rare(event, properties, warn)
     if event_type in _DETAILED:

@@ -81,7 +81,7 @@ class FailedEvents(Protocol):
     async def list(self, page_size: int, before: str, reason: str = "") -> tuple[Sequence[FailedEvent], str]:
         """Failed events, newest first, and where the next page begins; an empty text begins at the newest and ends.
 
-        With a reason, only those that failed for it.
+        With a reason, only those that failed for it. A page is shorter than it was to be where it holds some 512 KiB.
 
         Raises:
             InvalidArgument: `INVALID_PARAMETER`, the text is not one this port gave out.

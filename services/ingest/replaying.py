@@ -49,6 +49,7 @@ class Replays:
         event.event_id = event.event_id or failed.event_id or failed.id
         # It is sent again long after it was made: what it told of its clock then tells nothing now.
         event.sent_time_us = 0
+        event.is_own = False
         ingest.require_room()
         now_us = ingest.clock()
         judged = judge([event], now_us, ingest.rules)

@@ -110,14 +110,15 @@ class Ingest:
         admission = Admission(dict(judged.rejected), {}, [], [])
         now = (now_us, self.monotonic())
         whose = Identification(recalled.links, functools.partial(self.linking.may, now_us=now[1]))
-        new, fresh = judged.fresh, candidates
+        new, fresh, samples = judged.fresh, candidates, recalled.samples
         if any(recalled.seen):
             for index, seen in zip(judged.fresh, recalled.seen, strict=True):
                 if seen is not None:
                     verdicts[index] = Verdict.DUPLICATE
-            new = [index for index in judged.fresh if verdicts[index] == Verdict.ACCEPTED]
-            fresh = [events[index] for index in new]
-        skews = skew.correct(fresh, recalled.samples, recalled.skews, now_us)
+            unseen = [place for place, seen in enumerate(recalled.seen) if seen is None]
+            new, fresh = [judged.fresh[place] for place in unseen], [candidates[place] for place in unseen]
+            samples = samples.of(unseen)
+        skews = skew.correct(fresh, samples, recalled.skews)
         for place in identity.in_time(fresh, recalled.links) if recalled.has_anonymous else range(len(new)):
             self._admit(fresh[place], new[place], whose, now, admission)
         for index in admission.rejections:
@@ -149,11 +150,11 @@ class Ingest:
         ids = [event.event_id for event in events]
         samples = skew.samples(events, now_us)
         anonymous_ids = identity.anonymous_ids(events)
-        if not samples and not anonymous_ids:
+        if not samples.latest and not anonymous_ids:
             return _Recalled(await self.seen.find(ids, now_us), samples, {}, {}, has_anonymous=False)
-        devices = list(dict.fromkeys(name for name, _ in samples))
+        clocks = list(dict.fromkeys(name for name, _ in samples.latest))
         seen, skews, links = await asyncio.gather(
-            self.seen.find(ids, now_us), self.skews.find(devices), self.identities.find(anonymous_ids, now_us)
+            self.seen.find(ids, now_us), self.skews.find(clocks), self.identities.find(anonymous_ids, now_us)
         )
         await self._follow(identity.unlinked_users(events, links), links, now_us)
         return _Recalled(seen, samples, skews, links, bool(anonymous_ids))

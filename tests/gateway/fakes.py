@@ -167,6 +167,10 @@ class Ingest(ingest_pb2_grpc.IngestServiceServicer):
                 response.verdicts.append(ingest_pb2.VERDICT_REJECTED)
                 reason = error_reason_pb2.ERROR_REASON_VALUE_OUT_OF_RANGE
                 response.rejections.add(event_index=index, reason=reason, detail="Beyond the limits.")
+            elif event.event_id.startswith("jm:") and not event.is_own:
+                response.verdicts.append(ingest_pb2.VERDICT_REJECTED)
+                reason = error_reason_pb2.ERROR_REASON_RESERVED_ID
+                response.rejections.add(event_index=index, reason=reason, detail="It is the mesh's own.")
             elif event.user_id == "flood":
                 response.verdicts.append(ingest_pb2.VERDICT_REJECTED)
                 reason = error_reason_pb2.ERROR_REASON_RATE_LIMITED

@@ -8,6 +8,8 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from journeymesh.common.v1 import event_pb2
 
 from gateway import cloudevents
@@ -40,10 +42,10 @@ def the_event(gateway: Gateway) -> event_pb2.Event:
 
 async def test_an_event_is_taken_as_one_of_ours(gateway: Gateway) -> None:
     answer = await structured(gateway, EVENT, "application/cloudevents+json; charset=utf-8")
-    assert (answer.status_code, answer.json()["eventIds"], answer.json()["accepted"]) == (202, ["/support#17"], 1)
+    assert (answer.status_code, answer.json()["eventIds"], answer.json()["accepted"]) == (202, ["ce:/support#17"], 1)
     event = the_event(gateway)
     assert event == event_pb2.Event(
-        event_id="/support#17",
+        event_id="ce:/support#17",
         user_id="ada",
         event_type=event_pb2.EVENT_TYPE_HELP_REQUEST,
         event_time_us=1_767_348_030_250_000,
@@ -71,7 +73,7 @@ async def test_in_binary_mode_the_attributes_are_headers(gateway: Gateway) -> No
     answer = await gateway.client.post(PATH, content=b'{"amount": 25000}', headers=headers)
     assert answer.status_code == 202, answer.text
     event = the_event(gateway)
-    assert event.event_id == "/mycontext/€ subcontext#1234-1234-1234"
+    assert event.event_id == "ce:/mycontext/€ subcontext#1234-1234-1234"
     assert (event.event_type, event.target) == (
         event_pb2.EVENT_TYPE_FEATURE_INTERACTION,
         "com.example.someevent",
@@ -123,10 +125,13 @@ async def test_each_event_of_a_batch_has_its_own_verdict(gateway: Gateway) -> No
     bad = EVENT | {"id": "18", "time": [3]}
     answer = await structured(gateway, [EVENT, bad, EVENT | {"id": "19"}], cloudevents.BATCHED)
     assert answer.status_code == 202
-    assert (answer.json()["accepted"], answer.json()["eventIds"]) == (2, ["/support#17", "/support#18", "/support#19"])
+    assert (answer.json()["accepted"], answer.json()["eventIds"]) == (
+        2,
+        ["ce:/support#17", "ce:/support#18", "ce:/support#19"],
+    )
     assert [(one["index"], one["reason"]) for one in answer.json()["rejected"]] == [(1, "INVALID_TYPE")]
     (kept,) = gateway.services.ingest.unreadable
-    assert (kept.event_id, kept.user_id, json.loads(kept.payload)) == ("/support#18", "ada", bad)
+    assert (kept.event_id, kept.user_id, json.loads(kept.payload)) == ("ce:/support#18", "ada", bad)
 
 
 def without(name: str) -> dict[str, Any]:
@@ -307,7 +312,7 @@ async def test_what_the_headers_tell_counts_whatever_the_body_says(gateway: Gate
     given = HEADERS | {"content-type": "application/json"}
     answer = await gateway.client.post(PATH, content=body, headers=given)
     assert answer.status_code == status, answer.text
-    assert {(event.user_id, event.event_id) for event in gateway.services.ingest.events} <= {("ada", "s#1")}
+    assert {(event.user_id, event.event_id) for event in gateway.services.ingest.events} <= {("ada", "ce:s#1")}
     assert len(gateway.services.ingest.events) + len(gateway.services.ingest.unreadable) == 1
 
 
@@ -322,12 +327,12 @@ async def test_a_broken_event_of_a_batch_never_costs_the_others(gateway: Gateway
     answer = await gateway.client.post(PATH, content=numbers, headers={"content-type": cloudevents.BATCHED})
     assert (answer.status_code, answer.json()["accepted"]) == (202, 3)
     assert [(one["index"], one["eventId"], one["member"]) for one in answer.json()["warnings"]] == [
-        (1, "/support#18", "")
+        (1, "ce:/support#18", "")
     ]
     broken = f"[{json.dumps(EVENT | {'id': '20'})},{{'id':1}},{json.dumps(EVENT | {'id': '21'})}]"
     answer = await gateway.client.post(PATH, content=broken, headers={"content-type": cloudevents.BATCHED})
     assert [(one["index"], one["reason"]) for one in answer.json()["rejected"]] == [(1, "MALFORMED_JSON")]
-    assert answer.json()["eventIds"] == ["/support#20", None, "/support#21"]
+    assert answer.json()["eventIds"] == ["ce:/support#20", None, "ce:/support#21"]
 
 
 def test_source_and_id_together_identify_an_event() -> None:
@@ -340,6 +345,51 @@ def test_source_and_id_together_identify_an_event() -> None:
     assert all(len(each) <= 100 for each in ids)
     assert ids[8] == cloudevents.event_id("https://example.com/" + "x" * 100, "y" * 200)
     assert cloudevents.event_id("a", "01ARZ3NDEKTSV4RRFFQ69G5FAV") == "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+
+
+ODD = ["a", "a#b", "a#", "#", "a%23b", "a%", "a%2523b", "ce:a", "é#", "x" * 97, "x" * 98, "x" * 200 + "#"]
+
+
+def test_no_two_sources_and_ids_share_an_event_s_id() -> None:
+    pairs = [(source, given) for source in ODD for given in ["c", "b#c", "#c", "#", "%23c", "y" * 99]]
+    # Numbers in the form of a UUID are counted, and no two sources count alike.
+    pairs += [(source, f"00000000-0000-0000-0000-{number:012}") for source in ODD for number in range(3)]
+    assert len({cloudevents.event_id(*pair) for pair in pairs}) == len(pairs)
+    assert all(cloudevents.event_id(*pair).startswith("ce:") for pair in pairs)
+
+
+@given(st.text(min_size=1), st.text(min_size=1), st.text(min_size=1), st.text(min_size=1))
+def test_an_event_s_id_is_that_of_one_source_and_id(a: str, b: str, c: str, d: str) -> None:
+    for pairs in (((a, b), (c, d)), ((f"{a}#{b}", c), (a, f"{b}#{c}")), ((a, f"#{b}"), (f"{a}#", b))):
+        assert (cloudevents.event_id(*pairs[0]) == cloudevents.event_id(*pairs[1])) == (pairs[0] == pairs[1])
+
+
+SHOP = cloudevents.event_id("shop", "17")
+TAKING = {
+    "ours": ("/api/events/track", {"eventId": SHOP, "userId": "eve", "eventType": "error"}),
+    "a batch of ours": (
+        "/api/events/track",
+        {"events": [{"eventId": SHOP, "userId": "eve", "eventType": "error"}]},
+    ),
+    "Segment's": ("/v1/track", {"type": "track", "messageId": SHOP, "userId": "eve", "event": "e"}),
+    "unreadable": ("/api/events/track", {"eventId": SHOP, "userId": "eve", "eventType": "none there is"}),
+}
+
+
+@pytest.mark.parametrize(("path", "body"), TAKING.values(), ids=TAKING)
+async def test_no_other_event_bears_the_id_of_a_cloud_event(gateway: Gateway, path: str, body: Any) -> None:
+    answer = await gateway.client.post(path, json=body)
+    assert answer.json()["rejected"][0]["eventId"] is None
+    assert gateway.services.ingest.events == []
+    assert {one.event_id for one in gateway.services.ingest.unreadable} == {""}
+    taken = await structured(gateway, EVENT | {"source": "shop", "id": "17"})
+    assert (taken.status_code, taken.json()["accepted"], taken.json()["eventIds"]) == (202, 1, [SHOP])
+
+
+async def test_data_that_names_an_id_does_not_take_one(gateway: Gateway) -> None:
+    data = {"eventId": "ce:shop#17", "properties": {"topic": "t"}}
+    answer = await structured(gateway, EVENT | {"source": "a", "id": "1", "data": data})
+    assert answer.json()["eventIds"] == ["ce:a#1"]
 
 
 @pytest.mark.parametrize("told", ["garbage", f"00-{'0' * 32}-b7ad6b7169203331-01", ""])

@@ -40,10 +40,11 @@ async def test_they_are_listed_page_by_page_and_by_reason(gateway: Gateway) -> N
     assert (await get(gateway, "/api/failed-events?cursor=more"))["nextCursor"] is None
     (poison,) = (await get(gateway, "/api/failed-events?reason=POISON"))["failedEvents"]
     assert poison["id"] == "f-2"
-    assert [(one.page_size, one.page_token, one.reason) for one in gateway.services.ingest.page_requests] == [
-        (3, "", 0),
-        (20, "more", 0),
-        (20, "", POISON),
+    asked = gateway.services.ingest.page_requests
+    assert [(one.page_size, one.page_token, one.reason, one.payload_bytes) for one in asked] == [
+        (3, "", 0, 1024),
+        (20, "more", 0, 1024),
+        (20, "", POISON, 1024),
     ]
     unknown = await gateway.client.get("/api/failed-events?reason=poison")
     assert (unknown.status_code, unknown.json()["reason"]) == (400, "INVALID_PARAMETER")
@@ -64,7 +65,7 @@ async def test_one_is_read_and_struck_off(gateway: Gateway) -> None:
     [
         (PAYLOAD, "e-1", event_pb2.EVENT_TYPE_PAGE_VIEW),
         (SEGMENT, "m-1", event_pb2.EVENT_TYPE_PURCHASE),
-        (CLOUD_EVENT, "s#1", event_pb2.EVENT_TYPE_ERROR),
+        (CLOUD_EVENT, "ce:s#1", event_pb2.EVENT_TYPE_ERROR),
     ],
 )
 async def test_one_is_replayed_as_it_was_whatever_its_format(
@@ -215,3 +216,10 @@ async def test_an_order_that_is_none_is_refused(gateway: Gateway, order: Any, re
     answer = await replay(gateway, **order)
     assert (answer.status_code, answer.json()["reason"]) == (400, reason)
     assert gateway.services.ingest.page_requests == []
+
+
+async def test_many_are_sent_again_whole_though_lists_tell_the_beginning(gateway: Gateway) -> None:
+    fail(gateway, PAYLOAD | {"properties": {"page": "/", "note": "x" * 5_000}})
+    assert (await replay(gateway, limit=1)).json()["accepted"] == 1
+    assert gateway.services.ingest.page_requests[-1].payload_bytes == 0
+    assert len(gateway.services.ingest.replays[0].event.properties) > 5_000

@@ -232,7 +232,6 @@ BAD: dict[str, tuple[bytes, str]] = {
     "a time without offset": (text(timestamp="2026-01-02T10:00:30"), "INVALID_TIME"),
     "a day that is none": (text(timestamp="2026-02-30T10:00:30Z"), "INVALID_TIME"),
     "an empty time": (text(timestamp=""), "INVALID_TIME"),
-    "an id of the mesh's own": (text(eventId="jm:outcome:i-1:accepted"), "RESERVED_ID"),
     "an amount beyond all numbers": (
         text(eventType="purchase", properties="XX").replace(b'"XX"', b'{"amount":1e999}'),
         "UNREADABLE_AMOUNT",

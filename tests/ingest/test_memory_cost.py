@@ -52,7 +52,7 @@ def clock() -> Skew:
 
 
 async def keep_clocks(client: redis.Client, first: int, count: int) -> None:
-    await RedisSkews(client).keep({f"d:{name(first + number)}": clock() for number in range(count)})
+    await RedisSkews(client).keep({f"d:{name(number)}\n{name(first + number)}": clock() for number in range(count)})
 
 
 async def note_applied(client: redis.Client, first: int, count: int) -> None:

@@ -417,6 +417,24 @@ async def test_both_kinds_are_listed_in_one_order_page_by_page(failed_events: Fa
     assert (listed, token) == (mixed[::-1], "")
 
 
+@pytest.mark.parametrize(("size", "most"), [(1, 100), (5_000, 100), (40_000, 20), (600_000, 10)])
+async def test_a_page_of_large_events_is_shorter_and_none_is_left_out(
+    failed_events: FailedEvents, size: int, most: int
+) -> None:
+    large = [failed(number)._replace(payload=b"x" * size) for number in range(20)]
+    large += [failed(20 + number)._replace(place=Place("0", number, 0), record=b"y" * size) for number in range(10)]
+    await failed_events.add(large)
+    listed: list[FailedEvent] = []
+    token, pages = "", 0
+    while token or not pages:
+        page, token = await failed_events.list(100, token)
+        assert 0 < len(page) <= most
+        listed += page
+        pages += 1
+    assert listed == large[::-1]
+    assert (pages == 1) == (most == 100)
+
+
 async def test_refused_events_are_kept_up_to_a_size(store: str, valkey: redis.Client) -> None:
     kept: FailedEvents = (
         MemoryFailedEvents(refused_bytes=5_000) if store == "memory" else RedisFailedEvents(valkey, refused_bytes=5_000)

@@ -65,15 +65,15 @@ async def test_at_first_contact_the_time_of_sending_alone_tells_the_clock(hours:
         assert await applied(house, event(**old, sent_time_us=then_us)) == [(NOW_US, then_us)]
     async with housed() as house:
         assert await applied(house, event(**old, sent_time_us=NOW_US)) == [(then_us, 0)]
-        assert await applied(house, event("b", **old, sent_time_us=then_us)) == [(then_us, 0)]
+        assert await applied(house, event("b", **old, sent_time_us=then_us)) == [(NOW_US, then_us)]
 
 
-async def test_what_is_known_of_a_clock_serves_all_of_a_device_s_users_and_no_other_device() -> None:
+async def test_what_is_known_of_a_clock_serves_its_user_on_that_device_and_no_other() -> None:
     async with housed() as house:
         await applied(house, sent("a", 0, 0))
-        assert await applied(house, sent("b", 0, SECOND_US, user_id="bob")) == [
-            (NOW_US - SECOND_US, NOW_US - HOUR_US - SECOND_US)
-        ]
+        late = (NOW_US - SECOND_US, NOW_US - HOUR_US - SECOND_US)
+        assert await applied(house, sent("b", 0, SECOND_US)) == [late]
+        assert await applied(house, sent("d", 0, SECOND_US, user_id="bob")) == [(NOW_US, late[1])]
         other = event("c", device_id="other", event_time_us=NOW_US - MINUTE_US, sent_time_us=NOW_US - MINUTE_US)
         assert await applied(house, other) == [(NOW_US, NOW_US - MINUTE_US)]
 
@@ -190,3 +190,24 @@ async def test_history_that_was_sent_years_ago_stays_as_it_is() -> None:
         then_us = NOW_US - 1000 * DAY_US
         told = event("a", event_time_us=then_us, sent_time_us=then_us + SECOND_US)
         assert await applied(house, told) == [(then_us, 0)]
+
+
+@pytest.mark.parametrize("name", ["device_id", "anonymous_id"])
+@pytest.mark.parametrize("lie_us", [10 * MINUTE_US, HOUR_US, 2 * HOUR_US, 23 * HOUR_US])
+@pytest.mark.parametrize("is_sent", [True, False])
+@pytest.mark.parametrize("liar", ["mallory", "ada"])
+async def test_one_wrong_clock_makes_nobody_late(liar: str, lie_us: int, name: str, *, is_sent: bool) -> None:
+    async with housed() as house:
+        ahead_us = NOW_US + lie_us
+        shared: dict[str, Any] = {name: "webview"}
+        lie: dict[str, Any] = {"event_time_us": ahead_us, "sent_time_us": ahead_us if is_sent else 0}
+        assert await applied(house, event("lie", liar, **shared, **lie)) == [(NOW_US, ahead_us)]
+        now_us = house.time.now_us = NOW_US + MINUTE_US
+        users = ["ada", "bob", "cy"] if name == "device_id" else ["ada"]
+        sends: dict[str, Any] = {
+            "event_time_us": now_us - SECOND_US,
+            "sent_time_us": now_us,
+            "received_time_us": now_us,
+        }
+        events = [event(f"{user}-{number}", user, **shared, **sends) for user in users for number in range(3)]
+        assert {time_us for time_us, _ in await applied(house, *events)} == {now_us - SECOND_US}

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from mesh import redis
-from services.ingest.adapters.paging import page_start
+from services.ingest.adapters.paging import AT_ONCE, PAGE_BYTES, page_start
 from services.ingest.domain.event import FailedEvent, Place
 
 _FAILED_SECONDS: Final = 7 * 24 * 3600
@@ -167,8 +167,13 @@ class RedisFailedEvents:
         with redis.translating_errors():
             refused, set_aside = await pipeline.execute()
         newest = sorted([*refused, *set_aside], key=lambda each: each[1], reverse=True)
-        found = await self.find([failed_id.decode() for failed_id, _ in newest[start:end]])
-        return [one for one in found if one is not None], str(end) if len(newest) > end else ""
+        page: list[FailedEvent] = []
+        reached = start
+        while reached < min(end, len(newest)) and sum(map(_size, page)) < PAGE_BYTES:
+            ids = [failed_id.decode() for failed_id, _ in newest[reached : min(reached + AT_ONCE, end)]]
+            page += [one for one in await self.find(ids) if one is not None]
+            reached += len(ids)
+        return page, str(reached) if len(newest) > reached else ""
 
     async def remove(self, failed_id: str) -> None:
         """See `ports.FailedEvents`."""
@@ -207,6 +212,10 @@ class RedisSetAside:
         """See `ports.SetAside`."""
         with redis.translating_errors():
             await self._client.zremrangebylex(_marks_key(shard), "-", f"[{_member(through)}")
+
+
+def _size(failed: FailedEvent) -> int:
+    return len(failed.payload) + len(failed.record)
 
 
 def _marks_key(shard: str) -> str:

@@ -1,6 +1,6 @@
 """What ingest knows of journeys before they are told: clocks of devices, and who anonymous ids turned out to be.
 
-A clock costs up to 230 bytes for 49 hours, and a linked anonymous id about 140 for 30 days, with
+A clock costs up to 265 bytes for 49 hours, and a linked anonymous id about 140 for 30 days, with
 every change of who had its device 54 more, of which 7 are kept;
 tests/ingest/test_memory_cost.py measures both.
 """

@@ -12,10 +12,12 @@ from services.ingest.domain.identity import Ending
 from services.ingest.domain.tidying import Note, Rules, tidy
 from services.ingest.domain.validation import EARLIEST_TIME_US, FUTURE_US, Rejection, reject
 
-_TRACE_ID_BYTES: Final = 16
+TRACE_ID_BYTES: Final = 16
+_SPAN_ID_BYTES: Final = (0, 8)
 _STAMPS: Final = operator.attrgetter(
     "received_time_us",
     "trace_id",
+    "span_id",
     "client_time_us",
     "session_start_us",
     "device_class",
@@ -101,7 +103,7 @@ def judge(events: Sequence[Event], now_us: int, rules: Rules) -> Judged:
 
 def _unstamp(event: Event, now_us: int) -> None:
     """Takes off what only the mesh itself may stamp on an event, and a time of receipt that cannot be."""
-    received_us, trace_id, *stamps = _STAMPS(event)
+    received_us, trace_id, span_id, *stamps = _STAMPS(event)
     if received_us and not EARLIEST_TIME_US <= received_us <= now_us + FUTURE_US:
         event.received_time_us = 0
     if stamps != _UNSTAMPED:
@@ -109,7 +111,7 @@ def _unstamp(event: Event, now_us: int) -> None:
         event.linked_user_id = event.copied_event_id = event.bot_evidence = ""
         event.is_bot = False
     event.ClearField("carried")
-    if len(trace_id) != _TRACE_ID_BYTES:
+    if len(trace_id) != TRACE_ID_BYTES or len(span_id) not in _SPAN_ID_BYTES:
         event.trace_id = event.span_id = b""
 
 

@@ -92,6 +92,7 @@ class Event(Protocol):
     bot_evidence: str
     linked_user_id: str
     copied_event_id: str
+    is_own: bool
 
     def ClearField(self, name: Literal["carried"]) -> None:  # noqa: N802 - as messages have it
         """Forgets a member."""

@@ -25,7 +25,7 @@ EARLIEST_TIME_US: Final = 946_684_800_000_000  # 2000-01-01T00:00:00Z
 FUTURE_US: Final = 24 * 3600 * 1_000_000
 
 OWN_ID: Final = "jm:"
-"""How the ids of events begin that the mesh makes itself. Clients must not send such; only outcomes come this way."""
+"""How the ids of events begin that the mesh makes itself. Of what is sent only its own outcomes may bear one."""
 
 
 _LAST_KIND: Final = 18
@@ -68,6 +68,11 @@ def outcome_id(intervention_id: str, outcome: int) -> str:
     return f"{OWN_ID}outcome:{intervention_id}:{_OUTCOME_WORDS[outcome]}"
 
 
+def told_id(event_id: str) -> str:
+    """The id under which a refused event is found; none where it is no id, or the mesh's own, another's by right."""
+    return "" if event_id.startswith(OWN_ID) or len(event_id) > EVENT_ID_LENGTH else event_id
+
+
 def _is_ordinary(identifier: str, most: int) -> bool:
     """Whether an id is fine at a glance: most are, and the glance is cheap."""
     return (
@@ -87,7 +92,7 @@ def _reject_identity(event: Event, placeholders: Collection[str]) -> Rejection |
         return Rejection("MISSING_FIELD", missing)
     if not is_identifier(event_id, EVENT_ID_LENGTH):
         return _identifier("eventId", EVENT_ID_LENGTH)
-    if event_id.startswith(OWN_ID) and not _is_outcome(event):
+    if event_id.startswith(OWN_ID) and not _is_own_outcome(event):
         return Rejection("RESERVED_ID", f"An eventId must not begin with `{OWN_ID}`.")
     if not is_identifier(user_id, ID_LENGTH):
         return _identifier("userId", ID_LENGTH)
@@ -96,8 +101,10 @@ def _reject_identity(event: Event, placeholders: Collection[str]) -> Rejection |
     return None
 
 
-def _is_outcome(event: Event) -> bool:
-    """Whether an event is named as the outcome it is."""
+def _is_own_outcome(event: Event) -> bool:
+    """Whether the gateway itself tells an event of an intervention's owner, by the name of the outcome it is."""
+    if not event.is_own or event.user_id != event.anonymous_id:
+        return False
     if event.event_type != Kind.INTERVENTION_OUTCOME or not 0 < event.outcome.outcome < len(_OUTCOME_WORDS):
         return False
     return event.event_id == outcome_id(event.outcome.intervention_id, event.outcome.outcome)

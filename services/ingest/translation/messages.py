@@ -13,8 +13,8 @@ from journeymesh.ingest.v1 import ingest_pb2
 from mesh.errors import InvalidArgument
 from mesh.stream import BEGINNING, END, Record
 from services.ingest.domain.event import FailedEvent, refused_event_id
-from services.ingest.domain.tidying import Note
-from services.ingest.domain.validation import EARLIEST_TIME_US, FUTURE_US, Rejection
+from services.ingest.domain.tidying import ID_LENGTH, Note
+from services.ingest.domain.validation import EARLIEST_TIME_US, FUTURE_US, Rejection, told_id
 from services.ingest.ports import ShardStanding
 from services.ingest.usecases import Receipt
 
@@ -23,6 +23,8 @@ _PLATFORM_PREFIX: Final = len("PLATFORM_")
 _UNSPECIFIED: Final = len("UNSPECIFIED")
 _BATCH_BYTES: Final = 4 * 1024 * 1024
 _LINKS_MOST: Final = 64
+# What may be taken as properties, and what stands beside them.
+_REFUSED_BYTES: Final = 40 * 1024
 _TARGET_NAMES: Final = frozenset({"target", "feature", "element", "form", "field", "task", "topic"})
 _decode_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -41,21 +43,31 @@ def _reason(name: str) -> error_reason_pb2.ErrorReason.ValueType:
     return cast("error_reason_pb2.ErrorReason.ValueType", known.number if known else 0)
 
 
-def failed_event_message(failed: FailedEvent) -> ingest_pb2.FailedEvent:
-    """A failed event for the wire."""
+def failed_event_message(failed: FailedEvent, payload_bytes: int = 0) -> ingest_pb2.FailedEvent:
+    """A failed event for the wire, with at most so many bytes of its payload; 0 for all."""
+    told = _beginning(failed.payload, payload_bytes) if payload_bytes else failed.payload
     message = ingest_pb2.FailedEvent(
         id=failed.id,
         reason=_reason(failed.reason),
         detail=failed.detail,
         event_id=failed.event_id,
         user_id=failed.user_id,
-        payload=failed.payload.decode(errors="replace"),
+        payload=told.decode(errors="replace"),
+        is_payload_cut=len(told) < len(failed.payload),
         trace_id=failed.trace_id.hex(),
         stage=failed.stage,
         is_kept_whole=bool(failed.record),
     )
     message.failed_time.FromMicroseconds(failed.failed_time_us)
     return message
+
+
+def _beginning(payload: bytes, most: int) -> bytes:
+    """The beginning of a text in UTF-8, without a character that would be cut."""
+    for end in range(min(most, len(payload)), max(0, most - 4), -1):
+        if end == len(payload) or payload[end] & 0xC0 != 0x80:
+            return payload[:end]
+    return payload[:most]
 
 
 def whole(failed: FailedEvent) -> event_pb2.Event:
@@ -71,13 +83,13 @@ def whole(failed: FailedEvent) -> event_pb2.Event:
 
 def unreadable(one: ingest_pb2.UnreadableEvent, now_us: int) -> FailedEvent:
     """What the gateway could not read, as a failed event. A time of receipt that cannot be counts as now."""
-    received_us = one.received_time_us
+    received_us, event_id = one.received_time_us, told_id(one.event_id)
     return FailedEvent(
-        refused_event_id(one.event_id, one.payload),
+        refused_event_id(event_id, one.payload),
         reason_name(one.reason),
         one.detail,
         received_us if EARLIEST_TIME_US <= received_us <= now_us + FUTURE_US else now_us,
-        one.event_id,
+        event_id,
         one.user_id,
         one.payload,
         one.trace_id,
@@ -86,15 +98,15 @@ def unreadable(one: ingest_pb2.UnreadableEvent, now_us: int) -> FailedEvent:
 
 
 def refused(event: event_pb2.Event, rejection: Rejection, now_us: int) -> FailedEvent:
-    """What ingest refused, as a failed event."""
-    payload = event_json(event)
+    """What ingest refused, as a failed event; ids longer than any may be are left out, what is larger is cut."""
+    payload, event_id = event_json(event)[:_REFUSED_BYTES], told_id(event.event_id)
     return FailedEvent(
-        refused_event_id(event.event_id, payload),
+        refused_event_id(event_id, payload),
         rejection.reason,
         rejection.detail,
         now_us,
-        event.event_id,
-        event.user_id,
+        event_id,
+        event.user_id if len(event.user_id) <= ID_LENGTH else "",
         payload,
         event.trace_id,
         "ingest",
