@@ -135,7 +135,8 @@ def apply(watched: Watched, beat: Beat) -> Effect:
         beat.at_us,
         _viewing_number(beat.viewing),
         beat.end_ms,
-        beat.end_ms - beat.start_ms,
+        # Nothing was played just before the place that a jump leads to.
+        0 if beat.action is Action.SEEK else beat.end_ms - beat.start_ms,
         beat.action.value,
         beat.seek_from_ms & _LOW_BITS,
     )
