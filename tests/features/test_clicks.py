@@ -131,7 +131,7 @@ def test_five_rages_need_five_runs() -> None:
         pytest.param(clicks([0.7], "pay", effect_observed=True), id="an effect"),
         pytest.param(clicks([0.7], "pay", value_changed=True), id="a changed value"),
         pytest.param(clicks([0.7], "pay", selection_changed=True), id="a selection"),
-        pytest.param(clicks([0.7], "pay-next"), id="a control for repeated clicks"),
+        pytest.param(clicks([0.7], "photo-next"), id="a control for repeated clicks"),
         pytest.param([at(0.7, Kind.CLICK, "/shop", "help", click=Click(x=9.0, y=9.0))], id="a click elsewhere"),
         pytest.param([at(0.7, Kind.TASK_SUCCESS, "/shop", "pay")], id="a success"),
     ],
