@@ -30,8 +30,8 @@ EMOJI = """
 LEARNED = """
 プラス マイナス 加 减 取り消し الغاء إلغاء 三 add remove subtract addOne AddGuest children-add room_add
 add_circle_outline quantity_add inc dec num-inc skip skipForward replay_10 seek-back-10 dpad-left dpadUp
-ant-rate-star MuiRating-icon fa-angle-right icon-angle-left rc-input-number-handler-up page_down PageUp speed louder stepper__button--add
-Naslednji prejšnji Järgmine eelmine পরবর্তী அடுத்து முந்தைய اگلا پچھلا
+ant-rate-star MuiRating-icon fa-angle-right icon-angle-left rc-input-number-handler-up page_down PageUp speed louder
+stepper__button--add Naslednji prejšnji Järgmine eelmine পরবর্তী அடுத்து முந்தைய اگلا پچھلا
 """
 REPEATED_PHRASES = [
     *("skip 10 seconds", "Forward 15", "Add one", "noch eins", "Guests: more", "+ Adult", "Kinder +", "font size +"),

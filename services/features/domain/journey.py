@@ -113,9 +113,16 @@ def _compare_engagement(state: State, event: Event, found: list[Signal], settled
 
 
 def _count_signal(state: State, signal: Signal) -> None:
-    """Keeps a signal, and counts it where it is a feature itself; one that goes on was counted when it began."""
+    """Keeps a signal, and counts it where it is a feature itself; one that goes on was counted when it began.
+
+    What was counted of the clicks of a run before it was known to be one goes into it.
+    """
     is_new = settlement.keep(state, signal)
     if signal.type in _CLICK_SIGNALS and is_new:
+        if signal.run_start_us:
+            state.click_findings = [
+                each for each in state.click_findings if not signal.run_start_us <= each <= signal.at_us
+            ]
         window.note(state.click_findings, signal.at_us, state.last_us, WINDOW_US)
     elif signal.type == SignalType.FORM_ABANDONMENT:
         window.note(state.abandons, signal.at_us, state.last_us, WINDOW_US)

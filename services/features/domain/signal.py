@@ -52,7 +52,8 @@ class Signal(msgspec.Struct, frozen=True, gc=False):
     since_us: int = 0
     """A success at its place at this time or later ends it."""
     run_start_us: int = 0
-    """Start of the run it tells of; it replaces the earlier signal of its type and run. 0: it stands for itself."""
+    """Start of the run it tells of; it replaces the earlier signal of its type and run, and those of the run's single
+    clicks. 0: it stands for itself."""
 
 
 def signal(

@@ -179,8 +179,8 @@ DEFINITIONS: Final = (
     ),
     Definition(
         "click_frustration",
-        "Clicks that led nowhere: dead clicks, error clicks and rage clicks, one for each signal of these kinds; a "
-        "rage counts once, however long it goes on.",
+        "Clicks that led nowhere: dead clicks, error clicks and rage clicks; a rage counts once with all the clicks of "
+        "its run, however long it goes on.",
         "count 0-64",
         "last 30 minutes",
         0.0,
