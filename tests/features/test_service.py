@@ -130,7 +130,7 @@ async def test_the_profile_sums_up(stub: Stub) -> None:
     bought = event_pb2.Purchase(amount=12.5, currency="EUR")
     days = [
         at(0, "page_view", platform=event_pb2.PLATFORM_WEB, time_zone="Europe/Berlin"),
-        at(86_400, "purchase", platform=event_pb2.PLATFORM_BACKEND, purchase=bought, page="/paid", is_bot=True),
+        at(86_400, "purchase", platform=event_pb2.PLATFORM_MOBILE, purchase=bought, page="/paid", is_bot=True),
     ]
     await stub.ApplyEvents(batch(days, 1))
     profile = await stub.GetProfile(features_pb2.GetProfileRequest(user_id="ada"))
@@ -139,7 +139,7 @@ async def test_the_profile_sums_up(stub: Stub) -> None:
     assert (profile.event_count, profile.session_count) == (2, 2)
     assert (profile.purchase_count, profile.purchase_amount) == (1, 12.5)
     assert [(each.currency, each.amount) for each in profile.purchase_amounts] == [("EUR", 12.5)]
-    assert list(profile.platforms) == ["web", "backend"]
+    assert list(profile.platforms) == ["web", "mobile"]
     assert profile.time_zone == "Europe/Berlin"
     assert profile.last_page == "/paid"
     assert profile.is_bot

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from services.features.domain import clicks, engagement, money, pages, sessions, settlement, struggle, window
-from services.features.domain.event import NAME_LIMIT, Carried, Event, Kind, is_given_back
+from services.features.domain.event import NAME_LIMIT, Carried, Event, Kind, Platform, is_given_back
 from services.features.domain.settlement import Settled
 from services.features.domain.signal import Signal, SignalType, is_late
 from services.features.domain.state import DAY_US, State
@@ -37,8 +37,8 @@ def apply(state: State, event: Event, video_engagement: float | None = None) -> 
     """Moves the state on by one event.
 
     An intervention's outcome and an identification are counted as events and else left out: they tell of our doing, and
-    of who the user is, not of the journey. So is what a system did, but for the money of a purchase; and an echo, which
-    is the same view or click told twice.
+    of who the user is, not of the journey. So is what a system did, or a server while the user is away, but for
+    the money of a purchase; and an echo, which is the same view or click told twice.
 
     Args:
         state: the user; changed in place.
@@ -46,7 +46,7 @@ def apply(state: State, event: Event, video_engagement: float | None = None) -> 
         video_engagement: with a playback, the user's engagement over videos after it, 0 to 100.
     """
     state.event_count += 1
-    if event.is_system:
+    if event.is_system or (event.platform == Platform.BACKEND and _is_of_job(state, event)):
         if event.kind == Kind.PURCHASE:
             money.note(state, event)
         return NOTHING
@@ -57,6 +57,10 @@ def apply(state: State, event: Event, video_engagement: float | None = None) -> 
     is_echo = event.at_us - prior_us <= _ECHO_US and event.kind in _ECHOES and _ECHOES[event.kind](state, event)
     sessions.move_time(state, event)
     return _take_echo(state, event) if is_echo else _take_step(state, event, prior_us, video_engagement)
+
+
+def _is_of_job(state: State, event: Event) -> bool:
+    return event.kind not in _NO_STEPS and sessions.is_away(state, event)
 
 
 def _take_step(state: State, event: Event, prior_us: int, video_engagement: float | None) -> Found:

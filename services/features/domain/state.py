@@ -151,6 +151,8 @@ class State(msgspec.Struct, array_like=True, gc=False):
     """When `form` was sent, if nothing has said since how that ended; else 0."""
     view_us: int = 0
     """The last page view that counted: `page_viewed_us` is also that of an echo."""
+    shown_us: int = 0
+    """The latest event that a browser or a phone told."""
 
 
 _decoder = msgspec.msgpack.Decoder(State)

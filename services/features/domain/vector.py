@@ -16,7 +16,8 @@ here.
 - **An echo** is the same thing told twice: a view of one page again within 300 ms (a page that is built twice, two tag
   managers), the second of two clicks on a page within 10 ms (a label and its input). It counts as an event and in
   no feature.
-- **What a system did** (`is_system`) is in no feature either.
+- **What a system did** (`is_system`) is in no feature either; nor what a server tells outside a session of a user whom
+  a browser or a phone has shown within 28 days.
 - **A refund** is neither a purchase nor a success, whatever its amount, and says nothing of engagement.
 
 A value is always finite and never negative.
