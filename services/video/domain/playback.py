@@ -19,7 +19,12 @@ _FARTHEST_SECONDS: Final = 1e12
 # Beats that are remembered of a viewer and video, to know a repeated one: 40 minutes, at a beat each ten seconds.
 REMEMBERED_BEATS: Final = 256
 REMEMBERED_VIEWINGS: Final = 64
-MOST_STRETCHES: Final = 256
+MOST_STRETCHES: Final = 128
+# Of a video that was not watched lately less is kept, in so many bytes at most.
+SHORT_BYTES: Final = 700
+_SHORT_BEATS: Final = 8
+_SHORT_VIEWINGS: Final = 8
+_SHORT_STRETCHES: Final = 8
 # No player is faster.
 FASTEST: Final = 16
 # So much may be told to have been played beyond what fits into the time that passed: room for clocks and queues. More
@@ -117,6 +122,16 @@ def encode(watched: Watched) -> bytes:
 def decode(blob: bytes) -> Watched:
     """What was watched from bytes; nothing from none."""
     return _DECODE(blob) if blob else Watched()
+
+
+def shorten(watched: Watched) -> None:
+    """Keeps of what was watched what is told of it, and little of what tells repeated beats apart."""
+    watched.once = coverage.bounded(watched.once, _SHORT_STRETCHES)
+    watched.twice = coverage.bounded(watched.twice, _SHORT_STRETCHES)
+    watched.skipped = coverage.bounded(watched.skipped, _SHORT_STRETCHES)
+    watched.beats = watched.beats[-_SHORT_BEATS * _KEY_BYTES :]
+    watched.viewings = watched.viewings[-_SHORT_VIEWINGS * _KEY_BYTES :]
+    watched.trail = trail.shortened(watched.trail)
 
 
 def position_ms(seconds: float) -> int:

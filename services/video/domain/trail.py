@@ -99,6 +99,11 @@ def since(trail: bytes, at_us: int) -> int | None:
     return at_us - last_us if last_us <= at_us else None
 
 
+def shortened(trail: bytes) -> bytes:
+    """The trail with its last two moments only: where the viewer was."""
+    return trail[-2 * _RECORD.size :]
+
+
 def moments_of(trail: bytes) -> list[Moment]:
     """The moments of a trail, in the order of time."""
     return [Moment(*record) for record in _RECORD.iter_unpack(trail)]
