@@ -5,7 +5,6 @@ hundred times what the event itself did.
 """
 
 import zlib
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -21,13 +20,17 @@ Texts = dict[str, int]
 Told = tuple[tuple[int, float, int], ...]
 """Indicators: the number of the name, the contribution, the number of the reason."""
 
+Features = tuple[float, ...]
+
+FEW_ROWS: Final = 4
+"""So many rows of a block are not worth folding."""
 _LEVEL: Final = 1
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
 _TEXTS: Final = msgspec.msgpack.Decoder(tuple[str, ...]).decode
 
 
 class Folded(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """An exceptional row that another of the block resembles: by number its standing, and of the texts zone and target.
+    """An exceptional row that says little: by number its standing and features, and of the texts zone and target.
 
     Its verdict is reasons alone; the sentence derives from the rest.
     """
@@ -38,6 +41,18 @@ class Folded(msgspec.Struct, frozen=True, array_like=True, gc=False):
     target: int
     is_settled: bool
     reasons: tuple[Reason, ...]
+    features: int
+
+
+class Rows(msgspec.Struct, frozen=True, array_like=True):
+    """Rows that were folded, and what they name by number."""
+
+    standings: tuple[Standing, ...] = ()
+    features: tuple[Features, ...] = ()
+    folded: dict[int, Folded] = {}
+
+
+NO_ROWS: Final = Rows()
 
 
 def pack(texts: Texts) -> bytes:
@@ -87,48 +102,54 @@ def unfold_indicators(
     return whole
 
 
-def fold_rows(exceptional: Mapping[int, Exceptional], texts: Texts) -> tuple[tuple[Standing, ...], dict[int, Folded]]:
-    """Standings, and by row those that say little and share a standing with another. Adds to the texts."""
-    plain = {row: _ENCODE(each.standing) for row, each in exceptional.items() if _is_plain(each)}
-    often = Counter(plain.values())
-    standings: dict[bytes, Standing] = {}
-    numbers: dict[bytes, int] = {}
-    folded: dict[int, Folded] = {}
-    for row, key in plain.items():
-        if often[key] > 1:
-            each = exceptional[row]
-            standings.setdefault(key, each.standing)
-            folded[row] = Folded(
-                numbers.setdefault(key, len(numbers)),
-                texts.setdefault(each.time_zone, len(texts)),
-                each.kind,
-                texts.setdefault(each.target, len(texts)),
-                each.is_settled,
-                each.verdict.reasons,
-            )
-    return tuple(standings.values()), folded
+def fold_rows(exceptional: Mapping[int, Exceptional], texts: Texts) -> Rows:
+    """The rows that say little, if they are many. Adds to the texts."""
+    plain = {row: each for row, each in exceptional.items() if _is_plain(each)}
+    if len(plain) <= FEW_ROWS:
+        return NO_ROWS
+    standings: dict[bytes, tuple[int, Standing]] = {}
+    features: dict[Features, int] = {}
+    folded = {
+        row: Folded(
+            standings.setdefault(_ENCODE(each.standing), (len(standings), each.standing))[0],
+            texts.setdefault(each.time_zone, len(texts)),
+            each.kind,
+            texts.setdefault(each.target, len(texts)),
+            each.is_settled,
+            each.verdict.reasons,
+            features.setdefault(each.features, len(features)),
+        )
+        for row, each in plain.items()
+    }
+    return Rows(
+        tuple([standing for _, standing in standings.values()]), tuple([_shorter(each) for each in features]), folded
+    )
 
 
-def unfold_rows(
-    folded: Mapping[int, Folded], standings: Sequence[Standing], texts: Sequence[str]
-) -> dict[int, Exceptional]:
+def unfold_rows(rows: Rows, texts: Sequence[str]) -> dict[int, Exceptional]:
     """The rows, without the sentence of their verdict."""
     return {
         row: Exceptional(
             texts[each.time_zone],
             None,
-            standings[each.standing],
+            rows.standings[each.standing],
             Verdict(each.reasons, "", None),
             each.kind,
             texts[each.target],
+            features=rows.features[each.features],
             is_settled=each.is_settled,
         )
-        for row, each in folded.items()
+        for row, each in rows.folded.items()
     }
+
+
+def _shorter(features: Features) -> Features:
+    """The same numbers; whole ones as integers, which are shorter and are read as what they were."""
+    return tuple([int(each) if each.is_integer() else each for each in features])
 
 
 def _is_plain(of: Exceptional) -> bool:
     """Whether a row is told by its standing and its reasons, so that its sentence derives from them."""
     verdict = of.verdict
     is_bare = verdict == Verdict(verdict.reasons, verdict.explanation, None)
-    return is_bare and of.outcome is None and of.bought is None and not of.features
+    return is_bare and of.outcome is None and of.bought is None

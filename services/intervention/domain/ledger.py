@@ -9,7 +9,7 @@ from services.intervention.domain import folding
 from services.intervention.domain.decision import Exceptional, Verdict, derive
 from services.intervention.domain.eligibility import Reason
 from services.intervention.domain.facts import Assessment, Facts, Outcome, OutcomeReport, Position
-from services.intervention.domain.folding import Folded, Told
+from services.intervention.domain.folding import NO_ROWS, Rows, Told
 from services.intervention.domain.offer import UNKNOWN, Standing
 from services.intervention.domain.policy import Policy
 from services.intervention.domain.strategy import Intervention
@@ -56,8 +56,7 @@ class Block(msgspec.Struct, frozen=True, array_like=True):
     unabridged: dict[int, Exceptional] = {}
     texts: bytes = b""
     indicators: dict[int, int | Told] = {}
-    standings: tuple[Standing, ...] = ()
-    folded: dict[int, Folded] = {}
+    rows: Rows = NO_ROWS
 
 
 class Inputs(msgspec.Struct, frozen=True, array_like=True):
@@ -95,9 +94,9 @@ def encode(value: Block | Record | Inputs) -> bytes:
     """A block, a record or inputs as bytes; the same gives the same bytes.
 
     What rows of a block have in common stands once, behind what there was before: texts; indicators, which an unchanged
-    assessment takes by the row that told them; standings. A replica of the version before reads such a block without
-    them. An exceptional row with a word that that version does not know is written in short, by words that it does,
-    and whole beside that: it would refuse all of the block.
+    assessment takes by the row that told them; standings and features of rows that say little. A replica of the version
+    before reads such a block without them. An exceptional row with a word that that version does not know is written in
+    short, by words that it does, and whole beside that: it would refuse all of the block.
     """
     return _ENCODE(_written(value) if isinstance(value, Block) else value)
 
@@ -111,16 +110,11 @@ def decode(blob: bytes) -> Block:
     return msgspec.structs.replace(
         block,
         assessments=folding.unfold_indicators(block.assessments, block.indicators, texts),
-        exceptional={
-            **block.exceptional,
-            **block.unabridged,
-            **folding.unfold_rows(block.folded, block.standings, texts),
-        },
+        exceptional={**block.exceptional, **block.unabridged, **folding.unfold_rows(block.rows, texts)},
         unabridged={},
         texts=b"",
         indicators={},
-        standings=(),
-        folded={},
+        rows=NO_ROWS,
     )
 
 
@@ -129,11 +123,10 @@ def _written(block: Block) -> Block:
     if any(each.indicators for each in block.assessments):
         assessments, told = folding.fold_indicators(block.assessments, texts)
         block = msgspec.structs.replace(block, assessments=assessments, indicators=told)
-    if len(block.exceptional) > 1:
-        standings, folded = folding.fold_rows(block.exceptional, texts)
-        short = {row: _in_short(block.exceptional[row], is_told=False) for row in folded}
-        exceptional = {**block.exceptional, **short}
-        block = msgspec.structs.replace(block, exceptional=exceptional, standings=standings, folded=folded)
+    if len(block.exceptional) > folding.FEW_ROWS:
+        rows = folding.fold_rows(block.exceptional, texts)
+        short = {row: _in_short(block.exceptional[row], is_told=False) for row in rows.folded}
+        block = msgspec.structs.replace(block, exceptional={**block.exceptional, **short}, rows=rows)
     newer = {row: each for row, each in block.exceptional.items() if _has_newer_words(each)}
     if newer:
         short = {row: _in_short(each) for row, each in newer.items()}
