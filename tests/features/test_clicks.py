@@ -112,8 +112,22 @@ def test_a_run_is_one_rage_told_again_as_it_grows() -> None:
     assert list(rages[-1].evidence_event_ids) == [f"e{second:g}" for second in times[-10:]]
     assert [signal.strength for signal in rages] == [80] * 3 + [90] * 3 + [100] * 12
     assert [each.type for each in state.open_signals].count(SignalType.RAGE_CLICKS) == 1
-    # Two dead clicks before it was one, and the rage.
+    assert [each.type for each in state.open_signals] == [SignalType.RAGE_CLICKS], "its single clicks went into it"
+    assert vector(state)[FEATURE_NAMES.index("click_frustration")] == 1
+
+
+@pytest.mark.parametrize("count", [3, 4, 5, 20])
+@pytest.mark.parametrize("what", [{"effect_observed": False}, {"error_observed": True}], ids=["dead", "error"])
+def test_the_single_clicks_of_a_run_go_into_it(count: int, what: dict[str, bool]) -> None:
+    run = clicks([0.2 * number for number in range(count)], "pay", **what)
+    earlier, later = clicks([-30.0], "pay", **what), clicks([60.0], "help", **what)
+    state, _ = told([*earlier, *run, *later])
     assert vector(state)[FEATURE_NAMES.index("click_frustration")] == 3
+    assert len(state.open_signals) == 3
+
+
+def test_before_it_is_a_run_each_click_counts() -> None:
+    assert feature("click_frustration", clicks([0.0, 0.2], "pay", effect_observed=False)) == 2
 
 
 def test_five_rages_need_five_runs() -> None:
@@ -122,7 +136,7 @@ def test_five_rages_need_five_runs() -> None:
     rages = [signal for signal in found if signal.type == SignalType.RAGE_CLICKS]
     assert len({signal.run_start_us for signal in rages}) == len(rages) == 5
     assert [signal.strength for signal in rages] == [80, 90, 100, 100, 100]
-    assert vector(state)[FEATURE_NAMES.index("click_frustration")] == 15
+    assert vector(state)[FEATURE_NAMES.index("click_frustration")] == 5
 
 
 @pytest.mark.parametrize(
@@ -131,7 +145,7 @@ def test_five_rages_need_five_runs() -> None:
         pytest.param(clicks([0.7], "pay", effect_observed=True), id="an effect"),
         pytest.param(clicks([0.7], "pay", value_changed=True), id="a changed value"),
         pytest.param(clicks([0.7], "pay", selection_changed=True), id="a selection"),
-        pytest.param(clicks([0.7], "pay-next"), id="a control for repeated clicks"),
+        pytest.param(clicks([0.7], "photo-next"), id="a control for repeated clicks"),
         pytest.param([at(0.7, Kind.CLICK, "/shop", "help", click=Click(x=9.0, y=9.0))], id="a click elsewhere"),
         pytest.param([at(0.7, Kind.TASK_SUCCESS, "/shop", "pay")], id="a success"),
     ],
@@ -177,8 +191,9 @@ def test_a_run_only_grows_and_counts_once(gaps: list[float], effects: list[bool 
         if one.run_start_us == other.run_start_us:
             assert int(other.reason.partition(" ")[0]) == int(one.reason.partition(" ")[0]) + 1
             assert other.strength >= one.strength
-    alone = [signal for signal in found if signal.type == SignalType.DEAD_CLICK]
-    runs = {signal.run_start_us for signal in rages}
+    runs = {signal.run_start_us: signal.at_us for signal in rages}
+    dead = [signal for signal in found if signal.type == SignalType.DEAD_CLICK]
+    alone = [each for each in dead if not any(start <= each.at_us <= end for start, end in runs.items())]
     assert vector(state)[FEATURE_NAMES.index("click_frustration")] == len(alone) + len(runs)
 
 

@@ -128,7 +128,8 @@ def test_signals_of_every_type_end_with_a_success_on_their_page(kind: int) -> No
     assert kind in {each.type for each in settled([*trouble, success])}
     assert kind not in open_types([*trouble, success])
     assert kind in open_types([*trouble, at(400, Kind.TASK_SUCCESS, "/other", "other")])
-    assert {each.type for each in state.open_signals} == {each.type for each in found}
+    told_before = {SignalType.DEAD_CLICK} if kind == SignalType.RAGE_CLICKS else set()
+    assert {each.type for each in state.open_signals} == {each.type for each in found} - told_before
 
 
 def test_a_search_ends_with_any_success() -> None:

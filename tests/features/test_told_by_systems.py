@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.features.domain import money
-from services.features.domain.event import Click, Event, Kind
+from services.features.domain.event import Click, Event, Kind, Platform
 from services.features.domain.journey import NOTHING, apply
 from services.features.domain.recents import Kept, session_starts
 from services.features.domain.sessions import session_start
@@ -73,6 +73,65 @@ def test_its_events_are_read_back_with_the_session_they_fell_into_or_none() -> N
     ]
     assert told_seconds == [0, 0, 0, 0, 0, 0, 0, 40 * MINUTE]
     assert [each.session_start_us > 0 for each in kept] == [False, True, True, True, True, True, False, True]
+
+
+# What servers tell of a user who is away.
+
+SHOWN = {
+    "a browser": [at(0, Kind.PAGE_VIEW, "/a", platform=Platform.WEB), at(9, Kind.ERROR, "/a", platform=Platform.WEB)],
+    "a phone": [at(0, Kind.PAGE_VIEW, "/a", platform=Platform.MOBILE)],
+    "a browser, and a server after it": [
+        at(0, Kind.PAGE_VIEW, "/a", platform=Platform.WEB),
+        at(60, Kind.TASK_SUCCESS, "/a", platform=Platform.BACKEND),
+    ],
+}
+NIGHTLY = {
+    "a renewal": [at(DAY * n, Kind.FEATURE_INTERACTION, "", "renewal", platform=3) for n in range(1, 6)],
+    "a success": [at(DAY * n, Kind.TASK_SUCCESS, "", "report", platform=3) for n in range(1, 28)],
+    "failures": [at(DAY + n, Kind.TASK_FAILURE, "", "charge", platform=3) for n in range(5)],
+    "page views": [at(HOUR * n, Kind.PAGE_VIEW, f"/{n}", platform=3) for n in range(1, 9)],
+}
+
+
+@pytest.mark.parametrize("job", NIGHTLY.values(), ids=NIGHTLY.keys())
+@pytest.mark.parametrize("shown", SHOWN.values(), ids=SHOWN.keys())
+def test_what_a_server_tells_of_who_is_away_is_what_a_system_did(shown: list[Event], job: list[Event]) -> None:
+    state = told(shown)[0]
+    before = decode(encode(state))
+    for event in job:
+        assert apply(state, event) is NOTHING
+        assert session_start(state, event) == 0
+    before.event_count = state.event_count
+    assert state == before
+    assert vector(state, job[-1].at_us) == vector(before, job[-1].at_us)
+
+
+def test_money_that_a_server_tells_of_counts() -> None:
+    state = told([*SHOWN["a phone"], at(DAY, Kind.PURCHASE, amount=9.0, currency="EUR", platform=3)])[0]
+    assert (state.purchase_count, money.amounts(state), state.session_count) == (1, {"EUR": 9.0}, 1)
+
+
+def test_what_a_server_tells_within_a_session_is_of_it() -> None:
+    by_server, by_browser = (
+        told([*SHOWN["a phone"], at(20 * MINUTE, Kind.TASK_FAILURE, "/a", "pay", platform=each)])[0] for each in (3, 1)
+    )
+    assert vector(by_server) == vector(by_browser)
+    assert by_server.last_us == by_browser.last_us
+
+
+@pytest.mark.parametrize("platform", [0, 3])
+def test_who_is_known_by_servers_only_is_told_by_them(platform: int) -> None:
+    nights = [at(DAY * n, Kind.FEATURE_INTERACTION, "", "lesson", platform=platform) for n in range(5)]
+    assert told(nights)[0].session_count == 5
+    later = [at(DAY * n, Kind.FEATURE_INTERACTION, "", "lesson", platform=3) for n in (27, 29, 30)]
+    assert told([*SHOWN["a phone"], *later])[0].session_count == 3, "nor whom no phone has shown for 28 days"
+
+
+def test_a_login_that_a_server_tells_moves_what_was_bought() -> None:
+    state = told([*SHOWN["a phone"], at(1, Kind.PURCHASE, amount=9.0, platform=2)])[0]
+    carried = apply(state, at(DAY, Kind.IDENTIFY, platform=3, is_link=True)).carried
+    assert carried is not None
+    assert carried.purchase_count == 1
 
 
 # The zone.

@@ -11,23 +11,34 @@ from hypothesis import strategies as st
 from services.video.domain import coverage, playback, trail, viewer
 from services.video.domain.engagement import replayed, skipped
 from services.video.domain.playback import Action, Beat, Watched
-from tests.video.builders import beat, plays
+from tests.video.builders import beat, in_time, plays
 
-BEATS = st.lists(
-    st.builds(
-        lambda end, watched, at, action, viewing, seek_from: beat(
-            max(0, end - watched), end, at=at, action=action, viewing=viewing, seek_from=seek_from, duration=60
+FEW = st.sampled_from([10, 20, 30])
+# Positions apart by nothing, or by more than is taken for jitter.
+APART = FEW | st.integers(0, 30).map(lambda half: 2 * half)
+
+
+def beats_of(ends: st.SearchStrategy[int], actions: st.SearchStrategy[Action]) -> st.SearchStrategy[list[Beat]]:
+    return st.lists(
+        st.builds(
+            lambda end, watched, at, action, viewing, seek_from: beat(
+                max(0, end - watched), end, at=at, action=action, viewing=viewing, seek_from=seek_from, duration=60
+            ),
+            # Mostly few positions, so that many beats stand.
+            end=ends,
+            watched=st.integers(0, 12),
+            at=st.integers(0, 30),
+            action=actions,
+            viewing=st.sampled_from(["w1", "w2"]),
+            seek_from=st.integers(0, 60),
         ),
-        # Mostly few positions, so that many beats stand.
-        end=st.sampled_from([10, 20, 30]) | st.integers(0, 60),
-        watched=st.integers(0, 12),
-        at=st.integers(0, 30),
-        action=st.sampled_from(Action),
-        viewing=st.sampled_from(["w1", "w2"]),
-        seek_from=st.integers(0, 60),
-    ),
-    max_size=20,
-)
+        max_size=20,
+    )
+
+
+BEATS = beats_of(FEW | st.integers(0, 60), st.sampled_from(Action))
+# Where nobody tells where a run begins, what it claims from before there cannot be told from what was played.
+UNTOLD = beats_of(APART, st.sampled_from([each for each in Action if each not in {Action.PLAY, Action.SEEK}]))
 
 
 def after(beats: list[Beat]) -> Watched:
@@ -44,7 +55,7 @@ def told(watched: Watched) -> object:
     return watched.duration_ms, watched.watched_ms, watched.viewing_count, counts, sets
 
 
-@given(BEATS.flatmap(lambda beats: st.tuples(st.just(beats), st.permutations(beats * 2))))
+@given(UNTOLD.flatmap(lambda beats: st.tuples(st.just(beats), st.permutations(beats * 2))))
 def test_order_and_repeats_do_not_matter(drawn: tuple[list[Beat], list[Beat]]) -> None:
     beats, shuffled = drawn
     assert told(after(shuffled)) == told(after(beats))
@@ -52,7 +63,7 @@ def test_order_and_repeats_do_not_matter(drawn: tuple[list[Beat], list[Beat]]) -
 
 @given(BEATS)
 def test_it_is_what_counting_second_by_second_gives(beats: list[Beat]) -> None:
-    watched = after(beats)
+    watched = after(in_time(beats))
     counts = [0] * 60
     for _, start_ms, end_ms in plays(beats):
         for second in range(start_ms // 1000, end_ms // 1000):
@@ -154,6 +165,97 @@ def test_a_position_that_stands_is_not_watched_time(beats: list[Beat]) -> None:
     watched = after(beats)
     assert (watched.watched_ms, watched.once, watched.twice) == (30_000, [0, 30_000], [])
     assert told(after(list(reversed(beats)))) == told(watched)
+
+
+JITTER = {
+    "by a millisecond": [0.001 * (n % 3 - 1) for n in range(20)],
+    "by a frame on each beat": [0.04 * n for n in range(1, 21)],
+    "by a quarter of a second on each beat": [0.25 * n for n in range(1, 21)],
+    "back by a little on each beat": [-0.04 * n for n in range(1, 21)],
+    "about half a second to and fro": [0.5 * (n % 2) for n in range(20)],
+    "by whole seconds that are cut off": [-(n % 2) for n in range(20)],
+    "at random": [random.Random(n).uniform(-0.5, 0.5) for n in range(20)],  # noqa: S311 - the same each time
+}
+
+
+@pytest.mark.parametrize("moved", JITTER.values(), ids=JITTER.keys())
+def test_a_position_that_stands_but_for_a_little_is_watched_as_far_as_it_came(moved: list[float]) -> None:
+    stood = [beat(20 + by, 30 + by, at=40 + 10 * number) for number, by in enumerate(moved)]
+    paused = beat(30, 30, at=31, action=Action.PAUSE)
+    for beats in ([*plays_on(0, 30, 0), *stood], [*plays_on(0, 30, 0), paused, *stood]):
+        watched = after(beats)
+        assert watched.watched_ms == 30_000 + round(1000 * max(0, *moved))
+        assert watched.twice == []
+        assert watched.pause_count == beats.count(paused)
+
+
+def test_a_pause_told_again_a_little_off_is_one() -> None:
+    assert after([beat(30 + by, 30 + by, at=31 + by, action=Action.PAUSE) for by in (0, 0.02, -0.3)]).pause_count == 1
+
+
+CLAIMS = {
+    "ten seconds of each five": [beat(max(0, 5 * n - 10), 5 * n, at=5 * n) for n in range(1, 25)],
+    "ten seconds of each one": [beat(max(0, n - 10), n, at=n) for n in range(1, 121)],
+    "all so far": [beat(0, 10 * n, at=10 * n) for n in range(1, 13)],
+    "ten seconds, at a pause between": [
+        beat(0, 0, at=0, action=Action.PLAY),
+        *(
+            each
+            for n in range(12)
+            for each in (
+                beat(10 * n + 5, 10 * n + 5, at=20 * n + 5, action=Action.PAUSE),
+                beat(10 * n + 5, 10 * n + 5, at=20 * n + 14, action=Action.PLAY),
+                beat(10 * n, 10 * n + 10, at=20 * n + 19),
+            )
+        ),
+    ],
+}
+
+
+@pytest.mark.parametrize("beats", CLAIMS.values(), ids=CLAIMS.keys())
+def test_what_is_claimed_beyond_what_the_position_moved_counts_once(beats: list[Beat]) -> None:
+    watched = after(beats)
+    assert (watched.watched_ms, watched.once, watched.twice) == (120_000, [0, 120_000], [])
+
+
+def test_beats_in_a_stall_add_what_played_after_it() -> None:
+    stalled = [beat(30, 30, at=31, action=Action.STALL), beat(20, 30, at=41), beat(20.2, 30.2, at=51)]
+    goes_on = [beat(30.3, 30.3, at=60, action=Action.PLAY), beat(30.3, 40.3, at=70)]
+    assert after([*plays_on(0, 30, 0), *stalled, *goes_on]).watched_ms == 40_200
+
+
+BEGUN = {
+    "after a jump that is told": [
+        *plays_on(0, 10, 0),
+        beat(300, 300, at=12, action=Action.SEEK, seek_from=12),
+        beat(300, 300, at=12.5, action=Action.SEEK),
+        beat(293, 303, at=15.5),
+    ],
+    "after a jump that claims": [
+        *plays_on(0, 10, 0),
+        beat(290, 300, at=12, action=Action.SEEK, seek_from=12),
+        beat(293, 303, at=15.5),
+    ],
+    "after a jump back": [
+        *plays_on(0, 10, 0),
+        *plays_on(390, 400, 10),
+        beat(300, 300, at=30, action=Action.SEEK, seek_from=400),
+        beat(293, 303, at=33),
+    ],
+    "where playing began": [beat(300, 300, at=0, action=Action.PLAY), beat(293, 303, at=3)],
+    "where playing began again": [
+        *plays_on(390, 400, 10),
+        beat(300, 300, at=30, action=Action.PLAY),
+        beat(293, 303, at=33),
+    ],
+}
+
+
+@pytest.mark.parametrize("beats", BEGUN.values(), ids=BEGUN.keys())
+def test_what_is_claimed_from_before_the_beginning_was_not_played(beats: list[Beat]) -> None:
+    once = after(beats).once
+    assert coverage.inside(once, 250_000, 350_000) == [300_000, 303_000]
+    assert coverage.inside(after(beats * 2).once, 250_000, 350_000) == [300_000, 303_000], "and told again neither"
 
 
 def test_what_is_played_after_it_stood_counts() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from services.features.domain import clicks, engagement, money, pages, sessions, settlement, struggle, window
-from services.features.domain.event import NAME_LIMIT, Carried, Event, Kind, is_given_back
+from services.features.domain.event import NAME_LIMIT, Carried, Event, Kind, Platform, is_given_back
 from services.features.domain.settlement import Settled
 from services.features.domain.signal import Signal, SignalType, is_late
 from services.features.domain.state import DAY_US, State
@@ -38,8 +38,8 @@ def apply(state: State, event: Event, video_engagement: float | None = None) -> 
 
     An intervention's outcome and an identification are counted as events and else left out: they tell of our doing, and
     of who the user is, not of the journey; but trouble with logging in is over with a login. So is what a system did,
-    but for the money of a purchase and the trouble that ends with it; and an echo, which is the same view or click told
-    twice.
+    or a server while the user is away, but for the money of a purchase and the trouble that ends with it; and an echo,
+    which is the same view or click told twice.
 
     Args:
         state: the user; changed in place.
@@ -47,7 +47,7 @@ def apply(state: State, event: Event, video_engagement: float | None = None) -> 
         video_engagement: with a playback, the user's engagement over videos after it, 0 to 100.
     """
     state.event_count += 1
-    if event.is_system:
+    if event.is_system or (event.platform == Platform.BACKEND and _is_of_job(state, event)):
         return _take_money(state, event) if event.kind == Kind.PURCHASE else NOTHING
     sessions.meet(state, event)
     if event.kind in _NO_STEPS:
@@ -56,6 +56,10 @@ def apply(state: State, event: Event, video_engagement: float | None = None) -> 
     is_echo = event.at_us - prior_us <= _ECHO_US and event.kind in _ECHOES and _ECHOES[event.kind](state, event)
     sessions.move_time(state, event)
     return _take_echo(state, event) if is_echo else _take_step(state, event, prior_us, video_engagement)
+
+
+def _is_of_job(state: State, event: Event) -> bool:
+    return event.kind not in _NO_STEPS and sessions.is_away(state, event)
 
 
 def _take_step(state: State, event: Event, prior_us: int, video_engagement: float | None) -> Found:
@@ -124,9 +128,16 @@ def _compare_engagement(state: State, event: Event, found: list[Signal], settled
 
 
 def _count_signal(state: State, signal: Signal) -> None:
-    """Keeps a signal, and counts it where it is a feature itself; one that goes on was counted when it began."""
+    """Keeps a signal, and counts it where it is a feature itself; one that goes on was counted when it began.
+
+    What was counted of the clicks of a run before it was known to be one goes into it.
+    """
     is_new = settlement.keep(state, signal)
     if signal.type in _CLICK_SIGNALS and is_new:
+        if signal.run_start_us:
+            state.click_findings = [
+                each for each in state.click_findings if not signal.run_start_us <= each <= signal.at_us
+            ]
         window.note(state.click_findings, signal.at_us, state.last_us, WINDOW_US)
     elif signal.type == SignalType.FORM_ABANDONMENT:
         window.note(state.abandons, signal.at_us, state.last_us, WINDOW_US)

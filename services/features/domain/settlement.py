@@ -34,6 +34,8 @@ SENT_US: Final = 10 * MINUTE_US
 """For so long after a form was sent the next success is of it."""
 JUST_BEFORE_US: Final = MINUTE_US
 """Trouble so long before a success that names no target may be what it is about."""
+SINGLE_CLICKS: Final = frozenset({SignalType.DEAD_CLICK, SignalType.ERROR_CLICK})
+"""What is found of a click, until it is known to be one of a run."""
 OPEN_LIMIT: Final = 16
 SOLVED_LIMIT: Final = 16
 
@@ -98,6 +100,8 @@ def keep(state: State, signal: Signal) -> bool:
     if run:
         kept[:] = [each for each in kept if each.run_start_us != run or each.type != signal.type]
     is_new = len(kept) == told_before
+    if run and is_new:
+        kept[:] = [each for each in kept if each.type not in SINGLE_CLICKS or not run <= each.at_us <= signal.at_us]
     kept.append(OpenSignal(signal.type, signal.at_us, signal.target, signal.page, signal.since_us, run))
     if len(kept) > OPEN_LIMIT:
         last_of_type = {each.type: index for index, each in enumerate(kept)}

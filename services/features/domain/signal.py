@@ -11,6 +11,8 @@ from services.features.domain.state import SECOND_US, State, Trace
 DETECTOR_VERSION = "struggle-2"
 """Changes whenever a detector finds other things than before."""
 EVIDENCE_LIMIT = 10
+TOLD_NAME_LIMIT = 80
+"""Characters of a name in a reason."""
 TRACE_LIMIT = 10
 
 
@@ -52,7 +54,8 @@ class Signal(msgspec.Struct, frozen=True, gc=False):
     since_us: int = 0
     """A success at its place at this time or later ends it."""
     run_start_us: int = 0
-    """Start of the run it tells of; it replaces the earlier signal of its type and run. 0: it stands for itself."""
+    """Start of the run it tells of; it replaces the earlier signal of its type and run, and those of the run's single
+    clicks. 0: it stands for itself."""
 
 
 def signal(
@@ -112,8 +115,9 @@ def ids(traces: Sequence[Trace]) -> list[str]:
 
 
 def place_text(name: str, preposition: str = "on") -> str:
-    """` on /calculator`, or nothing where there is no name."""
-    return f" {preposition} {name[:NAME_LIMIT]}" if name else ""
+    """` on /calculator`, or nothing where there is no name; of a long one its beginning."""
+    told = name if len(name) <= TOLD_NAME_LIMIT else f"{name[: TOLD_NAME_LIMIT - 1]}…"
+    return f" {preposition} {told}" if name else ""
 
 
 def counted(count: int, singular: str, plural: str) -> str:

@@ -155,6 +155,8 @@ class State(msgspec.Struct, array_like=True, gc=False):
     """When the latest success in `solved` was, which may be after all that the user did, as where a system told it."""
     zone_is_own: bool = False
     """Whether the user's own device told `time_zone`, and no server."""
+    shown_us: int = 0
+    """The latest event that a browser or a phone told."""
 
 
 _decoder = msgspec.msgpack.Decoder(State)

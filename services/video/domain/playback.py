@@ -19,10 +19,15 @@ _FARTHEST_SECONDS: Final = 1e12
 # Beats that are remembered of a viewer and video, to know a repeated one: 40 minutes, at a beat each ten seconds.
 REMEMBERED_BEATS: Final = 256
 REMEMBERED_VIEWINGS: Final = 64
-MOST_STRETCHES: Final = 256
+MOST_STRETCHES: Final = 128
 # A guess goes by positions as far as they move on at such a speed, told in whole seconds.
 _FAST: Final = 2
 _SLACK_MS: Final = 1000
+# Of a video that was not watched lately less is kept, in so many bytes at most.
+SHORT_BYTES: Final = 700
+_SHORT_BEATS: Final = 8
+_SHORT_VIEWINGS: Final = 8
+_SHORT_STRETCHES: Final = 8
 # No player is faster.
 FASTEST: Final = 16
 # So much may be told to have been played beyond what fits into the time that passed: room for clocks and queues. More
@@ -124,6 +129,16 @@ def decode(blob: bytes) -> Watched:
     return _DECODE(blob) if blob else Watched()
 
 
+def shorten(watched: Watched) -> None:
+    """Keeps of what was watched what is told of it, and little of what tells repeated beats apart."""
+    watched.once = coverage.bounded(watched.once, _SHORT_STRETCHES)
+    watched.twice = coverage.bounded(watched.twice, _SHORT_STRETCHES)
+    watched.skipped = coverage.bounded(watched.skipped, _SHORT_STRETCHES)
+    watched.beats = watched.beats[-_SHORT_BEATS * _KEY_BYTES :]
+    watched.viewings = watched.viewings[-_SHORT_VIEWINGS * _KEY_BYTES :]
+    watched.trail = trail.shortened(watched.trail)
+
+
 def position_ms(seconds: float) -> int:
     """A position in whole milliseconds; 0 for one before the start."""
     return round(min(max(0.0, seconds), _FARTHEST_SECONDS) * 1000) if seconds else 0
@@ -140,7 +155,7 @@ def apply(watched: Watched, beat: Beat) -> Effect:
         beat.at_us,
         _viewing_number(beat.viewing),
         beat.end_ms,
-        _bounded(watched.trail, beat) if beat.is_guessed else beat.end_ms - beat.start_ms,
+        _claimed(watched, beat),
         beat.action.value,
         beat.seek_from_ms & _LOW_BITS,
     )
@@ -162,6 +177,13 @@ def apply(watched: Watched, beat: Beat) -> Effect:
     if not placed.played:
         return NOTHING if length is UNCHANGED else Effect(length=length)
     return _play(watched, beat, placed.played, length, trail.since(before, beat.at_us))
+
+
+def _claimed(watched: Watched, beat: Beat) -> int:
+    """How much a beat claims to have been played before its end, in milliseconds."""
+    if beat.action is Action.SEEK:
+        return 0  # nothing was played just before the place that a jump leads to
+    return _bounded(watched.trail, beat) if beat.is_guessed else beat.end_ms - beat.start_ms
 
 
 def _bounded(moments: bytes, beat: Beat) -> int:
