@@ -23,7 +23,7 @@ from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
-from mesh.errors import FailedPrecondition, InvalidArgument
+from mesh.errors import AlreadyApplied, FailedPrecondition, InvalidArgument
 
 
 class Fence(NamedTuple):
@@ -103,7 +103,8 @@ def resume(blob: bytes | None, at: Batch) -> Resumed:
     """Opens the stored envelope for a batch.
 
     Raises:
-        FailedPrecondition: `POSITION_STALE`, the batch lies before what was applied and checkpointed.
+        AlreadyApplied: `POSITION_STALE`, the batch begins before what was applied and checkpointed.
+        FailedPrecondition: `POSITION_STALE`, the key has left the shard.
     """
     if blob is None:
         return Resumed(b"", _NEVER)
@@ -117,13 +118,16 @@ def resume(blob: bytes | None, at: Batch) -> Resumed:
         return Resumed(envelope.state, envelope.sequence)
     if at.sequences[0] > int(envelope.base_sequence):
         return Resumed(envelope.base, envelope.base_sequence)
-    raise FailedPrecondition("POSITION_STALE", "The batch lies before what was already applied.")
+    raise AlreadyApplied("The batch lies before what was already applied.", int(envelope.base_sequence))
 
 
 def seal(resumed: Resumed, after: bytes, at: Batch) -> bytes:
     """The envelope to store, where `after` is what the batch made of the resumed state."""
-    kept = resumed.state if at.is_retraction else after
-    return _ENCODE(_Envelope(at.fence.shard, resumed.base_sequence, str(at.sequences[-1]), resumed.state, kept))
+    if at.is_retraction:  # as if it had never come: what is applied next must not count it as passed
+        sequence, after = resumed.base_sequence, resumed.state
+    else:
+        sequence = str(at.sequences[-1])
+    return _ENCODE(_Envelope(at.fence.shard, resumed.base_sequence, sequence, resumed.state, after))
 
 
 def current(blob: bytes | None) -> bytes:

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, cast
 
 from journeymesh.common.v1 import event_pb2, position_pb2
 from journeymesh.features.v1 import features_pb2, features_pb2_grpc
-from journeymesh.intervention.v1 import intervention_pb2_grpc
+from journeymesh.intervention.v1 import intervention_pb2, intervention_pb2_grpc
 from journeymesh.scoring.v1 import scoring_pb2, scoring_pb2_grpc
 from journeymesh.video.v1 import video_pb2, video_pb2_grpc
 from opentelemetry import trace
@@ -117,6 +117,14 @@ class Steps:
                     await self._move_journeys(moving[start : start + _JOURNEYS_AT_ONCE])
         self.telemetry.metrics.count(registry.APPLIED_EVENTS, len(rows.events))
 
+    async def decided(self, shard: str, records: Sequence[Decoded]) -> dict[int, frozenset[int]]:
+        """By sequence number, which events of records were decided on, as far as the ledger still knows."""
+        request = intervention_pb2.ReadLedgerRequest(
+            shard=shard, sequences=[str(record.sequence) for record in records]
+        )
+        answer = await self.peers.intervention.ReadLedger(request, timeout=_STEP_SECONDS)
+        return {int(record.sequence): frozenset(record.event_indexes) for record in answer.records}
+
     async def _apply_playback(
         self, position: position_pb2.BatchPosition, rows: Rows
     ) -> list[features_pb2.EngagementUpdate]:
@@ -179,6 +187,7 @@ async def claimed(seen: SeenEvents, shard: str, batch: Sequence[Decoded]) -> Row
         (record_index, event_index, event)
         for record_index, record in enumerate(batch)
         for event_index, event in enumerate(record.events)
+        if record.users is None or event.user_id in record.users
     ]
     claims = [
         Claim(

@@ -228,6 +228,8 @@ class Decoded(NamedTuple):
     sequence: int
     events: Sequence[event_pb2.Event]
     broken: bytes | None = None
+    users: frozenset[str] | None = None
+    """Whose events count here; everybody's where none are named."""
 
 
 def decoded(record: Record) -> Decoded:
