@@ -82,7 +82,7 @@ class RedisStream:
         with redis.translating_errors():
             answer, (seconds, microseconds) = await pipeline.execute()
         entries = answer[0][1] if answer else []
-        records = [_record(entry_id, fields[_FIELD]) for entry_id, fields in entries]
+        records = [_record(entry_id, fields.get(_FIELD, b"")) for entry_id, fields in entries]
         self._ahead_us = seconds * 1_000_000 + microseconds - monotonic_clock()
         return Read(records)
 

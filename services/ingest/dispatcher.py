@@ -12,7 +12,7 @@ import dataclasses
 import logging
 from typing import Final
 
-from mesh import registry
+from mesh import log, registry
 from mesh.clock import Clock
 from mesh.errors import FailedPrecondition, MeshError, Unavailable
 from mesh.leases import Lease, Leases
@@ -85,7 +85,7 @@ class Dispatcher:
                 checkpoint = await self._advance_far(lease, checkpoint)
             except FailedPrecondition:
                 raise
-            except MeshError as error:
+            except Exception as error:  # noqa: BLE001 - a fault of ours stops this shard, and no other
                 # Whatever it was, the place is kept: the next round reads from the checkpoint.
                 checkpoint = None
                 failures += 1
@@ -163,7 +163,7 @@ class Dispatcher:
         if record.broken is not None:
             place = Place(shard, record.sequence, 0)
             failed_id = failed_event_id(f"{shard}-{record.sequence}", record.broken)
-            detail = "The record does not decode."
+            detail = "The record cannot be read."
             return [FailedEvent(failed_id, "POISON", detail, now_us, "", "", record.broken, b"", "dispatcher", place)]
         rows = await claimed(self.steps.seen, shard, [record])
         return [
@@ -187,10 +187,15 @@ class Dispatcher:
         now_us = self.reader.now_us()
         return max(0.0, (now_us - self.oldest_us.get(shard, now_us)) / 1e6)
 
-    async def _complain(self, lease: Lease, error: MeshError, failures: int) -> None:
+    async def _complain(self, lease: Lease, error: Exception, failures: int) -> None:
+        is_ours = not isinstance(error, MeshError)
         level = logging.WARNING if failures in (5, 50) or failures % 500 == 0 else logging.DEBUG
-        _log.log(level, "shard %s waits, try %d: %s", lease.shard, failures, error)
+        if is_ours and failures == 1:
+            level = logging.ERROR
+        told = log.fault(error) if is_ours else error
+        _log.log(level, "shard %s waits, try %d: %s", lease.shard, failures, told)
         # A service that hangs takes seconds for each try.
-        if failures >= _TRIES or self._lag_seconds(lease.shard) > _LATE_SECONDS:
+        if is_ours or failures >= _TRIES or self._lag_seconds(lease.shard) > _LATE_SECONDS:
+            detail = error.detail if isinstance(error, MeshError) else "A fault of the dispatcher; its log tells where."
             with contextlib.suppress(MeshError):
-                await self.leases.complain(lease, error.detail, self._lag_seconds(lease.shard))
+                await self.leases.complain(lease, detail, self._lag_seconds(lease.shard))

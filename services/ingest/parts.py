@@ -7,10 +7,10 @@ lies beyond the checkpoint by more than one part, and may come again in any cut.
 
 import asyncio
 import logging
-import traceback
 from collections.abc import AsyncIterator, Sequence
 from typing import Final, NamedTuple
 
+from mesh import log
 from mesh.errors import (
     AlreadyApplied,
     DeadlineExceeded,
@@ -104,13 +104,7 @@ async def _fails(steps: Steps, lease: Lease, batch: Sequence[Decoded], pauses: S
             await asyncio.sleep(pause)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the records'; if not, the toll stops the shard
             if pauses is not _ONCE:
-                # Without the words of the exception: they may be a user's.
-                _log.error(
-                    "a batch of shard %s cannot be applied: %s\n%s",
-                    lease.shard,
-                    type(error).__name__,
-                    "".join(traceback.format_tb(error.__traceback__)),
-                )
+                _log.error("a batch of shard %s cannot be applied: %s", lease.shard, log.fault(error))
             return True
         else:
             return False
