@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final, cast
 
 from journeymesh.intervention.v1 import intervention_pb2
 
-from mesh import log, registry
-from mesh.errors import FailedPrecondition, MeshError
+from mesh import channel, log, registry
+from mesh.errors import FailedPrecondition, MeshError, TooLarge
 from mesh.leases import Lease, Leases
 from mesh.metrics import Metrics
 from mesh.stream import BEGINNING, END, Record, StreamReader
@@ -267,13 +267,21 @@ class _Following:
         gathered.parts.append(part)
 
     async def _ledger(self, sequences: Iterable[int]) -> dict[int, intervention_pb2.LedgerRecord]:
+        async def ask(texts: Sequence[str]) -> Sequence[intervention_pb2.LedgerRecord]:
+            asked = intervention_pb2.ReadLedgerRequest(shard=self._lease.shard, sequences=texts)
+            try:
+                return (await self._of.intervention.ReadLedger(asked, timeout=_STEP_SECONDS)).records
+            except TooLarge:
+                if len(texts) > 1:
+                    raise
+                _log.error("the decisions of record %s are too large to be archived", *texts)
+                return ()
+
         texts = [str(sequence) for sequence in sequences]
         found: dict[int, intervention_pb2.LedgerRecord] = {}
         for start in range(0, len(texts), _LEDGER_RECORDS):
-            some = texts[start : start + _LEDGER_RECORDS]
-            asked = intervention_pb2.ReadLedgerRequest(shard=self._lease.shard, sequences=some)
-            answer = await self._of.intervention.ReadLedger(asked, timeout=_STEP_SECONDS)
-            found.update((int(record.sequence), record) for record in answer.records)
+            told = await channel.in_pieces(ask, texts[start : start + _LEDGER_RECORDS])
+            found.update((int(record.sequence), record) for record in told)
         return found
 
     async def _undecided(self, records: Sequence[Decoded]) -> tuple[Mapping[int, set[int]], set[int]]:
