@@ -13,13 +13,17 @@ sender's lease, and the store refuses, in the same atomic write, an epoch that i
 the older sender wrote before that is overwritten: the newer one begins at the checkpoint, which the older one can no
 longer move.
 
-Pure; no I/O.
+A value that cannot be read is the loss of its key alone: it is kept aside, and the key begins anew.
+
+No I/O but the log.
 """
 
 import itertools
+import logging
 import re
-from collections.abc import Sequence
-from typing import Final, NamedTuple, Protocol
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -72,7 +76,15 @@ class _Envelope(msgspec.Struct, array_like=True, frozen=True):
     state: bytes
 
 
+_State = TypeVar("_State")
+
+ASIDE: Final = "\0damaged:"
+"""How the keys begin under which values are kept that cannot be read; no id has such a letter."""
+
 _NEVER: Final = "-1"
+# What decoders raise on bytes that are none of theirs.
+_UNREADABLE: Final = (msgspec.MsgspecError, ValueError, TypeError, LookupError, ArithmeticError, struct.error)
+_log = logging.getLogger(__name__)
 # As Kinesis names them; nothing else may stand in a key beside a shard's name.
 _SHARD: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
@@ -97,6 +109,38 @@ class Resumed(NamedTuple):
 
     state: bytes
     base_sequence: str
+    damaged: bytes = b""
+    """What was stored and cannot be read: the key begins anew, and this is kept beside it."""
+
+
+def opened(blob: bytes | None, at: Batch, decode: Callable[[bytes], _State]) -> tuple[Resumed, _State]:
+    """Opens the stored envelope for a batch, and the state in it; one that cannot be read is as none.
+
+    Raises:
+        FailedPrecondition: as `resume`.
+    """
+    try:
+        resumed = resume(blob, at)
+        return resumed, decode(resumed.state)
+    except _UNREADABLE:
+        return Resumed(b"", _NEVER, blob or b""), decode(b"")
+
+
+def kept_aside(resumed: Mapping[str, Resumed]) -> dict[str, bytes]:
+    """By keys of their own, the values that could not be read: to be written with the batch that begins anew."""
+    damaged = {f"{ASIDE}{key}": each.damaged for key, each in resumed.items() if each.damaged}
+    if damaged:
+        # Without the keys: they hold users' ids.
+        _log.error("%d stored values cannot be read: they are kept aside, and their keys begin anew", len(damaged))
+    return damaged
+
+
+def readable(blob: bytes | None, decode: Callable[[bytes], _State]) -> _State:
+    """The state after the last batch, decoded; one that cannot be read is as none."""
+    try:
+        return decode(current(blob))
+    except _UNREADABLE:
+        return decode(b"")
 
 
 def resume(blob: bytes | None, at: Batch) -> Resumed:

@@ -187,7 +187,7 @@ class Reading:
         holdout = self.policies.at(self._clock()).holdout
         name = experiment or holdout.salt
         blobs = await self._state.load([tally_key(shard) for shard in await self._shards.all()])
-        cells: list[Cell] = [cell for blob in blobs for cell in tally.decode(applied.current(blob))]
+        cells: list[Cell] = [cell for blob in blobs for cell in applied.readable(blob, tally.decode)]
         estimates = [
             (dimension, value, counts, lift.estimate(counts))
             for dimension, value, counts in tally.by_dimension(cells, name)
