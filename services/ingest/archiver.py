@@ -21,7 +21,7 @@ from mesh.errors import FailedPrecondition, MeshError, TooLarge
 from mesh.leases import Lease, Leases
 from mesh.metrics import Metrics
 from mesh.stream import BEGINNING, END, Record, StreamReader
-from services.ingest.domain.archive import DecisionRow, EventRow, Plan, hour_of, hours_of
+from services.ingest.domain.archive import DecisionRow, EventRow, Plan, hours_of
 from services.ingest.domain.event import Event
 from services.ingest.gathered import Gathered, decisions_of, fitting
 from services.ingest.ports import Archive, Plans, SeenEvents, SetAside
@@ -169,6 +169,10 @@ class _Following:
     async def _begin(self) -> Gathered:
         plan = await self._of.plans.take(self._lease.shard, self._lease.epoch)
         checkpoint = await self._of.leases.checkpoint(self._lease.shard)
+        if (
+            plan is not None and checkpoint == BEGINNING
+        ):  # the leases are gone; at worst the last files are written again
+            checkpoint = plan.after
         # What was left of the last two hours when the shard changed hands.
         self._open_hours.update((await self._of.archive.hours())[-2:])
         is_open = plan is not None and plan.after == checkpoint
@@ -190,10 +194,7 @@ class _Following:
 
     async def _flush(self, gathered: Gathered) -> None:
         shard, plan = self._lease.shard, Plan(gathered.after, gathered.through)
-        hours = gathered.hours
-        if not hours and gathered.record_count:
-            # No event of it can be read; it has its place all the same, so that it is not missed.
-            hours = {hour_of(gathered.last_appended_us)}
+        hours = gathered.folders()
         await self._of.plans.save(shard, self._lease.epoch, plan)
         byte_count = await self._of.archive.write(shard, plan, hours, gathered.parts)
         await self._of.leases.save(self._lease, plan.through, self.lag_seconds() if self._is_behind else 0.0)

@@ -7,7 +7,7 @@ from typing import Final, cast
 from journeymesh.intervention.v1.intervention_pb2 import LedgerRecord
 
 from mesh.stream import Record
-from services.ingest.domain.archive import Assessment, DecisionRow, Versions
+from services.ingest.domain.archive import Assessment, DecisionRow, Versions, hour_of
 from services.ingest.domain.event import Event
 from services.ingest.ports import Part
 
@@ -31,6 +31,10 @@ class Gathered:
     byte_count: int = 0
     hours: set[int] = dataclasses.field(default_factory=set)
     parts: list[Part] = dataclasses.field(default_factory=list)
+
+    def folders(self) -> set[int]:
+        """The hours to write to: where no event can be read it has its place all the same, so that it is not missed."""
+        return self.hours or ({hour_of(self.last_appended_us)} if self.record_count else set())
 
 
 def fitting(records: Sequence[Record]) -> int:

@@ -128,6 +128,22 @@ async def test_a_record_that_does_not_decode_leaves_no_gap(tmp_path: Path) -> No
     assert [(file.first, file.last) for file in world.archive.files(EVENTS)] == [(0, 0), (1, 1), (2, 2)]
 
 
+async def test_where_its_leases_are_gone_it_goes_on_behind_its_last_files(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    for name in ("a", "b"):
+        last = await world.append(event(name))
+        await world.dispatch()
+        async with world.following():
+            await world.until_checkpoint(last)
+    world.leases._standings.clear()
+    world.plans._kept = {shard: (0, plan) for shard, (_, plan) in world.plans._kept.items()}
+    last = await world.append(event("c"))
+    await world.dispatch()
+    async with world.following():
+        await world.until_checkpoint(last)
+    assert world.ids() == ["a", "b", "c"]
+
+
 @pytest.mark.parametrize("at", [0, 1, 2])
 async def test_a_record_that_cannot_be_archived_holds_up_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, at: int
