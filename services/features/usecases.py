@@ -129,10 +129,10 @@ async def batch_list_recent_events(store: UserStore, user_ids: Sequence[str]) ->
 
 
 def _known(blob: bytes | None) -> _User:
-    stored = applied.current(blob)
-    if not stored:
+    user = applied.readable(blob, _open)
+    if not user.state.event_count:
         raise NotFound("USER_NOT_FOUND", "Nothing is known of this user.")
-    return _open(stored)
+    return user
 
 
 def _open(stored: bytes) -> _User:

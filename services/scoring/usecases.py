@@ -71,15 +71,18 @@ class Scoring:
             NotFound: `USER_NOT_FOUND`.
         """
         (blob,) = await self._store.load([user_id])
-        state = applied.current(blob)
-        if not state:
+        journal = applied.readable(blob, _decode)
+        if journal is None:
             raise NotFound("USER_NOT_FOUND", "Nothing is known of this user.")
-        journal = assessment.decode(state)
         return UserRisk(assessment.explain(journal), journal)
 
     def model(self) -> Card:
         """The live model."""
         return self._models.live().card
+
+
+def _decode(stored: bytes) -> Journal | None:
+    return assessment.decode(stored) if stored else None
 
 
 def _require_schema(version: str, card: Card) -> None:

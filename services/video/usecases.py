@@ -51,7 +51,7 @@ class Playback:
     async def viewer(self, user_id: str) -> Viewer:
         """A viewer with the videos watched last."""
         (blob,) = await self.state.load([_user_key(user_id)])
-        found = viewer.decode(applied.current(blob))
+        found = applied.readable(blob, viewer.decode)
         if not found.cards:
             raise NotFound("USER_NOT_FOUND", "This user has watched nothing.")
         return found

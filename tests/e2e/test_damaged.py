@@ -64,6 +64,12 @@ async def test_a_value_that_cannot_be_read_is_the_loss_of_its_key_alone(
                     state._values[key] = damage(value)
                     damaged += 1
         assert damaged
+        paths = ("features", "profile", "risk", "videos", "events")
+        read = [await house.client.get(f"/api/users/victim/{path}") for path in paths]
+        read += [
+            await house.client.get(path) for path in ("/api/interventions/victim/pending", "/api/videos/v/retention")
+        ]
+        assert {each.status_code for each in read} <= {200, 404}
         both = [*story("victim", 5), *story("other", 5), *story("new", 5)]
         assert (await house.client.post("/api/events/track", json={"events": both})).status_code == 202
         for user in ("other", "victim", "new"):

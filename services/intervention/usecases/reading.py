@@ -102,7 +102,7 @@ class Reading:
     async def waiting(self, user_id: str) -> Waiting:
         """What waits for a user now."""
         (blob,) = await self._state.load([user_key(user_id)])
-        helped = pending.decode(applied.current(blob))
+        helped = applied.readable(blob, pending.decode)
         found = await self._worded(helped.waiting) if helped.waiting else None
         used = found if found and found.is_used else None
         now_us = self._clock()
