@@ -122,7 +122,7 @@ class Dispatcher:
             untried = len(batch)
             async for part in parts(self.steps, self.set_aside, lease, batch):
                 untried -= len(part.records)
-                await self._set_aside(lease.shard, part, untried)
+                await self._set_aside(lease, part, untried)
                 checkpoint = part.records[-1].sequence
                 await self.leases.save(lease, checkpoint, self._lag_seconds(lease.shard))
             now_us = self.reader.now_us()
@@ -135,14 +135,15 @@ class Dispatcher:
             await self.leases.save(lease, checkpoint, 0.0)
         return checkpoint
 
-    async def _set_aside(self, shard: str, part: Part, untried: int) -> None:
+    async def _set_aside(self, lease: Lease, part: Part, untried: int) -> None:
         """Sets aside what cannot be applied of a part, behind which so many records of the batch are not tried yet.
 
         Raises:
+            FailedPrecondition: the shard was lost to another, who may have applied them.
             Unavailable: most records fail: then it is not the records. They wait where nothing is lost until somebody
                 mends the step. Or there is no room for them.
         """
-        poison, count = part.poison, len(part.records)
+        shard, poison, count = lease.shard, part.poison, len(part.records)
         toll = self.tolls.setdefault(shard, Toll(self.limits.tolerated_failure_share))
         refusal = toll.refusal(len(poison), count + untried)
         if refusal:
@@ -151,6 +152,8 @@ class Dispatcher:
             failed = [one for record in poison for one in await self._failed_events(shard, record)]
             if not await self.failed.has_room(len(failed)):
                 raise Unavailable("DEPENDENCY_UNAVAILABLE", _NO_ROOM)
+            if not await self.leases.renew(lease):
+                raise FailedPrecondition("LEASE_LOST", "Another process holds the shard.")
             _log.error("%d records of shard %s are set aside", len(poison), shard)
             await self.failed.add(failed)
             await self.set_aside.add(shard, [record.sequence for record in poison])

@@ -15,7 +15,7 @@ from journeymesh.intervention.v1 import intervention_pb2
 
 from mesh import applied
 from mesh.applied import Batch
-from mesh.errors import InvalidArgument, Unavailable
+from mesh.errors import FailedPrecondition, InvalidArgument, Unavailable
 from mesh.stream import BEGINNING
 from services.ingest import parts
 from services.ingest.adapters.event_log import StreamEventLog
@@ -283,6 +283,16 @@ async def test_a_shard_whose_leases_are_gone_goes_on_where_it_was(most: int) -> 
             await lives(house, shard, 10_000, most)
         assert_each_once(steps, records)
         assert await failed_ids(house) == sorted(expected(records, "b"))
+
+
+async def test_who_has_lost_the_shard_sets_nothing_aside() -> None:
+    async with shard_of("a", "b", "a") as (house, _, shard):
+        late = await house.leases.acquire(shard, OWNER)
+        assert late is not None
+        assert await house.leases.steal(shard, "another", late.epoch)
+        with pytest.raises(FailedPrecondition, match="LEASE_LOST"):
+            await house.dispatcher.advance(late, BEGINNING)
+        assert await failed_ids(house) == []
 
 
 OTHERS = {
