@@ -23,7 +23,9 @@ from services.features.domain.state import SESSION_GAP_US, State
 from services.features.usecases import Row
 
 WHOLE_EVENT_BYTES = 1024
-"""A larger event is kept among the user's last without its properties."""
+"""A larger event is kept among the user's last without its properties, and with short names if need be."""
+ADDRESS_BYTES = 2 * 1024
+"""One that is still larger is kept with a short address."""
 LONGEST_ID = 128
 """Characters of an id or a name of the contract."""
 LONGEST_EVENT_ID = 256
@@ -94,6 +96,13 @@ def whole(event: event_pb2.Event) -> bytes:
     shorter = event_pb2.Event()
     shorter.CopyFrom(event)
     shorter.ClearField("properties")
+    if shorter.ByteSize() > WHOLE_EVENT_BYTES:
+        for member in ("user_agent", "correlation_id"):
+            shorter.ClearField(member)
+        # As `event_of` does: a copy of it is the same to the features.
+        shorter.page, shorter.target = shortened(event.page), shortened(event.target)
+    if shorter.ByteSize() > ADDRESS_BYTES:
+        shorter.address = shortened(event.address)
     return shorter.SerializeToString()
 
 

@@ -123,6 +123,8 @@ def _reject_properties(properties: bytes) -> Rejection | None:
     if len(properties) > PROPERTIES_BYTES:
         return Rejection("EVENT_TOO_LARGE", "properties must hold at most 32 KiB.")
     try:
+        if not properties.isascii():  # the parser passes over what stands inside texts
+            properties.decode()
         _decode_object(properties)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Rejection("MALFORMED_JSON", "properties must be a JSON object in UTF-8.")

@@ -25,6 +25,10 @@ _BATCH_BYTES: Final = 4 * 1024 * 1024
 _LINKS_MOST: Final = 64
 # What may be taken as properties, and what stands beside them.
 _REFUSED_BYTES: Final = 40 * 1024
+# A record of the most bytes holds fewer; a place in a record has two bytes.
+_EVENTS_MOST: Final = 32_000
+# In the year 2255: up to here times are exact as a number of JSON.
+_LATEST_US: Final = 1 << 53
 _TARGET_NAMES: Final = frozenset({"target", "feature", "element", "form", "field", "task", "topic"})
 _decode_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -240,14 +244,21 @@ class Decoded(NamedTuple):
     sequence: int
     events: Sequence[event_pb2.Event]
     broken: bytes | None = None
+    users: frozenset[str] | None = None
+    """Whose events count here; everybody's where none are named."""
 
 
 def decoded(record: Record) -> Decoded:
-    """A record with its events."""
+    """A record with its events; broken where nothing of the mesh's own could have written it."""
     try:
-        return Decoded(record.sequence, event_pb2.EventRecord.FromString(record.payload).events)
+        # A list: each event is asked for several times, and the message would make it anew each time.
+        events = list(event_pb2.EventRecord.FromString(record.payload).events)
     except DecodeError:
+        events = []
+    times_us = [event.received_time_us for event in events]
+    if not 0 < len(events) <= _EVENTS_MOST or min(times_us) < 0 or max(times_us) > _LATEST_US:
         return Decoded(record.sequence, (), record.payload)
+    return Decoded(record.sequence, events)
 
 
 def origins(events: Iterable[event_pb2.Event]) -> list[tuple[bytes, bytes]]:

@@ -105,7 +105,7 @@ class Reading:
     async def waiting(self, user_id: str) -> Waiting:
         """What waits for a user now."""
         (blob,) = await self._state.load([user_key(user_id)])
-        helped = pending.decode(applied.current(blob))
+        helped = applied.readable(blob, pending.decode)
         found = await self._worded(helped.waiting) if helped.waiting else None
         used = found if found and found.is_used else None
         now_us = self._clock()
@@ -191,7 +191,7 @@ class Reading:
         holdout = self.policies.at(self._clock()).holdout
         name = experiment or holdout.salt
         blobs = await self._state.load([tally_key(shard) for shard in await self._shards.all()])
-        cells: list[Cell] = [cell for blob in blobs for cell in tally.decode(applied.current(blob))]
+        cells: list[Cell] = [cell for blob in blobs for cell in applied.readable(blob, tally.decode)]
         estimates = await in_turns(
             (dimension, value, counts, lift.estimate(counts))
             for dimension, value, counts in tally.by_dimension(cells, name)
