@@ -30,7 +30,7 @@ async def stream(core: Core, request: Request) -> Stream:
         MeshError: there are too many streams; or what the service refused with.
     """
     cursor = request.header(b"last-event-id") or request.query.get("lastEventId", "")
-    watched = await watch(core, request, cursor)
+    watched = await watch(core, request.parameters["userId"], request.address, cursor)
     return Stream(_frames(watched), "text/event-stream", _HEADERS, watched.close)
 
 

@@ -58,7 +58,7 @@ async def connect(core: Core, request: Request) -> Socket:
     """
     if not cors.may_connect(request.scope, cors.origins(core.settings.cors_origins)):
         raise InvalidArgument("INVALID_PARAMETER", "Pages of this origin may not connect.")
-    watched = await watch(core, request, request.query.get("cursor", ""))
+    watched = await watch(core, request.parameters["userId"], request.address, request.query.get("cursor", ""))
     return Socket(_frames(watched), functools.partial(_hear, core), watched.close)
 
 

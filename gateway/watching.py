@@ -13,7 +13,6 @@ from journeymesh.intervention.v1 import intervention_pb2
 
 from gateway import parameters
 from gateway.core import Core
-from gateway.web import Request
 from mesh import registry
 from mesh.errors import from_rpc_error
 
@@ -92,8 +91,10 @@ class Watch:
         self._reading = asyncio.ensure_future(self._call.read())
 
 
-async def watch(core: Core, request: Request, cursor: str) -> Watch:
-    """A watch over what waits for the user of the request, from after the cursor; an empty one is before everything.
+async def watch(core: Core, user_id: str, address: str, cursor: str) -> Watch:
+    """A watch over what waits for a user, from after the cursor; an empty one is before everything.
+
+    It is counted for the address that asked.
 
     Raises:
         InvalidArgument: the cursor is none.
@@ -101,9 +102,9 @@ async def watch(core: Core, request: Request, cursor: str) -> Watch:
         MeshError: what the service refused with.
     """
     asked = intervention_pb2.WatchPendingInterventionRequest(
-        user_id=request.parameters["userId"], cursor=parameters.cursor(cursor, "cursor")
+        user_id=user_id, cursor=parameters.cursor(cursor, "cursor")
     )
-    opened = Watch(core, request.address, asked)
+    opened = Watch(core, address, asked)
     try:
         await opened.settle()
     except BaseException:
