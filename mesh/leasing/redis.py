@@ -29,7 +29,8 @@ end
 """
 # ARGV: the shard, the owner, the time to live in milliseconds, the epoch it has now (empty: take it only if it is
 # free). A theft that comes again, because its answer was lost, finds itself done. Where no epoch is known, or none that
-# can be, it goes on from the time in milliseconds: beyond all that were ever counted, and exact in Lua's numbers.
+# can be, it goes on from the time in milliseconds: beyond all that were ever counted, and exact in Lua's numbers. Who
+# says that there was none begins with the first.
 _TAKE: Final = redis.Script(
     _NOW
     + """
@@ -38,6 +39,7 @@ local fields = {'owner:' .. shard, 'epoch:' .. shard, 'since:' .. shard, 'ends:'
 local known = redis.call('HMGET', KEYS[1], unpack(fields))
 local holder, now = known[1] or '', now_ms()
 local epoch = known[2] and string.match(known[2], '^%d+$') and tonumber(known[2])
+if not known[2] and expected == 0 then epoch = 0 end
 if not epoch or epoch > 99999999999999 then epoch = now end
 if expected then
   if epoch == expected + 1 and holder == owner then return epoch end
