@@ -231,18 +231,7 @@ def _that_can_be(
     told_ms = sum([end - start for start, end in played])
     taken_ms = min(told_ms, fits_ms + max(0, most_ms - watched.ahead_ms))
     watched.ahead_ms = max(0, watched.ahead_ms + taken_ms - fits_ms)
-    return played if taken_ms == told_ms else _last_of(played, taken_ms)
-
-
-def _last_of(played: Sequence[tuple[int, int]], most_ms: int) -> list[tuple[int, int]]:
-    """Of stretches the last ones, so much in all."""
-    kept: list[tuple[int, int]] = []
-    for start, end in reversed(played):
-        if most_ms <= 0:
-            break
-        kept.insert(0, (max(start, end - most_ms), end))
-        most_ms -= end - start
-    return kept
+    return played if taken_ms == told_ms else coverage.last_of(played, taken_ms)
 
 
 def _cover(watched: Watched, start: int, end: int) -> list[int]:
