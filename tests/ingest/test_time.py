@@ -65,7 +65,7 @@ async def test_at_first_contact_the_time_of_sending_alone_tells_the_clock(hours:
         assert await applied(house, event(**old, sent_time_us=then_us)) == [(NOW_US, then_us)]
     async with housed() as house:
         assert await applied(house, event(**old, sent_time_us=NOW_US)) == [(then_us, 0)]
-        assert await applied(house, event("b", **old, sent_time_us=then_us)) == [(NOW_US, then_us)]
+        assert await applied(house, event("b", **old, sent_time_us=then_us)) == [(then_us, 0)]
 
 
 async def test_what_is_known_of_a_clock_serves_its_user_on_that_device_and_no_other() -> None:

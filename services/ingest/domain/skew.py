@@ -9,8 +9,8 @@ A better guess is a smaller offset and would move later events before earlier on
 the corrected time is made of pieces: what was handed out keeps its piece, what is later goes by the better guess but
 never before the end of the piece before. It is monotone for good, back to the oldest of the pieces kept.
 
-A request that seems to have been under way for longer than any is tells of a clock that was set, or that once told
-wrong: it is believed, and what was known before is forgotten. So no sample moves what another request tells by more.
+A request that seems to have been under way for longer than any is tells of a clock that was ahead, or once told so: it
+is believed, and what was known before is forgotten. So no sample moves what another request tells by more.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -71,8 +71,9 @@ def whose(event: Event) -> str:
 def observe(skew: Skew | None, received_us: int, sent_us: int) -> Skew:
     """What is known of a clock after one more request, before its events are corrected.
 
-    The smallest difference of today and yesterday counts, unless this request would have been under way for longer than
-    any is: then the clock was set back, or was wrong once, and nothing counts but this request.
+    The smallest difference of today and yesterday counts. Where this request would have been under way for longer than
+    any is, either a clock ahead was known, or the clock is right now: then nothing counts but this request. Else its
+    time of sending lies in the past: it is that of the capture, or the request waited.
     """
     sample, day = received_us - sent_us, received_us // _DAY_US
     if skew is None:
@@ -82,7 +83,8 @@ def observe(skew: Skew | None, received_us: int, sent_us: int) -> Skew:
     else:
         smallest, before = sample, skew.smallest_us if day == skew.day + 1 else None
     offset = smallest if before is None else min(smallest, before)
-    if sample - offset > DELAY_MOST_US:
+    is_of_the_past = sample > DELAY_MOST_US and offset >= -DELAY_MOST_US
+    if sample - offset > DELAY_MOST_US and not is_of_the_past:
         return Skew(day, sample, None, _begun(sample))
     last = skew.pieces[-1]
     if offset == last.offset_us:
