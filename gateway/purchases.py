@@ -15,7 +15,8 @@ from mesh.errors import InvalidArgument
 
 SHOP_NAMES: Final = (
     *("revenue", "total", "value", "amount", "price"),
-    *("ordertotal", "grandtotal", "totalprice", "totalamount", "ordervalue", "subtotal"),
+    *("ordertotal", "grandtotal", "totalprice", "totalamount", "ordervalue", "totalrevenue", "transactionrevenue"),
+    *("transactiontotal", "transactionamount", "purchaseamount", "paymentamount", "amounttotal", "subtotal"),
 )
 """Under which names shops tell amounts, the first first; without case and separators."""
 OWN_NAMES: Final = ("amount", *(name for name in SHOP_NAMES if name != "amount"))
