@@ -76,7 +76,7 @@ async def test_pages_of_a_hash_router_are_told_apart() -> None:
         events = sorted(await heard(gateway, 7), key=lambda event: event.event_time_us)
     assert {properties(event)["url"].partition("/app/")[2] for event in events} == {""}
     views = [page_of(event.page, PageRules()) for event in events]
-    assert [view.name for view in views[1:4]] == ["/app/#/loans", "/app/#/rates", "/app/#/faq"]
+    assert [view.name for view in views[1:4]] == ["/app#/loans", "/app#/rates", "/app#/faq"]
     assert views[3] == views[4]
     assert len({view.name for view in views[:4]}) == 4
     assert len({view.address for view in views[5:]}) == 2
