@@ -78,7 +78,10 @@ async def main(arguments: argparse.Namespace) -> int:
     console = Console(highlight=False)
     try:
         source, events = _journeys(arguments.source, arguments.events, arguments.seed)
-        async with _mesh(console, arguments.url) as url, httpx.AsyncClient(base_url=url, timeout=30) as client:
+        async with (
+            _mesh(console, arguments.url) as (url, is_own),
+            httpx.AsyncClient(base_url=url, timeout=30) as client,
+        ):
             console.print(f"{len(events)} events of {source}, to {url}")
             findings = await _send(client, list(_batches(events)), console)
     except (CannotRunError, httpx.HTTPError, OSError) as error:
@@ -86,13 +89,16 @@ async def main(arguments: argparse.Namespace) -> int:
         return 1
     console.print(_table(len(events), findings))
     console.print(_reasons(findings.reasons.values()), markup=False, soft_wrap=True)
-    if _TOO_OLD in findings.reasons.values():
+    if _TOO_OLD in findings.reasons.values() and not is_own:
         console.print(
             "The mesh that runs does not help with what is past (`freshness` of its policy), and the demonstration "
             "tells of days within seconds: end the mesh, and `make demo` runs one that does."
         )
     elif not findings.interventions:
-        console.print("Nobody was helped: nobody struggled enough; `make demo SOURCE=simulated` shows users who do.")
+        console.print(
+            "Nobody was helped: nobody struggled enough within the last 31 days told; "
+            "`make demo SOURCE=simulated` shows users who do."
+        )
     return 0
 
 
@@ -167,12 +173,12 @@ def _time(event: Event) -> dt.datetime:
 
 
 @contextlib.asynccontextmanager
-async def _mesh(console: Console, url: str) -> AsyncIterator[str]:
-    """The mesh that runs at the address; where none does, one of our own, logging to a file."""
+async def _mesh(console: Console, url: str) -> AsyncIterator[tuple[str, bool]]:
+    """The mesh that runs at the address; where none does, one of our own, logging to a file. Tells which it is."""
     with contextlib.suppress(httpx.TransportError):
         async with httpx.AsyncClient(base_url=url, timeout=2) as client:
             if (await client.get("/readyz")).status_code == httpx.codes.OK:
-                yield url
+                yield url, False
                 return
     folder = Path("var")
     folder.mkdir(exist_ok=True)
@@ -184,7 +190,7 @@ async def _mesh(console: Console, url: str) -> AsyncIterator[str]:
         async with run.running(Console(file=log, highlight=False, width=200), environment) as mesh:
             if not await mesh.readiness:
                 raise CannotRunError("The mesh did not become ready; var/demo.log says why.")
-            yield mesh.url
+            yield mesh.url, True
 
 
 def _of_the_past(document: str) -> str:
