@@ -106,19 +106,19 @@ $(NODE_MODULES): tests/node/package.json tests/node/package-lock.json tests/node
 	@touch $@
 
 # What the deeper checks need and no wheel brings, built from pinned modules; needs Go.
-SOURCE = cd "$$(go mod download -json $(1) | sed -n 's/^\t"Dir": "\(.*\)",\{0,1\}$$/\1/p')"
+IN_MODULE = cd "$$(go mod download -json $(1) | sed -n 's/^\t"Dir": "\(.*\)",\{0,1\}$$/\1/p')"
 
 # Helm's own builds believe in the Kubernetes whose client they hold (v0.37 is that of 1.37); any other in 1.20.
 HELM_MINOR = $(foreach package,chartutil lint/rules,-X helm.sh/helm/v3/pkg/$(package).k8sVersionMinor=$$minor)
 .tools/bin/helm:
 	@mkdir -p $(@D)
-	@$(call SOURCE,helm.sh/helm/v3@v3.22.0) && minor=$$(go list -m -f '{{.Version}}' k8s.io/client-go | cut -d . -f 2) && \
+	@$(call IN_MODULE,helm.sh/helm/v3@v3.22.0) && minor=$$(go list -m -f '{{.Version}}' k8s.io/client-go | cut -d . -f 2) && \
 		go build -buildvcs=false -trimpath -ldflags "-s -w $(HELM_MINOR)" -o $(CURDIR)/$@ ./cmd/helm
 
 JAEGER := github.com/jaegertracing/jaeger@v1.76.0
 .tools/bin/jaeger:
 	@mkdir -p $(@D)
-	@$(call SOURCE,$(JAEGER)) && \
+	@$(call IN_MODULE,$(JAEGER)) && \
 		go build -buildvcs=false -trimpath -ldflags "-s -w" -o $(CURDIR)/$@ ./cmd/jaeger
 
 .tools/bin/etcd .tools/bin/kube-apiserver: tests/chart/kubernetes/go.mod

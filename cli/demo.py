@@ -33,6 +33,7 @@ _EVENTS_A_STORY: Final = 24
 _APPLIED_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.002
 _READERS: Final = 16
+_TOO_OLD: Final = "too_old"
 _LEVELS: Final = ("low", "medium", "high", "critical")
 
 
@@ -50,6 +51,8 @@ class Findings(NamedTuple):
     signals: set[tuple[str, str, str]]
     levels: collections.Counter[str]
     interventions: set[str]
+    reasons: dict[str, str]
+    """The first reason of each decision, by its id."""
     latencies_seconds: list[float]
 
 
@@ -75,19 +78,35 @@ async def main(arguments: argparse.Namespace) -> int:
     console = Console(highlight=False)
     try:
         source, events = _journeys(arguments.source, arguments.events, arguments.seed)
-        async with _mesh(console, arguments.url) as url, httpx.AsyncClient(base_url=url, timeout=30) as client:
+        async with (
+            _mesh(console, arguments.url) as (url, is_own),
+            httpx.AsyncClient(base_url=url, timeout=30) as client,
+        ):
             console.print(f"{len(events)} events of {source}, to {url}")
             findings = await _send(client, list(_batches(events)), console)
     except (CannotRunError, httpx.HTTPError, OSError) as error:
         console.print(f"journeymesh: {error or type(error).__name__}")
         return 1
     console.print(_table(len(events), findings))
-    if not findings.interventions:
+    console.print(_reasons(findings.reasons.values()), markup=False, soft_wrap=True)
+    if _TOO_OLD in findings.reasons.values() and not is_own:
         console.print(
-            "Nobody was helped: nobody struggled enough (`make demo SOURCE=simulated` shows users who do), or the mesh "
-            "that runs does not help with what is past (`freshness` of its policy); end it, and one that does is run."
+            "The mesh that runs does not help with what is past (`freshness` of its policy), and the demonstration "
+            "tells of days within seconds: end the mesh, and `make demo` runs one that does."
+        )
+    elif not findings.interventions:
+        console.print(
+            "Nobody was helped: nobody struggled enough within the last 31 days told; "
+            "`make demo SOURCE=simulated` shows users who do."
         )
     return 0
+
+
+def _reasons(reasons: Iterable[str]) -> str:
+    """Why was decided as it was, in a line; the commonest reason first."""
+    counts = collections.Counter(reasons).most_common()
+    told = ", ".join(f"{reason.replace('_', ' ')} {count:,}" for reason, count in counts)
+    return f"Decisions by their first reason: {told or 'there were none'}."
 
 
 def _journeys(wanted: str, count: int, seed: int) -> tuple[str, list[Event]]:
@@ -154,12 +173,12 @@ def _time(event: Event) -> dt.datetime:
 
 
 @contextlib.asynccontextmanager
-async def _mesh(console: Console, url: str) -> AsyncIterator[str]:
-    """The mesh that runs at the address; where none does, one of our own, logging to a file."""
+async def _mesh(console: Console, url: str) -> AsyncIterator[tuple[str, bool]]:
+    """The mesh that runs at the address; where none does, one of our own, logging to a file. Tells which it is."""
     with contextlib.suppress(httpx.TransportError):
         async with httpx.AsyncClient(base_url=url, timeout=2) as client:
             if (await client.get("/readyz")).status_code == httpx.codes.OK:
-                yield url
+                yield url, False
                 return
     folder = Path("var")
     folder.mkdir(exist_ok=True)
@@ -171,7 +190,7 @@ async def _mesh(console: Console, url: str) -> AsyncIterator[str]:
         async with run.running(Console(file=log, highlight=False, width=200), environment) as mesh:
             if not await mesh.readiness:
                 raise CannotRunError("The mesh did not become ready; var/demo.log says why.")
-            yield mesh.url
+            yield mesh.url, True
 
 
 def _of_the_past(document: str) -> str:
@@ -181,7 +200,7 @@ def _of_the_past(document: str) -> str:
 
 
 async def _send(client: httpx.AsyncClient, batches: Sequence[Batch], console: Console) -> Findings:
-    findings = Findings(set(), set(), collections.Counter(), set(), [])
+    findings = Findings(set(), set(), collections.Counter(), set(), {}, [])
     columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=sum(len(batch.events) for batch in batches))
@@ -230,6 +249,7 @@ async def _look(client: httpx.AsyncClient, users: Iterable[str], findings: Findi
         findings.levels[risk["assessment"]["level"]] += 1
         for active in risk["signals"]:
             findings.signals.add((user, active["signal"]["type"], active["signalTime"]))
+        findings.reasons.update({each["id"]: (each["reasons"] or ["unknown"])[0] for each in told["decisions"]})
         # What was offered is mostly over by now: sessions have ended.
         findings.interventions.update(each["intervention"]["id"] for each in told["decisions"] if each["intervention"])
 

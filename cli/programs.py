@@ -24,6 +24,14 @@ _METRICS_ORDER: Final = (
 )
 
 
+_STORE_MEANINGS: Final = {
+    "Memory overcommit must be enabled": (
+        "memory overcommit is off here (vm.overcommit_memory), which costs no data: where memory is short, the store's "
+        "file is tidied later"
+    )
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class RunSettings:
     """Where `journeymesh run` puts things."""
@@ -76,7 +84,7 @@ class RunSettings:
 def store(settings: RunSettings, folder: Path, lock: int) -> Program:
     """The store, which keeps the lock of its folder for as long as it runs."""
     command = embedded.server_command(settings.store_port, folder, settings.fsync, settings.store_max_bytes)
-    return Program("store", command, files=[lock])
+    return Program("store", command, files=[lock], meanings=_STORE_MEANINGS)
 
 
 def services(settings: RunSettings, sockets: str) -> list[Program]:
@@ -127,7 +135,7 @@ def environment(settings: RunSettings, folder: Path, given: Mapping[str, str]) -
     """What all programs are told."""
     defaults = {
         "JOURNEYMESH_MODELS": str(_MODELS),
-        "JOURNEYMESHPOLICY": str(POLICY),
+        "JOURNEYMESH_POLICY": str(POLICY),
         "JOURNEYMESH_ARCHIVE_URL": (folder / "archive").as_uri(),
         "PYTHONUNBUFFERED": "1",
     }

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from services.scoring.ports import Model
 
 _HOUR_US: Final = 3_600_000_000
+_NO_PICTURE: Final = "No picture was drawn: matplotlib is not installed; `.venv/bin/pip install matplotlib` does it."
 
 
 class CannotReplayError(Exception):
@@ -55,7 +56,7 @@ async def main(arguments: argparse.Namespace) -> int:
 
 
 async def _replay(arguments: argparse.Namespace, console: Console) -> int:
-    # Only this command needs the archive, the models and the plots.
+    # Only this command needs the archive and the models.
     from offline import archive, decided, what_if, what_if_report
     from services.ingest.adapters.archive_files import ParquetArchive
 
@@ -67,6 +68,9 @@ async def _replay(arguments: argparse.Namespace, console: Console) -> int:
     )
     files = ParquetArchive(arguments.archive)
     found = archive.contents(files, archive.Window(0, -(-arguments.stop_us // _HOUR_US)))
+    if not found.files and archive.is_empty(files):
+        console.print(archive.NOTHING_YET)
+        return 0
     span = what_if.Span(arguments.start_us, arguments.stop_us)
     replay = what_if.WhatIf(policies, _models(folder), others, span)
 
@@ -83,7 +87,10 @@ async def _replay(arguments: argparse.Namespace, console: Console) -> int:
     values = what_if_report.values_of(findings) if has_other else {}
     what_if_report.tell(console, findings, values, has_other=has_other, gap_count=len(found.gaps))
     if arguments.plot:
-        arguments.plot.write_bytes(what_if_report.picture(findings, values))
+        try:
+            arguments.plot.write_bytes(what_if_report.picture(findings, values))
+        except ImportError:
+            console.print(_NO_PICTURE, markup=False)
     return int(bool(findings.different_count or findings.duplicate_count or found.gaps))
 
 

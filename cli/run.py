@@ -37,6 +37,18 @@ _ADDRESSES: Final = {
 }
 
 
+_README_URL: Final = "http://127.0.0.1:8080"
+EXAMPLE: Final = (
+    """curl -X POST http://127.0.0.1:8080/api/events/track -H 'content-type: application/json' -d '{"events": [
+  {"userId": "demo-user", "eventType": "page_view", "properties": {"page": "/calculator"}},
+  {"userId": "demo-user", "eventType": "feature_interaction", "properties": """
+    """{"page": "/calculator", "feature": "loan_amount"}},
+  {"userId": "demo-user", "eventType": "struggle_signal", "properties": {"page": "/calculator", "attempts": 3}}]}'
+curl http://127.0.0.1:8080/api/interventions/demo-user/pending"""
+)
+"""The README's struggle, and the help it brings."""
+
+
 async def main() -> int:
     """Runs the mesh until Ctrl-C; returns the exit code."""
     read_or_exit(RunSettings)
@@ -146,19 +158,19 @@ def _greet(mesh: Mesh, *, is_ready: bool) -> None:
     if not is_ready:
         mesh.supervisor.say(f"not ready after {_PATIENCE_SECONDS:.0f} s; {url}/readyz says what is missing")
         return
-    event = (
-        '{"userId": "demo-user", "eventType": "struggle_signal", "properties": {"page": "/calculator", "attempts": 3}}'
-    )
-    for line in (
+    for line in greeting(url, seconds):
+        mesh.supervisor.say(line)
+
+
+def greeting(url: str, seconds: float) -> list[str]:
+    """What to try with a mesh that became ready after so many seconds: the README's example."""
+    return [
         f"ready after {seconds:.1f} s: {url}",
         "try, in another terminal:",
-        f"  curl -X POST {url}/api/events/track -H 'content-type: application/json' \\",
-        f"       -d '{event}'",
-        f"  curl {url}/api/interventions/demo-user/pending",
-        f"  make demo                  or read {url}/docs",
+        *EXAMPLE.replace(_README_URL, url).splitlines(),
+        f"or read {url}/docs; `make demo` runs a mesh of its own, once this one is ended",
         "Ctrl-C ends everything; what was sent is kept under var/",
-    ):
-        mesh.supervisor.say(line)
+    ]
 
 
 def _taken(environment: Mapping[str, str], settings: RunSettings) -> str | None:

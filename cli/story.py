@@ -14,7 +14,7 @@ _BAR: Final = 20
 _WITHDRAWALS: Final = {
     "solved": "the trouble it was for is over",
     "session_ended": "the session has ended",
-    "identified": "the user turned out to be somebody known",
+    "identified": "what is known of the user under another id speaks against it",
 }
 _EVENTS: Final = 6
 
@@ -39,7 +39,7 @@ def story(decision: Json, events: Sequence[Json], receipt: Json | None) -> Itera
         yield Section("What is measured", _exposure(decision["exposure"]))
     if decision["intervention"]:
         yield Section("What was said", _wording(decision["intervention"]))
-        yield Section("How it went out", _deliveries(decision["deliveries"]))
+        yield Section("How it went out", _deliveries(decision["deliveries"], decision["intervention"]))
         yield Section("What came of it", _came(decision))
 
 
@@ -163,9 +163,11 @@ def _wording(intervention: Json) -> list[str]:
     return [*said, *_wrapped(f"The words are the template's. {who} {why}; {tokens}.")]
 
 
-def _deliveries(deliveries: Sequence[Json]) -> list[str]:
+def _deliveries(deliveries: Sequence[Json], intervention: Json) -> list[str]:
     if not deliveries:
-        return ["in the product alone"]
+        others = {intervention["channel"], *intervention["alsoChannels"]} - {"in_app"}
+        told = f"nothing is known of messages by {', '.join(sorted(map(plain, others)))}, or no longer"
+        return _wrapped(told) if others else ["in the product alone"]
     return [
         _cut(
             f"{plain(each['channel']):8} {each['state'] or '?'} by {plain(each['provider']) or 'nobody'}, tries: "

@@ -29,6 +29,8 @@ class Program(NamedTuple):
     environment: Mapping[str, str] = {}
     files: Sequence[int] = ()
     """Open files it inherits."""
+    meanings: Mapping[str, str] = {}
+    """What is said in place of a line with a part of its own, where the program's words alarm for nothing."""
 
 
 class Supervisor:
@@ -69,10 +71,10 @@ class Supervisor:
         while True:
             started = time.monotonic()
             try:
-                await self._relay(program.name, process)
+                await self._relay(program, process)
                 code = await process.wait()
             except asyncio.CancelledError:
-                await self._end(program.name, process)
+                await self._end(program, process)
                 raise
             finally:
                 self._guard.ended(process.pid)
@@ -96,25 +98,27 @@ class Supervisor:
         self._processes[program.name] = process
         return process
 
-    async def _relay(self, name: str, process: asyncio.subprocess.Process) -> None:
+    async def _relay(self, program: Program, process: asyncio.subprocess.Process) -> None:
         if process.stdout is None:
             return
-        colour = _COLOURS[self._names.index(name) % len(_COLOURS)]
+        colour = _COLOURS[self._names.index(program.name) % len(_COLOURS)]
         async for line in lines(process.stdout):
-            self._line(name, colour, line.decode(errors="replace").rstrip())
+            text = line.decode(errors="replace").rstrip()
+            meant = (meaning for part, meaning in program.meanings.items() if part in text)
+            self._line(program.name, colour, next(meant, text))
 
-    async def _end(self, name: str, process: asyncio.subprocess.Process) -> None:
+    async def _end(self, program: Program, process: asyncio.subprocess.Process) -> None:
         if process.returncode is not None:
             return
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
             process.send_signal(signal.SIGCONT)  # one that was stopped hears of nothing else
-        relaying = asyncio.create_task(self._relay(name, process))
+        relaying = asyncio.create_task(self._relay(program, process))
         try:
             async with asyncio.timeout(_STOP_SECONDS):
                 await process.wait()
         except TimeoutError:
-            self.say(f"{name} did not end in time and is killed")
+            self.say(f"{program.name} did not end in time and is killed")
             os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
         relaying.cancel()

@@ -25,12 +25,11 @@ from mesh.errors import InvalidArgument, MeshError, ResourceExhausted
 _ACCEPTED: Final = ingest_pb2.VERDICT_ACCEPTED
 _DUPLICATE: Final = ingest_pb2.VERDICT_DUPLICATE
 _REASONS: Final = words(error_reason_pb2.ErrorReason.DESCRIPTOR)
-OUR_ID: Final = "jm:"
-"""How the ids of events begin that the mesh makes itself."""
-
 _RETRY_SECONDS: Final = 1.0
 _TOLD_ALWAYS: Final = 100
 _BYTES_FOR_ONE_MORE: Final = 256
+# With those kept together, of which 512 KiB make 17, it stays below the 1,000 that ingest takes of a request.
+_KEPT_ONE_BY_ONE: Final = 500
 
 
 class Warned(msgspec.Struct, rename="camel"):
@@ -59,23 +58,22 @@ class Tracked(msgspec.Struct, rename="camel"):
 class _Unread:
     """Events of one request that are none: those sent along one by one, and those beyond, which are kept together."""
 
-    def __init__(self, message: ingest_pb2.AcceptEventsRequest, stamp: transcode.Stamp, most: int) -> None:
+    def __init__(self, message: ingest_pb2.AcceptEventsRequest, stamp: transcode.Stamp, most_told: int) -> None:
         self._message = message
         self._stamp = stamp
-        self._most = most
+        self._most_told = most_told
+        self._most_kept = min(most_told, _KEPT_ONE_BY_ONE)
         self._count = 0
         self._rest: list[bytes] = []
         self._rest_bytes = 0
         self._why: InvalidArgument | None = None
 
     def keep(self, raw: msgspec.Raw | bytes, error: InvalidArgument) -> str:
-        """Keeps one; returns its id, empty where none is readable or it is kept with others."""
+        """Keeps one; returns its id, empty where none is readable or it is not told one by one."""
         payload = bytes(raw)[: transcode.MAX_EVENT_BYTES]
         self._count += 1
-        if self._count <= self._most:
-            event_id, user_id = salvage_ids(raw)
-            # Under an id of ours it would be found in the place of what bears it by right.
-            event_id = "" if event_id.startswith(OUR_ID) else event_id
+        event_id, user_id = salvage_ids(raw) if self._count <= self._most_told else ("", "")
+        if self._count <= self._most_kept:
             self._add(error, payload, event_id, user_id)
             return event_id
         if self._rest_bytes + len(payload) > transcode.MAX_EVENT_BYTES:
@@ -83,7 +81,7 @@ class _Unread:
         self._why = self._why or error
         self._rest.append(payload)
         self._rest_bytes += len(payload) + 1
-        return ""
+        return event_id
 
     def close(self) -> None:
         """Sends along what is kept together."""
@@ -108,13 +106,8 @@ async def accept(
     request: Request,
     raws: Sequence[msgspec.Raw | bytes],
     read: Read = transcode.read_event,
-    *,
-    are_ours: bool = False,
 ) -> Tracked:
-    """Reads the events and has ingest accept the readable ones; what is unreadable goes along to be kept.
-
-    Unless they are the mesh's own, their ids must not look so.
-    """
+    """Reads the events and has ingest accept the readable ones; what is unreadable goes along to be kept."""
     message = ingest_pb2.AcceptEventsRequest()
     stamp = transcode.Stamp(request.received_us, request.trace_id, request.span_id)
     make_id = event_ids(request.received_us).__next__
@@ -137,9 +130,6 @@ async def accept(
                 event_id = read(raw, add, stamp, make_id, warn)
             except InvalidArgument as error:
                 event_id = again.read(raw, error, add, stamp, make_id, warn)
-            if event_id.startswith(OUR_ID) and not are_ours:
-                message.events.pop()
-                raise InvalidArgument("RESERVED_ID", f"An `eventId` must not begin with `{OUR_ID}`.")  # noqa: TRY301
             ids.append(event_id)
             readable.append(index)
         except InvalidArgument as error:
@@ -147,7 +137,7 @@ async def accept(
             ids.append(known_id)
             rejected.append(Rejected(index, known_id, error.reason, error.detail))
     unread.close()
-    verdicts = await core.coalescer.accept(message, (request.trace_id, request.span_id))
+    verdicts = await core.coalescer.accept(message, (request.trace_id, request.span_id), request.address)
     accepted, duplicates = verdicts.verdicts.count(_ACCEPTED), verdicts.verdicts.count(_DUPLICATE)
     for refused in verdicts.rejections:
         index = readable[refused.event_index]
@@ -177,7 +167,7 @@ def reason_word(reason: int) -> str:
 
 
 def _most_told(request: Request) -> int:
-    """How many refused events are kept and told one by one: a hundred, and more where more was sent.
+    """How many refused events are told one by one, and kept so up to 500: a hundred, and more where more was sent.
 
     A body of a few bytes, unpacked to thousands of messages, must not fill the store or the client's network.
     """

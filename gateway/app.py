@@ -13,9 +13,10 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from gateway import cors, parameters, problems, web
 from gateway.core import Core
 from gateway.metrics import count_request
+from gateway.pace import Pace
 from gateway.routes import ROUTES
 from gateway.routing import SWITCHING, Found, Route, Router, allowed
-from gateway.sending import send_answer, send_socket, send_stream
+from gateway.sending import is_large, send_answer, send_socket, send_stream
 from gateway.web import Answer, ClientGone, Headers, Receive, Request, Scope, Send, Socket, Stream
 from mesh import registry, semconv, telemetry
 from mesh.clock import Clock
@@ -36,6 +37,8 @@ class Application:
         self._clock = clock
         self._router = Router(ROUTES)
         self._origins = cors.origins(core.settings.cors_origins)
+        self._proxies = core.settings.proxies
+        self._pace = Pace(core.settings.body_seconds)
         self._tracer = core.telemetry.tracer
         self._untraced = telemetry.off().tracer
 
@@ -55,29 +58,40 @@ class Application:
             if span.is_recording():
                 span.update_name(f"{scope['method']} {path}")
                 span.set_attributes({"http.route": path, "http.response.status_code": status})
+            seconds = time.perf_counter() - began
             headers = (
                 (b"x-trace-id", request.trace_id.hex().encode()),
+                web.AS_SAID,
                 *cors.headers(scope, self._origins),
                 *self._headers(answer),
             )
-            with contextlib.suppress(OSError, TimeoutError, ClientGone):  # the client is gone or reads no more
-                if isinstance(answer, Stream):
-                    await send_stream(answer, headers, request, send)
-                elif isinstance(answer, Socket):
-                    await send_socket(answer, headers, request, send, functools.partial(self._hear, answer, request))
-                else:
-                    await send_answer(answer, headers, request, send)
+            try:
+                with contextlib.suppress(OSError, TimeoutError, ClientGone):  # the client is gone or reads no more
+                    await self._send(answer, headers, request, send)
+            finally:
+                request.release()
         metrics = self._core.telemetry.metrics
         count_request(metrics, scope["method"], path, status)
         if isinstance(answer, Answer):
-            metrics.measure(registry.REQUEST_SECONDS, time.perf_counter() - began, path)
+            metrics.measure(registry.REQUEST_SECONDS, seconds, path)
+
+    async def _send(self, answer: Answer | Stream | Socket, headers: Headers, request: Request, send: Send) -> None:
+        if isinstance(answer, Stream):
+            await send_stream(answer, headers, request, send)
+        elif isinstance(answer, Socket):
+            await send_socket(answer, headers, request, send, functools.partial(self._hear, answer, request))
+        else:
+            await send_answer(answer, headers, request, send)
 
     def _headers(self, answer: Answer | Stream | Socket) -> Headers:
         """An answer's own; a connection ends with its next answer once the process is to end."""
         if isinstance(answer, Socket):
             return ()
-        is_last = self._core.closing.is_set() and problems.CLOSING not in answer.headers
-        return (*answer.headers, problems.CLOSING) if is_last else answer.headers
+        headers = answer.headers
+        if not any(name == b"cache-control" for name, _ in headers):
+            headers = (*headers, web.NOT_KEPT)
+        is_last = self._core.closing.is_set() and problems.CLOSING not in headers
+        return (*headers, problems.CLOSING) if is_last else headers
 
     async def _hear(self, socket: Socket, opened: Request, message: str | bytes) -> bytes:
         """What a message of a socket is answered; it is a request of its own, in a trace of its own."""
@@ -113,15 +127,19 @@ class Application:
             only = "Only a WebSocket" if route.status == SWITCHING else "No WebSocket"
             raise InvalidArgument("INVALID_PARAMETER", f"{only} is served here; `/docs` tells which paths are one.")
         request.parameters = found.parameters
-        if request.scope["query_string"]:
+        if request.scope["query_string"] and not route.ignores_query:
             request.query = parameters.query(request.scope, [parameter.name for parameter in route.query])
         if route.is_always_served:
             return await route.serve(self._core, request)
-        self._core.intake.enter()
+        self._core.intake.enter(request.address)
         try:
-            return await route.serve(self._core, request)
+            answer = await route.serve(self._core, request)
         finally:
-            self._core.intake.leave(request.held_bytes)
+            self._core.intake.leave(request.address)
+        # What has changed something is told, whatever it takes.
+        if request.scope["method"] == "GET" and isinstance(answer, Answer) and is_large(answer):
+            request.hold(len(answer.body))
+        return answer
 
     def _request(self, scope: Scope, receive: Receive, span: trace.Span) -> Request:
         ids = span.get_span_context()
@@ -134,8 +152,9 @@ class Application:
             self._clock(),
             ids.trace_id.to_bytes(16, "big"),
             span_id,
+            self._proxies.address(scope),
             self._core.intake,
-            self._core.settings.body_seconds,
+            self._pace,
             has_more=scope["type"] == "http",
         )
 

@@ -16,7 +16,7 @@ import msgspec
 from journeymesh.common.v1 import event_pb2
 from opentelemetry.trace import TraceFlags
 
-from gateway import additions, schema, transcode
+from gateway import additions, event_data, ids, schema, times, transcode, wording
 from gateway.additions import Warn
 from gateway.batch import MAX_EVENTS
 from gateway.cutting import cut
@@ -35,10 +35,10 @@ _MAX_ID_LENGTH: Final = 100
 _MAX_PACKED_BYTES: Final = transcode.MAX_EVENT_BYTES * 4 // 3
 # Unique whatever the source: 128 bits in hexadecimal, with or without dashes, or the 26 letters of a ULID.
 _UNIQUE: Final = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}|[0-7][0-9A-HJKMNP-TV-Z]{25}")
+# What has fewer was counted, not drawn.
+_DISTINCT_LEAST: Final = 8
 _JSON: Final = re.compile(r"application/(?:[\w.-]++\+)*+json|text/json", re.IGNORECASE)
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
-# With one of these, `data` is an event as `track` takes it; otherwise it is the event's properties.
-MEMBERS: Final = frozenset(("properties", "context", "userId", "anonymousId"))
 
 
 class CloudEvent(msgspec.Struct, kw_only=True):
@@ -49,11 +49,13 @@ class CloudEvent(msgspec.Struct, kw_only=True):
     source: str | None = None
     type: str | None = None
     subject: str | None = None
-    time: schema.Time | None = None
+    time: Any = None
     datacontenttype: str | None = None
     traceparent: str | None = None
     data: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
     data_base64: str | None = None
+    # What a body in binary mode holds that is no JSON; in structured mode there is no such member.
+    data_text: str | None = None
 
 
 _decode: Final = msgspec.json.Decoder(CloudEvent).decode
@@ -83,7 +85,7 @@ def read(
     raw: bytes | msgspec.Raw,
     add: Callable[..., object],
     stamp: transcode.Stamp,
-    make_id: Callable[[], str],
+    _make_id: Callable[[], str],
     warn: Warn,
 ) -> str:
     """Reads one event and gives it to `add` as the members of an `Event`; returns its id.
@@ -102,27 +104,37 @@ def read(
     if len(raw) - len(told.data_base64 or "") - len(told.data) + len(data) > transcode.MAX_EVENT_BYTES:
         raise _too_large()
     event_type = _event_type(told.type or "")
-    event, written = _data(data, warn)
-    event.event_id = event_id(told.source or "", told.id or "")
+    event, written = event_data.read(data, warn)
+    event.event_id = None
     event.user_id = event.user_id or told.subject
-    event.timestamp = told.time or event.timestamp
+    event.timestamp = times.with_zone(told.time, "time") or event.timestamp
     properties = transcode.read_properties(written, event_type or event_pb2.EVENT_TYPE_FEATURE_INTERACTION, warn)
     known = {"source": told.source}
     if event_type is None:
         properties.target = known["target"] = told.type
+        if wording.is_of_system(told.type or ""):
+            event.context = msgspec.structs.replace(event.context or schema.Context(), active=False)
     written = _with(written, known)
     kind = event_type or event_pb2.EVENT_TYPE_FEATURE_INTERACTION
-    return transcode.put(event, kind, properties, written, add, _traced(stamp, told.traceparent), make_id, warn)
+
+    def own_id() -> str:
+        return event_id(told.source or "", told.id or "")
+
+    return transcode.put(event, kind, properties, written, add, _traced(stamp, told.traceparent), own_id, warn)
 
 
 def event_id(source: str, given: str) -> str:
-    """An event's id: `id` where it is unique by itself, else with its source, hashed where that is too long."""
-    if _UNIQUE.fullmatch(given):
+    """An event's id: `id` where it is unique by itself, else `ce:source#id`, hashed where that is too long.
+
+    No other source and id have the same, for `#` and `%` of the source are escaped; nor has an event of another format,
+    which may not bear such an id.
+    """
+    if _UNIQUE.fullmatch(given) and len(set(given)) >= _DISTINCT_LEAST:
         return given
-    both = f"{source}#{given}"
-    if len(both) <= _MAX_ID_LENGTH:
-        return both
-    return "ce-" + hashlib.blake2b(both.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    both = f"{source.replace('%', '%25').replace('#', '%23')}#{given}"
+    if len(ids.CLOUD_EVENT) + len(both) > _MAX_ID_LENGTH:
+        both = hashlib.blake2b(both.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return f"{ids.CLOUD_EVENT}{both}"
 
 
 def _batch(body: bytes) -> Sequence[msgspec.Raw | bytes]:
@@ -152,26 +164,19 @@ def _structured(request: Request, body: bytes) -> bytes:
     if content_type:
         attributes["datacontenttype"] = content_type
     if body.strip():
-        attributes["data"] = _one_value(body, attributes.get("subject"))
+        attributes |= _one_value(body, attributes.get("subject"))
     return msgspec.json.encode(attributes)
 
 
-def _one_value(body: bytes, subject: object) -> object:
+def _one_value(body: bytes, subject: object) -> dict[str, object]:
     """The body as one value that can say nothing beside itself; as a text where it is no JSON."""
     try:
         msgspec.json.decode(mended(body), type=msgspec.Raw)
     except (msgspec.DecodeError, RecursionError):
-        return body.decode("utf-8", "replace")
-    if subject and _members_of(body).keys() >= {"userId"}:
+        return {"data_text": body.decode("utf-8", "replace")}
+    if subject and event_data.user_id(event_data.members(body), "userId"):
         body = with_members(body, {"userId": subject})  # of two members of one name the last counts
-    return msgspec.Raw(body)
-
-
-def _members_of(body: bytes) -> Mapping[str, object]:
-    try:
-        return additions.members(mended(body))
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return {}
+    return {"data": msgspec.Raw(body)}
 
 
 def _unescaped(value: bytes) -> str:
@@ -209,8 +214,10 @@ def _unpacked(told: CloudEvent) -> bytes:
     """The data; what SDKs had as bytes they send in base64.
 
     Raises:
-        InvalidArgument: it is no base64, or there is data beside it.
+        InvalidArgument: it is no base64 or no JSON, or there is data beside it.
     """
+    if told.data_text is not None:
+        raise InvalidArgument("MALFORMED_JSON", "The data is not JSON in UTF-8.")
     data = bytes(told.data)
     if told.data_base64 is None:
         return data
@@ -220,21 +227,6 @@ def _unpacked(told: CloudEvent) -> bytes:
         return base64.b64decode(told.data_base64, validate=True)
     except (binascii.Error, ValueError):
         raise InvalidArgument("INVALID_TYPE", "`data_base64` is no base64.") from None
-
-
-def _data(written: bytes, warn: Warn) -> tuple[schema.ClientEvent, bytes]:
-    """The event's members beside its properties, and its properties."""
-    if written.strip() in {b"", b"null"}:
-        return schema.ClientEvent(), b"{}"
-    try:
-        members = additions.members(written)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise refusal(error, written, "$.data") from None
-    if not members.keys() & MEMBERS:
-        return schema.ClientEvent(), written
-    event = transcode.read_members(written, "$.data", warn)
-    properties = bytes(event.properties)
-    return event, b"{}" if properties in {b"", b"null"} else properties
 
 
 def _with(written: bytes, known: Mapping[str, Any]) -> bytes:

@@ -17,11 +17,14 @@ from typing import Final, NamedTuple, TypeVar
 from journeymesh.ingest.v1 import ingest_pb2
 from opentelemetry import trace
 
+from gateway.shares import Lack, Shares
 from mesh import semconv
-from mesh.errors import INTERNAL_TEXT, DeadlineExceeded, Internal, Unavailable
+from mesh.errors import INTERNAL_TEXT, DeadlineExceeded, Internal, ResourceExhausted, Unavailable
 from mesh.telemetry import Telemetry, links, span_context, within
 
 _MAX_RPC_BYTES: Final = 4 * 1024 * 1024
+# Ingest refuses a whole request with more, whoever of those who were joined sent them.
+_MAX_RPC_UNREADABLE: Final = 1_000
 _RETRY_SECONDS: Final = 1.0
 
 Accept = Callable[[bytes], Awaitable[ingest_pb2.AcceptEventsResponse]]
@@ -58,9 +61,11 @@ _Told = TypeVar("_Told", Refused, Cleaned)
 class _Part(NamedTuple):
     message: bytes
     event_count: int
+    unreadable_count: int
     span: tuple[bytes, bytes]
     answer: asyncio.Future[Verdicts]
     came_at: float
+    address: str
 
 
 class Coalescer:
@@ -71,35 +76,40 @@ class Coalescer:
         accept: Accept,
         telemetry: Telemetry,
         max_events: int,
-        max_waiting_bytes: int,
+        waiting_bytes: Shares,
         max_wait_seconds: float = 1.0,
     ) -> None:
         self._accept = accept
         self._telemetry = telemetry
         self._max_events = max_events
-        self._max_waiting_bytes = max_waiting_bytes
+        self._waiting_bytes = waiting_bytes
         self._max_wait_seconds = max_wait_seconds
         self._waiting: deque[_Part] = deque()
-        self._waiting_bytes = 0
         self._sending: asyncio.Task[None] | None = None
 
-    async def accept(self, request: ingest_pb2.AcceptEventsRequest, span: tuple[bytes, bytes]) -> Verdicts:
+    async def accept(
+        self, request: ingest_pb2.AcceptEventsRequest, span: tuple[bytes, bytes], address: str
+    ) -> Verdicts:
         """Sends a request's events, together with others', and waits for their verdicts.
 
         Raises:
             Unavailable: `BUFFER_FULL`, too much waits already, or for too long; or ingest cannot be reached or was too
                 slow.
+            ResourceExhausted: `ADDRESS_BUSY`, too much of this address waits.
             MeshError: what else ingest raised.
         """
         message = request.SerializeToString()
         loop = asyncio.get_running_loop()
         now = loop.time()
         is_slow = bool(self._waiting) and now - self._waiting[0].came_at > self._max_wait_seconds
-        if is_slow or self._waiting_bytes + len(message) > self._max_waiting_bytes:
+        lack = Lack.FOR_ALL if is_slow else self._waiting_bytes.take(address, len(message))
+        if lack is Lack.FOR_ALL:
             raise Unavailable("BUFFER_FULL", "Too many events wait to be accepted.", _RETRY_SECONDS)
-        part = _Part(message, len(request.events), span, loop.create_future(), now)
+        if lack is Lack.FOR_ONE:
+            raise ResourceExhausted("ADDRESS_BUSY", "Too many events of this address wait.", _RETRY_SECONDS)
+        unreadable = len(request.unreadable)
+        part = _Part(message, len(request.events), unreadable, span, loop.create_future(), now, address)
         self._waiting.append(part)
-        self._waiting_bytes += len(message)
         if self._sending is None:
             self._sending = asyncio.create_task(self._send_waiting())
         return await part.answer
@@ -114,17 +124,19 @@ class Coalescer:
                 _fail(parts, Unavailable(error.reason, error.detail, _RETRY_SECONDS))
             except Exception as error:  # noqa: BLE001 - whatever it is, the waiters must hear of it
                 _fail(parts, error)
-            self._waiting_bytes -= sum(len(part.message) for part in parts)
+            for part in parts:
+                self._waiting_bytes.give_back(part.address, len(part.message))
         self._sending = None
 
     def _take(self) -> list[_Part]:
         """The next requests that fit into one RPC; at least one."""
         parts = [self._waiting.popleft()]
-        event_count, size = parts[0].event_count, len(parts[0].message)
+        event_count, unreadable_count, size = parts[0].event_count, parts[0].unreadable_count, len(parts[0].message)
         while self._waiting:
             event_count += self._waiting[0].event_count
+            unreadable_count += self._waiting[0].unreadable_count
             size += len(self._waiting[0].message)
-            if event_count > self._max_events or size > _MAX_RPC_BYTES:
+            if event_count > self._max_events or unreadable_count > _MAX_RPC_UNREADABLE or size > _MAX_RPC_BYTES:
                 break
             parts.append(self._waiting.popleft())
         return parts

@@ -4,11 +4,13 @@ import asyncio
 import dataclasses
 
 from gateway.coalesce import Coalescer
-from gateway.intake import Intake
+from gateway.intake import LEAST_BYTES, Intake
 from gateway.metrics import count_events
 from gateway.peers import Peers
 from gateway.settings import Settings
+from gateway.shares import Shares, share
 from gateway.startup import Startup
+from gateway.streams import Streams
 from mesh import registry
 from mesh.telemetry import Telemetry
 
@@ -17,7 +19,7 @@ from mesh.telemetry import Telemetry
 class Core:
     """The services, the way events take to ingest, what is under way.
 
-    `closing` is set once the process is to end; `streams` holds one mark for each open stream.
+    `closing` is set once the process is to end.
     """
 
     settings: Settings
@@ -27,14 +29,17 @@ class Core:
     closing: asyncio.Event
     intake: Intake
     startup: Startup
-    streams: set[object] = dataclasses.field(default_factory=set)
+    streams: Streams
 
 
 def assemble(settings: Settings, peers: Peers, telemetry: Telemetry, closing: asyncio.Event) -> Core:
     """The core over services; `closing` tells that the process is to end."""
     wait_seconds = settings.wait_milliseconds / 1000
-    coalescer = Coalescer(peers.accept, telemetry, settings.rpc_events, settings.waiting_bytes, wait_seconds)
-    intake = Intake(settings.request_count, settings.request_bytes)
+    percent = settings.address_percent
+    waiting = Shares(settings.waiting_bytes, share(settings.waiting_bytes, percent, LEAST_BYTES))
+    coalescer = Coalescer(peers.accept, telemetry, settings.rpc_events, waiting, wait_seconds)
+    intake = Intake(settings.request_count, settings.request_bytes, percent)
+    streams = Streams(settings.stream_count, share(settings.stream_count, percent), settings.user_stream_count)
     count_events(telemetry.metrics, 0, 0, 0)
     telemetry.metrics.tell(registry.STREAMS, 0)
-    return Core(settings, peers, coalescer, telemetry, closing, intake, Startup(peers.health))
+    return Core(settings, peers, coalescer, telemetry, closing, intake, Startup(peers.health), streams)

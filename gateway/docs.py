@@ -5,12 +5,16 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from gateway import problems
+from gateway import problems, web
 from gateway.routing import SWITCHING, Route
 
 HEADERS: Final = (
-    (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'"),
-    (b"x-content-type-options", b"nosniff"),
+    (
+        b"content-security-policy",
+        b"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (b"referrer-policy", b"no-referrer"),
+    *web.CACHED,
 )
 
 _CODE: Final = re.compile(r"`([^`]+)`")

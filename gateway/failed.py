@@ -21,6 +21,7 @@ from mesh.errors import FailedPrecondition, InvalidArgument, NotFound
 
 MAX_REPLAYED: Final = 100
 _MOST_WARNINGS: Final = 100
+_LISTED_PAYLOAD_BYTES: Final = 1024
 
 REASONS: Final = {
     name.removeprefix("ERROR_REASON_"): value for name, value in error_reason_pb2.ErrorReason.items() if value
@@ -68,12 +69,13 @@ _decode_order: Final = msgspec.json.Decoder(ReplayOrder).decode
 
 
 async def list_failed(core: Core, request: Request) -> Answer:
-    """Lists failed events, newest first."""
+    """Lists failed events, newest first, each with the beginning of what was sent."""
     response = await core.peers.ingest.ListFailedEvents(
         ingest_pb2.ListFailedEventsRequest(
             page_size=number(request.query.get("limit"), "limit", 20, 100),
             page_token=list_cursor(request.query.get("cursor", ""), "cursor"),
             reason=_reason(request.query.get("reason"), "INVALID_PARAMETER"),
+            payload_bytes=_LISTED_PAYLOAD_BYTES,
         )
     )
     failed = [render(event) for event in response.failed_events]
@@ -134,31 +136,45 @@ async def replay_many(core: Core, request: Request) -> Answer:
 
 
 async def _send(core: Core, request: Request, failed: ingest_pb2.FailedEvent, mended: bytes = b"") -> _Sent:
-    """Reads one failed event, or its mended form, and has ingest accept it."""
-    raw = mended or failed.payload.encode()
+    """Has ingest accept one failed event: whole where it is kept so, else as it is read, or its mended form is."""
+    written = failed.payload.encode()
+    event, warnings = None, list[tuple[str, str]]()
+    if not failed.is_kept_whole or mended not in {b"", written}:
+        try:
+            event = _read(request, failed, mended or written, warnings)
+        except InvalidArgument as error:
+            known = salvage_ids(mended or written)[0] or None
+            return _Sent(ingest_pb2.VERDICT_REJECTED, known, error.reason, error.detail)
+    response = await core.peers.ingest.ReplayFailedEvent(ingest_pb2.ReplayFailedEventRequest(id=failed.id, event=event))
+    refused, event_id = response.rejection, (event or failed).event_id
+    warnings += [(one.member, one.detail) for one in response.warnings]
+    return _Sent(response.verdict, event_id, reason_word(refused.reason), refused.detail, warnings)
+
+
+def _read(
+    request: Request, failed: ingest_pb2.FailedEvent, raw: bytes, warnings: list[tuple[str, str]]
+) -> event_pb2.Event:
+    """Reads an event in whichever format it was sent.
+
+    Raises:
+        InvalidArgument: it is still none.
+    """
     record = event_pb2.EventRecord()
     stamp = transcode.Stamp(request.received_us, request.trace_id, request.span_id)
     make_id = event_ids(request.received_us).__next__
     read = formats.reader_of(raw)
-    warnings: list[tuple[str, str]] = []
 
     def warn(member: str, detail: str) -> None:
         warnings.append((member, detail))
 
     try:
-        try:
-            event_id = read(raw, record.events.add, stamp, make_id, warn)
-        except InvalidArgument as error:
-            event_id = SecondReading(read).read(raw, error, record.events.add, stamp, make_id, warn)
+        read(raw, record.events.add, stamp, make_id, warn)
     except InvalidArgument as error:
-        known = salvage_ids(raw)[0] or None
-        return _Sent(ingest_pb2.VERDICT_REJECTED, known, error.reason, error.detail)
+        SecondReading(read).read(raw, error, record.events.add, stamp, make_id, warn)
     event = record.events[0]
     if event.event_time_us == stamp.received_us and failed.HasField("failed_time"):
         event.event_time_us = failed.failed_time.ToMicroseconds()  # without a time of its own it happened when it came
-    response = await core.peers.ingest.ReplayFailedEvent(ingest_pb2.ReplayFailedEventRequest(id=failed.id, event=event))
-    refused = response.rejection
-    return _Sent(response.verdict, event_id, reason_word(refused.reason), refused.detail, warnings)
+    return event
 
 
 def _order(body: bytes) -> ReplayOrder:

@@ -58,6 +58,7 @@ ROUTES: Final = (
         ("INTERVENTION_NOT_FOUND", "INTERVENTION_ENDED", "VALUE_OUT_OF_RANGE", *BODY, "BUFFER_FULL", *CALLS),
         body=interventions.OutcomeReport,
         example='{"outcome":"accepted"}',
+        ignores_query=True,
     ),
     Route(
         "GET",

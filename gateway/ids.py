@@ -4,6 +4,9 @@ import os
 from collections.abc import Iterator
 from typing import Final
 
+CLOUD_EVENT: Final = "ce:"
+"""How the ids of events begin that are made of the source and the id of a CloudEvent."""
+
 _VERSION_AND_VARIANT: Final = 7 << 76 | 2 << 62
 _LOW: Final = (1 << 62) - 1
 _HIGH: Final = (1 << 12) - 1

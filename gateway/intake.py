@@ -1,42 +1,71 @@
-"""How much may be under way at once: requests, and the bytes of their bodies. Beyond it the answer is 503, at once."""
+"""How much may be under way at once: requests, and the bytes of bodies and answers; in all, and of one address.
+
+Beyond it the answer is 503 or, where others would still be served, 429, at once.
+"""
 
 from typing import Final
 
-from mesh.errors import Unavailable
+from gateway.shares import Lack, Shares, share
+from mesh.errors import MeshError, ResourceExhausted, Unavailable
+
+MAX_BODY_BYTES: Final = 512 * 1024
+"""The largest body, also unpacked."""
 
 _RETRY_SECONDS: Final = 1.0
+LEAST_BYTES: Final = 2 * MAX_BODY_BYTES
+"""So much one address may always hold: the largest body, compressed and unpacked."""
 
 
 class Intake:
     """Counts what is under way. Streams of interventions have a bound of their own."""
 
-    def __init__(self, max_requests: int, max_bytes: int) -> None:
-        self._max_requests = max_requests
-        self._max_bytes = max_bytes
-        self.requests = 0
-        self.held_bytes = 0
+    def __init__(self, max_requests: int, max_bytes: int, address_percent: int) -> None:
+        self._requests = Shares(max_requests, share(max_requests, address_percent))
+        self._bytes = Shares(max_bytes, share(max_bytes, address_percent, LEAST_BYTES))
 
-    def enter(self) -> None:
+    @property
+    def requests(self) -> int:
+        """How many are under way."""
+        return self._requests.taken
+
+    @property
+    def held_bytes(self) -> int:
+        """How many bytes are held."""
+        return self._bytes.taken
+
+    def enter(self, address: str) -> None:
         """Lets a request in.
 
         Raises:
             Unavailable: `BUFFER_FULL`, as many are under way as may be.
+            ResourceExhausted: `ADDRESS_BUSY`, as many of this address.
         """
-        if self.requests >= self._max_requests:
-            raise Unavailable("BUFFER_FULL", "Too many requests are under way.", _RETRY_SECONDS)
-        self.requests += 1
+        lack = self._requests.take(address)
+        if lack is not None:
+            raise _refused(lack, "requests are under way")
 
-    def hold(self, size: int) -> None:
-        """Holds bytes of a body.
+    def leave(self, address: str) -> None:
+        """Lets a request out."""
+        self._requests.give_back(address)
+
+    def hold(self, address: str, size: int) -> None:
+        """Holds bytes of a body or an answer.
 
         Raises:
-            Unavailable: `BUFFER_FULL`, the bodies under way are as large as they may be together.
+            Unavailable: `BUFFER_FULL`, there are as many as there may be.
+            ResourceExhausted: `ADDRESS_BUSY`, as many of this address.
         """
-        if self.held_bytes + size > self._max_bytes:
-            raise Unavailable("BUFFER_FULL", "The requests under way are too large together.", _RETRY_SECONDS)
-        self.held_bytes += size
+        lack = self._bytes.take(address, size) if size else None
+        if lack is not None:
+            raise _refused(lack, "bytes of requests and answers are held")
 
-    def leave(self, held_bytes: int) -> None:
-        """Lets a request out, with the bytes it held."""
-        self.requests -= 1
-        self.held_bytes -= held_bytes
+    def release(self, address: str, size: int) -> None:
+        """Lets go of bytes that were held."""
+        if size:
+            self._bytes.give_back(address, size)
+
+
+def _refused(lack: Lack, what: str) -> MeshError:
+    if lack is Lack.FOR_ALL:
+        return Unavailable("BUFFER_FULL", f"Too many {what}.", _RETRY_SECONDS)
+    return ResourceExhausted("ADDRESS_BUSY", f"Too many {what} of this address.", _RETRY_SECONDS)

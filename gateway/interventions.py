@@ -9,7 +9,7 @@ import msgspec
 from journeymesh.common.v1 import event_pb2
 from journeymesh.intervention.v1 import intervention_pb2
 
-from gateway.acceptance import OUR_ID, accept, refusal_of
+from gateway.acceptance import accept, refusal_of
 from gateway.additions import Warn
 from gateway.core import Core
 from gateway.parameters import number
@@ -69,9 +69,9 @@ async def report(core: Core, request: Request, intervention_id: str, told: str) 
     is_conversion = (known, told) == ("accepted", "converted")
     if is_answered and told != known and not is_conversion:
         raise FailedPrecondition("INTERVENTION_ENDED", "The intervention has already ended.")
-    event_id = f"{OUR_ID}outcome:{intervention_id}:{told}"
+    event_id = f"jm:outcome:{intervention_id}:{told}"
     read = functools.partial(_read, found, event_id, intervention_id, told)
-    tracked = await accept(core, request, [b"{}"], read, are_ours=True)
+    tracked = await accept(core, request, [b"{}"], read)
     error = refusal_of(tracked)
     if error is not None:
         raise error
@@ -104,6 +104,7 @@ def _read(
             intervention_id=intervention_id, outcome=event_pb2.Outcome.ValueType(OUTCOMES[told]), channel=of.channel
         ),
         properties=msgspec.json.encode(kept),
+        is_own=True,
         received_time_us=stamp.received_us,
         trace_id=stamp.trace_id,
         span_id=stamp.span_id,

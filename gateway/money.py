@@ -87,6 +87,8 @@ _GROUPED: Final = tuple(
 )
 _PLAIN: Final = re.compile(r"\d*[.,]?\d+")
 _LONE_POINT: Final = re.compile(r"\d+\.\d{3}")
+# The currencies that are written with three decimals.
+_MILLESIMAL: Final = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
 
 NAMED_NO_NUMBER: Final = re.compile(
     rb'"(?:revenue|total|value|amount|price)"\s*+:\s*+(?:NaN|-?Infinity)', re.IGNORECASE
@@ -137,13 +139,14 @@ def _in_text(told: str) -> Amount | None:
     match = _WHOLE.fullmatch(text)
     if match is None:
         return None
-    value = _value(match["number"])
     names = [name for name in (match["before"], match["after"]) if name]
+    code = currency(names[0]) if names else ""
+    value = _value(match["number"], is_of_money=bool(names) and code not in _MILLESIMAL)
     signs = [sign for sign in (match["sign"], match["sign_behind"], match["sign_after"], match["bracket"]) if sign]
     if value is None or len(names) > 1 or len(signs) > 1 or not all(map(_is_currency, names)):
         return None
     is_negative = bool(signs) and signs[0] != "+"
-    return Amount(-value if is_negative else value, currency(names[0]) if names else "")
+    return Amount(-value if is_negative else value, code)
 
 
 def _alike(letter: str) -> str:
@@ -161,9 +164,13 @@ def _is_currency(name: str) -> bool:
     return word in _CODES or (_CODE.fullmatch(word) is not None and f" {word} " in _ISO)
 
 
-def _value(written: str) -> float | None:
-    """What digits and separators mean; None where they are in no order that is usual."""
-    if not _LONE_POINT.fullmatch(written):
+def _value(written: str, *, is_of_money: bool) -> float | None:
+    """What digits and separators mean; None where they are in no order that is usual.
+
+    A lone point before three digits is that of a number, `1.234`; but beside a sign or code of a currency that has no
+    three decimals it stands between groups: `€1.234`.
+    """
+    if is_of_money or not _LONE_POINT.fullmatch(written):
         for pattern, group in _GROUPED:
             if pattern.fullmatch(written):
                 return float(written.replace(group, "").replace(",", "."))

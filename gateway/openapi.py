@@ -14,7 +14,7 @@ PATH_PARAMETER: Final = re.compile(r"\{(\w+)\}")
 
 # What any route may answer, whatever it does; the second where it may be refused because too much is under way.
 _ALWAYS: Final = ("INVALID_PARAMETER", "INTERNAL")
-_WHERE_BOUND: Final = ("BUFFER_FULL",)
+_WHERE_BOUND: Final = ("BUFFER_FULL", "ADDRESS_BUSY")
 
 _HEADERS: Final = {
     "X-Trace-Id": {

@@ -50,8 +50,9 @@ REASONS: Final[Mapping[str, Reason]] = {
         "The body is of a type, or compressed in a way, the path does not take.", (415,)
     ),
     "REQUEST_TOO_LARGE": Reason(
-        "The request is larger than 512 KiB, or holds more events than it may. Under `/v1` it is 400, as with Segment.",
-        (400, 413),
+        "The request is larger than 512 KiB, or holds more events than it may. Under `/v1` it is 400, as with Segment. "
+        "A path with its query may have 8 KiB (414), a head 64 KiB and 100 fields (431).",
+        (400, 413, 414, 431),
     ),
     "EMPTY_BATCH": Reason("The batch holds no event."),
     "EVENT_TOO_LARGE": Reason("One event is larger than 32 KiB."),
@@ -61,7 +62,7 @@ REASONS: Final[Mapping[str, Reason]] = {
     "UNKNOWN_EVENT_TYPE": Reason("`eventType` names no known kind."),
     "INVALID_IDENTIFIER": Reason("An identifier is too long or holds control characters."),
     "PLACEHOLDER_ID": Reason("An id that stands for nobody, such as `undefined`, would join strangers."),
-    "RESERVED_ID": Reason("An id that begins with `jm:` is the mesh's own."),
+    "RESERVED_ID": Reason("An id that begins with `jm:` is the mesh's own, one with `ce:` a CloudEvent's."),
     "UNREADABLE_AMOUNT": Reason("The amount of a purchase was told and cannot be read as a number."),
     "INVALID_TIME": Reason("A time is not RFC 3339 with an offset, or lies before the year 2000."),
     "TIME_IN_FUTURE": Reason("A time lies more than 24 hours after its receipt."),
@@ -88,7 +89,11 @@ REASONS: Final[Mapping[str, Reason]] = {
     "INTERNAL": Reason("A fault of ours. The trace id leads to its cause.", (500,)),
     "POISON": Reason("The event could be neither applied nor refused, and was set aside.", ()),
     "RATE_LIMITED": Reason("One user sends more than a person can; the event is not kept. Try again later.", (429,)),
-    "TOO_MANY_STREAMS": Reason("As many streams are open as may be. Poll, or try again later.", (429, 503)),
+    "TOO_MANY_STREAMS": Reason(
+        "As many streams are open as may be: 503; of one address or user: 429. Poll, or try again later.", (429, 503)
+    ),
+    "ADDRESS_BUSY": Reason("One address has as much under way as one may. Try again after the time given.", (429,)),
+    "MALFORMED_REQUEST": Reason("What came is no request of HTTP/1.1. The connection is closed.", (400, 426, 505)),
 }
 
 

@@ -15,13 +15,16 @@ from mesh.errors import InvalidArgument
 
 SHOP_NAMES: Final = (
     *("revenue", "total", "value", "amount", "price"),
-    *("ordertotal", "grandtotal", "totalprice", "totalamount", "ordervalue", "subtotal"),
+    *("ordertotal", "grandtotal", "totalprice", "totalamount", "ordervalue", "totalrevenue", "transactionrevenue"),
+    *("transactiontotal", "transactionamount", "purchaseamount", "paymentamount", "amounttotal", "subtotal"),
 )
 """Under which names shops tell amounts, the first first; without case and separators."""
 OWN_NAMES: Final = ("amount", *(name for name in SHOP_NAMES if name != "amount"))
 
 _CURRENCY_NAMES: Final = ("currency", "currencycode")
+_ORDER_NAMES: Final = ("orderid", "ordernumber", "transactionid")
 _REFUND_NAMES: Final = ("isrefund", "refund")
+_TRUE: Final = frozenset({"true", "yes", "1"})
 _EMPTY: Final[tuple[object, ...]] = (None, "", [], {})
 _NO_LETTER: Final = re.compile(r"[^a-z]+")
 
@@ -61,6 +64,11 @@ def is_told(members: Mapping[str, msgspec.Raw], names: tuple[str, ...]) -> bool:
     return bool(_plain(_Spelt(members).values(names)))
 
 
+def order_id(members: Mapping[str, msgspec.Raw]) -> str:
+    """The id of the order that members tell; empty where they tell none."""
+    return next(map(str, _plain(_Spelt(members).values(_ORDER_NAMES))), "")
+
+
 class _Spelt:
     """Members by their names without case and separators; of two that are alike the first that is filled counts."""
 
@@ -76,7 +84,7 @@ class _Spelt:
 
     def is_true(self, names: tuple[str, ...]) -> bool:
         """Whether one of these members is true."""
-        return any(one is True for one in self.values(names))
+        return any(str(one).lower() in _TRUE for one in self.values(names))
 
 
 def _amount(told: _Spelt, names: tuple[str, ...]) -> money.Amount | None:

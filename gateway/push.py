@@ -10,7 +10,8 @@ import msgspec
 
 from gateway.core import Core
 from gateway.rendering import render
-from gateway.watching import RETRY_SECONDS, Pending, Watch, watch
+from gateway.streams import RETRY_SECONDS
+from gateway.watching import Pending, Watch, watch
 from gateway.web import Request, Stream
 
 HEARTBEAT_SECONDS: Final = 15.0
@@ -18,8 +19,8 @@ EVENT: Final = "intervention"
 NO_EVENT: Final = "none"
 """The names of the events: what waits, and that nothing does any more."""
 
-# Proxies must neither gather nor keep the stream.
-_HEADERS: Final = ((b"cache-control", b"no-store"), (b"x-accel-buffering", b"no"))
+# Proxies must not gather what is told.
+_HEADERS: Final = ((b"x-accel-buffering", b"no"),)
 
 
 async def stream(core: Core, request: Request) -> Stream:
@@ -29,7 +30,7 @@ async def stream(core: Core, request: Request) -> Stream:
         MeshError: there are too many streams; or what the service refused with.
     """
     cursor = request.header(b"last-event-id") or request.query.get("lastEventId", "")
-    watched = await watch(core, request.parameters["userId"], cursor)
+    watched = await watch(core, request.parameters["userId"], request.address, cursor)
     return Stream(_frames(watched), "text/event-stream", _HEADERS, watched.close)
 
 

@@ -16,19 +16,19 @@ from gateway.parameters import LIST_CURSOR
 from gateway.reasons import BODY, CALLS, EVENT, USER
 from gateway.routing import NOTHING, Parameter, Route, text, up_to
 from gateway.segment.routes import ROUTES as SEGMENT_ROUTES
-from gateway.web import Answer, Request
+from gateway.web import CACHED, Answer, Request
 
 _HTML: Final = "text/html"
 
 
 async def contract(_core: Core, _request: Request) -> Answer:
     """The OpenAPI document."""
-    return Answer(200, _document())
+    return Answer(200, _document(), headers=CACHED)
 
 
 async def contract_of_pushes(_core: Core, _request: Request) -> Answer:
     """The AsyncAPI document."""
-    return Answer(200, _document_of_pushes())
+    return Answer(200, _document_of_pushes(), headers=CACHED)
 
 
 async def page(_core: Core, _request: Request) -> Answer:
@@ -67,6 +67,7 @@ ROUTES: Final = (
         (*EVENT, "EMPTY_BATCH"),
         body=shapes.tracked_body,
         example=_AN_EVENT,
+        ignores_query=True,
         other_bodies={cloudevents.STRUCTURED: shapes.cloud_event, cloudevents.BATCHED: shapes.cloud_events},
     ),
     *SEGMENT_ROUTES,
@@ -139,7 +140,7 @@ ROUTES: Final = (
     Route(
         "GET",
         "/api/failed-events",
-        "Events that could not be accepted or applied, newest first.",
+        "Events that could not be accepted or applied, newest first, each with the first KiB of what was sent.",
         failed.list_failed,
         shapes.failed_events,
         reasons=CALLS,

@@ -60,6 +60,8 @@ class Route(NamedTuple):
     needs_body: bool = True
     # Served also when more is under way than may be: a gateway that is busy is not dead.
     is_always_served: bool = False
+    # A way in for clients: beacons and published clients add parameters of their own, which are not looked at.
+    ignores_query: bool = False
     # Other types of body than JSON, and what they are made of.
     other_bodies: Mapping[str, Shape] = MappingProxyType({})
 
@@ -71,6 +73,7 @@ class Found(NamedTuple):
     parameters: Mapping[str, str]
 
 
+_SEGMENT: Final = b"/v1/"
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 
 
@@ -85,11 +88,13 @@ class Router:
         self._patterns = [(_pattern(path), routes) for path, routes in by_path.items() if "{" in path]
 
     def find(self, raw_path: bytes) -> Found | None:
-        """The routes of a path; None where there are none.
+        """The routes of a path; None where there are none. Slashes around a path of Segment's are left out.
 
         Raises:
             InvalidArgument: `INVALID_PARAMETER`, a parameter is no UTF-8.
         """
+        bare = b"/" + raw_path.strip(b"/")
+        raw_path = bare if bare.startswith(_SEGMENT) else raw_path
         found = self._fixed.get(raw_path)
         if found is not None:
             return found

@@ -5,6 +5,7 @@ from typing import Final
 import msgspec
 
 from gateway import cloudevents
+from gateway.ids import CLOUD_EVENT
 from gateway.mending import mended
 
 
@@ -30,7 +31,8 @@ def salvage_ids(raw: bytes | msgspec.Raw) -> tuple[str, str]:
         return "", ""
     user_id = ids.user_id or ids.anonymous_id
     if ids.specversion is None:
-        return _short(ids.event_id or ids.message_id, 100), _short(user_id, 128)
+        told = _short(ids.event_id or ids.message_id, 100)
+        return "" if told.startswith(CLOUD_EVENT) else told, _short(user_id, 128)
     is_identified = isinstance(ids.source, str) and isinstance(ids.id, str)
     event_id = cloudevents.event_id(str(ids.source), str(ids.id)) if is_identified else ""
     return event_id, _short(user_id or ids.subject, 128)

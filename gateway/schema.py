@@ -5,7 +5,7 @@ Here are names and types only. `null` counts as absent, as in the proto3 JSON ma
 
 import datetime as dt
 import functools
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from google.protobuf import descriptor
@@ -84,18 +84,17 @@ class MildEvent(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     event_id: Text = None
     user_id: Text = None
     anonymous_id: Text = None
-    timestamp: Time | None = None
+    timestamp: Any = None
     properties: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
     session_id: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
-    sent_at: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
+    sent_at: Any = None
     context: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
 
 
 class Rest(msgspec.Struct, rename="camel"):
-    """Those additions but the context."""
+    """Those additions that are texts."""
 
     session_id: Text = None
-    sent_at: Time | None = None
 
 
 class Properties(msgspec.Struct, rename="camel"):
@@ -112,6 +111,18 @@ class Properties(msgspec.Struct, rename="camel"):
     attempts: Annotated[int | None, _said("Failed attempts, or the number of the try.", minimum=0, maximum=1000)] = None
     error_code: Annotated[Text, _said("Machine-readable kind of an error. Example: `validation`.")] = None
     is_refresh: Annotated[bool | None, _said("With `page_view`: the user loaded the page again.")] = None
+
+
+class PageViewProperties(Properties, rename="camel"):
+    """What is known in the `properties` of a `page_view`. What is no text among the address is not told."""
+
+    url: Annotated[Any, _said("The page's address, where `page` does not tell it.")] = None
+    path: Annotated[Any, _said("Its path, and with `search` and `hash` what stands behind.")] = None
+    search: Any = None
+    hash: Any = None
+    name: Annotated[Any, _said("Its name, `category` and `title` tell views of one address apart.")] = None
+    category: Any = None
+    title: Any = None
 
 
 class ClickProperties(Properties, rename="camel"):
@@ -134,6 +145,7 @@ class PlaybackProperties(Properties, rename="camel"):
     action: Annotated[Text, _word(ACTIONS, "What the player did.")] = None
     position_seconds: Annotated[float | None, _said("Position in the video.")] = None
     watched_seconds: Annotated[float | None, _said("Media seconds played without a jump just before it.")] = None
+    is_watched_guessed: Annotated[bool | None, _said("It is a guess; the beat before bounds it.")] = None
     duration_seconds: Annotated[float | None, _said("Length of the video.")] = None
     playback_rate: Annotated[float | None, _said("Media seconds a second.")] = None
     seek_from_seconds: Annotated[float | None, _said("With `seek`: where the jump began.")] = None
@@ -157,6 +169,7 @@ class PurchaseProperties(Properties, rename="camel"):
 
 
 PROPERTIES_OF: Final[dict[int, type[Properties]]] = {
+    event_pb2.EVENT_TYPE_PAGE_VIEW: PageViewProperties,
     event_pb2.EVENT_TYPE_CLICK: ClickProperties,
     event_pb2.EVENT_TYPE_VIDEO_PLAYBACK: PlaybackProperties,
     event_pb2.EVENT_TYPE_INTERVENTION_OUTCOME: OutcomeProperties,

@@ -12,10 +12,16 @@ GOING_AWAY: Final = 1012
 """The code a socket is closed with where the server ends it: come back, with the last cursor."""
 
 _CLIENT_SECONDS: Final = 30.0
+_LARGE_BYTES: Final = 32 * 1024
 _DISCARDED_BYTES: Final = 16 * 1024 * 1024
 _DISCARDING_SECONDS: Final = 2.0
 
 Hear = Callable[[str | bytes], Awaitable[bytes]]
+
+
+def is_large(answer: Answer) -> bool:
+    """Whether an answer is so large that it counts as held until the client has read it."""
+    return len(answer.body) > _LARGE_BYTES
 
 
 async def send_answer(answer: Answer, headers: Headers, request: Request, send: Send) -> None:
@@ -31,6 +37,9 @@ async def send_answer(answer: Answer, headers: Headers, request: Request, send: 
         with contextlib.suppress(ClientGone, TimeoutError):
             await asyncio.wait_for(request.discard(_DISCARDED_BYTES), _DISCARDING_SECONDS)
         await send({"type": f"{kind}.body", "body": b""})
+    elif is_large(answer):
+        await send({"type": f"{kind}.body", "body": answer.body, "more_body": True})
+        await send({"type": f"{kind}.body", "body": b""})  # waits until most is read
     else:
         await send({"type": f"{kind}.body", "body": answer.body})
 

@@ -13,8 +13,11 @@ from typing import Final
 import uvicorn
 
 from gateway.app import Application
-from gateway.connections import SocketConnection, protocol
+from gateway.bounds import bounds
+from gateway.connections import Connection
 from gateway.settings import Settings
+from gateway.socket_connection import SocketConnection
+from gateway.unread import leave_who_does_not_read
 
 _DRAIN_SECONDS: Final = 20
 # Longer than load balancers keep a connection, so that they close first.
@@ -26,6 +29,8 @@ _OTHER_FILES: Final = 256
 _MESSAGE_BYTES: Final = 4096
 _PING_SECONDS: Final = 20.0
 _LOOK_SECONDS: Final = 0.05
+# After so long a client that takes nothing, as one that went through a tunnel, is taken for gone.
+_GONE_MILLISECONDS: Final = 60_000
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +55,8 @@ def listen(address: str) -> socket.socket:
     # With the protocol named, asyncio turns Nagle's algorithm off; without, answers wait 40 ms for an acknowledgement.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # connections have it from the listener; elsewhere the system's own holds
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _GONE_MILLISECONDS)
     try:
         listener.bind(where)
         listener.listen(_BACKLOG)
@@ -77,10 +84,11 @@ def connections_within_files(wanted: int) -> int:
 
 async def serve(application: Application, listener: socket.socket, stop: asyncio.Event, settings: Settings) -> None:
     """Serves until `stop` is set, then lets clients leave and running requests finish."""
+    shared = {"bounds": bounds(settings, connections_within_files(settings.connection_count))}
     config = uvicorn.Config(
         application,
-        http=protocol(connections_within_files(settings.connection_count), settings.body_seconds),
-        ws=SocketConnection,
+        http=type("ServerConnection", (Connection,), shared),
+        ws=type("ServerSocketConnection", (SocketConnection,), shared),
         ws_max_size=_MESSAGE_BYTES,
         ws_ping_interval=_PING_SECONDS,
         ws_ping_timeout=_PING_SECONDS,
@@ -96,6 +104,7 @@ async def serve(application: Application, listener: socket.socket, stop: asyncio
     )
     server = _Server(config)
     serving = asyncio.create_task(server.serve([listener]))
+    looking = asyncio.create_task(leave_who_does_not_read(server.server_state.connections))
     stopping = asyncio.create_task(stop.wait())
     _log.info("listening on http://%s:%d", *listener.getsockname()[:2])
     await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -105,6 +114,7 @@ async def serve(application: Application, listener: socket.socket, stop: asyncio
         await _leave(server, settings.leave_seconds)
     server.should_exit = True
     await serving
+    looking.cancel()
 
 
 async def _leave(server: uvicorn.Server, seconds: float) -> None:

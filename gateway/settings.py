@@ -3,7 +3,7 @@
 import dataclasses
 import ipaddress
 
-from gateway import cors
+from gateway import addresses, cors
 from mesh.log import LogSettings
 from mesh.settings import SettingError, setting
 from mesh.telemetry import TelemetrySettings
@@ -53,14 +53,16 @@ class Settings:
     request_bytes: int = setting(
         "JOURNEYMESH_REQUEST_BYTES",
         67_108_864,
-        "The most bytes of the bodies of requests under way; beyond it they are answered 503.",
+        "The most bytes of the bodies of requests under way, and of large answers that are not read yet; beyond it "
+        "requests are answered 503.",
         minimum=1_048_576,
         maximum=1_073_741_824,
     )
     body_seconds: int = setting(
         "JOURNEYMESH_BODY_SECONDS",
         10,
-        "Within how many seconds a request must have come: its head, and then its body.",
+        "Within how many seconds a request must have come: its head, and then its body. After half of them, 5 at most, "
+        "it must have come at 512 bytes a second.",
         minimum=1,
         maximum=300,
     )
@@ -89,22 +91,59 @@ class Settings:
     stream_count: int = setting(
         "JOURNEYMESH_STREAM_COUNT",
         1000,
-        "The most open streams and sockets.",
+        "The most open streams and sockets; beyond it they are answered 503.",
         minimum=1,
         maximum=100_000,
+    )
+    user_stream_count: int = setting(
+        "JOURNEYMESH_USER_STREAM_COUNT",
+        32,
+        "The most open streams and sockets of one user, on all devices; beyond it they are answered 429.",
+        minimum=1,
+        maximum=100_000,
+    )
+    address_percent: int = setting(
+        "JOURNEYMESH_ADDRESS_PERCENT",
+        50,
+        "How much of each bound one address may take, in percent: of connections (closed beyond it), of requests, "
+        "bytes and streams (answered 429 beyond it). An address of IPv6 stands for its /64.",
+        minimum=1,
+        maximum=100,
+    )
+    trusted_proxies: str = setting(
+        "JOURNEYMESH_TRUSTED_PROXIES",
+        "",
+        "Proxies in front of the gateway, as addresses and networks separated by commas. A request is counted for the "
+        "last address they tell that is none of them. Example: `10.1.0.0/16,fd00::/8`.",
+    )
+    proxy_header: str = setting(
+        "JOURNEYMESH_PROXY_HEADER",
+        "x-forwarded-for",
+        "How the trusted proxies tell for whom they ask. Whatever else a client sends is not believed.",
+        choices=("x-forwarded-for", "forwarded"),
     )
 
     def __post_init__(self) -> None:
         """Checks what no limit can say.
 
         Raises:
-            SettingError: one of the origins is none.
+            SettingError: one of the origins is none, or one of the proxies.
         """
         try:
             cors.origins(self.cors_origins)
         except cors.NoOrigin as error:
             message = f"JOURNEYMESH_CORS_ORIGINS must name origins such as https://shop.example, not {str(error)!r}."
             raise SettingError(message) from None
+        try:
+            addresses.proxies(self.trusted_proxies, self.proxy_header)
+        except addresses.NoNetwork as error:
+            message = f"JOURNEYMESH_TRUSTED_PROXIES must name networks such as 10.1.0.0/16, not {str(error)!r}."
+            raise SettingError(message) from None
+
+    @property
+    def proxies(self) -> addresses.Proxies:
+        """The proxies that are trusted."""
+        return addresses.proxies(self.trusted_proxies, self.proxy_header)
 
     @property
     def is_local(self) -> bool:

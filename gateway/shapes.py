@@ -10,7 +10,7 @@ from google.protobuf import descriptor
 from journeymesh.common.v1 import event_pb2
 from journeymesh.ingest.v1 import ingest_pb2
 
-from gateway import cloudevents, schema, web
+from gateway import schema, web
 from gateway.rendering import describe
 from gateway.routing import Shape
 
@@ -61,12 +61,9 @@ def client_event(components: Schema) -> Schema:
 
 
 def cloud_event(components: Schema) -> Schema:
-    """A CloudEvent. Its `data` is an event without its kind, or the properties alone."""
+    """A CloudEvent."""
     word = {"type": "string", "minLength": 1}
-    text, free = {"type": ["string", "null"]}, {"type": ["object", "null"]}
-    members = {"userId": text, "anonymousId": text, "sessionId": text, "properties": free}
-    event = {"type": "object", "properties": members, "additionalProperties": False}
-    properties = {"type": "object", "propertyNames": {"not": {"enum": sorted(cloudevents.MEMBERS)}}}
+    text = {"type": ["string", "null"]}
     components["CloudEvent"] = {
         "type": "object",
         "properties": {
@@ -77,7 +74,7 @@ def cloud_event(components: Schema) -> Schema:
             "subject": {**text, "description": "The user, where `data` names none."},
             "time": {"anyOf": [_TIME, {"type": "null"}]},
             "datacontenttype": {"enum": [web.JSON, None]},
-            "data": {"anyOf": [event, properties, {"type": "null"}]},
+            "data": {"description": "An event as `track` takes it, but for its kind. Anything else: free properties."},
         },
         "required": ["specversion", "id", "source", "type"],
     }

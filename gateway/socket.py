@@ -58,7 +58,7 @@ async def connect(core: Core, request: Request) -> Socket:
     """
     if not cors.may_connect(request.scope, cors.origins(core.settings.cors_origins)):
         raise InvalidArgument("INVALID_PARAMETER", "Pages of this origin may not connect.")
-    watched = await watch(core, request.parameters["userId"], request.query.get("cursor", ""))
+    watched = await watch(core, request.parameters["userId"], request.address, request.query.get("cursor", ""))
     return Socket(_frames(watched), functools.partial(_hear, core), watched.close)
 
 
@@ -72,11 +72,11 @@ async def _hear(core: Core, request: Request, message: str | bytes) -> bytes:
     said = None
     try:
         said = decoded(message, OutcomeSaid, EXAMPLE)
-        core.intake.enter()
+        core.intake.enter(request.address)
         try:
             taken = await report(core, request, said.id, said.outcome)
         finally:
-            core.intake.leave(request.held_bytes)
+            core.intake.leave(request.address)
     except Exception as error:  # noqa: BLE001 - what it is, is told or logged
         told = problems.problem(problems.understood(error, "An outcome over a socket"), request.trace_id)
         return msgspec.json.encode(Refused(said.id if said else None, told))

@@ -11,8 +11,9 @@ from typing import Any, Final, NamedTuple, cast
 import msgspec
 from journeymesh.common.v1.event_pb2 import Click, InterventionOutcome, Playback, Purchase
 
-from gateway import additions, money, purchases, schema
-from gateway.additions import LEFT_OUT, PAGINATION, Warn
+from gateway import additions, ids, money, pages, purchases, schema, wording
+from gateway.additions import PAGINATION, Warn
+from gateway.leniency import told_mildly
 from gateway.refusal import refusal, require_plain
 from gateway.schema import ClickProperties, OutcomeProperties, PlaybackProperties, Properties, PurchaseProperties
 from mesh.errors import InvalidArgument
@@ -25,6 +26,9 @@ _MAX_UINT32: Final = 2**32 - 1
 
 _EVENT_TYPES: Final = schema.EVENT_TYPES
 _IDENTIFY: Final = schema.EVENT_TYPES["identify"]
+_INTERACTION: Final = schema.EVENT_TYPES["feature_interaction"]
+_BACKEND: Final = schema.PLATFORMS["backend"]
+_PAGE_VIEW: Final = schema.EVENT_TYPES["page_view"]
 _PURCHASE: Final = schema.EVENT_TYPES["purchase"]
 _ABSENT: Final = (b"", b"null")
 _CLICK, _PLAYBACK, _OUTCOME, _PAID = (
@@ -33,10 +37,10 @@ _CLICK, _PLAYBACK, _OUTCOME, _PAID = (
 # What a kind of event is nothing without; everything else is an addition.
 _REQUIRED: Final = frozenset(("action", "outcome", "interventionId"))
 _NO_PROPERTIES: Final = Properties()
+_DETAILED: Final = frozenset(schema.PROPERTIES_OF) - {_PAGE_VIEW}
 
 
 _decode: Final = msgspec.json.Decoder(schema.ClientEvent).decode
-_decode_mild: Final = msgspec.json.Decoder(schema.MildEvent).decode
 _decode_properties: Final = msgspec.json.Decoder(Properties).decode
 _decode_properties_of: Final[dict[int, Callable[[bytes], Properties]]] = {
     event_type: msgspec.json.Decoder(kind).decode for event_type, kind in schema.PROPERTIES_OF.items()
@@ -72,7 +76,7 @@ def read_event(
     try:
         event = _decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        event = _told_mildly(raw, error, "$", warn)
+        event = told_mildly(raw, error, "$", warn)
     event_type = _EVENT_TYPES.get(event.event_type or "")
     if event_type is None:
         raise _unknown_event_type(event.event_type)
@@ -101,11 +105,26 @@ def put(
     """
     if event_type == _IDENTIFY and not event.user_id:
         raise InvalidArgument("MISSING_FIELD", "An identify needs `userId`.")
-    event_id = event.event_id or make_id()
+    event_id = event.event_id
+    if not event_id:
+        event_id = make_id()
+    elif event_id.startswith(ids.CLOUD_EVENT):
+        raise InvalidArgument("RESERVED_ID", f"An id that begins with `{ids.CLOUD_EVENT}` is that of a CloudEvent.")
     # Every member given costs a tenth of a microsecond, so those that are mostly absent are given only if present.
     rare = _rare(event, properties, warn)
-    if event_type in _decode_properties_of:
+    if event_type in _DETAILED:
         rare.update(_detail(properties))
+    target = (
+        properties.target
+        or properties.feature
+        or properties.element
+        or properties.form
+        or properties.field
+        or properties.task
+        or properties.topic
+    )
+    if target and event_type == _INTERACTION and rare.get("platform") == _BACKEND and wording.is_of_system(target):
+        rare["is_system"] = True
     add(
         event_id=event_id,
         user_id=event.user_id or event.anonymous_id,
@@ -113,15 +132,7 @@ def put(
         event_type=event_type,
         event_time_us=stamp.received_us if event.timestamp is None else (event.timestamp - _EPOCH) // _MICROSECOND,
         page=properties.page,
-        target=(
-            properties.target
-            or properties.feature
-            or properties.element
-            or properties.form
-            or properties.field
-            or properties.task
-            or properties.topic
-        ),
+        target=target,
         properties=written,
         received_time_us=stamp.received_us,
         trace_id=stamp.trace_id,
@@ -140,35 +151,7 @@ def read_members(raw: bytes | msgspec.Raw, root: str, warn: Warn) -> schema.Clie
     try:
         return _decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return _told_mildly(raw, error, root, warn)
-
-
-def _told_mildly(raw: bytes | msgspec.Raw, fault: Exception, root: str, warn: Warn) -> schema.ClientEvent:
-    """The members of an event that could not be read strictly; those that are additions may be of another type."""
-    try:
-        if not isinstance(fault, msgspec.ValidationError):
-            raise fault
-        mild = _decode_mild(raw)
-        rest = additions.read(raw, schema.Rest, frozenset(), warn)
-        context = None if bytes(mild.context) in _ABSENT else _context_told_mildly(mild.context, warn)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise refusal(error, raw, root) from None
-    told = {name: getattr(mild, name) for name in mild.__struct_fields__}
-    return schema.ClientEvent(**told | {"context": context, "session_id": rest.session_id, "sent_at": rest.sent_at})
-
-
-def _context_told_mildly(raw: msgspec.Raw, warn: Warn) -> schema.Context | None:
-    try:
-        context = additions.read(raw, schema.Context, frozenset(), _inside(warn, "context."))
-    except msgspec.ValidationError:
-        warn("context", LEFT_OUT)
-        return None
-    additions.tell_unknown(raw, schema.Context, warn, "context.")
-    return context
-
-
-def _inside(warn: Warn, prefix: str) -> Warn:
-    return lambda member, detail: warn(prefix + member, detail)
+        return told_mildly(raw, error, root, warn)
 
 
 def _rare(event: schema.ClientEvent, properties: Properties, warn: Warn) -> dict[str, Any]:
@@ -228,6 +211,8 @@ def read_properties(written: bytes, event_type: int, warn: Warn) -> Properties:
     if page and page.isdecimal():
         properties.page = None
         warn("page", PAGINATION)
+    if event_type == _PAGE_VIEW:
+        properties.page = pages.viewed(cast("schema.PageViewProperties", properties))
     return properties
 
 

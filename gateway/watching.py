@@ -14,9 +14,7 @@ from journeymesh.intervention.v1 import intervention_pb2
 from gateway import parameters
 from gateway.core import Core
 from mesh import registry
-from mesh.errors import Unavailable, from_rpc_error
-
-RETRY_SECONDS: Final = 2.0
+from mesh.errors import from_rpc_error
 
 # How long the service, with the channel's retries, may take to refuse before the answer begins. What waits is told at
 # once, and silence is no refusal.
@@ -34,12 +32,14 @@ class Watch:
     _call: Any
     _reading: "asyncio.Future[Any]"
 
-    def __init__(self, core: Core, asked: intervention_pb2.WatchPendingInterventionRequest) -> None:
+    def __init__(self, core: Core, address: str, asked: intervention_pb2.WatchPendingInterventionRequest) -> None:
+        core.streams.enter(address, asked.user_id)
         self._core = core
+        self._address = address
         self._asked = asked
+        self._is_open = True
         self._closing = asyncio.ensure_future(core.closing.wait())
         self._begin()
-        core.streams.add(self)
         core.telemetry.metrics.tell(registry.STREAMS, len(core.streams))
 
     async def settle(self) -> None:
@@ -76,7 +76,10 @@ class Watch:
 
     def close(self) -> None:
         """Leaves the service, and the place to another."""
-        self._core.streams.discard(self)
+        if not self._is_open:
+            return
+        self._is_open = False
+        self._core.streams.leave(self._address, self._asked.user_id)
         self._core.telemetry.metrics.tell(registry.STREAMS, len(self._core.streams))
         self._closing.cancel()
         self._reading.cancel()
@@ -88,19 +91,20 @@ class Watch:
         self._reading = asyncio.ensure_future(self._call.read())
 
 
-async def watch(core: Core, user_id: str, cursor: str) -> Watch:
+async def watch(core: Core, user_id: str, address: str, cursor: str) -> Watch:
     """A watch over what waits for a user, from after the cursor; an empty one is before everything.
+
+    It is counted for the address that asked.
 
     Raises:
         InvalidArgument: the cursor is none.
-        Unavailable: there are too many.
+        Unavailable, ResourceExhausted: `TOO_MANY_STREAMS`.
         MeshError: what the service refused with.
     """
-    cursor = parameters.cursor(cursor, "cursor")
-    if len(core.streams) >= core.settings.stream_count:
-        raise Unavailable("TOO_MANY_STREAMS", "Too many streams are open.", RETRY_SECONDS)
-    asked = intervention_pb2.WatchPendingInterventionRequest(user_id=user_id, cursor=cursor)
-    opened = Watch(core, asked)
+    asked = intervention_pb2.WatchPendingInterventionRequest(
+        user_id=user_id, cursor=parameters.cursor(cursor, "cursor")
+    )
+    opened = Watch(core, address, asked)
     try:
         await opened.settle()
     except BaseException:

@@ -11,7 +11,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from gateway.intake import Intake
+from gateway.intake import MAX_BODY_BYTES, Intake
+from gateway.pace import Pace
 from mesh.errors import DeadlineExceeded, InvalidArgument
 
 Scope = MutableMapping[str, Any]
@@ -20,7 +21,12 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = tuple[tuple[bytes, bytes], ...]
 
-MAX_BODY_BYTES: Final = 512 * 1024
+AS_SAID: Final = (b"x-content-type-options", b"nosniff")
+"""Makes browsers take an answer for what it is said to be."""
+NOT_KEPT: Final = (b"cache-control", b"no-store")
+"""Keeps an answer out of every cache: most tell of a person."""
+CACHED: Final[Headers] = ((b"cache-control", b"public, max-age=300"),)
+"""Of answers that tell of nobody and are the same for all."""
 
 JSON: Final = "application/json"
 TEXT: Final = "text/plain"
@@ -74,9 +80,9 @@ class Socket(NamedTuple):
 class Request:
     """A request: parameters of its path and query, the time it came in Unix microseconds, the ids of its span.
 
-    Where its trace is not recorded, the id of the span is empty.
-    `has_more` tells whether some of its body may still come, `sent_bytes` how much of it came, `held_bytes` how much is
-    held in `intake`, and `is_unpacked` whether it came compressed.
+    Where its trace is not recorded, the id of the span is empty. `address` is whom it is counted for.
+    `has_more` tells whether some of its body may still come, `sent_bytes` how much of it came, `held_bytes` how much of
+    it and of its answer is held in `intake`, and `is_unpacked` whether it came compressed.
     """
 
     scope: Scope
@@ -86,8 +92,9 @@ class Request:
     received_us: int
     trace_id: bytes
     span_id: bytes
+    address: str
     intake: Intake
-    body_seconds: float
+    pace: Pace
     has_more: bool = True
     sent_bytes: int = 0
     held_bytes: int = 0
@@ -102,7 +109,7 @@ class Request:
 
         Raises:
             InvalidArgument: `REQUEST_TOO_LARGE`; the rest is not read.
-            Unavailable: `BUFFER_FULL`, too much is under way.
+            Unavailable, ResourceExhausted: as `hold`.
             BodyTooSlow: it did not come in time.
             ClientGone: the client hung up.
         """
@@ -110,19 +117,36 @@ class Request:
         if length.isascii() and length.isdigit() and int(length[:18]) > MAX_BODY_BYTES:
             raise _too_large()
         chunks = []
+        began = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(self.body_seconds):
+            async with asyncio.timeout_at(began + self.pace.due(0)) as waiting:
                 while self.has_more:
                     chunk = await self._chunk()
-                    self.intake.hold(len(chunk))
-                    self.held_bytes += len(chunk)
+                    self.hold(len(chunk))
                     chunks.append(chunk)
                     self.sent_bytes += len(chunk)
                     if self.sent_bytes > MAX_BODY_BYTES:
                         raise _too_large()
+                    if self.has_more:
+                        waiting.reschedule(began + self.pace.due(self.sent_bytes))
         except TimeoutError:
-            raise BodyTooSlow("DEADLINE_TOO_SHORT", f"The body did not come within {self.body_seconds:g} s.") from None
+            raise BodyTooSlow("DEADLINE_TOO_SHORT", "The body of the request did not come in time.") from None
         return b"".join(chunks)
+
+    def hold(self, size: int) -> None:
+        """Holds bytes until the request is over.
+
+        Raises:
+            Unavailable: `BUFFER_FULL`, too much is held.
+            ResourceExhausted: `ADDRESS_BUSY`, too much of this address.
+        """
+        self.intake.hold(self.address, size)
+        self.held_bytes += size
+
+    def release(self) -> None:
+        """Lets go of all that is held."""
+        self.intake.release(self.address, self.held_bytes)
+        self.held_bytes = 0
 
     async def inflated_body(self) -> bytes:
         """The whole body, unpacked where it is compressed by gzip; the limit is that of the body unpacked.
@@ -148,8 +172,7 @@ class Request:
             raise _too_large()
         if not inflating.eof or inflating.unused_data:
             raise InvalidArgument("MALFORMED_JSON", "The gzip of the body is cut off, or something follows it.")
-        self.intake.hold(len(body))
-        self.held_bytes += len(body)
+        self.hold(len(body))
         self.is_unpacked = True
         return body.removeprefix(_BYTE_ORDER)
 

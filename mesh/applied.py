@@ -13,17 +13,21 @@ sender's lease, and the store refuses, in the same atomic write, an epoch that i
 the older sender wrote before that is overwritten: the newer one begins at the checkpoint, which the older one can no
 longer move.
 
-Pure; no I/O.
+A value that cannot be read is the loss of its key alone: it is kept aside, and the key begins anew.
+
+No I/O but the log.
 """
 
 import itertools
+import logging
 import re
-from collections.abc import Sequence
-from typing import Final, NamedTuple, Protocol
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from mesh.errors import FailedPrecondition, InvalidArgument
+from mesh.errors import AlreadyApplied, FailedPrecondition, InvalidArgument
 
 
 class Fence(NamedTuple):
@@ -72,7 +76,15 @@ class _Envelope(msgspec.Struct, array_like=True, frozen=True):
     state: bytes
 
 
+_State = TypeVar("_State")
+
+ASIDE: Final = "\0damaged:"
+"""How the keys begin under which values are kept that cannot be read; no id has such a letter."""
+
 _NEVER: Final = "-1"
+# What decoders raise on bytes that are none of theirs.
+_UNREADABLE: Final = (msgspec.MsgspecError, ValueError, TypeError, LookupError, ArithmeticError, struct.error)
+_log = logging.getLogger(__name__)
 # As Kinesis names them; nothing else may stand in a key beside a shard's name.
 _SHARD: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
@@ -97,13 +109,46 @@ class Resumed(NamedTuple):
 
     state: bytes
     base_sequence: str
+    damaged: bytes = b""
+    """What was stored and cannot be read: the key begins anew, and this is kept beside it."""
+
+
+def opened(blob: bytes | None, at: Batch, decode: Callable[[bytes], _State]) -> tuple[Resumed, _State]:
+    """Opens the stored envelope for a batch, and the state in it; one that cannot be read is as none.
+
+    Raises:
+        FailedPrecondition: as `resume`.
+    """
+    try:
+        resumed = resume(blob, at)
+        return resumed, decode(resumed.state)
+    except _UNREADABLE:
+        return Resumed(b"", _NEVER, blob or b""), decode(b"")
+
+
+def kept_aside(resumed: Mapping[str, Resumed]) -> dict[str, bytes]:
+    """By keys of their own, the values that could not be read: to be written with the batch that begins anew."""
+    damaged = {f"{ASIDE}{key}": each.damaged for key, each in resumed.items() if each.damaged}
+    if damaged:
+        # Without the keys: they hold users' ids.
+        _log.error("%d stored values cannot be read: they are kept aside, and their keys begin anew", len(damaged))
+    return damaged
+
+
+def readable(blob: bytes | None, decode: Callable[[bytes], _State]) -> _State:
+    """The state after the last batch, decoded; one that cannot be read is as none."""
+    try:
+        return decode(current(blob))
+    except _UNREADABLE:
+        return decode(b"")
 
 
 def resume(blob: bytes | None, at: Batch) -> Resumed:
     """Opens the stored envelope for a batch.
 
     Raises:
-        FailedPrecondition: `POSITION_STALE`, the batch lies before what was applied and checkpointed.
+        AlreadyApplied: `POSITION_STALE`, the batch begins before what was applied and checkpointed.
+        FailedPrecondition: `POSITION_STALE`, the key has left the shard.
     """
     if blob is None:
         return Resumed(b"", _NEVER)
@@ -117,13 +162,16 @@ def resume(blob: bytes | None, at: Batch) -> Resumed:
         return Resumed(envelope.state, envelope.sequence)
     if at.sequences[0] > int(envelope.base_sequence):
         return Resumed(envelope.base, envelope.base_sequence)
-    raise FailedPrecondition("POSITION_STALE", "The batch lies before what was already applied.")
+    raise AlreadyApplied("The batch lies before what was already applied.", int(envelope.base_sequence))
 
 
 def seal(resumed: Resumed, after: bytes, at: Batch) -> bytes:
     """The envelope to store, where `after` is what the batch made of the resumed state."""
-    kept = resumed.state if at.is_retraction else after
-    return _ENCODE(_Envelope(at.fence.shard, resumed.base_sequence, str(at.sequences[-1]), resumed.state, kept))
+    if at.is_retraction:  # as if it had never come: what is applied next must not count it as passed
+        sequence, after = resumed.base_sequence, resumed.state
+    else:
+        sequence = str(at.sequences[-1])
+    return _ENCODE(_Envelope(at.fence.shard, resumed.base_sequence, sequence, resumed.state, after))
 
 
 def current(blob: bytes | None) -> bytes:

@@ -1,15 +1,20 @@
 """One way to dial a peer: deadline, retry, load spread over replicas, trace context, errors as they were raised."""
 
 import json
-from typing import Final, cast
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, TypeVar, cast
 
 import grpc
 
 from mesh import deadline
+from mesh.errors import TooLarge
 from mesh.interceptors import client_interceptors
 from mesh.peer import Peer, Way
 from mesh.telemetry import Telemetry
 from mesh.tls import Identity, Tls
+
+_Item = TypeVar("_Item")
+_Answer = TypeVar("_Answer")
 
 MAX_MESSAGE_BYTES: Final = 32 * 1024 * 1024
 KEEPALIVE_SECONDS: Final = 10
@@ -55,6 +60,23 @@ _OPTIONS: Final = [
     ("grpc.http2.ping_timeout_ms", 5000),
     ("grpc.http2.max_pings_without_data", 0),
 ]
+
+
+async def in_pieces(
+    ask: Callable[[Sequence[_Item]], Awaitable[Sequence[_Answer]]], items: Sequence[_Item]
+) -> list[_Answer]:
+    """The answers to many items, asked for in as few calls as messages allow: a call that is too large is halved.
+
+    Raises:
+        TooLarge: what is told of one item alone is too large.
+    """
+    try:
+        return [*await ask(items)]
+    except TooLarge:
+        if len(items) == 1:
+            raise
+    middle = len(items) // 2
+    return [*await in_pieces(ask, items[:middle]), *await in_pieces(ask, items[middle:])]
 
 
 def dial(

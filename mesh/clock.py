@@ -2,6 +2,11 @@
 
 import time
 from collections.abc import Callable
+from typing import Final
+
+LATEST_US: Final = 1 << 53
+"""The last time that is taken, in Unix microseconds: in the year 2255. Up to here a time is exact as a number of JSON,
+and it, and what follows from it, can be told as a date."""
 
 Clock = Callable[[], int]
 """Returns the time in Unix microseconds."""

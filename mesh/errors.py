@@ -12,6 +12,12 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 DOMAIN: Final = "journeymesh"
+# Under which an `ErrorInfo` tells how far a shard was applied already.
+_THROUGH: Final = "applied_through"
+# As many as a sequence number may have.
+_DIGITS_MOST: Final = 64
+# How gRPC words it, on either side and both ways.
+_TOO_LARGE: Final = "message larger than max"
 INTERNAL_TEXT: Final = "Something went wrong on our side."
 
 
@@ -51,6 +57,14 @@ class FailedPrecondition(MeshError):
     code = grpc.StatusCode.FAILED_PRECONDITION
 
 
+class AlreadyApplied(FailedPrecondition):
+    """A batch begins where its shard was through already: all records up to `through` were applied or set aside."""
+
+    def __init__(self, detail: str, through: int) -> None:
+        super().__init__("POSITION_STALE", detail)
+        self.through = through
+
+
 class ResourceExhausted(MeshError):
     """A limit is reached; later it may pass."""
 
@@ -65,6 +79,12 @@ class Unavailable(MeshError):
 
 class Unreachable(Unavailable):
     """Nobody answered: the peer is away, or the way to it is. Only decoded."""
+
+
+class TooLarge(MeshError):
+    """A request or its answer is larger than a message may be: it passes in smaller pieces only. Only decoded."""
+
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 class DeadlineExceeded(MeshError):
@@ -91,10 +111,22 @@ _KINDS: Final[dict[grpc.StatusCode, type[MeshError]]] = {
 }
 
 
+_AWAY: Final = "A service cannot be reached."
+_VERSION: Final = "A service runs another version, which cannot answer this."
+_OF_TRANSPORT: Final[dict[grpc.StatusCode, tuple[type[MeshError], str, str]]] = {
+    grpc.StatusCode.DEADLINE_EXCEEDED: (DeadlineExceeded, "DEADLINE_TOO_SHORT", "A service did not answer in time."),
+    grpc.StatusCode.UNAVAILABLE: (Unreachable, "DEPENDENCY_UNAVAILABLE", _AWAY),
+    grpc.StatusCode.CANCELLED: (Unreachable, "DEPENDENCY_UNAVAILABLE", _AWAY),
+    grpc.StatusCode.RESOURCE_EXHAUSTED: (Unavailable, "DEPENDENCY_UNAVAILABLE", _AWAY),
+    grpc.StatusCode.UNIMPLEMENTED: (Unavailable, "DEPENDENCY_UNAVAILABLE", _VERSION),
+}
+
+
 def to_status(error: MeshError) -> status_pb2.Status:
     """The error as a `google.rpc.Status` with `ErrorInfo` and, where known, `RetryInfo`."""
     info = any_pb2.Any()
-    info.Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN))
+    told = {_THROUGH: str(error.through)} if isinstance(error, AlreadyApplied) else {}
+    info.Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=told))
     details = [info]
     if error.retry_after_seconds is not None:
         retry = error_details_pb2.RetryInfo()
@@ -114,22 +146,24 @@ def internal_status() -> status_pb2.Status:
 
 
 def from_rpc_error(error: grpc.aio.AioRpcError) -> MeshError:
-    """The error a peer raised, as the same type; transport errors become `Unavailable` or `DeadlineExceeded`."""
+    """The error a peer raised, as the same type; transport errors become `Unavailable` or `DeadlineExceeded`.
+
+    So does a method that the peer does not have: it is of an older version, and will be replaced.
+    """
     status = rpc_status.from_call(error)
-    reason, retry_after = "", None
+    reason, retry_after, through = "", None, ""
     for detail in status.details if status is not None else ():
         info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
         if detail.Unpack(info) and info.domain == DOMAIN:
-            reason = info.reason
+            reason, through = info.reason, info.metadata.get(_THROUGH, "")
         elif detail.Unpack(retry):
             retry_after = retry.retry_delay.ToMilliseconds() / 1000
+    if through.isdecimal() and len(through) <= _DIGITS_MOST:
+        return AlreadyApplied(error.details() or "", int(through))
     if reason:
         kind = _KINDS.get(error.code(), Internal)
         return kind(reason, error.details() or "", retry_after)
-    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return DeadlineExceeded("DEADLINE_TOO_SHORT", "A service did not answer in time.")
-    if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
-        return Unreachable("DEPENDENCY_UNAVAILABLE", "A service cannot be reached.")
-    if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
-        return Unavailable("DEPENDENCY_UNAVAILABLE", "A service cannot be reached.")
-    return Internal("INTERNAL", INTERNAL_TEXT)
+    if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE in (error.details() or ""):
+        return TooLarge("INTERNAL", "A message would be larger than a message may be.")
+    kind, reason, detail = _OF_TRANSPORT.get(error.code(), (Internal, "INTERNAL", INTERNAL_TEXT))
+    return kind(reason, detail)

@@ -7,6 +7,7 @@ import json
 import logging
 import sys
 import threading
+import traceback
 from typing import Final, TextIO
 
 from opentelemetry import trace
@@ -25,6 +26,11 @@ class LogSettings:
         "The least level that is logged.",
         choices=("debug", "info", "warning", "error"),
     )
+
+
+def fault(error: BaseException) -> str:
+    """Where an exception came from, and its kind: without its words, which may be a user's."""
+    return "".join((*traceback.format_tb(error.__traceback__), type(error).__name__))
 
 
 class _JsonFormatter(logging.Formatter):

@@ -3,7 +3,7 @@
 import heapq
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from mesh.applied import shard_number
 from services.ingest.adapters.archive_events import Archived, archived
@@ -16,6 +16,9 @@ class Window(NamedTuple):
 
     start: int = 0
     stop: int = 1 << 62
+
+
+NOTHING_YET: Final = "Nothing is archived yet: files are written once a minute."
 
 
 class Contents(NamedTuple):
@@ -43,6 +46,15 @@ def contents(archive: ParquetArchive, window: Window = Window()) -> Contents:  #
         inside[file.shard] = min(first, file.first), max(last, file.last)
     missing = [gap for gap in gaps(every) if gap.shard in inside and _overlaps(gap, *inside[gap.shard])]
     return Contents(files, sum(map(archive.row_count, files)), missing)
+
+
+def is_empty(archive: ParquetArchive) -> bool:
+    """Whether there is no file at all, whatever the window.
+
+    Raises:
+        Unavailable: the storage cannot be reached.
+    """
+    return not archive.files(EVENTS)
 
 
 def events(

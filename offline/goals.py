@@ -2,6 +2,7 @@
 
 from journeymesh.common.v1 import event_pb2
 
+from services.intervention.domain.facts import Bought
 from services.intervention.domain.pending import is_conversion
 from services.intervention.domain.policy import Conversion
 
@@ -10,6 +11,7 @@ def is_goal(conversion: Conversion, event: event_pb2.Event) -> bool:
     """Whether the event counts as the goal: not a script's, not a refund, and not a copy, which counted before."""
     if event.is_bot or event.copied_event_id:
         return False
-    if event.HasField("purchase") and (event.purchase.is_refund or event.purchase.amount < 0):
+    paid = event.purchase
+    if Bought(paid.amount, paid.currency, paid.is_refund).gives_back:
         return False
     return is_conversion(conversion, event.event_type, event.target)

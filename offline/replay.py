@@ -154,6 +154,9 @@ async def replay(arguments: argparse.Namespace, console: Console) -> int:
     """Replays and tells; the command's exit code."""
     files = ParquetArchive(arguments.archive)
     found = archive.contents(files, Window(arguments.start, arguments.stop))
+    if not found.files and archive.is_empty(files):
+        console.print(archive.NOTHING_YET)
+        return 0
     replaying = Replay()
     columns = [name for name in SCHEMA.names if name not in _UNREAD]
     events = archive.events(files, found.files, columns)

@@ -4,7 +4,6 @@ import io
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
@@ -51,7 +50,14 @@ def tell(console: Console, findings: Findings, values: Values, *, has_other: boo
 
 
 def picture(findings: Findings, values: Values) -> bytes:
-    """Interventions by action, as they were and as the other makes them, and the estimated values; as PNG."""
+    """Interventions by action, as they were and as the other makes them, and the estimated values; as PNG.
+
+    Raises:
+        ImportError: matplotlib is not installed here.
+    """
+    # What is told in words needs no library that draws, and `make run` installs none.
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(9.6, 4.2), layout="constrained")
     bars, ranges = figure.subplots(1, 2)
     names = sorted(findings.actions | findings.other_actions)

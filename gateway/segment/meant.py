@@ -7,10 +7,10 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from journeymesh.common.v1 import event_pb2
 
-from gateway import purchases, schema, transcode
+from gateway import pages, purchases, schema, transcode
 from gateway.additions import Warn, unheard
-from gateway.schema import OutcomeProperties, PlaybackProperties, Properties
-from gateway.segment import names, pages, told, video
+from gateway.schema import OutcomeProperties, PlaybackProperties, Properties, PurchaseProperties
+from gateway.segment import names, told, video
 from gateway.segment.message import Message
 from gateway.segment.told import Place
 from mesh.errors import InvalidArgument
@@ -20,15 +20,23 @@ _PAGE_VIEW: Final = event_pb2.EVENT_TYPE_PAGE_VIEW
 _IDENTIFY: Final = event_pb2.EVENT_TYPE_IDENTIFY
 _PURCHASE: Final = event_pb2.EVENT_TYPE_PURCHASE
 _CLICK: Final = event_pb2.EVENT_TYPE_CLICK
+_SUCCESS: Final = event_pb2.EVENT_TYPE_TASK_SUCCESS
+_TOLD_BEFORE: Final = "The request told this order before; it counts once, and this was taken as a success."
+_NO_PAGE: Final = "Neither a name nor an address tells the page; it was taken as an interaction."
+
+
+Orders = dict[tuple[str, str], str | None]
+"""The id of the message that told an order, by user and order, of one request."""
 
 
 class Beat(NamedTuple):
-    """Whose message it is, when it was made and came, and what the players of its request did so far."""
+    """Whose message it is, when it was made and came, and what was played and bought in its request so far."""
 
     user_id: str
     timestamp: dt.datetime | None
     received_us: int
     viewings: video.Viewings
+    orders: Orders
 
     @property
     def at(self) -> float:
@@ -80,9 +88,14 @@ def _tracked(read: Read) -> Meant:
         if playback:
             return _meant(event_type, properties | playback, {"event": event})
         event_type = _INTERACTION
-    if event_type == _PURCHASE:
-        properties |= _paid(read, is_refund=by_name.is_refund)
     what = by_name.target
+    if event_type == _PURCHASE:
+        is_paid = not by_name.needs_amount or purchases.is_told(read.members, purchases.SHOP_NAMES)
+        paid = _paid(read, is_refund=by_name.is_refund) if is_paid else {}
+        if not paid or _is_told_before(read, is_refund=paid["isRefund"]):
+            event_type, what = _SUCCESS, told.name(read.members, "target", "task") or what
+        else:
+            properties |= paid
     if event_type == _CLICK:
         what = told.name(read.members, "product_id", "promotion_id", "name")
     properties |= {"target": what or event, "errorCode": by_name.error_code}
@@ -99,6 +112,8 @@ def _own(read: Read, event_type: int, event: str) -> Meant:
             raise
         return _custom(read, event)
     more = {"event": event}
+    if isinstance(properties, PurchaseProperties) and _is_told_before(read, is_refund=bool(properties.is_refund)):
+        return _meant(_SUCCESS, {"page": properties.page or _page(read), "target": properties.target or event}, more)
     if not properties.page:
         properties.page = more["page"] = _page(read)
     return Meant(event_type, properties, more) if _is_whole(event_type, properties) else _custom(read, event)
@@ -119,12 +134,23 @@ def _custom(read: Read, event: str) -> Meant:
 
 
 def _viewed(read: Read) -> Meant:
-    """A page, by its address, else by its name; a screen, by its name, else by its address."""
+    """A page, by its address, else by its name; a screen, by its name, else by its address.
+
+    Names tell pages apart that have one address: browsers' client leaves out what stands behind a hash.
+    """
+    call = read.message.type or ""
     name, category = told.text(read.message.name), told.text(read.message.category)
     name = name or told.name(read.members, "name")
-    address = _own_page(read) or pages.address(told.texts(read.members, *pages.MEMBERS)) or read.place.page
-    found = (name or address) if read.message.type == "screen" else (address or name)
-    return _meant(_PAGE_VIEW, {"page": found or category}, {"name": name, "category": category})
+    address = _own_page(read) or pages.named(_address(read), category, name)
+    found = ((name or address) if call == "screen" else (address or name)) or category
+    kept = {"name": name, "category": category}
+    if not found:
+        read.warn("page", _NO_PAGE)
+        return _meant(_INTERACTION, {"target": call}, kept)
+    meant = _meant(_PAGE_VIEW, {"page": found}, kept)
+    titles = told.texts(read.members, *pages.TITLES)
+    meant.properties.page = pages.marked(found, category, name, *titles.values())
+    return meant
 
 
 def _identified(read: Read) -> Meant:
@@ -159,7 +185,13 @@ def _meant(
 
 def _page(read: Read) -> str:
     """The page a message of any other call was made on."""
-    return _own_page(read) or read.place.page or pages.address(told.texts(read.members, "url", "path"))
+    found = pages.address(told.texts(read.members, "url", "page_location", "path"))
+    return _own_page(read) or pages.fuller(read.place.page, found)
+
+
+def _address(read: Read) -> str:
+    """The address of a page that a call of its own tells."""
+    return pages.fuller(pages.address(told.texts(read.members, *pages.MEMBERS)), read.place.page)
 
 
 def _own_page(read: Read) -> str:
@@ -173,3 +205,18 @@ def _own_page(read: Read) -> str:
 def _paid(read: Read, *, is_refund: bool) -> dict[str, Any]:
     paid = purchases.purchase(read.members, purchases.SHOP_NAMES, read.warn, is_refund=is_refund)
     return {"amount": paid.amount, "currency": paid.currency, "isRefund": paid.is_refund}
+
+
+def _is_told_before(read: Read, *, is_refund: bool) -> bool:
+    """Whether the request has told this order of the user's under another name; if so it is warned of."""
+    order_id = purchases.order_id(read.members)
+    if not order_id or is_refund:
+        return False
+    key, message_id = (read.beat.user_id, order_id), read.message.message_id
+    if key not in read.beat.orders:
+        read.beat.orders[key] = message_id
+        return False
+    if message_id and read.beat.orders[key] == message_id:
+        return False  # a copy
+    read.warn("", _TOLD_BEFORE)
+    return True

@@ -29,11 +29,12 @@ _NOTHING: Final = b"{}"
 
 @dataclasses.dataclass(frozen=True)
 class Reader:
-    """Reads the messages of one request: when it was sent, where, and what its players did so far."""
+    """Reads the messages of one request: when it was sent, where, and what was played and bought in it."""
 
     sent_at: dt.datetime | None = None
     place: Place | None = None
     viewings: video.Viewings = dataclasses.field(default_factory=dict)
+    orders: meant.Orders = dataclasses.field(default_factory=dict)
 
     def read(
         self,
@@ -64,7 +65,7 @@ class Reader:
         place = self._place(message, anonymous_id, warn)
         sent_at = told.time_if_any(message.sent_at) or self.sent_at
         timestamp = _timestamp(message, is_sent=sent_at is not None)
-        beat = Beat(user_id or anonymous_id or "", timestamp, stamp.received_us, self.viewings)
+        beat = Beat(user_id or anonymous_id or "", timestamp, stamp.received_us, self.viewings, self.orders)
         read = _whole(message, place, beat, warn)
         meaning = meant.meaning(read)
         context = place.context
@@ -110,10 +111,15 @@ def _whole(message: Message, place: Place, beat: Beat, warn: Warn) -> Read:
     if told.is_empty(written):
         written = _NOTHING
     require_plain(written)
+    name = "traits" if is_of_user else "properties"
     try:
         members = additions.members(written)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise refusal(error, written, "$.traits" if is_of_user else "$.properties") from None
+        why = refusal(error, written, f"$.{name}")
+        if why.reason != "INVALID_TYPE":
+            raise why from None
+        warn(name, LEFT_OUT)
+        written, members = _NOTHING, {}
     return Read(message, place, written, members, beat, warn)
 
 

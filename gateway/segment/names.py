@@ -4,11 +4,11 @@ docs/clients.md shows this table; a test holds the two together.
 """
 
 import functools
-import re
 from typing import Final, NamedTuple
 
 from journeymesh.common.v1 import event_pb2
 
+from gateway import wording
 from gateway.schema import EVENT_TYPES
 
 PLAY: Final = "play"
@@ -25,7 +25,8 @@ class Meaning(NamedTuple):
     """What a name means: the kind, and what is known by the name alone.
 
     `is_own` tells that the name is that of a kind of ours, whose `properties` are then those of `track`. With
-    `is_refund` money goes back; with `is_system` a system did it, not the user.
+    `is_refund` money goes back; with `is_system` a system did it, not the user. With `needs_amount` it is a purchase
+    where an amount is told, and else a success.
     """
 
     event_type: int
@@ -35,6 +36,7 @@ class Meaning(NamedTuple):
     is_refund: bool = False
     is_system: bool = False
     is_own: bool = False
+    needs_amount: bool = False
 
 
 _INTERACTION: Final = Meaning(event_pb2.EVENT_TYPE_FEATURE_INTERACTION)
@@ -73,7 +75,6 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "session started": _OWN["session start"],
     "session ended": _OWN["session end"],
     "signed out": _OWN["session end"],
-    "logged out": _OWN["session end"],
     # Video. Advertisements are no content; they stay interactions.
     "video playback started": _playback(PLAY),
     "video playback resumed": _playback(PLAY),
@@ -94,19 +95,17 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "product clicked": _CLICK,
     "promotion clicked": _CLICK,
     "checkout started": Meaning(event_pb2.EVENT_TYPE_FORM_START, target=CHECKOUT),
+    "begin checkout": Meaning(event_pb2.EVENT_TYPE_FORM_START, target=CHECKOUT),
     # A step is a success of its own: the checkout goes on until the order.
     "checkout step completed": Meaning(event_pb2.EVENT_TYPE_TASK_SUCCESS, target="checkout step"),
+    "add shipping info": Meaning(event_pb2.EVENT_TYPE_TASK_SUCCESS, target="checkout step"),
+    "add payment info": Meaning(event_pb2.EVENT_TYPE_TASK_SUCCESS, target="checkout step"),
     "coupon denied": Meaning(event_pb2.EVENT_TYPE_ERROR, target="coupon", error_code="coupon_denied"),
     "order completed": Meaning(event_pb2.EVENT_TYPE_PURCHASE, target=CHECKOUT),
-    "order refunded": _REFUND,
     "order cancelled": _REFUND,
     "order canceled": _REFUND,
-    "order returned": _REFUND,
-    "product returned": _REFUND,
-    "product refunded": _REFUND,
-    "order partially refunded": _REFUND,
-    "payment refunded": _REFUND,
-    "refund issued": _REFUND,
+    "purchase cancelled": _REFUND,
+    "purchase canceled": _REFUND,
     # Apps.
     "application opened": Meaning(event_pb2.EVENT_TYPE_SESSION_START),
     "application crashed": Meaning(event_pb2.EVENT_TYPE_ERROR, error_code="crash"),
@@ -129,17 +128,22 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "sms delivered": _SYSTEM,
     "live chat message received": _SYSTEM,
 }
-# Longer names are none of these.
-_LENGTH: Final = 64
-
-_WORD_BOUNDARIES: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[\s_.\-]+")
+_BY_WORDS: Final = (
+    (wording.REFUND, _REFUND),
+    (wording.SIGN_OUT, _OWN["session end"]),
+    (wording.SYSTEM, _SYSTEM),
+    (wording.CHECKOUT, Meaning(event_pb2.EVENT_TYPE_PURCHASE, target=CHECKOUT, needs_amount=True)),
+    *((pattern, _OWN[kind]) for kind, pattern in wording.OWN),
+)
 
 
 def meaning(name: str) -> Meaning:
     """What a name means, however it is written: `Order Completed`, `order_completed`, `orderCompleted`."""
-    return _remembered(name) if len(name) <= _LENGTH else _INTERACTION
+    return _remembered(name) if len(name) <= wording.MOST else _INTERACTION
 
 
 @functools.lru_cache(maxsize=4096)
 def _remembered(name: str) -> Meaning:
-    return MEANINGS.get(_WORD_BOUNDARIES.sub(" ", name).strip().lower(), _INTERACTION)
+    words = wording.words(name)
+    found = (meaning for pattern, meaning in _BY_WORDS if pattern.fullmatch(words))
+    return MEANINGS.get(words) or next(found, _INTERACTION)

@@ -35,6 +35,7 @@ def _one(kind: str, path: str, summary: str) -> Route:
         reasons=_MESSAGE,
         body=shapes.MessageShape(kind),
         example=_EXAMPLES[kind],
+        ignores_query=True,
     )
 
 
@@ -54,6 +55,7 @@ ROUTES: Final = (
             reasons=(*_MESSAGE, "EMPTY_BATCH"),
             body=shapes.batch,
             example='{"batch":[{"type":"page","userId":"demo-user","name":"Calculator"}]}',
+            ignores_query=True,
         )
         for path, summary in _BATCHES.items()
     ),
@@ -66,6 +68,7 @@ ROUTES: Final = (
         reasons=("REQUEST_TOO_LARGE",),
         body=shapes.metrics,
         needs_body=False,
+        ignores_query=True,
     ),
     Route(
         "GET",
@@ -73,5 +76,6 @@ ROUTES: Final = (
         "The settings that Segment's clients read first; they lead back to this gateway.",
         source.settings,
         source.Source,
+        ignores_query=True,
     ),
 )

@@ -1,19 +1,15 @@
 """What a client of Segment's reads before it sends: the settings of its source. They lead it back to this gateway."""
 
-import re
 from typing import Any, Final
 
 import msgspec
 
 from gateway.core import Core
-from gateway.web import Answer, Headers, Request, Scope, header
+from gateway.heads import is_host
+from gateway.web import Answer, Request, Scope, header, json
 from mesh.errors import InvalidArgument
 
-_HOST: Final = re.compile(r"(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
-_HOST_LENGTH: Final = 261
 _SCHEMES: Final = ("http", "https")
-# They name the host that was asked, so that no cache in between may give them to others.
-_HEADERS: Final[Headers] = ((b"cache-control", b"no-store"),)
 
 _ENABLED: Final = {"__default": {"enabled": True, "integrations": {}}}
 
@@ -55,7 +51,7 @@ async def settings(_core: Core, request: Request) -> Answer:
         analytics_next_enabled=True,
         legacy_video_plugins_enabled=False,
     )
-    return Answer(200, msgspec.json.encode(source), headers=_HEADERS)
+    return json(source)
 
 
 def _asked(scope: Scope) -> tuple[str, str]:
@@ -65,7 +61,7 @@ def _asked(scope: Scope) -> tuple[str, str]:
         InvalidArgument: `INVALID_PARAMETER`, the host is none.
     """
     host = header(scope, b"host")
-    if len(host) > _HOST_LENGTH or not _HOST.fullmatch(host):
+    if not is_host(host.encode("latin-1")):
         raise InvalidArgument("INVALID_PARAMETER", "The `Host` of the request is none.")
     forwarded = header(scope, b"x-forwarded-proto").partition(",")[0].strip().lower()
     return forwarded if forwarded in _SCHEMES else str(scope.get("scheme", "http")), host

@@ -5,14 +5,13 @@ Nothing here refuses: what cannot be understood is not told. The clients send fa
 
 import datetime as dt
 import functools
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
-from gateway import additions, schema
-from gateway.segment.pages import address
+from gateway import additions, schema, times
+from gateway.pages import address
 from mesh.errors import InvalidArgument
 
 _WEB: Final = "web"
@@ -21,7 +20,6 @@ _BACKEND: Final = "backend"
 
 # Of longer ones none is remembered: it would take the memory of many.
 _REMEMBERED_BYTES: Final = 4096
-_TIME_LENGTH: Final = 64
 _EMPTY: Final = (b"", b"null", b"[]")  # a language without objects sends an empty one as an array
 
 _CHANNELS: Final = {
@@ -54,12 +52,14 @@ _LIBRARIES: Final = (
     ("php", _BACKEND),
     ("go", _BACKEND),
     (".net", _BACKEND),
+    ("dotnet", _BACKEND),
+    ("elixir", _BACKEND),
+    ("clojure", _BACKEND),
+    ("scala", _BACKEND),
+    ("perl", _BACKEND),
     ("csharp", _BACKEND),
     ("rust", _BACKEND),
 )
-
-# A month or a day of one digit, as in the example of Segment's own documentation.
-_SHORT_DATE: Final = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?!\d)")
 
 
 class Context(msgspec.Struct):
@@ -159,21 +159,10 @@ def time(value: object) -> dt.datetime | None:
     """A time; without zone it is UTC. None where there is none.
 
     Raises:
-        InvalidArgument: `INVALID_TIME`.
+        InvalidArgument: `INVALID_TIME`, `INVALID_TYPE`.
     """
-    if value is None:
-        return None
-    if isinstance(value, str) and len(value) <= _TIME_LENGTH:
-        try:
-            read = dt.datetime.fromisoformat(value)
-        except ValueError:
-            try:
-                read = dt.datetime.fromisoformat(_SHORT_DATE.sub(_padded, value.strip(), count=1))
-            except ValueError:
-                read = None
-        if read is not None:
-            return read if read.tzinfo else read.replace(tzinfo=dt.UTC)
-    raise InvalidArgument("INVALID_TIME", "`timestamp` must be a time in ISO 8601.")
+    read = times.read(value, "timestamp")
+    return read if read is None or read.tzinfo else read.replace(tzinfo=dt.UTC)
 
 
 def time_if_any(value: object) -> dt.datetime | None:
@@ -184,10 +173,6 @@ def time_if_any(value: object) -> dt.datetime | None:
         return time(value)
     except InvalidArgument:
         return None
-
-
-def _padded(found: re.Match[str]) -> str:
-    return f"{found[1]}-{found[2]:0>2}-{found[3]:0>2}"
 
 
 def _members(value: object) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 The specification tells positions, not what was played between them. Within a request it can be told: from one message
 of a viewing to the next the position moved on as far as time allows. A heartbeat that comes alone stands for the ten
-seconds the specification puts between two; the video service leaves out one whose position stands where it stood in an
-earlier request. `watchedSeconds` in the properties says it exactly, and is believed.
+seconds the specification puts between two, which is a guess: the video service bounds it by how far the viewing has
+come since its beat in an earlier request. `watchedSeconds` in the properties says it exactly, and is believed.
 """
 
 from collections.abc import Mapping
@@ -57,6 +57,7 @@ def playback(
     if meaning.action != names.SEEK:
         watched = _watched(meaning.action, beat, before) if exact is None else exact
         playing["watchedSeconds"] = min(max(0.0, watched), position)
+        playing["isWatchedGuessed"] = watched > 0 and exact is None and before is None
     return {name: value for name, value in playing.items() if value}
 
 

@@ -5,31 +5,42 @@ checkpoints stay for good. Since and ends are when the lease was last prolonged 
 the server's clock, so that the clocks of the processes do not matter; if it is set back, what lies ahead is over.
 """
 
+import math
 from typing import Any, Final
 
 from mesh import redis
 from mesh.errors import FailedPrecondition
 from mesh.leases import Lease, Standing
-from mesh.stream import BEGINNING
+from mesh.stream import BEGINNING, END
+
+# The scripts tell numbers of up to so many digits exactly.
+_EPOCH_MOST: Final = 10**14 - 1
+_DIGITS_MOST: Final = len(str(END))
 
 _NOW: Final = """
 local function now_ms()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
+local function number(text) return tonumber(text or '') or 0 end
 local function is_held(since, ends, now)
-  return tonumber(since or 0) <= now and now < tonumber(ends)
+  return number(since) <= now and now < number(ends)
 end
 """
 # ARGV: the shard, the owner, the time to live in milliseconds, the epoch it has now (empty: take it only if it is
-# free). A theft that comes again, because its answer was lost, finds itself done.
+# free). A theft that comes again, because its answer was lost, finds itself done. Where no epoch is known, or none that
+# can be, it goes on from the time in milliseconds: beyond all that were ever counted, and exact in Lua's numbers. Who
+# says that there was none begins with the first.
 _TAKE: Final = redis.Script(
     _NOW
     + """
 local shard, owner, expected = ARGV[1], ARGV[2], tonumber(ARGV[4])
 local fields = {'owner:' .. shard, 'epoch:' .. shard, 'since:' .. shard, 'ends:' .. shard}
 local known = redis.call('HMGET', KEYS[1], unpack(fields))
-local holder, epoch, now = known[1] or '', tonumber(known[2] or 0), now_ms()
+local holder, now = known[1] or '', now_ms()
+local epoch = known[2] and string.match(known[2], '^%d+$') and tonumber(known[2])
+if not known[2] and expected == 0 then epoch = 0 end
+if not epoch or epoch > 99999999999999 then epoch = now end
 if expected then
   if epoch == expected + 1 and holder == owner then return epoch end
   if epoch ~= expected then return 0 end
@@ -79,8 +90,8 @@ class RedisLeases:
         ((now_ms, flat),) = await _STANDINGS.run(self._client, redis.Call([self._key], []))
         shards: dict[str, dict[str, str]] = {}
         for field, value in zip(flat[::2], flat[1::2], strict=True):
-            member, _, shard = field.decode().partition(":")
-            shards.setdefault(shard, {})[member] = value.decode()
+            member, _, shard = field.decode(errors="replace").partition(":")
+            shards.setdefault(shard, {})[member] = value.decode(errors="replace")
         return {shard: _standing(members, now_ms) for shard, members in shards.items()}
 
     async def acquire(self, shard: str, owner: str) -> Lease | None:
@@ -113,8 +124,10 @@ class RedisLeases:
     async def checkpoint(self, shard: str) -> int:
         """See `mesh.leases.Leases`."""
         with redis.translating_errors():
-            text = await self._client.hget(self._key, f"checkpoint:{shard}")
-        return BEGINNING if text is None else int(text)
+            text: Any = await self._client.hget(self._key, f"checkpoint:{shard}")
+        checkpoint = None if text is None else _checkpoint(text.decode(errors="replace"))
+        # What was applied already is found out from the state (`mesh.errors.AlreadyApplied`).
+        return BEGINNING if checkpoint is None else checkpoint
 
     async def _take(self, shard: str, owner: str, epoch: int | str) -> Lease | None:
         call = redis.Call([self._key], [shard, owner, self._time_to_live_ms, epoch])
@@ -128,10 +141,33 @@ class RedisLeases:
 
 
 def _standing(members: dict[str, str], now_ms: Any) -> Standing:  # noqa: ANN401 - an answer of a script
+    """What a hash tells of a shard. A member that is no number is as none, and told as the shard's trouble."""
+    numbers = {name: _number(members.get(name, "0")) for name in ("since", "ends", "epoch", "lag")}
+    checkpoint = _checkpoint(members.get("checkpoint", str(BEGINNING)))
+    damaged = [name for name, number in (*numbers.items(), ("checkpoint", checkpoint)) if number is None]
+    epoch = int(numbers["epoch"] or 0)
+    if epoch > _EPOCH_MOST:
+        epoch, damaged = 0, [*damaged, "epoch"]
+    told = f"The store holds a lease with a damaged {' and '.join(damaged)}." if damaged else members.get("trouble", "")
     return Standing(
-        owner=members["owner"] if int(members.get("since", 0)) <= now_ms < int(members["ends"]) else "",
-        epoch=int(members["epoch"]),
-        checkpoint=int(members.get("checkpoint", BEGINNING)),
-        lag_seconds=float(members.get("lag", 0)),
-        trouble=members.get("trouble", ""),
+        owner=members.get("owner", "") if (numbers["since"] or 0) <= now_ms < (numbers["ends"] or 0) else "",
+        epoch=epoch,
+        checkpoint=BEGINNING if checkpoint is None else checkpoint,
+        lag_seconds=numbers["lag"] or 0.0,
+        trouble=told,
     )
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and number >= 0 else None
+
+
+def _checkpoint(text: str) -> int | None:
+    """A checkpoint; None for what is none."""
+    digits = text.removeprefix("-")
+    is_number = digits.isascii() and digits.isdigit() and len(digits) <= _DIGITS_MOST
+    return int(text) if is_number and BEGINNING <= int(text) <= END else None

@@ -15,6 +15,7 @@ from mesh.streams import counts
 
 # A Redis counter grows beyond a few only where the clock went back, and then by one a record until it has caught up.
 _COUNTER_BITS: Final = 24
+_SEQUENCE_BITS: Final = 64 + _COUNTER_BITS
 _FIELD: Final = b"p"
 # Stretches of a shard that are weighed to tell what it holds. The server weighs in microseconds, and its answer was
 # within 1 % of the payloads at 1 KB a record and more, and 13 % above them at 100 bytes.
@@ -82,7 +83,7 @@ class RedisStream:
         with redis.translating_errors():
             answer, (seconds, microseconds) = await pipeline.execute()
         entries = answer[0][1] if answer else []
-        records = [_record(entry_id, fields[_FIELD]) for entry_id, fields in entries]
+        records = [_record(entry_id, fields.get(_FIELD, b"")) for entry_id, fields in entries]
         self._ahead_us = seconds * 1_000_000 + microseconds - monotonic_clock()
         return Read(records)
 
@@ -132,6 +133,6 @@ def _sequence(entry_id: bytes) -> int:
 
 
 def _id(sequence: int) -> str:
-    if sequence < 0:
+    if sequence < 0 or sequence >> _SEQUENCE_BITS:  # none that was ever given: from the beginning
         return "0-0"
     return f"{sequence >> _COUNTER_BITS}-{sequence & ((1 << _COUNTER_BITS) - 1)}"

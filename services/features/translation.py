@@ -6,10 +6,12 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+import msgspec
 from google.protobuf.timestamp_pb2 import Timestamp
 from journeymesh.common.v1 import event_pb2
 from journeymesh.features.v1 import features_pb2
 
+from mesh.clock import LATEST_US
 from mesh.errors import InvalidArgument
 from services.features.domain import money
 from services.features.domain.event import NAME_LIMIT, Carried, Click, Event, Kind, Platform
@@ -21,17 +23,18 @@ from services.features.domain.state import SESSION_GAP_US, State
 from services.features.usecases import Row
 
 WHOLE_EVENT_BYTES = 1024
-"""A larger event is kept among the user's last without its properties."""
+"""A larger event is kept among the user's last without its properties, and with short names if need be."""
+ADDRESS_BYTES = 2 * 1024
+"""One that is still larger is kept with a short address."""
 LONGEST_ID = 128
 """Characters of an id or a name of the contract."""
 LONGEST_EVENT_ID = 256
 """Clients' have up to 100; those of the mesh may hold another id."""
 LONGEST_CURRENCY = 3
-LATEST_US = 1 << 53
-"""In the year 2255. Up to here a time is exact as a number of JSON, and can be told as a date."""
 
+_OWN_ID = "jm:"
+"""How ids that ingest makes begin."""
 _KINDS = frozenset(event_pb2.EventType.values()) - {event_pb2.EVENT_TYPE_UNSPECIFIED}
-_PLATFORMS = frozenset(event_pb2.Platform.values())
 _TYPE_PREFIX = len("SIGNAL_TYPE_")
 _PLATFORM_NAMES = {Platform.WEB: "web", Platform.MOBILE: "mobile", Platform.BACKEND: "backend"}
 
@@ -45,8 +48,9 @@ def rows_of(request: features_pb2.ApplyEventsRequest) -> list[Row]:
     """
     engagements = {update.row: _finite(update.score) for update in request.engagements}
     if engagements and max(engagements) >= len(request.events):
-        raise InvalidArgument("VALUE_OUT_OF_RANGE", "An engagement names a row that there is not.")
-    return [_row(event, engagements.get(index)) for index, event in enumerate(request.events)]
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", "An engagement refers to a row that does not exist.")
+    rows = [_row(event, engagements.get(index)) for index, event in enumerate(request.events)]
+    return rows if request.brings_arrivals else [_staying(row) for row in rows]
 
 
 def _row(event: event_pb2.Event, video_engagement: float | None) -> Row:
@@ -57,6 +61,13 @@ def _row(event: event_pb2.Event, video_engagement: float | None) -> Row:
     return Row(user_id, told, whole(event if told.carried is None else _emptied(event)), video_engagement)
 
 
+def _staying(row: Row) -> Row:
+    """The row for a sender that brings nothing to anybody: a link moves nothing."""
+    if not row.event.is_link:
+        return row
+    return msgspec.structs.replace(row, event=msgspec.structs.replace(row.event, is_link=False))
+
+
 def event_of(event: event_pb2.Event) -> Event:
     """The event as the features see it.
 
@@ -65,8 +76,8 @@ def event_of(event: event_pb2.Event) -> Event:
     """
     common = _COMMON(event)
     kind = common[1]
-    if kind not in _KINDS or common[9] not in _PLATFORMS or not 0 <= common[2] <= LATEST_US:
-        raise InvalidArgument("VALUE_OUT_OF_RANGE", "An event has a known kind and platform, a time from 1970 to 2255.")
+    if kind not in _KINDS or not 0 <= common[2] <= LATEST_US:
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", "An event has a known kind and a time from 1970 to 2255.")
     if len(common[0]) > LONGEST_EVENT_ID or len(common[10]) > LONGEST_ID:
         raise InvalidArgument(
             "INVALID_IDENTIFIER", f"An id has at most {LONGEST_EVENT_ID} characters, a zone {LONGEST_ID}."
@@ -85,6 +96,13 @@ def whole(event: event_pb2.Event) -> bytes:
     shorter = event_pb2.Event()
     shorter.CopyFrom(event)
     shorter.ClearField("properties")
+    if shorter.ByteSize() > WHOLE_EVENT_BYTES:
+        for member in ("user_agent", "correlation_id"):
+            shorter.ClearField(member)
+        # As `event_of` does: a copy of it is the same to the features.
+        shorter.page, shorter.target = shortened(event.page), shortened(event.target)
+    if shorter.ByteSize() > ADDRESS_BYTES:
+        shorter.address = shortened(event.address)
     return shorter.SerializeToString()
 
 
@@ -152,21 +170,20 @@ def signal_name(signal: Signal) -> str:
 
 def profile(user_id: str, state: State) -> features_pb2.GetProfileResponse:
     """The sum of what is known of a user."""
-    amounts = money.amounts(state)
     return features_pb2.GetProfileResponse(
         user_id=user_id,
         first_seen_time=timestamp(state.first_us),
         last_seen_time=timestamp(state.last_us),
         event_count=state.event_count,
         session_count=state.session_count,
-        purchase_amount=sum(amounts.values()) if len(amounts) == 1 else 0.0,
+        purchase_amount=money.total(state),
         purchase_count=state.purchase_count,
         platforms=[name for number, name in _PLATFORM_NAMES.items() if state.platforms >> number & 1],
         time_zone=state.time_zone,
         is_bot=state.is_bot,
         usual_engagement_score=state.usual_engagement,
         last_page=state.last_page,
-        purchase_amounts=_money(amounts),
+        purchase_amounts=_money(money.amounts(state)),
     )
 
 
@@ -226,7 +243,8 @@ def _click(common: _Common, event: event_pb2.Event) -> Event:
 
 def _purchase(common: _Common, event: event_pb2.Event) -> Event:
     told = event.purchase
-    is_copy = bool(event.copied_event_id)
+    # Copies of an ingest that brings no arrivals have other ids. Their purchases count, as they did then.
+    is_copy = bool(event.copied_event_id) and event.event_id.startswith(_OWN_ID)
     return Event(*common, "", None, _finite(told.amount), _currency(told.currency), told.is_refund, is_copy)
 
 

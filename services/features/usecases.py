@@ -61,9 +61,9 @@ async def apply_events(store: UserStore, batch: applied.Batch, rows: Sequence[Ro
     """
     user_ids = list(dict.fromkeys(row.user_id for row in rows))
     blobs = dict(zip(user_ids, await store.load([_state_key(user_id) for user_id in user_ids]), strict=True))
-    resumed = {user_id: applied.resume(blob, batch) for user_id, blob in blobs.items()}
-    users = {user_id: _open(each.state) for user_id, each in resumed.items()}
-    items: dict[str, bytes] = {}
+    opened = {user_id: applied.opened(blob, batch, _open) for user_id, blob in blobs.items()}
+    users = {user_id: user for user_id, (_, user) in opened.items()}
+    items = applied.kept_aside({_state_key(user_id): resumed for user_id, (resumed, _) in opened.items()})
     zones = {"": 0}
     derived = Derived([], [], [], [], [], [])
     for index, row in enumerate(rows):
@@ -81,7 +81,7 @@ async def apply_events(store: UserStore, batch: applied.Batch, rows: Sequence[Ro
         if segment is not None:
             items[_segment_key(row.user_id, segment.slot)] = recents.encode(segment)
     for user_id, user in users.items():
-        items[_state_key(user_id)] = applied.seal(resumed[user_id], _encode(user), batch)
+        items[_state_key(user_id)] = applied.seal(opened[user_id][0], _encode(user), batch)
     await store.save(items, batch.fence)
     derived.time_zone_names.extend(itertools.islice(zones, 1, None))
     return derived
@@ -122,17 +122,17 @@ async def batch_list_recent_events(store: UserStore, user_ids: Sequence[str]) ->
     found = []
     for at in range(0, len(blobs), width):
         state, *stored = blobs[at : at + width]
-        user = _open(applied.current(state))
+        user = applied.readable(state, _open)
         newest = recents.newest_first(user.tail, user.state.event_count, stored)
         found.append(list(itertools.islice(newest, recents.KEPT_EVENTS)))
     return found
 
 
 def _known(blob: bytes | None) -> _User:
-    stored = applied.current(blob)
-    if not stored:
+    user = applied.readable(blob, _open)
+    if not user.state.event_count:
         raise NotFound("USER_NOT_FOUND", "Nothing is known of this user.")
-    return _open(stored)
+    return user
 
 
 def _open(stored: bytes) -> _User:

@@ -16,27 +16,28 @@ from typing import TYPE_CHECKING, Final, cast
 
 from journeymesh.intervention.v1 import intervention_pb2
 
-from mesh import registry
-from mesh.errors import FailedPrecondition, MeshError
+from mesh import channel, log, registry
+from mesh.errors import FailedPrecondition, MeshError, TooLarge
 from mesh.leases import Lease, Leases
 from mesh.metrics import Metrics
 from mesh.stream import BEGINNING, END, Record, StreamReader
-from services.ingest.domain.archive import Assessment, DecisionRow, EventRow, Plan, Versions, hour_of, hours_of
+from services.ingest.domain.archive import DecisionRow, EventRow, Plan, hours_of
 from services.ingest.domain.event import Event
-from services.ingest.ports import Archive, Part, Plans, SeenEvents, SetAside
+from services.ingest.gathered import Gathered, decisions_of, fitting
+from services.ingest.ports import Archive, Plans, SeenEvents, SetAside
 from services.ingest.steps import claimed
 from services.ingest.translation.messages import Decoded, cut, decoded
 
 if TYPE_CHECKING:
     from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceAsyncStub
 
-_MOST_RECORDS: Final = 2_000
-_READ_BYTES: Final = 8 * 1024 * 1024
 _LEDGER_RECORDS: Final = 200
 _SLICE_EVENTS: Final = 2_000
 _WAIT_SECONDS: Final = 1.0
 _STEP_SECONDS: Final = 20.0
 _PAUSE_SECONDS: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
+
+_FAULT: Final = "A fault of the archiver; its log tells where."
 
 _log = logging.getLogger(__name__)
 
@@ -50,24 +51,6 @@ class Limits:
     period_seconds: float = 60.0
     rest_seconds: float = 1.0
     """How long a shard rests where not much waits, so that more does then."""
-
-
-@dataclasses.dataclass
-class _Gathered:
-    """What was read of a shard since the checkpoint `after`, and is not written yet."""
-
-    after: int
-    through: int
-    until: int | None = None
-    """Where an open plan ends."""
-    since: float | None = None
-    """When the first record was gathered, in seconds of the loop's time."""
-    last_appended_us: int = 0
-    record_count: int = 0
-    event_count: int = 0
-    byte_count: int = 0
-    hours: set[int] = dataclasses.field(default_factory=set)
-    parts: list[Part] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,13 +91,18 @@ class Archiver:
                 failures = 0
             except FailedPrecondition:
                 raise
-            except MeshError as error:
+            except Exception as error:  # noqa: BLE001 - a fault of ours stops this shard, and no other
                 # Whatever it was, nothing is lost: what was gathered is kept, and the stream keeps the rest.
                 failures += 1
+                is_ours = not isinstance(error, MeshError)
                 level = logging.WARNING if failures in (5, 50) or failures % 500 == 0 else logging.DEBUG
-                _log.log(level, "the archive of shard %s waits, try %d: %s", lease.shard, failures, error)
+                if is_ours and failures == 1:
+                    level = logging.ERROR
+                told = log.fault(error) if is_ours else error
+                _log.log(level, "the archive of shard %s waits, try %d: %s", lease.shard, failures, told)
+                detail = error.detail if isinstance(error, MeshError) else _FAULT
                 with contextlib.suppress(MeshError):
-                    await self.leases.complain(lease, error.detail, following.lag_seconds())
+                    await self.leases.complain(lease, detail, following.lag_seconds())
                 await asyncio.sleep(_PAUSE_SECONDS[min(failures, len(_PAUSE_SECONDS)) - 1])
             except asyncio.CancelledError:
                 await following.end()
@@ -127,7 +115,7 @@ class _Following:
     def __init__(self, archiver: Archiver, lease: Lease) -> None:
         self._of = archiver
         self._lease = lease
-        self._gathered: _Gathered | None = None
+        self._gathered: Gathered | None = None
         self._dispatched = BEGINNING
         self._read_records = _LEDGER_RECORDS
         self._is_behind = False
@@ -153,7 +141,7 @@ class _Following:
             gathered.through = until
         is_end = read.is_end and not has_more and self._dispatched == END
         self._is_behind = len(read.records) == self._read_records
-        self._read_records = _fitting(read.records) or self._read_records
+        self._read_records = fitting(read.records) or self._read_records
         if self._is_due(gathered) or (is_end and gathered.record_count):
             await self._flush(gathered)
         elif is_end:
@@ -178,15 +166,19 @@ class _Following:
         last_us = self._gathered.last_appended_us if self._gathered else 0
         return max(0.0, (self._of.reader.now_us() - last_us) / 1e6) if last_us else 0.0
 
-    async def _begin(self) -> _Gathered:
+    async def _begin(self) -> Gathered:
         plan = await self._of.plans.take(self._lease.shard, self._lease.epoch)
         checkpoint = await self._of.leases.checkpoint(self._lease.shard)
+        if (
+            plan is not None and checkpoint == BEGINNING
+        ):  # the leases are gone; at worst the last files are written again
+            checkpoint = plan.after
         # What was left of the last two hours when the shard changed hands.
         self._open_hours.update((await self._of.archive.hours())[-2:])
         is_open = plan is not None and plan.after == checkpoint
-        return _Gathered(checkpoint, checkpoint, plan.through if plan and is_open else None)
+        return Gathered(checkpoint, checkpoint, plan.through if plan and is_open else None)
 
-    def _is_due(self, gathered: _Gathered) -> bool:
+    def _is_due(self, gathered: Gathered) -> bool:
         if gathered.until is not None:
             return gathered.through >= gathered.until
         limits = self._of.limits
@@ -200,18 +192,15 @@ class _Following:
         self._is_behind = False
         await asyncio.sleep(self._of.limits.rest_seconds)
 
-    async def _flush(self, gathered: _Gathered) -> None:
+    async def _flush(self, gathered: Gathered) -> None:
         shard, plan = self._lease.shard, Plan(gathered.after, gathered.through)
-        hours = gathered.hours
-        if not hours and gathered.record_count:
-            # No event of it can be read; it has its place all the same, so that it is not missed.
-            hours = {hour_of(gathered.last_appended_us)}
+        hours = gathered.folders()
         await self._of.plans.save(shard, self._lease.epoch, plan)
         byte_count = await self._of.archive.write(shard, plan, hours, gathered.parts)
         await self._of.leases.save(self._lease, plan.through, self.lag_seconds() if self._is_behind else 0.0)
         self._of.metrics.count(registry.ARCHIVED_EVENTS, gathered.event_count)
         self._of.metrics.count(registry.ARCHIVED_BYTES, byte_count)
-        self._gathered = _Gathered(plan.through, plan.through, last_appended_us=gathered.last_appended_us)
+        self._gathered = Gathered(plan.through, plan.through, last_appended_us=gathered.last_appended_us)
         self._open_hours |= hours
         await self._of.reader.trim(shard, plan.through)
         await self._of.set_aside.forget(shard, plan.through)
@@ -222,20 +211,36 @@ class _Following:
             await self._of.archive.compact(self._lease.shard, hour)
             self._open_hours.discard(hour)
 
-    async def _gather_all(self, gathered: _Gathered, records: Sequence[Record]) -> bool:
+    async def _gather_all(self, gathered: Gathered, records: Sequence[Record]) -> bool:
         """Gathers records until it is time to write; whether that was all of them."""
         appended_us = {record.sequence: record.appended_us for record in records}
         for some in cut(map(decoded, records), _SLICE_EVENTS):
-            await self._gather(gathered, some)
+            await self._gather_or_leave(gathered, some)
             gathered.last_appended_us = appended_us[gathered.through]
             if self._is_due(gathered):
                 break
         return not records or gathered.through == records[-1].sequence
 
-    async def _gather(self, gathered: _Gathered, records: Sequence[Decoded]) -> None:
+    async def _gather_or_leave(self, gathered: Gathered, records: Sequence[Decoded]) -> None:
+        """Gathers records; one that cannot be archived keeps its place, and nobody else's."""
+        try:
+            await self._gather(gathered, records)
+        except MeshError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the records'
+            if len(records) == 1:
+                at = records[0].sequence
+                _log.error("record %d of shard %s cannot be archived: %s", at, self._lease.shard, log.fault(error))
+                await self._keep(gathered, [Decoded(at, ())], [], [])
+                return
+            middle = len(records) // 2
+            for half in (records[:middle], records[middle:]):
+                await self._gather_or_leave(gathered, half)
+
+    async def _gather(self, gathered: Gathered, records: Sequence[Decoded]) -> None:
         told = {record.sequence: cast("Sequence[Event]", record.events) for record in records}
         ledger = await self._ledger(told)
-        decisions = [row for at, its in told.items() if at in ledger for row in _decisions(at, its, ledger[at])]
+        decisions = [row for at, its in told.items() if at in ledger for row in decisions_of(at, its, ledger[at])]
         decided = {at: ledger[at].event_indexes if at in ledger else () for at in told}
         undecided = [record for record in records if len(decided[record.sequence]) < len(record.events)]
         others, aside = await self._undecided(undecided)
@@ -244,23 +249,40 @@ class _Following:
             for at, its in told.items()
             for index in (sorted({*decided[at], *others[at]}) if at in others else decided[at])
         ]
+        await self._keep(gathered, records, rows, decisions)
+
+    async def _keep(
+        self,
+        gathered: Gathered,
+        records: Sequence[Decoded],
+        rows: Sequence[EventRow],
+        decisions: Sequence[DecisionRow],
+    ) -> None:
         part = await self._of.archive.pack(self._lease.shard, rows, decisions)
         gathered.through = records[-1].sequence
         gathered.since = self._now() if gathered.since is None else gathered.since
         gathered.record_count += len(records)
         gathered.event_count += len(rows)
         gathered.byte_count += part.size
-        gathered.hours |= hours_of(event.received_time_us for its in told.values() for event in its)
+        gathered.hours |= hours_of(event.received_time_us for record in records for event in record.events)
         gathered.parts.append(part)
 
     async def _ledger(self, sequences: Iterable[int]) -> dict[int, intervention_pb2.LedgerRecord]:
+        async def ask(texts: Sequence[str]) -> Sequence[intervention_pb2.LedgerRecord]:
+            asked = intervention_pb2.ReadLedgerRequest(shard=self._lease.shard, sequences=texts)
+            try:
+                return (await self._of.intervention.ReadLedger(asked, timeout=_STEP_SECONDS)).records
+            except TooLarge:
+                if len(texts) > 1:
+                    raise
+                _log.error("the decisions of record %s are too large to be archived", *texts)
+                return ()
+
         texts = [str(sequence) for sequence in sequences]
         found: dict[int, intervention_pb2.LedgerRecord] = {}
         for start in range(0, len(texts), _LEDGER_RECORDS):
-            some = texts[start : start + _LEDGER_RECORDS]
-            asked = intervention_pb2.ReadLedgerRequest(shard=self._lease.shard, sequences=some)
-            answer = await self._of.intervention.ReadLedger(asked, timeout=_STEP_SECONDS)
-            found.update((int(record.sequence), record) for record in answer.records)
+            told = await channel.in_pieces(ask, texts[start : start + _LEDGER_RECORDS])
+            found.update((int(record.sequence), record) for record in told)
         return found
 
     async def _undecided(self, records: Sequence[Decoded]) -> tuple[Mapping[int, set[int]], set[int]]:
@@ -276,23 +298,3 @@ class _Following:
         for record, index in zip(rows.record_indexes, rows.event_indexes, strict=True):
             counted.setdefault(sequences[record], set()).add(index)
         return counted, await self._of.set_aside.find(self._lease.shard, sequences)
-
-
-def _fitting(records: Sequence[Record]) -> int:
-    """How many such records memory bears at once; a stream that is asked seldom is asked for that many."""
-    size = sum(len(record.payload) for record in records)
-    return min(_READ_BYTES * len(records) // (size + 1), _MOST_RECORDS)
-
-
-def _decisions(sequence: int, events: Sequence[Event], record: intervention_pb2.LedgerRecord) -> Iterable[DecisionRow]:
-    versions = Versions(record.model_version, record.rules_version, record.policy_version)
-    wholes = {each.row: each.decision for each in record.rows}
-    assessments = cast("Sequence[Assessment]", record.assessments)
-    columns = zip(record.event_indexes, record.kinds, record.reasons, assessments, strict=True)
-    rows = [
-        DecisionRow(sequence, index, events[index], kind, (reason,), assessment, versions, None)
-        for index, kind, reason, assessment in columns
-    ]
-    for row, decision in wholes.items():
-        rows[row] = rows[row]._replace(reasons=tuple(decision.reasons), whole=decision)
-    return rows

@@ -33,6 +33,7 @@ from services.ingest.archiver import Archiver
 from services.ingest.dispatcher import Dispatcher
 from services.ingest.domain.flood import Flood
 from services.ingest.domain.page import PageRules
+from services.ingest.domain.placeholder import plain
 from services.ingest.domain.tidying import Rules
 from services.ingest.servicer import IngestServicer
 from services.ingest.settings import Settings
@@ -158,7 +159,7 @@ def archiving(on: Ground) -> Sharing:
 
 
 def _rules(own: Settings) -> Rules:
-    more = (each.strip().lower() for each in own.placeholder_ids.split(","))
+    more = map(plain, own.placeholder_ids.split(","))
     return Rules(PageRules(own.page_hash_routes, own.page_query), frozenset(filter(None, more)))
 
 

@@ -1,8 +1,8 @@
 """The stream face of ingest: takes the records of the shards it holds, batch by batch, through the mesh.
 
-    read → decode → steps → set aside what cannot be applied → checkpoint
+    read → decode → steps, part by part → set aside what cannot be applied → checkpoint
 
-The checkpoint comes last, so a crash anywhere repeats the batch, and every step answers a repeated batch as the first
+The checkpoint comes last, so a crash anywhere repeats the part, and every step answers what is repeated as the first
 time. Several dispatchers share the shards (`mesh.sharing`).
 """
 
@@ -10,17 +10,17 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Sequence
 from typing import Final
 
-from mesh import registry
+from mesh import log, registry
 from mesh.clock import Clock
-from mesh.errors import DeadlineExceeded, FailedPrecondition, MeshError, ResourceExhausted, Unavailable
+from mesh.errors import FailedPrecondition, MeshError, Unavailable
 from mesh.leases import Lease, Leases
 from mesh.metrics import Metrics
 from mesh.stream import END, StreamReader
 from services.ingest.domain.event import FailedEvent, Place, failed_event_id
 from services.ingest.domain.pause import Toll
+from services.ingest.parts import Part, parts
 from services.ingest.ports import Applied, FailedEvents, SetAside
 from services.ingest.steps import Steps, claimed
 from services.ingest.translation.messages import Decoded, cut, decoded, event_json
@@ -32,10 +32,7 @@ _TRIES: Final = 5
 _LATE_SECONDS: Final = 5.0
 _PAUSE_SECONDS: Final = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
-# What says nothing of the records: it passes by itself, or the shard is lost.
-_PASSING: Final = (Unavailable, DeadlineExceeded, FailedPrecondition, ResourceExhausted)
-
-_NO_ROOM: Final = "Paused: as many accepted events are set aside as may be; mend, replay or discard them."
+_NO_ROOM: Final = "Paused: the list of set-aside events is full (10,000). Mend, replay or discard some."
 
 _log = logging.getLogger(__name__)
 
@@ -88,7 +85,7 @@ class Dispatcher:
                 checkpoint = await self._advance_far(lease, checkpoint)
             except FailedPrecondition:
                 raise
-            except MeshError as error:
+            except Exception as error:  # noqa: BLE001 - a fault of ours stops this shard, and no other
                 # Whatever it was, the place is kept: the next round reads from the checkpoint.
                 checkpoint = None
                 failures += 1
@@ -122,9 +119,12 @@ class Dispatcher:
         appended_us = {record.sequence: record.appended_us for record in records}
         for batch in cut(map(decoded, records), self.limits.max_batch_events):
             self.oldest_us[lease.shard] = appended_us[batch[0].sequence]
-            await self._apply_or_set_aside(lease, batch)
-            checkpoint = batch[-1].sequence
-            await self.leases.save(lease, checkpoint, self._lag_seconds(lease.shard))
+            untried = len(batch)
+            async for part in parts(self.steps, self.set_aside, lease, batch):
+                untried -= len(part.records)
+                await self._set_aside(lease, part, untried)
+                checkpoint = part.records[-1].sequence
+                await self.leases.save(lease, checkpoint, self._lag_seconds(lease.shard))
             now_us = self.reader.now_us()
             for record in batch:
                 self.metrics.measure(registry.DECISION_DELAY, max(0, now_us - appended_us[record.sequence]) / 1e6)
@@ -135,59 +135,30 @@ class Dispatcher:
             await self.leases.save(lease, checkpoint, 0.0)
         return checkpoint
 
-    async def _apply_or_set_aside(self, lease: Lease, batch: Sequence[Decoded]) -> None:
-        """Applies a batch; sets records aside that cannot be applied while others can.
+    async def _set_aside(self, lease: Lease, part: Part, untried: int) -> None:
+        """Sets aside what cannot be applied of a part, behind which so many records of the batch are not tried yet.
 
         Raises:
-            FailedPrecondition: the shard was lost to another.
-            Unavailable: a step or store is away, or most records fail: then it is not the records. They wait where
-                nothing is lost until somebody mends the step.
+            FailedPrecondition: the shard was lost to another, who may have applied them.
+            Unavailable: most records fail: then it is not the records. They wait where nothing is lost until somebody
+                mends the step. Or there is no room for them.
         """
-        readable = [record for record in batch if record.broken is None]
-        poison = [record for record in batch if record.broken is not None]
-        if readable:
-            poison += await self._find_poison(lease, readable, _PAUSE_SECONDS[:_TRIES])
-        toll = self.tolls.setdefault(lease.shard, Toll(self.limits.tolerated_failure_share))
-        refusal = toll.refusal(len(poison), len(batch))
+        shard, poison, count = lease.shard, part.poison, len(part.records)
+        toll = self.tolls.setdefault(shard, Toll(self.limits.tolerated_failure_share))
+        refusal = toll.refusal(len(poison), count + untried)
         if refusal:
             raise Unavailable("DEPENDENCY_UNAVAILABLE", refusal)
         if poison:
-            failed = [one for record in poison for one in await self._failed_events(lease.shard, record)]
+            failed = [one for record in poison for one in await self._failed_events(shard, record)]
             if not await self.failed.has_room(len(failed)):
                 raise Unavailable("DEPENDENCY_UNAVAILABLE", _NO_ROOM)
-            _log.error("%d records of shard %s are set aside", len(poison), lease.shard)
+            if not await self.leases.renew(lease):
+                raise FailedPrecondition("LEASE_LOST", "Another process holds the shard.")
+            _log.error("%d records of shard %s are set aside", len(poison), shard)
             await self.failed.add(failed)
-            await self.set_aside.add(lease.shard, [record.sequence for record in poison])
+            await self.set_aside.add(shard, [record.sequence for record in poison])
             self.metrics.count(registry.SET_ASIDE, len(poison))
-        toll.note(len(poison), len(batch))
-
-    async def _find_poison(self, lease: Lease, batch: Sequence[Decoded], pauses: Sequence[float]) -> list[Decoded]:
-        """Applies a batch; a fault that stays is traced to its records by halving. Returns those."""
-        for pause in pauses:
-            try:
-                await self.steps.apply(lease, batch)
-            except _PASSING:
-                raise
-            except MeshError as error:
-                _log.warning("a batch of shard %s cannot be applied: %s", lease.shard, error)
-                await asyncio.sleep(pause)
-            else:
-                return []
-        if len(batch) == 1:
-            await self._take_back(lease, batch)
-            return [*batch]
-        middle, once = len(batch) // 2, pauses[:1]
-        first = await self._find_poison(lease, batch[:middle], once)
-        return first + await self._find_poison(lease, batch[middle:], once)
-
-    async def _take_back(self, lease: Lease, batch: Sequence[Decoded]) -> None:
-        """Leaves nothing of a batch in the steps before the one that cannot apply it, so that it may come again."""
-        try:
-            await self.steps.apply(lease, batch, is_retraction=True)
-        except _PASSING:
-            raise
-        except MeshError:
-            _log.debug("taken back up to the step that fails")
+        toll.note(len(poison), count)
 
     async def _failed_events(self, shard: str, record: Decoded) -> list[FailedEvent]:
         """What is kept of a record: the events that count, copies of others left out; or the record, if it is none."""
@@ -195,7 +166,7 @@ class Dispatcher:
         if record.broken is not None:
             place = Place(shard, record.sequence, 0)
             failed_id = failed_event_id(f"{shard}-{record.sequence}", record.broken)
-            detail = "The record does not decode."
+            detail = "The record cannot be read."
             return [FailedEvent(failed_id, "POISON", detail, now_us, "", "", record.broken, b"", "dispatcher", place)]
         rows = await claimed(self.steps.seen, shard, [record])
         return [
@@ -210,6 +181,7 @@ class Dispatcher:
                 event.trace_id,
                 "dispatcher",
                 Place(shard, record.sequence, index),
+                event.SerializeToString(),
             )
             for event, index in zip(rows.events, rows.event_indexes, strict=True)
         ]
@@ -218,10 +190,15 @@ class Dispatcher:
         now_us = self.reader.now_us()
         return max(0.0, (now_us - self.oldest_us.get(shard, now_us)) / 1e6)
 
-    async def _complain(self, lease: Lease, error: MeshError, failures: int) -> None:
+    async def _complain(self, lease: Lease, error: Exception, failures: int) -> None:
+        is_ours = not isinstance(error, MeshError)
         level = logging.WARNING if failures in (5, 50) or failures % 500 == 0 else logging.DEBUG
-        _log.log(level, "shard %s waits, try %d: %s", lease.shard, failures, error)
+        if is_ours and failures == 1:
+            level = logging.ERROR
+        told = log.fault(error) if is_ours else error
+        _log.log(level, "shard %s waits, try %d: %s", lease.shard, failures, told)
         # A service that hangs takes seconds for each try.
-        if failures >= _TRIES or self._lag_seconds(lease.shard) > _LATE_SECONDS:
+        if is_ours or failures >= _TRIES or self._lag_seconds(lease.shard) > _LATE_SECONDS:
+            detail = error.detail if isinstance(error, MeshError) else "A fault of the dispatcher; its log tells where."
             with contextlib.suppress(MeshError):
-                await self.leases.complain(lease, error.detail, self._lag_seconds(lease.shard))
+                await self.leases.complain(lease, detail, self._lag_seconds(lease.shard))

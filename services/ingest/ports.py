@@ -81,7 +81,7 @@ class FailedEvents(Protocol):
     async def list(self, page_size: int, before: str, reason: str = "") -> tuple[Sequence[FailedEvent], str]:
         """Failed events, newest first, and where the next page begins; an empty text begins at the newest and ends.
 
-        With a reason, only those that failed for it.
+        With a reason, only those that failed for it. A page is shorter than it was to be where it holds some 512 KiB.
 
         Raises:
             InvalidArgument: `INVALID_PARAMETER`, the text is not one this port gave out.
@@ -118,13 +118,13 @@ class Skews(Protocol):
 
 
 class Identities(Protocol):
-    """Who anonymous ids turned out to be, for 30 days after the last use."""
+    """Who anonymous ids turned out to be, and when, for 30 days after the last use: as `domain.holders` writes it."""
 
     async def find(self, anonymous_ids: Sequence[str], now_us: int) -> dict[str, str]:
-        """The users that these are linked to; without those that are not. Finding is use."""
+        """What is kept of these; without those of which nothing is. Finding is use."""
 
-    async def link(self, users: Mapping[str, str]) -> None:
-        """Links anonymous ids to users; the latest link of an id counts."""
+    async def link(self, links: Mapping[str, str]) -> None:
+        """Keeps what is known of anonymous ids, in place of what was."""
 
 
 class Applied(Protocol):

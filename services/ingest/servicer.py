@@ -8,8 +8,12 @@ from journeymesh.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from mesh import registry
 from mesh.errors import InvalidArgument
 from mesh.metrics import Metrics
+from services.ingest.domain.acceptance import TRACE_ID_BYTES
 from services.ingest.domain.event import Event
+from services.ingest.domain.tidying import ID_LENGTH
+from services.ingest.domain.validation import EVENT_ID_LENGTH
 from services.ingest.ports import Pipeline
+from services.ingest.replaying import Replays
 from services.ingest.translation.messages import (
     failed_event_message,
     reason_name,
@@ -19,6 +23,7 @@ from services.ingest.translation.messages import (
     standing_message,
     unreadable,
     warning_messages,
+    whole,
 )
 from services.ingest.usecases import Ingest
 
@@ -26,6 +31,9 @@ _EVENTS_MOST: Final = 5_000
 _UNREADABLE_MOST: Final = 1_000
 _UNREADABLE_BYTES: Final = 4 * 1024 * 1024
 _PAYLOAD_BYTES: Final = 32 * 1024
+_DETAIL_LENGTH: Final = 1_000
+# The gateway joins requests up to half of it.
+_REQUEST_BYTES: Final = 8 * 1024 * 1024
 _PAGE_SIZE: Final = 20
 _PAGE_SIZE_MOST: Final = 100
 
@@ -35,6 +43,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
 
     def __init__(self, ingest: Ingest, pipeline: Pipeline, metrics: Metrics) -> None:
         self._ingest = ingest
+        self._replays = Replays(ingest)
         self._pipeline = pipeline
         self._metrics = metrics
 
@@ -42,8 +51,9 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         self, request: ingest_pb2.AcceptEventsRequest, context: Any
     ) -> ingest_pb2.AcceptEventsResponse:
         """Accepts a batch."""
-        if len(request.events) > _EVENTS_MOST:
-            raise InvalidArgument("REQUEST_TOO_LARGE", f"A request holds at most {_EVENTS_MOST} events.")
+        if len(request.events) > _EVENTS_MOST or request.ByteSize() > _REQUEST_BYTES:
+            most = f"{_EVENTS_MOST} events and {_REQUEST_BYTES // 1024 // 1024} MiB"
+            raise InvalidArgument("REQUEST_TOO_LARGE", f"A request holds at most {most}.")
         _require_few(request.unreadable)
         accepted = await self._ingest.accept(cast("Sequence[Event]", request.events))
         now_us = self._ingest.clock()
@@ -74,9 +84,8 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         page_size = min(request.page_size or _PAGE_SIZE, _PAGE_SIZE_MOST)
         reason = reason_name(request.reason) if request.reason else ""
         failed, following = await self._ingest.failed.list(page_size, request.page_token, reason)
-        return ingest_pb2.ListFailedEventsResponse(
-            failed_events=map(failed_event_message, failed), next_page_token=following
-        )
+        told = [failed_event_message(one, request.payload_bytes) for one in failed]
+        return ingest_pb2.ListFailedEventsResponse(failed_events=told, next_page_token=following)
 
     async def GetFailedEvent(
         self, request: ingest_pb2.GetFailedEventRequest, context: Any
@@ -96,10 +105,15 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         self, request: ingest_pb2.ReplayFailedEventRequest, context: Any
     ) -> ingest_pb2.ReplayFailedEventResponse:
         """Sends a failed event again."""
-        replayed = await self._ingest.replay(request.id, cast("Event", request.event))
+        if request.HasField("event"):
+            replayed = await self._replays.replay(request.id, cast("Event", request.event))
+        else:
+            failed = await self._ingest.failed_event(request.id)
+            replayed = await self._replays.replay_whole(failed, cast("Event", whole(failed)))
         return ingest_pb2.ReplayFailedEventResponse(
             verdict=ingest_pb2.Verdict.ValueType(replayed.verdict),
             rejection=rejection_message(0, replayed.rejection) if replayed.rejection else None,
+            warnings=warning_messages({0: replayed.notes}),
         )
 
     async def GetPipeline(self, request: ingest_pb2.GetPipelineRequest, context: Any) -> ingest_pb2.GetPipelineResponse:
@@ -110,9 +124,19 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
 
 def _require_few(unreadable: Sequence[ingest_pb2.UnreadableEvent]) -> None:
     """Returns if what could not be read may be kept: it costs the store as much as what could."""
-    sizes = [len(one.payload) for one in unreadable]
-    if len(sizes) > _UNREADABLE_MOST or sum(sizes) > _UNREADABLE_BYTES or max(sizes, default=0) > _PAYLOAD_BYTES:
+    are_few = len(unreadable) <= _UNREADABLE_MOST and sum(one.ByteSize() for one in unreadable) <= _UNREADABLE_BYTES
+    if not are_few or not all(map(_is_short, unreadable)):
         raise InvalidArgument(
             "REQUEST_TOO_LARGE",
             f"A request holds at most {_UNREADABLE_MOST} unreadable events of {_PAYLOAD_BYTES // 1024} KiB.",
         )
+
+
+def _is_short(one: ingest_pb2.UnreadableEvent) -> bool:
+    return (
+        len(one.payload) <= _PAYLOAD_BYTES
+        and len(one.detail) <= _DETAIL_LENGTH
+        and len(one.event_id) <= EVENT_ID_LENGTH
+        and len(one.user_id) <= ID_LENGTH
+        and len(one.trace_id) in {0, TRACE_ID_BYTES}
+    )

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, cast
 
 from journeymesh.common.v1 import event_pb2, position_pb2
 from journeymesh.features.v1 import features_pb2, features_pb2_grpc
-from journeymesh.intervention.v1 import intervention_pb2_grpc
+from journeymesh.intervention.v1 import intervention_pb2, intervention_pb2_grpc
 from journeymesh.scoring.v1 import scoring_pb2, scoring_pb2_grpc
 from journeymesh.video.v1 import video_pb2, video_pb2_grpc
 from opentelemetry import trace
@@ -30,7 +30,8 @@ from services.ingest.translation.journeys import Departure, arrivals, copies, de
 from services.ingest.translation.messages import Decoded, Rows, origins
 
 _STEP_SECONDS: Final = 20.0
-_JOURNEYS_AT_ONCE: Final = 200
+# Each with 20 events of at most about 6 KB, read in one answer and appended at once.
+_JOURNEYS_AT_ONCE: Final = 50
 
 _PLAYBACK: Final = event_pb2.EVENT_TYPE_VIDEO_PLAYBACK
 
@@ -89,7 +90,9 @@ class Steps:
             engagements = await self._apply_playback(position, rows)
             with step("features"):
                 applied = await self.peers.features.ApplyEvents(
-                    features_pb2.ApplyEventsRequest(position=position, events=rows.events, engagements=engagements),
+                    features_pb2.ApplyEventsRequest(
+                        position=position, events=rows.events, engagements=engagements, brings_arrivals=True
+                    ),
                     timeout=_STEP_SECONDS,
                 )
             with step("scoring"):
@@ -117,6 +120,16 @@ class Steps:
                     await self._move_journeys(moving[start : start + _JOURNEYS_AT_ONCE])
         self.telemetry.metrics.count(registry.APPLIED_EVENTS, len(rows.events))
 
+    async def decided(self, shard: str, records: Sequence[Decoded]) -> dict[int, frozenset[int]]:
+        """By sequence number, which events of records were decided on, as far as the ledger still knows."""
+
+        async def ask(sequences: Sequence[str]) -> Sequence[intervention_pb2.LedgerRecord]:
+            request = intervention_pb2.ReadLedgerRequest(shard=shard, sequences=sequences)
+            return (await self.peers.intervention.ReadLedger(request, timeout=_STEP_SECONDS)).records
+
+        told = await channel.in_pieces(ask, [str(record.sequence) for record in records])
+        return {int(record.sequence): frozenset(record.event_indexes) for record in told}
+
     async def _apply_playback(
         self, position: position_pb2.BatchPosition, rows: Rows
     ) -> list[features_pb2.EngagementUpdate]:
@@ -138,11 +151,15 @@ class Steps:
 
         All of it has ids of its own, computed from the events', so that repeating it changes nothing.
         """
-        request = features_pb2.BatchListRecentEventsRequest(user_ids=[each.linked.user_id for each in moving])
-        recent = await self.peers.features.BatchListRecentEvents(request, timeout=_STEP_SECONDS)
+
+        async def ask(user_ids: Sequence[str]) -> Sequence[features_pb2.ListRecentEventsResponse]:
+            request = features_pb2.BatchListRecentEventsRequest(user_ids=user_ids)
+            return (await self.peers.features.BatchListRecentEvents(request, timeout=_STEP_SECONDS)).users
+
+        recent = await channel.in_pieces(ask, [each.linked.user_id for each in moving])
         made = [
             event
-            for each, of_user in zip(moving, recent.users, strict=True)
+            for each, of_user in zip(moving, recent, strict=True)
             for event in (*arrivals(each), *copies(of_user.events, each.linked))
         ]
         if made:
@@ -179,6 +196,7 @@ async def claimed(seen: SeenEvents, shard: str, batch: Sequence[Decoded]) -> Row
         (record_index, event_index, event)
         for record_index, record in enumerate(batch)
         for event_index, event in enumerate(record.events)
+        if record.users is None or event.user_id in record.users
     ]
     claims = [
         Claim(

@@ -1,19 +1,20 @@
-"""The verbs of ingest: accept events, give receipts, keep what failed and send it again."""
+"""The verbs of ingest: accept events, give receipts, keep what failed (`replaying` sends it again)."""
 
 import asyncio
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from mesh.clock import Clock
-from mesh.errors import NotFound, ResourceExhausted, Unavailable
-from services.ingest.domain import identity, skew
-from services.ingest.domain.acceptance import Admission, Verdict, judge, stamp
-from services.ingest.domain.event import Event, FailedEvent, Seen, failed_event_id, refused_event_id
+from mesh.errors import NotFound, ResourceExhausted
+from services.ingest.domain import holders, identity, skew
+from services.ingest.domain.acceptance import Admission, Judged, Verdict, judge, stamp
+from services.ingest.domain.event import Event, FailedEvent, Kind, Seen, failed_event_id, refused_event_id
 from services.ingest.domain.flood import Flood, Pace
 from services.ingest.domain.identity import Identification, Linking
-from services.ingest.domain.tidying import DEFAULT_RULES, Note, Rules, tidy
-from services.ingest.domain.validation import Kind, Rejection, reject
+from services.ingest.domain.tidying import DEFAULT_RULES, Note, Rules
+from services.ingest.domain.validation import Rejection
 from services.ingest.ports import (
     Applied,
     Claim,
@@ -29,7 +30,9 @@ from services.ingest.ports import (
 RETRY_SECONDS: Final = 2.0
 SET_ASIDE_RETRY_SECONDS: Final = 60.0
 _LIMITED: Final = Rejection("RATE_LIMITED", "The user sends more events than a person can make.")
-_NOT_LINKED: Final = Note("anonymousId", "It was not linked to the user: it is linked to too many, or the user to it.")
+_NOT_LINKED: Final = Note(
+    "anonymousId", "Not linked: this anonymousId already has too many users, or the link would form a loop."
+)
 _LINK_STEPS: Final = 4
 
 
@@ -51,13 +54,6 @@ class Receipt(NamedTuple):
     failed: FailedEvent | None
 
 
-class Replayed(NamedTuple):
-    """What was said of a failed event that was sent again."""
-
-    verdict: Verdict
-    rejection: Rejection | None
-
-
 class _Recalled(NamedTuple):
     """What is remembered of a batch before it is taken in."""
 
@@ -65,6 +61,7 @@ class _Recalled(NamedTuple):
     samples: skew.Samples
     skews: dict[str, skew.Skew]
     links: dict[str, str]
+    has_anonymous: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,33 +89,43 @@ class Ingest:
 
         Ids are remembered after the append, never before: a crash in between makes the client's next try stand twice
         on the stream, where the dispatcher applies one of them; the other order would lose the event. Links of
-        anonymous ids are kept in between, so that a crash makes the client's next try link again.
+        anonymous ids are kept before the ids of the events that told them, so that a crash makes the client's next try
+        link again, and behind those of all others, so that it gives nobody's events to whom they were linked to last.
 
         Raises:
             ResourceExhausted: `BUFFER_FULL`, the stream or the dispatcher is behind; nothing may be taken as accepted.
             Unavailable: likewise.
         """
-        self._require_room()
+        self.require_room()
         now_us = self.clock()
-        judged = judge(events, now_us, self.rules)
+        return await self.take(events, judge(events, now_us, self.rules), now_us)
+
+    async def take(self, events: Sequence[Event], judged: Judged, now_us: int) -> Accepted:
+        """Accepts a batch that is judged, as `accept` does."""
         verdicts = [Verdict.ACCEPTED] * len(events)
         for index in judged.repeated:
             verdicts[index] = Verdict.DUPLICATE
         candidates = [events[index] for index in judged.fresh]
         recalled = await self._recall(candidates, now_us)
         admission = Admission(dict(judged.rejected), {}, [], [])
-        whose, now = Identification(recalled.links), (now_us, self.monotonic())
-        for index, event, seen in zip(judged.fresh, candidates, recalled.seen, strict=True):
-            if seen is None:
-                self._admit(event, index, whose, now, admission)
-            else:
-                verdicts[index] = Verdict.DUPLICATE
+        now = (now_us, self.monotonic())
+        whose = Identification(recalled.links, functools.partial(self.linking.may, now_us=now[1]))
+        new, fresh, samples = judged.fresh, candidates, recalled.samples
+        if any(recalled.seen):
+            for index, seen in zip(judged.fresh, recalled.seen, strict=True):
+                if seen is not None:
+                    verdicts[index] = Verdict.DUPLICATE
+            unseen = [place for place, seen in enumerate(recalled.seen) if seen is None]
+            new, fresh = [judged.fresh[place] for place in unseen], [candidates[place] for place in unseen]
+            samples = samples.of(unseen)
+        skews = skew.correct(fresh, samples, recalled.skews)
+        for place in identity.in_time(fresh, recalled.links) if recalled.has_anonymous else range(len(new)):
+            self._admit(fresh[place], new[place], whose, now, admission)
         for index in admission.rejections:
             verdicts[index] = Verdict.REJECTED
-        fresh = admission.fresh
-        if fresh:
-            await self.skews.keep(skew.correct(fresh, recalled.samples, recalled.skews))
-            await self._append(fresh, [identity.linking(event) for event in admission.linkers], whose.new_links)
+        if admission.fresh:
+            await self.skews.keep(skews)
+            await self.append(identity.parts(admission.fresh, admission.endings), whose)
         repeated = [
             event.event_id for event, verdict in zip(events, verdicts, strict=True) if verdict == Verdict.DUPLICATE
         ]
@@ -126,7 +133,7 @@ class Ingest:
             await self.duplicates.add(repeated, now_us)
         return Accepted(verdicts, admission.rejections, admission.notes(judged.notes))
 
-    def _require_room(self) -> None:
+    def require_room(self) -> None:
         """Returns if more may be taken in.
 
         Raises:
@@ -136,21 +143,21 @@ class Ingest:
         if lag_seconds is not None and lag_seconds > self.max_lag_seconds:
             raise ResourceExhausted("BUFFER_FULL", "Decisions are too far behind.", retry_after_seconds=RETRY_SECONDS)
         if self.progress.is_full():
-            detail = "As many accepted events are set aside as may be; mend, replay or discard them."
+            detail = "The list of set-aside events is full (10,000). Mend, replay or discard some."
             raise ResourceExhausted("BUFFER_FULL", detail, retry_after_seconds=SET_ASIDE_RETRY_SECONDS)
 
     async def _recall(self, events: Sequence[Event], now_us: int) -> _Recalled:
         ids = [event.event_id for event in events]
         samples = skew.samples(events, now_us)
         anonymous_ids = identity.anonymous_ids(events)
-        if not samples and not anonymous_ids:
-            return _Recalled(await self.seen.find(ids, now_us), samples, {}, {})
-        devices = list(dict.fromkeys(name for name, _ in samples))
+        if not samples.latest and not anonymous_ids:
+            return _Recalled(await self.seen.find(ids, now_us), samples, {}, {}, has_anonymous=False)
+        clocks = list(dict.fromkeys(name for name, _ in samples.latest))
         seen, skews, links = await asyncio.gather(
-            self.seen.find(ids, now_us), self.skews.find(devices), self.identities.find(anonymous_ids, now_us)
+            self.seen.find(ids, now_us), self.skews.find(clocks), self.identities.find(anonymous_ids, now_us)
         )
         await self._follow(identity.unlinked_users(events, links), links, now_us)
-        return _Recalled(seen, samples, skews, links)
+        return _Recalled(seen, samples, skews, links, bool(anonymous_ids))
 
     async def _follow(self, users: Sequence[str], links: dict[str, str], now_us: int) -> None:
         """Adds whom users that are to be linked were linked to themselves, so that a loop is seen."""
@@ -160,12 +167,12 @@ class Ingest:
                 return
             found = await self.identities.find(users, now_us)
             links.update(found)
-            users = list(dict.fromkeys(found.values()))
+            users = list(dict.fromkeys(map(holders.holder, found.values())))
 
     def _admit(
         self, event: Event, index: int, whose: Identification, now: tuple[int, int], admission: Admission
     ) -> None:
-        """Takes an event in, stamped and with the link it tells, unless its user sends too many.
+        """Takes an event in, stamped and with the link it tells, unless its user sends too many; its time is corrected.
 
         Now is the time, and the time of a clock that is never set back.
         """
@@ -174,7 +181,7 @@ class Ingest:
         anonymous_id = event.anonymous_id
         if anonymous_id:
             user_id = whose.user(event)
-        pace = self.flood.judge(user_id, steady_us, event.event_time_us)
+        pace = self.flood.judge(user_id, steady_us, event.client_time_us or event.event_time_us)
         if pace == Pace.FLOOD:
             admission.rejections[index] = _LIMITED
             return
@@ -182,31 +189,27 @@ class Ingest:
             event.user_id = user_id
         stamp(event, now_us, pace)
         admission.fresh.append(event)
-        if anonymous_id and anonymous_id != told_id:
-            self._link(event, index, whose, steady_us, admission)
-
-    def _link(self, event: Event, index: int, whose: Identification, steady_us: int, admission: Admission) -> None:
-        """Links the anonymous id of an event to its user, or lets the user go."""
-        if event.event_type == Kind.SESSION_END:
-            whose.leave(event)
-        elif whose.is_new(event):
-            if whose.is_loop(event) or not self.linking.may(event.anonymous_id, steady_us):
+        if anonymous_id and (anonymous_id != told_id or event.event_type == Kind.SESSION_END):
+            endings = whose.hear(event)
+            if endings is None:
                 admission.unlinked[index] = _NOT_LINKED
-                return
-            whose.link(event)
-            admission.linkers.append(event)
+            elif endings:
+                admission.endings.extend((len(admission.fresh) - 1, end) for end in endings)
 
-    async def _append(self, fresh: list[Event], linking: list[Event], links: dict[str, str]) -> None:
-        written = fresh + linking
-        places = await self.log.append(written)
-        if links:
-            await self.identities.link(links)
-        await self.seen.note(
-            [
-                Claim(event.event_id, Seen(place, event.received_time_us, event.trace_id))
-                for event, place in zip(written, places, strict=True)
-            ]
-        )
+    async def append(self, parts: Sequence[Sequence[Event]], whose: Identification) -> None:
+        """Appends events part by part, keeps links of anonymous ids, and remembers the events' ids."""
+        written = [event for part in parts for event in part]
+        places = [place for part in parts for place in await self.log.append(part)]
+        claims = [
+            Claim(event.event_id, Seen(place, event.received_time_us, event.trace_id))
+            for event, place in zip(written, places, strict=True)
+        ]
+        if whose.new_links:
+            # Whose these are was told by the links before, which the client's next try would not find any more.
+            await self.seen.note([claim for claim in claims if claim.event_id not in whose.tellers])
+            await self.identities.link(whose.new_links)
+            claims = [claim for claim in claims if claim.event_id in whose.tellers]
+        await self.seen.note(claims)
 
     async def keep_failed(self, failed: Sequence[FailedEvent]) -> None:
         """Keeps what could not be accepted."""
@@ -248,51 +251,3 @@ class Ingest:
         if failed is None:
             raise NotFound("FAILED_EVENT_NOT_FOUND", "No failed event with this id.")
         return failed
-
-    async def replay(self, failed_id: str, event: Event) -> Replayed:
-        """Accepts a failed event after all and strikes it off the list; a refused one stays there.
-
-        It may break off anywhere and be called again, or twice at once. Before the append the event is still on the
-        list. After it, its new place is remembered or will be claimed, so another call finds a duplicate, or appends a
-        copy that is not applied. The list loses only what was read here, not what failed anew meanwhile.
-
-        Raises:
-            NotFound: `FAILED_EVENT_NOT_FOUND`.
-            ResourceExhausted: as `accept`.
-            Unavailable: as `accept`; or the dispatcher has set the event aside and not yet gone on.
-        """
-        failed = await self.failed_event(failed_id)
-        event.event_id = event.event_id or failed.event_id or failed.id
-        # It is sent again long after it was made: what it told of its clock then tells nothing now.
-        event.sent_time_us = 0
-        tidy(event, self.rules)
-        rejection = reject(event, event.received_time_us or self.clock(), self.rules.placeholders)
-        if rejection is not None:
-            return Replayed(Verdict.REJECTED, rejection)
-        comes_again = failed.place is not None and event.event_id == failed.event_id
-        if comes_again:
-            await self._release(failed)
-        accepted = await self.accept([event])
-        verdict = accepted.verdicts[0]
-        if verdict == Verdict.REJECTED:
-            return Replayed(verdict, accepted.rejections[0])
-        if comes_again and verdict == Verdict.DUPLICATE and await self._stands_for(failed):
-            # A dispatcher that has lost the shard and does not know it yet has claimed the place once more.
-            raise Unavailable("DEPENDENCY_UNAVAILABLE", "The event is still being dispatched.", RETRY_SECONDS)
-        await self.failed.strike_off(failed)
-        return Replayed(verdict, None)
-
-    async def _stands_for(self, failed: FailedEvent) -> Seen | None:
-        """What is remembered of an event, if it is the place that failed."""
-        (seen,) = await self.seen.find([failed.event_id], self.clock())
-        return seen if seen is not None and seen.place == failed.place else None
-
-    async def _release(self, failed: FailedEvent) -> None:
-        """Lets an event that was set aside come again: forgets its id, if it stands for the place that failed."""
-        place = failed.place
-        # Until the checkpoint has passed the place, a dispatcher may take it once more and apply it after all.
-        if place is None or await self.progress.checkpoint(place.shard) < place.sequence:
-            raise Unavailable("DEPENDENCY_UNAVAILABLE", "The event is still being dispatched.", RETRY_SECONDS)
-        seen = await self._stands_for(failed)
-        if seen is not None:
-            await self.seen.release(Claim(failed.event_id, seen))

@@ -1,7 +1,8 @@
 """The gRPC face of the intervention service: translate, call, translate."""
 
+import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from journeymesh.intervention.v1 import intervention_pb2 as wire
@@ -11,11 +12,13 @@ from mesh import applied, registry
 from mesh.errors import InvalidArgument
 from mesh.metrics import Metrics
 from services.intervention.domain.facts import Position
+from services.intervention.domain.ledger import Decision
 from services.intervention.ports import Reference
 from services.intervention.translation import decisions, interventions, reports, rows, words
 from services.intervention.usecases.analysis import Analyses
 from services.intervention.usecases.asking import Models
 from services.intervention.usecases.deciding import Came, Deciding
+from services.intervention.usecases.pieces import READS_AT_ONCE, in_turns
 from services.intervention.usecases.reading import Reading
 from services.intervention.usecases.wording import Wordings
 
@@ -45,6 +48,7 @@ class InterventionServicer(InterventionServiceServicer):
         self._models = models
         self._wordings = wordings
         self._metrics = metrics
+        self._places = asyncio.Semaphore(READS_AT_ONCE)
 
     async def DecideInterventions(
         self, request: wire.DecideInterventionsRequest, _context: "Context"
@@ -77,28 +81,33 @@ class InterventionServicer(InterventionServiceServicer):
 
     async def GetDecision(self, request: wire.GetDecisionRequest, _context: "Context") -> wire.GetDecisionResponse:
         """Reads one decision."""
-        decision = await self._reading.decision(request.id)
-        became = await self._reading.became(decision)
+        async with self._places:
+            decision = await self._reading.decision(request.id)
+            became = await self._reading.became(decision)
         return wire.GetDecisionResponse(decision=decisions.decision_message(decision, became))
 
     async def ListDecisions(
         self, request: wire.ListDecisionsRequest, _context: "Context"
     ) -> wire.ListDecisionsResponse:
         """Lists decisions by user, by trace or by position."""
+        async with self._places:
+            found = await self._listed(request)
+            became = [await self._reading.became(each) for each in found]
+            return wire.ListDecisionsResponse(decisions=await in_turns(map(decisions.decision_message, found, became)))
+
+    async def _listed(self, request: wire.ListDecisionsRequest) -> Sequence[Decision]:
         limit = min(request.page_size or _PAGE_SIZE, _LARGEST_PAGE_SIZE)
         match request.WhichOneof("by"):
             case "user_id":
-                found = await self._reading.decisions_of_user(request.user_id, limit)
+                return await self._reading.decisions_of_user(request.user_id, limit)
             case "trace_id":
-                found = await self._reading.decisions_of_trace(words.trace_id_of(request.trace_id), limit)
+                return await self._reading.decisions_of_trace(words.trace_id_of(request.trace_id), limit)
             case "position":
                 at = request.position
                 sequence = words.number_of(at.sequence, "sequence")
-                found = await self._reading.decisions_at(Position(words.shard_of(at.shard), sequence, at.event_index))
+                return await self._reading.decisions_at(Position(words.shard_of(at.shard), sequence, at.event_index))
             case _:
                 raise InvalidArgument("MISSING_FIELD", "Decisions are listed by user, trace or position.")
-        became = [await self._reading.became(each) for each in found]
-        return wire.ListDecisionsResponse(decisions=map(decisions.decision_message, found, became))
 
     async def ReadLedger(self, request: wire.ReadLedgerRequest, _context: "Context") -> wire.ReadLedgerResponse:
         """Reads the decisions of whole records."""
@@ -107,7 +116,7 @@ class InterventionServicer(InterventionServiceServicer):
         sequences = [words.number_of(each, "sequence number") for each in request.sequences]
         shard = words.shard_of(request.shard) if sequences else ""
         pages = await self._reading.pages([Reference(shard, each) for each in sequences])
-        return wire.ReadLedgerResponse(records=[decisions.ledger_record(*page) for page in pages])
+        return wire.ReadLedgerResponse(records=await in_turns(decisions.ledger_record(*page) for page in pages))
 
     async def ListPolicies(self, _request: wire.ListPoliciesRequest, _context: "Context") -> wire.ListPoliciesResponse:
         """Reads the policies in force, before and to come."""
@@ -115,7 +124,8 @@ class InterventionServicer(InterventionServiceServicer):
 
     async def GetLift(self, request: wire.GetLiftRequest, _context: "Context") -> wire.GetLiftResponse:
         """Reads what help changed."""
-        return reports.lift_message(await self._reading.lifts(request.experiment))
+        async with self._places:
+            return reports.lift_message(await self._reading.lifts(request.experiment))
 
     async def AnalyzeUser(self, request: wire.AnalyzeUserRequest, context: "Context") -> wire.AnalyzeUserResponse:
         """Looks at one user and says what stands out."""

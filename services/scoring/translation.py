@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from journeymesh.features.v1 import features_pb2
 from journeymesh.scoring.v1 import scoring_pb2 as wire
 
+from mesh.clock import LATEST_US
 from mesh.errors import InvalidArgument
 from services.scoring.domain.assessment import Assessment
 from services.scoring.domain.explanation import Contribution
@@ -18,11 +19,9 @@ from services.scoring.domain.schema import FEATURE_COUNT, SCHEMA_VERSION, Signal
 from services.scoring.usecases import Rows, UserRisk
 
 LONGEST_ID: Final = 128
-LATEST_US: Final = 1 << 53
-"""In the year 2255. Up to here a time is exact as a number of JSON, and can be told as a date."""
 GREATEST_VALUE: Final = 1e12
 
-_SIGNAL_TYPES: Final = frozenset(each.value for each in SignalType if each)
+_LAST_SIGNAL_TYPE: Final = max(SignalType)
 
 
 def rows_of(request: wire.AssessUsersRequest) -> Rows:
@@ -45,7 +44,9 @@ def rows_of(request: wire.AssessUsersRequest) -> Rows:
     signals = defaultdict[int, list[Signal]](list)
     for told in request.signals:
         _require_row(told.row, count)
-        signals[told.row].append(_signal(told.signal))
+        signal = _signal(told.signal)
+        if signal.type <= _LAST_SIGNAL_TYPE:  # or else a newer features found it, and no rule here speaks of it
+            signals[told.row].append(signal)
     return Rows(
         request.user_ids,
         request.event_times_us,
@@ -66,7 +67,7 @@ def _settled(request: wire.AssessUsersRequest) -> dict[int, set[Settled]]:
 
 def _require_row(row: int, count: int) -> None:
     if row >= count:
-        raise InvalidArgument("VALUE_OUT_OF_RANGE", f"A signal names row {row} of {count}.")
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", f"A signal refers to row {row} of {count}.")
 
 
 def _require_times(times_us: Sequence[int]) -> None:
@@ -75,8 +76,8 @@ def _require_times(times_us: Sequence[int]) -> None:
 
 
 def _signal(message: features_pb2.Signal) -> Signal:
-    if message.type not in _SIGNAL_TYPES or not math.isfinite(message.strength):
-        raise InvalidArgument("VALUE_OUT_OF_RANGE", "A signal has a known type and a finite strength.")
+    if message.type <= SignalType.UNSPECIFIED or not math.isfinite(message.strength):
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", "A signal has a type and a finite strength.")
     _require_times((message.signal_time_us, message.run_start_time_us))
     strength = min(100.0, max(0.0, message.strength))
     record = message.SerializeToString(deterministic=True)

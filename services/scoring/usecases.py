@@ -56,16 +56,12 @@ class Scoring:
         _require_schema(rows.schema_version, model.card)
         users = list(dict.fromkeys(rows.user_ids))
         blobs = await self._store.load(users)
-        resumed = [applied.resume(blob, batch) for blob in blobs]
-        journals = [assessment.decode(each.state) for each in resumed]
-        answers = _assess_in_order(rows, dict(zip(users, journals, strict=True)), model)
-        await self._store.save(
-            {
-                user: applied.seal(each, assessment.encode(journal), batch)
-                for user, each, journal in zip(users, resumed, journals, strict=True)
-            },
-            batch.fence,
-        )
+        opened = {user: applied.opened(blob, batch, assessment.decode) for user, blob in zip(users, blobs, strict=True)}
+        answers = _assess_in_order(rows, {user: journal for user, (_, journal) in opened.items()}, model)
+        items = applied.kept_aside({user: resumed for user, (resumed, _) in opened.items()})
+        for user, (resumed, journal) in opened.items():
+            items[user] = applied.seal(resumed, assessment.encode(journal), batch)
+        await self._store.save(items, batch.fence)
         return Assessed(answers, model.card.version)
 
     async def read(self, user_id: str) -> UserRisk:
@@ -75,15 +71,18 @@ class Scoring:
             NotFound: `USER_NOT_FOUND`.
         """
         (blob,) = await self._store.load([user_id])
-        state = applied.current(blob)
-        if not state:
+        journal = applied.readable(blob, _decode)
+        if journal is None:
             raise NotFound("USER_NOT_FOUND", "Nothing is known of this user.")
-        journal = assessment.decode(state)
         return UserRisk(assessment.explain(journal), journal)
 
     def model(self) -> Card:
         """The live model."""
         return self._models.live().card
+
+
+def _decode(stored: bytes) -> Journal | None:
+    return assessment.decode(stored) if stored else None
 
 
 def _require_schema(version: str, card: Card) -> None:

@@ -9,6 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from journeymesh.common.v1 import event_pb2
 from journeymesh.video.v1 import video_pb2 as wire
 
+from mesh.clock import LATEST_US
 from mesh.errors import InvalidArgument
 from services.video.domain import coverage, playback, retention, taste, viewer
 from services.video.domain.engagement import WEIGHTS, completion, parts, replayed, skipped
@@ -17,8 +18,6 @@ from services.video.domain.retention import Curve
 from services.video.domain.viewer import Card, Viewer
 
 LONGEST_ID: Final = 128
-LATEST_US: Final = 1 << 53
-"""In the year 2255. Up to here a time is exact as a number of JSON, and can be told as a date."""
 MOST_POINTS: Final = 1_000
 """Points of a curve that are told; of a longer video every second, third ... one."""
 
@@ -106,6 +105,7 @@ def _beat(event: event_pb2.Event) -> Beat:
         zone,
         event.is_bot,
         event.received_time_us,
+        event.playback.is_watched_guessed,
     )
 
 

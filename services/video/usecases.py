@@ -26,9 +26,11 @@ class Playback:
         videos = list(dict.fromkeys([_video_key(batch.shard, beat.video_id) for beat in beats]))
         keys = [*users, *videos]
         blobs = dict(zip(keys, await self.state.load(keys), strict=True))
-        resumed = {key: applied.resume(blob, batch) for key, blob in blobs.items()}
-        viewers = {key: viewer.opened(resumed[key].state) for key in users}
-        counts = {key: retention.decode(resumed[key].state) for key in videos}
+        of_users = {key: applied.opened(blobs[key], batch, viewer.opened) for key in users}
+        of_videos = {key: applied.opened(blobs[key], batch, retention.decode) for key in videos}
+        viewers = {key: watching for key, (_, watching) in of_users.items()}
+        counts = {key: of_video for key, (_, of_video) in of_videos.items()}
+        resumed = {key: each for key, (each, _) in (*of_users.items(), *of_videos.items())}
         scores = []
         for beat in beats:
             watching = viewers[_user_key(beat.user_id)]
@@ -42,13 +44,14 @@ class Playback:
         after |= {key: retention.encode(each) for key, each in counts.items()}
         if any(blobs[key] is None for key in videos):
             await self.shards.add(batch.shard)
-        await self.state.save({key: applied.seal(resumed[key], after[key], batch) for key in keys}, batch.fence)
+        items = applied.kept_aside(resumed) | {key: applied.seal(resumed[key], after[key], batch) for key in keys}
+        await self.state.save(items, batch.fence)
         return scores
 
     async def viewer(self, user_id: str) -> Viewer:
         """A viewer with the videos watched last."""
         (blob,) = await self.state.load([_user_key(user_id)])
-        found = viewer.decode(applied.current(blob))
+        found = applied.readable(blob, viewer.decode)
         if not found.cards:
             raise NotFound("USER_NOT_FOUND", "This user has watched nothing.")
         return found
@@ -59,7 +62,7 @@ class Playback:
         keys = [_video_key(shard, video_id) for shard in shards]
         dense_keys = [_dense_video_key(shard, video_id) for shard in shards]
         blobs = await self.state.load([*keys, *dense_keys])
-        found = [retention.decode(applied.current(blob)) for blob in blobs[: len(keys)] if blob is not None]
+        found = [applied.readable(blob, retention.decode) for blob in blobs[: len(keys)] if blob is not None]
         dense = [retention.decode_dense(applied.current(blob)) for blob in blobs[len(keys) :] if blob is not None]
         curve = retention.curve([*found, *dense])
         if not curve.viewer_count:

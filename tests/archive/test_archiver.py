@@ -128,6 +128,47 @@ async def test_a_record_that_does_not_decode_leaves_no_gap(tmp_path: Path) -> No
     assert [(file.first, file.last) for file in world.archive.files(EVENTS)] == [(0, 0), (1, 1), (2, 2)]
 
 
+async def test_where_its_leases_are_gone_it_goes_on_behind_its_last_files(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    for name in ("a", "b"):
+        last = await world.append(event(name))
+        await world.dispatch()
+        async with world.following():
+            await world.until_checkpoint(last)
+    world.leases._standings.clear()
+    world.plans._kept = {shard: (0, plan) for shard, (_, plan) in world.plans._kept.items()}
+    last = await world.append(event("c"))
+    await world.dispatch()
+    async with world.following():
+        await world.until_checkpoint(last)
+    assert world.ids() == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+async def test_a_record_that_cannot_be_archived_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, at: int
+) -> None:
+    world = World(tmp_path)
+    names = ["a", "b", "c"]
+    names[at] = "bad"
+    for name in names:
+        last = await world.append(event(name))
+    await world.dispatch()
+    pack = ParquetArchive.pack
+
+    async def picky(self: ParquetArchive, shard: str, rows: Any, told: Any) -> Any:
+        if any(row.event.event_id == "bad" for row in rows):
+            raise LookupError(*names)
+        return await pack(self, shard, rows, told)
+
+    monkeypatch.setattr(ParquetArchive, "pack", picky)
+    async with world.following():
+        await world.until_checkpoint(last)
+    assert world.ids() == [name for name in names if name != "bad"]
+    assert sum("cannot be archived" in one.getMessage() for one in caplog.records) == 1
+    assert str(LookupError(*names)) not in caplog.text
+
+
 async def test_what_the_dispatcher_is_not_through_with_waits(tmp_path: Path) -> None:
     world = World(tmp_path)
     await world.append(event("a"))

@@ -197,6 +197,37 @@ async def test_files_of_an_older_version_are_joined_and_those_of_a_newer_one_are
     assert [each.event for each in archive_events.archived(batch)] == [row(5).event, row(9).event]
 
 
+FLAGS = [field.name for field in archive_events.SCHEMA if pa.types.is_boolean(field.type)]
+NEEDED = [field.name for field in archive_events.SCHEMA if not field.nullable and field.name not in FLAGS]
+
+
+async def joined_without(tmp_path: Path, name: str) -> list[event_pb2.Event]:
+    """The events of an hour whose first file was written before there was a column, once its files are joined."""
+    archive = ParquetArchive(f"file://{tmp_path}")
+    for after, sequence in ((-1, 5), (5, 9), (9, 12)):
+        await write(archive, after, [row(sequence)])
+    first = tmp_path / archive.files(EVENTS)[0].path
+    pq.write_table(pq.read_table(first, partitioning=None).drop_columns([name]), first)
+    await archive.compact("3", HOUR)
+    if len(archive.files(EVENTS)) > 1:
+        return []
+    (batch,) = archive.batches(archive.files(EVENTS)[0])
+    return [each.event for each in archive_events.archived(batch)]
+
+
+@pytest.mark.parametrize("name", FLAGS)
+async def test_a_flag_that_an_older_file_had_not_is_false_there(tmp_path: Path, name: str) -> None:
+    assert await joined_without(tmp_path, name) == [row(5).event, row(9).event, row(12).event]
+
+
+@pytest.mark.parametrize("name", NEEDED)
+async def test_files_without_a_column_that_each_has_had_are_left(
+    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert await joined_without(tmp_path, name) == []
+    assert name in caplog.text
+
+
 async def test_a_full_disk_is_told_and_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = ParquetArchive(f"file://{tmp_path}")
 

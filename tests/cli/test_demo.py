@@ -41,7 +41,14 @@ class LateShard:
             case ["users", user, "risk"] if user != self.late or self._is_applied:
                 return httpx.Response(200, json={"assessment": {"level": "low"}, "signals": []})
             case ["decisions"]:
-                made = {"decisions": [{"intervention": {"id": "i-1"}}, {"intervention": None}]}
+                user = request.url.params["userId"]
+                told = [("d-1", {"id": "i-1"}, "risk_at_trigger"), ("d-2", None, "too_old")]
+                made = {
+                    "decisions": [
+                        {"id": f"{user}-{each}", "intervention": help_, "reasons": [reason, "bot"]}
+                        for each, help_, reason in told
+                    ]
+                }
                 return httpx.Response(200, json=made)
         return httpx.Response(404)
 
@@ -59,6 +66,14 @@ async def test_a_user_is_looked_at_only_once_the_last_event_of_theirs_is_applied
         findings = await demo._send(client, list(demo._batches(events)), Console(quiet=True))
     assert findings.levels == {"low": 2}
     assert findings.interventions == {"i-1"}
+    said = demo._reasons(findings.reasons.values())
+    assert said == "Decisions by their first reason: risk at trigger 2, too old 2."
+
+
+def test_reasons_are_told_commonest_first_and_none_as_none() -> None:
+    reasons = ["cooldown", "below_trigger", "below_trigger", "unknown"]
+    assert demo._reasons(reasons) == "Decisions by their first reason: below trigger 2, cooldown 1, unknown 1."
+    assert demo._reasons([]) == "Decisions by their first reason: there were none."
 
 
 def test_the_demonstration_tells_of_the_past_until_now_to_a_mesh_that_helps_with_it() -> None:

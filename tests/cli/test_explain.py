@@ -118,7 +118,10 @@ async def test_no_help_says_why_not(gateway: Gateway) -> None:
     [
         (intervention_pb2.WITHDRAWAL_REASON_SOLVED, "withdrawn: the trouble it was for is over"),
         (intervention_pb2.WITHDRAWAL_REASON_SESSION_ENDED, "withdrawn: the session has ended"),
-        (intervention_pb2.WITHDRAWAL_REASON_IDENTIFIED, "withdrawn: the user turned out to be somebody known"),
+        (
+            intervention_pb2.WITHDRAWAL_REASON_IDENTIFIED,
+            "withdrawn: what is known of the user under another id speaks against it",
+        ),
     ],
 )
 async def test_what_was_taken_back_is_told_with_its_reason(
@@ -165,6 +168,11 @@ async def test_who_is_held_out_and_what_words_were_not_used_is_told(gateway: Gat
     assert "not used: breaker open" in " ".join(story.split())
     assert "in the product alone" in story
     assert "nothing yet" in story
+    late.intervention.also_channels.append("email")
+    gateway.services.intervention.decisions = [late]
+    _, story = await told(gateway, "d-1")
+    assert "nothing is known of messages by email, or no longer" in story
+    assert "in the product alone" not in story
     late.intervention.ClearField("wording")
     assert "no model was asked" in (await told(gateway, "d-1"))[1]
 

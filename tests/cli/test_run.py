@@ -1,6 +1,12 @@
-"""Where the programs of `make run` tell their metrics."""
+"""What `make run` says, and where its programs tell their metrics."""
+
+import json
+from pathlib import Path
 
 from cli.programs import RunSettings, services
+from cli.run import EXAMPLE, greeting
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
 
 
 def test_each_program_has_a_port_of_its_own_for_metrics() -> None:
@@ -23,3 +29,23 @@ def test_each_program_has_a_port_of_its_own_for_metrics() -> None:
 def test_without_a_port_none_tells_its_metrics_whatever_the_environment_says() -> None:
     told = {each.environment["JOURNEYMESH_METRICS_LISTEN"] for each in services(RunSettings(metrics_port=0), "sockets")}
     assert told == {""}
+
+
+def test_the_example_is_that_of_the_readme_at_the_address_of_this_mesh() -> None:
+    for line in EXAMPLE.splitlines():
+        assert line in README
+    sent = EXAMPLE[EXAMPLE.index("'{") + 1 : EXAMPLE.rindex("'")]
+    assert [each["eventType"] for each in json.loads(sent)["events"]][-1] == "struggle_signal"
+    said = "\n".join(greeting("http://127.0.0.1:9999", 3.21))
+    assert "8080" not in said
+    assert "curl http://127.0.0.1:9999/api/interventions/demo-user/pending" in said
+
+
+def test_the_demonstration_is_said_to_want_a_mesh_of_its_own_in_both_places() -> None:
+    assert "`make demo` runs a mesh of its own, once this one is ended" in "\n".join(greeting("http://h", 1.0))
+    assert "runs a mesh of its own" in " ".join(README.split())
+
+
+def test_the_readme_tells_how_to_run_at_other_ports() -> None:
+    assert "JOURNEYMESH_HTTP_ADDRESS=" in README
+    assert "JOURNEYMESH_STORE_PORT=" in README

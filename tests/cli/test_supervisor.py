@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from rich.console import Console
 
+from cli import programs
 from cli.guard import Guard, guarding
 from cli.supervisor import Program, Supervisor, lines
 
@@ -66,3 +67,18 @@ async def test_a_stopped_program_is_ended_as_any_other(guard: Guard) -> None:
             await asyncio.sleep(0.02)
         await supervisor.stop()
     assert "killed" not in output.getvalue()
+
+
+async def test_what_alarms_for_nothing_is_said_in_other_words(guard: Guard) -> None:
+    output = io.StringIO()
+    supervisor = Supervisor(Console(file=output, width=400), dict(os.environ), guard)
+    code = "print('# WARNING Memory overcommit must be enabled! Without it ...'); print('after', flush=True); input()"
+    await supervisor.start(Program("store", [sys.executable, "-c", code], meanings=programs._STORE_MEANINGS))
+    try:
+        async with asyncio.timeout(20):
+            while "after" not in output.getvalue():  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.02)
+    finally:
+        await supervisor.stop()
+    assert "WARNING" not in output.getvalue()
+    assert "memory overcommit is off here" in output.getvalue()

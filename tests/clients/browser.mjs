@@ -41,6 +41,19 @@ const stories = {
     const analytics = window.AnalyticsNext.AnalyticsBrowser.load({ writeKey: 'any', cdnSettings })
     await analytics.track('Slider Moved', { value: 1 })
   },
+  // A hash router: the client leaves out what stands behind the hash. The last page is loaded again.
+  routed: async (gateway) => {
+    history.replaceState({}, '', '/app/')
+    const analytics = window.AnalyticsNext.AnalyticsBrowser.load({ writeKey: 'any', cdnURL: gateway })
+    for (const name of ['home', 'loans', 'rates', 'faq', 'faq']) {
+      location.hash = `#/${name}`
+      await analytics.page(name)
+    }
+    for (const title of ['Step 1', 'Step 2']) {
+      document.title = title
+      await analytics.page()
+    }
+  },
   // What was gathered is sent as the page is left.
   left: async (gateway) => {
     const deliveryStrategy = { strategy: 'batching', config: { size: 100, timeout: 600_000 } }
@@ -91,7 +104,7 @@ const stories = {
 }
 
 // How many requests a story waits for before the page is left: the client does not wait for its own.
-const awaited = { calls: 7, told: 1, batched: 1 }[story] ?? 0
+const awaited = { calls: 7, told: 1, batched: 1, routed: 7 }[story] ?? 0
 
 const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--no-proxy-server'] })
 try {

@@ -13,6 +13,7 @@ from journeymesh.common.v1 import event_pb2
 from journeymesh.intervention.v1 import intervention_pb2
 
 from mesh.errors import ResourceExhausted
+from services.ingest.domain.page import PageRules, page_of
 from tests.clients.story import NODE
 from tests.gateway.fakes import intervention
 from tests.gateway.running import Gateway, listening
@@ -67,6 +68,18 @@ async def test_the_published_client_is_understood() -> None:
     assert (aliased.user_id, aliased.anonymous_id) == ("ada", viewed.user_id)
     assert all(event.user_agent and event.sent_time_us for event in events)
     assert gateway.services.ingest.unreadable == []
+
+
+async def test_pages_of_a_hash_router_are_told_apart() -> None:
+    async with listening(cors_origins="http://localhost:*") as (gateway, url):
+        await tell("routed", url)
+        events = sorted(await heard(gateway, 7), key=lambda event: event.event_time_us)
+    assert {properties(event)["url"].partition("/app/")[2] for event in events} == {""}
+    views = [page_of(event.page, PageRules()) for event in events]
+    assert [view.name for view in views[1:4]] == ["/app#/loans", "/app#/rates", "/app#/faq"]
+    assert views[3] == views[4]
+    assert len({view.name for view in views[:4]}) == 4
+    assert len({view.address for view in views[5:]}) == 2
 
 
 @pytest.mark.parametrize(("story", "count"), [("told", 1), ("batched", 3), ("left", 3)])

@@ -66,3 +66,34 @@ def test_identifying_again_copies_nothing_again(mesh: RunningMesh) -> None:
     mesh.track(last)
     mesh.await_applied(f"{mark}-9")
     assert mesh.get(f"/api/users/{user}/profile").body["eventCount"] == 5
+
+
+def test_of_two_people_on_one_device_each_has_their_own_from_one_request(mesh: RunningMesh) -> None:
+    mark = f"{time.time_ns():x}"
+    device, ada, bob = (f"{name}-{mark}" for name in ("device", "ada", "bob"))
+
+    def event(number: int, kind: str, user: str = "") -> dict[str, Any]:
+        told = {"userId": user} if user else {}
+        at = f"2026-01-02T10:{number:02}:00Z"
+        properties = {"page": f"/step-{number}"}
+        return {
+            "eventId": f"{mark}-{number}",
+            "anonymousId": device,
+            "eventType": kind,
+            "timestamp": at,
+            "properties": properties,
+            **told,
+        }
+
+    mesh.track(
+        event(0, "error"),
+        event(1, "identify", ada),
+        event(2, "session_end"),  # without the user
+        event(3, "error"),
+        event(4, "identify", bob),
+        event(5, "session_end", bob),
+        event(6, "error"),
+    )
+    for user, pages in ((ada, [0, 1, 2]), (bob, [3, 4, 5])):
+        told = [one["properties"]["page"] for one in _known(mesh, user, 3)]
+        assert sorted(told) == [f"/step-{number}" for number in pages]

@@ -112,8 +112,22 @@ def test_a_run_is_one_rage_told_again_as_it_grows() -> None:
     assert list(rages[-1].evidence_event_ids) == [f"e{second:g}" for second in times[-10:]]
     assert [signal.strength for signal in rages] == [80] * 3 + [90] * 3 + [100] * 12
     assert [each.type for each in state.open_signals].count(SignalType.RAGE_CLICKS) == 1
-    # Two dead clicks before it was one, and the rage.
+    assert [each.type for each in state.open_signals] == [SignalType.RAGE_CLICKS], "its single clicks went into it"
+    assert vector(state)[FEATURE_NAMES.index("click_frustration")] == 1
+
+
+@pytest.mark.parametrize("count", [3, 4, 5, 20])
+@pytest.mark.parametrize("what", [{"effect_observed": False}, {"error_observed": True}], ids=["dead", "error"])
+def test_the_single_clicks_of_a_run_go_into_it(count: int, what: dict[str, bool]) -> None:
+    run = clicks([0.2 * number for number in range(count)], "pay", **what)
+    earlier, later = clicks([-30.0], "pay", **what), clicks([60.0], "help", **what)
+    state, _ = told([*earlier, *run, *later])
     assert vector(state)[FEATURE_NAMES.index("click_frustration")] == 3
+    assert len(state.open_signals) == 3
+
+
+def test_before_it_is_a_run_each_click_counts() -> None:
+    assert feature("click_frustration", clicks([0.0, 0.2], "pay", effect_observed=False)) == 2
 
 
 def test_five_rages_need_five_runs() -> None:
@@ -122,7 +136,7 @@ def test_five_rages_need_five_runs() -> None:
     rages = [signal for signal in found if signal.type == SignalType.RAGE_CLICKS]
     assert len({signal.run_start_us for signal in rages}) == len(rages) == 5
     assert [signal.strength for signal in rages] == [80, 90, 100, 100, 100]
-    assert vector(state)[FEATURE_NAMES.index("click_frustration")] == 15
+    assert vector(state)[FEATURE_NAMES.index("click_frustration")] == 5
 
 
 @pytest.mark.parametrize(
@@ -131,7 +145,7 @@ def test_five_rages_need_five_runs() -> None:
         pytest.param(clicks([0.7], "pay", effect_observed=True), id="an effect"),
         pytest.param(clicks([0.7], "pay", value_changed=True), id="a changed value"),
         pytest.param(clicks([0.7], "pay", selection_changed=True), id="a selection"),
-        pytest.param(clicks([0.7], "pay-next"), id="a control for repeated clicks"),
+        pytest.param(clicks([0.7], "photo-next"), id="a control for repeated clicks"),
         pytest.param([at(0.7, Kind.CLICK, "/shop", "help", click=Click(x=9.0, y=9.0))], id="a click elsewhere"),
         pytest.param([at(0.7, Kind.TASK_SUCCESS, "/shop", "pay")], id="a success"),
     ],
@@ -177,8 +191,9 @@ def test_a_run_only_grows_and_counts_once(gaps: list[float], effects: list[bool 
         if one.run_start_us == other.run_start_us:
             assert int(other.reason.partition(" ")[0]) == int(one.reason.partition(" ")[0]) + 1
             assert other.strength >= one.strength
-    alone = [signal for signal in found if signal.type == SignalType.DEAD_CLICK]
-    runs = {signal.run_start_us for signal in rages}
+    runs = {signal.run_start_us: signal.at_us for signal in rages}
+    dead = [signal for signal in found if signal.type == SignalType.DEAD_CLICK]
+    alone = [each for each in dead if not any(start <= each.at_us <= end for start, end in runs.items())]
     assert vector(state)[FEATURE_NAMES.index("click_frustration")] == len(alone) + len(runs)
 
 
@@ -248,3 +263,78 @@ def test_where_the_input_had_the_effect_the_label_was_no_dead_click() -> None:
     (settled,) = apply(state, toggled).settled
     assert (settled.type, settled.at_us, settled.target) == (SignalType.DEAD_CLICK, label.at_us, "newsletter-label")
     assert (state.open_signals, state.click_findings, state.chain) == ([], [], [])
+
+
+# What an echo tells and the first click did not.
+
+
+def label_and_input(first: Click, second: Click, seconds: float = 0.0) -> list[Event]:
+    return [
+        at(seconds, Kind.CLICK, "/shop", "newsletter-label", click=first),
+        at(round(seconds + 0.001, 3), Kind.CLICK, "/shop", "newsletter", click=second),
+    ]
+
+
+UNWATCHED, DEAD, WORKED = Click(), Click(effect_observed=False), Click(effect_observed=True)
+ERROR = Click(effect_observed=False, error_observed=True)
+TAKEN_OVER = {
+    "an error, the first not watched": (UNWATCHED, ERROR, SignalType.ERROR_CLICK),
+    "an error, the first dead": (DEAD, ERROR, SignalType.ERROR_CLICK),
+    "an error, the first with an effect": (WORKED, ERROR, SignalType.ERROR_CLICK),
+    "an error of both": (ERROR, ERROR, SignalType.ERROR_CLICK),
+    "an error of the first alone": (ERROR, WORKED, SignalType.ERROR_CLICK),
+    "no effect, the first not watched": (UNWATCHED, DEAD, SignalType.DEAD_CLICK),
+    "no effect of both": (DEAD, DEAD, SignalType.DEAD_CLICK),
+    "no effect of the first alone, and nobody watched the second": (DEAD, UNWATCHED, SignalType.DEAD_CLICK),
+    "an effect of the first": (WORKED, DEAD, 0),
+    "an effect of the second": (DEAD, WORKED, 0),
+    "nothing": (UNWATCHED, UNWATCHED, 0),
+}
+
+
+@pytest.mark.parametrize(("first", "second", "kind"), TAKEN_OVER.values(), ids=TAKEN_OVER.keys())
+def test_a_click_told_twice_is_what_both_tell(first: Click, second: Click, kind: int) -> None:
+    state, _ = told(label_and_input(first, second))
+    assert [each.type for each in state.open_signals] == ([kind] if kind else [])
+    assert len(state.click_findings) == (1 if kind else 0)
+    third = at(0.009, Kind.CLICK, "/shop", "other", click=DEAD)
+    assert [each.type for each in apply(state, third).signals] == [SignalType.DEAD_CLICK], "a third click is new"
+
+
+def test_an_error_told_by_the_echo_takes_the_place_of_the_dead_click() -> None:
+    state, (label, box) = State(), label_and_input(DEAD, ERROR)
+    assert [each.type for each in apply(state, label).signals] == [SignalType.DEAD_CLICK]
+    found = apply(state, box)
+    assert [(each.type, each.target) for each in found.signals] == [(SignalType.ERROR_CLICK, "newsletter-label")]
+    assert [(each.type, each.at_us) for each in found.settled] == [(SignalType.DEAD_CLICK, label.at_us)]
+
+
+@pytest.mark.parametrize("second", [DEAD, ERROR])
+def test_three_clicks_whose_echoes_tell_the_trouble_are_rage(second: Click) -> None:
+    events = [each for seconds in (0.0, 0.3, 0.6) for each in label_and_input(UNWATCHED, second, seconds)]
+    rages = signals(events, SignalType.RAGE_CLICKS)
+    assert {each.run_start_us - START_US for each in rages} <= {0, 1000}
+    assert rages[-1].reason.startswith("3 clicks within 0.6 s on newsletter-label")
+    assert told(events)[0].rage_count == 1
+
+
+# Clocks that tell whole seconds.
+
+
+@pytest.mark.parametrize("times", [[0, 0, 0], [0, 0, 1], [0, 1, 1]])
+def test_by_a_clock_of_whole_seconds_clicks_on_one_element_are_several(times: list[float]) -> None:
+    (rage,) = signals(clicks(times, "pay", effect_observed=False), SignalType.RAGE_CLICKS)
+    assert rage.reason.startswith("3 clicks")
+    (unwatched,) = signals(clicks([*times, times[-1]], "pay"), SignalType.RAGE_CLICKS)
+    assert unwatched.reason.startswith("4 clicks")
+    assert feature("click_frustration", clicks(times[:2], "pay", effect_observed=False)) == 2
+
+
+def test_by_a_clock_of_whole_seconds_a_label_and_its_input_are_one() -> None:
+    dead = twice(0.0, after=0.0, effect_observed=False)
+    assert [signal.type for signal in told(dead)[1]] == [SignalType.DEAD_CLICK]
+
+
+@pytest.mark.parametrize("after", [0.0, 0.001, 0.01])
+def test_by_a_finer_clock_one_element_twice_at_once_is_one(after: float) -> None:
+    assert len(told(clicks([0.25, 0.25 + after], "pay", effect_observed=False))[1]) == 1

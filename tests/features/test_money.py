@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from services.features.domain import money
 from services.features.domain.event import Carried, Event, Kind
 from services.features.domain.journey import NOTHING, apply
-from services.features.domain.state import State
+from services.features.domain.state import State, decode, encode
 from services.features.domain.vector import vector
 from tests.features.stories import at, feature, told
 
@@ -74,6 +75,52 @@ def test_a_copied_purchase_is_a_success_and_counts_where_it_was_made() -> None:
     copy = bought(5, 30.0, is_copy=True)
     assert totals([bought(0, 10.0), copy]) == (1, {"EUR": 10.0})
     assert feature("success_rate", [at(0, Kind.ERROR), copy]) == 0.5
+
+
+def test_what_is_given_back_whole_leaves_no_currency() -> None:
+    for amounts in ([50.0], [0.1, 0.2], [33.95, 12.49, 7.77]):
+        spent = [bought(second, amount, "USD") for second, amount in enumerate(amounts)]
+        refunds = [bought(10 + second, -amount, "USD") for second, amount in enumerate(amounts)]
+        state = told([*spent, *refunds])[0]
+        assert (money.amounts(state), state.purchase_amount) == ({}, 0.0)
+        apply(state, bought(30, 30.0))
+        assert (money.amounts(state), money.total(state)) == ({"EUR": 30.0}, 30.0)
+    assert totals([bought(0, 0.0, "USD"), bought(1, 5.0)]) == (2, {"EUR": 5.0})
+    assert totals([bought(0, 1e-8, "XBT"), bought(1, 30.0)])[1] == {"EUR": 30.0, "XBT": 1e-8}
+
+
+def test_the_sum_is_told_up_to_one_currency() -> None:
+    assert money.total(told([bought(0, 30.0), bought(1, 5.0, "")])[0]) == 35.0
+    assert money.total(told([bought(0, 30.0), bought(1, 5.0, ""), bought(2, 1.0, "USD")])[0]) == 0.0
+    assert money.total(State()) == 0.0
+
+
+# Beside the first version, which kept the sum alone.
+
+
+def as_first_version(state: State) -> State:
+    """The state as a replica of the first version writes it again."""
+    kept = msgspec.msgpack.decode(encode(state))
+    return decode(msgspec.msgpack.encode(kept[: State.__struct_fields__.index("purchase_amounts")]))
+
+
+def test_what_the_first_version_kept_is_part_of_the_sum() -> None:
+    state = as_first_version(told([bought(0, 60.0), bought(1, 40.0)])[0])
+    assert (money.amounts(state), money.total(state)) == ({"": 100.0}, 100.0)
+    apply(state, bought(2, 20.0))
+    assert (money.amounts(state), money.total(state)) == ({"": 100.0, "EUR": 20.0}, 120.0)
+    apply(state, bought(3, -120.0, is_refund=True))
+    assert money.total(state) == 0.0
+
+
+def test_a_replica_of_the_first_version_loses_currencies_and_no_money() -> None:
+    state = told([bought(0, 60.0), bought(1, 5.0, "")])[0]
+    apply(state, bought(2, -10.0, is_refund=True))
+    written = as_first_version(state)
+    written.purchase_amount += 7.0  # as that version adds
+    assert (money.amounts(written), money.total(written)) == ({"": 62.0}, 62.0)
+    apply(written, bought(5, 3.0))
+    assert apply(written, at(9, Kind.IDENTIFY, is_link=True)).carried == Carried(2 + 1, {"": 62.0, "EUR": 3.0})
 
 
 # From anonymous to known.

@@ -24,16 +24,64 @@ successivo volgende vorige nästa föregående næste seuraava dalej następny p
 înapoi sonraki önceki geri далее Следующая предыдущий назад далі επόμενο πίσω التالي السابق بعدی הבא אחורה अगला
 berikutnya tiếp 次へ 次のページへ 戻る 下一页 上一步 다음 이전페이지 ถัดไป
 """
-REPEATED_PHRASES = ["Load more", "Nächste Seite", "Página siguiente", "More »", "› More", "Image 4 next", "Tag 12"]
+EMOJI = """
+⬅️ ⬆️ ⬇️ ➡️ ◀️ ▶️ ⏭️ ⏮️ ⏪️ ⏩ ↩️ ➕️ ⭐️ 🔼 1️⃣ 👍🏽 👨‍👩‍👧 ☝🏿
+"""
+LEARNED = """
+プラス マイナス 加 减 取り消し الغاء إلغاء 三 add remove subtract addOne AddGuest children-add room_add
+add_circle_outline quantity_add inc dec num-inc skip skipForward replay_10 seek-back-10 dpad-left dpadUp
+ant-rate-star MuiRating-icon fa-angle-right icon-angle-left rc-input-number-handler-up page_down PageUp speed louder
+stepper__button--add Naslednji prejšnji Järgmine eelmine পরবর্তী அடுத்து முந்தைய اگلا پچھلا
+"""
+REPEATED_PHRASES = [
+    *("skip 10 seconds", "Forward 15", "Add one", "noch eins", "Guests: more", "+ Adult", "Kinder +", "font size +"),
+    *("Menge erhöhen", "augmenter la quantité", "aumentar cantidad", "increase quantity", "datepicker next month"),
+    *("fa fa-angle-double-left", "material-symbols add", "fas fa-caret-right", "btn btn-primary next", "Next ➡️"),
+    *("nav > ul > li:nth-child(2) > button.plus", "[data-testid=next]", "Next question", "go to next page"),
+    "Load more",
+    "Nächste Seite",
+    "Página siguiente",
+    "More »",
+    "› More",
+    "Image 4 next",
+    "Tag 12",
+]
 SINGLE = """
 × ✕ ✖ ✖️ x X ❌ pay Pay save login submit submit-2 send checkout-step-2 kaufen Bezahlen absenden Speichern commander
 enregistrer enviar guardar купить отправить 送信 購入 购买 결제 background backup api-key right-panel-pay learn-more
 weiterempfehlen buy-day-pass generate-report context-menu counteroffer keyboard <button> narrow
 """
-SINGLE_PHRASES = ["Add to cart", "Pay now", "Zur Kasse", "× Close", "Learn more", "Step into the shop"]
+SINGLE_PHRASES = [
+    "Add to cart",
+    "Pay now",
+    "Zur Kasse",
+    "× Close",
+    "Learn more",
+    "Step into the shop",
+    *("Weiter zur Kasse", "Next step: payment", "Plus membership", "Undo delete account", "Redo payment"),
+    *(
+        "Next-day delivery",
+        "Plus Abo abschließen",
+        "Retour gratuit",
+        "Switch plan",
+        "Volume discount",
+        "Slide to unlock",
+    ),
+    *("Siguiente: pagar", "Back to school sale", "undo-delete-account", "nextStepPayment", "plus-membership"),
+    *(
+        "Pay now →",
+        "Start trial →",
+        "Continue →",
+        "+ Add to cart",
+        "次へ進んで申し込む",
+        "下一步付款",
+        "next-day-delivery",
+    ),
+    *("add-to-cart", "remove-address", "Skip intro and subscribe", "❌️"),
+]
 
 
-@pytest.mark.parametrize("name", [*REPEATED.split(), *REPEATED_PHRASES])
+@pytest.mark.parametrize("name", [*REPEATED.split(), *EMOJI.split(), *LEARNED.split(), *REPEATED_PHRASES])
 def test_these_are_controls_for_repeated_clicks(name: str) -> None:
     assert is_repeated_name(name)
     assert is_repeated_name(unicodedata.normalize("NFD", name))

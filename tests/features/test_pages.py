@@ -109,8 +109,8 @@ def test_pages_with_long_names_stay_apart() -> None:
 @pytest.mark.parametrize("after", [0.0, 0.05, 0.3])
 @pytest.mark.parametrize("is_refresh", [False, True])
 def test_a_view_told_twice_counts_once(after: float, *, is_refresh: bool) -> None:
-    once = [view(0, "/list"), view(20, "/home", is_refresh=is_refresh)]
-    state, found = told([*once, view(20 + after, "/home", is_refresh=is_refresh)])
+    once = [view(0, "/list"), view(20.25, "/home", is_refresh=is_refresh)]
+    state, found = told([*once, view(20.25 + after, "/home", is_refresh=is_refresh)])
     assert not found
     alone = told(once)[0]
     for name in ("page_exits", "engagement_score", "unique_pages_visited"):
@@ -143,6 +143,20 @@ def test_two_pages_at_once_are_two(pages: tuple[str, str]) -> None:
 def test_from_301_ms_on_it_is_a_refresh() -> None:
     assert refreshes([view(0, "/home"), view(0.301, "/home")]) == 1
     assert refreshes([view(0, "/home"), view(0.2, "/home"), view(0.4, "/home"), view(0.6, "/home")]) == 0, "a burst"
+
+
+@pytest.mark.parametrize("every", [0.05, 0.1, 0.29])
+def test_a_page_that_loads_itself_again_and_again_is_no_echo(every: float) -> None:
+    loop = [view(round(every * number, 2), "/home") for number in range(round(6 / every))]
+    assert signals(loop, SignalType.PAGE_REFRESHES)
+    assert told(loop)[0].page_visit_count == 1
+
+
+@pytest.mark.parametrize("seconds", [[0, 0, 0], [0, 0, 1], [0, 0, 1, 1, 1]])
+def test_by_a_clock_of_whole_seconds_each_told_refresh_counts(seconds: list[int]) -> None:
+    told_so = [view(second, "/home", is_refresh=True) for second in seconds]
+    assert refreshes(told_so) == len(seconds)
+    assert refreshes([view(second, "/home") for second in [0, 0, 0]]) == 0, "as nothing tells it from a view told twice"
 
 
 @given(st.lists(st.tuples(st.sampled_from(["/a", "/b", "/a?c=1"]), st.integers(300_001, 90_000_000)), max_size=25))

@@ -1,8 +1,11 @@
 """The last events: whole, newest first, and the same after a redelivery."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from journeymesh.common.v1 import event_pb2
 
+from services.features import translation
 from services.features.domain import recents
 from services.features.domain.recents import Kept
 
@@ -42,3 +45,24 @@ def test_a_segment_of_a_batch_that_is_derived_again_is_not_taken_for_an_old_one(
             slots[segment.slot] = recents.encode(segment)
     earlier = list(recents.newest_first([kept(21)], 21, slots))
     assert earlier == [kept(number) for number in range(21, 4, -1)]
+
+
+TEXTS = [field.name for field in event_pb2.Event.DESCRIPTOR.fields if field.type == field.TYPE_STRING]
+
+
+@pytest.mark.parametrize(
+    ("letter", "length"), [("a", 128), ("\u6f22", 128), ("\U0001f600", 128), ("\U0001f600", 2048)], ids=str
+)
+def test_what_is_kept_of_an_event_is_bounded_and_the_same_to_the_features(letter: str, length: int) -> None:
+    texts = {name: letter * min(length, 128) for name in TEXTS}
+    texts |= {"page": "/" + letter * (length - 1), "address": letter * length, "target": letter * 256}
+    told = event_pb2.Event(event_type=event_pb2.EVENT_TYPE_CLICK, properties=b" " * 32_768, **texts)  # type: ignore[arg-type]
+    kept = event_pb2.Event.FromString(translation.whole(told))
+    assert kept.ByteSize() <= 10 * 1024
+    assert translation.event_of(kept) == translation.event_of(told)
+    assert (kept.user_id, kept.event_id, kept.session_id) == (told.user_id, told.event_id, told.session_id)
+
+
+def test_a_small_event_is_kept_as_it_is() -> None:
+    told = event_pb2.Event(page="/" + "a" * 300, user_agent="Mozilla", properties=b'{"a":1}')
+    assert translation.whole(told) == told.SerializeToString()

@@ -128,7 +128,8 @@ def test_signals_of_every_type_end_with_a_success_on_their_page(kind: int) -> No
     assert kind in {each.type for each in settled([*trouble, success])}
     assert kind not in open_types([*trouble, success])
     assert kind in open_types([*trouble, at(400, Kind.TASK_SUCCESS, "/other", "other")])
-    assert {each.type for each in state.open_signals} == {each.type for each in found}
+    told_before = {SignalType.DEAD_CLICK} if kind == SignalType.RAGE_CLICKS else set()
+    assert {each.type for each in state.open_signals} == {each.type for each in found} - told_before
 
 
 def test_a_search_ends_with_any_success() -> None:
@@ -163,6 +164,7 @@ END = at(60, Kind.SESSION_END)
     "success",
     [
         at(40, Kind.PURCHASE, "/thanks", "order", amount=25.0),
+        at(40, Kind.PURCHASE, amount=9.0, is_system=True),
         at(40, Kind.TASK_SUCCESS, "/thanks", "checkout"),
         at(40, Kind.TASK_SUCCESS, "/checkout"),
         at(40, Kind.FORM_SUBMIT, "/checkout", "checkout"),
@@ -179,7 +181,7 @@ def test_a_form_that_was_done_with_is_not_abandoned(success: Event) -> None:
         at(40, Kind.TASK_SUCCESS, "/checkout", "newsletter"),
         at(40, Kind.TASK_SUCCESS),
         at(40, Kind.PURCHASE, "/account", is_refund=True),
-        at(40, Kind.PURCHASE, amount=9.0, is_system=True),
+        at(40, Kind.TASK_SUCCESS, "/checkout", "checkout", is_system=True),
     ],
 )
 def test_anything_else_leaves_the_form_open(other: Event) -> None:
@@ -194,7 +196,112 @@ def test_form_errors_end_with_the_form() -> None:
     assert open_types([*story, at(40, Kind.TASK_SUCCESS, "/thanks", "loan")]) == set()
     assert open_types([*story, at(40, Kind.TASK_SUCCESS, "/apply", "application")]) == set()
     assert open_types([*story, at(40, Kind.PURCHASE, "/thanks", amount=9.0)]) == set()
-    assert open_types([*story, at(40, Kind.TASK_SUCCESS, "/thanks", "survey")]) == {SignalType.FORM_ERRORS}
+    assert open_types([*story[:-1], at(40, Kind.TASK_SUCCESS, "/thanks", "survey")]) == {SignalType.FORM_ERRORS}
+
+
+APPLY = [
+    at(0, Kind.FORM_START, "/apply", "loan"),
+    *(at(10 + number, Kind.ERROR, "/apply", "income", error_code="required") for number in range(3)),
+]
+SENT = at(30, Kind.FORM_SUBMIT, "/apply", "loan")
+AFTER_SENDING = {
+    "with another target on a page of thanks": [at(40, Kind.TASK_SUCCESS, "/thanks", "application_received")],
+    "with another target and no page": [at(40, Kind.TASK_SUCCESS, "", "application_received")],
+    "without any name": [at(40, Kind.TASK_SUCCESS)],
+    "after minutes of waiting": [at(500, Kind.TASK_SUCCESS, "/status", "approved")],
+    "after the page of thanks and a look around": [
+        at(35, Kind.PAGE_VIEW, "/thanks"),
+        at(38, Kind.FEATURE_INTERACTION, "/thanks", "download"),
+        at(40, Kind.TASK_SUCCESS, "/thanks", "done"),
+    ],
+    "after an error elsewhere": [
+        at(35, Kind.ERROR, "/thanks", "banner"),
+        at(40, Kind.TASK_SUCCESS, "/thanks", "done"),
+    ],
+    "told late": [at(50, Kind.PAGE_VIEW, "/thanks"), at(40, Kind.TASK_SUCCESS, "/thanks", "done")],
+}
+CONTRADICTED = {
+    "it was never sent": [at(40, Kind.TASK_SUCCESS, "/thanks", "done")],
+    "the form failed": [SENT, at(35, Kind.ERROR, "/apply", "loan"), at(40, Kind.TASK_SUCCESS, "/x", "done")],
+    "its task failed": [SENT, at(35, Kind.TASK_FAILURE, "", "loan"), at(40, Kind.TASK_SUCCESS, "/x", "done")],
+    "it was tried again": [SENT, at(35, Kind.RETRY, "/apply"), at(40, Kind.TASK_SUCCESS, "/x", "done")],
+    "it was left": [SENT, at(35, Kind.FORM_ABANDON, "/apply", "loan"), at(40, Kind.TASK_SUCCESS, "/x", "done")],
+    "another form was begun": [
+        SENT,
+        at(35, Kind.FORM_START, "/letter", "letter"),
+        at(40, Kind.TASK_SUCCESS, "/x", "done"),
+    ],
+    "another form was sent": [
+        SENT,
+        at(35, Kind.FORM_SUBMIT, "/letter", "letter"),
+        at(40, Kind.TASK_SUCCESS, "/x", "done"),
+    ],
+    "long after": [SENT, at(631, Kind.TASK_SUCCESS, "/x", "done")],
+    "before it was sent": [SENT, at(29, Kind.TASK_SUCCESS, "/x", "done")],
+    "the user logged out": [SENT, at(35, Kind.SESSION_END), at(40, Kind.TASK_SUCCESS, "/x", "done")],
+}
+
+
+@pytest.mark.parametrize("after", AFTER_SENDING.values(), ids=AFTER_SENDING.keys())
+def test_the_next_success_after_a_form_was_sent_is_of_the_form(after: list[Event]) -> None:
+    assert open_types([*APPLY, SENT]) == {SignalType.FORM_ERRORS}
+    assert open_types([*APPLY, SENT, *after]) == set()
+
+
+@pytest.mark.parametrize("after", CONTRADICTED.values(), ids=CONTRADICTED.keys())
+def test_a_success_is_not_of_a_form_where_something_says_otherwise(after: list[Event]) -> None:
+    assert SignalType.FORM_ERRORS in open_types([*APPLY, *after])
+
+
+def test_only_the_next_success_is_of_the_form() -> None:
+    story = [*APPLY, SENT, at(40, Kind.TASK_SUCCESS, "/thanks", "done")]
+    again = [at(50 + number, Kind.ERROR, "/apply", "income", error_code="required") for number in range(2)]
+    assert open_types([*story, *again, at(60, Kind.TASK_SUCCESS, "/x", "other")]) == {SignalType.FORM_ERRORS}
+
+
+# A success that names no target.
+
+
+def seen(second: float, page: str) -> Event:
+    return at(second, Kind.PAGE_VIEW, page)
+
+
+NAMELESS = {
+    "on the page of the trouble": [at(300, Kind.TASK_SUCCESS, "/pay")],
+    "without a page, right after it": [at(15, Kind.TASK_SUCCESS)],
+    "without a page, while still on it": [at(20, Kind.CLICK, "/pay", "send"), at(25, Kind.TASK_SUCCESS)],
+    "on the page that came next": [seen(14, "/thanks"), at(15, Kind.TASK_SUCCESS, "/thanks")],
+    "without a page, on the page that came next": [seen(14, "/thanks"), at(15, Kind.TASK_SUCCESS)],
+}
+NAMELESS_ELSEWHERE = {
+    "long after, without a page": [at(90, Kind.TASK_SUCCESS)],
+    "long after, on the page that came next": [seen(85, "/thanks"), at(90, Kind.TASK_SUCCESS, "/thanks")],
+    "after something was done elsewhere": [
+        seen(14, "/profile"),
+        at(20, Kind.FEATURE_INTERACTION, "/profile", "name"),
+        at(25, Kind.TASK_SUCCESS, "/profile"),
+    ],
+    "two pages further": [seen(14, "/help"), seen(20, "/profile"), at(25, Kind.TASK_SUCCESS, "/profile")],
+    "at once and with another target": [seen(14, "/thanks"), at(15, Kind.TASK_SUCCESS, "/thanks", "survey")],
+    "on a page the user is not on": [at(15, Kind.TASK_SUCCESS, "/profile")],
+}
+ON_PAY = [seen(-5, "/pay"), *failures()]
+
+
+@pytest.mark.parametrize("after", NAMELESS.values(), ids=NAMELESS.keys())
+def test_a_success_without_a_target_ends_the_trouble_it_follows(after: list[Event]) -> None:
+    assert open_types([*ON_PAY, *after]) == set()
+    assert not told([*ON_PAY, *after, at(301, Kind.TASK_FAILURE, "/pay", "pay")])[0].open_signals
+
+
+@pytest.mark.parametrize("after", NAMELESS_ELSEWHERE.values(), ids=NAMELESS_ELSEWHERE.keys())
+def test_a_success_without_a_target_elsewhere_ends_nothing(after: list[Event]) -> None:
+    assert open_types([*ON_PAY, *after]) == {SignalType.REPEATED_FAILURES}
+
+
+def test_trouble_without_a_page_ends_with_what_follows_it() -> None:
+    assert open_types([*failures("", "pay"), at(15, Kind.TASK_SUCCESS)]) == set()
+    assert open_types([*failures("", "pay"), at(90, Kind.TASK_SUCCESS)]) == {SignalType.REPEATED_FAILURES}
 
 
 def test_a_purchase_that_comes_late_takes_the_abandonment_back() -> None:
@@ -256,7 +363,7 @@ def test_what_is_remembered_is_bounded() -> None:
     for number in range(200):
         for event in failures(f"/{number}", f"task-{number}", begin=number, count=2):
             apply(state, event)
-        apply(state, at(number + 6, Kind.TASK_SUCCESS, f"/done/{number}"))
+        apply(state, at(number + 6, Kind.TASK_SUCCESS, f"/done/{number}", "done"))
         assert len(state.open_signals) <= OPEN_LIMIT
     assert len(state.solved) == 16 * SOLVED_LIMIT
     assert len(encode(state)) < 5_000

@@ -1,5 +1,7 @@
 """Each detector: what it finds, how strong, on what evidence, and what it leaves alone."""
 
+from typing import Any
+
 import pytest
 
 from services.features.domain.event import Event, Kind
@@ -246,3 +248,22 @@ def test_form_trouble_gives_form_errors_help_refreshes_and_a_drop() -> None:
     assert found[SignalType.HELP_SEEKING] == 75
     assert found[SignalType.PAGE_REFRESHES] == pytest.approx(57.8, abs=0.1)
     assert found[SignalType.ENGAGEMENT_DROP] >= 70
+
+
+@pytest.mark.parametrize(
+    ("kind", "members", "said"),
+    [
+        (Kind.HELP_REQUEST, {}, "{} requests for help within 10 minutes"),
+        (Kind.TASK_FAILURE, {"target": "pay"}, "{} failed attempts on pay"),
+        (Kind.ERROR, {"target": "loan form"}, "{} errors in the form loan form"),
+        (Kind.PAGE_VIEW, {"is_refresh": True}, "/a was loaded again {} times within 5 minutes"),
+    ],
+)
+def test_of_more_than_are_kept_it_is_said_that_they_are_at_least_so_many(
+    kind: int, members: dict[str, Any], said: str
+) -> None:
+    """Ten are kept, and a number that stops there is not told as all."""
+    for count, words in ((9, "9"), (10, "at least 10"), (14, "at least 10")):
+        _, found = told([at(number, kind, "/a", **members) for number in range(count)])
+        expected = said.format(words)
+        assert found[-1].reason == expected[0].upper() + expected[1:]

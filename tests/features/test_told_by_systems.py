@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.features.domain import money
-from services.features.domain.event import Click, Event, Kind
+from services.features.domain.event import Click, Event, Kind, Platform
 from services.features.domain.journey import NOTHING, apply
 from services.features.domain.recents import Kept, session_starts
 from services.features.domain.sessions import session_start
@@ -37,7 +37,7 @@ def test_it_counts_as_an_event_and_nothing_else(event: Event) -> None:
     assert state == before
 
 
-def test_what_it_bought_counts_as_money_only() -> None:
+def test_what_it_bought_counts_as_money_and_in_no_feature() -> None:
     state = told(STORY)[0]
     before = vector(state)
     apply(state, at(9 * DAY, Kind.PURCHASE, amount=9.0, currency="EUR", is_system=True))
@@ -75,6 +75,65 @@ def test_its_events_are_read_back_with_the_session_they_fell_into_or_none() -> N
     assert [each.session_start_us > 0 for each in kept] == [False, True, True, True, True, True, False, True]
 
 
+# What servers tell of a user who is away.
+
+SHOWN = {
+    "a browser": [at(0, Kind.PAGE_VIEW, "/a", platform=Platform.WEB), at(9, Kind.ERROR, "/a", platform=Platform.WEB)],
+    "a phone": [at(0, Kind.PAGE_VIEW, "/a", platform=Platform.MOBILE)],
+    "a browser, and a server after it": [
+        at(0, Kind.PAGE_VIEW, "/a", platform=Platform.WEB),
+        at(60, Kind.TASK_SUCCESS, "/a", platform=Platform.BACKEND),
+    ],
+}
+NIGHTLY = {
+    "a renewal": [at(DAY * n, Kind.FEATURE_INTERACTION, "", "renewal", platform=3) for n in range(1, 6)],
+    "a success": [at(DAY * n, Kind.TASK_SUCCESS, "", "report", platform=3) for n in range(1, 28)],
+    "failures": [at(DAY + n, Kind.TASK_FAILURE, "", "charge", platform=3) for n in range(5)],
+    "page views": [at(HOUR * n, Kind.PAGE_VIEW, f"/{n}", platform=3) for n in range(1, 9)],
+}
+
+
+@pytest.mark.parametrize("job", NIGHTLY.values(), ids=NIGHTLY.keys())
+@pytest.mark.parametrize("shown", SHOWN.values(), ids=SHOWN.keys())
+def test_what_a_server_tells_of_who_is_away_is_what_a_system_did(shown: list[Event], job: list[Event]) -> None:
+    state = told(shown)[0]
+    before = decode(encode(state))
+    for event in job:
+        assert apply(state, event) is NOTHING
+        assert session_start(state, event) == 0
+    before.event_count = state.event_count
+    assert state == before
+    assert vector(state, job[-1].at_us) == vector(before, job[-1].at_us)
+
+
+def test_money_that_a_server_tells_of_counts() -> None:
+    state = told([*SHOWN["a phone"], at(DAY, Kind.PURCHASE, amount=9.0, currency="EUR", platform=3)])[0]
+    assert (state.purchase_count, money.amounts(state), state.session_count) == (1, {"EUR": 9.0}, 1)
+
+
+def test_what_a_server_tells_within_a_session_is_of_it() -> None:
+    by_server, by_browser = (
+        told([*SHOWN["a phone"], at(20 * MINUTE, Kind.TASK_FAILURE, "/a", "pay", platform=each)])[0] for each in (3, 1)
+    )
+    assert vector(by_server) == vector(by_browser)
+    assert by_server.last_us == by_browser.last_us
+
+
+@pytest.mark.parametrize("platform", [0, 3])
+def test_who_is_known_by_servers_only_is_told_by_them(platform: int) -> None:
+    nights = [at(DAY * n, Kind.FEATURE_INTERACTION, "", "lesson", platform=platform) for n in range(5)]
+    assert told(nights)[0].session_count == 5
+    later = [at(DAY * n, Kind.FEATURE_INTERACTION, "", "lesson", platform=3) for n in (27, 29, 30)]
+    assert told([*SHOWN["a phone"], *later])[0].session_count == 3, "nor whom no phone has shown for 28 days"
+
+
+def test_a_login_that_a_server_tells_moves_what_was_bought() -> None:
+    state = told([*SHOWN["a phone"], at(1, Kind.PURCHASE, amount=9.0, platform=2)])[0]
+    carried = apply(state, at(DAY, Kind.IDENTIFY, platform=3, is_link=True)).carried
+    assert carried is not None
+    assert carried.purchase_count == 1
+
+
 # The zone.
 
 
@@ -100,6 +159,29 @@ def test_a_late_event_does_not_change_it() -> None:
     late = at(-HOUR, Kind.PAGE_VIEW, "/a", time_zone="Europe/Berlin")
     assert zone(now, late) == "Asia/Tokyo"
     assert zone(at(0, Kind.PAGE_VIEW, "/a"), late) == "Europe/Berlin", "better than none"
+
+
+WEB, MOBILE, BACKEND = 1, 2, 3
+
+
+@pytest.mark.parametrize("platform", [0, WEB, MOBILE])
+def test_a_server_s_zone_never_replaces_that_of_the_user_s_device(platform: int) -> None:
+    phone = at(0, Kind.PAGE_VIEW, "/a", time_zone="Asia/Tokyo", platform=platform)
+    server = at(60, Kind.FEATURE_INTERACTION, target="invoice", time_zone="Etc/UTC", platform=BACKEND)
+    assert zone(phone, server) == "Asia/Tokyo"
+    assert zone(phone, server, at(70, Kind.IDENTIFY, time_zone="Etc/UTC", platform=BACKEND)) == "Asia/Tokyo"
+    assert zone(server, at(70, Kind.PAGE_VIEW, "/a", time_zone="Asia/Tokyo", platform=platform)) == "Asia/Tokyo"
+    late = at(-HOUR, Kind.PAGE_VIEW, "/a", time_zone="Asia/Tokyo", platform=platform)
+    assert zone(server, late) == "Asia/Tokyo", "better than a server's"
+    berlin = at(90, Kind.CLICK, time_zone="Europe/Berlin", platform=WEB)
+    assert zone(phone, server, berlin) == "Europe/Berlin"
+
+
+def test_where_only_servers_tell_a_zone_the_last_counts() -> None:
+    first = at(0, Kind.PAGE_VIEW, "/a", time_zone="Asia/Tokyo", platform=BACKEND)
+    assert zone(first, at(9, Kind.ERROR, platform=WEB)) == "Asia/Tokyo"
+    assert zone(first, at(9, Kind.ERROR, time_zone="Europe/Rome", platform=BACKEND)) == "Europe/Rome"
+    assert zone(first, at(-9, Kind.ERROR, time_zone="Europe/Rome", platform=BACKEND)) == "Asia/Tokyo"
 
 
 # A time that never was.

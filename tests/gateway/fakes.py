@@ -14,7 +14,7 @@ from journeymesh.intervention.v1 import intervention_pb2, intervention_pb2_grpc
 from journeymesh.scoring.v1 import scoring_pb2, scoring_pb2_grpc
 from journeymesh.video.v1 import video_pb2, video_pb2_grpc
 
-from mesh.errors import MeshError, NotFound
+from mesh.errors import InvalidArgument, MeshError, NotFound
 
 SECONDS = 1_767_348_000
 """2026-01-02T10:00:00Z."""
@@ -130,6 +130,7 @@ class Ingest(ingest_pb2_grpc.IngestServiceServicer):
         self.underway = self.most_underway = 0
         self.page_requests: list[ingest_pb2.ListFailedEventsRequest] = []
         self.replays: list[ingest_pb2.ReplayFailedEventRequest] = []
+        self.replay_warnings: list[ingest_pb2.Warning] = []
         self.standings: list[ingest_pb2.ShardStanding] = []
 
     @property
@@ -153,6 +154,7 @@ class Ingest(ingest_pb2_grpc.IngestServiceServicer):
                 await self.gate.wait()
             if self.error is not None:
                 raise self.error
+            _require_few(request)
             self.requests.append(request)
             return self._judge(request)
         finally:
@@ -165,6 +167,10 @@ class Ingest(ingest_pb2_grpc.IngestServiceServicer):
                 response.verdicts.append(ingest_pb2.VERDICT_REJECTED)
                 reason = error_reason_pb2.ERROR_REASON_VALUE_OUT_OF_RANGE
                 response.rejections.add(event_index=index, reason=reason, detail="Beyond the limits.")
+            elif event.event_id.startswith("jm:") and not event.is_own:
+                response.verdicts.append(ingest_pb2.VERDICT_REJECTED)
+                reason = error_reason_pb2.ERROR_REASON_RESERVED_ID
+                response.rejections.add(event_index=index, reason=reason, detail="It is the mesh's own.")
             elif event.user_id == "flood":
                 response.verdicts.append(ingest_pb2.VERDICT_REJECTED)
                 reason = error_reason_pb2.ERROR_REASON_RATE_LIMITED
@@ -216,11 +222,17 @@ class Ingest(ingest_pb2_grpc.IngestServiceServicer):
         if self.error is not None:
             raise self.error
         self.replays.append(request)
+        if not request.HasField("event"):
+            if not self.failed.pop(request.id).is_kept_whole:
+                raise InvalidArgument("MISSING_FIELD", "It is not kept whole.")
+            return ingest_pb2.ReplayFailedEventResponse(verdict=ingest_pb2.VERDICT_ACCEPTED)
         judged = self._judge(ingest_pb2.AcceptEventsRequest(events=[request.event]))
         if not judged.rejections:
             del self.failed[request.id]
         return ingest_pb2.ReplayFailedEventResponse(
-            verdict=judged.verdicts[0], rejection=judged.rejections[0] if judged.rejections else None
+            verdict=judged.verdicts[0],
+            rejection=judged.rejections[0] if judged.rejections else None,
+            warnings=self.replay_warnings,
         )
 
     async def GetPipeline(
@@ -229,6 +241,15 @@ class Ingest(ingest_pb2_grpc.IngestServiceServicer):
         if self.error is not None:
             raise self.error
         return ingest_pb2.GetPipelineResponse(standings=self.standings)
+
+
+def _require_few(request: ingest_pb2.AcceptEventsRequest) -> None:
+    """Refuses what ingest refuses as a whole."""
+    sizes = [len(one.payload) for one in request.unreadable]
+    if len(sizes) > 1_000 or sum(sizes) > 4 * 1024 * 1024 or max(sizes, default=0) > 32 * 1024:
+        raise InvalidArgument("REQUEST_TOO_LARGE", "A request holds at most 1000 unreadable events of 32 KiB.")
+    if len(request.events) > 5_000:
+        raise InvalidArgument("REQUEST_TOO_LARGE", "A request holds at most 5000 events.")
 
 
 def _is_too_long(event: event_pb2.Event) -> bool:

@@ -13,10 +13,12 @@ from journeymesh.ingest.v1 import ingest_pb2
 from gateway.coalesce import Coalescer
 from gateway.intake import Intake
 from gateway.serving import connections_within_files
+from gateway.shares import Shares
 from mesh import telemetry
 from mesh.errors import Unavailable
 from tests.gateway.running import Gateway, listening, running
 
+ADDRESS = "198.51.100.1"
 EVENT = {"userId": "ada", "eventType": "page_view", "properties": {"page": "/"}}
 HEAD = b"POST /api/events/track HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
 
@@ -48,7 +50,7 @@ async def held(gateway: Gateway, count: int) -> list["asyncio.Task[httpx.Respons
 
 
 async def test_requests_beyond_the_bound_are_told_to_come_again() -> None:
-    async with running(request_count=3) as gateway:
+    async with running(request_count=3, address_percent=100) as gateway:
         tasks = await held(gateway, 3)
         assert_comes_again(await gateway.track(EVENT))
         assert_comes_again(await gateway.client.get("/api/users/ada/risk"))
@@ -133,7 +135,7 @@ async def test_a_head_without_end_is_refused() -> None:
 
 
 async def test_connections_beyond_the_bound_are_told_and_closed() -> None:
-    async with listening(connection_count=2) as (_, url):
+    async with listening(connection_count=2, address_percent=100) as (_, url):
         first = [await connection(url) for _ in range(2)]
         for reader, writer in first:
             writer.write(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -178,33 +180,34 @@ async def test_while_the_oldest_waits_too_long_nothing_more_is_let_in() -> None:
 
     request = ingest_pb2.AcceptEventsRequest()
     request.events.add(event_id="e")
-    coalescer = Coalescer(slow, telemetry.off(), 2_000, 1_000_000, max_wait_seconds=0.05)
+    coalescer = Coalescer(slow, telemetry.off(), 2_000, Shares(1_000_000, 1_000_000), max_wait_seconds=0.05)
     span = (bytes(16), bytes(8))
-    under_way = asyncio.create_task(coalescer.accept(request, span))
+    under_way = asyncio.create_task(coalescer.accept(request, span, ADDRESS))
     await asyncio.sleep(0)
-    waiting = asyncio.create_task(coalescer.accept(request, span))
+    waiting = asyncio.create_task(coalescer.accept(request, span, ADDRESS))
     loop, turns = asyncio.get_running_loop(), asyncio.Event()
     loop.call_later(0.06, turns.set)
     await turns.wait()
     with pytest.raises(Unavailable, match="BUFFER_FULL") as refused:
-        await coalescer.accept(request, span)
+        await coalescer.accept(request, span, ADDRESS)
     assert refused.value.retry_after_seconds == 1
     gate.set()
     for task in (under_way, waiting):
         assert (await task).verdicts == [ingest_pb2.VERDICT_ACCEPTED]
-    assert (await coalescer.accept(request, span)).verdicts == [ingest_pb2.VERDICT_ACCEPTED]
+    assert (await coalescer.accept(request, span, ADDRESS)).verdicts == [ingest_pb2.VERDICT_ACCEPTED]
 
 
 def test_the_intake_counts_what_is_under_way() -> None:
-    intake = Intake(1, 10)
-    intake.enter()
+    intake = Intake(1, 10, 100)
+    intake.enter(ADDRESS)
     with pytest.raises(Unavailable):
-        intake.enter()
-    intake.hold(10)
+        intake.enter(ADDRESS)
+    intake.hold(ADDRESS, 10)
     with pytest.raises(Unavailable):
-        intake.hold(1)
-    intake.leave(10)
-    intake.enter()
+        intake.hold(ADDRESS, 1)
+    intake.leave(ADDRESS)
+    intake.release(ADDRESS, 10)
+    intake.enter(ADDRESS)
     assert (intake.requests, intake.held_bytes) == (1, 0)
 
 

@@ -12,10 +12,12 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from gateway.coalesce import Coalescer, Verdicts
+from gateway.shares import Shares
 from mesh import semconv, telemetry
-from mesh.errors import Internal, Unavailable
+from mesh.errors import Internal, InvalidArgument, Unavailable
 
 SPAN = (bytes(range(16)), bytes(range(8)))
+ADDRESS = "198.51.100.1"
 
 
 class Ingest:
@@ -33,6 +35,8 @@ class Ingest:
         request = ingest_pb2.AcceptEventsRequest.FromString(message)
         self.requests.append(request)
         self.arrived.set()
+        if len(request.unreadable) > 1_000:
+            raise InvalidArgument("REQUEST_TOO_LARGE", "Too many unreadable events.")
         for _ in range(3):  # others come meanwhile
             await asyncio.sleep(0)
         self.underway -= 1
@@ -64,13 +68,13 @@ async def test_order_is_kept_and_each_gets_its_own_verdicts(
     batches: list[list[str]], waits: list[bool], max_events: int
 ) -> None:
     ingest = Ingest()
-    coalescer = Coalescer(ingest, telemetry.off(), max_events, 1_000_000)
+    coalescer = Coalescer(ingest, telemetry.off(), max_events, Shares(1_000_000, 1_000_000))
     tasks: list[asyncio.Task[Verdicts]] = []
     sent: list[str] = []
     for number, (batch, wait) in enumerate(zip(batches, waits, strict=False)):
         ids = [f"{number}-{index}" for index in range(len(batch))]
         sent += ids
-        tasks.append(asyncio.create_task(coalescer.accept(request_of(ids, batch), SPAN)))
+        tasks.append(asyncio.create_task(coalescer.accept(request_of(ids, batch), SPAN, ADDRESS)))
         if wait:
             await asyncio.sleep(0)
     answers = await asyncio.gather(*tasks)
@@ -89,38 +93,52 @@ async def test_order_is_kept_and_each_gets_its_own_verdicts(
 
 async def test_a_lone_request_goes_at_once_and_those_meanwhile_go_together() -> None:
     ingest = Ingest()
-    coalescer = Coalescer(ingest, telemetry.off(), 2_000, 1_000_000)
-    first = asyncio.create_task(coalescer.accept(request_of(["a"], ["u"]), SPAN))
+    coalescer = Coalescer(ingest, telemetry.off(), 2_000, Shares(1_000_000, 1_000_000))
+    first = asyncio.create_task(coalescer.accept(request_of(["a"], ["u"]), SPAN, ADDRESS))
     await ingest.arrived.wait()
-    others = [asyncio.create_task(coalescer.accept(request_of([str(n)], ["u"]), SPAN)) for n in range(20)]
+    others = [asyncio.create_task(coalescer.accept(request_of([str(n)], ["u"]), SPAN, ADDRESS)) for n in range(20)]
     await asyncio.gather(first, *others)
     assert [len(request.events) for request in ingest.requests] == [1, 20]
 
 
+@pytest.mark.parametrize("counts", [[100] * 11, [500, 500, 1], [520] * 4, [1_000, 1, 1_000]])
+async def test_what_others_sent_that_is_no_event_never_costs_anybody_theirs(counts: list[int]) -> None:
+    ingest = Ingest()
+    coalescer = Coalescer(ingest, telemetry.off(), 5_000, Shares(1_000_000, 1_000_000))
+    first = asyncio.create_task(coalescer.accept(request_of(["first"], ["u"]), SPAN, ADDRESS))
+    await ingest.arrived.wait()
+    garbage = [ingest_pb2.AcceptEventsRequest(unreadable=[ingest_pb2.UnreadableEvent()] * count) for count in counts]
+    requests = [*garbage, ingest_pb2.AcceptEventsRequest(events=request_of(["victim"], ["u"]).events)]
+    answers = await asyncio.gather(*(coalescer.accept(each, SPAN, ADDRESS) for each in requests))
+    assert answers[-1].verdicts == [ingest_pb2.VERDICT_ACCEPTED]
+    assert (await first).verdicts == [ingest_pb2.VERDICT_ACCEPTED]
+    assert sum(len(each.unreadable) for each in ingest.requests) == sum(counts) + 1
+
+
 async def test_an_error_reaches_everybody_and_the_next_go_on() -> None:
     ingest = Ingest()
-    coalescer = Coalescer(ingest, telemetry.off(), 2_000, 1_000_000)
+    coalescer = Coalescer(ingest, telemetry.off(), 2_000, Shares(1_000_000, 1_000_000))
     ingest.error = Unavailable("DEPENDENCY_UNAVAILABLE", "Gone.")
-    tasks = [coalescer.accept(request_of([str(n)], ["u"]), SPAN) for n in range(3)]
+    tasks = [coalescer.accept(request_of([str(n)], ["u"]), SPAN, ADDRESS) for n in range(3)]
     assert all(isinstance(each, Unavailable) for each in await asyncio.gather(*tasks, return_exceptions=True))
     ingest.error = None
-    assert (await coalescer.accept(request_of(["a"], ["u"]), SPAN)).verdicts == [ingest_pb2.VERDICT_ACCEPTED]
+    assert (await coalescer.accept(request_of(["a"], ["u"]), SPAN, ADDRESS)).verdicts == [ingest_pb2.VERDICT_ACCEPTED]
 
 
 async def test_verdicts_that_do_not_match_are_given_to_nobody() -> None:
     async def short(message: bytes) -> ingest_pb2.AcceptEventsResponse:
         return ingest_pb2.AcceptEventsResponse(verdicts=[ingest_pb2.VERDICT_ACCEPTED])
 
-    coalescer = Coalescer(short, telemetry.off(), 2_000, 1_000_000)
+    coalescer = Coalescer(short, telemetry.off(), 2_000, Shares(1_000_000, 1_000_000))
     with pytest.raises(Internal):
-        await coalescer.accept(request_of(["a", "b"], ["u", "u"]), SPAN)
+        await coalescer.accept(request_of(["a", "b"], ["u", "u"]), SPAN, ADDRESS)
 
 
 async def test_who_hangs_up_costs_nobody_else() -> None:
     ingest = Ingest()
-    coalescer = Coalescer(ingest, telemetry.off(), 2_000, 1_000_000)
+    coalescer = Coalescer(ingest, telemetry.off(), 2_000, Shares(1_000_000, 1_000_000))
     leaving, staying = (
-        asyncio.create_task(coalescer.accept(request_of([name], ["u"]), SPAN)) for name in ("leaves", "stays")
+        asyncio.create_task(coalescer.accept(request_of([name], ["u"]), SPAN, ADDRESS)) for name in ("leaves", "stays")
     )
     await asyncio.sleep(0)
     leaving.cancel()
@@ -130,9 +148,11 @@ async def test_who_hangs_up_costs_nobody_else() -> None:
 async def test_the_span_of_an_rpc_belongs_to_the_first_and_links_to_the_others() -> None:
     exporter = InMemorySpanExporter()
     traced = telemetry.exporting("gateway", exporter)
-    coalescer = Coalescer(Ingest(), traced, 2_000, 1_000_000)
+    coalescer = Coalescer(Ingest(), traced, 2_000, Shares(1_000_000, 1_000_000))
     spans = [(bytes([n]) * 16, bytes([n]) * 8) for n in (1, 2, 3)]
-    await asyncio.gather(*(coalescer.accept(request_of([str(n)], ["u"]), span) for n, span in enumerate(spans)))
+    await asyncio.gather(
+        *(coalescer.accept(request_of([str(n)], ["u"]), span, ADDRESS) for n, span in enumerate(spans))
+    )
     traced.provider.force_flush()
     span: ReadableSpan
     (span,) = exporter.get_finished_spans()
@@ -149,11 +169,11 @@ async def test_the_span_of_an_rpc_belongs_to_the_first_and_links_to_the_others()
 async def test_the_span_of_an_rpc_is_recorded_where_a_request_is(ratio: float) -> None:
     exporter = InMemorySpanExporter()
     traced = telemetry.exporting("gateway", exporter, ratio)
-    coalescer = Coalescer(Ingest(), traced, 2_000, 1_000_000)
+    coalescer = Coalescer(Ingest(), traced, 2_000, Shares(1_000_000, 1_000_000))
     unrecorded = [(bytes([n]) * 16, b"") for n in (1, 2)]
-    await asyncio.gather(*(coalescer.accept(request_of(["a"], ["u"]), span) for span in unrecorded))
+    await asyncio.gather(*(coalescer.accept(request_of(["a"], ["u"]), span, ADDRESS) for span in unrecorded))
     spans = [*unrecorded, SPAN]
-    await asyncio.gather(*(coalescer.accept(request_of(["b"], ["u"]), span) for span in spans))
+    await asyncio.gather(*(coalescer.accept(request_of(["b"], ["u"]), span, ADDRESS) for span in spans))
     traced.provider.force_flush()
     (span,) = exporter.get_finished_spans()
     assert span.parent is not None

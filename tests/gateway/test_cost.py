@@ -140,6 +140,27 @@ async def test_bad_ones_that_are_many_never_cost_the_good_ones(gateway: Gateway)
     assert ids.index("m-1000") == 1000
 
 
+@pytest.mark.parametrize(("good_count", "bad_count"), [(3000, 1500), (1, 4999), (0, 2500), (2000, 501)])
+async def test_bad_ones_beyond_what_ingest_keeps_of_a_request_cost_no_good_one(
+    gateway: Gateway, good_count: int, bad_count: int
+) -> None:
+    good = [{"type": "page", "userId": "ada", "messageId": f"g{n}", "name": "n"} for n in range(good_count)]
+    bad = [{"type": "pag", "userId": "ada", "messageId": f"b{n}"} for n in range(bad_count)]
+    body = json.dumps({"batch": good + bad}).encode()
+    answer = await gateway.client.post("/v1/batch", content=body, headers=JSON)
+    assert answer.status_code == (200 if good else 400)
+    told = answer.json()
+    assert len(gateway.services.ingest.events) == good_count
+    kept = [json.loads(b"[" + each.payload + b"]") for each in gateway.services.ingest.unreadable]
+    assert [one for each in kept for one in each] == bad
+    assert len(kept) <= 520
+    most = 100 + len(body) // 256
+    listed = told["rejected"][:most]
+    assert [each["index"] for each in listed] == list(range(good_count, good_count + min(most, bad_count)))
+    assert [each["eventId"] for each in listed] == [f"b{n}" for n in range(min(most, bad_count))]
+    assert len({each["reason"] for each in listed}) == 1
+
+
 async def test_a_flood_is_told_as_such_also_beyond_those_listed(gateway: Gateway) -> None:
     flood = {"type": "page", "userId": "flood", "name": "n"}
     answer = await gateway.client.post("/v1/batch", json={"batch": [{}] * 1500 + [flood]})

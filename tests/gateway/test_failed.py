@@ -40,10 +40,11 @@ async def test_they_are_listed_page_by_page_and_by_reason(gateway: Gateway) -> N
     assert (await get(gateway, "/api/failed-events?cursor=more"))["nextCursor"] is None
     (poison,) = (await get(gateway, "/api/failed-events?reason=POISON"))["failedEvents"]
     assert poison["id"] == "f-2"
-    assert [(one.page_size, one.page_token, one.reason) for one in gateway.services.ingest.page_requests] == [
-        (3, "", 0),
-        (20, "more", 0),
-        (20, "", POISON),
+    asked = gateway.services.ingest.page_requests
+    assert [(one.page_size, one.page_token, one.reason, one.payload_bytes) for one in asked] == [
+        (3, "", 0, 1024),
+        (20, "more", 0, 1024),
+        (20, "", POISON, 1024),
     ]
     unknown = await gateway.client.get("/api/failed-events?reason=poison")
     assert (unknown.status_code, unknown.json()["reason"]) == (400, "INVALID_PARAMETER")
@@ -64,7 +65,7 @@ async def test_one_is_read_and_struck_off(gateway: Gateway) -> None:
     [
         (PAYLOAD, "e-1", event_pb2.EVENT_TYPE_PAGE_VIEW),
         (SEGMENT, "m-1", event_pb2.EVENT_TYPE_PURCHASE),
-        (CLOUD_EVENT, "s#1", event_pb2.EVENT_TYPE_ERROR),
+        (CLOUD_EVENT, "ce:s#1", event_pb2.EVENT_TYPE_ERROR),
     ],
 )
 async def test_one_is_replayed_as_it_was_whatever_its_format(
@@ -123,6 +124,45 @@ async def test_replaying_nothing_is_not_found(gateway: Gateway) -> None:
     assert gateway.services.ingest.replays == []
 
 
+LINK = {"eventId": "jm:link:1", "userId": "a-1", "eventType": "identify", "timestamp": "2026-01-02T10:00:00Z"}
+
+
+@pytest.mark.parametrize("payload", [LINK, PAYLOAD, PAYLOAD | {"eventType": "none there is"}, "[1"])
+@pytest.mark.parametrize("how", ["as it is", "its own payload", "of many"])
+async def test_what_is_kept_whole_is_sent_again_by_its_id_alone(gateway: Gateway, payload: Any, how: str) -> None:
+    fail(gateway, payload, reason=POISON)
+    failed = gateway.services.ingest.failed["f-1"]
+    failed.is_kept_whole, failed.event_id = True, "jm:link:1"
+    if how == "of many":
+        told = (await replay(gateway, reason="POISON")).json()
+        assert (told["accepted"], told["rejected"]) == (1, [])
+    else:
+        body = failed.payload if how == "its own payload" else ""
+        answer = await gateway.client.post(
+            "/api/failed-events/f-1:replay", content=body, headers={"content-type": "application/json"}
+        )
+        assert (answer.status_code, answer.json()["eventIds"]) == (202, ["jm:link:1"])
+    assert [sent.HasField("event") for sent in gateway.services.ingest.replays] == [False]
+
+
+async def test_what_is_kept_whole_and_mended_goes_the_way_of_clients(gateway: Gateway) -> None:
+    fail(gateway, PAYLOAD, reason=POISON)
+    gateway.services.ingest.failed["f-1"].is_kept_whole = True
+    mended = await gateway.client.post("/api/failed-events/f-1:replay", json=PAYLOAD | {"eventId": "e-9"})
+    assert (mended.status_code, mended.json()["eventIds"]) == (202, ["e-9"])
+    assert gateway.services.ingest.replays[0].event.event_id == "e-9"
+
+
+async def test_a_replay_tells_what_either_cleaned(gateway: Gateway) -> None:
+    gateway.services.ingest.replay_warnings = [ingest_pb2.Warning(member="context.timeZone", detail="Left out.")]
+    fail(gateway, PAYLOAD | {"sessionId": {}})
+    answer = await gateway.client.post("/api/failed-events/f-1:replay")
+    assert [(each["member"], each["eventId"]) for each in answer.json()["warnings"]] == [
+        ("sessionId", "e-1"),
+        ("context.timeZone", "e-1"),
+    ]
+
+
 async def replay(gateway: Gateway, **order: Any) -> Any:
     return await gateway.client.post("/api/failed-events:replay", json=order)
 
@@ -176,3 +216,10 @@ async def test_an_order_that_is_none_is_refused(gateway: Gateway, order: Any, re
     answer = await replay(gateway, **order)
     assert (answer.status_code, answer.json()["reason"]) == (400, reason)
     assert gateway.services.ingest.page_requests == []
+
+
+async def test_many_are_sent_again_whole_though_lists_tell_the_beginning(gateway: Gateway) -> None:
+    fail(gateway, PAYLOAD | {"properties": {"page": "/", "note": "x" * 5_000}})
+    assert (await replay(gateway, limit=1)).json()["accepted"] == 1
+    assert gateway.services.ingest.page_requests[-1].payload_bytes == 0
+    assert len(gateway.services.ingest.replays[0].event.properties) > 5_000

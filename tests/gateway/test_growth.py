@@ -21,11 +21,13 @@ from gateway import (
     cors,
     mending,
     money,
+    pages,
     parameters,
     purchases,
     refusal,
     salvage,
     transcode,
+    wording,
 )
 from gateway.additions import unheard
 from gateway.cutting import cut
@@ -33,7 +35,7 @@ from gateway.formats import reader_of
 from gateway.routes import ROUTES
 from gateway.routing import Router
 from gateway.segment import batch as segment_batch
-from gateway.segment import names, pages, source, told
+from gateway.segment import names, source, told
 from gateway.segment.messages import Reader
 from mesh.errors import MeshError
 from tests.gateway.running import NOW_US
@@ -202,11 +204,17 @@ PARSERS: dict[str, tuple[int, Callable[[bytes], object]]] = {
     "ids of what is none": (transcode.MAX_EVENT_BYTES, salvage.salvage_ids),
     "the format of what is none": (transcode.MAX_EVENT_BYTES, reader_of),
     "a name": (LARGE, lambda raw: names.meaning(as_text(raw))),
+    "a type": (LARGE, lambda raw: wording.is_of_system(as_text(raw))),
+    "words": (HEAD, lambda raw: wording.SYSTEM.fullmatch(wording.words(as_text(raw)))),
     "an address": (LARGE, lambda raw: pages.address({"url": as_text(raw), "path": as_text(raw)})),
     "a search": (
         LARGE,
         lambda raw: pages.address({"path": as_text(raw), "search": as_text(raw), "hash": as_text(raw)}),
     ),
+    "two addresses": (LARGE, lambda raw: pages.fuller(f"/{as_text(raw)}", f"/{as_text(raw)}?a")),
+    "a page by its name": (LARGE, lambda raw: pages.named(f"/{as_text(raw)}/", as_text(raw), as_text(raw))),
+    "a page by its title": (LARGE, lambda raw: pages.marked(f"/{as_text(raw)}", as_text(raw), as_text(raw))),
+    "a time as in mails": (LARGE, lambda raw: told.time_if_any(f"Fri, {as_text(raw)[:50]}")),
     "a time": (LARGE, lambda raw: told.time(as_text(raw))),
     "a place": (LARGE, lambda raw: told.place(b'{"library":{"name":"%s"},"timezone":"%s"}' % ((in_text(raw),) * 2))),
     "an amount": (LARGE, lambda raw: money.amount(as_text(raw))),

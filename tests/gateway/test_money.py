@@ -41,6 +41,16 @@ READ: list[tuple[Any, float, str]] = [
     ("kr 99", 99, ""),
     ("1,234", 1234, ""),
     ("1.234", 1.234, ""),
+    ("€1.234", 1234, "EUR"),
+    ("1.234 EUR", 1234, "EUR"),
+    ("1.200 JPY", 1200, "JPY"),
+    ("₫150.000", 150000, "VND"),
+    ("$ 1.234", 1234, ""),
+    ("-1.234 kr", -1234, ""),
+    ("€0.500", 0.5, "EUR"),
+    ("€1.23", 1.23, "EUR"),
+    ("KWD 1.234", 1.234, "KWD"),
+    ("1.234 BHD", 1.234, "BHD"),
     ("12,345,678.90", 12345678.9, ""),
     ("12.345.678,90", 12345678.9, ""),
     ("12.345.678", 12345678, ""),
@@ -199,6 +209,9 @@ PURCHASES: list[tuple[dict[str, Any], tuple[float, str, bool], list[str]]] = [
     ({"revenue": None, "Revenue": " ", "total": "77.5 EUR"}, (77.5, "EUR", False), []),
     ({"revenue": "", "value": "", "price": "1,234.56"}, (1234.56, "", False), []),
     ({"order_total": 5, "currencyCode": "usd"}, (5, "USD", False), []),
+    ({"transactionTotal": "5", "subtotal": 4}, (5, "", False), []),
+    ({"total_revenue": 5}, (5, "", False), []),
+    ({"purchase-amount": 5, "price": ""}, (5, "", False), []),
     ({"value": {"nested": 1}, "price": 5}, (5, "", False), []),
     ({"revenue": "€25", "currency": "USD"}, (25, "USD", False), ["currency"]),
     ({"revenue": "€25", "currency": ""}, (25, "EUR", False), []),
@@ -230,7 +243,24 @@ def test_a_purchase_says_the_same_on_every_way_in(
     assert properties.items() <= (json.loads(event.properties) if event.properties else {}).items()
 
 
-REFUNDS = ["Order Refunded", "order_refunded", "Order Cancelled", "orderCanceled", "Product Returned", "Order Returned"]
+REFUNDS = [
+    *("Order Refunded", "order_refunded", "Order Cancelled", "orderCanceled", "Product Returned", "Order Returned"),
+    *("Refund Completed", "refund", "refund.processed", "Partial Refund Issued", "Payment Refund Succeeded"),
+    *("Chargeback", "ChargeBack Received", "charge.refunded", "Order Partially Returned", "orderItemReturned"),
+    *("Payment Reversed", "Transaction Voided", "Invoice Voided", "Purchase Cancelled", "Items Returned"),
+    *("Return Completed", "Order Fully Refunded", "Refunded Order", "Subscription Refunded"),
+]
+NO_REFUNDS = [
+    *("Refund Requested", "Refund Policy Viewed", "Return", "Return Requested", "User Returned", "Refund Failed"),
+    *(
+        "Refund Denied",
+        "Subscription Cancelled",
+        "Payment Cancelled",
+        "Returned",
+        "Chargeback Won",
+        "Order Return Started",
+    ),
+]
 
 
 @pytest.mark.parametrize("name", REFUNDS)
@@ -244,6 +274,21 @@ def test_money_that_goes_back_is_a_refund_whatever_it_says(
     event, told = by_segment(name, **properties)
     assert (event.event_type, event.purchase.is_refund, event.purchase.amount) == (14, True, amount)
     assert told == []
+
+
+@pytest.mark.parametrize("name", NO_REFUNDS)
+def test_talk_of_money_that_goes_back_is_no_refund(name: str) -> None:
+    assert by_segment(name, revenue=25)[0].event_type == event_pb2.EVENT_TYPE_FEATURE_INTERACTION
+
+
+@pytest.mark.parametrize("told", [True, "true", "True", "yes", 1])
+def test_a_flag_may_be_written_in_words(told: object) -> None:
+    assert by_segment("Order Completed", revenue=25, isRefund=told)[0].purchase.amount == -25
+
+
+@pytest.mark.parametrize("told", [False, "false", "no", 0, "", 2, "partial"])
+def test_what_is_not_true_is_no_refund(told: object) -> None:
+    assert by_segment("Order Completed", revenue=25, isRefund=told)[0].purchase.amount == 25
 
 
 NO_AMOUNT: list[dict[str, Any]] = [

@@ -134,7 +134,7 @@ async def test_a_service_that_cannot_be_reached_is_a_problem(gateway: Gateway) -
 
 
 async def test_streams_are_bounded_and_end_with_the_process() -> None:
-    async with listening(stream_count=2) as (gateway, url):
+    async with listening(stream_count=2, address_percent=100) as (gateway, url):
         gateway.services.intervention.changes.append(change(1, "i-1"))
         async with (
             httpx.AsyncClient() as client,

@@ -136,3 +136,27 @@ async def test_history_is_taken_like_the_present(gateway: Gateway) -> None:
     answer = await gateway.client.post("/v1/import", json={"batch": [old]}, headers={"authorization": f"Basic {KEY}"})
     assert answer.status_code == 200
     assert gateway.services.ingest.events[0].event_time_us == 1_735_812_030_000_000
+
+
+_QUERIES = ("", "?writeKey=w", "?_=1&_=2", "?a", "?%ff", "?" + "&".join("abcdefghijklmnopqrstuvwxyz"))
+
+
+@pytest.mark.parametrize("query", _QUERIES)
+async def test_a_way_in_looks_at_no_parameters(gateway: Gateway, query: str) -> None:
+    message = {"userId": "ada", "event": "Slider Moved", "type": "track"}
+    for path in ("t", "track", "i", "s/", "page/"):
+        assert (await gateway.client.post(f"/v1/{path}{query}", json=message)).status_code == 200
+    for path in ("/v1/b", "/v1/batch", "/v1/import", "/v1/batch/", "//v1/batch", "/v1/b//"):
+        assert (await gateway.client.post(f"http://mesh{path}{query}", json={"batch": [message]})).status_code == 200
+    assert (await gateway.client.get(f"/v1/projects/w/settings{query}")).status_code == 200
+    ours = {"userId": "ada", "eventType": "session_end"}
+    assert (await gateway.client.post(f"/api/events/track{query}", json=ours)).status_code == 202
+    cloud = {"specversion": "1.0", "id": "1", "source": "s", "type": "session_end", "subject": "ada"}
+    headers = {"content-type": "application/cloudevents+json"}
+    assert (await gateway.client.post(f"/api/events/track{query}", json=cloud, headers=headers)).status_code == 202
+
+
+async def test_reads_and_orders_stay_strict(gateway: Gateway) -> None:
+    assert (await gateway.client.get("/api/users/ada/risk?_=1")).status_code == 400
+    assert (await gateway.client.post("/api/failed-events:replay?limit=1", json={})).status_code == 400
+    assert (await gateway.client.post("/api/events/track/", json={})).status_code == 404

@@ -126,11 +126,27 @@ SYSTEM = [
     *("Push Notification Delivered", "Email Delivered", "email_bounced", "Email Sent", "Email Opened", "Email Dropped"),
     *("Email Marked as Spam", "Application Backgrounded"),
     *("Application Uninstalled", "Install Attributed", "SMS Delivered", "Live Chat Message Received"),
+    *("Push Received", "Notification Received", "notification_receive", "notification_foreground", "$push_received"),
+    *("Email Spam Reported", "Email Complained", "Delivered Email", "Opened Email", "Bounced Email", "Email Failed"),
+    *("Email Soft Bounced", "Marked Email as Spam", "Push Delivered", "In-App Message Delivered", "SMS Failed"),
+    *("WhatsApp Message Delivered", "Message Delivered", "Campaign Sent", "email.delivered", "Webhook Received"),
+    *("App Backgrounded", "app_background", "app_remove", "os_update", "Application Entered Background"),
+    *("Application Moved to Background", "Application Terminated", "App Closed"),
+    # Time, and those who bill.
+    *("Subscription Renewed", "subscription_auto_renewed", "subscriptionRenewed", "Annual Plan Renewed"),
+    *("Trial Ended", "Trial Ending Soon", "Free Trial Expired", "customer.subscription.trial_will_end"),
+    *("Invoice Generated", "Invoice Overdue", "Statement Issued", "Monthly Statement Generated", "Report Generated"),
+    *("Plan Expired", "Membership Lapsed", "License Expired", "Contract Ended", "Points Expired", "Card Expiring"),
+    *("Credit Card Expired", "Coupon Expired", "Payment Due", "Loan Payment Due", "Payment Overdue", "Reminder Sent"),
+    *("Payment Reminder Sent", "Weekly Report Sent", "Nightly Job Completed", "Interest Accrued"),
 ]
 USERS = [
     *("Push Notification Tapped", "Email Link Clicked", "Unsubscribed", "Deep Link Opened", "Application Opened"),
     *("Application Installed", "Application Updated"),
-    *("Live Chat Message Sent", "Application Crashed", "Order Completed", "Signed Out", "Subscription Renewed"),
+    *("Live Chat Message Sent", "Application Crashed", "Order Completed", "Signed Out", "Message Sent", "Push Opened"),
+    *("Notification Dismissed", "Email Clicked", "Payment Failed", "Subscription Started", "Subscription Cancelled"),
+    *("Trial Started", "Invoice Paid", "Invoice Viewed", "Report Viewed", "Report Downloaded", "Plan Upgraded"),
+    *("Plan Selected", "Card Added", "Points Redeemed", "Coupon Applied", "Renew Clicked", "Logout Failed"),
 ]
 
 
@@ -148,7 +164,7 @@ def test_what_the_user_did_is_the_users(name: str) -> None:
 @pytest.mark.parametrize("active", [False, True, None, "false", 0])
 def test_a_client_may_say_that_the_user_was_not_active(active: Any) -> None:
     for message in (
-        {"type": "track", "event": "Subscription Renewed"},
+        {"type": "track", "event": "Subscription Started"},
         {"type": "track", "event": "Order Completed", "properties": {"revenue": 9}},
         {"type": "identify", "traits": {"plan": "pro"}},
     ):
@@ -251,3 +267,105 @@ def test_a_position_that_stands_is_not_watched() -> None:
     assert [beat("Video Content Playing", 13, at) for at in (23, 33, 43)] == [0, 0, 0]
     assert beat("Video Playback Resumed", 13, 50) == 0
     assert beat("Video Content Playing", 17, 54) == 4
+
+
+OWN = {
+    "session_end": (
+        *("logout", "LOGOUT", "Log Out", "Logged Out", "logged_out", "Sign Out", "signOut", "Signed Out", "Signout"),
+        *("User Signed Out", "user_logged_out", "userLoggedOut", "Logged out user", "Log Off", "Logout Succeeded"),
+    ),
+    "session_start": ("Session Start", "session_started", "Started Session"),
+    "form_submit": ("Submitted Form", "Form Sent", "form.submitted", "Submitted a form"),
+    "form_start": ("Started Form", "Form Opened"),
+    "form_abandon": ("Abandoned Form", "Form Left"),
+    "help_request": ("Requested Help", "Asked for Help", "Support Requested"),
+    "error": ("Error Occurred", "Error Message Shown", "Saw Error"),
+    "retry": ("Tried Again", "Retry Clicked"),
+    "task_success": ("Completed Task", "Task Finished"),
+    "task_failure": ("Failed Task",),
+    "feature_interaction": (
+        "Logged In",
+        "Login",
+        "Sign In",
+        "User Returned",
+        "Log Out Clicked",
+        "Form Viewed",
+        "view_item",
+    ),
+}
+
+
+@pytest.mark.parametrize(("expected", "name"), [(kind, name) for kind, called in OWN.items() for name in called])
+def test_a_kind_of_ours_is_known_by_what_people_call_it(expected: str, name: str) -> None:
+    event = track(name)
+    assert (kind(event), event.is_system) == (expected, False)
+
+
+BOUGHT = (
+    *("Checkout Completed", "checkout_completed", "Payment Completed", "Payment Succeeded", "Order Placed"),
+    *("Placed Order", "Purchase Completed", "purchase", "Order Completed"),
+)
+
+
+@pytest.mark.parametrize("name", BOUGHT)
+def test_an_order_that_is_done_is_a_purchase(name: str) -> None:
+    event = track(name, value=5, currency="EUR")
+    assert (kind(event), event.purchase.amount, event.purchase.currency) == ("purchase", 5, "EUR")
+
+
+@pytest.mark.parametrize("name", BOUGHT[:7])
+def test_without_an_amount_it_is_the_success_of_the_checkout(name: str) -> None:
+    assert (kind(track(name)), track(name).target) == ("task_success", "checkout")
+    assert track(name, task="top up").target == "top up"
+
+
+def test_a_checkout_of_other_vocabularies_begins_and_goes_on() -> None:
+    for name in ("begin_checkout", "checkout_started", "Checkout Started"):
+        assert (kind(track(name)), track(name).target) == ("form_start", "checkout")
+    for name in ("add_payment_info", "add_shipping_info"):
+        assert (kind(track(name)), track(name).target) == ("task_success", "checkout step")
+
+
+ORDERS = [
+    ("Order Completed", {"order_id": "o-1"}, "Checkout Completed", {"orderId": "o-1"}, ["purchase", "task_success"]),
+    ("purchase", {"transaction_id": 7}, "Order Placed", {"order_id": "7"}, ["purchase", "task_success"]),
+    ("Order Placed", {"order_id": "o-1"}, "purchase", {"transaction_id": "o-1"}, ["purchase", "task_success"]),
+    ("Order Completed", {"order_id": "o-1"}, "Order Completed", {"order_id": "o-2"}, ["purchase", "purchase"]),
+    ("Order Completed", {}, "Order Completed", {}, ["purchase", "purchase"]),
+    ("Order Completed", {"order_id": "o-1"}, "Order Refunded", {"order_id": "o-1"}, ["purchase", "purchase"]),
+    ("Checkout Completed", {"order_id": ""}, "Order Completed", {"order_id": ""}, ["purchase", "purchase"]),
+]
+
+
+@pytest.mark.parametrize(("first", "told", "second", "again", "kinds"), ORDERS)
+async def test_an_order_told_twice_in_a_request_counts_once(
+    gateway: Gateway, first: str, told: dict[str, Any], second: str, again: dict[str, Any], kinds: list[str]
+) -> None:
+    messages = [
+        {"type": "track", "userId": user, "event": name, "properties": {**properties, "value": 5}}
+        for user in ("ada", "grace")
+        for name, properties in ((first, told), (second, again))
+    ]
+    answer = (await gateway.client.post("/v1/batch", json={"batch": messages})).json()
+    assert [kind(event) for event in gateway.services.ingest.events] == kinds * 2
+    assert [one["index"] for one in answer["warnings"]] == ([1, 3] if kinds[1] == "task_success" else [])
+    assert json.loads(gateway.services.ingest.events[1].properties)["value"] == 5
+
+
+def test_a_copy_of_an_order_stays_what_it_is() -> None:
+    reader = Reader()
+    message: dict[str, Any] = {"type": "track", "userId": "ada", "messageId": "m", "event": "Order Completed"}
+    message["properties"] = {"order_id": "o-1", "total": 5}
+    assert read(message, reader) == read(message, reader)
+
+
+@pytest.mark.parametrize(
+    "feature", ["Subscription Renewed", "trial_ended", "invoice.generated", "Nightly Job Completed"]
+)
+async def test_our_own_events_of_a_backend_are_read_alike(gateway: Gateway, feature: str) -> None:
+    event = {"userId": "ada", "eventType": "feature_interaction", "properties": {"feature": feature}}
+    for platform in ("backend", "web", None):
+        assert (await gateway.track(event | {"context": {"platform": platform}})).status_code == 202
+    other = event | {"properties": {"feature": "Subscription Started"}, "context": {"platform": "backend"}}
+    assert (await gateway.track(other)).status_code == 202
+    assert [event.is_system for event in gateway.services.ingest.events] == [True, False, False, False]

@@ -126,3 +126,40 @@ def test_listening_for_everyone_is_warned_of(address: str, warns: bool, caplog: 
     with serving.listen(address) as listener:
         assert listener.getsockname()[1] > 0
     assert any("asks for no key" in record.message for record in caplog.records) == warns
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"nonsense\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: upgrade, close\r\nupgrade: h2c\r\n\r\n",
+        b"POST /api/events/track HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 1\r\n\r\n{",
+    ],
+    ids=["no request", "no host", "another protocol", "no event"],
+)
+def test_bad_requests_write_no_log(said: bytes) -> None:
+    port = free_port()
+    with process(f"127.0.0.1:{port}") as started:
+        alive(f"http://127.0.0.1:{port}")
+        for _ in range(50):
+            with socket.create_connection(("127.0.0.1", port)) as bad:
+                bad.sendall(said)
+                assert bad.recv(8) == b"HTTP/1.1"
+        started.send_signal(signal.SIGTERM)
+        _, written = started.communicate(timeout=10)
+    assert written.count("\n") == 3, written  # that it listens, leaves and is drained
+
+
+def test_connections_beyond_a_bound_are_told_in_the_log_once_a_second() -> None:
+    port = free_port()
+    with process(f"127.0.0.1:{port}", JOURNEYMESH_CONNECTION_COUNT="4") as started:
+        alive(f"http://127.0.0.1:{port}")
+        with contextlib.ExitStack() as held:
+            for _ in range(100):
+                held.enter_context(socket.create_connection(("127.0.0.1", port)))
+            _read_until(started, "JOURNEYMESH_TRUSTED_PROXIES")
+        started.send_signal(signal.SIGTERM)
+        _, written = started.communicate(timeout=10)
+    assert written.count("JOURNEYMESH_TRUSTED_PROXIES") <= 1, written
+    assert "127.0.0.1" not in written

@@ -39,7 +39,7 @@ def members(kind: type[msgspec.Struct]) -> st.SearchStrategy[dict[str, Any]]:
         "action": st.sampled_from(list(schema.ACTIONS)),
         "outcome": st.sampled_from(list(schema.OUTCOMES)),
     }
-    by_type = {"str": words, "float": finite, "bool": st.booleans()}
+    by_type = {"str": words, "float": finite, "bool": st.booleans(), "Any": words | finite}
 
     def of(field: msgspec.structs.FieldInfo) -> st.SearchStrategy[Any]:
         typed = (strategy for name, strategy in by_type.items() if name in str(field.type))

@@ -29,6 +29,23 @@ async def test_every_event_gets_a_verdict_of_its_own() -> None:
         assert sorted(house.applied()) == ["a", "d", "e"]
 
 
+OTHERS: dict[str, dict[str, Any]] = {
+    "another user": {"user_id": "bob"},
+    "another kind": {"kind": "error"},
+    "another page": {"page": "/other"},
+    "other properties": {"properties": b'{"n": 2}'},
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+async def test_an_event_that_uses_the_id_of_another_is_told_so(other: str) -> None:
+    async with housed() as house:
+        again = event("a", **OTHERS[other])
+        answer = await house.accept(event("a"), event("b"), event("a"), again, event("c", time_zone="Mars"))
+        assert answer.verdicts == [ACCEPTED, ACCEPTED, DUPLICATE, DUPLICATE, ACCEPTED]
+        assert [(one.event_index, one.member) for one in answer.warnings] == [(3, "eventId"), (4, "context.timeZone")]
+
+
 async def test_a_bad_event_does_not_spend_its_id() -> None:
     async with housed() as house:
         assert (await house.accept(event("a", page=""), event("a"))).verdicts == [REJECTED, ACCEPTED]
@@ -166,7 +183,7 @@ async def test_a_shard_pauses_rather_than_forget_what_was_set_aside_before() -> 
     async with housed(recording(fault)) as house:
         house.failed._most_set_aside = 0
         await house.accept(event("bad"))
-        with pytest.raises(Unavailable, match="Paused: as many accepted events are set aside as may be"):
+        with pytest.raises(Unavailable, match="Paused: the list of set-aside events is full"):
             await house.dispatch()
         assert await house.leases.checkpoint((await house.receipt("bad")).position.shard) < 0
         house.failed._most_set_aside = 1

@@ -9,7 +9,9 @@ from mesh import redis
 from services.ingest.adapters.redis import RedisDuplicates, RedisSeenEvents
 from services.ingest.adapters.redis_applied import RedisApplied, _Noted
 from services.ingest.adapters.redis_journeys import RedisIdentities, RedisSkews
+from services.ingest.domain import holders
 from services.ingest.domain.event import Place, Seen
+from services.ingest.domain.holders import How, Span
 from services.ingest.domain.skew import Skew, observe
 from services.ingest.ports import Claim
 from tests.builders import MINUTE_US, NOW_US, SECOND_US
@@ -33,7 +35,10 @@ async def count_duplicates(client: redis.Client, first: int, count: int) -> None
 
 
 async def link(client: redis.Client, first: int, count: int) -> None:
-    await RedisIdentities(client).link({name(first + number): name(number) for number in range(count)})
+    spans = [[Span(NOW_US, How.LINKED, name(number))] for number in range(count)]
+    await RedisIdentities(client).link(
+        {name(first + number): holders.written(each, "") for number, each in enumerate(spans)}
+    )
 
 
 def clock() -> Skew:
@@ -47,7 +52,7 @@ def clock() -> Skew:
 
 
 async def keep_clocks(client: redis.Client, first: int, count: int) -> None:
-    await RedisSkews(client).keep({f"d:{name(first + number)}": clock() for number in range(count)})
+    await RedisSkews(client).keep({f"d:{name(number)}\n{name(first + number)}": clock() for number in range(count)})
 
 
 async def note_applied(client: redis.Client, first: int, count: int) -> None:

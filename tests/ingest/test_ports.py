@@ -1,7 +1,10 @@
 """Ingest's ports: one suite over memory and Redis."""
 
 import asyncio
+from collections.abc import Sequence
+from typing import Any
 
+import msgspec
 import pytest
 
 from mesh import redis
@@ -79,6 +82,11 @@ async def applied(store: str, valkey: redis.Client) -> Applied:
 
 def seen(sequence: int, received_time_us: int = NOW_US, event_index: int = 7) -> Seen:
     return Seen(Place("3", sequence, event_index), received_time_us, bytes(range(16)))
+
+
+async def test_noting_nothing_changes_nothing(seen_events: SeenEvents) -> None:
+    await seen_events.note([])
+    assert await seen_events.find(["a"], NOW_US) == [None]
 
 
 async def test_the_first_claim_wins_for_good(seen_events: SeenEvents) -> None:
@@ -171,6 +179,19 @@ async def test_a_place_of_any_size_is_kept_with_a_failed_event(failed_events: Fa
     assert await failed_events.find(["f-1", "f-2"]) == [told, failed(2)]
 
 
+async def test_the_record_of_what_was_set_aside_is_kept_and_goes_with_it(
+    failed_events: FailedEvents, valkey: redis.Client
+) -> None:
+    told = failed(1)._replace(place=Place("0", 7, 0), record=b"\x00\xff" * 20_000)
+    await failed_events.add([told, failed(2)])
+    assert await failed_events.find(["f-1", "f-2"]) == [told, failed(2)]
+    assert (await failed_events.list(10, ""))[0] == [failed(2), told]
+    await failed_events.strike_off(told)
+    await failed_events.remove("f-2")
+    assert await failed_events.find(["f-1"]) == [None]
+    assert await valkey.keys("*") == []
+
+
 async def test_failed_events_are_listed_by_reason_and_move_with_it(failed_events: FailedEvents) -> None:
     poison = [failed(number)._replace(reason="POISON") for number in (1, 3)]
     await failed_events.add([poison[0], failed(2), poison[1], failed(4)])
@@ -242,9 +263,9 @@ async def test_clocks_are_kept_and_replaced(skews: Skews) -> None:
 
 
 async def test_links_are_kept_and_the_latest_counts(identities: Identities) -> None:
-    await identities.link({"a": "ada", "ü": "ユーザー"})
-    await identities.link({"a": "bob"})
-    assert await identities.find(["a", "x", "ü"], NOW_US) == {"a": "bob", "ü": "ユーザー"}
+    await identities.link({"a": "ada", "ü": "ユーザー", "left": "ada"})
+    await identities.link({"a": "bob", "left": "left\nada"})
+    assert await identities.find(["a", "x", "ü", "left"], NOW_US) == {"a": "bob", "ü": "ユーザー", "left": "left\nada"}
     assert await identities.find([], NOW_US) == {}
 
 
@@ -327,6 +348,91 @@ async def test_there_is_room_for_so_many_that_were_accepted(store: str, valkey: 
     assert not await kept.has_room(1)
     await kept.remove("f-1")
     assert await kept.has_room(1)
+
+
+async def keep_as_before(valkey: redis.Client, kept: Sequence[FailedEvent], most: int) -> None:
+    """Keeps failed events as the version before does: of all there are the latest, in one index, without sizes."""
+    prefix, index = "jm:failed:{failed}:", "jm:failed:{failed}:index"
+    for one in kept:
+        place = one.place and (one.place.shard, str(one.place.sequence), one.place.event_index)
+        await valkey.set(f"{prefix}e:{one.id}", msgspec.msgpack.encode(((*one[:9], None), place)))
+        await valkey.hset(f"{prefix}reasons", one.id, one.reason)
+        for name in (index, f"{index}:{one.reason}"):
+            await valkey.zadd(name, {one.id: one.failed_time_us})
+    oldest: Any = await valkey.zrange(index, 0, -most - 1)
+    for failed_id in map(bytes.decode, oldest):
+        reason: Any = await valkey.hget(f"{prefix}reasons", failed_id)
+        await valkey.delete(f"{prefix}e:{failed_id}")
+        await valkey.zrem(index, failed_id)
+        await valkey.zrem(f"{index}:{reason.decode()}", failed_id)
+        await valkey.hdel(f"{prefix}reasons", failed_id)
+
+
+async def test_what_the_version_before_refused_takes_no_room_and_makes_room(valkey: redis.Client) -> None:
+    await keep_as_before(valkey, [failed(number) for number in range(20)], 20)
+    kept = RedisFailedEvents(valkey, most_refused=20, most_set_aside=20)
+    assert await kept.has_room(20)
+    assert len((await kept.list(100, ""))[0]) == 20
+    await kept.add([failed(number) for number in range(100, 115)])
+    listed, _ = await kept.list(100, "")
+    assert [one.id for one in listed] == [f"f-{number}" for number in (*range(114, 99, -1), *range(19, 14, -1))]
+
+
+@pytest.mark.parametrize("event_index", [0, 7, 192, 0x01C0, 4_999])
+async def test_what_the_version_before_set_aside_makes_no_room(valkey: redis.Client, event_index: int) -> None:
+    accepted = failed(0)._replace(reason="POISON", place=Place("0", 7, event_index))
+    await keep_as_before(valkey, [accepted, *(failed(number) for number in range(1, 10))], 20)
+    kept = RedisFailedEvents(valkey, most_refused=5, most_set_aside=1)
+    await kept.add([failed(number) for number in range(100, 130)])
+    assert await kept.find(["f-0"]) == [accepted]
+    assert (await kept.list(100, "", "POISON"))[0] == [accepted]
+    assert len((await kept.list(100, ""))[0]) == 6
+    assert not await kept.has_room(1)
+    await kept.strike_off(accepted)
+    assert await kept.has_room(1)
+
+
+async def test_beside_the_version_before_nothing_accepted_is_pushed_out(valkey: redis.Client) -> None:
+    kept = RedisFailedEvents(valkey, most_refused=20, most_set_aside=20, refused_bytes=20_000)
+    accepted = failed(0)._replace(reason="POISON", place=Place("0", 7, 0))
+    await kept.add([accepted])
+    for turn in range(1, 11):
+        await kept.add([failed(turn * 100 + number)._replace(payload=b"x" * 900) for number in range(20)])
+        await keep_as_before(valkey, [failed(turn * 100 + 50 + number) for number in range(20)], 20)
+    assert await kept.find(["f-0"]) == [accepted]
+    assert await kept.has_room(19)
+    # What the other cut off is not counted for good.
+    await kept.add([failed(2_000 + number)._replace(payload=b"x" * 800) for number in range(20)])
+    assert len((await kept.list(100, ""))[0]) == 21
+
+
+async def test_both_kinds_are_listed_in_one_order_page_by_page(failed_events: FailedEvents) -> None:
+    mixed = [failed(number)._replace(place=Place("0", number, 0) if number % 3 else None) for number in range(11)]
+    await failed_events.add(mixed)
+    listed: list[FailedEvent] = []
+    token = ""
+    while len(listed) < 11:
+        page, token = await failed_events.list(2, token)
+        listed += page
+    assert (listed, token) == (mixed[::-1], "")
+
+
+@pytest.mark.parametrize(("size", "most"), [(1, 100), (5_000, 100), (40_000, 20), (600_000, 10)])
+async def test_a_page_of_large_events_is_shorter_and_none_is_left_out(
+    failed_events: FailedEvents, size: int, most: int
+) -> None:
+    large = [failed(number)._replace(payload=b"x" * size) for number in range(20)]
+    large += [failed(20 + number)._replace(place=Place("0", number, 0), record=b"y" * size) for number in range(10)]
+    await failed_events.add(large)
+    listed: list[FailedEvent] = []
+    token, pages = "", 0
+    while token or not pages:
+        page, token = await failed_events.list(100, token)
+        assert 0 < len(page) <= most
+        listed += page
+        pages += 1
+    assert listed == large[::-1]
+    assert (pages == 1) == (most == 100)
 
 
 async def test_refused_events_are_kept_up_to_a_size(store: str, valkey: redis.Client) -> None:

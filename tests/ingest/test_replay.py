@@ -14,6 +14,7 @@ from mesh.errors import NotFound, Unavailable
 from services.ingest.domain.acceptance import Verdict
 from services.ingest.domain.event import Event, failed_event_id, refused_event_id
 from services.ingest.ports import Claim
+from services.ingest.replaying import Replays
 from tests.builders import NOW_US, event
 from tests.ingest.house import ACCEPTED, DUPLICATE, OWNER, REJECTED, House, housed
 from tests.ingest.peers import recording
@@ -61,7 +62,7 @@ class Fuse:
 async def replay(house: House, failed_id: str, again: event_pb2.Event | None = None) -> Verdict | None:
     """What is said of it; None where it is no longer on the list."""
     try:
-        return (await house.ingest.replay(failed_id, cast("Event", again or event("x")))).verdict
+        return (await Replays(house.ingest).replay(failed_id, cast("Event", again or event("x")))).verdict
     except NotFound:
         return None
 

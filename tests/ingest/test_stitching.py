@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from journeymesh.common.v1 import event_pb2
 from journeymesh.features.v1 import features_pb2
 
@@ -11,7 +12,7 @@ from services.features.servicer import FeaturesServicer
 from services.ingest.domain.identity import COPIES_MOST, LINKS_AT_ONCE
 from tests.builders import MINUTE_US, NOW_US, event
 from tests.ingest import peers
-from tests.ingest.house import House, housed
+from tests.ingest.house import ACCEPTED, House, housed
 
 
 class WithFeatures(peers.Steps):
@@ -26,11 +27,19 @@ class WithFeatures(peers.Steps):
         return await self.features.ApplyEvents(request, context)
 
     async def BatchListRecentEvents(self, request: Any, context: Any) -> features_pb2.BatchListRecentEventsResponse:
+        self.asked.append(list(request.user_ids))
         return await self.features.BatchListRecentEvents(request, context)
 
     async def feature(self, user_id: str, name: str) -> float:
         answer = await self.features.GetFeatures(features_pb2.GetFeaturesRequest(user_id=user_id), None)
         return next(each.value for each in answer.features if each.name == name)
+
+    async def batch(self, user_ids: list[str]) -> list[list[event_pb2.Event]]:
+        request = features_pb2.BatchListRecentEventsRequest(user_ids=user_ids)
+        return [list(each.events) for each in (await self.features.BatchListRecentEvents(request, None)).users]
+
+    async def profile(self, user_id: str) -> features_pb2.GetProfileResponse:
+        return await self.features.GetProfile(features_pb2.GetProfileRequest(user_id=user_id), None)
 
     async def last_events(self, user_id: str) -> list[event_pb2.Event]:
         request = features_pb2.ListRecentEventsRequest(user_id=user_id)
@@ -40,6 +49,11 @@ class WithFeatures(peers.Steps):
 def anonymous(event_id: str, minutes: float, kind: str = "page_view", **members: Any) -> event_pb2.Event:
     time_us = NOW_US + round(minutes * MINUTE_US)
     return event(event_id, "a-1", kind, anonymous_id="a-1", event_time_us=time_us, **members)
+
+
+def known(event_id: str, user_id: str, minutes: float, kind: str = "page_view") -> event_pb2.Event:
+    time_us = NOW_US + round(minutes * MINUTE_US)
+    return event(event_id, user_id, kind, anonymous_id="a-1", event_time_us=time_us)
 
 
 async def settle(house: House) -> None:
@@ -86,10 +100,10 @@ async def test_what_was_done_before_the_first_login_is_the_first_user_s_alone() 
 async def test_what_is_done_on_a_device_after_a_log_out_is_the_next_user_s() -> None:
     steps = WithFeatures()  # type: ignore[abstract]
     async with housed(steps) as house:
-        await house.accept(anonymous("a", -9), event("1", "ada", "identify", anonymous_id="a-1"))
+        await house.accept(anonymous("a", -9), known("1", "ada", -8, "identify"))
         await settle(house)
-        await house.accept(anonymous("b", -8, "error"), event("2", "ada", "session_end", anonymous_id="a-1"))
-        await house.accept(anonymous("c", -7), event("3", "bob", "identify", anonymous_id="a-1"))
+        await house.accept(anonymous("b", -7, "error"), known("2", "ada", -6, "session_end"))
+        await house.accept(anonymous("c", -5), known("3", "bob", -4, "identify"))
         await settle(house)
         assert [each.copied_event_id for each in await steps.last_events("bob") if each.copied_event_id] == ["c"]
         assert await steps.feature("bob", "error_count") == 0
@@ -100,27 +114,85 @@ async def test_a_user_who_comes_back_after_a_log_out_gets_what_was_done_meanwhil
     steps = WithFeatures()  # type: ignore[abstract]
     async with housed(steps) as house:
         for login, minutes in (("1", -9), ("2", -5)):
-            await house.accept(anonymous(f"before {login}", minutes), event(login, "ada", anonymous_id="a-1"))
-            await house.accept(event(f"out {login}", "ada", "session_end", anonymous_id="a-1"))
+            await house.accept(anonymous(f"before {login}", minutes), known(login, "ada", minutes + 1))
+            await house.accept(known(f"out {login}", "ada", minutes + 2, "session_end"))
             await settle(house)
         copied = [each.copied_event_id for each in await steps.last_events("ada") if each.copied_event_id]
         assert copied == ["before 2", "before 1"]
 
 
-async def test_one_anonymous_id_with_hundreds_of_users_holds_nobody_up() -> None:
+CROWDS = {
+    "log in": [event(f"{number}", f"u{number}", "identify", anonymous_id="a-1") for number in range(500)],
+    "come and go": [
+        event(f"{number} {kind}", f"u{number}", kind, anonymous_id="a-1")
+        for number in range(250)
+        for kind in ("identify", "session_end")
+    ],
+    "log out": [event(f"{number}", f"u{number}", "session_end", anonymous_id="a-1") for number in range(500)],
+    "look around and log out": [
+        made
+        for number in range(250)
+        for made in (
+            anonymous(f"{number}", -1),
+            event(f"out {number}", f"u{number}", "session_end", anonymous_id="a-1"),
+        )
+    ],
+    "come back": [event(f"{number}", f"u{number % 50}", "click", anonymous_id="a-1") for number in range(500)],
+}
+
+
+@pytest.mark.parametrize("requests", [1, 5])
+@pytest.mark.parametrize("crowd", CROWDS.values(), ids=CROWDS)
+async def test_one_anonymous_id_with_hundreds_of_users_holds_nobody_up(
+    crowd: list[event_pb2.Event], requests: int
+) -> None:
     steps = WithFeatures()  # type: ignore[abstract]
     async with housed(steps) as house:
         await house.accept(*[anonymous(f"a{number}", -5) for number in range(30)])
         await settle(house)
-        answer = await house.accept(
-            *[event(f"{number}", f"u{number}", "identify", anonymous_id="a-1") for number in range(500)]
-        )
+        calls, size = len(steps.requests), len(crowd) // requests
+        answers = [await house.accept(*crowd[start : start + size]) for start in range(0, len(crowd), size)]
         await settle(house)
-        assert list(answer.verdicts) == [1] * 500
+        assert all(verdict == ACCEPTED for answer in answers for verdict in answer.verdicts)
+        # What each costs is as much as without links: five journeys end, each with one look, one arrival and 20 copies.
+        ends = 2 * LINKS_AT_ONCE
+        written = [each for step, ids in steps.log if step == "features" for each in ids]
+        assert len(written) <= 30 + len(crowd) + ends + LINKS_AT_ONCE + COPIES_MOST
+        assert sum(map(len, steps.asked)) <= LINKS_AT_ONCE
+        batches = 2 * requests + len(crowd) // 100 + ends + LINKS_AT_ONCE
+        assert len(steps.requests) - calls <= 4 * batches
+
+
+async def test_many_devices_that_change_hands_in_one_request_take_no_more_batches_than_one() -> None:
+    steps = WithFeatures()  # type: ignore[abstract]
+    crowd: list[event_pb2.Event] = []
+    async with housed(steps) as house:
+        for number in range(125):
+            anonymous_id = f"a-{number}"
+            known = {"anonymous_id": anonymous_id}
+            crowd.extend(
+                [
+                    event(f"in {number}", f"u{number}", "identify", **known),
+                    event(f"out {number}", f"u{number}", "session_end", **known),
+                    event(f"{number}", anonymous_id, **known),
+                    event(f"next {number}", f"v{number}", "identify", **known),
+                ]
+            )
+        await house.accept(*crowd)
+        await settle(house)
+        assert (await steps.batch(["v0", "v124"]))[1][0].copied_event_id == "124"
+        # 500 events, 250 links and 125 copies by hundreds; two parts on each of two shards.
+        assert sum(step == "features" for step, _ in steps.log) <= 9 + 2 * 2 * 2
+
+
+async def test_of_hundreds_of_users_of_one_anonymous_id_a_few_are_linked_and_the_others_are_told() -> None:
+    steps = WithFeatures()  # type: ignore[abstract]
+    async with housed(steps) as house:
+        await house.accept(anonymous("a", -5))
+        answer = await house.accept(*CROWDS["log in"])
+        await settle(house)
         assert len(answer.warnings) == 500 - LINKS_AT_ONCE
         assert {each.member for each in answer.warnings} == {"anonymousId"}
-        written = [each for step, ids in steps.log if step == "features" for each in ids]
-        assert len(written) <= 30 + 500 + LINKS_AT_ONCE * 2 + COPIES_MOST
         assert [each.copied_event_id != "" for each in await steps.last_events("u499")] == [False]
 
 

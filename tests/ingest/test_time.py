@@ -1,5 +1,6 @@
 """What becomes of an event's time on the way through ingest, as docs/time.md says."""
 
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -56,12 +57,23 @@ async def test_with_a_time_of_sending_the_clock_s_error_is_taken_out_and_both_ti
         assert stalled == [(NOW_US - 30 * SECOND_US, NOW_US - HOUR_US - 30 * SECOND_US)]
 
 
-async def test_what_is_known_of_a_clock_serves_all_of_a_device_s_users_and_no_other_device() -> None:
+@pytest.mark.parametrize("hours", [1, 2, 23])
+async def test_at_first_contact_the_time_of_sending_alone_tells_the_clock(hours: int) -> None:
+    then_us = NOW_US - hours * HOUR_US
+    old: dict[str, Any] = {"device_id": "phone", "event_time_us": then_us}
+    async with housed() as house:
+        assert await applied(house, event(**old, sent_time_us=then_us)) == [(NOW_US, then_us)]
+    async with housed() as house:
+        assert await applied(house, event(**old, sent_time_us=NOW_US)) == [(then_us, 0)]
+        assert await applied(house, event("b", **old, sent_time_us=then_us)) == [(then_us, 0)]
+
+
+async def test_what_is_known_of_a_clock_serves_its_user_on_that_device_and_no_other() -> None:
     async with housed() as house:
         await applied(house, sent("a", 0, 0))
-        assert await applied(house, sent("b", 0, SECOND_US, user_id="bob")) == [
-            (NOW_US - SECOND_US, NOW_US - HOUR_US - SECOND_US)
-        ]
+        late = (NOW_US - SECOND_US, NOW_US - HOUR_US - SECOND_US)
+        assert await applied(house, sent("b", 0, SECOND_US)) == [late]
+        assert await applied(house, sent("d", 0, SECOND_US, user_id="bob")) == [(NOW_US, late[1])]
         other = event("c", device_id="other", event_time_us=NOW_US - MINUTE_US, sent_time_us=NOW_US - MINUTE_US)
         assert await applied(house, other) == [(NOW_US, NOW_US - MINUTE_US)]
 
@@ -102,6 +114,64 @@ async def test_a_clock_that_began_anew_is_corrected_by_its_own_request(told_us: 
         assert await applied(house, again, right) == [(later_us - 2 * SECOND_US, told_us), (later_us, 0)]
 
 
+def year(number: int) -> int:
+    return int(dt.datetime(number, 6, 1, tzinfo=dt.UTC).timestamp()) * SECOND_US
+
+
+ODD_SENT = {
+    "1970": SECOND_US,
+    "1975": year(1975),
+    "2009": year(2009),
+    "in two days": NOW_US + 2 * DAY_US,
+    "2099": year(2099),
+}
+PLAUSIBLE = {
+    "now": NOW_US,
+    "just now": NOW_US - SECOND_US,
+    "five days ago": NOW_US - 5 * DAY_US,
+    "last year": NOW_US - 365 * DAY_US,
+    "2012": year(2012),
+}
+
+
+@pytest.mark.parametrize("sent_us", ODD_SENT.values(), ids=ODD_SENT)
+@pytest.mark.parametrize("told_us", PLAUSIBLE.values(), ids=PLAUSIBLE)
+async def test_a_time_of_sending_that_cannot_be_costs_a_plausible_event_nothing(told_us: int, sent_us: int) -> None:
+    async with housed() as house:
+        answer = await house.accept(event(event_time_us=told_us, sent_time_us=sent_us))
+        assert answer.verdicts == [ACCEPTED]
+        assert [each.member for each in answer.warnings] == ["sentAt"]
+        await house.dispatch()
+        (made,) = house.events()
+        assert (made.event_time_us, made.client_time_us, made.sent_time_us) == (told_us, 0, 0)
+
+
+TWO_CLOCKS = {
+    "1970, sent in 2099": (SECOND_US, year(2099), "INVALID_TIME"),
+    "1970, sent in 1990": (SECOND_US, year(1990), "INVALID_TIME"),
+    "1990, sent in 1970": (year(1990), SECOND_US, "INVALID_TIME"),
+    "in two days, sent in 1975": (NOW_US + 2 * DAY_US, year(1975), "TIME_IN_FUTURE"),
+    "in two days, sent in 2099": (NOW_US + 2 * DAY_US, year(2099), "TIME_IN_FUTURE"),
+    "2099, sent in two days": (year(2099), NOW_US + 2 * DAY_US, "TIME_IN_FUTURE"),
+}
+
+
+@pytest.mark.parametrize(("told_us", "sent_us", "reason"), TWO_CLOCKS.values(), ids=TWO_CLOCKS)
+async def test_two_odd_times_of_two_clocks_are_refused_by_the_event_s_own(
+    told_us: int, sent_us: int, reason: str
+) -> None:
+    async with housed() as house:
+        answer = await house.accept(event("a", event_time_us=told_us, sent_time_us=sent_us))
+        assert answer.rejections[0].reason == error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{reason}")
+        assert [one.event_id for one in (await house.failed.list(10, ""))[0]] == ["a"]
+
+
+@pytest.mark.parametrize("sent_us", [SECOND_US, year(1975), year(2005) - DAY_US, year(2006), year(2099)])
+async def test_history_of_before_2010_is_kept_where_another_clock_sent_it(sent_us: int) -> None:
+    async with housed() as house:
+        assert await applied(house, event(event_time_us=year(2005), sent_time_us=sent_us)) == [(year(2005), 0)]
+
+
 async def test_a_clock_of_1970_that_tells_no_time_of_sending_is_refused_and_kept() -> None:
     async with housed() as house:
         answer = await house.accept(event("a", event_time_us=190 * SECOND_US))
@@ -120,3 +190,24 @@ async def test_history_that_was_sent_years_ago_stays_as_it_is() -> None:
         then_us = NOW_US - 1000 * DAY_US
         told = event("a", event_time_us=then_us, sent_time_us=then_us + SECOND_US)
         assert await applied(house, told) == [(then_us, 0)]
+
+
+@pytest.mark.parametrize("name", ["device_id", "anonymous_id"])
+@pytest.mark.parametrize("lie_us", [10 * MINUTE_US, HOUR_US, 2 * HOUR_US, 23 * HOUR_US])
+@pytest.mark.parametrize("is_sent", [True, False])
+@pytest.mark.parametrize("liar", ["mallory", "ada"])
+async def test_one_wrong_clock_makes_nobody_late(liar: str, lie_us: int, name: str, *, is_sent: bool) -> None:
+    async with housed() as house:
+        ahead_us = NOW_US + lie_us
+        shared: dict[str, Any] = {name: "webview"}
+        lie: dict[str, Any] = {"event_time_us": ahead_us, "sent_time_us": ahead_us if is_sent else 0}
+        assert await applied(house, event("lie", liar, **shared, **lie)) == [(NOW_US, ahead_us)]
+        now_us = house.time.now_us = NOW_US + MINUTE_US
+        users = ["ada", "bob", "cy"] if name == "device_id" else ["ada"]
+        sends: dict[str, Any] = {
+            "event_time_us": now_us - SECOND_US,
+            "sent_time_us": now_us,
+            "received_time_us": now_us,
+        }
+        events = [event(f"{user}-{number}", user, **shared, **sends) for user in users for number in range(3)]
+        assert {time_us for time_us, _ in await applied(house, *events)} == {now_us - SECOND_US}

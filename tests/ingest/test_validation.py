@@ -30,6 +30,7 @@ def judged(one: event_pb2.Event) -> Rejection | None:
     return reject(cast("Event", one), NOW_US)
 
 
+OWN: dict[str, Any] = {"is_own": True, "anonymous_id": "ada"}
 DECLINED = event_pb2.InterventionOutcome(intervention_id="i", outcome=event_pb2.OUTCOME_DECLINED)
 
 REFUSED = {
@@ -44,10 +45,10 @@ REFUSED = {
     "nobody identified": (event(kind="identify", user_id="null", anonymous_id="a-1"), "PLACEHOLDER_ID"),
     "an id of the mesh": (event(event_id="jm:link:1"), "RESERVED_ID"),
     "an outcome by another name": (
-        event("jm:outcome:i:accepted", kind="intervention_outcome", outcome=DECLINED),
+        event("jm:outcome:i:accepted", kind="intervention_outcome", outcome=DECLINED, **OWN),
         "RESERVED_ID",
     ),
-    "an outcome's name on another event": (event("jm:outcome:i:declined"), "RESERVED_ID"),
+    "an outcome's name on another event": (event("jm:outcome:i:declined", **OWN), "RESERVED_ID"),
     "properties that are no object": (event(properties=b"[1]"), "MALFORMED_JSON"),
     "properties that are no JSON": (event(properties=b'{"a":'), "MALFORMED_JSON"),
     "an unknown kind": (unknown_kind(), "MISSING_FIELD"),
@@ -93,7 +94,7 @@ ACCEPTED = {
     "an outcome by channel": outcome(outcome=event_pb2.OUTCOME_ACCEPTED, channel="email"),
     "a user with a joiner": event(user_id="\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"),
     "a user with a no-break space": event(user_id="Jos\u00e9\u00a0Luis"),
-    "an outcome by its own name": event("jm:outcome:i:declined", kind="intervention_outcome", outcome=DECLINED),
+    "an outcome by its own name": event("jm:outcome:i:declined", kind="intervention_outcome", outcome=DECLINED, **OWN),
 }
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from services.intervention.domain.eligibility import Reason
 from services.intervention.domain.facts import Bought, EventKind, Outcome
+from services.intervention.domain.lift import Counts
 from services.intervention.ports import Reference
 from services.intervention.translation.decisions import ledger_record
 from tests.intervention.builders import MINUTE, NOON_ISH, Row, World, edited, outcome
@@ -40,13 +41,30 @@ async def test_a_copy_has_no_effect_on_somebody_known() -> None:
     await world.send(outcome(Outcome.SHOWN, made.intervention.id))
     before = await world.state.load(["user:ada"])
     copies = [
-        Row(kind=EventKind.PURCHASE, bought=Bought(9.0, "EUR"), is_copy=True),
+        Row(kind=EventKind.PURCHASE, bought=Bought(-9.0, "EUR"), is_copy=True),
+        Row(kind=EventKind.PURCHASE, bought=Bought(9.0, "EUR"), is_copy=True, is_bot=True),
+        Row(kind=EventKind.PURCHASE, bought=Bought(9.0, "EUR"), is_copy=True, age_us=60 * MINUTE),
         Row(kind=EventKind.SESSION_END, is_copy=True),
         Row(is_settled=True, is_copy=True),
         outcome(Outcome.ACCEPTED, made.intervention.id, is_copy=True),
     ]
     await world.send(*copies)
     assert await world.state.load(["user:ada"]) == before
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_what_was_bought_before_a_login_is_the_goal_of_who_was_helped_elsewhere_once(count: int) -> None:
+    world = World()
+    (made,) = await world.send(Row(80.0))
+    await world.send(outcome(Outcome.SHOWN, made.intervention.id))
+    copy = Row(at_us=NOON_ISH + MINUTE, kind=EventKind.PURCHASE, bought=Bought(9.0, "EUR"), is_copy=True)
+    for _ in range(count):
+        await world.send(copy)
+        assert (await world.last()).verdict.reasons == (Reason.COPIED_EVENT,)
+    assert (await world.reading.intervention(made.intervention.id)).outcome is Outcome.CONVERTED
+    assert (await world.reading.lifts("")).estimates[0][2] == Counts(1, 1, 0, 0)
+    await world.send(Row(80.0, NOON_ISH + 60 * MINUTE))
+    assert (await world.last()).standing.bought == {}
 
 
 @pytest.mark.parametrize("score", [10.0, 55.0, 95.0])

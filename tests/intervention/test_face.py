@@ -18,10 +18,11 @@ from journeymesh.intervention.v1.intervention_pb2_grpc import (
     add_InterventionServiceServicer_to_server,
 )
 
+from mesh.clock import LATEST_US
 from mesh.errors import InvalidArgument, NotFound
 from services.intervention.adapters.tools import _past
 from services.intervention.domain.analysis import Past
-from services.intervention.domain.facts import LATEST_US, Bought, EventKind, Outcome
+from services.intervention.domain.facts import Bought, EventKind, Outcome
 from services.intervention.translation.rows import rows_of
 from tests.intervention.builders import NOON_ISH, Row, World, outcome
 from tests.intervention.test_servicer import request

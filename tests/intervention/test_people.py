@@ -183,7 +183,7 @@ class Town:
         (decision,) = await self.world.reading.decisions_at(self._position())
         mine = self.counted.get(row.user_id)
         is_goal = row.kind == EventKind.PURCHASE and row.bought is not None and not row.bought.gives_back
-        if mine and is_goal and not row.is_copy and 0 <= row.at_us - row.age_us - mine.at_us <= 2 * HOUR:
+        if mine and is_goal and 0 <= row.at_us - row.age_us - mine.at_us <= 2 * HOUR:
             mine.is_converted = True
         if decision.verdict.exposed is not None:
             assert mine is None

@@ -1,17 +1,21 @@
 """Standing follows the person: what is remembered of an anonymous user moves to the known user it turned out to be."""
 
+import asyncio
 import itertools
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mesh import applied
+from mesh.clock import LATEST_US
 from services.intervention.domain import ledger, pending, person
 from services.intervention.domain.chance import held_out
 from services.intervention.domain.decision import derive
 from services.intervention.domain.delivery import encode_undelivered, undelivered_key
 from services.intervention.domain.eligibility import Reason
-from services.intervention.domain.facts import LATEST_US, Bought, EventKind, Outcome
+from services.intervention.domain.facts import Bought, EventKind, Outcome
 from services.intervention.domain.offer import WithdrawalReason
 from services.intervention.domain.pending import Helped
 from services.intervention.domain.policy import REMEMBERED_OFFERS
@@ -152,6 +156,23 @@ async def test_a_repeated_batch_answers_the_same_bytes() -> None:
     assert len((await helped(world, "ada")).offers) == len(before.offers) + 1
 
 
+@pytest.mark.parametrize("score", [10.0, 80.0])
+async def test_an_offer_about_the_login_does_not_follow_into_the_account(score: float) -> None:
+    """The login is the success of that trouble; where other trouble keeps the risk up, the offer goes along."""
+    world = World()
+    (made,) = await world.send(failing("anon", NOON_ISH, page="/login"))
+    row = Row(score, LOGIN, "anon", kind=EventKind.IDENTIFY, linked="ada", is_settled=True)
+    standing = (await world.come(9, [[row]])).standings[0]
+    await world.send(arrival("ada", LOGIN, standing))
+    found = await world.reading.intervention(made.intervention.id)
+    is_over = score < POLICY.trigger_score
+    assert found.withdrawal is (WithdrawalReason.SOLVED if is_over else WithdrawalReason.NONE)
+    assert found.user_id == "ada"
+    assert await waiting(world) == ("" if is_over else made.intervention.id)
+    # It keeps its place in the cooldown.
+    assert await world.send(failing("ada", LOGIN + MINUTE)) == []
+
+
 # Two that wait.
 
 
@@ -174,7 +195,10 @@ async def gone(world: World, intervention_id: str) -> bool:
 
 async def waiting(world: World, user_id: str = "ada") -> str:
     found = await helped(world, user_id)
-    assert sum(each.outcome in (Outcome.NONE, Outcome.SHOWN) for each in found.offers) == (found.waiting is not None)
+    open_ones = [
+        each for each in found.offers if each.outcome in (Outcome.NONE, Outcome.SHOWN) and not each.is_withheld
+    ]
+    assert len(open_ones) == (found.waiting is not None)
     return found.waiting.id if found.waiting else ""
 
 
@@ -403,6 +427,126 @@ async def test_help_made_while_being_held_out_was_on_its_way_is_taken_back() -> 
     await world.send(arrival(IN[0], NOON_ISH + HOUR + SECOND, standing))
     assert (await world.reading.intervention(made.intervention.id)).withdrawal is WithdrawalReason.IDENTIFIED
     assert await counts(world) == (0, 0, 1, 0)
+
+
+# Who is held out is not helped, whichever id the help was offered under.
+
+
+@pytest.mark.parametrize("known", [OUT[3], IN[3]])
+@pytest.mark.parametrize("was_seen", [False, True])
+async def test_an_offer_that_is_brought_does_not_wait_for_who_is_held_out(known: str, was_seen: bool) -> None:  # noqa: FBT001
+    """Whoever was never in need has no side yet, and takes that of the device."""
+    world = World(EXPERIMENT)
+    await world.send(failing(known, NOON_ISH))
+    (made,) = await world.send(failing(IN[0], NOON_ISH + HOUR))
+    if was_seen:
+        await world.send(outcome(Outcome.SHOWN, made.intervention.id, user_id=IN[0], at_us=NOON_ISH + HOUR))
+    await world.link(IN[0], known, NOON_ISH + HOUR + MINUTE)
+    is_out = known in OUT
+    found = await world.reading.intervention(made.intervention.id)
+    assert (found.withdrawal is WithdrawalReason.IDENTIFIED) is is_out
+    assert await waiting(world, known) == ("" if is_out else made.intervention.id)
+    assert await counts(world) == (not is_out, 0, is_out, 0)
+    assert bool(await world.send(failing(known, NOON_ISH + 3 * HOUR))) is not is_out
+
+
+@pytest.mark.parametrize("out_first", [False, True])
+@pytest.mark.parametrize("out_logs_in_first", [False, True])
+async def test_of_two_devices_the_side_of_the_first_in_need_counts(out_first: bool, out_logs_in_first: bool) -> None:  # noqa: FBT001
+    world = World(EXPERIMENT)
+    first, second = (OUT[0], IN[0]) if out_first else (IN[0], OUT[0])
+    made = [*await world.send(failing(first, NOON_ISH)), *await world.send(failing(second, NOON_ISH + MINUTE))]
+    devices = (OUT[0], IN[0]) if out_logs_in_first else (IN[0], OUT[0])
+    for seconds, device in enumerate(devices):
+        await world.link(device, "ada", LOGIN + seconds * SECOND)
+    assert await counts(world) == (not out_first, 0, out_first, 0)
+    assert await waiting(world) == ("" if out_first else made[0].intervention.id)
+    assert bool(await world.send(failing("ada", NOON_ISH + HOUR))) is not out_first
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([IN[1], IN[2], OUT[1], OUT[2], "ada"]), st.integers(0, 40), st.booleans()),
+        min_size=1,
+        max_size=6,
+        unique_by=lambda each: each[1],
+    ),
+    st.permutations([IN[1], IN[2], OUT[1], OUT[2]]),
+)
+@settings(max_examples=80, deadline=None)
+def test_nobody_stands_on_both_sides_and_no_offer_waits_for_who_is_held_out(
+    troubles: list[tuple[str, int, bool]], logins: list[str]
+) -> None:
+    async def run() -> None:
+        world = World(EXPERIMENT)
+        first = ""
+        for device, minutes, is_seen in sorted(troubles, key=lambda each: each[1]):
+            at_us = NOON_ISH + minutes * MINUTE
+            first = first or device
+            for made in await world.send(failing(device, at_us)):
+                if is_seen:
+                    await world.send(outcome(Outcome.SHOWN, made.intervention.id, user_id=device, at_us=at_us))
+        for seconds, device in enumerate(logins):
+            await world.link(device, "ada", NOON_ISH + 41 * MINUTE + seconds * SECOND)
+        is_out = first in OUT or (first == "ada" and held_out("x", "ada", 0.5))
+        assert await counts(world) == (not is_out, 0, is_out, 0)
+        assert not (is_out and await waiting(world))
+        assert bool(await world.send(failing("ada", NOON_ISH + 3 * HOUR))) is not is_out
+
+    asyncio.run(run())
+
+
+async def test_transactional_help_waits_for_who_is_held_out_too() -> None:
+    tried = edited(holdout={"share": 0.5, "salt": "x"}, caps=[], actions=[action(transactional=True)])
+    world = World(EXPERIMENT, (NOON_ISH + MINUTE, tried))
+    await world.send(failing(OUT[0], NOON_ISH))
+    (made,) = await world.send(failing(IN[0], NOON_ISH + 2 * MINUTE))
+    await world.link(IN[0], OUT[0], NOON_ISH + 3 * MINUTE)
+    assert await waiting(world, OUT[0]) == made.intervention.id
+
+
+async def test_being_held_out_of_another_experiment_takes_nothing_back() -> None:
+    world = World(EXPERIMENT, (NOON_ISH + HOUR, EXPERIMENT.replace("salt: x", "salt: y")))
+    known = next(each for each in OUT if not held_out("y", each, 0.5))
+    device = next(each for each in IN if not held_out("y", each, 0.5))
+    await world.send(failing(known, NOON_ISH))
+    (made,) = await world.send(failing(device, NOON_ISH + 2 * HOUR))
+    await world.link(device, known, NOON_ISH + 2 * HOUR + MINUTE)
+    assert await waiting(world, known) == made.intervention.id
+
+
+@pytest.mark.parametrize("brought", [True, False])
+@pytest.mark.parametrize(
+    ("members", "answer"),
+    [
+        ({"cooldown": "15m"}, Outcome.ACCEPTED),
+        ({"cooldown": "1s", "caps": [{"most": 1, "per": "day"}]}, Outcome.ACCEPTED),
+        ({"cooldown": "1s", "actions": [action(dismissed_for="7d")]}, Outcome.DECLINED),
+        ({"cooldown": "1s", "caps": []}, Outcome.ACCEPTED),
+    ],
+)
+async def test_what_would_not_have_been_offered_to_the_person_is_taken_back_on_either_side(
+    members: dict[str, object],
+    answer: Outcome,
+    brought: bool,  # noqa: FBT001
+) -> None:
+    world = World(edited(**members))
+    first, second = ("ada", "anon") if brought else ("anon", "ada")
+    (one,) = await world.send(failing(first, NOON_ISH))
+    await world.send(outcome(answer, one.intervention.id, user_id=first, at_us=NOON_ISH))
+    (other,) = await world.send(failing(second, NOON_ISH + MINUTE))
+    await world.link("anon", "ada", LOGIN)
+    stays = members.get("caps") == []
+    assert await gone(world, other.intervention.id) is not stays
+    assert await waiting(world) == (other.intervention.id if stays else "")
+
+
+async def test_what_gave_way_at_one_login_takes_nothing_back_at_the_next() -> None:
+    world = World()
+    made = [(await world.send(failing(f"anon-{n}", NOON_ISH + n * MINUTE)))[0].intervention.id for n in range(3)]
+    for n in (0, 2, 1):
+        await world.link(f"anon-{n}", "ada", NOON_ISH + 5 * MINUTE)
+    assert await waiting(world) == made[2]
 
 
 async def test_another_experiment_is_counted_by_itself() -> None:

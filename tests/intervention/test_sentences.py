@@ -13,7 +13,7 @@ from services.intervention.domain.counting import beside, counted, lasting
 from services.intervention.domain.decision import derive
 from services.intervention.domain.eligibility import Reason
 from services.intervention.domain.facts import EventKind, Outcome
-from services.intervention.domain.offer import Offer, Standing, WithdrawalReason
+from services.intervention.domain.offer import Away, Offer, Standing, WithdrawalReason
 from services.intervention.domain.policy import Policy
 from services.intervention.domain.reasons import WITHDRAWALS, explain
 from tests.intervention.builders import HOUR, MINUTE, NOON_ISH, Row, facts, policy
@@ -41,6 +41,7 @@ OFFERS = st.builds(
     st.integers(0, 40).map(lambda minutes: NOON_ISH - minutes * MINUTE),
     st.integers(-5, 40).map(lambda minutes: NOON_ISH + minutes * MINUTE),
     st.sampled_from(list(Outcome)),
+    is_withheld=st.booleans(),
     solved_us=st.sampled_from([0, NOON_ISH]),
 )
 ROWS = st.builds(
@@ -63,19 +64,72 @@ ROWS = st.builds(
 def test_every_explanation_is_grammatical_and_true(by: Policy, row: Row, offers: tuple[Offer, ...]) -> None:
     verdict = derive(by, facts(row), Standing(offers=offers, learned={"email": (4, 0)}), "i-3-1-0")
     said = verdict.explanation
-    assert not WRONG.search(MOMENT.sub("then", said))
-    assert all(each[0].isupper() and each[-1] not in " ," for each in re.split(r"(?<=\.) (?=[A-Z])", said))
+    assert not WRONG.search(MOMENT.sub("then", said)), said
+    assert all(
+        (each[0].isupper() or each[0].isdigit()) and each[-1] not in " ,"
+        for each in re.split(r"(?<=\.) (?=[A-Z])", said)
+    ), said
     told = re.search(r"The risk of ([\d.]+) \(\w+\) (has reached|is below) the trigger", said)
     if told:
         assert (float(told[1]) >= by.trigger_score) is (told[2] == "has reached")
         assert (row.score >= by.trigger_score) is (told[2] == "has reached")
     if verdict.reasons[0] is Reason.COOLDOWN:
-        assert any(each.made_us + by.cooldown_us > NOON_ISH for each in offers)
+        check_cooldown(by, offers, said)
     if verdict.reasons[0] is Reason.TOO_OLD:
         assert f"more than {lasting(by.freshness_us)}" in said
         assert "too old to help" in said
     if verdict.withdrawn is not None:
         assert said.endswith(WITHDRAWALS[verdict.withdrawn.reason])
+
+
+UNITS_US = {"second": SECOND, "minute": MINUTE, "hour": HOUR, "day": 24 * HOUR}
+
+
+def is_about(told: str, us: int) -> bool:
+    """Whether a length of time that is told is this one, rounded down to its unit."""
+    if told == "less than a second":
+        return us < SECOND
+    number, unit = told.split()
+    size = UNITS_US[unit.removesuffix("s")]
+    return int(number) * size <= us < (int(number) + 1) * size
+
+
+def check_cooldown(by: Policy, offers: tuple[Offer, ...], said: str) -> None:
+    """Compares what is said of the cooldown with the offers it may be from."""
+    told = re.search(r"Help was decided on (.+?) ago(, and not given)?; the cooldown ends in (.+?)\.", said)
+    assert told is not None, said
+    assert "was helped" not in said
+    fitting = [
+        each
+        for each in offers
+        if is_about(told[1], NOON_ISH - each.made_us) and is_about(told[3], each.made_us + by.cooldown_us - NOON_ISH)
+    ]
+    assert fitting
+    assert any(each.is_withheld for each in fitting) if told[2] else any(not each.is_withheld for each in fitting)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "is_withheld", "said"),
+    [
+        (0, True, "Help was decided on less than a second ago, and not given; the cooldown ends in 15 minutes."),
+        (1, True, "Help was decided on 1 second ago, and not given; the cooldown ends in 14 minutes."),
+        (60, False, "Help was decided on 1 minute ago; the cooldown ends in 14 minutes."),
+        (899, False, "Help was decided on 14 minutes ago; the cooldown ends in 1 second."),
+        (899.5, True, "Help was decided on 14 minutes ago, and not given; the cooldown ends in less than a second."),
+    ],
+)
+def test_who_was_not_helped_is_not_told_to_have_been(seconds: float, is_withheld: bool, said: str) -> None:  # noqa: FBT001
+    made_us = NOON_ISH - round(seconds * SECOND)
+    offer = Offer("i", "in_app", is_urgent=True, made_us=made_us, expires_us=made_us, is_withheld=is_withheld)
+    verdict = derive(policy(), facts(Row(80.0)), Standing(offers=(offer,)), "j")
+    assert verdict.reasons[0] is Reason.COOLDOWN
+    assert verdict.explanation.startswith(said)
+
+
+def test_help_from_before_a_login_is_told_without_who_got_it() -> None:
+    away = Away(("ada",), NOON_ISH - 2 * MINUTE, NOON_ISH - 5 * MINUTE, NOON_ISH - 5 * MINUTE)
+    said = derive(policy(), facts(Row(80.0)), Standing(away=away), "j").explanation
+    assert said.startswith("Help was decided on 5 minutes ago; the cooldown ends in 10 minutes.")
 
 
 @pytest.mark.parametrize(
@@ -103,16 +157,19 @@ def test_one_signal_has_and_more_have_reached_the_trigger() -> None:
 @pytest.mark.parametrize(
     ("us", "said"),
     [
-        (0, "1 second"),
-        (1, "1 second"),
+        (-1, "less than a second"),
+        (0, "less than a second"),
+        (1, "less than a second"),
         (SECOND, "1 second"),
         (59 * SECOND, "59 seconds"),
         (MINUTE, "1 minute"),
-        (119 * SECOND, "1 minute"),
+        (119 * SECOND, "119 seconds"),
         (5 * MINUTE, "5 minutes"),
         (HOUR, "1 hour"),
+        (90 * MINUTE, "90 minutes"),
         (23 * HOUR, "23 hours"),
         (24 * HOUR, "1 day"),
+        (25 * HOUR, "25 hours"),
         (400 * 24 * HOUR, "400 days"),
     ],
 )

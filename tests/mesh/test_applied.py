@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mesh import applied
 from mesh.applied import Batch, BatchMessage
-from mesh.errors import FailedPrecondition, InvalidArgument
+from mesh.errors import AlreadyApplied, FailedPrecondition, InvalidArgument
 
 
 class Count:
@@ -120,3 +120,23 @@ def test_no_other_key_is_reached_by_an_id(text: str) -> None:
 def test_a_batch_of_no_shard_is_refused(shard: str) -> None:
     with pytest.raises(InvalidArgument):
         applied.batch(message(["1"], shard))
+
+
+@pytest.mark.parametrize("again", [(3,), (3, 4), (3, 4, 5)])
+def test_what_was_taken_back_moves_no_position(again: tuple[int, ...]) -> None:
+    key = Count()
+    key.apply("0", (1, 2))
+    key.apply("0", (3,))
+    key.apply("0", (3,), is_retraction=True)
+    key.apply("0", (4,))
+    key.apply("0", again)
+    assert applied.current(key.blob) == b"".join(b"%d;" % each for each in (1, 2, *again))
+
+
+def test_a_batch_that_begins_too_early_is_told_how_far_the_shard_has_come() -> None:
+    key = Count()
+    for batch in ((1, 2), (3, 4), (5,)):
+        key.apply("0", batch)
+    with pytest.raises(AlreadyApplied) as told:
+        key.apply("0", (2, 3, 4, 5))
+    assert told.value.through == 4

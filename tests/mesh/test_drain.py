@@ -141,7 +141,7 @@ async def test_a_watch_goes_on_with_another_replica(monkeypatch: pytest.MonkeyPa
     second.cursor = 2
     async with watching(port) as core:
         async with served(first, port):
-            watched = await watch(core, "ada", "")
+            watched = await watch(core, "ada", "127.0.0.1", "")
             changes = watched.changes()
             assert await next_cursor(changes) == 1
         async with served(second, port):
@@ -154,7 +154,7 @@ async def test_a_watch_outlives_its_connection(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("mesh.server._AGE_GRACE_SECONDS", 0)
     waiting, port = Waiting(), free_port()
     async with watching(port) as core, served(waiting, port, age_seconds=1.5):
-        watched = await watch(core, "ada", "")
+        watched = await watch(core, "ada", "127.0.0.1", "")
         changes = watched.changes()
         assert await next_cursor(changes) == 1
         further = asyncio.ensure_future(next_cursor(changes))
@@ -169,7 +169,7 @@ async def test_a_watch_that_is_refused_again_ends(monkeypatch: pytest.MonkeyPatc
     waiting, port = Waiting(), free_port()
     async with watching(port) as core:
         async with served(waiting, port):
-            watched = await watch(core, "ada", "1")
+            watched = await watch(core, "ada", "127.0.0.1", "1")
             changes = watched.changes()
         async with asyncio.timeout(10):
             assert [change async for change in changes] == []

@@ -7,12 +7,12 @@ import pytest
 
 from mesh import applied, redis
 from mesh.applied import Batch
-from mesh.leases import Lease
+from mesh.leases import Lease, Standing
 from mesh.leasing.redis import RedisLeases
 from mesh.server import beside
 from mesh.sharing import Sharing
 from mesh.states.redis import RedisState
-from mesh.stream import END, Entry
+from mesh.stream import BEGINNING, END, Entry
 from mesh.streams.redis import RedisStream
 
 STREAM = "redis/events"
@@ -87,6 +87,81 @@ async def test_readers_go_on_where_the_leases_are_gone(valkey: redis.Client) -> 
         await reader.send(10)
         await reader.until_counted(20)
         assert len(reader.given) == 2
+
+
+@pytest.mark.parametrize("epoch", ["abc", "", "-5", "nan", "1e3", "0x10", str(2**53), str(2**63), "9" * 40, b"\xff"])
+async def test_an_epoch_that_cannot_be_costs_one_round_and_no_later_one_is_lower(
+    valkey: redis.Client, epoch: str | bytes
+) -> None:
+    reader = Reader(valkey)
+    async with reader.reading():
+        await reader.send(10)
+        await reader.until_counted(10)
+        await valkey.hset(reader.leases._key, "epoch:0", epoch)
+        assert "0" in await reader.leases.standings()
+        await reader.send(10)
+        await reader.until_counted(20)
+        assert reader.given == sorted(set(reader.given))
+        standing = (await reader.leases.standings())["0"]
+        assert (standing.owner, standing.trouble) == ("pod-1", "")
+        assert standing.epoch == reader.given[-1] > 10**12
+
+
+async def test_epochs_never_go_back_where_the_leases_are_gone(valkey: redis.Client) -> None:
+    reader = Reader(valkey)
+    async with reader.reading():
+        await reader.send(1)
+        await reader.until_counted(1)
+        await valkey.delete(reader.leases._key)
+        async with asyncio.timeout(10):
+            while len(reader.given) < 2:  # noqa: ASYNC110 - what another does
+                await asyncio.sleep(0.01)
+    assert reader.given == sorted(set(reader.given))
+
+
+MEMBERS = [("epoch", "abc"), ("epoch", str(2**63)), ("checkpoint", "abc"), ("checkpoint", "-2"), ("since", "x"),
+           ("ends", "nan"), ("lag", "inf"), ("checkpoint", "9" * 90), ("lag", b"\xff")]  # fmt: skip
+
+
+@pytest.mark.parametrize(("member", "value"), MEMBERS)
+async def test_a_damaged_member_of_a_lease_is_that_shard_s_trouble_alone(
+    valkey: redis.Client, member: str, value: str | bytes
+) -> None:
+    leases = RedisLeases(valkey, STREAM, "dispatcher", 5)
+    for shard in ("0", "1"):
+        lease = await leases.acquire(shard, "pod-1")
+        assert lease is not None
+        await leases.save(lease, 7, 0.0)
+    await valkey.hset(leases._key, f"{member}:0", value)
+    standings = await leases.standings()
+    assert standings["0"].trouble == f"The store holds a lease with a damaged {member}."
+    assert (standings["1"].trouble, standings["1"].checkpoint) == ("", 7)
+    assert await leases.checkpoint("0") in {BEGINNING, 7}
+    taken = await leases.acquire("0", "pod-1")
+    assert taken is not None
+    await leases.save(taken, 8, 0.0)
+    assert (await leases.standings())["0"] == Standing("pod-1", taken.epoch, 8)
+
+
+@pytest.mark.parametrize("checkpoint", [2**88, 2**100, 2**255])
+async def test_a_checkpoint_that_was_never_given_is_the_beginning(valkey: redis.Client, checkpoint: int) -> None:
+    stream = RedisStream(valkey, "events", shard_count=1, max_waiting_bytes=1 << 30)
+    await stream.append([Entry("0", b"a")])
+    assert [each.payload for each in (await stream.read("0", checkpoint, 10, 0.01)).records] == [b"a"]
+    assert await stream.waiting_seconds("0", checkpoint) is not None
+
+
+@pytest.mark.parametrize("member", ["owner", "epoch", "checkpoint", "since", "ends", "lag", "trouble"])
+async def test_a_member_of_a_lease_that_is_gone_stops_nobody(valkey: redis.Client, member: str) -> None:
+    leases = RedisLeases(valkey, STREAM, "dispatcher", 5)
+    lease = await leases.acquire("0", "pod-1")
+    assert lease is not None
+    await leases.save(lease, 7, 0.0)
+    await valkey.hdel(leases._key, f"{member}:0")
+    assert "0" in await leases.standings()
+    taken = await leases.acquire("0", "pod-1")
+    assert taken is not None
+    assert taken.epoch > lease.epoch
 
 
 async def test_a_position_that_will_never_do_is_told_and_tried_ever_more_seldom(valkey: redis.Client) -> None:

@@ -65,6 +65,15 @@ async def test_any_other_exception_never_shows_its_words() -> None:
     assert caught.value.reason == "INTERNAL"
 
 
+@pytest.mark.parametrize("path", ["/test.Echo/New", "/test.New/Unary"])
+async def test_what_a_peer_of_an_older_version_does_not_have_is_unavailable(path: str) -> None:
+    async with serving(answering(AssertionError("was called"))) as channel:
+        call: Any = channel.unary_unary(path)
+        with pytest.raises(errors.Unavailable, match="another version") as caught:
+            await call(b"")
+    assert caught.value.reason == "DEPENDENCY_UNAVAILABLE"
+
+
 async def test_a_stream_ends_with_the_error_too() -> None:
     async with serving(answering(errors.NotFound("USER_NOT_FOUND", "Nobody."))) as channel:
         received = []

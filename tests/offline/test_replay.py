@@ -208,6 +208,13 @@ def test_the_command_compares_with_what_is_served(
     assert "features equal │ 1 of 3" in said
 
 
+def test_an_archive_without_a_file_yet_is_said_to_be_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As in the first minute of a mesh."""
+    given = ["--archive", f"file://{tmp_path / 'archive'}", "--compare", "http://127.0.0.1:9"]
+    assert replay.main(given) == 0
+    assert capsys.readouterr().out == "Nothing is archived yet: files are written once a minute.\n"
+
+
 def test_the_command_takes_a_window(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     url = f"file://{folder}"
     assert replay.main(["--archive", url, "--from", "2026-01-02T11:00:00Z"]) == 0

@@ -5,6 +5,8 @@ import datetime as dt
 import itertools
 import json
 import random
+import subprocess
+import sys
 from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -428,6 +430,26 @@ def test_the_command_tells_what_another_policy_changes(
     assert plot.read_bytes().startswith(b"\x89PNG")
 
 
+def test_without_a_library_that_draws_it_is_told_in_words_and_how_to_get_the_picture(
+    folder: Path, documents: Path, tmp_path: Path
+) -> None:
+    """Nor any other library that `make run` does not install."""
+    plot = tmp_path / "plot.png"
+    given = ["replay", "--archive", f"file://{folder}", "--policies", str(documents), "--models", str(MODELS)]
+    given += ["--policy", str(documents / "always.yaml"), "--plot", str(plot), "--from", "2026-01-02T10:00:00Z"]
+    names = ("matplotlib", "PIL", "sklearn", "skl2onnx", "onnx", "psutil", "cryptography", "hypothesis")
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({names})); sys.argv[1:] = {given}; "
+        "from cli.__main__ import main; main()"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=False, timeout=120)
+    told = " ".join(ended.stdout.split())
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    for words in ("Derived again", "Decided otherwise", "Value: converted", "pip install matplotlib"):
+        assert words in told
+    assert not plot.exists()
+
+
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
@@ -451,3 +473,12 @@ def test_an_archive_that_is_not_whole_ends_with_1(tmp_path: Path, capsys: pytest
     asyncio.run(archives.write(files, "0", 5, 7))
     assert command("--archive", f"file://{tmp_path}", "--policies", str(POLICIES)) == 1
     assert "ranges missing │ 1" in said(capsys)
+
+
+def test_an_archive_without_a_file_yet_is_said_to_be_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ("--archive", f"file://{tmp_path}", "--policies", str(POLICIES))
+    assert command(*given) == 0
+    assert said(capsys) == "Nothing is archived yet: files are written once a minute."
+    asyncio.run(archives.write(ParquetArchive(f"file://{tmp_path}"), "0", -1, 2))
+    assert command(*given, "--to", "1999-01-01T00:00:00Z") == 0
+    assert "events │ 0" in said(capsys)

@@ -85,7 +85,7 @@ def test_the_course_is_bounded_and_newest_first() -> None:
 def test_the_later_signal_of_a_run_stands_for_the_earlier_ones() -> None:
     run = [signal(SignalType.RAGE_CLICKS, 80.0 + n, NOW_US + n, f"{n} clicks", "pay", NOW_US) for n in range(5)]
     other = signal(SignalType.RAGE_CLICKS, 90.0, NOW_US + 9, "another run", "pay", NOW_US + 9)
-    alone = signal(SignalType.DEAD_CLICK, 40.0)
+    alone = signal(SignalType.DEAD_CLICK, 40.0, NOW_US - 1)
     kept = [alone]
     for each in [*run, other]:
         kept = history.keep(kept, [each], each.time_us)
@@ -100,6 +100,21 @@ def test_exactly_what_is_over_goes() -> None:
     assert history.drop([*told, other], {over(told[0])}) == [told[1], told[2], other]
     assert history.drop(told, {over(signal(time_us=NOW_US + 1, target="pay"))}) == told
     assert history.drop([], {over(told[0])}) == []
+
+
+def test_a_run_takes_the_place_of_its_single_clicks() -> None:
+    second = 1_000_000
+    before = signal(SignalType.DEAD_CLICK, time_us=NOW_US - 60 * second)
+    dead, error = (
+        signal(kind, time_us=NOW_US + at)
+        for kind, at in ((SignalType.DEAD_CLICK, 0), (SignalType.ERROR_CLICK, second // 2))
+    )
+    failure = signal(SignalType.REPEATED_FAILURES, time_us=NOW_US)
+    run = signal(SignalType.RAGE_CLICKS, time_us=NOW_US + second, run_start_us=NOW_US)
+    after = signal(SignalType.DEAD_CLICK, time_us=NOW_US + 9 * second)
+    kept = history.keep([before, dead, error, failure], [run], NOW_US + second)
+    assert kept == [before, failure, run]
+    assert history.keep(kept, [after], NOW_US + 9 * second) == [before, failure, run, after]
 
 
 def test_when_the_latest_was_found() -> None:

@@ -2,11 +2,15 @@
 
 import re
 
+import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.features.domain.vector import DEFINITIONS
+from services.features.domain.event import Event, Kind, is_given_back
+from services.features.domain.journey import apply
+from services.features.domain.state import DAY_US, MINUTE_US, State
+from services.features.domain.vector import DEFINITIONS, FEATURE_NAMES, vector
 from services.scoring.domain.reasons import reason
 from services.scoring.domain.schema import FEATURES
 
@@ -54,10 +58,18 @@ def test_durations_are_told_in_their_unit(seconds: float, told: str) -> None:
 
 
 def test_what_stands_for_several_states_is_said_so_that_it_is_true_of_all() -> None:
-    assert reason("time_since_last_success", 0.0) == "Last success or first visit just now"
-    assert reason("success_rate", 1.0) == "Nothing that was tried within 30 minutes failed"
+    assert reason("time_since_last_success", 0.0) == "No time gone by without a success"
+    assert reason("success_rate", 1.0) == "Nothing failed within 30 minutes"
     assert reason("success_rate", 0.0) == "Nothing that was tried within 30 minutes succeeded"
-    assert reason("average_time_per_page", 0.0) == "No time spent on a page in this session so far"
+    assert reason("session_duration", 0.0) == "No time spent in a current session"
+    assert reason("average_time_per_page", 0.0) == "No time spent on a page in a current session"
+    assert reason("page_exits", 0.0) == "No page left untouched in a current session"
+
+
+def test_less_than_a_second_is_said_so() -> None:
+    assert reason("time_since_last_success", 0.3) == "No success for less than a second"
+    assert reason("session_duration", 0.3) == "In this session for less than a second"
+    assert reason("average_time_per_page", 0.3) == "Less than a second on a page on average"
 
 
 @pytest.mark.parametrize(("rate", "told"), [(0.5, "50%"), (0.001, "1%"), (0.9999, "99%"), (1 / 3, "33%")])
@@ -81,3 +93,109 @@ def test_no_value_makes_an_odd_sentence(name: str, value: float) -> None:
 def test_every_feature_has_a_sentence_for_its_empty_value() -> None:
     for definition in DEFINITIONS:
         assert reason(definition.name, definition.empty_value)
+
+
+# What is said is read back and compared with what the user did.
+
+KINDS = [
+    Kind.PAGE_VIEW,
+    Kind.ERROR,
+    Kind.RETRY,
+    Kind.HELP_REQUEST,
+    Kind.TASK_SUCCESS,
+    Kind.TASK_FAILURE,
+    Kind.STRUGGLE_SIGNAL,
+    Kind.FORM_ABANDON,
+    Kind.PURCHASE,
+    Kind.SESSION_END,
+    Kind.IDENTIFY,
+]
+EVENTS = st.builds(
+    Event,
+    st.integers(0, 1 << 40).map(str),
+    st.sampled_from(KINDS),
+    st.sampled_from(
+        [0, 0, 1, 300_000, 1_000_000, 7_000_000, 119_000_000, 20 * 60_000_000, 3 * 3_600_000_000, 40 * DAY_US]
+    ),
+    st.sampled_from(["/a", "/b", "/pay", ""]),
+    st.sampled_from(["pay", ""]),
+    is_system=st.booleans(),
+    is_copy=st.booleans(),
+    is_refund=st.booleans(),
+)
+UNITS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0}
+SPAN = re.compile(r"(less than a|\d+) (second|minute|hour|day)s?", re.IGNORECASE)
+
+
+def is_about(told: str, seconds: float) -> bool:
+    """Whether a span that is told is this one, rounded to its unit."""
+    match = SPAN.search(told)
+    assert match is not None, told
+    if match[1].lower() == "less than a":
+        return 0 < seconds < 1
+    return abs(float(match[1]) * UNITS[match[2]] - seconds) <= UNITS[match[2]] / 2 + 1e-6
+
+
+MINUTES_30 = 30 * MINUTE_US
+STORIES = st.lists(st.tuples(EVENTS, st.booleans()), max_size=14)
+LATER = st.sampled_from([0, 0, 5, 1_801, 86_400 * 29])
+
+
+def lived(story: list[tuple[Event, bool]], later_seconds: int) -> tuple[State, list[Event], int, dict[str, str]]:
+    """The user after a story, what the user did of it, when that is asked about, and what is told then.
+
+    Events bring the gap to those before as their time.
+    """
+    state, now_us, done = State(), 1_767_348_000_000_000, []
+    for gap, is_late in story:
+        at_us = now_us - gap.at_us if is_late else now_us + gap.at_us
+        now_us = max(now_us, at_us)
+        event = msgspec.structs.replace(gap, at_us=at_us, received_us=now_us)
+        apply(state, event)
+        done += [] if event.is_system else [event]
+    now_us = max(state.last_us + later_seconds * 1_000_000, 1)
+    told = dict(zip(FEATURE_NAMES, map(reason, FEATURE_NAMES, vector(state, now_us)), strict=True))
+    return state, done, now_us, told
+
+
+@settings(max_examples=200, deadline=None)
+@given(STORIES, LATER)
+def test_what_is_said_of_the_session_is_true(story: list[tuple[Event, bool]], later_seconds: int) -> None:
+    state, done, now_us, told = lived(story, later_seconds)
+    is_open = any(each.kind != Kind.IDENTIFY for each in done) and now_us - state.last_us <= MINUTES_30
+    duration = told["session_duration"]
+    if "this session" in duration:
+        assert is_about(duration, (state.last_us - state.session_start_us) / 1e6)
+    assert is_open or not any("this session" in each for each in told.values())
+    assert "this session" in duration or not is_open or state.session_start_us == state.last_us
+    if not any(each.kind == Kind.PAGE_VIEW and each.page for each in done):
+        assert told["unique_pages_visited"].startswith("No page viewed")
+        assert told["average_time_per_page"] == "No time spent on a page in a current session"
+    if not done:
+        assert told["session_count"] == "No session within 28 days"
+
+
+@settings(max_examples=200, deadline=None)
+@given(STORIES, LATER)
+def test_what_is_said_of_successes_and_failures_is_true(story: list[tuple[Event, bool]], later_seconds: int) -> None:
+    _, done, now_us, told = lived(story, later_seconds)
+    lately = [each for each in done if now_us - MINUTES_30 < each.at_us <= now_us]
+    for name, kind in (("error_count", Kind.ERROR), ("help_requests", Kind.HELP_REQUEST)):
+        assert told[name].startswith(f"{sum(each.kind == kind for each in lately) or 'No'} ")
+    # Who somebody is, told late, tells nothing of when they came.
+    seen = [each.at_us for each in (*done[:1], *(each for each in done if each.kind != Kind.IDENTIFY))]
+    since_us = max([each.at_us for each in done if is_success(each)] or [min(seen, default=0)])
+    without = told["time_since_last_success"]
+    if without == "No time gone by without a success":
+        assert since_us == now_us or not done
+    else:
+        assert is_about(without, (now_us - since_us) / 1e6)
+    has_failed = any(each.kind in (Kind.ERROR, Kind.TASK_FAILURE, Kind.STRUGGLE_SIGNAL) for each in lately)
+    has_succeeded = any(map(is_success, lately))
+    said = told["success_rate"].partition(" of what")[0]
+    assert (said == "Nothing failed within 30 minutes") is not has_failed
+    assert (said == "Nothing that was tried within 30 minutes succeeded") is (has_failed and not has_succeeded)
+
+
+def is_success(event: Event) -> bool:
+    return event.kind == Kind.TASK_SUCCESS or (event.kind == Kind.PURCHASE and not is_given_back(event))

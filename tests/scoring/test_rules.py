@@ -77,3 +77,11 @@ def test_one_more_error_is_never_less_risk(told: list[Signal], errors: int, aban
 def test_who_is_passed_by_would_have_said_nothing(errors: int, abandons: int) -> None:
     seen = values(error_count=float(errors), form_abandons=float(abandons))
     assert rules.speaks_of(np.array([seen]).T) == [bool(rules.find([], seen))]
+
+
+@pytest.mark.parametrize(("count", "told"), [(3, "3 errors"), (63, "63 errors"), (64, "64 or more errors")])
+def test_a_count_that_stops_is_said_to_be_so_many_or_more(count: int, told: str) -> None:
+    (finding,) = rules.find([], values(error_count=count))
+    assert finding.reason == f"{told} within 30 minutes"
+    (left,) = rules.find([], values(form_abandons=count))
+    assert left.reason == f"Forms left unfinished {told.removesuffix(' errors')} times within 30 minutes"

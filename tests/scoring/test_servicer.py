@@ -149,7 +149,6 @@ async def test_a_stale_batch_is_refused(stub: "ScoringServiceAsyncStub") -> None
         {"user_ids": ["ada", "", "ada"]},
         {"user_ids": ["ada", "u" * 129, "ada"]},
         {"signals": [features_pb2.SignalRow(row=2, signal=features_pb2.Signal(signal_time_us=NOW_US))]},
-        {"signals": [features_pb2.SignalRow(row=2, signal=odd_signal(type=99))]},
         {"signals": [features_pb2.SignalRow(row=2, signal=odd_signal(type=-1))]},
         {"signals": [features_pb2.SignalRow(row=2, signal=odd_signal(strength=float("nan")))]},
         {"signals": [features_pb2.SignalRow(row=2, signal=odd_signal(signal_time_us=2**63 - 1))]},
@@ -170,6 +169,18 @@ async def test_what_does_not_fit_is_refused_and_changes_nothing(
         "INVALID_IDENTIFIER",
     }
     assert await stub.GetRisk(wire.GetRiskRequest(user_id="ada")) == before
+
+
+@pytest.mark.parametrize("number", [14, 99, 2**31 - 1])
+async def test_signals_that_a_newer_features_finds_are_left_out(stub: "ScoringServiceAsyncStub", number: int) -> None:
+    newer = features_pb2.SignalRow(row=1, signal=odd_signal(type=number, strength=100.0))
+    over = features_pb2.SettledRow(row=2, type=number, signal_time_us=NOW_US)  # type: ignore[arg-type]
+    known = features_pb2.SignalRow(row=1, signal=failures())
+    plain = await stub.AssessUsers(request(signals=[known], user_ids=["ada"] * 3))
+    mixed = await stub.AssessUsers(request(signals=[newer, known], settled=[over], user_ids=["bob"] * 3))
+    assert mixed.assessments == plain.assessments
+    read = await stub.GetRisk(wire.GetRiskRequest(user_id="bob"))
+    assert [active.signal.type for active in read.signals] == [failures().type]
 
 
 @pytest.mark.parametrize("time_us", [0, 1, 2**53])

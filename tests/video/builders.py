@@ -1,11 +1,11 @@
 """Beats and services for tests."""
 
-import itertools
 from collections.abc import Sequence
 
 from mesh.applied import Batch
 from mesh.states.memory import MemoryShards, MemoryState
 from services.video.domain.playback import Action, Beat, length_ms
+from services.video.domain.trail import JITTER_MS
 from services.video.usecases import Playback
 
 # 2026-01-07, 19:30 in Berlin.
@@ -29,6 +29,7 @@ def beat(
     is_bot: bool = False,
     zone: str = "Europe/Berlin",
     received: float | None = None,
+    is_guessed: bool = False,
 ) -> Beat:
     """A beat that played from `start` to `end`, in seconds, made `at` seconds after the evening began."""
     return Beat(
@@ -46,19 +47,37 @@ def beat(
         time_zone=zone,
         is_bot=is_bot,
         received_us=0 if received is None else EVENING + round(received * SECOND),
+        is_guessed=is_guessed,
     )
 
 
 def plays(beats: Sequence[Beat]) -> list[tuple[Beat, int, int]]:
-    """What was played, in milliseconds, as it is defined: each stand once, from its earliest start."""
+    """What was played, in whole seconds told in milliseconds, as it is defined: in each run every second once."""
     stretches: list[tuple[Beat, int, int]] = []
     for who in {(each.user_id, each.video_id, each.viewing) for each in beats}:
         own = {each for each in beats if (each.user_id, each.video_id, each.viewing) == who}
-        in_order = sorted(own, key=lambda each: (each.at_us, each.end_ms, each.start_ms))
-        for end_ms, stand in itertools.groupby(in_order, key=lambda each: each.end_ms):
-            standing = list(stand)
-            stretches.append((standing[0], min(each.start_ms for each in standing), end_ms))
+        in_order = sorted(own, key=_in_time)
+        run: set[int] = set()
+        reach_ms = begun_ms = 0
+        for each in in_order:
+            if each.action is Action.SEEK or each.end_ms < reach_ms - JITTER_MS or each is in_order[0]:
+                run, reach_ms = set(), 0
+                begun_ms = each.end_ms if each.action is Action.SEEK else each.start_ms
+                begun_ms = begun_ms if each.action in {Action.SEEK, Action.PLAY} else 0
+            reach_ms = max(reach_ms, each.end_ms)
+            claimed = range(max(each.start_ms, begun_ms) // 1000, each.end_ms // 1000)
+            stretches += [(each, 1000 * second, 1000 * second + 1000) for second in claimed if second not in run]
+            run.update(claimed)
     return stretches
+
+
+def _in_time(of: Beat) -> tuple[int, int, int, int]:
+    return of.at_us, of.end_ms, 0 if of.action is Action.SEEK else of.end_ms - of.start_ms, of.action
+
+
+def in_time(beats: Sequence[Beat]) -> list[Beat]:
+    """Beats in the order of their time."""
+    return sorted(beats, key=_in_time)
 
 
 def played(

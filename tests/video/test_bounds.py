@@ -1,15 +1,21 @@
 """Little in, little kept, little out: what a beat may cost, however it is made."""
 
+from collections.abc import Callable
+
+import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from journeymesh.common.v1 import event_pb2
 from journeymesh.video.v1 import video_pb2 as wire
 
+from mesh import applied
 from services.video import translation
-from services.video.domain.playback import Action, Beat
-from services.video.domain.viewer import KEPT_VIDEOS
+from services.video.domain import playback, viewer
+from services.video.domain.playback import Action, Beat, Watched
+from services.video.domain.viewer import KEPT_VIDEOS, Card, Viewer
 from tests.builders import NOW_US
-from tests.video.builders import World, beat
+from tests.video.builders import World, beat, played
 
 # What a viewer or a video costs at all, and what one more beat may add: bytes.
 AT_ALL = 400
@@ -24,9 +30,9 @@ async def kept(world: World, *, but_for: str = "") -> int:
 
 async def answers(world: World, user: str, video: str) -> int:
     """Bytes of the two answers."""
-    viewer = translation.viewer_message(user, await world.playback.viewer(user))
+    answer = translation.viewer_message(user, await world.playback.viewer(user))
     curve = translation.video_message(video, await world.playback.video(video))
-    return viewer.ByteSize() + curve.ByteSize()
+    return answer.ByteSize() + curve.ByteSize()
 
 
 def event(**playback: float | str) -> event_pb2.Event:
@@ -62,9 +68,9 @@ async def test_a_new_video_a_beat_costs_a_little_each() -> None:
         await world.send(beat(0, 14_400, at=number, video=f"v{number}"))
     assert await kept(world, but_for="user:") < 200 * AT_ALL
     assert await kept(world) - await kept(world, but_for="user:") < KEPT_VIDEOS * 2 * AT_ALL
-    viewer = translation.viewer_message("ada", await world.playback.viewer("ada"))
-    assert len(viewer.videos) == KEPT_VIDEOS
-    assert viewer.ByteSize() < KEPT_VIDEOS * AT_ALL
+    answer = translation.viewer_message("ada", await world.playback.viewer("ada"))
+    assert len(answer.videos) == KEPT_VIDEOS
+    assert answer.ByteSize() < KEPT_VIDEOS * AT_ALL
 
 
 BEATS = st.builds(
@@ -90,6 +96,85 @@ async def test_whatever_comes_what_is_kept_and_answered_grows_with_it_no_faster_
         await world.send(each)
     assert await kept(world) < 2 * (AT_ALL + A_BEAT * len(beats))
     assert await answers(world, "ada", "v") < ANSWER + A_BEAT * len(beats)
+
+
+VIEWER = 64 * 1024
+TOLD = 128 * 1024
+GROWTH = 900
+"""Bytes written for one that a client sent, where a batch is one beat of 160 bytes."""
+
+SCATTERED = {
+    "a second here and there": lambda n: beat(
+        61 * (n // 50), 61 * (n // 50) + 1.1, at=n, video=f"v{n % 50}", duration=86_000, viewing=f"w{n // 50}"
+    ),
+    "jumps": lambda n: beat(
+        61 * (n // 50) + 30,
+        61 * (n // 50) + 31,
+        at=n,
+        video=f"v{n % 50}",
+        action=Action.SEEK if n % 3 else Action.HEARTBEAT,
+        seek_from=61 * (n // 50),
+        duration=86_000,
+    ),
+    "the same places twice": lambda n: beat(
+        61 * (n // 50 % 130), 61 * (n // 50 % 130) + 5, at=n, video=f"v{n % 50}", duration=86_000
+    ),
+    "long names": lambda n: beat(
+        61 * (n // 50), 61 * (n // 50) + 1, at=n, video=f"{n % 50:0>3}" + "\U00020bb7" * 125, topic="\U00020bb7" * 128
+    ),
+}
+
+
+@pytest.mark.parametrize("told", SCATTERED.values(), ids=SCATTERED.keys())
+async def test_a_viewer_is_bounded_and_so_is_what_one_beat_more_writes(told: Callable[[int], Beat]) -> None:
+    world = World()
+    for first in range(0, 13_400, 670):
+        await world.send(*map(told, range(first, first + 670)))
+    assert len(applied.current(world.state._values["user:ada"])) < VIEWER
+    answer = translation.viewer_message("ada", await world.playback.viewer("ada"))
+    assert answer.ByteSize() < TOLD
+    written = 0
+    for number in range(13_400, 13_500):
+        await world.send(told(number))
+        written += len(world.state._values["user:ada"])
+    assert written < GROWTH * 160 * 100
+
+
+async def test_of_a_video_watched_before_others_what_is_told_stays() -> None:
+    world = World()
+    await world.send(*played(0, 600), *played(100, 160, at=700))
+    before = translation.viewer_message("ada", await world.playback.viewer("ada")).videos[0]
+    for number in range(8):
+        await world.send(*played(0, 100, at=1000 + 200 * number, video=f"other{number}"))
+    (after,) = [
+        each
+        for each in translation.viewer_message("ada", await world.playback.viewer("ada")).videos
+        if each.video_id == "v"
+    ]
+    assert after == before
+    await world.send(*played(590, 600, at=3000))
+    (again,) = [
+        each
+        for each in translation.viewer_message("ada", await world.playback.viewer("ada")).videos
+        if each.video_id == "v"
+    ]
+    assert again.watched_seconds == before.watched_seconds + 10
+
+
+async def test_a_viewer_whom_the_version_before_kept_whole_becomes_small() -> None:
+    watched = Watched(
+        duration_ms=86_000_000,
+        once=[1000 * n for n in range(512)],
+        beats=bytes(2048),
+        viewings=bytes(512),
+        viewing_count=9,
+    )
+    card = Card(50.0, 0.5, 0.5, 100, NOW_US, "", "", playback.encode(watched))
+    old = msgspec.msgpack.encode(Viewer(cards={f"v{n}": card for n in range(50)}))
+    opened = viewer.opened(old)
+    assert len(old) > 3 * VIEWER
+    assert len(viewer.closed(opened)) < VIEWER
+    assert {each.engagement for each in opened.viewer.cards.values()} == {50.0}
 
 
 async def test_a_curve_has_at_most_a_thousand_points_and_all_of_it_is_told() -> None:

@@ -1,5 +1,6 @@
 """Beats in any order, however often repeated, tell the same; and the same as counting moments one by one."""
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -10,23 +11,34 @@ from hypothesis import strategies as st
 from services.video.domain import coverage, playback, trail, viewer
 from services.video.domain.engagement import replayed, skipped
 from services.video.domain.playback import Action, Beat, Watched
-from tests.video.builders import beat, plays
+from tests.video.builders import beat, in_time, plays
 
-BEATS = st.lists(
-    st.builds(
-        lambda end, watched, at, action, viewing, seek_from: beat(
-            max(0, end - watched), end, at=at, action=action, viewing=viewing, seek_from=seek_from, duration=60
+FEW = st.sampled_from([10, 20, 30])
+# Positions apart by nothing, or by more than is taken for jitter.
+APART = FEW | st.integers(0, 30).map(lambda half: 2 * half)
+
+
+def beats_of(ends: st.SearchStrategy[int], actions: st.SearchStrategy[Action]) -> st.SearchStrategy[list[Beat]]:
+    return st.lists(
+        st.builds(
+            lambda end, watched, at, action, viewing, seek_from: beat(
+                max(0, end - watched), end, at=at, action=action, viewing=viewing, seek_from=seek_from, duration=60
+            ),
+            # Mostly few positions, so that many beats stand.
+            end=ends,
+            watched=st.integers(0, 12),
+            at=st.integers(0, 30),
+            action=actions,
+            viewing=st.sampled_from(["w1", "w2"]),
+            seek_from=st.integers(0, 60),
         ),
-        # Mostly few positions, so that many beats stand.
-        end=st.sampled_from([10, 20, 30]) | st.integers(0, 60),
-        watched=st.integers(0, 12),
-        at=st.integers(0, 30),
-        action=st.sampled_from(Action),
-        viewing=st.sampled_from(["w1", "w2"]),
-        seek_from=st.integers(0, 60),
-    ),
-    max_size=20,
-)
+        max_size=20,
+    )
+
+
+BEATS = beats_of(FEW | st.integers(0, 60), st.sampled_from(Action))
+# Where nobody tells where a run begins, what it claims from before there cannot be told from what was played.
+UNTOLD = beats_of(APART, st.sampled_from([each for each in Action if each not in {Action.PLAY, Action.SEEK}]))
 
 
 def after(beats: list[Beat]) -> Watched:
@@ -43,7 +55,7 @@ def told(watched: Watched) -> object:
     return watched.duration_ms, watched.watched_ms, watched.viewing_count, counts, sets
 
 
-@given(BEATS.flatmap(lambda beats: st.tuples(st.just(beats), st.permutations(beats * 2))))
+@given(UNTOLD.flatmap(lambda beats: st.tuples(st.just(beats), st.permutations(beats * 2))))
 def test_order_and_repeats_do_not_matter(drawn: tuple[list[Beat], list[Beat]]) -> None:
     beats, shuffled = drawn
     assert told(after(shuffled)) == told(after(beats))
@@ -51,7 +63,7 @@ def test_order_and_repeats_do_not_matter(drawn: tuple[list[Beat], list[Beat]]) -
 
 @given(BEATS)
 def test_it_is_what_counting_second_by_second_gives(beats: list[Beat]) -> None:
-    watched = after(beats)
+    watched = after(in_time(beats))
     counts = [0] * 60
     for _, start_ms, end_ms in plays(beats):
         for second in range(start_ms // 1000, end_ms // 1000):
@@ -155,6 +167,97 @@ def test_a_position_that_stands_is_not_watched_time(beats: list[Beat]) -> None:
     assert told(after(list(reversed(beats)))) == told(watched)
 
 
+JITTER = {
+    "by a millisecond": [0.001 * (n % 3 - 1) for n in range(20)],
+    "by a frame on each beat": [0.04 * n for n in range(1, 21)],
+    "by a quarter of a second on each beat": [0.25 * n for n in range(1, 21)],
+    "back by a little on each beat": [-0.04 * n for n in range(1, 21)],
+    "about half a second to and fro": [0.5 * (n % 2) for n in range(20)],
+    "by whole seconds that are cut off": [-(n % 2) for n in range(20)],
+    "at random": [random.Random(n).uniform(-0.5, 0.5) for n in range(20)],  # noqa: S311 - the same each time
+}
+
+
+@pytest.mark.parametrize("moved", JITTER.values(), ids=JITTER.keys())
+def test_a_position_that_stands_but_for_a_little_is_watched_as_far_as_it_came(moved: list[float]) -> None:
+    stood = [beat(20 + by, 30 + by, at=40 + 10 * number) for number, by in enumerate(moved)]
+    paused = beat(30, 30, at=31, action=Action.PAUSE)
+    for beats in ([*plays_on(0, 30, 0), *stood], [*plays_on(0, 30, 0), paused, *stood]):
+        watched = after(beats)
+        assert watched.watched_ms == 30_000 + round(1000 * max(0, *moved))
+        assert watched.twice == []
+        assert watched.pause_count == beats.count(paused)
+
+
+def test_a_pause_told_again_a_little_off_is_one() -> None:
+    assert after([beat(30 + by, 30 + by, at=31 + by, action=Action.PAUSE) for by in (0, 0.02, -0.3)]).pause_count == 1
+
+
+CLAIMS = {
+    "ten seconds of each five": [beat(max(0, 5 * n - 10), 5 * n, at=5 * n) for n in range(1, 25)],
+    "ten seconds of each one": [beat(max(0, n - 10), n, at=n) for n in range(1, 121)],
+    "all so far": [beat(0, 10 * n, at=10 * n) for n in range(1, 13)],
+    "ten seconds, at a pause between": [
+        beat(0, 0, at=0, action=Action.PLAY),
+        *(
+            each
+            for n in range(12)
+            for each in (
+                beat(10 * n + 5, 10 * n + 5, at=20 * n + 5, action=Action.PAUSE),
+                beat(10 * n + 5, 10 * n + 5, at=20 * n + 14, action=Action.PLAY),
+                beat(10 * n, 10 * n + 10, at=20 * n + 19),
+            )
+        ),
+    ],
+}
+
+
+@pytest.mark.parametrize("beats", CLAIMS.values(), ids=CLAIMS.keys())
+def test_what_is_claimed_beyond_what_the_position_moved_counts_once(beats: list[Beat]) -> None:
+    watched = after(beats)
+    assert (watched.watched_ms, watched.once, watched.twice) == (120_000, [0, 120_000], [])
+
+
+def test_beats_in_a_stall_add_what_played_after_it() -> None:
+    stalled = [beat(30, 30, at=31, action=Action.STALL), beat(20, 30, at=41), beat(20.2, 30.2, at=51)]
+    goes_on = [beat(30.3, 30.3, at=60, action=Action.PLAY), beat(30.3, 40.3, at=70)]
+    assert after([*plays_on(0, 30, 0), *stalled, *goes_on]).watched_ms == 40_200
+
+
+BEGUN = {
+    "after a jump that is told": [
+        *plays_on(0, 10, 0),
+        beat(300, 300, at=12, action=Action.SEEK, seek_from=12),
+        beat(300, 300, at=12.5, action=Action.SEEK),
+        beat(293, 303, at=15.5),
+    ],
+    "after a jump that claims": [
+        *plays_on(0, 10, 0),
+        beat(290, 300, at=12, action=Action.SEEK, seek_from=12),
+        beat(293, 303, at=15.5),
+    ],
+    "after a jump back": [
+        *plays_on(0, 10, 0),
+        *plays_on(390, 400, 10),
+        beat(300, 300, at=30, action=Action.SEEK, seek_from=400),
+        beat(293, 303, at=33),
+    ],
+    "where playing began": [beat(300, 300, at=0, action=Action.PLAY), beat(293, 303, at=3)],
+    "where playing began again": [
+        *plays_on(390, 400, 10),
+        beat(300, 300, at=30, action=Action.PLAY),
+        beat(293, 303, at=33),
+    ],
+}
+
+
+@pytest.mark.parametrize("beats", BEGUN.values(), ids=BEGUN.keys())
+def test_what_is_claimed_from_before_the_beginning_was_not_played(beats: list[Beat]) -> None:
+    once = after(beats).once
+    assert coverage.inside(once, 250_000, 350_000) == [300_000, 303_000]
+    assert coverage.inside(after(beats * 2).once, 250_000, 350_000) == [300_000, 303_000], "and told again neither"
+
+
 def test_what_is_played_after_it_stood_counts() -> None:
     watched = after([*plays_on(0, 30, 0), *stands(40, 12), *plays_on(30, 60, 170)])
     assert (watched.watched_ms, watched.twice) == (60_000, [])
@@ -229,3 +332,95 @@ def test_what_the_first_version_kept_goes_on() -> None:
         600_000,
     )
     assert after([beat(0, 10, at=10)]) == playback.decode(playback.encode(after([beat(0, 10, at=10)])))
+
+
+# Guesses.
+
+
+def guessed(end: float, at: float, **members: Any) -> Beat:
+    """A beat that came alone and says no more than where it is: ten seconds, it is guessed."""
+    return beat(max(0, end - 10), end, at=at, is_guessed=True, **members)
+
+
+GUESSES: list[tuple[list[Beat], float]] = [
+    ([guessed(10 * n, 10 * n) for n in range(1, 13)], 120),
+    ([guessed(5 * n, 5 * n) for n in range(1, 25)], 120),
+    ([guessed(n, n) for n in range(1, 61)], 60),
+    ([guessed(20 * n, 10 * n) for n in range(1, 7)], 60),  # at twice the speed: ten of twenty seconds are known
+    ([guessed(10, 10), beat(300, 300, at=12, action=Action.SEEK, seek_from=12), guessed(303, 15)], 13),
+    ([guessed(10, 10), guessed(300, 13), guessed(305, 18)], 10 + 3 + 5),
+    ([guessed(10, 10), guessed(3, 14), guessed(8, 19)], 10 + 3 + 5),
+    ([guessed(10, 10), guessed(10, 20), guessed(10, 30)], 10),
+    ([guessed(10, 10), guessed(20, 20), guessed(20, 20)], 20),
+    ([guessed(10, 10), guessed(20, 20, viewing="w2")], 20),
+    ([beat(0, 0, at=0, action=Action.PLAY), guessed(3, 3)], 3),
+    # What is told is believed.
+    ([guessed(10, 10), beat(290, 300, at=13)], 20),
+]
+
+
+@pytest.mark.parametrize(("beats", "seconds"), GUESSES)
+def test_a_guess_goes_no_further_back_than_the_beat_before(beats: list[Beat], seconds: float) -> None:
+    watched = after(beats)
+    assert watched.watched_ms == seconds * 1000
+    assert watched.once[-1] == max(each.end_ms for each in beats if each.action is Action.HEARTBEAT)
+    assert told(after([*beats, *beats])) == told(watched)
+
+
+# What cannot be.
+
+
+def hours(beats: list[Beat]) -> float:
+    return after(beats).watched_ms / 3_600_000
+
+
+IMPLAUSIBLE = {
+    "a day a second": [beat(0, 86_400 - n, at=n, duration=0) for n in range(100)],
+    "a day a second, each in a viewing of its own": [
+        beat(0, 86_400 - n, at=n, duration=0, viewing=f"w{n}") for n in range(100)
+    ],
+    "a day a second, backwards": [beat(0, 86_400 - n, at=-n, duration=0) for n in range(100)],
+    "an hour at a time, all at once": [beat(0, 3600 + n, at=0, duration=7200) for n in range(100)],
+    "half a minute, a thousand times": [beat(60 * n, 60 * n + 30, at=n / 10, duration=0) for n in range(1000)],
+    "of a live stream": [beat(1e9 + 100 * n, 1e9 + 100 * n + 86_400, at=n) for n in range(100)],
+}
+
+
+@pytest.mark.parametrize("beats", IMPLAUSIBLE.values(), ids=IMPLAUSIBLE.keys())
+def test_nobody_watches_more_than_fits_into_the_time_that_passed(beats: list[Beat]) -> None:
+    assert hours(beats) <= 100 * playback.FASTEST / 3600 + playback.MOST_ALONE_MS / 3_600_000
+
+
+def test_time_that_passed_is_used_once() -> None:
+    after_a_day = [beat(0, 10, at=-86_400), *(beat(0, 86_400 - n, at=n, duration=0) for n in range(1, 101))]
+    assert hours(after_a_day) <= 24 + (100 * playback.FASTEST + 600) / 3600
+
+
+def test_what_is_told_beyond_it_is_cut_at_its_beginning() -> None:
+    watched = after([beat(0, 10, at=10), beat(0, 7200, at=20, duration=7200)])
+    # 10 seconds at 16 times the speed, and the slack, less the 10 seconds before.
+    assert watched.once == [0, 10_000, 7_200_000 - 160_000 - 600_000 + 10_000, 7_200_000]
+    assert watched.watched_ms == 10_000 + 160_000 + 600_000 - 10_000
+
+
+PLAUSIBLE = {
+    "at once": plays_on(0, 3600, 0),
+    "at 16 times the speed": [beat(160 * n, 160 * (n + 1), at=10 * (n + 1), duration=7200) for n in range(40)],
+    "on a pause only": [beat(0, 0, at=0, action=Action.PLAY), beat(0, 1500, at=1500, action=Action.PAUSE)],
+    "with one beat at its end": [beat(0, 5400, at=5400, action=Action.ENDED, duration=5400)],
+    "by a clock of whole minutes": [beat(20 * n, 20 * (n + 1), at=60 * (n // 3)) for n in range(30)],
+}
+
+
+@pytest.mark.parametrize("beats", PLAUSIBLE.values(), ids=PLAUSIBLE.keys())
+def test_what_can_be_is_taken_whole_in_whatever_order_a_queue_sends_it(beats: list[Beat]) -> None:
+    told_ms = sum(each.end_ms - each.start_ms for each in beats)
+    shuffled = random.Random(1).sample(beats, len(beats))  # noqa: S311 - the same order each time
+    for order in (beats, list(reversed(beats)), shuffled):
+        assert after(order).watched_ms == told_ms
+
+
+def test_a_beat_told_again_uses_up_nothing() -> None:
+    once = after([beat(0, 10, at=10), beat(0, 500, at=11, duration=7200)])
+    again = after([beat(0, 10, at=10), *[beat(0, 500, at=11, duration=7200)] * 9])
+    assert (again.watched_ms, again.ahead_ms) == (once.watched_ms, once.ahead_ms)

@@ -9,15 +9,23 @@ A run of clicks is one rage, however long: it is told when it becomes one, and a
 that follows within a second; the longer one stands for the earlier ones.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
-from services.features.domain import settlement
+from services.features.domain import settlement, window
 from services.features.domain.event import NAME_LIMIT, Click, Event
 from services.features.domain.repeats import is_repeated_name, is_repeated_role
 from services.features.domain.settlement import Settled
-from services.features.domain.signal import EVIDENCE_LIMIT, Signal, SignalType, is_late, place_text, signal
+from services.features.domain.signal import (
+    EVIDENCE_LIMIT,
+    Signal,
+    SignalType,
+    is_coarse,
+    is_late,
+    place_text,
+    signal,
+)
 from services.features.domain.state import MINUTE_US, SECOND_US, ChainClick, State
 
 CHAIN_US = SECOND_US
@@ -42,27 +50,63 @@ _RETRACTED = frozenset({SignalType.DEAD_CLICK, SignalType.RAGE_CLICKS})
 
 
 def is_echo(state: State, event: Event) -> bool:
-    """Whether a click is one told twice, for a label and for its input: the second of two on one page at once."""
+    """Whether a click is one told twice, as for a label and for its input: the second of two on one page at once.
+
+    Where a clock tells whole seconds only, two clicks on one element may be any time apart, and are two.
+    """
     if not -ECHO_US <= event.at_us - state.click_us <= ECHO_US:
         return False
-    return state.click_us > 0 and event.page[:NAME_LIMIT] in {"", state.last_page}
+    if not state.click_us or event.page[:NAME_LIMIT] not in {"", state.last_page}:
+        return False
+    return not is_coarse(event.at_us, state.click_us) or state.click_mark != window.mark(event.target)
 
 
-def take_echo(state: State, event: Event) -> list[Settled]:
-    """Takes the second of two clicks that are one; had it an effect, the first was no dead click and no rage."""
+def take_echo(state: State, event: Event) -> tuple[list[Signal], list[Settled]]:
+    """Takes the second of two clicks that are one, and with it what it alone tells.
+
+    Had it an effect, the first was no dead click and no rage; had it none, or an error, neither had the first.
+    """
     first_us, state.click_us = state.click_us, 0
     click = event.click or Click()
-    if was_fruitless(click) or not (click.effect_observed or click.value_changed):
-        return []
+    if any(each.at_us == first_us and each.type == SignalType.ERROR_CLICK for each in state.open_signals):
+        return [], []
+    if was_fruitless(click):
+        return _take_trouble(state, event, click, first_us)
+    if not (click.effect_observed or click.value_changed):
+        return [], []
     break_chain(state)
-    if first_us in state.click_findings:
-        state.click_findings.remove(first_us)
-    return settlement.end(state, lambda each: each.at_us == first_us and each.type in _RETRACTED)
+    return [], _retract(state, first_us, _RETRACTED)
+
+
+def _take_trouble(state: State, event: Event, click: Click, first_us: int) -> tuple[list[Signal], list[Settled]]:
+    """Judges the first click again, by what its echo tells, unless it is known to have led as little."""
+    first = state.chain[-1] if state.chain and state.chain[-1].at_us == first_us else None
+    is_known = first is not None and first.is_fruitless
+    is_told = is_known and state.run_length > 0
+    if is_told or not (click.error_observed or (first is not None and not is_known)):
+        return [], []
+    settled = _retract(state, first_us, {SignalType.DEAD_CLICK})
+    if first is not None:
+        state.chain = state.chain[:-1]
+        state.run_length = max(0, state.run_length - 1)
+        click = msgspec.structs.replace(click, x=first.x, y=first.y)
+        event = msgspec.structs.replace(event, page=first.page, target=first.target, click=click)
+    found = find(state, event)
+    state.click_us = 0
+    return found, settled
+
+
+def _retract(state: State, at_us: int, types: Collection[int]) -> list[Settled]:
+    """Takes back what was found of the click of that time."""
+    settled = settlement.end(state, lambda each: each.at_us == at_us and each.type in types)
+    if settled and at_us in state.click_findings:
+        state.click_findings.remove(at_us)
+    return settled
 
 
 def find(state: State, event: Event) -> list[Signal]:
     """What a click tells. A late click is judged by itself, not as one of a chain."""
-    state.click_us = event.at_us
+    state.click_us, state.click_mark = event.at_us, window.mark(event.target)
     click = event.click or Click()
     if click.selection_changed:
         break_chain(state)

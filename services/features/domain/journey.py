@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from services.features.domain import clicks, engagement, money, pages, sessions, settlement, struggle, window
-from services.features.domain.event import NAME_LIMIT, Carried, Event, Kind, is_given_back
+from services.features.domain.event import NAME_LIMIT, Carried, Event, Kind, Platform, is_given_back
 from services.features.domain.settlement import Settled
 from services.features.domain.signal import Signal, SignalType, is_late
 from services.features.domain.state import DAY_US, State
@@ -37,8 +37,9 @@ def apply(state: State, event: Event, video_engagement: float | None = None) -> 
     """Moves the state on by one event.
 
     An intervention's outcome and an identification are counted as events and else left out: they tell of our doing, and
-    of who the user is, not of the journey. So is what a system did, but for the money of a purchase; and an echo, which
-    is the same view or click told twice.
+    of who the user is, not of the journey; but trouble with logging in is over with a login. So is what a system did,
+    or a server while the user is away, but for the money of a purchase and the trouble that ends with it; and an echo,
+    which is the same view or click told twice.
 
     Args:
         state: the user; changed in place.
@@ -46,10 +47,8 @@ def apply(state: State, event: Event, video_engagement: float | None = None) -> 
         video_engagement: with a playback, the user's engagement over videos after it, 0 to 100.
     """
     state.event_count += 1
-    if event.is_system:
-        if event.kind == Kind.PURCHASE:
-            money.note(state, event)
-        return NOTHING
+    if event.is_system or (event.platform == Platform.BACKEND and _is_of_job(state, event)):
+        return _take_money(state, event) if event.kind == Kind.PURCHASE else NOTHING
     sessions.meet(state, event)
     if event.kind in _NO_STEPS:
         return _identify(state, event)
@@ -57,6 +56,10 @@ def apply(state: State, event: Event, video_engagement: float | None = None) -> 
     is_echo = event.at_us - prior_us <= _ECHO_US and event.kind in _ECHOES and _ECHOES[event.kind](state, event)
     sessions.move_time(state, event)
     return _take_echo(state, event) if is_echo else _take_step(state, event, prior_us, video_engagement)
+
+
+def _is_of_job(state: State, event: Event) -> bool:
+    return event.kind not in _NO_STEPS and sessions.is_away(state, event)
 
 
 def _take_step(state: State, event: Event, prior_us: int, video_engagement: float | None) -> Found:
@@ -67,7 +70,7 @@ def _take_step(state: State, event: Event, prior_us: int, video_engagement: floa
     effect = _EFFECTS.get(event.kind)
     if effect is not None:
         effect(state, event)
-    settled = settlement.settle(state, event) if event.kind in _GOALS and not is_given_back(event) else []
+    settled = settlement.settle(state, event, prior_us) if event.kind in _GOALS and not is_given_back(event) else []
     if not is_late(state, event):
         state.page_is_quiet = event.kind == Kind.PAGE_VIEW
         if event.kind not in _MARKS:
@@ -81,19 +84,33 @@ def _take_step(state: State, event: Event, prior_us: int, video_engagement: floa
     return Found(found, settled) if found or settled else NOTHING
 
 
+def _take_money(state: State, event: Event) -> Found:
+    """A purchase that a system tells, as a payment service does, is money, and ends the trouble with paying."""
+    money.note(state, event)
+    if is_given_back(event):
+        return NOTHING
+    if event.at_us >= state.form_us:
+        state.form_is_open = False
+    settled = settlement.settle(state, event, state.last_us)
+    return Found((), settled) if settled else NOTHING
+
+
 def _identify(state: State, event: Event) -> Found:
     """Who somebody is changes no journey; what was bought moves with a link, and arrives behind it."""
+    settled = settlement.sign_in(state, event) if event.kind == Kind.IDENTIFY else []
     if event.is_link:
-        return Found(carried=money.carry_away(state))
+        return Found((), settled, money.carry_away(state))
     if event.carried is not None:
         money.receive(state, event.carried)
-    return NOTHING
+    return Found((), settled) if settled else NOTHING
 
 
 def _take_echo(state: State, event: Event) -> Found:
     if event.kind == Kind.CLICK:
-        settled = clicks.take_echo(state, event)
-        return Found((), settled) if settled else NOTHING
+        found, settled = clicks.take_echo(state, event)
+        for signal in found:
+            _count_signal(state, signal)
+        return Found(found, settled) if found or settled else NOTHING
     if not is_late(state, event):
         state.page_viewed_us, state.view_mark = event.at_us, pages.view_mark(event)
     return NOTHING
@@ -111,9 +128,16 @@ def _compare_engagement(state: State, event: Event, found: list[Signal], settled
 
 
 def _count_signal(state: State, signal: Signal) -> None:
-    """Keeps a signal, and counts it where it is a feature itself; one that goes on was counted when it began."""
+    """Keeps a signal, and counts it where it is a feature itself; one that goes on was counted when it began.
+
+    What was counted of the clicks of a run before it was known to be one goes into it.
+    """
     is_new = settlement.keep(state, signal)
     if signal.type in _CLICK_SIGNALS and is_new:
+        if signal.run_start_us:
+            state.click_findings = [
+                each for each in state.click_findings if not signal.run_start_us <= each <= signal.at_us
+            ]
         window.note(state.click_findings, signal.at_us, state.last_us, WINDOW_US)
     elif signal.type == SignalType.FORM_ABANDONMENT:
         window.note(state.abandons, signal.at_us, state.last_us, WINDOW_US)
@@ -135,6 +159,7 @@ def _view_page(state: State, event: Event) -> None:
         if not state.page_visit_count:
             state.first_visit_us = event.at_us
         state.page_visit_count += 1
+    state.view_us = event.at_us
     state.page_viewed_us, state.view_mark = event.at_us, pages.view_mark(event)
 
 
@@ -143,7 +168,7 @@ def _end_session(state: State, event: Event) -> None:
     if not is_late(state, event):
         sessions.leave_page(state)
         sessions.enter_page(state, "", "")
-        state.form_is_open = False
+        state.form_is_open, state.sent_us = False, 0
 
 
 def _begin_form(state: State, event: Event) -> None:
@@ -152,18 +177,23 @@ def _begin_form(state: State, event: Event) -> None:
         state.form_page = event.page[:NAME_LIMIT]
         state.form_event_id, state.form_us = event.event_id, event.at_us
         state.form_is_open = event.kind == Kind.FORM_START
+        state.sent_us = 0 if state.form_is_open else event.at_us
 
 
 def _abandon_form(state: State, event: Event) -> None:
     if not is_late(state, event):
-        state.form_is_open = False
+        state.form_is_open, state.sent_us = False, 0
 
 
 def _err(state: State, event: Event) -> None:
+    if state.sent_us:
+        settlement.contradict(state, event)
     window.note(state.errors, event.at_us, state.last_us, WINDOW_US)
 
 
 def _try_again(state: State, event: Event) -> None:
+    if state.sent_us:
+        settlement.contradict(state, event)
     window.note(state.retries, event.at_us, state.last_us, WINDOW_US)
 
 
@@ -173,6 +203,8 @@ def _ask_help(state: State, event: Event) -> None:
 
 def _fail(state: State, event: Event) -> None:
     told = struggle.attempts_told(event)
+    if state.sent_us:
+        settlement.contradict(state, event)
     for _ in range(told):
         window.note(state.failures, event.at_us, state.last_us, WINDOW_US)
     for _ in range(told - 1):

@@ -1,4 +1,8 @@
-"""What a user spent, each currency for itself: amounts of different currencies are never added."""
+"""What a user spent, each currency for itself: amounts of different currencies are never added.
+
+The sum over all of them is kept beside, because the first version kept that alone: its replicas go on with it, and what
+they told has no currency.
+"""
 
 from math import isfinite
 from typing import Final
@@ -8,6 +12,8 @@ from services.features.domain.state import State
 
 CURRENCY_LIMIT: Final = 16
 """Currencies kept of a user, besides what was spent without telling one; amounts in further ones are left out."""
+_ROUNDING: Final = 1e-9
+"""What is left of two amounts that cancel out, at most, as a share of the one."""
 
 
 def note(state: State, event: Event) -> None:
@@ -22,9 +28,15 @@ def note(state: State, event: Event) -> None:
 
 
 def amounts(state: State) -> dict[str, float]:
-    """What was spent by currency, ascending by code; the currency that was not told, if any, is the empty one."""
-    told = dict(sorted(state.purchase_amounts.items()))
-    return {"": state.purchase_amount, **told} if state.purchase_amount else told
+    """What was spent by currency, ascending by code, zeros left out; of no told currency under the empty one."""
+    if state.purchase_amounts:
+        return dict(sorted(state.purchase_amounts.items()))
+    return {"": state.purchase_amount} if state.purchase_amount else {}
+
+
+def total(state: State) -> float:
+    """What was spent where no more than one currency was told; 0 where several were."""
+    return state.purchase_amount if len(state.purchase_amounts.keys() - {""}) <= 1 else 0.0
 
 
 def carry_away(state: State) -> Carried:
@@ -42,11 +54,17 @@ def receive(state: State, carried: Carried) -> None:
 
 
 def _add(state: State, currency: str, amount: float) -> None:
-    kept = state.purchase_amounts
-    total = amount + (kept.get(currency, 0.0) if currency else state.purchase_amount)
-    if not isfinite(total):
+    kept = amounts(state)
+    before = kept.get(currency, 0.0)
+    after = before + amount
+    is_beyond = bool(currency) and currency not in kept and len(kept.keys() - {""}) >= CURRENCY_LIMIT
+    if is_beyond or not isfinite(after):
         return
-    if not currency:
-        state.purchase_amount = total
-    elif currency in kept or len(kept) < CURRENCY_LIMIT:
-        kept[currency] = total
+    if abs(after) <= _ROUNDING * abs(before):
+        kept.pop(currency, None)
+    else:
+        kept[currency] = after
+    state.purchase_amounts = kept
+    in_all = sum(kept.values())
+    if isfinite(in_all):
+        state.purchase_amount = in_all

@@ -10,7 +10,8 @@ _JOINERS = "\u200c\u200d"
 def words(name: str) -> list[str]:
     """The words of a name in their order, folded; of a long name those of its first 200 characters.
 
-    A word ends where the case changes, at digits, and at all else that is no letter. Empty where there is no letter.
+    A word ends where the case changes, at digits, and at all else that is no letter. Marks without a letter, as those
+    that choose how an emoji looks, are no word. Empty where there is no letter.
     Example: `btnPlus-24 Zurück` has the words `btn`, `plus`, `zuruck`.
     """
     text = name[:NAME_LIMIT]
@@ -24,7 +25,7 @@ def words(name: str) -> list[str]:
             found.append(text[start:at])
             start = at
     found.append(text[start:])
-    return [folded(word) for word in found if word]
+    return [folded(word) for word in found if any(map(str.isalpha, word))]
 
 
 def folded(word: str) -> str:

@@ -61,12 +61,20 @@ def add(tail: list[Kept], event: Kept, event_count: int) -> Segment | None:
 def newest_first(tail: Sequence[Kept], event_count: int, stored: Sequence[bytes | None]) -> Iterator[Kept]:
     """The user's events, newest first, at least 20 if there were so many; `stored` are the slots, in any order."""
     yield from reversed(tail)
-    segments = {segment.number: segment for segment in map(decode, filter(None, stored))}
+    segments = {segment.number: segment for blob in stored if blob and (segment := _readable(blob))}
     newest = event_count // SEGMENT_EVENTS - 1
     for number in range(newest, newest - SEGMENT_SLOTS, -1):
         # A slot may hold a segment of a batch whose state is being derived again; it is not one of these.
         if number in segments:
             yield from reversed(segments[number].events)
+
+
+def _readable(stored: bytes) -> Segment | None:
+    """A segment; None for bytes that are none, so that the others are still told."""
+    try:
+        return decode(stored)
+    except msgspec.DecodeError:
+        return None
 
 
 def session_starts(events: Iterable[Kept], gap_us: int) -> list[int]:

@@ -4,8 +4,11 @@ A session is the run of events without a gap of more than 30 minutes. Late event
 """
 
 from services.features.domain import clicks, engagement, window
-from services.features.domain.event import NAME_LIMIT, Event
+from services.features.domain.event import NAME_LIMIT, Event, Platform
 from services.features.domain.state import DAY_US, SESSION_GAP_US, State
+
+SHOWN_FOR_US = 28 * DAY_US
+"""So long a user is known to come by browser or phone."""
 
 
 def meet(state: State, event: Event) -> None:
@@ -17,8 +20,31 @@ def meet(state: State, event: Event) -> None:
         state.is_bot = True
     if 0 < event.platform < 32:
         state.platforms |= 1 << event.platform
-    if event.time_zone and (event.at_us >= state.last_us or not state.time_zone):
-        state.time_zone = event.time_zone
+        if event.platform != Platform.BACKEND and event.at_us > state.shown_us:
+            state.shown_us = event.at_us
+    zone = event.time_zone
+    if zone and (zone != state.time_zone or not state.zone_is_own) and _tells_zone_better(state, event):
+        state.time_zone, state.zone_is_own = zone, event.platform != Platform.BACKEND
+
+
+def _tells_zone_better(state: State, event: Event) -> bool:
+    """Whether an event's zone is to be taken: a server's never replaces that of a user's device."""
+    is_own = event.platform != Platform.BACKEND
+    if not state.time_zone or is_own != state.zone_is_own:
+        return is_own or not state.time_zone
+    return event.at_us >= state.last_us
+
+
+def is_away(state: State, event: Event) -> bool:
+    """Whether a server tells something while no session is open, of a user who comes by browser or phone.
+
+    Nobody is there then: it is a job that the server ran for the user. Who is known by servers only is told by them.
+    """
+    return (
+        event.platform == Platform.BACKEND
+        and event.at_us - state.last_us > SESSION_GAP_US
+        and event.at_us - state.shown_us <= SHOWN_FOR_US
+    )
 
 
 def move_time(state: State, event: Event) -> None:
@@ -57,6 +83,8 @@ def session_start(state: State, event: Event) -> int:
     """
     if event.is_system and not state.session_start_us <= event.at_us <= state.last_us + SESSION_GAP_US:
         return 0
+    if event.platform == Platform.BACKEND and event.at_us > state.last_us + SESSION_GAP_US:
+        return 0
     return event.at_us if event.at_us < state.session_start_us - SESSION_GAP_US else state.session_start_us
 
 
@@ -78,8 +106,10 @@ def _forget_future(state: State, now_us: int) -> None:
         times[:] = [at_us for at_us in times if at_us <= now_us]
     state.today = now_us // DAY_US
     state.session_days = state.page_days = state.page_marks = state.solved = b""
+    state.solved_us = 0
     state.first_us, state.last_success_us = min(state.first_us, now_us), min(state.last_success_us, now_us)
     state.rage_us = state.rage_count = state.click_us = 0
+    state.shown_us = min(state.shown_us, now_us)
     state.last_us = now_us
     _begin_session(state, now_us)
 
@@ -92,7 +122,7 @@ def _begin_session(state: State, at_us: int) -> None:
     state.session_start_us = at_us
     state.page_exit_count = state.page_visit_count = state.first_visit_us = 0
     state.form = state.form_page = state.form_event_id = ""
-    state.form_is_open, state.form_us = False, 0
+    state.form_is_open, state.form_us, state.sent_us = False, 0, 0
     state.traces = {}
     state.open_signals = []
     clicks.break_chain(state)

@@ -6,11 +6,13 @@ from typing import Final
 import msgspec
 
 from services.features.domain.event import NAME_LIMIT, Event
-from services.features.domain.state import State, Trace
+from services.features.domain.state import SECOND_US, State, Trace
 
 DETECTOR_VERSION = "struggle-2"
 """Changes whenever a detector finds other things than before."""
 EVIDENCE_LIMIT = 10
+TOLD_NAME_LIMIT = 80
+"""Characters of a name in a reason."""
 TRACE_LIMIT = 10
 
 
@@ -52,7 +54,8 @@ class Signal(msgspec.Struct, frozen=True, gc=False):
     since_us: int = 0
     """A success at its place at this time or later ends it."""
     run_start_us: int = 0
-    """Start of the run it tells of; it replaces the earlier signal of its type and run. 0: it stands for itself."""
+    """Start of the run it tells of; it replaces the earlier signal of its type and run, and those of the run's single
+    clicks. 0: it stands for itself."""
 
 
 def signal(
@@ -112,13 +115,24 @@ def ids(traces: Sequence[Trace]) -> list[str]:
 
 
 def place_text(name: str, preposition: str = "on") -> str:
-    """` on /calculator`, or nothing where there is no name."""
-    return f" {preposition} {name[:NAME_LIMIT]}" if name else ""
+    """` on /calculator`, or nothing where there is no name; of a long one its beginning."""
+    told = name if len(name) <= TOLD_NAME_LIMIT else f"{name[: TOLD_NAME_LIMIT - 1]}…"
+    return f" {preposition} {told}" if name else ""
 
 
 def counted(count: int, singular: str, plural: str) -> str:
     """A number with its noun: `1 failed attempt`, `3 failed attempts`; nothing where there is none."""
     return f"{count} {singular if count == 1 else plural}" if count else ""
+
+
+def is_coarse(one_us: int, other_us: int) -> bool:
+    """Whether two times are the same whole second: that of a clock that tells no less, so that they may be apart."""
+    return one_us == other_us and one_us % SECOND_US == 0
+
+
+def at_least(traces: Sequence[Trace]) -> str:
+    """What is said before a number of kept events where there may have been more: only the newest 10 are kept."""
+    return "at least " if len(traces) >= TRACE_LIMIT else ""
 
 
 def is_late(state: State, event: Event) -> bool:

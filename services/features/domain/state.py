@@ -64,7 +64,7 @@ class State(msgspec.Struct, array_like=True, gc=False):
     session_count: int = 0
     last_success_us: int = 0
     purchase_amount: float = 0.0
-    """What was spent without telling a currency, refunds taken off."""
+    """What was spent, refunds taken off, whatever its currency."""
     purchase_count: int = 0
     platforms: int = 0
     """Platforms seen, as a set of bits: 1 << platform."""
@@ -130,7 +130,7 @@ class State(msgspec.Struct, array_like=True, gc=False):
 
     # What came later; new fields follow here.
     purchase_amounts: dict[str, float] = {}
-    """What was spent by currency, refunds taken off, see `money`."""
+    """What was spent by currency, refunds taken off; the empty one is that of which none was told, see `money`."""
     open_signals: list[OpenSignal] = []
     """Signals of the last 30 minutes that no success has ended, in the order they were told, see `settlement`."""
     solved: bytes = b""
@@ -145,6 +145,18 @@ class State(msgspec.Struct, array_like=True, gc=False):
     """Start of the rage that goes on in `chain`."""
     run_length: int = 0
     """Its clicks so far; 0 where `chain` is no rage yet."""
+    click_mark: bytes = b""
+    """Checksum of the target of the last click that counted."""
+    sent_us: int = 0
+    """When `form` was sent, if nothing has said since how that ended; else 0."""
+    view_us: int = 0
+    """The last page view that counted: `page_viewed_us` is also that of an echo."""
+    solved_us: int = 0
+    """When the latest success in `solved` was, which may be after all that the user did, as where a system told it."""
+    zone_is_own: bool = False
+    """Whether the user's own device told `time_zone`, and no server."""
+    shown_us: int = 0
+    """The latest event that a browser or a phone told."""
 
 
 _decoder = msgspec.msgpack.Decoder(State)

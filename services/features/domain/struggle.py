@@ -17,8 +17,10 @@ from services.features.domain.pages import is_paging, view_mark
 from services.features.domain.signal import (
     Signal,
     SignalType,
+    at_least,
     counted,
     ids,
+    is_coarse,
     is_late,
     place_text,
     remember,
@@ -34,6 +36,8 @@ QUICK_BACK_US = 10 * SECOND_US
 LONG_ON_PAGE_US = 5 * MINUTE_US
 ECHO_US = 300_000
 """Nobody loads a page again so soon."""
+ECHOES_US = SECOND_US
+"""Views of a page that follow one another so soon are told twice for at most so long."""
 LONGEST_PAUSE_US = 2 * MINUTE_US
 """A longer pause counts as this much: the user was away."""
 ATTEMPT_LIMIT = 10
@@ -49,7 +53,7 @@ _FORM_CODES = frozenset(
 def detect(state: State, event: Event, prior_us: int) -> list[Signal]:
     """The signals found at an event that `state.last_us` already knows of; before it, `prior_us` was the latest."""
     detector = _DETECTORS.get(event.kind)
-    if detector and state.solved and is_late(state, event) and _was_solved(state, event):
+    if detector and event.at_us < max(state.solved_us, state.last_us) and state.solved and _was_solved(state, event):
         return []
     found = detector(state, event) if detector else []
     if state.page and not is_late(state, event) and event.kind != Kind.VIDEO_PLAYBACK:
@@ -60,10 +64,16 @@ def detect(state: State, event: Event, prior_us: int) -> list[Signal]:
 def is_echo(state: State, event: Event) -> bool:
     """Whether a page view is one told twice, by a page that is built twice or by two tags: the same page at once.
 
-    Its address may differ: a page may take the tracking out of it, and one tag may tell less of it than another.
+    Its address may differ: a page may take the tracking out of it, and one tag may tell less of it than another. A page
+    that goes on to be viewed for more than a second is loaded again and again. Where a clock tells whole seconds only,
+    what is told to be a refresh is one.
     """
     is_at_once = -ECHO_US <= event.at_us - state.page_viewed_us <= ECHO_US
-    return is_at_once and event.page != "" and state.page == event.page[:NAME_LIMIT]
+    if not is_at_once or not event.page or state.page != event.page[:NAME_LIMIT]:
+        return False
+    if event.at_us - state.view_us > ECHOES_US and state.view_us:
+        return False
+    return not (event.is_refresh and is_coarse(event.at_us, state.page_viewed_us))
 
 
 def is_refresh(state: State, event: Event) -> bool:
@@ -109,7 +119,7 @@ def _failure(state: State, event: Event) -> list[Signal]:
     place = event.target or event.page
     retries = sum(trace.count for trace in here if trace.kind == Kind.RETRY)
     told_of = (counted(count - retries, "failed attempt", "failed attempts"), counted(retries, "retry", "retries"))
-    reason = f"{' and '.join(filter(None, told_of))}{place_text(place)}"
+    reason = _begun(f"{at_least(traces)}{' and '.join(filter(None, told_of))}{place_text(place)}")
     strength = repetition(0.6, count)
     return [signal(SignalType.REPEATED_FAILURES, strength, reason, event, evidence=ids(here), target=place)]
 
@@ -119,7 +129,7 @@ def _form_error(state: State, event: Event, form: str) -> list[Signal]:
     here = [trace for trace in traces if trace.target == form]
     if len(here) < 2:
         return []
-    reason = f"{len(here)} errors in the form {form}"
+    reason = _begun(f"{at_least(traces)}{len(here)} errors in the form {form}")
     strength = repetition(0.6, len(here))
     return [signal(SignalType.FORM_ERRORS, strength, reason, event, evidence=ids(here), target=form)]
 
@@ -128,7 +138,7 @@ def _help(state: State, event: Event) -> list[Signal]:
     traces = remember(state, SignalType.HELP_SEEKING, event, WINDOW_US, page=event.page, target=event.target)
     if len(traces) < 2:
         return []
-    reason = f"{len(traces)} requests for help within 10 minutes"
+    reason = _begun(f"{at_least(traces)}{len(traces)} requests for help within 10 minutes")
     strength = repetition(0.5, len(traces))
     return [signal(SignalType.HELP_SEEKING, strength, reason, event, evidence=ids(traces), target=event.page)]
 
@@ -153,7 +163,7 @@ def _page_view(state: State, event: Event) -> list[Signal]:
         here = [trace for trace in traces if trace.page == page]
         if len(here) < 3:
             return []
-        reason = f"{page or 'A page'} was loaded again {len(here)} times within 5 minutes"
+        reason = f"{page or 'A page'} was loaded again {at_least(traces)}{len(here)} times within 5 minutes"
         strength = repetition(0.75, len(here))
         return [signal(SignalType.PAGE_REFRESHES, strength, reason, event, evidence=ids(here), target=page)]
     if not page or is_late(state, event) or page == state.page:
@@ -169,7 +179,7 @@ def _quick_back(state: State, event: Event, page: str) -> list[Signal]:
     traces = remember(state, SignalType.QUICK_BACKS, event, WINDOW_US, page=left, target="")
     if len(traces) < 2:
         return []
-    reason = f"{len(traces)} pages left at once for the page before, last {left}"
+    reason = _begun(f"{at_least(traces)}{len(traces)} pages left at once for the page before, last {left}")
     strength = repetition(0.7, len(traces))
     return [signal(SignalType.QUICK_BACKS, strength, reason, event, evidence=ids(traces), target=left)]
 
@@ -201,7 +211,7 @@ def _calculation(state: State, event: Event) -> list[Signal]:
     count = len(here)
     if count < 4 or count % 2:
         return []
-    reason = f"The same calculation {count} times within 5 minutes{place_text(place)}"
+    reason = f"The same calculation {at_least(traces)}{count} times within 5 minutes{place_text(place)}"
     strength = 70.0 + 5.0 * (count - 4)
     return [signal(SignalType.REPEATED_RECALCULATION, strength, reason, event, evidence=ids(here), target=place)]
 
@@ -224,6 +234,10 @@ def _long_time_on_page(state: State, event: Event, prior_us: int) -> list[Signal
     strength = min(80.0, 50.0 + 2.0 * (minutes - 5))
     evidence, here = [state.page_event_id, event.event_id], state.page
     return [signal(SignalType.LONG_TIME_ON_PAGE, strength, reason, event, evidence=evidence, target=here, page=here)]
+
+
+def _begun(sentence: str) -> str:
+    return sentence[0].upper() + sentence[1:]
 
 
 @lru_cache(maxsize=4096)

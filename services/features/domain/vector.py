@@ -16,7 +16,8 @@ here.
 - **An echo** is the same thing told twice: a view of one page again within 300 ms (a page that is built twice, two tag
   managers), the second of two clicks on a page within 10 ms (a label and its input). It counts as an event and in
   no feature.
-- **What a system did** (`is_system`) is in no feature either.
+- **What a system did** (`is_system`) is in no feature either; nor what a server tells outside a session of a user whom
+  a browser or a phone has shown within 28 days.
 - **A refund** is neither a purchase nor a success, whatever its amount, and says nothing of engagement.
 
 A value is always finite and never negative.
@@ -179,8 +180,8 @@ DEFINITIONS: Final = (
     ),
     Definition(
         "click_frustration",
-        "Clicks that led nowhere: dead clicks, error clicks and rage clicks, one for each signal of these kinds; a "
-        "rage counts once, however long it goes on.",
+        "Clicks that led nowhere: dead clicks, error clicks and rage clicks; a rage counts once with all the clicks of "
+        "its run, however long it goes on.",
         "count 0-64",
         "last 30 minutes",
         0.0,

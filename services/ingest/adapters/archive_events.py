@@ -68,6 +68,7 @@ _DETAILS: Final = {
             ("seek_from_seconds", pa.float64()),
             ("content_type", text_type),
             ("topic", text_type),
+            ("is_watched_guessed", pa.bool_()),
         ]
     ),
     "outcome": pa.struct([("intervention_id", text_type), ("outcome", text_type), ("channel", text_type)]),
@@ -189,7 +190,9 @@ def _member(name: str, messages: Sequence[Message]) -> list[Any]:
 def _raw(events: Sequence[event_pb2.Event], details: Sequence[str | None], texts: Sequence[str | None]) -> list[Any]:
     """The events, as bytes, of which the columns do not tell all: nearly none."""
     raw: list[bytes | None] = [None] * len(events)
-    untold = [row for row, event in enumerate(events) if UnknownFieldSet(event) or event.HasField("carried")]
+    untold = [
+        row for row, event in enumerate(events) if UnknownFieldSet(event) or event.is_own or event.HasField("carried")
+    ]
     untold += [row for row, name in enumerate(details) if name and UnknownFieldSet(getattr(events[row], name))]
     untold += [row for row, text in enumerate(texts) if text is None and events[row].properties]
     for row in untold:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 
 def written(table: pa.Table, dictionaries: Collection[str]) -> pa.Table:
@@ -20,21 +21,31 @@ def _has_dictionaries(table: pa.Table) -> bool:
 
 
 def fitted(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """The table with all columns of the schema, null where an older version did not have them.
+    """The table with all columns of the schema, null where an older version did not have them, or false for a flag.
 
     Raises:
-        pa.ArrowInvalid: it has columns that the schema has not; a newer version wrote it.
+        pa.ArrowInvalid: it has columns that the schema has not, as a newer version wrote it; or it lacks one that has
+            been there from the first version.
     """
     if unknown := _names(table.schema) - _names(schema):
         message = f"There are columns of a newer version: {sorted(unknown)}"
         raise pa.ArrowInvalid(message)
-    columns = [
-        _grown(table.column(field.name), field.type)
-        if field.name in table.schema.names
-        else pa.nulls(len(table), field.type)
-        for field in schema
-    ]
-    return pa.table(columns, schema=schema)
+    return pa.table([_column(table, field) for field in schema], schema=schema)
+
+
+def _column(table: pa.Table, field: pa.Field) -> pa.ChunkedArray:
+    name = field.name
+    is_there = name in table.schema.names
+    column = (
+        _grown(table.column(name), field.type) if is_there else pa.chunked_array([pa.nulls(len(table), field.type)])
+    )
+    if field.nullable or not column.null_count:
+        return column
+    if pa.types.is_boolean(field.type):
+        # Also where an older table was joined to a newer one.
+        return pc.fill_null(column, fill_value=False)
+    message = f"The column {name} is missing"
+    raise pa.ArrowInvalid(message)
 
 
 def _names(schema: pa.Schema) -> set[str]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from services.ingest.adapters.paging import page_start
+from services.ingest.adapters.paging import AT_ONCE, PAGE_BYTES, page_start
 from services.ingest.domain.event import FailedEvent, Seen
 from services.ingest.domain.skew import Skew
 from services.ingest.ports import Claim
@@ -85,8 +85,11 @@ class MemoryFailedEvents:
         """See `ports.FailedEvents`."""
         newest = [one for one in reversed(self._failed.values()) if reason in {"", one.reason}]
         start = page_start(before)
-        end = start + page_size
-        return newest[start:end], str(end) if end < len(newest) else ""
+        end = min(start + page_size, len(newest))
+        reached = start
+        while reached < end and sum(len(one.payload) + len(one.record) for one in newest[start:reached]) < PAGE_BYTES:
+            reached = min(reached + AT_ONCE, end)
+        return newest[start:reached], str(reached) if reached < len(newest) else ""
 
     async def remove(self, failed_id: str) -> None:
         """See `ports.FailedEvents`."""
@@ -140,15 +143,15 @@ class MemoryIdentities:
     """Links in a dictionary."""
 
     def __init__(self) -> None:
-        self._users: dict[str, str] = {}
+        self._links: dict[str, str] = {}
 
     async def find(self, anonymous_ids: Sequence[str], now_us: int) -> dict[str, str]:  # noqa: ARG002 - nothing ends
         """See `ports.Identities`."""
-        return {one: self._users[one] for one in anonymous_ids if one in self._users}
+        return {one: self._links[one] for one in anonymous_ids if one in self._links}
 
-    async def link(self, users: Mapping[str, str]) -> None:
+    async def link(self, links: Mapping[str, str]) -> None:
         """See `ports.Identities`."""
-        self._users.update(users)
+        self._links.update(links)
 
 
 class MemoryApplied:

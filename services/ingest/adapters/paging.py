@@ -5,6 +5,10 @@ from typing import Final
 
 from mesh.errors import InvalidArgument
 
+AT_ONCE: Final = 10
+"""So many entries are read at once, before their size is known."""
+PAGE_BYTES: Final = 512 * 1024
+"""A page ends, though it was to be longer, where what it holds is larger."""
 _TOKEN: Final = re.compile(r"[1-9][0-9]{0,8}")
 
 

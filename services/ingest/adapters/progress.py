@@ -20,10 +20,10 @@ class LeaseProgress:
     Its clock is monotonic: one that is set back would keep it from reading, and from forgetting what it knows.
     """
 
-    def __init__(self, leases: Leases, failed: FailedEvents, clock: Clock) -> None:
+    def __init__(self, leases: Leases, failed: FailedEvents, monotonic: Clock) -> None:
         self._leases = leases
         self._failed = failed
-        self._clock = clock
+        self._monotonic = monotonic
         self._is_full = False
         self._lag_seconds: float | None = None
         self._read_us = -_KNOWN_US
@@ -40,7 +40,7 @@ class LeaseProgress:
 
     def lag_seconds(self) -> float | None:
         """See `ports.Progress`."""
-        now_us = self._clock()
+        now_us = self._monotonic()
         if now_us - self._asked_us >= _FRESH_US and (self._reading is None or self._reading.done()):
             self._asked_us = now_us
             self._reading = asyncio.create_task(self._read())
@@ -56,7 +56,7 @@ class LeaseProgress:
             self._is_full = not await self._failed.has_room(1)
         except MeshError:
             return  # what is known grows old and is no longer told
-        now_us = self._clock()
+        now_us = self._monotonic()
         # A shard that waits for a service is not overloaded: what comes meanwhile the buffer takes up.
         lags = [each.lag_seconds for each in standings.values() if each.owner and not each.trouble]
         lag_seconds = max(lags, default=0.0)

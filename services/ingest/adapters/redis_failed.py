@@ -1,12 +1,12 @@
 """Failed events on Redis, and the marks on records that were set aside."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from mesh import redis
-from services.ingest.adapters.paging import page_start
+from services.ingest.adapters.paging import AT_ONCE, PAGE_BYTES, page_start
 from services.ingest.domain.event import FailedEvent, Place
 
 _FAILED_SECONDS: Final = 7 * 24 * 3600
@@ -18,16 +18,18 @@ _PREFIX: Final = "jm:failed:{failed}:"
 _MARK_SECONDS: Final = 30 * 24 * 3600
 _SEQUENCE_DIGITS: Final = 78
 
-# KEYS: the index by time, the reasons by id, the index of those that were refused, and their sizes by id with the sum
-# at `sum`. ARGV: the prefix of all keys. Beside the index of all there is one a reason, at `index:<reason>`.
+# KEYS: the index by time of those that were refused, the reasons by id, the index of those that were set aside, and the
+# sizes of refused ones by id with their sum at `sum`. ARGV: the prefix of all keys. Beside each index there is one per
+# reason, at `<index>:<reason>`.
 _FORGET: Final = """
 local function forget(id)
   local reason = redis.call('HGET', KEYS[2], id)
-  redis.call('DEL', ARGV[1] .. 'e:' .. id)
-  redis.call('ZREM', KEYS[1], id)
+  redis.call('DEL', ARGV[1] .. 'e:' .. id, ARGV[1] .. 'record:' .. id)
   redis.call('HDEL', KEYS[2], id)
-  if reason then redis.call('ZREM', KEYS[1] .. ':' .. reason, id) end
-  redis.call('ZREM', KEYS[3], id)
+  for _, index in ipairs({KEYS[1], KEYS[3]}) do
+    redis.call('ZREM', index, id)
+    if reason then redis.call('ZREM', index .. ':' .. reason, id) end
+  end
   local size = redis.call('HGET', KEYS[4], id)
   if size then
     redis.call('HDEL', KEYS[4], id)
@@ -35,32 +37,65 @@ local function forget(id)
   end
 end
 """
-# Then: lifetime, how many refused ones are kept and in how many bytes, up to when a lifetime has passed, and for each
-# failed event its id, reason, time, whether it was refused, and all of it. Only refused ones make room for others.
+# Then: lifetime, how many refused ones are kept and in how many bytes, up to when a lifetime has passed, how a stored
+# event without a place ends, and for each failed event its id, reason, time, whether it was refused, all of it but its
+# record, and its record. Only refused ones make room for others.
+#
+# The version before this one keeps both kinds in the first index, without sizes, and while it runs beside this one it
+# cuts that index itself. So one of its events that has a place is moved rather than forgotten, and sizes are counted
+# anew once some are left of events that are gone.
 _ADD: Final = redis.Script(
     _FORGET
     + """
-for i = 6, #ARGV, 5 do
+local function keep(index, id, reason, time)
+  redis.call('ZADD', index, time, id)
+  redis.call('ZADD', index .. ':' .. reason, time, id)
+  redis.call('EXPIRE', index .. ':' .. reason, ARGV[2])
+end
+local function size(id, bytes)
+  redis.call('HSET', KEYS[4], id, bytes)
+  redis.call('HINCRBY', KEYS[4], 'sum', bytes)
+end
+local function make_room(id)
+  local all = redis.call('GET', ARGV[1] .. 'e:' .. id)
+  local reason = redis.call('HGET', KEYS[2], id)
+  if all and reason and redis.call('HEXISTS', KEYS[4], id) == 0 and string.sub(all, -2) ~= ARGV[6] then
+    keep(KEYS[3], id, reason, redis.call('ZSCORE', KEYS[1], id))
+    redis.call('ZREM', KEYS[1], id)
+    redis.call('ZREM', KEYS[1] .. ':' .. reason, id)
+  else
+    forget(id)
+  end
+end
+for i = 7, #ARGV, 6 do
   local id, reason, time, is_refused, all = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
   forget(id)
   redis.call('SET', ARGV[1] .. 'e:' .. id, all, 'EX', ARGV[2])
+  if ARGV[i + 5] ~= '' then redis.call('SET', ARGV[1] .. 'record:' .. id, ARGV[i + 5], 'EX', ARGV[2]) end
   redis.call('HSET', KEYS[2], id, reason)
-  redis.call('ZADD', KEYS[1], time, id)
-  redis.call('ZADD', KEYS[1] .. ':' .. reason, time, id)
-  redis.call('EXPIRE', KEYS[1] .. ':' .. reason, ARGV[2])
   if is_refused == '1' then
-    redis.call('ZADD', KEYS[3], time, id)
-    redis.call('HSET', KEYS[4], id, #all)
-    redis.call('HINCRBY', KEYS[4], 'sum', #all)
+    keep(KEYS[1], id, reason, time)
+    size(id, #all)
+  else
+    keep(KEYS[3], id, reason, time)
   end
 end
 for _, key in ipairs(KEYS) do redis.call('EXPIRE', key, ARGV[2]) end
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[5], 'LIMIT', 0, 1000)) do forget(id) end
-for _, id in ipairs(redis.call('ZRANGE', KEYS[3], 0, -ARGV[3] - 1)) do forget(id) end
+for _, index in ipairs({KEYS[1], KEYS[3]}) do
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', index, '-inf', ARGV[5], 'LIMIT', 0, 1000)) do forget(id) end
+end
+for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -ARGV[3] - 1)) do make_room(id) end
+if redis.call('HLEN', KEYS[4]) > redis.call('ZCARD', KEYS[1]) + 1 then
+  redis.call('DEL', KEYS[4])
+  for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+    size(id, redis.call('STRLEN', ARGV[1] .. 'e:' .. id))
+  end
+  redis.call('EXPIRE', KEYS[4], ARGV[2])
+end
 while tonumber(redis.call('HGET', KEYS[4], 'sum') or '0') > tonumber(ARGV[4]) do
-  local oldest = redis.call('ZRANGE', KEYS[3], 0, 0)[1]
+  local oldest = redis.call('ZRANGE', KEYS[1], 0, 0)[1]
   if not oldest then break end
-  forget(oldest)
+  make_room(oldest)
 end
 """
 )
@@ -74,11 +109,11 @@ if not ARGV[3] or redis.call('GET', ARGV[1] .. 'e:' .. ARGV[2]) == ARGV[3] then 
 
 
 class RedisFailedEvents:
-    """Failed events as strings with a lifetime, an index by time, one more a reason, and one of those refused."""
+    """Failed events as strings with a lifetime; of those refused and those set aside an index each, by time."""
 
-    _INDEX: Final = f"{_PREFIX}index"
-    _REFUSED: Final = f"{_PREFIX}refused"
-    _KEYS: Final = (_INDEX, f"{_PREFIX}reasons", _REFUSED, f"{_PREFIX}sizes")
+    _REFUSED: Final = f"{_PREFIX}index"
+    _SET_ASIDE: Final = f"{_PREFIX}set-aside"
+    _KEYS: Final = (_REFUSED, f"{_PREFIX}reasons", _SET_ASIDE, f"{_PREFIX}sizes")
 
     def __init__(
         self,
@@ -99,38 +134,46 @@ class RedisFailedEvents:
         told = [
             part
             for one in failed
-            for part in (one.id, one.reason, one.failed_time_us, int(one.place is None), _encode(one))
+            for part in (one.id, one.reason, one.failed_time_us, int(one.place is None), _encode(one), one.record)
         ]
         passed_us = max(one.failed_time_us for one in failed) - _FAILED_SECONDS * 1_000_000
-        bounds = [_FAILED_SECONDS, self._most_refused, self._refused_bytes, passed_us]
+        bounds: list[bytes | int] = [_FAILED_SECONDS, self._most_refused, self._refused_bytes, passed_us, _NO_PLACE]
         await _ADD.run(self._client, redis.Call(self._KEYS, [_PREFIX, *bounds, *told]))
 
     async def has_room(self, count: int) -> bool:
         """See `ports.FailedEvents`."""
-        pipeline = self._client.pipeline(transaction=False)
-        pipeline.zcard(self._INDEX)
-        pipeline.zcard(self._REFUSED)
         with redis.translating_errors():
-            kept, refused = await pipeline.execute()
-        return bool(kept - refused + count <= self._most_set_aside)
+            kept: int = await self._client.zcard(self._SET_ASIDE)
+        return kept + count <= self._most_set_aside
 
     async def find(self, ids: Sequence[str]) -> list[FailedEvent | None]:
         """See `ports.FailedEvents`."""
         if not ids:
             return []
         with redis.translating_errors():
-            blobs: Any = await self._client.mget([f"{_PREFIX}e:{failed_id}" for failed_id in ids])
-        return [_decode(blob) if blob else None for blob in blobs]
+            blobs: Any = await self._client.mget(
+                [f"{_PREFIX}{kind}:{failed_id}" for kind in ("e", "record") for failed_id in ids]
+            )
+        kept = zip(blobs, blobs[len(ids) :], strict=False)
+        return [_decode(blob)._replace(record=record or b"") if blob else None for blob, record in kept]
 
     async def list(self, page_size: int, before: str, reason: str = "") -> tuple[Sequence[FailedEvent], str]:
         """See `ports.FailedEvents`."""
         start = page_start(before)
-        index = f"{self._INDEX}:{reason}" if reason else self._INDEX
+        end = start + page_size
+        pipeline = self._client.pipeline(transaction=False)
+        for index in (self._REFUSED, self._SET_ASIDE):
+            pipeline.zrevrange(f"{index}:{reason}" if reason else index, 0, end, withscores=True)
         with redis.translating_errors():
-            ids: Any = await self._client.zrevrange(index, start, start + page_size)
-        found = await self.find([failed_id.decode() for failed_id in ids[:page_size]])
-        following = str(start + page_size) if len(ids) > page_size else ""
-        return [one for one in found if one is not None], following
+            refused, set_aside = await pipeline.execute()
+        newest = sorted([*refused, *set_aside], key=lambda each: each[1], reverse=True)
+        page: list[FailedEvent] = []
+        reached = start
+        while reached < min(end, len(newest)) and sum(map(_size, page)) < PAGE_BYTES:
+            ids = [failed_id.decode() for failed_id, _ in newest[reached : min(reached + AT_ONCE, end)]]
+            page += [one for one in await self.find(ids) if one is not None]
+            reached += len(ids)
+        return page, str(reached) if len(newest) > reached else ""
 
     async def remove(self, failed_id: str) -> None:
         """See `ports.FailedEvents`."""
@@ -171,6 +214,10 @@ class RedisSetAside:
             await self._client.zremrangebylex(_marks_key(shard), "-", f"[{_member(through)}")
 
 
+def _size(failed: FailedEvent) -> int:
+    return len(failed.payload) + len(failed.record)
+
+
 def _marks_key(shard: str) -> str:
     return f"jm:set-aside:{{{shard}}}"
 
@@ -179,16 +226,36 @@ def _member(sequence: int) -> str:
     return f"{max(sequence, 0):0{_SEQUENCE_DIGITS}d}"
 
 
-_Stored = tuple[FailedEvent, tuple[str, str, int] | None]
-_decode_stored: Final[Callable[[bytes], _Stored]] = msgspec.msgpack.Decoder(_Stored).decode
+# In msgpack nil twice: the place within the failed event, and the one behind it.
+_NO_PLACE: Final = b"\xc0\xc0"
+
+
+class _Stored(NamedTuple):
+    """A failed event without its record, which the version before does not know, as it is written since the first."""
+
+    id: str
+    reason: str
+    detail: str
+    failed_time_us: int
+    event_id: str
+    user_id: str
+    payload: bytes
+    trace_id: bytes
+    stage: str
+    place: None = None
+
+
+_Written = tuple[_Stored, tuple[str, str, int] | None]
+_decode_written: Final[Callable[[bytes], _Written]] = msgspec.msgpack.Decoder(_Written).decode
 
 
 def _encode(failed: FailedEvent) -> bytes:
+    *told, place, _ = failed
     # A Kinesis sequence number has up to 56 digits, msgpack integers end at 64 bits.
-    place = failed.place and (failed.place.shard, str(failed.place.sequence), failed.place.event_index)
-    return msgspec.msgpack.encode((failed._replace(place=None), place))
+    where = place and (place.shard, str(place.sequence), place.event_index)
+    return msgspec.msgpack.encode(((*told, None), where))
 
 
 def _decode(blob: bytes) -> FailedEvent:
-    failed, place = _decode_stored(blob)
-    return failed._replace(place=place and Place(place[0], int(place[1]), place[2]))
+    told, place = _decode_written(blob)
+    return FailedEvent(*told[:-1], place and Place(place[0], int(place[1]), place[2]))

@@ -1,7 +1,20 @@
 """An event as ingest sees it: by shape, so that the wire's own object can be judged without copying it."""
 
 import hashlib
+from enum import IntEnum
 from typing import Literal, NamedTuple, Protocol
+
+
+class Kind(IntEnum):
+    """The kinds of events that ingest tells apart; values as in `EventType`."""
+
+    PAGE_VIEW = 1
+    CLICK = 3
+    VIDEO_PLAYBACK = 13
+    PURCHASE = 14
+    SESSION_END = 16
+    INTERVENTION_OUTCOME = 17
+    IDENTIFY = 18
 
 
 class Click(Protocol):
@@ -79,6 +92,7 @@ class Event(Protocol):
     bot_evidence: str
     linked_user_id: str
     copied_event_id: str
+    is_own: bool
 
     def ClearField(self, name: Literal["carried"]) -> None:  # noqa: N802 - as messages have it
         """Forgets a member."""
@@ -119,7 +133,8 @@ class Seen(NamedTuple):
 class FailedEvent(NamedTuple):
     """Something that was sent as an event and could not be accepted or applied.
 
-    `stage` is `gateway`, `ingest` or `dispatcher`; the last has a place: the event was accepted and then set aside.
+    `stage` is `gateway`, `ingest` or `dispatcher`; the last has a place: the event was accepted and then set aside. Of
+    such a one `record` is the whole event as the stream had it, empty where an older version kept it.
     """
 
     id: str
@@ -132,6 +147,7 @@ class FailedEvent(NamedTuple):
     trace_id: bytes
     stage: str
     place: Place | None = None
+    record: bytes = b""
 
 
 def failed_event_id(event_id: str, payload: bytes) -> str:

@@ -2,11 +2,13 @@
 
 import hashlib
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from services.ingest.domain.event import Event
-from services.ingest.domain.validation import OWN_ID, Kind
+from services.ingest.domain import holders
+from services.ingest.domain.event import Event, Kind
+from services.ingest.domain.holders import How, Span
+from services.ingest.domain.validation import OWN_ID
 
 SESSION_GAP_US: Final = 30 * 60 * 1_000_000
 """As in features: a session ends after this long without an event."""
@@ -15,12 +17,18 @@ LINKS_AT_ONCE: Final = 5
 """So many users an anonymous id is linked to at once; then to one more a minute. More is no shared device."""
 LINK_PERIOD_US: Final = 60 * 1_000_000
 _LINKING_MOST: Final = 100_000
+_NOBODY: Final = f"{OWN_ID}nobody:"
 _NOT_COPIED: Final = frozenset({Kind.IDENTIFY, Kind.INTERVENTION_OUTCOME})
 
 
 def link_id(event: Event) -> str:
     """The id of the event that links an anonymous journey to a user: the same for the same event that told it."""
     return f"{OWN_ID}link:{_hash(event.anonymous_id, event.user_id, event.event_id)}"
+
+
+def is_nobody(user_id: str) -> bool:
+    """Whether a linking event names nobody: it ends the anonymous journey, and nothing moves."""
+    return user_id.startswith(_NOBODY)
 
 
 def arrival_id(linked: Event) -> str:
@@ -48,30 +56,94 @@ def linking(event: Event) -> Event:
     return made
 
 
+def leaving(event: Event) -> Event:
+    """The event that ends an anonymous journey which becomes nobody's: as `linking`, to a user of its own."""
+    made = linking(event)
+    told = _hash(event.anonymous_id, event.user_id, event.event_id)
+    made.event_id, made.linked_user_id = f"{OWN_ID}leave:{told}", f"{_NOBODY}{told}"
+    return made
+
+
+Ending = Callable[[Event], Event]
+"""Makes of an event with an anonymous id the event that ends its anonymous journey: `linking` or `leaving`."""
+
+
+def parts(events: list[Event], endings: Sequence[tuple[int, Ending]]) -> list[list[Event]]:
+    """Events as they are appended, part by part: each directly followed by those that end its anonymous journey.
+
+    A journey that goes on behind its end does so in the next part, so that a batch of the stream can end between them.
+    Each journey keeps its order; there are as many parts as one of them needs, however many there are.
+
+    Args:
+        events: in their order.
+        endings: ascending by the index of the event that tells the end.
+    """
+    if not endings:
+        return [events]
+    woven: list[Event] = []
+    begun = 0
+    for index, end in endings:
+        woven += (*events[begun : index + 1], end(events[index]))
+        begun = index + 1
+    made: list[list[Event]] = [[]]
+    ended: set[str] = set()
+    part_of: dict[str, int] = {}
+    for event in (*woven, *events[begun:]):
+        user_id = event.user_id
+        part = part_of.get(user_id, 0)
+        if user_id in ended:
+            ended.remove(user_id)
+            part = part_of[user_id] = part + 1
+        if part == len(made):
+            made.append([])
+        made[part].append(event)
+        if event.linked_user_id:
+            ended.add(user_id)
+    return made
+
+
 def anonymous_ids(events: Iterable[Event]) -> list[str]:
     """The anonymous ids that events bear, each once."""
     return list(dict.fromkeys(event.anonymous_id for event in events if event.anonymous_id))
 
 
 def unlinked_users(events: Iterable[Event], links: dict[str, str]) -> list[str]:
-    """The users that events name beside an anonymous id that is not linked to them, each once."""
-    return list(
-        dict.fromkeys(
-            event.user_id
-            for event in events
-            if event.anonymous_id not in ("", event.user_id) and links.get(event.anonymous_id) != event.user_id
-        )
-    )
+    """The users that events name beside an anonymous id that is not linked to them now, each once."""
+    return list(dict.fromkeys(event.user_id for event in events if _names_another(event, links)))
+
+
+def in_time(events: Sequence[Event], links: dict[str, str]) -> list[int]:
+    """The indexes of events in the order they are taken in.
+
+    Events of an anonymous id that changes hands among them are in the order they happened, at the places they had
+    together: a queue is not always sent in order. All others stay where they are.
+    """
+    order = list(range(len(events)))
+    changing = {
+        event.anonymous_id
+        for event in events
+        if event.anonymous_id and (event.event_type == Kind.SESSION_END or _names_another(event, links))
+    }
+    if changing:
+        places = [index for index in order if events[index].anonymous_id in changing]
+        for place, index in zip(places, sorted(places, key=lambda each: events[each].event_time_us), strict=True):
+            order[place] = index
+    return order
+
+
+def _names_another(event: Event, links: dict[str, str]) -> bool:
+    anonymous_id, user_id = event.anonymous_id, event.user_id
+    return anonymous_id not in ("", user_id) and holders.holder(links.get(anonymous_id, "")) != user_id
 
 
 class Linking:
-    """How fast anonymous ids are linked to users in one process, by the generic cell rate algorithm (see `flood`)."""
+    """How fast the journeys of anonymous ids end in one process, by the generic cell rate algorithm (see `flood`)."""
 
     def __init__(self) -> None:
         self._due_us: dict[str, int] = {}
 
     def may(self, anonymous_id: str, now_us: int) -> bool:
-        """Takes in one more link of an anonymous id; false where there were too many. Time is monotonic."""
+        """Takes in one more end of a journey, mostly a link; false where there were too many. Time is monotonic."""
         due_us = max(self._due_us.get(anonymous_id, 0), now_us)
         if due_us - now_us > LINK_PERIOD_US * (LINKS_AT_ONCE - 1):
             return False
@@ -84,59 +156,122 @@ class Linking:
 
 
 class Identification:
-    """Tells of events, in their order, whose journey they belong to. The latest link of an anonymous id counts."""
+    """Tells of events whose journey they belong to: that of who had the device when they happened.
 
-    def __init__(self, links: dict[str, str]) -> None:
-        """Begins with who the anonymous ids, and the users to be linked, were linked to before."""
+    A link or a log-out counts from its own time on. One that lies before the latest that is known takes the device from
+    nobody who has it now.
+    """
+
+    def __init__(self, links: dict[str, str], may: Callable[[str], bool] = lambda _: True) -> None:
+        """Begins with what is kept of the anonymous ids and of the users to be linked.
+
+        Args:
+            links: by anonymous id, as `holders` writes it.
+            may: whether the journey of an anonymous id may be ended once more.
+        """
         self._links = links
+        self._known: dict[str, holders.Spans] = {}
+        self._may = may
         self.new_links: dict[str, str] = {}
-        """What was learnt: users by anonymous id; itself where it is nobody's any more."""
+        """What was learnt, in the form of `links`."""
+        self.tellers: set[str] = set()
+        """The ids of the events it was learnt from."""
 
     def user(self, event: Event) -> str:
-        """The user an event belongs to: where it names none, whom its anonymous id is linked to."""
-        if event.anonymous_id and event.user_id == event.anonymous_id:
-            return self._links.get(event.anonymous_id, event.user_id)
+        """The user an event belongs to: where it names none, who had its device then."""
+        anonymous_id = event.anonymous_id
+        if anonymous_id and event.user_id == anonymous_id:
+            return holders.owner(self._spans(anonymous_id), event.event_time_us) or anonymous_id
         return event.user_id
 
-    def is_new(self, event: Event) -> bool:
-        """Whether an event names a user that its anonymous id is not linked to."""
-        return self._links.get(event.anonymous_id) != event.user_id
+    def hear(self, event: Event) -> Sequence[Ending] | None:
+        """Takes in what an event with an anonymous id tells of it; its user is `user` by now.
 
-    def is_loop(self, event: Event) -> bool:
+        Returns what ends the anonymous journey, in its order; None where a link is refused. From then on the id is
+        nobody's, and what is done with it becomes nobody else's either; only in a loop it stays whose it is.
+        """
+        if event.event_type == Kind.SESSION_END:
+            return self._leave(event)
+        anonymous_id, user_id, time_us = event.anonymous_id, event.user_id, event.event_time_us
+        spans = self._spans(anonymous_id)
+        if anonymous_id == user_id or holders.owner(spans, time_us) == user_id:
+            return ()
+        if self._is_loop(event):
+            return None
+        is_late = holders.is_late(spans, time_us)
+        refused = spans[0] if spans and spans[0].how == How.REFUSED and not is_late else None
+        is_alone = refused is None or refused.user_id == user_id
+        if not self._may(anonymous_id):
+            since_us = refused.from_us if refused else time_us
+            self._keep(event, Span(since_us, How.REFUSED, user_id if is_alone else ""), spans[1:] if refused else spans)
+            return None
+        self._keep(event, Span(time_us, How.LINKED, user_id), spans)
+        if is_late:
+            return ()
+        return (linking,) if is_alone else (leaving, linking)
+
+    def _leave(self, event: Event) -> Sequence[Ending]:
+        """Lets a user who logs out go: what the device does from then on is not theirs, what it did nobody else's."""
+        anonymous_id, user_id, time_us = event.anonymous_id, event.user_id, event.event_time_us
+        spans = self._spans(anonymous_id)
+        span = holders.at(spans, time_us)
+        is_held = span is not None and span.how == How.LINKED
+        is_refused = span is not None and span.how == How.REFUSED
+        if is_held and span is not None and span.user_id != user_id:
+            return ()
+        if not is_held and not is_refused and user_id in (anonymous_id, holders.owner(spans, time_us)):
+            # The end of a session of somebody who was not logged in.
+            return ()
+        is_journey = not is_held and not holders.is_late(spans, time_us)
+        if is_journey and not self._may(anonymous_id):
+            self._keep(event, Span(time_us, How.REFUSED), spans)
+            return ()
+        self._keep(event, Span(time_us, How.LEFT), spans)
+        return (leaving,) if is_journey else ()
+
+    def _is_loop(self, event: Event) -> bool:
         """Whether the user was itself linked to the anonymous id, by however many steps.
 
         Two ids that are told to be each other's would else change places.
         """
         return event.anonymous_id in self._followed(event.user_id)
 
-    def link(self, event: Event) -> None:
-        """Links the event's anonymous id to its user from now on."""
-        self._links[event.anonymous_id] = self.new_links[event.anonymous_id] = event.user_id
-
-    def leave(self, event: Event) -> None:
-        """Lets a user who logs out go: what the device does from now on is not theirs."""
-        anonymous_id = event.anonymous_id
-        if anonymous_id != event.user_id and self._links.get(anonymous_id) == event.user_id:
-            self._links[anonymous_id] = self.new_links[anonymous_id] = anonymous_id
-
     def _followed(self, user_id: str) -> set[str]:
         """Whom a user was linked to, step by step, as far as it is known here."""
         followed: set[str] = set()
         while user_id in self._links and user_id not in followed:
             followed.add(user_id)
-            user_id = self._links[user_id]
+            user_id = holders.holder(self._links[user_id])
         return followed | {user_id}
+
+    def _spans(self, anonymous_id: str) -> holders.Spans:
+        spans = self._known.get(anonymous_id)
+        if spans is None:
+            link = self._links.get(anonymous_id)
+            spans = self._known[anonymous_id] = holders.read(link, anonymous_id) if link else []
+        return spans
+
+    def _keep(self, event: Event, span: Span, spans: holders.Spans) -> None:
+        """Keeps a span among others."""
+        anonymous_id = event.anonymous_id
+        made = holders.told(spans, span)
+        if made != self._known[anonymous_id]:
+            self._known[anonymous_id] = made
+            self._links[anonymous_id] = self.new_links[anonymous_id] = holders.written(made, anonymous_id)
+            self.tellers.add(event.event_id)
 
 
 def last_session(events: Sequence[Event], linked: Event) -> list[Event]:
     """Of a journey's events, newest in the stream first, those that go along with its linking event: at most 20.
 
-    They are those of the session that was open then, the latest first. What was done before the journey was linked once
-    before is another person's, and what stands behind the link is none of it. Empty where the link lies more than the
-    gap after the latest of them, or is no longer among the events.
+    They are those of the session that was open then, the latest first. What was done before the journey ended once
+    before is another person's, also where it came later, and what stands behind the link is none of it. Empty where the
+    link lies more than the gap after the latest of them, or is no longer among the events.
     """
-    before = itertools.dropwhile(lambda event: event.event_id != linked.event_id, events)
-    own = list(itertools.takewhile(lambda event: not event.linked_user_id, itertools.islice(before, 1, None)))
+    before = list(itertools.dropwhile(lambda event: event.event_id != linked.event_id, events))[1:]
+    since = next((place for place, event in enumerate(before) if event.linked_user_id), None)
+    since_us = before[since].event_time_us if since is not None else 0
+    own = [event for event in before[:since] if event.event_time_us >= since_us]
     session: list[Event] = []
     until_us = linked.event_time_us
     for event in sorted(own, key=lambda event: event.event_time_us, reverse=True):

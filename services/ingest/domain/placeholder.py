@@ -1,59 +1,122 @@
 """Ids that stand for nobody. A client with a fault sends the same one for many people, who would become one user.
 
-docs/text.md shows the list; a setting extends it. PostHog refuses a like list of its own (posthog.com, "identify").
+docs/text.md shows the list and the rules; a setting extends it. PostHog refuses a like list of its own (posthog.com,
+"identify").
 """
 
 import re
+import unicodedata
+import urllib.parse
 from collections.abc import Collection
 from typing import Final
 
-PLACEHOLDERS: Final = frozenset(
+NOTHING: Final = frozenset({"undefined", "undef", "null", "nil", "none", "nan", "infinity", "inf", "false"})
+"""How languages write that there is no value."""
+WORDS: Final = NOTHING | {
+    "true",
+    "guest",
+    "anonymous",
+    "anon",
+    "nobody",
+    "unknown",
+    "unauthenticated",
+    "n a",
+    "void 0",
+    "id",
+    "email",
+}
+"""What stands for nobody, its words parted by one space."""
+PHRASES: Final = frozenset(
     {
-        "",
-        "undefined",
-        "null",
-        "nil",
-        "none",
-        "nan",
-        "(null)",
-        "<null>",
-        "[object object]",
-        "[object undefined]",
-        "true",
-        "false",
-        "guest",
-        "anonymous",
-        "anon",
-        "unknown",
-        "not_authenticated",
+        "not logged in",
+        "logged out",
         "not authenticated",
-        "unauthenticated",
+        "not identified",
         "not set",
-        "(not set)",
-        "n/a",
-        "id",
-        "userid",
-        "user_id",
+        "not available",
+        "not applicable",
+        "no user",
+        "no id",
+        "guest user",
+        "anonymous user",
+        "anon user",
+        "unknown user",
         "user id",
-        "distinctid",
-        "distinct_id",
-        "anonymousid",
-        "anonymous_id",
-        "email",
+        "your user id",
+        "your id",
+        "distinct id",
+        "anonymous id",
     }
 )
+"""As `WORDS`; these also stand for nobody with nothing between their words."""
+_JOINED: Final = frozenset(phrase.replace(" ", "") for phrase in PHRASES)
 
-# Only zeros, minus signs and the like: `0`, `-1`, `00000000-0000-0000-0000-000000000000`; the highest UUID; a template
-# that nobody filled in: `{{user.id}}`, `${userId}`, `<%= id %>`, `%USER_ID%`.
+# Only zeros, minus signs and the like: `0`, `-1`, `00000000-0000-0000-0000-000000000000`; the highest UUID; objects and
+# functions as JavaScript prints them; what a spreadsheet shows in place of a value.
 _EMPTY: Final = re.compile(
-    r"[\W_0]*|-1|\{?f{8}-f{4}-f{4}-f{4}-f{12}\}?|\{\{.*\}\}|\$\{.*\}|<%.*%>|%[a-z_]+%", re.DOTALL
+    r"[\W_0]*|-1|0x0+|\{?f{8}-f{4}-f{4}-f{4}-f{12}\}?|\[object [^\]]*\]|function ?\w* ?\(.*"
+    r"|#(?:ref!|value!|name\?|num!|null!|div/0!)",
+    re.DOTALL,
 )
-_LONGEST: Final = 64
+# A template that nobody filled in: `{{user.id}}`, `${userId}`, `#{id}`, `$(id)`, `[[id]]`, `<%= id %>`, `%USER_ID%`,
+# `<customer_id>`, `{customer_id}`, `$user_id`, `:user_id`, `%s`.
+_TEMPLATE: Final = re.compile(
+    r"\{\{.*\}\}|[$#]\{.*\}|\$\(.*\)|\[\[.*\]\]|<%.*%>|%+[a-z_.]+%+|<[a-z_. -]+>|\{[a-z_. -]+\}|%[a-z]", re.DOTALL
+)
+_OPTIONAL: Final = re.compile(r"(?:optional\(|some\()+([^()]*)\)+")
+_WORD: Final = re.compile(r"[^\W_]+")
+_ZEROS: Final = re.compile("0+")
+_QUOTES: Final = " \"'`\\\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb"
+_UNSEEN: Final = frozenset({"Cf", "Cc"})
+# As databases write that there is no value into a file, and the character of nothing written out.
+_WRITTEN_OUT: Final = re.compile(r"\\n|(?:\\+(?:u0{4}|x00|0))+", re.IGNORECASE)
+
+
+def plain(identifier: str) -> str:
+    """An id as it is compared with those that stand for nobody, in time proportional to its length; may be empty.
+
+    Invisible characters are left out, white space becomes one space, quotation marks around it go, wide letters and the
+    digits of all scripts become those of ASCII, case is folded.
+    """
+    told = identifier
+    if not (told.isascii() and told.isprintable()):
+        told = "".join(map(_simple, told))
+    return " ".join(told.split()).strip(_QUOTES).casefold()
+
+
+def _simple(letter: str) -> str:
+    if letter.isspace():
+        return " "
+    if unicodedata.category(letter) in _UNSEEN:
+        return ""
+    digit = unicodedata.decimal(letter, -1)
+    return f"{digit}" if digit >= 0 else unicodedata.normalize("NFKC", letter)
 
 
 def is_placeholder(identifier: str, more: Collection[str] = frozenset()) -> bool:
-    """Whether an id stands for nobody, by the list, by `more` (in lower case), or by its form."""
-    if len(identifier) > _LONGEST:
-        return False
-    told = identifier.strip().strip("\"'`").strip().lower()
-    return told in PLACEHOLDERS or told in more or _EMPTY.fullmatch(told) is not None
+    """Whether an id stands for nobody, by the list, by `more` (each `plain`), or by its form.
+
+    An id that is percent-encoded is also looked at as it was before.
+    """
+    if "%" in identifier and _is_nobody(plain(urllib.parse.unquote(identifier)), more):
+        return True
+    if "\\" in identifier and _WRITTEN_OUT.fullmatch(identifier.strip(" \"'")):
+        return True
+    return _is_nobody(plain(identifier), more)
+
+
+def _is_nobody(told: str, more: Collection[str]) -> bool:
+    if told in more or _EMPTY.fullmatch(told) or _TEMPLATE.fullmatch(told):
+        return True
+    optional = _OPTIONAL.fullmatch(told)
+    if optional:
+        told = optional[1]
+    words = _WORD.findall(told)
+    phrase = " ".join(words)
+    return (
+        phrase in WORDS
+        or phrase in PHRASES
+        or phrase in _JOINED
+        or all(word in NOTHING or _ZEROS.fullmatch(word) for word in words)
+        or (words[0] in WORDS and len(set(words)) == 1)
+    )

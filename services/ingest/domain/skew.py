@@ -8,6 +8,9 @@ difference of each single request: a batch that was stalled is moved by its dela
 A better guess is a smaller offset and would move later events before earlier ones. So the map from the device's time to
 the corrected time is made of pieces: what was handed out keeps its piece, what is later goes by the better guess but
 never before the end of the piece before. It is monotone for good, back to the oldest of the pieces kept.
+
+A request that seems to have been under way for longer than any is tells of a clock that was ahead, or once told so: it
+is believed, and what was known before is forgotten. So no sample moves what another request tells by more.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,12 +22,15 @@ from services.ingest.domain.event import Event
 from services.ingest.domain.validation import FUTURE_US
 
 PIECES_MOST: Final = 4
+DELAY_MOST_US: Final = 120 * 1_000_000
+"""Clients give up on a request sooner; well below the age up to which an event brings help."""
 ERROR_MOST_US: Final = FUTURE_US
 """A request that seems to be further off was not just sent: it is history that is sent again."""
 CLOCKS_SINCE_US: Final = 1_262_304_000_000_000  # 2010-01-01T00:00:00Z
 """Devices begin anew in 1970, 1980 or 2000; nothing that is sent again was sent before this."""
 _DAY_US: Final = 24 * 3600 * 1_000_000
-_HOUR_US: Final = 3600 * 1_000_000
+# How long an event waits on a device to be sent.
+_QUEUED_MOST_US: Final = 90 * _DAY_US
 # Some clients tell whole seconds of sending beside milliseconds of what happened.
 _COARSE_US: Final = 1_000_000
 _NEVER: Final = -(1 << 62)
@@ -52,17 +58,22 @@ class Skew(msgspec.Struct, array_like=True, frozen=True):
     """The latest time of the device that was corrected."""
 
 
-def device(event: Event) -> str:
-    """Whose clock an event was told by: the device's, else the anonymous id's, else the user's."""
+def whose(event: Event) -> str:
+    """Whose clock an event was told by: its user's on the device, else on the anonymous id, else wherever.
+
+    Many people may send one device or anonymous id, by a fault or on purpose. No identifier holds a line break.
+    """
     if event.device_id:
-        return f"d:{event.device_id}"
-    return f"a:{event.anonymous_id}" if event.anonymous_id else f"u:{event.user_id}"
+        return f"d:{event.device_id}\n{event.user_id}"
+    return f"a:{event.anonymous_id}\n{event.user_id}" if event.anonymous_id else f"u:{event.user_id}"
 
 
 def observe(skew: Skew | None, received_us: int, sent_us: int) -> Skew:
     """What is known of a clock after one more request, before its events are corrected.
 
-    The smallest difference of today and yesterday counts, so a clock that was set back is forgiven within 48 hours.
+    The smallest difference of today and yesterday counts. Where this request would have been under way for longer than
+    any is, either a clock ahead was known, or the clock is right now: then nothing counts but this request. Else its
+    time of sending lies in the past: it is that of the capture, or the request waited.
     """
     sample, day = received_us - sent_us, received_us // _DAY_US
     if skew is None:
@@ -72,18 +83,18 @@ def observe(skew: Skew | None, received_us: int, sent_us: int) -> Skew:
     else:
         smallest, before = sample, skew.smallest_us if day == skew.day + 1 else None
     offset = smallest if before is None else min(smallest, before)
+    is_of_the_past = sample > DELAY_MOST_US and offset >= -DELAY_MOST_US
+    if sample - offset > DELAY_MOST_US and not is_of_the_past:
+        return Skew(day, sample, None, _begun(sample))
     last = skew.pieces[-1]
     if offset == last.offset_us:
-        pieces, latest = skew.pieces, skew.latest_us
-    elif offset > last.offset_us and sent_us < skew.latest_us - _HOUR_US:
-        # The clock stands long before what it told already: it was set back, and what it told then binds nothing.
-        pieces, latest = _begun(offset), _NEVER
+        pieces = skew.pieces
     elif skew.latest_us < last.from_us:
-        pieces, latest = (*skew.pieces[:-1], Piece(last.from_us, offset, last.floor_us)), skew.latest_us
+        pieces = (*skew.pieces[:-1], Piece(last.from_us, offset, last.floor_us))
     else:
         piece = Piece(skew.latest_us + 1, offset, corrected(skew, skew.latest_us))
-        pieces, latest = (*skew.pieces, piece)[-PIECES_MOST:], skew.latest_us
-    return Skew(day, smallest, before, pieces, latest)
+        pieces = (*skew.pieces, piece)[-PIECES_MOST:]
+    return Skew(day, smallest, before, pieces, skew.latest_us)
 
 
 def _begun(offset_us: int) -> tuple[Piece, ...]:
@@ -98,18 +109,29 @@ def corrected(skew: Skew, client_us: int) -> int:
     return client_us + skew.pieces[0].offset_us
 
 
-def set_right(event: Event, received_us: int) -> None:
-    """Corrects an event whose device's clock stands where no clock can: before 2010, or more than a day in the future.
+def set_right(event: Event, received_us: int) -> bool:
+    """Deals with a time of sending at which no clock stands: before 2010, or more than a day in the future.
 
-    Such a clock began anew, maybe a minute ago, so nothing is learnt of it: each request is corrected by its own
-    difference, which is exact but for the time it was under way.
+    An event that was told by that clock too is corrected by the difference of its own request, which is exact but for
+    the time it was under way. Such a clock began anew, maybe a minute ago, so nothing is learnt of it. Beside any other
+    event the time of sending is forgotten. Returns whether it was.
     """
     sent_us = event.sent_time_us
     if not sent_us or CLOCKS_SINCE_US <= sent_us <= received_us + ERROR_MOST_US:
-        return
+        return False
     told_us = event.event_time_us
+    if not _is_told_by_it(told_us, sent_us, received_us):
+        event.sent_time_us = 0
+        return True
     event.client_time_us = told_us
     event.event_time_us = min(told_us + received_us - sent_us, received_us)
+    return False
+
+
+def _is_told_by_it(told_us: int, sent_us: int, received_us: int) -> bool:
+    """Whether an event was told by the clock of its odd time of sending: odd in the same way, and not long before."""
+    is_odd = told_us > received_us if sent_us > received_us else told_us < CLOCKS_SINCE_US
+    return is_odd and sent_us - _QUEUED_MOST_US <= told_us <= sent_us + _COARSE_US
 
 
 class _Told(NamedTuple):
@@ -118,16 +140,35 @@ class _Told(NamedTuple):
     time_us: int
 
 
-Samples = Mapping[tuple[str, int], _Told]
-"""For a device and the receipt of a request of it: what its clock showed then."""
+class Telling(NamedTuple):
+    """What an event tells of a clock: whose it is, when its request was received, and what it showed then."""
+
+    clock: str
+    received_us: int
+    shown: _Told
 
 
-def samples(events: Iterable[Event], now_us: int) -> Samples:
+class Samples(NamedTuple):
+    """What each event tells, None where it tells nothing, and for a clock and a receipt what it showed at the latest.
+
+    Both are empty where no event tells anything.
+    """
+
+    tellings: Sequence[Telling | None]
+    latest: Mapping[tuple[str, int], _Told]
+
+    def of(self, indexes: Iterable[int]) -> "Samples":
+        """The same for some of the events, by their index among all."""
+        return self._replace(tellings=[self.tellings[index] for index in indexes]) if self.latest else self
+
+
+def samples(events: Sequence[Event], now_us: int) -> Samples:
     """What the requests of these events tell of clocks. Empty, and cheap, where none tells anything.
 
     A request is told by the time of its receipt, `now_us` where the gateway stamped none.
     """
-    told: dict[tuple[str, int], _Told] = {}
+    tellings: list[Telling | None] = []
+    latest: dict[tuple[str, int], _Told] = {}
     for event in events:
         sent_us, event_us = event.sent_time_us, event.event_time_us
         received_us = event.received_time_us or now_us
@@ -136,37 +177,43 @@ def samples(events: Iterable[Event], now_us: int) -> Samples:
         elif event_us > received_us:
             shown = _Told(is_sent=False, time_us=event_us)
         else:
+            tellings.append(None)
             continue
-        key = (device(event), received_us)
-        known = told.get(key)
+        telling = Telling(whose(event), received_us, shown)
+        tellings.append(telling)
+        known = latest.get(telling[:2])
         if known is None or known < shown:
-            told[key] = shown
-    return told
+            latest[telling[:2]] = shown
+    return Samples(tellings, latest) if latest else Samples((), {})
 
 
 def correct(events: Sequence[Event], told: Samples, known: Mapping[str, Skew]) -> dict[str, Skew]:
     """Corrects the times of events in place, and returns what is known of their clocks from now on.
 
-    Only events of a request that tells of its clock are touched. One that lies after the sending of its own request was
-    not told by that clock: it is only brought back to its receipt.
+    Only events that tell of their clock are touched, by what their request told at the latest, unless their own sending
+    contradicts it. One that lies after the sending of its own request was not told by that clock: it is only brought
+    back to its receipt.
 
     Args:
-        events: with their received times.
-        told: the samples of these events, and maybe of others.
-        known: what is known of their devices; without those of which nothing is.
+        events: those that `told` was made of, in the same order.
+        told: the samples of these events; what was told at the latest, maybe of others too.
+        known: what is known of their clocks; without those of which nothing is.
     """
     learnt: dict[str, Skew] = {}
-    observed: set[tuple[str, int]] = set()
-    for event in events if told else ():
-        name, received_us, client_us = device(event), event.received_time_us, event.event_time_us
-        shown = told.get((name, received_us))
-        if shown is None:
+    observed: set[Telling] = set()
+    for event, telling in zip(events, told.tellings, strict=True) if told.latest else ():
+        if telling is None:
             continue
+        name, received_us, own = telling
+        shown = told.latest[name, received_us]
+        if shown.time_us - own.time_us > DELAY_MOST_US:
+            shown = own
         skew = learnt.get(name) or known.get(name)
-        if skew is None or (name, received_us) not in observed:
-            observed.add((name, received_us))
+        sample = Telling(name, received_us, shown)
+        if skew is None or sample not in observed:
+            observed.add(sample)
             skew = observe(skew, received_us, shown.time_us)
-        time_us = client_us
+        time_us = client_us = event.event_time_us
         if client_us <= shown.time_us:
             time_us = corrected(skew, client_us)
             if client_us > skew.latest_us:

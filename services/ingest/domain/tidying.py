@@ -11,29 +11,24 @@ import zoneinfo
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from services.ingest.domain.event import Click, Event
-from services.ingest.domain.page import Page, PageRules, page_of
+from services.ingest.domain.event import Click, Event, Kind
+from services.ingest.domain.page import PAGE_LENGTH, Page, PageRules, is_plain, page_of
 from services.ingest.domain.placeholder import is_placeholder
 from services.ingest.domain.text import cleaned, is_clean, is_identifier
 
 ID_LENGTH: Final = 128
-PAGE_LENGTH: Final = 2048
 TARGET_LENGTH: Final = 256
 USER_AGENT_LENGTH: Final = 512
 ROLE_LENGTH: Final = 64
 ATTEMPTS_MOST: Final = 1000
 PIXELS_MOST: Final = 1e6
-VIDEO_SECONDS_MOST: Final = 7 * 24 * 3600.0
+# As in the video service, to which nothing longer is a length.
+VIDEO_SECONDS_MOST: Final = 24 * 3600.0
 # Live streams tell positions since they began, or as Unix time.
 POSITION_SECONDS_MOST: Final = 1e12
 _RATES: Final = (0.1, 16.0)
 _LATEST_SENT_US: Final = 253_402_300_800_000_000  # the year 10000
 _LAST_PLATFORM: Final = 3
-_CLICK: Final = 3
-_VIDEO_PLAYBACK: Final = 13
-_PURCHASE: Final = 14
-_OUTCOME: Final = 17
-_IDENTIFY: Final = 18
 
 
 class Note(NamedTuple):
@@ -44,7 +39,7 @@ class Note(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """What an installation sets: how pages are told apart, and more ids that stand for nobody, in lower case."""
+    """What an installation sets: how pages are told apart, and more ids that stand for nobody, each `plain`."""
 
     pages: PageRules = PageRules()
     placeholders: frozenset[str] = frozenset()
@@ -52,7 +47,11 @@ class Rules(NamedTuple):
 
 DEFAULT_RULES: Final = Rules()
 
-_LABELS: Final = (("error_code", "errorCode", ID_LENGTH), ("user_agent", "context.userAgent", USER_AGENT_LENGTH))
+_LABELS: Final = (
+    ("error_code", "errorCode", ID_LENGTH),
+    ("user_agent", "context.userAgent", USER_AGENT_LENGTH),
+    ("address", "address", PAGE_LENGTH),
+)
 _IDENTIFIERS: Final = (
     ("session_id", "sessionId"),
     ("device_id", "context.deviceId"),
@@ -70,11 +69,12 @@ _GLANCE: Final = operator.attrgetter(
     "device_id",
     "correlation_id",
     "user_agent",
+    "address",
     "anonymous_id",
     "attempt_count",
     "sent_time_us",
 )
-_NONE_OF_THEM: Final = ["", "", "", "", "", "", 0, 0]
+_NONE_OF_THEM: Final = ["", "", "", "", "", "", "", 0, 0]
 _NO_IDENTIFIER: Final = f"It must be at most {ID_LENGTH} characters without line breaks; it was left out."
 _CLEANED: Final = "It held characters that cannot be shown or was too long, and was cleaned."
 
@@ -110,8 +110,6 @@ def _tidy_page(event: Event, told: str, rules: PageRules, notes: list[Note]) -> 
     event.page = page.name
     if page.address:
         event.address = page.address
-    elif event.address:
-        event.address = cleaned(event.address, PAGE_LENGTH).text
 
 
 def _tidy_rare(event: Event, rules: Rules, notes: list[Note]) -> None:
@@ -147,7 +145,7 @@ def _tidy_ids(event: Event, rules: Rules, notes: list[Note]) -> None:
     elif is_placeholder(anonymous_id, rules.placeholders):
         event.anonymous_id = ""
         notes.append(Note("anonymousId", "It stands for nobody; it was left out."))
-    elif event.event_type != _IDENTIFY and is_placeholder(user_id, rules.placeholders):
+    elif event.event_type != Kind.IDENTIFY and is_placeholder(user_id, rules.placeholders):
         event.user_id = anonymous_id
         notes.append(Note("userId", "It stands for nobody; the event is that of `anonymousId`."))
 
@@ -159,7 +157,7 @@ def _tidy_click(event: Event, notes: list[Note]) -> None:
         click.ClearField("y")
         notes.append(Note("x", "A place of a click must lie within a million pixels; it was left out."))
     if click.role and not is_clean(click.role, ROLE_LENGTH):
-        click.role = cleaned(click.role, ROLE_LENGTH).text
+        _put_text(click, "role", "role", ROLE_LENGTH, notes)
 
 
 def _tidy_playback(event: Event, notes: list[Note]) -> None:
@@ -173,7 +171,7 @@ def _tidy_playback(event: Event, notes: list[Note]) -> None:
         seconds = getattr(playback, attribute)
         if not 0 <= seconds <= most:
             setattr(playback, attribute, 0.0)
-            notes.append(Note(member, "It is no length of time that can be; it counts as unknown."))
+            notes.append(Note(member, "Not a valid duration; treated as unknown."))
     if playback.watched_seconds > playback.position_seconds:
         playback.watched_seconds = playback.position_seconds
         notes.append(Note("watchedSeconds", "It was more than lies before the position, and was cut to that."))
@@ -215,17 +213,17 @@ def _put_text(of: object, attribute: str, member: str, most: int, notes: list[No
 
 
 _BY_KIND: Final[dict[int, Callable[[Event, list[Note]], None]]] = {
-    _CLICK: _tidy_click,
-    _VIDEO_PLAYBACK: _tidy_playback,
-    _PURCHASE: _tidy_purchase,
-    _OUTCOME: _tidy_outcome,
+    Kind.CLICK: _tidy_click,
+    Kind.VIDEO_PLAYBACK: _tidy_playback,
+    Kind.PURCHASE: _tidy_purchase,
+    Kind.INTERVENTION_OUTCOME: _tidy_outcome,
 }
 
 
 @functools.lru_cache(maxsize=2048)
 def _is_plain(page: str) -> bool:
-    """Whether a page is a clean path without query and fragment; remembered, as a product has few of them."""
-    return page[0] == "/" and is_clean(page, PAGE_LENGTH) and "?" not in page and "#" not in page
+    """Whether a page is clean and stays as it is; remembered, as a product has few of them."""
+    return is_clean(page, PAGE_LENGTH) and is_plain(page)
 
 
 @functools.lru_cache(maxsize=2048)

@@ -8,12 +8,11 @@ import math
 import operator
 import re
 from collections.abc import Callable, Collection
-from enum import IntEnum
 from typing import Final, NamedTuple
 
 import msgspec
 
-from services.ingest.domain.event import Event
+from services.ingest.domain.event import Event, Kind
 from services.ingest.domain.placeholder import is_placeholder
 from services.ingest.domain.text import is_identifier
 from services.ingest.domain.tidying import ID_LENGTH
@@ -26,19 +25,7 @@ EARLIEST_TIME_US: Final = 946_684_800_000_000  # 2000-01-01T00:00:00Z
 FUTURE_US: Final = 24 * 3600 * 1_000_000
 
 OWN_ID: Final = "jm:"
-"""How the ids of events begin that the mesh makes itself. Clients must not send such; only outcomes come this way."""
-
-
-class Kind(IntEnum):
-    """The kinds of events that ingest tells apart; values as in `EventType`."""
-
-    PAGE_VIEW = 1
-    CLICK = 3
-    VIDEO_PLAYBACK = 13
-    PURCHASE = 14
-    SESSION_END = 16
-    INTERVENTION_OUTCOME = 17
-    IDENTIFY = 18
+"""How the ids of events begin that the mesh makes itself. Of what is sent only its own outcomes may bear one."""
 
 
 _LAST_KIND: Final = 18
@@ -81,6 +68,11 @@ def outcome_id(intervention_id: str, outcome: int) -> str:
     return f"{OWN_ID}outcome:{intervention_id}:{_OUTCOME_WORDS[outcome]}"
 
 
+def told_id(event_id: str) -> str:
+    """The id under which a refused event is found; none where it is no id, or the mesh's own, another's by right."""
+    return "" if event_id.startswith(OWN_ID) or len(event_id) > EVENT_ID_LENGTH else event_id
+
+
 def _is_ordinary(identifier: str, most: int) -> bool:
     """Whether an id is fine at a glance: most are, and the glance is cheap."""
     return (
@@ -88,6 +80,7 @@ def _is_ordinary(identifier: str, most: int) -> bool:
         and identifier.isprintable()
         and len(identifier) <= most
         and identifier[:1] not in _SPECIAL
+        and "%" not in identifier
         and _TELLING.search(identifier) is not None
     )
 
@@ -99,7 +92,7 @@ def _reject_identity(event: Event, placeholders: Collection[str]) -> Rejection |
         return Rejection("MISSING_FIELD", missing)
     if not is_identifier(event_id, EVENT_ID_LENGTH):
         return _identifier("eventId", EVENT_ID_LENGTH)
-    if event_id.startswith(OWN_ID) and not _is_outcome(event):
+    if event_id.startswith(OWN_ID) and not _is_own_outcome(event):
         return Rejection("RESERVED_ID", f"An eventId must not begin with `{OWN_ID}`.")
     if not is_identifier(user_id, ID_LENGTH):
         return _identifier("userId", ID_LENGTH)
@@ -108,8 +101,10 @@ def _reject_identity(event: Event, placeholders: Collection[str]) -> Rejection |
     return None
 
 
-def _is_outcome(event: Event) -> bool:
-    """Whether an event is named as the outcome it is."""
+def _is_own_outcome(event: Event) -> bool:
+    """Whether the gateway itself tells an event of an intervention's owner, by the name of the outcome it is."""
+    if not event.is_own or event.user_id != event.anonymous_id:
+        return False
     if event.event_type != Kind.INTERVENTION_OUTCOME or not 0 < event.outcome.outcome < len(_OUTCOME_WORDS):
         return False
     return event.event_id == outcome_id(event.outcome.intervention_id, event.outcome.outcome)
@@ -128,6 +123,8 @@ def _reject_properties(properties: bytes) -> Rejection | None:
     if len(properties) > PROPERTIES_BYTES:
         return Rejection("EVENT_TOO_LARGE", "properties must hold at most 32 KiB.")
     try:
+        if not properties.isascii():  # the parser passes over what stands inside texts
+            properties.decode()
         _decode_object(properties)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Rejection("MALFORMED_JSON", "properties must be a JSON object in UTF-8.")

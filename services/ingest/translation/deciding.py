@@ -140,6 +140,6 @@ def _contact(event: event_pb2.Event) -> intervention_pb2.Contact | None:
     """Where the user of an identifying event says to be reached; None where it says nothing that could be."""
     try:
         told = _decode_contact(event.properties or b"{}")
-    except msgspec.DecodeError:  # another shape: the event says something else by these names
+    except (msgspec.DecodeError, UnicodeDecodeError):  # another shape: these names say something else
         return None
     return intervention_pb2.Contact(email=told.email, push_target=told.push_target) if told != _UNTOLD else None

@@ -26,12 +26,14 @@ def departures(
     applied: features_pb2.ApplyEventsResponse,
     decided: intervention_pb2.DecideInterventionsResponse,
 ) -> list[Departure]:
-    """The linking events of a batch, each with what features and intervention let go of."""
-    rows = {row: event_pb2.Carried() for row in linked}
+    """The linking events of a batch, each with what features and intervention let go of; not those to nobody."""
+    rows = {row: event_pb2.Carried() for row in linked if not identity.is_nobody(events[row].linked_user_id)}
     for each in applied.carried:
-        rows[each.row].MergeFrom(each.carried)
+        if each.row in rows:
+            rows[each.row].MergeFrom(each.carried)
     for standing in decided.standings:
-        rows[standing.row].standing = standing.standing
+        if standing.row in rows:
+            rows[standing.row].standing = standing.standing
     return [Departure(events[row], carried) for row, carried in rows.items()]
 
 

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 import msgspec
 from google.protobuf.descriptor import EnumDescriptor
@@ -10,10 +10,11 @@ from google.protobuf.message import DecodeError
 from journeymesh.common.v1 import error_reason_pb2, event_pb2, position_pb2
 from journeymesh.ingest.v1 import ingest_pb2
 
+from mesh.errors import InvalidArgument
 from mesh.stream import BEGINNING, END, Record
 from services.ingest.domain.event import FailedEvent, refused_event_id
-from services.ingest.domain.tidying import Note
-from services.ingest.domain.validation import Rejection
+from services.ingest.domain.tidying import ID_LENGTH, Note
+from services.ingest.domain.validation import EARLIEST_TIME_US, FUTURE_US, Rejection, told_id
 from services.ingest.ports import ShardStanding
 from services.ingest.usecases import Receipt
 
@@ -22,6 +23,12 @@ _PLATFORM_PREFIX: Final = len("PLATFORM_")
 _UNSPECIFIED: Final = len("UNSPECIFIED")
 _BATCH_BYTES: Final = 4 * 1024 * 1024
 _LINKS_MOST: Final = 64
+# What may be taken as properties, and what stands beside them.
+_REFUSED_BYTES: Final = 40 * 1024
+# A record of the most bytes holds fewer; a place in a record has two bytes.
+_EVENTS_MOST: Final = 32_000
+# In the year 2255: up to here times are exact as a number of JSON.
+_LATEST_US: Final = 1 << 53
 _TARGET_NAMES: Final = frozenset({"target", "feature", "element", "form", "field", "task", "topic"})
 _decode_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -34,30 +41,59 @@ def reason_name(reason: int) -> str:
     return error_reason_pb2.ErrorReason.Name(reason).removeprefix("ERROR_REASON_")  # type: ignore[arg-type]
 
 
-def failed_event_message(failed: FailedEvent) -> ingest_pb2.FailedEvent:
-    """A failed event for the wire."""
+def _reason(name: str) -> error_reason_pb2.ErrorReason.ValueType:
+    """The reason of a name; one that a newer version kept is unspecified."""
+    known = error_reason_pb2.ErrorReason.DESCRIPTOR.values_by_name.get(f"ERROR_REASON_{name}")
+    return cast("error_reason_pb2.ErrorReason.ValueType", known.number if known else 0)
+
+
+def failed_event_message(failed: FailedEvent, payload_bytes: int = 0) -> ingest_pb2.FailedEvent:
+    """A failed event for the wire, with at most so many bytes of its payload; 0 for all."""
+    told = _beginning(failed.payload, payload_bytes) if payload_bytes else failed.payload
     message = ingest_pb2.FailedEvent(
         id=failed.id,
-        reason=error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{failed.reason}"),
+        reason=_reason(failed.reason),
         detail=failed.detail,
         event_id=failed.event_id,
         user_id=failed.user_id,
-        payload=failed.payload.decode(errors="replace"),
+        payload=told.decode(errors="replace"),
+        is_payload_cut=len(told) < len(failed.payload),
         trace_id=failed.trace_id.hex(),
         stage=failed.stage,
+        is_kept_whole=bool(failed.record),
     )
     message.failed_time.FromMicroseconds(failed.failed_time_us)
     return message
 
 
+def _beginning(payload: bytes, most: int) -> bytes:
+    """The beginning of a text in UTF-8, without a character that would be cut."""
+    for end in range(min(most, len(payload)), max(0, most - 4), -1):
+        if end == len(payload) or payload[end] & 0xC0 != 0x80:
+            return payload[:end]
+    return payload[:most]
+
+
+def whole(failed: FailedEvent) -> event_pb2.Event:
+    """A failed event as it was when it was accepted.
+
+    Raises:
+        InvalidArgument: `MISSING_FIELD`, it is not kept whole.
+    """
+    if not failed.record:
+        raise InvalidArgument("MISSING_FIELD", "The event is not kept whole: `event` is missing.")
+    return event_pb2.Event.FromString(failed.record)
+
+
 def unreadable(one: ingest_pb2.UnreadableEvent, now_us: int) -> FailedEvent:
-    """What the gateway could not read, as a failed event."""
+    """What the gateway could not read, as a failed event. A time of receipt that cannot be counts as now."""
+    received_us, event_id = one.received_time_us, told_id(one.event_id)
     return FailedEvent(
-        refused_event_id(one.event_id, one.payload),
+        refused_event_id(event_id, one.payload),
         reason_name(one.reason),
         one.detail,
-        one.received_time_us or now_us,
-        one.event_id,
+        received_us if EARLIEST_TIME_US <= received_us <= now_us + FUTURE_US else now_us,
+        event_id,
         one.user_id,
         one.payload,
         one.trace_id,
@@ -66,15 +102,15 @@ def unreadable(one: ingest_pb2.UnreadableEvent, now_us: int) -> FailedEvent:
 
 
 def refused(event: event_pb2.Event, rejection: Rejection, now_us: int) -> FailedEvent:
-    """What ingest refused, as a failed event."""
-    payload = event_json(event)
+    """What ingest refused, as a failed event; ids longer than any may be are left out, what is larger is cut."""
+    payload, event_id = event_json(event)[:_REFUSED_BYTES], told_id(event.event_id)
     return FailedEvent(
-        refused_event_id(event.event_id, payload),
+        refused_event_id(event_id, payload),
         rejection.reason,
         rejection.detail,
         now_us,
-        event.event_id,
-        event.user_id,
+        event_id,
+        event.user_id if len(event.user_id) <= ID_LENGTH else "",
         payload,
         event.trace_id,
         "ingest",
@@ -83,8 +119,7 @@ def refused(event: event_pb2.Event, rejection: Rejection, now_us: int) -> Failed
 
 def rejection_message(index: int, rejection: Rejection) -> ingest_pb2.Rejection:
     """Why an event was refused, for the wire."""
-    reason = error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{rejection.reason}")
-    return ingest_pb2.Rejection(event_index=index, reason=reason, detail=rejection.detail)
+    return ingest_pb2.Rejection(event_index=index, reason=_reason(rejection.reason), detail=rejection.detail)
 
 
 def warning_messages(notes: Mapping[int, Sequence[Note]]) -> Iterator[ingest_pb2.Warning]:
@@ -110,7 +145,7 @@ def receipt_message(event_id: str, told: Receipt) -> ingest_pb2.Receipt:
     if told.failed is not None:
         receipt.state = ingest_pb2.RECEIPT_STATE_FAILED
         receipt.failed_event_id = told.failed.id
-        receipt.reason = error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{told.failed.reason}")
+        receipt.reason = _reason(told.failed.reason)
         receipt.trace_id = told.failed.trace_id.hex()
         if told.seen is None:
             receipt.received_time.FromMicroseconds(told.failed.failed_time_us)
@@ -209,14 +244,21 @@ class Decoded(NamedTuple):
     sequence: int
     events: Sequence[event_pb2.Event]
     broken: bytes | None = None
+    users: frozenset[str] | None = None
+    """Whose events count here; everybody's where none are named."""
 
 
 def decoded(record: Record) -> Decoded:
-    """A record with its events."""
+    """A record with its events; broken where nothing of the mesh's own could have written it."""
     try:
-        return Decoded(record.sequence, event_pb2.EventRecord.FromString(record.payload).events)
+        # A list: each event is asked for several times, and the message would make it anew each time.
+        events = list(event_pb2.EventRecord.FromString(record.payload).events)
     except DecodeError:
+        events = []
+    times_us = [event.received_time_us for event in events]
+    if not 0 < len(events) <= _EVENTS_MOST or min(times_us) < 0 or max(times_us) > _LATEST_US:
         return Decoded(record.sequence, (), record.payload)
+    return Decoded(record.sequence, events)
 
 
 def origins(events: Iterable[event_pb2.Event]) -> list[tuple[bytes, bytes]]:
@@ -225,16 +267,23 @@ def origins(events: Iterable[event_pb2.Event]) -> list[tuple[bytes, bytes]]:
 
 
 def cut(records: Iterable[Decoded], max_events: int) -> Iterator[list[Decoded]]:
-    """Batches of whole records: at most `max_events` and 4 MiB, but at least one record."""
+    """Batches of whole records: at most `max_events` and 4 MiB, but at least one record.
+
+    An anonymous journey that ends in a batch does not go on in it: what moves is what stands there behind the batch.
+    """
     batch: list[Decoded] = []
+    ended: set[str] = set()
     events = size = 0
     for record in records:
         record_size = sum(event.ByteSize() for event in record.events)
-        if batch and (events + len(record.events) > max_events or size + record_size > _BATCH_BYTES):
+        is_full = events + len(record.events) > max_events or size + record_size > _BATCH_BYTES
+        if batch and (is_full or (ended and not ended.isdisjoint(event.user_id for event in record.events))):
             yield batch
             batch, events, size = [], 0, 0
+            ended.clear()
         batch.append(record)
         events += len(record.events)
         size += record_size
+        ended.update(event.user_id for event in record.events if event.linked_user_id)
     if batch:
         yield batch

@@ -11,9 +11,14 @@ def counted(count: int, noun: str) -> str:
 
 
 def lasting(us: int) -> str:
-    """A length of time in its largest unit that it fills, rounded down; a second at least: `90 minutes` is `1 hour`."""
-    seconds = max(1, us // 1_000_000)
-    unit, size = next(each for each in _UNITS if seconds >= each[1])
+    """A length of time in whole units, rounded down: of two and more of a unit, or of exactly one.
+
+    So `90 minutes` are that and not `1 hour`, and what is below a second is `less than a second`.
+    """
+    seconds = us // 1_000_000
+    if seconds < 1:
+        return "less than a second"
+    unit, size = next(each for each in _UNITS if seconds >= 2 * each[1] or seconds == each[1])
     return counted(seconds // size, unit)
 
 

@@ -113,10 +113,13 @@ def decide(
 ) -> Decided:
     """Decides one event and tells what becomes of the user.
 
-    A copy has had its effects in the journey it comes from, and has none here.
+    A copy has had its effects in the journey it comes from, and has none here, but for one: where it is the goal, it
+    converts who counts and has not converted. In the journey it comes from nobody knew of the help.
     """
     if facts.is_copy:
-        return Decided(None, helped)
+        counts = helped.exposed is not None and not helped.exposed.is_converted
+        has_converted = counts and _reaches_goal(policy, facts)
+        return Decided(None, pending.converted(policy, helped, facts.event_us) if has_converted else helped)
     if helped.time_zone and not facts.time_zone:
         facts = msgspec.structs.replace(facts, time_zone=helped.time_zone)
     if _reaches_goal(policy, facts):

@@ -1,12 +1,8 @@
 """What is known of one event when it is decided on: the words of the decision's inputs."""
 
 import enum
-from typing import Final
 
 import msgspec
-
-LATEST_US: Final = 32_503_680_000_000_000
-"""The end of time for what is told: the year 3000 in Unix microseconds. What follows from it can still be told."""
 
 
 class Level(enum.IntEnum):

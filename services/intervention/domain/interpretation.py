@@ -14,7 +14,7 @@ from services.intervention.domain.policy import ANY, CHANNELS, IN_APP, ORIENTATI
 
 _UNITS: Final = {"s": policy.SECOND_US, "m": policy.MINUTE_US, "h": policy.HOUR_US, "d": policy.DAY_US}
 _DAY_MINUTES: Final = 24 * 60
-_RULES_VERSION: Final = "decisions-3"
+_RULES_VERSION: Final = "decisions-4"
 _EVENTS: Final = frozenset(kind.name.lower() for kind in EventKind)
 # What the offers of a user are remembered by; a rule that looks further back could not be kept.
 _LONGEST_US: Final = 31 * policy.DAY_US

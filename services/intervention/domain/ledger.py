@@ -5,9 +5,11 @@ from typing import Final
 
 import msgspec
 
+from services.intervention.domain import folding
 from services.intervention.domain.decision import Exceptional, Verdict, derive
 from services.intervention.domain.eligibility import Reason
-from services.intervention.domain.facts import Assessment, Facts, OutcomeReport, Position
+from services.intervention.domain.facts import Assessment, Facts, Outcome, OutcomeReport, Position
+from services.intervention.domain.folding import NO_ROWS, Rows, Told
 from services.intervention.domain.offer import UNKNOWN, Standing
 from services.intervention.domain.policy import Policy
 from services.intervention.domain.strategy import Intervention
@@ -31,7 +33,7 @@ class Block(msgspec.Struct, frozen=True, array_like=True):
     A row that is not among the exceptional was decided by its columns and the policy alone, so that its verdict need
     not be kept: deriving it on reading gives the same. `bot_rows`, `copied_rows`, `system_rows` and the keys of
     `exceptional` and `ages_us` are rows of this block; an age stands there for each exceptional row and each that was
-    too old.
+    too old. What follows `ages_us` is empty but in bytes, see `encode`.
     """
 
     policy_version: str
@@ -51,6 +53,10 @@ class Block(msgspec.Struct, frozen=True, array_like=True):
     copied_rows: Sequence[int] = ()
     system_rows: Sequence[int] = ()
     ages_us: Mapping[int, int] = {}
+    unabridged: dict[int, Exceptional] = {}
+    texts: bytes = b""
+    indicators: dict[int, int | Told] = {}
+    rows: Rows = NO_ROWS
 
 
 class Inputs(msgspec.Struct, frozen=True, array_like=True):
@@ -75,6 +81,9 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
     trace_id: bytes = b""
 
 
+_KNOWN_BEFORE: Final = Reason.ESCALATED
+"""The last reason that the version before knows."""
+
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
 _DECODE: Final = msgspec.msgpack.Decoder(Block).decode
 _DECODE_INPUTS: Final = msgspec.msgpack.Decoder(Inputs).decode
@@ -82,18 +91,66 @@ _DECODE_RECORD: Final = msgspec.msgpack.Decoder(Record).decode
 
 
 def encode(value: Block | Record | Inputs) -> bytes:
-    """A block, a record or inputs as bytes; the same gives the same bytes."""
-    return _ENCODE(value)
+    """A block, a record or inputs as bytes; the same gives the same bytes.
+
+    What rows of a block have in common stands once, behind what there was before: texts; indicators, which an unchanged
+    assessment takes by the row that told them; standings and features of rows that say little. A replica of the version
+    before reads such a block without them. An exceptional row with a word that that version does not know is written in
+    short, by words that it does, and whole beside that: it would refuse all of the block.
+    """
+    return _ENCODE(_written(value) if isinstance(value, Block) else value)
 
 
 def decode(blob: bytes) -> Block:
-    """The block from bytes."""
-    return _DECODE(blob)
+    """The block from bytes. A folded row has no sentence: `decision_at` derives it."""
+    block = _DECODE(blob)
+    if not (block.unabridged or block.texts):
+        return block
+    texts = folding.unpack(block.texts)
+    return msgspec.structs.replace(
+        block,
+        assessments=folding.unfold_indicators(block.assessments, block.indicators, texts),
+        exceptional={**block.exceptional, **block.unabridged, **folding.unfold_rows(block.rows, texts)},
+        unabridged={},
+        texts=b"",
+        indicators={},
+        rows=NO_ROWS,
+    )
+
+
+def _written(block: Block) -> Block:
+    texts: dict[str, int] = {}
+    if any(each.indicators for each in block.assessments):
+        assessments, told = folding.fold_indicators(block.assessments, texts)
+        block = msgspec.structs.replace(block, assessments=assessments, indicators=told)
+    if len(block.exceptional) > folding.FEW_ROWS:
+        rows = folding.fold_rows(block.exceptional, texts)
+        short = {row: _in_short(block.exceptional[row], is_told=False) for row in rows.folded}
+        block = msgspec.structs.replace(block, exceptional={**block.exceptional, **short}, rows=rows)
+    newer = {row: each for row, each in block.exceptional.items() if _has_newer_words(each)}
+    if newer:
+        short = {row: _in_short(each) for row, each in newer.items()}
+        block = msgspec.structs.replace(block, exceptional={**block.exceptional, **short}, unabridged=newer)
+    return msgspec.structs.replace(block, texts=folding.pack(texts)) if texts else block
 
 
 def decode_record(blob: bytes) -> Record:
     """The record from bytes."""
     return _DECODE_RECORD(blob)
+
+
+def _has_newer_words(of: Exceptional) -> bool:
+    refusals = (each.refusal for each in of.verdict.candidates if each.refusal is not None)
+    if max(*of.verdict.reasons, *refusals, 0) > _KNOWN_BEFORE:
+        return True
+    return any(each.outcome is Outcome.WITHDRAWN for each in of.standing.offers)
+
+
+def _in_short(of: Exceptional, *, is_told: bool = True) -> Exceptional:
+    """What there is to show of a row: the sentence if told, the help, and reasons that the version before knows."""
+    known = tuple(each if each <= _KNOWN_BEFORE else Reason.NOT_ELIGIBLE for each in of.verdict.reasons)
+    verdict = Verdict(known, of.verdict.explanation if is_told else "", of.verdict.intervention)
+    return Exceptional(of.time_zone if is_told else "", of.outcome, UNKNOWN, verdict)
 
 
 def inputs_of(decision: Decision) -> bytes:
@@ -153,7 +210,8 @@ def decision_at(policy: Policy, block: Block, shard: str, sequence: int, row: in
     facts = facts_at(block, shard, sequence, row)
     exception = block.exceptional.get(row)
     standing = exception.standing if exception else UNKNOWN
-    verdict = exception.verdict if exception else derive(policy, facts, UNKNOWN, "")
+    is_told = exception is not None and exception.verdict.explanation
+    verdict = exception.verdict if exception and is_told else derive(policy, facts, standing, "")
     return Decision(facts, standing, verdict, block.policy_version)
 
 

@@ -4,7 +4,7 @@ It leaves the anonymous user at one event, as bytes that the caller brings to an
 there a moment later. In between, either goes on as it is.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -128,28 +128,42 @@ def arrived(policy: Policy, helped: Helped, moving: Moving, facts: Facts) -> Hel
 
 
 def _with_one_waiting(policy: Policy, joined: Helped, moving: Moving, facts: Facts) -> Helped:
-    """What was offered only because the rest had not arrived is taken back; of two that wait, one is.
+    """What waits and would not have been offered, had all been known, is taken back; of two that are left, one is.
 
-    The more urgent stays, else the newer.
+    The more urgent stays, else the newer. So of two that wait neither keeps the other from having been offered, but for
+    what was offered only because the rest had not arrived.
     """
     own, brought = joined.waiting, moving.waiting
-    offer = pending.offer_of(joined, own.id) if own is not None else None
-    if offer is not None and offer.made_us >= moving.at_us and _would_not_be(policy, offer, joined, facts):
-        joined, own = pending.withdrawn(joined, Withdrawn(offer.id, WithdrawalReason.IDENTIFIED)), None
-    if brought is None or own is None:
-        return _waits(joined, brought) if brought is not None else joined
+    rivals = {each.id for each in (own, brought) if each is not None}
+    left: list[Intervention] = []
+    for each in (own, brought):
+        if each is None:
+            continue
+        offer = pending.offer_of(joined, each.id)
+        is_late = each is own and offer is not None and offer.made_us >= moving.at_us
+        if offer is not None and _would_not_be(policy, offer, joined, {each.id} if is_late else rivals, facts):
+            joined = pending.withdrawn(joined, Withdrawn(each.id, WithdrawalReason.IDENTIFIED))
+        else:
+            left.append(each)
     ranks = {each.id: (each.is_urgent, each.made_us) for each in joined.offers}
-    stays, gone = sorted((own, brought), key=lambda each: ranks.get(each.id, (False, 0)), reverse=True)
-    return _waits(pending.withdrawn(joined, Withdrawn(gone.id, WithdrawalReason.IDENTIFIED)), stays)
+    left.sort(key=lambda each: ranks.get(each.id, (False, 0)))
+    for each in left[:-1]:
+        joined = pending.withdrawn(joined, Withdrawn(each.id, WithdrawalReason.IDENTIFIED))
+    return _waits(joined, left[-1]) if left else joined
 
 
-def _would_not_be(policy: Policy, offer: Offer, joined: Helped, facts: Facts) -> bool:
-    """Whether an offer would not have been made, had all been known of the person when it was."""
+def _would_not_be(policy: Policy, offer: Offer, joined: Helped, aside: Collection[str], facts: Facts) -> bool:
+    """Whether an offer would not have been made, had all been known of the person when it was.
+
+    Offers `aside` do not count, nor do those that gave way to this one at an earlier arrival.
+    """
     action = next((each for each in policy.actions if each.name == offer.action), None)
-    if action is None or action.is_transactional:
+    if action is not None and action.is_transactional:
         return False
-    if joined.exposed is not None and not joined.exposed.is_treated:
+    if _is_held_out(policy, joined):
         return True
+    if action is None:
+        return False
     then = msgspec.structs.replace(
         facts,
         received_us=offer.made_us,
@@ -158,11 +172,21 @@ def _would_not_be(policy: Policy, offer: Offer, joined: Helped, facts: Facts) ->
         kind=0,
         is_copy=False,
     )
-    others = tuple(each for each in joined.offers if each.id != offer.id and each.made_us <= offer.made_us)
-    known = msgspec.structs.replace(pending.standing(joined), offers=others)
+    others = tuple(
+        each
+        for each in joined.offers
+        if each.id not in aside and each.made_us <= offer.made_us and each.withdrawal is not WithdrawalReason.IDENTIFIED
+    )
+    known = msgspec.structs.replace(pending.standing(joined), offers=others, away=None)
     if held_back(policy, then, known, is_urgent=offer.is_urgent) is not None:
         return True
     return refusal(policy, then, known, action, offer.send_us) is not None
+
+
+def _is_held_out(policy: Policy, joined: Helped) -> bool:
+    """Whether the person, who counts from the first exposure under any id on, is not helped in this experiment."""
+    exposed = joined.exposed
+    return exposed is not None and exposed.experiment == policy.holdout.salt and not exposed.is_treated
 
 
 def _waits(helped: Helped, help_: Intervention) -> Helped:

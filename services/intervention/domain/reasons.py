@@ -16,9 +16,9 @@ _PLAIN: Final = {
     Reason.HOLDOUT: "The user is held out: not helped, so that what help changes can be measured.",
     Reason.CHOSE_NOTHING: "Doing nothing was drawn among what could be done.",
     Reason.FREQUENCY_CAP: "The policy allows no more messages in this period.",
-    Reason.QUIET_HOURS: "It is a quiet hour where the user is.",
+    Reason.QUIET_HOURS: "The message would leave in quiet hours on the user's clock.",
     Reason.SUPPRESSED: "The user is on the list of those who are left alone.",
-    Reason.DISMISSED: "The user turned away the same help a while ago.",
+    Reason.DISMISSED: "The user has turned away the same help.",
     Reason.NOT_ELIGIBLE: "The page is one on which nobody is interrupted, or the assessment is too unsure.",
     Reason.NO_ACTION: "The policy has no action for this risk and this difficulty.",
     Reason.ESCALATED: "The product's own help has failed, and only people help now.",
@@ -53,14 +53,22 @@ def _sentence(policy: Policy, facts: Facts, standing: Standing, reason: Reason, 
     if reason is Reason.TOO_OLD:
         return f"The event came more than {lasting(policy.freshness_us)} after it happened, which is too old to help."
     if reason is Reason.COOLDOWN:
-        until_us = eligibility.cooled_down_us(policy, standing, is_urgent=is_urgent)
-        left = lasting(until_us - facts.received_us)
-        return f"The user was helped a short while ago; the cooldown lasts for another {left}."
+        return _cooldown(policy, facts, standing, is_urgent=is_urgent)
     if reason is Reason.ALREADY_PENDING:
         waits = waiting_offer(standing.offers, facts.received_us)
         until = office.local_time(waits.expires_us if waits else 0, "UTC").isoformat(timespec="seconds")
         return f"An earlier intervention still waits, until {until}."
     return _of_risk(policy, facts, reason)
+
+
+def _cooldown(policy: Policy, facts: Facts, standing: Standing, *, is_urgent: bool) -> str:
+    """What the cooldown is from. Help that was decided on may not have been given, nor seen, nor have helped."""
+    until_us = eligibility.cooled_down_us(policy, standing, is_urgent=is_urgent)
+    since_us = until_us - policy.cooldown_us
+    ago, left = lasting(facts.received_us - since_us), lasting(until_us - facts.received_us)
+    last = [each for each in standing.offers if each.made_us == since_us and (each.is_urgent or not is_urgent)]
+    came = ", and not given" if last and all(each.is_withheld for each in last) else ""
+    return f"Help was decided on {ago} ago{came}; the cooldown ends in {left}."
 
 
 def _of_risk(policy: Policy, facts: Facts, reason: Reason) -> str:

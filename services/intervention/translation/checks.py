@@ -8,8 +8,9 @@ from typing import Final
 
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 
+from mesh.clock import LATEST_US
 from mesh.errors import InvalidArgument
-from services.intervention.domain.facts import LATEST_US, EventKind, Outcome
+from services.intervention.domain.facts import EventKind, Outcome
 from services.intervention.usecases.rows import Rows
 
 _KINDS: Final = frozenset({0, *EventKind})
@@ -93,7 +94,7 @@ def time_us(at_us: int) -> int:
         InvalidArgument: `INVALID_TIME`.
     """
     if not 0 <= at_us <= LATEST_US:
-        raise InvalidArgument("INVALID_TIME", "Times are Unix microseconds between the years 1970 and 3000.")
+        raise InvalidArgument("INVALID_TIME", "Times are Unix microseconds between the years 1970 and 2255.")
     return at_us
 
 

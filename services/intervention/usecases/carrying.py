@@ -94,7 +94,7 @@ class Carrier:
             delivery.contact_key(parcel.user_id),
         )
         user, words, contact = await self._state.load(keys)
-        helped, reached = pending.decode(applied.current(user)), delivery.decode_contact(contact)
+        helped, reached = applied.readable(user, pending.decode), delivery.decode_contact(contact)
         now_us = self._clock()
         if helped.away is not None and pending.offer_of(helped, parcel.intervention_id) is None:
             owner = await following.owner(self._state, parcel.user_id, parcel.intervention_id)

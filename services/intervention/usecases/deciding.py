@@ -145,23 +145,27 @@ class Deciding:
             *([tally_key(batch.shard)] if asked else ()),
         ]
         found = iter(await self._state.load(keys))
-        resumed = {user_id: applied.resume(next(found), batch) for user_id in user_ids}
+        opened = {user_id: applied.opened(next(found), batch, pending.decode) for user_id in user_ids}
         undelivered = {user_id: delivery.decode_undelivered(next(found)) for user_id in user_ids}
         known = {user_id: delivery.decode_contact(next(found)) for user_id in contacts}
-        before = {user_id: pending.decode(each.state) for user_id, each in resumed.items()}
-        return _Users(resumed, before, dict(before), undelivered, known, applied.resume(next(found, None), batch))
+        resumed = {user_id: each for user_id, (each, _) in opened.items()}
+        before = {user_id: helped for user_id, (_, helped) in opened.items()}
+        counted, _ = applied.opened(next(found, None), batch, tally.decode)
+        return _Users(resumed, before, dict(before), undelivered, known, counted)
 
     async def _save(self, batch: Batch, rows: Rows, users: "_Users", made: Sequence[Made]) -> None:
         # A user who is as before need not be written: deriving the batch again leaves the user as before again.
         items = {
             user_key(user_id): applied.seal(users.resumed[user_id], pending.encode(users.after[user_id]), batch)
-            for user_id in users.changed()
+            for user_id in (*users.changed(), *(each for each, of in users.resumed.items() if of.damaged))
         }
+        items |= applied.kept_aside({user_key(user_id): each for user_id, each in users.resumed.items()})
         items.update((record_key(each.intervention.id), effects.record(each)) for each in made)
         if not batch.is_retraction:
             items.update(contacts_after(rows, users.contacts))
         if users.counts:
             counts = tally.counted(tally.decode(users.tally.state), users.counts)
+            items |= applied.kept_aside({tally_key(batch.shard): users.tally})
             items[tally_key(batch.shard)] = applied.seal(users.tally, tally.encode(counts), batch)
             await self._shards.add(batch.shard)
             await self._renew_tallies()

@@ -33,7 +33,7 @@ async def owner(state: StateStore, user_id: str, intervention_id: str) -> Owner:
     found = Owner(user_id, pending.NOBODY, is_on_its_way=False)
     for step in range(_MOST_STEPS):
         blobs = await state.load([user_key(each) for each in users])
-        known = {each: pending.decode(applied.current(blob)) for each, blob in zip(users, blobs, strict=True)}
+        known = {each: applied.readable(blob, pending.decode) for each, blob in zip(users, blobs, strict=True)}
         for each, helped in known.items():
             if pending.offer_of(helped, intervention_id) is not None:
                 return Owner(each, helped, is_on_its_way=False)

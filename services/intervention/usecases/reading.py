@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import heapq
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Final
 
@@ -31,12 +32,14 @@ from services.intervention.usecases.names import (
     user_key,
     user_name,
 )
+from services.intervention.usecases.pieces import in_turns
 from services.intervention.usecases.policies import Policies
 
 Column = Callable[[Block], Iterable[object]]
 """Picks a column of a block."""
 
 _NOT_FOUND: Final = "No intervention with this id."
+_BLOCKS_AT_ONCE: Final = 4
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ class Reading:
     async def waiting(self, user_id: str) -> Waiting:
         """What waits for a user now."""
         (blob,) = await self._state.load([user_key(user_id)])
-        helped = pending.decode(applied.current(blob))
+        helped = applied.readable(blob, pending.decode)
         found = await self._worded(helped.waiting) if helped.waiting else None
         used = found if found and found.is_used else None
         now_us = self._clock()
@@ -161,20 +164,21 @@ class Reading:
     async def decisions_at(self, position: Position) -> list[Decision]:
         """The decision of the event at a position; none where there is none."""
         at = Reference(position.shard, position.sequence)
-        return await self._read([at], lambda block: block.event_indexes, position.event_index)
+        return await self._read([at], 1, lambda block: block.event_indexes, position.event_index)
 
     async def decisions_of_user(self, user_id: str, limit: int) -> list[Decision]:
         """The last decisions on a user, newest first."""
         return await self._find(user_name(user_id), limit, lambda block: block.user_ids, user_id)
 
     async def decisions_of_trace(self, trace_id: bytes, limit: int) -> list[Decision]:
-        """The last decisions on the events of a trace, newest first."""
+        """The last decisions on the events of a trace, newest first. A client may choose it for many events."""
         return await self._find(trace_name(trace_id), limit, lambda block: block.trace_ids, trace_id)
 
     async def blocks(self, references: Sequence[Reference]) -> list[tuple[Reference, Block]]:
         """The blocks of records, in their order; without those of which nothing is known any more."""
         blobs = await self._ledger.blocks(references)
-        return [(at, pages.decode(blob)) for at, blob in zip(references, blobs, strict=True) if blob is not None]
+        known = zip(references, blobs, strict=True)
+        return await in_turns((at, pages.decode(blob)) for at, blob in known if blob is not None)
 
     async def pages(self, references: Sequence[Reference]) -> list[tuple[Reference, Policy, Block]]:
         """The same, each with the policy that decided."""
@@ -187,11 +191,11 @@ class Reading:
         holdout = self.policies.at(self._clock()).holdout
         name = experiment or holdout.salt
         blobs = await self._state.load([tally_key(shard) for shard in await self._shards.all()])
-        cells: list[Cell] = [cell for blob in blobs for cell in tally.decode(applied.current(blob))]
-        estimates = [
+        cells: list[Cell] = [cell for blob in blobs for cell in applied.readable(blob, tally.decode)]
+        estimates = await in_turns(
             (dimension, value, counts, lift.estimate(counts))
             for dimension, value, counts in tally.by_dimension(cells, name)
-        ]
+        )
         share = next(
             (each.holdout.share for each in reversed(self.policies.timeline.policies) if each.holdout.salt == name), 0.0
         )
@@ -224,19 +228,32 @@ class Reading:
     async def _find(self, name: str, limit: int, column: Column, wanted: object) -> list[Decision]:
         found: list[Decision] = []
         for generation in await self._ledger.find(name):
-            found += await self._read(generation, column, wanted)
+            shards: dict[str, list[Reference]] = {}
+            for each in sorted(generation, key=lambda at: at.sequence, reverse=True):
+                shards.setdefault(each.shard, []).append(each)
+            for references in shards.values():
+                found += await self._newest(references, limit, column, wanted)
             if len(found) >= limit:
                 break
         return sorted(found, key=_age, reverse=True)[:limit]
 
-    async def _read(self, references: Sequence[Reference], column: Column, wanted: object) -> list[Decision]:
-        """The decisions of the rows whose value in a column is the wanted one."""
-        found = []
-        for each, block in await self.blocks(references):
+    async def _newest(self, references: list[Reference], most: int, column: Column, wanted: object) -> list[Decision]:
+        """As many decisions of one shard's records, the last record first, from no more blocks than that takes."""
+        found: list[Decision] = []
+        while references and len(found) < most:
+            few, references = references[:_BLOCKS_AT_ONCE], references[_BLOCKS_AT_ONCE:]
+            found += await self._read(few, most - len(found), column, wanted)
+        return found
+
+    async def _read(self, references: Sequence[Reference], most: int, column: Column, wanted: object) -> list[Decision]:
+        """The decisions of rows with the wanted value in a column, up to `most`; of each block the newest."""
+        found: list[Decision] = []
+        for at, block in await self.blocks(references):
             rows = [row for row, value in enumerate(column(block)) if value == wanted]
+            rows = heapq.nlargest(most - len(found), rows, key=lambda row: (block.received_us[row], row))
             if rows:
                 policy = await self.policies.find(block.policy_version)
-                found += [pages.decision_at(policy, block, each.shard, each.sequence, row) for row in rows]
+                found += await in_turns(pages.decision_at(policy, block, at.shard, at.sequence, row) for row in rows)
         return found
 
 

@@ -93,10 +93,10 @@ def rows_in_question(
             goals += [row for row in found if rows.kinds[row] == wanted and aside.get(row) is not Reason.BOT]
     asked.difference_update(aside)
     # What is not answered may be the goal all the same. An outcome is recorded, and trouble is over, whoever tells it:
-    # a server that does so for its users looks like a script.
-    asked.update(goals, rows.outcomes, rows.purchases, rows.settled_rows)
+    # a server that does so for its users looks like a script. Of a copy nothing counts but the goal.
+    asked.update(rows.outcomes, rows.purchases, rows.settled_rows)
     asked.difference_update(rows.copied_rows)
-    asked.update(rows.standings, rows.linked)
+    asked.update(goals, rows.standings, rows.linked)
     return sorted(asked)
 
 

@@ -11,11 +11,12 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from services.scoring.domain.schema import Level
+from services.scoring.domain.schema import Level, SignalType
 
 SIGNAL_LIFETIME_US: Final = 30 * 60 * 1_000_000
 SIGNAL_LIMIT: Final = 16
 STRONG_FROM: Final = 70.0
+_SINGLE_CLICKS: Final = frozenset({SignalType.DEAD_CLICK, SignalType.ERROR_CLICK})
 POINT_LIMIT: Final = 32
 POINT_GAP_US: Final = 60 * 1_000_000
 _POINT: Final = struct.Struct("<qH")
@@ -33,7 +34,7 @@ class Signal(msgspec.Struct, array_like=True, frozen=True):
     record: bytes
     target: str = ""
     run_start_us: int = 0
-    """Start of the run of events it tells of; it replaces the earlier signal of its type and run. 0: it has none."""
+    """Start of the run of events it tells of; it replaces what was told of the run before. 0: it has none."""
 
 
 class Settled(NamedTuple):
@@ -95,9 +96,9 @@ def drop(signals: Sequence[Signal], settled: Collection[Settled]) -> list[Signal
 def keep(signals: list[Signal], found: Sequence[Signal], at_us: int) -> list[Signal]:
     """The signals to remember after an event at `at_us` that brought `found`.
 
-    Those whose lifetime has passed fall out, at the latest with the one told first; one that goes on, with the earlier
-    one of its run. Above the limit the oldest goes that has a later one of its own type, so that a flood of one type
-    cannot hide another.
+    Those whose lifetime has passed fall out, at the latest with the one told first; with one that tells of a run, the
+    earlier one of it and those of its single clicks. Above the limit the oldest goes that has a later one of its own
+    type, so that a flood of one type cannot hide another.
     """
     since_us = at_us - SIGNAL_LIFETIME_US
     if not found and signals[0].time_us > since_us:
@@ -105,12 +106,18 @@ def keep(signals: list[Signal], found: Sequence[Signal], at_us: int) -> list[Sig
     kept = [signal for signal in signals if signal.time_us > since_us]
     for signal in found:
         if signal.run_start_us:
-            kept = [each for each in kept if (each.type, each.run_start_us) != (signal.type, signal.run_start_us)]
+            kept = [each for each in kept if not _is_of_run(each, signal)]
         kept.append(signal)
     while len(kept) > SIGNAL_LIMIT:
         last_of_type = {signal.type: index for index, signal in enumerate(kept)}
         kept.pop(next((index for index, signal in enumerate(kept) if last_of_type[signal.type] != index), 0))
     return kept
+
+
+def _is_of_run(earlier: Signal, signal: Signal) -> bool:
+    if earlier.type in _SINGLE_CLICKS and signal.type == SignalType.RAGE_CLICKS:
+        return signal.run_start_us <= earlier.time_us <= signal.time_us
+    return (earlier.type, earlier.run_start_us) == (signal.type, signal.run_start_us)
 
 
 def note(journal: Journal, event_time_us: int, score: float, level: Level) -> None:

@@ -1,7 +1,8 @@
 """A feature's value as a sentence for a support lead: true of every state that has the value, and grammatical.
 
 A value may stand for several states, and the sentence must be true of all of them. So 0 seconds since the last success
-may be a success just now or a first visit, and a success rate of 1 may be that nothing was tried.
+may be a success just now, a first visit, or nobody who was ever there, as where only systems told of a user; and a
+success rate of 1 may be that nothing was tried. What counts in a session is said without one, where there may be none.
 """
 
 import math
@@ -57,28 +58,39 @@ def _success_rate(value: float) -> str:
     if value <= 0.0:
         return "Nothing that was tried within 30 minutes succeeded"
     if value >= 1.0:
-        return "Nothing that was tried within 30 minutes failed"
+        return "Nothing failed within 30 minutes"
     # What is neither nothing nor all is never told as 0% or 100%.
     percent = min(99, max(1, round(100.0 * value)))
     return f"{percent}% of what was tried within 30 minutes succeeded"
 
 
 def _session_duration(value: float) -> str:
-    return f"In this session for {_spoken(value)}" if value >= 1.0 else "In this session for less than a second"
+    if value <= 0.0:
+        return "No time spent in a current session"
+    return f"In this session for {_spoken(value)}"
 
 
 def _time_since_last_success(value: float) -> str:
-    return f"No success for {_spoken(value)}" if value >= 1.0 else "Last success or first visit just now"
+    return f"No success for {_spoken(value)}" if value > 0.0 else "No time gone by without a success"
 
 
 def _average_time_per_page(value: float) -> str:
     if value <= 0.0:
-        return "No time spent on a page in this session so far"
-    return f"{_spoken(value)} on a page on average" if value >= 1.0 else "Less than a second on a page on average"
+        return "No time spent on a page in a current session"
+    return f"{_capital(_spoken(value))} on a page on average"
+
+
+def _page_exits(value: float) -> str:
+    # Without a session there is no page in it, left or not.
+    if not round(value):
+        return "No page left untouched in a current session"
+    return f"{counted(value, 'page', 'pages', math.inf)} left untouched in this session"
 
 
 def _spoken(seconds: float) -> str:
-    """A span of a second or more in its unit: from two minutes on in minutes, and so on."""
+    """A span in its unit: from two minutes on in minutes, and so on."""
+    if seconds < 1.0:
+        return "less than a second"
     for size, unit in ((_DAY, "days"), (_HOUR, "hours"), (_MINUTE, "minutes")):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
@@ -86,12 +98,16 @@ def _spoken(seconds: float) -> str:
     return f"{count} {'second' if count == 1 else 'seconds'}"
 
 
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
 _REASONS: Final[dict[str, Callable[[float], str]]] = {
     "error_count": _lately("error", "errors"),
     "retry_count": _lately("retry", "retries"),
     "help_requests": _lately("request for help", "requests for help"),
     "session_duration": _session_duration,
-    "page_exits": lambda value: f"{counted(value, 'page', 'pages', math.inf)} left untouched in this session",
+    "page_exits": _page_exits,
     "form_abandons": _form_abandons,
     "click_frustration": _click_frustration,
     "success_rate": _success_rate,

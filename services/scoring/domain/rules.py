@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.scoring.domain.history import Signal
+from services.scoring.domain.reasons import reason
 from services.scoring.domain.schema import FEATURES, SignalType
 
 RULES_VERSION: Final = "rules-2"
@@ -74,8 +75,8 @@ def find(active_signals: Sequence[Signal], values: Sequence[float]) -> list[Find
     if values[_FORM_ABANDONS] >= FORMS_LEFT_FROM:
         count = values[_FORM_ABANDONS]
         strength = 100.0 * (1.0 - 0.7 ** (count - 1.0))
-        reason = f"Forms left unfinished {count:.0f} times within 30 minutes"
-        findings.append(Finding(FORMS_LEFT, strength, FORMS_LEFT_WEIGHT * strength / 100.0, reason))
+        said = reason("form_abandons", count)
+        findings.append(Finding(FORMS_LEFT, strength, FORMS_LEFT_WEIGHT * strength / 100.0, said))
     return findings
 
 
@@ -121,5 +122,5 @@ def _add_scattered_errors(findings: list[Finding], count: float) -> None:
     if told >= likelihood:
         return
     missing = 1.0 - (1.0 - likelihood) / (1.0 - told)
-    reason = f"{count:.0f} errors within 30 minutes"
-    findings.append(Finding(SCATTERED_ERRORS, strength * missing / likelihood, missing, reason))
+    said = reason("error_count", count)
+    findings.append(Finding(SCATTERED_ERRORS, strength * missing / likelihood, missing, said))

@@ -79,3 +79,14 @@ def bounded(boundaries: list[int], limit: int) -> list[int]:
     gaps = [(b - a, at) for at, (a, b) in enumerate(itertools.pairwise(boundaries)) if at % 2]
     closed = {edge for _, at in sorted(gaps)[:surplus] for edge in (at, at + 1)}
     return [each for at, each in enumerate(boundaries) if at not in closed]
+
+
+def last_of(apart: Sequence[tuple[int, int]], most_ms: int) -> list[tuple[int, int]]:
+    """Of stretches the last ones, so much in all."""
+    kept: list[tuple[int, int]] = []
+    for start, end in reversed(apart):
+        if most_ms <= 0:
+            break
+        kept.insert(0, (max(start, end - most_ms), end))
+        most_ms -= end - start
+    return kept

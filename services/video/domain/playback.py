@@ -19,7 +19,21 @@ _FARTHEST_SECONDS: Final = 1e12
 # Beats that are remembered of a viewer and video, to know a repeated one: 40 minutes, at a beat each ten seconds.
 REMEMBERED_BEATS: Final = 256
 REMEMBERED_VIEWINGS: Final = 64
-MOST_STRETCHES: Final = 256
+MOST_STRETCHES: Final = 128
+# A guess goes by positions as far as they move on at such a speed, told in whole seconds.
+_FAST: Final = 2
+_SLACK_MS: Final = 1000
+# Of a video that was not watched lately less is kept, in so many bytes at most.
+SHORT_BYTES: Final = 700
+_SHORT_BEATS: Final = 8
+_SHORT_VIEWINGS: Final = 8
+_SHORT_STRETCHES: Final = 8
+# No player is faster.
+FASTEST: Final = 16
+# So much may be told to have been played beyond what fits into the time that passed: room for clocks and queues. More
+# where no beat is known before it, for it may tell all of a viewing.
+MOST_AHEAD_MS: Final = 10 * 60_000
+MOST_ALONE_MS: Final = 4 * 3_600_000
 _KEY_BYTES: Final = 8
 _LOW_BITS: Final = 0xFFFFFFFF
 
@@ -57,6 +71,8 @@ class Beat(msgspec.Struct, frozen=True):
     is_bot: bool = False
     received_us: int = 0
     """When the mesh had it: Unix microseconds; 0 where not told."""
+    is_guessed: bool = False
+    """Where it began is a guess; it began no earlier than the beat before tells."""
 
 
 class Watched(msgspec.Struct, array_like=True):
@@ -64,7 +80,8 @@ class Watched(msgspec.Struct, array_like=True):
 
     `once`, `twice` and `skipped` are sets of media time: seen at least once, played at least twice, jumped over. Beats
     are known again while they are among the last `REMEMBERED_BEATS`; which of them only stood, while they are among
-    the last `trail.REMEMBERED_MOMENTS`. The length is the most common of those told lately.
+    the last `trail.REMEMBERED_MOMENTS`. The length is the most common of those told lately. `ahead_ms` is how much more
+    was played than fits into the time that passed.
     """
 
     duration_ms: int = 0
@@ -81,6 +98,7 @@ class Watched(msgspec.Struct, array_like=True):
     beats: bytes = b""
     lengths: list[int] = []
     trail: bytes = b""
+    ahead_ms: int = 0
 
 
 class Effect(msgspec.Struct, frozen=True):
@@ -111,6 +129,16 @@ def decode(blob: bytes) -> Watched:
     return _DECODE(blob) if blob else Watched()
 
 
+def shorten(watched: Watched) -> None:
+    """Keeps of what was watched what is told of it, and little of what tells repeated beats apart."""
+    watched.once = coverage.bounded(watched.once, _SHORT_STRETCHES)
+    watched.twice = coverage.bounded(watched.twice, _SHORT_STRETCHES)
+    watched.skipped = coverage.bounded(watched.skipped, _SHORT_STRETCHES)
+    watched.beats = watched.beats[-_SHORT_BEATS * _KEY_BYTES :]
+    watched.viewings = watched.viewings[-_SHORT_VIEWINGS * _KEY_BYTES :]
+    watched.trail = trail.shortened(watched.trail)
+
+
 def position_ms(seconds: float) -> int:
     """A position in whole milliseconds; 0 for one before the start."""
     return round(min(max(0.0, seconds), _FARTHEST_SECONDS) * 1000) if seconds else 0
@@ -127,10 +155,11 @@ def apply(watched: Watched, beat: Beat) -> Effect:
         beat.at_us,
         _viewing_number(beat.viewing),
         beat.end_ms,
-        beat.end_ms - beat.start_ms,
+        _claimed(watched, beat),
         beat.action.value,
         beat.seek_from_ms & _LOW_BITS,
     )
+    before = watched.trail
     watched.trail, placed = trail.put(watched.trail, moment)
     if placed is None:
         return NOTHING
@@ -147,10 +176,33 @@ def apply(watched: Watched, beat: Beat) -> Effect:
         _add_action(watched, Action(placed.split_action))
     if not placed.played:
         return NOTHING if length is UNCHANGED else Effect(length=length)
-    return _play(watched, beat, placed.played, length)
+    return _play(watched, beat, placed.played, length, trail.since(before, beat.at_us))
 
 
-def _play(watched: Watched, beat: Beat, played: Sequence[tuple[int, int]], length: Change) -> Effect:
+def _claimed(watched: Watched, beat: Beat) -> int:
+    """How much a beat claims to have been played before its end, in milliseconds."""
+    if beat.action is Action.SEEK:
+        return 0  # nothing was played just before the place that a jump leads to
+    return _bounded(watched.trail, beat) if beat.is_guessed else beat.end_ms - beat.start_ms
+
+
+def _bounded(moments: bytes, beat: Beat) -> int:
+    """What was watched before a beat that guesses it: no more than its viewing moved on since the beat before."""
+    viewing, guess = _viewing_number(beat.viewing), beat.end_ms - beat.start_ms
+    for before in reversed(trail.moments_of(moments)):
+        if before.viewing != viewing:
+            continue
+        if (before.at_us, before.end_ms, before.action) == (beat.at_us, beat.end_ms, beat.action.value):
+            return before.watched_ms  # told again
+        if before.at_us < beat.at_us:
+            passed, moved = (beat.at_us - before.at_us) // 1000, beat.end_ms - before.end_ms
+            return min(guess, moved if 0 <= moved <= _FAST * passed + _SLACK_MS else passed)
+    return guess
+
+
+def _play(
+    watched: Watched, beat: Beat, played: Sequence[tuple[int, int]], length: Change, since_us: int | None
+) -> Effect:
     """Adds stretches that were played, unless a beat brought them that is not among the last moments any more."""
     # A beat that was applied before ends in what was seen; only then it needs to be looked for.
     is_surely_new = (watched.once[-1] if watched.once else 0) < beat.end_ms <= LONGEST_MS
@@ -160,6 +212,9 @@ def _play(watched: Watched, beat: Beat, played: Sequence[tuple[int, int]], lengt
     played_ms = 0
     of_video: list[tuple[int, int]] = []
     unseen: list[int] = []
+    fits_ms = FASTEST * since_us // 1000 if since_us else 0
+    if watched.ahead_ms or beat.end_ms - beat.start_ms > fits_ms:
+        played = _that_can_be(watched, played, fits_ms, MOST_ALONE_MS if since_us is None else MOST_AHEAD_MS)
     for start, end in played:
         played_ms += end - start
         if end <= LONGEST_MS:
@@ -167,6 +222,16 @@ def _play(watched: Watched, beat: Beat, played: Sequence[tuple[int, int]], lengt
             unseen += _cover(watched, start, end)
     watched.watched_ms += played_ms
     return Effect(played_ms, of_video, unseen, length)
+
+
+def _that_can_be(
+    watched: Watched, played: Sequence[tuple[int, int]], fits_ms: int, most_ms: int
+) -> Sequence[tuple[int, int]]:
+    """What can have been played: what fits into the time that passed, and up to so much more. The beginning is cut."""
+    told_ms = sum([end - start for start, end in played])
+    taken_ms = min(told_ms, fits_ms + max(0, most_ms - watched.ahead_ms))
+    watched.ahead_ms = max(0, watched.ahead_ms + taken_ms - fits_ms)
+    return played if taken_ms == told_ms else coverage.last_of(played, taken_ms)
 
 
 def _cover(watched: Watched, start: int, end: int) -> list[int]:

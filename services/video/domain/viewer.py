@@ -2,6 +2,7 @@
 
 import datetime as dt
 import functools
+import itertools
 import zoneinfo
 from typing import Final
 
@@ -12,6 +13,10 @@ from services.video.domain.engagement import parts, score, unique_ms
 from services.video.domain.playback import Beat, Effect, Watched
 
 KEPT_VIDEOS: Final = 50
+KEPT_NAME_BYTES: Final = 16 * 1024
+"""Of all names together; beyond it fewer videos are kept."""
+WHOLE_VIDEOS: Final = 2
+"""Videos that beats came of last, which are kept whole; of the others less is, see `playback.shorten`."""
 LATELY_US: Final = 28 * 24 * 3_600_000_000
 _DAY_US: Final = 24 * 3_600_000_000
 _QUARTER_US: Final = 900_000_000
@@ -32,7 +37,10 @@ class Card(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Viewer(msgspec.Struct, array_like=True):
-    """A viewer: cards by video, and milliseconds played by hour of the local day, in the zone last told."""
+    """A viewer: cards by video, and milliseconds played by hour of the local day, in the zone last told.
+
+    The cards stand in the order in which beats came last. With `KEPT_VIDEOS` a viewer takes up to 64 KiB.
+    """
 
     cards: dict[str, Card] = {}
     hours: list[int] = msgspec.field(default_factory=lambda: [0] * 24)
@@ -59,7 +67,12 @@ def decode(blob: bytes) -> Viewer:
 
 def opened(blob: bytes) -> OpenViewer:
     """The viewer from bytes, ready for beats."""
-    return OpenViewer(decode(blob))
+    viewer = OpenViewer(decode(blob))
+    for video_id in list(viewer.viewer.cards)[:-WHOLE_VIDEOS]:
+        # So it was left by a version that kept all of them whole.
+        if len(viewer.viewer.cards[video_id].watched) > playback.SHORT_BYTES:
+            _shorten(viewer, video_id)
+    return viewer
 
 
 def closed(open_viewer: OpenViewer) -> bytes:
@@ -82,6 +95,9 @@ def watch(open_viewer: OpenViewer, beat: Beat) -> tuple[Effect, bool]:
     effect = playback.apply(watched, beat)
     scored = parts(watched)
     is_latest = beat.at_us >= before.last_watched_us
+    is_next = next(reversed(cards), "") != beat.video_id
+    if is_next:
+        cards.pop(beat.video_id, None)
     cards[beat.video_id] = Card(
         engagement=score(scored),
         completion=scored.completion / 100,
@@ -94,11 +110,31 @@ def watch(open_viewer: OpenViewer, beat: Beat) -> tuple[Effect, bool]:
     # Zones differ from UTC by whole quarters of an hour, and so share the hour of a quarter.
     zone = beat.time_zone or open_viewer.viewer.time_zone
     open_viewer.viewer.hours[_local_hour(beat.at_us // _QUARTER_US, zone)] += effect.played_ms
-    if len(cards) > KEPT_VIDEOS:
+    if is_next:
+        _make_room(open_viewer)
+    return effect, card is None
+
+
+def _make_room(open_viewer: OpenViewer) -> None:
+    """Keeps what is bounded so, after beats have come of another video than before."""
+    cards = open_viewer.viewer.cards
+    while len(cards) > KEPT_VIDEOS or (len(cards) > 1 and _name_bytes(cards) > KEPT_NAME_BYTES):
         oldest = min(cards, key=lambda video_id: (cards[video_id].last_watched_us, video_id))
         del cards[oldest]
         open_viewer.watched.pop(oldest, None)
-    return effect, card is None
+    for video_id in itertools.islice(reversed(list(cards)), WHOLE_VIDEOS, WHOLE_VIDEOS + 1):
+        _shorten(open_viewer, video_id)
+
+
+def _shorten(open_viewer: OpenViewer, video_id: str) -> None:
+    card = open_viewer.viewer.cards[video_id]
+    watched = open_viewer.watched.pop(video_id, None) or playback.decode(card.watched)
+    playback.shorten(watched)
+    open_viewer.viewer.cards[video_id] = msgspec.structs.replace(card, watched=playback.encode(watched))
+
+
+def _name_bytes(cards: dict[str, Card]) -> int:
+    return sum([len((video_id + card.content_type + card.topic).encode()) for video_id, card in cards.items()])
 
 
 def overall(viewer: Viewer) -> float:

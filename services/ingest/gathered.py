@@ -1,0 +1,58 @@
+"""What the archiver has read of a shard and not written yet, and how it is made into rows."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Final, cast
+
+from journeymesh.intervention.v1.intervention_pb2 import LedgerRecord
+
+from mesh.stream import Record
+from services.ingest.domain.archive import Assessment, DecisionRow, Versions, hour_of
+from services.ingest.domain.event import Event
+from services.ingest.ports import Part
+
+_MOST_RECORDS: Final = 2_000
+_READ_BYTES: Final = 8 * 1024 * 1024
+
+
+@dataclasses.dataclass
+class Gathered:
+    """What was read of a shard since the checkpoint `after`, and is not written yet."""
+
+    after: int
+    through: int
+    until: int | None = None
+    """Where an open plan ends."""
+    since: float | None = None
+    """When the first record was gathered, in seconds of the loop's time."""
+    last_appended_us: int = 0
+    record_count: int = 0
+    event_count: int = 0
+    byte_count: int = 0
+    hours: set[int] = dataclasses.field(default_factory=set)
+    parts: list[Part] = dataclasses.field(default_factory=list)
+
+    def folders(self) -> set[int]:
+        """The hours to write to: where no event can be read it has its place all the same, so that it is not missed."""
+        return self.hours or ({hour_of(self.last_appended_us)} if self.record_count else set())
+
+
+def fitting(records: Sequence[Record]) -> int:
+    """How many such records memory bears at once; a stream that is asked seldom is asked for that many."""
+    size = sum(len(record.payload) for record in records)
+    return min(_READ_BYTES * len(records) // (size + 1), _MOST_RECORDS)
+
+
+def decisions_of(sequence: int, events: Sequence[Event], record: LedgerRecord) -> Iterable[DecisionRow]:
+    """The decisions of a record as rows, in the order of its events."""
+    versions = Versions(record.model_version, record.rules_version, record.policy_version)
+    wholes = {each.row: each.decision for each in record.rows}
+    assessments = cast("Sequence[Assessment]", record.assessments)
+    columns = zip(record.event_indexes, record.kinds, record.reasons, assessments, strict=True)
+    rows = [
+        DecisionRow(sequence, index, events[index], kind, (reason,), assessment, versions, None)
+        for index, kind, reason, assessment in columns
+    ]
+    for row, decision in wholes.items():
+        rows[row] = rows[row]._replace(reasons=tuple(decision.reasons), whole=decision)
+    return rows

@@ -1,0 +1,73 @@
+"""The headers of every answer: nothing is taken for what it is not, and no cache keeps what tells of a person."""
+
+import re
+
+import httpx
+import pytest
+
+from gateway.routes import ROUTES
+from gateway.routing import SWITCHING, Route
+from tests.gateway.running import Gateway, listening
+
+SAME_FOR_ALL = {"/openapi.json", "/asyncapi.json", "/docs"}
+HANDSHAKE = {
+    "connection": "upgrade",
+    "upgrade": "websocket",
+    "sec-websocket-version": "13",
+    "sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA==",
+}
+
+
+def headers(answer: httpx.Response) -> dict[str, list[str]]:
+    return {name: answer.headers.get_list(name) for name in ("x-content-type-options", "cache-control")}
+
+
+NOT_KEPT = {"x-content-type-options": ["nosniff"], "cache-control": ["no-store"]}
+
+
+@pytest.mark.parametrize("query", ["", "?unknown=1"], ids=["as it stands", "with what nobody asked for"])
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+async def test_every_answer_of_the_table(route: Route, query: str) -> None:
+    path = re.sub(r"\{\w+\}", "ada", route.path) + query
+    async with (
+        listening() as (_, url),
+        httpx.AsyncClient(base_url=url) as client,
+        client.stream(
+            route.method,
+            path,
+            headers=HANDSHAKE if route.status == SWITCHING else {"content-type": "application/json"},
+            content=route.example or b"{}" if route.body is not None else None,
+        ) as answer,
+    ):
+        if answer.status_code == SWITCHING:
+            assert answer.headers["x-content-type-options"] == "nosniff"
+        elif route.path in SAME_FOR_ALL and answer.is_success:
+            kept = {"x-content-type-options": ["nosniff"], "cache-control": ["public, max-age=300"]}
+            assert headers(answer) == kept
+        else:
+            assert headers(answer) == NOT_KEPT
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nowhere", 404),
+        ("GET", "/api/users/ada", 404),
+        ("PUT", "/api/users/ada/risk", 405),
+        ("HEAD", "/api/users/ada/risk", 200),
+        ("GET", "/api/decisions?cursor=x", 400),
+        ("GET", "/docs?x=1", 400),
+        ("POST", "/api/events/track", 400),
+    ],
+)
+async def test_errors_are_kept_by_nobody(gateway: Gateway, method: str, path: str, status: int) -> None:
+    answer = await gateway.client.request(method, path)
+    assert (answer.status_code, headers(answer)) == (status, NOT_KEPT)
+
+
+async def test_the_page_loads_nothing_and_tells_nobody_where_it_was(gateway: Gateway) -> None:
+    page = await gateway.client.get("/docs")
+    assert page.headers["referrer-policy"] == "no-referrer"
+    policy = dict(part.strip().split(" ", 1) for part in page.headers["content-security-policy"].split(";"))
+    refused = dict.fromkeys(("default-src", "base-uri", "form-action", "frame-ancestors"), "'none'")
+    assert policy == {**refused, "style-src": "'unsafe-inline'"}

@@ -1,0 +1,131 @@
+"""Which page a view is of, on every way in, up to what ingest makes of it."""
+
+import json
+from typing import Any
+
+import pytest
+from journeymesh.common.v1 import event_pb2
+
+from gateway import pages, transcode
+from gateway.additions import unheard
+from gateway.segment.messages import Reader
+from services.ingest.domain.page import Page, PageRules, page_of
+from tests.gateway.running import NOW_US
+
+STAMP = transcode.Stamp(NOW_US, bytes(range(16)), bytes(range(8)))
+NAMES = ("home", "loans", "loans compare", "Rates & fees", "FAQ?", "about", "team", "#contact", "Über uns")
+APP = {"path": "/", "search": "", "referrer": "", "title": "App", "url": "https://app.example/"}
+
+
+def called(page: dict[str, Any], name: str = "", *, kind: str = "page", **more: Any) -> Page:
+    """What a call of Segment's browser client becomes: the same page in its properties and its context."""
+    message = {"type": kind, "userId": "ada", "context": {"page": page}, "properties": page | more}
+    if name:
+        message |= {"name": name, "properties": page | more | {"name": name}}
+    return read(message)
+
+
+def read(message: dict[str, Any]) -> Page:
+    record = event_pb2.EventRecord()
+    Reader().read(json.dumps(message).encode(), record.events.add, STAMP, str, unheard)
+    return page_of(record.events[0].page, PageRules())
+
+
+def viewed(**properties: Any) -> Page:
+    """What a view of our own API becomes."""
+    record = event_pb2.EventRecord()
+    event = {"eventType": "page_view", "userId": "ada", "eventId": "e", "properties": properties}
+    transcode.read_event(json.dumps(event).encode(), record.events.add, STAMP, str)
+    return page_of(record.events[0].page, PageRules())
+
+
+def addresses(views: list[Page]) -> set[str]:
+    return {view.address or view.name for view in views}
+
+
+@pytest.mark.parametrize("path", ["/", "/app/", "/app/index.html", "/de/app/Index.php"])
+def test_pages_of_one_document_are_told_apart_by_their_names(path: str) -> None:
+    app = APP | {"path": path, "url": f"https://app.example{path}"}
+    views = [called(app, name) for name in NAMES]
+    assert len({view.name for view in views}) == len(addresses(views)) == len(NAMES)
+    assert called(app, "loans").name == f"{path.removesuffix('/') or '/'}#/loans"
+    categories = [
+        read({"type": "page", "userId": "a", "category": c, "name": "Overview", "properties": app}) for c in NAMES
+    ]
+    assert len({view.name for view in categories}) == len(NAMES)
+
+
+def test_an_address_that_tells_the_page_stays_it_whatever_its_name() -> None:
+    for path, name, page in (
+        ("/loans", "Loans", "/loans"),
+        ("/p/7", "Product", "/p/7"),
+        ("/", "Home", "/"),
+        ("/about/", "About", "/about"),
+        ("/?q=1", "Hits", "/?q=1"),
+    ):
+        assert called({"path": path.partition("?")[0], "url": f"https://app.example{path}"}, name).name == page
+    assert called(APP).name == called(APP | {"title": "Another"}).name == "/"
+
+
+def test_another_name_or_title_of_one_address_is_no_reload() -> None:
+    wizard = {"path": "/apply", "url": "https://app.example/apply"}
+    for page in (APP, wizard):
+        titles = [called(page | {"title": name}) for name in NAMES]
+        assert len(addresses(titles)) == len(NAMES)
+        assert len({view.name for view in titles}) == 1
+        assert len(addresses([called(page, name) for name in NAMES])) == len(NAMES)
+
+
+def test_the_same_name_and_title_is_a_reload() -> None:
+    for page in (APP, {"path": "/cart", "url": "https://app.example/cart?a=1"}, {"path": "/app/", "title": 7}):
+        assert called(page, "Cart") == called(page, "Cart")
+        assert called(page) == called(page)
+    counted = [called(APP | {"title": title}) for title in ("Inbox", "(1) Inbox", "[12+] Inbox", "(3)Inbox")]
+    assert len(addresses(counted)) == 1
+
+
+def test_the_fuller_address_counts() -> None:
+    hashed = "https://app.example/#/rates"
+    properties: list[dict[str, Any]] = [{"path": "/"}, {"path": "/", "search": ""}, {"url": "https://app.example"}, APP]
+    for told in properties:
+        for context in ({"path": "/", "url": hashed}, {"url": hashed}, {**APP, "hash": "#/rates"}):
+            assert (
+                read({"type": "page", "userId": "a", "properties": told, "context": {"page": context}}).name
+                == "/#/rates"
+            )
+    assert called({"path": "/", "url": hashed, "search": ""}).name == "/#/rates"
+    assert called({"path": "/#/rates", "url": "https://app.example/"}).name == "/#/rates"
+    virtual = {"type": "page", "userId": "a", "properties": {"path": "/step-2"}, "context": {"page": {"url": hashed}}}
+    assert read(virtual).name == "/step-2"
+    assert called({"page_location": "https://app.example/x?utm_id=1", "page_title": "X"}).name == "/x"
+
+
+def test_our_own_views_are_told_apart_alike() -> None:
+    assert len(addresses([viewed(page="/", title=name) for name in NAMES])) == len(NAMES)
+    assert len(addresses([viewed(page="/apply", name=name) for name in NAMES])) == len(NAMES)
+    assert len(addresses([viewed(page="/", title="App") for _ in NAMES])) == 1
+    assert viewed(page="/", title="App").name == "/"
+    assert viewed(page="/", url="https://app.example/#/rates").name == "/#/rates"
+    assert viewed(page="/", path="/#/rates").name == viewed(path="/", hash="#/rates").name == "/#/rates"
+    assert viewed(url="https://app.example/cart?a=1").name == viewed(path="/cart", search="?a=1").name == "/cart?a=1"
+    assert viewed(page="Home", title="Acme").name == "Home"
+    assert viewed(page="Home", url="https://a.example/Home?x=1").name == "Home"
+    assert viewed(page="/a", url=7, path=["x"], title={"a": 1}, name=3) == Page("/a", "")
+
+
+def test_a_view_is_the_same_when_it_is_sent_again_in_our_own_form() -> None:
+    for title in ("App", "Rates & fees"):
+        told = pages.marked("https://app.example/x", "", title)
+        assert page_of(told, PageRules()) == viewed(page="https://app.example/x", title=title)
+
+
+@pytest.mark.parametrize("kind", ["page", "screen"])
+@pytest.mark.parametrize("told", [{}, {"properties": {"title": "Hi"}}, {"properties": {"page": 3}}, {"name": ""}])
+def test_what_tells_no_page_is_kept_as_an_interaction(kind: str, told: dict[str, Any]) -> None:
+    record, warned = event_pb2.EventRecord(), list[str]()
+    message = json.dumps({"type": kind, "userId": "ada", **told}).encode()
+    Reader().read(message, record.events.add, STAMP, str, lambda member, _: warned.append(member))
+    (event,) = record.events
+    assert (event.event_type, event.target) == (event_pb2.EVENT_TYPE_FEATURE_INTERACTION, kind)
+    assert warned == ["page"]
+    assert told.get("properties", {}).items() <= json.loads(event.properties or b"{}").items()

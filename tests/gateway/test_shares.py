@@ -1,0 +1,50 @@
+"""Bounds of all and of each: nobody goes beyond, and who has given everything back is forgotten."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.pace import BYTES_PER_SECOND, Pace
+from gateway.shares import Lack, Shares, share
+
+steps = st.lists(st.tuples(st.booleans(), st.sampled_from(["a", "b", "c", None]), st.integers(1, 5)), max_size=60)
+
+
+@given(steps, st.integers(1, 12), st.integers(1, 12))
+def test_what_is_taken_stays_within_both_bounds(
+    asked: list[tuple[bool, str | None, int]], most: int, most_of_one: int
+) -> None:
+    shares, held = Shares(most, most_of_one), Counter[str | None]()
+    for is_taking, one, amount in asked:
+        if is_taking:
+            lack = shares.take(one, amount)
+            is_full = held.total() + amount > most
+            is_own_full = one is not None and held[one] + amount > most_of_one
+            assert lack is (Lack.FOR_ALL if is_full else Lack.FOR_ONE if is_own_full else None)
+            held[one] += amount if lack is None else 0
+        elif held[one]:
+            given_back = min(amount, held[one])
+            shares.give_back(one, given_back)
+            held[one] -= given_back
+        assert shares.taken == held.total()
+        assert len(shares) == sum(1 for one, count in held.items() if one is not None and count)
+
+
+@pytest.mark.parametrize(
+    ("most", "percent", "least", "own"),
+    [(4096, 50, 1, 2048), (3, 50, 1, 2), (1, 50, 1, 1), (10, 100, 1, 10), (10, 1, 1, 1), (100, 50, 80, 80)],
+)
+def test_a_share_is_never_nothing(most: int, percent: int, least: int, own: int) -> None:
+    assert share(most, percent, least) == own
+
+
+@given(st.integers(1, 300), st.integers(0, 1_000_000), st.integers(0, 1_000_000))
+def test_the_pace_waits_longer_for_who_has_sent_more_and_never_beyond_the_whole_time(
+    seconds: int, size: int, more: int
+) -> None:
+    pace = Pace(seconds)
+    assert pace.due(size) <= pace.due(size + more) <= seconds
+    assert pace.due(0) == min(5, seconds / 2)
+    assert pace.due(seconds * BYTES_PER_SECOND) == seconds

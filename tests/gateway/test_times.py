@@ -1,0 +1,100 @@
+"""Times as people write them, on every way in."""
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway import cloudevents
+from tests.gateway.running import Gateway
+
+AT_US = 1_767_348_030_000_000
+
+TIMES: list[Any] = [
+    "2026-01-02T10:00:30Z",
+    "2026-01-02t10:00:30z",
+    "2026-01-02 10:00:30Z",
+    "2026-01-02 10:00:30 UTC",
+    "2026-01-02 10:00:30UTC",
+    "2026-01-02T10:00:30 GMT",
+    "2026-01-02 10:00:30+00",
+    "2026-01-02 10:00:30 +0000",
+    "2026-01-02T12:00:30+0200",
+    "2026-01-02 05:00:30-05",
+    "2026-01-02T10:00:30,000Z",
+    "2026-01-02T10:00:30.000000000Z",
+    "2026-1-2T10:00:30Z",
+    "20260102T100030Z",
+    " 2026-01-02T10:00:30Z ",
+    "Fri, 02 Jan 2026 10:00:30 GMT",
+    "Fri, 02 Jan 2026 12:00:30 +0200",
+    1767348030,
+    1767348030.0,
+    1767348030000,
+    "1767348030",
+    "1767348030000",
+    "1767348030.000",
+]
+NO_TIMES: list[Any] = [
+    *(
+        "yesterday",
+        "",
+        "now",
+        "2026-02-30T10:00:30Z",
+        "10:00:30",
+        "02/01/2026 10:00",
+        "2026-01-02T10:00:30 CET",
+        "x" * 65,
+    ),
+    *(0, 70, 17673480, 20260102, 176734803000, 1767348030000000, -1767348030, 1e300, "17673480", "20260102100030"),
+]
+WITHOUT_ZONE = ["2026-01-02T10:00:30", "2026-01-02 10:00:30", "2026-01-02", "Fri, 02 Jan 2026 10:00:30 -0000"]
+
+
+async def by_track(gateway: Gateway, told: Any) -> int:
+    answer = await gateway.track({"userId": "ada", "eventType": "session_end", "timestamp": told})
+    return answer.status_code
+
+
+async def by_segment(gateway: Gateway, told: Any) -> int:
+    message = {"userId": "ada", "event": "e", "timestamp": told}
+    return (await gateway.client.post("/v1/track", json=message)).status_code
+
+
+async def by_cloud(gateway: Gateway, told: Any) -> int:
+    event = {"specversion": "1.0", "id": "1", "source": "s", "type": "session_end", "subject": "ada", "time": told}
+    headers = {"content-type": cloudevents.STRUCTURED}
+    return (await gateway.client.post("/api/events/track", content=json.dumps(event), headers=headers)).status_code
+
+
+WAYS = [by_track, by_segment, by_cloud]
+
+
+@pytest.mark.parametrize("told", TIMES)
+async def test_a_time_is_read_alike_on_every_way_in(gateway: Gateway, told: Any) -> None:
+    for way in WAYS:
+        assert await way(gateway, told) in {200, 202}
+    assert [event.event_time_us for event in gateway.services.ingest.events] == [AT_US] * 3
+
+
+@pytest.mark.parametrize("told", NO_TIMES)
+async def test_what_is_no_time_for_certain_is_refused_and_kept(gateway: Gateway, told: Any) -> None:
+    for way in WAYS:
+        assert await way(gateway, told) == 400
+    assert len(gateway.services.ingest.unreadable) == 3
+    assert gateway.services.ingest.events == []
+
+
+@pytest.mark.parametrize("told", WITHOUT_ZONE)
+async def test_without_a_zone_it_is_utc_to_segment_alone(gateway: Gateway, told: Any) -> None:
+    assert [await by_track(gateway, told), await by_cloud(gateway, told)] == [400, 400]
+    assert (await by_segment(gateway, told) == 200) is (not told.startswith("Fri"))
+
+
+@pytest.mark.parametrize("told", TIMES)
+async def test_the_time_of_sending_is_read_alike(gateway: Gateway, told: Any) -> None:
+    answer = await gateway.track({"userId": "ada", "eventType": "session_end", "sentAt": told})
+    assert (answer.status_code, answer.json()["warnings"]) == (202, [])
+    message = {"userId": "ada", "event": "e", "sentAt": told}
+    assert (await gateway.client.post("/v1/track", json=message)).status_code == 200
+    assert [event.sent_time_us for event in gateway.services.ingest.events] == [AT_US] * 2
