@@ -41,7 +41,7 @@ class Offered(NamedTuple):
 
     def __str__(self) -> str:
         """As a row of the report is named."""
-        return f"{self.rate:,} events/s, {self.batch} per request, runs of {self.run}"
+        return f"{self.rate:,}/s {self.batch} x {self.run}"
 
 
 class Row(NamedTuple):
@@ -95,7 +95,7 @@ def _compare(offered: Offered, rounds: int, seconds: int, user_count: int) -> Ro
 
 
 def _table(rows: list[Row]) -> Table:
-    table = Table(title=_unit_of_the_day(), title_justify="left")
+    table = Table(title=_unit_of_the_day(), title_justify="left", caption=_LEGEND, caption_justify="left")
     for number, name in enumerate(_COLUMNS):
         table.add_column(name, justify="right" if number > 1 else "left", no_wrap=True)
     for row in rows:
@@ -107,7 +107,7 @@ def _table(rows: list[Row]) -> Table:
 
 def _markdown(rows: list[Row]) -> str:
     lines = [_COLUMNS, ("---",) * len(_COLUMNS), *(cells for row in rows for cells in _lines(row))]
-    parts = ["# The mesh and an afternoon's work", "", _unit_of_the_day(), ""]
+    parts = ["# The mesh and an afternoon's work", "", f"{_unit_of_the_day()}. {_LEGEND}", ""]
     parts += [f"| {' | '.join(cells)} |" for cells in lines]
     parts += ["", "CPU per event by process, µs, in the first turn of each side:", ""]
     for row in rows:
@@ -117,7 +117,11 @@ def _markdown(rows: list[Row]) -> str:
     return "\n".join([*parts, ""])
 
 
-_COLUMNS: Final = ("offered", "side", "events/s", "CPU µs/event", "p50 ms", "p99 ms", "MiB")
+_LEGEND: Final = (
+    "Offered: events a second, events per request x events of one user in a row. Taken: events a second until all are "
+    "decided on; CPU per event of all processes; time from an event to its decision; memory at the end."
+)
+_COLUMNS: Final = ("offered", "side", "taken", "CPU µs", "p50 ms", "p99 ms", "MiB")
 
 
 def _lines(row: Row) -> list[tuple[str, ...]]:
