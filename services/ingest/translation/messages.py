@@ -7,11 +7,13 @@ from typing import Final, NamedTuple, cast
 import msgspec
 from google.protobuf.descriptor import EnumDescriptor
 from google.protobuf.message import DecodeError
-from journeymesh.common.v1 import error_reason_pb2, event_pb2, position_pb2
+from journeymesh.common.v1 import error_reason_pb2, event_pb2, event_table_pb2, position_pb2
 from journeymesh.ingest.v1 import ingest_pb2
 
-from mesh.errors import InvalidArgument
+from mesh import table
+from mesh.errors import InvalidArgument, Unavailable
 from mesh.stream import BEGINNING, END, Record
+from mesh.table import Table
 from services.ingest.domain.event import FailedEvent, refused_event_id
 from services.ingest.domain.tidying import ID_LENGTH, Note
 from services.ingest.domain.validation import EARLIEST_TIME_US, FUTURE_US, Rejection, told_id
@@ -27,6 +29,8 @@ _LINKS_MOST: Final = 64
 _REFUSED_BYTES: Final = 40 * 1024
 # A record of the most bytes holds fewer; a place in a record has two bytes.
 _EVENTS_MOST: Final = 32_000
+_FORMAT_VERSION: Final = 1
+_NO_EVENTS: Final = Table(0, {})
 # In the year 2255: up to here times are exact as a number of JSON.
 _LATEST_US: Final = 1 << 53
 _TARGET_NAMES: Final = frozenset({"target", "feature", "element", "form", "field", "task", "topic"})
@@ -246,19 +250,22 @@ class Decoded(NamedTuple):
     broken: bytes | None = None
     users: frozenset[str] | None = None
     """Whose events count here; everybody's where none are named."""
+    table: Table = _NO_EVENTS
+    """The same events, column by column."""
 
 
 def decoded(record: Record) -> Decoded:
     """A record with its events; broken where nothing of the mesh's own could have written it."""
     try:
-        # A list: each event is asked for several times, and the message would make it anew each time.
-        events = list(event_pb2.EventRecord.FromString(record.payload).events)
-    except DecodeError:
-        events = []
-    times_us = [event.received_time_us for event in events]
-    if not 0 < len(events) <= _EVENTS_MOST or min(times_us) < 0 or max(times_us) > _LATEST_US:
+        held = event_table_pb2.StreamRecord.FromString(record.payload)
+        told = table.decoded(held.table) if held.HasField("table") else table.of_events(held.events)
+    except (DecodeError, table.UnreadableTableError):
         return Decoded(record.sequence, (), record.payload)
-    return Decoded(record.sequence, events)
+    if held.format_version > _FORMAT_VERSION:
+        raise Unavailable("DEPENDENCY_UNAVAILABLE", "A newer version has written what stands next on the stream.")
+    if not 0 < len(told) <= _EVENTS_MOST or min(told.received_time_us) < 0 or max(told.received_time_us) > _LATEST_US:
+        return Decoded(record.sequence, (), record.payload)
+    return Decoded(record.sequence, list(held.events) or told.events(), table=told)
 
 
 def origins(events: Iterable[event_pb2.Event]) -> list[tuple[bytes, bytes]]:
