@@ -47,7 +47,7 @@ bench: .venv/.dev gen/.made  ## Compare the mesh with what a team writes in an a
 lint: .venv/.dev gen/.made  ## Check style, types, import rules and contracts
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy mesh services gateway offline cli bench monitoring images helm tests
+	$(BIN)/mypy mesh records services gateway offline cli bench monitoring images helm tests
 	$(BIN)/lint-imports
 	$(BIN)/buf lint
 	$(BIN)/buf format --diff --exit-code

@@ -10,10 +10,10 @@ from google.protobuf.message import DecodeError
 from journeymesh.common.v1 import error_reason_pb2, event_pb2, event_table_pb2, position_pb2
 from journeymesh.ingest.v1 import ingest_pb2
 
-from mesh import table
 from mesh.errors import InvalidArgument, Unavailable
 from mesh.stream import BEGINNING, END, Record
-from mesh.table import Table
+from records import table
+from records.table import Table
 from services.ingest.domain.event import FailedEvent, refused_event_id
 from services.ingest.domain.tidying import ID_LENGTH, Note
 from services.ingest.domain.validation import EARLIEST_TIME_US, FUTURE_US, Rejection, told_id

@@ -1,4 +1,4 @@
-"""Events column by column: `mesh.table`."""
+"""Events column by column: `records.table`."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journeymesh.common.v1 import event_pb2, event_table_pb2
 
-from mesh import table
-from mesh.table import Table, UnreadableTableError
+from records import table
+from records.table import Table, UnreadableTableError
 
 _WORDS = st.sampled_from(["", "a", "/p", "ä"])
 _CELLS: dict[type[object], st.SearchStrategy[Any]] = {

@@ -1,0 +1,1 @@
+"""What the records of the stream hold, for whoever writes or reads them."""
