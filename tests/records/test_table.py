@@ -1,4 +1,4 @@
-"""Events column by column: `records.table`."""
+"""Events column by column: `records`."""
 
 from typing import Any
 
@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journeymesh.common.v1 import event_pb2, event_table_pb2
 
-from records import table
-from records.table import Table, UnreadableTableError
+from records import table, wire
+from records.table import Table
+from records.wire import UnreadableTableError
 
 _WORDS = st.sampled_from(["", "a", "/p", "ä"])
 _CELLS: dict[type[object], st.SearchStrategy[Any]] = {
@@ -51,8 +52,8 @@ def test_every_member_of_an_event_has_its_place() -> None:
 
 @given(some_events)
 def test_events_come_back_as_they_were(events: list[event_pb2.Event]) -> None:
-    message = table.encoded(table.of_events(events)).SerializeToString()
-    assert table.decoded(event_table_pb2.EventTable.FromString(message)).events() == events
+    message = wire.encoded(table.of_events(events)).SerializeToString()
+    assert wire.decoded(event_table_pb2.EventTable.FromString(message)).events() == events
 
 
 @given(some_events, st.data())
@@ -60,7 +61,7 @@ def test_rows_are_taken_in_the_order_given(events: list[event_pb2.Event], data: 
     rows = data.draw(st.permutations(range(len(events))))[: data.draw(st.integers(1, len(events)))]
     taken = table.of_events(events).take(rows)
     assert taken.events() == [events[row] for row in rows]
-    assert table.decoded(table.encoded(taken)).events() == taken.events()
+    assert wire.decoded(wire.encoded(taken)).events() == taken.events()
 
 
 @given(st.lists(some_events, min_size=1, max_size=3))
@@ -105,4 +106,4 @@ def test_a_column_that_nobody_tells_is_empty() -> None:
 )
 def test_what_is_no_table_is_told(told: dict[str, Any]) -> None:
     with pytest.raises(UnreadableTableError):
-        table.decoded(event_table_pb2.EventTable(**told))
+        wire.decoded(event_table_pb2.EventTable(**told))

@@ -12,7 +12,7 @@ from journeymesh.ingest.v1 import ingest_pb2
 
 from mesh.errors import InvalidArgument, Unavailable
 from mesh.stream import BEGINNING, END, Record
-from records import table
+from records import table, wire
 from records.table import Table
 from services.ingest.domain.event import FailedEvent, refused_event_id
 from services.ingest.domain.tidying import ID_LENGTH, Note
@@ -258,8 +258,8 @@ def decoded(record: Record) -> Decoded:
     """A record with its events; broken where nothing of the mesh's own could have written it."""
     try:
         held = event_table_pb2.StreamRecord.FromString(record.payload)
-        told = table.decoded(held.table) if held.HasField("table") else table.of_events(held.events)
-    except (DecodeError, table.UnreadableTableError):
+        told = wire.decoded(held.table) if held.HasField("table") else table.of_events(held.events)
+    except (DecodeError, wire.UnreadableTableError):
         return Decoded(record.sequence, (), record.payload)
     if held.format_version > _FORMAT_VERSION:
         raise Unavailable("DEPENDENCY_UNAVAILABLE", "A newer version has written what stands next on the stream.")
