@@ -1,0 +1,116 @@
+"""Calls that reach a server at the very moment at which it begins to stop: each is answered or refused, none waits."""
+
+import asyncio
+import contextlib
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from mesh import telemetry
+from mesh.server import Register, serving
+from tests.mesh.echo import Echo, now, stream
+
+OFF = telemetry.off("test")
+ROUNDS = 30
+CALLS_AT_ONCE = 40
+# A server takes the longer to refuse what is in its queue the more methods it has: the moment to hit is longer.
+METHODS = 300
+DEADLINE_SECONDS = 2.0
+
+Ask = Callable[[grpc.aio.Channel], Awaitable[object]]
+
+
+async def asked_now(channel: grpc.aio.Channel) -> None:
+    await now(channel)(b"", timeout=DEADLINE_SECONDS)
+
+
+async def asked_for_a_stream(channel: grpc.aio.Channel) -> None:
+    call = stream(channel)(b"", timeout=DEADLINE_SECONDS)
+    while await call.read() is not grpc.aio.EOF:
+        pass
+
+
+def many_methods() -> Register:
+    async def answer(request: bytes, context: object) -> bytes:
+        return request
+
+    def register(to: Any) -> None:
+        handler: Any = grpc.unary_unary_rpc_method_handler(answer)
+        to.add_registered_method_handlers("test.Many", {f"Method{number}": handler for number in range(METHODS)})
+
+    return register
+
+
+async def outcomes_at_the_stop(monkeypatch: pytest.MonkeyPatch, ask: Ask) -> Counter[grpc.StatusCode]:
+    """How calls end that begin together with the stop of their server."""
+    outcomes: list[grpc.StatusCode] = []
+    calls: list[asyncio.Task[None]] = []
+    stop = grpc.aio.Server.stop
+
+    async def ended(channel: grpc.aio.Channel) -> None:
+        try:
+            await ask(channel)
+        except grpc.aio.AioRpcError as error:
+            outcomes.append(error.code())
+        else:
+            outcomes.append(grpc.StatusCode.OK)
+
+    async with contextlib.AsyncExitStack() as channels:
+
+        async def stop_under_calls(server: grpc.aio.Server, grace: float | None) -> None:
+            calls.extend(asyncio.create_task(ended(dialled)) for _ in range(CALLS_AT_ONCE))
+            await asyncio.sleep(0)
+            await stop(server, grace)
+
+        async with serving("127.0.0.1:0", [Echo("here").register(), many_methods()], [], {}, OFF) as port:
+            dialled = await channels.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{port}"))
+            await asked_now(dialled)
+            monkeypatch.setattr(grpc.aio.Server, "stop", stop_under_calls)
+        monkeypatch.setattr(grpc.aio.Server, "stop", stop)
+        await asyncio.gather(*calls)
+    return Counter(outcomes)
+
+
+@pytest.mark.parametrize("ask", [asked_now, asked_for_a_stream])
+async def test_no_call_that_begins_with_the_stop_waits_for_its_deadline(
+    monkeypatch: pytest.MonkeyPatch, ask: Ask
+) -> None:
+    outcomes: Counter[grpc.StatusCode] = Counter()
+    async with asyncio.timeout(15):
+        for _ in range(ROUNDS):
+            outcomes += await outcomes_at_the_stop(monkeypatch, ask)
+            if outcomes[grpc.StatusCode.DEADLINE_EXCEEDED]:
+                break
+    assert set(outcomes) <= {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where temporary files stand."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def within(directory: Path) -> list[Path]:
+    return [*directory.iterdir()]
+
+
+async def test_only_the_user_of_a_server_may_use_its_own_door(temporary: Path) -> None:
+    async with serving("127.0.0.1:0", [], [], {}, OFF):
+        (directory,) = within(temporary)
+        stat = directory.stat()
+        assert (stat.st_uid, stat.st_mode & 0o777) == (os.getuid(), 0o700)
+    assert within(temporary) == []
+
+
+async def test_a_server_whose_door_is_gone_stops_all_the_same(temporary: Path) -> None:
+    async with asyncio.timeout(5), serving("127.0.0.1:0", [], [], {}, OFF):
+        (directory,) = within(temporary)
+        (door,) = within(directory)
+        door.unlink()
