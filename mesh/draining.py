@@ -52,7 +52,7 @@ async def refusing_queued(door: str) -> AsyncIterator[None]:
 
 
 async def _connected(door: str, own: contextlib.ExitStack) -> contextlib.ExitStack:
-    """A connection that the server has taken; closed with `own` at the latest. None is left open that was not taken."""
+    """What closes a connection that the server has taken; `own` does at the latest. Empty where none could be made."""
     connection = own.enter_context(contextlib.ExitStack())
     try:
         async with asyncio.timeout(_CONNECT_SECONDS):
@@ -60,5 +60,5 @@ async def _connected(door: str, own: contextlib.ExitStack) -> contextlib.ExitSta
             connection.callback(writer.close)
             await reader.read(1)  # the server speaks first
     except OSError as error:
-        _log.warning("calls that arrive just now may wait until their deadline: %s", error)
+        _log.warning("calls that arrive at the stop may wait until their deadline: %r", error)
     return connection
