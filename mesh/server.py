@@ -16,6 +16,7 @@ from grpc_reflection.v1alpha import reflection
 
 from mesh.certificate import tell_end
 from mesh.channel import KEEPALIVE_SECONDS, MAX_MESSAGE_BYTES
+from mesh.draining import own_door, refusing_queued
 from mesh.errors import Unavailable
 from mesh.health import Check
 from mesh.interceptors import HandlerCallDetails, ServerContext, server_interceptors
@@ -104,14 +105,16 @@ async def serving(
             port = server.add_secure_port(listen, site.tls.server_credentials())
     except RuntimeError:
         sys.exit(f"journeymesh: {listen} is taken by another process; end it or choose another address.")
-    await server.start()
-    try:
-        async with site.health.watched(names, checks, telemetry.metrics):
-            yield port
-    finally:
-        stopping = asyncio.create_task(server.stop(_DRAIN_SECONDS))  # from here on callers go elsewhere
-        streams.end()
-        await stopping
+    with own_door(server) as door:
+        await server.start()
+        try:
+            async with site.health.watched(names, checks, telemetry.metrics):
+                yield port
+        finally:
+            async with refusing_queued(door):
+                stopping = asyncio.create_task(server.stop(_DRAIN_SECONDS))  # from here on callers go elsewhere
+                streams.end()
+            await stopping
 
 
 class EndingStreams(grpc.aio.ServerInterceptor):
@@ -125,7 +128,7 @@ class EndingStreams(grpc.aio.ServerInterceptor):
         self._is_over = False
 
     def end(self) -> None:
-        """Ends all there are."""
+        """Ends all there are, and those that begin later at once."""
         self._is_over = True
         for task in self._running:
             task.cancel()
@@ -145,6 +148,8 @@ class EndingStreams(grpc.aio.ServerInterceptor):
 
     def _ending(self, serve: Callable[[Any, ServerContext], AsyncIterator[Any]]) -> Any:  # noqa: ANN401 - grpc's own type
         async def ending(request: object, context: ServerContext) -> AsyncIterator[Any]:
+            if self._is_over:
+                raise _ended()
             running = cast("asyncio.Task[Any]", asyncio.current_task())
             self._running.add(running)
             try:
@@ -152,12 +157,16 @@ class EndingStreams(grpc.aio.ServerInterceptor):
                     yield response
             except asyncio.CancelledError:
                 if self._is_over:
-                    raise Unavailable("DEPENDENCY_UNAVAILABLE", "The service ends here; ask again.") from None
+                    raise _ended() from None
                 raise
             finally:
                 self._running.discard(running)
 
         return ending
+
+
+def _ended() -> Unavailable:
+    return Unavailable("DEPENDENCY_UNAVAILABLE", "The service ends here; ask again.")
 
 
 @contextlib.asynccontextmanager
