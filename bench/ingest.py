@@ -24,8 +24,9 @@ from mesh.metrics import Metrics
 from mesh.streams.redis import RedisStream
 from services.ingest.adapters.event_log import StreamEventLog
 from services.ingest.adapters.progress import LeasePipeline, LeaseProgress
-from services.ingest.adapters.redis import RedisDuplicates, RedisSeenEvents
+from services.ingest.adapters.redis import RedisSeenEvents
 from services.ingest.adapters.redis_applied import RedisApplied
+from services.ingest.adapters.redis_duplicates import RedisDuplicates
 from services.ingest.adapters.redis_failed import RedisFailedEvents, RedisSetAside
 from services.ingest.adapters.redis_journeys import RedisIdentities, RedisSkews
 from services.ingest.dispatcher import Dispatcher, Limits

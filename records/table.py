@@ -123,6 +123,10 @@ class Table:
         """Whether some event may tell a column."""
         return name in self.columns
 
+    def details_of(self, name: str) -> dict[int, Any]:
+        """The details of one kind, as `click`, by row."""
+        return {row: detail for row, detail in self.details.items() if DETAILS[type(detail)] == name}
+
     def event(self, row: int) -> event_pb2.Event:
         """The event of a row, made anew."""
         event = event_pb2.Event(**{name: column[row] for name, column in self.columns.items()})

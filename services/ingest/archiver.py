@@ -204,6 +204,7 @@ class _Following:
         self._open_hours |= hours
         await self._of.reader.trim(shard, plan.through)
         await self._of.set_aside.forget(shard, plan.through)
+        await self._of.seen.forget_records(shard, plan.through)
         await self._join({hour for hour in self._open_hours if hour < max(hours, default=0)})
 
     async def _join(self, hours: set[int]) -> None:

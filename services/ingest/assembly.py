@@ -24,8 +24,9 @@ from services.ingest import archiver, dispatcher
 from services.ingest.adapters import gauges
 from services.ingest.adapters.event_log import StreamEventLog, TimedEventLog
 from services.ingest.adapters.progress import LeasePipeline, LeaseProgress
-from services.ingest.adapters.redis import RedisDuplicates, RedisSeenEvents
+from services.ingest.adapters.redis import RedisSeenEvents
 from services.ingest.adapters.redis_applied import RedisApplied
+from services.ingest.adapters.redis_duplicates import RedisDuplicates
 from services.ingest.adapters.redis_failed import RedisFailedEvents, RedisSetAside
 from services.ingest.adapters.redis_journeys import RedisIdentities, RedisSkews
 from services.ingest.adapters.waiting import MeasuredPipeline

@@ -106,6 +106,7 @@ class Dispatcher:
         if self.trims and checkpoint not in {begun, END}:
             await self.reader.trim(lease.shard, checkpoint)
             await self.set_aside.forget(lease.shard, checkpoint)
+            await self.steps.seen.forget_records(lease.shard, checkpoint)
         return checkpoint
 
     async def advance(self, lease: Lease, checkpoint: int) -> int:

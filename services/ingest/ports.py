@@ -1,11 +1,11 @@
 """What ingest needs of the world, in its own words."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from mesh.leases import Standing
 from services.ingest.domain.archive import DecisionRow, EventRow, Plan
-from services.ingest.domain.event import Event, FailedEvent, Place, Seen
+from services.ingest.domain.event import FailedEvent, Seen, Table
 from services.ingest.domain.skew import Skew
 
 
@@ -16,11 +16,38 @@ class Claim(NamedTuple):
     seen: Seen
 
 
+class Written(NamedTuple):
+    """A record on the stream: where it stands, and which rows of a table are its events, in its order."""
+
+    shard: str
+    sequence: int
+    rows: Sequence[int]
+
+
+class Told(NamedTuple):
+    """Events of a record, some or all, as parallel lists: the ids, and what is remembered of each."""
+
+    shard: str
+    sequence: int
+    event_ids: Sequence[str]
+    event_indexes: Sequence[int]
+    received_times_us: Sequence[int]
+    trace_ids: Sequence[bytes]
+
+    def without(self, ids: Collection[str]) -> "Told":
+        """The same without some ids."""
+        rows = [row for row, event_id in enumerate(self.event_ids) if event_id not in ids]
+        columns: Any = ([column[row] for row in rows] for column in self[2:])
+        return Told(self.shard, self.sequence, *columns)
+
+
 class EventLog(Protocol):
     """The stream, as a writer of events."""
 
-    async def append(self, events: Sequence[Event]) -> list[Place]:
-        """Appends events, a user's in their order, and returns where each stands once the stream has them all.
+    async def append(self, table: Table) -> list[Written]:
+        """Appends events, a user's in their order; returns the records once the stream has them all.
+
+        Each row stands in one of the records. None for a table without rows.
 
         Raises:
             ResourceExhausted: `BUFFER_FULL`; nothing was appended.
@@ -29,10 +56,33 @@ class EventLog(Protocol):
 
 
 class SeenEvents(Protocol):
-    """The event ids of the last 24 to 48 hours, by received time."""
+    """The event ids of the last 24 to 48 hours, by received time, and which records of the stream are clean.
+
+    A record is clean where each of its events is remembered at its very place: then all of them count.
+    """
 
     async def find(self, ids: Sequence[str], now_us: int) -> list[Seen | None]:
         """What is remembered of each id, in the order asked; None where nothing is."""
+
+    async def remember(self, records: Sequence[Told]) -> set[str]:
+        """Remembers the events of records that are on the stream, and returns the ids that stand elsewhere already.
+
+        Those are left as they are, as with `claim`. A record with all its events told and remembered becomes clean, and
+        one that is told in parts when they are told together. No id MUST stand twice. Repeating it changes nothing.
+        """
+
+    async def clean(self, shard: str, event_counts: Mapping[int, int]) -> set[int]:
+        """The clean ones of a shard's records.
+
+        A record MAY be missing that is clean, as when it is one of very many; then its events are claimed.
+
+        Args:
+            shard: the shard.
+            event_counts: by sequence number, how many events a record holds.
+        """
+
+    async def forget_records(self, shard: str, through: int) -> None:
+        """Forgets which records are clean, up to and including a sequence number; ids stay."""
 
     async def claim(self, claims: Sequence[Claim]) -> list[Seen]:
         """Remembers each event unless its id is remembered already, and returns what is remembered then.
@@ -41,15 +91,8 @@ class SeenEvents(Protocol):
         applied hangs on it. Claiming the same place again changes nothing. In the order of the claims.
         """
 
-    async def note(self, claims: Sequence[Claim]) -> None:
-        """Remembers events that `find` did not know a moment ago, unless they are remembered by now.
-
-        As `claim`, for who need not know the outcome. It MAY overlook a copy of the day before or after; then `find`
-        tells the older one.
-        """
-
     async def release(self, claim: Claim) -> None:
-        """Forgets an event, if what is remembered is still just this; no error if it is not."""
+        """Forgets an event, if what is remembered is still just this, and its record is not clean any more."""
 
 
 class Duplicates(Protocol):

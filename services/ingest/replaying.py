@@ -7,9 +7,10 @@ not applied. The list loses only what was read here, not what failed anew meanwh
 
 import dataclasses
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 from mesh.errors import Unavailable
+from records.table import of_events
 from services.ingest.domain.acceptance import Verdict, judge
 from services.ingest.domain.event import Event, FailedEvent, Seen
 from services.ingest.domain.identity import Identification
@@ -52,13 +53,14 @@ class Replays:
         event.is_own = False
         ingest.require_room()
         now_us = ingest.clock()
-        judged = judge([event], now_us, ingest.rules)
+        table = of_events([cast("Any", event)])
+        judged = judge(table, now_us, ingest.rules)
         if judged.rejected:
             return Replayed(Verdict.REJECTED, judged.rejected[0])
         comes_again = failed.place is not None and event.event_id == failed.event_id
         if comes_again:
             await self._release(failed)
-        accepted = await ingest.take([event], judged, now_us)
+        accepted = await ingest.take(table, judged, now_us)
         (verdict,) = accepted.verdicts
         if verdict == Verdict.REJECTED:
             return Replayed(verdict, accepted.rejections[0])
@@ -78,7 +80,8 @@ class Replays:
         verdict = Verdict.ACCEPTED if seen is None else Verdict.DUPLICATE
         if verdict == Verdict.ACCEPTED:
             event.received_time_us = now_us
-            await ingest.append([[event]], Identification({}))
+            if await ingest.append([of_events([cast("Any", event)])], Identification({})):
+                verdict = Verdict.DUPLICATE
         await self._strike_off(failed, verdict, comes_again=True)
         return Replayed(verdict)
 

@@ -1,6 +1,6 @@
 """Ingest over gRPC: translate, call, translate."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 from journeymesh.ingest.v1 import ingest_pb2, ingest_pb2_grpc
@@ -8,12 +8,14 @@ from journeymesh.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from mesh import registry
 from mesh.errors import InvalidArgument
 from mesh.metrics import Metrics
+from records.table import Table
 from services.ingest.domain.acceptance import TRACE_ID_BYTES
 from services.ingest.domain.event import Event
 from services.ingest.domain.tidying import ID_LENGTH
-from services.ingest.domain.validation import EVENT_ID_LENGTH
+from services.ingest.domain.validation import EVENT_ID_LENGTH, Rejection
 from services.ingest.ports import Pipeline
 from services.ingest.replaying import Replays
+from services.ingest.translation.accepting import accepted_table
 from services.ingest.translation.messages import (
     failed_event_message,
     reason_name,
@@ -51,26 +53,34 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         self, request: ingest_pb2.AcceptEventsRequest, context: Any
     ) -> ingest_pb2.AcceptEventsResponse:
         """Accepts a batch."""
-        if len(request.events) > _EVENTS_MOST or request.ByteSize() > _REQUEST_BYTES:
+        event_count = len(request.events) + sum(each.row_count for each in request.tables)
+        if event_count > _EVENTS_MOST or request.ByteSize() > _REQUEST_BYTES:
             most = f"{_EVENTS_MOST} events and {_REQUEST_BYTES // 1024 // 1024} MiB"
             raise InvalidArgument("REQUEST_TOO_LARGE", f"A request holds at most {most}.")
         _require_few(request.unreadable)
-        accepted = await self._ingest.accept(cast("Sequence[Event]", request.events))
-        now_us = self._ingest.clock()
-        failed = [unreadable(one, now_us) for one in request.unreadable]
-        failed += [
-            refused(request.events[index], rejection, now_us)
-            for index, rejection in accepted.rejections.items()
-            if rejection.reason != "RATE_LIMITED"
-        ]
-        await self._ingest.keep_failed(failed)
-        self._metrics.count_each(registry.REJECTED_EVENTS, [reason_name(one.reason) for one in request.unreadable])
-        self._metrics.count_each(registry.REJECTED_EVENTS, [each.reason for each in accepted.rejections.values()])
+        table = accepted_table(request)
+        accepted = await self._ingest.accept(table)
+        if request.unreadable or accepted.rejections:
+            await self._keep_failed(request.unreadable, table, accepted.rejections)
         return ingest_pb2.AcceptEventsResponse(
-            verdicts=[ingest_pb2.Verdict.ValueType(verdict) for verdict in accepted.verdicts],
+            verdicts=cast("list[ingest_pb2.Verdict.ValueType]", accepted.verdicts),
             rejections=[rejection_message(*rejected) for rejected in sorted(accepted.rejections.items())],
             warnings=warning_messages(accepted.notes),
         )
+
+    async def _keep_failed(
+        self, unread: Sequence[ingest_pb2.UnreadableEvent], table: Table, rejections: Mapping[int, Rejection]
+    ) -> None:
+        now_us = self._ingest.clock()
+        failed = [unreadable(one, now_us) for one in unread]
+        failed += [
+            refused(table.event(index), rejection, now_us)
+            for index, rejection in rejections.items()
+            if rejection.reason != "RATE_LIMITED"
+        ]
+        await self._ingest.keep_failed(failed)
+        self._metrics.count_each(registry.REJECTED_EVENTS, [reason_name(one.reason) for one in unread])
+        self._metrics.count_each(registry.REJECTED_EVENTS, [each.reason for each in rejections.values()])
 
     async def GetReceipt(self, request: ingest_pb2.GetReceiptRequest, context: Any) -> ingest_pb2.GetReceiptResponse:
         """Tells what became of an event."""

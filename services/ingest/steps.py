@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple
 
 from journeymesh.common.v1 import event_pb2, position_pb2
 from journeymesh.features.v1 import features_pb2, features_pb2_grpc
@@ -23,7 +23,8 @@ from mesh import channel, registry, semconv, telemetry
 from mesh.leases import Lease
 from mesh.telemetry import Telemetry
 from mesh.tls import Tls
-from services.ingest.domain.event import Event, Place, Seen
+from records.table import of_events
+from services.ingest.domain.event import Place, Seen
 from services.ingest.ports import Claim, EventLog, SeenEvents
 from services.ingest.translation.deciding import decide_request
 from services.ingest.translation.journeys import Departure, arrivals, copies, departures
@@ -163,7 +164,7 @@ class Steps:
             for event in (*arrivals(each), *copies(of_user.events, each.linked))
         ]
         if made:
-            await self.log.append(cast("Sequence[Event]", made))
+            await self.log.append(of_events(made))
 
     def _span(self, shard: str, record_count: int, rows: Rows) -> contextlib.AbstractContextManager[trace.Span | None]:
         """The span of a batch: in the trace of its producer where one is recorded, else linked to each that is.
@@ -191,34 +192,40 @@ class Steps:
 
 
 async def claimed(seen: SeenEvents, shard: str, batch: Sequence[Decoded]) -> Rows:
-    """The events of a batch that count: of two copies the one whose place is remembered, in the order of the stream."""
+    """The events of a batch that count: of two copies the one whose place is remembered, in the order of the stream.
+
+    Of a clean record all count; the ids of others are looked up, and claimed where ingest has not come so far.
+    """
+    clean = await seen.clean(shard, {record.sequence: len(record.events) for record in batch})
     places = [
         (record_index, event_index, event)
         for record_index, record in enumerate(batch)
         for event_index, event in enumerate(record.events)
         if record.users is None or event.user_id in record.users
     ]
-    claims = [
+    doubtful = [
         Claim(
             event.event_id,
             Seen(Place(shard, batch[record_index].sequence, event_index), event.received_time_us, event.trace_id),
         )
         for record_index, event_index, event in places
+        if batch[record_index].sequence not in clean
     ]
-    owners = await _owners(seen, claims)
-    rows = Rows([], [], [])
-    taken: set[str] = set()
-    for (record_index, event_index, event), claim, owner in zip(places, claims, owners, strict=True):
-        if owner.place == claim.seen.place and event.event_id not in taken:
-            taken.add(event.event_id)
-            rows.events.append(event)
-            rows.record_indexes.append(record_index)
-            rows.event_indexes.append(event_index)
-    return rows
+    copies_of = {
+        claim.seen.place[1:]
+        for claim, owner in zip(doubtful, await _owners(seen, doubtful), strict=True)
+        if owner.place != claim.seen.place
+    }
+    counted = [each for each in places if not copies_of or (batch[each[0]].sequence, each[1]) not in copies_of]
+    return Rows(
+        [event for _, _, event in counted],
+        [record_index for record_index, _, _ in counted],
+        [event_index for _, event_index, _ in counted],
+    )
 
 
 async def _owners(seen: SeenEvents, claims: Sequence[Claim]) -> list[Seen]:
-    """Who each id belongs to. Nearly always the api has claimed it, and a look is cheaper than a claim."""
+    """Who each id belongs to. Mostly somebody has claimed it, and a look is cheaper than a claim."""
     if not claims:
         return []
     newest_us = max(claim.seen.received_time_us for claim in claims)

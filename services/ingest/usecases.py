@@ -4,20 +4,20 @@ import asyncio
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from mesh.clock import Clock
 from mesh.errors import NotFound, ResourceExhausted
+from records.table import Table, of_events
 from services.ingest.domain import holders, identity, skew
 from services.ingest.domain.acceptance import Admission, Judged, Verdict, judge, stamp
-from services.ingest.domain.event import Event, FailedEvent, Kind, Seen, failed_event_id, refused_event_id
+from services.ingest.domain.event import Event, FailedEvent, Kind, Named, Seen, failed_event_id, refused_event_id
 from services.ingest.domain.flood import Flood, Pace
 from services.ingest.domain.identity import Identification, Linking
 from services.ingest.domain.tidying import DEFAULT_RULES, Note, Rules
 from services.ingest.domain.validation import Rejection
 from services.ingest.ports import (
     Applied,
-    Claim,
     Duplicates,
     EventLog,
     FailedEvents,
@@ -25,6 +25,8 @@ from services.ingest.ports import (
     Progress,
     SeenEvents,
     Skews,
+    Told,
+    Written,
 )
 
 RETRY_SECONDS: Final = 2.0
@@ -58,10 +60,8 @@ class _Recalled(NamedTuple):
     """What is remembered of a batch before it is taken in."""
 
     seen: list[Seen | None]
-    samples: skew.Samples
     skews: dict[str, skew.Skew]
     links: dict[str, str]
-    has_anonymous: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,8 +84,8 @@ class Ingest:
     rules: Rules = DEFAULT_RULES
     linking: Linking = dataclasses.field(default_factory=Linking)
 
-    async def accept(self, events: Sequence[Event]) -> Accepted:
-        """Accepts a batch; when it returns, the accepted events are on the stream.
+    async def accept(self, table: Table) -> Accepted:
+        """Accepts a batch; when it returns, the accepted events are on the stream. The table may be changed.
 
         Ids are remembered after the append, never before: a crash in between makes the client's next try stand twice
         on the stream, where the dispatcher applies one of them; the other order would lose the event. Links of
@@ -98,40 +98,89 @@ class Ingest:
         """
         self.require_room()
         now_us = self.clock()
-        return await self.take(events, judge(events, now_us, self.rules), now_us)
+        return await self.take(table, judge(table, now_us, self.rules), now_us)
 
-    async def take(self, events: Sequence[Event], judged: Judged, now_us: int) -> Accepted:
-        """Accepts a batch that is judged, as `accept` does."""
-        verdicts = [Verdict.ACCEPTED] * len(events)
+    async def take(self, table: Table, judged: Judged, now_us: int) -> Accepted:
+        """Accepts a batch that is judged, as `accept` does.
+
+        Most ids are new, so they are remembered without being looked up, which tells those that are not. Where a copy
+        would do more than stand on the stream, they are looked up first: where a clock, an anonymous id or too fast a
+        user is judged by it.
+        """
+        fresh = table if len(judged.fresh) == len(table) else table.take(judged.fresh)
+        samples, anonymous_ids = skew.samples(fresh), identity.anonymous_ids(fresh)
+        admission = Admission(dict(judged.rejected), {}, [], [], set(), [])
+        if not samples.latest and not anonymous_ids and self._take_calm(fresh):
+            known = await self._take_new(fresh)
+        else:
+            known = await self._take_looked_up(fresh, judged.fresh, samples, anonymous_ids, now_us, admission)
+        verdicts = [Verdict.ACCEPTED] * len(table)
         for index in judged.repeated:
             verdicts[index] = Verdict.DUPLICATE
-        candidates = [events[index] for index in judged.fresh]
-        recalled = await self._recall(candidates, now_us)
-        admission = Admission(dict(judged.rejected), {}, [], [])
-        now = (now_us, self.monotonic())
-        whose = Identification(recalled.links, functools.partial(self.linking.may, now_us=now[1]))
-        new, fresh, samples = judged.fresh, candidates, recalled.samples
-        if any(recalled.seen):
-            for index, seen in zip(judged.fresh, recalled.seen, strict=True):
-                if seen is not None:
-                    verdicts[index] = Verdict.DUPLICATE
-            unseen = [place for place, seen in enumerate(recalled.seen) if seen is None]
-            new, fresh = [judged.fresh[place] for place in unseen], [candidates[place] for place in unseen]
-            samples = samples.of(unseen)
-        skews = skew.correct(fresh, samples, recalled.skews)
-        for place in identity.in_time(fresh, recalled.links) if recalled.has_anonymous else range(len(new)):
-            self._admit(fresh[place], new[place], whose, now, admission)
         for index in admission.rejections:
             verdicts[index] = Verdict.REJECTED
-        if admission.fresh:
-            await self.skews.keep(skews)
-            await self.append(identity.parts(admission.fresh, admission.endings), whose)
-        repeated = [
-            event.event_id for event, verdict in zip(events, verdicts, strict=True) if verdict == Verdict.DUPLICATE
-        ]
-        if repeated:
-            await self.duplicates.add(repeated, now_us)
+        for index, event_id in zip(judged.fresh, fresh.event_id, strict=True) if known else ():
+            if event_id in known:
+                verdicts[index] = Verdict.DUPLICATE
+        if known or judged.repeated:
+            told = zip(table.event_id, verdicts, strict=True)
+            await self.duplicates.add([each for each, verdict in told if verdict == Verdict.DUPLICATE], now_us)
         return Accepted(verdicts, admission.rejections, admission.notes(judged.notes))
+
+    async def _take_new(self, table: Table) -> set[str]:
+        """Takes in events whose users are calm and counted; returns the ids that were known."""
+        if not len(table):
+            return set()
+        stamp(table, ())
+        known = await self.append([table], Identification({}))
+        if known:
+            told = zip(table.event_id, table.user_id, strict=True)
+            self.flood.give_back(user_id for event_id, user_id in told if event_id in known)
+        return known
+
+    async def _take_looked_up(
+        self,
+        table: Table,
+        indexes: Sequence[int],
+        samples: skew.Samples,
+        anonymous_ids: Sequence[str],
+        now_us: int,
+        admission: Admission,
+    ) -> set[str]:
+        """Takes in those events whose ids are new, by what is remembered else; returns the ids that were known."""
+        recalled = await self._recall(table, samples, anonymous_ids, now_us)
+        known = {event_id for event_id, seen in zip(table.event_id, recalled.seen, strict=True) if seen is not None}
+        new = [row for row, seen in enumerate(recalled.seen) if seen is None]
+        fresh = table.take(new) if known else table
+        skews = skew.correct(fresh, samples.of(new), recalled.skews)
+        steady_us = self.monotonic()
+        whose = Identification(recalled.links, functools.partial(self.linking.may, now_us=steady_us))
+        told = (fresh.event_id, fresh.user_id, fresh.anonymous_id, fresh.event_type, fresh.event_time_us)
+        events, times_us = [*map(Named, *told)], _times_us(fresh)
+        for row in identity.in_time(events, recalled.links):
+            user_id = whose.user(events[row])
+            pace = self.flood.judge(user_id, steady_us, times_us[row])
+            if pace == Pace.FLOOD:
+                admission.rejections[indexes[new[row]]] = _LIMITED
+                continue
+            if pace == Pace.SCRIPT:
+                admission.scripted.add(len(admission.rows))
+            admission.rows.append(row)
+            admission.user_ids.append(user_id)
+            self._hear(events[row], user_id, whose, indexes[new[row]], admission)
+        if admission.rows:
+            await self.skews.keep(skews)
+            taken = fresh.take(admission.rows)
+            taken.columns["user_id"] = admission.user_ids
+            stamp(taken, admission.scripted)
+            known |= await self.append(_parts(taken, admission), whose)
+        return known
+
+    def _take_calm(self, table: Table) -> bool:
+        times_us: dict[str, list[int]] = {}
+        for user_id, time_us in zip(table.user_id, _times_us(table), strict=True):
+            times_us.setdefault(user_id, []).append(time_us)
+        return self.flood.take_calm(times_us, self.monotonic())
 
     def require_room(self) -> None:
         """Returns if more may be taken in.
@@ -146,18 +195,15 @@ class Ingest:
             detail = "The list of set-aside events is full (10,000). Mend, replay or discard some."
             raise ResourceExhausted("BUFFER_FULL", detail, retry_after_seconds=SET_ASIDE_RETRY_SECONDS)
 
-    async def _recall(self, events: Sequence[Event], now_us: int) -> _Recalled:
-        ids = [event.event_id for event in events]
-        samples = skew.samples(events, now_us)
-        anonymous_ids = identity.anonymous_ids(events)
-        if not samples.latest and not anonymous_ids:
-            return _Recalled(await self.seen.find(ids, now_us), samples, {}, {}, has_anonymous=False)
+    async def _recall(
+        self, table: Table, samples: skew.Samples, anonymous_ids: Sequence[str], now_us: int
+    ) -> _Recalled:
         clocks = list(dict.fromkeys(name for name, _ in samples.latest))
         seen, skews, links = await asyncio.gather(
-            self.seen.find(ids, now_us), self.skews.find(clocks), self.identities.find(anonymous_ids, now_us)
+            self.seen.find(table.event_id, now_us), self.skews.find(clocks), self.identities.find(anonymous_ids, now_us)
         )
-        await self._follow(identity.unlinked_users(events, links), links, now_us)
-        return _Recalled(seen, samples, skews, links, bool(anonymous_ids))
+        await self._follow(identity.unlinked_users(table, links), links, now_us)
+        return _Recalled(seen, skews, links)
 
     async def _follow(self, users: Sequence[str], links: dict[str, str], now_us: int) -> None:
         """Adds whom users that are to be linked were linked to themselves, so that a loop is seen."""
@@ -169,47 +215,27 @@ class Ingest:
             links.update(found)
             users = list(dict.fromkeys(map(holders.holder, found.values())))
 
-    def _admit(
-        self, event: Event, index: int, whose: Identification, now: tuple[int, int], admission: Admission
-    ) -> None:
-        """Takes an event in, stamped and with the link it tells, unless its user sends too many; its time is corrected.
-
-        Now is the time, and the time of a clock that is never set back.
-        """
-        now_us, steady_us = now
-        user_id = told_id = event.user_id
-        anonymous_id = event.anonymous_id
-        if anonymous_id:
-            user_id = whose.user(event)
-        pace = self.flood.judge(user_id, steady_us, event.client_time_us or event.event_time_us)
-        if pace == Pace.FLOOD:
-            admission.rejections[index] = _LIMITED
+    def _hear(self, event: Named, user_id: str, whose: Identification, index: int, admission: Admission) -> None:
+        """Takes in what the latest event that was admitted tells of an anonymous id."""
+        if not event.anonymous_id or (event.anonymous_id == event.user_id and event.event_type != Kind.SESSION_END):
             return
-        if user_id != told_id:
-            event.user_id = user_id
-        stamp(event, now_us, pace)
-        admission.fresh.append(event)
-        if anonymous_id and (anonymous_id != told_id or event.event_type == Kind.SESSION_END):
-            endings = whose.hear(event)
-            if endings is None:
-                admission.unlinked[index] = _NOT_LINKED
-            elif endings:
-                admission.endings.extend((len(admission.fresh) - 1, end) for end in endings)
+        endings = whose.hear(event._replace(user_id=user_id))
+        if endings is None:
+            admission.unlinked[index] = _NOT_LINKED
+        else:
+            admission.endings.extend((len(admission.rows) - 1, end) for end in endings)
 
-    async def append(self, parts: Sequence[Sequence[Event]], whose: Identification) -> None:
-        """Appends events part by part, keeps links of anonymous ids, and remembers the events' ids."""
-        written = [event for part in parts for event in part]
-        places = [place for part in parts for place in await self.log.append(part)]
-        claims = [
-            Claim(event.event_id, Seen(place, event.received_time_us, event.trace_id))
-            for event, place in zip(written, places, strict=True)
-        ]
+    async def append(self, parts: Sequence[Table], whose: Identification) -> set[str]:
+        """Appends events part by part, keeps links of anonymous ids, and remembers the events' ids.
+
+        Returns the ids that stood elsewhere already; what was appended of them does not count.
+        """
+        told = [_told(part, record) for part in parts for record in await self.log.append(part)]
         if whose.new_links:
             # Whose these are was told by the links before, which the client's next try would not find any more.
-            await self.seen.note([claim for claim in claims if claim.event_id not in whose.tellers])
+            await self.seen.remember([each.without(whose.tellers) for each in told])
             await self.identities.link(whose.new_links)
-            claims = [claim for claim in claims if claim.event_id in whose.tellers]
-        await self.seen.note(claims)
+        return await self.seen.remember(told)
 
     async def keep_failed(self, failed: Sequence[FailedEvent]) -> None:
         """Keeps what could not be accepted."""
@@ -251,3 +277,25 @@ class Ingest:
         if failed is None:
             raise NotFound("FAILED_EVENT_NOT_FOUND", "No failed event with this id.")
         return failed
+
+
+def _times_us(table: Table) -> Sequence[int]:
+    """When events were made, by the clock they were told by."""
+    if not table.has("client_time_us"):
+        return table.event_time_us
+    return [told_us or time_us for told_us, time_us in zip(table.client_time_us, table.event_time_us, strict=True)]
+
+
+def _parts(table: Table, admission: Admission) -> Sequence[Table]:
+    """Events as they are appended."""
+    if not admission.endings:
+        return [table]
+    parts = identity.parts(cast("list[Event]", table.events()), admission.endings)
+    return [of_events(cast("Any", part)) for part in parts]
+
+
+def _told(table: Table, record: Written) -> Told:
+    """What is remembered of the events of a record."""
+    some = table if len(record.rows) == len(table) else table.take(record.rows)
+    indexes = range(len(some))
+    return Told(record.shard, record.sequence, some.event_id, indexes, some.received_time_us, some.trace_id)

@@ -10,6 +10,7 @@ from journeymesh.ingest.v1 import ingest_pb2
 from mesh.errors import ResourceExhausted, Unavailable
 from mesh.leasing.memory import MemoryLeases
 from mesh.stream import END
+from records.table import Table, of_events
 from services.ingest.adapters.memory import MemoryFailedEvents
 from services.ingest.adapters.progress import LeasePipeline, LeaseProgress
 from services.ingest.domain.event import Event
@@ -89,8 +90,8 @@ async def test_an_accept_that_breaks_off_anywhere_links_and_applies_once_when_it
                 fuse.calls, fuse.breaks_at, fuse.is_after = 0, breaks_at, is_after
                 sent_us = NOW_US - SECOND_US
 
-                def identify(sent_us: int = sent_us) -> list[Event]:
-                    return [cast("Event", visit("2", "ada", "identify", sent_time_us=sent_us))]
+                def identify(sent_us: int = sent_us) -> Table:
+                    return of_events([visit("2", "ada", "identify", sent_time_us=sent_us)])
 
                 try:
                     await house.ingest.accept(identify())

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from mesh import redis
-from services.ingest.adapters.redis import RedisDuplicates, RedisSeenEvents
+from services.ingest.adapters.redis import RedisSeenEvents
 from services.ingest.adapters.redis_applied import RedisApplied, _Noted
+from services.ingest.adapters.redis_duplicates import RedisDuplicates
 from services.ingest.adapters.redis_journeys import RedisIdentities, RedisSkews
 from services.ingest.domain import holders
 from services.ingest.domain.event import Place, Seen

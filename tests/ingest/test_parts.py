@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import itertools
 from collections.abc import AsyncIterator
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,10 +17,10 @@ from mesh import applied
 from mesh.applied import Batch
 from mesh.errors import FailedPrecondition, InvalidArgument, Unavailable
 from mesh.stream import BEGINNING
+from records.table import of_events
 from services.ingest import parts
 from services.ingest.adapters.event_log import StreamEventLog
 from services.ingest.dispatcher import Limits
-from services.ingest.domain.event import Event
 from tests.builders import event
 from tests.ingest import peers
 from tests.ingest.house import OWNER, House, housed
@@ -103,10 +103,8 @@ async def shard_of(*records: str) -> AsyncIterator[tuple[House, Keeping, str]]:
         steps.bad = {names.get("b", "b")}
         shard = ""
         for number, record in enumerate(records):
-            places = await StreamEventLog(house.stream).append(
-                cast("list[Event]", [event(f"{one}{number}.{at}", names[one]) for at, one in enumerate(record)])
-            )
-            shard = places[0].shard
+            events = [event(f"{one}{number}.{at}", names[one]) for at, one in enumerate(record)]
+            ((shard, _, _),) = await StreamEventLog(house.stream).append(of_events(events))
         yield house, steps, shard
 
 

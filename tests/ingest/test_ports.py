@@ -19,35 +19,37 @@ from services.ingest.adapters.memory import (
     MemorySetAside,
     MemorySkews,
 )
-from services.ingest.adapters.redis import RedisDuplicates, RedisSeenEvents
+from services.ingest.adapters.redis import RedisSeenEvents
 from services.ingest.adapters.redis_applied import RedisApplied
+from services.ingest.adapters.redis_duplicates import RedisDuplicates
 from services.ingest.adapters.redis_failed import RedisFailedEvents, RedisSetAside
 from services.ingest.adapters.redis_journeys import RedisIdentities, RedisSkews
 from services.ingest.domain.event import FailedEvent, Place, Seen
 from services.ingest.domain.skew import observe
-from services.ingest.ports import Applied, Claim, Duplicates, FailedEvents, Identities, SeenEvents, SetAside, Skews
+from services.ingest.ports import (
+    Applied,
+    Claim,
+    Duplicates,
+    FailedEvents,
+    Identities,
+    SeenEvents,
+    SetAside,
+    Skews,
+    Told,
+)
 from tests.builders import NOW_US, SECOND_US
 
 DAY_US = 24 * 3600 * 1_000_000
 
 
-@pytest.fixture(params=["memory", "redis", "redis without HSETEX"])
-def kind(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(params=["memory", "redis"])
+def store(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 @pytest.fixture
-async def seen_events(kind: str, valkey: redis.Client) -> SeenEvents:
-    if kind == "memory":
-        return MemorySeenEvents()
-    seen_events = RedisSeenEvents(valkey)
-    seen_events._has_hsetex = kind == "redis"
-    return seen_events
-
-
-@pytest.fixture(params=["memory", "redis"])
-def store(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+async def seen_events(store: str, valkey: redis.Client) -> SeenEvents:
+    return MemorySeenEvents() if store == "memory" else RedisSeenEvents(valkey)
 
 
 @pytest.fixture
@@ -84,9 +86,20 @@ def seen(sequence: int, received_time_us: int = NOW_US, event_index: int = 7) ->
     return Seen(Place("3", sequence, event_index), received_time_us, bytes(range(16)))
 
 
-async def test_noting_nothing_changes_nothing(seen_events: SeenEvents) -> None:
-    await seen_events.note([])
+def told(sequence: int, ids: Sequence[str], indexes: Sequence[int] = (), received_us: int = NOW_US) -> Told:
+    """Events of a record of shard 3, from its first on where no indexes are given."""
+    its = indexes or range(len(ids))
+    return Told("3", sequence, ids, its, [received_us] * len(ids), [bytes(range(16))] * len(ids))
+
+
+def place(sequence: int, event_index: int) -> Seen:
+    return seen(sequence, event_index=event_index)
+
+
+async def test_remembering_nothing_changes_nothing(seen_events: SeenEvents) -> None:
+    assert await seen_events.remember([]) == set()
     assert await seen_events.find(["a"], NOW_US) == [None]
+    assert await seen_events.clean("3", {}) == set()
 
 
 async def test_the_first_claim_wins_for_good(seen_events: SeenEvents) -> None:
@@ -110,13 +123,63 @@ async def test_copies_around_midnight_meet(seen_events: SeenEvents, apart_us: in
     assert await seen_events.claim([Claim("a", copy)]) == [first]
 
 
-async def test_what_is_noted_is_found_and_never_replaces_a_claim(seen_events: SeenEvents) -> None:
+async def test_what_is_remembered_is_found_and_never_replaces_a_claim(seen_events: SeenEvents) -> None:
     await seen_events.claim([Claim("a", seen(1))])
-    await seen_events.note([Claim("a", seen(2)), Claim("b", seen(3)), Claim("c", seen(4))])
-    await seen_events.note([Claim("b", seen(5))])
-    await seen_events.note([])
-    assert await seen_events.find(["a", "b", "c"], NOW_US) == [seen(1), seen(3), seen(4)]
-    assert await seen_events.claim([Claim("b", seen(6))]) == [seen(3)]
+    assert await seen_events.remember([told(2, ["a", "b"]), told(2**180, ["ü"])]) == {"a"}
+    assert await seen_events.remember([told(5, ["b", "ü", "c"])]) == {"b", "ü"}
+    assert await seen_events.find(["a", "b", "ü", "c"], NOW_US) == [seen(1), place(2, 1), place(2**180, 0), place(5, 2)]
+    assert await seen_events.claim([Claim("b", seen(6))]) == [place(2, 1)]
+
+
+async def test_a_record_is_clean_where_all_its_events_stand_there(seen_events: SeenEvents) -> None:
+    many = [f"e-{number}" for number in range(2_500)]
+    await seen_events.remember([told(1, ["a"])])
+    assert await seen_events.remember([told(2**70, ["a", "b", "c"]), told(2**180, many)]) == {"a"}
+    records = {1: 1, 2**70: 3, 2**180: 2_500}
+    assert await seen_events.clean("3", records) == {1, 2**180}
+    assert await seen_events.clean("3", {1: 2, 7: 1}) == set()
+    assert await seen_events.clean("4", records) == set()
+    await seen_events.forget_records("3", 2**180 - 1)
+    assert await seen_events.clean("3", records) == {2**180}
+    assert await seen_events.find(["a"], NOW_US) == [place(1, 0)]
+
+
+async def test_remembering_again_or_after_a_claim_of_the_place_changes_nothing(seen_events: SeenEvents) -> None:
+    await seen_events.claim([Claim("b", place(1, 1))])
+    for _ in range(2):
+        assert await seen_events.remember([told(1, ["a", "b"])]) == set()
+        assert await seen_events.clean("3", {1: 2}) == {1}
+
+
+async def test_a_record_told_in_parts_is_clean_once_it_is_told_whole(seen_events: SeenEvents) -> None:
+    ids = [f"e-{number}" for number in range(20)]
+    whole = told(1, ids)
+    assert await seen_events.remember([whole.without(ids[7:])]) == set()
+    assert await seen_events.clean("3", {1: 20}) == set()
+    assert await seen_events.remember([whole]) == set()
+    assert await seen_events.clean("3", {1: 20}) == {1}
+
+
+async def test_a_record_is_not_clean_any_more_where_an_event_of_it_is_released(seen_events: SeenEvents) -> None:
+    await seen_events.remember([told(1, ["a", "b", "c"]), told(2, ["d"])])
+    await seen_events.release(Claim("b", place(1, 1)))
+    assert await seen_events.clean("3", {1: 3, 2: 1}) == {2}
+
+
+@pytest.mark.parametrize("apart_us", [-DAY_US, -1, 0, 1, DAY_US])
+async def test_a_copy_around_midnight_is_known_when_it_is_remembered(seen_events: SeenEvents, apart_us: int) -> None:
+    midnight_us = NOW_US // DAY_US * DAY_US
+    await seen_events.remember([told(1, ["a", "b"], received_us=midnight_us)])
+    assert await seen_events.remember([told(2, ["b", "c"], received_us=midnight_us + apart_us)]) == {"b"}
+    assert await seen_events.clean("3", {1: 2, 2: 2}) == {1}
+
+
+async def test_only_the_latest_records_are_known_to_be_clean(valkey: redis.Client) -> None:
+    seen_events = RedisSeenEvents(valkey, most_records=5)
+    for sequence in range(20):
+        await seen_events.remember([told(sequence, [f"a{sequence}", f"b{sequence}"])])
+    clean = await seen_events.clean("3", dict.fromkeys(range(20), 2))
+    assert {19, 18, 17} <= clean <= set(range(10, 20))
 
 
 async def test_claims_at_the_same_time_have_one_winner(seen_events: SeenEvents) -> None:
@@ -152,16 +215,6 @@ async def test_a_failed_event_is_found_replaced_and_removed(failed_events: Faile
     await failed_events.remove("f-1")
     await failed_events.remove("f-1")
     assert await failed_events.list(10, "") == ([], "")
-
-
-async def test_of_copies_noted_around_midnight_the_older_is_found(valkey: redis.Client) -> None:
-    midnight_us = NOW_US // DAY_US * DAY_US
-    older, newer = seen(1, midnight_us - 1), seen(2, midnight_us)
-    seen_events = RedisSeenEvents(valkey)
-    assert await seen_events.find(["a"], midnight_us) == [None]
-    await seen_events.note([Claim("a", older)])
-    await seen_events.note([Claim("a", newer)])
-    assert await seen_events.find(["a"], midnight_us) == [older]
 
 
 async def test_only_what_is_remembered_just_so_is_released(seen_events: SeenEvents) -> None:

@@ -14,9 +14,10 @@ from journeymesh.common.v1 import event_pb2
 from journeymesh.features.v1 import features_pb2
 
 from mesh.errors import Unavailable
+from records.table import of_events
 from services.ingest.adapters.memory import MemorySeenEvents
 from services.ingest.domain.identity import LINKS_AT_ONCE, Linking
-from services.ingest.ports import Claim, SeenEvents
+from services.ingest.ports import SeenEvents, Told
 from tests.builders import MINUTE_US, NOW_US, SECOND_US, event
 from tests.ingest.house import House, housed
 from tests.ingest.test_stitching import WithFeatures, anonymous, known, settle
@@ -164,14 +165,14 @@ class Breaking:
     """What is remembered of events, but for one time, when the process ends before it is written."""
 
     def __init__(self, seen: SeenEvents, breaks_at: int) -> None:
-        self.find, self.claim, self.release, self._note = seen.find, seen.claim, seen.release, seen.note
+        self.find, self.claim, self.release, self._remember = seen.find, seen.claim, seen.release, seen.remember
         self._left = breaks_at
 
-    async def note(self, claims: Sequence[Claim]) -> None:
+    async def remember(self, records: Sequence[Told]) -> set[str]:
         self._left -= 1
         if self._left == 0:
             raise Unavailable("DEPENDENCY_UNAVAILABLE", "It breaks off.")
-        await self._note(claims)
+        return await self._remember(records)
 
 
 @pytest.mark.parametrize("order", [1, -1], ids=["in order", "backwards"])
@@ -206,7 +207,7 @@ async def crowd(house: House, count: int = LINKS_AT_ONCE + 1) -> None:
 async def after_a_minute(house: House, *events: event_pb2.Event) -> None:
     """Events at another process, where the device is linked again."""
     elsewhere = dataclasses.replace(house.ingest, linking=Linking())
-    await elsewhere.accept(events)  # type: ignore[arg-type]
+    await elsewhere.accept(of_events(events))
     await settle(house)
 
 

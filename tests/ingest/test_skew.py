@@ -2,15 +2,15 @@
 
 import itertools
 from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from journeymesh.common.v1 import event_pb2
 
+from records.table import of_events
 from services.ingest.domain import skew
-from services.ingest.domain.event import Event
 from services.ingest.domain.skew import Skew, corrected, observe
 from tests.builders import MINUTE_US, NOW_US, SECOND_US, event
 
@@ -27,6 +27,13 @@ class Request(NamedTuple):
     times_us: list[int]
 
 
+def corrected_by(events: Sequence[event_pb2.Event], known: dict[str, Skew]) -> list[event_pb2.Event]:
+    """The events with their times corrected by what is known of clocks, which grows."""
+    table = of_events(events)
+    known.update(skew.correct(table, skew.samples(table), known))
+    return table.events()
+
+
 def accept(requests: Sequence[Request], known: dict[str, Skew]) -> list[event_pb2.Event]:
     """Takes requests in with one call, as ingest does."""
     events = [
@@ -39,16 +46,12 @@ def accept(requests: Sequence[Request], known: dict[str, Skew]) -> list[event_pb
         for request in requests
         for time_us in request.times_us
     ]
-    seen = cast("list[Event]", events)
-    known.update(skew.correct(seen, skew.samples(seen, NOW_US), known))
-    return events
+    return corrected_by(events, known)
 
 
 def one(known: dict[str, Skew], **members: Any) -> event_pb2.Event:
     """Takes in one event, of a request of its own."""
-    told = event(device_id="phone", **members)
-    seen = cast("list[Event]", [told])
-    known.update(skew.correct(seen, skew.samples(seen, NOW_US), known))
+    (told,) = corrected_by([event(device_id="phone", **members)], known)
     return told
 
 
@@ -219,7 +222,8 @@ def test_clocks_are_told_apart_and_by_the_best_name_there_is() -> None:
         event(anonymous_id="a", user_id="u"),
         event(user_id="u"),
     )
-    assert [skew.whose(cast("Event", each)) for each in named] == ["d:d\nu", "a:a\nu", "u:u"]
+    told = [skew.whose(each.device_id, each.anonymous_id, each.user_id) for each in named]
+    assert told == ["d:d\nu", "a:a\nu", "u:u"]
 
 
 def test_a_drifting_clock_is_followed_and_its_state_stays_small() -> None:
@@ -265,6 +269,5 @@ def test_one_wrong_event_among_others_of_its_request_moves_none_of_them(
         return event(device_id="phone", event_time_us=time_us, received_time_us=NOW_US, sent_time_us=sent_us)
 
     right, wrong = [told(NOW_US - SECOND_US), told(NOW_US + SECOND_US)], [told(NOW_US + lie_us)]
-    events = cast("list[Event]", wrong + right if is_first else right + wrong)
-    skew.correct(events, skew.samples(events, NOW_US), {})
-    assert all(NOW_US - 2 * SECOND_US <= each.event_time_us <= NOW_US for each in [*right, *wrong])
+    made = corrected_by(wrong + right if is_first else right + wrong, {})
+    assert all(NOW_US - 2 * SECOND_US <= each.event_time_us <= NOW_US for each in made)

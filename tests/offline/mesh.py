@@ -1,9 +1,9 @@
 """What applies and archives events, in the test's process: real services behind real gRPC, over memory."""
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 from journeymesh.common.v1 import event_pb2
 from journeymesh.features.v1.features_pb2_grpc import add_FeaturesServiceServicer_to_server
@@ -20,6 +20,7 @@ from mesh.metrics import Metrics
 from mesh.server import serving
 from mesh.states.memory import MemoryShards, MemoryState
 from mesh.streams.memory import MemoryStream
+from records.table import of_events
 from services.features.servicer import FeaturesServicer
 from services.ingest import archiver, dispatcher
 from services.ingest.adapters.archive_files import ParquetArchive
@@ -28,7 +29,6 @@ from services.ingest.adapters.event_log import StreamEventLog
 from services.ingest.adapters.memory import MemoryApplied, MemoryFailedEvents, MemorySeenEvents, MemorySetAside
 from services.ingest.archiver import Archiver
 from services.ingest.dispatcher import Dispatcher
-from services.ingest.domain.event import Event
 from services.ingest.steps import Peers, Steps
 from services.intervention.assembly import in_memory
 from services.intervention.servicer import InterventionServicer
@@ -55,7 +55,7 @@ class Mesh(NamedTuple):
 
     async def send(self, *events: event_pb2.Event) -> None:
         """Puts events on the stream, each user's in their order."""
-        await self.log.append(cast("Sequence[Event]", events))
+        await self.log.append(of_events(events))
 
     async def dispatch(self) -> None:
         """Applies what waits, parents before children."""

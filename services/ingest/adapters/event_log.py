@@ -1,18 +1,26 @@
 """Events on the mesh's stream: one record a lane and call, or a few where one would grow too large."""
 
 from collections.abc import Iterator, Sequence
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
-from journeymesh.common.v1 import event_pb2
+from journeymesh.common.v1 import event_table_pb2
 
 from mesh import registry
 from mesh.metrics import Metrics
 from mesh.stream import MAX_RECORD_BYTES, Entry, StreamWriter
-from services.ingest.domain.event import Event, Place
-from services.ingest.ports import EventLog
+from records import table as records
+from records import wire
+from services.ingest.domain.event import Table
+from services.ingest.ports import EventLog, Written
 
-# What an event costs in a record beside its own bytes: a tag and a length.
-_FRAME_BYTES: Final = 6
+_FORMAT_VERSION: Final = 1
+
+
+class _Packed(NamedTuple):
+    """Rows that become one record, as it will stand on the stream."""
+
+    rows: Sequence[int]
+    payload: bytes
 
 
 class StreamEventLog:
@@ -21,24 +29,19 @@ class StreamEventLog:
     def __init__(self, stream: StreamWriter) -> None:
         self._stream = stream
 
-    async def append(self, events: Sequence[Event]) -> list[Place]:
+    async def append(self, table: Table) -> list[Written]:
         """See `ports.EventLog`."""
-        # What the servicer hands in is the wire's own object, seen by shape.
-        wire = cast("Sequence[event_pb2.Event]", events)
+        # What is handed in is the records' own table, seen by shape.
+        whole = cast("records.Table", table)
+        lane_of = {user_id: self._stream.lane(user_id) for user_id in {*whole.user_id}}
         lanes: dict[str, list[int]] = {}
-        for index, event in enumerate(wire):
-            lanes.setdefault(self._stream.lane(event.user_id), []).append(index)
-        packed = [(lane, some) for lane, indexes in lanes.items() for some in _pack(wire, indexes)]
-        entries = [
-            Entry(lane, event_pb2.EventRecord(events=[wire[index] for index in some]).SerializeToString())
-            for lane, some in packed
+        for row, user_id in enumerate(whole.user_id):
+            lanes.setdefault(lane_of[user_id], []).append(row)
+        packed = [(lane, each) for lane, rows in lanes.items() for each in _pack(whole, rows)]
+        positions = await self._stream.append([Entry(lane, each.payload) for lane, each in packed])
+        return [
+            Written(shard, sequence, each.rows) for (shard, sequence), (_, each) in zip(positions, packed, strict=True)
         ]
-        positions = await self._stream.append(entries)
-        places: dict[int, Place] = {}
-        for (shard, sequence), (_, some) in zip(positions, packed, strict=True):
-            for event_index, index in enumerate(some):
-                places[index] = Place(shard, sequence, event_index)
-        return [places[index] for index in range(len(wire))]
 
 
 class TimedEventLog:
@@ -48,21 +51,20 @@ class TimedEventLog:
         self._log = log
         self._metrics = metrics
 
-    async def append(self, events: Sequence[Event]) -> list[Place]:
+    async def append(self, table: Table) -> list[Written]:
         """See `ports.EventLog`."""
         with self._metrics.timing(registry.APPEND_SECONDS):
-            return await self._log.append(events)
+            return await self._log.append(table)
 
 
-def _pack(events: Sequence[event_pb2.Event], indexes: Sequence[int]) -> Iterator[list[int]]:
-    """The events of a lane, in their order, as many in a record as it may hold."""
-    some: list[int] = []
-    size = 0
-    for index in indexes:
-        event_bytes = events[index].ByteSize() + _FRAME_BYTES
-        if some and size + event_bytes > MAX_RECORD_BYTES:
-            yield some
-            some, size = [], 0
-        some.append(index)
-        size += event_bytes
-    yield some
+def _pack(whole: records.Table, rows: Sequence[int]) -> Iterator[_Packed]:
+    """The rows of a lane, in their order, as one record; by halves where that would be too large."""
+    some = whole if len(rows) == len(whole) else whole.take(rows)
+    record = event_table_pb2.StreamRecord(table=wire.encoded(some), format_version=_FORMAT_VERSION)
+    payload = record.SerializeToString()
+    if len(payload) <= MAX_RECORD_BYTES or len(rows) == 1:
+        yield _Packed(rows, payload)
+        return
+    middle = len(rows) // 2
+    yield from _pack(whole, rows[:middle])
+    yield from _pack(whole, rows[middle:])

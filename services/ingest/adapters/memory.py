@@ -6,33 +6,52 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from services.ingest.adapters.paging import AT_ONCE, PAGE_BYTES, page_start
-from services.ingest.domain.event import FailedEvent, Seen
+from services.ingest.domain.event import FailedEvent, Place, Seen
 from services.ingest.domain.skew import Skew
-from services.ingest.ports import Claim
+from services.ingest.ports import Claim, Told
 
 
 class MemorySeenEvents:
-    """Event ids in a dictionary."""
+    """Event ids, and for each record how many of its events were remembered at their places, in dictionaries."""
 
     def __init__(self) -> None:
         self._seen: dict[str, Seen] = {}
+        self._owned: dict[tuple[str, int], int] = {}
 
     async def find(self, ids: Sequence[str], now_us: int) -> list[Seen | None]:  # noqa: ARG002 - nothing ends here
         """See `ports.SeenEvents`."""
         return [self._seen.get(event_id) for event_id in ids]
 
+    async def remember(self, records: Sequence[Told]) -> set[str]:
+        """See `ports.SeenEvents`."""
+        known: set[str] = set()
+        for shard, sequence, *columns in records:
+            elsewhere = set()
+            for event_id, event_index, received_us, trace_id in zip(*columns, strict=True):
+                seen = Seen(Place(shard, sequence, event_index), received_us, trace_id)
+                if self._seen.setdefault(event_id, seen).place != seen.place:
+                    elsewhere.add(event_id)
+            self._owned[shard, sequence] = len(columns[0]) - len(elsewhere)
+            known |= elsewhere
+        return known
+
+    async def clean(self, shard: str, event_counts: Mapping[int, int]) -> set[int]:
+        """See `ports.SeenEvents`."""
+        return {at for at, event_count in event_counts.items() if self._owned.get((shard, at)) == event_count}
+
+    async def forget_records(self, shard: str, through: int) -> None:
+        """See `ports.SeenEvents`."""
+        self._owned = {at: count for at, count in self._owned.items() if at[0] != shard or at[1] > through}
+
     async def claim(self, claims: Sequence[Claim]) -> list[Seen]:
         """See `ports.SeenEvents`."""
         return [self._seen.setdefault(claim.event_id, claim.seen) for claim in claims]
-
-    async def note(self, claims: Sequence[Claim]) -> None:
-        """See `ports.SeenEvents`."""
-        await self.claim(claims)
 
     async def release(self, claim: Claim) -> None:
         """See `ports.SeenEvents`."""
         if self._seen.get(claim.event_id) == claim.seen:
             del self._seen[claim.event_id]
+            self._owned.pop(claim.seen.place[:2], None)
 
 
 class MemoryDuplicates:

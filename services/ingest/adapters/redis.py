@@ -1,17 +1,17 @@
-"""Ids of events on Redis: where each event stands, and how often it was sent again.
+"""Ids of events on Redis: where each event stands, and which records are clean.
 
-An accepted event costs about 120 bytes for 24 to 48 hours, one that is sent again another 75;
-tests/ingest/test_memory_cost.py measures both.
+An accepted event costs about 120 bytes for 24 to 48 hours, and a record up to 300 for as long as it stands on the
+stream; tests/ingest/test_memory_cost.py measures both.
 """
 
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from mesh import redis
 from services.ingest.domain.event import Place, Seen
-from services.ingest.ports import Claim
+from services.ingest.ports import Claim, Told
 
 _DAY_US: Final = 24 * 3600 * 1_000_000
 _SEEN_SECONDS: Final = 49 * 3600
@@ -39,20 +39,95 @@ redis.call('EXPIRE', KEYS[1], ARGV[#ARGV])
 return owners
 """)
 
-_RELEASE: Final = redis.Script("""
-if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then return redis.call('HDEL', KEYS[1], ARGV[1]) end
-return 0
+# As `_CLAIM` for the ids of whole records, in bulk. KEYS: the day, those before and after, and for each record the key
+# of its shard's records. ARGV: lifetime, how many records are kept of a shard, for each record its member and how many
+# ids it tells; then id and place, alternating. Returns by number which ids stand elsewhere.
+_REMEMBER: Final = redis.Script("""
+local records = #KEYS - 3
+local base = 2 + 2 * records
+local total = (#ARGV - base) / 2
+local owners, has_owners, elsewhere = {}, false, {}
+for from = 1, total, 1000 do
+  local to = math.min(from + 999, total)
+  local ids, has_known = {}, false
+  for i = from, to do ids[i - from + 1] = ARGV[base + 2 * i - 1] end
+  for _, day in ipairs({KEYS[2], KEYS[3], KEYS[1]}) do
+    if redis.call('EXISTS', day) == 1 then
+      for i, owner in ipairs(redis.call('HMGET', day, unpack(ids))) do
+        if owner then
+          has_known = true
+          owners[from + i - 1] = owners[from + i - 1] or owner
+        end
+      end
+    end
+  end
+  if not has_known then
+    redis.call('HSET', KEYS[1], unpack(ARGV, base + 2 * from - 1, base + 2 * to))
+  else
+    has_owners = true
+    local new = {}
+    for i = from, to do
+      if not owners[i] then
+        new[#new + 1] = ids[i - from + 1]
+        new[#new + 1] = ARGV[base + 2 * i]
+      end
+    end
+    if #new > 0 then redis.call('HSET', KEYS[1], unpack(new)) end
+  end
+end
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+local first = 1
+for record = 1, records do
+  local clean, count = KEYS[3 + record], tonumber(ARGV[2 + 2 * record])
+  local owned = count
+  for i = first, has_owners and first + count - 1 or 0 do
+    if owners[i] and owners[i] ~= ARGV[base + 2 * i] then
+      owned = owned - 1
+      elsewhere[#elsewhere + 1] = i
+    end
+  end
+  first = first + count
+  redis.call('ZADD', clean, 0, ARGV[1 + 2 * record] .. struct.pack('>H', owned))
+  redis.call('ZREMRANGEBYRANK', clean, 0, -ARGV[2] - 1)
+  redis.call('EXPIRE', clean, ARGV[1])
+end
+return elsewhere
 """)
 
+_RELEASE: Final = redis.Script("""
+if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+redis.call('ZREMRANGEBYLEX', KEYS[2], '[' .. ARGV[3], '[' .. ARGV[3] .. '\\255\\255\\255')
+return redis.call('HDEL', KEYS[1], ARGV[1])
+""")
+
+_RECORDS_MOST: Final = 50_000
+_COUNT_BYTES: Final = 2
+# Behind a member of a record, and before the next one's.
+_BEHIND: Final = b"\xff" * (_COUNT_BYTES + 1)
+
 _NUMBERS: Final = struct.Struct("<HQ16s")
+_NO_TRACE: Final = bytes(16)
+
+
+class _Slot:
+    """What is told of one slot and day: the clean records it has a part in, and the ids with their places."""
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+        self.heads: list[bytes | int] = []
+        self.pairs: list[bytes] = []
 
 
 class RedisSeenEvents:
-    """Event ids in hashes of a day: one command a slot and day, whatever the number of ids."""
+    """Event ids in hashes of a day: one command a slot and day, whatever the number of ids.
 
-    def __init__(self, client: redis.Client) -> None:
+    Of records a sorted set a slot and shard tells how many of their ids in that slot stand at their places: where these
+    add up to all its events, a record is clean. All scores are 0, so that members sort by sequence number.
+    """
+
+    def __init__(self, client: redis.Client, most_records: int = _RECORDS_MOST) -> None:
         self._client = client
-        self._has_hsetex = True
+        self._most_records = most_records
         # Days that are there; one that is not may come yet, and is looked for with every call.
         self._filled: set[str] = set()
 
@@ -112,51 +187,47 @@ class RedisSeenEvents:
     async def release(self, claim: Claim) -> None:
         """See `ports.SeenEvents`."""
         ((slot, day),) = _groups([claim])
-        await _RELEASE.run(self._client, redis.Call([_seen_key(slot, day)], [claim.event_id, _encode_seen(claim.seen)]))
+        place = claim.seen.place
+        keys = [_seen_key(slot, day), _clean_key(slot, place.shard)]
+        arguments: list[str | bytes | int] = [claim.event_id, _encode_seen(claim.seen), _member(place.sequence)]
+        await _RELEASE.run(self._client, redis.Call(keys, arguments))
 
-    async def note(self, claims: Sequence[Claim]) -> None:
-        """See `ports.SeenEvents`. One native command where all are new, which is a fifth of the script's work."""
-        known: list[Claim] = [*claims] if not self._has_hsetex else []
-        groups = _groups(claims) if self._has_hsetex else {}
-        pipeline: Any = self._client.pipeline(transaction=False)
-        for (slot, day), indexes in groups.items():
-            pairs = [part for i in indexes for part in (claims[i].event_id, _encode_seen(claims[i].seen))]
-            pipeline.execute_command("HSETEX", _seen_key(slot, day), "FNX", "FIELDS", len(indexes), *pairs)
-            pipeline.expire(_seen_key(slot, day), _SEEN_SECONDS)
-        with redis.translating_errors():
-            answers = await pipeline.execute(raise_on_error=False)
-        for indexes, answer in zip(groups.values(), answers[::2], strict=True):
-            if answer != 1:
-                self._has_hsetex = self._has_hsetex and "unknown command" not in str(answer)
-                known += [claims[index] for index in indexes]
-        if known:
-            await self.claim(known)
+    async def remember(self, records: Sequence[Told]) -> set[str]:
+        """See `ports.SeenEvents`."""
+        slots = _slots(records)
+        calls = []
+        for (slot, day), told in slots.items():
+            keys = [_seen_key(slot, day), _seen_key(slot, day - 1), _seen_key(slot, day + 1), *told.keys]
+            calls.append(redis.Call(keys, [_SEEN_SECONDS, self._most_records, *told.heads, *told.pairs]))
+        answers: list[list[int]] = await _REMEMBER.run(self._client, *calls)
+        return {
+            told.pairs[2 * number - 2].decode()
+            for told, answer in zip(slots.values(), answers, strict=True)
+            for number in answer
+        }
 
-
-class RedisDuplicates:
-    """Counts in hashes of a day, beside the ids they count copies of."""
-
-    def __init__(self, client: redis.Client) -> None:
-        self._client = client
-
-    async def add(self, ids: Sequence[str], now_us: int) -> None:
-        """See `ports.Duplicates`."""
+    async def clean(self, shard: str, event_counts: Mapping[int, int]) -> set[int]:
+        """See `ports.SeenEvents`."""
+        if not event_counts:
+            return set()
+        least, most = _member(min(event_counts)), _member(max(event_counts)) + _BEHIND
         pipeline = self._client.pipeline(transaction=False)
-        keys = {_duplicates_key(event_id, now_us // _DAY_US) for event_id in ids}
-        for event_id in ids:
-            pipeline.hincrby(_duplicates_key(event_id, now_us // _DAY_US), event_id, 1)
-        for key in keys:
-            pipeline.expire(key, _SEEN_SECONDS)
+        for slot in range(_SEEN_SLOTS):
+            pipeline.zrangebylex(_clean_key(slot, shard), b"[" + least, b"[" + most)
+        with redis.translating_errors():
+            answers: list[list[bytes]] = await pipeline.execute()
+        # A record that was told in parts stands there several times; what is remembered of it never shrinks.
+        owned = [{each[:-_COUNT_BYTES]: int.from_bytes(each[-_COUNT_BYTES:], "big") for each in its} for its in answers]
+        wanted = ((at, _member(at), event_count) for at, event_count in event_counts.items())
+        return {at for at, member, event_count in wanted if sum(its.get(member, 0) for its in owned) == event_count}
+
+    async def forget_records(self, shard: str, through: int) -> None:
+        """See `ports.SeenEvents`."""
+        pipeline = self._client.pipeline(transaction=False)
+        for slot in range(_SEEN_SLOTS):
+            pipeline.zremrangebylex(_clean_key(slot, shard), b"-", b"[" + _member(through) + _BEHIND)
         with redis.translating_errors():
             await pipeline.execute()
-
-    async def count(self, event_id: str, now_us: int) -> int:
-        """See `ports.Duplicates`."""
-        pipeline = self._client.pipeline(transaction=False)
-        for day in (now_us // _DAY_US, now_us // _DAY_US - 1):
-            pipeline.hget(_duplicates_key(event_id, day), event_id)
-        with redis.translating_errors():
-            return sum(int(counted or 0) for counted in await pipeline.execute())
 
 
 def _groups(claims: Sequence[Claim]) -> dict[tuple[int, int], list[int]]:
@@ -167,6 +238,25 @@ def _groups(claims: Sequence[Claim]) -> dict[tuple[int, int], list[int]]:
     return groups
 
 
+def _slots(records: Sequence[Told]) -> dict[tuple[int, int], _Slot]:
+    """What is told of each slot and day."""
+    slots: dict[tuple[int, int], _Slot] = {}
+    for record in records:
+        end = b"%d %b" % (record.sequence, record.shard.encode())
+        pairs: dict[tuple[int, int], list[bytes]] = {}
+        told = zip(record.event_ids, record.event_indexes, record.received_times_us, record.trace_ids, strict=True)
+        for event_id, event_index, received_us, trace_id in told:
+            name = event_id.encode()
+            its = pairs.setdefault((zlib.crc32(name) % _SEEN_SLOTS, received_us // _DAY_US), [])
+            its += (name, _NUMBERS.pack(event_index, received_us, trace_id or _NO_TRACE) + end)
+        for key, its in pairs.items():
+            slot = slots.setdefault(key, _Slot())
+            slot.keys.append(_clean_key(key[0], record.shard))
+            slot.heads += (_member(record.sequence), len(its) // 2)
+            slot.pairs += its
+    return slots
+
+
 def _slot(event_id: str) -> int:
     return zlib.crc32(event_id.encode()) % _SEEN_SLOTS
 
@@ -175,13 +265,19 @@ def _seen_key(slot: int, day: int) -> str:
     return f"jm:seen:{{{slot}}}:{day}"
 
 
-def _duplicates_key(event_id: str, day: int) -> str:
-    return f"jm:duplicates:{{{_slot(event_id)}}}:{day}"
+def _clean_key(slot: int, shard: str) -> str:
+    return f"jm:clean:{{{slot}}}:{shard}"
+
+
+def _member(sequence: int) -> bytes:
+    """A sequence number so that longer ones sort behind: its length in bytes, and those."""
+    length = (max(sequence, 0).bit_length() + 7) // 8
+    return bytes((length,)) + max(sequence, 0).to_bytes(length, "big")
 
 
 def _encode_seen(seen: Seen) -> bytes:
     place = seen.place
-    numbers = _NUMBERS.pack(place.event_index, seen.received_time_us, seen.trace_id or bytes(16))
+    numbers = _NUMBERS.pack(place.event_index, seen.received_time_us, seen.trace_id or _NO_TRACE)
     return b"%b%d %b" % (numbers, place.sequence, place.shard.encode())
 
 

@@ -1,23 +1,19 @@
 """Who of a batch is accepted: the bad are refused, the repeated are told apart, the rest go on."""
 
-import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple
 
 from services.ingest.domain import device, skew
-from services.ingest.domain.event import Event
-from services.ingest.domain.flood import Pace
+from services.ingest.domain.columns import rows_without
+from services.ingest.domain.event import Table
 from services.ingest.domain.identity import Ending
-from services.ingest.domain.tidying import Note, Rules, tidy
-from services.ingest.domain.validation import EARLIEST_TIME_US, FUTURE_US, Rejection, reject
+from services.ingest.domain.tidying import Note, Rules, put_pages, tidy, untidy_rows
+from services.ingest.domain.validation import EARLIEST_TIME_US, FUTURE_US, Rejection, doubtful_rows, reject
 
 TRACE_ID_BYTES: Final = 16
 _SPAN_ID_BYTES: Final = (0, 8)
-_STAMPS: Final = operator.attrgetter(
-    "received_time_us",
-    "trace_id",
-    "span_id",
+_STAMPS: Final = (
     "client_time_us",
     "session_start_us",
     "device_class",
@@ -27,8 +23,7 @@ _STAMPS: Final = operator.attrgetter(
     "is_bot",
 )
 _ODD_SENT: Final = Note("sentAt", "Not the clock of `timestamp`, nor a time a clock shows; it was left out.")
-_UNSTAMPED: Final = [0, 0, 0, "", "", "", False]
-_CONTENT: Final = operator.attrgetter("user_id", "event_type", "page", "properties")
+_CONTENT: Final = ("user_id", "event_type", "page", "properties")
 _OTHER_CONTENT: Final = Note("eventId", "It differs from an earlier event with this eventId, and counts as its copy.")
 
 
@@ -53,14 +48,16 @@ class Judged(NamedTuple):
 
 
 class Admission(NamedTuple):
-    """What becomes of a batch: by index why events are refused or not linked; those taken in, and what ends with them.
+    """What becomes of a batch: which rows are taken in, in the order they are, whose each is, and by what.
 
-    `endings` name events by their index among `fresh`, ascending.
+    `endings` name rows by their index among `rows`, ascending. Rejections and notes are by index in the batch.
     """
 
     rejections: dict[int, Rejection]
     unlinked: dict[int, Note]
-    fresh: list[Event]
+    rows: list[int]
+    user_ids: list[str]
+    scripted: set[int]
     endings: list[tuple[int, Ending]]
 
     def notes(self, tidied: Mapping[int, Sequence[Note]]) -> dict[int, Sequence[Note]]:
@@ -71,60 +68,90 @@ class Admission(NamedTuple):
         return notes
 
 
-def judge(events: Sequence[Event], now_us: int, rules: Rules) -> Judged:
+def judge(table: Table, now_us: int, rules: Rules) -> Judged:
     """Tidies a batch in place and sorts it by what can be told without memory.
 
-    Of events with one id the first good one counts; of another that says something else, this is told.
+    Most rows need no tidying and nothing speaks against them, which is told column by column; the others are looked at
+    one by one. Of events with one id the first good one counts; of another that says something else, this is told.
     """
-    fresh: list[int] = []
-    repeated: list[int] = []
+    if not len(table):
+        return Judged([], [], {}, {})
+    _unstamp(table, now_us)
+    odd = untidy_rows(table, rules) | skew.odd_rows(table) | doubtful_rows(table, rules.placeholders)
     rejected: dict[int, Rejection] = {}
     told: dict[int, list[Note]] = {}
-    first_by_id: dict[str, int] = {}
-    for index, event in enumerate(events):
-        _unstamp(event, now_us)
+    for row in sorted(odd):
+        event = table.event(row)
         notes = tidy(event, rules)
-        received_us = event.received_time_us or now_us
-        if skew.set_right(event, received_us):
+        if skew.set_right(event, event.received_time_us):
             notes.append(_ODD_SENT)
+        rejection = reject(event, event.received_time_us, rules.placeholders)
         if notes:
-            told[index] = notes
-        rejection = reject(event, received_us, rules.placeholders)
+            told[row] = notes
         if rejection:
-            rejected[index] = rejection
-        elif (first := first_by_id.setdefault(event.event_id, index)) == index:
-            fresh.append(index)
-        else:
-            repeated.append(index)
-            if _CONTENT(event) != _CONTENT(events[first]):
-                told[index] = [*notes, _OTHER_CONTENT]
+            rejected[row] = rejection
+        table.put(row, event)
+    put_pages(table, rules.pages, odd)
+    return _sorted(table, rejected, told)
+
+
+def _sorted(table: Table, rejected: dict[int, Rejection], told: dict[int, list[Note]]) -> Judged:
+    """Tells those that are repeated from the others."""
+    ids = table.event_id
+    if not rejected and len({*ids}) == len(ids):
+        return Judged([*range(len(ids))], [], rejected, told)
+    fresh: list[int] = []
+    repeated: list[int] = []
+    first_by_id: dict[str, int] = {}
+    content = [table.columns[name] for name in _CONTENT if table.has(name)]
+    for row, event_id in enumerate(ids):
+        if row in rejected:
+            continue
+        first = first_by_id.setdefault(event_id, row)
+        if first == row:
+            fresh.append(row)
+            continue
+        repeated.append(row)
+        if any(column[row] != column[first] for column in content):
+            told.setdefault(row, []).append(_OTHER_CONTENT)
     return Judged(fresh, repeated, rejected, told)
 
 
-def _unstamp(event: Event, now_us: int) -> None:
-    """Takes off what only the mesh itself may stamp on an event, and a time of receipt that cannot be."""
-    received_us, trace_id, span_id, *stamps = _STAMPS(event)
-    if received_us and not EARLIEST_TIME_US <= received_us <= now_us + FUTURE_US:
-        event.received_time_us = 0
-    if stamps != _UNSTAMPED:
-        event.client_time_us = event.session_start_us = event.device_class = 0
-        event.linked_user_id = event.copied_event_id = event.bot_evidence = ""
-        event.is_bot = False
-    event.ClearField("carried")
-    if len(trace_id) != TRACE_ID_BYTES or len(span_id) not in _SPAN_ID_BYTES:
-        event.trace_id = event.span_id = b""
+def _unstamp(table: Table, now_us: int) -> None:
+    """Takes off what only the mesh itself may stamp on events, and puts now for a time of receipt that cannot be."""
+    for name in _STAMPS:
+        table.columns.pop(name, None)
+    table.carried.clear()
+    received, latest_us = table.received_time_us, now_us + FUTURE_US
+    for row in rows_without(range(EARLIEST_TIME_US, latest_us + 1).__contains__, received):
+        received[row] = now_us
+    traces = [*zip(table.trace_id, table.span_id, strict=True)]
+    for row in rows_without(_is_trace, traces):
+        table.trace_id[row] = table.span_id[row] = b""
 
 
-def stamp(event: Event, now_us: int, pace: Pace) -> None:
-    """Writes on an event what made it, and when it came; there are no stamps on it by now."""
-    device_class, evidence = device.tell(event.platform, event.user_agent)
-    if not evidence and event.is_automated:
-        evidence = device.AUTOMATED
-    elif not evidence and pace == Pace.SCRIPT:
-        evidence = device.RATE
-    if device_class:
-        event.device_class = device_class
-    if evidence:
-        event.is_bot, event.bot_evidence = True, evidence
-    if not event.received_time_us:
-        event.received_time_us = now_us
+def _is_trace(ids: tuple[bytes, bytes]) -> bool:
+    trace_id, span_id = ids
+    return len(trace_id) == TRACE_ID_BYTES and len(span_id) in _SPAN_ID_BYTES
+
+
+def stamp(table: Table, scripted: Collection[int]) -> None:
+    """Writes on events what made them; there are no stamps on them by now.
+
+    Args:
+        table: the events.
+        scripted: the rows of users whose events come too fast for a person.
+    """
+    if not scripted and not any(map(table.has, ("platform", "user_agent", "is_automated"))):
+        return
+    made_by = [*map(device.tell, table.platform, table.user_agent)]
+    evidence = [told.evidence for told in made_by]
+    for row, (told, is_automated) in enumerate(zip(evidence, table.is_automated, strict=True)):
+        if not told and is_automated:
+            evidence[row] = device.AUTOMATED
+        elif not told and row in scripted:
+            evidence[row] = device.RATE
+    table.columns["device_class"] = [told.device_class for told in made_by]
+    if any(evidence):
+        table.columns["bot_evidence"] = evidence
+        table.columns["is_bot"] = [bool(told) for told in evidence]

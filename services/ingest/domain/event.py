@@ -1,8 +1,9 @@
 """An event as ingest sees it: by shape, so that the wire's own object can be judged without copying it."""
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, Self
 
 
 class Kind(IntEnum):
@@ -112,6 +113,83 @@ class Event(Protocol):
     @property
     def purchase(self) -> Purchase:
         """With a purchase."""
+
+
+class Table(Protocol):
+    """Events column by column, a row per event: see `records.table.Table`. A column is named as the member it holds."""
+
+    columns: dict[str, list[Any]]
+    """Those that some event may tell, each with a cell per row. What is not there is empty in every row."""
+    carried: dict[int, Any]
+    event_id: list[str]
+    user_id: list[str]
+    anonymous_id: list[str]
+    event_type: list[int]
+    event_time_us: list[int]
+    received_time_us: list[int]
+    sent_time_us: list[int]
+    client_time_us: list[int]
+    device_id: list[str]
+    page: list[str]
+    address: list[str]
+    properties: list[bytes]
+    platform: list[int]
+    user_agent: list[str]
+    is_automated: list[bool]
+    trace_id: list[bytes]
+    span_id: list[bytes]
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+
+    def has(self, name: str) -> bool:
+        """Whether some event may tell a column."""
+
+    def details_of(self, name: str) -> Mapping[int, Any]:
+        """The details of one kind, as `click`, by row."""
+
+    def event(self, row: int) -> Any:  # noqa: ANN401 - an `Event`, as the wire has it
+        """The event of a row, made anew."""
+
+    def put(self, row: int, event: Any) -> None:  # noqa: ANN401 - as above
+        """Writes an event into a row."""
+
+    def take(self, rows: Sequence[int]) -> Self:
+        """The rows, in the order given."""
+
+
+class Naming(Protocol):
+    """What an event tells of whose it is."""
+
+    @property
+    def event_id(self) -> str:
+        """See `Event`; likewise all others."""
+
+    @property
+    def user_id(self) -> str:
+        """The user."""
+
+    @property
+    def anonymous_id(self) -> str:
+        """The device."""
+
+    @property
+    def event_type(self) -> int:
+        """The kind."""
+
+    @property
+    def event_time_us(self) -> int:
+        """When it happened."""
+
+
+class Named(NamedTuple):
+    """A `Naming` of its own."""
+
+    event_id: str
+    user_id: str
+    anonymous_id: str
+    event_type: int
+    event_time_us: int
 
 
 class Place(NamedTuple):

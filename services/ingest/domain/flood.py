@@ -9,6 +9,7 @@ What is too fast for a person is judged by 200 events at a time, by the time of 
 an import of old journeys or the queue of a phone that was offline comes in quickly and was not made quickly.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
 from typing import Final
 
@@ -57,29 +58,61 @@ class Flood:
 
         Now is monotonic: a wall clock that is set back would refuse every user seen before until it has caught up.
         """
+        user = self._user(user_id, now_us, event_us)
+        if user.arrival_us - now_us > self._tolerance_us:
+            user.seen_us = now_us
+            return Pace.FLOOD
+        self._take(user, now_us, 1, event_us, event_us)
+        return Pace.SCRIPT if user.is_script else Pace.PERSON
+
+    def take_calm(self, times_us: Mapping[str, Sequence[int]], now_us: int) -> bool:
+        """Takes in events of several users, if a person makes each of them and none ends a run; else none of them.
+
+        Args:
+            times_us: for each user when their events were made, one at least.
+            now_us: as in `judge`.
+        """
+        for user_id, its in times_us.items():
+            user = self._users.get(user_id)
+            is_known = user is not None and now_us - user.seen_us <= _RUN_US
+            run = user.count if user is not None and is_known else 0
+            ahead_us = max(0, user.arrival_us - now_us) if user is not None else 0
+            is_fast = run + len(its) >= _RUN_EVENTS or (is_known and user is not None and user.is_script)
+            if is_fast or ahead_us + (len(its) - 1) * self._interval_us > self._tolerance_us:
+                return False
+        for user_id, its in times_us.items():
+            first_us = its[0]
+            self._take(self._user(user_id, now_us, first_us), now_us, len(its), min(its), max(its))
+        return True
+
+    def give_back(self, user_ids: Iterable[str]) -> None:
+        """Takes events out again that turned out to be copies; a user is named once for each."""
+        for user_id in user_ids:
+            user = self._users.get(user_id)
+            if user is not None:
+                user.arrival_us -= self._interval_us
+                user.count = max(0, user.count - 1)
+
+    def _user(self, user_id: str, now_us: int, event_us: int) -> _User:
         user = self._users.get(user_id)
         if user is None:
             if len(self._users) >= USERS_MOST:
                 self._forget(now_us)
             user = self._users[user_id] = _User(now_us, event_us)
-        arrival_us = user.arrival_us
-        if arrival_us - now_us > self._tolerance_us:
-            user.seen_us = now_us
-            return Pace.FLOOD
-        user.arrival_us = max(arrival_us, now_us) + self._interval_us
+        return user
+
+    def _take(self, user: _User, now_us: int, count: int, first_us: int, last_us: int) -> None:
+        """Counts events that are admitted; a run ends with the last of them, or later."""
+        user.arrival_us = max(user.arrival_us, now_us) + count * self._interval_us
         if now_us - user.seen_us > _RUN_US:
-            user.count, user.begun_us, user.first_us, user.last_us = 0, now_us, event_us, event_us
+            user.count, user.begun_us, user.first_us, user.last_us = 0, now_us, first_us, last_us
             user.is_script = False
         user.seen_us = now_us
-        if event_us < user.first_us:
-            user.first_us = event_us
-        elif event_us > user.last_us:
-            user.last_us = event_us
-        user.count += 1
+        user.first_us, user.last_us = min(user.first_us, first_us), max(user.last_us, last_us)
+        user.count += count
         if user.count == _RUN_EVENTS:
             user.is_script = now_us - user.begun_us < _RUN_US and user.last_us - user.first_us < _RUN_US
-            user.count, user.begun_us, user.first_us, user.last_us = 0, now_us, event_us, event_us
-        return Pace.SCRIPT if user.is_script else Pace.PERSON
+            user.count, user.begun_us, user.first_us, user.last_us = 0, now_us, last_us, last_us
 
     def _forget(self, now_us: int) -> None:
         """Forgets who was not seen for ten seconds and owes nothing; the half seen longest ago, if all were."""

@@ -2,11 +2,11 @@
 
 import hashlib
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from services.ingest.domain import holders
-from services.ingest.domain.event import Event, Kind
+from services.ingest.domain.event import Event, Kind, Naming, Table
 from services.ingest.domain.holders import How, Span
 from services.ingest.domain.validation import OWN_ID
 
@@ -21,7 +21,7 @@ _NOBODY: Final = f"{OWN_ID}nobody:"
 _NOT_COPIED: Final = frozenset({Kind.IDENTIFY, Kind.INTERVENTION_OUTCOME})
 
 
-def link_id(event: Event) -> str:
+def link_id(event: Naming) -> str:
     """The id of the event that links an anonymous journey to a user: the same for the same event that told it."""
     return f"{OWN_ID}link:{_hash(event.anonymous_id, event.user_id, event.event_id)}"
 
@@ -102,17 +102,18 @@ def parts(events: list[Event], endings: Sequence[tuple[int, Ending]]) -> list[li
     return made
 
 
-def anonymous_ids(events: Iterable[Event]) -> list[str]:
+def anonymous_ids(table: Table) -> list[str]:
     """The anonymous ids that events bear, each once."""
-    return list(dict.fromkeys(event.anonymous_id for event in events if event.anonymous_id))
+    return [*filter(None, dict.fromkeys(table.anonymous_id))] if table.has("anonymous_id") else []
 
 
-def unlinked_users(events: Iterable[Event], links: dict[str, str]) -> list[str]:
+def unlinked_users(table: Table, links: Mapping[str, str]) -> list[str]:
     """The users that events name beside an anonymous id that is not linked to them now, each once."""
-    return list(dict.fromkeys(event.user_id for event in events if _names_another(event, links)))
+    told = dict.fromkeys(zip(table.anonymous_id, table.user_id, strict=True))
+    return list(dict.fromkeys(user_id for anonymous_id, user_id in told if _is_another(anonymous_id, user_id, links)))
 
 
-def in_time(events: Sequence[Event], links: dict[str, str]) -> list[int]:
+def in_time(events: Sequence[Naming], links: dict[str, str]) -> list[int]:
     """The indexes of events in the order they are taken in.
 
     Events of an anonymous id that changes hands among them are in the order they happened, at the places they had
@@ -122,7 +123,8 @@ def in_time(events: Sequence[Event], links: dict[str, str]) -> list[int]:
     changing = {
         event.anonymous_id
         for event in events
-        if event.anonymous_id and (event.event_type == Kind.SESSION_END or _names_another(event, links))
+        if event.anonymous_id
+        and (event.event_type == Kind.SESSION_END or _is_another(event.anonymous_id, event.user_id, links))
     }
     if changing:
         places = [index for index in order if events[index].anonymous_id in changing]
@@ -131,8 +133,7 @@ def in_time(events: Sequence[Event], links: dict[str, str]) -> list[int]:
     return order
 
 
-def _names_another(event: Event, links: dict[str, str]) -> bool:
-    anonymous_id, user_id = event.anonymous_id, event.user_id
+def _is_another(anonymous_id: str, user_id: str, links: Mapping[str, str]) -> bool:
     return anonymous_id not in ("", user_id) and holders.holder(links.get(anonymous_id, "")) != user_id
 
 
@@ -177,14 +178,14 @@ class Identification:
         self.tellers: set[str] = set()
         """The ids of the events it was learnt from."""
 
-    def user(self, event: Event) -> str:
+    def user(self, event: Naming) -> str:
         """The user an event belongs to: where it names none, who had its device then."""
         anonymous_id = event.anonymous_id
         if anonymous_id and event.user_id == anonymous_id:
             return holders.owner(self._spans(anonymous_id), event.event_time_us) or anonymous_id
         return event.user_id
 
-    def hear(self, event: Event) -> Sequence[Ending] | None:
+    def hear(self, event: Naming) -> Sequence[Ending] | None:
         """Takes in what an event with an anonymous id tells of it; its user is `user` by now.
 
         Returns what ends the anonymous journey, in its order; None where a link is refused. From then on the id is
@@ -210,7 +211,7 @@ class Identification:
             return ()
         return (linking,) if is_alone else (leaving, linking)
 
-    def _leave(self, event: Event) -> Sequence[Ending]:
+    def _leave(self, event: Naming) -> Sequence[Ending]:
         """Lets a user who logs out go: what the device does from then on is not theirs, what it did nobody else's."""
         anonymous_id, user_id, time_us = event.anonymous_id, event.user_id, event.event_time_us
         spans = self._spans(anonymous_id)
@@ -229,7 +230,7 @@ class Identification:
         self._keep(event, Span(time_us, How.LEFT), spans)
         return (leaving,) if is_journey else ()
 
-    def _is_loop(self, event: Event) -> bool:
+    def _is_loop(self, event: Naming) -> bool:
         """Whether the user was itself linked to the anonymous id, by however many steps.
 
         Two ids that are told to be each other's would else change places.
@@ -251,7 +252,7 @@ class Identification:
             spans = self._known[anonymous_id] = holders.read(link, anonymous_id) if link else []
         return spans
 
-    def _keep(self, event: Event, span: Span, spans: holders.Spans) -> None:
+    def _keep(self, event: Naming, span: Span, spans: holders.Spans) -> None:
         """Keeps a span among others."""
         anonymous_id = event.anonymous_id
         made = holders.told(spans, span)

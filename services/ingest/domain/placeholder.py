@@ -4,6 +4,7 @@ docs/text.md shows the list and the rules; a setting extends it. PostHog refuses
 "identify").
 """
 
+import operator
 import re
 import unicodedata
 import urllib.parse
@@ -70,6 +71,39 @@ _QUOTES: Final = " \"'`\\\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb"
 _UNSEEN: Final = frozenset({"Cf", "Cc"})
 # As databases write that there is no value into a file, and the character of nothing written out.
 _WRITTEN_OUT: Final = re.compile(r"\\n|(?:\\+(?:u0{4}|x00|0))+", re.IGNORECASE)
+
+
+# Ids that stand for nobody have no such digit or begin in a way of their own; those of the mesh's own begin with `j`.
+_TELLING: Final = re.compile("[1-9]")
+_SPECIAL: Final = frozenset(" \t\"'`-{$<%[(j")
+_FIRST: Final = operator.itemgetter(0)
+
+
+def is_ordinary(identifier: str, most: int) -> bool:
+    """Whether an id of at most `most` characters is fine at a glance: most are, and the glance is cheap."""
+    return (
+        identifier.isascii()
+        and identifier.isprintable()
+        and len(identifier) <= most
+        and identifier[:1] not in _SPECIAL
+        and "%" not in identifier
+        and _TELLING.search(identifier) is not None
+    )
+
+
+def are_ordinary(identifiers: Collection[str], most: int) -> bool:
+    """Whether all of some ids are fine at a glance; there is one at least."""
+    told = "".join(identifiers)
+    lengths = [*map(len, identifiers)]
+    return (
+        told.isascii()
+        and told.isprintable()
+        and "%" not in told
+        and min(lengths) > 0
+        and max(lengths) <= most
+        and _SPECIAL.isdisjoint(map(_FIRST, identifiers))
+        and all(map(_TELLING.search, identifiers))
+    )
 
 
 def plain(identifier: str) -> str:

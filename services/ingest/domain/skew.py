@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from services.ingest.domain.event import Event
+from services.ingest.domain.event import Event, Table
 from services.ingest.domain.validation import FUTURE_US
 
 PIECES_MOST: Final = 4
@@ -58,14 +58,14 @@ class Skew(msgspec.Struct, array_like=True, frozen=True):
     """The latest time of the device that was corrected."""
 
 
-def whose(event: Event) -> str:
+def whose(device_id: str, anonymous_id: str, user_id: str) -> str:
     """Whose clock an event was told by: its user's on the device, else on the anonymous id, else wherever.
 
     Many people may send one device or anonymous id, by a fault or on purpose. No identifier holds a line break.
     """
-    if event.device_id:
-        return f"d:{event.device_id}\n{event.user_id}"
-    return f"a:{event.anonymous_id}\n{event.user_id}" if event.anonymous_id else f"u:{event.user_id}"
+    if device_id:
+        return f"d:{device_id}\n{user_id}"
+    return f"a:{anonymous_id}\n{user_id}" if anonymous_id else f"u:{user_id}"
 
 
 def observe(skew: Skew | None, received_us: int, sent_us: int) -> Skew:
@@ -107,6 +107,18 @@ def corrected(skew: Skew, client_us: int) -> int:
         if client_us >= piece.from_us:
             return max(client_us + piece.offset_us, piece.floor_us)
     return client_us + skew.pieces[0].offset_us
+
+
+def odd_rows(table: Table) -> set[int]:
+    """The rows that `set_right` deals with. Every row has its time of receipt."""
+    if not table.has("sent_time_us"):
+        return set()
+    told = enumerate(zip(table.sent_time_us, table.received_time_us, strict=True))
+    return {
+        row
+        for row, (sent_us, received_us) in told
+        if sent_us and not CLOCKS_SINCE_US <= sent_us <= received_us + ERROR_MOST_US
+    }
 
 
 def set_right(event: Event, received_us: int) -> bool:
@@ -162,16 +174,18 @@ class Samples(NamedTuple):
         return self._replace(tellings=[self.tellings[index] for index in indexes]) if self.latest else self
 
 
-def samples(events: Sequence[Event], now_us: int) -> Samples:
+def samples(table: Table) -> Samples:
     """What the requests of these events tell of clocks. Empty, and cheap, where none tells anything.
 
-    A request is told by the time of its receipt, `now_us` where the gateway stamped none.
+    A request is told by the time of its receipt, which every row has.
     """
+    received = table.received_time_us
+    if not table.has("sent_time_us") and max(table.event_time_us, default=0) <= min(received, default=0):
+        return Samples((), {})
     tellings: list[Telling | None] = []
     latest: dict[tuple[str, int], _Told] = {}
-    for event in events:
-        sent_us, event_us = event.sent_time_us, event.event_time_us
-        received_us = event.received_time_us or now_us
+    times = zip(table.sent_time_us, table.event_time_us, received, strict=True)
+    for row, (sent_us, event_us, received_us) in enumerate(times):
         if max(CLOCKS_SINCE_US, received_us - ERROR_MOST_US) <= sent_us <= received_us + ERROR_MOST_US:
             shown = _Told(is_sent=True, time_us=event_us if sent_us < event_us <= sent_us + _COARSE_US else sent_us)
         elif event_us > received_us:
@@ -179,7 +193,8 @@ def samples(events: Sequence[Event], now_us: int) -> Samples:
         else:
             tellings.append(None)
             continue
-        telling = Telling(whose(event), received_us, shown)
+        clock = whose(table.device_id[row], table.anonymous_id[row], table.user_id[row])
+        telling = Telling(clock, received_us, shown)
         tellings.append(telling)
         known = latest.get(telling[:2])
         if known is None or known < shown:
@@ -187,7 +202,7 @@ def samples(events: Sequence[Event], now_us: int) -> Samples:
     return Samples(tellings, latest) if latest else Samples((), {})
 
 
-def correct(events: Sequence[Event], told: Samples, known: Mapping[str, Skew]) -> dict[str, Skew]:
+def correct(table: Table, told: Samples, known: Mapping[str, Skew]) -> dict[str, Skew]:
     """Corrects the times of events in place, and returns what is known of their clocks from now on.
 
     Only events that tell of their clock are touched, by what their request told at the latest, unless their own sending
@@ -195,13 +210,13 @@ def correct(events: Sequence[Event], told: Samples, known: Mapping[str, Skew]) -
     back to its receipt.
 
     Args:
-        events: those that `told` was made of, in the same order.
+        table: the events that `told` was made of, in the same order.
         told: the samples of these events; what was told at the latest, maybe of others too.
         known: what is known of their clocks; without those of which nothing is.
     """
     learnt: dict[str, Skew] = {}
     observed: set[Telling] = set()
-    for event, telling in zip(events, told.tellings, strict=True) if told.latest else ():
+    for row, telling in enumerate(told.tellings):
         if telling is None:
             continue
         name, received_us, own = telling
@@ -213,7 +228,7 @@ def correct(events: Sequence[Event], told: Samples, known: Mapping[str, Skew]) -
         if skew is None or sample not in observed:
             observed.add(sample)
             skew = observe(skew, received_us, shown.time_us)
-        time_us = client_us = event.event_time_us
+        time_us = client_us = table.event_time_us[row]
         if client_us <= shown.time_us:
             time_us = corrected(skew, client_us)
             if client_us > skew.latest_us:
@@ -221,5 +236,5 @@ def correct(events: Sequence[Event], told: Samples, known: Mapping[str, Skew]) -
         learnt[name] = skew
         time_us = min(time_us, received_us)
         if time_us != client_us:
-            event.event_time_us, event.client_time_us = time_us, client_us
+            table.event_time_us[row], table.client_time_us[row] = time_us, client_us
     return {name: skew for name, skew in learnt.items() if skew != known.get(name)}

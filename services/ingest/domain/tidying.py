@@ -6,15 +6,16 @@ is cleaned or left out, which is told, and the event is taken all the same.
 
 import functools
 import math
-import operator
+import re
 import zoneinfo
-from collections.abc import Callable
-from typing import Final, NamedTuple
+from collections.abc import Callable, Collection
+from typing import Any, Final, NamedTuple
 
-from services.ingest.domain.event import Click, Event, Kind
+from services.ingest.domain.columns import odd_rows
+from services.ingest.domain.event import Click, Event, Kind, Playback, Purchase, Table
 from services.ingest.domain.page import PAGE_LENGTH, Page, PageRules, is_plain, page_of
-from services.ingest.domain.placeholder import is_placeholder
-from services.ingest.domain.text import cleaned, is_clean, is_identifier
+from services.ingest.domain.placeholder import is_ordinary, is_placeholder
+from services.ingest.domain.text import Cleaned, cleaned, is_clean, is_identifier
 
 ID_LENGTH: Final = 128
 TARGET_LENGTH: Final = 256
@@ -29,6 +30,7 @@ POSITION_SECONDS_MOST: Final = 1e12
 _RATES: Final = (0.1, 16.0)
 _LATEST_SENT_US: Final = 253_402_300_800_000_000  # the year 10000
 _LAST_PLATFORM: Final = 3
+_CURRENCY: Final = re.compile("[A-Z]{3}")
 
 
 class Note(NamedTuple):
@@ -57,45 +59,73 @@ _IDENTIFIERS: Final = (
     ("device_id", "context.deviceId"),
     ("correlation_id", "context.correlationId"),
 )
-# All members at once, those first that most events have; the others are looked at only where there is one.
-_GLANCE: Final = operator.attrgetter(
-    "page",
-    "target",
-    "time_zone",
-    "platform",
-    "event_type",
-    "error_code",
-    "session_id",
-    "device_id",
-    "correlation_id",
-    "user_agent",
-    "address",
-    "anonymous_id",
-    "attempt_count",
-    "sent_time_us",
-)
-_NONE_OF_THEM: Final = ["", "", "", "", "", "", "", 0, 0]
 _NO_IDENTIFIER: Final = f"It must be at most {ID_LENGTH} characters without line breaks; it was left out."
 _CLEANED: Final = "It held characters that cannot be shown or was too long, and was cleaned."
+
+
+def untidy_rows(table: Table, rules: Rules) -> set[int]:
+    """The rows that `tidy` changes, but for pages that `put_pages` puts in order, and maybe some more."""
+    rows = odd_rows(table, _plain_cells(rules.placeholders))
+    for name, is_tidy in (("click", _is_tidy_click), ("playback", _is_tidy_playback), ("purchase", _is_tidy_purchase)):
+        rows.update(row for row, detail in table.details_of(name).items() if not is_tidy(detail))
+    rows.update(table.details_of("outcome"))
+    return rows
+
+
+@functools.lru_cache(maxsize=4)
+def _plain_cells(placeholders: frozenset[str]) -> tuple[tuple[str, Callable[[Any], bool]], ...]:
+    """Of each column which cells stay as they are, whatever stands beside them."""
+
+    def is_somebody(told: str) -> bool:
+        is_fine = is_ordinary(told, ID_LENGTH) and not placeholders
+        return not told or is_fine or (is_identifier(told, ID_LENGTH) and not is_placeholder(told, placeholders))
+
+    return (
+        ("page", lambda told: is_clean(told, PAGE_LENGTH)),
+        ("target", lambda told: _stays(told, TARGET_LENGTH)),
+        ("time_zone", lambda told: not told or _is_time_zone(told)),
+        ("platform", lambda told: 0 <= told <= _LAST_PLATFORM),
+        ("error_code", lambda told: _stays(told, ID_LENGTH)),
+        ("user_agent", lambda told: _stays(told, USER_AGENT_LENGTH)),
+        ("address", lambda told: _stays(told, PAGE_LENGTH)),
+        ("session_id", lambda told: not told or is_identifier(told, ID_LENGTH)),
+        ("correlation_id", lambda told: not told or is_identifier(told, ID_LENGTH)),
+        ("device_id", is_somebody),
+        ("anonymous_id", is_somebody),
+        ("sent_time_us", lambda told: 0 <= told < _LATEST_SENT_US),
+        ("attempt_count", lambda told: told <= ATTEMPTS_MOST),
+    )
+
+
+def put_pages(table: Table, rules: PageRules, apart: Collection[int]) -> None:
+    """Puts the clean pages of all rows but some in their one spelling, and addresses that say more beside them."""
+    if not table.has("page"):
+        return
+    odd = [told for told in set(table.page) if told and is_clean(told, PAGE_LENGTH) and not _is_plain(told)]
+    spelled = {told: page_of(told, rules) for told in odd}
+    for row, told in enumerate(table.page if spelled else ()):
+        page = spelled.get(told)
+        if page is not None and row not in apart:
+            table.page[row] = page.name
+            if page.address:
+                table.address[row] = page.address
 
 
 def tidy(event: Event, rules: Rules) -> list[Note]:
     """Cleans an event in place, and tells what was changed. A tidy event stays as it is."""
     notes: list[Note] = []
-    page, target, time_zone, platform, event_type, *rare = _GLANCE(event)
-    if page and not _is_plain(page):
-        _tidy_page(event, page, rules.pages, notes)
-    if target and not _is_clean_target(target):
+    if event.page and not _is_plain(event.page):
+        _tidy_page(event, event.page, rules.pages, notes)
+    if event.target and not is_clean(event.target, TARGET_LENGTH):
         _put_text(event, "target", "target", TARGET_LENGTH, notes)
-    if time_zone and not _is_time_zone(time_zone):
+    if event.time_zone and not _is_time_zone(event.time_zone):
         event.time_zone = ""
         notes.append(Note("context.timeZone", "It is no IANA name such as Europe/Berlin; it was left out."))
-    if not 0 <= platform <= _LAST_PLATFORM:
+    if not 0 <= event.platform <= _LAST_PLATFORM:
         event.platform = 0
         notes.append(Note("context.platform", "It is none of those there are; it was left out."))
-    if rare != _NONE_OF_THEM:
-        _tidy_rare(event, rules, notes)
-    tidy_kind = _BY_KIND.get(event_type)
+    _tidy_rare(event, rules, notes)
+    tidy_kind = _BY_KIND.get(event.event_type)
     if tidy_kind is not None:
         tidy_kind(event, notes)
     return notes
@@ -227,8 +257,32 @@ def _is_plain(page: str) -> bool:
 
 
 @functools.lru_cache(maxsize=2048)
-def _is_clean_target(target: str) -> bool:
-    return is_clean(target, TARGET_LENGTH)
+def _stays(text: str, most: int) -> bool:
+    """Whether cleaning leaves a text as it is; remembered, as most are labels of a product."""
+    return is_clean(text, most) or cleaned(text, most) == Cleaned(text, is_changed=False)
+
+
+def _is_tidy_click(click: Click) -> bool:
+    return abs(click.x) <= PIXELS_MOST and abs(click.y) <= PIXELS_MOST and is_clean(click.role, ROLE_LENGTH)
+
+
+def _is_tidy_playback(playback: Playback) -> bool:
+    position_seconds, rate, viewing_id = playback.position_seconds, playback.playback_rate, playback.viewing_id
+    return (
+        0 <= playback.watched_seconds <= min(position_seconds, VIDEO_SECONDS_MOST)
+        and position_seconds <= POSITION_SECONDS_MOST
+        and 0 <= playback.seek_from_seconds <= POSITION_SECONDS_MOST
+        and 0 <= playback.duration_seconds <= VIDEO_SECONDS_MOST
+        and (not rate or _RATES[0] <= rate <= _RATES[1])
+        and (not viewing_id or is_identifier(viewing_id, ID_LENGTH))
+        and is_clean(playback.content_type, ID_LENGTH)
+        and is_clean(playback.topic, ID_LENGTH)
+    )
+
+
+def _is_tidy_purchase(purchase: Purchase) -> bool:
+    code = purchase.currency
+    return purchase.amount >= 0 and not purchase.is_refund and (not code or bool(_CURRENCY.fullmatch(code)))
 
 
 @functools.lru_cache(maxsize=1024)

@@ -6,14 +6,14 @@ real client might come near it, and strict where only a fault would.
 
 import math
 import operator
-import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
 
-from services.ingest.domain.event import Event, Kind
-from services.ingest.domain.placeholder import is_placeholder
+from services.ingest.domain.columns import rows_without
+from services.ingest.domain.event import Event, Kind, Playback, Table
+from services.ingest.domain.placeholder import are_ordinary, is_ordinary, is_placeholder
 from services.ingest.domain.text import is_identifier
 from services.ingest.domain.tidying import ID_LENGTH
 
@@ -30,10 +30,9 @@ OWN_ID: Final = "jm:"
 
 _LAST_KIND: Final = 18
 _JUDGED: Final = operator.attrgetter("event_id", "user_id", "event_time_us", "properties", "event_type")
-# Ids of the mesh's own begin with `j`, those that stand for nobody have no such digit or begin in a way of their own.
-_SPECIAL: Final = frozenset(" \t\"'`-{$<%[(j")
-_TELLING: Final = re.compile("[1-9]")
 _LAST_ACTION: Final = 7
+# Of the others not every event is accepted.
+_PLAIN_KINDS: Final = frozenset(range(1, _LAST_KIND + 1)) - {Kind.VIDEO_PLAYBACK, Kind.INTERVENTION_OUTCOME}
 _OUTCOME_WORDS: Final = ("", "shown", "accepted", "declined", "expired", "converted")
 
 
@@ -44,10 +43,52 @@ class Rejection(NamedTuple):
     detail: str
 
 
+def doubtful_rows(table: Table, placeholders: Collection[str] = frozenset()) -> set[int]:
+    """The rows that `reject` refuses, and maybe some more. Every row has its time of receipt."""
+    rows: set[int] = set()
+    if not are_ordinary(table.event_id, EVENT_ID_LENGTH):
+        rows.update(rows_without(lambda told: is_ordinary(told, EVENT_ID_LENGTH), table.event_id))
+    if placeholders or not are_ordinary({*table.user_id}, ID_LENGTH):
+        rows.update(rows_without(lambda told: _is_somebody(told, placeholders), table.user_id))
+    rows.update(_rows_out_of_time(table.event_time_us, table.received_time_us))
+    if table.has("properties"):
+        rows.update(rows_without(lambda told: not told or _reject_properties(told) is None, table.properties))
+    rows.update(_rows_in_want(table))
+    return rows
+
+
+def _is_somebody(user_id: str, placeholders: Collection[str]) -> bool:
+    return is_ordinary(user_id, ID_LENGTH) and not (placeholders and is_placeholder(user_id, placeholders))
+
+
+def _rows_out_of_time(times_us: Sequence[int], received_us: Sequence[int]) -> Iterable[int]:
+    if min(times_us) >= EARLIEST_TIME_US and max(times_us) <= min(received_us) + FUTURE_US:
+        return ()
+    told = enumerate(zip(times_us, received_us, strict=True))
+    return [row for row, (time_us, at_us) in told if not EARLIEST_TIME_US <= time_us <= at_us + FUTURE_US]
+
+
+def _rows_in_want(table: Table) -> set[int]:
+    """The rows that may lack what their kind needs."""
+    kinds = table.event_type
+    rows = {*rows_without(_PLAIN_KINDS.__contains__, kinds)}
+    if not table.has("page") or "" in table.page:
+        told = enumerate(zip(kinds, table.page, strict=True))
+        rows.update(row for row, (kind, page) in told if kind == Kind.PAGE_VIEW and not page)
+    played = {row for row, playback in table.details_of("playback").items() if _is_playback(playback)}
+    rows.difference_update(row for row in played if kinds[row] == Kind.VIDEO_PLAYBACK)
+    rows.update(row for row, sold in table.details_of("purchase").items() if not abs(sold.amount) <= AMOUNT_MOST)
+    return rows
+
+
+def _is_playback(playback: Playback) -> bool:
+    return 0 < playback.action <= _LAST_ACTION and is_identifier(playback.video_id, ID_LENGTH)
+
+
 def reject(event: Event, received_time_us: int, placeholders: Collection[str] = frozenset()) -> Rejection | None:
     """Why the event is refused; None where it is accepted. `placeholders` are more ids that stand for nobody."""
     event_id, user_id, event_time_us, properties, event_type = _JUDGED(event)
-    if placeholders or not (_is_ordinary(event_id, EVENT_ID_LENGTH) and _is_ordinary(user_id, ID_LENGTH)):
+    if placeholders or not (is_ordinary(event_id, EVENT_ID_LENGTH) and is_ordinary(user_id, ID_LENGTH)):
         rejection = _reject_identity(event, placeholders)
         if rejection:
             return rejection
@@ -71,18 +112,6 @@ def outcome_id(intervention_id: str, outcome: int) -> str:
 def told_id(event_id: str) -> str:
     """The id under which a refused event is found; none where it is no id, or the mesh's own, another's by right."""
     return "" if event_id.startswith(OWN_ID) or len(event_id) > EVENT_ID_LENGTH else event_id
-
-
-def _is_ordinary(identifier: str, most: int) -> bool:
-    """Whether an id is fine at a glance: most are, and the glance is cheap."""
-    return (
-        identifier.isascii()
-        and identifier.isprintable()
-        and len(identifier) <= most
-        and identifier[:1] not in _SPECIAL
-        and "%" not in identifier
-        and _TELLING.search(identifier) is not None
-    )
 
 
 def _reject_identity(event: Event, placeholders: Collection[str]) -> Rejection | None:
@@ -116,7 +145,11 @@ def _reject_time(event_time_us: int) -> Rejection:
     return Rejection("TIME_IN_FUTURE", "timestamp lies more than 24 hours after its receipt.")
 
 
-_decode_object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+class _Object(msgspec.Struct):
+    """Any object of JSON: its members are passed over."""
+
+
+_decode_object: Final = msgspec.json.Decoder(_Object).decode
 
 
 def _reject_properties(properties: bytes) -> Rejection | None:

@@ -1,0 +1,38 @@
+"""The events of a request as a table."""
+
+from typing import Final
+
+from journeymesh.common.v1 import event_table_pb2
+from journeymesh.ingest.v1 import ingest_pb2
+
+from mesh.errors import InvalidArgument
+from records import table, wire
+from records.table import Table
+
+# A word that is told once may stand in all rows: what a table says event by event is bounded as well.
+_TOLD_BYTES: Final = 64 * 1024 * 1024
+
+
+def accepted_table(request: ingest_pb2.AcceptEventsRequest) -> Table:
+    """The events of a request, row by row; those of a gateway of the version before are made a table here.
+
+    Raises:
+        InvalidArgument: `MALFORMED_MESSAGE`, a table cannot be read; `REQUEST_TOO_LARGE`, it says too much of its rows.
+    """
+    try:
+        tables = [_read(message) for message in request.tables]
+    except wire.UnreadableTableError:
+        raise InvalidArgument("MALFORMED_MESSAGE", "A table of events cannot be read.") from None
+    if request.events:
+        tables.insert(0, table.of_events(request.events))
+    return table.joined(tables) if tables else Table(0, {})
+
+
+def _read(message: event_table_pb2.EventTable) -> Table:
+    read = wire.decoded(message)
+    columns = [read.columns[name] for name in (*table.WORDS, *table.BLOBS) if read.has(name)]
+    if sum(max(map(len, column), default=0) for column in columns) * len(read) > _TOLD_BYTES and (
+        sum(sum(map(len, column)) for column in columns) > _TOLD_BYTES
+    ):
+        raise InvalidArgument("REQUEST_TOO_LARGE", "The events of a table hold at most 64 MiB.")
+    return read
