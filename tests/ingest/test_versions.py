@@ -63,7 +63,8 @@ async def test_what_a_service_of_an_older_version_does_not_know_waits_for_the_up
         assert await house.failed.list(10, "") == ([], "")
         steps.lacks = set()
         await house.dispatch()
-        assert {"login", "beat", "beat-a"} <= set(house.applied("intervention"))
+        assert {"login", "beat", "beat-a"} <= set(house.applied("features"))
+        assert {"beat", "beat-a"} <= set(house.applied("intervention"))
         assert ["a-1"] in steps.asked
 
 
