@@ -110,8 +110,8 @@ async def fill(folder: Path) -> None:
     draw, sent = random.Random(3), simulated()  # noqa: S311 - a story
     last_us = sent[-1].received_time_us
     async with mesh.running(folder, json.dumps(LOGGING)) as running:
-        for start in range(0, len(sent), 8):
-            await running.send(*sent[start : start + 8])
+        for start in range(0, len(sent), 3):
+            await running.send(*sent[start : start + 3])
         await running.dispatch()
         asking = running.archiver.intervention
         for number, user_id in enumerate(sorted({each.user_id for each in sent})):
