@@ -133,7 +133,7 @@ ARCHIVED_BYTES: Final = _counter("archived_bytes", "Bytes of the files written t
 
 # Behaviour and risk.
 SIGNALS: Final = _counter("signals", "Struggle signals found.", "features", labels=("signal",))
-VECTORS: Final = _counter("vectors", "Feature vectors computed, one an event.", "features")
+VECTORS: Final = _counter("vectors", "Feature vectors computed, one for each user of a record.", "features")
 BEATS: Final = _counter("video_events", "Playback events applied.", "video")
 ASSESSMENTS: Final = _counter("assessments", "Risks assessed.", "scoring", labels=("level",))
 RISK_SCORE: Final = _histogram(
@@ -149,7 +149,7 @@ MODEL_LIVE: Final = _gauge(
 # Decisions and help.
 DECISIONS: Final = _counter(
     "decisions",
-    "Decisions made, one an event, by the reason that decided; nearly all are for nothing.",
+    "Decisions made, one for each user of a record, by the reason that decided; nearly all are for nothing.",
     "intervention",
     labels=("reason",),
 )

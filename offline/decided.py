@@ -22,7 +22,10 @@ _COLUMNS: Final = [name for name in SCHEMA.names if name not in _UNREAD]
 
 
 class Record(NamedTuple):
-    """One record of the stream: its events that were applied, by index, and the decisions the archive has on them."""
+    """One record of the stream: its events that were applied, by index, and the decisions the archive has on them.
+
+    A decision stands at the event it is about.
+    """
 
     shard: str
     sequence: int
@@ -30,6 +33,11 @@ class Record(NamedTuple):
     decided: Mapping[int, Row]
     duplicate_count: int
     """Events that stand in the archive twice."""
+
+    @property
+    def is_decided_by_event(self) -> bool:
+        """Whether each event has a decision of its own, as it was before a record's events were judged together."""
+        return len(self.decided) > len({row["user_id"] for row in self.decided.values()})
 
 
 def records(

@@ -5,14 +5,14 @@ from typing import Any, Final, NamedTuple, cast
 
 from journeymesh.common.v1 import event_pb2, position_pb2
 from journeymesh.features.v1 import features_pb2
-from journeymesh.scoring.v1 import scoring_pb2
 from journeymesh.video.v1 import video_pb2
 
 from mesh import applied
 from mesh.metrics import Metrics
 from mesh.states.memory import MemoryShards, MemoryState
 from services.features.servicer import FeaturesServicer
-from services.ingest.translation.deciding import decide_request
+from services.ingest.translation.deciding import assess_request, decide_request, vectors_of
+from services.ingest.translation.groups import Groups
 from services.ingest.translation.messages import Rows
 from services.intervention.adapters.listeners import LocalListeners
 from services.intervention.adapters.outbox_memory import MemoryOutbox
@@ -41,12 +41,13 @@ _PLAYBACK: Final = event_pb2.EVENT_TYPE_VIDEO_PLAYBACK
 _NO_CONTEXT: Final = cast("Any", None)
 
 
-class Vectors(NamedTuple):
-    """A batch of events with their features."""
+class Applied(NamedTuple):
+    """A batch of events with the features of its groups."""
 
     position: position_pb2.BatchPosition
     rows: Rows
-    applied: features_pb2.ApplyEventsResponse
+    groups: Groups
+    features: features_pb2.ApplyEventsResponse
 
 
 class Journeys:
@@ -56,7 +57,7 @@ class Journeys:
         self._video = VideoServicer(Playback(MemoryState(), MemoryShards()), Metrics())
         self._features = FeaturesServicer(MemoryState(), Metrics())
 
-    async def apply(self, shard: str, sequences: Sequence[int], rows: Rows) -> Vectors:
+    async def apply(self, shard: str, sequences: Sequence[int], rows: Rows, groups: Groups) -> Applied:
         """Applies whole records of one shard, ascending."""
         position = position_pb2.BatchPosition(stream=_STREAM, shard=shard, sequences=map(str, sequences))
         played = [row for row, event in enumerate(rows.events) if event.event_type == _PLAYBACK]
@@ -67,8 +68,10 @@ class Journeys:
             engagements = [
                 features_pb2.EngagementUpdate(row=row, score=score) for row, score in zip(played, scores, strict=True)
             ]
-        request = features_pb2.ApplyEventsRequest(position=position, events=rows.events, engagements=engagements)
-        return Vectors(position, rows, await self._features.ApplyEvents(request, _NO_CONTEXT))
+        request = features_pb2.ApplyEventsRequest(
+            position=position, events=rows.events, engagements=engagements, assessed_rows=sorted(groups.last)
+        )
+        return Applied(position, rows, groups, await self._features.ApplyEvents(request, _NO_CONTEXT))
 
 
 class Deriving:
@@ -80,23 +83,14 @@ class Deriving:
         self._stores = Stores(MemoryState(), MemoryShards(), self._pages, MemoryOutbox())
         self._deciding: dict[str, Deciding] = {}
 
-    async def derive(self, vectors: Vectors, model: Model, policy: Policy) -> Mapping[int, Block]:
+    async def derive(self, of: Applied, model: Model, policy: Policy) -> Mapping[int, Block]:
         """The decisions on a batch by a model and a policy, block by block by sequence number."""
         self._models.model = model
-        position, rows, features = vectors
-        assessed = await self._scoring.AssessUsers(
-            scoring_pb2.AssessUsersRequest(
-                position=position,
-                user_ids=[event.user_id for event in rows.events],
-                event_times_us=[event.event_time_us for event in rows.events],
-                values=features.values,
-                feature_schema_version=features.feature_schema_version,
-                signals=features.signals,
-                settled=features.settled,
-            ),
-            _NO_CONTEXT,
-        )
-        request = decide_request(position, rows, features, assessed)
+        position, rows, groups, features = of
+        vectors = vectors_of(rows, groups, features)
+        asked = assess_request(position, rows, groups, features, vectors)
+        assessed = await self._scoring.AssessUsers(asked, _NO_CONTEXT)
+        request = decide_request(position, rows, groups, features, vectors, assessed)
         await self._by(policy).decide(applied.batch(position), rows_of(request))
         return self._pages.take()
 

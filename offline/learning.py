@@ -97,7 +97,8 @@ class Outcomes:
 
     def see(self, record: Record) -> None:
         """Takes a record, in the order of `decided.records`."""
-        for index, archived in sorted(record.events.items()):
+        # As the service does: what a decision is about comes behind all else of its record.
+        for index, archived in sorted(record.events.items(), key=lambda each: (each[0] in record.decided, each[0])):
             event = archived.event
             at_us = event.received_time_us
             if at_us >= self._span.stop_us:

@@ -72,13 +72,14 @@ class Observations:
     ) -> None:
         """Takes the decisions of a record, as they were and as the other makes them.
 
-        Only those named by their event's index in `compared` count; outcomes are taken from all events.
+        Only those about the events in `compared`, by their index, count; outcomes are taken from all events.
         """
+        for archived in record.events.values():
+            self._note(archived.event, policies[0])
         block = blocks[0]
         for row, index in enumerate(block.event_indexes):
-            event = record.events[index].event
-            self._note(event, policies[0])
-            if index in compared and not _is_held_out(policies[0], event.user_id, block.exceptional.get(row)):
+            user_id = block.user_ids[row]
+            if index in compared and not _is_held_out(policies[0], user_id, block.exceptional.get(row)):
                 self._observe(record, row, blocks, policies)
 
     def logged(self, reward: Reward) -> Logged:

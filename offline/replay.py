@@ -114,7 +114,7 @@ class Replay:
             features.Row(event.user_id, features_translation.event_of(event), b"", scores.get(row))
             for row, event in enumerate(events)
         ]
-        await features.apply_events(self._features, at, rows)
+        await features.apply_events(self._features, at, rows, ())
 
 
 async def differences(replayed: Features, url: str, console: Console) -> list[Difference]:

@@ -19,6 +19,7 @@ from offline.observed import Observations
 from services.ingest.adapters import archive_decisions
 from services.ingest.domain.archive import Assessment, DecisionRow, Versions
 from services.ingest.domain.event import Event
+from services.ingest.translation.groups import each_alone, groups_of
 from services.ingest.translation.messages import Rows
 from services.intervention.domain.delivery import Undelivered, with_undelivered
 from services.intervention.domain.ledger import Block, decode_inputs
@@ -78,7 +79,7 @@ class Findings:
     event_count: int = 0
     duplicate_count: int = 0
     undecided_count: int = 0
-    """Events that have no decision in the archive: it was late, and the ledger had passed."""
+    """Decisions that are not in the archive: it was late, and the ledger had passed."""
     compared_count: int = 0
     different_count: int = 0
     differences: list[Difference] = dataclasses.field(default_factory=list)
@@ -135,7 +136,7 @@ class WhatIf:
             if versions is None:
                 continue  # nothing was decided yet
             undelivered = self._missed(record)
-            like = (record.shard, versions, self._is_inside(record))
+            like = _Like(record.shard, versions, self._is_inside(record), record.is_decided_by_event)
             if batch is not None and (batch.event_count >= _BATCH_EVENTS or undelivered or like != batch.like):
                 yield batch
                 batch = None
@@ -147,24 +148,26 @@ class WhatIf:
             yield batch
 
     async def _apply(self, batch: "_Batch") -> None:
-        shard, (model_version, policy_version), is_inside = batch.like
+        shard, (model_version, policy_version), is_inside, is_by_event = batch.like
         model, policy = _known(self._models, model_version), _known(self._policies, policy_version)
-        vectors = await self._journeys.apply(shard, [each.sequence for each in batch.records], _rows(batch.records))
+        rows = _rows(batch.records)
+        groups = each_alone(rows) if is_by_event else groups_of(rows)
+        applied = await self._journeys.apply(shard, [each.sequence for each in batch.records], rows, groups)
         other_model = (self._others.model if is_inside else None) or model
         other_policy = (self._others.policy if is_inside else None) or policy
         if batch.undelivered:
             await self._was.miss(batch.undelivered)
-        was = await self._was.derive(vectors, model, policy)
+        was = await self._was.derive(applied, model, policy)
         would: Mapping[int, Block] = {}
         if self._would is not None:
             if batch.undelivered:
                 await self._would.miss(batch.undelivered)
-            would = await self._would.derive(vectors, other_model, other_policy)
+            would = await self._would.derive(applied, other_model, other_policy)
         self.findings.event_count += batch.event_count
         inside = [record for record in batch.records if self._is_compared(record)]
         derived, other = _packed(inside, was, policy), _packed(inside, would, other_policy) if would else {}
         for record in inside:
-            places = [(record.sequence, index) for index in sorted(record.events)]
+            places = [(record.sequence, index) for index in was[record.sequence].event_indexes]
             equal = {at[1] for at in places if self._compare(record, at[1], derived[at], other.get(at))}
             if would:
                 blocks = was[record.sequence], would[record.sequence]
@@ -180,7 +183,7 @@ class WhatIf:
             found.undecided_count += 1
             return False
         found.compared_count += 1
-        columns = [name for name in archived if name not in _PLACE and archived[name] != derived.get(name)]
+        columns = [name for name in archived if _is_compared(name, archived) and archived[name] != derived.get(name)]
         if columns:
             found.different_count += 1
             if len(found.differences) < _TOLD_DIFFERENCES:
@@ -214,12 +217,26 @@ class WhatIf:
         return news
 
 
+class _Like(NamedTuple):
+    """What the records of a batch have in common."""
+
+    shard: str
+    versions: tuple[str, str]
+    is_inside: bool
+    is_by_event: bool
+
+
 @dataclasses.dataclass
 class _Batch:
-    like: tuple[str, tuple[str, str], bool]
+    like: _Like
     undelivered: Mapping[str, Undelivered]
     records: list[Record]
     event_count: int = 0
+
+
+def _is_compared(name: str, archived: Row) -> bool:
+    """Whether a column tells of what was derived; older rows do not tell how many events led to the decision."""
+    return name not in _PLACE and not (name == "event_count" and archived[name] is None)
 
 
 def _versions(record: Record) -> tuple[str, str] | None:
@@ -259,6 +276,7 @@ def _decision_rows(record: Record, block: Block, policy: Policy) -> Iterator[Dec
     told = ledger_record(Reference(record.shard, record.sequence), policy, block)
     versions = Versions(told.model_version, told.rules_version, told.policy_version)
     wholes = {each.row: each.decision for each in told.rows}
+    counts = collections.Counter(told.covered_rows)
     columns = zip(told.event_indexes, told.kinds, told.reasons, told.assessments, strict=True)
     for row, (index, kind, reason, assessment) in enumerate(columns):
         yield DecisionRow(
@@ -270,6 +288,7 @@ def _decision_rows(record: Record, block: Block, policy: Policy) -> Iterator[Dec
             assessment=cast("Assessment", assessment),
             versions=versions,
             whole=wholes.get(row),
+            event_count=counts.get(row, 1),
         )
 
 

@@ -28,9 +28,10 @@ class FeaturesServicer(features_pb2_grpc.FeaturesServiceServicer):
     ) -> features_pb2.ApplyEventsResponse:
         """See the contract."""
         rows = translation.rows_of(request)
-        derived = await usecases.apply_events(self._store, applied.batch(request.position), rows)
+        assessed = translation.assessed_rows_of(request)
+        derived = await usecases.apply_events(self._store, applied.batch(request.position), rows, assessed)
         if not request.position.is_retraction:
-            self._metrics.count(registry.VECTORS, len(rows))
+            self._metrics.count(registry.VECTORS, len(assessed))
             self._metrics.count_each(registry.SIGNALS, [translation.signal_name(each) for _, each in derived.signals])
         return features_pb2.ApplyEventsResponse(
             values=derived.values,

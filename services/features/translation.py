@@ -1,5 +1,6 @@
 """Between the wire and the domain. What only one kind of event has is only asked of that kind."""
 
+import itertools
 import math
 import operator
 import zlib
@@ -51,6 +52,18 @@ def rows_of(request: features_pb2.ApplyEventsRequest) -> list[Row]:
         raise InvalidArgument("VALUE_OUT_OF_RANGE", "An engagement refers to a row that does not exist.")
     rows = [_row(event, engagements.get(index)) for index, event in enumerate(request.events)]
     return rows if request.brings_arrivals else [_staying(row) for row in rows]
+
+
+def assessed_rows_of(request: features_pb2.ApplyEventsRequest) -> Sequence[int]:
+    """The rows after which a vector is wanted.
+
+    Raises:
+        InvalidArgument: they do not ascend, or one does not exist.
+    """
+    count, rows = len(request.events), list(request.assessed_rows)
+    if rows and (rows[-1] >= count or any(row >= after for row, after in itertools.pairwise(rows))):
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", "The assessed rows ascend, and are among the events.")
+    return rows or range(count)
 
 
 def _row(event: event_pb2.Event, video_engagement: float | None) -> Row:

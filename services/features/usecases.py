@@ -1,7 +1,7 @@
 """The verbs of the service: apply a batch of events, and read what is known of a user."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -29,8 +29,8 @@ class Row(msgspec.Struct, frozen=True, gc=False):
 class Derived(msgspec.Struct, frozen=True):
     """What came of a batch, where there is a row ascending by it.
 
-    `values` has the vectors row by row; `time_zones` for each row the user's zone as last told, counted from 1 in
-    `time_zone_names`, 0 for none.
+    `values` has the vectors after the assessed rows, row by row; `time_zones` for each of these the user's zone as last
+    told, counted from 1 in `time_zone_names`, 0 for none.
     """
 
     values: list[float]
@@ -52,8 +52,12 @@ _decode = msgspec.msgpack.Decoder(_User).decode
 _encode = msgspec.msgpack.Encoder().encode
 
 
-async def apply_events(store: UserStore, batch: applied.Batch, rows: Sequence[Row]) -> Derived:
+async def apply_events(
+    store: UserStore, batch: applied.Batch, rows: Sequence[Row], assessed_rows: Collection[int]
+) -> Derived:
     """Applies the rows in their order; effects happen once, and a repeated batch is answered as the first time.
+
+    Only the assessed rows have a vector and a time zone.
 
     Raises:
         FailedPrecondition: `POSITION_STALE`; nothing is written.
@@ -64,7 +68,7 @@ async def apply_events(store: UserStore, batch: applied.Batch, rows: Sequence[Ro
     opened = {user_id: applied.opened(blob, batch, _open) for user_id, blob in blobs.items()}
     users = {user_id: user for user_id, (_, user) in opened.items()}
     items = applied.kept_aside({_state_key(user_id): resumed for user_id, (resumed, _) in opened.items()})
-    zones = {"": 0}
+    zones, assessed = {"": 0}, frozenset(assessed_rows)
     derived = Derived([], [], [], [], [], [])
     for index, row in enumerate(rows):
         user = users[row.user_id]
@@ -74,8 +78,9 @@ async def apply_events(store: UserStore, batch: applied.Batch, rows: Sequence[Ro
             derived.settled.extend((index, settled) for settled in found.settled)
             if found.carried is not None:
                 derived.carried.append((index, found.carried))
-        derived.values.extend(vector(user.state))
-        derived.time_zones.append(zones.setdefault(user.state.time_zone, len(zones)))
+        if index in assessed:
+            derived.values.extend(vector(user.state))
+            derived.time_zones.append(zones.setdefault(user.state.time_zone, len(zones)))
         kept = recents.Kept(sessions.session_start(user.state, row.event), row.whole)
         segment = recents.add(user.tail, kept, user.state.event_count)
         if segment is not None:

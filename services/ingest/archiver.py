@@ -26,7 +26,7 @@ from services.ingest.domain.event import Event
 from services.ingest.gathered import Gathered, decisions_of, fitting
 from services.ingest.ports import Archive, Plans, SeenEvents, SetAside
 from services.ingest.steps import claimed
-from services.ingest.translation.messages import Decoded, cut, decoded
+from services.ingest.translation.messages import Decoded, covered, cut, decoded
 
 if TYPE_CHECKING:
     from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceAsyncStub
@@ -242,7 +242,7 @@ class _Following:
         told = {record.sequence: cast("Sequence[Event]", record.events) for record in records}
         ledger = await self._ledger(told)
         decisions = [row for at, its in told.items() if at in ledger for row in decisions_of(at, its, ledger[at])]
-        decided = {at: ledger[at].event_indexes if at in ledger else () for at in told}
+        decided = {at: covered(ledger[at]) if at in ledger else () for at in told}
         undecided = [record for record in records if len(decided[record.sequence]) < len(record.events)]
         others, aside = await self._undecided(undecided)
         rows = [

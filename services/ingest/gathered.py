@@ -1,6 +1,7 @@
 """What the archiver has read of a shard and not written yet, and how it is made into rows."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final, cast
 
@@ -44,14 +45,15 @@ def fitting(records: Sequence[Record]) -> int:
 
 
 def decisions_of(sequence: int, events: Sequence[Event], record: LedgerRecord) -> Iterable[DecisionRow]:
-    """The decisions of a record as rows, in the order of its events."""
+    """The decisions of a record as rows, in the order of the events they are about."""
     versions = Versions(record.model_version, record.rules_version, record.policy_version)
     wholes = {each.row: each.decision for each in record.rows}
     assessments = cast("Sequence[Assessment]", record.assessments)
     columns = zip(record.event_indexes, record.kinds, record.reasons, assessments, strict=True)
+    counts = Counter(record.covered_rows)
     rows = [
-        DecisionRow(sequence, index, events[index], kind, (reason,), assessment, versions, None)
-        for index, kind, reason, assessment in columns
+        DecisionRow(sequence, index, events[index], kind, (reason,), assessment, versions, None, counts.get(row, 1))
+        for row, (index, kind, reason, assessment) in enumerate(columns)
     ]
     for row, decision in wholes.items():
         rows[row] = rows[row]._replace(reasons=tuple(decision.reasons), whole=decision)

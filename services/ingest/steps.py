@@ -15,25 +15,28 @@ from typing import Final, NamedTuple
 from journeymesh.common.v1 import event_pb2, position_pb2
 from journeymesh.features.v1 import features_pb2, features_pb2_grpc
 from journeymesh.intervention.v1 import intervention_pb2, intervention_pb2_grpc
-from journeymesh.scoring.v1 import scoring_pb2, scoring_pb2_grpc
+from journeymesh.scoring.v1 import scoring_pb2_grpc
 from journeymesh.video.v1 import video_pb2, video_pb2_grpc
 from opentelemetry import trace
 
 from mesh import channel, registry, semconv, telemetry
+from mesh.errors import InvalidArgument, Unavailable
 from mesh.leases import Lease
 from mesh.telemetry import Telemetry
 from mesh.tls import Tls
 from records.table import of_events
 from services.ingest.domain.event import Place, Seen
 from services.ingest.ports import Claim, EventLog, SeenEvents
-from services.ingest.translation.deciding import decide_request
+from services.ingest.translation.deciding import assess_request, decide_request, vectors_of
+from services.ingest.translation.groups import groups_of
 from services.ingest.translation.journeys import Departure, arrivals, copies, departures
-from services.ingest.translation.messages import Decoded, Rows, origins
+from services.ingest.translation.messages import Decoded, Rows, covered, origins
 
 _STEP_SECONDS: Final = 20.0
 # Each with 20 events of at most about 6 KB, read in one answer and appended at once.
 _JOURNEYS_AT_ONCE: Final = 50
 
+_OTHER_VERSION: Final = "Intervention is of another version than its caller; it must be upgraded first."
 _PLAYBACK: Final = event_pb2.EVENT_TYPE_VIDEO_PLAYBACK
 
 
@@ -89,29 +92,26 @@ class Steps:
         )
         with self._span(lease.shard, len(batch), rows):
             engagements = await self._apply_playback(position, rows)
+            groups = groups_of(rows)
             with step("features"):
                 applied = await self.peers.features.ApplyEvents(
                     features_pb2.ApplyEventsRequest(
-                        position=position, events=rows.events, engagements=engagements, brings_arrivals=True
+                        position=position,
+                        events=rows.events,
+                        engagements=engagements,
+                        brings_arrivals=True,
+                        assessed_rows=sorted(groups.last),
                     ),
                     timeout=_STEP_SECONDS,
                 )
+            vectors = vectors_of(rows, groups, applied)
             with step("scoring"):
                 assessed = await self.peers.scoring.AssessUsers(
-                    scoring_pb2.AssessUsersRequest(
-                        position=position,
-                        user_ids=[event.user_id for event in rows.events],
-                        event_times_us=[event.event_time_us for event in rows.events],
-                        values=applied.values,
-                        feature_schema_version=applied.feature_schema_version,
-                        signals=applied.signals,
-                        settled=applied.settled,
-                    ),
-                    timeout=_STEP_SECONDS,
+                    assess_request(position, rows, groups, applied, vectors), timeout=_STEP_SECONDS
                 )
             with step("intervention"):
-                request = decide_request(position, rows, applied, assessed)
-                decided = await self.peers.intervention.DecideInterventions(request, timeout=_STEP_SECONDS)
+                request = decide_request(position, rows, groups, applied, vectors, assessed)
+                decided = await self._decide(request)
             if is_retraction:
                 return
             linked = [each.row for each in request.linked_rows]
@@ -121,15 +121,26 @@ class Steps:
                     await self._move_journeys(moving[start : start + _JOURNEYS_AT_ONCE])
         self.telemetry.metrics.count(registry.APPLIED_EVENTS, len(rows.events))
 
+    async def _decide(
+        self, request: intervention_pb2.DecideInterventionsRequest
+    ) -> intervention_pb2.DecideInterventionsResponse:
+        try:
+            return await self.peers.intervention.DecideInterventions(request, timeout=_STEP_SECONDS)
+        except InvalidArgument as error:
+            if error.reason != "INVALID_TYPE":
+                raise
+            # It is not the events: the columns, which are made here, are none that it knows.
+            raise Unavailable("DEPENDENCY_UNAVAILABLE", _OTHER_VERSION) from error
+
     async def decided(self, shard: str, records: Sequence[Decoded]) -> dict[int, frozenset[int]]:
-        """By sequence number, which events of records were decided on, as far as the ledger still knows."""
+        """By sequence number, which events of records led to decisions, as far as the ledger still knows."""
 
         async def ask(sequences: Sequence[str]) -> Sequence[intervention_pb2.LedgerRecord]:
             request = intervention_pb2.ReadLedgerRequest(shard=shard, sequences=sequences)
             return (await self.peers.intervention.ReadLedger(request, timeout=_STEP_SECONDS)).records
 
         told = await channel.in_pieces(ask, [str(record.sequence) for record in records])
-        return {int(record.sequence): frozenset(record.event_indexes) for record in told}
+        return {int(record.sequence): frozenset(covered(record)) for record in told}
 
     async def _apply_playback(
         self, position: position_pb2.BatchPosition, rows: Rows

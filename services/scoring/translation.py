@@ -35,6 +35,9 @@ def rows_of(request: wire.AssessUsersRequest) -> Rows:
     if len(request.event_times_us) != count or values.size != count * FEATURE_COUNT:
         detail = f"Every row needs a time and {FEATURE_COUNT} values."
         raise InvalidArgument("MISSING_FIELD", detail)
+    event_counts = list(request.event_counts)
+    if event_counts and (len(event_counts) != count or min(event_counts) < 1):
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", "Every row stands for one event or more.")
     if not ((values >= 0.0) & (values <= GREATEST_VALUE)).all():
         raise InvalidArgument("VALUE_OUT_OF_RANGE", f"Every value lies between 0 and {GREATEST_VALUE:g}.")
     lengths = [*map(len, request.user_ids)]
@@ -54,6 +57,7 @@ def rows_of(request: wire.AssessUsersRequest) -> Rows:
         request.feature_schema_version,
         signals,
         _settled(request),
+        event_counts,
     )
 
 

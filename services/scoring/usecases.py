@@ -13,7 +13,11 @@ from services.scoring.ports import Card, Matrix, Model, Models
 
 
 class Rows(NamedTuple):
-    """Feature vectors to assess, one row an event, in stream order; by row, `signals` found and `settled` ones."""
+    """Feature vectors to assess, each user's in the order of the stream.
+
+    By row, the `signals` that were found and those that were `settled`; and how many events of the user each row stands
+    for, empty for one each.
+    """
 
     user_ids: Sequence[str]
     event_times_us: Sequence[int]
@@ -21,6 +25,7 @@ class Rows(NamedTuple):
     schema_version: str
     signals: Mapping[int, Sequence[Signal]]
     settled: Mapping[int, Collection[Settled]] = {}
+    event_counts: Sequence[int] = ()
 
 
 class Assessed(NamedTuple):
@@ -101,6 +106,7 @@ def _assess_in_order(rows: Rows, journals: Mapping[str, Journal], model: Model) 
         prediction.packed_terms,
         rows.signals,
         rows.settled,
+        rows.event_counts or [1] * len(rows.user_ids),
     )
     assess = assessment.assess
     answers = [assess(journals[user_id], columns, row) for row, user_id in enumerate(rows.user_ids)]

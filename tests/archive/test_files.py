@@ -37,7 +37,7 @@ def row(sequence: int, index: int = 0, at_us: int = NOW_US) -> EventRow:
 
 def decision(of: EventRow) -> DecisionRow:
     assessment = scoring_pb2.Assessment(score=of.sequence, level=scoring_pb2.RISK_LEVEL_LOW)
-    return DecisionRow(of.sequence, of.event_index, of.event, 1, (3,), assessment, Versions("m", "r", "p"), None)  # type: ignore[arg-type]
+    return DecisionRow(of.sequence, of.event_index, of.event, 1, (3,), assessment, Versions("m", "r", "p"), None, 1)  # type: ignore[arg-type]
 
 
 async def parts(archive: ParquetArchive, rows: Sequence[EventRow], cuts: Iterable[int] = ()) -> list[Part]:

@@ -436,3 +436,18 @@ def test_a_state_of_the_first_version_is_read_and_goes_on() -> None:
     apply(state, Event("g", Kind.PURCHASE, third + 1, "/apply", amount=2.5, currency="EUR"))
     assert money.amounts(state) == {"": 40.0, "EUR": 2.5}
     assert decode(encode(state)) == state
+
+
+async def test_only_the_assessed_rows_have_a_vector_and_a_zone(stub: Stub) -> None:
+    events = [*calculator(), at(31, "click", "bob", time_zone="Asia/Tokyo"), at(32, "click")]
+    every = await stub.ApplyEvents(batch(events, 1))
+    some = await stub.ApplyEvents(batch(events, 1, assessed_rows=[3, 4]))
+    assert list(some.values) == list(every.values[39:])
+    assert [some.time_zone_names[zone - 1] if zone else "" for zone in some.time_zones] == ["Asia/Tokyo", ""]
+    assert (some.signals, some.settled) == (every.signals, every.settled)
+
+
+@pytest.mark.parametrize("rows", [[3], [1, 0], [1, 1]])
+async def test_assessed_rows_that_are_none_or_do_not_ascend_are_refused(stub: Stub, rows: list[int]) -> None:
+    with pytest.raises(InvalidArgument):
+        await stub.ApplyEvents(batch(calculator(), 1, assessed_rows=rows))

@@ -82,7 +82,8 @@ async def test_a_batch_goes_through_the_steps_in_order_and_playback_only_where_t
         assert [(update.row, update.score) for update in features.engagements] == [(1, 50.0)]
         decided = house.steps.requests[3]
         assert list(decided.event_indexes) == [0, 1, 2]
-        assert [assessment.score for assessment in decided.assessments] == [80.0] * 3
+        assert (list(decided.decided_rows), list(decided.decisions)) == ([2], [0, 0, 0])
+        assert [assessment.score for assessment in decided.assessments] == [80.0]
 
 
 async def test_a_copy_on_the_stream_is_applied_once_whichever_was_claimed() -> None:

@@ -36,6 +36,8 @@ class Keeping(peers.Steps):
         super().__init__(self._judge)
         self.kept: dict[tuple[str, str], bytes] = {}
         self.ledger: dict[str, list[int]] = {}
+        self.ids: dict[tuple[str, int], str] = {}
+        """The ids of events by sequence number and index."""
         self.fails_at = "scoring"
         self.bad: set[str] = set()
 
@@ -62,19 +64,23 @@ class Keeping(peers.Steps):
         return await super().ApplyEvents(request, context)
 
     async def DecideInterventions(self, request: Any, context: Any) -> Any:
-        self._keep("intervention", request.position, list(request.user_ids), list(request.event_ids))
+        sequences = [request.position.sequences[record] for record in request.record_indexes]
+        places = list(zip(sequences, request.event_indexes, strict=True))
+        numbers = request.decisions or range(len(places))
+        users = [request.user_ids[number] for number in numbers]
+        self._keep("intervention", request.position, users, [self.ids[place] for place in places])
         answer = await super().DecideInterventions(request, context)
         if not request.position.is_retraction:
             of_record: dict[str, list[int]] = {}
-            for record, index in zip(request.record_indexes, request.event_indexes, strict=True):
-                of_record.setdefault(request.position.sequences[record], []).append(index)
+            for sequence, index in places:
+                of_record.setdefault(sequence, []).append(index)
             self.ledger.update(of_record)
         return answer
 
     async def ReadLedger(self, request: Any, context: Any) -> intervention_pb2.ReadLedgerResponse:
         return intervention_pb2.ReadLedgerResponse(
             records=[
-                intervention_pb2.LedgerRecord(sequence=each, event_indexes=self.ledger[each])
+                intervention_pb2.LedgerRecord(sequence=each, covered_event_indexes=self.ledger[each])
                 for each in request.sequences
                 if each in self.ledger
             ]
@@ -104,7 +110,9 @@ async def shard_of(*records: str) -> AsyncIterator[tuple[House, Keeping, str]]:
         shard = ""
         for number, record in enumerate(records):
             events = [event(f"{one}{number}.{at}", names[one]) for at, one in enumerate(record)]
-            ((shard, _, _),) = await StreamEventLog(house.stream).append(of_events(events))
+            ((shard, sequence, _),) = await StreamEventLog(house.stream).append(of_events(events))
+            for at, one in enumerate(record):
+                steps.ids[str(sequence), at] = f"{one}{number}.{at}"
         yield house, steps, shard
 
 

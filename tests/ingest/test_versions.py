@@ -12,7 +12,7 @@ from mesh.errors import InvalidArgument, Unavailable
 from services.ingest.domain.event import refused_event_id
 from tests.builders import event
 from tests.ingest.house import housed
-from tests.ingest.peers import Steps
+from tests.ingest.peers import Steps, recording
 
 
 class Older(Steps):
@@ -63,8 +63,30 @@ async def test_what_a_service_of_an_older_version_does_not_know_waits_for_the_up
         assert await house.failed.list(10, "") == ([], "")
         steps.lacks = set()
         await house.dispatch()
-        assert {"login", "beat", "beat-a"} <= set(house.applied("intervention"))
+        assert {"login", "beat", "beat-a"} <= set(house.applied("features"))
+        assert {"beat", "beat-a"} <= set(house.applied("intervention"))
         assert ["a-1"] in steps.asked
+
+
+async def test_an_intervention_that_does_not_know_groups_is_waited_for_and_nothing_is_set_aside() -> None:
+    def older(step: str, request: Any) -> None:
+        # It compares all columns with the assessments, one of each row.
+        if step == "intervention" and len(request.record_indexes) != len(request.assessments):
+            raise InvalidArgument("INVALID_TYPE", "All columns of a batch have a value for each row.")
+
+    steps = recording(older)
+    async with housed(steps) as house:
+        await house.accept(event("alone"))
+        await house.dispatch()
+        await house.accept(event("a", "bob"), event("b", "bob"))
+        shard = (await house.receipt("a")).position.shard
+        for _ in range(3):
+            with pytest.raises(Unavailable, match="upgraded first"):
+                await house.advance(shard)
+        assert await house.failed.list(10, "") == ([], "")
+        steps.fault = lambda _step, _request: None
+        await house.dispatch()
+        assert set(house.applied("intervention")) == {"alone", "b"}
 
 
 async def test_what_failed_for_a_reason_of_a_newer_version_is_listed() -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -197,6 +198,30 @@ def batch(first: int, records: Sequence[Sequence[Row]]) -> tuple[Batch, Rows]:
     return Batch("events", "3", tuple(range(first, first + len(records)))), rows
 
 
+def judged(first: int, records: Sequence[Sequence[Row]]) -> tuple[Batch, Rows]:
+    """The same, where a record's rows of one user lead to one decision, which is about the last of them."""
+    at, rows = batch(first, records)
+    whose = list(zip(rows.record_indexes, rows.user_ids, strict=True))
+    decided = sorted({who: row for row, who in enumerate(whose)}.values())
+    numbers = {whose[row]: number for number, row in enumerate(decided)}
+
+    def columns(of: Sequence[Any]) -> list[Any]:
+        return [of[row] for row in decided]
+
+    return at, dataclasses.replace(
+        rows,
+        user_ids=columns(rows.user_ids),
+        event_ids=columns(rows.event_ids),
+        pages=columns(rows.pages),
+        time_zones=columns(rows.time_zones),
+        assessments=columns(rows.assessments),
+        features={row: told for row, told in rows.features.items() if row in decided},
+        settled_rows=sorted({decided[numbers[whose[row]]] for row in rows.settled_rows}),
+        decided_rows=decided,
+        decisions=[numbers[who] for who in whose],
+    )
+
+
 def arrival(user_id: str, at_us: int, standing: bytes) -> Row:
     """What was remembered of an anonymous user comes to a known one."""
     return Row(at_us=at_us, user_id=user_id, time_zone="", kind=EventKind.IDENTIFY, is_copy=True, standing=standing)
@@ -293,6 +318,12 @@ class World:
         self.sequence += 1
         self.clock.now_us = rows[-1].at_us
         return await self.deliver(self.sequence, [rows])
+
+    async def judge(self, *rows: Row) -> Came:
+        """Decides one more record, each user once, and tells all that came of it."""
+        self.sequence += 1
+        self.clock.now_us = rows[-1].at_us
+        return await self.deciding.decide(*judged(self.sequence, [rows]))
 
     async def link(self, anonymous_id: str, user_id: str, at_us: int) -> None:
         """An anonymous user turns out to be a known one: at the same moment, in as many records."""

@@ -128,7 +128,7 @@ WRONG: list[tuple[str, Callable[[Request], object]]] = [
     ("INVALID_IDENTIFIER", _set("span_ids", bytes(16))),
     # Standing.
     *(
-        ("INVALID_TYPE", lambda made, blob=blob: made.standings.add(row=0, standing=blob))
+        ("VALUE_OUT_OF_RANGE", lambda made, blob=blob: made.standings.add(row=0, standing=blob))
         for blob in (b"", b"x", b"\xc1", bytes(1000))
     ),
 ]

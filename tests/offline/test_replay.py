@@ -255,11 +255,15 @@ def test_the_archive_of_a_running_mesh_gives_what_it_serves(tmp_path: Path, caps
         assert replay.main(["--archive", url, "--compare", mesh.url]) == 0
         said = " ".join(capsys.readouterr().out.split())
         ids = [each.event.event_id for each in archive.events(files, archive.contents(files).files)]
-        decided = pq.read_table(tmp_path / "archive" / "decisions", columns=["event_id", "decision_id"]).to_pylist()
+        columns = ["event_id", "decision_id", "event_count"]
+        decided = pq.read_table(tmp_path / "archive" / "decisions", columns=columns).to_pylist()
         for each in decided[:20]:
             assert mesh.get(f"/api/events/{each['event_id']}").body["decisionId"] == each["decision_id"]
+        led = {mesh.get(f"/api/events/{each}").body["decisionId"] for each in ids}
     assert sorted(ids) == sorted(str(each["eventId"]) for each in sent)
-    assert sorted(each["event_id"] for each in decided) == sorted(ids)
+    assert {each["event_id"] for each in decided} < set(ids)
+    assert led == {each["decision_id"] for each in decided}
+    assert sum(each["event_count"] for each in decided) == len(ids)
     users = len({each["userId"] for each in sent})
     assert f"features equal │ {users} of {users}" in said
 

@@ -243,3 +243,57 @@ async def test_the_live_model_has_a_card(stub: "ScoringServiceAsyncStub") -> Non
     assert model.feature_schema_version == SCHEMA_VERSION
     assert model.training_time.seconds > 1_700_000_000
     assert model.card.startswith(f"# Exit risk, model `{model.model_version}`")
+
+
+def of_record(sequence: int = 1, **members: Any) -> wire.AssessUsersRequest:
+    """One record of ada's, as one row."""
+    given = {"user_ids": ["ada"], "event_times_us": [NOW_US + 3 * SECOND_US], "values": values(), "signals": []}
+    return request(sequence, **(given | members))
+
+
+def found(*signals: features_pb2.Signal) -> list[features_pb2.SignalRow]:
+    return [features_pb2.SignalRow(row=0, signal=each) for each in signals]
+
+
+def over(signal: features_pb2.Signal) -> features_pb2.SettledRow:
+    return features_pb2.SettledRow(row=0, type=signal.type, signal_time_us=signal.signal_time_us, target=signal.target)
+
+
+async def test_all_signals_of_a_record_count_for_its_one_row(stub: "ScoringServiceAsyncStub") -> None:
+    signals = [odd_signal(signal_time_us=NOW_US + number * SECOND_US, target=f"{number}") for number in range(4)]
+    (assessed,) = (await stub.AssessUsers(of_record(signals=found(*signals)))).assessments
+    assert assessed.strong_signal_count == 4
+    assert assessed.latest_signal_time_us == NOW_US + 3 * SECOND_US
+    read = await stub.GetRisk(wire.GetRiskRequest(user_id="ada"))
+    assert len(read.history) == 1
+
+
+async def test_what_is_found_and_settled_in_one_record_does_not_count(stub: "ScoringServiceAsyncStub") -> None:
+    solved, left = odd_signal(target="a"), odd_signal(target="b")
+    (assessed,) = (await stub.AssessUsers(of_record(signals=found(solved, left), settled=[over(solved)]))).assessments
+    assert assessed.strong_signal_count == 1
+    read = await stub.GetRisk(wire.GetRiskRequest(user_id="ada"))
+    assert [each.signal.target for each in read.signals] == ["b"]
+
+
+async def test_of_a_run_that_goes_on_and_is_settled_in_one_record_nothing_is_left(
+    stub: "ScoringServiceAsyncStub",
+) -> None:
+    first = odd_signal(run_start_time_us=NOW_US)
+    last = odd_signal(run_start_time_us=NOW_US, signal_time_us=NOW_US + 2 * SECOND_US)
+    await stub.AssessUsers(of_record(signals=found(first)))
+    (assessed,) = (await stub.AssessUsers(of_record(2, signals=found(last), settled=[over(last)]))).assessments
+    assert assessed.strong_signal_count == 0
+
+
+async def test_events_of_a_record_count_as_evidence(stub: "ScoringServiceAsyncStub") -> None:
+    for sequence in range(1, 6):
+        (alone,) = (await stub.AssessUsers(of_record(sequence, user_ids=["bob"]))).assessments
+    (together,) = (await stub.AssessUsers(of_record(6, event_counts=[5]))).assessments
+    assert together.confidence == alone.confidence
+
+
+@pytest.mark.parametrize("counts", [[0], [1, 1]])
+async def test_counts_of_events_that_are_none_are_refused(stub: "ScoringServiceAsyncStub", counts: list[int]) -> None:
+    with pytest.raises(InvalidArgument):
+        await stub.AssessUsers(of_record(event_counts=counts))

@@ -61,6 +61,7 @@ SCHEMA: Final = pa.schema(
         pa.field("inputs", pa.binary()),
         pa.field("withdrawn", text_type),
         pa.field("withdrawal_reason", text_type),
+        pa.field("event_count", pa.uint32()),
     ]
 )
 """As rows are packed; what is written has words as dictionaries."""
@@ -102,6 +103,7 @@ def batch(shard: str, sequence_texts: Sequence[str], rows: Sequence[DecisionRow]
         "withdrawal_reason": [
             _WITHDRAWALS.word(whole.withdrawn.reason) if _takes_back(whole) else None for whole in wholes
         ],
+        "event_count": [row.event_count for row in rows],
     }
     return pa.record_batch([array(columns[field.name], field.type) for field in SCHEMA], schema=SCHEMA)
 

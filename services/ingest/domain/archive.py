@@ -80,7 +80,10 @@ class Versions(NamedTuple):
 
 
 class DecisionRow(NamedTuple):
-    """The decision on an event; numbers as in `journeymesh.intervention.v1`, the deciding reason first."""
+    """The decision on a user of a record; numbers as in `journeymesh.intervention.v1`, the deciding reason first.
+
+    `event` is the one it is about, at `event_index`.
+    """
 
     sequence: int
     event_index: int
@@ -91,6 +94,8 @@ class DecisionRow(NamedTuple):
     versions: Versions
     whole: object | None
     """A `journeymesh.intervention.v1.Decision`; None for one without help and with one reason only."""
+    event_count: int
+    """How many events of the user led to it."""
 
 
 class ArchiveFile(NamedTuple):

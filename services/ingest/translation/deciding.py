@@ -1,4 +1,4 @@
-"""What intervention is asked about a batch."""
+"""What scoring and intervention are asked about a batch."""
 
 import operator
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from journeymesh.features.v1 import features_pb2
 from journeymesh.intervention.v1 import intervention_pb2
 from journeymesh.scoring.v1 import scoring_pb2
 
+from services.ingest.translation.groups import Groups
 from services.ingest.translation.messages import Rows
 
 _OUTCOME: Final = event_pb2.EVENT_TYPE_INTERVENTION_OUTCOME
@@ -21,13 +22,10 @@ _SPECIAL: Final = frozenset({_OUTCOME, _PURCHASE, _IDENTIFY})
 class _Columns(NamedTuple):
     """What is told of every event, column by column."""
 
-    user_ids: Sequence[str]
-    event_ids: Sequence[str]
     received_us: Sequence[int]
     event_us: Sequence[int]
     trace_ids: Sequence[bytes]
     span_ids: Sequence[bytes]
-    pages: Sequence[str]
     targets: Sequence[str]
     kinds: Sequence[event_pb2.EventType.ValueType]
     bots: Sequence[bool]
@@ -37,13 +35,10 @@ class _Columns(NamedTuple):
 
 # All of an event at once costs two thirds of one column after the other.
 _COLUMNS: Final = operator.attrgetter(
-    "user_id",
-    "event_id",
     "received_time_us",
     "event_time_us",
     "trace_id",
     "span_id",
-    "page",
     "target",
     "event_type",
     "is_bot",
@@ -59,29 +54,99 @@ class _Told(msgspec.Struct, rename="camel", frozen=True):
 
 _UNTOLD: Final = _Told()
 _decode_contact: Final = msgspec.json.Decoder(_Told).decode
+_row: Final = operator.attrgetter("row")
+
+
+class Vectors(NamedTuple):
+    """For each group its feature values, one group after the other, and its user's time zone as last known."""
+
+    values: Sequence[float]
+    time_zones: Sequence[str]
+
+
+def vectors_of(rows: Rows, groups: Groups, applied: features_pb2.ApplyEventsResponse) -> Vectors:
+    """What features answers, by groups. It does so by the last rows of groups; of the version before, by all rows."""
+    width, count = applied.feature_count, len(groups.last)
+    answered = range(len(rows.events)) if len(applied.values) > count * width else sorted(groups.last)
+    if list(answered) == groups.last:
+        return Vectors(applied.values, _time_zones(rows, groups, applied, range(count)))
+    place = {row: number for number, row in enumerate(answered)}
+    places = [place[row] for row in groups.last]
+    every = list(applied.values)
+    values = [value for at in places for value in every[at * width : (at + 1) * width]]
+    return Vectors(values, _time_zones(rows, groups, applied, places))
+
+
+def _time_zones(
+    rows: Rows, groups: Groups, applied: features_pb2.ApplyEventsResponse, places: Sequence[int]
+) -> Sequence[str]:
+    """For each group, the user's zone as last known; that of the event where features tells none."""
+    if not applied.time_zones:
+        return [rows.events[row].time_zone for row in groups.last]
+    names, zones = ("", *applied.time_zone_names), list(applied.time_zones)
+    return [names[zones[at]] for at in places]
+
+
+def assess_request(
+    position: position_pb2.BatchPosition,
+    rows: Rows,
+    groups: Groups,
+    applied: features_pb2.ApplyEventsResponse,
+    vectors: Vectors,
+) -> scoring_pb2.AssessUsersRequest:
+    """What scoring is asked about a batch: one row a group, with all that was found of it."""
+    of_rows = groups.of_rows
+    deciding = [rows.events[row] for row in groups.deciding]
+    return scoring_pb2.AssessUsersRequest(
+        position=position,
+        user_ids=[event.user_id for event in deciding],
+        event_times_us=[event.event_time_us for event in deciding],
+        values=vectors.values,
+        feature_schema_version=applied.feature_schema_version,
+        signals=sorted(
+            [features_pb2.SignalRow(row=of_rows[each.row], signal=each.signal) for each in applied.signals], key=_row
+        ),
+        settled=sorted(
+            [
+                features_pb2.SettledRow(
+                    row=of_rows[each.row], type=each.type, signal_time_us=each.signal_time_us, target=each.target
+                )
+                for each in applied.settled
+            ],
+            key=_row,
+        ),
+        event_counts=groups.sizes,
+    )
 
 
 def decide_request(
     position: position_pb2.BatchPosition,
     rows: Rows,
+    groups: Groups,
     applied: features_pb2.ApplyEventsResponse,
+    vectors: Vectors,
     assessed: scoring_pb2.AssessUsersResponse,
 ) -> intervention_pb2.DecideInterventionsRequest:
     """What intervention is asked about a batch once it is assessed."""
     events, width = rows.events, applied.feature_count
     told = _Columns(*zip(*map(_COLUMNS, events), strict=True))
+    deciding = [events[row] for row in groups.deciding]
+    is_grouped = len(deciding) < len(events)
     special = [(row, kind, events[row]) for row, kind in enumerate(told.kinds) if kind in _SPECIAL]
     copied = [row for row, event_id in enumerate(told.copied) if event_id] if any(told.copied) else []
+    settled = {groups.deciding[groups.of_rows[each.row]] for each in applied.settled if not told.copied[each.row]}
     return intervention_pb2.DecideInterventionsRequest(
         position=position,
         record_indexes=rows.record_indexes,
         event_indexes=rows.event_indexes,
-        user_ids=told.user_ids,
-        event_ids=told.event_ids,
+        decided_rows=groups.deciding if is_grouped else (),
+        decisions=groups.of_rows if is_grouped else (),
+        user_ids=[event.user_id for event in deciding],
+        event_ids=[event.event_id for event in deciding],
         received_times_us=told.received_us,
         trace_ids=told.trace_ids,
         span_ids=told.span_ids,
-        pages=told.pages,
+        pages=[event.page for event in deciding],
         assessments=assessed.assessments,
         model_version=assessed.model_version,
         rules_version=assessed.rules_version,
@@ -90,7 +155,7 @@ def decide_request(
             for row, kind, event in special
             if kind == _OUTCOME
         ],
-        time_zones=_time_zones(rows, applied),
+        time_zones=vectors.time_zones,
         bot_rows=[row for row, is_bot in enumerate(told.bots) if is_bot] if any(told.bots) else [],
         event_types=told.kinds,
         targets=told.targets,
@@ -105,15 +170,15 @@ def decide_request(
             if kind == _IDENTIFY and (contact := _contact(event)) is not None
         ],
         features=[
-            intervention_pb2.FeatureRow(row=row, values=applied.values[row * width : (row + 1) * width])
-            for row, assessment in enumerate(assessed.assessments)
+            intervention_pb2.FeatureRow(row=row, values=vectors.values[number * width : (number + 1) * width])
+            for number, (row, assessment) in enumerate(zip(groups.deciding, assessed.assessments, strict=True))
             if assessment.level > scoring_pb2.RISK_LEVEL_LOW
         ],
         feature_names=applied.feature_names,
         feature_schema_version=applied.feature_schema_version,
         event_times_us=told.event_us,
         copied_rows=copied,
-        settled_rows=sorted({settled.row for settled in applied.settled}),
+        settled_rows=sorted(settled),
         standings=[
             intervention_pb2.StandingRow(row=row, standing=events[row].carried.standing)
             for row in copied
@@ -126,14 +191,6 @@ def decide_request(
         ],
         system_rows=[row for row, is_system in enumerate(told.systems) if is_system] if any(told.systems) else [],
     )
-
-
-def _time_zones(rows: Rows, applied: features_pb2.ApplyEventsResponse) -> list[str]:
-    """For each row, the user's zone as last known; that of the event where features tells none."""
-    if not applied.time_zones:
-        return [event.time_zone for event in rows.events]
-    names = ("", *applied.time_zone_names)
-    return [names[zone] for zone in applied.time_zones]
 
 
 def _contact(event: event_pb2.Event) -> intervention_pb2.Contact | None:

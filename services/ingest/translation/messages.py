@@ -9,6 +9,7 @@ from google.protobuf.descriptor import EnumDescriptor
 from google.protobuf.message import DecodeError
 from journeymesh.common.v1 import error_reason_pb2, event_pb2, event_table_pb2, position_pb2
 from journeymesh.ingest.v1 import ingest_pb2
+from journeymesh.intervention.v1 import intervention_pb2
 
 from mesh.errors import InvalidArgument, Unavailable
 from mesh.stream import BEGINNING, END, Record
@@ -232,6 +233,11 @@ def _time(time_us: int) -> object:
         return (_EPOCH + dt.timedelta(microseconds=time_us)).isoformat().replace("+00:00", "Z")
     except OverflowError:
         return time_us
+
+
+def covered(record: intervention_pb2.LedgerRecord) -> Sequence[int]:
+    """The events of a record that led to decisions, by their index; ascending."""
+    return record.covered_event_indexes or record.event_indexes
 
 
 class Rows(NamedTuple):

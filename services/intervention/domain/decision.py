@@ -98,7 +98,7 @@ class Exceptional(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Decided(NamedTuple):
-    """What one event came to: what is to be kept of it beside its columns, if anything, and the user afterwards."""
+    """What one decision came to: what is to be kept of it beside its columns, if anything, and the user afterwards."""
 
     exceptional: Exceptional | None
     helped: Helped
@@ -111,15 +111,9 @@ def decide(
     undelivered: tuple[tuple[str, str], ...],
     intervention_id: str,
 ) -> Decided:
-    """Decides one event and tells what becomes of the user.
-
-    A copy has had its effects in the journey it comes from, and has none here, but for one: where it is the goal, it
-    converts who counts and has not converted. In the journey it comes from nobody knew of the help.
-    """
+    """Decides on one event and tells what becomes of the user."""
     if facts.is_copy:
-        counts = helped.exposed is not None and not helped.exposed.is_converted
-        has_converted = counts and _reaches_goal(policy, facts)
-        return Decided(None, pending.converted(policy, helped, facts.event_us) if has_converted else helped)
+        return Decided(None, _after_copy(policy, facts, helped))
     if helped.time_zone and not facts.time_zone:
         facts = msgspec.structs.replace(facts, time_zone=helped.time_zone)
     if _reaches_goal(policy, facts):
@@ -140,6 +134,30 @@ def decide(
         facts.is_settled,
     )
     return Decided(exceptional, _after(policy, facts, helped, verdict))
+
+
+def take_effect(policy: Policy, facts: Facts, helped: Helped) -> Helped:
+    """The user after an event that leads to a decision which is about another event of the record."""
+    if facts.is_copy:
+        return _after_copy(policy, facts, helped)
+    if _reaches_goal(policy, facts):
+        helped = pending.converted(policy, helped, facts.event_us)
+    back = withdrawal(policy, facts, pending.standing(helped))
+    if back is not None:
+        helped = pending.withdrawn(helped, back)
+    if facts.outcome is not None:
+        helped = pending.reported(policy, helped, facts.outcome, facts.received_us, facts.event_us)
+    return helped if facts.bought is None else pending.spent(helped, facts.bought)
+
+
+def _after_copy(policy: Policy, facts: Facts, helped: Helped) -> Helped:
+    """The user after a copy, which has had its effects in the journey it comes from, and has none here, but for one.
+
+    Where it is the goal, it converts who counts and has not converted: in that journey nobody knew of the help.
+    """
+    counts = helped.exposed is not None and not helped.exposed.is_converted
+    has_converted = counts and _reaches_goal(policy, facts)
+    return pending.converted(policy, helped, facts.event_us) if has_converted else helped
 
 
 def _reaches_goal(policy: Policy, facts: Facts) -> bool:

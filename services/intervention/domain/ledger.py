@@ -1,5 +1,6 @@
 """The ledger's words: a decision with all that went into it, and the block of decisions of one record."""
 
+import bisect
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
@@ -28,12 +29,16 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 class Block(msgspec.Struct, frozen=True, array_like=True):
-    """The decisions of one record, column by column, one row an event.
+    """The decisions of one record, column by column, one row a decision.
 
     A row that is not among the exceptional was decided by its columns and the policy alone, so that its verdict need
     not be kept: deriving it on reading gives the same. `bot_rows`, `copied_rows`, `system_rows` and the keys of
     `exceptional` and `ages_us` are rows of this block; an age stands there for each exceptional row and each that was
-    too old. What follows `ages_us` is empty but in bytes, see `encode`.
+    too old. From `unabridged` to `rows` all is empty but in bytes, see `encode`.
+
+    `covered_indexes` are the events of the record that led to its decisions, ascending, and `covered_rows` has the row
+    of each one's decision. Both are empty where each decision has but the event it is about. `other_traces` has by row
+    the traces of covered events that are not that of the event the decision is about.
     """
 
     policy_version: str
@@ -57,6 +62,9 @@ class Block(msgspec.Struct, frozen=True, array_like=True):
     texts: bytes = b""
     indicators: dict[int, int | Told] = {}
     rows: Rows = NO_ROWS
+    covered_indexes: Sequence[int] = ()
+    covered_rows: Sequence[int] = ()
+    other_traces: Mapping[int, tuple[bytes, ...]] = {}
 
 
 class Inputs(msgspec.Struct, frozen=True, array_like=True):
@@ -176,8 +184,23 @@ def decode_inputs(blob: bytes) -> Inputs:
     return _DECODE_INPUTS(blob)
 
 
+def row_of(block: Block, event_index: int) -> int | None:
+    """The row of the decision that an event of the record led to; None where it led to none."""
+    indexes = block.covered_indexes or block.event_indexes
+    place = bisect.bisect_left(indexes, event_index)
+    if place == len(indexes) or indexes[place] != event_index:
+        return None
+    return block.covered_rows[place] if block.covered_indexes else place
+
+
+def rows_of_trace(block: Block, trace_id: bytes) -> list[int]:
+    """The rows of the decisions that events of a trace led to, ascending."""
+    others = block.other_traces
+    return [row for row, each in enumerate(block.trace_ids) if each == trace_id or trace_id in others.get(row, ())]
+
+
 def facts_at(block: Block, shard: str, sequence: int, row: int) -> Facts:
-    """What was known of the event of a row."""
+    """What was known of the event that the decision of a row is about."""
     exception = block.exceptional.get(row)
     return Facts(
         position=Position(shard, sequence, block.event_indexes[row]),

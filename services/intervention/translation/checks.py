@@ -2,8 +2,9 @@
 
 import itertools
 import math
+import operator
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from journeymesh.intervention.v1 import intervention_pb2 as wire
@@ -29,25 +30,41 @@ def lengths(request: wire.DecideInterventionsRequest) -> None:
     Raises:
         InvalidArgument: `INVALID_TYPE`.
     """
-    count = len(request.assessments)
-    columns = (
-        request.record_indexes,
-        request.event_indexes,
+    decided, count = list(request.decided_rows), len(request.record_indexes)
+    columns = (request.event_indexes, request.received_times_us, request.trace_ids, request.span_ids)
+    if any(len(column) != count for column in columns):
+        raise InvalidArgument("INVALID_TYPE", "Columns of events have a value for each row.")
+    columns_of_decisions = (
         request.user_ids,
         request.event_ids,
-        request.received_times_us,
-        request.trace_ids,
-        request.span_ids,
         request.pages,
         request.time_zones,
+        request.assessments,
     )
-    if any(len(column) != count for column in columns):
-        raise InvalidArgument("INVALID_TYPE", "All columns of a batch have a value for each row.")
+    if any(len(column) != (len(decided) or count) for column in columns_of_decisions):
+        raise InvalidArgument("INVALID_TYPE", "Columns of decisions have a value for each decision.")
+    if decided or request.decisions:
+        _decisions(request, decided)
     optional = (request.event_types, request.targets, request.event_times_us)
     if any(len(column) not in (0, count) for column in optional) or len(request.event_types) != len(request.targets):
         raise InvalidArgument(
             "INVALID_TYPE", "Kinds, targets and times of events have a value for each row, or none at all."
         )
+
+
+def _decisions(request: wire.DecideInterventionsRequest, decided: Sequence[int]) -> None:
+    """Returns if each row has a decision of its record, and each decision a row that it is about."""
+    decisions, records = list(request.decisions), list(request.record_indexes)
+    is_whole = (
+        len(decisions) == len(records)
+        and all(map(operator.lt, decided, decided[1:]))
+        and max(decided, default=-1) < len(records)
+        and max(decisions, default=0) < len(decided)
+        and all(decisions[row] == number for number, row in enumerate(decided))
+        and all(record == records[decided[number]] for record, number in zip(records, decisions, strict=True))
+    )
+    if not is_whole:
+        raise InvalidArgument("INVALID_TYPE", "Each row has one decision, which is about a row of the same record.")
 
 
 def values(rows: Rows, record_count: int) -> None:
@@ -56,15 +73,14 @@ def values(rows: Rows, record_count: int) -> None:
     Raises:
         InvalidArgument: `INVALID_TYPE`, `MISSING_FIELD`, `INVALID_TIME`, `INVALID_IDENTIFIER` or `VALUE_OUT_OF_RANGE`.
     """
-    count = len(rows.assessments)
-    records = rows.record_indexes
+    records, count = rows.record_indexes, len(rows.record_indexes)
     if records and (records[-1] >= record_count or sorted(records) != records):
         raise InvalidArgument("INVALID_TYPE", "Rows name records of the batch, in their order.")
     if any(row >= count for row in _single_rows(rows)):
         raise InvalidArgument("INVALID_TYPE", "What is told of single rows belongs to a row.")
     if not all(rows.user_ids):
         raise InvalidArgument("MISSING_FIELD", "Each row names its user.")
-    if any(user_id in ("", rows.user_ids[row]) for row, user_id in rows.linked.items()):
+    if any(user_id in ("", rows.user(row)) for row, user_id in rows.linked.items()):
         raise InvalidArgument("MISSING_FIELD", "A row that ends an anonymous journey names another user.")
     if not _KINDS.issuperset(rows.kinds):
         raise InvalidArgument("VALUE_OUT_OF_RANGE", "A kind of event is none of those there are.")

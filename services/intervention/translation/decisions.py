@@ -97,6 +97,8 @@ def ledger_record(at: Reference, policy: Policy, of: Block) -> wire.LedgerRecord
         rules_version=of.rules_version,
         policy_version=of.policy_version,
         rows=whole,
+        covered_event_indexes=of.covered_indexes,
+        covered_rows=of.covered_rows,
     )
 
 

@@ -1,4 +1,4 @@
-"""A batch of assessed events, from the wire."""
+"""A batch of events and assessments, from the wire."""
 
 import operator
 from collections.abc import Callable, Iterable, Sequence
@@ -27,8 +27,8 @@ def rows_of(request: wire.DecideInterventionsRequest) -> Rows:
     """The rows of a batch.
 
     Raises:
-        InvalidArgument: columns differ in length, something points outside of them, or a value is none of those there
-            are; see `checks`.
+        InvalidArgument: columns do not belong together, something points outside of them, or a value is none of those
+            there are; see `checks`.
     """
     checks.lengths(request)
     rows = Rows(
@@ -59,6 +59,8 @@ def rows_of(request: wire.DecideInterventionsRequest) -> Rows:
         settled_rows=_ascending(request.settled_rows),
         standings={each.row: _moving(each.standing) for each in request.standings},
         linked={each.row: each.user_id for each in request.linked_rows},
+        decided_rows=list(request.decided_rows),
+        decisions=list(request.decisions),
     )
     checks.values(rows, len(request.position.sequences))
     return rows
@@ -102,7 +104,7 @@ def _moving(standing: bytes) -> Moving:
     try:
         return person.decode(standing)
     except NoStandingError as error:
-        raise InvalidArgument("INVALID_TYPE", str(error)) from None
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", str(error)) from None
 
 
 def _ascending(rows: Iterable[int]) -> Sequence[int]:

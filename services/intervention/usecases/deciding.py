@@ -1,4 +1,4 @@
-"""Deciding a batch: user by user in the order of the stream, everything written before anything is answered."""
+"""Deciding a batch: once for each user of a record. Everything is written before anything is answered."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,7 @@ from mesh.applied import Batch
 from mesh.state import Shards, StateStore
 from services.intervention.domain import delivery, pending, person, tally
 from services.intervention.domain import ledger as pages
-from services.intervention.domain.decision import Decided, decide
+from services.intervention.domain.decision import Decided, decide, take_effect
 from services.intervention.domain.eligibility import Reason
 from services.intervention.domain.facts import Contact, Facts, Outcome
 from services.intervention.domain.ledger import Decision
@@ -46,7 +46,7 @@ from services.intervention.usecases.rows import (
 class Came(NamedTuple):
     """What came of a batch.
 
-    Interventions by row, ascending; how many rows were decided for each reason; the actions that were withheld from
+    Interventions by row, ascending; how many decisions were made for each reason; the actions that were withheld from
     users who are held out; what became of earlier interventions; and by row what moves to known users.
     """
 
@@ -98,19 +98,25 @@ class Deciding:
         self._renewed_day = 0
 
     async def decide(self, batch: Batch, rows: Rows) -> Came:
-        """Decides every row.
+        """Decides on a batch.
 
         Raises:
             FailedPrecondition: `POSITION_STALE`, the sender has lost the shard.
             Unavailable: the store cannot be reached; the call may be repeated.
         """
         records = records_of(batch, rows)
-        policies = {record: self._policies.at(rows.received_us[of.start]) for record, of in records.items()}
+        policies = {record: self._policies.at(rows.received_us[of.rows.start]) for record, of in records.items()}
         aside = unanswered(policies, rows, records)
         asked = rows_in_question(policies, rows, records, aside)
         users = await self._load(batch, rows, asked)
-        decided = {row: _decide(policies[rows.record_indexes[row]], batch, rows, row, users) for row in asked}
-        made = [each for row in asked if (each := _made(batch, rows, row, decided[row], policies)) is not None]
+        decided: dict[int, Decided] = {}
+        for row in asked:
+            policy = policies[rows.record_indexes[row]]
+            if rows.is_decided(row):
+                decided[row] = _decide(policy, batch, rows, row, users)
+            else:
+                _take_effect(policy, batch, rows, row, users)
+        made = [each for row in decided if (each := _made(batch, rows, row, decided[row], policies)) is not None]
         await self._save(batch, rows, users, made)
         if batch.is_retraction:
             await self._outbox.cancel([each.intervention.id for each in made], self._clock(), "retracted")
@@ -136,8 +142,8 @@ class Deciding:
         )
 
     async def _load(self, batch: Batch, rows: Rows, asked: Sequence[int]) -> "_Users":
-        user_ids = list(dict.fromkeys(rows.user_ids[row] for row in asked))
-        contacts = dict.fromkeys(rows.user_ids[row] for row in rows.contacts)
+        user_ids = list(dict.fromkeys(map(rows.user, asked)))
+        contacts = dict.fromkeys(map(rows.user, rows.contacts))
         keys = [
             *map(user_key, user_ids),
             *map(delivery.undelivered_key, user_ids),
@@ -252,22 +258,42 @@ class _Users:
 
 def _decide(policy: Policy, batch: Batch, rows: Rows, row: int, users: _Users) -> Decided:
     facts = facts_of(batch, rows, row)
-    helped, lost = users.after[facts.user_id], users.undelivered[facts.user_id]
-    if row in rows.standings:
-        moving = rows.standings[row]
-        arrived = person.arrived(policy, helped, moving, facts)
-        users.note(row, facts, (*helped.offers, *moving.offers), arrived)
-        helped = arrived
-    decided = decide(policy, facts, helped, lost, intervention_id(facts.position))
+    helped = _arrive(policy, facts, rows, row, users)
+    decided = decide(policy, facts, helped, users.undelivered[facts.user_id], intervention_id(facts.position))
     users.note(row, facts, helped.offers, decided.helped)
-    if row in rows.linked:
-        known = pending.lapsed(policy, decided.helped, facts.received_us)
-        users.note(row, facts, decided.helped.offers, known)
-        after, standing = person.left(known, lost, rows.linked[row], facts.received_us)
-        users.note(row, facts, after.offers, after)
-        if standing:
-            users.standings[row] = standing
+    _leave(policy, facts, rows, row, users)
     return decided
+
+
+def _take_effect(policy: Policy, batch: Batch, rows: Rows, row: int, users: _Users) -> None:
+    facts = facts_of(batch, rows, row)
+    helped = _arrive(policy, facts, rows, row, users)
+    users.note(row, facts, helped.offers, take_effect(policy, facts, helped))
+    _leave(policy, facts, rows, row, users)
+
+
+def _arrive(policy: Policy, facts: Facts, rows: Rows, row: int, users: _Users) -> Helped:
+    """The user of a row once what it brings has arrived."""
+    helped = users.after[facts.user_id]
+    if row not in rows.standings:
+        return helped
+    moving = rows.standings[row]
+    arrived = person.arrived(policy, helped, moving, facts)
+    users.note(row, facts, (*helped.offers, *moving.offers), arrived)
+    return arrived
+
+
+def _leave(policy: Policy, facts: Facts, rows: Rows, row: int, users: _Users) -> None:
+    """Takes note of what moves with a row that ends an anonymous journey."""
+    if row not in rows.linked:
+        return
+    before = users.after[facts.user_id]
+    known = pending.lapsed(policy, before, facts.received_us)
+    users.note(row, facts, before.offers, known)
+    after, standing = person.left(known, users.undelivered[facts.user_id], rows.linked[row], facts.received_us)
+    users.note(row, facts, after.offers, after)
+    if standing:
+        users.standings[row] = standing
 
 
 def _made(batch: Batch, rows: Rows, row: int, decided: Decided, policies: Mapping[int, Policy]) -> Made | None:

@@ -4,6 +4,8 @@ import bisect
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
 from mesh.applied import Batch
 from services.intervention.domain import ledger as pages
 from services.intervention.domain import limits
@@ -14,7 +16,7 @@ from services.intervention.domain.policy import IN_APP, Policy
 from services.intervention.domain.strategy import Intervention, delivered_channels
 from services.intervention.ports import Entry
 from services.intervention.usecases.names import decision_id, trace_name, user_name
-from services.intervention.usecases.rows import Rows, age_us
+from services.intervention.usecases.rows import Part, Rows, age_us
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -29,40 +31,58 @@ class Made:
 def entry(
     batch: Batch,
     record: int,
-    of: slice,
+    of: Part,
     rows: Rows,
     policy: Policy,
     decided: Mapping[int, Decided],
     old: Sequence[int],
 ) -> Entry:
     """The ledger's page of a record. `old` are the rows of the batch that were too old, ascending."""
+    at = of.decisions
     exceptional = {
-        row - of.start: kept
-        for row in range(of.start, of.stop)
+        number - at.start: kept
+        for number, row in enumerate(rows.decided[at], at.start)
         if row in decided and (kept := decided[row].exceptional) is not None
     }
+    its = [rows.decided[number] for number in range(at.start, at.stop)]
     block = Block(
         policy_version=policy.version,
         model_version=rows.model_version,
         rules_version=rows.rules_version,
-        event_indexes=rows.event_indexes[of],
-        user_ids=rows.user_ids[of],
-        event_ids=rows.event_ids[of],
-        received_us=rows.received_us[of],
-        trace_ids=rows.trace_ids[of],
-        pages=rows.pages[of],
-        assessments=rows.assessments[of],
-        bot_rows=_shifted(rows.bot_rows, of),
+        event_indexes=[rows.event_indexes[row] for row in its],
+        user_ids=rows.user_ids[at],
+        event_ids=rows.event_ids[at],
+        received_us=[rows.received_us[row] for row in its],
+        trace_ids=[rows.trace_ids[row] for row in its],
+        pages=rows.pages[at],
+        assessments=rows.assessments[at],
+        bot_rows=_numbers(rows, rows.bot_rows, of),
         exceptional=exceptional,
         feature_names=rows.feature_names,
         feature_schema_version=rows.feature_schema_version,
-        copied_rows=_shifted(rows.copied_rows, of),
-        system_rows=_shifted(rows.system_rows, of),
-        ages_us={row: age_us(rows, of.start + row) for row in (*_shifted(old, of), *exceptional)},
+        copied_rows=_numbers(rows, rows.copied_rows, of),
+        system_rows=_numbers(rows, rows.system_rows, of),
+        ages_us={row: age_us(rows, its[row]) for row in (*_numbers(rows, old, of), *exceptional)},
     )
-    traces = filter(None, dict.fromkeys(block.trace_ids))
+    if rows.decisions:
+        block = msgspec.structs.replace(
+            block,
+            covered_indexes=rows.event_indexes[of.rows],
+            covered_rows=[number - at.start for number in rows.decisions[of.rows]],
+            other_traces=_other_traces(rows, of),
+        )
+    traces = filter(None, dict.fromkeys(rows.trace_ids[of.rows]))
     names = [*map(user_name, dict.fromkeys(block.user_ids)), *map(trace_name, traces)]
-    return Entry(batch.shard, batch.sequences[record], block.received_us[0], pages.encode(block), names)
+    return Entry(batch.shard, batch.sequences[record], rows.received_us[of.rows.start], pages.encode(block), names)
+
+
+def _other_traces(rows: Rows, of: Part) -> dict[int, tuple[bytes, ...]]:
+    """By row of the page, the traces that led to a decision beside that of the event it is about."""
+    others: dict[int, dict[bytes, None]] = {}
+    for number, trace_id in zip(rows.decisions[of.rows], rows.trace_ids[of.rows], strict=True):
+        if trace_id and trace_id != rows.trace_ids[rows.decided_rows[number]]:
+            others.setdefault(number - of.decisions.start, {})[trace_id] = None
+    return {row: tuple(its) for row, its in others.items()}
 
 
 def parcels(made: Made, policy: Policy, words_until_us: int) -> list[Parcel]:
@@ -105,8 +125,9 @@ def record(made: Made) -> bytes:
     return pages.encode(Record(facts.user_id, made.intervention, facts.trace_id))
 
 
-def _shifted(rows: Sequence[int], of: slice) -> Sequence[int]:
-    """The rows of a record, counted from its first."""
-    if not rows:
+def _numbers(rows: Rows, some: Sequence[int], of: Part) -> Sequence[int]:
+    """Of some rows of a batch those of a record that are decided on, as rows of its page."""
+    if not some:
         return ()
-    return [row - of.start for row in rows[bisect.bisect_left(rows, of.start) : bisect.bisect_left(rows, of.stop)]]
+    its = some[bisect.bisect_left(some, of.rows.start) : bisect.bisect_left(some, of.rows.stop)]
+    return [rows.number(row) - of.decisions.start for row in its if rows.is_decided(row)]

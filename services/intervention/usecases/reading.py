@@ -35,8 +35,8 @@ from services.intervention.usecases.names import (
 from services.intervention.usecases.pieces import in_turns
 from services.intervention.usecases.policies import Policies
 
-Column = Callable[[Block], Iterable[object]]
-"""Picks a column of a block."""
+Wanted = Callable[[Block], Iterable[int]]
+"""Picks rows of a block."""
 
 _NOT_FOUND: Final = "No intervention with this id."
 _BLOCKS_AT_ONCE: Final = 4
@@ -162,17 +162,23 @@ class Reading:
         return found[0]
 
     async def decisions_at(self, position: Position) -> list[Decision]:
-        """The decision of the event at a position; none where there is none."""
-        at = Reference(position.shard, position.sequence)
-        return await self._read([at], 1, lambda block: block.event_indexes, position.event_index)
+        """The decision that the event at a position led to; none where there is none."""
+
+        def wanted(block: Block) -> list[int]:
+            row = pages.row_of(block, position.event_index)
+            return [] if row is None else [row]
+
+        return await self._read([Reference(position.shard, position.sequence)], 1, wanted)
 
     async def decisions_of_user(self, user_id: str, limit: int) -> list[Decision]:
         """The last decisions on a user, newest first."""
-        return await self._find(user_name(user_id), limit, lambda block: block.user_ids, user_id)
+        return await self._find(
+            user_name(user_id), limit, lambda block: [row for row, each in enumerate(block.user_ids) if each == user_id]
+        )
 
     async def decisions_of_trace(self, trace_id: bytes, limit: int) -> list[Decision]:
-        """The last decisions on the events of a trace, newest first. A client may choose it for many events."""
-        return await self._find(trace_name(trace_id), limit, lambda block: block.trace_ids, trace_id)
+        """The last decisions that events of a trace led to, newest first. A client may choose it for many events."""
+        return await self._find(trace_name(trace_id), limit, lambda block: pages.rows_of_trace(block, trace_id))
 
     async def blocks(self, references: Sequence[Reference]) -> list[tuple[Reference, Block]]:
         """The blocks of records, in their order; without those of which nothing is known any more."""
@@ -225,32 +231,31 @@ class Reading:
         (blob,) = await self._state.load([worded.key(help_.id)])
         return worded.decode(blob)
 
-    async def _find(self, name: str, limit: int, column: Column, wanted: object) -> list[Decision]:
+    async def _find(self, name: str, limit: int, wanted: Wanted) -> list[Decision]:
         found: list[Decision] = []
         for generation in await self._ledger.find(name):
             shards: dict[str, list[Reference]] = {}
             for each in sorted(generation, key=lambda at: at.sequence, reverse=True):
                 shards.setdefault(each.shard, []).append(each)
             for references in shards.values():
-                found += await self._newest(references, limit, column, wanted)
+                found += await self._newest(references, limit, wanted)
             if len(found) >= limit:
                 break
         return sorted(found, key=_age, reverse=True)[:limit]
 
-    async def _newest(self, references: list[Reference], most: int, column: Column, wanted: object) -> list[Decision]:
+    async def _newest(self, references: list[Reference], most: int, wanted: Wanted) -> list[Decision]:
         """As many decisions of one shard's records, the last record first, from no more blocks than that takes."""
         found: list[Decision] = []
         while references and len(found) < most:
             few, references = references[:_BLOCKS_AT_ONCE], references[_BLOCKS_AT_ONCE:]
-            found += await self._read(few, most - len(found), column, wanted)
+            found += await self._read(few, most - len(found), wanted)
         return found
 
-    async def _read(self, references: Sequence[Reference], most: int, column: Column, wanted: object) -> list[Decision]:
-        """The decisions of rows with the wanted value in a column, up to `most`; of each block the newest."""
+    async def _read(self, references: Sequence[Reference], most: int, wanted: Wanted) -> list[Decision]:
+        """The decisions of the wanted rows, up to `most`; of each block the newest."""
         found: list[Decision] = []
         for at, block in await self.blocks(references):
-            rows = [row for row, value in enumerate(column(block)) if value == wanted]
-            rows = heapq.nlargest(most - len(found), rows, key=lambda row: (block.received_us[row], row))
+            rows = heapq.nlargest(most - len(found), wanted(block), key=lambda row: (block.received_us[row], row))
             if rows:
                 policy = await self.policies.find(block.policy_version)
                 found += await in_turns(pages.decision_at(policy, block, at.shard, at.sequence, row) for row in rows)

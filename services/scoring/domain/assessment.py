@@ -1,4 +1,4 @@
-"""One event's assessment: the user's journal before, the features and signals after the event, the journal after."""
+"""One assessment: the user's journal before, the features and signals after some events, the journal after."""
 
 import struct
 from collections.abc import Collection, Mapping, Sequence
@@ -24,7 +24,7 @@ class Columns(NamedTuple):
 
     `packed_values` and `packed_terms` hold all rows one after the other, each as in `Journal`. `may_speak` tells
     whether a rule over features alone may speak. `found` has the signals of the rows that brought any, `settled` those
-    that were over with a row.
+    that were over with a row; a signal may be in both. `event_counts` has how many events of the user a row stands for.
     """
 
     event_times_us: Sequence[int]
@@ -34,10 +34,11 @@ class Columns(NamedTuple):
     packed_terms: bytes
     found: Mapping[int, Sequence[Signal]]
     settled: Mapping[int, Collection[Settled]]
+    event_counts: Sequence[int]
 
 
 class Assessment(NamedTuple):
-    """The answer for one event; no indicators for a low level, and 0 for the latest signal where none counts."""
+    """The answer for one row; no indicators for a low level, and 0 for the latest signal where none counts."""
 
     risk: Risk
     strong_signal_count: int
@@ -63,19 +64,22 @@ def encode(journal: Journal) -> bytes:
 
 
 def assess(journal: Journal, columns: Columns, row: int) -> Assessment:
-    """Assesses a user after the event of one row and writes it into the journal; `settle` makes it the last one."""
+    """Assesses a user after the events of one row and writes it into the journal; `settle` makes it the last one."""
     at_us = columns.event_times_us[row]
     found = columns.found.get(row, ())
-    if journal.signals and row in columns.settled:
-        journal.signals = history.drop(journal.signals, columns.settled[row])
+    settled = columns.settled.get(row, ())
+    if journal.signals and settled:
+        journal.signals = history.drop(journal.signals, settled)
     if journal.signals or found:
         journal.signals = history.keep(journal.signals, found, at_us)
+    if found and settled:
+        journal.signals = history.drop(journal.signals, settled)
     active = history.active(journal.signals, at_us) if journal.signals else ()
     findings: Sequence[Finding] = ()
     if active or columns.may_speak[row]:
         findings = rules.find(active, _VALUES.unpack_from(columns.packed_values, row * _VALUES.size))
     if journal.assessed_count < COUNT_LIMIT:
-        journal.assessed_count += 1
+        journal.assessed_count = min(COUNT_LIMIT, journal.assessed_count + columns.event_counts[row])
     judged = risk.assess(findings, columns.probabilities[row], journal.assessed_count)
     history.note(journal, at_us, judged.score, judged.level)
     if judged.level is Level.LOW:

@@ -46,7 +46,7 @@ class Settled(NamedTuple):
 
 
 class Point(NamedTuple):
-    """The risk after one event."""
+    """The risk after one assessment."""
 
     event_time_us: int
     score: float
@@ -57,7 +57,7 @@ class Journal(msgspec.Struct, array_like=True):
 
     `values` and `terms` are what the last assessment saw and how the model came to its answer: 64- and 32-bit floats,
     little-endian, `terms` led by the model's baseline. `points` are packed, oldest first; the last one's time and level
-    stand beside them. `assessed_count` saturates.
+    stand beside them. `assessed_count` counts events, and saturates.
     """
 
     assessed_count: int = 0

@@ -1,0 +1,79 @@
+"""Whom a batch is about: all rows of one user in one record are a group, which is judged once.
+
+A record never changes once it is on the stream, so the groups are the same however the stream is cut into batches, and
+also where a record is applied user by user.
+"""
+
+import operator
+from typing import Final, NamedTuple
+
+from journeymesh.common.v1 import event_pb2
+
+from services.ingest.translation.messages import Rows
+
+_OUTCOME: Final = event_pb2.EVENT_TYPE_INTERVENTION_OUTCOME
+_COLUMNS: Final = operator.attrgetter("user_id", "event_time_us", "copied_event_id", "is_system", "event_type")
+_TOLD, _ANSWERED, _DONE = range(3)
+"""What a row may be: made elsewhere or by a system; an answer to help; what the user did here."""
+
+
+class Groups(NamedTuple):
+    """The groups of a batch, numbered by their deciding rows, which ascend.
+
+    A decision is about the deciding row: of the rows that the user made here the one with the latest event time, of
+    equals the last. So what comes late or from a system does not hide somebody who struggles now, and neither does the
+    report of an outcome: these decide only where there is nothing else.
+    """
+
+    of_rows: list[int]
+    """For each row, the number of its group."""
+    deciding: list[int]
+    """For each group, the deciding row."""
+    last: list[int]
+    """For each group, the last row: after it the user is assessed."""
+    sizes: list[int]
+    """For each group, how many rows it has."""
+
+
+def groups_of(rows: Rows) -> Groups:
+    """The groups of a batch."""
+    numbers: dict[tuple[int, str], int] = {}
+    of_rows: list[int] = []
+    deciding: list[int] = []
+    last: list[int] = []
+    sizes: list[int] = []
+    ranks: list[tuple[int, int]] = []
+    for row, (record, event) in enumerate(zip(rows.record_indexes, rows.events, strict=True)):
+        user_id, event_us, copied_id, is_system, kind = _COLUMNS(event)
+        rank = (_TOLD if copied_id or is_system else _ANSWERED if kind == _OUTCOME else _DONE, event_us)
+        number = numbers.setdefault((record, user_id), len(last))
+        of_rows.append(number)
+        if number == len(last):
+            deciding.append(row)
+            last.append(row)
+            sizes.append(1)
+            ranks.append(rank)
+            continue
+        last[number] = row
+        sizes[number] += 1
+        if rank >= ranks[number]:
+            deciding[number], ranks[number] = row, rank
+    return _ascending(Groups(of_rows, deciding, last, sizes))
+
+
+def each_alone(rows: Rows) -> Groups:
+    """Every row as a group of its own, as they were before records were judged as a whole."""
+    every = list(range(len(rows.events)))
+    return Groups(every, every, every, [1] * len(every))
+
+
+def _ascending(groups: Groups) -> Groups:
+    """The groups, numbered by their deciding rows."""
+    order = sorted(range(len(groups.deciding)), key=groups.deciding.__getitem__)
+    numbers = {before: after for after, before in enumerate(order)}
+    return Groups(
+        [numbers[each] for each in groups.of_rows],
+        [groups.deciding[each] for each in order],
+        [groups.last[each] for each in order],
+        [groups.sizes[each] for each in order],
+    )
