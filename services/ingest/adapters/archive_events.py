@@ -112,6 +112,9 @@ SCHEMA: Final = pa.schema(
 DICTIONARIES: Final = ("shard", *_WORDS)
 """Columns of few different values."""
 
+UNIQUE: Final = ("event_id", "properties")
+"""Columns whose values differ from row to row."""
+
 
 class Archived(NamedTuple):
     """An event of the archive and where it stood on the stream."""

@@ -36,6 +36,8 @@ _COPY_BYTES: Final = 8 * 1024 * 1024
 _MOST_BYTES: Final = 256 * 1024 * 1024
 _KINDS: Final = {archive.EVENTS: archive_events, archive.DECISIONS: archive_decisions}
 
+# By which a reader may leave out what it does not look for: rows stand in the order of the stream.
+_STATISTICS: Final = ["sequence", "event_time", "received_time"]
 _ASIDE_SUFFIX: Final = ".part"
 # What users did is for the owner and the owner's group.
 _MODE: Final = 0o640
@@ -129,7 +131,7 @@ class ParquetArchive:
         with _reaching(), self._opened(file) as opened:
             known = opened.schema_arrow.names
             read = None if columns is None else [name for name in columns if name in known]
-            yield from opened.iter_batches(_GROUP_ROWS, columns=read)
+            yield from opened.iter_batches(_GROUP_ROWS, columns=read, use_threads=False)
 
     def _write(self, shard: str, plan: Plan, hours: Collection[int], parts: Sequence[_Part]) -> int:
         byte_count = 0
@@ -165,7 +167,10 @@ class ParquetArchive:
 
         def fill(into: IO[bytes]) -> int:
             schema = written(columns.SCHEMA.empty_table(), columns.DICTIONARIES).schema.with_metadata(metadata)
-            with pq.ParquetWriter(into, schema, compression="zstd") as writer:
+            repeated = [f.name for f in schema if f.name not in columns.UNIQUE and not pa.types.is_nested(f.type)]
+            with pq.ParquetWriter(
+                into, schema, compression="zstd", use_dictionary=repeated, write_statistics=_STATISTICS
+            ) as writer:
                 for table in grouped(batches, _GROUP_ROWS):
                     writer.write_table(fitted(written(table, columns.DICTIONARIES), schema), _GROUP_ROWS)
             return into.tell()
