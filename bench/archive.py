@@ -6,7 +6,8 @@ measured by itself. Files go to a folder. What is measured is one shard that is 
 
 import asyncio
 import dataclasses
-import itertools
+import json
+import math
 import resource
 import sys
 import tempfile
@@ -14,15 +15,18 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from journeymesh.common.v1 import event_pb2
-from journeymesh.intervention.v1 import intervention_pb2 as wire
+from journeymesh.common.v1 import event_pb2, event_table_pb2
+from journeymesh.intervention.v1 import intervention_pb2
 
+from bench import load
 from mesh.applied import Batch
 from mesh.clock import system_clock
 from mesh.leasing.memory import MemoryLeases
 from mesh.metrics import Metrics
 from mesh.stream import END, Entry
 from mesh.streams.memory import MemoryStream
+from records import wire
+from records.table import Detail, Table
 from services.ingest.adapters.archive_files import ParquetArchive
 from services.ingest.adapters.archive_plans import MemoryPlans
 from services.ingest.adapters.memory import MemorySeenEvents, MemorySetAside
@@ -34,14 +38,10 @@ from services.intervention.servicer import InterventionServicer
 from services.intervention.usecases.rows import Rows
 
 _EVENTS_A_RECORD: Final = 100
+_RUN: Final = 5
 _USERS: Final = 5_000
 _POLICY: Final = Path(__file__).parents[1] / "policies" / "default.yaml"
-_KINDS: Final = [
-    event_pb2.EVENT_TYPE_PAGE_VIEW,
-    event_pb2.EVENT_TYPE_FEATURE_INTERACTION,
-    event_pb2.EVENT_TYPE_CLICK,
-    event_pb2.EVENT_TYPE_VIDEO_PLAYBACK,
-]
+_TARGETS: Final = ("target", "feature", "element", "form", "task")
 
 
 @dataclasses.dataclass
@@ -54,10 +54,10 @@ class _Intervention:
     async def ReadLedger(self, request: Any, timeout: float) -> Any:  # noqa: ANN401, ARG002, ASYNC109, N802
         asked = request.SerializeToString()
         started = time.thread_time()
-        answer = await self.servicer.ReadLedger(wire.ReadLedgerRequest.FromString(asked), None)  # type: ignore[arg-type]
+        answer = await self.servicer.ReadLedger(intervention_pb2.ReadLedgerRequest.FromString(asked), None)  # type: ignore[arg-type]
         sent = answer.SerializeToString()
         self.cpu_seconds += time.thread_time() - started
-        return wire.ReadLedgerResponse.FromString(sent)
+        return intervention_pb2.ReadLedgerResponse.FromString(sent)
 
 
 async def main(folder: Path, event_count: int) -> None:
@@ -65,11 +65,12 @@ async def main(folder: Path, event_count: int) -> None:
     stream = MemoryStream(shard_count=1)
     interventions = in_memory([(0, _POLICY.read_text())], system_clock)
     intervention = _Intervention(InterventionServicer(*interventions, Metrics()))
-    numbers = itertools.count()
+    bodies = load.requests(0, _EVENTS_A_RECORD, _USERS, _RUN)
     for sequence in range(event_count // _EVENTS_A_RECORD):
-        events = [_event(next(numbers)) for _ in range(_EVENTS_A_RECORD)]
-        await stream.append([Entry("0", event_pb2.EventRecord(events=events).SerializeToString())])
-        await interventions.deciding.decide(Batch("events", "0", (sequence,)), _rows(events))
+        told = _table(json.loads(next(bodies))["events"], sequence)
+        record = event_table_pb2.StreamRecord(table=wire.encoded(told), format_version=1)
+        await stream.append([Entry("0", record.SerializeToString())])
+        await interventions.deciding.decide(Batch("events", "0", (sequence,)), _rows(told, sequence))
     await stream.split("0")
     dispatched, leases = MemoryLeases(system_clock), MemoryLeases(system_clock)
     lease = await dispatched.acquire("0", "dispatcher")
@@ -96,44 +97,50 @@ async def main(folder: Path, event_count: int) -> None:
     print(f"      memory: {(after.ru_maxrss - before.ru_maxrss) / 1024:5.0f} MiB more than before")
 
 
-def _event(number: int) -> event_pb2.Event:
-    kind = _KINDS[number % len(_KINDS)]
-    made = event_pb2.Event(
-        event_id=f"01JDX0000000000000{number:08}",
-        user_id=f"user-{number * 7 % _USERS}",
-        session_id=f"session-{number * 7 % _USERS}",
-        event_type=kind,
-        event_time_us=1_767_348_000_000_000 + number * 100_000,
-        received_time_us=1_767_348_000_500_000 + number * 100,
-        page=f"/products/{number % 97}",
-        target="loan_amount",
-        platform=event_pb2.PLATFORM_WEB,
-        device_class=event_pb2.DEVICE_CLASS_PHONE,
-        user_agent="Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15",
-        properties=b'{"page": "/products/7", "value": %d, "referrer": "/home"}' % number,
-        trace_id=(number // _EVENTS_A_RECORD * 0x9E3779B97F4A7C15 % (1 << 128)).to_bytes(16, "big"),
-        span_id=bytes(range(8)),
-    )
-    if kind == event_pb2.EVENT_TYPE_CLICK:
-        made.click.x, made.click.y = number % 1280, number % 720
-    if kind == event_pb2.EVENT_TYPE_VIDEO_PLAYBACK:
-        made.playback.video_id, made.playback.position_seconds = "video-7", number % 600
-    return made
-
-
-def _rows(events: list[event_pb2.Event]) -> Rows:
+def _table(events: list[dict[str, Any]], number: int) -> Table:
+    """The events of a body as they lie on the stream, a request in ten milliseconds."""
     count = len(events)
+    received_us = 1_767_348_000_500_000 + number * 10_000
+    properties = [event["properties"] for event in events]
+    details: dict[int, Detail] = {}
+    for row, its in enumerate(properties):
+        if "effectObserved" in its:
+            details[row] = event_pb2.Click(x=its["x"], y=its["y"], effect_observed=its["effectObserved"])
+        if "videoId" in its:
+            details[row] = event_pb2.Playback(video_id=its["videoId"], position_seconds=its["positionSeconds"])
+    columns: dict[str, list[Any]] = {
+        "event_id": [event["eventId"] for event in events],
+        "user_id": [event["userId"] for event in events],
+        "session_id": [f"{event['userId']}-session" for event in events],
+        "event_type": [event_pb2.EventType.Value(f"EVENT_TYPE_{event['eventType'].upper()}") for event in events],
+        "event_time_us": [received_us - 500_000] * count,
+        "received_time_us": [received_us] * count,
+        "page": [its["page"] for its in properties],
+        "target": [next((its[name] for name in _TARGETS if name in its), "") for its in properties],
+        "platform": [event_pb2.PLATFORM_WEB] * count,
+        "device_class": [event_pb2.DEVICE_CLASS_PHONE] * count,
+        "user_agent": ["Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15"] * count,
+        "properties": [json.dumps(its).encode() for its in properties],
+        "trace_id": [(number * 0x9E3779B97F4A7C15 % (1 << 128)).to_bytes(16, "big")] * count,
+        "span_id": [bytes(range(8))] * count,
+    }
+    return Table(count, columns, details)
+
+
+def _rows(told: Table, number: int) -> Rows:
+    count = len(told)
+    scores = [10 + math.sin(number * count + row) for row in range(count)]
     return Rows(
         record_indexes=[0] * count,
         event_indexes=[*range(count)],
-        user_ids=[event.user_id for event in events],
-        event_ids=[event.event_id for event in events],
-        received_us=[event.received_time_us for event in events],
-        trace_ids=[event.trace_id for event in events],
-        span_ids=[event.span_id for event in events],
-        pages=[event.page for event in events],
+        user_ids=told.user_id,
+        event_ids=told.event_id,
+        received_us=told.received_time_us,
+        trace_ids=told.trace_id,
+        span_ids=told.span_id,
+        pages=told.page,
         time_zones=[""] * count,
-        assessments=[Assessment(10 + 1 / (1 + row), 1, 0.7 + 1 / (3 + row), 1.0, 9.0, 0) for row in range(count)],
+        assessments=[Assessment(score, 1, 0.7, 1.0, 9.0 + score, 0) for score in scores],
         bot_rows=[],
         outcomes={},
         model_version="exit-risk-1",

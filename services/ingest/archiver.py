@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, cast
 
 from journeymesh.intervention.v1 import intervention_pb2
@@ -21,12 +21,12 @@ from mesh.errors import FailedPrecondition, MeshError, TooLarge
 from mesh.leases import Lease, Leases
 from mesh.metrics import Metrics
 from mesh.stream import BEGINNING, END, Record, StreamReader
-from services.ingest.domain.archive import DecisionRow, EventRow, Plan, hours_of
+from services.ingest.domain.archive import DecisionRow, Plan, hours_of
 from services.ingest.domain.event import Event
-from services.ingest.gathered import Gathered, decisions_of, fitting
-from services.ingest.ports import Archive, Plans, SeenEvents, SetAside
+from services.ingest.gathered import Gathered, about, decisions_of, fitting, slices
+from services.ingest.ports import Archive, EventRows, Plans, SeenEvents, SetAside
 from services.ingest.steps import claimed
-from services.ingest.translation.messages import Decoded, covered, cut, decoded
+from services.ingest.translation.messages import NO_EVENTS, Decoded, covered, decoded
 
 if TYPE_CHECKING:
     from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceAsyncStub
@@ -215,7 +215,7 @@ class _Following:
     async def _gather_all(self, gathered: Gathered, records: Sequence[Record]) -> bool:
         """Gathers records until it is time to write; whether that was all of them."""
         appended_us = {record.sequence: record.appended_us for record in records}
-        for some in cut(map(decoded, records), _SLICE_EVENTS):
+        for some in slices(map(decoded, records), _SLICE_EVENTS):
             await self._gather_or_leave(gathered, some)
             gathered.last_appended_us = appended_us[gathered.through]
             if self._is_due(gathered):
@@ -232,43 +232,43 @@ class _Following:
             if len(records) == 1:
                 at = records[0].sequence
                 _log.error("record %d of shard %s cannot be archived: %s", at, self._lease.shard, log.fault(error))
-                await self._keep(gathered, [Decoded(at, ())], [], [])
+                await self._keep(gathered, [Decoded(at, NO_EVENTS)], [], [])
                 return
             middle = len(records) // 2
             for half in (records[:middle], records[middle:]):
                 await self._gather_or_leave(gathered, half)
 
     async def _gather(self, gathered: Gathered, records: Sequence[Decoded]) -> None:
-        told = {record.sequence: cast("Sequence[Event]", record.events) for record in records}
-        ledger = await self._ledger(told)
-        decisions = [row for at, its in told.items() if at in ledger for row in decisions_of(at, its, ledger[at])]
-        decided = {at: covered(ledger[at]) if at in ledger else () for at in told}
-        undecided = [record for record in records if len(decided[record.sequence]) < len(record.events)]
-        others, aside = await self._undecided(undecided)
-        rows = [
-            EventRow(at, index, its[index], at in aside and index not in decided[at])
-            for at, its in told.items()
-            for index in (sorted({*decided[at], *others[at]}) if at in others else decided[at])
+        ledger = await self._ledger([record.sequence for record in records])
+        decisions = [
+            row
+            for record in records
+            if (found := ledger.get(record.sequence))
+            for row in decisions_of(record.sequence, about(record.table), found)
         ]
+        decided = {at: [*covered(found)] for at, found in ledger.items()}
+        undecided = [record for record in records if len(decided.get(record.sequence, ())) < len(record.table)]
+        others, aside = await self._undecided(undecided)
+        rows = [_rows(record, decided.get(record.sequence, []), others, aside) for record in records]
         await self._keep(gathered, records, rows, decisions)
 
     async def _keep(
         self,
         gathered: Gathered,
         records: Sequence[Decoded],
-        rows: Sequence[EventRow],
+        rows: Sequence[EventRows],
         decisions: Sequence[DecisionRow],
     ) -> None:
         part = await self._of.archive.pack(self._lease.shard, rows, decisions)
         gathered.through = records[-1].sequence
         gathered.since = self._now() if gathered.since is None else gathered.since
         gathered.record_count += len(records)
-        gathered.event_count += len(rows)
+        gathered.event_count += sum(len(each.rows) for each in rows)
         gathered.byte_count += part.size
-        gathered.hours |= hours_of(event.received_time_us for record in records for event in record.events)
+        gathered.hours |= hours_of(set().union(*(record.table.received_time_us for record in records)))
         gathered.parts.append(part)
 
-    async def _ledger(self, sequences: Iterable[int]) -> dict[int, intervention_pb2.LedgerRecord]:
+    async def _ledger(self, sequences: Sequence[int]) -> dict[int, intervention_pb2.LedgerRecord]:
         async def ask(texts: Sequence[str]) -> Sequence[intervention_pb2.LedgerRecord]:
             asked = intervention_pb2.ReadLedgerRequest(shard=self._lease.shard, sequences=texts)
             try:
@@ -299,3 +299,11 @@ class _Following:
         for record, index in zip(rows.record_indexes, rows.event_indexes, strict=True):
             counted.setdefault(sequences[record], set()).add(index)
         return counted, await self._of.set_aside.find(self._lease.shard, sequences)
+
+
+def _rows(record: Decoded, decided: list[int], others: Mapping[int, set[int]], aside: Collection[int]) -> EventRows:
+    """The events of a record that count, decided or not."""
+    undecided = others.get(record.sequence, set()).difference(decided)
+    rows = sorted(undecided.union(decided)) if undecided else decided
+    told = cast("Sequence[Event]", record.told)
+    return EventRows(record.sequence, record.table, rows, undecided if record.sequence in aside else (), told)

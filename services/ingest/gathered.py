@@ -2,18 +2,22 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Final, cast
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple, cast
 
 from journeymesh.intervention.v1.intervention_pb2 import LedgerRecord
 
+from mesh.errors import Unavailable
 from mesh.stream import Record
+from records.table import Table
 from services.ingest.domain.archive import Assessment, DecisionRow, Versions, hour_of
 from services.ingest.domain.event import Event
 from services.ingest.ports import Part
+from services.ingest.translation.messages import Decoded
 
 _MOST_RECORDS: Final = 2_000
 _READ_BYTES: Final = 8 * 1024 * 1024
+_NEWER: Final = "A newer version has written what stands next on the stream: the archive has no column for it yet."
 
 
 @dataclasses.dataclass
@@ -42,6 +46,38 @@ def fitting(records: Sequence[Record]) -> int:
     """How many such records memory bears at once; a stream that is asked seldom is asked for that many."""
     size = sum(len(record.payload) for record in records)
     return min(_READ_BYTES * len(records) // (size + 1), _MOST_RECORDS)
+
+
+def slices(records: Iterable[Decoded], most: int) -> Iterator[list[Decoded]]:
+    """Runs of whole records: at most so many events, but at least one record.
+
+    Raises:
+        Unavailable: a newer version has written what has no column yet.
+    """
+    run: list[Decoded] = []
+    count = 0
+    for record in records:
+        if record.is_newer:
+            yield from filter(None, [run])
+            raise Unavailable("DEPENDENCY_UNAVAILABLE", _NEWER)
+        if run and count + len(record.table) > most:
+            yield run
+            run, count = [], 0
+        run.append(record)
+        count += len(record.table)
+    if run:
+        yield run
+
+
+class _About(NamedTuple):
+    event_id: str
+    user_id: str
+    received_time_us: int
+
+
+def about(table: Table) -> Sequence[Event]:
+    """Of each event what its decision tells of it."""
+    return cast("Sequence[Event]", [*map(_About, table.event_id, table.user_id, table.received_time_us)])
 
 
 def decisions_of(sequence: int, events: Sequence[Event], record: LedgerRecord) -> Iterable[DecisionRow]:

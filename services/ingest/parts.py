@@ -6,6 +6,7 @@ lies beyond the checkpoint by more than one part, and may come again in any cut.
 """
 
 import asyncio
+import dataclasses
 import logging
 from collections.abc import AsyncIterator, Sequence
 from typing import Final, NamedTuple
@@ -120,9 +121,9 @@ async def _poison_of(steps: Steps, lease: Lease, record: Decoded) -> Decoded:
     users = list(dict.fromkeys(event.user_id for event in record.events))
     bad = await _bad_users(steps, lease, record, users) if len(users) > 1 else users
     if 0 < len(bad) < len(users):
-        others = record._replace(users=frozenset(users).difference(bad))
+        others = dataclasses.replace(record, users=frozenset(users).difference(bad))
         if not await _fails(steps, lease, [others], _ONCE):
-            return record._replace(users=frozenset(bad))
+            return dataclasses.replace(record, users=frozenset(bad))
     await _take_back(steps, lease, record)
     return record
 
@@ -133,7 +134,7 @@ async def _bad_users(steps: Steps, lease: Lease, record: Decoded, users: Sequenc
     waits = [users[len(users) // 2 :], users[: len(users) // 2]]
     while waits:
         some = waits.pop()
-        part = record._replace(users=frozenset(some))
+        part = dataclasses.replace(record, users=frozenset(some))
         if not await _fails(steps, lease, [part], _ONCE):
             continue
         if len(some) > 1:
@@ -169,7 +170,7 @@ async def _untold(steps: Steps, set_aside: SetAside, shard: str, records: Sequen
         sequence = records[at].sequence
         if sequence not in aside and index not in decided.get(sequence, ()):
             users.setdefault(at, set()).add(event.user_id)
-    return [records[at]._replace(users=frozenset(its)) for at, its in users.items()]
+    return [dataclasses.replace(records[at], users=frozenset(its)) for at, its in users.items()]
 
 
 def _split_at(records: Sequence[Decoded], through: int) -> tuple[list[Decoded], list[Decoded]]:

@@ -4,8 +4,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from mesh.leases import Standing
-from services.ingest.domain.archive import DecisionRow, EventRow, Plan
-from services.ingest.domain.event import FailedEvent, Seen, Table
+from records import table as tables
+from services.ingest.domain.archive import DecisionRow, Plan
+from services.ingest.domain.event import Event, FailedEvent, Seen, Table
 from services.ingest.domain.skew import Skew
 
 
@@ -238,6 +239,19 @@ class Plans(Protocol):
         """
 
 
+class EventRows(NamedTuple):
+    """The events of a record that count: of the copies of one, the one whose place is remembered."""
+
+    sequence: int
+    table: tables.Table
+    rows: Sequence[int]
+    """Which of the table; ascending."""
+    set_aside: Collection[int] = ()
+    """Which of the table were accepted and could not be applied."""
+    told: Sequence[Event] = ()
+    """All events of the record, where they came one by one: they may tell more than the table."""
+
+
 class Part(Protocol):
     """Rows of some records as they will be written, packed; what is in it is the adapter's own business."""
 
@@ -252,7 +266,7 @@ class Archive(Protocol):
     Every call that reaches the storage raises `Unavailable` where it cannot; the call may be repeated.
     """
 
-    async def pack(self, shard: str, events: Sequence[EventRow], decisions: Sequence[DecisionRow]) -> Part:
+    async def pack(self, shard: str, events: Sequence[EventRows], decisions: Sequence[DecisionRow]) -> Part:
         """Packs the rows of some records, which ascend by sequence number and event index."""
 
     async def write(self, shard: str, plan: Plan, hours: Collection[int], parts: Sequence[Part]) -> int:

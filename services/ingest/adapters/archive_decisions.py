@@ -69,6 +69,9 @@ SCHEMA: Final = pa.schema(
 DICTIONARIES: Final = ("shard", "kind", "level", "model_version", "rules_version", "policy_version")
 """Columns of few different values."""
 
+UNIQUE: Final = ("decision_id", "event_id", "score", "confidence", "rule_score", "model_score", "inputs")
+"""Columns whose values differ from row to row."""
+
 
 def batch(shard: str, sequence_texts: Sequence[str], rows: Sequence[DecisionRow]) -> pa.RecordBatch:
     """The rows as columns, in the order of the schema."""

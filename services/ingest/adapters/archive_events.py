@@ -4,8 +4,9 @@ Members that may be left out are null where they were. What the columns cannot t
 written it or because it moves with a login (`carried`), stands in `raw`, so that every event comes back as it was.
 """
 
+import itertools
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, cast
 
 import pyarrow as pa
@@ -13,8 +14,10 @@ from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 from journeymesh.common.v1 import event_pb2
 
+from records.table import DETAILS, Table, joined
 from services.ingest.adapters.archive_values import Words, array, text_type, time_type, utf8
-from services.ingest.domain.archive import EventRow
+from services.ingest.domain.archive import number_text
+from services.ingest.ports import EventRows
 
 _KINDS: Final = Words(event_pb2.EventType.DESCRIPTOR, "EVENT_TYPE_")
 _PLATFORMS: Final = Words(event_pb2.Platform.DESCRIPTOR, "PLATFORM_")
@@ -43,6 +46,15 @@ _FLAGS: Final = ("is_refresh", "is_automated", "is_bot", "is_system")
 _KNOWN_TIMES: Final = ("event_time", "received_time")
 _OPTIONAL_TIMES: Final = ("sent_time", "client_time", "session_start")
 _IDS: Final = ("trace_id", "span_id")
+_COUNT: Final = "attempt_count"
+
+# Columns of the archive and the table's: such as every event has, such as may be null, and such as are told in words.
+_ALWAYS: Final = {name: name for name in (*_REQUIRED, _COUNT)} | {name: f"{name}_us" for name in _KNOWN_TIMES}
+_NULLABLE: Final = {name: name for name in _OPTIONAL} | {name: f"{name}_us" for name in _OPTIONAL_TIMES}
+_IN_WORDS: Final[Mapping[str, Callable[[Any], str | None]]] = {
+    **{name: words.word for name, words in _WORDS.items()},
+    **dict.fromkeys(_IDS, lambda of: of.hex() or None),
+}
 
 _DETAILS: Final = {
     "click": pa.struct(
@@ -88,7 +100,7 @@ SCHEMA: Final = pa.schema(
         *(pa.field(name, text_type) for name in _OPTIONAL),
         *(pa.field(name, time_type) for name in _OPTIONAL_TIMES),
         *(pa.field(name, pa.bool_(), nullable=False) for name in _FLAGS),
-        pa.field("attempt_count", pa.uint32(), nullable=False),
+        pa.field(_COUNT, pa.uint32(), nullable=False),
         *(pa.field(name, text_type) for name in _IDS),
         pa.field("properties", text_type),
         *(pa.field(name, kind) for name, kind in _DETAILS.items()),
@@ -99,6 +111,9 @@ SCHEMA: Final = pa.schema(
 
 DICTIONARIES: Final = ("shard", *_WORDS)
 """Columns of few different values."""
+
+UNIQUE: Final = ("event_id", "properties")
+"""Columns whose values differ from row to row."""
 
 
 class Archived(NamedTuple):
@@ -111,26 +126,25 @@ class Archived(NamedTuple):
     is_set_aside: bool
 
 
-def batch(shard: str, sequence_texts: Sequence[str], rows: Sequence[EventRow]) -> pa.RecordBatch:
-    """The rows as columns, in the order of the schema."""
-    events = [cast("event_pb2.Event", row.event) for row in rows]
-    columns: dict[str, Any] = {
-        "shard": pa.repeat(pa.scalar(shard, text_type), len(rows)),
-        "sequence": sequence_texts,
-        "event_index": [row.event_index for row in rows],
-        "is_set_aside": [row.is_set_aside for row in rows],
+def batch(shard: str, records: Sequence[EventRows]) -> pa.RecordBatch:
+    """The rows as columns, in the order of the schema; those that no row tells are left out."""
+    whole = joined([_counted(record) for record in records])
+    lengths = [len(record.rows) for record in records]
+    columns: dict[str, pa.Array | list[Any]] = {
+        "shard": pa.repeat(pa.scalar(shard, text_type), len(whole)),
+        "sequence": _repeated([number_text(record.sequence, record.sequence) for record in records], lengths),
+        "event_index": [row for record in records for row in record.rows],
+        "is_set_aside": [row in record.set_aside for record in records for row in record.rows],
     }
-    columns |= {name: [*map(operator.attrgetter(name), events)] for name in (*_REQUIRED, *_FLAGS, "attempt_count")}
-    columns |= {name: [*map(operator.attrgetter(f"{name}_us"), events)] for name in _KNOWN_TIMES}
-    columns |= {name: _or_none(f"{name}_us", events) for name in _OPTIONAL_TIMES}
-    columns |= {name: [*map(words.word, map(operator.attrgetter(name), events))] for name, words in _WORDS.items()}
-    columns |= {name: _or_none(name, events) for name in _OPTIONAL}
-    columns |= {name: [each.hex() or None for each in map(operator.attrgetter(name), events)] for name in _IDS}
-    columns["properties"] = [utf8(event.properties) for event in events]
-    details = [event.WhichOneof("detail") for event in events]
-    columns |= {name: _detail(name, events, details) for name in _DETAILS}
-    columns["raw"] = _raw(events, details, columns["properties"])
-    return pa.record_batch([array(columns[field.name], field.type) for field in SCHEMA], schema=SCHEMA)
+    columns |= {name: getattr(whole, member) for name, member in _ALWAYS.items()}
+    columns |= {name: whole.columns[name] for name in _FLAGS if whole.has(name)}
+    columns |= {name: _or_none(whole.columns[member]) for name, member in _NULLABLE.items() if whole.has(member)}
+    columns |= {name: _mapped(word, whole.columns[name]) for name, word in _IN_WORDS.items() if whole.has(name)}
+    columns |= _properties(whole)
+    columns |= _details(whole)
+    columns |= _raw(records, whole, columns)
+    fields = [field for field in SCHEMA if field.name in columns]
+    return pa.record_batch([array(columns[field.name], field.type) for field in fields], schema=pa.schema(fields))
 
 
 def archived(columns: pa.RecordBatch) -> Iterator[Archived]:
@@ -152,26 +166,50 @@ def archived(columns: pa.RecordBatch) -> Iterator[Archived]:
         yield Archived(shard, int(sequence), index, event, is_set_aside)
 
 
-def _or_none(name: str, events: Sequence[event_pb2.Event]) -> Any:  # noqa: ANN401 - a list, or an array of nulls
-    values = [*map(operator.attrgetter(name), events)]
+def _counted(record: EventRows) -> Table:
+    return record.table if len(record.rows) == len(record.table) else record.table.take(record.rows)
+
+
+def _repeated(texts: Sequence[str], lengths: Sequence[int]) -> pa.Array:
+    """Each text as often as told."""
+    places = [*itertools.chain.from_iterable(map(itertools.repeat, range(len(texts)), lengths))]
+    return pa.array(texts, text_type).take(pa.array(places, pa.int32()))
+
+
+def _or_none(cells: list[Any]) -> list[Any]:
     # Most members are told by all events of a batch, or by none.
-    if all(values):
-        return values
-    if not any(values):
-        return pa.nulls(len(values), SCHEMA.field(name.removesuffix("_us")).type)
-    return [value or None for value in values]
+    return cells if all(cells) else [cell or None for cell in cells]
 
 
-def _detail(name: str, events: Sequence[event_pb2.Event], details: Sequence[str | None]) -> pa.Array:
-    """A member that few events have: only those are looked at, and the others' nulls are filled in at once."""
-    kind = _DETAILS[name]
-    rows = [row for row, detail in enumerate(details) if detail == name]
-    if not rows:
-        return pa.nulls(len(events), kind)
-    messages = [getattr(events[row], name) for row in rows]
-    members = [pa.array(_member(field.name, messages), field.type) for field in kind]
-    places: list[int | None] = [None] * len(events)
-    for place, row in enumerate(rows):
+def _mapped(value_of: Callable[[Any], Any], cells: list[Any]) -> list[Any]:
+    """What each cell means, found out once for all that are alike."""
+    values = {cell: value_of(cell) for cell in set(cells)}
+    return [*map(values.__getitem__, cells)]
+
+
+def _properties(whole: Table) -> dict[str, pa.Array]:
+    if not whole.has("properties"):
+        return {}
+    cells = whole.properties
+    try:
+        return {"properties": pa.array(_or_none(cells), pa.binary()).cast(text_type)}
+    except pa.ArrowInvalid:  # some are no text
+        return {"properties": pa.array([*map(utf8, cells)], text_type)}
+
+
+def _details(whole: Table) -> dict[str, pa.Array]:
+    """The members that few events have: only those are looked at, and the others' nulls are filled in at once."""
+    by_name: dict[str, dict[int, Message]] = {}
+    for row, detail in whole.details.items():
+        by_name.setdefault(DETAILS[type(detail)], {})[row] = detail
+    return {name: _detail(_DETAILS[name], its, len(whole)) for name, its in by_name.items()}
+
+
+def _detail(kind: pa.StructType, messages: Mapping[int, Message], count: int) -> pa.Array:
+    told = [*messages.values()]
+    members = [pa.array(_member(field.name, told), field.type) for field in kind]
+    places: list[int | None] = [None] * count
+    for place, row in enumerate(messages):
         places[row] = place
     return pa.StructArray.from_arrays(members, fields=list(kind)).take(pa.array(places, pa.int32()))
 
@@ -187,17 +225,32 @@ def _member(name: str, messages: Sequence[Message]) -> list[Any]:
     return values
 
 
-def _raw(events: Sequence[event_pb2.Event], details: Sequence[str | None], texts: Sequence[str | None]) -> list[Any]:
+def _raw(
+    records: Sequence[EventRows], whole: Table, columns: Mapping[str, pa.Array | list[Any]]
+) -> dict[str, list[bytes | None]]:
     """The events, as bytes, of which the columns do not tell all: nearly none."""
-    raw: list[bytes | None] = [None] * len(events)
-    untold = [
-        row for row, event in enumerate(events) if UnknownFieldSet(event) or event.is_own or event.HasField("carried")
-    ]
-    untold += [row for row, name in enumerate(details) if name and UnknownFieldSet(getattr(events[row], name))]
-    untold += [row for row, text in enumerate(texts) if text is None and events[row].properties]
-    for row in untold:
-        raw[row] = events[row].SerializeToString(deterministic=True)
-    return raw
+    untold = {*whole.carried} | {row for row, detail in whole.details.items() if UnknownFieldSet(detail)}
+    if whole.has("is_own"):
+        untold.update(itertools.compress(range(len(whole)), whole.is_own))
+    texts = columns.get("properties")
+    if isinstance(texts, pa.Array) and texts.null_count > whole.properties.count(b""):
+        untold.update(row for row, text in enumerate(texts.to_pylist()) if text is None and whole.properties[row])
+    raw = {row: whole.event(row) for row in untold} | _newer(records)
+    if not raw:
+        return {}
+    cells: list[bytes | None] = [None] * len(whole)
+    for row, event in raw.items():
+        cells[row] = event.SerializeToString(deterministic=True)
+    return {"raw": cells}
+
+
+def _newer(records: Sequence[EventRows]) -> dict[int, event_pb2.Event]:
+    """The events that tell what no column does, as they came one by one; by row."""
+    if not any(record.told for record in records):
+        return {}
+    told = (record.told[row] if record.told else None for record in records for row in record.rows)
+    events = cast("Iterator[event_pb2.Event | None]", told)
+    return {row: event for row, event in enumerate(events) if event is not None and UnknownFieldSet(event)}
 
 
 def _values(columns: pa.RecordBatch, name: str) -> list[Any]:

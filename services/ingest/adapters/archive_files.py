@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, Final, NamedTuple, cast
+from typing import IO, Final, NamedTuple, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,10 +22,10 @@ import pyarrow.parquet as pq
 from mesh.errors import Unavailable
 from mesh.settings import SettingError
 from services.ingest.adapters import archive_decisions, archive_events
-from services.ingest.adapters.archive_tables import fitted, written
+from services.ingest.adapters.archive_tables import fitted, grouped, without_nulls, written
 from services.ingest.domain import archive
-from services.ingest.domain.archive import ArchiveFile, DecisionRow, EventRow, Plan
-from services.ingest.ports import Part
+from services.ingest.domain.archive import ArchiveFile, DecisionRow, Plan
+from services.ingest.ports import EventRows, Part
 
 SCHEMA_KEY: Final = b"journeymesh.schema"
 """Names the kind and version in a file's metadata."""
@@ -36,6 +36,8 @@ _COPY_BYTES: Final = 8 * 1024 * 1024
 _MOST_BYTES: Final = 256 * 1024 * 1024
 _KINDS: Final = {archive.EVENTS: archive_events, archive.DECISIONS: archive_decisions}
 
+# By which a reader may leave out what it does not look for: rows stand in the order of the stream.
+_STATISTICS: Final = ["sequence", "event_time", "received_time"]
 _ASIDE_SUFFIX: Final = ".part"
 # What users did is for the owner and the owner's group.
 _MODE: Final = 0o640
@@ -44,7 +46,7 @@ _log = logging.getLogger(__name__)
 
 
 class _Part(NamedTuple):
-    """Columns by kind, and the hour of each row by kind."""
+    """Columns by kind, without those that are null, and the hour of each row by kind."""
 
     columns: dict[str, pa.RecordBatch]
     hours: dict[str, pa.Array]
@@ -53,6 +55,11 @@ class _Part(NamedTuple):
     def size(self) -> int:
         """See `ports.Part`."""
         return sum(batch.nbytes for batch in self.columns.values())
+
+    def of_hour(self, kind: str, hour: int) -> pa.RecordBatch:
+        """The rows of a kind and hour."""
+        its = pc.equal(self.hours[kind], hour)
+        return self.columns[kind] if pc.all(its).as_py() else self.columns[kind].filter(its)
 
 
 class ParquetArchive:
@@ -77,7 +84,7 @@ class ParquetArchive:
         self._root: str = root.rstrip("/")
         self._is_local = isinstance(self._files, pyarrow.fs.LocalFileSystem)
 
-    async def pack(self, shard: str, events: Sequence[EventRow], decisions: Sequence[DecisionRow]) -> Part:
+    async def pack(self, shard: str, events: Sequence[EventRows], decisions: Sequence[DecisionRow]) -> Part:
         """See `ports.Archive`."""
         return await asyncio.to_thread(_pack, shard, events, decisions)
 
@@ -124,18 +131,14 @@ class ParquetArchive:
         with _reaching(), self._opened(file) as opened:
             known = opened.schema_arrow.names
             read = None if columns is None else [name for name in columns if name in known]
-            yield from opened.iter_batches(_GROUP_ROWS, columns=read)
+            yield from opened.iter_batches(_GROUP_ROWS, columns=read, use_threads=False)
 
     def _write(self, shard: str, plan: Plan, hours: Collection[int], parts: Sequence[_Part]) -> int:
         byte_count = 0
-        for kind, columns in _KINDS.items():
-            rows = pa.Table.from_batches([part.columns[kind] for part in parts], columns.SCHEMA)
-            hour_of = pa.chunked_array([part.hours[kind] for part in parts], pa.int64())
+        for kind in _KINDS:
             for hour in sorted(hours):
-                its = rows if len(hours) == 1 else rows.filter(pc.equal(hour_of, hour))
                 file = ArchiveFile(kind, hour, shard, plan.after + 1, plan.through)
-                pieces = (its.slice(start, _GROUP_ROWS) for start in range(0, len(its), _GROUP_ROWS))
-                byte_count += self._publish(file, pieces)
+                byte_count += self._publish(file, (part.of_hour(kind, hour) for part in parts))
         return byte_count
 
     def _hours(self) -> list[int]:
@@ -154,28 +157,21 @@ class ParquetArchive:
             for half in Path(self._below(archive.folder(kind, hour))).glob(f"{_aside(shard)}-*{_ASIDE_SUFFIX}"):
                 half.unlink(missing_ok=True)
         for run in archive.groups(kept, sizes.__getitem__, self._most_bytes):
-            self._publish(archive.merged(run), self._gathered(run))
+            self._publish(archive.merged(run), (batch for file in run for batch in self.batches(file)))
             self._remove(run)
 
-    def _gathered(self, run: Sequence[ArchiveFile]) -> Iterator[pa.Table]:
-        waiting: list[pa.Table] = []
-        for batch in (batch for file in run for batch in self.batches(file)):
-            if waiting and sum(map(len, waiting)) + len(batch) > _GROUP_ROWS:
-                yield pa.concat_tables(waiting, promote_options="default")
-                waiting = []
-            waiting.append(pa.Table.from_batches([batch]))
-        if waiting:
-            yield pa.concat_tables(waiting, promote_options="default")
-
-    def _publish(self, file: ArchiveFile, tables: Iterable[pa.Table]) -> int:
-        """Writes a file of tables, one row group a table or more; tells its bytes."""
+    def _publish(self, file: ArchiveFile, batches: Iterable[pa.RecordBatch]) -> int:
+        """Writes a file of batches; tells its bytes."""
         columns = _KINDS[file.kind]
         metadata = {SCHEMA_KEY: f"{file.kind}/{archive.VERSION}".encode()}
 
         def fill(into: IO[bytes]) -> int:
             schema = written(columns.SCHEMA.empty_table(), columns.DICTIONARIES).schema.with_metadata(metadata)
-            with pq.ParquetWriter(into, schema, compression="zstd") as writer:
-                for table in tables:
+            repeated = [f.name for f in schema if f.name not in columns.UNIQUE and not pa.types.is_nested(f.type)]
+            with pq.ParquetWriter(
+                into, schema, compression="zstd", use_dictionary=repeated, write_statistics=_STATISTICS
+            ) as writer:
+                for table in grouped(batches, _GROUP_ROWS):
                     writer.write_table(fitted(written(table, columns.DICTIONARIES), schema), _GROUP_ROWS)
             return into.tell()
 
@@ -217,14 +213,11 @@ class ParquetArchive:
         return f"{self._root}/{path}"
 
 
-def _pack(shard: str, events: Sequence[EventRow], decisions: Sequence[DecisionRow]) -> _Part:
-    columns, hours = {}, {}
-    rows: dict[str, Sequence[Any]] = {archive.EVENTS: events, archive.DECISIONS: decisions}
-    for kind, its in rows.items():
-        texts = {sequence: archive.number_text(sequence, sequence) for sequence in {row.sequence for row in its}}
-        columns[kind] = _KINDS[kind].batch(shard, [texts[row.sequence] for row in its], its)
-        hours[kind] = _hours(columns[kind].column("received_time"))
-    return _Part(columns, hours)
+def _pack(shard: str, events: Sequence[EventRows], decisions: Sequence[DecisionRow]) -> _Part:
+    texts = {sequence: archive.number_text(sequence, sequence) for sequence in {row.sequence for row in decisions}}
+    decided = archive_decisions.batch(shard, [texts[row.sequence] for row in decisions], decisions)
+    columns = {archive.EVENTS: archive_events.batch(shard, events), archive.DECISIONS: without_nulls(decided)}
+    return _Part(columns, {kind: _hours(its.column("received_time")) for kind, its in columns.items()})
 
 
 def _hours(times: pa.Array) -> pa.Array:

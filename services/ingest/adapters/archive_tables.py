@@ -1,6 +1,6 @@
 """Tables of the archive as they are written, whatever version the rows come from."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,6 +18,32 @@ def written(table: pa.Table, dictionaries: Collection[str]) -> pa.Table:
 
 def _has_dictionaries(table: pa.Table) -> bool:
     return any(pa.types.is_dictionary(kind) for kind in table.schema.types)
+
+
+def grouped(batches: Iterable[pa.RecordBatch], row_count: int) -> Iterator[pa.Table]:
+    """The rows, so many at once; a column that some batches have not is null in their rows."""
+    waiting: list[pa.RecordBatch] = []
+    missing = row_count
+    for batch in batches:
+        start = 0
+        while len(batch) - start >= missing:
+            yield _one([*waiting, batch.slice(start, missing)])
+            start += missing
+            waiting, missing = [], row_count
+        if start < len(batch):
+            waiting.append(batch.slice(start))
+            missing -= len(batch) - start
+    if waiting:
+        yield _one(waiting)
+
+
+def _one(batches: Iterable[pa.RecordBatch]) -> pa.Table:
+    return pa.concat_tables([pa.Table.from_batches([batch]) for batch in batches], promote_options="default")
+
+
+def without_nulls(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The columns that have a value."""
+    return batch.select([name for name in batch.schema.names if batch.column(name).null_count < max(1, len(batch))])
 
 
 def fitted(table: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -38,16 +38,6 @@ class Plan(NamedTuple):
     through: int
 
 
-class EventRow(NamedTuple):
-    """An event that counts: of its copies, the one whose place is remembered."""
-
-    sequence: int
-    event_index: int
-    event: Event
-    is_set_aside: bool
-    """It was accepted, and could not be applied."""
-
-
 class Indicator(Protocol):
     """See `journeymesh.scoring.v1.Indicator`."""
 

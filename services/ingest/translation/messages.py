@@ -1,12 +1,15 @@
 """Between ingest's words and the wire's."""
 
+import dataclasses
 import datetime as dt
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, cast
 
 import msgspec
 from google.protobuf.descriptor import EnumDescriptor
 from google.protobuf.message import DecodeError
+from google.protobuf.unknown_fields import UnknownFieldSet
 from journeymesh.common.v1 import error_reason_pb2, event_pb2, event_table_pb2, position_pb2
 from journeymesh.ingest.v1 import ingest_pb2
 from journeymesh.intervention.v1 import intervention_pb2
@@ -31,7 +34,7 @@ _REFUSED_BYTES: Final = 40 * 1024
 # A record of the most bytes holds fewer; a place in a record has two bytes.
 _EVENTS_MOST: Final = 32_000
 _FORMAT_VERSION: Final = 1
-_NO_EVENTS: Final = Table(0, {})
+NO_EVENTS: Final = Table(0, {})
 # In the year 2255: up to here times are exact as a number of JSON.
 _LATEST_US: Final = 1 << 53
 _TARGET_NAMES: Final = frozenset({"target", "feature", "element", "form", "field", "task", "topic"})
@@ -248,30 +251,41 @@ class Rows(NamedTuple):
     event_indexes: list[int]
 
 
-class Decoded(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Decoded:
     """A record with its events; without any, and with its payload, where it does not decode."""
 
     sequence: int
-    events: Sequence[event_pb2.Event]
+    table: Table
     broken: bytes | None = None
     users: frozenset[str] | None = None
     """Whose events count here; everybody's where none are named."""
-    table: Table = _NO_EVENTS
-    """The same events, column by column."""
+    told: Sequence[event_pb2.Event] = ()
+    """The events as the version before wrote them; none where it was a table."""
+    is_newer: bool = False
+    """Whether a newer version has written more than the table tells."""
+
+    @functools.cached_property
+    def events(self) -> Sequence[event_pb2.Event]:
+        """The events one by one, made when they are first asked for."""
+        return self.told or self.table.events()
 
 
 def decoded(record: Record) -> Decoded:
     """A record with its events; broken where nothing of the mesh's own could have written it."""
     try:
         held = event_table_pb2.StreamRecord.FromString(record.payload)
-        told = wire.decoded(held.table) if held.HasField("table") else table.of_events(held.events)
+        # A list: each event is asked for several times, and the message would make it anew each time.
+        told = [*held.events]
+        rows = wire.decoded(held.table) if held.HasField("table") else table.of_events(told)
     except (DecodeError, wire.UnreadableTableError):
-        return Decoded(record.sequence, (), record.payload)
+        return Decoded(record.sequence, NO_EVENTS, record.payload)
     if held.format_version > _FORMAT_VERSION:
         raise Unavailable("DEPENDENCY_UNAVAILABLE", "A newer version has written what stands next on the stream.")
-    if not 0 < len(told) <= _EVENTS_MOST or min(told.received_time_us) < 0 or max(told.received_time_us) > _LATEST_US:
-        return Decoded(record.sequence, (), record.payload)
-    return Decoded(record.sequence, list(held.events) or told.events(), table=told)
+    if not 0 < len(rows) <= _EVENTS_MOST or min(rows.received_time_us) < 0 or max(rows.received_time_us) > _LATEST_US:
+        return Decoded(record.sequence, NO_EVENTS, record.payload)
+    is_newer = bool(UnknownFieldSet(held)) or bool(UnknownFieldSet(held.table))
+    return Decoded(record.sequence, rows, told=told, is_newer=is_newer)
 
 
 def origins(events: Iterable[event_pb2.Event]) -> list[tuple[bytes, bytes]]:
