@@ -16,6 +16,7 @@ from journeymesh.intervention.v1 import intervention_pb2
 from offline.decided import Record, Row
 from offline.deriving import Deriving, Journeys
 from offline.observed import Observations
+from records.table import of_events
 from services.ingest.adapters import archive_decisions
 from services.ingest.domain.archive import Assessment, DecisionRow, Versions
 from services.ingest.domain.event import Event
@@ -253,13 +254,16 @@ def _known(by_version: Mapping[str, Any], version: str) -> Any:  # noqa: ANN401 
 
 
 def _rows(records: Sequence[Record]) -> Rows:
-    rows = Rows([], [], [])
-    for number, record in enumerate(records):
-        for index, archived in sorted(record.events.items()):
-            rows.events.append(archived.event)
-            rows.record_indexes.append(number)
-            rows.event_indexes.append(index)
-    return rows
+    told = [
+        (number, index, archived.event)
+        for number, record in enumerate(records)
+        for index, archived in sorted(record.events.items())
+    ]
+    return Rows(
+        of_events([event for _, _, event in told]),
+        [number for number, _, _ in told],
+        [index for _, index, _ in told],
+    )
 
 
 def _packed(records: Sequence[Record], blocks: Mapping[int, Block], policy: Policy) -> dict[tuple[int, int], Row]:

@@ -118,7 +118,7 @@ async def _poison_of(steps: Steps, lease: Lease, record: Decoded) -> Decoded:
     The last step to be tried is the record without it: what users share, as the counts of a video, is made of all of
     them or none.
     """
-    users = list(dict.fromkeys(event.user_id for event in record.events))
+    users = list(dict.fromkeys(record.table.user_id))
     bad = await _bad_users(steps, lease, record, users) if len(users) > 1 else users
     if 0 < len(bad) < len(users):
         others = dataclasses.replace(record, users=frozenset(users).difference(bad))
@@ -166,10 +166,10 @@ async def _untold(steps: Steps, set_aside: SetAside, shard: str, records: Sequen
     decided = await steps.decided(shard, records)
     aside = await set_aside.find(shard, [record.sequence for record in records])
     users: dict[int, set[str]] = {}
-    for at, index, event in zip(rows.record_indexes, rows.event_indexes, rows.events, strict=True):
+    for at, index, user_id in zip(rows.record_indexes, rows.event_indexes, rows.table.user_id, strict=True):
         sequence = records[at].sequence
         if sequence not in aside and index not in decided.get(sequence, ()):
-            users.setdefault(at, set()).add(event.user_id)
+            users.setdefault(at, set()).add(user_id)
     return [dataclasses.replace(records[at], users=frozenset(its)) for at, its in users.items()]
 
 

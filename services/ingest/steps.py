@@ -27,10 +27,10 @@ from mesh.tls import Tls
 from records.table import of_events
 from services.ingest.domain.event import Place, Seen
 from services.ingest.ports import Claim, EventLog, SeenEvents
-from services.ingest.translation.deciding import assess_request, decide_request, vectors_of
+from services.ingest.translation.deciding import apply_request, assess_request, decide_request, vectors_of
 from services.ingest.translation.groups import groups_of
 from services.ingest.translation.journeys import Departure, arrivals, copies, departures
-from services.ingest.translation.messages import Decoded, Rows, covered, origins
+from services.ingest.translation.messages import Decoded, Rows, counted, covered, origins
 
 _STEP_SECONDS: Final = 20.0
 # Each with 20 events of at most about 6 KB, read in one answer and appended at once.
@@ -81,7 +81,7 @@ class Steps:
         step = functools.partial(self.telemetry.metrics.timing, registry.STEP_SECONDS)
         with step("claim"):
             rows = await claimed(self.seen, lease.shard, batch)
-        if not rows.events:
+        if not len(rows.table):
             return
         position = position_pb2.BatchPosition(
             stream=self.stream,
@@ -95,14 +95,7 @@ class Steps:
             groups = groups_of(rows)
             with step("features"):
                 applied = await self.peers.features.ApplyEvents(
-                    features_pb2.ApplyEventsRequest(
-                        position=position,
-                        events=rows.events,
-                        engagements=engagements,
-                        brings_arrivals=True,
-                        assessed_rows=sorted(groups.last),
-                    ),
-                    timeout=_STEP_SECONDS,
+                    apply_request(position, batch, rows, groups, engagements), timeout=_STEP_SECONDS
                 )
             vectors = vectors_of(rows, groups, applied)
             with step("scoring"):
@@ -115,11 +108,11 @@ class Steps:
             if is_retraction:
                 return
             linked = [each.row for each in request.linked_rows]
-            moving = departures(rows.events, linked, applied, decided) if linked else []
+            moving = departures({row: rows.table.event(row) for row in linked}, applied, decided)
             for start in range(0, len(moving), _JOURNEYS_AT_ONCE):
                 with step("copies"):
                     await self._move_journeys(moving[start : start + _JOURNEYS_AT_ONCE])
-        self.telemetry.metrics.count(registry.APPLIED_EVENTS, len(rows.events))
+        self.telemetry.metrics.count(registry.APPLIED_EVENTS, len(rows.table))
 
     async def _decide(
         self, request: intervention_pb2.DecideInterventionsRequest
@@ -145,12 +138,12 @@ class Steps:
     async def _apply_playback(
         self, position: position_pb2.BatchPosition, rows: Rows
     ) -> list[features_pb2.EngagementUpdate]:
-        played = [row for row, event in enumerate(rows.events) if event.event_type == _PLAYBACK]
+        played = [row for row, kind in enumerate(rows.table.event_type) if kind == _PLAYBACK]
         if not played:
             return []
         with self.telemetry.metrics.timing(registry.STEP_SECONDS, "video"):
             answer = await self.peers.video.ApplyPlayback(
-                video_pb2.ApplyPlaybackRequest(position=position, events=[rows.events[row] for row in played]),
+                video_pb2.ApplyPlaybackRequest(position=position, events=[*map(rows.table.event, played)]),
                 timeout=_STEP_SECONDS,
             )
         return [
@@ -184,9 +177,9 @@ class Steps:
         """
         if not self.telemetry.is_on:
             return contextlib.nullcontext()
-        producers = origins(rows.events)
+        producers = origins(rows.table)
         is_shared = len({trace_id for trace_id, _ in producers}) > 1
-        first = producers[0] if producers else (rows.events[0].trace_id, b"")
+        first = producers[0] if producers else (rows.table.trace_id[0], b"")
         parent = None if is_shared else telemetry.span_context(*first)
         return self.telemetry.tracer.start_as_current_span(
             semconv.SPAN_DISPATCH,
@@ -197,7 +190,7 @@ class Steps:
                 semconv.STREAM: self.stream,
                 semconv.SHARD: shard,
                 semconv.RECORD_COUNT: record_count,
-                semconv.EVENT_COUNT: len(rows.events),
+                semconv.EVENT_COUNT: len(rows.table),
             },
         )
 
@@ -207,32 +200,35 @@ async def claimed(seen: SeenEvents, shard: str, batch: Sequence[Decoded]) -> Row
 
     Of a clean record all count; the ids of others are looked up, and claimed where ingest has not come so far.
     """
-    clean = await seen.clean(shard, {record.sequence: len(record.events) for record in batch})
-    places = [
-        (record_index, event_index, event)
-        for record_index, record in enumerate(batch)
-        for event_index, event in enumerate(record.events)
-        if record.users is None or event.user_id in record.users
-    ]
+    clean = await seen.clean(shard, {record.sequence: len(record.table) for record in batch})
+    rows = [_of_users(record) for record in batch]
     doubtful = [
-        Claim(
-            event.event_id,
-            Seen(Place(shard, batch[record_index].sequence, event_index), event.received_time_us, event.trace_id),
-        )
-        for record_index, event_index, event in places
-        if batch[record_index].sequence not in clean
+        (record_index, row)
+        for record_index, record in enumerate(batch)
+        if record.sequence not in clean
+        for row in rows[record_index]
     ]
-    copies_of = {
-        claim.seen.place[1:]
-        for claim, owner in zip(doubtful, await _owners(seen, doubtful), strict=True)
-        if owner.place != claim.seen.place
-    }
-    counted = [each for each in places if not copies_of or (batch[each[0]].sequence, each[1]) not in copies_of]
-    return Rows(
-        [event for _, _, event in counted],
-        [record_index for record_index, _, _ in counted],
-        [event_index for _, event_index, _ in counted],
-    )
+    claims = [_claim(shard, batch[record_index], row) for record_index, row in doubtful]
+    copied: dict[int, set[int]] = {}
+    for (record_index, row), claim, owner in zip(doubtful, claims, await _owners(seen, claims), strict=True):
+        if owner.place != claim.seen.place:
+            copied.setdefault(record_index, set()).add(row)
+    for record_index, its in copied.items():
+        rows[record_index] = [row for row in rows[record_index] if row not in its]
+    return counted(batch, rows)
+
+
+def _of_users(record: Decoded) -> Sequence[int]:
+    """The rows of the users whose events count."""
+    if record.users is None:
+        return range(len(record.table))
+    return [row for row, user_id in enumerate(record.table.user_id) if user_id in record.users]
+
+
+def _claim(shard: str, record: Decoded, row: int) -> Claim:
+    told = record.table
+    seen = Seen(Place(shard, record.sequence, row), told.received_time_us[row], told.trace_id[row])
+    return Claim(told.event_id[row], seen)
 
 
 async def _owners(seen: SeenEvents, claims: Sequence[Claim]) -> list[Seen]:

@@ -10,6 +10,7 @@ from journeymesh.features.v1 import features_pb2
 from journeymesh.intervention.v1 import intervention_pb2
 from journeymesh.scoring.v1 import scoring_pb2
 
+from records.table import of_events
 from services.ingest.translation.deciding import assess_request, decide_request, vectors_of
 from services.ingest.translation.groups import Groups, each_alone, groups_of
 from services.ingest.translation.messages import Rows
@@ -20,13 +21,11 @@ Event = event_pb2.Event
 
 def rows(*records: Sequence[Event]) -> Rows:
     """A batch of records, all of whose events count."""
-    made = Rows([], [], [])
-    for number, record in enumerate(records):
-        for index, each in enumerate(record):
-            made.events.append(each)
-            made.record_indexes.append(number)
-            made.event_indexes.append(index)
-    return made
+    return Rows(
+        of_events([each for record in records for each in record]),
+        [number for number, record in enumerate(records) for _ in record],
+        [index for record in records for index in range(len(record))],
+    )
 
 
 def at(seconds: int, user_id: str = "ada", kind: str = "click", **members: object) -> Event:

@@ -1,8 +1,9 @@
 """What scoring and intervention are asked about a batch."""
 
 import operator
+from collections import Counter
 from collections.abc import Sequence
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final, NamedTuple, TypeVar, cast
 
 import msgspec
 from journeymesh.common.v1 import event_pb2, position_pb2
@@ -10,41 +11,15 @@ from journeymesh.features.v1 import features_pb2
 from journeymesh.intervention.v1 import intervention_pb2
 from journeymesh.scoring.v1 import scoring_pb2
 
+from mesh.errors import Unavailable
+from records.table import Table
 from services.ingest.translation.groups import Groups
-from services.ingest.translation.messages import Rows
+from services.ingest.translation.messages import Decoded, Rows
 
 _OUTCOME: Final = event_pb2.EVENT_TYPE_INTERVENTION_OUTCOME
 _PURCHASE: Final = event_pb2.EVENT_TYPE_PURCHASE
 _IDENTIFY: Final = event_pb2.EVENT_TYPE_IDENTIFY
 _SPECIAL: Final = frozenset({_OUTCOME, _PURCHASE, _IDENTIFY})
-
-
-class _Columns(NamedTuple):
-    """What is told of every event, column by column."""
-
-    received_us: Sequence[int]
-    event_us: Sequence[int]
-    trace_ids: Sequence[bytes]
-    span_ids: Sequence[bytes]
-    targets: Sequence[str]
-    kinds: Sequence[event_pb2.EventType.ValueType]
-    bots: Sequence[bool]
-    copied: Sequence[str]
-    systems: Sequence[bool]
-
-
-# All of an event at once costs two thirds of one column after the other.
-_COLUMNS: Final = operator.attrgetter(
-    "received_time_us",
-    "event_time_us",
-    "trace_id",
-    "span_id",
-    "target",
-    "event_type",
-    "is_bot",
-    "copied_event_id",
-    "is_system",
-)
 
 
 class _Told(msgspec.Struct, rename="camel", frozen=True):
@@ -54,6 +29,8 @@ class _Told(msgspec.Struct, rename="camel", frozen=True):
 
 _UNTOLD: Final = _Told()
 _decode_contact: Final = msgspec.json.Decoder(_Told).decode
+_OTHER_VERSION: Final = "Features is of another version than its caller; it must be upgraded first."
+_Cell = TypeVar("_Cell")
 _row: Final = operator.attrgetter("row")
 
 
@@ -64,11 +41,39 @@ class Vectors(NamedTuple):
     time_zones: Sequence[str]
 
 
+def apply_request(
+    position: position_pb2.BatchPosition,
+    batch: Sequence[Decoded],
+    rows: Rows,
+    groups: Groups,
+    engagements: Sequence[features_pb2.EngagementUpdate],
+) -> features_pb2.ApplyEventsRequest:
+    """What features is told of a batch: its tables as they stand on the stream, with the rows that count."""
+    request = features_pb2.ApplyEventsRequest(
+        position=position, engagements=engagements, brings_arrivals=True, assessed_rows=sorted(groups.last)
+    )
+    start = 0
+    for record_index, count in sorted(Counter(rows.record_indexes).items()):
+        record = batch[record_index]
+        told = request.tables.add()
+        told.table.CopyFrom(record.message)
+        if count < len(record.table):
+            told.rows.extend(rows.event_indexes[start : start + count])
+        start += count
+    return request
+
+
 def vectors_of(rows: Rows, groups: Groups, applied: features_pb2.ApplyEventsResponse) -> Vectors:
-    """What features answers, by groups. It does so by the last rows of groups; of the version before, by all rows."""
+    """What features answers, by groups. It does so by the last rows of groups.
+
+    Raises:
+        Unavailable: it is of a version that does not read tables.
+    """
     width, count = applied.feature_count, len(groups.last)
-    answered = range(len(rows.events)) if len(applied.values) > count * width else sorted(groups.last)
-    if list(answered) == groups.last:
+    if len(applied.values) != count * width:
+        raise Unavailable("DEPENDENCY_UNAVAILABLE", _OTHER_VERSION)
+    answered = sorted(groups.last)
+    if answered == groups.last:
         return Vectors(applied.values, _time_zones(rows, groups, applied, range(count)))
     place = {row: number for number, row in enumerate(answered)}
     places = [place[row] for row in groups.last]
@@ -82,7 +87,7 @@ def _time_zones(
 ) -> Sequence[str]:
     """For each group, the user's zone as last known; that of the event where features tells none."""
     if not applied.time_zones:
-        return [rows.events[row].time_zone for row in groups.last]
+        return [rows.table.time_zone[row] for row in groups.last]
     names, zones = ("", *applied.time_zone_names), list(applied.time_zones)
     return [names[zones[at]] for at in places]
 
@@ -95,12 +100,11 @@ def assess_request(
     vectors: Vectors,
 ) -> scoring_pb2.AssessUsersRequest:
     """What scoring is asked about a batch: one row a group, with all that was found of it."""
-    of_rows = groups.of_rows
-    deciding = [rows.events[row] for row in groups.deciding]
+    of_rows, told, deciding = groups.of_rows, rows.table, groups.deciding
     return scoring_pb2.AssessUsersRequest(
         position=position,
-        user_ids=[event.user_id for event in deciding],
-        event_times_us=[event.event_time_us for event in deciding],
+        user_ids=_at(told.user_id, deciding),
+        event_times_us=_at(told.event_time_us, deciding),
         values=vectors.values,
         feature_schema_version=applied.feature_schema_version,
         signals=sorted(
@@ -128,25 +132,23 @@ def decide_request(
     assessed: scoring_pb2.AssessUsersResponse,
 ) -> intervention_pb2.DecideInterventionsRequest:
     """What intervention is asked about a batch once it is assessed."""
-    events, width = rows.events, applied.feature_count
-    told = _Columns(*zip(*map(_COLUMNS, events), strict=True))
-    deciding = [events[row] for row in groups.deciding]
-    is_grouped = len(deciding) < len(events)
-    special = [(row, kind, events[row]) for row, kind in enumerate(told.kinds) if kind in _SPECIAL]
-    copied = [row for row, event_id in enumerate(told.copied) if event_id] if any(told.copied) else []
-    settled = {groups.deciding[groups.of_rows[each.row]] for each in applied.settled if not told.copied[each.row]}
+    told, deciding, width = rows.table, groups.deciding, applied.feature_count
+    is_grouped = len(deciding) < len(told)
+    special = [(row, kind, told.event(row)) for row, kind in enumerate(told.event_type) if kind in _SPECIAL]
+    copied = _true(told, "copied_event_id")
+    settled = {deciding[groups.of_rows[each.row]] for each in applied.settled if each.row not in copied}
     return intervention_pb2.DecideInterventionsRequest(
         position=position,
         record_indexes=rows.record_indexes,
         event_indexes=rows.event_indexes,
-        decided_rows=groups.deciding if is_grouped else (),
+        decided_rows=deciding if is_grouped else (),
         decisions=groups.of_rows if is_grouped else (),
-        user_ids=[event.user_id for event in deciding],
-        event_ids=[event.event_id for event in deciding],
-        received_times_us=told.received_us,
-        trace_ids=told.trace_ids,
-        span_ids=told.span_ids,
-        pages=[event.page for event in deciding],
+        user_ids=_at(told.user_id, deciding),
+        event_ids=_at(told.event_id, deciding),
+        received_times_us=told.received_time_us,
+        trace_ids=told.trace_id,
+        span_ids=told.span_id,
+        pages=_at(told.page, deciding),
         assessments=assessed.assessments,
         model_version=assessed.model_version,
         rules_version=assessed.rules_version,
@@ -156,9 +158,9 @@ def decide_request(
             if kind == _OUTCOME
         ],
         time_zones=vectors.time_zones,
-        bot_rows=[row for row, is_bot in enumerate(told.bots) if is_bot] if any(told.bots) else [],
-        event_types=told.kinds,
-        targets=told.targets,
+        bot_rows=_true(told, "is_bot"),
+        event_types=cast("Sequence[event_pb2.EventType.ValueType]", told.event_type),
+        targets=told.target,
         purchases=[
             intervention_pb2.PurchaseRow(row=row, purchase=event.purchase)
             for row, kind, event in special
@@ -171,26 +173,35 @@ def decide_request(
         ],
         features=[
             intervention_pb2.FeatureRow(row=row, values=vectors.values[number * width : (number + 1) * width])
-            for number, (row, assessment) in enumerate(zip(groups.deciding, assessed.assessments, strict=True))
+            for number, (row, assessment) in enumerate(zip(deciding, assessed.assessments, strict=True))
             if assessment.level > scoring_pb2.RISK_LEVEL_LOW
         ],
         feature_names=applied.feature_names,
         feature_schema_version=applied.feature_schema_version,
-        event_times_us=told.event_us,
+        event_times_us=told.event_time_us,
         copied_rows=copied,
         settled_rows=sorted(settled),
         standings=[
-            intervention_pb2.StandingRow(row=row, standing=events[row].carried.standing)
-            for row in copied
-            if events[row].carried.standing
+            intervention_pb2.StandingRow(row=row, standing=carried.standing)
+            for row, carried in sorted(told.carried.items())
+            if carried.standing and row in copied
         ],
         linked_rows=[
             intervention_pb2.LinkedRow(row=row, user_id=event.linked_user_id)
             for row, kind, event in special
             if kind == _IDENTIFY and event.linked_user_id
         ],
-        system_rows=[row for row, is_system in enumerate(told.systems) if is_system] if any(told.systems) else [],
+        system_rows=_true(told, "is_system"),
     )
+
+
+def _at(column: Sequence[_Cell], rows: Sequence[int]) -> list[_Cell]:
+    return [*map(column.__getitem__, rows)]
+
+
+def _true(told: Table, name: str) -> list[int]:
+    """The rows of which a column tells something; ascending."""
+    return [row for row, cell in enumerate(getattr(told, name)) if cell] if told.has(name) else []
 
 
 def _contact(event: event_pb2.Event) -> intervention_pb2.Contact | None:

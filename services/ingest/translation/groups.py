@@ -4,15 +4,16 @@ A record never changes once it is on the stream, so the groups are the same howe
 also where a record is applied user by user.
 """
 
-import operator
-from typing import Final, NamedTuple
+import itertools
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 
 from journeymesh.common.v1 import event_pb2
 
+from records.table import Table
 from services.ingest.translation.messages import Rows
 
 _OUTCOME: Final = event_pb2.EVENT_TYPE_INTERVENTION_OUTCOME
-_COLUMNS: Final = operator.attrgetter("user_id", "event_time_us", "copied_event_id", "is_system", "event_type")
 _TOLD, _ANSWERED, _DONE = range(3)
 """What a row may be: made elsewhere or by a system; an answer to help; what the user did here."""
 
@@ -42,33 +43,43 @@ def groups_of(rows: Rows) -> Groups:
     deciding: list[int] = []
     last: list[int] = []
     sizes: list[int] = []
-    ranks: list[tuple[int, int]] = []
-    for row, (record, event) in enumerate(zip(rows.record_indexes, rows.events, strict=True)):
-        user_id, event_us, copied_id, is_system, kind = _COLUMNS(event)
-        rank = (_TOLD if copied_id or is_system else _ANSWERED if kind == _OUTCOME else _DONE, event_us)
-        number = numbers.setdefault((record, user_id), len(last))
+    ranks = _ranks(rows.table)
+    for row, whose in enumerate(zip(rows.record_indexes, rows.table.user_id, strict=True)):
+        number = numbers.setdefault(whose, len(last))
         of_rows.append(number)
         if number == len(last):
             deciding.append(row)
             last.append(row)
             sizes.append(1)
-            ranks.append(rank)
             continue
         last[number] = row
         sizes[number] += 1
-        if rank >= ranks[number]:
-            deciding[number], ranks[number] = row, rank
+        if ranks[row] >= ranks[deciding[number]]:
+            deciding[number] = row
     return _ascending(Groups(of_rows, deciding, last, sizes))
+
+
+def _ranks(told: Table) -> Sequence[Any]:
+    """For each row how much it tells of what its user does now: its kind, then its time."""
+    if not (told.has("copied_event_id") or told.has("is_system")) and _OUTCOME not in told.event_type:
+        return told.event_time_us
+    columns = zip(told.event_time_us, told.copied_event_id, told.is_system, told.event_type, strict=True)
+    return [
+        (_TOLD if copied_id or is_system else _ANSWERED if kind == _OUTCOME else _DONE, event_us)
+        for event_us, copied_id, is_system, kind in columns
+    ]
 
 
 def each_alone(rows: Rows) -> Groups:
     """Every row as a group of its own, as they were before records were judged as a whole."""
-    every = list(range(len(rows.events)))
+    every = list(range(len(rows.table)))
     return Groups(every, every, every, [1] * len(every))
 
 
 def _ascending(groups: Groups) -> Groups:
     """The groups, numbered by their deciding rows."""
+    if all(before < after for before, after in itertools.pairwise(groups.deciding)):
+        return groups
     order = sorted(range(len(groups.deciding)), key=groups.deciding.__getitem__)
     numbers = {before: after for after, before in enumerate(order)}
     return Groups(

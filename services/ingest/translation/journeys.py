@@ -1,6 +1,6 @@
 """Anonymous journeys that become part of a known user's: what moves there, and copies of the last session."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, cast
 
 from journeymesh.common.v1 import event_pb2
@@ -21,20 +21,19 @@ class Departure(NamedTuple):
 
 
 def departures(
-    events: Sequence[event_pb2.Event],
-    linked: Iterable[int],
+    linked: Mapping[int, event_pb2.Event],
     applied: features_pb2.ApplyEventsResponse,
     decided: intervention_pb2.DecideInterventionsResponse,
 ) -> list[Departure]:
-    """The linking events of a batch, each with what features and intervention let go of; not those to nobody."""
-    rows = {row: event_pb2.Carried() for row in linked if not identity.is_nobody(events[row].linked_user_id)}
+    """The linking events of a batch by row, each with what features and intervention let go of; not those to nobody."""
+    rows = {row: event_pb2.Carried() for row, event in linked.items() if not identity.is_nobody(event.linked_user_id)}
     for each in applied.carried:
         if each.row in rows:
             rows[each.row].MergeFrom(each.carried)
     for standing in decided.standings:
         if standing.row in rows:
             rows[standing.row].standing = standing.standing
-    return [Departure(events[row], carried) for row, carried in rows.items()]
+    return [Departure(linked[row], carried) for row, carried in rows.items()]
 
 
 def arrivals(departure: Departure) -> list[event_pb2.Event]:

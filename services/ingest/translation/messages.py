@@ -4,7 +4,7 @@ import dataclasses
 import datetime as dt
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple, cast
+from typing import Final, cast
 
 import msgspec
 from google.protobuf.descriptor import EnumDescriptor
@@ -35,6 +35,7 @@ _REFUSED_BYTES: Final = 40 * 1024
 _EVENTS_MOST: Final = 32_000
 _FORMAT_VERSION: Final = 1
 NO_EVENTS: Final = Table(0, {})
+_NO_TABLE: Final = event_table_pb2.EventTable()
 # In the year 2255: up to here times are exact as a number of JSON.
 _LATEST_US: Final = 1 << 53
 _TARGET_NAMES: Final = frozenset({"target", "feature", "element", "form", "field", "task", "topic"})
@@ -243,12 +244,18 @@ def covered(record: intervention_pb2.LedgerRecord) -> Sequence[int]:
     return record.covered_event_indexes or record.event_indexes
 
 
-class Rows(NamedTuple):
-    """The events of a batch that are applied, and where each stands; parallel lists."""
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """The events of a batch that are applied, column by column, and where each stands."""
 
-    events: list[event_pb2.Event]
-    record_indexes: list[int]
-    event_indexes: list[int]
+    table: Table
+    record_indexes: Sequence[int]
+    event_indexes: Sequence[int]
+
+    @functools.cached_property
+    def events(self) -> Sequence[event_pb2.Event]:
+        """The events one by one, made when they are first asked for."""
+        return self.table.events()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -264,11 +271,9 @@ class Decoded:
     """The events as the version before wrote them; none where it was a table."""
     is_newer: bool = False
     """Whether a newer version has written more than the table tells."""
-
-    @functools.cached_property
-    def events(self) -> Sequence[event_pb2.Event]:
-        """The events one by one, made when they are first asked for."""
-        return self.told or self.table.events()
+    message: event_table_pb2.EventTable = _NO_TABLE
+    """The table as it is handed on, with what only a newer version understands."""
+    byte_count: int = 0
 
 
 def decoded(record: Record) -> Decoded:
@@ -284,13 +289,35 @@ def decoded(record: Record) -> Decoded:
         raise Unavailable("DEPENDENCY_UNAVAILABLE", "A newer version has written what stands next on the stream.")
     if not 0 < len(rows) <= _EVENTS_MOST or min(rows.received_time_us) < 0 or max(rows.received_time_us) > _LATEST_US:
         return Decoded(record.sequence, NO_EVENTS, record.payload)
-    is_newer = bool(UnknownFieldSet(held)) or bool(UnknownFieldSet(held.table))
-    return Decoded(record.sequence, rows, told=told, is_newer=is_newer)
+    return Decoded(
+        record.sequence,
+        rows,
+        told=told,
+        is_newer=bool(UnknownFieldSet(held)) or bool(UnknownFieldSet(held.table)),
+        message=wire.encoded(rows) if told else held.table,
+        byte_count=len(record.payload),
+    )
 
 
-def origins(events: Iterable[event_pb2.Event]) -> list[tuple[bytes, bytes]]:
+def counted(batch: Sequence[Decoded], rows: Sequence[Sequence[int]]) -> Rows:
+    """The rows that count of each record's table, one below the other."""
+    tables = [
+        record.table if len(its) == len(record.table) else record.table.take(its)
+        for record, its in zip(batch, rows, strict=True)
+    ]
+    return Rows(
+        table.joined(tables),
+        [record_index for record_index, its in enumerate(rows) for _ in its],
+        [event_index for its in rows for event_index in its],
+    )
+
+
+def origins(told: Table) -> list[tuple[bytes, bytes]]:
     """The recorded traces and spans that brought the events, each once, at most 64."""
-    return list(dict.fromkeys((event.trace_id, event.span_id) for event in events if event.span_id))[:_LINKS_MOST]
+    if not told.has("span_id"):
+        return []
+    pairs = dict.fromkeys(zip(told.trace_id, told.span_id, strict=True))
+    return [(trace_id, span_id) for trace_id, span_id in pairs if span_id][:_LINKS_MOST]
 
 
 def cut(records: Iterable[Decoded], max_events: int) -> Iterator[list[Decoded]]:
@@ -302,15 +329,16 @@ def cut(records: Iterable[Decoded], max_events: int) -> Iterator[list[Decoded]]:
     ended: set[str] = set()
     events = size = 0
     for record in records:
-        record_size = sum(event.ByteSize() for event in record.events)
-        is_full = events + len(record.events) > max_events or size + record_size > _BATCH_BYTES
-        if batch and (is_full or (ended and not ended.isdisjoint(event.user_id for event in record.events))):
+        told = record.table
+        is_full = events + len(told) > max_events or size + record.byte_count > _BATCH_BYTES
+        if batch and (is_full or (ended and not ended.isdisjoint(told.user_id))):
             yield batch
             batch, events, size = [], 0, 0
             ended.clear()
         batch.append(record)
-        events += len(record.events)
-        size += record_size
-        ended.update(event.user_id for event in record.events if event.linked_user_id)
+        events += len(told)
+        size += record.byte_count
+        if told.has("linked_user_id"):
+            ended.update(user for user, linked in zip(told.user_id, told.linked_user_id, strict=True) if linked)
     if batch:
         yield batch
