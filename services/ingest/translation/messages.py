@@ -35,7 +35,6 @@ _REFUSED_BYTES: Final = 40 * 1024
 _EVENTS_MOST: Final = 32_000
 _FORMAT_VERSION: Final = 1
 NO_EVENTS: Final = Table(0, {})
-_NO_TABLE: Final = event_table_pb2.EventTable()
 # In the year 2255: up to here times are exact as a number of JSON.
 _LATEST_US: Final = 1 << 53
 _TARGET_NAMES: Final = frozenset({"target", "feature", "element", "form", "field", "task", "topic"})
@@ -271,9 +270,14 @@ class Decoded:
     """The events as the version before wrote them; none where it was a table."""
     is_newer: bool = False
     """Whether a newer version has written more than the table tells."""
-    message: event_table_pb2.EventTable = _NO_TABLE
-    """The table as it is handed on, with what only a newer version understands."""
+    held: event_table_pb2.EventTable | None = None
+    """The table as it stands on the stream, where it does."""
     byte_count: int = 0
+
+    @functools.cached_property
+    def message(self) -> event_table_pb2.EventTable:
+        """The table as it is handed on, with what only a newer version understands."""
+        return wire.encoded(self.table) if self.held is None else self.held
 
 
 def decoded(record: Record) -> Decoded:
@@ -294,7 +298,7 @@ def decoded(record: Record) -> Decoded:
         rows,
         told=told,
         is_newer=bool(UnknownFieldSet(held)) or bool(UnknownFieldSet(held.table)),
-        message=wire.encoded(rows) if told else held.table,
+        held=None if told else held.table,
         byte_count=len(record.payload),
     )
 
