@@ -95,7 +95,8 @@ class House(NamedTuple):
 
     def events(self) -> list[event_pb2.Event]:
         """All events that features was given, in that order."""
-        return [each for request in self.steps.requests if hasattr(request, "engagements") for each in request.events]
+        told = [request for request in self.steps.requests if hasattr(request, "engagements")]
+        return [each for request in told for each in fake.applied_events(request)]
 
 
 @contextlib.asynccontextmanager

@@ -11,6 +11,7 @@ from journeymesh.scoring.v1 import scoring_pb2, scoring_pb2_grpc
 from journeymesh.video.v1 import video_pb2, video_pb2_grpc
 
 from mesh.telemetry import Telemetry
+from records import wire
 from services.ingest.steps import Peers
 from tests.serving import serving
 
@@ -44,7 +45,7 @@ class Steps(
         return video_pb2.ApplyPlaybackResponse(engagement_scores=[50.0] * len(request.events))
 
     async def ApplyEvents(self, request: Any, context: Any) -> features_pb2.ApplyEventsResponse:
-        self._serve("features", request, [event.event_id for event in request.events])
+        self._serve("features", request, [event.event_id for event in applied_events(request)])
         return features_pb2.ApplyEventsResponse(
             values=[1.0] * len(request.assessed_rows), feature_count=1, feature_schema_version="test-1"
         )
@@ -63,6 +64,12 @@ class Steps(
     async def DecideInterventions(self, request: Any, context: Any) -> Any:
         self._serve("intervention", request, list(request.event_ids))
         return intervention_pb2.DecideInterventionsResponse()
+
+
+def applied_events(request: features_pb2.ApplyEventsRequest) -> list[event_pb2.Event]:
+    """The events that features is told, in their order."""
+    parts = [(wire.decoded(each.table), each.rows) for each in request.tables]
+    return [*request.events, *(table.event(row) for table, rows in parts for row in rows or range(len(table)))]
 
 
 def recording(fault: Fault = lambda _step, _request: None) -> Steps:

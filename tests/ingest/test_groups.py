@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from journeymesh.common.v1 import event_pb2, position_pb2
@@ -10,6 +11,7 @@ from journeymesh.features.v1 import features_pb2
 from journeymesh.intervention.v1 import intervention_pb2
 from journeymesh.scoring.v1 import scoring_pb2
 
+from mesh.errors import Unavailable
 from records.table import of_events
 from services.ingest.translation.deciding import assess_request, decide_request, vectors_of
 from services.ingest.translation.groups import Groups, each_alone, groups_of
@@ -123,15 +125,20 @@ def answer(count: int) -> features_pb2.ApplyEventsResponse:
 
 
 @given(RECORDS)
-def test_features_of_the_version_before_answer_with_every_row(records: list[list[Event]]) -> None:
+def test_features_answers_by_the_last_rows_of_groups(records: list[list[Event]]) -> None:
     whole = rows(*records)
     groups = groups_of(whole)
-    older = vectors_of(whole, groups, answer(len(whole.events)))
-    assert list(older.values) == [float(2 * row + of) for row in groups.last for of in (0, 1)]
-    assert list(older.time_zones) == [f"zone-{row}" for row in groups.last]
-    newer = vectors_of(whole, groups, answer(len(groups.last)))
+    told = vectors_of(whole, groups, answer(len(groups.last)))
     places = [sorted(groups.last).index(row) for row in groups.last]
-    assert list(newer.values) == [float(2 * place + of) for place in places for of in (0, 1)]
+    assert list(told.values) == [float(2 * place + of) for place in places for of in (0, 1)]
+    assert list(told.time_zones) == [f"zone-{place}" for place in places]
+
+
+@given(RECORDS)
+def test_features_that_cannot_read_tables_yet_is_waited_for(records: list[list[Event]]) -> None:
+    whole = rows(*records)
+    with pytest.raises(Unavailable):
+        vectors_of(whole, groups_of(whole), answer(0))
 
 
 def requests(

@@ -66,7 +66,7 @@ async def test_events_are_stamped_before_they_are_on_the_stream() -> None:
     async with housed() as house:
         await house.accept(event("a", platform=event_pb2.PLATFORM_WEB, user_agent="Googlebot/2.1"))
         await house.dispatch()
-        (applied,) = next(request.events for request in house.steps.requests if hasattr(request, "engagements"))
+        (applied,) = house.events()
         assert applied.is_bot
         assert applied.received_time_us == NOW_US
 

@@ -59,7 +59,8 @@ class Keeping(peers.Steps):
         return applied.current(self.kept.get((step, user))).decode().split()
 
     async def ApplyEvents(self, request: Any, context: Any) -> features_pb2.ApplyEventsResponse:
-        users, ids = [each.user_id for each in request.events], [each.event_id for each in request.events]
+        events = peers.applied_events(request)
+        users, ids = [each.user_id for each in events], [each.event_id for each in events]
         self._keep("features", request.position, users, ids)
         return await super().ApplyEvents(request, context)
 
