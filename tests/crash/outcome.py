@@ -59,7 +59,7 @@ def outcome(mesh: RunningMesh, folder: Path, events: Sequence[Event], policies: 
 
 
 def assert_each_event_led_to_one(decisions: Sequence[dict[str, Any]], counts: dict[str, int]) -> None:
-    """Returns if each user has one decision a record, and all of a user's are made of as many events as were counted."""
+    """Returns if each user has one decision per record, and they were made of as many events as were counted."""
     places = [(row["shard"], row["sequence"], row["user_id"]) for row in decisions]
     assert len(set(places)) == len(places)
     led: collections.Counter[str] = collections.Counter()
