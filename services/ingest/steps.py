@@ -99,7 +99,7 @@ class Steps:
                         events=rows.events,
                         engagements=engagements,
                         brings_arrivals=True,
-                        assessed_rows=sorted(groups.last),
+                        assessed_rows=() if groups.are_single else sorted(groups.last),
                     ),
                     timeout=_STEP_SECONDS,
                 )

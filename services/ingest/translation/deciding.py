@@ -45,6 +45,7 @@ _COLUMNS: Final = operator.attrgetter(
     "copied_event_id",
     "is_system",
 )
+_OF_DECISIONS: Final = operator.attrgetter("event_id", "page")
 
 
 class _Told(msgspec.Struct, rename="camel", frozen=True):
@@ -95,28 +96,22 @@ def assess_request(
     vectors: Vectors,
 ) -> scoring_pb2.AssessUsersRequest:
     """What scoring is asked about a batch: one row a group, with all that was found of it."""
-    of_rows = groups.of_rows
-    deciding = [rows.events[row] for row in groups.deciding]
-    return scoring_pb2.AssessUsersRequest(
+    request = scoring_pb2.AssessUsersRequest(
         position=position,
-        user_ids=[event.user_id for event in deciding],
-        event_times_us=[event.event_time_us for event in deciding],
+        user_ids=groups.user_ids,
+        event_times_us=[rows.events[row].event_time_us for row in groups.deciding],
         values=vectors.values,
         feature_schema_version=applied.feature_schema_version,
-        signals=sorted(
-            [features_pb2.SignalRow(row=of_rows[each.row], signal=each.signal) for each in applied.signals], key=_row
-        ),
-        settled=sorted(
-            [
-                features_pb2.SettledRow(
-                    row=of_rows[each.row], type=each.type, signal_time_us=each.signal_time_us, target=each.target
-                )
-                for each in applied.settled
-            ],
-            key=_row,
-        ),
-        event_counts=groups.sizes,
+        signals=applied.signals,
+        settled=applied.settled,
     )
+    if not groups.are_single:
+        request.event_counts.extend(groups.sizes)
+        for told in (request.signals, request.settled):
+            for each in told:
+                each.row = groups.of_rows[each.row]
+            told.sort(key=_row)
+    return request
 
 
 def decide_request(
@@ -130,8 +125,7 @@ def decide_request(
     """What intervention is asked about a batch once it is assessed."""
     events, width = rows.events, applied.feature_count
     told = _Columns(*zip(*map(_COLUMNS, events), strict=True))
-    deciding = [events[row] for row in groups.deciding]
-    is_grouped = len(deciding) < len(events)
+    event_ids, pages = zip(*[_OF_DECISIONS(events[row]) for row in groups.deciding], strict=True)
     special = [(row, kind, events[row]) for row, kind in enumerate(told.kinds) if kind in _SPECIAL]
     copied = [row for row, event_id in enumerate(told.copied) if event_id] if any(told.copied) else []
     settled = {groups.deciding[groups.of_rows[each.row]] for each in applied.settled if not told.copied[each.row]}
@@ -139,14 +133,14 @@ def decide_request(
         position=position,
         record_indexes=rows.record_indexes,
         event_indexes=rows.event_indexes,
-        decided_rows=groups.deciding if is_grouped else (),
-        decisions=groups.of_rows if is_grouped else (),
-        user_ids=[event.user_id for event in deciding],
-        event_ids=[event.event_id for event in deciding],
+        decided_rows=() if groups.are_single else groups.deciding,
+        decisions=() if groups.are_single else groups.of_rows,
+        user_ids=groups.user_ids,
+        event_ids=event_ids,
         received_times_us=told.received_us,
         trace_ids=told.trace_ids,
         span_ids=told.span_ids,
-        pages=[event.page for event in deciding],
+        pages=pages,
         assessments=assessed.assessments,
         model_version=assessed.model_version,
         rules_version=assessed.rules_version,
