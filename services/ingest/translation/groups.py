@@ -47,6 +47,7 @@ def groups_of(rows: Rows) -> Groups:
     found = Groups([], [], [], [], [])
     of_rows, user_ids, deciding, last, sizes = found
     numbers: dict[str, int] = {}
+    ranks: dict[int, tuple[int, int]] = {}
     current = -1
     for row, (record, event) in enumerate(zip(rows.record_indexes, rows.events, strict=True)):
         if record != current:
@@ -62,8 +63,9 @@ def groups_of(rows: Rows) -> Groups:
         else:
             last[number] = row
             sizes[number] += 1
-            if _rank(event) >= _rank(rows.events[deciding[number]]):
-                deciding[number] = row
+            rank = _rank(event)
+            if rank >= (ranks.get(number) or _rank(rows.events[deciding[number]])):
+                deciding[number], ranks[number] = row, rank
         of_rows.append(number)
     return found if found.are_single else _ascending(found)
 
