@@ -219,8 +219,6 @@ class WhatIf:
 
 
 class _Like(NamedTuple):
-    """What the records of a batch have in common."""
-
     shard: str
     versions: tuple[str, str]
     is_inside: bool

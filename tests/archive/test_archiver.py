@@ -53,6 +53,32 @@ async def test_events_and_decisions_are_kept_each_once(tmp_path: Path) -> None:
     assert helped["propensity"] == 1.0
 
 
+async def test_of_a_record_every_event_is_kept_and_one_decision_on_each_user(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    last = await world.append(event("a"), event("b", "bob"), event("c"), event("d"), event("a"))
+    await world.dispatch(score=80, is_by_event=False)
+    async with world.following():
+        await world.until_checkpoint(last)
+    assert world.ids() == ["a", "b", "c", "d"]
+    assert not any(each.is_set_aside for each in world.events())
+    told = [(row["event_id"], row["kind"], row["event_count"]) for row in decisions(world)]
+    assert told == [("b", "intervene", 1), ("d", "intervene", 3)]
+
+
+async def test_of_a_record_applied_in_part_the_rest_is_marked(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    last = await world.append(event("a"), event("b", "bob"), event("c"))
+    await world.set_aside.add(SHARD, [last])
+    await world.dispatch(is_by_event=False, only="ada")
+    async with world.following():
+        await world.until_checkpoint(last)
+    assert [(each.event.event_id, each.is_set_aside) for each in world.events()] == [
+        ("a", False),
+        ("b", True),
+        ("c", False),
+    ]
+
+
 async def test_plain_decisions_have_their_columns_and_no_more(tmp_path: Path) -> None:
     world = World(tmp_path)
     last = await world.append(event("a"))

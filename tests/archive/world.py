@@ -16,7 +16,6 @@ from mesh.leasing.memory import MemoryLeases
 from mesh.metrics import Metrics
 from mesh.stream import END, Entry
 from mesh.streams.memory import MemoryStream
-from records.table import of_events
 from services.ingest.adapters import archive_events
 from services.ingest.adapters.archive_files import ParquetArchive
 from services.ingest.adapters.archive_plans import MemoryPlans
@@ -24,6 +23,8 @@ from services.ingest.adapters.memory import MemorySeenEvents, MemorySetAside
 from services.ingest.archiver import Archiver, Limits
 from services.ingest.domain.archive import EVENTS
 from services.ingest.steps import claimed
+from services.ingest.translation import messages
+from services.ingest.translation.groups import Groups, each_alone, groups_of
 from services.ingest.translation.messages import Decoded
 from services.intervention.assembly import in_memory
 from services.intervention.servicer import InterventionServicer
@@ -91,8 +92,13 @@ class World:
         ((_, sequence),) = await self.stream.append([Entry("0", payload)])
         return sequence
 
-    async def dispatch(self, *, score: float = 10.0, poison: Sequence[int] = ()) -> None:
-        """Decides on all that waits, and says so; poison records are set aside."""
+    async def dispatch(
+        self, *, score: float = 10.0, poison: Sequence[int] = (), is_by_event: bool = True, only: str = ""
+    ) -> None:
+        """Decides on all that waits, and says so; poison records are set aside.
+
+        By event, as the version before did; else each user of a record once. `only` one user's events, if one is named.
+        """
         lease = await self.dispatched.acquire(SHARD, "dispatcher")
         assert lease
         records, is_end = await self.stream.read(SHARD, self._sequence, 10_000, 0.001)
@@ -103,7 +109,12 @@ class World:
                 continue
             with contextlib.suppress(Exception):
                 events = event_pb2.EventRecord.FromString(record.payload).events
-                await self._decide(record.sequence, events, score)
+                users = frozenset({only}) if only else None
+                await self._decide(
+                    Decoded(record.sequence, of_events(events), None, users),
+                    score,
+                    each_alone if is_by_event else groups_of,
+                )
         await self.dispatched.save(lease, END if is_end else self._sequence, 0.0)
 
     async def take(self) -> Lease:
@@ -141,24 +152,33 @@ class World:
         """The ids of the events in the archive."""
         return [each.event.event_id for each in self.events()]
 
-    async def _decide(self, sequence: int, events: Sequence[event_pb2.Event], score: float) -> None:
-        rows = await claimed(self.seen, SHARD, [Decoded(sequence, of_events(events))])
+    async def _decide(
+        self,
+        record: Decoded,
+        score: float,
+        judge: Callable[[messages.Rows], Groups],
+    ) -> None:
+        rows = await claimed(self.seen, SHARD, [record])
         if not rows.events:
             return
+        groups = judge(rows)
+        decided = [rows.events[row] for row in groups.deciding]
         columns = Rows(
             record_indexes=rows.record_indexes,
             event_indexes=rows.event_indexes,
-            user_ids=[event.user_id for event in rows.events],
-            event_ids=[event.event_id for event in rows.events],
+            user_ids=[event.user_id for event in decided],
+            event_ids=[event.event_id for event in decided],
             received_us=[event.received_time_us for event in rows.events],
             trace_ids=[event.trace_id for event in rows.events],
             span_ids=[event.span_id for event in rows.events],
-            pages=[event.page for event in rows.events],
-            time_zones=[event.time_zone for event in rows.events],
-            assessments=[Row(score=score, indicators=("form_errors",)).assessment for _ in rows.events],
+            pages=[event.page for event in decided],
+            time_zones=[event.time_zone for event in decided],
+            assessments=[Row(score=score, indicators=("form_errors",)).assessment for _ in decided],
             bot_rows=[],
             outcomes={},
             model_version="model-1",
             rules_version="rules-1",
+            decided_rows=groups.deciding,
+            decisions=groups.of_rows,
         )
-        await self.interventions.deciding.decide(Batch("events", SHARD, (sequence,)), columns)
+        await self.interventions.deciding.decide(Batch("events", SHARD, (record.sequence,)), columns)

@@ -1,13 +1,17 @@
-"""What a mesh knows once everything that was sent is applied and archived."""
+"""What a mesh knows once everything that was sent is applied and archived.
 
+Users are judged record by record, and which events stand in one record hangs on when requests meet. So what a user did
+and what came of it in sum is as in any other run; the decisions are those that the archive derives again.
+"""
+
+import collections
 import itertools
-import json
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from services.ingest.adapters.archive_files import ParquetArchive
 from services.ingest.domain.archive import DECISIONS
@@ -16,31 +20,20 @@ from tests.processes import RunningMesh
 
 
 class Outcome(NamedTuple):
-    """What is known of every user, every decision by its event, and how the replay of the archive ended."""
+    """What is known of every user, every decision of the archive, and how its replays ended.
+
+    `replay` is that of features, `derived` that of decisions.
+    """
 
     users: dict[str, dict[str, Any]]
-    decisions: dict[str, dict[str, Any]]
+    risks: dict[str, dict[str, Any]]
+    decisions: list[dict[str, Any]]
     replay: "subprocess.CompletedProcess[str]"
+    derived: "subprocess.CompletedProcess[str]"
 
 
-# What hangs on the time of day or on the place on the stream: a decision falls at the time the event was received.
-# The draw comes from the place; the inputs hold places and times of earlier offers, of which one may be withdrawn.
-_BY_CHANCE: Final = {
-    "decision_id",
-    "shard",
-    "sequence",
-    "event_index",
-    "received_time",
-    "explanation",
-    "draw",
-    "inputs",
-    "withdrawn",
-}
-_HELP_BY_CHANCE: Final = {"id", "expires_at", "deliver_by_time"}
-
-
-def outcome(mesh: RunningMesh, folder: Path, events: Sequence[Event]) -> Outcome:
-    """Waits until all is applied and archived, then asks for everything."""
+def outcome(mesh: RunningMesh, folder: Path, events: Sequence[Event], policies: Path) -> Outcome:
+    """Waits until all is applied and archived, then asks for everything. A folder has the policies that decided."""
     _await_ready(mesh)
     last = {event["userId"]: event["eventId"] for event in events}
     for event_id in last.values():
@@ -54,7 +47,25 @@ def outcome(mesh: RunningMesh, folder: Path, events: Sequence[Event]) -> Outcome
         timeout=600,
         check=False,
     )
-    return Outcome({user: _known(mesh, user) for user in last}, decisions(archive), replay)
+    derived = subprocess.run(
+        [sys.executable, "-m", "cli", "replay", "--archive", archive, "--policies", str(policies)],
+        text=True,
+        capture_output=True,
+        timeout=600,
+        check=False,
+    )
+    risks = {user: mesh.get(f"/api/users/{user}/risk").body for user in last}
+    return Outcome({user: _known(mesh, user) for user in last}, risks, decisions(archive), replay, derived)
+
+
+def assert_each_event_led_to_one(decisions: Sequence[dict[str, Any]], counts: dict[str, int]) -> None:
+    """Returns if each user has one decision per record, and they were made of as many events as were counted."""
+    places = [(row["shard"], row["sequence"], row["user_id"]) for row in decisions]
+    assert len(set(places)) == len(places)
+    led: collections.Counter[str] = collections.Counter()
+    for row in decisions:
+        led[row["user_id"]] += row["event_count"]
+    assert led == counts
 
 
 def _await_ready(mesh: RunningMesh) -> None:
@@ -83,21 +94,13 @@ def _known(mesh: RunningMesh, user: str) -> dict[str, Any]:
     return {
         "features": mesh.get(f"/api/users/{user}/features").body,
         "profile": mesh.get(f"/api/users/{user}/profile").body,
-        "risk": mesh.get(f"/api/users/{user}/risk").body,
         "videos": {name: one for name, one in mesh.get(f"/api/users/{user}/videos").body.items() if name != "traceId"},
         "events": [event["eventId"] for event in recent],
     }
 
 
-def decisions(url: str) -> dict[str, dict[str, Any]]:
-    """Every decision of the archive by its event; an event that stands there twice fails."""
+def decisions(url: str) -> list[dict[str, Any]]:
+    """Every decision of the archive."""
     archive = ParquetArchive(url)
-    found: dict[str, dict[str, Any]] = {}
-    for file in archive.files(DECISIONS):
-        for row in itertools.chain.from_iterable(batch.to_pylist() for batch in archive.batches(file)):
-            told = {name: value for name, value in row.items() if name not in _BY_CHANCE}
-            help_ = json.loads(row["intervention"] or "{}")
-            told["intervention"] = {name: value for name, value in help_.items() if name not in _HELP_BY_CHANCE}
-            assert row["event_id"] not in found, row
-            found[row["event_id"]] = told
-    return found
+    batches = (batch.to_pylist() for file in archive.files(DECISIONS) for batch in archive.batches(file))
+    return list(itertools.chain.from_iterable(batches))

@@ -47,7 +47,9 @@ class Steps(
     async def ApplyEvents(self, request: Any, context: Any) -> features_pb2.ApplyEventsResponse:
         self._serve("features", request, [event.event_id for event in applied_events(request)])
         return features_pb2.ApplyEventsResponse(
-            values=[1.0] * len(request.assessed_rows), feature_count=1, feature_schema_version="test-1"
+            values=[1.0] * (len(request.assessed_rows) or len(request.events)),
+            feature_count=1,
+            feature_schema_version="test-1",
         )
 
     async def BatchListRecentEvents(self, request: Any, context: Any) -> features_pb2.BatchListRecentEventsResponse:

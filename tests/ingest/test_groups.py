@@ -41,7 +41,7 @@ def deciding(*events: Event) -> int:
 
 def test_the_latest_of_a_run_is_decided_on_and_the_last_row_is_assessed() -> None:
     groups = groups_of(rows([at(number) for number in range(5)]))
-    assert groups == Groups([0] * 5, [4], [4], [5])
+    assert groups == Groups([0] * 5, ["ada"], [4], [4], [5])
 
 
 def test_what_comes_late_does_not_hide_what_the_user_does_now() -> None:
@@ -89,11 +89,12 @@ def test_groups_are_the_same_however_the_stream_is_cut(records: list[list[Event]
     whole = rows(*records)
     groups = groups_of(whole)
     bounds = [0, *sorted(cut for cut in cuts if cut < len(records)), len(records)]
-    offset, found = 0, Groups([], [], [], [])
+    offset, found = 0, Groups([], [], [], [], [])
     for start, end in itertools.pairwise(bounds):
         part = rows(*records[start:end])
         its, number = groups_of(part), len(found.deciding)
         found.of_rows.extend(number + each for each in its.of_rows)
+        found.user_ids.extend(its.user_ids)
         found.deciding.extend(offset + row for row in its.deciding)
         found.last.extend(offset + row for row in its.last)
         found.sizes.extend(its.sizes)

@@ -50,7 +50,10 @@ def apply_request(
 ) -> features_pb2.ApplyEventsRequest:
     """What features is told of a batch: its tables as they stand on the stream, with the rows that count."""
     request = features_pb2.ApplyEventsRequest(
-        position=position, engagements=engagements, brings_arrivals=True, assessed_rows=sorted(groups.last)
+        position=position,
+        engagements=engagements,
+        brings_arrivals=True,
+        assessed_rows=() if groups.are_single else sorted(groups.last),
     )
     start = 0
     for record_index, count in sorted(Counter(rows.record_indexes).items()):
@@ -100,27 +103,23 @@ def assess_request(
     vectors: Vectors,
 ) -> scoring_pb2.AssessUsersRequest:
     """What scoring is asked about a batch: one row a group, with all that was found of it."""
-    of_rows, told, deciding = groups.of_rows, rows.table, groups.deciding
-    return scoring_pb2.AssessUsersRequest(
+    told, deciding = rows.table, groups.deciding
+    request = scoring_pb2.AssessUsersRequest(
         position=position,
-        user_ids=_at(told.user_id, deciding),
+        user_ids=groups.user_ids,
         event_times_us=_at(told.event_time_us, deciding),
         values=vectors.values,
         feature_schema_version=applied.feature_schema_version,
-        signals=sorted(
-            [features_pb2.SignalRow(row=of_rows[each.row], signal=each.signal) for each in applied.signals], key=_row
-        ),
-        settled=sorted(
-            [
-                features_pb2.SettledRow(
-                    row=of_rows[each.row], type=each.type, signal_time_us=each.signal_time_us, target=each.target
-                )
-                for each in applied.settled
-            ],
-            key=_row,
-        ),
-        event_counts=groups.sizes,
+        signals=applied.signals,
+        settled=applied.settled,
     )
+    if not groups.are_single:
+        request.event_counts.extend(groups.sizes)
+        for found in (request.signals, request.settled):
+            for each in found:
+                each.row = groups.of_rows[each.row]
+            found.sort(key=_row)
+    return request
 
 
 def decide_request(
@@ -133,7 +132,6 @@ def decide_request(
 ) -> intervention_pb2.DecideInterventionsRequest:
     """What intervention is asked about a batch once it is assessed."""
     told, deciding, width = rows.table, groups.deciding, applied.feature_count
-    is_grouped = len(deciding) < len(told)
     special = [(row, kind, told.event(row)) for row, kind in enumerate(told.event_type) if kind in _SPECIAL]
     copied = _true(told, "copied_event_id")
     settled = {deciding[groups.of_rows[each.row]] for each in applied.settled if each.row not in copied}
@@ -141,9 +139,9 @@ def decide_request(
         position=position,
         record_indexes=rows.record_indexes,
         event_indexes=rows.event_indexes,
-        decided_rows=deciding if is_grouped else (),
-        decisions=groups.of_rows if is_grouped else (),
-        user_ids=_at(told.user_id, deciding),
+        decided_rows=() if groups.are_single else deciding,
+        decisions=() if groups.are_single else groups.of_rows,
+        user_ids=groups.user_ids,
         event_ids=_at(told.event_id, deciding),
         received_times_us=told.received_time_us,
         trace_ids=told.trace_id,

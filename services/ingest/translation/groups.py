@@ -28,6 +28,8 @@ class Groups(NamedTuple):
 
     of_rows: list[int]
     """For each row, the number of its group."""
+    user_ids: list[str]
+    """For each group, its user."""
     deciding: list[int]
     """For each group, the deciding row."""
     last: list[int]
@@ -35,19 +37,26 @@ class Groups(NamedTuple):
     sizes: list[int]
     """For each group, how many rows it has."""
 
+    @property
+    def are_single(self) -> bool:
+        """Whether every row is a group of its own."""
+        return len(self.deciding) == len(self.of_rows)
+
 
 def groups_of(rows: Rows) -> Groups:
     """The groups of a batch."""
-    numbers: dict[tuple[int, str], int] = {}
-    of_rows: list[int] = []
-    deciding: list[int] = []
-    last: list[int] = []
-    sizes: list[int] = []
+    found = Groups([], [], [], [], [])
+    of_rows, user_ids, deciding, last, sizes = found
+    numbers: dict[str, int] = {}
     ranks = _ranks(rows.table)
-    for row, whose in enumerate(zip(rows.record_indexes, rows.table.user_id, strict=True)):
-        number = numbers.setdefault(whose, len(last))
+    current = -1
+    for row, (record, user_id) in enumerate(zip(rows.record_indexes, rows.table.user_id, strict=True)):
+        if record != current:
+            numbers, current = {}, record
+        number = numbers.setdefault(user_id, len(user_ids))
         of_rows.append(number)
-        if number == len(last):
+        if number == len(user_ids):
+            user_ids.append(user_id)
             deciding.append(row)
             last.append(row)
             sizes.append(1)
@@ -56,7 +65,7 @@ def groups_of(rows: Rows) -> Groups:
         sizes[number] += 1
         if ranks[row] >= ranks[deciding[number]]:
             deciding[number] = row
-    return _ascending(Groups(of_rows, deciding, last, sizes))
+    return found if found.are_single else _ascending(found)
 
 
 def _ranks(told: Table) -> Sequence[Any]:
@@ -73,18 +82,20 @@ def _ranks(told: Table) -> Sequence[Any]:
 def each_alone(rows: Rows) -> Groups:
     """Every row as a group of its own, as they were before records were judged as a whole."""
     every = list(range(len(rows.table)))
-    return Groups(every, every, every, [1] * len(every))
+    return Groups(every, rows.table.user_id, every, every, [1] * len(every))
 
 
 def _ascending(groups: Groups) -> Groups:
     """The groups, numbered by their deciding rows."""
-    if all(before < after for before, after in itertools.pairwise(groups.deciding)):
+    deciding = groups.deciding
+    if all(before < after for before, after in itertools.pairwise(deciding)):
         return groups
-    order = sorted(range(len(groups.deciding)), key=groups.deciding.__getitem__)
+    order = sorted(range(len(deciding)), key=deciding.__getitem__)
     numbers = {before: after for after, before in enumerate(order)}
     return Groups(
         [numbers[each] for each in groups.of_rows],
-        [groups.deciding[each] for each in order],
+        [groups.user_ids[each] for each in order],
+        [deciding[each] for each in order],
         [groups.last[each] for each in order],
         [groups.sizes[each] for each in order],
     )

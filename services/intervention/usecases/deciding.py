@@ -1,6 +1,5 @@
 """Deciding a batch: once for each user of a record. Everything is written before anything is answered."""
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -9,23 +8,20 @@ import msgspec
 from mesh import applied
 from mesh.applied import Batch
 from mesh.state import Shards, StateStore
-from services.intervention.domain import delivery, pending, person, tally
+from services.intervention.domain import delivery, pending, tally
 from services.intervention.domain import ledger as pages
-from services.intervention.domain.decision import Decided, decide, take_effect
+from services.intervention.domain.decision import Decided
 from services.intervention.domain.eligibility import Reason
-from services.intervention.domain.facts import Contact, Facts, Outcome
+from services.intervention.domain.facts import Outcome
 from services.intervention.domain.ledger import Decision
 from services.intervention.domain.offer import Offer, WithdrawalReason
-from services.intervention.domain.pending import Helped
 from services.intervention.domain.policy import DAY_US, Policy
-from services.intervention.domain.tally import Change
 from services.intervention.ports import Became, Ledger, Listeners, Outbox, Witness, Words
 from services.intervention.usecases import effects
 from services.intervention.usecases.effects import Made
 from services.intervention.usecases.names import (
     decision_id,
     decision_id_of,
-    intervention_id,
     record_key,
     tally_key,
     user_key,
@@ -41,6 +37,7 @@ from services.intervention.usecases.rows import (
     unanswered,
     withheld_of,
 )
+from services.intervention.usecases.users import Users
 
 
 class Came(NamedTuple):
@@ -113,9 +110,9 @@ class Deciding:
         for row in asked:
             policy = policies[rows.record_indexes[row]]
             if rows.is_decided(row):
-                decided[row] = _decide(policy, batch, rows, row, users)
+                decided[row] = users.decide(policy, batch, rows, row)
             else:
-                _take_effect(policy, batch, rows, row, users)
+                users.take_effect(policy, batch, rows, row)
         made = [each for row in decided if (each := _made(batch, rows, row, decided[row], policies)) is not None]
         await self._save(batch, rows, users, made)
         if batch.is_retraction:
@@ -141,7 +138,7 @@ class Deciding:
             users.standings,
         )
 
-    async def _load(self, batch: Batch, rows: Rows, asked: Sequence[int]) -> "_Users":
+    async def _load(self, batch: Batch, rows: Rows, asked: Sequence[int]) -> Users:
         user_ids = list(dict.fromkeys(map(rows.user, asked)))
         contacts = dict.fromkeys(map(rows.user, rows.contacts))
         keys = [
@@ -157,9 +154,9 @@ class Deciding:
         resumed = {user_id: each for user_id, (each, _) in opened.items()}
         before = {user_id: helped for user_id, (_, helped) in opened.items()}
         counted, _ = applied.opened(next(found, None), batch, tally.decode)
-        return _Users(resumed, before, dict(before), undelivered, known, counted)
+        return Users(resumed, before, dict(before), undelivered, known, counted)
 
-    async def _save(self, batch: Batch, rows: Rows, users: "_Users", made: Sequence[Made]) -> None:
+    async def _save(self, batch: Batch, rows: Rows, users: Users, made: Sequence[Made]) -> None:
         # A user who is as before need not be written: deriving the batch again leaves the user as before again.
         items = {
             user_key(user_id): applied.seal(users.resumed[user_id], pending.encode(users.after[user_id]), batch)
@@ -184,7 +181,7 @@ class Deciding:
             await self._state.renew([tally_key(shard) for shard in await self._shards.all()])
             self._renewed_day = day
 
-    async def _cancel(self, users: "_Users") -> None:
+    async def _cancel(self, users: Users) -> None:
         """Stops what has not left yet of help that was taken back."""
         ids: dict[WithdrawalReason, list[str]] = {}
         for _, offer in users.became:
@@ -223,77 +220,6 @@ class Deciding:
                     rows.span_ids[row],
                 )
             )
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Users:
-    """The users in question, before and after the batch, and the counts of its shard."""
-
-    resumed: Mapping[str, applied.Resumed]
-    before: Mapping[str, Helped]
-    after: dict[str, Helped]
-    undelivered: Mapping[str, delivery.Undelivered]
-    contacts: Mapping[str, Contact]
-    tally: applied.Resumed
-    became: list[tuple[int, Offer]] = dataclasses.field(default_factory=list)
-    """The interventions of which something came, and at which row."""
-    counts: list[Change] = dataclasses.field(default_factory=list)
-    """What changes in what is counted."""
-    standings: dict[int, bytes] = dataclasses.field(default_factory=dict)
-    """What moves to known users, by row."""
-
-    def changed(self) -> list[str]:
-        """Those who are not as they were."""
-        return [user_id for user_id, helped in self.after.items() if helped != self.before[user_id]]
-
-    def note(self, row: int, facts: Facts, offers: Sequence[Offer], after: Helped) -> None:
-        """Takes note of the user after a row, whose offers were known to be such."""
-        before = self.after[facts.user_id]
-        self.after[facts.user_id] = after
-        if after.offers is not offers:
-            self.became.extend((row, each) for each in pending.outcomes_since(offers, after))
-        if after.exposed != before.exposed:
-            self.counts.append((before.exposed, after.exposed))
-
-
-def _decide(policy: Policy, batch: Batch, rows: Rows, row: int, users: _Users) -> Decided:
-    facts = facts_of(batch, rows, row)
-    helped = _arrive(policy, facts, rows, row, users)
-    decided = decide(policy, facts, helped, users.undelivered[facts.user_id], intervention_id(facts.position))
-    users.note(row, facts, helped.offers, decided.helped)
-    _leave(policy, facts, rows, row, users)
-    return decided
-
-
-def _take_effect(policy: Policy, batch: Batch, rows: Rows, row: int, users: _Users) -> None:
-    facts = facts_of(batch, rows, row)
-    helped = _arrive(policy, facts, rows, row, users)
-    users.note(row, facts, helped.offers, take_effect(policy, facts, helped))
-    _leave(policy, facts, rows, row, users)
-
-
-def _arrive(policy: Policy, facts: Facts, rows: Rows, row: int, users: _Users) -> Helped:
-    """The user of a row once what it brings has arrived."""
-    helped = users.after[facts.user_id]
-    if row not in rows.standings:
-        return helped
-    moving = rows.standings[row]
-    arrived = person.arrived(policy, helped, moving, facts)
-    users.note(row, facts, (*helped.offers, *moving.offers), arrived)
-    return arrived
-
-
-def _leave(policy: Policy, facts: Facts, rows: Rows, row: int, users: _Users) -> None:
-    """Takes note of what moves with a row that ends an anonymous journey."""
-    if row not in rows.linked:
-        return
-    before = users.after[facts.user_id]
-    known = pending.lapsed(policy, before, facts.received_us)
-    users.note(row, facts, before.offers, known)
-    after, standing = person.left(known, users.undelivered[facts.user_id], rows.linked[row], facts.received_us)
-    users.note(row, facts, after.offers, after)
-    if standing:
-        users.standings[row] = standing
 
 
 def _made(batch: Batch, rows: Rows, row: int, decided: Decided, policies: Mapping[int, Policy]) -> Made | None:

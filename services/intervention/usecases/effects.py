@@ -64,7 +64,8 @@ def entry(
         system_rows=_numbers(rows, rows.system_rows, of),
         ages_us={row: age_us(rows, its[row]) for row in (*_numbers(rows, old, of), *exceptional)},
     )
-    if rows.decisions:
+    # A page hangs on its record alone, not on what else is in the batch.
+    if of.rows.stop - of.rows.start > len(its):
         block = msgspec.structs.replace(
             block,
             covered_indexes=rows.event_indexes[of.rows],

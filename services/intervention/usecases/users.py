@@ -1,0 +1,87 @@
+"""The users of a batch, as its rows change them."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from mesh import applied
+from mesh.applied import Batch
+from services.intervention.domain import decision, delivery, pending, person
+from services.intervention.domain.decision import Decided
+from services.intervention.domain.facts import Contact, Facts
+from services.intervention.domain.offer import Offer
+from services.intervention.domain.pending import Helped
+from services.intervention.domain.policy import Policy
+from services.intervention.domain.tally import Change
+from services.intervention.usecases.names import intervention_id
+from services.intervention.usecases.rows import Rows, facts_of
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Users:
+    """The users in question, before and after the batch, and the counts of its shard."""
+
+    resumed: Mapping[str, applied.Resumed]
+    before: Mapping[str, Helped]
+    after: dict[str, Helped]
+    undelivered: Mapping[str, delivery.Undelivered]
+    contacts: Mapping[str, Contact]
+    tally: applied.Resumed
+    became: list[tuple[int, Offer]] = dataclasses.field(default_factory=list)
+    """The interventions of which something came, and at which row."""
+    counts: list[Change] = dataclasses.field(default_factory=list)
+    """What changes in what is counted."""
+    standings: dict[int, bytes] = dataclasses.field(default_factory=dict)
+    """What moves to known users, by row."""
+
+    def changed(self) -> list[str]:
+        """Those who are not as they were."""
+        return [user_id for user_id, helped in self.after.items() if helped != self.before[user_id]]
+
+    def note(self, row: int, facts: Facts, offers: Sequence[Offer], after: Helped) -> None:
+        """Takes note of the user after a row, whose offers were known to be such."""
+        before = self.after[facts.user_id]
+        self.after[facts.user_id] = after
+        if after.offers is not offers:
+            self.became.extend((row, each) for each in pending.outcomes_since(offers, after))
+        if after.exposed != before.exposed:
+            self.counts.append((before.exposed, after.exposed))
+
+    def decide(self, policy: Policy, batch: Batch, rows: Rows, row: int) -> Decided:
+        """Decides on a row."""
+        facts = facts_of(batch, rows, row)
+        helped = self._arrive(policy, facts, rows, row)
+        lost = self.undelivered[facts.user_id]
+        decided = decision.decide(policy, facts, helped, lost, intervention_id(facts.position))
+        self.note(row, facts, helped.offers, decided.helped)
+        self._leave(policy, facts, rows, row)
+        return decided
+
+    def take_effect(self, policy: Policy, batch: Batch, rows: Rows, row: int) -> None:
+        """Changes the user of a row whose decision is about another one."""
+        facts = facts_of(batch, rows, row)
+        helped = self._arrive(policy, facts, rows, row)
+        self.note(row, facts, helped.offers, decision.take_effect(policy, facts, helped))
+        self._leave(policy, facts, rows, row)
+
+    def _arrive(self, policy: Policy, facts: Facts, rows: Rows, row: int) -> Helped:
+        """The user of a row once what it brings has arrived."""
+        helped = self.after[facts.user_id]
+        if row not in rows.standings:
+            return helped
+        moving = rows.standings[row]
+        arrived = person.arrived(policy, helped, moving, facts)
+        self.note(row, facts, (*helped.offers, *moving.offers), arrived)
+        return arrived
+
+    def _leave(self, policy: Policy, facts: Facts, rows: Rows, row: int) -> None:
+        """Takes note of what moves with a row that ends an anonymous journey."""
+        if row not in rows.linked:
+            return
+        before = self.after[facts.user_id]
+        known = pending.lapsed(policy, before, facts.received_us)
+        self.note(row, facts, before.offers, known)
+        lost = self.undelivered[facts.user_id]
+        after, standing = person.left(known, lost, rows.linked[row], facts.received_us)
+        self.note(row, facts, after.offers, after)
+        if standing:
+            self.standings[row] = standing

@@ -1,0 +1,133 @@
+"""Each user of a record is judged once, and the same however the stream is cut, or a record is applied in parts."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from journeymesh.common.v1 import event_pb2
+
+from offline.decided import Record
+from offline.deriving import Deriving, Journeys
+from offline.what_if import Others, Span, WhatIf, _packed
+from services.ingest.adapters.archive_events import Archived
+from services.ingest.translation.groups import Groups, each_alone, groups_of
+from services.ingest.translation.messages import Rows
+from services.intervention.domain import ledger
+from services.intervention.domain.ledger import Block
+from services.scoring.adapters.model_directory import load
+from tests.builders import NOW_US, SECOND_US, event
+from tests.intervention.builders import policy
+from tests.offline.mesh import MODELS
+
+SHARD: Final = "0"
+EAGER: Final = policy(trigger={"score": 1.0, "strong_signals": 1}, cooldown="1m")
+MODEL: Final = load(next(MODELS.glob("*/model.json")).parent)
+USERS: Final = ["ada", "bob"]
+
+TIMES = {"event_time_us": st.integers(-120, 120).map(lambda second: NOW_US + second * SECOND_US)}
+CLICKS = st.builds(
+    event,
+    user_id=st.sampled_from(USERS),
+    kind=st.just("click"),
+    target=st.sampled_from(["pay", "send"]),
+    click=st.fixed_dictionaries({"effect_observed": st.booleans()}),
+    **TIMES,
+)
+OTHERS = st.builds(
+    event,
+    user_id=st.sampled_from(USERS),
+    kind=st.sampled_from(["page_view", "error", "retry", "task_failure", "task_success", "purchase", "session_end"]),
+    target=st.sampled_from(["", "pay"]),
+    is_system=st.sampled_from([False, False, True]),
+    **TIMES,
+)
+RECORDS = st.lists(st.lists(CLICKS | OTHERS, min_size=1, max_size=6), min_size=1, max_size=5)
+SOME = settings(max_examples=25, deadline=None)
+
+
+def numbered(records: list[list[event_pb2.Event]]) -> list[list[event_pb2.Event]]:
+    for number, record in enumerate(records):
+        for index, each in enumerate(record):
+            each.event_id = f"e-{number}-{index}"
+            each.received_time_us = NOW_US + number * SECOND_US
+    return records
+
+
+def rows_of(records: Sequence[Sequence[event_pb2.Event]], users: Sequence[str] = USERS) -> Rows:
+    made = Rows([], [], [])
+    for number, record in enumerate(records):
+        for index, each in enumerate(record):
+            if each.user_id in users:
+                made.events.append(each)
+                made.record_indexes.append(number)
+                made.event_indexes.append(index)
+    return made
+
+
+async def derived(parts: Sequence[tuple[Sequence[int], Rows]]) -> Iterator[tuple[int, Block]]:
+    """The pages of batches, one after the other."""
+    journeys, deriving, told = Journeys(), Deriving(), []
+    for sequences, rows in parts:
+        if rows.events:
+            applied = await journeys.apply(SHARD, sequences, rows, groups_of(rows))
+            told += list((await deriving.derive(applied, MODEL, EAGER)).items())
+    return iter(told)
+
+
+@SOME
+@given(RECORDS, st.integers(1, 4))
+def test_any_cut_of_the_stream_gives_the_same_pages(records: list[list[event_pb2.Event]], cut: int) -> None:
+    records = numbered(records)
+    every = range(len(records))
+    whole = asyncio.run(derived([(every, rows_of(records))]))
+    parts = [(every[start : start + cut], rows_of(records[start : start + cut])) for start in every[::cut]]
+    assert dict(whole) == dict(asyncio.run(derived(parts)))
+
+
+@SOME
+@given(RECORDS)
+def test_a_record_that_is_applied_user_by_user_gives_each_the_same_decision(
+    records: list[list[event_pb2.Event]],
+) -> None:
+    records = numbered(records)
+    every = range(len(records))
+    of_user = {user: iter(asyncio.run(derived([(every, rows_of(records, [user]))]))) for user in USERS}
+    alone = {
+        (sequence, user): ledger.decision_at(EAGER, block, SHARD, sequence, 0)
+        for user, pages in of_user.items()
+        for sequence, block in pages
+    }
+    together = {
+        (sequence, block.user_ids[row]): ledger.decision_at(EAGER, block, SHARD, sequence, row)
+        for sequence, block in asyncio.run(derived([(every, rows_of(records))]))
+        for row in range(len(block.user_ids))
+    }
+    assert together == alone
+
+
+@pytest.mark.parametrize("judge", [each_alone, groups_of], ids=["event by event", "record by record"])
+def test_what_was_decided_event_by_event_derives_so(judge: object) -> None:
+    """The archive has both: that of the version before, and that of this one."""
+    records = [[event(f"e-{number}-{index}", kind="error", target="pay") for index in range(4)] for number in range(3)]
+
+    async def archived() -> list[Record]:
+        journeys, deriving, made = Journeys(), Deriving(), list[Record]()
+        for number, its in enumerate(records):
+            events = {index: Archived(SHARD, number, index, each, is_set_aside=False) for index, each in enumerate(its)}
+            rows = rows_of([its])
+            groups: Groups = judge(rows)  # type: ignore[operator]
+            blocks = await deriving.derive(await journeys.apply(SHARD, [number], rows, groups), MODEL, EAGER)
+            record = Record(SHARD, number, events, {}, 0)
+            decided = {index: row for (_, index), row in _packed([record], blocks, EAGER).items()}
+            made.append(record._replace(decided=decided))
+        return made
+
+    found = WhatIf({EAGER.version: EAGER}, {MODEL.card.version: MODEL}, Others(), Span(0, 1 << 62))
+    told = asyncio.run(archived())
+    asyncio.run(found.run(told))
+    assert found.findings.compared_count == (12 if judge is each_alone else 3)
+    assert (found.findings.different_count, found.findings.undecided_count) == (0, 0)
+    assert {each.is_decided_by_event for each in told} == {judge is each_alone}
