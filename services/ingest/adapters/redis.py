@@ -47,34 +47,38 @@ local records = #KEYS - 3
 local base = 2 + 2 * records
 local total = (#ARGV - base) / 2
 local owners, has_owners, elsewhere = {}, false, {}
-for from = 1, total, 1000 do
-  local to = math.min(from + 999, total)
+local function look_up(day, from, ids)
+  local has_known = false
+  for i, owner in ipairs(redis.call('HMGET', day, unpack(ids))) do
+    if owner then
+      has_known = true
+      owners[from + i - 1] = owners[from + i - 1] or owner
+    end
+  end
+  return has_known
+end
+local function remember(from, to)
+  local first, last = base + 2 * from - 1, base + 2 * to
   local ids, has_known = {}, false
   for i = from, to do ids[i - from + 1] = ARGV[base + 2 * i - 1] end
-  for _, day in ipairs({KEYS[2], KEYS[3], KEYS[1]}) do
-    if redis.call('EXISTS', day) == 1 then
-      for i, owner in ipairs(redis.call('HMGET', day, unpack(ids))) do
-        if owner then
-          has_known = true
-          owners[from + i - 1] = owners[from + i - 1] or owner
-        end
-      end
+  for day = 2, 3 do
+    if redis.call('EXISTS', KEYS[day]) == 1 then has_known = look_up(KEYS[day], from, ids) or has_known end
+  end
+  -- All or nothing, natively; of a store that has no such command it is an error.
+  if not has_known and redis.pcall('HSETEX', KEYS[1], 'FNX', 'FIELDS', #ids, unpack(ARGV, first, last)) == 1 then
+    return
+  end
+  has_owners = look_up(KEYS[1], from, ids) or has_known or has_owners
+  local new = {}
+  for i = from, to do
+    if not owners[i] then
+      new[#new + 1] = ids[i - from + 1]
+      new[#new + 1] = ARGV[base + 2 * i]
     end
   end
-  if not has_known then
-    redis.call('HSET', KEYS[1], unpack(ARGV, base + 2 * from - 1, base + 2 * to))
-  else
-    has_owners = true
-    local new = {}
-    for i = from, to do
-      if not owners[i] then
-        new[#new + 1] = ids[i - from + 1]
-        new[#new + 1] = ARGV[base + 2 * i]
-      end
-    end
-    if #new > 0 then redis.call('HSET', KEYS[1], unpack(new)) end
-  end
+  if #new > 0 then redis.call('HSET', KEYS[1], unpack(new)) end
 end
+for from = 1, total, 1000 do remember(from, math.min(from + 999, total)) end
 redis.call('EXPIRE', KEYS[1], ARGV[1])
 local first = 1
 for record = 1, records do

@@ -46,8 +46,8 @@ class Rejection(NamedTuple):
 def doubtful_rows(table: Table, placeholders: Collection[str] = frozenset()) -> set[int]:
     """The rows that `reject` refuses, and maybe some more. Every row has its time of receipt."""
     rows: set[int] = set()
-    if not are_ordinary(table.event_id, EVENT_ID_LENGTH):
-        rows.update(rows_without(lambda told: is_ordinary(told, EVENT_ID_LENGTH), table.event_id))
+    if not _are_event_ids(table.event_id):
+        rows.update(rows_without(_is_event_id, table.event_id))
     if placeholders or not are_ordinary({*table.user_id}, ID_LENGTH):
         rows.update(rows_without(lambda told: _is_somebody(told, placeholders), table.user_id))
     rows.update(_rows_out_of_time(table.event_time_us, table.received_time_us))
@@ -57,8 +57,21 @@ def doubtful_rows(table: Table, placeholders: Collection[str] = frozenset()) -> 
     return rows
 
 
+def _are_event_ids(ids: Sequence[str]) -> bool:
+    """Whether all ids are fine at a glance, of which there is one at least."""
+    told, lengths = "".join(ids), [*map(len, ids)]
+    is_fine = told.isascii() and told.isprintable() and OWN_ID not in told
+    return is_fine and min(lengths) > 0 and max(lengths) <= EVENT_ID_LENGTH
+
+
+def _is_event_id(told: str) -> bool:
+    return is_identifier(told, EVENT_ID_LENGTH) and not told.startswith(OWN_ID)
+
+
 def _is_somebody(user_id: str, placeholders: Collection[str]) -> bool:
-    return is_ordinary(user_id, ID_LENGTH) and not (placeholders and is_placeholder(user_id, placeholders))
+    if is_ordinary(user_id, ID_LENGTH) and not placeholders:
+        return True
+    return is_identifier(user_id, ID_LENGTH) and not is_placeholder(user_id, placeholders)
 
 
 def _rows_out_of_time(times_us: Sequence[int], received_us: Sequence[int]) -> Iterable[int]:

@@ -30,9 +30,8 @@ def accepted_table(request: ingest_pb2.AcceptEventsRequest) -> Table:
 
 def _read(message: event_table_pb2.EventTable) -> Table:
     read = wire.decoded(message)
-    columns = [read.columns[name] for name in (*table.WORDS, *table.BLOBS) if read.has(name)]
-    if sum(max(map(len, column), default=0) for column in columns) * len(read) > _TOLD_BYTES and (
-        sum(sum(map(len, column)) for column in columns) > _TOLD_BYTES
-    ):
-        raise InvalidArgument("REQUEST_TOO_LARGE", "The events of a table hold at most 64 MiB.")
+    if message.ByteSize() * len(read) > _TOLD_BYTES:
+        columns = [read.columns[name] for name in (*table.WORDS, *table.BLOBS) if read.has(name)]
+        if sum(sum(map(len, column)) for column in columns) > _TOLD_BYTES:
+            raise InvalidArgument("REQUEST_TOO_LARGE", "The events of a table hold at most 64 MiB.")
     return read
