@@ -16,6 +16,7 @@ from mesh.leasing.memory import MemoryLeases
 from mesh.metrics import Metrics
 from mesh.stream import END, Entry
 from mesh.streams.memory import MemoryStream
+from records.table import of_events
 from services.ingest.adapters import archive_events
 from services.ingest.adapters.archive_files import ParquetArchive
 from services.ingest.adapters.archive_plans import MemoryPlans
@@ -141,7 +142,7 @@ class World:
         return [each.event.event_id for each in self.events()]
 
     async def _decide(self, sequence: int, events: Sequence[event_pb2.Event], score: float) -> None:
-        rows = await claimed(self.seen, SHARD, [Decoded(sequence, events)])
+        rows = await claimed(self.seen, SHARD, [Decoded(sequence, of_events(events))])
         if not rows.events:
             return
         columns = Rows(
