@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from journeymesh.common.v1 import event_pb2
+from journeymesh.common.v1 import event_pb2, event_table_pb2
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 
 from mesh.applied import Batch
@@ -17,6 +17,7 @@ from mesh.metrics import Metrics
 from mesh.stream import END, Entry
 from mesh.streams.memory import MemoryStream
 from records.table import of_events
+from records.wire import encoded
 from services.ingest.adapters import archive_events
 from services.ingest.adapters.archive_files import ParquetArchive
 from services.ingest.adapters.archive_plans import MemoryPlans
@@ -24,7 +25,7 @@ from services.ingest.adapters.memory import MemorySeenEvents, MemorySetAside
 from services.ingest.archiver import Archiver, Limits
 from services.ingest.domain.archive import EVENTS
 from services.ingest.steps import claimed
-from services.ingest.translation.messages import Decoded
+from services.ingest.translation.messages import Decoded, decoded
 from services.intervention.assembly import in_memory
 from services.intervention.servicer import InterventionServicer
 from services.intervention.usecases.rows import Rows
@@ -84,7 +85,8 @@ class World:
 
     async def append(self, *events: event_pb2.Event) -> int:
         """Puts a record on the stream; returns its sequence number."""
-        return await self.append_payload(event_pb2.EventRecord(events=events).SerializeToString())
+        record = event_table_pb2.StreamRecord(table=encoded(of_events(events)), format_version=1)
+        return await self.append_payload(record.SerializeToString())
 
     async def append_payload(self, payload: bytes) -> int:
         """Puts bytes on the stream; returns their sequence number."""
@@ -101,9 +103,7 @@ class World:
             if record.sequence in poison:
                 await self.set_aside.add(SHARD, [record.sequence])
                 continue
-            with contextlib.suppress(Exception):
-                events = event_pb2.EventRecord.FromString(record.payload).events
-                await self._decide(record.sequence, events, score)
+            await self._decide(decoded(record), score)
         await self.dispatched.save(lease, END if is_end else self._sequence, 0.0)
 
     async def take(self) -> Lease:
@@ -141,8 +141,8 @@ class World:
         """The ids of the events in the archive."""
         return [each.event.event_id for each in self.events()]
 
-    async def _decide(self, sequence: int, events: Sequence[event_pb2.Event], score: float) -> None:
-        rows = await claimed(self.seen, SHARD, [Decoded(sequence, of_events(events))])
+    async def _decide(self, record: Decoded, score: float) -> None:
+        rows = await claimed(self.seen, SHARD, [record])
         if not rows.events:
             return
         columns = Rows(
@@ -161,4 +161,4 @@ class World:
             model_version="model-1",
             rules_version="rules-1",
         )
-        await self.interventions.deciding.decide(Batch("events", SHARD, (sequence,)), columns)
+        await self.interventions.deciding.decide(Batch("events", SHARD, (record.sequence,)), columns)
