@@ -19,7 +19,7 @@ from journeymesh.common.v1 import event_pb2
 from records import wire
 from services.ingest.adapters import archive_decisions, archive_events
 from services.ingest.adapters.archive_files import ParquetArchive
-from services.ingest.adapters.archive_tables import fitted, grouped
+from services.ingest.adapters.archive_tables import fitted, grouped, written
 from services.ingest.domain import archive
 from services.ingest.domain.archive import ArchiveFile, Plan
 from services.ingest.ports import EventRows
@@ -68,10 +68,9 @@ def messages(draw: st.DrawFn, kind: type[Message]) -> Message:
 def in_a_file(rows: pa.RecordBatch) -> bytes:
     """What a file with these rows says."""
     schema = archive_events.SCHEMA
+    groups = [fitted(written(each, ()), schema) for each in grouped([rows], 3)]
     into = io.BytesIO()
-    pq.write_table(
-        pa.concat_tables([fitted(each, schema) for each in grouped([rows], 3)] or [schema.empty_table()]), into
-    )
+    pq.write_table(pa.concat_tables(groups or [schema.empty_table()]), into)
     return into.getvalue()
 
 
@@ -139,7 +138,7 @@ def test_columns_say_what_a_reader_expects() -> None:
         playback={"video_id": "v", "action": event_pb2.PLAYBACK_ACTION_SEEK, "position_seconds": 1.5},
     )
     row = archive_events.batch("3", records([EventRow(7, 2, played)]))
-    (told,) = fitted(pa.Table.from_batches([row]), archive_events.SCHEMA).to_pylist()
+    (told,) = fitted(written(pa.Table.from_batches([row]), ()), archive_events.SCHEMA).to_pylist()
     at = dt.datetime(2026, 1, 2, 10, tzinfo=dt.UTC)
     assert told["event_time"] == told["received_time"] == at
     assert told["sent_time"] == at + dt.timedelta(microseconds=1)
