@@ -47,7 +47,7 @@ class Limits:
     """When what was gathered is written: whichever comes first."""
 
     flush_events: int = 50_000
-    flush_bytes: int = 16 * 1024 * 1024
+    flush_bytes: int = 8 * 1024 * 1024
     period_seconds: float = 60.0
     rest_seconds: float = 1.0
     """How long a shard rests where not much waits, so that more does then."""

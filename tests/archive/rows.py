@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
 import pyarrow as pa
+from google.protobuf.descriptor import EnumDescriptor
 from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 from journeymesh.common.v1 import event_pb2
@@ -38,7 +39,8 @@ def records(rows: Sequence[EventRow], *, one_by_one: bool = False) -> list[Event
 
 def _record(run: Sequence[EventRow], *, one_by_one: bool) -> EventRows:
     counted = {row.event_index: row.event for row in run}
-    other = event_pb2.Event(event_id="other", page="/other", properties=b"\xff", purchase={"amount": 1.0}, is_own=True)
+    bought = event_pb2.Purchase(amount=1.0)
+    other = event_pb2.Event(event_id="other", page="/other", properties=b"\xff", purchase=bought, is_own=True)
     events = [counted.get(index, other) for index in range(max(counted) + 1)]
     aside = [row.event_index for row in run if row.is_set_aside]
     told = cast("Sequence[Event]", events if one_by_one else ())
@@ -71,7 +73,8 @@ def _cell(field: pa.Field, member: str, message: Message) -> Any:
     value = getattr(message, member)
     kind = message.DESCRIPTOR.fields_by_name[member]
     if kind.enum_type is not None:
-        return Words(kind.enum_type, kind.enum_type.values_by_number[0].name.removesuffix("UNSPECIFIED")).word(value)
+        enum = cast("EnumDescriptor", kind.enum_type)
+        return Words(enum, enum.values_by_number[0].name.removesuffix("UNSPECIFIED")).word(value)
     if isinstance(value, bytes):
         value = value.hex()
     return value or None if field.nullable and not kind.has_presence else value
