@@ -1,8 +1,8 @@
 """CPU and memory of the archiver, and CPU of intervention's answers to it: `python -m bench.archive [events]`.
 
 The events are those of `bench.load`. The stream and the ledger are in memory; intervention is called in this process,
-through its messages as bytes, and measured by itself. Files go to a folder. What is measured is one shard that is behind,
-read to its end.
+through its messages as bytes, and measured by itself. Files go to a folder. What is measured is one shard that is
+behind, read to its end.
 """
 
 import asyncio

@@ -15,7 +15,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from journeymesh.common.v1 import event_pb2
 
 from records.table import COLUMNS, DETAILS, Table
-from services.ingest.adapters.archive_values import Words, array, text_type, time_type, utf8
+from services.ingest.adapters.archive_values import Words, array, runs, text_type, time_type, utf8, words_of
 from services.ingest.domain.archive import number_text
 from services.ingest.ports import EventRows
 
@@ -132,17 +132,21 @@ def batch(shard: str, records: Sequence[EventRows]) -> pa.RecordBatch:
     """The rows as columns, in the order of the schema; those that no row tells are left out, words are dictionaries."""
     tables = [_counted(record) for record in records]
     lengths = [*map(len, tables)]
-    told = {name for table in tables for name in table.columns}
+    told = {"user_id"}.union(*(table.columns for table in tables))
     columns: dict[str, pa.Array | list[Any]] = {
-        "shard": _runs([shard], [sum(lengths)]),
-        "sequence": _runs([number_text(record.sequence, record.sequence) for record in records], lengths),
+        "shard": runs([shard], [sum(lengths)]),
+        "sequence": runs([number_text(record.sequence, record.sequence) for record in records], lengths),
         "event_index": [row for record in records for row in record.rows],
         "is_set_aside": [row in record.set_aside for record in records for row in record.rows],
     }
     columns |= {name: _cells(tables, member) for name, member in _ALWAYS.items()}
     columns |= {name: _cells(tables, name) for name in _FLAGS if name in told}
     columns |= {name: _times(tables, f"{name}_us") for name in _OPTIONAL_TIMES if f"{name}_us" in told}
-    columns |= {name: _words(tables, name, word) for name, word in _IN_WORDS.items() if name in {"user_id", *told}}
+    columns |= {
+        name: words_of([table.columns.get(name) for table in tables], lengths, COLUMNS[name], word)
+        for name, word in _IN_WORDS.items()
+        if name in told
+    }
     if "properties" in told:
         columns["properties"] = _properties(_cells(tables, "properties"))
     columns |= _details(tables)
@@ -183,35 +187,6 @@ def _cells(tables: Sequence[Table], name: str) -> list[Any]:
 
 def _times(tables: Sequence[Table], name: str) -> list[int | None]:
     return [time_us or None for time_us in _cells(tables, name)]
-
-
-def _runs(texts: Sequence[str], lengths: Sequence[int]) -> pa.DictionaryArray:
-    """Each text as often as told."""
-    places = itertools.chain.from_iterable(map(itertools.repeat, range(len(texts)), lengths))
-    return pa.DictionaryArray.from_arrays(pa.array([*places], pa.int32()), pa.array(texts, text_type))
-
-
-class _Places(dict[Any, int]):
-    """Where each of some values stands among them."""
-
-    def __missing__(self, value: Any) -> int:  # noqa: ANN401 - what the cells hold
-        self[value] = place = len(self)
-        return place
-
-
-def _words(tables: Sequence[Table], name: str, word_of: Callable[[Any], str | None]) -> pa.DictionaryArray:
-    """A column of few values, each made a word once."""
-    empty = COLUMNS[name]
-    places = _Places()
-    cells: list[int] = []
-    for table in tables:
-        column = table.columns.get(name)
-        first = column[0] if column else empty
-        if column is None or column.count(first) == len(column):
-            cells += [places[first]] * len(table)
-        else:
-            cells += map(places.__getitem__, column)
-    return pa.DictionaryArray.from_arrays(pa.array(cells, pa.int32()), pa.array([*map(word_of, places)], text_type))
 
 
 def _properties(cells: list[bytes]) -> pa.Array:
