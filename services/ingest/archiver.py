@@ -11,8 +11,8 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
 
 from journeymesh.intervention.v1 import intervention_pb2
 
@@ -22,8 +22,7 @@ from mesh.leases import Lease, Leases
 from mesh.metrics import Metrics
 from mesh.stream import BEGINNING, END, Record, StreamReader
 from services.ingest.domain.archive import DecisionRow, Plan, hours_of
-from services.ingest.domain.event import Event
-from services.ingest.gathered import Gathered, about, decisions_of, fitting, slices
+from services.ingest.gathered import Gathered, about, counted, decisions_of, fitting, slices
 from services.ingest.ports import Archive, EventRows, Plans, SeenEvents, SetAside
 from services.ingest.steps import claimed
 from services.ingest.translation.messages import NO_EVENTS, Decoded, covered, decoded
@@ -47,7 +46,7 @@ class Limits:
     """When what was gathered is written: whichever comes first."""
 
     flush_events: int = 50_000
-    flush_bytes: int = 16 * 1024 * 1024
+    flush_bytes: int = 8 * 1024 * 1024
     period_seconds: float = 60.0
     rest_seconds: float = 1.0
     """How long a shard rests where not much waits, so that more does then."""
@@ -249,7 +248,7 @@ class _Following:
         decided = {at: [*covered(found)] for at, found in ledger.items()}
         undecided = [record for record in records if len(decided.get(record.sequence, ())) < len(record.table)]
         others, aside = await self._undecided(undecided)
-        rows = [_rows(record, decided.get(record.sequence, []), others, aside) for record in records]
+        rows = [counted(record, decided.get(record.sequence, []), others, aside) for record in records]
         await self._keep(gathered, records, rows, decisions)
 
     async def _keep(
@@ -299,11 +298,3 @@ class _Following:
         for record, index in zip(rows.record_indexes, rows.event_indexes, strict=True):
             counted.setdefault(sequences[record], set()).add(index)
         return counted, await self._of.set_aside.find(self._lease.shard, sequences)
-
-
-def _rows(record: Decoded, decided: list[int], others: Mapping[int, set[int]], aside: Collection[int]) -> EventRows:
-    """The events of a record that count, decided or not."""
-    undecided = others.get(record.sequence, set()).difference(decided)
-    rows = sorted(undecided.union(decided)) if undecided else decided
-    told = cast("Sequence[Event]", record.told)
-    return EventRows(record.sequence, record.table, rows, undecided if record.sequence in aside else (), told)

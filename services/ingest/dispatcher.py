@@ -23,7 +23,8 @@ from services.ingest.domain.pause import Toll
 from services.ingest.parts import Part, parts
 from services.ingest.ports import Applied, FailedEvents, SetAside
 from services.ingest.steps import Steps, claimed
-from services.ingest.translation.messages import Decoded, cut, decoded, event_json
+from services.ingest.translation.messages import Decoded, cut, decoded
+from services.ingest.translation.payload import event_json
 
 _READ_RECORDS: Final = 200
 _WAIT_SECONDS: Final = 1.0

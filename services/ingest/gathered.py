@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, cast
 
 from journeymesh.intervention.v1.intervention_pb2 import LedgerRecord
@@ -12,7 +12,7 @@ from mesh.stream import Record
 from records.table import Table
 from services.ingest.domain.archive import Assessment, DecisionRow, Versions, hour_of
 from services.ingest.domain.event import Event
-from services.ingest.ports import Part
+from services.ingest.ports import EventRows, Part
 from services.ingest.translation.messages import Decoded
 
 _MOST_RECORDS: Final = 2_000
@@ -67,6 +67,14 @@ def slices(records: Iterable[Decoded], most: int) -> Iterator[list[Decoded]]:
         count += len(record.table)
     if run:
         yield run
+
+
+def counted(record: Decoded, decided: list[int], others: Mapping[int, set[int]], aside: Collection[int]) -> EventRows:
+    """The events of a record that count, decided or not."""
+    undecided = others.get(record.sequence, set()).difference(decided)
+    rows = sorted(undecided.union(decided)) if undecided else decided
+    told = cast("Sequence[Event]", record.told)
+    return EventRows(record.sequence, record.table, rows, undecided if record.sequence in aside else (), told)
 
 
 class _About(NamedTuple):

@@ -16,10 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journeymesh.common.v1 import event_pb2
 
+from records import wire
 from services.ingest.adapters import archive_decisions, archive_events
 from services.ingest.adapters.archive_files import ParquetArchive
+from services.ingest.adapters.archive_tables import fitted, grouped, written
 from services.ingest.domain import archive
-from services.ingest.domain.archive import ArchiveFile, EventRow, Plan
+from services.ingest.domain.archive import ArchiveFile, Plan
+from services.ingest.ports import EventRows
+from tests.archive.rows import EventRow, records, row_by_row
 from tests.builders import NOW_US, event
 
 _SCALARS: dict[int, st.SearchStrategy[Any]] = {
@@ -61,19 +65,38 @@ def messages(draw: st.DrawFn, kind: type[Message]) -> Message:
     return made
 
 
-def written_and_read(rows: Sequence[EventRow]) -> list[archive_events.Archived]:
-    texts = [archive.number_text(row.sequence, row.sequence) for row in rows]
-    packed = archive_events.batch("3", texts, rows)
-    packed.validate(full=True)
+def in_a_file(rows: pa.RecordBatch) -> bytes:
+    """What a file with these rows says."""
+    schema = archive_events.SCHEMA
+    groups = [fitted(written(each, ()), schema) for each in grouped([rows], 3)]
     into = io.BytesIO()
-    pq.write_table(pa.Table.from_batches([packed]), into)
+    pq.write_table(pa.concat_tables(groups or [schema.empty_table()]), into)
+    return into.getvalue()
+
+
+def written_and_read(records: Sequence[EventRows]) -> list[archive_events.Archived]:
+    packed = archive_events.batch("3", records)
+    packed.validate(full=True)
+    into = io.BytesIO(in_a_file(packed))
     return [each for batch in pq.ParquetFile(into).iter_batches(2) for each in archive_events.archived(batch)]
+
+
+@given(
+    events=st.lists(messages(event_pb2.Event), max_size=5), indexes=st.sets(st.integers(0, 6)), one_by_one=st.booleans()
+)
+def test_columns_tell_what_the_rows_do(events: list[event_pb2.Event], indexes: set[int], one_by_one: bool) -> None:  # noqa: FBT001 - drawn
+    rows = [EventRow(7, index, each, index % 2 == 1) for index, each in zip(sorted(indexes), events, strict=False)]
+    rows += [EventRow(8, index, each) for index, each in enumerate(events)]
+    told = records(rows, one_by_one=one_by_one)
+    if not one_by_one:
+        told = [each._replace(table=wire.decoded(wire.encoded(each.table))) for each in told]
+    assert in_a_file(archive_events.batch("3", told)) == in_a_file(row_by_row("3", rows))
 
 
 @given(events=st.lists(messages(event_pb2.Event), max_size=5))
 def test_every_event_comes_back_as_it_was(events: list[event_pb2.Event]) -> None:
-    rows = [EventRow(7 + number, number, each, number % 2 == 1) for number, each in enumerate(events)]  # type: ignore[arg-type]
-    read = written_and_read(rows)
+    rows = [EventRow(7 + number, number, each, number % 2 == 1) for number, each in enumerate(events)]
+    read = written_and_read(records(rows))
     assert [each[:3] for each in read] == [("3", row.sequence, row.event_index) for row in rows]
     assert [each.is_set_aside for each in read] == [row.is_set_aside for row in rows]
     # As bytes: a number that is none is not equal to itself.
@@ -100,9 +123,9 @@ def test_what_a_newer_version_has_added_is_not_lost() -> None:
     inside = event(kind="click")
     inside.click.MergeFromString(b"\xc2\x3e\x05hello")
     plain = event(kind="click", click={"x": 3.0})
-    rows = [EventRow(1, index, each, is_set_aside=False) for index, each in enumerate((newer, inside, plain))]  # type: ignore[arg-type]
+    rows = records([EventRow(1, index, each) for index, each in enumerate((newer, inside, plain))], one_by_one=True)
     assert [each.event for each in written_and_read(rows)] == [newer, inside, plain]
-    raws = archive_events.batch("3", ["1"] * 3, rows).column("raw").to_pylist()
+    raws = archive_events.batch("3", rows).column("raw").to_pylist()
     assert [raw is None for raw in raws] == [False, False, True]
 
 
@@ -114,8 +137,8 @@ def test_columns_say_what_a_reader_expects() -> None:
         platform=event_pb2.PLATFORM_WEB,
         playback={"video_id": "v", "action": event_pb2.PLAYBACK_ACTION_SEEK, "position_seconds": 1.5},
     )
-    row = archive_events.batch("3", ["00000000000000000007"], [EventRow(7, 2, played, is_set_aside=False)])  # type: ignore[arg-type]
-    (told,) = row.to_pylist()
+    row = archive_events.batch("3", records([EventRow(7, 2, played)]))
+    (told,) = fitted(written(pa.Table.from_batches([row]), ()), archive_events.SCHEMA).to_pylist()
     at = dt.datetime(2026, 1, 2, 10, tzinfo=dt.UTC)
     assert told["event_time"] == told["received_time"] == at
     assert told["sent_time"] == at + dt.timedelta(microseconds=1)
@@ -129,7 +152,7 @@ def test_columns_say_what_a_reader_expects() -> None:
 
 async def test_words_are_categories_and_the_schema_is_named(tmp_path: Path) -> None:
     files = ParquetArchive(f"file://{tmp_path}")
-    rows = [EventRow(7, index, event(f"e-{index}"), is_set_aside=False) for index in range(3)]  # type: ignore[arg-type]
+    rows = records([EventRow(7, index, event(f"e-{index}")) for index in range(3)])
     hour = archive.hour_of(NOW_US)
     await files.write("3", Plan(-1, 7), {hour}, [await files.pack("3", rows, [])])
     table = pq.read_table(tmp_path / ArchiveFile(archive.EVENTS, hour, "3", 0, 7).path, partitioning=None)

@@ -18,8 +18,9 @@ from mesh.errors import Unavailable
 from mesh.settings import SettingError
 from services.ingest.adapters import archive_events
 from services.ingest.adapters.archive_files import ParquetArchive
-from services.ingest.domain.archive import DECISIONS, EVENTS, HOUR_US, DecisionRow, EventRow, Plan, Versions, hour_of
+from services.ingest.domain.archive import DECISIONS, EVENTS, HOUR_US, DecisionRow, Plan, Versions, hour_of
 from services.ingest.ports import Part
+from tests.archive.rows import EventRow, records
 from tests.builders import MINUTE_US, NOW_US, event
 
 HOUR = hour_of(NOW_US)
@@ -32,7 +33,7 @@ def row(sequence: int, index: int = 0, at_us: int = NOW_US) -> EventRow:
         platform=event_pb2.Platform.ValueType(sequence % 4),
         page=f"/{index}",
     )
-    return EventRow(sequence, index, made, is_set_aside=False)  # type: ignore[arg-type]
+    return EventRow(sequence, index, made)
 
 
 def decision(of: EventRow) -> DecisionRow:
@@ -43,7 +44,7 @@ def decision(of: EventRow) -> DecisionRow:
 async def parts(archive: ParquetArchive, rows: Sequence[EventRow], cuts: Iterable[int] = ()) -> list[Part]:
     edges = [0, *sorted(cuts), len(rows)]
     pieces = [rows[start:end] for start, end in itertools.pairwise(edges)]
-    return [await archive.pack("3", piece, [*map(decision, piece)]) for piece in pieces]
+    return [await archive.pack("3", records(piece), [*map(decision, piece)]) for piece in pieces]
 
 
 async def write(archive: ParquetArchive, after: int, rows: Sequence[EventRow]) -> None:

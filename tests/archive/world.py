@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from journeymesh.common.v1 import event_pb2
+from journeymesh.common.v1 import event_pb2, event_table_pb2
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 
 from mesh.applied import Batch
@@ -16,6 +16,8 @@ from mesh.leasing.memory import MemoryLeases
 from mesh.metrics import Metrics
 from mesh.stream import END, Entry
 from mesh.streams.memory import MemoryStream
+from records.table import of_events
+from records.wire import encoded
 from services.ingest.adapters import archive_events
 from services.ingest.adapters.archive_files import ParquetArchive
 from services.ingest.adapters.archive_plans import MemoryPlans
@@ -25,7 +27,7 @@ from services.ingest.domain.archive import EVENTS
 from services.ingest.steps import claimed
 from services.ingest.translation import messages
 from services.ingest.translation.groups import Groups, each_alone, groups_of
-from services.ingest.translation.messages import Decoded
+from services.ingest.translation.messages import Decoded, decoded
 from services.intervention.assembly import in_memory
 from services.intervention.servicer import InterventionServicer
 from services.intervention.usecases.rows import Rows
@@ -85,7 +87,8 @@ class World:
 
     async def append(self, *events: event_pb2.Event) -> int:
         """Puts a record on the stream; returns its sequence number."""
-        return await self.append_payload(event_pb2.EventRecord(events=events).SerializeToString())
+        record = event_table_pb2.StreamRecord(table=encoded(of_events(events)), format_version=1)
+        return await self.append_payload(record.SerializeToString())
 
     async def append_payload(self, payload: bytes) -> int:
         """Puts bytes on the stream; returns their sequence number."""
@@ -107,14 +110,12 @@ class World:
             if record.sequence in poison:
                 await self.set_aside.add(SHARD, [record.sequence])
                 continue
-            with contextlib.suppress(Exception):
-                events = event_pb2.EventRecord.FromString(record.payload).events
-                users = frozenset({only}) if only else None
-                await self._decide(
-                    Decoded(record.sequence, of_events(events), None, users),
-                    score,
-                    each_alone if is_by_event else groups_of,
-                )
+            users = frozenset({only}) if only else None
+            await self._decide(
+                dataclasses.replace(decoded(record), users=users),
+                score,
+                each_alone if is_by_event else groups_of,
+            )
         await self.dispatched.save(lease, END if is_end else self._sequence, 0.0)
 
     async def take(self) -> Lease:

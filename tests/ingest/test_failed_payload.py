@@ -6,7 +6,7 @@ import pytest
 from journeymesh.common.v1 import event_pb2
 
 from gateway import transcode
-from services.ingest.translation.messages import event_json
+from services.ingest.translation.payload import event_json
 from tests.builders import MINUTE_US, NOW_US, event
 
 # What is stamped on the way, and what is told anew when it is sent again.

@@ -1,7 +1,8 @@
 """Archives for tests, written range by range."""
 
 from services.ingest.adapters.archive_files import ParquetArchive
-from services.ingest.domain.archive import HOUR_US, EventRow, Plan, hours_of
+from services.ingest.domain.archive import HOUR_US, Plan, hours_of
+from tests.archive.rows import EventRow, records
 from tests.builders import NOW_US, event
 
 
@@ -12,10 +13,9 @@ async def write(into: ParquetArchive, shard: str, after: int, through: int, hour
         EventRow(
             sequence,
             0,
-            event(f"{shard}-{sequence}", received_time_us=NOW_US + every[number % len(every)] * HOUR_US),  # type: ignore[arg-type]
-            is_set_aside=False,
+            event(f"{shard}-{sequence}", received_time_us=NOW_US + every[number % len(every)] * HOUR_US),
         )
         for number, sequence in enumerate(range(after + 1, through + 1))
     ]
-    part = await into.pack(shard, rows, [])
+    part = await into.pack(shard, records(rows), [])
     await into.write(shard, Plan(after, through), hours_of(row.event.received_time_us for row in rows), [part])

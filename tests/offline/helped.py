@@ -12,13 +12,14 @@ from offline.decided import Record
 from offline.what_if import _decision_rows, _packed
 from services.ingest.adapters.archive_events import Archived
 from services.ingest.adapters.archive_files import ParquetArchive
-from services.ingest.domain.archive import EventRow, Plan, hours_of
+from services.ingest.domain.archive import Plan, hours_of
 from services.intervention.domain.decision import Exceptional, derive
 from services.intervention.domain.facts import Assessment, Indicator
 from services.intervention.domain.ledger import Block, facts_at
 from services.intervention.domain.offer import UNKNOWN
 from services.intervention.domain.policy import Policy
 from services.intervention.domain.strategy import LEVEL_NAMES
+from tests.archive.rows import EventRow, records
 from tests.builders import NOW_US, event
 
 SHARD: Final = "0"
@@ -90,7 +91,7 @@ class Log:
 
     async def write(self, into: ParquetArchive) -> None:
         """Archives the stream."""
-        rows = [EventRow(number, 0, each, is_set_aside=False) for number, each in enumerate(self._events)]  # type: ignore[arg-type]
+        rows = records([EventRow(number, 0, each) for number, each in enumerate(self._events)])
         decisions = [
             row for each in self.records() for row in _decision_rows(each, self.blocks[each.sequence], self.policy)
         ]

@@ -14,8 +14,8 @@ from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 from journeymesh.common.v1 import event_pb2
 
-from records.table import DETAILS, Table, joined
-from services.ingest.adapters.archive_values import Words, array, text_type, time_type, utf8
+from records.table import COLUMNS, DETAILS, Table
+from services.ingest.adapters.archive_values import Words, array, runs, text_type, time_type, utf8, words_of
 from services.ingest.domain.archive import number_text
 from services.ingest.ports import EventRows
 
@@ -48,11 +48,13 @@ _OPTIONAL_TIMES: Final = ("sent_time", "client_time", "session_start")
 _IDS: Final = ("trace_id", "span_id")
 _COUNT: Final = "attempt_count"
 
-# Columns of the archive and the table's: such as every event has, such as may be null, and such as are told in words.
-_ALWAYS: Final = {name: name for name in (*_REQUIRED, _COUNT)} | {name: f"{name}_us" for name in _KNOWN_TIMES}
-_NULLABLE: Final = {name: name for name in _OPTIONAL} | {name: f"{name}_us" for name in _OPTIONAL_TIMES}
+# Of each column that every event has, the table's.
+_ALWAYS: Final = {"event_id": "event_id", _COUNT: _COUNT} | {name: f"{name}_us" for name in _KNOWN_TIMES}
+# Of each column of few values, what the table's are in the archive.
 _IN_WORDS: Final[Mapping[str, Callable[[Any], str | None]]] = {
+    "user_id": str,
     **{name: words.word for name, words in _WORDS.items()},
+    **dict.fromkeys(_OPTIONAL, lambda text: text or None),
     **dict.fromkeys(_IDS, lambda of: of.hex() or None),
 }
 
@@ -107,7 +109,7 @@ SCHEMA: Final = pa.schema(
         pa.field("raw", pa.binary()),
     ]
 )
-"""As rows are packed; what is written has words as dictionaries."""
+"""As rows are read; what is written has some words as dictionaries, and what is packed most."""
 
 DICTIONARIES: Final = ("shard", *_WORDS)
 """Columns of few different values."""
@@ -127,24 +129,31 @@ class Archived(NamedTuple):
 
 
 def batch(shard: str, records: Sequence[EventRows]) -> pa.RecordBatch:
-    """The rows as columns, in the order of the schema; those that no row tells are left out."""
-    whole = joined([_counted(record) for record in records])
-    lengths = [len(record.rows) for record in records]
+    """The rows as columns, in the order of the schema; those that no row tells are left out, words are dictionaries."""
+    tables = [_counted(record) for record in records]
+    lengths = [*map(len, tables)]
+    told = {"user_id"}.union(*(table.columns for table in tables))
     columns: dict[str, pa.Array | list[Any]] = {
-        "shard": pa.repeat(pa.scalar(shard, text_type), len(whole)),
-        "sequence": _repeated([number_text(record.sequence, record.sequence) for record in records], lengths),
+        "shard": runs([shard], [sum(lengths)]),
+        "sequence": runs([number_text(record.sequence, record.sequence) for record in records], lengths),
         "event_index": [row for record in records for row in record.rows],
         "is_set_aside": [row in record.set_aside for record in records for row in record.rows],
     }
-    columns |= {name: getattr(whole, member) for name, member in _ALWAYS.items()}
-    columns |= {name: whole.columns[name] for name in _FLAGS if whole.has(name)}
-    columns |= {name: _or_none(whole.columns[member]) for name, member in _NULLABLE.items() if whole.has(member)}
-    columns |= {name: _mapped(word, whole.columns[name]) for name, word in _IN_WORDS.items() if whole.has(name)}
-    columns |= _properties(whole)
-    columns |= _details(whole)
-    columns |= _raw(records, whole, columns)
-    fields = [field for field in SCHEMA if field.name in columns]
-    return pa.record_batch([array(columns[field.name], field.type) for field in fields], schema=pa.schema(fields))
+    columns |= {name: _cells(tables, member) for name, member in _ALWAYS.items()}
+    columns |= {name: _cells(tables, name) for name in _FLAGS if name in told}
+    columns |= {name: _times(tables, f"{name}_us") for name in _OPTIONAL_TIMES if f"{name}_us" in told}
+    columns |= {
+        name: words_of([table.columns.get(name) for table in tables], lengths, COLUMNS[name], word)
+        for name, word in _IN_WORDS.items()
+        if name in told
+    }
+    if "properties" in told:
+        columns["properties"] = _properties(_cells(tables, "properties"))
+    columns |= _details(tables)
+    columns |= _raw(records, tables)
+    return pa.record_batch(
+        {field.name: array(columns[field.name], field.type) for field in SCHEMA if field.name in columns}
+    )
 
 
 def archived(columns: pa.RecordBatch) -> Iterator[Archived]:
@@ -170,39 +179,32 @@ def _counted(record: EventRows) -> Table:
     return record.table if len(record.rows) == len(record.table) else record.table.take(record.rows)
 
 
-def _repeated(texts: Sequence[str], lengths: Sequence[int]) -> pa.Array:
-    """Each text as often as told."""
-    places = [*itertools.chain.from_iterable(map(itertools.repeat, range(len(texts)), lengths))]
-    return pa.array(texts, text_type).take(pa.array(places, pa.int32()))
+def _cells(tables: Sequence[Table], name: str) -> list[Any]:
+    """A column of all tables."""
+    columns = [table.columns.get(name) or itertools.repeat(COLUMNS[name], len(table)) for table in tables]
+    return [*itertools.chain.from_iterable(columns)]
 
 
-def _or_none(cells: list[Any]) -> list[Any]:
-    # Most members are told by all events of a batch, or by none.
-    return cells if all(cells) else [cell or None for cell in cells]
+def _times(tables: Sequence[Table], name: str) -> list[int | None]:
+    return [time_us or None for time_us in _cells(tables, name)]
 
 
-def _mapped(value_of: Callable[[Any], Any], cells: list[Any]) -> list[Any]:
-    """What each cell means, found out once for all that are alike."""
-    values = {cell: value_of(cell) for cell in set(cells)}
-    return [*map(values.__getitem__, cells)]
-
-
-def _properties(whole: Table) -> dict[str, pa.Array]:
-    if not whole.has("properties"):
-        return {}
-    cells = whole.properties
+def _properties(cells: list[bytes]) -> pa.Array:
     try:
-        return {"properties": pa.array(_or_none(cells), pa.binary()).cast(text_type)}
+        return pa.array(cells if all(cells) else [cell or None for cell in cells], pa.binary()).cast(text_type)
     except pa.ArrowInvalid:  # some are no text
-        return {"properties": pa.array([*map(utf8, cells)], text_type)}
+        return pa.array([*map(utf8, cells)], text_type)
 
 
-def _details(whole: Table) -> dict[str, pa.Array]:
+def _details(tables: Sequence[Table]) -> dict[str, pa.Array]:
     """The members that few events have: only those are looked at, and the others' nulls are filled in at once."""
     by_name: dict[str, dict[int, Message]] = {}
-    for row, detail in whole.details.items():
-        by_name.setdefault(DETAILS[type(detail)], {})[row] = detail
-    return {name: _detail(_DETAILS[name], its, len(whole)) for name, its in by_name.items()}
+    start = 0
+    for table in tables:
+        for row, detail in table.details.items():
+            by_name.setdefault(DETAILS[type(detail)], {})[start + row] = detail
+        start += len(table)
+    return {name: _detail(_DETAILS[name], its, start) for name, its in by_name.items()}
 
 
 def _detail(kind: pa.StructType, messages: Mapping[int, Message], count: int) -> pa.Array:
@@ -225,32 +227,32 @@ def _member(name: str, messages: Sequence[Message]) -> list[Any]:
     return values
 
 
-def _raw(
-    records: Sequence[EventRows], whole: Table, columns: Mapping[str, pa.Array | list[Any]]
-) -> dict[str, list[bytes | None]]:
+def _raw(records: Sequence[EventRows], tables: Sequence[Table]) -> dict[str, list[bytes | None]]:
     """The events, as bytes, of which the columns do not tell all: nearly none."""
-    untold = {*whole.carried} | {row for row, detail in whole.details.items() if UnknownFieldSet(detail)}
-    if whole.has("is_own"):
-        untold.update(itertools.compress(range(len(whole)), whole.is_own))
-    texts = columns.get("properties")
-    if isinstance(texts, pa.Array) and texts.null_count > whole.properties.count(b""):
-        untold.update(row for row, text in enumerate(texts.to_pylist()) if text is None and whole.properties[row])
-    raw = {row: whole.event(row) for row in untold} | _newer(records)
-    if not raw:
-        return {}
-    cells: list[bytes | None] = [None] * len(whole)
-    for row, event in raw.items():
-        cells[row] = event.SerializeToString(deterministic=True)
-    return {"raw": cells}
+    raw: dict[int, bytes] = {}
+    start = 0
+    for record, table in zip(records, tables, strict=True):
+        for row, event in (_untold(table) | _newer(record)).items():
+            raw[start + row] = event.SerializeToString(deterministic=True)
+        start += len(table)
+    return {"raw": [*map(raw.get, range(start))]} if raw else {}
 
 
-def _newer(records: Sequence[EventRows]) -> dict[int, event_pb2.Event]:
+def _untold(table: Table) -> dict[int, event_pb2.Event]:
+    rows = {*table.carried} | {row for row, detail in table.details.items() if UnknownFieldSet(detail)}
+    if table.has("is_own"):
+        rows.update(itertools.compress(range(len(table)), table.is_own))
+    if table.has("properties"):
+        rows.update(row for row, text in enumerate(table.properties) if text and not text.isascii() and not utf8(text))
+    return {row: table.event(row) for row in rows}
+
+
+def _newer(record: EventRows) -> dict[int, event_pb2.Event]:
     """The events that tell what no column does, as they came one by one; by row."""
-    if not any(record.told for record in records):
+    if not record.told:
         return {}
-    told = (record.told[row] if record.told else None for record in records for row in record.rows)
-    events = cast("Iterator[event_pb2.Event | None]", told)
-    return {row: event for row, event in enumerate(events) if event is not None and UnknownFieldSet(event)}
+    events = cast("Iterator[event_pb2.Event]", map(record.told.__getitem__, record.rows))
+    return {row: event for row, event in enumerate(events) if UnknownFieldSet(event)}
 
 
 def _values(columns: pa.RecordBatch, name: str) -> list[Any]:

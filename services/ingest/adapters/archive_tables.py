@@ -8,16 +8,16 @@ import pyarrow.compute as pc
 
 def written(table: pa.Table, dictionaries: Collection[str]) -> pa.Table:
     """A table as it is written, in one piece: so the bytes do not tell how it came about."""
-    table = (table.unify_dictionaries() if _has_dictionaries(table) else table).combine_chunks()
-    for index, field in enumerate(table.schema):
-        if field.name in dictionaries and not pa.types.is_dictionary(field.type):
-            encoded = table.column(index).dictionary_encode()
-            table = table.set_column(index, field.with_type(encoded.type), encoded)
-    return table
+    columns = []
+    for field, column in zip(table.schema, table.columns, strict=True):
+        whole = _plain(column).combine_chunks()
+        columns.append(whole.dictionary_encode() if field.name in dictionaries else whole)
+    fields = [field.with_type(column.type) for field, column in zip(table.schema, columns, strict=True)]
+    return pa.table(columns, schema=pa.schema(fields))
 
 
-def _has_dictionaries(table: pa.Table) -> bool:
-    return any(pa.types.is_dictionary(kind) for kind in table.schema.types)
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
 def grouped(batches: Iterable[pa.RecordBatch], row_count: int) -> Iterator[pa.Table]:

@@ -1,6 +1,7 @@
 """Values as the archive's columns have them."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
@@ -40,6 +41,38 @@ class Words:
 def array(values: Any, kind: pa.DataType) -> pa.Array:  # noqa: ANN401 - values of whatever type the column has
     """The values as a column; one that is a column already stays as it is."""
     return values if isinstance(values, pa.Array) else pa.array(values, kind)
+
+
+def runs(texts: Sequence[str], lengths: Sequence[int]) -> pa.DictionaryArray:
+    """Each text as often as told."""
+    places = itertools.chain.from_iterable(map(itertools.repeat, range(len(texts)), lengths))
+    return pa.DictionaryArray.from_arrays(pa.array([*places], pa.int32()), pa.array(texts, text_type))
+
+
+class _Places(dict[Any, int]):
+    """Where each of some values stands among them."""
+
+    def __missing__(self, value: Any) -> int:  # noqa: ANN401 - what the cells hold
+        self[value] = place = len(self)
+        return place
+
+
+def words_of(
+    columns: Iterable[list[Any] | None],
+    lengths: Iterable[int],
+    empty: Any,  # noqa: ANN401 - what the cells hold
+    word_of: Callable[[Any], str | None],
+) -> pa.DictionaryArray:
+    """Columns of few values, one below the other, each value made a word once; one that is not told is all empty."""
+    places = _Places()
+    cells: list[int] = []
+    for column, length in zip(columns, lengths, strict=True):
+        first = column[0] if column else empty
+        if column is None or column.count(first) == length:
+            cells += [places[first]] * length
+        else:
+            cells += map(places.__getitem__, column)
+    return pa.DictionaryArray.from_arrays(pa.array(cells, pa.int32()), pa.array([*map(word_of, places)], text_type))
 
 
 def utf8(text: bytes) -> str | None:

@@ -1,13 +1,10 @@
 """Between ingest's words and the wire's."""
 
 import dataclasses
-import datetime as dt
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, cast
 
-import msgspec
-from google.protobuf.descriptor import EnumDescriptor
 from google.protobuf.message import DecodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
 from journeymesh.common.v1 import error_reason_pb2, event_pb2, event_table_pb2, position_pb2
@@ -22,11 +19,9 @@ from services.ingest.domain.event import FailedEvent, refused_event_id
 from services.ingest.domain.tidying import ID_LENGTH, Note
 from services.ingest.domain.validation import EARLIEST_TIME_US, FUTURE_US, Rejection, told_id
 from services.ingest.ports import ShardStanding
+from services.ingest.translation.payload import event_json
 from services.ingest.usecases import Receipt
 
-_TYPE_PREFIX: Final = len("EVENT_TYPE_")
-_PLATFORM_PREFIX: Final = len("PLATFORM_")
-_UNSPECIFIED: Final = len("UNSPECIFIED")
 _BATCH_BYTES: Final = 4 * 1024 * 1024
 _LINKS_MOST: Final = 64
 # What may be taken as properties, and what stands beside them.
@@ -37,9 +32,6 @@ _FORMAT_VERSION: Final = 1
 NO_EVENTS: Final = Table(0, {})
 # In the year 2255: up to here times are exact as a number of JSON.
 _LATEST_US: Final = 1 << 53
-_TARGET_NAMES: Final = frozenset({"target", "feature", "element", "form", "field", "task", "topic"})
-_decode_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 def reason_name(reason: int) -> str:
@@ -173,69 +165,6 @@ def standing_message(told: ShardStanding) -> ingest_pb2.ShardStanding:
         lag_seconds=standing.lag_seconds,
         trouble=standing.trouble,
     )
-
-
-def event_json(event: event_pb2.Event) -> bytes:
-    """The event as a client would send it: what `POST /api/events/track` takes, so that it can be mended and sent.
-
-    Without `sentAt`: it was sent long before it will be sent again.
-    """
-    members: dict[str, object] = {"eventId": event.event_id, "userId": event.user_id}
-    optional = {"anonymousId": event.anonymous_id, "sessionId": event.session_id}
-    members |= {name: value for name, value in optional.items() if value}
-    if event.event_type:
-        members["eventType"] = _enum(event_pb2.EventType.DESCRIPTOR, event.event_type, _TYPE_PREFIX)
-    members["timestamp"] = _time(event.event_time_us)
-    properties = _properties(event)
-    if properties:
-        members["properties"] = msgspec.Raw(properties)
-    context: dict[str, object] = {
-        "platform": _enum(event_pb2.Platform.DESCRIPTOR, event.platform, _PLATFORM_PREFIX) if event.platform else "",
-        "deviceId": event.device_id,
-        "timeZone": event.time_zone,
-        "userAgent": event.user_agent,
-        "correlationId": event.correlation_id,
-        "automated": event.is_automated,
-    }
-    told = {name: value for name, value in context.items() if value}
-    members["context"] = {**told, "active": False} if event.is_system else told
-    return msgspec.json.encode(members)
-
-
-def _properties(event: event_pb2.Event) -> bytes:
-    """The properties as they were sent, with the typed members that were told by other names or none."""
-    try:
-        given = _decode_members(event.properties) if event.properties else {}
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return event.properties  # no JSON: only the mesh's own callers can send it
-    common: dict[str, object] = {
-        "page": event.address or event.page,
-        "target": event.target if not _TARGET_NAMES & given.keys() else "",
-        "attempts": event.attempt_count,
-        "errorCode": event.error_code,
-        "isRefresh": event.is_refresh,
-    }
-    typed = {name: value for name, value in common.items() if value}
-    which = event.WhichOneof("detail")
-    for field, value in getattr(event, which).ListFields() if which else ():
-        kind = field.enum_type
-        typed[field.json_name] = (
-            _enum(kind, value, len(kind.values_by_number[0].name) - _UNSPECIFIED) if kind else value
-        )
-    missing = {name: value for name, value in typed.items() if name not in given}
-    return msgspec.json.encode(given | missing) if missing else event.properties
-
-
-def _enum(descriptor: EnumDescriptor, value: int, prefix: int) -> str:
-    known = descriptor.values_by_number.get(value)
-    return known.name[prefix:].lower() if known else str(value)
-
-
-def _time(time_us: int) -> object:
-    try:
-        return (_EPOCH + dt.timedelta(microseconds=time_us)).isoformat().replace("+00:00", "Z")
-    except OverflowError:
-        return time_us
 
 
 def covered(record: intervention_pb2.LedgerRecord) -> Sequence[int]:
