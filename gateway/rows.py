@@ -37,23 +37,23 @@ class Rows:
         """How many events there are."""
         return len(self.cells)
 
-    def add(
+    def add(  # noqa: PLR0913 - they are the members of an event
         self,
         *,
         event_id: str,
         event_type: int,
         event_time_us: int,
-        properties: bytes,
         received_time_us: int,
         trace_id: bytes,
         span_id: bytes,
+        properties: bytes = b"",
         user_id: str | None = None,
         session_id: str | None = None,
         page: str | None = None,
         target: str | None = None,
-        **rare: Any,
+        rare: dict[str, Any] | None = None,
     ) -> None:
-        """Adds an event by its members, named as those of `Event`."""
+        """Adds an event by its members, named as those of `Event`; `rare` has those that have no name here."""
         if rare:
             self.rare[len(self.cells)] = rare
         self.cells.append(

@@ -68,7 +68,7 @@ class Older:
             return self.accept(message, context)
 
         service = ingest_pb2.DESCRIPTOR.services_by_name["IngestService"]
-        handler = grpc.unary_unary_rpc_method_handler(
+        handler: grpc.RpcMethodHandler[Any, Any] = grpc.unary_unary_rpc_method_handler(
             accept, response_serializer=ingest_pb2.AcceptEventsResponse.SerializeToString
         )
         handlers = {"AcceptEvents": handler}
