@@ -155,7 +155,7 @@ class Coalescer:
         return parts
 
     async def _send(self, parts: Sequence[_Part]) -> None:
-        table = joined(part.rows for part in parts).table()
+        table = joined([part.rows for part in parts]).table()
         unreadable = b"".join(part.unreadable for part in parts)
         if self._telemetry.is_on:
             with self._span(parts, len(table)):

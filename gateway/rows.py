@@ -1,6 +1,6 @@
 """Events as rows, in the order they were read: the form in which requests wait and are joined."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, Final
 
 from records.table import COLUMNS, Table
@@ -84,11 +84,13 @@ class Rows:
         return table
 
 
-def joined(parts: Iterable[Rows]) -> Rows:
+def joined(parts: Sequence[Rows]) -> Rows:
     """The events of all, one after the other."""
+    if len(parts) == 1:
+        return parts[0]
     whole = Rows()
     for part in parts:
-        start = len(whole)
+        for row, members in part.rare.items():
+            whole.rare[len(whole) + row] = members
         whole.cells += part.cells
-        whole.rare.update((start + row, members) for row, members in part.rare.items())
     return whole
