@@ -11,11 +11,13 @@ from journeymesh.common.v1 import error_reason_pb2
 from journeymesh.ingest.v1 import ingest_pb2
 
 from gateway import transcode
+from gateway.coalesce import Sent
 from gateway.core import Core
 from gateway.ids import event_ids
 from gateway.mending import SecondReading
 from gateway.metrics import count_events
 from gateway.problems import Rejected
+from gateway.rows import Rows
 from gateway.salvage import salvage_ids
 from gateway.schema import words
 from gateway.transcode import Read
@@ -108,12 +110,12 @@ async def accept(
     read: Read = transcode.read_event,
 ) -> Tracked:
     """Reads the events and has ingest accept the readable ones; what is unreadable goes along to be kept."""
-    message = ingest_pb2.AcceptEventsRequest()
+    rows, others = Rows(), ingest_pb2.AcceptEventsRequest()
     stamp = transcode.Stamp(request.received_us, request.trace_id, request.span_id)
     make_id = event_ids(request.received_us).__next__
-    add = message.events.add
+    add = rows.add
     most = _most_told(request)
-    unread = _Unread(message, stamp, most)
+    unread = _Unread(others, stamp, most)
     again = SecondReading(read)
     ids: list[str | None] = []
     rejected: list[Rejected] = []
@@ -137,7 +139,8 @@ async def accept(
             ids.append(known_id)
             rejected.append(Rejected(index, known_id, error.reason, error.detail))
     unread.close()
-    verdicts = await core.coalescer.accept(message, (request.trace_id, request.span_id), request.address)
+    sent = Sent(rows, sum(len(raws[index]) for index in readable), others)
+    verdicts = await core.coalescer.accept(sent, (request.trace_id, request.span_id), request.address)
     accepted, duplicates = verdicts.verdicts.count(_ACCEPTED), verdicts.verdicts.count(_DUPLICATE)
     for refused in verdicts.rejections:
         index = readable[refused.event_index]

@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import time
-from collections.abc import Iterator
 from typing import Final
 
 from opentelemetry import trace
@@ -158,8 +157,7 @@ class Application:
             has_more=scope["type"] == "http",
         )
 
-    @contextlib.contextmanager
-    def _span(self, name: str, scope: Scope | None = None) -> Iterator[trace.Span]:
+    def _span(self, name: str, scope: Scope | None = None) -> contextlib.AbstractContextManager[trace.Span]:
         """A span in the client's trace, where the scope tells of one; else in a trace of its own."""
         parent = Context()
         told = web.header(scope, b"traceparent") if scope else ""
@@ -167,8 +165,7 @@ class Application:
             parent = _traceparent.extract({"traceparent": told, "tracestate": web.header(scope, b"tracestate")})
         tracer = self._untraced if scope and scope["path"] in _PROBED else self._tracer
         span = tracer.start_span(name, context=parent, kind=trace.SpanKind.SERVER)
-        with trace.use_span(span, end_on_exit=True):
-            yield span
+        return trace.use_span(span, end_on_exit=True)
 
 
 def _route(found: Found, method: str) -> Route | None:

@@ -1,8 +1,9 @@
 """Joins the events of many small requests into few RPCs to ingest.
 
 While nothing is under way, a request goes at once; while an RPC is, requests gather and go together with the next. One
-RPC is under way at a time, because two could overtake each other and change the order of a user's events. Requests are
-kept as serialized messages: joining two is joining their bytes, as the encoding of repeated fields allows.
+RPC is under way at a time, because two could overtake each other and change the order of a user's events. Events wait
+as rows, so that an RPC brings one table; what is no event waits as serialized messages: joining two is joining their
+bytes, as the encoding of repeated fields allows.
 
 What waits is bounded twice: in bytes, because it lies in memory, and in time, because a request that was let in should
 not wait much longer than it takes to be told to come again.
@@ -11,12 +12,14 @@ not wait much longer than it takes to be told to come again.
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple, TypeVar
 
 from journeymesh.ingest.v1 import ingest_pb2
 from opentelemetry import trace
 
+from gateway.ingest_versions import Accept, Ingest
+from gateway.rows import Rows, joined
 from gateway.shares import Lack, Shares
 from mesh import semconv
 from mesh.errors import INTERNAL_TEXT, DeadlineExceeded, Internal, ResourceExhausted, Unavailable
@@ -26,9 +29,19 @@ _MAX_RPC_BYTES: Final = 4 * 1024 * 1024
 # Ingest refuses a whole request with more, whoever of those who were joined sent them.
 _MAX_RPC_UNREADABLE: Final = 1_000
 _RETRY_SECONDS: Final = 1.0
+# What is kept of an event beside what was sent: its id if it had none, trace, times.
+_STAMP_BYTES: Final = 64
 
-Accept = Callable[[bytes], Awaitable[ingest_pb2.AcceptEventsResponse]]
-"""Sends a serialized `AcceptEventsRequest`."""
+
+class Sent(NamedTuple):
+    """What a request has for ingest: its events, and beside them a message with what is none.
+
+    `size` is how many bytes the events had when they came, unpacked.
+    """
+
+    rows: Rows
+    size: int
+    others: ingest_pb2.AcceptEventsRequest
 
 
 class Refused(NamedTuple):
@@ -59,9 +72,10 @@ _Told = TypeVar("_Told", Refused, Cleaned)
 
 
 class _Part(NamedTuple):
-    message: bytes
-    event_count: int
+    rows: Rows
+    unreadable: bytes
     unreadable_count: int
+    size: int
     span: tuple[bytes, bytes]
     answer: asyncio.Future[Verdicts]
     came_at: float
@@ -79,7 +93,7 @@ class Coalescer:
         waiting_bytes: Shares,
         max_wait_seconds: float = 1.0,
     ) -> None:
-        self._accept = accept
+        self._ingest = Ingest(accept)
         self._telemetry = telemetry
         self._max_events = max_events
         self._waiting_bytes = waiting_bytes
@@ -87,9 +101,7 @@ class Coalescer:
         self._waiting: deque[_Part] = deque()
         self._sending: asyncio.Task[None] | None = None
 
-    async def accept(
-        self, request: ingest_pb2.AcceptEventsRequest, span: tuple[bytes, bytes], address: str
-    ) -> Verdicts:
+    async def accept(self, sent: Sent, span: tuple[bytes, bytes], address: str) -> Verdicts:
         """Sends a request's events, together with others', and waits for their verdicts.
 
         Raises:
@@ -98,17 +110,18 @@ class Coalescer:
             ResourceExhausted: `ADDRESS_BUSY`, too much of this address waits.
             MeshError: what else ingest raised.
         """
-        message = request.SerializeToString()
+        unreadable = sent.others.SerializeToString()
+        size = sent.size + len(unreadable) + len(sent.rows) * _STAMP_BYTES
         loop = asyncio.get_running_loop()
         now = loop.time()
         is_slow = bool(self._waiting) and now - self._waiting[0].came_at > self._max_wait_seconds
-        lack = Lack.FOR_ALL if is_slow else self._waiting_bytes.take(address, len(message))
+        lack = Lack.FOR_ALL if is_slow else self._waiting_bytes.take(address, size)
         if lack is Lack.FOR_ALL:
             raise Unavailable("BUFFER_FULL", "Too many events wait to be accepted.", _RETRY_SECONDS)
         if lack is Lack.FOR_ONE:
             raise ResourceExhausted("ADDRESS_BUSY", "Too many events of this address wait.", _RETRY_SECONDS)
-        unreadable = len(request.unreadable)
-        part = _Part(message, len(request.events), unreadable, span, loop.create_future(), now, address)
+        unreadable_count = len(sent.others.unreadable)
+        part = _Part(sent.rows, unreadable, unreadable_count, size, span, loop.create_future(), now, address)
         self._waiting.append(part)
         if self._sending is None:
             self._sending = asyncio.create_task(self._send_waiting())
@@ -125,31 +138,31 @@ class Coalescer:
             except Exception as error:  # noqa: BLE001 - whatever it is, the waiters must hear of it
                 _fail(parts, error)
             for part in parts:
-                self._waiting_bytes.give_back(part.address, len(part.message))
+                self._waiting_bytes.give_back(part.address, part.size)
         self._sending = None
 
     def _take(self) -> list[_Part]:
         """The next requests that fit into one RPC; at least one."""
         parts = [self._waiting.popleft()]
-        event_count, unreadable_count, size = parts[0].event_count, parts[0].unreadable_count, len(parts[0].message)
+        event_count, unreadable_count, size = len(parts[0].rows), parts[0].unreadable_count, parts[0].size
         while self._waiting:
-            event_count += self._waiting[0].event_count
+            event_count += len(self._waiting[0].rows)
             unreadable_count += self._waiting[0].unreadable_count
-            size += len(self._waiting[0].message)
+            size += self._waiting[0].size
             if event_count > self._max_events or unreadable_count > _MAX_RPC_UNREADABLE or size > _MAX_RPC_BYTES:
                 break
             parts.append(self._waiting.popleft())
         return parts
 
     async def _send(self, parts: Sequence[_Part]) -> None:
-        message = b"".join([part.message for part in parts]) if len(parts) > 1 else parts[0].message
-        event_count = sum(part.event_count for part in parts)
+        table = joined([part.rows for part in parts]).table()
+        unreadable = b"".join(part.unreadable for part in parts)
         if self._telemetry.is_on:
-            with self._span(parts, event_count):
-                response = await self._accept(message)
+            with self._span(parts, len(table)):
+                response = await self._ingest.accept(table, unreadable)
         else:
-            response = await self._accept(message)
-        if len(response.verdicts) != event_count:
+            response = await self._ingest.accept(table, unreadable)
+        if len(response.verdicts) != len(table):
             raise Internal("INTERNAL", INTERNAL_TEXT)
         _deal(parts, response)
 
@@ -172,7 +185,7 @@ def _deal(parts: Sequence[_Part], response: ingest_pb2.AcceptEventsResponse) -> 
     warnings = deque(Cleaned(w.event_index, w.member, w.detail) for w in response.warnings)
     start = 0
     for part in parts:
-        end = start + part.event_count
+        end = start + len(part.rows)
         own = Verdicts(verdicts[start:end], _cut(rejections, start, end), _cut(warnings, start, end))
         if not part.answer.done():
             part.answer.set_result(own)

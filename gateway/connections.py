@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from gateway import heads, last_answers
 from gateway.bounds import Bounds
+from gateway.exchange import KEY, Exchange
 from gateway.last_answers import MAX_FIELDS, MAX_HEAD_BYTES
 from gateway.shares import Lack
 
@@ -141,6 +142,7 @@ class Connection(HttpToolsProtocol):
             self.scope["method"] = "GET"
         else:
             super().on_headers_complete()
+            self.scope[KEY] = Exchange(self.cycle)  # type: ignore[typeddict-unknown-key]
             self._due.append(self.cycle)
         self._is_in_head = False
         self._body_left = head.body_bytes

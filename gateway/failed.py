@@ -15,6 +15,7 @@ from gateway.parameters import LIST_CURSOR, list_cursor, number
 from gateway.problems import Rejected
 from gateway.refusal import refusal
 from gateway.rendering import render
+from gateway.rows import Rows
 from gateway.salvage import salvage_ids
 from gateway.web import Answer, Request, json
 from mesh.errors import FailedPrecondition, InvalidArgument, NotFound
@@ -159,7 +160,7 @@ def _read(
     Raises:
         InvalidArgument: it is still none.
     """
-    record = event_pb2.EventRecord()
+    rows = Rows()
     stamp = transcode.Stamp(request.received_us, request.trace_id, request.span_id)
     make_id = event_ids(request.received_us).__next__
     read = formats.reader_of(raw)
@@ -168,10 +169,10 @@ def _read(
         warnings.append((member, detail))
 
     try:
-        read(raw, record.events.add, stamp, make_id, warn)
+        read(raw, rows.add, stamp, make_id, warn)
     except InvalidArgument as error:
-        SecondReading(read).read(raw, error, record.events.add, stamp, make_id, warn)
-    event = record.events[0]
+        SecondReading(read).read(raw, error, rows.add, stamp, make_id, warn)
+    event = rows.table().event(0)
     if event.event_time_us == stamp.received_us and failed.HasField("failed_time"):
         event.event_time_us = failed.failed_time.ToMicroseconds()  # without a time of its own it happened when it came
     return event

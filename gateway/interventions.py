@@ -92,22 +92,21 @@ def _read(
     """Gives `add` the outcome of an intervention that was found, as an event of its user; returns the event's id."""
     of = found.intervention
     kept = {"interventionId": intervention_id, "outcome": told, "channel": of.channel, "page": of.payload.page}
+    outcome = event_pb2.InterventionOutcome(
+        intervention_id=intervention_id, outcome=event_pb2.Outcome.ValueType(OUTCOMES[told]), channel=of.channel
+    )
     add(
         event_id=event_id,
         # Help from before a login is the anonymous user's; told as such, ingest knows who that is now.
         user_id=found.user_id,
-        anonymous_id=found.user_id,
         event_type=event_pb2.EVENT_TYPE_INTERVENTION_OUTCOME,
         event_time_us=stamp.received_us,
         page=of.payload.page,
-        outcome=event_pb2.InterventionOutcome(
-            intervention_id=intervention_id, outcome=event_pb2.Outcome.ValueType(OUTCOMES[told]), channel=of.channel
-        ),
         properties=msgspec.json.encode(kept),
-        is_own=True,
         received_time_us=stamp.received_us,
         trace_id=stamp.trace_id,
         span_id=stamp.span_id,
+        rare={"anonymous_id": found.user_id, "outcome": outcome, "is_own": True},
     )
     return event_id
 

@@ -85,13 +85,13 @@ class SecondReading:
         if mended is None:
             raise error
 
-        def add_if_whole(**members: Any) -> object:  # noqa: ANN401 - the members of an event
-            if any(_HALF in (members.get(name) or "") for name in _IDS):
+        def add_if_whole(*, rare: dict[str, Any], **members: Any) -> object:  # noqa: ANN401 - the members of an event
+            if any(_HALF in (of.get(name) or "") for of in (members, rare) for name in _IDS):
                 raise InvalidArgument("INVALID_IDENTIFIER", "An id holds half a character, or what is no UTF-8.")
-            purchase = members.get("purchase")
+            purchase = rare.get("purchase")
             if purchase is not None and not purchase.amount and NAMED_NO_NUMBER.search(bytes(raw)):
                 raise InvalidArgument("UNREADABLE_AMOUNT", "The amount is no number.")
-            return add(**members)
+            return add(**members, rare=rare)
 
         self._left -= mended.place_count
         event_id = self._read(mended.written, add_if_whole, stamp, make_id, warn)

@@ -15,7 +15,7 @@ from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServic
 from journeymesh.scoring.v1.scoring_pb2_grpc import ScoringServiceStub
 from journeymesh.video.v1.video_pb2_grpc import VideoServiceStub
 
-from gateway.coalesce import Accept
+from gateway.ingest_versions import Accept
 from gateway.settings import Settings
 from mesh import channel
 from mesh.errors import MeshError

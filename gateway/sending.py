@@ -29,6 +29,9 @@ async def send_answer(answer: Answer, headers: Headers, request: Request, send: 
     if answer.content_type:  # without a type there is no body, as with 204
         length = b"%d" % len(answer.body)
         headers = ((b"content-type", answer.content_type.encode()), (b"content-length", length), *headers)
+    exchange = request.exchange
+    if exchange is not None and request.scope["method"] != "HEAD":
+        exchange.hold_head()
     kind = "websocket.http.response" if request.scope["type"] == "websocket" else "http.response"
     await send({"type": f"{kind}.start", "status": answer.status, "headers": headers})
     if request.has_more and problems.CLOSING in answer.headers:

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from gateway.exchange import KEY, Exchange
 from gateway.intake import MAX_BODY_BYTES, Intake
 from gateway.pace import Pace
 from mesh.errors import DeadlineExceeded, InvalidArgument
@@ -100,6 +101,12 @@ class Request:
     held_bytes: int = 0
     is_unpacked: bool = False
 
+    @property
+    def exchange(self) -> Exchange | None:
+        """What its connection knows of it; None where it is not the gateway's own."""
+        exchange: Exchange | None = self.scope.get(KEY)
+        return exchange
+
     def header(self, name: bytes) -> str:
         """The first header of this name, which is in lower case; empty where there is none."""
         return header(self.scope, name)
@@ -116,22 +123,27 @@ class Request:
         length = self.header(b"content-length")
         if length.isascii() and length.isdigit() and int(length[:18]) > MAX_BODY_BYTES:
             raise _too_large()
+        if self.exchange is not None and self.exchange.has_come and self.has_more:
+            return await self._counted_chunk()
         chunks = []
         began = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout_at(began + self.pace.due(0)) as waiting:
                 while self.has_more:
-                    chunk = await self._chunk()
-                    self.hold(len(chunk))
-                    chunks.append(chunk)
-                    self.sent_bytes += len(chunk)
-                    if self.sent_bytes > MAX_BODY_BYTES:
-                        raise _too_large()
+                    chunks.append(await self._counted_chunk())
                     if self.has_more:
                         waiting.reschedule(began + self.pace.due(self.sent_bytes))
         except TimeoutError:
             raise BodyTooSlow("DEADLINE_TOO_SHORT", "The body of the request did not come in time.") from None
         return b"".join(chunks)
+
+    async def _counted_chunk(self) -> bytes:
+        chunk = await self._chunk()
+        self.hold(len(chunk))
+        self.sent_bytes += len(chunk)
+        if self.sent_bytes > MAX_BODY_BYTES:
+            raise _too_large()
+        return chunk
 
     def hold(self, size: int) -> None:
         """Holds bytes until the request is over.

@@ -1,19 +1,23 @@
 """Metrics: OpenTelemetry's meters, told to Prometheus. What there is to tell stands in `mesh/registry.py`.
 
-Counters and gauges are kept here and read by the meters when somebody asks, so that counting costs a fraction of a
-microsecond; a value of a histogram costs some. Everything is counted by batches, never by events.
+All of them are kept here and read when somebody asks, so that counting costs a fraction of a microsecond; a histogram
+of OpenTelemetry's own takes ten times as long. Everything is counted by batches, never by events.
 """
 
+import bisect
 import collections
 import contextlib
+import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
-from opentelemetry.metrics import CallbackOptions, Histogram, Meter, Observation
+from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
 from prometheus_client import CollectorRegistry, ProcessCollector, exposition, start_http_server
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.registry import Collector
 
 from mesh.registry import METRICS, Kind, Metric
 
@@ -41,7 +45,7 @@ class Metrics:
         meter = provider.get_meter("journeymesh")
         self._counters = _values(Kind.COUNTER)
         self._gauges = _values(Kind.GAUGE)
-        self._histograms = {each.name: _histogram(meter, each) for each in METRICS if each.kind is Kind.HISTOGRAM}
+        self._histograms = {each.name: _Histogram(each) for each in METRICS if each.kind is Kind.HISTOGRAM}
         for each in METRICS:
             if each.kind is Kind.COUNTER:
                 told = _observed(each, self._counters[each.name])
@@ -49,6 +53,8 @@ class Metrics:
             elif each.kind is Kind.GAUGE:
                 told = _observed(each, self._gauges[each.name])
                 meter.create_observable_gauge(each.name, [told], description=each.meaning)
+        for histogram in self._histograms.values():
+            self._registry.register(histogram)
         self.is_served = False
         """Whether it is told at an address of its own."""
 
@@ -71,7 +77,7 @@ class Metrics:
 
     def measure(self, metric: Metric, value: float, *labels: str) -> None:
         """Counts a value of a histogram."""
-        self._histograms[metric.name].record(value, dict(zip(metric.labels, _checked(metric, labels), strict=True)))
+        self._histograms[metric.name].record(value, _checked(metric, labels))
 
     @contextlib.contextmanager
     def timing(self, metric: Metric, *labels: str) -> Iterator[None]:
@@ -116,6 +122,35 @@ class Metrics:
         self._closing.close()
 
 
+class _Histogram(Collector):
+    """How often a value fell below each bound, and the sum of all; by labels."""
+
+    def __init__(self, metric: Metric) -> None:
+        self._metric = metric
+        self._values: dict[Labels, list[float]] = {}
+        """How many values came between a bound and the one before, the last without a bound; then the sum of all."""
+
+    def record(self, value: float, labels: Labels) -> None:
+        bounds = self._metric.bounds
+        values = self._values.get(labels)
+        if values is None:
+            values = self._values[labels] = [0] * (len(bounds) + 2)
+        values[bisect.bisect_left(bounds, value)] += 1
+        values[-1] += value
+
+    def collect(self) -> Iterable[HistogramMetricFamily]:
+        if not self._values:
+            return
+        name, _, meaning, labels, *_ = self._metric
+        told = HistogramMetricFamily(name, meaning, labels=labels)
+        bounds = [*map(str, self._metric.bounds), "+Inf"]
+        # Copied in one step: a scrape asks from a thread of its own while values change.
+        for key, (*counts, total) in [(key, (*values,)) for key, values in dict(self._values).items()]:
+            buckets = [*zip(bounds, itertools.accumulate(counts), strict=True)]
+            told.add_metric(key, buckets, sum_value=total)
+        yield told
+
+
 def _values(kind: Kind) -> dict[str, dict[Labels, float]]:
     return {each.name: {} for each in METRICS if each.kind is kind}
 
@@ -125,12 +160,6 @@ def _checked(metric: Metric, labels: Labels) -> Labels:
         message = f"{metric.name} has the labels {metric.labels}, not {len(labels)}."
         raise ValueError(message)
     return labels
-
-
-def _histogram(meter: Meter, metric: Metric) -> Histogram:
-    return meter.create_histogram(
-        metric.name, description=metric.meaning, explicit_bucket_boundaries_advisory=metric.bounds
-    )
 
 
 def _observed(metric: Metric, values: Mapping[Labels, float]) -> Callable[[CallbackOptions], Iterable[Observation]]:

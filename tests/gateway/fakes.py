@@ -2,8 +2,9 @@
 
 import asyncio
 import dataclasses
+import itertools
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import grpc
@@ -14,7 +15,9 @@ from journeymesh.intervention.v1 import intervention_pb2, intervention_pb2_grpc
 from journeymesh.scoring.v1 import scoring_pb2, scoring_pb2_grpc
 from journeymesh.video.v1 import video_pb2, video_pb2_grpc
 
+from gateway.rows import Rows
 from mesh.errors import InvalidArgument, MeshError, NotFound
+from records import wire
 
 SECONDS = 1_767_348_000
 """2026-01-02T10:00:00Z."""
@@ -136,7 +139,7 @@ class Ingest(ingest_pb2_grpc.IngestServiceServicer):
     @property
     def events(self) -> list[event_pb2.Event]:
         """Everything that came as an event."""
-        return [event for request in self.requests for event in request.events]
+        return [event for request in self.requests for event in events_of(request)]
 
     @property
     def unreadable(self) -> list[ingest_pb2.UnreadableEvent]:
@@ -162,7 +165,7 @@ class Ingest(ingest_pb2_grpc.IngestServiceServicer):
 
     def _judge(self, request: ingest_pb2.AcceptEventsRequest) -> ingest_pb2.AcceptEventsResponse:
         response = ingest_pb2.AcceptEventsResponse()
-        for index, event in enumerate(request.events):
+        for index, event in enumerate(events_of(request)):
             if _is_too_long(event) or event.attempt_count > 1000:
                 response.verdicts.append(ingest_pb2.VERDICT_REJECTED)
                 reason = error_reason_pb2.ERROR_REASON_VALUE_OUT_OF_RANGE
@@ -243,12 +246,33 @@ class Ingest(ingest_pb2_grpc.IngestServiceServicer):
         return ingest_pb2.GetPipelineResponse(standings=self.standings)
 
 
+def events_of(request: ingest_pb2.AcceptEventsRequest) -> list[event_pb2.Event]:
+    """The events of a request, in whichever form it has them."""
+    return [*request.events, *(event for table in request.tables for event in wire.decoded(table).events())]
+
+
+def rows_of(ids: Sequence[str], users: Sequence[str] = ()) -> Rows:
+    """Events with these ids, of these users."""
+    rows = Rows()
+    for event_id, user_id in itertools.zip_longest(ids, users, fillvalue=""):
+        rows.add(
+            event_id=event_id,
+            user_id=user_id,
+            event_type=event_pb2.EVENT_TYPE_ERROR,
+            event_time_us=SECONDS * 1_000_000,
+            received_time_us=SECONDS * 1_000_000,
+            trace_id=bytes(16),
+            span_id=bytes(8),
+        )
+    return rows
+
+
 def _require_few(request: ingest_pb2.AcceptEventsRequest) -> None:
     """Refuses what ingest refuses as a whole."""
     sizes = [len(one.payload) for one in request.unreadable]
     if len(sizes) > 1_000 or sum(sizes) > 4 * 1024 * 1024 or max(sizes, default=0) > 32 * 1024:
         raise InvalidArgument("REQUEST_TOO_LARGE", "A request holds at most 1000 unreadable events of 32 KiB.")
-    if len(request.events) > 5_000:
+    if len(events_of(request)) > 5_000:
         raise InvalidArgument("REQUEST_TOO_LARGE", "A request holds at most 5000 events.")
 
 

@@ -10,12 +10,13 @@ import httpx
 import pytest
 from journeymesh.ingest.v1 import ingest_pb2
 
-from gateway.coalesce import Coalescer
+from gateway.coalesce import Coalescer, Sent
 from gateway.intake import Intake
 from gateway.serving import connections_within_files
 from gateway.shares import Shares
 from mesh import telemetry
 from mesh.errors import Unavailable
+from tests.gateway.fakes import events_of, rows_of
 from tests.gateway.running import Gateway, listening, running
 
 ADDRESS = "198.51.100.1"
@@ -175,11 +176,10 @@ async def test_while_the_oldest_waits_too_long_nothing_more_is_let_in() -> None:
 
     async def slow(message: bytes) -> ingest_pb2.AcceptEventsResponse:
         await gate.wait()
-        count = len(ingest_pb2.AcceptEventsRequest.FromString(message).events)
+        count = len(events_of(ingest_pb2.AcceptEventsRequest.FromString(message)))
         return ingest_pb2.AcceptEventsResponse(verdicts=[ingest_pb2.VERDICT_ACCEPTED] * count)
 
-    request = ingest_pb2.AcceptEventsRequest()
-    request.events.add(event_id="e")
+    request = Sent(rows_of(["e"]), 50, ingest_pb2.AcceptEventsRequest())
     coalescer = Coalescer(slow, telemetry.off(), 2_000, Shares(1_000_000, 1_000_000), max_wait_seconds=0.05)
     span = (bytes(16), bytes(8))
     under_way = asyncio.create_task(coalescer.accept(request, span, ADDRESS))

@@ -11,10 +11,12 @@ from journeymesh.ingest.v1 import ingest_pb2
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from gateway.coalesce import Coalescer, Verdicts
+from gateway.coalesce import Coalescer, Sent, Verdicts
+from gateway.rows import Rows
 from gateway.shares import Shares
 from mesh import semconv, telemetry
 from mesh.errors import Internal, InvalidArgument, Unavailable
+from tests.gateway.fakes import events_of, rows_of
 
 SPAN = (bytes(range(16)), bytes(range(8)))
 ADDRESS = "198.51.100.1"
@@ -43,7 +45,7 @@ class Ingest:
         if self.error is not None:
             raise self.error
         response = ingest_pb2.AcceptEventsResponse()
-        for index, event in enumerate(request.events):
+        for index, event in enumerate(events_of(request)):
             is_bad = event.user_id == "bad"
             response.verdicts.append(ingest_pb2.VERDICT_REJECTED if is_bad else ingest_pb2.VERDICT_ACCEPTED)
             if is_bad:
@@ -52,12 +54,10 @@ class Ingest:
         return response
 
 
-def request_of(ids: Sequence[str], users: Sequence[str]) -> ingest_pb2.AcceptEventsRequest:
-    message = ingest_pb2.AcceptEventsRequest()
-    for event_id, user_id in zip(ids, users, strict=True):
-        message.events.add(event_id=event_id, user_id=user_id)
-    message.unreadable.add(event_id=f"unreadable-{ids[0] if ids else ''}")
-    return message
+def request_of(ids: Sequence[str], users: Sequence[str]) -> Sent:
+    others = ingest_pb2.AcceptEventsRequest()
+    others.unreadable.add(event_id=f"unreadable-{ids[0] if ids else ''}")
+    return Sent(rows_of(ids, users), 50 * len(ids), others)
 
 
 users = st.lists(st.sampled_from(["good", "bad"]), max_size=5)
@@ -78,11 +78,11 @@ async def test_order_is_kept_and_each_gets_its_own_verdicts(
         if wait:
             await asyncio.sleep(0)
     answers = await asyncio.gather(*tasks)
-    assert [event.event_id for request in ingest.requests for event in request.events] == sent
+    assert [event.event_id for request in ingest.requests for event in events_of(request)] == sent
     assert sum(len(request.unreadable) for request in ingest.requests) == len(batches)
     assert ingest.most_underway == 1
     for request in ingest.requests:
-        assert len(request.events) <= max(max_events, 5)
+        assert len(events_of(request)) <= max(max_events, 5)
     for number, (batch, answer) in enumerate(zip(batches, answers, strict=True)):
         refused = [index for index, user in enumerate(batch) if user == "bad"]
         assert [index for index, verdict in enumerate(answer.verdicts) if verdict == 3] == refused
@@ -98,7 +98,7 @@ async def test_a_lone_request_goes_at_once_and_those_meanwhile_go_together() -> 
     await ingest.arrived.wait()
     others = [asyncio.create_task(coalescer.accept(request_of([str(n)], ["u"]), SPAN, ADDRESS)) for n in range(20)]
     await asyncio.gather(first, *others)
-    assert [len(request.events) for request in ingest.requests] == [1, 20]
+    assert [len(events_of(request)) for request in ingest.requests] == [1, 20]
 
 
 @pytest.mark.parametrize("counts", [[100] * 11, [500, 500, 1], [520] * 4, [1_000, 1, 1_000]])
@@ -107,8 +107,9 @@ async def test_what_others_sent_that_is_no_event_never_costs_anybody_theirs(coun
     coalescer = Coalescer(ingest, telemetry.off(), 5_000, Shares(1_000_000, 1_000_000))
     first = asyncio.create_task(coalescer.accept(request_of(["first"], ["u"]), SPAN, ADDRESS))
     await ingest.arrived.wait()
-    garbage = [ingest_pb2.AcceptEventsRequest(unreadable=[ingest_pb2.UnreadableEvent()] * count) for count in counts]
-    requests = [*garbage, ingest_pb2.AcceptEventsRequest(events=request_of(["victim"], ["u"]).events)]
+    unreadable = ingest_pb2.UnreadableEvent()
+    garbage = [Sent(Rows(), 0, ingest_pb2.AcceptEventsRequest(unreadable=[unreadable] * count)) for count in counts]
+    requests = [*garbage, Sent(rows_of(["victim"]), 50, ingest_pb2.AcceptEventsRequest())]
     answers = await asyncio.gather(*(coalescer.accept(each, SPAN, ADDRESS) for each in requests))
     assert answers[-1].verdicts == [ingest_pb2.VERDICT_ACCEPTED]
     assert (await first).verdicts == [ingest_pb2.VERDICT_ACCEPTED]

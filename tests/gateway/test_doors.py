@@ -13,11 +13,12 @@ from journeymesh.ingest.v1 import ingest_pb2
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from gateway.coalesce import Coalescer
+from gateway.coalesce import Coalescer, Sent
 from gateway.shares import Shares
 from gateway.unread import leave_who_does_not_read
 from mesh import telemetry
 from mesh.errors import ResourceExhausted, Unavailable
+from tests.gateway.fakes import events_of, rows_of
 from tests.gateway.running import Gateway, listening
 
 GREEDY, OTHER = "127.0.0.2", "127.0.0.3"
@@ -193,12 +194,11 @@ async def test_events_that_wait_for_ingest_are_bounded_by_address() -> None:
 
     async def slow(message: bytes) -> ingest_pb2.AcceptEventsResponse:
         await gate.wait()
-        count = len(ingest_pb2.AcceptEventsRequest.FromString(message).events)
+        count = len(events_of(ingest_pb2.AcceptEventsRequest.FromString(message)))
         return ingest_pb2.AcceptEventsResponse(verdicts=[ingest_pb2.VERDICT_ACCEPTED] * count)
 
-    request = ingest_pb2.AcceptEventsRequest()
-    request.events.add(event_id="e" * 90)
-    size = request.ByteSize()
+    request = Sent(rows_of(["e"]), 100, ingest_pb2.AcceptEventsRequest())
+    size = 100 + 64
     coalescer = Coalescer(slow, telemetry.off(), 2_000, Shares(3 * size, 2 * size), 10)
     span = (bytes(16), bytes(8))
     waiting = [asyncio.create_task(coalescer.accept(request, span, GREEDY)) for _ in range(2)]

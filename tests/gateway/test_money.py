@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from journeymesh.common.v1 import event_pb2
 
 from gateway import money, transcode
+from gateway.rows import Rows
 from gateway.segment.messages import Reader
 from mesh.errors import InvalidArgument
 from tests.gateway.running import NOW_US
@@ -184,18 +185,18 @@ Told = list[tuple[str, str]]
 
 def by_segment(event: str, **properties: Any) -> tuple[event_pb2.Event, Told]:
     told: Told = []
-    record = event_pb2.EventRecord()
+    rows = Rows()
     message = {"type": "track", "userId": "ada", "event": event, "properties": properties}
-    Reader().read(json.dumps(message).encode(), record.events.add, STAMP, str, lambda *one: told.append(one))
-    return record.events[0], told
+    Reader().read(json.dumps(message).encode(), rows.add, STAMP, str, lambda *one: told.append(one))
+    return rows.table().event(0), told
 
 
 def by_track(**properties: Any) -> tuple[event_pb2.Event, Told]:
     told: Told = []
-    record = event_pb2.EventRecord()
+    rows = Rows()
     event = {"userId": "ada", "eventType": "purchase", "properties": properties}
-    transcode.read_event(json.dumps(event).encode(), record.events.add, STAMP, str, lambda *one: told.append(one))
-    return record.events[0], told
+    transcode.read_event(json.dumps(event).encode(), rows.add, STAMP, str, lambda *one: told.append(one))
+    return rows.table().event(0), told
 
 
 # Properties, and the amount, the currency and whether it is a refund; then what is warned of.

@@ -8,6 +8,7 @@ from journeymesh.common.v1 import event_pb2
 
 from gateway import pages, transcode
 from gateway.additions import unheard
+from gateway.rows import Rows
 from gateway.segment.messages import Reader
 from services.ingest.domain.page import Page, PageRules, page_of
 from tests.gateway.running import NOW_US
@@ -26,17 +27,17 @@ def called(page: dict[str, Any], name: str = "", *, kind: str = "page", **more: 
 
 
 def read(message: dict[str, Any]) -> Page:
-    record = event_pb2.EventRecord()
-    Reader().read(json.dumps(message).encode(), record.events.add, STAMP, str, unheard)
-    return page_of(record.events[0].page, PageRules())
+    rows = Rows()
+    Reader().read(json.dumps(message).encode(), rows.add, STAMP, str, unheard)
+    return page_of(rows.table().event(0).page, PageRules())
 
 
 def viewed(**properties: Any) -> Page:
     """What a view of our own API becomes."""
-    record = event_pb2.EventRecord()
+    rows = Rows()
     event = {"eventType": "page_view", "userId": "ada", "eventId": "e", "properties": properties}
-    transcode.read_event(json.dumps(event).encode(), record.events.add, STAMP, str)
-    return page_of(record.events[0].page, PageRules())
+    transcode.read_event(json.dumps(event).encode(), rows.add, STAMP, str)
+    return page_of(rows.table().event(0).page, PageRules())
 
 
 def addresses(views: list[Page]) -> set[str]:
@@ -122,10 +123,10 @@ def test_a_view_is_the_same_when_it_is_sent_again_in_our_own_form() -> None:
 @pytest.mark.parametrize("kind", ["page", "screen"])
 @pytest.mark.parametrize("told", [{}, {"properties": {"title": "Hi"}}, {"properties": {"page": 3}}, {"name": ""}])
 def test_what_tells_no_page_is_kept_as_an_interaction(kind: str, told: dict[str, Any]) -> None:
-    record, warned = event_pb2.EventRecord(), list[str]()
+    rows, warned = Rows(), list[str]()
     message = json.dumps({"type": kind, "userId": "ada", **told}).encode()
-    Reader().read(message, record.events.add, STAMP, str, lambda member, _: warned.append(member))
-    (event,) = record.events
+    Reader().read(message, rows.add, STAMP, str, lambda member, _: warned.append(member))
+    (event,) = rows.table().events()
     assert (event.event_type, event.target) == (event_pb2.EVENT_TYPE_FEATURE_INTERACTION, kind)
     assert warned == ["page"]
     assert told.get("properties", {}).items() <= json.loads(event.properties or b"{}").items()

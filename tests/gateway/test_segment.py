@@ -15,6 +15,7 @@ from journeymesh.common.v1 import event_pb2
 
 from gateway import transcode, writing
 from gateway.additions import Warn, unheard
+from gateway.rows import Rows
 from gateway.segment import names, told
 from gateway.segment.messages import Reader
 from gateway.splicing import with_members
@@ -37,9 +38,9 @@ BASIC = "Basic " + base64.b64encode(b"any write key:").decode()
 
 def read(message: dict[str, Any], reader: Reader | None = None, warn: Warn = unheard) -> event_pb2.Event:
     """The event a message becomes."""
-    record = event_pb2.EventRecord()
-    (reader or Reader()).read(json.dumps(message).encode(), record.events.add, STAMP, lambda: "made", warn)
-    return record.events[0]
+    rows = Rows()
+    (reader or Reader()).read(json.dumps(message).encode(), rows.add, STAMP, lambda: "made", warn)
+    return rows.table().event(0)
 
 
 def track(event: str, **properties: Any) -> event_pb2.Event:
@@ -59,9 +60,9 @@ def replayed(event: event_pb2.Event) -> event_pb2.Event:
     members = writing.write_event(event)
     for stamped in ("receivedTime", "isBot"):
         del members[stamped]
-    record = event_pb2.EventRecord()
-    transcode.read_event(msgspec.json.encode(members), record.events.add, STAMP, str, unheard)
-    return record.events[0]
+    rows = Rows()
+    transcode.read_event(msgspec.json.encode(members), rows.add, STAMP, str, unheard)
+    return rows.table().event(0)
 
 
 def test_a_message_of_a_browser_is_read_whole() -> None:
@@ -426,9 +427,9 @@ def test_a_message_of_its_own_may_be_as_large_as_in_a_batch() -> None:
     message: dict[str, Any] = {"userId": "ada", "event": "e", "properties": {"x": ""}}
     message["properties"] = {"x": "x" * (transcode.MAX_EVENT_BYTES - len(json.dumps(message)))}
     raw = with_members(json.dumps(message).encode(), {"type": "track"})
-    record = event_pb2.EventRecord()
-    Reader().read(raw, record.events.add, STAMP, str, unheard)
-    assert message["properties"].items() <= kept(record.events[0]).items()
+    rows = Rows()
+    Reader().read(raw, rows.add, STAMP, str, unheard)
+    assert message["properties"].items() <= kept(rows.table().event(0)).items()
 
 
 async def test_a_batch_may_be_packed_and_its_context_counts_for_all(gateway: Gateway) -> None:

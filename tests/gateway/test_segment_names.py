@@ -7,6 +7,7 @@ import pytest
 from journeymesh.common.v1 import event_pb2
 
 from gateway import transcode
+from gateway.rows import Rows
 from gateway.segment.messages import Reader
 from tests.gateway.running import NOW_US, Gateway
 
@@ -15,14 +16,14 @@ STAMP = transcode.Stamp(NOW_US, bytes(range(16)), bytes(range(8)))
 
 def read(message: dict[str, Any] | str, reader: Reader | None = None) -> event_pb2.Event:
     """The event a message becomes; nothing of it may be warned of."""
-    record = event_pb2.EventRecord()
+    rows = Rows()
     written = message if isinstance(message, str) else json.dumps(message)
 
     def warn(member: str, detail: str) -> None:
         pytest.fail(f"{member}: {detail}")
 
-    (reader or Reader()).read(written.encode(), record.events.add, STAMP, lambda: "made", warn)
-    return record.events[0]
+    (reader or Reader()).read(written.encode(), rows.add, STAMP, lambda: "made", warn)
+    return rows.table().event(0)
 
 
 def track(event: str, **properties: Any) -> event_pb2.Event:

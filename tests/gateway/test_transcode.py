@@ -14,7 +14,9 @@ from journeymesh.common.v1 import event_pb2
 from gateway import batch, schema, transcode, writing
 from gateway.additions import unheard
 from gateway.ids import event_ids
+from gateway.rows import Rows
 from mesh.errors import InvalidArgument
+from records import wire
 
 STAMP = transcode.Stamp(1_767_348_060_000_000, bytes(range(16)), bytes(range(8)))
 
@@ -83,9 +85,9 @@ def events() -> st.SearchStrategy[dict[str, Any]]:
 
 def read(raw: bytes) -> event_pb2.Event:
     """The event the gateway makes of it, over the wire."""
-    message = event_pb2.EventRecord()
-    transcode.read_event(raw, message.events.add, STAMP, str, unheard)
-    return event_pb2.EventRecord.FromString(message.SerializeToString()).events[0]
+    rows = Rows()
+    transcode.read_event(raw, rows.add, STAMP, str, unheard)
+    return wire.decoded(wire.encoded(rows.table())).event(0)
 
 
 @given(events())
@@ -135,12 +137,12 @@ STAMPED = {"receivedTime", "sessionStart", "deviceClass", "isBot"}
 
 @given(st.binary(max_size=60) | free.map(lambda value: json.dumps(value).encode()))
 def test_what_is_no_event_is_refused_with_a_reason(body: bytes) -> None:
-    message = event_pb2.EventRecord()
+    rows = Rows()
     with pytest.raises(InvalidArgument) as refused:
         for raw in batch.split(body):
-            transcode.read_event(raw, message.events.add, STAMP, str, unheard)
+            transcode.read_event(raw, rows.add, STAMP, str, unheard)
     assert refused.value.reason in REASONS
-    assert len(message.events) == 0
+    assert len(rows) == 0
 
 
 REASONS = {"MALFORMED_JSON", "INVALID_TYPE", "UNKNOWN_FIELD", "MISSING_FIELD", "UNKNOWN_EVENT_TYPE", "EMPTY_BATCH"}

@@ -6,6 +6,7 @@ import pytest
 from journeymesh.common.v1 import event_pb2
 
 from gateway import transcode
+from gateway.rows import Rows
 from services.ingest.translation.payload import event_json
 from tests.builders import MINUTE_US, NOW_US, event
 
@@ -14,10 +15,10 @@ STAMPED = ("properties", "received_time_us", "trace_id", "span_id")
 
 
 def sent_again(told: event_pb2.Event) -> event_pb2.Event:
-    made: list[event_pb2.Event] = []
+    rows = Rows()
     stamp = transcode.Stamp(NOW_US + MINUTE_US, b"t" * 16, b"s" * 8)
-    transcode.read_event(event_json(told), lambda **members: made.append(event_pb2.Event(**members)), stamp, str)
-    return made[0]
+    transcode.read_event(event_json(told), rows.add, stamp, str)
+    return rows.table().event(0)
 
 
 def without(told: event_pb2.Event, *names: str) -> event_pb2.Event:

@@ -13,6 +13,7 @@ from offline.decided import Record
 from offline.deriving import Deriving, Journeys
 from offline.what_if import Others, Span, WhatIf, _packed
 from services.ingest.adapters.archive_events import Archived
+from records.table import of_events
 from services.ingest.translation.groups import Groups, each_alone, groups_of
 from services.ingest.translation.messages import Rows
 from services.intervention.domain import ledger
@@ -57,14 +58,17 @@ def numbered(records: list[list[event_pb2.Event]]) -> list[list[event_pb2.Event]
 
 
 def rows_of(records: Sequence[Sequence[event_pb2.Event]], users: Sequence[str] = USERS) -> Rows:
-    made = Rows([], [], [])
-    for number, record in enumerate(records):
-        for index, each in enumerate(record):
-            if each.user_id in users:
-                made.events.append(each)
-                made.record_indexes.append(number)
-                made.event_indexes.append(index)
-    return made
+    told = [
+        (number, index, each)
+        for number, record in enumerate(records)
+        for index, each in enumerate(record)
+        if each.user_id in users
+    ]
+    return Rows(
+        of_events([each for _, _, each in told]),
+        [number for number, _, _ in told],
+        [index for _, index, _ in told],
+    )
 
 
 async def derived(parts: Sequence[tuple[Sequence[int], Rows]]) -> Iterator[tuple[int, Block]]:

@@ -20,6 +20,7 @@ from journeymesh.common.v1 import event_pb2
 from journeymesh.intervention.v1 import intervention_pb2
 
 from cli import replay
+from gateway.rows import Rows
 from gateway.transcode import Stamp, read_event
 from mesh.applied import derived_id
 from offline import archive, decided
@@ -96,13 +97,13 @@ def simulated() -> list[event_pb2.Event]:
 
     Nobody logs out, so help waits until it is answered; and who buys is drawn later.
     """
-    record = event_pb2.EventRecord()
+    rows = Rows()
     for each in simulator.events(USERS, seed=5):
         at = dt.datetime.fromisoformat(str(each["timestamp"]))
         stamp = Stamp(int(at.timestamp() * 1_000_000), bytes(range(16)), bytes(8))
-        read_event(msgspec.json.encode(each), record.events.add, stamp, lambda: "")
+        read_event(msgspec.json.encode(each), rows.add, stamp, lambda: "")
     left_out = {event_pb2.EVENT_TYPE_SESSION_END, event_pb2.EVENT_TYPE_PURCHASE}
-    return [each for each in record.events if each.event_type not in left_out]
+    return [each for each in rows.table().events() if each.event_type not in left_out]
 
 
 async def fill(folder: Path) -> None:
