@@ -69,19 +69,19 @@ async def apply_events(store: UserStore, batch: applied.Batch, rows: Rows) -> De
     derived = Derived([], [], [], [], [], [])
     for index, (user_id, event, whole) in enumerate(zip(rows.user_ids, rows.events, rows.kept, strict=True)):
         user = users[user_id]
-        found = journey.apply(user.state, event, rows.engagements.get(index))
+        state = user.state
+        found = journey.apply(state, event, rows.engagements.get(index))
         if found is not journey.NOTHING:
             derived.signals.extend((index, signal) for signal in found.signals)
             derived.settled.extend((index, settled) for settled in found.settled)
             if found.carried is not None:
                 derived.carried.append((index, found.carried))
-        derived.values.extend(vector(user.state))
-        derived.time_zones.append(zones.setdefault(user.state.time_zone, len(zones)))
-        kept = recents.Kept(sessions.session_start(user.state, event), whole)
-        segment = recents.add(user.tail, kept, user.state.event_count)
-        if segment is not None:
-            items[_segment_key(user_id, segment.slot)] = recents.encode(segment)
+        derived.values.extend(vector(state))
+        derived.time_zones.append(zones.setdefault(state.time_zone, len(zones)))
+        user.tail.append(recents.Kept(sessions.session_start(state, event), whole))
     for user_id, user in users.items():
+        for segment in recents.cut(user.tail, user.state.event_count):
+            items[_segment_key(user_id, segment.slot)] = recents.encode(segment)
         items[_state_key(user_id)] = applied.seal(opened[user_id][0], _encode(user), batch)
     await store.save(items, batch.fence)
     derived.time_zone_names.extend(itertools.islice(zones, 1, None))

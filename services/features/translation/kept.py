@@ -5,8 +5,9 @@ the same. The bytes of a table are put together column by column, without a mess
 """
 
 import itertools
+import operator
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -22,31 +23,10 @@ WHOLE_EVENT_BYTES: Final = 1024
 ADDRESS_BYTES: Final = 2 * 1024
 """One that is still larger is kept with a short address."""
 
+_REMEMBERED: Final = WHOLE_EVENT_BYTES
 _INT64: Final = (1 << 64) - 1
-_FOURTEEN: Final = (1 << 14) - 1
 _VARINT, _DELIMITED = 0, 2
 _DELIMITED_TYPES: Final = {FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES, FieldDescriptor.TYPE_MESSAGE}
-
-
-class _Varints(dict[int, bytes]):
-    """Numbers as Protocol Buffers write them: by seven bits, the lowest first. Those of 14 bits are remembered."""
-
-    def __missing__(self, number: int) -> bytes:
-        begun, rest = b"", number
-        while rest > _FOURTEEN:
-            begun += bytes((rest & 127 | 128, rest >> 7 & 127 | 128))
-            rest >>= 14
-        told = begun + (bytes((rest & 127 | 128, rest >> 7)) if rest > 127 else bytes((rest,)))
-        if number <= _FOURTEEN:
-            self[number] = told
-        return told
-
-
-_VARINTS: Final = _Varints()
-_TAGS: Final = {
-    field.name: _VARINTS[field.number << 3 | (_DELIMITED if field.type in _DELIMITED_TYPES else _VARINT)]
-    for field in event_pb2.Event.DESCRIPTOR.fields
-}
 
 
 def kept_of(of: Table) -> Iterator[bytes]:
@@ -92,9 +72,9 @@ def _serialized(of: Table) -> Iterator[bytes]:
     shared = b""
     columns: list[Iterable[bytes]] = []
     for name, column in of.columns.items():
-        cells = {*column}
+        cells = [*{*column}]
         if len(cells) == 1:
-            shared += _members(name, cells)[0]
+            shared += next(_members(name, cells))
         elif 2 * len(cells) > len(column):
             columns.append(_members(name, column))
         else:
@@ -103,15 +83,44 @@ def _serialized(of: Table) -> Iterator[bytes]:
         details = [b""] * len(of)
         for row, detail in of.details.items():
             content = detail.SerializeToString()
-            details[row] = _TAGS[DETAILS[type(detail)]] + _VARINTS[len(content)] + content
+            details[row] = _HEADS[DETAILS[type(detail)]][len(content)] + content
         columns.append(details)
     return map(b"".join, zip(itertools.repeat(shared, len(of)), *columns, strict=False))
 
 
-def _members(name: str, cells: Collection[Any]) -> list[bytes]:
+def _members(name: str, cells: Sequence[Any]) -> Iterator[bytes]:
     """A member of `Event` in bytes, as Protocol Buffers write it, for each of the cells; none where it is empty."""
-    tag, empty = _TAGS[name], COLUMNS[name]
+    head, empty = _HEADS[name].__getitem__, COLUMNS[name]
     if isinstance(empty, int):
-        return [tag + _VARINTS[cell & _INT64] if cell else b"" for cell in cells]
-    contents = map(str.encode, cells) if isinstance(empty, str) else cells
-    return [tag + _VARINTS[len(content)] + content if content else b"" for content in contents]
+        return map(head, cells)
+    contents: Sequence[bytes] = [*map(str.encode, cells)] if isinstance(empty, str) else cells
+    return map(operator.add, map(head, map(len, contents)), contents)
+
+
+class _Heads(dict[int, bytes]):
+    """How a member begins in the bytes of a message: its number, or, of what has a length, that. Small ones are remembered."""
+
+    def __init__(self, field: FieldDescriptor) -> None:
+        super().__init__()
+        wire_type = _DELIMITED if field.type in _DELIMITED_TYPES else _VARINT
+        self._tag = _varint(field.number << 3 | wire_type)
+        if field.name in COLUMNS:
+            self[0] = b""
+
+    def __missing__(self, number: int) -> bytes:
+        head = self._tag + _varint(number & _INT64)
+        if 0 <= number <= _REMEMBERED:
+            self[number] = head
+        return head
+
+
+def _varint(number: int) -> bytes:
+    """A number as Protocol Buffers write it: by seven bits, the lowest first."""
+    told = b""
+    while number > 127:
+        told += bytes((number & 127 | 128,))
+        number >>= 7
+    return told + bytes((number,))
+
+
+_HEADS: Final = {field.name: _Heads(field) for field in event_pb2.Event.DESCRIPTOR.fields}

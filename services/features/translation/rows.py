@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import operator
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeVar
 
@@ -27,6 +28,10 @@ LONGEST_CURRENCY: Final = 3
 _OWN_ID: Final = "jm:"
 """How ids that ingest makes begin."""
 _KINDS: Final = frozenset(event_pb2.EventType.values()) - {event_pb2.EVENT_TYPE_UNSPECIFIED}
+# All at once: read one by one they cost half as much again.
+_CLICK: Final = operator.attrgetter(
+    "x", "y", "effect_observed", "error_observed", "selection_changed", "value_changed", "role"
+)
 
 _Message = TypeVar("_Message", bound=Message)
 
@@ -162,16 +167,17 @@ def _details(of: Table, made_of: type[_Message], kind: int) -> dict[int, _Messag
 
 
 def _click(told: event_pb2.Click) -> Click:
+    x, y, effect_observed, error_observed, selection_changed, value_changed, role = _CLICK(told)
+    _finite(x + y)
     has = told.HasField
-    _finite(told.x + told.y)
     return Click(
-        told.x if has("x") else None,
-        told.y if has("y") else None,
-        told.effect_observed if has("effect_observed") else None,
-        told.error_observed,
-        told.selection_changed,
-        told.value_changed if has("value_changed") else None,
-        told.role,
+        x if has("x") else None,
+        y if has("y") else None,
+        effect_observed if has("effect_observed") else None,
+        error_observed,
+        selection_changed,
+        value_changed if has("value_changed") else None,
+        role,
     )
 
 
