@@ -29,13 +29,16 @@ _VARINT, _DELIMITED = 0, 2
 _DELIMITED_TYPES: Final = {FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES, FieldDescriptor.TYPE_MESSAGE}
 
 
-def kept_of(of: Table) -> Iterator[bytes]:
+def kept_of(of: Table) -> list[bytes]:
     """Each event of a table as it is kept among the user's last.
 
     What moved with one is left out: a copy of it would move it again.
     """
-    for row, whole in enumerate(_serialized(of)):
-        yield whole if len(whole) <= WHOLE_EVENT_BYTES else _shortened(of.event(row))
+    kept = [*_serialized(of)]
+    for row, whole in enumerate(kept):
+        if len(whole) > WHOLE_EVENT_BYTES:
+            kept[row] = _shortened(of.event(row))
+    return kept
 
 
 def kept_events(user_id: str, kept: Sequence[Kept]) -> list[event_pb2.Event]:
@@ -98,7 +101,7 @@ def _members(name: str, cells: Sequence[Any]) -> Iterator[bytes]:
 
 
 class _Heads(dict[int, bytes]):
-    """How a member begins in the bytes of a message: its number, or, of what has a length, that. Small ones are remembered."""
+    """How a member begins in a message, by its number or its length. Small ones are remembered, and 0 is not told."""
 
     def __init__(self, field: FieldDescriptor) -> None:
         super().__init__()
