@@ -48,9 +48,14 @@ class Batch(NamedTuple):
     """The batch is set aside: its keys go back to the state before it."""
 
     @property
+    def place(self) -> str:
+        """Stream and shard, as in a fence."""
+        return f"{self.stream}/{self.shard}"
+
+    @property
     def fence(self) -> Fence:
         """What a write of this batch shows to the store."""
-        return Fence(f"{self.stream}/{self.shard}", self.lease_epoch)
+        return Fence(self.place, self.lease_epoch)
 
 
 class BatchMessage(Protocol):
@@ -153,7 +158,7 @@ def resume(blob: bytes | None, at: Batch) -> Resumed:
     if blob is None:
         return Resumed(b"", _NEVER)
     envelope = _DECODE(blob)
-    shard = at.fence.shard
+    shard = at.place
     if envelope.shard != shard:
         if _has_left(envelope.shard, shard):
             raise FailedPrecondition("POSITION_STALE", "The batch is of a shard that the key has left.")
@@ -171,7 +176,7 @@ def seal(resumed: Resumed, after: bytes, at: Batch) -> bytes:
         sequence, after = resumed.base_sequence, resumed.state
     else:
         sequence = str(at.sequences[-1])
-    return _ENCODE(_Envelope(at.fence.shard, resumed.base_sequence, sequence, resumed.state, after))
+    return _ENCODE(_Envelope(at.place, resumed.base_sequence, sequence, resumed.state, after))
 
 
 def current(blob: bytes | None) -> bytes:

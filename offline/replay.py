@@ -29,10 +29,11 @@ from mesh.settings import SettingError
 from mesh.states.memory import MemoryShards, MemoryState
 from offline import archive
 from offline.archive import Window
-from services.features import translation as features_translation
+from records import table
 from services.features import usecases as features
 from services.features.domain.state import State
 from services.features.domain.vector import FEATURE_NAMES, SCHEMA_VERSION, vector
+from services.features.translation.rows import events_of
 from services.ingest.adapters.archive_events import SCHEMA, Archived
 from services.ingest.adapters.archive_files import ParquetArchive
 from services.video import translation as video_translation
@@ -109,11 +110,9 @@ class Replay:
             request = video_pb2.ApplyPlaybackRequest(events=[events[row] for row in played])
             beats = video_translation.beats_of(request)
             scores = dict(zip(played, await self._video.apply(at, beats), strict=True))
-        rows = [
-            # The event itself would be kept to be read back; nobody reads it here.
-            features.Row(event.user_id, features_translation.event_of(event), b"", scores.get(row))
-            for row, event in enumerate(events)
-        ]
+        of = table.of_events(events)
+        # The events themselves would be kept to be read back; nobody reads them here.
+        rows = features.Rows(of.user_id, events_of(of), [b""] * len(of), scores)
         await features.apply_events(self._features, at, rows, ())
 
 

@@ -4,6 +4,8 @@ Most members of the events of a request are the same for all of them, or few dif
 are told as distances, and what few events have by the rows that have it.
 """
 
+import itertools
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -59,6 +61,20 @@ def decoded(message: event_table_pb2.EventTable) -> Table:
     if any(len(column) != count for column in columns.values()) or len(columns.get("event_id", ())) != count:
         raise UnreadableTableError
     return Table(count, columns, details, carried)
+
+
+def meant(message: event_table_pb2.TableRows) -> Table:
+    """The rows that are meant of a table.
+
+    Raises:
+        UnreadableTableError: it is none, or the rows do not ascend or are not its.
+    """
+    table, rows = decoded(message.table), message.rows
+    if not rows:
+        return table
+    if rows[-1] >= len(table) or not all(map(operator.lt, rows, itertools.islice(rows, 1, None))):
+        raise UnreadableTableError
+    return table.take(rows)
 
 
 def _put_list(message: event_table_pb2.EventTable, name: str, column: list[Any]) -> None:

@@ -8,10 +8,11 @@ from mesh import applied, registry
 from mesh.errors import InvalidArgument
 from mesh.interceptors import ServerContext
 from mesh.metrics import Metrics
-from services.features import translation, usecases
+from services.features import usecases
 from services.features.domain import recents
 from services.features.domain.vector import DEFINITIONS, FEATURE_COUNT, FEATURE_NAMES, SCHEMA_VERSION, vector
 from services.features.ports import UserStore
+from services.features.translation import answers, kept, rows
 
 _USERS_MOST: Final = 500
 
@@ -27,22 +28,22 @@ class FeaturesServicer(features_pb2_grpc.FeaturesServiceServicer):
         self, request: features_pb2.ApplyEventsRequest, _context: ServerContext
     ) -> features_pb2.ApplyEventsResponse:
         """See the contract."""
-        rows = translation.rows_of(request)
-        assessed = translation.assessed_rows_of(request)
-        derived = await usecases.apply_events(self._store, applied.batch(request.position), rows, assessed)
+        told = rows.rows_of(request)
+        assessed = rows.assessed_rows_of(request, len(told.events))
+        derived = await usecases.apply_events(self._store, applied.batch(request.position), told, assessed)
         if not request.position.is_retraction:
             self._metrics.count(registry.VECTORS, len(assessed))
-            self._metrics.count_each(registry.SIGNALS, [translation.signal_name(each) for _, each in derived.signals])
+            self._metrics.count_each(registry.SIGNALS, [answers.signal_name(each) for _, each in derived.signals])
         return features_pb2.ApplyEventsResponse(
             values=derived.values,
             feature_count=FEATURE_COUNT,
             feature_schema_version=SCHEMA_VERSION,
-            signals=[translation.signal_row(row, signal) for row, signal in derived.signals],
+            signals=[answers.signal_row(row, signal) for row, signal in derived.signals],
             feature_names=FEATURE_NAMES,
-            settled=[translation.settled_row(row, settled) for row, settled in derived.settled],
+            settled=[answers.settled_row(row, settled) for row, settled in derived.settled],
             time_zone_names=derived.time_zone_names,
             time_zones=derived.time_zones,
-            carried=[translation.carried_row(row, carried) for row, carried in derived.carried],
+            carried=[answers.carried_row(row, carried) for row, carried in derived.carried],
         )
 
     async def GetFeatures(
@@ -57,7 +58,7 @@ class FeaturesServicer(features_pb2_grpc.FeaturesServiceServicer):
                 features_pb2.Feature(name=name, value=value) for name, value in zip(FEATURE_NAMES, values, strict=True)
             ],
             feature_schema_version=SCHEMA_VERSION,
-            as_of_time=translation.timestamp(state.last_us),
+            as_of_time=answers.timestamp(state.last_us),
         )
 
     async def GetProfile(
@@ -65,7 +66,7 @@ class FeaturesServicer(features_pb2_grpc.FeaturesServiceServicer):
     ) -> features_pb2.GetProfileResponse:
         """See the contract."""
         state = await usecases.read_state(self._store, request.user_id)
-        return translation.profile(request.user_id, state)
+        return answers.profile(request.user_id, state)
 
     async def ListRecentEvents(
         self, request: features_pb2.ListRecentEventsRequest, _context: ServerContext
@@ -75,7 +76,7 @@ class FeaturesServicer(features_pb2_grpc.FeaturesServiceServicer):
         if limit > recents.KEPT_EVENTS:
             raise InvalidArgument("VALUE_OUT_OF_RANGE", f"At most {recents.KEPT_EVENTS} events are kept of a user.")
         events = await usecases.list_recent_events(self._store, request.user_id, limit)
-        return features_pb2.ListRecentEventsResponse(events=translation.kept_events(request.user_id, events))
+        return features_pb2.ListRecentEventsResponse(events=kept.kept_events(request.user_id, events))
 
     async def BatchListRecentEvents(
         self, request: features_pb2.BatchListRecentEventsRequest, _context: ServerContext
@@ -87,7 +88,7 @@ class FeaturesServicer(features_pb2_grpc.FeaturesServiceServicer):
         of_users = await usecases.batch_list_recent_events(self._store, user_ids)
         return features_pb2.BatchListRecentEventsResponse(
             users=[
-                features_pb2.ListRecentEventsResponse(events=translation.kept_events(user_id, events))
+                features_pb2.ListRecentEventsResponse(events=kept.kept_events(user_id, events))
                 for user_id, events in zip(user_ids, of_users, strict=True)
             ]
         )

@@ -1,7 +1,7 @@
 """The verbs of the service: apply a batch of events, and read what is known of a user."""
 
 import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -16,14 +16,15 @@ from services.features.domain.vector import vector
 from services.features.ports import UserStore
 
 
-class Row(msgspec.Struct, frozen=True, gc=False):
-    """One event of a batch."""
+class Rows(msgspec.Struct, frozen=True):
+    """The events of a batch, column by column; a user's are in their order."""
 
-    user_id: str
-    event: Event
-    whole: bytes
-    """The event as it is to be kept among the user's last."""
-    video_engagement: float | None = None
+    user_ids: list[str]
+    events: list[Event]
+    kept: list[bytes]
+    """The events as they are to be kept among the users' last."""
+    engagements: Mapping[int, float]
+    """The user's video engagement after a playback, by row."""
 
 
 class Derived(msgspec.Struct, frozen=True):
@@ -52,9 +53,7 @@ _decode = msgspec.msgpack.Decoder(_User).decode
 _encode = msgspec.msgpack.Encoder().encode
 
 
-async def apply_events(
-    store: UserStore, batch: applied.Batch, rows: Sequence[Row], assessed_rows: Collection[int]
-) -> Derived:
+async def apply_events(store: UserStore, batch: applied.Batch, rows: Rows, assessed_rows: Collection[int]) -> Derived:
     """Applies the rows in their order; effects happen once, and a repeated batch is answered as the first time.
 
     Only the assessed rows have a vector and a time zone.
@@ -63,29 +62,29 @@ async def apply_events(
         FailedPrecondition: `POSITION_STALE`; nothing is written.
         Unavailable: the store cannot be reached; the batch may be repeated.
     """
-    user_ids = list(dict.fromkeys(row.user_id for row in rows))
+    user_ids = list(dict.fromkeys(rows.user_ids))
     blobs = dict(zip(user_ids, await store.load([_state_key(user_id) for user_id in user_ids]), strict=True))
     opened = {user_id: applied.opened(blob, batch, _open) for user_id, blob in blobs.items()}
     users = {user_id: user for user_id, (_, user) in opened.items()}
     items = applied.kept_aside({_state_key(user_id): resumed for user_id, (resumed, _) in opened.items()})
     zones, assessed = {"": 0}, frozenset(assessed_rows)
     derived = Derived([], [], [], [], [], [])
-    for index, row in enumerate(rows):
-        user = users[row.user_id]
-        found = journey.apply(user.state, row.event, row.video_engagement)
+    for index, (user_id, event, whole) in enumerate(zip(rows.user_ids, rows.events, rows.kept, strict=True)):
+        user = users[user_id]
+        state = user.state
+        found = journey.apply(state, event, rows.engagements.get(index))
         if found is not journey.NOTHING:
             derived.signals.extend((index, signal) for signal in found.signals)
             derived.settled.extend((index, settled) for settled in found.settled)
             if found.carried is not None:
                 derived.carried.append((index, found.carried))
         if index in assessed:
-            derived.values.extend(vector(user.state))
-            derived.time_zones.append(zones.setdefault(user.state.time_zone, len(zones)))
-        kept = recents.Kept(sessions.session_start(user.state, row.event), row.whole)
-        segment = recents.add(user.tail, kept, user.state.event_count)
-        if segment is not None:
-            items[_segment_key(row.user_id, segment.slot)] = recents.encode(segment)
+            derived.values.extend(vector(state))
+            derived.time_zones.append(zones.setdefault(state.time_zone, len(zones)))
+        user.tail.append(recents.Kept(sessions.session_start(state, event), whole))
     for user_id, user in users.items():
+        for segment in recents.cut(user.tail, user.state.event_count):
+            items[_segment_key(user_id, segment.slot)] = recents.encode(segment)
         items[_state_key(user_id)] = applied.seal(opened[user_id][0], _encode(user), batch)
     await store.save(items, batch.fence)
     derived.time_zone_names.extend(itertools.islice(zones, 1, None))

@@ -5,9 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journeymesh.common.v1 import event_pb2
 
-from services.features import translation
+from records import table
 from services.features.domain import recents
 from services.features.domain.recents import Kept
+from services.features.translation.kept import kept_of
+from services.features.translation.rows import events_of
 
 
 def kept(number: int) -> Kept:
@@ -20,8 +22,8 @@ def test_the_last_twenty_come_newest_first(count: int, redelivered: int) -> None
 
     def extend(tail: list[Kept], first: int, last: int) -> list[Kept]:
         for number in range(first, last + 1):
-            segment = recents.add(tail, kept(number), number)
-            if segment is not None:
+            tail.append(kept(number))
+            for segment in recents.cut(tail, number):
                 slots[segment.slot] = recents.encode(segment)
         return tail
 
@@ -40,11 +42,23 @@ def test_a_segment_of_a_batch_that_is_derived_again_is_not_taken_for_an_old_one(
     slots: list[bytes | None] = [None] * recents.SEGMENT_SLOTS
     tail: list[Kept] = []
     for number in range(1, 25):
-        segment = recents.add(tail, kept(number), number)
-        if segment is not None:
+        tail.append(kept(number))
+        for segment in recents.cut(tail, number):
             slots[segment.slot] = recents.encode(segment)
     earlier = list(recents.newest_first([kept(21)], 21, slots))
     assert earlier == [kept(number) for number in range(21, 4, -1)]
+
+
+@given(st.integers(0, 40), st.integers(0, 90))
+def test_a_batch_writes_each_slot_once_with_the_newest(before: int, count: int) -> None:
+    tail = [kept(number) for number in range(before - before % recents.SEGMENT_EVENTS + 1, before + 1)]
+    tail += [kept(number) for number in range(before + 1, before + count + 1)]
+    segments = recents.cut(tail, before + count)
+    assert len({each.slot for each in segments}) == len(segments)
+    stored = [recents.encode(each) for each in segments]
+    first = before - before % recents.SEGMENT_EVENTS
+    newest = list(recents.newest_first(tail, before + count, stored))[: recents.KEPT_EVENTS]
+    assert newest == [kept(number) for number in range(before + count, max(first, before + count - 20), -1)]
 
 
 TEXTS = [field.name for field in event_pb2.Event.DESCRIPTOR.fields if field.type == field.TYPE_STRING]
@@ -57,12 +71,12 @@ def test_what_is_kept_of_an_event_is_bounded_and_the_same_to_the_features(letter
     texts = {name: letter * min(length, 128) for name in TEXTS}
     texts |= {"page": "/" + letter * (length - 1), "address": letter * length, "target": letter * 256}
     told = event_pb2.Event(event_type=event_pb2.EVENT_TYPE_CLICK, properties=b" " * 32_768, **texts)  # type: ignore[arg-type]
-    kept = event_pb2.Event.FromString(translation.whole(told))
+    kept = event_pb2.Event.FromString(*kept_of(table.of_events([told])))
     assert kept.ByteSize() <= 10 * 1024
-    assert translation.event_of(kept) == translation.event_of(told)
+    assert events_of(table.of_events([kept])) == events_of(table.of_events([told]))
     assert (kept.user_id, kept.event_id, kept.session_id) == (told.user_id, told.event_id, told.session_id)
 
 
 def test_a_small_event_is_kept_as_it_is() -> None:
     told = event_pb2.Event(page="/" + "a" * 300, user_agent="Mozilla", properties=b'{"a":1}')
-    assert translation.whole(told) == told.SerializeToString()
+    assert event_pb2.Event.FromString(*kept_of(table.of_events([told]))) == told

@@ -14,7 +14,7 @@ from mesh.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailab
 from mesh.metrics import Metrics
 from mesh.states.memory import MemoryState
 from mesh.states.redis import RedisState
-from services.features import translation
+from records import table
 from services.features.domain import money
 from services.features.domain.event import Click, Event, Kind, Platform
 from services.features.domain.journey import apply
@@ -22,6 +22,7 @@ from services.features.domain.signal import SignalType
 from services.features.domain.state import State, decode, encode
 from services.features.domain.vector import DEFINITIONS, FEATURE_NAMES, SCHEMA_VERSION, vector
 from services.features.servicer import FeaturesServicer
+from services.features.translation.rows import events_of
 from tests.builders import NOW_US, SECOND_US, event
 from tests.serving import serving
 
@@ -69,8 +70,8 @@ async def test_a_row_is_answered_with_the_state_after_it(stub: Stub) -> None:
     assert answer.feature_count == 13
     assert len(answer.values) == 39
     state = State()
-    for row, wire in enumerate(calculator()):
-        apply(state, translation.event_of(wire))
+    for row, told in enumerate(events_of(table.of_events(calculator()))):
+        apply(state, told)
         assert list(answer.values[row * 13 : row * 13 + 13]) == vector(state)
     (found,) = answer.signals
     assert found.row == 2
@@ -226,19 +227,20 @@ def test_the_numbers_of_the_domain_are_those_of_the_contract() -> None:
 
 
 def test_translation_tells_the_unknown_from_the_false() -> None:
-    plain = translation.event_of(at(0, "click", click=event_pb2.Click()))
-    assert plain.click is not None
-    assert (plain.click.x, plain.click.effect_observed, plain.click.error_observed) == (None, None, False)
-    watched = translation.event_of(at(0, "click", click=event_pb2.Click(x=0.0, effect_observed=False)))
-    assert watched.click is not None
-    assert (watched.click.x, watched.click.y, watched.click.effect_observed) == (0.0, None, False)
-    assert translation.event_of(at(0, "page_view")) == Event(
-        "ada-0", Kind.PAGE_VIEW, NOW_US, "/home", received_us=NOW_US
+    plain, watched, viewed, stepped = events_of(
+        table.of_events(
+            [
+                at(0, "click", click=event_pb2.Click()),
+                at(0, "click", click=event_pb2.Click(x=0.0, effect_observed=False)),
+                at(0, "page_view"),
+                at(0, "click", click=event_pb2.Click(value_changed=False, role="spinbutton")),
+            ]
+        )
     )
-    told = event_pb2.Click(value_changed=False, role="spinbutton")
-    stepped = translation.event_of(at(0, "click", click=told)).click
-    assert stepped is not None
-    assert (plain.click.value_changed, stepped.value_changed, stepped.role) == (None, False, "spinbutton")
+    assert plain.click == Click()
+    assert watched.click == Click(0.0, None, effect_observed=False)
+    assert viewed == Event("ada-0", Kind.PAGE_VIEW, NOW_US, "/home", received_us=NOW_US)
+    assert stepped.click == Click(value_changed=False, role="spinbutton")
 
 
 # What came later.

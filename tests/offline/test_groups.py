@@ -12,8 +12,8 @@ from journeymesh.common.v1 import event_pb2
 from offline.decided import Record
 from offline.deriving import Deriving, Journeys
 from offline.what_if import Others, Span, WhatIf, _packed
-from services.ingest.adapters.archive_events import Archived
 from records.table import of_events
+from services.ingest.adapters.archive_events import Archived
 from services.ingest.translation.groups import Groups, each_alone, groups_of
 from services.ingest.translation.messages import Rows
 from services.intervention.domain import ledger

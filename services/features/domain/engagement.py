@@ -36,6 +36,8 @@ WORTH: dict[int, float] = {
     Kind.STRUGGLE_SIGNAL: 0.0,
 }
 """What one event is worth; a kind that is not here says nothing of engagement."""
+_DEPENDS = frozenset({Kind.VIDEO_PLAYBACK, Kind.PURCHASE, Kind.CLICK})
+"""Kinds whose worth is told by more than their kind."""
 FRUITLESS_CLICK_WORTH = 10.0
 REFRESH_WORTH = 30.0
 
@@ -44,12 +46,14 @@ def worth(event: Event, video_engagement: float | None, *, is_refresh: bool) -> 
     """What an event is worth, 0 to 100, or `None` where it says nothing."""
     if is_refresh:
         return REFRESH_WORTH
-    if event.kind == Kind.VIDEO_PLAYBACK and video_engagement is not None and isfinite(video_engagement):
-        return min(100.0, max(0.0, video_engagement))
-    if event.kind == Kind.PURCHASE and is_given_back(event):
-        return None
-    if event.kind != Kind.CLICK:
-        return WORTH.get(event.kind)
+    kind = event.kind
+    if kind not in _DEPENDS:
+        return WORTH.get(kind)
+    if kind == Kind.VIDEO_PLAYBACK:
+        is_told = video_engagement is not None and isfinite(video_engagement)
+        return min(100.0, max(0.0, video_engagement or 0.0)) if is_told else WORTH[kind]
+    if kind == Kind.PURCHASE:
+        return None if is_given_back(event) else WORTH[kind]
     click = event.click
     if click is not None and was_fruitless(click) and not click.selection_changed:
         return FRUITLESS_CLICK_WORTH
@@ -59,9 +63,10 @@ def worth(event: Event, video_engagement: float | None, *, is_refresh: bool) -> 
 def take(state: State, value: float) -> None:
     """Takes one event's worth into the score. The first events weigh more, beside a neutral beginning."""
     state.scored_count = seen = state.scored_count + 1
-    state.engagement += (value - state.engagement) / (MEMORY if seen >= MEMORY else seen + 1)
+    before = state.engagement
+    state.engagement = after = before + (value - before) / (MEMORY if seen >= MEMORY else seen + 1)
     state.session_scored_count += 1
-    state.session_engagement_sum += state.engagement
+    state.session_engagement_sum += after
 
 
 def close_session(state: State) -> None:

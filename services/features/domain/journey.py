@@ -47,35 +47,35 @@ def apply(state: State, event: Event, video_engagement: float | None = None) -> 
         video_engagement: with a playback, the user's engagement over videos after it, 0 to 100.
     """
     state.event_count += 1
-    if event.is_system or (event.platform == Platform.BACKEND and _is_of_job(state, event)):
-        return _take_money(state, event) if event.kind == Kind.PURCHASE else NOTHING
+    kind = event.kind
+    is_step = kind not in _NO_STEPS
+    if event.is_system or (is_step and event.platform == Platform.BACKEND and sessions.is_away(state, event)):
+        return _take_money(state, event) if kind == Kind.PURCHASE else NOTHING
     sessions.meet(state, event)
-    if event.kind in _NO_STEPS:
+    if not is_step:
         return _identify(state, event)
     prior_us = state.last_us
-    is_echo = event.at_us - prior_us <= _ECHO_US and event.kind in _ECHOES and _ECHOES[event.kind](state, event)
+    is_echo = kind in _ECHOES and event.at_us - prior_us <= _ECHO_US and _ECHOES[kind](state, event)
     sessions.move_time(state, event)
     return _take_echo(state, event) if is_echo else _take_step(state, event, prior_us, video_engagement)
 
 
-def _is_of_job(state: State, event: Event) -> bool:
-    return event.kind not in _NO_STEPS and sessions.is_away(state, event)
-
-
 def _take_step(state: State, event: Event, prior_us: int, video_engagement: float | None) -> Found:
-    is_refresh = event.kind == Kind.PAGE_VIEW and struggle.is_refresh(state, event)
+    kind, at_us = event.kind, event.at_us
+    is_view = kind == Kind.PAGE_VIEW
+    is_refresh = is_view and struggle.is_refresh(state, event)
     found = struggle.detect(state, event, prior_us)
     for signal in found:
         _count_signal(state, signal)
-    effect = _EFFECTS.get(event.kind)
+    effect = _EFFECTS.get(kind)
     if effect is not None:
         effect(state, event)
-    settled = settlement.settle(state, event, prior_us) if event.kind in _GOALS and not is_given_back(event) else []
-    if not is_late(state, event):
-        state.page_is_quiet = event.kind == Kind.PAGE_VIEW
-        if event.kind not in _MARKS:
+    settled = settlement.settle(state, event, prior_us) if kind in _GOALS and not is_given_back(event) else []
+    if at_us >= state.last_us:
+        state.page_is_quiet = is_view
+        if kind not in _MARKS:
             state.page_is_touched = True
-    if event.at_us >= state.session_start_us:
+    if at_us >= state.session_start_us:
         value = engagement.worth(event, video_engagement, is_refresh=is_refresh)
         if value is not None:
             engagement.take(state, value)

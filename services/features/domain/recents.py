@@ -48,14 +48,18 @@ def encode(segment: Segment) -> bytes:
     return _encoder.encode(segment)
 
 
-def add(tail: list[Kept], event: Kept, event_count: int) -> Segment | None:
-    """Adds the user's event number `event_count`, counted from 1; gives the segment that it completes, if any."""
-    tail.append(event)
-    if event_count % SEGMENT_EVENTS:
-        return None
-    segment = Segment(event_count // SEGMENT_EVENTS - 1, tail[:])
-    tail.clear()
-    return segment
+def cut(tail: list[Kept], event_count: int) -> list[Segment]:
+    """Takes full segments from a tail that ends with the user's event number `event_count`, counted from 1.
+
+    What is over stays in the tail. Of segments that would stand in one slot only the newest is given.
+    """
+    full = len(tail) - event_count % SEGMENT_EVENTS
+    if full <= 0:
+        return []
+    newest, ends = event_count // SEGMENT_EVENTS - 1, range(full, 0, -SEGMENT_EVENTS)[:SEGMENT_SLOTS]
+    segments = [Segment(newest - age, tail[max(0, end - SEGMENT_EVENTS) : end]) for age, end in enumerate(ends)]
+    del tail[:full]
+    return segments
 
 
 def newest_first(tail: Sequence[Kept], event_count: int, stored: Sequence[bytes | None]) -> Iterator[Kept]:

@@ -18,9 +18,10 @@ def meet(state: State, event: Event) -> None:
         state.today = event.at_us // DAY_US
     if event.is_bot:
         state.is_bot = True
-    if 0 < event.platform < 32:
-        state.platforms |= 1 << event.platform
-        if event.platform != Platform.BACKEND and event.at_us > state.shown_us:
+    platform = event.platform
+    if 0 < platform < 32:
+        state.platforms |= 1 << platform
+        if platform != Platform.BACKEND and event.at_us > state.shown_us:
             state.shown_us = event.at_us
     zone = event.time_zone
     if zone and (zone != state.time_zone or not state.zone_is_own) and _tells_zone_better(state, event):
@@ -53,10 +54,11 @@ def move_time(state: State, event: Event) -> None:
     One that lies before the open session by no more than the gap belongs to it: the session began with it. Where only
     what is no step was seen, that stands for a session of which nothing was known.
     """
-    at_us = event.at_us
-    if state.last_us - event.received_us > DAY_US >= at_us - event.received_us:
+    at_us, received_us, last_us = event.at_us, event.received_us, state.last_us
+    if last_us - received_us > DAY_US >= at_us - received_us:
         _forget_future(state, at_us)
-    if at_us < state.last_us:
+        last_us = at_us
+    if at_us < last_us:
         state.first_us = min(state.first_us, at_us)
         if state.session_start_us - SESSION_GAP_US <= at_us < state.session_start_us:
             if not state.session_count:
@@ -68,11 +70,12 @@ def move_time(state: State, event: Event) -> None:
         state.page_marks, state.page_days = window.advance_pages(state.page_marks, state.page_days, state.today, day)
         state.session_days = window.advance_days(state.session_days, state.today, day)
         state.today = day
-    if not state.session_count or at_us - state.last_us > SESSION_GAP_US:
+    if not state.session_count or at_us - last_us > SESSION_GAP_US:
         _begin_session(state, at_us)
     state.last_us = at_us
-    if event.page:
-        state.last_page = event.page[:NAME_LIMIT]
+    page = event.page
+    if page:
+        state.last_page = page[:NAME_LIMIT]
 
 
 def session_start(state: State, event: Event) -> int:

@@ -52,11 +52,14 @@ _FORM_CODES = frozenset(
 
 def detect(state: State, event: Event, prior_us: int) -> list[Signal]:
     """The signals found at an event that `state.last_us` already knows of; before it, `prior_us` was the latest."""
-    detector = _DETECTORS.get(event.kind)
-    if detector and event.at_us < max(state.solved_us, state.last_us) and state.solved and _was_solved(state, event):
-        return []
-    found = detector(state, event) if detector else []
-    if state.page and not is_late(state, event) and event.kind != Kind.VIDEO_PLAYBACK:
+    kind, at_us, last_us = event.kind, event.at_us, state.last_us
+    found: list[Signal] = []
+    detector = _DETECTORS.get(kind)
+    if detector is not None:
+        if state.solved and at_us < max(state.solved_us, last_us) and _was_solved(state, event):
+            return found
+        found = detector(state, event)
+    if state.page and at_us >= last_us and kind != Kind.VIDEO_PLAYBACK:
         found += _long_time_on_page(state, event, prior_us)
     return found
 
@@ -222,8 +225,8 @@ def _long_time_on_page(state: State, event: Event, prior_us: int) -> list[Signal
     if page and page != state.page and page[:NAME_LIMIT] != state.page:
         return []
     pause_us = event.at_us - prior_us
-    state.page_active_us += min(LONGEST_PAUSE_US, pause_us)
-    if state.page_active_us < LONG_ON_PAGE_US:
+    state.page_active_us = active_us = state.page_active_us + min(LONGEST_PAUSE_US, pause_us)
+    if active_us < LONG_ON_PAGE_US:
         return []
     step = state.page_active_us // LONG_ON_PAGE_US
     if step <= state.page_active_step or not state.page_is_touched or event.kind in {Kind.TASK_SUCCESS, Kind.PURCHASE}:

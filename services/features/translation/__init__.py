@@ -1,0 +1,1 @@
+"""Between the domain's values and the wire's messages."""

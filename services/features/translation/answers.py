@@ -1,0 +1,86 @@
+"""What is answered, as messages."""
+
+from collections.abc import Mapping
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from journeymesh.common.v1 import event_pb2
+from journeymesh.features.v1 import features_pb2
+
+from services.features.domain import money
+from services.features.domain.event import Carried, Platform
+from services.features.domain.settlement import Settled
+from services.features.domain.signal import Signal
+from services.features.domain.state import State
+
+_TYPE_PREFIX = len("SIGNAL_TYPE_")
+_PLATFORM_NAMES = {Platform.WEB: "web", Platform.MOBILE: "mobile", Platform.BACKEND: "backend"}
+
+
+def signal_row(row: int, signal: Signal) -> features_pb2.SignalRow:
+    """The signal as it is answered."""
+    return features_pb2.SignalRow(
+        row=row,
+        signal=features_pb2.Signal(
+            type=features_pb2.SignalType.ValueType(signal.type),
+            strength=signal.strength,
+            reason=signal.reason,
+            evidence_event_ids=signal.evidence_event_ids,
+            detector_version=signal.detector_version,
+            signal_time_us=signal.at_us,
+            target=signal.target,
+            run_start_time_us=signal.run_start_us,
+        ),
+    )
+
+
+def settled_row(row: int, settled: Settled) -> features_pb2.SettledRow:
+    """The signal that is over, as it is answered."""
+    return features_pb2.SettledRow(
+        row=row,
+        type=features_pb2.SignalType.ValueType(settled.type),
+        signal_time_us=settled.at_us,
+        target=settled.target,
+    )
+
+
+def carried_row(row: int, carried: Carried) -> features_pb2.CarriedRow:
+    """What moves to another user, as it is answered."""
+    told = event_pb2.Carried(purchase_count=carried.purchase_count, purchase_amounts=_money(carried.purchase_amounts))
+    return features_pb2.CarriedRow(row=row, carried=told)
+
+
+def signal_name(signal: Signal) -> str:
+    """What kind of signal it is, in a word. Example: `rage_clicks`."""
+    return features_pb2.SignalType.Name(features_pb2.SignalType.ValueType(signal.type))[_TYPE_PREFIX:].lower()
+
+
+def profile(user_id: str, state: State) -> features_pb2.GetProfileResponse:
+    """The sum of what is known of a user."""
+    return features_pb2.GetProfileResponse(
+        user_id=user_id,
+        first_seen_time=timestamp(state.first_us),
+        last_seen_time=timestamp(state.last_us),
+        event_count=state.event_count,
+        session_count=state.session_count,
+        purchase_amount=money.total(state),
+        purchase_count=state.purchase_count,
+        platforms=[name for number, name in _PLATFORM_NAMES.items() if state.platforms >> number & 1],
+        time_zone=state.time_zone,
+        is_bot=state.is_bot,
+        usual_engagement_score=state.usual_engagement,
+        last_page=state.last_page,
+        purchase_amounts=_money(money.amounts(state)),
+    )
+
+
+def timestamp(at_us: int) -> Timestamp | None:
+    """A time for a person's eyes; None for never."""
+    if not at_us:
+        return None
+    time = Timestamp()
+    time.FromMicroseconds(at_us)
+    return time
+
+
+def _money(amounts: Mapping[str, float]) -> list[event_pb2.Money]:
+    return [event_pb2.Money(currency=currency, amount=amount) for currency, amount in amounts.items()]

@@ -1,0 +1,129 @@
+"""The user's last events: how they are kept, and how they are read back.
+
+An event is kept as the bytes of its message, whatever brought it; older ones, and services of the version before, read
+the same. The bytes of a table are put together column by column, without a message per event.
+"""
+
+import itertools
+import operator
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
+
+from google.protobuf.descriptor import FieldDescriptor
+from journeymesh.common.v1 import event_pb2
+
+from records.table import COLUMNS, DETAILS, Table
+from services.features.domain.pages import shortened
+from services.features.domain.recents import Kept, session_starts
+from services.features.domain.state import SESSION_GAP_US
+
+WHOLE_EVENT_BYTES: Final = 1024
+"""A larger event is kept among the user's last without its properties, and with short names if need be."""
+ADDRESS_BYTES: Final = 2 * 1024
+"""One that is still larger is kept with a short address."""
+
+_REMEMBERED: Final = WHOLE_EVENT_BYTES
+_INT64: Final = (1 << 64) - 1
+_VARINT, _DELIMITED = 0, 2
+_DELIMITED_TYPES: Final = {FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES, FieldDescriptor.TYPE_MESSAGE}
+
+
+def kept_of(of: Table) -> list[bytes]:
+    """Each event of a table as it is kept among the user's last.
+
+    What moved with one is left out: a copy of it would move it again.
+    """
+    kept = [*_serialized(of)]
+    for row, whole in enumerate(kept):
+        if len(whole) > WHOLE_EVENT_BYTES:
+            kept[row] = _shortened(of.event(row))
+    return kept
+
+
+def kept_events(user_id: str, kept: Sequence[Kept]) -> list[event_pb2.Event]:
+    """Events as they were kept, each with the session it was found to belong to."""
+    return [
+        _kept_event(user_id, one, start_us)
+        for one, start_us in zip(kept, session_starts(kept, SESSION_GAP_US), strict=True)
+    ]
+
+
+def _kept_event(user_id: str, kept: Kept, session_start_us: int) -> event_pb2.Event:
+    event = event_pb2.Event.FromString(kept.whole)
+    event.session_start_us = session_start_us
+    if not event.session_id and session_start_us:
+        event.session_id = f"s-{zlib.crc32(user_id.encode()):08x}-{session_start_us // 1000}"
+    return event
+
+
+def _shortened(event: event_pb2.Event) -> bytes:
+    event.ClearField("carried")
+    event.ClearField("properties")
+    if event.ByteSize() > WHOLE_EVENT_BYTES:
+        for member in ("user_agent", "correlation_id"):
+            event.ClearField(member)
+        # As `events_of` does: a copy of it is the same to the features.
+        event.page, event.target = shortened(event.page), shortened(event.target)
+    if event.ByteSize() > ADDRESS_BYTES:
+        event.address = shortened(event.address)
+    return event.SerializeToString()
+
+
+def _serialized(of: Table) -> Iterator[bytes]:
+    """The bytes of each event's message, without `carried`. What stands in many rows is put into bytes once."""
+    shared = b""
+    columns: list[Iterable[bytes]] = []
+    for name, column in of.columns.items():
+        cells = [*{*column}]
+        if len(cells) == 1:
+            shared += next(_members(name, cells))
+        elif 2 * len(cells) > len(column):
+            columns.append(_members(name, column))
+        else:
+            columns.append(map(dict(zip(cells, _members(name, cells), strict=True)).__getitem__, column))
+    if of.details:
+        details = [b""] * len(of)
+        for row, detail in of.details.items():
+            content = detail.SerializeToString()
+            details[row] = _HEADS[DETAILS[type(detail)]][len(content)] + content
+        columns.append(details)
+    return map(b"".join, zip(itertools.repeat(shared, len(of)), *columns, strict=False))
+
+
+def _members(name: str, cells: Sequence[Any]) -> Iterator[bytes]:
+    """A member of `Event` in bytes, as Protocol Buffers write it, for each of the cells; none where it is empty."""
+    head, empty = _HEADS[name].__getitem__, COLUMNS[name]
+    if isinstance(empty, int):
+        return map(head, cells)
+    contents: Sequence[bytes] = [*map(str.encode, cells)] if isinstance(empty, str) else cells
+    return map(operator.add, map(head, map(len, contents)), contents)
+
+
+class _Heads(dict[int, bytes]):
+    """How a member begins in a message, by its number or its length. Small ones are remembered, and 0 is not told."""
+
+    def __init__(self, field: FieldDescriptor) -> None:
+        super().__init__()
+        wire_type = _DELIMITED if field.type in _DELIMITED_TYPES else _VARINT
+        self._tag = _varint(field.number << 3 | wire_type)
+        if field.name in COLUMNS:
+            self[0] = b""
+
+    def __missing__(self, number: int) -> bytes:
+        head = self._tag + _varint(number & _INT64)
+        if 0 <= number <= _REMEMBERED:
+            self[number] = head
+        return head
+
+
+def _varint(number: int) -> bytes:
+    """A number as Protocol Buffers write it: by seven bits, the lowest first."""
+    told = b""
+    while number > 127:
+        told += bytes((number & 127 | 128,))
+        number >>= 7
+    return told + bytes((number,))
+
+
+_HEADS: Final = {field.name: _Heads(field) for field in event_pb2.Event.DESCRIPTOR.fields}
