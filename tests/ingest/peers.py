@@ -45,11 +45,10 @@ class Steps(
         return video_pb2.ApplyPlaybackResponse(engagement_scores=[50.0] * len(request.events))
 
     async def ApplyEvents(self, request: Any, context: Any) -> features_pb2.ApplyEventsResponse:
-        self._serve("features", request, [event.event_id for event in applied_events(request)])
+        events = applied_events(request)
+        self._serve("features", request, [event.event_id for event in events])
         return features_pb2.ApplyEventsResponse(
-            values=[1.0] * (len(request.assessed_rows) or len(request.events)),
-            feature_count=1,
-            feature_schema_version="test-1",
+            values=[1.0] * (len(request.assessed_rows) or len(events)), feature_count=1, feature_schema_version="test-1"
         )
 
     async def BatchListRecentEvents(self, request: Any, context: Any) -> features_pb2.BatchListRecentEventsResponse:
