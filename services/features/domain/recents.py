@@ -15,14 +15,14 @@ SEGMENT_EVENTS = 4
 SEGMENT_SLOTS = KEPT_EVENTS // SEGMENT_EVENTS
 
 
-class Kept(msgspec.Struct, array_like=True, frozen=True):
+class Kept(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """An event and the start of the session it belongs to, Unix microseconds."""
 
     session_start_us: int
     whole: bytes
 
 
-class Segment(msgspec.Struct, array_like=True, frozen=True):
+class Segment(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Events number `number * 4` to `number * 4 + 3` of a user, oldest first."""
 
     number: int

@@ -13,7 +13,7 @@ from typing import Any, Final
 from google.protobuf.descriptor import FieldDescriptor
 from journeymesh.common.v1 import event_pb2
 
-from records.table import COLUMNS, DETAILS, Table
+from records.table import BLOBS, COLUMNS, DETAILS, WORDS, Table
 from services.features.domain.pages import shortened
 from services.features.domain.recents import Kept, session_starts
 from services.features.domain.state import SESSION_GAP_US
@@ -23,8 +23,12 @@ WHOLE_EVENT_BYTES: Final = 1024
 ADDRESS_BYTES: Final = 2 * 1024
 """One that is still larger is kept with a short address."""
 
+_REPEATED: Final = frozenset({*WORDS, *BLOBS})
 _REMEMBERED: Final = WHOLE_EVENT_BYTES
 _INT64: Final = (1 << 64) - 1
+_FOURTEEN_BITS: Final = (1 << 14) - 1
+# Two groups of seven bits, with more behind them. Times have eight such groups.
+_PAIRS: Final = [bytes((pair & 127 | 128, pair >> 7 | 128)) for pair in range(_FOURTEEN_BITS + 1)]
 _VARINT, _DELIMITED = 0, 2
 _DELIMITED_TYPES: Final = {FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES, FieldDescriptor.TYPE_MESSAGE}
 
@@ -75,13 +79,13 @@ def _serialized(of: Table) -> Iterator[bytes]:
     shared = b""
     columns: list[Iterable[bytes]] = []
     for name, column in of.columns.items():
-        cells = [*{*column}]
-        if len(cells) == 1:
-            shared += next(_members(name, cells))
-        elif 2 * len(cells) > len(column):
-            columns.append(_members(name, column))
-        else:
+        if column.count(column[0]) == len(column):
+            shared += next(_members(name, column[:1]))
+        elif name in _REPEATED:
+            cells = [*{*column}]
             columns.append(map(dict(zip(cells, _members(name, cells), strict=True)).__getitem__, column))
+        else:
+            columns.append(_members(name, column))
     if of.details:
         details = [b""] * len(of)
         for row, detail in of.details.items():
@@ -120,10 +124,10 @@ class _Heads(dict[int, bytes]):
 def _varint(number: int) -> bytes:
     """A number as Protocol Buffers write it: by seven bits, the lowest first."""
     told = b""
-    while number > 127:
-        told += bytes((number & 127 | 128,))
-        number >>= 7
-    return told + bytes((number,))
+    while number > _FOURTEEN_BITS:
+        told += _PAIRS[number & _FOURTEEN_BITS]
+        number >>= 14
+    return told + (bytes((number & 127 | 128, number >> 7)) if number > 127 else bytes((number,)))
 
 
 _HEADS: Final = {field.name: _Heads(field) for field in event_pb2.Event.DESCRIPTOR.fields}

@@ -44,7 +44,7 @@ def rows_of(request: features_pb2.ApplyEventsRequest) -> Rows:
             number or time outside what there can be; or an engagement is of no row.
     """
     rows = Rows([], [], [], {update.row: _finite(update.score) for update in request.engagements})
-    for of in _tables(request):
+    for of in filter(len, _tables(request)):
         rows.user_ids.extend(_users_of(of))
         rows.events.extend(events_of(of, brings_arrivals=request.brings_arrivals))
         rows.kept.extend(kept_of(of))
