@@ -12,7 +12,7 @@ from journeymesh.common.v1 import event_pb2
 from journeymesh.features.v1 import features_pb2
 
 from mesh.clock import LATEST_US
-from mesh.errors import InvalidArgument
+from mesh.errors import InvalidArgument, VersionMismatch
 from services.features.domain import money
 from services.features.domain.event import NAME_LIMIT, Carried, Click, Event, Kind, Platform
 from services.features.domain.pages import shortened
@@ -35,6 +35,7 @@ LONGEST_CURRENCY = 3
 _OWN_ID = "jm:"
 """How ids that ingest makes begin."""
 _KINDS = frozenset(event_pb2.EventType.values()) - {event_pb2.EVENT_TYPE_UNSPECIFIED}
+_LAST_KIND = max(_KINDS)
 _TYPE_PREFIX = len("SIGNAL_TYPE_")
 _PLATFORM_NAMES = {Platform.WEB: "web", Platform.MOBILE: "mobile", Platform.BACKEND: "backend"}
 
@@ -45,6 +46,7 @@ def rows_of(request: features_pb2.ApplyEventsRequest) -> list[Row]:
     Raises:
         InvalidArgument: an event has no user, a kind that is none, or a number or time outside what there can be; or an
             engagement is of no row.
+        VersionMismatch: an event is of a newer version's kind.
     """
     engagements = {update.row: _finite(update.score) for update in request.engagements}
     if engagements and max(engagements) >= len(request.events):
@@ -73,11 +75,14 @@ def event_of(event: event_pb2.Event) -> Event:
 
     Raises:
         InvalidArgument: its kind is none, an id or word is too long, or a number or time is outside what there can be.
+        VersionMismatch: its kind is a newer version's.
     """
     common = _COMMON(event)
     kind = common[1]
     if kind not in _KINDS or not 0 <= common[2] <= LATEST_US:
-        raise InvalidArgument("VALUE_OUT_OF_RANGE", "An event has a known kind and a time from 1970 to 2255.")
+        if kind > _LAST_KIND:
+            raise VersionMismatch("An event is of a kind that only a newer version knows.")
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", "An event has a kind and a time from 1970 to 2255.")
     if len(common[0]) > LONGEST_EVENT_ID or len(common[10]) > LONGEST_ID:
         raise InvalidArgument(
             "INVALID_IDENTIFIER", f"An id has at most {LONGEST_EVENT_ID} characters, a zone {LONGEST_ID}."

@@ -9,7 +9,7 @@ repeated: services answer a repeated batch as the first time, and what is append
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import Final, NamedTuple, cast
 
 from journeymesh.common.v1 import event_pb2, position_pb2
@@ -20,6 +20,7 @@ from journeymesh.video.v1 import video_pb2, video_pb2_grpc
 from opentelemetry import trace
 
 from mesh import channel, registry, semconv, telemetry
+from mesh.errors import VersionMismatch
 from mesh.leases import Lease
 from mesh.telemetry import Telemetry
 from mesh.tls import Tls
@@ -95,6 +96,7 @@ class Steps:
                     ),
                     timeout=_STEP_SECONDS,
                 )
+            answered(rows.events, applied.values, applied.feature_count)
             with step("scoring"):
                 assessed = await self.peers.scoring.AssessUsers(
                     scoring_pb2.AssessUsersRequest(
@@ -108,6 +110,7 @@ class Steps:
                     ),
                     timeout=_STEP_SECONDS,
                 )
+            answered(rows.events, assessed.assessments)
             with step("intervention"):
                 request = decide_request(position, rows, applied, assessed)
                 decided = await self.peers.intervention.DecideInterventions(request, timeout=_STEP_SECONDS)
@@ -141,6 +144,7 @@ class Steps:
                 video_pb2.ApplyPlaybackRequest(position=position, events=[rows.events[row] for row in played]),
                 timeout=_STEP_SECONDS,
             )
+        answered(played, answer.engagement_scores)
         return [
             features_pb2.EngagementUpdate(row=row, score=score)
             for row, score in zip(played, answer.engagement_scores, strict=True)
@@ -188,6 +192,16 @@ class Steps:
                 semconv.EVENT_COUNT: len(rows.events),
             },
         )
+
+
+def answered(asked: Sized, told: Sized, width: int = 1) -> None:
+    """Returns if a service has answered for every row that it was asked about, with `width` values each.
+
+    Raises:
+        VersionMismatch: it did not.
+    """
+    if not width or len(told) != len(asked) * width:
+        raise VersionMismatch("A service answered in another form than it was asked for.")
 
 
 async def claimed(seen: SeenEvents, shard: str, batch: Sequence[Decoded]) -> Rows:

@@ -10,6 +10,7 @@ from journeymesh.features.v1 import features_pb2
 from journeymesh.intervention.v1 import intervention_pb2
 from journeymesh.scoring.v1 import scoring_pb2
 
+from mesh.errors import VersionMismatch
 from services.ingest.translation.messages import Rows
 
 _OUTCOME: Final = event_pb2.EVENT_TYPE_INTERVENTION_OUTCOME
@@ -133,6 +134,8 @@ def _time_zones(rows: Rows, applied: features_pb2.ApplyEventsResponse) -> list[s
     if not applied.time_zones:
         return [event.time_zone for event in rows.events]
     names = ("", *applied.time_zone_names)
+    if len(applied.time_zones) != len(rows.events) or max(applied.time_zones) >= len(names):
+        raise VersionMismatch("The time zones of features do not fit the rows.")
     return [names[zone] for zone in applied.time_zones]
 
 

@@ -9,13 +9,15 @@ from typing import Final
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 
 from mesh.clock import LATEST_US
-from mesh.errors import InvalidArgument
+from mesh.errors import InvalidArgument, VersionMismatch
 from services.intervention.domain.facts import EventKind, Outcome
 from services.intervention.usecases.rows import Rows
 
 _KINDS: Final = frozenset({0, *EventKind})
+_LAST_KIND: Final = max(EventKind)
 # A withdrawal is the mesh's own doing: nobody reports one.
 _REPORTED: Final = frozenset(Outcome) - {Outcome.NONE, Outcome.WITHDRAWN}
+_LAST_OUTCOME: Final = max(Outcome)
 _LONGEST_IDENTIFIER: Final = 128
 _LARGEST_AMOUNT: Final = 1e12
 _TRACE_LENGTHS: Final = frozenset({0, 16})
@@ -28,6 +30,7 @@ def lengths(request: wire.DecideInterventionsRequest) -> None:
 
     Raises:
         InvalidArgument: `INVALID_TYPE`.
+        VersionMismatch: a column is missing as a whole.
     """
     count = len(request.assessments)
     columns = (
@@ -41,6 +44,8 @@ def lengths(request: wire.DecideInterventionsRequest) -> None:
         request.pages,
         request.time_zones,
     )
+    if count and not all(columns):
+        raise VersionMismatch("A column of the batch is missing.")
     if any(len(column) != count for column in columns):
         raise InvalidArgument("INVALID_TYPE", "All columns of a batch have a value for each row.")
     optional = (request.event_types, request.targets, request.event_times_us)
@@ -55,6 +60,7 @@ def values(rows: Rows, record_count: int) -> None:
 
     Raises:
         InvalidArgument: `INVALID_TYPE`, `MISSING_FIELD`, `INVALID_TIME`, `INVALID_IDENTIFIER` or `VALUE_OUT_OF_RANGE`.
+        VersionMismatch: an event is of a newer version's kind.
     """
     count = len(rows.assessments)
     records = rows.record_indexes
@@ -67,6 +73,8 @@ def values(rows: Rows, record_count: int) -> None:
     if any(user_id in ("", rows.user_ids[row]) for row, user_id in rows.linked.items()):
         raise InvalidArgument("MISSING_FIELD", "A row that ends an anonymous journey names another user.")
     if not _KINDS.issuperset(rows.kinds):
+        if max(rows.kinds) > _LAST_KIND:
+            raise VersionMismatch("An event is of a kind that only a newer version knows.")
         raise InvalidArgument("VALUE_OUT_OF_RANGE", "A kind of event is none of those there are.")
     for times_us in filter(None, (rows.received_us, rows.event_us)):
         time_us(min(times_us))
@@ -114,9 +122,12 @@ def reported(outcome: int) -> int:
 
     Raises:
         InvalidArgument: `MISSING_FIELD` or `VALUE_OUT_OF_RANGE`.
+        VersionMismatch: it is a newer version's.
     """
     if outcome == Outcome.NONE:
         raise InvalidArgument("MISSING_FIELD", "An outcome says what became of the intervention.")
+    if outcome > _LAST_OUTCOME:
+        raise VersionMismatch("An outcome is one that only a newer version knows.")
     if outcome not in _REPORTED:
         raise InvalidArgument("VALUE_OUT_OF_RANGE", "The outcome is none of those that are reported.")
     return outcome
