@@ -210,6 +210,24 @@ async def write_intervention(to: At) -> None:
         delivery.contact_key("eve"): delivery.encode_contact(Contact("eve@example.org", "arn")),
     }
     await state.save(items, None)
+    parcel = delivery.Parcel(
+        intervention_id="i-3-6-0",
+        decision_id="d-3-6-0",
+        channel="email",
+        user_id="ada",
+        action="send_help_email",
+        type="proactive_help",
+        priority="medium",
+        queue="standard",
+        risk_level="medium",
+        text="Can we help?",
+        content=("support",),
+        page="/calculator",
+        due_us=NOON_ISH,
+        expires_us=NOON_ISH + 60 * MINUTE,
+        trace_id=bytes(16),
+    )
+    await RedisOutbox(to.client, 10 * LIFETIME).add([parcel], NOON_ISH)
     await RedisSpending(to.client, "default").reserve(20_000, Amount(10, 20), Amount(100, 100))
 
 

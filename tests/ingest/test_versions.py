@@ -14,6 +14,7 @@ from journeymesh.ingest.v1 import ingest_pb2
 from mesh.errors import InvalidArgument, Unavailable
 from mesh.metrics import Metrics
 from mesh.states.memory import MemoryShards, MemoryState
+from mesh.stream import Entry
 from services.features.servicer import FeaturesServicer
 from services.ingest.domain.event import Event, refused_event_id
 from services.intervention.assembly import in_memory
@@ -228,3 +229,13 @@ async def test_what_failed_for_a_reason_of_a_newer_version_is_listed() -> None:
         (listed,) = (await house.stub.ListFailedEvents(ingest_pb2.ListFailedEventsRequest())).failed_events
         assert (listed.id, listed.reason) == (failed_id, error_reason_pb2.ERROR_REASON_UNSPECIFIED)
         assert (await house.receipt("x")).failed_event_id == failed_id
+
+
+async def test_a_record_of_a_form_of_tomorrow_waits_for_the_upgrade() -> None:
+    async with housed() as house:
+        for number in range(50):
+            await house.accept(*some(number))
+        await house.dispatch()
+        newer = event_pb2.EventRecord(form=1, events=[event("x")]).SerializeToString()
+        await house.stream.append([Entry(house.stream.lane("ada"), newer)])
+        await waits(house)

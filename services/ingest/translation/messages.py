@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError
 from journeymesh.common.v1 import error_reason_pb2, event_pb2, position_pb2
 from journeymesh.ingest.v1 import ingest_pb2
 
-from mesh.errors import InvalidArgument
+from mesh.errors import InvalidArgument, VersionMismatch
 from mesh.stream import BEGINNING, END, Record
 from services.ingest.domain.event import FailedEvent, refused_event_id
 from services.ingest.domain.tidying import ID_LENGTH, Note
@@ -27,6 +27,8 @@ _LINKS_MOST: Final = 64
 _REFUSED_BYTES: Final = 40 * 1024
 # A record of the most bytes holds fewer; a place in a record has two bytes.
 _EVENTS_MOST: Final = 32_000
+# Of a record on the stream.
+_LAST_FORM: Final = 0
 # In the year 2255: up to here times are exact as a number of JSON.
 _LATEST_US: Final = 1 << 53
 _TARGET_NAMES: Final = frozenset({"target", "feature", "element", "form", "field", "task", "topic"})
@@ -249,12 +251,19 @@ class Decoded(NamedTuple):
 
 
 def decoded(record: Record) -> Decoded:
-    """A record with its events; broken where nothing of the mesh's own could have written it."""
+    """A record with its events; broken where nothing of the mesh's own could have written it.
+
+    Raises:
+        VersionMismatch: it is of a form that only a newer version knows.
+    """
     try:
-        # A list: each event is asked for several times, and the message would make it anew each time.
-        events = list(event_pb2.EventRecord.FromString(record.payload).events)
+        message = event_pb2.EventRecord.FromString(record.payload)
     except DecodeError:
-        events = []
+        message = event_pb2.EventRecord()
+    if message.form > _LAST_FORM:
+        raise VersionMismatch("A record is of a form that only a newer version knows.")
+    # A list: each event is asked for several times, and the message would make it anew each time.
+    events = list(message.events)
     times_us = [event.received_time_us for event in events]
     if not 0 < len(events) <= _EVENTS_MOST or min(times_us) < 0 or max(times_us) > _LATEST_US:
         return Decoded(record.sequence, (), record.payload)
