@@ -18,7 +18,7 @@ from journeymesh.intervention.v1.intervention_pb2_grpc import (
 )
 
 from mesh.clock import LATEST_US
-from mesh.errors import InvalidArgument, NotFound, VersionMismatch
+from mesh.errors import InvalidArgument, NotFound, Unavailable, VersionMismatch
 from services.intervention.adapters.tools import _past
 from services.intervention.domain.analysis import Past
 from services.intervention.domain.facts import Bought, EventKind, Outcome
@@ -307,9 +307,21 @@ async def test_a_cursor_that_never_was_is_refused(
 
 
 async def test_a_depth_that_is_none_is_refused(served: tuple[World, "InterventionServiceAsyncStub"]) -> None:
-    asked = wire.AnalyzeUserRequest(user_id="ada", depth=wire.AnalysisDepth.ValueType(99))
+    asked = wire.AnalyzeUserRequest(user_id="ada", depth=wire.AnalysisDepth.ValueType(-1))
     with pytest.raises(InvalidArgument, match="VALUE_OUT_OF_RANGE"):
         await served[1].AnalyzeUser(asked)
+
+
+async def test_what_only_a_newer_version_knows_how_to_ask_waits(
+    served: tuple[World, "InterventionServiceAsyncStub"],
+) -> None:
+    with pytest.raises(Unavailable, match="VERSION_MISMATCH"):
+        await served[1].AnalyzeUser(wire.AnalyzeUserRequest(user_id="ada", depth=wire.AnalysisDepth.ValueType(99)))
+    listed = wire.ListDecisionsRequest.FromString(b"\xc2\x3e\x05hello")  # field 1000, of a oneof of tomorrow
+    with pytest.raises(Unavailable, match="VERSION_MISMATCH"):
+        await served[1].ListDecisions(listed)
+    with pytest.raises(InvalidArgument):
+        await served[1].ListDecisions(wire.ListDecisionsRequest())
 
 
 def test_a_reason_that_only_a_newer_version_knows_is_no_word() -> None:
