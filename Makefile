@@ -12,7 +12,7 @@ LOCK = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --
 RUN_EXTRAS := --extra store --extra ingest --extra features --extra scoring --extra video --extra intervention --extra gateway \
 	--extra cli --extra embedded --extra kinesis --extra archive --extra aws
 
-.PHONY: explore help run release-protos demo test test-fast crash train evaluate bench lint format protos breaking lock docs chart images clean
+.PHONY: explore help run release-protos demo test test-fast crash upgrade golden train evaluate bench lint format protos breaking lock docs chart images clean
 
 help:  ## Show this help
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  \033[36m%-16s\033[0m%s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,12 @@ explore: .venv/.dev gen/.made $(NODE_MODULES)  ## Run the property tests on many
 
 crash: .venv/.dev gen/.made $(NODE_MODULES)  ## Kill processes of the mesh 200 times at random under load; nothing may be lost or doubled (KILLS=n, SEED=n)
 	CRASH_KILLS=$(or $(KILLS),200) CRASH_SEED=$(or $(SEED),1) $(BIN)/pytest tests/crash
+
+upgrade: .venv/.dev gen/.made  ## Run the last released version and this one mixed under load, forward and back (FROM=ref, ROLLS=n)
+	UPGRADE_FROM="$(FROM)" UPGRADE_ROLLS=$(or $(ROLLS),3) $(BIN)/pytest tests/upgrade
+
+golden: .venv/.dev gen/.made  ## Write golden files of the stored formats that have changed (VERSION=x: of all, for a release)
+	JOURNEYMESH_GOLDEN=$(or $(VERSION),unreleased) $(BIN)/pytest -q tests/golden -k has_a_golden_file
 
 train: .venv/.dev gen/.made  ## Train the exit-risk model on real behaviour
 	@$(BIN)/python -m offline.train
@@ -82,7 +88,7 @@ lock: .venv/.dev  ## Resolve the dependencies anew
 	@echo grpcio-tools | $(subst pyproject.toml,-,$(LOCK)) --constraint requirements/run.lock --output-file requirements/images/builder.lock
 
 clean:  ## Remove everything that was made, the data of `make run` too
-	rm -rf .venv gen var build .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache tests/node/node_modules
+	rm -rf .venv gen var build .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .cache tests/node/node_modules
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "journeymesh: Python 3.11 or newer is needed and was not found."; exit 1; }

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 from rich.console import Console
 from rich.progress import track
 
@@ -21,6 +22,15 @@ if TYPE_CHECKING:
 
 _HOUR_US: Final = 3_600_000_000
 _NO_PICTURE: Final = "No picture was drawn: matplotlib is not installed; `.venv/bin/pip install matplotlib` does it."
+
+
+class _Dated(msgspec.Struct):
+    version: str
+    document: str
+
+
+class _Policies(msgspec.Struct):
+    policies: list[_Dated]
 
 
 class CannotReplayError(Exception):
@@ -39,7 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path("policies"),
         metavar="FOLDER",
-        help="documents of the policies that decided, by whatever names (default: %(default)s)",
+        help="documents of the policies that decided, by whatever names, or answers of /api/policies as *.json "
+        "(default: %(default)s)",
     )
     parser.add_argument("--models", type=Path, metavar="FOLDER", help="folder of the models that scored")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="where to draw the differences, as PNG")
@@ -101,6 +112,21 @@ def _policies(folder: Path) -> "dict[str, Policy]":
         with contextlib.suppress(CannotReplayError):
             policy = _policy(path)
             found[policy.version] = policy
+    for path in sorted(folder.glob("*.json")):
+        with contextlib.suppress(msgspec.DecodeError):
+            found |= _served(path)
+    return found
+
+
+def _served(path: Path) -> "dict[str, Policy]":
+    """The policies of an answer to `GET /api/policies`, by the versions they decided as."""
+    from services.intervention.adapters.policy_yaml import parse
+    from services.intervention.domain.interpretation import PolicyError, stored_policy
+
+    found = {}
+    for each in msgspec.json.decode(path.read_bytes(), type=_Policies).policies:
+        with contextlib.suppress(PolicyError):  # a newer version's
+            found[each.version] = stored_policy(parse(each.document), each.version)
     return found
 
 

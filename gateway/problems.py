@@ -80,7 +80,8 @@ REASONS: Final[Mapping[str, Reason]] = {
     "FAILED_EVENT_NOT_FOUND": Reason("There is no failed event with this id.", (404,)),
     "INTERVENTION_ENDED": Reason("The intervention has already ended.", (409,)),
     "STILL_INVALID": Reason("The failed event would be refused again; `rejected` tells why.", (409,)),
-    "FEATURE_SCHEMA_MISMATCH": Reason("The feature vectors are of another schema than the live model takes.", (400,)),
+    "FEATURE_SCHEMA_MISMATCH": Reason("The feature vectors are of another schema than the live model takes.", (503,)),
+    "VERSION_MISMATCH": Reason("Two services are of different versions. It passes with the upgrade.", (503,)),
     "BUFFER_FULL": Reason("The mesh holds as much as it may. Try again after the time given.", (429, 503)),
     "DEPENDENCY_UNAVAILABLE": Reason("A service cannot be reached now. Try again after the time given.", (503,)),
     "DEADLINE_TOO_SHORT": Reason(

@@ -14,7 +14,6 @@ from journeymesh.intervention.v1 import intervention_pb2
 from gateway import parameters
 from gateway.core import Core
 from mesh import registry
-from mesh.errors import from_rpc_error
 
 # How long the service, with the channel's retries, may take to refuse before the answer begins. What waits is told at
 # once, and silence is no refusal.
@@ -50,8 +49,6 @@ class Watch:
         """
         await asyncio.wait((self._reading,), timeout=_REFUSAL_SECONDS)
         error = self._reading.exception() if self._reading.done() else None
-        if isinstance(error, grpc.aio.AioRpcError):
-            raise from_rpc_error(error) from error
         if error is not None:
             raise error
 

@@ -13,7 +13,8 @@ sender's lease, and the store refuses, in the same atomic write, an epoch that i
 the older sender wrote before that is overwritten: the newer one begins at the checkpoint, which the older one can no
 longer move.
 
-A value that cannot be read is the loss of its key alone: it is kept aside, and the key begins anew.
+A value that cannot be read is the loss of its key alone: it is kept aside, and the key begins anew. One that a newer
+version wrote is none of these: it waits for that version.
 
 No I/O but the log.
 """
@@ -27,7 +28,7 @@ from typing import Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from mesh.errors import AlreadyApplied, FailedPrecondition, InvalidArgument
+from mesh.errors import AlreadyApplied, FailedPrecondition, InvalidArgument, VersionMismatch
 
 
 class Fence(NamedTuple):
@@ -79,12 +80,17 @@ class _Envelope(msgspec.Struct, array_like=True, frozen=True):
     sequence: str
     base: bytes
     state: bytes
+    version: int = 1
 
 
 _State = TypeVar("_State")
 
 ASIDE: Final = "\0damaged:"
 """How the keys begin under which values are kept that cannot be read; no id has such a letter."""
+
+STATE_VERSION: Final = 1
+"""Of the states of all services. It rises where a state changes so that the version before would misread or refuse it,
+which growth at the end with defaults does not. That version then waits, and keeps nothing aside as damaged."""
 
 _NEVER: Final = "-1"
 # What decoders raise on bytes that are none of theirs.
@@ -123,6 +129,7 @@ def opened(blob: bytes | None, at: Batch, decode: Callable[[bytes], _State]) -> 
 
     Raises:
         FailedPrecondition: as `resume`.
+        VersionMismatch: as `resume`.
     """
     try:
         resumed = resume(blob, at)
@@ -141,7 +148,11 @@ def kept_aside(resumed: Mapping[str, Resumed]) -> dict[str, bytes]:
 
 
 def readable(blob: bytes | None, decode: Callable[[bytes], _State]) -> _State:
-    """The state after the last batch, decoded; one that cannot be read is as none."""
+    """The state after the last batch, decoded; one that cannot be read is as none.
+
+    Raises:
+        VersionMismatch: a newer version wrote it.
+    """
     try:
         return decode(current(blob))
     except _UNREADABLE:
@@ -154,10 +165,11 @@ def resume(blob: bytes | None, at: Batch) -> Resumed:
     Raises:
         AlreadyApplied: `POSITION_STALE`, the batch begins before what was applied and checkpointed.
         FailedPrecondition: `POSITION_STALE`, the key has left the shard.
+        VersionMismatch: a newer version wrote it.
     """
     if blob is None:
         return Resumed(b"", _NEVER)
-    envelope = _DECODE(blob)
+    envelope = _envelope(blob)
     shard = at.place
     if envelope.shard != shard:
         if _has_left(envelope.shard, shard):
@@ -176,12 +188,19 @@ def seal(resumed: Resumed, after: bytes, at: Batch) -> bytes:
         sequence, after = resumed.base_sequence, resumed.state
     else:
         sequence = str(at.sequences[-1])
-    return _ENCODE(_Envelope(at.place, resumed.base_sequence, sequence, resumed.state, after))
+    return _ENCODE(_Envelope(at.place, resumed.base_sequence, sequence, resumed.state, after, STATE_VERSION))
 
 
 def current(blob: bytes | None) -> bytes:
     """The state after the last batch; empty where nothing is known of the key."""
-    return b"" if blob is None else _DECODE(blob).state
+    return b"" if blob is None else _envelope(blob).state
+
+
+def _envelope(blob: bytes) -> _Envelope:
+    envelope = _DECODE(blob)
+    if envelope.version > STATE_VERSION:
+        raise VersionMismatch("What is stored was written by a newer version.")
+    return envelope
 
 
 def is_shard(text: str) -> bool:

@@ -77,6 +77,16 @@ class Unavailable(MeshError):
     code = grpc.StatusCode.UNAVAILABLE
 
 
+class VersionMismatch(Unavailable):
+    """A neighbour, or what it has stored, is of another version that this process does not understand.
+
+    Whoever hears it waits for the upgrade: it is not the data's fault.
+    """
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("VERSION_MISMATCH", detail)
+
+
 class Unreachable(Unavailable):
     """Nobody answered: the peer is away, or the way to it is. Only decoded."""
 
@@ -118,7 +128,7 @@ _OF_TRANSPORT: Final[dict[grpc.StatusCode, tuple[type[MeshError], str, str]]] = 
     grpc.StatusCode.UNAVAILABLE: (Unreachable, "DEPENDENCY_UNAVAILABLE", _AWAY),
     grpc.StatusCode.CANCELLED: (Unreachable, "DEPENDENCY_UNAVAILABLE", _AWAY),
     grpc.StatusCode.RESOURCE_EXHAUSTED: (Unavailable, "DEPENDENCY_UNAVAILABLE", _AWAY),
-    grpc.StatusCode.UNIMPLEMENTED: (Unavailable, "DEPENDENCY_UNAVAILABLE", _VERSION),
+    grpc.StatusCode.UNIMPLEMENTED: (Unavailable, "VERSION_MISMATCH", _VERSION),
 }
 
 

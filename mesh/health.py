@@ -12,12 +12,12 @@ from typing import Final
 
 from grpc_health.v1 import health, health_pb2
 
-from mesh import registry
+from mesh import log, registry
 from mesh.errors import MeshError
 from mesh.metrics import Metrics
 
 Check = Callable[[], Awaitable[None]]
-"""Returns if the dependency answers, raises a `MeshError` if not."""
+"""Returns if the dependency answers; raises if not, a `MeshError` where it tells why."""
 
 LIVE: Final = "live"
 
@@ -73,4 +73,6 @@ async def _trouble(check: Check) -> str:
         await check()
     except MeshError as error:
         return error.detail
+    except Exception as error:  # noqa: BLE001 - whatever it is, the next look may find the dependency well
+        return f"A fault of the check: {log.fault(error)}"
     return ""

@@ -7,7 +7,8 @@ Server
 4. deadline: refuses before work begins; its refusal is an error like any other.
 
 Client
-1. errors: outermost, because what stands below expects gRPC's own. A call's deadline is set before (`mesh.peer`).
+1. errors: outermost, because what stands below expects gRPC's own. A call's deadline is set before, and the errors of
+   streams are decoded there (`mesh.peer`).
 2. telemetry: its span covers the call with its retries.
 """
 
@@ -98,7 +99,8 @@ class ErrorsAndDeadlines(grpc.aio.ServerInterceptor):
             guarded = _guarded_stream(method, handler.stream_stream, _same)
             return grpc.stream_stream_rpc_method_handler(guarded, read, write)
         if handler.request_streaming:
-            return cast("grpc.RpcMethodHandler[Any, Any]", handler)
+            guarded = _guarded(method, handler.stream_unary, _same, write or _same)
+            return grpc.stream_unary_rpc_method_handler(guarded, read)
         if not handler.response_streaming:
             return grpc.unary_unary_rpc_method_handler(_guarded(method, handler.unary_unary, read, write or _same))
         if inspect.isasyncgenfunction(handler.unary_stream):

@@ -7,12 +7,12 @@ A second way helps where a name server still tells of replicas that are gone.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from typing import Any, Final, Self, cast
 
 import grpc
 
-from mesh.errors import Unreachable
+from mesh.errors import Unreachable, from_rpc_error
 from mesh.tls import Identity, Tls
 
 # So often a new channel asks for the name; it has twice as long to connect.
@@ -104,8 +104,40 @@ class Way:
         del self._retiring[channel]
 
 
+class Streaming:
+    """A call with a stream; raises what the peer raised. Otherwise the library's own call."""
+
+    def __init__(self, call: Any) -> None:  # noqa: ANN401 - as in the library
+        self._call = call
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - as in the library
+        return getattr(self._call, name)
+
+    async def read(self) -> Any:  # noqa: ANN401 - as in the library
+        """The next answer; `grpc.aio.EOF` after the last."""
+        with _as_raised():
+            return await self._call.read()
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        with _as_raised():
+            async for answer in self._call:
+                yield answer
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        with _as_raised():
+            return (yield from self._call.__await__())
+
+
+@contextlib.contextmanager
+def _as_raised() -> Iterator[None]:
+    try:
+        yield
+    except grpc.aio.AioRpcError as error:
+        raise from_rpc_error(error) from error
+
+
 class Peer:
-    """What stubs ask of a channel for calls with one request. Where nobody answers by one way the next is taken."""
+    """What stubs ask of a channel. Where nobody answers by one way the next is taken."""
 
     def __init__(self, ways: Sequence[Way], timeout_seconds: float) -> None:
         self._ways = ways
@@ -138,11 +170,22 @@ class Peer:
         return call
 
     def unary_stream(self, *arguments: Any, **options: Any) -> Method:  # noqa: ANN401 - as in the library
-        """A method with a stream of answers; it has the way it began with."""
-        methods = {way: way.method("unary_stream", arguments, options) for way in self._ways}
+        """A method with a stream of answers; a call keeps the way it began with, and has no deadline of its own."""
+        return self._streaming("unary_stream", arguments, options)
 
-        def call(*request: Any, **details: Any) -> Any:  # noqa: ANN401 - as in the library
-            return methods[self._in_order()[0]]()(*request, **details)
+    def stream_unary(self, *arguments: Any, **options: Any) -> Method:  # noqa: ANN401 - as in the library
+        """The same with a stream of requests and one answer, which is to be awaited."""
+        return self._streaming("stream_unary", arguments, options)
+
+    def stream_stream(self, *arguments: Any, **options: Any) -> Method:  # noqa: ANN401 - as in the library
+        """The same with streams both ways."""
+        return self._streaming("stream_stream", arguments, options)
+
+    def _streaming(self, kind: str, arguments: Any, options: Any) -> Method:  # noqa: ANN401 - as in the library
+        methods = {way: way.method(kind, arguments, options) for way in self._ways}
+
+        def call(*request: Any, **details: Any) -> Streaming:  # noqa: ANN401 - as in the library
+            return Streaming(methods[self._in_order()[0]]()(*request, **details))
 
         return call
 

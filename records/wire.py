@@ -43,6 +43,8 @@ def decoded(message: event_table_pb2.EventTable) -> Table:
         UnreadableTableError: it is none.
     """
     count = message.row_count
+    if len(message.event_id) != count:
+        raise UnreadableTableError
     columns: dict[str, list[Any]] = {}
     details: dict[int, Detail] = {}
     carried: dict[int, event_pb2.Carried] = {}
@@ -58,7 +60,7 @@ def decoded(message: event_table_pb2.EventTable) -> Table:
                 carried = _by_row(message.carried_rows, value, count)
     except IndexError:
         raise UnreadableTableError from None
-    if any(len(column) != count for column in columns.values()) or len(columns.get("event_id", ())) != count:
+    if any(len(column) != count for column in columns.values()):
         raise UnreadableTableError
     return Table(count, columns, details, carried)
 

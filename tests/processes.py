@@ -159,7 +159,7 @@ def addresses() -> dict[str, str]:
     environment = {
         "JOURNEYMESH_HTTP_ADDRESS": f"127.0.0.1:{free_port()}",
         "JOURNEYMESH_STORE_PORT": str(free_port()),
-        "JOURNEYMESH_METRICS_PORT": str(_free_ports(_METRICS_PORTS)),
+        "JOURNEYMESH_METRICS_PORT": str(ports_in_a_row(_METRICS_PORTS)),
         "JOURNEYMESH_DISPATCHER_LISTEN": f"127.0.0.1:{free_port()}",
         "JOURNEYMESH_ARCHIVER_LISTEN": f"127.0.0.1:{free_port()}",
     }
@@ -170,7 +170,7 @@ def addresses() -> dict[str, str]:
     return environment
 
 
-def _free_ports(count: int) -> int:
+def ports_in_a_row(count: int) -> int:
     """The first of so many ports in a row that nothing listens on now.
 
     They are below those the kernel gives to who asks for any, so that no connection made meanwhile has one of them.

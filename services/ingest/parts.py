@@ -33,7 +33,7 @@ _BAD_USERS_MOST: Final = 16
 
 # What says nothing of the records: it passes by itself, or the shard is lost.
 _PASSING: Final = (Unavailable, DeadlineExceeded, FailedPrecondition, ResourceExhausted)
-# Two services do not understand one another because one of them has not been upgraded yet.
+# So scoring of version 0.1.0 says, as an invalid argument, that it or features has not been upgraded yet.
 _OF_VERSIONS: Final = frozenset({"FEATURE_SCHEMA_MISMATCH"})
 
 _log = logging.getLogger(__name__)

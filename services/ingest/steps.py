@@ -20,14 +20,14 @@ from journeymesh.video.v1 import video_pb2, video_pb2_grpc
 from opentelemetry import trace
 
 from mesh import channel, registry, semconv, telemetry
-from mesh.errors import InvalidArgument, Unavailable
+from mesh.errors import InvalidArgument, VersionMismatch
 from mesh.leases import Lease
 from mesh.telemetry import Telemetry
 from mesh.tls import Tls
 from records.table import of_events
 from services.ingest.domain.event import Place, Seen
 from services.ingest.ports import Claim, EventLog, SeenEvents
-from services.ingest.translation.deciding import apply_request, assess_request, decide_request, vectors_of
+from services.ingest.translation.deciding import answered, apply_request, assess_request, decide_request, vectors_of
 from services.ingest.translation.groups import groups_of
 from services.ingest.translation.journeys import Departure, arrivals, copies, departures
 from services.ingest.translation.messages import Decoded, Rows, counted, covered, origins
@@ -102,6 +102,7 @@ class Steps:
                 assessed = await self.peers.scoring.AssessUsers(
                     assess_request(position, rows, groups, applied, vectors), timeout=_STEP_SECONDS
                 )
+            answered(groups.deciding, assessed.assessments)
             with step("intervention"):
                 request = decide_request(position, rows, groups, applied, vectors, assessed)
                 decided = await self._decide(request)
@@ -123,7 +124,7 @@ class Steps:
             if error.reason != "INVALID_TYPE":
                 raise
             # It is not the events: the columns, which are made here, are none that it knows.
-            raise Unavailable("DEPENDENCY_UNAVAILABLE", _OTHER_VERSION) from error
+            raise VersionMismatch(_OTHER_VERSION) from error
 
     async def decided(self, shard: str, records: Sequence[Decoded]) -> dict[int, frozenset[int]]:
         """By sequence number, which events of records led to decisions, as far as the ledger still knows."""
@@ -146,6 +147,7 @@ class Steps:
                 video_pb2.ApplyPlaybackRequest(position=position, events=[*map(rows.table.event, played)]),
                 timeout=_STEP_SECONDS,
             )
+        answered(played, answer.engagement_scores)
         return [
             features_pb2.EngagementUpdate(row=row, score=score)
             for row, score in zip(played, answer.engagement_scores, strict=True)

@@ -107,7 +107,7 @@ class InterventionServicer(InterventionServiceServicer):
                 sequence = words.number_of(at.sequence, "sequence")
                 return await self._reading.decisions_at(Position(words.shard_of(at.shard), sequence, at.event_index))
             case _:
-                raise InvalidArgument("MISSING_FIELD", "Decisions are listed by user, trace or position.")
+                raise words.unlisted(request)
 
     async def ReadLedger(self, request: wire.ReadLedgerRequest, _context: "Context") -> wire.ReadLedgerResponse:
         """Reads the decisions of whole records."""

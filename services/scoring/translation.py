@@ -11,12 +11,12 @@ from journeymesh.features.v1 import features_pb2
 from journeymesh.scoring.v1 import scoring_pb2 as wire
 
 from mesh.clock import LATEST_US
-from mesh.errors import InvalidArgument
+from mesh.errors import InvalidArgument, VersionMismatch
 from services.scoring.domain.assessment import Assessment
 from services.scoring.domain.explanation import Contribution
 from services.scoring.domain.history import SIGNAL_LIFETIME_US, Journal, Point, Settled, Signal, active, course
 from services.scoring.domain.schema import FEATURE_COUNT, SCHEMA_VERSION, SignalType, level_of
-from services.scoring.usecases import Rows, UserRisk
+from services.scoring.usecases import Rows, UserRisk, schema_mismatch
 
 LONGEST_ID: Final = 128
 GREATEST_VALUE: Final = 1e12
@@ -29,8 +29,13 @@ def rows_of(request: wire.AssessUsersRequest) -> Rows:
 
     Raises:
         InvalidArgument: they do not fit together, or an id, a time, a value or a signal is none that there can be.
+        Unavailable: `FEATURE_SCHEMA_MISMATCH` or `VERSION_MISMATCH`, the sender is of another version.
     """
     count = len(request.user_ids)
+    if request.feature_schema_version != SCHEMA_VERSION:
+        raise schema_mismatch(request.feature_schema_version, SCHEMA_VERSION)
+    if count and not request.event_times_us:
+        raise VersionMismatch("The times of the rows are missing.")
     values = np.array(request.values, np.float64)
     if len(request.event_times_us) != count or values.size != count * FEATURE_COUNT:
         detail = f"Every row needs a time and {FEATURE_COUNT} values."

@@ -4,11 +4,12 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from mesh import applied
-from mesh.errors import InvalidArgument, NotFound
+from mesh.errors import NotFound, Unavailable
 from mesh.state import StateStore
 from services.scoring.domain import assessment, rules
 from services.scoring.domain.assessment import Assessment, Columns, Explained
 from services.scoring.domain.history import Journal, Settled, Signal
+from services.scoring.domain.schema import SCHEMA_VERSION
 from services.scoring.ports import Card, Matrix, Model, Models
 
 
@@ -53,12 +54,13 @@ class Scoring:
         """Assesses every row and records what came of it, once a position.
 
         Raises:
-            InvalidArgument: the features are of another schema than the live model's.
             FailedPrecondition: `POSITION_STALE`.
-            Unavailable: the store or the model cannot be reached.
+            Unavailable: the store or the model cannot be reached, or the features are of another schema than the live
+                model's.
         """
         model = self._models.live()
-        _require_schema(rows.schema_version, model.card)
+        if rows.schema_version != model.card.schema_version:
+            raise schema_mismatch(rows.schema_version, model.card.schema_version)
         users = list(dict.fromkeys(rows.user_ids))
         blobs = await self._store.load(users)
         opened = {user: applied.opened(blob, batch, assessment.decode) for user, blob in zip(users, blobs, strict=True)}
@@ -74,11 +76,14 @@ class Scoring:
 
         Raises:
             NotFound: `USER_NOT_FOUND`.
+            Unavailable: `FEATURE_SCHEMA_MISMATCH`, it is of features of another schema; the next event makes a new one.
         """
         (blob,) = await self._store.load([user_id])
         journal = applied.readable(blob, _decode)
         if journal is None:
             raise NotFound("USER_NOT_FOUND", "Nothing is known of this user.")
+        if journal.schema_version != SCHEMA_VERSION:
+            raise schema_mismatch(journal.schema_version, SCHEMA_VERSION)
         return UserRisk(assessment.explain(journal), journal)
 
     def model(self) -> Card:
@@ -90,10 +95,9 @@ def _decode(stored: bytes) -> Journal | None:
     return assessment.decode(stored) if stored else None
 
 
-def _require_schema(version: str, card: Card) -> None:
-    if version != card.schema_version:
-        detail = f"The features are of schema {version!r}; model {card.version} takes {card.schema_version!r}."
-        raise InvalidArgument("FEATURE_SCHEMA_MISMATCH", detail)
+def schema_mismatch(told: str, known: str) -> Unavailable:
+    """What is said to features of another schema: it passes once both services are of one version."""
+    return Unavailable("FEATURE_SCHEMA_MISMATCH", f"The features are of schema {told[:32]!r}, scoring takes {known!r}.")
 
 
 def _assess_in_order(rows: Rows, journals: Mapping[str, Journal], model: Model) -> list[Assessment]:

@@ -10,7 +10,7 @@ from journeymesh.common.v1 import event_pb2
 from journeymesh.video.v1 import video_pb2 as wire
 
 from mesh.clock import LATEST_US
-from mesh.errors import InvalidArgument
+from mesh.errors import InvalidArgument, VersionMismatch
 from services.video.domain import coverage, playback, retention, taste, viewer
 from services.video.domain.engagement import WEIGHTS, completion, parts, replayed, skipped
 from services.video.domain.playback import Action, Beat
@@ -22,6 +22,7 @@ MOST_POINTS: Final = 1_000
 """Points of a curve that are told; of a longer video every second, third ... one."""
 
 _ACTIONS: Final = {each.value: each for each in Action}
+_LAST_ACTION: Final = max(Action)
 _TOLD: Final = operator.attrgetter(
     "video_id",
     "viewing_id",
@@ -40,6 +41,7 @@ def beats_of(request: wire.ApplyPlaybackRequest) -> list[Beat]:
 
     Raises:
         InvalidArgument: an event is no playback, or an id, a time or a number is none that there can be.
+        VersionMismatch: an action is a newer version's.
     """
     return [_beat(event) for event in request.events]
 
@@ -86,7 +88,9 @@ def _beat(event: event_pb2.Event) -> Beat:
     if not user_id or max(map(len, (user_id, video_id, viewing, content_type, topic, zone))) > LONGEST_ID:
         raise InvalidArgument("INVALID_IDENTIFIER", f"An id or name has at most {LONGEST_ID} characters, a user's one.")
     if action not in _ACTIONS or not 0 <= at_us <= LATEST_US:
-        raise InvalidArgument("VALUE_OUT_OF_RANGE", "A beat has a known action, and a time from 1970 to 2255.")
+        if action > _LAST_ACTION:
+            raise VersionMismatch("A player did what only a newer version knows.")
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", "A beat has an action, and a time from 1970 to 2255.")
     if not math.isfinite(position + watched + duration + seek_from):
         raise InvalidArgument("VALUE_OUT_OF_RANGE", "What a player tells must be finite numbers.")
     end_ms = playback.position_ms(position)

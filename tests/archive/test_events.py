@@ -10,16 +10,19 @@ from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
 from journeymesh.common.v1 import event_pb2
 
+from mesh.errors import VersionMismatch
 from records import wire
 from services.ingest.adapters import archive_decisions, archive_events
 from services.ingest.adapters.archive_files import ParquetArchive
 from services.ingest.adapters.archive_tables import fitted, grouped, written
+from services.ingest.adapters.archive_values import Words
 from services.ingest.domain import archive
 from services.ingest.domain.archive import ArchiveFile, Plan
 from services.ingest.ports import EventRows
@@ -166,3 +169,10 @@ def test_the_document_tells_of_every_column() -> None:
     of_events, of_decisions = text.split("## Columns of events")[1].split("## Columns of decisions")
     for schema, told in ((archive_events.SCHEMA, of_events), (archive_decisions.SCHEMA, of_decisions)):
         assert [name for name in schema.names if f"`{name}`" not in told] == []
+
+
+def test_a_word_of_a_newer_version_is_told_as_that() -> None:
+    words = Words(event_pb2.EventType.DESCRIPTOR, "EVENT_TYPE_")
+    assert [words.number(each) for each in (None, "click", "99", "-3")] == [0, event_pb2.EVENT_TYPE_CLICK, 99, -3]
+    with pytest.raises(VersionMismatch):
+        words.number("of_tomorrow")

@@ -4,11 +4,10 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -19,7 +18,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from mesh import embedded
 from tests.conftest import free_port
-from tests.processes import RunningMesh
+from tests.processes import RunningMesh, ports_in_a_row
+from tests.upgrade.builds import HERE, Build
 
 PATIENCE_SECONDS: Final = 120.0
 # What a cluster gives a pod before it kills it, without the time it waits before SIGTERM.
@@ -42,13 +42,16 @@ _CALLED: Final = ("features", "scoring", "video", "intervention", "ingest")
 class Pod:
     """One replica; after a restart another process with another name at the same address, as behind a fixed target."""
 
-    def __init__(self, deployment: str, number: int, environment: dict[str, str], log: Path) -> None:
+    def __init__(self, deployment: str, number: int, build: Build, environment: dict[str, str], log: Path) -> None:
         self.deployment = deployment
+        self.build = build
+        """The version that it runs at its next start."""
         self.name = f"{deployment}-{number}"
-        self.address = f"127.0.0.1:{free_port()}"
+        port = ports_in_a_row(2)
+        self.address = f"127.0.0.1:{port}"
         self.log = log
         self.restarts = 0
-        self._probe = f"127.0.0.1:{free_port()}"
+        self._probe = f"127.0.0.1:{port + 1}"
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -61,10 +64,11 @@ class Pod:
             "JOURNEYMESH_PROBE_LISTEN": self._probe,
             "JOURNEYMESH_READER_NAME": f"{self.name}-{self.restarts}",
         }
-        command = [sys.executable, "-m", *_COMMANDS[self.deployment]]
+        command = [self.build.python, "-m", *_COMMANDS[self.deployment]]
+        environment = {**self._environment, **self.build.environment(), **own}
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                command, env={**self._environment, **own}, stdout=output, stderr=subprocess.STDOUT
+                command, cwd=self.build.root, env=environment, stdout=output, stderr=subprocess.STDOUT
             )
 
     def stop(self) -> int:
@@ -116,7 +120,7 @@ class Fleet(NamedTuple):
 
 
 @contextlib.contextmanager
-def sailing(folder: Path, **settings: str) -> Iterator[Fleet]:
+def sailing(folder: Path, settings: Mapping[str, str], build: Build = HERE) -> Iterator[Fleet]:
     """A fleet that is ready within the block and ends with it."""
     store_port = free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("JOURNEYMESH_")}
@@ -127,7 +131,9 @@ def sailing(folder: Path, **settings: str) -> Iterator[Fleet]:
         **settings,
     }
     pods = {
-        deployment: [Pod(deployment, number, environment, folder / f"{deployment}.log") for number in range(REPLICAS)]
+        deployment: [
+            Pod(deployment, number, build, environment, folder / f"{deployment}.log") for number in range(REPLICAS)
+        ]
         for deployment in _COMMANDS
     }
     for deployment in _CALLED:

@@ -155,7 +155,7 @@ class Restart(NamedTuple):
 def test_rolling_restarts_lose_nothing_double_nothing_and_fail_no_request(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with sailing(tmp_path, **SETTINGS) as fleet:
+    with sailing(tmp_path, SETTINGS) as fleet:
         balancer = Balancer([fleet.gateway(0), fleet.gateway(1)])
         watcher = Watcher(balancer, fleet.store_port)
         with watcher.measuring(), Load(balancer, journeys(USERS, EVENTS)) as load:

@@ -362,7 +362,7 @@ WRONG: dict[str, event_pb2.Event] = {
     "a time before 1970": at(0, "click", event_time_us=-1),
     "the last time there is": at(0, "click", event_time_us=2**63 - 1),
     "a kind that is none": event_pb2.Event(event_id="e", user_id="ada", event_time_us=NOW_US),
-    "a kind of tomorrow": event_pb2.Event(event_id="e", user_id="ada", event_time_us=NOW_US, event_type=99),  # type: ignore[arg-type]
+    "a kind below all": event_pb2.Event(event_id="e", user_id="ada", event_time_us=NOW_US, event_type=-1),  # type: ignore[arg-type]
     "no user": at(0, "click", user_id=""),
     "a user with a long id": at(0, "click", user_id="u" * 129),
     "a long event id": event("e" * 257, "ada", "click"),
@@ -389,6 +389,17 @@ async def test_what_cannot_be_is_refused_and_changes_nothing(stub: Stub, wrong: 
         await stub.ApplyEvents(batch([at(40, "error"), wrong], 2))
     assert refused.value.reason in {"VALUE_OUT_OF_RANGE", "INVALID_IDENTIFIER"}
     assert await stub.GetProfile(read) == before
+
+
+@pytest.mark.parametrize("kind", [19, 99, 2**31 - 1])
+async def test_a_kind_of_tomorrow_waits_for_the_upgrade(stub: Stub, kind: int) -> None:
+    with pytest.raises(Unavailable) as refused:
+        wrong = at(0, "click")
+        wrong.event_type = kind  # type: ignore[assignment]
+        await stub.ApplyEvents(batch([wrong], 1))
+    assert refused.value.reason == "VERSION_MISMATCH"
+    with pytest.raises(NotFound):
+        await stub.GetProfile(features_pb2.GetProfileRequest(user_id="ada"))
 
 
 @pytest.mark.parametrize("platform", [4, 31, 32, 99, -1, 2**31 - 1])

@@ -631,4 +631,4 @@ def test_the_ledger_of_the_version_before_is_read() -> None:
     assert ledger.plain_reasons(decided_by, block) == [Reason.BELOW_TRIGGER, Reason.BOT]
     # It names the policy by the rules of its time; the store has it under that name.
     timeline = Timeline([(Dated(0, block.policy_version, ""), decided_by)])
-    assert timeline.find(block.policy_version) == timeline.find(decided_by.version) == decided_by
+    assert timeline.find(block.policy_version) == decided_by

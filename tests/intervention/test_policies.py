@@ -154,7 +154,7 @@ async def test_an_experiment_keeps_its_share() -> None:
     await policies.take(edited(holdout={"share": 0.2, "salt": "a"}))
     assert "holdout.salt" in policies.trouble
     await policies.take(edited(holdout={"share": 0.2, "salt": "b"}))
-    assert (policies.trouble, policies.timeline.last.holdout.share) == ("", 0.2)
+    assert (policies.trouble, policies.timeline.policies[-1].holdout.share) == ("", 0.2)
 
 
 async def test_a_file_that_changes_is_taken_without_a_restart(
@@ -172,7 +172,7 @@ async def test_a_file_that_changes_is_taken_without_a_restart(
         path.unlink()
         path.write_text(edited(cooldown="3m"))
         await until(lambda: len(policies.timeline.dated) == 2)
-    assert (policies.trouble, policies.timeline.last.cooldown_us) == ("", 3 * MINUTE_US)
+    assert (policies.trouble, policies.timeline.policies[-1].cooldown_us) == ("", 3 * MINUTE_US)
 
 
 async def test_a_file_that_cannot_be_read_whole_is_told_as_that(tmp_path: Path) -> None:

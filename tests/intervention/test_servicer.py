@@ -5,7 +5,6 @@ import dataclasses
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-import grpc
 import pytest
 from journeymesh.common.v1 import event_pb2
 from journeymesh.common.v1.event_pb2 import InterventionOutcome
@@ -19,7 +18,7 @@ from journeymesh.scoring.v1 import scoring_pb2
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from mesh import semconv, telemetry
-from mesh.errors import FailedPrecondition, InvalidArgument, NotFound
+from mesh.errors import FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
 from services.intervention.adapters.spans import SpanWitness
 from services.intervention.domain.eligibility import Reason
 from services.intervention.domain.facts import EventKind, Level, Outcome
@@ -298,9 +297,8 @@ async def test_watches_are_bounded_and_end_with_their_caller(served: Served) -> 
     streams = [served.stub.WatchPendingIntervention(watch) for _ in range(4)]
     for stream in streams:
         await anext(aiter(stream))
-    with pytest.raises(grpc.aio.AioRpcError) as refused:
+    with pytest.raises(ResourceExhausted):
         await anext(aiter(served.stub.WatchPendingIntervention(watch)))
-    assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     for stream in streams:
         stream.cancel()
     async with asyncio.timeout(5):
@@ -311,9 +309,8 @@ async def test_watches_are_bounded_and_end_with_their_caller(served: Served) -> 
 
 async def test_a_wrong_cursor_is_refused(served: Served) -> None:
     watch = wire.WatchPendingInterventionRequest(user_id="ada", cursor="yesterday")
-    with pytest.raises(grpc.aio.AioRpcError) as refused:
+    with pytest.raises(InvalidArgument):
         await anext(aiter(served.stub.WatchPendingIntervention(watch)))
-    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 async def test_a_span_stands_in_the_trace_of_the_event() -> None:

@@ -29,11 +29,20 @@ class Echo:
         yield self.name
         await asyncio.Event().wait()
 
+    async def gather(self, requests: AsyncIterator[bytes], context: object) -> bytes:
+        return self.name + b"".join([request async for request in requests])
+
+    async def converse(self, requests: AsyncIterator[bytes], context: object) -> AsyncIterator[bytes]:
+        async for request in requests:
+            yield self.name + request
+
     def register(self) -> Register:
         handlers: dict[str, Any] = {
             "Now": grpc.unary_unary_rpc_method_handler(self.now),
             "Later": grpc.unary_unary_rpc_method_handler(self.later),
             "Stream": grpc.unary_stream_rpc_method_handler(self.stream),
+            "Gather": grpc.stream_unary_rpc_method_handler(self.gather),
+            "Converse": grpc.stream_stream_rpc_method_handler(self.converse),
         }
         return lambda to: to.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Echo", handlers),))
 

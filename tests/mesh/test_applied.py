@@ -4,13 +4,14 @@ import itertools
 from types import SimpleNamespace
 from typing import cast
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh import applied
 from mesh.applied import Batch, BatchMessage
-from mesh.errors import AlreadyApplied, FailedPrecondition, InvalidArgument
+from mesh.errors import AlreadyApplied, FailedPrecondition, InvalidArgument, VersionMismatch
 
 
 class Count:
@@ -140,3 +141,18 @@ def test_a_batch_that_begins_too_early_is_told_how_far_the_shard_has_come() -> N
     with pytest.raises(AlreadyApplied) as told:
         key.apply("0", (2, 3, 4, 5))
     assert told.value.through == 4
+
+
+def test_what_a_newer_version_wrote_waits_for_it_and_is_not_taken_for_damaged() -> None:
+    newer = msgspec.msgpack.encode(["events/0", "-1", "1", b"", b"of tomorrow", applied.STATE_VERSION + 1, "more"])
+    with pytest.raises(VersionMismatch):
+        applied.opened(newer, Batch("events", "0", (2,)), bytes)
+    with pytest.raises(VersionMismatch):
+        applied.readable(newer, bytes)
+    with pytest.raises(VersionMismatch):
+        applied.current(newer)
+
+
+def test_what_version_0_1_0_wrote_is_read() -> None:
+    older = msgspec.msgpack.encode(["events/0", "-1", "1", b"", b"state"])
+    assert applied.current(older) == b"state"

@@ -80,6 +80,25 @@ async def test_readiness_follows_the_store_and_life_does_not() -> None:
             assert await probe.says(LIVE) == "SERVING"
 
 
+async def test_a_check_that_raises_what_it_should_not_is_asked_again(caplog: pytest.LogCaptureFixture) -> None:
+    store, faults = Store(), [ValueError("of a driver"), KeyError("of a driver")]
+
+    async def check() -> None:
+        if faults:
+            raise faults.pop()
+        await store.check()
+
+    async with probed() as (site, probe), serving("127.0.0.1:0", [], ["a.B"], {"state": check}, OFF, site):
+        await probe.becomes("SERVING")
+        assert not faults
+        faults.append(RuntimeError("of a driver"))
+        await probe.becomes("NOT_SERVING", "a.B")
+        assert await probe.says(LIVE) == "SERVING"
+        await probe.becomes("SERVING", "a.B")
+    told = [record.getMessage() for record in caplog.records if record.name == "mesh.health"]
+    assert any(text.startswith("not ready. state: ") and "RuntimeError" in text for text in told)
+
+
 async def test_a_process_is_not_ready_before_its_store_has_answered() -> None:
     store = Store()
     store.answers.clear()

@@ -35,6 +35,7 @@ from services.ingest.adapters.archive_events import Archived
 from services.ingest.adapters.archive_files import ParquetArchive
 from services.ingest.domain.archive import DecisionRow, Versions
 from services.ingest.translation.groups import groups_of
+from services.intervention.domain import interpretation
 from services.intervention.domain import ledger as pages
 from services.intervention.domain.decision import derive
 from services.intervention.domain.facts import Assessment, Facts, Indicator, Outcome, OutcomeReport, Position
@@ -470,6 +471,31 @@ def test_what_cannot_be_done_is_told_in_a_sentence(
     # What is given later counts.
     assert command("--archive", f"file://{folder}", "--policies", str(documents), *given) == 1
     assert sentence in said(capsys)
+
+
+def test_policies_are_found_by_the_versions_they_decided_as(
+    folder: Path,
+    documents: Path,
+    records: list[Record],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As after an upgrade that names every document otherwise, with an answer of `GET /api/policies` at hand."""
+    dated = [
+        {"version": policy_of(yaml.safe_load(path.read_text())).version, "document": path.read_text()}
+        for path in documents.glob("*.yaml")
+    ]
+    monkeypatch.setattr(interpretation, "_RULES_VERSION", "decisions-of-tomorrow")
+    given = ("--archive", f"file://{folder}", "--policies", str(tmp_path))
+    for path in documents.glob("*.yaml"):
+        (tmp_path / path.name).write_text(path.read_text())
+    assert command(*given) == 1
+    assert "not at hand" in said(capsys)
+    (tmp_path / "served.json").write_text(json.dumps({"policies": dated, "trouble": ""}))
+    (tmp_path / "other.json").write_text("{}")
+    assert command(*given) == 0
+    assert f"equal │ {sum(len(each.events) for each in records):,}" in said(capsys)
 
 
 def test_an_archive_that_is_not_whole_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

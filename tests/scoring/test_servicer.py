@@ -10,7 +10,7 @@ from journeymesh.features.v1 import features_pb2
 from journeymesh.scoring.v1 import scoring_pb2 as wire
 from journeymesh.scoring.v1.scoring_pb2_grpc import ScoringServiceStub, add_ScoringServiceServicer_to_server
 
-from mesh.errors import FailedPrecondition, InvalidArgument, NotFound
+from mesh.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from mesh.metrics import Metrics
 from mesh.state import StateStore
 from mesh.states.memory import MemoryState
@@ -135,7 +135,6 @@ async def test_a_stale_batch_is_refused(stub: "ScoringServiceAsyncStub") -> None
 @pytest.mark.parametrize(
     "members",
     [
-        {"feature_schema_version": "features-0"},
         {"values": values()},
         {"event_times_us": [NOW_US]},
         {"values": [*values(), *values(), *values(success_rate=float("nan"))]},
@@ -163,11 +162,30 @@ async def test_what_does_not_fit_is_refused_and_changes_nothing(
     with pytest.raises(InvalidArgument) as refused:
         await stub.AssessUsers(request(2, **members))
     assert refused.value.reason in {
-        "FEATURE_SCHEMA_MISMATCH",
         "MISSING_FIELD",
         "VALUE_OUT_OF_RANGE",
         "INVALID_IDENTIFIER",
     }
+    assert await stub.GetRisk(wire.GetRiskRequest(user_id="ada")) == before
+
+
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [
+        ({"feature_schema_version": "features-0"}, "FEATURE_SCHEMA_MISMATCH"),
+        ({"feature_schema_version": ""}, "FEATURE_SCHEMA_MISMATCH"),
+        ({"feature_schema_version": "features-2", "values": [*values(), 0.5] * 3}, "FEATURE_SCHEMA_MISMATCH"),
+        ({"event_times_us": []}, "VERSION_MISMATCH"),
+    ],
+)
+async def test_features_of_another_version_wait_and_change_nothing(
+    stub: "ScoringServiceAsyncStub", members: dict[str, Any], reason: str
+) -> None:
+    await stub.AssessUsers(request())
+    before = await stub.GetRisk(wire.GetRiskRequest(user_id="ada"))
+    with pytest.raises(Unavailable) as refused:
+        await stub.AssessUsers(request(2, **members))
+    assert refused.value.reason == reason
     assert await stub.GetRisk(wire.GetRiskRequest(user_id="ada")) == before
 
 

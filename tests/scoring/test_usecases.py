@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mesh.errors import FailedPrecondition, InvalidArgument, NotFound
+from mesh import applied
+from mesh.errors import FailedPrecondition, NotFound, Unavailable
 from mesh.states.memory import MemoryState
 from services.scoring.adapters.model_directory import ModelDirectory
+from services.scoring.domain import assessment
 from services.scoring.domain.assessment import Assessment
 from services.scoring.domain.history import Settled, Signal
 from services.scoring.domain.schema import FEATURE_COUNT, Level, SignalType
@@ -101,10 +103,26 @@ async def test_a_batch_before_what_was_checkpointed_is_refused(models: Models) -
 
 async def test_another_schema_is_refused_and_leaves_nothing(models: Models) -> None:
     scoring = Scoring(models, MemoryState())
-    with pytest.raises(InvalidArgument):
+    with pytest.raises(Unavailable, match="FEATURE_SCHEMA_MISMATCH"):
         await scoring.assess(rows(["ada"], [NOW_US], [values()])._replace(schema_version="features-0"), batch(1))
     with pytest.raises(NotFound):
         await scoring.read("ada")
+
+
+async def test_an_assessment_of_features_of_tomorrow_is_not_explained_by_those_of_today(models: Models) -> None:
+    """After a rollback, and until the user's next event."""
+    state = MemoryState()
+    scoring = Scoring(models, state)
+    await scoring.assess(rows(["ada"], [NOW_US], [values()]), batch(1))
+    (blob,) = await state.load(["ada"])
+    journal = assessment.decode(applied.current(blob))
+    journal.values, journal.schema_version = journal.values + bytes(8), "features-2"
+    resumed = applied.resume(blob, batch(2))
+    await state.save({"ada": applied.seal(resumed, assessment.encode(journal), batch(2))}, None)
+    with pytest.raises(Unavailable, match="FEATURE_SCHEMA_MISMATCH"):
+        await scoring.read("ada")
+    await scoring.assess(rows(["ada"], [NOW_US], [values()]), batch(3))
+    assert (await scoring.read("ada")).journal.schema_version == "features-1"
 
 
 async def test_indicators_come_with_medium_and_above_only(models: Models) -> None:

@@ -9,7 +9,7 @@ from journeymesh.common.v1.event_pb2 import Event
 from journeymesh.video.v1 import video_pb2 as wire
 from journeymesh.video.v1.video_pb2_grpc import VideoServiceStub, add_VideoServiceServicer_to_server
 
-from mesh.errors import FailedPrecondition, InvalidArgument, NotFound
+from mesh.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from mesh.metrics import Metrics
 from services.video.domain.playback import Action, Beat
 from services.video.servicer import VideoServicer
@@ -138,7 +138,7 @@ WRONG = {
     "a long viewing id": odd(playback_viewing_id="w" * 129),
     "a long topic": odd(playback_topic="t" * 129),
     "a long zone": odd(time_zone="Europe/" + "x" * 200),
-    "an action of tomorrow": odd(playback_action=99),
+    "an action below all": odd(playback_action=-1),
     "no action": odd(playback_action=0),
     "a time before 1970": odd(event_time_us=-1),
     "the last time there is": odd(event_time_us=2**63 - 1),
@@ -148,6 +148,15 @@ WRONG = {
     "a jump from nowhere": odd(playback_seek_from_seconds=float("-inf")),
     "time that is no number": odd(playback_watched_seconds=float("nan")),
 }
+
+
+@pytest.mark.parametrize("action", [8, 99, 2**31 - 1])
+async def test_an_action_of_tomorrow_waits_for_the_upgrade(stub: "VideoServiceAsyncStub", action: int) -> None:
+    asked = request(1, [])
+    asked.events.append(odd(playback_action=action))
+    with pytest.raises(Unavailable) as refused:
+        await stub.ApplyPlayback(asked)
+    assert refused.value.reason == "VERSION_MISMATCH"
 
 
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())

@@ -11,7 +11,7 @@ from journeymesh.common.v1 import event_pb2
 from journeymesh.features.v1 import features_pb2
 
 from mesh.clock import LATEST_US
-from mesh.errors import InvalidArgument
+from mesh.errors import InvalidArgument, VersionMismatch
 from records import table, wire
 from records.table import COLUMNS, Table
 from services.features.domain.event import NAME_LIMIT, Carried, Click, Event, Kind
@@ -28,6 +28,7 @@ LONGEST_CURRENCY: Final = 3
 _OWN_ID: Final = "jm:"
 """How ids that ingest makes begin."""
 _KINDS: Final = frozenset(event_pb2.EventType.values()) - {event_pb2.EVENT_TYPE_UNSPECIFIED}
+_LAST_KIND: Final = max(_KINDS)
 # All at once: read one by one they cost half as much again.
 _CLICK: Final = operator.attrgetter(
     "x", "y", "effect_observed", "error_observed", "selection_changed", "value_changed", "role"
@@ -40,6 +41,7 @@ def rows_of(request: features_pb2.ApplyEventsRequest) -> Rows:
     """The rows of a request.
 
     Raises:
+        VersionMismatch: an event is of a newer version's kind.
         InvalidArgument: a table is none, or has no row that is meant; an event has no user, a kind that is none, or a
             number or time outside what there can be; or an engagement is of no row.
     """
@@ -73,6 +75,7 @@ def events_of(of: Table, *, brings_arrivals: bool = True) -> list[Event]:
         brings_arrivals: whether what moves with a link is brought to the known user; where not, a link moves nothing.
 
     Raises:
+        VersionMismatch: a kind is that of a newer version.
         InvalidArgument: a kind is none, an id or word is too long, or a number or time is outside what there can be.
     """
     _check(of)
@@ -130,8 +133,10 @@ def _users_of(of: Table) -> list[str]:
 
 def _check(of: Table) -> None:
     times_us = of.event_time_us
+    if max(of.event_type, default=0) > _LAST_KIND:
+        raise VersionMismatch("An event is of a kind that only a newer version knows.")
     if not _KINDS.issuperset(of.event_type) or min(times_us, default=0) < 0 or max(times_us, default=0) > LATEST_US:
-        raise InvalidArgument("VALUE_OUT_OF_RANGE", "An event has a known kind and a time from 1970 to 2255.")
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", "An event has a kind and a time from 1970 to 2255.")
     if _longest(of, "event_id") > LONGEST_EVENT_ID or _longest(of, "time_zone") > LONGEST_ID:
         raise InvalidArgument(
             "INVALID_IDENTIFIER", f"An id has at most {LONGEST_EVENT_ID} characters, a zone {LONGEST_ID}."

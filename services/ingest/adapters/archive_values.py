@@ -7,6 +7,8 @@ from typing import Any, Final
 import pyarrow as pa
 from google.protobuf.descriptor import EnumDescriptor
 
+from mesh.errors import VersionMismatch
+
 text_type: Final = pa.string()
 time_type: Final = pa.timestamp("us", tz="UTC")
 
@@ -34,8 +36,16 @@ class Words:
         """The word of a number; the dictionary's own method, as it is asked several times an event."""
 
     def number(self, word: str | None) -> int:
-        """The number of a word."""
-        return self._numbers[word] if word in self._numbers else int(word or 0)
+        """The number of a word.
+
+        Raises:
+            VersionMismatch: it is a word of a newer version.
+        """
+        if word in self._numbers:
+            return self._numbers[word]
+        if word and not word.lstrip("-").isdecimal():
+            raise VersionMismatch("The archive holds a word that only a newer version knows.")
+        return int(word or 0)
 
 
 def array(values: Any, kind: pa.DataType) -> pa.Array:  # noqa: ANN401 - values of whatever type the column has

@@ -2,7 +2,7 @@
 
 import operator
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import Annotated, Final, NamedTuple, TypeVar, cast
 
 import msgspec
@@ -11,7 +11,7 @@ from journeymesh.features.v1 import features_pb2
 from journeymesh.intervention.v1 import intervention_pb2
 from journeymesh.scoring.v1 import scoring_pb2
 
-from mesh.errors import Unavailable
+from mesh.errors import VersionMismatch
 from records.table import Table
 from services.ingest.translation.groups import Groups
 from services.ingest.translation.messages import Decoded, Rows
@@ -29,7 +29,6 @@ class _Told(msgspec.Struct, rename="camel", frozen=True):
 
 _UNTOLD: Final = _Told()
 _decode_contact: Final = msgspec.json.Decoder(_Told).decode
-_OTHER_VERSION: Final = "Features is of another version than its caller; it must be upgraded first."
 _Cell = TypeVar("_Cell")
 _row: Final = operator.attrgetter("row")
 
@@ -39,6 +38,16 @@ class Vectors(NamedTuple):
 
     values: Sequence[float]
     time_zones: Sequence[str]
+
+
+def answered(asked: Sized, told: Sized, width: int = 1) -> None:
+    """Returns if a service has answered for every row that it was asked about, with `width` values each.
+
+    Raises:
+        VersionMismatch: it did not.
+    """
+    if not width or len(told) != len(asked) * width:
+        raise VersionMismatch("A service answered in another form than it was asked for.")
 
 
 def apply_request(
@@ -70,15 +79,14 @@ def vectors_of(rows: Rows, groups: Groups, applied: features_pb2.ApplyEventsResp
     """What features answers, by groups. It does so by the last rows of groups.
 
     Raises:
-        Unavailable: it is of a version that does not read tables.
+        VersionMismatch: it is of another version, as one that does not read tables.
     """
     width, count = applied.feature_count, len(groups.last)
-    if len(applied.values) != count * width:
-        raise Unavailable("DEPENDENCY_UNAVAILABLE", _OTHER_VERSION)
-    answered = sorted(groups.last)
-    if answered == groups.last:
+    answered(groups.last, applied.values, width)
+    ascending = sorted(groups.last)
+    if ascending == groups.last:
         return Vectors(applied.values, _time_zones(rows, groups, applied, range(count)))
-    place = {row: number for number, row in enumerate(answered)}
+    place = {row: number for number, row in enumerate(ascending)}
     places = [place[row] for row in groups.last]
     every = list(applied.values)
     values = [value for at in places for value in every[at * width : (at + 1) * width]]
@@ -92,6 +100,9 @@ def _time_zones(
     if not applied.time_zones:
         return [rows.table.time_zone[row] for row in groups.last]
     names, zones = ("", *applied.time_zone_names), list(applied.time_zones)
+    answered(groups.last, zones)
+    if max(zones) >= len(names):
+        raise VersionMismatch("The time zones of features have no names.")
     return [names[zones[at]] for at in places]
 
 

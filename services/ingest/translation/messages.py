@@ -11,7 +11,7 @@ from journeymesh.common.v1 import error_reason_pb2, event_pb2, event_table_pb2, 
 from journeymesh.ingest.v1 import ingest_pb2
 from journeymesh.intervention.v1 import intervention_pb2
 
-from mesh.errors import InvalidArgument, Unavailable
+from mesh.errors import InvalidArgument, VersionMismatch
 from mesh.stream import BEGINNING, END, Record
 from records import table, wire
 from records.table import Table
@@ -210,7 +210,11 @@ class Decoded:
 
 
 def decoded(record: Record) -> Decoded:
-    """A record with its events; broken where nothing of the mesh's own could have written it."""
+    """A record with its events; broken where nothing of the mesh's own could have written it.
+
+    Raises:
+        VersionMismatch: it is of a form that only a newer version knows.
+    """
     try:
         held = event_table_pb2.StreamRecord.FromString(record.payload)
         # A list: each event is asked for several times, and the message would make it anew each time.
@@ -219,7 +223,7 @@ def decoded(record: Record) -> Decoded:
     except (DecodeError, wire.UnreadableTableError):
         return Decoded(record.sequence, NO_EVENTS, record.payload)
     if held.format_version > _FORMAT_VERSION:
-        raise Unavailable("DEPENDENCY_UNAVAILABLE", "A newer version has written what stands next on the stream.")
+        raise VersionMismatch("A record is of a form that only a newer version knows.")
     if not 0 < len(rows) <= _EVENTS_MOST or min(rows.received_time_us) < 0 or max(rows.received_time_us) > _LATEST_US:
         return Decoded(record.sequence, NO_EVENTS, record.payload)
     return Decoded(

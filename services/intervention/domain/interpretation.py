@@ -10,7 +10,7 @@ from services.intervention.domain import policy
 from services.intervention.domain.document import Action, Difficulty, Document, QuietHours
 from services.intervention.domain.facts import EventKind
 from services.intervention.domain.message import VERSION as MESSAGES_VERSION
-from services.intervention.domain.policy import ANY, CHANNELS, IN_APP, ORIENTATION, TECHNICAL, Policy, Prior
+from services.intervention.domain.policy import ANY, IN_APP, ORIENTATION, TECHNICAL, Policy, Prior
 
 _UNITS: Final = {"s": policy.SECOND_US, "m": policy.MINUTE_US, "h": policy.HOUR_US, "d": policy.DAY_US}
 _DAY_MINUTES: Final = 24 * 60
@@ -30,14 +30,29 @@ def policy_of(tree: object) -> Policy:
     Raises:
         PolicyError: it does not have the shape, or contradicts itself.
     """
-    try:
-        document = msgspec.convert(tree, Document)
-    except msgspec.ValidationError as error:
-        raise PolicyError(str(error)) from None
+    document = _document(tree)
     trouble = _trouble(document)
     if trouble:
         raise PolicyError(trouble)
-    return _policy(document)
+    return _policy(document, _version(document))
+
+
+def stored_policy(tree: object, version: str) -> Policy:
+    """The policy that a document meant when it was put in force as this version, whatever would be refused today.
+
+    Raises:
+        PolicyError: it is of a newer build, and says what this one does not know.
+    """
+    return _policy(_document(tree), version)
+
+
+def canonical(tree: object) -> str:
+    """A document as JSON, with all that it leaves to defaults, so that other defaults do not change what it means.
+
+    Raises:
+        PolicyError: it does not have the shape.
+    """
+    return msgspec.json.encode(_document(tree), order="deterministic").decode()
 
 
 def schema() -> dict[str, object]:
@@ -45,9 +60,16 @@ def schema() -> dict[str, object]:
     return msgspec.json.schema(Document)
 
 
-def _policy(of: Document) -> Policy:
+def _document(tree: object) -> Document:
+    try:
+        return msgspec.convert(tree, Document)
+    except msgspec.ValidationError as error:
+        raise PolicyError(str(error)) from None
+
+
+def _policy(of: Document, version: str) -> Policy:
     return Policy(
-        version=f"{of.version}+{_hash(of)}",
+        version=version,
         trigger_score=of.trigger.score,
         trigger_signal_count=of.trigger.strong_signals,
         least_confidence=of.eligibility.least_confidence,
@@ -108,6 +130,7 @@ def _action(of: Action) -> policy.Action:
 def _trouble(of: Document) -> str | None:
     """What contradicts itself, in a sentence; None where nothing does."""
     names = [action.name for action in of.actions]
+    unnamed = {each for action in of.actions for each in (action.channel, *action.also_channels)} - set(of.priors)
     durations = {
         "freshness": of.freshness,
         "cooldown": of.cooldown,
@@ -117,7 +140,7 @@ def _trouble(of: Document) -> str | None:
     }
     checks = {
         "Two actions have one name.": len(set(names)) < len(names),
-        f"priors must name each of {', '.join(CHANNELS)}.": set(of.priors) != set(CHANNELS),
+        f"priors must name each channel of an action, and is without {', '.join(sorted(unnamed))}.": bool(unnamed),
         f"conversion.event must be one of {', '.join(sorted(_EVENTS))}.": of.conversion.event not in _EVENTS,
         "freshness must be longer than nothing: no event comes in the moment it happens.": _us(of.freshness) == 0,
         "office_hours.opens must lie before office_hours.closes.": of.office_hours.opens >= of.office_hours.closes,
@@ -180,7 +203,10 @@ def _unless_any(word: str) -> str:
     return "" if word == ANY else word
 
 
-def _hash(of: Document) -> str:
-    """Eight hexadecimal digits of all that decides: the document, the sentences and the rules of the code."""
+def _version(of: Document) -> str:
+    """The document's name, and eight hexadecimal digits of all that decides: document, sentences, the code's rules.
+
+    Another build may give another name, so a policy keeps the one that it was put in force with.
+    """
     content = msgspec.json.encode([_RULES_VERSION, MESSAGES_VERSION, of], order="deterministic")
-    return hashlib.sha256(content).hexdigest()[:8]
+    return f"{of.version}+{hashlib.sha256(content).hexdigest()[:8]}"

@@ -87,10 +87,11 @@ def success_probability(policy: Policy, learned: Learned, channel: str, prior: P
 
 
 def welcome_channels(policy: Policy, learned: Learned) -> list[str]:
-    """The channels the user welcomes help by: outcomes enough, and success likely enough."""
+    """The channels of the policy by which the user welcomes help: outcomes enough, and success likely enough."""
     return [
         channel
         for channel, (accepted, refused) in sorted(learned.items())
-        if accepted + refused >= policy.welcome_outcome_count
+        if channel in policy.priors
+        and accepted + refused >= policy.welcome_outcome_count
         and success_probability(policy, learned, channel) >= policy.welcome_probability
     ]

@@ -10,13 +10,15 @@ from typing import Final
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 
 from mesh.clock import LATEST_US
-from mesh.errors import InvalidArgument
+from mesh.errors import InvalidArgument, VersionMismatch
 from services.intervention.domain.facts import EventKind, Outcome
 from services.intervention.usecases.rows import Rows
 
 _KINDS: Final = frozenset({0, *EventKind})
+_LAST_KIND: Final = max(EventKind)
 # A withdrawal is the mesh's own doing: nobody reports one.
 _REPORTED: Final = frozenset(Outcome) - {Outcome.NONE, Outcome.WITHDRAWN}
+_LAST_OUTCOME: Final = max(Outcome)
 _LONGEST_IDENTIFIER: Final = 128
 _LARGEST_AMOUNT: Final = 1e12
 _TRACE_LENGTHS: Final = frozenset({0, 16})
@@ -29,9 +31,12 @@ def lengths(request: wire.DecideInterventionsRequest) -> None:
 
     Raises:
         InvalidArgument: `INVALID_TYPE`.
+        VersionMismatch: a column is missing as a whole.
     """
     decided, count = list(request.decided_rows), len(request.record_indexes)
     columns = (request.event_indexes, request.received_times_us, request.trace_ids, request.span_ids)
+    if count and not all(columns):
+        raise VersionMismatch("A column of the batch is missing.")
     if any(len(column) != count for column in columns):
         raise InvalidArgument("INVALID_TYPE", "Columns of events have a value for each row.")
     columns_of_decisions = (
@@ -41,6 +46,8 @@ def lengths(request: wire.DecideInterventionsRequest) -> None:
         request.time_zones,
         request.assessments,
     )
+    if count and not all(columns_of_decisions):
+        raise VersionMismatch("A column of the batch is missing.")
     if any(len(column) != (len(decided) or count) for column in columns_of_decisions):
         raise InvalidArgument("INVALID_TYPE", "Columns of decisions have a value for each decision.")
     if decided or request.decisions:
@@ -72,6 +79,7 @@ def values(rows: Rows, record_count: int) -> None:
 
     Raises:
         InvalidArgument: `INVALID_TYPE`, `MISSING_FIELD`, `INVALID_TIME`, `INVALID_IDENTIFIER` or `VALUE_OUT_OF_RANGE`.
+        VersionMismatch: an event is of a newer version's kind.
     """
     records, count = rows.record_indexes, len(rows.record_indexes)
     if records and (records[-1] >= record_count or sorted(records) != records):
@@ -83,6 +91,8 @@ def values(rows: Rows, record_count: int) -> None:
     if any(user_id in ("", rows.user(row)) for row, user_id in rows.linked.items()):
         raise InvalidArgument("MISSING_FIELD", "A row that ends an anonymous journey names another user.")
     if not _KINDS.issuperset(rows.kinds):
+        if max(rows.kinds) > _LAST_KIND:
+            raise VersionMismatch("An event is of a kind that only a newer version knows.")
         raise InvalidArgument("VALUE_OUT_OF_RANGE", "A kind of event is none of those there are.")
     for times_us in filter(None, (rows.received_us, rows.event_us)):
         time_us(min(times_us))
@@ -130,9 +140,12 @@ def reported(outcome: int) -> int:
 
     Raises:
         InvalidArgument: `MISSING_FIELD` or `VALUE_OUT_OF_RANGE`.
+        VersionMismatch: it is a newer version's.
     """
     if outcome == Outcome.NONE:
         raise InvalidArgument("MISSING_FIELD", "An outcome says what became of the intervention.")
+    if outcome > _LAST_OUTCOME:
+        raise VersionMismatch("An outcome is one that only a newer version knows.")
     if outcome not in _REPORTED:
         raise InvalidArgument("VALUE_OUT_OF_RANGE", "The outcome is none of those that are reported.")
     return outcome

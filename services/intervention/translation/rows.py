@@ -8,7 +8,7 @@ from journeymesh.common.v1.event_pb2 import InterventionOutcome, Purchase
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 from journeymesh.scoring.v1 import scoring_pb2
 
-from mesh.errors import InvalidArgument
+from mesh.errors import InvalidArgument, VersionMismatch
 from services.intervention.domain import person
 from services.intervention.domain.facts import Assessment, Bought, Contact, Indicator, Level, Outcome, OutcomeReport
 from services.intervention.domain.person import Moving, NoStandingError
@@ -29,6 +29,7 @@ def rows_of(request: wire.DecideInterventionsRequest) -> Rows:
     Raises:
         InvalidArgument: columns do not belong together, something points outside of them, or a value is none of those
             there are; see `checks`.
+        VersionMismatch: the sender is of another version.
     """
     checks.lengths(request)
     rows = Rows(
@@ -77,6 +78,8 @@ def _assessment(of: scoring_pb2.Assessment) -> Assessment:
         and 0.0 <= model_score <= 100.0
         and 0 <= level <= _LAST_LEVEL
     ):
+        if level > _LAST_LEVEL:
+            raise VersionMismatch("A risk is of a level that only a newer version knows.")
         raise InvalidArgument(
             "VALUE_OUT_OF_RANGE", "Scores are 0 to 100, confidences 0 to 1, and levels those there are."
         )

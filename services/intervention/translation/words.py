@@ -4,9 +4,11 @@ import re
 from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
+from google.protobuf.unknown_fields import UnknownFieldSet
+from journeymesh.intervention.v1 import intervention_pb2 as wire
 
 from mesh import applied
-from mesh.errors import InvalidArgument
+from mesh.errors import InvalidArgument, MeshError, VersionMismatch
 from services.intervention.domain.conversation import Complexity
 
 _TRACE_ID: Final = re.compile(r"[0-9a-fA-F]{32}")
@@ -62,11 +64,21 @@ def depth_of(number: int) -> Complexity:
 
     Raises:
         InvalidArgument: the number is of no depth.
+        VersionMismatch: it is a newer version's.
     """
+    if number > max(Complexity):
+        raise VersionMismatch("An analysis is wanted that only a newer version makes.")
     try:
         return Complexity(number or Complexity.QUICK)
     except ValueError:
         raise InvalidArgument("VALUE_OUT_OF_RANGE", "The depth is none of those there are.") from None
+
+
+def unlisted(request: wire.ListDecisionsRequest) -> MeshError:
+    """Why decisions cannot be listed: it is not said by what, or by what only a newer version knows."""
+    if len(UnknownFieldSet(request)):
+        return VersionMismatch("Decisions are listed by what only a newer version knows.")
+    return InvalidArgument("MISSING_FIELD", "Decisions are listed by user, trace or position.")
 
 
 def timestamp(at_us: int) -> Timestamp:

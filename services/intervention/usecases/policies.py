@@ -1,13 +1,14 @@
 """The policies in force: kept in the store by their start, taken from a document that may change at any time."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from mesh.errors import Unavailable
+from mesh.errors import Unavailable, VersionMismatch
 from mesh.settings import SettingError
-from services.intervention.domain.interpretation import PolicyError, policy_of
+from services.intervention.domain.interpretation import PolicyError, canonical, policy_of, stored_policy
 from services.intervention.domain.policy import SECOND_US, Policy
 from services.intervention.domain.timeline import Dated, Timeline
 from services.intervention.ports import PolicyStore
@@ -46,21 +47,28 @@ class Policies:
         return self._timeline
 
     def at(self, received_us: int) -> Policy:
-        """The policy that decides on an event received at a time: Unix microseconds."""
-        return self._timeline.at(received_us)
+        """The policy that decides on an event received at a time: Unix microseconds.
+
+        Raises:
+            VersionMismatch: only a newer build can read it.
+        """
+        found = self._timeline.at(received_us)
+        if found is None:
+            raise VersionMismatch("The policy in force was given to a newer version of the service.")
+        return found
 
     async def find(self, version: str) -> Policy:
         """The policy of a version that has decided.
 
         Raises:
-            Unavailable: the store cannot be reached, or does not know it.
+            Unavailable: the store cannot be reached or does not know it, or only a newer build can read it.
         """
         found = self._timeline.find(version)
         if found is None:
             await self.refresh()
             found = self._timeline.find(version)
         if found is None:
-            raise Unavailable("DEPENDENCY_UNAVAILABLE", "The policy of a decision is not in the store.")
+            raise Unavailable("DEPENDENCY_UNAVAILABLE", "The policy of a decision cannot be read from the store.")
         return found
 
     async def refresh(self) -> None:
@@ -70,8 +78,15 @@ class Policies:
             Unavailable: the store cannot be reached.
         """
         if await self._store.count() != len(self._timeline.dated):
-            dated = await self._store.all()
-            self._timeline = Timeline([(each, policy_of(self._parse(each.document))) for each in dated])
+            self._timeline = Timeline([(each, self._stored(each)) for each in await self._store.all()])
+
+    def _stored(self, dated: Dated) -> Policy | None:
+        """A policy as it was put in force; None where only a newer build can read it."""
+        for text in filter(None, (dated.canonical, dated.document)):
+            with contextlib.suppress(PolicyError):
+                return stored_policy(self._parse(text), dated.version)
+        _log.error("policy %s is of a newer version of the service: what it decides waits", dated.version)
+        return None
 
     async def begin(self, document: str) -> None:
         """Reads the policies there are, and puts the document in force where it is another than the last.
@@ -101,10 +116,11 @@ class Policies:
             self._seen = document
             return
         self.trouble = ""
-        while not self._timeline.dated or self._timeline.last.version != policy.version:
+        while not self._timeline.dated or self._timeline.dated[-1].version != policy.version:
             count = len(self._timeline.dated)
             start_us = max(self._clock() + _LEAD_US, self._timeline.dated[-1].start_us + 1) if count else 0
-            if await self._store.append(Dated(start_us, policy.version, document), count):
+            given = Dated(start_us, policy.version, document, canonical(self._parse(document)))
+            if await self._store.append(given, count):
                 _log.info("policy %s decides from now on", policy.version)
             await self.refresh()
         self._seen = document

@@ -38,7 +38,7 @@ class Telling:
 
     async def tell(self) -> None:
         """Tells how it is now."""
-        version = self._policies.at(self._clock()).version
+        version = self._policies.timeline.version_at(self._clock())
         self._metrics.tell_all(registry.POLICY_LIVE, {(version,): 1})
         await self._tell_outbox()
         if self._models.is_on:

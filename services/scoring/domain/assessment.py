@@ -11,7 +11,7 @@ from services.scoring.domain.explanation import Contribution
 from services.scoring.domain.history import Journal, Settled, Signal
 from services.scoring.domain.risk import COUNT_LIMIT, Risk
 from services.scoring.domain.rules import Finding
-from services.scoring.domain.schema import FEATURE_COUNT, Level
+from services.scoring.domain.schema import FEATURE_COUNT, SCHEMA_VERSION, Level
 
 _VALUES: Final = struct.Struct(f"<{FEATURE_COUNT}d")
 _TERMS: Final = struct.Struct(f"<{FEATURE_COUNT + 1}f")
@@ -97,6 +97,7 @@ def settle(journal: Journal, columns: Columns, row: int, model_version: str) -> 
     journal.event_time_us = columns.event_times_us[row]
     journal.model_probability = columns.probabilities[row]
     journal.model_version = model_version
+    journal.schema_version = SCHEMA_VERSION
     journal.values = columns.packed_values[row * _VALUES.size : (row + 1) * _VALUES.size]
     journal.terms = columns.packed_terms[row * _TERMS.size : (row + 1) * _TERMS.size]
 

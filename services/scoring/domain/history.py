@@ -57,7 +57,7 @@ class Journal(msgspec.Struct, array_like=True):
 
     `values` and `terms` are what the last assessment saw and how the model came to its answer: 64- and 32-bit floats,
     little-endian, `terms` led by the model's baseline. `points` are packed, oldest first; the last one's time and level
-    stand beside them. `assessed_count` counts events, and saturates.
+    stand beside them. `assessed_count` counts events, and saturates. `values` are of `schema_version`.
     """
 
     assessed_count: int = 0
@@ -70,6 +70,7 @@ class Journal(msgspec.Struct, array_like=True):
     point_us: int = 0
     point_level: int = 0
     signals: list[Signal] = []
+    schema_version: str = "features-1"
 
 
 def active(signals: Sequence[Signal], at_us: int) -> list[Signal]:

@@ -1,0 +1,1 @@
+"""What is stored, as released versions wrote it."""

@@ -1,0 +1,425 @@
+"""Every stored format: a story that writes it, and a reader that tells what is in it."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final, NamedTuple, cast
+
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+from journeymesh.common.v1 import event_pb2
+from journeymesh.features.v1 import features_pb2
+from journeymesh.intervention.v1 import intervention_pb2
+from journeymesh.scoring.v1 import scoring_pb2
+from journeymesh.video.v1 import video_pb2
+
+from mesh import redis
+from mesh.leasing.redis import RedisLeases
+from mesh.metrics import Metrics
+from mesh.states.redis import RedisShards, RedisState
+from mesh.streams.redis import RedisStream
+from offline.archive import events as archived_events
+from records import table
+from services.features.servicer import FeaturesServicer
+from services.ingest.adapters.archive_files import ParquetArchive
+from services.ingest.adapters.archive_plans import RedisPlans
+from services.ingest.adapters.event_log import StreamEventLog
+from services.ingest.adapters.redis import RedisSeenEvents
+from services.ingest.adapters.redis_applied import RedisApplied
+from services.ingest.adapters.redis_duplicates import RedisDuplicates
+from services.ingest.adapters.redis_failed import RedisFailedEvents, RedisSetAside
+from services.ingest.adapters.redis_journeys import RedisIdentities, RedisSkews
+from services.ingest.domain.archive import DECISIONS, EVENTS, DecisionRow, Plan, Versions, hour_of
+from services.ingest.domain.event import Event, FailedEvent, Place, Seen
+from services.ingest.domain.skew import Skew, observe
+from services.ingest.ports import Claim, EventRows
+from services.ingest.translation.messages import decoded
+from services.intervention.adapters.listeners import LocalListeners
+from services.intervention.adapters.outbox_redis import RedisOutbox
+from services.intervention.adapters.policy_store import RedisPolicies
+from services.intervention.adapters.policy_yaml import parse
+from services.intervention.adapters.redis import RedisLedger
+from services.intervention.adapters.silence import NoInsights, SilentWitness
+from services.intervention.adapters.spending_redis import RedisSpending
+from services.intervention.assembly import Stores, _core
+from services.intervention.domain import delivery, worded
+from services.intervention.domain.facts import Bought, Contact, EventKind, Outcome, OutcomeReport
+from services.intervention.domain.spending import Amount
+from services.intervention.domain.timeline import Timeline
+from services.intervention.domain.worded import Worded
+from services.intervention.servicer import InterventionServicer
+from services.intervention.settings import ModelSettings
+from services.intervention.usecases.asking import Models
+from services.intervention.usecases.policies import Policies
+from services.scoring.servicer import ScoringServicer
+from services.scoring.usecases import Scoring
+from services.video.servicer import VideoServicer
+from services.video.usecases import Playback
+from tests.builders import MINUTE_US, NOW_US, SECOND_US, event
+from tests.features.test_service import at
+from tests.features.test_service import batch as features_batch
+from tests.intervention.builders import MINUTE, NOON_ISH, Row
+from tests.intervention.test_servicer import request as decide_request
+from tests.scoring.builders import Fixed, OneTerm
+from tests.scoring.test_servicer import request as assess_request
+from tests.video.builders import keen_learner, played
+from tests.video.test_servicer import request as playback_request
+
+LIFETIME: Final = 3600
+NO_CONTEXT: Final = cast("Any", None)
+POLICY: Final = (Path(__file__).parent / "policy.yaml").read_text()
+
+
+class At(NamedTuple):
+    """An empty place to write to, or one that a golden file has filled."""
+
+    client: redis.Client
+    folder: Path
+
+
+class Format(NamedTuple):
+    """`write` lives through a story; `read` tells what a store, filled by whatever version, says of it."""
+
+    write: Callable[[At], Awaitable[object]]
+    read: Callable[[At], Awaitable[dict[str, Any]]]
+
+
+def told(*messages: Message) -> list[dict[str, Any]]:
+    """Messages as JSON has them."""
+    return [MessageToDict(message, preserving_proto_field_name=True) for message in messages]
+
+
+# Features.
+
+
+def _features(at_: At) -> FeaturesServicer:
+    return FeaturesServicer(RedisState(at_.client, "features", LIFETIME), Metrics())
+
+
+async def write_features(to: At) -> None:
+    service = _features(to)
+    events = [
+        at(0, "page_view", page="/calculator", address="/calculator?a=1", time_zone="Europe/Berlin"),
+        at(5, "feature_interaction", page="/calculator", target="loan_amount"),
+        at(10, "form_start", page="/calculator", target="form"),
+        *(at(12 + number, "click", page="/calculator", click=event_pb2.Click(x=10, y=20)) for number in range(4)),
+        at(20, "error", page="/calculator", target="form", error_code="E1"),
+        at(22, "retry", page="/calculator", target="form"),
+        at(24, "struggle_signal", page="/calculator", attempt_count=3),
+        at(30, "help_request", page="/help"),
+        at(40, "task_success", page="/calculator", target="loan"),
+        at(50, "purchase", purchase=event_pb2.Purchase(amount=12.5, currency="EUR")),
+        at(60, "identify", page="/"),
+    ]
+    for sequence, each in enumerate(events, start=1):
+        await service.ApplyEvents(features_batch([each], sequence), NO_CONTEXT)
+
+
+async def read_features(of: At) -> dict[str, Any]:
+    service = _features(of)
+    features = await service.GetFeatures(features_pb2.GetFeaturesRequest(user_id="ada"), NO_CONTEXT)
+    profile = await service.GetProfile(features_pb2.GetProfileRequest(user_id="ada"), NO_CONTEXT)
+    recent = await service.ListRecentEvents(features_pb2.ListRecentEventsRequest(user_id="ada"), NO_CONTEXT)
+    return {"told": told(features, profile, recent)}
+
+
+# Scoring.
+
+
+def _scoring(at_: At) -> ScoringServicer:
+    return ScoringServicer(Scoring(Fixed(OneTerm()), RedisState(at_.client, "scoring", LIFETIME)), Metrics())
+
+
+async def write_scoring(to: At) -> None:
+    service = _scoring(to)
+    for sequence in (1, 2):
+        await service.AssessUsers(assess_request(sequence), NO_CONTEXT)
+
+
+async def read_scoring(of: At) -> dict[str, Any]:
+    service = _scoring(of)
+    risks = [await service.GetRisk(scoring_pb2.GetRiskRequest(user_id=user), NO_CONTEXT) for user in ("ada", "bob")]
+    return {"told": told(*risks)}
+
+
+# Video.
+
+
+def _video(at_: At) -> VideoServicer:
+    return VideoServicer(
+        Playback(RedisState(at_.client, "video", LIFETIME), RedisShards(at_.client, "video")), Metrics()
+    )
+
+
+async def write_video(to: At) -> None:
+    service = _video(to)
+    for sequence, beats in enumerate((keen_learner(), played(0, 60, user="bob", viewing="w2")), start=1):
+        await service.ApplyPlayback(playback_request(sequence, beats), NO_CONTEXT)
+
+
+async def read_video(of: At) -> dict[str, Any]:
+    service = _video(of)
+    viewer = await service.GetViewer(video_pb2.GetViewerRequest(user_id="ada"), NO_CONTEXT)
+    video = await service.GetVideo(video_pb2.GetVideoRequest(video_id="v"), NO_CONTEXT)
+    return {"told": told(viewer, video)}
+
+
+# Intervention: users, tallies, records, the ledger, policies, the outbox.
+
+_HELPED: Final = (
+    Row(10.0, NOON_ISH, contact=Contact("ada@example.org", "")),
+    Row(85.0, NOON_ISH + MINUTE, indicators=("form_errors",), features=(1.0, 2.0)),
+    Row(90.0, NOON_ISH + 2 * MINUTE, user_id="bob", indicators=("help_seeking",), strong=5),
+    Row(
+        10.0,
+        NOON_ISH + 3 * MINUTE,
+        kind=EventKind.INTERVENTION_OUTCOME,
+        outcome=OutcomeReport("i-3-2-0", Outcome.ACCEPTED, "in_app"),
+    ),
+    Row(10.0, NOON_ISH + 4 * MINUTE, kind=EventKind.PURCHASE, bought=Bought(12.5, "EUR", is_refund=False)),
+    Row(95.0, NOON_ISH + 30 * MINUTE, indicators=("rage_clicks",)),
+    Row(20.0, NOON_ISH + 31 * MINUTE, user_id="bot", is_bot=True),
+)
+
+
+async def _intervention(at_: At) -> InterventionServicer:
+    clock = lambda: NOON_ISH + 32 * MINUTE  # noqa: E731 - a clock that stands
+    policies = Policies(RedisPolicies(at_.client), parse, clock, Timeline([]))
+    await policies.begin(POLICY)
+    stores = Stores(
+        RedisState(at_.client, "intervention", LIFETIME),
+        RedisShards(at_.client, "intervention"),
+        RedisLedger(at_.client, 10 * 365 * 24 * 3600),
+        RedisOutbox(at_.client, LIFETIME),
+    )
+    spending = RedisSpending(at_.client, "default")
+    models = Models(None, spending, SilentWitness(), clock, clock, limits=Amount(0, 0))
+    listeners = LocalListeners(4)
+    core = _core(
+        stores, policies, SilentWitness(), listeners, models, NoInsights(), lambda: None, clock, 1.0, ModelSettings()
+    )
+    return InterventionServicer(*core, Metrics())
+
+
+async def write_intervention(to: At) -> None:
+    service = await _intervention(to)
+    for sequence, row in enumerate(_HELPED, start=1):
+        await service.DecideInterventions(decide_request(sequence, row), NO_CONTEXT)
+    state = RedisState(to.client, "intervention", LIFETIME)
+    words = Worded("Come.", "model", "wording-1", "0" * 64, True, "", 10, 5, 1.5, NOON_ISH, False)
+    items = {
+        worded.key("i-3-2-0"): worded.encode(words),
+        delivery.undelivered_key("ada"): delivery.encode_undelivered((("i-3-6-0", "email"),)),
+        delivery.contact_key("eve"): delivery.encode_contact(Contact("eve@example.org", "arn")),
+    }
+    await state.save(items, None)
+    parcel = delivery.Parcel(
+        intervention_id="i-3-6-0",
+        decision_id="d-3-6-0",
+        channel="email",
+        user_id="ada",
+        action="send_help_email",
+        type="proactive_help",
+        priority="medium",
+        queue="standard",
+        risk_level="medium",
+        text="Can we help?",
+        content=("support",),
+        page="/calculator",
+        due_us=NOON_ISH,
+        expires_us=NOON_ISH + 60 * MINUTE,
+        trace_id=bytes(16),
+    )
+    await RedisOutbox(to.client, 10 * LIFETIME).add([parcel], NOON_ISH)
+    await RedisSpending(to.client, "default").reserve(20_000, Amount(10, 20), Amount(100, 100))
+
+
+async def read_intervention(of: At) -> dict[str, Any]:
+    service = await _intervention(of)
+    decisions = await service.ListDecisions(
+        intervention_pb2.ListDecisionsRequest(user_id="ada", page_size=100), NO_CONTEXT
+    )
+    ledger = await service.ReadLedger(
+        intervention_pb2.ReadLedgerRequest(shard="3", sequences=map(str, range(1, len(_HELPED) + 1))), NO_CONTEXT
+    )
+    pending = [
+        await service.GetPendingIntervention(intervention_pb2.GetPendingInterventionRequest(user_id=user), NO_CONTEXT)
+        for user in ("ada", "bob")
+    ]
+    made = await service.GetIntervention(intervention_pb2.GetInterventionRequest(id="i-3-2-0"), NO_CONTEXT)
+    policies = await service.ListPolicies(intervention_pb2.ListPoliciesRequest(), NO_CONTEXT)
+    lift = await service.GetLift(intervention_pb2.GetLiftRequest(experiment="1"), NO_CONTEXT)
+    (undelivered, contact) = await RedisState(of.client, "intervention", LIFETIME).load(
+        [delivery.undelivered_key("ada"), delivery.contact_key("eve")]
+    )
+    claims = {
+        channel: [str(each.slip) for each in await RedisOutbox(of.client, LIFETIME).claim(channel, 2**53, 10, 1)]
+        for channel in delivery.CHANNELS
+    }
+    return {
+        "told": told(decisions, ledger, *pending, made, lift),
+        "policies": sorted(each.version for each in policies.policies)[:1],
+        "undelivered": str(delivery.decode_undelivered(undelivered)),
+        "contact": str(delivery.decode_contact(contact)),
+        "outbox": claims,
+        "spent": list(await RedisSpending(of.client, "default").spent(20_000)),
+    }
+
+
+# Ingest: ids, failed events, journeys, times of application.
+
+_SEEN: Final = [
+    Claim("e-1", Seen(Place("3", 7, 0), NOW_US, bytes(range(16)))),
+    Claim("e-2", Seen(Place("shardId-000000000001", 10**50, 9), NOW_US, b"")),
+]
+
+
+async def write_ids(to: At) -> None:
+    await RedisSeenEvents(to.client).claim(_SEEN)
+    await RedisDuplicates(to.client).add(["e-1", "e-1"], NOW_US)
+
+
+async def read_ids(of: At) -> dict[str, Any]:
+    found = await RedisSeenEvents(of.client).find([each.event_id for each in _SEEN], NOW_US)
+    return {"seen": list(map(str, found)), "duplicates": await RedisDuplicates(of.client).count("e-1", NOW_US)}
+
+
+_FAILED: Final = [
+    FailedEvent("f-1", "UNKNOWN_EVENT_TYPE", "No.", NOW_US, "e-1", "ada", b"{}", bytes(16), "gateway"),
+    FailedEvent(
+        "f-2", "POISON", "No.", NOW_US + 1, "e-2", "ada", b"{}", b"t", "dispatcher", Place("3", 7, 1),
+        event("e-2").SerializeToString(),
+    ),
+]  # fmt: skip
+
+
+async def write_failed(to: At) -> None:
+    await RedisFailedEvents(to.client).add(_FAILED)
+    await RedisSetAside(to.client).add("3", [7, 10**50])
+
+
+async def read_failed(of: At) -> dict[str, Any]:
+    page, _ = await RedisFailedEvents(of.client).list(10, "")
+    aside = await RedisSetAside(of.client).find("3", [7, 8, 10**50])
+    return {"failed": list(map(str, page)), "set aside": sorted(map(str, aside))}
+
+
+async def write_journeys(to: At) -> None:
+    skew: Skew | None = None
+    for minute in range(3):
+        skew = observe(skew, NOW_US + minute * MINUTE_US, NOW_US + minute * MINUTE_US - SECOND_US)
+    assert skew is not None
+    await RedisSkews(to.client).keep({"d:phone\nada": skew})
+    await RedisIdentities(to.client).link({"anon": "ada"})
+
+
+async def read_journeys(of: At) -> dict[str, Any]:
+    skews = await RedisSkews(of.client).find(["d:phone\nada"])
+    return {
+        "skews": {device: str(skew) for device, skew in skews.items()},
+        "links": await RedisIdentities(of.client).find(["anon"], NOW_US),
+    }
+
+
+async def write_applied(to: At) -> None:
+    applied = RedisApplied(to.client, 0.0)
+    await applied.note("3", 10**30, NOW_US)
+    assert applied._writing is not None
+    await applied._writing
+
+
+async def read_applied(of: At) -> dict[str, Any]:
+    return {"applied": await RedisApplied(of.client).find("3", 5, NOW_US)}
+
+
+# The stream, leases and plans.
+
+
+async def write_stream(to: At) -> None:
+    log = StreamEventLog(RedisStream(to.client, "events", 1, 1_000_000))
+    carried = event_pb2.Carried(purchase_count=1, standing=b"s")
+    events = [
+        event("e-1", kind="purchase", purchase=event_pb2.Purchase(amount=1, currency="EUR"), properties=b'{"a":1}'),
+        event("e-2", kind="identify", anonymous_id="anon", carried=carried),
+    ]
+    for each in events:
+        await log.append(table.of_events([each]))
+
+
+async def read_stream(of: At) -> dict[str, Any]:
+    read = await RedisStream(of.client, "events", 1, 1_000_000).read("0", -1, 10, 0.001)
+    return {"records": [told(*decoded(record).table.events()) for record in read.records]}
+
+
+async def write_leases(to: At) -> None:
+    leases = RedisLeases(to.client, "redis/events", "dispatcher", 10)
+    lease = await leases.acquire("0", "dispatcher-1")
+    assert lease is not None
+    await leases.save(lease, 10**30, 0.5)
+    plans = RedisPlans(to.client, "redis/events")
+    await plans.take("0", 1)
+    await plans.save("0", 1, Plan(5, 10**30))
+
+
+async def read_leases(of: At) -> dict[str, Any]:
+    leases = RedisLeases(of.client, "redis/events", "dispatcher", 10)
+    standing = (await leases.standings())["0"]
+    return {
+        "checkpoint": str(await leases.checkpoint("0")),
+        "epoch": standing.epoch,
+        "plan": str(await RedisPlans(of.client, "redis/events").take("0", 1)),
+    }
+
+
+# The archive.
+
+
+def _row(sequence: int) -> EventRows:
+    made = event(f"e-{sequence}", kind="purchase", purchase=event_pb2.Purchase(amount=sequence, currency="EUR"))
+    return EventRows(sequence, table.of_events([made]), [0])
+
+
+async def write_archive(to: At) -> None:
+    archive, rows = ParquetArchive(to.folder.as_uri()), [_row(1), _row(2)]
+    assessment = scoring_pb2.Assessment(score=80, level=scoring_pb2.RISK_LEVEL_HIGH)
+    whole = intervention_pb2.Decision(id="d-3-2-0", explanation="Why.", inputs=b"i")
+    decisions = [
+        DecisionRow(
+            row.sequence,
+            0,
+            cast("Event", row.table.event(0)),
+            1,
+            (3,),
+            cast("Any", assessment),
+            Versions("m", "r", "p"),
+            its,
+            1,
+        )
+        for row, its in zip(rows, (None, whole), strict=True)
+    ]
+    part = await archive.pack("3", rows, decisions)
+    await archive.write("3", Plan(0, 2), {hour_of(NOW_US)}, [part])
+
+
+async def read_archive(of: At) -> dict[str, Any]:
+    archive = ParquetArchive(of.folder.as_uri())
+    events = archived_events(archive, archive.files(EVENTS))
+    rows = [row for file in archive.files(DECISIONS) for batch in archive.batches(file) for row in batch.to_pylist()]
+    return {
+        "events": [told(cast("Message", each.event)) for each in events],
+        "decisions": [[row["decision_id"], row["score"], row["reasons"], row["explanation"]] for row in rows],
+    }
+
+
+FORMATS: Final[dict[str, Format]] = {
+    "features": Format(write_features, read_features),
+    "scoring": Format(write_scoring, read_scoring),
+    "video": Format(write_video, read_video),
+    "intervention": Format(write_intervention, read_intervention),
+    "ids": Format(write_ids, read_ids),
+    "failed": Format(write_failed, read_failed),
+    "journeys": Format(write_journeys, read_journeys),
+    "applied": Format(write_applied, read_applied),
+    "stream": Format(write_stream, read_stream),
+    "leases": Format(write_leases, read_leases),
+    "archive": Format(write_archive, read_archive),
+}

@@ -1,0 +1,1 @@
+"""Two versions of the mesh side by side."""
