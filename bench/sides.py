@@ -4,11 +4,13 @@ import contextlib
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Final, NamedTuple
+from urllib.parse import urlsplit
 
 import psutil
 import redis
@@ -43,18 +45,43 @@ class Side(NamedTuple):
     is_decided: load.IsDecided
     drain: Callable[[], None]
     """Returns once everything that was taken is decided on."""
+    store_port: int
 
 
 @contextlib.contextmanager
-def journeymesh(folder: Path) -> Iterator[Side]:
-    """The mesh as `make run` starts it, every guarantee on."""
-    with running_mesh(folder) as mesh:
+def journeymesh(folder: Path, **settings: str) -> Iterator[Side]:
+    """The mesh as `make run` starts it, every guarantee on that no setting turns off."""
+    with running_mesh(folder, **settings) as mesh:
         yield side_of(mesh)
 
 
 def side_of(mesh: RunningMesh) -> Side:
     """A mesh that runs."""
-    return Side("Journeymesh", mesh.url, {name: mesh.process(name) for name in PROGRAMS}, load.is_applied, _Drain(mesh))
+    programs = {}
+    for name in PROGRAMS:
+        with contextlib.suppress(LookupError):  # one that the settings left out
+            programs[name] = mesh.process(name)
+    return Side("Journeymesh", mesh.url, programs, load.is_applied, _Drain(mesh), mesh.store_port)
+
+
+@contextlib.contextmanager
+def both() -> Iterator[tuple[Side, Side]]:
+    """The mesh and the afternoon's work, each with a folder of its own, to be measured in turn."""
+    with contextlib.ExitStack() as stack:
+        ours, theirs = (Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(2))
+        yield stack.enter_context(journeymesh(ours)), stack.enter_context(afternoon(theirs))
+
+
+def await_rest(mesh_url: str) -> None:
+    """Returns once the dispatchers have nothing left to do; it needs no receipts."""
+    parts = urlsplit(mesh_url)
+    with contextlib.closing(HTTPConnection(parts.hostname or "", parts.port, timeout=30)) as connection:
+
+        def is_at_rest() -> bool:
+            standings = load.ask(connection, "GET", "/api/pipeline")["standings"]
+            return all(each["lagSeconds"] == 0 for each in standings if each["reader"] == "dispatcher")
+
+        await_so(is_at_rest)
 
 
 @contextlib.contextmanager
@@ -73,15 +100,16 @@ def afternoon(folder: Path) -> Iterator[Side]:
     with contextlib.ExitStack() as stack, redis.Redis.from_url(url) as store:
         processes = {}
         for name, command in commands.items():
-            processes[name] = stack.enter_context(_running(command, environment))
-            _await(lambda: _answers(store))
-        _await(lambda: _answers_at(port))
+            processes[name] = stack.enter_context(running(command, environment))
+            await_so(lambda: answers(store))
+        await_so(lambda: _answers_at(port))
         yield Side(
             "an afternoon's work",
             f"http://127.0.0.1:{port}",
             processes,
             _is_listed,
-            lambda: _await(lambda: _is_idle(store)),
+            lambda: await_so(lambda: _is_idle(store)),
+            store_port,
         )
 
 
@@ -111,7 +139,8 @@ def _is_idle(store: redis.Redis) -> bool:
 
 
 @contextlib.contextmanager
-def _running(command: list[str], environment: dict[str, str]) -> Iterator[psutil.Process]:
+def running(command: list[str], environment: dict[str, str]) -> Iterator[psutil.Process]:
+    """A process that runs within the block; its output is not shown."""
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)  # noqa: S603 - commands of this module
     try:
         yield psutil.Process(process.pid)
@@ -120,7 +149,8 @@ def _running(command: list[str], environment: dict[str, str]) -> Iterator[psutil
         process.wait()
 
 
-def _answers(store: redis.Redis) -> bool:
+def answers(store: redis.Redis) -> bool:
+    """Whether a server of Redis is there."""
     with contextlib.suppress(redis.ConnectionError):
         return bool(store.ping())
     return False
@@ -133,7 +163,12 @@ def _answers_at(port: int) -> bool:
     return False
 
 
-def _await(is_so: Callable[[], bool]) -> None:
+def await_so(is_so: Callable[[], bool]) -> None:
+    """Returns once something is so.
+
+    Raises:
+        TimeoutError: it was not within five minutes.
+    """
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while not is_so():
         if time.monotonic() > deadline:

@@ -1,0 +1,107 @@
+"""The mesh alone: whether it slows as its users grow, what it keeps of each, and what more shards bring."""
+
+import itertools
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from bench import connections, kept, plots, sides
+from bench.report import Found, Ratio, Table
+from bench.sections import Scale, turns
+from bench.sections.turns import Offered
+from bench.sides import Side
+
+_OFFERED: Final = Offered(10_000, 100, 5)
+_LOADERS: Final = 4
+_LARGEST: Final = 100_000
+_MILLION: Final = 1_000_000
+
+
+def growth(scale: Scale) -> Found:
+    """Throughput and what the store keeps at 10³, 10⁴, 10⁵ and, where asked for, 10⁶ users."""
+    sizes = [1_000, 10_000] if scale.is_quick else [1_000, 10_000, _LARGEST]
+    sizes += [_MILLION] if scale.has_million else []
+    speeds, rows, figures = list[float](), list[list[str]](), dict[str, float]()
+    with tempfile.TemporaryDirectory() as folder, sides.journeymesh(Path(folder)) as side:
+        known, sent = 0, 0
+        for size in sizes:
+            sent += _fill(side, known, size)
+            known = size
+            found = turns.take({"mesh": side}, _OFFERED, scale.seconds, scale.rounds, size)
+            measured = found.measured["mesh"]
+            sent += sum(each.sent for each in measured)
+            speeds.append(turns.taken(measured))
+            per_user, per_event = _kept(side, size, sent)
+            memory = measured[-1].memory() / 2**20
+            rows.append([f"{size:,}", f"{speeds[-1]:,.0f}", f"{turns.cpu(measured):,.0f}", f"{per_user:,.0f}"])
+            rows[-1] += [f"{per_event:,.0f}", f"{memory:,.0f}"]
+            figures |= {"bytes per user": per_user, "bytes per event": per_event, f"memory MiB at {size:,}": memory}
+        files = sum(path.stat().st_size for path in Path(folder).rglob("*.parquet"))
+        figures["archive bytes per event"] = files / sent
+    columns = ("users", "taken/s", "CPU µs", "bytes per user", "bytes per event", "MiB of all processes")
+    return Found(
+        "Growth over users",
+        "Every user has come at least once before each row is measured. Bytes per user are of states; bytes per event of ids "
+        "and ledger, for a day or two.",
+        [Table("Growth over users", columns, rows)],
+        [plots.lines("events per second over users", sizes, {"taken": speeds})],
+        [
+            Ratio(f"events/s at {sizes[-1]:,} users over those at {sizes[0]:,}", speeds[-1] / speeds[0], 0.8),
+            Ratio("bytes per user over 4 KB", figures["bytes per user"] / 4_000, 1.0, more_is_better=False),
+            Ratio("bytes per event over half of 300", figures["bytes per event"] / 150, 1.0, more_is_better=False),
+        ],
+        figures,
+    )
+
+
+def shards(scale: Scale) -> Found:
+    """The same load on 1, 2 and 4 shards, with as many dispatchers."""
+    counts = (1, 2) if scale.is_quick else (1, 2, 4)
+    rows, speeds = [], []
+    for count in counts:
+        settings = {"JOURNEYMESH_SHARD_COUNT": str(count), "JOURNEYMESH_DISPATCHER_COUNT": str(count)}
+        with tempfile.TemporaryDirectory() as folder, sides.journeymesh(Path(folder), **settings) as side:
+            turns.warm([side])
+            measured = turns.take({"mesh": side}, _OFFERED, scale.seconds, 1).measured["mesh"]
+        speeds.append(turns.taken(measured))
+        rows.append([str(count), f"{speeds[-1]:,.0f}", f"{turns.cpu(measured):,.0f}"])
+    return Found(
+        "1, 2 and 4 shards",
+        "As many dispatchers as shards; only the first dispatcher's CPU is counted. All share these cores, so that more shards "
+        "can bring more only where one dispatcher is what limits.",
+        [Table("Shards", ("shards", "taken/s", "CPU µs"), rows)],
+        ratios=[Ratio(f"events/s of {counts[-1]} shards over 1", speeds[-1] / speeds[0])],
+    )
+
+
+def _fill(side: Side, known: int, size: int) -> int:
+    """Lets every user from `known` to `size` come with a few events; how many events that were."""
+    if size <= known:
+        return 0
+    users = iter(range(known, size))
+    kinds = ("page_view", "click", "feature_interaction")
+    sent = itertools.count()
+    event = '{"eventId":"fill-%d-%d","userId":"user-%d","eventType":"%s","properties":{"page":"/p","element":"e","feature":"f"}}'
+
+    def requests() -> list[bytes]:
+        found = []
+        for _ in range(30):
+            user = next(users, None)
+            if user is None:
+                break
+            found += [event % (user, number, user, kind) for number, kind in enumerate(kinds) if next(sent) >= 0]
+        return [('{"events":[' + ",".join(found) + "]}").encode()] if found else []
+
+    bodies = itertools.chain.from_iterable(iter(requests, []))
+    posts = (connections.post("/api/events/track", body) for body in bodies)
+    connections.saturate(side.url, posts, _LOADERS, 3_600)
+    side.drain()
+    return next(sent)
+
+
+def _kept(side: Side, user_count: int, event_count: int) -> tuple[float, float]:
+    """Bytes of the store per user and per event."""
+    used = kept.by_owner(side.store_port)
+    of_events = sum(size for owner, size in used.items() if kept.is_per_event(owner))
+    of_users = sum(size for owner, size in used.items() if not kept.is_per_event(owner) and not kept.is_waiting(owner))
+    return of_users / user_count, of_events / event_count
