@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -139,9 +140,11 @@ def _is_idle(store: redis.Redis) -> bool:
 
 
 @contextlib.contextmanager
-def running(command: list[str], environment: dict[str, str]) -> Iterator[psutil.Process]:
-    """A process that runs within the block; its output is not shown."""
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)  # noqa: S603 - commands of this module
+def running(command: list[str], environment: dict[str, str], log: Path | None = None) -> Iterator[psutil.Process]:
+    """A process that runs within the block; what it says of errors is shown, or goes to a log."""
+    with contextlib.ExitStack() as stack:
+        errors = stack.enter_context(log.open("wb")) if log else None
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=errors)  # noqa: S603 - commands of the bench
     try:
         yield psutil.Process(process.pid)
     finally:
@@ -159,6 +162,13 @@ def answers(store: redis.Redis) -> bool:
 def _answers_at(port: int) -> bool:
     with contextlib.suppress(OSError), contextlib.closing(HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
         load.ask(connection, "GET", "/api/users/nobody/decisions")
+        return True
+    return False
+
+
+def is_there(port: int) -> bool:
+    """Whether somebody listens at a port on loopback."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
         return True
     return False
 

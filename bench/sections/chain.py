@@ -2,20 +2,23 @@
 
 import itertools
 import statistics
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
-from bench import connections, load
+from bench import connections, load, sides
 from bench.connections import Answered
 from bench.mesh import LOAD_GENERATOR
 from bench.report import Found, Ratio, Table
 from bench.sections import Scale, turns
 from bench.sections.turns import Offered, Turns
-from bench.sides import Side, both
+from bench.sides import Side
 from bench.watch import Watch
 
 _MESH: Final = "mesh"
 _AFTERNOON: Final = "afternoon"
+_SIDES: Final[dict[str, turns.Starting]] = {_MESH: sides.journeymesh, _AFTERNOON: sides.afternoon}
 _CONNECTIONS: Final = 64
 _BATCH: Final = 100
 _SATURATING: Final = 10_000
@@ -63,13 +66,13 @@ def single(scale: Scale) -> Found:
     """One event per request over 64 connections, each of which waits for its answer."""
     answered: dict[str, list[Answered]] = {_MESH: [], _AFTERNOON: []}
     spent: dict[str, list[float]] = {_MESH: [], _AFTERNOON: []}
-    with both() as (ours, theirs):
-        turns.warm((ours, theirs), 1)
-        for turn in range(scale.rounds):
-            for name, side in ((_MESH, ours), (_AFTERNOON, theirs)):
-                one, micros = _saturated(side, f"single{turn}", scale.seconds)
-                answered[name].append(one)
-                spent[name].append(micros)
+    for _ in range(scale.rounds):
+        for name, start in _SIDES.items():
+            with tempfile.TemporaryDirectory() as folder, start(Path(folder)) as side:
+                turns.warm([side])
+                one, micros = _saturated(side, scale.seconds)
+            answered[name].append(one)
+            spent[name].append(micros)
     speeds = {name: statistics.median(len(one.latencies) / one.seconds for one in each) for name, each in answered.items()}
     micros_of = {name: statistics.median(each) for name, each in spent.items()}
     rows = []
@@ -89,10 +92,10 @@ def single(scale: Scale) -> Found:
     )
 
 
-def _saturated(side: Side, name: str, seconds: int) -> tuple[Answered, float]:
+def _saturated(side: Side, seconds: int) -> tuple[Answered, float]:
     """What the connections were answered, and CPU per event in microseconds until all is decided on."""
-    lanes = [load.requests(sender, 1, turns.USERS, 5, name) for sender in range(load.SENDERS)]
-    requests = (connections.post("/api/events/track", next(lane)) for lane in itertools.cycle(lanes))
+    lanes = [load.requests(sender, 1, turns.USERS, 5, "single") for sender in range(load.SENDERS)]
+    requests = ([connections.post("/api/events/track", next(lane))] for lane in itertools.cycle(lanes))
     with Watch(side.processes.values()) as watch:
         answered = connections.saturate(side.url, requests, _CONNECTIONS, seconds)
         side.drain()
@@ -100,9 +103,7 @@ def _saturated(side: Side, name: str, seconds: int) -> tuple[Answered, float]:
 
 
 def _take(loads: Sequence[Offered], scale: Scale) -> list[Turns]:
-    with both() as (ours, theirs):
-        turns.warm((ours, theirs))
-        return [turns.take({_MESH: ours, _AFTERNOON: theirs}, each, scale.seconds, scale.rounds) for each in loads]
+    return turns.take_alone(_SIDES, loads, scale.seconds, scale.rounds)
 
 
 def _p99(each: Turns) -> Ratio:

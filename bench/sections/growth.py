@@ -93,7 +93,7 @@ def _fill(side: Side, known: int, size: int) -> int:
         return [('{"events":[' + ",".join(found) + "]}").encode()] if found else []
 
     bodies = itertools.chain.from_iterable(iter(requests, []))
-    posts = (connections.post("/api/events/track", body) for body in bodies)
+    posts = ([connections.post("/api/events/track", body)] for body in bodies)
     connections.saturate(side.url, posts, _LOADERS, 3_600)
     side.drain()
     return next(sent)

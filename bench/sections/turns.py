@@ -3,8 +3,11 @@
 import itertools
 import json
 import statistics
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from bench import load, plots
@@ -35,13 +38,17 @@ class Offered(NamedTuple):
         return f"{self.rate:,}/s, {self.batch} × run of {self.run}"
 
 
+Starting = Callable[[Path], AbstractContextManager[Side]]
+"""Starts a side, whose files stand in a folder, for the length of a block."""
+
+
 class Turns(NamedTuple):
     """What came of one load: the turns of each side, by its name."""
 
     offered: Offered
     measured: dict[str, list[Measured]]
     json_micros: float
-    """What `json.loads` took per event of the same bodies meanwhile, at best."""
+    """What `json.loads` takes per event of the same bodies, at best."""
 
 
 def warm(sides: Sequence[Side], batch: int = 100, users: int = USERS) -> None:
@@ -51,15 +58,28 @@ def warm(sides: Sequence[Side], batch: int = 100, users: int = USERS) -> None:
 
 
 def take(sides: dict[str, Side], offered: Offered, seconds: int, rounds: int, users: int = USERS) -> Turns:
-    """Offers the same load to each side in turn: A B A B."""
-    measured: dict[str, list[Measured]] = {name: [] for name in sides}
-    unit = []
+    """Offers the same load in turn to sides that all run: A B A B. For CPU per event; who rests takes some CPU too."""
+    turns = Turns(offered, {name: [] for name in sides}, json_micros(offered))
     for _ in range(rounds):
         for name, side in sides.items():
-            unit.append(json_micros(offered))
-            turn = f"t{next(_turns)}"
-            measured[name].append(measure(side, offered.rate, offered.batch, seconds, users, offered.run, turn))
-    return Turns(offered, measured, min(unit))
+            turns.measured[name].append(_turn(side, offered, seconds, users))
+    return turns
+
+
+def take_alone(starting: Mapping[str, Starting], loads: Sequence[Offered], seconds: int, rounds: int) -> list[Turns]:
+    """Offers the same loads to each side in turn, A B A B, each started for its turn and alone on the machine."""
+    every = [Turns(offered, {name: [] for name in starting}, json_micros(offered)) for offered in loads]
+    for _ in range(rounds):
+        for name, start in starting.items():
+            with tempfile.TemporaryDirectory() as folder, start(Path(folder)) as side:
+                warm([side])
+                for turns in every:
+                    turns.measured[name].append(_turn(side, turns.offered, seconds, USERS))
+    return every
+
+
+def _turn(side: Side, offered: Offered, seconds: int, users: int) -> Measured:
+    return measure(side, offered.rate, offered.batch, seconds, users, offered.run, f"t{next(_turns)}")
 
 
 def json_micros(offered: Offered) -> float:
