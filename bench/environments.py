@@ -27,7 +27,16 @@ def python(name: str, *, installs: bool) -> Path:
     if not installs:
         message = f"{name} is not installed; `python -m bench --only` with the section's name installs it"
         raise NotInstalledError(message)
-    install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "--requirement", str(lock)]
+    install = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--require-hashes",
+        "--requirement",
+        str(lock),
+    ]
     try:
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True, capture_output=True)  # noqa: S603 - of this module
         subprocess.run([str(interpreter), *install], check=True, capture_output=True)  # noqa: S603 - the same

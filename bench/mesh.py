@@ -66,7 +66,16 @@ def main() -> None:
     console.print(f"latency over time: {arguments.plot}")
 
 
-def measure(side: Side, rate: int, batch: int, seconds: int, user_count: int, run: int, name: str = "b") -> Measured:
+def measure(
+    side: Side,
+    rate: int,
+    batch: int,
+    seconds: int,
+    user_count: int,
+    run: int,
+    name: str = "b",
+    probe_period_seconds: float = load.PROBE_PERIOD_SECONDS,
+) -> Measured:
     """Offers load, whose ids begin with `name`, and measures; ends once all that was taken is decided on.
 
     Latencies count from when each probe was due, and probes go on at their rate however slow the answers are.
@@ -90,8 +99,8 @@ def measure(side: Side, rate: int, batch: int, seconds: int, user_count: int, ru
         )
         for sender in range(load.SENDERS)
     ]
-    probing = partial(load.probe, side.url, started, stop, latencies, is_decided=side.is_decided, name=f"{name}-probe")
-    prober = threading.Thread(target=probing)
+    probing = partial(load.probe, side.url, started, stop, latencies, probe_period_seconds)
+    prober = threading.Thread(target=probing, kwargs={"is_decided": side.is_decided, "name": f"{name}-probe"})
     for thread in (*senders, prober):
         thread.start()
     time.sleep(seconds)

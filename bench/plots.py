@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Self
 
 _WIDTH: Final = 8.0
 
@@ -67,16 +67,17 @@ class _Figure:
         from matplotlib import pyplot as plt
 
         self._plt = plt
-        self._figure, self.axes = plt.subplots(figsize=(_WIDTH, height), layout="constrained")
-        self.axes: Any
+        self._figure = plt.figure(figsize=(_WIDTH, height), layout="constrained")
+        self.axes: Any = self._figure.add_subplot()
         self.axes.set_title(title, loc="left", fontsize="medium")
         self.svg = ""
 
-    def __enter__(self) -> "_Figure":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         written = io.StringIO()
         self._figure.savefig(written, format="svg", metadata={"Date": None})
         self._plt.close(self._figure)
-        self.svg = written.getvalue().partition("<svg")[1] + written.getvalue().partition("<svg")[2]
+        text = written.getvalue()
+        self.svg = text[text.index("<svg") :]

@@ -1,7 +1,8 @@
 """What sections of the bench find, as Markdown and as one self-contained page."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 
@@ -30,14 +31,39 @@ class Ratio(NamedTuple):
     @property
     def misses(self) -> bool:
         """Whether the mesh is short of its bound."""
-        if self.wanted is None:
-            return False
-        return self.value < self.wanted if self.more_is_better else self.value > self.wanted
+        return self.wanted is not None and _misses(self.value, self.wanted, self.more_is_better)
 
     def __str__(self) -> str:
         """The ratio as a line of the report."""
-        bound = "" if self.wanted is None else f" (wanted {'≥' if self.more_is_better else '≤'} {self.wanted:g})"
-        return f"{self.what}: {self.value:.2f} ×{bound}"
+        bound = "" if self.wanted is None else _bound(self.wanted, self.more_is_better)
+        return f"{self.what}: {self.value:.2f} x{bound}"
+
+
+class Bounded(NamedTuple):
+    """A figure of the mesh alone, and the bound it is to keep."""
+
+    what: str
+    value: float
+    unit: str
+    wanted: float
+    more_is_better: bool = False
+
+    @property
+    def loses(self) -> bool:
+        """There is nobody to lose against."""
+        return False
+
+    @property
+    def misses(self) -> bool:
+        """Whether the mesh is short of its bound."""
+        return _misses(self.value, self.wanted, self.more_is_better)
+
+    def __str__(self) -> str:
+        """The figure as a line of the report."""
+        return f"{self.what}: {self.value:,.4g} {self.unit}{_bound(self.wanted, self.more_is_better)}"
+
+
+Claim = Ratio | Bounded
 
 
 class Found(NamedTuple):
@@ -48,18 +74,26 @@ class Found(NamedTuple):
     tables: Sequence[Table] = ()
     plots: Sequence[str] = ()
     """As SVG."""
-    ratios: Sequence[Ratio] = ()
-    figures: dict[str, float] = {}
+    claims: Sequence[Claim] = ()
+    figures: Mapping[str, float] = MappingProxyType({})
     """What docs/scale.md is calculated from, by name."""
     skipped: str = ""
     """Why nothing was measured; empty where it was."""
 
 
-def verdict(ratios: Sequence[Ratio]) -> list[str]:
+def verdict(claims: Sequence[Claim]) -> list[str]:
     """Where the mesh loses, where it misses its bounds, and the rest, a line each."""
-    lines = [f"**we lose**: {each}" for each in ratios if each.loses]
-    lines += [f"**falls short**: {each}" for each in ratios if each.misses and not each.loses]
-    return lines + [str(each) for each in ratios if not each.loses and not each.misses]
+    lines = [f"**we lose**: {each}" for each in claims if each.loses]
+    lines += [f"**falls short**: {each}" for each in claims if each.misses and not each.loses]
+    return lines + [str(each) for each in claims if not each.loses and not each.misses]
+
+
+def _misses(value: float, wanted: float, more_is_better: bool) -> bool:  # noqa: FBT001 - the members of a claim
+    return value < wanted if more_is_better else value > wanted
+
+
+def _bound(wanted: float, more_is_better: bool) -> str:  # noqa: FBT001 - the same
+    return f" (wanted {'≥' if more_is_better else '≤'} {wanted:,g})"
 
 
 def markdown(head: Sequence[str], sections: Sequence[Found]) -> str:
@@ -69,8 +103,8 @@ def markdown(head: Sequence[str], sections: Sequence[Found]) -> str:
         parts += [f"## {each.title}", "", each.about, ""]
         if each.skipped:
             parts += [f"Skipped: {each.skipped}", ""]
-        if each.ratios:
-            parts += [*(f"- {line}" for line in verdict(each.ratios)), ""]
+        if each.claims:
+            parts += [*(f"- {line}" for line in verdict(each.claims)), ""]
         for table in each.tables:
             rows = [table.columns, ["---"] * len(table.columns), *table.rows]
             parts += [f"{table.title}:", "", *(f"| {' | '.join(cells)} |" for cells in rows), ""]
@@ -80,12 +114,16 @@ def markdown(head: Sequence[str], sections: Sequence[Found]) -> str:
 def page(head: Sequence[str], sections: Sequence[Found]) -> str:
     """The report as one HTML page that loads nothing else."""
     parts = [_HEAD, *_list(head)]
-    parts += ["<nav>", *(f'<a href="#{index}">{_text(each.title)}</a>' for index, each in enumerate(sections)), "</nav>"]
+    parts += [
+        "<nav>",
+        *(f'<a href="#{index}">{_text(each.title)}</a>' for index, each in enumerate(sections)),
+        "</nav>",
+    ]
     for index, each in enumerate(sections):
         parts += [f'<h2 id="{index}">{_text(each.title)}</h2>', f"<p>{_text(each.about)}</p>"]
         if each.skipped:
             parts.append(f"<p class=skipped>Skipped: {_text(each.skipped)}</p>")
-        parts += _list(verdict(each.ratios))
+        parts += _list(verdict(each.claims))
         parts += each.plots
         parts += [_table(table) for table in each.tables]
     return "\n".join([*parts, "</main></html>", ""])

@@ -33,6 +33,7 @@ PROGRAMS: Final = (
     "archiver",
     "store",
 )
+_MOST_DISPATCHERS: Final = 4
 _MODELS: Final = Path("models/exit-risk")
 _PATIENCE_SECONDS: Final = 300.0
 
@@ -59,7 +60,7 @@ def journeymesh(folder: Path, **settings: str) -> Iterator[Side]:
 def side_of(mesh: RunningMesh) -> Side:
     """A mesh that runs."""
     programs = {}
-    for name in PROGRAMS:
+    for name in (*PROGRAMS, *(f"dispatcher-{number}" for number in range(2, _MOST_DISPATCHERS + 1))):
         with contextlib.suppress(LookupError):  # one that the settings left out
             programs[name] = mesh.process(name)
     return Side("Journeymesh", mesh.url, programs, load.is_applied, _Drain(mesh), mesh.store_port)
@@ -135,8 +136,8 @@ def _is_listed(connection: HTTPConnection, event_id: str, user_id: str) -> bool:
 
 
 def _is_idle(store: redis.Redis) -> bool:
-    (group,) = store.xinfo_groups(service.STREAM)
-    return bool(group["pending"] == 0 and group["lag"] == 0)
+    groups = store.xinfo_groups(service.STREAM)  # none until the worker has come
+    return bool(groups) and all(group["pending"] == 0 and group["lag"] == 0 for group in groups)
 
 
 @contextlib.contextmanager

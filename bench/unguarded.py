@@ -42,7 +42,7 @@ def _fences() -> None:
     from mesh.states import redis as states
 
     _ = states.RedisState.save, states.RedisState._key  # noqa: SLF001 - stands where the adapter stands
-    states.RedisState.save = _save  # type: ignore[method-assign]
+    states.RedisState.save = _save  # type: ignore[assignment, method-assign]
 
 
 _REWIRINGS: Final = {"ids": _ids, "fences": _fences}

@@ -1,6 +1,7 @@
 """CPU of processes over a block."""
 
 from collections.abc import Iterable
+from typing import Self
 
 import psutil
 
@@ -12,7 +13,7 @@ class Watch:
         self._processes = list(processes)
         self.seconds = 0.0
 
-    def __enter__(self) -> "Watch":
+    def __enter__(self) -> Self:
         self.seconds = -self._spent()
         return self
 

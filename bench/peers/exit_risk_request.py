@@ -1,4 +1,4 @@
-"""Writes one request of gRPC to MLServer: `exit_risk_request.py <rows as JSON> <file>`. Run in MLServer's environment."""
+"""Writes one gRPC request to MLServer: `exit_risk_request.py <rows as JSON> <file>`. Run in MLServer's environment."""
 
 import json
 import sys

@@ -3,7 +3,7 @@
 Run in Feast's environment; `feast serve` in the folder then answers for them.
 """
 
-import datetime
+import datetime as dt
 import json
 import sys
 from pathlib import Path
@@ -22,7 +22,7 @@ def main() -> None:
         f"offline_store:\n  type: file\nonline_store:\n  type: redis\n  connection_string: localhost:{port}\n"
     )
     (folder / "feature_store.yaml").write_text(written, encoding="utf-8")
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     users = [f"user-{number}" for number in range(user_count)]
     columns = {name: [float(number % 7) for number in range(user_count)] for name in names}
     rows = pd.DataFrame({"user_id": users, "event_timestamp": [now] * user_count, **columns})
@@ -33,7 +33,7 @@ def main() -> None:
         entities=[user],
         schema=[Field(name=name, dtype=Float64) for name in names],
         source=FileSource(path=str(folder / "rows.parquet"), timestamp_field="event_timestamp"),
-        ttl=datetime.timedelta(days=400),
+        ttl=dt.timedelta(days=400),
     )
     store = FeatureStore(repo_path=str(folder))
     store.apply([user, view])

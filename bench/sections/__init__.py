@@ -15,5 +15,5 @@ class Scale(NamedTuple):
     """Whether growth goes up to a million users."""
 
 
-QUICK = Scale(4, 1, is_quick=True)
+QUICK = Scale(3, 1, is_quick=True)
 FULL = Scale(8, 2, is_quick=False)

@@ -60,16 +60,16 @@ class _Servers(NamedTuple):
 def scoring(scale: Scale) -> Found:
     """Rows per second and CPU per row, each side in turn."""
     about = (
-        "The mesh's service keeps state, explains each score and fences its writes; MLServer answers a probability, in its "
-        "own process without workers, which is its fastest on two cores. Clients of gRPC are the same on both sides and "
-        "take a share of the cores. CPU is of the servers, the mesh's store too. MLServer counts with the faster of its doors."
+        "The mesh's service keeps state, explains each score and fences its writes; MLServer answers a probability, "
+        "without workers of its own, which is its fastest on two cores. Clients of gRPC are the same on both sides and "
+        "take a share of the cores. CPU is of the servers, the mesh's store too. MLServer counts with its faster door."
     )
     title = "Scoring against MLServer"
     try:
         interpreter = environments.python("mlserver", installs=not scale.is_quick)
     except environments.NotInstalledError as error:
         return Found(title, about, skipped=str(error))
-    rows, ratios = [], []
+    rows, claims = list[list[str]](), list[Ratio]()
     with _servers(interpreter) as servers:
         for batch, clients in _SHAPES:
             turns: dict[str, list[_Turn]] = {"mesh, gRPC": [], "MLServer, gRPC": [], "MLServer, REST": []}
@@ -77,17 +77,22 @@ def scoring(scale: Scale) -> Found:
                 turns["mesh, gRPC"].append(asyncio.run(_mesh(servers, batch, clients, scale.seconds)))
                 turns["MLServer, gRPC"].append(asyncio.run(_grpc(servers, batch, clients, scale.seconds)))
                 turns["MLServer, REST"].append(_rest(servers, batch, clients, scale.seconds))
-            speeds = {name: statistics.median(each.rows_per_second for each in measured) for name, measured in turns.items()}
+            speeds = {
+                name: statistics.median(each.rows_per_second for each in measured) for name, measured in turns.items()
+            }
             best = max(speed for name, speed in speeds.items() if name.startswith("MLServer"))
-            ratios.append(Ratio(f"batch {batch}, {clients} clients: rows/s", speeds["mesh, gRPC"] / best, _WANTED))
-            rows += [[f"{batch} × {clients}", name, *_cells(measured)] for name, measured in turns.items()]
-    columns = ("rows × clients", "side", "rows/s", "CPU µs per row", "p50 ms", "p99 ms")
-    return Found(title, about, [Table(title, columns, rows)], ratios=ratios)
+            claims.append(Ratio(f"batch {batch}, {clients} clients: rows/s", speeds["mesh, gRPC"] / best, _WANTED))
+            rows += [[f"{batch} x {clients}", name, *_cells(measured)] for name, measured in turns.items()]
+    columns = ("rows x clients", "side", "rows/s", "CPU µs per row", "p50 ms", "p99 ms")
+    return Found(title, about, [Table(title, columns, rows)], claims=claims)
 
 
 def _cells(turns: list[_Turn]) -> list[str]:
     waited = [seconds * 1000 for each in turns for seconds in each.latencies]
-    figures = [statistics.median(each.rows_per_second for each in turns), statistics.median(each.cpu_micros for each in turns)]
+    figures = [
+        statistics.median(each.rows_per_second for each in turns),
+        statistics.median(each.cpu_micros for each in turns),
+    ]
     return [f"{figure:,.1f}" for figure in (*figures, load.percentile(waited, 0.5), load.percentile(waited, 0.99))]
 
 
@@ -105,7 +110,7 @@ async def _mesh(servers: _Servers, batch: int, clients: int, seconds: int) -> _T
 
 async def _grpc(servers: _Servers, batch: int, clients: int, seconds: int) -> _Turn:
     async with grpc.aio.insecure_channel(servers.others) as channel:
-        infer = channel.unary_unary(_INFER)
+        infer: Any = channel.unary_unary(_INFER)
         request = servers.requests[batch]
         return await _saturate(lambda *_: infer(request, timeout=30), [servers.others_process], batch, clients, seconds)
 
@@ -165,7 +170,9 @@ def _servers(interpreter: Path) -> Iterator[_Servers]:
         kept = stack.enter_context(running(embedded.server_command(store, folder, "everysec"), environment))
         with redis.Redis(port=store) as client:
             await_so(lambda: is_there(store) and bool(client.ping()))
-        service = stack.enter_context(running([sys.executable, "-m", "services.scoring"], environment, folder / "scoring.log"))
+        service = stack.enter_context(
+            running([sys.executable, "-m", "services.scoring"], environment, folder / "scoring.log")
+        )
         model = MODELS / (MODELS / "live").read_text(encoding="utf-8").strip() / "model.onnx"
         _describe(folder, model, http, rpc, metrics)
         started = [str(interpreter.with_name("mlserver")), "start", str(folder)]
@@ -173,7 +180,9 @@ def _servers(interpreter: Path) -> Iterator[_Servers]:
         await_so(lambda: all(is_there(port) for port in (ours, http, rpc)))
         time.sleep(2)  # its model is read once its doors are open
         requests = {batch: _written(interpreter, batch, folder / f"{batch}.request") for batch, _ in _SHAPES}
-        yield _Servers(f"127.0.0.1:{ours}", [kept, service], f"127.0.0.1:{rpc}", f"http://127.0.0.1:{http}", other, requests)
+        yield _Servers(
+            f"127.0.0.1:{ours}", [kept, service], f"127.0.0.1:{rpc}", f"http://127.0.0.1:{http}", other, requests
+        )
 
 
 def _describe(folder: Path, model: Path, http: int, rpc: int, metrics: int) -> None:

@@ -18,8 +18,8 @@ from bench.sides import Side
 USERS: Final = 10_000
 COLUMNS: Final = ("offered", "side", "taken/s", "CPU µs", "in json.loads", "p50 ms", "p99 ms", "refused", "MiB")
 LEGEND: Final = (
-    "Taken: events per second until all are decided on. CPU: of all processes but the load generator, per event; beside "
-    "it as a multiple of json.loads. p50 and p99: from when an event was due to be sent to its decision."
+    "Taken: events per second until all are decided on. CPU: of all processes but the load generator, per event; "
+    "beside it as a multiple of json.loads. p50 and p99: from when an event was due to be sent to its decision."
 )
 _WARM_SECONDS: Final = 2
 _WARM_RATE: Final = 2_000
@@ -35,7 +35,7 @@ class Offered(NamedTuple):
 
     def __str__(self) -> str:
         """As a row of the report is named."""
-        return f"{self.rate:,}/s, {self.batch} × run of {self.run}"
+        return f"{self.rate:,}/s, {self.batch} x run of {self.run}"
 
 
 Starting = Callable[[Path], AbstractContextManager[Side]]
@@ -57,12 +57,19 @@ def warm(sides: Sequence[Side], batch: int = 100, users: int = USERS) -> None:
         measure(side, _WARM_RATE, batch, _WARM_SECONDS, users, 5, f"warm{next(_turns)}")
 
 
-def take(sides: dict[str, Side], offered: Offered, seconds: int, rounds: int, users: int = USERS) -> Turns:
+def take(
+    sides: Mapping[str, Side],
+    offered: Offered,
+    seconds: int,
+    rounds: int,
+    users: int = USERS,
+    probe_period_seconds: float = load.PROBE_PERIOD_SECONDS,
+) -> Turns:
     """Offers the same load in turn to sides that all run: A B A B. For CPU per event; who rests takes some CPU too."""
     turns = Turns(offered, {name: [] for name in sides}, json_micros(offered))
     for _ in range(rounds):
         for name, side in sides.items():
-            turns.measured[name].append(_turn(side, offered, seconds, users))
+            turns.measured[name].append(_turn(side, offered, seconds, users, probe_period_seconds))
     return turns
 
 
@@ -74,12 +81,19 @@ def take_alone(starting: Mapping[str, Starting], loads: Sequence[Offered], secon
             with tempfile.TemporaryDirectory() as folder, start(Path(folder)) as side:
                 warm([side])
                 for turns in every:
-                    turns.measured[name].append(_turn(side, turns.offered, seconds, USERS))
+                    turns.measured[name].append(_turn(side, turns.offered, seconds))
     return every
 
 
-def _turn(side: Side, offered: Offered, seconds: int, users: int) -> Measured:
-    return measure(side, offered.rate, offered.batch, seconds, users, offered.run, f"t{next(_turns)}")
+def _turn(
+    side: Side,
+    offered: Offered,
+    seconds: int,
+    users: int = USERS,
+    probe_period_seconds: float = load.PROBE_PERIOD_SECONDS,
+) -> Measured:
+    name = f"t{next(_turns)}"
+    return measure(side, offered.rate, offered.batch, seconds, users, offered.run, name, probe_period_seconds)
 
 
 def json_micros(offered: Offered) -> float:
@@ -168,9 +182,7 @@ def drawn(every: Sequence[Turns]) -> list[str]:
         for name, measured in turns.measured.items()
     }
     waited = {
-        f"{name}, {turns.offered}": latencies(measured)
-        for turns in every
-        for name, measured in turns.measured.items()
+        f"{name}, {turns.offered}": latencies(measured) for turns in every for name, measured in turns.measured.items()
     }
     speeds = {name: [taken(turns.measured[name]) for turns in every] for name in names}
     return [
