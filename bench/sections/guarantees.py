@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import redis
 
-from bench import sides, unguarded
+from bench import rewiring, sides
 from bench.report import Found, Table
 from bench.sections import Scale, turns
 from bench.sections.turns import Offered
@@ -41,8 +41,8 @@ def _without_file(side: Side) -> None:
 
 VARIANTS: Final = (
     Variant("no archive", {"JOURNEYMESH_ARCHIVE": "off"}),
-    Variant("ids are not remembered", unguarded.settings("ids")),
-    Variant("writes are not fenced", unguarded.settings("fences")),
+    Variant("ids are not remembered", rewiring.settings("ids")),
+    Variant("writes are not fenced", rewiring.settings("fences")),
     Variant("no append-only file", {}, _without_file),
     Variant("no metrics", {"JOURNEYMESH_METRICS_PORT": "0"}),
     Variant("stricter: the file is forced to disk before 202", {"JOURNEYMESH_STORE_FSYNC": "always"}),

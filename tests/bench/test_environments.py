@@ -6,8 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import redis
 
-from bench import environments, unguarded
+from bench import environments, rewiring
+from bench.clusters import running_cluster
 from bench.sections import QUICK, cluster, reading, scoring
 
 
@@ -41,16 +43,35 @@ def test_a_process_of_the_mesh_leaves_it_out(name: str) -> None:
     )
     told = subprocess.run(
         [sys.executable, "-c", f"{shown}; print(a.__module__, b.save.__module__)", "services.ingest"],
-        env=unguarded.settings(name),
+        env=rewiring.settings(name),
         capture_output=True,
         text=True,
         check=True,
     )
-    assert told.stdout.split().count("bench.unguarded") == 1
+    assert told.stdout.split().count("bench.rewiring") == 1
 
 
 def test_a_process_does_not_start_with_a_wiring_that_does_not_fit() -> None:
-    environment = unguarded.settings("nothing of the kind")
+    environment = rewiring.settings("nothing of the kind")
     assert (
         subprocess.run([sys.executable, "-c", ""], env=environment, capture_output=True, check=False).returncode == 70
     )
+
+
+def test_a_process_of_the_mesh_has_another_store() -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.environ['JOURNEYMESH_REDIS_URL'])", "services.scoring"],
+        env={**rewiring.settings("store", "redis://elsewhere:1/0"), "JOURNEYMESH_REDIS_URL": "redis://here:1/0"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.strip() == "redis://elsewhere:1/0"
+
+
+def test_a_cluster_takes_commands_for_every_slot(tmp_path: Path) -> None:
+    with running_cluster(tmp_path) as cluster, redis.RedisCluster("127.0.0.1", cluster.ports[0]) as client:
+        for number in range(100):
+            client.set(f"key-{number}", number)
+        assert [int(client.get(f"key-{number}") or -1) for number in range(100)] == list(range(100))
+        assert len({client.get_node_from_key(f"key-{number}") for number in range(100)}) == 3

@@ -1,6 +1,6 @@
-"""What a guarantee is left out by, for its cost to be measured: nothing of this is known to the mesh itself.
+"""Wires processes of a mesh otherwise, as by leaving out a guarantee, for the bench; the mesh knows nothing of it.
 
-A mesh whose `PYTHONPATH` begins with `bench/wiring` takes in `sitecustomize` there, which calls `leave_out`.
+A mesh whose `PYTHONPATH` begins with `bench/wiring` takes in `sitecustomize` there, which calls `rewire`.
 """
 
 import os
@@ -10,25 +10,26 @@ from pathlib import Path
 from typing import Any, Final
 
 WIRING: Final = Path(__file__).parent / "wiring"
-VARIABLE: Final = "BENCH_LEAVES_OUT"
+VARIABLE: Final = "BENCH_WIRING"
+_URL: Final = "BENCH_REDIS_URL"
 
 
-def settings(name: str) -> dict[str, str]:
-    """What a mesh is told so that it leaves something out."""
+def settings(name: str, url: str = "") -> dict[str, str]:
+    """What a mesh is told so that it is wired otherwise: without `ids` or `fences`, or with the `store` at a URL."""
     paths = [str(WIRING), *(path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path)]
-    return {VARIABLE: name, "PYTHONPATH": os.pathsep.join(paths)}
+    return {VARIABLE: name, _URL: url, "PYTHONPATH": os.pathsep.join(paths)}
 
 
-def leave_out(name: str, command: Sequence[str] = sys.orig_argv) -> None:
-    """Replaces adapters in the process of a command, if it has them.
+def rewire(name: str, command: Sequence[str] = sys.orig_argv) -> None:
+    """Wires the process of a command otherwise, if it is a service's.
 
     Raises:
         ImportError, AttributeError: there is no such adapter any more.
         KeyError: there is no such name.
     """
-    rewire = _REWIRINGS[name]
+    wire = _REWIRINGS[name]
     if any(part.startswith("services.") for part in command):
-        rewire()
+        wire()
 
 
 def _ids() -> None:
@@ -45,7 +46,11 @@ def _fences() -> None:
     states.RedisState.save = _save  # type: ignore[assignment, method-assign]
 
 
-_REWIRINGS: Final = {"ids": _ids, "fences": _fences}
+def _store() -> None:
+    os.environ["JOURNEYMESH_REDIS_URL"] = os.environ[_URL]
+
+
+_REWIRINGS: Final = {"ids": _ids, "fences": _fences, "store": _store}
 
 
 async def _save(state: Any, items: Mapping[str, bytes], _fence: object) -> None:  # noqa: ANN401 - an adapter's own
