@@ -5,7 +5,8 @@ from typing import Any, Final
 
 import redis
 
-_PER_EVENT: Final = ("seen", "duplicates", "applied", "intervention page", "intervention names")
+_IDS: Final = ("seen", "duplicates", "applied")
+_LEDGER: Final = ("intervention page", "intervention names")
 _WAITING: Final = "stream"
 _AT_ONCE: Final = 2_000
 
@@ -27,9 +28,14 @@ def by_owner(port: int) -> collections.Counter[str]:
                 return used
 
 
-def is_per_event(owner: str) -> bool:
-    """Whether what an owner keeps grows with events, for a day or two; else it grows with users."""
-    return owner in _PER_EVENT
+def is_id(owner: str) -> bool:
+    """Whether it is ids of events, kept for one to two days."""
+    return owner in _IDS
+
+
+def is_ledger(owner: str) -> bool:
+    """Whether it is the ledger of decisions, kept for a day unless a setting says otherwise."""
+    return owner in _LEDGER
 
 
 def is_waiting(owner: str) -> bool:

@@ -31,7 +31,6 @@ _RECORD_BYTES: Final = 300  # of an event on the stream, with real addresses and
 _BODY_BYTES: Final = 400  # of an event as it is posted
 _EVENTS_PER_RECORD: Final = 60
 _IDS_DAYS: Final = 1.5  # ids are kept for one to two days
-_IDS_SHARE: Final = 0.45  # of what is kept per event; the rest is the ledger's
 _USERS: Final = 50_000_000
 _PRIMARY_GIB: Final = 100
 _SHARD_BYTES_PER_SECOND: Final = 1_000_000
@@ -77,9 +76,8 @@ def shard_count() -> int:
 
 def memory_gib(figures: Mapping[str, float], ledger_seconds: float = _DAY) -> float:
     """What all primaries keep, in GiB: ids, the ledger, and states of users."""
-    per_event = figures["bytes per event"]
-    ids = per_event * _IDS_SHARE * _EVENTS * _IDS_DAYS * _DAY
-    ledger = per_event * (1 - _IDS_SHARE) * _EVENTS * ledger_seconds
+    ids = figures["bytes per event of ids"] * _EVENTS * _IDS_DAYS * _DAY
+    ledger = figures["bytes per event of the ledger"] * _EVENTS * ledger_seconds
     return (ids + ledger + figures["bytes per user"] * _USERS) / 2**30
 
 
@@ -109,7 +107,6 @@ def page(figures: Mapping[str, float]) -> str:
         record_bytes=_RECORD_BYTES,
         per_record=_EVENTS_PER_RECORD,
         users=_USERS,
-        ids_share=_IDS_SHARE,
         ids_days=_IDS_DAYS,
         primary_gib=_PRIMARY_GIB,
         prices="\n".join(f"| {name} | {price:g} |" for name, price in _PRICES.items()),
@@ -161,7 +158,7 @@ bound the shards that are of use to 1,024 (`JOURNEYMESH_LANE_COUNT`), and an acc
   with the number of replicas; batches stay as large.
 - {body_bytes} bytes per event as posted, {record_bytes} on the stream, {per_record} events per record; {users:,}
   users.
-- Ids are {ids_share:.0%} of the bytes per event and stay for {ids_days} days. Every primary has {primary_gib} GiB
+- Ids stay for {ids_days} days. Every primary has {primary_gib} GiB
   and a replica.
 - Traffic between zones, logs, metrics, the control plane and support are left out.
 - The stores are a cluster. Where the mesh takes one primary only, that primary is the bound (above).

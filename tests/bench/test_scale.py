@@ -17,7 +17,13 @@ def test_the_page_is_what_the_figures_give() -> None:
 
 
 def test_the_bill_is_that_of_a_hand() -> None:
-    figures = {"cpu ingest": 45.0, "cpu store": 15.0, "bytes per event": 200, "bytes per user": 4_000}
+    figures = {
+        "cpu ingest": 45.0,
+        "cpu store": 15.0,
+        "bytes per event of ids": 90,
+        "bytes per event of the ledger": 110,
+        "bytes per user": 4_000,
+    }
     bill = {part.name: part for part in scale.parts(figures | {"archive bytes per event": 25})}
     # 45 s of CPU per second on vCPUs that are 60% busy.
     assert bill["processes on Kubernetes"].dollars_per_hour == pytest.approx(75 * 0.0363)
@@ -25,7 +31,7 @@ def test_the_bill_is_that_of_a_hand() -> None:
     assert bill["Kinesis, shards"].dollars_per_hour == pytest.approx(450 * 0.015)
     # 90 GB per hour.
     assert bill["archive on S3, a month"].dollars_per_hour == pytest.approx(90 * 0.023)
-    ids, ledger, users = 200 * 0.45e6 * 1.5 * 86_400, 200 * 0.55e6 * 86_400, 4_000 * 50e6
+    ids, ledger, users = 90e6 * 1.5 * 86_400, 110e6 * 86_400, 4_000 * 50e6
     assert scale.memory_gib(figures) == pytest.approx((ids + ledger + users) / 2**30)
 
 
