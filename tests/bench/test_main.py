@@ -23,7 +23,8 @@ def broken(_: Scale) -> Found:
 def _stand(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in list(command.SECTIONS):
         monkeypatch.delitem(command.SECTIONS, name)
-    command.SECTIONS.update(fine=fine, broken=broken)
+    monkeypatch.setitem(command.SECTIONS, "fine", fine)
+    monkeypatch.setitem(command.SECTIONS, "broken", broken)
     monkeypatch.setattr(command, "FIGURES", tmp_path / "figures.json")
 
 
