@@ -5,6 +5,8 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+import pyarrow.parquet as pq
+
 from bench import connections, kept, plots, sides
 from bench.report import Bounded, Found, Ratio, Table
 from bench.sections import Scale, turns
@@ -38,8 +40,7 @@ def growth(scale: Scale) -> Found:
             figures.setdefault("bytes per user", per_user)
             figures |= {"bytes per event of ids": ids, "bytes per event of the ledger": ledger}
             figures |= {f"memory MiB at {size:,}": memory}
-        files = sum(path.stat().st_size for path in Path(folder).rglob("*.parquet"))
-        figures["archive bytes per event"] = files / sent
+        figures |= _archived(Path(folder))
     columns = ("users", "taken/s", "CPU µs", "bytes per user", "ids", "ledger", "MiB")
     return Found(
         "Growth over users",
@@ -109,6 +110,13 @@ def _fill(side: Side, known: int, size: int) -> int:
     connections.saturate(side.url, posts, _LOADERS, 3_600)
     side.drain()
     return next(sent)
+
+
+def _archived(folder: Path) -> dict[str, float]:
+    """Bytes of the archive per event that is in it, decisions too; nothing where it has no file yet."""
+    files = list(folder.rglob("*.parquet"))
+    events = sum(pq.read_metadata(path).num_rows for path in files if "events" in path.relative_to(folder).as_posix())
+    return {"archive bytes per event": sum(path.stat().st_size for path in files) / events} if events else {}
 
 
 def _kept(side: Side, user_count: int, event_count: int) -> tuple[float, float, float]:
