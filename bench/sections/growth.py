@@ -58,6 +58,7 @@ def growth(scale: Scale) -> Found:
                 more_is_better=True,
             ),
             Bounded("state of a user with 20 last events", figures["bytes per user"], "bytes", 4_000),
+            Bounded(f"memory at {sizes[-1]:,} users under load", memory, "MiB", 1_229),
             Bounded("ids and ledger of an event", ids + ledger, "bytes", 150),
         ],
         figures,

@@ -118,6 +118,11 @@ def cpu(turns: Sequence[Measured]) -> float:
     return statistics.median(each.cpu_micros() for each in turns)
 
 
+def memory(turns: Sequence[Measured]) -> float:
+    """MiB of all processes at the end, the median of the turns."""
+    return statistics.median(each.memory() for each in turns) / 2**20
+
+
 def latencies(turns: Sequence[Measured]) -> list[float]:
     """Milliseconds from event to decision, of all probes of all turns."""
     return [latency.seconds * 1000 for measured in turns for latency in measured.latencies]
@@ -132,7 +137,7 @@ def table(title: str, every: Sequence[Turns]) -> Table:
             figures = [taken(measured), spent, spent / turns.json_micros]
             figures += [load.percentile(waited, share) for share in (0.5, 0.99)]
             figures += [sum(each.refused for each in measured)]
-            figures += [statistics.median(each.memory() for each in measured) / 2**20]
+            figures += [memory(measured)]
             rows.append([str(turns.offered), name, *(f"{figure:,.0f}" for figure in figures)])
     return Table(title, COLUMNS, rows)
 
@@ -140,11 +145,12 @@ def table(title: str, every: Sequence[Turns]) -> Table:
 def ratios(
     turns: Turns, ours: str, theirs: str, taken_wanted: float | None = None, cpu_wanted: float | None = None
 ) -> list[Ratio]:
-    """Events per second and CPU per event of ours over theirs."""
+    """Events per second, CPU per event and memory of ours over theirs."""
     one, other = turns.measured[ours], turns.measured[theirs]
     return [
         Ratio(f"{turns.offered}: events/s", taken(one) / taken(other), taken_wanted),
         Ratio(f"{turns.offered}: CPU per event", cpu(one) / cpu(other), cpu_wanted, more_is_better=False),
+        Ratio(f"{turns.offered}: memory", memory(one) / memory(other), more_is_better=False),
     ]
 
 
