@@ -47,8 +47,8 @@ train: .venv/.dev gen/.made  ## Train the exit-risk model on real behaviour
 evaluate: .venv/.dev gen/.made  ## Evaluate the live model against its baselines
 	@$(BIN)/python -m offline.evaluate
 
-bench: .venv/.dev gen/.made  ## Compare the mesh with what a team writes in an afternoon: throughput, latency, CPU per event
-	@$(BIN)/python -m bench.compare
+bench: .venv/.dev gen/.made  ## Measure the mesh beside an afternoon's work, MLServer and Feast, in ratios (QUICK=1, ONLY="chain single")
+	@$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 
 lint: .venv/.dev gen/.made  ## Check style, types, import rules and contracts
 	$(BIN)/ruff check
@@ -85,10 +85,13 @@ lock: .venv/.dev  ## Resolve the dependencies anew
 	@mkdir -p requirements/images
 	@$(BIN)/python -m images.contents | while read -r image extras; do \
 		$(LOCK) $$extras --constraint requirements/run.lock --output-file requirements/images/$$image.lock </dev/null || exit 1; done
+	@mkdir -p requirements/bench
+	@for other in mlserver feast; do \
+		$(subst pyproject.toml,requirements/bench/$$other.in,$(LOCK)) --output-file requirements/bench/$$other.lock || exit 1; done
 	@echo grpcio-tools | $(subst pyproject.toml,-,$(LOCK)) --constraint requirements/run.lock --output-file requirements/images/builder.lock
 
 clean:  ## Remove everything that was made, the data of `make run` too
-	rm -rf .venv gen var build .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .cache tests/node/node_modules
+	rm -rf .venv gen var build .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache tests/node/node_modules
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "journeymesh: Python 3.11 or newer is needed and was not found."; exit 1; }

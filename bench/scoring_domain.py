@@ -36,6 +36,11 @@ Serve = Callable[[int], Awaitable[object]]
 _CALM: Final = (0.0, 0.0, 0.0, 90.0, 1.0, 0.0, 0.0, 1.0, 65.0, 20.0, 1.0, 4.0, 30.0)
 
 
+def calm(row: int) -> tuple[float, ...]:
+    """The features of somebody who gets on; no two rows are the same."""
+    return (*_CALM[:9], float(row), *_CALM[10:])
+
+
 def request(number: int, signal_every: int) -> wire.AssessUsersRequest:
     """A request of 100 rows; every `signal_every`th has a signal, none for 0."""
     start_us = 1_767_348_000_000_000 + number * 1_000_000
@@ -58,7 +63,7 @@ def request(number: int, signal_every: int) -> wire.AssessUsersRequest:
         position=position_pb2.BatchPosition(stream="events", shard="0", sequences=[str(number)]),
         user_ids=[f"user-{row % USERS}" for row in rows],
         event_times_us=[start_us + row for row in rows],
-        values=[value for row in rows for value in (*_CALM[:9], float(row), *_CALM[10:])],
+        values=[value for row in rows for value in calm(row)],
         feature_schema_version=SCHEMA_VERSION,
         signals=signals,
     )

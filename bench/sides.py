@@ -2,13 +2,16 @@
 
 import contextlib
 import os
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Final, NamedTuple
+from urllib.parse import urlsplit
 
 import psutil
 import redis
@@ -30,6 +33,7 @@ PROGRAMS: Final = (
     "archiver",
     "store",
 )
+_MOST_DISPATCHERS: Final = 4
 _MODELS: Final = Path("models/exit-risk")
 _PATIENCE_SECONDS: Final = 300.0
 
@@ -43,18 +47,43 @@ class Side(NamedTuple):
     is_decided: load.IsDecided
     drain: Callable[[], None]
     """Returns once everything that was taken is decided on."""
+    store_port: int
 
 
 @contextlib.contextmanager
-def journeymesh(folder: Path) -> Iterator[Side]:
-    """The mesh as `make run` starts it, every guarantee on."""
-    with running_mesh(folder) as mesh:
+def journeymesh(folder: Path, **settings: str) -> Iterator[Side]:
+    """The mesh as `make run` starts it, every guarantee on that no setting turns off."""
+    with running_mesh(folder, **settings) as mesh:
         yield side_of(mesh)
 
 
 def side_of(mesh: RunningMesh) -> Side:
     """A mesh that runs."""
-    return Side("Journeymesh", mesh.url, {name: mesh.process(name) for name in PROGRAMS}, load.is_applied, _Drain(mesh))
+    programs = {}
+    for name in (*PROGRAMS, *(f"dispatcher-{number}" for number in range(2, _MOST_DISPATCHERS + 1))):
+        with contextlib.suppress(LookupError):  # one that the settings left out
+            programs[name] = mesh.process(name)
+    return Side("Journeymesh", mesh.url, programs, load.is_applied, _Drain(mesh), mesh.store_port)
+
+
+@contextlib.contextmanager
+def both() -> Iterator[tuple[Side, Side]]:
+    """The mesh and the afternoon's work, each with a folder of its own, to be measured in turn."""
+    with contextlib.ExitStack() as stack:
+        ours, theirs = (Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(2))
+        yield stack.enter_context(journeymesh(ours)), stack.enter_context(afternoon(theirs))
+
+
+def await_rest(mesh_url: str) -> None:
+    """Returns once the dispatchers have nothing left to do; it needs no receipts."""
+    parts = urlsplit(mesh_url)
+    with contextlib.closing(HTTPConnection(parts.hostname or "", parts.port, timeout=30)) as connection:
+
+        def is_at_rest() -> bool:
+            standings = load.ask(connection, "GET", "/api/pipeline")["standings"]
+            return all(each["lagSeconds"] == 0 for each in standings if each["reader"] == "dispatcher")
+
+        await_so(is_at_rest)
 
 
 @contextlib.contextmanager
@@ -73,15 +102,16 @@ def afternoon(folder: Path) -> Iterator[Side]:
     with contextlib.ExitStack() as stack, redis.Redis.from_url(url) as store:
         processes = {}
         for name, command in commands.items():
-            processes[name] = stack.enter_context(_running(command, environment))
-            _await(lambda: _answers(store))
-        _await(lambda: _answers_at(port))
+            processes[name] = stack.enter_context(running(command, environment))
+            await_so(lambda: answers(store))
+        await_so(lambda: _answers_at(port))
         yield Side(
             "an afternoon's work",
             f"http://127.0.0.1:{port}",
             processes,
             _is_listed,
-            lambda: _await(lambda: _is_idle(store)),
+            lambda: await_so(lambda: _is_idle(store)),
+            store_port,
         )
 
 
@@ -106,13 +136,16 @@ def _is_listed(connection: HTTPConnection, event_id: str, user_id: str) -> bool:
 
 
 def _is_idle(store: redis.Redis) -> bool:
-    (group,) = store.xinfo_groups(service.STREAM)
-    return bool(group["pending"] == 0 and group["lag"] == 0)
+    groups = store.xinfo_groups(service.STREAM)  # none until the worker has come
+    return bool(groups) and all(group["pending"] == 0 and group["lag"] == 0 for group in groups)
 
 
 @contextlib.contextmanager
-def _running(command: list[str], environment: dict[str, str]) -> Iterator[psutil.Process]:
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)  # noqa: S603 - commands of this module
+def running(command: list[str], environment: dict[str, str], log: Path | None = None) -> Iterator[psutil.Process]:
+    """A process that runs within the block; what it says of errors is shown, or goes to a log."""
+    with contextlib.ExitStack() as stack:
+        errors = stack.enter_context(log.open("wb")) if log else None
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=errors)  # noqa: S603 - commands of the bench
     try:
         yield psutil.Process(process.pid)
     finally:
@@ -120,7 +153,8 @@ def _running(command: list[str], environment: dict[str, str]) -> Iterator[psutil
         process.wait()
 
 
-def _answers(store: redis.Redis) -> bool:
+def answers(store: redis.Redis) -> bool:
+    """Whether a server of Redis is there."""
     with contextlib.suppress(redis.ConnectionError):
         return bool(store.ping())
     return False
@@ -133,7 +167,19 @@ def _answers_at(port: int) -> bool:
     return False
 
 
-def _await(is_so: Callable[[], bool]) -> None:
+def is_there(port: int) -> bool:
+    """Whether somebody listens at a port on loopback."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
+def await_so(is_so: Callable[[], bool]) -> None:
+    """Returns once something is so.
+
+    Raises:
+        TimeoutError: it was not within five minutes.
+    """
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while not is_so():
         if time.monotonic() > deadline:

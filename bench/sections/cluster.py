@@ -1,0 +1,66 @@
+"""The mesh on one store and on a cluster of three, in turn under the same load."""
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from bench import rewiring, sides
+from bench.clusters import running_cluster
+from bench.report import Found, Ratio
+from bench.sections import Scale, turns
+from bench.sections.turns import Offered
+from bench.sides import Side
+from mesh import redis
+
+_OFFERED: Final = Offered(10_000, 100, 5)
+_TITLE: Final = "A cluster of stores"
+_ABOUT: Final = (
+    "Three primaries in place of one store, the same load in turn, each alone on the machine. On few cores a "
+    "cluster can only cost: what it brings is memory and cores of other machines."
+)
+
+
+def cluster(scale: Scale) -> Found:
+    """Events per second and CPU per event on a cluster over those on one store."""
+    if not asyncio.run(_is_supported()):
+        return Found(_TITLE, _ABOUT, skipped="the mesh does not take redis+cluster:// yet")
+    found = turns.take_alone(
+        {"cluster": _on_cluster, "one store": sides.journeymesh}, [_OFFERED], scale.seconds, scale.rounds
+    )
+    one, other = found[0].measured["cluster"], found[0].measured["one store"]
+    ratios = [
+        Ratio("events/s on a cluster over one store", turns.taken(one) / turns.taken(other)),
+        Ratio("CPU per event on a cluster over one store", turns.cpu(one) / turns.cpu(other), more_is_better=False),
+    ]
+    return Found(
+        _TITLE,
+        f"{_ABOUT} {turns.LEGEND}",
+        [turns.table(_TITLE, found), turns.processes(found)],
+        turns.drawn(found),
+        ratios,
+    )
+
+
+async def _is_supported() -> bool:
+    with contextlib.suppress(Exception):
+        await redis.connect(_url(1)).aclose()
+        return True
+    return False
+
+
+@contextlib.contextmanager
+def _on_cluster(folder: Path) -> Iterator[Side]:
+    """The mesh on a cluster; the store it starts by itself is there and rests."""
+    with contextlib.ExitStack() as stack:
+        kept = stack.enter_context(running_cluster(Path(stack.enter_context(tempfile.TemporaryDirectory()))))
+        told = rewiring.settings("store", _url(kept.ports[0]))
+        side = stack.enter_context(sides.journeymesh(folder, **told))
+        primaries = {f"store-{number}": process for number, process in enumerate(kept.processes)}
+        yield side._replace(processes=side.processes | primaries)
+
+
+def _url(port: int) -> str:
+    return f"redis+cluster://127.0.0.1:{port}"

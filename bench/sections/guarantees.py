@@ -1,0 +1,88 @@
+"""What each guarantee costs: the mesh with everything on, and one that lacks a guarantee, in turn."""
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import redis
+
+from bench import rewiring, sides
+from bench.report import Found, Table
+from bench.sections import Scale, turns
+from bench.sections.turns import Offered
+from bench.sides import Side
+
+_OFFERED: Final = Offered(6_000, 100, 5)
+_KEPT: Final = (
+    "order per user (the shards themselves)",
+    "effects once by position (the positions stand in the states)",
+    "the ledger (a decision is written with the state it rests on)",
+    "the bound per user (a counter in memory)",
+    "checks and tidying of what comes in",
+)
+"""What no setting and no other wiring leaves out."""
+
+
+class Variant(NamedTuple):
+    """A mesh that differs in one guarantee."""
+
+    name: str
+    settings: dict[str, str]
+    change: Callable[[Side], None] = lambda _: None
+    """What is done to it once it runs."""
+
+
+def _without_file(side: Side) -> None:
+    with redis.Redis(port=side.store_port) as store:
+        store.config_set("appendonly", "no")
+
+
+VARIANTS: Final = (
+    Variant("no archive", {"JOURNEYMESH_ARCHIVE": "off"}),
+    Variant("ids are not remembered", rewiring.settings("ids")),
+    Variant("writes are not fenced", rewiring.settings("fences")),
+    Variant("no append-only file", {}, _without_file),
+    Variant("no metrics", {"JOURNEYMESH_METRICS_PORT": "0"}),
+    Variant("stricter: the file is forced to disk before 202", {"JOURNEYMESH_STORE_FSYNC": "always"}),
+)
+
+
+def guarantees(scale: Scale) -> Found:
+    """One pair of meshes per guarantee, in turn under the same load."""
+    rows, notes = [], []
+    for variant in VARIANTS[: 1 if scale.is_quick else None]:
+        try:
+            rows.append(_measured(variant, scale))
+        except AssertionError:  # the mesh did not start
+            notes.append(f"{variant.name}: this wiring no longer fits the mesh")
+    columns = ("left out", "CPU per event", "which is, µs", "in json.loads")
+    about = (
+        f"{_OFFERED} is offered to a mesh with every guarantee on and to one that lacks one, in turn, while both run. "
+        f"The ratio is of the one that lacks it over the one that has all; µs is what the guarantee costs. Cannot be "
+        f"left out: {'; '.join(_KEPT)}. {' '.join(notes)}"
+    )
+    return Found("What each guarantee costs", about, [Table("Left out one by one", columns, rows)])
+
+
+def _measured(variant: Variant, scale: Scale) -> list[str]:
+    with _mesh(Variant("all", {})) as whole, _mesh(variant) as lacking:
+        turns.warm((whole, lacking))
+        found = turns.take({"all": whole, "lacking": lacking}, _OFFERED, min(scale.seconds, 6), scale.rounds)
+    one, other = found.measured["lacking"], found.measured["all"]
+    cost = turns.cpu(other) - turns.cpu(one)
+    return [
+        variant.name,
+        f"{turns.cpu(one) / turns.cpu(other):.2f} x",
+        f"{cost:.1f}",
+        f"{cost / found.json_micros:.1f}",
+    ]
+
+
+@contextlib.contextmanager
+def _mesh(variant: Variant) -> Iterator[Side]:
+    """Whether an event is decided on is not asked for: what is left out may be what tells it."""
+    with tempfile.TemporaryDirectory() as folder, sides.journeymesh(Path(folder), **variant.settings) as side:
+        variant.change(side)
+        yield side._replace(is_decided=lambda *_: True, drain=lambda: sides.await_rest(side.url))

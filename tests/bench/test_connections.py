@@ -1,0 +1,88 @@
+"""Connections send each exchange in order, wait for whole answers, and tell what was refused."""
+
+import itertools
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench import connections, load
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.asked: list[tuple[object, str]] = []
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def do_GET(self) -> None:
+        self.server.asked.append((self.client_address, self.path))
+        body = b"x" * 100_000
+        self.send_response(404 if self.path == "/missing" else 200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[_Server]:
+    with _Server() as serving:
+        thread = threading.Thread(target=serving.serve_forever)
+        thread.start()
+        yield serving
+        serving.shutdown()
+        thread.join()
+
+
+def url(server: _Server) -> str:
+    return f"http://127.0.0.1:{server.server_address[1]}"
+
+
+def test_the_requests_of_an_exchange_follow_one_another_on_one_connection(server: _Server) -> None:
+    exchanges = [[connections.get(f"/{number}/a"), connections.get(f"/{number}/b")] for number in range(20)]
+    answered = connections.saturate(url(server), iter(exchanges), 4, 60)
+    assert len(answered.latencies) == 20
+    assert answered.refused == 0
+    assert len(server.asked) == 40
+    for _, asked in itertools.groupby(sorted(server.asked, key=lambda each: str(each[0])), key=lambda each: each[0]):
+        paths = [path for _, path in asked]
+        for first, second in zip(paths[::2], paths[1::2], strict=True):
+            assert (first.removesuffix("a"), "b") == (second.removesuffix("b"), second[-1])
+
+
+def test_refusals_are_counted(server: _Server) -> None:
+    asked = [[connections.get("/")], [connections.get("/missing")], [connections.get("/missing")]]
+    assert connections.saturate(url(server), iter(asked), 1, 60).refused == 2
+
+
+def test_nothing_is_begun_after_the_time(server: _Server) -> None:
+    assert connections.saturate(url(server), itertools.repeat([connections.get("/")]), 2, 0).latencies == []
+
+
+@given(st.binary(max_size=50), st.integers(0, 120))
+def test_an_answer_is_as_long_as_its_head_says(body: bytes, cut: int) -> None:
+    head = b"HTTP/1.1 202 Accepted\r\nContent-Length: %d\r\nserver: x\r\n\r\n" % len(body)
+    expected = len(head) + len(body) if cut >= len(head) else None
+    assert connections.length_of_answer((head + body)[:cut]) == expected
+
+
+def test_a_user_s_events_come_in_runs_and_ids_are_used_once() -> None:
+    import json
+
+    lanes = [load.requests(sender, 10, 1_000, 5) for sender in range(load.SENDERS)]
+    events = [event for lane in lanes for _ in range(3) for event in json.loads(next(lane))["events"]]
+    assert len({event["eventId"] for event in events}) == len(events) == 120
+    runs = [len([*run]) for _, run in itertools.groupby(events, key=lambda event: event["userId"])]
+    assert set(runs) == {5}
