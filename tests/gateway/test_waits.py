@@ -14,7 +14,8 @@ _UNREAD: Final = "`unread.leave_who_does_not_read` breaks the connection"
 
 WAITS: Final = {
     "web.py _chunk": _BODY,
-    "web.py body": _BODY,
+    "web.py _counted_chunk": _BODY,
+    "web.py body": f"{_BODY}; a body that has come whole is not waited for",
     "web.py discard": _BODY,
     "app.py _send": _UNREAD,
     "sending.py send_answer": _UNREAD,
@@ -33,6 +34,7 @@ _OF_CLIENTS: Final = frozenset(
         "send",
         "drain",
         "_chunk",
+        "_counted_chunk",
         "discard",
         "_send_frame",
         "send_answer",
