@@ -251,7 +251,7 @@ def test_a_single_bit_is_found(records: list[Record], column: str, change: Calla
         (number, index, row)
         for number, each in enumerate(records)
         for index, row in each.decided.items()
-        if row["intervention"] or (column == "reasons" and len(row["reasons"]) > 1)
+        if (len(row["reasons"]) > 1 if column == "reasons" else row["intervention"])
     )
     doctored = {**records[number].decided, index: {**row, column: change(row[column])}}
     found = replayed([*records[:number], records[number]._replace(decided=doctored)])
