@@ -22,6 +22,8 @@ from mesh import clock, embedded, redis, telemetry
 from mesh.leasing.redis import RedisLeases
 from mesh.metrics import Metrics
 from mesh.streams.redis import RedisStream
+from records import wire
+from records.table import of_events
 from services.ingest.adapters.event_log import StreamEventLog
 from services.ingest.adapters.progress import LeasePipeline, LeaseProgress
 from services.ingest.adapters.redis import RedisSeenEvents
@@ -76,7 +78,9 @@ async def main(url: str) -> None:
     servicer = IngestServicer(ingest, LeasePipeline({"dispatcher": leases}), Metrics())
     numbers = itertools.count()
     bodies = [
-        ingest_pb2.AcceptEventsRequest(events=[_event(next(numbers)) for _ in range(_EVENTS)]).SerializeToString()
+        ingest_pb2.AcceptEventsRequest(
+            tables=[wire.encoded(of_events([_event(next(numbers)) for _ in range(_EVENTS)]))]
+        ).SerializeToString()
         for _ in range(_REQUESTS)
     ]
     started = time.process_time()

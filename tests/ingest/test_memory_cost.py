@@ -14,7 +14,7 @@ from services.ingest.domain import holders
 from services.ingest.domain.event import Place, Seen
 from services.ingest.domain.holders import How, Span
 from services.ingest.domain.skew import Skew, observe
-from services.ingest.ports import Claim
+from services.ingest.ports import Claim, Told
 from tests.builders import MINUTE_US, NOW_US, SECOND_US
 
 EVENTS = 4_000
@@ -22,13 +22,26 @@ Remember = Callable[[redis.Client, int, int], Awaitable[None]]
 
 
 def name(number: int) -> str:
-    return str(uuid.UUID(int=number << 64))
+    return str(uuid.UUID(int=number % (1 << 32) << 64))
 
 
 async def remember_ids(client: redis.Client, first: int, count: int) -> None:
     place = Place("3", (1_767_348_000_000 + first) << 32, first % 1000)
     seen = Seen(place, NOW_US, bytes(16))
     await RedisSeenEvents(client).claim([Claim(name(first + number), seen) for number in range(count)])
+
+
+async def remember_records(client: redis.Client, first: int, count: int) -> None:
+    """Records of two events, whose ids are not counted here."""
+    told = [
+        Told(
+            "shardId-000000000003", (1 << 185) + number, [name(number), name(-number)], (0, 1), [NOW_US] * 2, [b""] * 2
+        )
+        for number in range(first + 1, first + count + 1)
+    ]
+    await RedisSeenEvents(client).remember(told)
+    for key in await client.keys("jm:seen:*"):
+        await client.delete(key)
 
 
 async def count_duplicates(client: redis.Client, first: int, count: int) -> None:
@@ -64,7 +77,14 @@ async def note_applied(client: redis.Client, first: int, count: int) -> None:
 
 @pytest.mark.parametrize(
     ("remember", "stated_bytes"),
-    [(remember_ids, 150), (count_duplicates, 100), (link, 200), (keep_clocks, 300), (note_applied, 150)],
+    [
+        (remember_ids, 150),
+        (remember_records, 200),
+        (count_duplicates, 100),
+        (link, 200),
+        (keep_clocks, 300),
+        (note_applied, 150),
+    ],
 )
 async def test_it_costs_no_more_than_is_stated(valkey: redis.Client, remember: Remember, stated_bytes: int) -> None:
     for first in range(0, EVENTS, 1000):

@@ -10,6 +10,7 @@ import pytest
 from mesh import redis
 from mesh.errors import InvalidArgument, Unavailable
 from mesh.stream import END
+from services.ingest.adapters import redis as redis_seen
 from services.ingest.adapters.memory import (
     MemoryApplied,
     MemoryDuplicates,
@@ -47,9 +48,14 @@ def store(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
-async def seen_events(store: str, valkey: redis.Client) -> SeenEvents:
-    return MemorySeenEvents() if store == "memory" else RedisSeenEvents(valkey)
+@pytest.fixture(params=["memory", "redis", "redis without HSETEX"])
+async def seen_events(
+    request: pytest.FixtureRequest, valkey: redis.Client, monkeypatch: pytest.MonkeyPatch
+) -> SeenEvents:
+    if request.param == "redis without HSETEX":
+        older = redis.Script(redis_seen._REMEMBER._text.replace("HSETEX", "HUNKNOWN"))
+        monkeypatch.setattr(redis_seen, "_REMEMBER", older)
+    return MemorySeenEvents() if request.param == "memory" else RedisSeenEvents(valkey)
 
 
 @pytest.fixture

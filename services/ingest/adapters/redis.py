@@ -1,6 +1,6 @@
 """Ids of events on Redis: where each event stands, and which records are clean.
 
-An accepted event costs about 120 bytes for 24 to 48 hours, and a record up to 300 for as long as it stands on the
+An accepted event costs about 120 bytes for 24 to 48 hours, and a record up to 140 for as long as it stands on the
 stream; tests/ingest/test_memory_cost.py measures both.
 """
 
