@@ -225,6 +225,8 @@ def _key(arguments: Sequence[Any]) -> str | bytes | None:
             return arguments[3]  # type: ignore[no-any-return]
         case "XREAD":
             return arguments[arguments.index(b"STREAMS") + 1]  # type: ignore[no-any-return]
+        case "CONFIG SET" | "INFO" | "KEYS" | "SCAN":
+            return None
         case _:
             return arguments[1] if len(arguments) > 1 else None
 

@@ -11,6 +11,8 @@ import redis
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS
 
 from mesh import embedded
+from mesh.cluster import Cluster
+from mesh.redis import Client
 from tests.conftest import free_port
 
 PRIMARIES: Final = 3
@@ -123,6 +125,12 @@ def running_cluster(folder: Path) -> Iterator[StoreCluster]:
         yield cluster
     finally:
         cluster.end()
+
+
+async def stored(client: Client) -> list[bytes]:
+    """All keys of a server or a cluster."""
+    told = await client.each("KEYS", "*") if isinstance(client, Cluster) else [await client.keys("*")]
+    return sorted(key for keys in told for key in keys)
 
 
 def _is_whole(node: "redis.Redis") -> bool:

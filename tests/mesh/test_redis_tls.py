@@ -21,12 +21,12 @@ PASSWORD = "correct horse"  # noqa: S105 - of the test's own server
 
 
 @pytest.fixture
-async def secured(valkey_url: str, valkey: redis.Client) -> AsyncIterator[tuple[str, trustme.CA]]:
+async def secured(valkey_url: str, server: redis.Client) -> AsyncIterator[tuple[str, trustme.CA]]:
     """The address of a server that speaks TLS and knows the user `ada`, and who issued its certificate.
 
     The wheel's server has no TLS; what ends it here is a server of the test's own.
     """
-    acl: Any = valkey.execute_command
+    acl: Any = server.execute_command
     await acl("ACL", "SETUSER", "ada", "on", f">{PASSWORD}", "~*", "+@all")
     authority = trustme.CA()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
