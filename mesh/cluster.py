@@ -26,6 +26,7 @@ from redis.exceptions import (
 # How long to rest after each round, in seconds: while slots move, answers point to and fro for some milliseconds.
 _RESTS: Final = (0.0, 0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.3, 0.3, 0.3, 0.3)
 _AWAY: Final = (ConnectionError, TimeoutError, OSError)
+_KEYLESS: Final = "A command that names no key goes to each node, or follows one that does."
 _UNCOVERED: Final = "No node keeps the slot."
 
 Dial = Callable[[str], "redis.asyncio.Redis"]
@@ -89,7 +90,7 @@ class Cluster(redis.asyncio.Redis):
         return await asyncio.gather(*(self._node(node).execute_command(*args) for node in nodes))
 
     async def send(self, commands: Iterable[tuple[tuple[Any, ...], _Options]]) -> list[Any]:
-        """The answers to commands, in their order; for one that failed the error. Those of one node keep their order."""
+        """The answers to commands in their order; for one that failed its error. Each node gets its own in that order."""
         placed = _placed(commands)
         answers: list[Any] = [None] * len(placed)
         left = list(range(len(placed)))
@@ -213,7 +214,7 @@ def _placed(commands: Iterable[tuple[tuple[Any, ...], _Options]]) -> list[_Comma
         elif placed:
             slot = placed[-1].slot
         else:
-            raise DataError(f"{arguments[0]} names no key: ask each node.")
+            raise DataError(_KEYLESS)
         placed.append(_Command(arguments, options, slot))
     return placed
 

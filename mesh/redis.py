@@ -144,6 +144,8 @@ class Refused(Unavailable):
 # classes, and takes the first word away.
 _PASSING: Final = (redis.exceptions.ReadOnlyError, redis.exceptions.ClusterDownError, redis.exceptions.TryAgainError)
 _PASSING_WORDS: Final = ("READONLY ", "MASTERDOWN ", "CLUSTERDOWN ", "TRYAGAIN ", "BUSY ", "NOREPLICAS ")
+# What a client of a cluster follows (MOVED and ASK), and what it never brings about.
+_CLUSTER_ALONE: Final = (redis.exceptions.AskError, redis.exceptions.ClusterCrossSlotError)
 _NO_CLUSTER: Final = "cluster support disabled"
 # What a script comes upon while the slot of its keys moves.
 _MOVING: Final = "Script attempted to access a non local key"
@@ -184,8 +186,8 @@ def _hindrance(error: redis.exceptions.ResponseError) -> str:
     if words.startswith("MISCONF "):
         _, _, reason = words.partition(" to the AOF file: ")
         return f"The store cannot write to its disk{reason and ': '}{reason}."
-    if isinstance(error, redis.exceptions.AskError):  # MOVED too; a client of a cluster follows them
-        return "The store is a cluster whose slots move, or JOURNEYMESH_REDIS_URL does not call it a cluster."
+    if isinstance(error, _CLUSTER_ALONE):
+        return "The store is a cluster, and JOURNEYMESH_REDIS_URL does not call it one, or its slots do not settle."
     if isinstance(error, _PASSING) or words.startswith(_PASSING_WORDS) or _MOVING in words:
         return "The store cannot take the command now."
     return ""

@@ -56,6 +56,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator["StoreCluster"
         yield cluster
 
 
+@pytest.fixture(scope="session")
+def cluster_url(cluster: "StoreCluster") -> str:
+    """How a client finds the cluster."""
+    return cluster.url
+
+
 @pytest.fixture
 async def server(valkey_url: str) -> AsyncIterator[redis.Client]:
     """A client of the real server, emptied before the test."""
@@ -67,10 +73,8 @@ async def server(valkey_url: str) -> AsyncIterator[redis.Client]:
 @pytest.fixture(params=["server", "cluster"])
 async def valkey(request: pytest.FixtureRequest) -> AsyncIterator[redis.Client]:
     """A client of the real server, then of the real cluster, emptied before the test."""
-    if request.param == "server":
-        url = request.getfixturevalue("valkey_url")
-    else:
-        url = request.getfixturevalue("cluster").url
+    name = "valkey_url" if request.param == "server" else "cluster_url"
+    url: str = request.getfixturevalue(name)
     async with contextlib.aclosing(redis.connect(url)) as client:
         await (client.each("FLUSHALL") if isinstance(client, Cluster) else client.flushall())
         yield client

@@ -1,4 +1,4 @@
-"""State in Redis: one string a key, read by one MGET and written by one script a batch; on a cluster, one a partition."""
+"""State in Redis: one string per key; one MGET and one script per batch, or in a cluster per batch and partition."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
@@ -13,9 +13,9 @@ from mesh.leasing import fences
 from mesh.leasing import redis as leasing
 from mesh.state import stale
 
-# KEYS: where the epoch stands, then the values'. ARGV: the epoch shown and its field, the lifetime, then the values. The values
-# are written by commands of a thousand: Lua's stack ends at some 8000 values, and one command for all costs half of
-# what one a key does.
+# KEYS: where the epoch stands, then the values'. ARGV: the epoch shown and its field, the lifetime, then the values.
+# They are written by commands of a thousand: Lua's stack ends at some 8000 values, and one command for all costs half
+# of what one a key does.
 _FENCED: Final = "if (redis.call('HGET', KEYS[1], ARGV[2]) or '0') ~= ARGV[1] then return 0 end"
 _SAVE: Final = redis.Script(
     _FENCED

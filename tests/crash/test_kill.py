@@ -1,7 +1,7 @@
 """Processes of the mesh are killed at random under load; what comes out is bit for bit what comes out without.
 
 `CRASH_KILLS` kills (20; `make crash`: 200) at points drawn from a seed, over all processes, the store among them, on
-Redis Streams and on Kinesis, whose shards are split and merged meanwhile. Some requests are sent twice, some events are
+Redis Streams, on a cluster of stores whose slots move meanwhile, and on Kinesis, whose shards are split and merged. Some requests are sent twice, some events are
 wrong, some records are garbage. Afterwards every event is accounted for, every user and every decision is as in the
 undisturbed run, and the archive has every event and every decision once.
 """
@@ -10,6 +10,7 @@ import collections
 import os
 import random
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,8 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from tests.crash.buffers import Buffer, on_kinesis, on_redis
+from tests.cluster import running_cluster
+from tests.crash.buffers import Buffer, on_cluster, on_kinesis, on_redis
 from tests.crash.load import BATCH, PATIENCE_SECONDS, Event, Load, Tally, journeys
 from tests.crash.outcome import Outcome, outcome
 from tests.intervention.builders import edited
@@ -30,6 +32,8 @@ KILLS: Final = int(os.environ.get("CRASH_KILLS", "20"))
 SEED: Final = int(os.environ.get("CRASH_SEED", "1"))
 EVENTS: Final = 3_000 + 200 * KILLS
 USERS: Final = EVENTS // 20
+# Which of them: all, or those that are named.
+STORES: Final = os.environ.get("CRASH_STORE", "redis cluster kinesis").split()
 GARBAGE: Final = 5
 RESHARDINGS: Final = 4
 VICTIMS: Final = (
@@ -75,12 +79,17 @@ def calm(events: list[Event], settings: dict[str, str], tmp_path_factory: pytest
         return outcome(mesh, folder, events)
 
 
-@pytest.fixture(params=["redis", "kinesis"])
-def buffer(request: pytest.FixtureRequest) -> Buffer:
+@pytest.fixture(params=STORES)
+def buffer(request: pytest.FixtureRequest) -> Iterator[Buffer]:
     if request.param == "redis":
-        return on_redis()
+        yield on_redis()
+        return
+    if request.param == "cluster":
+        with running_cluster(request.getfixturevalue("tmp_path")) as cluster:
+            yield on_cluster(cluster)
+        return
     url: str = request.getfixturevalue("kinesalite_url")
-    return on_kinesis(url, f"crash-{time.time_ns()}")
+    yield on_kinesis(url, f"crash-{time.time_ns()}")
 
 
 def test_kills_at_random_lose_nothing_and_double_nothing(
@@ -121,15 +130,17 @@ def _kill_at_random(mesh: RunningMesh, load: Load, buffer: Buffer, draw: random.
             buffer.spoil(mesh)
         if number % (KILLS // RESHARDINGS) == 0:
             buffer.reshard()
-        victim = _alive(mesh, draw)
-        killed[victim] += 1
+        killed[_kill(mesh, buffer, draw)] += 1
     return killed
 
 
-def _alive(mesh: RunningMesh, draw: random.Random) -> str:
+def _kill(mesh: RunningMesh, buffer: Buffer, draw: random.Random) -> str:
     """Kills a process that lives and returns its name."""
     while True:
         name = draw.choice(VICTIMS)
+        if name == "store" and buffer.kill_store is not None:
+            buffer.kill_store(draw)
+            return name
         try:
             mesh.process(name).kill()
         except (LookupError, psutil.NoSuchProcess):  # it has just been killed and is not there again

@@ -74,7 +74,7 @@ class Mesh:
 
 
 class Cluster(Mesh):
-    """The same on a cluster: each key is a partition of its own with a fence, and nothing reaches two of them at once."""
+    """The same on a cluster: each key is a partition with a fence of its own, and nothing reaches two at once."""
 
     def __init__(self, records: Records) -> None:
         super().__init__(records)

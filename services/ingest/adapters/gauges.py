@@ -30,7 +30,7 @@ async def tell_readers(pipeline: Pipeline, metrics: Metrics) -> None:
 
 
 async def tell_store(client: redis.Client, metrics: Metrics) -> None:
-    """Tells how full the store is, of a cluster its fullest node, until it is cancelled; nothing where it does not say."""
+    """Tells how full the store, or its fullest node, is until it is cancelled; nothing where it does not say."""
     while True:
         try:
             memory = max(await redis.memory(client), key=_share)
