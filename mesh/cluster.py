@@ -2,7 +2,7 @@
 
 What a node answers while slots move is followed here: MOVED and ASK to where they point, TRYAGAIN and CLUSTERDOWN by
 asking again for about two seconds. A node that is away is asked again only if another keeps its slots by now.
-Commands are sent at least once, as on one server. `docs/adr/045` says why this is not the cluster client of redis-py.
+Commands are sent at least once, as to one server. `docs/adr/045` says why this is not the cluster client of redis-py.
 """
 
 import asyncio
@@ -26,6 +26,8 @@ from redis.exceptions import (
 # How long to rest after each round, in seconds: while slots move, answers point to and fro for some milliseconds.
 _RESTS: Final = (0.0, 0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.3, 0.3, 0.3, 0.3)
 _AWAY: Final = (ConnectionError, TimeoutError, OSError)
+# No answer to a command, as a lost connection is none on one server.
+_UNANSWERED: Final = (*_AWAY, AskError, ClusterDownError, TryAgainError)
 _KEYLESS: Final = "A command that names no key goes to each node, or follows one that does."
 _UNCOVERED: Final = "No node keeps the slot."
 
@@ -90,7 +92,7 @@ class Cluster(redis.asyncio.Redis):
         return await asyncio.gather(*(self._node(node).execute_command(*args) for node in nodes))
 
     async def send(self, commands: Iterable[tuple[tuple[Any, ...], _Options]]) -> list[Any]:
-        """The answers to commands in their order; for one that failed its error. Each node gets its own in that order."""
+        """The answers to commands in their order, an error for one that failed. Each node gets its own in that order."""
         placed = _placed(commands)
         answers: list[Any] = [None] * len(placed)
         left = list(range(len(placed)))
@@ -198,10 +200,9 @@ class _ClusterPipeline(Pipeline):
     async def execute(self, raise_on_error: bool = True) -> list[Any]:  # noqa: FBT001, FBT002 - as in the client
         commands, self.command_stack = self.command_stack, []
         answers = await self._cluster.send(commands)
-        if raise_on_error:
-            for answer in answers:
-                if isinstance(answer, Exception):
-                    raise answer
+        for answer in answers:
+            if isinstance(answer, Exception if raise_on_error else _UNANSWERED):
+                raise answer
         return answers
 
 

@@ -143,7 +143,7 @@ class Refused(Unavailable):
 # What a server answers while it is full, is a replica, or has lost its replicas or its disk. Of some the client makes
 # classes, and takes the first word away.
 _PASSING: Final = (redis.exceptions.ReadOnlyError, redis.exceptions.ClusterDownError, redis.exceptions.TryAgainError)
-_PASSING_WORDS: Final = ("READONLY ", "MASTERDOWN ", "CLUSTERDOWN ", "TRYAGAIN ", "BUSY ", "NOREPLICAS ")
+_PASSING_WORDS: Final = ("READONLY ", "MASTERDOWN ", "CLUSTERDOWN ", "TRYAGAIN ", "UNBLOCKED ", "BUSY ", "NOREPLICAS ")
 # What a client of a cluster follows (MOVED and ASK), and what it never brings about.
 _CLUSTER_ALONE: Final = (redis.exceptions.AskError, redis.exceptions.ClusterCrossSlotError)
 _NO_CLUSTER: Final = "cluster support disabled"

@@ -1,9 +1,9 @@
 """Processes of the mesh are killed at random under load; what comes out is bit for bit what comes out without.
 
 `CRASH_KILLS` kills (20; `make crash`: 200) at points drawn from a seed, over all processes, the store among them, on
-Redis Streams, on a cluster of stores whose slots move meanwhile, and on Kinesis, whose shards are split and merged. Some requests are sent twice, some events are
-wrong, some records are garbage. Afterwards every event is accounted for, every user and every decision is as in the
-undisturbed run, and the archive has every event and every decision once.
+Redis Streams, on a cluster of stores whose slots move meanwhile, and on Kinesis, whose shards are split and merged.
+Some requests are sent twice, some events are wrong, some records are garbage. Afterwards every event is accounted for,
+every user and every decision is as in the undisturbed run, and the archive has every event and every decision once.
 """
 
 import collections

@@ -18,7 +18,9 @@ from mesh.leasing.redis import RedisLeases
 from mesh.states.redis import RedisState
 from mesh.stream import BEGINNING, Entry
 from mesh.streams.redis import RedisStream
+from services.ingest.adapters.redis_failed import RedisFailedEvents
 from tests.cluster import PRIMARIES, StoreCluster, stored
+from tests.ingest.test_ports import failed
 from tests.mesh.test_restored import Reader
 
 PATIENCE_SECONDS = 30
@@ -134,6 +136,17 @@ async def test_a_batch_that_begins_while_its_slot_moves_is_written_once_it_has_m
     assert await store.load(names) == [b"2"] * 20
 
 
+async def test_a_script_that_names_keys_itself_waits_for_the_slot(client: Cluster, cluster: StoreCluster) -> None:
+    kept = RedisFailedEvents(client)
+    await kept.add([failed(number) for number in range(5)])
+    slot = slot_of("{failed}")
+    with cluster.moving(slot), pytest.raises(Unavailable):
+        await kept.add([failed(5)])
+    await kept.add([failed(number) for number in range(3, 8)])
+    page, _ = await kept.list(10, "")
+    assert sorted(page) == [failed(number) for number in range(8)]
+
+
 async def test_a_node_that_is_away_is_unavailable_and_the_others_go_on(client: Cluster, cluster: StoreCluster) -> None:
     by_node = {cluster.keeper(slot_of(name)): name for name in (f"key-{number}" for number in range(100))}
     for name in by_node.values():
@@ -194,6 +207,25 @@ async def test_a_lease_is_beyond_every_fence(client: Cluster) -> None:
 async def test_what_reads_for_others_raises_no_fences(client: Cluster) -> None:
     await RedisLeases(client, "events", "archiver", 60).acquire("0", "a")
     assert await stored(client) == [b"jm:leases:{events}:archiver"]
+
+
+async def test_a_mesh_goes_on_where_its_keys_were_copied_to(client: Cluster, server: redis.Client) -> None:
+    """From a snapshot of a single server, with its streams, leases and checkpoints; there are no fences yet."""
+    before, after = Reader(server), Reader(client)
+    async with before.reading():
+        await before.send(10)
+        await before.until_counted(10)
+    await before.send(5)
+    keys = [key.decode() for key in await stored(server)]
+    snapshot = server.pipeline(transaction=True)
+    for key in keys:
+        snapshot.dump(key)
+    for key, value in zip(keys, await snapshot.execute(), strict=True):
+        await client.restore(key, 0, value)
+    async with after.reading():
+        await after.send(10)
+        await after.until_counted(25)
+    assert after.given > before.given
 
 
 async def test_a_cluster_that_is_not_called_one_is_unavailable_and_says_why(cluster: StoreCluster) -> None:
