@@ -6,7 +6,7 @@ Commands are sent at least once, as to one server. `docs/adr/045` says why this 
 """
 
 import asyncio
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import redis.asyncio
@@ -33,7 +33,7 @@ _UNCOVERED: Final = "No node keeps the slot."
 
 Dial = Callable[[str], "redis.asyncio.Redis"]
 """Makes the client of one node from `host:port`."""
-_Options = dict[str, Any]
+_Options = Mapping[str, Any]
 
 
 class _Command(NamedTuple):
@@ -89,10 +89,13 @@ class Cluster(redis.asyncio.Redis):
 
     async def _each(self, args: Sequence[Any]) -> list[Any]:
         nodes = sorted(set(self._keepers) - {""})
-        return await asyncio.gather(*(self._node(node).execute_command(*args) for node in nodes))
+        return await asyncio.gather(*(self._ask_alone(node, *args) for node in nodes))
+
+    async def _ask_alone(self, node: str, *args: Any) -> Any:  # noqa: ANN401 - as in the client
+        return await self._node(node).execute_command(*args)  # type: ignore[no-untyped-call]
 
     async def send(self, commands: Iterable[tuple[tuple[Any, ...], _Options]]) -> list[Any]:
-        """The answers to commands in their order, an error for one that failed. Each node gets its own in that order."""
+        """The answers to commands in their order, an error where one failed. Each node gets its own in that order."""
         placed = _placed(commands)
         answers: list[Any] = [None] * len(placed)
         left = list(range(len(placed)))
@@ -171,7 +174,7 @@ class Cluster(redis.asyncio.Redis):
             known = sorted({*self._keepers, *self._seeds} - {""}, key=doubted.__contains__)
             for node in known:
                 try:
-                    told = await self._node(node).execute_command("CLUSTER SLOTS")
+                    told = await self._ask_alone(node, "CLUSTER SLOTS")
                 except _AWAY as error:
                     failure: RedisError | OSError = error
                 else:

@@ -29,7 +29,7 @@ class StoreCluster:
         self.ports = [free_port() for _ in range(PRIMARIES)]
         self._bus_ports = [free_port() for _ in range(PRIMARIES)]
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
-        self.nodes = [redis.Redis(port=port, socket_timeout=10) for port in self.ports]
+        self.nodes: list[Any] = [redis.Redis(port=port, socket_timeout=10) for port in self.ports]
 
     @property
     def url(self) -> str:
@@ -69,7 +69,7 @@ class StoreCluster:
     def await_ok(self) -> None:
         """Returns once every node knows every slot and that all are served."""
         for node in self.nodes:
-            _await(lambda node=node: _is_whole(node))  # type: ignore[misc]
+            _await(lambda node=node: _is_whole(node))
 
     def keeper(self, slot: int) -> int:
         """The number of the node that keeps a slot."""
@@ -130,11 +130,11 @@ def running_cluster(folder: Path) -> Iterator[StoreCluster]:
 
 async def stored(client: Client) -> list[bytes]:
     """All keys of a server or a cluster."""
-    told = await client.each("KEYS", "*") if isinstance(client, Cluster) else [await client.keys("*")]
+    told: list[Any] = await client.each("KEYS", "*") if isinstance(client, Cluster) else [await client.keys("*")]
     return sorted(key for keys in told for key in keys)
 
 
-def _is_whole(node: "redis.Redis") -> bool:
+def _is_whole(node: Any) -> bool:
     told = node.execute_command("CLUSTER INFO")
     return bool(told["cluster_state"] == "ok" and int(told["cluster_known_nodes"]) == PRIMARIES)
 

@@ -12,6 +12,7 @@ from mesh.metrics import Metrics
 from mesh.stream import END
 from services.ingest.adapters.gauges import tell_readers, tell_store
 from services.ingest.ports import ShardStanding
+from tests.cluster import StoreCluster
 from tests.conftest import free_port
 
 
@@ -75,6 +76,17 @@ async def test_the_store_s_memory_is_told_and_its_limit_where_there_is_one(serve
         await once(tell_store(server, metrics))
     finally:
         await server.config_set("maxmemory", 0)
+    assert [float(each) for each in told(metrics, "store_memory_limit_bytes")] == [123_456_789]
+
+
+async def test_of_a_cluster_the_fullest_node_is_told(cluster: StoreCluster) -> None:
+    metrics = Metrics()
+    cluster.nodes[1].config_set("maxmemory", 123_456_789)
+    try:
+        async with contextlib.aclosing(redis.connect(cluster.url)) as client:
+            await once(tell_store(client, metrics))
+    finally:
+        cluster.nodes[1].config_set("maxmemory", 0)
     assert [float(each) for each in told(metrics, "store_memory_limit_bytes")] == [123_456_789]
 
 

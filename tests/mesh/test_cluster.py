@@ -6,6 +6,7 @@ import itertools
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+from redis.asyncio import SSLConnection
 from redis.crc import key_slot
 from redis.exceptions import DataError
 
@@ -63,6 +64,17 @@ async def test_commands_go_to_the_nodes_of_their_keys_and_answers_come_in_their_
     assert answers == [part for name in names for part in (True, b"of " + name.encode())]
     assert len(await stored(client)) == 100
     assert len(await client.each("PING")) == PRIMARIES
+
+
+async def test_every_node_is_reached_as_the_url_says() -> None:
+    async with contextlib.aclosing(redis.connect("rediss+cluster://ada@one,two:7000/0", "secret")) as client:
+        assert isinstance(client, Cluster)
+        assert client._seeds == ["one:6379", "two:7000"]
+        for node, host in (("two:7000", "two"), ("[::1]:7000", "::1")):
+            pool = client._node(node).connection_pool
+            told = [pool.connection_kwargs[name] for name in ("host", "port", "username", "password")]
+            assert told == [host, 7000, "ada", "secret"]
+            assert issubclass(pool.connection_class, SSLConnection)
 
 
 async def test_what_names_no_key_is_refused_unless_it_follows_one_that_does(client: Cluster) -> None:

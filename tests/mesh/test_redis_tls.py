@@ -32,9 +32,9 @@ async def secured(valkey_url: str, server: redis.Client) -> AsyncIterator[tuple[
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     port = urlsplit(valkey_url).port or 0
-    server = await asyncio.start_server(functools.partial(_forward, port), "127.0.0.1", 0, ssl=context)
-    async with server:
-        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}/0", authority
+    before = await asyncio.start_server(functools.partial(_forward, port), "127.0.0.1", 0, ssl=context)
+    async with before:
+        yield f"127.0.0.1:{before.sockets[0].getsockname()[1]}/0", authority
     await acl("ACL", "DELUSER", "ada")
 
 
