@@ -33,7 +33,7 @@ explore: .venv/.dev gen/.made $(NODE_MODULES)  ## Run the property tests on many
 	$(BIN)/pytest -m "not processes and not tools" --hypothesis-profile=explore
 
 crash: .venv/.dev gen/.made $(NODE_MODULES)  ## Kill processes of the mesh 200 times at random under load; nothing may be lost or doubled (KILLS=n, SEED=n, STORE=cluster)
-	$(if $(STORE),CRASH_STORE=$(STORE)) CRASH_KILLS=$(or $(KILLS),200) CRASH_SEED=$(or $(SEED),1) $(BIN)/pytest tests/crash
+	$(if $(STORE),CRASH_STORE="$(STORE)") CRASH_KILLS=$(or $(KILLS),200) CRASH_SEED=$(or $(SEED),1) $(BIN)/pytest tests/crash
 
 train: .venv/.dev gen/.made  ## Train the exit-risk model on real behaviour
 	@$(BIN)/python -m offline.train
