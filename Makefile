@@ -32,8 +32,8 @@ test-fast: .venv/.dev gen/.made $(NODE_MODULES)  ## The tests that start no proc
 explore: .venv/.dev gen/.made $(NODE_MODULES)  ## Run the property tests on many examples that no run has drawn before
 	$(BIN)/pytest -m "not processes and not tools" --hypothesis-profile=explore
 
-crash: .venv/.dev gen/.made $(NODE_MODULES)  ## Kill processes of the mesh 200 times at random under load; nothing may be lost or doubled (KILLS=n, SEED=n)
-	CRASH_KILLS=$(or $(KILLS),200) CRASH_SEED=$(or $(SEED),1) $(BIN)/pytest tests/crash
+crash: .venv/.dev gen/.made $(NODE_MODULES)  ## Kill processes of the mesh 200 times at random under load; nothing may be lost or doubled (KILLS=n, SEED=n, STORE=cluster)
+	$(if $(STORE),CRASH_STORE="$(STORE)") CRASH_KILLS=$(or $(KILLS),200) CRASH_SEED=$(or $(SEED),1) $(BIN)/pytest tests/crash
 
 upgrade: .venv/.dev gen/.made  ## Run the last released version and this one mixed under load, forward and back (FROM=ref, ROLLS=n)
 	UPGRADE_FROM="$(FROM)" UPGRADE_ROLLS=$(or $(ROLLS),3) $(BIN)/pytest tests/upgrade

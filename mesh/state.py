@@ -10,7 +10,8 @@ from mesh.errors import FailedPrecondition
 class StateStore(Protocol):
     """Keeps values by key. Adapters stand in `mesh.states`; all pass one conformance suite.
 
-    A batch is one command to the store, whatever its size. Keys are any text; values any bytes, empty ones included.
+    A batch is one command to the store, or on a cluster one per partition, whatever its size. Keys are any text; values
+    any bytes, empty ones included.
     """
 
     async def load(self, keys: Sequence[str]) -> list[bytes | None]:
@@ -21,12 +22,17 @@ class StateStore(Protocol):
         """
 
     async def save(self, items: Mapping[str, bytes], fence: Fence | None) -> None:
-        """Writes all items at once: after a crash either all or none are there. Renews their lifetime.
+        """Writes all items and renews their lifetime.
+
+        After a crash either all items of a partition (`mesh.redis.partition`) are there or none; on a single server and
+        in memory all items or none. On a cluster some partitions may be written and others not: a caller must be able
+        to repeat the batch from what then stands there, as `mesh.applied` does (`docs/adr/045`).
 
         Without a fence, where no shard stands behind the write, the last writer wins.
 
         Raises:
-            FailedPrecondition: `POSITION_STALE`, the epoch is not that of the shard's lease; nothing is written.
+            FailedPrecondition: `POSITION_STALE`, the epoch is not that of the shard's lease; nothing is written. On a
+                cluster, where the shard is given away meanwhile, some partitions may have been written before.
             Unavailable: the store cannot be reached; the items may or may not be written, the call may be repeated.
         """
 

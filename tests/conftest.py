@@ -1,16 +1,22 @@
 """Fixtures shared by all tests."""
 
+import contextlib
 import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import redis as redis_client
 from hypothesis import settings
 
 from mesh import embedded, redis
+from mesh.cluster import Cluster
+
+if TYPE_CHECKING:
+    from tests.cluster import StoreCluster
 
 # A change is judged by the same examples on every machine, and no example by the machine's speed; `make explore` draws
 # others.
@@ -41,13 +47,50 @@ def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server.wait()
 
 
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator["StoreCluster"]:
+    """A real cluster of three primaries, one for all tests of the run."""
+    from tests.cluster import running_cluster
+
+    with running_cluster(Path(tmp_path_factory.mktemp("cluster"))) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def cluster_url(cluster: "StoreCluster") -> str:
+    """How a client finds the cluster."""
+    return cluster.url
+
+
 @pytest.fixture
-async def valkey(valkey_url: str) -> AsyncIterator[redis.Client]:
+async def server(valkey_url: str) -> AsyncIterator[redis.Client]:
     """A client of the real server, emptied before the test."""
-    client = redis.connect(valkey_url)
-    await client.flushall()
-    yield client
-    await client.aclose()
+    async with contextlib.aclosing(redis.connect(valkey_url)) as client:
+        await client.flushall()
+        yield client
+
+
+@pytest.fixture(params=["server", "cluster"])
+async def valkey(request: pytest.FixtureRequest) -> AsyncIterator[redis.Client]:
+    """A client of the real server, then of the real cluster, emptied before the test."""
+    name = "valkey_url" if request.param == "server" else "cluster_url"
+    url: str = request.getfixturevalue(name)
+    async with contextlib.aclosing(redis.connect(url)) as client:
+        await (client.each("FLUSHALL") if isinstance(client, Cluster) else client.flushall())
+        yield client
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what would run in memory or on Kinesis a second time, because a cluster stands unused beside it."""
+    twice = {item for item in items if _is_beside_the_cluster(item)}
+    config.hook.pytest_deselected(items=list(twice))
+    items[:] = [item for item in items if item not in twice]
+
+
+def _is_beside_the_cluster(item: pytest.Item) -> bool:
+    parameters = dict(item.callspec.params) if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    store = parameters.pop("valkey", "server")
+    return store == "cluster" and any(str(each).startswith(("memory", "kinesis")) for each in parameters.values())
 
 
 def _await_answer(url: str, patience_seconds: float = 10) -> None:

@@ -9,8 +9,10 @@ import math
 from typing import Any, Final
 
 from mesh import redis
+from mesh.cluster import Cluster
 from mesh.errors import FailedPrecondition
-from mesh.leases import Lease, Standing
+from mesh.leases import APPLYING, Lease, Standing
+from mesh.leasing import fences
 from mesh.stream import BEGINNING, END
 
 # The scripts tell numbers of up to so many digits exactly.
@@ -47,9 +49,10 @@ if expected then
 elseif holder ~= '' and holder ~= owner and is_held(known[3], known[4], now) then
   return 0
 end
-local values = {owner, epoch + 1, now, now + ARGV[3]}
+epoch = math.max(epoch, tonumber(ARGV[5])) + 1
+local values = {owner, epoch, now, now + ARGV[3]}
 for i = 1, 4 do redis.call('HSET', KEYS[1], fields[i], values[i]) end
-return epoch + 1
+return epoch
 """
 )
 # ARGV: the shard, owner and epoch of the lease, the time to live, then names and values of members to set.
@@ -82,7 +85,9 @@ class RedisLeases:
 
     def __init__(self, client: redis.Client, stream: str, reader: str, time_to_live_seconds: float) -> None:
         self._client = client
+        self._stream = stream
         self._key = key(stream, reader)
+        self._has_fences = isinstance(client, Cluster) and reader == APPLYING
         self._time_to_live_ms = round(time_to_live_seconds * 1000)
 
     async def standings(self) -> dict[str, Standing]:
@@ -129,10 +134,21 @@ class RedisLeases:
         # What was applied already is found out from the state (`mesh.errors.AlreadyApplied`).
         return BEGINNING if checkpoint is None else checkpoint
 
-    async def _take(self, shard: str, owner: str, epoch: int | str) -> Lease | None:
-        call = redis.Call([self._key], [shard, owner, self._time_to_live_ms, epoch])
-        (taken,) = await _TAKE.run(self._client, call)
-        return Lease(shard, owner, taken) if taken else None
+    async def _take(self, shard: str, owner: str, expected: int | str) -> Lease | None:
+        epoch = await self._taken(shard, owner, expected)
+        while epoch and self._has_fences:
+            highest = await fences.raised(self._client, f"{self._stream}/{shard}", epoch)
+            if highest <= epoch:
+                break
+            # The leases know less than the fences: they are of a backup, or their node lost what it wrote last.
+            epoch = await self._taken(shard, owner, epoch, beyond=highest)
+        return Lease(shard, owner, epoch) if epoch else None
+
+    async def _taken(self, shard: str, owner: str, expected: int | str, beyond: int = 0) -> int:
+        """The epoch under which the shard was taken; 0 where it was not."""
+        call = redis.Call([self._key], [shard, owner, self._time_to_live_ms, expected, beyond])
+        (epoch,) = await _TAKE.run(self._client, call)
+        return int(epoch)
 
     async def _update(self, lease: Lease, *members: str) -> bool:
         call = redis.Call([self._key], [lease.shard, lease.owner, lease.epoch, self._time_to_live_ms, *members])

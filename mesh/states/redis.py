@@ -1,4 +1,4 @@
-"""State in Redis: one string a key, read by one MGET and written by one script a batch."""
+"""State in Redis: one string per key; one MGET and one script per batch, or in a cluster per batch and partition."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
@@ -6,14 +6,16 @@ from typing import Any, Final, cast
 from redis import exceptions
 
 from mesh import redis
-from mesh.applied import Fence
+from mesh.applied import ASIDE, Fence
+from mesh.cluster import Cluster
 from mesh.leases import APPLYING
+from mesh.leasing import fences
 from mesh.leasing import redis as leasing
 from mesh.state import stale
 
-# KEYS: the leases, then the values'. ARGV: the lease's epoch and its field, the lifetime, then the values. The values
-# are written by commands of a thousand: Lua's stack ends at some 8000 values, and one command for all costs half of
-# what one a key does.
+# KEYS: where the epoch stands, then the values'. ARGV: the epoch shown and its field, the lifetime, then the values.
+# They are written by commands of a thousand: Lua's stack ends at some 8000 values, and one command for all costs half
+# of what one a key does.
 _FENCED: Final = "if (redis.call('HGET', KEYS[1], ARGV[2]) or '0') ~= ARGV[1] then return 0 end"
 _SAVE: Final = redis.Script(
     _FENCED
@@ -46,7 +48,8 @@ _OPEN: Final = Fence("", 0)
 class RedisState:
     """Keeps values under `jm:<namespace>:{<partition>}:<key>` for `lifetime_seconds` after the last write.
 
-    The leases must stand on the same server: a write looks its epoch up there, in one step with the writing.
+    The leases must stand on the same server or cluster. On a server a write looks its epoch up there, in one step with
+    the writing; on a cluster each partition looks it up in its fences (`mesh.leasing.fences`).
     """
 
     def __init__(self, client: redis.Client, namespace: str, lifetime_seconds: int) -> None:
@@ -54,25 +57,47 @@ class RedisState:
         self._prefix = f"jm:{namespace}:"
         self._lifetime = lifetime_seconds
         self._has_msetex = True
+        self._is_parted = isinstance(client, Cluster)
 
     async def load(self, keys: Sequence[str]) -> list[bytes | None]:
         """See `mesh.state.StateStore`."""
-        if not keys:
-            return []
-        with redis.translating_errors():
-            values: Any = await self._client.mget([self._key(key) for key in keys])
-            return list(values)
+        return await redis.mget(self._client, [self._key(key) for key in keys]) if keys else []
 
     async def save(self, items: Mapping[str, bytes], fence: Fence | None) -> None:
         """See `mesh.state.StateStore`."""
         if not items:
             return
-        fenced, epoch = fence or _OPEN
-        stream, _, shard = fenced.rpartition("/")
-        keys = [leasing.key(stream, APPLYING), *(self._key(key) for key in items)]
-        call = redis.Call(keys, [epoch, f"epoch:{shard}", self._lifetime, *items.values()])
-        if not await self._run(call):
+        fence = fence or _OPEN
+        if self._is_parted:
+            await self._save_parted(items, fence)
+        elif not all(await self._run([self._call(items, fence, _lease_key(fence))])):
             raise stale()
+
+    async def _save_parted(self, items: Mapping[str, bytes], fence: Fence) -> None:
+        parts: dict[int, dict[str, bytes]] = {}
+        for key, value in items.items():
+            parts.setdefault(_partition(key), {})[key] = value
+        calls = [self._call(part, fence, fences.key(partition)) for partition, part in parts.items()]
+        written = await self._run(calls)
+        if all(written):
+            return
+        # A fence that is lower than the lease was lost with its node, or is of a backup.
+        if await self._epoch(fence) != fence.epoch:
+            raise stale()
+        await fences.raised(self._client, fence.shard, fence.epoch)
+        refused = [call for call, is_written in zip(calls, written, strict=True) if not is_written]
+        if not all(await self._run(refused)):
+            raise stale()
+
+    async def _epoch(self, fence: Fence) -> int | None:
+        """The epoch of the shard's lease; None where it is none."""
+        with redis.translating_errors():
+            told: Any = await self._client.hget(_lease_key(fence), _field(fence))
+        return int(told) if told is not None and told.isdigit() else None
+
+    def _call(self, items: Mapping[str, bytes], fence: Fence, epochs: str) -> redis.Call:
+        field = fence.shard if self._is_parted else _field(fence)
+        return redis.Call([epochs, *map(self._key, items)], [fence.epoch, field, self._lifetime, *items.values()])
 
     async def renew(self, keys: Sequence[str]) -> None:
         """See `mesh.state.StateStore`."""
@@ -86,21 +111,32 @@ class RedisState:
         """See `mesh.state.StateStore`."""
         await redis.ping(self._client)
 
-    async def _run(self, call: redis.Call) -> bool:
+    async def _run(self, calls: Sequence[redis.Call]) -> list[Any]:
+        """For each call whether its values were written."""
         if self._has_msetex:
             try:
-                (is_written,) = await _SAVE.run(self._client, call)
+                return await _SAVE.run(self._client, *calls)
             except exceptions.ResponseError as error:
                 if "unknown" not in str(error).lower():
                     raise
                 self._has_msetex = False
-            else:
-                return bool(is_written)
-        (is_written,) = await _SAVE_ONE_BY_ONE.run(self._client, call)
-        return bool(is_written)
+        return await _SAVE_ONE_BY_ONE.run(self._client, *calls)
 
     def _key(self, key: str) -> str:
-        return f"{self._prefix}{{{redis.partition(key)}}}:{key}"
+        return f"{self._prefix}{{{_partition(key)}}}:{key}"
+
+
+def _partition(key: str) -> int:
+    """That of the key; what is kept aside of a key stands in the same, so that it is written in one step with it."""
+    return redis.partition(key.removeprefix(ASIDE))
+
+
+def _lease_key(fence: Fence) -> str:
+    return leasing.key(fence.shard.rpartition("/")[0], APPLYING)
+
+
+def _field(fence: Fence) -> str:
+    return f"epoch:{fence.shard.rpartition('/')[2]}"
 
 
 class RedisShards:

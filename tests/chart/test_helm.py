@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from helm import render
-from tests.chart.manifests import Manifest, committed, of_kind, parsed
+from tests.chart.manifests import Manifest, committed, environment, of_kind, parsed, pods
 
 VERSIONS: Final = tuple(f"1.{minor}" for minor in range(28, 35))
 # Their definitions come with the operators that serve them, not with Kubernetes.
@@ -144,6 +144,7 @@ def test_misspelt_values_are_refused_by_name(arguments: list[str], told: str) ->
                 "rediss://user:secret@redis/0",
                 "redis://redis:6379/0?password=secret",
                 "redis://redis:6379/0?db=1&password=secret",
+                r"rediss+cluster://user:secret@one:6379\,two:6379",
             )
         ),
         (
@@ -162,6 +163,7 @@ def test_values_that_do_not_go_together_are_refused_with_a_sentence(arguments: l
     [
         "image.registry=registry.example.com:5000/team",
         "store.url=rediss://user@redis.example.com:6380/0",
+        "store.url=rediss+cluster://user@redis.example.com,store.ca.secret=ours",
         "valkey.maxMemory=480mb",
         "services.gateway.port=1024",
         "services.gateway.resources.requests.memory=384Mi",
@@ -189,6 +191,21 @@ def test_the_trial_needs_no_values() -> None:
         (one["kind"], one["metadata"]["name"]) for one in bare
     }
     assert {name for _, name in missing} == {"journeymesh-collector", "journeymesh-jaeger"}
+
+
+@pytest.mark.tools
+def test_of_a_cluster_of_stores_the_ports_of_all_that_are_named_are_open() -> None:
+    url = "rediss+cluster://user@one.example:6380,two.example:6380,three.example/0"
+    escaped = url.replace(",", "\\,")
+    values = f"store.url={escaped},networkPolicy.store[0].ipBlock.cidr=10.0.0.0/8"
+    manifests = parsed(render.manifests(["--set", values]))
+    policy = of_kind(manifests, "NetworkPolicy")["journeymesh-features"]
+    ports = {
+        port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"] if "ipBlock" in str(rule.get("to"))
+    }
+    assert ports == {6379, 6380}
+    assert environment(pods(manifests)["journeymesh-features"])["JOURNEYMESH_REDIS_URL"] == url
+    assert "journeymesh-valkey" not in pods(manifests)
 
 
 @pytest.mark.tools

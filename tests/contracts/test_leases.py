@@ -210,9 +210,9 @@ async def test_trouble_is_told_until_a_checkpoint_clears_it(house: House) -> Non
     assert (await house.leases.standings())["0"].trouble == ""
 
 
-async def test_redis_keeps_readers_apart_and_all_of_one_in_one_slot(valkey: redis.Client) -> None:
+async def test_redis_keeps_readers_apart_and_all_of_one_in_one_slot(server: redis.Client) -> None:
     for reader, checkpoint in (("dispatcher", 1), ("archiver", 2)):
-        leases = RedisLeases(valkey, "events", reader, 10)
+        leases = RedisLeases(server, "events", reader, 10)
         await leases.save(await taken(leases, "0", "a"), checkpoint, 0)
-    assert await RedisLeases(valkey, "events", "dispatcher", 10).checkpoint("0") == 1
-    assert sorted(await valkey.keys("*")) == [b"jm:leases:{events}:archiver", b"jm:leases:{events}:dispatcher"]
+    assert await RedisLeases(server, "events", "dispatcher", 10).checkpoint("0") == 1
+    assert sorted(await server.keys("*")) == [b"jm:leases:{events}:archiver", b"jm:leases:{events}:dispatcher"]

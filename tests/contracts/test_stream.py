@@ -241,13 +241,13 @@ async def test_what_waits_is_told_with_how_long_and_nothing_where_nothing_does(s
     assert await stream.waiting_seconds(first.shard, second.sequence) is None
 
 
-async def test_redis_tells_how_long_a_record_waits_by_its_own_clock(valkey: redis.Client) -> None:
-    stream = RedisStream(valkey, "events", shard_count=1, max_waiting_bytes=1 << 30)
-    seconds, _ = await valkey.time()
-    await valkey.xadd(stream._key("0"), {b"p": b""}, id=f"{(seconds - 7_200) * 1000}-0")
+async def test_redis_tells_how_long_a_record_waits_by_its_own_clock(server: redis.Client) -> None:
+    stream = RedisStream(server, "events", shard_count=1, max_waiting_bytes=1 << 30)
+    seconds, _ = await server.time()
+    await server.xadd(stream._key("0"), {b"p": b""}, id=f"{(seconds - 7_200) * 1000}-0")
     assert 7_199 < (await stream.waiting_seconds("0", BEGINNING) or 0) < 7_300
     # A clock that was set back: the record is of the future.
-    await valkey.xadd(stream._key("0"), {b"p": b""}, id=f"{(seconds + 7_200) * 1000}-0")
+    await server.xadd(stream._key("0"), {b"p": b""}, id=f"{(seconds + 7_200) * 1000}-0")
     first = (await stream.read("0", BEGINNING, 1, 0.001)).records[0]
     assert await stream.waiting_seconds("0", first.sequence) == 0
 

@@ -1,13 +1,16 @@
 """What the stream is kept on in a crash test, and how to put garbage on it."""
 
 import itertools
+import random
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import botocore.session
 import redis
+from redis.crc import key_slot
 
+from tests.cluster import PRIMARIES, StoreCluster
 from tests.processes import RunningMesh
 
 GARBAGE = b"\xff\xff\xff no events"
@@ -19,6 +22,8 @@ class Buffer(NamedTuple):
     settings: dict[str, str]
     spoil: Callable[[RunningMesh], None]
     reshard: Callable[[], None]
+    kill_store: Callable[[random.Random], None] | None = None
+    """Kills a node of the store, and starts it again; None where the mesh has a store of its own."""
 
 
 def on_redis() -> Buffer:
@@ -35,6 +40,28 @@ def on_redis() -> Buffer:
                     return
 
     return Buffer({}, spoil, lambda: None)
+
+
+def on_cluster(cluster: StoreCluster) -> Buffer:
+    """Redis Streams on a cluster of stores; resharding moves a slot of users, of the stream or of the leases."""
+    slots = itertools.cycle(key_slot(tag) for tag in (b"3", b"events-0", b"redis/events", b"12"))
+
+    def spoil(_: RunningMesh) -> None:
+        client = cluster.nodes[cluster.keeper(key_slot(b"events-0"))]
+        client.xadd("jm:stream:{events-0}", {"p": GARBAGE})
+
+    def reshard() -> None:
+        with cluster.moving(next(slots)):
+            time.sleep(0.2)
+
+    def kill_store(draw: random.Random) -> None:
+        number = draw.randrange(PRIMARIES)
+        cluster.kill(number)
+        time.sleep(draw.uniform(0.0, 1.0))
+        cluster.start(number)
+        cluster.await_ok()
+
+    return Buffer({"JOURNEYMESH_REDIS_URL": cluster.url}, spoil, reshard, kill_store)
 
 
 def on_kinesis(url: str, name: str) -> Buffer:

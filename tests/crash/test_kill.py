@@ -1,16 +1,17 @@
 """Processes of the mesh are killed at random under load; nothing is lost or doubled, and all of it derives again.
 
 `CRASH_KILLS` kills (20; `make crash`: 200) at points drawn from a seed, over all processes, the store among them, on
-Redis Streams and on Kinesis, whose shards are split and merged meanwhile. Some requests are sent twice, some events are
-wrong, some records are garbage. Afterwards every event is accounted for and led to one decision; every user did what it
-did in the undisturbed run; and features and decisions are, bit for bit, those that a replay of the archive derives from
-the same records.
+Redis Streams, on a cluster of stores whose slots move meanwhile, and on Kinesis, whose shards are split and merged.
+Some requests are sent twice, some events are wrong, some records are garbage. Afterwards every event is accounted for and
+led to one decision; every user did what it did in the undisturbed run; and features and decisions are, bit for bit, those
+that a replay of the archive derives from the same records.
 """
 
 import collections
 import os
 import random
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +21,8 @@ from rich.console import Console
 from rich.table import Table
 
 from mesh.applied import shard_number
-from tests.crash.buffers import Buffer, on_kinesis, on_redis
+from tests.cluster import running_cluster
+from tests.crash.buffers import Buffer, on_cluster, on_kinesis, on_redis
 from tests.crash.load import BATCH, PATIENCE_SECONDS, Event, Load, Tally, journeys
 from tests.crash.outcome import Outcome, assert_each_event_led_to_one, outcome
 from tests.intervention.builders import edited
@@ -32,6 +34,8 @@ KILLS: Final = int(os.environ.get("CRASH_KILLS", "20"))
 SEED: Final = int(os.environ.get("CRASH_SEED", "1"))
 EVENTS: Final = 3_000 + 200 * KILLS
 USERS: Final = EVENTS // 20
+# Which of them: all, or those that are named.
+STORES: Final = os.environ.get("CRASH_STORE", "redis cluster kinesis").split()
 GARBAGE: Final = 5
 RESHARDINGS: Final = 4
 VICTIMS: Final = (
@@ -77,12 +81,17 @@ def calm(events: list[Event], settings: dict[str, str], tmp_path_factory: pytest
         return outcome(mesh, folder, events, Path(settings["JOURNEYMESH_POLICY"]).parent)
 
 
-@pytest.fixture(params=["redis", "kinesis"])
-def buffer(request: pytest.FixtureRequest) -> Buffer:
+@pytest.fixture(params=STORES)
+def buffer(request: pytest.FixtureRequest) -> Iterator[Buffer]:
     if request.param == "redis":
-        return on_redis()
+        yield on_redis()
+        return
+    if request.param == "cluster":
+        with running_cluster(request.getfixturevalue("tmp_path")) as cluster:
+            yield on_cluster(cluster)
+        return
     url: str = request.getfixturevalue("kinesalite_url")
-    return on_kinesis(url, f"crash-{time.time_ns()}")
+    yield on_kinesis(url, f"crash-{time.time_ns()}")
 
 
 def test_kills_at_random_lose_nothing_and_double_nothing(
@@ -140,15 +149,17 @@ def _kill_at_random(mesh: RunningMesh, load: Load, buffer: Buffer, draw: random.
             buffer.spoil(mesh)
         if number % (KILLS // RESHARDINGS) == 0:
             buffer.reshard()
-        victim = _alive(mesh, draw)
-        killed[victim] += 1
+        killed[_kill(mesh, buffer, draw)] += 1
     return killed
 
 
-def _alive(mesh: RunningMesh, draw: random.Random) -> str:
+def _kill(mesh: RunningMesh, buffer: Buffer, draw: random.Random) -> str:
     """Kills a process that lives and returns its name."""
     while True:
         name = draw.choice(VICTIMS)
+        if name == "store" and buffer.kill_store is not None:
+            buffer.kill_store(draw)
+            return name
         try:
             mesh.process(name).kill()
         except (LookupError, psutil.NoSuchProcess):  # it has just been killed and is not there again

@@ -86,8 +86,8 @@ async def note_applied(client: redis.Client, first: int, count: int) -> None:
         (note_applied, 150),
     ],
 )
-async def test_it_costs_no_more_than_is_stated(valkey: redis.Client, remember: Remember, stated_bytes: int) -> None:
+async def test_it_costs_no_more_than_is_stated(server: redis.Client, remember: Remember, stated_bytes: int) -> None:
     for first in range(0, EVENTS, 1000):
-        await remember(valkey, first, 1000)
-    used = [await valkey.memory_usage(key, samples=0) or 0 for key in await valkey.keys("*")]
+        await remember(server, first, 1000)
+    used = [await server.memory_usage(key, samples=0) or 0 for key in await server.keys("*")]
     assert stated_bytes / 2 < sum(used) / EVENTS < stated_bytes

@@ -39,6 +39,7 @@ from services.ingest.ports import (
     Told,
 )
 from tests.builders import NOW_US, SECOND_US
+from tests.cluster import stored
 
 DAY_US = 24 * 3600 * 1_000_000
 
@@ -248,7 +249,7 @@ async def test_the_record_of_what_was_set_aside_is_kept_and_goes_with_it(
     await failed_events.strike_off(told)
     await failed_events.remove("f-2")
     assert await failed_events.find(["f-1"]) == [None]
-    assert await valkey.keys("*") == []
+    assert await stored(valkey) == []
 
 
 async def test_failed_events_are_listed_by_reason_and_move_with_it(failed_events: FailedEvents) -> None:
@@ -281,13 +282,13 @@ async def test_only_the_latest_failed_events_are_kept(failed_events: FailedEvent
     assert await failed_events.find(["f-9"]) == [None]
 
 
-async def test_nothing_is_left_of_what_is_no_longer_kept(valkey: redis.Client) -> None:
-    kept = RedisFailedEvents(valkey, most_refused=20)
+async def test_nothing_is_left_of_what_is_no_longer_kept(server: redis.Client) -> None:
+    kept = RedisFailedEvents(server, most_refused=20)
     await kept.add([failed(number) for number in range(50)])
-    assert len(await valkey.keys("*:e:*")) == 20
+    assert len(await server.keys("*:e:*")) == 20
     for number in range(50):
         await kept.remove(f"f-{number}")
-    assert await valkey.keys("*") == []
+    assert await server.keys("*") == []
 
 
 async def test_records_are_marked_found_and_forgotten_by_shard(set_aside: SetAside) -> None:
@@ -365,15 +366,15 @@ async def test_a_time_noted_twice_or_the_day_before_is_the_first(applied: Applie
 
 
 async def test_what_is_noted_in_a_rush_is_written_as_one_and_nothing_after_it_is_forgotten(
-    valkey: redis.Client,
+    server: redis.Client,
 ) -> None:
-    applied = RedisApplied(valkey, period_seconds=0.02)
+    applied = RedisApplied(server, period_seconds=0.02)
     for sequence in range(100):
         await applied.note("0", sequence, NOW_US + sequence)
     await written(applied)
     assert await applied.find("0", 99, NOW_US) == NOW_US + 99
-    (key,) = await valkey.keys("jm:applied:*")
-    assert await valkey.zcard(key) <= 2
+    (key,) = await server.keys("jm:applied:*")
+    assert await server.zcard(key) <= 2
 
 
 async def test_times_outlast_a_store_that_is_away(valkey: redis.Client) -> None:

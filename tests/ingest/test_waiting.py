@@ -170,11 +170,11 @@ async def test_the_stream_is_asked_once_a_second_whoever_wants_to_know() -> None
     assert [each.standing.lag_seconds for each in await pipeline.standings()] == [0.0], "and is away"
 
 
-async def test_on_redis_the_lag_of_what_nobody_reads_is_told(valkey: redis.Client) -> None:
-    stream = RedisStream(valkey, "events", shard_count=2, max_waiting_bytes=1 << 30)
-    leases: Leases = RedisLeases(valkey, "redis/events", "dispatcher", 5)
-    seconds, _ = await valkey.time()
-    await valkey.xadd("jm:stream:{events-1}", {b"p": b"x"}, id=f"{(seconds - 100) * 1000}-0")
+async def test_on_redis_the_lag_of_what_nobody_reads_is_told(server: redis.Client) -> None:
+    stream = RedisStream(server, "events", shard_count=2, max_waiting_bytes=1 << 30)
+    leases: Leases = RedisLeases(server, "redis/events", "dispatcher", 5)
+    seconds, _ = await server.time()
+    await server.xadd("jm:stream:{events-1}", {b"p": b"x"}, id=f"{(seconds - 100) * 1000}-0")
     told = LeasePipeline({"dispatcher": leases})
     pipeline = MeasuredPipeline(told, stream, Time(), readers=("dispatcher",), always=("dispatcher",))
     first, second = await pipeline.standings()

@@ -77,17 +77,17 @@ async def test_redis_tells_generations_newest_first(valkey: redis.Client) -> Non
     assert oldest == [Reference("3", 1)]
 
 
-async def test_redis_finds_again_after_the_store_has_lost_everything(valkey: redis.Client) -> None:
-    ledger = RedisLedger(valkey, lifetime_seconds=86_400)
+async def test_redis_finds_again_after_the_store_has_lost_everything(server: redis.Client) -> None:
+    ledger = RedisLedger(server, lifetime_seconds=86_400)
     await ledger.record([entry(1, "a")])
-    await valkey.flushall()
+    await server.flushall()
     await ledger.record([entry(2, "a")])
     assert await found(ledger, "a") == {Reference("3", 2)}
 
 
-async def test_everything_in_redis_but_the_registry_passes(valkey: redis.Client) -> None:
-    await RedisLedger(valkey, lifetime_seconds=400).record([entry(1, "a")])
-    lives = {key: await valkey.ttl(key) for key in await valkey.keys("*")}
+async def test_everything_in_redis_but_the_registry_passes(server: redis.Client) -> None:
+    await RedisLedger(server, lifetime_seconds=400).record([entry(1, "a")])
+    lives = {key: await server.ttl(key) for key in await server.keys("*")}
     registry = lives.pop(b"jm:intervention:names")
     assert registry == -1
     assert len(lives) == 2

@@ -155,20 +155,20 @@ async def test_nothing_asked_is_nothing_done(outbox: Outbox) -> None:
     assert await claim(outbox) == []
 
 
-async def test_in_redis_a_batch_is_one_script_a_channel_and_all_of_it_passes(valkey: redis.Client) -> None:
-    outbox = RedisOutbox(valkey, lifetime_seconds=3600)
+async def test_in_redis_a_batch_is_one_script_a_channel_and_all_of_it_passes(server: redis.Client) -> None:
+    outbox = RedisOutbox(server, lifetime_seconds=3600)
     await outbox.add([parcel(0)], NOON_ISH)
-    before = (await valkey.info("commandstats"))["cmdstat_evalsha"]["calls"]
+    before = (await server.info("commandstats"))["cmdstat_evalsha"]["calls"]
     await outbox.add([parcel(n, channel) for n in range(1, 201) for channel in ("email", "chat")], NOON_ISH)
-    assert (await valkey.info("commandstats"))["cmdstat_evalsha"]["calls"] - before == 2
-    keys = [key async for key in valkey.scan_iter("jm:intervention:{*}:outbox:*")]
+    assert (await server.info("commandstats"))["cmdstat_evalsha"]["calls"] - before == 2
+    keys = [key async for key in server.scan_iter("jm:intervention:{*}:outbox:*")]
     assert len(keys) == 401 + 2
     index = f"jm:intervention:{{{redis.partition('email')}}}:outbox:email"
-    lifetime = await valkey.ttl(f"{index}:i-3-1-0")
+    lifetime = await server.ttl(f"{index}:i-3-1-0")
     assert 3600 + 1800 - 10 < lifetime <= 3600 + 1800
     (first, *_) = await claim(outbox, limit=1)
     assert await outbox.update(first, delivery.begun(first.slip, "ses", NOON_ISH), LATER)
-    assert await valkey.ttl(f"{index}:{first.slip.parcel.intervention_id}") > 3600
+    assert await server.ttl(f"{index}:{first.slip.parcel.intervention_id}") > 3600
 
 
 async def test_in_redis_what_has_passed_leaves_the_index(valkey: redis.Client) -> None:

@@ -44,29 +44,29 @@ async def tried(write: Callable[[Client], Awaitable[None]], client: Client) -> N
 
 @pytest.mark.parametrize("write", WAYS)
 async def test_a_full_store_is_unavailable_until_there_is_room(
-    valkey: Client, write: Callable[[Client], Awaitable[None]]
+    server: Client, write: Callable[[Client], Awaitable[None]]
 ) -> None:
-    await valkey.config_set("maxmemory", "1mb")
+    await server.config_set("maxmemory", "1mb")
     try:
         with pytest.raises(Unavailable, match="The store is full"):
-            await tried(write, valkey)
-        assert await valkey.get("key") is None
+            await tried(write, server)
+        assert await server.get("key") is None
     finally:
-        await valkey.config_set("maxmemory", "0")
-    await tried(write, valkey)
-    assert await valkey.get("key") == b"value"
+        await server.config_set("maxmemory", "0")
+    await tried(write, server)
+    assert await server.get("key") == b"value"
 
 
 @pytest.mark.parametrize("write", WAYS)
 async def test_a_store_that_only_reads_for_now_is_unavailable(
-    valkey: Client, write: Callable[[Client], Awaitable[None]]
+    server: Client, write: Callable[[Client], Awaitable[None]]
 ) -> None:
-    await valkey.config_set("min-replicas-to-write", "1")
+    await server.config_set("min-replicas-to-write", "1")
     try:
         with pytest.raises(Unavailable):
-            await tried(write, valkey)
+            await tried(write, server)
     finally:
-        await valkey.config_set("min-replicas-to-write", "0")
+        await server.config_set("min-replicas-to-write", "0")
 
 
 @pytest.fixture
@@ -138,9 +138,9 @@ def test_a_store_that_loads_its_file_is_told_as_such() -> None:
         raise redis.exceptions.BusyLoadingError("Valkey is loading the dataset in memory")
 
 
-async def test_a_wrong_command_stays_a_fault_even_if_it_speaks_of_memory(valkey: Client) -> None:
-    await valkey.set("OOM MISCONF", "text")
-    pipeline = valkey.pipeline(transaction=False)
+async def test_a_wrong_command_stays_a_fault_even_if_it_speaks_of_memory(server: Client) -> None:
+    await server.set("OOM MISCONF", "text")
+    pipeline = server.pipeline(transaction=False)
     pipeline.lpush("OOM MISCONF", "one")
     with pytest.raises(redis.exceptions.ResponseError, match="WRONGTYPE"), translating_errors():
         await pipeline.execute()

@@ -21,20 +21,20 @@ PASSWORD = "correct horse"  # noqa: S105 - of the test's own server
 
 
 @pytest.fixture
-async def secured(valkey_url: str, valkey: redis.Client) -> AsyncIterator[tuple[str, trustme.CA]]:
+async def secured(valkey_url: str, server: redis.Client) -> AsyncIterator[tuple[str, trustme.CA]]:
     """The address of a server that speaks TLS and knows the user `ada`, and who issued its certificate.
 
     The wheel's server has no TLS; what ends it here is a server of the test's own.
     """
-    acl: Any = valkey.execute_command
+    acl: Any = server.execute_command
     await acl("ACL", "SETUSER", "ada", "on", f">{PASSWORD}", "~*", "+@all")
     authority = trustme.CA()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     port = urlsplit(valkey_url).port or 0
-    server = await asyncio.start_server(functools.partial(_forward, port), "127.0.0.1", 0, ssl=context)
-    async with server:
-        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}/0", authority
+    before = await asyncio.start_server(functools.partial(_forward, port), "127.0.0.1", 0, ssl=context)
+    async with before:
+        yield f"127.0.0.1:{before.sockets[0].getsockname()[1]}/0", authority
     await acl("ACL", "DELUSER", "ada")
 
 

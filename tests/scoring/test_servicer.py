@@ -10,6 +10,7 @@ from journeymesh.features.v1 import features_pb2
 from journeymesh.scoring.v1 import scoring_pb2 as wire
 from journeymesh.scoring.v1.scoring_pb2_grpc import ScoringServiceStub, add_ScoringServiceServicer_to_server
 
+from mesh import redis
 from mesh.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from mesh.metrics import Metrics
 from mesh.state import StateStore
@@ -30,11 +31,11 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(params=["memory", "redis"])
-def store(request: pytest.FixtureRequest) -> StateStore:
-    """State in memory, and in a real server."""
+def store(request: pytest.FixtureRequest, valkey: redis.Client) -> StateStore:
+    """State in memory, and in a real server and cluster."""
     if request.param == "memory":
         return MemoryState()
-    return RedisState(request.getfixturevalue("valkey"), "scoring", 3600)
+    return RedisState(valkey, "scoring", 3600)
 
 
 @pytest.fixture

@@ -25,8 +25,11 @@
 {{- $outside := dict -}}
 {{- $policy := .Values.networkPolicy -}}
 {{- if .Values.store.url -}}
-{{- $port := include "journeymesh.port" (dict "url" .Values.store.url "default" "6379") -}}
-{{- $_ := set $outside "store" (dict "peers" $policy.store "ports" (list $port)) -}}
+{{- $ports := list -}}
+{{- range splitList "," (regexReplaceAll "^[a-z+]+://([^/]*@)?|/.*$" .Values.store.url "") -}}
+{{- $ports = append $ports (regexFind ":[0-9]+$" . | trimPrefix ":" | default "6379") -}}
+{{- end -}}
+{{- $_ := set $outside "store" (dict "peers" $policy.store "ports" (uniq $ports)) -}}
 {{- else -}}
 {{- $valkey := include "journeymesh.selector" (dict "root" . "name" "valkey") | fromYaml -}}
 {{- $_ := set $outside "store" (dict "peers" (list (dict "podSelector" (dict "matchLabels" $valkey))) "ports" (list "6379")) -}}
@@ -84,7 +87,7 @@ http://{{ $name }}-jaeger:4317
 {{- define "journeymesh.checkEach" -}}
 {{- $v := .Values -}}
 {{- if regexMatch "://|/$|\\s" $v.image.registry }}{{ fail "image.registry is a host with a path, as registry.example.com/team: without https:// and without a slash at its end." }}{{ end -}}
-{{- $inClear := "^rediss?://[^@/]*:[^@/]+@|[?&]password=" -}}
+{{- $inClear := "^rediss?(\\+cluster)?://[^@/]*:[^@/]+@|[?&]password=" -}}
 {{- $advice := "holds a password, which then stands in clear in the pod: put it into a Secret and name that in store.password.secret." -}}
 {{- if regexMatch $inClear $v.store.url }}{{ fail (printf "store.url %s" $advice) }}{{ end -}}
 {{- range $name, $service := include "journeymesh.services" . | fromYaml -}}
@@ -107,7 +110,7 @@ http://{{ $name }}-jaeger:4317
 {{- define "journeymesh.check" -}}
 {{- include "journeymesh.checkEach" . -}}
 {{- $v := .Values -}}
-{{- if and $v.store.ca.secret (not (hasPrefix "rediss://" $v.store.url)) }}{{ fail "store.ca.secret needs a store.url that begins with rediss://." }}{{ end -}}
+{{- if and $v.store.ca.secret (not (regexMatch "^rediss(\\+cluster)?://" $v.store.url)) }}{{ fail "store.ca.secret needs a store.url that begins with rediss:// or rediss+cluster://." }}{{ end -}}
 {{- $keeps := and (hasPrefix "file:" $v.archive.url) (ne $v.archive.accessMode "ReadWriteMany") -}}
 {{- $archiver := mergeOverwrite (deepCopy $v.each) (deepCopy $v.services.archiver) -}}
 {{- if and $keeps (or (gt (int $archiver.replicas) 1) $archiver.autoscaling.enabled) }}{{ fail "More than one archiver needs archive.accessMode ReadWriteMany, or an archive on S3." }}{{ end -}}

@@ -1,7 +1,8 @@
 """What is told of the stream's readers and of the store again and again, because nobody's work shows it."""
 
 import asyncio
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from redis.exceptions import ResponseError
 
@@ -29,14 +30,18 @@ async def tell_readers(pipeline: Pipeline, metrics: Metrics) -> None:
 
 
 async def tell_store(client: redis.Client, metrics: Metrics) -> None:
-    """Tells how full the store is until it is cancelled; nothing where it does not say."""
+    """Tells how full the store, or its fullest node, is until it is cancelled; nothing where it does not say."""
     while True:
         try:
-            with redis.translating_errors():
-                memory = await client.info("memory")
+            memory = max(await redis.memory(client), key=_share)
         except (MeshError, ResponseError):  # a user of the store may lack the right to ask
             memory = {}
         used, limit = memory.get("used_memory"), memory.get("maxmemory")
         metrics.tell_all(registry.STORE_MEMORY, {(): used} if used else {})
         metrics.tell_all(registry.STORE_MEMORY_LIMIT, {(): limit} if limit else {})
         await asyncio.sleep(_STORE_SECONDS)
+
+
+def _share(memory: Mapping[str, Any]) -> tuple[float, int]:
+    used, limit = memory.get("used_memory", 0), memory.get("maxmemory", 0)
+    return (used / limit if limit else 0.0), used

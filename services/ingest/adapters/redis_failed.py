@@ -194,7 +194,7 @@ class RedisSetAside:
         """See `ports.SetAside`."""
         if not sequences:
             return
-        pipeline = self._client.pipeline(transaction=True)
+        pipeline = self._client.pipeline(transaction=False)
         pipeline.zadd(_marks_key(shard), {_member(sequence): 0 for sequence in sequences})
         pipeline.expire(_marks_key(shard), _MARK_SECONDS)
         with redis.translating_errors():

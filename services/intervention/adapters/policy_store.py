@@ -9,11 +9,11 @@ from services.intervention.domain.timeline import Dated
 
 _KEY: Final = "jm:intervention:policies"
 # KEYS: the list. ARGV: how many there must be, and the policy.
-_APPEND: Final = """
+_APPEND: Final = redis.Script("""
 if redis.call('LLEN', KEYS[1]) ~= tonumber(ARGV[1]) then return 0 end
 redis.call('RPUSH', KEYS[1], ARGV[2])
 return 1
-"""
+""")
 
 
 class MemoryPolicies:
@@ -43,7 +43,6 @@ class RedisPolicies:
 
     def __init__(self, client: redis.Client) -> None:
         self._client = client
-        self._append = client.register_script(_APPEND)
 
     async def all(self) -> list[Dated]:
         """See `services.intervention.ports.PolicyStore`."""
@@ -58,5 +57,6 @@ class RedisPolicies:
 
     async def append(self, dated: Dated, after_count: int) -> bool:
         """See `services.intervention.ports.PolicyStore`."""
-        with redis.translating_errors():
-            return bool(await self._append(keys=[_KEY], args=[after_count, timeline.encode(dated)]))
+        call = redis.Call([_KEY], [after_count, timeline.encode(dated)])
+        (is_appended,) = await _APPEND.run(self._client, call)
+        return bool(is_appended)

@@ -27,7 +27,7 @@ _KINESIS_WIDTH: Final = 60
 # entry its reference, its block, and its names as msgpack. Only what follows the last reference of a name is added: a
 # shard's writer goes forward, so all that lies before was added already. Gives whether the index is new. Names go to
 # the store by the thousand: Lua's stack ends at some 8000 values.
-_RECORD: Final = """
+_RECORD: Final = redis.Script("""
 local is_new = redis.call('EXISTS', KEYS[1]) == 0
 local longest = tonumber(ARGV[3])
 for i = 2, #KEYS do
@@ -49,7 +49,7 @@ for i = 2, #KEYS do
 end
 redis.call('EXPIRE', KEYS[1], ARGV[1])
 return is_new and 1 or 0
-"""
+""")
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
 
 
@@ -60,7 +60,6 @@ class RedisLedger:
         self._client = client
         self._lifetime = lifetime_seconds
         self._generation_us = max(1, lifetime_seconds * 1_000_000 // _GENERATIONS_A_LIFETIME)
-        self._record = client.register_script(_RECORD)
         self._registered: set[str] = set()
 
     async def record(self, entries: Sequence[Entry]) -> None:
@@ -68,16 +67,12 @@ class RedisLedger:
         generations: dict[tuple[str, int], list[Entry]] = {}
         for entry in entries:
             generations.setdefault((entry.shard, entry.received_us // self._generation_us), []).append(entry)
-        with redis.translating_errors():
-            for (shard, generation), its in generations.items():
-                await self._record_generation(shard, generation, its)
+        for (shard, generation), its in generations.items():
+            await self._record_generation(shard, generation, its)
 
     async def blocks(self, references: Sequence[Reference]) -> list[bytes | None]:
         """See `services.intervention.ports.Ledger`."""
-        if not references:
-            return []
-        with redis.translating_errors():
-            return cast("list[bytes | None]", await self._client.mget([_block_key(*each) for each in references]))
+        return await redis.mget(self._client, [_block_key(*each) for each in references]) if references else []
 
     async def find(self, name: str) -> list[list[Reference]]:
         """See `services.intervention.ports.Ledger`."""
@@ -110,13 +105,15 @@ class RedisLedger:
         member = f"{shard} {generation}"
         if member not in self._registered:
             await self._register(member, generation)
-        if await self._record(keys=keys, args=arguments):
+        (is_new,) = await _RECORD.run(self._client, redis.Call(keys, arguments))
+        if is_new:
             # The store may have lost what this process once registered.
             await self._register(member, generation)
 
     async def _register(self, member: str, generation: int) -> None:
-        await self._client.zadd(_REGISTRY, {member: generation})
-        await self._client.zremrangebyscore(_REGISTRY, "-inf", generation - 2 * _GENERATIONS_A_LIFETIME)
+        with redis.translating_errors():
+            await self._client.zadd(_REGISTRY, {member: generation})
+            await self._client.zremrangebyscore(_REGISTRY, "-inf", generation - 2 * _GENERATIONS_A_LIFETIME)
         self._registered.add(member)
 
 
