@@ -2,9 +2,9 @@
 
 `CRASH_KILLS` kills (20; `make crash`: 200) at points drawn from a seed, over all processes, the store among them, on
 Redis Streams, on a cluster of stores whose slots move meanwhile, and on Kinesis, whose shards are split and merged.
-Some requests are sent twice, some events are wrong, some records are garbage. Afterwards every event is accounted for and
-led to one decision; every user did what it did in the undisturbed run; and features and decisions are, bit for bit, those
-that a replay of the archive derives from the same records.
+Some requests are sent twice, some events are wrong, some records are garbage. Afterwards every event is accounted for
+and led to one decision; every user did what it did in the undisturbed run; and features and decisions are, bit for bit,
+those that a replay of the archive derives from the same records.
 """
 
 import collections

@@ -1,6 +1,7 @@
 """Of two copies of an event one counts, however ingest and dispatchers come between each other."""
 
 import asyncio
+import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -79,7 +80,7 @@ async def settled(seen: SeenEvents, records: Sequence[Copy], order: Iterator[int
     told = []
     for sequence, record in enumerate(records):
         table = of_events([event(name, received_time_us=record.received_us) for name in record.ids])
-        decoded[record.shard].append(Decoded(sequence, table.events(), table=table))
+        decoded[record.shard].append(Decoded(sequence, table))
         its = (record.ids, range(len(table)), table.received_time_us, table.trace_id)
         told.append(Told(record.shard, sequence, *its))
     ingest = [turns.remember([each]) for number, each in enumerate(told) if number not in dies]
@@ -148,10 +149,10 @@ async def test_of_a_clean_record_no_id_is_looked_up() -> None:
             return await seen.claim(claims)
 
     events = table.events()
-    batch = [Decoded(7, events)]
+    batch = [Decoded(7, table)]
     rows = await claimed(Watched(), "0", batch)  # type: ignore[arg-type]
     assert (rows.events, asked) == (events, [])
-    only = [batch[0]._replace(users=frozenset({"bob"}))]
+    only = [dataclasses.replace(batch[0], users=frozenset({"bob"}))]
     assert (await claimed(Watched(), "0", only)).event_indexes == [1, 4, 7]  # type: ignore[arg-type]
     await seen.forget_records("0", 7)
     assert (await claimed(Watched(), "0", batch)).events == events  # type: ignore[arg-type]
