@@ -257,11 +257,8 @@ def _rows(records: Sequence[Record]) -> Rows:
         for number, record in enumerate(records)
         for index, archived in sorted(record.events.items())
     ]
-    return Rows(
-        of_events([event for _, _, event in told]),
-        [number for number, _, _ in told],
-        [index for _, index, _ in told],
-    )
+    numbers, indexes, events = zip(*told, strict=True)
+    return Rows(of_events(events), numbers, indexes)
 
 
 def _packed(records: Sequence[Record], blocks: Mapping[int, Block], policy: Policy) -> dict[tuple[int, int], Row]:

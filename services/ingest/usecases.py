@@ -32,9 +32,7 @@ from services.ingest.ports import (
 RETRY_SECONDS: Final = 2.0
 SET_ASIDE_RETRY_SECONDS: Final = 60.0
 _LIMITED: Final = Rejection("RATE_LIMITED", "The user sends more events than a person can make.")
-_NOT_LINKED: Final = Note(
-    "anonymousId", "Not linked: this anonymousId already has too many users, or the link would form a loop."
-)
+_NOT_LINKED: Final = Note("anonymousId", "Not linked: it already has too many users, or the link would form a loop.")
 _LINK_STEPS: Final = 4
 
 

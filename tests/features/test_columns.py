@@ -145,7 +145,7 @@ _FINE = event()
         ("INVALID_IDENTIFIER", {"event_id": "e" * 257}),
         ("INVALID_IDENTIFIER", {"time_zone": "z" * 129}),
         ("VALUE_OUT_OF_RANGE", {"event_type": 0}),
-        ("VALUE_OUT_OF_RANGE", {"event_type": 99}),
+        ("VALUE_OUT_OF_RANGE", {"event_type": -1}),
         ("VALUE_OUT_OF_RANGE", {"event_time_us": -1}),
         ("VALUE_OUT_OF_RANGE", {"event_time_us": LATEST_US + 1}),
         ("VALUE_OUT_OF_RANGE", {"event_type": 3, "click": event_pb2.Click(x=float("inf"))}),

@@ -36,8 +36,8 @@ def read(path: Path) -> Any:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-async def test_what_is_stored_has_a_golden_file(name: str, valkey: redis.Client, tmp_path: Path) -> None:
-    at = At(valkey, tmp_path)
+async def test_what_is_stored_has_a_golden_file(name: str, server: redis.Client, tmp_path: Path) -> None:
+    at = At(server, tmp_path)
     await FORMATS[name].write(at)
     stored = await kept(*at)
     newest = [path for path in files(name) if path.parent.name != WRITTEN][-1:]
@@ -55,9 +55,9 @@ async def test_what_is_stored_has_a_golden_file(name: str, valkey: redis.Client,
 
 
 @pytest.mark.parametrize("path", files(), ids=lambda path: f"{path.parent.name}-{path.stem}")
-async def test_what_a_version_has_stored_is_read(path: Path, valkey: redis.Client, tmp_path: Path) -> None:
+async def test_what_a_version_has_stored_is_read(path: Path, server: redis.Client, tmp_path: Path) -> None:
     golden = read(path)
-    at = At(valkey, tmp_path)
+    at = At(server, tmp_path)
     await put(golden["stored"], *at)
     told = json.loads(json.dumps(await FORMATS[path.stem].read(at)))
     assert_holds(told, golden["told"], path.stem)

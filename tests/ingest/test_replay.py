@@ -17,7 +17,7 @@ from services.ingest.ports import Claim
 from services.ingest.replaying import Replays
 from tests.builders import NOW_US, event
 from tests.ingest.house import ACCEPTED, DUPLICATE, OWNER, REJECTED, House, housed
-from tests.ingest.peers import recording
+from tests.ingest.peers import applied_events, recording
 
 Wrapped = Callable[[Any], Any]
 
@@ -187,7 +187,7 @@ async def test_a_poison_event_is_replayed_over_the_wire_and_its_receipt_shows_th
     is_broken = True
 
     def fault(step: str, request: Any) -> None:
-        if step == "features" and is_broken and "x" in [each.event_id for each in request.events]:
+        if step == "features" and is_broken and "x" in [each.event_id for each in applied_events(request)]:
             raise ValueError("poison")
 
     async with housed(recording(fault)) as house:

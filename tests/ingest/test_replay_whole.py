@@ -12,7 +12,7 @@ from mesh.errors import InvalidArgument
 from services.ingest.domain.event import refused_event_id
 from tests.builders import NOW_US, SECOND_US, event
 from tests.ingest.house import ACCEPTED, House, housed
-from tests.ingest.peers import recording
+from tests.ingest.peers import applied_events, recording
 from tests.ingest.test_stitching import WithFeatures, anonymous, settle
 
 
@@ -24,7 +24,7 @@ class Failing:
         self.is_broken = True
 
     def __call__(self, step: str, request: Any) -> None:
-        if step == "features" and self.is_broken and any(map(self.fails, request.events)):
+        if step == "features" and self.is_broken and any(map(self.fails, applied_events(request))):
             raise ValueError("poison")
 
 

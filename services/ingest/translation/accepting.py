@@ -9,8 +9,23 @@ from mesh.errors import InvalidArgument
 from records import table, wire
 from records.table import Table
 
+_EVENTS_MOST: Final = 5_000
+# The gateway joins requests up to half of it.
+_REQUEST_BYTES: Final = 8 * 1024 * 1024
 # A word that is told once may stand in all rows: what a table says event by event is bounded as well.
 _TOLD_BYTES: Final = 64 * 1024 * 1024
+
+
+def require_small(request: ingest_pb2.AcceptEventsRequest) -> None:
+    """Returns if a request is not too large.
+
+    Raises:
+        InvalidArgument: `REQUEST_TOO_LARGE`.
+    """
+    event_count = len(request.events) + sum(each.row_count for each in request.tables)
+    if event_count > _EVENTS_MOST or request.ByteSize() > _REQUEST_BYTES:
+        most = f"{_EVENTS_MOST} events and {_REQUEST_BYTES // 1024 // 1024} MiB"
+        raise InvalidArgument("REQUEST_TOO_LARGE", f"A request holds at most {most}.")
 
 
 def accepted_table(request: ingest_pb2.AcceptEventsRequest) -> Table:
