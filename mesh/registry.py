@@ -97,7 +97,9 @@ REJECTED_EVENTS: Final = _counter(
 APPEND_SECONDS: Final = _histogram(
     "append_duration_seconds", "How long the stream took to acknowledge what one RPC brought.", "ingest"
 )
-STORE_MEMORY: Final = _gauge("store_memory_bytes", "Memory the store uses, as it says itself; of a cluster, its fullest node.", "ingest")
+STORE_MEMORY: Final = _gauge(
+    "store_memory_bytes", "Memory the store uses, as it says itself; of a cluster, its fullest node.", "ingest"
+)
 STORE_MEMORY_LIMIT: Final = _gauge(
     "store_memory_limit_bytes", "Memory the store may use; absent where it has no limit.", "ingest"
 )
