@@ -53,6 +53,6 @@ def test_the_readme_tells_how_to_run_at_other_ports() -> None:
 
 def test_a_store_that_is_named_is_taken_and_else_the_embedded_one() -> None:
     own = {"JOURNEYMESH_REDIS_URL": "redis+cluster://store:6379"}
-    assert environment(RunSettings(), Path("var"), own)["JOURNEYMESH_REDIS_URL"] == "redis+cluster://store:6379"
+    assert environment(RunSettings(), Path.cwd(), own)["JOURNEYMESH_REDIS_URL"] == "redis+cluster://store:6379"
     for given in ({}, {"JOURNEYMESH_REDIS_URL": ""}):
-        assert environment(RunSettings(), Path("var"), given)["JOURNEYMESH_REDIS_URL"] == "redis://127.0.0.1:7100/0"
+        assert environment(RunSettings(), Path.cwd(), given)["JOURNEYMESH_REDIS_URL"] == "redis://127.0.0.1:7100/0"
