@@ -94,6 +94,13 @@ class StoreCluster:
             for number in (target, source, 3 - source - target):
                 self._told(number, "CLUSTER SETSLOT", slot, "NODE", ids[target])
 
+    def move_at_once(self, slot: int) -> None:
+        """Moves a slot to the next node as a whole, as Valkey 9 can; returns once it is there."""
+        target = (self.keeper(slot) + 1) % PRIMARIES
+        target_id = self._told(target, "CLUSTER MYID").decode()
+        self._told(self.keeper(slot), "CLUSTER MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", target_id)
+        _await(lambda: self.keeper(slot) == target)
+
     def move_keys(self, slot: int, source: int, most: int) -> int:
         """Moves so many keys of a slot that is moving to the next node; gives how many it moved."""
         keys = self._told(source, "CLUSTER GETKEYSINSLOT", slot, most)

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from cli.programs import RunSettings, services
+from cli.programs import RunSettings, environment, services
 from cli.run import EXAMPLE, greeting
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -49,3 +49,10 @@ def test_the_demonstration_is_said_to_want_a_mesh_of_its_own_in_both_places() ->
 def test_the_readme_tells_how_to_run_at_other_ports() -> None:
     assert "JOURNEYMESH_HTTP_ADDRESS=" in README
     assert "JOURNEYMESH_STORE_PORT=" in README
+
+
+def test_a_store_that_is_named_is_taken_and_else_the_embedded_one() -> None:
+    own = {"JOURNEYMESH_REDIS_URL": "redis+cluster://store:6379"}
+    assert environment(RunSettings(), Path.cwd(), own)["JOURNEYMESH_REDIS_URL"] == "redis+cluster://store:6379"
+    for given in ({}, {"JOURNEYMESH_REDIS_URL": ""}):
+        assert environment(RunSettings(), Path.cwd(), given)["JOURNEYMESH_REDIS_URL"] == "redis://127.0.0.1:7100/0"
