@@ -30,8 +30,8 @@ return time[1] * 1000 + math.floor(time[2] / 1000) - tonumber(string.match(first
 """)
 
 
-# KEYS: a shard. ARGV: how many stretches to weigh, then payloads. Gives the weight of the shard, then the ids. A node of
-# a cluster that comes back may refuse a command and take the one behind it: so all of a lane are one command.
+# KEYS: a shard. ARGV: how many stretches to weigh, then payloads. Gives the weight of the shard, then ids. A node of a
+# cluster that comes back may refuse a command and take the one behind it: so all of a lane are one command.
 _ADD: Final = redis.Script("""
 local told = {0}
 for i = 2, #ARGV do told[i] = redis.call('XADD', KEYS[1], '*', 'p', ARGV[i]) end
