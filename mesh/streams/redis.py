@@ -9,6 +9,7 @@ from typing import Final
 
 from mesh import redis
 from mesh.clock import monotonic_clock
+from mesh.cluster import Cluster
 from mesh.errors import ResourceExhausted
 from mesh.stream import Entry, Position, Read, Record, Shard
 from mesh.streams import counts
@@ -26,6 +27,16 @@ local first = redis.call('XRANGE', KEYS[1], '(' .. ARGV[1], '+', 'COUNT', 1)[1]
 if not first then return false end
 local time = redis.call('TIME')
 return time[1] * 1000 + math.floor(time[2] / 1000) - tonumber(string.match(first[1], '^%d+'))
+""")
+
+
+# KEYS: a shard. ARGV: how many stretches to weigh, then payloads. Gives the weight of the shard, then ids. A node of a
+# cluster that comes back may refuse a command and take the one behind it: so all of a lane are one command.
+_ADD: Final = redis.Script("""
+local told = {0}
+for i = 2, #ARGV do told[i] = redis.call('XADD', KEYS[1], '*', 'p', ARGV[i]) end
+told[1] = redis.call('MEMORY', 'USAGE', KEYS[1], 'SAMPLES', ARGV[1])
+return told
 """)
 
 
@@ -57,6 +68,8 @@ class RedisStream:
             await self._weigh(shards)
         if self._are_full(shards):
             raise ResourceExhausted("BUFFER_FULL", "The buffer holds as much as it may.", retry_after_seconds=1)
+        if isinstance(self._client, Cluster):
+            return await self._append_by_lane(entries)
         pipeline = self._client.pipeline(transaction=False)
         for entry in entries:
             pipeline.xadd(self._key(entry.lane), {_FIELD: entry.payload})
@@ -69,6 +82,18 @@ class RedisStream:
             Position(entry.lane, _sequence(answer))
             for entry, answer in zip(entries, answers[: len(entries)], strict=True)
         ]
+
+    async def _append_by_lane(self, entries: Sequence[Entry]) -> list[Position]:
+        lanes: dict[str, list[Entry]] = {}
+        for entry in entries:
+            lanes.setdefault(entry.lane, []).append(entry)
+        calls = [
+            redis.Call([self._key(lane)], [_SAMPLES, *(entry.payload for entry in its)]) for lane, its in lanes.items()
+        ]
+        told = dict(zip(lanes, await _ADD.run(self._client, *calls), strict=True))
+        self._waiting_bytes.update({lane: weight for lane, (weight, *_) in told.items()})
+        ids = {lane: iter(its[1:]) for lane, its in told.items()}
+        return [Position(entry.lane, _sequence(next(ids[entry.lane]))) for entry in entries]
 
     async def shards(self) -> list[Shard]:
         """See `mesh.stream.StreamReader`."""
