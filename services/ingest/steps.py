@@ -197,31 +197,30 @@ async def claimed(seen: SeenEvents, shard: str, batch: Sequence[Decoded]) -> Row
     Of a clean record all count; the ids of others are looked up, and claimed where ingest has not come so far.
     """
     clean = await seen.clean(shard, {record.sequence: len(record.events) for record in batch})
-    places = [
-        (record_index, event_index, event)
-        for record_index, record in enumerate(batch)
-        for event_index, event in enumerate(record.events)
-        if record.users is None or event.user_id in record.users
+    claims = [
+        Claim(event.event_id, Seen(Place(shard, record.sequence, index), event.received_time_us, event.trace_id))
+        for record in batch
+        if record.sequence not in clean
+        for index, event in ((index, record.events[index]) for index in _wanted(record))
     ]
-    doubtful = [
-        Claim(
-            event.event_id,
-            Seen(Place(shard, batch[record_index].sequence, event_index), event.received_time_us, event.trace_id),
-        )
-        for record_index, event_index, event in places
-        if batch[record_index].sequence not in clean
-    ]
-    copies_of = {
-        claim.seen.place[1:]
-        for claim, owner in zip(doubtful, await _owners(seen, doubtful), strict=True)
-        if owner.place != claim.seen.place
-    }
-    counted = [each for each in places if not copies_of or (batch[each[0]].sequence, each[1]) not in copies_of]
-    return Rows(
-        [event for _, _, event in counted],
-        [record_index for record_index, _, _ in counted],
-        [event_index for _, event_index, _ in counted],
-    )
+    owners = await _owners(seen, claims)
+    copied = {claim.seen.place for claim, owner in zip(claims, owners, strict=True) if owner.place != claim.seen.place}
+    rows = Rows([], [], [])
+    for record_index, record in enumerate(batch):
+        counted = _wanted(record)
+        if copied:
+            counted = [index for index in counted if Place(shard, record.sequence, index) not in copied]
+        rows.events.extend(record.events[index] for index in counted)
+        rows.record_indexes.extend([record_index] * len(counted))
+        rows.event_indexes.extend(counted)
+    return rows
+
+
+def _wanted(record: Decoded) -> Sequence[int]:
+    """The events of a record that are asked for."""
+    if record.users is None:
+        return range(len(record.events))
+    return [index for index, event in enumerate(record.events) if event.user_id in record.users]
 
 
 async def _owners(seen: SeenEvents, claims: Sequence[Claim]) -> list[Seen]:
