@@ -29,13 +29,10 @@ from services.ingest.translation.messages import (
 )
 from services.ingest.usecases import Ingest
 
-_EVENTS_MOST: Final = 5_000
 _UNREADABLE_MOST: Final = 1_000
 _UNREADABLE_BYTES: Final = 4 * 1024 * 1024
 _PAYLOAD_BYTES: Final = 32 * 1024
 _DETAIL_LENGTH: Final = 1_000
-# The gateway joins requests up to half of it.
-_REQUEST_BYTES: Final = 8 * 1024 * 1024
 _PAGE_SIZE: Final = 20
 _PAGE_SIZE_MOST: Final = 100
 
@@ -53,12 +50,8 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         self, request: ingest_pb2.AcceptEventsRequest, context: Any
     ) -> ingest_pb2.AcceptEventsResponse:
         """Accepts a batch."""
-        event_count = len(request.events) + sum(each.row_count for each in request.tables)
-        if event_count > _EVENTS_MOST or request.ByteSize() > _REQUEST_BYTES:
-            most = f"{_EVENTS_MOST} events and {_REQUEST_BYTES // 1024 // 1024} MiB"
-            raise InvalidArgument("REQUEST_TOO_LARGE", f"A request holds at most {most}.")
-        _require_few(request.unreadable)
         table = accepted_table(request)
+        _require_few(request.unreadable)
         accepted = await self._ingest.accept(table)
         if request.unreadable or accepted.rejections:
             await self._keep_failed(request.unreadable, table, accepted.rejections)

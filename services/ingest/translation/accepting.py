@@ -9,6 +9,9 @@ from mesh.errors import InvalidArgument
 from records import table, wire
 from records.table import Table
 
+_EVENTS_MOST: Final = 5_000
+# The gateway joins requests up to half of it.
+_REQUEST_BYTES: Final = 8 * 1024 * 1024
 # A word that is told once may stand in all rows: what a table says event by event is bounded as well.
 _TOLD_BYTES: Final = 64 * 1024 * 1024
 
@@ -17,8 +20,13 @@ def accepted_table(request: ingest_pb2.AcceptEventsRequest) -> Table:
     """The events of a request, row by row; those of a gateway of the version before are made a table here.
 
     Raises:
-        InvalidArgument: `MALFORMED_MESSAGE`, a table cannot be read; `REQUEST_TOO_LARGE`, it says too much of its rows.
+        InvalidArgument: `MALFORMED_MESSAGE`, a table cannot be read; `REQUEST_TOO_LARGE`, there are too many events, or
+            too much is said of them.
     """
+    event_count = len(request.events) + sum(each.row_count for each in request.tables)
+    if event_count > _EVENTS_MOST or request.ByteSize() > _REQUEST_BYTES:
+        most = f"{_EVENTS_MOST} events and {_REQUEST_BYTES // 1024 // 1024} MiB"
+        raise InvalidArgument("REQUEST_TOO_LARGE", f"A request holds at most {most}.")
     try:
         tables = [_read(message) for message in request.tables]
     except wire.UnreadableTableError:
