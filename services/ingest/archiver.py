@@ -168,9 +168,8 @@ class _Following:
     async def _begin(self) -> Gathered:
         plan = await self._of.plans.take(self._lease.shard, self._lease.epoch)
         checkpoint = await self._of.leases.checkpoint(self._lease.shard)
-        if (
-            plan is not None and checkpoint == BEGINNING
-        ):  # the leases are gone; at worst the last files are written again
+        # Where the leases are gone, at worst the last files are written again.
+        if plan is not None and checkpoint == BEGINNING:
             checkpoint = plan.after
         # What was left of the last two hours when the shard changed hands.
         self._open_hours.update((await self._of.archive.hours())[-2:])

@@ -15,7 +15,7 @@ from services.ingest.domain.tidying import ID_LENGTH
 from services.ingest.domain.validation import EVENT_ID_LENGTH, Rejection
 from services.ingest.ports import Pipeline
 from services.ingest.replaying import Replays
-from services.ingest.translation.accepting import accepted_table, require_small
+from services.ingest.translation.accepting import accepted_table
 from services.ingest.translation.messages import (
     failed_event_message,
     reason_name,
@@ -50,9 +50,8 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         self, request: ingest_pb2.AcceptEventsRequest, context: Any
     ) -> ingest_pb2.AcceptEventsResponse:
         """Accepts a batch."""
-        require_small(request)
-        _require_few(request.unreadable)
         table = accepted_table(request)
+        _require_few(request.unreadable)
         accepted = await self._ingest.accept(table)
         if request.unreadable or accepted.rejections:
             await self._keep_failed(request.unreadable, table, accepted.rejections)

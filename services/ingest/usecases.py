@@ -101,9 +101,8 @@ class Ingest:
     async def take(self, table: Table, judged: Judged, now_us: int) -> Accepted:
         """Accepts a batch that is judged, as `accept` does.
 
-        Most ids are new, so they are remembered without being looked up, which tells those that are not. Where a copy
-        would do more than stand on the stream, they are looked up first: where a clock, an anonymous id or too fast a
-        user is judged by it.
+        Most ids are new, so they are remembered without being looked up, which tells those that are not. They are
+        looked up first where a copy would do more than stand on the stream: tell a clock or anonymous id, or be fast.
         """
         fresh = table if len(judged.fresh) == len(table) else table.take(judged.fresh)
         samples, anonymous_ids = skew.samples(fresh), identity.anonymous_ids(fresh)
@@ -111,7 +110,8 @@ class Ingest:
         if not samples.latest and not anonymous_ids and self._take_calm(fresh):
             known = await self._take_new(fresh)
         else:
-            known = await self._take_looked_up(fresh, judged.fresh, samples, anonymous_ids, now_us, admission)
+            recalled = await self._recall(fresh, samples, anonymous_ids, now_us)
+            known = await self._take_looked_up(fresh, judged.fresh, recalled, samples, admission)
         verdicts = [Verdict.ACCEPTED] * len(table)
         for index in judged.repeated:
             verdicts[index] = Verdict.DUPLICATE
@@ -137,16 +137,9 @@ class Ingest:
         return known
 
     async def _take_looked_up(
-        self,
-        table: Table,
-        indexes: Sequence[int],
-        samples: skew.Samples,
-        anonymous_ids: Sequence[str],
-        now_us: int,
-        admission: Admission,
+        self, table: Table, indexes: Sequence[int], recalled: _Recalled, samples: skew.Samples, admission: Admission
     ) -> set[str]:
         """Takes in those events whose ids are new, by what is remembered else; returns the ids that were known."""
-        recalled = await self._recall(table, samples, anonymous_ids, now_us)
         known = {event_id for event_id, seen in zip(table.event_id, recalled.seen, strict=True) if seen is not None}
         new = [row for row, seen in enumerate(recalled.seen) if seen is None]
         fresh = table.take(new) if known else table
@@ -294,6 +287,11 @@ def _parts(table: Table, admission: Admission) -> Sequence[Table]:
 
 def _told(table: Table, record: Written) -> Told:
     """What is remembered of the events of a record."""
-    some = table if len(record.rows) == len(table) else table.take(record.rows)
-    indexes = range(len(some))
-    return Told(record.shard, record.sequence, some.event_id, indexes, some.received_time_us, some.trace_id)
+
+    def cells(column: Sequence[Any]) -> Sequence[Any]:
+        return [*map(column.__getitem__, record.rows)]
+
+    ids = cells(table.event_id)
+    return Told(
+        record.shard, record.sequence, ids, range(len(ids)), cells(table.received_time_us), cells(table.trace_id)
+    )

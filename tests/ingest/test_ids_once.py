@@ -3,8 +3,8 @@
 import asyncio
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, cast
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +13,7 @@ from mesh import redis
 from records.table import of_events
 from services.ingest.adapters.memory import MemorySeenEvents
 from services.ingest.adapters.redis import RedisSeenEvents
+from services.ingest.domain.event import Place, Seen
 from services.ingest.ports import Claim, SeenEvents, Told
 from services.ingest.steps import claimed
 from services.ingest.translation.messages import Decoded
@@ -58,6 +59,16 @@ class Turns:
         return await running
 
 
+class Older:
+    """A store as a dispatcher of the version before uses it: of no record it knows that it is clean."""
+
+    def __init__(self, seen: Turns) -> None:
+        self.find, self.claim = seen.find, seen.claim
+
+    async def clean(self, shard: str, event_counts: Mapping[int, int]) -> set[int]:
+        return set()
+
+
 copies = st.lists(
     st.builds(
         Copy,
@@ -71,9 +82,10 @@ copies = st.lists(
 
 
 async def settled(seen: SeenEvents, records: Sequence[Copy], order: Iterator[int], dies: set[int]) -> Counter[str]:
-    """How often each id counts. Ingest remembers each record, but for those it dies before; all shards are read twice.
+    """How often each id counts. Ingest remembers each record, but for those it dies before.
 
-    Two dispatchers read each shard at the same time: one of them has lost it and does not know it yet.
+    An ingest of the version before notes every second of those. Two dispatchers read each shard at the same time. One
+    is of the version before: it has lost the shard and does not know it yet.
     """
     turns = Turns(seen, order)
     decoded: dict[str, list[Decoded]] = {shard: [] for shard in SHARDS}
@@ -85,7 +97,11 @@ async def settled(seen: SeenEvents, records: Sequence[Copy], order: Iterator[int
         told.append(Told(record.shard, sequence, *its))
     ingest = [turns.remember([each]) for number, each in enumerate(told) if number not in dies]
     batches = [(shard, [record]) for shard in SHARDS for record in decoded[shard]] + [*decoded.items()]
-    rows = await turns.run(*ingest, *(claimed(turns, shard, batch) for shard, batch in batches))
+    older = [turns.claim(_claims(each)) for number, each in enumerate(told) if number in dies and number % 2]
+    stores = [turns] * len(records) + [Older(turns)] * len(decoded)
+    reads = [claimed(cast("SeenEvents", store), *batch) for store, batch in zip(stores, batches, strict=True)]
+    rows = await turns.run(*ingest, *reads, *older)
+    rows = rows[: len(ingest) + len(reads)]
     found = [
         {(shard, batch[at].sequence, index) for at, index in zip(its.record_indexes, its.event_indexes, strict=True)}
         for (shard, batch), its in zip(batches, rows[len(ingest) :], strict=True)
@@ -97,6 +113,13 @@ async def settled(seen: SeenEvents, records: Sequence[Copy], order: Iterator[int
         shard, ids, _ = records[sequence]
         assert known == {name for index, name in enumerate(ids) if (shard, sequence, index) not in alone}
     return Counter(records[sequence].ids[index] for _, sequence, index in alone)
+
+
+def _claims(told: Told) -> list[Claim]:
+    its = zip(told.event_ids, told.event_indexes, told.received_times_us, told.trace_ids, strict=True)
+    return [
+        Claim(name, Seen(Place(told.shard, told.sequence, index), at_us, trace)) for name, index, at_us, trace in its
+    ]
 
 
 @given(copies, st.lists(st.integers(0, 50), max_size=40), st.sets(st.integers(0, 4)))

@@ -16,24 +16,17 @@ _REQUEST_BYTES: Final = 8 * 1024 * 1024
 _TOLD_BYTES: Final = 64 * 1024 * 1024
 
 
-def require_small(request: ingest_pb2.AcceptEventsRequest) -> None:
-    """Returns if a request is not too large.
+def accepted_table(request: ingest_pb2.AcceptEventsRequest) -> Table:
+    """The events of a request, row by row; those of a gateway of the version before are made a table here.
 
     Raises:
-        InvalidArgument: `REQUEST_TOO_LARGE`.
+        InvalidArgument: `MALFORMED_MESSAGE`, a table cannot be read; `REQUEST_TOO_LARGE`, there are too many events, or
+            too much is said of them.
     """
     event_count = len(request.events) + sum(each.row_count for each in request.tables)
     if event_count > _EVENTS_MOST or request.ByteSize() > _REQUEST_BYTES:
         most = f"{_EVENTS_MOST} events and {_REQUEST_BYTES // 1024 // 1024} MiB"
         raise InvalidArgument("REQUEST_TOO_LARGE", f"A request holds at most {most}.")
-
-
-def accepted_table(request: ingest_pb2.AcceptEventsRequest) -> Table:
-    """The events of a request, row by row; those of a gateway of the version before are made a table here.
-
-    Raises:
-        InvalidArgument: `MALFORMED_MESSAGE`, a table cannot be read; `REQUEST_TOO_LARGE`, it says too much of its rows.
-    """
     try:
         tables = [_read(message) for message in request.tables]
     except wire.UnreadableTableError:
