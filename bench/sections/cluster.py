@@ -1,6 +1,5 @@
 """The mesh on one store and on a cluster of three, in turn under the same load."""
 
-import asyncio
 import contextlib
 import tempfile
 from collections.abc import Iterator
@@ -13,7 +12,6 @@ from bench.report import Found, Ratio
 from bench.sections import Scale, turns
 from bench.sections.turns import Offered
 from bench.sides import Side
-from mesh import redis
 
 _OFFERED: Final = Offered(10_000, 100, 5)
 _TITLE: Final = "A cluster of stores"
@@ -25,8 +23,6 @@ _ABOUT: Final = (
 
 def cluster(scale: Scale) -> Found:
     """Events per second and CPU per event on a cluster over those on one store."""
-    if not asyncio.run(_is_supported()):
-        return Found(_TITLE, _ABOUT, skipped="the mesh does not take redis+cluster:// yet")
     found = turns.take_alone(
         {"cluster": _on_cluster, "one store": sides.journeymesh}, [_OFFERED], scale.seconds, scale.rounds
     )
@@ -42,13 +38,6 @@ def cluster(scale: Scale) -> Found:
         turns.drawn(found),
         ratios,
     )
-
-
-async def _is_supported() -> bool:
-    with contextlib.suppress(Exception):
-        await redis.connect(_url(1)).aclose()
-        return True
-    return False
 
 
 @contextlib.contextmanager
