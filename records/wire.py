@@ -13,7 +13,6 @@ from journeymesh.common.v1 import event_pb2, event_table_pb2
 
 from records.table import BLOBS, DETAILS, FLAGS, LISTS, TIMES, WORDS, Detail, Table
 
-
 # A word that is told once may stand in all rows: what a table says row by row is bounded as well.
 _TOLD_BYTES: Final = 64 * 1024 * 1024
 # What an event can tell has 64 bits.
@@ -72,7 +71,7 @@ def decoded(message: event_table_pb2.EventTable) -> Table:
 
 
 def says_too_much(message: event_table_pb2.EventTable, table: Table) -> bool:
-    """Whether the words of a message's table have more than 64 Mi characters, each counted in every row it stands in."""
+    """Whether the words of a message's table have more than 64 Mi characters, each counted in every row."""
     if message.ByteSize() * len(table) <= _TOLD_BYTES:
         return False
     columns = [table.columns[name] for name in (*WORDS, *BLOBS) if table.has(name)]
