@@ -13,9 +13,14 @@ from journeymesh.common.v1 import event_pb2, event_table_pb2
 
 from records.table import BLOBS, DETAILS, FLAGS, LISTS, TIMES, WORDS, Detail, Table
 
+# A word that is told once may stand in all rows: what a table says row by row is bounded as well.
+_TOLD_BYTES: Final = 64 * 1024 * 1024
+# What an event can tell has 64 bits.
+_TIME_END: Final = 1 << 63
+
 
 class UnreadableTableError(ValueError):
-    """A message that is no table: columns of different lengths, or a cell of a word that is not there."""
+    """A message that is no table: columns of different lengths, a cell of a word that is not there, or no such time."""
 
 
 def encoded(table: Table) -> event_table_pb2.EventTable:
@@ -63,6 +68,14 @@ def decoded(message: event_table_pb2.EventTable) -> Table:
     if any(len(column) != count for column in columns.values()):
         raise UnreadableTableError
     return Table(count, columns, details, carried)
+
+
+def says_too_much(message: event_table_pb2.EventTable, table: Table) -> bool:
+    """Whether the words of a message's table have more than 64 Mi characters, each counted in every row."""
+    if message.ByteSize() * len(table) <= _TOLD_BYTES:
+        return False
+    columns = [table.columns[name] for name in (*WORDS, *BLOBS) if table.has(name)]
+    return sum(sum(map(len, column)) for column in columns) > _TOLD_BYTES
 
 
 def meant(message: event_table_pb2.TableRows) -> Table:
@@ -140,7 +153,10 @@ def _times_of(times: event_table_pb2.Times, count: int) -> list[int]:
     first = times.first_us
     if not times.offsets_us:
         return [first] * count
-    return [first + offset for offset in times.offsets_us]
+    told = [first + offset for offset in times.offsets_us]
+    if not -_TIME_END <= min(told) <= max(told) < _TIME_END:
+        raise UnreadableTableError
+    return told
 
 
 def _words_of(told: event_table_pb2.Words, count: int) -> list[str]:

@@ -10,7 +10,7 @@ from mesh.clock import Clock
 from mesh.errors import NotFound, ResourceExhausted
 from records.table import Table, of_events
 from services.ingest.domain import holders, identity, skew
-from services.ingest.domain.acceptance import Admission, Judged, Verdict, judge, stamp
+from services.ingest.domain.acceptance import Admission, Judged, Verdict, judge, refuse_repeats, stamp
 from services.ingest.domain.event import Event, FailedEvent, Kind, Named, Seen, failed_event_id, refused_event_id
 from services.ingest.domain.flood import Flood, Pace
 from services.ingest.domain.identity import Identification, Linking
@@ -112,6 +112,7 @@ class Ingest:
         else:
             recalled = await self._recall(fresh, samples, anonymous_ids, now_us)
             known = await self._take_looked_up(fresh, judged.fresh, recalled, samples, admission)
+        refuse_repeats(judged, table.event_id, admission.rejections)
         verdicts = [Verdict.ACCEPTED] * len(table)
         for index in judged.repeated:
             verdicts[index] = Verdict.DUPLICATE

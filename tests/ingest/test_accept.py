@@ -154,6 +154,14 @@ async def test_a_flood_is_refused_from_one_event_on_and_kept_nowhere() -> None:
         assert (await house.accept(*flood)).verdicts == [DUPLICATE] * 5 + [ACCEPTED] * 3
 
 
+async def test_what_repeats_an_event_of_a_flood_is_refused_as_well_and_not_told_to_be_there() -> None:
+    async with housed(flood=Flood(10, 2)) as house:
+        answer = await house.accept(*(event(name, "flood") for name in ("1", "2", "3", "1", "3")))
+        assert answer.verdicts == [ACCEPTED, ACCEPTED, REJECTED, DUPLICATE, REJECTED]
+        assert [each.event_index for each in answer.rejections] == [2, 4]
+        assert (await house.receipt("1")).duplicate_count == 1
+
+
 async def test_a_receipt_tells_when_it_was_applied_and_how_often_it_came_again() -> None:
     async with housed() as house:
         await house.accept(event("a"), event("a"))

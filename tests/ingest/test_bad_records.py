@@ -6,11 +6,13 @@ import logging
 from typing import Any
 
 import pytest
-from journeymesh.common.v1 import error_reason_pb2, event_pb2
+from journeymesh.common.v1 import error_reason_pb2, event_pb2, event_table_pb2
 
 from mesh import redis
 from mesh.stream import BEGINNING, Entry
 from mesh.streams.redis import RedisStream
+from records import wire
+from records.table import of_events
 from services.ingest import parts
 from services.ingest.translation.messages import decoded
 from tests.builders import NOW_US, event
@@ -27,6 +29,14 @@ def identify(properties: bytes, **members: Any) -> event_pb2.Event:
     return event("bad", kind="identify", properties=properties, **members)
 
 
+def table(*events: event_pb2.Event, later_us: int = 0, page: str = "/p") -> bytes:
+    """A record as it is written now; the events happened so much later than they tell, all on one page."""
+    told = wire.encoded(of_events(events))
+    told.event_time_us.first_us += later_us
+    told.page.CopyFrom(event_table_pb2.Words(words=[page]))
+    return event_table_pb2.StreamRecord(table=told, format_version=1).SerializeToString()
+
+
 UNREADABLE = {
     "no protobuf": b"\xff\xff",
     "empty, as an entry without the field": b"",
@@ -34,6 +44,10 @@ UNREADABLE = {
     "received before 1970": record(event("bad", received_time_us=-1)),
     "received before 1970 among others": record(event("good"), event("bad", received_time_us=-(1 << 63))),
     "received in the year 2300": record(event("bad", received_time_us=1 << 60)),
+    "a time of more than 64 bits": table(
+        event("1"), event("2", event_time_us=NOW_US + 1), later_us=(1 << 63) - 1 - NOW_US
+    ),
+    "a word of 50 KB in 10,000 rows": table(*(event(str(number)) for number in range(10_000)), page="p" * 50_000),
     "70,000 events": record(*(event_pb2.Event(event_id=str(number), user_id="n") for number in range(70_000))),
 }
 

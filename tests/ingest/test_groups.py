@@ -65,6 +65,12 @@ def test_the_report_of_an_outcome_decides_only_where_the_user_did_nothing_else()
     assert deciding(at(10, is_system=True), report) == 1
 
 
+def test_who_the_user_is_and_what_a_bot_does_in_their_name_hides_nobody() -> None:
+    assert deciding(at(1), at(9, kind="identify"), at(8, is_bot=True)) == 0
+    assert deciding(at(9, is_bot=True), at(8, kind="identify")) == 1
+    assert deciding(at(1, is_bot=True), at(2, is_bot=True)) == 1
+
+
 def test_users_and_records_are_judged_each_by_themselves_in_the_order_of_their_deciding_rows() -> None:
     groups = groups_of(rows([at(3), at(1, "bob"), at(2, "bob"), at(1)], [at(4), at(5)]))
     assert groups.deciding == [0, 2, 5]
@@ -77,8 +83,9 @@ EVENTS = st.builds(
     at,
     st.integers(-3, 3),
     st.sampled_from(["ada", "bob", "eve"]),
-    st.sampled_from(["click", "purchase", "intervention_outcome"]),
+    st.sampled_from(["click", "purchase", "identify", "intervention_outcome"]),
     is_system=st.booleans(),
+    is_bot=st.booleans(),
     copied_event_id=st.sampled_from(["", "", "e"]),
 )
 RECORDS = st.lists(st.lists(EVENTS, min_size=1, max_size=6), min_size=1, max_size=6)

@@ -257,11 +257,16 @@ async def test_what_failed_for_a_reason_of_a_newer_version_is_listed() -> None:
         assert (await house.receipt("x")).failed_event_id == failed_id
 
 
-async def test_a_record_of_a_form_of_tomorrow_waits_for_the_upgrade() -> None:
+@pytest.mark.parametrize(
+    "told",
+    [{"events": [event("x")]}, {"table": event_table_pb2.EventTable(row_count=1)}, {}],
+    ids=["events", "a table that has no ids any more", "something else"],
+)
+async def test_a_record_of_a_form_of_tomorrow_waits_for_the_upgrade(told: dict[str, Any]) -> None:
     async with housed() as house:
         for number in range(50):
             await house.accept(*some(number))
         await house.dispatch()
-        newer = event_table_pb2.StreamRecord(format_version=2, events=[event("x")]).SerializeToString()
+        newer = event_table_pb2.StreamRecord(format_version=2, **told).SerializeToString()
         await house.stream.append([Entry(house.stream.lane("ada"), newer)])
         await waits(house)

@@ -1,6 +1,7 @@
 """Standing follows the person: what is remembered of an anonymous user moves to the known user it turned out to be."""
 
 import asyncio
+import dataclasses
 import itertools
 
 import msgspec
@@ -112,6 +113,21 @@ async def test_all_that_is_remembered_moves_and_nothing_of_it_stays() -> None:
     assert [each.id for each in came.offers] == [mail.intervention.id]
     assert (came.learned, came.bought) == ({"email": (5, 0)}, {"EUR": 6.0, "USD": 7.0})
     assert pending.standing(came).undelivered == ((mail.intervention.id, "email"),)
+
+
+async def test_help_for_what_was_done_before_the_login_moves_with_it_also_within_a_record() -> None:
+    world = World()
+    link = Row(80.0, LOGIN, "anon", kind=EventKind.IDENTIFY, linked="ada")
+    at, rows = batch(1, [[failing("anon", LOGIN), link]])
+    # One decision, about the first row.
+    names = ("user_ids", "event_ids", "pages", "time_zones", "assessments")
+    single = {name: getattr(rows, name)[:1] for name in names}
+    came = await world.deciding.decide(at, dataclasses.replace(rows, **single, decided_rows=[0], decisions=[0, 0]))
+    (made,) = came.made
+    moving = person.decode(came.standings[1])
+    assert moving.waiting is not None
+    assert moving.waiting.id == made.intervention.id
+    assert (await helped(world, "anon")).waiting is None
 
 
 async def test_what_is_linked_again_moves_only_what_has_come_since() -> None:

@@ -95,6 +95,12 @@ def judge(table: Table, now_us: int, rules: Rules) -> Judged:
     return _sorted(table, rejected, told)
 
 
+def refuse_repeats(judged: Judged, ids: Sequence[str], rejections: dict[int, Rejection]) -> None:
+    """Refuses what repeats an event that was good and is refused all the same: it is not there to be repeated."""
+    refused = {ids[index]: why for index, why in rejections.items() if index not in judged.rejected}
+    rejections.update((index, refused[ids[index]]) for index in judged.repeated if ids[index] in refused)
+
+
 def _sorted(table: Table, rejected: dict[int, Rejection], told: dict[int, list[Note]]) -> Judged:
     """Tells those that are repeated from the others."""
     ids = table.event_id

@@ -12,8 +12,6 @@ from records.table import Table
 _EVENTS_MOST: Final = 5_000
 # The gateway joins requests up to half of it.
 _REQUEST_BYTES: Final = 8 * 1024 * 1024
-# A word that is told once may stand in all rows: what a table says event by event is bounded as well.
-_TOLD_BYTES: Final = 64 * 1024 * 1024
 
 
 def accepted_table(request: ingest_pb2.AcceptEventsRequest) -> Table:
@@ -38,8 +36,6 @@ def accepted_table(request: ingest_pb2.AcceptEventsRequest) -> Table:
 
 def _read(message: event_table_pb2.EventTable) -> Table:
     read = wire.decoded(message)
-    if message.ByteSize() * len(read) > _TOLD_BYTES:
-        columns = [read.columns[name] for name in (*table.WORDS, *table.BLOBS) if read.has(name)]
-        if sum(sum(map(len, column)) for column in columns) > _TOLD_BYTES:
-            raise InvalidArgument("REQUEST_TOO_LARGE", "The events of a table hold at most 64 MiB.")
+    if wire.says_too_much(message, read):
+        raise InvalidArgument("REQUEST_TOO_LARGE", "The events of a table hold at most 64 MiB.")
     return read

@@ -13,17 +13,18 @@ from journeymesh.common.v1 import event_pb2
 from records.table import Table
 from services.ingest.translation.messages import Rows
 
-_OUTCOME: Final = event_pb2.EVENT_TYPE_INTERVENTION_OUTCOME
-_TOLD, _ANSWERED, _DONE = range(3)
-"""What a row may be: made elsewhere or by a system; an answer to help; what the user did here."""
+_REPORTS: Final = frozenset({event_pb2.EVENT_TYPE_INTERVENTION_OUTCOME, event_pb2.EVENT_TYPE_IDENTIFY})
+_TOLD, _REPORTED, _DONE = range(3)
+"""What a row may be: made elsewhere, by a system or by a bot; a report of an outcome or of who it is; done here."""
+_MARKS: Final = ("copied_event_id", "is_system", "is_bot")
 
 
 class Groups(NamedTuple):
     """The groups of a batch, numbered by their deciding rows, which ascend.
 
     A decision is about the deciding row: of the rows that the user made here the one with the latest event time, of
-    equals the last. So what comes late or from a system does not hide somebody who struggles now, and neither does the
-    report of an outcome: these decide only where there is nothing else.
+    equals the last. So what comes late, from a system or from a bot does not hide somebody who struggles now. Neither
+    does the report of an outcome or of who the user is: these decide only where there is nothing else.
     """
 
     of_rows: list[int]
@@ -70,12 +71,12 @@ def groups_of(rows: Rows) -> Groups:
 
 def _ranks(told: Table) -> Sequence[Any]:
     """For each row how much it tells of what its user does now: its kind, then its time."""
-    if not (told.has("copied_event_id") or told.has("is_system")) and _OUTCOME not in told.event_type:
+    if not any(map(told.has, _MARKS)) and _REPORTS.isdisjoint(told.event_type):
         return told.event_time_us
-    columns = zip(told.event_time_us, told.copied_event_id, told.is_system, told.event_type, strict=True)
+    marks = zip(*(getattr(told, name) for name in _MARKS), strict=True)
     return [
-        (_TOLD if copied_id or is_system else _ANSWERED if kind == _OUTCOME else _DONE, event_us)
-        for event_us, copied_id, is_system, kind in columns
+        (_TOLD if any(marked) else _REPORTED if kind in _REPORTS else _DONE, event_us)
+        for event_us, kind, marked in zip(told.event_time_us, told.event_type, marks, strict=True)
     ]
 
 

@@ -217,14 +217,19 @@ def decoded(record: Record) -> Decoded:
     """
     try:
         held = event_table_pb2.StreamRecord.FromString(record.payload)
+        if held.format_version > _FORMAT_VERSION:
+            raise VersionMismatch("A record is of a form that only a newer version knows.")
         # A list: each event is asked for several times, and the message would make it anew each time.
         told = [*held.events]
         rows = wire.decoded(held.table) if held.HasField("table") else table.of_events(told)
     except (DecodeError, wire.UnreadableTableError):
         return Decoded(record.sequence, NO_EVENTS, record.payload)
-    if held.format_version > _FORMAT_VERSION:
-        raise VersionMismatch("A record is of a form that only a newer version knows.")
-    if not 0 < len(rows) <= _EVENTS_MOST or min(rows.received_time_us) < 0 or max(rows.received_time_us) > _LATEST_US:
+    if (
+        not 0 < len(rows) <= _EVENTS_MOST
+        or min(rows.received_time_us) < 0
+        or max(rows.received_time_us) > _LATEST_US
+        or wire.says_too_much(held.table, rows)
+    ):
         return Decoded(record.sequence, NO_EVENTS, record.payload)
     return Decoded(
         record.sequence,

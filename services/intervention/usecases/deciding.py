@@ -113,7 +113,7 @@ class Deciding:
                 decided[row] = users.decide(policy, batch, rows, row)
             else:
                 users.take_effect(policy, batch, rows, row)
-        made = [each for row in decided if (each := _made(batch, rows, row, decided[row], policies)) is not None]
+        made = [each for row in sorted(decided) if (each := _made(batch, rows, row, decided[row], policies))]
         await self._save(batch, rows, users, made)
         if batch.is_retraction:
             await self._outbox.cancel([each.intervention.id for each in made], self._clock(), "retracted")

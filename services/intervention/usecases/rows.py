@@ -110,7 +110,8 @@ def rows_in_question(
 ) -> list[int]:
     """The rows whose decision may need the user, or which change what is known of one.
 
-    They ascend, but for those of a record that are decided on: they stand behind the others of it.
+    They ascend, but for those of a record that are decided on: they stand behind the others of it. Behind these stand
+    the rows that end an anonymous journey, so that what was decided in it moves as well.
 
     Args:
         policies: that of each record.
@@ -137,7 +138,7 @@ def rows_in_question(
     asked.update(rows.outcomes, rows.purchases, rows.settled_rows)
     asked.difference_update(rows.copied_rows)
     asked.update(goals, rows.standings, rows.linked)
-    return sorted(asked, key=lambda row: (rows.record_indexes[row], rows.is_decided(row), row))
+    return sorted(asked, key=lambda row: (rows.record_indexes[row], row in rows.linked, rows.is_decided(row), row))
 
 
 def _too_old(policy: Policy, rows: Rows, of: slice) -> Sequence[int]:
