@@ -495,7 +495,7 @@ def test_policies_are_found_by_the_versions_they_decided_as(
     (tmp_path / "served.json").write_text(json.dumps({"policies": dated, "trouble": ""}))
     (tmp_path / "other.json").write_text("{}")
     assert command(*given) == 0
-    assert f"equal │ {sum(len(each.events) for each in records):,}" in said(capsys)
+    assert f"equal │ {sum(len(each.decided) for each in records):,}" in said(capsys)
 
 
 def test_an_archive_that_is_not_whole_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
