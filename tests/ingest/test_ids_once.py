@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
@@ -25,11 +26,11 @@ MIDNIGHT_US = NOW_US // 86_400_000_000 * 86_400_000_000
 
 
 class Copy(NamedTuple):
-    """A record of a shard: ids of events, and when all of them were received."""
+    """A record of a shard: ids of events, and when they were received, in turns."""
 
     shard: str
     ids: list[str]
-    received_us: int
+    received_us: tuple[int, ...]
 
 
 class Turns:
@@ -74,7 +75,7 @@ copies = st.lists(
         Copy,
         st.sampled_from(SHARDS),
         st.lists(st.sampled_from([f"e-{number}" for number in range(6)]), min_size=1, max_size=4, unique=True),
-        st.sampled_from([NOW_US, MIDNIGHT_US - 1]),
+        st.sampled_from([(NOW_US,), (MIDNIGHT_US - 1,), (MIDNIGHT_US - 1, NOW_US)]),
     ),
     min_size=1,
     max_size=5,
@@ -91,7 +92,8 @@ async def settled(seen: SeenEvents, records: Sequence[Copy], order: Iterator[int
     decoded: dict[str, list[Decoded]] = {shard: [] for shard in SHARDS}
     told = []
     for sequence, record in enumerate(records):
-        table = of_events([event(name, received_time_us=record.received_us) for name in record.ids])
+        times_us = itertools.cycle(record.received_us)
+        table = of_events([event(name, received_time_us=next(times_us)) for name in record.ids])
         decoded[record.shard].append(Decoded(sequence, table))
         its = (record.ids, range(len(table)), table.received_time_us, table.trace_id)
         told.append(Told(record.shard, sequence, *its))
