@@ -62,10 +62,15 @@ def assert_each_event_led_to_one(decisions: Sequence[dict[str, Any]], counts: di
     """Returns if each user has one decision per record, and they were made of as many events as were counted."""
     places = [(row["shard"], row["sequence"], row["user_id"]) for row in decisions]
     assert len(set(places)) == len(places)
-    led: collections.Counter[str] = collections.Counter()
+    assert decided_events(decisions) == counts
+
+
+def decided_events(decisions: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """How many events of each user decisions were made of; of one that 0.1.0 made, of one."""
+    events: collections.Counter[str] = collections.Counter()
     for row in decisions:
-        led[row["user_id"]] += row.get("event_count") or 1  # the version before decided every event
-    assert led == counts
+        events[row["user_id"]] += row.get("event_count") or 1
+    return events
 
 
 def _await_ready(mesh: RunningMesh) -> None:
