@@ -287,7 +287,7 @@ async def test_slots_that_move_under_load_lose_nothing_and_double_nothing(
         await sending
         records = (await reader.stream.read("0", BEGINNING, 1_000_000, 0.001)).records
         assert len(records) == sent > 0
-        await reader.until_counted(sent)
+        await reader.until_counted(sent, patience_seconds=60)  # it reads ten at a time, and was held up
 
 
 async def test_a_lane_keeps_its_order_while_its_slot_moves(client: Cluster, cluster: StoreCluster) -> None:

@@ -51,8 +51,8 @@ class Reader:
     async def send(self, count: int) -> None:
         await self.stream.append([Entry("0", b"")] * count)
 
-    async def until_counted(self, count: int) -> None:
-        async with asyncio.timeout(5):
+    async def until_counted(self, count: int, patience_seconds: float = 5) -> None:
+        async with asyncio.timeout(patience_seconds):
             while True:
                 (blob,) = await self.state.load(["ada"])
                 if applied.current(blob) == b"%d" % count:
@@ -60,7 +60,7 @@ class Reader:
                 await asyncio.sleep(0.005)
 
     async def until_given(self, count: int) -> None:
-        """On a cluster fences know of no other epoch: that the lease is lost is found with the checkpoint, which is last."""
+        """On a cluster, fences know of no other epoch: a lost lease is found with the checkpoint, which comes last."""
         async with asyncio.timeout(5):
             while len(self.given) < count:  # noqa: ASYNC110 - what another does
                 await asyncio.sleep(0.005)
