@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import itertools
-import os
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -20,12 +19,16 @@ from mesh.leasing.redis import RedisLeases
 from mesh.states.redis import RedisState
 from mesh.stream import BEGINNING, Entry
 from mesh.streams.redis import RedisStream
+from services.ingest.adapters.redis import RedisSeenEvents, _seen_key
 from services.ingest.adapters.redis_failed import RedisFailedEvents
+from services.ingest.ports import Told
+from tests.builders import NOW_US
 from tests.cluster import PRIMARIES, StoreCluster, stored
 from tests.ingest.test_ports import failed
 from tests.mesh.test_restored import Reader
 
 PATIENCE_SECONDS = 30
+DAY_US = 86_400_000_000
 
 
 @pytest.fixture
@@ -256,17 +259,10 @@ async def test_a_server_that_is_called_a_cluster_is_refused(valkey_url: str) -> 
             await redis.ping(client)
 
 
-@pytest.mark.skipif(
-    "cluster" not in os.environ.get("CRASH_STORE", ""),
-    reason="now and then a reader stands still once its slot has moved (docs/adr/045); CRASH_STORE=cluster runs it",
-)
-async def test_slots_that_move_under_load_lose_nothing_and_double_nothing(
-    client: Cluster, cluster: StoreCluster
-) -> None:
-    """The stream, its leases and the state move key by key, then as a whole, while records are appended and applied."""
-    reader = Reader(client)
-    sent = 0
-    is_over = False
+@contextlib.asynccontextmanager
+async def read_under_load(reader: Reader) -> AsyncIterator[Callable[[], int]]:
+    """Records are appended and applied within the block, which is given how many; in the end each counted once."""
+    sent, is_over = 0, False
 
     async def send() -> None:
         nonlocal sent
@@ -278,21 +274,63 @@ async def test_slots_that_move_under_load_lose_nothing_and_double_nothing(
             sent += 10
             await asyncio.sleep(0.002)
 
-    slots = [slot_of(key) for key in (reader.stream._key("0"), reader.leases._key, reader.state._key("ada"))]
     async with reader.reading():
         sending = asyncio.create_task(send())
-        for slot in slots:
-            moving = cluster.moving(slot)
-            await asyncio.to_thread(moving.__enter__)
-            before = sent
-            await in_time(lambda before=before: sent > before)  # type: ignore[misc]
-            await asyncio.to_thread(moving.__exit__, None, None, None)
-            await asyncio.to_thread(cluster.move_at_once, slot)
+        yield lambda: sent
         is_over = True
         await sending
         records = (await reader.stream.read("0", BEGINNING, 1_000_000, 0.001)).records
         assert len(records) == sent > 0
-        await reader.until_counted(sent, patience_seconds=60)  # it reads ten at a time, and was held up
+        await reader.until_counted(sent, PATIENCE_SECONDS)  # it reads ten at a time, and was held up
+
+
+async def test_slots_that_move_under_load_lose_nothing_and_double_nothing(
+    client: Cluster, cluster: StoreCluster
+) -> None:
+    """The stream, its leases and the state move key by key, then as a whole, while records are appended and applied."""
+    reader = Reader(client)
+    slots = [slot_of(key) for key in (reader.stream._key("0"), reader.leases._key, reader.state._key("ada"))]
+    async with read_under_load(reader) as sent:
+        for slot in slots:
+            moving = cluster.moving(slot)
+            await asyncio.to_thread(moving.__enter__)
+            before = sent()
+            await in_time(lambda before=before: sent() > before)  # type: ignore[misc]
+            await asyncio.to_thread(moving.__exit__, None, None, None)
+            await asyncio.to_thread(cluster.move_at_once, slot)
+
+
+async def test_a_state_whose_slot_moves_as_a_whole_again_and_again_keeps_every_write(
+    client: Cluster, cluster: StoreCluster
+) -> None:
+    reader = Reader(client)
+    async with read_under_load(reader) as sent:
+        for _ in range(9):
+            before = sent()
+            await in_time(lambda before=before: sent() > before + 100)  # type: ignore[misc]
+            await asyncio.to_thread(cluster.move_at_once, slot_of(reader.state._key("ada")))
+
+
+async def test_ids_that_are_remembered_while_their_slots_move_as_a_whole_are_all_found(
+    client: Cluster, cluster: StoreCluster
+) -> None:
+    seen, told, is_over = RedisSeenEvents(client), list[str](), False
+
+    async def remember() -> None:
+        while not is_over:
+            number = len(told)
+            ids = [f"e-{number + place}" for place in range(10)]
+            assert await seen.remember([Told("0", number, ids, range(10), [NOW_US] * 10, [b""] * 10)]) == set()
+            told.extend(ids)
+
+    remembering = asyncio.create_task(remember())
+    for key in [_seen_key(slot, NOW_US // DAY_US) for slot in range(2)] * 4:
+        before = len(told)
+        await in_time(lambda before=before: len(told) > before + 100 or remembering.done())  # type: ignore[misc]
+        await asyncio.to_thread(cluster.move_at_once, slot_of(key))
+    is_over = True
+    await remembering
+    assert None not in await seen.find(told, NOW_US)
 
 
 async def test_a_lane_keeps_its_order_while_its_slot_moves(client: Cluster, cluster: StoreCluster) -> None:
