@@ -7,7 +7,7 @@ from typing import Final, NamedTuple, cast
 
 from journeymesh.intervention.v1.intervention_pb2 import LedgerRecord
 
-from mesh.errors import Unavailable
+from mesh.errors import VersionMismatch
 from mesh.stream import Record
 from records.table import Table
 from services.ingest.domain.archive import Assessment, DecisionRow, Versions, hour_of
@@ -52,21 +52,27 @@ def slices(records: Iterable[Decoded], most: int) -> Iterator[list[Decoded]]:
     """Runs of whole records: at most so many events, but at least one record.
 
     Raises:
-        Unavailable: a newer version has written what has no column yet.
+        VersionMismatch: a newer version has written what has no column yet; what stands before it is told first.
     """
     run: list[Decoded] = []
     count = 0
-    for record in records:
-        if record.is_newer:
-            yield from filter(None, [run])
-            raise Unavailable("DEPENDENCY_UNAVAILABLE", _NEWER)
-        if run and count + len(record.table) > most:
-            yield run
-            run, count = [], 0
-        run.append(record)
-        count += len(record.table)
-    if run:
-        yield run
+    try:
+        for record in map(_in_columns, records):
+            if run and count + len(record.table) > most:
+                yield run
+                run, count = [], 0
+            run.append(record)
+            count += len(record.table)
+    except VersionMismatch:
+        yield from filter(None, [run])
+        raise
+    yield from filter(None, [run])
+
+
+def _in_columns(record: Decoded) -> Decoded:
+    if record.is_newer:
+        raise VersionMismatch(_NEWER)
+    return record
 
 
 def counted(record: Decoded, decided: list[int], others: Mapping[int, set[int]], aside: Collection[int]) -> EventRows:

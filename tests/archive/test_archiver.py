@@ -174,13 +174,24 @@ async def test_events_that_the_version_before_wrote_one_by_one_are_archived_alik
     assert [each.event for each in archives[0][0]] == told
 
 
-async def test_what_a_newer_version_tells_besides_waits_and_what_stands_before_it_does_not(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    last = await world.append(event("a"))
+def with_a_member_of_tomorrow() -> event_table_pb2.StreamRecord:
     newer = event_table_pb2.StreamRecord(table=encoded(of_events([event("b")])), format_version=1)
     newer.table.MergeFromString(b"\xc2\x3e\x05hello")  # field 1000
-    await world.append_payload(newer.SerializeToString())
+    return newer
+
+
+@pytest.mark.parametrize(
+    "newer",
+    [with_a_member_of_tomorrow(), event_table_pb2.StreamRecord(events=[event("b")], format_version=2)],
+    ids=["a member", "a form"],
+)
+async def test_what_a_newer_version_tells_waits_and_what_stands_before_it_does_not(
+    newer: event_table_pb2.StreamRecord, tmp_path: Path
+) -> None:
+    world = World(tmp_path)
+    last = await world.append(event("a"))
     await world.dispatch()
+    await world.pass_by(await world.append_payload(newer.SerializeToString()))
     async with world.following():
         await world.until_checkpoint(last)
         await until(lambda: "newer version" in world.standing().trouble)

@@ -118,6 +118,13 @@ class World:
             )
         await self.dispatched.save(lease, END if is_end else self._sequence, 0.0)
 
+    async def pass_by(self, sequence: int) -> None:
+        """Says that all was decided up to there, as a newer dispatcher would of what only it understands."""
+        lease = await self.dispatched.acquire(SHARD, "dispatcher")
+        assert lease
+        self._sequence = sequence
+        await self.dispatched.save(lease, sequence, 0.0)
+
     async def take(self) -> Lease:
         """The shard, for a new archiver."""
         known = (await self.leases.standings()).get(SHARD)

@@ -270,3 +270,13 @@ async def test_a_record_of_a_form_of_tomorrow_waits_for_the_upgrade(told: dict[s
         newer = event_table_pb2.StreamRecord(format_version=2, **told).SerializeToString()
         await house.stream.append([Entry(house.stream.lane("ada"), newer)])
         await waits(house)
+
+
+async def test_what_stands_before_a_record_of_a_form_of_tomorrow_does_not_wait() -> None:
+    async with housed() as house:
+        await house.accept(event("before"))
+        newer = event_table_pb2.StreamRecord(format_version=2, events=[event("x")]).SerializeToString()
+        await house.stream.append([Entry(house.stream.lane("ada"), newer)])
+        with pytest.raises(Unavailable):
+            await house.dispatch()
+        assert house.applied("intervention") == ["before"]

@@ -219,7 +219,6 @@ def decoded(record: Record) -> Decoded:
         held = event_table_pb2.StreamRecord.FromString(record.payload)
         if held.format_version > _FORMAT_VERSION:
             raise VersionMismatch("A record is of a form that only a newer version knows.")
-        # A list: each event is asked for several times, and the message would make it anew each time.
         told = [*held.events]
         rows = wire.decoded(held.table) if held.HasField("table") else table.of_events(told)
     except (DecodeError, wire.UnreadableTableError):
@@ -266,21 +265,27 @@ def cut(records: Iterable[Decoded], max_events: int) -> Iterator[list[Decoded]]:
     """Batches of whole records: at most `max_events` and 4 MiB, but at least one record.
 
     An anonymous journey that ends in a batch does not go on in it: what moves is what stands there behind the batch.
+
+    Raises:
+        VersionMismatch: a record is of a form that only a newer version knows; what stands before it is told first.
     """
     batch: list[Decoded] = []
     ended: set[str] = set()
     events = size = 0
-    for record in records:
-        told = record.table
-        is_full = events + len(told) > max_events or size + record.byte_count > _BATCH_BYTES
-        if batch and (is_full or (ended and not ended.isdisjoint(told.user_id))):
-            yield batch
-            batch, events, size = [], 0, 0
-            ended.clear()
-        batch.append(record)
-        events += len(told)
-        size += record.byte_count
-        if told.has("linked_user_id"):
-            ended.update(user for user, linked in zip(told.user_id, told.linked_user_id, strict=True) if linked)
-    if batch:
-        yield batch
+    try:
+        for record in records:
+            told = record.table
+            is_full = events + len(told) > max_events or size + record.byte_count > _BATCH_BYTES
+            if batch and (is_full or (ended and not ended.isdisjoint(told.user_id))):
+                yield batch
+                batch, events, size = [], 0, 0
+                ended.clear()
+            batch.append(record)
+            events += len(told)
+            size += record.byte_count
+            if told.has("linked_user_id"):
+                ended.update(user for user, linked in zip(told.user_id, told.linked_user_id, strict=True) if linked)
+    except VersionMismatch:
+        yield from filter(None, [batch])
+        raise
+    yield from filter(None, [batch])
