@@ -80,6 +80,16 @@ def test_it_holds_the_runtime_its_own_rooms_and_their_contracts(service: str) ->
 
 
 @pytest.mark.parametrize("service", IMAGES)
+def test_the_builder_is_given_the_source_of_all_it_holds(service: str) -> None:
+    """Rooms and files that `.dockerignore` keeps outside would only be missed once the image runs."""
+    given = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    image = IMAGES[service]
+    held = [str(path) for path in gather.gathered(image).values()] + list(image.files)
+    wanted = [path for path in held if not path.startswith("gen/")]
+    assert [path for path in wanted if not any(f"{path}/".startswith(f"{one}/") for one in given)] == []
+
+
+@pytest.mark.parametrize("service", IMAGES)
 def test_its_libraries_are_those_its_modules_import(service: str) -> None:
     lock = set(locked(f"images/{service}.lock"))
     provided = {library: providers().get(library, set()) for library in libraries(IMAGES[service])}
