@@ -165,6 +165,19 @@ def holding(watched: Watched, times: float) -> Iterator[None]:
             store.config_set("maxmemory", PLENTY)
 
 
+@contextlib.contextmanager
+def unreadable_ledger(watched: Watched) -> Iterator[None]:
+    """Within the block the names of a generation of decisions are nothing that the mesh has written."""
+    with redis_client.Redis(port=watched.mesh.store_port) as store:
+        store.set("jm:intervention:{0}:names:1", "no hash")
+        store.zadd("jm:intervention:names", {"0 1": 1})
+        try:
+            yield
+        finally:
+            store.zrem("jm:intervention:names", "0 1")
+            store.delete("jm:intervention:{0}:names:1")
+
+
 def tell_stories(watched: Watched) -> None:
     """Something of everything that is counted."""
     mesh = watched.mesh
@@ -262,9 +275,10 @@ def test_a_gateway_without_ingest_refuses_and_that_is_told(watched: Watched) -> 
         watched.prometheus.await_firing({"JourneymeshRequestsRefused", "JourneymeshDependencyDown"}, 60)
 
 
-def test_answers_that_do_not_come_are_told(watched: Watched) -> None:
+def test_answers_that_are_wrong_are_told(watched: Watched) -> None:
     mesh = watched.mesh
-    with watched.without("scoring"), repeated(lambda: mesh.get("/api/users/nobody/risk"), _AT_ONCE):
+    with unreadable_ledger(watched), repeated(lambda: mesh.get("/api/decisions?userId=nobody")):
+        assert mesh.get("/api/decisions?userId=nobody").status == 500
         watched.prometheus.await_firing({"JourneymeshGatewayErrors"}, 60)
 
 
