@@ -1,7 +1,6 @@
 """Runs the features service: `python -m services.features`."""
 
-import asyncio
-
+import uvloop
 from journeymesh.features.v1 import features_pb2
 from journeymesh.features.v1.features_pb2_grpc import add_FeaturesServiceServicer_to_server
 
@@ -39,4 +38,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    uvloop.run(main())

@@ -1,10 +1,10 @@
 """Runs ingest: `python -m services.ingest api`, `dispatcher` or `archiver`."""
 
-import asyncio
 import os
 import sys
 from typing import Final
 
+import uvloop
 from journeymesh.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 
 from mesh import log, server, settings, telemetry
@@ -48,6 +48,6 @@ if __name__ == "__main__":
     if len(sys.argv) != 2 or sys.argv[1] not in ROLES:
         sys.exit(f"journeymesh: say which role: python -m services.ingest {'|'.join(ROLES)}")
     try:
-        asyncio.run(main(sys.argv[1]))
+        uvloop.run(main(sys.argv[1]))
     except settings.SettingError as error:
         sys.exit(f"journeymesh: {error}")

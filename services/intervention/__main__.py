@@ -1,9 +1,9 @@
 """Composition root of the intervention service."""
 
-import asyncio
 import logging
 import sys
 
+import uvloop
 from journeymesh.intervention.v1 import intervention_pb2
 from journeymesh.intervention.v1.intervention_pb2_grpc import add_InterventionServiceServicer_to_server
 
@@ -52,6 +52,6 @@ async def main() -> None:
 
 if __name__ == "__main__":
     try:
-        asyncio.run(main())
+        uvloop.run(main())
     except settings.SettingError as error:
         sys.exit(f"journeymesh: {error}")

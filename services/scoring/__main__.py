@@ -1,8 +1,8 @@
 """Composition root of the scoring service."""
 
-import asyncio
 from pathlib import Path
 
+import uvloop
 from journeymesh.scoring.v1 import scoring_pb2
 from journeymesh.scoring.v1.scoring_pb2_grpc import add_ScoringServiceServicer_to_server
 
@@ -44,4 +44,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    uvloop.run(main())

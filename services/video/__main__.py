@@ -1,7 +1,6 @@
 """Composition root of the video service."""
 
-import asyncio
-
+import uvloop
 from journeymesh.video.v1 import video_pb2
 from journeymesh.video.v1.video_pb2_grpc import add_VideoServiceServicer_to_server
 
@@ -38,4 +37,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    uvloop.run(main())
