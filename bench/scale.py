@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from bench.__main__ import FIGURES
+from mesh.redis import PARTITION_COUNT
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "scale.md"
 _EVENTS: Final = 1_000_000
@@ -100,6 +101,8 @@ def page(figures: Mapping[str, float]) -> str:
         hour_gib=memory_gib(figures, _HOUR),
         hour_dollars=2 * memory_gib(figures, _HOUR) * _MEMORY,
         most=1e6 / figures["cpu store"],
+        tags=PARTITION_COUNT,
+        tagged=PARTITION_COUNT * _PRIMARY_GIB / memory_gib(figures) * _EVENTS,
         shards=shard_count(),
         readers=_READERS,
         busy=_BUSY,
@@ -145,6 +148,10 @@ It is the memory of the stores: {gib:,.0f} GiB without replicas, nearly all of i
 ledger of one day, while their commands keep {by_cpu:,.0f} primaries busy. With the ledger kept for an hour
 (`JOURNEYMESH_LEDGER_LIFETIME_SECONDS=3600`; the archive has the decisions) it is {hour_gib:,.0f} GiB and the stores
 cost ${hour_dollars:,.2f} per hour. The largest part of the bill is: {largest}.
+
+The code is a bound before that. Keys of users and ids carry one of {tags} hash tags, so more than {tags} primaries are of no
+use today: with {primary_gib} GiB each that is memory for {tagged:,.0f} events per second. Beyond that there must be
+more tags, which moves all stored keys.
 
 One store without a cluster is the bound far earlier: one thread executes its commands, at most {most:,.0f} events
 per second.

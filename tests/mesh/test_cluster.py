@@ -319,14 +319,14 @@ async def test_ids_that_are_remembered_while_their_slots_move_as_a_whole_are_all
     async def remember() -> None:
         while not is_over:
             number = len(told)
-            ids = [f"e-{number + place}" for place in range(10)]
-            assert await seen.remember([Told("0", number, ids, range(10), [NOW_US] * 10, [b""] * 10)]) == set()
+            ids = [f"e-{number + place}" for place in range(50)]
+            assert await seen.remember([Told("0", number, ids, range(50), [NOW_US] * 50, [b""] * 50)]) == set()
             told.extend(ids)
 
     remembering = asyncio.create_task(remember())
-    for key in [_seen_key(slot, NOW_US // DAY_US) for slot in range(2)] * 4:
+    for key in [_seen_key(slot, NOW_US // DAY_US) for slot in (0, 7)] * 4:
         before = len(told)
-        await in_time(lambda before=before: len(told) > before + 100 or remembering.done())  # type: ignore[misc]
+        await in_time(lambda before=before: len(told) > before + 500 or remembering.done())  # type: ignore[misc]
         await asyncio.to_thread(cluster.move_at_once, slot_of(key))
     is_over = True
     await remembering

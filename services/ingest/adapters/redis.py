@@ -10,12 +10,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from mesh import redis
+from mesh.cluster import Cluster
 from services.ingest.domain.event import Place, Seen
 from services.ingest.ports import Claim, Told
 
 _DAY_US: Final = 24 * 3600 * 1_000_000
 _SEEN_SECONDS: Final = 49 * 3600
-_SEEN_SLOTS: Final = 2
+_SLOTS: Final = 2
+# On a cluster all of a slot's ids are in one primary's memory: so they are spread as users are.
+_SLOTS_OF_CLUSTER: Final = redis.PARTITION_COUNT
 
 # Ids are kept in one hash a day and slot. The day is that of the received time, so a copy may be found in the day
 # before; and in the day after, when two copies meet around midnight.
@@ -113,7 +116,7 @@ _NUMBERS: Final = struct.Struct("<HQ16s")
 _NO_TRACE: Final = bytes(16)
 
 
-class _Slot:
+class _Part:
     """What is told of one slot and day: the clean records it has a part in, and the ids with their places."""
 
     def __init__(self) -> None:
@@ -131,6 +134,7 @@ class RedisSeenEvents:
 
     def __init__(self, client: redis.Client, most_records: int = _RECORDS_MOST) -> None:
         self._client = client
+        self._slot_count = _SLOTS_OF_CLUSTER if isinstance(client, Cluster) else _SLOTS
         self._most_records = most_records
         # Days that are there; one that is not may come yet, and is looked for with every call.
         self._filled: set[str] = set()
@@ -142,7 +146,7 @@ class RedisSeenEvents:
         today = now_us // _DAY_US
         slots: dict[int, list[int]] = {}
         for index, event_id in enumerate(ids):
-            slots.setdefault(_slot(event_id), []).append(index)
+            slots.setdefault(self._slot(event_id), []).append(index)
         before = {slot: _seen_key(slot, today - 1) for slot in slots}
         pipeline = self._client.pipeline(transaction=False)
         asked: list[list[int]] = []
@@ -174,7 +178,7 @@ class RedisSeenEvents:
     async def claim(self, claims: Sequence[Claim]) -> list[Seen]:
         """See `ports.SeenEvents`."""
         owners: list[Seen] = [claim.seen for claim in claims]
-        groups = _groups(claims)
+        groups = self._groups(claims)
         blobs = [_encode_seen(claim.seen) for claim in claims]
         calls = []
         for (slot, day), indexes in groups.items():
@@ -190,7 +194,7 @@ class RedisSeenEvents:
 
     async def release(self, claim: Claim) -> None:
         """See `ports.SeenEvents`."""
-        ((slot, day),) = _groups([claim])
+        ((slot, day),) = self._groups([claim])
         place = claim.seen.place
         keys = [_seen_key(slot, day), _clean_key(slot, place.shard)]
         arguments: list[str | bytes | int] = [claim.event_id, _encode_seen(claim.seen), _member(place.sequence)]
@@ -198,15 +202,15 @@ class RedisSeenEvents:
 
     async def remember(self, records: Sequence[Told]) -> set[str]:
         """See `ports.SeenEvents`."""
-        slots = _slots(records)
+        parts = _parts(records, self._slot_count)
         calls = []
-        for (slot, day), told in slots.items():
+        for (slot, day), told in parts.items():
             keys = [_seen_key(slot, day), _seen_key(slot, day - 1), _seen_key(slot, day + 1), *told.keys]
             calls.append(redis.Call(keys, [_SEEN_SECONDS, self._most_records, *told.heads, *told.pairs]))
         answers: list[list[int]] = await _REMEMBER.run(self._client, *calls)
         return {
             told.pairs[2 * number - 2].decode()
-            for told, answer in zip(slots.values(), answers, strict=True)
+            for told, answer in zip(parts.values(), answers, strict=True)
             for number in answer
         }
 
@@ -216,7 +220,7 @@ class RedisSeenEvents:
             return set()
         least, most = _member(min(event_counts)), _member(max(event_counts)) + _BEHIND
         pipeline = self._client.pipeline(transaction=False)
-        for slot in range(_SEEN_SLOTS):
+        for slot in range(self._slot_count):
             pipeline.zrangebylex(_clean_key(slot, shard), b"[" + least, b"[" + most)
         with redis.translating_errors():
             answers: list[list[bytes]] = await pipeline.execute()
@@ -228,41 +232,40 @@ class RedisSeenEvents:
     async def forget_records(self, shard: str, through: int) -> None:
         """See `ports.SeenEvents`."""
         pipeline = self._client.pipeline(transaction=False)
-        for slot in range(_SEEN_SLOTS):
+        for slot in range(self._slot_count):
             pipeline.zremrangebylex(_clean_key(slot, shard), b"-", b"[" + _member(through) + _BEHIND)
         with redis.translating_errors():
             await pipeline.execute()
 
+    def _groups(self, claims: Sequence[Claim]) -> dict[tuple[int, int], list[int]]:
+        """The claims of each slot and day, by their index."""
+        groups: dict[tuple[int, int], list[int]] = {}
+        for index, claim in enumerate(claims):
+            key = (self._slot(claim.event_id), claim.seen.received_time_us // _DAY_US)
+            groups.setdefault(key, []).append(index)
+        return groups
 
-def _groups(claims: Sequence[Claim]) -> dict[tuple[int, int], list[int]]:
-    groups: dict[tuple[int, int], list[int]] = {}
-    for index, claim in enumerate(claims):
-        key = (_slot(claim.event_id), claim.seen.received_time_us // _DAY_US)
-        groups.setdefault(key, []).append(index)
-    return groups
+    def _slot(self, event_id: str) -> int:
+        return zlib.crc32(event_id.encode()) % self._slot_count
 
 
-def _slots(records: Sequence[Told]) -> dict[tuple[int, int], _Slot]:
+def _parts(records: Sequence[Told], slot_count: int) -> dict[tuple[int, int], _Part]:
     """What is told of each slot and day."""
-    slots: dict[tuple[int, int], _Slot] = {}
+    parts: dict[tuple[int, int], _Part] = {}
     for record in records:
         end = b"%d %b" % (record.sequence, record.shard.encode())
         pairs: dict[tuple[int, int], list[bytes]] = {}
         told = zip(record.event_ids, record.event_indexes, record.received_times_us, record.trace_ids, strict=True)
         for event_id, event_index, received_us, trace_id in told:
             name = event_id.encode()
-            its = pairs.setdefault((zlib.crc32(name) % _SEEN_SLOTS, received_us // _DAY_US), [])
+            its = pairs.setdefault((zlib.crc32(name) % slot_count, received_us // _DAY_US), [])
             its += (name, _NUMBERS.pack(event_index, received_us, trace_id or _NO_TRACE) + end)
         for key, its in pairs.items():
-            slot = slots.setdefault(key, _Slot())
-            slot.keys.append(_clean_key(key[0], record.shard))
-            slot.heads += (_member(record.sequence), len(its) // 2)
-            slot.pairs += its
-    return slots
-
-
-def _slot(event_id: str) -> int:
-    return zlib.crc32(event_id.encode()) % _SEEN_SLOTS
+            part = parts.setdefault(key, _Part())
+            part.keys.append(_clean_key(key[0], record.shard))
+            part.heads += (_member(record.sequence), len(its) // 2)
+            part.pairs += its
+    return parts
 
 
 def _seen_key(slot: int, day: int) -> str:
