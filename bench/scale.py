@@ -149,9 +149,9 @@ ledger of one day, while their commands keep {by_cpu:,.0f} primaries busy. With 
 (`JOURNEYMESH_LEDGER_LIFETIME_SECONDS=3600`; the archive has the decisions) it is {hour_gib:,.0f} GiB and the stores
 cost ${hour_dollars:,.2f} per hour. The largest part of the bill is: {largest}.
 
-The code is a bound before that. Keys of users and ids carry one of {tags} hash tags, so more than {tags} primaries are of no
-use today: with {primary_gib} GiB each that is memory for {tagged:,.0f} events per second. Beyond that there must be
-more tags, which moves all stored keys.
+The code is a bound before that. Keys of users and ids carry one of {tags} hash tags, so more than {tags} primaries
+are of no use today: with {primary_gib} GiB each that is memory for {tagged:,.0f} events per second. Beyond that there
+must be more tags, which moves all stored keys.
 
 One store without a cluster is the bound far earlier: one thread executes its commands, at most {most:,.0f} events
 per second.
