@@ -4,6 +4,7 @@ An event is kept as the bytes of its message, whatever brought it; older ones, a
 the same. The bytes of a table are put together column by column, without a message per event.
 """
 
+import functools
 import itertools
 import operator
 import zlib
@@ -115,19 +116,21 @@ class _Heads(dict[int, bytes]):
             self[0] = b""
 
     def __missing__(self, number: int) -> bytes:
-        head = self._tag + _varint(number & _INT64)
-        if 0 <= number <= _REMEMBERED:
+        number &= _INT64
+        if number > _FOURTEEN_BITS:
+            return self._tag + _PAIRS[number & _FOURTEEN_BITS] + _varint(number >> 14)
+        head = self._tag + _varint(number)
+        if number <= _REMEMBERED:
             self[number] = head
         return head
 
 
+@functools.lru_cache(maxsize=1024)  # 16 ms of times have all but their lowest bits in common
 def _varint(number: int) -> bytes:
     """A number as Protocol Buffers write it: by seven bits, the lowest first."""
-    told = b""
-    while number > _FOURTEEN_BITS:
-        told += _PAIRS[number & _FOURTEEN_BITS]
-        number >>= 14
-    return told + (bytes((number & 127 | 128, number >> 7)) if number > 127 else bytes((number,)))
+    if number > _FOURTEEN_BITS:
+        return _PAIRS[number & _FOURTEEN_BITS] + _varint(number >> 14)
+    return bytes((number & 127 | 128, number >> 7)) if number > 127 else bytes((number,))
 
 
 _HEADS: Final = {field.name: _Heads(field) for field in event_pb2.Event.DESCRIPTOR.fields}
