@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-SENDERS: Final = 4
+SENDERS: Final = 16
 PROBE_PERIOD_SECONDS: Final = 0.1
 _PROBERS: Final = 32
 _POLL_SECONDS: Final = 0.03

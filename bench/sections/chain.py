@@ -21,7 +21,6 @@ _AFTERNOON: Final = "afternoon"
 _SIDES: Final[dict[str, turns.Starting]] = {_MESH: sides.journeymesh, _AFTERNOON: sides.afternoon}
 _CONNECTIONS: Final = 64
 _BATCH: Final = 100
-_SATURATING: Final = 10_000
 # What issue and README promise, by events of one user in a row: events/s and CPU per event over the afternoon's.
 _WANTED: Final = {5: (2.5, 0.4), 1: (1.5, None)}
 
@@ -30,7 +29,7 @@ def chain(scale: Scale) -> Found:
     """Requests of 100 events, in runs of 5 and of 1 per user, more than either side can take."""
     runs = (5,) if scale.is_quick else (5, 1)
     # Quick is still A B A B: this is the section that counts.
-    found = _take([Offered(_SATURATING, _BATCH, run) for run in runs], scale._replace(rounds=2))
+    found = _take([Offered(turns.SATURATING, _BATCH, run) for run in runs], scale._replace(rounds=2))
     ours = found[0].measured[_MESH]
     figures = {f"cpu {name}": micros for name, micros in turns.cpu_by_process(ours).items() if name != LOAD_GENERATOR}
     figures |= {"taken": turns.taken(ours), "memory MiB": turns.memory(ours)}
@@ -43,7 +42,7 @@ def chain(scale: Scale) -> Found:
 def bodies(scale: Scale) -> Found:
     """Requests of 10, 100 and 500 events."""
     sizes = (10, 500) if scale.is_quick else (10, 100, 500)
-    found = _take([Offered(_SATURATING, size, 5) for size in sizes], scale._replace(rounds=1))
+    found = _take([Offered(turns.SATURATING, size, 5) for size in sizes], scale._replace(rounds=1))
     return _found("Bodies of 10, 100 and 500 events", "As the whole chain, in runs of 5.", found)
 
 

@@ -13,7 +13,7 @@ from bench.sections import Scale, turns
 from bench.sections.turns import Offered
 from bench.sides import Side
 
-_OFFERED: Final = Offered(10_000, 100, 5)
+_OFFERED: Final = Offered(turns.SATURATING, 100, 5)
 _TITLE: Final = "A cluster of stores"
 _ABOUT: Final = (
     "Three primaries in place of one store, the same load in turn, each alone on the machine. On few cores a "

@@ -13,7 +13,7 @@ from bench.sections import Scale, turns
 from bench.sections.turns import Offered
 from bench.sides import Side
 
-_OFFERED: Final = Offered(10_000, 100, 5)
+_OFFERED: Final = Offered(turns.SATURATING, 100, 5)
 _LOADERS: Final = 4
 _LARGEST: Final = 100_000
 _MILLION: Final = 1_000_000

@@ -16,6 +16,8 @@ from bench.report import Ratio, Table
 from bench.sides import Side
 
 USERS: Final = 10_000
+SATURATING: Final = 30_000
+"""Events per second, more than any side takes on two cores."""
 COLUMNS: Final = ("offered", "side", "taken/s", "CPU µs", "in json.loads", "p50 ms", "p99 ms", "refused", "MiB")
 LEGEND: Final = (
     "Taken: events per second until all are decided on. CPU: of all processes but the load generator, per event; "
