@@ -132,7 +132,10 @@ def test_a_message_waits_for_the_model_s_words_and_goes_out_in_them(answering: A
     said = _worded(one)
     sent = ended(mesh, intervention_id)
     assert (sent["state"], sent["provider"], sent["attemptCount"]) == ("sent", "log", 1)
-    (line,) = (each for each in mesh.log.read_text().splitlines() if f"({sent['idempotencyKey']})" in each)
+    key = f"({sent['idempotencyKey']})"
+    (line,) = until(
+        lambda: [each for each in mesh.log.read_text().splitlines() if key in each], "the log does not tell it"
+    )
     assert said["isUsed"]
     assert HINT in line
 

@@ -13,16 +13,24 @@ Fault = Literal["", "NXDOMAIN", "SERVFAIL", "silence"]
 
 
 class Names(BaseResolver):  # type: ignore[misc]
-    """Answers with the addresses that are set now, or as the fault says; `asked` counts the questions."""
+    """Answers with the addresses that are set now, or as the fault says.
+
+    `asked` counts the questions: one that is sent again, as its answer is late, is one.
+    """
 
     def __init__(self) -> None:
         self.addresses: list[str] = []
         self.fault: Fault = ""
-        self.asked = 0
+        self._asked: set[tuple[int, int]] = set()
         self.port = 0
 
+    @property
+    def asked(self) -> int:
+        """How many questions came."""
+        return len(self._asked)
+
     def resolve(self, request: DNSRecord, handler: DNSHandler) -> DNSRecord:
-        self.asked += 1
+        self._asked.add((request.header.id, request.q.qtype))
         if self.fault == "silence":
             raise DNSError
         reply = request.reply()
