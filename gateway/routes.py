@@ -81,6 +81,14 @@ ROUTES: Final = (
     ),
     Route(
         "GET",
+        "/api/users/{userId}",
+        "A user's features and the exit risk that rests on them, of one moment, in one call.",
+        users.user,
+        shapes.user,
+        reasons=USER,
+    ),
+    Route(
+        "GET",
         "/api/users/{userId}/events",
         "A user's last events, newest first.",
         users.events,

@@ -9,6 +9,7 @@ import msgspec
 from google.protobuf import descriptor
 from journeymesh.common.v1 import event_pb2
 from journeymesh.ingest.v1 import ingest_pb2
+from journeymesh.scoring.v1 import scoring_pb2
 
 from gateway import schema, web
 from gateway.rendering import describe
@@ -20,6 +21,8 @@ Schema = dict[str, Any]
 
 _TIME: Final[Schema] = {"type": "string", "format": "date-time"}
 _TEXT: Final[Schema] = {"type": "string"}
+_FEATURES: Final[Schema] = {"type": "object", "additionalProperties": {"type": "number"}}
+_MOMENT: Final[Schema] = {"type": ["string", "null"], "format": "date-time"}
 
 
 def of(shape: Shape, components: Schema) -> Schema:
@@ -117,11 +120,25 @@ def recent_events(components: Schema) -> Schema:
     return _object({"events": {"type": "array", "items": recorded_event(components)}})
 
 
+def user(components: Schema) -> Schema:
+    """A user's features by name, and the assessment that rests on them."""
+    assessment = describe(scoring_pb2.Assessment.DESCRIPTOR, components)
+    return _object(
+        {
+            "userId": _TEXT,
+            "features": _FEATURES,
+            "featureSchemaVersion": _TEXT,
+            "assessment": {"anyOf": [assessment, {"type": "null"}]},
+            "eventTime": _MOMENT,
+            "modelVersion": _TEXT,
+            "rulesVersion": _TEXT,
+        }
+    )
+
+
 def feature_vector(_components: Schema) -> Schema:
     """A user's features by name."""
-    values = {"type": "object", "additionalProperties": {"type": "number"}}
-    as_of = {"type": ["string", "null"], "format": "date-time"}
-    return _object({"userId": _TEXT, "features": values, "featureSchemaVersion": _TEXT, "asOfTime": as_of})
+    return _object({"userId": _TEXT, "features": _FEATURES, "featureSchemaVersion": _TEXT, "asOfTime": _MOMENT})
 
 
 def failed_events(components: Schema) -> Schema:

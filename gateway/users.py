@@ -11,6 +11,13 @@ from gateway.web import Answer, Request, json
 from gateway.writing import write_event
 
 
+async def user(core: Core, request: Request) -> Answer:
+    """A user's features and the assessment that rests on them."""
+    asked = scoring_pb2.GetUserRequest(user_id=request.parameters["userId"])
+    response = await core.peers.scoring.GetUser(asked)
+    return json({**render(response), "features": {feature.name: feature.value for feature in response.features}})
+
+
 async def events(core: Core, request: Request) -> Answer:
     """A user's last events, newest first."""
     limit = number(request.query.get("limit"), "limit", 20, 20)

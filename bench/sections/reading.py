@@ -24,8 +24,7 @@ from tests.conftest import free_port
 
 _USERS: Final = 1_000
 _CLIENTS: Final = (1, 16)
-_PATHS: Final = ("/api/users/{}/features", "/api/users/{}/risk")
-"""What the mesh is asked per user; no route answers both at once."""
+_PATH: Final = "/api/users/{}"
 
 
 class _Door(NamedTuple):
@@ -47,9 +46,8 @@ def reading(scale: Scale) -> Found:
     """Users per second, CPU per user and the time of one user's answer, each side in turn."""
     title = "Features and score of one user against Feast's server"
     about = (
-        f"The mesh is asked for {len(_PATHS)} paths per user, one after the other, as no route answers both; the time "
-        "is of all of them. Feast answers the 13 features and no score, by one worker. CPU is of servers "
-        "and stores."
+        "The mesh answers the 13 features and the score with its reasons in one call, Feast the features and no score, by "
+        "one worker. CPU is of servers and stores."
     )
     try:
         interpreter = environments.python("feast", installs=not scale.is_quick)
@@ -103,7 +101,7 @@ def _mesh() -> Iterator[_Door]:
             side.url, ([connections.post("/api/events/track", body.encode())] for body in bodies), 1, 60
         )
         side.drain()
-        asked = [[connections.get(path.format(f"user-{user}")) for path in _PATHS] for user in range(_USERS)]
+        asked = [[connections.get(_PATH.format(f"user-{user}"))] for user in range(_USERS)]
         yield _Door(side.url, [*side.processes.values()], asked)
 
 

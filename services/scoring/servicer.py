@@ -40,6 +40,10 @@ class ScoringServicer(ScoringServiceServicer):
         """Reads a user's latest assessment with its explanation, and the history."""
         return translation.risk_message(request.user_id, await self._scoring.read(request.user_id), RULES_VERSION)
 
+    async def GetUser(self, request: wire.GetUserRequest, context: "Context") -> wire.GetUserResponse:
+        """Reads a user's features and the assessment that rests on them."""
+        return translation.user_message(request.user_id, await self._scoring.read(request.user_id), RULES_VERSION)
+
     async def GetModel(self, request: wire.GetModelRequest, context: "Context") -> wire.GetModelResponse:
         """Reads which model is live."""
         card = self._scoring.model()

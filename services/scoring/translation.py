@@ -12,10 +12,10 @@ from journeymesh.scoring.v1 import scoring_pb2 as wire
 
 from mesh.clock import LATEST_US
 from mesh.errors import InvalidArgument, VersionMismatch
-from services.scoring.domain.assessment import Assessment
+from services.scoring.domain.assessment import Assessment, features
 from services.scoring.domain.explanation import Contribution
 from services.scoring.domain.history import SIGNAL_LIFETIME_US, Journal, Point, Settled, Signal, active, course
-from services.scoring.domain.schema import FEATURE_COUNT, SCHEMA_VERSION, SignalType, level_of
+from services.scoring.domain.schema import FEATURE_COUNT, FEATURES, SCHEMA_VERSION, SignalType, level_of
 from services.scoring.usecases import Rows, UserRisk, schema_mismatch
 
 LONGEST_ID: Final = 128
@@ -131,6 +131,23 @@ def risk_message(user_id: str, of: UserRisk, rules_version: str) -> wire.GetRisk
         feature_schema_version=SCHEMA_VERSION,
         signals=_active_signals(journal),
         history=map(_point, course(journal)),
+    )
+
+
+def user_message(user_id: str, of: UserRisk, rules_version: str) -> wire.GetUserResponse:
+    """A user's features and assessment, as they are answered."""
+    explained, journal = of
+    return wire.GetUserResponse(
+        user_id=user_id,
+        features=[
+            features_pb2.Feature(name=name, value=value)
+            for name, value in zip(FEATURES, features(journal), strict=True)
+        ],
+        feature_schema_version=SCHEMA_VERSION,
+        assessment=assessment_message(explained.assessment),
+        event_time=timestamp(journal.event_time_us),
+        model_version=journal.model_version,
+        rules_version=rules_version,
     )
 
 

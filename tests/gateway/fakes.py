@@ -338,6 +338,19 @@ class Scoring(scoring_pb2_grpc.ScoringServiceServicer):
     async def GetModel(self, request: Any, context: object) -> Any:
         raise AssertionError
 
+    async def GetUser(self, request: scoring_pb2.GetUserRequest, context: object) -> scoring_pb2.GetUserResponse:
+        known(request.user_id)
+        response = scoring_pb2.GetUserResponse(
+            user_id=request.user_id,
+            features=[features_pb2.Feature(name="error_count", value=3), features_pb2.Feature(name="success_rate")],
+            feature_schema_version="features-1",
+            assessment=scoring_pb2.Assessment(score=78.4, level=scoring_pb2.RISK_LEVEL_HIGH),
+            model_version="oulad-1",
+            rules_version="rules-1",
+        )
+        response.event_time.FromSeconds(SECONDS)
+        return response
+
     async def GetRisk(self, request: scoring_pb2.GetRiskRequest, context: object) -> scoring_pb2.GetRiskResponse:
         known(request.user_id)
         if request.user_id == "broken":

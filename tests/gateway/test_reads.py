@@ -27,6 +27,14 @@ async def test_features_are_told_by_name(gateway: Gateway) -> None:
     }
 
 
+async def test_features_and_score_are_told_in_one_call(gateway: Gateway) -> None:
+    told = await get(gateway, "/api/users/ada")
+    assert told["features"] == {"error_count": 3, "success_rate": 0}
+    assert (told["assessment"]["score"], told["assessment"]["level"]) == (78.4, "high")
+    assert (told["userId"], told["featureSchemaVersion"]) == ("ada", "features-1")
+    assert (told["eventTime"], told["modelVersion"]) == ("2026-01-02T10:00:00Z", "oulad-1")
+
+
 async def test_messages_are_told_whole(gateway: Gateway) -> None:
     profile = await get(gateway, "/api/users/ada/profile")
     assert (profile["eventCount"], profile["platforms"], profile["firstSeenTime"]) == (7, ["web"], None)
@@ -51,6 +59,7 @@ async def test_a_path_may_hold_any_user(gateway: Gateway, user_id: str) -> None:
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
+        ("/api/users/nobody", "USER_NOT_FOUND"),
         ("/api/users/nobody/events", "USER_NOT_FOUND"),
         ("/api/users/nobody/features", "USER_NOT_FOUND"),
         ("/api/users/nobody/profile", "USER_NOT_FOUND"),

@@ -19,7 +19,7 @@ from mesh.states.redis import RedisState
 from services.scoring.adapters.model_directory import ModelDirectory
 from services.scoring.domain.history import SIGNAL_LIFETIME_US
 from services.scoring.domain.rules import RULES_VERSION
-from services.scoring.domain.schema import SCHEMA_VERSION
+from services.scoring.domain.schema import FEATURE_COUNT, FEATURES, SCHEMA_VERSION
 from services.scoring.servicer import ScoringServicer
 from services.scoring.usecases import Scoring
 from tests.builders import NOW_US, SECOND_US
@@ -117,6 +117,18 @@ async def test_a_risk_is_read_with_its_explanation_signals_and_history(stub: "Sc
     assert active.expire_time.ToMicroseconds() - active.signal_time.ToMicroseconds() == SIGNAL_LIFETIME_US
     assert [point.level for point in read.history] == [wire.RISK_LEVEL_HIGH, wire.RISK_LEVEL_LOW]
     assert read.feature_schema_version == SCHEMA_VERSION
+
+
+async def test_a_user_is_read_with_the_features_that_the_score_rests_on(stub: "ScoringServiceAsyncStub") -> None:
+    asked = request()
+    answered = (await stub.AssessUsers(asked)).assessments[2]
+    read = await stub.GetUser(wire.GetUserRequest(user_id="ada"))
+    assert read.assessment == answered
+    assert [each.name for each in read.features] == [*FEATURES]
+    assert [each.value for each in read.features] == asked.values[2 * FEATURE_COUNT : 3 * FEATURE_COUNT]
+    assert read.event_time.ToMicroseconds() == NOW_US + 2 * SECOND_US
+    assert (read.feature_schema_version, read.rules_version) == (SCHEMA_VERSION, RULES_VERSION)
+    assert read.model_version == (await stub.GetModel(wire.GetModelRequest())).model_version
 
 
 async def test_a_repeated_batch_is_answered_as_the_first_time(stub: "ScoringServiceAsyncStub") -> None:
@@ -254,6 +266,8 @@ async def test_nothing_is_known_of_a_stranger(stub: "ScoringServiceAsyncStub") -
     with pytest.raises(NotFound) as refused:
         await stub.GetRisk(wire.GetRiskRequest(user_id="nobody"))
     assert refused.value.reason == "USER_NOT_FOUND"
+    with pytest.raises(NotFound, match="USER_NOT_FOUND"):
+        await stub.GetUser(wire.GetUserRequest(user_id="nobody"))
 
 
 async def test_the_live_model_has_a_card(stub: "ScoringServiceAsyncStub") -> None:

@@ -102,9 +102,14 @@ def settle(journal: Journal, columns: Columns, row: int, model_version: str) -> 
     journal.terms = columns.packed_terms[row * _TERMS.size : (row + 1) * _TERMS.size]
 
 
+def features(journal: Journal) -> Sequence[float]:
+    """The features of the last assessment, in the order of the schema; of a journal that holds one."""
+    return _VALUES.unpack(journal.values)
+
+
 def explain(journal: Journal) -> Explained:
     """The last assessment again, from what it saw; of a journal that holds one."""
-    values, terms = _VALUES.unpack(journal.values), _TERMS.unpack(journal.terms)
+    values, terms = features(journal), _TERMS.unpack(journal.terms)
     active = history.active(journal.signals, journal.event_time_us)
     findings = rules.find(active, values)
     judged = risk.assess(findings, journal.model_probability, journal.assessed_count)
