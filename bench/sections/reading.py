@@ -46,8 +46,8 @@ def reading(scale: Scale) -> Found:
     """Users per second, CPU per user and the time of one user's answer, each side in turn."""
     title = "Features and score of one user against Feast's server"
     about = (
-        "The mesh answers the 13 features and the score with its reasons in one call, Feast the features and no score, by "
-        "one worker. CPU is of servers and stores."
+        "The mesh answers the 13 features and the score with its reasons in one call, Feast the features and no score, "
+        "by one worker. CPU is of servers and stores."
     )
     try:
         interpreter = environments.python("feast", installs=not scale.is_quick)
