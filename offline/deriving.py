@@ -26,6 +26,7 @@ from services.intervention.domain.ledger import Block
 from services.intervention.domain.policy import Policy
 from services.intervention.domain.timeline import Dated, Timeline
 from services.intervention.ports import Entry, Reference
+from services.intervention.states import UNDELIVERED
 from services.intervention.translation.rows import rows_of
 from services.intervention.usecases.deciding import Deciding
 from services.intervention.usecases.policies import Policies
@@ -96,7 +97,7 @@ class Deriving:
 
     async def miss(self, undelivered: Mapping[str, delivery.Undelivered]) -> None:
         """Takes note of the messages to users that never left."""
-        items = {delivery.undelivered_key(user): delivery.encode_undelivered(its) for user, its in undelivered.items()}
+        items = {UNDELIVERED.key(user): UNDELIVERED.encode(its) for user, its in undelivered.items()}
         await self._stores.state.save(items, None)
 
     def _by(self, policy: Policy) -> Deciding:

@@ -8,10 +8,10 @@ from mesh import applied, registry
 from mesh.errors import InvalidArgument
 from mesh.interceptors import ServerContext
 from mesh.metrics import Metrics
+from mesh.state import StateStore
 from services.features import usecases
 from services.features.domain import recents
 from services.features.domain.vector import DEFINITIONS, FEATURE_COUNT, FEATURE_NAMES, SCHEMA_VERSION, vector
-from services.features.ports import UserStore
 from services.features.translation import answers, kept, rows
 
 _USERS_MOST: Final = 500
@@ -20,7 +20,7 @@ _USERS_MOST: Final = 500
 class FeaturesServicer(features_pb2_grpc.FeaturesServiceServicer):
     """Answers the five RPCs over one store."""
 
-    def __init__(self, store: UserStore, metrics: Metrics) -> None:
+    def __init__(self, store: StateStore, metrics: Metrics) -> None:
         self._store = store
         self._metrics = metrics
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from mesh import applied
+from mesh import applied, keyed
 from mesh.errors import NotFound, Unavailable
 from mesh.state import StateStore
 from services.scoring.domain import assessment, rules
@@ -11,6 +11,7 @@ from services.scoring.domain.assessment import Assessment, Columns, Explained
 from services.scoring.domain.history import Journal, Settled, Signal
 from services.scoring.domain.schema import SCHEMA_VERSION
 from services.scoring.ports import Card, Matrix, Model, Models
+from services.scoring.states import JOURNALS
 
 
 class Rows(NamedTuple):
@@ -61,14 +62,9 @@ class Scoring:
         model = self._models.live()
         if rows.schema_version != model.card.schema_version:
             raise schema_mismatch(rows.schema_version, model.card.schema_version)
-        users = list(dict.fromkeys(rows.user_ids))
-        blobs = await self._store.load(users)
-        opened = {user: applied.opened(blob, batch, assessment.decode) for user, blob in zip(users, blobs, strict=True)}
-        answers = _assess_in_order(rows, {user: journal for user, (_, journal) in opened.items()}, model)
-        items = applied.kept_aside({user: resumed for user, (resumed, _) in opened.items()})
-        for user, (resumed, journal) in opened.items():
-            items[user] = applied.seal(resumed, assessment.encode(journal), batch)
-        await self._store.save(items, batch.fence)
+        journals = keyed.Changed(JOURNALS, rows.user_ids)
+        async with keyed.batch(self._store, batch, journals):
+            answers = _assess_in_order(rows, journals.states, model)
         return Assessed(answers, model.card.version)
 
     async def read(self, user_id: str) -> UserRisk:
@@ -78,9 +74,8 @@ class Scoring:
             NotFound: `USER_NOT_FOUND`.
             Unavailable: `FEATURE_SCHEMA_MISMATCH`, it is of features of another schema; the next event makes a new one.
         """
-        (blob,) = await self._store.load([user_id])
-        journal = applied.readable(blob, _decode)
-        if journal is None:
+        journal = await keyed.read(self._store, JOURNALS, user_id)
+        if not journal.values:
             raise NotFound("USER_NOT_FOUND", "Nothing is known of this user.")
         if journal.schema_version != SCHEMA_VERSION:
             raise schema_mismatch(journal.schema_version, SCHEMA_VERSION)
@@ -89,10 +84,6 @@ class Scoring:
     def model(self) -> Card:
         """The live model."""
         return self._models.live().card
-
-
-def _decode(stored: bytes) -> Journal | None:
-    return assessment.decode(stored) if stored else None
 
 
 def schema_mismatch(told: str, known: str) -> Unavailable:

@@ -11,8 +11,9 @@ import pytest
 from services.features.domain.event import Carried, Click, Event, Kind
 from services.features.domain.journey import apply
 from services.features.domain.sessions import session_start
-from services.features.domain.state import DAY_US, SECOND_US, State, encode
+from services.features.domain.state import DAY_US, SECOND_US, State
 from services.features.domain.vector import vector
+from tests.features.stored import encode
 from tests.features.stories import START_US
 
 _JOURNEYS = 60

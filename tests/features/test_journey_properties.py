@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from services.features.domain.event import Carried, Click, Event, Kind
 from services.features.domain.journey import Found, apply
-from services.features.domain.state import DAY_US, SECOND_US, State, decode, encode
+from services.features.domain.state import DAY_US, SECOND_US, State
 from services.features.domain.vector import FEATURE_NAMES, vector
+from tests.features.stored import decode, encode
 from tests.features.stories import START_US
 
 _ODD = re.compile(r"(?<![\w.,/])(?:1 [a-z]+s\b(?! page)|0 [a-z]|0\.0 s)|nan|  ")

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from services.features.domain import money
 from services.features.domain.event import Carried, Event, Kind
 from services.features.domain.journey import NOTHING, apply
-from services.features.domain.state import State, decode, encode
+from services.features.domain.state import State
 from services.features.domain.vector import vector
+from tests.features.stored import decode, encode
 from tests.features.stories import at, feature, told
 
 

@@ -18,13 +18,13 @@ def kept(number: int) -> Kept:
 
 @given(st.integers(0, 70), st.integers(0, 12))
 def test_the_last_twenty_come_newest_first(count: int, redelivered: int) -> None:
-    slots: list[bytes | None] = [None] * recents.SEGMENT_SLOTS
+    slots: list[recents.Segment | None] = [None] * recents.SEGMENT_SLOTS
 
     def extend(tail: list[Kept], first: int, last: int) -> list[Kept]:
         for number in range(first, last + 1):
             tail.append(kept(number))
             for segment in recents.cut(tail, number):
-                slots[segment.slot] = recents.encode(segment)
+                slots[segment.slot] = segment
         return tail
 
     before = extend([], 1, count)
@@ -39,12 +39,12 @@ def test_the_last_twenty_come_newest_first(count: int, redelivered: int) -> None
 
 
 def test_a_segment_of_a_batch_that_is_derived_again_is_not_taken_for_an_old_one() -> None:
-    slots: list[bytes | None] = [None] * recents.SEGMENT_SLOTS
+    slots: list[recents.Segment | None] = [None] * recents.SEGMENT_SLOTS
     tail: list[Kept] = []
     for number in range(1, 25):
         tail.append(kept(number))
         for segment in recents.cut(tail, number):
-            slots[segment.slot] = recents.encode(segment)
+            slots[segment.slot] = segment
     earlier = list(recents.newest_first([kept(21)], 21, slots))
     assert earlier == [kept(number) for number in range(21, 4, -1)]
 
@@ -55,9 +55,8 @@ def test_a_batch_writes_each_slot_once_with_the_newest(before: int, count: int) 
     tail += [kept(number) for number in range(before + 1, before + count + 1)]
     segments = recents.cut(tail, before + count)
     assert len({each.slot for each in segments}) == len(segments)
-    stored = [recents.encode(each) for each in segments]
     first = before - before % recents.SEGMENT_EVENTS
-    newest = list(recents.newest_first(tail, before + count, stored))[: recents.KEPT_EVENTS]
+    newest = list(recents.newest_first(tail, before + count, segments))[: recents.KEPT_EVENTS]
     assert newest == [kept(number) for number in range(before + count, max(first, before + count - 20), -1)]
 
 

@@ -19,11 +19,12 @@ from services.features.domain import money
 from services.features.domain.event import Click, Event, Kind, Platform
 from services.features.domain.journey import apply
 from services.features.domain.signal import SignalType
-from services.features.domain.state import State, decode, encode
+from services.features.domain.state import State
 from services.features.domain.vector import DEFINITIONS, FEATURE_NAMES, SCHEMA_VERSION, vector
 from services.features.servicer import FeaturesServicer
 from services.features.translation.rows import events_of
 from tests.builders import NOW_US, SECOND_US, event
+from tests.features.stored import decode, encode
 from tests.serving import serving
 
 # The class stands in the generated annotations only.

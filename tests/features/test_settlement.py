@@ -10,8 +10,9 @@ from services.features.domain.event import Click, Event, Kind
 from services.features.domain.journey import apply
 from services.features.domain.settlement import OPEN_LIMIT, SOLVED_LIMIT, Settled
 from services.features.domain.signal import Signal, SignalType
-from services.features.domain.state import MINUTE_US, State, encode
+from services.features.domain.state import MINUTE_US, State
 from services.features.domain.vector import FEATURE_NAMES, vector
+from tests.features.stored import encode
 from tests.features.stories import MINUTE, START_US, at, feature, told, views
 
 

@@ -8,8 +8,9 @@ from services.features.domain.journey import apply
 from services.features.domain.settlement import SOLVED_LIMIT
 from services.features.domain.signal import SignalType
 from services.features.domain.signing_in import names_signing_in
-from services.features.domain.state import State, decode, encode
+from services.features.domain.state import State
 from services.features.domain.vector import vector
+from tests.features.stored import decode, encode
 from tests.features.stories import DAY, at, feature, told
 
 

@@ -10,8 +10,9 @@ from services.features.domain.event import Click, Event, Kind, Platform
 from services.features.domain.journey import NOTHING, apply
 from services.features.domain.recents import Kept, session_starts
 from services.features.domain.sessions import session_start
-from services.features.domain.state import DAY_US, SESSION_GAP_US, State, decode, encode
+from services.features.domain.state import DAY_US, SESSION_GAP_US, State
 from services.features.domain.vector import FEATURE_NAMES, vector
+from tests.features.stored import decode, encode
 from tests.features.stories import DAY, HOUR, MINUTE, START_US, at, told
 
 STORY = [at(0, Kind.PAGE_VIEW, "/a"), at(20, Kind.ERROR, "/a", "x"), at(30, Kind.FORM_START, "/a", "loan")]

@@ -41,13 +41,14 @@ from services.intervention.adapters.redis import RedisLedger
 from services.intervention.adapters.silence import NoInsights, SilentWitness
 from services.intervention.adapters.spending_redis import RedisSpending
 from services.intervention.assembly import Stores, _core
-from services.intervention.domain import delivery, worded
+from services.intervention.domain import delivery
 from services.intervention.domain.facts import Bought, Contact, EventKind, Outcome, OutcomeReport
 from services.intervention.domain.spending import Amount
 from services.intervention.domain.timeline import Timeline
 from services.intervention.domain.worded import Worded
 from services.intervention.servicer import InterventionServicer
 from services.intervention.settings import ModelSettings
+from services.intervention.states import CONTACTS, UNDELIVERED, WORDINGS
 from services.intervention.usecases.asking import Models
 from services.intervention.usecases.policies import Policies
 from services.scoring.servicer import ScoringServicer
@@ -207,9 +208,9 @@ async def write_intervention(to: At) -> None:
     state = RedisState(to.client, "intervention", LIFETIME)
     words = Worded("Come.", "model", "wording-1", "0" * 64, True, "", 10, 5, 1.5, NOON_ISH, False)
     items = {
-        worded.key("i-3-2-0"): worded.encode(words),
-        delivery.undelivered_key("ada"): delivery.encode_undelivered((("i-3-6-0", "email"),)),
-        delivery.contact_key("eve"): delivery.encode_contact(Contact("eve@example.org", "arn")),
+        WORDINGS.key("i-3-2-0"): WORDINGS.encode(words),
+        UNDELIVERED.key("ada"): UNDELIVERED.encode((("i-3-6-0", "email"),)),
+        CONTACTS.key("eve"): CONTACTS.encode(Contact("eve@example.org", "arn")),
     }
     await state.save(items, None)
     parcel = delivery.Parcel(
@@ -249,7 +250,7 @@ async def read_intervention(of: At) -> dict[str, Any]:
     policies = await service.ListPolicies(intervention_pb2.ListPoliciesRequest(), NO_CONTEXT)
     lift = await service.GetLift(intervention_pb2.GetLiftRequest(experiment="1"), NO_CONTEXT)
     (undelivered, contact) = await RedisState(of.client, "intervention", LIFETIME).load(
-        [delivery.undelivered_key("ada"), delivery.contact_key("eve")]
+        [UNDELIVERED.key("ada"), CONTACTS.key("eve")]
     )
     claims = {
         channel: [str(each.slip) for each in await RedisOutbox(of.client, LIFETIME).claim(channel, 2**53, 10, 1)]
@@ -258,8 +259,8 @@ async def read_intervention(of: At) -> dict[str, Any]:
     return {
         "told": told(decisions, ledger, *pending, made, lift),
         "policies": sorted(each.version for each in policies.policies)[:1],
-        "undelivered": str(delivery.decode_undelivered(undelivered)),
-        "contact": str(delivery.decode_contact(contact)),
+        "undelivered": str(UNDELIVERED.decode(undelivered or b"")),
+        "contact": str(CONTACTS.decode(contact or b"")),
         "outbox": claims,
         "spent": list(await RedisSpending(of.client, "default").spent(20_000)),
     }

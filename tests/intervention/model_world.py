@@ -8,19 +8,20 @@ from collections.abc import AsyncIterator, Mapping
 
 import msgspec
 
+from mesh import keyed
 from mesh.applied import Fence
 from mesh.errors import NotFound
 from mesh.states.memory import MemoryState
 from services.intervention.adapters.bedrock import BedrockModel
 from services.intervention.adapters.listeners import LocalListeners
 from services.intervention.adapters.spending_memory import MemorySpending
-from services.intervention.domain import worded
 from services.intervention.domain.analysis import Helping, Past, Struggle, Watching
 from services.intervention.domain.facts import Facts, Indicator, Level
 from services.intervention.domain.spending import Amount
 from services.intervention.domain.strategy import Intervention
 from services.intervention.domain.worded import Worded
 from services.intervention.ports import Call, Spending
+from services.intervention.states import WORDINGS
 from services.intervention.usecases.asking import Models
 from services.intervention.usecases.wording import Wordings
 from tests import bedrock
@@ -109,8 +110,7 @@ class ModelWorld:
 
     async def stored(self, intervention_id: str) -> Worded | None:
         """What is stored of the words for an intervention."""
-        (blob,) = await self.state.load([worded.key(intervention_id)])
-        return worded.decode(blob)
+        return await keyed.read(self.state, WORDINGS, intervention_id)
 
     async def call_counts(self) -> dict[str, int]:
         """How calls ended, over all models."""

@@ -7,15 +7,16 @@ from typing import Any
 
 import msgspec
 
-from mesh import applied
+from mesh import applied, keyed
 from mesh.applied import Batch
 from mesh.state import StateStore
-from services.intervention.domain import delivery, pending
+from services.intervention.domain import delivery
 from services.intervention.domain.delivery import Parcel, Slip
 from services.intervention.domain.facts import Contact, Outcome
 from services.intervention.domain.offer import Offer
 from services.intervention.domain.pending import Helped
 from services.intervention.ports import Sent
+from services.intervention.states import CONTACTS, UNDELIVERED, USERS
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -77,20 +78,19 @@ async def offer(
             for each in own
         )
         batch = Batch("events", "3", (1,))
-        sealed = applied.seal(applied.resume(None, batch), pending.encode(Helped(offers=offers)), batch)
+        sealed = applied.seal(applied.resume(None, batch), USERS.encode(Helped(offers=offers)), batch)
         items[f"user:{user_id}"] = sealed
     await state.save(items, None)
 
 
 async def reachable(state: StateStore, user_id: str = "ada", email: str = "ada@example.org", push: str = "") -> None:
     """Makes the user's contact known."""
-    await state.save({delivery.contact_key(user_id): delivery.encode_contact(Contact(email, push))}, None)
+    await state.save({CONTACTS.key(user_id): CONTACTS.encode(Contact(email, push))}, None)
 
 
 async def undelivered(state: StateStore, user_id: str = "ada") -> delivery.Undelivered:
     """What is filed as undelivered."""
-    (blob,) = await state.load([delivery.undelivered_key(user_id)])
-    return delivery.decode_undelivered(blob)
+    return await keyed.read(state, UNDELIVERED, user_id)
 
 
 class ScriptedChannel:

@@ -24,6 +24,7 @@ from services.intervention.domain.delivery import (
 )
 from services.intervention.domain.facts import Contact, Outcome
 from services.intervention.ports import Sent
+from services.intervention.states import UNDELIVERED
 from services.intervention.usecases import carrying
 from services.intervention.usecases.carrying import LEASE_US, Carrier
 from tests.intervention.parcels import MINUTE, NOON_ISH, SECOND, ManualClock, offer, parcel, undelivered
@@ -329,5 +330,5 @@ def test_the_undelivered_keep_their_order_each_once(found: list[tuple[str, str]]
     for each in found:
         known = delivery.with_undelivered(known, [each])
     assert known == tuple(dict.fromkeys(found))
-    assert delivery.decode_undelivered(delivery.encode_undelivered(known)) == known
-    assert delivery.decode_undelivered(None) == ()
+    assert UNDELIVERED.decode(UNDELIVERED.encode(known)) == known
+    assert UNDELIVERED.decode(b"") == ()

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from services.intervention.domain import quiet
 from services.intervention.domain.chance import held_out
-from services.intervention.domain.delivery import encode_undelivered, undelivered_key
 from services.intervention.domain.eligibility import Reason
 from services.intervention.domain.facts import Bought, Outcome, OutcomeReport
 from services.intervention.domain.policy import QuietHours
+from services.intervention.states import UNDELIVERED
 from services.intervention.usecases.effects import Made
 from tests.intervention.builders import HOUR, MINUTE, NOON_ISH, Row, World, edited, outcome, policy
 
@@ -129,7 +129,7 @@ async def run(world: World, zone: str, start_us: int, steps: Sequence[tuple[int,
         if kind == "lost" and made and made[-1].intervention.channel == "email":
             lost.add(last)
             await world.state.save(
-                {undelivered_key("ada"): encode_undelivered(tuple((i, "email") for i in lost))}, None
+                {UNDELIVERED.key("ada"): UNDELIVERED.encode(tuple((i, "email") for i in lost))}, None
             )
         elif kind == "again" and records:  # the dispatcher was killed, and delivers its last record once more
             await world.deliver(record, [[records[-1]]])
@@ -208,8 +208,8 @@ async def test_a_message_that_never_left_gives_its_place_back() -> None:
     await world.send(outcome(Outcome.ACCEPTED, first.intervention.id, at_us=later))
     assert await world.send(Row(55.0, later, **stuck)) == []  # type: ignore[arg-type]
     assert (await world.last()).verdict.reasons == (Reason.FREQUENCY_CAP, Reason.RESPONSIVE_USER)
-    lost = encode_undelivered(((first.intervention.id, "email"),))
-    await world.state.save({undelivered_key("ada"): lost}, None)
+    lost = UNDELIVERED.encode(((first.intervention.id, "email"),))
+    await world.state.save({UNDELIVERED.key("ada"): lost}, None)
     assert len(await world.send(Row(55.0, later, **stuck))) == 1  # type: ignore[arg-type]
 
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mesh import applied
-from services.intervention.domain import pending
+from mesh import applied, keyed
 from services.intervention.domain.decision import derive
 from services.intervention.domain.eligibility import URGENT
 from services.intervention.domain.facts import Bought, EventKind, Outcome, OutcomeReport
 from services.intervention.domain.outcome import is_waiting
 from services.intervention.domain.policy import REMEMBERED_OFFERS
+from services.intervention.states import USERS
 from services.intervention.usecases.effects import Made
 from tests.intervention.builders import HOUR, MINUTE, NOON_ISH, POLICY, Row, World, arrival
 
@@ -124,7 +124,7 @@ async def test_the_policy_holds_whatever_happens(records: list[list[Row]]) -> No
             assert all(facts.received_us - each >= POLICY.cooldown_us for each in made_us)
             earlier[facts.user_id].append(made)
         for user in ("ada", "bob"):
-            helped = pending.decode(applied.current((await world.state.load([f"user:{user}"]))[0]))
+            helped = await keyed.read(world.state, USERS, user)
             waiting = [each for each in helped.offers if is_waiting(each.outcome)]
             assert len(waiting) <= 1
             assert [each.id for each in waiting] == ([helped.waiting.id] if helped.waiting else [])

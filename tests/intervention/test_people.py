@@ -10,14 +10,15 @@ from collections.abc import Iterable
 from hypothesis import event, example, given, note, settings
 from hypothesis import strategies as st
 
-from mesh import applied
-from services.intervention.domain import pending, quiet
+from mesh import keyed
+from services.intervention.domain import quiet
 from services.intervention.domain.chance import held_out
 from services.intervention.domain.eligibility import Reason
 from services.intervention.domain.facts import Bought, EventKind, Outcome, OutcomeReport, Position
 from services.intervention.domain.offer import WithdrawalReason
 from services.intervention.domain.outcome import is_waiting
 from services.intervention.domain.pending import Helped
+from services.intervention.states import USERS
 from services.intervention.usecases.deciding import Came
 from services.intervention.usecases.effects import Made
 from tests.intervention.builders import HOUR, MINUTE, NOON_ISH, Row, World, arrival, edited, policy
@@ -197,7 +198,7 @@ class Town:
 
     async def helped(self, user_id: str) -> Helped:
         """What is remembered of a user."""
-        return pending.decode(applied.current((await self.world.state.load([f"user:{user_id}"]))[0]))
+        return await keyed.read(self.world.state, USERS, user_id)
 
     async def live(self) -> list[Made]:
         """The help that was not taken back because its user turned out to be somebody who had been helped."""

@@ -9,18 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mesh import applied
+from mesh import keyed
 from mesh.clock import LATEST_US
 from services.intervention.domain import ledger, pending, person
 from services.intervention.domain.chance import held_out
 from services.intervention.domain.decision import derive
-from services.intervention.domain.delivery import encode_undelivered, undelivered_key
 from services.intervention.domain.eligibility import Reason
 from services.intervention.domain.facts import Bought, EventKind, Outcome
 from services.intervention.domain.offer import WithdrawalReason
 from services.intervention.domain.pending import Helped
 from services.intervention.domain.policy import REMEMBERED_OFFERS
 from services.intervention.domain.timeline import Dated, Timeline
+from services.intervention.states import UNDELIVERED, USERS
 from tests.intervention import golden
 from tests.intervention.builders import (
     HOUR,
@@ -53,7 +53,7 @@ def buys(user_id: str, at_us: int, amount: float = 5.0, currency: str = "EUR") -
 
 
 async def helped(world: World, user_id: str) -> Helped:
-    return pending.decode(applied.current((await world.state.load([f"user:{user_id}"]))[0]))
+    return await keyed.read(world.state, USERS, user_id)
 
 
 async def test_who_was_turned_away_before_the_login_is_not_offered_it_again_after_it() -> None:
@@ -99,7 +99,7 @@ async def test_all_that_is_remembered_moves_and_nothing_of_it_stays() -> None:
     (mail,) = await world.send(Row(user_id="anon", **STUCK))  # type: ignore[arg-type]
     await world.send(outcome(Outcome.ACCEPTED, mail.intervention.id, user_id="anon"))
     await world.send(buys("anon", NOON_ISH, 5.0), buys("anon", NOON_ISH, 7.0, "USD"), buys("ada", NOON_ISH, 1.0))
-    await world.state.save({undelivered_key("anon"): encode_undelivered(((mail.intervention.id, "email"),))}, None)
+    await world.state.save({UNDELIVERED.key("anon"): UNDELIVERED.encode(((mail.intervention.id, "email"),))}, None)
     await world.link("anon", "ada", LOGIN)
     left, came = await helped(world, "anon"), await helped(world, "ada")
     assert left.away is not None
@@ -624,7 +624,7 @@ async def test_bytes_that_are_no_standing_are_refused() -> None:
 
 
 def test_a_user_of_the_version_before_is_read_and_moves() -> None:
-    read = pending.decode(golden.HELPED)
+    read = USERS.decode(golden.HELPED)
     assert read.waiting is not None
     assert [(each.id, each.outcome) for each in read.offers] == [
         ("i-3-5-0", Outcome.EXPIRED),

@@ -8,18 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 
-from mesh import applied
+from mesh import keyed
 from mesh.applied import Batch
 from mesh.errors import InvalidArgument
-from services.intervention.domain import ledger, pending
+from services.intervention.domain import ledger
 from services.intervention.domain.eligibility import Reason
 from services.intervention.domain.facts import Bought, Contact, EventKind, Outcome, Position
 from services.intervention.domain.offer import WithdrawalReason
 from services.intervention.domain.pending import Helped
 from services.intervention.ports import Reference
+from services.intervention.states import USERS
 from services.intervention.translation.decisions import ledger_record
 from services.intervention.translation.rows import rows_of
-from services.intervention.usecases.names import user_key
 from tests.intervention import golden
 from tests.intervention.builders import (
     MINUTE,
@@ -39,8 +39,7 @@ CLICK = Row(kind=EventKind.CLICK, at_us=SOON)
 
 
 async def helped(world: World) -> Helped:
-    (blob,) = await world.state.load([user_key("ada")])
-    return applied.readable(blob, pending.decode)
+    return await keyed.read(world.state, USERS, "ada")
 
 
 async def reasons(world: World, sequence: int) -> list[Reason]:

@@ -19,6 +19,7 @@ from services.intervention.domain import delivery, worded
 from services.intervention.domain.delivery import Deferred, Delivery, DeliveryState, Refused, Slip, Unanswered
 from services.intervention.domain.facts import Outcome
 from services.intervention.ports import Channel, Claimed
+from services.intervention.states import WORDINGS
 from services.intervention.usecases.carrying import LEASE_US, Carrier, Tried
 from services.intervention.usecases.sending import Pace, Sender
 from tests.intervention.parcels import (
@@ -110,7 +111,7 @@ async def test_a_wanted_message_is_sent_once_to_the_contact(world: World) -> Non
 @pytest.mark.parametrize("is_used", [True, False])
 async def test_a_model_s_words_are_sent_if_they_are_used(world: World, is_used: bool) -> None:  # noqa: FBT001
     words = worded.Worded("Better words.", "m", "p", "h", is_used, "", 1, 1, 1.0, NOON_ISH, False)
-    await world.state.save({worded.key(ID): worded.encode(words)}, None)
+    await world.state.save({WORDINGS.key(ID): WORDINGS.encode(words)}, None)
     channel = ScriptedChannel()
     await world.carry(channel)
     assert channel.calls[0][1] == ("Better words." if is_used else parcel().text)

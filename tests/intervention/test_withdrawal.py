@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from mesh import applied
-from services.intervention.domain import pending
 from services.intervention.domain.eligibility import Reason
 from services.intervention.domain.facts import EventKind, Outcome
 from services.intervention.domain.offer import WithdrawalReason
+from services.intervention.states import USERS
 from services.intervention.usecases.effects import Made
 from services.intervention.usecases.reading import Followed
 from tests.intervention.builders import HOUR, MINUTE, NOON_ISH, Row, World, edited, outcome
@@ -184,9 +184,9 @@ async def test_a_replica_of_the_version_before_reads_it_as_expired() -> None:
     ((id_, *members),) = msgspec.msgpack.decode(stored)[0]
     outcome_, reason = members[4], members[-1]
     assert (id_, outcome_, reason) == (made.intervention.id, Outcome.EXPIRED, WithdrawalReason.SOLVED)
-    (offer,) = pending.decode(stored).offers
+    (offer,) = USERS.decode(stored).offers
     assert (offer.outcome, offer.withdrawal) == (Outcome.WITHDRAWN, WithdrawalReason.SOLVED)
-    assert pending.encode(pending.decode(stored)) == stored
+    assert USERS.encode(USERS.decode(stored)) == stored
 
 
 # The end of a session.

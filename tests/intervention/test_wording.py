@@ -19,7 +19,7 @@ from services.intervention.domain.message import words as template_words
 from services.intervention.domain.policy import DIFFICULTIES
 from services.intervention.domain.prompt import DEEP, QUICK, STRATEGY, WORDING
 from services.intervention.ports import Call
-from services.intervention.usecases.names import user_key
+from services.intervention.states import USERS
 from tests import bedrock
 from tests.bedrock import says, words
 from tests.intervention.builders import NOON_ISH, arrival, facts, policy
@@ -203,8 +203,8 @@ async def test_words_are_late_once_the_user_has_answered() -> None:
                 report = OutcomeReport(made.id, Outcome.ACCEPTED, made.channel)
                 helped = pending.reported(policy(), helped, report, NOON_ISH)
             batch = applied.Batch("events", "1", (1,))
-            sealed = applied.seal(applied.resume(None, batch), pending.encode(helped), batch)
-            await world.state.save({user_key(user_id): sealed}, None)
+            sealed = applied.seal(applied.resume(None, batch), USERS.encode(helped), batch)
+            await world.state.save({USERS.key(user_id): sealed}, None)
         late = await world.worded(one, known_facts("ada"))
         assert (late.text, late.is_used, late.refusal) == ("", False, "late")
         assert late.cost_micro_usd > 0
@@ -222,8 +222,8 @@ async def test_words_are_late_once_the_known_user_has_answered() -> None:
         report = OutcomeReport(one.id, Outcome.DECLINED, one.channel)
         came = pending.reported(policy(), came, report, NOON_ISH)
         for user_id, helped in (("ada", left), ("eve", came)):
-            sealed = applied.seal(applied.resume(None, batch), pending.encode(helped), batch)
-            await world.state.save({user_key(user_id): sealed}, None)
+            sealed = applied.seal(applied.resume(None, batch), USERS.encode(helped), batch)
+            await world.state.save({USERS.key(user_id): sealed}, None)
         assert (await world.worded(one, known_facts("ada"))).refusal == "late"
 
 

@@ -20,11 +20,12 @@ from offline import archive, replay
 from offline.datasets import simulator
 from offline.replay import Replay
 from services.features import usecases
-from services.features.domain import state
+from services.features.domain.state import State
 from services.features.domain.vector import FEATURE_NAMES, vector
 from services.ingest.adapters.archive_events import Archived
 from services.ingest.adapters.archive_files import ParquetArchive
 from tests.builders import MINUTE_US, NOW_US, SECOND_US, event
+from tests.features.stored import encode
 from tests.offline.archives import write
 from tests.offline.mesh import Mesh, running
 from tests.processes import running_mesh
@@ -84,7 +85,7 @@ async def assert_as_served(mesh: Mesh, replaying: Replay) -> None:
     states = await replaying.states()
     for user_id, mine in states.items():
         served = await usecases.read_state(mesh.features, user_id)
-        assert state.encode(mine) == state.encode(served)
+        assert encode(mine) == encode(served)
         assert vector(mine) == vector(served)
 
 
@@ -274,5 +275,5 @@ def test_an_archive_that_is_none_is_told_in_one_sentence(url: str) -> None:
         replay.main(["--archive", url])
 
 
-async def _states(folder: Path) -> dict[str, state.State]:
+async def _states(folder: Path) -> dict[str, State]:
     return await (await replayed(folder)).states()

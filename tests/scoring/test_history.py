@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from services.scoring.domain import assessment, history
 from services.scoring.domain.history import SIGNAL_LIFETIME_US, SIGNAL_LIMIT, Journal, Signal
 from services.scoring.domain.schema import Level, SignalType
+from services.scoring.states import JOURNALS
 from tests.builders import MINUTE_US, NOW_US, SECOND_US
 from tests.scoring.builders import over, signal
 
@@ -124,7 +125,7 @@ def test_when_the_latest_was_found() -> None:
 
 def test_a_journal_of_the_first_version_is_read() -> None:
     stored = (Path(__file__).parent / "golden" / "journal-rules-1.msgpack").read_bytes()
-    journal = assessment.decode(stored)
+    journal = JOURNALS.decode(stored)
     (kept,) = journal.signals
     assert (kept.type, kept.reason, kept.target, kept.run_start_us) == (
         SignalType.REPEATED_FAILURES,
@@ -133,4 +134,4 @@ def test_a_journal_of_the_first_version_is_read() -> None:
         0,
     )
     assert assessment.explain(journal).assessment.latest_signal_us == kept.time_us
-    assert assessment.decode(assessment.encode(journal)) == journal
+    assert JOURNALS.decode(JOURNALS.encode(journal)) == journal

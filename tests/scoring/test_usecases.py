@@ -12,11 +12,11 @@ from mesh import applied
 from mesh.errors import FailedPrecondition, NotFound, Unavailable
 from mesh.states.memory import MemoryState
 from services.scoring.adapters.model_directory import ModelDirectory
-from services.scoring.domain import assessment
 from services.scoring.domain.assessment import Assessment
 from services.scoring.domain.history import Settled, Signal
 from services.scoring.domain.schema import FEATURE_COUNT, Level, SignalType
 from services.scoring.ports import Models
+from services.scoring.states import JOURNALS
 from services.scoring.usecases import Rows, Scoring
 from tests.builders import NOW_US, SECOND_US
 from tests.scoring.builders import MODELS, Fixed, OneTerm, batch, over, rows, signal, values
@@ -115,10 +115,10 @@ async def test_an_assessment_of_features_of_tomorrow_is_not_explained_by_those_o
     scoring = Scoring(models, state)
     await scoring.assess(rows(["ada"], [NOW_US], [values()]), batch(1))
     (blob,) = await state.load(["ada"])
-    journal = assessment.decode(applied.current(blob))
+    journal = JOURNALS.decode(applied.current(blob))
     journal.values, journal.schema_version = journal.values + bytes(8), "features-2"
     resumed = applied.resume(blob, batch(2))
-    await state.save({"ada": applied.seal(resumed, assessment.encode(journal), batch(2))}, None)
+    await state.save({"ada": applied.seal(resumed, JOURNALS.encode(journal), batch(2))}, None)
     with pytest.raises(Unavailable, match="FEATURE_SCHEMA_MISMATCH"):
         await scoring.read("ada")
     await scoring.assess(rows(["ada"], [NOW_US], [values()]), batch(3))

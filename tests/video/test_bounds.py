@@ -11,9 +11,10 @@ from journeymesh.video.v1 import video_pb2 as wire
 
 from mesh import applied
 from services.video import translation
-from services.video.domain import playback, viewer
+from services.video.domain import playback
 from services.video.domain.playback import Action, Beat, Watched
 from services.video.domain.viewer import KEPT_VIDEOS, Card, Viewer
+from services.video.states import OPEN_VIEWERS
 from tests.builders import NOW_US
 from tests.video.builders import World, beat, played
 
@@ -171,9 +172,9 @@ async def test_a_viewer_whom_the_version_before_kept_whole_becomes_small() -> No
     )
     card = Card(50.0, 0.5, 0.5, 100, NOW_US, "", "", playback.encode(watched))
     old = msgspec.msgpack.encode(Viewer(cards={f"v{n}": card for n in range(50)}))
-    opened = viewer.opened(old)
+    opened = OPEN_VIEWERS.decode(old)
     assert len(old) > 3 * VIEWER
-    assert len(viewer.closed(opened)) < VIEWER
+    assert len(OPEN_VIEWERS.encode(opened)) < VIEWER
     assert {each.engagement for each in opened.viewer.cards.values()} == {50.0}
 
 

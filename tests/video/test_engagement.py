@@ -21,7 +21,7 @@ def after(*beats: Beat) -> Viewer:
     opened = OpenViewer(Viewer())
     for each in beats:
         viewer.watch(opened, each)
-    return viewer.decode(viewer.closed(opened))
+    return viewer.closed(opened)
 
 
 def test_the_keen_learner_comes_out_as_stated() -> None:

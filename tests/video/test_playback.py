@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from services.video.domain import coverage, playback, trail, viewer
 from services.video.domain.engagement import replayed, skipped
 from services.video.domain.playback import Action, Beat, Watched
+from services.video.states import OPEN_VIEWERS
 from tests.video.builders import beat, in_time, plays
 
 FEW = st.sampled_from([10, 20, 30])
@@ -322,9 +323,9 @@ def test_of_a_live_stream_time_counts_and_no_place() -> None:
 
 def test_what_the_first_version_kept_goes_on() -> None:
     stored = (Path(__file__).parent / "golden" / "viewer-1.msgpack").read_bytes()
-    opened = viewer.opened(stored)
+    opened = OPEN_VIEWERS.decode(stored)
     viewer.watch(opened, beat(30, 40, at=40))
-    watched = playback.decode(viewer.decode(viewer.closed(opened)).cards["v"].watched)
+    watched = playback.decode(viewer.closed(opened).cards["v"].watched)
     assert (watched.watched_ms, watched.once, watched.viewing_count, watched.duration_ms) == (
         40_000,
         [0, 40_000],

@@ -13,6 +13,7 @@ from services.video.domain import retention
 from services.video.domain.lengths import Change
 from services.video.domain.playback import Action, Beat, Effect
 from services.video.domain.retention import Counts, Curve
+from services.video.states import CURVES, DENSE_CURVES
 from tests.video.builders import World, beat, played, plays
 
 BEATS = st.lists(
@@ -67,16 +68,16 @@ def test_bytes_and_back(stretches: list[tuple[int, int]]) -> None:
         stretch = (start * 1000, (start + length) * 1000)
         effect = Effect(length * 1000, [stretch], [start * 1000, start * 1000 + 700], Change(600_000))
         retention.count(counts, effect, is_new_viewer=True)
-    assert retention.decode(retention.encode(counts)) == counts
+    assert CURVES.decode(CURVES.encode(counts)) == counts
     assert list(counts.seconds) == sorted(set(counts.seconds))
     # A stretch changes the counts at its ends only.
     assert len(counts.seconds) <= 4 * len(stretches)
-    assert len(retention.encode(counts)) <= 40 + 40 * len(stretches)
+    assert len(CURVES.encode(counts)) <= 40 + 40 * len(stretches)
 
 
 def test_a_video_of_the_first_version_is_read_and_added() -> None:
     stored = (Path(__file__).parent / "golden" / "counts-dense.msgpack").read_bytes()
-    dense = retention.decode_dense(stored)
+    dense = DENSE_CURVES.decode(stored)
     assert list(dense.seconds) == [0, 10, 20, 30]
     new = Counts()
     retention.count(new, Effect(5000, [(0, 5000)], [0, 5000], Change(600_000)), is_new_viewer=True)

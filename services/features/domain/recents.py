@@ -34,20 +34,6 @@ class Segment(msgspec.Struct, array_like=True, frozen=True, gc=False):
         return self.number % SEGMENT_SLOTS
 
 
-_decoder = msgspec.msgpack.Decoder(Segment)
-_encoder = msgspec.msgpack.Encoder()
-
-
-def decode(stored: bytes) -> Segment:
-    """Reads a segment."""
-    return _decoder.decode(stored)
-
-
-def encode(segment: Segment) -> bytes:
-    """Writes a segment."""
-    return _encoder.encode(segment)
-
-
 def cut(tail: list[Kept], event_count: int) -> list[Segment]:
     """Takes full segments from a tail that ends with the user's event number `event_count`, counted from 1.
 
@@ -62,23 +48,15 @@ def cut(tail: list[Kept], event_count: int) -> list[Segment]:
     return segments
 
 
-def newest_first(tail: Sequence[Kept], event_count: int, stored: Sequence[bytes | None]) -> Iterator[Kept]:
-    """The user's events, newest first, at least 20 if there were so many; `stored` are the slots, in any order."""
+def newest_first(tail: Sequence[Kept], event_count: int, slots: Iterable[Segment | None]) -> Iterator[Kept]:
+    """The user's events, newest first, at least 20 if there were so many; the slots may come in any order."""
     yield from reversed(tail)
-    segments = {segment.number: segment for blob in stored if blob and (segment := _readable(blob))}
+    segments = {segment.number: segment for segment in slots if segment}
     newest = event_count // SEGMENT_EVENTS - 1
     for number in range(newest, newest - SEGMENT_SLOTS, -1):
         # A slot may hold a segment of a batch whose state is being derived again; it is not one of these.
         if number in segments:
             yield from reversed(segments[number].events)
-
-
-def _readable(stored: bytes) -> Segment | None:
-    """A segment; None for bytes that are none, so that the others are still told."""
-    try:
-        return decode(stored)
-    except msgspec.DecodeError:
-        return None
 
 
 def session_starts(events: Iterable[Kept], gap_us: int) -> list[int]:

@@ -157,17 +157,3 @@ class State(msgspec.Struct, array_like=True, gc=False):
     """Whether the user's own device told `time_zone`, and no server."""
     shown_us: int = 0
     """The latest event that a browser or a phone told."""
-
-
-_decoder = msgspec.msgpack.Decoder(State)
-_encoder = msgspec.msgpack.Encoder()
-
-
-def decode(stored: bytes) -> State:
-    """Reads a state; empty bytes are a user of whom nothing is known."""
-    return _decoder.decode(stored) if stored else State()
-
-
-def encode(state: State) -> bytes:
-    """Writes a state; the same state always gives the same bytes."""
-    return _encoder.encode(state)

@@ -11,8 +11,6 @@ from typing import Final
 
 import msgspec
 
-from services.intervention.domain.facts import Contact
-
 CHANNELS: Final = ("chat", "email", "push", "ticket")
 """The channels beyond the product itself, in the order deliveries are told."""
 
@@ -188,45 +186,12 @@ Undelivered = tuple[tuple[str, str], ...]
 """Intervention id and channel of a user's messages that certainly did not go out, oldest first."""
 
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
-_DECODE_UNDELIVERED: Final = msgspec.msgpack.Decoder(Undelivered).decode
-_DECODE_CONTACT: Final = msgspec.msgpack.Decoder(Contact).decode
 _DECODE_SLIP: Final = msgspec.msgpack.Decoder(Slip).decode
-_NOWHERE: Final = Contact("", "")
-
-
-def undelivered_key(user_id: str) -> str:
-    """Where a user's undelivered messages stand in the store of states."""
-    return f"undelivered:{user_id}"
 
 
 def with_undelivered(known: Undelivered, more: Iterable[tuple[str, str]]) -> Undelivered:
     """The list with more at its end, each once; the oldest make room."""
     return tuple(dict.fromkeys((*known, *more)))[-_MOST_UNDELIVERED:]
-
-
-def encode_undelivered(undelivered: Undelivered) -> bytes:
-    """The list as bytes."""
-    return _ENCODE(undelivered)
-
-
-def decode_undelivered(blob: bytes | None) -> Undelivered:
-    """The list from bytes; empty from none."""
-    return _DECODE_UNDELIVERED(blob) if blob else ()
-
-
-def contact_key(user_id: str) -> str:
-    """Where it stands in the store of states how a user can be reached."""
-    return f"contact:{user_id}"
-
-
-def encode_contact(contact: Contact) -> bytes:
-    """The contact as bytes."""
-    return _ENCODE(contact)
-
-
-def decode_contact(blob: bytes | None) -> Contact:
-    """The contact from bytes; from none, one by which nobody can be reached."""
-    return _DECODE_CONTACT(blob) if blob else _NOWHERE
 
 
 def encode_slip(slip: Slip) -> bytes:

@@ -95,10 +95,9 @@ _KNOWN_BEFORE: Final = Reason.ESCALATED
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
 _DECODE: Final = msgspec.msgpack.Decoder(Block).decode
 _DECODE_INPUTS: Final = msgspec.msgpack.Decoder(Inputs).decode
-_DECODE_RECORD: Final = msgspec.msgpack.Decoder(Record).decode
 
 
-def encode(value: Block | Record | Inputs) -> bytes:
+def encode(value: Block | Inputs) -> bytes:
     """A block, a record or inputs as bytes; the same gives the same bytes.
 
     What rows of a block have in common stands once, behind what there was before: texts; indicators, which an unchanged
@@ -140,11 +139,6 @@ def _written(block: Block) -> Block:
         short = {row: _in_short(each) for row, each in newer.items()}
         block = msgspec.structs.replace(block, exceptional={**block.exceptional, **short}, unabridged=newer)
     return msgspec.structs.replace(block, texts=folding.pack(texts)) if texts else block
-
-
-def decode_record(blob: bytes) -> Record:
-    """The record from bytes."""
-    return _DECODE_RECORD(blob)
 
 
 def _has_newer_words(of: Exceptional) -> bool:

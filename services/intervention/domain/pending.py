@@ -45,31 +45,6 @@ class Helped(msgspec.Struct, frozen=True, array_like=True):
 
 NOBODY: Final = Helped()
 
-_ENCODE: Final = msgspec.msgpack.Encoder().encode
-_DECODE: Final = msgspec.msgpack.Decoder(Helped).decode
-
-
-def encode(helped: Helped) -> bytes:
-    """The user as bytes; the same user gives the same bytes.
-
-    What was taken back is written as expired, with the reason beside it: a replica of the version before, which may
-    decide next, knows no other end for it.
-    """
-    return _ENCODE(_with_outcome(helped, Outcome.EXPIRED))
-
-
-def decode(blob: bytes) -> Helped:
-    """The user from bytes; nobody from none."""
-    return _with_outcome(_DECODE(blob), Outcome.WITHDRAWN) if blob else NOBODY
-
-
-def _with_outcome(helped: Helped, outcome: Outcome) -> Helped:
-    """The user with this outcome of what was taken back."""
-    if not any(each.withdrawal for each in helped.offers):
-        return helped
-    offers = (msgspec.structs.replace(each, outcome=outcome) if each.withdrawal else each for each in helped.offers)
-    return msgspec.structs.replace(helped, offers=tuple(offers))
-
 
 def standing(helped: Helped, undelivered: Iterable[tuple[str, str]] = ()) -> Standing:
     """What a decision looks at of the user. Of the messages that never left, those of remembered offers count."""

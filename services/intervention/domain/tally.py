@@ -29,20 +29,6 @@ class Cell(msgspec.Struct, frozen=True, array_like=True):
 Tally = tuple[Cell, ...]
 """In the order in which the first user of each came."""
 
-_ENCODE: Final = msgspec.msgpack.Encoder().encode
-_DECODE: Final = msgspec.msgpack.Decoder(Tally).decode
-
-
-def encode(tally: Tally) -> bytes:
-    """The counts as bytes; the same counts give the same bytes."""
-    return _ENCODE(tally)
-
-
-def decode(blob: bytes) -> Tally:
-    """The counts from bytes; none from none."""
-    return _DECODE(blob) if blob else ()
-
-
 Change = tuple[Exposed | None, Exposed | None]
 """How a user counted before and counts from now on; None where not at all."""
 

@@ -1,7 +1,5 @@
 """The words a language model found for an intervention, and what they cost. They stand apart from the decision."""
 
-from typing import Final
-
 import msgspec
 
 
@@ -23,22 +21,3 @@ class Worded(msgspec.Struct, frozen=True, array_like=True):
     cost_micro_usd: float
     worded_us: int
     is_cached: bool
-
-
-_ENCODE: Final = msgspec.msgpack.Encoder().encode
-_DECODE: Final = msgspec.msgpack.Decoder(Worded).decode
-
-
-def key(intervention_id: str) -> str:
-    """Where the words for an intervention stand in the store of states."""
-    return f"wording:{intervention_id}"
-
-
-def encode(worded: Worded) -> bytes:
-    """The words as bytes."""
-    return _ENCODE(worded)
-
-
-def decode(blob: bytes | None) -> Worded | None:
-    """The words from bytes; None from none."""
-    return _DECODE(blob) if blob else None

@@ -5,15 +5,15 @@ import dataclasses
 from collections.abc import Callable
 from typing import Final
 
-from mesh import applied
+from mesh import keyed
 from mesh.errors import Unavailable
 from mesh.state import StateStore
-from services.intervention.domain import delivery, outcome, pending, worded
+from services.intervention.domain import delivery, outcome, pending
 from services.intervention.domain.delivery import Deferred, Parcel, Refused, Slip, Unanswered
 from services.intervention.domain.facts import Contact, Outcome
 from services.intervention.ports import Channel, Claimed, DeliveryWitness, Outbox
+from services.intervention.states import CONTACTS, UNDELIVERED, USERS, WORDINGS
 from services.intervention.usecases import following
-from services.intervention.usecases.names import user_key
 
 LEASE_US: Final = 60_000_000
 """How long a message is left to one sender: longer than an attempt, with what is noted before and after it."""
@@ -88,13 +88,10 @@ class Carrier:
 
     async def _look(self, parcel: Parcel) -> _Wanted | str | None:
         """What to send, as of now; or why it is not wanted any more. None while it is on its way to another user."""
-        keys = (
-            user_key(parcel.user_id),
-            worded.key(parcel.intervention_id),
-            delivery.contact_key(parcel.user_id),
-        )
-        user, words, contact = await self._state.load(keys)
-        helped, reached = applied.readable(user, pending.decode), delivery.decode_contact(contact)
+        user_id = parcel.user_id
+        users, contacts = keyed.Seen(USERS, [user_id]), keyed.Seen(CONTACTS, [user_id])
+        await keyed.look(self._state, users, contacts, words := keyed.Seen(WORDINGS, [parcel.intervention_id]))
+        helped, reached = users.states[user_id], contacts.states[user_id]
         now_us = self._clock()
         if helped.away is not None and pending.offer_of(helped, parcel.intervention_id) is None:
             owner = await following.owner(self._state, parcel.user_id, parcel.intervention_id)
@@ -111,14 +108,13 @@ class Carrier:
             return offer.withdrawal.name.lower()
         if not outcome.is_waiting(became):
             return "answered"
-        found = worded.decode(words)
+        found = words.states[parcel.intervention_id]
         text = found.text if found is not None and found.is_used else parcel.text
         return _Wanted(text, reached)
 
     async def _reached(self, told: Contact, user_id: str) -> Contact:
         """Where somebody can be reached who is another by now: as told then, else as told of the other."""
-        (blob,) = await self._state.load([delivery.contact_key(user_id)])
-        known = delivery.decode_contact(blob)
+        known = await keyed.read(self._state, CONTACTS, user_id)
         return Contact(told.email or known.email, told.push_target or known.push_target)
 
     async def _begin(self, claimed: Claimed, channel: Channel) -> Claimed | None:
@@ -176,12 +172,10 @@ class Carrier:
     async def _file(self, claimed: Claimed) -> None:
         parcel = claimed.slip.parcel
         owner = await following.owner(self._state, parcel.user_id, parcel.intervention_id)
-        key = delivery.undelivered_key(owner.user_id)
         async with self._filing:
-            (blob,) = await self._state.load([key])
-            known = delivery.decode_undelivered(blob)
+            known = await keyed.read(self._state, UNDELIVERED, owner.user_id)
             after = delivery.with_undelivered(known, [(parcel.intervention_id, parcel.channel)])
-            await self._state.save({key: delivery.encode_undelivered(after)}, None)
+            await self._state.save({UNDELIVERED.key(owner.user_id): UNDELIVERED.encode(after)}, None)
         await self._update(claimed, claimed.slip, None)
 
     async def _update(self, claimed: Claimed, slip: Slip, due_us: int | None) -> bool:

@@ -5,11 +5,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from mesh import applied
+from mesh import keyed
 from mesh.applied import Batch
 from mesh.state import Shards, StateStore
-from services.intervention.domain import delivery, pending, tally
-from services.intervention.domain import ledger as pages
+from services.intervention.domain import tally
 from services.intervention.domain.decision import Decided
 from services.intervention.domain.eligibility import Reason
 from services.intervention.domain.facts import Outcome
@@ -17,14 +16,12 @@ from services.intervention.domain.ledger import Decision
 from services.intervention.domain.offer import Offer, WithdrawalReason
 from services.intervention.domain.policy import DAY_US, Policy
 from services.intervention.ports import Became, Ledger, Listeners, Outbox, Witness, Words
+from services.intervention.states import CONTACTS, RECORDS, TALLIES, UNDELIVERED, USERS
 from services.intervention.usecases import effects
 from services.intervention.usecases.effects import Made
 from services.intervention.usecases.names import (
     decision_id,
     decision_id_of,
-    record_key,
-    tally_key,
-    user_key,
 )
 from services.intervention.usecases.policies import Policies
 from services.intervention.usecases.rows import (
@@ -105,16 +102,30 @@ class Deciding:
         policies = {record: self._policies.at(rows.received_us[of.rows.start]) for record, of in records.items()}
         aside = unanswered(policies, rows, records)
         asked = rows_in_question(policies, rows, records, aside)
-        users = await self._load(batch, rows, asked)
-        decided: dict[int, Decided] = {}
-        for row in asked:
-            policy = policies[rows.record_indexes[row]]
-            if rows.is_decided(row):
-                decided[row] = users.decide(policy, batch, rows, row)
-            else:
-                users.take_effect(policy, batch, rows, row)
-        made = [each for row in sorted(decided) if (each := _made(batch, rows, row, decided[row], policies))]
-        await self._save(batch, rows, users, made)
+        helped = keyed.Changed(USERS, map(rows.user, asked))
+        undelivered = keyed.Seen(UNDELIVERED, map(rows.user, asked))
+        contacts = keyed.Seen(CONTACTS, map(rows.user, rows.contacts))
+        tallies = keyed.Changed(TALLIES, [batch.shard] if asked else [])
+        async with keyed.batch(self._state, batch, helped, undelivered, contacts, tallies) as beside:
+            users = Users(dict(helped.states), helped.states, undelivered.states, contacts.states)
+            decided: dict[int, Decided] = {}
+            for row in asked:
+                policy = policies[rows.record_indexes[row]]
+                if rows.is_decided(row):
+                    decided[row] = users.decide(policy, batch, rows, row)
+                else:
+                    users.take_effect(policy, batch, rows, row)
+            made = [each for row in sorted(decided) if (each := _made(batch, rows, row, decided[row], policies))]
+            beside |= {RECORDS.key(each.intervention.id): RECORDS.encode(effects.record(each)) for each in made}
+            if not batch.is_retraction:
+                after = contacts_after(rows, contacts.states)
+                beside |= {CONTACTS.key(user_id): CONTACTS.encode(each) for user_id, each in after.items()}
+            # A user who is as before need not be written: deriving the batch again leaves the user as before again.
+            helped.only, tallies.only = users.changed(), [batch.shard] if users.counts else []
+            if users.counts:
+                tallies.states[batch.shard] = tally.counted(tallies.states[batch.shard], users.counts)
+                await self._shards.add(batch.shard)
+                await self._renew_tallies()
         if batch.is_retraction:
             await self._outbox.cancel([each.intervention.id for each in made], self._clock(), "retracted")
         else:
@@ -138,47 +149,11 @@ class Deciding:
             users.standings,
         )
 
-    async def _load(self, batch: Batch, rows: Rows, asked: Sequence[int]) -> Users:
-        user_ids = list(dict.fromkeys(map(rows.user, asked)))
-        contacts = dict.fromkeys(map(rows.user, rows.contacts))
-        keys = [
-            *map(user_key, user_ids),
-            *map(delivery.undelivered_key, user_ids),
-            *map(delivery.contact_key, contacts),
-            *([tally_key(batch.shard)] if asked else ()),
-        ]
-        found = iter(await self._state.load(keys))
-        opened = {user_id: applied.opened(next(found), batch, pending.decode) for user_id in user_ids}
-        undelivered = {user_id: delivery.decode_undelivered(next(found)) for user_id in user_ids}
-        known = {user_id: delivery.decode_contact(next(found)) for user_id in contacts}
-        resumed = {user_id: each for user_id, (each, _) in opened.items()}
-        before = {user_id: helped for user_id, (_, helped) in opened.items()}
-        counted, _ = applied.opened(next(found, None), batch, tally.decode)
-        return Users(resumed, before, dict(before), undelivered, known, counted)
-
-    async def _save(self, batch: Batch, rows: Rows, users: Users, made: Sequence[Made]) -> None:
-        # A user who is as before need not be written: deriving the batch again leaves the user as before again.
-        items = {
-            user_key(user_id): applied.seal(users.resumed[user_id], pending.encode(users.after[user_id]), batch)
-            for user_id in (*users.changed(), *(each for each, of in users.resumed.items() if of.damaged))
-        }
-        items |= applied.kept_aside({user_key(user_id): each for user_id, each in users.resumed.items()})
-        items.update((record_key(each.intervention.id), effects.record(each)) for each in made)
-        if not batch.is_retraction:
-            items.update(contacts_after(rows, users.contacts))
-        if users.counts:
-            counts = tally.counted(tally.decode(users.tally.state), users.counts)
-            items |= applied.kept_aside({tally_key(batch.shard): users.tally})
-            items[tally_key(batch.shard)] = applied.seal(users.tally, tally.encode(counts), batch)
-            await self._shards.add(batch.shard)
-            await self._renew_tallies()
-        await self._state.save(items, batch.fence)
-
     async def _renew_tallies(self) -> None:
         """Keeps the counts of shards that get no users any more, as those that were split, from passing: once a day."""
         day = self._clock() // DAY_US
         if day != self._renewed_day:
-            await self._state.renew([tally_key(shard) for shard in await self._shards.all()])
+            await self._state.renew([TALLIES.key(shard) for shard in await self._shards.all()])
             self._renewed_day = day
 
     async def _cancel(self, users: Users) -> None:
@@ -207,15 +182,15 @@ class Deciding:
             self._witness.made(decision_id(each.decision.facts.position), each.decision, rows.span_ids[each.row])
 
     async def _tell_outcomes(self, rows: Rows, became: Sequence[tuple[int, Offer]]) -> None:
-        blobs = await self._state.load([record_key(offer.id) for _, offer in became])
-        for (row, offer), blob in zip(became, blobs, strict=True):
-            made_trace_id = pages.decode_record(blob).trace_id if blob else b""
+        await keyed.look(self._state, records := keyed.Seen(RECORDS, [offer.id for _, offer in became]))
+        for row, offer in became:
+            record = records.states[offer.id]
             self._witness.became(
                 Became(
                     offer.id,
                     decision_id_of(offer.id),
                     offer.outcome,
-                    made_trace_id,
+                    record.trace_id if record else b"",
                     rows.trace_ids[row],
                     rows.span_ids[row],
                 )

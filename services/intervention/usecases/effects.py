@@ -120,10 +120,10 @@ def parcels(made: Made, policy: Policy, words_until_us: int) -> list[Parcel]:
     ]
 
 
-def record(made: Made) -> bytes:
+def record(made: Made) -> Record:
     """What is kept of an intervention, for whoever asks by its id."""
     facts = made.decision.facts
-    return pages.encode(Record(facts.user_id, made.intervention, facts.trace_id))
+    return Record(facts.user_id, made.intervention, facts.trace_id)
 
 
 def _numbers(rows: Rows, some: Sequence[int], of: Part) -> Sequence[int]:

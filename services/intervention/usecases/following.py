@@ -2,11 +2,11 @@
 
 from typing import Final, NamedTuple
 
-from mesh import applied
+from mesh import keyed
 from mesh.state import StateStore
 from services.intervention.domain import pending
 from services.intervention.domain.pending import Helped
-from services.intervention.usecases.names import user_key
+from services.intervention.states import USERS
 
 _MOST_STEPS: Final = 4
 """From one user to the next; loops of aliases end here too."""
@@ -32,13 +32,14 @@ async def owner(state: StateStore, user_id: str, intervention_id: str) -> Owner:
     users, seen = [user_id], {user_id}
     found = Owner(user_id, pending.NOBODY, is_on_its_way=False)
     for step in range(_MOST_STEPS):
-        blobs = await state.load([user_key(each) for each in users])
-        known = {each: applied.readable(blob, pending.decode) for each, blob in zip(users, blobs, strict=True)}
-        for each, helped in known.items():
+        await keyed.look(state, known := keyed.Seen(USERS, users))
+        for each, helped in known.states.items():
             if pending.offer_of(helped, intervention_id) is not None:
                 return Owner(each, helped, is_on_its_way=False)
-        found = Owner(users[0], known[users[0]], is_on_its_way=step > 0)
-        users = [each for helped in known.values() if helped.away for each in helped.away.user_ids if each not in seen]
+        found = Owner(users[0], known.states[users[0]], is_on_its_way=step > 0)
+        users = [
+            each for helped in known.states.values() if helped.away for each in helped.away.user_ids if each not in seen
+        ]
         seen.update(users)
         if not users:
             break

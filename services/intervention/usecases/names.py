@@ -35,21 +35,6 @@ def trace_name(trace_id: bytes) -> str:
     return "t" + trace_id.hex()
 
 
-def user_key(user_id: str) -> str:
-    """Where a user stands in the store of states."""
-    return f"user:{user_id}"
-
-
-def tally_key(shard: str) -> str:
-    """Where the counts of a shard stand in the store of states."""
-    return f"tally:{shard}"
-
-
-def record_key(intervention_id: str) -> str:
-    """Where an intervention stands in the store of states."""
-    return f"made:{intervention_id}"
-
-
 def intervention_id(position: Position) -> str:
     """The id of the intervention that the event at a position may lead to."""
     return applied.derived_id(INTERVENTION_PREFIX, position.shard, position.sequence, position.event_index)

@@ -6,11 +6,11 @@ import heapq
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Final
 
-from mesh import applied
+from mesh import keyed
 from mesh.errors import NotFound
 from mesh.state import Shards, StateStore
 from services.intervention.domain import ledger as pages
-from services.intervention.domain import lift, outcome, pending, tally, worded
+from services.intervention.domain import lift, outcome, pending, tally
 from services.intervention.domain.delivery import Delivery
 from services.intervention.domain.facts import Outcome, Position
 from services.intervention.domain.ledger import Block, Decision
@@ -21,15 +21,13 @@ from services.intervention.domain.strategy import Intervention, delivered_channe
 from services.intervention.domain.tally import Cell
 from services.intervention.domain.worded import Worded
 from services.intervention.ports import Ledger, Listeners, Outbox, Reference
+from services.intervention.states import RECORDS, TALLIES, USERS, WORDINGS
 from services.intervention.usecases import following
 from services.intervention.usecases.names import (
     DECISION_PREFIX,
     INTERVENTION_PREFIX,
     position_of,
-    record_key,
-    tally_key,
     trace_name,
-    user_key,
     user_name,
 )
 from services.intervention.usecases.pieces import in_turns
@@ -104,8 +102,7 @@ class Reading:
 
     async def waiting(self, user_id: str) -> Waiting:
         """What waits for a user now."""
-        (blob,) = await self._state.load([user_key(user_id)])
-        helped = applied.readable(blob, pending.decode)
+        helped = await keyed.read(self._state, USERS, user_id)
         found = await self._worded(helped.waiting) if helped.waiting else None
         used = found if found and found.is_used else None
         now_us = self._clock()
@@ -138,10 +135,9 @@ class Reading:
             NotFound: `INTERVENTION_NOT_FOUND`.
         """
         is_one = position_of(INTERVENTION_PREFIX, intervention_id) is not None
-        (blob,) = await self._state.load([record_key(intervention_id)]) if is_one else (None,)
-        if blob is None:
+        record = await keyed.read(self._state, RECORDS, intervention_id) if is_one else None
+        if record is None:
             raise NotFound("INTERVENTION_NOT_FOUND", _NOT_FOUND)
-        record = pages.decode_record(blob)
         return await self._followed(record.user_id, record.intervention)
 
     async def became(self, decision: Decision) -> Followed | None:
@@ -196,8 +192,8 @@ class Reading:
         """What help changed in an experiment; in that of the policy that decides now where none is named."""
         holdout = self.policies.at(self._clock()).holdout
         name = experiment or holdout.salt
-        blobs = await self._state.load([tally_key(shard) for shard in await self._shards.all()])
-        cells: list[Cell] = [cell for blob in blobs for cell in applied.readable(blob, tally.decode)]
+        await keyed.look(self._state, tallies := keyed.Seen(TALLIES, await self._shards.all()))
+        cells: list[Cell] = [cell for each in tallies.states.values() for cell in each]
         estimates = await in_turns(
             (dimension, value, counts, lift.estimate(counts))
             for dimension, value, counts in tally.by_dimension(cells, name)
@@ -228,8 +224,7 @@ class Reading:
         )
 
     async def _worded(self, help_: Intervention) -> Worded | None:
-        (blob,) = await self._state.load([worded.key(help_.id)])
-        return worded.decode(blob)
+        return await keyed.read(self._state, WORDINGS, help_.id)
 
     async def _find(self, name: str, limit: int, wanted: Wanted) -> list[Decision]:
         found: list[Decision] = []

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from mesh.applied import Batch
-from services.intervention.domain import delivery, eligibility, ledger
+from services.intervention.domain import eligibility, ledger
 from services.intervention.domain.decision import Decided
 from services.intervention.domain.eligibility import Reason
 from services.intervention.domain.facts import Assessment, Bought, Contact, EventKind, Facts, OutcomeReport, Position
@@ -186,18 +186,14 @@ def age_us(rows: Rows, row: int) -> int:
     return rows.received_us[row] - rows.event_us[row] if rows.event_us else 0
 
 
-def contacts_after(rows: Rows, known: Mapping[str, Contact]) -> dict[str, bytes]:
-    """What the users can be reached by now, the last told first."""
+def contacts_after(rows: Rows, known: Mapping[str, Contact]) -> dict[str, Contact]:
+    """Who can be reached otherwise by now, and how, the last told first."""
     contacts = dict(known)
     for row, told in rows.contacts.items():
         user_id = rows.user(row)
         before = contacts[user_id]
         contacts[user_id] = Contact(told.email or before.email, told.push_target or before.push_target)
-    return {
-        delivery.contact_key(user_id): delivery.encode_contact(each)
-        for user_id, each in contacts.items()
-        if each != known[user_id]
-    }
+    return {user_id: each for user_id, each in contacts.items() if each != known[user_id]}
 
 
 def reasons_of(rows: Rows, decided: Mapping[int, Decided], aside: Mapping[int, Reason]) -> Mapping[Reason, int]:

@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from mesh import applied
 from mesh.applied import Batch
 from services.intervention.domain import decision, delivery, pending, person
 from services.intervention.domain.decision import Decided
@@ -18,14 +17,12 @@ from services.intervention.usecases.rows import Rows, facts_of
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Users:
-    """The users in question, before and after the batch, and the counts of its shard."""
+    """The users in question, before and after the batch."""
 
-    resumed: Mapping[str, applied.Resumed]
     before: Mapping[str, Helped]
     after: dict[str, Helped]
     undelivered: Mapping[str, delivery.Undelivered]
     contacts: Mapping[str, Contact]
-    tally: applied.Resumed
     became: list[tuple[int, Offer]] = dataclasses.field(default_factory=list)
     """The interventions of which something came, and at which row."""
     counts: list[Change] = dataclasses.field(default_factory=list)

@@ -8,15 +8,17 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from mesh import keyed
 from mesh.errors import MeshError
 from mesh.state import StateStore
-from services.intervention.domain import outcome, pending, worded, wording
+from services.intervention.domain import outcome, pending, wording
 from services.intervention.domain.conversation import Complexity, NotAnswered, Refusal, Usage
 from services.intervention.domain.facts import Facts
 from services.intervention.domain.prompt import WORDING
 from services.intervention.domain.strategy import Intervention
 from services.intervention.domain.worded import Worded
 from services.intervention.ports import Listeners
+from services.intervention.states import WORDINGS
 from services.intervention.usecases import following
 from services.intervention.usecases.asking import Models, Origin
 from services.intervention.usecases.names import decision_id_of
@@ -97,20 +99,22 @@ class Wordings:
                 _log.exception("An intervention keeps its template's words")
 
     async def _word(self, asked: _Asked) -> None:
-        key = worded.key(asked.help_.id)
-        if (await self._state.load([key]))[0] is not None:
+        if await keyed.read(self._state, WORDINGS, asked.help_.id) is not None:
             return  # a batch that came again
         found = await self._worded(asked)
         if found.is_used:
             owner = await following.owner(self._state, asked.facts.user_id, asked.help_.id)
             became = pending.outcome_at(owner.helped, asked.help_.id, self._clock())
             if became is None or outcome.is_waiting(became):
-                await self._state.save({key: worded.encode(found)}, None)
+                await self._keep(asked.help_.id, found)
                 self._listeners.wake([owner.user_id])
                 return
             # The user has answered the template's words; the ledger shall not tell of others.
             found = msgspec.structs.replace(found, text="", is_used=False, refusal=Refusal.LATE.value)
-        await self._state.save({key: worded.encode(found)}, None)
+        await self._keep(asked.help_.id, found)
+
+    async def _keep(self, intervention_id: str, found: Worded) -> None:
+        await self._state.save({WORDINGS.key(intervention_id): WORDINGS.encode(found)}, None)
 
     async def _worded(self, asked: _Asked) -> Worded:
         brief = wording.brief(asked.help_, asked.facts)

@@ -4,8 +4,6 @@ import struct
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
-import msgspec
-
 from services.scoring.domain import explanation, history, risk, rules
 from services.scoring.domain.explanation import Contribution
 from services.scoring.domain.history import Journal, Settled, Signal
@@ -15,8 +13,6 @@ from services.scoring.domain.schema import FEATURE_COUNT, SCHEMA_VERSION, Level
 
 _VALUES: Final = struct.Struct(f"<{FEATURE_COUNT}d")
 _TERMS: Final = struct.Struct(f"<{FEATURE_COUNT + 1}f")
-_ENCODE: Final = msgspec.msgpack.Encoder().encode
-_DECODE: Final = msgspec.msgpack.Decoder(Journal).decode
 
 
 class Columns(NamedTuple):
@@ -51,16 +47,6 @@ class Explained(NamedTuple):
 
     assessment: Assessment
     contributions: Sequence[Contribution]
-
-
-def decode(stored: bytes) -> Journal:
-    """Reads a journal; empty bytes are a user of whom nothing is known."""
-    return _DECODE(stored) if stored else Journal()
-
-
-def encode(journal: Journal) -> bytes:
-    """Writes a journal."""
-    return _ENCODE(journal)
 
 
 def assess(journal: Journal, columns: Columns, row: int) -> Assessment:

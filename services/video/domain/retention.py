@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from services.video.domain import coverage, lengths
-from services.video.domain.playback import LONGEST_MS, Effect
+from services.video.domain.playback import Effect
 
 # Seconds that are counted; of a longer video the rest is left out.
 LONGEST_SECONDS: Final = 4 * 3_600
@@ -35,30 +35,6 @@ class Counts(msgspec.Struct):
     lengths: dict[int, int] = {}
 
 
-class _Packed(msgspec.Struct, array_like=True):
-    version: int
-    viewer_count: int
-    seconds: bytes
-    seen: bytes
-    played: bytes
-    lengths: dict[int, int]
-
-
-class _PackedDense(msgspec.Struct, array_like=True):
-    """The first version, under keys of its own: steps at each second from 0 on, and the greatest length told."""
-
-    duration_ms: int
-    viewer_count: int
-    seen: bytes
-    played: bytes
-
-
-_VERSION: Final = 2
-_ENCODE: Final = msgspec.msgpack.Encoder().encode
-_DECODE: Final = msgspec.msgpack.Decoder(_Packed).decode
-_DECODE_DENSE: Final = msgspec.msgpack.Decoder(_PackedDense).decode
-
-
 class Curve(msgspec.Struct, frozen=True):
     """A video second by second; the lists are as long as the video was watched, but no longer than it is."""
 
@@ -66,41 +42,6 @@ class Curve(msgspec.Struct, frozen=True):
     viewer_count: int
     viewers: list[int]
     plays: list[int]
-
-
-def encode(counts: Counts) -> bytes:
-    """The counts as bytes; the same counts give the same bytes."""
-    seconds, seen, played = counts.seconds.tobytes(), counts.seen.tobytes(), counts.played.tobytes()
-    return _ENCODE(_Packed(_VERSION, counts.viewer_count, seconds, seen, played, counts.lengths))
-
-
-def decode(blob: bytes) -> Counts:
-    """The counts from bytes; empty ones from none."""
-    if not blob:
-        return Counts()
-    packed = _DECODE(blob)
-    return Counts(
-        packed.viewer_count,
-        array("H", packed.seconds),
-        array("i", packed.seen),
-        array("i", packed.played),
-        packed.lengths,
-    )
-
-
-def decode_dense(blob: bytes) -> Counts:
-    """The counts from bytes of the first version."""
-    packed = _DECODE_DENSE(blob)
-    seen, played = array("i", packed.seen), array("i", packed.played)
-    steps = [
-        (second, *step)
-        for second, step in enumerate(itertools.zip_longest(seen, played, fillvalue=0))
-        if step != (0, 0)
-    ]
-    seconds, seen_steps, played_steps = zip(*steps, strict=True) if steps else ((), (), ())
-    # The greatest length there can be was told by a fault.
-    told = {packed.duration_ms: 1} if 0 < packed.duration_ms < LONGEST_MS else {}
-    return Counts(packed.viewer_count, array("H", seconds), array("i", seen_steps), array("i", played_steps), told)
 
 
 def count(counts: Counts, effect: Effect, *, is_new_viewer: bool) -> None:

@@ -56,31 +56,22 @@ class OpenViewer(msgspec.Struct):
     watched: dict[str, Watched] = {}
 
 
-_ENCODE: Final = msgspec.msgpack.Encoder().encode
-_DECODE: Final = msgspec.msgpack.Decoder(Viewer).decode
-
-
-def decode(blob: bytes) -> Viewer:
-    """The viewer from bytes; one who has watched nothing from none."""
-    return _DECODE(blob) if blob else Viewer()
-
-
-def opened(blob: bytes) -> OpenViewer:
-    """The viewer from bytes, ready for beats."""
-    viewer = OpenViewer(decode(blob))
-    for video_id in list(viewer.viewer.cards)[:-WHOLE_VIDEOS]:
+def opened(of: Viewer) -> OpenViewer:
+    """The viewer, ready for beats."""
+    viewer = OpenViewer(of)
+    for video_id in list(of.cards)[:-WHOLE_VIDEOS]:
         # So it was left by a version that kept all of them whole.
-        if len(viewer.viewer.cards[video_id].watched) > playback.SHORT_BYTES:
+        if len(of.cards[video_id].watched) > playback.SHORT_BYTES:
             _shorten(viewer, video_id)
     return viewer
 
 
-def closed(open_viewer: OpenViewer) -> bytes:
-    """The viewer as bytes; the same viewer gives the same bytes."""
+def closed(open_viewer: OpenViewer) -> Viewer:
+    """The viewer with all that was watched packed again."""
     cards = open_viewer.viewer.cards
     for video_id, watched in open_viewer.watched.items():
         cards[video_id] = msgspec.structs.replace(cards[video_id], watched=playback.encode(watched))
-    return _ENCODE(open_viewer.viewer)
+    return open_viewer.viewer
 
 
 def watch(open_viewer: OpenViewer, beat: Beat) -> tuple[Effect, bool]:

@@ -1,0 +1,19 @@
+"""What scoring keeps: a journal per user."""
+
+from typing import Final
+
+import msgspec
+
+from mesh.keyed import Kind
+from services.scoring.domain.history import Journal
+
+_ENCODE: Final = msgspec.msgpack.Encoder().encode
+_DECODE: Final = msgspec.msgpack.Decoder(Journal).decode
+
+
+def _decode(stored: bytes) -> Journal:
+    return _DECODE(stored) if stored else Journal()
+
+
+JOURNALS: Final = Kind[Journal]("", _decode, _ENCODE)
+"""By user; of one who was never assessed it holds no values."""
