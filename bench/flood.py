@@ -45,12 +45,8 @@ def measure(mesh: RunningMesh, rate: int, batch: int, pairs: int) -> tuple[list[
     stop, flood_is_on = threading.Event(), threading.Event()
     latencies: list[load.Latency] = []
     verdicts: list[load.Verdicts] = []
-    period = load.SENDERS * batch / rate
     started = time.monotonic()
-    others = [
-        threading.Thread(target=load.offer, args=(mesh.url, load.requests(sender, batch, 2_000, 5), period, stop, []))
-        for sender in range(load.SENDERS)
-    ]
+    others = load.senders(mesh.url, rate, batch, 2_000, 5, stop, [])
     flood = threading.Thread(
         target=load.offer, args=(mesh.url, _flood(batch, flood_is_on, stop), batch / rate, stop, verdicts)
     )

@@ -71,12 +71,45 @@ def requests(sender: int, batch: int, user_count: int, run: int, name: str = "b"
         yield ('{"events":[' + ",".join(parts) + "]}").encode()
 
 
+def senders(
+    url: str,
+    rate: float,
+    batch: int,
+    user_count: int,
+    run: int,
+    stop: threading.Event,
+    told: list[Verdicts],
+    name: str = "b",
+) -> list[threading.Thread]:
+    """Threads that together offer so many events a second, each over its own connection, in even steps."""
+    apart_seconds = batch / rate
+    return [
+        threading.Thread(
+            target=offer,
+            args=(
+                url,
+                requests(sender, batch, user_count, run, name),
+                SENDERS * apart_seconds,
+                stop,
+                told,
+                sender * apart_seconds,
+            ),
+        )
+        for sender in range(SENDERS)
+    ]
+
+
 def offer(
-    url: str, bodies: Iterator[bytes], period_seconds: float, stop: threading.Event, told: list[Verdicts]
+    url: str,
+    bodies: Iterator[bytes],
+    period_seconds: float,
+    stop: threading.Event,
+    told: list[Verdicts],
+    after_seconds: float = 0.0,
 ) -> None:
     """Sends a request a period; one that comes late is sent at once, so that the offered rate holds on average."""
     accepted = rejected = refused = 0
-    due = time.monotonic()
+    due = time.monotonic() + after_seconds
     with contextlib.closing(_connect(url)) as connection:
         while not stop.is_set() and (body := next(bodies, None)) is not None:
             time.sleep(max(0.0, due - time.monotonic()))

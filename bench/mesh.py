@@ -86,19 +86,7 @@ def measure(
     latencies: list[load.Latency] = []
     told: list[load.Verdicts] = []
     started = time.monotonic()
-    senders = [
-        threading.Thread(
-            target=load.offer,
-            args=(
-                side.url,
-                load.requests(sender, batch, user_count, run, name),
-                load.SENDERS * batch / rate,
-                stop,
-                told,
-            ),
-        )
-        for sender in range(load.SENDERS)
-    ]
+    senders = load.senders(side.url, rate, batch, user_count, run, stop, told, name)
     probing = partial(load.probe, side.url, started, stop, latencies, probe_period_seconds)
     prober = threading.Thread(target=probing, kwargs={"is_decided": side.is_decided, "name": f"{name}-probe"})
     for thread in (*senders, prober):

@@ -97,14 +97,7 @@ def _settings(state: str) -> Iterator[dict[str, str]]:
 
 def _measure(mesh: RunningMesh, arguments: argparse.Namespace, state: str) -> Measured:
     stop, told, seconds = threading.Event(), list[load.Verdicts](), list[float | None]()
-    period = load.SENDERS * arguments.batch / arguments.rate
-    senders = [
-        threading.Thread(
-            target=load.offer,
-            args=(mesh.url, load.requests(sender, arguments.batch, arguments.users, 5), period, stop, told),
-        )
-        for sender in range(load.SENDERS)
-    ]
+    senders = load.senders(mesh.url, arguments.rate, arguments.batch, arguments.users, 5, stop, told)
     prober = threading.Thread(target=_probe, args=(mesh.url, stop, seconds))
     for thread in (*senders, prober):
         thread.start()
