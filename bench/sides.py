@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -126,7 +127,8 @@ class _Drain:
         self._count += 1
         ids = [f"last-{self._count}-{number}" for number in range(64)]
         for each in ids:
-            self._mesh.track({"eventId": each, "userId": each, "eventType": "page_view", "properties": {"page": "/"}})
+            event = {"eventId": each, "userId": each, "eventType": "page_view", "properties": {"page": "/"}}
+            await_so(lambda event=event: self._mesh.track(event).status == HTTPStatus.ACCEPTED)  # type: ignore[misc]
         for each in ids:
             self._mesh.await_applied(each, _PATIENCE_SECONDS)
 
