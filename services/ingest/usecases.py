@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple, cast
 
 from mesh.clock import Clock
 from mesh.errors import NotFound, ResourceExhausted
+from mesh.patience import patiently
 from records.table import Table, of_events
 from services.ingest.domain import holders, identity, skew
 from services.ingest.domain.acceptance import Admission, Judged, Verdict, judge, refuse_repeats, stamp
@@ -30,6 +31,7 @@ from services.ingest.ports import (
 )
 
 RETRY_SECONDS: Final = 2.0
+_PATIENCE_SECONDS: Final = 2.0  # well within what a gateway waits for its answer
 SET_ASIDE_RETRY_SECONDS: Final = 60.0
 _LIMITED: Final = Rejection("RATE_LIMITED", "The user sends more events than a person can make.")
 _NOT_LINKED: Final = Note("anonymousId", "Not linked: it already has too many users, or the link would form a loop.")
@@ -220,14 +222,18 @@ class Ingest:
     async def append(self, parts: Sequence[Table], whose: Identification) -> set[str]:
         """Appends events part by part, keeps links of anonymous ids, and remembers the events' ids.
 
-        Returns the ids that stood elsewhere already; what was appended of them does not count.
+        Returns the ids that stood elsewhere already; what was appended of them does not count. Ids are tried again for
+        a while: what stands on the stream without them comes again with the client's next try, behind what has them.
         """
         told = [_told(part, record) for part in parts for record in await self.log.append(part)]
         if whose.new_links:
             # Whose these are was told by the links before, which the client's next try would not find any more.
-            await self.seen.remember([each.without(whose.tellers) for each in told])
+            await self._remember([each.without(whose.tellers) for each in told])
             await self.identities.link(whose.new_links)
-        return await self.seen.remember(told)
+        return await self._remember(told)
+
+    async def _remember(self, told: Sequence[Told]) -> set[str]:
+        return await patiently(lambda: self.seen.remember(told), _PATIENCE_SECONDS)
 
     async def keep_failed(self, failed: Sequence[FailedEvent]) -> None:
         """Keeps what could not be accepted."""
@@ -288,11 +294,6 @@ def _parts(table: Table, admission: Admission) -> Sequence[Table]:
 
 def _told(table: Table, record: Written) -> Told:
     """What is remembered of the events of a record."""
-
-    def cells(column: Sequence[Any]) -> Sequence[Any]:
-        return [*map(column.__getitem__, record.rows)]
-
-    ids = cells(table.event_id)
-    return Told(
-        record.shard, record.sequence, ids, range(len(ids)), cells(table.received_time_us), cells(table.trace_id)
-    )
+    columns: Any = (table.event_id, table.received_time_us, table.trace_id)
+    ids, received_us, trace_ids = ([*map(column.__getitem__, record.rows)] for column in columns)
+    return Told(record.shard, record.sequence, ids, range(len(ids)), received_us, trace_ids)

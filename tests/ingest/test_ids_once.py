@@ -9,16 +9,20 @@ from typing import Any, NamedTuple, cast
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from journeymesh.ingest.v1 import ingest_pb2
 
 from mesh import redis
+from mesh.errors import Unavailable
+from mesh.stream import BEGINNING
 from records.table import of_events
 from services.ingest.adapters.memory import MemorySeenEvents
 from services.ingest.adapters.redis import RedisSeenEvents
 from services.ingest.domain.event import Place, Seen
 from services.ingest.ports import Claim, SeenEvents, Told
 from services.ingest.steps import claimed
-from services.ingest.translation.messages import Decoded
+from services.ingest.translation.messages import Decoded, decoded
 from tests.builders import NOW_US, event
+from tests.ingest.house import housed
 
 USERS = ("ada", "bob", "eve")
 SHARDS = ("0", "1")
@@ -182,3 +186,30 @@ async def test_of_a_clean_record_no_id_is_looked_up() -> None:
     await seen.forget_records("0", 7)
     assert (await claimed(Watched(), "0", batch)).events == events  # type: ignore[arg-type]
     assert asked == table.event_id
+
+
+async def test_a_store_of_ids_that_is_away_for_a_moment_makes_nobody_send_again() -> None:
+    """What was sent again would stand behind events of the same user whose ids were remembered."""
+    seen = MemorySeenEvents()
+
+    class Away:
+        """It is, at first."""
+
+        def __init__(self) -> None:
+            self.find, self.faults = seen.find, [Unavailable("DEPENDENCY_UNAVAILABLE", "It is away.")] * 2
+
+        async def remember(self, records: Sequence[Told]) -> set[str]:
+            if self.faults:
+                raise self.faults.pop()
+            return await seen.remember(records)
+
+    async with housed(seen=cast("SeenEvents", Away())) as house:
+        accepted = await house.accept(event("a"), event("b"))
+        assert [*accepted.verdicts] == [ingest_pb2.VERDICT_ACCEPTED] * 2
+        (record,) = [
+            record
+            for shard in await house.stream.shards()
+            for record in (await house.stream.read(shard.name, BEGINNING, 100, 0.001)).records
+        ]
+        assert decoded(record).table.event_id == ["a", "b"]
+        assert None not in await seen.find(["a", "b"], NOW_US)

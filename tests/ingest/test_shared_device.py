@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from journeymesh.common.v1 import event_pb2
 from journeymesh.features.v1 import features_pb2
 
-from mesh.errors import Unavailable
+from mesh.errors import MeshError, Unavailable
 from records.table import of_events
 from services.ingest.adapters.memory import MemorySeenEvents
 from services.ingest.domain.identity import LINKS_AT_ONCE, Linking
@@ -162,16 +162,17 @@ async def test_what_is_applied_again_gives_the_same(told: str) -> None:
 
 
 class Breaking:
-    """What is remembered of events, but for one time, when the process ends before it is written."""
+    """What is remembered of events, but for one time, when a fault comes before it is written."""
 
-    def __init__(self, seen: SeenEvents, breaks_at: int) -> None:
+    def __init__(self, seen: SeenEvents, breaks_at: int, fault: Exception) -> None:
+        self._fault = fault
         self.find, self.claim, self.release, self._remember = seen.find, seen.claim, seen.release, seen.remember
         self._left = breaks_at
 
     async def remember(self, records: Sequence[Told]) -> set[str]:
         self._left -= 1
         if self._left == 0:
-            raise Unavailable("DEPENDENCY_UNAVAILABLE", "It breaks off.")
+            raise self._fault
         return await self._remember(records)
 
 
@@ -184,10 +185,11 @@ async def test_what_breaks_off_and_is_sent_again_gives_the_same(
 ) -> None:
     steps, features = told.split(","), WithFeatures()  # type: ignore[abstract]
     seen = MemorySeenEvents()
-    async with housed(features, linking=Unlimited(), seen=Breaking(seen, breaks_at)) as house:
+    ends = Breaking(seen, breaks_at, OSError("The process ends."))
+    async with housed(features, linking=Unlimited(), seen=ends) as house:
         steps_of = dataclasses.replace(house.dispatcher.steps, seen=seen)
         one = house._replace(dispatcher=dataclasses.replace(house.dispatcher, steps=steps_of))
-        with contextlib.suppress(Unavailable):
+        with contextlib.suppress(MeshError):
             await one.accept(*story(steps)[::order])
         await one.accept(*story(steps)[::order])
         for _ in range(3):

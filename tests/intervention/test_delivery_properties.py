@@ -25,7 +25,6 @@ from services.intervention.domain.delivery import (
 from services.intervention.domain.facts import Contact, Outcome
 from services.intervention.ports import Sent
 from services.intervention.states import UNDELIVERED
-from services.intervention.usecases import carrying
 from services.intervention.usecases.carrying import LEASE_US, Carrier
 from tests.intervention.parcels import MINUTE, NOON_ISH, SECOND, ManualClock, offer, parcel, undelivered
 
@@ -284,7 +283,7 @@ async def _check_undelivered(world: World, process_count: int) -> None:
 def _at_once() -> Any:
     """A note is tried again at once where the store is away."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(carrying, "_RETRY_SECONDS", 0)
+        patch.setattr("mesh.patience._REST_SECONDS", 0)
         yield
 
 

@@ -247,7 +247,7 @@ async def test_a_store_that_is_away_for_a_moment_loses_no_note(
         return await whole(claimed, slip, due_us)
 
     monkeypatch.setattr(world.outbox, "update", flaky)
-    monkeypatch.setattr("services.intervention.usecases.carrying._RETRY_SECONDS", 0.001)
+    monkeypatch.setattr("mesh.patience._REST_SECONDS", 0.001)
     channel = ScriptedChannel()
     await world.carry(channel)
     assert len(channel.taken) == 1

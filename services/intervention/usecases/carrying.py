@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from mesh import keyed
-from mesh.errors import Unavailable
+from mesh.patience import patiently
 from mesh.state import StateStore
 from services.intervention.domain import delivery, outcome, pending
 from services.intervention.domain.delivery import Deferred, Parcel, Refused, Slip, Unanswered
@@ -21,7 +21,6 @@ LEASE_US: Final = 60_000_000
 _SEND_SECONDS: Final = 20.0
 # For so long a note is tried again where the store is away: within the lease, it comes before and after an attempt.
 _PATIENCE_SECONDS: Final = LEASE_US / 4 / 1e6
-_RETRY_SECONDS: Final = 0.2
 # What is on its way from one user to another has arrived by then.
 _ARRIVING_US: Final = 2_000_000
 
@@ -180,12 +179,4 @@ class Carrier:
 
     async def _update(self, claimed: Claimed, slip: Slip, due_us: int | None) -> bool:
         """Notes it, and tries for a while where the store is away: what is not noted is in doubt."""
-        now = asyncio.get_running_loop().time
-        until = now() + _PATIENCE_SECONDS
-        while True:
-            try:
-                return await self._outbox.update(claimed, slip, due_us)
-            except Unavailable:
-                if now() >= until:
-                    raise
-            await asyncio.sleep(_RETRY_SECONDS)
+        return await patiently(lambda: self._outbox.update(claimed, slip, due_us), _PATIENCE_SECONDS)
