@@ -24,6 +24,8 @@ class Buffer(NamedTuple):
     reshard: Callable[[], None]
     kill_store: Callable[[random.Random], None] | None = None
     """Kills a node of the store, and starts it again; None where the mesh has a store of its own."""
+    keeps_order: bool = True
+    """Whether the events of each user stay in their order, whatever is killed."""
 
 
 def on_redis() -> Buffer:
@@ -61,7 +63,7 @@ def on_cluster(cluster: StoreCluster) -> Buffer:
         cluster.start(number)
         cluster.await_ok()
 
-    return Buffer({"JOURNEYMESH_REDIS_URL": cluster.url}, spoil, reshard, kill_store)
+    return Buffer({"JOURNEYMESH_REDIS_URL": cluster.url}, spoil, reshard, kill_store, keeps_order=False)
 
 
 def on_kinesis(url: str, name: str) -> Buffer:

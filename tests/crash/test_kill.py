@@ -3,8 +3,8 @@
 `CRASH_KILLS` kills (20; `make crash`: 200) at points drawn from a seed, over all processes, the store among them, on
 Redis Streams, on a cluster of stores whose slots move meanwhile, and on Kinesis, whose shards are split and merged.
 Some requests are sent twice, some events are wrong, some records are garbage. Afterwards every event is accounted for
-and led to one decision; every user did what it did in the undisturbed run; and features and decisions are, bit for bit,
-those that a replay of the archive derives from the same records.
+and led to one decision; every user did what it did in the undisturbed run (on a cluster a few in another order); and
+features and decisions are, bit for bit, those that a replay of the archive derives from the same records.
 """
 
 import collections
@@ -34,8 +34,7 @@ KILLS: Final = int(os.environ.get("CRASH_KILLS", "20"))
 SEED: Final = int(os.environ.get("CRASH_SEED", "1"))
 EVENTS: Final = 3_000 + 200 * KILLS
 USERS: Final = EVENTS // 20
-# On a cluster events of one user may still change places where a node of ids is away (docs/adr/045): only if named.
-STORES: Final = os.environ.get("CRASH_STORE", "redis kinesis").split()
+STORES: Final = os.environ.get("CRASH_STORE", "redis kinesis cluster").split()
 GARBAGE: Final = 5
 RESHARDINGS: Final = 4
 VICTIMS: Final = (
@@ -115,8 +114,15 @@ def test_kills_at_random_lose_nothing_and_double_nothing(
         _report(killed, tally, failed)
     _account(tally, known, failed, len(events))
     assert known.users.keys() == calm.users.keys()
-    for user, expected in calm.users.items():
-        assert known.users[user] == expected, user
+    moved = [user for user, expected in calm.users.items() if known.users[user] != expected]
+    if buffer.keeps_order:
+        for user in moved:
+            assert known.users[user] == calm.users[user], user
+    # Events of one user may change places where a node of ids is away while they are noted (docs/adr/045).
+    assert len(moved) <= USERS // 50
+    for user in moved:
+        assert known.users[user]["events"] != calm.users[user]["events"]
+        assert known.users[user]["profile"]["eventCount"] == calm.users[user]["profile"]["eventCount"]
     for its in (calm, known):
         assert any(each["kind"] == "intervene" for each in its.decisions)
         assert_each_event_led_to_one(
