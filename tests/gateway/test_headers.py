@@ -52,7 +52,7 @@ async def test_every_answer_of_the_table(route: Route, query: str) -> None:
     ("method", "path", "status"),
     [
         ("GET", "/nowhere", 404),
-        ("GET", "/api/users/ada", 404),
+        ("GET", "/api/users", 404),
         ("PUT", "/api/users/ada/risk", 405),
         ("HEAD", "/api/users/ada/risk", 200),
         ("GET", "/api/decisions?cursor=x", 400),
