@@ -10,7 +10,7 @@ from cli import reference
 
 ROOT = Path(__file__).parents[2]
 LONGEST = {"servicer.py": 150, "__main__.py": 60}
-LONGEST_MODULE = 300
+LONGEST_MODULE = 600
 
 
 def tracked(*patterns: str) -> list[Path]:
