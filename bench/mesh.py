@@ -18,8 +18,8 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from bench import load, sides
-from bench.sides import Side
+from bench.harness import load, sides
+from bench.harness.sides import Side
 
 LOAD_GENERATOR: Final = "load generator"
 

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from bench import load
+from bench.harness import load
 from tests.processes import RunningMesh, running_mesh
 
 _CONNECTIONS: Final = 256

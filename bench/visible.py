@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from bench import load
+from bench.harness import load
 from tests import bedrock
 from tests.conftest import free_port
 from tests.processes import RunningMesh, running_mesh

@@ -19,8 +19,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from cli import programs, run
-from cli.store import CannotRunError
+from cli import run
+from cli.local import programs
+from cli.local.store import CannotRunError
 from mesh.settings import read_or_exit
 from offline.datasets import edify, simulator
 from offline.settings import Settings

@@ -15,7 +15,7 @@ from mesh.errors import Unavailable
 from mesh.settings import SettingError
 
 if TYPE_CHECKING:
-    from offline.learning import Lesson
+    from offline.decisions.learning import Lesson
     from services.ingest.adapters.archive_events import Archived
     from services.intervention.domain.policy import Policy, Prior
 
@@ -80,9 +80,10 @@ def _check(arguments: argparse.Namespace, console: Console) -> int:
 
 def _learn(arguments: argparse.Namespace, console: Console) -> int:
     # Only this needs the archive.
-    from offline import archive, decided, learning
-    from offline.rewriting import rewritten
-    from offline.what_if import Span
+    from offline import archive
+    from offline.decisions import decided, learning
+    from offline.decisions.rewriting import rewritten
+    from offline.decisions.what_if import Span
     from services.ingest.adapters.archive_files import ParquetArchive
 
     document, policy = _read(arguments.file)

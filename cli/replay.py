@@ -68,7 +68,8 @@ async def main(arguments: argparse.Namespace) -> int:
 
 async def _replay(arguments: argparse.Namespace, console: Console) -> int:
     # Only this command needs the archive and the models.
-    from offline import archive, decided, what_if, what_if_report
+    from offline import archive
+    from offline.decisions import decided, report, what_if
     from services.ingest.adapters.archive_files import ParquetArchive
 
     policies = _policies(arguments.policies)
@@ -95,11 +96,11 @@ async def _replay(arguments: argparse.Namespace, console: Console) -> int:
         raise CannotReplayError(message) from None
     findings = replay.findings
     has_other = others != what_if.Others()
-    values = what_if_report.values_of(findings) if has_other else {}
-    what_if_report.tell(console, findings, values, has_other=has_other, gap_count=len(found.gaps))
+    values = report.values_of(findings) if has_other else {}
+    report.tell(console, findings, values, has_other=has_other, gap_count=len(found.gaps))
     if arguments.plot:
         try:
-            arguments.plot.write_bytes(what_if_report.picture(findings, values))
+            arguments.plot.write_bytes(report.picture(findings, values))
         except ImportError:
             console.print(_NO_PICTURE, markup=False)
     return int(bool(findings.different_count or findings.duplicate_count or found.gaps))

@@ -15,12 +15,12 @@ import httpx
 from rich.console import Console
 
 import topology
-from cli import programs
-from cli.guard import guarding
-from cli.programs import RunSettings
-from cli.store import CannotRunError, answering, taken
-from cli.supervisor import Program, Supervisor
-from cli.watch import Probe, over_grpc, over_http, over_redis, watch
+from cli.local import programs
+from cli.local.guard import guarding
+from cli.local.programs import RunSettings
+from cli.local.store import CannotRunError, answering, taken
+from cli.local.supervisor import Program, Supervisor
+from cli.local.watch import Probe, over_grpc, over_http, over_redis, watch
 from mesh import server
 from mesh.settings import read_or_exit
 

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table as Grid
 
 from mesh.settings import read_or_exit
-from offline import metrics, training
-from offline.reading import read_snapshots
+from offline.datasets import oulad
 from offline.settings import Settings
-from offline.snapshots import Table
+from offline.training import fitting, metrics
+from offline.training.snapshots import Table, table
 from services.scoring.adapters.model_directory import UnusableModelError, load
 from services.scoring.ports import Model
 
@@ -27,16 +28,25 @@ def main() -> None:
     model = _live(Path(settings.models_directory))
     snapshots = read_snapshots(Path(settings.data), console)
     console.print(f"Model {model.card.version}, trained on {model.card.training_source}")
-    is_kept_back = training.kept_back(snapshots.users)
+    is_kept_back = fitting.kept_back(snapshots.users)
     for users, part in (("users kept back", snapshots.where(is_kept_back)), ("all users", snapshots)):
-        for moments, table in training.parts(part).items():
-            console.print(render(f"{users}, {moments}", evaluate(model, table)))
+        for moments, rows in fitting.parts(part).items():
+            console.print(render(f"{users}, {moments}", evaluate(model, rows)))
 
 
-def evaluate(model: Model, table: Table) -> metrics.Report:
+def read_snapshots(data: Path, console: Console) -> Table:
+    """The snapshots of OULAD; ends the process with one sentence where the data is not there."""
+    try:
+        journeys = list(track(oulad.journeys(data / oulad.NAME), "reading journeys", console=console))
+    except FileNotFoundError as error:
+        sys.exit(f"journeymesh: the data set is not there ({error.filename}); set JOURNEYMESH_DATA to its directory.")
+    return table(track(journeys, "replaying journeys", console=console))
+
+
+def evaluate(model: Model, rows: Table) -> metrics.Report:
     """The model beside the baselines; the majority baseline is told the true share."""
-    probabilities = np.array(model.predict(table.values).probabilities)
-    return metrics.report(probabilities, table, float(table.is_gone.mean()))
+    probabilities = np.array(model.predict(rows.values).probabilities)
+    return metrics.report(probabilities, rows, float(rows.is_gone.mean()))
 
 
 def render(title: str, report: Mapping[str, Mapping[str, float]]) -> Grid:

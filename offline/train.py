@@ -15,13 +15,12 @@ from rich.console import Console
 
 from mesh.clock import system_clock
 from mesh.settings import read_or_exit
-from offline import card, parity, training
 from offline.datasets import oulad
-from offline.evaluate import render
-from offline.reading import read_snapshots
+from offline.evaluate import read_snapshots, render
 from offline.settings import Settings
-from offline.snapshots import HORIZON_DAYS
-from offline.training import Trained
+from offline.training import card, fitting, parity
+from offline.training.fitting import Trained
+from offline.training.snapshots import HORIZON_DAYS
 from services.scoring.domain.schema import FEATURES, SCHEMA_VERSION
 
 _LIBRARIES: Final = ("scikit-learn", "onnx", "numpy")
@@ -35,7 +34,7 @@ def main() -> None:
         f"{len(snapshots):,} snapshots of {len(set(snapshots.users)):,} users; fitting, calibrating, measuring"
     )
     with console.status("training"):
-        trained = training.train(snapshots, oulad.MEASURED, oulad.NAME)
+        trained = fitting.train(snapshots, oulad.MEASURED, oulad.NAME)
     for name, report in trained.reports.items():
         console.print(render(name, report))
     console.print(
@@ -73,9 +72,9 @@ def _described(trained: Trained, version: str, source: str, trained_us: int) -> 
         "features": FEATURES,
         "measured_features": sorted(oulad.MEASURED),
         "label": f"no event in the next {HORIZON_DAYS} days",
-        "seed": training.SEED,
-        "event_weight": training.EVENT_WEIGHT,
-        "parameters": training.PARAMETERS,
+        "seed": fitting.SEED,
+        "event_weight": fitting.EVENT_WEIGHT,
+        "parameters": fitting.PARAMETERS,
         "libraries": {name: installed(name) for name in _LIBRARIES},
         "counts": trained.counts,
         "parity": {"max_abs_difference": trained.parity_difference, "limit": parity.LIMIT},

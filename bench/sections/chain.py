@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from bench import connections, load, sides
-from bench.connections import Answered
+from bench.harness import connections, load, sides
+from bench.harness.connections import Answered
+from bench.harness.report import Bounded, Claim, Found, Ratio, Table
+from bench.harness.sides import Side
+from bench.harness.watch import Watch
 from bench.mesh import LOAD_GENERATOR
-from bench.report import Bounded, Claim, Found, Ratio, Table
 from bench.sections import Scale, turns
 from bench.sections.turns import Offered, Turns
-from bench.sides import Side
-from bench.watch import Watch
 
 _MESH: Final = "mesh"
 _AFTERNOON: Final = "afternoon"

@@ -7,11 +7,12 @@ from typing import Final
 
 import pyarrow.parquet as pq
 
-from bench import connections, kept, plots, sides
-from bench.report import Bounded, Found, Ratio, Table
+from bench import store
+from bench.harness import connections, plots, sides
+from bench.harness.report import Bounded, Found, Ratio, Table
+from bench.harness.sides import Side
 from bench.sections import Scale, turns
 from bench.sections.turns import Offered
-from bench.sides import Side
 
 _OFFERED: Final = Offered(turns.SATURATING, 100, 5)
 _LOADERS: Final = 4
@@ -122,8 +123,8 @@ def _archived(folder: Path) -> dict[str, float]:
 
 def _kept(side: Side, user_count: int, event_count: int) -> tuple[float, float, float]:
     """Bytes of the store per user, and per event for its id and for the ledger."""
-    used = kept.by_owner(side.store_port)
-    ids = sum(size for owner, size in used.items() if kept.is_id(owner))
-    ledger = sum(size for owner, size in used.items() if kept.is_ledger(owner))
-    waiting = sum(size for owner, size in used.items() if kept.is_waiting(owner))
+    used = store.by_owner(side.store_port)
+    ids = sum(size for owner, size in used.items() if store.is_id(owner))
+    ledger = sum(size for owner, size in used.items() if store.is_ledger(owner))
+    waiting = sum(size for owner, size in used.items() if store.is_waiting(owner))
     return (used.total() - ids - ledger - waiting) / user_count, ids / event_count, ledger / event_count

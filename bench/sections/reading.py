@@ -13,11 +13,11 @@ from typing import Final, NamedTuple
 
 import psutil
 
-from bench import connections, environments, load, sides
-from bench.report import Bounded, Claim, Found, Ratio, Table
+from bench.harness import connections, environments, load, sides
+from bench.harness.report import Bounded, Claim, Found, Ratio, Table
+from bench.harness.sides import await_so, is_there, running
+from bench.harness.watch import Watch
 from bench.sections import Scale
-from bench.sides import await_so, is_there, running
-from bench.watch import Watch
 from mesh import embedded
 from services.scoring.domain.schema import FEATURES
 from tests.conftest import free_port

@@ -22,12 +22,12 @@ from journeymesh.common.v1 import position_pb2
 from journeymesh.scoring.v1 import scoring_pb2
 from journeymesh.scoring.v1.scoring_pb2_grpc import ScoringServiceStub
 
-from bench import connections, environments, load
-from bench.report import Found, Ratio, Table
+from bench.harness import connections, environments, load
+from bench.harness.report import Found, Ratio, Table
+from bench.harness.sides import await_so, is_there, running
+from bench.harness.watch import Watch
 from bench.scoring_domain import MODELS, calm
 from bench.sections import Scale
-from bench.sides import await_so, is_there, running
-from bench.watch import Watch
 from mesh import embedded
 from services.scoring.domain.schema import SCHEMA_VERSION
 from tests.conftest import free_port

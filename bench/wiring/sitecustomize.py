@@ -1,10 +1,10 @@
-"""Taken in by Python as it starts, in the processes of a mesh that `bench.rewiring` wires otherwise."""
+"""Taken in by Python as it starts, in the processes of a mesh that `bench.harness.rewiring` wires otherwise."""
 
 import os
 import sys
 import traceback
 
-from bench import rewiring
+from bench.harness import rewiring
 
 try:
     rewiring.rewire(os.environ[rewiring.VARIABLE])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import connections, load
+from bench.harness import connections, load
 
 
 class _Server(ThreadingHTTPServer):

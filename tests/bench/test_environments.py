@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from bench import environments, rewiring
-from bench.clusters import running_cluster
-from bench.report import Ratio
+from bench.harness import environments, rewiring
+from bench.harness.clusters import running_cluster
+from bench.harness.report import Ratio
 from bench.sections import QUICK, cluster, reading, scoring
 
 
@@ -50,7 +50,7 @@ def test_a_process_of_the_mesh_leaves_it_out(name: str) -> None:
         text=True,
         check=True,
     )
-    assert told.stdout.split().count("bench.rewiring") == 1
+    assert told.stdout.split().count("bench.harness.rewiring") == 1
 
 
 def test_a_process_does_not_start_with_a_wiring_that_does_not_fit() -> None:

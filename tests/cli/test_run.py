@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from cli.programs import RunSettings, environment, services
+from cli.local.programs import RunSettings, environment, services
 from cli.run import EXAMPLE, greeting
 
 README = (Path(__file__).parents[2] / "README.md").read_text()

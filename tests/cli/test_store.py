@@ -13,13 +13,15 @@ import pytest
 import redis.asyncio
 import redis.exceptions
 
-from cli.store import CannotRunError, answering, taken
+from cli.local.store import CannotRunError, answering, taken
 from mesh import embedded
 from tests.conftest import free_port
 
-HOLD = (
-    "from pathlib import Path; from cli.store import taken\nwith taken(Path({!r})): print('held', flush=True); input()"
-)
+HOLD = """
+from pathlib import Path
+from cli.local.store import taken
+with taken(Path({!r})): print('held', flush=True); input()
+"""
 
 
 def test_a_folder_is_one_mesh_s_at_a_time(tmp_path: Path) -> None:
@@ -109,8 +111,8 @@ async def store(loading: asyncio.Event, share: str = "43.21", left: str = "20") 
 async def test_a_store_that_loads_its_file_is_waited_for_and_says_how_far_it_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("cli.store._PATIENCE_SECONDS", 0.2)
-    monkeypatch.setattr("cli.store._TELL_SECONDS", 0.3)
+    monkeypatch.setattr("cli.local.store._PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("cli.local.store._TELL_SECONDS", 0.3)
     told: list[str] = []
     through = asyncio.Event()
     async with store(through) as url:
@@ -139,7 +141,7 @@ async def test_a_store_that_does_not_say_how_far_it_is_is_waited_for_too() -> No
 
 
 async def test_a_store_of_which_nothing_is_heard_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cli.store._PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr("cli.local.store._PATIENCE_SECONDS", 0.3)
     with pytest.raises(CannotRunError, match="has not answered for 0 s"):
         await answering(f"redis://127.0.0.1:{free_port()}/0", lambda _: None)
 

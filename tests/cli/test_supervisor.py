@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 from rich.console import Console
 
-from cli import programs
-from cli.guard import Guard, guarding
-from cli.supervisor import Program, Supervisor, lines
+from cli.local import programs
+from cli.local.guard import Guard, guarding
+from cli.local.supervisor import Program, Supervisor, lines
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import msgspec
 from journeymesh.common.v1 import event_pb2
 
 from mesh.applied import derived_id
-from offline.decided import Record
-from offline.what_if import _decision_rows, _packed
+from offline.decisions.decided import Record
+from offline.decisions.what_if import _decision_rows, _packed
 from services.ingest.adapters.archive_events import Archived
 from services.ingest.adapters.archive_files import ParquetArchive
 from services.ingest.domain.archive import Plan, hours_of

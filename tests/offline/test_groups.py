@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from journeymesh.common.v1 import event_pb2
 
-from offline.decided import Record
-from offline.deriving import Deriving, Journeys
-from offline.what_if import Others, Span, WhatIf, _packed
+from offline.decisions.decided import Record
+from offline.decisions.deriving import Deriving, Journeys
+from offline.decisions.what_if import Others, Span, WhatIf, _packed
 from records.table import of_events
 from services.ingest.adapters.archive_events import Archived
 from services.ingest.translation.groups import Groups, each_alone, groups_of

@@ -13,12 +13,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sklearn.preprocessing import TargetEncoder
 
-from offline.decided import Record
-from offline.learning import Context, Lesson, Outcomes, Tallies, Tally, lessons
-from offline.observed import Observations, Reward
-from offline.policy_value import Evaluation, evaluate
-from offline.rewriting import rewritten
-from offline.what_if import Span
+from offline.decisions.decided import Record
+from offline.decisions.learning import Context, Lesson, Outcomes, Tallies, Tally, lessons
+from offline.decisions.observed import Observations, Reward
+from offline.decisions.policy_value import Evaluation, evaluate
+from offline.decisions.rewriting import rewritten
+from offline.decisions.what_if import Span
 from services.ingest.adapters.archive_events import Archived
 from services.intervention.adapters.policy_yaml import parse
 from services.intervention.domain import pending

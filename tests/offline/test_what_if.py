@@ -23,13 +23,14 @@ from cli import replay
 from gateway.rows import Rows
 from gateway.transcode import Stamp, read_event
 from mesh.applied import derived_id
-from offline import archive, decided
+from offline import archive
 from offline.datasets import simulator
-from offline.decided import Record, Row
-from offline.deriving import Deriving, Journeys
-from offline.observed import Reward
-from offline.policy_value import evaluate
-from offline.what_if import Findings, Others, Span, UnknownVersionError, WhatIf, _packed, _rows
+from offline.decisions import decided
+from offline.decisions.decided import Record, Row
+from offline.decisions.deriving import Deriving, Journeys
+from offline.decisions.observed import Reward
+from offline.decisions.policy_value import evaluate
+from offline.decisions.what_if import Findings, Others, Span, UnknownVersionError, WhatIf, _packed, _rows
 from services.ingest.adapters import archive_decisions
 from services.ingest.adapters.archive_events import Archived
 from services.ingest.adapters.archive_files import ParquetArchive

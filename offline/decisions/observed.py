@@ -9,9 +9,9 @@ import msgspec
 import numpy as np
 from journeymesh.common.v1 import event_pb2
 
-from offline.decided import Record
-from offline.goals import is_goal
-from offline.policy_value import Logged
+from offline.decisions.decided import Record
+from offline.decisions.goals import is_goal
+from offline.decisions.policy_value import Logged
 from services.intervention.domain import chance
 from services.intervention.domain import ledger as pages
 from services.intervention.domain.decision import Exceptional, derive

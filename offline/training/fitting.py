@@ -11,8 +11,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from offline import additive, metrics, parity, plots
-from offline.snapshots import HORIZON_DAYS, Table
+from offline.training import additive, metrics, parity, plots
+from offline.training.snapshots import HORIZON_DAYS, Table
 from services.scoring.domain.schema import FEATURES, SCHEMA_VERSION
 
 SEED: Final = 20260102

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-_ROOT: Final = Path(__file__).parents[1]
+_ROOT: Final = Path(__file__).parents[2]
 _CACHE: Final = _ROOT / ".cache" / "bench"
 LOCKS: Final = _ROOT / "requirements" / "bench"
 

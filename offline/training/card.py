@@ -7,11 +7,11 @@ from typing import Final
 import numpy as np
 import onnxruntime
 
-from offline import training
 from offline.datasets import oulad
-from offline.snapshots import HORIZON_DAYS
-from offline.stories import STORIES, values_after
-from offline.training import Trained
+from offline.training import fitting
+from offline.training.fitting import Trained
+from offline.training.snapshots import HORIZON_DAYS
+from offline.training.stories import STORIES, values_after
 from services.scoring.domain.schema import FEATURES, SCHEMA_VERSION
 
 _TEXT: Final = """\
@@ -107,9 +107,9 @@ def write(version: str, trained: Trained, trained_us: int) -> str:
         schema=SCHEMA_VERSION,
         measured=", ".join(f"`{name}`" for name in FEATURES if name in oulad.MEASURED),
         weekly=f"{trained.counts['snapshots']:,} snapshots.",
-        weight=training.EVENT_WEIGHT,
-        tenths=training.VALIDATION_TENTHS,
-        cut=training.CUT_DAY,
+        weight=fitting.EVENT_WEIGHT,
+        tenths=fitting.VALIDATION_TENTHS,
+        cut=fitting.CUT_DAY,
         size=len(trained.file),
         validation=trained.counts["validation_snapshots"],
         parity=trained.parity_difference,

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from offline.metrics import Bin
+from offline.training.metrics import Bin
 
 
 def reliability(curves: Mapping[str, Sequence[Bin]]) -> bytes:

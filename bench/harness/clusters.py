@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import psutil
 import redis
 
-from bench.sides import await_so, is_there, running
+from bench.harness.sides import await_so, is_there, running
 from mesh import embedded
 from tests.conftest import free_port
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from rich.console import Console
 from rich.text import Text
 
-from cli.guard import Guard
+from cli.local.guard import Guard
 
 _BACKOFF_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _SETTLED_SECONDS: Final = 5.0

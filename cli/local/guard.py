@@ -1,6 +1,7 @@
 """Ends what a runner leaves behind where it is killed itself.
 
-The runner tells which processes run, on a pipe that ends with it, whatever way it goes. `python -m cli.guard` reads it.
+`python -m cli.local.guard` reads from a pipe which processes the runner has started; the pipe closes however the runner
+ends.
 """
 
 import contextlib
@@ -43,7 +44,7 @@ class Guard:
 def guarding(files: Sequence[int]) -> Iterator[Guard]:
     """A guard that is there within the block; it keeps `files` open for as long as what it guards runs."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "cli.guard"], stdin=subprocess.PIPE, pass_fds=files, start_new_session=True
+        [sys.executable, "-m", "cli.local.guard"], stdin=subprocess.PIPE, pass_fds=files, start_new_session=True
     )
     try:
         yield Guard(process)

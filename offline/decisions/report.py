@@ -7,9 +7,9 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from offline.observed import Reward
-from offline.policy_value import Evaluation, Value, evaluate
-from offline.what_if import Came, Findings
+from offline.decisions.observed import Reward
+from offline.decisions.policy_value import Evaluation, Value, evaluate
+from offline.decisions.what_if import Came, Findings
 from services.intervention.domain.counting import counted
 
 _MOST_CHANGES: Final = 12

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-WIRING: Final = Path(__file__).parent / "wiring"
+WIRING: Final = Path(__file__).parents[1] / "wiring"
 VARIABLE: Final = "BENCH_WIRING"
 _URL: Final = "BENCH_REDIS_URL"
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Final
 
 import topology
-from cli.supervisor import Program, python
+from cli.local.supervisor import Program, python
 from mesh import embedded
 from mesh.settings import setting
 
 # Beside the code, so that the command may be called from any folder.
-_MODELS: Final = Path(__file__).parent.parent / "models" / "exit-risk"
-POLICY: Final = Path(__file__).parent.parent / "policies" / "default.yaml"
+_MODELS: Final = Path(__file__).parents[2] / "models" / "exit-risk"
+POLICY: Final = Path(__file__).parents[2] / "policies" / "default.yaml"
 # The gateway, then the others by their ports.
 METRICS_ORDER: Final = sorted(topology.PROCESSES, key=lambda name: (name != "gateway", topology.PROCESSES[name].port))
 

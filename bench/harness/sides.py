@@ -18,8 +18,8 @@ import psutil
 import redis
 
 import topology
-from bench import load
 from bench.afternoon import service
+from bench.harness import load
 from mesh import embedded
 from tests.conftest import free_port
 from tests.processes import RunningMesh, running_mesh

@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple, cast
 
 import yaml
 
-from offline.learning import Lesson
+from offline.decisions.learning import Lesson
 from services.intervention.adapters.policy_yaml import parse
 from services.intervention.domain.interpretation import PolicyError, policy_of
 

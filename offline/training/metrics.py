@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
-from offline.snapshots import Table
+from offline.training.snapshots import Table
 
 Probabilities = npt.NDArray[np.float64]
 

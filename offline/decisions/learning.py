@@ -14,9 +14,9 @@ from google.protobuf.json_format import Parse
 from journeymesh.common.v1 import event_pb2
 from journeymesh.intervention.v1 import intervention_pb2
 
-from offline.decided import Record, Row
-from offline.goals import is_goal
-from offline.what_if import Span
+from offline.decisions.decided import Record, Row
+from offline.decisions.goals import is_goal
+from offline.decisions.what_if import Span
 from services.intervention.domain.eligibility import difficulties, kind_of_difficulty
 from services.intervention.domain.facts import Indicator, Outcome
 from services.intervention.domain.outcome import Evidence, evidence_of, is_waiting, may_follow

@@ -13,9 +13,9 @@ from typing import Any, Final, NamedTuple, cast
 
 from journeymesh.intervention.v1 import intervention_pb2
 
-from offline.decided import Record, Row
-from offline.deriving import Deriving, Journeys
-from offline.observed import Observations
+from offline.decisions.decided import Record, Row
+from offline.decisions.deriving import Deriving, Journeys
+from offline.decisions.observed import Observations
 from records.table import of_events
 from services.ingest.adapters import archive_decisions
 from services.ingest.domain.archive import Assessment, DecisionRow, Versions
