@@ -1,4 +1,4 @@
-"""Ends what a runner leaves behind where it is killed itself.
+"""Ends the processes that a runner leaves behind if it is killed.
 
 `python -m cli.local.guard` reads from a pipe which processes the runner has started; the pipe closes however the runner
 ends.
@@ -14,9 +14,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-# As long as the supervisor gives them.
+# As long as the supervisor waits for them.
 _STOP_SECONDS: Final = 30.0
-_LOOK_SECONDS: Final = 0.05
+_POLL_SECONDS: Final = 0.05
 
 
 class Guard:
@@ -26,23 +26,23 @@ class Guard:
         self._process = process
 
     def began(self, pid: int, *, is_needed: bool) -> None:
-        """A process runs; its group has its id. What others need is ended after them."""
-        self._tell(f"{pid} {'needed' if is_needed else 'needs'}\n")
+        """Reports a process that has started and leads its own process group; one that others need is ended last."""
+        self._write(f"{pid} {'needed' if is_needed else 'needs'}\n")
 
     def ended(self, pid: int) -> None:
-        """It does not any more."""
-        self._tell(f"{pid} ended\n")
+        """Reports that a process has ended."""
+        self._write(f"{pid} ended\n")
 
-    def _tell(self, line: str) -> None:
+    def _write(self, line: str) -> None:
         if self._process.stdin is not None:
-            with contextlib.suppress(OSError):  # a guard that was killed guards nothing, and holds nobody up
+            with contextlib.suppress(OSError):  # a killed guard must not hold up the runner
                 self._process.stdin.write(line.encode())
                 self._process.stdin.flush()
 
 
 @contextlib.contextmanager
 def guarding(files: Sequence[int]) -> Iterator[Guard]:
-    """A guard that is there within the block; it keeps `files` open for as long as what it guards runs."""
+    """A guard for the duration of the block; it keeps `files` open while anything it guards still runs."""
     process = subprocess.Popen(
         [sys.executable, "-m", "cli.local.guard"], stdin=subprocess.PIPE, pass_fds=files, start_new_session=True
     )
@@ -56,26 +56,26 @@ def guarding(files: Sequence[int]) -> Iterator[Guard]:
 
 
 def main() -> None:
-    """Reads what runs until the runner has gone; then ends what is left, the first of it last."""
+    """Reads which processes run until the runner is gone; then ends those that are left, needed ones last."""
     running: dict[int, str] = {}
     for line in sys.stdin:
-        pid, what = line.split()
-        running[int(pid)] = what
-    left = {pid: what for pid, what in running.items() if what != "ended"}
+        pid, state = line.split()
+        running[int(pid)] = state
+    left = {pid: state for pid, state in running.items() if state != "ended"}
     if left:
-        sys.stderr.write("journeymesh: the runner is gone; what it ran is ended\n")
-        for what in ("needs", "needed"):
-            _end([pid for pid in left if left[pid] == what])
+        sys.stderr.write("journeymesh: the runner is gone; ending its processes\n")
+        for state in ("needs", "needed"):
+            _end([pid for pid in left if left[pid] == state])
 
 
 def _end(pids: Sequence[int]) -> None:
     for pid in pids:
         _signal(pid, signal.SIGTERM)
-        _signal(pid, signal.SIGCONT)  # one that was stopped hears of nothing else
+        _signal(pid, signal.SIGCONT)  # a stopped process receives no other signal
     until = time.monotonic() + _STOP_SECONDS
-    while any(map(_runs, pids)) and time.monotonic() < until:
-        time.sleep(_LOOK_SECONDS)
-    for pid in filter(_runs, pids):
+    while any(map(runs, pids)) and time.monotonic() < until:
+        time.sleep(_POLL_SECONDS)
+    for pid in filter(runs, pids):
         _signal(pid, signal.SIGKILL)
 
 
@@ -84,15 +84,17 @@ def _signal(pid: int, number: int) -> None:
         os.killpg(pid, number)
 
 
-def _runs(pid: int) -> bool:
-    """Whether the process is there, and not only its entry because nobody has asked how it ended."""
+def runs(pid: int) -> bool:
+    """Whether a process runs; a zombie does not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
+    except PermissionError:
+        return True
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(") ")[2][0] != "Z"
-    except OSError:  # a system that tells it otherwise, and whose first process asks
+    except OSError:  # no /proc: a system whose init reaps zombies anyway
         return True
 
 

@@ -1,4 +1,4 @@
-"""The embedded store: whose folder it is, and waiting for it, however long it loads its file."""
+"""The embedded store: a lock on its folder, and waiting until it has loaded its file."""
 
 import asyncio
 import contextlib
@@ -13,26 +13,28 @@ import redis.exceptions
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from cli.local.guard import runs
+
 _LOCK: Final = "lock"
-# So long nothing need be heard of it.
+# For how long it may be silent.
 _PATIENCE_SECONDS: Final = 60.0
-_TELL_SECONDS: Final = 5.0
+_REPORT_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.1
 
 
 class CannotRunError(Exception):
-    """The mesh cannot run here; the text is one sentence."""
+    """The mesh cannot run here; the message is one sentence."""
 
 
 @contextlib.contextmanager
 def taken(folder: Path) -> Iterator[int]:
-    """Takes a folder, which is made if it is not there; gives the open file that holds it.
+    """Locks a folder, creating it if necessary; gives the open lock file.
 
-    It is held until the block is left and every process that inherited the file has ended: a store that outlives its
-    runner keeps it.
+    The lock is held until the block is left and every process that inherited the file has ended: a store that outlives
+    its runner keeps it.
 
     Raises:
-        CannotRunError: another mesh has it, or it cannot be used.
+        CannotRunError: another mesh holds the folder, or it cannot be used.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -54,42 +56,32 @@ def taken(folder: Path) -> Iterator[int]:
 
 def _complaint(folder: Path, holder: bytes) -> str:
     pid = int(holder) if holder.strip().isdigit() else 0
-    if pid and not _runs(pid):
+    if pid and not runs(pid):
         return (
-            f"The folder {folder} is still used by what process {pid} left behind when it was killed; that ends within "
-            "a minute, or set JOURNEYMESH_VAR to another."
+            f"The folder {folder} is still used by processes that {pid} left behind when it was killed; they end "
+            "within a minute. Wait, or set JOURNEYMESH_VAR to another folder."
         )
     by = f"process {pid}" if pid else "another process"
-    return f"The folder {folder} is used by a mesh that runs already ({by}); end it, or set JOURNEYMESH_VAR to another."
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    return f"The folder {folder} is used by a running mesh ({by}); stop it, or set JOURNEYMESH_VAR to another folder."
 
 
 async def answering(url: str, say: Callable[[str], None]) -> None:
-    """Returns once the store takes commands; says how far it is while it loads its file.
+    """Returns once the store takes commands; reports its progress while it loads its file.
 
     Raises:
-        CannotRunError: for a minute nothing was heard of it.
+        CannotRunError: it did not answer for a minute.
     """
     now = asyncio.get_running_loop().time
-    heard, told = now(), -_TELL_SECONDS
+    heard, reported = now(), -_REPORT_SECONDS
     async with redis.asyncio.Redis.from_url(url, retry=Retry(NoBackoff(), 0)) as client:
         while True:
             try:
                 await client.ping()
             except redis.exceptions.BusyLoadingError:
                 heard = now()
-                if heard - told >= _TELL_SECONDS:
+                if heard - reported >= _REPORT_SECONDS:
                     say(await _progress(client))
-                    told = heard
+                    reported = heard
             except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
                 if now() - heard > _PATIENCE_SECONDS:
                     message = f"The embedded store has not answered for {_PATIENCE_SECONDS:.0f} s."
@@ -100,10 +92,10 @@ async def answering(url: str, say: Callable[[str], None]) -> None:
 
 
 async def _progress(client: redis.asyncio.Redis) -> str:
-    """How far the store has loaded its file, as far as it says."""
+    """How far the store has loaded its file, if it says so."""
     try:
-        told = await client.info("persistence")
-        share, left_seconds = float(told["loading_loaded_perc"]), int(told["loading_eta_seconds"])
+        info = await client.info("persistence")
+        share, left_seconds = float(info["loading_loaded_perc"]), int(info["loading_eta_seconds"])
     except (redis.exceptions.RedisError, LookupError, ValueError):
-        return "the store loads its file"
-    return f"the store loads its file: {share:.0f}%, about {left_seconds} s left"
+        return "the store is loading its file"
+    return f"the store is loading its file: {share:.0f}%, about {left_seconds} s left"

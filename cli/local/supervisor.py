@@ -1,4 +1,4 @@
-"""Keeps child processes running: one prefixed log, restarts with backoff, a clean end."""
+"""Keeps child processes running: one prefixed log, restarts with backoff, an orderly stop."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ _COLOURS: Final = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", 
 
 
 class Program(NamedTuple):
-    """A process to keep running; what its environment has beside the others'."""
+    """A process to keep running, and its environment besides what all share."""
 
     name: str
     command: Sequence[str]
@@ -30,11 +30,11 @@ class Program(NamedTuple):
     files: Sequence[int] = ()
     """Open files it inherits."""
     meanings: Mapping[str, str] = {}
-    """What is said in place of a line with a part of its own, where the program's words alarm for nothing."""
+    """Replacements of harmless but alarming log lines, by a part of the line."""
 
 
 class Supervisor:
-    """Runs programs side by side. Programs are ended in the reverse order of their start."""
+    """Runs programs side by side, and stops them in the reverse order of their start."""
 
     def __init__(self, console: Console, environment: Mapping[str, str], guard: Guard) -> None:
         self._console = console
@@ -51,18 +51,18 @@ class Supervisor:
         self._keepers.append(asyncio.create_task(self._keep(program, process)))
 
     async def stop(self) -> None:
-        """Ends every program, last started first, each with time to finish its work."""
+        """Stops every program, last started first, giving each time to finish its work."""
         for keeper in reversed(self._keepers):
             keeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await keeper
 
     def say(self, text: str) -> None:
-        """One line of the supervisor's own."""
+        """Logs a line of the supervisor's own."""
         self._line("mesh", "bold", text)
 
     def pid(self, name: str) -> int:
-        """The process a program has now; 0 where it has none."""
+        """The program's current process id; 0 if it has none."""
         process = self._processes.get(name)
         return process.pid if process is not None and process.returncode is None else 0
 
@@ -80,7 +80,7 @@ class Supervisor:
                 self._guard.ended(process.pid)
             failures = 1 if time.monotonic() - started > _SETTLED_SECONDS else failures + 1
             pause = _BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS)) - 1]
-            self.say(f"{program.name} ended {_how(code)}; starting it again in {pause:g} s")
+            self.say(f"{program.name} ended {_how(code)}; restarting it in {pause:g} s")
             await asyncio.sleep(pause)
             process = await self._spawn(program)
 
@@ -91,7 +91,7 @@ class Supervisor:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C reaches the supervisor only, which ends the others in order
+            start_new_session=True,  # Ctrl-C reaches only the supervisor, which stops the others in order
             pass_fds=program.files,
         )
         self._guard.began(process.pid, is_needed=program.name == self._names[0])
@@ -112,13 +112,13 @@ class Supervisor:
             return
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
-            process.send_signal(signal.SIGCONT)  # one that was stopped hears of nothing else
+            process.send_signal(signal.SIGCONT)  # a stopped process receives no other signal
         relaying = asyncio.create_task(self._relay(program, process))
         try:
             async with asyncio.timeout(_STOP_SECONDS):
                 await process.wait()
         except TimeoutError:
-            self.say(f"{program.name} did not end in time and is killed")
+            self.say(f"{program.name} did not stop in time; killing it")
             os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
         relaying.cancel()
@@ -128,7 +128,7 @@ class Supervisor:
 
 
 async def lines(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
-    """What comes, line by line, without their ends; a long line comes in pieces."""
+    """The lines that are read, without line ends; a long line comes in pieces."""
     rest = b""
     while chunk := await reader.read(_PIECE_BYTES):
         *whole, rest = (rest + chunk).split(b"\n")

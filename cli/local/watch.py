@@ -1,4 +1,4 @@
-"""Notices programs that run and do not answer, as one that was stopped or hangs; of those that end, others know."""
+"""Notices programs that run but do not answer, hanging or stopped; the supervisor sees those that end."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ from mesh.health import LIVE
 _PERIOD_SECONDS: Final = 2.0
 _ANSWER_SECONDS: Final = 2.0
 _SILENT_SECONDS: Final = 8.0
-# Until its first answer; meanwhile it is looked for oftener.
+# Until its first answer; until then it is probed more often.
 _START_SECONDS: Final = 30.0
 _START_PERIOD_SECONDS: Final = 0.25
 
@@ -28,40 +28,40 @@ Say = Callable[[str], None]
 
 
 class Silence:
-    """How long one program has been silent, look by look; times are seconds of a clock that is never set."""
+    """How long one program has been silent, probe by probe; times are seconds of a monotonic clock."""
 
     def __init__(self) -> None:
         self._pid = 0
         self._since = 0.0
         self._patience = _START_SECONDS
-        self._is_told = False
+        self._is_reported = False
 
     @property
     def is_awaited(self) -> bool:
-        """Whether it is being started: nothing was heard of its process yet."""
+        """Whether its process is starting: it has not answered yet."""
         return self._patience == _START_SECONDS
 
     def look(self, now: float, pid: int, *, answers: bool) -> str:
-        """What is to be said; empty: nothing.
+        """Takes the result of a probe; returns what to log, or nothing.
 
         Args:
             now: the time.
-            pid: the process the program has now; 0 where it has none.
-            answers: whether it was asked and answered.
+            pid: the program's current process id; 0 if it has none.
+            answers: whether the probe was answered.
         """
-        was_told = self._is_told
+        was_reported = self._is_reported
         if answers or pid != self._pid:
-            self._since, self._pid, self._is_told = now, pid, False
+            self._since, self._pid, self._is_reported = now, pid, False
             self._patience = _SILENT_SECONDS if answers else _START_SECONDS
-            return "answers again" if answers and was_told else ""
-        if not pid or was_told or now - self._since < self._patience:
+            return "answers again" if answers and was_reported else ""
+        if not pid or was_reported or now - self._since < self._patience:
             return ""
-        self._is_told = True
+        self._is_reported = True
         return f"(process {pid}) runs and has not answered for {now - self._since:.0f} s"
 
 
 async def watch(probes: Mapping[str, Probe], pid_of: Callable[[str], int], say: Say) -> None:
-    """Says which programs do not answer, and which do again, until cancelled; `pid_of` is as in `Silence.look`."""
+    """Logs which programs stop answering and which answer again, until cancelled; `pid_of` is as in `Silence.look`."""
     await asyncio.gather(*(_watch(name, probe, pid_of, say) for name, probe in probes.items()))
 
 
@@ -69,8 +69,8 @@ async def _watch(name: str, probe: Probe, pid_of: Callable[[str], int], say: Say
     silence = Silence()
     while True:
         answers = await _answers(probe)
-        if told := silence.look(asyncio.get_running_loop().time(), pid_of(name), answers=answers):
-            say(f"{name} {told}")
+        if text := silence.look(asyncio.get_running_loop().time(), pid_of(name), answers=answers):
+            say(f"{name} {text}")
         await asyncio.sleep(_START_PERIOD_SECONDS if silence.is_awaited else _PERIOD_SECONDS)
 
 
@@ -82,7 +82,7 @@ async def _answers(probe: Probe) -> bool:
 
 
 def over_http(url: str) -> Probe:
-    """Asks the gateway."""
+    """Probes the gateway."""
 
     async def probe() -> bool:
         try:
@@ -95,7 +95,7 @@ def over_http(url: str) -> Probe:
 
 
 def over_grpc(target: str) -> Probe:
-    """Asks a service where it answers probes."""
+    """Probes a service over gRPC."""
 
     async def probe() -> bool:
         async with grpc.aio.insecure_channel(target) as channel:
@@ -109,7 +109,7 @@ def over_grpc(target: str) -> Probe:
 
 
 def over_redis(url: str) -> Probe:
-    """Asks the store; one that loads its file or is full answers."""
+    """Probes the store; one that is full or loading its file still answers."""
 
     async def probe() -> bool:
         async with redis.asyncio.Redis.from_url(url, retry=Retry(NoBackoff(), 0)) as client:

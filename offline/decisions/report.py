@@ -32,7 +32,7 @@ def values_of(findings: Findings) -> Values:
     return {reward: evaluate(seen.logged(reward)) for reward in Reward} if len(seen) else {}
 
 
-def tell(console: Console, findings: Findings, values: Values, *, has_other: bool, gap_count: int) -> None:
+def show(console: Console, findings: Findings, values: Values, *, has_other: bool, gap_count: int) -> None:
     """Prints the tables."""
     console.print(_counts(findings, gap_count))
     for each in findings.differences:

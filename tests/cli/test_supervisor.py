@@ -54,7 +54,7 @@ async def test_a_program_that_writes_a_huge_line_is_kept_running(guard: Guard, t
                 await asyncio.sleep(0.02)
     finally:
         await supervisor.stop()
-    assert "starting it again" in output.getvalue()
+    assert "restarting it" in output.getvalue()
 
 
 async def test_a_stopped_program_is_ended_as_any_other(guard: Guard) -> None:
