@@ -19,7 +19,7 @@ from services.intervention.domain.interpretation import PolicyError, policy_of
 from services.intervention.domain.policy import Policy, Prior
 
 if TYPE_CHECKING:
-    from offline.decisions.learning import Lesson
+    from offline.decisions.learning import LearnedPrior
     from services.ingest.adapters.archive_events import Archived
 
 _HOUR_US: Final = 3_600_000_000
@@ -78,7 +78,7 @@ def _check(arguments: argparse.Namespace, console: Console) -> int:
 def _learn(arguments: argparse.Namespace, console: Console) -> int:
     # Only this subcommand needs the archive's libraries.
     from offline import archive
-    from offline.decisions import decided, learning
+    from offline.decisions import archived, learning
     from offline.decisions.rewriting import rewritten
     from offline.decisions.what_if import Span
     from services.ingest.adapters.archive_files import ParquetArchive
@@ -92,9 +92,9 @@ def _learn(arguments: argparse.Namespace, console: Console) -> int:
     def tracked(events: "Iterable[Archived]") -> "Iterable[Archived]":
         return track(events, "learning", total=found.row_count, console=console)
 
-    for record in decided.records(files, found, tracked):
+    for record in archived.records(files, found, tracked):
         outcomes.see(record)
-    learned = learning.lessons(policy, outcomes.tallies(), arguments.strength)
+    learned = learning.learned_priors(policy, outcomes.tallies(), arguments.strength)
     version = arguments.version or f"{policy.version.rpartition('+')[0]}-learned"
     new = rewritten(document, version, learned)
     arguments.output.write_text(new.text, encoding="utf-8")
@@ -108,7 +108,7 @@ def _learn(arguments: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _table(learned: "Sequence[Lesson]") -> Table:
+def _table(learned: "Sequence[LearnedPrior]") -> Table:
     table = Table(title="Learned from outcomes", title_justify="left")
     for heading in ("action", "risk", "difficulty"):
         table.add_column(heading, no_wrap=True)

@@ -15,7 +15,7 @@ from cli.policy import read_policy
 from mesh.errors import Unavailable
 from mesh.settings import SettingError, read_or_exit
 from offline import archive
-from offline.decisions import decided, report, what_if
+from offline.decisions import archived, report, what_if
 from offline.settings import Settings
 from services.ingest.adapters.archive_events import Archived
 from services.ingest.adapters.archive_files import ParquetArchive
@@ -68,7 +68,7 @@ async def _replay(arguments: argparse.Namespace, console: Console) -> int:
     policies = _policies(arguments.policies)
     folder = arguments.models or Path(read_or_exit(Settings).models_directory)
     models = {path.parent.name: load(path.parent) for path in sorted(folder.glob("*/model.json"))}
-    others = what_if.Others(
+    alternative = what_if.Alternative(
         policy=read_policy(arguments.policy)[1] if arguments.policy else None,
         model=load(folder / arguments.model) if arguments.model else None,
     )
@@ -78,19 +78,19 @@ async def _replay(arguments: argparse.Namespace, console: Console) -> int:
         console.print(archive.NOTHING_YET)
         return 0
     span = what_if.Span(arguments.start_us, arguments.stop_us)
-    replay = what_if.WhatIf(policies, models, others, span)
+    replay = what_if.WhatIf(policies, models, alternative, span)
 
     def tracked(events: Iterable[Archived]) -> Iterable[Archived]:
         return track(events, "replaying", total=found.row_count, console=console)
 
     try:
-        await replay.run(decided.records(files, found, tracked))
+        await replay.run(archived.records(files, found, tracked))
     except what_if.UnknownVersionError as error:
         hint = f"put its document into {arguments.policies}, or the model into {folder}."
         console.print(f"journeymesh: {error}: {hint}", markup=False)
         return 1
     findings = replay.findings
-    has_other = others != what_if.Others()
+    has_other = alternative != what_if.Alternative()
     values = report.values_of(findings) if has_other else {}
     report.show(console, findings, values, has_other=has_other, gap_count=len(found.gaps))
     if arguments.plot:

@@ -34,7 +34,7 @@ IMAGES: Final = {
         commands=("cli.check", "cli.demo", "cli.explain", "cli.policy"),
         without=(
             "offline.archive",
-            "offline.decisions.decided",
+            "offline.decisions.archived",
             "offline.decisions.learning",
             "offline.decisions.rewriting",
             "offline.decisions.what_if",

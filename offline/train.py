@@ -1,8 +1,8 @@
-"""Trains the exit-risk model: `python -m offline.train`.
+"""Trains the exit-risk model and makes it live: `python -m offline.train`.
 
 Writes `<models>/<version>/` with `model.onnx`, `model.json`, `card.md` and `reliability.png`, and points
-`<models>/live` to it. The version is named by the content of the model file: training again on the same data gives
-the same model, the same name and the same bytes.
+`<models>/live` to it. The version is a hash of the model file: training again on the same data gives the same
+bytes and so the same version.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ _LIBRARIES: Final = ("scikit-learn", "onnx", "numpy")
 
 
 def main() -> None:
-    """Trains on OULAD and promotes what came of it."""
+    """Trains on OULAD and makes the model live."""
     settings, console = read_or_exit(Settings), Console()
     snapshots = read_snapshots(Path(settings.data), console)
     console.print(
@@ -45,9 +45,9 @@ def main() -> None:
 
 
 def write(trained: Trained, directory: Path, source: str, now_us: int) -> str:
-    """Writes the model's folder and points `live` to it; gives the version.
+    """Writes the model's folder and points `live` to it; returns the version.
 
-    A version that is there already keeps the time it was first trained at.
+    A version that exists already keeps the time of its first training.
     """
     version = f"{source}-{hashlib.sha256(trained.file).hexdigest()[:8]}"
     folder = directory / version

@@ -1,4 +1,4 @@
-"""A cluster of three primaries of the embedded server, on free ports of this machine."""
+"""A cluster of three primaries of the embedded server, on free ports."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ _SLOTS: Final = 16_384
 
 
 class Cluster(NamedTuple):
-    """A cluster that takes commands for every slot."""
+    """A cluster whose slots are all served."""
 
     ports: list[int]
     processes: list[psutil.Process]
@@ -26,7 +26,7 @@ class Cluster(NamedTuple):
 
 @contextlib.contextmanager
 def running_cluster(folder: Path) -> Iterator[Cluster]:
-    """Three primaries within the block, with append-only files in folders of their own."""
+    """Three primaries for the duration of the block, each with its own folder."""
     with contextlib.ExitStack() as stack:
         ports, buses = ([free_port() for _ in range(_PRIMARIES)] for _ in range(2))
         processes, clients = [], []
@@ -48,13 +48,6 @@ def running_cluster(folder: Path) -> Iterator[Cluster]:
 
 
 def _is_whole(client: Any) -> bool:  # noqa: ANN401 - the client's answers have no types
-    told = client.execute_command("CLUSTER INFO")
-    fields: dict[str, str] = (
-        told if isinstance(told, dict) else dict(_pair(line) for line in told.decode().splitlines())
-    )
-    return fields["cluster_state"] == "ok" and fields["cluster_known_nodes"] == str(_PRIMARIES)
-
-
-def _pair(line: str) -> tuple[str, str]:
-    name, _, value = line.partition(":")
-    return name, value
+    info = client.execute_command("CLUSTER INFO")
+    fields = info if isinstance(info, dict) else dict(line.split(":", 1) for line in info.decode().splitlines())
+    return bool(fields["cluster_state"] == "ok" and fields["cluster_known_nodes"] == str(_PRIMARIES))

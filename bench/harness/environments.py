@@ -1,4 +1,4 @@
-"""Environments of what the mesh is compared with, which share no package with its own."""
+"""Virtual environments of what the mesh is compared with, which share no package with its own."""
 
 import subprocess
 import sys
@@ -11,14 +11,14 @@ LOCKS: Final = _ROOT / "requirements" / "bench"
 
 
 class NotInstalledError(Exception):
-    """The environment is not there and cannot be made, or not now."""
+    """The environment is missing, and may not or cannot be created."""
 
 
 def python(name: str, *, installs: bool) -> Path:
-    """The interpreter of an environment as `requirements/bench/<name>.lock` pins it, made where it is missing.
+    """The interpreter of an environment pinned by `requirements/bench/<name>.lock`, created if missing.
 
     Raises:
-        NotInstalledError: it is not there and `installs` is false, or its packages could not be had.
+        NotInstalledError: it is missing and `installs` is false, or its packages could not be installed.
     """
     lock, folder = LOCKS / f"{name}.lock", _CACHE / name
     mark, interpreter = folder / ".made", folder / "bin" / "python"
@@ -27,16 +27,7 @@ def python(name: str, *, installs: bool) -> Path:
     if not installs:
         message = f"{name} is not installed; `python -m bench --only` with the section's name installs it"
         raise NotInstalledError(message)
-    install = [
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--require-hashes",
-        "--requirement",
-        str(lock),
-    ]
+    install = f"-m pip install --quiet --disable-pip-version-check --require-hashes --requirement {lock}".split()
     try:
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True, capture_output=True)  # noqa: S603 - of this module
         subprocess.run([str(interpreter), *install], check=True, capture_output=True)  # noqa: S603 - the same

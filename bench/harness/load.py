@@ -1,4 +1,4 @@
-"""Load for benches: bodies without end, senders at a fixed rate, and probes that see how long an event takes."""
+"""Load for benches: endless bodies, senders at a fixed rate, and probes that measure the time to a decision."""
 
 import concurrent.futures
 import contextlib
@@ -16,18 +16,18 @@ SENDERS: Final = 16
 PROBE_PERIOD_SECONDS: Final = 0.1
 _PROBERS: Final = 32
 _POLL_SECONDS: Final = 0.03
-# Who waits long is asked less often, so that asking does not slow a system that is slow already.
+# A probe that waits long polls less often, so that polling does not slow down a slow system.
 _POLL_SHARE: Final = 0.05
-# A sender that was held up longer than this does not make up for it.
+# A sender that is further behind than this does not catch up.
 _CATCH_UP_SECONDS: Final = 1.0
 _HEADERS: Final = {"content-type": "application/json"}
 
 IsDecided = Callable[[http.client.HTTPConnection, str, str], bool]
-"""Whether an event, by its own id and its user's, is decided on."""
+"""Whether an event is decided on, by its id and its user's."""
 
 
 class Verdicts(NamedTuple):
-    """What one sender was told: of its events, and how often a whole request was refused with 429 or 503."""
+    """Answers to one sender: numbers of events, and of whole requests refused with 429 or 503."""
 
     accepted: int
     rejected: int
@@ -35,16 +35,16 @@ class Verdicts(NamedTuple):
 
 
 class Latency(NamedTuple):
-    """How long one event took from its POST to its decision, and when in the run that was."""
+    """The time from an event's POST to its decision, and when in the run that was."""
 
     at_seconds: float
     seconds: float
 
 
 def requests(sender: int, batch: int, user_count: int, run: int, name: str = "b") -> Iterator[bytes]:
-    """Bodies without end: each user goes round the product; one event in nineteen is an error, one a beat of a video.
+    """Endless bodies: each user tours the product; one event in nineteen is an error, one is of video playback.
 
-    A user's events come in runs, as client libraries send them: they gather some seconds' events into one call.
+    A user's events come in runs, because client libraries gather a few seconds' events into one call.
     """
     view = '"eventType":"page_view","properties":{"page":"/p%d"}'
     touch = '"eventType":"feature_interaction","properties":{"page":"/p%d","feature":"filter"}'
@@ -53,11 +53,11 @@ def requests(sender: int, batch: int, user_count: int, run: int, name: str = "b"
     begin = '"eventType":"form_start","properties":{"page":"/p%d","form":"profile"}'
     submit = '"eventType":"form_submit","properties":{"page":"/p%d","form":"profile"}'
     error = '"eventType":"error","properties":{"page":"/p%d","target":"search","errorCode":"http_500"}'
-    beat = (
+    playback = (
         '"eventType":"video_playback","properties":{"page":"/p%d","videoId":"v","action":"heartbeat",'
         '"positionSeconds":30,"watchedSeconds":10,"durationSeconds":300}'
     )
-    way = [view, click, touch, view, touch, success, view, click, beat, begin, submit, success]
+    way = [view, click, touch, view, touch, success, view, click, playback, begin, submit, success]
     way += [view, touch, click, view, success, touch, error]
     kinds = [kind % (number % 20) for number, kind in enumerate(way * 20)]
     numbers = itertools.count()
@@ -78,10 +78,10 @@ def senders(
     user_count: int,
     run: int,
     stop: threading.Event,
-    told: list[Verdicts],
+    verdicts: list[Verdicts],
     name: str = "b",
 ) -> list[threading.Thread]:
-    """Threads that together offer so many events a second, each over its own connection, in even steps."""
+    """Threads that together offer `rate` events per second evenly, each over its own connection."""
     apart_seconds = batch / rate
     return [
         threading.Thread(
@@ -91,7 +91,7 @@ def senders(
                 requests(sender, batch, user_count, run, name),
                 SENDERS * apart_seconds,
                 stop,
-                told,
+                verdicts,
                 sender * apart_seconds,
             ),
         )
@@ -104,10 +104,10 @@ def offer(
     bodies: Iterator[bytes],
     period_seconds: float,
     stop: threading.Event,
-    told: list[Verdicts],
+    verdicts: list[Verdicts],
     after_seconds: float = 0.0,
 ) -> None:
-    """Sends a request a period; one that comes late is sent at once, so that the offered rate holds on average."""
+    """Sends a request per period; a late one is sent at once, so that the offered rate holds on average."""
     accepted = rejected = refused = 0
     due = time.monotonic() + after_seconds
     with contextlib.closing(_connect(url)) as connection:
@@ -123,7 +123,7 @@ def offer(
             else:
                 rejected += answer.count(b'"index"')
                 refused += 1
-    told.append(Verdicts(accepted, rejected, refused))
+    verdicts.append(Verdicts(accepted, rejected, refused))
 
 
 def probe(
@@ -138,7 +138,7 @@ def probe(
 ) -> None:
     """Sends an event per period, whether or not the ones before have come through.
 
-    So a slow system cannot thin out the probes that would show how slow it is. A figure may be too high by
+    So a slow system cannot thin out the probes that would show how slow it is. Figures may be too high by
     `poll_seconds`, or by a twentieth if that is more.
     """
     with concurrent.futures.ThreadPoolExecutor(_PROBERS) as probers:
@@ -179,7 +179,7 @@ def _follow(
 
 
 def is_applied(connection: http.client.HTTPConnection, event_id: str, user_id: str) -> bool:  # noqa: ARG001 - as `IsDecided`
-    """Whether the mesh has decided on an event: its receipt says `applied`."""
+    """Whether the mesh has decided on an event, by its receipt."""
     return bool(ask(connection, "GET", f"/api/events/{event_id}").get("state") == "applied")
 
 
@@ -189,12 +189,12 @@ def _connect(url: str) -> http.client.HTTPConnection:
 
 
 def ask(connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None = None) -> Any:  # noqa: ANN401 - any JSON
-    """The JSON that is answered."""
+    """The JSON of the answer."""
     connection.request(method, path, body, _HEADERS if body else {})
     return json.loads(connection.getresponse().read())
 
 
 def percentile(values: list[float], share: float) -> float:
-    """The smallest value that at least `share` (0-1) of the values do not exceed; NaN of nothing."""
+    """The smallest value that at least `share` (0-1) of the values do not exceed; NaN if there are none."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(len(ordered) * share) - 1)] if ordered else math.nan

@@ -35,7 +35,7 @@ def stacks(title: str, stacked: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def shares(title: str, values: Mapping[str, Sequence[float]]) -> str:
-    """How many of the values are at most so large: one line per name, on a logarithmic axis."""
+    """The cumulative distribution of values, one line per name, on a logarithmic axis."""
     with _Figure(title, 3.5) as drawn:
         for name, each in values.items():
             if each:
@@ -43,6 +43,15 @@ def shares(title: str, values: Mapping[str, Sequence[float]]) -> str:
         drawn.axes.set_xscale("log")
         drawn.axes.grid(alpha=0.3, which="both")
         drawn.axes.legend(fontsize="small")
+    return drawn.svg
+
+
+def points(title: str, at: Sequence[float], values: Sequence[float]) -> str:
+    """One dot per value."""
+    with _Figure(title, 3.5) as drawn:
+        drawn.axes.plot(at, values, ".")
+        drawn.axes.set(ylim=(0, None))
+        drawn.axes.grid(alpha=0.3)
     return drawn.svg
 
 
@@ -61,7 +70,7 @@ class _Figure:
     """One figure, drawn within the block; `svg` afterwards."""
 
     def __init__(self, title: str, height: float) -> None:
-        import matplotlib as mpl  # heavy, and only wanted at the end of a section
+        import matplotlib as mpl  # heavy, and only needed at the end
 
         mpl.use("agg")
         from matplotlib import pyplot as plt

@@ -1,6 +1,6 @@
-"""Wires processes of a mesh otherwise, as by leaving out a guarantee, for the bench; the mesh knows nothing of it.
+"""Rewires processes of a mesh for the bench, to leave out a guarantee; the mesh itself does not know about it.
 
-A mesh whose `PYTHONPATH` begins with `bench/wiring` takes in `sitecustomize` there, which calls `rewire`.
+A mesh whose `PYTHONPATH` begins with `bench/wiring` imports `sitecustomize` from there, which calls `rewire`.
 """
 
 import os
@@ -15,17 +15,17 @@ _URL: Final = "BENCH_REDIS_URL"
 
 
 def settings(name: str, url: str = "") -> dict[str, str]:
-    """What a mesh is told so that it is wired otherwise: without `ids` or `fences`, or with the `store` at a URL."""
+    """The environment of a rewired mesh: without `ids` or `fences`, or with the `store` at a URL."""
     paths = [str(WIRING), *(path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path)]
     return {VARIABLE: name, _URL: url, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def rewire(name: str, command: Sequence[str] = sys.orig_argv) -> None:
-    """Wires the process of a command otherwise, if it is a service's.
+    """Rewires this process, if its command is a service's.
 
     Raises:
-        ImportError, AttributeError: there is no such adapter any more.
-        KeyError: there is no such name.
+        ImportError, AttributeError: the adapter no longer exists.
+        KeyError: there is no such rewiring.
     """
     wire = _REWIRINGS[name]
     if any(part.startswith("services.") for part in command):
@@ -54,7 +54,7 @@ _REWIRINGS: Final = {"ids": _ids, "fences": _fences, "store": _store}
 
 
 async def _save(state: Any, items: Mapping[str, bytes], _fence: object) -> None:  # noqa: ANN401 - an adapter's own
-    """Writes whatever stands there, whoever has the shard."""
+    """Writes regardless of who holds the shard's lease."""
     if items:
         pairs = [part for key, value in items.items() for part in (state._key(key), value)]  # noqa: SLF001 - the same
         await state._client.execute_command("MSETEX", len(items), *pairs, "EX", state._lifetime)  # noqa: SLF001 - the same

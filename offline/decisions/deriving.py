@@ -1,4 +1,4 @@
-"""Derives decisions again: the code of the services over archived events, in memory."""
+"""Derives decisions again: runs the services' code over archived events, in memory."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, cast
@@ -38,7 +38,7 @@ from services.video.usecases import Playback
 
 _STREAM: Final = "archive"
 _PLAYBACK: Final = event_pb2.EVENT_TYPE_VIDEO_PLAYBACK
-# Servicers look at no context.
+# Servicers ignore the context.
 _NO_CONTEXT: Final = cast("Any", None)
 
 
@@ -76,18 +76,18 @@ class Journeys:
 
 
 class Deriving:
-    """Scores and decides. What a model or policy did stays known to the next ones, as in service."""
+    """Scores and decides. State carries over from one model or policy to the next, as in service."""
 
     def __init__(self) -> None:
-        self._models, self._pages = _InService(), _Pages()
+        self._models, self._pages = _LiveModel(), _CollectingLedger()
         self._scoring = ScoringServicer(Scoring(self._models, MemoryState()), Metrics())
         self._stores = Stores(MemoryState(), MemoryShards(), self._pages, MemoryOutbox())
         self._deciding: dict[str, Deciding] = {}
 
-    async def derive(self, of: Applied, model: Model, policy: Policy) -> Mapping[int, Block]:
-        """The decisions on a batch by a model and a policy, block by block by sequence number."""
+    async def derive(self, batch: Applied, model: Model, policy: Policy) -> Mapping[int, Block]:
+        """The decisions of a model and a policy on a batch, as blocks by sequence number."""
         self._models.model = model
-        position, rows, groups, features = of
+        position, rows, groups, features = batch
         vectors = vectors_of(rows, groups, features)
         asked = assess_request(position, rows, groups, features, vectors)
         assessed = await self._scoring.AssessUsers(asked, _NO_CONTEXT)
@@ -95,8 +95,8 @@ class Deriving:
         await self._by(policy).decide(applied.batch(position), rows_of(request))
         return self._pages.take()
 
-    async def miss(self, undelivered: Mapping[str, delivery.Undelivered]) -> None:
-        """Takes note of the messages to users that never left."""
+    async def note_undelivered(self, undelivered: Mapping[str, delivery.Undelivered]) -> None:
+        """Records messages to users that were never delivered."""
         items = {UNDELIVERED.key(user): UNDELIVERED.encode(its) for user, its in undelivered.items()}
         await self._stores.state.save(items, None)
 
@@ -116,8 +116,8 @@ class Deriving:
         return self._deciding[policy.version]
 
 
-class _InService:
-    """The model that is live: whichever was put there last."""
+class _LiveModel:
+    """Gives the model that was set last as the live one."""
 
     model: Model
 
@@ -126,8 +126,8 @@ class _InService:
         return self.model
 
 
-class _Pages:
-    """A ledger that keeps what was recorded until it is taken."""
+class _CollectingLedger:
+    """A ledger that keeps recorded blocks until they are taken."""
 
     def __init__(self) -> None:
         self._blocks: dict[int, Block] = {}
@@ -151,5 +151,5 @@ class _Pages:
 
 
 def _beginning() -> int:
-    """The clock of the outbox, which nobody empties here."""
+    """A clock for the outbox, which nobody empties here."""
     return 0

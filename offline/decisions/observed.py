@@ -1,4 +1,4 @@
-"""Gathers from a replay what the value of another policy is estimated from."""
+"""Gathers from a replay the data that the value of another policy is estimated from."""
 
 import bisect
 import enum
@@ -9,8 +9,7 @@ import msgspec
 import numpy as np
 from journeymesh.common.v1 import event_pb2
 
-from offline.decisions.decided import Record
-from offline.decisions.goals import is_goal
+from offline.decisions.archived import Record, is_goal
 from offline.decisions.policy_value import Logged
 from services.intervention.domain import chance
 from services.intervention.domain import ledger as pages
@@ -24,22 +23,22 @@ Arm = tuple[str, str]
 """An action and its channel."""
 
 _NOTHING: Final[Arm] = (NOTHING, "")
-_TAKEN_UP: Final = frozenset({Outcome.ACCEPTED.value, Outcome.CONVERTED.value})
+_ACCEPTED: Final = frozenset({Outcome.ACCEPTED.value, Outcome.CONVERTED.value})
 
 
 class Reward(enum.Enum):
-    """What a decision is paid for: 1 where it came about, else 0."""
+    """What earns a decision a reward of 1; else it is 0."""
 
     ACCEPTED = "accepted"
-    """The help was accepted, or the user converted upon it. Doing nothing is never paid."""
+    """The help was accepted, or the user converted after it. Doing nothing earns nothing."""
     CONVERTED = "converted"
-    """The user did what the policy wants within its time, whatever was done for it."""
+    """The user reached the policy's goal in time, whatever was decided."""
 
 
 class _Observation(NamedTuple):
     user_id: str
     at_us: int
-    # Until when what the user does counts for it.
+    # Until when the user's actions count for it.
     until_us: int
     chosen: Arm
     logged: Mapping[Arm, float]
@@ -48,18 +47,18 @@ class _Observation(NamedTuple):
 
 
 class Observations:
-    """Decisions on which either policy had a choice, and what came of them.
+    """Decisions where either policy had a choice, and their outcomes.
 
-    Users whom the policy in service held out are left out: nothing was done for them, whatever was chosen. Where that
-    policy knew the user's standing, the other one is asked about the same standing; else it is taken at its own.
+    Users in the holdout of the policy in service are left out: nothing was done for them, whatever was chosen. If that
+    policy knew the user's state, the other decides from the same state, else from its own.
 
-    Decisions on somebody anonymous, and what was done anonymously, are those of the known user it turned out to be.
-    Shards are read one after the other, so this and what is the goal are put together at the end.
+    Decisions for an anonymous user, and what that user did, count for the known user they turned out to be. Shards are
+    read one after the other, so links and goals are joined at the end.
     """
 
     def __init__(self) -> None:
         self._seen: list[_Observation] = []
-        self._made: list[str] = []
+        self._interventions: list[str] = []
         self._accepted: set[str] = set()
         self._goals: list[tuple[str, int]] = []
         self._links: dict[str, list[tuple[int, str]]] = {}
@@ -70,9 +69,9 @@ class Observations:
     def see(
         self, record: Record, blocks: tuple[Block, Block], policies: tuple[Policy, Policy], compared: Collection[int]
     ) -> None:
-        """Takes the decisions of a record, as they were and as the other makes them.
+        """Takes a record's decisions by both policies.
 
-        Only those about the events in `compared`, by their index, count; outcomes are taken from all events.
+        Only decisions about the events in `compared`, by index, count; outcomes are taken from all events.
         """
         for archived in record.events.values():
             self._note(archived.event, policies[0])
@@ -83,7 +82,7 @@ class Observations:
                 self._observe(record, row, blocks, policies)
 
     def logged(self, reward: Reward) -> Logged:
-        """What was seen, for `policy_value.evaluate`."""
+        """The decisions as input of `policy_value.evaluate`."""
         arms = sorted({arm for each in self._seen for arm in (each.chosen, *each.logged, *each.target)})
         column = {arm: number for number, arm in enumerate(arms)}
         shape = (len(self._seen), len(arms))
@@ -94,12 +93,12 @@ class Observations:
                     into[row, column[arm]] += share
         people = [self._person(each.user_id, each.at_us) for each in self._seen]
         users = {user_id: number for number, user_id in enumerate(dict.fromkeys(people))}
-        paid = self._taken_up() if reward is Reward.ACCEPTED else self._converted(people)
+        rewards = self._accepted_help() if reward is Reward.ACCEPTED else self._converted(people)
         return Logged(
             actions=np.array([column[each.chosen] for each in self._seen], np.intp),
             propensities=propensities,
             targets=targets,
-            rewards=np.array(paid, np.float64),
+            rewards=np.array(rewards, np.float64),
             contexts=np.array([each.context for each in self._seen], np.float64),
             users=np.array([users[each] for each in people], np.int64),
         )
@@ -108,8 +107,8 @@ class Observations:
         was, would = (block.exceptional.get(row) for block in blocks)
         facts = pages.facts_at(blocks[0], record.shard, record.sequence, row)
         logged = was.verdict.candidates if was else ()
-        otherwise = msgspec.structs.replace(facts, assessment=blocks[1].assessments[row])
-        target = _target(policies[1], otherwise, was, would)
+        other_facts = msgspec.structs.replace(facts, assessment=blocks[1].assessments[row])
+        target = _target(policies[1], other_facts, was, would)
         if not logged and not target:
             return
         chosen = next(((each.action, each.channel) for each in logged if each.is_chosen), _NOTHING)
@@ -120,10 +119,10 @@ class Observations:
         self._seen.append(
             _Observation(facts.user_id, at_us, until_us, chosen, _shares(logged), _shares(target), context)
         )
-        self._made.append(was.verdict.intervention.id if was and was.verdict.intervention else "")
+        self._interventions.append(was.verdict.intervention.id if was and was.verdict.intervention else "")
 
     def _note(self, event: event_pb2.Event, policy: Policy) -> None:
-        if event.event_type == event_pb2.EVENT_TYPE_INTERVENTION_OUTCOME and event.outcome.outcome in _TAKEN_UP:
+        if event.event_type == event_pb2.EVENT_TYPE_INTERVENTION_OUTCOME and event.outcome.outcome in _ACCEPTED:
             self._accepted.add(event.outcome.intervention_id)
         if is_goal(policy.conversion, event):
             self._goals.append((event.user_id, event.event_time_us))
@@ -131,15 +130,15 @@ class Observations:
             self._links.setdefault(event.user_id, []).append((event.received_time_us, event.linked_user_id))
 
     def _person(self, user_id: str, at_us: int) -> str:
-        """The known user whom a user turned out to be, at the first link that comes after a time."""
+        """The known user whom a user turned out to be, by the first link after a time."""
         found = (known for linked_us, known in sorted(self._links.get(user_id, ())) if linked_us >= at_us)
         return next(found, user_id)
 
-    def _taken_up(self) -> list[bool]:
-        return [bool(each) and each in self._accepted for each in self._made]
+    def _accepted_help(self) -> list[bool]:
+        return [bool(each) and each in self._accepted for each in self._interventions]
 
     def _converted(self, people: Sequence[str]) -> list[bool]:
-        """Whether the person reached the goal in time: by when it happened, however late it came."""
+        """Whether the user reached the goal in time, by when it happened and not when it was received."""
         goals: dict[str, list[int]] = {}
         for user_id, at_us in self._goals:
             goals.setdefault(self._person(user_id, at_us), []).append(at_us)
@@ -157,7 +156,7 @@ def _has_one(ascending: Sequence[int], after_us: int, until_us: int) -> bool:
 
 
 def _is_held_out(policy: Policy, user_id: str, was: Exceptional | None) -> bool:
-    """Whether nothing was done, whatever was chosen: by the side that the person has, else by the user's own."""
+    """Whether the user was in the holdout: by the recorded exposure, else by the hash of the user's id."""
     before = was.standing.exposed if was else None
     if before is not None and before.experiment == policy.holdout.salt:
         return not before.is_treated
@@ -167,11 +166,11 @@ def _is_held_out(policy: Policy, user_id: str, was: Exceptional | None) -> bool:
 def _target(policy: Policy, facts: Facts, was: Exceptional | None, would: Exceptional | None) -> tuple[Candidate, ...]:
     if was is None:
         return would.verdict.candidates if would else ()
-    # What is made is thrown away: no matter by which id.
+    # The intervention is discarded, so its id does not matter.
     return derive(policy, facts, was.standing, "").candidates
 
 
 def _shares(candidates: Iterable[Candidate]) -> Mapping[Arm, float]:
-    """How likely each was; doing nothing is certain where it did not come to a choice."""
+    """The propensity of each; doing nothing is certain if there was no choice."""
     shares = {(each.action, each.channel): each.propensity for each in candidates}
     return shares or {_NOTHING: 1.0}

@@ -1,8 +1,8 @@
-"""What another policy would have been worth, estimated from the decisions of the one that was in service.
+"""The value of another policy, estimated from the decisions of the one that was in service.
 
-Off-policy evaluation: every logged decision tells how likely each action was, so that those which the other policy
-would have taken more often can be given more weight. The estimates are per decision, at the standing the user had: that
-the other policy would have led the user to another standing is not in them.
+Off-policy evaluation: every logged decision has the propensity of each action, so that actions which the other policy
+would have taken more often can be given more weight. The estimates are per decision, given the state the user was in:
+that the other policy would have led the user to another state is not in them.
 """
 
 from collections.abc import Callable
@@ -23,11 +23,11 @@ _Z95: Final = 1.959963984540054
 
 @dataclass(frozen=True)
 class Logged:
-    """Decisions as they were logged, a row each, and how another policy would have decided; a column an action.
+    """Logged decisions, one per row, and how another policy would have decided; one column per action.
 
-    `actions` are the columns that were chosen, `propensities` how likely each action was when it was logged and
-    `targets` how likely the other policy would make it, each row summing to 1; an action that was not there has 0.
-    `contexts` is what rewards may depend on, as numbers. Rows of one user (`users`, any numbers) depend on each other.
+    `actions` are the columns that were chosen, `propensities` those of the log and `targets` those of the other policy,
+    each row summing to 1; an action that was no candidate has 0. `contexts` are numbers that rewards may depend on.
+    Rows of one user (`users`, any numbers) depend on each other.
     """
 
     actions: Indexes
@@ -39,7 +39,7 @@ class Logged:
 
 
 class Value(NamedTuple):
-    """A mean reward a decision, its standard error, and the ends of its 95% interval (normal approximation)."""
+    """A mean reward per decision, its standard error, and its 95% interval (normal approximation)."""
 
     mean: float
     error: float
@@ -52,30 +52,30 @@ class Evaluation(NamedTuple):
 
     logged: Value
     ips: Value
-    """Inverse propensity scoring: no bias where the log has support, wide where the policies differ much."""
+    """Inverse propensity scoring: unbiased where the log has support, wide if the policies differ much."""
     snips: Value
-    """The same, divided by the sum of the weights instead of the number of decisions: narrower, a little biased."""
+    """The same, divided by the sum of the weights instead of the number of decisions: narrower, slightly biased."""
     doubly_robust: Value
-    """A model of the reward, corrected where it was wrong: right if the propensities or the model are."""
+    """A model of the reward, corrected by its residuals: unbiased if the propensities or the model are right."""
     lift: Value
-    """By how much the other policy is worth more: doubly robust, decision by decision."""
+    """How much more the other policy is worth: doubly robust, decision by decision."""
     effective_count: float
-    """As many decisions of the other policy's own would tell as much (Kish)."""
+    """How many decisions of the other policy itself would be as informative (Kish)."""
     unsupported: float
-    """The share of the other policy's actions that were never possible in the log, 0 to 1: of these nothing is known,
-    and IPS takes their reward for 0."""
+    """The share of the other policy's actions that were never possible in the log, 0 to 1: nothing is known about them,
+    and IPS takes their reward as 0."""
 
 
 def evaluate(logged: Logged) -> Evaluation:
     """Evaluates the other policy.
 
     Raises:
-        ValueError: there are no decisions, or one was logged that could not have been chosen.
+        ValueError: there are no decisions, or one was logged with a propensity of 0.
     """
     rows = np.arange(len(logged.actions))
     propensities = logged.propensities[rows, logged.actions]
     if not len(rows) or not np.all(propensities > 0):
-        raise ValueError("Decisions are evaluated that were logged with a propensity above 0, one at least.")
+        raise ValueError("At least one decision is needed, and all must have a propensity above 0.")
     weights = logged.targets[rows, logged.actions] / propensities
     expected = _expected_rewards(logged)
     residuals = weights * (logged.rewards - expected[rows, logged.actions])
@@ -106,7 +106,7 @@ def _self_normalised(weights: Vector, logged: Logged) -> Value:
 
 
 def _value(mean: float, scores: Vector, users: npt.NDArray[np.int64]) -> Value:
-    """The mean with an error that allows for rows of one user moving together; infinite for a single user."""
+    """The mean with an error that is robust to correlated rows of one user; infinite for a single user."""
     _, groups = np.unique(users, return_inverse=True)
     count = int(groups.max()) + 1
     sums = np.bincount(groups, scores - mean)
@@ -116,7 +116,7 @@ def _value(mean: float, scores: Vector, users: npt.NDArray[np.int64]) -> Value:
 
 
 def _expected_rewards(logged: Logged) -> Matrix:
-    """The reward to be expected of every action at every row, from a model that has not seen the row's user."""
+    """The expected reward of every action in every row, from a model fitted without the row's user."""
     _, groups = np.unique(logged.users, return_inverse=True)
     folds = groups % _FOLDS
     expected = np.zeros_like(logged.propensities)
@@ -128,7 +128,7 @@ def _expected_rewards(logged: Logged) -> Matrix:
 
 
 def _fitted(logged: Logged, rows: npt.NDArray[np.bool_]) -> Callable[[Matrix], Matrix]:
-    """Ridge regression of the reward on the context, one an action, drawn to the mean reward of all."""
+    """Ridge regressions of the reward on the context, one per action, shrunk towards the overall mean."""
     contexts, actions, rewards = logged.contexts[rows], logged.actions[rows], logged.rewards[rows]
     mean, centre, scale = rewards.mean(), contexts.mean(axis=0), contexts.std(axis=0)
     scale = np.where(scale > 0, scale, 1.0)

@@ -1,4 +1,4 @@
-"""Tells in tables and a picture what a replay has found."""
+"""Shows the findings of a replay as tables and a picture."""
 
 import io
 from collections.abc import Iterator, Mapping
@@ -9,14 +9,14 @@ from rich.table import Table
 
 from offline.decisions.observed import Reward
 from offline.decisions.policy_value import Evaluation, Value, evaluate
-from offline.decisions.what_if import Came, Findings
+from offline.decisions.what_if import Findings, Summary
 from services.intervention.domain.counting import counted
 
 _MOST_CHANGES: Final = 12
 _LITTLE_SUPPORT: Final = 0.01
 _FEW_DECISIONS: Final = 100
 _ESTIMATORS: Final = {
-    "as it was": "logged",
+    "original": "logged",
     "other, IPS": "ips",
     "other, self-normalised IPS": "snips",
     "other, doubly robust": "doubly_robust",
@@ -27,7 +27,7 @@ Values = Mapping[Reward, Evaluation]
 
 
 def values_of(findings: Findings) -> Values:
-    """What the other policy is worth by each reward; nothing where no decision came to a choice."""
+    """The other policy's value by each reward; empty if no decision had a choice."""
     seen = findings.observations
     return {reward: evaluate(seen.logged(reward)) for reward in Reward} if len(seen) else {}
 
@@ -44,25 +44,25 @@ def show(console: Console, findings: Findings, values: Values, *, has_other: boo
     for reward, evaluation in values.items():
         console.print(_values(reward, evaluation, len(findings.observations)))
         for warning in _warnings(evaluation):
-            console.print(f"Beware: {warning}", markup=False, highlight=False)
+            console.print(f"Warning: {warning}", markup=False, highlight=False)
     if not values:
-        console.print("No decision came to a choice among actions: there is nothing to estimate a value from.")
+        console.print("No decision had a choice among actions, so there is nothing to estimate a value from.")
 
 
 def picture(findings: Findings, values: Values) -> bytes:
-    """Interventions by action, as they were and as the other makes them, and the estimated values; as PNG.
+    """Interventions by action, original and other, and the estimated values; as PNG.
 
     Raises:
         ImportError: matplotlib is not installed here.
     """
-    # What is told in words needs no library that draws, and `make run` installs none.
+    # The tables do not need matplotlib, which `make run` does not install.
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9.6, 4.2), layout="constrained")
     bars, ranges = figure.subplots(1, 2)
     names = sorted(findings.actions | findings.other_actions)
     places = range(len(names))
-    bars.barh([each + 0.2 for each in places], [findings.actions[name] for name in names], 0.4, label="as it was")
+    bars.barh([each + 0.2 for each in places], [findings.actions[name] for name in names], 0.4, label="original")
     bars.barh([each - 0.2 for each in places], [findings.other_actions[name] for name in names], 0.4, label="other")
     bars.set_yticks(places, names)
     bars.set_xlabel("interventions")
@@ -80,7 +80,7 @@ def picture(findings: Findings, values: Values) -> bytes:
         )
     ranges.axvline(0, color="0.7", linewidth=1)
     ranges.set_yticks([each + 0.15 for each in range(len(_ESTIMATORS))], _ESTIMATORS)
-    ranges.set_xlabel("reward a decision, with 95% interval")
+    ranges.set_xlabel("reward per decision, with 95% interval")
     if values:
         ranges.legend(frameon=False, fontsize=8)
     buffer = io.BytesIO()
@@ -101,7 +101,7 @@ def _counts(findings: Findings, gap_count: int) -> Table:
 
 
 def _changes(findings: Findings) -> Table:
-    table = Table("from", "to", title="Decided otherwise", title_justify="left")
+    table = Table("from", "to", title="Changed decisions", title_justify="left")
     table.add_column("decisions", justify="right")
     changes = findings.changes.most_common()
     for (was, would), count in changes[:_MOST_CHANGES]:
@@ -115,7 +115,7 @@ def _changes(findings: Findings) -> Table:
 
 def _actions(findings: Findings) -> Table:
     table = Table("intervention", title="Interventions", title_justify="left")
-    for header in ("as it was", "other"):
+    for header in ("original", "other"):
         table.add_column(header, justify="right")
     for name in sorted(findings.actions | findings.other_actions):
         table.add_row(name, f"{findings.actions[name]:,}", f"{findings.other_actions[name]:,}")
@@ -125,7 +125,7 @@ def _actions(findings: Findings) -> Table:
 
 def _values(reward: Reward, evaluation: Evaluation, count: int) -> Table:
     decisions = counted(count, "decision")
-    title = f"Value: {reward.value}, per decision ({decisions}, as good as {evaluation.effective_count:,.0f})"
+    title = f"Value: {reward.value}, per decision ({decisions}, effectively {evaluation.effective_count:,.0f})"
     table = Table("policy", title=title, title_justify="left")
     for header in ("value", "95% from", "to"):
         table.add_column(header, justify="right")
@@ -137,19 +137,19 @@ def _values(reward: Reward, evaluation: Evaluation, count: int) -> Table:
 
 def _warnings(evaluation: Evaluation) -> Iterator[str]:
     if evaluation.logged.error == 0:
-        yield "all decisions were paid alike; the intervals mean nothing."
+        yield "all decisions earned the same reward; the intervals mean nothing."
     if evaluation.unsupported > _LITTLE_SUPPORT:
         yield (
-            f"{evaluation.unsupported:.0%} of what the other does was never possible before; nothing is known of it. "
-            "Explore more (`exploration` of the policy) to learn of it."
+            f"{evaluation.unsupported:.0%} of the other policy's actions were never possible before; nothing is known "
+            "about them. Explore more (`exploration` of the policy) to learn about them."
         )
     if evaluation.effective_count < _FEW_DECISIONS:
         few = counted(round(evaluation.effective_count), "decision")
-        yield f"the estimate rests on as much as {few} would tell, and that is little."
+        yield f"the estimate is only as good as one from {few} of the other policy itself."
 
 
-def _words(came: Came) -> str:
-    return " ".join(filter(None, (came.kind, came.reason, came.action)))
+def _words(summary: Summary) -> str:
+    return " ".join(filter(None, (summary.kind, summary.reason, summary.action)))
 
 
 def _finite(value: Value) -> float:

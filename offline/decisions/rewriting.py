@@ -1,11 +1,11 @@
-"""Writes what a policy has learned into its document."""
+"""Writes learned priors into a policy's document."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, cast
 
 import yaml
 
-from offline.decisions.learning import Lesson
+from offline.decisions.learning import LearnedPrior
 from services.intervention.adapters.policy_yaml import parse
 from services.intervention.domain.interpretation import PolicyError, policy_of
 
@@ -15,7 +15,7 @@ Contexts = Sequence[Mapping[str, object]]
 
 
 class Rewritten(NamedTuple):
-    """A document, and whether it is the old one but for what was learned, or its comments and layout are gone."""
+    """A document, and whether it keeps the old one's comments and layout."""
 
     text: str
     has_comments: bool
@@ -27,11 +27,11 @@ class _Edit(NamedTuple):
     text: str
 
 
-def rewritten(document: str, version: str, learned: Iterable[Lesson]) -> Rewritten:
-    """The document with another version, and with the contexts that were learned.
+def rewritten(document: str, version: str, learned: Iterable[LearnedPrior]) -> Rewritten:
+    """The document with another version and the learned contexts.
 
     Raises:
-        PolicyError: it was no policy, or becomes none.
+        PolicyError: the document is no policy, or would become none.
     """
     contexts: dict[str, list[Mapping[str, object]]] = {}
     for each in learned:
@@ -60,19 +60,19 @@ def _tree(document: str) -> dict[str, Any]:
 
 
 def _edits(document: str, tree: Mapping[str, Any], version: str, contexts: Mapping[str, Contexts]) -> Iterator[_Edit]:
-    """The places of the text to change. Whether that came out right is for the reader of the result to say."""
+    """The edits to the text; the caller checks that the result means what it should."""
     root = _members(yaml.compose(document, Loader=yaml.SafeLoader))
     if "version" in root:
         yield _Edit(root["version"].start_mark.index, root["version"].end_mark.index, _flow(version))
     if "actions" not in root:
         return
     nodes = [each for each in root["actions"].value if isinstance(each, yaml.MappingNode)]
-    taught = [node for node, action in zip(nodes, tree["actions"], strict=False) if action["name"] in contexts]
+    changed = [node for node, action in zip(nodes, tree["actions"], strict=False) if action["name"] in contexts]
     for node, action in zip(nodes, tree["actions"], strict=False):
-        if node in taught:
+        if node in changed:
             yield _with_contexts(document, node, contexts[action["name"]])
-        elif any(base in taught for base in _bases(node)):
-            # What is merged into an action is not to bring it the other's contexts.
+        elif any(base in changed for base in _bases(node)):
+            # An action that merges a changed one must not inherit its contexts.
             yield _with_contexts(document, node, action.get("contexts", []))
 
 
@@ -95,7 +95,7 @@ def _with_contexts(document: str, node: yaml.MappingNode, contexts: Contexts) ->
 
 
 def _members(node: yaml.Node | None) -> dict[str, yaml.Node]:
-    """The members that stand in a mapping itself, not those that are merged into it."""
+    """A mapping's own members, not those merged into it."""
     pairs = node.value if isinstance(node, yaml.MappingNode) else []
     return {key.value: value for key, value in pairs if isinstance(key, yaml.ScalarNode)}
 
@@ -106,7 +106,7 @@ def _bases(node: yaml.MappingNode) -> Sequence[yaml.Node]:
 
 
 def _end(node: yaml.Node) -> int:
-    """Where the text of a node ends; that of a block would only end where the next one begins."""
+    """Where a node's text ends; a block's end mark is only where the next node begins."""
     while isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]
         node = last[1] if isinstance(node, yaml.MappingNode) else last
@@ -114,6 +114,6 @@ def _end(node: yaml.Node) -> int:
 
 
 def _flow(value: object) -> str:
-    """A value in one line."""
+    """A value as one line of YAML."""
     text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=_ENDLESS)
     return text.removesuffix("\n").removesuffix("\n...")
