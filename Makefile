@@ -22,10 +22,10 @@ run: .venv/.run gen/.made  ## Set everything up and run the mesh on this machine
 demo: .venv/.run gen/.made  ## Send real journeys through the mesh and show what it made of them (SOURCE=simulated, EVENTS=n)
 	@$(BIN)/journeymesh demo $(if $(EVENTS),--events $(EVENTS)) $(if $(SOURCE),--source $(SOURCE))
 
-test: .venv/.dev gen/.made $(NODE_MODULES)  ## Set everything up and run all tests
+test: .venv/.dev gen/.made $(NODE_MODULES)  ## Set everything up and pass all tests
 	$(BIN)/pytest -m "not tools"
 
-test-fast: .venv/.dev gen/.made $(NODE_MODULES)  ## Run the tests that start no processes of the mesh
+test-fast: .venv/.dev gen/.made $(NODE_MODULES)  ## The tests that start no processes of the mesh
 	$(BIN)/pytest -m "not processes and not tools"
 
 explore: .venv/.dev gen/.made $(NODE_MODULES)  ## Run the property tests on many new random examples
