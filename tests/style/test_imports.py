@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("mesh", "records", "services", "gateway", "offline", "cli", "monitoring")
+ROOMS = ("topology", "mesh", "records", "services", "gateway", "offline", "cli", "monitoring")
 
 # What is seeded: the file it goes into, the line, and the contract that must refuse it.
 VIOLATIONS = {
@@ -30,6 +30,7 @@ VIOLATIONS = {
     ),
     "the runtime imports a service": ("mesh/clock.py", "import services.ingest", "The runtime knows no service"),
     "the runtime imports a message": ("mesh/clock.py", "import journeymesh.common.v1", "The runtime knows no service"),
+    "the topology imports a service": ("topology/__init__.py", "import services.ingest", "The topology is data"),
     "records import the runtime": ("records/table.py", "import mesh.clock", "Records know the contract only"),
     "a use case imports a message": (
         "services/ingest/usecases.py",
