@@ -14,7 +14,7 @@ from gateway.core import Core
 from gateway.http import asgi, cors, parameters, problems
 from gateway.http.asgi import Answer, ClientGone, Headers, Receive, Request, Scope, Send, Socket, Stream
 from gateway.http.sending import is_large, send_answer, send_socket, send_stream
-from gateway.http.slow_clients import Pace
+from gateway.http.slow_clients import ReadTimeout
 from gateway.metrics import count_request
 from gateway.routes.router import Found, Router, allowed
 from gateway.routes.table import ROUTES
@@ -38,7 +38,7 @@ class Application:
         self._router = Router(ROUTES)
         self._origins = cors.origins(core.settings.cors_origins)
         self._proxies = core.settings.proxies
-        self._pace = Pace(core.settings.body_seconds)
+        self._read_timeout = ReadTimeout(core.settings.body_seconds)
         self._tracer = core.telemetry.tracer
         self._untraced = telemetry.off().tracer
 
@@ -61,7 +61,7 @@ class Application:
             seconds = time.perf_counter() - began
             headers = (
                 (b"x-trace-id", request.trace_id.hex().encode()),
-                asgi.AS_SAID,
+                asgi.NOSNIFF,
                 *cors.headers(scope, self._origins),
                 *self._headers(answer),
             )
@@ -79,7 +79,7 @@ class Application:
         if isinstance(answer, Stream):
             await send_stream(answer, headers, request, send)
         elif isinstance(answer, Socket):
-            await send_socket(answer, headers, request, send, functools.partial(self._hear, answer, request))
+            await send_socket(answer, headers, request, send, functools.partial(self._respond, answer, request))
         else:
             await send_answer(answer, headers, request, send)
 
@@ -89,16 +89,16 @@ class Application:
             return ()
         headers = answer.headers
         if not any(name == b"cache-control" for name, _ in headers):
-            headers = (*headers, asgi.NOT_KEPT)
-        is_last = self._core.closing.is_set() and problems.CLOSING not in headers
-        return (*headers, problems.CLOSING) if is_last else headers
+            headers = (*headers, asgi.NO_STORE)
+        is_last = self._core.closing.is_set() and problems.CONNECTION_CLOSE not in headers
+        return (*headers, problems.CONNECTION_CLOSE) if is_last else headers
 
-    async def _hear(self, socket: Socket, opened: Request, message: str | bytes) -> bytes:
+    async def _respond(self, socket: Socket, opened: Request, message: str | bytes) -> bytes:
         """What a message of a socket is answered; it is a request of its own, in a trace of its own."""
         with self._span(semconv.SPAN_HEAR) as span:
             request = self._request(opened.scope, opened.receive, span)
             request.parameters = opened.parameters
-            return await socket.hear(request, message)
+            return await socket.respond(request, message)
 
     async def _answer(self, request: Request) -> tuple[str, Answer | Stream | Socket]:
         """The path of the table and what it answers; every error is an answer."""
@@ -112,7 +112,7 @@ class Application:
         except ClientGone:
             return path, Answer(499, b"")
         except Exception as error:  # noqa: BLE001 - what it is, is told or logged
-            told = problems.understood(error, f"{request.scope['method']} {path}")
+            told = problems.as_mesh_error(error, f"{request.scope['method']} {path}")
             return path, problems.answer(told, request.trace_id)
 
     async def _routed(self, found: Found, request: Request) -> Answer | Stream | Socket:
@@ -131,11 +131,11 @@ class Application:
             request.query = parameters.query(request.scope, [parameter.name for parameter in route.query])
         if route.is_always_served:
             return await route.serve(self._core, request)
-        self._core.intake.enter(request.address)
+        self._core.admission.enter(request.address)
         try:
             answer = await route.serve(self._core, request)
         finally:
-            self._core.intake.leave(request.address)
+            self._core.admission.leave(request.address)
         # What has changed something is told, whatever it takes.
         if request.scope["method"] == "GET" and isinstance(answer, Answer) and is_large(answer):
             request.hold(len(answer.body))
@@ -153,8 +153,8 @@ class Application:
             ids.trace_id.to_bytes(16, "big"),
             span_id,
             self._proxies.address(scope),
-            self._core.intake,
-            self._pace,
+            self._core.admission,
+            self._read_timeout,
             has_more=scope["type"] == "http",
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Final
 
 from gateway.accepting.coalescer import Coalescer
-from gateway.http.admission import LEAST_BYTES, Intake, Streams
+from gateway.http.admission import MIN_ADDRESS_BYTES, AdmissionControl, OpenStreams
 from gateway.http.shares import Shares, share
 from gateway.metrics import count_events
 from gateway.peers import Peers
@@ -47,19 +47,19 @@ class Core:
     coalescer: Coalescer
     telemetry: Telemetry
     closing: asyncio.Event
-    intake: Intake
+    admission: AdmissionControl
     startup: Startup
-    streams: Streams
+    streams: OpenStreams
 
 
-def assemble(settings: Settings, peers: Peers, telemetry: Telemetry, closing: asyncio.Event) -> Core:
+def bootstrap(settings: Settings, peers: Peers, telemetry: Telemetry, closing: asyncio.Event) -> Core:
     """The core over services; `closing` tells that the process is to end."""
     wait_seconds = settings.wait_milliseconds / 1000
     percent = settings.address_percent
-    waiting = Shares(settings.waiting_bytes, share(settings.waiting_bytes, percent, LEAST_BYTES))
+    waiting = Shares(settings.waiting_bytes, share(settings.waiting_bytes, percent, MIN_ADDRESS_BYTES))
     coalescer = Coalescer(peers.accept, telemetry, settings.rpc_events, waiting, wait_seconds)
-    intake = Intake(settings.request_count, settings.request_bytes, percent)
-    streams = Streams(settings.stream_count, share(settings.stream_count, percent), settings.user_stream_count)
+    admission = AdmissionControl(settings.request_count, settings.request_bytes, percent)
+    streams = OpenStreams(settings.stream_count, share(settings.stream_count, percent), settings.user_stream_count)
     count_events(telemetry.metrics, 0, 0, 0)
     telemetry.metrics.tell(registry.STREAMS, 0)
-    return Core(settings, peers, coalescer, telemetry, closing, intake, Startup(peers.health), streams)
+    return Core(settings, peers, coalescer, telemetry, closing, admission, Startup(peers.health), streams)

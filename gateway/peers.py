@@ -53,7 +53,7 @@ class Peers:
 
 
 @contextlib.asynccontextmanager
-async def dialled(settings: Settings, telemetry: Telemetry, tls: Tls | None) -> AsyncIterator[Peers]:
+async def connect(settings: Settings, telemetry: Telemetry, tls: Tls | None) -> AsyncIterator[Peers]:
     """The services where the settings say they are; the channels close with the block."""
     targets = {
         "ingest": settings.ingest,
@@ -84,7 +84,7 @@ def over(channels: Mapping[str, grpc.aio.Channel]) -> Peers:
         video=VideoServiceStub(channels["video"]),
         intervention=InterventionServiceStub(channels["intervention"]),
         accept=accept,
-        health={name: health_pb2_grpc.HealthStub(dialled) for name, dialled in channels.items()},
+        health={name: health_pb2_grpc.HealthStub(connect) for name, connect in channels.items()},
     )
 
 

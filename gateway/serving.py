@@ -13,8 +13,8 @@ from typing import Final
 import uvicorn
 
 from gateway.app import Application
-from gateway.http.connections import Bounds, Connection, SocketConnection
-from gateway.http.slow_clients import Pace, leave_who_does_not_read
+from gateway.http.connections import Connection, ConnectionLimits, SocketConnection
+from gateway.http.slow_clients import ReadTimeout, drop_slow_readers
 from gateway.settings import Settings
 
 _DRAIN_SECONDS: Final = 20
@@ -26,7 +26,7 @@ _OTHER_FILES: Final = 256
 # A client says what became of an intervention, nothing longer.
 _MESSAGE_BYTES: Final = 4096
 _PING_SECONDS: Final = 20.0
-_LOOK_SECONDS: Final = 0.05
+_INTERVAL_SECONDS: Final = 0.05
 # After so long a client that takes nothing, as one that went through a tunnel, is taken for gone.
 _GONE_MILLISECONDS: Final = 60_000
 
@@ -83,11 +83,13 @@ def connections_within_files(wanted: int) -> int:
 async def serve(application: Application, listener: socket.socket, stop: asyncio.Event, settings: Settings) -> None:
     """Serves until `stop` is set, then lets clients leave and running requests finish."""
     max_connections = connections_within_files(settings.connection_count)
-    bounds = Bounds.of(max_connections, settings.address_percent, settings.proxies, Pace(settings.body_seconds))
+    limits = ConnectionLimits.of(
+        max_connections, settings.address_percent, settings.proxies, ReadTimeout(settings.body_seconds)
+    )
     config = uvicorn.Config(
         application,
-        http=type("ServerConnection", (Connection,), {"bounds": bounds}),
-        ws=type("ServerSocketConnection", (SocketConnection,), {"bounds": bounds}),
+        http=type("ServerConnection", (Connection,), {"limits": limits}),
+        ws=type("ServerSocketConnection", (SocketConnection,), {"limits": limits}),
         ws_max_size=_MESSAGE_BYTES,
         ws_ping_interval=_PING_SECONDS,
         ws_ping_timeout=_PING_SECONDS,
@@ -103,7 +105,7 @@ async def serve(application: Application, listener: socket.socket, stop: asyncio
     )
     server = _Server(config)
     serving = asyncio.create_task(server.serve([listener]))
-    looking = asyncio.create_task(leave_who_does_not_read(server.server_state.connections))
+    looking = asyncio.create_task(drop_slow_readers(server.server_state.connections))
     stopping = asyncio.create_task(stop.wait())
     _log.info("listening on http://%s:%d", *listener.getsockname()[:2])
     await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -120,4 +122,4 @@ async def _leave(server: uvicorn.Server, seconds: float) -> None:
     """Returns once nobody holds a connection, or after so long."""
     ends = asyncio.get_running_loop().time() + seconds
     while server.server_state.connections and asyncio.get_running_loop().time() < ends:  # noqa: ASYNC110 - not told
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(_INTERVAL_SECONDS)

@@ -15,8 +15,8 @@ from gateway.accepting.rows import Rows
 from gateway.formats import native
 from gateway.formats.ids import event_ids
 from gateway.formats.native import Read
-from gateway.formats.reading import SecondReading, salvage_ids
-from gateway.formats.schema import words
+from gateway.formats.reading import MendingReader, salvage_ids
+from gateway.formats.schema import enum_names
 from gateway.http.asgi import Request
 from gateway.http.problems import Rejected
 from gateway.metrics import count_events
@@ -24,7 +24,7 @@ from mesh.errors import InvalidArgument, MeshError, ResourceExhausted
 
 _ACCEPTED: Final = ingest_pb2.VERDICT_ACCEPTED
 _DUPLICATE: Final = ingest_pb2.VERDICT_DUPLICATE
-_REASONS: Final = words(error_reason_pb2.ErrorReason.DESCRIPTOR)
+_REASONS: Final = enum_names(error_reason_pb2.ErrorReason.DESCRIPTOR)
 _RETRY_SECONDS: Final = 1.0
 _TOLD_ALWAYS: Final = 100
 _BYTES_FOR_ONE_MORE: Final = 256
@@ -55,7 +55,7 @@ class Tracked(msgspec.Struct, rename="camel"):
     warnings: list[Warned]
 
 
-class _Unread:
+class _FailedEvents:
     """Events of one request that are none: those sent along one by one, and those beyond, which are kept together."""
 
     def __init__(self, message: ingest_pb2.AcceptEventsRequest, stamp: native.Stamp, most_told: int) -> None:
@@ -113,8 +113,8 @@ async def accept(
     make_id = event_ids(request.received_us).__next__
     add = rows.add
     most = _most_told(request)
-    unread = _Unread(others, stamp, most)
-    again = SecondReading(read)
+    unread = _FailedEvents(others, stamp, most)
+    again = MendingReader(read)
     ids: list[str | None] = []
     rejected: list[Rejected] = []
     readable: list[int] = []
@@ -142,7 +142,7 @@ async def accept(
     accepted, duplicates = verdicts.verdicts.count(_ACCEPTED), verdicts.verdicts.count(_DUPLICATE)
     for refused in verdicts.rejections:
         index = readable[refused.event_index]
-        rejected.append(Rejected(index, ids[index], reason_word(refused.reason), refused.detail))
+        rejected.append(Rejected(index, ids[index], reason_name(refused.reason), refused.detail))
     cleaned += [(readable[one.event_index], one.member, one.detail) for one in verdicts.warnings]
     count_events(coalescer.telemetry.metrics, accepted, duplicates, len(rejected))
     warnings = _warnings(cleaned, rejected, ids, most) if cleaned else []
@@ -162,7 +162,7 @@ def refusal_of(tracked: Tracked) -> MeshError | None:
     return InvalidArgument(tracked.rejected[0].reason, tracked.rejected[0].detail)
 
 
-def reason_word(reason: int) -> str:
+def reason_name(reason: int) -> str:
     """The word of a reason; that of a newer service is no word of this gateway."""
     return _REASONS.get(reason) or "INTERNAL"
 

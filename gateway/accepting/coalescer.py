@@ -20,7 +20,7 @@ from opentelemetry import trace
 
 from gateway.accepting.ingest_versions import Ingest
 from gateway.accepting.rows import Rows, joined
-from gateway.http.shares import Lack, Shares
+from gateway.http.shares import Exhausted, Shares
 from gateway.peers import Accept
 from mesh import semconv
 from mesh.errors import INTERNAL_TEXT, DeadlineExceeded, Internal, ResourceExhausted, Unavailable
@@ -116,10 +116,10 @@ class Coalescer:
         loop = asyncio.get_running_loop()
         now = loop.time()
         is_slow = bool(self._waiting) and now - self._waiting[0].came_at > self._max_wait_seconds
-        lack = Lack.FOR_ALL if is_slow else self._waiting_bytes.take(address, size)
-        if lack is Lack.FOR_ALL:
+        lack = Exhausted.TOTAL if is_slow else self._waiting_bytes.take(address, size)
+        if lack is Exhausted.TOTAL:
             raise Unavailable("BUFFER_FULL", "Too many events wait to be accepted.", _RETRY_SECONDS)
-        if lack is Lack.FOR_ONE:
+        if lack is Exhausted.SHARE:
             raise ResourceExhausted("ADDRESS_BUSY", "Too many events of this address wait.", _RETRY_SECONDS)
         unreadable_count = len(sent.others.unreadable)
         part = _Part(sent.rows, unreadable, unreadable_count, size, span, loop.create_future(), now, address)

@@ -12,12 +12,12 @@ from gateway.accepting.acceptance import accept, refusal_of
 from gateway.accepting.coalescer import Coalescer
 from gateway.formats.json.lenient import Warn
 from gateway.formats.native import Stamp
-from gateway.formats.schema import OUTCOMES, words
+from gateway.formats.schema import OUTCOMES, enum_names
 from gateway.http.asgi import Request
 from gateway.peers import Peers
 from mesh.errors import FailedPrecondition, InvalidArgument
 
-_OUTCOME_WORDS: Final = words(event_pb2.Outcome.DESCRIPTOR)
+_OUTCOME_WORDS: Final = enum_names(event_pb2.Outcome.DESCRIPTOR)
 
 
 class OutcomeTaken(msgspec.Struct, rename="camel"):

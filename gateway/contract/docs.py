@@ -14,7 +14,7 @@ HEADERS: Final = (
         b"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     ),
     (b"referrer-policy", b"no-referrer"),
-    *asgi.CACHED,
+    *asgi.PUBLIC_CACHE,
 )
 
 _CODE: Final = re.compile(r"`([^`]+)`")

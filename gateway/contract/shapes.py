@@ -57,7 +57,7 @@ def client_event(components: Schema) -> Schema:
     known = {*kinds, event_pb2.EVENT_TYPE_IDENTIFY}
     other = [word for word, number in schema.EVENT_TYPES.items() if number not in known]
     variants = [_variant(other, schema.Properties, components)]
-    words = schema.words(event_pb2.EventType.DESCRIPTOR)
+    words = schema.enum_names(event_pb2.EventType.DESCRIPTOR)
     variants += [_variant([str(words[number])], kind, components) for number, kind in kinds.items()]
     variants.append(_identify(components))
     components["ClientEvent"] = {"oneOf": variants}

@@ -24,7 +24,7 @@ from gateway.formats.json.mending import mended
 from gateway.formats.json.refusal import DECODE_ERRORS, refusal
 from gateway.formats.json.splicing import with_members
 from gateway.formats.native import MAX_EVENTS
-from gateway.formats.values import times, wording
+from gateway.formats.values import times, vocabulary
 from gateway.http.asgi import Request
 from mesh.errors import InvalidArgument
 
@@ -105,7 +105,7 @@ def read(
         InvalidArgument: it is no CloudEvent this gateway takes; then nothing was added.
     """
     if len(raw) > _MAX_PACKED_BYTES:
-        raise _too_large()
+        raise native.too_large()
     try:
         told = _decode(raw)
     except DECODE_ERRORS as error:
@@ -113,7 +113,7 @@ def read(
     _require(told)
     data = _unpacked(told)
     if len(raw) - len(told.data_base64 or "") - len(told.data) + len(data) > native.MAX_EVENT_BYTES:
-        raise _too_large()
+        raise native.too_large()
     event_type = _event_type(told.type or "")
     event, written = _read_data(data, warn)
     event.event_id = None
@@ -123,7 +123,7 @@ def read(
     known = {"source": told.source}
     if event_type is None:
         properties.target = known["target"] = told.type
-        if wording.is_of_system(told.type or ""):
+        if vocabulary.is_of_system(told.type or ""):
             event.context = msgspec.structs.replace(event.context or schema.Context(), active=False)
     written = _with(written, known)
     kind = event_type or event_pb2.EVENT_TYPE_FEATURE_INTERACTION
@@ -131,7 +131,7 @@ def read(
     def own_id() -> str:
         return event_id(told.source or "", told.id or "")
 
-    return native.put(event, kind, properties, written, add, _traced(stamp, told.traceparent), own_id, warn)
+    return native.emit(event, kind, properties, written, add, _traced(stamp, told.traceparent), own_id, warn)
 
 
 def event_id(source: str, given: str) -> str:
@@ -192,10 +192,6 @@ def _one_value(body: bytes, subject: object) -> dict[str, object]:
 
 def _unescaped(value: bytes) -> str:
     return urllib.parse.unquote(value.decode("latin-1"), errors="replace")
-
-
-def _too_large() -> InvalidArgument:
-    return InvalidArgument("EVENT_TOO_LARGE", f"An event may have {native.MAX_EVENT_BYTES // 1024} KiB.")
 
 
 def _require(told: CloudEvent) -> None:

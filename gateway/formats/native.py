@@ -24,7 +24,7 @@ from gateway.formats.schema import (
     Properties,
     PurchaseProperties,
 )
-from gateway.formats.values import money, pages, purchases, times, wording
+from gateway.formats.values import money, pages, purchases, times, vocabulary
 from mesh.errors import InvalidArgument
 
 MAX_EVENT_BYTES: Final = 32 * 1024
@@ -59,7 +59,7 @@ class _AnyObject(msgspec.Struct):
 _decode_batch: Final = msgspec.json.Decoder(_Batch).decode
 _decode_any: Final = msgspec.json.Decoder(_AnyObject).decode
 _decode: Final = msgspec.json.Decoder(schema.ClientEvent).decode
-_decode_leniently: Final = msgspec.json.Decoder(schema.MildEvent).decode
+_decode_leniently: Final = msgspec.json.Decoder(schema.LenientEvent).decode
 _decode_properties: Final = msgspec.json.Decoder(Properties).decode
 _decode_properties_of: Final[dict[int, Callable[[bytes], Properties]]] = {
     event_type: msgspec.json.Decoder(kind).decode for event_type, kind in schema.PROPERTIES_OF.items()
@@ -97,7 +97,7 @@ def read_event(
     add: Callable[..., object],
     stamp: Stamp,
     make_id: Callable[[], str],
-    warn: Warn = lenient.unheard,
+    warn: Warn = lenient.ignore,
 ) -> str:
     """Reads one event and gives it to `add` as the members of an `Event`; returns its id.
 
@@ -105,11 +105,8 @@ def read_event(
         InvalidArgument: the JSON is none of an event; then nothing was added.
     """
     if len(raw) > MAX_EVENT_BYTES:
-        raise InvalidArgument("EVENT_TOO_LARGE", f"An event may have {MAX_EVENT_BYTES // 1024} KiB.")
-    try:
-        event = _decode(raw)
-    except DECODE_ERRORS as error:
-        event = _read_leniently(raw, error, "$", warn)
+        raise too_large()
+    event = read_members(raw, "$", warn)
     event_type = _EVENT_TYPES.get(event.event_type or "")
     if event_type is None:
         raise _unknown_event_type(event.event_type)
@@ -118,10 +115,10 @@ def read_event(
         written, properties = b"", _NO_PROPERTIES
     else:
         properties = read_properties(written, event_type, warn)
-    return put(event, event_type, properties, written, add, stamp, make_id, warn)
+    return emit(event, event_type, properties, written, add, stamp, make_id, warn)
 
 
-def put(
+def emit(
     event: schema.ClientEvent,
     event_type: int,
     properties: Properties,
@@ -155,7 +152,7 @@ def put(
         or properties.task
         or properties.topic
     )
-    if target and event_type == _INTERACTION and rare.get("platform") == _BACKEND and wording.is_of_system(target):
+    if target and event_type == _INTERACTION and rare.get("platform") == _BACKEND and vocabulary.is_of_system(target):
         rare["is_system"] = True
     add(
         event_id=event_id,
@@ -172,6 +169,11 @@ def put(
         rare=rare,
     )
     return event_id
+
+
+def too_large() -> InvalidArgument:
+    """The error for an event of more than 32 KiB."""
+    return InvalidArgument("EVENT_TOO_LARGE", f"An event may have {MAX_EVENT_BYTES // 1024} KiB.")
 
 
 def read_members(raw: bytes | msgspec.Raw, root: str, warn: Warn) -> schema.ClientEvent:
@@ -244,7 +246,7 @@ def read_properties(written: bytes, event_type: int, warn: Warn) -> Properties:
         properties.page = None
         warn("page", PAGINATION)
     if event_type == _PAGE_VIEW:
-        properties.page = pages.viewed(cast("schema.PageViewProperties", properties))
+        properties.page = pages.page_of_view(cast("schema.PageViewProperties", properties))
     return properties
 
 
@@ -344,7 +346,7 @@ def _read_context_leniently(raw: msgspec.Raw, warn: Warn) -> schema.Context | No
     except msgspec.ValidationError:
         warn("context", LEFT_OUT)
         return None
-    lenient.tell_unknown(raw, schema.Context, warn, "context.")
+    lenient.warn_of_unknown(raw, schema.Context, warn, "context.")
     return context
 
 

@@ -11,7 +11,8 @@ from gateway.formats.json.lenient import Warn
 from gateway.formats.json.mending import mend, mended
 from gateway.formats.json.refusal import DECODE_ERRORS
 from gateway.formats.native import Read, Stamp
-from gateway.formats.segment import message, messages
+from gateway.formats.segment.message import TYPES
+from gateway.formats.segment.reader import Reader
 from gateway.formats.values.money import NAMED_NO_NUMBER
 from mesh.errors import InvalidArgument
 
@@ -44,8 +45,8 @@ def reader_of(raw: bytes | msgspec.Raw) -> Read:
     outline = _outline(raw)
     if outline.specversion is not None:
         return cloudevents.read
-    if outline.event_type is None and outline.type in message.TYPES:
-        return messages.Reader().read
+    if outline.event_type is None and outline.type in TYPES:
+        return Reader().read
     return native.read_event
 
 
@@ -61,7 +62,7 @@ def salvage_ids(raw: bytes | msgspec.Raw) -> tuple[str, str]:
     return event_id, _short(user_id or outline.subject, 128)
 
 
-class SecondReading:
+class MendingReader:
     """Reads the events of one request once more that are almost JSON. Beyond a bound they are refused as they are."""
 
     def __init__(self, read: Read) -> None:

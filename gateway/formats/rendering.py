@@ -13,7 +13,7 @@ from journeymesh.common.v1 import event_pb2
 from journeymesh.common.v1.event_pb2 import Event, Outcome
 
 from gateway.formats import schema
-from gateway.formats.schema import words
+from gateway.formats.schema import enum_names
 from gateway.formats.values import times
 
 _Field = descriptor.FieldDescriptor
@@ -101,7 +101,7 @@ def _member(of: message.Message, field: _Field) -> object:
 def _value(field: _Field, value: Any) -> object:  # noqa: ANN401 - whatever type the field has
     if field.enum_type is not None:
         # A value that a newer service sends is no word of this gateway.
-        return words(field.enum_type).get(value)
+        return enum_names(field.enum_type).get(value)
     if field.message_type is None:
         return value
     if field.message_type.full_name == _TIMESTAMP:
@@ -126,7 +126,7 @@ def _schema(field: _Field, components: dict[str, Any]) -> dict[str, Any]:
 
 def _item_schema(field: _Field, components: dict[str, Any], *, is_nullable: bool) -> dict[str, Any]:
     if field.enum_type is not None:
-        known = [word for word in words(field.enum_type).values() if word]
+        known = [word for word in enum_names(field.enum_type).values() if word]
         return {"enum": [*known, None] if is_nullable else known}
     if field.message_type is not None:
         if field.message_type.full_name == _TIMESTAMP:
@@ -154,7 +154,7 @@ def _typed_properties(event: Event) -> dict[str, object]:
     if "action" in told:
         told["action"] = _name(schema.ACTIONS, event.playback.action)
     if "outcome" in told:
-        told["outcome"] = words(Outcome.DESCRIPTOR).get(event.outcome.outcome)
+        told["outcome"] = enum_names(Outcome.DESCRIPTOR).get(event.outcome.outcome)
     return told
 
 

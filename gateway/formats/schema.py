@@ -13,7 +13,7 @@ from journeymesh.common.v1 import event_pb2
 
 
 @functools.cache
-def words(enum: descriptor.EnumDescriptor) -> dict[int, str | None]:
+def enum_names(enum: descriptor.EnumDescriptor) -> dict[int, str | None]:
     """The JSON name of each value of an enum: lower case without the prefix; the unspecified value has none."""
     prefix = enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
     # The reasons of errors are the same in problems, in upper case.
@@ -21,21 +21,21 @@ def words(enum: descriptor.EnumDescriptor) -> dict[int, str | None]:
     return {value.number: change(value.name.removeprefix(prefix)) if value.number else None for value in enum.values}
 
 
-def numbers(enum: descriptor.EnumDescriptor) -> dict[str, int]:
+def enum_numbers(enum: descriptor.EnumDescriptor) -> dict[str, int]:
     """The values of an enum by their JSON names."""
-    return {word: number for number, word in words(enum).items() if word}
+    return {word: number for number, word in enum_names(enum).items() if word}
 
 
-EVENT_TYPES: Final = numbers(event_pb2.EventType.DESCRIPTOR)
-PLATFORMS: Final = numbers(event_pb2.Platform.DESCRIPTOR)
-ACTIONS: Final = numbers(event_pb2.PlaybackAction.DESCRIPTOR)
+EVENT_TYPES: Final = enum_numbers(event_pb2.EventType.DESCRIPTOR)
+PLATFORMS: Final = enum_numbers(event_pb2.Platform.DESCRIPTOR)
+ACTIONS: Final = enum_numbers(event_pb2.PlaybackAction.DESCRIPTOR)
 # What clients report. That help was taken back, the mesh says itself.
 OUTCOMES: Final = {
     word: number
-    for word, number in numbers(event_pb2.Outcome.DESCRIPTOR).items()
+    for word, number in enum_numbers(event_pb2.Outcome.DESCRIPTOR).items()
     if number != event_pb2.OUTCOME_WITHDRAWN
 }
-DEVICE_CLASSES: Final = numbers(event_pb2.DeviceClass.DESCRIPTOR)
+DEVICE_CLASSES: Final = enum_numbers(event_pb2.DeviceClass.DESCRIPTOR)
 
 
 def _word(known: dict[str, int], meaning: str) -> msgspec.Meta:
@@ -77,7 +77,7 @@ class ClientEvent(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     context: Context | None = None
 
 
-class MildEvent(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+class LenientEvent(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     """The same, its additions still to be read."""
 
     event_type: Text = None

@@ -33,14 +33,14 @@ class Proxies(NamedTuple):
 
     def place(self, host: str) -> str | None:
         """Whom connections of a host are counted for; None where it is a trusted proxy: they are those of many."""
-        return None if self.networks and self.are_trusted(host) else holder(host)
+        return None if self.networks and self.are_trusted(host) else client_of(host)
 
     def address(self, scope: Scope) -> str:
         """Whom a request is counted for."""
         client = scope.get("client")
         host: str = client[0] if client else ""
         if not self.networks or not self.are_trusted(host):
-            return holder(host)
+            return client_of(host)
         told = b",".join(value for name, value in scope["headers"] if name == self.header)
         hops = told[-_MOST_BYTES:].decode("latin-1").split(",")[-_MOST_HOPS:]
         for hop in reversed(hops):
@@ -50,7 +50,7 @@ class Proxies(NamedTuple):
             host = before
             if not self.are_trusted(host):
                 break
-        return holder(host)
+        return client_of(host)
 
 
 @functools.cache
@@ -71,7 +71,7 @@ def proxies(setting: str, header: str) -> Proxies:
 
 
 @functools.lru_cache(_CACHED)
-def holder(host: str) -> str:
+def client_of(host: str) -> str:
     """Whom bounds are kept for; a host that is no address stands for itself."""
     address = _parsed(host)
     if address is None:

@@ -5,7 +5,7 @@ Beyond it the answer is 503 or, where others would still be served, 429, at once
 
 from typing import Final
 
-from gateway.http.shares import Lack, Shares, share
+from gateway.http.shares import Exhausted, Shares, share
 from mesh.errors import MeshError, ResourceExhausted, Unavailable
 
 MAX_BODY_BYTES: Final = 512 * 1024
@@ -13,16 +13,16 @@ MAX_BODY_BYTES: Final = 512 * 1024
 
 STREAM_RETRY_SECONDS: Final = 2.0
 _RETRY_SECONDS: Final = 1.0
-LEAST_BYTES: Final = 2 * MAX_BODY_BYTES
+MIN_ADDRESS_BYTES: Final = 2 * MAX_BODY_BYTES
 """So much one address may always hold: the largest body, compressed and unpacked."""
 
 
-class Intake:
+class AdmissionControl:
     """Counts what is under way. Streams of interventions have a bound of their own."""
 
     def __init__(self, max_requests: int, max_bytes: int, address_percent: int) -> None:
         self._requests = Shares(max_requests, share(max_requests, address_percent))
-        self._bytes = Shares(max_bytes, share(max_bytes, address_percent, LEAST_BYTES))
+        self._bytes = Shares(max_bytes, share(max_bytes, address_percent, MIN_ADDRESS_BYTES))
 
     @property
     def requests(self) -> int:
@@ -66,13 +66,13 @@ class Intake:
             self._bytes.give_back(address, size)
 
 
-def _refused(lack: Lack, what: str) -> MeshError:
-    if lack is Lack.FOR_ALL:
+def _refused(lack: Exhausted, what: str) -> MeshError:
+    if lack is Exhausted.TOTAL:
         return Unavailable("BUFFER_FULL", f"Too many {what}.", _RETRY_SECONDS)
     return ResourceExhausted("ADDRESS_BUSY", f"Too many {what} of this address.", _RETRY_SECONDS)
 
 
-class Streams:
+class OpenStreams:
     """Counts the streams that are open."""
 
     def __init__(self, most: int, most_of_address: int, most_of_user: int) -> None:
@@ -91,9 +91,9 @@ class Streams:
             ResourceExhausted: `TOO_MANY_STREAMS`, there is none for this address, or for this user.
         """
         lack = self._of_address.take(address)
-        if lack is Lack.FOR_ALL:
+        if lack is Exhausted.TOTAL:
             raise Unavailable("TOO_MANY_STREAMS", "Too many streams are open.", STREAM_RETRY_SECONDS)
-        if lack is Lack.FOR_ONE:
+        if lack is Exhausted.SHARE:
             raise ResourceExhausted(
                 "TOO_MANY_STREAMS", "Too many streams of this address are open.", STREAM_RETRY_SECONDS
             )

@@ -11,9 +11,9 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from gateway.http.admission import MAX_BODY_BYTES, Intake
+from gateway.http.admission import MAX_BODY_BYTES, AdmissionControl
 from gateway.http.exchange import KEY, Exchange
-from gateway.http.slow_clients import Pace
+from gateway.http.slow_clients import ReadTimeout
 from mesh.errors import DeadlineExceeded, InvalidArgument
 
 Scope = MutableMapping[str, Any]
@@ -22,11 +22,11 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = tuple[tuple[bytes, bytes], ...]
 
-AS_SAID: Final = (b"x-content-type-options", b"nosniff")
+NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 """Makes browsers take an answer for what it is said to be."""
-NOT_KEPT: Final = (b"cache-control", b"no-store")
+NO_STORE: Final = (b"cache-control", b"no-store")
 """Keeps an answer out of every cache: most tell of a person."""
-CACHED: Final[Headers] = ((b"cache-control", b"public, max-age=300"),)
+PUBLIC_CACHE: Final[Headers] = ((b"cache-control", b"public, max-age=300"),)
 """Of answers that tell of nobody and are the same for all."""
 
 JSON: Final = "application/json"
@@ -69,11 +69,11 @@ class Stream(NamedTuple):
 class Socket(NamedTuple):
     """An answer that goes both ways until it ends or the client leaves; whoever gets it must `close` it.
 
-    `frames` are told as they come; each message of the client is given to `hear` and answered with what that gives.
+    `frames` are told as they come; each message of the client is given to `respond` and answered with what that gives.
     """
 
     frames: AsyncIterator[bytes]
-    hear: Callable[["Request", str | bytes], Awaitable[bytes]]
+    respond: Callable[["Request", str | bytes], Awaitable[bytes]]
     close: Callable[[], None]
 
 
@@ -83,7 +83,7 @@ class Request:
 
     Where its trace is not recorded, the id of the span is empty. `address` is whom it is counted for.
     `has_more` tells whether some of its body may still come, `sent_bytes` how much of it came, `held_bytes` how much of
-    it and of its answer is held in `intake`, and `is_unpacked` whether it came compressed.
+    it and of its answer is held in `admission`, and `is_unpacked` whether it came compressed.
     """
 
     scope: Scope
@@ -94,8 +94,8 @@ class Request:
     trace_id: bytes
     span_id: bytes
     address: str
-    intake: Intake
-    pace: Pace
+    admission: AdmissionControl
+    read_timeout: ReadTimeout
     has_more: bool = True
     sent_bytes: int = 0
     held_bytes: int = 0
@@ -128,11 +128,11 @@ class Request:
         chunks = []
         began = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout_at(began + self.pace.due(0)) as waiting:
+            async with asyncio.timeout_at(began + self.read_timeout.due(0)) as waiting:
                 while self.has_more:
                     chunks.append(await self._counted_chunk())
                     if self.has_more:
-                        waiting.reschedule(began + self.pace.due(self.sent_bytes))
+                        waiting.reschedule(began + self.read_timeout.due(self.sent_bytes))
         except TimeoutError:
             raise BodyTooSlow("DEADLINE_TOO_SHORT", "The body of the request did not come in time.") from None
         return b"".join(chunks)
@@ -152,15 +152,15 @@ class Request:
             Unavailable: `BUFFER_FULL`, too much is held.
             ResourceExhausted: `ADDRESS_BUSY`, too much of this address.
         """
-        self.intake.hold(self.address, size)
+        self.admission.hold(self.address, size)
         self.held_bytes += size
 
     def release(self) -> None:
         """Lets go of all that is held."""
-        self.intake.release(self.address, self.held_bytes)
+        self.admission.release(self.address, self.held_bytes)
         self.held_bytes = 0
 
-    async def inflated_body(self) -> bytes:
+    async def decompressed_body(self) -> bytes:
         """The whole body, unpacked where it is compressed by gzip; the limit is that of the body unpacked.
 
         The mark of the byte order that some systems put before a text is left away.
@@ -188,20 +188,20 @@ class Request:
         self.is_unpacked = True
         return body.removeprefix(_BYTE_ORDER)
 
-    async def told_body(self) -> bytes:
+    async def lenient_body(self) -> bytes:
         """The whole body as pages send it: said to be JSON, a text or nothing at all, and compressed or not.
 
         A page may send texts to other origins without asking first, and a beacon can say nothing else.
 
         Raises:
-            InvalidArgument: `UNSUPPORTED_CONTENT_TYPE`, another type; as `inflated_body`.
+            InvalidArgument: `UNSUPPORTED_CONTENT_TYPE`, another type; as `decompressed_body`.
             MeshError: as `body`.
         """
         if self.header(b"content-type"):
             self.require_media_type(JSON, TEXT)
-        return await self.inflated_body()
+        return await self.decompressed_body()
 
-    def require_few(self, part_count: int) -> None:
+    def require_plausible_count(self, part_count: int) -> None:
         """Returns if the body holds no more parts than its bytes are worth: a few, compressed, can stand for thousands.
 
         Raises:

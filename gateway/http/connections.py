@@ -17,11 +17,11 @@ from websockets.frames import CloseCode, Frame
 
 from gateway.http import canned_answers, heads
 from gateway.http.addresses import Proxies
-from gateway.http.admission import LEAST_BYTES
+from gateway.http.admission import MIN_ADDRESS_BYTES
 from gateway.http.canned_answers import MAX_FIELDS, MAX_HEAD_BYTES
 from gateway.http.exchange import KEY, Exchange
-from gateway.http.shares import Lack, Shares, share
-from gateway.http.slow_clients import Pace
+from gateway.http.shares import Exhausted, Shares, share
+from gateway.http.slow_clients import ReadTimeout
 
 # Those beyond the bound wait so long to be told; of these there may be so many.
 _REFUSING_SECONDS: Final = 1.0
@@ -36,15 +36,15 @@ _UNSENT_BYTES: Final = 32 * 1024
 
 _log = logging.getLogger(__name__)
 _TOLD: Final = {
-    Lack.FOR_ALL: "connections are refused: as many are open as JOURNEYMESH_CONNECTION_COUNT and open files allow",
-    Lack.FOR_ONE: "connections of one address are closed: it has its share, JOURNEYMESH_ADDRESS_PERCENT; "
+    Exhausted.TOTAL: "connections are refused: as many are open as JOURNEYMESH_CONNECTION_COUNT and open files allow",
+    Exhausted.SHARE: "connections of one address are closed: it has its share, JOURNEYMESH_ADDRESS_PERCENT; "
     "if it is a proxy, name it in JOURNEYMESH_TRUSTED_PROXIES",
 }
 _WAITING_BYTES: Final = 8 * 1024 * 1024
 _MAX_FRAGMENTS: Final = 64
 
 
-class Bounds(NamedTuple):
+class ConnectionLimits(NamedTuple):
     """The limits that all connections of a server share.
 
     `waiting` counts the bytes read ahead of the answers to earlier requests; `refused` are the connections beyond the
@@ -54,15 +54,17 @@ class Bounds(NamedTuple):
     places: Shares
     waiting: Shares
     proxies: Proxies
-    pace: Pace
+    read_timeout: ReadTimeout
     refused: set[asyncio.Protocol]
 
     @classmethod
-    def of(cls, max_connections: int, address_percent: int, proxies: Proxies, pace: Pace) -> "Bounds":
+    def of(
+        cls, max_connections: int, address_percent: int, proxies: Proxies, read_timeout: ReadTimeout
+    ) -> "ConnectionLimits":
         """The limits of a server that has no connection yet."""
         places = Shares(max_connections, share(max_connections, address_percent))
-        waiting = Shares(_WAITING_BYTES, share(_WAITING_BYTES, address_percent, LEAST_BYTES))
-        return cls(places, waiting, proxies, pace, set())
+        waiting = Shares(_WAITING_BYTES, share(_WAITING_BYTES, address_percent, MIN_ADDRESS_BYTES))
+        return cls(places, waiting, proxies, read_timeout, set())
 
 
 class _Refused(Exception):
@@ -74,9 +76,9 @@ class _Refused(Exception):
 
 
 class Connection(HttpToolsProtocol):
-    """The protocol of a connection; that of a server has its `bounds`."""
+    """The protocol of a connection; that of a server has its `limits`."""
 
-    bounds: Bounds
+    limits: ConnectionLimits
     transport: asyncio.Transport
     _holder: str | None = None
     _last: bytes | None = None
@@ -102,17 +104,17 @@ class Connection(HttpToolsProtocol):
         """Begins, unless there are too many."""
         self._due = deque()
         peer = transport.get_extra_info("peername")
-        self._holder = self.bounds.proxies.place(peer[0] if isinstance(peer, tuple) else "")
-        lack = self.bounds.places.take(self._holder)
+        self._holder = self.limits.proxies.place(peer[0] if isinstance(peer, tuple) else "")
+        lack = self.limits.places.take(self._holder)
         if lack is None:
             super().connection_made(transport)
             transport.set_write_buffer_limits(_UNSENT_BYTES)
             self._began = self.loop.time()
-            self._closing = self.loop.call_later(self.bounds.pace.seconds, self._close_slow)
+            self._closing = self.loop.call_later(self.limits.read_timeout.seconds, self._close_slow)
             return
         _log.warning(_TOLD[lack])
-        if lack is Lack.FOR_ALL and len(self.bounds.refused) < _MAX_REFUSED:
-            self.bounds.refused.add(self)
+        if lack is Exhausted.TOTAL and len(self.limits.refused) < _MAX_REFUSED:
+            self.limits.refused.add(self)
             self.transport = transport
             self._closing = self.loop.call_later(_REFUSING_SECONDS, transport.close)
         else:
@@ -122,17 +124,17 @@ class Connection(HttpToolsProtocol):
         """Ends, for every request that is not answered yet."""
         self._stop_waiting()
         if self in self.connections:
-            self.bounds.places.give_back(self._holder)
+            self.limits.places.give_back(self._holder)
             self._let_go()
             for cycle in self._due:
                 _end(cycle)
             super().connection_lost(exc)
-        self.bounds.refused.discard(self)
+        self.limits.refused.discard(self)
 
     def data_received(self, data: bytes) -> None:
         """Reads; waits for the rest of a head for a time only."""
-        if self in self.bounds.refused:
-            self._close_with(canned_answers.FULL)
+        if self in self.limits.refused:
+            self._close_with(canned_answers.TOO_MANY_CONNECTIONS)
         elif self._last is None and not self.transport.is_closing():
             self._read(self._let_go() + data)
 
@@ -199,7 +201,7 @@ class Connection(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         """Leaves the connection, and its place, to a socket."""
         super().handle_websocket_upgrade()
-        cast("SocketConnection", self.transport.get_protocol()).holder = self._holder
+        cast("SocketConnection", self.transport.get_protocol()).client_of = self._holder
 
     def _read(self, data: bytes) -> None:
         """Reads piece by piece: what is read is never far beyond the requests that may wait."""
@@ -217,7 +219,7 @@ class Connection(HttpToolsProtocol):
         else:
             if self._is_in_head and self._closing is None and not rest:
                 self._began = self.loop.time()
-                self._closing = self.loop.call_later(self.bounds.pace.due(self._unframed), self._close_slow)
+                self._closing = self.loop.call_later(self.limits.read_timeout.due(self._unframed), self._close_slow)
 
     def _feed(self, data: memoryview) -> memoryview:
         """Has the parser take a piece; returns what is left."""
@@ -230,7 +232,7 @@ class Connection(HttpToolsProtocol):
         except httptools.HttpParserUpgrade as upgrade:
             return memoryview(self._upgraded(bytes(data[upgrade.args[0] :])))
         if self._unframed > MAX_HEAD_BYTES + self._body_bytes:
-            raise _Refused(canned_answers.LARGE_HEAD if self._is_in_head else canned_answers.LARGE_FRAMES)
+            raise _Refused(canned_answers.LARGE_HEAD if self._is_in_head else canned_answers.LARGE_FRAMING)
         return data[size:]
 
     def _must_wait(self) -> bool:
@@ -239,15 +241,15 @@ class Connection(HttpToolsProtocol):
         return count > _MAX_WAITING or (count >= _NEXT and len(self._due[-1].body) > _MAX_WAITING_BODY)
 
     def _hold(self, data: bytes) -> None:
-        if self.bounds.waiting.take(self._holder, len(data)) is not None:
-            raise _Refused(canned_answers.TOO_MUCH_WAITS)
+        if self.limits.waiting.take(self._holder, len(data)) is not None:
+            raise _Refused(canned_answers.TOO_MUCH_PIPELINED)
         self._held = data
         self.flow.pause_reading()
 
     def _let_go(self) -> bytes:
         data, self._held = self._held, b""
         if data:
-            self.bounds.waiting.give_back(self._holder, len(data))
+            self.limits.waiting.give_back(self._holder, len(data))
         return data
 
     def _upgraded(self, rest: bytes) -> bytes:
@@ -291,11 +293,11 @@ class Connection(HttpToolsProtocol):
 
     def _close_slow(self) -> None:
         self._closing = None
-        left = self._began + self.bounds.pace.due(self._unframed) - self.loop.time() if self._is_in_head else 0
+        left = self._began + self.limits.read_timeout.due(self._unframed) - self.loop.time() if self._is_in_head else 0
         if left > 0:
             self._closing = self.loop.call_later(left, self._close_slow)
         elif self._is_in_head and not self._due:
-            self._close_with(canned_answers.SLOW)
+            self._close_with(canned_answers.HEAD_TOO_SLOW)
         else:
             self.transport.close()
 
@@ -319,14 +321,14 @@ def _end(cycle: RequestResponseCycle) -> None:
 class SocketConnection(WebSocketsSansIOProtocol):
     """The protocol of a socket. Its own bounds are those of a message's size and of a silence; here are the others."""
 
-    bounds: Bounds
+    limits: ConnectionLimits
     transport: asyncio.Transport
-    holder: str | None = None
+    client_of: str | None = None
     """Whose place it keeps."""
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Ends."""
-        self.bounds.places.give_back(self.holder)
+        self.limits.places.give_back(self.client_of)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:

@@ -102,8 +102,8 @@ def _fault_of_line(method: str, version: str, target: bytes) -> bytes | None:
     if version not in _VERSIONS:
         return canned_answers.BAD_VERSION
     if method == "CONNECT":
-        return canned_answers.NO_TUNNEL
-    return canned_answers.LONG_TARGET if len(target) > MAX_TARGET_BYTES else None
+        return canned_answers.NO_CONNECT
+    return canned_answers.LARGE_TARGET if len(target) > MAX_TARGET_BYTES else None
 
 
 def _fault_of_fields(told: _Told, version: str, size: int, count: int) -> bytes | None:
@@ -115,7 +115,7 @@ def _fault_of_fields(told: _Told, version: str, size: int, count: int) -> bytes 
         return canned_answers.BAD_CODING
     is_told = len(told.hosts) == 1 and is_host(told.hosts[0])
     may_lack = not told.hosts and version != _VERSIONS[0]
-    return None if is_told or may_lack else canned_answers.NO_HOST
+    return None if is_told or may_lack else canned_answers.BAD_HOST
 
 
 def _path(method: str, target: bytes, fields: Fields) -> bytes | None:
@@ -134,7 +134,7 @@ def _fault_of_handshake(method: str, version: str, has_body: bool, fields: Field
     if method != "GET" or version != "1.1" or has_body:
         return canned_answers.BAD_HANDSHAKE
     if _values(fields, b"sec-websocket-version") != [b"13"]:
-        return canned_answers.OTHER_SOCKET
+        return canned_answers.BAD_WEBSOCKET_VERSION
     keys = _values(fields, b"sec-websocket-key")
     return None if len(keys) == 1 and _is_key(keys[0]) else canned_answers.BAD_HANDSHAKE
 

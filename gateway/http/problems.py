@@ -31,7 +31,7 @@ _STATUS_OF_CODE: Final = {
 }
 
 RETRY_STATUSES: Final = (429, 503)
-CLOSING: Final = (b"connection", b"close")
+CONNECTION_CLOSE: Final = (b"connection", b"close")
 _RETRY_SECONDS: Final = 1.0
 
 _log = logging.getLogger(__name__)
@@ -127,7 +127,7 @@ def status(error: MeshError) -> int:
     return _STATUS_OF_REASON.get(error.reason) or _STATUS_OF_CODE.get(error.code, 500)
 
 
-def understood(error: Exception, doing: str) -> MeshError:
+def as_mesh_error(error: Exception, doing: str) -> MeshError:
     """What an error means to a client; what is none of the mesh's is logged, and told without its words."""
     if isinstance(error, grpc.aio.AioRpcError):
         return from_rpc_error(error)
@@ -170,5 +170,5 @@ def answer(
         headers = (*headers, (b"retry-after", b"%d" % max(1, round(seconds))))
     if told.reason == "REQUEST_TOO_LARGE" or isinstance(error, BodyTooSlow):
         # What was not read of the body must not be taken for the next request.
-        headers = (*headers, CLOSING)
+        headers = (*headers, CONNECTION_CLOSE)
     return Answer(told.status, msgspec.json.encode(told), CONTENT_TYPE, headers)

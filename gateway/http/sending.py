@@ -8,7 +8,7 @@ from typing import Final
 from gateway.http import problems
 from gateway.http.asgi import Answer, ClientGone, Headers, Message, Receive, Request, Send, Socket, Stream
 
-GOING_AWAY: Final = 1012
+SERVICE_RESTART: Final = 1012
 """The code a socket is closed with where the server ends it: come back, with the last cursor."""
 
 _CLIENT_SECONDS: Final = 30.0
@@ -16,7 +16,7 @@ _LARGE_BYTES: Final = 32 * 1024
 _DISCARDED_BYTES: Final = 16 * 1024 * 1024
 _DISCARDING_SECONDS: Final = 2.0
 
-Hear = Callable[[str | bytes], Awaitable[bytes]]
+Respond = Callable[[str | bytes], Awaitable[bytes]]
 
 
 def is_large(answer: Answer) -> bool:
@@ -34,7 +34,7 @@ async def send_answer(answer: Answer, headers: Headers, request: Request, send: 
         exchange.hold_head()
     kind = "websocket.http.response" if request.scope["type"] == "websocket" else "http.response"
     await send({"type": f"{kind}.start", "status": answer.status, "headers": headers})
-    if request.has_more and problems.CLOSING in answer.headers:
+    if request.has_more and problems.CONNECTION_CLOSE in answer.headers:
         # A client that is still sending hears nothing if the connection breaks under it.
         await send({"type": f"{kind}.body", "body": answer.body, "more_body": True})
         with contextlib.suppress(ClientGone, TimeoutError):
@@ -62,7 +62,7 @@ async def send_stream(answer: Stream, headers: Headers, request: Request, send: 
         answer.close()
 
 
-async def send_socket(answer: Socket, headers: Headers, request: Request, send: Send, hear: Hear) -> None:
+async def send_socket(answer: Socket, headers: Headers, request: Request, send: Send, respond: Respond) -> None:
     """Tells the frames and answers the client's messages, one after the other, until either side ends it.
 
     No message is read before the one before it is answered; while that takes, frames are told all the same.
@@ -75,12 +75,12 @@ async def send_socket(answer: Socket, headers: Headers, request: Request, send: 
             await asyncio.wait((telling, listening), return_when=asyncio.FIRST_COMPLETED)
             if telling.done():
                 telling.result()
-                await send({"type": "websocket.close", "code": GOING_AWAY})
+                await send({"type": "websocket.close", "code": SERVICE_RESTART})
                 return
             message = listening.result()
             if message["type"] == "websocket.disconnect":
                 return
-            await _send_frame(await hear(_content(message)), send)
+            await _send_frame(await respond(_content(message)), send)
             listening = asyncio.ensure_future(request.receive())
     finally:
         telling.cancel()

@@ -7,11 +7,11 @@ ALL: Final = 100
 """The share, in percent, by which one may take all there is."""
 
 
-class Lack(enum.Enum):
+class Exhausted(enum.Enum):
     """Why no more may be taken: there is no more for anybody, or none for who asks."""
 
-    FOR_ALL = enum.auto()
-    FOR_ONE = enum.auto()
+    TOTAL = enum.auto()
+    SHARE = enum.auto()
 
 
 class Shares:
@@ -23,14 +23,14 @@ class Shares:
         self._taken_by: dict[str, int] = {}
         self.taken = 0
 
-    def take(self, one: str | None, amount: int = 1) -> Lack | None:
+    def take(self, one: str | None, amount: int = 1) -> Exhausted | None:
         """Takes an amount for one, or for nobody in particular; tells why not, and takes nothing then."""
         if self.taken + amount > self._most:
-            return Lack.FOR_ALL
+            return Exhausted.TOTAL
         if one is not None:
             own = self._taken_by.get(one, 0) + amount
             if own > self._most_of_one:
-                return Lack.FOR_ONE
+                return Exhausted.SHARE
             self._taken_by[one] = own
         self.taken += amount
         return None

@@ -8,11 +8,11 @@ BYTES_PER_SECOND: Final = 512
 """The least speed, on average, once the first seconds are over. The slowest phones send ten times as fast."""
 
 _LONGEST_START_SECONDS: Final = 5.0
-_LOOK_SECONDS: Final = 5.0
-_MOST_LOOKS: Final = 6
+_INTERVAL_SECONDS: Final = 5.0
+_MAX_STALLS: Final = 6
 
 
-class Pace(NamedTuple):
+class ReadTimeout(NamedTuple):
     """Within how many seconds the head of a request must have come, and then its body."""
 
     seconds: float
@@ -31,19 +31,19 @@ class _Connected(Protocol):
     transport: asyncio.Transport
 
 
-async def leave_who_does_not_read(
-    connections: Collection[_Connected], look_seconds: float = _LOOK_SECONDS, most_looks: int = _MOST_LOOKS
+async def drop_slow_readers(
+    connections: Collection[_Connected], interval_seconds: float = _INTERVAL_SECONDS, max_stalls: int = _MAX_STALLS
 ) -> None:
     """Looks at all connections again and again, until cancelled, and breaks those that take too little for too long.
 
     Too little is less than the least speed, too long so many looks in a row. A connection that is to be closed is among
     them until all is sent.
     """
-    least = BYTES_PER_SECOND * look_seconds
+    least = BYTES_PER_SECOND * interval_seconds
     unread: dict[_Connected, tuple[int, int]] = {}
     """What waited at the last look, and at how many before it too little had been taken."""
     while True:
-        await asyncio.sleep(look_seconds)
+        await asyncio.sleep(interval_seconds)
         before, unread = unread, {}
         for connection in tuple(connections):
             size = connection.transport.get_write_buffer_size()
@@ -51,7 +51,7 @@ async def leave_who_does_not_read(
                 continue
             last, looks = before.get(connection, (size + least, 0))
             looks = 0 if last - size >= least else looks + 1
-            if looks < most_looks:
+            if looks < max_stalls:
                 unread[connection] = size, looks
             else:
                 connection.transport.abort()

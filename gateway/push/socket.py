@@ -59,7 +59,7 @@ async def connect(core: Core, request: Request) -> Socket:
     if not cors.may_connect(request.scope, cors.origins(core.settings.cors_origins)):
         raise InvalidArgument("INVALID_PARAMETER", "Pages of this origin may not connect.")
     watched = await watch(core, request.parameters["userId"], request.address, request.query.get("cursor", ""))
-    return Socket(_frames(watched), functools.partial(_hear, core), watched.close)
+    return Socket(_frames(watched), functools.partial(_respond, core), watched.close)
 
 
 async def _frames(watched: Watch) -> AsyncIterator[bytes]:
@@ -68,16 +68,16 @@ async def _frames(watched: Watch) -> AsyncIterator[bytes]:
             yield msgspec.json.encode({"type": CHANGE, **render(pending)})
 
 
-async def _hear(core: Core, request: Request, message: str | bytes) -> bytes:
+async def _respond(core: Core, request: Request, message: str | bytes) -> bytes:
     said = None
     try:
         said = decoded(message, OutcomeSaid, EXAMPLE)
-        core.intake.enter(request.address)
+        core.admission.enter(request.address)
         try:
             taken = await report(core.peers, core.coalescer, request, said.id, said.outcome)
         finally:
-            core.intake.leave(request.address)
+            core.admission.leave(request.address)
     except Exception as error:  # noqa: BLE001 - what it is, is told or logged
-        told = problems.problem(problems.understood(error, "An outcome over a socket"), request.trace_id)
+        told = problems.problem(problems.as_mesh_error(error, "An outcome over a socket"), request.trace_id)
         return msgspec.json.encode(Refused(said.id if said else None, told))
     return msgspec.json.encode(OutcomeHeard(said.id, said.outcome, taken.event_id, taken.trace_id))

@@ -6,13 +6,13 @@ import msgspec
 from journeymesh.common.v1 import error_reason_pb2, event_pb2
 from journeymesh.ingest.v1 import ingest_pb2
 
-from gateway.accepting.acceptance import Tracked, Warned, reason_word
+from gateway.accepting.acceptance import Tracked, Warned, reason_name
 from gateway.accepting.rows import Rows
 from gateway.core import Core
 from gateway.formats import native, reading
 from gateway.formats.ids import event_ids
 from gateway.formats.json.refusal import DECODE_ERRORS, refusal
-from gateway.formats.reading import SecondReading, salvage_ids
+from gateway.formats.reading import MendingReader, salvage_ids
 from gateway.formats.rendering import render
 from gateway.http import problems
 from gateway.http.asgi import Answer, Request, json
@@ -149,7 +149,7 @@ async def _send(core: Core, request: Request, failed: ingest_pb2.FailedEvent, me
     response = await core.peers.ingest.ReplayFailedEvent(ingest_pb2.ReplayFailedEventRequest(id=failed.id, event=event))
     refused, event_id = response.rejection, (event or failed).event_id
     warnings += [(one.member, one.detail) for one in response.warnings]
-    return _Sent(response.verdict, event_id, reason_word(refused.reason), refused.detail, warnings)
+    return _Sent(response.verdict, event_id, reason_name(refused.reason), refused.detail, warnings)
 
 
 def _read(
@@ -171,7 +171,7 @@ def _read(
     try:
         read(raw, rows.add, stamp, make_id, warn)
     except InvalidArgument as error:
-        SecondReading(read).read(raw, error, rows.add, stamp, make_id, warn)
+        MendingReader(read).read(raw, error, rows.add, stamp, make_id, warn)
     event = rows.table().event(0)
     if event.event_time_us == stamp.received_us and failed.HasField("failed_time"):
         event.event_time_us = failed.failed_time.ToMicroseconds()  # without a time of its own it happened when it came

@@ -8,14 +8,14 @@ from journeymesh.intervention.v1 import intervention_pb2
 from gateway.core import Core
 from gateway.formats.json.refusal import decoded
 from gateway.formats.rendering import render
-from gateway.formats.schema import numbers
+from gateway.formats.schema import enum_numbers
 from gateway.http.asgi import Answer, Request, json
 from mesh.errors import InvalidArgument
 
 # A deep analysis is a conversation of a model with the mesh.
 _ANALYSIS_SECONDS: Final = 30.0
 
-_DEPTHS: Final = numbers(intervention_pb2.AnalysisDepth.DESCRIPTOR)
+_DEPTHS: Final = enum_numbers(intervention_pb2.AnalysisDepth.DESCRIPTOR)
 
 
 class AnalysisOrder(msgspec.Struct, forbid_unknown_fields=True):

@@ -17,7 +17,7 @@ from mesh.metrics import CONTENT_TYPE
 
 # Readiness is told without how far the readers are where that takes longer.
 _ASKING_SECONDS: Final = 1.0
-_LOOK_SECONDS: Final = 1.0
+_INTERVAL_SECONDS: Final = 1.0
 
 
 class State(msgspec.Struct, omit_defaults=True):
@@ -79,7 +79,7 @@ async def watch_services(core: Core) -> None:
         core.startup.note(lost)
         for name in core.peers.health:
             core.telemetry.metrics.tell(registry.DEPENDENCY_UP, name not in lost, name)
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(_INTERVAL_SECONDS)
 
 
 async def _standings(core: Core) -> Sequence[ingest_pb2.ShardStanding]:

@@ -14,7 +14,7 @@ from gateway.core import Core
 from gateway.formats.json.splicing import with_members
 from gateway.formats.segment import batch
 from gateway.formats.segment.batch import Cut
-from gateway.formats.segment.messages import Reader
+from gateway.formats.segment.reader import Reader
 from gateway.http import problems
 from gateway.http.asgi import Answer, Request, Scope, header, json
 from gateway.http.heads import is_host
@@ -63,7 +63,7 @@ def one(kind: str) -> Serve:
 
     async def take(core: Core, request: Request) -> Answer:
         try:
-            body = await request.told_body()
+            body = await request.lenient_body()
         except InvalidArgument as error:
             return _refused(error, request)
         # The last member of a name counts, so that the body cannot say otherwise.
@@ -75,8 +75,8 @@ def one(kind: str) -> Serve:
 async def many(core: Core, request: Request) -> Answer:
     """Takes a batch of messages."""
     try:
-        cut = batch.split(await request.told_body())
-        request.require_few(len(cut.messages))
+        cut = batch.split(await request.lenient_body())
+        request.require_plausible_count(len(cut.messages))
     except InvalidArgument as error:
         return _refused(error, request)
     return await _accepted(core, request, cut)

@@ -17,7 +17,7 @@ from gateway.contract.route import NOTHING, SWITCHING, Parameter, Route, text, u
 from gateway.core import Core
 from gateway.formats import cloudevents
 from gateway.formats.segment.message import TYPES
-from gateway.http.asgi import CACHED, Answer, Request
+from gateway.http.asgi import PUBLIC_CACHE, Answer, Request
 from gateway.http.parameters import CURSOR, LIST_CURSOR
 from gateway.push import socket, sse
 from gateway.routes import events, failed, insights, interventions, operation, segment, users
@@ -131,12 +131,12 @@ _SEGMENT_ROUTES: Final = (
 
 async def contract(_core: Core, _request: Request) -> Answer:
     """The OpenAPI document."""
-    return Answer(200, _document(), headers=CACHED)
+    return Answer(200, _document(), headers=PUBLIC_CACHE)
 
 
 async def contract_of_pushes(_core: Core, _request: Request) -> Answer:
     """The AsyncAPI document."""
-    return Answer(200, _document_of_pushes(), headers=CACHED)
+    return Answer(200, _document_of_pushes(), headers=PUBLIC_CACHE)
 
 
 async def page(_core: Core, _request: Request) -> Answer:

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from gateway import peers as gateway_peers
 from gateway.app import Application
-from gateway.core import assemble
+from gateway.core import bootstrap
 from gateway.settings import Settings
 from mesh import channel, telemetry
 from mesh.clock import monotonic_clock, system_clock
@@ -142,7 +142,7 @@ async def housed(ledger: Ledger | None = None, sample_ratio: float = 1.0) -> Asy
             name.removesuffix("-api"): await stack.enter_async_context(channel.dial(target, traced["gateway"]))
             for name, target in targets.items()
         }
-        core = assemble(Settings(), gateway_peers.over(channels), traced["gateway"], asyncio.Event())
+        core = bootstrap(Settings(), gateway_peers.over(channels), traced["gateway"], asyncio.Event())
         transport = httpx.ASGITransport(Application(core, system_clock))
         client = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://gateway"))
         dispatching = asyncio.create_task(Sharing(stream, leases, "test", dispatcher.follow, lease_seconds=10).run())

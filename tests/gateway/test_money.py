@@ -11,7 +11,7 @@ from journeymesh.common.v1 import event_pb2
 
 from gateway.accepting.rows import Rows
 from gateway.formats import native
-from gateway.formats.segment.messages import Reader
+from gateway.formats.segment.reader import Reader
 from gateway.formats.values import money
 from mesh.errors import InvalidArgument
 from tests.gateway.running import NOW_US

@@ -8,8 +8,8 @@ from journeymesh.common.v1 import event_pb2
 
 from gateway.accepting.rows import Rows
 from gateway.formats import native
-from gateway.formats.json.lenient import unheard
-from gateway.formats.segment.messages import Reader
+from gateway.formats.json.lenient import ignore
+from gateway.formats.segment.reader import Reader
 from gateway.formats.values import pages
 from services.ingest.domain.page import Page, PageRules, page_of
 from tests.gateway.running import NOW_US
@@ -29,7 +29,7 @@ def called(page: dict[str, Any], name: str = "", *, kind: str = "page", **more: 
 
 def read(message: dict[str, Any]) -> Page:
     rows = Rows()
-    Reader().read(json.dumps(message).encode(), rows.add, STAMP, str, unheard)
+    Reader().read(json.dumps(message).encode(), rows.add, STAMP, str, ignore)
     return page_of(rows.table().event(0).page, PageRules())
 
 

@@ -9,8 +9,8 @@ import gateway
 
 FOLDER = Path(gateway.__file__).parent
 
-_BODY: Final = "`Request.body` ends it by `Pace`, `send_answer` by its `wait_for`"
-_UNREAD: Final = "`slow_clients.leave_who_does_not_read` breaks the connection"
+_BODY: Final = "`Request.body` ends it by `ReadTimeout`, `send_answer` by its `wait_for`"
+_UNREAD: Final = "`slow_clients.drop_slow_readers` breaks the connection"
 
 WAITS: Final = {
     "asgi.py _chunk": _BODY,

@@ -26,7 +26,7 @@ _decode_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_text: Final = msgspec.json.Decoder(str).decode
 
 
-def unheard(_member: str, _detail: str) -> None:
+def ignore(_member: str, _detail: str) -> None:
     """Hears a warning where there is nobody to tell: of properties that are kept as free ones."""
 
 
@@ -75,11 +75,11 @@ def read(written: bytes | msgspec.Raw, kind: type[Struct], required: frozenset[s
         except msgspec.ValidationError:
             if field.encode_name in required:
                 raise
-            told[field.name] = _otherwise(raw, field, warn)
+            told[field.name] = _fallback(raw, field, warn)
     return kind(**told)
 
 
-def tell_unknown(written: bytes | msgspec.Raw, kind: type[msgspec.Struct], warn: Warn, prefix: str) -> None:
+def warn_of_unknown(written: bytes | msgspec.Raw, kind: type[msgspec.Struct], warn: Warn, prefix: str) -> None:
     """Warns of the members that such an object does not have."""
     known = {field.encode_name for field, _ in _fields(kind)}
     for name in members(written):
@@ -87,7 +87,7 @@ def tell_unknown(written: bytes | msgspec.Raw, kind: type[msgspec.Struct], warn:
             warn(prefix + name[:_NAME_LENGTH], _UNKNOWN)
 
 
-def _otherwise(raw: msgspec.Raw, field: msgspec.structs.FieldInfo, warn: Warn) -> str | float | None:
+def _fallback(raw: msgspec.Raw, field: msgspec.structs.FieldInfo, warn: Warn) -> str | float | None:
     """What a member of another type still tells."""
     if _is_of(field, str):
         found = text(raw)

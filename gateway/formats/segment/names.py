@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from journeymesh.common.v1 import event_pb2
 
 from gateway.formats.schema import EVENT_TYPES
-from gateway.formats.values import wording
+from gateway.formats.values import vocabulary
 
 PLAY: Final = "play"
 PAUSE: Final = "pause"
@@ -129,21 +129,21 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "live chat message received": _SYSTEM,
 }
 _BY_WORDS: Final = (
-    (wording.REFUND, _REFUND),
-    (wording.SIGN_OUT, _OWN["session end"]),
-    (wording.SYSTEM, _SYSTEM),
-    (wording.CHECKOUT, Meaning(event_pb2.EVENT_TYPE_PURCHASE, target=CHECKOUT, needs_amount=True)),
-    *((pattern, _OWN[kind]) for kind, pattern in wording.OWN),
+    (vocabulary.REFUND, _REFUND),
+    (vocabulary.SIGN_OUT, _OWN["session end"]),
+    (vocabulary.SYSTEM, _SYSTEM),
+    (vocabulary.CHECKOUT, Meaning(event_pb2.EVENT_TYPE_PURCHASE, target=CHECKOUT, needs_amount=True)),
+    *((pattern, _OWN[kind]) for kind, pattern in vocabulary.OWN),
 )
 
 
 def meaning(name: str) -> Meaning:
     """What a name means, however it is written: `Order Completed`, `order_completed`, `orderCompleted`."""
-    return _remembered(name) if len(name) <= wording.MOST else _INTERACTION
+    return _remembered(name) if len(name) <= vocabulary.MOST else _INTERACTION
 
 
 @functools.lru_cache(maxsize=4096)
 def _remembered(name: str) -> Meaning:
-    words = wording.words(name)
+    words = vocabulary.words(name)
     found = (meaning for pattern, meaning in _BY_WORDS if pattern.fullmatch(words))
     return MEANINGS.get(words) or next(found, _INTERACTION)

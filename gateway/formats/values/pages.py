@@ -41,7 +41,7 @@ def address(page: Mapping[str, Any]) -> str:
     return told if "#" in told else told + _begun("#", _text(page, "hash"))
 
 
-def viewed(told: PageViewProperties) -> str | None:
+def page_of_view(told: PageViewProperties) -> str | None:
     """The page of a view of ours: what it is called, else its address; and with it what else tells it from others."""
     page = told.page
     if told.url or told.path:
