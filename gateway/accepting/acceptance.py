@@ -110,11 +110,9 @@ async def accept(
     """Reads the events and has ingest accept the readable ones; what is unreadable goes along to be kept."""
     rows, others = Rows(), ingest_pb2.AcceptEventsRequest()
     stamp = native.Stamp(request.received_us, request.trace_id, request.span_id)
-    make_id = event_ids(request.received_us).__next__
-    add = rows.add
     most = _most_told(request)
     unread = _FailedEvents(others, stamp, most)
-    again = MendingReader(read)
+    reader = MendingReader(read)
     ids: list[str | None] = []
     rejected: list[Rejected] = []
     readable: list[int] = []
@@ -124,13 +122,10 @@ async def accept(
     def warn(member: str, detail: str) -> None:
         cleaned.append((index, member, detail))
 
+    sink = native.EventSink(rows.add, stamp, event_ids(request.received_us).__next__, warn)
     for index, raw in enumerate(raws):
         try:
-            try:
-                event_id = read(raw, add, stamp, make_id, warn)
-            except InvalidArgument as error:
-                event_id = again.read(raw, error, add, stamp, make_id, warn)
-            ids.append(event_id)
+            ids.append(reader.read(raw, sink))
             readable.append(index)
         except InvalidArgument as error:
             known_id = unread.keep(raw, error) or None

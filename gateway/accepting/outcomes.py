@@ -1,7 +1,6 @@
 """What a user did about an intervention, reported as an event like any other."""
 
 import functools
-from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -10,8 +9,7 @@ from journeymesh.intervention.v1 import intervention_pb2
 
 from gateway.accepting.acceptance import accept, refusal_of
 from gateway.accepting.coalescer import Coalescer
-from gateway.formats.json.lenient import Warn
-from gateway.formats.native import Stamp
+from gateway.formats.native import EventSink
 from gateway.formats.schema import OUTCOMES, enum_names
 from gateway.http.asgi import Request
 from gateway.peers import Peers
@@ -56,18 +54,16 @@ def _read(
     intervention_id: str,
     told: str,
     _raw: bytes | msgspec.Raw,
-    add: Callable[..., object],
-    stamp: Stamp,
-    _make_id: Callable[[], str],
-    _warn: Warn,
+    sink: EventSink,
 ) -> str:
-    """Gives `add` the outcome of an intervention that was found, as an event of its user; returns the event's id."""
+    """Adds the outcome of an intervention to a sink, as an event of its user; returns the event's id."""
     of = found.intervention
     kept = {"interventionId": intervention_id, "outcome": told, "channel": of.channel, "page": of.payload.page}
     outcome = event_pb2.InterventionOutcome(
         intervention_id=intervention_id, outcome=event_pb2.Outcome.ValueType(OUTCOMES[told]), channel=of.channel
     )
-    add(
+    stamp = sink.stamp
+    sink.add(
         event_id=event_id,
         # Help from before a login is the anonymous user's; told as such, ingest knows who that is now.
         user_id=found.user_id,

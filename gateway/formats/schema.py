@@ -1,4 +1,4 @@
-"""What a client may send as an event: the types the JSON is decoded into, and the words that stand in it.
+"""Our own event format: the types that its JSON is decoded into, and the words it may contain.
 
 Here are names and types only. `null` counts as absent, as in the proto3 JSON mapping.
 """
@@ -14,22 +14,22 @@ from journeymesh.common.v1 import event_pb2
 
 @functools.cache
 def enum_names(enum: descriptor.EnumDescriptor) -> dict[int, str | None]:
-    """The JSON name of each value of an enum: lower case without the prefix; the unspecified value has none."""
+    """The JSON name of each value of an enum: lower case, without prefix; the unspecified value has none."""
     prefix = enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
-    # The reasons of errors are the same in problems, in upper case.
+    # Reasons are upper case, as in problems.
     change = str.upper if enum.name == "ErrorReason" else str.lower
     return {value.number: change(value.name.removeprefix(prefix)) if value.number else None for value in enum.values}
 
 
 def enum_numbers(enum: descriptor.EnumDescriptor) -> dict[str, int]:
-    """The values of an enum by their JSON names."""
+    """The values of an enum by JSON name."""
     return {word: number for number, word in enum_names(enum).items() if word}
 
 
 EVENT_TYPES: Final = enum_numbers(event_pb2.EventType.DESCRIPTOR)
 PLATFORMS: Final = enum_numbers(event_pb2.Platform.DESCRIPTOR)
 ACTIONS: Final = enum_numbers(event_pb2.PlaybackAction.DESCRIPTOR)
-# What clients report. That help was taken back, the mesh says itself.
+# What clients report; only the mesh itself withdraws help.
 OUTCOMES: Final = {
     word: number
     for word, number in enum_numbers(event_pb2.Outcome.DESCRIPTOR).items()
@@ -43,7 +43,7 @@ def _word(known: dict[str, int], meaning: str) -> msgspec.Meta:
 
 
 def _said(meaning: str, **limits: float) -> msgspec.Meta:
-    """What the contract tells of a member; its limits are told here and checked by ingest."""
+    """Documents a member; ingest checks the limits."""
     return msgspec.Meta(description=meaning, extra_json_schema=limits)
 
 
@@ -78,7 +78,7 @@ class ClientEvent(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class LenientEvent(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    """The same, its additions still to be read."""
+    """The same, with its optional members yet to be read."""
 
     event_type: Text = None
     event_id: Text = None
@@ -92,7 +92,7 @@ class LenientEvent(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class Rest(msgspec.Struct, rename="camel"):
-    """Those additions that are texts."""
+    """The optional members that are texts."""
 
     session_id: Text = None
 

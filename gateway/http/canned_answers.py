@@ -1,4 +1,4 @@
-"""Whole answers as bytes, to what is no request or comes beyond a bound; the connection ends with them.
+"""Complete answers, as bytes, to what is no request or exceeds a limit. The connection is closed after them.
 
 They belong to no trace.
 """
@@ -15,7 +15,7 @@ MAX_FIELDS: Final = 100
 MAX_TARGET_BYTES: Final = 8 * 1024
 
 
-def _message(error: MeshError, code: int | None = None, headers: Headers = ()) -> bytes:
+def _canned(error: MeshError, code: int | None = None, headers: Headers = ()) -> bytes:
     answer: Answer = problems.answer(error, b"", code=code, headers=headers)
     fields: list[tuple[bytes, Any]] = [
         (b"content-type", answer.content_type.encode()),
@@ -30,18 +30,16 @@ def _message(error: MeshError, code: int | None = None, headers: Headers = ()) -
 
 
 def _malformed(why: str, code: int = 400, headers: Headers = ()) -> bytes:
-    return _message(InvalidArgument("MALFORMED_REQUEST", why), code, headers)
+    return _canned(InvalidArgument("MALFORMED_REQUEST", why), code, headers)
 
 
 def _too_large(why: str, code: int) -> bytes:
-    return _message(InvalidArgument("REQUEST_TOO_LARGE", why), code)
+    return _canned(InvalidArgument("REQUEST_TOO_LARGE", why), code)
 
 
-TOO_MANY_CONNECTIONS: Final = _message(Unavailable("BUFFER_FULL", "Too many connections are open."))
-HEAD_TOO_SLOW: Final = _message(BodyTooSlow("DEADLINE_TOO_SHORT", "The head of the request did not come in time."))
-TOO_MUCH_PIPELINED: Final = _message(
-    Unavailable("BUFFER_FULL", "Too many requests wait for the answers before theirs.")
-)
+TOO_MANY_CONNECTIONS: Final = _canned(Unavailable("BUFFER_FULL", "Too many connections are open."))
+HEAD_TOO_SLOW: Final = _canned(BodyTooSlow("DEADLINE_TOO_SHORT", "The head of the request did not come in time."))
+TOO_MUCH_PIPELINED: Final = _canned(Unavailable("BUFFER_FULL", "Too many requests wait for the answers before theirs."))
 
 MALFORMED: Final = _malformed("What came is no request of HTTP/1.1.")
 BAD_HOST: Final = _malformed("A request must have one `Host`, with a port if it has one.")
@@ -52,7 +50,7 @@ BAD_HANDSHAKE: Final = _malformed("The head is that of no handshake of a WebSock
 BAD_WEBSOCKET_VERSION: Final = _malformed(
     "Only version 13 of WebSocket is spoken here.", 426, ((b"upgrade", b"websocket"), (b"sec-websocket-version", b"13"))
 )
-NO_CONNECT: Final = _message(
+NO_CONNECT: Final = _canned(
     InvalidArgument("METHOD_NOT_ALLOWED", "The gateway is no proxy."), headers=((b"allow", b"DELETE, GET, HEAD, POST"),)
 )
 

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problems: what every failing answer looks like, and what each reason means."""
+"""Errors as RFC 9457 problems: the form of every failing answer, and the meaning of every reason."""
 
 import logging
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from mesh.errors import INTERNAL_TEXT, Internal, MeshError, from_rpc_error
 
 CONTENT_TYPE: Final = "application/problem+json"
 
-# What stays the same whatever kind of error carries it.
+# These have the same status whatever kind of error carries them.
 _STATUS_OF_REASON: Final = {
     "PATH_NOT_FOUND": 404,
     "METHOD_NOT_ALLOWED": 405,
@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 
 class Reason(NamedTuple):
-    """What a reason means, and the statuses it may come with; none where clients meet it in rejections alone."""
+    """What a reason means, and the statuses it comes with; none if it appears in rejections only."""
 
     meaning: str
     statuses: tuple[int, ...] = (400,)
@@ -121,14 +121,14 @@ class Problem(msgspec.Struct, rename="camel", omit_defaults=True):
 
 
 def status(error: MeshError) -> int:
-    """The HTTP status that tells of an error."""
+    """The HTTP status of an error."""
     if isinstance(error, BodyTooSlow):
         return 408
     return _STATUS_OF_REASON.get(error.reason) or _STATUS_OF_CODE.get(error.code, 500)
 
 
 def as_mesh_error(error: Exception, doing: str) -> MeshError:
-    """What an error means to a client; what is none of the mesh's is logged, and told without its words."""
+    """The error to report to a client; an unexpected one is logged, and reported without its details."""
     if isinstance(error, grpc.aio.AioRpcError):
         return from_rpc_error(error)
     if isinstance(error, MeshError):
@@ -145,8 +145,8 @@ def problem(
     services: list[str] | msgspec.UnsetType = msgspec.UNSET,
     code: int | None = None,
 ) -> Problem:
-    """The problem that tells of an error; `code` is the status where it is not the usual one."""
-    if isinstance(error, Internal):  # a peer's fault of a future kind has no words for clients either
+    """The problem that reports an error; `code` replaces the usual status."""
+    if isinstance(error, Internal):  # a peer's internal error is not for clients either
         error = Internal("INTERNAL", INTERNAL_TEXT)
     reason = error.reason
     title = reason.replace("_", " ").capitalize()
@@ -163,12 +163,12 @@ def answer(
     headers: Headers = (),
     code: int | None = None,
 ) -> Answer:
-    """The answer that tells of an error as a problem."""
-    told = problem(error, trace_id, rejected=rejected, services=services, code=code)
-    if told.status in RETRY_STATUSES:
+    """The answer that reports an error as a problem."""
+    body = problem(error, trace_id, rejected=rejected, services=services, code=code)
+    if body.status in RETRY_STATUSES:
         seconds = error.retry_after_seconds or _RETRY_SECONDS
         headers = (*headers, (b"retry-after", b"%d" % max(1, round(seconds))))
-    if told.reason == "REQUEST_TOO_LARGE" or isinstance(error, BodyTooSlow):
-        # What was not read of the body must not be taken for the next request.
+    if body.reason == "REQUEST_TOO_LARGE" or isinstance(error, BodyTooSlow):
+        # The unread rest of the body must not be mistaken for the next request.
         headers = (*headers, CONNECTION_CLOSE)
-    return Answer(told.status, msgspec.json.encode(told), CONTENT_TYPE, headers)
+    return Answer(body.status, msgspec.json.encode(body), CONTENT_TYPE, headers)

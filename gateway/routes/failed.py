@@ -163,15 +163,8 @@ def _read(
     rows = Rows()
     stamp = native.Stamp(request.received_us, request.trace_id, request.span_id)
     make_id = event_ids(request.received_us).__next__
-    read = reading.reader_of(raw)
-
-    def warn(member: str, detail: str) -> None:
-        warnings.append((member, detail))
-
-    try:
-        read(raw, rows.add, stamp, make_id, warn)
-    except InvalidArgument as error:
-        MendingReader(read).read(raw, error, rows.add, stamp, make_id, warn)
+    sink = native.EventSink(rows.add, stamp, make_id, lambda *warning: warnings.append(warning))
+    MendingReader(reading.reader_of(raw)).read(raw, sink)
     event = rows.table().event(0)
     if event.event_time_us == stamp.received_us and failed.HasField("failed_time"):
         event.event_time_us = failed.failed_time.ToMicroseconds()  # without a time of its own it happened when it came

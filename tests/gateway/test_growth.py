@@ -18,6 +18,7 @@ from gateway.formats import cloudevents, native, reading
 from gateway.formats.json import lenient, mending, refusal
 from gateway.formats.json.cutting import cut
 from gateway.formats.json.lenient import ignore
+from gateway.formats.native import EventSink
 from gateway.formats.reading import reader_of
 from gateway.formats.segment import batch as segment_batch
 from gateway.formats.segment import context, names, values
@@ -126,15 +127,15 @@ def scope(name: bytes, value: bytes) -> dict[str, Any]:
 
 
 def event(raw: bytes) -> object:
-    return native.read_event(raw, drop, STAMP, str, ignore)
+    return native.read_event(raw, EventSink(drop, STAMP, str, ignore))
 
 
 def message(raw: bytes) -> object:
-    return Reader().read(raw, drop, STAMP, str, ignore)
+    return Reader().read(raw, EventSink(drop, STAMP, str, ignore))
 
 
 def cloud(raw: bytes) -> object:
-    return cloudevents.read(raw, drop, STAMP, str, ignore)
+    return cloudevents.read(raw, EventSink(drop, STAMP, str, ignore))
 
 
 def within(begin: bytes, end: bytes) -> Callable[[bytes], bytes]:
@@ -273,7 +274,7 @@ async def test_a_request_of_the_worst_kind_is_no_dearer_than_its_bytes() -> None
     for _ in range(20):
         rows = Rows()
         for raw in native.split(good):
-            native.read_event(raw, rows.add, STAMP, str, ignore)
+            native.read_event(raw, EventSink(rows.add, STAMP, str, ignore))
     a_byte = (time.process_time() - began) / 20 / len(good)
     for piece in PIECES:
         body = b'{"events":[' + (piece * LARGE)[: LARGE - 13] + b"]}"

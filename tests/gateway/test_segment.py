@@ -17,6 +17,7 @@ from gateway.accepting.rows import Rows
 from gateway.formats import native, rendering
 from gateway.formats.json.lenient import Warn, ignore
 from gateway.formats.json.splicing import with_members
+from gateway.formats.native import EventSink
 from gateway.formats.segment import context, names
 from gateway.formats.segment.reader import Reader
 from mesh.errors import InvalidArgument, ResourceExhausted, Unavailable
@@ -39,7 +40,7 @@ BASIC = "Basic " + base64.b64encode(b"any write key:").decode()
 def read(message: dict[str, Any], reader: Reader | None = None, warn: Warn = ignore) -> event_pb2.Event:
     """The event a message becomes."""
     rows = Rows()
-    (reader or Reader()).read(json.dumps(message).encode(), rows.add, STAMP, lambda: "made", warn)
+    (reader or Reader()).read(json.dumps(message).encode(), EventSink(rows.add, STAMP, lambda: "made", warn))
     return rows.table().event(0)
 
 
@@ -61,7 +62,7 @@ def replayed(event: event_pb2.Event) -> event_pb2.Event:
     for stamped in ("receivedTime", "isBot"):
         del members[stamped]
     rows = Rows()
-    native.read_event(msgspec.json.encode(members), rows.add, STAMP, str, ignore)
+    native.read_event(msgspec.json.encode(members), EventSink(rows.add, STAMP, str, ignore))
     return rows.table().event(0)
 
 
@@ -428,7 +429,7 @@ def test_a_message_of_its_own_may_be_as_large_as_in_a_batch() -> None:
     message["properties"] = {"x": "x" * (native.MAX_EVENT_BYTES - len(json.dumps(message)))}
     raw = with_members(json.dumps(message).encode(), {"type": "track"})
     rows = Rows()
-    Reader().read(raw, rows.add, STAMP, str, ignore)
+    Reader().read(raw, EventSink(rows.add, STAMP, str, ignore))
     assert message["properties"].items() <= kept(rows.table().event(0)).items()
 
 

@@ -8,6 +8,7 @@ from journeymesh.common.v1 import event_pb2
 
 from gateway.accepting.rows import Rows
 from gateway.formats import native
+from gateway.formats.native import EventSink
 from gateway.formats.segment.reader import Reader
 from tests.gateway.running import NOW_US, Gateway
 
@@ -22,7 +23,7 @@ def read(message: dict[str, Any] | str, reader: Reader | None = None) -> event_p
     def warn(member: str, detail: str) -> None:
         pytest.fail(f"{member}: {detail}")
 
-    (reader or Reader()).read(written.encode(), rows.add, STAMP, lambda: "made", warn)
+    (reader or Reader()).read(written.encode(), EventSink(rows.add, STAMP, lambda: "made", warn))
     return rows.table().event(0)
 
 

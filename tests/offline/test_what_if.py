@@ -21,7 +21,7 @@ from journeymesh.intervention.v1 import intervention_pb2
 
 from cli import replay
 from gateway.accepting.rows import Rows
-from gateway.formats.native import Stamp, read_event
+from gateway.formats.native import EventSink, Stamp, read_event
 from mesh.applied import derived_id
 from offline import archive, decided
 from offline.datasets import simulator
@@ -102,7 +102,7 @@ def simulated() -> list[event_pb2.Event]:
     for each in simulator.events(USERS, seed=5):
         at = dt.datetime.fromisoformat(str(each["timestamp"]))
         stamp = Stamp(int(at.timestamp() * 1_000_000), bytes(range(16)), bytes(8))
-        read_event(msgspec.json.encode(each), rows.add, stamp, lambda: "")
+        read_event(msgspec.json.encode(each), EventSink(rows.add, stamp, lambda: ""))
     left_out = {event_pb2.EVENT_TYPE_SESSION_END, event_pb2.EVENT_TYPE_PURCHASE}
     return [each for each in rows.table().events() if each.event_type not in left_out]
 

@@ -81,7 +81,7 @@ def _tracked(parsed: ParsedMessage) -> MappedMessage:
         event_type = _INTERACTION
     what = by_name.target
     if event_type == _PURCHASE:
-        is_paid = not by_name.needs_amount or purchases.is_told(parsed.members, purchases.SHOP_NAMES)
+        is_paid = not by_name.needs_amount or purchases.has_amount(parsed.members, purchases.SHOP_NAMES)
         paid = _paid(parsed, is_refund=by_name.is_refund) if is_paid else {}
         if not paid or _is_reported_before(parsed, is_refund=paid["isRefund"]):
             event_type, what = _SUCCESS, values.name(parsed.members, "target", "task") or what
@@ -99,7 +99,7 @@ def _own(parsed: ParsedMessage, event_type: int, event: str) -> MappedMessage:
         warn = parsed.warn if event_type == _PURCHASE else ignore
         properties = native.read_properties(parsed.written, event_type, warn)
     except InvalidArgument as error:
-        if error.reason == "UNREADABLE_AMOUNT" and purchases.is_told(parsed.members, purchases.OWN_NAMES):
+        if error.reason == "UNREADABLE_AMOUNT" and purchases.has_amount(parsed.members, purchases.OWN_NAMES):
             raise
         return _custom(parsed, event)
     more = {"event": event}

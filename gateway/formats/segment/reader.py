@@ -7,7 +7,6 @@ members that we do not know are ignored: clients of many versions send them.
 
 import dataclasses
 import datetime as dt
-from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -17,6 +16,7 @@ from gateway.formats.json import lenient
 from gateway.formats.json.lenient import LEFT_OUT, Warn
 from gateway.formats.json.refusal import DECODE_ERRORS, refusal, require_plain
 from gateway.formats.json.splicing import with_members
+from gateway.formats.native import EventSink
 from gateway.formats.segment import context, mapping, values, video
 from gateway.formats.segment.context import MessageContext
 from gateway.formats.segment.mapping import ParsedMessage
@@ -37,15 +37,8 @@ class Reader:
     playheads: video.Playheads = dataclasses.field(default_factory=dict)
     orders: mapping.Orders = dataclasses.field(default_factory=dict)
 
-    def read(
-        self,
-        raw: bytes | msgspec.Raw,
-        add: Callable[..., object],
-        stamp: native.Stamp,
-        make_id: Callable[[], str],
-        warn: Warn,
-    ) -> str:
-        """Reads one message and passes it to `add` as the members of an `Event`; returns its id.
+    def read(self, raw: bytes | msgspec.Raw, sink: EventSink) -> str:
+        """Reads one message into a sink; returns the event's id.
 
         Raises:
             InvalidArgument: it is no message; then nothing was added.
@@ -63,20 +56,20 @@ class Reader:
             anonymous_id = message.previous_id
             if not user_id or not anonymous_id:
                 raise InvalidArgument("MISSING_FIELD", "An alias needs `previousId` and `userId`.")
-        made = self._context(message, anonymous_id, warn)
+        made = self._context(message, anonymous_id, sink.warn)
         sent_at = values.time_if_any(message.sent_at) or self.sent_at
         timestamp = _timestamp(message, is_sent=sent_at is not None)
-        written, members = _members(message, warn)
+        written, members = _members(message, sink.warn)
         parsed = ParsedMessage(
             message,
             made,
             written,
             members,
             user_id or anonymous_id or "",
-            timestamp.timestamp() if timestamp else stamp.received_us / 1e6,
+            timestamp.timestamp() if timestamp else sink.stamp.received_us / 1e6,
             self.playheads,
             self.orders,
-            warn,
+            sink.warn,
         )
         mapped = mapping.mapped(parsed)
         event = schema.ClientEvent(
@@ -88,7 +81,7 @@ class Reader:
             context=msgspec.structs.replace(made.context, active=False) if mapped.is_system else made.context,
         )
         kept = _kept(parsed, mapped.kept)
-        return native.emit(event, mapped.event_type, mapped.properties, kept, add, stamp, make_id, warn)
+        return native.emit(event, mapped.event_type, mapped.properties, kept, sink)
 
     def _context(self, message: Message, anonymous_id: str | None, warn: Warn) -> MessageContext:
         try:

@@ -1,6 +1,6 @@
-"""Which page a view tells of: the fullest address there is, and what tells it from another view of that address.
+"""The page of a page view: its fullest address, and what distinguishes it from other views of that address.
 
-What of an address counts, ingest decides. docs/pages.md has the rules for people.
+Which parts of an address count, ingest decides. docs/pages.md states the rules.
 """
 
 import functools
@@ -12,7 +12,7 @@ from typing import Any, Final
 from gateway.formats.schema import PageViewProperties
 
 MEMBERS: Final = ("url", "page_location", "path", "search", "hash")
-"""The members of `context.page`, or of a page view's properties, that tell it."""
+"""The members of `context.page`, or of a page view's properties, that make up the address."""
 TITLES: Final = ("title", "page_title")
 
 _LENGTH: Final = 2048
@@ -20,17 +20,17 @@ _REMEMBERED_LENGTH: Final = 256
 _WORDS_LENGTH: Final = 60
 _NO_LETTERS: Final = re.compile(r"[\W_]+")
 _TOLD_IN_ADDRESS: Final = re.compile(r"[^\w\-.~/]")
-# What is new is counted at the beginning of a title: `(3) Inbox`.
+# A count of what is new begins a title: `(3) Inbox`.
 _COUNT: Final = re.compile(r"\A\s*[(\[]\d{1,9}\+?[)\]]\s*")
-# Of an address that ends so, one document may hold every page.
+# One document at such an address may hold every page.
 _DOCUMENT: Final = re.compile(r"(?:/|/index\.\w{1,8})", re.IGNORECASE)
 _HOME: Final = frozenset(("home", "homepage", "index", "main", "landing", "start", "startseite", "accueil", "inicio"))
 
 
 def address(page: Mapping[str, Any]) -> str:
-    """The address that these members tell; empty where they tell none.
+    """The address in these members; empty if there is none.
 
-    It is the `url`, unless `path` is another: what was set by hand, or holds the route behind a hash.
+    It is the `url`, unless `path` differs: then it was set by hand, or holds a route after a hash.
     """
     url, path = _text(page, "url") or _text(page, "page_location"), _text(page, "path")
     told = url if not path or (url and _alike(path, _path(url))) else path
@@ -42,7 +42,7 @@ def address(page: Mapping[str, Any]) -> str:
 
 
 def page_of_view(told: PageViewProperties) -> str | None:
-    """The page of a view of ours: what it is called, else its address; and with it what else tells it from others."""
+    """The page of a `page_view` of our own format: its name or else its address, and what else distinguishes it."""
     page = told.page
     if told.url or told.path:
         page = fuller(
@@ -54,7 +54,7 @@ def page_of_view(told: PageViewProperties) -> str | None:
 
 
 def fuller(one: str, other: str) -> str:
-    """The first address, unless it is empty, or the other one tells more of the same path: a query or a hash."""
+    """The first address, unless it is empty or the other has the same path and also a query or a hash."""
     if not one or not other:
         return one or other
     tells_more = _is_address(one) and "?" not in one and "#" not in one and ("?" in other or "#" in other)
@@ -62,9 +62,9 @@ def fuller(one: str, other: str) -> str:
 
 
 def named(told: str, *names: str) -> str:
-    """The address of a page that was called so: one document that holds many pages has a route for each name.
+    """The address of a page with these names: if one document holds many pages, each name becomes a route.
 
-    A name that the path holds, or that of the home page, adds nothing.
+    Names that the path contains, and those of a home page, add nothing.
     """
     words = [name for name in map(str.strip, names) if name]
     if not words or not _is_address(told) or "?" in told or "#" in told:
@@ -78,9 +78,9 @@ def named(told: str, *names: str) -> str:
 
 
 def marked(told: str, *words: object) -> str:
-    """The address with what else tells a view of it: its name, category, title. Another one is no reload of it.
+    """The address with its name, category and title, so that a view with others is not taken for a reload.
 
-    What the path holds, and what tells the home page, adds nothing.
+    Words that the path contains, and those of a home page, add nothing.
     """
     if not _is_address(told) or "#" in told:
         return told
@@ -96,7 +96,7 @@ def _mark(told: str, *words: str) -> str:
     return urllib.parse.quote(telling, safe="", errors="replace")
 
 
-# Most views are of few pages.
+# Most views are of a few pages.
 _remembered: Final = functools.lru_cache(maxsize=4096)(_mark)
 
 

@@ -1,13 +1,13 @@
-"""What a name means by its words, where no table has it: money that went back, a log-out, what a system or time did.
+"""Recognises names of events that no table lists: refunds, sign-outs, and what a system did rather than the user.
 
-Every pattern is matched against a whole name of few, short words. docs/clients.md has these rules for people.
+Patterns match whole names of a few short words. docs/clients.md states the rules.
 """
 
 import functools
 import re
 from typing import Final
 
-# What is only asked for, begun or refused gives no money back; nor is a user who returned a refund.
+# A refund that is only requested, begun or refused is none; neither is a user who returned.
 _PAID_FOR: Final = (
     "(?:order|purchase|payment|charge|transaction|sale|invoice|booking|ticket|subscription|product|item)s?"
 )
@@ -26,7 +26,7 @@ SIGN_OUT: Final = re.compile(
     "(?: (?:succeeded|successful|success|successfully|completed?))?"
 )
 
-# Kinds of ours in the order of words that people choose, or with another verb.
+# Our types of events, in another word order or with another verb.
 OWN: Final = (
     ("page view", re.compile("page ?views?|viewed (?:a |the )?page|page visited|visited (?:a |the )?page")),
     ("form start", re.compile("form (?:start|begun|began|opened)|(?:started|began|opened) (?:a |the )?form")),
@@ -49,9 +49,9 @@ CHECKOUT: Final = re.compile(
     "|order placed|purchase (?:complete|completed|succeeded|successful|made)"
     "|(?:completed|finished) (?:a |the )?(?:checkout|payment|order|purchase)|placed (?:an |the )?order"
 )
-"""An order or a payment that is done, beside the table's own names."""
+"""A completed order or payment, besides the names in the table."""
 
-# Told by the senders of messages.
+# Reported by senders of messages.
 _PUSH: Final = "(?:(?:web |mobile |silent |remote )?push(?: notification| message)?s?|notification)"
 _MAIL: Final = "e ?mail"
 _TEXT: Final = "(?:sms|mms|text message|whats ?app(?: message)?|webhook|newsletter|campaign|reminder|in ?app message)"
@@ -69,13 +69,13 @@ _SENDERS: Final = (
     f"|{_MAIL} (?:{_AS_SPAM}|opened|open)|opened (?:an |the )?{_MAIL}"
     f"|(?:marked|reported) (?:an |the )?{_MAIL} as spam|(?:spam|{_MAIL} spam) reported"
 )
-# Told by phones as the user leaves them.
+# Reported by phones as the user leaves an app.
 _APPS: Final = (
     "app(?:lication)? (?:(?:is |was )?(?:entered |moved |went |did enter )?(?:to |in |into )?(?:the )?background(?:ed)?"
     "|terminated|closed|uninstalled|removed?|deleted|clear data|data cleared|will terminate|killed)|os update"
 )
 
-# Done by time, or by those who bill. What starts, is cancelled, paid or fails is the user's.
+# Caused by time or billing. What starts, is cancelled, is paid or fails is the user's doing.
 _RENEWS: Final = (
     "(?:(?:customer )?(?:premium |annual |monthly |yearly )?(?:subscription|membership|plan)"
     "|(?:customer )?(?:free )?(?:subscription )?trial|billing(?: cycle| period)?"
@@ -116,22 +116,22 @@ _TIME: Final = (
 SYSTEM: Final = re.compile(f"(?:{_SENDERS}|{_APPS}|{_TIME})")
 
 MOST: Final = 64
-"""Characters of a name; longer ones mean nothing."""
+"""The length of a name, in characters; longer ones are not recognised."""
 
 _BOUNDARIES: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[\s_.\-$:]+")
 
 
 def words(name: str) -> str:
-    """The words of a name, in lower case and with a space between two: `Order Completed`, `orderCompleted`."""
+    """The words of a name such as `Order Completed` or `orderCompleted`: lower case, separated by spaces."""
     return _BOUNDARIES.sub(" ", name).strip().lower()
 
 
 def is_of_system(type_: str) -> bool:
-    """Whether a dotted type ends in a name of what a system did: `com.acme.invoice.generated`."""
-    return _remembered(type_[-MOST:])
+    """Whether a dotted type ends in the name of something a system did: `com.acme.invoice.generated`."""
+    return _is_of_system(type_[-MOST:])
 
 
 @functools.lru_cache(maxsize=4096)
-def _remembered(type_: str) -> bool:
+def _is_of_system(type_: str) -> bool:
     parts = type_.split(".")
     return any(SYSTEM.fullmatch(words(" ".join(parts[-count:]))) for count in (1, 2, 3))
