@@ -22,7 +22,7 @@ _log = logging.getLogger("gateway")
 
 
 async def run(settings: Settings, tracing: Telemetry, tls: Tls | None) -> None:
-    """Serves until the process is told to end."""
+    """Serves until the process is to end."""
     stop = stop_signal()
     listener = listen(settings.address)
     async with connect(settings, tracing, tls) as peers:

@@ -25,22 +25,24 @@ class OutcomeTaken(msgspec.Struct, rename="camel"):
     trace_id: str
 
 
-async def report(peers: Peers, coalescer: Coalescer, request: Request, intervention_id: str, told: str) -> OutcomeTaken:
-    """Takes what became of an intervention, as an event like any other; taking it twice counts once.
+async def report(
+    peers: Peers, coalescer: Coalescer, request: Request, intervention_id: str, outcome: str
+) -> OutcomeTaken:
+    """Accepts the outcome of an intervention as an event like any other; repeating it has no effect.
 
     Raises:
-        MeshError: it is no outcome; there is no such intervention, or it has ended; the event was not taken.
+        MeshError: it is no outcome; the intervention does not exist or has ended; the event was not accepted.
     """
-    if told not in OUTCOMES:
+    if outcome not in OUTCOMES:
         raise InvalidArgument("VALUE_OUT_OF_RANGE", f"`outcome` must be one of {', '.join(OUTCOMES)}.")
     found = await peers.intervention.GetIntervention(intervention_pb2.GetInterventionRequest(id=intervention_id))
     known = _OUTCOME_WORDS.get(found.outcome)
     is_answered = found.is_ended or known == "accepted"
-    is_conversion = (known, told) == ("accepted", "converted")
-    if is_answered and told != known and not is_conversion:
+    is_conversion = (known, outcome) == ("accepted", "converted")
+    if is_answered and outcome != known and not is_conversion:
         raise FailedPrecondition("INTERVENTION_ENDED", "The intervention has already ended.")
-    event_id = f"jm:outcome:{intervention_id}:{told}"
-    read = functools.partial(_read, found, event_id, intervention_id, told)
+    event_id = f"jm:outcome:{intervention_id}:{outcome}"
+    read = functools.partial(_read, found, event_id, intervention_id, outcome)
     tracked = await accept(coalescer, request, [b"{}"], read)
     error = refusal_of(tracked)
     if error is not None:
@@ -52,20 +54,20 @@ def _read(
     found: intervention_pb2.GetInterventionResponse,
     event_id: str,
     intervention_id: str,
-    told: str,
+    outcome: str,
     _raw: bytes | msgspec.Raw,
     sink: EventSink,
 ) -> str:
     """Adds the outcome of an intervention to a sink, as an event of its user; returns the event's id."""
     of = found.intervention
-    kept = {"interventionId": intervention_id, "outcome": told, "channel": of.channel, "page": of.payload.page}
-    outcome = event_pb2.InterventionOutcome(
-        intervention_id=intervention_id, outcome=event_pb2.Outcome.ValueType(OUTCOMES[told]), channel=of.channel
+    kept = {"interventionId": intervention_id, "outcome": outcome, "channel": of.channel, "page": of.payload.page}
+    detail = event_pb2.InterventionOutcome(
+        intervention_id=intervention_id, outcome=event_pb2.Outcome.ValueType(OUTCOMES[outcome]), channel=of.channel
     )
     stamp = sink.stamp
     sink.add(
         event_id=event_id,
-        # Help from before a login is the anonymous user's; told as such, ingest knows who that is now.
+        # Help from before a login belongs to the anonymous id; ingest knows whose that is now.
         user_id=found.user_id,
         event_type=event_pb2.EVENT_TYPE_INTERVENTION_OUTCOME,
         event_time_us=stamp.received_us,
@@ -74,6 +76,6 @@ def _read(
         received_time_us=stamp.received_us,
         trace_id=stamp.trace_id,
         span_id=stamp.span_id,
-        rare={"anonymous_id": found.user_id, "outcome": outcome, "is_own": True},
+        rare={"anonymous_id": found.user_id, "outcome": detail, "is_own": True},
     )
     return event_id

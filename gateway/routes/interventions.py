@@ -37,7 +37,7 @@ async def intervention(core: Core, request: Request) -> Answer:
 
 
 async def outcome(core: Core, request: Request) -> Answer:
-    """Takes what became of an intervention."""
+    """Accepts the outcome of an intervention."""
     told = decoded(await request.lenient_body(), OutcomeReport, '{"outcome":"accepted"}')
     return json(await report(core.peers, core.coalescer, request, request.parameters["id"], told.outcome), 202)
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from journeymesh.ingest.v1 import ingest_pb2
 
-from gateway.accepting.coalescer import Coalescer, Sent
+from gateway.accepting.coalescer import Coalescer, Submission
 from gateway.http.admission import AdmissionControl
 from gateway.http.shares import Shares
 from gateway.serving import connections_within_files
@@ -179,7 +179,7 @@ async def test_while_the_oldest_waits_too_long_nothing_more_is_let_in() -> None:
         count = len(events_of(ingest_pb2.AcceptEventsRequest.FromString(message)))
         return ingest_pb2.AcceptEventsResponse(verdicts=[ingest_pb2.VERDICT_ACCEPTED] * count)
 
-    request = Sent(rows_of(["e"]), 50, ingest_pb2.AcceptEventsRequest())
+    request = Submission(rows_of(["e"]), 50, ingest_pb2.AcceptEventsRequest())
     coalescer = Coalescer(slow, telemetry.off(), 2_000, Shares(1_000_000, 1_000_000), max_wait_seconds=0.05)
     span = (bytes(16), bytes(8))
     under_way = asyncio.create_task(coalescer.accept(request, span, ADDRESS))

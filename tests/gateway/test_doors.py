@@ -13,7 +13,7 @@ from journeymesh.ingest.v1 import ingest_pb2
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from gateway.accepting.coalescer import Coalescer, Sent
+from gateway.accepting.coalescer import Coalescer, Submission
 from gateway.http.shares import Shares
 from gateway.http.slow_clients import drop_slow_readers
 from mesh import telemetry
@@ -197,7 +197,7 @@ async def test_events_that_wait_for_ingest_are_bounded_by_address() -> None:
         count = len(events_of(ingest_pb2.AcceptEventsRequest.FromString(message)))
         return ingest_pb2.AcceptEventsResponse(verdicts=[ingest_pb2.VERDICT_ACCEPTED] * count)
 
-    request = Sent(rows_of(["e"]), 100, ingest_pb2.AcceptEventsRequest())
+    request = Submission(rows_of(["e"]), 100, ingest_pb2.AcceptEventsRequest())
     size = 100 + 64
     coalescer = Coalescer(slow, telemetry.off(), 2_000, Shares(3 * size, 2 * size), 10)
     span = (bytes(16), bytes(8))
