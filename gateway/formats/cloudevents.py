@@ -45,7 +45,7 @@ _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0
 
 
 # With one of these members, and only members that `track` takes, the data is an event of our format.
-_TELLING: Final = frozenset(("properties", "context", "userId", "anonymousId"))
+_EVENT_MEMBERS: Final = frozenset(("properties", "context", "userId", "anonymousId"))
 _MEMBERS, _CONTEXT = (
     frozenset(field.encode_name for field in msgspec.structs.fields(kind))
     for kind in (schema.ClientEvent, schema.Context)
@@ -102,28 +102,28 @@ def read(raw: bytes | msgspec.Raw, sink: EventSink) -> str:
     if len(raw) > _MAX_PACKED_BYTES:
         raise native.too_large()
     try:
-        told = _decode(raw)
+        sent = _decode(raw)
     except DECODE_ERRORS as error:
         raise refusal(error, raw, "$") from None
-    _require(told)
-    data = _unpacked(told)
-    if len(raw) - len(told.data_base64 or "") - len(told.data) + len(data) > native.MAX_EVENT_BYTES:
+    _require(sent)
+    data = _unpacked(sent)
+    if len(raw) - len(sent.data_base64 or "") - len(sent.data) + len(data) > native.MAX_EVENT_BYTES:
         raise native.too_large()
-    event_type = _event_type(told.type or "")
+    event_type = _event_type(sent.type or "")
     event, written = _read_data(data, sink.warn)
     event.event_id = None
-    event.user_id = event.user_id or told.subject
-    event.timestamp = times.with_zone(told.time, "time") or event.timestamp
+    event.user_id = event.user_id or sent.subject
+    event.timestamp = times.with_zone(sent.time, "time") or event.timestamp
     properties = native.read_properties(written, event_type or event_pb2.EVENT_TYPE_FEATURE_INTERACTION, sink.warn)
-    known = {"source": told.source}
+    known = {"source": sent.source}
     if event_type is None:
-        properties.target = known["target"] = told.type
-        if vocabulary.is_of_system(told.type or ""):
+        properties.target = known["target"] = sent.type
+        if vocabulary.is_of_system(sent.type or ""):
             event.context = msgspec.structs.replace(event.context or schema.Context(), active=False)
     written = _with(written, known)
     kind = event_type or event_pb2.EVENT_TYPE_FEATURE_INTERACTION
-    own = functools.partial(event_id, told.source or "", told.id or "")
-    sink = sink._replace(stamp=_traced(sink.stamp, told.traceparent), make_id=own)
+    own = functools.partial(event_id, sent.source or "", sent.id or "")
+    sink = sink._replace(stamp=_traced(sink.stamp, sent.traceparent), make_id=own)
     return native.emit(event, kind, properties, written, sink)
 
 
@@ -186,13 +186,13 @@ def _unescaped(value: bytes) -> str:
     return urllib.parse.unquote(value.decode("latin-1"), errors="replace")
 
 
-def _require(told: CloudEvent) -> None:
+def _require(sent: CloudEvent) -> None:
     for name in ("specversion", "id", "source", "type"):
-        if not getattr(told, name):
+        if not getattr(sent, name):
             raise InvalidArgument("MISSING_FIELD", f"A CloudEvent needs `{name}`.")
-    if not (told.specversion or "").startswith("1."):
+    if not (sent.specversion or "").startswith("1."):
         raise InvalidArgument("VALUE_OUT_OF_RANGE", "`specversion` must be 1.0.")
-    if not _JSON.fullmatch((told.datacontenttype or "application/json").partition(";")[0].strip()):
+    if not _JSON.fullmatch((sent.datacontenttype or "application/json").partition(";")[0].strip()):
         raise InvalidArgument("UNSUPPORTED_CONTENT_TYPE", "The data of a CloudEvent must be JSON.")
 
 
@@ -209,21 +209,21 @@ def _event_type(word: str) -> int | None:
     return number
 
 
-def _unpacked(told: CloudEvent) -> bytes:
+def _unpacked(sent: CloudEvent) -> bytes:
     """The data, decoded from base64 if need be: SDKs send bytes that way.
 
     Raises:
         InvalidArgument: it is not base64 or not JSON, or there is `data` as well.
     """
-    if told.data_text is not None:
+    if sent.data_text is not None:
         raise InvalidArgument("MALFORMED_JSON", "The data is not JSON in UTF-8.")
-    data = bytes(told.data)
-    if told.data_base64 is None:
+    data = bytes(sent.data)
+    if sent.data_base64 is None:
         return data
     if data not in {b"", b"null"}:
         raise InvalidArgument("INVALID_TYPE", "A CloudEvent has `data` or `data_base64`, not both.")
     try:
-        return base64.b64decode(told.data_base64, validate=True)
+        return base64.b64decode(sent.data_base64, validate=True)
     except (binascii.Error, ValueError):
         raise InvalidArgument("INVALID_TYPE", "`data_base64` is no base64.") from None
 
@@ -247,45 +247,45 @@ def _read_data(written: bytes, warn: Warn) -> tuple[schema.ClientEvent, bytes]:
     if written.strip() in {b"", b"null"}:
         return schema.ClientEvent(), b"{}"
     try:
-        told = lenient.members(written)
+        members = lenient.members(written)
     except DECODE_ERRORS as error:
         why = refusal(error, written, "$.data")
         if why.reason != "INVALID_TYPE":
             raise why from None
         return schema.ClientEvent(), b'{"data":%b}' % written
-    event = _as_ours(told, written, warn)
+    event = _as_ours(members, written, warn)
     if event is None:
-        ids = schema.ClientEvent(user_id=_user_id(told, "userId"), anonymous_id=_user_id(told, "anonymousId"))
+        ids = schema.ClientEvent(user_id=_user_id(members, "userId"), anonymous_id=_user_id(members, "anonymousId"))
         return ids, written
     properties = bytes(event.properties)
     return event, b"{}" if properties in {b"", b"null"} else properties
 
 
-def _as_ours(told: Mapping[str, msgspec.Raw], written: bytes, warn: Warn) -> schema.ClientEvent | None:
+def _as_ours(members: Mapping[str, msgspec.Raw], written: bytes, warn: Warn) -> schema.ClientEvent | None:
     """The data as an event of our format; None unless all of it has that form."""
-    if not told.keys() & _TELLING or not told.keys() <= _MEMBERS:
+    if not members.keys() & _EVENT_MEMBERS or not members.keys() <= _MEMBERS:
         return None
     for name in ("properties", "context"):
-        if bytes(told.get(name, b"null"))[:1] not in {b"{", b"n"}:
+        if bytes(members.get(name, b"null"))[:1] not in {b"{", b"n"}:
             return None
-    context = _members(bytes(told.get("context", b"{}")))
+    context = _members(bytes(members.get("context", b"{}")))
     if context and not context.keys() & _CONTEXT:
         return None
-    heard: list[tuple[str, str]] = []
+    warnings: list[tuple[str, str]] = []
     try:
-        event = native.read_members(written, "$.data", lambda *one: heard.append(one))
+        event = native.read_members(written, "$.data", lambda *warning: warnings.append(warning))
     except InvalidArgument:
         return None
-    if not all(member.startswith("context.") for member, _ in heard):
+    if not all(member.startswith("context.") for member, _ in warnings):
         return None
-    for one in heard:
-        warn(*one)
+    for warning in warnings:
+        warn(*warning)
     return event
 
 
-def _user_id(told: Mapping[str, msgspec.Raw], name: str) -> str | None:
+def _user_id(members: Mapping[str, msgspec.Raw], name: str) -> str | None:
     """A member that is a text and short enough for an id."""
-    raw = bytes(told.get(name, b"null"))
+    raw = bytes(members.get(name, b"null"))
     if not raw.startswith(b'"'):
         return None
     try:

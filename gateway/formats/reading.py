@@ -21,7 +21,7 @@ _MENDED: Final = "The JSON held NaN, an infinity or half a character; it was men
 
 
 class _Outline(msgspec.Struct, rename="camel"):
-    """The members, of any format, that tell the format of an event and its ids."""
+    """The members, of any format, that identify an event and its format."""
 
     event_type: object = None
     specversion: object = None

@@ -63,12 +63,12 @@ REASONS: Final[Mapping[str, Reason]] = {
     "INVALID_IDENTIFIER": Reason("An identifier is too long or holds control characters."),
     "PLACEHOLDER_ID": Reason("An id that stands for nobody, such as `undefined`, would join strangers."),
     "RESERVED_ID": Reason("An id that begins with `jm:` is the mesh's own, one with `ce:` a CloudEvent's."),
-    "UNREADABLE_AMOUNT": Reason("The amount of a purchase was told and cannot be read as a number."),
+    "UNREADABLE_AMOUNT": Reason("The amount of a purchase cannot be read as a number."),
     "INVALID_TIME": Reason("A time is not RFC 3339 with an offset, or lies before the year 2000."),
     "TIME_IN_FUTURE": Reason("A time lies more than 24 hours after its receipt."),
     "VALUE_OUT_OF_RANGE": Reason("A number lies outside its range, or a word is none of those known."),
     "PATH_NOT_FOUND": Reason("There is no such path.", (404,)),
-    "METHOD_NOT_ALLOWED": Reason("The path exists, the method does not; `Allow` tells which do.", (405,)),
+    "METHOD_NOT_ALLOWED": Reason("The path exists, the method does not; `Allow` lists those that do.", (405,)),
     "INVALID_PARAMETER": Reason("A query or path parameter is not understood."),
     "EVENT_NOT_FOUND": Reason("No event with this id was seen within the lifetime of receipts.", (404,)),
     "USER_NOT_FOUND": Reason("Nothing is known of this user.", (404,)),
@@ -79,7 +79,7 @@ REASONS: Final[Mapping[str, Reason]] = {
     "DECISION_NOT_FOUND": Reason("There is no decision with this id, or its record has passed its lifetime.", (404,)),
     "FAILED_EVENT_NOT_FOUND": Reason("There is no failed event with this id.", (404,)),
     "INTERVENTION_ENDED": Reason("The intervention has already ended.", (409,)),
-    "STILL_INVALID": Reason("The failed event would be refused again; `rejected` tells why.", (409,)),
+    "STILL_INVALID": Reason("The failed event would be refused again; `rejected` says why.", (409,)),
     "FEATURE_SCHEMA_MISMATCH": Reason("The feature vectors are of another schema than the live model takes.", (503,)),
     "VERSION_MISMATCH": Reason("Two services are of different versions. It passes with the upgrade.", (503,)),
     "BUFFER_FULL": Reason("The mesh holds as much as it may. Try again after the time given.", (429, 503)),
@@ -88,7 +88,7 @@ REASONS: Final[Mapping[str, Reason]] = {
         "A service did not answer in time, or the body did not come in time.", (408, 503, 504)
     ),
     "INTERNAL": Reason("A fault of ours. The trace id leads to its cause.", (500,)),
-    "POISON": Reason("The event could be neither applied nor refused, and was set aside.", ()),
+    "POISON": Reason("The event could be neither applied nor refused, and was kept as a failed event.", ()),
     "RATE_LIMITED": Reason("One user sends more than a person can; the event is not kept. Try again later.", (429,)),
     "TOO_MANY_STREAMS": Reason(
         "As many streams are open as may be: 503; of one address or user: 429. Poll, or try again later.", (429, 503)
@@ -108,7 +108,7 @@ class Rejected(msgspec.Struct, rename="camel"):
 
 
 class Problem(msgspec.Struct, rename="camel", omit_defaults=True):
-    """An answer that tells of an error; `rejected` and `services` where they have something to tell."""
+    """The body of an answer that reports an error; `rejected` and `services` only where they apply."""
 
     type: str
     title: str

@@ -69,15 +69,15 @@ async def _frames(watched: Watch) -> AsyncIterator[bytes]:
 
 
 async def _respond(core: Core, request: Request, message: str | bytes) -> bytes:
-    said = None
+    frame = None
     try:
-        said = decoded(message, OutcomeSaid, EXAMPLE)
+        frame = decoded(message, OutcomeSaid, EXAMPLE)
         core.admission.enter(request.address)
         try:
-            taken = await report(core.peers, core.coalescer, request, said.id, said.outcome)
+            taken = await report(core.peers, core.coalescer, request, frame.id, frame.outcome)
         finally:
             core.admission.leave(request.address)
     except Exception as error:  # noqa: BLE001 - it is reported or logged
         problem = problems.problem(problems.as_mesh_error(error, "An outcome over a socket"), request.trace_id)
-        return msgspec.json.encode(Refused(said.id if said else None, problem))
-    return msgspec.json.encode(OutcomeHeard(said.id, said.outcome, taken.event_id, taken.trace_id))
+        return msgspec.json.encode(Refused(frame.id if frame else None, problem))
+    return msgspec.json.encode(OutcomeHeard(frame.id, frame.outcome, taken.event_id, taken.trace_id))

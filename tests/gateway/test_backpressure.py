@@ -197,7 +197,7 @@ async def test_while_the_oldest_waits_too_long_nothing_more_is_let_in() -> None:
     assert (await coalescer.accept(request, span, ADDRESS)).verdicts == [ingest_pb2.VERDICT_ACCEPTED]
 
 
-def test_the_intake_counts_what_is_under_way() -> None:
+def test_admission_control_counts_what_is_in_progress() -> None:
     admission = AdmissionControl(1, 10, 100)
     admission.enter(ADDRESS)
     with pytest.raises(Unavailable):

@@ -30,17 +30,17 @@ class Mended(NamedTuple):
 
 def mend(written: bytes | msgspec.Raw) -> Mended | None:
     """JSON without such faults; None if there are none, or too many for an accident."""
-    told = bytes(written)
+    original = bytes(written)
     counts: list[int] = []
-    mended = _as_utf8(told)
-    if mended != told:
+    mended = _as_utf8(original)
+    if mended != original:
         counts.append(1)
     if 0 < mended.count(b"\\u") <= 8 * _MAX_PLACES:
         mended = _replaced(_HALVES, mended, b"\\ufffd", counts)
     if 0 < mended.count(b"NaN") + mended.count(b"Infinity") <= _MAX_PLACES:
         mended = _replaced(_NO_NUMBERS, mended, b"null", counts)
     place_count = sum(counts)
-    return Mended(mended, place_count) if mended != told and place_count <= _MAX_PLACES else None
+    return Mended(mended, place_count) if mended != original and place_count <= _MAX_PLACES else None
 
 
 def mended(written: bytes) -> bytes:

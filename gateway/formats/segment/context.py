@@ -93,11 +93,11 @@ def read(written: bytes) -> MessageContext:
 
 def merged(upper: MessageContext, lower: MessageContext) -> MessageContext:
     """A message's context, completed by that of its batch."""
-    told = {
+    merged_members = {
         name: getattr(lower.context, name) if value is None else value
         for name, value in msgspec.structs.asdict(upper.context).items()
     }
-    return MessageContext(upper.page or lower.page, schema.Context(**told))
+    return MessageContext(upper.page or lower.page, schema.Context(**merged_members))
 
 
 def _read(written: bytes) -> MessageContext:

@@ -24,7 +24,7 @@ CHECKOUT: Final = "checkout"
 class Meaning(NamedTuple):
     """What a name means: the kind, and what is known by the name alone.
 
-    `is_own` tells that the name is that of a kind of ours, whose `properties` are then those of `track`. With
+    `is_own`: the name is that of one of our types of events, and `properties` are those of `track`. With
     `is_refund` money goes back; with `is_system` a system did it, not the user. With `needs_amount` it is a purchase
     where an amount is told, and else a success.
     """
@@ -48,7 +48,7 @@ _OWN: Final = {
 }
 
 
-# Mostly a system tells of these, and at times when the user is away.
+# Mostly reported by a system, at times when the user is away.
 _SYSTEM: Final = _INTERACTION._replace(is_system=True)
 _REFUND: Final = Meaning(event_pb2.EVENT_TYPE_PURCHASE, is_refund=True)
 
