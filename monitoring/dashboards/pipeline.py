@@ -33,8 +33,8 @@ DASHBOARD: Final = dashboard(
             lines(
                 "Accepted and applied",
                 (
-                    "Events a second that came onto the stream, and that went through the mesh. Apart for long: the lag "
-                    "grows."
+                    "Events a second that came onto the stream, and that went through the mesh. Apart for long: the "
+                    "lag grows."
                 ),
                 "short",
                 (summed(rate(registry.EVENTS, INTERVAL, **here(verdict="accepted"))), "accepted"),
