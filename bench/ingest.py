@@ -24,18 +24,17 @@ from mesh.metrics import Metrics
 from mesh.streams.redis import RedisStream
 from records import wire
 from records.table import of_events
-from services.ingest.adapters.event_log import StreamEventLog
-from services.ingest.adapters.progress import LeasePipeline, LeaseProgress
-from services.ingest.adapters.redis import RedisSeenEvents
-from services.ingest.adapters.redis_applied import RedisApplied
-from services.ingest.adapters.redis_duplicates import RedisDuplicates
-from services.ingest.adapters.redis_failed import RedisFailedEvents, RedisSetAside
-from services.ingest.adapters.redis_journeys import RedisIdentities, RedisSkews
-from services.ingest.dispatcher import Dispatcher, Limits
-from services.ingest.domain.flood import Flood
-from services.ingest.servicer import IngestServicer
-from services.ingest.steps import Peers, Steps
-from services.ingest.usecases import Ingest
+from services.ingest.accept.adapters.progress import LeasePipeline, LeaseProgress
+from services.ingest.accept.adapters.redis import RedisDuplicates, RedisIdentities, RedisSkews
+from services.ingest.accept.domain.flood import Flood
+from services.ingest.accept.servicer import IngestServicer
+from services.ingest.accept.usecases import Ingest
+from services.ingest.dispatch.dispatcher import Dispatcher, Limits
+from services.ingest.dispatch.steps import Peers, Steps
+from services.ingest.events.adapters.event_log import StreamEventLog
+from services.ingest.events.adapters.redis_applied import RedisApplied
+from services.ingest.events.adapters.redis_failed import RedisFailedEvents, RedisSetAside
+from services.ingest.events.adapters.redis_seen import RedisSeenEvents
 from tests.conftest import free_port
 
 _REQUESTS: Final = 300

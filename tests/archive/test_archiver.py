@@ -16,10 +16,10 @@ from mesh.leases import Lease
 from mesh.stream import END
 from records.table import of_events
 from records.wire import encoded
-from services.ingest.adapters.archive_files import ParquetArchive
-from services.ingest.archiver import Limits
-from services.ingest.domain.archive import DECISIONS, EVENTS, HOUR_US, Plan, gaps, hour_of
-from services.ingest.ports import Part
+from services.ingest.archive.adapters.files import ParquetArchive
+from services.ingest.archive.archiver import Limits
+from services.ingest.archive.domain.layout import DECISIONS, EVENTS, HOUR_US, Plan, gaps, hour_of
+from services.ingest.archive.ports import Part
 from tests.archive.world import PATIENT, SHARD, World, until
 from tests.builders import NOW_US, event
 

@@ -28,22 +28,15 @@ from mesh.states.memory import MemoryShards, MemoryState
 from mesh.streams.memory import MemoryStream
 from mesh.telemetry import Telemetry
 from services.features.servicer import FeaturesServicer
-from services.ingest.adapters.event_log import StreamEventLog
-from services.ingest.adapters.memory import (
-    MemoryApplied,
-    MemoryDuplicates,
-    MemoryFailedEvents,
-    MemoryIdentities,
-    MemorySeenEvents,
-    MemorySetAside,
-    MemorySkews,
-)
-from services.ingest.adapters.progress import LeasePipeline, LeaseProgress
-from services.ingest.dispatcher import Dispatcher, Limits
-from services.ingest.domain.flood import Flood
-from services.ingest.servicer import IngestServicer
-from services.ingest.steps import Peers, Steps
-from services.ingest.usecases import Ingest
+from services.ingest.accept.adapters.memory import MemoryDuplicates, MemoryIdentities, MemorySkews
+from services.ingest.accept.adapters.progress import LeasePipeline, LeaseProgress
+from services.ingest.accept.domain.flood import Flood
+from services.ingest.accept.servicer import IngestServicer
+from services.ingest.accept.usecases import Ingest
+from services.ingest.dispatch.dispatcher import Dispatcher, Limits
+from services.ingest.dispatch.steps import Peers, Steps
+from services.ingest.events.adapters.event_log import StreamEventLog
+from services.ingest.events.adapters.memory import MemoryApplied, MemoryFailedEvents, MemorySeenEvents, MemorySetAside
 from services.intervention.adapters.spans import SpanWitness
 from services.intervention.assembly import in_memory
 from services.intervention.ports import Ledger

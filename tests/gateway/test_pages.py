@@ -10,7 +10,7 @@ from gateway import pages, transcode
 from gateway.additions import unheard
 from gateway.rows import Rows
 from gateway.segment.messages import Reader
-from services.ingest.domain.page import Page, PageRules, page_of
+from services.ingest.accept.domain.page import Page, PageRules, page_of
 from tests.gateway.running import NOW_US
 
 STAMP = transcode.Stamp(NOW_US, bytes(range(16)), bytes(range(8)))

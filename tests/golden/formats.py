@@ -20,19 +20,19 @@ from mesh.streams.redis import RedisStream
 from offline.archive import events as archived_events
 from records import table
 from services.features.servicer import FeaturesServicer
-from services.ingest.adapters.archive_files import ParquetArchive
-from services.ingest.adapters.archive_plans import RedisPlans
-from services.ingest.adapters.event_log import StreamEventLog
-from services.ingest.adapters.redis import RedisSeenEvents
-from services.ingest.adapters.redis_applied import RedisApplied
-from services.ingest.adapters.redis_duplicates import RedisDuplicates
-from services.ingest.adapters.redis_failed import RedisFailedEvents, RedisSetAside
-from services.ingest.adapters.redis_journeys import RedisIdentities, RedisSkews
-from services.ingest.domain.archive import DECISIONS, EVENTS, DecisionRow, Plan, Versions, hour_of
-from services.ingest.domain.event import Event, FailedEvent, Place, Seen
-from services.ingest.domain.skew import Skew, observe
-from services.ingest.ports import Claim, EventRows
-from services.ingest.translation.messages import decoded
+from services.ingest.accept.adapters.redis import RedisDuplicates, RedisIdentities, RedisSkews
+from services.ingest.accept.domain.skew import Skew, observe
+from services.ingest.archive.adapters.files import ParquetArchive
+from services.ingest.archive.adapters.plans import RedisPlans
+from services.ingest.archive.domain.layout import DECISIONS, EVENTS, DecisionRow, Plan, Versions, hour_of
+from services.ingest.archive.ports import EventRows
+from services.ingest.events.adapters.event_log import StreamEventLog
+from services.ingest.events.adapters.redis_applied import RedisApplied
+from services.ingest.events.adapters.redis_failed import RedisFailedEvents, RedisSetAside
+from services.ingest.events.adapters.redis_seen import RedisSeenEvents
+from services.ingest.events.domain.event import Event, FailedEvent, Place, Seen
+from services.ingest.events.ports import Claim
+from services.ingest.events.translation.records import decoded
 from services.intervention.adapters.listeners import LocalListeners
 from services.intervention.adapters.outbox_redis import RedisOutbox
 from services.intervention.adapters.policy_store import RedisPolicies

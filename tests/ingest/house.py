@@ -12,23 +12,16 @@ from mesh.leasing.memory import MemoryLeases
 from mesh.metrics import Metrics
 from mesh.stream import Read
 from mesh.streams.memory import MemoryStream
-from services.ingest.adapters.event_log import StreamEventLog
-from services.ingest.adapters.memory import (
-    MemoryApplied,
-    MemoryDuplicates,
-    MemoryFailedEvents,
-    MemoryIdentities,
-    MemorySeenEvents,
-    MemorySetAside,
-    MemorySkews,
-)
-from services.ingest.adapters.progress import LeasePipeline, LeaseProgress
-from services.ingest.dispatcher import Dispatcher, Limits
-from services.ingest.domain.event import FailedEvent, failed_event_id
-from services.ingest.domain.flood import Flood
-from services.ingest.servicer import IngestServicer
-from services.ingest.steps import Steps
-from services.ingest.usecases import Ingest
+from services.ingest.accept.adapters.memory import MemoryDuplicates, MemoryIdentities, MemorySkews
+from services.ingest.accept.adapters.progress import LeasePipeline, LeaseProgress
+from services.ingest.accept.domain.flood import Flood
+from services.ingest.accept.servicer import IngestServicer
+from services.ingest.accept.usecases import Ingest
+from services.ingest.dispatch.dispatcher import Dispatcher, Limits
+from services.ingest.dispatch.steps import Steps
+from services.ingest.events.adapters.event_log import StreamEventLog
+from services.ingest.events.adapters.memory import MemoryApplied, MemoryFailedEvents, MemorySeenEvents, MemorySetAside
+from services.ingest.events.domain.event import FailedEvent, failed_event_id
 from tests.builders import NOW_US
 from tests.ingest import peers as fake
 from tests.serving import serving

@@ -11,12 +11,12 @@ from mesh.errors import ResourceExhausted, Unavailable
 from mesh.leasing.memory import MemoryLeases
 from mesh.stream import END
 from records.table import Table, of_events
-from services.ingest.adapters.memory import MemoryFailedEvents
-from services.ingest.adapters.progress import LeasePipeline, LeaseProgress
-from services.ingest.domain.event import Event
-from services.ingest.domain.flood import Flood
-from services.ingest.domain.identity import link_id
-from services.ingest.usecases import RETRY_SECONDS
+from services.ingest.accept.adapters.progress import LeasePipeline, LeaseProgress
+from services.ingest.accept.domain.flood import Flood
+from services.ingest.accept.usecases import RETRY_SECONDS
+from services.ingest.events.adapters.memory import MemoryFailedEvents
+from services.ingest.events.domain.event import Event
+from services.ingest.events.domain.own_ids import link_id
 from tests.builders import MINUTE_US, NOW_US, SECOND_US, event
 from tests.ingest.house import ACCEPTED, DUPLICATE, OWNER, REJECTED, House, Time, housed
 from tests.ingest.test_replay import Broken, Fuse, around

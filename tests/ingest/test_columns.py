@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from journeymesh.common.v1 import event_pb2
 
 from records.table import of_events
-from services.ingest.domain import device, skew
-from services.ingest.domain.acceptance import Judged, judge, stamp
-from services.ingest.domain.event import Event
-from services.ingest.domain.flood import Flood, Pace
-from services.ingest.domain.page import PageRules
-from services.ingest.domain.tidying import Note, Rules, tidy
-from services.ingest.domain.validation import FUTURE_US, reject
+from services.ingest.accept.domain import device, skew
+from services.ingest.accept.domain.acceptance import Judged, judge, stamp
+from services.ingest.accept.domain.flood import Flood, Pace
+from services.ingest.accept.domain.page import PageRules
+from services.ingest.accept.domain.tidying import Note, Rules, tidy
+from services.ingest.accept.domain.validation import FUTURE_US, reject
+from services.ingest.events.domain.event import Event
 from tests.builders import MINUTE_US, NOW_US, SECOND_US, event
 from tests.ingest.house import ACCEPTED, DUPLICATE, housed
 from tests.ingest.test_tidying import CLEANED, bought, clicked, playback

@@ -9,8 +9,8 @@ from mesh.stream import BEGINNING, MAX_RECORD_BYTES
 from mesh.streams.memory import MemoryStream
 from records import wire
 from records.table import of_events
-from services.ingest.adapters.event_log import StreamEventLog
-from services.ingest.ports import Written
+from services.ingest.events.adapters.event_log import StreamEventLog
+from services.ingest.events.ports import Written
 from tests.builders import event
 
 LARGE: Final = b'{"text": "%b"}' % (b"x" * 32_000)

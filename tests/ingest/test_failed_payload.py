@@ -7,7 +7,7 @@ from journeymesh.common.v1 import event_pb2
 
 from gateway import transcode
 from gateway.rows import Rows
-from services.ingest.translation.payload import event_json
+from services.ingest.events.translation.event_json import event_json
 from tests.builders import MINUTE_US, NOW_US, event
 
 # What is stamped on the way, and what is told anew when it is sent again.

@@ -5,8 +5,8 @@ import timeit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingest.domain import flood
-from services.ingest.domain.flood import Flood, Pace
+from services.ingest.accept.domain import flood
+from services.ingest.accept.domain.flood import Flood, Pace
 from tests.builders import MINUTE_US, NOW_US, SECOND_US, event
 from tests.ingest.house import ACCEPTED, Time, housed
 

@@ -10,8 +10,8 @@ from mesh.errors import Unavailable
 from mesh.leases import Standing
 from mesh.metrics import Metrics
 from mesh.stream import END
-from services.ingest.adapters.gauges import tell_readers, tell_store
-from services.ingest.ports import ShardStanding
+from services.ingest.accept.adapters.gauges import tell_readers, tell_store
+from services.ingest.accept.ports import ShardStanding
 from tests.cluster import StoreCluster
 from tests.conftest import free_port
 

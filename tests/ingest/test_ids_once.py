@@ -15,12 +15,12 @@ from mesh import redis
 from mesh.errors import Unavailable
 from mesh.stream import BEGINNING
 from records.table import of_events
-from services.ingest.adapters.memory import MemorySeenEvents
-from services.ingest.adapters.redis import RedisSeenEvents
-from services.ingest.domain.event import Place, Seen
-from services.ingest.ports import Claim, SeenEvents, Told
-from services.ingest.steps import claimed
-from services.ingest.translation.messages import Decoded, decoded
+from services.ingest.events.adapters.memory import MemorySeenEvents
+from services.ingest.events.adapters.redis_seen import RedisSeenEvents
+from services.ingest.events.claims import claimed
+from services.ingest.events.domain.event import Place, Seen
+from services.ingest.events.ports import Claim, SeenEvents, Told
+from services.ingest.events.translation.records import Decoded, decoded
 from tests.builders import NOW_US, event
 from tests.ingest.house import housed
 

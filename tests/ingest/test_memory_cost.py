@@ -6,15 +6,14 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from mesh import redis
-from services.ingest.adapters.redis import RedisSeenEvents
-from services.ingest.adapters.redis_applied import RedisApplied, _Noted
-from services.ingest.adapters.redis_duplicates import RedisDuplicates
-from services.ingest.adapters.redis_journeys import RedisIdentities, RedisSkews
-from services.ingest.domain import holders
-from services.ingest.domain.event import Place, Seen
-from services.ingest.domain.holders import How, Span
-from services.ingest.domain.skew import Skew, observe
-from services.ingest.ports import Claim, Told
+from services.ingest.accept.adapters.redis import RedisDuplicates, RedisIdentities, RedisSkews
+from services.ingest.accept.domain import holders
+from services.ingest.accept.domain.holders import How, Span
+from services.ingest.accept.domain.skew import Skew, observe
+from services.ingest.events.adapters.redis_applied import RedisApplied, _Noted
+from services.ingest.events.adapters.redis_seen import RedisSeenEvents
+from services.ingest.events.domain.event import Place, Seen
+from services.ingest.events.ports import Claim, Told
 from tests.builders import MINUTE_US, NOW_US, SECOND_US
 
 EVENTS = 4_000

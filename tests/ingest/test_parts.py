@@ -18,9 +18,9 @@ from mesh.applied import Batch
 from mesh.errors import FailedPrecondition, InvalidArgument, Unavailable
 from mesh.stream import BEGINNING
 from records.table import of_events
-from services.ingest import parts
-from services.ingest.adapters.event_log import StreamEventLog
-from services.ingest.dispatcher import Limits
+from services.ingest.dispatch import parts
+from services.ingest.dispatch.dispatcher import Limits
+from services.ingest.events.adapters.event_log import StreamEventLog
 from tests.builders import event
 from tests.ingest import peers
 from tests.ingest.house import OWNER, House, housed

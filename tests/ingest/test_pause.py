@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingest.domain.pause import RECALLED, TOLERATED, Toll
+from services.ingest.dispatch.domain.pause import RECALLED, TOLERATED, Toll
 
 
 def test_a_few_bad_records_are_set_aside_even_where_there_are_no_others() -> None:

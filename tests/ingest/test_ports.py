@@ -10,34 +10,17 @@ import pytest
 from mesh import redis
 from mesh.errors import InvalidArgument, Unavailable
 from mesh.stream import END
-from services.ingest.adapters import redis as redis_seen
-from services.ingest.adapters.memory import (
-    MemoryApplied,
-    MemoryDuplicates,
-    MemoryFailedEvents,
-    MemoryIdentities,
-    MemorySeenEvents,
-    MemorySetAside,
-    MemorySkews,
-)
-from services.ingest.adapters.redis import RedisSeenEvents
-from services.ingest.adapters.redis_applied import RedisApplied
-from services.ingest.adapters.redis_duplicates import RedisDuplicates
-from services.ingest.adapters.redis_failed import RedisFailedEvents, RedisSetAside
-from services.ingest.adapters.redis_journeys import RedisIdentities, RedisSkews
-from services.ingest.domain.event import FailedEvent, Place, Seen
-from services.ingest.domain.skew import observe
-from services.ingest.ports import (
-    Applied,
-    Claim,
-    Duplicates,
-    FailedEvents,
-    Identities,
-    SeenEvents,
-    SetAside,
-    Skews,
-    Told,
-)
+from services.ingest.accept.adapters.memory import MemoryDuplicates, MemoryIdentities, MemorySkews
+from services.ingest.accept.adapters.redis import RedisDuplicates, RedisIdentities, RedisSkews
+from services.ingest.accept.domain.skew import observe
+from services.ingest.accept.ports import Duplicates, Identities, Skews
+from services.ingest.events.adapters import redis_seen
+from services.ingest.events.adapters.memory import MemoryApplied, MemoryFailedEvents, MemorySeenEvents, MemorySetAside
+from services.ingest.events.adapters.redis_applied import RedisApplied
+from services.ingest.events.adapters.redis_failed import RedisFailedEvents, RedisSetAside
+from services.ingest.events.adapters.redis_seen import RedisSeenEvents
+from services.ingest.events.domain.event import FailedEvent, Place, Seen
+from services.ingest.events.ports import Applied, Claim, FailedEvents, SeenEvents, SetAside, Told
 from tests.builders import NOW_US, SECOND_US
 from tests.cluster import stored
 

@@ -12,9 +12,9 @@ from mesh.leasing.redis import RedisLeases
 from mesh.stream import END, Entry, Position
 from mesh.streams.memory import MemoryStream
 from mesh.streams.redis import RedisStream
-from services.ingest.adapters.progress import LeasePipeline
-from services.ingest.adapters.waiting import MeasuredPipeline
-from services.ingest.ports import ShardStanding
+from services.ingest.accept.adapters.progress import LeasePipeline
+from services.ingest.accept.adapters.waiting import MeasuredPipeline
+from services.ingest.accept.ports import ShardStanding
 from tests.ingest.house import OWNER, Time
 
 SECOND_US = 1_000_000

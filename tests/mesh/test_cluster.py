@@ -19,9 +19,9 @@ from mesh.leasing.redis import RedisLeases
 from mesh.states.redis import RedisState
 from mesh.stream import BEGINNING, Entry
 from mesh.streams.redis import RedisStream
-from services.ingest.adapters.redis import RedisSeenEvents, _seen_key
-from services.ingest.adapters.redis_failed import RedisFailedEvents
-from services.ingest.ports import Told
+from services.ingest.events.adapters.redis_failed import RedisFailedEvents
+from services.ingest.events.adapters.redis_seen import RedisSeenEvents, _seen_key
+from services.ingest.events.ports import Told
 from tests.builders import NOW_US
 from tests.cluster import PRIMARIES, StoreCluster, stored
 from tests.ingest.test_ports import failed

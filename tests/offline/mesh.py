@@ -22,14 +22,15 @@ from mesh.states.memory import MemoryShards, MemoryState
 from mesh.streams.memory import MemoryStream
 from records.table import of_events
 from services.features.servicer import FeaturesServicer
-from services.ingest import archiver, dispatcher
-from services.ingest.adapters.archive_files import ParquetArchive
-from services.ingest.adapters.archive_plans import MemoryPlans
-from services.ingest.adapters.event_log import StreamEventLog
-from services.ingest.adapters.memory import MemoryApplied, MemoryFailedEvents, MemorySeenEvents, MemorySetAside
-from services.ingest.archiver import Archiver
-from services.ingest.dispatcher import Dispatcher
-from services.ingest.steps import Peers, Steps
+from services.ingest.archive import archiver
+from services.ingest.archive.adapters.files import ParquetArchive
+from services.ingest.archive.adapters.plans import MemoryPlans
+from services.ingest.archive.archiver import Archiver
+from services.ingest.dispatch import dispatcher
+from services.ingest.dispatch.dispatcher import Dispatcher
+from services.ingest.dispatch.steps import Peers, Steps
+from services.ingest.events.adapters.event_log import StreamEventLog
+from services.ingest.events.adapters.memory import MemoryApplied, MemoryFailedEvents, MemorySeenEvents, MemorySetAside
 from services.intervention.assembly import in_memory
 from services.intervention.servicer import InterventionServicer
 from services.scoring.adapters.model_directory import ModelDirectory

@@ -1,0 +1,47 @@
+"""What is told of the stream's readers and of the store again and again, because nobody's work shows it."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Final
+
+from redis.exceptions import ResponseError
+
+from mesh import redis, registry
+from mesh.errors import MeshError
+from mesh.metrics import Metrics
+from mesh.stream import END
+from services.ingest.accept.ports import Pipeline
+
+_READERS_SECONDS: Final = 1.0
+_STORE_SECONDS: Final = 5.0
+
+
+async def tell_readers(pipeline: Pipeline, metrics: Metrics) -> None:
+    """Tells how far the readers are until it is cancelled; what is not known is not told."""
+    while True:
+        try:
+            standings = await pipeline.standings()
+        except MeshError:
+            standings = []
+        open_ = {(each.reader, each.shard): each.standing for each in standings if each.standing.checkpoint != END}
+        metrics.tell_all(registry.LAG, {key: each.lag_seconds for key, each in open_.items()})
+        metrics.tell_all(registry.TROUBLE, {key: bool(each.trouble or not each.owner) for key, each in open_.items()})
+        await asyncio.sleep(_READERS_SECONDS)
+
+
+async def tell_store(client: redis.Client, metrics: Metrics) -> None:
+    """Tells how full the store, or its fullest node, is until it is cancelled; nothing where it does not say."""
+    while True:
+        try:
+            memory = max(await redis.memory(client), key=_share)
+        except (MeshError, ResponseError):  # a user of the store may lack the right to ask
+            memory = {}
+        used, limit = memory.get("used_memory"), memory.get("maxmemory")
+        metrics.tell_all(registry.STORE_MEMORY, {(): used} if used else {})
+        metrics.tell_all(registry.STORE_MEMORY_LIMIT, {(): limit} if limit else {})
+        await asyncio.sleep(_STORE_SECONDS)
+
+
+def _share(memory: Mapping[str, Any]) -> tuple[float, int]:
+    used, limit = memory.get("used_memory", 0), memory.get("maxmemory", 0)
+    return (used / limit if limit else 0.0), used

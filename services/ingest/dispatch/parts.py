@@ -1,0 +1,181 @@
+"""A batch on its way through the steps, part by part, where it cannot go at once.
+
+A fault that stays is traced to its records by halving, and within a record to its users. The parts come in the order of
+the stream, and whoever takes them moves the checkpoint behind each before the next is tried: so what was applied never
+lies beyond the checkpoint by more than one part, and may come again in any cut.
+"""
+
+import asyncio
+import dataclasses
+import logging
+from collections.abc import AsyncIterator, Sequence
+from typing import Final, NamedTuple
+
+from mesh import log
+from mesh.errors import (
+    AlreadyApplied,
+    DeadlineExceeded,
+    FailedPrecondition,
+    MeshError,
+    ResourceExhausted,
+    TooLarge,
+    Unavailable,
+)
+from mesh.leases import Lease
+from services.ingest.dispatch.steps import Steps
+from services.ingest.events.claims import claimed
+from services.ingest.events.ports import SetAside
+from services.ingest.events.translation.records import Decoded
+
+_PAUSE_SECONDS: Final[tuple[float, ...]] = (0.02, 0.05, 0.1, 0.2, 0.5)
+_ONCE: Final = _PAUSE_SECONDS[:1]
+# With more such users in a record, it is not the users.
+_BAD_USERS_MOST: Final = 16
+
+# What says nothing of the records: it passes by itself, or the shard is lost.
+_PASSING: Final = (Unavailable, DeadlineExceeded, FailedPrecondition, ResourceExhausted)
+# So scoring of version 0.1.0 says, as an invalid argument, that it or features has not been upgraded yet.
+_OF_VERSIONS: Final = frozenset({"FEATURE_SCHEMA_MISMATCH"})
+
+_log = logging.getLogger(__name__)
+
+
+class Part(NamedTuple):
+    """The next records of a batch, and which of them, or of their users, cannot be applied; the others are."""
+
+    records: Sequence[Decoded]
+    poison: Sequence[Decoded]
+
+
+async def parts(steps: Steps, set_aside: SetAside, lease: Lease, batch: Sequence[Decoded]) -> AsyncIterator[Part]:
+    """Takes a batch through the steps. Whoever iterates settles each part before it asks for the next.
+
+    Poison is held back until something behind it is applied: where nothing is, it may not be the records.
+
+    Raises:
+        FailedPrecondition: the shard was lost to another.
+        Unavailable: a step or store is away.
+    """
+    waits, pauses = [list(batch)], _PAUSE_SECONDS
+    held: list[Decoded] = []
+    poison: list[Decoded] = []
+    while waits:
+        some = waits.pop()
+        try:
+            fails = await _fails(steps, lease, some, pauses)
+        except AlreadyApplied as told:
+            some, rest = _split_at(some, told.through)
+            if not some:
+                raise
+            fails = False
+            poison += await _untold(steps, set_aside, lease.shard, some)
+            if rest:
+                waits.append(rest)
+        pauses = _ONCE
+        if fails and len(some) > 1:
+            middle = len(some) // 2
+            waits += [some[middle:], some[:middle]]
+            continue
+        held += some
+        poison += [record for record in some if record.broken is not None]
+        if fails:
+            bad = await _poison_of(steps, lease, some[0])
+            poison.append(bad)
+            fails = bad.users is None
+        if not fails or not waits:
+            yield Part(held, poison)
+            held, poison = [], []
+
+
+async def _fails(steps: Steps, lease: Lease, batch: Sequence[Decoded], pauses: Sequence[float]) -> bool:
+    """Applies records; whether they cannot be, however often it is tried."""
+    readable = [record for record in batch if record.broken is None]
+    if not readable:
+        return False
+    for pause in pauses:
+        try:
+            await steps.apply(lease, readable)
+        except _PASSING:
+            raise
+        except TooLarge:
+            return True
+        except MeshError as error:
+            if error.reason in _OF_VERSIONS:
+                raise Unavailable(error.reason, error.detail) from error
+            _log.warning("a batch of shard %s cannot be applied: %s", lease.shard, error)
+            await asyncio.sleep(pause)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the records'; if not, the toll stops the shard
+            if pauses is not _ONCE:
+                _log.error("a batch of shard %s cannot be applied: %s", lease.shard, log.fault(error))
+            return True
+        else:
+            return False
+    return True
+
+
+async def _poison_of(steps: Steps, lease: Lease, record: Decoded) -> Decoded:
+    """Applies what can be applied of a record that cannot be as a whole; gives what cannot, nothing of which is left.
+
+    The last step to be tried is the record without it: what users share, as the counts of a video, is made of all of
+    them or none.
+    """
+    users = list(dict.fromkeys(record.table.user_id))
+    bad = await _bad_users(steps, lease, record, users) if len(users) > 1 else users
+    if 0 < len(bad) < len(users):
+        others = dataclasses.replace(record, users=frozenset(users).difference(bad))
+        if not await _fails(steps, lease, [others], _ONCE):
+            return dataclasses.replace(record, users=frozenset(bad))
+    await _take_back(steps, lease, record)
+    return record
+
+
+async def _bad_users(steps: Steps, lease: Lease, record: Decoded, users: Sequence[str]) -> Sequence[str]:
+    """The users whose events alone cannot be applied; all where there are many."""
+    bad: list[str] = []
+    waits = [users[len(users) // 2 :], users[: len(users) // 2]]
+    while waits:
+        some = waits.pop()
+        part = dataclasses.replace(record, users=frozenset(some))
+        if not await _fails(steps, lease, [part], _ONCE):
+            continue
+        if len(some) > 1:
+            waits += [some[len(some) // 2 :], some[: len(some) // 2]]
+            continue
+        await _take_back(steps, lease, part)
+        bad += some
+        if len(bad) > _BAD_USERS_MOST:
+            return users
+    return bad
+
+
+async def _take_back(steps: Steps, lease: Lease, record: Decoded) -> None:
+    """Leaves nothing of a record in the steps before the one that cannot apply it, so that it may come again."""
+    try:
+        await steps.apply(lease, [record], is_retraction=True)
+    except _PASSING:
+        raise
+    except Exception:  # noqa: BLE001 - the step that fails, as it did before
+        _log.debug("taken back up to the step that fails")
+
+
+async def _untold(steps: Steps, set_aside: SetAside, shard: str, records: Sequence[Decoded]) -> list[Decoded]:
+    """Of records that the shard is through with already, what was neither decided nor set aside.
+
+    A dispatcher that ended between taking an event back and saying so leaves such.
+    """
+    rows = await claimed(steps.seen, shard, records)
+    decided = await steps.decided(shard, records)
+    aside = await set_aside.find(shard, [record.sequence for record in records])
+    users: dict[int, set[str]] = {}
+    for at, index, user_id in zip(rows.record_indexes, rows.event_indexes, rows.table.user_id, strict=True):
+        sequence = records[at].sequence
+        if sequence not in aside and index not in decided.get(sequence, ()):
+            users.setdefault(at, set()).add(user_id)
+    return [dataclasses.replace(records[at], users=frozenset(its)) for at, its in users.items()]
+
+
+def _split_at(records: Sequence[Decoded], through: int) -> tuple[list[Decoded], list[Decoded]]:
+    return (
+        [record for record in records if record.sequence <= through],
+        [record for record in records if record.sequence > through],
+    )
