@@ -9,8 +9,7 @@ NODE_MODULES := tests/node/node_modules/.made
 PROTOS := $(shell find protos -name '*.proto')
 LOCK = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-header --quiet --prerelease if-necessary-or-explicit
-RUN_EXTRAS := --extra store --extra ingest --extra features --extra scoring --extra video --extra intervention --extra gateway \
-	--extra cli --extra embedded --extra kinesis --extra archive --extra aws
+RUN_EXTRAS = --extra cli --extra embedded $(shell $(BIN)/python -m topology)
 
 .PHONY: explore help run release-protos demo test test-fast crash upgrade golden train evaluate bench lint format protos breaking lock docs chart images clean
 
@@ -53,7 +52,7 @@ bench: .venv/.dev gen/.made  ## Measure the mesh beside an afternoon's work, MLS
 lint: .venv/.dev gen/.made  ## Check style, types, import rules and contracts
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy mesh records services gateway offline cli bench monitoring images helm tests
+	$(BIN)/mypy topology mesh records services gateway offline cli bench monitoring images helm tests
 	$(BIN)/lint-imports
 	$(BIN)/buf lint
 	$(BIN)/buf format --diff --exit-code

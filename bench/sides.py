@@ -17,23 +17,14 @@ from urllib.parse import urlsplit
 import psutil
 import redis
 
+import topology
 from bench import load
 from bench.afternoon import service
 from mesh import embedded
 from tests.conftest import free_port
 from tests.processes import RunningMesh, running_mesh
 
-PROGRAMS: Final = (
-    "gateway",
-    "ingest",
-    "dispatcher",
-    "video",
-    "features",
-    "scoring",
-    "intervention",
-    "archiver",
-    "store",
-)
+PROGRAMS: Final = (*topology.PROCESSES, "store")
 _MOST_DISPATCHERS: Final = 4
 _MODELS: Final = Path("models/exit-risk")
 _PATIENCE_SECONDS: Final = 300.0

@@ -1,10 +1,11 @@
 """What a mesh on this machine consists of: its programs, and what each is told."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+import topology
 from cli.supervisor import Program, python
 from mesh import embedded
 from mesh.settings import setting
@@ -12,17 +13,8 @@ from mesh.settings import setting
 # Beside the code, so that the command may be called from any folder.
 _MODELS: Final = Path(__file__).parent.parent / "models" / "exit-risk"
 POLICY: Final = Path(__file__).parent.parent / "policies" / "default.yaml"
-_METRICS_ORDER: Final = (
-    "gateway",
-    "ingest",
-    "features",
-    "scoring",
-    "video",
-    "intervention",
-    "dispatcher",
-    "archiver",
-)
-
+# The gateway, then the others by their ports.
+METRICS_ORDER: Final = sorted(topology.PROCESSES, key=lambda name: (name != "gateway", topology.PROCESSES[name].port))
 
 _STORE_MEANINGS: Final = {
     "Memory overcommit must be enabled": (
@@ -51,7 +43,7 @@ class RunSettings:
         "nothing is thrown away. 0: no bound.",
         minimum=0,
     )
-    http_address: str = setting("JOURNEYMESH_HTTP_ADDRESS", "127.0.0.1:8080", "Where the gateway listens.")
+    http_address: str = setting("JOURNEYMESH_HTTP_ADDRESS", topology.address("gateway"), "Where the gateway listens.")
     dispatcher_count: int = setting(
         "JOURNEYMESH_DISPATCHER_COUNT", 1, "Dispatchers, which share the shards.", minimum=1, maximum=16
     )
@@ -92,24 +84,7 @@ def services(settings: RunSettings, sockets: str) -> list[Program]:
 
     `sockets` is the folder in which all but the gateway answer probes, each at a socket with its name.
     """
-    dispatcher = python("services.ingest", "dispatcher")
-    # A name of its own, and any port: nobody calls a dispatcher.
-    further = [
-        Program(name, dispatcher, {"JOURNEYMESH_READER_NAME": name, "JOURNEYMESH_DISPATCHER_LISTEN": "127.0.0.1:0"})
-        for name in _further(settings)
-    ]
-    archiver = [Program("archiver", python("services.ingest", "archiver"))] if settings.archive == "on" else []
-    programs = [
-        Program("features", python("services.features")),
-        Program("scoring", python("services.scoring")),
-        Program("video", python("services.video")),
-        Program("intervention", python("services.intervention")),
-        *archiver,
-        Program("dispatcher", dispatcher),
-        *further,
-        Program("ingest", python("services.ingest", "api")),
-        Program("gateway", python("gateway")),
-    ]
+    programs = list(_programs(settings))
     told = metrics_addresses(settings)
     return [
         each._replace(
@@ -127,7 +102,7 @@ def metrics_addresses(settings: RunSettings) -> dict[str, str]:
     """Where each program tells its metrics; none where none does."""
     if not settings.metrics_port:
         return {}
-    names = [*_METRICS_ORDER, *_further(settings)]
+    names = [*METRICS_ORDER, *_further(settings)]
     return {name: f"127.0.0.1:{port}" for port, name in enumerate(names, settings.metrics_port)}
 
 
@@ -148,6 +123,20 @@ def environment(settings: RunSettings, folder: Path, given: Mapping[str, str]) -
     if settings.archive == "off":
         fixed["JOURNEYMESH_ARCHIVE_URL"] = ""  # else the stream would be kept for an archiver that does not run
     return {**defaults, **given, **fixed}
+
+
+def _programs(settings: RunSettings) -> Iterator[Program]:
+    for process in topology.in_start_order():
+        if process.name == "archiver" and settings.archive == "off":
+            continue
+        roles = [process.role] if process.role else []
+        command = python(topology.service_of(process.name).module, *roles)
+        yield Program(process.name, command)
+        if process.name == "dispatcher":
+            # A name of its own, and any port: nobody calls a dispatcher.
+            for name in _further(settings):
+                own = {"JOURNEYMESH_READER_NAME": name, process.listen_setting: f"{topology.LOOPBACK}:0"}
+                yield Program(name, command, own)
 
 
 def _further(settings: RunSettings) -> list[str]:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 from rich.console import Console
 
+import topology
 from cli import programs
 from cli.guard import guarding
 from cli.programs import RunSettings
@@ -25,18 +26,7 @@ from mesh.settings import read_or_exit
 
 _PATIENCE_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.1
-_ADDRESSES: Final = {
-    "JOURNEYMESH_HTTP_ADDRESS": "127.0.0.1:8080",
-    "JOURNEYMESH_INGEST_LISTEN": "127.0.0.1:7101",
-    "JOURNEYMESH_FEATURES_LISTEN": "127.0.0.1:7102",
-    "JOURNEYMESH_SCORING_LISTEN": "127.0.0.1:7103",
-    "JOURNEYMESH_VIDEO_LISTEN": "127.0.0.1:7104",
-    "JOURNEYMESH_INTERVENTION_LISTEN": "127.0.0.1:7105",
-    "JOURNEYMESH_DISPATCHER_LISTEN": "127.0.0.1:7106",
-    "JOURNEYMESH_ARCHIVER_LISTEN": "127.0.0.1:7107",
-}
-
-
+_ADDRESSES: Final = {each.listen_setting: each.address for each in topology.PROCESSES.values()}
 _README_URL: Final = "http://127.0.0.1:8080"
 EXAMPLE: Final = (
     """curl -X POST http://127.0.0.1:8080/api/events/track -H 'content-type: application/json' -d '{"events": [

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import topology
 from mesh.settings import setting
 
 
@@ -9,7 +10,7 @@ from mesh.settings import setting
 class Settings:
     """Settings of the video service."""
 
-    listen: str = setting("JOURNEYMESH_VIDEO_LISTEN", "127.0.0.1:7104", "Where the video service listens.")
+    listen: str = setting("JOURNEYMESH_VIDEO_LISTEN", topology.address("video"), "Where the video service listens.")
     lifetime_seconds: int = setting(
         "JOURNEYMESH_VIDEO_LIFETIME_SECONDS",
         90 * 86_400,

@@ -20,6 +20,7 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
+import topology
 from mesh.applied import shard_number
 from tests.cluster import running_cluster
 from tests.crash.buffers import Buffer, on_cluster, on_kinesis, on_redis
@@ -37,18 +38,7 @@ USERS: Final = EVENTS // 20
 STORES: Final = os.environ.get("CRASH_STORE", "redis kinesis cluster").split()
 GARBAGE: Final = 5
 RESHARDINGS: Final = 4
-VICTIMS: Final = (
-    "store",
-    "features",
-    "scoring",
-    "video",
-    "intervention",
-    "archiver",
-    "dispatcher",
-    "dispatcher-2",
-    "ingest",
-    "gateway",
-)
+VICTIMS: Final = ("store", *topology.PROCESSES, "dispatcher-2")
 SETTINGS: Final = {
     "JOURNEYMESH_DISPATCHER_COUNT": "2",
     "JOURNEYMESH_ARCHIVE_PERIOD_SECONDS": "1",

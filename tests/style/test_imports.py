@@ -3,12 +3,13 @@
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("mesh", "records", "services", "gateway", "offline", "cli", "monitoring")
+ROOMS = ("topology", "mesh", "records", "services", "gateway", "offline", "cli", "monitoring")
 
 # What is seeded: the file it goes into, the line, and the contract that must refuse it.
 VIOLATIONS = {
@@ -30,6 +31,7 @@ VIOLATIONS = {
     ),
     "the runtime imports a service": ("mesh/clock.py", "import services.ingest", "The runtime knows no service"),
     "the runtime imports a message": ("mesh/clock.py", "import journeymesh.common.v1", "The runtime knows no service"),
+    "the topology imports a service": ("topology/__init__.py", "import services.ingest", "The topology is data"),
     "records import the runtime": ("records/table.py", "import mesh.clock", "Records know the contract only"),
     "a use case imports a message": (
         "services/ingest/accept/usecases.py",
@@ -55,9 +57,21 @@ VIOLATIONS = {
         "Dashboards and alerts know the registry only",
     ),
     "the gateway imports a service": ("gateway/app.py", "import services.ingest", "The gateway knows services"),
+    "a format imports a route": (
+        "gateway/formats/native.py",
+        "import gateway.contract.route",
+        "The gateway is built in layers",
+    ),
+    "a stray module of the gateway": ("gateway/utils.py", "", "The gateway is built in layers"),
     "a service imports offline": ("services/scoring/usecases.py", "import offline", "Only offline and the command"),
     "a cycle": ("mesh/errors.py", "import mesh.applied", "No cycles"),
 }
+
+
+def test_the_layers_of_every_service_are_held() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    held = [each for contract in contracts if contract["type"] == "layers" for each in contract.get("containers", [])]
+    assert {f"services.{path.parent.name}" for path in ROOT.glob("services/*/__init__.py")} <= set(held)
 
 
 def lint(folder: Path) -> subprocess.CompletedProcess[str]:
