@@ -25,11 +25,11 @@ async def main(role: str) -> None:
     log.start(f"ingest-{role}", settings.read_or_exit(log.LogSettings))
     traced = telemetry.start(f"ingest-{role}", settings.read_or_exit(telemetry.TelemetrySettings))
     stands = standing(settings.read_or_exit(ServerSettings), settings.read_or_exit(TlsSettings))
-    async with stands as site, bootstrap.ground(own, traced, site, role) as on:
+    async with stands as site, bootstrap.resources(own, traced, site, role) as on:
         if role == "api":
             servicer = bootstrap.servicer(on)
             register = [lambda to: ingest_pb2_grpc.add_IngestServiceServicer_to_server(servicer, to)]
-            async with server.beside(*bootstrap.telling(on)):
+            async with server.beside(*bootstrap.reporting(on)):
                 await server.serve(own.listen, register, [SERVICE], on.checks, traced, site)
         elif role == "dispatcher":
             await _share(bootstrap.dispatching(on), own.dispatcher_listen, on)
@@ -39,7 +39,7 @@ async def main(role: str) -> None:
     traced.close()
 
 
-async def _share(sharing: Sharing, listen: str, on: bootstrap.Ground) -> None:
+async def _share(sharing: Sharing, listen: str, on: bootstrap.Resources) -> None:
     async with server.beside(sharing.run()):  # a fault of a reader ends the process
         await server.serve(listen, [], [], on.checks, on.traced, on.site)
 

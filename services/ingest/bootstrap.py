@@ -21,12 +21,12 @@ from mesh.stream import StreamReader, StreamWriter
 from mesh.streams.redis import RedisStream
 from mesh.telemetry import Telemetry
 from services.ingest.accept.adapters import gauges
+from services.ingest.accept.adapters.lag import MeasuredPipeline
 from services.ingest.accept.adapters.progress import LeasePipeline, LeaseProgress
 from services.ingest.accept.adapters.redis import RedisDuplicates, RedisIdentities, RedisSkews
-from services.ingest.accept.adapters.waiting import MeasuredPipeline
-from services.ingest.accept.domain.flood import Flood
 from services.ingest.accept.domain.page import PageRules
 from services.ingest.accept.domain.placeholder import plain
+from services.ingest.accept.domain.rate_limit import UserRateLimiter
 from services.ingest.accept.domain.tidying import Rules
 from services.ingest.accept.servicer import IngestServicer
 from services.ingest.accept.usecases import Ingest
@@ -37,7 +37,7 @@ from services.ingest.dispatch.dispatcher import Dispatcher
 from services.ingest.dispatch.steps import Peers, Steps
 from services.ingest.events.adapters.event_log import StreamEventLog, TimedEventLog
 from services.ingest.events.adapters.redis_applied import RedisApplied
-from services.ingest.events.adapters.redis_failed import RedisFailedEvents, RedisSetAside
+from services.ingest.events.adapters.redis_failed import RedisFailedEvents, RedisFailedRecords
 from services.ingest.events.adapters.redis_seen import RedisSeenEvents
 from services.ingest.settings import Settings
 
@@ -47,7 +47,7 @@ _ARCHIVER_READS: Final = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
-class Ground:
+class Resources:
     """What all roles stand on: the stream's two faces and its name on the wire, the store, and what must answer."""
 
     own: Settings
@@ -65,7 +65,7 @@ class Ground:
 
 
 @contextlib.asynccontextmanager
-async def ground(own: Settings, traced: Telemetry, site: Site, role: str) -> AsyncIterator[Ground]:
+async def resources(own: Settings, traced: Telemetry, site: Site, role: str) -> AsyncIterator[Resources]:
     """The store and the stream, open for the length of the block. Ends the process where a setting cannot be used."""
     client = await redis.connect_or_exit(settings.read_or_exit(redis.RedisSettings))
     checks: dict[str, Check] = {"store": lambda: redis.ping(client)}
@@ -73,7 +73,7 @@ async def ground(own: Settings, traced: Telemetry, site: Site, role: str) -> Asy
     if own.stream == "redis":
         stream = RedisStream(client, own.stream_name, own.shard_count, own.max_waiting_bytes)
         await settings.or_exit(stream.keep_shard_count)
-        yield Ground(own, traced, site, client, name, stream, stream, checks)
+        yield Resources(own, traced, site, client, name, stream, stream, checks)
     else:
         from mesh.streams import kinesis  # an AWS client takes a second to load, and memory
 
@@ -84,10 +84,10 @@ async def ground(own: Settings, traced: Telemetry, site: Site, role: str) -> Asy
             reader = kinesis.KinesisReader(aws, own.stream_name, reads, draw.random)
             checks["stream"] = writer.ping
             await settings.or_exit(lambda: writer.keep_lane_count(client))
-            yield Ground(own, traced, site, client, name, writer, reader, checks)
+            yield Resources(own, traced, site, client, name, writer, reader, checks)
 
 
-def servicer(on: Ground) -> IngestServicer:
+def servicer(on: Resources) -> IngestServicer:
     """What the api serves."""
     own, client, failed = on.own, on.client, RedisFailedEvents(on.client)
     ingest = Ingest(
@@ -99,7 +99,7 @@ def servicer(on: Ground) -> IngestServicer:
         identities=RedisIdentities(client),
         progress=LeaseProgress(on.leases("dispatcher"), failed, clock.monotonic_clock),
         applied=RedisApplied(client),
-        flood=Flood(own.user_events_per_second, own.user_burst_events),
+        limiter=UserRateLimiter(own.user_events_per_second, own.user_burst_events),
         clock=clock.system_clock,
         monotonic=clock.monotonic_clock,
         max_lag_seconds=own.max_lag_seconds,
@@ -108,13 +108,13 @@ def servicer(on: Ground) -> IngestServicer:
     return IngestServicer(ingest, _pipeline(on), on.traced.metrics)
 
 
-def telling(on: Ground) -> tuple[Coroutine[Any, Any, None], ...]:
+def reporting(on: Resources) -> tuple[Coroutine[Any, Any, None], ...]:
     """What the api tells beside serving, each until it is cancelled."""
     metrics = on.traced.metrics
-    return gauges.tell_readers(_pipeline(on), metrics), gauges.tell_store(on.client, metrics)
+    return gauges.report_consumers(_pipeline(on), metrics), gauges.report_store(on.client, metrics)
 
 
-def dispatching(on: Ground) -> Sharing:
+def dispatching(on: Resources) -> Sharing:
     """What a dispatcher does."""
     own, client, leases = on.own, on.client, on.leases("dispatcher")
     targets = own.video_target, own.features_target, own.scoring_target, own.intervention_target
@@ -124,7 +124,7 @@ def dispatching(on: Ground) -> Sharing:
         leases=leases,
         steps=Steps(on.stream, RedisSeenEvents(client), StreamEventLog(on.writer), peers, on.traced),
         failed=RedisFailedEvents(client),
-        set_aside=RedisSetAside(client),
+        failed_records=RedisFailedRecords(client),
         applied=RedisApplied(client),
         clock=clock.system_clock,
         limits=dispatcher.Limits(own.max_batch_events, own.dispatch_period_seconds, own.tolerated_failure_share),
@@ -134,7 +134,7 @@ def dispatching(on: Ground) -> Sharing:
     return Sharing(on.reader, leases, _owner(own, own.dispatcher_listen), runs.follow, own.lease_seconds)
 
 
-def archiving(on: Ground) -> Sharing:
+def archiving(on: Resources) -> Sharing:
     """What an archiver does."""
     from services.ingest.archive.adapters.files import ParquetArchive  # Parquet takes a second to load, and memory
     from services.ingest.archive.adapters.plans import RedisPlans
@@ -147,7 +147,7 @@ def archiving(on: Ground) -> Sharing:
         plans=RedisPlans(client, on.stream),
         archive=ParquetArchive(own.archive_url),
         seen=RedisSeenEvents(client),
-        set_aside=RedisSetAside(client),
+        failed_records=RedisFailedRecords(client),
         intervention=InterventionServiceStub(channel.dial(own.intervention_target, on.traced, on.site.tls)),
         limits=archiver.Limits(
             # What is gathered still stands on the stream, where it must not take the place of what comes.
@@ -164,7 +164,7 @@ def _rules(own: Settings) -> Rules:
     return Rules(PageRules(own.page_hash_routes, own.page_query), frozenset(filter(None, more)))
 
 
-def _pipeline(on: Ground) -> MeasuredPipeline:
+def _pipeline(on: Resources) -> MeasuredPipeline:
     readers = ("dispatcher", "archiver") if on.own.archive_url else ("dispatcher",)
     # Kinesis gives five answers a second to all who ask.
     always = ("dispatcher",) if on.own.stream == "redis" else ()

@@ -24,7 +24,7 @@ from services.ingest.archive.adapters.plans import MemoryPlans
 from services.ingest.archive.archiver import Archiver, Limits
 from services.ingest.archive.domain.layout import EVENTS
 from services.ingest.dispatch.translation.groups import Groups, each_alone, groups_of
-from services.ingest.events.adapters.memory import MemorySeenEvents, MemorySetAside
+from services.ingest.events.adapters.memory import MemoryFailedRecords, MemorySeenEvents
 from services.ingest.events.claims import claimed
 from services.ingest.events.translation import records
 from services.ingest.events.translation.records import Decoded, decoded
@@ -63,7 +63,7 @@ class World:
         self.stream = MemoryStream(shard_count=1)
         self.leases, self.dispatched = MemoryLeases(lambda: NOW_US), MemoryLeases(lambda: NOW_US)
         self.plans, self.archive = MemoryPlans(), ParquetArchive(f"file://{folder}")
-        self.seen, self.set_aside = MemorySeenEvents(), MemorySetAside()
+        self.seen, self.failed_records = MemorySeenEvents(), MemoryFailedRecords()
         self.interventions = in_memory([(0, DOCUMENT)], lambda: NOW_US)
         self.limits = limits
         self._sequence = -1
@@ -78,7 +78,7 @@ class World:
             plans=self.plans,
             archive=self.archive,
             seen=self.seen,
-            set_aside=self.set_aside,
+            failed_records=self.failed_records,
             intervention=intervention,
             limits=self.limits,
             metrics=Metrics(),
@@ -108,7 +108,7 @@ class World:
         for record in records:
             self._sequence = record.sequence
             if record.sequence in poison:
-                await self.set_aside.add(SHARD, [record.sequence])
+                await self.failed_records.add(SHARD, [record.sequence])
                 continue
             users = frozenset({only}) if only else None
             await self._decide(

@@ -12,8 +12,8 @@ from services.ingest.accept.domain.holders import How, Span
 from services.ingest.accept.domain.skew import Skew, observe
 from services.ingest.events.adapters.redis_applied import RedisApplied, _Noted
 from services.ingest.events.adapters.redis_seen import RedisSeenEvents
-from services.ingest.events.domain.event import Place, Seen
-from services.ingest.events.ports import Claim, Told
+from services.ingest.events.domain.event import EventPosition, Seen
+from services.ingest.events.ports import AppendedEvents, Claim
 from tests.builders import MINUTE_US, NOW_US, SECOND_US
 
 EVENTS = 4_000
@@ -25,7 +25,7 @@ def name(number: int) -> str:
 
 
 async def remember_ids(client: redis.Client, first: int, count: int) -> None:
-    place = Place("3", (1_767_348_000_000 + first) << 32, first % 1000)
+    place = EventPosition("3", (1_767_348_000_000 + first) << 32, first % 1000)
     seen = Seen(place, NOW_US, bytes(16))
     await RedisSeenEvents(client).claim([Claim(name(first + number), seen) for number in range(count)])
 
@@ -33,7 +33,7 @@ async def remember_ids(client: redis.Client, first: int, count: int) -> None:
 async def remember_records(client: redis.Client, first: int, count: int) -> None:
     """Records of two events, whose ids are not counted here."""
     told = [
-        Told(
+        AppendedEvents(
             "shardId-000000000003", (1 << 185) + number, [name(number), name(-number)], (0, 1), [NOW_US] * 2, [b""] * 2
         )
         for number in range(first + 1, first + count + 1)

@@ -1,4 +1,4 @@
-"""How late the readers are, measured at the stream: `services.ingest.adapters.waiting`."""
+"""How late the readers are, measured at the stream: `services.ingest.adapters.lag`."""
 
 from typing import Any, NamedTuple
 
@@ -12,8 +12,8 @@ from mesh.leasing.redis import RedisLeases
 from mesh.stream import END, Entry, Position
 from mesh.streams.memory import MemoryStream
 from mesh.streams.redis import RedisStream
+from services.ingest.accept.adapters.lag import MeasuredPipeline
 from services.ingest.accept.adapters.progress import LeasePipeline
-from services.ingest.accept.adapters.waiting import MeasuredPipeline
 from services.ingest.accept.ports import ShardStanding
 from tests.ingest.house import OWNER, Time
 

@@ -31,7 +31,12 @@ from services.ingest.dispatch import dispatcher
 from services.ingest.dispatch.dispatcher import Dispatcher
 from services.ingest.dispatch.steps import Peers, Steps
 from services.ingest.events.adapters.event_log import StreamEventLog
-from services.ingest.events.adapters.memory import MemoryApplied, MemoryFailedEvents, MemorySeenEvents, MemorySetAside
+from services.ingest.events.adapters.memory import (
+    MemoryApplied,
+    MemoryFailedEvents,
+    MemoryFailedRecords,
+    MemorySeenEvents,
+)
 from services.intervention.assembly import in_memory
 from services.intervention.servicer import InterventionServicer
 from services.scoring.adapters.model_directory import ModelDirectory
@@ -98,7 +103,7 @@ async def running(folder: Path, document: str = DOCUMENT) -> AsyncIterator[Mesh]
         lambda to: add_InterventionServiceServicer_to_server(InterventionServicer(*interventions, Metrics()), to),
     ]
     stream = MemoryStream(shard_count=2)
-    log, seen, set_aside = StreamEventLog(stream), MemorySeenEvents(), MemorySetAside()
+    log, seen, set_aside = StreamEventLog(stream), MemorySeenEvents(), MemoryFailedRecords()
     dispatched = MemoryLeases(lambda: NOW_US)
     async with serving("127.0.0.1:0", registers, [], {}, traced) as port:
         target = f"127.0.0.1:{port}"
@@ -108,7 +113,7 @@ async def running(folder: Path, document: str = DOCUMENT) -> AsyncIterator[Mesh]
                 leases=dispatched,
                 steps=Steps("events", seen, log, Peers.dial(target, target, target, target, traced), traced),
                 failed=MemoryFailedEvents(),
-                set_aside=set_aside,
+                failed_records=set_aside,
                 applied=MemoryApplied(),
                 clock=lambda: NOW_US,
                 limits=dispatcher.Limits(100, 0, 0.5),
@@ -122,7 +127,7 @@ async def running(folder: Path, document: str = DOCUMENT) -> AsyncIterator[Mesh]
                 plans=MemoryPlans(),
                 archive=ParquetArchive(f"file://{folder}"),
                 seen=seen,
-                set_aside=set_aside,
+                failed_records=set_aside,
                 intervention=InterventionServiceStub(dialled),
                 limits=archiver.Limits(flush_events=20, rest_seconds=0),
                 metrics=Metrics(),

@@ -1,8 +1,8 @@
-"""Failed events that are sent again: as they were accepted, or read or mended by somebody.
+"""Replays failed events, as they were accepted or as somebody mended them.
 
-A replay may break off anywhere and be called again, or twice at once. Before the append the event is still on the list.
-After it, its new place is remembered or will be claimed, so another call finds a duplicate, or appends a copy that is
-not applied. The list loses only what was read here, not what failed anew meanwhile.
+A replay may stop anywhere and be called again, or run twice at once. Before the append the event is still on the list.
+After it, its new position is remembered or will be claimed, so another call finds a duplicate, or appends one that is
+not applied. Only what was read here is removed from the list, not what has failed again meanwhile.
 """
 
 import dataclasses
@@ -57,7 +57,7 @@ class Replays:
         judged = judge(table, now_us, ingest.rules)
         if judged.rejected:
             return Replayed(Verdict.REJECTED, judged.rejected[0])
-        comes_again = failed.place is not None and event.event_id == failed.event_id
+        comes_again = failed.position is not None and event.event_id == failed.event_id
         if comes_again:
             await self._release(failed)
         accepted = await ingest.take(table, judged, now_us)
@@ -87,20 +87,20 @@ class Replays:
 
     async def _strike_off(self, failed: FailedEvent, verdict: Verdict, *, comes_again: bool) -> None:
         if comes_again and verdict == Verdict.DUPLICATE and await self._stands_for(failed):
-            # A dispatcher that has lost the shard and does not know it yet has claimed the place once more.
+            # A dispatcher that has lost the shard and does not know it yet has claimed the position once more.
             raise Unavailable("DEPENDENCY_UNAVAILABLE", "The event is still being dispatched.", RETRY_SECONDS)
         await self.ingest.failed.strike_off(failed)
 
     async def _stands_for(self, failed: FailedEvent) -> Seen | None:
-        """What is remembered of an event, if it is the place that failed."""
+        """What is remembered of an event, if it is the position that failed."""
         (seen,) = await self.ingest.seen.find([failed.event_id], self.ingest.clock())
-        return seen if seen is not None and seen.place == failed.place else None
+        return seen if seen is not None and seen.position == failed.position else None
 
     async def _release(self, failed: FailedEvent) -> None:
-        """Lets an event that was set aside come again: forgets its id, if it stands for the place that failed."""
-        place = failed.place
-        # Until the checkpoint has passed the place, a dispatcher may take it once more and apply it after all.
-        if place is None or await self.ingest.progress.checkpoint(place.shard) < place.sequence:
+        """Lets an event that was set aside come again: forgets its id, if it stands for the position that failed."""
+        position = failed.position
+        # Until the checkpoint has passed the position, a dispatcher may take it once more and apply it after all.
+        if position is None or await self.ingest.progress.checkpoint(position.shard) < position.sequence:
             raise Unavailable("DEPENDENCY_UNAVAILABLE", "The event is still being dispatched.", RETRY_SECONDS)
         seen = await self._stands_for(failed)
         if seen is not None:

@@ -150,12 +150,14 @@ def receipt_message(event_id: str, told: Receipt) -> ingest_pb2.Receipt:
     """A receipt for the wire."""
     receipt = ingest_pb2.Receipt(event_id=event_id, duplicate_count=told.duplicate_count)
     if told.seen is not None:
-        place = told.seen.place
+        position = told.seen.position
         receipt.state = ingest_pb2.RECEIPT_STATE_APPLIED if told.is_applied else ingest_pb2.RECEIPT_STATE_BUFFERED
         receipt.received_time.FromMicroseconds(told.seen.received_time_us)
         receipt.trace_id = told.seen.trace_id.hex()
         receipt.position.CopyFrom(
-            position_pb2.EventPosition(shard=place.shard, sequence=str(place.sequence), event_index=place.event_index)
+            position_pb2.EventPosition(
+                shard=position.shard, sequence=str(position.sequence), event_index=position.event_index
+            )
         )
     if told.applied_time_us is not None:
         receipt.applied_time.FromMicroseconds(told.applied_time_us)

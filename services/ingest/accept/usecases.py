@@ -12,13 +12,13 @@ from mesh.patience import patiently
 from records.table import Table, of_events
 from services.ingest.accept.domain import holders, identity, skew
 from services.ingest.accept.domain.acceptance import Admission, Judged, Verdict, judge, refuse_repeats, stamp
-from services.ingest.accept.domain.flood import Flood, Pace
 from services.ingest.accept.domain.identity import Identification, Linking
+from services.ingest.accept.domain.rate_limit import SendingRate, UserRateLimiter
 from services.ingest.accept.domain.tidying import DEFAULT_RULES, Note, Rules
 from services.ingest.accept.domain.validation import Rejection
 from services.ingest.accept.ports import Duplicates, Identities, Progress, Skews
 from services.ingest.events.domain.event import Event, FailedEvent, Kind, Named, Seen, failed_event_id, refused_event_id
-from services.ingest.events.ports import Applied, EventLog, FailedEvents, SeenEvents, Told, Written
+from services.ingest.events.ports import AppendedEvents, AppendedRecord, Applied, EventLog, FailedEvents, SeenEvents
 
 RETRY_SECONDS: Final = 2.0
 _PATIENCE_SECONDS: Final = 2.0  # well within what a gateway waits for its answer
@@ -66,7 +66,7 @@ class Ingest:
     identities: Identities
     progress: Progress
     applied: Applied
-    flood: Flood
+    limiter: UserRateLimiter
     clock: Clock
     monotonic: Clock
     """Microseconds since any moment, never set back; for what is counted against time."""
@@ -126,7 +126,7 @@ class Ingest:
         known = await self.append([table], Identification({}))
         if known:
             told = zip(table.event_id, table.user_id, strict=True)
-            self.flood.give_back(user_id for event_id, user_id in told if event_id in known)
+            self.limiter.give_back(user_id for event_id, user_id in told if event_id in known)
         return known
 
     async def _take_looked_up(
@@ -143,11 +143,11 @@ class Ingest:
         events, times_us = [*map(Named, *told)], _times_us(fresh)
         for row in identity.in_time(events, recalled.links):
             user_id = whose.user(events[row])
-            pace = self.flood.judge(user_id, steady_us, times_us[row])
-            if pace == Pace.FLOOD:
+            pace = self.limiter.judge(user_id, steady_us, times_us[row])
+            if pace == SendingRate.FLOOD:
                 admission.rejections[indexes[new[row]]] = _LIMITED
                 continue
-            if pace == Pace.SCRIPT:
+            if pace == SendingRate.SCRIPT:
                 admission.scripted.add(len(admission.rows))
             admission.rows.append(row)
             admission.user_ids.append(user_id)
@@ -164,7 +164,7 @@ class Ingest:
         times_us: dict[str, list[int]] = {}
         for user_id, time_us in zip(table.user_id, _times_us(table), strict=True):
             times_us.setdefault(user_id, []).append(time_us)
-        return self.flood.take_calm(times_us, self.monotonic())
+        return self.limiter.take_calm(times_us, self.monotonic())
 
     def require_room(self) -> None:
         """Returns if more may be taken in.
@@ -218,11 +218,11 @@ class Ingest:
         told = [_told(part, record) for part in parts for record in await self.log.append(part)]
         if whose.new_links:
             # Whose these are was told by the links before, which the client's next try would not find any more.
-            await self._remember([each.without(whose.tellers) for each in told])
+            await self._remember([each.without(whose.linking_event_ids) for each in told])
             await self.identities.link(whose.new_links)
         return await self._remember(told)
 
-    async def _remember(self, told: Sequence[Told]) -> set[str]:
+    async def _remember(self, told: Sequence[AppendedEvents]) -> set[str]:
         return await patiently(lambda: self.seen.remember(told), _PATIENCE_SECONDS)
 
     async def keep_failed(self, failed: Sequence[FailedEvent]) -> None:
@@ -246,13 +246,13 @@ class Ingest:
             if set_aside is None and refused is None:
                 raise NotFound("EVENT_NOT_FOUND", "No event with this id was seen in the last 24 hours.")
             return Receipt(None, False, None, duplicate_count, set_aside or refused)
-        place = seen.place
+        position = seen.position
         checkpoint, applied_us = await asyncio.gather(
-            self.progress.checkpoint(place.shard), self.applied.find(place.shard, place.sequence, now_us)
+            self.progress.checkpoint(position.shard), self.applied.find(position.shard, position.sequence, now_us)
         )
-        # A bad copy of a good event does not unmake the good one; only what was set aside at its very place does.
-        failed = set_aside if set_aside is not None and set_aside.place == place else None
-        is_applied = failed is None and place.sequence <= checkpoint
+        # A bad copy of a good event does not unmake the good one; only what was set aside at its very position does.
+        failed = set_aside if set_aside is not None and set_aside.position == position else None
+        is_applied = failed is None and position.sequence <= checkpoint
         return Receipt(seen, is_applied, applied_us if is_applied else None, duplicate_count, failed)
 
     async def failed_event(self, failed_id: str) -> FailedEvent:
@@ -282,8 +282,8 @@ def _parts(table: Table, admission: Admission) -> Sequence[Table]:
     return [of_events(cast("Any", part)) for part in parts]
 
 
-def _told(table: Table, record: Written) -> Told:
+def _told(table: Table, record: AppendedRecord) -> AppendedEvents:
     """What is remembered of the events of a record."""
     columns: Any = (table.event_id, table.received_time_us, table.trace_id)
     ids, received_us, trace_ids = ([*map(column.__getitem__, record.rows)] for column in columns)
-    return Told(record.shard, record.sequence, ids, range(len(ids)), received_us, trace_ids)
+    return AppendedEvents(record.shard, record.sequence, ids, range(len(ids)), received_us, trace_ids)

@@ -25,7 +25,7 @@ from services.ingest.archive.domain.layout import DecisionRow, Plan, hours_of
 from services.ingest.archive.gathered import Gathered, about, counted, decisions_of, fitting, slices
 from services.ingest.archive.ports import Archive, EventRows, Plans
 from services.ingest.events.claims import claimed
-from services.ingest.events.ports import SeenEvents, SetAside
+from services.ingest.events.ports import FailedRecords, SeenEvents
 from services.ingest.events.translation.records import NO_EVENTS, Decoded, covered, decoded
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Archiver:
     plans: Plans
     archive: Archive
     seen: SeenEvents
-    set_aside: SetAside
+    failed_records: FailedRecords
     intervention: "InterventionServiceAsyncStub"
     limits: Limits
     metrics: Metrics
@@ -202,7 +202,7 @@ class _Following:
         self._gathered = Gathered(plan.through, plan.through, last_appended_us=gathered.last_appended_us)
         self._open_hours |= hours
         await self._of.reader.trim(shard, plan.through)
-        await self._of.set_aside.forget(shard, plan.through)
+        await self._of.failed_records.forget(shard, plan.through)
         await self._of.seen.forget_records(shard, plan.through)
         await self._join({hour for hour in self._open_hours if hour < max(hours, default=0)})
 
@@ -297,4 +297,4 @@ class _Following:
         counted: dict[int, set[int]] = {}
         for record, index in zip(rows.record_indexes, rows.event_indexes, strict=True):
             counted.setdefault(sequences[record], set()).add(index)
-        return counted, await self._of.set_aside.find(self._lease.shard, sequences)
+        return counted, await self._of.failed_records.find(self._lease.shard, sequences)

@@ -19,12 +19,12 @@ from mesh.errors import FailedPrecondition, MeshError, Unavailable, VersionMisma
 from mesh.leases import Lease, Leases
 from mesh.metrics import Metrics
 from mesh.stream import END, StreamReader
-from services.ingest.dispatch.domain.pause import Toll
+from services.ingest.dispatch.domain.failure_rate import FailureRate
 from services.ingest.dispatch.parts import Part, parts
 from services.ingest.dispatch.steps import Steps
 from services.ingest.events.claims import claimed
-from services.ingest.events.domain.event import FailedEvent, Place, failed_event_id
-from services.ingest.events.ports import Applied, FailedEvents, SetAside
+from services.ingest.events.domain.event import EventPosition, FailedEvent, failed_event_id
+from services.ingest.events.ports import Applied, FailedEvents, FailedRecords
 from services.ingest.events.translation.event_json import event_json
 from services.ingest.events.translation.records import Decoded, decoded
 
@@ -58,14 +58,14 @@ class Dispatcher:
     leases: Leases
     steps: Steps
     failed: FailedEvents
-    set_aside: SetAside
+    failed_records: FailedRecords
     applied: Applied
     clock: Clock
     limits: Limits
     metrics: Metrics
     trims: bool
     """Whether the stream may forget what is applied: not while another reader comes behind."""
-    tolls: dict[str, Toll] = dataclasses.field(default_factory=dict)
+    failure_rates: dict[str, FailureRate] = dataclasses.field(default_factory=dict)
     oldest_us: dict[str, int] = dataclasses.field(default_factory=dict)
     """For each shard, when the stream took the oldest record that waits; none where none did."""
 
@@ -90,7 +90,7 @@ class Dispatcher:
             except FailedPrecondition:
                 raise
             except Exception as error:  # noqa: BLE001 - a fault of ours stops this shard, and no other
-                # Whatever it was, the place is kept: the next round reads from the checkpoint.
+                # Whatever it was, the position is kept: the next round reads from the checkpoint.
                 checkpoint = None
                 failures += 1
                 await self._complain(lease, error, failures)
@@ -109,7 +109,7 @@ class Dispatcher:
             await asyncio.sleep(self.limits.period_seconds)
         if self.trims and checkpoint not in {begun, END}:
             await self.reader.trim(lease.shard, checkpoint)
-            await self.set_aside.forget(lease.shard, checkpoint)
+            await self.failed_records.forget(lease.shard, checkpoint)
             await self.steps.seen.forget_records(lease.shard, checkpoint)
         return checkpoint
 
@@ -125,7 +125,7 @@ class Dispatcher:
         for batch in cut(map(decoded, records), self.limits.max_batch_events):
             self.oldest_us[lease.shard] = appended_us[batch[0].sequence]
             untried = len(batch)
-            async for part in parts(self.steps, self.set_aside, lease, batch):
+            async for part in parts(self.steps, self.failed_records, lease, batch):
                 untried -= len(part.records)
                 await self._set_aside(lease, part, untried)
                 checkpoint = part.records[-1].sequence
@@ -149,8 +149,8 @@ class Dispatcher:
                 mends the step. Or there is no room for them.
         """
         shard, poison, count = lease.shard, part.poison, len(part.records)
-        toll = self.tolls.setdefault(shard, Toll(self.limits.tolerated_failure_share))
-        refusal = toll.refusal(len(poison), count + untried)
+        failure_rate = self.failure_rates.setdefault(shard, FailureRate(self.limits.tolerated_failure_share))
+        refusal = failure_rate.refusal(len(poison), count + untried)
         if refusal:
             raise Unavailable("DEPENDENCY_UNAVAILABLE", refusal)
         if poison:
@@ -161,18 +161,20 @@ class Dispatcher:
                 raise FailedPrecondition("LEASE_LOST", "Another process holds the shard.")
             _log.error("%d records of shard %s are set aside", len(poison), shard)
             await self.failed.add(failed)
-            await self.set_aside.add(shard, [record.sequence for record in poison])
+            await self.failed_records.add(shard, [record.sequence for record in poison])
             self.metrics.count(registry.SET_ASIDE, len(poison))
-        toll.note(len(poison), count)
+        failure_rate.note(len(poison), count)
 
     async def _failed_events(self, shard: str, record: Decoded) -> list[FailedEvent]:
         """What is kept of a record: the events that count, copies of others left out; or the record, if it is none."""
         now_us = self.clock()
         if record.broken is not None:
-            place = Place(shard, record.sequence, 0)
+            position = EventPosition(shard, record.sequence, 0)
             failed_id = failed_event_id(f"{shard}-{record.sequence}", record.broken)
             detail = "The record cannot be read."
-            return [FailedEvent(failed_id, "POISON", detail, now_us, "", "", record.broken, b"", "dispatcher", place)]
+            return [
+                FailedEvent(failed_id, "POISON", detail, now_us, "", "", record.broken, b"", "dispatcher", position)
+            ]
         rows = await claimed(self.steps.seen, shard, [record])
         return [
             FailedEvent(
@@ -185,7 +187,7 @@ class Dispatcher:
                 event_json(event),
                 event.trace_id,
                 "dispatcher",
-                Place(shard, record.sequence, index),
+                EventPosition(shard, record.sequence, index),
                 event.SerializeToString(),
             )
             for event, index in zip(rows.events, rows.event_indexes, strict=True)

@@ -24,7 +24,7 @@ from mesh.errors import (
 from mesh.leases import Lease
 from services.ingest.dispatch.steps import Steps
 from services.ingest.events.claims import claimed
-from services.ingest.events.ports import SetAside
+from services.ingest.events.ports import FailedRecords
 from services.ingest.events.translation.records import Decoded
 
 _PAUSE_SECONDS: Final[tuple[float, ...]] = (0.02, 0.05, 0.1, 0.2, 0.5)
@@ -47,7 +47,9 @@ class Part(NamedTuple):
     poison: Sequence[Decoded]
 
 
-async def parts(steps: Steps, set_aside: SetAside, lease: Lease, batch: Sequence[Decoded]) -> AsyncIterator[Part]:
+async def parts(
+    steps: Steps, failed_records: FailedRecords, lease: Lease, batch: Sequence[Decoded]
+) -> AsyncIterator[Part]:
     """Takes a batch through the steps. Whoever iterates settles each part before it asks for the next.
 
     Poison is held back until something behind it is applied: where nothing is, it may not be the records.
@@ -68,7 +70,7 @@ async def parts(steps: Steps, set_aside: SetAside, lease: Lease, batch: Sequence
             if not some:
                 raise
             fails = False
-            poison += await _untold(steps, set_aside, lease.shard, some)
+            poison += await _untold(steps, failed_records, lease.shard, some)
             if rest:
                 waits.append(rest)
         pauses = _ONCE
@@ -104,7 +106,7 @@ async def _fails(steps: Steps, lease: Lease, batch: Sequence[Decoded], pauses: S
                 raise Unavailable(error.reason, error.detail) from error
             _log.warning("a batch of shard %s cannot be applied: %s", lease.shard, error)
             await asyncio.sleep(pause)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is the records'; if not, the toll stops the shard
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the records'; if not, the failure rate stops the shard
             if pauses is not _ONCE:
                 _log.error("a batch of shard %s cannot be applied: %s", lease.shard, log.fault(error))
             return True
@@ -158,14 +160,14 @@ async def _take_back(steps: Steps, lease: Lease, record: Decoded) -> None:
         _log.debug("taken back up to the step that fails")
 
 
-async def _untold(steps: Steps, set_aside: SetAside, shard: str, records: Sequence[Decoded]) -> list[Decoded]:
+async def _untold(steps: Steps, failed_records: FailedRecords, shard: str, records: Sequence[Decoded]) -> list[Decoded]:
     """Of records that the shard is through with already, what was neither decided nor set aside.
 
     A dispatcher that ended between taking an event back and saying so leaves such.
     """
     rows = await claimed(steps.seen, shard, records)
     decided = await steps.decided(shard, records)
-    aside = await set_aside.find(shard, [record.sequence for record in records])
+    aside = await failed_records.find(shard, [record.sequence for record in records])
     users: dict[int, set[str]] = {}
     for at, index, user_id in zip(rows.record_indexes, rows.event_indexes, rows.table.user_id, strict=True):
         sequence = records[at].sequence

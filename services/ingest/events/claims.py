@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from services.ingest.events.domain.event import Place, Seen
+from services.ingest.events.domain.event import EventPosition, Seen
 from services.ingest.events.ports import Claim, SeenEvents
 from services.ingest.events.translation.records import Decoded, Rows, counted
 
 
 async def claimed(seen: SeenEvents, shard: str, batch: Sequence[Decoded]) -> Rows:
-    """The events of a batch that count: of two copies the one whose place is remembered, in the order of the stream.
+    """The events of a batch that count: of two copies the one whose position is remembered, in the order of the stream.
 
     Of a clean record all count; the ids of others are looked up, and claimed where ingest has not come so far.
     """
@@ -23,7 +23,7 @@ async def claimed(seen: SeenEvents, shard: str, batch: Sequence[Decoded]) -> Row
     claims = [_claim(shard, batch[record_index], row) for record_index, row in doubtful]
     copied: dict[int, set[int]] = {}
     for (record_index, row), claim, owner in zip(doubtful, claims, await _owners(seen, claims), strict=True):
-        if owner.place != claim.seen.place:
+        if owner.position != claim.seen.position:
             copied.setdefault(record_index, set()).add(row)
     for record_index, its in copied.items():
         rows[record_index] = [row for row in rows[record_index] if row not in its]
@@ -39,7 +39,7 @@ def _of_users(record: Decoded) -> Sequence[int]:
 
 def _claim(shard: str, record: Decoded, row: int) -> Claim:
     told = record.table
-    seen = Seen(Place(shard, record.sequence, row), told.received_time_us[row], told.trace_id[row])
+    seen = Seen(EventPosition(shard, record.sequence, row), told.received_time_us[row], told.trace_id[row])
     return Claim(told.event_id[row], seen)
 
 

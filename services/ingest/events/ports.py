@@ -13,7 +13,7 @@ class Claim(NamedTuple):
     seen: Seen
 
 
-class Written(NamedTuple):
+class AppendedRecord(NamedTuple):
     """A record on the stream: where it stands, and which rows of a table are its events, in its order."""
 
     shard: str
@@ -21,7 +21,7 @@ class Written(NamedTuple):
     rows: Sequence[int]
 
 
-class Told(NamedTuple):
+class AppendedEvents(NamedTuple):
     """Events of a record, some or all, as parallel lists: the ids, and what is remembered of each."""
 
     shard: str
@@ -31,17 +31,17 @@ class Told(NamedTuple):
     received_times_us: Sequence[int]
     trace_ids: Sequence[bytes]
 
-    def without(self, ids: Collection[str]) -> "Told":
+    def without(self, ids: Collection[str]) -> "AppendedEvents":
         """The same without some ids."""
         rows = [row for row, event_id in enumerate(self.event_ids) if event_id not in ids]
         columns: Any = ([column[row] for row in rows] for column in self[2:])
-        return Told(self.shard, self.sequence, *columns)
+        return AppendedEvents(self.shard, self.sequence, *columns)
 
 
 class EventLog(Protocol):
     """The stream, as a writer of events."""
 
-    async def append(self, table: Table) -> list[Written]:
+    async def append(self, table: Table) -> list[AppendedRecord]:
         """Appends events, a user's in their order; returns the records once the stream has them all.
 
         Each row stands in one of the records. None for a table without rows.
@@ -55,13 +55,13 @@ class EventLog(Protocol):
 class SeenEvents(Protocol):
     """The event ids of the last 24 to 48 hours, by received time, and which records of the stream are clean.
 
-    A record is clean where each of its events is remembered at its very place: then all of them count.
+    A record is clean where each of its events is remembered at its very position: then all of them count.
     """
 
     async def find(self, ids: Sequence[str], now_us: int) -> list[Seen | None]:
         """What is remembered of each id, in the order asked; None where nothing is."""
 
-    async def remember(self, records: Sequence[Told]) -> set[str]:
+    async def remember(self, records: Sequence[AppendedEvents]) -> set[str]:
         """Remembers the events of records that are on the stream, and returns the ids that stand elsewhere already.
 
         Those are left as they are, as with `claim`. A record with all its events told and remembered becomes clean, and
@@ -85,7 +85,7 @@ class SeenEvents(Protocol):
         """Remembers each event unless its id is remembered already, and returns what is remembered then.
 
         The first claim of an id wins and MUST win for good, whoever claims at the same time: whether an event is
-        applied hangs on it. Claiming the same place again changes nothing. In the order of the claims.
+        applied hangs on it. Claiming the same position again changes nothing. In the order of the claims.
         """
 
     async def release(self, claim: Claim) -> None:
@@ -96,7 +96,7 @@ class FailedEvents(Protocol):
     """What could not be accepted or applied, for at most 7 days.
 
     Of those that were refused the latest are kept, up to a number and a size. Those that were accepted and set aside
-    (they have a place) MUST NOT make room for others: who keeps them asks for room first.
+    (they have a position) MUST NOT make room for others: who keeps them asks for room first.
     """
 
     async def add(self, failed: Sequence[FailedEvent]) -> None:
@@ -124,7 +124,7 @@ class FailedEvents(Protocol):
         """Forgets a failed event, if it is still just this: it may have failed again meanwhile."""
 
 
-class SetAside(Protocol):
+class FailedRecords(Protocol):
     """The records of each shard that were accepted and could not be applied."""
 
     async def add(self, shard: str, sequences: Sequence[int]) -> None:

@@ -16,7 +16,7 @@ _READERS_SECONDS: Final = 1.0
 _STORE_SECONDS: Final = 5.0
 
 
-async def tell_readers(pipeline: Pipeline, metrics: Metrics) -> None:
+async def report_consumers(pipeline: Pipeline, metrics: Metrics) -> None:
     """Tells how far the readers are until it is cancelled; what is not known is not told."""
     while True:
         try:
@@ -29,7 +29,7 @@ async def tell_readers(pipeline: Pipeline, metrics: Metrics) -> None:
         await asyncio.sleep(_READERS_SECONDS)
 
 
-async def tell_store(client: redis.Client, metrics: Metrics) -> None:
+async def report_store(client: redis.Client, metrics: Metrics) -> None:
     """Tells how full the store, or its fullest node, is until it is cancelled; nothing where it does not say."""
     while True:
         try:

@@ -147,7 +147,7 @@ class Identification:
         self._may = may
         self.new_links: dict[str, str] = {}
         """What was learnt, in the form of `links`."""
-        self.tellers: set[str] = set()
+        self.linking_event_ids: set[str] = set()
         """The ids of the events it was learnt from."""
 
     def user(self, event: Naming) -> str:
@@ -231,4 +231,4 @@ class Identification:
         if made != self._known[anonymous_id]:
             self._known[anonymous_id] = made
             self._links[anonymous_id] = self.new_links[anonymous_id] = holders.written(made, anonymous_id)
-            self.tellers.add(event.event_id)
+            self.linking_event_ids.add(event.event_id)

@@ -152,7 +152,7 @@ class _Told(NamedTuple):
     time_us: int
 
 
-class Telling(NamedTuple):
+class ClockReading(NamedTuple):
     """What an event tells of a clock: whose it is, when its request was received, and what it showed then."""
 
     clock: str
@@ -166,12 +166,12 @@ class Samples(NamedTuple):
     Both are empty where no event tells anything.
     """
 
-    tellings: Sequence[Telling | None]
+    readings: Sequence[ClockReading | None]
     latest: Mapping[tuple[str, int], _Told]
 
     def of(self, indexes: Iterable[int]) -> "Samples":
         """The same for some of the events, by their index among all."""
-        return self._replace(tellings=[self.tellings[index] for index in indexes]) if self.latest else self
+        return self._replace(readings=[self.readings[index] for index in indexes]) if self.latest else self
 
 
 def samples(table: Table) -> Samples:
@@ -182,7 +182,7 @@ def samples(table: Table) -> Samples:
     received = table.received_time_us
     if not table.has("sent_time_us") and max(table.event_time_us, default=0) <= min(received, default=0):
         return Samples((), {})
-    tellings: list[Telling | None] = []
+    readings: list[ClockReading | None] = []
     latest: dict[tuple[str, int], _Told] = {}
     times = zip(table.sent_time_us, table.event_time_us, received, strict=True)
     for row, (sent_us, event_us, received_us) in enumerate(times):
@@ -191,15 +191,15 @@ def samples(table: Table) -> Samples:
         elif event_us > received_us:
             shown = _Told(is_sent=False, time_us=event_us)
         else:
-            tellings.append(None)
+            readings.append(None)
             continue
         clock = whose(table.device_id[row], table.anonymous_id[row], table.user_id[row])
-        telling = Telling(clock, received_us, shown)
-        tellings.append(telling)
-        known = latest.get(telling[:2])
+        reading = ClockReading(clock, received_us, shown)
+        readings.append(reading)
+        known = latest.get(reading[:2])
         if known is None or known < shown:
-            latest[telling[:2]] = shown
-    return Samples(tellings, latest) if latest else Samples((), {})
+            latest[reading[:2]] = shown
+    return Samples(readings, latest) if latest else Samples((), {})
 
 
 def correct(table: Table, told: Samples, known: Mapping[str, Skew]) -> dict[str, Skew]:
@@ -215,16 +215,16 @@ def correct(table: Table, told: Samples, known: Mapping[str, Skew]) -> dict[str,
         known: what is known of their clocks; without those of which nothing is.
     """
     learnt: dict[str, Skew] = {}
-    observed: set[Telling] = set()
-    for row, telling in enumerate(told.tellings):
-        if telling is None:
+    observed: set[ClockReading] = set()
+    for row, reading in enumerate(told.readings):
+        if reading is None:
             continue
-        name, received_us, own = telling
+        name, received_us, own = reading
         shown = told.latest[name, received_us]
         if shown.time_us - own.time_us > DELAY_MOST_US:
             shown = own
         skew = learnt.get(name) or known.get(name)
-        sample = Telling(name, received_us, shown)
+        sample = ClockReading(name, received_us, shown)
         if skew is None or sample not in observed:
             observed.add(sample)
             skew = observe(skew, received_us, shown.time_us)

@@ -11,7 +11,7 @@ from mesh.stream import MAX_RECORD_BYTES, Entry, StreamWriter
 from records import table as records
 from records import wire
 from services.ingest.events.domain.event import Table
-from services.ingest.events.ports import EventLog, Written
+from services.ingest.events.ports import AppendedRecord, EventLog
 
 _FORMAT_VERSION: Final = 1
 
@@ -29,7 +29,7 @@ class StreamEventLog:
     def __init__(self, stream: StreamWriter) -> None:
         self._stream = stream
 
-    async def append(self, table: Table) -> list[Written]:
+    async def append(self, table: Table) -> list[AppendedRecord]:
         """See `ports.EventLog`."""
         # What is handed in is the records' own table, seen by shape.
         whole = cast("records.Table", table)
@@ -40,7 +40,8 @@ class StreamEventLog:
         packed = [(lane, each) for lane, rows in lanes.items() for each in _pack(whole, rows)]
         positions = await self._stream.append([Entry(lane, each.payload) for lane, each in packed])
         return [
-            Written(shard, sequence, each.rows) for (shard, sequence), (_, each) in zip(positions, packed, strict=True)
+            AppendedRecord(shard, sequence, each.rows)
+            for (shard, sequence), (_, each) in zip(positions, packed, strict=True)
         ]
 
 
@@ -51,7 +52,7 @@ class TimedEventLog:
         self._log = log
         self._metrics = metrics
 
-    async def append(self, table: Table) -> list[Written]:
+    async def append(self, table: Table) -> list[AppendedRecord]:
         """See `ports.EventLog`."""
         with self._metrics.timing(registry.APPEND_SECONDS):
             return await self._log.append(table)

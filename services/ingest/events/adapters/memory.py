@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from services.ingest.events.adapters.paging import AT_ONCE, PAGE_BYTES, page_start
-from services.ingest.events.domain.event import FailedEvent, Place, Seen
-from services.ingest.events.ports import Claim, Told
+from services.ingest.events.domain.event import EventPosition, FailedEvent, Seen
+from services.ingest.events.ports import AppendedEvents, Claim
 
 
 class MemorySeenEvents:
@@ -20,14 +20,14 @@ class MemorySeenEvents:
         """See `ports.SeenEvents`."""
         return [self._seen.get(event_id) for event_id in ids]
 
-    async def remember(self, records: Sequence[Told]) -> set[str]:
+    async def remember(self, records: Sequence[AppendedEvents]) -> set[str]:
         """See `ports.SeenEvents`."""
         known: set[str] = set()
         for shard, sequence, *columns in records:
             elsewhere = set()
             for event_id, event_index, received_us, trace_id in zip(*columns, strict=True):
-                seen = Seen(Place(shard, sequence, event_index), received_us, trace_id)
-                if self._seen.setdefault(event_id, seen).place != seen.place:
+                seen = Seen(EventPosition(shard, sequence, event_index), received_us, trace_id)
+                if self._seen.setdefault(event_id, seen).position != seen.position:
                     elsewhere.add(event_id)
             self._owned[shard, sequence] = len(columns[0]) - len(elsewhere)
             known |= elsewhere
@@ -49,17 +49,17 @@ class MemorySeenEvents:
         """See `ports.SeenEvents`."""
         if self._seen.get(claim.event_id) == claim.seen:
             del self._seen[claim.event_id]
-            self._owned.pop(claim.seen.place[:2], None)
+            self._owned.pop(claim.seen.position[:2], None)
 
 
 class MemoryFailedEvents:
     """Failed events in a dictionary, oldest first."""
 
     def __init__(
-        self, most_refused: int = 10_000, most_set_aside: int = 10_000, refused_bytes: int = 64 * 1024 * 1024
+        self, most_refused: int = 10_000, most_failed: int = 10_000, refused_bytes: int = 64 * 1024 * 1024
     ) -> None:
         self._most_refused = most_refused
-        self._most_set_aside = most_set_aside
+        self._most_failed = most_failed
         self._refused_bytes = refused_bytes
         self._failed: dict[str, FailedEvent] = {}
 
@@ -68,7 +68,7 @@ class MemoryFailedEvents:
         for one in failed:
             self._failed.pop(one.id, None)
             self._failed[one.id] = one
-        refused = [one for one in self._failed.values() if one.place is None]
+        refused = [one for one in self._failed.values() if one.position is None]
         size = sum(map(_size, refused))
         while len(refused) > self._most_refused or size > self._refused_bytes:
             oldest = refused.pop(0)
@@ -77,7 +77,7 @@ class MemoryFailedEvents:
 
     async def has_room(self, count: int) -> bool:
         """See `ports.FailedEvents`."""
-        return sum(one.place is not None for one in self._failed.values()) + count <= self._most_set_aside
+        return sum(one.position is not None for one in self._failed.values()) + count <= self._most_failed
 
     async def find(self, ids: Sequence[str]) -> list[FailedEvent | None]:
         """See `ports.FailedEvents`."""
@@ -104,25 +104,25 @@ class MemoryFailedEvents:
 
 
 def _size(failed: FailedEvent) -> int:
-    return len(msgspec.msgpack.encode(failed._replace(place=None)))
+    return len(msgspec.msgpack.encode(failed._replace(position=None)))
 
 
-class MemorySetAside:
+class MemoryFailedRecords:
     """Marks in a set."""
 
     def __init__(self) -> None:
         self._marks: set[tuple[str, int]] = set()
 
     async def add(self, shard: str, sequences: Sequence[int]) -> None:
-        """See `ports.SetAside`."""
+        """See `ports.FailedRecords`."""
         self._marks.update((shard, sequence) for sequence in sequences)
 
     async def find(self, shard: str, sequences: Sequence[int]) -> set[int]:
-        """See `ports.SetAside`."""
+        """See `ports.FailedRecords`."""
         return {sequence for sequence in sequences if (shard, sequence) in self._marks}
 
     async def forget(self, shard: str, through: int) -> None:
-        """See `ports.SetAside`."""
+        """See `ports.FailedRecords`."""
         self._marks = {mark for mark in self._marks if mark[0] != shard or mark[1] > through}
 
 

@@ -7,7 +7,7 @@ import msgspec
 
 from mesh import redis
 from services.ingest.events.adapters.paging import AT_ONCE, PAGE_BYTES, page_start
-from services.ingest.events.domain.event import FailedEvent, Place
+from services.ingest.events.domain.event import EventPosition, FailedEvent
 
 _FAILED_SECONDS: Final = 7 * 24 * 3600
 _REFUSED_MOST: Final = 10_000
@@ -37,13 +37,13 @@ local function forget(id)
   end
 end
 """
-# Then: lifetime, how many refused ones are kept and in how many bytes, up to when a lifetime has passed, how a stored
-# event without a place ends, and for each failed event its id, reason, time, whether it was refused, all of it but its
-# record, and its record. Only refused ones make room for others.
+# Then: lifetime; how many refused events are kept, and in how many bytes; the time before which events have expired;
+# the last bytes of a stored event without a position; per failed event its id, reason, time, whether it was refused,
+# all of it but its record, and its record. Only refused events make room for others.
 #
-# The version before this one keeps both kinds in the first index, without sizes, and while it runs beside this one it
-# cuts that index itself. So one of its events that has a place is moved rather than forgotten, and sizes are counted
-# anew once some are left of events that are gone.
+# The previous version keeps both kinds in the first index, without sizes, and trims that index itself while it runs
+# beside this one. So an event of its that has a position is moved rather than removed, and sizes are recounted once
+# some belong to events that are gone.
 _ADD: Final = redis.Script(
     _FORGET
     + """
@@ -119,12 +119,12 @@ class RedisFailedEvents:
         self,
         client: redis.Client,
         most_refused: int = _REFUSED_MOST,
-        most_set_aside: int = _SET_ASIDE_MOST,
+        most_failed: int = _SET_ASIDE_MOST,
         refused_bytes: int = _REFUSED_BYTES,
     ) -> None:
         self._client = client
         self._most_refused = most_refused
-        self._most_set_aside = most_set_aside
+        self._most_failed = most_failed
         self._refused_bytes = refused_bytes
 
     async def add(self, failed: Sequence[FailedEvent]) -> None:
@@ -134,17 +134,17 @@ class RedisFailedEvents:
         told = [
             part
             for one in failed
-            for part in (one.id, one.reason, one.failed_time_us, int(one.place is None), _encode(one), one.record)
+            for part in (one.id, one.reason, one.failed_time_us, int(one.position is None), _encode(one), one.record)
         ]
         passed_us = max(one.failed_time_us for one in failed) - _FAILED_SECONDS * 1_000_000
-        bounds: list[bytes | int] = [_FAILED_SECONDS, self._most_refused, self._refused_bytes, passed_us, _NO_PLACE]
+        bounds: list[bytes | int] = [_FAILED_SECONDS, self._most_refused, self._refused_bytes, passed_us, _NO_POSITION]
         await _ADD.run(self._client, redis.Call(self._KEYS, [_PREFIX, *bounds, *told]))
 
     async def has_room(self, count: int) -> bool:
         """See `ports.FailedEvents`."""
         with redis.translating_errors():
             kept: int = await self._client.zcard(self._SET_ASIDE)
-        return kept + count <= self._most_set_aside
+        return kept + count <= self._most_failed
 
     async def find(self, ids: Sequence[str]) -> list[FailedEvent | None]:
         """See `ports.FailedEvents`."""
@@ -184,14 +184,14 @@ class RedisFailedEvents:
         await _REMOVE.run(self._client, redis.Call(self._KEYS, [_PREFIX, failed.id, _encode(failed)]))
 
 
-class RedisSetAside:
+class RedisFailedRecords:
     """Marks in a sorted set a shard, by sequence number: all scores are 0, and members of one width sort as text."""
 
     def __init__(self, client: redis.Client) -> None:
         self._client = client
 
     async def add(self, shard: str, sequences: Sequence[int]) -> None:
-        """See `ports.SetAside`."""
+        """See `ports.FailedRecords`."""
         if not sequences:
             return
         pipeline = self._client.pipeline(transaction=False)
@@ -201,7 +201,7 @@ class RedisSetAside:
             await pipeline.execute()
 
     async def find(self, shard: str, sequences: Sequence[int]) -> set[int]:
-        """See `ports.SetAside`."""
+        """See `ports.FailedRecords`."""
         if not sequences:
             return set()
         with redis.translating_errors():
@@ -209,7 +209,7 @@ class RedisSetAside:
         return {sequence for sequence, mark in zip(sequences, marks, strict=True) if mark is not None}
 
     async def forget(self, shard: str, through: int) -> None:
-        """See `ports.SetAside`."""
+        """See `ports.FailedRecords`."""
         with redis.translating_errors():
             await self._client.zremrangebylex(_marks_key(shard), "-", f"[{_member(through)}")
 
@@ -226,8 +226,8 @@ def _member(sequence: int) -> str:
     return f"{max(sequence, 0):0{_SEQUENCE_DIGITS}d}"
 
 
-# In msgpack nil twice: the place within the failed event, and the one behind it.
-_NO_PLACE: Final = b"\xc0\xc0"
+# In msgpack nil twice: the position within the failed event, and the one behind it.
+_NO_POSITION: Final = b"\xc0\xc0"
 
 
 class _Stored(NamedTuple):
@@ -242,7 +242,7 @@ class _Stored(NamedTuple):
     payload: bytes
     trace_id: bytes
     stage: str
-    place: None = None
+    position: None = None
 
 
 _Written = tuple[_Stored, tuple[str, str, int] | None]
@@ -250,12 +250,12 @@ _decode_written: Final[Callable[[bytes], _Written]] = msgspec.msgpack.Decoder(_W
 
 
 def _encode(failed: FailedEvent) -> bytes:
-    *told, place, _ = failed
+    *told, position, _ = failed
     # A Kinesis sequence number has up to 56 digits, msgpack integers end at 64 bits.
-    where = place and (place.shard, str(place.sequence), place.event_index)
+    where = position and (position.shard, str(position.sequence), position.event_index)
     return msgspec.msgpack.encode(((*told, None), where))
 
 
 def _decode(blob: bytes) -> FailedEvent:
-    told, place = _decode_written(blob)
-    return FailedEvent(*told[:-1], place and Place(place[0], int(place[1]), place[2]))
+    told, position = _decode_written(blob)
+    return FailedEvent(*told[:-1], position and EventPosition(position[0], int(position[1]), position[2]))

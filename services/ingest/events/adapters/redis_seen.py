@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from mesh import redis
 from mesh.cluster import Cluster
-from services.ingest.events.domain.event import Place, Seen
-from services.ingest.events.ports import Claim, Told
+from services.ingest.events.domain.event import EventPosition, Seen
+from services.ingest.events.ports import AppendedEvents, Claim
 
 _DAY_US: Final = 24 * 3600 * 1_000_000
 _SEEN_SECONDS: Final = 49 * 3600
@@ -44,7 +44,7 @@ return owners
 
 # As `_CLAIM` for the ids of whole records, in bulk. KEYS: the day, those before and after, and for each record the key
 # of its shard's records. ARGV: lifetime, how many records are kept of a shard, for each record its member and how many
-# ids it tells; then id and place, alternating. Returns by number which ids stand elsewhere.
+# ids it tells; then id and position, alternating. Returns by number which ids stand elsewhere.
 _REMEMBER: Final = redis.Script("""
 local records = #KEYS - 3
 local base = 2 + 2 * records
@@ -195,12 +195,12 @@ class RedisSeenEvents:
     async def release(self, claim: Claim) -> None:
         """See `ports.SeenEvents`."""
         ((slot, day),) = self._groups([claim])
-        place = claim.seen.place
-        keys = [_seen_key(slot, day), _clean_key(slot, place.shard)]
-        arguments: list[str | bytes | int] = [claim.event_id, _encode_seen(claim.seen), _member(place.sequence)]
+        position = claim.seen.position
+        keys = [_seen_key(slot, day), _clean_key(slot, position.shard)]
+        arguments: list[str | bytes | int] = [claim.event_id, _encode_seen(claim.seen), _member(position.sequence)]
         await _RELEASE.run(self._client, redis.Call(keys, arguments))
 
-    async def remember(self, records: Sequence[Told]) -> set[str]:
+    async def remember(self, records: Sequence[AppendedEvents]) -> set[str]:
         """See `ports.SeenEvents`."""
         parts = _parts(records, self._slot_count)
         calls = []
@@ -249,7 +249,7 @@ class RedisSeenEvents:
         return zlib.crc32(event_id.encode()) % self._slot_count
 
 
-def _parts(records: Sequence[Told], slot_count: int) -> dict[tuple[int, int], _Part]:
+def _parts(records: Sequence[AppendedEvents], slot_count: int) -> dict[tuple[int, int], _Part]:
     """What is told of each slot and day."""
     parts: dict[tuple[int, int], _Part] = {}
     for record in records:
@@ -283,12 +283,12 @@ def _member(sequence: int) -> bytes:
 
 
 def _encode_seen(seen: Seen) -> bytes:
-    place = seen.place
-    numbers = _NUMBERS.pack(place.event_index, seen.received_time_us, seen.trace_id or _NO_TRACE)
-    return b"%b%d %b" % (numbers, place.sequence, place.shard.encode())
+    position = seen.position
+    numbers = _NUMBERS.pack(position.event_index, seen.received_time_us, seen.trace_id or _NO_TRACE)
+    return b"%b%d %b" % (numbers, position.sequence, position.shard.encode())
 
 
 def _decode_seen(blob: bytes) -> Seen:
     event_index, received_time_us, trace_id = _NUMBERS.unpack_from(blob)
     sequence, _, shard = blob[_NUMBERS.size :].partition(b" ")
-    return Seen(Place(shard.decode(), int(sequence), event_index), received_time_us, trace_id)
+    return Seen(EventPosition(shard.decode(), int(sequence), event_index), received_time_us, trace_id)

@@ -192,7 +192,7 @@ class Named(NamedTuple):
     event_time_us: int
 
 
-class Place(NamedTuple):
+class EventPosition(NamedTuple):
     """Where an event stands on the stream."""
 
     shard: str
@@ -203,7 +203,7 @@ class Place(NamedTuple):
 class Seen(NamedTuple):
     """What is remembered of an accepted event, for 24 to 48 hours: enough to know its copy and to give a receipt."""
 
-    place: Place
+    position: EventPosition
     received_time_us: int
     trace_id: bytes
 
@@ -211,8 +211,8 @@ class Seen(NamedTuple):
 class FailedEvent(NamedTuple):
     """Something that was sent as an event and could not be accepted or applied.
 
-    `stage` is `gateway`, `ingest` or `dispatcher`; the last has a place: the event was accepted and then set aside. Of
-    such a one `record` is the whole event as the stream had it, empty where an older version kept it.
+    `stage` is `gateway`, `ingest` or `dispatcher`. Only those of the dispatcher have a position: they were accepted and
+    could not be applied. Their `record` is the whole event as it was on the stream; empty if an older version kept it.
     """
 
     id: str
@@ -224,7 +224,7 @@ class FailedEvent(NamedTuple):
     payload: bytes
     trace_id: bytes
     stage: str
-    place: Place | None = None
+    position: EventPosition | None = None
     record: bytes = b""
 
 

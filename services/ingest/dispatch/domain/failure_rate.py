@@ -9,7 +9,7 @@ TOLERATED: Final = 3
 """So many failures among them are always set aside, be they the only records."""
 
 
-class Toll:
+class FailureRate:
     """How the last records of a shard fared."""
 
     def __init__(self, tolerated_share: float) -> None:

@@ -19,7 +19,7 @@ _RUN_EVENTS: Final = 200
 _RUN_US: Final = _RUN_EVENTS * 1_000_000 // PERSON_EVENTS_PER_SECOND
 
 
-class Pace(IntEnum):
+class SendingRate(IntEnum):
     """What an event of a user is."""
 
     PERSON = 0
@@ -41,7 +41,7 @@ class _User:
         self.is_script = False
 
 
-class Flood:
+class UserRateLimiter:
     """Judges the events that one process accepts; half a microsecond an event.
 
     It remembers the users of the last ten seconds, of more than 100,000 the latest; 300 bytes a user.
@@ -53,7 +53,7 @@ class Flood:
         self._tolerance_us = self._interval_us * (burst_events - 1)
         self._users: dict[str, _User] = {}
 
-    def judge(self, user_id: str, now_us: int, event_us: int) -> Pace:
+    def judge(self, user_id: str, now_us: int, event_us: int) -> SendingRate:
         """Takes in one event of a user, received now and made at `event_us`.
 
         Now is monotonic: a wall clock that is set back would refuse every user seen before until it has caught up.
@@ -61,9 +61,9 @@ class Flood:
         user = self._user(user_id, now_us, event_us)
         if user.arrival_us - now_us > self._tolerance_us:
             user.seen_us = now_us
-            return Pace.FLOOD
+            return SendingRate.FLOOD
         self._take(user, now_us, 1, event_us, event_us)
-        return Pace.SCRIPT if user.is_script else Pace.PERSON
+        return SendingRate.SCRIPT if user.is_script else SendingRate.PERSON
 
     def take_calm(self, times_us: Mapping[str, Sequence[int]], now_us: int) -> bool:
         """Takes in events of several users, if a person makes each of them and none ends a run; else none of them.
