@@ -40,7 +40,7 @@ async def main(role: str) -> None:
 
 
 async def _share(sharing: Sharing, listen: str, on: bootstrap.Resources) -> None:
-    async with server.beside(sharing.run()):  # a fault of a reader ends the process
+    async with server.beside(sharing.run()):  # a fault of a consumer ends the process
         await server.serve(listen, [], [], on.checks, on.traced, on.site)
 
 

@@ -1,6 +1,6 @@
-"""What each role of ingest is made of: settings → adapters → use cases.
+"""Builds each role of ingest: settings → adapters → use cases.
 
-With `__main__` the composition root, and the only room that names concrete adapters.
+With `__main__` the composition root: nothing else names concrete adapters.
 """
 
 import contextlib
@@ -41,14 +41,14 @@ from services.ingest.events.adapters.redis_failed import RedisFailedEvents, Redi
 from services.ingest.events.adapters.redis_seen import RedisSeenEvents
 from services.ingest.settings import Settings
 
-# A shard of Kinesis gives five answers a second to all readers together.
+# A Kinesis shard serves five reads per second to all consumers together.
 _DISPATCHER_READS: Final = 4.0
 _ARCHIVER_READS: Final = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
 class Resources:
-    """What all roles stand on: the stream's two faces and its name on the wire, the store, and what must answer."""
+    """What all roles need: the store, the stream to write and to read, its name on the wire, and health checks."""
 
     own: Settings
     traced: Telemetry
@@ -59,14 +59,14 @@ class Resources:
     reader: StreamReader
     checks: dict[str, Check]
 
-    def leases(self, reader: str) -> RedisLeases:
-        """The leases of a reader of the stream."""
-        return RedisLeases(self.client, self.stream, reader, self.own.lease_seconds)
+    def leases(self, consumer: str) -> RedisLeases:
+        """The leases of a consumer group of the stream."""
+        return RedisLeases(self.client, self.stream, consumer, self.own.lease_seconds)
 
 
 @contextlib.asynccontextmanager
 async def resources(own: Settings, traced: Telemetry, site: Site, role: str) -> AsyncIterator[Resources]:
-    """The store and the stream, open for the length of the block. Ends the process where a setting cannot be used."""
+    """Opens the store and the stream for the block. Exits the process if a setting cannot be used."""
     client = await redis.connect_or_exit(settings.read_or_exit(redis.RedisSettings))
     checks: dict[str, Check] = {"store": lambda: redis.ping(client)}
     name = f"{own.stream}/{own.stream_name}"
@@ -88,7 +88,7 @@ async def resources(own: Settings, traced: Telemetry, site: Site, role: str) -> 
 
 
 def servicer(on: Resources) -> IngestServicer:
-    """What the api serves."""
+    """The gRPC face of the api."""
     own, client, failed = on.own, on.client, RedisFailedEvents(on.client)
     ingest = Ingest(
         log=TimedEventLog(StreamEventLog(on.writer), on.traced.metrics),
@@ -109,13 +109,13 @@ def servicer(on: Resources) -> IngestServicer:
 
 
 def reporting(on: Resources) -> tuple[Coroutine[Any, Any, None], ...]:
-    """What the api tells beside serving, each until it is cancelled."""
+    """The gauges the api samples while it serves, each until it is cancelled."""
     metrics = on.traced.metrics
     return gauges.report_consumers(_pipeline(on), metrics), gauges.report_store(on.client, metrics)
 
 
 def dispatching(on: Resources) -> Sharing:
-    """What a dispatcher does."""
+    """The dispatcher, on its share of the shards."""
     own, client, leases = on.own, on.client, on.leases("dispatcher")
     targets = own.video_target, own.features_target, own.scoring_target, own.intervention_target
     peers = Peers.dial(*targets, on.traced, on.site.tls)
@@ -135,7 +135,7 @@ def dispatching(on: Resources) -> Sharing:
 
 
 def archiving(on: Resources) -> Sharing:
-    """What an archiver does."""
+    """The archiver, on its share of the shards."""
     from services.ingest.archive.adapters.files import ParquetArchive  # Parquet takes a second to load, and memory
     from services.ingest.archive.adapters.plans import RedisPlans
 
@@ -150,7 +150,7 @@ def archiving(on: Resources) -> Sharing:
         failed_records=RedisFailedRecords(client),
         intervention=InterventionServiceStub(channel.dial(own.intervention_target, on.traced, on.site.tls)),
         limits=archiver.Limits(
-            # What is gathered still stands on the stream, where it must not take the place of what comes.
+            # What is gathered is still on the stream, and must leave room there for what arrives.
             flush_bytes=min(archiver.Limits.flush_bytes, own.max_waiting_bytes // 4),
             period_seconds=own.archive_period_seconds,
         ),
@@ -165,13 +165,13 @@ def _rules(own: Settings) -> Rules:
 
 
 def _pipeline(on: Resources) -> MeasuredPipeline:
-    readers = ("dispatcher", "archiver") if on.own.archive_url else ("dispatcher",)
-    # Kinesis gives five answers a second to all who ask.
+    consumers = ("dispatcher", "archiver") if on.own.archive_url else ("dispatcher",)
+    # Kinesis serves five reads per second and shard.
     always = ("dispatcher",) if on.own.stream == "redis" else ()
-    told = LeasePipeline({reader: on.leases(reader) for reader in readers})
-    return MeasuredPipeline(told, on.reader, clock.monotonic_clock, readers=readers, always=always)
+    reported = LeasePipeline({consumer: on.leases(consumer) for consumer in consumers})
+    return MeasuredPipeline(reported, on.reader, clock.monotonic_clock, consumers=consumers, always=always)
 
 
 def _owner(own: Settings, listen: str) -> str:
-    """The name a process holds shards by: its own among all, and the same after a restart."""
+    """The name under which a process holds shards: unique, and the same after a restart."""
     return own.reader_name or f"{socket.gethostname()} {listen}"

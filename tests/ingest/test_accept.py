@@ -293,7 +293,11 @@ async def test_the_pipeline_is_told_by_reader_and_shard() -> None:
         await leases.save(lease, checkpoint, 0.0)
         await leases.complain(lease, "Paused." if leases is archiver else "", 4.0)
     told = await LeasePipeline({"dispatcher": dispatcher, "archiver": archiver}).standings()
-    assert [(each.reader, each.shard) for each in told] == [("archiver", "0"), ("dispatcher", "0"), ("dispatcher", "1")]
+    assert [(each.consumer, each.shard) for each in told] == [
+        ("archiver", "0"),
+        ("dispatcher", "0"),
+        ("dispatcher", "1"),
+    ]
     async with housed() as house:
         await house.accept(event("a"))
         await house.dispatch()

@@ -21,7 +21,7 @@ from services.ingest.events.ports import Claim
 
 
 class Replayed(NamedTuple):
-    """What was said of a failed event that was sent again, and what was cleaned or left out of it."""
+    """The verdict on a replayed event, and what was cleaned or left out of it."""
 
     verdict: Verdict
     rejection: Rejection | None = None
@@ -30,17 +30,17 @@ class Replayed(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Replays:
-    """Sends failed events again and strikes them off the list; those refused stay there.
+    """Replays failed events and removes them from the list; those refused stay there.
 
     Both ways raise:
         ResourceExhausted: as `Ingest.accept`.
-        Unavailable: as `Ingest.accept`; or the dispatcher has set the event aside and not yet gone on.
+        Unavailable: as `Ingest.accept`; or the dispatcher has not yet moved past the failed event.
     """
 
     ingest: Ingest
 
     async def replay(self, failed_id: str, event: Event) -> Replayed:
-        """Accepts a failed event after all, as a client's.
+        """Accepts a failed event as if a client had sent it.
 
         Raises:
             NotFound: `FAILED_EVENT_NOT_FOUND`.
@@ -48,7 +48,7 @@ class Replays:
         ingest = self.ingest
         failed = await ingest.failed_event(failed_id)
         event.event_id = event.event_id or failed.event_id or failed.id
-        # It is sent again long after it was made: what it told of its clock then tells nothing now.
+        # It is replayed long after it was sent: its time of sending says nothing of the clock now.
         event.sent_time_us = 0
         event.is_own = False
         ingest.require_room()
@@ -68,9 +68,9 @@ class Replays:
         return Replayed(verdict, notes=accepted.notes.get(0, ()))
 
     async def replay_whole(self, failed: FailedEvent, event: Event) -> Replayed:
-        """Sends an event again that was accepted and set aside, just as it was, but for when it was received.
+        """Replays an accepted event just as it was, but for when it was received.
 
-        It was judged, corrected and linked then; and the mesh's own events no client could send.
+        It was judged, corrected and linked before; and the mesh's own events could not be sent by a client.
         """
         ingest = self.ingest
         ingest.require_room()
@@ -87,19 +87,19 @@ class Replays:
 
     async def _strike_off(self, failed: FailedEvent, verdict: Verdict, *, comes_again: bool) -> None:
         if comes_again and verdict == Verdict.DUPLICATE and await self._stands_for(failed):
-            # A dispatcher that has lost the shard and does not know it yet has claimed the position once more.
+            # A dispatcher that does not know yet that it has lost the shard has claimed the position again.
             raise Unavailable("DEPENDENCY_UNAVAILABLE", "The event is still being dispatched.", RETRY_SECONDS)
         await self.ingest.failed.strike_off(failed)
 
     async def _stands_for(self, failed: FailedEvent) -> Seen | None:
-        """What is remembered of an event, if it is the position that failed."""
+        """What is remembered of an event, if it is the failed position."""
         (seen,) = await self.ingest.seen.find([failed.event_id], self.ingest.clock())
         return seen if seen is not None and seen.position == failed.position else None
 
     async def _release(self, failed: FailedEvent) -> None:
-        """Lets an event that was set aside come again: forgets its id, if it stands for the position that failed."""
+        """Lets an event come again: forgets its id, if that is remembered at the failed position."""
         position = failed.position
-        # Until the checkpoint has passed the position, a dispatcher may take it once more and apply it after all.
+        # Until the checkpoint has passed the position, a dispatcher may still apply the event.
         if position is None or await self.ingest.progress.checkpoint(position.shard) < position.sequence:
             raise Unavailable("DEPENDENCY_UNAVAILABLE", "The event is still being dispatched.", RETRY_SECONDS)
         seen = await self._stands_for(failed)

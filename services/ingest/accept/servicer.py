@@ -76,7 +76,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         self._metrics.count_each(registry.REJECTED_EVENTS, [each.reason for each in rejections.values()])
 
     async def GetReceipt(self, request: ingest_pb2.GetReceiptRequest, context: Any) -> ingest_pb2.GetReceiptResponse:
-        """Tells what became of an event."""
+        """Returns what became of an event."""
         told = await self._ingest.receipt(request.event_id)
         return ingest_pb2.GetReceiptResponse(receipt=receipt_message(request.event_id, told))
 
@@ -100,14 +100,14 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     async def ResolveFailedEvent(
         self, request: ingest_pb2.ResolveFailedEventRequest, context: Any
     ) -> ingest_pb2.ResolveFailedEventResponse:
-        """Strikes a failed event off the list."""
+        """Removes a failed event from the list."""
         await self._ingest.failed.remove(request.id)
         return ingest_pb2.ResolveFailedEventResponse()
 
     async def ReplayFailedEvent(
         self, request: ingest_pb2.ReplayFailedEventRequest, context: Any
     ) -> ingest_pb2.ReplayFailedEventResponse:
-        """Sends a failed event again."""
+        """Replays a failed event."""
         if request.HasField("event"):
             replayed = await self._replays.replay(request.id, cast("Event", request.event))
         else:
@@ -120,7 +120,7 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         )
 
     async def GetPipeline(self, request: ingest_pb2.GetPipelineRequest, context: Any) -> ingest_pb2.GetPipelineResponse:
-        """Tells how far the readers of the stream have come."""
+        """Returns how far the consumers of the stream have come."""
         standings = await self._pipeline.standings()
         return ingest_pb2.GetPipelineResponse(standings=map(standing_message, standings))
 

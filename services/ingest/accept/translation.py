@@ -172,10 +172,10 @@ def receipt_message(event_id: str, told: Receipt) -> ingest_pb2.Receipt:
 
 
 def standing_message(told: ShardStanding) -> ingest_pb2.ShardStanding:
-    """How far a reader has come, for the wire."""
+    """How far a consumer has come, for the wire."""
     standing = told.standing
     return ingest_pb2.ShardStanding(
-        reader=told.reader,
+        reader=told.consumer,
         shard=told.shard,
         owner=standing.owner,
         lease_epoch=standing.epoch,

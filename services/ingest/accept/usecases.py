@@ -1,4 +1,4 @@
-"""The verbs of ingest: accept events, give receipts, keep what failed (`replaying` sends it again)."""
+"""The use cases of the api: accept events, give receipts, keep failed events (`replaying` replays them)."""
 
 import asyncio
 import dataclasses
@@ -22,14 +22,14 @@ from services.ingest.events.ports import AppendedEvents, AppendedRecord, Applied
 
 RETRY_SECONDS: Final = 2.0
 _PATIENCE_SECONDS: Final = 2.0  # well within what a gateway waits for its answer
-SET_ASIDE_RETRY_SECONDS: Final = 60.0
+FAILED_LIST_RETRY_SECONDS: Final = 60.0
 _LIMITED: Final = Rejection("RATE_LIMITED", "The user sends more events than a person can make.")
 _NOT_LINKED: Final = Note("anonymousId", "Not linked: it already has too many users, or the link would form a loop.")
 _LINK_STEPS: Final = 4
 
 
 class Accepted(NamedTuple):
-    """The verdicts of a batch, one an event, why each refused one is, and what was cleaned or left out of others."""
+    """The verdict on each event of a batch, why it was refused, and what was cleaned or left out of others."""
 
     verdicts: list[Verdict]
     rejections: dict[int, Rejection]
@@ -37,7 +37,7 @@ class Accepted(NamedTuple):
 
 
 class Receipt(NamedTuple):
-    """What became of an event: where it stands and since when it is applied, or how it failed."""
+    """What became of an event: its position and when it was applied, or how it failed."""
 
     seen: Seen | None
     is_applied: bool
@@ -47,7 +47,7 @@ class Receipt(NamedTuple):
 
 
 class _Recalled(NamedTuple):
-    """What is remembered of a batch before it is taken in."""
+    """What is known of a batch before it is appended."""
 
     seen: list[Seen | None]
     skews: dict[str, skew.Skew]
@@ -69,7 +69,7 @@ class Ingest:
     limiter: UserRateLimiter
     clock: Clock
     monotonic: Clock
-    """Microseconds since any moment, never set back; for what is counted against time."""
+    """Monotonic microseconds, for rate limits."""
     max_lag_seconds: float
     rules: Rules = DEFAULT_RULES
     linking: Linking = dataclasses.field(default_factory=Linking)
@@ -77,10 +77,10 @@ class Ingest:
     async def accept(self, table: Table) -> Accepted:
         """Accepts a batch; when it returns, the accepted events are on the stream. The table may be changed.
 
-        Ids are remembered after the append, never before: a crash in between makes the client's next try stand twice
-        on the stream, where the dispatcher applies one of them; the other order would lose the event. Links of
-        anonymous ids are kept before the ids of the events that told them, so that a crash makes the client's next try
-        link again, and behind those of all others, so that it gives nobody's events to whom they were linked to last.
+        Ids are remembered after the append, never before: after a crash in between the client's retry is on the stream
+        twice, and the dispatcher applies one; the other order would lose the event. Links of anonymous ids are kept
+        before the ids of the events that linked them, so that after a crash the retry links again; and after the ids of
+        all others, so that their retry is not given to whoever was linked last.
 
         Raises:
             ResourceExhausted: `BUFFER_FULL`, the stream or the dispatcher is behind; nothing may be taken as accepted.
@@ -93,8 +93,8 @@ class Ingest:
     async def take(self, table: Table, judged: Judged, now_us: int) -> Accepted:
         """Accepts a batch that is judged, as `accept` does.
 
-        Most ids are new, so they are remembered without being looked up, which tells those that are not. They are
-        looked up first where a copy would do more than stand on the stream: tell a clock or anonymous id, or be fast.
+        Most ids are new, so they are remembered without a lookup, which returns those that are not. They are looked up
+        first where a duplicate would have an effect: on a clock, an anonymous id or the rate limit.
         """
         fresh = table if len(judged.fresh) == len(table) else table.take(judged.fresh)
         samples, anonymous_ids = skew.samples(fresh), identity.anonymous_ids(fresh)
@@ -114,33 +114,33 @@ class Ingest:
             if event_id in known:
                 verdicts[index] = Verdict.DUPLICATE
         if known or judged.repeated:
-            told = zip(table.event_id, verdicts, strict=True)
-            await self.duplicates.add([each for each, verdict in told if verdict == Verdict.DUPLICATE], now_us)
+            judgements = zip(table.event_id, verdicts, strict=True)
+            await self.duplicates.add([each for each, verdict in judgements if verdict == Verdict.DUPLICATE], now_us)
         return Accepted(verdicts, admission.rejections, admission.notes(judged.notes))
 
     async def _take_new(self, table: Table) -> set[str]:
-        """Takes in events whose users are calm and counted; returns the ids that were known."""
+        """Appends events that are within the rate limit and counted; returns the ids that were known."""
         if not len(table):
             return set()
         stamp(table, ())
         known = await self.append([table], Identification({}))
         if known:
-            told = zip(table.event_id, table.user_id, strict=True)
-            self.limiter.give_back(user_id for event_id, user_id in told if event_id in known)
+            senders = zip(table.event_id, table.user_id, strict=True)
+            self.limiter.give_back(user_id for event_id, user_id in senders if event_id in known)
         return known
 
     async def _take_looked_up(
         self, table: Table, indexes: Sequence[int], recalled: _Recalled, samples: skew.Samples, admission: Admission
     ) -> set[str]:
-        """Takes in those events whose ids are new, by what is remembered else; returns the ids that were known."""
+        """Appends the events whose ids are new, by what is known of them; returns the ids that were known."""
         known = {event_id for event_id, seen in zip(table.event_id, recalled.seen, strict=True) if seen is not None}
         new = [row for row, seen in enumerate(recalled.seen) if seen is None]
         fresh = table.take(new) if known else table
         skews = skew.correct(fresh, samples.of(new), recalled.skews)
         steady_us = self.monotonic()
         whose = Identification(recalled.links, functools.partial(self.linking.may, now_us=steady_us))
-        told = (fresh.event_id, fresh.user_id, fresh.anonymous_id, fresh.event_type, fresh.event_time_us)
-        events, times_us = [*map(Named, *told)], _times_us(fresh)
+        columns = (fresh.event_id, fresh.user_id, fresh.anonymous_id, fresh.event_type, fresh.event_time_us)
+        events, times_us = [*map(Named, *columns)], _times_us(fresh)
         for row in identity.in_time(events, recalled.links):
             user_id = whose.user(events[row])
             pace = self.limiter.judge(user_id, steady_us, times_us[row])
@@ -167,7 +167,7 @@ class Ingest:
         return self.limiter.take_calm(times_us, self.monotonic())
 
     def require_room(self) -> None:
-        """Returns if more may be taken in.
+        """Returns if more events may be accepted.
 
         Raises:
             ResourceExhausted: `BUFFER_FULL`.
@@ -177,7 +177,7 @@ class Ingest:
             raise ResourceExhausted("BUFFER_FULL", "Decisions are too far behind.", retry_after_seconds=RETRY_SECONDS)
         if self.progress.is_full():
             detail = "The list of set-aside events is full (10,000). Mend, replay or discard some."
-            raise ResourceExhausted("BUFFER_FULL", detail, retry_after_seconds=SET_ASIDE_RETRY_SECONDS)
+            raise ResourceExhausted("BUFFER_FULL", detail, retry_after_seconds=FAILED_LIST_RETRY_SECONDS)
 
     async def _recall(
         self, table: Table, samples: skew.Samples, anonymous_ids: Sequence[str], now_us: int
@@ -190,7 +190,7 @@ class Ingest:
         return _Recalled(seen, skews, links)
 
     async def _follow(self, users: Sequence[str], links: dict[str, str], now_us: int) -> None:
-        """Adds whom users that are to be linked were linked to themselves, so that a loop is seen."""
+        """Adds whom the users to be linked were linked to themselves, so that loops are found."""
         for _ in range(_LINK_STEPS):
             users = [user_id for user_id in users if user_id not in links]
             if not users:
@@ -215,15 +215,15 @@ class Ingest:
         Returns the ids that stood elsewhere already; what was appended of them does not count. Ids are tried again for
         a while: what stands on the stream without them comes again with the client's next try, behind what has them.
         """
-        told = [_told(part, record) for part in parts for record in await self.log.append(part)]
+        appended = [_appended_events(part, record) for part in parts for record in await self.log.append(part)]
         if whose.new_links:
-            # Whose these are was told by the links before, which the client's next try would not find any more.
-            await self._remember([each.without(whose.linking_event_ids) for each in told])
+            # These events were linked by the previous links, which a retry would no longer find.
+            await self._remember([each.without(whose.linking_event_ids) for each in appended])
             await self.identities.link(whose.new_links)
-        return await self._remember(told)
+        return await self._remember(appended)
 
-    async def _remember(self, told: Sequence[AppendedEvents]) -> set[str]:
-        return await patiently(lambda: self.seen.remember(told), _PATIENCE_SECONDS)
+    async def _remember(self, appended: Sequence[AppendedEvents]) -> set[str]:
+        return await patiently(lambda: self.seen.remember(appended), _PATIENCE_SECONDS)
 
     async def keep_failed(self, failed: Sequence[FailedEvent]) -> None:
         """Keeps what could not be accepted."""
@@ -237,21 +237,21 @@ class Ingest:
             NotFound: `EVENT_NOT_FOUND`.
         """
         now_us = self.clock()
-        (seen,), (refused, set_aside), duplicate_count = await asyncio.gather(
+        (seen,), (refused, unapplied), duplicate_count = await asyncio.gather(
             self.seen.find([event_id], now_us),
             self.failed.find([refused_event_id(event_id, b""), failed_event_id(event_id, b"")]),
             self.duplicates.count(event_id, now_us),
         )
         if seen is None:
-            if set_aside is None and refused is None:
+            if unapplied is None and refused is None:
                 raise NotFound("EVENT_NOT_FOUND", "No event with this id was seen in the last 24 hours.")
-            return Receipt(None, False, None, duplicate_count, set_aside or refused)
+            return Receipt(None, False, None, duplicate_count, unapplied or refused)
         position = seen.position
         checkpoint, applied_us = await asyncio.gather(
             self.progress.checkpoint(position.shard), self.applied.find(position.shard, position.sequence, now_us)
         )
-        # A bad copy of a good event does not unmake the good one; only what was set aside at its very position does.
-        failed = set_aside if set_aside is not None and set_aside.position == position else None
+        # A duplicate that failed does not undo the event; only a failure at its own position does.
+        failed = unapplied if unapplied is not None and unapplied.position == position else None
         is_applied = failed is None and position.sequence <= checkpoint
         return Receipt(seen, is_applied, applied_us if is_applied else None, duplicate_count, failed)
 
@@ -268,7 +268,7 @@ class Ingest:
 
 
 def _times_us(table: Table) -> Sequence[int]:
-    """When events were made, by the clock they were told by."""
+    """When events were made, by the clock of the device."""
     if not table.has("client_time_us"):
         return table.event_time_us
     return [told_us or time_us for told_us, time_us in zip(table.client_time_us, table.event_time_us, strict=True)]
@@ -282,7 +282,7 @@ def _parts(table: Table, admission: Admission) -> Sequence[Table]:
     return [of_events(cast("Any", part)) for part in parts]
 
 
-def _told(table: Table, record: AppendedRecord) -> AppendedEvents:
+def _appended_events(table: Table, record: AppendedRecord) -> AppendedEvents:
     """What is remembered of the events of a record."""
     columns: Any = (table.event_id, table.received_time_us, table.trace_id)
     ids, received_us, trace_ids = ([*map(column.__getitem__, record.rows)] for column in columns)

@@ -1,4 +1,4 @@
-"""What archiving needs of the world, beside the ports of `events`."""
+"""What archiving needs, beside the ports of `events`."""
 
 from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol
@@ -9,9 +9,9 @@ from services.ingest.events.domain.event import Event
 
 
 class Plans(Protocol):
-    """What the archiver is about to write of each shard, so that after a crash it writes the very same files.
+    """What the archiver is about to write of each shard, so that after a crash it writes the same files.
 
-    A plan is open until the archiver's checkpoint has passed it. Plans do not pass.
+    A plan is open until the archiver's checkpoint has passed it. Plans do not expire.
     """
 
     async def take(self, shard: str, epoch: int) -> Plan | None:
@@ -32,20 +32,20 @@ class Plans(Protocol):
 
 
 class EventRows(NamedTuple):
-    """The events of a record that count: of the copies of one, the one whose place is remembered."""
+    """The events of a record that count: of duplicates the one whose position is remembered."""
 
     sequence: int
     table: tables.Table
     rows: Sequence[int]
     """Which of the table; ascending."""
-    set_aside: Collection[int] = ()
-    """Which of the table were accepted and could not be applied."""
+    failed: Collection[int] = ()
+    """Those that could not be applied."""
     told: Sequence[Event] = ()
-    """All events of the record, where they came one by one: they may tell more than the table."""
+    """All events of the record, if it held them one by one: they may hold more than the table."""
 
 
 class Part(Protocol):
-    """Rows of some records as they will be written, packed; what is in it is the adapter's own business."""
+    """Rows of some records as they will be written, packed; its contents are up to the adapter."""
 
     @property
     def size(self) -> int:
@@ -53,23 +53,23 @@ class Part(Protocol):
 
 
 class Archive(Protocol):
-    """Keeps events and decisions for good, as files; a file is there whole or not at all.
+    """Keeps events and decisions for good, as files that are written whole or not at all.
 
-    Every call that reaches the storage raises `Unavailable` where it cannot; the call may be repeated.
+    Every call raises `Unavailable` if the storage cannot be reached; it may be repeated.
     """
 
     async def pack(self, shard: str, events: Sequence[EventRows], decisions: Sequence[DecisionRow]) -> Part:
         """Packs the rows of some records, which ascend by sequence number and event index."""
 
     async def write(self, shard: str, plan: Plan, hours: Collection[int], parts: Sequence[Part]) -> int:
-        """Writes the files of a plan, for each hour one a kind, be it without rows; tells their bytes.
+        """Writes the files of a plan, per hour one of each kind, even without rows; returns their bytes.
 
-        Writing a plan again replaces its files; the same rows give the same bytes, however they were cut into parts.
+        Writing a plan again replaces its files; the same rows give the same bytes, however they are split into parts.
 
         Args:
             shard: the shard of all rows.
             plan: the range.
-            hours: the hours of the rows, as `domain.archive.hour_of` tells them, and of whatever else is in the range.
+            hours: the hours of the rows, by `domain.layout.hour_of`, and of whatever else is in the range.
             parts: the rows, in the order of the stream.
         """
 
@@ -77,4 +77,4 @@ class Archive(Protocol):
         """The hours of which there are events, ascending."""
 
     async def compact(self, shard: str, hour: int) -> None:
-        """Joins a shard's files of an hour, as far as they follow upon one another, and removes what they replace."""
+        """Joins a shard's files of an hour, as far as they are adjacent, and removes those."""

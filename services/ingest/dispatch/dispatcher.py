@@ -1,9 +1,9 @@
-"""The stream face of ingest: takes the records of the shards it holds, batch by batch, through the mesh.
+"""Takes the records of the shards it holds through the mesh, batch by batch.
 
-    read → decode → steps, part by part → set aside what cannot be applied → checkpoint
+    read → decode → steps, part by part → keep failed events → checkpoint
 
-The checkpoint comes last, so a crash anywhere repeats the part, and every step answers what is repeated as the first
-time. Several dispatchers share the shards (`mesh.sharing`).
+The checkpoint comes last: a crash anywhere repeats the part, and every step answers a repetition as it did at first.
+Several dispatchers share the shards (`mesh.sharing`).
 """
 
 import asyncio
@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """How much is taken on at once, how long a shard rests in between, and when failing records stop the shard."""
+    """Batch size, the pause between batches of a shard, and the share of failing records that pauses it."""
 
     max_batch_events: int
     period_seconds: float
@@ -52,7 +52,7 @@ class Limits:
 
 @dataclasses.dataclass(frozen=True)
 class Dispatcher:
-    """Takes shards through the mesh, each in an order of its own, all side by side."""
+    """Takes shards through the mesh: each in its own order, all concurrently."""
 
     reader: StreamReader
     leases: Leases
@@ -64,18 +64,18 @@ class Dispatcher:
     limits: Limits
     metrics: Metrics
     trims: bool
-    """Whether the stream may forget what is applied: not while another reader comes behind."""
+    """Whether to trim the stream once records are applied: not if another consumer follows."""
     failure_rates: dict[str, FailureRate] = dataclasses.field(default_factory=dict)
     oldest_us: dict[str, int] = dataclasses.field(default_factory=dict)
-    """For each shard, when the stream took the oldest record that waits; none where none did."""
+    """Per shard, when the oldest waiting record was appended; absent if none waits."""
 
     def __post_init__(self) -> None:
-        """Makes known what has not been counted yet."""
+        """Reports counters that are still zero."""
         self.metrics.count(registry.SET_ASIDE, 0)
         self.metrics.count(registry.APPLIED_EVENTS, 0)
 
     async def follow(self, lease: Lease) -> None:
-        """Takes a held shard through the mesh; returns once all of a closed one is.
+        """Takes a held shard through the mesh; returns when a closed shard is done.
 
         Raises:
             FailedPrecondition: the shard was lost to another.
@@ -90,7 +90,7 @@ class Dispatcher:
             except FailedPrecondition:
                 raise
             except Exception as error:  # noqa: BLE001 - a fault of ours stops this shard, and no other
-                # Whatever it was, the position is kept: the next round reads from the checkpoint.
+                # Nothing is lost: the next round reads from the checkpoint.
                 checkpoint = None
                 failures += 1
                 await self._complain(lease, error, failures)
@@ -99,13 +99,13 @@ class Dispatcher:
                 failures = 0
 
     async def _advance_far(self, lease: Lease, checkpoint: int) -> int:
-        """Advances by some batches, or until nothing waits, then lets the stream forget them."""
+        """Advances by some batches, or until nothing waits, then trims the stream."""
         begun = checkpoint
         for _ in range(_TRIM_BATCHES):
             before, checkpoint = checkpoint, await self.advance(lease, checkpoint)
             if checkpoint in {before, END}:
                 break
-            # What comes meanwhile makes one batch, which costs the same for ten events as for a hundred.
+            # What arrives meanwhile makes one batch, which costs the same for ten events as for a hundred.
             await asyncio.sleep(self.limits.period_seconds)
         if self.trims and checkpoint not in {begun, END}:
             await self.reader.trim(lease.shard, checkpoint)
@@ -114,7 +114,7 @@ class Dispatcher:
         return checkpoint
 
     async def advance(self, lease: Lease, checkpoint: int) -> int:
-        """Takes what waits in a shard beyond its checkpoint through the mesh; returns the checkpoint from then on.
+        """Takes what waits beyond a checkpoint through the mesh; returns the new checkpoint.
 
         Raises:
             FailedPrecondition: the shard was lost to another.
@@ -127,7 +127,7 @@ class Dispatcher:
             untried = len(batch)
             async for part in parts(self.steps, self.failed_records, lease, batch):
                 untried -= len(part.records)
-                await self._set_aside(lease, part, untried)
+                await self._keep_failed(lease, part, untried)
                 checkpoint = part.records[-1].sequence
                 await self.leases.save(lease, checkpoint, self._lag_seconds(lease.shard))
             now_us = self.reader.now_us()
@@ -140,33 +140,33 @@ class Dispatcher:
             await self.leases.save(lease, checkpoint, 0.0)
         return checkpoint
 
-    async def _set_aside(self, lease: Lease, part: Part, untried: int) -> None:
-        """Sets aside what cannot be applied of a part, behind which so many records of the batch are not tried yet.
+    async def _keep_failed(self, lease: Lease, part: Part, untried: int) -> None:
+        """Keeps what cannot be applied of a part as failed events; `untried` records of the batch follow it.
 
         Raises:
             FailedPrecondition: the shard was lost to another, who may have applied them.
-            Unavailable: most records fail: then it is not the records. They wait where nothing is lost until somebody
-                mends the step. Or there is no room for them.
+            Unavailable: most records fail, so it is not the records: they wait on the stream until the step is mended.
+                Or there is no room for failed events.
         """
-        shard, poison, count = lease.shard, part.poison, len(part.records)
+        shard, failing, count = lease.shard, part.failed, len(part.records)
         failure_rate = self.failure_rates.setdefault(shard, FailureRate(self.limits.tolerated_failure_share))
-        refusal = failure_rate.refusal(len(poison), count + untried)
+        refusal = failure_rate.refusal(len(failing), count + untried)
         if refusal:
             raise Unavailable("DEPENDENCY_UNAVAILABLE", refusal)
-        if poison:
-            failed = [one for record in poison for one in await self._failed_events(shard, record)]
+        if failing:
+            failed = [one for record in failing for one in await self._failed_events(shard, record)]
             if not await self.failed.has_room(len(failed)):
                 raise Unavailable("DEPENDENCY_UNAVAILABLE", _NO_ROOM)
             if not await self.leases.renew(lease):
                 raise FailedPrecondition("LEASE_LOST", "Another process holds the shard.")
-            _log.error("%d records of shard %s are set aside", len(poison), shard)
+            _log.error("%d records of shard %s cannot be applied; their events are kept as failed", len(failing), shard)
             await self.failed.add(failed)
-            await self.failed_records.add(shard, [record.sequence for record in poison])
-            self.metrics.count(registry.SET_ASIDE, len(poison))
-        failure_rate.note(len(poison), count)
+            await self.failed_records.add(shard, [record.sequence for record in failing])
+            self.metrics.count(registry.SET_ASIDE, len(failing))
+        failure_rate.note(len(failing), count)
 
     async def _failed_events(self, shard: str, record: Decoded) -> list[FailedEvent]:
-        """What is kept of a record: the events that count, copies of others left out; or the record, if it is none."""
+        """The failed events of a record: its events without duplicates; or the record itself, if it cannot be read."""
         now_us = self.clock()
         if record.broken is not None:
             position = EventPosition(shard, record.sequence, 0)
@@ -202,8 +202,8 @@ class Dispatcher:
         level = logging.WARNING if failures in (5, 50) or failures % 500 == 0 else logging.DEBUG
         if is_ours and failures == 1:
             level = logging.ERROR
-        told = log.fault(error) if is_ours else error
-        _log.log(level, "shard %s waits, try %d: %s", lease.shard, failures, told)
+        what = log.fault(error) if is_ours else error
+        _log.log(level, "shard %s waits, try %d: %s", lease.shard, failures, what)
         # A service that hangs takes seconds for each try.
         if is_ours or failures >= _TRIES or self._lag_seconds(lease.shard) > _LATE_SECONDS:
             detail = error.detail if isinstance(error, MeshError) else "A fault of the dispatcher; its log tells where."
@@ -214,27 +214,27 @@ class Dispatcher:
 def cut(records: Iterable[Decoded], max_events: int) -> Iterator[list[Decoded]]:
     """Batches of whole records: at most `max_events` and 4 MiB, but at least one record.
 
-    An anonymous journey that ends in a batch does not go on in it: what moves is what stands there behind the batch.
+    An anonymous journey that ends in a batch does not continue in it: what moves is its state after the batch.
 
     Raises:
-        VersionMismatch: a record is of a form that only a newer version knows; what stands before it is told first.
+        VersionMismatch: only a newer version can read a record; what precedes it is yielded first.
     """
     batch: list[Decoded] = []
     ended: set[str] = set()
     events = size = 0
     try:
         for record in records:
-            told = record.table
-            is_full = events + len(told) > max_events or size + record.byte_count > _BATCH_BYTES
-            if batch and (is_full or (ended and not ended.isdisjoint(told.user_id))):
+            table = record.table
+            is_full = events + len(table) > max_events or size + record.byte_count > _BATCH_BYTES
+            if batch and (is_full or (ended and not ended.isdisjoint(table.user_id))):
                 yield batch
                 batch, events, size = [], 0, 0
                 ended.clear()
             batch.append(record)
-            events += len(told)
+            events += len(table)
             size += record.byte_count
-            if told.has("linked_user_id"):
-                ended.update(user for user, linked in zip(told.user_id, told.linked_user_id, strict=True) if linked)
+            if table.has("linked_user_id"):
+                ended.update(user for user, linked in zip(table.user_id, table.linked_user_id, strict=True) if linked)
     except VersionMismatch:
         yield from filter(None, [batch])
         raise

@@ -1,8 +1,8 @@
-"""A batch on its way through the steps, part by part, where it cannot go at once.
+"""Takes a batch through the steps in parts, if it cannot be applied at once.
 
-A fault that stays is traced to its records by halving, and within a record to its users. The parts come in the order of
-the stream, and whoever takes them moves the checkpoint behind each before the next is tried: so what was applied never
-lies beyond the checkpoint by more than one part, and may come again in any cut.
+A persistent fault is traced to its records by halving, and within a record to its users. Parts come in stream order,
+and the caller moves the checkpoint past each before the next is tried. So what was applied is never more than one part
+beyond the checkpoint, and may come again in batches of any size.
 """
 
 import asyncio
@@ -29,30 +29,30 @@ from services.ingest.events.translation.records import Decoded
 
 _PAUSE_SECONDS: Final[tuple[float, ...]] = (0.02, 0.05, 0.1, 0.2, 0.5)
 _ONCE: Final = _PAUSE_SECONDS[:1]
-# With more such users in a record, it is not the users.
+# If a record has more such users, it is not the users.
 _BAD_USERS_MOST: Final = 16
 
-# What says nothing of the records: it passes by itself, or the shard is lost.
+# Not the records' fault: it passes by itself, or the shard is lost.
 _PASSING: Final = (Unavailable, DeadlineExceeded, FailedPrecondition, ResourceExhausted)
-# So scoring of version 0.1.0 says, as an invalid argument, that it or features has not been upgraded yet.
+# An invalid argument by which scoring 0.1.0 reports that it or features has not been upgraded yet.
 _OF_VERSIONS: Final = frozenset({"FEATURE_SCHEMA_MISMATCH"})
 
 _log = logging.getLogger(__name__)
 
 
 class Part(NamedTuple):
-    """The next records of a batch, and which of them, or of their users, cannot be applied; the others are."""
+    """The next records of a batch, and those, or those of some users, that cannot be applied; the others are."""
 
     records: Sequence[Decoded]
-    poison: Sequence[Decoded]
+    failed: Sequence[Decoded]
 
 
 async def parts(
     steps: Steps, failed_records: FailedRecords, lease: Lease, batch: Sequence[Decoded]
 ) -> AsyncIterator[Part]:
-    """Takes a batch through the steps. Whoever iterates settles each part before it asks for the next.
+    """Takes a batch through the steps. The caller settles each part before it asks for the next.
 
-    Poison is held back until something behind it is applied: where nothing is, it may not be the records.
+    Failed records are held back until a later one is applied: until then it may not be the records.
 
     Raises:
         FailedPrecondition: the shard was lost to another.
@@ -60,17 +60,17 @@ async def parts(
     """
     waits, pauses = [list(batch)], _PAUSE_SECONDS
     held: list[Decoded] = []
-    poison: list[Decoded] = []
+    failed: list[Decoded] = []
     while waits:
         some = waits.pop()
         try:
             fails = await _fails(steps, lease, some, pauses)
-        except AlreadyApplied as told:
-            some, rest = _split_at(some, told.through)
+        except AlreadyApplied as error:
+            some, rest = _split_at(some, error.through)
             if not some:
                 raise
             fails = False
-            poison += await _untold(steps, failed_records, lease.shard, some)
+            failed += await _unsettled(steps, failed_records, lease.shard, some)
             if rest:
                 waits.append(rest)
         pauses = _ONCE
@@ -79,18 +79,18 @@ async def parts(
             waits += [some[middle:], some[:middle]]
             continue
         held += some
-        poison += [record for record in some if record.broken is not None]
+        failed += [record for record in some if record.broken is not None]
         if fails:
-            bad = await _poison_of(steps, lease, some[0])
-            poison.append(bad)
+            bad = await _isolate(steps, lease, some[0])
+            failed.append(bad)
             fails = bad.users is None
         if not fails or not waits:
-            yield Part(held, poison)
-            held, poison = [], []
+            yield Part(held, failed)
+            held, failed = [], []
 
 
 async def _fails(steps: Steps, lease: Lease, batch: Sequence[Decoded], pauses: Sequence[float]) -> bool:
-    """Applies records; whether they cannot be, however often it is tried."""
+    """Applies records; returns whether that fails after all retries."""
     readable = [record for record in batch if record.broken is None]
     if not readable:
         return False
@@ -115,11 +115,10 @@ async def _fails(steps: Steps, lease: Lease, batch: Sequence[Decoded], pauses: S
     return True
 
 
-async def _poison_of(steps: Steps, lease: Lease, record: Decoded) -> Decoded:
-    """Applies what can be applied of a record that cannot be as a whole; gives what cannot, nothing of which is left.
+async def _isolate(steps: Steps, lease: Lease, record: Decoded) -> Decoded:
+    """Applies what can be applied of a record that cannot be as a whole; returns the rest, after retracting it.
 
-    The last step to be tried is the record without it: what users share, as the counts of a video, is made of all of
-    them or none.
+    Last, the record is tried without it: what users share, as the counts of a video, includes all of them or none.
     """
     users = list(dict.fromkeys(record.table.user_id))
     bad = await _bad_users(steps, lease, record, users) if len(users) > 1 else users
@@ -132,7 +131,7 @@ async def _poison_of(steps: Steps, lease: Lease, record: Decoded) -> Decoded:
 
 
 async def _bad_users(steps: Steps, lease: Lease, record: Decoded, users: Sequence[str]) -> Sequence[str]:
-    """The users whose events alone cannot be applied; all where there are many."""
+    """The users whose own events cannot be applied; all users if they are many."""
     bad: list[str] = []
     waits = [users[len(users) // 2 :], users[: len(users) // 2]]
     while waits:
@@ -151,19 +150,21 @@ async def _bad_users(steps: Steps, lease: Lease, record: Decoded, users: Sequenc
 
 
 async def _take_back(steps: Steps, lease: Lease, record: Decoded) -> None:
-    """Leaves nothing of a record in the steps before the one that cannot apply it, so that it may come again."""
+    """Retracts a record from the steps before the one that cannot apply it, so that it may come again."""
     try:
         await steps.apply(lease, [record], is_retraction=True)
     except _PASSING:
         raise
     except Exception:  # noqa: BLE001 - the step that fails, as it did before
-        _log.debug("taken back up to the step that fails")
+        _log.debug("retracted up to the step that fails")
 
 
-async def _untold(steps: Steps, failed_records: FailedRecords, shard: str, records: Sequence[Decoded]) -> list[Decoded]:
-    """Of records that the shard is through with already, what was neither decided nor set aside.
+async def _unsettled(
+    steps: Steps, failed_records: FailedRecords, shard: str, records: Sequence[Decoded]
+) -> list[Decoded]:
+    """Of records before the checkpoint, what was neither decided nor kept as failed.
 
-    A dispatcher that ended between taking an event back and saying so leaves such.
+    A dispatcher that stopped between retracting an event and keeping it as failed leaves such records.
     """
     rows = await claimed(steps.seen, shard, records)
     decided = await steps.decided(shard, records)

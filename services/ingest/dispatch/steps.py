@@ -2,8 +2,8 @@
 
     claim → video → features → scoring → intervention → copies
 
-The claim decides which of two copies of an event is applied: the one whose place is remembered. Every step may be
-repeated: services answer a repeated batch as the first time, and what is appended has ids of its own.
+The claim decides which of two duplicates is applied: the one whose position is remembered. Every step may be repeated:
+services answer a repeated batch as they did at first, and what is appended has computed ids.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ from services.ingest.events.ports import EventLog, SeenEvents
 from services.ingest.events.translation.records import Decoded, Rows, covered
 
 _STEP_SECONDS: Final = 20.0
-# Each with 20 events of at most about 6 KB, read in one answer and appended at once.
+# Each has up to 20 events of about 6 KB, read in one response and appended at once.
 _JOURNEYS_AT_ONCE: Final = 50
 
 _LINKS_MOST: Final = 64
@@ -79,7 +79,7 @@ class Steps:
     telemetry: Telemetry
 
     async def apply(self, lease: Lease, batch: Sequence[Decoded], *, is_retraction: bool = False) -> None:
-        """Applies a batch of the leased shard, or takes back what was applied of it, up to the step that cannot.
+        """Applies a batch of the leased shard, or retracts it up to the step that cannot apply it.
 
         Raises:
             FailedPrecondition: the shard was lost to another.
@@ -130,18 +130,18 @@ class Steps:
         except InvalidArgument as error:
             if error.reason != "INVALID_TYPE":
                 raise
-            # It is not the events: the columns, which are made here, are none that it knows.
+            # Not the events' fault: it does not know the columns that are made here.
             raise VersionMismatch(_OTHER_VERSION) from error
 
     async def decided(self, shard: str, records: Sequence[Decoded]) -> dict[int, frozenset[int]]:
-        """By sequence number, which events of records led to decisions, as far as the ledger still knows."""
+        """By sequence number, which events of records led to decisions, as far as the ledger reaches back."""
 
         async def ask(sequences: Sequence[str]) -> Sequence[intervention_pb2.LedgerRecord]:
             request = intervention_pb2.ReadLedgerRequest(shard=shard, sequences=sequences)
             return (await self.peers.intervention.ReadLedger(request, timeout=_STEP_SECONDS)).records
 
-        told = await channel.in_pieces(ask, [str(record.sequence) for record in records])
-        return {int(record.sequence): frozenset(covered(record)) for record in told}
+        found = await channel.in_pieces(ask, [str(record.sequence) for record in records])
+        return {int(record.sequence): frozenset(covered(record)) for record in found}
 
     async def _apply_playback(
         self, position: position_pb2.BatchPosition, rows: Rows
@@ -161,9 +161,9 @@ class Steps:
         ]
 
     async def _move_journeys(self, moving: Sequence[Departure]) -> None:
-        """Makes anonymous journeys part of their users': appends what moves, and copies of the last session.
+        """Moves anonymous journeys to their users: appends what moves, and copies of the last session.
 
-        All of it has ids of its own, computed from the events', so that repeating it changes nothing.
+        All ids are computed from those of the events, so that repeating it changes nothing.
         """
 
         async def ask(user_ids: Sequence[str]) -> Sequence[features_pb2.ListRecentEventsResponse]:
@@ -204,9 +204,9 @@ class Steps:
         )
 
 
-def _origins(told: Table) -> list[tuple[bytes, bytes]]:
-    """The recorded traces and spans that brought the events, each once, at most 64."""
-    if not told.has("span_id"):
+def _origins(table: Table) -> list[tuple[bytes, bytes]]:
+    """The recorded traces and spans of the events' producers, without duplicates, at most 64."""
+    if not table.has("span_id"):
         return []
-    pairs = dict.fromkeys(zip(told.trace_id, told.span_id, strict=True))
+    pairs = dict.fromkeys(zip(table.trace_id, table.span_id, strict=True))
     return [(trace_id, span_id) for trace_id, span_id in pairs if span_id][:_LINKS_MOST]

@@ -1,4 +1,4 @@
-"""Which events of records count."""
+"""Which events of records count: of duplicates, one."""
 
 from collections.abc import Sequence
 
@@ -8,9 +8,9 @@ from services.ingest.events.translation.records import Decoded, Rows, counted
 
 
 async def claimed(seen: SeenEvents, shard: str, batch: Sequence[Decoded]) -> Rows:
-    """The events of a batch that count: of two copies the one whose position is remembered, in the order of the stream.
+    """The events of a batch that count, in stream order: of duplicates the one whose position is remembered.
 
-    Of a clean record all count; the ids of others are looked up, and claimed where ingest has not come so far.
+    All events of a clean record count; other ids are looked up, and claimed if the api has not remembered them yet.
     """
     clean = await seen.clean(shard, {record.sequence: len(record.table) for record in batch})
     rows = [_of_users(record) for record in batch]
@@ -21,11 +21,11 @@ async def claimed(seen: SeenEvents, shard: str, batch: Sequence[Decoded]) -> Row
         for row in rows[record_index]
     ]
     claims = [_claim(shard, batch[record_index], row) for record_index, row in doubtful]
-    copied: dict[int, set[int]] = {}
+    duplicates: dict[int, set[int]] = {}
     for (record_index, row), claim, owner in zip(doubtful, claims, await _owners(seen, claims), strict=True):
         if owner.position != claim.seen.position:
-            copied.setdefault(record_index, set()).add(row)
-    for record_index, its in copied.items():
+            duplicates.setdefault(record_index, set()).add(row)
+    for record_index, its in duplicates.items():
         rows[record_index] = [row for row in rows[record_index] if row not in its]
     return counted(batch, rows)
 
@@ -38,13 +38,13 @@ def _of_users(record: Decoded) -> Sequence[int]:
 
 
 def _claim(shard: str, record: Decoded, row: int) -> Claim:
-    told = record.table
-    seen = Seen(EventPosition(shard, record.sequence, row), told.received_time_us[row], told.trace_id[row])
-    return Claim(told.event_id[row], seen)
+    table = record.table
+    seen = Seen(EventPosition(shard, record.sequence, row), table.received_time_us[row], table.trace_id[row])
+    return Claim(table.event_id[row], seen)
 
 
 async def _owners(seen: SeenEvents, claims: Sequence[Claim]) -> list[Seen]:
-    """Who each id belongs to. Mostly somebody has claimed it, and a look is cheaper than a claim."""
+    """What is remembered of each id. Most are claimed already, and a lookup is cheaper than a claim."""
     if not claims:
         return []
     newest_us = max(claim.seen.received_time_us for claim in claims)

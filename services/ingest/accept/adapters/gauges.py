@@ -1,4 +1,4 @@
-"""What is told of the stream's readers and of the store again and again, because nobody's work shows it."""
+"""Gauges sampled in the background: the lag of consumers, and the memory of the store."""
 
 import asyncio
 from collections.abc import Mapping
@@ -12,29 +12,29 @@ from mesh.metrics import Metrics
 from mesh.stream import END
 from services.ingest.accept.ports import Pipeline
 
-_READERS_SECONDS: Final = 1.0
+_CONSUMERS_SECONDS: Final = 1.0
 _STORE_SECONDS: Final = 5.0
 
 
 async def report_consumers(pipeline: Pipeline, metrics: Metrics) -> None:
-    """Tells how far the readers are until it is cancelled; what is not known is not told."""
+    """Reports how far the consumers are, until it is cancelled; nothing where that is not known."""
     while True:
         try:
             standings = await pipeline.standings()
         except MeshError:
             standings = []
-        open_ = {(each.reader, each.shard): each.standing for each in standings if each.standing.checkpoint != END}
+        open_ = {(each.consumer, each.shard): each.standing for each in standings if each.standing.checkpoint != END}
         metrics.tell_all(registry.LAG, {key: each.lag_seconds for key, each in open_.items()})
         metrics.tell_all(registry.TROUBLE, {key: bool(each.trouble or not each.owner) for key, each in open_.items()})
-        await asyncio.sleep(_READERS_SECONDS)
+        await asyncio.sleep(_CONSUMERS_SECONDS)
 
 
 async def report_store(client: redis.Client, metrics: Metrics) -> None:
-    """Tells how full the store, or its fullest node, is until it is cancelled; nothing where it does not say."""
+    """Reports how full the store or its fullest node is, until it is cancelled; nothing if it does not say."""
     while True:
         try:
             memory = max(await redis.memory(client), key=_share)
-        except (MeshError, ResponseError):  # a user of the store may lack the right to ask
+        except (MeshError, ResponseError):  # the store user may lack the permission
             memory = {}
         used, limit = memory.get("used_memory"), memory.get("maxmemory")
         metrics.tell_all(registry.STORE_MEMORY, {(): used} if used else {})

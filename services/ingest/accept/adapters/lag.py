@@ -1,4 +1,4 @@
-"""How late the readers are, asked of the stream itself: also where nobody reads, or whoever does says nothing of it."""
+"""The lag of consumers, measured on the stream itself: also where nobody consumes, or a consumer reports none."""
 
 import asyncio
 from collections.abc import Collection, Sequence
@@ -11,13 +11,13 @@ from mesh.sharing import readable
 from mesh.stream import END, Shard, StreamReader
 from services.ingest.accept.ports import Pipeline, ShardStanding
 
-# So often a shard is asked for what waits for a reader, whoever wants to know, and the stream for its shards.
+# How often a shard is asked for its oldest waiting record, and the stream for its shards, however many ask here.
 _ASK_US: Final = 1_000_000
 _SHARDS_US: Final = 10_000_000
 
 
 class _Waiting(NamedTuple):
-    """What was found of a reader's shard: when, and since when the oldest record beyond its checkpoint waits."""
+    """What was measured on a shard, and when: since when the oldest record beyond the checkpoint waits."""
 
     checkpoint: int
     asked_us: int
@@ -25,11 +25,11 @@ class _Waiting(NamedTuple):
 
 
 class MeasuredPipeline:
-    """The pipeline with the lag as it is now, and with the shards that nobody has read yet.
+    """The pipeline with its current lag, and with the shards that nobody has read yet.
 
-    The lag of `always` is asked of the stream all the time, that of other readers where nobody holds a shard or its
-    holder is in trouble; else the holder tells it. `monotonic` is a clock that is never set: a record that is seen to
-    wait waits longer and longer, whatever the clock of the stream says.
+    The lag of the consumers in `always` is always measured on the stream; that of others only where nobody holds a
+    shard or its holder is in trouble, else the holder reports it. `monotonic` is a clock that is never set: the wait of
+    a waiting record only grows, whatever the clock of the stream says.
     """
 
     def __init__(
@@ -38,13 +38,13 @@ class MeasuredPipeline:
         stream: StreamReader,
         monotonic: Clock,
         *,
-        readers: Collection[str],
+        consumers: Collection[str],
         always: Collection[str],
     ) -> None:
         self._pipeline = pipeline
         self._stream = stream
         self._monotonic = monotonic
-        self._readers = readers
+        self._consumers = consumers
         self._always = always
         self._shards: Sequence[Shard] = ()
         self._listed_us = -_SHARDS_US
@@ -52,14 +52,14 @@ class MeasuredPipeline:
 
     async def standings(self) -> list[ShardStanding]:
         """See `ports.Pipeline`."""
-        told = await self._pipeline.standings()
+        reported = await self._pipeline.standings()
         await self._list_shards()
-        for reader in self._readers:
-            known = {each.shard: each.standing for each in told if each.reader == reader}
+        for consumer in self._consumers:
+            known = {each.shard: each.standing for each in reported if each.consumer == consumer}
             unread = [shard for shard in readable(self._shards, known) if shard not in known]
-            told = [*told, *(ShardStanding(reader, shard, Standing()) for shard in unread)]
-        measured = await asyncio.gather(*map(self._measured, told))
-        return sorted(measured, key=lambda each: (each.reader, each.shard))
+            reported = [*reported, *(ShardStanding(consumer, shard, Standing()) for shard in unread)]
+        measured = await asyncio.gather(*map(self._measured, reported))
+        return sorted(measured, key=lambda each: (each.consumer, each.shard))
 
     async def _list_shards(self) -> None:
         now_us = self._monotonic()
@@ -67,12 +67,12 @@ class MeasuredPipeline:
             try:
                 self._shards, self._listed_us = await self._stream.shards(), now_us
             except MeshError:
-                return  # those that were known are still told
+                return  # the known shards are still reported
 
     async def _measured(self, one: ShardStanding) -> ShardStanding:
         standing = one.standing
-        is_told = standing.owner and not standing.trouble and one.reader not in self._always
-        if is_told or standing.checkpoint == END:
+        is_reported = standing.owner and not standing.trouble and one.consumer not in self._always
+        if is_reported or standing.checkpoint == END:
             return one
         try:
             lag_seconds = await self._lag_seconds(one)
@@ -81,7 +81,7 @@ class MeasuredPipeline:
         return one._replace(standing=standing._replace(lag_seconds=lag_seconds))
 
     async def _lag_seconds(self, one: ShardStanding) -> float:
-        key, now_us, checkpoint = (one.reader, one.shard), self._monotonic(), one.standing.checkpoint
+        key, now_us, checkpoint = (one.consumer, one.shard), self._monotonic(), one.standing.checkpoint
         known = self._known.get(key)
         if known is None or now_us - known.asked_us >= _ASK_US:
             waited = await self._stream.waiting_seconds(one.shard, checkpoint)

@@ -1,4 +1,4 @@
-"""How far the readers of the stream have come, read from their leases."""
+"""How far the consumers of the stream have come, read from their leases."""
 
 import asyncio
 from collections.abc import Mapping
@@ -16,9 +16,9 @@ _COMPARED_US: Final = 1_000_000
 
 
 class LeaseProgress:
-    """The dispatcher's progress. What it is late by is read in the background, at most four times a second.
+    """The dispatcher's progress. Its lag is read in the background, at most four times per second.
 
-    Its clock is monotonic: one that is set back would keep it from reading, and from forgetting what it knows.
+    The clock is monotonic: one that is set back would stop both the reading and the expiry of what was read.
     """
 
     def __init__(self, leases: Leases, failed: FailedEvents, monotonic: Clock) -> None:
@@ -29,9 +29,9 @@ class LeaseProgress:
         self._lag_seconds: float | None = None
         self._read_us = -_KNOWN_US
         self._since_us = -_KNOWN_US
-        """When it was read first, of the readings that follow closely on one another."""
+        """When the current run of uninterrupted readings began."""
         self._before = (-_KNOWN_US, 0.0)
-        """What it was late by, and when: about a second before the last reading."""
+        """Time and lag of a reading about a second before the last one."""
         self._asked_us = -_FRESH_US
         self._reading: asyncio.Task[None] | None = None
 
@@ -56,9 +56,9 @@ class LeaseProgress:
             standings = await self._leases.standings()
             self._is_full = not await self._failed.has_room(1)
         except MeshError:
-            return  # what is known grows old and is no longer told
+            return  # what is known ages and expires
         now_us = self._monotonic()
-        # A shard that waits for a service is not overloaded: what comes meanwhile the buffer takes up.
+        # A shard that waits for a service is not overloaded: the stream buffers what arrives meanwhile.
         lags = [each.lag_seconds for each in standings.values() if each.owner and not each.trouble]
         lag_seconds = max(lags, default=0.0)
         if now_us - self._read_us > _KNOWN_US:
@@ -66,23 +66,23 @@ class LeaseProgress:
         before_us, before_seconds = self._before
         if now_us - before_us >= _COMPARED_US:
             self._before = now_us, lag_seconds
-        # What a first reading finds may be what was left by an outage, and be gone already.
+        # A first reading may find the backlog of an outage that has been worked off already.
         is_comparable = now_us - self._since_us >= _COMPARED_US
         self._lag_seconds = lag_seconds if lags and is_comparable and lag_seconds >= before_seconds else None
         self._read_us = now_us
 
 
 class LeasePipeline:
-    """The readers of the stream by name, each with its leases."""
+    """The consumers of the stream by name, each with its leases."""
 
-    def __init__(self, readers: Mapping[str, Leases]) -> None:
-        self._readers = readers
+    def __init__(self, consumers: Mapping[str, Leases]) -> None:
+        self._consumers = consumers
 
     async def standings(self) -> list[ShardStanding]:
         """See `ports.Pipeline`."""
-        read = await asyncio.gather(*(leases.standings() for leases in self._readers.values()))
+        read = await asyncio.gather(*(leases.standings() for leases in self._consumers.values()))
         return [
-            ShardStanding(reader, shard, standing)
-            for reader, standings in sorted(zip(self._readers, read, strict=True))
+            ShardStanding(consumer, shard, standing)
+            for consumer, standings in sorted(zip(self._consumers, read, strict=True))
             for shard, standing in sorted(standings.items())
         ]

@@ -137,7 +137,7 @@ def batch(shard: str, records: Sequence[EventRows]) -> pa.RecordBatch:
         "shard": runs([shard], [sum(lengths)]),
         "sequence": runs([number_text(record.sequence, record.sequence) for record in records], lengths),
         "event_index": [row for record in records for row in record.rows],
-        "is_set_aside": [row in record.set_aside for record in records for row in record.rows],
+        "is_set_aside": [row in record.failed for record in records for row in record.rows],
     }
     columns |= {name: _cells(tables, member) for name, member in _ALWAYS.items()}
     columns |= {name: _cells(tables, name) for name in _FLAGS if name in told}

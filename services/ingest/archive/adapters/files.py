@@ -221,7 +221,7 @@ def _pack(shard: str, events: Sequence[EventRows], decisions: Sequence[DecisionR
 
 
 def _hours(times: pa.Array) -> pa.Array:
-    """The hours of times, as `domain.archive.hour_of` tells them."""
+    """The hours of times, as `domain.layout.hour_of` tells them."""
     hours = pc.divide(times.cast(pa.int64()), layout.HOUR_US)
     return pc.min_element_wise(pc.max_element_wise(hours, 0), layout.LAST_HOUR)
 

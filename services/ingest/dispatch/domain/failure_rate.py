@@ -1,23 +1,23 @@
-"""When to stop setting records aside: if most of them fail, it is not the records."""
+"""When to pause a shard: if most records fail, it is not the records."""
 
 from collections import deque
 from typing import Final
 
 RECALLED: Final = 100
-"""Of so many last records of a shard the share of failures is taken."""
+"""The number of recent records of a shard over which the share of failures is taken."""
 TOLERATED: Final = 3
-"""So many failures among them are always set aside, be they the only records."""
+"""This many failures among them are always tolerated, even if there are no other records."""
 
 
 class FailureRate:
-    """How the last records of a shard fared."""
+    """The share of failures among the last records of a shard."""
 
     def __init__(self, tolerated_share: float) -> None:
         self._tolerated_share = tolerated_share
         self._failed: deque[bool] = deque(maxlen=RECALLED)
 
     def refusal(self, failed: int, of: int) -> str:
-        """Why so many failures of so many records must not be set aside, in a sentence; empty where they may be."""
+        """Why `failed` more failures among `of` records are too many, as a sentence; empty if they are not."""
         after = [*self._failed, *_outcomes(failed, of)][-RECALLED:]
         count = sum(after)
         if count <= TOLERATED or count <= self._tolerated_share * len(after):
@@ -25,7 +25,7 @@ class FailureRate:
         return f"Paused: {count} of the last {len(after)} records cannot be applied."
 
     def note(self, failed: int, of: int) -> None:
-        """Takes note of records that were applied or set aside."""
+        """Notes records that were applied or failed."""
         self._failed.extend(_outcomes(failed, of))
 
 

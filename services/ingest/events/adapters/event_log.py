@@ -1,4 +1,4 @@
-"""Events on the mesh's stream: one record a lane and call, or a few where one would grow too large."""
+"""Events on the mesh's stream: one record per ordering group and call, or a few if one would be too large."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple, cast
@@ -24,21 +24,21 @@ class _Packed(NamedTuple):
 
 
 class StreamEventLog:
-    """Packs the events of a lane into one record, so that a batch of any size is a few records."""
+    """Packs the events of an ordering group into one record, so that a batch of any size is a few records."""
 
     def __init__(self, stream: StreamWriter) -> None:
         self._stream = stream
 
     async def append(self, table: Table) -> list[AppendedRecord]:
         """See `ports.EventLog`."""
-        # What is handed in is the records' own table, seen by shape.
+        # The table passed in is a `records.table.Table`, known by shape only.
         whole = cast("records.Table", table)
-        lane_of = {user_id: self._stream.lane(user_id) for user_id in {*whole.user_id}}
-        lanes: dict[str, list[int]] = {}
+        group_of = {user_id: self._stream.lane(user_id) for user_id in {*whole.user_id}}
+        groups: dict[str, list[int]] = {}
         for row, user_id in enumerate(whole.user_id):
-            lanes.setdefault(lane_of[user_id], []).append(row)
-        packed = [(lane, each) for lane, rows in lanes.items() for each in _pack(whole, rows)]
-        positions = await self._stream.append([Entry(lane, each.payload) for lane, each in packed])
+            groups.setdefault(group_of[user_id], []).append(row)
+        packed = [(group, each) for group, rows in groups.items() for each in _pack(whole, rows)]
+        positions = await self._stream.append([Entry(group, each.payload) for group, each in packed])
         return [
             AppendedRecord(shard, sequence, each.rows)
             for (shard, sequence), (_, each) in zip(positions, packed, strict=True)
@@ -59,7 +59,7 @@ class TimedEventLog:
 
 
 def _pack(whole: records.Table, rows: Sequence[int]) -> Iterator[_Packed]:
-    """The rows of a lane, in their order, as one record; by halves where that would be too large."""
+    """The rows of an ordering group, in their order, as one record; split in halves if that would be too large."""
     some = whole if len(rows) == len(whole) else whole.take(rows)
     record = event_table_pb2.StreamRecord(table=wire.encoded(some), format_version=_FORMAT_VERSION)
     payload = record.SerializeToString()

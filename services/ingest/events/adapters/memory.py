@@ -1,4 +1,4 @@
-"""Ingest's ports in memory: for tests. Nothing has an end of life."""
+"""The shared ports in memory: for tests. Nothing expires."""
 
 from collections.abc import Mapping, Sequence
 

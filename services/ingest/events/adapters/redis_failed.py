@@ -1,4 +1,4 @@
-"""Failed events on Redis, and the marks on records that were set aside."""
+"""Failed events and failed records on Redis."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
@@ -14,11 +14,11 @@ _REFUSED_MOST: Final = 10_000
 _REFUSED_BYTES: Final = 64 * 1024 * 1024
 _SET_ASIDE_MOST: Final = 10_000
 _PREFIX: Final = "jm:failed:{failed}:"
-# Longer than any archiver is away; a stream that keeps records for longer keeps them unread.
+# Longer than an archiver is ever down.
 _MARK_SECONDS: Final = 30 * 24 * 3600
 _SEQUENCE_DIGITS: Final = 78
 
-# KEYS: the index by time of those that were refused, the reasons by id, the index of those that were set aside, and the
+# KEYS: the index by time of those that were refused, the reasons by id, the index of those of the dispatcher, and the
 # sizes of refused ones by id with their sum at `sum`. ARGV: the prefix of all keys. Beside each index there is one per
 # reason, at `<index>:<reason>`.
 _FORGET: Final = """
@@ -109,7 +109,7 @@ if not ARGV[3] or redis.call('GET', ARGV[1] .. 'e:' .. ARGV[2]) == ARGV[3] then 
 
 
 class RedisFailedEvents:
-    """Failed events as strings with a lifetime; of those refused and those set aside an index each, by time."""
+    """Failed events as strings with a lifetime; one index by time for refused ones, one for those of the dispatcher."""
 
     _REFUSED: Final = f"{_PREFIX}index"
     _SET_ASIDE: Final = f"{_PREFIX}set-aside"
@@ -185,7 +185,7 @@ class RedisFailedEvents:
 
 
 class RedisFailedRecords:
-    """Marks in a sorted set a shard, by sequence number: all scores are 0, and members of one width sort as text."""
+    """Marks in a sorted set per shard: all scores are 0, and members of one width sort as text."""
 
     def __init__(self, client: redis.Client) -> None:
         self._client = client
@@ -226,7 +226,7 @@ def _member(sequence: int) -> str:
     return f"{max(sequence, 0):0{_SEQUENCE_DIGITS}d}"
 
 
-# In msgpack nil twice: the position within the failed event, and the one behind it.
+# msgpack nil twice: the position within the failed event, and the one after it.
 _NO_POSITION: Final = b"\xc0\xc0"
 
 
