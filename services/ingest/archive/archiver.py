@@ -3,7 +3,8 @@
     read → decode → decisions → drop duplicates → pack ... plan → write → checkpoint → trim → join old files
 
 The archiver consumes the stream with its own leases and checkpoints, behind the dispatcher, so that decisions are
-known. What is written together is planned first: after a crash the same range is written again to files of the same names.
+known. What is written together is planned first: after a crash the same range is written again, to files of the same
+names.
 """
 
 import asyncio

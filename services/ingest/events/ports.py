@@ -64,8 +64,8 @@ class SeenEvents(Protocol):
     async def remember(self, records: Sequence[AppendedEvents]) -> set[str]:
         """Remembers the events of records that are on the stream; returns the ids known from another position.
 
-        Those are left as they are, as with `claim`. A record becomes clean if all its events are passed, be it in several
-        `AppendedEvents` of one call, and remembered. No id MUST be passed twice. Repeating it changes nothing.
+        Those are left as they are, as with `claim`. A record becomes clean if all its events are passed, be it in
+        several `AppendedEvents` of one call, and remembered. No id MUST be passed twice. Repeating it changes nothing.
         """
 
     async def clean(self, shard: str, event_counts: Mapping[int, int]) -> set[int]:
