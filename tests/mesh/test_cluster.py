@@ -19,9 +19,9 @@ from mesh.leasing.redis import RedisLeases
 from mesh.states.redis import RedisState
 from mesh.stream import BEGINNING, Entry
 from mesh.streams.redis import RedisStream
-from services.ingest.adapters.redis import RedisSeenEvents, _seen_key
-from services.ingest.adapters.redis_failed import RedisFailedEvents
-from services.ingest.ports import Told
+from services.ingest.events.adapters.redis_failed import RedisFailedEvents
+from services.ingest.events.adapters.redis_seen import RedisSeenEvents, _seen_key
+from services.ingest.events.ports import AppendedEvents
 from tests.builders import NOW_US
 from tests.cluster import PRIMARIES, StoreCluster, stored
 from tests.ingest.test_ports import failed
@@ -320,7 +320,9 @@ async def test_ids_that_are_remembered_while_their_slots_move_as_a_whole_are_all
         while not is_over:
             number = len(told)
             ids = [f"e-{number + place}" for place in range(50)]
-            assert await seen.remember([Told("0", number, ids, range(50), [NOW_US] * 50, [b""] * 50)]) == set()
+            assert (
+                await seen.remember([AppendedEvents("0", number, ids, range(50), [NOW_US] * 50, [b""] * 50)]) == set()
+            )
             told.extend(ids)
 
     remembering = asyncio.create_task(remember())
