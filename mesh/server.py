@@ -2,12 +2,10 @@
 
 import asyncio
 import contextlib
-import gc
 import inspect
 import logging
-import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
 import grpc
@@ -20,11 +18,14 @@ from mesh.draining import own_door, refusing_queued
 from mesh.errors import Unavailable
 from mesh.health import Check
 from mesh.interceptors import HandlerCallDetails, ServerContext, server_interceptors
+from mesh.lifecycle import beside, spare_collections, stop_signal
 from mesh.site import Site
 from mesh.telemetry import Telemetry
 
 Register = Callable[[grpc.aio.Server], None]
 """Adds a servicer to a server."""
+
+__all__ = ["EndingStreams", "Register", "beside", "serve", "serving", "spare_collections", "stop_signal"]
 
 _DRAIN_SECONDS: Final = 20.0
 # What is left to calls that run when their connection is too old: more than any of them takes.
@@ -33,7 +34,6 @@ _AGE_GRACE_SECONDS: Final = 30
 _CONCURRENT_CALLS: Final = 4096
 
 _METADATA_BYTES: Final = 16 * 1024
-_CANCEL_AGAIN_SECONDS: Final = 0.5
 
 _log = logging.getLogger(__name__)
 
@@ -167,46 +167,3 @@ class EndingStreams(grpc.aio.ServerInterceptor):
 
 def _ended() -> Unavailable:
     return Unavailable("DEPENDENCY_UNAVAILABLE", "The service ends here; ask again.")
-
-
-@contextlib.asynccontextmanager
-async def beside(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Works that go on beside the block and end with it. One that fails ends the block.
-
-    They are cancelled again and again: up to Python 3.11 `asyncio.wait_for`, which the store's client uses, now and
-    then swallows a cancellation.
-    """
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(work) for work in works]
-        try:
-            yield
-        finally:
-            while left := [task for task in tasks if not task.done()]:
-                for task in left:
-                    task.cancel()
-                await asyncio.wait(left, timeout=_CANCEL_AGAIN_SECONDS)
-
-
-def spare_collections() -> None:
-    """Keeps the garbage collector from looking through what was made at the start, and from looking too often.
-
-    A batch makes thousands of objects that live for a few milliseconds; with the defaults each batch costs several
-    collections.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
-
-
-def stop_signal() -> asyncio.Event:
-    """An event that is set once the process is told to end (SIGTERM, SIGINT), or its terminal is closed (SIGHUP).
-
-    A closed terminal stays without effect where it was made so, as `nohup` does.
-    """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        loop.add_signal_handler(signal.SIGHUP, stop.set)
-    return stop
