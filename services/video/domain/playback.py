@@ -70,7 +70,7 @@ class PlaybackEvent(msgspec.Struct, frozen=True):
     time_zone: str = ""
     is_bot: bool = False
     received_us: int = 0
-    """When the mesh received it, in Unix microseconds; 0 where unknown."""
+    """When the mesh received it, in Unix microseconds; 0 if unknown."""
     is_guessed: bool = False
     """`start_ms` is a guess, to be bounded by the event before."""
 
