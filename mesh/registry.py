@@ -24,8 +24,8 @@ class Kind(Enum):
 class Metric(NamedTuple):
     """A metric.
 
-    `tellers` are the processes that report it; none means every process. The three roles of ingest are `ingest` (the
-    api), `dispatcher` and `archiver`.
+    `tellers` are the processes that report it; none means every process. The three roles of ingest are `ingest`
+    (the api), `dispatcher` and `archiver`.
     """
 
     name: str
