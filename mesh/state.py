@@ -24,9 +24,9 @@ class StateStore(Protocol):
     async def save(self, items: Mapping[str, bytes], fence: Fence | None) -> None:
         """Writes all items and renews their lifetime.
 
-        After a crash all items of a partition (`mesh.redis.partition`) are there or none; on a single server and
-        in memory all items or none. On a cluster some partitions may be written and others not: the caller must be able to
-        repeat the batch on top of that, as `mesh.applied` does (`docs/adr/045`).
+        After a crash all items of a partition (`mesh.redis.partition`) are there or none; on a single server
+        and in memory all items or none. On a cluster some partitions may be written and others not: the caller must be
+        able to repeat the batch on top of that, as `mesh.applied` does (`docs/adr/045`).
 
         Without a fence, as when the write is not on behalf of a shard, the last writer wins.
 
