@@ -108,7 +108,7 @@ class Replay:
         scores: dict[int, float] = {}
         if played:
             request = video_pb2.ApplyPlaybackRequest(events=[events[row] for row in played])
-            beats = video_translation.beats_of(request)
+            beats = video_translation.playback_events_of(request)
             scores = dict(zip(played, await self._video.apply(at, beats), strict=True))
         of = table.of_events(events)
         # The events themselves would be kept to be read back; nobody reads them here.

@@ -247,7 +247,7 @@ async def test_a_mesh_goes_on_where_its_keys_were_copied_to(client: Cluster, ser
 async def test_a_cluster_that_is_not_called_one_is_unavailable_and_says_why(cluster: StoreCluster) -> None:
     async with contextlib.aclosing(redis.connect(f"redis://127.0.0.1:{cluster.ports[0]}/0")) as client:
         store = RedisState(client, "test", 60)
-        with pytest.raises(Unavailable, match="JOURNEYMESH_REDIS_URL does not call it one"):
+        with pytest.raises(Unavailable, match="but JOURNEYMESH_REDIS_URL does not say so"):
             for partition in range(redis.PARTITION_COUNT):
                 await store.save({next(users(partition)): b""}, None)
 
@@ -255,7 +255,7 @@ async def test_a_cluster_that_is_not_called_one_is_unavailable_and_says_why(clus
 async def test_a_server_that_is_called_a_cluster_is_refused(valkey_url: str) -> None:
     url = valkey_url.replace("redis://", "redis+cluster://")
     async with contextlib.aclosing(redis.connect(url)) as client:
-        with pytest.raises(redis.Refused, match="is no cluster"):
+        with pytest.raises(redis.Refused, match="is not a cluster"):
             await redis.ping(client)
 
 
