@@ -1,8 +1,8 @@
 """CPU and memory of the archiver, and CPU of intervention's answers to it: `python -m bench.archive [events]`.
 
-The events are those of `bench.load`. The stream and the ledger are in memory; intervention is called in this process,
-through its messages as bytes, and measured by itself. Files go to a folder. What is measured is one shard that is
-behind, read to its end.
+The events are those of `bench.harness.load`. The stream and the ledger are in memory; intervention is called in this
+process, through its messages as bytes, and measured by itself. Files go to a folder. Measures one shard that is behind,
+read to its end.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ import pyarrow as pa
 from journeymesh.common.v1 import event_pb2, event_table_pb2
 from journeymesh.intervention.v1 import intervention_pb2
 
-from bench import load
+from bench.harness import load
 from mesh.applied import Batch
 from mesh.clock import system_clock
 from mesh.leasing.memory import MemoryLeases

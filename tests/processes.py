@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 import psutil
 
 import topology
-from cli.programs import METRICS_ORDER
+from cli.local.programs import METRICS_ORDER
 from tests.conftest import free_port
 
 _PATIENCE_SECONDS: Final = 90.0

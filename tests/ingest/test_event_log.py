@@ -1,4 +1,4 @@
-"""How events become records: `services.ingest.adapters.event_log`."""
+"""How events become records: `services.ingest.events.adapters.event_log`."""
 
 from collections.abc import Sequence
 from typing import Final

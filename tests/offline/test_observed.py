@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from offline.observed import Observations, Reward
+from offline.decisions.observed import Observations, Reward
 from services.intervention.adapters.policy_yaml import parse
 from services.intervention.domain.interpretation import policy_of
 from tests.builders import MINUTE_US, NOW_US
