@@ -6,8 +6,8 @@ import uvloop
 
 from gateway.app import Application
 from gateway.core import assemble
-from gateway.operation import watch_services
 from gateway.peers import dialled
+from gateway.routes.operation import watch_services
 from gateway.serving import listen, serve
 from gateway.settings import LogSettings, Settings, TelemetrySettings
 from mesh import log, telemetry

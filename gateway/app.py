@@ -9,14 +9,15 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from gateway import cors, parameters, problems, web
+from gateway.contract.route import SWITCHING, Route
 from gateway.core import Core
+from gateway.http import asgi, cors, parameters, problems
+from gateway.http.asgi import Answer, ClientGone, Headers, Receive, Request, Scope, Send, Socket, Stream
+from gateway.http.sending import is_large, send_answer, send_socket, send_stream
+from gateway.http.slow_clients import Pace
 from gateway.metrics import count_request
-from gateway.pace import Pace
-from gateway.routes import ROUTES
-from gateway.routing import SWITCHING, Found, Route, Router, allowed
-from gateway.sending import is_large, send_answer, send_socket, send_stream
-from gateway.web import Answer, ClientGone, Headers, Receive, Request, Scope, Send, Socket, Stream
+from gateway.routes.router import Found, Router, allowed
+from gateway.routes.table import ROUTES
 from mesh import registry, semconv, telemetry
 from mesh.clock import Clock
 from mesh.errors import InvalidArgument, NotFound
@@ -60,7 +61,7 @@ class Application:
             seconds = time.perf_counter() - began
             headers = (
                 (b"x-trace-id", request.trace_id.hex().encode()),
-                web.AS_SAID,
+                asgi.AS_SAID,
                 *cors.headers(scope, self._origins),
                 *self._headers(answer),
             )
@@ -88,7 +89,7 @@ class Application:
             return ()
         headers = answer.headers
         if not any(name == b"cache-control" for name, _ in headers):
-            headers = (*headers, web.NOT_KEPT)
+            headers = (*headers, asgi.NOT_KEPT)
         is_last = self._core.closing.is_set() and problems.CLOSING not in headers
         return (*headers, problems.CLOSING) if is_last else headers
 
@@ -160,9 +161,9 @@ class Application:
     def _span(self, name: str, scope: Scope | None = None) -> contextlib.AbstractContextManager[trace.Span]:
         """A span in the client's trace, where the scope tells of one; else in a trace of its own."""
         parent = Context()
-        told = web.header(scope, b"traceparent") if scope else ""
+        told = asgi.header(scope, b"traceparent") if scope else ""
         if scope and told:
-            parent = _traceparent.extract({"traceparent": told, "tracestate": web.header(scope, b"tracestate")})
+            parent = _traceparent.extract({"traceparent": told, "tracestate": asgi.header(scope, b"tracestate")})
         tracer = self._untraced if scope and scope["path"] in _PROBED else self._tracer
         span = tracer.start_span(name, context=parent, kind=trace.SpanKind.SERVER)
         return trace.use_span(span, end_on_exit=True)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
@@ -15,7 +15,6 @@ from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServic
 from journeymesh.scoring.v1.scoring_pb2_grpc import ScoringServiceStub
 from journeymesh.video.v1.video_pb2_grpc import VideoServiceStub
 
-from gateway.ingest_versions import Accept
 from gateway.settings import Settings
 from mesh import channel
 from mesh.errors import MeshError
@@ -30,6 +29,9 @@ if TYPE_CHECKING:  # these names stand in the stubs only
     from journeymesh.video.v1.video_pb2_grpc import VideoServiceAsyncStub
 
 _HEALTH_SECONDS: Final = 1.0
+
+Accept = Callable[[bytes], Awaitable[ingest_pb2.AcceptEventsResponse]]
+"""Sends a serialized `AcceptEventsRequest`."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,11 +13,9 @@ from typing import Final
 import uvicorn
 
 from gateway.app import Application
-from gateway.bounds import bounds
-from gateway.connections import Connection
+from gateway.http.connections import Bounds, Connection, SocketConnection
+from gateway.http.slow_clients import Pace, leave_who_does_not_read
 from gateway.settings import Settings
-from gateway.socket_connection import SocketConnection
-from gateway.unread import leave_who_does_not_read
 
 _DRAIN_SECONDS: Final = 20
 # Longer than load balancers keep a connection, so that they close first.
@@ -84,11 +82,12 @@ def connections_within_files(wanted: int) -> int:
 
 async def serve(application: Application, listener: socket.socket, stop: asyncio.Event, settings: Settings) -> None:
     """Serves until `stop` is set, then lets clients leave and running requests finish."""
-    shared = {"bounds": bounds(settings, connections_within_files(settings.connection_count))}
+    max_connections = connections_within_files(settings.connection_count)
+    bounds = Bounds.of(max_connections, settings.address_percent, settings.proxies, Pace(settings.body_seconds))
     config = uvicorn.Config(
         application,
-        http=type("ServerConnection", (Connection,), shared),
-        ws=type("ServerSocketConnection", (SocketConnection,), shared),
+        http=type("ServerConnection", (Connection,), {"bounds": bounds}),
+        ws=type("ServerSocketConnection", (SocketConnection,), {"bounds": bounds}),
         ws_max_size=_MESSAGE_BYTES,
         ws_ping_interval=_PING_SECONDS,
         ws_ping_timeout=_PING_SECONDS,

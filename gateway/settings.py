@@ -4,7 +4,7 @@ import dataclasses
 import ipaddress
 
 import topology
-from gateway import addresses, cors
+from gateway.http import addresses, cors
 from mesh.log import LogSettings
 from mesh.settings import SettingError, setting
 from mesh.telemetry import TelemetrySettings

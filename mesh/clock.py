@@ -8,6 +8,9 @@ LATEST_US: Final = 1 << 53
 """The last time that is taken, in Unix microseconds: in the year 2255. Up to here a time is exact as a number of JSON,
 and it, and what follows from it, can be told as a date."""
 
+SECOND_US: Final = 1_000_000
+"""A second in microseconds; the domain, which imports nothing, has its own."""
+
 Clock = Callable[[], int]
 """Returns the time in Unix microseconds."""
 

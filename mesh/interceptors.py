@@ -17,7 +17,7 @@ import inspect
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -35,7 +35,7 @@ _NO_PROBE: Final = filters.negate(filters.health_check())
 
 _log = logging.getLogger(__name__)
 
-ServerContext = Any  # grpc.aio.ServicerContext, whose stub is generic and whose class is not
+ServerContext: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"  # quoted: the class is generic in its stub only
 HandlerCallDetails = grpc.HandlerCallDetails
 
 

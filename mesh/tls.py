@@ -5,6 +5,7 @@ its holder belongs to the mesh, not which part of it is. The files are looked at
 call begins; new ones that do not fit together, as in the middle of a renewal, leave the old in force.
 """
 
+import _ssl
 import contextlib
 import dataclasses
 import logging
@@ -65,6 +66,8 @@ class Identity(NamedTuple):
     certificate: bytes
     key: bytes
     ca: bytes
+    expires_at: float
+    """When the certificate expires, in Unix seconds."""
 
     def as_server(self) -> grpc.ServerCertificateConfiguration:
         """What a server shows and believes."""
@@ -117,13 +120,13 @@ class Tls:
 
 
 def _read(files: Files) -> Identity:
-    """The files' contents.
+    """Reads and checks the files.
 
     Raises:
         SettingError: one cannot be read, or they do not fit together.
     """
     try:
-        identity = Identity(*(Path(file).read_bytes() for file in files))
+        certificate, key, ca = (Path(file).read_bytes() for file in files)
     except OSError as error:
         message = f"The TLS file {error.filename} cannot be read: {error.strerror}."
         raise SettingError(message) from error
@@ -131,14 +134,23 @@ def _read(files: Files) -> Identity:
     try:
         context.load_cert_chain(files.certificate, files.key)
     except OSError as error:
-        message = f"The TLS files {files.certificate} and {files.key} are no certificate and its key in PEM."
+        message = f"The TLS files {files.certificate} and {files.key} are not a certificate and its key in PEM."
         raise SettingError(message) from error
     try:
         context.load_verify_locations(files.ca)
     except OSError as error:
         message = f"The TLS file {files.ca} holds no certificates in PEM."
         raise SettingError(message) from error
-    return identity
+    return Identity(certificate, key, ca, _expires_at(files.certificate))
+
+
+def _expires_at(certificate_file: str) -> float:
+    """When the file's first certificate expires.
+
+    The ssl module decodes only the certificates of authorities and of verified peers publicly. Its own tests decode any
+    with this function, since Python 2.6; the alternatives are another dependency in every image, or an X.509 parser.
+    """
+    return ssl.cert_time_to_seconds(_ssl._test_decode_cert(certificate_file)["notAfter"])  # type: ignore[attr-defined] # noqa: SLF001
 
 
 def _stamps(paths: Sequence[Path]) -> Stamps:

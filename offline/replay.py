@@ -30,7 +30,7 @@ from mesh.states.memory import MemoryShards, MemoryState
 from offline import archive
 from offline.archive import Window
 from records import table
-from services.features import usecases as features
+from services.features import usecases
 from services.features.domain.state import State
 from services.features.domain.vector import FEATURE_NAMES, SCHEMA_VERSION, vector
 from services.features.translation.rows import events_of
@@ -67,7 +67,7 @@ class Replay:
         self.event_count = 0
         self.set_aside_count = 0
         self.duplicate_count = 0
-        self._features = MemoryState()
+        self._features = usecases.Features(MemoryState())
         self._video = Playback(MemoryState(), MemoryShards())
         self._user_ids: dict[str, None] = {}
 
@@ -78,7 +78,7 @@ class Replay:
 
     async def states(self) -> dict[str, State]:
         """What is known of each user, in the order they came."""
-        return {user_id: await features.read_state(self._features, user_id) for user_id in self._user_ids}
+        return {user_id: await self._features.read(user_id) for user_id in self._user_ids}
 
     def _batches(self, events: Iterable[Archived]) -> Iterator[list[Archived]]:
         """Whole records of one shard; a batch that began within a record would be taken for a repetition."""
@@ -112,8 +112,8 @@ class Replay:
             scores = dict(zip(played, await self._video.apply(at, beats), strict=True))
         of = table.of_events(events)
         # The events themselves would be kept to be read back; nobody reads them here.
-        rows = features.Rows(of.user_id, events_of(of), [b""] * len(of), scores)
-        await features.apply_events(self._features, at, rows, ())
+        rows = usecases.Rows(of.user_id, events_of(of), [b""] * len(of), scores)
+        await self._features.apply(at, rows, ())
 
 
 async def differences(replayed: Features, url: str, console: Console) -> list[Difference]:

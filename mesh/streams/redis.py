@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from mesh import redis
-from mesh.clock import monotonic_clock
+from mesh.clock import SECOND_US, monotonic_clock
 from mesh.cluster import Cluster
 from mesh.errors import ResourceExhausted
 from mesh.stream import Entry, Position, Read, Record, Shard
@@ -109,7 +109,7 @@ class RedisStream:
             answer, (seconds, microseconds) = await pipeline.execute()
         entries = answer[0][1] if answer else []
         records = [_record(entry_id, fields.get(_FIELD, b"")) for entry_id, fields in entries]
-        self._ahead_us = seconds * 1_000_000 + microseconds - monotonic_clock()
+        self._ahead_us = seconds * SECOND_US + microseconds - monotonic_clock()
         return Read(records)
 
     def now_us(self) -> int:

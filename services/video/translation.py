@@ -5,12 +5,12 @@ import operator
 from collections.abc import Iterable
 from typing import Final
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from journeymesh.common.v1 import event_pb2
 from journeymesh.video.v1 import video_pb2 as wire
 
 from mesh.clock import LATEST_US
 from mesh.errors import InvalidArgument, VersionMismatch
+from mesh.timestamps import timestamp
 from services.video.domain import coverage, playback, retention, taste, viewer
 from services.video.domain.engagement import WEIGHTS, completion, parts, replayed, skipped
 from services.video.domain.playback import Action, Beat
@@ -135,14 +135,10 @@ def _video_engagement(video_id: str, card: Card) -> wire.VideoEngagement:
         seek_count=watched.seek_count,
         stall_count=watched.stall_count,
         duration_seconds=watched.duration_ms / 1000,
-        last_watched_time=_timestamp(card.last_watched_us),
+        last_watched_time=timestamp(card.last_watched_us),
     )
 
 
 def _segments(boundaries: Iterable[int]) -> list[wire.Segment]:
     stretches = coverage.stretches(list(boundaries))
     return [wire.Segment(start_seconds=start / 1000, end_seconds=end / 1000) for start, end in stretches]
-
-
-def _timestamp(at_us: int) -> Timestamp:
-    return Timestamp(seconds=at_us // 1_000_000, nanos=at_us % 1_000_000 * 1000)

@@ -28,6 +28,7 @@ from mesh.states.memory import MemoryShards, MemoryState
 from mesh.streams.memory import MemoryStream
 from mesh.telemetry import Telemetry
 from services.features.servicer import FeaturesServicer
+from services.features.usecases import Features
 from services.ingest.adapters.event_log import StreamEventLog
 from services.ingest.adapters.memory import (
     MemoryApplied,
@@ -104,7 +105,7 @@ async def housed(ledger: Ledger | None = None, sample_ratio: float = 1.0) -> Asy
             VideoServicer(Playback(MemoryState(), MemoryShards()), traced["video"].metrics), to
         ),
         "features": lambda to: add_FeaturesServiceServicer_to_server(
-            FeaturesServicer(MemoryState(), traced["features"].metrics), to
+            FeaturesServicer(Features(MemoryState()), traced["features"].metrics), to
         ),
         "scoring": lambda to: add_ScoringServiceServicer_to_server(
             ScoringServicer(Scoring(ModelDirectory(MODELS), MemoryState()), traced["scoring"].metrics), to

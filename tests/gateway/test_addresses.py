@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gateway.addresses import holder, proxies
+from gateway.http.addresses import holder, proxies
 from gateway.settings import Settings
 from mesh.settings import SettingError
 

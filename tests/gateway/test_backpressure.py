@@ -10,10 +10,10 @@ import httpx
 import pytest
 from journeymesh.ingest.v1 import ingest_pb2
 
-from gateway.coalesce import Coalescer, Sent
-from gateway.intake import Intake
+from gateway.accepting.coalescer import Coalescer, Sent
+from gateway.http.admission import Intake
+from gateway.http.shares import Shares
 from gateway.serving import connections_within_files
-from gateway.shares import Shares
 from mesh import telemetry
 from mesh.errors import Unavailable
 from tests.gateway.fakes import events_of, rows_of

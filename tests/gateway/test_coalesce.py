@@ -11,9 +11,9 @@ from journeymesh.ingest.v1 import ingest_pb2
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from gateway.coalesce import Coalescer, Sent, Verdicts
-from gateway.rows import Rows
-from gateway.shares import Shares
+from gateway.accepting.coalescer import Coalescer, Sent, Verdicts
+from gateway.accepting.rows import Rows
+from gateway.http.shares import Shares
 from mesh import semconv, telemetry
 from mesh.errors import Internal, InvalidArgument, Unavailable
 from tests.gateway.fakes import events_of, rows_of

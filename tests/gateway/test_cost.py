@@ -9,8 +9,8 @@ import httpx
 import pytest
 from journeymesh.ingest.v1 import ingest_pb2
 
-from gateway.routes import ROUTES
-from gateway.routing import SWITCHING, Route
+from gateway.contract.route import SWITCHING, Route
+from gateway.routes.table import ROUTES
 from tests.gateway.running import Gateway
 
 PACKED = {"content-encoding": "gzip"}

@@ -13,9 +13,9 @@ from journeymesh.ingest.v1 import ingest_pb2
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from gateway.coalesce import Coalescer, Sent
-from gateway.shares import Shares
-from gateway.unread import leave_who_does_not_read
+from gateway.accepting.coalescer import Coalescer, Sent
+from gateway.http.shares import Shares
+from gateway.http.slow_clients import leave_who_does_not_read
 from mesh import telemetry
 from mesh.errors import ResourceExhausted, Unavailable
 from tests.gateway.fakes import events_of, rows_of

@@ -5,8 +5,8 @@ import re
 import httpx
 import pytest
 
-from gateway.routes import ROUTES
-from gateway.routing import SWITCHING, Route
+from gateway.contract.route import SWITCHING, Route
+from gateway.routes.table import ROUTES
 from tests.gateway.running import Gateway, listening
 
 SAME_FOR_ALL = {"/openapi.json", "/asyncapi.json", "/docs"}

@@ -11,9 +11,10 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, ti
 from journeymesh.common.v1 import error_reason_pb2, event_pb2, event_table_pb2, position_pb2
 from journeymesh.ingest.v1 import ingest_pb2
 
-from gateway import ingest_versions, peers
-from gateway.coalesce import Coalescer, Sent
-from gateway.shares import Shares
+from gateway import peers
+from gateway.accepting import ingest_versions
+from gateway.accepting.coalescer import Coalescer, Sent
+from gateway.http.shares import Shares
 from mesh import telemetry
 from tests.gateway.fakes import events_of, rows_of
 from tests.serving import serving

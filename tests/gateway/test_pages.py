@@ -6,14 +6,15 @@ from typing import Any
 import pytest
 from journeymesh.common.v1 import event_pb2
 
-from gateway import pages, transcode
-from gateway.additions import unheard
-from gateway.rows import Rows
-from gateway.segment.messages import Reader
+from gateway.accepting.rows import Rows
+from gateway.formats import native
+from gateway.formats.json.lenient import unheard
+from gateway.formats.segment.messages import Reader
+from gateway.formats.values import pages
 from services.ingest.domain.page import Page, PageRules, page_of
 from tests.gateway.running import NOW_US
 
-STAMP = transcode.Stamp(NOW_US, bytes(range(16)), bytes(range(8)))
+STAMP = native.Stamp(NOW_US, bytes(range(16)), bytes(range(8)))
 NAMES = ("home", "loans", "loans compare", "Rates & fees", "FAQ?", "about", "team", "#contact", "Über uns")
 APP = {"path": "/", "search": "", "referrer": "", "title": "App", "url": "https://app.example/"}
 
@@ -36,7 +37,7 @@ def viewed(**properties: Any) -> Page:
     """What a view of our own API becomes."""
     rows = Rows()
     event = {"eventType": "page_view", "userId": "ada", "eventId": "e", "properties": properties}
-    transcode.read_event(json.dumps(event).encode(), rows.add, STAMP, str)
+    native.read_event(json.dumps(event).encode(), rows.add, STAMP, str)
     return page_of(rows.table().event(0).page, PageRules())
 
 

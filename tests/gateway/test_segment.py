@@ -13,16 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journeymesh.common.v1 import event_pb2
 
-from gateway import transcode, writing
-from gateway.additions import Warn, unheard
-from gateway.rows import Rows
-from gateway.segment import names, told
-from gateway.segment.messages import Reader
-from gateway.splicing import with_members
+from gateway.accepting.rows import Rows
+from gateway.formats import native, rendering
+from gateway.formats.json.lenient import Warn, unheard
+from gateway.formats.json.splicing import with_members
+from gateway.formats.segment import names, told
+from gateway.formats.segment.messages import Reader
 from mesh.errors import InvalidArgument, ResourceExhausted, Unavailable
 from tests.gateway.running import NOW_US, Gateway
 
-STAMP = transcode.Stamp(NOW_US, bytes(range(16)), bytes(range(8)))
+STAMP = native.Stamp(NOW_US, bytes(range(16)), bytes(range(8)))
 DOCUMENT = Path(__file__).parents[2] / "docs" / "clients.md"
 WEB = {
     "library": {"name": "analytics.js", "version": "npm:next-1.70.0"},
@@ -57,11 +57,11 @@ def kept(event: event_pb2.Event) -> Any:
 
 def replayed(event: event_pb2.Event) -> event_pb2.Event:
     """The event as it is read again from what is told of it: that is how a failed event is sent again."""
-    members = writing.write_event(event)
+    members = rendering.write_event(event)
     for stamped in ("receivedTime", "isBot"):
         del members[stamped]
     rows = Rows()
-    transcode.read_event(msgspec.json.encode(members), rows.add, STAMP, str, unheard)
+    native.read_event(msgspec.json.encode(members), rows.add, STAMP, str, unheard)
     return rows.table().event(0)
 
 
@@ -425,7 +425,7 @@ async def test_each_call_has_its_path(
 
 def test_a_message_of_its_own_may_be_as_large_as_in_a_batch() -> None:
     message: dict[str, Any] = {"userId": "ada", "event": "e", "properties": {"x": ""}}
-    message["properties"] = {"x": "x" * (transcode.MAX_EVENT_BYTES - len(json.dumps(message)))}
+    message["properties"] = {"x": "x" * (native.MAX_EVENT_BYTES - len(json.dumps(message)))}
     raw = with_members(json.dumps(message).encode(), {"type": "track"})
     rows = Rows()
     Reader().read(raw, rows.add, STAMP, str, unheard)

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from journeymesh.common.v1 import event_pb2
 
-from gateway import transcode
-from gateway.rows import Rows
-from gateway.segment.messages import Reader
+from gateway.accepting.rows import Rows
+from gateway.formats import native
+from gateway.formats.segment.messages import Reader
 from tests.gateway.running import NOW_US, Gateway
 
-STAMP = transcode.Stamp(NOW_US, bytes(range(16)), bytes(range(8)))
+STAMP = native.Stamp(NOW_US, bytes(range(16)), bytes(range(8)))
 
 
 def read(message: dict[str, Any] | str, reader: Reader | None = None) -> event_pb2.Event:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.pace import BYTES_PER_SECOND, Pace
-from gateway.shares import Lack, Shares, share
+from gateway.http.shares import Lack, Shares, share
+from gateway.http.slow_clients import BYTES_PER_SECOND, Pace
 
 steps = st.lists(st.tuples(st.booleans(), st.sampled_from(["a", "b", "c", None]), st.integers(1, 5)), max_size=60)
 

@@ -20,6 +20,7 @@ from mesh.streams.redis import RedisStream
 from offline.archive import events as archived_events
 from records import table
 from services.features.servicer import FeaturesServicer
+from services.features.usecases import Features
 from services.ingest.adapters.archive_files import ParquetArchive
 from services.ingest.adapters.archive_plans import RedisPlans
 from services.ingest.adapters.event_log import StreamEventLog
@@ -93,7 +94,7 @@ def told(*messages: Message) -> list[dict[str, Any]]:
 
 
 def _features(at_: At) -> FeaturesServicer:
-    return FeaturesServicer(RedisState(at_.client, "features", LIFETIME), Metrics())
+    return FeaturesServicer(Features(RedisState(at_.client, "features", LIFETIME)), Metrics())
 
 
 async def write_features(to: At) -> None:

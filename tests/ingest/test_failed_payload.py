@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from journeymesh.common.v1 import event_pb2
 
-from gateway import transcode
-from gateway.rows import Rows
+from gateway.accepting.rows import Rows
+from gateway.formats import native
 from services.ingest.translation.payload import event_json
 from tests.builders import MINUTE_US, NOW_US, event
 
@@ -16,8 +16,8 @@ STAMPED = ("properties", "received_time_us", "trace_id", "span_id")
 
 def sent_again(told: event_pb2.Event) -> event_pb2.Event:
     rows = Rows()
-    stamp = transcode.Stamp(NOW_US + MINUTE_US, b"t" * 16, b"s" * 8)
-    transcode.read_event(event_json(told), rows.add, stamp, str)
+    stamp = native.Stamp(NOW_US + MINUTE_US, b"t" * 16, b"s" * 8)
+    native.read_event(event_json(told), rows.add, stamp, str)
     return rows.table().event(0)
 
 

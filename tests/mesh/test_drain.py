@@ -12,8 +12,8 @@ from journeymesh.intervention.v1 import intervention_pb2
 
 from gateway import peers
 from gateway.core import Core, assemble
+from gateway.push.watching import watch
 from gateway.settings import Settings
-from gateway.watching import watch
 from mesh import channel, telemetry
 from mesh.clock import system_clock
 from mesh.leases import Lease
@@ -136,7 +136,7 @@ async def next_cursor(changes: "AsyncIterator[Any]") -> int:
 
 
 async def test_a_watch_goes_on_with_another_replica(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.watching._SHORT_SECONDS", 0.0)
+    monkeypatch.setattr("gateway.push.watching._SHORT_SECONDS", 0.0)
     first, second, port = Waiting(), Waiting(), free_port()
     second.cursor = 2
     async with watching(port) as core:
@@ -165,7 +165,7 @@ async def test_a_watch_outlives_its_connection(monkeypatch: pytest.MonkeyPatch) 
 
 
 async def test_a_watch_that_is_refused_again_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.watching._SHORT_SECONDS", 5.0)
+    monkeypatch.setattr("gateway.push.watching._SHORT_SECONDS", 5.0)
     waiting, port = Waiting(), free_port()
     async with watching(port) as core:
         async with served(waiting, port):

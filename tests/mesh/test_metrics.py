@@ -20,6 +20,7 @@ from mesh.server import serving as serving_on
 from mesh.states.memory import MemoryState
 from mesh.telemetry import TelemetrySettings
 from services.features.servicer import FeaturesServicer
+from services.features.usecases import Features
 from tests.conftest import free_port
 from tests.serving import serving
 
@@ -162,7 +163,7 @@ def test_a_process_tells_its_metrics_where_the_settings_say() -> None:
 
 async def test_rpcs_are_measured_by_method_and_status_and_health_is_not() -> None:
     observed = telemetry.off("test")
-    servicer = FeaturesServicer(MemoryState(), observed.metrics)
+    servicer = FeaturesServicer(Features(MemoryState()), observed.metrics)
 
     async def refuse(_request: object, _context: object) -> None:
         raise FailedPrecondition("LEASE_LOST", "Another has it.")

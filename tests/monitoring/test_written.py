@@ -128,7 +128,7 @@ def test_a_dashboard_has_the_shape_grafana_imports(name: str) -> None:
 
 
 def test_dashboards_and_panels_have_names_of_their_own() -> None:
-    assert len({each.title for each in DASHBOARDS}) == len(DASHBOARDS) == len(SHOWN)
+    assert len({each["title"] for each in DASHBOARDS.values()}) == len(DASHBOARDS) == len(SHOWN)
     for name, dashboard in SHOWN.items():
         titles = [each["title"] for each in panels(dashboard)]
         assert len(titles) == len(set(titles)), name

@@ -22,6 +22,7 @@ from mesh.states.memory import MemoryShards, MemoryState
 from mesh.streams.memory import MemoryStream
 from records.table import of_events
 from services.features.servicer import FeaturesServicer
+from services.features.usecases import Features
 from services.ingest import archiver, dispatcher
 from services.ingest.adapters.archive_files import ParquetArchive
 from services.ingest.adapters.archive_plans import MemoryPlans
@@ -89,7 +90,7 @@ async def running(folder: Path, document: str = DOCUMENT) -> AsyncIterator[Mesh]
         lambda to: add_VideoServiceServicer_to_server(
             VideoServicer(Playback(MemoryState(), MemoryShards()), Metrics()), to
         ),
-        lambda to: add_FeaturesServiceServicer_to_server(FeaturesServicer(features, Metrics()), to),
+        lambda to: add_FeaturesServiceServicer_to_server(FeaturesServicer(Features(features), Metrics()), to),
         lambda to: add_ScoringServiceServicer_to_server(
             ScoringServicer(Scoring(ModelDirectory(MODELS), MemoryState()), Metrics()), to
         ),

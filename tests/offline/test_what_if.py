@@ -20,8 +20,8 @@ from journeymesh.common.v1 import event_pb2
 from journeymesh.intervention.v1 import intervention_pb2
 
 from cli import replay
-from gateway.rows import Rows
-from gateway.transcode import Stamp, read_event
+from gateway.accepting.rows import Rows
+from gateway.formats.native import Stamp, read_event
 from mesh.applied import derived_id
 from offline import archive, decided
 from offline.datasets import simulator

@@ -13,12 +13,13 @@ from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from mesh.errors import MeshError, ResourceExhausted, Unavailable
+from mesh.patience import backoff_seconds
 from mesh.settings import SettingError
 
 _CONNECT_SECONDS: Final = 2
 _ANSWER_SECONDS: Final = 5
 _CONNECTIONS: Final = 50
-_FIRST_PAUSE_SECONDS: Final = 0.05
+_FIRST_PAUSE_SECONDS: Final = 0.1
 _LONGEST_PAUSE_SECONDS: Final = 0.5
 _THROTTLING: Final = {
     "ProvisionedThroughputExceededException",
@@ -84,8 +85,8 @@ def understood(error: Exception) -> Refusal:
 
 
 def pause_seconds(tries: int, chance: float) -> float:
-    """How long to wait after so many tries in vain, 1 or more: exponential with full jitter, `chance` from 0 to 1."""
-    return chance * min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2.0**tries)
+    """How long to wait after so many failed attempts, 1 or more."""
+    return backoff_seconds(tries, _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, chance)
 
 
 async def ping(client: Any, stream: str) -> None:  # noqa: ANN401 - the client has no type

@@ -1,0 +1,96 @@
+"""What those who run the gateway ask: health, metrics, and how far the readers of the stream are."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from journeymesh.ingest.v1 import ingest_pb2
+
+from gateway.core import Core
+from gateway.formats.rendering import render
+from gateway.http import problems
+from gateway.http.asgi import Answer, Request, json
+from mesh import registry
+from mesh.errors import MeshError, NotFound, Unavailable
+from mesh.metrics import CONTENT_TYPE
+
+# Readiness is told without how far the readers are where that takes longer.
+_ASKING_SECONDS: Final = 1.0
+_LOOK_SECONDS: Final = 1.0
+
+
+class State(msgspec.Struct, omit_defaults=True):
+    """Whether the gateway lives, has started or is ready, and what to look after although it is."""
+
+    status: str
+    warnings: list[str] | msgspec.UnsetType = msgspec.UNSET
+
+
+async def healthz(_core: Core, _request: Request) -> Answer:
+    """The process lives."""
+    return json(State("alive"))
+
+
+async def startupz(core: Core, request: Request) -> Answer:
+    """Every service was reached once, or has been waited for long enough; from then on so for good."""
+    unreached = core.startup.unreached()
+    if unreached:
+        error = Unavailable("DEPENDENCY_UNAVAILABLE", f"Not reached yet: {', '.join(unreached)}.")
+        return problems.answer(error, request.trace_id, services=unreached)
+    return json(State("started"))
+
+
+async def readyz(core: Core, request: Request) -> Answer:
+    """Every service says it serves.
+
+    A reader that is in trouble makes nothing unready: events are taken and wait in the stream, and a gateway taken out
+    of service would refuse them. It is a warning.
+    """
+    lost = await core.peers.lost()
+    if lost:
+        error = Unavailable("DEPENDENCY_UNAVAILABLE", f"Not ready: {', '.join(lost)}.")
+        return problems.answer(error, request.trace_id, services=lost)
+    warnings = [warning for one in await _standings(core) if (warning := _warning(one))]
+    return json(State("ready", warnings or msgspec.UNSET))
+
+
+async def pipeline(core: Core, _request: Request) -> Answer:
+    """How far each reader of the stream has come on each shard."""
+    return json(render(await core.peers.ingest.GetPipeline(ingest_pb2.GetPipelineRequest())))
+
+
+async def counts(core: Core, _request: Request) -> Answer:
+    """What this process has counted, for Prometheus; on this machine, or where it has no address of its own for that.
+
+    Raises:
+        NotFound: others reach the gateway, and it has.
+    """
+    metrics = core.telemetry.metrics
+    if metrics.is_served and not core.settings.is_local:
+        raise NotFound("PATH_NOT_FOUND", "Metrics are told at an address of their own.")
+    return Answer(200, metrics.render(), CONTENT_TYPE)
+
+
+async def watch_services(core: Core) -> None:
+    """Tells again and again which services say they serve, until cancelled."""
+    while True:
+        lost = await core.peers.lost()
+        core.startup.note(lost)
+        for name in core.peers.health:
+            core.telemetry.metrics.tell(registry.DEPENDENCY_UP, name not in lost, name)
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def _standings(core: Core) -> Sequence[ingest_pb2.ShardStanding]:
+    try:
+        asked = core.peers.ingest.GetPipeline(ingest_pb2.GetPipelineRequest(), timeout=_ASKING_SECONDS)
+        return (await asked).standings
+    except MeshError:
+        return ()
+
+
+def _warning(one: ingest_pb2.ShardStanding) -> str:
+    if one.is_ended or (one.owner and not one.trouble):
+        return ""
+    return f"{one.reader}, shard {one.shard}: {one.trouble or 'Nobody reads it.'}"
