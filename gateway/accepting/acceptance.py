@@ -1,6 +1,6 @@
-"""How events get from a request to ingest, and what is said of each.
+"""Takes events from a request to ingest, and returns a verdict for each.
 
-What is said and kept of events that are refused is bounded by what was sent: see `_most_told`.
+How many refused events are listed and kept depends on the size of the request: see `_max_listed`.
 """
 
 from collections.abc import Sequence
@@ -10,13 +10,13 @@ import msgspec
 from journeymesh.common.v1 import error_reason_pb2
 from journeymesh.ingest.v1 import ingest_pb2
 
-from gateway.accepting.coalescer import Coalescer, Sent
+from gateway.accepting.coalescer import Coalescer, Submission
 from gateway.accepting.rows import Rows
 from gateway.formats import native
 from gateway.formats.ids import event_ids
 from gateway.formats.native import Read
-from gateway.formats.reading import SecondReading, salvage_ids
-from gateway.formats.schema import words
+from gateway.formats.reading import MendingReader, salvage_ids
+from gateway.formats.schema import enum_names
 from gateway.http.asgi import Request
 from gateway.http.problems import Rejected
 from gateway.metrics import count_events
@@ -24,16 +24,16 @@ from mesh.errors import InvalidArgument, MeshError, ResourceExhausted
 
 _ACCEPTED: Final = ingest_pb2.VERDICT_ACCEPTED
 _DUPLICATE: Final = ingest_pb2.VERDICT_DUPLICATE
-_REASONS: Final = words(error_reason_pb2.ErrorReason.DESCRIPTOR)
+_REASONS: Final = enum_names(error_reason_pb2.ErrorReason.DESCRIPTOR)
 _RETRY_SECONDS: Final = 1.0
-_TOLD_ALWAYS: Final = 100
-_BYTES_FOR_ONE_MORE: Final = 256
-# With those kept together, of which 512 KiB make 17, it stays below the 1,000 that ingest takes of a request.
-_KEPT_ONE_BY_ONE: Final = 500
+_LISTED_ALWAYS: Final = 100
+_BYTES_PER_LISTED: Final = 256
+# Together with those kept in bulk, at most 17 for 512 KiB, that is below the 1,000 that ingest takes per request.
+_MAX_KEPT_SINGLY: Final = 500
 
 
 class Warned(msgspec.Struct, rename="camel"):
-    """What was cleaned or left out of an event that was taken; the member is empty where it is the event as a whole."""
+    """What was cleaned or left out of an accepted event; the member is empty for the event as a whole."""
 
     index: int
     event_id: str | None
@@ -42,9 +42,9 @@ class Warned(msgspec.Struct, rename="camel"):
 
 
 class Tracked(msgspec.Struct, rename="camel"):
-    """What became of a request's events; one id an event, in order, null where none was readable.
+    """The verdicts on a request's events, and the id of each in order, null if it had no readable one.
 
-    Of many that were refused the last one listed stands for the rest.
+    If too many were rejected, the last one listed stands for the rest.
     """
 
     accepted: int
@@ -55,25 +55,25 @@ class Tracked(msgspec.Struct, rename="camel"):
     warnings: list[Warned]
 
 
-class _Unread:
-    """Events of one request that are none: those sent along one by one, and those beyond, which are kept together."""
+class _FailedEvents:
+    """Passes the unreadable events of a request on to ingest to be kept: singly, and beyond a limit in bulk."""
 
-    def __init__(self, message: ingest_pb2.AcceptEventsRequest, stamp: native.Stamp, most_told: int) -> None:
+    def __init__(self, message: ingest_pb2.AcceptEventsRequest, stamp: native.Stamp, max_listed: int) -> None:
         self._message = message
         self._stamp = stamp
-        self._most_told = most_told
-        self._most_kept = min(most_told, _KEPT_ONE_BY_ONE)
+        self._max_listed = max_listed
+        self._max_kept = min(max_listed, _MAX_KEPT_SINGLY)
         self._count = 0
         self._rest: list[bytes] = []
         self._rest_bytes = 0
         self._why: InvalidArgument | None = None
 
     def keep(self, raw: msgspec.Raw | bytes, error: InvalidArgument) -> str:
-        """Keeps one; returns its id, empty where none is readable or it is not told one by one."""
+        """Keeps one; returns its id, empty if it has no readable one or is beyond those listed."""
         payload = bytes(raw)[: native.MAX_EVENT_BYTES]
         self._count += 1
-        event_id, user_id = salvage_ids(raw) if self._count <= self._most_told else ("", "")
-        if self._count <= self._most_kept:
+        event_id, user_id = salvage_ids(raw) if self._count <= self._max_listed else ("", "")
+        if self._count <= self._max_kept:
             self._add(error, payload, event_id, user_id)
             return event_id
         if self._rest_bytes + len(payload) > native.MAX_EVENT_BYTES:
@@ -84,7 +84,7 @@ class _Unread:
         return event_id
 
     def close(self) -> None:
-        """Sends along what is kept together."""
+        """Passes on what was collected in bulk."""
         if self._why is not None:
             self._add(self._why, b",".join(self._rest))
         self._rest, self._rest_bytes, self._why = [], 0, None
@@ -107,14 +107,12 @@ async def accept(
     raws: Sequence[msgspec.Raw | bytes],
     read: Read = native.read_event,
 ) -> Tracked:
-    """Reads the events and has ingest accept the readable ones; what is unreadable goes along to be kept."""
+    """Reads events and submits them to ingest; unreadable ones go along to be kept."""
     rows, others = Rows(), ingest_pb2.AcceptEventsRequest()
     stamp = native.Stamp(request.received_us, request.trace_id, request.span_id)
-    make_id = event_ids(request.received_us).__next__
-    add = rows.add
-    most = _most_told(request)
-    unread = _Unread(others, stamp, most)
-    again = SecondReading(read)
+    max_listed = _max_listed(request)
+    failed = _FailedEvents(others, stamp, max_listed)
+    reader = MendingReader(read)
     ids: list[str | None] = []
     rejected: list[Rejected] = []
     readable: list[int] = []
@@ -124,35 +122,32 @@ async def accept(
     def warn(member: str, detail: str) -> None:
         cleaned.append((index, member, detail))
 
+    sink = native.EventSink(rows.add, stamp, event_ids(request.received_us).__next__, warn)
     for index, raw in enumerate(raws):
         try:
-            try:
-                event_id = read(raw, add, stamp, make_id, warn)
-            except InvalidArgument as error:
-                event_id = again.read(raw, error, add, stamp, make_id, warn)
-            ids.append(event_id)
+            ids.append(reader.read(raw, sink))
             readable.append(index)
         except InvalidArgument as error:
-            known_id = unread.keep(raw, error) or None
+            known_id = failed.keep(raw, error) or None
             ids.append(known_id)
             rejected.append(Rejected(index, known_id, error.reason, error.detail))
-    unread.close()
-    sent = Sent(rows, sum(len(raws[index]) for index in readable), others)
+    failed.close()
+    sent = Submission(rows, sum(len(raws[index]) for index in readable), others)
     verdicts = await coalescer.accept(sent, (request.trace_id, request.span_id), request.address)
     accepted, duplicates = verdicts.verdicts.count(_ACCEPTED), verdicts.verdicts.count(_DUPLICATE)
     for refused in verdicts.rejections:
         index = readable[refused.event_index]
-        rejected.append(Rejected(index, ids[index], reason_word(refused.reason), refused.detail))
+        rejected.append(Rejected(index, ids[index], reason_name(refused.reason), refused.detail))
     cleaned += [(readable[one.event_index], one.member, one.detail) for one in verdicts.warnings]
     count_events(coalescer.telemetry.metrics, accepted, duplicates, len(rejected))
-    warnings = _warnings(cleaned, rejected, ids, most) if cleaned else []
-    return Tracked(accepted, duplicates, _listed(rejected, most), ids, request.trace_id.hex(), warnings)
+    warnings = _warnings(cleaned, rejected, ids, max_listed) if cleaned else []
+    return Tracked(accepted, duplicates, _listed(rejected, max_listed), ids, request.trace_id.hex(), warnings)
 
 
 def refusal_of(tracked: Tracked) -> MeshError | None:
-    """Why nothing of a request was taken; None where something was.
+    """The error if no event of a request was accepted; None if any was.
 
-    Where somebody sends too much, the request may come again whole: what is wrong with the others is kept once.
+    A rate limit takes precedence: the request may be repeated as a whole, as failed events are kept only once.
     """
     if tracked.accepted or tracked.duplicates:
         return None
@@ -162,26 +157,26 @@ def refusal_of(tracked: Tracked) -> MeshError | None:
     return InvalidArgument(tracked.rejected[0].reason, tracked.rejected[0].detail)
 
 
-def reason_word(reason: int) -> str:
-    """The word of a reason; that of a newer service is no word of this gateway."""
+def reason_name(reason: int) -> str:
+    """The name of a reason; a newer service may give one that this gateway does not know."""
     return _REASONS.get(reason) or "INTERNAL"
 
 
-def _most_told(request: Request) -> int:
-    """How many refused events are told one by one, and kept so up to 500: a hundred, and more where more was sent.
+def _max_listed(request: Request) -> int:
+    """How many refused events are listed, and up to 500 kept singly: a hundred, and more for larger requests.
 
-    A body of a few bytes, unpacked to thousands of messages, must not fill the store or the client's network.
+    A few bytes that decompress to thousands of events must fill neither the store nor the client's network.
     """
-    return _TOLD_ALWAYS + request.sent_bytes // _BYTES_FOR_ONE_MORE
+    return _LISTED_ALWAYS + request.sent_bytes // _BYTES_PER_LISTED
 
 
 def _listed(rejected: list[Rejected], most: int) -> list[Rejected]:
-    """Those that are told, by index; the last stands for all beyond the bound."""
+    """The rejections to list, by index; the last stands for all beyond the limit."""
     rejected.sort(key=lambda each: each.index)
     if len(rejected) <= most:
         return rejected
     rest = rejected[most:]
-    # That a request may come again whole must not be lost.
+    # A rate limit must not get lost: it says that the request may be repeated.
     first = next((one for one in rest if one.reason == "RATE_LIMITED"), rest[0])
     detail = f"{len(rest)} events more were refused and are not listed; of one of them: {first.detail}"
     return [*rejected[:most], Rejected(rest[0].index, None, first.reason, detail)]

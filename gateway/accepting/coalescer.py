@@ -1,12 +1,12 @@
-"""Joins the events of many small requests into few RPCs to ingest.
+"""Coalesces the events of many small requests into few RPCs to ingest.
 
-While nothing is under way, a request goes at once; while an RPC is, requests gather and go together with the next. One
-RPC is under way at a time, because two could overtake each other and change the order of a user's events. Events wait
-as rows, so that an RPC brings one table; what is no event waits as serialized messages: joining two is joining their
-bytes, as the encoding of repeated fields allows.
+When idle, a request is sent at once; while an RPC is in flight, requests gather and go together with the next. Only one
+RPC is in flight at a time, as two could overtake each other and reorder a user's events. Events wait as rows, so that
+an RPC carries one table. Unreadable ones wait as serialized messages, which concatenate as the encoding of repeated
+fields allows.
 
-What waits is bounded twice: in bytes, because it lies in memory, and in time, because a request that was let in should
-not wait much longer than it takes to be told to come again.
+What waits is limited in bytes, because it is in memory, and in time, because a request that was admitted should not
+wait much longer than one that is told to come again.
 """
 
 import asyncio
@@ -20,56 +20,37 @@ from opentelemetry import trace
 
 from gateway.accepting.ingest_versions import Ingest
 from gateway.accepting.rows import Rows, joined
-from gateway.http.shares import Lack, Shares
+from gateway.http.shares import Exhausted, Shares
 from gateway.peers import Accept
 from mesh import semconv
 from mesh.errors import INTERNAL_TEXT, DeadlineExceeded, Internal, ResourceExhausted, Unavailable
 from mesh.telemetry import Telemetry, links, span_context, within
 
 _MAX_RPC_BYTES: Final = 4 * 1024 * 1024
-# Ingest refuses a whole request with more, whoever of those who were joined sent them.
+# Ingest refuses a request with more as a whole.
 _MAX_RPC_UNREADABLE: Final = 1_000
 _RETRY_SECONDS: Final = 1.0
-# What is kept of an event beside what was sent: its id if it had none, trace, times.
+# What is kept of an event besides what was sent: a generated id, trace, times.
 _STAMP_BYTES: Final = 64
 
 
-class Sent(NamedTuple):
-    """What a request has for ingest: its events, and beside them a message with what is none.
-
-    `size` is how many bytes the events had when they came, unpacked.
-    """
+class Submission(NamedTuple):
+    """What a request submits to ingest: its events, their decompressed size, and the unreadable rest."""
 
     rows: Rows
     size: int
     others: ingest_pb2.AcceptEventsRequest
 
 
-class Refused(NamedTuple):
-    """Why ingest refused one event of a request; the index is that among the request's readable events."""
-
-    event_index: int
-    reason: int
-    detail: str
-
-
-class Cleaned(NamedTuple):
-    """What ingest cleaned or left out of one event of a request; the index is as in `Refused`."""
-
-    event_index: int
-    member: str
-    detail: str
-
-
 class Verdicts(NamedTuple):
-    """What ingest said of a request's readable events, in their order."""
+    """Ingest's verdicts on a request's readable events, in order; the others name an event by its index among them."""
 
     verdicts: Sequence[int]
-    rejections: Sequence[Refused]
-    warnings: Sequence[Cleaned] = ()
+    rejections: Sequence[ingest_pb2.Rejection]
+    warnings: Sequence[ingest_pb2.Warning] = ()
 
 
-_Told = TypeVar("_Told", Refused, Cleaned)
+_Finding = TypeVar("_Finding", ingest_pb2.Rejection, ingest_pb2.Warning)
 
 
 class _Part(NamedTuple):
@@ -84,7 +65,7 @@ class _Part(NamedTuple):
 
 
 class Coalescer:
-    """Holds the requests that wait for ingest, in the order they came."""
+    """Holds the requests that wait for ingest, in order of arrival."""
 
     def __init__(
         self,
@@ -102,24 +83,23 @@ class Coalescer:
         self._waiting: deque[_Part] = deque()
         self._sending: asyncio.Task[None] | None = None
 
-    async def accept(self, sent: Sent, span: tuple[bytes, bytes], address: str) -> Verdicts:
-        """Sends a request's events, together with others', and waits for their verdicts.
+    async def accept(self, sent: Submission, span: tuple[bytes, bytes], address: str) -> Verdicts:
+        """Sends a request's events, along with those of others, and waits for their verdicts.
 
         Raises:
-            Unavailable: `BUFFER_FULL`, too much waits already, or for too long; or ingest cannot be reached or was too
-                slow.
+            Unavailable: `BUFFER_FULL`, too much waits, or for too long; or ingest is unreachable or too slow.
             ResourceExhausted: `ADDRESS_BUSY`, too much of this address waits.
-            MeshError: what else ingest raised.
+            MeshError: whatever else ingest raised.
         """
         unreadable = sent.others.SerializeToString()
         size = sent.size + len(unreadable) + len(sent.rows) * _STAMP_BYTES
         loop = asyncio.get_running_loop()
         now = loop.time()
         is_slow = bool(self._waiting) and now - self._waiting[0].came_at > self._max_wait_seconds
-        lack = Lack.FOR_ALL if is_slow else self._waiting_bytes.take(address, size)
-        if lack is Lack.FOR_ALL:
+        exhausted = Exhausted.TOTAL if is_slow else self._waiting_bytes.take(address, size)
+        if exhausted is Exhausted.TOTAL:
             raise Unavailable("BUFFER_FULL", "Too many events wait to be accepted.", _RETRY_SECONDS)
-        if lack is Lack.FOR_ONE:
+        if exhausted is Exhausted.SHARE:
             raise ResourceExhausted("ADDRESS_BUSY", "Too many events of this address wait.", _RETRY_SECONDS)
         unreadable_count = len(sent.others.unreadable)
         part = _Part(sent.rows, unreadable, unreadable_count, size, span, loop.create_future(), now, address)
@@ -134,9 +114,9 @@ class Coalescer:
             try:
                 await self._send(parts)
             except DeadlineExceeded as error:
-                # To a client the same as unavailable: sending again is right and safe.
+                # For a client the same as unavailable: it is right and safe to send again.
                 _fail(parts, Unavailable(error.reason, error.detail, _RETRY_SECONDS))
-            except Exception as error:  # noqa: BLE001 - whatever it is, the waiters must hear of it
+            except Exception as error:  # noqa: BLE001 - whatever it is, the waiting requests must get it
                 _fail(parts, error)
             for part in parts:
                 self._waiting_bytes.give_back(part.address, part.size)
@@ -168,7 +148,7 @@ class Coalescer:
         _deal(parts, response)
 
     def _span(self, parts: Sequence[_Part], event_count: int) -> contextlib.AbstractContextManager[trace.Span]:
-        """A span in the trace of the first request that is recorded, linked to the others'; else none is recorded."""
+        """A span in the trace of the first recorded request, linked to those of the others."""
         recorded = [part.span for part in parts if part.span[1]]
         first, *others = recorded or [parts[0].span]
         return self.telemetry.tracer.start_as_current_span(
@@ -180,10 +160,8 @@ class Coalescer:
 
 
 def _deal(parts: Sequence[_Part], response: ingest_pb2.AcceptEventsResponse) -> None:
-    """Gives each request its own part of the verdicts."""
-    verdicts = list(response.verdicts)
-    rejections = deque(Refused(r.event_index, r.reason, r.detail) for r in response.rejections)
-    warnings = deque(Cleaned(w.event_index, w.member, w.detail) for w in response.warnings)
+    """Distributes the verdicts to their requests."""
+    verdicts, rejections, warnings = list(response.verdicts), deque(response.rejections), deque(response.warnings)
     start = 0
     for part in parts:
         end = start + len(part.rows)
@@ -193,12 +171,12 @@ def _deal(parts: Sequence[_Part], response: ingest_pb2.AcceptEventsResponse) -> 
         start = end
 
 
-def _cut(told: "deque[_Told]", start: int, end: int) -> "list[_Told]":
-    """Takes what is told of the events up to `end`, as of a request's own events."""
-    own: list[_Told] = []
-    while told and told[0].event_index < end:
-        one = told.popleft()
-        own.append(one._replace(event_index=one.event_index - start))
+def _cut(findings: "deque[_Finding]", start: int, end: int) -> "list[_Finding]":
+    """Takes the findings about events before `end`, and makes their indices those of the request's own events."""
+    own: list[_Finding] = []
+    while findings and findings[0].event_index < end:
+        own.append(findings.popleft())
+        own[-1].event_index -= start
     return own
 
 

@@ -1,6 +1,6 @@
-"""Asking ingest of this version, which takes a table, or of the version before, which takes events one by one.
+"""Calls ingest, be it of this version, which takes a table, or of the previous one, which takes single events.
 
-Both run side by side while they are upgraded. The one before does not see a table, and so gives no verdicts.
+During an upgrade both run side by side. The previous one ignores a table, and so returns no verdicts.
 """
 
 import asyncio
@@ -23,9 +23,9 @@ class Ingest:
         self._is_older_until = 0.0
 
     async def accept(self, table: Table, unreadable: bytes) -> ingest_pb2.AcceptEventsResponse:
-        """Sends events, and what is none as a serialized `AcceptEventsRequest`; gives the verdicts of the events.
+        """Sends events, and unreadable ones as a serialized `AcceptEventsRequest`; returns the verdicts.
 
-        For a minute after an answer without verdicts, events are sent as the version before takes them.
+        For a minute after an answer without verdicts, events are sent one by one.
 
         Raises:
             MeshError: as ingest raises it.
@@ -36,7 +36,7 @@ class Ingest:
             if response.verdicts or not table:
                 return response
             self._is_older_until = now + _REMEMBERED_SECONDS
-            unreadable = b""  # it was taken
+            unreadable = b""  # they were taken
         events = ingest_pb2.AcceptEventsRequest(events=table.events())
         return await self._accept(events.SerializeToString() + unreadable)
 

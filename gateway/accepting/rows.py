@@ -1,11 +1,11 @@
-"""Events as rows, in the order they were read: the form in which requests wait and are joined."""
+"""Events as rows, the form in which they wait and are joined with those of other requests."""
 
 from collections.abc import Sequence
 from typing import Any, Final
 
 from records.table import COLUMNS, Table
 
-# What nearly every event tells, in the order of a row's cells.
+# What nearly every event has, in the order of a row's cells.
 _COMMON: Final = (
     "event_id",
     "user_id",
@@ -22,10 +22,7 @@ _COMMON: Final = (
 
 
 class Rows:
-    """Events of a request, or of some that were joined.
-
-    `cells` has what nearly every event tells, `rare` the other members by row.
-    """
+    """The events of one request, or of several: `cells` has what nearly all have, `rare` the rest by row."""
 
     __slots__ = ("cells", "rare")
 
@@ -34,7 +31,7 @@ class Rows:
         self.rare: dict[int, dict[str, Any]] = {}
 
     def __len__(self) -> int:
-        """How many events there are."""
+        """The number of events."""
         return len(self.cells)
 
     def add(  # noqa: PLR0913 - they are the members of an event
@@ -53,7 +50,7 @@ class Rows:
         target: str | None = None,
         rare: dict[str, Any] | None = None,
     ) -> None:
-        """Adds an event by its members, named as those of `Event`; `rare` has those that have no name here."""
+        """Adds an event by its members, named as in `Event`; `rare` holds those without a parameter here."""
         if rare:
             self.rare[len(self.cells)] = rare
         self.cells.append(
@@ -85,7 +82,7 @@ class Rows:
 
 
 def joined(parts: Sequence[Rows]) -> Rows:
-    """The events of all, one after the other."""
+    """The events of all parts, in order."""
     if len(parts) == 1:
         return parts[0]
     whole = Rows()

@@ -1,4 +1,4 @@
-"""The AsyncAPI 3.0 document of what is pushed: the event stream and the socket, made of the same shapes as OpenAPI."""
+"""The AsyncAPI 3.0 document of event stream and socket, from the same schemas as the OpenAPI document."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -17,7 +17,7 @@ _PENDING: Final = intervention_pb2.GetPendingInterventionResponse.DESCRIPTOR
 
 
 def document() -> bytes:
-    """The document in JSON."""
+    """The document as JSON."""
     components: Schema = {}
     stream, both_ways = _stream(components), _socket(components)
     return msgspec.json.encode(
@@ -69,20 +69,21 @@ def _socket(components: Schema) -> Schema:
     )
 
 
-def _channel(name: str, about: str, told: Mapping[str, tuple[str, Schema]], bindings: Schema) -> Schema:
+def _channel(name: str, about: str, messages: Mapping[str, tuple[str, Schema]], bindings: Schema) -> Schema:
     return {
         "address": f"/api/interventions/{{userId}}/{name}",
         "description": about,
         "parameters": {"userId": {"description": "The user, percent-encoded."}},
         "messages": {
-            name: {"name": name, "summary": summary, "payload": payload} for name, (summary, payload) in told.items()
+            name: {"name": name, "summary": summary, "payload": payload}
+            for name, (summary, payload) in messages.items()
         },
         "bindings": bindings,
     }
 
 
 def _change(components: Schema) -> Schema:
-    """What the poll answers, with the type of a frame."""
+    """What a poll answers, with the `type` of a frame."""
     describe(_PENDING, components)
     waits = components[_PENDING.name]
     return {

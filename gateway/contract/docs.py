@@ -1,4 +1,4 @@
-"""The contract as one page: no script, no outside asset, made from the same table as the OpenAPI document."""
+"""The contract as one page, without scripts and external assets, from the same table as the OpenAPI document."""
 
 import html
 import re
@@ -14,7 +14,7 @@ HEADERS: Final = (
         b"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     ),
     (b"referrer-policy", b"no-referrer"),
-    *asgi.CACHED,
+    *asgi.PUBLIC_CACHE,
 )
 
 _CODE: Final = re.compile(r"`([^`]+)`")
@@ -48,7 +48,7 @@ th{font-weight:600;color:var(--soft)}tr:target{background:var(--code)}
 
 
 def page(routes: Sequence[Route]) -> bytes:
-    """The page in HTML."""
+    """The page as HTML."""
     body = "\n".join((*_head(), *(_section(route) for route in routes), *_reasons()))
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -98,5 +98,5 @@ def _reasons() -> Iterator[str]:
 
 
 def _marked(text: str) -> str:
-    """Plain text as HTML, with what stands between backticks as code."""
+    """Plain text as HTML, with backticks as code."""
     return _CODE.sub(r"<code>\1</code>", html.escape(text))

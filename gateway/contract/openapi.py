@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the table of routes and the types the routes use."""
+"""The OpenAPI 3.1 document, generated from the table of routes and the types they use."""
 
 import re
 from collections import defaultdict
@@ -13,7 +13,7 @@ from gateway.http import asgi, problems
 
 PATH_PARAMETER: Final = re.compile(r"\{(\w+)\}")
 
-# What any route may answer, whatever it does; the second where it may be refused because too much is under way.
+# The reasons any route may answer with; the second only under admission control.
 _ALWAYS: Final = ("INVALID_PARAMETER", "INTERNAL")
 _WHERE_BOUND: Final = ("BUFFER_FULL", "ADDRESS_BUSY")
 
@@ -26,7 +26,7 @@ _HEADERS: Final = {
 
 
 def document(routes: Sequence[Route]) -> bytes:
-    """The document in JSON."""
+    """The document as JSON."""
     components: shapes.Schema = {}
     shapes.of(problems.Problem, components)
     paths: dict[str, shapes.Schema] = {}
@@ -44,7 +44,7 @@ def document(routes: Sequence[Route]) -> bytes:
 
 
 def media_type(route: Route) -> str:
-    """What a route answers with where it succeeds."""
+    """The content type of a route's answer."""
     return route.answer if isinstance(route.answer, str) else asgi.JSON
 
 

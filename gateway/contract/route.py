@@ -11,18 +11,18 @@ from gateway.http.asgi import Answer, Request, Socket, Stream
 
 Serve = Callable[[Core, Request], Awaitable[Answer | Stream | Socket]]
 
-# What an answer or a body is made of: a message of the contracts, a type msgspec knows, a media type alone, or the
-# function that makes its JSON schema and adds what it refers to.
+# What an answer or a body consists of: a message of the contracts, a type that msgspec knows, a media type alone, or a
+# function that returns its JSON schema and adds what that refers to.
 Shape = descriptor.Descriptor | type | str | Callable[[dict[str, Any]], dict[str, Any]]
 NOTHING: Final = ""
-"""The answer of a route that answers with its status alone."""
+"""The answer of a route that answers with a status alone."""
 
 SWITCHING: Final = 101
 """The status of a route that is a WebSocket."""
 
 
 class Parameter(NamedTuple):
-    """A query parameter: its name, its JSON schema and what it means."""
+    """A query parameter."""
 
     name: str
     schema: Mapping[str, Any]
@@ -36,7 +36,7 @@ def up_to(name: str, default: int, maximum: int) -> Parameter:
 
 
 def text(name: str, meaning: str, **limits: str | int) -> Parameter:
-    """A parameter that is a text within limits in the words of JSON Schema."""
+    """A parameter that is a text, within limits of JSON Schema."""
     return Parameter(name, {"type": "string", **limits}, meaning)
 
 
@@ -52,12 +52,12 @@ class Route(NamedTuple):
     reasons: tuple[str, ...] = ()
     query: tuple[Parameter, ...] = ()
     body: Shape | None = None
-    # A request that may be tried as it stands, for the page.
+    # A request to try as it stands, for the page.
     example: str = ""
     needs_body: bool = True
-    # Served also when more is under way than may be: a gateway that is busy is not dead.
+    # Exempt from admission control: a busy gateway is not a dead one.
     is_always_served: bool = False
-    # A way in for clients: beacons and published clients add parameters of their own, which are not looked at.
+    # Beacons and published clients add parameters of their own, which are ignored.
     ignores_query: bool = False
-    # Other types of body than JSON, and what they are made of.
+    # Content types besides JSON, and what bodies of them consist of.
     other_bodies: Mapping[str, Shape] = MappingProxyType({})

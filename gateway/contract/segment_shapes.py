@@ -1,4 +1,4 @@
-"""JSON schemas of what Segment's clients send: what is read of it. What else they send is ignored."""
+"""JSON schemas of what is read of Segment's messages; anything else in them is ignored."""
 
 from typing import Any, Final
 
@@ -47,7 +47,7 @@ class MessageShape:
 
 
 def batch(components: dict[str, Any]) -> Schema:
-    """A batch of messages; in it, `type` tells the call."""
+    """A batch of messages, whose calls are distinguished by `type`."""
     variants = []
     for kind in TYPES:
         MessageShape(kind)(components)
@@ -60,5 +60,5 @@ def batch(components: dict[str, Any]) -> Schema:
 
 
 def metrics(_components: dict[str, Any]) -> Schema:
-    """What a client has counted; it is not read."""
+    """A client's own metrics, which are not read."""
     return {}

@@ -1,7 +1,4 @@
-"""JSON schemas of what goes in and out.
-
-They come from the contracts' messages and from the types msgspec reads and writes; a few answers are neither.
-"""
+"""JSON schemas of bodies and answers: from the contracts' messages, from msgspec's types, and a few by hand."""
 
 from typing import Any, Final
 
@@ -27,7 +24,7 @@ _MOMENT: Final[Schema] = {"type": ["string", "null"], "format": "date-time"}
 
 
 def of(shape: Shape, components: Schema) -> Schema:
-    """The schema of a shape; what it refers to is added to `components`."""
+    """The schema of a shape; what that refers to is added to `components`."""
     if isinstance(shape, descriptor.Descriptor):
         return describe(shape, components)
     if isinstance(shape, type):
@@ -57,7 +54,7 @@ def client_event(components: Schema) -> Schema:
     known = {*kinds, event_pb2.EVENT_TYPE_IDENTIFY}
     other = [word for word, number in schema.EVENT_TYPES.items() if number not in known]
     variants = [_variant(other, schema.Properties, components)]
-    words = schema.words(event_pb2.EventType.DESCRIPTOR)
+    words = schema.enum_names(event_pb2.EventType.DESCRIPTOR)
     variants += [_variant([str(words[number])], kind, components) for number, kind in kinds.items()]
     variants.append(_identify(components))
     components["ClientEvent"] = {"oneOf": variants}
@@ -91,7 +88,7 @@ def cloud_events(components: Schema) -> Schema:
 
 
 def recorded_event(components: Schema) -> Schema:
-    """An event as it is read back: as it was sent, with what was stamped on it; absent members are left out."""
+    """An event as it is read back: as it was sent, with what ingest added, without absent members."""
     known = (
         (_TEXT, ("eventId", "userId", "anonymousId", "sessionId")),
         (_TIME, ("timestamp", "clientTimestamp", "sentAt", "receivedTime", "sessionStart")),
@@ -122,7 +119,7 @@ def recent_events(components: Schema) -> Schema:
 
 
 def user(components: Schema) -> Schema:
-    """A user's features by name, and the assessment that rests on them."""
+    """A user's features by name, and the assessment based on them."""
     assessment = describe(scoring_pb2.Assessment.DESCRIPTOR, components)
     return _object(
         {
@@ -176,7 +173,7 @@ def _identify(components: Schema) -> Schema:
 
 
 def _closed(defined: Schema) -> Schema:
-    """The schema without what msgspec tells only for its own sake."""
+    """The schema without msgspec's own defaults."""
     for member in defined.get("properties", {}).values():
         member.pop("default", None)
     return defined

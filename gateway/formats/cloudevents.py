@@ -1,15 +1,16 @@
-"""CloudEvents 1.0 over HTTP: structured, batched and binary, from their JSON to the contract's `Event`.
+"""CloudEvents 1.0 over HTTP, structured, batched or binary, from JSON to events.
 
-An event in binary mode is written as a structured one first, so that there is one way to read it, and what fails is
-kept with its attributes.
+Binary events are turned into structured ones first: that leaves one way to read them, and failed events keep their
+attributes. The `data` is read as an event of our format if it has exactly that form, and as free properties otherwise.
 """
 
 import base64
 import binascii
+import functools
 import hashlib
 import re
 import urllib.parse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -23,8 +24,8 @@ from gateway.formats.json.lenient import Warn
 from gateway.formats.json.mending import mended
 from gateway.formats.json.refusal import DECODE_ERRORS, refusal
 from gateway.formats.json.splicing import with_members
-from gateway.formats.native import MAX_EVENTS
-from gateway.formats.values import times, wording
+from gateway.formats.native import MAX_EVENTS, EventSink
+from gateway.formats.values import times, vocabulary
 from gateway.http.asgi import Request
 from mesh.errors import InvalidArgument
 
@@ -33,18 +34,18 @@ BATCHED: Final = "application/cloudevents-batch+json"
 
 _BINARY: Final = b"ce-"
 _MAX_ID_LENGTH: Final = 100
-# Data in base64 takes a third more.
+# Base64 takes a third more.
 _MAX_PACKED_BYTES: Final = native.MAX_EVENT_BYTES * 4 // 3
 # Unique whatever the source: 128 bits in hexadecimal, with or without dashes, or the 26 letters of a ULID.
 _UNIQUE: Final = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}|[0-7][0-9A-HJKMNP-TV-Z]{25}")
-# What has fewer was counted, not drawn.
+# With fewer different characters, it is a counter rather than random.
 _DISTINCT_LEAST: Final = 8
 _JSON: Final = re.compile(r"application/(?:[\w.-]++\+)*+json|text/json", re.IGNORECASE)
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
 
 
-# With one of these members, and none that `track` does not take, the data is an event as `track` takes it.
-_TELLING: Final = frozenset(("properties", "context", "userId", "anonymousId"))
+# With one of these members, and only members that `track` takes, the data is an event of our format.
+_EVENT_MEMBERS: Final = frozenset(("properties", "context", "userId", "anonymousId"))
 _MEMBERS, _CONTEXT = (
     frozenset(field.encode_name for field in msgspec.structs.fields(kind))
     for kind in (schema.ClientEvent, schema.Context)
@@ -53,7 +54,7 @@ _MAX_USER_ID_LENGTH: Final = 128
 
 
 class CloudEvent(msgspec.Struct, kw_only=True):
-    """The attributes that are read; extensions are ignored, but for that of distributed tracing."""
+    """The attributes that are read. Extensions are ignored, except distributed tracing."""
 
     specversion: str | None = None
     id: str | None = None
@@ -65,7 +66,7 @@ class CloudEvent(msgspec.Struct, kw_only=True):
     traceparent: str | None = None
     data: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
     data_base64: str | None = None
-    # What a body in binary mode holds that is no JSON; in structured mode there is no such member.
+    # A binary body that is not JSON; structured events have no such member.
     data_text: str | None = None
 
 
@@ -74,15 +75,15 @@ _decode_batch: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 def is_meant(request: Request) -> bool:
-    """Whether a request's body is CloudEvents, in any of the three modes."""
+    """Whether a request carries CloudEvents, in any of the three modes."""
     return request.media_type() in {STRUCTURED, BATCHED} or bool(request.header(b"ce-specversion"))
 
 
 def split(request: Request, body: bytes) -> Sequence[msgspec.Raw | bytes]:
-    """The events of a request, each still to be read.
+    """The events of a request, yet to be read.
 
     Raises:
-        InvalidArgument: `UNSUPPORTED_CONTENT_TYPE`; a batch is no array; `EMPTY_BATCH`; `REQUEST_TOO_LARGE`, too many
+        InvalidArgument: `UNSUPPORTED_CONTENT_TYPE`; the batch is no array; `EMPTY_BATCH`; `REQUEST_TOO_LARGE`, too many
             events.
     """
     media_type = request.media_type()
@@ -92,53 +93,44 @@ def split(request: Request, body: bytes) -> Sequence[msgspec.Raw | bytes]:
     return [_structured(request, body)]
 
 
-def read(
-    raw: bytes | msgspec.Raw,
-    add: Callable[..., object],
-    stamp: native.Stamp,
-    _make_id: Callable[[], str],
-    warn: Warn,
-) -> str:
-    """Reads one event and gives it to `add` as the members of an `Event`; returns its id.
+def read(raw: bytes | msgspec.Raw, sink: EventSink) -> str:
+    """Reads one event into a sink; returns its id, which is made of its source and id.
 
     Raises:
         InvalidArgument: it is no CloudEvent this gateway takes; then nothing was added.
     """
     if len(raw) > _MAX_PACKED_BYTES:
-        raise _too_large()
+        raise native.too_large()
     try:
-        told = _decode(raw)
+        sent = _decode(raw)
     except DECODE_ERRORS as error:
         raise refusal(error, raw, "$") from None
-    _require(told)
-    data = _unpacked(told)
-    if len(raw) - len(told.data_base64 or "") - len(told.data) + len(data) > native.MAX_EVENT_BYTES:
-        raise _too_large()
-    event_type = _event_type(told.type or "")
-    event, written = _read_data(data, warn)
+    _require(sent)
+    data = _unpacked(sent)
+    if len(raw) - len(sent.data_base64 or "") - len(sent.data) + len(data) > native.MAX_EVENT_BYTES:
+        raise native.too_large()
+    event_type = _event_type(sent.type or "")
+    event, written = _read_data(data, sink.warn)
     event.event_id = None
-    event.user_id = event.user_id or told.subject
-    event.timestamp = times.with_zone(told.time, "time") or event.timestamp
-    properties = native.read_properties(written, event_type or event_pb2.EVENT_TYPE_FEATURE_INTERACTION, warn)
-    known = {"source": told.source}
+    event.user_id = event.user_id or sent.subject
+    event.timestamp = times.with_zone(sent.time, "time") or event.timestamp
+    properties = native.read_properties(written, event_type or event_pb2.EVENT_TYPE_FEATURE_INTERACTION, sink.warn)
+    known = {"source": sent.source}
     if event_type is None:
-        properties.target = known["target"] = told.type
-        if wording.is_of_system(told.type or ""):
+        properties.target = known["target"] = sent.type
+        if vocabulary.is_of_system(sent.type or ""):
             event.context = msgspec.structs.replace(event.context or schema.Context(), active=False)
     written = _with(written, known)
     kind = event_type or event_pb2.EVENT_TYPE_FEATURE_INTERACTION
-
-    def own_id() -> str:
-        return event_id(told.source or "", told.id or "")
-
-    return native.put(event, kind, properties, written, add, _traced(stamp, told.traceparent), own_id, warn)
+    own = functools.partial(event_id, sent.source or "", sent.id or "")
+    sink = sink._replace(stamp=_traced(sink.stamp, sent.traceparent), make_id=own)
+    return native.emit(event, kind, properties, written, sink)
 
 
 def event_id(source: str, given: str) -> str:
-    """An event's id: `id` where it is unique by itself, else `ce:source#id`, hashed where that is too long.
+    """The event id: `id` if it is unique by itself, else `ce:source#id`, hashed if that is too long.
 
-    No other source and id have the same, for `#` and `%` of the source are escaped; nor has an event of another format,
-    which may not bear such an id.
+    It is unambiguous: `#` and `%` in the source are escaped, and events of other formats may not use the prefix.
     """
     if _UNIQUE.fullmatch(given) and len(set(given)) >= _DISTINCT_LEAST:
         return given
@@ -165,7 +157,7 @@ def _batch(body: bytes) -> Sequence[msgspec.Raw | bytes]:
 
 
 def _structured(request: Request, body: bytes) -> bytes:
-    """An event in binary mode as it would be in structured mode. What its headers tell counts more than its body."""
+    """A binary event in structured form. Its headers take precedence over its body."""
     attributes: dict[str, object] = {
         name.removeprefix(_BINARY).decode("latin-1"): _unescaped(value)
         for name, value in request.scope["headers"]
@@ -180,13 +172,13 @@ def _structured(request: Request, body: bytes) -> bytes:
 
 
 def _one_value(body: bytes, subject: object) -> dict[str, object]:
-    """The body as one value that can say nothing beside itself; as a text where it is no JSON."""
+    """The body as `data`, or as text if it is not JSON; it cannot break out into other attributes."""
     try:
         msgspec.json.decode(mended(body), type=msgspec.Raw)
     except (msgspec.DecodeError, RecursionError):
         return {"data_text": body.decode("utf-8", "replace")}
     if subject and _user_id(_members(body), "userId"):
-        body = with_members(body, {"userId": subject})  # of two members of one name the last counts
+        body = with_members(body, {"userId": subject})  # the last of two members with one name counts
     return {"data": msgspec.Raw(body)}
 
 
@@ -194,25 +186,21 @@ def _unescaped(value: bytes) -> str:
     return urllib.parse.unquote(value.decode("latin-1"), errors="replace")
 
 
-def _too_large() -> InvalidArgument:
-    return InvalidArgument("EVENT_TOO_LARGE", f"An event may have {native.MAX_EVENT_BYTES // 1024} KiB.")
-
-
-def _require(told: CloudEvent) -> None:
+def _require(sent: CloudEvent) -> None:
     for name in ("specversion", "id", "source", "type"):
-        if not getattr(told, name):
+        if not getattr(sent, name):
             raise InvalidArgument("MISSING_FIELD", f"A CloudEvent needs `{name}`.")
-    if not (told.specversion or "").startswith("1."):
+    if not (sent.specversion or "").startswith("1."):
         raise InvalidArgument("VALUE_OUT_OF_RANGE", "`specversion` must be 1.0.")
-    if not _JSON.fullmatch((told.datacontenttype or "application/json").partition(";")[0].strip()):
+    if not _JSON.fullmatch((sent.datacontenttype or "application/json").partition(";")[0].strip()):
         raise InvalidArgument("UNSUPPORTED_CONTENT_TYPE", "The data of a CloudEvent must be JSON.")
 
 
 def _event_type(word: str) -> int | None:
-    """The kind a type names; None for a type of another vocabulary.
+    """Our event type that a type names; None for any other type.
 
     Raises:
-        InvalidArgument: `UNKNOWN_EVENT_TYPE`, it claims to be a kind of ours.
+        InvalidArgument: `UNKNOWN_EVENT_TYPE`, it has our prefix but is none of ours.
     """
     own = word.removeprefix("journeymesh.")
     number = schema.EVENT_TYPES.get(own)
@@ -221,21 +209,21 @@ def _event_type(word: str) -> int | None:
     return number
 
 
-def _unpacked(told: CloudEvent) -> bytes:
-    """The data; what SDKs had as bytes they send in base64.
+def _unpacked(sent: CloudEvent) -> bytes:
+    """The data, decoded from base64 if need be: SDKs send bytes that way.
 
     Raises:
-        InvalidArgument: it is no base64 or no JSON, or there is data beside it.
+        InvalidArgument: it is not base64 or not JSON, or there is `data` as well.
     """
-    if told.data_text is not None:
+    if sent.data_text is not None:
         raise InvalidArgument("MALFORMED_JSON", "The data is not JSON in UTF-8.")
-    data = bytes(told.data)
-    if told.data_base64 is None:
+    data = bytes(sent.data)
+    if sent.data_base64 is None:
         return data
     if data not in {b"", b"null"}:
         raise InvalidArgument("INVALID_TYPE", "A CloudEvent has `data` or `data_base64`, not both.")
     try:
-        return base64.b64decode(told.data_base64, validate=True)
+        return base64.b64decode(sent.data_base64, validate=True)
     except (binascii.Error, ValueError):
         raise InvalidArgument("INVALID_TYPE", "`data_base64` is no base64.") from None
 
@@ -246,7 +234,7 @@ def _with(written: bytes, known: Mapping[str, Any]) -> bytes:
 
 
 def _traced(stamp: native.Stamp, traceparent: str | None) -> native.Stamp:
-    """The stamp, in the trace the event says it belongs to."""
+    """The stamp, in the trace that the event says it belongs to."""
     match = _TRACEPARENT.fullmatch(traceparent or "")
     if match is None or not int(match[1], 16) or not int(match[2], 16):
         return stamp
@@ -255,49 +243,49 @@ def _traced(stamp: native.Stamp, traceparent: str | None) -> native.Stamp:
 
 
 def _read_data(written: bytes, warn: Warn) -> tuple[schema.ClientEvent, bytes]:
-    """The event's members beside its properties, and its properties: the data whole, where it is no event of ours."""
+    """The event's members, and its properties: the whole data, unless it is an event of our format."""
     if written.strip() in {b"", b"null"}:
         return schema.ClientEvent(), b"{}"
     try:
-        told = lenient.members(written)
+        members = lenient.members(written)
     except DECODE_ERRORS as error:
         why = refusal(error, written, "$.data")
         if why.reason != "INVALID_TYPE":
             raise why from None
         return schema.ClientEvent(), b'{"data":%b}' % written
-    event = _as_ours(told, written, warn)
+    event = _as_ours(members, written, warn)
     if event is None:
-        ids = schema.ClientEvent(user_id=_user_id(told, "userId"), anonymous_id=_user_id(told, "anonymousId"))
+        ids = schema.ClientEvent(user_id=_user_id(members, "userId"), anonymous_id=_user_id(members, "anonymousId"))
         return ids, written
     properties = bytes(event.properties)
     return event, b"{}" if properties in {b"", b"null"} else properties
 
 
-def _as_ours(told: Mapping[str, msgspec.Raw], written: bytes, warn: Warn) -> schema.ClientEvent | None:
-    """The data as an event that `track` takes; None where anything of it is not in that form."""
-    if not told.keys() & _TELLING or not told.keys() <= _MEMBERS:
+def _as_ours(members: Mapping[str, msgspec.Raw], written: bytes, warn: Warn) -> schema.ClientEvent | None:
+    """The data as an event of our format; None unless all of it has that form."""
+    if not members.keys() & _EVENT_MEMBERS or not members.keys() <= _MEMBERS:
         return None
     for name in ("properties", "context"):
-        if bytes(told.get(name, b"null"))[:1] not in {b"{", b"n"}:
+        if bytes(members.get(name, b"null"))[:1] not in {b"{", b"n"}:
             return None
-    context = _members(bytes(told.get("context", b"{}")))
+    context = _members(bytes(members.get("context", b"{}")))
     if context and not context.keys() & _CONTEXT:
         return None
-    heard: list[tuple[str, str]] = []
+    warnings: list[tuple[str, str]] = []
     try:
-        event = native.read_members(written, "$.data", lambda *one: heard.append(one))
+        event = native.read_members(written, "$.data", lambda *warning: warnings.append(warning))
     except InvalidArgument:
         return None
-    if not all(member.startswith("context.") for member, _ in heard):
+    if not all(member.startswith("context.") for member, _ in warnings):
         return None
-    for one in heard:
-        warn(*one)
+    for warning in warnings:
+        warn(*warning)
     return event
 
 
-def _user_id(told: Mapping[str, msgspec.Raw], name: str) -> str | None:
-    """A member that is a text and may be an id."""
-    raw = bytes(told.get(name, b"null"))
+def _user_id(members: Mapping[str, msgspec.Raw], name: str) -> str | None:
+    """A member that is a text and short enough for an id."""
+    raw = bytes(members.get(name, b"null"))
     if not raw.startswith(b'"'):
         return None
     try:
@@ -308,7 +296,7 @@ def _user_id(told: Mapping[str, msgspec.Raw], name: str) -> str | None:
 
 
 def _members(written: bytes) -> Mapping[str, msgspec.Raw]:
-    """The members of an object; none of anything else."""
+    """The members of an object; none for anything else."""
     try:
         return lenient.members(mended(written))
     except DECODE_ERRORS:

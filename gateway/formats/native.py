@@ -24,7 +24,7 @@ from gateway.formats.schema import (
     Properties,
     PurchaseProperties,
 )
-from gateway.formats.values import money, pages, purchases, times, wording
+from gateway.formats.values import money, pages, purchases, times, vocabulary
 from mesh.errors import InvalidArgument
 
 MAX_EVENT_BYTES: Final = 32 * 1024
@@ -42,7 +42,7 @@ _ABSENT: Final = (b"", b"null")
 _CLICK, _PLAYBACK, _OUTCOME, _PAID = (
     tuple(kind.DESCRIPTOR.fields_by_name) for kind in (Click, Playback, InterventionOutcome, Purchase)
 )
-# What a kind of event is nothing without; everything else is an addition.
+# What a type of event is meaningless without; everything else is optional.
 _REQUIRED: Final = frozenset(("action", "outcome", "interventionId"))
 _NO_PROPERTIES: Final = Properties()
 _DETAILED: Final = frozenset(schema.PROPERTIES_OF) - {_PAGE_VIEW}
@@ -59,7 +59,7 @@ class _AnyObject(msgspec.Struct):
 _decode_batch: Final = msgspec.json.Decoder(_Batch).decode
 _decode_any: Final = msgspec.json.Decoder(_AnyObject).decode
 _decode: Final = msgspec.json.Decoder(schema.ClientEvent).decode
-_decode_leniently: Final = msgspec.json.Decoder(schema.MildEvent).decode
+_decode_leniently: Final = msgspec.json.Decoder(schema.LenientEvent).decode
 _decode_properties: Final = msgspec.json.Decoder(Properties).decode
 _decode_properties_of: Final[dict[int, Callable[[bytes], Properties]]] = {
     event_type: msgspec.json.Decoder(kind).decode for event_type, kind in schema.PROPERTIES_OF.items()
@@ -67,19 +67,31 @@ _decode_properties_of: Final[dict[int, Callable[[bytes], Properties]]] = {
 
 
 class Stamp(NamedTuple):
-    """What the gateway knows of every event of a request: Unix microseconds, 16 and 8 bytes (none: not recorded)."""
+    """What all events of a request share: its receipt in Unix microseconds, its trace, its span (empty: unrecorded)."""
 
     received_us: int
     trace_id: bytes
     span_id: bytes
 
 
-Read = Callable[[bytes | msgspec.Raw, Callable[..., object], Stamp, Callable[[], str], Warn], str]
-"""Reads one event and gives it to the second argument, an `add` as that of `Rows`; returns its id."""
+class EventSink(NamedTuple):
+    """Where the events of a request go: `add` takes one as the members of an `Event`, as `Rows.add` does.
+
+    Events without an id get one from `make_id`; `warn` reports what was cleaned or left out.
+    """
+
+    add: Callable[..., object]
+    stamp: Stamp
+    make_id: Callable[[], str]
+    warn: Warn = lenient.ignore
+
+
+Read = Callable[[bytes | msgspec.Raw, EventSink], str]
+"""Reads one event into a sink; returns its id."""
 
 
 def split(body: bytes) -> Sequence[msgspec.Raw | bytes]:
-    """The events of a body, each still to be read.
+    """The events of a body, yet to be read.
 
     Raises:
         InvalidArgument: the body is neither an event nor a batch; `EMPTY_BATCH`; `REQUEST_TOO_LARGE`, too many events.
@@ -92,24 +104,15 @@ def split(body: bytes) -> Sequence[msgspec.Raw | bytes]:
     return events
 
 
-def read_event(
-    raw: bytes | msgspec.Raw,
-    add: Callable[..., object],
-    stamp: Stamp,
-    make_id: Callable[[], str],
-    warn: Warn = lenient.unheard,
-) -> str:
-    """Reads one event and gives it to `add` as the members of an `Event`; returns its id.
+def read_event(raw: bytes | msgspec.Raw, sink: EventSink) -> str:
+    """Reads one event into a sink; returns its id.
 
     Raises:
-        InvalidArgument: the JSON is none of an event; then nothing was added.
+        InvalidArgument: it is no event; then nothing was added.
     """
     if len(raw) > MAX_EVENT_BYTES:
-        raise InvalidArgument("EVENT_TOO_LARGE", f"An event may have {MAX_EVENT_BYTES // 1024} KiB.")
-    try:
-        event = _decode(raw)
-    except DECODE_ERRORS as error:
-        event = _read_leniently(raw, error, "$", warn)
+        raise too_large()
+    event = read_members(raw, "$", sink.warn)
     event_type = _EVENT_TYPES.get(event.event_type or "")
     if event_type is None:
         raise _unknown_event_type(event.event_type)
@@ -117,33 +120,24 @@ def read_event(
     if len(written) < 5 and written in _ABSENT:
         written, properties = b"", _NO_PROPERTIES
     else:
-        properties = read_properties(written, event_type, warn)
-    return put(event, event_type, properties, written, add, stamp, make_id, warn)
+        properties = read_properties(written, event_type, sink.warn)
+    return emit(event, event_type, properties, written, sink)
 
 
-def put(
-    event: schema.ClientEvent,
-    event_type: int,
-    properties: Properties,
-    written: bytes,
-    add: Callable[..., object],
-    stamp: Stamp,
-    make_id: Callable[[], str],
-    warn: Warn,
-) -> str:
-    """Gives an event that was read to `add`, its properties typed and as they are kept; returns its id.
+def emit(event: schema.ClientEvent, event_type: int, properties: Properties, written: bytes, sink: EventSink) -> str:
+    """Adds an event to a sink, with its properties both typed and as they are kept; returns its id.
 
     Raises:
-        InvalidArgument: a word is none of those there are, or a member is missing; then nothing was added.
+        InvalidArgument: a word is unknown, or a member is missing; then nothing was added.
     """
     if event_type == _IDENTIFY and not event.user_id:
         raise InvalidArgument("MISSING_FIELD", "An identify needs `userId`.")
     event_id = event.event_id
     if not event_id:
-        event_id = make_id()
+        event_id = sink.make_id()
     elif event_id.startswith(ids.CLOUD_EVENT):
         raise InvalidArgument("RESERVED_ID", f"An id that begins with `{ids.CLOUD_EVENT}` is that of a CloudEvent.")
-    rare = _rare(event, properties, warn)
+    rare = _rare(event, properties, sink.warn)
     if event_type in _DETAILED:
         rare.update(_detail(properties))
     target = (
@@ -155,9 +149,10 @@ def put(
         or properties.task
         or properties.topic
     )
-    if target and event_type == _INTERACTION and rare.get("platform") == _BACKEND and wording.is_of_system(target):
+    if target and event_type == _INTERACTION and rare.get("platform") == _BACKEND and vocabulary.is_of_system(target):
         rare["is_system"] = True
-    add(
+    stamp = sink.stamp
+    sink.add(
         event_id=event_id,
         user_id=event.user_id or event.anonymous_id,
         session_id=event.session_id,
@@ -174,11 +169,16 @@ def put(
     return event_id
 
 
+def too_large() -> InvalidArgument:
+    """The error for an event of more than 32 KiB."""
+    return InvalidArgument("EVENT_TOO_LARGE", f"An event may have {MAX_EVENT_BYTES // 1024} KiB.")
+
+
 def read_members(raw: bytes | msgspec.Raw, root: str, warn: Warn) -> schema.ClientEvent:
-    """The members of an event, not yet its properties; `root` is where they stand.
+    """The members of an event, but not its properties; `root` is their path, for errors.
 
     Raises:
-        InvalidArgument: they are none.
+        InvalidArgument: it is no event.
     """
     try:
         return _decode(raw)
@@ -205,32 +205,32 @@ def _rare(event: schema.ClientEvent, properties: Properties, warn: Warn) -> dict
 
 
 def _context(context: schema.Context, warn: Warn) -> dict[str, Any]:
-    told: dict[str, Any] = {}
+    members: dict[str, Any] = {}
     if context.platform:
         if context.platform in schema.PLATFORMS:
-            told["platform"] = schema.PLATFORMS[context.platform]
+            members["platform"] = schema.PLATFORMS[context.platform]
         else:
             warn("context.platform", f"It must be one of {', '.join(schema.PLATFORMS)}, and was left out.")
     if context.time_zone:
-        told["time_zone"] = context.time_zone
+        members["time_zone"] = context.time_zone
     if context.device_id:
-        told["device_id"] = context.device_id
+        members["device_id"] = context.device_id
     if context.user_agent:
-        told["user_agent"] = context.user_agent
+        members["user_agent"] = context.user_agent
     if context.correlation_id:
-        told["correlation_id"] = context.correlation_id
+        members["correlation_id"] = context.correlation_id
     if context.automated:
-        told["is_automated"] = True
+        members["is_automated"] = True
     if context.active is False:
-        told["is_system"] = True
-    return told
+        members["is_system"] = True
+    return members
 
 
 def read_properties(written: bytes, event_type: int, warn: Warn) -> Properties:
-    """The `properties` of an event, typed by its kind; those that are additions may be of another type.
+    """The `properties` of an event, typed by its event type; optional ones of another type are left out.
 
     Raises:
-        InvalidArgument: they are none.
+        InvalidArgument: they are no properties.
     """
     require_plain(written)
     try:
@@ -238,37 +238,37 @@ def read_properties(written: bytes, event_type: int, warn: Warn) -> Properties:
     except DECODE_ERRORS as error:
         properties = _read_properties_leniently(written, event_type, error, warn)
     if event_type == _PURCHASE:
-        _settle(properties, written, warn)
+        _read_purchase(properties, written, warn)
     page = properties.page
     if page and page.isdecimal():
         properties.page = None
         warn("page", PAGINATION)
     if event_type == _PAGE_VIEW:
-        properties.page = pages.viewed(cast("schema.PageViewProperties", properties))
+        properties.page = pages.page_of_view(cast("schema.PageViewProperties", properties))
     return properties
 
 
 def _read_properties_leniently(written: bytes, event_type: int, fault: Exception, warn: Warn) -> Properties:
-    def tell(member: str, detail: str) -> None:
-        # What a purchase says is told where it is read.
+    def warn_unless_paid(member: str, detail: str) -> None:
+        # The amount and currency of a purchase are read, and warned of, in `_read_purchase`.
         if not (event_type == _PURCHASE and member in {"amount", "currency"}):
             warn(member, detail)
 
     try:
         if not isinstance(fault, msgspec.ValidationError):
             raise fault
-        return lenient.read(written, schema.PROPERTIES_OF.get(event_type, Properties), _REQUIRED, tell)
+        return lenient.read(written, schema.PROPERTIES_OF.get(event_type, Properties), _REQUIRED, warn_unless_paid)
     except DECODE_ERRORS as error:
         raise refusal(error, written, "$.properties") from None
 
 
-def _settle(properties: Properties, written: bytes, warn: Warn) -> None:
-    """Makes a purchase of what is told of it, in whatever form; one in ours stays as it is."""
-    told = cast("PurchaseProperties", properties)
-    is_code = told.currency is None or (len(told.currency) == 3 and told.currency.isupper())
-    is_paid = told.amount is not None and 0 < told.amount <= money.AMOUNT_MOST and told.is_refund is None
+def _read_purchase(properties: Properties, written: bytes, warn: Warn) -> None:
+    """Reads amount and currency in whichever form they are written; ours needs no reading."""
+    paid = cast("PurchaseProperties", properties)
+    is_code = paid.currency is None or (len(paid.currency) == 3 and paid.currency.isupper())
+    is_paid = paid.amount is not None and 0 < paid.amount <= money.AMOUNT_MOST and paid.is_refund is None
     if not is_code or not is_paid or b"efund" in written:
-        told.amount, told.currency, told.is_refund = purchases.purchase(
+        paid.amount, paid.currency, paid.is_refund = purchases.purchase(
             lenient.members(written), purchases.OWN_NAMES, warn
         )
 
@@ -292,7 +292,7 @@ def _detail(properties: Properties) -> dict[str, Any]:
 
 
 def _members(properties: Properties, names: tuple[str, ...]) -> dict[str, Any]:
-    """The members that are told of a kind's message, which bear the same names."""
+    """The members of the same name in an event's detail."""
     return {name: value for name in names if (value := getattr(properties, name)) is not None}
 
 
@@ -312,27 +312,27 @@ def _unknown_event_type(word: str | None) -> InvalidArgument:
 
 
 def _read_leniently(raw: bytes | msgspec.Raw, fault: Exception, root: str, warn: Warn) -> schema.ClientEvent:
-    """The members of an event that could not be read strictly; times may be written otherwise.
+    """The members of an event that could not be read strictly; times may be in other notations.
 
     Raises:
-        InvalidArgument: they are none, or one that is no addition cannot be read.
+        InvalidArgument: it is no event, or a member that is not optional cannot be read.
     """
     try:
         if not isinstance(fault, msgspec.ValidationError):
             raise fault
-        mild = _decode_leniently(raw)
+        event = _decode_leniently(raw)
         rest = lenient.read(raw, schema.Rest, frozenset(), warn)
-        context = None if bytes(mild.context) in _ABSENT else _read_context_leniently(mild.context, warn)
+        context = None if bytes(event.context) in _ABSENT else _read_context_leniently(event.context, warn)
     except DECODE_ERRORS as error:
         raise refusal(error, raw, root) from None
-    told = {name: getattr(mild, name) for name in mild.__struct_fields__}
-    told |= {"timestamp": times.with_zone(mild.timestamp, "timestamp"), "sent_at": _sent_at(mild.sent_at, warn)}
-    return schema.ClientEvent(**told | {"context": context, "session_id": rest.session_id})
+    members = msgspec.structs.asdict(event)
+    members |= {"timestamp": times.with_zone(event.timestamp, "timestamp"), "sent_at": _sent_at(event.sent_at, warn)}
+    return schema.ClientEvent(**members | {"context": context, "session_id": rest.session_id})
 
 
-def _sent_at(told: object, warn: Warn) -> dt.datetime | None:
+def _sent_at(value: object, warn: Warn) -> dt.datetime | None:
     try:
-        return times.with_zone(told, "sentAt")
+        return times.with_zone(value, "sentAt")
     except InvalidArgument:
         warn("sentAt", LEFT_OUT)
         return None
@@ -344,7 +344,7 @@ def _read_context_leniently(raw: msgspec.Raw, warn: Warn) -> schema.Context | No
     except msgspec.ValidationError:
         warn("context", LEFT_OUT)
         return None
-    lenient.tell_unknown(raw, schema.Context, warn, "context.")
+    lenient.warn_of_unknown(raw, schema.Context, warn, "context.")
     return context
 
 
@@ -364,7 +364,7 @@ def _cut(body: bytes) -> Sequence[msgspec.Raw | bytes]:
 
 
 def _one_event(body: bytes) -> Sequence[bytes]:
-    """JSON that is no batch: an event, if it is an object without `events`."""
+    """JSON that is no batch: an event, unless it has `events`."""
     try:
         is_batch = _decode_any(body).events is not msgspec.UNSET
     except msgspec.ValidationError:
@@ -377,10 +377,10 @@ def _one_event(body: bytes) -> Sequence[bytes]:
 
 
 def _is_batch(around: bytes) -> bool:
-    """Whether a body is a batch once its events were cut out.
+    """Whether a body without its events is a batch.
 
     Raises:
-        InvalidArgument: it would be one without what stands beside them.
+        InvalidArgument: it has members besides `events`.
     """
     try:
         _decode_batch(around)

@@ -1,17 +1,16 @@
 """Reading an event whose format, or whose JSON, is in doubt: replayed events, and events that are almost JSON."""
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 
 from gateway.formats import cloudevents, native
 from gateway.formats.ids import CLOUD_EVENT
-from gateway.formats.json.lenient import Warn
 from gateway.formats.json.mending import mend, mended
 from gateway.formats.json.refusal import DECODE_ERRORS
-from gateway.formats.native import Read, Stamp
-from gateway.formats.segment import message, messages
+from gateway.formats.native import EventSink, Read
+from gateway.formats.segment.message import TYPES
+from gateway.formats.segment.reader import Reader
 from gateway.formats.values.money import NAMED_NO_NUMBER
 from mesh.errors import InvalidArgument
 
@@ -22,7 +21,7 @@ _MENDED: Final = "The JSON held NaN, an infinity or half a character; it was men
 
 
 class _Outline(msgspec.Struct, rename="camel"):
-    """The members, of any format, that tell the format of an event and its ids."""
+    """The members, of any format, that identify an event and its format."""
 
     event_type: object = None
     specversion: object = None
@@ -44,8 +43,8 @@ def reader_of(raw: bytes | msgspec.Raw) -> Read:
     outline = _outline(raw)
     if outline.specversion is not None:
         return cloudevents.read
-    if outline.event_type is None and outline.type in message.TYPES:
-        return messages.Reader().read
+    if outline.event_type is None and outline.type in TYPES:
+        return Reader().read
     return native.read_event
 
 
@@ -61,30 +60,25 @@ def salvage_ids(raw: bytes | msgspec.Raw) -> tuple[str, str]:
     return event_id, _short(user_id or outline.subject, 128)
 
 
-class SecondReading:
-    """Reads the events of one request once more that are almost JSON. Beyond a bound they are refused as they are."""
+class MendingReader:
+    """Reads the events of one request, and mends those that are almost JSON, up to a limit per request."""
 
     def __init__(self, read: Read) -> None:
         self._read = read
         self._left = _MAX_MENDED_PLACES
 
-    def read(
-        self,
-        raw: bytes | msgspec.Raw,
-        error: InvalidArgument,
-        add: Callable[..., object],
-        stamp: Stamp,
-        make_id: Callable[[], str],
-        warn: Warn,
-    ) -> str:
-        """Reads an event that was refused with an error. Ids are no additions, nor is the amount of a purchase.
+    def read(self, raw: bytes | msgspec.Raw, sink: EventSink) -> str:
+        """Reads one event into a sink; returns its id. An id that needs mending is refused, and so is an amount.
 
         Raises:
-            InvalidArgument: there is nothing to mend, or it is no event all the same.
+            InvalidArgument: it is no event, mended or not.
         """
-        mended = mend(raw) if error.reason == "MALFORMED_JSON" and self._left > 0 else None
-        if mended is None:
-            raise error
+        try:
+            return self._read(raw, sink)
+        except InvalidArgument as error:
+            mended = mend(raw) if error.reason == "MALFORMED_JSON" and self._left > 0 else None
+            if mended is None:
+                raise
 
         def add_if_whole(*, rare: dict[str, Any], **members: Any) -> object:  # noqa: ANN401 - the members of an event
             if any(_HALF in (of.get(name) or "") for of in (members, rare) for name in _IDS):
@@ -92,11 +86,11 @@ class SecondReading:
             purchase = rare.get("purchase")
             if purchase is not None and not purchase.amount and NAMED_NO_NUMBER.search(bytes(raw)):
                 raise InvalidArgument("UNREADABLE_AMOUNT", "The amount is no number.")
-            return add(**members, rare=rare)
+            return sink.add(**members, rare=rare)
 
         self._left -= mended.place_count
-        event_id = self._read(mended.written, add_if_whole, stamp, make_id, warn)
-        warn("", _MENDED)
+        event_id = self._read(mended.written, sink._replace(add=add_if_whole))
+        sink.warn("", _MENDED)
         return event_id
 
 

@@ -1,8 +1,8 @@
-"""Messages of the contracts as JSON, and the schema of that JSON: two functions over the same descriptors.
+"""Messages of the contracts as JSON, and the JSON schema of that: two functions over the same descriptors.
 
-Names are camelCase. Every member is there: a message or an enum's value that is absent is null, anything else has its
-default. Enums are lower-case names without their prefix (the reasons of errors are upper-case, as in problems), times
-are RFC 3339, numbers are numbers, bytes are base64. Events are as clients send them: `write_event`.
+Names are camelCase. Every member is present: an absent message or enum is null, anything else has its default. Enums
+are lower-case names without their prefix (reasons are upper case, as in problems), times are RFC 3339, numbers are
+numbers, bytes are base64. Events are as clients send them: see `write_event`.
 """
 
 from typing import Any, Final
@@ -13,7 +13,7 @@ from journeymesh.common.v1 import event_pb2
 from journeymesh.common.v1.event_pb2 import Event, Outcome
 
 from gateway.formats import schema
-from gateway.formats.schema import words
+from gateway.formats.schema import enum_names
 from gateway.formats.values import times
 
 _Field = descriptor.FieldDescriptor
@@ -32,13 +32,13 @@ _TYPES: Final = {
 
 
 def render(of: message.Message) -> dict[str, object]:
-    """The message as the values of JSON."""
+    """The message as JSON values."""
     fields: list[Any] = list(of.DESCRIPTOR.fields)
     return {field.json_name: _member(of, field) for field in fields}
 
 
 def write_event(event: Event) -> dict[str, object]:
-    """The event as a client sends it, with what was stamped on it."""
+    """The event as a client sends it, with what ingest added."""
     context = {
         "platform": _name(schema.PLATFORMS, event.platform),
         "deviceId": event.device_id,
@@ -47,22 +47,22 @@ def write_event(event: Event) -> dict[str, object]:
         "correlationId": event.correlation_id,
         "automated": event.is_automated,
     }
-    told = {name: value for name, value in context.items() if value}
+    known_context = {name: value for name, value in context.items() if value}
     if event.is_system:
-        told["active"] = False
+        known_context["active"] = False
     written = {
         "eventId": event.event_id,
         "userId": event.user_id,
         "anonymousId": event.anonymous_id,
         "sessionId": event.session_id,
         "eventType": _name(schema.EVENT_TYPES, event.event_type),
-        "timestamp": times.written(event.event_time_us),
-        "clientTimestamp": times.written(event.client_time_us) if event.client_time_us else "",
-        "sentAt": times.written(event.sent_time_us) if event.sent_time_us else "",
+        "timestamp": times.rfc3339(event.event_time_us),
+        "clientTimestamp": times.rfc3339(event.client_time_us) if event.client_time_us else "",
+        "sentAt": times.rfc3339(event.sent_time_us) if event.sent_time_us else "",
         "properties": msgspec.Raw(event.properties) if event.properties else _typed_properties(event),
-        "context": told,
-        "receivedTime": times.written(event.received_time_us) if event.received_time_us else "",
-        "sessionStart": times.written(event.session_start_us) if event.session_start_us else "",
+        "context": known_context,
+        "receivedTime": times.rfc3339(event.received_time_us) if event.received_time_us else "",
+        "sessionStart": times.rfc3339(event.session_start_us) if event.session_start_us else "",
         "deviceClass": _name(schema.DEVICE_CLASSES, event.device_class),
         "botEvidence": event.bot_evidence,
         "linkedUserId": event.linked_user_id,
@@ -72,10 +72,10 @@ def write_event(event: Event) -> dict[str, object]:
 
 
 def describe(of: descriptor.Descriptor, components: dict[str, Any]) -> dict[str, Any]:
-    """The JSON schema of what `render` makes of such a message, as a reference into `components`, which it fills."""
+    """The JSON schema of what `render` returns for such a message: a reference into `components`, which is filled."""
     name = of.name
     if name not in components:
-        components[name] = {}  # a message may hold itself
+        components[name] = {}  # a message may contain itself
         properties = {field.json_name: _schema(field, components) for field in of.fields}
         components[name] = {
             "type": "object",
@@ -100,8 +100,8 @@ def _member(of: message.Message, field: _Field) -> object:
 
 def _value(field: _Field, value: Any) -> object:  # noqa: ANN401 - whatever type the field has
     if field.enum_type is not None:
-        # A value that a newer service sends is no word of this gateway.
-        return words(field.enum_type).get(value)
+        # A newer service may send a value that this gateway has no word for.
+        return enum_names(field.enum_type).get(value)
     if field.message_type is None:
         return value
     if field.message_type.full_name == _TIMESTAMP:
@@ -110,7 +110,7 @@ def _value(field: _Field, value: Any) -> object:  # noqa: ANN401 - whatever type
 
 
 def _map_value(field: _Field) -> _Field | None:
-    """The values of a map from words; None where the field is no map."""
+    """The field of a map's values; None if the field is no map."""
     of = field.message_type
     return of.fields_by_name["value"] if of is not None and of.GetOptions().map_entry else None
 
@@ -126,7 +126,7 @@ def _schema(field: _Field, components: dict[str, Any]) -> dict[str, Any]:
 
 def _item_schema(field: _Field, components: dict[str, Any], *, is_nullable: bool) -> dict[str, Any]:
     if field.enum_type is not None:
-        known = [word for word in words(field.enum_type).values() if word]
+        known = [word for word in enum_names(field.enum_type).values() if word]
         return {"enum": [*known, None] if is_nullable else known}
     if field.message_type is not None:
         if field.message_type.full_name == _TIMESTAMP:
@@ -139,7 +139,7 @@ def _item_schema(field: _Field, components: dict[str, Any], *, is_nullable: bool
 
 
 def _typed_properties(event: Event) -> dict[str, object]:
-    """What an event without the bytes of its properties still tells of them."""
+    """The known properties of an event whose `properties` were not kept."""
     common: dict[str, object] = {
         "page": event.page,
         "target": event.target,
@@ -147,15 +147,15 @@ def _typed_properties(event: Event) -> dict[str, object]:
         "errorCode": event.error_code,
         "isRefresh": event.is_refresh,
     }
-    told = {name: value for name, value in common.items() if value}
+    properties = {name: value for name, value in common.items() if value}
     which = event.WhichOneof("detail")
     if which:
-        told |= {field.json_name: value for field, value in getattr(event, which).ListFields()}
-    if "action" in told:
-        told["action"] = _name(schema.ACTIONS, event.playback.action)
-    if "outcome" in told:
-        told["outcome"] = words(Outcome.DESCRIPTOR).get(event.outcome.outcome)
-    return told
+        properties |= {field.json_name: value for field, value in getattr(event, which).ListFields()}
+    if "action" in properties:
+        properties["action"] = _name(schema.ACTIONS, event.playback.action)
+    if "outcome" in properties:
+        properties["outcome"] = enum_names(Outcome.DESCRIPTOR).get(event.outcome.outcome)
+    return properties
 
 
 def _name(known: dict[str, int], number: int) -> str:

@@ -1,7 +1,7 @@
-"""Whose request it is, as far as a connection tells: the address that bounds are kept for.
+"""Who a request comes from, as far as limits per address are concerned.
 
-An address of IPv6 stands for its /64, because every line has at least so many of its own. Behind proxies that are
-trusted it is the last one of those they tell that is no such proxy: further ones are what the client says itself.
+An IPv6 address stands for its /64, since every line has at least one of those to itself. Behind trusted proxies, the
+client is the last address they report that is not a trusted proxy itself: anything before it is the client's own claim.
 """
 
 import functools
@@ -21,41 +21,41 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class NoNetwork(ValueError):
-    """A setting names what is neither an address nor a network; the text is that."""
+    """A setting contains this text, which is neither an address nor a network."""
 
 
 class Proxies(NamedTuple):
-    """The proxies whose word is believed, and the header by which they tell for whom they ask."""
+    """The trusted proxies, and the header in which they name the client."""
 
     networks: tuple[Network, ...]
     header: bytes
     are_trusted: Callable[[str], bool]
 
     def place(self, host: str) -> str | None:
-        """Whom connections of a host are counted for; None where it is a trusted proxy: they are those of many."""
-        return None if self.networks and self.are_trusted(host) else holder(host)
+        """The client a connection counts for; None for a trusted proxy, whose connections are those of many."""
+        return None if self.networks and self.are_trusted(host) else client_of(host)
 
     def address(self, scope: Scope) -> str:
-        """Whom a request is counted for."""
+        """The client a request counts for."""
         client = scope.get("client")
         host: str = client[0] if client else ""
         if not self.networks or not self.are_trusted(host):
-            return holder(host)
-        told = b",".join(value for name, value in scope["headers"] if name == self.header)
-        hops = told[-_MOST_BYTES:].decode("latin-1").split(",")[-_MOST_HOPS:]
+            return client_of(host)
+        header = b",".join(value for name, value in scope["headers"] if name == self.header)
+        hops = header[-_MOST_BYTES:].decode("latin-1").split(",")[-_MOST_HOPS:]
         for hop in reversed(hops):
-            before = _node(_told_for(hop) if self.header == b"forwarded" else hop)
+            before = _node(_forwarded_for(hop) if self.header == b"forwarded" else hop)
             if not before:
                 break
             host = before
             if not self.are_trusted(host):
                 break
-        return holder(host)
+        return client_of(host)
 
 
 @functools.cache
 def proxies(setting: str, header: str) -> Proxies:
-    """The proxies that a setting names: addresses and networks, separated by commas.
+    """The proxies named by a setting: addresses and networks, separated by commas.
 
     Raises:
         NoNetwork: one of them is neither.
@@ -71,8 +71,8 @@ def proxies(setting: str, header: str) -> Proxies:
 
 
 @functools.lru_cache(_CACHED)
-def holder(host: str) -> str:
-    """Whom bounds are kept for; a host that is no address stands for itself."""
+def client_of(host: str) -> str:
+    """The client a host counts as; a host that is no address counts as itself."""
     address = _parsed(host)
     if address is None:
         return host
@@ -82,7 +82,7 @@ def holder(host: str) -> str:
 
 
 def _parsed(host: str) -> Address | None:
-    """An address; one of IPv4 that is written as one of IPv6 is one of IPv4."""
+    """An address; an IPv4 address in IPv6 notation is an IPv4 address."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
@@ -97,7 +97,7 @@ def _network(written: str) -> Network:
         raise NoNetwork(written) from None
 
 
-def _told_for(hop: str) -> str:
+def _forwarded_for(hop: str) -> str:
     """The node of a hop of `Forwarded`: `for="[2001:db8::1]:4711";proto=https`."""
     for pair in hop.split(";"):
         name, _, value = pair.partition("=")
@@ -107,7 +107,7 @@ def _told_for(hop: str) -> str:
 
 
 def _node(written: str) -> str:
-    """The address of a node, without its port; empty where it is none, as `unknown` or `_hidden`."""
+    """The address of a node without its port; empty if there is none, as in `unknown` or `_hidden`."""
     node = written.strip()
     if node.startswith("["):
         node = node[1:].partition("]")[0]

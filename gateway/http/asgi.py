@@ -1,4 +1,4 @@
-"""A request and an answer as values over ASGI: no framework, because the hot route costs 40% less CPU without one.
+"""Requests and answers as values over ASGI. There is no framework: without one the hot route costs 40% less CPU.
 
 `python -m bench.http_servers` has the figures.
 """
@@ -11,9 +11,9 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from gateway.http.admission import MAX_BODY_BYTES, Intake
+from gateway.http.admission import MAX_BODY_BYTES, AdmissionControl
 from gateway.http.exchange import KEY, Exchange
-from gateway.http.slow_clients import Pace
+from gateway.http.slow_clients import ReadTimeout
 from mesh.errors import DeadlineExceeded, InvalidArgument
 
 Scope = MutableMapping[str, Any]
@@ -22,26 +22,26 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = tuple[tuple[bytes, bytes], ...]
 
-AS_SAID: Final = (b"x-content-type-options", b"nosniff")
-"""Makes browsers take an answer for what it is said to be."""
-NOT_KEPT: Final = (b"cache-control", b"no-store")
-"""Keeps an answer out of every cache: most tell of a person."""
-CACHED: Final[Headers] = ((b"cache-control", b"public, max-age=300"),)
-"""Of answers that tell of nobody and are the same for all."""
+NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
+"""Makes browsers believe the content type."""
+NO_STORE: Final = (b"cache-control", b"no-store")
+"""Keeps an answer out of caches: most are about a person."""
+PUBLIC_CACHE: Final[Headers] = ((b"cache-control", b"public, max-age=300"),)
+"""For answers that are about nobody and the same for all."""
 
 JSON: Final = "application/json"
 TEXT: Final = "text/plain"
 _CHARSETS: Final = ("", "charset=utf-8", 'charset="utf-8"', "charset=utf8")
 _BYTE_ORDER: Final = b"\xef\xbb\xbf"
 _PLAIN: Final = ("", "identity")
-# What a compressed body may hold: this many parts, and one more for so many bytes. Parts that differ take no less.
+# How many events a compressed body may hold: some always, and then one per so many bytes; different ones take no less.
 _PARTS_ALWAYS: Final = 100
 _PACKED_BYTES_OF_A_PART: Final = 2
 _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 
 
 class ClientGone(Exception):
-    """The client hung up before it had sent its request."""
+    """The client hung up before its request was complete."""
 
 
 class BodyTooSlow(DeadlineExceeded):
@@ -49,7 +49,7 @@ class BodyTooSlow(DeadlineExceeded):
 
 
 class Answer(NamedTuple):
-    """A whole answer."""
+    """A complete answer."""
 
     status: int
     body: bytes
@@ -58,7 +58,7 @@ class Answer(NamedTuple):
 
 
 class Stream(NamedTuple):
-    """An answer that is sent piece by piece until it ends or the client leaves; whoever gets it must `close` it."""
+    """An answer sent in pieces until it ends or the client leaves; whoever gets it must `close` it."""
 
     pieces: AsyncGenerator[bytes, None]
     content_type: str
@@ -67,23 +67,23 @@ class Stream(NamedTuple):
 
 
 class Socket(NamedTuple):
-    """An answer that goes both ways until it ends or the client leaves; whoever gets it must `close` it.
+    """A conversation until either side ends it; whoever gets it must `close` it.
 
-    `frames` are told as they come; each message of the client is given to `hear` and answered with what that gives.
+    `frames` are sent as they come; each message of the client is answered with what `respond` returns for it.
     """
 
     frames: AsyncIterator[bytes]
-    hear: Callable[["Request", str | bytes], Awaitable[bytes]]
+    respond: Callable[["Request", str | bytes], Awaitable[bytes]]
     close: Callable[[], None]
 
 
 @dataclasses.dataclass(slots=True)
 class Request:
-    """A request: parameters of its path and query, the time it came in Unix microseconds, the ids of its span.
+    """A request, with the parameters of its path and query, its receipt in Unix microseconds, and the ids of its span.
 
-    Where its trace is not recorded, the id of the span is empty. `address` is whom it is counted for.
-    `has_more` tells whether some of its body may still come, `sent_bytes` how much of it came, `held_bytes` how much of
-    it and of its answer is held in `intake`, and `is_unpacked` whether it came compressed.
+    The span id is empty if the trace is not recorded. `address` is whom limits count it for. `has_more` says whether
+    more of the body may follow, `sent_bytes` how much of it came, `held_bytes` how much of it and of its answer
+    `admission` holds, and `is_unpacked` whether it came compressed.
     """
 
     scope: Scope
@@ -94,8 +94,8 @@ class Request:
     trace_id: bytes
     span_id: bytes
     address: str
-    intake: Intake
-    pace: Pace
+    admission: AdmissionControl
+    read_timeout: ReadTimeout
     has_more: bool = True
     sent_bytes: int = 0
     held_bytes: int = 0
@@ -103,12 +103,12 @@ class Request:
 
     @property
     def exchange(self) -> Exchange | None:
-        """What its connection knows of it; None where it is not the gateway's own."""
+        """What its connection knows about it; None under any server but ours."""
         exchange: Exchange | None = self.scope.get(KEY)
         return exchange
 
     def header(self, name: bytes) -> str:
-        """The first header of this name, which is in lower case; empty where there is none."""
+        """The first header of this lower-case name; empty if there is none."""
         return header(self.scope, name)
 
     async def body(self) -> bytes:
@@ -117,7 +117,7 @@ class Request:
         Raises:
             InvalidArgument: `REQUEST_TOO_LARGE`; the rest is not read.
             Unavailable, ResourceExhausted: as `hold`.
-            BodyTooSlow: it did not come in time.
+            BodyTooSlow: it did not arrive in time.
             ClientGone: the client hung up.
         """
         length = self.header(b"content-length")
@@ -128,11 +128,11 @@ class Request:
         chunks = []
         began = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout_at(began + self.pace.due(0)) as waiting:
+            async with asyncio.timeout_at(began + self.read_timeout.due(0)) as waiting:
                 while self.has_more:
                     chunks.append(await self._counted_chunk())
                     if self.has_more:
-                        waiting.reschedule(began + self.pace.due(self.sent_bytes))
+                        waiting.reschedule(began + self.read_timeout.due(self.sent_bytes))
         except TimeoutError:
             raise BodyTooSlow("DEADLINE_TOO_SHORT", "The body of the request did not come in time.") from None
         return b"".join(chunks)
@@ -152,21 +152,19 @@ class Request:
             Unavailable: `BUFFER_FULL`, too much is held.
             ResourceExhausted: `ADDRESS_BUSY`, too much of this address.
         """
-        self.intake.hold(self.address, size)
+        self.admission.hold(self.address, size)
         self.held_bytes += size
 
     def release(self) -> None:
-        """Lets go of all that is held."""
-        self.intake.release(self.address, self.held_bytes)
+        """Releases everything held."""
+        self.admission.release(self.address, self.held_bytes)
         self.held_bytes = 0
 
-    async def inflated_body(self) -> bytes:
-        """The whole body, unpacked where it is compressed by gzip; the limit is that of the body unpacked.
-
-        The mark of the byte order that some systems put before a text is left away.
+    async def decompressed_body(self) -> bytes:
+        """The whole body, decompressed if it is gzip, without a byte order mark. The limit holds for both forms.
 
         Raises:
-            InvalidArgument: `UNSUPPORTED_CONTENT_TYPE`, another compression; `MALFORMED_JSON`, no gzip; as `body`.
+            InvalidArgument: `UNSUPPORTED_CONTENT_TYPE`, another compression; `MALFORMED_JSON`, not gzip; as `body`.
             MeshError: as `body`.
         """
         encoding = self.header(b"content-encoding").strip().lower()
@@ -188,21 +186,21 @@ class Request:
         self.is_unpacked = True
         return body.removeprefix(_BYTE_ORDER)
 
-    async def told_body(self) -> bytes:
-        """The whole body as pages send it: said to be JSON, a text or nothing at all, and compressed or not.
+    async def lenient_body(self) -> bytes:
+        """The whole body as pages send it: declared as JSON, text or nothing at all, compressed or not.
 
-        A page may send texts to other origins without asking first, and a beacon can say nothing else.
+        A page may send text to other origins without a preflight, and a beacon can declare nothing else.
 
         Raises:
-            InvalidArgument: `UNSUPPORTED_CONTENT_TYPE`, another type; as `inflated_body`.
+            InvalidArgument: `UNSUPPORTED_CONTENT_TYPE`, another type; as `decompressed_body`.
             MeshError: as `body`.
         """
         if self.header(b"content-type"):
             self.require_media_type(JSON, TEXT)
-        return await self.inflated_body()
+        return await self.decompressed_body()
 
-    def require_few(self, part_count: int) -> None:
-        """Returns if the body holds no more parts than its bytes are worth: a few, compressed, can stand for thousands.
+    def require_plausible_count(self, part_count: int) -> None:
+        """Refuses a compressed body of more events than its bytes could hold if they differed.
 
         Raises:
             InvalidArgument: `REQUEST_TOO_LARGE`.
@@ -211,7 +209,7 @@ class Request:
             raise InvalidArgument("REQUEST_TOO_LARGE", "So few bytes cannot hold so many events that differ.")
 
     async def discard(self, most_bytes: int) -> None:
-        """Reads what is left of the body and forgets it, up to so many bytes."""
+        """Reads and discards the rest of the body, up to so many bytes."""
         while self.has_more and most_bytes > 0:
             most_bytes -= len(await self._chunk())
 
@@ -224,7 +222,7 @@ class Request:
         return chunk
 
     async def json_body(self) -> bytes:
-        """The whole body, said to be JSON.
+        """The whole body, declared as JSON.
 
         Raises:
             InvalidArgument: `UNSUPPORTED_CONTENT_TYPE`, `REQUEST_TOO_LARGE`.
@@ -234,16 +232,17 @@ class Request:
         return await self.body()
 
     def require_json(self) -> None:
-        """Returns if the body is said to be JSON, in UTF-8 and not compressed.
+        """Requires a body declared as JSON in UTF-8, not compressed.
 
         Raises:
             InvalidArgument: `UNSUPPORTED_CONTENT_TYPE`.
         """
         self.require_media_type(JSON)
-        self.require_unpacked()
+        if self.header(b"content-encoding") not in _PLAIN:
+            raise InvalidArgument("UNSUPPORTED_CONTENT_TYPE", "A compressed body is not taken.")
 
     def require_media_type(self, *known: str) -> None:
-        """Returns if the body is said to be of one of these types, in UTF-8.
+        """Requires a body declared as one of these types, in UTF-8.
 
         Raises:
             InvalidArgument: `UNSUPPORTED_CONTENT_TYPE`.
@@ -252,17 +251,8 @@ class Request:
         if self.media_type() not in known or charset not in _CHARSETS:
             raise InvalidArgument("UNSUPPORTED_CONTENT_TYPE", f"The body must be {known[0]} in UTF-8.")
 
-    def require_unpacked(self) -> None:
-        """Returns if the body is not compressed.
-
-        Raises:
-            InvalidArgument: `UNSUPPORTED_CONTENT_TYPE`.
-        """
-        if self.header(b"content-encoding") not in _PLAIN:
-            raise InvalidArgument("UNSUPPORTED_CONTENT_TYPE", "A compressed body is not taken.")
-
     def media_type(self) -> str:
-        """The type the body is said to be of, without parameters; empty where it is not said."""
+        """The declared content type without parameters; empty if there is none."""
         return self.header(b"content-type").partition(";")[0].strip().lower()
 
 
@@ -271,7 +261,7 @@ def _too_large() -> InvalidArgument:
 
 
 def header(scope: Scope, name: bytes) -> str:
-    """The first header of this name, which is in lower case; empty where there is none."""
+    """The first header of this lower-case name; empty if there is none."""
     for key, value in scope["headers"]:
         if key == name:
             text: str = value.decode("latin-1")

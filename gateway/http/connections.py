@@ -17,34 +17,34 @@ from websockets.frames import CloseCode, Frame
 
 from gateway.http import canned_answers, heads
 from gateway.http.addresses import Proxies
-from gateway.http.admission import LEAST_BYTES
+from gateway.http.admission import MIN_ADDRESS_BYTES
 from gateway.http.canned_answers import MAX_FIELDS, MAX_HEAD_BYTES
 from gateway.http.exchange import KEY, Exchange
-from gateway.http.shares import Lack, Shares, share
-from gateway.http.slow_clients import Pace
+from gateway.http.shares import Exhausted, Shares, share
+from gateway.http.slow_clients import ReadTimeout
 
-# Those beyond the bound wait so long to be told; of these there may be so many.
+# How long connections beyond the limit may wait for their 503, and how many of them.
 _REFUSING_SECONDS: Final = 1.0
 _MAX_REFUSED: Final = 256
-# How many requests of one connection may wait for the answers before theirs, and with how large a body.
+# How many requests of one connection may wait for earlier answers, and the largest body among them.
 _MAX_WAITING: Final = 16
 _MAX_WAITING_BODY: Final = 64 * 1024
 _NEXT: Final = 2
-# At least so much is read at once: some more requests than may wait can begin within.
+# Read at once at least; a few more requests than may wait can begin within.
 _PIECE_BYTES: Final = 2 * 1024
 _UNSENT_BYTES: Final = 32 * 1024
 
 _log = logging.getLogger(__name__)
-_TOLD: Final = {
-    Lack.FOR_ALL: "connections are refused: as many are open as JOURNEYMESH_CONNECTION_COUNT and open files allow",
-    Lack.FOR_ONE: "connections of one address are closed: it has its share, JOURNEYMESH_ADDRESS_PERCENT; "
+_WARNINGS: Final = {
+    Exhausted.TOTAL: "refusing connections: as many are open as JOURNEYMESH_CONNECTION_COUNT and open files allow",
+    Exhausted.SHARE: "closing connections of an address that has its share, JOURNEYMESH_ADDRESS_PERCENT; "
     "if it is a proxy, name it in JOURNEYMESH_TRUSTED_PROXIES",
 }
 _WAITING_BYTES: Final = 8 * 1024 * 1024
 _MAX_FRAGMENTS: Final = 64
 
 
-class Bounds(NamedTuple):
+class ConnectionLimits(NamedTuple):
     """The limits that all connections of a server share.
 
     `waiting` counts the bytes read ahead of the answers to earlier requests; `refused` are the connections beyond the
@@ -54,19 +54,21 @@ class Bounds(NamedTuple):
     places: Shares
     waiting: Shares
     proxies: Proxies
-    pace: Pace
+    read_timeout: ReadTimeout
     refused: set[asyncio.Protocol]
 
     @classmethod
-    def of(cls, max_connections: int, address_percent: int, proxies: Proxies, pace: Pace) -> "Bounds":
+    def of(
+        cls, max_connections: int, address_percent: int, proxies: Proxies, read_timeout: ReadTimeout
+    ) -> "ConnectionLimits":
         """The limits of a server that has no connection yet."""
         places = Shares(max_connections, share(max_connections, address_percent))
-        waiting = Shares(_WAITING_BYTES, share(_WAITING_BYTES, address_percent, LEAST_BYTES))
-        return cls(places, waiting, proxies, pace, set())
+        waiting = Shares(_WAITING_BYTES, share(_WAITING_BYTES, address_percent, MIN_ADDRESS_BYTES))
+        return cls(places, waiting, proxies, read_timeout, set())
 
 
 class _Refused(Exception):
-    """What came is not to be read further; the last answer says why."""
+    """Stop reading; the canned answer says why."""
 
     def __init__(self, message: bytes) -> None:
         super().__init__()
@@ -74,78 +76,78 @@ class _Refused(Exception):
 
 
 class Connection(HttpToolsProtocol):
-    """The protocol of a connection; that of a server has its `bounds`."""
+    """The protocol of an HTTP connection; a server's subclass has its `limits`."""
 
-    bounds: Bounds
+    limits: ConnectionLimits
     transport: asyncio.Transport
-    _holder: str | None = None
+    _counted_for: str | None = None
     _last: bytes | None = None
-    """The last answer, which waits for those before it; nothing more is read."""
-    _is_under_way = False
-    """Whether a request has begun to come and is not whole."""
+    """The final answer, waiting for those before it; nothing more is read."""
+    _is_in_request = False
+    """Whether a request has begun to arrive and is incomplete."""
     _is_in_head = False
     _is_other_protocol = False
     _began = 0.0
     _piece_bytes = 0
-    """How long the last piece is; the head of a request begins somewhere within."""
+    """The size of the last piece; the head of a request begins somewhere in it."""
     _unframed = 0
-    """What was read of the request under way that is no body; further requests are among it until they begin."""
+    """Bytes of the current request besides its body; later requests count among them until they begin."""
     _body_bytes = 0
     _body_left = 0
     _held = b""
-    """What was read and waits until requests before it are answered."""
+    """Bytes read ahead, until earlier requests are answered."""
     _closing: asyncio.TimerHandle | None = None
     _due: deque[RequestResponseCycle]
-    """The requests that are to be answered, in their order."""
+    """The requests to be answered, in order."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begins, unless there are too many."""
+        """Opens, unless there are too many."""
         self._due = deque()
         peer = transport.get_extra_info("peername")
-        self._holder = self.bounds.proxies.place(peer[0] if isinstance(peer, tuple) else "")
-        lack = self.bounds.places.take(self._holder)
-        if lack is None:
+        self._counted_for = self.limits.proxies.place(peer[0] if isinstance(peer, tuple) else "")
+        exhausted = self.limits.places.take(self._counted_for)
+        if exhausted is None:
             super().connection_made(transport)
             transport.set_write_buffer_limits(_UNSENT_BYTES)
             self._began = self.loop.time()
-            self._closing = self.loop.call_later(self.bounds.pace.seconds, self._close_slow)
+            self._closing = self.loop.call_later(self.limits.read_timeout.seconds, self._close_if_slow)
             return
-        _log.warning(_TOLD[lack])
-        if lack is Lack.FOR_ALL and len(self.bounds.refused) < _MAX_REFUSED:
-            self.bounds.refused.add(self)
+        _log.warning(_WARNINGS[exhausted])
+        if exhausted is Exhausted.TOTAL and len(self.limits.refused) < _MAX_REFUSED:
+            self.limits.refused.add(self)
             self.transport = transport
             self._closing = self.loop.call_later(_REFUSING_SECONDS, transport.close)
         else:
             transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Ends, for every request that is not answered yet."""
-        self._stop_waiting()
+        """Ends every unanswered request."""
+        self._cancel_timer()
         if self in self.connections:
-            self.bounds.places.give_back(self._holder)
-            self._let_go()
+            self.limits.places.give_back(self._counted_for)
+            self._take_held()
             for cycle in self._due:
                 _end(cycle)
             super().connection_lost(exc)
-        self.bounds.refused.discard(self)
+        self.limits.refused.discard(self)
 
     def data_received(self, data: bytes) -> None:
-        """Reads; waits for the rest of a head for a time only."""
-        if self in self.bounds.refused:
-            self._close_with(canned_answers.FULL)
+        """Reads; the rest of a head must follow in time."""
+        if self in self.limits.refused:
+            self._close_after(canned_answers.TOO_MANY_CONNECTIONS)
         elif self._last is None and not self.transport.is_closing():
-            self._read(self._let_go() + data)
+            self._read(self._take_held() + data)
 
     def on_message_begin(self) -> None:
         """A head begins."""
         self._unset_keepalive_if_required()
-        self._stop_waiting()
-        self._is_under_way = self._is_in_head = True
+        self._cancel_timer()
+        self._is_in_request = self._is_in_head = True
         self._unframed, self._body_bytes = min(self._unframed, self._piece_bytes), 0
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A field is whole; those after a body are of no use."""
+        """A header field is complete; trailers are ignored."""
         if not self._is_in_head:
             return
         if len(self.headers) >= MAX_FIELDS:
@@ -153,7 +155,7 @@ class Connection(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """A head is whole."""
+        """A head is complete."""
         head = heads.read(
             self.parser.get_method().decode("ascii"), self.parser.get_http_version(), self.url, self.headers
         )
@@ -172,37 +174,37 @@ class Connection(HttpToolsProtocol):
         self._is_in_head = False
         self._body_left = head.body_bytes
         self._unframed = max(0, self._unframed - head.size)
-        self._stop_waiting()
+        self._cancel_timer()
 
     def on_body(self, body: bytes) -> None:
-        """A piece of a body has come."""
+        """A piece of a body has arrived."""
         self._unframed -= len(body)
         self._body_bytes += len(body)
         self._body_left = max(0, self._body_left - len(body))
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """A request is whole."""
-        self._is_under_way = False
+        """A request is complete."""
+        self._is_in_request = False
         if not self.parser.should_upgrade():
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """An answer is sent; the next may be."""
+        """An answer is sent; the next one may follow."""
         self._due.popleft()
         super().on_response_complete()
         if self._last is not None and not self._due:
-            self._close_with(self._last)
+            self._close_after(self._last)
         elif self._held and not self.transport.is_closing():
-            self._read(self._let_go())
+            self._read(self._take_held())
 
     def handle_websocket_upgrade(self) -> None:
-        """Leaves the connection, and its place, to a socket."""
+        """Hands the connection, and its place, over to a socket."""
         super().handle_websocket_upgrade()
-        cast("SocketConnection", self.transport.get_protocol()).holder = self._holder
+        cast("SocketConnection", self.transport.get_protocol()).counted_for = self._counted_for
 
     def _read(self, data: bytes) -> None:
-        """Reads piece by piece: what is read is never far beyond the requests that may wait."""
+        """Reads piece by piece, so as never to read far beyond the requests that may wait."""
         rest = memoryview(data)
         try:
             while rest and not self._must_wait():
@@ -217,50 +219,50 @@ class Connection(HttpToolsProtocol):
         else:
             if self._is_in_head and self._closing is None and not rest:
                 self._began = self.loop.time()
-                self._closing = self.loop.call_later(self.bounds.pace.due(self._unframed), self._close_slow)
+                self._closing = self.loop.call_later(self.limits.read_timeout.due(self._unframed), self._close_if_slow)
 
     def _feed(self, data: memoryview) -> memoryview:
-        """Has the parser take a piece; returns what is left."""
+        """Feeds the parser one piece; returns the rest."""
         is_next = len(self._due) < _NEXT
         size = min(len(data), _PIECE_BYTES + (self._body_left if is_next else 0))
         self._piece_bytes = size
-        self._unframed = self._unframed + size if self._is_under_way else size
+        self._unframed = self._unframed + size if self._is_in_request else size
         try:
             self.parser.feed_data(data[:size])
         except httptools.HttpParserUpgrade as upgrade:
             return memoryview(self._upgraded(bytes(data[upgrade.args[0] :])))
         if self._unframed > MAX_HEAD_BYTES + self._body_bytes:
-            raise _Refused(canned_answers.LARGE_HEAD if self._is_in_head else canned_answers.LARGE_FRAMES)
+            raise _Refused(canned_answers.LARGE_HEAD if self._is_in_head else canned_answers.LARGE_FRAMING)
         return data[size:]
 
     def _must_wait(self) -> bool:
-        """Whether no more may be read before a request is answered."""
+        """Whether to stop reading until a request is answered."""
         count = len(self._due)
         return count > _MAX_WAITING or (count >= _NEXT and len(self._due[-1].body) > _MAX_WAITING_BODY)
 
     def _hold(self, data: bytes) -> None:
-        if self.bounds.waiting.take(self._holder, len(data)) is not None:
-            raise _Refused(canned_answers.TOO_MUCH_WAITS)
+        if self.limits.waiting.take(self._counted_for, len(data)) is not None:
+            raise _Refused(canned_answers.TOO_MUCH_PIPELINED)
         self._held = data
         self.flow.pause_reading()
 
-    def _let_go(self) -> bytes:
+    def _take_held(self) -> bytes:
         data, self._held = self._held, b""
         if data:
-            self.bounds.waiting.give_back(self._holder, len(data))
+            self.limits.waiting.give_back(self._counted_for, len(data))
         return data
 
     def _upgraded(self, rest: bytes) -> bytes:
-        """Becomes a socket, or stays what it is; returns what is to be read next."""
+        """Becomes a socket, or stays what it is; returns what to read next."""
         if self._is_other_protocol:
             return self._head_without_upgrade() + rest
-        if rest:  # before the handshake is answered nothing may be sent
+        if rest:  # nothing may be sent before the handshake is answered
             raise _Refused(canned_answers.BAD_HANDSHAKE)
         self.handle_websocket_upgrade()
         return b""
 
     def _head_without_upgrade(self) -> bytes:
-        """The head anew, for a new parser: one that was asked for another protocol takes no body."""
+        """The head again, for a new parser: one that saw an upgrade takes no body."""
         fields = heads.without_upgrade(self.headers)
         line = b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
         self.parser = httptools.HttpRequestParser(self)
@@ -268,19 +270,19 @@ class Connection(HttpToolsProtocol):
         return line + b"".join(b"%b: %b\r\n" % field for field in fields) + b"\r\n"
 
     def _refuse(self, message: bytes) -> None:
-        """Reads no more, and answers so once all requests before are answered."""
-        self._stop_waiting()
-        if self._is_under_way and not self._is_in_head and not self._drop():
+        """Stops reading, and sends this answer once all earlier requests are answered."""
+        self._cancel_timer()
+        if self._is_in_request and not self._is_in_head and not self._drop():
             self.transport.close()
             return
         self._last = message
         if self._due:
             self.flow.pause_reading()
         else:
-            self._close_with(message)
+            self._close_after(message)
 
     def _drop(self) -> bool:
-        """Takes the request whose body is coming from those to be answered; False where its answer has begun."""
+        """Drops the request whose body is arriving; False if its answer has begun."""
         if not self._due or not self._due[-1].more_body:
             return False
         cycle = self._due.pop()
@@ -289,55 +291,55 @@ class Connection(HttpToolsProtocol):
             self.pipeline.popleft()
         return not cycle.response_started
 
-    def _close_slow(self) -> None:
+    def _close_if_slow(self) -> None:
         self._closing = None
-        left = self._began + self.bounds.pace.due(self._unframed) - self.loop.time() if self._is_in_head else 0
+        left = self._began + self.limits.read_timeout.due(self._unframed) - self.loop.time() if self._is_in_head else 0
         if left > 0:
-            self._closing = self.loop.call_later(left, self._close_slow)
+            self._closing = self.loop.call_later(left, self._close_if_slow)
         elif self._is_in_head and not self._due:
-            self._close_with(canned_answers.SLOW)
+            self._close_after(canned_answers.HEAD_TOO_SLOW)
         else:
             self.transport.close()
 
-    def _close_with(self, message: bytes) -> None:
+    def _close_after(self, message: bytes) -> None:
         if not self.transport.is_closing():
             self.transport.write(message)
             self.transport.close()
 
-    def _stop_waiting(self) -> None:
+    def _cancel_timer(self) -> None:
         if self._closing is not None:
             self._closing.cancel()
             self._closing = None
 
 
 def _end(cycle: RequestResponseCycle) -> None:
-    """Lets who serves a request know that nobody waits for the answer."""
+    """Signals the request's task that nobody waits for the answer."""
     cycle.disconnected = True
     cycle.message_event.set()
 
 
 class SocketConnection(WebSocketsSansIOProtocol):
-    """The protocol of a socket. Its own bounds are those of a message's size and of a silence; here are the others."""
+    """The protocol of a WebSocket, with the limits that the library lacks. It takes over a connection and its place."""
 
-    bounds: Bounds
+    limits: ConnectionLimits
     transport: asyncio.Transport
-    holder: str | None = None
-    """Whose place it keeps."""
+    counted_for: str | None = None
+    """The client whose place it occupies."""
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Ends."""
-        self.bounds.places.give_back(self.holder)
+        """Gives the place back."""
+        self.limits.places.give_back(self.counted_for)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Reads; the head, which comes first and whole, must be that of a handshake."""
+        """Reads; the head, which comes first and in one piece, must be a handshake."""
         super().data_received(data)
         if not self.handshake_initiated:
             self.transport.write(canned_answers.BAD_HANDSHAKE)
             self.transport.close()
 
     def handle_cont(self, event: Frame) -> None:
-        """Takes a piece of a message; even empty ones must end."""
+        """Takes a fragment of a message; even empty ones must end some time."""
         if len(self.frames) < _MAX_FRAGMENTS:
             super().handle_cont(event)
         else:
@@ -345,23 +347,23 @@ class SocketConnection(WebSocketsSansIOProtocol):
             self.handle_parser_exception()
 
     def pause_writing(self) -> None:
-        """Reads no more from a client that does not read: every ping it sends would wait to be answered."""
+        """Stops reading from a client that does not read: the answers to its pings would pile up."""
         super().pause_writing()
         self.transport.pause_reading()
 
     def resume_writing(self) -> None:
-        """Reads on."""
+        """Resumes reading."""
         super().resume_writing()
         if not self.read_paused:
             self.transport.resume_reading()
 
     def keepalive_timeout(self) -> None:
-        """Leaves a client that gave no sign of life, and what it did not read."""
+        """Drops a client that shows no sign of life, and what it did not read."""
         super().keepalive_timeout()
         self.transport.abort()
 
     async def send(self, message: Any) -> None:  # noqa: ANN401 - as ASGI has it
-        """Sends; a refusal that is sent whole is a handshake that is over, and no fault."""
+        """Sends; a handshake that was refused in full is over, not failed."""
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
             self.handshake_complete = True

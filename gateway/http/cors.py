@@ -25,11 +25,11 @@ _TOKENS: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:[ \t]*,[ \t]*[!#$%&'
 
 
 class NoOrigin(ValueError):
-    """A setting names what is no origin; the text is that."""
+    """A setting contains this text, which is no origin."""
 
 
 class Origins(NamedTuple):
-    """The origins whose pages may call: all of them, or those named, exactly or by a pattern."""
+    """The origins whose pages may call: all, or those named exactly or by a pattern."""
 
     are_all: bool
     named: frozenset[str]
@@ -52,7 +52,7 @@ class Origins(NamedTuple):
 
 @functools.cache
 def origins(setting: str) -> Origins:
-    """The origins that a setting names, separated by commas.
+    """The origins named by a setting, separated by commas.
 
     `*` names all of them, `https://*.shop.example` those of every subdomain, `http://localhost:*` those of every port.
 
@@ -67,9 +67,9 @@ def origins(setting: str) -> Origins:
 
 
 def headers(scope: Scope, allowed: Origins) -> Headers:
-    """What an answer says to a page of another origin; nothing where its origin is not allowed.
+    """The headers for a page of another origin; none that allow anything if its origin may not call.
 
-    Only pages of origins that are named may send what the browser knows of the user, as beacons do.
+    Only named origins may send credentials, as beacons do.
     """
     if not allowed:
         return ()
@@ -86,9 +86,9 @@ def headers(scope: Scope, allowed: Origins) -> Headers:
 
 
 def may_connect(scope: Scope, allowed: Origins) -> bool:
-    """Whether who opens a WebSocket may: browsers let every page do so, without a word of the server before.
+    """Whether a WebSocket may be opened: browsers let any page do so, without a preflight.
 
-    Pages of the gateway's own origin may, those of an allowed one, and whoever is no page and sends no origin.
+    Pages of the gateway's own origin and of allowed ones may, and clients that are no page and send no origin.
     """
     origin = header(scope, b"origin")
     is_own = origin.partition("://")[2] == header(scope, b"host")
@@ -96,14 +96,14 @@ def may_connect(scope: Scope, allowed: Origins) -> bool:
 
 
 def is_preflight(scope: Scope) -> bool:
-    """Whether a browser asks before the request itself."""
+    """Whether this is a browser's preflight."""
     return scope["method"] == "OPTIONS" and bool(header(scope, b"access-control-request-method"))
 
 
 def preflight(scope: Scope, methods: Collection[str]) -> Answer:
-    """What a browser is told before the request itself; only an allowed origin gets it.
+    """The answer to a preflight; `headers` adds whether the origin is allowed.
 
-    Any header may be sent: clients add those of their tracing, and the gateway does not read what it does not know.
+    Any header may be sent: clients add their tracing, and the gateway ignores what it does not know.
     """
     asked = header(scope, b"access-control-request-headers")
     is_list = len(asked) <= _ASKED_LENGTH and _TOKENS.fullmatch(asked)
@@ -121,7 +121,7 @@ def preflight(scope: Scope, methods: Collection[str]) -> Answer:
 
 
 def _normal(written: str) -> str:
-    """An origin as browsers write it: in lower case, without a slash at its end and without the port of its scheme."""
+    """An origin as browsers write it: lower case, without trailing slash or default port."""
     origin = written.lower().removesuffix("/")
     try:
         scheme, _, host = origin.partition("://")

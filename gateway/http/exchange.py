@@ -1,10 +1,10 @@
-"""What a connection knows of a request and can do for its answer, beyond what ASGI tells."""
+"""What a connection knows about a request and can do for its answer beyond ASGI."""
 
 import asyncio
 from typing import Any, Final, Protocol
 
 KEY: Final = "journeymesh.exchange"
-"""Where a scope has its `Exchange`; absent where another server serves."""
+"""The key of the `Exchange` in a scope; absent under any other server."""
 
 
 class _Cycle(Protocol):
@@ -15,9 +15,9 @@ class _Cycle(Protocol):
 
 
 class Exchange:
-    """A request on its connection; also the transport of its answer.
+    """A request on its connection, and the transport of its answer.
 
-    A head that goes with its body is one system call less, and wakes the client once instead of twice.
+    Writing head and body together saves a system call, and wakes the client once instead of twice.
     """
 
     def __init__(self, cycle: _Cycle) -> None:
@@ -29,15 +29,15 @@ class Exchange:
 
     @property
     def has_come(self) -> bool:
-        """Whether all of the request is here."""
+        """Whether the whole request has arrived."""
         return not self._cycle.more_body
 
     def hold_head(self) -> None:
-        """Has what is written next, the head of an answer, wait for what is written then."""
+        """Holds back the next write, the head of an answer, until the one after it."""
         self._is_head_next = True
 
     def write(self, data: bytes) -> None:
-        """Writes, after what is held."""
+        """Writes, after what was held back."""
         if self._is_head_next:
             self._head, self._is_head_next = data, False
         else:
@@ -45,9 +45,9 @@ class Exchange:
             self._head = b""
 
     def close(self) -> None:
-        """Closes the connection once all is written."""
+        """Closes the connection once everything is written."""
         self._transport.close()
 
     def is_closing(self) -> bool:
-        """Whether the connection is closed or about to be."""
+        """Whether the connection is closed or closing."""
         return self._transport.is_closing()

@@ -1,6 +1,6 @@
-"""What the head of a request must be beyond what the parser asks: one host, a body of one length, a path, HTTP/1.
+"""What a request's head must be beyond what the parser checks: one host, one body length, a path, HTTP/1.
 
-The parser refuses fields that are folded, hold control characters or end in half a line, and lengths that are none.
+The parser itself refuses folded fields, control characters, bare line feeds and malformed lengths.
 """
 
 import base64
@@ -17,21 +17,18 @@ _HOST_BYTES: Final = 261
 _HIGHEST_PORT: Final = 65_535
 _URL: Final = re.compile(rb"https?://(?P<host>[^/?#]+)(?P<path>[/?][^#]*)?(?:#.*)?", re.IGNORECASE)
 _VERSIONS: Final = ("1.1", "1.0")
-# The request line beside its target, and what ends a field and the head.
+# The request line besides its target, and what ends a field and the head.
 _LINE_BYTES: Final = 14
 _FIELD_BYTES: Final = 4
 _KEY_BYTES: Final = 16
 
-_LOOKED_AT: Final = frozenset((b"host", b"transfer-encoding", b"content-length", b"upgrade"))
+_FRAMING_FIELDS: Final = frozenset((b"host", b"transfer-encoding", b"content-length", b"upgrade"))
 
 Fields = MutableSequence[tuple[bytes, bytes]]
 
 
 class Head(NamedTuple):
-    """A valid head: its size in bytes, the target as a path, the length of its body, whether it asks for a socket.
-
-    The length of a chunked body is not known beforehand: 0.
-    """
+    """A valid head: its size, its target as a path, its body length (0 if chunked), whether it opens a socket."""
 
     size: int
     target: bytes
@@ -40,39 +37,39 @@ class Head(NamedTuple):
 
 
 def read(method: str, version: str, target: bytes, fields: Fields) -> Head | bytes:
-    """The head of these fields, whose names are in lower case; or the last answer to what is none.
+    """The head with these fields, whose names are in lower case; or the canned answer to an invalid one.
 
-    Where the target is a whole URL, `Host` is made to say the same.
+    If the target is a whole URL, its host replaces `Host`.
     """
-    told = _told(fields)
-    size = _LINE_BYTES + len(target) + told.size
-    fault = _fault_of_line(method, version, target) or _fault_of_fields(told, version, size, len(fields))
+    framing = _framing(fields)
+    size = _LINE_BYTES + len(target) + framing.size
+    fault = _fault_of_line(method, version, target) or _fault_of_fields(framing, version, size, len(fields))
     if fault is not None:
         return fault
     path = target if target.startswith(b"/") else _path(method, target, fields)
     if path is None:
         return canned_answers.BAD_TARGET
-    body_bytes = int(told.length or 0)
-    if told.upgrade.lower() != b"websocket" or b"upgrade" not in _words(fields, b"connection"):
+    body_bytes = int(framing.length or 0)
+    if framing.upgrade.lower() != b"websocket" or b"upgrade" not in _words(fields, b"connection"):
         return Head(size, path, body_bytes)
-    has_body = told.coding is not None or body_bytes > 0
+    has_body = framing.coding is not None or body_bytes > 0
     return _fault_of_handshake(method, version, has_body, fields) or Head(size, path, is_handshake=True)
 
 
 def is_host(written: bytes) -> bool:
-    """Whether it is a host, with a port or without."""
+    """Whether this is a host, with or without a port."""
     match = _HOST.fullmatch(written) if len(written) <= _HOST_BYTES else None
     return match is not None and int(match["port"] or b"0") <= _HIGHEST_PORT
 
 
 def without_upgrade(fields: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """The fields but for what asks to go on in another protocol: a server that does not know it goes on as it is."""
+    """The fields without the request to switch protocols, which a server may ignore."""
     kept = [(name, value) for name, value in fields if name not in {b"upgrade", b"connection"}]
     words = [word for word in _words(fields, b"connection") if word not in {b"upgrade", b"http2-settings"}]
     return [*kept, (b"connection", b", ".join(words))] if words else kept
 
 
-class _Told(NamedTuple):
+class _Framing(NamedTuple):
     hosts: Sequence[bytes]
     coding: bytes | None
     length: bytes | None
@@ -80,12 +77,12 @@ class _Told(NamedTuple):
     size: int
 
 
-def _told(fields: Fields) -> _Told:
+def _framing(fields: Fields) -> _Framing:
     size = _FIELD_BYTES * len(fields)
     hosts, coding, length, upgrade = [], None, None, b""
     for name, value in fields:
         size += len(name) + len(value)
-        if name not in _LOOKED_AT:
+        if name not in _FRAMING_FIELDS:
             continue
         if name == b"host":
             hosts.append(value)
@@ -95,31 +92,31 @@ def _told(fields: Fields) -> _Told:
             length = value
         else:
             upgrade = value
-    return _Told(hosts, coding, length, upgrade, size)
+    return _Framing(hosts, coding, length, upgrade, size)
 
 
 def _fault_of_line(method: str, version: str, target: bytes) -> bytes | None:
     if version not in _VERSIONS:
         return canned_answers.BAD_VERSION
     if method == "CONNECT":
-        return canned_answers.NO_TUNNEL
-    return canned_answers.LONG_TARGET if len(target) > MAX_TARGET_BYTES else None
+        return canned_answers.NO_CONNECT
+    return canned_answers.LARGE_TARGET if len(target) > MAX_TARGET_BYTES else None
 
 
-def _fault_of_fields(told: _Told, version: str, size: int, count: int) -> bytes | None:
+def _fault_of_fields(framing: _Framing, version: str, size: int, count: int) -> bytes | None:
     if size > MAX_HEAD_BYTES or count > MAX_FIELDS:
         return canned_answers.LARGE_HEAD
-    if told.coding is not None and (
-        told.coding.lower() != b"chunked" or told.length is not None or version != _VERSIONS[0]
+    if framing.coding is not None and (
+        framing.coding.lower() != b"chunked" or framing.length is not None or version != _VERSIONS[0]
     ):
         return canned_answers.BAD_CODING
-    is_told = len(told.hosts) == 1 and is_host(told.hosts[0])
-    may_lack = not told.hosts and version != _VERSIONS[0]
-    return None if is_told or may_lack else canned_answers.NO_HOST
+    has_host = len(framing.hosts) == 1 and is_host(framing.hosts[0])
+    may_lack = not framing.hosts and version != _VERSIONS[0]
+    return None if has_host or may_lack else canned_answers.BAD_HOST
 
 
 def _path(method: str, target: bytes, fields: Fields) -> bytes | None:
-    """The path of a target that is a whole URL, which tells the host then; None where it is no target."""
+    """The path of a target that is a whole URL, whose host is put in `Host`; None if it is no target."""
     if target == b"*" and method == "OPTIONS":
         return target
     url = _URL.fullmatch(target)
@@ -134,7 +131,7 @@ def _fault_of_handshake(method: str, version: str, has_body: bool, fields: Field
     if method != "GET" or version != "1.1" or has_body:
         return canned_answers.BAD_HANDSHAKE
     if _values(fields, b"sec-websocket-version") != [b"13"]:
-        return canned_answers.OTHER_SOCKET
+        return canned_answers.BAD_WEBSOCKET_VERSION
     keys = _values(fields, b"sec-websocket-key")
     return None if len(keys) == 1 and _is_key(keys[0]) else canned_answers.BAD_HANDSHAKE
 

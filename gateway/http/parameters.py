@@ -1,4 +1,4 @@
-"""Parameters of queries, and cursors wherever they come: read strictly, so that nothing but what was meant gets on."""
+"""Query parameters, and cursors wherever they come from; read strictly, so that no typo goes unnoticed."""
 
 import re
 import urllib.parse
@@ -10,7 +10,7 @@ from mesh.errors import InvalidArgument
 
 CURSOR: Final = "^[0-9]{0,18}$"
 LIST_CURSOR: Final = "^[0-9A-Za-z]{0,64}$"
-"""What the cursors of what waits and of a list look like, in the words of JSON Schema."""
+"""The cursors of pending help and of lists, as JSON Schema patterns."""
 
 _LENGTH: Final = 64
 
@@ -19,7 +19,7 @@ def query(scope: Scope, known: Collection[str]) -> dict[str, str]:
     """The query's parameters.
 
     Raises:
-        InvalidArgument: `INVALID_PARAMETER`, one is unknown, repeated or no UTF-8.
+        InvalidArgument: `INVALID_PARAMETER`, one is unknown, repeated or not UTF-8.
     """
     raw: bytes = scope.get("query_string", b"")
     if not raw:
@@ -38,35 +38,37 @@ def query(scope: Scope, known: Collection[str]) -> dict[str, str]:
 
 
 def cursor(text: str, name: str) -> str:
-    """A cursor as it was given out: a number of up to 18 digits; empty where there is none.
+    """A cursor of pending help, checked: up to 18 digits, or empty.
 
     Raises:
-        InvalidArgument: `INVALID_PARAMETER`, it is no such number.
+        InvalidArgument: `INVALID_PARAMETER`.
     """
-    if not (len(text) <= _LENGTH and re.fullmatch(CURSOR, text)):
-        raise InvalidArgument("INVALID_PARAMETER", f"`{name}` must be one that was given out before.")
-    return text
+    return _matching(CURSOR, text, name)
 
 
 def list_cursor(text: str, name: str) -> str:
-    """A page token as it was given out, which only its service reads; empty where there is none.
+    """A page token, checked; only the service that issued it can read it.
 
     Raises:
-        InvalidArgument: `INVALID_PARAMETER`, no token looks so.
+        InvalidArgument: `INVALID_PARAMETER`.
     """
-    if not (len(text) <= _LENGTH and re.fullmatch(LIST_CURSOR, text)):
-        raise InvalidArgument("INVALID_PARAMETER", f"`{name}` must be one that was given out before.")
-    return text
+    return _matching(LIST_CURSOR, text, name)
 
 
 def number(text: str | None, name: str, default: int, maximum: int) -> int:
     """A query parameter that is a number from 1 to `maximum`.
 
     Raises:
-        InvalidArgument: `INVALID_PARAMETER`, it is no such number.
+        InvalidArgument: `INVALID_PARAMETER`.
     """
     if text is None:
         return default
     if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= maximum):
         raise InvalidArgument("INVALID_PARAMETER", f"`{name}` must be a number from 1 to {maximum}.")
     return int(text)
+
+
+def _matching(pattern: str, text: str, name: str) -> str:
+    if not (len(text) <= _LENGTH and re.fullmatch(pattern, text)):
+        raise InvalidArgument("INVALID_PARAMETER", f"`{name}` must be one that was given out before.")
+    return text

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problems: what every failing answer looks like, and what each reason means."""
+"""Errors as RFC 9457 problems: the form of every failing answer, and the meaning of every reason."""
 
 import logging
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from mesh.errors import INTERNAL_TEXT, Internal, MeshError, from_rpc_error
 
 CONTENT_TYPE: Final = "application/problem+json"
 
-# What stays the same whatever kind of error carries it.
+# These have the same status whatever kind of error carries them.
 _STATUS_OF_REASON: Final = {
     "PATH_NOT_FOUND": 404,
     "METHOD_NOT_ALLOWED": 405,
@@ -31,14 +31,14 @@ _STATUS_OF_CODE: Final = {
 }
 
 RETRY_STATUSES: Final = (429, 503)
-CLOSING: Final = (b"connection", b"close")
+CONNECTION_CLOSE: Final = (b"connection", b"close")
 _RETRY_SECONDS: Final = 1.0
 
 _log = logging.getLogger(__name__)
 
 
 class Reason(NamedTuple):
-    """What a reason means, and the statuses it may come with; none where clients meet it in rejections alone."""
+    """What a reason means, and the statuses it comes with; none if it appears in rejections only."""
 
     meaning: str
     statuses: tuple[int, ...] = (400,)
@@ -63,12 +63,12 @@ REASONS: Final[Mapping[str, Reason]] = {
     "INVALID_IDENTIFIER": Reason("An identifier is too long or holds control characters."),
     "PLACEHOLDER_ID": Reason("An id that stands for nobody, such as `undefined`, would join strangers."),
     "RESERVED_ID": Reason("An id that begins with `jm:` is the mesh's own, one with `ce:` a CloudEvent's."),
-    "UNREADABLE_AMOUNT": Reason("The amount of a purchase was told and cannot be read as a number."),
+    "UNREADABLE_AMOUNT": Reason("The amount of a purchase cannot be read as a number."),
     "INVALID_TIME": Reason("A time is not RFC 3339 with an offset, or lies before the year 2000."),
     "TIME_IN_FUTURE": Reason("A time lies more than 24 hours after its receipt."),
     "VALUE_OUT_OF_RANGE": Reason("A number lies outside its range, or a word is none of those known."),
     "PATH_NOT_FOUND": Reason("There is no such path.", (404,)),
-    "METHOD_NOT_ALLOWED": Reason("The path exists, the method does not; `Allow` tells which do.", (405,)),
+    "METHOD_NOT_ALLOWED": Reason("The path exists, the method does not; `Allow` lists those that do.", (405,)),
     "INVALID_PARAMETER": Reason("A query or path parameter is not understood."),
     "EVENT_NOT_FOUND": Reason("No event with this id was seen within the lifetime of receipts.", (404,)),
     "USER_NOT_FOUND": Reason("Nothing is known of this user.", (404,)),
@@ -79,7 +79,7 @@ REASONS: Final[Mapping[str, Reason]] = {
     "DECISION_NOT_FOUND": Reason("There is no decision with this id, or its record has passed its lifetime.", (404,)),
     "FAILED_EVENT_NOT_FOUND": Reason("There is no failed event with this id.", (404,)),
     "INTERVENTION_ENDED": Reason("The intervention has already ended.", (409,)),
-    "STILL_INVALID": Reason("The failed event would be refused again; `rejected` tells why.", (409,)),
+    "STILL_INVALID": Reason("The failed event would be refused again; `rejected` says why.", (409,)),
     "FEATURE_SCHEMA_MISMATCH": Reason("The feature vectors are of another schema than the live model takes.", (503,)),
     "VERSION_MISMATCH": Reason("Two services are of different versions. It passes with the upgrade.", (503,)),
     "BUFFER_FULL": Reason("The mesh holds as much as it may. Try again after the time given.", (429, 503)),
@@ -88,7 +88,7 @@ REASONS: Final[Mapping[str, Reason]] = {
         "A service did not answer in time, or the body did not come in time.", (408, 503, 504)
     ),
     "INTERNAL": Reason("A fault of ours. The trace id leads to its cause.", (500,)),
-    "POISON": Reason("The event could be neither applied nor refused, and was set aside.", ()),
+    "POISON": Reason("The event could be neither applied nor refused, and was kept as a failed event.", ()),
     "RATE_LIMITED": Reason("One user sends more than a person can; the event is not kept. Try again later.", (429,)),
     "TOO_MANY_STREAMS": Reason(
         "As many streams are open as may be: 503; of one address or user: 429. Poll, or try again later.", (429, 503)
@@ -108,7 +108,7 @@ class Rejected(msgspec.Struct, rename="camel"):
 
 
 class Problem(msgspec.Struct, rename="camel", omit_defaults=True):
-    """An answer that tells of an error; `rejected` and `services` where they have something to tell."""
+    """The body of an answer that reports an error; `rejected` and `services` only where they apply."""
 
     type: str
     title: str
@@ -121,14 +121,14 @@ class Problem(msgspec.Struct, rename="camel", omit_defaults=True):
 
 
 def status(error: MeshError) -> int:
-    """The HTTP status that tells of an error."""
+    """The HTTP status of an error."""
     if isinstance(error, BodyTooSlow):
         return 408
     return _STATUS_OF_REASON.get(error.reason) or _STATUS_OF_CODE.get(error.code, 500)
 
 
-def understood(error: Exception, doing: str) -> MeshError:
-    """What an error means to a client; what is none of the mesh's is logged, and told without its words."""
+def as_mesh_error(error: Exception, doing: str) -> MeshError:
+    """The error to report to a client; an unexpected one is logged, and reported without its details."""
     if isinstance(error, grpc.aio.AioRpcError):
         return from_rpc_error(error)
     if isinstance(error, MeshError):
@@ -145,8 +145,8 @@ def problem(
     services: list[str] | msgspec.UnsetType = msgspec.UNSET,
     code: int | None = None,
 ) -> Problem:
-    """The problem that tells of an error; `code` is the status where it is not the usual one."""
-    if isinstance(error, Internal):  # a peer's fault of a future kind has no words for clients either
+    """The problem that reports an error; `code` replaces the usual status."""
+    if isinstance(error, Internal):  # a peer's internal error is not for clients either
         error = Internal("INTERNAL", INTERNAL_TEXT)
     reason = error.reason
     title = reason.replace("_", " ").capitalize()
@@ -163,12 +163,12 @@ def answer(
     headers: Headers = (),
     code: int | None = None,
 ) -> Answer:
-    """The answer that tells of an error as a problem."""
-    told = problem(error, trace_id, rejected=rejected, services=services, code=code)
-    if told.status in RETRY_STATUSES:
+    """The answer that reports an error as a problem."""
+    body = problem(error, trace_id, rejected=rejected, services=services, code=code)
+    if body.status in RETRY_STATUSES:
         seconds = error.retry_after_seconds or _RETRY_SECONDS
         headers = (*headers, (b"retry-after", b"%d" % max(1, round(seconds))))
-    if told.reason == "REQUEST_TOO_LARGE" or isinstance(error, BodyTooSlow):
-        # What was not read of the body must not be taken for the next request.
-        headers = (*headers, CLOSING)
-    return Answer(told.status, msgspec.json.encode(told), CONTENT_TYPE, headers)
+    if body.reason == "REQUEST_TOO_LARGE" or isinstance(error, BodyTooSlow):
+        # The unread rest of the body must not be mistaken for the next request.
+        headers = (*headers, CONNECTION_CLOSE)
+    return Answer(body.status, msgspec.json.encode(body), CONTENT_TYPE, headers)

@@ -1,21 +1,21 @@
-"""How much of something is taken: in all, and by each who takes it. Neither goes beyond its bound."""
+"""Counts how much of something is taken, in total and by each taker, and keeps both within their limits."""
 
 import enum
 from typing import Final
 
 ALL: Final = 100
-"""The share, in percent, by which one may take all there is."""
+"""The share, in percent, with which one taker may take everything."""
 
 
-class Lack(enum.Enum):
-    """Why no more may be taken: there is no more for anybody, or none for who asks."""
+class Exhausted(enum.Enum):
+    """Which limit is reached: that of the total, or that of the taker's own share."""
 
-    FOR_ALL = enum.auto()
-    FOR_ONE = enum.auto()
+    TOTAL = enum.auto()
+    SHARE = enum.auto()
 
 
 class Shares:
-    """Counts what is taken by whom; who has given everything back is forgotten."""
+    """What is taken, by whom. Takers who have given everything back are forgotten."""
 
     def __init__(self, most: int, most_of_one: int) -> None:
         self._most = most
@@ -23,34 +23,34 @@ class Shares:
         self._taken_by: dict[str, int] = {}
         self.taken = 0
 
-    def take(self, one: str | None, amount: int = 1) -> Lack | None:
-        """Takes an amount for one, or for nobody in particular; tells why not, and takes nothing then."""
+    def take(self, taker: str | None, amount: int = 1) -> Exhausted | None:
+        """Takes an amount, for a taker or for nobody in particular; if it cannot, returns why and takes nothing."""
         if self.taken + amount > self._most:
-            return Lack.FOR_ALL
-        if one is not None:
-            own = self._taken_by.get(one, 0) + amount
+            return Exhausted.TOTAL
+        if taker is not None:
+            own = self._taken_by.get(taker, 0) + amount
             if own > self._most_of_one:
-                return Lack.FOR_ONE
-            self._taken_by[one] = own
+                return Exhausted.SHARE
+            self._taken_by[taker] = own
         self.taken += amount
         return None
 
-    def give_back(self, one: str | None, amount: int = 1) -> None:
-        """Gives back what was taken for one."""
+    def give_back(self, taker: str | None, amount: int = 1) -> None:
+        """Gives back what was taken."""
         self.taken -= amount
-        if one is None:
+        if taker is None:
             return
-        left = self._taken_by[one] - amount
+        left = self._taken_by[taker] - amount
         if left:
-            self._taken_by[one] = left
+            self._taken_by[taker] = left
         else:
-            del self._taken_by[one]
+            del self._taken_by[taker]
 
     def __len__(self) -> int:
-        """How many have something."""
+        """The number of takers."""
         return len(self._taken_by)
 
 
 def share(most: int, percent: int, least: int = 1) -> int:
-    """So many percent of a bound, rounded up; at least so much."""
+    """A percentage of a limit, rounded up, but not less than `least`."""
     return max(least, -(-most * percent // ALL))

@@ -1,57 +1,57 @@
-"""How fast a client must send a request: one that trickles holds its place for a short time only."""
+"""Clients that send or read too slowly: neither may hold a connection for long."""
 
 import asyncio
 from collections.abc import Collection
 from typing import Final, NamedTuple, Protocol
 
 BYTES_PER_SECOND: Final = 512
-"""The least speed, on average, once the first seconds are over. The slowest phones send ten times as fast."""
+"""The least average speed after the first seconds. The slowest phones are ten times as fast."""
 
-_LONGEST_START_SECONDS: Final = 5.0
-_LOOK_SECONDS: Final = 5.0
-_MOST_LOOKS: Final = 6
+_MAX_GRACE_SECONDS: Final = 5.0
+_INTERVAL_SECONDS: Final = 5.0
+_MAX_STALLS: Final = 6
 
 
-class Pace(NamedTuple):
-    """Within how many seconds the head of a request must have come, and then its body."""
+class ReadTimeout(NamedTuple):
+    """How many seconds a request may take to arrive: first its head, then its body."""
 
     seconds: float
 
     def due(self, size: int) -> float:
-        """How many seconds after its beginning to wait for more, if so many bytes have come.
+        """When to give up, in seconds since the beginning, if this many bytes have arrived.
 
-        Half the time, at most 5 s, passes freely; then so many seconds as the bytes last at the least speed, up to the
-        whole time.
+        The first half of the time, at most 5 s, is free. Every byte then buys the time it takes at the least speed, up
+        to the whole time.
         """
-        start = min(self.seconds / 2, _LONGEST_START_SECONDS)
-        return min(self.seconds, start + size / BYTES_PER_SECOND)
+        grace = min(self.seconds / 2, _MAX_GRACE_SECONDS)
+        return min(self.seconds, grace + size / BYTES_PER_SECOND)
 
 
 class _Connected(Protocol):
     transport: asyncio.Transport
 
 
-async def leave_who_does_not_read(
-    connections: Collection[_Connected], look_seconds: float = _LOOK_SECONDS, most_looks: int = _MOST_LOOKS
+async def drop_slow_readers(
+    connections: Collection[_Connected], interval_seconds: float = _INTERVAL_SECONDS, max_stalls: int = _MAX_STALLS
 ) -> None:
-    """Looks at all connections again and again, until cancelled, and breaks those that take too little for too long.
+    """Aborts connections whose client reads too slowly, until cancelled.
 
-    Too little is less than the least speed, too long so many looks in a row. A connection that is to be closed is among
-    them until all is sent.
+    A stall is an interval in which a client with something to read took less than the least speed; too many in a row
+    end the connection. Connections that close once everything is sent are watched too.
     """
-    least = BYTES_PER_SECOND * look_seconds
+    least = BYTES_PER_SECOND * interval_seconds
     unread: dict[_Connected, tuple[int, int]] = {}
-    """What waited at the last look, and at how many before it too little had been taken."""
+    """How many bytes were left at the last look, and after how many stalls."""
     while True:
-        await asyncio.sleep(look_seconds)
+        await asyncio.sleep(interval_seconds)
         before, unread = unread, {}
         for connection in tuple(connections):
             size = connection.transport.get_write_buffer_size()
             if not size:
                 continue
-            last, looks = before.get(connection, (size + least, 0))
-            looks = 0 if last - size >= least else looks + 1
-            if looks < most_looks:
-                unread[connection] = size, looks
+            last, stalls = before.get(connection, (size + least, 0))
+            stalls = 0 if last - size >= least else stalls + 1
+            if stalls < max_stalls:
+                unread[connection] = size, stalls
             else:
                 connection.transport.abort()

@@ -1,6 +1,6 @@
-"""Interventions over a WebSocket: what waits is told at every change, and the client says what became of it.
+"""Interventions over a WebSocket: pushes what waits at every change, and takes the outcomes that the client reports.
 
-The cursor is that of the poll and of the event stream. Frames are texts of JSON, told apart by their `type`.
+The cursor is that of polls and event streams. Frames are JSON texts, distinguished by their `type`.
 """
 
 import functools
@@ -20,7 +20,7 @@ from gateway.push.watching import Watch, watch
 from mesh.errors import InvalidArgument
 
 CHANGE: Final = "intervention"
-"""The type of the frames that tell what waits."""
+"""The type of frames with what waits."""
 EXAMPLE: Final = '{"type":"outcome","id":"ID","outcome":"accepted"}'
 """A frame that a client may send."""
 
@@ -53,13 +53,13 @@ async def connect(core: Core, request: Request) -> Socket:
     """Opens a socket over what waits for a user.
 
     Raises:
-        InvalidArgument: a page of another origin asks.
-        MeshError: there are too many streams; or what the service refused with.
+        InvalidArgument: the page is of an origin that may not connect.
+        MeshError: too many streams are open, or the service refused.
     """
     if not cors.may_connect(request.scope, cors.origins(core.settings.cors_origins)):
         raise InvalidArgument("INVALID_PARAMETER", "Pages of this origin may not connect.")
     watched = await watch(core, request.parameters["userId"], request.address, request.query.get("cursor", ""))
-    return Socket(_frames(watched), functools.partial(_hear, core), watched.close)
+    return Socket(_frames(watched), functools.partial(_respond, core), watched.close)
 
 
 async def _frames(watched: Watch) -> AsyncIterator[bytes]:
@@ -68,16 +68,16 @@ async def _frames(watched: Watch) -> AsyncIterator[bytes]:
             yield msgspec.json.encode({"type": CHANGE, **render(pending)})
 
 
-async def _hear(core: Core, request: Request, message: str | bytes) -> bytes:
-    said = None
+async def _respond(core: Core, request: Request, message: str | bytes) -> bytes:
+    frame = None
     try:
-        said = decoded(message, OutcomeSaid, EXAMPLE)
-        core.intake.enter(request.address)
+        frame = decoded(message, OutcomeSaid, EXAMPLE)
+        core.admission.enter(request.address)
         try:
-            taken = await report(core.peers, core.coalescer, request, said.id, said.outcome)
+            taken = await report(core.peers, core.coalescer, request, frame.id, frame.outcome)
         finally:
-            core.intake.leave(request.address)
-    except Exception as error:  # noqa: BLE001 - what it is, is told or logged
-        told = problems.problem(problems.understood(error, "An outcome over a socket"), request.trace_id)
-        return msgspec.json.encode(Refused(said.id if said else None, told))
-    return msgspec.json.encode(OutcomeHeard(said.id, said.outcome, taken.event_id, taken.trace_id))
+            core.admission.leave(request.address)
+    except Exception as error:  # noqa: BLE001 - it is reported or logged
+        problem = problems.problem(problems.as_mesh_error(error, "An outcome over a socket"), request.trace_id)
+        return msgspec.json.encode(Refused(frame.id if frame else None, problem))
+    return msgspec.json.encode(OutcomeHeard(frame.id, frame.outcome, taken.event_id, taken.trace_id))

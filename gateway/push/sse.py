@@ -1,6 +1,6 @@
-"""Interventions pushed to a client as server-sent events.
+"""Pushes interventions as server-sent events.
 
-Every event's `id` is the cursor of what it tells; a client that comes back with it in `Last-Event-ID` goes on after it.
+An event's `id` is its cursor; a client that comes back with it in `Last-Event-ID` continues after it.
 """
 
 from collections.abc import AsyncGenerator
@@ -17,17 +17,17 @@ from gateway.push.watching import Pending, Watch, watch
 HEARTBEAT_SECONDS: Final = 15.0
 EVENT: Final = "intervention"
 NO_EVENT: Final = "none"
-"""The names of the events: what waits, and that nothing does any more."""
+"""The names of the events: help waits; none does any more."""
 
-# Proxies must not gather what is told.
+# Proxies must not buffer.
 _HEADERS: Final = ((b"x-accel-buffering", b"no"),)
 
 
 async def stream(core: Core, request: Request) -> Stream:
-    """Tells what waits for a user, and every change, until the client leaves or the process ends.
+    """Streams what waits for a user, and every change of it, until the client leaves or the process ends.
 
     Raises:
-        MeshError: there are too many streams; or what the service refused with.
+        MeshError: too many streams are open, or the service refused.
     """
     cursor = request.header(b"last-event-id") or request.query.get("lastEventId", "")
     watched = await watch(core, request.parameters["userId"], request.address, cursor)
@@ -35,7 +35,7 @@ async def stream(core: Core, request: Request) -> Stream:
 
 
 def frame(pending: Pending) -> bytes:
-    """What waits as a server-sent event."""
+    """What waits, as a server-sent event."""
     name = EVENT if pending.has_pending_intervention else NO_EVENT
     return f"id: {pending.cursor}\nevent: {name}\ndata: ".encode() + msgspec.json.encode(render(pending)) + b"\n\n"
 

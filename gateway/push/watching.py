@@ -1,7 +1,7 @@
-"""What waits for a user, watched for a client: the one source of the event stream and of the socket, so of one cursor.
+"""Watches the help that waits for a user: the one source of event streams and sockets, and so of their cursor.
 
-A slow client holds back its own watch alone: nothing is read from the service until what was read is taken. A replica
-that ends, or a connection that has grown old, ends no watch: another replica goes on from the same cursor.
+A slow client holds up only its own watch: nothing is read from the service before the client has taken what was read.
+A watch survives the end of a replica or of an old connection: another replica continues from the same cursor.
 """
 
 import asyncio
@@ -15,17 +15,17 @@ from gateway.core import Core
 from gateway.http import parameters
 from mesh import registry
 
-# How long the service, with the channel's retries, may take to refuse before the answer begins. What waits is told at
-# once, and silence is no refusal.
+# How long the service, including retries, may take to refuse before the answer begins. If help waits, it says so at
+# once; silence is no refusal.
 _REFUSAL_SECONDS: Final = 0.5
-# A call that ended sooner is not begun again: whoever serves it is in trouble, and the client comes back by itself.
+# A call that ends sooner is not repeated: the service is in trouble, and the client will come back by itself.
 _SHORT_SECONDS: Final = 1.0
 
 Pending = intervention_pb2.GetPendingInterventionResponse
 
 
 class Watch:
-    """The changes of what waits for one user; holds one of the places for streams until it is closed."""
+    """Changes of the help that waits for one user. Counts as an open stream until it is closed."""
 
     _began: float
     _call: Any
@@ -53,7 +53,7 @@ class Watch:
             raise error
 
     async def changes(self, silence_seconds: float | None = None) -> AsyncIterator[Pending | None]:
-        """What waits, at every change, and None after each silence so long; ends when service or process end it."""
+        """What waits, at every change, and None after each such silence; ends with the service or the process."""
         while True:
             awaited = (self._reading, self._closing)
             await asyncio.wait(awaited, timeout=silence_seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -72,7 +72,7 @@ class Watch:
                 self._begin()
 
     def close(self) -> None:
-        """Leaves the service, and the place to another."""
+        """Ends the call, and no longer counts."""
         if not self._is_open:
             return
         self._is_open = False
@@ -89,14 +89,12 @@ class Watch:
 
 
 async def watch(core: Core, user_id: str, address: str, cursor: str) -> Watch:
-    """A watch over what waits for a user, from after the cursor; an empty one is before everything.
-
-    It is counted for the address that asked.
+    """Watches what waits for a user after the cursor, or from the beginning if it is empty.
 
     Raises:
-        InvalidArgument: the cursor is none.
-        Unavailable, ResourceExhausted: `TOO_MANY_STREAMS`.
-        MeshError: what the service refused with.
+        InvalidArgument: the cursor is invalid.
+        Unavailable, ResourceExhausted: `TOO_MANY_STREAMS`, in total, or for this address or user.
+        MeshError: the service refused.
     """
     asked = intervention_pb2.WatchPendingInterventionRequest(
         user_id=user_id, cursor=parameters.cursor(cursor, "cursor")
@@ -111,7 +109,7 @@ async def watch(core: Core, user_id: str, address: str, cursor: str) -> Watch:
 
 
 def _pending(change: intervention_pb2.WatchPendingInterventionResponse) -> Pending:
-    """A change as the poll would answer it."""
+    """A change, as a poll would answer it."""
     waits = change.HasField("intervention")
     return Pending(
         has_pending_intervention=waits,

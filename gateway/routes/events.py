@@ -12,14 +12,14 @@ from gateway.http.asgi import Answer, Request, json
 
 
 async def track(core: Core, request: Request) -> Answer:
-    """Takes one event or a batch, as ours or as CloudEvents."""
+    """Accepts one event or a batch, in our format or as CloudEvents."""
     if cloudevents.is_meant(request):
-        raws = cloudevents.split(request, await request.inflated_body())
-        request.require_few(len(raws))
+        raws = cloudevents.split(request, await request.decompressed_body())
+        request.require_plausible_count(len(raws))
         tracked = await accept(core.coalescer, request, raws, cloudevents.read)
     else:
-        raws = native.split(await request.told_body())
-        request.require_few(len(raws))
+        raws = native.split(await request.lenient_body())
+        request.require_plausible_count(len(raws))
         tracked = await accept(core.coalescer, request, raws)
     error = refusal_of(tracked)
     if error is None:
@@ -28,7 +28,7 @@ async def track(core: Core, request: Request) -> Answer:
 
 
 async def receipt(core: Core, request: Request) -> Answer:
-    """Tells what became of an event, and which decision it led to."""
+    """What became of an event, and which decision it led to."""
     response = await core.peers.ingest.GetReceipt(ingest_pb2.GetReceiptRequest(event_id=request.parameters["eventId"]))
     found = response.receipt
     if found.state == ingest_pb2.RECEIPT_STATE_APPLIED and found.HasField("position"):

@@ -1,4 +1,4 @@
-"""Routes of failed events: reading them, sending them again, striking them off."""
+"""Routes of failed events: reading, replaying and discarding them."""
 
 from typing import Annotated, Any, Final
 
@@ -6,13 +6,13 @@ import msgspec
 from journeymesh.common.v1 import error_reason_pb2, event_pb2
 from journeymesh.ingest.v1 import ingest_pb2
 
-from gateway.accepting.acceptance import Tracked, Warned, reason_word
+from gateway.accepting.acceptance import Tracked, Warned, reason_name
 from gateway.accepting.rows import Rows
 from gateway.core import Core
 from gateway.formats import native, reading
 from gateway.formats.ids import event_ids
 from gateway.formats.json.refusal import DECODE_ERRORS, refusal
-from gateway.formats.reading import SecondReading, salvage_ids
+from gateway.formats.reading import MendingReader, salvage_ids
 from gateway.formats.rendering import render
 from gateway.http import problems
 from gateway.http.asgi import Answer, Request, json
@@ -32,16 +32,16 @@ _LIMIT: Final = {"type": "integer", "minimum": 1, "maximum": MAX_REPLAYED}
 
 
 class ReplayOrder(msgspec.Struct, forbid_unknown_fields=True):
-    """Which failed events to send again: the newest, or those after `cursor`."""
+    """Which failed events to replay: the newest, or those after `cursor`."""
 
     reason: Annotated[str | None, msgspec.Meta(extra_json_schema={"enum": [*REASONS, None]})] = None
-    # To JSON 4.0 is a whole number too, which the decoder's own type refuses.
+    # In JSON 4.0 is an integer too, which msgspec's int refuses.
     limit: Annotated[Any, msgspec.Meta(extra_json_schema=_LIMIT)] = MAX_REPLAYED
     cursor: Annotated[str, msgspec.Meta(extra_json_schema={"pattern": LIST_CURSOR})] = ""
 
 
 class FailedAgain(msgspec.Struct):
-    """A failed event that was refused again, and stays on the list."""
+    """A failed event that was refused again, and is kept."""
 
     id: str
     reason: str
@@ -49,7 +49,7 @@ class FailedAgain(msgspec.Struct):
 
 
 class Replayed(msgspec.Struct, rename="camel"):
-    """What became of failed events that were sent again; those refused are left, and `nextCursor` goes past them."""
+    """What became of replayed events; those refused again are kept, and `nextCursor` skips them."""
 
     accepted: int
     duplicates: int
@@ -58,7 +58,7 @@ class Replayed(msgspec.Struct, rename="camel"):
     trace_id: str
 
 
-class _Sent(msgspec.Struct):
+class _Replayed(msgspec.Struct):
     verdict: ingest_pb2.Verdict.ValueType
     event_id: str | None
     reason: str = ""
@@ -90,19 +90,19 @@ async def failed_event(core: Core, request: Request) -> Answer:
 
 
 async def discard(core: Core, request: Request) -> Answer:
-    """Strikes a failed event off without sending it again."""
+    """Discards a failed event."""
     await core.peers.ingest.ResolveFailedEvent(ingest_pb2.ResolveFailedEventRequest(id=request.parameters["id"]))
     return Answer(204, b"", "")
 
 
 async def replay(core: Core, request: Request) -> Answer:
-    """Sends a failed event again, as it was or mended; it is struck off once it is accepted."""
+    """Replays a failed event, as it was or as corrected in the body; it is resolved once accepted."""
     failed_id = request.parameters["id"]
     mended = await request.body()
     if mended:
         request.require_json()
     response = await core.peers.ingest.GetFailedEvent(ingest_pb2.GetFailedEventRequest(id=failed_id))
-    sent = await _send(core, request, response.failed_event, mended)
+    sent = await _replay(core, request, response.failed_event, mended)
     if sent.verdict == ingest_pb2.VERDICT_REJECTED:
         error = FailedPrecondition("STILL_INVALID", "The event was refused again.")
         rejected = [Rejected(0, sent.event_id, sent.reason, sent.detail)]
@@ -113,7 +113,7 @@ async def replay(core: Core, request: Request) -> Answer:
 
 
 async def replay_many(core: Core, request: Request) -> Answer:
-    """Sends failed events again as they were, the oldest of a page first; each is struck off once it is accepted."""
+    """Replays a page of failed events as they were, oldest first; each is resolved once accepted."""
     order = _order(await request.json_body())
     page_token = list_cursor(order.cursor, "cursor")
     page = await core.peers.ingest.ListFailedEvents(
@@ -125,8 +125,8 @@ async def replay_many(core: Core, request: Request) -> Answer:
     rejected = []
     for failed in reversed(page.failed_events):
         try:
-            sent = await _send(core, request, failed)
-        except NotFound:  # somebody else was faster
+            sent = await _replay(core, request, failed)
+        except NotFound:  # replayed by someone else meanwhile
             continue
         counts[sent.verdict] += 1
         if sent.verdict == ingest_pb2.VERDICT_REJECTED:
@@ -136,8 +136,8 @@ async def replay_many(core: Core, request: Request) -> Answer:
     return json(Replayed(accepted, duplicates, rejected, following, request.trace_id.hex()), 202)
 
 
-async def _send(core: Core, request: Request, failed: ingest_pb2.FailedEvent, mended: bytes = b"") -> _Sent:
-    """Has ingest accept one failed event: whole where it is kept so, else as it is read, or its mended form is."""
+async def _replay(core: Core, request: Request, failed: ingest_pb2.FailedEvent, mended: bytes = b"") -> _Replayed:
+    """Replays one failed event: as ingest keeps it if it is whole, else as read from its payload or its correction."""
     written = failed.payload.encode()
     event, warnings = None, list[tuple[str, str]]()
     if not failed.is_kept_whole or mended not in {b"", written}:
@@ -145,11 +145,11 @@ async def _send(core: Core, request: Request, failed: ingest_pb2.FailedEvent, me
             event = _read(request, failed, mended or written, warnings)
         except InvalidArgument as error:
             known = salvage_ids(mended or written)[0] or None
-            return _Sent(ingest_pb2.VERDICT_REJECTED, known, error.reason, error.detail)
+            return _Replayed(ingest_pb2.VERDICT_REJECTED, known, error.reason, error.detail)
     response = await core.peers.ingest.ReplayFailedEvent(ingest_pb2.ReplayFailedEventRequest(id=failed.id, event=event))
     refused, event_id = response.rejection, (event or failed).event_id
     warnings += [(one.member, one.detail) for one in response.warnings]
-    return _Sent(response.verdict, event_id, reason_word(refused.reason), refused.detail, warnings)
+    return _Replayed(response.verdict, event_id, reason_name(refused.reason), refused.detail, warnings)
 
 
 def _read(
@@ -158,23 +158,18 @@ def _read(
     """Reads an event in whichever format it was sent.
 
     Raises:
-        InvalidArgument: it is still none.
+        InvalidArgument: it is still invalid.
     """
     rows = Rows()
     stamp = native.Stamp(request.received_us, request.trace_id, request.span_id)
     make_id = event_ids(request.received_us).__next__
-    read = reading.reader_of(raw)
-
-    def warn(member: str, detail: str) -> None:
-        warnings.append((member, detail))
-
-    try:
-        read(raw, rows.add, stamp, make_id, warn)
-    except InvalidArgument as error:
-        SecondReading(read).read(raw, error, rows.add, stamp, make_id, warn)
+    sink = native.EventSink(rows.add, stamp, make_id, lambda *warning: warnings.append(warning))
+    MendingReader(reading.reader_of(raw)).read(raw, sink)
     event = rows.table().event(0)
     if event.event_time_us == stamp.received_us and failed.HasField("failed_time"):
-        event.event_time_us = failed.failed_time.ToMicroseconds()  # without a time of its own it happened when it came
+        event.event_time_us = (
+            failed.failed_time.ToMicroseconds()
+        )  # an event without a time happened when it was received
     return event
 
 

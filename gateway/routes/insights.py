@@ -1,4 +1,4 @@
-"""Routes that tell how help is decided, what it changed, what a user needs, and what the language models cost."""
+"""Routes about policies, lift, the analysis of a user, and the use of language models."""
 
 from typing import Annotated, Final
 
@@ -8,14 +8,14 @@ from journeymesh.intervention.v1 import intervention_pb2
 from gateway.core import Core
 from gateway.formats.json.refusal import decoded
 from gateway.formats.rendering import render
-from gateway.formats.schema import numbers
+from gateway.formats.schema import enum_numbers
 from gateway.http.asgi import Answer, Request, json
 from mesh.errors import InvalidArgument
 
-# A deep analysis is a conversation of a model with the mesh.
+# In a deep analysis, a model converses with the mesh.
 _ANALYSIS_SECONDS: Final = 30.0
 
-_DEPTHS: Final = numbers(intervention_pb2.AnalysisDepth.DESCRIPTOR)
+_DEPTHS: Final = enum_numbers(intervention_pb2.AnalysisDepth.DESCRIPTOR)
 
 
 class AnalysisOrder(msgspec.Struct, forbid_unknown_fields=True):
@@ -48,5 +48,5 @@ async def analysis(core: Core, request: Request) -> Answer:
 
 
 async def model_usage(core: Core, _request: Request) -> Answer:
-    """What the language models were asked, and what is left of the budget."""
+    """What the language models were used for, and what is left of the budget."""
     return json(render(await core.peers.intervention.GetModelUsage(intervention_pb2.GetModelUsageRequest())))

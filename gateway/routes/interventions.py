@@ -37,9 +37,9 @@ async def intervention(core: Core, request: Request) -> Answer:
 
 
 async def outcome(core: Core, request: Request) -> Answer:
-    """Takes what became of an intervention."""
-    told = decoded(await request.told_body(), OutcomeReport, '{"outcome":"accepted"}')
-    return json(await report(core.peers, core.coalescer, request, request.parameters["id"], told.outcome), 202)
+    """Accepts the outcome of an intervention."""
+    body = decoded(await request.lenient_body(), OutcomeReport, '{"outcome":"accepted"}')
+    return json(await report(core.peers, core.coalescer, request, request.parameters["id"], body.outcome), 202)
 
 
 async def decision(core: Core, request: Request) -> Answer:

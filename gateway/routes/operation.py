@@ -1,4 +1,4 @@
-"""What those who run the gateway ask: health, metrics, and how far the readers of the stream are."""
+"""Routes for operation: health, metrics, and how far the consumers of the stream are."""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from mesh import registry
 from mesh.errors import MeshError, NotFound, Unavailable
 from mesh.metrics import CONTENT_TYPE
 
-# Readiness is told without how far the readers are where that takes longer.
+# Readiness does not wait longer for how far the consumers are.
 _ASKING_SECONDS: Final = 1.0
-_LOOK_SECONDS: Final = 1.0
+_INTERVAL_SECONDS: Final = 1.0
 
 
 class State(msgspec.Struct, omit_defaults=True):
-    """Whether the gateway lives, has started or is ready, and what to look after although it is."""
+    """Whether the gateway lives, has started or is ready, and what needs attention all the same."""
 
     status: str
     warnings: list[str] | msgspec.UnsetType = msgspec.UNSET
@@ -33,7 +33,7 @@ async def healthz(_core: Core, _request: Request) -> Answer:
 
 
 async def startupz(core: Core, request: Request) -> Answer:
-    """Every service was reached once, or has been waited for long enough; from then on so for good."""
+    """Every service was reached once, or has been waited for long enough; permanent from then on."""
     unreached = core.startup.unreached()
     if unreached:
         error = Unavailable("DEPENDENCY_UNAVAILABLE", f"Not reached yet: {', '.join(unreached)}.")
@@ -42,10 +42,10 @@ async def startupz(core: Core, request: Request) -> Answer:
 
 
 async def readyz(core: Core, request: Request) -> Answer:
-    """Every service says it serves.
+    """Every service reports that it serves.
 
-    A reader that is in trouble makes nothing unready: events are taken and wait in the stream, and a gateway taken out
-    of service would refuse them. It is a warning.
+    A consumer in trouble is a warning only: events are accepted and wait in the stream, whereas a gateway out of
+    service would refuse them.
     """
     lost = await core.peers.lost()
     if lost:
@@ -56,15 +56,15 @@ async def readyz(core: Core, request: Request) -> Answer:
 
 
 async def pipeline(core: Core, _request: Request) -> Answer:
-    """How far each reader of the stream has come on each shard."""
+    """How far each consumer has come on each shard of the stream."""
     return json(render(await core.peers.ingest.GetPipeline(ingest_pb2.GetPipelineRequest())))
 
 
 async def counts(core: Core, _request: Request) -> Answer:
-    """What this process has counted, for Prometheus; on this machine, or where it has no address of its own for that.
+    """The process's metrics, for Prometheus, unless they are served at another address and the gateway is public.
 
     Raises:
-        NotFound: others reach the gateway, and it has.
+        NotFound: they are.
     """
     metrics = core.telemetry.metrics
     if metrics.is_served and not core.settings.is_local:
@@ -73,13 +73,13 @@ async def counts(core: Core, _request: Request) -> Answer:
 
 
 async def watch_services(core: Core) -> None:
-    """Tells again and again which services say they serve, until cancelled."""
+    """Reports which services serve, every second, until cancelled."""
     while True:
         lost = await core.peers.lost()
         core.startup.note(lost)
         for name in core.peers.health:
             core.telemetry.metrics.tell(registry.DEPENDENCY_UP, name not in lost, name)
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(_INTERVAL_SECONDS)
 
 
 async def _standings(core: Core) -> Sequence[ingest_pb2.ShardStanding]:

@@ -13,14 +13,14 @@ _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 
 
 class Found(NamedTuple):
-    """The routes of a path by method, and what the path's parameters are."""
+    """The routes of a path by method, and the values of the path's parameters."""
 
     routes: Mapping[str, Route]
     parameters: Mapping[str, str]
 
 
 class Router:
-    """Finds routes by path. A path is matched before it is decoded, so that a parameter may hold any character."""
+    """Finds routes by path. Paths are matched before they are decoded, so a parameter may contain any character."""
 
     def __init__(self, table: Sequence[Route]) -> None:
         by_path: dict[str, dict[str, Route]] = {}
@@ -30,10 +30,10 @@ class Router:
         self._patterns = [(_pattern(path), routes) for path, routes in by_path.items() if "{" in path]
 
     def find(self, raw_path: bytes) -> Found | None:
-        """The routes of a path; None where there are none. Slashes around a path of Segment's are left out.
+        """The routes of a path; None if there are none. Slashes around one of Segment's paths are ignored.
 
         Raises:
-            InvalidArgument: `INVALID_PARAMETER`, a parameter is no UTF-8.
+            InvalidArgument: `INVALID_PARAMETER`, a parameter is not UTF-8.
         """
         bare = b"/" + raw_path.strip(b"/")
         raw_path = bare if bare.startswith(_SEGMENT) else raw_path
@@ -49,14 +49,14 @@ class Router:
 
 
 def allowed(routes: Mapping[str, Route]) -> list[str]:
-    """The methods a path takes."""
+    """The methods that a path accepts."""
     methods = set(routes)
     return sorted(methods | {"HEAD"} if "GET" in methods else methods)
 
 
 def _pattern(path: str) -> re.Pattern[str]:
     parts = _PARAMETER.split(path)
-    # Names and literal text take turns.
+    # Literal text and names alternate.
     return re.compile("".join(f"(?P<{part}>[^/]+)" if i % 2 else re.escape(part) for i, part in enumerate(parts)))
 
 

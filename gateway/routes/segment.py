@@ -1,7 +1,7 @@
 """Routes of the published Segment clients: their calls, and the settings they read before their first one.
 
-The write key is accepted and not looked at, wherever it stands. As Segment does, a limit that is passed is answered
-400, and a body may be said to be text, which browsers send to other origins without asking first.
+The write key is ignored, wherever it appears. As with Segment, exceeding a limit is answered with 400, and bodies may
+be declared as text, which browsers send to other origins without a preflight.
 """
 
 from typing import Any, Final
@@ -14,7 +14,7 @@ from gateway.core import Core
 from gateway.formats.json.splicing import with_members
 from gateway.formats.segment import batch
 from gateway.formats.segment.batch import Cut
-from gateway.formats.segment.messages import Reader
+from gateway.formats.segment.reader import Reader
 from gateway.http import problems
 from gateway.http.asgi import Answer, Request, Scope, header, json
 from gateway.http.heads import is_host
@@ -27,7 +27,7 @@ _ENABLED: Final = {"__default": {"enabled": True, "integrations": {}}}
 
 
 class Taken(msgspec.Struct, rename="camel"):
-    """What became of a request's messages: what Segment answers, and a verdict each."""
+    """Segment's answer, and a verdict on each message of the request."""
 
     success: bool
     accepted: int
@@ -39,13 +39,13 @@ class Taken(msgspec.Struct, rename="camel"):
 
 
 class Heard(msgspec.Struct):
-    """What Segment answers."""
+    """Segment's answer."""
 
     success: bool
 
 
 class Source(msgspec.Struct, rename="camel"):
-    """The settings of a source, in the form of Segment's: there is nothing but this gateway to send to."""
+    """The settings of a source in Segment's form, with this gateway as the only destination."""
 
     integrations: dict[str, dict[str, Any]]
     plan: dict[str, Any]
@@ -59,31 +59,31 @@ class Source(msgspec.Struct, rename="camel"):
 
 
 def one(kind: str) -> Serve:
-    """What takes one message of a kind, which its path says."""
+    """Accepts one message of the kind that the path names."""
 
     async def take(core: Core, request: Request) -> Answer:
         try:
-            body = await request.told_body()
+            body = await request.lenient_body()
         except InvalidArgument as error:
             return _refused(error, request)
-        # The last member of a name counts, so that the body cannot say otherwise.
+        # The last member of a name counts, so the body cannot override the path.
         return await _accepted(core, request, Cut([with_members(body, {"type": kind})], Reader()))
 
     return take
 
 
 async def many(core: Core, request: Request) -> Answer:
-    """Takes a batch of messages."""
+    """Accepts a batch of messages."""
     try:
-        cut = batch.split(await request.told_body())
-        request.require_few(len(cut.messages))
+        cut = batch.split(await request.lenient_body())
+        request.require_plausible_count(len(cut.messages))
     except InvalidArgument as error:
         return _refused(error, request)
     return await _accepted(core, request, cut)
 
 
 async def metrics(_core: Core, request: Request) -> Answer:
-    """Takes what a client has counted of itself, and keeps nothing of it."""
+    """Accepts a client's own metrics, and discards them."""
     await request.body()
     return json(Heard(success=True))
 
@@ -127,10 +127,10 @@ def _refused(error: InvalidArgument, request: Request) -> Answer:
 
 
 def _asked(scope: Scope) -> tuple[str, str]:
-    """By which scheme and host the gateway was asked, as the client wrote them.
+    """The scheme and host of the request, as the client wrote them.
 
     Raises:
-        InvalidArgument: `INVALID_PARAMETER`, the host is none.
+        InvalidArgument: `INVALID_PARAMETER`, the host is invalid.
     """
     host = header(scope, b"host")
     if not is_host(host.encode("latin-1")):

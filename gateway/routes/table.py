@@ -1,4 +1,4 @@
-"""The REST surface, as one table: the application serves from it, the OpenAPI document and the page tell of it."""
+"""The whole REST surface as one table: requests are served from it, and the documents are generated from it."""
 
 import functools
 from typing import Final
@@ -9,7 +9,6 @@ from journeymesh.intervention.v1 import intervention_pb2
 from journeymesh.scoring.v1 import scoring_pb2
 from journeymesh.video.v1 import video_pb2
 
-from gateway import metrics
 from gateway.accepting.acceptance import Tracked
 from gateway.accepting.outcomes import OutcomeTaken
 from gateway.contract import asyncapi, docs, openapi, segment_shapes, shapes
@@ -17,10 +16,14 @@ from gateway.contract.route import NOTHING, SWITCHING, Parameter, Route, text, u
 from gateway.core import Core
 from gateway.formats import cloudevents
 from gateway.formats.segment.message import TYPES
-from gateway.http.asgi import CACHED, Answer, Request
+from gateway.http.asgi import PUBLIC_CACHE, TEXT, Answer, Request
 from gateway.http.parameters import CURSOR, LIST_CURSOR
 from gateway.push import socket, sse
 from gateway.routes import events, failed, insights, interventions, operation, segment, users
+
+_get: Final = functools.partial(Route, "GET")
+_post: Final = functools.partial(Route, "POST")
+_delete: Final = functools.partial(Route, "DELETE")
 
 _HTML: Final = "text/html"
 _SEEN_LAST: Final = "The last cursor seen, for clients that cannot set `Last-Event-ID`."
@@ -55,7 +58,7 @@ _EVENT_REASONS: Final = (
 )
 _USER_REASONS: Final = ("USER_NOT_FOUND", *_CALLS_REASONS)
 
-# What a message holds beside is ignored, so no member is unknown.
+# Members we do not know are ignored, so none is unknown.
 _MESSAGE_REASONS: Final = tuple(reason for reason in _EVENT_REASONS if reason != "UNKNOWN_FIELD")
 
 _MESSAGE_EXAMPLES: Final = {
@@ -74,8 +77,7 @@ _BATCH_PATHS: Final = {
 
 
 def _message_route(kind: str, path: str, summary: str) -> Route:
-    return Route(
-        "POST",
+    return _post(
         path,
         summary,
         segment.one(kind),
@@ -94,8 +96,7 @@ _SEGMENT_ROUTES: Final = (
         for kind in TYPES
     ),
     *(
-        Route(
-            "POST",
+        _post(
             path,
             summary,
             segment.many,
@@ -107,8 +108,7 @@ _SEGMENT_ROUTES: Final = (
         )
         for path, summary in _BATCH_PATHS.items()
     ),
-    Route(
-        "POST",
+    _post(
         "/v1/m",
         "Takes what Segment's clients count of themselves, and keeps nothing of it.",
         segment.metrics,
@@ -118,8 +118,7 @@ _SEGMENT_ROUTES: Final = (
         needs_body=False,
         ignores_query=True,
     ),
-    Route(
-        "GET",
+    _get(
         "/v1/projects/{writeKey}/settings",
         "The settings that Segment's clients read first; they lead back to this gateway.",
         segment.settings,
@@ -131,37 +130,36 @@ _SEGMENT_ROUTES: Final = (
 
 async def contract(_core: Core, _request: Request) -> Answer:
     """The OpenAPI document."""
-    return Answer(200, _document(), headers=CACHED)
+    return _openapi()
 
 
 async def contract_of_pushes(_core: Core, _request: Request) -> Answer:
     """The AsyncAPI document."""
-    return Answer(200, _document_of_pushes(), headers=CACHED)
+    return _asyncapi()
 
 
 async def page(_core: Core, _request: Request) -> Answer:
     """The contract as a page to read."""
-    return Answer(200, _page(), f"{_HTML}; charset=utf-8", docs.HEADERS)
+    return _page()
 
 
 @functools.cache
-def _document() -> bytes:
-    return openapi.document(ROUTES)
+def _openapi() -> Answer:
+    return Answer(200, openapi.document(ROUTES), headers=PUBLIC_CACHE)
 
 
 @functools.cache
-def _document_of_pushes() -> bytes:
-    return asyncapi.document()
+def _asyncapi() -> Answer:
+    return Answer(200, asyncapi.document(), headers=PUBLIC_CACHE)
 
 
 @functools.cache
-def _page() -> bytes:
-    return docs.page(ROUTES)
+def _page() -> Answer:
+    return Answer(200, docs.page(ROUTES), f"{_HTML}; charset=utf-8", docs.HEADERS)
 
 
 ROUTES: Final = (
-    Route(
-        "POST",
+    _post(
         "/api/events/track",
         "Takes one event or a batch; every event gets a verdict of its own.",
         events.track,
@@ -174,24 +172,21 @@ ROUTES: Final = (
         other_bodies={cloudevents.STRUCTURED: shapes.cloud_event, cloudevents.BATCHED: shapes.cloud_events},
     ),
     *_SEGMENT_ROUTES,
-    Route(
-        "GET",
+    _get(
         "/api/events/{eventId}",
         "The receipt of an event: how far it has come, and which decision it led to.",
         events.receipt,
         ingest_pb2.Receipt.DESCRIPTOR,
         reasons=("EVENT_NOT_FOUND", *_CALLS_REASONS),
     ),
-    Route(
-        "GET",
+    _get(
         "/api/users/{userId}",
         "A user's features and the exit risk that rests on them, of one moment, in one call.",
         users.user,
         shapes.user,
         reasons=_USER_REASONS,
     ),
-    Route(
-        "GET",
+    _get(
         "/api/users/{userId}/events",
         "A user's last events, newest first.",
         users.events,
@@ -199,64 +194,56 @@ ROUTES: Final = (
         reasons=_USER_REASONS,
         query=(up_to("limit", 20, 20),),
     ),
-    Route(
-        "GET",
+    _get(
         "/api/users/{userId}/features",
         "A user's behavioural features as of the last event.",
         users.features,
         shapes.feature_vector,
         reasons=_USER_REASONS,
     ),
-    Route(
-        "GET",
+    _get(
         "/api/users/{userId}/profile",
-        "What is known of a user in sum.",
+        "What is known about a user in sum.",
         users.profile,
         features_pb2.GetProfileResponse.DESCRIPTOR,
         reasons=_USER_REASONS,
     ),
-    Route(
-        "GET",
+    _get(
         "/api/users/{userId}/risk",
         "A user's exit risk, what it rests on, the signals that count, and its history.",
         users.risk,
         scoring_pb2.GetRiskResponse.DESCRIPTOR,
         reasons=_USER_REASONS,
     ),
-    Route(
-        "GET",
+    _get(
         "/api/users/{userId}/videos",
         "What a user watched, how, and what to offer next.",
         users.videos,
         video_pb2.GetViewerResponse.DESCRIPTOR,
         reasons=_USER_REASONS,
     ),
-    Route(
-        "GET",
+    _get(
         "/api/videos/{videoId}",
         "How a video is watched: retention second by second, drop-offs, hot spots.",
         users.video,
         video_pb2.GetVideoResponse.DESCRIPTOR,
         reasons=("VIDEO_NOT_FOUND", *_CALLS_REASONS),
     ),
-    Route(
-        "GET",
+    _get(
         "/api/features",
         "What each feature means.",
         users.definitions,
         features_pb2.ListFeatureDefinitionsResponse.DESCRIPTOR,
         reasons=_CALLS_REASONS,
     ),
-    Route(
-        "GET",
+    _get(
         "/api/interventions/{userId}/pending",
         "What help waits for a user; `cursor` grows with every change, and is that of the stream and the socket.",
         interventions.pending,
         intervention_pb2.GetPendingInterventionResponse.DESCRIPTOR,
         reasons=_CALLS_REASONS,
     ),
-    Route(
-        "GET",
+    _get(
         "/api/interventions/{userId}/stream",
         "The same pushed as server-sent events; goes on after `Last-Event-ID`.",
         sse.stream,
@@ -264,29 +251,26 @@ ROUTES: Final = (
         reasons=("TOO_MANY_STREAMS", *_CALLS_REASONS),
         query=(text("lastEventId", _SEEN_LAST, pattern=CURSOR),),
     ),
-    Route(
-        "GET",
+    _get(
         "/api/interventions/{userId}/socket",
         "The same over a WebSocket, which also takes outcomes; `/asyncapi.json` has its frames.",
         socket.connect,
         NOTHING,
         SWITCHING,
         reasons=("TOO_MANY_STREAMS", *_CALLS_REASONS),
-        query=(text("cursor", "The last cursor seen; what came after it is told first.", pattern=CURSOR),),
+        query=(text("cursor", "The last cursor seen; what came after it is sent first.", pattern=CURSOR),),
         example=socket.EXAMPLE,
     ),
-    Route(
-        "GET",
+    _get(
         "/api/interventions/{id}",
         "An intervention, what came of it, and how its messages came.",
         interventions.intervention,
         intervention_pb2.GetInterventionResponse.DESCRIPTOR,
         reasons=("INTERVENTION_NOT_FOUND", *_CALLS_REASONS),
     ),
-    Route(
-        "POST",
+    _post(
         "/api/interventions/{id}/outcome",
-        "Tells what became of an intervention.",
+        "Reports the outcome of an intervention.",
         interventions.outcome,
         OutcomeTaken,
         202,
@@ -302,8 +286,7 @@ ROUTES: Final = (
         example='{"outcome":"accepted"}',
         ignores_query=True,
     ),
-    Route(
-        "GET",
+    _get(
         "/api/decisions",
         "Decisions of a user or of a trace, newest first; give one of `traceId` and `userId`.",
         interventions.decisions,
@@ -315,24 +298,21 @@ ROUTES: Final = (
             up_to("limit", 20, 100),
         ),
     ),
-    Route(
-        "GET",
+    _get(
         "/api/decisions/{decisionId}",
         "One decision: what was known, what was done, and why.",
         interventions.decision,
         intervention_pb2.Decision.DESCRIPTOR,
         reasons=("DECISION_NOT_FOUND", *_CALLS_REASONS),
     ),
-    Route(
-        "GET",
+    _get(
         "/api/policies",
         "The policies that decided, decide and will decide, newest first.",
         insights.policies,
         intervention_pb2.ListPoliciesResponse.DESCRIPTOR,
         reasons=_CALLS_REASONS,
     ),
-    Route(
-        "GET",
+    _get(
         "/api/lift",
         "What help changed: those who were helped against those who were held out.",
         insights.lift,
@@ -340,8 +320,7 @@ ROUTES: Final = (
         reasons=_CALLS_REASONS,
         query=(text("experiment", "The salt of a holdout; absent: that of the policy that decides now."),),
     ),
-    Route(
-        "POST",
+    _post(
         "/api/users/{userId}/analysis",
         "What stands out about a user and what to do, in words of a language model where there is one.",
         insights.analysis,
@@ -350,16 +329,14 @@ ROUTES: Final = (
         body=insights.AnalysisOrder,
         example='{"depth":"quick"}',
     ),
-    Route(
-        "GET",
+    _get(
         "/api/models/usage",
         "What the language models were asked, what it cost, and what is left of the budget.",
         insights.model_usage,
         intervention_pb2.GetModelUsageResponse.DESCRIPTOR,
         reasons=_CALLS_REASONS,
     ),
-    Route(
-        "GET",
+    _get(
         "/api/failed-events",
         "Events that could not be accepted or applied, newest first, each with the first KiB of what was sent.",
         failed.list_failed,
@@ -371,8 +348,7 @@ ROUTES: Final = (
             Parameter("reason", {"enum": sorted(failed.REASONS)}, "Only those that failed for this reason."),
         ),
     ),
-    Route(
-        "POST",
+    _post(
         "/api/failed-events:replay",
         "Sends a page of failed events again, as they were; those refused again stay, and are named.",
         failed.replay_many,
@@ -382,8 +358,7 @@ ROUTES: Final = (
         body=failed.ReplayOrder,
         example='{"reason":"POISON","limit":100}',
     ),
-    Route(
-        "POST",
+    _post(
         "/api/failed-events/{id}:replay",
         "Sends a failed event again: mended, as the body has it, or without a body as it was.",
         failed.replay,
@@ -394,34 +369,30 @@ ROUTES: Final = (
         needs_body=False,
         example=_AN_EVENT,
     ),
-    Route(
-        "GET",
+    _get(
         "/api/failed-events/{id}",
         "One failed event: what was sent, and why it failed.",
         failed.failed_event,
         ingest_pb2.FailedEvent.DESCRIPTOR,
         reasons=("FAILED_EVENT_NOT_FOUND", *_CALLS_REASONS),
     ),
-    Route(
-        "DELETE",
+    _delete(
         "/api/failed-events/{id}",
-        "Strikes a failed event off without sending it again; repeating it is no error.",
+        "Discards a failed event; repeating it is no error.",
         failed.discard,
         NOTHING,
         204,
         _CALLS_REASONS,
     ),
-    Route(
-        "GET",
+    _get(
         "/api/pipeline",
         "How far each reader of the stream has come on each shard, and what keeps it.",
         operation.pipeline,
         ingest_pb2.GetPipelineResponse.DESCRIPTOR,
         reasons=_CALLS_REASONS,
     ),
-    Route("GET", "/healthz", "The process lives.", operation.healthz, operation.State, is_always_served=True),
-    Route(
-        "GET",
+    _get("/healthz", "The process lives.", operation.healthz, operation.State, is_always_served=True),
+    _get(
         "/startupz",
         "Every service was reached once, or waited for a minute; if not, `services` names those that were not.",
         operation.startupz,
@@ -429,8 +400,7 @@ ROUTES: Final = (
         reasons=_CALLS_REASONS,
         is_always_served=True,
     ),
-    Route(
-        "GET",
+    _get(
         "/readyz",
         "Every service serves; if not, `services` names those that do not. `warnings` tells of readers in trouble.",
         operation.readyz,
@@ -438,16 +408,15 @@ ROUTES: Final = (
         reasons=_CALLS_REASONS,
         is_always_served=True,
     ),
-    Route(
-        "GET",
+    _get(
         "/metrics",
         "What the gateway has counted since its start, for Prometheus; not to others where it has an address for that.",
         operation.counts,
-        metrics.MEDIA_TYPE,
+        TEXT,
         reasons=("PATH_NOT_FOUND",),
         is_always_served=True,
     ),
-    Route("GET", "/openapi.json", "This contract as OpenAPI 3.1.", contract, dict),
-    Route("GET", "/asyncapi.json", "What is pushed, as AsyncAPI 3.0.", contract_of_pushes, dict),
-    Route("GET", "/docs", "This contract as a page.", page, _HTML),
+    _get("/openapi.json", "This contract as OpenAPI 3.1.", contract, dict),
+    _get("/asyncapi.json", "What is pushed, as AsyncAPI 3.0.", contract_of_pushes, dict),
+    _get("/docs", "This contract as a page.", page, _HTML),
 )

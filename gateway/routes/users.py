@@ -1,4 +1,4 @@
-"""Routes that read what the mesh knows of a user, a video or a feature."""
+"""Routes that read what the mesh knows about a user, a video or a feature."""
 
 from journeymesh.features.v1 import features_pb2
 from journeymesh.scoring.v1 import scoring_pb2
@@ -11,7 +11,7 @@ from gateway.http.parameters import number
 
 
 async def user(core: Core, request: Request) -> Answer:
-    """A user's features and the assessment that rests on them."""
+    """A user's features and the assessment based on them."""
     asked = scoring_pb2.GetUserRequest(user_id=request.parameters["userId"])
     response = await core.peers.scoring.GetUser(asked)
     return json({**render(response), "features": {feature.name: feature.value for feature in response.features}})
@@ -35,7 +35,7 @@ async def features(core: Core, request: Request) -> Answer:
 
 
 async def profile(core: Core, request: Request) -> Answer:
-    """What is known of a user in sum."""
+    """What is known about a user in sum."""
     asked = features_pb2.GetProfileRequest(user_id=request.parameters["userId"])
     return json(render(await core.peers.features.GetProfile(asked)))
 
@@ -47,7 +47,7 @@ async def risk(core: Core, request: Request) -> Answer:
 
 
 async def videos(core: Core, request: Request) -> Answer:
-    """What a user watched and how."""
+    """What a user watched, and how."""
     asked = video_pb2.GetViewerRequest(user_id=request.parameters["userId"])
     return json(render(await core.peers.video.GetViewer(asked)))
 

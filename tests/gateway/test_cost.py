@@ -71,7 +71,7 @@ async def test_a_body_costs_no_more_than_its_bytes_are_worth(gateway: Gateway, r
             before = items(gateway)
             answer = await gateway.client.request(route.method, path, content=sent, headers=JSON | headers)
             check(gateway, answer, len(sent), before)
-    assert gateway.core.intake.held_bytes == 0
+    assert gateway.core.admission.held_bytes == 0
 
 
 async def test_cloudevents_cost_no_more_either(gateway: Gateway) -> None:

@@ -17,12 +17,13 @@ from gateway.accepting.rows import Rows
 from gateway.formats import cloudevents, native, reading
 from gateway.formats.json import lenient, mending, refusal
 from gateway.formats.json.cutting import cut
-from gateway.formats.json.lenient import unheard
+from gateway.formats.json.lenient import ignore
+from gateway.formats.native import EventSink
 from gateway.formats.reading import reader_of
 from gateway.formats.segment import batch as segment_batch
-from gateway.formats.segment import names, told
-from gateway.formats.segment.messages import Reader
-from gateway.formats.values import money, pages, purchases, wording
+from gateway.formats.segment import context, names, values
+from gateway.formats.segment.reader import Reader
+from gateway.formats.values import money, pages, purchases, vocabulary
 from gateway.http import cors, parameters
 from gateway.routes import segment
 from gateway.routes.router import Router
@@ -126,15 +127,15 @@ def scope(name: bytes, value: bytes) -> dict[str, Any]:
 
 
 def event(raw: bytes) -> object:
-    return native.read_event(raw, drop, STAMP, str, unheard)
+    return native.read_event(raw, EventSink(drop, STAMP, str, ignore))
 
 
 def message(raw: bytes) -> object:
-    return Reader().read(raw, drop, STAMP, str, unheard)
+    return Reader().read(raw, EventSink(drop, STAMP, str, ignore))
 
 
 def cloud(raw: bytes) -> object:
-    return cloudevents.read(raw, drop, STAMP, str, unheard)
+    return cloudevents.read(raw, EventSink(drop, STAMP, str, ignore))
 
 
 def within(begin: bytes, end: bytes) -> Callable[[bytes], bytes]:
@@ -194,8 +195,8 @@ PARSERS: dict[str, tuple[int, Callable[[bytes], object]]] = {
     "ids of what is none": (native.MAX_EVENT_BYTES, reading.salvage_ids),
     "the format of what is none": (native.MAX_EVENT_BYTES, reader_of),
     "a name": (LARGE, lambda raw: names.meaning(as_text(raw))),
-    "a type": (LARGE, lambda raw: wording.is_of_system(as_text(raw))),
-    "words": (HEAD, lambda raw: wording.SYSTEM.fullmatch(wording.words(as_text(raw)))),
+    "a type": (LARGE, lambda raw: vocabulary.is_of_system(as_text(raw))),
+    "words": (HEAD, lambda raw: vocabulary.SYSTEM.fullmatch(vocabulary.words(as_text(raw)))),
     "an address": (LARGE, lambda raw: pages.address({"url": as_text(raw), "path": as_text(raw)})),
     "a search": (
         LARGE,
@@ -204,16 +205,16 @@ PARSERS: dict[str, tuple[int, Callable[[bytes], object]]] = {
     "two addresses": (LARGE, lambda raw: pages.fuller(f"/{as_text(raw)}", f"/{as_text(raw)}?a")),
     "a page by its name": (LARGE, lambda raw: pages.named(f"/{as_text(raw)}/", as_text(raw), as_text(raw))),
     "a page by its title": (LARGE, lambda raw: pages.marked(f"/{as_text(raw)}", as_text(raw), as_text(raw))),
-    "a time as in mails": (LARGE, lambda raw: told.time_if_any(f"Fri, {as_text(raw)[:50]}")),
-    "a time": (LARGE, lambda raw: told.time(as_text(raw))),
-    "a place": (LARGE, lambda raw: told.place(b'{"library":{"name":"%s"},"timezone":"%s"}' % ((in_text(raw),) * 2))),
+    "a time as in mails": (LARGE, lambda raw: values.time_if_any(f"Fri, {as_text(raw)[:50]}")),
+    "a time": (LARGE, lambda raw: values.time(as_text(raw))),
+    "a place": (LARGE, lambda raw: context.read(b'{"library":{"name":"%s"},"timezone":"%s"}' % ((in_text(raw),) * 2))),
     "an amount": (LARGE, lambda raw: money.amount(as_text(raw))),
     "an amount that is short": (64, lambda raw: money.amount(as_text(raw))),
     "a currency": (LARGE, lambda raw: money.currency(as_text(raw))),
     "no amount": (LARGE, lambda raw: money.NAMED_NO_NUMBER.search(b'"total" ' + raw)),
     "names of amounts": (
         native.MAX_EVENT_BYTES,
-        lambda raw: purchases.purchase({as_text(raw): lenient.members(b'{"a":1}')["a"]}, purchases.SHOP_NAMES, unheard),
+        lambda raw: purchases.purchase({as_text(raw): lenient.members(b'{"a":1}')["a"]}, purchases.SHOP_NAMES, ignore),
     ),
     "a number": (LARGE, lambda raw: lenient.number(as_text(raw))),
     "a text": (LARGE, lenient.text),
@@ -273,7 +274,7 @@ async def test_a_request_of_the_worst_kind_is_no_dearer_than_its_bytes() -> None
     for _ in range(20):
         rows = Rows()
         for raw in native.split(good):
-            native.read_event(raw, rows.add, STAMP, str, unheard)
+            native.read_event(raw, EventSink(rows.add, STAMP, str, ignore))
     a_byte = (time.process_time() - began) / 20 / len(good)
     for piece in PIECES:
         body = b'{"events":[' + (piece * LARGE)[: LARGE - 13] + b"]}"

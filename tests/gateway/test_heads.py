@@ -215,7 +215,7 @@ def test_what_is_no_host(host: str) -> None:
     assert not is_host(host.encode())
 
 
-def test_last_answers_tell_of_no_trace_and_are_kept_by_nobody() -> None:
+def test_canned_answers_name_no_trace_and_are_not_cached() -> None:
     answers = [answer for answer in vars(canned_answers).values() if isinstance(answer, bytes)]
     assert len(answers) >= 10
     for answer in answers:

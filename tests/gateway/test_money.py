@@ -11,7 +11,8 @@ from journeymesh.common.v1 import event_pb2
 
 from gateway.accepting.rows import Rows
 from gateway.formats import native
-from gateway.formats.segment.messages import Reader
+from gateway.formats.native import EventSink
+from gateway.formats.segment.reader import Reader
 from gateway.formats.values import money
 from mesh.errors import InvalidArgument
 from tests.gateway.running import NOW_US
@@ -188,7 +189,7 @@ def by_segment(event: str, **properties: Any) -> tuple[event_pb2.Event, Told]:
     told: Told = []
     rows = Rows()
     message = {"type": "track", "userId": "ada", "event": event, "properties": properties}
-    Reader().read(json.dumps(message).encode(), rows.add, STAMP, str, lambda *one: told.append(one))
+    Reader().read(json.dumps(message).encode(), EventSink(rows.add, STAMP, str, lambda *one: told.append(one)))
     return rows.table().event(0), told
 
 
@@ -196,7 +197,7 @@ def by_track(**properties: Any) -> tuple[event_pb2.Event, Told]:
     told: Told = []
     rows = Rows()
     event = {"userId": "ada", "eventType": "purchase", "properties": properties}
-    native.read_event(json.dumps(event).encode(), rows.add, STAMP, str, lambda *one: told.append(one))
+    native.read_event(json.dumps(event).encode(), EventSink(rows.add, STAMP, str, lambda *one: told.append(one)))
     return rows.table().event(0), told
 
 

@@ -8,7 +8,8 @@ from journeymesh.common.v1 import event_pb2
 
 from gateway.accepting.rows import Rows
 from gateway.formats import native
-from gateway.formats.segment.messages import Reader
+from gateway.formats.native import EventSink
+from gateway.formats.segment.reader import Reader
 from tests.gateway.running import NOW_US, Gateway
 
 STAMP = native.Stamp(NOW_US, bytes(range(16)), bytes(range(8)))
@@ -22,7 +23,7 @@ def read(message: dict[str, Any] | str, reader: Reader | None = None) -> event_p
     def warn(member: str, detail: str) -> None:
         pytest.fail(f"{member}: {detail}")
 
-    (reader or Reader()).read(written.encode(), rows.add, STAMP, lambda: "made", warn)
+    (reader or Reader()).read(written.encode(), EventSink(rows.add, STAMP, lambda: "made", warn))
     return rows.table().event(0)
 
 
@@ -171,7 +172,7 @@ def test_a_client_may_say_that_the_user_was_not_active(active: Any) -> None:
     ):
         event = read({**message, "userId": "ada", "context": {"active": active}})
         assert event.is_system is (active is False)
-    batch = Reader(place=None)
+    batch = Reader(context=None)
     assert not read({"type": "page", "userId": "ada", "name": "n"}, batch).is_system
 
 

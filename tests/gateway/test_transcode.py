@@ -14,7 +14,8 @@ from journeymesh.common.v1 import event_pb2
 from gateway.accepting.rows import Rows
 from gateway.formats import native, rendering, schema
 from gateway.formats.ids import event_ids
-from gateway.formats.json.lenient import unheard
+from gateway.formats.json.lenient import ignore
+from gateway.formats.native import EventSink
 from mesh.errors import InvalidArgument
 from records import wire
 
@@ -86,7 +87,7 @@ def events() -> st.SearchStrategy[dict[str, Any]]:
 def read(raw: bytes) -> event_pb2.Event:
     """The event the gateway makes of it, over the wire."""
     rows = Rows()
-    native.read_event(raw, rows.add, STAMP, str, unheard)
+    native.read_event(raw, EventSink(rows.add, STAMP, str, ignore))
     return wire.decoded(wire.encoded(rows.table())).event(0)
 
 
@@ -141,7 +142,7 @@ def test_what_is_no_event_is_refused_with_a_reason(body: bytes) -> None:
     rows = Rows()
     with pytest.raises(InvalidArgument) as refused:
         for raw in native.split(body):
-            native.read_event(raw, rows.add, STAMP, str, unheard)
+            native.read_event(raw, EventSink(rows.add, STAMP, str, ignore))
     assert refused.value.reason in REASONS
     assert len(rows) == 0
 

@@ -11,7 +11,7 @@ import pytest
 from journeymesh.intervention.v1 import intervention_pb2
 
 from gateway import peers
-from gateway.core import Core, assemble
+from gateway.core import Core, bootstrap
 from gateway.push.watching import watch
 from gateway.settings import Settings
 from mesh import channel, telemetry
@@ -127,7 +127,7 @@ def served(waiting: Waiting, port: int, age_seconds: float = 300) -> contextlib.
 async def watching(port: int) -> AsyncIterator[Core]:
     """The core of a gateway."""
     async with channel.dial(f"127.0.0.1:{port}", OFF) as dialled:
-        yield assemble(Settings(), peers.over(dict.fromkeys(SERVICES, dialled)), OFF, asyncio.Event())
+        yield bootstrap(Settings(), peers.over(dict.fromkeys(SERVICES, dialled)), OFF, asyncio.Event())
 
 
 async def next_cursor(changes: "AsyncIterator[Any]") -> int:

@@ -1,7 +1,6 @@
-"""Arrays of events that are no JSON as a whole: cut into their elements, so that a broken one never costs the others.
+"""Cuts an array that is not valid JSON as a whole into its elements, so that a broken one costs no other.
 
-All there is between two brackets is one step, so that the time this takes grows with the number of brackets, which is
-bounded.
+Everything between two brackets is one step, so the time grows with the number of brackets, which is limited.
 """
 
 import re
@@ -11,26 +10,26 @@ _MOST_STEPS: Final = 50_000
 
 _SPACE: Final = re.compile(rb"\s*+")
 _KEY: Final = re.compile(rb'\s*+"((?:[^"\\]++|\\.)*+)"\s*+:\s*+', re.DOTALL)
-# A run of brackets counts at once, and so does all there is up to the next run.
+# A run of brackets is matched at once, and so is everything up to the next run.
 _INSIDE: Final = re.compile(rb'(?:[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+"?)*+([\[\]{}]++)', re.DOTALL)
 _BETWEEN: Final = re.compile(rb'(?:[^"\[\]{},]++|"(?:[^"\\]++|\\.)*+"?)*+(,|[\[{]++|\])', re.DOTALL)
 
 
 class Cut(NamedTuple):
-    """The elements of an array, each still to be read, and the body as it is without them."""
+    """The elements of an array, yet to be read, and the body without them."""
 
     elements: list[bytes]
     around: bytes
 
 
 class _NoArray(Exception):
-    """There is no such array, or it is too intricate."""
+    """There is no such array, or it has too many brackets."""
 
 
 def cut(body: bytes, name: bytes, most: int) -> Cut | None:
-    """Cuts the array that is the member `name` of a body, or with an empty name the body itself.
+    """Cuts the array in the member `name` of a body, or the body itself if the name is empty; None if there is none.
 
-    None where there is no such array. Ends soon after `most` elements, and then the rest of the body is not told.
+    Stops soon after `most` elements; the rest of the body is then lost.
     """
     try:
         steps = _Steps(body)
@@ -42,23 +41,23 @@ def cut(body: bytes, name: bytes, most: int) -> Cut | None:
 
 
 class _Steps:
-    """One walk over a body."""
+    """A walk over a body, of a limited number of steps."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
         self._left = _MOST_STEPS
 
     def array(self, name: bytes) -> int:
-        """Where the array's first element begins."""
+        """Where the first element begins."""
         at = self._after_space(0)
         if name:
             at = self._value_of(name, self._after(b"{", at))
         return self._after(b"[", at)
 
     def elements(self, start: int, most: int) -> tuple[list[bytes], int]:
-        """The elements from there on, and where the array's closing bracket stands.
+        """The elements from there on, and the position of the closing bracket.
 
-        Where that cannot be found, all that is left up to the last bracket is one element.
+        If that cannot be found, everything up to the last bracket of the body is one element.
         """
         found: list[bytes] = []
         at = begin = start
@@ -81,7 +80,7 @@ class _Steps:
         return found, len(self._body)
 
     def _value_of(self, name: bytes, at: int) -> int:
-        """Where the value of a member begins; what stands before it is skipped."""
+        """Where the value of a member begins; earlier members are skipped."""
         while True:
             key = _KEY.match(self._body, at)
             if key is None:
@@ -99,14 +98,14 @@ class _Steps:
                 at = self._close(at, len(match[1]))
 
     def _close(self, at: int, depth: int) -> int:
-        """Past the brackets that close those that are open."""
+        """The position after the brackets that close the open ones."""
         while depth > 0:
             match = self._step(_INSIDE, at)
             run, at = match[1], match.end()
             opened = run.count(b"[") + run.count(b"{")
             closed = len(run) - opened
             if closed - opened > depth:
-                # What closes more than is open closes the array as well, and is looked at again.
+                # More closing than open brackets close the array as well, and are looked at again.
                 return at - (closed - opened - depth)
             depth += opened - closed
         return at

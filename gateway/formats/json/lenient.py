@@ -1,6 +1,6 @@
-"""Members that are additions to an event: one that cannot be read is left out, which is told, and the event is taken.
+"""Reads objects member by member: an optional member that cannot be read is left out with a warning.
 
-Reading strictly comes first and costs nothing; what is here runs only after it has failed.
+This runs only after strict reading has failed, so the usual case costs nothing.
 """
 
 import functools
@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 Warn = Callable[[str, str], None]
-"""Tells what was cleaned or left out: the member, as clients call it, and a sentence without what they sent."""
+"""Reports what was cleaned or left out: the member, in the client's terms, and a sentence without anything it sent."""
 
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 
@@ -26,12 +26,12 @@ _decode_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_text: Final = msgspec.json.Decoder(str).decode
 
 
-def unheard(_member: str, _detail: str) -> None:
-    """Hears a warning where there is nobody to tell: of properties that are kept as free ones."""
+def ignore(_member: str, _detail: str) -> None:
+    """Ignores a warning."""
 
 
 def members(written: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
-    """The members of an object, each still to be read.
+    """The members of an object, yet to be read.
 
     Raises:
         msgspec.DecodeError: it is no object.
@@ -40,55 +40,55 @@ def members(written: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
 
 
 def text(raw: bytes | msgspec.Raw) -> str:
-    """A text, or a number with every digit as it is written; empty for anything else."""
+    """A text, or a number digit by digit as it is written; empty for anything else."""
     written = bytes(raw)
     if written.startswith(b'"'):
         return _decode_text(written)
     return written.decode() if _NUMBER.fullmatch(written) else ""
 
 
-def number(told: object) -> float | None:
-    """A number, or one in a text; none for anything else, also where it is infinite."""
-    if isinstance(told, bool) or not isinstance(told, (int, float, str)):
+def number(value: object) -> float | None:
+    """A finite number, or a text that holds one; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
-        found = float(told)
+        found = float(value)
     except (ValueError, OverflowError):
         return None
     return found if abs(found) < float("inf") else None
 
 
 def read(written: bytes | msgspec.Raw, kind: type[Struct], required: frozenset[str], warn: Warn) -> Struct:
-    """An object of this kind, without those of its members that are of another type; unknown ones are free.
+    """An object of this kind, without its members of another type; unknown members are allowed.
 
     Raises:
         msgspec.DecodeError: it is no object, or a required member is of another type.
     """
-    there = members(written)
-    told: dict[str, Any] = {}
+    written_members = members(written)
+    found: dict[str, Any] = {}
     for field, decode in _fields(kind):
-        raw = there.get(field.encode_name)
+        raw = written_members.get(field.encode_name)
         if raw is None:
             continue
         try:
-            told[field.name] = decode(raw)
+            found[field.name] = decode(raw)
         except msgspec.ValidationError:
             if field.encode_name in required:
                 raise
-            told[field.name] = _otherwise(raw, field, warn)
-    return kind(**told)
+            found[field.name] = _fallback(raw, field, warn)
+    return kind(**found)
 
 
-def tell_unknown(written: bytes | msgspec.Raw, kind: type[msgspec.Struct], warn: Warn, prefix: str) -> None:
-    """Warns of the members that such an object does not have."""
+def warn_of_unknown(written: bytes | msgspec.Raw, kind: type[msgspec.Struct], warn: Warn, prefix: str) -> None:
+    """Warns of members that objects of this kind do not have."""
     known = {field.encode_name for field, _ in _fields(kind)}
     for name in members(written):
         if name not in known:
             warn(prefix + name[:_NAME_LENGTH], _UNKNOWN)
 
 
-def _otherwise(raw: msgspec.Raw, field: msgspec.structs.FieldInfo, warn: Warn) -> str | float | None:
-    """What a member of another type still tells."""
+def _fallback(raw: msgspec.Raw, field: msgspec.structs.FieldInfo, warn: Warn) -> str | float | None:
+    """What a member of another type can still be read as."""
     if _is_of(field, str):
         found = text(raw)
         if found and field.encode_name == "page":

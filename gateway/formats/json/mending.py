@@ -1,7 +1,7 @@
-"""JSON that is almost JSON: NaN and infinities, halves of surrogate pairs, bytes that are no UTF-8.
+"""JSON that is almost JSON: NaN and infinities, halves of surrogate pairs, bytes that are not UTF-8.
 
-Clients of every language send these. They are mended once, only after strict reading has failed: a number becomes null,
-half a character U+FFFD. All of it takes time in proportion to the length.
+Clients in every language send these. They are mended only after strict reading has failed: a number becomes null, half
+a character U+FFFD. The time is proportional to the length.
 """
 
 import re
@@ -9,10 +9,10 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-# What needs more is no slip of a client.
-_MOST: Final = 1000
+# More is no accident.
+_MAX_PLACES: Final = 1000
 
-# Each first takes, in one step, all there is before the next fault.
+# Each first skips, in one step, everything before the next fault.
 _HALVES: Final = re.compile(
     rb"((?:[^\\]++|\\[^u]|\\u(?![dD][89a-fA-F])|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})++)"
     rb"|\\u[dD][89a-fA-F][0-9a-fA-F]{2}",
@@ -22,35 +22,35 @@ _NO_NUMBERS: Final = re.compile(rb'((?:[^"NI\-]++|"(?:[^"\\]++|\\.)*+"?|-(?!Infi
 
 
 class Mended(NamedTuple):
-    """JSON that was mended, and at how many places."""
+    """Mended JSON, and the number of places mended."""
 
     written: bytes
     place_count: int
 
 
 def mend(written: bytes | msgspec.Raw) -> Mended | None:
-    """The same without such faults; None where there are none, or so many that it is no slip."""
-    told = bytes(written)
+    """JSON without such faults; None if there are none, or too many for an accident."""
+    original = bytes(written)
     counts: list[int] = []
-    mended = _as_utf8(told)
-    if mended != told:
+    mended = _as_utf8(original)
+    if mended != original:
         counts.append(1)
-    if 0 < mended.count(b"\\u") <= 8 * _MOST:
+    if 0 < mended.count(b"\\u") <= 8 * _MAX_PLACES:
         mended = _replaced(_HALVES, mended, b"\\ufffd", counts)
-    if 0 < mended.count(b"NaN") + mended.count(b"Infinity") <= _MOST:
+    if 0 < mended.count(b"NaN") + mended.count(b"Infinity") <= _MAX_PLACES:
         mended = _replaced(_NO_NUMBERS, mended, b"null", counts)
     place_count = sum(counts)
-    return Mended(mended, place_count) if mended != told and place_count <= _MOST else None
+    return Mended(mended, place_count) if mended != original and place_count <= _MAX_PLACES else None
 
 
 def mended(written: bytes) -> bytes:
-    """The same, mended where that is needed and can be done."""
+    """The JSON, mended if that is needed and possible."""
     found = mend(written)
     return found.written if found else written
 
 
 def _as_utf8(written: bytes) -> bytes:
-    """The text in UTF-8; pairs of surrogates that were encoded one by one become their character."""
+    """The text in UTF-8; surrogates that were encoded one by one become their character."""
     try:
         written.decode()
     except UnicodeDecodeError:

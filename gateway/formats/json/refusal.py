@@ -1,4 +1,4 @@
-"""Why a decoder refused what a client sent, in the words of the contract."""
+"""Why a decoder refused what a client sent, as an error of the contract."""
 
 import re
 from typing import Final, TypeVar
@@ -20,7 +20,7 @@ _Kind = TypeVar("_Kind")
 
 
 def decoded(raw: bytes | str, kind: type[_Kind], expected: str) -> _Kind:
-    """What a short JSON text holds; `expected` is a text that would have been right.
+    """Decodes a short JSON text; `expected` is an example for the error.
 
     Raises:
         InvalidArgument: `MALFORMED_JSON`, `UNKNOWN_FIELD`, `INVALID_TYPE`.
@@ -35,9 +35,9 @@ def decoded(raw: bytes | str, kind: type[_Kind], expected: str) -> _Kind:
 
 
 def refusal(error: Exception, raw: bytes | msgspec.Raw, root: str) -> InvalidArgument:
-    """What a decoder's error means; `root` is where in the event the decoder stood."""
+    """The error to report for a decoder's error; `root` is the path of what it decoded."""
     if isinstance(error, msgspec.ValidationError):
-        # The decoder ends at the first wrong member; what is no JSON at all is told first.
+        # The decoder stops at the first member of a wrong type; invalid JSON takes precedence.
         error = _fault(raw) or error
     if isinstance(error, RecursionError):
         return too_deep()
@@ -55,17 +55,17 @@ def refusal(error: Exception, raw: bytes | msgspec.Raw, root: str) -> InvalidArg
 
 
 def too_deep() -> InvalidArgument:
-    """What nests deeper than it may."""
+    """The error for JSON that nests too deep."""
     return InvalidArgument("INVALID_TYPE", f"`properties` may nest {MAX_DEPTH} deep.")
 
 
 def require_plain(written: bytes) -> None:
-    """Returns if the object does not nest too deep and is UTF-8 also where a decoder skips it.
+    """Requires that an object does not nest too deep, and is UTF-8 even where a decoder would skip it.
 
     Raises:
         InvalidArgument: `INVALID_TYPE` or `MALFORMED_JSON`.
     """
-    # Counting brackets is cheap; only where there are many is it worth telling depth from breadth.
+    # Counting brackets is cheap; only if there are many is it worth checking whether they nest.
     is_short = len(written) <= 2 * MAX_DEPTH
     if not is_short and written.count(b"{") + written.count(b"[") > MAX_DEPTH and _is_deep(written):
         raise too_deep()
@@ -77,7 +77,7 @@ def require_plain(written: bytes) -> None:
 
 
 def _is_deep(written: bytes) -> bool:
-    """Whether brackets are left once the innermost pairs were taken away as often as they may nest."""
+    """Whether brackets remain once innermost pairs are removed as often as they may nest."""
     left = _STRINGS.sub(b"", written).translate(_ONE_KIND, _NO_BRACKETS)
     for _ in range(MAX_DEPTH):
         fewer = left.replace(b"[]", b"")

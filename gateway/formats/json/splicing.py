@@ -1,4 +1,4 @@
-"""JSON objects that get members more without being read and written again."""
+"""Adds members to JSON objects without parsing them."""
 
 from collections.abc import Mapping
 
@@ -8,9 +8,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 def with_members(written: bytes, members: Mapping[str, object]) -> bytes:
-    """An object as it is written, with members at its end; anything but an object stays as it is.
+    """The object with members appended; anything but an object is returned as it is.
 
-    The names must not be in it already.
+    The object must not have members of these names yet.
     """
     inside = written.strip()
     if not members or not inside.startswith(b"{") or not inside.endswith(b"}"):

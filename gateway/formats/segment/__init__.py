@@ -1,5 +1,6 @@
-"""What the published Segment clients send, taken as they send it.
+"""What the published Segment clients send, as they send it.
 
-`calls` are the routes, `messages` reads one message, `names` tells what an event's name means, `video` and `told` what
-its properties and its context do. docs/clients.md has the whole mapping in words.
+`batch` cuts a body into messages, `reader` reads one, `mapping` decides what event it becomes: `names` by its name,
+`video` for players. `context` and `values` read what clients write in many ways. docs/clients.md has the whole mapping
+in words.
 """

@@ -59,9 +59,9 @@ def decode(raw: bytes | msgspec.Raw) -> Message:
         return _decode(raw)
     except msgspec.ValidationError:
         rest, ids = _decode_rest(raw), _decode_ids(raw)
-        told: dict[str, Any] = {name: getattr(rest, name) for name in rest.__struct_fields__}
-        told |= {name: _id(name, getattr(ids, name)) for name in ids.__struct_fields__}
-        return Message(**told)
+        members: dict[str, Any] = {name: getattr(rest, name) for name in rest.__struct_fields__}
+        members |= {name: _id(name, getattr(ids, name)) for name in ids.__struct_fields__}
+        return Message(**members)
 
 
 def _id(name: str, raw: msgspec.Raw) -> str:

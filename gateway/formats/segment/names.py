@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from journeymesh.common.v1 import event_pb2
 
 from gateway.formats.schema import EVENT_TYPES
-from gateway.formats.values import wording
+from gateway.formats.values import vocabulary
 
 PLAY: Final = "play"
 PAUSE: Final = "pause"
@@ -24,7 +24,7 @@ CHECKOUT: Final = "checkout"
 class Meaning(NamedTuple):
     """What a name means: the kind, and what is known by the name alone.
 
-    `is_own` tells that the name is that of a kind of ours, whose `properties` are then those of `track`. With
+    `is_own`: the name is that of one of our types of events, and `properties` are those of `track`. With
     `is_refund` money goes back; with `is_system` a system did it, not the user. With `needs_amount` it is a purchase
     where an amount is told, and else a success.
     """
@@ -48,7 +48,7 @@ _OWN: Final = {
 }
 
 
-# Mostly a system tells of these, and at times when the user is away.
+# Mostly reported by a system, at times when the user is away.
 _SYSTEM: Final = _INTERACTION._replace(is_system=True)
 _REFUND: Final = Meaning(event_pb2.EVENT_TYPE_PURCHASE, is_refund=True)
 
@@ -129,21 +129,21 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "live chat message received": _SYSTEM,
 }
 _BY_WORDS: Final = (
-    (wording.REFUND, _REFUND),
-    (wording.SIGN_OUT, _OWN["session end"]),
-    (wording.SYSTEM, _SYSTEM),
-    (wording.CHECKOUT, Meaning(event_pb2.EVENT_TYPE_PURCHASE, target=CHECKOUT, needs_amount=True)),
-    *((pattern, _OWN[kind]) for kind, pattern in wording.OWN),
+    (vocabulary.REFUND, _REFUND),
+    (vocabulary.SIGN_OUT, _OWN["session end"]),
+    (vocabulary.SYSTEM, _SYSTEM),
+    (vocabulary.CHECKOUT, Meaning(event_pb2.EVENT_TYPE_PURCHASE, target=CHECKOUT, needs_amount=True)),
+    *((pattern, _OWN[kind]) for kind, pattern in vocabulary.OWN),
 )
 
 
 def meaning(name: str) -> Meaning:
     """What a name means, however it is written: `Order Completed`, `order_completed`, `orderCompleted`."""
-    return _remembered(name) if len(name) <= wording.MOST else _INTERACTION
+    return _remembered(name) if len(name) <= vocabulary.MOST else _INTERACTION
 
 
 @functools.lru_cache(maxsize=4096)
 def _remembered(name: str) -> Meaning:
-    words = wording.words(name)
+    words = vocabulary.words(name)
     found = (meaning for pattern, meaning in _BY_WORDS if pattern.fullmatch(words))
     return MEANINGS.get(words) or next(found, _INTERACTION)

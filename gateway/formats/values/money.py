@@ -1,6 +1,6 @@
-"""Amounts of money as people send them: numbers, and texts with currencies and separators in either convention.
+"""Amounts of money as people write them: numbers, or texts with currencies and separators of either convention.
 
-docs/clients.md has the rules in words. What is not read for certain is refused: an amount is never guessed.
+docs/clients.md states the rules. Ambiguous amounts are refused: an amount is never guessed.
 """
 
 import re
@@ -13,7 +13,7 @@ AMOUNT_MOST: Final = 1e12
 
 _LENGTH: Final = 64
 
-# Signs that name one currency. Several countries share `$`, `¥` and `kr`, which name none.
+# Signs of one currency. Several countries share `$`, `¥` and `kr`, which therefore identify none.
 _CODES: Final = {
     "€": "EUR",
     "£": "GBP",
@@ -56,7 +56,7 @@ _CODES: Final = {
     "RS.": "",
 }
 _CODE: Final = re.compile(r"[A-Z]{3}")
-# ISO 4217. In a text with an amount any other word of three letters may mean anything: `25 pcs`.
+# ISO 4217. Any other word of three letters beside an amount may mean anything: `25 pcs`.
 _ISO: Final = (
     " AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF "
     "CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD "
@@ -66,8 +66,8 @@ _ISO: Final = (
     "TTD TWD TZS UAH UGX USD UYU UZS VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG "
 )
 
-# Every kind of minus and of apostrophe, and the separators of other scripts, as one that is read here. The Arabic ones
-# leave no doubt, so that they become the point and the apostrophe.
+# Every kind of minus and apostrophe, and the separators of other scripts, as one that is read here. The Arabic ones are
+# unambiguous and become point and apostrophe.
 _ALIKE: Final = str.maketrans(
     dict.fromkeys("\u2212\u2010\u2011\u2012\u2013\u2014\ufe63\uff0d", "-")
     | dict.fromkeys("\u2018\u2019\u02bc\u00b4`\u066c\uff07", "'")
@@ -80,60 +80,60 @@ _WHOLE: Final = re.compile(
     rf"(?P<after>{_NAME})? ?(?(bracket)\))"
 )
 _SCIENTIFIC: Final = re.compile(r"[-+]?\d+(?:\.\d+)?[eE][-+]?\d{1,3}")
-# Groups of three, or as in India of two before the last three; then, behind the other separator, decimals.
+# Groups of three, or in India of two before the last three; then the other separator and decimals.
 _GROUPED: Final = tuple(
     (re.compile(rf"[1-9]\d{{0,2}}(?:{escaped}\d{{2,3}})*{escaped}\d{{3}}(?:[{decimal}]\d+)?"), group)
     for group, escaped, decimal in ((",", ",", "."), (".", r"\.", ","), (" ", " ", ".,"), ("'", "'", ".,"))
 )
 _PLAIN: Final = re.compile(r"\d*[.,]?\d+")
 _LONE_POINT: Final = re.compile(r"\d+\.\d{3}")
-# The currencies that are written with three decimals.
+# Currencies with three decimals.
 _MILLESIMAL: Final = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
 
 NAMED_NO_NUMBER: Final = re.compile(
     rb'"(?:revenue|total|value|amount|price)"\s*+:\s*+(?:NaN|-?Infinity)', re.IGNORECASE
 )
-"""A member that is the amount of a purchase, and no number."""
+"""A purchase's amount that is NaN or infinite."""
 
 
 class Amount(NamedTuple):
-    """An amount, and the code of the currency that its own text names; empty where it names none or several."""
+    """An amount, and the currency code in its own text; empty if there is none or it is ambiguous."""
 
     value: float
     currency: str = ""
 
 
-def amount(told: object) -> Amount:
-    """The amount that a number or a text tells.
+def amount(written: object) -> Amount:
+    """The amount in a number or a text.
 
     Raises:
-        InvalidArgument: `UNREADABLE_AMOUNT`: it tells none for certain, or one that is infinite or too large.
+        InvalidArgument: `UNREADABLE_AMOUNT`, it is ambiguous, infinite or too large.
     """
-    found = _in_text(told) if isinstance(told, str) else _in_number(told)
+    found = _in_text(written) if isinstance(written, str) else _in_number(written)
     if found is None or not abs(found.value) <= AMOUNT_MOST:
         raise InvalidArgument("UNREADABLE_AMOUNT", "The amount cannot be read as a number, or is too large.")
     return found
 
 
-def currency(told: str) -> str:
-    """The code that a text names, by itself or by a sign; empty where it names none."""
-    word = told.strip().upper()
+def currency(written: str) -> str:
+    """The currency code that a text is, or that its sign stands for; empty if neither."""
+    word = written.strip().upper()
     return _CODES.get(word, word if _CODE.fullmatch(word) else "")
 
 
-def _in_number(told: object) -> Amount | None:
-    if isinstance(told, bool) or not isinstance(told, (int, float)):
+def _in_number(written: object) -> Amount | None:
+    if isinstance(written, bool) or not isinstance(written, (int, float)):
         return None
     try:
-        return Amount(float(told))
+        return Amount(float(written))
     except OverflowError:
         return None
 
 
-def _in_text(told: str) -> Amount | None:
-    if len(told) > _LENGTH:
+def _in_text(written: str) -> Amount | None:
+    if len(written) > _LENGTH:
         return None
-    text = " ".join("".join(map(_alike, told.translate(_ALIKE))).split())
+    text = " ".join("".join(map(_alike, written.translate(_ALIKE))).split())
     if _SCIENTIFIC.fullmatch(text):
         return Amount(float(text))
     match = _WHOLE.fullmatch(text)
@@ -150,7 +150,7 @@ def _in_text(told: str) -> Amount | None:
 
 
 def _alike(letter: str) -> str:
-    """A digit of any script as one of ours, any space as a space; nothing for marks that cannot be seen."""
+    """A digit of any script as ASCII, any space as a space, invisible marks as nothing."""
     category = unicodedata.category(letter)
     if category == "Nd":
         return str(unicodedata.decimal(letter))
@@ -165,10 +165,10 @@ def _is_currency(name: str) -> bool:
 
 
 def _value(written: str, *, is_of_money: bool) -> float | None:
-    """What digits and separators mean; None where they are in no order that is usual.
+    """The value of digits and separators; None if their order is unusual.
 
-    A lone point before three digits is that of a number, `1.234`; but beside a sign or code of a currency that has no
-    three decimals it stands between groups: `€1.234`.
+    A lone point before three digits is a decimal point, `1.234`; but next to a currency without three decimals it
+    separates groups: `€1.234`.
     """
     if is_of_money or not _LONE_POINT.fullmatch(written):
         for pattern, group in _GROUPED:

@@ -1,6 +1,6 @@
-"""Which page a view tells of: the fullest address there is, and what tells it from another view of that address.
+"""The page of a page view: its fullest address, and what distinguishes it from other views of that address.
 
-What of an address counts, ingest decides. docs/pages.md has the rules for people.
+Which parts of an address count, ingest decides. docs/pages.md states the rules.
 """
 
 import functools
@@ -12,96 +12,96 @@ from typing import Any, Final
 from gateway.formats.schema import PageViewProperties
 
 MEMBERS: Final = ("url", "page_location", "path", "search", "hash")
-"""The members of `context.page`, or of a page view's properties, that tell it."""
+"""The members of `context.page`, or of a page view's properties, that make up the address."""
 TITLES: Final = ("title", "page_title")
 
 _LENGTH: Final = 2048
 _REMEMBERED_LENGTH: Final = 256
 _WORDS_LENGTH: Final = 60
 _NO_LETTERS: Final = re.compile(r"[\W_]+")
-_TOLD_IN_ADDRESS: Final = re.compile(r"[^\w\-.~/]")
-# What is new is counted at the beginning of a title: `(3) Inbox`.
+_UNSAFE: Final = re.compile(r"[^\w\-.~/]")
+# A count of what is new begins a title: `(3) Inbox`.
 _COUNT: Final = re.compile(r"\A\s*[(\[]\d{1,9}\+?[)\]]\s*")
-# Of an address that ends so, one document may hold every page.
+# One document at such an address may hold every page.
 _DOCUMENT: Final = re.compile(r"(?:/|/index\.\w{1,8})", re.IGNORECASE)
 _HOME: Final = frozenset(("home", "homepage", "index", "main", "landing", "start", "startseite", "accueil", "inicio"))
 
 
 def address(page: Mapping[str, Any]) -> str:
-    """The address that these members tell; empty where they tell none.
+    """The address in these members; empty if there is none.
 
-    It is the `url`, unless `path` is another: what was set by hand, or holds the route behind a hash.
+    It is the `url`, unless `path` differs: then it was set by hand, or holds a route after a hash.
     """
     url, path = _text(page, "url") or _text(page, "page_location"), _text(page, "path")
-    told = url if not path or (url and _alike(path, _path(url))) else path
-    if not told:
+    found = url if not path or (url and _alike(path, _path(url))) else path
+    if not found:
         return ""
-    if "?" not in told and "#" not in told:
-        told += _begun("?", _text(page, "search"))
-    return told if "#" in told else told + _begun("#", _text(page, "hash"))
+    if "?" not in found and "#" not in found:
+        found += _begun("?", _text(page, "search"))
+    return found if "#" in found else found + _begun("#", _text(page, "hash"))
 
 
-def viewed(told: PageViewProperties) -> str | None:
-    """The page of a view of ours: what it is called, else its address; and with it what else tells it from others."""
-    page = told.page
-    if told.url or told.path:
+def page_of_view(view: PageViewProperties) -> str | None:
+    """The page of a `page_view` of our own format: its name or else its address, and what else distinguishes it."""
+    page = view.page
+    if view.url or view.path:
         page = fuller(
-            page or "", address({"url": told.url, "path": told.path, "search": told.search, "hash": told.hash})
+            page or "", address({"url": view.url, "path": view.path, "search": view.search, "hash": view.hash})
         )
-    if page and (told.title or told.name or told.category):
-        return marked(page, told.category, told.name, told.title)
+    if page and (view.title or view.name or view.category):
+        return marked(page, view.category, view.name, view.title)
     return page
 
 
 def fuller(one: str, other: str) -> str:
-    """The first address, unless it is empty, or the other one tells more of the same path: a query or a hash."""
+    """The first address, unless it is empty or the other has the same path and also a query or a hash."""
     if not one or not other:
         return one or other
     tells_more = _is_address(one) and "?" not in one and "#" not in one and ("?" in other or "#" in other)
     return other if tells_more and _alike(_path(one), _path(other)) else one
 
 
-def named(told: str, *names: str) -> str:
-    """The address of a page that was called so: one document that holds many pages has a route for each name.
+def named(address: str, *names: str) -> str:
+    """The address of a page with these names: if one document holds many pages, each name becomes a route.
 
-    A name that the path holds, or that of the home page, adds nothing.
+    Names that the path contains, and those of a home page, add nothing.
     """
     words = [name for name in map(str.strip, names) if name]
-    if not words or not _is_address(told) or "?" in told or "#" in told:
-        return told
-    path = _path(told)
+    if not words or not _is_address(address) or "?" in address or "#" in address:
+        return address
+    path = _path(address)
     name = "/".join(words)[:_WORDS_LENGTH]
     is_document = _DOCUMENT.fullmatch(path[path.rfind("/") :]) is not None
     if not is_document or not _letters(name) - _letters(path) - _HOME:
-        return told
-    return f"{told}#/{_TOLD_IN_ADDRESS.sub(_quoted, name)}"
+        return address
+    return f"{address}#/{_UNSAFE.sub(_quoted, name)}"
 
 
-def marked(told: str, *words: object) -> str:
-    """The address with what else tells a view of it: its name, category, title. Another one is no reload of it.
+def marked(address: str, *words: object) -> str:
+    """The address with its name, category and title, so that a view with others is not taken for a reload.
 
-    What the path holds, and what tells the home page, adds nothing.
+    Words that the path contains, and those of a home page, add nothing.
     """
-    if not _is_address(told) or "#" in told:
-        return told
+    if not _is_address(address) or "#" in address:
+        return address
     texts = [word[: 2 * _WORDS_LENGTH] for word in words if isinstance(word, str) and word]
-    mark = (_remembered if len(told) <= _REMEMBERED_LENGTH else _mark)(told, *texts)
-    return f"{told}#{mark}" if mark and len(told) + len(mark) < _LENGTH else told
+    mark = (_remembered if len(address) <= _REMEMBERED_LENGTH else _mark)(address, *texts)
+    return f"{address}#{mark}" if mark and len(address) + len(mark) < _LENGTH else address
 
 
-def _mark(told: str, *words: str) -> str:
-    held = _letters(_path(told)[-_LENGTH:]) | _HOME
+def _mark(address: str, *words: str) -> str:
+    held = _letters(_path(address)[-_LENGTH:]) | _HOME
     texts = [_COUNT.sub("", word, count=1).strip() for word in words]
     telling = "/".join(text[:_WORDS_LENGTH] for text in texts if not _letters(text) <= held)
     return urllib.parse.quote(telling, safe="", errors="replace")
 
 
-# Most views are of few pages.
+# Most views are of a few pages.
 _remembered: Final = functools.lru_cache(maxsize=4096)(_mark)
 
 
-def _is_address(told: str) -> bool:
-    return told.startswith("/") or "://" in told
+def _is_address(address: str) -> bool:
+    return address.startswith("/") or "://" in address
 
 
 def _letters(text: str) -> set[str]:
@@ -113,8 +113,8 @@ def _quoted(found: re.Match[str]) -> str:
 
 
 def _text(page: Mapping[str, Any], name: str) -> str:
-    told = page.get(name)
-    return told.strip() if isinstance(told, str) else ""
+    value = page.get(name)
+    return value.strip() if isinstance(value, str) else ""
 
 
 def _path(url: str) -> str:
@@ -133,5 +133,5 @@ def _plain(path: str) -> str:
     return urllib.parse.unquote(path).strip("/")
 
 
-def _begun(mark: str, told: str) -> str:
-    return told if not told or told.startswith(mark) else mark + told
+def _begun(mark: str, text: str) -> str:
+    return text if not text or text.startswith(mark) else mark + text
