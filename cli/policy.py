@@ -20,7 +20,7 @@ from services.intervention.domain.policy import Policy, Prior
 
 if TYPE_CHECKING:
     from offline.decisions.learning import LearnedPrior
-    from services.ingest.adapters.archive_events import Archived
+    from services.ingest.archive.adapters.event_rows import Archived
 
 _HOUR_US: Final = 3_600_000_000
 _STRENGTH: Final = 5.0
@@ -81,7 +81,7 @@ def _learn(arguments: argparse.Namespace, console: Console) -> int:
     from offline.decisions import archived, learning
     from offline.decisions.rewriting import rewritten
     from offline.decisions.what_if import Span
-    from services.ingest.adapters.archive_files import ParquetArchive
+    from services.ingest.archive.adapters.files import ParquetArchive
 
     document, policy = read_policy(arguments.file)
     files = ParquetArchive(arguments.archive)

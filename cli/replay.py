@@ -17,8 +17,8 @@ from mesh.settings import SettingError, read_or_exit
 from offline import archive
 from offline.decisions import archived, report, what_if
 from offline.settings import Settings
-from services.ingest.adapters.archive_events import Archived
-from services.ingest.adapters.archive_files import ParquetArchive
+from services.ingest.archive.adapters.event_rows import Archived
+from services.ingest.archive.adapters.files import ParquetArchive
 from services.intervention.adapters.policy_yaml import parse
 from services.intervention.domain.interpretation import PolicyError, stored_policy
 from services.intervention.domain.policy import Policy

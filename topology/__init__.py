@@ -10,17 +10,17 @@ from typing import Final, NamedTuple
 
 LOOPBACK: Final = "127.0.0.1"
 OUTSIDE: Final = ("store", "kinesis", "s3", "bedrock", "ses", "sns", "webhooks")
-"""What processes may call that is none of ours."""
+"""Systems outside the mesh that processes may call."""
 
 
 class Resources(NamedTuple):
-    """What a process asks of a node, and the most it may use. CPU is not limited: that would delay decisions."""
+    """Requests and limits of a process. CPU is not limited: that would delay decisions."""
 
     cpu_millis: int
     memory_mib: int
     memory_limit_mib: int
     temporary_size: str = ""
-    """The most it may write to /tmp, as Kubernetes writes quantities; empty: the chart's default."""
+    """How much it may write to /tmp, as a Kubernetes quantity; empty: the chart's default."""
 
 
 class Process(NamedTuple):
@@ -31,10 +31,10 @@ class Process(NamedTuple):
     port: int
     """On loopback, unless a setting says otherwise."""
     calls: tuple[str, ...]
-    """Processes by name, then what is outside; all but the store only if set up."""
+    """Processes by name, then systems outside the mesh; all but the store only if configured."""
     resources: Resources
     role: str = ""
-    """The argument its service is started with; empty: none."""
+    """The argument that its service is started with; empty: none."""
 
     @property
     def listen_setting(self) -> str:
@@ -86,7 +86,7 @@ SERVICES: Final = (
         (
             Process(
                 "ingest",
-                "Takes events and appends them to the stream.",
+                "Accepts events and appends them to the stream.",
                 7101,
                 ("store", "kinesis"),
                 Resources(50, 80, 256),
@@ -94,7 +94,7 @@ SERVICES: Final = (
             ),
             Process(
                 "dispatcher",
-                "Leads events from the stream through the mesh. More than there are shards are of no use.",
+                "Takes events from the stream through the mesh. More replicas than shards are of no use.",
                 7106,
                 ("video", "features", "scoring", "intervention", "store", "kinesis"),
                 Resources(100, 96, 384),
@@ -102,7 +102,7 @@ SERVICES: Final = (
             ),
             Process(
                 "archiver",
-                "Writes events and decisions to the archive; is left out where `archive.url` is empty.",
+                "Writes events and decisions to the archive; not installed if `archive.url` is empty.",
                 7107,
                 ("intervention", "store", "kinesis", "s3"),
                 Resources(50, 280, 640, temporary_size="1Gi"),
@@ -135,7 +135,7 @@ SERVICES: Final = (
         (
             Process(
                 "scoring",
-                "Tells the risk that a user leaves.",
+                "Estimates the risk that a user leaves.",
                 7103,
                 ("store",),
                 Resources(50, 128, 384),
@@ -152,7 +152,7 @@ SERVICES: Final = (
         (
             Process(
                 "video",
-                "Keeps how videos are watched.",
+                "Keeps track of how videos are watched.",
                 7104,
                 ("store",),
                 Resources(50, 80, 256),
@@ -168,7 +168,7 @@ SERVICES: Final = (
         (
             Process(
                 "intervention",
-                "Decides on help, and brings it.",
+                "Decides on help and delivers it.",
                 7105,
                 ("scoring", "video", "intervention", "store", "bedrock", "ses", "sns", "webhooks"),
                 Resources(100, 128, 384),
@@ -194,7 +194,7 @@ def service_of(process: str) -> Service:
 
 
 def in_start_order() -> Iterator[Process]:
-    """Every process after those it calls, itself left out of account.
+    """Every process after those it calls; calls to itself do not count.
 
     Raises:
         ValueError: processes call each other in a circle.

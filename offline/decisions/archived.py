@@ -9,9 +9,9 @@ from journeymesh.common.v1 import event_pb2
 
 from mesh.applied import shard_number
 from offline import archive
-from services.ingest.adapters.archive_events import Archived
-from services.ingest.adapters.archive_files import ParquetArchive
-from services.ingest.domain.archive import DECISIONS, ArchiveFile
+from services.ingest.archive.adapters.event_rows import Archived
+from services.ingest.archive.adapters.files import ParquetArchive
+from services.ingest.archive.domain.layout import DECISIONS, ArchiveFile
 from services.intervention.domain.facts import Bought
 from services.intervention.domain.pending import is_conversion
 from services.intervention.domain.policy import Conversion

@@ -11,9 +11,10 @@ from mesh import applied
 from mesh.metrics import Metrics
 from mesh.states.memory import MemoryShards, MemoryState
 from services.features.servicer import FeaturesServicer
-from services.ingest.translation.deciding import assess_request, decide_request, vectors_of
-from services.ingest.translation.groups import Groups
-from services.ingest.translation.messages import Rows
+from services.features.usecases import Features
+from services.ingest.dispatch.translation.deciding import assess_request, decide_request, vectors_of
+from services.ingest.dispatch.translation.groups import Groups
+from services.ingest.events.translation.records import Rows
 from services.intervention.adapters.listeners import LocalListeners
 from services.intervention.adapters.outbox_memory import MemoryOutbox
 from services.intervention.adapters.policy_store import MemoryPolicies
@@ -56,7 +57,7 @@ class Journeys:
 
     def __init__(self) -> None:
         self._video = VideoServicer(Playback(MemoryState(), MemoryShards()), Metrics())
-        self._features = FeaturesServicer(MemoryState(), Metrics())
+        self._features = FeaturesServicer(Features(MemoryState()), Metrics())
 
     async def apply(self, shard: str, sequences: Sequence[int], rows: Rows, groups: Groups) -> Applied:
         """Applies whole records of one shard, ascending."""

@@ -41,10 +41,11 @@ def test_the_mesh_runs_on_a_cluster_beside_one_store() -> None:
 @pytest.mark.parametrize("name", ["ids", "fences"])
 def test_a_process_of_the_mesh_leaves_it_out(name: str) -> None:
     shown = (
-        "from services.ingest.adapters.redis import RedisSeenEvents as a; from mesh.states.redis import RedisState as b"
+        "from services.ingest.events.adapters.redis_seen import RedisSeenEvents as a\n"
+        "from mesh.states.redis import RedisState as b\n"
     )
     told = subprocess.run(
-        [sys.executable, "-c", f"{shown}; print(a.__module__, b.save.__module__)", "services.ingest"],
+        [sys.executable, "-c", f"{shown}print(a.__module__, b.save.__module__)", "services.ingest"],
         env=rewiring.settings(name),
         capture_output=True,
         text=True,

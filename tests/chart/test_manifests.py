@@ -5,7 +5,7 @@ from typing import Any, Final
 import pytest
 
 import topology
-from gateway.routes import ROUTES
+from gateway.routes.table import ROUTES
 from helm import render
 from services.intervention.adapters.policy_yaml import parse
 from services.intervention.domain.interpretation import policy_of

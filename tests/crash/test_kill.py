@@ -22,6 +22,7 @@ from rich.table import Table
 
 import topology
 from mesh.applied import shard_number
+from services.features.domain.recents import KEPT_EVENTS
 from tests.cluster import running_cluster
 from tests.crash.buffers import Buffer, on_cluster, on_kinesis, on_redis
 from tests.crash.load import BATCH, PATIENCE_SECONDS, SENDERS, Event, Load, Tally, journeys
@@ -111,8 +112,10 @@ def test_kills_at_random_lose_nothing_and_double_nothing(
     # Events of one user may change places where a node of ids is away while they are noted (docs/adr/045).
     assert len(moved) <= USERS // 50
     for user in moved:
-        assert known.users[user]["events"] != calm.users[user]["events"]
-        assert known.users[user]["profile"]["eventCount"] == calm.users[user]["profile"]["eventCount"]
+        count = calm.users[user]["profile"]["eventCount"]
+        # The last are shown; those that changed places may be older.
+        assert known.users[user]["events"] != calm.users[user]["events"] or count > KEPT_EVENTS
+        assert known.users[user]["profile"]["eventCount"] == count
     for its in (calm, known):
         assert any(each["kind"] == "intervene" for each in its.decisions)
         assert_each_event_led_to_one(

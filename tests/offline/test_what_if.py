@@ -20,8 +20,8 @@ from journeymesh.common.v1 import event_pb2
 from journeymesh.intervention.v1 import intervention_pb2
 
 from cli import replay
-from gateway.rows import Rows
-from gateway.transcode import Stamp, read_event
+from gateway.accepting.rows import Rows
+from gateway.formats.native import EventSink, Stamp, read_event
 from mesh.applied import derived_id
 from offline import archive
 from offline.datasets import simulator
@@ -31,11 +31,11 @@ from offline.decisions.deriving import Deriving, Journeys
 from offline.decisions.observed import Reward
 from offline.decisions.policy_value import evaluate
 from offline.decisions.what_if import Alternative, Findings, Span, UnknownVersionError, WhatIf, _packed, _rows
-from services.ingest.adapters import archive_decisions
-from services.ingest.adapters.archive_events import Archived
-from services.ingest.adapters.archive_files import ParquetArchive
-from services.ingest.domain.archive import DecisionRow, Versions
-from services.ingest.translation.groups import groups_of
+from services.ingest.archive.adapters import decision_rows
+from services.ingest.archive.adapters.event_rows import Archived
+from services.ingest.archive.adapters.files import ParquetArchive
+from services.ingest.archive.domain.layout import DecisionRow, Versions
+from services.ingest.dispatch.translation.groups import groups_of
 from services.intervention.domain import interpretation
 from services.intervention.domain import ledger as pages
 from services.intervention.domain.decision import derive
@@ -103,7 +103,7 @@ def simulated() -> list[event_pb2.Event]:
     for each in simulator.events(USERS, seed=5):
         at = dt.datetime.fromisoformat(str(each["timestamp"]))
         stamp = Stamp(int(at.timestamp() * 1_000_000), bytes(range(16)), bytes(8))
-        read_event(msgspec.json.encode(each), rows.add, stamp, lambda: "")
+        read_event(msgspec.json.encode(each), EventSink(rows.add, stamp, lambda: ""))
     left_out = {event_pb2.EVENT_TYPE_SESSION_END, event_pb2.EVENT_TYPE_PURCHASE}
     return [each for each in rows.table().events() if each.event_type not in left_out]
 
@@ -231,7 +231,7 @@ def test_ten_thousand_decisions_are_derived_from_their_rows_with_zero_difference
     for shard, its in itertools.groupby(records, key=lambda each: each.shard):
         rows = [(record, index, row) for record in its for index, row in record.decisions.items()]
         sequences = [row["sequence"] for _, _, row in rows]
-        derived = archive_decisions.batch(shard, sequences, [alone(*each) for each in rows]).to_pylist()
+        derived = decision_rows.batch(shard, sequences, [alone(*each) for each in rows]).to_pylist()
         assert derived == [row for _, _, row in rows]
         count += len(rows)
     assert count > 10_000
