@@ -34,7 +34,7 @@ TEXT: Final = "text/plain"
 _CHARSETS: Final = ("", "charset=utf-8", 'charset="utf-8"', "charset=utf8")
 _BYTE_ORDER: Final = b"\xef\xbb\xbf"
 _PLAIN: Final = ("", "identity")
-# How many events a compressed body may hold: some in any case, then one per so many bytes, the least that distinct ones take.
+# How many events a compressed body may hold: some in any case, then one per so many bytes. Distinct events need more.
 _PARTS_ALWAYS: Final = 100
 _PACKED_BYTES_OF_A_PART: Final = 2
 _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
