@@ -30,11 +30,11 @@ from mesh.stream import END, Entry
 from mesh.streams.memory import MemoryStream
 from records import wire
 from records.table import Detail, Table
-from services.ingest.adapters.archive_files import ParquetArchive
-from services.ingest.adapters.archive_plans import MemoryPlans
-from services.ingest.adapters.memory import MemorySeenEvents, MemorySetAside
-from services.ingest.archiver import Archiver, Limits
-from services.ingest.domain.archive import EVENTS
+from services.ingest.archive.adapters.files import ParquetArchive
+from services.ingest.archive.adapters.plans import MemoryPlans
+from services.ingest.archive.archiver import Archiver, Limits
+from services.ingest.archive.domain.layout import EVENTS
+from services.ingest.events.adapters.memory import MemoryFailedRecords, MemorySeenEvents
 from services.intervention.assembly import in_memory
 from services.intervention.domain.facts import Assessment
 from services.intervention.servicer import InterventionServicer
@@ -82,7 +82,7 @@ async def main(folder: Path, event_count: int) -> None:
     archive = ParquetArchive(f"file://{folder}")
     behind: Any = intervention
     archiver = Archiver(
-        stream, leases, dispatched, MemoryPlans(), archive, MemorySeenEvents(), MemorySetAside(), behind,
+        stream, leases, dispatched, MemoryPlans(), archive, MemorySeenEvents(), MemoryFailedRecords(), behind,
         Limits(), Metrics(),
     )  # fmt: skip
     held = await leases.acquire("0", "archiver")

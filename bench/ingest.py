@@ -24,18 +24,17 @@ from mesh.metrics import Metrics
 from mesh.streams.redis import RedisStream
 from records import wire
 from records.table import of_events
-from services.ingest.adapters.event_log import StreamEventLog
-from services.ingest.adapters.progress import LeasePipeline, LeaseProgress
-from services.ingest.adapters.redis import RedisSeenEvents
-from services.ingest.adapters.redis_applied import RedisApplied
-from services.ingest.adapters.redis_duplicates import RedisDuplicates
-from services.ingest.adapters.redis_failed import RedisFailedEvents, RedisSetAside
-from services.ingest.adapters.redis_journeys import RedisIdentities, RedisSkews
-from services.ingest.dispatcher import Dispatcher, Limits
-from services.ingest.domain.flood import Flood
-from services.ingest.servicer import IngestServicer
-from services.ingest.steps import Peers, Steps
-from services.ingest.usecases import Ingest
+from services.ingest.accept.adapters.progress import LeasePipeline, LeaseProgress
+from services.ingest.accept.adapters.redis import RedisDuplicates, RedisIdentities, RedisSkews
+from services.ingest.accept.domain.rate_limit import UserRateLimiter
+from services.ingest.accept.servicer import IngestServicer
+from services.ingest.accept.usecases import Ingest
+from services.ingest.dispatch.dispatcher import Dispatcher, Limits
+from services.ingest.dispatch.steps import Peers, Steps
+from services.ingest.events.adapters.event_log import StreamEventLog
+from services.ingest.events.adapters.redis_applied import RedisApplied
+from services.ingest.events.adapters.redis_failed import RedisFailedEvents, RedisFailedRecords
+from services.ingest.events.adapters.redis_seen import RedisSeenEvents
 from tests.conftest import free_port
 
 _REQUESTS: Final = 300
@@ -70,7 +69,7 @@ async def main(url: str) -> None:
         identities=RedisIdentities(client),
         progress=LeaseProgress(leases, failed, clock.monotonic_clock),
         applied=applied,
-        flood=Flood(200, 2000),
+        limiter=UserRateLimiter(200, 2000),
         clock=clock.system_clock,
         monotonic=clock.monotonic_clock,
         max_lag_seconds=10,
@@ -96,7 +95,7 @@ async def main(url: str) -> None:
         leases=leases,
         steps=Steps("events", seen, StreamEventLog(stream), peers, telemetry.off()),
         failed=failed,
-        set_aside=RedisSetAside(client),
+        failed_records=RedisFailedRecords(client),
         applied=applied,
         clock=clock.system_clock,
         limits=Limits(max_batch_events=2_000, period_seconds=0, tolerated_failure_share=0.5),

@@ -33,7 +33,7 @@ def rewire(name: str, command: Sequence[str] = sys.orig_argv) -> None:
 
 
 def _ids() -> None:
-    from services.ingest.adapters import redis as adapters
+    from services.ingest.events.adapters import redis_seen as adapters
 
     _ = adapters.RedisSeenEvents
     adapters.RedisSeenEvents = _Forgetful  # type: ignore[misc, assignment]

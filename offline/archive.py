@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from mesh.applied import shard_number
-from services.ingest.adapters.archive_events import Archived, archived
-from services.ingest.adapters.archive_files import ParquetArchive
-from services.ingest.domain.archive import EVENTS, ArchiveFile, Gap, gaps
+from services.ingest.archive.adapters.event_rows import Archived, archived
+from services.ingest.archive.adapters.files import ParquetArchive
+from services.ingest.archive.domain.layout import EVENTS, ArchiveFile, Gap, gaps
 
 
 class Window(NamedTuple):

@@ -7,9 +7,9 @@ from typing import Any, Final, NamedTuple
 
 from mesh.applied import shard_number
 from offline import archive
-from services.ingest.adapters.archive_events import SCHEMA, Archived
-from services.ingest.adapters.archive_files import ParquetArchive
-from services.ingest.domain.archive import DECISIONS, ArchiveFile
+from services.ingest.archive.adapters.event_rows import SCHEMA, Archived
+from services.ingest.archive.adapters.files import ParquetArchive
+from services.ingest.archive.domain.layout import DECISIONS, ArchiveFile
 
 Row = Mapping[str, Any]
 """A decision as the archive's columns tell it."""

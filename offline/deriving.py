@@ -12,9 +12,9 @@ from mesh.metrics import Metrics
 from mesh.states.memory import MemoryShards, MemoryState
 from services.features.servicer import FeaturesServicer
 from services.features.usecases import Features
-from services.ingest.translation.deciding import assess_request, decide_request, vectors_of
-from services.ingest.translation.groups import Groups
-from services.ingest.translation.messages import Rows
+from services.ingest.dispatch.translation.deciding import assess_request, decide_request, vectors_of
+from services.ingest.dispatch.translation.groups import Groups
+from services.ingest.events.translation.records import Rows
 from services.intervention.adapters.listeners import LocalListeners
 from services.intervention.adapters.outbox_memory import MemoryOutbox
 from services.intervention.adapters.policy_store import MemoryPolicies

@@ -34,8 +34,8 @@ from services.features import usecases
 from services.features.domain.state import State
 from services.features.domain.vector import FEATURE_NAMES, SCHEMA_VERSION, vector
 from services.features.translation.rows import events_of
-from services.ingest.adapters.archive_events import SCHEMA, Archived
-from services.ingest.adapters.archive_files import ParquetArchive
+from services.ingest.archive.adapters.event_rows import SCHEMA, Archived
+from services.ingest.archive.adapters.files import ParquetArchive
 from services.video import translation as video_translation
 from services.video.usecases import Playback
 
@@ -108,7 +108,7 @@ class Replay:
         scores: dict[int, float] = {}
         if played:
             request = video_pb2.ApplyPlaybackRequest(events=[events[row] for row in played])
-            beats = video_translation.beats_of(request)
+            beats = video_translation.playback_events_of(request)
             scores = dict(zip(played, await self._video.apply(at, beats), strict=True))
         of = table.of_events(events)
         # The events themselves would be kept to be read back; nobody reads them here.

@@ -17,11 +17,11 @@ from offline.decided import Record, Row
 from offline.deriving import Deriving, Journeys
 from offline.observed import Observations
 from records.table import of_events
-from services.ingest.adapters import archive_decisions
-from services.ingest.domain.archive import Assessment, DecisionRow, Versions
-from services.ingest.domain.event import Event
-from services.ingest.translation.groups import each_alone, groups_of
-from services.ingest.translation.messages import Rows
+from services.ingest.archive.adapters import decision_rows
+from services.ingest.archive.domain.layout import Assessment, DecisionRow, Versions
+from services.ingest.dispatch.translation.groups import each_alone, groups_of
+from services.ingest.events.domain.event import Event
+from services.ingest.events.translation.records import Rows
 from services.intervention.domain.delivery import Undelivered, with_undelivered
 from services.intervention.domain.ledger import Block, decode_inputs
 from services.intervention.domain.policy import Policy
@@ -267,7 +267,7 @@ def _packed(records: Sequence[Record], blocks: Mapping[int, Block], policy: Poli
         return {}
     shard = records[0].shard
     rows = [row for record in records for row in _decision_rows(record, blocks[record.sequence], policy)]
-    packed = archive_decisions.batch(shard, [str(row.sequence) for row in rows], rows).to_pylist()
+    packed = decision_rows.batch(shard, [str(row.sequence) for row in rows], rows).to_pylist()
     return {(int(row["sequence"]), row["event_index"]): row for row in packed}
 
 

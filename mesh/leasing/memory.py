@@ -9,7 +9,7 @@ from mesh.stream import BEGINNING
 
 
 class MemoryLeases:
-    """Leases and checkpoints in dictionaries; a lease that ran out may be renewed until another takes the shard."""
+    """Leases and checkpoints in dictionaries; an expired lease may be renewed until another takes the shard."""
 
     def __init__(self, clock: Clock, time_to_live_seconds: float = 10) -> None:
         self._clock = clock

@@ -15,10 +15,10 @@ from monitoring.promql import (
     per_second,
     quantile,
     rate,
+    reported,
     seen_within,
     share,
     summed,
-    told,
     unlike,
 )
 
@@ -28,7 +28,7 @@ _REQUESTS: Final = summed(rate(registry.REQUESTS, INTERVAL, **_CLIENTS))
 
 
 def _of_ours(vector: Vector) -> Vector:
-    """Of what every process tells, that of ours; also for an hour after they are gone."""
+    """Restricts what every process reports to our processes, up to an hour after they are gone."""
     return vector.where(seen_within(_OURS, "1h"), *sorted(TARGET_LABELS))
 
 
@@ -86,9 +86,9 @@ DASHBOARD: Final = dashboard(
             ),
             number(
                 "Processes not reached",
-                "Processes that told their metrics within the last hour and do not now.",
+                "Processes that reported their metrics within the last hour and do not now.",
                 "short",
-                summed(_of_ours(told("up", **here())).by_number("== bool", 0)),
+                summed(_of_ours(reported("up", **here())).by_number("== bool", 0)),
                 width=4,
                 limits=(1,),
             ),
@@ -168,7 +168,7 @@ DASHBOARD: Final = dashboard(
                 "Memory",
                 "Resident memory by pod.",
                 "bytes",
-                (largest(_of_ours(told("process_resident_memory_bytes", **here())), "pod"), "{{pod}}"),
+                (largest(_of_ours(reported("process_resident_memory_bytes", **here())), "pod"), "{{pod}}"),
             ),
             lines(
                 "CPU",

@@ -33,7 +33,7 @@ class Derived(msgspec.Struct, frozen=True):
     """What came of a batch, where there is a row ascending by it.
 
     `values` has the vectors after the assessed rows, row by row; `time_zones` for each of these the user's zone as last
-    told, counted from 1 in `time_zone_names`, 0 for none.
+    reported, counted from 1 in `time_zone_names`, 0 for none.
     """
 
     values: list[float]

@@ -22,7 +22,7 @@ class VideoServicer(VideoServiceServicer):
         self, request: wire.ApplyPlaybackRequest, _context: ServerContext
     ) -> wire.ApplyPlaybackResponse:
         """Applies the playback events of a batch."""
-        scores = await self._playback.apply(applied.batch(request.position), translation.beats_of(request))
+        scores = await self._playback.apply(applied.batch(request.position), translation.playback_events_of(request))
         if not request.position.is_retraction:
             self._metrics.count(registry.BEATS, len(scores))
         return wire.ApplyPlaybackResponse(engagement_scores=scores)

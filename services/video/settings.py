@@ -1,4 +1,4 @@
-"""What can be set of the video service."""
+"""Settings of the video service."""
 
 import dataclasses
 
@@ -14,6 +14,6 @@ class Settings:
     lifetime_seconds: int = setting(
         "JOURNEYMESH_VIDEO_LIFETIME_SECONDS",
         90 * 86_400,
-        "How long a viewer or a video is kept after the last beat.",
+        "How long a viewer or a video is kept after the last event.",
         minimum=3_600,
     )

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from cli import policy
-from services.ingest.adapters.archive_files import ParquetArchive
+from services.ingest.archive.adapters.files import ParquetArchive
 from services.intervention.adapters.policy_yaml import parse
 from services.intervention.domain.interpretation import policy_of
 from tests.builders import MINUTE_US, NOW_US

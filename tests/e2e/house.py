@@ -29,22 +29,20 @@ from mesh.streams.memory import MemoryStream
 from mesh.telemetry import Telemetry
 from services.features.servicer import FeaturesServicer
 from services.features.usecases import Features
-from services.ingest.adapters.event_log import StreamEventLog
-from services.ingest.adapters.memory import (
+from services.ingest.accept.adapters.memory import MemoryDuplicates, MemoryIdentities, MemorySkews
+from services.ingest.accept.adapters.progress import LeasePipeline, LeaseProgress
+from services.ingest.accept.domain.rate_limit import UserRateLimiter
+from services.ingest.accept.servicer import IngestServicer
+from services.ingest.accept.usecases import Ingest
+from services.ingest.dispatch.dispatcher import Dispatcher, Limits
+from services.ingest.dispatch.steps import Peers, Steps
+from services.ingest.events.adapters.event_log import StreamEventLog
+from services.ingest.events.adapters.memory import (
     MemoryApplied,
-    MemoryDuplicates,
     MemoryFailedEvents,
-    MemoryIdentities,
+    MemoryFailedRecords,
     MemorySeenEvents,
-    MemorySetAside,
-    MemorySkews,
 )
-from services.ingest.adapters.progress import LeasePipeline, LeaseProgress
-from services.ingest.dispatcher import Dispatcher, Limits
-from services.ingest.domain.flood import Flood
-from services.ingest.servicer import IngestServicer
-from services.ingest.steps import Peers, Steps
-from services.ingest.usecases import Ingest
 from services.intervention.adapters.spans import SpanWitness
 from services.intervention.assembly import in_memory
 from services.intervention.ports import Ledger
@@ -91,7 +89,7 @@ async def housed(ledger: Ledger | None = None, sample_ratio: float = 1.0) -> Asy
         identities=MemoryIdentities(),
         progress=LeaseProgress(leases, failed, monotonic_clock),
         applied=applied,
-        flood=Flood(1000, 1000),
+        limiter=UserRateLimiter(1000, 1000),
         clock=system_clock,
         monotonic=monotonic_clock,
         max_lag_seconds=10,
@@ -132,7 +130,7 @@ async def housed(ledger: Ledger | None = None, sample_ratio: float = 1.0) -> Asy
             leases=leases,
             steps=Steps("events", seen, StreamEventLog(stream), behind, traced["ingest-dispatcher"]),
             failed=failed,
-            set_aside=MemorySetAside(),
+            failed_records=MemoryFailedRecords(),
             applied=applied,
             clock=system_clock,
             limits=Limits(max_batch_events=100, period_seconds=0, tolerated_failure_share=0.5),

@@ -12,7 +12,7 @@ from gateway.formats.json.lenient import ignore
 from gateway.formats.native import EventSink
 from gateway.formats.segment.reader import Reader
 from gateway.formats.values import pages
-from services.ingest.domain.page import Page, PageRules, page_of
+from services.ingest.accept.domain.page import Page, PageRules, page_of
 from tests.gateway.running import NOW_US
 
 STAMP = native.Stamp(NOW_US, bytes(range(16)), bytes(range(8)))

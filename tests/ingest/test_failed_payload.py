@@ -8,7 +8,7 @@ from journeymesh.common.v1 import event_pb2
 from gateway.accepting.rows import Rows
 from gateway.formats import native
 from gateway.formats.native import EventSink
-from services.ingest.translation.payload import event_json
+from services.ingest.events.translation.event_json import event_json
 from tests.builders import MINUTE_US, NOW_US, event
 
 # What is stamped on the way, and what is told anew when it is sent again.

@@ -10,7 +10,8 @@ from mesh.metrics import Metrics
 from mesh.states.memory import MemoryState
 from services.features.servicer import FeaturesServicer
 from services.features.usecases import Features
-from services.ingest.domain.identity import COPIES_MOST, LINKS_AT_ONCE
+from services.ingest.accept.domain.identity import LINKS_AT_ONCE
+from services.ingest.dispatch.domain.journeys import COPIES_MOST
 from tests.builders import MINUTE_US, NOW_US, event
 from tests.ingest import peers
 from tests.ingest.house import ACCEPTED, House, housed

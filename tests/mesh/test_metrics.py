@@ -147,7 +147,7 @@ def test_a_scrape_disturbs_nobody_who_counts(metrics: Metrics) -> None:
 @pytest.mark.parametrize("listen", ["taken", "127.0.0.1", "127.0.0.1:many", "no.such.host.invalid:80"])
 def test_an_address_that_cannot_be_used_ends_the_process_with_a_sentence(metrics: Metrics, listen: str) -> None:
     given = f"127.0.0.1:{metrics.serve('127.0.0.1:0')}" if listen == "taken" else listen
-    with pytest.raises(SystemExit, match=f"metrics cannot be told at {given}"):
+    with pytest.raises(SystemExit, match=f"metrics cannot be served at {given}"):
         telemetry.start("test", TelemetrySettings(metrics_listen=given))
 
 

@@ -10,9 +10,9 @@ from journeymesh.common.v1 import event_pb2
 from mesh.applied import derived_id
 from offline.decided import Record
 from offline.what_if import _decision_rows, _packed
-from services.ingest.adapters.archive_events import Archived
-from services.ingest.adapters.archive_files import ParquetArchive
-from services.ingest.domain.archive import Plan, hours_of
+from services.ingest.archive.adapters.event_rows import Archived
+from services.ingest.archive.adapters.files import ParquetArchive
+from services.ingest.archive.domain.layout import Plan, hours_of
 from services.intervention.domain.decision import Exceptional, derive
 from services.intervention.domain.facts import Assessment, Indicator
 from services.intervention.domain.ledger import Block, facts_at

@@ -13,9 +13,9 @@ from offline.decided import Record
 from offline.deriving import Deriving, Journeys
 from offline.what_if import Others, Span, WhatIf, _packed
 from records.table import of_events
-from services.ingest.adapters.archive_events import Archived
-from services.ingest.translation.groups import Groups, each_alone, groups_of
-from services.ingest.translation.messages import Rows
+from services.ingest.archive.adapters.event_rows import Archived
+from services.ingest.dispatch.translation.groups import Groups, each_alone, groups_of
+from services.ingest.events.translation.records import Rows
 from services.intervention.domain import ledger
 from services.intervention.domain.ledger import Block
 from services.scoring.adapters.model_directory import load

@@ -19,7 +19,7 @@ from offline.observed import Observations, Reward
 from offline.policy_value import Evaluation, evaluate
 from offline.rewriting import rewritten
 from offline.what_if import Span
-from services.ingest.adapters.archive_events import Archived
+from services.ingest.archive.adapters.event_rows import Archived
 from services.intervention.adapters.policy_yaml import parse
 from services.intervention.domain import pending
 from services.intervention.domain.facts import Outcome, OutcomeReport

@@ -22,8 +22,8 @@ from offline.replay import Replay
 from services.features.domain.state import State
 from services.features.domain.vector import FEATURE_NAMES, vector
 from services.features.usecases import Features
-from services.ingest.adapters.archive_events import Archived
-from services.ingest.adapters.archive_files import ParquetArchive
+from services.ingest.archive.adapters.event_rows import Archived
+from services.ingest.archive.adapters.files import ParquetArchive
 from tests.builders import MINUTE_US, NOW_US, SECOND_US, event
 from tests.features.stored import encode
 from tests.offline.archives import write

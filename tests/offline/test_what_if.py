@@ -30,11 +30,11 @@ from offline.deriving import Deriving, Journeys
 from offline.observed import Reward
 from offline.policy_value import evaluate
 from offline.what_if import Findings, Others, Span, UnknownVersionError, WhatIf, _packed, _rows
-from services.ingest.adapters import archive_decisions
-from services.ingest.adapters.archive_events import Archived
-from services.ingest.adapters.archive_files import ParquetArchive
-from services.ingest.domain.archive import DecisionRow, Versions
-from services.ingest.translation.groups import groups_of
+from services.ingest.archive.adapters import decision_rows
+from services.ingest.archive.adapters.event_rows import Archived
+from services.ingest.archive.adapters.files import ParquetArchive
+from services.ingest.archive.domain.layout import DecisionRow, Versions
+from services.ingest.dispatch.translation.groups import groups_of
 from services.intervention.domain import interpretation
 from services.intervention.domain import ledger as pages
 from services.intervention.domain.decision import derive
@@ -230,7 +230,7 @@ def test_ten_thousand_decisions_are_derived_from_their_rows_with_zero_difference
     for shard, its in itertools.groupby(records, key=lambda each: each.shard):
         rows = [(record, index, row) for record in its for index, row in record.decided.items()]
         sequences = [row["sequence"] for _, _, row in rows]
-        derived = archive_decisions.batch(shard, sequences, [alone(*each) for each in rows]).to_pylist()
+        derived = decision_rows.batch(shard, sequences, [alone(*each) for each in rows]).to_pylist()
         assert derived == [row for _, _, row in rows]
         count += len(rows)
     assert count > 10_000

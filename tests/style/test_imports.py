@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -19,13 +20,13 @@ VIOLATIONS = {
     ),
     "a stray module": ("services/scoring/utils.py", "", "Every service has the same layers"),
     "the domain imports a port": (
-        "services/ingest/domain/event.py",
-        "import services.ingest.ports",
-        "Every service has the same layers",
+        "services/ingest/events/domain/event.py",
+        "import services.ingest.events.ports",
+        "Every room of ingest has the same layers",
     ),
     "an adapter imports a use case": (
-        "services/ingest/adapters/redis.py",
-        "import services.ingest.usecases",
+        "services/ingest/accept/adapters/redis.py",
+        "import services.ingest.accept.usecases",
         "Adapters import no use cases",
     ),
     "the runtime imports a service": ("mesh/clock.py", "import services.ingest", "The runtime knows no service"),
@@ -33,9 +34,20 @@ VIOLATIONS = {
     "the topology imports a service": ("topology/__init__.py", "import services.ingest", "The topology is data"),
     "records import the runtime": ("records/table.py", "import mesh.clock", "Records know the contract only"),
     "a use case imports a message": (
-        "services/ingest/usecases.py",
+        "services/ingest/accept/usecases.py",
         "import journeymesh.common.v1.event_pb2",
         "Wire messages stay at the faces",
+    ),
+    "a room of ingest imports another": (
+        "services/ingest/dispatch/steps.py",
+        "import services.ingest.accept.ports",
+        "Ingest has a room per role",
+    ),
+    "a stray module in a room": ("services/ingest/archive/utils.py", "", "Every room of ingest has the same layers"),
+    "a domain of ingest imports the runtime": (
+        "services/ingest/accept/domain/skew.py",
+        "import mesh.clock",
+        "The domain is pure",
     ),
     "the domain imports redis": ("services/features/domain/window.py", "import redis", "The domain is pure"),
     "the domain imports the runtime": ("services/features/domain/window.py", "import mesh.clock", "The domain is pure"),
@@ -54,6 +66,12 @@ VIOLATIONS = {
     "a service imports offline": ("services/scoring/usecases.py", "import offline", "Only offline and the command"),
     "a cycle": ("mesh/errors.py", "import mesh.applied", "No cycles"),
 }
+
+
+def test_the_layers_of_every_service_are_held() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    held = [each for contract in contracts if contract["type"] == "layers" for each in contract.get("containers", [])]
+    assert {f"services.{path.parent.name}" for path in ROOT.glob("services/*/__init__.py")} <= set(held)
 
 
 def lint(folder: Path) -> subprocess.CompletedProcess[str]:

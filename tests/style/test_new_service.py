@@ -1,4 +1,7 @@
-"""A new service is its folder, its proto and a row of the topology: checked with one that only echoes."""
+"""A new service is its folder, its proto, a row of the topology and its name in the contract of layers.
+
+Checked with one that only echoes.
+"""
 
 import os
 import shutil
@@ -31,6 +34,7 @@ ROW: Final = """    Service(
         owns="nothing",
     ),
 """
+SHAPED: Final = 'containers = ["services.features", '
 FILES: Final = {
     "__init__.py": '"""Answers with what it was asked."""\n',
     "__main__.py": '''"""Composition root of the echo service."""
@@ -143,6 +147,8 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table = folder / "topology" / "__init__.py"
     before, mark, after = table.read_text().partition(")\n\nPROCESSES: Final")
     table.write_text(before + ROW + mark + after)
+    rules = folder / "pyproject.toml"
+    rules.write_text(rules.read_text().replace(SHAPED, f'{SHAPED}"services.echo", '))
     shutil.copytree(ROOT / "gen", folder / "gen", ignore=shutil.ignore_patterns("__pycache__"))
     written = [f"--{kind}=gen" for kind in ("python_out", "grpc_python_out", "mypy_out", "mypy_grpc_out")]
     plugins = [f"--plugin={Path(sys.executable).parent / name}" for name in ("protoc-gen-mypy", "protoc-gen-mypy_grpc")]
