@@ -1,6 +1,6 @@
-"""When events were applied, on Redis: the checkpoint of a shard every five seconds, in a sorted set a shard and day.
+"""When events were applied, on Redis: a checkpoint every five seconds, in a sorted set per shard and day.
 
-A member is a sequence number and a time, so written that members sort by sequence number. A day of a busy shard has
+A member is a sequence number and a time, in bytes that sort by sequence number. A day of a busy shard has
 17,280 of them and costs about 1.7 MB; tests/ingest/test_memory_cost.py measures it.
 """
 
@@ -21,7 +21,7 @@ class _Noted(NamedTuple):
 
 
 class RedisApplied:
-    """Writes in the background: at once after a rest, else every `period_seconds`."""
+    """Writes in the background: at once after a pause, else every `period_seconds`."""
 
     def __init__(self, client: redis.Client, period_seconds: float = 5.0) -> None:
         self._client = client
@@ -54,7 +54,7 @@ class RedisApplied:
             try:
                 await self._add(written)
             except MeshError:
-                # Times are of use and no more: what is noted meanwhile is newer, and the rest is tried again.
+                # Losing times is harmless: newer ones replace these, and the rest is retried.
                 self._waiting = written | self._waiting
             await asyncio.sleep(self._period_seconds)
 
@@ -69,7 +69,7 @@ class RedisApplied:
 
 
 def _member(sequence: int) -> bytes:
-    """A sequence number so that longer ones sort behind: its length in bytes, and those."""
+    """A sequence number as bytes that sort by it: its length, then its bytes."""
     length = (sequence.bit_length() + 7) // 8
     return bytes((length,)) + sequence.to_bytes(length, "big")
 

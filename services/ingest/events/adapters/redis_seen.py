@@ -1,6 +1,6 @@
-"""Ids of events on Redis: where each event stands, and which records are clean.
+"""Ids of events on Redis: the position of each event, and which records are clean.
 
-An accepted event costs about 120 bytes for 24 to 48 hours, and a record up to 140 for as long as it stands on the
+An accepted event costs about 120 bytes for 24 to 48 hours, and a record up to 140 for as long as it is on the
 stream; tests/ingest/test_memory_cost.py measures both.
 """
 
@@ -20,8 +20,8 @@ _SLOTS: Final = 2
 # On a cluster all of a slot's ids are in one primary's memory: so they are spread as users are.
 _SLOTS_OF_CLUSTER: Final = redis.PARTITION_COUNT
 
-# Ids are kept in one hash a day and slot. The day is that of the received time, so a copy may be found in the day
-# before; and in the day after, when two copies meet around midnight.
+# Ids are kept in one hash per day and slot. The day is that of the received time, so a duplicate may be found on the
+# day before; and on the day after, when two meet around midnight.
 _CLAIM: Final = redis.Script("""
 local before = redis.call('EXISTS', KEYS[2]) == 1
 local after = redis.call('EXISTS', KEYS[3]) == 1
@@ -44,7 +44,7 @@ return owners
 
 # As `_CLAIM` for the ids of whole records, in bulk. KEYS: the day, those before and after, and for each record the key
 # of its shard's records. ARGV: lifetime, how many records are kept of a shard, for each record its member and how many
-# ids it tells; then id and position, alternating. Returns by number which ids stand elsewhere.
+# ids it tells; then id and position, alternating. Returns the numbers of ids known from another position.
 _REMEMBER: Final = redis.Script("""
 local records = #KEYS - 3
 local base = 2 + 2 * records
@@ -117,7 +117,7 @@ _NO_TRACE: Final = bytes(16)
 
 
 class _Part:
-    """What is told of one slot and day: the clean records it has a part in, and the ids with their places."""
+    """What one slot and day remembers: its share of the clean records, and ids with their positions."""
 
     def __init__(self) -> None:
         self.keys: list[str] = []
@@ -126,7 +126,7 @@ class _Part:
 
 
 class RedisSeenEvents:
-    """Event ids in hashes of a day: one command a slot and day, whatever the number of ids.
+    """Event ids in one hash per day and slot: one command each, whatever the number of ids.
 
     Of records a sorted set a slot and shard tells how many of their ids in that slot stand at their places: where these
     add up to all its events, a record is clean. All scores are 0, so that members sort by sequence number.
@@ -136,7 +136,7 @@ class RedisSeenEvents:
         self._client = client
         self._slot_count = _SLOTS_OF_CLUSTER if isinstance(client, Cluster) else _SLOTS
         self._most_records = most_records
-        # Days that are there; one that is not may come yet, and is looked for with every call.
+        # Days known to exist; others may appear, and are looked for with every call.
         self._filled: set[str] = set()
 
     async def find(self, ids: Sequence[str], now_us: int) -> list[Seen | None]:
@@ -238,7 +238,7 @@ class RedisSeenEvents:
             await pipeline.execute()
 
     def _groups(self, claims: Sequence[Claim]) -> dict[tuple[int, int], list[int]]:
-        """The claims of each slot and day, by their index."""
+        """The indexes of the claims of each slot and day."""
         groups: dict[tuple[int, int], list[int]] = {}
         for index, claim in enumerate(claims):
             key = (self._slot(claim.event_id), claim.seen.received_time_us // _DAY_US)
@@ -250,7 +250,7 @@ class RedisSeenEvents:
 
 
 def _parts(records: Sequence[AppendedEvents], slot_count: int) -> dict[tuple[int, int], _Part]:
-    """What is told of each slot and day."""
+    """What each slot and day remembers."""
     parts: dict[tuple[int, int], _Part] = {}
     for record in records:
         end = b"%d %b" % (record.sequence, record.shard.encode())
@@ -277,7 +277,7 @@ def _clean_key(slot: int, shard: str) -> str:
 
 
 def _member(sequence: int) -> bytes:
-    """A sequence number so that longer ones sort behind: its length in bytes, and those."""
+    """A sequence number as bytes that sort by it: its length, then its bytes."""
     length = (max(sequence, 0).bit_length() + 7) // 8
     return bytes((length,)) + max(sequence, 0).to_bytes(length, "big")
 
