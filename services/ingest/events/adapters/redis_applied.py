@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from mesh import redis
 from mesh.errors import MeshError
+from services.ingest.events.adapters.sequences import sortable
 
 _DAY_US: Final = 24 * 3600 * 1_000_000
 _APPLIED_SECONDS: Final = 49 * 3600
@@ -40,7 +41,7 @@ class RedisApplied:
         today = now_us // _DAY_US
         pipeline = self._client.pipeline(transaction=False)
         for day in (today - 1, today):
-            pipeline.zrangebylex(_key(shard, day), b"[" + _member(sequence), b"+", start=0, num=1)
+            pipeline.zrangebylex(_key(shard, day), b"[" + sortable(sequence), b"+", start=0, num=1)
         with redis.translating_errors():
             answers: list[Any] = await pipeline.execute()
         for answer in answers:
@@ -62,16 +63,10 @@ class RedisApplied:
         pipeline = self._client.pipeline(transaction=False)
         for shard, (checkpoint, time_us) in noted.items():
             key = _key(shard, time_us // _DAY_US)
-            pipeline.zadd(key, {_member(checkpoint) + time_us.to_bytes(_TIME_BYTES, "big"): 0})
+            pipeline.zadd(key, {sortable(checkpoint) + time_us.to_bytes(_TIME_BYTES, "big"): 0})
             pipeline.expire(key, _APPLIED_SECONDS)
         with redis.translating_errors():
             await pipeline.execute()
-
-
-def _member(sequence: int) -> bytes:
-    """A sequence number as bytes that sort by it: its length, then its bytes."""
-    length = (sequence.bit_length() + 7) // 8
-    return bytes((length,)) + sequence.to_bytes(length, "big")
 
 
 def _key(shard: str, day: int) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from mesh import redis
 from mesh.cluster import Cluster
+from services.ingest.events.adapters.sequences import sortable
 from services.ingest.events.domain.event import EventPosition, Seen
 from services.ingest.events.ports import AppendedEvents, Claim
 
@@ -197,7 +198,7 @@ class RedisSeenEvents:
         ((slot, day),) = self._groups([claim])
         position = claim.seen.position
         keys = [_seen_key(slot, day), _clean_key(slot, position.shard)]
-        arguments: list[str | bytes | int] = [claim.event_id, _encode_seen(claim.seen), _member(position.sequence)]
+        arguments: list[str | bytes | int] = [claim.event_id, _encode_seen(claim.seen), sortable(position.sequence)]
         await _RELEASE.run(self._client, redis.Call(keys, arguments))
 
     async def remember(self, records: Sequence[AppendedEvents]) -> set[str]:
@@ -218,7 +219,7 @@ class RedisSeenEvents:
         """See `ports.SeenEvents`."""
         if not event_counts:
             return set()
-        least, most = _member(min(event_counts)), _member(max(event_counts)) + _BEHIND
+        least, most = sortable(min(event_counts)), sortable(max(event_counts)) + _BEHIND
         pipeline = self._client.pipeline(transaction=False)
         for slot in range(self._slot_count):
             pipeline.zrangebylex(_clean_key(slot, shard), b"[" + least, b"[" + most)
@@ -226,14 +227,14 @@ class RedisSeenEvents:
             answers: list[list[bytes]] = await pipeline.execute()
         # A record that was told in parts stands there several times; what is remembered of it never shrinks.
         owned = [{each[:-_COUNT_BYTES]: int.from_bytes(each[-_COUNT_BYTES:], "big") for each in its} for its in answers]
-        wanted = ((at, _member(at), event_count) for at, event_count in event_counts.items())
+        wanted = ((at, sortable(at), event_count) for at, event_count in event_counts.items())
         return {at for at, member, event_count in wanted if sum(its.get(member, 0) for its in owned) == event_count}
 
     async def forget_records(self, shard: str, through: int) -> None:
         """See `ports.SeenEvents`."""
         pipeline = self._client.pipeline(transaction=False)
         for slot in range(self._slot_count):
-            pipeline.zremrangebylex(_clean_key(slot, shard), b"-", b"[" + _member(through) + _BEHIND)
+            pipeline.zremrangebylex(_clean_key(slot, shard), b"-", b"[" + sortable(through) + _BEHIND)
         with redis.translating_errors():
             await pipeline.execute()
 
@@ -263,7 +264,7 @@ def _parts(records: Sequence[AppendedEvents], slot_count: int) -> dict[tuple[int
         for key, its in pairs.items():
             part = parts.setdefault(key, _Part())
             part.keys.append(_clean_key(key[0], record.shard))
-            part.heads += (_member(record.sequence), len(its) // 2)
+            part.heads += (sortable(record.sequence), len(its) // 2)
             part.pairs += its
     return parts
 
@@ -274,12 +275,6 @@ def _seen_key(slot: int, day: int) -> str:
 
 def _clean_key(slot: int, shard: str) -> str:
     return f"jm:clean:{{{slot}}}:{shard}"
-
-
-def _member(sequence: int) -> bytes:
-    """A sequence number as bytes that sort by it: its length, then its bytes."""
-    length = (max(sequence, 0).bit_length() + 7) // 8
-    return bytes((length,)) + max(sequence, 0).to_bytes(length, "big")
 
 
 def _encode_seen(seen: Seen) -> bytes:
