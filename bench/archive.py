@@ -35,10 +35,10 @@ from services.ingest.adapters.archive_plans import MemoryPlans
 from services.ingest.adapters.memory import MemorySeenEvents, MemorySetAside
 from services.ingest.archiver import Archiver, Limits
 from services.ingest.domain.archive import EVENTS
-from services.intervention.assembly import in_memory
-from services.intervention.domain.facts import Assessment
+from services.intervention.batch.rows import Rows
+from services.intervention.bootstrap import in_memory
+from services.intervention.decision.domain.facts import Assessment
 from services.intervention.servicer import InterventionServicer
-from services.intervention.usecases.rows import Rows
 
 _EVENTS_A_RECORD: Final = 100
 _RUN: Final = 5

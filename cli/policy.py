@@ -17,7 +17,7 @@ from mesh.settings import SettingError
 if TYPE_CHECKING:
     from offline.learning import Lesson
     from services.ingest.adapters.archive_events import Archived
-    from services.intervention.domain.policy import Policy, Prior
+    from services.intervention.policy.domain.policy import Policy, Prior
 
 _HOUR_US: Final = 3_600_000_000
 _STRENGTH: Final = 5.0
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Does what is asked; the command's exit code."""
-    from services.intervention.domain.interpretation import PolicyError  # not needed by the other commands
+    from services.intervention.policy.domain.interpretation import PolicyError  # not needed by the other commands
 
     console = Console(highlight=False)
     try:
@@ -57,7 +57,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace, console: Console) -> int:
-    from services.intervention.domain.counting import lasting
+    from services.intervention.decision.domain.reasons import lasting
 
     _, policy = _read(arguments.file)
     table = Table(title=f"Policy {policy.version}", title_justify="left")
@@ -127,8 +127,8 @@ def _mean(prior: "Prior") -> str:
 
 
 def _read(path: Path) -> "tuple[str, Policy]":
-    from services.intervention.adapters.policy_yaml import parse
-    from services.intervention.domain.interpretation import PolicyError, policy_of
+    from services.intervention.policy.adapters.yaml import parse
+    from services.intervention.policy.domain.interpretation import PolicyError, policy_of
 
     try:
         document = path.read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from mesh.registry import METRICS, Kind
 from mesh.settings import describe
-from services.intervention.domain.interpretation import schema
+from services.intervention.policy.domain.interpretation import schema
 
 SETTINGS_PATH: Final = Path(__file__).parent.parent / "docs" / "settings.md"
 METRICS_PATH: Final = Path(__file__).parent.parent / "docs" / "metrics.md"

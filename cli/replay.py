@@ -17,7 +17,7 @@ from offline.settings import Settings
 
 if TYPE_CHECKING:
     from services.ingest.adapters.archive_events import Archived
-    from services.intervention.domain.policy import Policy
+    from services.intervention.policy.domain.policy import Policy
     from services.scoring.ports import Model
 
 _HOUR_US: Final = 3_600_000_000
@@ -120,8 +120,8 @@ def _policies(folder: Path) -> "dict[str, Policy]":
 
 def _served(path: Path) -> "dict[str, Policy]":
     """The policies of an answer to `GET /api/policies`, by the versions they decided as."""
-    from services.intervention.adapters.policy_yaml import parse
-    from services.intervention.domain.interpretation import PolicyError, stored_policy
+    from services.intervention.policy.adapters.yaml import parse
+    from services.intervention.policy.domain.interpretation import PolicyError, stored_policy
 
     found = {}
     for each in msgspec.json.decode(path.read_bytes(), type=_Policies).policies:
@@ -131,8 +131,8 @@ def _served(path: Path) -> "dict[str, Policy]":
 
 
 def _policy(path: Path) -> "Policy":
-    from services.intervention.adapters.policy_yaml import parse
-    from services.intervention.domain.interpretation import PolicyError, policy_of
+    from services.intervention.policy.adapters.yaml import parse
+    from services.intervention.policy.domain.interpretation import PolicyError, policy_of
 
     try:
         return policy_of(parse(path.read_text(encoding="utf-8")))

@@ -2,9 +2,9 @@
 
 from journeymesh.common.v1 import event_pb2
 
-from services.intervention.domain.facts import Bought
-from services.intervention.domain.pending import is_conversion
-from services.intervention.domain.policy import Conversion
+from services.intervention.decision.domain.facts import Bought
+from services.intervention.decision.domain.user_state import is_conversion
+from services.intervention.policy.domain.policy import Conversion
 
 
 def is_goal(conversion: Conversion, event: event_pb2.Event) -> bool:

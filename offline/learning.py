@@ -17,11 +17,11 @@ from journeymesh.intervention.v1 import intervention_pb2
 from offline.decided import Record, Row
 from offline.goals import is_goal
 from offline.what_if import Span
-from services.intervention.domain.eligibility import difficulties, kind_of_difficulty
-from services.intervention.domain.facts import Indicator, Outcome
-from services.intervention.domain.outcome import Evidence, evidence_of, is_waiting, may_follow
-from services.intervention.domain.policy import ANY, ORIENTATION, TECHNICAL, Action, Policy, Prior
-from services.intervention.domain.strategy import LEVEL_NAMES
+from services.intervention.decision.domain.eligibility import difficulties, kind_of_difficulty
+from services.intervention.decision.domain.facts import Indicator, Outcome
+from services.intervention.decision.domain.outcome import Evidence, evidence_of, is_waiting, may_follow
+from services.intervention.decision.domain.strategy import LEVEL_NAMES
+from services.intervention.policy.domain.policy import ANY, ORIENTATION, TECHNICAL, Action, Policy, Prior
 
 _OUTCOMES: Final = frozenset(each.value for each in Outcome)
 _DIFFICULTIES: Final = (TECHNICAL, ORIENTATION, ANY)
@@ -73,7 +73,7 @@ class _Offer:
 
 
 class Outcomes:
-    """What became of each intervention, as the service takes it: see `services.intervention.domain.outcome`.
+    """What became of each intervention, as the service takes it: see `services.intervention.decision.domain.outcome`.
 
     An intervention counts once, where and as it was decided on. What ran out unseen says nothing, and neither does what
     still waits, was taken back or was withheld. Some hundred bytes an intervention are kept.

@@ -22,10 +22,10 @@ from services.ingest.domain.archive import Assessment, DecisionRow, Versions
 from services.ingest.domain.event import Event
 from services.ingest.translation.groups import each_alone, groups_of
 from services.ingest.translation.messages import Rows
-from services.intervention.domain.delivery import Undelivered, with_undelivered
-from services.intervention.domain.ledger import Block, decode_inputs
-from services.intervention.domain.policy import Policy
-from services.intervention.ports import Reference
+from services.intervention.decision.domain.ledger import Block, decode_inputs
+from services.intervention.decision.domain.offer import Undelivered, with_undelivered
+from services.intervention.decision.ports import Reference
+from services.intervention.policy.domain.policy import Policy
 from services.intervention.translation.decisions import ledger_record
 from services.scoring.ports import Model
 

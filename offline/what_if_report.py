@@ -10,7 +10,7 @@ from rich.table import Table
 from offline.observed import Reward
 from offline.policy_value import Evaluation, Value, evaluate
 from offline.what_if import Came, Findings
-from services.intervention.domain.counting import counted
+from services.intervention.decision.domain.reasons import counted
 
 _MOST_CHANGES: Final = 12
 _LITTLE_SUPPORT: Final = 0.01

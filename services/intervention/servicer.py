@@ -11,16 +11,15 @@ from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServic
 from mesh import applied, registry
 from mesh.errors import InvalidArgument
 from mesh.metrics import Metrics
-from services.intervention.domain.facts import Position
-from services.intervention.domain.ledger import Decision
-from services.intervention.ports import Reference
+from services.intervention.batch.deciding import Came, Deciding
+from services.intervention.decision.domain.facts import Position
+from services.intervention.decision.domain.ledger import Decision
+from services.intervention.decision.ports import Reference
+from services.intervention.language.usecases.analysis import Analyses
+from services.intervention.language.usecases.copywriting import Wordings
+from services.intervention.language.usecases.models import Models
+from services.intervention.reading import READS_AT_ONCE, Reading, in_turns
 from services.intervention.translation import decisions, interventions, reports, rows, words
-from services.intervention.usecases.analysis import Analyses
-from services.intervention.usecases.asking import Models
-from services.intervention.usecases.deciding import Came, Deciding
-from services.intervention.usecases.pieces import READS_AT_ONCE, in_turns
-from services.intervention.usecases.reading import Reading
-from services.intervention.usecases.wording import Wordings
 
 if TYPE_CHECKING:
     from journeymesh.intervention.v1.intervention_pb2_grpc import _ServicerContext as Context

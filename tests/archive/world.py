@@ -28,9 +28,9 @@ from services.ingest.steps import claimed
 from services.ingest.translation import messages
 from services.ingest.translation.groups import Groups, each_alone, groups_of
 from services.ingest.translation.messages import Decoded, decoded
-from services.intervention.assembly import in_memory
+from services.intervention.batch.rows import Rows
+from services.intervention.bootstrap import in_memory
 from services.intervention.servicer import InterventionServicer
-from services.intervention.usecases.rows import Rows
 from tests.builders import NOW_US
 from tests.intervention.builders import DOCUMENT, Row
 

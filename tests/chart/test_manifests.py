@@ -6,8 +6,8 @@ import pytest
 
 from gateway.routes import ROUTES
 from helm import render
-from services.intervention.adapters.policy_yaml import parse
-from services.intervention.domain.interpretation import policy_of
+from services.intervention.policy.adapters.yaml import parse
+from services.intervention.policy.domain.interpretation import policy_of
 from tests.chart import topology
 from tests.chart.manifests import (
     Manifest,

@@ -44,9 +44,9 @@ from services.ingest.domain.flood import Flood
 from services.ingest.servicer import IngestServicer
 from services.ingest.steps import Peers, Steps
 from services.ingest.usecases import Ingest
-from services.intervention.adapters.spans import SpanWitness
-from services.intervention.assembly import in_memory
-from services.intervention.ports import Ledger
+from services.intervention.bootstrap import in_memory
+from services.intervention.decision.adapters.spans import SpanWitness
+from services.intervention.decision.ports import Ledger
 from services.intervention.servicer import InterventionServicer
 from services.scoring.adapters.model_directory import ModelDirectory
 from services.scoring.servicer import ScoringServicer

@@ -33,24 +33,27 @@ from services.ingest.domain.event import Event, FailedEvent, Place, Seen
 from services.ingest.domain.skew import Skew, observe
 from services.ingest.ports import Claim, EventRows
 from services.ingest.translation.messages import decoded
-from services.intervention.adapters.listeners import LocalListeners
-from services.intervention.adapters.outbox_redis import RedisOutbox
-from services.intervention.adapters.policy_store import RedisPolicies
-from services.intervention.adapters.policy_yaml import parse
-from services.intervention.adapters.redis import RedisLedger
-from services.intervention.adapters.silence import NoInsights, SilentWitness
-from services.intervention.adapters.spending_redis import RedisSpending
-from services.intervention.assembly import Stores, _core
-from services.intervention.domain import delivery
-from services.intervention.domain.facts import Bought, Contact, EventKind, Outcome, OutcomeReport
-from services.intervention.domain.spending import Amount
-from services.intervention.domain.timeline import Timeline
-from services.intervention.domain.worded import Worded
+from services.intervention.bootstrap import Stores, _core
+from services.intervention.decision.adapters.listeners import LocalListeners
+from services.intervention.decision.adapters.redis import RedisLedger
+from services.intervention.decision.adapters.silence import SilentWitness
+from services.intervention.decision.domain.facts import Bought, Contact, Outcome, OutcomeReport
+from services.intervention.decision.state import CONTACTS, UNDELIVERED
+from services.intervention.delivery.adapters.outbox_redis import RedisOutbox
+from services.intervention.delivery.domain import delivery
+from services.intervention.language.adapters.budget_redis import RedisSpending
+from services.intervention.language.adapters.silence import NoInsights, SilentModelWitness
+from services.intervention.language.domain.budget import Amount
+from services.intervention.language.domain.generated_copy import Worded
+from services.intervention.language.state import WORDINGS
+from services.intervention.language.usecases.models import Models
+from services.intervention.policy.adapters.store import RedisPolicies
+from services.intervention.policy.adapters.yaml import parse
+from services.intervention.policy.domain.policy import EventKind
+from services.intervention.policy.domain.timeline import Timeline
+from services.intervention.policy.usecases import Policies
 from services.intervention.servicer import InterventionServicer
 from services.intervention.settings import ModelSettings
-from services.intervention.states import CONTACTS, UNDELIVERED, WORDINGS
-from services.intervention.usecases.asking import Models
-from services.intervention.usecases.policies import Policies
 from services.scoring.servicer import ScoringServicer
 from services.scoring.usecases import Scoring
 from services.video.servicer import VideoServicer
@@ -193,7 +196,7 @@ async def _intervention(at_: At) -> InterventionServicer:
         RedisOutbox(at_.client, LIFETIME),
     )
     spending = RedisSpending(at_.client, "default")
-    models = Models(None, spending, SilentWitness(), clock, clock, limits=Amount(0, 0))
+    models = Models(None, spending, SilentModelWitness(), clock, clock, limits=Amount(0, 0))
     listeners = LocalListeners(4)
     core = _core(
         stores, policies, SilentWitness(), listeners, models, NoInsights(), lambda: None, clock, 1.0, ModelSettings()

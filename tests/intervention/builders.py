@@ -11,18 +11,15 @@ import yaml
 from mesh.applied import Batch
 from mesh.metrics import Metrics
 from mesh.states.memory import MemoryShards, MemoryState
-from services.intervention.adapters.listeners import LocalListeners
-from services.intervention.adapters.memory import MemoryLedger
-from services.intervention.adapters.outbox_memory import MemoryOutbox
-from services.intervention.adapters.policy_store import MemoryPolicies
-from services.intervention.adapters.policy_yaml import parse
-from services.intervention.adapters.silence import NoInsights, SilentWitness
-from services.intervention.adapters.spending_memory import MemorySpending
-from services.intervention.domain.facts import (
+from services.intervention.batch.deciding import Came, Deciding
+from services.intervention.batch.effects import Made
+from services.intervention.batch.rows import Rows
+from services.intervention.decision.adapters.listeners import LocalListeners
+from services.intervention.decision.adapters.memory import MemoryLedger
+from services.intervention.decision.domain.facts import (
     Assessment,
     Bought,
     Contact,
-    EventKind,
     Facts,
     Indicator,
     Level,
@@ -30,23 +27,25 @@ from services.intervention.domain.facts import (
     OutcomeReport,
     Position,
 )
-from services.intervention.domain.interpretation import policy_of
-from services.intervention.domain.ledger import Decision
-from services.intervention.domain.person import decode
-from services.intervention.domain.policy import Policy
-from services.intervention.domain.spending import Amount
-from services.intervention.domain.strategy import Intervention
-from services.intervention.domain.timeline import Dated, Timeline
-from services.intervention.ports import Became
+from services.intervention.decision.domain.ledger import Decision
+from services.intervention.decision.domain.linking import decode
+from services.intervention.decision.domain.strategy import Intervention
+from services.intervention.decision.ports import Became
+from services.intervention.delivery.adapters.outbox_memory import MemoryOutbox
+from services.intervention.language.adapters.budget_memory import MemorySpending
+from services.intervention.language.adapters.silence import NoInsights, SilentModelWitness
+from services.intervention.language.domain.budget import Amount
+from services.intervention.language.usecases.analysis import Analyses
+from services.intervention.language.usecases.copywriting import Wordings
+from services.intervention.language.usecases.models import Models
+from services.intervention.policy.adapters.store import MemoryPolicies
+from services.intervention.policy.adapters.yaml import parse
+from services.intervention.policy.domain.interpretation import policy_of
+from services.intervention.policy.domain.policy import EventKind, Policy
+from services.intervention.policy.domain.timeline import Dated, Timeline
+from services.intervention.policy.usecases import Policies
+from services.intervention.reading import Reading
 from services.intervention.servicer import InterventionServicer
-from services.intervention.usecases.analysis import Analyses
-from services.intervention.usecases.asking import Models
-from services.intervention.usecases.deciding import Came, Deciding
-from services.intervention.usecases.effects import Made
-from services.intervention.usecases.policies import Policies
-from services.intervention.usecases.reading import Reading
-from services.intervention.usecases.rows import Rows
-from services.intervention.usecases.wording import Wordings
 
 POLICIES = Path(__file__).parents[2] / "policies"
 DOCUMENT = (POLICIES / "default.yaml").read_text()
@@ -78,12 +77,12 @@ class RecordingWitness:
     is_looking = True
 
     def made(self, decision_id: str, decision: Decision, span_id: bytes) -> None:
-        """See `services.intervention.ports.Witness`."""
+        """See `services.intervention.decision.ports.Witness`."""
         assert decision.verdict.intervention is not None
         self.decision_ids.append(decision_id)
 
     def became(self, became: Became) -> None:
-        """See `services.intervention.ports.Witness`."""
+        """See `services.intervention.decision.ports.Witness`."""
         self.outcomes.append(became)
 
 
@@ -234,7 +233,7 @@ class RecordingWords:
         self.asked: list[str] = []
 
     def ask(self, made: Sequence[tuple[Facts, Intervention]]) -> None:
-        """See `services.intervention.ports.Words`."""
+        """See `services.intervention.decision.ports.Words`."""
         self.asked += [help_.id for _, help_ in made]
 
 
@@ -300,7 +299,7 @@ class World:
 
     def servicer(self) -> InterventionServicer:
         """The face of the service."""
-        models = Models(None, MemorySpending(), SilentWitness(), self.clock, self.clock, limits=Amount(0, 0))
+        models = Models(None, MemorySpending(), SilentModelWitness(), self.clock, self.clock, limits=Amount(0, 0))
         wordings = Wordings(models, self.state, self.listeners, self.clock, self.clock, deadline_seconds=5)
         analyses = Analyses(models, NoInsights(), self.clock, self.clock, deadline_seconds=5)
         return InterventionServicer(self.deciding, self.reading, analyses, models, wordings, Metrics())

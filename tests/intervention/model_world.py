@@ -12,18 +12,18 @@ from mesh import keyed
 from mesh.applied import Fence
 from mesh.errors import NotFound
 from mesh.states.memory import MemoryState
-from services.intervention.adapters.bedrock import BedrockModel
-from services.intervention.adapters.listeners import LocalListeners
-from services.intervention.adapters.spending_memory import MemorySpending
-from services.intervention.domain.analysis import Helping, Past, Struggle, Watching
-from services.intervention.domain.facts import Facts, Indicator, Level
-from services.intervention.domain.spending import Amount
-from services.intervention.domain.strategy import Intervention
-from services.intervention.domain.worded import Worded
-from services.intervention.ports import Call, Spending
-from services.intervention.states import WORDINGS
-from services.intervention.usecases.asking import Models
-from services.intervention.usecases.wording import Wordings
+from services.intervention.decision.adapters.listeners import LocalListeners
+from services.intervention.decision.domain.facts import Facts, Indicator, Level
+from services.intervention.decision.domain.strategy import Intervention
+from services.intervention.language.adapters.bedrock import BedrockModel
+from services.intervention.language.adapters.budget_memory import MemorySpending
+from services.intervention.language.domain.analysis import Helping, Past, Struggle, Watching
+from services.intervention.language.domain.budget import Amount
+from services.intervention.language.domain.generated_copy import Worded
+from services.intervention.language.ports import Call, Spending
+from services.intervention.language.state import WORDINGS
+from services.intervention.language.usecases.copywriting import Wordings
+from services.intervention.language.usecases.models import Models
 from tests import bedrock
 from tests.intervention.builders import NOON_ISH, ManualClock, Row, facts
 
@@ -39,7 +39,7 @@ class RecordingModelWitness:
         self.calls: list[Call] = []
 
     def called(self, call: Call) -> None:
-        """See `services.intervention.ports.ModelWitness`."""
+        """See `services.intervention.language.ports.ModelWitness`."""
         self.calls.append(call)
 
 
@@ -169,18 +169,18 @@ class KnownInsights:
     asked: list[str] = dataclasses.field(default_factory=list)
 
     async def struggle(self, user_id: str) -> Struggle:
-        """See `services.intervention.ports.Insights`."""
+        """See `services.intervention.language.ports.Insights`."""
         self.asked.append(f"struggle {user_id}")
         if user_id != "ada":
             raise NotFound("USER_NOT_FOUND", "Nobody of this name was seen.")
         return self.struggle_
 
     async def video(self, user_id: str) -> Watching | None:
-        """See `services.intervention.ports.Insights`."""
+        """See `services.intervention.language.ports.Insights`."""
         self.asked.append(f"video {user_id}")
         return self.watching
 
     async def intervention(self, user_id: str) -> Helping:
-        """See `services.intervention.ports.Insights`."""
+        """See `services.intervention.language.ports.Insights`."""
         self.asked.append(f"intervention {user_id}")
         return self.helping

@@ -10,13 +10,13 @@ import msgspec
 from mesh import applied, keyed
 from mesh.applied import Batch
 from mesh.state import StateStore
-from services.intervention.domain import delivery
-from services.intervention.domain.delivery import Parcel, Slip
-from services.intervention.domain.facts import Contact, Outcome
-from services.intervention.domain.offer import Offer
-from services.intervention.domain.pending import Helped
-from services.intervention.ports import Sent
-from services.intervention.states import CONTACTS, UNDELIVERED, USERS
+from services.intervention.decision.domain.facts import Contact, Outcome
+from services.intervention.decision.domain.offer import Offer, Undelivered
+from services.intervention.decision.domain.user_state import Helped
+from services.intervention.decision.state import CONTACTS, UNDELIVERED, USERS
+from services.intervention.delivery.domain import delivery
+from services.intervention.delivery.domain.delivery import Parcel, Slip
+from services.intervention.delivery.ports import Sent
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -88,7 +88,7 @@ async def reachable(state: StateStore, user_id: str = "ada", email: str = "ada@e
     await state.save({CONTACTS.key(user_id): CONTACTS.encode(Contact(email, push))}, None)
 
 
-async def undelivered(state: StateStore, user_id: str = "ada") -> delivery.Undelivered:
+async def undelivered(state: StateStore, user_id: str = "ada") -> Undelivered:
     """What is filed as undelivered."""
     return await keyed.read(state, UNDELIVERED, user_id)
 
@@ -108,7 +108,7 @@ class ScriptedChannel:
         self._at_once = 0
 
     async def send(self, parcel: Parcel, text: str, contact: Contact, key: str) -> Sent:
-        """See `services.intervention.ports.Channel`."""
+        """See `services.intervention.delivery.ports.Channel`."""
         self.calls.append((key, text, contact.email))
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)

@@ -17,17 +17,17 @@ from moto.ses.models import ses_backends
 from moto.sns.models import sns_backends
 
 from mesh.settings import SettingError, read
-from services.intervention.adapters import aws as aws_adapter
-from services.intervention.adapters import webhook
-from services.intervention.adapters.aws import Aws
-from services.intervention.adapters.channels import channels
-from services.intervention.adapters.log_channel import LogChannel
-from services.intervention.adapters.ses import SesChannel
-from services.intervention.adapters.sns import SnsChannel
-from services.intervention.adapters.webhook import WebhookChannel
-from services.intervention.domain.delivery import Deferred, Parcel, Refused, Unanswered
-from services.intervention.domain.facts import Contact
-from services.intervention.ports import Channel
+from services.intervention.decision.domain.facts import Contact
+from services.intervention.delivery.adapters import aws as aws_adapter
+from services.intervention.delivery.adapters import webhook
+from services.intervention.delivery.adapters.aws import Aws
+from services.intervention.delivery.adapters.channels import channels
+from services.intervention.delivery.adapters.log_channel import LogChannel
+from services.intervention.delivery.adapters.ses import SesChannel
+from services.intervention.delivery.adapters.sns import SnsChannel
+from services.intervention.delivery.adapters.webhook import WebhookChannel
+from services.intervention.delivery.domain.delivery import Deferred, Parcel, Refused, Unanswered
+from services.intervention.delivery.ports import Channel
 from services.intervention.settings import ChannelSettings
 from tests.conftest import free_port
 from tests.intervention.parcels import NOON_ISH, SECOND, ManualClock, parcel
@@ -362,7 +362,7 @@ async def test_without_a_region_the_start_says_so(monkeypatch: pytest.MonkeyPatc
 def test_the_default_loads_no_client_of_aws() -> None:
     code = (
         "import asyncio, sys\n"
-        "from services.intervention.adapters.channels import channels\n"
+        "from services.intervention.delivery.adapters.channels import channels\n"
         "async def main():\n"
         "    async with channels(email_from='', has_push=False, push_topic='', webhook_urls={},"
         " webhook_secret=b'', concurrency=1, clock=lambda: 0): pass\n"

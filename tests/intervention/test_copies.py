@@ -2,10 +2,11 @@
 
 import pytest
 
-from services.intervention.domain.eligibility import Reason
-from services.intervention.domain.facts import Bought, EventKind, Outcome
-from services.intervention.domain.lift import Counts
-from services.intervention.ports import Reference
+from services.intervention.decision.domain.eligibility import Reason
+from services.intervention.decision.domain.facts import Bought, Outcome
+from services.intervention.decision.ports import Reference
+from services.intervention.lift.domain.lift import Counts
+from services.intervention.policy.domain.policy import EventKind
 from services.intervention.translation.decisions import ledger_record
 from tests.intervention.builders import MINUTE, NOON_ISH, Row, World, edited, outcome
 

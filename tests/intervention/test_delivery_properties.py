@@ -11,21 +11,15 @@ from hypothesis import strategies as st
 
 from mesh.errors import Unavailable
 from mesh.states.memory import MemoryState
-from services.intervention.adapters.outbox_memory import MemoryOutbox
-from services.intervention.adapters.silence import SilentWitness
-from services.intervention.domain import delivery
-from services.intervention.domain.delivery import (
-    Deferred,
-    DeliveryState,
-    Parcel,
-    Refused,
-    Slip,
-    Unanswered,
-)
-from services.intervention.domain.facts import Contact, Outcome
-from services.intervention.ports import Sent
-from services.intervention.states import UNDELIVERED
-from services.intervention.usecases.carrying import LEASE_US, Carrier
+from services.intervention.decision.domain.facts import Contact, Outcome
+from services.intervention.decision.domain.offer import Undelivered, with_undelivered
+from services.intervention.decision.state import UNDELIVERED
+from services.intervention.delivery.adapters.outbox_memory import MemoryOutbox
+from services.intervention.delivery.adapters.silence import SilentDeliveryWitness
+from services.intervention.delivery.domain import delivery
+from services.intervention.delivery.domain.delivery import Deferred, DeliveryState, Parcel, Refused, Slip, Unanswered
+from services.intervention.delivery.ports import Sent
+from services.intervention.delivery.usecases import LEASE_US, Carrier
 from tests.intervention.parcels import MINUTE, NOON_ISH, SECOND, ManualClock, offer, parcel, undelivered
 
 # What a process meets at its next call: all is well; the store is away before or after it has done what was asked; the
@@ -82,7 +76,7 @@ class Process:
     async def _work(self) -> None:
         world = self._world
         every_port: Any = self
-        carrier = Carrier(every_port, every_port, SilentWitness(), world.clock, lambda: 1.0)
+        carrier = Carrier(every_port, every_port, SilentDeliveryWitness(), world.clock, lambda: 1.0)
         await self._turn()
         for claimed in await world.outbox.claim("email", world.clock(), 2, LEASE_US):
             await carrier.carry(claimed, every_port)
@@ -325,9 +319,9 @@ def test_what_is_done_stays_as_it_is_and_what_is_in_doubt_never_failed(slip: Sli
 
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from(("email", "chat"))), max_size=90))
 def test_the_undelivered_keep_their_order_each_once(found: list[tuple[str, str]]) -> None:
-    known: delivery.Undelivered = ()
+    known: Undelivered = ()
     for each in found:
-        known = delivery.with_undelivered(known, [each])
+        known = with_undelivered(known, [each])
     assert known == tuple(dict.fromkeys(found))
     assert UNDELIVERED.decode(UNDELIVERED.encode(known)) == known
     assert UNDELIVERED.decode(b"") == ()

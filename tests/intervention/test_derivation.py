@@ -4,10 +4,11 @@ import random
 
 import msgspec
 
-from services.intervention.domain import ledger
-from services.intervention.domain.decision import derive
-from services.intervention.domain.facts import Bought, EventKind, Outcome
-from services.intervention.ports import Reference
+from services.intervention.decision.domain import ledger
+from services.intervention.decision.domain.decision import derive
+from services.intervention.decision.domain.facts import Bought, Outcome
+from services.intervention.decision.ports import Reference
+from services.intervention.policy.domain.policy import EventKind
 from services.intervention.translation.decisions import decision_message
 from tests.intervention.builders import MINUTE, NOON_ISH, Row, World, arrival, edited, outcome
 

@@ -6,18 +6,13 @@ from types import MappingProxyType
 import msgspec
 import pytest
 
-from services.intervention.domain import message
-from services.intervention.domain.decision import derive
-from services.intervention.domain.eligibility import (
-    FOR_HELP,
-    Reason,
-    judge,
-    rows_in_question,
-)
-from services.intervention.domain.facts import Outcome, OutcomeReport
-from services.intervention.domain.offer import UNKNOWN, Offer, Standing
-from services.intervention.domain.outcome import Learned
-from services.intervention.domain.policy import DIFFICULTIES
+from services.intervention.decision.domain.decision import derive
+from services.intervention.decision.domain.eligibility import FOR_HELP, Reason, judge, rows_in_question
+from services.intervention.decision.domain.facts import Outcome, OutcomeReport
+from services.intervention.decision.domain.offer import UNKNOWN, Offer, Standing
+from services.intervention.decision.domain.outcome import Learned
+from services.intervention.policy.domain import message
+from services.intervention.policy.domain.policy import DIFFICULTIES
 from tests.intervention.builders import MINUTE, NOON_ISH, POLICY, Row, facts
 
 BY_MAIL = {"email": (3, 0)}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.intervention.domain.eligibility import Reason
-from services.intervention.domain.facts import Outcome
+from services.intervention.decision.domain.eligibility import Reason
+from services.intervention.decision.domain.facts import Outcome
 from tests.intervention.builders import HOUR, MINUTE, NOON_ISH, Row, World, outcome
 
 # Wednesday, 18:30 in Berlin.

@@ -19,9 +19,10 @@ from journeymesh.intervention.v1.intervention_pb2_grpc import (
 
 from mesh.clock import LATEST_US
 from mesh.errors import InvalidArgument, NotFound, Unavailable, VersionMismatch
-from services.intervention.adapters.tools import _past
-from services.intervention.domain.analysis import Past
-from services.intervention.domain.facts import Bought, EventKind, Outcome
+from services.intervention.decision.domain.facts import Bought, Outcome
+from services.intervention.language.adapters.insights import _past
+from services.intervention.language.domain.analysis import Past
+from services.intervention.policy.domain.policy import EventKind
 from services.intervention.translation.rows import rows_of
 from tests.intervention.builders import NOON_ISH, Row, World, outcome
 from tests.intervention.test_servicer import request

@@ -4,11 +4,12 @@ import dataclasses
 
 import pytest
 
-from services.intervention.domain.chance import held_out
-from services.intervention.domain.decision import derive
-from services.intervention.domain.eligibility import Reason
-from services.intervention.domain.facts import Bought, EventKind, Outcome
-from services.intervention.ports import Reference
+from services.intervention.decision.domain.chance import held_out
+from services.intervention.decision.domain.decision import derive
+from services.intervention.decision.domain.eligibility import Reason
+from services.intervention.decision.domain.facts import Bought, Outcome
+from services.intervention.decision.ports import Reference
+from services.intervention.policy.domain.policy import EventKind
 from services.intervention.translation.decisions import ledger_record
 from tests.intervention.builders import HOUR, MINUTE, NOON_ISH, Row, World, batch, edited, outcome
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from services.intervention.domain.chance import held_out
-from services.intervention.domain.lift import UNKNOWN, Counts, Estimate, estimate, sample_ratio_p_value
+from services.intervention.decision.domain.chance import held_out
+from services.intervention.lift.domain.lift import UNKNOWN, Counts, Estimate, estimate, sample_ratio_p_value
 
 RUNS = 500
 DAYS = 42

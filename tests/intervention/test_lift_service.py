@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh.states.memory import MemoryState
-from services.intervention.domain.chance import held_out
-from services.intervention.domain.facts import Bought, EventKind, Outcome
+from services.intervention.decision.domain.chance import held_out
+from services.intervention.decision.domain.facts import Bought, Outcome
+from services.intervention.policy.domain.policy import EventKind
 from tests.intervention.builders import HOUR, NOON_ISH, Row, World, edited, outcome
 
 DOCUMENT = edited(holdout={"share": 0.4, "salt": "exp"}, conversion={"event": "purchase", "within": "5h"}, caps=[])

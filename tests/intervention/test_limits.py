@@ -8,13 +8,13 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from services.intervention.domain import quiet
-from services.intervention.domain.chance import held_out
-from services.intervention.domain.eligibility import Reason
-from services.intervention.domain.facts import Bought, Outcome, OutcomeReport
-from services.intervention.domain.policy import QuietHours
-from services.intervention.states import UNDELIVERED
-from services.intervention.usecases.effects import Made
+from services.intervention.batch.effects import Made
+from services.intervention.decision.domain import local_time
+from services.intervention.decision.domain.chance import held_out
+from services.intervention.decision.domain.eligibility import Reason
+from services.intervention.decision.domain.facts import Bought, Outcome, OutcomeReport
+from services.intervention.decision.state import UNDELIVERED
+from services.intervention.policy.domain.policy import QuietHours
 from tests.intervention.builders import HOUR, MINUTE, NOON_ISH, Row, World, edited, outcome, policy
 
 DAY = 24 * HOUR
@@ -57,39 +57,39 @@ PERIODS = st.sampled_from(["hour", "day", "week"])
 
 @given(TIMES, st.sampled_from(ZONES), QUIET)
 def test_what_is_held_leaves_when_it_is_no_longer_quiet(at_us: int, zone: str, hours: QuietHours) -> None:
-    leaves_us = quiet.after_quiet_us(at_us, zone, hours)
+    leaves_us = local_time.after_quiet_us(at_us, zone, hours)
     assert leaves_us >= at_us
-    assert not quiet.is_quiet(leaves_us, zone, hours)
-    assert quiet.is_quiet(at_us, zone, hours) == (leaves_us > at_us)
+    assert not local_time.is_quiet(leaves_us, zone, hours)
+    assert local_time.is_quiet(at_us, zone, hours) == (leaves_us > at_us)
     assert leaves_us - at_us <= 50 * HOUR
     # It is quiet all the while until the end of the hours; a clock that jumps over their end may cost an hour more.
     between = range(at_us, leaves_us, 5 * MINUTE)
-    loud = [each for each in between if not quiet.is_quiet(each, zone, hours)]
+    loud = [each for each in between if not local_time.is_quiet(each, zone, hours)]
     assert len(loud) * 5 <= 24 * 60 if zone == "Pacific/Apia" else len(loud) * 5 <= 60
 
 
 @given(TIMES, st.sampled_from(ZONES), QUIET)
 def test_the_next_quiet_time_is_the_first(at_us: int, zone: str, hours: QuietHours) -> None:
-    assume(not quiet.is_quiet(at_us, zone, hours))
-    next_us = quiet.next_quiet_us(at_us, zone, hours)
-    assert quiet.is_quiet(next_us, zone, hours)
-    assert not quiet.is_quiet(next_us - 1, zone, hours)
-    assert not any(quiet.is_quiet(each, zone, hours) for each in range(at_us, next_us, 10 * MINUTE))
+    assume(not local_time.is_quiet(at_us, zone, hours))
+    next_us = local_time.next_quiet_us(at_us, zone, hours)
+    assert local_time.is_quiet(next_us, zone, hours)
+    assert not local_time.is_quiet(next_us - 1, zone, hours)
+    assert not any(local_time.is_quiet(each, zone, hours) for each in range(at_us, next_us, 10 * MINUTE))
 
 
 @given(TIMES, st.sampled_from(ZONES), PERIODS)
 @example(int(dt.datetime(2011, 12, 30, 5, tzinfo=dt.UTC).timestamp()) * 1_000_000, "Pacific/Apia", "day")
 def test_a_period_ends_where_the_next_begins(at_us: int, zone: str, per: str) -> None:
-    end_us = quiet.end_of_period_us(at_us, zone, per)
-    this = quiet.period(at_us, zone, per)
-    assert quiet.period(end_us, zone, per) != this
-    assert quiet.period(end_us - 1, zone, per) == this
+    end_us = local_time.end_of_period_us(at_us, zone, per)
+    this = local_time.period(at_us, zone, per)
+    assert local_time.period(end_us, zone, per) != this
+    assert local_time.period(end_us - 1, zone, per) == this
 
 
 def test_a_day_is_the_users_own_and_samoa_left_one_out() -> None:
     before = dt.datetime(2011, 12, 30, 9, 59, tzinfo=dt.UTC)  # the evening of the 29th
     after = before + dt.timedelta(minutes=2)
-    days = [quiet.period(int(each.timestamp() * 1e6), "Pacific/Apia", "day") for each in (before, after)]
+    days = [local_time.period(int(each.timestamp() * 1e6), "Pacific/Apia", "day") for each in (before, after)]
     assert days == [(2011, 12, 29), (2011, 12, 31)]
 
 
@@ -155,7 +155,7 @@ async def test_no_more_is_sent_than_the_caps_allow(zone: str, start: dt.datetime
                 sent["email"] = help_.send_us
             for channel, at_us in sent.items():
                 if cap.channel in ("", channel) and cap.topic in ("", help_.topic):
-                    counts.setdefault(quiet.period(at_us, zone, cap.per), set()).add(help_.id)
+                    counts.setdefault(local_time.period(at_us, zone, cap.per), set()).add(help_.id)
         assert all(len(offers) <= cap.most for offers in counts.values())
 
 
@@ -171,11 +171,11 @@ async def test_nothing_leaves_in_quiet_hours_nor_later_than_it_was_counted(
     parcels = [each.slip.parcel for each in await world.outbox.claim("email", 1 << 62, 1000, 1)]
     assert {each.key for each in parcels} == {f"{m.intervention.id}.email" for m in made if "email" in _channels(m)}
     for each in parcels:
-        assert not quiet.is_quiet(each.due_us, zone, hours)
+        assert not local_time.is_quiet(each.due_us, zone, hours)
         if each.expires_us > each.due_us:
-            assert not quiet.is_quiet(each.expires_us - 1, zone, hours)
+            assert not local_time.is_quiet(each.expires_us - 1, zone, hours)
             for per in ("day", "week"):
-                assert quiet.period(each.expires_us - 1, zone, per) == quiet.period(each.due_us, zone, per)
+                assert local_time.period(each.expires_us - 1, zone, per) == local_time.period(each.due_us, zone, per)
 
 
 def _channels(made: Made) -> tuple[str, ...]:

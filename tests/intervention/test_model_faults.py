@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from mesh.errors import MeshError
-from services.intervention.adapters.bedrock import BedrockModel
-from services.intervention.domain.conversation import NotAnswered, Question, Refusal, Turn
-from services.intervention.domain.prompt import WORDING
-from services.intervention.domain.worded import Worded
+from services.intervention.language.adapters.bedrock import BedrockModel
+from services.intervention.language.domain.conversation import NotAnswered, Question, Refusal, Turn
+from services.intervention.language.domain.generated_copy import Worded
+from services.intervention.language.domain.prompt import WORDING
 from tests import bedrock
 from tests.bedrock import CUT, DRIPPING, EXPIRED, HELD, THROTTLED, Reply, fails, says, words
 from tests.intervention.builders import HOUR

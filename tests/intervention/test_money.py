@@ -2,8 +2,9 @@
 
 import pytest
 
-from services.intervention.domain.chance import held_out
-from services.intervention.domain.facts import Bought, EventKind, Outcome
+from services.intervention.decision.domain.chance import held_out
+from services.intervention.decision.domain.facts import Bought, Outcome
+from services.intervention.policy.domain.policy import EventKind
 from tests.intervention.builders import MINUTE, NOON_ISH, Row, World, edited, outcome
 
 

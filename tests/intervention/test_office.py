@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.intervention.domain.office import left_of_office_us, local_time, next_opening_us
+from services.intervention.decision.domain.local_time import left_of_office_us, local_time, next_opening_us
 
 ZONES = ["", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Pacific/Apia", "No/Where", "../etc"]
 

@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh import applied, keyed
-from services.intervention.domain.decision import derive
-from services.intervention.domain.eligibility import URGENT
-from services.intervention.domain.facts import Bought, EventKind, Outcome, OutcomeReport
-from services.intervention.domain.outcome import is_waiting
-from services.intervention.domain.policy import REMEMBERED_OFFERS
-from services.intervention.states import USERS
-from services.intervention.usecases.effects import Made
+from services.intervention.batch.effects import Made
+from services.intervention.decision.domain.decision import derive
+from services.intervention.decision.domain.eligibility import URGENT
+from services.intervention.decision.domain.facts import Bought, Outcome, OutcomeReport
+from services.intervention.decision.domain.outcome import is_waiting
+from services.intervention.decision.state import USERS
+from services.intervention.policy.domain.policy import REMEMBERED_OFFERS, EventKind
 from tests.intervention.builders import HOUR, MINUTE, NOON_ISH, POLICY, Row, World, arrival
 
 # Ids of what the third shard's first records may have made, so that outcomes hit now and then.

@@ -6,11 +6,11 @@ import pytest
 
 from mesh import redis
 from mesh.errors import Unavailable
-from services.intervention.adapters.outbox_memory import MemoryOutbox
-from services.intervention.adapters.outbox_redis import RedisOutbox
-from services.intervention.domain import delivery
-from services.intervention.domain.delivery import DeliveryState
-from services.intervention.ports import Backlog, Claimed, Outbox
+from services.intervention.delivery.adapters.outbox_memory import MemoryOutbox
+from services.intervention.delivery.adapters.outbox_redis import RedisOutbox
+from services.intervention.delivery.domain import delivery
+from services.intervention.delivery.domain.delivery import DeliveryState
+from services.intervention.delivery.ports import Backlog, Claimed, Outbox
 from tests.conftest import free_port
 from tests.intervention.parcels import MINUTE, NOON_ISH, SECOND, parcel
 

@@ -11,16 +11,17 @@ from hypothesis import event, example, given, note, settings
 from hypothesis import strategies as st
 
 from mesh import keyed
-from services.intervention.domain import quiet
-from services.intervention.domain.chance import held_out
-from services.intervention.domain.eligibility import Reason
-from services.intervention.domain.facts import Bought, EventKind, Outcome, OutcomeReport, Position
-from services.intervention.domain.offer import WithdrawalReason
-from services.intervention.domain.outcome import is_waiting
-from services.intervention.domain.pending import Helped
-from services.intervention.states import USERS
-from services.intervention.usecases.deciding import Came
-from services.intervention.usecases.effects import Made
+from services.intervention.batch.deciding import Came
+from services.intervention.batch.effects import Made
+from services.intervention.decision.domain import local_time
+from services.intervention.decision.domain.chance import held_out
+from services.intervention.decision.domain.eligibility import Reason
+from services.intervention.decision.domain.facts import Bought, Outcome, OutcomeReport, Position
+from services.intervention.decision.domain.offer import WithdrawalReason
+from services.intervention.decision.domain.outcome import is_waiting
+from services.intervention.decision.domain.user_state import Helped
+from services.intervention.decision.state import USERS
+from services.intervention.policy.domain.policy import EventKind
 from tests.intervention.builders import HOUR, MINUTE, NOON_ISH, Row, World, arrival, edited, policy
 
 SECOND = 1_000_000
@@ -264,8 +265,8 @@ def check_help(town: Town, made: Made, live: list[Made]) -> None:
     assert facts.kind != EventKind.IDENTIFY
     before = [each.decision.facts.received_us for each in town.known_before(made, live)]
     assert all(facts.received_us - each >= RULES.cooldown_us for each in before)
-    today = quiet.period(facts.received_us, "Europe/Berlin", "day")
-    assert sum(quiet.period(each, "Europe/Berlin", "day") == today for each in before) < RULES.caps[0].most
+    today = local_time.period(facts.received_us, "Europe/Berlin", "day")
+    assert sum(local_time.period(each, "Europe/Berlin", "day") == today for each in before) < RULES.caps[0].most
 
 
 async def check_the_experiment(town: Town) -> None:

@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 
 from mesh import keyed
 from mesh.clock import LATEST_US
-from services.intervention.domain import ledger, pending, person
-from services.intervention.domain.chance import held_out
-from services.intervention.domain.decision import derive
-from services.intervention.domain.eligibility import Reason
-from services.intervention.domain.facts import Bought, EventKind, Outcome
-from services.intervention.domain.offer import WithdrawalReason
-from services.intervention.domain.pending import Helped
-from services.intervention.domain.policy import REMEMBERED_OFFERS
-from services.intervention.domain.timeline import Dated, Timeline
-from services.intervention.states import UNDELIVERED, USERS
+from services.intervention.decision.domain import ledger, linking, user_state
+from services.intervention.decision.domain.chance import held_out
+from services.intervention.decision.domain.decision import derive
+from services.intervention.decision.domain.eligibility import Reason
+from services.intervention.decision.domain.facts import Bought, Outcome
+from services.intervention.decision.domain.offer import WithdrawalReason
+from services.intervention.decision.domain.user_state import Helped
+from services.intervention.decision.state import UNDELIVERED, USERS
+from services.intervention.policy.domain.policy import REMEMBERED_OFFERS, EventKind
+from services.intervention.policy.domain.timeline import Dated, Timeline
 from tests.intervention import golden
 from tests.intervention.builders import (
     HOUR,
@@ -112,7 +112,7 @@ async def test_all_that_is_remembered_moves_and_nothing_of_it_stays() -> None:
     assert left == Helped(change_count=left.change_count, away=left.away, time_zone="Europe/Berlin")
     assert [each.id for each in came.offers] == [mail.intervention.id]
     assert (came.learned, came.bought) == ({"email": (5, 0)}, {"EUR": 6.0, "USD": 7.0})
-    assert pending.standing(came).undelivered == ((mail.intervention.id, "email"),)
+    assert user_state.standing(came).undelivered == ((mail.intervention.id, "email"),)
 
 
 async def test_help_for_what_was_done_before_the_login_moves_with_it_also_within_a_record() -> None:
@@ -124,7 +124,7 @@ async def test_help_for_what_was_done_before_the_login_moves_with_it_also_within
     single = {name: getattr(rows, name)[:1] for name in names}
     came = await world.deciding.decide(at, dataclasses.replace(rows, **single, decided_rows=[0], decisions=[0, 0]))
     (made,) = came.made
-    moving = person.decode(came.standings[1])
+    moving = linking.decode(came.standings[1])
     assert moving.waiting is not None
     assert moving.waiting.id == made.intervention.id
     assert (await helped(world, "anon")).waiting is None
@@ -615,12 +615,12 @@ async def test_bytes_that_are_no_standing_are_refused() -> None:
     world = World()
     await world.send(failing("anon", NOON_ISH))
     good = await world.leave("anon", "ada", LOGIN)
-    assert person.decode(good).version == 1
+    assert linking.decode(good).version == 1
     other = msgspec.msgpack.encode([2, *msgspec.msgpack.decode(good)[1:]])
     late = msgspec.msgpack.encode([1, 1 << 62, *msgspec.msgpack.decode(good)[2:]])
     for bad in (b"", b"\xff", b"\x93abc", good[:-1], other, late, msgspec.msgpack.encode("standing")):
-        with pytest.raises(person.NoStandingError):
-            person.decode(bad)
+        with pytest.raises(linking.NoStandingError):
+            linking.decode(bad)
 
 
 def test_a_user_of_the_version_before_is_read_and_moves() -> None:
@@ -632,8 +632,8 @@ def test_a_user_of_the_version_before_is_read_and_moves() -> None:
     ]
     assert (read.learned, read.bought) == ({"email": (3, 0)}, {"EUR": 12.5})
     assert (read.withdrawn, read.away, read.undelivered, read.time_zone) == (None, None, (), "")
-    _, moving = person.left(read, (), "ada", LOGIN)
-    came = person.arrived(POLICY, pending.NOBODY, person.decode(moving), facts(arrival("ada", LOGIN, b"")))
+    _, moving = linking.left(read, (), "ada", LOGIN)
+    came = linking.arrived(POLICY, user_state.NOBODY, linking.decode(moving), facts(arrival("ada", LOGIN, b"")))
     assert (came.waiting, came.offers, came.bought) == (read.waiting, read.offers, read.bought)
 
 

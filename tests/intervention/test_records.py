@@ -11,13 +11,14 @@ from journeymesh.intervention.v1 import intervention_pb2 as wire
 from mesh import keyed
 from mesh.applied import Batch
 from mesh.errors import InvalidArgument
-from services.intervention.domain import ledger
-from services.intervention.domain.eligibility import Reason
-from services.intervention.domain.facts import Bought, Contact, EventKind, Outcome, Position
-from services.intervention.domain.offer import WithdrawalReason
-from services.intervention.domain.pending import Helped
-from services.intervention.ports import Reference
-from services.intervention.states import USERS
+from services.intervention.decision.domain import ledger
+from services.intervention.decision.domain.eligibility import Reason
+from services.intervention.decision.domain.facts import Bought, Contact, Outcome, Position
+from services.intervention.decision.domain.offer import WithdrawalReason
+from services.intervention.decision.domain.user_state import Helped
+from services.intervention.decision.ports import Reference
+from services.intervention.decision.state import USERS
+from services.intervention.policy.domain.policy import EventKind
 from services.intervention.translation.decisions import ledger_record
 from services.intervention.translation.rows import rows_of
 from tests.intervention import golden

@@ -10,18 +10,18 @@ from mesh import redis
 from mesh.errors import Unavailable
 from mesh.states.memory import MemoryState
 from mesh.states.redis import RedisState
-from services.intervention.adapters import webhook
-from services.intervention.adapters.outbox_memory import MemoryOutbox
-from services.intervention.adapters.outbox_redis import RedisOutbox
-from services.intervention.adapters.silence import SilentWitness
-from services.intervention.adapters.webhook import WebhookChannel
-from services.intervention.domain import delivery, worded
-from services.intervention.domain.delivery import Deferred, Delivery, DeliveryState, Refused, Slip, Unanswered
-from services.intervention.domain.facts import Outcome
-from services.intervention.ports import Channel, Claimed
-from services.intervention.states import WORDINGS
-from services.intervention.usecases.carrying import LEASE_US, Carrier, Tried
-from services.intervention.usecases.sending import Pace, Sender
+from services.intervention.decision.domain.facts import Outcome
+from services.intervention.delivery.adapters import webhook
+from services.intervention.delivery.adapters.outbox_memory import MemoryOutbox
+from services.intervention.delivery.adapters.outbox_redis import RedisOutbox
+from services.intervention.delivery.adapters.silence import SilentDeliveryWitness
+from services.intervention.delivery.adapters.webhook import WebhookChannel
+from services.intervention.delivery.domain import delivery
+from services.intervention.delivery.domain.delivery import Deferred, Delivery, DeliveryState, Refused, Slip, Unanswered
+from services.intervention.delivery.ports import Channel, Claimed
+from services.intervention.delivery.usecases import LEASE_US, Carrier, Pace, Sender, Tried
+from services.intervention.language.domain import generated_copy
+from services.intervention.language.state import WORDINGS
 from tests.intervention.parcels import (
     MINUTE,
     NOON_ISH,
@@ -46,7 +46,7 @@ class World:
         self.clock = ManualClock()
         self.outbox = MemoryOutbox()
         self.state = MemoryState()
-        self.carrier = Carrier(self.outbox, self.state, SilentWitness(), self.clock, lambda: 1.0)
+        self.carrier = Carrier(self.outbox, self.state, SilentDeliveryWitness(), self.clock, lambda: 1.0)
 
     async def begin(self) -> None:
         """Offers and adds it."""
@@ -81,7 +81,7 @@ async def sending(
         world.outbox,
         channels,
         world.state,
-        SilentWitness(),
+        SilentDeliveryWitness(),
         world.clock,
         lambda: 1.0,
         concurrency=concurrency,
@@ -110,7 +110,7 @@ async def test_a_wanted_message_is_sent_once_to_the_contact(world: World) -> Non
 
 @pytest.mark.parametrize("is_used", [True, False])
 async def test_a_model_s_words_are_sent_if_they_are_used(world: World, is_used: bool) -> None:  # noqa: FBT001
-    words = worded.Worded("Better words.", "m", "p", "h", is_used, "", 1, 1, 1.0, NOON_ISH, False)
+    words = generated_copy.Worded("Better words.", "m", "p", "h", is_used, "", 1, 1, 1.0, NOON_ISH, False)
     await world.state.save({WORDINGS.key(ID): WORDINGS.encode(words)}, None)
     channel = ScriptedChannel()
     await world.carry(channel)
@@ -306,7 +306,7 @@ async def test_what_is_under_way_ends_before_the_sender_does_however_often_it_is
     gate, channel = asyncio.Event(), ScriptedChannel()
     channel.gate = gate.wait
     sender = Sender(
-        world.outbox, {"email": channel}, world.state, SilentWitness(), world.clock, lambda: 1.0, concurrency=4
+        world.outbox, {"email": channel}, world.state, SilentDeliveryWitness(), world.clock, lambda: 1.0, concurrency=4
     )
     running = asyncio.create_task(sender.run())
     await until(lambda: channel.calls)
@@ -353,7 +353,9 @@ async def test_a_fault_of_the_outbox_ends_the_sender(world: World, monkeypatch: 
         raise ZeroDivisionError
 
     channels = {"email": ScriptedChannel(), "chat": ScriptedChannel()}
-    sender = Sender(world.outbox, channels, world.state, SilentWitness(), world.clock, lambda: 1.0, concurrency=1)
+    sender = Sender(
+        world.outbox, channels, world.state, SilentDeliveryWitness(), world.clock, lambda: 1.0, concurrency=1
+    )
     monkeypatch.setattr(world.outbox, "claim", claim)
     with pytest.raises(ZeroDivisionError):
         await asyncio.wait_for(sender.run(), 10)
@@ -367,7 +369,8 @@ async def test_two_senders_over_redis_send_each_message_once(valkey: redis.Clien
     await outbox.add(messages, NOON_ISH)
     channels = [ScriptedChannel() for _ in range(2)]
     senders = [
-        Sender(outbox, {"chat": each}, state, SilentWitness(), clock, lambda: 0.5, concurrency=4) for each in channels
+        Sender(outbox, {"chat": each}, state, SilentDeliveryWitness(), clock, lambda: 0.5, concurrency=4)
+        for each in channels
     ]
     running = [asyncio.create_task(each.run()) for each in senders]
     await until(lambda: sum(len(each.taken) for each in channels) >= 60)
@@ -387,7 +390,7 @@ async def test_a_webhook_that_is_down_and_comes_back_hears_of_every_message_once
     async with Receiver().serving() as receiver, webhook.client() as client:
         receiver.script = [Answer(500), Answer(503), Answer(200)]
         channel = WebhookChannel(client, receiver.url, b"s", world.clock)
-        carrier = Carrier(world.outbox, world.state, SilentWitness(), world.clock, lambda: 0.5)
+        carrier = Carrier(world.outbox, world.state, SilentDeliveryWitness(), world.clock, lambda: 0.5)
         for _ in range(3):
             for each in await world.outbox.claim("chat", world.clock(), 10, LEASE_US):
                 await carrier.carry(each, channel)

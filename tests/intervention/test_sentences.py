@@ -8,14 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.intervention.domain import screening
-from services.intervention.domain.counting import beside, counted, lasting
-from services.intervention.domain.decision import derive
-from services.intervention.domain.eligibility import Reason
-from services.intervention.domain.facts import EventKind, Outcome
-from services.intervention.domain.offer import Away, Offer, Standing, WithdrawalReason
-from services.intervention.domain.policy import Policy
-from services.intervention.domain.reasons import WITHDRAWALS, explain
+from services.intervention.decision.domain.decision import derive
+from services.intervention.decision.domain.eligibility import Reason
+from services.intervention.decision.domain.facts import Outcome
+from services.intervention.decision.domain.offer import Away, Offer, Standing, WithdrawalReason
+from services.intervention.decision.domain.reasons import WITHDRAWALS, beside, counted, explain, lasting
+from services.intervention.language.domain import screening
+from services.intervention.policy.domain.policy import EventKind, Policy
 from tests.intervention.builders import HOUR, MINUTE, NOON_ISH, Row, facts, policy
 
 SECOND = 1_000_000

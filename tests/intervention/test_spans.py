@@ -7,12 +7,14 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from mesh import telemetry
-from services.intervention.adapters.silence import SilentWitness
-from services.intervention.adapters.spans import SpanWitness
-from services.intervention.domain import delivery
-from services.intervention.domain.delivery import Deferred, Refused, Unanswered
-from services.intervention.domain.facts import EventKind, Outcome
-from services.intervention.ports import Became
+from services.intervention.decision.adapters.silence import SilentWitness
+from services.intervention.decision.adapters.spans import SpanWitness
+from services.intervention.decision.domain.facts import Outcome
+from services.intervention.decision.ports import Became
+from services.intervention.delivery.adapters.spans import SpanDeliveryWitness
+from services.intervention.delivery.domain import delivery
+from services.intervention.delivery.domain.delivery import Deferred, Refused, Unanswered
+from services.intervention.policy.domain.policy import EventKind
 from tests.intervention.builders import Row, World, outcome
 from tests.intervention.parcels import parcel
 
@@ -28,6 +30,7 @@ class Recorded:
         self._exporter = InMemorySpanExporter()
         self.traced = telemetry.exporting("intervention", self._exporter, ratio)
         self.witness = SpanWitness(self.traced)
+        self.attempts = SpanDeliveryWitness(self.traced)
 
     def spans(self) -> tuple[ReadableSpan, ...]:
         """All that have ended."""
@@ -126,7 +129,7 @@ FAULTS = [
 
 def test_an_attempt_to_send_stands_below_the_decision(recorded: Recorded) -> None:
     slip = delivery.begun(delivery.wrapped(parcel()), "ses", 0)
-    with recorded.witness.sending(slip):
+    with recorded.attempts.sending(slip):
         pass
     (span,) = recorded.spans()
     assert (span.name, span.kind.name) == ("send email", "CLIENT")
@@ -145,7 +148,7 @@ def test_an_attempt_to_send_stands_below_the_decision(recorded: Recorded) -> Non
 
 @pytest.mark.parametrize(("fault", "reason"), FAULTS)
 def test_an_attempt_that_fails_says_why_and_no_more(recorded: Recorded, fault: Exception, reason: str) -> None:
-    with pytest.raises(type(fault)), recorded.witness.sending(delivery.wrapped(parcel())):
+    with pytest.raises(type(fault)), recorded.attempts.sending(delivery.wrapped(parcel())):
         raise fault
     (span,) = recorded.spans()
     assert not span.status.is_ok

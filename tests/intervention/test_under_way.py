@@ -2,10 +2,11 @@
 
 import pytest
 
-from services.intervention.adapters.silence import SilentWitness
-from services.intervention.domain.delivery import Delivery, DeliveryState, Refused
-from services.intervention.domain.facts import EventKind, Outcome
-from services.intervention.usecases.carrying import LEASE_US, Carrier
+from services.intervention.decision.domain.facts import Outcome
+from services.intervention.delivery.adapters.silence import SilentDeliveryWitness
+from services.intervention.delivery.domain.delivery import Delivery, DeliveryState, Refused
+from services.intervention.delivery.usecases import LEASE_US, Carrier
+from services.intervention.policy.domain.policy import EventKind
 from tests.intervention.builders import MINUTE, NOON_ISH, Row, World, arrival, edited, outcome
 from tests.intervention.parcels import SECOND, ScriptedChannel, reachable, undelivered
 
@@ -20,7 +21,9 @@ class Post:
 
     def __init__(self) -> None:
         self.world = World(ALWAYS)
-        self.carrier = Carrier(self.world.outbox, self.world.state, SilentWitness(), self.world.clock, lambda: 1.0)
+        self.carrier = Carrier(
+            self.world.outbox, self.world.state, SilentDeliveryWitness(), self.world.clock, lambda: 1.0
+        )
         self.id = ""
 
     async def begin(self) -> None:

@@ -6,12 +6,13 @@ import msgspec
 import pytest
 
 from mesh import applied
-from services.intervention.domain.eligibility import Reason
-from services.intervention.domain.facts import EventKind, Outcome
-from services.intervention.domain.offer import WithdrawalReason
-from services.intervention.states import USERS
-from services.intervention.usecases.effects import Made
-from services.intervention.usecases.reading import Followed
+from services.intervention.batch.effects import Made
+from services.intervention.decision.domain.eligibility import Reason
+from services.intervention.decision.domain.facts import Outcome
+from services.intervention.decision.domain.offer import WithdrawalReason
+from services.intervention.decision.state import USERS
+from services.intervention.policy.domain.policy import EventKind
+from services.intervention.reading import Followed
 from tests.intervention.builders import HOUR, MINUTE, NOON_ISH, Row, World, edited, outcome
 from tests.intervention.test_limits import action
 

@@ -5,9 +5,10 @@ import zoneinfo
 
 import pytest
 
-from services.intervention.domain.eligibility import Reason
-from services.intervention.domain.facts import EventKind, Outcome
-from services.intervention.usecases.effects import Made
+from services.intervention.batch.effects import Made
+from services.intervention.decision.domain.eligibility import Reason
+from services.intervention.decision.domain.facts import Outcome
+from services.intervention.policy.domain.policy import EventKind
 from tests.intervention.builders import MINUTE, Row, World, edited, outcome
 
 STUCK = {"score": 55.0, "indicators": ("form_errors",)}

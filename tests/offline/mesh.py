@@ -30,7 +30,7 @@ from services.ingest.adapters.memory import MemoryApplied, MemoryFailedEvents, M
 from services.ingest.archiver import Archiver
 from services.ingest.dispatcher import Dispatcher
 from services.ingest.steps import Peers, Steps
-from services.intervention.assembly import in_memory
+from services.intervention.bootstrap import in_memory
 from services.intervention.servicer import InterventionServicer
 from services.scoring.adapters.model_directory import ModelDirectory
 from services.scoring.servicer import ScoringServicer

@@ -6,21 +6,24 @@ from journeymesh.features.v1.features_pb2 import Feature
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 from journeymesh.scoring.v1 import scoring_pb2
 
-from services.intervention.domain.facts import Assessment
-from services.intervention.domain.ledger import Block, Decision, decision_at, inputs_of, is_whole, plain_reasons
-from services.intervention.domain.offer import Exposed
-from services.intervention.domain.policy import Policy
-from services.intervention.domain.strategy import Candidate
-from services.intervention.ports import Reference
-from services.intervention.translation.interventions import (
-    delivery_message,
-    intervention_message,
-    withdrawal_message,
+from services.intervention.batch.deciding import Came
+from services.intervention.decision.domain.facts import Assessment
+from services.intervention.decision.domain.ledger import (
+    Block,
+    Decision,
+    decision_at,
+    inputs_of,
+    is_whole,
+    plain_reasons,
 )
+from services.intervention.decision.domain.offer import Exposed
+from services.intervention.decision.domain.strategy import Candidate
+from services.intervention.decision.ids import decision_id
+from services.intervention.decision.ports import Reference
+from services.intervention.policy.domain.policy import Policy
+from services.intervention.reading import Followed
+from services.intervention.translation.interventions import delivery_message, intervention_message, withdrawal_message
 from services.intervention.translation.words import timestamp
-from services.intervention.usecases.deciding import Came
-from services.intervention.usecases.names import decision_id
-from services.intervention.usecases.reading import Followed
 
 
 def decided_message(of: Came) -> wire.DecideInterventionsResponse:

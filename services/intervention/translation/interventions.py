@@ -3,13 +3,13 @@
 from journeymesh.common.v1.event_pb2 import Outcome as WireOutcome
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 
-from services.intervention.domain.delivery import Delivery
-from services.intervention.domain.offer import Withdrawn
-from services.intervention.domain.strategy import Intervention
-from services.intervention.domain.worded import Worded
+from services.intervention.decision.domain.offer import Withdrawn
+from services.intervention.decision.domain.strategy import Intervention
+from services.intervention.decision.ids import decision_id_of
+from services.intervention.delivery.domain.delivery import Delivery
+from services.intervention.language.domain.generated_copy import Worded
+from services.intervention.reading import Followed, Waiting
 from services.intervention.translation.words import timestamp
-from services.intervention.usecases.names import decision_id_of
-from services.intervention.usecases.reading import Followed, Waiting
 
 
 def intervention_message(of: Intervention, words: Worded | None = None) -> wire.Intervention:

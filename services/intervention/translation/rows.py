@@ -9,11 +9,19 @@ from journeymesh.intervention.v1 import intervention_pb2 as wire
 from journeymesh.scoring.v1 import scoring_pb2
 
 from mesh.errors import InvalidArgument, VersionMismatch
-from services.intervention.domain import person
-from services.intervention.domain.facts import Assessment, Bought, Contact, Indicator, Level, Outcome, OutcomeReport
-from services.intervention.domain.person import Moving, NoStandingError
+from services.intervention.batch.rows import Rows
+from services.intervention.decision.domain import linking
+from services.intervention.decision.domain.facts import (
+    Assessment,
+    Bought,
+    Contact,
+    Indicator,
+    Level,
+    Outcome,
+    OutcomeReport,
+)
+from services.intervention.decision.domain.linking import Moving, NoStandingError
 from services.intervention.translation import checks
-from services.intervention.usecases.rows import Rows
 
 # The fields of the domain's values of the same names, read at once: the hot path reads six of each row.
 _NUMBERS: Final[Callable[[object], tuple[float, int, float, float, float, int]]] = operator.attrgetter(
@@ -105,7 +113,7 @@ def _bought(of: Purchase) -> Bought:
 
 def _moving(standing: bytes) -> Moving:
     try:
-        return person.decode(standing)
+        return linking.decode(standing)
     except NoStandingError as error:
         raise InvalidArgument("VALUE_OUT_OF_RANGE", str(error)) from None
 

@@ -1,0 +1,194 @@
+"""A message on its way to a user outside the product: what is sent, how far it has come, and what may follow.
+
+An attempt is noted before it is made. So after a crash it is known that a message may have gone out (`is_doubtful`);
+what is doubtful is never told to have failed.
+"""
+
+import enum
+import re
+from typing import Final
+
+import msgspec
+
+CHANNELS: Final = ("chat", "email", "push", "ticket")
+"""The channels beyond the product itself, in the order deliveries are told."""
+
+_LARGEST_EMAIL: Final = 254
+_EMAIL: Final = re.compile(r"[^@\s,;:<>()\[\]\\\"]+@[^@\s,;:<>()\[\]\\\"]+\.[^@\s,;:<>()\[\]\\\".]+")
+_FIRST_WAIT_US: Final = 1_000_000
+_LONGEST_WAIT_US: Final = 300_000_000
+
+
+class DeliveryState(enum.IntEnum):
+    """Values as in `journeymesh.intervention.v1.DeliveryState`."""
+
+    WAITING = 1
+    SENT = 2
+    FAILED = 3
+    UNKNOWN = 4
+    CANCELLED = 5
+
+
+class Parcel(msgspec.Struct, frozen=True, array_like=True):
+    """One message of an intervention by one channel. Times are Unix microseconds, the text is the template's."""
+
+    intervention_id: str
+    decision_id: str
+    channel: str
+    user_id: str
+    action: str
+    type: str
+    priority: str
+    queue: str
+    risk_level: str
+    text: str
+    content: tuple[str, ...]
+    page: str
+    due_us: int
+    expires_us: int
+    trace_id: bytes
+
+    @property
+    def key(self) -> str:
+        """By what a receiver can tell a repetition: the same for every attempt, and for no other message."""
+        return f"{self.intervention_id}.{self.channel}"
+
+
+class Delivery(msgspec.Struct, frozen=True, array_like=True):
+    """How far a message has come, as it is told. `update_us` is when it is due, or when it came to where it is."""
+
+    channel: str
+    state: DeliveryState
+    attempt_count: int
+    update_us: int
+    provider: str
+    provider_id: str
+    reason: str
+    idempotency_key: str
+
+
+class Slip(msgspec.Struct, frozen=True, array_like=True):
+    """What goes with a parcel: how far it has come. A slip that no longer waits stays as it is."""
+
+    parcel: Parcel
+    update_us: int
+    state: DeliveryState = DeliveryState.WAITING
+    attempt_count: int = 0
+    provider: str = ""
+    provider_id: str = ""
+    reason: str = ""
+    is_doubtful: bool = False
+    """An attempt was begun whose end is not known."""
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it is still to be sent."""
+        return self.state is DeliveryState.WAITING
+
+    @property
+    def is_undelivered(self) -> bool:
+        """Whether it is certain that nothing went out, and that nothing will."""
+        return self.state in (DeliveryState.FAILED, DeliveryState.CANCELLED)
+
+    @property
+    def delivery(self) -> Delivery:
+        """What is told of it."""
+        return Delivery(
+            self.parcel.channel,
+            self.state,
+            self.attempt_count,
+            self.update_us,
+            self.provider,
+            self.provider_id,
+            self.reason,
+            self.parcel.key,
+        )
+
+
+class Deferred(Exception):
+    """The provider did not take the message now and may later; it certainly did not go out.
+
+    `retry_after_us` is how long the provider wants to be left alone, 0 where it did not say.
+    """
+
+    def __init__(self, reason: str, retry_after_us: int = 0) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retry_after_us = retry_after_us
+
+
+class Refused(Exception):
+    """The provider will never take the message."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Unanswered(Exception):
+    """The message was handed over, and whether it was taken is not known."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def wrapped(parcel: Parcel) -> Slip:
+    """The slip of a parcel of which nothing has been tried."""
+    return Slip(parcel, parcel.due_us)
+
+
+def begun(slip: Slip, provider: str, at_us: int) -> Slip:
+    """An attempt is about to be made."""
+    return _after(slip, at_us, provider=provider, attempt_count=slip.attempt_count + 1, is_doubtful=True)
+
+
+def sent(slip: Slip, provider_id: str, at_us: int) -> Slip:
+    """The provider has taken it."""
+    return _after(slip, at_us, state=DeliveryState.SENT, provider_id=provider_id[:256], reason="", is_doubtful=False)
+
+
+def deferred(slip: Slip, reason: str, due_us: int, *, is_doubtful: bool) -> Slip:
+    """It waits for another attempt. An earlier attempt may still be in doubt, though this one is not."""
+    return _after(slip, due_us, reason=reason, is_doubtful=is_doubtful)
+
+
+def failed(slip: Slip, reason: str, at_us: int, *, is_doubtful: bool) -> Slip:
+    """It is not tried again: failed, or unknown where an earlier attempt is in doubt."""
+    state = DeliveryState.UNKNOWN if is_doubtful else DeliveryState.FAILED
+    return _after(slip, at_us, state=state, reason=reason, is_doubtful=is_doubtful)
+
+
+def cancelled(slip: Slip, reason: str, at_us: int) -> Slip:
+    """It is no longer wanted: cancelled, or unknown where an attempt is in doubt."""
+    state = DeliveryState.UNKNOWN if slip.is_doubtful else DeliveryState.CANCELLED
+    return _after(slip, at_us, state=state, reason=reason)
+
+
+def _after(slip: Slip, update_us: int, **members: object) -> Slip:
+    return msgspec.structs.replace(slip, update_us=update_us, **members) if slip.is_waiting else slip
+
+
+def wait_us(attempt_count: int, draw: float) -> int:
+    """How long to wait after so many attempts (from 1): doubling from 1 s to 5 min, the later half drawn (0 to 1)."""
+    whole = min(_FIRST_WAIT_US << min(attempt_count - 1, 16), _LONGEST_WAIT_US)
+    return round(whole * (0.5 + 0.5 * draw))
+
+
+def is_email(text: str) -> bool:
+    """Whether the text is one plain e-mail address: nothing that could be read as two, or as a header."""
+    return len(text) <= _LARGEST_EMAIL and text.isprintable() and _EMAIL.fullmatch(text) is not None
+
+
+_ENCODE: Final = msgspec.msgpack.Encoder().encode
+_DECODE_SLIP: Final = msgspec.msgpack.Decoder(Slip).decode
+
+
+def encode_slip(slip: Slip) -> bytes:
+    """The slip and its parcel as bytes; the same slip gives the same bytes."""
+    return _ENCODE(slip)
+
+
+def decode_slip(blob: bytes) -> Slip:
+    """The slip and its parcel from bytes."""
+    return _DECODE_SLIP(blob)

@@ -1,0 +1,86 @@
+"""What delivery needs from the outside: channels, the outbox, and an observer of attempts."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import NamedTuple, Protocol
+
+from services.intervention.decision.domain.facts import Contact
+from services.intervention.delivery.domain.delivery import Delivery, Parcel, Slip
+
+
+class Sent(NamedTuple):
+    """A message was taken. The provider's id of it is empty where it gives none, or none that can be trusted."""
+
+    provider_id: str
+
+
+class Channel(Protocol):
+    """One way to reach a user. Calls may run side by side; each ends by itself within seconds."""
+
+    provider: str
+    """Who carries the messages. Example: `ses`."""
+    is_repeatable: bool
+    """Whether the receiver can tell a repetition by its key, so that sending again does no harm."""
+
+    async def send(self, parcel: Parcel, text: str, contact: Contact, key: str) -> Sent:
+        """Sends a message with this text, once.
+
+        Raises:
+            Deferred: it was not taken, and may be later.
+            Refused: it will never be taken; `no_address` where the contact has none for this channel.
+            Unanswered: it may have been taken.
+        """
+
+
+class DeliveryWitness(Protocol):
+    """Stands around every attempt to send a message, and is told what came of it."""
+
+    def sending(self, slip: Slip) -> AbstractContextManager[None]:
+        """What the attempt is made within; what is raised there goes on."""
+
+    def noted(self, slip: Slip) -> None:
+        """Takes note of a message that has come to an end, or waits for another attempt. Never raises."""
+
+
+class Claimed(NamedTuple):
+    """A slip that one sender works at, and until when it is left to it: Unix microseconds."""
+
+    slip: Slip
+    until_us: int
+
+
+class Backlog(NamedTuple):
+    """How many messages still come up, and when the first of them does: Unix microseconds, None without any."""
+
+    message_count: int
+    first_due_us: int | None
+
+
+class Outbox(Protocol):
+    """Keeps messages until they are sent, and what became of them for a lifetime after they expire.
+
+    What waits, and what was not delivered until that is filed, comes up at its time; a claim takes it out of sight
+    until the claim ends. All calls raise `Unavailable` where the store cannot be reached; each may be repeated.
+    """
+
+    async def add(self, parcels: Sequence[Parcel], now_us: int) -> None:
+        """Takes messages in. One that is known by its intervention and channel stays as it is, done or not."""
+
+    async def cancel(self, intervention_ids: Sequence[str], now_us: int, reason: str) -> None:
+        """Cancels what waits of interventions, and brings it up to be filed. What is in doubt stays as it is."""
+
+    async def claim(self, channel: str, now_us: int, limit: int, lease_us: int) -> list[Claimed]:
+        """The slips of a channel that are due, the longest due first, each given to one caller for the lease."""
+
+    async def update(self, claimed: Claimed, slip: Slip, due_us: int | None) -> bool:
+        """Puts a slip in the place of a claimed one, to come up again at a time, or never.
+
+        A time after that of the claim keeps the slip claimed until then. False, and nothing is done, where the claim
+        has ended and another has taken the slip, or where it was cancelled. A repeated call answers as the first.
+        """
+
+    async def backlog(self, channel: str) -> Backlog:
+        """What of a channel's messages has not come to an end."""
+
+    async def deliveries(self, intervention_ids: Sequence[str]) -> list[list[Delivery]]:
+        """How far the messages of each intervention have come, in the order of the channels; none of unknown ones."""

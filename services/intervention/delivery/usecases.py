@@ -1,0 +1,378 @@
+"""Delivery workers: one per channel, so that a slow or broken channel holds back none of the others.
+
+For each message that is due: check that it is still wanted, note the attempt, send, note the result.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from mesh import keyed
+from mesh.errors import Unavailable
+from mesh.patience import patiently
+from mesh.state import StateStore
+from services.intervention.decision import ownership
+from services.intervention.decision.domain import outcome, user_state
+from services.intervention.decision.domain.facts import Contact, Outcome
+from services.intervention.decision.domain.offer import with_undelivered
+from services.intervention.decision.state import CONTACTS, UNDELIVERED, USERS
+from services.intervention.delivery.domain import delivery
+from services.intervention.delivery.domain.delivery import Deferred, Parcel, Refused, Slip, Unanswered
+from services.intervention.delivery.ports import Channel, Claimed, DeliveryWitness, Outbox
+from services.intervention.language.state import WORDINGS
+
+LEASE_US: Final = 60_000_000
+"""How long a message is left to one sender: longer than an attempt, with what is noted before and after it."""
+
+_SEND_SECONDS: Final = 20.0
+# For so long a note is tried again where the store is away: within the lease, it comes before and after an attempt.
+_PATIENCE_SECONDS: Final = LEASE_US / 4 / 1e6
+# What is on its way from one user to another has arrived by then.
+_ARRIVING_US: Final = 2_000_000
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Tried:
+    """What an attempt told of the provider: whether it works, and how long it wants to be left alone."""
+
+    is_good: bool
+    retry_after_us: int = 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What goes out: the words and where to."""
+
+    text: str
+    contact: Contact
+
+
+class Carrier:
+    """Carries messages one by one; calls may run side by side."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        state: StateStore,
+        witness: DeliveryWitness,
+        clock: Callable[[], int],
+        draw: Callable[[], float],
+    ) -> None:
+        self._outbox = outbox
+        self._state = state
+        self._witness = witness
+        self._clock = clock
+        self._draw = draw
+        # Two messages of one user may fail at once. Those of other processes are not locked out: then one entry may be
+        # lost, and a cap counts a message that was not sent.
+        self._filing = asyncio.Lock()
+
+    async def carry(self, claimed: Claimed, channel: Channel) -> Tried | None:
+        """Brings a claimed message as far as it can be brought now. None where the provider was not tried.
+
+        Raises:
+            Unavailable: the store is away; the message comes up again when its claim ends.
+        """
+        slip = claimed.slip
+        if not slip.is_waiting:
+            await self._file(claimed)
+            self._witness.noted(slip)
+            return None
+        if slip.is_doubtful and not channel.is_repeatable:
+            await self._end(claimed, delivery.failed(slip, "no_answer", self._clock(), is_doubtful=True))
+            return None
+        wanted = await self._look(slip.parcel)
+        if wanted is None:
+            await self._update(claimed, slip, self._clock() + _ARRIVING_US)
+            return None
+        if isinstance(wanted, str):
+            await self._end(claimed, delivery.cancelled(slip, wanted, self._clock()))
+            return None
+        begun = await self._begin(claimed, channel)
+        return await self._attempt(begun, slip, wanted, channel) if begun else None
+
+    async def _look(self, parcel: Parcel) -> _Wanted | str | None:
+        """What to send, as of now; or why it is not wanted any more. None while it is on its way to another user."""
+        user_id = parcel.user_id
+        users, contacts = keyed.Seen(USERS, [user_id]), keyed.Seen(CONTACTS, [user_id])
+        await keyed.look(self._state, users, contacts, words := keyed.Seen(WORDINGS, [parcel.intervention_id]))
+        helped, reached = users.states[user_id], contacts.states[user_id]
+        now_us = self._clock()
+        if helped.away is not None and user_state.offer_of(helped, parcel.intervention_id) is None:
+            owner = await ownership.owner(self._state, parcel.user_id, parcel.intervention_id)
+            if owner.is_on_its_way and parcel.expires_us > now_us:
+                return None
+            helped, reached = owner.helped, await self._reached(reached, owner.user_id)
+        offer = user_state.offer_of(helped, parcel.intervention_id)
+        became = user_state.outcome_at(helped, parcel.intervention_id, now_us)
+        if offer is None or became is None:
+            return "taken_back"
+        if parcel.expires_us <= now_us or became is Outcome.EXPIRED:
+            return "expired"
+        if became is Outcome.WITHDRAWN:
+            return offer.withdrawal.name.lower()
+        if not outcome.is_waiting(became):
+            return "answered"
+        found = words.states[parcel.intervention_id]
+        text = found.text if found is not None and found.is_used else parcel.text
+        return _Wanted(text, reached)
+
+    async def _reached(self, told: Contact, user_id: str) -> Contact:
+        """Where somebody can be reached who is another by now: as told then, else as told of the other."""
+        known = await keyed.read(self._state, CONTACTS, user_id)
+        return Contact(told.email or known.email, told.push_target or known.push_target)
+
+    async def _begin(self, claimed: Claimed, channel: Channel) -> Claimed | None:
+        now_us = self._clock()
+        begun = delivery.begun(claimed.slip, channel.provider, now_us)
+        is_ours = await self._update(claimed, begun, now_us + LEASE_US)
+        return Claimed(begun, now_us + LEASE_US) if is_ours else None
+
+    async def _attempt(self, begun: Claimed, before: Slip, wanted: _Wanted, channel: Channel) -> Tried:
+        parcel, slip = begun.slip.parcel, begun.slip
+        try:
+            with self._witness.sending(slip):
+                async with asyncio.timeout(_SEND_SECONDS):
+                    told = await channel.send(parcel, wanted.text, wanted.contact, parcel.key)
+        except Deferred as refusal:
+            await self._put_off(begun, refusal.reason, refusal.retry_after_us, is_doubtful=before.is_doubtful)
+            return Tried(is_good=False, retry_after_us=refusal.retry_after_us)
+        except Refused as refusal:
+            is_doubtful = before.is_doubtful
+            await self._end(begun, delivery.failed(slip, refusal.reason, self._clock(), is_doubtful=is_doubtful))
+            return Tried(is_good=True)
+        except (Unanswered, TimeoutError) as silence:
+            reason = silence.reason if isinstance(silence, Unanswered) else "no_answer"
+            if channel.is_repeatable:
+                await self._put_off(begun, reason, 0, is_doubtful=True)
+            else:
+                await self._end(begun, delivery.failed(slip, reason, self._clock(), is_doubtful=True))
+            return Tried(is_good=False)
+        await self._end(begun, delivery.sent(slip, told.provider_id, self._clock()))
+        return Tried(is_good=True)
+
+    async def _put_off(self, begun: Claimed, reason: str, retry_after_us: int, *, is_doubtful: bool) -> None:
+        """Waits for another attempt, if there is time for one."""
+        slip, now_us = begun.slip, self._clock()
+        due_us = now_us + max(retry_after_us, delivery.wait_us(slip.attempt_count, self._draw()))
+        if due_us < slip.parcel.expires_us:
+            after = delivery.deferred(slip, reason, due_us, is_doubtful=is_doubtful)
+            if await self._update(begun, after, due_us):
+                self._witness.noted(after)
+        else:
+            await self._end(begun, delivery.failed(slip, reason, now_us, is_doubtful=is_doubtful))
+
+    async def _end(self, claimed: Claimed, slip: Slip) -> None:
+        """Notes how it ended. What did not go out is filed before it is let go: a crash between loses neither."""
+        if not slip.is_undelivered:
+            is_noted = await self._update(claimed, slip, None)
+        else:
+            until_us = self._clock() + LEASE_US
+            is_noted = await self._update(claimed, slip, until_us)
+            if is_noted:
+                await self._file(Claimed(slip, until_us))
+        if is_noted:
+            self._witness.noted(slip)
+
+    async def _file(self, claimed: Claimed) -> None:
+        parcel = claimed.slip.parcel
+        owner = await ownership.owner(self._state, parcel.user_id, parcel.intervention_id)
+        async with self._filing:
+            known = await keyed.read(self._state, UNDELIVERED, owner.user_id)
+            after = with_undelivered(known, [(parcel.intervention_id, parcel.channel)])
+            await self._state.save({UNDELIVERED.key(owner.user_id): UNDELIVERED.encode(after)}, None)
+        await self._update(claimed, claimed.slip, None)
+
+    async def _update(self, claimed: Claimed, slip: Slip, due_us: int | None) -> bool:
+        """Notes it, and tries for a while where the store is away: what is not noted is in doubt."""
+        return await patiently(lambda: self._outbox.update(claimed, slip, due_us), _PATIENCE_SECONDS)
+
+
+_FAILURES_BEFORE_PAUSE: Final = 3
+_FIRST_PAUSE_SECONDS: Final = 1.0
+_LONGEST_PAUSE_SECONDS: Final = 60.0
+_DRAIN_SECONDS: Final = 20.0
+
+_log: Final = logging.getLogger(__name__)
+
+
+class Sender:
+    """Sends for this process; there may be many over one outbox.
+
+    Args:
+        outbox: what is to be sent.
+        channels: every channel by its name.
+        state: the store of users, contacts and wordings.
+        witness: stands around every attempt.
+        clock: tells what is due and what has expired.
+        draw: chance for waiting times, 0 to 1.
+        concurrency: messages of one channel under way at a time.
+        poll_seconds: how often the outbox is looked at without notice.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        channels: Mapping[str, Channel],
+        state: StateStore,
+        witness: DeliveryWitness,
+        clock: Callable[[], int],
+        draw: Callable[[], float],
+        *,
+        concurrency: int,
+        poll_seconds: float = 1.0,
+    ) -> None:
+        carrier = Carrier(outbox, state, witness, clock, draw)
+        self._lanes = [
+            _Lane(name, channel, outbox, carrier, clock, Pace(draw), concurrency, poll_seconds)
+            for name, channel in channels.items()
+        ]
+
+    async def run(self) -> None:
+        """Sends until it is cancelled; then takes nothing more and lets what is under way end, for seconds."""
+        running = [asyncio.create_task(lane.run()) for lane in self._lanes]
+        try:
+            await asyncio.wait(running, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            # Lanes are told to stop, not cancelled: what is cancelled after an attempt stays in doubt, and the store's
+            # client may swallow a cancellation.
+            for lane in self._lanes:
+                lane.stop()
+            while not all(each.done() for each in running):
+                # It ends by itself, and soon: being cancelled once more does not hurry it.
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait(running)
+            for each in running:
+                each.result()
+
+    def notice(self) -> None:
+        """Tells that something was added; it is looked at at once."""
+        for lane in self._lanes:
+            lane.wake()
+
+
+class Pace:
+    """How fast a channel may go: after failures in a row it rests, longer each time, and then is tried once.
+
+    Times are seconds of a clock that never goes back.
+    """
+
+    def __init__(self, draw: Callable[[], float]) -> None:
+        self._draw = draw
+        self._failures = 0
+        self._resumes_at = 0.0
+
+    def room(self, now: float, limit: int) -> int:
+        """How many may be under way: none during a rest, one after it, all where it works."""
+        if now < self._resumes_at:
+            return 0
+        return 1 if self._failures >= _FAILURES_BEFORE_PAUSE else limit
+
+    def rest_seconds(self, now: float) -> float:
+        """What is left of the rest."""
+        return max(0.0, self._resumes_at - now)
+
+    def tried(self, attempt: Tried, now: float) -> None:
+        """Takes note of an attempt. Those that were under way when the rest began do not make it longer."""
+        if attempt.is_good:
+            self._failures = 0
+            return
+        if now >= self._resumes_at:
+            self._failures += 1
+        excess = self._failures - _FAILURES_BEFORE_PAUSE
+        pause = attempt.retry_after_us / 1e6
+        if excess >= 0:
+            drawn = 0.5 + 0.5 * self._draw()
+            pause = max(pause, drawn * min(_FIRST_PAUSE_SECONDS * 2.0 ** min(excess, 16), _LONGEST_PAUSE_SECONDS))
+        if now >= self._resumes_at or attempt.retry_after_us:
+            self._resumes_at = max(self._resumes_at, now + pause)
+
+
+class _Lane:
+    """The messages of one channel."""
+
+    def __init__(
+        self,
+        name: str,
+        channel: Channel,
+        outbox: Outbox,
+        carrier: Carrier,
+        clock: Callable[[], int],
+        pace: Pace,
+        limit: int,
+        poll_seconds: float,
+    ) -> None:
+        self._name = name
+        self._channel = channel
+        self._outbox = outbox
+        self._carrier = carrier
+        self._clock = clock
+        self._pace = pace
+        self._limit = limit
+        self._poll_seconds = poll_seconds
+        self._woken = asyncio.Event()
+        self._is_stopping = False
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    def wake(self) -> None:
+        """Looks at the outbox now."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """Takes nothing more; `run` returns once what is under way has ended."""
+        self._is_stopping = True
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Takes what is due as long as there is room, and waits for more, until it is stopped."""
+        while not self._is_stopping:
+            self._woken.clear()
+            if not await self._take():
+                await self._rest()
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=_DRAIN_SECONDS)
+        for task in self._under_way:
+            task.cancel()
+
+    async def _take(self) -> int:
+        """Begins to send what is due; gives how many."""
+        room = self._pace.room(_now(), self._limit) - len(self._under_way)
+        if room <= 0:
+            return 0
+        try:
+            due = await self._outbox.claim(self._name, self._clock(), room, LEASE_US)
+        except Unavailable:
+            return 0
+        for claimed in due:
+            task = asyncio.create_task(self._carry(claimed))
+            self._under_way.add(task)
+            task.add_done_callback(self._done)
+        return len(due)
+
+    async def _carry(self, claimed: Claimed) -> None:
+        try:
+            tried = await self._carrier.carry(claimed, self._channel)
+        except Unavailable:
+            return
+        except Exception:  # noqa: BLE001 - one message's fault is not the others'; it comes up again, in doubt
+            _log.exception("a message by %s could not be sent", self._name)
+            tried = Tried(is_good=False)
+        if tried is not None:
+            self._pace.tried(tried, _now())
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        self._woken.set()
+
+    async def _rest(self) -> None:
+        rest_seconds = self._pace.rest_seconds(_now())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(rest_seconds or self._poll_seconds):
+                await self._woken.wait()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

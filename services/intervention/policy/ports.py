@@ -1,0 +1,30 @@
+"""What the policy room needs from the outside."""
+
+from typing import Protocol
+
+from services.intervention.policy.domain.timeline import Dated
+
+
+class PolicyStore(Protocol):
+    """Keeps the policies that ever were in force, in their order. What was appended stays."""
+
+    async def all(self) -> list[Dated]:
+        """The policies, oldest first; none at first.
+
+        Raises:
+            Unavailable: the store cannot be reached; the call may be repeated.
+        """
+
+    async def count(self) -> int:
+        """How many there are.
+
+        Raises:
+            Unavailable: the store cannot be reached; the call may be repeated.
+        """
+
+    async def append(self, dated: Dated, after_count: int) -> bool:
+        """Appends one if there are so many, in one atomic step; False where another came first.
+
+        Raises:
+            Unavailable: the store cannot be reached; it may or may not be appended.
+        """
