@@ -17,7 +17,7 @@ from services.ingest.translation.messages import Rows
 from services.intervention.batch.deciding import Deciding
 from services.intervention.bootstrap import Stores
 from services.intervention.decision.adapters.listeners import LocalListeners
-from services.intervention.decision.adapters.silence import SilentWitness, SilentWords
+from services.intervention.decision.adapters.silence import NoCopywriting, SilentObserver
 from services.intervention.decision.domain import ledger as pages
 from services.intervention.decision.domain.ledger import Block
 from services.intervention.decision.domain.offer import Undelivered
@@ -27,7 +27,7 @@ from services.intervention.delivery.adapters.outbox_memory import MemoryOutbox
 from services.intervention.policy.adapters.store import MemoryPolicies
 from services.intervention.policy.adapters.yaml import parse
 from services.intervention.policy.domain.policy import Policy
-from services.intervention.policy.domain.timeline import Dated, Timeline
+from services.intervention.policy.domain.timeline import DatedPolicy, Timeline
 from services.intervention.policy.usecases import Policies
 from services.intervention.translation.rows import rows_of
 from services.scoring.ports import Model
@@ -102,14 +102,14 @@ class Deriving:
 
     def _by(self, policy: Policy) -> Deciding:
         if policy.version not in self._deciding:
-            timeline = Timeline([(Dated(0, policy.version, ""), policy)])
+            timeline = Timeline([(DatedPolicy(0, policy.version, ""), policy)])
             policies = Policies(MemoryPolicies([]), parse, _beginning, timeline)
             self._deciding[policy.version] = Deciding(
                 policies,
                 *self._stores,
-                SilentWitness(),
+                SilentObserver(),
                 LocalListeners(limit=0),
-                SilentWords(),
+                NoCopywriting(),
                 lambda: None,
                 _beginning,
             )

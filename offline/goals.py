@@ -2,7 +2,7 @@
 
 from journeymesh.common.v1 import event_pb2
 
-from services.intervention.decision.domain.facts import Bought
+from services.intervention.decision.domain.facts import Purchase
 from services.intervention.decision.domain.user_state import is_conversion
 from services.intervention.policy.domain.policy import Conversion
 
@@ -12,6 +12,6 @@ def is_goal(conversion: Conversion, event: event_pb2.Event) -> bool:
     if event.is_bot or event.copied_event_id:
         return False
     paid = event.purchase
-    if Bought(paid.amount, paid.currency, paid.is_refund).gives_back:
+    if Purchase(paid.amount, paid.currency, paid.is_refund).gives_back:
         return False
     return is_conversion(conversion, event.event_type, event.target)

@@ -33,11 +33,11 @@ async def main() -> None:
             logging.getLogger(__name__).info("no language model is set up: all wording is by template")
         async with bootstrap.over_redis(client, policies, traced, own, models, sent, site.tls) as (
             core,
-            sender,
-            telling,
+            workers,
+            gauges,
         ):
             servicer = InterventionServicer(*core, traced.metrics)
-            async with server.beside(policies.watch(file.read), core.wordings.run(), sender.run(), telling.run()):
+            async with server.beside(policies.watch(file.read), core.copywriter.run(), workers.run(), gauges.run()):
                 await server.serve(
                     own.listen,
                     [lambda grpc_server: add_InterventionServiceServicer_to_server(servicer, grpc_server)],

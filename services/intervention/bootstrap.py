@@ -18,30 +18,30 @@ from services.intervention.batch.deciding import Deciding
 from services.intervention.decision.adapters.listeners import LocalListeners
 from services.intervention.decision.adapters.memory import MemoryLedger
 from services.intervention.decision.adapters.redis import RedisLedger
-from services.intervention.decision.adapters.silence import SilentWitness
-from services.intervention.decision.adapters.spans import SpanWitness
-from services.intervention.decision.ports import Ledger, Listeners, Witness
+from services.intervention.decision.adapters.silence import SilentObserver
+from services.intervention.decision.adapters.spans import SpanObserver
+from services.intervention.decision.ports import Ledger, Listeners, Observer
 from services.intervention.delivery.adapters.channels import channels
 from services.intervention.delivery.adapters.outbox_memory import MemoryOutbox
 from services.intervention.delivery.adapters.outbox_redis import RedisOutbox
-from services.intervention.delivery.adapters.spans import SpanDeliveryWitness
+from services.intervention.delivery.adapters.spans import SpanDeliveryObserver
 from services.intervention.delivery.ports import Outbox
-from services.intervention.delivery.usecases import Sender
-from services.intervention.gauges import Telling
+from services.intervention.delivery.usecases import DeliveryWorkers
+from services.intervention.gauges import Gauges
 from services.intervention.language.adapters.budget_memory import MemorySpending
 from services.intervention.language.adapters.budget_redis import RedisSpending
 from services.intervention.language.adapters.insights import MeshInsights
-from services.intervention.language.adapters.silence import NoInsights, SilentModelWitness
+from services.intervention.language.adapters.silence import NoInsights, SilentModelObserver
 from services.intervention.language.adapters.spans import ModelSpans
 from services.intervention.language.domain.budget import Amount
 from services.intervention.language.ports import Insights, Model
 from services.intervention.language.usecases.analysis import Analyses
-from services.intervention.language.usecases.copywriting import Wordings
+from services.intervention.language.usecases.copywriting import Copywriter
 from services.intervention.language.usecases.models import Models
 from services.intervention.policy.adapters.store import MemoryPolicies, RedisPolicies
 from services.intervention.policy.adapters.yaml import parse
 from services.intervention.policy.domain.interpretation import policy_of
-from services.intervention.policy.domain.timeline import Dated, Timeline
+from services.intervention.policy.domain.timeline import DatedPolicy, Timeline
 from services.intervention.policy.usecases import Policies
 from services.intervention.reading import Reading
 from services.intervention.settings import ChannelSettings, ModelSettings, Settings
@@ -65,7 +65,7 @@ class Core(NamedTuple):
     reading: Reading
     analyses: Analyses
     models: Models
-    wordings: Wordings
+    copywriter: Copywriter
 
 
 @contextlib.asynccontextmanager
@@ -77,7 +77,7 @@ async def over_redis(
     models: ModelSettings,
     sent: ChannelSettings,
     tls: Tls | None,
-) -> AsyncIterator[tuple[Core, Sender, Telling]]:
+) -> AsyncIterator[tuple[Core, DeliveryWorkers, Gauges]]:
     """The service over Redis, what sends its messages, and what tells its metrics.
 
     Raises:
@@ -105,10 +105,12 @@ async def over_redis(
         )
         # Chance for waiting times; what is decided is drawn from positions.
         draw = random.random
-        witness = SpanWitness(traced)
+        observer = SpanObserver(traced)
         concurrency = sent.channel_concurrency
-        attempts = SpanDeliveryWitness(traced)
-        sender = Sender(stores.outbox, by_name, stores.state, attempts, system_clock, draw, concurrency=concurrency)
+        attempts = SpanDeliveryObserver(traced)
+        workers = DeliveryWorkers(
+            stores.outbox, by_name, stores.state, attempts, system_clock, draw, concurrency=concurrency
+        )
         model = stack.enter_context(_model(models, draw))
         asked = Models(
             model,
@@ -125,17 +127,17 @@ async def over_redis(
             _core(
                 stores,
                 policies,
-                witness,
+                observer,
                 listeners,
                 asked,
                 MeshInsights(*peers),
-                sender.notice,
+                workers.notice,
                 system_clock,
                 own.watch_poll_seconds,
                 models,
             ),
-            sender,
-            Telling(policies, stores.outbox, asked, traced.metrics, system_clock),
+            workers,
+            Gauges(policies, stores.outbox, asked, traced.metrics, system_clock),
         )
 
 
@@ -148,7 +150,7 @@ def known(policies: Sequence[tuple[int, str]], clock: Clock) -> Policies:
     dated = []
     for start_us, document in policies:
         policy = policy_of(parse(document))
-        dated.append((Dated(start_us, policy.version, document), policy))
+        dated.append((DatedPolicy(start_us, policy.version, document), policy))
     return Policies(MemoryPolicies([each for each, _ in dated]), parse, clock, Timeline(dated))
 
 
@@ -162,7 +164,7 @@ def in_memory(
     clock: Clock,
     *,
     ledger: Ledger | None = None,
-    witness: Witness | None = None,
+    observer: Observer | None = None,
     insights: Insights | None = None,
     poll_seconds: float = 1.0,
 ) -> Core:
@@ -172,11 +174,11 @@ def in_memory(
         PolicyError: a document is no policy.
     """
     stores = Stores(MemoryState(), MemoryShards(), ledger or MemoryLedger(), MemoryOutbox())
-    none = Models(None, MemorySpending(), SilentModelWitness(), clock, time.monotonic, limits=Amount(0, 0))
+    none = Models(None, MemorySpending(), SilentModelObserver(), clock, time.monotonic, limits=Amount(0, 0))
     return _core(
         stores,
         known(policies, clock),
-        witness or SilentWitness(),
+        observer or SilentObserver(),
         LocalListeners(10),
         none,
         insights or NoInsights(),
@@ -190,7 +192,7 @@ def in_memory(
 def _core(  # noqa: PLR0913, PLR0917 - the ports
     stores: Stores,
     policies: Policies,
-    witness: Witness,
+    observer: Observer,
     listeners: Listeners,
     models: Models,
     insights: Insights,
@@ -200,17 +202,17 @@ def _core(  # noqa: PLR0913, PLR0917 - the ports
     limits: ModelSettings,
 ) -> Core:
     state, shards, ledger, outbox = stores
-    wordings = Wordings(models, state, listeners, clock, time.monotonic, deadline_seconds=limits.wording_seconds)
+    copywriter = Copywriter(models, state, listeners, clock, time.monotonic, deadline_seconds=limits.wording_seconds)
     words_us = round(limits.wording_seconds * 1e6) if models.is_on else 0
     deciding = Deciding(
-        policies, state, shards, ledger, outbox, witness, listeners, wordings, notice, clock, words_us=words_us
+        policies, state, shards, ledger, outbox, observer, listeners, copywriter, notice, clock, words_us=words_us
     )
     return Core(
         deciding,
         Reading(policies, state, shards, ledger, outbox, listeners, clock, poll_seconds=poll_seconds),
         Analyses(models, insights, clock, time.monotonic, deadline_seconds=limits.analysis_seconds),
         models,
-        wordings,
+        copywriter,
     )
 
 

@@ -19,7 +19,7 @@ _DEGRADATIONS: Final = (Refusal.BUDGET, Refusal.BREAKER_OPEN)
 _MICRO_A_USD: Final = 1e6
 
 
-class Telling:
+class Gauges:
     """Tells it in the metrics of the process; what is not known for now is not told."""
 
     def __init__(
@@ -41,11 +41,11 @@ class Telling:
         """Tells how it is now."""
         version = self._policies.timeline.version_at(self._clock())
         self._metrics.tell_all(registry.POLICY_LIVE, {(version,): 1})
-        await self._tell_outbox()
+        await self._sample_outbox()
         if self._models.is_on:
-            await self._tell_models()
+            await self._sample_models()
 
-    async def _tell_outbox(self) -> None:
+    async def _sample_outbox(self) -> None:
         try:
             backlogs = {(each,): await self._outbox.backlog(each) for each in delivery.CHANNELS}
         except Unavailable:
@@ -57,7 +57,7 @@ class Telling:
         self._metrics.tell_all(registry.OUTBOX, {key: each.message_count for key, each in backlogs.items()})
         self._metrics.tell_all(registry.OUTBOX_AGE, ages)
 
-    async def _tell_models(self) -> None:
+    async def _sample_models(self) -> None:
         try:
             usage = await self._models.usage()
         except Unavailable:

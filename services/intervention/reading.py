@@ -22,8 +22,8 @@ from services.intervention.decision.ports import Ledger, Listeners, Reference
 from services.intervention.decision.state import RECORDS, USERS
 from services.intervention.delivery.domain.delivery import Delivery
 from services.intervention.delivery.ports import Outbox
-from services.intervention.language.domain.generated_copy import Worded
-from services.intervention.language.state import WORDINGS
+from services.intervention.language.domain.generated_copy import GeneratedCopy
+from services.intervention.language.state import GENERATED_COPY
 from services.intervention.lift.domain import lift, tally
 from services.intervention.lift.domain.lift import Counts, Estimate
 from services.intervention.lift.domain.tally import Cell
@@ -72,17 +72,17 @@ class Waiting:
 
     cursor: int
     intervention: Intervention | None
-    worded: Worded | None = None
+    worded: GeneratedCopy | None = None
     withdrawn: Withdrawn | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Followed:
+class InterventionStatus:
     """An intervention and what came of it so far. The user is the one who has it now."""
 
     user_id: str
     intervention: Intervention
-    worded: Worded | None
+    worded: GeneratedCopy | None
     outcome: Outcome
     is_ended: bool
     deliveries: Sequence[Delivery]
@@ -151,7 +151,7 @@ class Reading:
                     left_seconds = (now.intervention.expires_us - self._clock()) / 1e6
                 await listener.wait(min(self._poll_seconds, max(0.0, left_seconds)))
 
-    async def intervention(self, intervention_id: str) -> Followed:
+    async def intervention(self, intervention_id: str) -> InterventionStatus:
         """An intervention with its outcome so far.
 
         Raises:
@@ -163,7 +163,7 @@ class Reading:
             raise NotFound("INTERVENTION_NOT_FOUND", _NOT_FOUND)
         return await self._followed(record.user_id, record.intervention)
 
-    async def became(self, decision: Decision) -> Followed | None:
+    async def became(self, decision: Decision) -> InterventionStatus | None:
         """What came of the intervention a decision has led to; None where it led to none."""
         help_ = decision.verdict.intervention
         return await self._followed(decision.facts.user_id, help_) if help_ else None
@@ -227,7 +227,7 @@ class Reading:
         every = estimates[0][2]
         return Lifts(name, estimates, lift.sample_ratio_p_value(every.treated, every.holdout, share), share)
 
-    async def _followed(self, user_id: str, help_: Intervention) -> Followed:
+    async def _followed(self, user_id: str, help_: Intervention) -> InterventionStatus:
         owner = await ownership.owner(self._state, user_id, help_.id)
         now_us = self._clock()
         became = user_state.outcome_at(owner.helped, help_.id, now_us)
@@ -235,7 +235,7 @@ class Reading:
             became = Outcome.NONE
         offer = user_state.offer_of(owner.helped, help_.id)
         deliveries = await self._outbox.deliveries([help_.id])
-        return Followed(
+        return InterventionStatus(
             user_id=owner.user_id,
             intervention=help_,
             worded=await self._worded(help_),
@@ -246,8 +246,8 @@ class Reading:
             withdrawal=offer.withdrawal if offer else WithdrawalReason.NONE,
         )
 
-    async def _worded(self, help_: Intervention) -> Worded | None:
-        return await keyed.read(self._state, WORDINGS, help_.id)
+    async def _worded(self, help_: Intervention) -> GeneratedCopy | None:
+        return await keyed.read(self._state, GENERATED_COPY, help_.id)
 
     async def _find(self, name: str, limit: int, wanted: Wanted) -> list[Decision]:
         found: list[Decision] = []

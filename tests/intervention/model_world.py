@@ -19,10 +19,10 @@ from services.intervention.language.adapters.bedrock import BedrockModel
 from services.intervention.language.adapters.budget_memory import MemorySpending
 from services.intervention.language.domain.analysis import Helping, Past, Struggle, Watching
 from services.intervention.language.domain.budget import Amount
-from services.intervention.language.domain.generated_copy import Worded
+from services.intervention.language.domain.generated_copy import GeneratedCopy
 from services.intervention.language.ports import Call, Spending
-from services.intervention.language.state import WORDINGS
-from services.intervention.language.usecases.copywriting import Wordings
+from services.intervention.language.state import GENERATED_COPY
+from services.intervention.language.usecases.copywriting import Copywriter
 from services.intervention.language.usecases.models import Models
 from tests import bedrock
 from tests.intervention.builders import NOON_ISH, ManualClock, Row, facts
@@ -39,7 +39,7 @@ class RecordingModelWitness:
         self.calls: list[Call] = []
 
     def called(self, call: Call) -> None:
-        """See `services.intervention.language.ports.ModelWitness`."""
+        """See `services.intervention.language.ports.ModelObserver`."""
         self.calls.append(call)
 
 
@@ -92,25 +92,25 @@ class ModelWorld:
     server: bedrock.Bedrock
     model: BedrockModel
     models: Models
-    wordings: Wordings
+    copywriter: Copywriter
     state: TellingState
     listeners: LocalListeners
     clock: ManualClock
-    witness: RecordingModelWitness
+    observer: RecordingModelWitness
 
-    async def worded(self, of: Intervention | None = None, on: Facts | None = None) -> Worded:
+    async def worded(self, of: Intervention | None = None, on: Facts | None = None) -> GeneratedCopy:
         """What comes of asking for words, once it is stored."""
         asked = of or help_()
-        self.wordings.ask([(on or known_facts(), asked)])
+        self.copywriter.ask([(on or known_facts(), asked)])
         async with asyncio.timeout(10):
             while (found := await self.stored(asked.id)) is None:
                 await self.state.saved.wait()
                 self.state.saved.clear()
         return found
 
-    async def stored(self, intervention_id: str) -> Worded | None:
+    async def stored(self, intervention_id: str) -> GeneratedCopy | None:
         """What is stored of the words for an intervention."""
-        return await keyed.read(self.state, WORDINGS, intervention_id)
+        return await keyed.read(self.state, GENERATED_COPY, intervention_id)
 
     async def call_counts(self) -> dict[str, int]:
         """How calls ended, over all models."""
@@ -131,13 +131,13 @@ async def model_world(
 ) -> AsyncIterator[ModelWorld]:
     """The use cases with their workers running."""
     with bedrock.serving(otherwise) as server:
-        clock, witness, state, listeners = ManualClock(), RecordingModelWitness(), TellingState(), LocalListeners(4)
+        clock, observer, state, listeners = ManualClock(), RecordingModelWitness(), TellingState(), LocalListeners(4)
         model = BedrockModel(bedrock.REGION, server.url, lambda: 0.01)
-        models = Models(model, spending or MemorySpending(), witness, clock, time.monotonic, limits=limits)
-        wordings = Wordings(models, state, listeners, clock, time.monotonic, deadline_seconds=deadline_seconds)
-        running = asyncio.create_task(wordings.run())
+        models = Models(model, spending or MemorySpending(), observer, clock, time.monotonic, limits=limits)
+        copywriter = Copywriter(models, state, listeners, clock, time.monotonic, deadline_seconds=deadline_seconds)
+        running = asyncio.create_task(copywriter.run())
         try:
-            yield ModelWorld(server, model, models, wordings, state, listeners, clock, witness)
+            yield ModelWorld(server, model, models, copywriter, state, listeners, clock, observer)
         finally:
             running.cancel()
             with contextlib.suppress(asyncio.CancelledError):

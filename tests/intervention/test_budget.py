@@ -170,12 +170,12 @@ async def test_replicas_share_one_budget(valkey: redis.Client) -> None:
 
 
 async def test_a_store_that_is_away_spends_nothing() -> None:
-    class Away(MemorySpending):
+    class Link(MemorySpending):
         async def reserve(self, day: int, wanted: Amount, limits: Amount) -> bool:
             raise Unavailable("DEPENDENCY_UNAVAILABLE", "away")
 
     model = ScriptedModel()
-    assert await refusal_of(models_over(Away(), model, ManualClock(), NO_LIMITS)) == "unaccounted"
+    assert await refusal_of(models_over(Link(), model, ManualClock(), NO_LIMITS)) == "unaccounted"
     assert not model.calls
 
 
@@ -244,10 +244,10 @@ def test_the_share_left_is_the_smaller_one() -> None:
 
 
 async def test_a_call_is_witnessed_with_its_cost() -> None:
-    counted, model, clock, witness = MemorySpending(), ScriptedModel(), ManualClock(), RecordingModelWitness()
-    models = Models(model, counted, witness, clock, time.monotonic, limits=NO_LIMITS, geography="eu")
+    counted, model, clock, observer = MemorySpending(), ScriptedModel(), ManualClock(), RecordingModelWitness()
+    models = Models(model, counted, observer, clock, time.monotonic, limits=NO_LIMITS, geography="eu")
     answer, usage = await models.ask(Complexity.DEEP, LONG, 1.0, Origin(b"t" * 16, "d-1"))
-    assert witness.calls == [
+    assert observer.calls == [
         Call(
             model_id="eu.amazon.nova-pro-v1:0",
             prompt_version="test-1",

@@ -50,8 +50,8 @@ def looks(truth: Truth, seed: int) -> Table:
     users = chance.poisson(truth.users_a_day, (RUNS, DAYS))
     held = chance.binomial(users, truth.holdout_share)
     treated = users - held
-    came = [treated, chance.binomial(treated, truth.treated), held, chance.binomial(held, truth.holdout)]
-    return np.cumsum(np.stack(came, axis=-1), axis=1)
+    result = [treated, chance.binomial(treated, truth.treated), held, chance.binomial(held, truth.holdout)]
+    return np.cumsum(np.stack(result, axis=-1), axis=1)
 
 
 def estimates(runs: Table) -> list[list[Estimate]]:

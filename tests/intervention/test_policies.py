@@ -17,7 +17,7 @@ from services.intervention.policy.adapters.yaml import PolicyFile, parse
 from services.intervention.policy.domain import interpretation
 from services.intervention.policy.domain.interpretation import PolicyError, policy_of
 from services.intervention.policy.domain.policy import HOUR_US, MINUTE_US
-from services.intervention.policy.domain.timeline import Dated, Timeline
+from services.intervention.policy.domain.timeline import DatedPolicy, Timeline
 from services.intervention.policy.ports import PolicyStore
 from services.intervention.policy.usecases import Policies
 from tests.intervention.builders import DOCUMENT, MINUTE, NOON_ISH, POLICIES, ManualClock, Row, World, edited, policy
@@ -112,7 +112,7 @@ async def store(request: pytest.FixtureRequest, valkey: redis.Client) -> PolicyS
 
 
 async def test_of_two_that_append_at_once_one_comes_first(store: PolicyStore) -> None:
-    one, other = Dated(0, "a", "A"), Dated(5, "b", "ü")
+    one, other = DatedPolicy(0, "a", "A"), DatedPolicy(5, "b", "ü")
     assert await store.append(one, 0)
     assert not await store.append(other, 0)
     assert await store.append(other, 1)

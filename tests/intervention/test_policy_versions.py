@@ -18,7 +18,7 @@ from services.intervention.policy.adapters.yaml import parse
 from services.intervention.policy.domain import interpretation
 from services.intervention.policy.domain.document import Document, Duration
 from services.intervention.policy.domain.interpretation import policy_of
-from services.intervention.policy.domain.timeline import Dated, Timeline
+from services.intervention.policy.domain.timeline import DatedPolicy, Timeline
 from services.intervention.policy.usecases import Policies
 from tests.golden.formats import FORMATS, POLICY, At
 from tests.golden.kept import put
@@ -129,4 +129,4 @@ async def test_outcomes_of_a_channel_that_the_policy_does_not_know_break_nothing
 
 def test_an_entry_of_version_0_1_0_has_no_canonical_form() -> None:
     blob = msgspec.msgpack.encode([5, "v+1", "version: v"])
-    assert msgspec.msgpack.decode(blob, type=Dated) == Dated(5, "v+1", "version: v", "")
+    assert msgspec.msgpack.decode(blob, type=DatedPolicy) == DatedPolicy(5, "v+1", "version: v", "")

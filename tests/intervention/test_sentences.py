@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from services.intervention.decision.domain.decision import derive
 from services.intervention.decision.domain.eligibility import Reason
 from services.intervention.decision.domain.facts import Outcome
-from services.intervention.decision.domain.offer import Away, Offer, Standing, WithdrawalReason
+from services.intervention.decision.domain.offer import Link, Offer, Standing, WithdrawalReason
 from services.intervention.decision.domain.reasons import WITHDRAWALS, beside, counted, explain, lasting
 from services.intervention.language.domain import screening
 from services.intervention.policy.domain.policy import EventKind, Policy
@@ -126,7 +126,7 @@ def test_who_was_not_helped_is_not_told_to_have_been(seconds: float, is_withheld
 
 
 def test_help_from_before_a_login_is_told_without_who_got_it() -> None:
-    away = Away(("ada",), NOON_ISH - 2 * MINUTE, NOON_ISH - 5 * MINUTE, NOON_ISH - 5 * MINUTE)
+    away = Link(("ada",), NOON_ISH - 2 * MINUTE, NOON_ISH - 5 * MINUTE, NOON_ISH - 5 * MINUTE)
     said = derive(policy(), facts(Row(80.0)), Standing(away=away), "j").explanation
     assert said.startswith("Help was decided on 5 minutes ago; the cooldown ends in 10 minutes.")
 

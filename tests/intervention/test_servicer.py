@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from mesh import semconv, telemetry
 from mesh.errors import FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
-from services.intervention.decision.adapters.spans import SpanWitness
+from services.intervention.decision.adapters.spans import SpanObserver
 from services.intervention.decision.domain.eligibility import Reason
 from services.intervention.decision.domain.facts import Level, Outcome
 from services.intervention.decision.domain.offer import WithdrawalReason
@@ -319,7 +319,7 @@ async def test_a_span_stands_in_the_trace_of_the_event() -> None:
     traced = telemetry.exporting("intervention", exporter)
     world = World()
     (made,) = await world.send(Row(80.0))
-    SpanWitness(traced).made("d-3-1-0", made.decision, (9).to_bytes(8, "big"))
+    SpanObserver(traced).made("d-3-1-0", made.decision, (9).to_bytes(8, "big"))
     traced.provider.force_flush()
     (span,) = exporter.get_finished_spans()
     assert span.name == semconv.SPAN_DECIDE

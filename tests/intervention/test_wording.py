@@ -147,7 +147,7 @@ def test_prompts_have_versions_and_hashes() -> None:
 async def test_who_waits_is_woken_once_the_words_are_there() -> None:
     async with model_world(words(GOOD)) as world:
         listener = world.listeners.listen("ada")
-        world.wordings.ask([(known_facts(), help_())])
+        world.copywriter.ask([(known_facts(), help_())])
         await asyncio.wait_for(listener.wait(60), 5)
         found = await world.stored("i1")
         assert found is not None
@@ -158,14 +158,14 @@ async def test_each_call_is_told_on_behalf_of_its_event() -> None:
     async with model_world(words(GOOD)) as world:
         pages = ("/one", "/two")
         made = [(known_facts(page=page), help_(number, page=page)) for number, page in enumerate(pages)]
-        world.wordings.ask(made)
+        world.copywriter.ask(made)
         await world.worded(help_(9, page="/three"), known_facts(page="/three"))
         async with asyncio.timeout(5):
-            while len(world.witness.calls) < 3:
+            while len(world.observer.calls) < 3:
                 await world.state.saved.wait()
                 world.state.saved.clear()
-        assert {each.decision_id for each in world.witness.calls} == {"d0", "d1", "d9"}
-        assert {each.trace_id for each in world.witness.calls} == {known_facts().trace_id}
+        assert {each.decision_id for each in world.observer.calls} == {"d0", "d1", "d9"}
+        assert {each.trace_id for each in world.observer.calls} == {known_facts().trace_id}
 
 
 async def test_what_is_asked_again_is_answered_from_memory_for_anybody() -> None:
@@ -189,7 +189,7 @@ async def test_a_batch_that_comes_again_asks_nothing_and_changes_nothing() -> No
     async with model_world(words(GOOD)) as world:
         first = await world.worded(help_(1))
         world.clock.now_us += 1_000_000
-        world.wordings.ask([(known_facts(), help_(1))])
+        world.copywriter.ask([(known_facts(), help_(1))])
         await world.worded(help_(2))  # behind it in the queue
         assert await world.stored("i1") == first
         assert len(world.server.requests) == 1
@@ -219,10 +219,10 @@ async def test_words_are_late_once_the_known_user_has_answered() -> None:
             user_state.offered(policy(), user_state.NOBODY, one, NOON_ISH, is_urgent=True), (), "eve", NOON_ISH
         )
         row = facts(arrival("eve", NOON_ISH, standing))
-        came = linking.arrived(policy(), user_state.NOBODY, linking.decode(standing), row)
+        result = linking.arrived(policy(), user_state.NOBODY, linking.decode(standing), row)
         report = OutcomeReport(one.id, Outcome.DECLINED, one.channel)
-        came = user_state.reported(policy(), came, report, NOON_ISH)
-        for user_id, helped in (("ada", left), ("eve", came)):
+        result = user_state.reported(policy(), result, report, NOON_ISH)
+        for user_id, helped in (("ada", left), ("eve", result)):
             sealed = applied.seal(applied.resume(None, batch), USERS.encode(helped), batch)
             await world.state.save({USERS.key(user_id): sealed}, None)
         assert (await world.worded(one, known_facts("ada"))).refusal == "late"
@@ -231,7 +231,7 @@ async def test_words_are_late_once_the_known_user_has_answered() -> None:
 async def test_what_the_policy_does_not_want_worded_is_not() -> None:
     async with model_world(words(GOOD)) as world:
         fixed = msgspec.structs.replace(help_(1), is_worded=False)
-        world.wordings.ask([(known_facts(), fixed)])
+        world.copywriter.ask([(known_facts(), fixed)])
         await world.worded(help_(2))
         assert await world.stored("i1") is None
 
@@ -239,13 +239,13 @@ async def test_what_the_policy_does_not_want_worded_is_not() -> None:
 async def test_a_call_is_a_span_of_the_event_s_trace() -> None:
     exporter = InMemorySpanExporter()
     traced = telemetry.exporting("intervention", exporter)
-    witness = ModelSpans(traced)
+    observer = ModelSpans(traced)
     answer = Answer("{}", (), Stop.END, 600, 80)
     call = Call(
         "amazon.nova-micro-v1:0", "wording-1", 120, NOON_ISH, NOON_ISH + 5, answer, None, 32.2, b"t" * 16, "d-3-1-0"
     )
-    witness.called(call)
-    witness.called(
+    observer.called(call)
+    observer.called(
         call._replace(answer=None, refusal=Refusal.THROTTLED, cost_micro_usd=0.0, trace_id=b"", decision_id="")
     )
     traced.close()

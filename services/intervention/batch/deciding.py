@@ -9,7 +9,7 @@ from mesh import keyed
 from mesh.applied import Batch
 from mesh.state import Shards, StateStore
 from services.intervention.batch import effects
-from services.intervention.batch.effects import Made
+from services.intervention.batch.effects import Created
 from services.intervention.batch.rows import (
     Rows,
     contacts_after,
@@ -27,7 +27,7 @@ from services.intervention.decision.domain.facts import Outcome
 from services.intervention.decision.domain.ledger import Decision
 from services.intervention.decision.domain.offer import Offer, WithdrawalReason
 from services.intervention.decision.ids import decision_id, decision_id_of
-from services.intervention.decision.ports import Became, Ledger, Listeners, Witness, Words
+from services.intervention.decision.ports import Copywriting, Ledger, Listeners, Observer, OutcomeEvent
 from services.intervention.decision.state import CONTACTS, RECORDS, UNDELIVERED, USERS
 from services.intervention.delivery.ports import Outbox
 from services.intervention.lift.domain import tally
@@ -36,14 +36,14 @@ from services.intervention.policy.domain.policy import DAY_US, Policy
 from services.intervention.policy.usecases import Policies
 
 
-class Came(NamedTuple):
+class BatchResult(NamedTuple):
     """What came of a batch.
 
     Interventions by row, ascending; how many decisions were made for each reason; the actions that were withheld from
     users who are held out; what became of earlier interventions; and by row what moves to known users.
     """
 
-    made: list[Made]
+    made: list[Created]
     reasons: Mapping[Reason, int]
     withheld: list[str]
     outcomes: list[Outcome]
@@ -69,9 +69,9 @@ class Deciding:
         shards: Shards,
         ledger: Ledger,
         outbox: Outbox,
-        witness: Witness,
+        observer: Observer,
         listeners: Listeners,
-        words: Words,
+        words: Copywriting,
         notice: Callable[[], None],
         clock: Callable[[], int],
         *,
@@ -82,7 +82,7 @@ class Deciding:
         self._shards = shards
         self._ledger = ledger
         self._outbox = outbox
-        self._witness = witness
+        self._observer = observer
         self._listeners = listeners
         self._words = words
         self._notice = notice
@@ -90,7 +90,7 @@ class Deciding:
         self._words_us = words_us
         self._renewed_day = 0
 
-    async def decide(self, batch: Batch, rows: Rows) -> Came:
+    async def decide(self, batch: Batch, rows: Rows) -> BatchResult:
         """Decides on a batch.
 
         Raises:
@@ -130,7 +130,7 @@ class Deciding:
         else:
             await self._cancel(users)
             await self._send(made, policies, rows)
-            if users.became and self._witness.is_looking:
+            if users.became and self._observer.is_enabled:
                 await self._tell_outcomes(rows, users.became)
             old = [row for row, reason in aside.items() if reason is Reason.TOO_OLD]
             await self._ledger.record(
@@ -140,7 +140,7 @@ class Deciding:
                 ]
             )
         self._listeners.wake(users.changed())
-        return Came(
+        return BatchResult(
             made,
             reasons_of(rows, decided, aside),
             withheld_of(decided),
@@ -164,28 +164,28 @@ class Deciding:
         for reason, its in ids.items():
             await self._outbox.cancel(its, self._clock(), reason.name.lower())
 
-    async def _send(self, made: Sequence[Made], policies: Mapping[int, Policy], rows: Rows) -> None:
+    async def _send(self, made: Sequence[Created], policies: Mapping[int, Policy], rows: Rows) -> None:
         # Words are looked for from now on, however late the batch is.
         words_until_us = self._clock() + self._words_us if self._words_us else 0
-        parcels = [
-            parcel
+        messages = [
+            message
             for each in made
-            for parcel in effects.parcels(each, policies[rows.record_indexes[each.row]], words_until_us)
+            for message in effects.messages(each, policies[rows.record_indexes[each.row]], words_until_us)
         ]
-        if parcels:
-            await self._outbox.add(parcels, self._clock())
+        if messages:
+            await self._outbox.add(messages, self._clock())
             self._notice()
         worded = [each for each in made if each.intervention.is_worded]
         self._words.ask([(each.decision.facts, each.intervention) for each in worded])
         for each in made:
-            self._witness.made(decision_id(each.decision.facts.position), each.decision, rows.span_ids[each.row])
+            self._observer.made(decision_id(each.decision.facts.position), each.decision, rows.span_ids[each.row])
 
     async def _tell_outcomes(self, rows: Rows, became: Sequence[tuple[int, Offer]]) -> None:
         await keyed.look(self._state, records := keyed.Seen(RECORDS, [offer.id for _, offer in became]))
         for row, offer in became:
             record = records.states[offer.id]
-            self._witness.became(
-                Became(
+            self._observer.became(
+                OutcomeEvent(
                     offer.id,
                     decision_id_of(offer.id),
                     offer.outcome,
@@ -196,11 +196,11 @@ class Deciding:
             )
 
 
-def _made(batch: Batch, rows: Rows, row: int, decided: Decided, policies: Mapping[int, Policy]) -> Made | None:
+def _made(batch: Batch, rows: Rows, row: int, decided: Decided, policies: Mapping[int, Policy]) -> Created | None:
     kept = decided.exceptional
     if kept is None or kept.verdict.intervention is None:
         return None
     # In the zone that was decided by, which the row itself may not tell.
     facts = msgspec.structs.replace(facts_of(batch, rows, row), time_zone=kept.time_zone)
     decision = Decision(facts, kept.standing, kept.verdict, policies[rows.record_indexes[row]].version)
-    return Made(row, decision, kept.verdict.intervention)
+    return Created(row, decision, kept.verdict.intervention)

@@ -15,12 +15,12 @@ from services.intervention.decision.domain.ledger import Block, Decision, Record
 from services.intervention.decision.domain.strategy import Intervention, delivered_channels
 from services.intervention.decision.ids import decision_id, trace_name, user_name
 from services.intervention.decision.ports import Entry
-from services.intervention.delivery.domain.delivery import Parcel
+from services.intervention.delivery.domain.delivery import OutboxMessage
 from services.intervention.policy.domain.policy import IN_APP, Policy
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Made:
+class Created:
     """An intervention that was made at a row."""
 
     row: int
@@ -86,7 +86,7 @@ def _other_traces(rows: Rows, of: Part) -> dict[int, tuple[bytes, ...]]:
     return {row: tuple(its) for row, its in others.items()}
 
 
-def parcels(made: Made, policy: Policy, words_until_us: int) -> list[Parcel]:
+def messages(made: Created, policy: Policy, words_until_us: int) -> list[OutboxMessage]:
     """What is to be sent of an intervention, beside showing it in the product."""
     facts, help_ = made.decision.facts, made.intervention
     due_us = max(help_.send_us, words_until_us) if help_.is_worded else help_.send_us
@@ -99,7 +99,7 @@ def parcels(made: Made, policy: Policy, words_until_us: int) -> list[Parcel]:
         if each != IN_APP
     }
     return [
-        Parcel(
+        OutboxMessage(
             intervention_id=help_.id,
             decision_id=decision_id(facts.position),
             channel=channel,
@@ -120,7 +120,7 @@ def parcels(made: Made, policy: Policy, words_until_us: int) -> list[Parcel]:
     ]
 
 
-def record(made: Made) -> Record:
+def record(made: Created) -> Record:
     """What is kept of an intervention, for whoever asks by its id."""
     facts = made.decision.facts
     return Record(facts.user_id, made.intervention, facts.trace_id)

@@ -12,8 +12,8 @@ from mesh.applied import Batch
 from services.intervention.decision.domain import eligibility, ledger
 from services.intervention.decision.domain.decision import Decided
 from services.intervention.decision.domain.eligibility import Reason
-from services.intervention.decision.domain.facts import Assessment, Bought, Contact, Facts, OutcomeReport, Position
-from services.intervention.decision.domain.linking import Moving
+from services.intervention.decision.domain.facts import Assessment, Contact, Facts, OutcomeReport, Position, Purchase
+from services.intervention.decision.domain.linking import UserTransfer
 from services.intervention.policy.domain.policy import EventKind, Policy
 
 
@@ -46,7 +46,7 @@ class Rows:
     rules_version: str
     kinds: Sequence[int] = ()
     targets: Sequence[str] = ()
-    purchases: Mapping[int, Bought] = dataclasses.field(default_factory=dict)
+    purchases: Mapping[int, Purchase] = dataclasses.field(default_factory=dict)
     contacts: Mapping[int, Contact] = dataclasses.field(default_factory=dict)
     features: Mapping[int, tuple[float, ...]] = dataclasses.field(default_factory=dict)
     feature_names: tuple[str, ...] = ()
@@ -55,7 +55,7 @@ class Rows:
     copied_rows: Sequence[int] = ()
     system_rows: Sequence[int] = ()
     settled_rows: Sequence[int] = ()
-    standings: Mapping[int, Moving] = dataclasses.field(default_factory=dict)
+    standings: Mapping[int, UserTransfer] = dataclasses.field(default_factory=dict)
     linked: Mapping[int, str] = dataclasses.field(default_factory=dict)
     decided_rows: Sequence[int] = ()
     decisions: Sequence[int] = ()

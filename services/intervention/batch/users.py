@@ -9,7 +9,7 @@ from services.intervention.decision.domain import decision, linking, user_state
 from services.intervention.decision.domain.decision import Decided
 from services.intervention.decision.domain.facts import Contact, Facts
 from services.intervention.decision.domain.offer import Offer, Undelivered
-from services.intervention.decision.domain.user_state import Helped
+from services.intervention.decision.domain.user_state import UserState
 from services.intervention.decision.ids import intervention_id
 from services.intervention.lift.domain.tally import Change
 from services.intervention.policy.domain.policy import Policy
@@ -19,8 +19,8 @@ from services.intervention.policy.domain.policy import Policy
 class Users:
     """The users in question, before and after the batch."""
 
-    before: Mapping[str, Helped]
-    after: dict[str, Helped]
+    before: Mapping[str, UserState]
+    after: dict[str, UserState]
     undelivered: Mapping[str, Undelivered]
     contacts: Mapping[str, Contact]
     became: list[tuple[int, Offer]] = dataclasses.field(default_factory=list)
@@ -34,7 +34,7 @@ class Users:
         """Those who are not as they were."""
         return [user_id for user_id, helped in self.after.items() if helped != self.before[user_id]]
 
-    def note(self, row: int, facts: Facts, offers: Sequence[Offer], after: Helped) -> None:
+    def note(self, row: int, facts: Facts, offers: Sequence[Offer], after: UserState) -> None:
         """Takes note of the user after a row, whose offers were known to be such."""
         before = self.after[facts.user_id]
         self.after[facts.user_id] = after
@@ -60,7 +60,7 @@ class Users:
         self.note(row, facts, helped.offers, decision.take_effect(policy, facts, helped))
         self._leave(policy, facts, rows, row)
 
-    def _arrive(self, policy: Policy, facts: Facts, rows: Rows, row: int) -> Helped:
+    def _arrive(self, policy: Policy, facts: Facts, rows: Rows, row: int) -> UserState:
         """The user of a row once what it brings has arrived."""
         helped = self.after[facts.user_id]
         if row not in rows.standings:

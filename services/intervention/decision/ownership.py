@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 from mesh import keyed
 from mesh.state import StateStore
 from services.intervention.decision.domain import user_state
-from services.intervention.decision.domain.user_state import Helped
+from services.intervention.decision.domain.user_state import UserState
 from services.intervention.decision.state import USERS
 
 _MOST_STEPS: Final = 4
@@ -19,7 +19,7 @@ class Owner(NamedTuple):
     """
 
     user_id: str
-    helped: Helped
+    helped: UserState
     is_on_its_way: bool
 
 

@@ -56,7 +56,7 @@ class Ledger(Protocol):
         """
 
 
-class Became(NamedTuple):
+class OutcomeEvent(NamedTuple):
     """That something came of an intervention.
 
     `made_trace_id` is the trace of the event that led to it, 16 bytes, empty where that is not known. The other ids are
@@ -71,20 +71,20 @@ class Became(NamedTuple):
     span_id: bytes
 
 
-class Witness(Protocol):
+class Observer(Protocol):
     """Is told of every intervention, after it was recorded; may be told again after a fault."""
 
-    is_looking: bool
+    is_enabled: bool
     """Whether what it is told is of use."""
 
     def made(self, decision_id: str, decision: Decision, span_id: bytes) -> None:
         """Takes note that one was made. The span brought the event, empty where it is not recorded. Never raises."""
 
-    def became(self, became: Became) -> None:
+    def became(self, became: OutcomeEvent) -> None:
         """Takes note of what came of one. Never raises."""
 
 
-class Words(Protocol):
+class Copywriting(Protocol):
     """Looks for better words for what was made, in the background."""
 
     def ask(self, made: Sequence[tuple[Facts, Intervention]]) -> None:

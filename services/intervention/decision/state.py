@@ -8,27 +8,27 @@ from mesh.keyed import Kind
 from services.intervention.decision.domain.facts import Contact, Outcome
 from services.intervention.decision.domain.ledger import Record
 from services.intervention.decision.domain.offer import Undelivered
-from services.intervention.decision.domain.user_state import NOBODY, Helped
+from services.intervention.decision.domain.user_state import NOBODY, UserState
 
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
-_DECODE_HELPED: Final = msgspec.msgpack.Decoder(Helped).decode
+_DECODE_USER: Final = msgspec.msgpack.Decoder(UserState).decode
 _DECODE_RECORD: Final = msgspec.msgpack.Decoder(Record).decode
 _DECODE_UNDELIVERED: Final = msgspec.msgpack.Decoder(Undelivered).decode
 _DECODE_CONTACT: Final = msgspec.msgpack.Decoder(Contact).decode
 _NOWHERE: Final = Contact("", "")
 
 
-def _encode_helped(helped: Helped) -> bytes:
+def _encode_user(helped: UserState) -> bytes:
     # What was taken back is written as expired, with the reason beside it: a replica of the version before, which may
     # decide next, knows no other end for it.
     return _ENCODE(_with_outcome(helped, Outcome.EXPIRED))
 
 
-def _decode_helped(blob: bytes) -> Helped:
-    return _with_outcome(_DECODE_HELPED(blob), Outcome.WITHDRAWN) if blob else NOBODY
+def _decode_user(blob: bytes) -> UserState:
+    return _with_outcome(_DECODE_USER(blob), Outcome.WITHDRAWN) if blob else NOBODY
 
 
-def _with_outcome(helped: Helped, outcome: Outcome) -> Helped:
+def _with_outcome(helped: UserState, outcome: Outcome) -> UserState:
     """The user with this outcome of what was taken back."""
     if not any(each.withdrawal for each in helped.offers):
         return helped
@@ -48,7 +48,7 @@ def _decode_contact(blob: bytes) -> Contact:
     return _DECODE_CONTACT(blob) if blob else _NOWHERE
 
 
-USERS: Final = Kind("user:", _decode_helped, _encode_helped)
+USERS: Final = Kind("user:", _decode_user, _encode_user)
 """By user, as far as help is concerned."""
 RECORDS: Final = Kind[Record | None]("made:", _decode_record, _ENCODE, is_sealed=False)
 """By the id of an intervention, for whoever asks by it."""

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
 from services.intervention.decision.domain.facts import Contact
-from services.intervention.delivery.domain.delivery import Delivery, Parcel, Slip
+from services.intervention.delivery.domain.delivery import Delivery, OutboxEntry, OutboxMessage
 
 
 class Sent(NamedTuple):
@@ -22,7 +22,7 @@ class Channel(Protocol):
     is_repeatable: bool
     """Whether the receiver can tell a repetition by its key, so that sending again does no harm."""
 
-    async def send(self, parcel: Parcel, text: str, contact: Contact, key: str) -> Sent:
+    async def send(self, message: OutboxMessage, text: str, contact: Contact, key: str) -> Sent:
         """Sends a message with this text, once.
 
         Raises:
@@ -32,20 +32,20 @@ class Channel(Protocol):
         """
 
 
-class DeliveryWitness(Protocol):
+class DeliveryObserver(Protocol):
     """Stands around every attempt to send a message, and is told what came of it."""
 
-    def sending(self, slip: Slip) -> AbstractContextManager[None]:
+    def sending(self, entry: OutboxEntry) -> AbstractContextManager[None]:
         """What the attempt is made within; what is raised there goes on."""
 
-    def noted(self, slip: Slip) -> None:
+    def noted(self, entry: OutboxEntry) -> None:
         """Takes note of a message that has come to an end, or waits for another attempt. Never raises."""
 
 
 class Claimed(NamedTuple):
-    """A slip that one sender works at, and until when it is left to it: Unix microseconds."""
+    """A entry that one sender works at, and until when it is left to it: Unix microseconds."""
 
-    slip: Slip
+    entry: OutboxEntry
     until_us: int
 
 
@@ -63,20 +63,20 @@ class Outbox(Protocol):
     until the claim ends. All calls raise `Unavailable` where the store cannot be reached; each may be repeated.
     """
 
-    async def add(self, parcels: Sequence[Parcel], now_us: int) -> None:
+    async def add(self, messages: Sequence[OutboxMessage], now_us: int) -> None:
         """Takes messages in. One that is known by its intervention and channel stays as it is, done or not."""
 
     async def cancel(self, intervention_ids: Sequence[str], now_us: int, reason: str) -> None:
         """Cancels what waits of interventions, and brings it up to be filed. What is in doubt stays as it is."""
 
     async def claim(self, channel: str, now_us: int, limit: int, lease_us: int) -> list[Claimed]:
-        """The slips of a channel that are due, the longest due first, each given to one caller for the lease."""
+        """The entries of a channel that are due, the longest due first, each given to one caller for the lease."""
 
-    async def update(self, claimed: Claimed, slip: Slip, due_us: int | None) -> bool:
-        """Puts a slip in the place of a claimed one, to come up again at a time, or never.
+    async def update(self, claimed: Claimed, entry: OutboxEntry, due_us: int | None) -> bool:
+        """Puts a entry in the place of a claimed one, to come up again at a time, or never.
 
-        A time after that of the claim keeps the slip claimed until then. False, and nothing is done, where the claim
-        has ended and another has taken the slip, or where it was cancelled. A repeated call answers as the first.
+        A time after that of the claim keeps the entry claimed until then. False, and nothing is done, where the claim
+        has ended and another has taken the entry, or where it was cancelled. A repeated call answers as the first.
         """
 
     async def backlog(self, channel: str) -> Backlog:

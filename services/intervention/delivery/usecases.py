@@ -20,9 +20,9 @@ from services.intervention.decision.domain.facts import Contact, Outcome
 from services.intervention.decision.domain.offer import with_undelivered
 from services.intervention.decision.state import CONTACTS, UNDELIVERED, USERS
 from services.intervention.delivery.domain import delivery
-from services.intervention.delivery.domain.delivery import Deferred, Parcel, Refused, Slip, Unanswered
-from services.intervention.delivery.ports import Channel, Claimed, DeliveryWitness, Outbox
-from services.intervention.language.state import WORDINGS
+from services.intervention.delivery.domain.delivery import Deferred, OutboxEntry, OutboxMessage, Refused, Unanswered
+from services.intervention.delivery.ports import Channel, Claimed, DeliveryObserver, Outbox
+from services.intervention.language.state import GENERATED_COPY
 
 LEASE_US: Final = 60_000_000
 """How long a message is left to one sender: longer than an attempt, with what is noted before and after it."""
@@ -35,7 +35,7 @@ _ARRIVING_US: Final = 2_000_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Tried:
+class AttemptResult:
     """What an attempt told of the provider: whether it works, and how long it wants to be left alone."""
 
     is_good: bool
@@ -50,74 +50,74 @@ class _Wanted:
     contact: Contact
 
 
-class Carrier:
+class Deliverer:
     """Carries messages one by one; calls may run side by side."""
 
     def __init__(
         self,
         outbox: Outbox,
         state: StateStore,
-        witness: DeliveryWitness,
+        observer: DeliveryObserver,
         clock: Callable[[], int],
         draw: Callable[[], float],
     ) -> None:
         self._outbox = outbox
         self._state = state
-        self._witness = witness
+        self._observer = observer
         self._clock = clock
         self._draw = draw
         # Two messages of one user may fail at once. Those of other processes are not locked out: then one entry may be
         # lost, and a cap counts a message that was not sent.
         self._filing = asyncio.Lock()
 
-    async def carry(self, claimed: Claimed, channel: Channel) -> Tried | None:
+    async def deliver(self, claimed: Claimed, channel: Channel) -> AttemptResult | None:
         """Brings a claimed message as far as it can be brought now. None where the provider was not tried.
 
         Raises:
             Unavailable: the store is away; the message comes up again when its claim ends.
         """
-        slip = claimed.slip
-        if not slip.is_waiting:
+        entry = claimed.entry
+        if not entry.is_waiting:
             await self._file(claimed)
-            self._witness.noted(slip)
+            self._observer.noted(entry)
             return None
-        if slip.is_doubtful and not channel.is_repeatable:
-            await self._end(claimed, delivery.failed(slip, "no_answer", self._clock(), is_doubtful=True))
+        if entry.is_doubtful and not channel.is_repeatable:
+            await self._end(claimed, delivery.failed(entry, "no_answer", self._clock(), is_doubtful=True))
             return None
-        wanted = await self._look(slip.parcel)
+        wanted = await self._look(entry.message)
         if wanted is None:
-            await self._update(claimed, slip, self._clock() + _ARRIVING_US)
+            await self._update(claimed, entry, self._clock() + _ARRIVING_US)
             return None
         if isinstance(wanted, str):
-            await self._end(claimed, delivery.cancelled(slip, wanted, self._clock()))
+            await self._end(claimed, delivery.cancelled(entry, wanted, self._clock()))
             return None
         begun = await self._begin(claimed, channel)
-        return await self._attempt(begun, slip, wanted, channel) if begun else None
+        return await self._attempt(begun, entry, wanted, channel) if begun else None
 
-    async def _look(self, parcel: Parcel) -> _Wanted | str | None:
+    async def _look(self, message: OutboxMessage) -> _Wanted | str | None:
         """What to send, as of now; or why it is not wanted any more. None while it is on its way to another user."""
-        user_id = parcel.user_id
+        user_id = message.user_id
         users, contacts = keyed.Seen(USERS, [user_id]), keyed.Seen(CONTACTS, [user_id])
-        await keyed.look(self._state, users, contacts, words := keyed.Seen(WORDINGS, [parcel.intervention_id]))
+        await keyed.look(self._state, users, contacts, words := keyed.Seen(GENERATED_COPY, [message.intervention_id]))
         helped, reached = users.states[user_id], contacts.states[user_id]
         now_us = self._clock()
-        if helped.away is not None and user_state.offer_of(helped, parcel.intervention_id) is None:
-            owner = await ownership.owner(self._state, parcel.user_id, parcel.intervention_id)
-            if owner.is_on_its_way and parcel.expires_us > now_us:
+        if helped.away is not None and user_state.offer_of(helped, message.intervention_id) is None:
+            owner = await ownership.owner(self._state, message.user_id, message.intervention_id)
+            if owner.is_on_its_way and message.expires_us > now_us:
                 return None
             helped, reached = owner.helped, await self._reached(reached, owner.user_id)
-        offer = user_state.offer_of(helped, parcel.intervention_id)
-        became = user_state.outcome_at(helped, parcel.intervention_id, now_us)
+        offer = user_state.offer_of(helped, message.intervention_id)
+        became = user_state.outcome_at(helped, message.intervention_id, now_us)
         if offer is None or became is None:
             return "taken_back"
-        if parcel.expires_us <= now_us or became is Outcome.EXPIRED:
+        if message.expires_us <= now_us or became is Outcome.EXPIRED:
             return "expired"
         if became is Outcome.WITHDRAWN:
             return offer.withdrawal.name.lower()
         if not outcome.is_waiting(became):
             return "answered"
-        found = words.states[parcel.intervention_id]
-        text = found.text if found is not None and found.is_used else parcel.text
+        found = words.states[message.intervention_id]
+        text = found.text if found is not None and found.is_used else message.text
         return _Wanted(text, reached)
 
     async def _reached(self, told: Contact, user_id: str) -> Contact:
@@ -127,68 +127,68 @@ class Carrier:
 
     async def _begin(self, claimed: Claimed, channel: Channel) -> Claimed | None:
         now_us = self._clock()
-        begun = delivery.begun(claimed.slip, channel.provider, now_us)
+        begun = delivery.begun(claimed.entry, channel.provider, now_us)
         is_ours = await self._update(claimed, begun, now_us + LEASE_US)
         return Claimed(begun, now_us + LEASE_US) if is_ours else None
 
-    async def _attempt(self, begun: Claimed, before: Slip, wanted: _Wanted, channel: Channel) -> Tried:
-        parcel, slip = begun.slip.parcel, begun.slip
+    async def _attempt(self, begun: Claimed, before: OutboxEntry, wanted: _Wanted, channel: Channel) -> AttemptResult:
+        message, entry = begun.entry.message, begun.entry
         try:
-            with self._witness.sending(slip):
+            with self._observer.sending(entry):
                 async with asyncio.timeout(_SEND_SECONDS):
-                    told = await channel.send(parcel, wanted.text, wanted.contact, parcel.key)
+                    told = await channel.send(message, wanted.text, wanted.contact, message.key)
         except Deferred as refusal:
             await self._put_off(begun, refusal.reason, refusal.retry_after_us, is_doubtful=before.is_doubtful)
-            return Tried(is_good=False, retry_after_us=refusal.retry_after_us)
+            return AttemptResult(is_good=False, retry_after_us=refusal.retry_after_us)
         except Refused as refusal:
             is_doubtful = before.is_doubtful
-            await self._end(begun, delivery.failed(slip, refusal.reason, self._clock(), is_doubtful=is_doubtful))
-            return Tried(is_good=True)
+            await self._end(begun, delivery.failed(entry, refusal.reason, self._clock(), is_doubtful=is_doubtful))
+            return AttemptResult(is_good=True)
         except (Unanswered, TimeoutError) as silence:
             reason = silence.reason if isinstance(silence, Unanswered) else "no_answer"
             if channel.is_repeatable:
                 await self._put_off(begun, reason, 0, is_doubtful=True)
             else:
-                await self._end(begun, delivery.failed(slip, reason, self._clock(), is_doubtful=True))
-            return Tried(is_good=False)
-        await self._end(begun, delivery.sent(slip, told.provider_id, self._clock()))
-        return Tried(is_good=True)
+                await self._end(begun, delivery.failed(entry, reason, self._clock(), is_doubtful=True))
+            return AttemptResult(is_good=False)
+        await self._end(begun, delivery.sent(entry, told.provider_id, self._clock()))
+        return AttemptResult(is_good=True)
 
     async def _put_off(self, begun: Claimed, reason: str, retry_after_us: int, *, is_doubtful: bool) -> None:
         """Waits for another attempt, if there is time for one."""
-        slip, now_us = begun.slip, self._clock()
-        due_us = now_us + max(retry_after_us, delivery.wait_us(slip.attempt_count, self._draw()))
-        if due_us < slip.parcel.expires_us:
-            after = delivery.deferred(slip, reason, due_us, is_doubtful=is_doubtful)
+        entry, now_us = begun.entry, self._clock()
+        due_us = now_us + max(retry_after_us, delivery.wait_us(entry.attempt_count, self._draw()))
+        if due_us < entry.message.expires_us:
+            after = delivery.deferred(entry, reason, due_us, is_doubtful=is_doubtful)
             if await self._update(begun, after, due_us):
-                self._witness.noted(after)
+                self._observer.noted(after)
         else:
-            await self._end(begun, delivery.failed(slip, reason, now_us, is_doubtful=is_doubtful))
+            await self._end(begun, delivery.failed(entry, reason, now_us, is_doubtful=is_doubtful))
 
-    async def _end(self, claimed: Claimed, slip: Slip) -> None:
+    async def _end(self, claimed: Claimed, entry: OutboxEntry) -> None:
         """Notes how it ended. What did not go out is filed before it is let go: a crash between loses neither."""
-        if not slip.is_undelivered:
-            is_noted = await self._update(claimed, slip, None)
+        if not entry.is_undelivered:
+            is_noted = await self._update(claimed, entry, None)
         else:
             until_us = self._clock() + LEASE_US
-            is_noted = await self._update(claimed, slip, until_us)
+            is_noted = await self._update(claimed, entry, until_us)
             if is_noted:
-                await self._file(Claimed(slip, until_us))
+                await self._file(Claimed(entry, until_us))
         if is_noted:
-            self._witness.noted(slip)
+            self._observer.noted(entry)
 
     async def _file(self, claimed: Claimed) -> None:
-        parcel = claimed.slip.parcel
-        owner = await ownership.owner(self._state, parcel.user_id, parcel.intervention_id)
+        message = claimed.entry.message
+        owner = await ownership.owner(self._state, message.user_id, message.intervention_id)
         async with self._filing:
             known = await keyed.read(self._state, UNDELIVERED, owner.user_id)
-            after = with_undelivered(known, [(parcel.intervention_id, parcel.channel)])
+            after = with_undelivered(known, [(message.intervention_id, message.channel)])
             await self._state.save({UNDELIVERED.key(owner.user_id): UNDELIVERED.encode(after)}, None)
-        await self._update(claimed, claimed.slip, None)
+        await self._update(claimed, claimed.entry, None)
 
-    async def _update(self, claimed: Claimed, slip: Slip, due_us: int | None) -> bool:
+    async def _update(self, claimed: Claimed, entry: OutboxEntry, due_us: int | None) -> bool:
         """Notes it, and tries for a while where the store is away: what is not noted is in doubt."""
-        return await patiently(lambda: self._outbox.update(claimed, slip, due_us), _PATIENCE_SECONDS)
+        return await patiently(lambda: self._outbox.update(claimed, entry, due_us), _PATIENCE_SECONDS)
 
 
 _FAILURES_BEFORE_PAUSE: Final = 3
@@ -199,14 +199,14 @@ _DRAIN_SECONDS: Final = 20.0
 _log: Final = logging.getLogger(__name__)
 
 
-class Sender:
+class DeliveryWorkers:
     """Sends for this process; there may be many over one outbox.
 
     Args:
         outbox: what is to be sent.
         channels: every channel by its name.
         state: the store of users, contacts and wordings.
-        witness: stands around every attempt.
+        observer: stands around every attempt.
         clock: tells what is due and what has expired.
         draw: chance for waiting times, 0 to 1.
         concurrency: messages of one channel under way at a time.
@@ -218,28 +218,28 @@ class Sender:
         outbox: Outbox,
         channels: Mapping[str, Channel],
         state: StateStore,
-        witness: DeliveryWitness,
+        observer: DeliveryObserver,
         clock: Callable[[], int],
         draw: Callable[[], float],
         *,
         concurrency: int,
         poll_seconds: float = 1.0,
     ) -> None:
-        carrier = Carrier(outbox, state, witness, clock, draw)
-        self._lanes = [
-            _Lane(name, channel, outbox, carrier, clock, Pace(draw), concurrency, poll_seconds)
+        deliverer = Deliverer(outbox, state, observer, clock, draw)
+        self._workers = [
+            _DeliveryWorker(name, channel, outbox, deliverer, clock, ChannelBackoff(draw), concurrency, poll_seconds)
             for name, channel in channels.items()
         ]
 
     async def run(self) -> None:
         """Sends until it is cancelled; then takes nothing more and lets what is under way end, for seconds."""
-        running = [asyncio.create_task(lane.run()) for lane in self._lanes]
+        running = [asyncio.create_task(lane.run()) for lane in self._workers]
         try:
             await asyncio.wait(running, return_when=asyncio.FIRST_EXCEPTION)
         finally:
             # Lanes are told to stop, not cancelled: what is cancelled after an attempt stays in doubt, and the store's
             # client may swallow a cancellation.
-            for lane in self._lanes:
+            for lane in self._workers:
                 lane.stop()
             while not all(each.done() for each in running):
                 # It ends by itself, and soon: being cancelled once more does not hurry it.
@@ -250,11 +250,11 @@ class Sender:
 
     def notice(self) -> None:
         """Tells that something was added; it is looked at at once."""
-        for lane in self._lanes:
+        for lane in self._workers:
             lane.wake()
 
 
-class Pace:
+class ChannelBackoff:
     """How fast a channel may go: after failures in a row it rests, longer each time, and then is tried once.
 
     Times are seconds of a clock that never goes back.
@@ -275,7 +275,7 @@ class Pace:
         """What is left of the rest."""
         return max(0.0, self._resumes_at - now)
 
-    def tried(self, attempt: Tried, now: float) -> None:
+    def tried(self, attempt: AttemptResult, now: float) -> None:
         """Takes note of an attempt. Those that were under way when the rest began do not make it longer."""
         if attempt.is_good:
             self._failures = 0
@@ -291,7 +291,7 @@ class Pace:
             self._resumes_at = max(self._resumes_at, now + pause)
 
 
-class _Lane:
+class _DeliveryWorker:
     """The messages of one channel."""
 
     def __init__(
@@ -299,18 +299,18 @@ class _Lane:
         name: str,
         channel: Channel,
         outbox: Outbox,
-        carrier: Carrier,
+        deliverer: Deliverer,
         clock: Callable[[], int],
-        pace: Pace,
+        pace: ChannelBackoff,
         limit: int,
         poll_seconds: float,
     ) -> None:
         self._name = name
         self._channel = channel
         self._outbox = outbox
-        self._carrier = carrier
+        self._deliverer = deliverer
         self._clock = clock
-        self._pace = pace
+        self._backoff = pace
         self._limit = limit
         self._poll_seconds = poll_seconds
         self._woken = asyncio.Event()
@@ -339,7 +339,7 @@ class _Lane:
 
     async def _take(self) -> int:
         """Begins to send what is due; gives how many."""
-        room = self._pace.room(_now(), self._limit) - len(self._under_way)
+        room = self._backoff.room(_now(), self._limit) - len(self._under_way)
         if room <= 0:
             return 0
         try:
@@ -347,28 +347,28 @@ class _Lane:
         except Unavailable:
             return 0
         for claimed in due:
-            task = asyncio.create_task(self._carry(claimed))
+            task = asyncio.create_task(self._deliver(claimed))
             self._under_way.add(task)
             task.add_done_callback(self._done)
         return len(due)
 
-    async def _carry(self, claimed: Claimed) -> None:
+    async def _deliver(self, claimed: Claimed) -> None:
         try:
-            tried = await self._carrier.carry(claimed, self._channel)
+            tried = await self._deliverer.deliver(claimed, self._channel)
         except Unavailable:
             return
         except Exception:  # noqa: BLE001 - one message's fault is not the others'; it comes up again, in doubt
             _log.exception("a message by %s could not be sent", self._name)
-            tried = Tried(is_good=False)
+            tried = AttemptResult(is_good=False)
         if tried is not None:
-            self._pace.tried(tried, _now())
+            self._backoff.tried(tried, _now())
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
         self._woken.set()
 
     async def _rest(self) -> None:
-        rest_seconds = self._pace.rest_seconds(_now())
+        rest_seconds = self._backoff.rest_seconds(_now())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(rest_seconds or self._poll_seconds):
                 await self._woken.wait()

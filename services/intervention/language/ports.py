@@ -53,7 +53,7 @@ class Call(NamedTuple):
     decision_id: str
 
 
-class ModelWitness(Protocol):
+class ModelObserver(Protocol):
     """Is told of every call of a model."""
 
     def called(self, call: Call) -> None:

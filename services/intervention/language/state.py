@@ -5,15 +5,15 @@ from typing import Final
 import msgspec
 
 from mesh.keyed import Kind
-from services.intervention.language.domain.generated_copy import Worded
+from services.intervention.language.domain.generated_copy import GeneratedCopy
 
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
-_DECODE_WORDED: Final = msgspec.msgpack.Decoder(Worded).decode
+_DECODE_COPY: Final = msgspec.msgpack.Decoder(GeneratedCopy).decode
 
 
-def _decode_worded(blob: bytes) -> Worded | None:
-    return _DECODE_WORDED(blob) if blob else None
+def _decode_copy(blob: bytes) -> GeneratedCopy | None:
+    return _DECODE_COPY(blob) if blob else None
 
 
-WORDINGS: Final = Kind[Worded | None]("wording:", _decode_worded, _ENCODE, is_sealed=False)
+GENERATED_COPY: Final = Kind[GeneratedCopy | None]("wording:", _decode_copy, _ENCODE, is_sealed=False)
 """By the id of an intervention."""

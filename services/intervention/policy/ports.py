@@ -2,13 +2,13 @@
 
 from typing import Protocol
 
-from services.intervention.policy.domain.timeline import Dated
+from services.intervention.policy.domain.timeline import DatedPolicy
 
 
 class PolicyStore(Protocol):
     """Keeps the policies that ever were in force, in their order. What was appended stays."""
 
-    async def all(self) -> list[Dated]:
+    async def all(self) -> list[DatedPolicy]:
         """The policies, oldest first; none at first.
 
         Raises:
@@ -22,7 +22,7 @@ class PolicyStore(Protocol):
             Unavailable: the store cannot be reached; the call may be repeated.
         """
 
-    async def append(self, dated: Dated, after_count: int) -> bool:
+    async def append(self, dated: DatedPolicy, after_count: int) -> bool:
         """Appends one if there are so many, in one atomic step; False where another came first.
 
         Raises:

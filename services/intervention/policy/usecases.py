@@ -10,7 +10,7 @@ from mesh.errors import Unavailable, VersionMismatch
 from mesh.settings import SettingError
 from services.intervention.policy.domain.interpretation import PolicyError, canonical, policy_of, stored_policy
 from services.intervention.policy.domain.policy import SECOND_US, Policy
-from services.intervention.policy.domain.timeline import Dated, Timeline
+from services.intervention.policy.domain.timeline import DatedPolicy, Timeline
 from services.intervention.policy.ports import PolicyStore
 
 # Between the moment a policy is given and its start, every replica must have seen it.
@@ -80,7 +80,7 @@ class Policies:
         if await self._store.count() != len(self._timeline.dated):
             self._timeline = Timeline([(each, self._stored(each)) for each in await self._store.all()])
 
-    def _stored(self, dated: Dated) -> Policy | None:
+    def _stored(self, dated: DatedPolicy) -> Policy | None:
         """A policy as it was put in force; None where only a newer build can read it."""
         for text in filter(None, (dated.canonical, dated.document)):
             with contextlib.suppress(PolicyError):
@@ -119,7 +119,7 @@ class Policies:
         while not self._timeline.dated or self._timeline.dated[-1].version != policy.version:
             count = len(self._timeline.dated)
             start_us = max(self._clock() + _LEAD_US, self._timeline.dated[-1].start_us + 1) if count else 0
-            given = Dated(start_us, policy.version, document, canonical(self._parse(document)))
+            given = DatedPolicy(start_us, policy.version, document, canonical(self._parse(document)))
             if await self._store.append(given, count):
                 _log.info("policy %s decides from now on", policy.version)
             await self.refresh()

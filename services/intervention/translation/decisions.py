@@ -6,7 +6,7 @@ from journeymesh.features.v1.features_pb2 import Feature
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 from journeymesh.scoring.v1 import scoring_pb2
 
-from services.intervention.batch.deciding import Came
+from services.intervention.batch.deciding import BatchResult
 from services.intervention.decision.domain.facts import Assessment
 from services.intervention.decision.domain.ledger import (
     Block,
@@ -16,17 +16,17 @@ from services.intervention.decision.domain.ledger import (
     is_whole,
     plain_reasons,
 )
-from services.intervention.decision.domain.offer import Exposed
+from services.intervention.decision.domain.offer import Exposure
 from services.intervention.decision.domain.strategy import Candidate
 from services.intervention.decision.ids import decision_id
 from services.intervention.decision.ports import Reference
 from services.intervention.policy.domain.policy import Policy
-from services.intervention.reading import Followed
+from services.intervention.reading import InterventionStatus
 from services.intervention.translation.interventions import delivery_message, intervention_message, withdrawal_message
 from services.intervention.translation.words import timestamp
 
 
-def decided_message(of: Came) -> wire.DecideInterventionsResponse:
+def decided_message(of: BatchResult) -> wire.DecideInterventionsResponse:
     """What came of a batch, as its caller is told."""
     return wire.DecideInterventionsResponse(
         interventions=[
@@ -41,7 +41,7 @@ def decided_message(of: Came) -> wire.DecideInterventionsResponse:
     )
 
 
-def decision_message(of: Decision, became: Followed | None = None) -> wire.Decision:
+def decision_message(of: Decision, became: InterventionStatus | None = None) -> wire.Decision:
     """A decision as the wire tells it, and what came of the intervention it has led to."""
     facts, verdict = of.facts, of.verdict
     at = facts.position
@@ -136,5 +136,5 @@ def _feature(name: str, value: float) -> Feature:
     return Feature(name=name, value=value)
 
 
-def _exposure(of: Exposed) -> wire.Exposure:
+def _exposure(of: Exposure) -> wire.Exposure:
     return wire.Exposure(experiment=of.experiment, is_treated=of.is_treated)

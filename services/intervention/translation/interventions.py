@@ -7,12 +7,12 @@ from services.intervention.decision.domain.offer import Withdrawn
 from services.intervention.decision.domain.strategy import Intervention
 from services.intervention.decision.ids import decision_id_of
 from services.intervention.delivery.domain.delivery import Delivery
-from services.intervention.language.domain.generated_copy import Worded
-from services.intervention.reading import Followed, Waiting
+from services.intervention.language.domain.generated_copy import GeneratedCopy
+from services.intervention.reading import InterventionStatus, Waiting
 from services.intervention.translation.words import timestamp
 
 
-def intervention_message(of: Intervention, words: Worded | None = None) -> wire.Intervention:
+def intervention_message(of: Intervention, words: GeneratedCopy | None = None) -> wire.Intervention:
     """Help as the wire tells it, in the words of a model where there are any that are used."""
     return wire.Intervention(
         id=of.id,
@@ -40,7 +40,7 @@ def intervention_message(of: Intervention, words: Worded | None = None) -> wire.
     )
 
 
-def wording_message(of: Worded) -> wire.Wording:
+def wording_message(of: GeneratedCopy) -> wire.Wording:
     """Where words come from and what they cost, as the wire tells it."""
     return wire.Wording(
         model_id=of.model_id,
@@ -96,7 +96,7 @@ def withdrawal_message(of: Withdrawn | None) -> wire.Withdrawal | None:
     return wire.Withdrawal(intervention_id=of.offer_id, reason=wire.WithdrawalReason.ValueType(of.reason))
 
 
-def followed_message(of: Followed) -> wire.GetInterventionResponse:
+def followed_message(of: InterventionStatus) -> wire.GetInterventionResponse:
     """An intervention with its outcome."""
     return wire.GetInterventionResponse(
         intervention=intervention_message(of.intervention, of.worded),

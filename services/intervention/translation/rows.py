@@ -4,7 +4,8 @@ import operator
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from journeymesh.common.v1.event_pb2 import InterventionOutcome, Purchase
+from journeymesh.common.v1.event_pb2 import InterventionOutcome
+from journeymesh.common.v1.event_pb2 import Purchase as WirePurchase
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 from journeymesh.scoring.v1 import scoring_pb2
 
@@ -13,14 +14,14 @@ from services.intervention.batch.rows import Rows
 from services.intervention.decision.domain import linking
 from services.intervention.decision.domain.facts import (
     Assessment,
-    Bought,
     Contact,
     Indicator,
     Level,
     Outcome,
     OutcomeReport,
+    Purchase,
 )
-from services.intervention.decision.domain.linking import Moving, NoStandingError
+from services.intervention.decision.domain.linking import TransferError, UserTransfer
 from services.intervention.translation import checks
 
 # The fields of the domain's values of the same names, read at once: the hot path reads six of each row.
@@ -107,14 +108,14 @@ def _report(of: InterventionOutcome) -> OutcomeReport:
     )
 
 
-def _bought(of: Purchase) -> Bought:
-    return Bought(checks.amount(of.amount), checks.identifier(of.currency, "currency"), of.is_refund)
+def _bought(of: WirePurchase) -> Purchase:
+    return Purchase(checks.amount(of.amount), checks.identifier(of.currency, "currency"), of.is_refund)
 
 
-def _moving(standing: bytes) -> Moving:
+def _moving(standing: bytes) -> UserTransfer:
     try:
         return linking.decode(standing)
-    except NoStandingError as error:
+    except TransferError as error:
         raise InvalidArgument("VALUE_OUT_OF_RANGE", str(error)) from None
 
 

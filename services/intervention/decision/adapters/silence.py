@@ -5,22 +5,22 @@ from collections.abc import Sequence
 from services.intervention.decision.domain.facts import Facts
 from services.intervention.decision.domain.ledger import Decision
 from services.intervention.decision.domain.strategy import Intervention
-from services.intervention.decision.ports import Became
+from services.intervention.decision.ports import OutcomeEvent
 
 
-class SilentWitness:
+class SilentObserver:
     """Forgets what it is told, of decisions, messages and calls of models."""
 
-    is_looking = False
+    is_enabled = False
 
     def made(self, decision_id: str, decision: Decision, span_id: bytes) -> None:
-        """See `services.intervention.decision.ports.Witness`."""
+        """See `services.intervention.decision.ports.Observer`."""
 
-    def became(self, became: Became) -> None:
-        """See `services.intervention.decision.ports.Witness`."""
+    def became(self, became: OutcomeEvent) -> None:
+        """See `services.intervention.decision.ports.Observer`."""
 
 
-class SilentWords:
+class NoCopywriting:
     """Leaves the words of the template."""
 
     def ask(self, made: Sequence[tuple[Facts, Intervention]]) -> None:

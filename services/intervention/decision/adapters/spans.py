@@ -9,18 +9,18 @@ from opentelemetry import trace
 from mesh import semconv, telemetry
 from mesh.telemetry import Telemetry
 from services.intervention.decision.domain.ledger import Decision
-from services.intervention.decision.ports import Became
+from services.intervention.decision.ports import OutcomeEvent
 
 
-class SpanWitness:
+class SpanObserver:
     """Writes spans, where spans are recorded at all."""
 
     def __init__(self, traced: Telemetry) -> None:
         self._traced = traced
-        self.is_looking = traced.is_on
+        self.is_enabled = traced.is_on
 
     def made(self, decision_id: str, decision: Decision, span_id: bytes) -> None:
-        """See `services.intervention.decision.ports.Witness`."""
+        """See `services.intervention.decision.ports.Observer`."""
         help_ = decision.verdict.intervention
         trace_id = decision.facts.trace_id
         parent, links = _above(trace_id, span_id)
@@ -36,8 +36,8 @@ class SpanWitness:
             links,
         )
 
-    def became(self, became: Became) -> None:
-        """See `services.intervention.decision.ports.Witness`. Linked to the decision."""
+    def became(self, became: OutcomeEvent) -> None:
+        """See `services.intervention.decision.ports.Observer`. Linked to the decision."""
         name = f"{became.decision_id} {became.outcome.name}"
         parent, links = _above(became.trace_id, became.span_id)
         decided = (became.made_trace_id, telemetry.span_id_of(became.decision_id))

@@ -6,10 +6,10 @@ import msgspec
 
 from services.intervention.decision.domain import chance, eligibility, reasons, strategy, user_state
 from services.intervention.decision.domain.eligibility import FOR_HELP, URGENT, Reason
-from services.intervention.decision.domain.facts import Bought, Facts, OutcomeReport
-from services.intervention.decision.domain.offer import UNKNOWN, Exposed, Standing, Withdrawn, taken_back
+from services.intervention.decision.domain.facts import Facts, OutcomeReport, Purchase
+from services.intervention.decision.domain.offer import UNKNOWN, Exposure, Standing, Withdrawn, taken_back
 from services.intervention.decision.domain.strategy import LEVEL_NAMES, Candidate, Choice, Intervention
-from services.intervention.decision.domain.user_state import Helped
+from services.intervention.decision.domain.user_state import UserState
 from services.intervention.decision.domain.withdrawal import withdrawal
 from services.intervention.policy.domain.policy import Action, Policy
 
@@ -26,7 +26,7 @@ class Verdict(msgspec.Struct, frozen=True, array_like=True):
     intervention: Intervention | None
     candidates: tuple[Candidate, ...] = ()
     draw: float = 0.0
-    exposed: Exposed | None = None
+    exposed: Exposure | None = None
     withheld: Intervention | None = None
     withdrawn: Withdrawn | None = None
 
@@ -92,7 +92,7 @@ class Exceptional(msgspec.Struct, frozen=True, array_like=True):
     verdict: Verdict
     kind: int = 0
     target: str = ""
-    bought: Bought | None = None
+    bought: Purchase | None = None
     features: tuple[float, ...] = ()
     is_settled: bool = False
 
@@ -101,13 +101,13 @@ class Decided(NamedTuple):
     """What one decision came to: what is to be kept of it beside its columns, if anything, and the user afterwards."""
 
     exceptional: Exceptional | None
-    helped: Helped
+    helped: UserState
 
 
 def decide(
     policy: Policy,
     facts: Facts,
-    helped: Helped,
+    helped: UserState,
     undelivered: tuple[tuple[str, str], ...],
     intervention_id: str,
 ) -> Decided:
@@ -136,7 +136,7 @@ def decide(
     return Decided(exceptional, _after(policy, facts, helped, verdict))
 
 
-def take_effect(policy: Policy, facts: Facts, helped: Helped) -> Helped:
+def take_effect(policy: Policy, facts: Facts, helped: UserState) -> UserState:
     """The user after an event that leads to a decision which is about another event of the record."""
     if facts.is_copy:
         return _after_copy(policy, facts, helped)
@@ -150,7 +150,7 @@ def take_effect(policy: Policy, facts: Facts, helped: Helped) -> Helped:
     return helped if facts.bought is None else user_state.spent(helped, facts.bought)
 
 
-def _after_copy(policy: Policy, facts: Facts, helped: Helped) -> Helped:
+def _after_copy(policy: Policy, facts: Facts, helped: UserState) -> UserState:
     """The user after a copy, which has had its effects in the journey it comes from, and has none here, but for one.
 
     Where it is the goal, it converts who counts and has not converted: in that journey nobody knew of the help.
@@ -175,7 +175,7 @@ def _is_looked_at(policy: Policy, facts: Facts) -> bool:
     return is_urgent and eligibility.unanswered(policy, facts) is None
 
 
-def _after(policy: Policy, facts: Facts, helped: Helped, verdict: Verdict) -> Helped:
+def _after(policy: Policy, facts: Facts, helped: UserState, verdict: Verdict) -> UserState:
     is_urgent = not URGENT.isdisjoint(verdict.reasons)
     at_us, event_us = facts.received_us, facts.event_us
     after = helped
@@ -216,11 +216,11 @@ def _nothing(
     return Verdict(why, said, None, choice.candidates, choice.draw, None, help_)
 
 
-def _exposed(policy: Policy, facts: Facts, standing: Standing, action: Action) -> Exposed | None:
+def _exposed(policy: Policy, facts: Facts, standing: Standing, action: Action) -> Exposure | None:
     """On which side the user counts, now that help was decided on; None where help is never held out."""
     if action.is_transactional:
         return None
-    return Exposed(
+    return Exposure(
         experiment=policy.holdout.salt,
         at_us=facts.received_us,
         is_treated=_is_treated(policy, facts, standing),

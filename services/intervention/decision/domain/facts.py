@@ -60,7 +60,7 @@ class OutcomeReport(msgspec.Struct, frozen=True, array_like=True):
     channel: str
 
 
-class Bought(msgspec.Struct, frozen=True, array_like=True):
+class Purchase(msgspec.Struct, frozen=True, array_like=True):
     """A purchase or a refund: its amount in a currency (ISO 4217; may be empty)."""
 
     amount: float
@@ -110,7 +110,7 @@ class Facts(msgspec.Struct, frozen=True):
     # What happened, 0 where it was not told, and what it was about.
     kind: int = 0
     target: str = ""
-    bought: Bought | None = None
+    bought: Purchase | None = None
     # The vector the assessment rests on, in the order of the definitions; empty for a low risk.
     features: tuple[float, ...] = ()
     feature_names: tuple[str, ...] = ()

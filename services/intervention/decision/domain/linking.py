@@ -13,10 +13,10 @@ from services.intervention.decision.domain import user_state
 from services.intervention.decision.domain.eligibility import held_back
 from services.intervention.decision.domain.facts import Facts
 from services.intervention.decision.domain.limits import refusal
-from services.intervention.decision.domain.offer import Away, Exposed, Offer, Undelivered, WithdrawalReason, Withdrawn
+from services.intervention.decision.domain.offer import Exposure, Link, Offer, Undelivered, WithdrawalReason, Withdrawn
 from services.intervention.decision.domain.outcome import Learned
 from services.intervention.decision.domain.strategy import Intervention
-from services.intervention.decision.domain.user_state import Helped
+from services.intervention.decision.domain.user_state import UserState
 from services.intervention.policy.domain.policy import REMEMBERED_OFFERS, Policy
 
 _VERSION: Final = 1
@@ -26,7 +26,7 @@ _MOST_USERS: Final = 4
 """Known users that are remembered of one anonymous user: a device has had so many people."""
 
 
-class Moving(msgspec.Struct, frozen=True, array_like=True):
+class UserTransfer(msgspec.Struct, frozen=True, array_like=True):
     """What is remembered of a user, on its way to another. `at_us` is the received time of the event it left at."""
 
     version: int
@@ -35,37 +35,37 @@ class Moving(msgspec.Struct, frozen=True, array_like=True):
     waiting: Intervention | None
     learned: Learned
     bought: Mapping[str, float]
-    exposed: Exposed | None
+    exposed: Exposure | None
     undelivered: Undelivered
     time_zone: str
 
 
-class NoStandingError(ValueError):
+class TransferError(ValueError):
     """The bytes are not what is remembered of a user; the text says so in a sentence."""
 
 
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
-_DECODE: Final = msgspec.msgpack.Decoder(Moving).decode
+_DECODE: Final = msgspec.msgpack.Decoder(UserTransfer).decode
 
 
-def decode(blob: bytes) -> Moving:
+def decode(blob: bytes) -> UserTransfer:
     """What moves, from the bytes that `left` gave.
 
     Raises:
-        NoStandingError: they are others, or those of a version that is not known here.
+        TransferError: they are others, or those of a version that is not known here.
     """
     try:
         moving = _DECODE(blob)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise NoStandingError("These bytes are not what is remembered of a user.") from None
+        raise TransferError("These bytes are not what is remembered of a user.") from None
     if moving.version != _VERSION:
-        raise NoStandingError("What is remembered of a user is of a version that is not known here.")
+        raise TransferError("What is remembered of a user is of a version that is not known here.")
     if not all(0 <= each <= _END_US for each in _times_us(moving)):
-        raise NoStandingError("What is remembered of a user has a time that is none.")
+        raise TransferError("What is remembered of a user has a time that is none.")
     return moving
 
 
-def left(helped: Helped, lost: Undelivered, user_id: str, at_us: int) -> tuple[Helped, bytes]:
+def left(helped: UserState, lost: Undelivered, user_id: str, at_us: int) -> tuple[UserState, bytes]:
     """The anonymous user after turning out to be a known one, and what moves there; no bytes where nothing does.
 
     Nothing of it stays but a pointer, and when help was last decided on: so what comes late in the anonymous name is
@@ -79,7 +79,7 @@ def left(helped: Helped, lost: Undelivered, user_id: str, at_us: int) -> tuple[H
     """
     waits, before = helped.waiting, helped.away
     is_anything = helped.offers or helped.learned or helped.bought or helped.exposed
-    away = Away(
+    away = Link(
         user_ids=tuple(dict.fromkeys((user_id, *(before.user_ids if before else ()))))[:_MOST_USERS],
         at_us=at_us,
         urgent_us=max([before.urgent_us if before else 0, *(each.made_us for each in helped.offers if each.is_urgent)]),
@@ -88,8 +88,8 @@ def left(helped: Helped, lost: Undelivered, user_id: str, at_us: int) -> tuple[H
     told = helped
     if waits is not None:
         told = user_state.withdrawn(helped, Withdrawn(waits.id, WithdrawalReason.IDENTIFIED))
-    after = Helped(change_count=told.change_count, withdrawn=told.withdrawn, away=away, time_zone=helped.time_zone)
-    moving = Moving(
+    after = UserState(change_count=told.change_count, withdrawn=told.withdrawn, away=away, time_zone=helped.time_zone)
+    moving = UserTransfer(
         _VERSION,
         at_us,
         helped.offers,
@@ -103,7 +103,7 @@ def left(helped: Helped, lost: Undelivered, user_id: str, at_us: int) -> tuple[H
     return after, _ENCODE(moving) if is_anything else b""
 
 
-def arrived(policy: Policy, helped: Helped, moving: Moving, facts: Facts) -> Helped:
+def arrived(policy: Policy, helped: UserState, moving: UserTransfer, facts: Facts) -> UserState:
     """The known user with what was remembered of the anonymous one. At most one offer waits.
 
     Args:
@@ -126,7 +126,7 @@ def arrived(policy: Policy, helped: Helped, moving: Moving, facts: Facts) -> Hel
     return user_state.lapsed(policy, _with_one_waiting(policy, joined, moving, facts), facts.received_us)
 
 
-def _with_one_waiting(policy: Policy, joined: Helped, moving: Moving, facts: Facts) -> Helped:
+def _with_one_waiting(policy: Policy, joined: UserState, moving: UserTransfer, facts: Facts) -> UserState:
     """What waits and would not have been offered, had all been known, is taken back; of two that are left, one is.
 
     The more urgent stays, else the newer. So of two that wait neither keeps the other from having been offered, but for
@@ -151,7 +151,7 @@ def _with_one_waiting(policy: Policy, joined: Helped, moving: Moving, facts: Fac
     return _waits(joined, left[-1]) if left else joined
 
 
-def _would_not_be(policy: Policy, offer: Offer, joined: Helped, aside: Collection[str], facts: Facts) -> bool:
+def _would_not_be(policy: Policy, offer: Offer, joined: UserState, aside: Collection[str], facts: Facts) -> bool:
     """Whether an offer would not have been made, had all been known of the person when it was.
 
     Offers `aside` do not count, nor do those that gave way to this one at an earlier arrival.
@@ -182,13 +182,13 @@ def _would_not_be(policy: Policy, offer: Offer, joined: Helped, aside: Collectio
     return refusal(policy, then, known, action, offer.send_us) is not None
 
 
-def _is_held_out(policy: Policy, joined: Helped) -> bool:
+def _is_held_out(policy: Policy, joined: UserState) -> bool:
     """Whether the person, who counts from the first exposure under any id on, is not helped in this experiment."""
     exposed = joined.exposed
     return exposed is not None and exposed.experiment == policy.holdout.salt and not exposed.is_treated
 
 
-def _waits(helped: Helped, help_: Intervention) -> Helped:
+def _waits(helped: UserState, help_: Intervention) -> UserState:
     if helped.waiting == help_:
         return helped
     return msgspec.structs.replace(helped, waiting=help_, withdrawn=None, change_count=helped.change_count + 1)
@@ -204,7 +204,7 @@ def _added(own: Mapping[str, float], brought: Mapping[str, float]) -> Mapping[st
     return dict(list(both.items())[: user_state.MOST_CURRENCIES])
 
 
-def _first_exposed(own: Exposed | None, brought: Exposed | None) -> Exposed | None:
+def _first_exposed(own: Exposure | None, brought: Exposure | None) -> Exposure | None:
     """How the person counts from now on: since the first time and on that side; converted, if under either id."""
     if own is None or brought is None:
         return own or brought
@@ -214,7 +214,7 @@ def _first_exposed(own: Exposed | None, brought: Exposed | None) -> Exposed | No
     return msgspec.structs.replace(first, is_converted=own.is_converted or brought.is_converted)
 
 
-def _times_us(moving: Moving) -> Iterator[int]:
+def _times_us(moving: UserTransfer) -> Iterator[int]:
     yield moving.at_us
     for each in moving.offers:
         yield from (each.made_us, each.expires_us, each.send_us, each.solved_us)

@@ -27,7 +27,7 @@ def local_time(at_us: int, zone_name: str) -> dt.datetime:
     return (_EPOCH + dt.timedelta(microseconds=at_us)).astimezone(zone(zone_name))
 
 
-def left_of_office_us(at_us: int, zone_name: str, opens_hour: int, closes_hour: int) -> int:
+def business_us_left(at_us: int, zone_name: str, opens_hour: int, closes_hour: int) -> int:
     """Microseconds until the office closes; 0 while it is closed. Open from Monday to Friday."""
     local = local_time(at_us, zone_name)
     if local.weekday() >= _SATURDAY or not opens_hour <= local.hour < closes_hour:

@@ -57,7 +57,7 @@ class Offer(msgspec.Struct, frozen=True, array_like=True):
     withdrawal: WithdrawalReason = WithdrawalReason.NONE
 
 
-class Exposed(msgspec.Struct, frozen=True, array_like=True):
+class Exposure(msgspec.Struct, frozen=True, array_like=True):
     """That a user counts in an experiment, since when, on which side, and by what the help would have been."""
 
     experiment: str
@@ -71,7 +71,7 @@ class Exposed(msgspec.Struct, frozen=True, array_like=True):
     is_converted: bool = False
 
 
-class Away(msgspec.Struct, frozen=True, array_like=True):
+class Link(msgspec.Struct, frozen=True, array_like=True):
     """That an anonymous user turned out to be somebody known, and all that was remembered went there.
 
     `user_ids` are the known users, the latest first. Times are received times in Unix microseconds, 0 for never: when
@@ -94,9 +94,9 @@ class Standing(msgspec.Struct, frozen=True, array_like=True):
     offers: tuple[Offer, ...] = ()
     learned: Learned = {}
     bought: Mapping[str, float] = {}
-    exposed: Exposed | None = None
+    exposed: Exposure | None = None
     undelivered: tuple[tuple[str, str], ...] = ()
-    away: Away | None = None
+    away: Link | None = None
 
 
 UNKNOWN = Standing()

@@ -66,8 +66,8 @@ def _cooldown(policy: Policy, facts: Facts, standing: Standing, *, is_urgent: bo
     since_us = until_us - policy.cooldown_us
     ago, left = lasting(facts.received_us - since_us), lasting(until_us - facts.received_us)
     last = [each for each in standing.offers if each.made_us == since_us and (each.is_urgent or not is_urgent)]
-    came = ", and not given" if last and all(each.is_withheld for each in last) else ""
-    return f"Help was decided on {ago} ago{came}; the cooldown ends in {left}."
+    not_given = ", and not given" if last and all(each.is_withheld for each in last) else ""
+    return f"Help was decided on {ago} ago{not_given}; the cooldown ends in {left}."
 
 
 def _of_risk(policy: Policy, facts: Facts, reason: Reason) -> str:

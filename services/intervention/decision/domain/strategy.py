@@ -112,7 +112,7 @@ def help_by(policy: Policy, facts: Facts, standing: Standing, action: Action, in
     leaves_us = send_us(policy, facts, action)
     deliver_by_us = leaves_us + action.deliver_us
     if action.is_in_office_hours and leaves_us == facts.received_us:
-        deliver_by_us = min(deliver_by_us, leaves_us + _left_of_office_us(policy, facts))
+        deliver_by_us = min(deliver_by_us, leaves_us + _business_us_left(policy, facts))
     return Intervention(
         id=intervention_id,
         type=action.type,
@@ -154,7 +154,7 @@ def probability(policy: Policy, facts: Facts, standing: Standing, action: Action
 def send_us(policy: Policy, facts: Facts, action: Action) -> int:
     """When an action is sent by its channel: Unix microseconds. Office hours and held quiet hours make it later."""
     at_us = facts.received_us
-    if action.is_in_office_hours and _left_of_office_us(policy, facts) < policy.office.least_us:
+    if action.is_in_office_hours and _business_us_left(policy, facts) < policy.office.least_us:
         at_us = local_time.next_opening_us(at_us, facts.time_zone, policy.office.opens_hour)
     quiet = policy.quiet
     if quiet is None or not quiet.is_held or action.is_transactional or not limits.is_silenced(policy, action):
@@ -174,9 +174,9 @@ def delivered_channels(help_: Intervention) -> tuple[str, ...]:
     return (help_.channel, *help_.also_channels)
 
 
-def _left_of_office_us(policy: Policy, facts: Facts) -> int:
+def _business_us_left(policy: Policy, facts: Facts) -> int:
     hours = policy.office
-    return local_time.left_of_office_us(facts.received_us, facts.time_zone, hours.opens_hour, hours.closes_hour)
+    return local_time.business_us_left(facts.received_us, facts.time_zone, hours.opens_hour, hours.closes_hour)
 
 
 def _priority(facts: Facts, action: Action) -> str:

@@ -5,8 +5,8 @@ from typing import Final
 
 import msgspec
 
-from services.intervention.decision.domain.facts import Assessment, Bought, Outcome, OutcomeReport
-from services.intervention.decision.domain.offer import Away, Exposed, Offer, Standing, Withdrawn, taken_back
+from services.intervention.decision.domain.facts import Assessment, Outcome, OutcomeReport, Purchase
+from services.intervention.decision.domain.offer import Exposure, Link, Offer, Standing, Withdrawn, taken_back
 from services.intervention.decision.domain.outcome import (
     Learned,
     evidence_of,
@@ -22,7 +22,7 @@ from services.intervention.policy.domain.policy import IN_APP, REMEMBERED_OFFERS
 MOST_CURRENCIES: Final = 16
 
 
-class Helped(msgspec.Struct, frozen=True, array_like=True):
+class UserState(msgspec.Struct, frozen=True, array_like=True):
     """A user as far as help is concerned.
 
     `offers` are oldest first; `waiting` is what the one of them that waits offers. `change_count` grows with every
@@ -36,40 +36,40 @@ class Helped(msgspec.Struct, frozen=True, array_like=True):
     learned: Learned = {}
     change_count: int = 0
     bought: Mapping[str, float] = {}
-    exposed: Exposed | None = None
+    exposed: Exposure | None = None
     withdrawn: Withdrawn | None = None
-    away: Away | None = None
+    away: Link | None = None
     undelivered: tuple[tuple[str, str], ...] = ()
     time_zone: str = ""
 
 
-NOBODY: Final = Helped()
+NOBODY: Final = UserState()
 
 
-def standing(helped: Helped, undelivered: Iterable[tuple[str, str]] = ()) -> Standing:
+def standing(helped: UserState, undelivered: Iterable[tuple[str, str]] = ()) -> Standing:
     """What a decision looks at of the user. Of the messages that never left, those of remembered offers count."""
     remembered = {each.id for each in helped.offers}
     lost = tuple(each for each in (*helped.undelivered, *undelivered) if each[0] in remembered)
     return Standing(helped.offers, helped.learned, helped.bought, helped.exposed, lost, helped.away)
 
 
-def waiting_at(helped: Helped, at_us: int) -> Intervention | None:
+def waiting_at(helped: UserState, at_us: int) -> Intervention | None:
     """What waits for the user at a time; None once it has expired, whether that was noticed or not."""
     return helped.waiting if helped.waiting and helped.waiting.expires_us > at_us else None
 
 
-def cursor_at(helped: Helped, at_us: int, *, is_worded: bool) -> int:
+def cursor_at(helped: UserState, at_us: int, *, is_worded: bool) -> int:
     """Grows with every change of what waits: what is offered, its words, and the silent change of an expiry."""
     has_lapsed = helped.waiting is not None and waiting_at(helped, at_us) is None
     return 4 * helped.change_count + (2 if has_lapsed else is_worded)
 
 
-def offer_of(helped: Helped, intervention_id: str) -> Offer | None:
+def offer_of(helped: UserState, intervention_id: str) -> Offer | None:
     """The offer of an id; None where it is not remembered."""
     return next((each for each in helped.offers if each.id == intervention_id), None)
 
 
-def outcome_at(helped: Helped, intervention_id: str, at_us: int) -> Outcome | None:
+def outcome_at(helped: UserState, intervention_id: str, at_us: int) -> Outcome | None:
     """What came of an offer by a time; None where it is not remembered."""
     offer = offer_of(helped, intervention_id)
     if offer is None:
@@ -77,15 +77,15 @@ def outcome_at(helped: Helped, intervention_id: str, at_us: int) -> Outcome | No
     return Outcome.EXPIRED if is_waiting(offer.outcome) and offer.expires_us <= at_us else offer.outcome
 
 
-def outcomes_since(before: Iterable[Offer], after: Helped) -> list[Offer]:
+def outcomes_since(before: Iterable[Offer], after: UserState) -> list[Offer]:
     """The offers of which something came that had not come before, oldest first."""
     known = {each.id: each.outcome for each in before}
     return [each for each in after.offers if each.outcome != known.get(each.id, Outcome.NONE)]
 
 
 def offered(
-    policy: Policy, helped: Helped, help_: Intervention, at_us: int, *, is_urgent: bool, event_us: int = 0
-) -> Helped:
+    policy: Policy, helped: UserState, help_: Intervention, at_us: int, *, is_urgent: bool, event_us: int = 0
+) -> UserState:
     """The user after an intervention was made, because of an event that happened then. What waited ends as expired.
 
     Where it has to give way before its time, that tells nothing of its channel.
@@ -102,13 +102,13 @@ def offered(
     )
 
 
-def withheld(helped: Helped, help_: Intervention, at_us: int, *, is_urgent: bool, event_us: int = 0) -> Helped:
+def withheld(helped: UserState, help_: Intervention, at_us: int, *, is_urgent: bool, event_us: int = 0) -> UserState:
     """The user after help was decided on and not given."""
     offer = msgspec.structs.replace(_offer(help_, at_us, event_us, is_urgent=is_urgent), is_withheld=True)
     return msgspec.structs.replace(helped, offers=_with(helped.offers, offer))
 
 
-def withdrawn(helped: Helped, back: Withdrawn) -> Helped:
+def withdrawn(helped: UserState, back: Withdrawn) -> UserState:
     """The user after an offer was taken back. It tells nothing of its channel."""
     waits = helped.waiting
     after = msgspec.structs.replace(helped, offers=taken_back(helped.offers, back))
@@ -123,12 +123,12 @@ def withdrawn(helped: Helped, back: Withdrawn) -> Helped:
     )
 
 
-def lapsed(policy: Policy, helped: Helped, at_us: int) -> Helped:
+def lapsed(policy: Policy, helped: UserState, at_us: int) -> UserState:
     """The user once it is noticed that what waited has run out by a time."""
     return _settled(policy, helped) if helped.waiting and helped.waiting.expires_us <= at_us else helped
 
 
-def reported(policy: Policy, helped: Helped, report: OutcomeReport, at_us: int, event_us: int = 0) -> Helped:
+def reported(policy: Policy, helped: UserState, report: OutcomeReport, at_us: int, event_us: int = 0) -> UserState:
     """The user after an outcome. What is not possible any more changes nothing; a stranger's counts for its channel."""
     settled = lapsed(policy, helped, at_us)
     offer = offer_of(settled, report.intervention_id)
@@ -138,7 +138,7 @@ def reported(policy: Policy, helped: Helped, report: OutcomeReport, at_us: int, 
     return settled if offer.is_withheld else _followed(policy, settled, offer, report.outcome, event_us)
 
 
-def solved(policy: Policy, helped: Helped, assessment: Assessment, event_us: int) -> Helped:
+def solved(policy: Policy, helped: UserState, assessment: Assessment, event_us: int) -> UserState:
     """The user after a success that settled signals: where help was accepted, it has led to the goal."""
     offers = tuple(
         msgspec.structs.replace(each, solved_us=max(each.solved_us, event_us))
@@ -149,7 +149,7 @@ def solved(policy: Policy, helped: Helped, assessment: Assessment, event_us: int
     return helped if offers == helped.offers else msgspec.structs.replace(helped, offers=offers)
 
 
-def spent(helped: Helped, bought: Bought) -> Helped:
+def spent(helped: UserState, bought: Purchase) -> UserState:
     """The user after a purchase, or after a refund, which takes off. Beyond 16 currencies, new ones are not summed."""
     if bought.currency not in helped.bought and len(helped.bought) >= MOST_CURRENCIES:
         return helped
@@ -163,7 +163,7 @@ def is_conversion(conversion: Conversion, kind: int, target: str) -> bool:
     return kind == EventKind[conversion.event.upper()] and conversion.target in ("", target)
 
 
-def converted(policy: Policy, helped: Helped, at_us: int) -> Helped:
+def converted(policy: Policy, helped: UserState, at_us: int) -> UserState:
     """The user after the wanted event: the last help that was taken up or seen has led to it, and so has being exposed.
 
     Help that nobody saw has led to nothing. The time is that at which the event happened, however late it came: what
@@ -203,7 +203,7 @@ def _with(offers: tuple[Offer, ...], offer: Offer) -> tuple[Offer, ...]:
     return (*offers, offer)[-REMEMBERED_OFFERS:]
 
 
-def _settled(policy: Policy, helped: Helped) -> Helped:
+def _settled(policy: Policy, helped: UserState) -> UserState:
     """What waits, ended as expired."""
     offer = offer_of(helped, helped.waiting.id) if helped.waiting else None
     if offer is None:  # so many were offered since that it is no longer remembered
@@ -211,7 +211,7 @@ def _settled(policy: Policy, helped: Helped) -> Helped:
     return _followed(policy, helped, offer, Outcome.EXPIRED, 0)
 
 
-def _followed(policy: Policy, helped: Helped, offer: Offer, outcome: Outcome, event_us: int) -> Helped:
+def _followed(policy: Policy, helped: UserState, offer: Offer, outcome: Outcome, event_us: int) -> UserState:
     if not may_follow(offer.outcome, outcome):
         return helped
     solved_us = max(offer.solved_us, event_us) if outcome is Outcome.CONVERTED else offer.solved_us

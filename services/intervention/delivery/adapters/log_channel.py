@@ -4,7 +4,7 @@ import logging
 from typing import Final
 
 from services.intervention.decision.domain.facts import Contact
-from services.intervention.delivery.domain.delivery import Parcel
+from services.intervention.delivery.domain.delivery import OutboxMessage
 from services.intervention.delivery.ports import Sent
 
 _log: Final = logging.getLogger(__name__)
@@ -16,7 +16,7 @@ class LogChannel:
     provider = "log"
     is_repeatable = True
 
-    async def send(self, parcel: Parcel, text: str, contact: Contact, key: str) -> Sent:  # noqa: ARG002 - as the port
+    async def send(self, message: OutboxMessage, text: str, contact: Contact, key: str) -> Sent:  # noqa: ARG002 - as the port
         """See `services.intervention.delivery.ports.Channel`."""
-        _log.info("%s to user %r, not connected (%s): %r", parcel.channel, parcel.user_id, key, text)
+        _log.info("%s to user %r, not connected (%s): %r", message.channel, message.user_id, key, text)
         return Sent("")

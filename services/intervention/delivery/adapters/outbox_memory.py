@@ -3,29 +3,29 @@
 from collections.abc import Sequence
 
 from services.intervention.delivery.domain import delivery
-from services.intervention.delivery.domain.delivery import Delivery, Parcel, Slip
+from services.intervention.delivery.domain.delivery import Delivery, OutboxEntry, OutboxMessage
 from services.intervention.delivery.ports import Backlog, Claimed
 
 
 class MemoryOutbox:
-    """Keeps slips in a dictionary, without end of life."""
+    """Keeps entries in a dictionary, without end of life."""
 
     def __init__(self) -> None:
-        self._slips: dict[tuple[str, str], Slip] = {}
+        self._slips: dict[tuple[str, str], OutboxEntry] = {}
         self._due: dict[tuple[str, str], int] = {}
 
-    async def add(self, parcels: Sequence[Parcel], now_us: int) -> None:  # noqa: ARG002 - no lifetime begins here
+    async def add(self, messages: Sequence[OutboxMessage], now_us: int) -> None:  # noqa: ARG002 - no lifetime begins here
         """See `services.intervention.delivery.ports.Outbox`."""
-        for parcel in parcels:
-            if _name(parcel) not in self._slips:
-                self._slips[_name(parcel)] = delivery.wrapped(parcel)
-                self._due[_name(parcel)] = parcel.due_us
+        for message in messages:
+            if _name(message) not in self._slips:
+                self._slips[_name(message)] = delivery.new_entry(message)
+                self._due[_name(message)] = message.due_us
 
     async def cancel(self, intervention_ids: Sequence[str], now_us: int, reason: str) -> None:
         """See `services.intervention.delivery.ports.Outbox`."""
-        for name, slip in self._slips.items():
-            if name[1] in intervention_ids and slip.is_waiting and not slip.is_doubtful:
-                self._slips[name] = delivery.cancelled(slip, reason, now_us)
+        for name, entry in self._slips.items():
+            if name[1] in intervention_ids and entry.is_waiting and not entry.is_doubtful:
+                self._slips[name] = delivery.cancelled(entry, reason, now_us)
                 self._due[name] = now_us
 
     async def claim(self, channel: str, now_us: int, limit: int, lease_us: int) -> list[Claimed]:
@@ -34,15 +34,15 @@ class MemoryOutbox:
         self._due.update((name, now_us + lease_us) for _, name in due)
         return [Claimed(self._slips[name], now_us + lease_us) for _, name in due]
 
-    async def update(self, claimed: Claimed, slip: Slip, due_us: int | None) -> bool:
+    async def update(self, claimed: Claimed, entry: OutboxEntry, due_us: int | None) -> bool:
         """See `services.intervention.delivery.ports.Outbox`."""
-        name = _name(slip.parcel)
+        name = _name(entry.message)
         now = self._slips.get(name), self._due.get(name)
-        if now == (slip, due_us):
+        if now == (entry, due_us):
             return True
-        if now != (claimed.slip, claimed.until_us):
+        if now != (claimed.entry, claimed.until_us):
             return False
-        self._slips[name] = slip
+        self._slips[name] = entry
         if due_us is None:
             del self._due[name]
         else:
@@ -62,5 +62,5 @@ class MemoryOutbox:
         ]
 
 
-def _name(parcel: Parcel) -> tuple[str, str]:
-    return parcel.channel, parcel.intervention_id
+def _name(message: OutboxMessage) -> tuple[str, str]:
+    return message.channel, message.intervention_id

@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from mesh import redis
 from services.intervention.delivery.domain import delivery
-from services.intervention.delivery.domain.delivery import Delivery, Parcel, Slip
+from services.intervention.delivery.domain.delivery import Delivery, OutboxEntry, OutboxMessage
 from services.intervention.delivery.ports import Backlog, Claimed
 
-# KEYS: the sorted set, then the slips'. ARGV: for each slip its member, its bytes, when it is due and its lifetime.
+# KEYS: the sorted set, then the entries'. ARGV: for each entry its member, its bytes, when it is due and its lifetime.
 _ADD: Final = redis.Script("""
 for i = 2, #KEYS do
   local member, slip, due, lifetime = unpack(ARGV, 4 * i - 7, 4 * i - 4)
@@ -29,7 +29,7 @@ local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, AR
 for _, member in ipairs(due) do redis.call('ZADD', KEYS[1], ARGV[3], member) end
 return due
 """)
-# KEYS: the sorted set, the slip's. ARGV: its member, the bytes and the time it is claimed by, its new bytes and time;
+# KEYS: the sorted set, the entry's. ARGV: its member, the bytes and the time it is claimed by, its new bytes and time;
 # no time takes it out. A call that comes again, because its answer was lost, finds itself done.
 _UPDATE: Final = redis.Script("""
 local slip, time = redis.call('GET', KEYS[2]), tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or '')
@@ -40,7 +40,7 @@ redis.call('SET', KEYS[2], ARGV[4], 'KEEPTTL')
 if due then redis.call('ZADD', KEYS[1], ARGV[5], ARGV[1]) else redis.call('ZREM', KEYS[1], ARGV[1]) end
 return 1
 """)
-# KEYS: the sorted set, then the slips'. ARGV: now, then for each slip its member, its bytes before and after.
+# KEYS: the sorted set, then the entries'. ARGV: now, then for each entry its member, its bytes before and after.
 _REPLACE: Final = redis.Script("""
 for i = 2, #KEYS do
   local member, before, after = unpack(ARGV, 3 * i - 4, 3 * i - 2)
@@ -61,15 +61,15 @@ class RedisOutbox:
         self._client = client
         self._lifetime = lifetime_seconds
 
-    async def add(self, parcels: Sequence[Parcel], now_us: int) -> None:
+    async def add(self, messages: Sequence[OutboxMessage], now_us: int) -> None:
         """See `services.intervention.delivery.ports.Outbox`."""
         calls: dict[str, tuple[list[str], list[str | bytes | int]]] = {}
-        for parcel in parcels:
-            keys, arguments = calls.setdefault(parcel.channel, ([_index(parcel.channel)], []))
-            keys.append(_key(parcel.channel, parcel.intervention_id))
-            left_seconds = max(0, parcel.expires_us - now_us) // _SECOND_US
-            slip = delivery.encode_slip(delivery.wrapped(parcel))
-            arguments += [parcel.intervention_id, slip, parcel.due_us, left_seconds + self._lifetime]
+        for message in messages:
+            keys, arguments = calls.setdefault(message.channel, ([_index(message.channel)], []))
+            keys.append(_key(message.channel, message.intervention_id))
+            left_seconds = max(0, message.expires_us - now_us) // _SECOND_US
+            entry = delivery.encode_entry(delivery.new_entry(message))
+            arguments += [message.intervention_id, entry, message.due_us, left_seconds + self._lifetime]
         await self._run(_ADD, calls)
 
     async def cancel(self, intervention_ids: Sequence[str], now_us: int, reason: str) -> None:
@@ -77,12 +77,14 @@ class RedisOutbox:
         calls: dict[str, tuple[list[str], list[str | bytes | int]]] = {}
         for blobs in await self._load(intervention_ids):
             for blob in filter(None, blobs):
-                slip = delivery.decode_slip(blob)
-                if slip.is_waiting and not slip.is_doubtful:
-                    keys, arguments = calls.setdefault(slip.parcel.channel, ([_index(slip.parcel.channel)], [now_us]))
-                    keys.append(_key(slip.parcel.channel, slip.parcel.intervention_id))
-                    after = delivery.encode_slip(delivery.cancelled(slip, reason, now_us))
-                    arguments += [slip.parcel.intervention_id, blob, after]
+                entry = delivery.decode_entry(blob)
+                if entry.is_waiting and not entry.is_doubtful:
+                    keys, arguments = calls.setdefault(
+                        entry.message.channel, ([_index(entry.message.channel)], [now_us])
+                    )
+                    keys.append(_key(entry.message.channel, entry.message.intervention_id))
+                    after = delivery.encode_entry(delivery.cancelled(entry, reason, now_us))
+                    arguments += [entry.message.intervention_id, blob, after]
         await self._run(_REPLACE, calls)
 
     async def claim(self, channel: str, now_us: int, limit: int, lease_us: int) -> list[Claimed]:
@@ -96,12 +98,12 @@ class RedisOutbox:
             gone = [each for each, blob in zip(members, blobs, strict=True) if blob is None]
             if gone:
                 await self._client.zrem(_index(channel), *gone)
-        return [Claimed(delivery.decode_slip(blob), until_us) for blob in blobs if blob is not None]
+        return [Claimed(delivery.decode_entry(blob), until_us) for blob in blobs if blob is not None]
 
-    async def update(self, claimed: Claimed, slip: Slip, due_us: int | None) -> bool:
+    async def update(self, claimed: Claimed, entry: OutboxEntry, due_us: int | None) -> bool:
         """See `services.intervention.delivery.ports.Outbox`."""
-        channel, member = slip.parcel.channel, slip.parcel.intervention_id
-        before, after = delivery.encode_slip(claimed.slip), delivery.encode_slip(slip)
+        channel, member = entry.message.channel, entry.message.intervention_id
+        before, after = delivery.encode_entry(claimed.entry), delivery.encode_entry(entry)
         due: int | str = "" if due_us is None else due_us
         call = redis.Call([_index(channel), _key(channel, member)], [member, before, claimed.until_us, after, due])
         (is_done,) = await _UPDATE.run(self._client, call)
@@ -119,10 +121,10 @@ class RedisOutbox:
     async def deliveries(self, intervention_ids: Sequence[str]) -> list[list[Delivery]]:
         """See `services.intervention.delivery.ports.Outbox`."""
         loaded = await self._load(intervention_ids)
-        return [[delivery.decode_slip(blob).delivery for blob in blobs if blob] for blobs in loaded]
+        return [[delivery.decode_entry(blob).delivery for blob in blobs if blob] for blobs in loaded]
 
     async def _load(self, intervention_ids: Sequence[str]) -> list[tuple[bytes | None, ...]]:
-        """For each intervention its slips, in the order of the channels."""
+        """For each intervention its entries, in the order of the channels."""
         if not intervention_ids:
             return []
         pipeline = self._client.pipeline(transaction=False)

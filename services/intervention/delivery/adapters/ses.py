@@ -5,7 +5,7 @@ from typing import Final
 
 from services.intervention.decision.domain.facts import Contact
 from services.intervention.delivery.adapters.aws import Aws
-from services.intervention.delivery.domain.delivery import Parcel, Refused, is_email
+from services.intervention.delivery.domain.delivery import OutboxMessage, Refused, is_email
 from services.intervention.delivery.ports import Sent
 
 _SUBJECTS: Final[dict[str, str]] = {
@@ -25,7 +25,7 @@ class SesChannel:
         self._aws = aws
         self._sender = sender
 
-    async def send(self, parcel: Parcel, text: str, contact: Contact, key: str) -> Sent:
+    async def send(self, message: OutboxMessage, text: str, contact: Contact, key: str) -> Sent:
         """See `services.intervention.delivery.ports.Channel`."""
         if not contact.email:
             raise Refused("no_address")
@@ -37,13 +37,13 @@ class SesChannel:
             Destination={"ToAddresses": [contact.email]},
             Content={
                 "Simple": {
-                    "Subject": {"Data": _SUBJECTS.get(parcel.type, _SUBJECT), "Charset": "UTF-8"},
+                    "Subject": {"Data": _SUBJECTS.get(message.type, _SUBJECT), "Charset": "UTF-8"},
                     "Body": {"Text": {"Data": text, "Charset": "UTF-8"}},
                     "Headers": [{"Name": "X-Journeymesh-Key", "Value": key}],
                 }
             },
             # By it, bounces and complaints that SES publishes can be told to belong to the intervention.
-            EmailTags=[{"Name": "intervention_id", "Value": _tag(parcel.intervention_id)}],
+            EmailTags=[{"Name": "intervention_id", "Value": _tag(message.intervention_id)}],
         )
         return Sent(str(answer.get("MessageId", "")))
 

@@ -2,15 +2,15 @@
 
 from contextlib import AbstractContextManager, nullcontext
 
-from services.intervention.delivery.domain.delivery import Slip
+from services.intervention.delivery.domain.delivery import OutboxEntry
 
 
-class SilentDeliveryWitness:
+class SilentDeliveryObserver:
     """Ignores attempts to send."""
 
-    def sending(self, slip: Slip) -> AbstractContextManager[None]:  # noqa: ARG002 - the port's
-        """See `services.intervention.delivery.ports.DeliveryWitness`."""
+    def sending(self, entry: OutboxEntry) -> AbstractContextManager[None]:  # noqa: ARG002 - the port's
+        """See `services.intervention.delivery.ports.DeliveryObserver`."""
         return nullcontext()
 
-    def noted(self, slip: Slip) -> None:
-        """See `services.intervention.delivery.ports.DeliveryWitness`."""
+    def noted(self, entry: OutboxEntry) -> None:
+        """See `services.intervention.delivery.ports.DeliveryObserver`."""

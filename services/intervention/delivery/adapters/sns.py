@@ -5,7 +5,7 @@ from typing import Final
 
 from services.intervention.decision.domain.facts import Contact
 from services.intervention.delivery.adapters.aws import Aws
-from services.intervention.delivery.domain.delivery import Parcel, Refused
+from services.intervention.delivery.domain.delivery import OutboxMessage, Refused
 from services.intervention.delivery.ports import Sent
 
 # An endpoint of a device and nothing else: contacts come with events, and must not name a topic of the account.
@@ -22,13 +22,13 @@ class SnsChannel:
         self._aws = aws
         self._topic = topic
 
-    async def send(self, parcel: Parcel, text: str, contact: Contact, key: str) -> Sent:
+    async def send(self, message: OutboxMessage, text: str, contact: Contact, key: str) -> Sent:
         """See `services.intervention.delivery.ports.Channel`."""
         attributes = {
-            "user_id": parcel.user_id,
-            "intervention_id": parcel.intervention_id,
-            "type": parcel.type,
-            "action": parcel.action,
+            "user_id": message.user_id,
+            "intervention_id": message.intervention_id,
+            "type": message.type,
+            "action": message.action,
             "idempotency_key": key,
         }
         answer = await self._aws.call(

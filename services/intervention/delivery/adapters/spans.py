@@ -7,31 +7,31 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from mesh import registry, semconv, telemetry
 from mesh.telemetry import Telemetry
-from services.intervention.delivery.domain.delivery import Deferred, Refused, Slip, Unanswered
+from services.intervention.delivery.domain.delivery import Deferred, OutboxEntry, Refused, Unanswered
 
 
-class SpanDeliveryWitness:
+class SpanDeliveryObserver:
     """Writes spans, where spans are recorded at all, and counts."""
 
     def __init__(self, traced: Telemetry) -> None:
         self._traced = traced
 
     @contextlib.contextmanager
-    def sending(self, slip: Slip) -> Iterator[None]:
-        """See `services.intervention.delivery.ports.DeliveryWitness`. Stands below the decision."""
-        parcel = slip.parcel
-        decided = telemetry.recorded(parcel.trace_id, telemetry.span_id_of(parcel.decision_id))
+    def sending(self, entry: OutboxEntry) -> Iterator[None]:
+        """See `services.intervention.delivery.ports.DeliveryObserver`. Stands below the decision."""
+        message = entry.message
+        decided = telemetry.recorded(message.trace_id, telemetry.span_id_of(message.decision_id))
         with self._traced.tracer.start_as_current_span(
-            f"{semconv.SPAN_SEND} {parcel.channel}",
+            f"{semconv.SPAN_SEND} {message.channel}",
             telemetry.within(decided),
             kind=SpanKind.CLIENT,
             attributes={
                 semconv.OPERATION: semconv.SPAN_SEND,
-                semconv.CHANNEL: parcel.channel,
-                semconv.PROVIDER: slip.provider,
-                semconv.DECISION_ID: parcel.decision_id,
-                semconv.INTERVENTION_ID: parcel.intervention_id,
-                semconv.ATTEMPT: slip.attempt_count,
+                semconv.CHANNEL: message.channel,
+                semconv.PROVIDER: entry.provider,
+                semconv.DECISION_ID: message.decision_id,
+                semconv.INTERVENTION_ID: message.intervention_id,
+                semconv.ATTEMPT: entry.attempt_count,
             },
             record_exception=False,
             set_status_on_exception=False,
@@ -44,7 +44,7 @@ class SpanDeliveryWitness:
                 span.set_status(Status(StatusCode.ERROR, reason))
                 raise
 
-    def noted(self, slip: Slip) -> None:
-        """See `services.intervention.delivery.ports.DeliveryWitness`. Counts; there is a span of each attempt."""
-        state = "deferred" if slip.is_waiting else slip.state.name.lower()
-        self._traced.metrics.count(registry.DELIVERIES, 1, slip.parcel.channel, state)
+    def noted(self, entry: OutboxEntry) -> None:
+        """See `services.intervention.delivery.ports.DeliveryObserver`. Counts; there is a span of each attempt."""
+        state = "deferred" if entry.is_waiting else entry.state.name.lower()
+        self._traced.metrics.count(registry.DELIVERIES, 1, entry.message.channel, state)

@@ -14,7 +14,7 @@ import httpx
 import msgspec
 
 from services.intervention.decision.domain.facts import Contact
-from services.intervention.delivery.domain.delivery import Deferred, Parcel, Refused, Unanswered
+from services.intervention.delivery.domain.delivery import Deferred, OutboxMessage, Refused, Unanswered
 from services.intervention.delivery.ports import Sent
 
 SECOND_US: Final = 1_000_000
@@ -42,9 +42,9 @@ class WebhookChannel:
         self._secret = secret
         self._clock = clock
 
-    async def send(self, parcel: Parcel, text: str, contact: Contact, key: str) -> Sent:  # noqa: ARG002 - by user id
+    async def send(self, message: OutboxMessage, text: str, contact: Contact, key: str) -> Sent:  # noqa: ARG002 - by user id
         """See `services.intervention.delivery.ports.Channel`."""
-        body = _ENCODE(body_of(parcel, text, key))
+        body = _ENCODE(body_of(message, text, key))
         timestamp = str(self._clock() // SECOND_US)
         headers = {
             "Content-Type": "application/json",
@@ -98,12 +98,12 @@ def retry_after_us(text: str, now_us: int) -> int:
     return max(0, min(seconds, _LONGEST_RETRY_AFTER_SECONDS)) * SECOND_US
 
 
-def body_of(parcel: Parcel, text: str, key: str) -> dict[str, Any]:
+def body_of(message: OutboxMessage, text: str, key: str) -> dict[str, Any]:
     """The body: what Slack shows, and under `journeymesh` what a program reads, unescaped."""
-    title = f"*{_word(parcel.priority)}* · {_word(parcel.type)} · queue {_word(parcel.queue or 'standard')}"
-    where = f"User {escaped(parcel.user_id)} · risk {_word(parcel.risk_level)} · page {escaped(parcel.page or '-')}"
+    title = f"*{_word(message.priority)}* · {_word(message.type)} · queue {_word(message.queue or 'standard')}"
+    where = f"User {escaped(message.user_id)} · risk {_word(message.risk_level)} · page {escaped(message.page or '-')}"
     return {
-        "text": f"{_word(parcel.type)} for {escaped(parcel.user_id)}: {escaped(text)}"[:_LONGEST_TEXT],
+        "text": f"{_word(message.type)} for {escaped(message.user_id)}: {escaped(text)}"[:_LONGEST_TEXT],
         "blocks": [
             {"type": "section", "text": _mrkdwn(title)},
             {"type": "section", "text": _mrkdwn(escaped(text))},
@@ -113,20 +113,20 @@ def body_of(parcel: Parcel, text: str, key: str) -> dict[str, Any]:
         "unfurl_media": False,
         "journeymesh": {
             "idempotencyKey": key,
-            "interventionId": parcel.intervention_id,
-            "decisionId": parcel.decision_id,
-            "traceId": parcel.trace_id.hex(),
-            "channel": parcel.channel,
-            "userId": parcel.user_id,
-            "type": parcel.type,
-            "action": parcel.action,
-            "priority": parcel.priority,
-            "queue": parcel.queue,
-            "riskLevel": parcel.risk_level,
+            "interventionId": message.intervention_id,
+            "decisionId": message.decision_id,
+            "traceId": message.trace_id.hex(),
+            "channel": message.channel,
+            "userId": message.user_id,
+            "type": message.type,
+            "action": message.action,
+            "priority": message.priority,
+            "queue": message.queue,
+            "riskLevel": message.risk_level,
             "message": text,
-            "content": parcel.content,
-            "page": parcel.page,
-            "expiresAt": _rfc3339(parcel.expires_us),
+            "content": message.content,
+            "page": message.page,
+            "expiresAt": _rfc3339(message.expires_us),
         },
     }
 

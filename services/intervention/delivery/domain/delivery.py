@@ -29,7 +29,7 @@ class DeliveryState(enum.IntEnum):
     CANCELLED = 5
 
 
-class Parcel(msgspec.Struct, frozen=True, array_like=True):
+class OutboxMessage(msgspec.Struct, frozen=True, array_like=True):
     """One message of an intervention by one channel. Times are Unix microseconds, the text is the template's."""
 
     intervention_id: str
@@ -67,10 +67,10 @@ class Delivery(msgspec.Struct, frozen=True, array_like=True):
     idempotency_key: str
 
 
-class Slip(msgspec.Struct, frozen=True, array_like=True):
-    """What goes with a parcel: how far it has come. A slip that no longer waits stays as it is."""
+class OutboxEntry(msgspec.Struct, frozen=True, array_like=True):
+    """What goes with a message: how far it has come. A entry that no longer waits stays as it is."""
 
-    parcel: Parcel
+    message: OutboxMessage
     update_us: int
     state: DeliveryState = DeliveryState.WAITING
     attempt_count: int = 0
@@ -94,14 +94,14 @@ class Slip(msgspec.Struct, frozen=True, array_like=True):
     def delivery(self) -> Delivery:
         """What is told of it."""
         return Delivery(
-            self.parcel.channel,
+            self.message.channel,
             self.state,
             self.attempt_count,
             self.update_us,
             self.provider,
             self.provider_id,
             self.reason,
-            self.parcel.key,
+            self.message.key,
         )
 
 
@@ -133,40 +133,40 @@ class Unanswered(Exception):
         self.reason = reason
 
 
-def wrapped(parcel: Parcel) -> Slip:
-    """The slip of a parcel of which nothing has been tried."""
-    return Slip(parcel, parcel.due_us)
+def new_entry(message: OutboxMessage) -> OutboxEntry:
+    """The entry of a message of which nothing has been tried."""
+    return OutboxEntry(message, message.due_us)
 
 
-def begun(slip: Slip, provider: str, at_us: int) -> Slip:
+def begun(entry: OutboxEntry, provider: str, at_us: int) -> OutboxEntry:
     """An attempt is about to be made."""
-    return _after(slip, at_us, provider=provider, attempt_count=slip.attempt_count + 1, is_doubtful=True)
+    return _after(entry, at_us, provider=provider, attempt_count=entry.attempt_count + 1, is_doubtful=True)
 
 
-def sent(slip: Slip, provider_id: str, at_us: int) -> Slip:
+def sent(entry: OutboxEntry, provider_id: str, at_us: int) -> OutboxEntry:
     """The provider has taken it."""
-    return _after(slip, at_us, state=DeliveryState.SENT, provider_id=provider_id[:256], reason="", is_doubtful=False)
+    return _after(entry, at_us, state=DeliveryState.SENT, provider_id=provider_id[:256], reason="", is_doubtful=False)
 
 
-def deferred(slip: Slip, reason: str, due_us: int, *, is_doubtful: bool) -> Slip:
+def deferred(entry: OutboxEntry, reason: str, due_us: int, *, is_doubtful: bool) -> OutboxEntry:
     """It waits for another attempt. An earlier attempt may still be in doubt, though this one is not."""
-    return _after(slip, due_us, reason=reason, is_doubtful=is_doubtful)
+    return _after(entry, due_us, reason=reason, is_doubtful=is_doubtful)
 
 
-def failed(slip: Slip, reason: str, at_us: int, *, is_doubtful: bool) -> Slip:
+def failed(entry: OutboxEntry, reason: str, at_us: int, *, is_doubtful: bool) -> OutboxEntry:
     """It is not tried again: failed, or unknown where an earlier attempt is in doubt."""
     state = DeliveryState.UNKNOWN if is_doubtful else DeliveryState.FAILED
-    return _after(slip, at_us, state=state, reason=reason, is_doubtful=is_doubtful)
+    return _after(entry, at_us, state=state, reason=reason, is_doubtful=is_doubtful)
 
 
-def cancelled(slip: Slip, reason: str, at_us: int) -> Slip:
+def cancelled(entry: OutboxEntry, reason: str, at_us: int) -> OutboxEntry:
     """It is no longer wanted: cancelled, or unknown where an attempt is in doubt."""
-    state = DeliveryState.UNKNOWN if slip.is_doubtful else DeliveryState.CANCELLED
-    return _after(slip, at_us, state=state, reason=reason)
+    state = DeliveryState.UNKNOWN if entry.is_doubtful else DeliveryState.CANCELLED
+    return _after(entry, at_us, state=state, reason=reason)
 
 
-def _after(slip: Slip, update_us: int, **members: object) -> Slip:
-    return msgspec.structs.replace(slip, update_us=update_us, **members) if slip.is_waiting else slip
+def _after(entry: OutboxEntry, update_us: int, **members: object) -> OutboxEntry:
+    return msgspec.structs.replace(entry, update_us=update_us, **members) if entry.is_waiting else entry
 
 
 def wait_us(attempt_count: int, draw: float) -> int:
@@ -181,14 +181,14 @@ def is_email(text: str) -> bool:
 
 
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
-_DECODE_SLIP: Final = msgspec.msgpack.Decoder(Slip).decode
+_DECODE_ENTRY: Final = msgspec.msgpack.Decoder(OutboxEntry).decode
 
 
-def encode_slip(slip: Slip) -> bytes:
-    """The slip and its parcel as bytes; the same slip gives the same bytes."""
-    return _ENCODE(slip)
+def encode_entry(entry: OutboxEntry) -> bytes:
+    """The entry and its message as bytes; the same entry gives the same bytes."""
+    return _ENCODE(entry)
 
 
-def decode_slip(blob: bytes) -> Slip:
-    """The slip and its parcel from bytes."""
-    return _DECODE_SLIP(blob)
+def decode_entry(blob: bytes) -> OutboxEntry:
+    """The entry and its message from bytes."""
+    return _DECODE_ENTRY(blob)

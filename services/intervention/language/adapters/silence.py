@@ -5,11 +5,11 @@ from services.intervention.language.domain.analysis import Helping, Struggle, Wa
 from services.intervention.language.ports import Call
 
 
-class SilentModelWitness:
+class SilentModelObserver:
     """Ignores calls of models."""
 
     def called(self, call: Call) -> None:
-        """See `services.intervention.language.ports.ModelWitness`."""
+        """See `services.intervention.language.ports.ModelObserver`."""
 
 
 class NoInsights:

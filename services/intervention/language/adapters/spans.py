@@ -1,4 +1,4 @@
-"""The witness that writes a span for every call of a model, by OpenTelemetry's conventions for generative AI."""
+"""The observer that writes a span for every call of a model, by OpenTelemetry's conventions for generative AI."""
 
 from typing import Final
 
@@ -18,7 +18,7 @@ class ModelSpans:
         self._tracer = traced.tracer
 
     def called(self, call: Call) -> None:
-        """See `services.intervention.language.ports.ModelWitness`."""
+        """See `services.intervention.language.ports.ModelObserver`."""
         attributes: dict[str, str | int | float | list[str]] = {
             semconv.AI_OPERATION: semconv.AI_CHAT,
             semconv.AI_PROVIDER: semconv.AI_BEDROCK,

@@ -21,7 +21,7 @@ from services.intervention.language.domain.conversation import (
 from services.intervention.language.domain.prompt import WORDING
 
 
-class Worded(msgspec.Struct, frozen=True, array_like=True):
+class GeneratedCopy(msgspec.Struct, frozen=True, array_like=True):
     """What came of asking a model for words.
 
     `is_used` tells whether `text` is shown; if not, `refusal` says why in a word and the template's text stays. The
@@ -119,5 +119,5 @@ def _why_no_json(text: str) -> Refusal:
 def _keeps_offer(said: str, template: str) -> bool:
     """Whether a word that carries meaning in the last sentence of the template, which is the offer, is in the words."""
     offer = english.words(template.rstrip(" .!?").rpartition(". ")[2])
-    telling = {each for each in offer if len(each) >= _CONTENT_LETTERS and not english.is_common(each)}
-    return not telling or not telling.isdisjoint(english.words(said))
+    gauges = {each for each in offer if len(each) >= _CONTENT_LETTERS and not english.is_common(each)}
+    return not gauges or not gauges.isdisjoint(english.words(said))

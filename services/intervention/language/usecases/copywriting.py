@@ -19,9 +19,9 @@ from services.intervention.decision.ids import decision_id_of
 from services.intervention.decision.ports import Listeners
 from services.intervention.language.domain import generated_copy
 from services.intervention.language.domain.conversation import Complexity, NotAnswered, Refusal, Usage
-from services.intervention.language.domain.generated_copy import Worded
+from services.intervention.language.domain.generated_copy import GeneratedCopy
 from services.intervention.language.domain.prompt import WORDING
-from services.intervention.language.state import WORDINGS
+from services.intervention.language.state import GENERATED_COPY
 from services.intervention.language.usecases.models import Models, Origin
 
 _WORKERS: Final = 8
@@ -38,7 +38,7 @@ class _Asked(NamedTuple):
     until: float
 
 
-class Wordings:
+class Copywriter:
     """Words interventions, a few at a time; more than can wait keep their template's words."""
 
     def __init__(
@@ -100,7 +100,7 @@ class Wordings:
                 _log.exception("An intervention keeps its template's words")
 
     async def _word(self, asked: _Asked) -> None:
-        if await keyed.read(self._state, WORDINGS, asked.help_.id) is not None:
+        if await keyed.read(self._state, GENERATED_COPY, asked.help_.id) is not None:
             return  # a batch that came again
         found = await self._worded(asked)
         if found.is_used:
@@ -114,10 +114,10 @@ class Wordings:
             found = msgspec.structs.replace(found, text="", is_used=False, refusal=Refusal.LATE.value)
         await self._keep(asked.help_.id, found)
 
-    async def _keep(self, intervention_id: str, found: Worded) -> None:
-        await self._state.save({WORDINGS.key(intervention_id): WORDINGS.encode(found)}, None)
+    async def _keep(self, intervention_id: str, found: GeneratedCopy) -> None:
+        await self._state.save({GENERATED_COPY.key(intervention_id): GENERATED_COPY.encode(found)}, None)
 
-    async def _worded(self, asked: _Asked) -> Worded:
+    async def _worded(self, asked: _Asked) -> GeneratedCopy:
         brief = generated_copy.brief(asked.help_, asked.facts)
         remembered = self._said.get(brief.key)
         if remembered is not None:
@@ -148,10 +148,10 @@ class Wordings:
         *,
         refusal: Refusal | None = None,
         is_cached: bool = False,
-    ) -> Worded:
+    ) -> GeneratedCopy:
         if refusal is None and self._is_late(asked):
             text, refusal = "", Refusal.LATE
-        return Worded(
+        return GeneratedCopy(
             text=text,
             model_id=self._models.model_id(Complexity.QUICK),
             prompt_version=WORDING.version,

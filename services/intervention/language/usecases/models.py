@@ -19,7 +19,7 @@ from services.intervention.language.domain.conversation import (
     Usage,
 )
 from services.intervention.language.domain.prompt import WORDING
-from services.intervention.language.ports import Call, Model, ModelWitness, Spending
+from services.intervention.language.ports import Call, Model, ModelObserver, Spending
 
 OK: Final = "ok"
 _FAILURE_LIMIT: Final = 5
@@ -81,7 +81,7 @@ class Models:
         self,
         model: Model | None,
         spending_: Spending,
-        witness: ModelWitness,
+        observer: ModelObserver,
         clock: Callable[[], int],
         monotonic: Callable[[], float],
         *,
@@ -90,7 +90,7 @@ class Models:
     ) -> None:
         self._model = model
         self._spending = spending_
-        self._witness = witness
+        self._observer = observer
         self._clock = clock
         self._monotonic = monotonic
         self._limits = limits
@@ -141,7 +141,7 @@ class Models:
         micro_usd = cost.nano_usd / NANO_A_MICRO
         self._judge(breaker, refusal)
         self._count(complexity, answer, refusal, cost)
-        self._witness.called(
+        self._observer.called(
             Call(
                 model_id=self._ids[complexity],
                 prompt_version=question.prompt_version,

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from services.intervention.decision.domain.offer import Exposed
+from services.intervention.decision.domain.offer import Exposure
 from services.intervention.lift.domain.lift import Counts
 
 ALL: Final = "all"
@@ -29,7 +29,7 @@ class Cell(msgspec.Struct, frozen=True, array_like=True):
 Tally = tuple[Cell, ...]
 """In the order in which the first user of each came."""
 
-Change = tuple[Exposed | None, Exposed | None]
+Change = tuple[Exposure | None, Exposure | None]
 """How a user counted before and counts from now on; None where not at all."""
 
 
@@ -48,7 +48,7 @@ def counted(tally: Tally, changes: Iterable[Change]) -> Tally:
     return tuple(Cell(*of, *counts) for of, counts in cells.items())
 
 
-def _add(cells: dict[tuple[Any, ...], tuple[Any, ...]], user: Exposed, sign: int) -> None:
+def _add(cells: dict[tuple[Any, ...], tuple[Any, ...]], user: Exposure, sign: int) -> None:
     of = (user.experiment, user.type, user.action, user.channel, user.level, user.is_high_value)
     counts = list(cells.get(of, (0, 0, 0, 0)))
     side = 0 if user.is_treated else 2

@@ -5,7 +5,7 @@ from typing import Final, cast
 
 from mesh import redis
 from services.intervention.policy.domain import timeline
-from services.intervention.policy.domain.timeline import Dated
+from services.intervention.policy.domain.timeline import DatedPolicy
 
 _KEY: Final = "jm:intervention:policies"
 # KEYS: the list. ARGV: how many there must be, and the policy.
@@ -19,10 +19,10 @@ return 1
 class MemoryPolicies:
     """Keeps policies in a list: for tests and for replays."""
 
-    def __init__(self, dated: Sequence[Dated] = ()) -> None:
+    def __init__(self, dated: Sequence[DatedPolicy] = ()) -> None:
         self._dated = list(dated)
 
-    async def all(self) -> list[Dated]:
+    async def all(self) -> list[DatedPolicy]:
         """See `services.intervention.policy.ports.PolicyStore`."""
         return list(self._dated)
 
@@ -30,7 +30,7 @@ class MemoryPolicies:
         """See `services.intervention.policy.ports.PolicyStore`."""
         return len(self._dated)
 
-    async def append(self, dated: Dated, after_count: int) -> bool:
+    async def append(self, dated: DatedPolicy, after_count: int) -> bool:
         """See `services.intervention.policy.ports.PolicyStore`."""
         if len(self._dated) != after_count:
             return False
@@ -44,7 +44,7 @@ class RedisPolicies:
     def __init__(self, client: redis.Client) -> None:
         self._client = client
 
-    async def all(self) -> list[Dated]:
+    async def all(self) -> list[DatedPolicy]:
         """See `services.intervention.policy.ports.PolicyStore`."""
         with redis.translating_errors():
             blobs = cast("list[bytes]", await self._client.lrange(_KEY, 0, -1))
@@ -55,7 +55,7 @@ class RedisPolicies:
         with redis.translating_errors():
             return await self._client.llen(_KEY)
 
-    async def append(self, dated: Dated, after_count: int) -> bool:
+    async def append(self, dated: DatedPolicy, after_count: int) -> bool:
         """See `services.intervention.policy.ports.PolicyStore`."""
         call = redis.Call([_KEY], [after_count, timeline.encode(dated)])
         (is_appended,) = await _APPEND.run(self._client, call)

@@ -12,7 +12,7 @@ import msgspec
 from services.intervention.policy.domain.policy import Policy
 
 
-class Dated(msgspec.Struct, frozen=True, array_like=True):
+class DatedPolicy(msgspec.Struct, frozen=True, array_like=True):
     """A policy's document, in YAML as it was written, with its version and its start: Unix microseconds.
 
     `canonical` is the document as JSON, with all defaults of the build that put it in force; 0.1.0 left it out.
@@ -30,7 +30,7 @@ class Timeline:
     A policy that only a newer build can read is None.
     """
 
-    def __init__(self, dated: Sequence[tuple[Dated, Policy | None]]) -> None:
+    def __init__(self, dated: Sequence[tuple[DatedPolicy, Policy | None]]) -> None:
         self.dated: Final = tuple(each for each, _ in dated)
         self._starts = [each.start_us for each in self.dated]
         self._policies = tuple(policy for _, policy in dated)
@@ -54,14 +54,14 @@ class Timeline:
 
 
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
-_DECODE: Final = msgspec.msgpack.Decoder(Dated).decode
+_DECODE: Final = msgspec.msgpack.Decoder(DatedPolicy).decode
 
 
-def encode(dated: Dated) -> bytes:
+def encode(dated: DatedPolicy) -> bytes:
     """One entry as bytes."""
     return _ENCODE(dated)
 
 
-def decode(blob: bytes) -> Dated:
+def decode(blob: bytes) -> DatedPolicy:
     """One entry from bytes."""
     return _DECODE(blob)

@@ -12,10 +12,10 @@ from mesh.applied import Batch
 from mesh.state import StateStore
 from services.intervention.decision.domain.facts import Contact, Outcome
 from services.intervention.decision.domain.offer import Offer, Undelivered
-from services.intervention.decision.domain.user_state import Helped
+from services.intervention.decision.domain.user_state import UserState
 from services.intervention.decision.state import CONTACTS, UNDELIVERED, USERS
 from services.intervention.delivery.domain import delivery
-from services.intervention.delivery.domain.delivery import Parcel, Slip
+from services.intervention.delivery.domain.delivery import OutboxEntry, OutboxMessage
 from services.intervention.delivery.ports import Sent
 
 SECOND = 1_000_000
@@ -34,9 +34,9 @@ class ManualClock:
         return self.now_us
 
 
-def parcel(number: int = 1, channel: str = "email", **members: Any) -> Parcel:
+def message(number: int = 1, channel: str = "email", **members: Any) -> OutboxMessage:
     """A message of the intervention of this number, due now, for half an hour."""
-    default = Parcel(
+    default = OutboxMessage(
         intervention_id=f"i-3-{number}-0",
         decision_id=f"d-3-{number}-0",
         channel=channel,
@@ -58,14 +58,14 @@ def parcel(number: int = 1, channel: str = "email", **members: Any) -> Parcel:
 
 async def offer(
     state: StateStore,
-    parcels: Sequence[Parcel],
+    messages: Sequence[OutboxMessage],
     became: Outcome = Outcome.NONE,
     by_id: Mapping[str, Outcome] | None = None,
 ) -> None:
     """Makes the users' state one in which the interventions of the messages were offered, and this came of them."""
     items = {}
-    for user_id in {each.user_id for each in parcels}:
-        own = {each.intervention_id: each for each in parcels if each.user_id == user_id}.values()
+    for user_id in {each.user_id for each in messages}:
+        own = {each.intervention_id: each for each in messages if each.user_id == user_id}.values()
         offers = tuple(
             Offer(
                 id=each.intervention_id,
@@ -78,7 +78,7 @@ async def offer(
             for each in own
         )
         batch = Batch("events", "3", (1,))
-        sealed = applied.seal(applied.resume(None, batch), USERS.encode(Helped(offers=offers)), batch)
+        sealed = applied.seal(applied.resume(None, batch), USERS.encode(UserState(offers=offers)), batch)
         items[f"user:{user_id}"] = sealed
     await state.save(items, None)
 
@@ -107,7 +107,7 @@ class ScriptedChannel:
         self.most_at_once = 0
         self._at_once = 0
 
-    async def send(self, parcel: Parcel, text: str, contact: Contact, key: str) -> Sent:
+    async def send(self, message: OutboxMessage, text: str, contact: Contact, key: str) -> Sent:
         """See `services.intervention.delivery.ports.Channel`."""
         self.calls.append((key, text, contact.email))
         self._at_once += 1
@@ -136,6 +136,6 @@ async def until(holds: Callable[[], Any]) -> None:
             await asyncio.sleep(0.001)
 
 
-def slip(of: Parcel, **members: Any) -> Slip:
-    """A slip of which so much is known."""
-    return msgspec.structs.replace(delivery.wrapped(of), **members)
+def entry(of: OutboxMessage, **members: Any) -> OutboxEntry:
+    """A entry of which so much is known."""
+    return msgspec.structs.replace(delivery.new_entry(of), **members)
