@@ -17,10 +17,9 @@ from journeymesh.intervention.v1 import intervention_pb2
 from offline.decided import Record, Row
 from offline.goals import is_goal
 from offline.what_if import Span
-from services.intervention.decision.domain.eligibility import difficulties, kind_of_difficulty
-from services.intervention.decision.domain.facts import Indicator, Outcome
+from services.intervention.decision.domain.facts import LEVEL_NAMES, Indicator, Outcome
 from services.intervention.decision.domain.outcome import Evidence, evidence_of, is_waiting, may_follow
-from services.intervention.decision.domain.strategy import LEVEL_NAMES
+from services.intervention.decision.domain.situation import difficulties, kind_of_difficulty
 from services.intervention.policy.domain.policy import ANY, ORIENTATION, TECHNICAL, Action, Policy, Prior
 
 _OUTCOMES: Final = frozenset(each.value for each in Outcome)

@@ -19,7 +19,7 @@ SERVICE = intervention_pb2.DESCRIPTOR.services_by_name["InterventionService"].fu
 
 
 async def main() -> None:
-    """Runs the service until the process is told to end."""
+    """Runs the service until the process is asked to stop."""
     own, models = settings.read_or_exit(Settings), settings.read_or_exit(ModelSettings)
     sent = settings.read_or_exit(ChannelSettings)
     log.start("intervention", settings.read_or_exit(log.LogSettings))

@@ -1,4 +1,4 @@
-"""What the service is made of: over its stores, or all in memory."""
+"""Wires the service: over Redis, or all in memory."""
 
 import contextlib
 import random
@@ -50,7 +50,7 @@ _NANO_A_USD = 1e9
 
 
 class Stores(NamedTuple):
-    """Where everything is kept."""
+    """The stores of the service."""
 
     state: StateStore
     shards: Shards
@@ -59,7 +59,7 @@ class Stores(NamedTuple):
 
 
 class Core(NamedTuple):
-    """What the servicer serves, in its order."""
+    """The use cases behind the servicer, in the order of its arguments."""
 
     deciding: Deciding
     reading: Reading
@@ -78,7 +78,7 @@ async def over_redis(
     sent: ChannelSettings,
     tls: Tls | None,
 ) -> AsyncIterator[tuple[Core, DeliveryWorkers, Gauges]]:
-    """The service over Redis, what sends its messages, and what tells its metrics.
+    """The service over Redis, its delivery workers and its gauges.
 
     Raises:
         SettingError: a setting needs another that is missing.

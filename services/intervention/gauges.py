@@ -1,4 +1,4 @@
-"""What is told of the service again and again, because no call shows it: policy, outbox, language models."""
+"""Gauges sampled in the background: policy, outbox, language models."""
 
 import asyncio
 from collections.abc import Callable
@@ -20,7 +20,7 @@ _MICRO_A_USD: Final = 1e6
 
 
 class Gauges:
-    """Tells it in the metrics of the process; what is not known for now is not told."""
+    """Samples the gauges of this process; what is unknown for now is left out."""
 
     def __init__(
         self, policies: Policies, outbox: Outbox, models: Models, metrics: Metrics, clock: Callable[[], int]
@@ -32,13 +32,13 @@ class Gauges:
         self._clock = clock
 
     async def run(self) -> None:
-        """Tells until it is cancelled."""
+        """Samples until it is cancelled."""
         while True:
-            await self.tell()
+            await self.sample()
             await asyncio.sleep(_PERIOD_SECONDS)
 
-    async def tell(self) -> None:
-        """Tells how it is now."""
+    async def sample(self) -> None:
+        """Samples everything once."""
         version = self._policies.timeline.version_at(self._clock())
         self._metrics.tell_all(registry.POLICY_LIVE, {(version,): 1})
         await self._sample_outbox()

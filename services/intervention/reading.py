@@ -1,4 +1,4 @@
-"""Reading: what waits for a user, what became of an intervention, the ledger, and what help changed."""
+"""Reads: what waits for a user, the status of an intervention, the ledger, and the lift."""
 
 import asyncio
 import contextlib
@@ -32,7 +32,7 @@ from services.intervention.policy.domain.policy import IN_APP, Policy
 from services.intervention.policy.usecases import Policies
 
 READS_AT_ONCE: Final = 2
-"""Reads of people wait for each other; so many together take at most half of the process, the rest is for help."""
+"""Concurrent reads by operators: together they take at most half of the process; the rest is for decisions."""
 _TURN_SECONDS: Final = 0.002
 _OTHERS_TURNS: Final = 3
 
@@ -78,7 +78,7 @@ class Waiting:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class InterventionStatus:
-    """An intervention and what came of it so far. The user is the one who has it now."""
+    """An intervention and its outcome so far. The user is its present owner."""
 
     user_id: str
     intervention: Intervention
@@ -100,7 +100,7 @@ class Lifts:
 
 
 class Reading:
-    """Tells what is known."""
+    """Reads for the gRPC face."""
 
     def __init__(
         self,
@@ -163,7 +163,7 @@ class Reading:
             raise NotFound("INTERVENTION_NOT_FOUND", _NOT_FOUND)
         return await self._followed(record.user_id, record.intervention)
 
-    async def became(self, decision: Decision) -> InterventionStatus | None:
+    async def status(self, decision: Decision) -> InterventionStatus | None:
         """What came of the intervention a decision has led to; None where it led to none."""
         help_ = decision.verdict.intervention
         return await self._followed(decision.facts.user_id, help_) if help_ else None

@@ -67,7 +67,7 @@ class InterventionServicer(InterventionServiceServicer):
     async def WatchPendingIntervention(
         self, request: wire.WatchPendingInterventionRequest, _context: "Context"
     ) -> AsyncIterator[wire.WatchPendingInterventionResponse]:
-        """Tells what waits for a user, and every change."""
+        """Streams what waits for a user, and every change."""
         cursor = words.cursor_of(request.cursor) if request.cursor else None
         async for waiting in self._reading.watch(request.user_id, cursor):
             yield interventions.watch_message(waiting)
@@ -82,8 +82,8 @@ class InterventionServicer(InterventionServiceServicer):
         """Reads one decision."""
         async with self._places:
             decision = await self._reading.decision(request.id)
-            became = await self._reading.became(decision)
-        return wire.GetDecisionResponse(decision=decisions.decision_message(decision, became))
+            status = await self._reading.status(decision)
+        return wire.GetDecisionResponse(decision=decisions.decision_message(decision, status))
 
     async def ListDecisions(
         self, request: wire.ListDecisionsRequest, _context: "Context"
@@ -91,8 +91,8 @@ class InterventionServicer(InterventionServiceServicer):
         """Lists decisions by user, by trace or by position."""
         async with self._places:
             found = await self._listed(request)
-            became = [await self._reading.became(each) for each in found]
-            return wire.ListDecisionsResponse(decisions=await in_turns(map(decisions.decision_message, found, became)))
+            status = [await self._reading.status(each) for each in found]
+            return wire.ListDecisionsResponse(decisions=await in_turns(map(decisions.decision_message, found, status)))
 
     async def _listed(self, request: wire.ListDecisionsRequest) -> Sequence[Decision]:
         limit = min(request.page_size or _PAGE_SIZE, _LARGEST_PAGE_SIZE)

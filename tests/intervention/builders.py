@@ -67,7 +67,7 @@ class ManualClock:
         return self.now_us
 
 
-class RecordingWitness:
+class RecordingObserver:
     """Keeps what it was told."""
 
     def __init__(self) -> None:
@@ -76,14 +76,14 @@ class RecordingWitness:
 
     is_enabled = True
 
-    def made(self, decision_id: str, decision: Decision, span_id: bytes) -> None:
+    def created(self, decision_id: str, decision: Decision, span_id: bytes) -> None:
         """See `services.intervention.decision.ports.Observer`."""
         assert decision.verdict.intervention is not None
         self.decision_ids.append(decision_id)
 
-    def became(self, became: OutcomeEvent) -> None:
+    def outcome(self, event: OutcomeEvent) -> None:
         """See `services.intervention.decision.ports.Observer`."""
-        self.outcomes.append(became)
+        self.outcomes.append(event)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -264,7 +264,7 @@ class World:
         self.shards = MemoryShards()
         self.ledger = MemoryLedger()
         self.outbox = MemoryOutbox()
-        self.observer = RecordingWitness()
+        self.observer = RecordingObserver()
         self.words = RecordingWords()
         self.listeners = LocalListeners(limit=4)
         dated = [_dated(*each) for each in ((0, document), *later)]

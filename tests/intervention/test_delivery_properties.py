@@ -33,12 +33,12 @@ from tests.intervention.messages import MINUTE, NOON_ISH, SECOND, ManualClock, m
 # provider puts off, refuses, or takes the message and is not heard, or is not heard and has not taken it.
 WELL, AWAY, LOST, DEFER, REFUSE, TAKEN_UNHEARD, UNHEARD = "well", "away", "lost", "defer", "refuse", "taken", "unheard"
 MODES: Final = (AWAY, LOST, DEFER, REFUSE, TAKEN_UNHEARD, UNHEARD)
-PARCELS: Final = [
+MESSAGES: Final = [
     message(1),
     message(2, expires_us=NOON_ISH + 5 * MINUTE),
     message(3, user_id="bob", due_us=NOON_ISH + 30 * SECOND),
 ]
-KEYS: Final = {each.key: each for each in PARCELS}
+KEYS: Final = {each.key: each for each in MESSAGES}
 # A message that is put off waits at most so long, and may by then have failed for it.
 LONGEST_WAIT_US: Final = 300 * SECOND
 
@@ -158,7 +158,7 @@ class World:
 
     async def add(self, number: int) -> None:
         """The message is decided on, or decided on again."""
-        message = PARCELS[number]
+        message = MESSAGES[number]
         if message.expires_us > self.clock():
             self.added.add(message.key)
             await self._save_users()
@@ -166,7 +166,7 @@ class World:
 
     async def answer(self, number: int, *, cancels: bool) -> None:
         """The user answers; the outbox may be told."""
-        message = PARCELS[number]
+        message = MESSAGES[number]
         self.answered.add(message.key)
         await self._save_users()
         if cancels:
@@ -290,7 +290,7 @@ def _at_once() -> Any:
 
 entries = st.builds(
     OutboxEntry,
-    st.sampled_from(PARCELS),
+    st.sampled_from(MESSAGES),
     st.integers(0, 2**53),
     st.sampled_from(DeliveryState),
     st.integers(0, 100),

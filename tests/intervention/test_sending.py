@@ -303,7 +303,7 @@ async def test_no_more_than_allowed_are_under_way_and_a_slow_channel_holds_back_
         await until(lambda: len(quick.taken) == 30)
         assert slow.most_at_once == 3
         assert len(slow.calls) == 3
-        assert sum(len(lane._under_way) for lane in sender._workers) == 3
+        assert sum(len(worker._under_way) for worker in sender._workers) == 3
         gate.set()
         await until(lambda: len(slow.taken) == 31)
         assert slow.most_at_once == 3

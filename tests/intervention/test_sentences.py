@@ -13,6 +13,7 @@ from services.intervention.decision.domain.eligibility import Reason
 from services.intervention.decision.domain.facts import Outcome
 from services.intervention.decision.domain.offer import Link, Offer, Standing, WithdrawalReason
 from services.intervention.decision.domain.reasons import WITHDRAWALS, beside, counted, explain, lasting
+from services.intervention.decision.domain.situation import Situation
 from services.intervention.language.domain import screening
 from services.intervention.policy.domain.policy import EventKind, Policy
 from tests.intervention.builders import HOUR, MINUTE, NOON_ISH, Row, facts, policy
@@ -187,7 +188,7 @@ def test_a_number_shows_on_which_side_of_a_bound_it_lies(value: float, bound: fl
 
 
 def test_every_reason_has_a_sentence_of_its_own() -> None:
-    said = [explain(POLICIES[0], facts(Row(80.0)), Standing(), (reason,)) for reason in Reason]
+    said = [explain(Situation(POLICIES[0], facts(Row(80.0)), Standing()), (reason,)) for reason in Reason]
     assert len(set(said)) == len(Reason)
     # The third withdrawal is told of somebody who has left, by an event of the mesh's own.
     assert set(WITHDRAWALS) == {WithdrawalReason.SOLVED, WithdrawalReason.SESSION_ENDED}

@@ -319,7 +319,7 @@ async def test_a_span_stands_in_the_trace_of_the_event() -> None:
     traced = telemetry.exporting("intervention", exporter)
     world = World()
     (made,) = await world.send(Row(80.0))
-    SpanObserver(traced).made("d-3-1-0", made.decision, (9).to_bytes(8, "big"))
+    SpanObserver(traced).created("d-3-1-0", made.decision, (9).to_bytes(8, "big"))
     traced.provider.force_flush()
     (span,) = exporter.get_finished_spans()
     assert span.name == semconv.SPAN_DECIDE

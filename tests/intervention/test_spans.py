@@ -24,7 +24,7 @@ SPAN = b"s" * 8
 
 
 class Recorded:
-    """A observer at some ratio, and what it recorded."""
+    """An observer at some ratio, and what it recorded."""
 
     def __init__(self, ratio: float) -> None:
         self._exporter = InMemorySpanExporter()
@@ -59,7 +59,7 @@ async def test_a_decision_stands_below_its_request_or_is_the_root_of_its_trace(
     recorded: Recorded, span_id: bytes
 ) -> None:
     (made,) = await World().send(Row(80.0))
-    recorded.observer.made("d-3-1-0", made.decision, span_id)
+    recorded.observer.created("d-3-1-0", made.decision, span_id)
     (span,) = recorded.spans()
     assert ids(span) == (made.decision.facts.trace_id, telemetry.span_id_of("d-3-1-0"))
     assert parent(span) == span_id
@@ -67,7 +67,7 @@ async def test_a_decision_stands_below_its_request_or_is_the_root_of_its_trace(
 
 @pytest.mark.parametrize("trace_id", [b"", bytes(16), b"short"])
 async def test_a_decision_on_an_event_without_a_trace_has_one_of_its_own(recorded: Recorded, trace_id: bytes) -> None:
-    recorded.observer.became(OutcomeEvent("i-3-1-0", "d-3-1-0", Outcome.SHOWN, trace_id, trace_id, b""))
+    recorded.observer.outcome(OutcomeEvent("i-3-1-0", "d-3-1-0", Outcome.SHOWN, trace_id, trace_id, b""))
     (span,) = recorded.spans()
     assert any(ids(span)[0])
     assert not span.links
@@ -78,7 +78,7 @@ async def test_a_decision_on_an_event_without_a_trace_has_one_of_its_own(recorde
 def test_an_outcome_stands_in_the_trace_of_its_own_request_and_is_linked_to_the_decision(
     recorded: Recorded, span_id: bytes
 ) -> None:
-    recorded.observer.became(OutcomeEvent("i-3-1-0", "d-3-1-0", Outcome.DECLINED, TRACE, OTHER_TRACE, span_id))
+    recorded.observer.outcome(OutcomeEvent("i-3-1-0", "d-3-1-0", Outcome.DECLINED, TRACE, OTHER_TRACE, span_id))
     (span,) = recorded.spans()
     assert span.name == "settle intervention"
     assert ids(span)[0] == OTHER_TRACE
@@ -95,7 +95,7 @@ def test_an_outcome_stands_in_the_trace_of_its_own_request_and_is_linked_to_the_
 
 def test_two_outcomes_of_one_request_are_two_spans(recorded: Recorded) -> None:
     for what in (Outcome.SHOWN, Outcome.ACCEPTED):
-        recorded.observer.became(OutcomeEvent("i-3-1-0", "d-3-1-0", what, TRACE, TRACE, SPAN))
+        recorded.observer.outcome(OutcomeEvent("i-3-1-0", "d-3-1-0", what, TRACE, TRACE, SPAN))
     assert len({ids(span) for span in recorded.spans()}) == 2
 
 
@@ -105,8 +105,8 @@ async def test_within_a_recorded_call_a_decision_stands_below_it_or_is_linked_to
     (made,) = await World().send(Row(80.0, trace=int.from_bytes(TRACE, "big")))
     call = telemetry.within(telemetry.span_context(of_the_call, SPAN))
     with recorded.traced.tracer.start_as_current_span("call", call):
-        recorded.observer.made("d-3-1-0", made.decision, b"requests")
-        recorded.observer.made("d-3-1-1", made.decision, b"")
+        recorded.observer.created("d-3-1-0", made.decision, b"requests")
+        recorded.observer.created("d-3-1-1", made.decision, b"")
     below, alone, call_span = recorded.spans()
     links = [ids(call_span)[1]]
     if of_the_call == TRACE:

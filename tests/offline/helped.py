@@ -14,10 +14,9 @@ from services.ingest.adapters.archive_events import Archived
 from services.ingest.adapters.archive_files import ParquetArchive
 from services.ingest.domain.archive import Plan, hours_of
 from services.intervention.decision.domain.decision import Exceptional, derive
-from services.intervention.decision.domain.facts import Assessment, Indicator
+from services.intervention.decision.domain.facts import LEVEL_NAMES, Assessment, Indicator
 from services.intervention.decision.domain.ledger import Block, facts_at
 from services.intervention.decision.domain.offer import UNKNOWN
-from services.intervention.decision.domain.strategy import LEVEL_NAMES
 from services.intervention.policy.domain.policy import Policy
 from tests.archive.rows import EventRow, records
 from tests.builders import NOW_US, event

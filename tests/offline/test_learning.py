@@ -24,6 +24,7 @@ from services.intervention.decision.domain import user_state
 from services.intervention.decision.domain.facts import Outcome, OutcomeReport
 from services.intervention.decision.domain.ledger import facts_at
 from services.intervention.decision.domain.offer import UNKNOWN
+from services.intervention.decision.domain.situation import Situation
 from services.intervention.decision.domain.strategy import Intervention, choose, probability
 from services.intervention.decision.domain.user_state import NOBODY
 from services.intervention.policy.adapters.yaml import parse
@@ -300,7 +301,7 @@ def asked(policy: Policy, name: str, context: Context) -> float:
     """The probability of success of a user without a past, as a decision takes it."""
     (its,) = (each for each in policy.actions if each.name == name)
     block = block_of(policy, 0, event(), assessment(*context))
-    return probability(policy, facts_at(block, SHARD, 0, 0), UNKNOWN, its)
+    return probability(Situation(policy, facts_at(block, SHARD, 0, 0), UNKNOWN), its)
 
 
 tallies_of_action = st.dictionaries(
@@ -447,7 +448,7 @@ def true_value(policy: Policy) -> float:
     values = []
     for context, rewards in TRUTH.items():
         facts = facts_at(block_of(policy, 0, event(), assessment(*context)), SHARD, 0, 0)
-        candidates = choose(policy, facts, UNKNOWN, list(policy.actions)).candidates
+        candidates = choose(Situation(policy, facts, UNKNOWN), list(policy.actions)).candidates
         values += [sum(each.propensity * reward for each, reward in zip(candidates, (*rewards, 0.0), strict=True))]
     return float(np.mean(values))
 

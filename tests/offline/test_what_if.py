@@ -37,9 +37,16 @@ from services.ingest.domain.archive import DecisionRow, Versions
 from services.ingest.translation.groups import groups_of
 from services.intervention.decision.domain import ledger as pages
 from services.intervention.decision.domain.decision import derive
-from services.intervention.decision.domain.facts import Assessment, Facts, Indicator, Outcome, OutcomeReport, Position
+from services.intervention.decision.domain.facts import (
+    LEVEL_NAMES,
+    Assessment,
+    Facts,
+    Indicator,
+    Outcome,
+    OutcomeReport,
+    Position,
+)
 from services.intervention.decision.domain.offer import UNKNOWN
-from services.intervention.decision.domain.strategy import LEVEL_NAMES
 from services.intervention.policy.domain import interpretation
 from services.intervention.policy.domain.interpretation import policy_of
 from services.intervention.policy.domain.policy import Policy

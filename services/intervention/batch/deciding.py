@@ -1,4 +1,4 @@
-"""Deciding a batch: once for each user of a record. Everything is written before anything is answered."""
+"""Decides a batch: once per user of a record. Everything is written before the answer."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -149,14 +149,14 @@ class Deciding:
         )
 
     async def _renew_tallies(self) -> None:
-        """Keeps the counts of shards that get no users any more, as those that were split, from passing: once a day."""
+        """Renews the counts once a day, so that those of closed shards do not expire."""
         day = self._clock() // DAY_US
         if day != self._renewed_day:
             await self._state.renew([TALLIES.key(shard) for shard in await self._shards.all()])
             self._renewed_day = day
 
     async def _cancel(self, users: Users) -> None:
-        """Stops what has not left yet of help that was taken back."""
+        """Cancels the unsent messages of withdrawn interventions."""
         ids: dict[WithdrawalReason, list[str]] = {}
         for _, offer in users.became:
             if offer.outcome is Outcome.WITHDRAWN:
@@ -178,13 +178,13 @@ class Deciding:
         worded = [each for each in made if each.intervention.is_worded]
         self._words.ask([(each.decision.facts, each.intervention) for each in worded])
         for each in made:
-            self._observer.made(decision_id(each.decision.facts.position), each.decision, rows.span_ids[each.row])
+            self._observer.created(decision_id(each.decision.facts.position), each.decision, rows.span_ids[each.row])
 
     async def _tell_outcomes(self, rows: Rows, became: Sequence[tuple[int, Offer]]) -> None:
         await keyed.look(self._state, records := keyed.Seen(RECORDS, [offer.id for _, offer in became]))
         for row, offer in became:
             record = records.states[offer.id]
-            self._observer.became(
+            self._observer.outcome(
                 OutcomeEvent(
                     offer.id,
                     decision_id_of(offer.id),
@@ -200,7 +200,7 @@ def _made(batch: Batch, rows: Rows, row: int, decided: Decided, policies: Mappin
     kept = decided.exceptional
     if kept is None or kept.verdict.intervention is None:
         return None
-    # In the zone that was decided by, which the row itself may not tell.
+    # In the zone that was decided by, which the row itself may lack.
     facts = msgspec.structs.replace(facts_of(batch, rows, row), time_zone=kept.time_zone)
     decision = Decision(facts, kept.standing, kept.verdict, policies[rows.record_indexes[row]].version)
     return Created(row, decision, kept.verdict.intervention)

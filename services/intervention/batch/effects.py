@@ -1,4 +1,4 @@
-"""What a batch leaves behind beside its users: pages of the ledger, records of interventions, and messages."""
+"""What a batch writes besides its users: ledger pages, interventions and outbox messages."""
 
 import bisect
 import dataclasses
@@ -21,7 +21,7 @@ from services.intervention.policy.domain.policy import IN_APP, Policy
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Created:
-    """An intervention that was made at a row."""
+    """An intervention created at a row."""
 
     row: int
     decision: Decision

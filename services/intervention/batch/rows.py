@@ -1,4 +1,4 @@
-"""A batch of events and assessments, and what of it is looked at."""
+"""The rows of a batch, and which of them need a closer look."""
 
 import bisect
 import collections
@@ -98,7 +98,7 @@ def records_of(batch: Batch, rows: Rows) -> dict[int, Part]:
 def unanswered(policies: Mapping[int, Policy], rows: Rows, records: Mapping[int, Part]) -> Mapping[int, Reason]:
     """The rows that bring no help whatever the risk, with the reason; without those that are outcomes."""
     old: list[int] = []
-    # Nearly always all of a batch is fresh, which its ends tell.
+    # Nearly always a whole batch is fresh; its extremes show that.
     strictest_us = min((each.freshness_us for each in policies.values()), default=0)
     if rows.event_us and max(rows.received_us) - min(rows.event_us) > strictest_us:
         old = [row for record, of in records.items() for row in _too_old(policies[record], rows, of.rows)]
@@ -133,7 +133,7 @@ def rows_in_question(
             asked.update(found)
             goals += [row for row in found if rows.kinds[row] == wanted and aside.get(row) is not Reason.BOT]
     asked.difference_update(aside)
-    # What is not answered may be the goal all the same. An outcome is recorded, and trouble is over, whoever tells it:
+    # What is not answered may be the goal all the same. An outcome counts, and trouble is over, whoever reports it:
     # a server that does so for its users looks like a script. Of a copy nothing counts but the goal.
     asked.update(rows.outcomes, rows.purchases, rows.settled_rows)
     asked.difference_update(rows.copied_rows)
@@ -182,12 +182,12 @@ def _has(ascending: Sequence[int], row: int) -> bool:
 
 
 def age_us(rows: Rows, row: int) -> int:
-    """How long before it was received the event of a row happened; 0 where it is not told."""
+    """How long before it was received the event of a row happened; 0 where unknown."""
     return rows.received_us[row] - rows.event_us[row] if rows.event_us else 0
 
 
 def contacts_after(rows: Rows, known: Mapping[str, Contact]) -> dict[str, Contact]:
-    """Who can be reached otherwise by now, and how, the last told first."""
+    """The contacts that the batch changes; the latest value wins."""
     contacts = dict(known)
     for row, told in rows.contacts.items():
         user_id = rows.user(row)

@@ -35,7 +35,7 @@ class Users:
         return [user_id for user_id, helped in self.after.items() if helped != self.before[user_id]]
 
     def note(self, row: int, facts: Facts, offers: Sequence[Offer], after: UserState) -> None:
-        """Takes note of the user after a row, whose offers were known to be such."""
+        """Records the user after a row, and the outcomes since `offers`."""
         before = self.after[facts.user_id]
         self.after[facts.user_id] = after
         if after.offers is not offers:
@@ -54,7 +54,7 @@ class Users:
         return decided
 
     def take_effect(self, policy: Policy, batch: Batch, rows: Rows, row: int) -> None:
-        """Changes the user of a row whose decision is about another one."""
+        """Applies a row that is not itself decided on to its user."""
         facts = facts_of(batch, rows, row)
         helped = self._arrive(policy, facts, rows, row)
         self.note(row, facts, helped.offers, decision.take_effect(policy, facts, helped))
@@ -71,7 +71,7 @@ class Users:
         return arrived
 
     def _leave(self, policy: Policy, facts: Facts, rows: Rows, row: int) -> None:
-        """Takes note of what moves with a row that ends an anonymous journey."""
+        """Records what moves to the known user with a row that links an anonymous one."""
         if row not in rows.linked:
             return
         before = self.after[facts.user_id]

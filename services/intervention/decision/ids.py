@@ -1,4 +1,4 @@
-"""What everything is called: ids, keys in the store of states, names in the ledger."""
+"""Ids of decisions and interventions, and names in the ledger."""
 
 from typing import Final
 

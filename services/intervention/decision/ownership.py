@@ -1,4 +1,4 @@
-"""Whose an intervention is by now: an anonymous user may have turned out to be somebody known, whose it then is."""
+"""Who owns an intervention: once an anonymous user is linked, the known user does."""
 
 from typing import Final, NamedTuple
 

@@ -9,11 +9,11 @@ from services.intervention.decision.domain.strategy import Intervention
 
 
 class Entry(NamedTuple):
-    """One record's page of the ledger: its block, and the names it can be found by later."""
+    """The ledger page of one record: its block, and the names that find it."""
 
     shard: str
     sequence: int
-    # Received time of its first event; tells in which generation of the index its names stand.
+    # Received time of its first event; decides in which generation of the index its names stand.
     received_us: int
     block: bytes
     names: Sequence[str]
@@ -57,10 +57,10 @@ class Ledger(Protocol):
 
 
 class OutcomeEvent(NamedTuple):
-    """That something came of an intervention.
+    """An outcome of an intervention.
 
     `made_trace_id` is the trace of the event that led to it, 16 bytes, empty where that is not known. The other ids are
-    those of the event that tells what became of it: 16 and 8 bytes, without a span where its trace is not recorded.
+    those of the event that reported it: 16 and 8 bytes, without a span where its trace is not recorded.
     """
 
     intervention_id: str
@@ -72,23 +72,23 @@ class OutcomeEvent(NamedTuple):
 
 
 class Observer(Protocol):
-    """Is told of every intervention, after it was recorded; may be told again after a fault."""
+    """Is called for every intervention once it is recorded; after a fault perhaps again."""
 
     is_enabled: bool
-    """Whether what it is told is of use."""
+    """Whether it does anything; if not, the caller may skip it."""
 
-    def made(self, decision_id: str, decision: Decision, span_id: bytes) -> None:
-        """Takes note that one was made. The span brought the event, empty where it is not recorded. Never raises."""
+    def created(self, decision_id: str, decision: Decision, span_id: bytes) -> None:
+        """An intervention was created. The span is that of the event, empty if not recorded. Never raises."""
 
-    def became(self, became: OutcomeEvent) -> None:
-        """Takes note of what came of one. Never raises."""
+    def outcome(self, event: OutcomeEvent) -> None:
+        """An intervention has an outcome. Never raises."""
 
 
 class Copywriting(Protocol):
-    """Looks for better words for what was made, in the background."""
+    """Writes better copy for interventions, in the background."""
 
     def ask(self, made: Sequence[tuple[Facts, Intervention]]) -> None:
-        """Begins to look, where there is room for it. Never raises."""
+        """Queues interventions as far as there is room. Never raises."""
 
 
 class Listeners(Protocol):
@@ -98,14 +98,14 @@ class Listeners(Protocol):
         """Wakes whoever waits for one of the users."""
 
     def listen(self, user_id: str) -> "Listener":
-        """Begins to listen. Raises `ResourceExhausted` where too many do."""
+        """Starts to listen. Raises `ResourceExhausted` if too many do."""
 
 
 class Listener(Protocol):
-    """One who waits for changes of one user. A change between two waits is not missed."""
+    """Waits for changes of one user. A change between two waits is not missed."""
 
     async def wait(self, timeout_seconds: float) -> None:
         """Returns after a change or after the time, whichever is first."""
 
     def close(self) -> None:
-        """Ends listening."""
+        """Stops listening."""

@@ -49,10 +49,10 @@ def _decode_contact(blob: bytes) -> Contact:
 
 
 USERS: Final = Kind("user:", _decode_user, _encode_user)
-"""By user, as far as help is concerned."""
+"""By user."""
 RECORDS: Final = Kind[Record | None]("made:", _decode_record, _ENCODE, is_sealed=False)
-"""By the id of an intervention, for whoever asks by it."""
+"""By the id of an intervention."""
 UNDELIVERED: Final = Kind[Undelivered]("undelivered:", _decode_undelivered, _ENCODE, is_sealed=False)
 """By user."""
 CONTACTS: Final = Kind[Contact]("contact:", _decode_contact, _ENCODE, is_sealed=False)
-"""By user; an empty one is of somebody who cannot be reached."""
+"""By user; empty for one who cannot be reached."""

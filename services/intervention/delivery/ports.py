@@ -9,13 +9,13 @@ from services.intervention.delivery.domain.delivery import Delivery, OutboxEntry
 
 
 class Sent(NamedTuple):
-    """A message was taken. The provider's id of it is empty where it gives none, or none that can be trusted."""
+    """The provider accepted a message. Its id is empty if the provider gives none, or none to trust."""
 
     provider_id: str
 
 
 class Channel(Protocol):
-    """One way to reach a user. Calls may run side by side; each ends by itself within seconds."""
+    """One way to reach a user. Calls may run side by side; each ends within seconds."""
 
     provider: str
     """Who carries the messages. Example: `ses`."""
@@ -33,24 +33,24 @@ class Channel(Protocol):
 
 
 class DeliveryObserver(Protocol):
-    """Stands around every attempt to send a message, and is told what came of it."""
+    """Wraps every attempt to send a message, and is called with its result."""
 
     def sending(self, entry: OutboxEntry) -> AbstractContextManager[None]:
         """What the attempt is made within; what is raised there goes on."""
 
     def noted(self, entry: OutboxEntry) -> None:
-        """Takes note of a message that has come to an end, or waits for another attempt. Never raises."""
+        """A message is finished, or waits for another attempt. Never raises."""
 
 
 class Claimed(NamedTuple):
-    """A entry that one sender works at, and until when it is left to it: Unix microseconds."""
+    """An entry claimed by one worker, and the end of the claim: Unix microseconds."""
 
     entry: OutboxEntry
     until_us: int
 
 
 class Backlog(NamedTuple):
-    """How many messages still come up, and when the first of them does: Unix microseconds, None without any."""
+    """How many messages wait, and when the first is due: Unix microseconds, None without any."""
 
     message_count: int
     first_due_us: int | None
@@ -64,16 +64,16 @@ class Outbox(Protocol):
     """
 
     async def add(self, messages: Sequence[OutboxMessage], now_us: int) -> None:
-        """Takes messages in. One that is known by its intervention and channel stays as it is, done or not."""
+        """Adds messages. One whose intervention and channel are known stays as it is."""
 
     async def cancel(self, intervention_ids: Sequence[str], now_us: int, reason: str) -> None:
-        """Cancels what waits of interventions, and brings it up to be filed. What is in doubt stays as it is."""
+        """Cancels waiting entries of interventions and makes them due for filing. Doubtful ones stay as they are."""
 
     async def claim(self, channel: str, now_us: int, limit: int, lease_us: int) -> list[Claimed]:
         """The entries of a channel that are due, the longest due first, each given to one caller for the lease."""
 
     async def update(self, claimed: Claimed, entry: OutboxEntry, due_us: int | None) -> bool:
-        """Puts a entry in the place of a claimed one, to come up again at a time, or never.
+        """Puts an entry in the place of a claimed one, to come up again at a time, or never.
 
         A time after that of the claim keeps the entry claimed until then. False, and nothing is done, where the claim
         has ended and another has taken the entry, or where it was cancelled. A repeated call answers as the first.

@@ -25,7 +25,7 @@ from services.intervention.delivery.ports import Channel, Claimed, DeliveryObser
 from services.intervention.language.state import GENERATED_COPY
 
 LEASE_US: Final = 60_000_000
-"""How long a message is left to one sender: longer than an attempt, with what is noted before and after it."""
+"""How long a claim lasts: longer than an attempt with its updates before and after."""
 
 _SEND_SECONDS: Final = 20.0
 # For so long a note is tried again where the store is away: within the lease, it comes before and after an attempt.
@@ -36,7 +36,7 @@ _ARRIVING_US: Final = 2_000_000
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class AttemptResult:
-    """What an attempt told of the provider: whether it works, and how long it wants to be left alone."""
+    """What an attempt showed of the provider: whether it works, and how long to leave it alone."""
 
     is_good: bool
     retry_after_us: int = 0
@@ -51,7 +51,7 @@ class _Wanted:
 
 
 class Deliverer:
-    """Carries messages one by one; calls may run side by side."""
+    """Delivers one message at a time; calls may run side by side."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Deliverer:
         self._filing = asyncio.Lock()
 
     async def deliver(self, claimed: Claimed, channel: Channel) -> AttemptResult | None:
-        """Brings a claimed message as far as it can be brought now. None where the provider was not tried.
+        """Takes a claimed message as far as possible now. None if the provider was not tried.
 
         Raises:
             Unavailable: the store is away; the message comes up again when its claim ends.
@@ -121,7 +121,7 @@ class Deliverer:
         return _Wanted(text, reached)
 
     async def _reached(self, told: Contact, user_id: str) -> Contact:
-        """Where somebody can be reached who is another by now: as told then, else as told of the other."""
+        """The contact of a user who has been linked since: as known then, else as known of the linked user."""
         known = await keyed.read(self._state, CONTACTS, user_id)
         return Contact(told.email or known.email, told.push_target or known.push_target)
 
@@ -166,7 +166,7 @@ class Deliverer:
             await self._end(begun, delivery.failed(entry, reason, now_us, is_doubtful=is_doubtful))
 
     async def _end(self, claimed: Claimed, entry: OutboxEntry) -> None:
-        """Notes how it ended. What did not go out is filed before it is let go: a crash between loses neither."""
+        """Stores the final state. What is undelivered is filed before its claim ends: a crash loses neither."""
         if not entry.is_undelivered:
             is_noted = await self._update(claimed, entry, None)
         else:
@@ -187,7 +187,7 @@ class Deliverer:
         await self._update(claimed, claimed.entry, None)
 
     async def _update(self, claimed: Claimed, entry: OutboxEntry, due_us: int | None) -> bool:
-        """Notes it, and tries for a while where the store is away: what is not noted is in doubt."""
+        """Stores an entry, retrying while the store is away: what is not stored is in doubt."""
         return await patiently(lambda: self._outbox.update(claimed, entry, due_us), _PATIENCE_SECONDS)
 
 
@@ -200,13 +200,13 @@ _log: Final = logging.getLogger(__name__)
 
 
 class DeliveryWorkers:
-    """Sends for this process; there may be many over one outbox.
+    """The delivery workers of this process; many processes may share one outbox.
 
     Args:
         outbox: what is to be sent.
         channels: every channel by its name.
-        state: the store of users, contacts and wordings.
-        observer: stands around every attempt.
+        state: users, contacts and generated copy.
+        observer: wraps every attempt.
         clock: tells what is due and what has expired.
         draw: chance for waiting times, 0 to 1.
         concurrency: messages of one channel under way at a time.
@@ -233,14 +233,14 @@ class DeliveryWorkers:
 
     async def run(self) -> None:
         """Sends until it is cancelled; then takes nothing more and lets what is under way end, for seconds."""
-        running = [asyncio.create_task(lane.run()) for lane in self._workers]
+        running = [asyncio.create_task(worker.run()) for worker in self._workers]
         try:
             await asyncio.wait(running, return_when=asyncio.FIRST_EXCEPTION)
         finally:
-            # Lanes are told to stop, not cancelled: what is cancelled after an attempt stays in doubt, and the store's
-            # client may swallow a cancellation.
-            for lane in self._workers:
-                lane.stop()
+            # Workers are asked to stop, not cancelled: what is cancelled after an attempt stays in doubt, and the
+            # store's client may swallow a cancellation.
+            for worker in self._workers:
+                worker.stop()
             while not all(each.done() for each in running):
                 # It ends by itself, and soon: being cancelled once more does not hurry it.
                 with contextlib.suppress(asyncio.CancelledError):
@@ -249,13 +249,13 @@ class DeliveryWorkers:
                 each.result()
 
     def notice(self) -> None:
-        """Tells that something was added; it is looked at at once."""
-        for lane in self._workers:
-            lane.wake()
+        """Makes the workers look at the outbox now."""
+        for worker in self._workers:
+            worker.wake()
 
 
 class ChannelBackoff:
-    """How fast a channel may go: after failures in a row it rests, longer each time, and then is tried once.
+    """Backoff per channel: after failures in a row it rests, longer each time, then tries once.
 
     Times are seconds of a clock that never goes back.
     """
@@ -266,7 +266,7 @@ class ChannelBackoff:
         self._resumes_at = 0.0
 
     def room(self, now: float, limit: int) -> int:
-        """How many may be under way: none during a rest, one after it, all where it works."""
+        """How many messages may be in flight: none during a rest, one after it, else the limit."""
         if now < self._resumes_at:
             return 0
         return 1 if self._failures >= _FAILURES_BEFORE_PAUSE else limit
@@ -276,7 +276,7 @@ class ChannelBackoff:
         return max(0.0, self._resumes_at - now)
 
     def tried(self, attempt: AttemptResult, now: float) -> None:
-        """Takes note of an attempt. Those that were under way when the rest began do not make it longer."""
+        """Records an attempt. Those that were under way when the rest began do not make it longer."""
         if attempt.is_good:
             self._failures = 0
             return
@@ -292,7 +292,7 @@ class ChannelBackoff:
 
 
 class _DeliveryWorker:
-    """The messages of one channel."""
+    """Delivers the messages of one channel."""
 
     def __init__(
         self,
@@ -322,12 +322,12 @@ class _DeliveryWorker:
         self._woken.set()
 
     def stop(self) -> None:
-        """Takes nothing more; `run` returns once what is under way has ended."""
+        """Claims nothing more; `run` returns once what is in flight has ended."""
         self._is_stopping = True
         self._woken.set()
 
     async def run(self) -> None:
-        """Takes what is due as long as there is room, and waits for more, until it is stopped."""
+        """Sends what is due as far as there is room, until it is stopped."""
         while not self._is_stopping:
             self._woken.clear()
             if not await self._take():
@@ -338,7 +338,7 @@ class _DeliveryWorker:
             task.cancel()
 
     async def _take(self) -> int:
-        """Begins to send what is due; gives how many."""
+        """Starts to send what is due; returns how many."""
         room = self._backoff.room(_now(), self._limit) - len(self._under_way)
         if room <= 0:
             return 0
@@ -358,7 +358,7 @@ class _DeliveryWorker:
         except Unavailable:
             return
         except Exception:  # noqa: BLE001 - one message's fault is not the others'; it comes up again, in doubt
-            _log.exception("a message by %s could not be sent", self._name)
+            _log.exception("A message by %s could not be sent", self._name)
             tried = AttemptResult(is_good=False)
         if tried is not None:
             self._backoff.tried(tried, _now())

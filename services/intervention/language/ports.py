@@ -28,7 +28,7 @@ class Spending(Protocol):
     """
 
     async def reserve(self, day: int, wanted: Amount, limits: Amount) -> bool:
-        """Counts an amount if it fits within the limits (`spending.fits`), else nothing; tells which. Atomic."""
+        """Counts an amount if it fits within the limits (`budget.fits`), else nothing; returns whether. Atomic."""
 
     async def settle(self, day: int, difference: Amount) -> None:
         """Adds what a reserved amount turned out to differ by; mostly negative."""
@@ -38,7 +38,7 @@ class Spending(Protocol):
 
 
 class Call(NamedTuple):
-    """One question to a model and what came of it. Times are Unix microseconds; the refusal is None with an answer."""
+    """One call of a model and its result. Times are Unix microseconds; the refusal is None with an answer."""
 
     model_id: str
     prompt_version: str
@@ -54,10 +54,10 @@ class Call(NamedTuple):
 
 
 class ModelObserver(Protocol):
-    """Is told of every call of a model."""
+    """Is called for every call of a model."""
 
     def called(self, call: Call) -> None:
-        """Takes note. Never raises."""
+        """A model was called. Never raises."""
 
 
 class Insights(Protocol):

@@ -6,7 +6,7 @@ from services.intervention.policy.domain.timeline import DatedPolicy
 
 
 class PolicyStore(Protocol):
-    """Keeps the policies that ever were in force, in their order. What was appended stays."""
+    """Keeps every policy that was ever in force, in order. What was appended stays."""
 
     async def all(self) -> list[DatedPolicy]:
         """The policies, oldest first; none at first.

@@ -13,7 +13,7 @@ from services.intervention.translation.words import timestamp
 
 
 def intervention_message(of: Intervention, words: GeneratedCopy | None = None) -> wire.Intervention:
-    """Help as the wire tells it, in the words of a model where there are any that are used."""
+    """The wire message of an intervention, with generated copy where it is used."""
     return wire.Intervention(
         id=of.id,
         type=of.type,
@@ -41,7 +41,7 @@ def intervention_message(of: Intervention, words: GeneratedCopy | None = None) -
 
 
 def wording_message(of: GeneratedCopy) -> wire.Wording:
-    """Where words come from and what they cost, as the wire tells it."""
+    """The wire message of where generated copy comes from and what it cost."""
     return wire.Wording(
         model_id=of.model_id,
         prompt_version=of.prompt_version,
@@ -57,7 +57,7 @@ def wording_message(of: GeneratedCopy) -> wire.Wording:
 
 
 def delivery_message(of: Delivery) -> wire.Delivery:
-    """How far a message has come, as the wire tells it."""
+    """The wire message of how far a delivery has come."""
     return wire.Delivery(
         channel=of.channel,
         state=wire.DeliveryState.ValueType(of.state),
@@ -90,7 +90,7 @@ def watch_message(of: Waiting) -> wire.WatchPendingInterventionResponse:
 
 
 def withdrawal_message(of: Withdrawn | None) -> wire.Withdrawal | None:
-    """That help was taken back, as the wire tells it; None where none was."""
+    """The wire message of a withdrawal; None where there was none."""
     if of is None:
         return None
     return wire.Withdrawal(intervention_id=of.offer_id, reason=wire.WithdrawalReason.ValueType(of.reason))

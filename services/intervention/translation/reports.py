@@ -1,4 +1,4 @@
-"""What is told of the service as a whole, for the wire."""
+"""Wire messages about the service as a whole: policies, lift, analyses, use of models."""
 
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 

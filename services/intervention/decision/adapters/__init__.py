@@ -1,1 +1,1 @@
-"""Implementations of the ports."""
+"""Adapters for the ports of this room."""

@@ -11,7 +11,7 @@ _RETRY_SECONDS: Final = 5.0
 
 
 class LocalListener:
-    """One who waits for changes of one user."""
+    """Waits for changes of one user."""
 
     def __init__(self, user_id: str, among: "LocalListeners") -> None:
         self.user_id = user_id
@@ -31,7 +31,7 @@ class LocalListener:
 
 
 class LocalListeners:
-    """At most `limit` who wait, over all users."""
+    """At most `limit` listeners over all users."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit

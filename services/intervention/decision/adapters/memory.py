@@ -8,7 +8,7 @@ _KEPT_REFERENCES = 20
 
 
 class MemoryLedger:
-    """Keeps blocks without end of life, and one generation of names."""
+    """Keeps blocks forever, and one generation of names."""
 
     def __init__(self) -> None:
         self._blocks: dict[Reference, bytes] = {}

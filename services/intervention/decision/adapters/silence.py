@@ -1,4 +1,4 @@
-"""Nobody looks and nobody is known: for replays, which change nothing in the world."""
+"""Null adapters for replays, which change nothing in the world."""
 
 from collections.abc import Sequence
 
@@ -9,19 +9,19 @@ from services.intervention.decision.ports import OutcomeEvent
 
 
 class SilentObserver:
-    """Forgets what it is told, of decisions, messages and calls of models."""
+    """Ignores decisions and outcomes."""
 
     is_enabled = False
 
-    def made(self, decision_id: str, decision: Decision, span_id: bytes) -> None:
+    def created(self, decision_id: str, decision: Decision, span_id: bytes) -> None:
         """See `services.intervention.decision.ports.Observer`."""
 
-    def became(self, became: OutcomeEvent) -> None:
+    def outcome(self, event: OutcomeEvent) -> None:
         """See `services.intervention.decision.ports.Observer`."""
 
 
 class NoCopywriting:
-    """Leaves the words of the template."""
+    """Leaves the copy of the template."""
 
     def ask(self, made: Sequence[tuple[Facts, Intervention]]) -> None:
         """See `services.intervention.decision.ports.Words`."""

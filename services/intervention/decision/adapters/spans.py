@@ -19,7 +19,7 @@ class SpanObserver:
         self._traced = traced
         self.is_enabled = traced.is_on
 
-    def made(self, decision_id: str, decision: Decision, span_id: bytes) -> None:
+    def created(self, decision_id: str, decision: Decision, span_id: bytes) -> None:
         """See `services.intervention.decision.ports.Observer`."""
         help_ = decision.verdict.intervention
         trace_id = decision.facts.trace_id
@@ -36,19 +36,19 @@ class SpanObserver:
             links,
         )
 
-    def became(self, became: OutcomeEvent) -> None:
+    def outcome(self, event: OutcomeEvent) -> None:
         """See `services.intervention.decision.ports.Observer`. Linked to the decision."""
-        name = f"{became.decision_id} {became.outcome.name}"
-        parent, links = _above(became.trace_id, became.span_id)
-        decided = (became.made_trace_id, telemetry.span_id_of(became.decision_id))
+        name = f"{event.decision_id} {event.outcome.name}"
+        parent, links = _above(event.trace_id, event.span_id)
+        decided = (event.made_trace_id, telemetry.span_id_of(event.decision_id))
         self._traced.tell(
             semconv.SPAN_OUTCOME,
-            (became.trace_id, telemetry.span_id_of(name)),
+            (event.trace_id, telemetry.span_id_of(name)),
             parent,
             {
-                semconv.DECISION_ID: became.decision_id,
-                semconv.INTERVENTION_ID: became.intervention_id,
-                semconv.OUTCOME: became.outcome.name.lower(),
+                semconv.DECISION_ID: event.decision_id,
+                semconv.INTERVENTION_ID: event.intervention_id,
+                semconv.OUTCOME: event.outcome.name.lower(),
             },
             [*links, *telemetry.links([decided])],
         )

@@ -8,7 +8,8 @@ from services.intervention.decision.domain import chance, eligibility, reasons, 
 from services.intervention.decision.domain.eligibility import FOR_HELP, URGENT, Reason
 from services.intervention.decision.domain.facts import Facts, OutcomeReport, Purchase
 from services.intervention.decision.domain.offer import UNKNOWN, Exposure, Standing, Withdrawn, taken_back
-from services.intervention.decision.domain.strategy import LEVEL_NAMES, Candidate, Choice, Intervention
+from services.intervention.decision.domain.situation import Situation
+from services.intervention.decision.domain.strategy import Candidate, Choice, Intervention
 from services.intervention.decision.domain.user_state import UserState
 from services.intervention.decision.domain.withdrawal import withdrawal
 from services.intervention.policy.domain.policy import Action, Policy
@@ -41,37 +42,39 @@ def derive(policy: Policy, facts: Facts, standing: Standing, intervention_id: st
 
     What waits is judged first: help that is taken back holds back nothing but what the cooldown holds back.
     """
-    back = withdrawal(policy, facts, standing)
+    situation = Situation(policy, facts, standing)
+    back = withdrawal(situation)
     if back is None:
-        return _verdict(policy, facts, standing, intervention_id)
+        return _verdict(situation, intervention_id)
     rest = msgspec.structs.replace(standing, offers=taken_back(standing.offers, back))
-    verdict = _verdict(policy, facts, rest, intervention_id)
+    verdict = _verdict(Situation(policy, facts, rest), intervention_id)
     said = f"{verdict.explanation} {reasons.WITHDRAWALS[back.reason]}"
     return msgspec.structs.replace(verdict, explanation=said, withdrawn=back)
 
 
-def _verdict(policy: Policy, facts: Facts, standing: Standing, intervention_id: str) -> Verdict:
-    why = eligibility.judge(policy, facts, standing)
+def _verdict(situation: Situation, intervention_id: str) -> Verdict:
+    user = situation.user
+    why = eligibility.judge(situation)
     if why[0] not in FOR_HELP:
-        return Verdict(why, reasons.explain(policy, facts, standing, why), None)
+        return Verdict(why, reasons.explain(situation, why), None)
     is_urgent = why[0] in URGENT
-    actions = strategy.matching(policy, facts, standing, is_urgent=is_urgent)
-    back = eligibility.held_back(policy, facts, standing, is_urgent=is_urgent)
+    actions = strategy.matching(situation, is_urgent=is_urgent)
+    back = eligibility.held_back(situation, is_urgent=is_urgent)
     if back is not None:
         actions = [each for each in actions if each.is_transactional]
     if not actions:
         why = (back or Reason.NO_ACTION, *why)
-        return Verdict(why, reasons.explain(policy, facts, standing, why), None)
-    choice = strategy.choose(policy, facts, standing, actions)
+        return Verdict(why, reasons.explain(situation, why), None)
+    choice = strategy.choose(situation, actions)
     if choice.action is None:
-        return _nothing(policy, facts, standing, why, choice, actions[0], intervention_id)
-    help_ = strategy.help_by(policy, facts, standing, choice.action, intervention_id)
-    exposed = _exposed(policy, facts, standing, choice.action)
+        return _nothing(situation, why, choice, actions[0], intervention_id)
+    help_ = strategy.help_by(situation, choice.action, intervention_id)
+    exposed = _exposed(situation, choice.action)
     if exposed is not None and not exposed.is_treated:
         why = (Reason.HOLDOUT, *why)
     is_held_out = why[0] is Reason.HOLDOUT
-    said = reasons.explain(policy, facts, standing, why, None if is_held_out else help_)
-    is_new = exposed is not None and (standing.exposed is None or standing.exposed.experiment != exposed.experiment)
+    said = reasons.explain(situation, why, None if is_held_out else help_)
+    is_new = exposed is not None and (user.exposed is None or user.exposed.experiment != exposed.experiment)
     return Verdict(
         reasons=why,
         explanation=said,
@@ -84,7 +87,7 @@ def _verdict(policy: Policy, facts: Facts, standing: Standing, intervention_id: 
 
 
 class Exceptional(msgspec.Struct, frozen=True, array_like=True):
-    """A row that was decided with more than its columns: what was looked at, and the verdict."""
+    """A row whose decision needs more than its columns: what was looked at, and the verdict."""
 
     time_zone: str
     outcome: OutcomeReport | None
@@ -111,7 +114,7 @@ def decide(
     undelivered: tuple[tuple[str, str], ...],
     intervention_id: str,
 ) -> Decided:
-    """Decides on one event and tells what becomes of the user."""
+    """Decides on one event; returns the decision and the user afterwards."""
     if facts.is_copy:
         return Decided(None, _after_copy(policy, facts, helped))
     if helped.time_zone and not facts.time_zone:
@@ -142,7 +145,7 @@ def take_effect(policy: Policy, facts: Facts, helped: UserState) -> UserState:
         return _after_copy(policy, facts, helped)
     if _reaches_goal(policy, facts):
         helped = user_state.converted(policy, helped, facts.event_us)
-    back = withdrawal(policy, facts, user_state.standing(helped))
+    back = withdrawal(Situation(policy, facts, user_state.standing(helped)))
     if back is not None:
         helped = user_state.withdrawn(helped, back)
     if facts.outcome is not None:
@@ -161,14 +164,14 @@ def _after_copy(policy: Policy, facts: Facts, helped: UserState) -> UserState:
 
 
 def _reaches_goal(policy: Policy, facts: Facts) -> bool:
-    """Whether an event is what users are wanted to do, whoever tells it: the user, or a system of the shop."""
+    """Whether an event is the goal of the policy, whether the user or a system of the shop sent it."""
     if facts.is_bot or (facts.bought is not None and facts.bought.gives_back):
         return False
     return user_state.is_conversion(policy.conversion, facts.kind, facts.target)
 
 
 def _is_looked_at(policy: Policy, facts: Facts) -> bool:
-    """Whether an event of a user of whom nothing is known is more than its columns tell."""
+    """Whether an event of an unknown user says more than its columns."""
     if facts.outcome is not None or facts.bought is not None:
         return True
     is_urgent = bool(eligibility.urgent_reasons(policy, facts.assessment))
@@ -199,9 +202,7 @@ def _after(policy: Policy, facts: Facts, helped: UserState, verdict: Verdict) ->
 
 
 def _nothing(
-    policy: Policy,
-    facts: Facts,
-    standing: Standing,
+    situation: Situation,
     why: tuple[Reason, ...],
     choice: Choice,
     first: Action,
@@ -211,30 +212,30 @@ def _nothing(
     refusals = [each.refusal for each in choice.candidates if each.refusal is not None]
     may_act = len(refusals) < len(choice.candidates) - 1
     why = (Reason.CHOSE_NOTHING if may_act else refusals[0], *why)
-    help_ = strategy.help_by(policy, facts, standing, first, intervention_id) if may_act else None
-    said = reasons.explain(policy, facts, standing, why)
+    help_ = strategy.help_by(situation, first, intervention_id) if may_act else None
+    said = reasons.explain(situation, why)
     return Verdict(why, said, None, choice.candidates, choice.draw, None, help_)
 
 
-def _exposed(policy: Policy, facts: Facts, standing: Standing, action: Action) -> Exposure | None:
+def _exposed(situation: Situation, action: Action) -> Exposure | None:
     """On which side the user counts, now that help was decided on; None where help is never held out."""
     if action.is_transactional:
         return None
     return Exposure(
-        experiment=policy.holdout.salt,
-        at_us=facts.received_us,
-        is_treated=_is_treated(policy, facts, standing),
+        experiment=situation.policy.holdout.salt,
+        at_us=situation.facts.received_us,
+        is_treated=_is_treated(situation),
         type=action.type,
         action=action.name,
         channel=action.channel,
-        level=LEVEL_NAMES[facts.assessment.level],
-        is_high_value=strategy.is_high_value(policy, standing),
+        level=situation.level,
+        is_high_value=situation.is_high_value,
     )
 
 
-def _is_treated(policy: Policy, facts: Facts, standing: Standing) -> bool:
-    """The side of whoever counts already is kept, also where it was found by the id the user had before."""
-    holdout, before = policy.holdout, standing.exposed
+def _is_treated(situation: Situation) -> bool:
+    """A user who counts already keeps the side, also one found under an earlier id."""
+    holdout, before = situation.policy.holdout, situation.user.exposed
     if before is not None and before.experiment == holdout.salt:
         return before.is_treated
-    return not chance.held_out(holdout.salt, facts.user_id, holdout.share)
+    return not chance.held_out(holdout.salt, situation.facts.user_id, holdout.share)

@@ -1,4 +1,4 @@
-"""Whether a user is helped now: the triggers, and what holds help back. Each answer carries its reasons."""
+"""Whether to help a user now: the triggers, and what holds help back. Every answer has its reasons."""
 
 import enum
 import fnmatch
@@ -7,16 +7,11 @@ import re
 from collections.abc import Collection, Iterable
 from typing import Final
 
-from services.intervention.decision.domain.facts import Assessment, Facts, Indicator, Level
+from services.intervention.decision.domain.facts import Assessment, Facts, Level
 from services.intervention.decision.domain.offer import Standing, waiting_offer
-from services.intervention.decision.domain.outcome import welcome_channels
+from services.intervention.decision.domain.situation import Situation, difficulties
 from services.intervention.policy.domain.policy import (
-    ANY,
-    DIFFICULTIES,
     MINUTE_US,
-    ORIENTATION,
-    TECHNICAL,
-    TECHNICAL_DIFFICULTIES,
     EventKind,
     Policy,
 )
@@ -59,18 +54,6 @@ _STRAGGLING_US: Final = MINUTE_US
 _QUERY: Final = re.compile(r"\?[^#]*")
 
 
-def difficulties(indicators: Iterable[Indicator]) -> list[str]:
-    """Names of the indicators that tell of a difficulty and count for leaving, strongest first."""
-    return [each.name for each in indicators if each.name in DIFFICULTIES and each.contribution > 0]
-
-
-def kind_of_difficulty(found: Collection[str]) -> str:
-    """`technical` where something did not work, `orientation` where it was not found; `any` without a difficulty."""
-    if not found:
-        return ANY
-    return ORIENTATION if TECHNICAL_DIFFICULTIES.isdisjoint(found) else TECHNICAL
-
-
 def urgent_reasons(policy: Policy, assessment: Assessment) -> tuple[Reason, ...]:
     """The triggers that need nothing but the assessment."""
     risk = (Reason.RISK_AT_TRIGGER,) if assessment.score >= policy.trigger_score else ()
@@ -109,13 +92,14 @@ def unanswered(policy: Policy, facts: Facts) -> Reason | None:
     return Reason.TOO_OLD if facts.age_us > policy.freshness_us else None
 
 
-def judge(policy: Policy, facts: Facts, standing: Standing) -> tuple[Reason, ...]:
+def judge(situation: Situation) -> tuple[Reason, ...]:
     """The reasons to help or not to, deciding reason first. There is reason to help if the first is in `FOR_HELP`."""
+    policy, facts = situation.policy, situation.facts
     why_not = unanswered(policy, facts)
     if why_not is not None:
         return (why_not,)
     reasons = urgent_reasons(policy, facts.assessment)
-    if not reasons and may_be_gentle(facts.assessment) and welcome_channels(policy, standing.learned):
+    if not reasons and may_be_gentle(facts.assessment) and situation.welcome_channels:
         reasons = (Reason.RESPONSIVE_USER,)
     if not reasons:
         return (Reason.BELOW_TRIGGER,)
@@ -126,23 +110,24 @@ def judge(policy: Policy, facts: Facts, standing: Standing) -> tuple[Reason, ...
     return reasons
 
 
-def held_back(policy: Policy, facts: Facts, standing: Standing, *, is_urgent: bool) -> Reason | None:
+def held_back(situation: Situation, *, is_urgent: bool) -> Reason | None:
     """What holds back every help but the transactional: something waits, or was offered a short while ago.
 
     Urgent help is never held back by gentle help: an e-mail that waits for Monday must not cost a user the chat.
     """
-    waits = waiting_offer(standing.offers, facts.received_us)
+    facts, user = situation.facts, situation.user
+    waits = waiting_offer(user.offers, facts.received_us)
     if waits is not None and (waits.is_urgent or not is_urgent):
         return Reason.ALREADY_PENDING
-    if facts.received_us < cooled_down_us(policy, standing, is_urgent=is_urgent):
+    if facts.received_us < cooled_down_us(situation.policy, user, is_urgent=is_urgent):
         return Reason.COOLDOWN
-    if _is_just_identified(facts, standing):
+    if _is_just_identified(facts, user):
         return Reason.JUST_IDENTIFIED
-    return Reason.SOLVED if _is_solved(facts, standing) else None
+    return Reason.SOLVED if _is_solved(facts, user) else None
 
 
 def cooled_down_us(policy: Policy, standing: Standing, *, is_urgent: bool) -> int:
-    """From when on the user may be helped again; 0 where nothing was offered."""
+    """When the cooldown ends; 0 if nothing was offered."""
     made_us = [each.made_us for each in standing.offers if each.is_urgent or not is_urgent]
     if standing.away is not None:
         made_us.append(standing.away.urgent_us if is_urgent else standing.away.helped_us)
@@ -151,7 +136,7 @@ def cooled_down_us(policy: Policy, standing: Standing, *, is_urgent: bool) -> in
 
 
 def is_named(user_id: str, users: Collection[str]) -> bool:
-    """Whether a list has the user, by id or by the id's SHA-256."""
+    """Whether a list contains the user, by id or by its SHA-256."""
     if not users:
         return False
     return user_id in users or _HASHED + hashlib.sha256(user_id.encode()).hexdigest() in users
@@ -168,7 +153,7 @@ def _is_just_identified(facts: Facts, standing: Standing) -> bool:
 
 
 def _is_solved(facts: Facts, standing: Standing) -> bool:
-    """Whether help has led to the goal, and no signal has come since that would tell of new trouble."""
+    """Whether help has led to the goal, and no signal since shows new trouble."""
     solved_us = max((each.solved_us for each in standing.offers), default=0)
     return 0 < facts.assessment.latest_signal_time_us <= solved_us
 

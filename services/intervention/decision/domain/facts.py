@@ -1,6 +1,7 @@
 """What is known of one event when it is decided on: the words of the decision's inputs."""
 
 import enum
+from typing import Final
 
 import msgspec
 
@@ -13,6 +14,10 @@ class Level(enum.IntEnum):
     MEDIUM = 2
     HIGH = 3
     CRITICAL = 4
+
+
+LEVEL_NAMES: Final = ("unknown", "low", "medium", "high", "critical")
+"""By `Level`."""
 
 
 class Outcome(enum.IntEnum):
@@ -53,7 +58,7 @@ class Assessment(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class OutcomeReport(msgspec.Struct, frozen=True, array_like=True):
-    """An outcome that came as an event. The id is empty for an intervention of another system."""
+    """An outcome reported by an event. The id is empty for an intervention of another system."""
 
     intervention_id: str
     outcome: Outcome
@@ -69,7 +74,7 @@ class Purchase(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def gives_back(self) -> bool:
-        """Whether money went back: it was told so, or the amount is negative."""
+        """Whether money went back: the event says so, or the amount is negative."""
         return self.is_refund or self.amount < 0
 
 
@@ -107,7 +112,7 @@ class Facts(msgspec.Struct, frozen=True):
     assessment: Assessment
     model_version: str
     rules_version: str
-    # What happened, 0 where it was not told, and what it was about.
+    # What happened, 0 where unknown, and what it was about.
     kind: int = 0
     target: str = ""
     bought: Purchase | None = None

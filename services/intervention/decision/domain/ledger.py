@@ -68,7 +68,7 @@ class Block(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Inputs(msgspec.Struct, frozen=True, array_like=True):
-    """What went into a decision beside what is told of it in words: with both, it derives again."""
+    """The inputs of a decision beyond its readable fields: with both, it can be derived again."""
 
     time_zone: str
     is_bot: bool

@@ -10,6 +10,7 @@ from services.intervention.decision.domain.facts import Facts, Outcome
 from services.intervention.decision.domain.local_time import end_of_period_us, is_quiet, next_quiet_us, period
 from services.intervention.decision.domain.offer import Offer, Standing
 from services.intervention.decision.domain.outcome import is_waiting
+from services.intervention.decision.domain.situation import Situation
 from services.intervention.decision.domain.withdrawal import ends_session
 from services.intervention.policy.domain.policy import (
     HUMAN,
@@ -22,11 +23,12 @@ from services.intervention.policy.domain.policy import (
 )
 
 
-def refusal(policy: Policy, facts: Facts, standing: Standing, action: Action, send_us: int) -> Reason | None:
+def refusal(situation: Situation, action: Action, send_us: int) -> Reason | None:
     """Why an action cannot be chosen; None where it can.
 
     A transactional one is kept by the lists of users only, and where nobody is there to see it.
     """
+    policy, facts, user = situation.policy, situation.facts, situation.user
     if any(is_named(facts.user_id, policy.suppressed_channels.get(each, ())) for each in channels(action)):
         return Reason.SUPPRESSED
     if PRESENT_CHANNELS.issuperset(channels(action)) and ends_session(policy, facts):
@@ -34,9 +36,9 @@ def refusal(policy: Policy, facts: Facts, standing: Standing, action: Action, se
     if action.is_transactional:
         return None
     checks: dict[Reason, Callable[[], bool]] = {
-        Reason.ESCALATED: lambda: action.handled_by != HUMAN and _is_escalated(policy, facts, standing),
-        Reason.DISMISSED: lambda: _is_dismissed(facts, standing, action),
-        Reason.FREQUENCY_CAP: lambda: any(_is_full(cap, facts, standing, action, send_us) for cap in policy.caps),
+        Reason.ESCALATED: lambda: action.handled_by != HUMAN and _is_escalated(situation),
+        Reason.DISMISSED: lambda: _is_dismissed(facts, user, action),
+        Reason.FREQUENCY_CAP: lambda: any(_is_full(cap, facts, user, action, send_us) for cap in policy.caps),
         Reason.QUIET_HOURS: lambda: is_silenced(policy, action) and _is_silent(policy, facts.time_zone, send_us),
     }
     return next((reason for reason, applies in checks.items() if applies()), None)
@@ -48,7 +50,7 @@ def channels(action: Action) -> tuple[str, ...]:
 
 
 def sent(offer: Offer, standing: Standing) -> Iterator[tuple[str, int]]:
-    """The channels an offer went by or will go by, each with the time; none of what was withheld or never left."""
+    """The channels an offer was or will be sent by, each with its time; none if withheld or undelivered."""
     if offer.is_withheld:
         return
     for channel in (offer.channel, *offer.also_channels):
@@ -78,11 +80,12 @@ def _is_silent(policy: Policy, zone_name: str, at_us: int) -> bool:
     return policy.quiet is not None and is_quiet(at_us, zone_name, policy.quiet)
 
 
-def _is_escalated(policy: Policy, facts: Facts, standing: Standing) -> bool:
-    """Whether the product's own help has failed often enough for people to take over."""
+def _is_escalated(situation: Situation) -> bool:
+    """Whether automated help has failed often enough for people to take over."""
+    policy, facts = situation.policy, situation.facts
     failed = [
         each
-        for each in standing.offers
+        for each in situation.user.offers
         if each.handled_by
         and each.handled_by != HUMAN
         and not each.is_withheld

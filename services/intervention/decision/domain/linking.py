@@ -1,4 +1,4 @@
-"""One person under two ids: what is remembered of an anonymous user moves to the known user it turned out to be.
+"""Linking: the state of an anonymous user moves to the known user it turned out to be.
 
 It leaves the anonymous user at one event, as bytes that the caller brings to an event of the known user, and arrives
 there a moment later. In between, either goes on as it is.
@@ -15,12 +15,13 @@ from services.intervention.decision.domain.facts import Facts
 from services.intervention.decision.domain.limits import refusal
 from services.intervention.decision.domain.offer import Exposure, Link, Offer, Undelivered, WithdrawalReason, Withdrawn
 from services.intervention.decision.domain.outcome import Learned
+from services.intervention.decision.domain.situation import Situation
 from services.intervention.decision.domain.strategy import Intervention
 from services.intervention.decision.domain.user_state import UserState
 from services.intervention.policy.domain.policy import REMEMBERED_OFFERS, Policy
 
 _VERSION: Final = 1
-# The last microsecond that a timestamp can tell: the end of the year 9999.
+# The last microsecond a timestamp can hold: the end of the year 9999.
 _END_US: Final = 253_402_300_799_999_999
 _MOST_USERS: Final = 4
 """Known users that are remembered of one anonymous user: a device has had so many people."""
@@ -41,7 +42,7 @@ class UserTransfer(msgspec.Struct, frozen=True, array_like=True):
 
 
 class TransferError(ValueError):
-    """The bytes are not what is remembered of a user; the text says so in a sentence."""
+    """The bytes are not the state of a user; the text is a sentence."""
 
 
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
@@ -177,9 +178,9 @@ def _would_not_be(policy: Policy, offer: Offer, joined: UserState, aside: Collec
         if each.id not in aside and each.made_us <= offer.made_us and each.withdrawal is not WithdrawalReason.IDENTIFIED
     )
     known = msgspec.structs.replace(user_state.standing(joined), offers=others, away=None)
-    if held_back(policy, then, known, is_urgent=offer.is_urgent) is not None:
+    if held_back(Situation(policy, then, known), is_urgent=offer.is_urgent) is not None:
         return True
-    return refusal(policy, then, known, action, offer.send_us) is not None
+    return refusal(Situation(policy, then, known), action, offer.send_us) is not None
 
 
 def _is_held_out(policy: Policy, joined: UserState) -> bool:

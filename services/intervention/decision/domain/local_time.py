@@ -28,7 +28,7 @@ def local_time(at_us: int, zone_name: str) -> dt.datetime:
 
 
 def business_us_left(at_us: int, zone_name: str, opens_hour: int, closes_hour: int) -> int:
-    """Microseconds until the office closes; 0 while it is closed. Open from Monday to Friday."""
+    """Microseconds until business hours end; 0 outside them. Monday to Friday."""
     local = local_time(at_us, zone_name)
     if local.weekday() >= _SATURDAY or not opens_hour <= local.hour < closes_hour:
         return 0
@@ -36,7 +36,7 @@ def business_us_left(at_us: int, zone_name: str, opens_hour: int, closes_hour: i
 
 
 def next_opening_us(at_us: int, zone_name: str, opens_hour: int) -> int:
-    """When the office opens next, after the given time: Unix microseconds."""
+    """When business hours start next, after the given time: Unix microseconds."""
     day = local_time(at_us, zone_name)
     while True:
         opening = _at_hour(day, opens_hour)

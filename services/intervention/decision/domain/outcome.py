@@ -45,9 +45,9 @@ def is_final(outcome: Outcome) -> bool:
 
 
 def evidence_of(before: Outcome, after: Outcome) -> Evidence | None:
-    """What the step tells of the channel; None where it tells nothing.
+    """What the step says about the channel; None if nothing.
 
-    Converting after accepting adds nothing. What expired unseen or was taken back tells nothing: the user never had
+    Converting after accepting adds nothing. What expired unseen or was taken back says nothing: the user never had
     the choice.
     """
     if after is Outcome.ACCEPTED or (after is Outcome.CONVERTED and before is not Outcome.ACCEPTED):

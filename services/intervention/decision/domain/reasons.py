@@ -4,10 +4,10 @@ from typing import Final
 
 from services.intervention.decision.domain import eligibility, local_time
 from services.intervention.decision.domain.eligibility import URGENT, Reason
-from services.intervention.decision.domain.facts import Facts
-from services.intervention.decision.domain.offer import Standing, WithdrawalReason, waiting_offer
-from services.intervention.decision.domain.strategy import LEVEL_NAMES, Intervention
-from services.intervention.policy.domain.policy import STRONG_SIGNAL, Policy
+from services.intervention.decision.domain.offer import WithdrawalReason, waiting_offer
+from services.intervention.decision.domain.situation import Situation
+from services.intervention.decision.domain.strategy import Intervention
+from services.intervention.policy.domain.policy import STRONG_SIGNAL
 
 _PLAIN: Final = {
     Reason.BOT: "The event looks like a script's doing.",
@@ -36,43 +36,43 @@ WITHDRAWALS: Final = {
 }
 
 
-def explain(
-    policy: Policy, facts: Facts, standing: Standing, why: tuple[Reason, ...], help_: Intervention | None = None
-) -> str:
+def explain(situation: Situation, why: tuple[Reason, ...], help_: Intervention | None = None) -> str:
     """The reasons in sentences, in their order, and what is done, if anything."""
     is_urgent = not URGENT.isdisjoint(why)
-    sentences = [_PLAIN.get(each) or _sentence(policy, facts, standing, each, is_urgent=is_urgent) for each in why]
+    sentences = [_PLAIN.get(each) or _sentence(situation, each, is_urgent=is_urgent) for each in why]
     if help_ is not None:
         likely = f"{help_.success_probability:.0%} likely to be accepted"
         sentences.append(f"Help goes by {help_.channel} with {help_.priority} priority, {likely}.")
     return " ".join(sentences)
 
 
-def _sentence(policy: Policy, facts: Facts, standing: Standing, reason: Reason, *, is_urgent: bool) -> str:
+def _sentence(situation: Situation, reason: Reason, *, is_urgent: bool) -> str:
     if reason is Reason.TOO_OLD:
-        return f"The event came more than {lasting(policy.freshness_us)} after it happened, which is too old to help."
+        limit = lasting(situation.policy.freshness_us)
+        return f"The event came more than {limit} after it happened, which is too old to help."
     if reason is Reason.COOLDOWN:
-        return _cooldown(policy, facts, standing, is_urgent=is_urgent)
+        return _cooldown(situation, is_urgent=is_urgent)
     if reason is Reason.ALREADY_PENDING:
-        waits = waiting_offer(standing.offers, facts.received_us)
+        waits = waiting_offer(situation.user.offers, situation.facts.received_us)
         until = local_time.local_time(waits.expires_us if waits else 0, "UTC").isoformat(timespec="seconds")
         return f"An earlier intervention still waits, until {until}."
-    return _of_risk(policy, facts, reason)
+    return _of_risk(situation, reason)
 
 
-def _cooldown(policy: Policy, facts: Facts, standing: Standing, *, is_urgent: bool) -> str:
+def _cooldown(situation: Situation, *, is_urgent: bool) -> str:
     """What the cooldown is from. Help that was decided on may not have been given, nor seen, nor have helped."""
-    until_us = eligibility.cooled_down_us(policy, standing, is_urgent=is_urgent)
+    policy, facts, user = situation.policy, situation.facts, situation.user
+    until_us = eligibility.cooled_down_us(policy, user, is_urgent=is_urgent)
     since_us = until_us - policy.cooldown_us
     ago, left = lasting(facts.received_us - since_us), lasting(until_us - facts.received_us)
-    last = [each for each in standing.offers if each.made_us == since_us and (each.is_urgent or not is_urgent)]
+    last = [each for each in user.offers if each.made_us == since_us and (each.is_urgent or not is_urgent)]
     not_given = ", and not given" if last and all(each.is_withheld for each in last) else ""
     return f"Help was decided on {ago} ago{not_given}; the cooldown ends in {left}."
 
 
-def _of_risk(policy: Policy, facts: Facts, reason: Reason) -> str:
-    assessment = facts.assessment
-    risk = f"{beside(assessment.score, policy.trigger_score)} ({LEVEL_NAMES[assessment.level]})"
+def _of_risk(situation: Situation, reason: Reason) -> str:
+    policy, assessment = situation.policy, situation.facts.assessment
+    risk = f"{beside(assessment.score, policy.trigger_score)} ({situation.level})"
     trigger = f"the trigger of {policy.trigger_score:g}"
     count, least = assessment.strong_signal_count, policy.trigger_signal_count
     strong = f"{counted(count, 'signal')} of strength {STRONG_SIGNAL} or more"

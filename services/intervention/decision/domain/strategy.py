@@ -1,21 +1,20 @@
-"""What can be done for a user, what of it is chosen, and the help it makes."""
+"""Which actions match a situation, which one is chosen, and the intervention it makes."""
 
 from typing import Final, TypeVar
 
 import msgspec
 
 from services.intervention.decision.domain import chance, limits, local_time
-from services.intervention.decision.domain.eligibility import Reason, difficulties, kind_of_difficulty
+from services.intervention.decision.domain.eligibility import Reason
 from services.intervention.decision.domain.facts import Facts, Level
 from services.intervention.decision.domain.local_time import after_quiet_us
-from services.intervention.decision.domain.offer import Standing
-from services.intervention.decision.domain.outcome import success_probability, welcome_channels
+from services.intervention.decision.domain.outcome import success_probability
+from services.intervention.decision.domain.situation import Situation
 from services.intervention.policy.domain import message
-from services.intervention.policy.domain.policy import ANY, GENTLE, ORIENTATION, URGENT, Action, Policy, Prior
+from services.intervention.policy.domain.policy import ANY, GENTLE, ORIENTATION, URGENT, Action, Prior
 
 Value = TypeVar("Value")
 
-LEVEL_NAMES: Final = ("unknown", "low", "medium", "high", "critical")
 NOTHING: Final = "none"
 PRIORITY_QUEUE: Final = "priority"
 
@@ -48,7 +47,7 @@ class Intervention(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Candidate(msgspec.Struct, frozen=True, array_like=True):
-    """One thing that could have been done: how likely to help, how likely to be chosen, or why it could not be."""
+    """An action that was considered: its chance of success, its propensity, or why it was refused."""
 
     action: str
     channel: str
@@ -66,14 +65,13 @@ class Choice(msgspec.Struct, frozen=True):
     draw: float
 
 
-def matching(policy: Policy, facts: Facts, standing: Standing, *, is_urgent: bool) -> list[Action]:
+def matching(situation: Situation, *, is_urgent: bool) -> list[Action]:
     """The actions for this risk, difficulty and user; gentle ones only by channels the user welcomes."""
-    kind = kind_of_difficulty(difficulties(facts.assessment.indicators))
-    level = LEVEL_NAMES[facts.assessment.level]
-    welcome = None if is_urgent else welcome_channels(policy, standing.learned)
+    kind, level = situation.difficulty, situation.level
+    welcome = None if is_urgent else situation.welcome_channels
     return [
         each
-        for each in policy.actions
+        for each in situation.policy.actions
         if each.need == (URGENT if is_urgent else GENTLE)
         and (not each.levels or level in each.levels)
         and (not each.difficulties or kind in each.difficulties)
@@ -81,18 +79,18 @@ def matching(policy: Policy, facts: Facts, standing: Standing, *, is_urgent: boo
     ]
 
 
-def choose(policy: Policy, facts: Facts, standing: Standing, actions: list[Action]) -> Choice:
-    """Draws among the actions that may be taken, and doing nothing.
+def choose(situation: Situation, actions: list[Action]) -> Choice:
+    """Draws among the allowed actions and doing nothing.
 
     Utilities are the probability of success times the worth, less the cost; where no action may be taken, nothing is.
     """
-    refusals = [limits.refusal(policy, facts, standing, each, send_us(policy, facts, each)) for each in actions]
-    probabilities = [probability(policy, facts, standing, each) for each in actions]
+    refusals = [limits.refusal(situation, each, send_us(situation, each)) for each in actions]
+    probabilities = [probability(situation, each) for each in actions]
     open_ones = [index for index, refusal in enumerate(refusals) if refusal is None]
     utilities = [actions[index].worth * probabilities[index] - actions[index].cost for index in open_ones]
-    how = policy.exploration
+    how = situation.policy.exploration
     shares = chance.propensities([*utilities, how.nothing_utility], how.temperature, how.floor)
-    at = facts.position
+    at = situation.facts.position
     draw = chance.draw(how.salt, at.shard, at.sequence, at.event_index)
     number = chance.chosen(shares, draw)
     taken = open_ones[number] if number < len(open_ones) else None
@@ -105,56 +103,55 @@ def choose(policy: Policy, facts: Facts, standing: Standing, actions: list[Actio
     return Choice(None if taken is None else actions[taken], (*candidates, nothing), draw)
 
 
-def help_by(policy: Policy, facts: Facts, standing: Standing, action: Action, intervention_id: str) -> Intervention:
-    """The help that an action is."""
-    found = difficulties(facts.assessment.indicators)
-    kind = kind_of_difficulty(found)
-    leaves_us = send_us(policy, facts, action)
+def help_by(situation: Situation, action: Action, intervention_id: str) -> Intervention:
+    """The intervention that an action makes."""
+    facts = situation.facts
+    leaves_us = send_us(situation, action)
     deliver_by_us = leaves_us + action.deliver_us
     if action.is_in_office_hours and leaves_us == facts.received_us:
-        deliver_by_us = min(deliver_by_us, leaves_us + _business_us_left(policy, facts))
+        deliver_by_us = min(deliver_by_us, leaves_us + _business_us_left(situation))
     return Intervention(
         id=intervention_id,
         type=action.type,
         action=action.name,
-        message=message.words(found, _by_difficulty(action.offer, kind)),
+        message=message.words(situation.difficulties, _by_difficulty(action.offer, situation.difficulty)),
         channel=action.channel,
         priority=_priority(facts, action),
         expires_us=(deliver_by_us if action.is_in_office_hours else leaves_us) + action.lifetime_us,
         deliver_by_us=deliver_by_us,
-        success_probability=probability(policy, facts, standing, action),
+        success_probability=probability(situation, action),
         also_channels=action.also_channels,
-        content=_by_difficulty(action.content, kind),
+        content=_by_difficulty(action.content, situation.difficulty),
         risk_score=facts.assessment.score,
-        risk_level=LEVEL_NAMES[facts.assessment.level],
+        risk_level=situation.level,
         indicators=tuple(each.name for each in facts.assessment.indicators),
         page=facts.page,
         confidence=facts.assessment.confidence,
         topic=action.topic,
         handled_by=action.handled_by,
-        queue=PRIORITY_QUEUE if is_high_value(policy, standing) else "standard",
+        queue=PRIORITY_QUEUE if situation.is_high_value else "standard",
         send_us=leaves_us,
         is_worded=action.is_worded,
     )
 
 
-def probability(policy: Policy, facts: Facts, standing: Standing, action: Action) -> float:
+def probability(situation: Situation, action: Action) -> float:
     """How likely the user is to take an action up, 0 to 1: the prior of the context, and the user's own outcomes."""
-    kind = kind_of_difficulty(difficulties(facts.assessment.indicators))
-    level = LEVEL_NAMES[facts.assessment.level]
+    kind, level = situation.difficulty, situation.level
     fitting = (
         Prior(each.accepted, each.refused)
         for each in action.contexts
         if each.level in (ANY, level) and each.difficulty in (ANY, kind)
     )
     prior = next(fitting, action.prior)
-    return success_probability(policy, standing.learned, action.channel, prior)
+    return success_probability(situation.policy, situation.user.learned, action.channel, prior)
 
 
-def send_us(policy: Policy, facts: Facts, action: Action) -> int:
+def send_us(situation: Situation, action: Action) -> int:
     """When an action is sent by its channel: Unix microseconds. Office hours and held quiet hours make it later."""
+    policy, facts = situation.policy, situation.facts
     at_us = facts.received_us
-    if action.is_in_office_hours and _business_us_left(policy, facts) < policy.office.least_us:
+    if action.is_in_office_hours and _business_us_left(situation) < policy.office.least_us:
         at_us = local_time.next_opening_us(at_us, facts.time_zone, policy.office.opens_hour)
     quiet = policy.quiet
     if quiet is None or not quiet.is_held or action.is_transactional or not limits.is_silenced(policy, action):
@@ -162,20 +159,13 @@ def send_us(policy: Policy, facts: Facts, action: Action) -> int:
     return after_quiet_us(at_us, facts.time_zone, quiet)
 
 
-def is_high_value(policy: Policy, standing: Standing) -> bool:
-    """Whether the user's purchases, in the policy's currency or without one, make its help go first."""
-    if not policy.high_value:
-        return False
-    return standing.bought.get(policy.high_value_currency, 0.0) >= policy.high_value
-
-
 def delivered_channels(help_: Intervention) -> tuple[str, ...]:
     """The channels of help, its own first."""
     return (help_.channel, *help_.also_channels)
 
 
-def _business_us_left(policy: Policy, facts: Facts) -> int:
-    hours = policy.office
+def _business_us_left(situation: Situation) -> int:
+    hours, facts = situation.policy.office, situation.facts
     return local_time.business_us_left(facts.received_us, facts.time_zone, hours.opens_hour, hours.closes_hour)
 
 

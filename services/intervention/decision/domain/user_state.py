@@ -1,4 +1,4 @@
-"""What is kept of one user: the offers made, what waits, and what was learned. At most one offer waits."""
+"""The state of one user: offers made, what waits, what was learned. At most one offer waits."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -23,7 +23,7 @@ MOST_CURRENCIES: Final = 16
 
 
 class UserState(msgspec.Struct, frozen=True, array_like=True):
-    """A user as far as help is concerned.
+    """The state of a user.
 
     `offers` are oldest first; `waiting` is what the one of them that waits offers. `change_count` grows with every
     change of what waits. `bought` sums purchases less refunds by currency. `withdrawn` is what waited in the product
@@ -109,7 +109,7 @@ def withheld(helped: UserState, help_: Intervention, at_us: int, *, is_urgent: b
 
 
 def withdrawn(helped: UserState, back: Withdrawn) -> UserState:
-    """The user after an offer was taken back. It tells nothing of its channel."""
+    """The user after an offer was taken back, which says nothing about its channel."""
     waits = helped.waiting
     after = msgspec.structs.replace(helped, offers=taken_back(helped.offers, back))
     if waits is None or waits.id != back.offer_id:

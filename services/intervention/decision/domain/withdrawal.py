@@ -2,13 +2,15 @@
 
 from services.intervention.decision.domain.eligibility import may_be_gentle, unanswered, urgent_reasons
 from services.intervention.decision.domain.facts import Assessment, Facts
-from services.intervention.decision.domain.offer import Offer, Standing, WithdrawalReason, Withdrawn, waiting_offer
+from services.intervention.decision.domain.offer import Offer, WithdrawalReason, Withdrawn, waiting_offer
+from services.intervention.decision.domain.situation import Situation
 from services.intervention.policy.domain.policy import PRESENT_CHANNELS, EventKind, Policy
 
 
-def withdrawal(policy: Policy, facts: Facts, standing: Standing) -> Withdrawn | None:
+def withdrawal(situation: Situation) -> Withdrawn | None:
     """What an event takes back of the help that waits for its user; None where nothing."""
-    waits = waiting_offer(standing.offers, facts.received_us)
+    policy, facts = situation.policy, situation.facts
+    waits = waiting_offer(situation.user.offers, facts.received_us)
     if waits is None or facts.is_copy:
         return None
     if facts.is_settled and is_over(policy, facts.assessment, waits):
@@ -29,7 +31,7 @@ def is_over(policy: Policy, assessment: Assessment, offer: Offer) -> bool:
 
 
 def ends_session(policy: Policy, facts: Facts) -> bool:
-    """Whether the user has just gone: a log-out told in time, and not by a script or a system."""
+    """Whether the user has just gone: a log-out that arrived in time, and not from a script or a system."""
     return facts.kind == EventKind.SESSION_END and unanswered(policy, facts) is None
 
 

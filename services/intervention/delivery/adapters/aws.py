@@ -94,7 +94,7 @@ class Aws:
         return answer
 
     def close(self) -> None:
-        """Lets running calls end by themselves; takes no more."""
+        """Accepts no more calls; running ones finish."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 

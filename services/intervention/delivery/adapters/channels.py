@@ -1,4 +1,4 @@
-"""Every channel by its name, as the settings want it. What speaks to AWS is loaded only where it is wanted."""
+"""Builds the configured channels by name. AWS clients are loaded only if configured."""
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping

@@ -1,4 +1,4 @@
-"""The channel of a mesh that is connected to nothing: a line in the log."""
+"""The channel of a mesh without providers: a line in the log."""
 
 import logging
 from typing import Final

@@ -8,7 +8,7 @@ from services.intervention.delivery.ports import Backlog, Claimed
 
 
 class MemoryOutbox:
-    """Keeps entries in a dictionary, without end of life."""
+    """Keeps entries in a dictionary, forever."""
 
     def __init__(self) -> None:
         self._slips: dict[tuple[str, str], OutboxEntry] = {}

@@ -1,10 +1,10 @@
 """The outbox in Redis.
 
     jm:intervention:{<partition>}:outbox:<channel>                     sorted set: intervention id -> when it comes up
-    jm:intervention:{<partition>}:outbox:<channel>:<intervention id>   string: a slip
+    jm:intervention:{<partition>}:outbox:<channel>:<intervention id>   string: an entry
 
 The partition is the channel's: so the oldest of a channel are found by one command, and a batch of messages is at most
-one script a channel. Slips are compared as a whole before they are replaced; a claim is a time in the sorted set.
+one script per channel. Entries are compared as a whole before they are replaced; a claim is a time in the sorted set.
 """
 
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ _SECOND_US: Final = 1_000_000
 
 
 class RedisOutbox:
-    """Keeps what became of a message for `lifetime_seconds` after it expires."""
+    """Keeps entries for `lifetime_seconds` after they expire."""
 
     def __init__(self, client: redis.Client, lifetime_seconds: int) -> None:
         self._client = client

@@ -42,7 +42,7 @@ class SesChannel:
                     "Headers": [{"Name": "X-Journeymesh-Key", "Value": key}],
                 }
             },
-            # By it, bounces and complaints that SES publishes can be told to belong to the intervention.
+            # Relates the bounces and complaints that SES publishes to the intervention.
             EmailTags=[{"Name": "intervention_id", "Value": _tag(message.intervention_id)}],
         )
         return Sent(str(answer.get("MessageId", "")))

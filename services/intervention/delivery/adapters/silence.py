@@ -1,4 +1,4 @@
-"""Nobody looks: for replays and tests."""
+"""Null adapter for replays and tests."""
 
 from contextlib import AbstractContextManager, nullcontext
 

@@ -22,7 +22,7 @@ _LONGEST_RETRY_AFTER_SECONDS: Final = 300
 _TIMEOUT: Final = httpx.Timeout(10.0, connect=3.0)
 # The receiver is busy, or still at work on the same key.
 _LATER: Final = {408: "timeout", 409: "in_progress", 425: "too_early", 429: "throttled", 503: "unavailable"}
-# A proxy tells that it had no answer from the receiver.
+# A proxy that had no answer from the receiver.
 _UNANSWERED: Final = (502, 504)
 _UNREACHED: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 # Slack's limit of a text in a block.
@@ -31,7 +31,7 @@ _ENCODE: Final = msgspec.json.Encoder().encode
 
 
 class WebhookChannel:
-    """Posts to one address. The receiver is told the same key at every attempt."""
+    """Posts to one address, with the same key at every attempt."""
 
     provider = "webhook"
     is_repeatable = True

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 CHANNELS: Final = ("chat", "email", "push", "ticket")
-"""The channels beyond the product itself, in the order deliveries are told."""
+"""The channels beyond the product itself, in the order deliveries are listed."""
 
 _LARGEST_EMAIL: Final = 254
 _EMAIL: Final = re.compile(r"[^@\s,;:<>()\[\]\\\"]+@[^@\s,;:<>()\[\]\\\"]+\.[^@\s,;:<>()\[\]\\\".]+")
@@ -50,12 +50,12 @@ class OutboxMessage(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def key(self) -> str:
-        """By what a receiver can tell a repetition: the same for every attempt, and for no other message."""
+        """The idempotency key: the same for every attempt, and for no other message."""
         return f"{self.intervention_id}.{self.channel}"
 
 
 class Delivery(msgspec.Struct, frozen=True, array_like=True):
-    """How far a message has come, as it is told. `update_us` is when it is due, or when it came to where it is."""
+    """How far a message has come, as it is reported. `update_us` is when it is due, or when it came to where it is."""
 
     channel: str
     state: DeliveryState
@@ -92,7 +92,7 @@ class OutboxEntry(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def delivery(self) -> Delivery:
-        """What is told of it."""
+        """How far it has come, as it is reported."""
         return Delivery(
             self.message.channel,
             self.state,
@@ -134,7 +134,7 @@ class Unanswered(Exception):
 
 
 def new_entry(message: OutboxMessage) -> OutboxEntry:
-    """The entry of a message of which nothing has been tried."""
+    """The entry of a new message."""
     return OutboxEntry(message, message.due_us)
 
 
@@ -149,18 +149,18 @@ def sent(entry: OutboxEntry, provider_id: str, at_us: int) -> OutboxEntry:
 
 
 def deferred(entry: OutboxEntry, reason: str, due_us: int, *, is_doubtful: bool) -> OutboxEntry:
-    """It waits for another attempt. An earlier attempt may still be in doubt, though this one is not."""
+    """Waits for another attempt. An earlier attempt may still be in doubt, though this one is not."""
     return _after(entry, due_us, reason=reason, is_doubtful=is_doubtful)
 
 
 def failed(entry: OutboxEntry, reason: str, at_us: int, *, is_doubtful: bool) -> OutboxEntry:
-    """It is not tried again: failed, or unknown where an earlier attempt is in doubt."""
+    """Not tried again: failed, or unknown where an earlier attempt is in doubt."""
     state = DeliveryState.UNKNOWN if is_doubtful else DeliveryState.FAILED
     return _after(entry, at_us, state=state, reason=reason, is_doubtful=is_doubtful)
 
 
 def cancelled(entry: OutboxEntry, reason: str, at_us: int) -> OutboxEntry:
-    """It is no longer wanted: cancelled, or unknown where an attempt is in doubt."""
+    """No longer wanted: cancelled, or unknown where an attempt is in doubt."""
     state = DeliveryState.UNKNOWN if entry.is_doubtful else DeliveryState.CANCELLED
     return _after(entry, at_us, state=state, reason=reason)
 

@@ -98,7 +98,7 @@ class BedrockModel:
         raise NotAnswered(Refusal.UNAVAILABLE)
 
     def close(self) -> None:
-        """Begins no more tries; those under way end with their sockets."""
+        """Starts no more attempts; running ones end with their sockets."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         for client in self._clients.values():
             client.close()

@@ -4,7 +4,7 @@ from services.intervention.language.domain.budget import NOTHING, Amount, fits
 
 
 class MemorySpending:
-    """Counts without end of life."""
+    """Keeps counts forever."""
 
     def __init__(self) -> None:
         self._days: dict[int, Amount] = {}

@@ -1,4 +1,4 @@
-"""What the mesh knows of a user, asked of its services by gRPC; of the intervention service too, as anybody would."""
+"""What the mesh knows of a user, read from its services by gRPC, this one included."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -30,7 +30,7 @@ _OUTCOMES: Final = Outcome.DESCRIPTOR
 
 
 class MeshInsights:
-    """Asks the services of the mesh over channels that somebody else opened and closes."""
+    """Asks the services of the mesh over channels that the caller opens and closes."""
 
     def __init__(self, scoring: grpc.aio.Channel, video: grpc.aio.Channel, intervention: grpc.aio.Channel) -> None:
         self._scoring: "ScoringServiceAsyncStub" = ScoringServiceStub(scoring)

@@ -1,4 +1,4 @@
-"""Nobody looks and nobody is known: for replays and tests."""
+"""Null adapters for replays and tests."""
 
 from mesh.errors import NotFound
 from services.intervention.language.domain.analysis import Helping, Struggle, Watching
@@ -13,7 +13,7 @@ class SilentModelObserver:
 
 
 class NoInsights:
-    """Knows nobody."""
+    """Knows no user."""
 
     async def struggle(self, user_id: str) -> Struggle:
         """See `services.intervention.language.ports.Insights`."""

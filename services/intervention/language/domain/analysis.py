@@ -4,9 +4,8 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from services.intervention.decision.domain.eligibility import difficulties, kind_of_difficulty
-from services.intervention.decision.domain.facts import Indicator, Level
-from services.intervention.decision.domain.strategy import LEVEL_NAMES
+from services.intervention.decision.domain.facts import LEVEL_NAMES, Indicator, Level
+from services.intervention.decision.domain.situation import difficulties, kind_of_difficulty
 from services.intervention.language.domain import screening
 from services.intervention.language.domain.conversation import (
     UNUSABLE_STOPS,
@@ -36,7 +35,7 @@ TOOLS: Final = (
 )
 MOST_TURNS: Final = 6
 MOST_TOKENS: Final = 24_000
-"""What a deep analysis may ask and be told in all."""
+"""Tokens a deep analysis may use in total."""
 _LONGEST_SENTENCE: Final = 240
 _LONGEST_RESULT: Final = 4_000
 _MOST_DISTANCE: Final = 20.0
@@ -56,7 +55,7 @@ class Struggle(msgspec.Struct, frozen=True):
 
 
 class Watching(msgspec.Struct, frozen=True):
-    """A user as a viewer, as video knows it; what is empty is not known."""
+    """How a user watches videos, according to the video service; empty is unknown."""
 
     engagement_score: float
     video_count: int
@@ -124,7 +123,7 @@ _DECODE: Final = msgspec.json.Decoder(Findings).decode
 
 
 def question(complexity: Complexity, known: Known, user_id: str) -> Question:
-    """One question that tells the model all that is known."""
+    """One question with everything that is known."""
     prompt = PROMPTS[complexity]
     told = {"struggle": told_struggle(known.struggle, user_id), "intervention": told_helping(known.helping)}
     told["video"] = told_watching(known.watching, user_id)
@@ -133,13 +132,13 @@ def question(complexity: Complexity, known: Known, user_id: str) -> Question:
 
 
 def opening() -> Question:
-    """A question that tells the model nothing but what it may look up."""
+    """A question that names only what the model may look up."""
     turn = Turn(is_model=False, text="Examine the user.")
     return Question(DEEP.version, DEEP.text, (turn,), DEEP.most_tokens, TOOLS)
 
 
 def told_struggle(of: Struggle, user_id: str) -> dict[str, object]:
-    """The risk as a model is told it."""
+    """The risk as the model sees it."""
     return {
         "exit_risk_score": round(of.score, 1),
         "level": LEVEL_NAMES[of.level],
@@ -154,7 +153,7 @@ def told_struggle(of: Struggle, user_id: str) -> dict[str, object]:
 
 
 def told_watching(of: Watching | None, user_id: str) -> dict[str, object]:
-    """The viewer as a model is told it."""
+    """The viewer as the model sees it."""
     if of is None:
         return {}
     return {
@@ -168,7 +167,7 @@ def told_watching(of: Watching | None, user_id: str) -> dict[str, object]:
 
 
 def told_helping(of: Helping) -> dict[str, object]:
-    """The help as a model is told it."""
+    """The interventions as the model sees them."""
     return {
         "waiting": {"action": of.waiting_action, "channel": of.waiting_channel} if of.waiting_action else None,
         "decisions": [msgspec.to_builtins(each) for each in of.past],

@@ -26,7 +26,7 @@ NOTHING: Final = Amount(0, 0)
 
 
 class Price(NamedTuple):
-    """Billionths of a US dollar a token."""
+    """Billionths of a US dollar per token."""
 
     input: int
     output: int

@@ -1,4 +1,4 @@
-"""A talk with a language model: what is asked, what is answered, and why there may be no answer."""
+"""A conversation with a language model: questions, answers, and reasons for no answer."""
 
 import enum
 from collections.abc import Mapping, Sequence
@@ -45,7 +45,7 @@ class NotAnswered(Exception):
 
 
 class Complexity(enum.IntEnum):
-    """How much a question asks of a model."""
+    """How complex a question is."""
 
     QUICK = 1
     STRATEGY = 2
@@ -53,14 +53,14 @@ class Complexity(enum.IntEnum):
 
 
 class Tool(NamedTuple):
-    """Something a model may look up. It takes no arguments: whom it is about is not the model's to say."""
+    """A tool a model may use. It takes no arguments: the model does not choose the user."""
 
     name: str
     description: str
 
 
 class ToolUse(NamedTuple):
-    """A model's wish to look something up."""
+    """A model's request to look something up."""
 
     id: str
     name: str
@@ -84,7 +84,7 @@ class Turn(NamedTuple):
 
 
 class Question(NamedTuple):
-    """All a model is given: standing orders, the talk so far, what it may look up, and how much it may say."""
+    """A question to a model: system prompt, turns so far, tools, and the longest answer."""
 
     prompt_version: str
     system: str

@@ -1,4 +1,4 @@
-"""Asking a language model to word an offer of help, and judging what it says."""
+"""Generated copy: what to ask a language model, and whether its answer may be shown."""
 
 import functools
 import hashlib
@@ -60,7 +60,7 @@ class Brief(msgspec.Struct, frozen=True):
     """What is asked of the model, and what its words are judged by."""
 
     question: Question
-    # The same for all who would be told the same; nothing in it tells who is asked for.
+    # The same for all who would be shown the same; nothing in it identifies the user.
     key: str
     template: str
     # What users made of it, as it came.
@@ -68,7 +68,7 @@ class Brief(msgspec.Struct, frozen=True):
 
 
 def brief(help_: Intervention, facts: Facts) -> Brief:
-    """What to ask about help. The model is told neither who the user is nor the score."""
+    """What to ask about help. The model learns neither who the user is nor the score."""
     reasons = [each.reason for each in facts.assessment.indicators if each.contribution > 0][:_MOST_REASONS]
     block = screening.data_block(
         {
@@ -119,5 +119,5 @@ def _why_no_json(text: str) -> Refusal:
 def _keeps_offer(said: str, template: str) -> bool:
     """Whether a word that carries meaning in the last sentence of the template, which is the offer, is in the words."""
     offer = english.words(template.rstrip(" .!?").rpartition(". ")[2])
-    gauges = {each for each in offer if len(each) >= _CONTENT_LETTERS and not english.is_common(each)}
-    return not gauges or not gauges.isdisjoint(english.words(said))
+    meaningful = {each for each in offer if len(each) >= _CONTENT_LETTERS and not english.is_common(each)}
+    return not meaningful or not meaningful.isdisjoint(english.words(said))

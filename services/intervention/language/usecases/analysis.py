@@ -1,4 +1,4 @@
-"""What stands out about one user: asked of a language model where there is one, else told in fixed sentences."""
+"""The analysis of a user: by a language model where there is one, else in fixed sentences."""
 
 import asyncio
 import math
@@ -39,7 +39,7 @@ _MOST_TOOL_USES: Final = 4
 
 
 class _Talk:
-    """One analysis while it is made: what was asked, looked up and spent so far, whatever comes of it."""
+    """One analysis in progress: what was asked, looked up and spent so far."""
 
     def __init__(self, complexity: Complexity, ends_at: float) -> None:
         self.complexity = complexity
@@ -87,7 +87,7 @@ class Analyses:
         self._deadline_seconds = deadline_seconds
 
     async def analyze(self, user_id: str, depth: Complexity, within_seconds: float = math.inf) -> Analysis:
-        """What stands out about a user. Where the budget is low, less deep than asked for; see `spending.affordable`.
+        """What stands out about a user. Where the budget is low, less deep than asked for; see `budget.affordable`.
 
         Where the time runs out, a model's answer is not waited for any longer.
 

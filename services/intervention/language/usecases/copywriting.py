@@ -1,4 +1,4 @@
-"""Words for interventions from a language model, in the background: nobody waits for them."""
+"""Generated copy for interventions, written in the background: nobody waits for it."""
 
 import asyncio
 import collections
@@ -39,7 +39,7 @@ class _Asked(NamedTuple):
 
 
 class Copywriter:
-    """Words interventions, a few at a time; more than can wait keep their template's words."""
+    """Writes copy for a few interventions at a time; what finds no room keeps its template."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Copywriter:
 
     @property
     def waiting_count(self) -> int:
-        """How many interventions wait for words."""
+        """How many interventions wait for copy."""
         return self._waiting.qsize()
 
     def ask(self, made: Sequence[tuple[Facts, Intervention]]) -> None:
@@ -84,7 +84,7 @@ class Copywriter:
                 self._waiting.put_nowait(_Asked(help_, facts, until))
 
     async def run(self) -> None:
-        """Words what is asked for until it is cancelled."""
+        """Writes what is asked for until it is cancelled."""
         async with asyncio.TaskGroup() as group:
             for _ in range(_WORKERS):
                 group.create_task(self._work())
@@ -95,9 +95,9 @@ class Copywriter:
             try:
                 await self._word(asked)
             except MeshError as error:
-                _log.warning("An intervention keeps its template's words: %s", error)
+                _log.warning("An intervention keeps its template: %s", error)
             except Exception:  # noqa: BLE001 - whatever it is, the next ones are worded
-                _log.exception("An intervention keeps its template's words")
+                _log.exception("An intervention keeps its template")
 
     async def _word(self, asked: _Asked) -> None:
         if await keyed.read(self._state, GENERATED_COPY, asked.help_.id) is not None:

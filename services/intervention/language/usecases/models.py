@@ -1,4 +1,4 @@
-"""Asking language models: which one, within the budget, and not while it fails; and what that has cost."""
+"""Language models: which one to ask, within the budget and behind a circuit breaker; and what it cost."""
 
 import collections
 import contextlib
@@ -24,7 +24,7 @@ from services.intervention.language.ports import Call, Model, ModelObserver, Spe
 OK: Final = "ok"
 _FAILURE_LIMIT: Final = 5
 _PAUSE_SECONDS: Final = 30.0
-# What is asked most: words for an offer, about which there are some 500 bytes to tell. Where that does not fit any
+# What is asked most: words for an offer, with about 500 bytes of input. Where that does not fit any
 # more, the budget counts as used up.
 _USUAL: Final = budget.reservation(
     Complexity.QUICK,
@@ -33,7 +33,7 @@ _USUAL: Final = budget.reservation(
 
 
 class Origin(NamedTuple):
-    """The decision on whose behalf a model is asked, and its trace, 16 bytes; empty for the present RPC."""
+    """The decision a model is asked for, and its trace, 16 bytes; empty for the current RPC."""
 
     trace_id: bytes = b""
     decision_id: str = ""
@@ -75,7 +75,7 @@ class _Count:
 
 
 class Models:
-    """The models of this installation; None is none."""
+    """The models of this installation; None if there are none."""
 
     def __init__(
         self,

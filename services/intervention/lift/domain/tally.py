@@ -1,4 +1,4 @@
-"""How many users were helped or held out, and how many of them then did what was wanted: counts of one shard."""
+"""Counts of one shard: users treated and held out, and how many of each converted."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final

@@ -9,7 +9,7 @@ import yaml
 from services.intervention.policy.domain.interpretation import PolicyError
 
 _LARGEST: Final = 1024 * 1024
-# Begins what tells, in the place of a document, why there is none; no YAML holds it.
+# Starts an error text that stands in for a document; no YAML contains it.
 _UNREAD: Final = "\0"
 
 
@@ -38,7 +38,7 @@ class PolicyFile:
         self._path = Path(path)
 
     async def read(self) -> str:
-        """The document as it is now; what cannot be read is told as a document that is none."""
+        """The document as it is now; if it cannot be read, an error text that is no valid document."""
         try:
             return await asyncio.to_thread(self._text)
         except (OSError, UnicodeDecodeError) as error:

@@ -20,7 +20,7 @@ _LONGEST_US: Final = 31 * policy.DAY_US
 
 
 class PolicyError(Exception):
-    """A document is no policy; the text is one sentence for the person who wrote it."""
+    """The document is not a policy; the text is one sentence for its author."""
 
 
 def policy_of(tree: object) -> Policy:

@@ -1,5 +1,6 @@
 """What is said to the user: a fixed sentence by the strongest difficulty, and the offer of the policy."""
 
+from collections.abc import Sequence
 from typing import Final
 
 VERSION: Final = "messages-2"
@@ -28,6 +29,6 @@ _SEEN: Final[dict[str, str]] = {
 _UNSEEN: Final = "We would like to help you get on."
 
 
-def words(difficulties: list[str], offer: str) -> str:
+def words(difficulties: Sequence[str], offer: str) -> str:
     """What was seen, and what is offered."""
     return f"{_SEEN[difficulties[0]] if difficulties else _UNSEEN} {offer}"

@@ -135,7 +135,7 @@ class Holdout(msgspec.Struct, frozen=True):
 
 
 class Exploration(msgspec.Struct, frozen=True):
-    """How freely actions are drawn: see `selection.propensities`. The salt seeds the draw."""
+    """How freely actions are drawn: see `chance.propensities`. The salt seeds the draw."""
 
     temperature: float
     floor: float
