@@ -35,10 +35,10 @@ from services.ingest.archive.adapters.plans import MemoryPlans
 from services.ingest.archive.archiver import Archiver, Limits
 from services.ingest.archive.domain.layout import EVENTS
 from services.ingest.events.adapters.memory import MemoryFailedRecords, MemorySeenEvents
-from services.intervention.assembly import in_memory
-from services.intervention.domain.facts import Assessment
+from services.intervention.batch.rows import Rows
+from services.intervention.bootstrap import in_memory
+from services.intervention.decision.domain.facts import Assessment
 from services.intervention.servicer import InterventionServicer
-from services.intervention.usecases.rows import Rows
 
 _EVENTS_PER_RECORD: Final = 100
 _RUN: Final = 5

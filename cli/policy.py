@@ -13,10 +13,10 @@ from rich.table import Table
 from cli.arguments import add_archive
 from mesh.errors import Unavailable
 from mesh.settings import SettingError
-from services.intervention.adapters.policy_yaml import parse
-from services.intervention.domain.counting import lasting
-from services.intervention.domain.interpretation import PolicyError, policy_of
-from services.intervention.domain.policy import Policy, Prior
+from services.intervention.decision.domain.reasons import lasting
+from services.intervention.policy.adapters.yaml import parse
+from services.intervention.policy.domain.interpretation import PolicyError, policy_of
+from services.intervention.policy.domain.policy import Policy, Prior
 
 if TYPE_CHECKING:
     from offline.decisions.learning import LearnedPrior

@@ -9,7 +9,7 @@ from typing import Any, Final
 import topology
 from mesh.registry import METRICS, Kind
 from mesh.settings import describe
-from services.intervention.domain.interpretation import schema
+from services.intervention.policy.domain.interpretation import schema
 
 SETTINGS_PATH: Final = Path(__file__).parent.parent / "docs" / "settings.md"
 TOPOLOGY_PATH: Final = Path(__file__).parent.parent / "docs" / "topology.md"

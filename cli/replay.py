@@ -19,9 +19,9 @@ from offline.decisions import archived, report, what_if
 from offline.settings import Settings
 from services.ingest.archive.adapters.event_rows import Archived
 from services.ingest.archive.adapters.files import ParquetArchive
-from services.intervention.adapters.policy_yaml import parse
-from services.intervention.domain.interpretation import PolicyError, stored_policy
-from services.intervention.domain.policy import Policy
+from services.intervention.policy.adapters.yaml import parse
+from services.intervention.policy.domain.interpretation import PolicyError, stored_policy
+from services.intervention.policy.domain.policy import Policy
 from services.scoring.adapters.model_directory import UnusableModelError, load
 
 _HOUR_US: Final = 3_600_000_000

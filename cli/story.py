@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from services.intervention.domain.counting import counted
+from services.intervention.decision.domain.reasons import counted
 
 Json = Mapping[str, Any]
 

@@ -12,9 +12,9 @@ from offline import archive
 from services.ingest.archive.adapters.event_rows import Archived
 from services.ingest.archive.adapters.files import ParquetArchive
 from services.ingest.archive.domain.layout import DECISIONS, ArchiveFile
-from services.intervention.domain.facts import Bought
-from services.intervention.domain.pending import is_conversion
-from services.intervention.domain.policy import Conversion
+from services.intervention.decision.domain.facts import Purchase
+from services.intervention.decision.domain.user_state import is_conversion
+from services.intervention.policy.domain.policy import Conversion
 
 Row = Mapping[str, Any]
 """A decision as a row of the archive."""
@@ -71,7 +71,7 @@ def is_goal(conversion: Conversion, event: event_pb2.Event) -> bool:
     if event.is_bot or event.copied_event_id:
         return False
     paid = event.purchase
-    if Bought(paid.amount, paid.currency, paid.is_refund).gives_back:
+    if Purchase(paid.amount, paid.currency, paid.is_refund).gives_back:
         return False
     return is_conversion(conversion, event.event_type, event.target)
 

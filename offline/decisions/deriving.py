@@ -15,22 +15,22 @@ from services.features.usecases import Features
 from services.ingest.dispatch.translation.deciding import assess_request, decide_request, vectors_of
 from services.ingest.dispatch.translation.groups import Groups
 from services.ingest.events.translation.records import Rows
-from services.intervention.adapters.listeners import LocalListeners
-from services.intervention.adapters.outbox_memory import MemoryOutbox
-from services.intervention.adapters.policy_store import MemoryPolicies
-from services.intervention.adapters.policy_yaml import parse
-from services.intervention.adapters.silence import SilentWitness, SilentWords
-from services.intervention.assembly import Stores
-from services.intervention.domain import delivery
-from services.intervention.domain import ledger as pages
-from services.intervention.domain.ledger import Block
-from services.intervention.domain.policy import Policy
-from services.intervention.domain.timeline import Dated, Timeline
-from services.intervention.ports import Entry, Reference
-from services.intervention.states import UNDELIVERED
+from services.intervention.batch.deciding import Deciding
+from services.intervention.bootstrap import Stores
+from services.intervention.decision.adapters.listeners import LocalListeners
+from services.intervention.decision.adapters.silence import NoCopywriting, SilentObserver
+from services.intervention.decision.domain import ledger as pages
+from services.intervention.decision.domain.ledger import Block
+from services.intervention.decision.domain.offer import Undelivered
+from services.intervention.decision.ports import Entry, Reference
+from services.intervention.decision.state import UNDELIVERED
+from services.intervention.delivery.adapters.outbox_memory import MemoryOutbox
+from services.intervention.policy.adapters.store import MemoryPolicies
+from services.intervention.policy.adapters.yaml import parse
+from services.intervention.policy.domain.policy import Policy
+from services.intervention.policy.domain.timeline import DatedPolicy, Timeline
+from services.intervention.policy.usecases import Policies
 from services.intervention.translation.rows import rows_of
-from services.intervention.usecases.deciding import Deciding
-from services.intervention.usecases.policies import Policies
 from services.scoring.ports import Model
 from services.scoring.servicer import ScoringServicer
 from services.scoring.usecases import Scoring
@@ -96,21 +96,21 @@ class Deriving:
         await self._by(policy).decide(applied.batch(position), rows_of(request))
         return self._pages.take()
 
-    async def note_undelivered(self, undelivered: Mapping[str, delivery.Undelivered]) -> None:
+    async def note_undelivered(self, undelivered: Mapping[str, Undelivered]) -> None:
         """Records messages to users that were never delivered."""
         items = {UNDELIVERED.key(user): UNDELIVERED.encode(its) for user, its in undelivered.items()}
         await self._stores.state.save(items, None)
 
     def _by(self, policy: Policy) -> Deciding:
         if policy.version not in self._deciding:
-            timeline = Timeline([(Dated(0, policy.version, ""), policy)])
+            timeline = Timeline([(DatedPolicy(0, policy.version, ""), policy)])
             policies = Policies(MemoryPolicies([]), parse, _beginning, timeline)
             self._deciding[policy.version] = Deciding(
                 policies,
                 *self._stores,
-                SilentWitness(),
+                SilentObserver(),
                 LocalListeners(limit=0),
-                SilentWords(),
+                NoCopywriting(),
                 lambda: None,
                 _beginning,
             )
@@ -139,15 +139,15 @@ class _CollectingLedger:
         return blocks
 
     async def record(self, entries: Sequence[Entry]) -> None:
-        """See `services.intervention.ports.Ledger`."""
+        """See `services.intervention.decision.ports.Ledger`."""
         self._blocks.update((each.sequence, pages.decode(each.block)) for each in entries)
 
     async def blocks(self, references: Sequence[Reference]) -> list[bytes | None]:
-        """See `services.intervention.ports.Ledger`."""
+        """See `services.intervention.decision.ports.Ledger`."""
         return [None for _ in references]
 
     async def find(self, name: str) -> list[list[Reference]]:  # noqa: ARG002 - nothing is kept by name
-        """See `services.intervention.ports.Ledger`."""
+        """See `services.intervention.decision.ports.Ledger`."""
         return []
 
 

@@ -15,11 +15,10 @@ from journeymesh.intervention.v1 import intervention_pb2
 
 from offline.decisions.archived import Record, Row, is_goal
 from offline.decisions.what_if import Span
-from services.intervention.domain.eligibility import difficulties, kind_of_difficulty
-from services.intervention.domain.facts import Indicator, Outcome
-from services.intervention.domain.outcome import Evidence, evidence_of, is_waiting, may_follow
-from services.intervention.domain.policy import ANY, ORIENTATION, TECHNICAL, Action, Policy, Prior
-from services.intervention.domain.strategy import LEVEL_NAMES
+from services.intervention.decision.domain.facts import LEVEL_NAMES, Indicator, Outcome
+from services.intervention.decision.domain.outcome import Evidence, evidence_of, is_waiting, may_follow
+from services.intervention.decision.domain.situation import difficulties, kind_of_difficulty
+from services.intervention.policy.domain.policy import ANY, ORIENTATION, TECHNICAL, Action, Policy, Prior
 
 _OUTCOMES: Final = frozenset(each.value for each in Outcome)
 _DIFFICULTIES: Final = (TECHNICAL, ORIENTATION, ANY)
@@ -71,7 +70,7 @@ class _Intervention:
 
 
 class Outcomes:
-    """The outcome of each intervention, by the rules of the service (`services.intervention.domain.outcome`).
+    """The outcome of each intervention, by the rules of the service (`services.intervention.decision.domain.outcome`).
 
     An intervention counts once, in the context it was decided in. One that expired unseen, still waits or was withdrawn
     or withheld does not count. A few hundred bytes per intervention are kept.

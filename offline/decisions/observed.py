@@ -11,13 +11,13 @@ from journeymesh.common.v1 import event_pb2
 
 from offline.decisions.archived import Record, is_goal
 from offline.decisions.policy_value import Logged
-from services.intervention.domain import chance
-from services.intervention.domain import ledger as pages
-from services.intervention.domain.decision import Exceptional, derive
-from services.intervention.domain.facts import Facts, Outcome
-from services.intervention.domain.ledger import Block
-from services.intervention.domain.policy import Policy
-from services.intervention.domain.strategy import NOTHING, Candidate
+from services.intervention.decision.domain import chance
+from services.intervention.decision.domain import ledger as pages
+from services.intervention.decision.domain.decision import Exceptional, derive
+from services.intervention.decision.domain.facts import Facts, Outcome
+from services.intervention.decision.domain.ledger import Block
+from services.intervention.decision.domain.strategy import NOTHING, Candidate
+from services.intervention.policy.domain.policy import Policy
 
 Arm = tuple[str, str]
 """An action and its channel."""

@@ -10,7 +10,7 @@ from rich.table import Table
 from offline.decisions.observed import Reward
 from offline.decisions.policy_value import Evaluation, Value, evaluate
 from offline.decisions.what_if import Findings, Summary
-from services.intervention.domain.counting import counted
+from services.intervention.decision.domain.reasons import counted
 
 _MOST_CHANGES: Final = 12
 _LITTLE_SUPPORT: Final = 0.01

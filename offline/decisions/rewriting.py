@@ -6,8 +6,8 @@ from typing import Any, Final, NamedTuple, cast
 import yaml
 
 from offline.decisions.learning import LearnedPrior
-from services.intervention.adapters.policy_yaml import parse
-from services.intervention.domain.interpretation import PolicyError, policy_of
+from services.intervention.policy.adapters.yaml import parse
+from services.intervention.policy.domain.interpretation import PolicyError, policy_of
 
 _ENDLESS: Final = 1 << 30
 

@@ -20,10 +20,10 @@ from services.ingest.archive.domain.layout import Assessment, DecisionRow, Versi
 from services.ingest.dispatch.translation.groups import each_alone, groups_of
 from services.ingest.events.domain.event import Event
 from services.ingest.events.translation.records import Rows
-from services.intervention.domain.delivery import Undelivered, with_undelivered
-from services.intervention.domain.ledger import Block, decode_inputs
-from services.intervention.domain.policy import Policy
-from services.intervention.ports import Reference
+from services.intervention.decision.domain.ledger import Block, decode_inputs
+from services.intervention.decision.domain.offer import Undelivered, with_undelivered
+from services.intervention.decision.ports import Reference
+from services.intervention.policy.domain.policy import Policy
 from services.intervention.translation.decisions import ledger_record
 from services.scoring.ports import Model
 

@@ -10,8 +10,8 @@ from journeymesh.intervention.v1.intervention_pb2_grpc import add_InterventionSe
 from mesh import log, redis, server, settings, telemetry
 from mesh.site import ServerSettings, standing
 from mesh.tls import TlsSettings
-from services.intervention import assembly
-from services.intervention.adapters.policy_yaml import PolicyFile
+from services.intervention import bootstrap
+from services.intervention.policy.adapters.yaml import PolicyFile
 from services.intervention.servicer import InterventionServicer
 from services.intervention.settings import ChannelSettings, ModelSettings, Settings
 
@@ -19,25 +19,25 @@ SERVICE = intervention_pb2.DESCRIPTOR.services_by_name["InterventionService"].fu
 
 
 async def main() -> None:
-    """Runs the service until the process is told to end."""
+    """Runs the service until the process is asked to stop."""
     own, models = settings.read_or_exit(Settings), settings.read_or_exit(ModelSettings)
     sent = settings.read_or_exit(ChannelSettings)
     log.start("intervention", settings.read_or_exit(log.LogSettings))
     traced = telemetry.start("intervention", settings.read_or_exit(telemetry.TelemetrySettings))
     async with standing(settings.read_or_exit(ServerSettings), settings.read_or_exit(TlsSettings)) as site:
         client = await redis.connect_or_exit(settings.read_or_exit(redis.RedisSettings))
-        policies, file = assembly.kept(client), PolicyFile(own.policy)
+        policies, file = bootstrap.kept(client), PolicyFile(own.policy)
         document = await file.read()
         await settings.or_exit(lambda: policies.begin(document))
         if models.language_model == "off":
             logging.getLogger(__name__).info("no language model is set up: all wording is by template")
-        async with assembly.over_redis(client, policies, traced, own, models, sent, site.tls) as (
+        async with bootstrap.over_redis(client, policies, traced, own, models, sent, site.tls) as (
             core,
-            sender,
-            telling,
+            workers,
+            gauges,
         ):
             servicer = InterventionServicer(*core, traced.metrics)
-            async with server.beside(policies.watch(file.read), core.wordings.run(), sender.run(), telling.run()):
+            async with server.beside(policies.watch(file.read), core.copywriter.run(), workers.run(), gauges.run()):
                 await server.serve(
                     own.listen,
                     [lambda grpc_server: add_InterventionServiceServicer_to_server(servicer, grpc_server)],

@@ -11,16 +11,15 @@ from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServic
 from mesh import applied, registry
 from mesh.errors import InvalidArgument
 from mesh.metrics import Metrics
-from services.intervention.domain.facts import Position
-from services.intervention.domain.ledger import Decision
-from services.intervention.ports import Reference
+from services.intervention.batch.deciding import BatchResult, Deciding
+from services.intervention.decision.domain.facts import Position
+from services.intervention.decision.domain.ledger import Decision
+from services.intervention.decision.ports import Reference
+from services.intervention.language.usecases.analysis import Analyses
+from services.intervention.language.usecases.copywriting import Copywriter
+from services.intervention.language.usecases.models import Models
+from services.intervention.reading import READS_AT_ONCE, Reading, in_turns
 from services.intervention.translation import decisions, interventions, reports, rows, words
-from services.intervention.usecases.analysis import Analyses
-from services.intervention.usecases.asking import Models
-from services.intervention.usecases.deciding import Came, Deciding
-from services.intervention.usecases.pieces import READS_AT_ONCE, in_turns
-from services.intervention.usecases.reading import Reading
-from services.intervention.usecases.wording import Wordings
 
 if TYPE_CHECKING:
     from journeymesh.intervention.v1.intervention_pb2_grpc import _ServicerContext as Context
@@ -39,14 +38,14 @@ class InterventionServicer(InterventionServiceServicer):
         reading: Reading,
         analyses: Analyses,
         models: Models,
-        wordings: Wordings,
+        copywriter: Copywriter,
         metrics: Metrics,
     ) -> None:
         self._deciding = deciding
         self._reading = reading
         self._analyses = analyses
         self._models = models
-        self._wordings = wordings
+        self._copywriter = copywriter
         self._metrics = metrics
         self._places = asyncio.Semaphore(READS_AT_ONCE)
 
@@ -54,10 +53,10 @@ class InterventionServicer(InterventionServiceServicer):
         self, request: wire.DecideInterventionsRequest, _context: "Context"
     ) -> wire.DecideInterventionsResponse:
         """Decides for every row of a batch."""
-        came = await self._deciding.decide(applied.batch(request.position), rows.rows_of(request))
+        result = await self._deciding.decide(applied.batch(request.position), rows.rows_of(request))
         if not request.position.is_retraction:
-            self._count(came)
-        return decisions.decided_message(came)
+            self._count(result)
+        return decisions.decided_message(result)
 
     async def GetPendingIntervention(
         self, request: wire.GetPendingInterventionRequest, _context: "Context"
@@ -68,7 +67,7 @@ class InterventionServicer(InterventionServiceServicer):
     async def WatchPendingIntervention(
         self, request: wire.WatchPendingInterventionRequest, _context: "Context"
     ) -> AsyncIterator[wire.WatchPendingInterventionResponse]:
-        """Tells what waits for a user, and every change."""
+        """Streams what waits for a user, and every change."""
         cursor = words.cursor_of(request.cursor) if request.cursor else None
         async for waiting in self._reading.watch(request.user_id, cursor):
             yield interventions.watch_message(waiting)
@@ -83,8 +82,8 @@ class InterventionServicer(InterventionServiceServicer):
         """Reads one decision."""
         async with self._places:
             decision = await self._reading.decision(request.id)
-            became = await self._reading.became(decision)
-        return wire.GetDecisionResponse(decision=decisions.decision_message(decision, became))
+            status = await self._reading.status(decision)
+        return wire.GetDecisionResponse(decision=decisions.decision_message(decision, status))
 
     async def ListDecisions(
         self, request: wire.ListDecisionsRequest, _context: "Context"
@@ -92,8 +91,8 @@ class InterventionServicer(InterventionServiceServicer):
         """Lists decisions by user, by trace or by position."""
         async with self._places:
             found = await self._listed(request)
-            became = [await self._reading.became(each) for each in found]
-            return wire.ListDecisionsResponse(decisions=await in_turns(map(decisions.decision_message, found, became)))
+            status = [await self._reading.status(each) for each in found]
+            return wire.ListDecisionsResponse(decisions=await in_turns(map(decisions.decision_message, found, status)))
 
     async def _listed(self, request: wire.ListDecisionsRequest) -> Sequence[Decision]:
         limit = min(request.page_size or _PAGE_SIZE, _LARGEST_PAGE_SIZE)
@@ -139,12 +138,12 @@ class InterventionServicer(InterventionServiceServicer):
         self, _request: wire.GetModelUsageRequest, _context: "Context"
     ) -> wire.GetModelUsageResponse:
         """Reads what language models were asked and cost."""
-        return reports.usage_message(await self._models.usage(), self._wordings.waiting_count)
+        return reports.usage_message(await self._models.usage(), self._copywriter.waiting_count)
 
-    def _count(self, came: Came) -> None:
-        for reason, count in came.reasons.items():
+    def _count(self, result: BatchResult) -> None:
+        for reason, count in result.reasons.items():
             self._metrics.count(registry.DECISIONS, count, reason.name.lower())
-        for made in came.made:
+        for made in result.made:
             self._metrics.count(registry.HELP, 1, made.intervention.action, made.intervention.channel)
-        self._metrics.count_each(registry.WITHHELD, came.withheld)
-        self._metrics.count_each(registry.OUTCOMES, [each.name.lower() for each in came.outcomes])
+        self._metrics.count_each(registry.WITHHELD, result.withheld)
+        self._metrics.count_each(registry.OUTCOMES, [each.name.lower() for each in result.outcomes])

@@ -28,9 +28,9 @@ from services.ingest.events.adapters.memory import MemoryFailedRecords, MemorySe
 from services.ingest.events.claims import claimed
 from services.ingest.events.translation import records
 from services.ingest.events.translation.records import Decoded, decoded
-from services.intervention.assembly import in_memory
+from services.intervention.batch.rows import Rows
+from services.intervention.bootstrap import in_memory
 from services.intervention.servicer import InterventionServicer
-from services.intervention.usecases.rows import Rows
 from tests.builders import NOW_US
 from tests.intervention.builders import DOCUMENT, Row
 

@@ -7,8 +7,8 @@ import pytest
 import topology
 from gateway.routes.table import ROUTES
 from helm import render
-from services.intervention.adapters.policy_yaml import parse
-from services.intervention.domain.interpretation import policy_of
+from services.intervention.policy.adapters.yaml import parse
+from services.intervention.policy.domain.interpretation import policy_of
 from tests.chart.manifests import (
     Manifest,
     committed,

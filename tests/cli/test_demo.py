@@ -8,8 +8,8 @@ import msgspec
 from rich.console import Console
 
 from cli import demo
-from services.intervention.adapters.policy_yaml import parse
-from services.intervention.domain.interpretation import policy_of
+from services.intervention.policy.adapters.yaml import parse
+from services.intervention.policy.domain.interpretation import policy_of
 from tests.intervention.builders import DOCUMENT, HOUR, POLICY
 
 READS_UNTIL_APPLIED = 5

@@ -11,8 +11,8 @@ import pytest
 
 from cli import policy
 from services.ingest.archive.adapters.files import ParquetArchive
-from services.intervention.adapters.policy_yaml import parse
-from services.intervention.domain.interpretation import policy_of
+from services.intervention.policy.adapters.yaml import parse
+from services.intervention.policy.domain.interpretation import policy_of
 from tests.builders import MINUTE_US, NOW_US
 from tests.intervention.builders import POLICIES
 from tests.offline import archives

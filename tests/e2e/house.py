@@ -43,9 +43,9 @@ from services.ingest.events.adapters.memory import (
     MemoryFailedRecords,
     MemorySeenEvents,
 )
-from services.intervention.adapters.spans import SpanWitness
-from services.intervention.assembly import in_memory
-from services.intervention.ports import Ledger
+from services.intervention.bootstrap import in_memory
+from services.intervention.decision.adapters.spans import SpanObserver
+from services.intervention.decision.ports import Ledger
 from services.intervention.servicer import InterventionServicer
 from services.scoring.adapters.model_directory import ModelDirectory
 from services.scoring.servicer import ScoringServicer
@@ -78,7 +78,9 @@ async def housed(ledger: Ledger | None = None, sample_ratio: float = 1.0) -> Asy
     traced = {name: telemetry.exporting(name, exporter, sample_ratio) for name in names}
     stream, leases = MemoryStream(clock=system_clock), MemoryLeases(system_clock)
     seen, failed = MemorySeenEvents(), MemoryFailedEvents()
-    interventions = in_memory([(0, DOCUMENT)], system_clock, ledger=ledger, witness=SpanWitness(traced["intervention"]))
+    interventions = in_memory(
+        [(0, DOCUMENT)], system_clock, ledger=ledger, observer=SpanObserver(traced["intervention"])
+    )
     applied = MemoryApplied()
     ingest = Ingest(
         log=StreamEventLog(stream),

@@ -9,8 +9,8 @@ from collections import Counter
 
 import pytest
 
-from services.intervention.domain import chance
-from services.intervention.domain.ledger import decode_inputs
+from services.intervention.decision.domain import chance
+from services.intervention.decision.domain.ledger import decode_inputs
 from tests.e2e.following import calculate, calculation, command, kill, polled, streamed, until
 from tests.e2e.helped import (
     ADDRESS,

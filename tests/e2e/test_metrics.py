@@ -16,7 +16,7 @@ from mesh import redis, registry
 from mesh.registry import METRICS, Kind, Metric
 from mesh.stream import Entry
 from mesh.streams.redis import RedisStream
-from services.intervention.domain import chance
+from services.intervention.decision.domain import chance
 from tests.bedrock import serving, words
 from tests.e2e.following import be_welcomed_by, calculate, receiving, streamed, until
 from tests.e2e.helped import at_any_hour, ended, intervention_of

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from services.intervention.adapters.memory import MemoryLedger
-from services.intervention.domain import ledger as pages
-from services.intervention.ports import Entry
+from services.intervention.decision.adapters.memory import MemoryLedger
+from services.intervention.decision.domain import ledger as pages
+from services.intervention.decision.ports import Entry
 from tests.e2e.house import House, applied, event, housed
 
 

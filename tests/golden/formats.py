@@ -34,24 +34,27 @@ from services.ingest.events.adapters.redis_seen import RedisSeenEvents
 from services.ingest.events.domain.event import Event, EventPosition, FailedEvent, Seen
 from services.ingest.events.ports import Claim
 from services.ingest.events.translation.records import decoded
-from services.intervention.adapters.listeners import LocalListeners
-from services.intervention.adapters.outbox_redis import RedisOutbox
-from services.intervention.adapters.policy_store import RedisPolicies
-from services.intervention.adapters.policy_yaml import parse
-from services.intervention.adapters.redis import RedisLedger
-from services.intervention.adapters.silence import NoInsights, SilentWitness
-from services.intervention.adapters.spending_redis import RedisSpending
-from services.intervention.assembly import Stores, _core
-from services.intervention.domain import delivery
-from services.intervention.domain.facts import Bought, Contact, EventKind, Outcome, OutcomeReport
-from services.intervention.domain.spending import Amount
-from services.intervention.domain.timeline import Timeline
-from services.intervention.domain.worded import Worded
+from services.intervention.bootstrap import Stores, _core
+from services.intervention.decision.adapters.listeners import LocalListeners
+from services.intervention.decision.adapters.redis import RedisLedger
+from services.intervention.decision.adapters.silence import SilentObserver
+from services.intervention.decision.domain.facts import Contact, Outcome, OutcomeReport, Purchase
+from services.intervention.decision.state import CONTACTS, UNDELIVERED
+from services.intervention.delivery.adapters.outbox_redis import RedisOutbox
+from services.intervention.delivery.domain import delivery
+from services.intervention.language.adapters.budget_redis import RedisSpending
+from services.intervention.language.adapters.silence import NoInsights, SilentModelObserver
+from services.intervention.language.domain.budget import Amount
+from services.intervention.language.domain.generated_copy import GeneratedCopy
+from services.intervention.language.state import GENERATED_COPY
+from services.intervention.language.usecases.models import Models
+from services.intervention.policy.adapters.store import RedisPolicies
+from services.intervention.policy.adapters.yaml import parse
+from services.intervention.policy.domain.policy import EventKind
+from services.intervention.policy.domain.timeline import Timeline
+from services.intervention.policy.usecases import Policies
 from services.intervention.servicer import InterventionServicer
 from services.intervention.settings import ModelSettings
-from services.intervention.states import CONTACTS, UNDELIVERED, WORDINGS
-from services.intervention.usecases.asking import Models
-from services.intervention.usecases.policies import Policies
 from services.scoring.servicer import ScoringServicer
 from services.scoring.usecases import Scoring
 from services.video.servicer import VideoServicer
@@ -177,7 +180,7 @@ _HELPED: Final = (
         kind=EventKind.INTERVENTION_OUTCOME,
         outcome=OutcomeReport("i-3-2-0", Outcome.ACCEPTED, "in_app"),
     ),
-    Row(10.0, NOON_ISH + 4 * MINUTE, kind=EventKind.PURCHASE, bought=Bought(12.5, "EUR", is_refund=False)),
+    Row(10.0, NOON_ISH + 4 * MINUTE, kind=EventKind.PURCHASE, bought=Purchase(12.5, "EUR", is_refund=False)),
     Row(95.0, NOON_ISH + 30 * MINUTE, indicators=("rage_clicks",)),
     Row(20.0, NOON_ISH + 31 * MINUTE, user_id="bot", is_bot=True),
 )
@@ -194,10 +197,10 @@ async def _intervention(at_: At) -> InterventionServicer:
         RedisOutbox(at_.client, LIFETIME),
     )
     spending = RedisSpending(at_.client, "default")
-    models = Models(None, spending, SilentWitness(), clock, clock, limits=Amount(0, 0))
+    models = Models(None, spending, SilentModelObserver(), clock, clock, limits=Amount(0, 0))
     listeners = LocalListeners(4)
     core = _core(
-        stores, policies, SilentWitness(), listeners, models, NoInsights(), lambda: None, clock, 1.0, ModelSettings()
+        stores, policies, SilentObserver(), listeners, models, NoInsights(), lambda: None, clock, 1.0, ModelSettings()
     )
     return InterventionServicer(*core, Metrics())
 
@@ -207,14 +210,14 @@ async def write_intervention(to: At) -> None:
     for sequence, row in enumerate(_HELPED, start=1):
         await service.DecideInterventions(decide_request(sequence, row), NO_CONTEXT)
     state = RedisState(to.client, "intervention", LIFETIME)
-    words = Worded("Come.", "model", "wording-1", "0" * 64, True, "", 10, 5, 1.5, NOON_ISH, False)
+    words = GeneratedCopy("Come.", "model", "wording-1", "0" * 64, True, "", 10, 5, 1.5, NOON_ISH, False)
     items = {
-        WORDINGS.key("i-3-2-0"): WORDINGS.encode(words),
+        GENERATED_COPY.key("i-3-2-0"): GENERATED_COPY.encode(words),
         UNDELIVERED.key("ada"): UNDELIVERED.encode((("i-3-6-0", "email"),)),
         CONTACTS.key("eve"): CONTACTS.encode(Contact("eve@example.org", "arn")),
     }
     await state.save(items, None)
-    parcel = delivery.Parcel(
+    message = delivery.OutboxMessage(
         intervention_id="i-3-6-0",
         decision_id="d-3-6-0",
         channel="email",
@@ -231,8 +234,13 @@ async def write_intervention(to: At) -> None:
         expires_us=NOON_ISH + 60 * MINUTE,
         trace_id=bytes(16),
     )
-    await RedisOutbox(to.client, 10 * LIFETIME).add([parcel], NOON_ISH)
+    await RedisOutbox(to.client, 10 * LIFETIME).add([message], NOON_ISH)
     await RedisSpending(to.client, "default").reserve(20_000, Amount(10, 20), Amount(100, 100))
+
+
+def _as_in_0_1_0(entry: delivery.OutboxEntry) -> str:
+    """An entry by the names its types had in 0.1.0, as the golden files show it."""
+    return str(entry).replace("OutboxEntry(message=OutboxMessage(", "Slip(parcel=Parcel(")
 
 
 async def read_intervention(of: At) -> dict[str, Any]:
@@ -254,7 +262,9 @@ async def read_intervention(of: At) -> dict[str, Any]:
         [UNDELIVERED.key("ada"), CONTACTS.key("eve")]
     )
     claims = {
-        channel: [str(each.slip) for each in await RedisOutbox(of.client, LIFETIME).claim(channel, 2**53, 10, 1)]
+        channel: [
+            _as_in_0_1_0(each.entry) for each in await RedisOutbox(of.client, LIFETIME).claim(channel, 2**53, 10, 1)
+        ]
         for channel in delivery.CHANNELS
     }
     return {

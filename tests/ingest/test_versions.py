@@ -19,7 +19,7 @@ from records.table import of_events
 from services.features.servicer import FeaturesServicer
 from services.features.usecases import Features
 from services.ingest.events.domain.event import refused_event_id
-from services.intervention.assembly import in_memory
+from services.intervention.bootstrap import in_memory
 from services.intervention.servicer import InterventionServicer
 from services.scoring.adapters.model_directory import ModelDirectory
 from services.scoring.servicer import ScoringServicer

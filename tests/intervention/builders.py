@@ -11,42 +11,41 @@ import yaml
 from mesh.applied import Batch
 from mesh.metrics import Metrics
 from mesh.states.memory import MemoryShards, MemoryState
-from services.intervention.adapters.listeners import LocalListeners
-from services.intervention.adapters.memory import MemoryLedger
-from services.intervention.adapters.outbox_memory import MemoryOutbox
-from services.intervention.adapters.policy_store import MemoryPolicies
-from services.intervention.adapters.policy_yaml import parse
-from services.intervention.adapters.silence import NoInsights, SilentWitness
-from services.intervention.adapters.spending_memory import MemorySpending
-from services.intervention.domain.facts import (
+from services.intervention.batch.deciding import BatchResult, Deciding
+from services.intervention.batch.effects import Created
+from services.intervention.batch.rows import Rows
+from services.intervention.decision.adapters.listeners import LocalListeners
+from services.intervention.decision.adapters.memory import MemoryLedger
+from services.intervention.decision.domain.facts import (
     Assessment,
-    Bought,
     Contact,
-    EventKind,
     Facts,
     Indicator,
     Level,
     Outcome,
     OutcomeReport,
     Position,
+    Purchase,
 )
-from services.intervention.domain.interpretation import policy_of
-from services.intervention.domain.ledger import Decision
-from services.intervention.domain.person import decode
-from services.intervention.domain.policy import Policy
-from services.intervention.domain.spending import Amount
-from services.intervention.domain.strategy import Intervention
-from services.intervention.domain.timeline import Dated, Timeline
-from services.intervention.ports import Became
+from services.intervention.decision.domain.ledger import Decision
+from services.intervention.decision.domain.linking import decode
+from services.intervention.decision.domain.strategy import Intervention
+from services.intervention.decision.ports import OutcomeEvent
+from services.intervention.delivery.adapters.outbox_memory import MemoryOutbox
+from services.intervention.language.adapters.budget_memory import MemorySpending
+from services.intervention.language.adapters.silence import NoInsights, SilentModelObserver
+from services.intervention.language.domain.budget import Amount
+from services.intervention.language.usecases.analysis import Analyses
+from services.intervention.language.usecases.copywriting import Copywriter
+from services.intervention.language.usecases.models import Models
+from services.intervention.policy.adapters.store import MemoryPolicies
+from services.intervention.policy.adapters.yaml import parse
+from services.intervention.policy.domain.interpretation import policy_of
+from services.intervention.policy.domain.policy import EventKind, Policy
+from services.intervention.policy.domain.timeline import DatedPolicy, Timeline
+from services.intervention.policy.usecases import Policies
+from services.intervention.reading import Reading
 from services.intervention.servicer import InterventionServicer
-from services.intervention.usecases.analysis import Analyses
-from services.intervention.usecases.asking import Models
-from services.intervention.usecases.deciding import Came, Deciding
-from services.intervention.usecases.effects import Made
-from services.intervention.usecases.policies import Policies
-from services.intervention.usecases.reading import Reading
-from services.intervention.usecases.rows import Rows
-from services.intervention.usecases.wording import Wordings
 
 POLICIES = Path(__file__).parents[2] / "policies"
 DOCUMENT = (POLICIES / "default.yaml").read_text()
@@ -68,23 +67,23 @@ class ManualClock:
         return self.now_us
 
 
-class RecordingWitness:
+class RecordingObserver:
     """Keeps what it was told."""
 
     def __init__(self) -> None:
         self.decision_ids: list[str] = []
-        self.outcomes: list[Became] = []
+        self.outcomes: list[OutcomeEvent] = []
 
-    is_looking = True
+    is_enabled = True
 
-    def made(self, decision_id: str, decision: Decision, span_id: bytes) -> None:
-        """See `services.intervention.ports.Witness`."""
+    def created(self, decision_id: str, decision: Decision, span_id: bytes) -> None:
+        """See `services.intervention.decision.ports.Observer`."""
         assert decision.verdict.intervention is not None
         self.decision_ids.append(decision_id)
 
-    def became(self, became: Became) -> None:
-        """See `services.intervention.ports.Witness`."""
-        self.outcomes.append(became)
+    def outcome(self, event: OutcomeEvent) -> None:
+        """See `services.intervention.decision.ports.Observer`."""
+        self.outcomes.append(event)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +103,7 @@ class Row:
     trace: int = 7
     kind: int = EventKind.PAGE_VIEW
     target: str = ""
-    bought: Bought | None = None
+    bought: Purchase | None = None
     contact: Contact | None = None
     features: tuple[float, ...] = ()
     age_us: int = 0
@@ -234,7 +233,7 @@ class RecordingWords:
         self.asked: list[str] = []
 
     def ask(self, made: Sequence[tuple[Facts, Intervention]]) -> None:
-        """See `services.intervention.ports.Words`."""
+        """See `services.intervention.decision.ports.Words`."""
         self.asked += [help_.id for _, help_ in made]
 
 
@@ -251,9 +250,9 @@ def policy(**members: object) -> Policy:
 
 
 @functools.cache
-def _dated(start_us: int, document: str) -> tuple[Dated, Policy]:
+def _dated(start_us: int, document: str) -> tuple[DatedPolicy, Policy]:
     made = policy_of(parse(document))
-    return Dated(start_us, made.version, document), made
+    return DatedPolicy(start_us, made.version, document), made
 
 
 class World:
@@ -265,7 +264,7 @@ class World:
         self.shards = MemoryShards()
         self.ledger = MemoryLedger()
         self.outbox = MemoryOutbox()
-        self.witness = RecordingWitness()
+        self.observer = RecordingObserver()
         self.words = RecordingWords()
         self.listeners = LocalListeners(limit=4)
         dated = [_dated(*each) for each in ((0, document), *later)]
@@ -277,7 +276,7 @@ class World:
             self.shards,
             self.ledger,
             self.outbox,
-            self.witness,
+            self.observer,
             self.listeners,
             self.words,
             self._notice,
@@ -300,26 +299,26 @@ class World:
 
     def servicer(self) -> InterventionServicer:
         """The face of the service."""
-        models = Models(None, MemorySpending(), SilentWitness(), self.clock, self.clock, limits=Amount(0, 0))
-        wordings = Wordings(models, self.state, self.listeners, self.clock, self.clock, deadline_seconds=5)
+        models = Models(None, MemorySpending(), SilentModelObserver(), self.clock, self.clock, limits=Amount(0, 0))
+        copywriter = Copywriter(models, self.state, self.listeners, self.clock, self.clock, deadline_seconds=5)
         analyses = Analyses(models, NoInsights(), self.clock, self.clock, deadline_seconds=5)
-        return InterventionServicer(self.deciding, self.reading, analyses, models, wordings, Metrics())
+        return InterventionServicer(self.deciding, self.reading, analyses, models, copywriter, Metrics())
 
-    async def deliver(self, first: int, records: Sequence[Sequence[Row]]) -> list[Made]:
+    async def deliver(self, first: int, records: Sequence[Sequence[Row]]) -> list[Created]:
         """Decides a batch."""
         return (await self.come(first, records)).made
 
-    async def come(self, first: int, records: Sequence[Sequence[Row]]) -> Came:
+    async def come(self, first: int, records: Sequence[Sequence[Row]]) -> BatchResult:
         """Decides a batch, and tells all that came of it."""
         return await self.deciding.decide(*batch(first, records))
 
-    async def send(self, *rows: Row) -> list[Made]:
+    async def send(self, *rows: Row) -> list[Created]:
         """Decides one more record; the clock follows its last event."""
         self.sequence += 1
         self.clock.now_us = rows[-1].at_us
         return await self.deliver(self.sequence, [rows])
 
-    async def judge(self, *rows: Row) -> Came:
+    async def judge(self, *rows: Row) -> BatchResult:
         """Decides one more record, each user once, and tells all that came of it."""
         self.sequence += 1
         self.clock.now_us = rows[-1].at_us

@@ -12,18 +12,18 @@ from mesh import keyed
 from mesh.applied import Fence
 from mesh.errors import NotFound
 from mesh.states.memory import MemoryState
-from services.intervention.adapters.bedrock import BedrockModel
-from services.intervention.adapters.listeners import LocalListeners
-from services.intervention.adapters.spending_memory import MemorySpending
-from services.intervention.domain.analysis import Helping, Past, Struggle, Watching
-from services.intervention.domain.facts import Facts, Indicator, Level
-from services.intervention.domain.spending import Amount
-from services.intervention.domain.strategy import Intervention
-from services.intervention.domain.worded import Worded
-from services.intervention.ports import Call, Spending
-from services.intervention.states import WORDINGS
-from services.intervention.usecases.asking import Models
-from services.intervention.usecases.wording import Wordings
+from services.intervention.decision.adapters.listeners import LocalListeners
+from services.intervention.decision.domain.facts import Facts, Indicator, Level
+from services.intervention.decision.domain.strategy import Intervention
+from services.intervention.language.adapters.bedrock import BedrockModel
+from services.intervention.language.adapters.budget_memory import MemorySpending
+from services.intervention.language.domain.analysis import Helping, Past, Struggle, Watching
+from services.intervention.language.domain.budget import Amount
+from services.intervention.language.domain.generated_copy import GeneratedCopy
+from services.intervention.language.ports import Call, Spending
+from services.intervention.language.state import GENERATED_COPY
+from services.intervention.language.usecases.copywriting import Copywriter
+from services.intervention.language.usecases.models import Models
 from tests import bedrock
 from tests.intervention.builders import NOON_ISH, ManualClock, Row, facts
 
@@ -39,7 +39,7 @@ class RecordingModelWitness:
         self.calls: list[Call] = []
 
     def called(self, call: Call) -> None:
-        """See `services.intervention.ports.ModelWitness`."""
+        """See `services.intervention.language.ports.ModelObserver`."""
         self.calls.append(call)
 
 
@@ -92,25 +92,25 @@ class ModelWorld:
     server: bedrock.Bedrock
     model: BedrockModel
     models: Models
-    wordings: Wordings
+    copywriter: Copywriter
     state: TellingState
     listeners: LocalListeners
     clock: ManualClock
-    witness: RecordingModelWitness
+    observer: RecordingModelWitness
 
-    async def worded(self, of: Intervention | None = None, on: Facts | None = None) -> Worded:
+    async def worded(self, of: Intervention | None = None, on: Facts | None = None) -> GeneratedCopy:
         """What comes of asking for words, once it is stored."""
         asked = of or help_()
-        self.wordings.ask([(on or known_facts(), asked)])
+        self.copywriter.ask([(on or known_facts(), asked)])
         async with asyncio.timeout(10):
             while (found := await self.stored(asked.id)) is None:
                 await self.state.saved.wait()
                 self.state.saved.clear()
         return found
 
-    async def stored(self, intervention_id: str) -> Worded | None:
+    async def stored(self, intervention_id: str) -> GeneratedCopy | None:
         """What is stored of the words for an intervention."""
-        return await keyed.read(self.state, WORDINGS, intervention_id)
+        return await keyed.read(self.state, GENERATED_COPY, intervention_id)
 
     async def call_counts(self) -> dict[str, int]:
         """How calls ended, over all models."""
@@ -131,13 +131,13 @@ async def model_world(
 ) -> AsyncIterator[ModelWorld]:
     """The use cases with their workers running."""
     with bedrock.serving(otherwise) as server:
-        clock, witness, state, listeners = ManualClock(), RecordingModelWitness(), TellingState(), LocalListeners(4)
+        clock, observer, state, listeners = ManualClock(), RecordingModelWitness(), TellingState(), LocalListeners(4)
         model = BedrockModel(bedrock.REGION, server.url, lambda: 0.01)
-        models = Models(model, spending or MemorySpending(), witness, clock, time.monotonic, limits=limits)
-        wordings = Wordings(models, state, listeners, clock, time.monotonic, deadline_seconds=deadline_seconds)
-        running = asyncio.create_task(wordings.run())
+        models = Models(model, spending or MemorySpending(), observer, clock, time.monotonic, limits=limits)
+        copywriter = Copywriter(models, state, listeners, clock, time.monotonic, deadline_seconds=deadline_seconds)
+        running = asyncio.create_task(copywriter.run())
         try:
-            yield ModelWorld(server, model, models, wordings, state, listeners, clock, witness)
+            yield ModelWorld(server, model, models, copywriter, state, listeners, clock, observer)
         finally:
             running.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -169,18 +169,18 @@ class KnownInsights:
     asked: list[str] = dataclasses.field(default_factory=list)
 
     async def struggle(self, user_id: str) -> Struggle:
-        """See `services.intervention.ports.Insights`."""
+        """See `services.intervention.language.ports.Insights`."""
         self.asked.append(f"struggle {user_id}")
         if user_id != "ada":
             raise NotFound("USER_NOT_FOUND", "Nobody of this name was seen.")
         return self.struggle_
 
     async def video(self, user_id: str) -> Watching | None:
-        """See `services.intervention.ports.Insights`."""
+        """See `services.intervention.language.ports.Insights`."""
         self.asked.append(f"video {user_id}")
         return self.watching
 
     async def intervention(self, user_id: str) -> Helping:
-        """See `services.intervention.ports.Insights`."""
+        """See `services.intervention.language.ports.Insights`."""
         self.asked.append(f"intervention {user_id}")
         return self.helping

@@ -13,10 +13,10 @@ from journeymesh.scoring.v1 import scoring_pb2, scoring_pb2_grpc
 from journeymesh.video.v1 import video_pb2, video_pb2_grpc
 
 from mesh.errors import NotFound, Unavailable
-from services.intervention.adapters.tools import MeshInsights
-from services.intervention.domain.analysis import MOST_TURNS, Helping, Past, Struggle, Watching
-from services.intervention.domain.conversation import Complexity, Usage
-from services.intervention.domain.facts import Indicator, Level
+from services.intervention.decision.domain.facts import Indicator, Level
+from services.intervention.language.adapters.insights import MeshInsights
+from services.intervention.language.domain.analysis import MOST_TURNS, Helping, Past, Struggle, Watching
+from services.intervention.language.domain.conversation import Complexity, Usage
 from tests import bedrock
 from tests.bedrock import HELD, Reply, looks_up
 from tests.intervention.model_world import KnownInsights, model_world

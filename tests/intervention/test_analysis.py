@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 
 from mesh.errors import NotFound
-from services.intervention.adapters.spending_memory import MemorySpending
-from services.intervention.domain import analysis
-from services.intervention.domain.analysis import Findings, Helping, Known, Struggle, Watching
-from services.intervention.domain.conversation import Complexity
-from services.intervention.domain.facts import Indicator, Level
-from services.intervention.domain.prompt import QUICK
-from services.intervention.domain.spending import Amount
-from services.intervention.ports import Insights
-from services.intervention.usecases.analysis import Analyses
-from services.intervention.usecases.asking import Models
+from services.intervention.decision.domain.facts import Indicator, Level
+from services.intervention.language.adapters.budget_memory import MemorySpending
+from services.intervention.language.domain import analysis
+from services.intervention.language.domain.analysis import Findings, Helping, Known, Struggle, Watching
+from services.intervention.language.domain.budget import Amount
+from services.intervention.language.domain.conversation import Complexity
+from services.intervention.language.domain.prompt import QUICK
+from services.intervention.language.ports import Insights
+from services.intervention.language.usecases.analysis import Analyses
+from services.intervention.language.usecases.models import Models
 from tests import bedrock
 from tests.bedrock import EXPIRED, HELD, THROTTLED, Reply, fails, says
 from tests.intervention.builders import ManualClock
@@ -175,8 +175,9 @@ async def test_the_caller_s_time_is_kept() -> None:
 
 
 def test_without_models_nothing_of_aws_is_loaded() -> None:
-    modules = "usecases.wording, services.intervention.usecases.analysis, services.intervention.adapters.tools"
-    code = f"import sys, services.intervention.{modules}; sys.exit('boto3' in sys.modules or 'botocore' in sys.modules)"
+    names = ("usecases.copywriting", "usecases.analysis", "adapters.insights")
+    modules = ", ".join(f"services.intervention.language.{each}" for each in names)
+    code = f"import sys, {modules}; sys.exit('boto3' in sys.modules or 'botocore' in sys.modules)"
     paths = {"PYTHONPATH": os.pathsep.join(["gen", "."])}
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=paths, check=False).returncode == 0
 

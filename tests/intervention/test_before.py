@@ -5,13 +5,13 @@ from typing import Annotated, Any
 import msgspec
 import pytest
 
-from services.intervention.domain import ledger
-from services.intervention.domain.decision import Exceptional, Verdict
-from services.intervention.domain.eligibility import Reason
-from services.intervention.domain.facts import Assessment, Outcome
-from services.intervention.domain.ledger import Block
-from services.intervention.domain.offer import UNKNOWN, Offer, Standing, WithdrawalReason, Withdrawn
-from services.intervention.domain.strategy import Candidate
+from services.intervention.decision.domain import ledger
+from services.intervention.decision.domain.decision import Exceptional, Verdict
+from services.intervention.decision.domain.eligibility import Reason
+from services.intervention.decision.domain.facts import Assessment, Outcome
+from services.intervention.decision.domain.ledger import Block
+from services.intervention.decision.domain.offer import UNKNOWN, Offer, Standing, WithdrawalReason, Withdrawn
+from services.intervention.decision.domain.strategy import Candidate
 
 ReasonBefore = Annotated[int, msgspec.Meta(ge=1, le=17)]
 OutcomeBefore = Annotated[int, msgspec.Meta(ge=0, le=5)]

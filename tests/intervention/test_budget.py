@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from mesh import redis
 from mesh.errors import Unavailable
-from services.intervention.adapters.spending_memory import MemorySpending
-from services.intervention.adapters.spending_redis import RedisSpending
-from services.intervention.domain import spending
-from services.intervention.domain.conversation import Answer, Complexity, NotAnswered, Question, Stop, Turn
-from services.intervention.domain.spending import MODELS, PRICES, Amount
-from services.intervention.ports import Call, Spending
-from services.intervention.usecases.asking import Models, Origin
+from services.intervention.language.adapters.budget_memory import MemorySpending
+from services.intervention.language.adapters.budget_redis import RedisSpending
+from services.intervention.language.domain import budget
+from services.intervention.language.domain.budget import MODELS, PRICES, Amount
+from services.intervention.language.domain.conversation import Answer, Complexity, NotAnswered, Question, Stop, Turn
+from services.intervention.language.ports import Call, Spending
+from services.intervention.language.usecases.models import Models, Origin
 from tests import bedrock
 from tests.bedrock import HELD, THROTTLED, words
 from tests.intervention.builders import HOUR, ManualClock
@@ -136,8 +136,8 @@ def test_no_day_ever_costs_more_than_its_limit(steps: list[tuple[str, int, int]]
         for step, input_tokens, output_tokens in steps:
             if step == "ask":
                 model.tokens = (input_tokens, output_tokens)
-                day = spending.day_of(clock.now_us)
-                fits = expected.get(day, 0) + spending.reservation(Complexity.QUICK, LONG).tokens <= most_tokens
+                day = budget.day_of(clock.now_us)
+                fits = expected.get(day, 0) + budget.reservation(Complexity.QUICK, LONG).tokens <= most_tokens
                 assert await refusal_of(models) == ("" if fits else "budget")
                 if fits:
                     expected[day] = expected.get(day, 0) + input_tokens + output_tokens
@@ -166,16 +166,16 @@ async def test_replicas_share_one_budget(valkey: redis.Client) -> None:
     outcomes = [await refusal_of(replicas[number % 3]) for number in range(12)]
     asked = outcomes.count("")
     assert outcomes == [""] * asked + ["budget"] * (12 - asked)
-    assert asked == 1 + (3_000 - spending.reservation(Complexity.QUICK, LONG).tokens) // 320
+    assert asked == 1 + (3_000 - budget.reservation(Complexity.QUICK, LONG).tokens) // 320
 
 
 async def test_a_store_that_is_away_spends_nothing() -> None:
-    class Away(MemorySpending):
+    class Link(MemorySpending):
         async def reserve(self, day: int, wanted: Amount, limits: Amount) -> bool:
             raise Unavailable("DEPENDENCY_UNAVAILABLE", "away")
 
     model = ScriptedModel()
-    assert await refusal_of(models_over(Away(), model, ManualClock(), NO_LIMITS)) == "unaccounted"
+    assert await refusal_of(models_over(Link(), model, ManualClock(), NO_LIMITS)) == "unaccounted"
     assert not model.calls
 
 
@@ -201,7 +201,7 @@ def test_a_reservation_is_at_least_a_token_a_byte(
     system: str, texts: list[str], most_tokens: int, complexity: Complexity
 ) -> None:
     turns = [Turn(is_model=False, text=text) for text in texts]
-    reserved = spending.reservation(complexity, Question("test-1", system, turns, most_tokens))
+    reserved = budget.reservation(complexity, Question("test-1", system, turns, most_tokens))
     size = len("".join([system, *texts]).encode())
     assert reserved.tokens >= size + most_tokens
     assert reserved.nano_usd >= size * PRICES[complexity].input + most_tokens * PRICES[complexity].output
@@ -209,9 +209,9 @@ def test_a_reservation_is_at_least_a_token_a_byte(
 
 def test_prices_are_those_of_the_table() -> None:
     """A wording of 600 tokens in and 80 out costs 32.2 millionths of a dollar with Nova Micro."""
-    assert spending.cost(Complexity.QUICK, 600, 80) == Amount(680, 32_200)
-    assert spending.cost(Complexity.STRATEGY, 1_000_000, 0).nano_usd == 60_000_000
-    assert spending.cost(Complexity.DEEP, 0, 1_000_000).nano_usd == 3_200_000_000
+    assert budget.cost(Complexity.QUICK, 600, 80) == Amount(680, 32_200)
+    assert budget.cost(Complexity.STRATEGY, 1_000_000, 0).nano_usd == 60_000_000
+    assert budget.cost(Complexity.DEEP, 0, 1_000_000).nano_usd == 3_200_000_000
     assert set(PRICES) == set(MODELS) == set(Complexity)
 
 
@@ -227,27 +227,27 @@ def test_prices_are_those_of_the_table() -> None:
     ],
 )
 def test_deep_questions_degrade_first(left: float, routes: tuple[int, ...]) -> None:
-    assert tuple(spending.affordable(each, left) for each in Complexity) == routes
+    assert tuple(budget.affordable(each, left) for each in Complexity) == routes
 
 
 @given(st.sampled_from(Complexity), st.floats(0, 1), st.floats(0, 1))
 def test_less_money_never_buys_more(wanted: Complexity, some: float, other: float) -> None:
     low, high = sorted((some, other))
-    assert spending.affordable(wanted, low) <= spending.affordable(wanted, high) <= wanted
+    assert budget.affordable(wanted, low) <= budget.affordable(wanted, high) <= wanted
 
 
 def test_the_share_left_is_the_smaller_one() -> None:
-    assert spending.share_left(Amount(50, 900), Amount(100, 1000)) == pytest.approx(0.1)
-    assert spending.share_left(Amount(50, 900), Amount(100, 0)) == 0.5
-    assert spending.share_left(Amount(500, 900), Amount(100, 0)) == 0
-    assert spending.share_left(Amount(500, 900), NO_LIMITS) == 1
+    assert budget.share_left(Amount(50, 900), Amount(100, 1000)) == pytest.approx(0.1)
+    assert budget.share_left(Amount(50, 900), Amount(100, 0)) == 0.5
+    assert budget.share_left(Amount(500, 900), Amount(100, 0)) == 0
+    assert budget.share_left(Amount(500, 900), NO_LIMITS) == 1
 
 
 async def test_a_call_is_witnessed_with_its_cost() -> None:
-    counted, model, clock, witness = MemorySpending(), ScriptedModel(), ManualClock(), RecordingModelWitness()
-    models = Models(model, counted, witness, clock, time.monotonic, limits=NO_LIMITS, geography="eu")
+    counted, model, clock, observer = MemorySpending(), ScriptedModel(), ManualClock(), RecordingModelWitness()
+    models = Models(model, counted, observer, clock, time.monotonic, limits=NO_LIMITS, geography="eu")
     answer, usage = await models.ask(Complexity.DEEP, LONG, 1.0, Origin(b"t" * 16, "d-1"))
-    assert witness.calls == [
+    assert observer.calls == [
         Call(
             model_id="eu.amazon.nova-pro-v1:0",
             prompt_version="test-1",

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from services.intervention.domain.chance import draw, held_out
+from services.intervention.decision.domain.chance import draw, held_out
 
 SHARES = st.floats(0, 1)
 COUNT = 20_000

@@ -17,20 +17,20 @@ from moto.ses.models import ses_backends
 from moto.sns.models import sns_backends
 
 from mesh.settings import SettingError, read
-from services.intervention.adapters import aws as aws_adapter
-from services.intervention.adapters import webhook
-from services.intervention.adapters.aws import Aws
-from services.intervention.adapters.channels import channels
-from services.intervention.adapters.log_channel import LogChannel
-from services.intervention.adapters.ses import SesChannel
-from services.intervention.adapters.sns import SnsChannel
-from services.intervention.adapters.webhook import WebhookChannel
-from services.intervention.domain.delivery import Deferred, Parcel, Refused, Unanswered
-from services.intervention.domain.facts import Contact
-from services.intervention.ports import Channel
+from services.intervention.decision.domain.facts import Contact
+from services.intervention.delivery.adapters import aws as aws_adapter
+from services.intervention.delivery.adapters import webhook
+from services.intervention.delivery.adapters.aws import Aws
+from services.intervention.delivery.adapters.channels import channels
+from services.intervention.delivery.adapters.log_channel import LogChannel
+from services.intervention.delivery.adapters.ses import SesChannel
+from services.intervention.delivery.adapters.sns import SnsChannel
+from services.intervention.delivery.adapters.webhook import WebhookChannel
+from services.intervention.delivery.domain.delivery import Deferred, OutboxMessage, Refused, Unanswered
+from services.intervention.delivery.ports import Channel
 from services.intervention.settings import ChannelSettings
 from tests.conftest import free_port
-from tests.intervention.parcels import NOON_ISH, SECOND, ManualClock, parcel
+from tests.intervention.messages import NOON_ISH, SECOND, ManualClock, message
 from tests.intervention.receiver import CLOSE, SILENCE, Answer, Receiver
 from tests.kinesis import point_at
 
@@ -81,8 +81,8 @@ def answering(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> Iterator[S
     aws.close()
 
 
-async def send(channel: Channel, of: Parcel | None = None, contact: Contact = ADA, text: str = "") -> str:
-    of = of or parcel()
+async def send(channel: Channel, of: OutboxMessage | None = None, contact: Contact = ADA, text: str = "") -> str:
+    of = of or message()
     return (await channel.send(of, text or of.text, contact, of.key)).provider_id
 
 
@@ -193,23 +193,23 @@ async def test_sns_publishes_to_the_user_s_device(emulated: None) -> None:
     device = {"PlatformApplicationArn": application["PlatformApplicationArn"], "Token": "a-device"}
     endpoint = sns.create_platform_endpoint(**device)["EndpointArn"]
     channel = SnsChannel(aws, "")
-    provider_id = await send(channel, parcel(channel="push"), Contact("", endpoint))
-    assert sns_backends[ACCOUNT][REGION].platform_endpoints[endpoint].messages == {provider_id: parcel().text}
+    provider_id = await send(channel, message(channel="push"), Contact("", endpoint))
+    assert sns_backends[ACCOUNT][REGION].platform_endpoints[endpoint].messages == {provider_id: message().text}
     sns.set_endpoint_attributes(EndpointArn=endpoint, Attributes={"Enabled": "false"})
     with pytest.raises(Refused, match="endpoint_disabled"):
-        await send(channel, parcel(channel="push"), Contact("", endpoint))
+        await send(channel, message(channel="push"), Contact("", endpoint))
     with pytest.raises(Refused, match="not_found"):
-        await send(channel, parcel(channel="push"), Contact("", endpoint + "x"))
+        await send(channel, message(channel="push"), Contact("", endpoint + "x"))
     aws.close()
 
 
 async def test_sns_publishes_to_a_topic_with_the_user_as_attribute(emulated: None) -> None:
     aws = Aws("sns", 2)
     topic = boto3.client("sns").create_topic(Name="help")["TopicArn"]
-    await send(SnsChannel(aws, topic), parcel(channel="push"), Contact("", ""))
+    await send(SnsChannel(aws, topic), message(channel="push"), Contact("", ""))
     aws.close()
     ((_, text, _, attributes, _),) = sns_backends[ACCOUNT][REGION].topics[topic].sent_notifications
-    assert text == parcel().text
+    assert text == message().text
     assert {name: each["Value"] for name, each in (attributes or {}).items()} == {
         "user_id": "ada",
         "intervention_id": "i-3-1-0",
@@ -234,12 +234,12 @@ async def test_sns_publishes_to_devices_and_not_to_what_an_event_names(
     aws = Aws("sns", 1)
     boto3.client("sns").create_topic(Name="help")
     with pytest.raises(Refused, match=reason):
-        await send(SnsChannel(aws, ""), parcel(channel="push"), Contact("", target))
+        await send(SnsChannel(aws, ""), message(channel="push"), Contact("", target))
     aws.close()
 
 
 async def test_a_webhook_is_signed_and_carries_its_key(hook: WebhookChannel, receiver: Receiver) -> None:
-    assert await send(hook, parcel(channel="chat")) == ""
+    assert await send(hook, message(channel="chat")) == ""
     (request,) = receiver.received
     assert (request.method, request.path) == ("POST", "/hook?key=1")
     assert request.headers["content-type"] == "application/json"
@@ -252,7 +252,7 @@ async def test_a_webhook_is_signed_and_carries_its_key(hook: WebhookChannel, rec
 
 async def test_what_users_made_names_and_links_nobody_in_slack(hook: WebhookChannel, receiver: Receiver) -> None:
     evil = "<!channel> & <https://evil.example|click>"
-    await send(hook, parcel(channel="chat", page=evil, user_id=evil, text="x"), text=evil * 100)
+    await send(hook, message(channel="chat", page=evil, user_id=evil, text="x"), text=evil * 100)
     body = json.loads(receiver.received[0].body)
     shown = [body["text"], *(each["text"] for each in _texts(body["blocks"]))]
     assert len(shown) == 4
@@ -331,7 +331,7 @@ async def test_a_webhook_that_is_silent_or_away(receiver: Receiver) -> None:
 
 async def test_the_log_shows_a_message_on_one_line(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        await send(LogChannel(), parcel(user_id="ada\nERROR forged"), text="one\ntwo")
+        await send(LogChannel(), message(user_id="ada\nERROR forged"), text="one\ntwo")
     (record,) = caplog.records
     expected = r"email to user 'ada\nERROR forged', not connected (i-3-1-0.email): 'one\ntwo'"
     assert record.getMessage() == expected
@@ -362,7 +362,7 @@ async def test_without_a_region_the_start_says_so(monkeypatch: pytest.MonkeyPatc
 def test_the_default_loads_no_client_of_aws() -> None:
     code = (
         "import asyncio, sys\n"
-        "from services.intervention.adapters.channels import channels\n"
+        "from services.intervention.delivery.adapters.channels import channels\n"
         "async def main():\n"
         "    async with channels(email_from='', has_push=False, push_topic='', webhook_urls={},"
         " webhook_secret=b'', concurrency=1, clock=lambda: 0): pass\n"

@@ -2,10 +2,11 @@
 
 import pytest
 
-from services.intervention.domain.eligibility import Reason
-from services.intervention.domain.facts import Bought, EventKind, Outcome
-from services.intervention.domain.lift import Counts
-from services.intervention.ports import Reference
+from services.intervention.decision.domain.eligibility import Reason
+from services.intervention.decision.domain.facts import Outcome, Purchase
+from services.intervention.decision.ports import Reference
+from services.intervention.lift.domain.lift import Counts
+from services.intervention.policy.domain.policy import EventKind
 from services.intervention.translation.decisions import ledger_record
 from tests.intervention.builders import MINUTE, NOON_ISH, Row, World, edited, outcome
 
@@ -20,15 +21,15 @@ HOLDOUT = edited(holdout={"share": 0.5, "salt": "x"})
         Row(95.0, is_bot=True),
         Row(95.0, age_us=60 * MINUTE),
         Row(55.0, indicators=("form_errors",)),
-        Row(95.0, kind=EventKind.PURCHASE, bought=Bought(9.0, "EUR")),
+        Row(95.0, kind=EventKind.PURCHASE, bought=Purchase(9.0, "EUR")),
         Row(10.0, kind=EventKind.SESSION_END, is_settled=True),
     ],
 )
 async def test_a_copy_is_never_decided_on(row: Row) -> None:
     world = World(HOLDOUT)
     copy = Row(**{**vars(row), "is_copy": True})
-    came = await world.come(1, [[copy]])
-    assert (came.made, came.reasons[Reason.COPIED_EVENT]) == ([], 1)
+    result = await world.come(1, [[copy]])
+    assert (result.made, result.reasons[Reason.COPIED_EVENT]) == ([], 1)
     assert (await world.last()).verdict.reasons == (Reason.COPIED_EVENT,)
     assert await world.state.load(["user:ada", "tally:3"]) == [None, None]
     ((at, policy, block),) = await world.reading.pages([Reference("3", 1)])
@@ -41,9 +42,9 @@ async def test_a_copy_has_no_effect_on_somebody_known() -> None:
     await world.send(outcome(Outcome.SHOWN, made.intervention.id))
     before = await world.state.load(["user:ada"])
     copies = [
-        Row(kind=EventKind.PURCHASE, bought=Bought(-9.0, "EUR"), is_copy=True),
-        Row(kind=EventKind.PURCHASE, bought=Bought(9.0, "EUR"), is_copy=True, is_bot=True),
-        Row(kind=EventKind.PURCHASE, bought=Bought(9.0, "EUR"), is_copy=True, age_us=60 * MINUTE),
+        Row(kind=EventKind.PURCHASE, bought=Purchase(-9.0, "EUR"), is_copy=True),
+        Row(kind=EventKind.PURCHASE, bought=Purchase(9.0, "EUR"), is_copy=True, is_bot=True),
+        Row(kind=EventKind.PURCHASE, bought=Purchase(9.0, "EUR"), is_copy=True, age_us=60 * MINUTE),
         Row(kind=EventKind.SESSION_END, is_copy=True),
         Row(is_settled=True, is_copy=True),
         outcome(Outcome.ACCEPTED, made.intervention.id, is_copy=True),
@@ -57,7 +58,7 @@ async def test_what_was_bought_before_a_login_is_the_goal_of_who_was_helped_else
     world = World()
     (made,) = await world.send(Row(80.0))
     await world.send(outcome(Outcome.SHOWN, made.intervention.id))
-    copy = Row(at_us=NOON_ISH + MINUTE, kind=EventKind.PURCHASE, bought=Bought(9.0, "EUR"), is_copy=True)
+    copy = Row(at_us=NOON_ISH + MINUTE, kind=EventKind.PURCHASE, bought=Purchase(9.0, "EUR"), is_copy=True)
     for _ in range(count):
         await world.send(copy)
         assert (await world.last()).verdict.reasons == (Reason.COPIED_EVENT,)
@@ -70,8 +71,8 @@ async def test_what_was_bought_before_a_login_is_the_goal_of_who_was_helped_else
 @pytest.mark.parametrize("score", [10.0, 55.0, 95.0])
 async def test_what_a_system_did_brings_no_help(score: float) -> None:
     world = World(HOLDOUT)
-    came = await world.come(1, [[Row(score, indicators=("form_errors",), is_system=True)]])
-    assert (came.made, came.reasons[Reason.SYSTEM_EVENT]) == ([], 1)
+    result = await world.come(1, [[Row(score, indicators=("form_errors",), is_system=True)]])
+    assert (result.made, result.reasons[Reason.SYSTEM_EVENT]) == ([], 1)
     decision = await world.last()
     assert decision.verdict.reasons == (Reason.SYSTEM_EVENT,)
     assert decision.verdict.explanation == "A system made the event, not the user."
@@ -85,7 +86,11 @@ async def test_a_system_ends_no_session_but_what_it_sold_is_bought_and_is_the_go
     await world.send(Row(kind=EventKind.SESSION_END, is_system=True))
     assert (await world.reading.waiting("ada")).intervention == made.intervention
     sold = Row(
-        at_us=NOON_ISH + MINUTE, kind=EventKind.PURCHASE, bought=Bought(9.0, "EUR"), is_system=True, age_us=MINUTE // 2
+        at_us=NOON_ISH + MINUTE,
+        kind=EventKind.PURCHASE,
+        bought=Purchase(9.0, "EUR"),
+        is_system=True,
+        age_us=MINUTE // 2,
     )
     await world.send(sold)
     assert (await world.last()).verdict.reasons == (Reason.SYSTEM_EVENT,)

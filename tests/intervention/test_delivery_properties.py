@@ -11,33 +11,34 @@ from hypothesis import strategies as st
 
 from mesh.errors import Unavailable
 from mesh.states.memory import MemoryState
-from services.intervention.adapters.outbox_memory import MemoryOutbox
-from services.intervention.adapters.silence import SilentWitness
-from services.intervention.domain import delivery
-from services.intervention.domain.delivery import (
+from services.intervention.decision.domain.facts import Contact, Outcome
+from services.intervention.decision.domain.offer import Undelivered, with_undelivered
+from services.intervention.decision.state import UNDELIVERED
+from services.intervention.delivery.adapters.outbox_memory import MemoryOutbox
+from services.intervention.delivery.adapters.silence import SilentDeliveryObserver
+from services.intervention.delivery.domain import delivery
+from services.intervention.delivery.domain.delivery import (
     Deferred,
     DeliveryState,
-    Parcel,
+    OutboxEntry,
+    OutboxMessage,
     Refused,
-    Slip,
     Unanswered,
 )
-from services.intervention.domain.facts import Contact, Outcome
-from services.intervention.ports import Sent
-from services.intervention.states import UNDELIVERED
-from services.intervention.usecases.carrying import LEASE_US, Carrier
-from tests.intervention.parcels import MINUTE, NOON_ISH, SECOND, ManualClock, offer, parcel, undelivered
+from services.intervention.delivery.ports import Sent
+from services.intervention.delivery.usecases import LEASE_US, Deliverer
+from tests.intervention.messages import MINUTE, NOON_ISH, SECOND, ManualClock, message, offer, undelivered
 
 # What a process meets at its next call: all is well; the store is away before or after it has done what was asked; the
 # provider puts off, refuses, or takes the message and is not heard, or is not heard and has not taken it.
 WELL, AWAY, LOST, DEFER, REFUSE, TAKEN_UNHEARD, UNHEARD = "well", "away", "lost", "defer", "refuse", "taken", "unheard"
 MODES: Final = (AWAY, LOST, DEFER, REFUSE, TAKEN_UNHEARD, UNHEARD)
-PARCELS: Final = [
-    parcel(1),
-    parcel(2, expires_us=NOON_ISH + 5 * MINUTE),
-    parcel(3, user_id="bob", due_us=NOON_ISH + 30 * SECOND),
+MESSAGES: Final = [
+    message(1),
+    message(2, expires_us=NOON_ISH + 5 * MINUTE),
+    message(3, user_id="bob", due_us=NOON_ISH + 30 * SECOND),
 ]
-KEYS: Final = {each.key: each for each in PARCELS}
+KEYS: Final = {each.key: each for each in MESSAGES}
 # A message that is put off waits at most so long, and may by then have failed for it.
 LONGEST_WAIT_US: Final = 300 * SECOND
 
@@ -82,10 +83,10 @@ class Process:
     async def _work(self) -> None:
         world = self._world
         every_port: Any = self
-        carrier = Carrier(every_port, every_port, SilentWitness(), world.clock, lambda: 1.0)
+        deliverer = Deliverer(every_port, every_port, SilentDeliveryObserver(), world.clock, lambda: 1.0)
         await self._turn()
         for claimed in await world.outbox.claim("email", world.clock(), 2, LEASE_US):
-            await carrier.carry(claimed, every_port)
+            await deliverer.deliver(claimed, every_port)
 
     async def _turn(self) -> str:
         self._gate = asyncio.get_running_loop().create_future()
@@ -102,8 +103,8 @@ class Process:
 
     # The ports as the carrier sees them: each call waits for its turn.
 
-    async def update(self, claimed: Any, slip: Slip, due_us: int | None) -> Any:
-        return await self._call(self._world.outbox.update, claimed, slip, due_us)
+    async def update(self, claimed: Any, entry: OutboxEntry, due_us: int | None) -> Any:
+        return await self._call(self._world.outbox.update, claimed, entry, due_us)
 
     async def load(self, keys: Sequence[str]) -> Any:
         return await self._call(self._looked, keys)
@@ -115,7 +116,7 @@ class Process:
         self.saw_wanted = self._world.wanted()
         return await self._world.state.load(keys)
 
-    async def send(self, parcel: Parcel, text: str, contact: Contact, key: str) -> Sent:
+    async def send(self, message: OutboxMessage, text: str, contact: Contact, key: str) -> Sent:
         mode = await self._turn()
         if mode == DEFER:
             raise Deferred("throttled")
@@ -124,7 +125,7 @@ class Process:
             raise Refused("bad_address")
         if mode == UNHEARD:
             raise Unanswered("no_answer")
-        self._world.took(self, parcel)
+        self._world.took(self, message)
         await self._turn()
         if mode in (TAKEN_UNHEARD, LOST):
             raise Unanswered("no_answer")
@@ -149,7 +150,7 @@ class World:
         now_us = self.clock()
         return frozenset(key for key in self.added - self.answered if KEYS[key].expires_us > now_us)
 
-    def took(self, process: Process, message: Parcel) -> None:
+    def took(self, process: Process, message: OutboxMessage) -> None:
         """The provider has taken a message."""
         assert message.key in process.saw_wanted
         assert self.is_repeatable or message.key not in self.taken
@@ -157,7 +158,7 @@ class World:
 
     async def add(self, number: int) -> None:
         """The message is decided on, or decided on again."""
-        message = PARCELS[number]
+        message = MESSAGES[number]
         if message.expires_us > self.clock():
             self.added.add(message.key)
             await self._save_users()
@@ -165,7 +166,7 @@ class World:
 
     async def answer(self, number: int, *, cancels: bool) -> None:
         """The user answers; the outbox may be told."""
-        message = PARCELS[number]
+        message = MESSAGES[number]
         self.answered.add(message.key)
         await self._save_users()
         if cancels:
@@ -178,7 +179,7 @@ class World:
             if known:
                 await offer(self.state, known, by_id=became)
 
-    def slip(self, key: str) -> Slip:
+    def entry(self, key: str) -> OutboxEntry:
         """How far a message has come."""
         return self.outbox._slips["email", KEYS[key].intervention_id]
 
@@ -219,7 +220,7 @@ def test_no_sequence_sends_twice_sends_unwanted_or_loses(
     process_count: int,
 ) -> None:
     world = asyncio.run(_run(sequence, World(is_repeatable), process_count))
-    for state in {world.slip(key).state for key in world.added}:
+    for state in {world.entry(key).state for key in world.added}:
         event(state.name)
 
 
@@ -231,7 +232,7 @@ def test_without_faults_nothing_is_left_in_doubt(
     process_count: int,
 ) -> None:
     world = asyncio.run(_run(sequence, World(is_repeatable), process_count))
-    assert all(world.slip(key).state is not DeliveryState.UNKNOWN for key in world.added)
+    assert all(world.entry(key).state is not DeliveryState.UNKNOWN for key in world.added)
 
 
 async def _run(sequence: list[Action], world: World, process_count: int) -> World:
@@ -257,23 +258,23 @@ async def _run(sequence: list[Action], world: World, process_count: int) -> Worl
 
 
 def _check(world: World, key: str) -> None:
-    slip, taken = world.slip(key), world.taken.count(key)
-    match slip.state:
+    entry, taken = world.entry(key), world.taken.count(key)
+    match entry.state:
         case DeliveryState.SENT:
             assert taken >= 1
         case DeliveryState.FAILED | DeliveryState.CANCELLED:
             assert taken == 0
         case DeliveryState.WAITING:
-            raise AssertionError(slip)
+            raise AssertionError(entry)
     is_wanted_to_the_end = key not in world.answered and world.clock() + LONGEST_WAIT_US < KEYS[key].expires_us
     if is_wanted_to_the_end and key not in world.refused:
         may_be_unknown = not world.is_repeatable
-        assert slip.state is DeliveryState.SENT or (may_be_unknown and slip.state is DeliveryState.UNKNOWN)
+        assert entry.state is DeliveryState.SENT or (may_be_unknown and entry.state is DeliveryState.UNKNOWN)
 
 
 async def _check_undelivered(world: World, process_count: int) -> None:
     filed = {f"{id_}.{channel}" for user in ("ada", "bob") for id_, channel in await undelivered(world.state, user)}
-    certain = {key for key in world.added if world.slip(key).is_undelivered}
+    certain = {key for key in world.added if world.entry(key).is_undelivered}
     assert filed <= certain
     if process_count == 1:
         assert filed == certain
@@ -287,9 +288,9 @@ def _at_once() -> Any:
         yield
 
 
-slips = st.builds(
-    Slip,
-    st.sampled_from(PARCELS),
+entries = st.builds(
+    OutboxEntry,
+    st.sampled_from(MESSAGES),
     st.integers(0, 2**53),
     st.sampled_from(DeliveryState),
     st.integers(0, 100),
@@ -300,34 +301,34 @@ slips = st.builds(
 )
 
 
-@given(slips)
-def test_a_slip_comes_back_from_its_bytes(slip: Slip) -> None:
-    assert delivery.decode_slip(delivery.encode_slip(slip)) == slip
+@given(entries)
+def test_a_slip_comes_back_from_its_bytes(entry: OutboxEntry) -> None:
+    assert delivery.decode_entry(delivery.encode_entry(entry)) == entry
 
 
-@given(slips, st.booleans())
-def test_what_is_done_stays_as_it_is_and_what_is_in_doubt_never_failed(slip: Slip, is_doubtful: bool) -> None:  # noqa: FBT001
+@given(entries, st.booleans())
+def test_what_is_done_stays_as_it_is_and_what_is_in_doubt_never_failed(entry: OutboxEntry, is_doubtful: bool) -> None:  # noqa: FBT001
     after = [
-        delivery.begun(slip, "p", 1),
-        delivery.sent(slip, "m", 1),
-        delivery.deferred(slip, "r", 1, is_doubtful=is_doubtful),
-        delivery.failed(slip, "r", 1, is_doubtful=is_doubtful),
-        delivery.cancelled(slip, "r", 1),
+        delivery.begun(entry, "p", 1),
+        delivery.sent(entry, "m", 1),
+        delivery.deferred(entry, "r", 1, is_doubtful=is_doubtful),
+        delivery.failed(entry, "r", 1, is_doubtful=is_doubtful),
+        delivery.cancelled(entry, "r", 1),
     ]
-    if not slip.is_waiting:
-        assert all(each == slip for each in after)
+    if not entry.is_waiting:
+        assert all(each == entry for each in after)
         return
     assert [each.state for each in after[:3]] == [DeliveryState.WAITING, DeliveryState.SENT, DeliveryState.WAITING]
     assert after[0].is_doubtful
     assert after[3].is_undelivered is not is_doubtful
-    assert after[4].is_undelivered is not slip.is_doubtful
+    assert after[4].is_undelivered is not entry.is_doubtful
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from(("email", "chat"))), max_size=90))
 def test_the_undelivered_keep_their_order_each_once(found: list[tuple[str, str]]) -> None:
-    known: delivery.Undelivered = ()
+    known: Undelivered = ()
     for each in found:
-        known = delivery.with_undelivered(known, [each])
+        known = with_undelivered(known, [each])
     assert known == tuple(dict.fromkeys(found))
     assert UNDELIVERED.decode(UNDELIVERED.encode(known)) == known
     assert UNDELIVERED.decode(b"") == ()

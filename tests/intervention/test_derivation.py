@@ -4,10 +4,11 @@ import random
 
 import msgspec
 
-from services.intervention.domain import ledger
-from services.intervention.domain.decision import derive
-from services.intervention.domain.facts import Bought, EventKind, Outcome
-from services.intervention.ports import Reference
+from services.intervention.decision.domain import ledger
+from services.intervention.decision.domain.decision import derive
+from services.intervention.decision.domain.facts import Outcome, Purchase
+from services.intervention.decision.ports import Reference
+from services.intervention.policy.domain.policy import EventKind
 from services.intervention.translation.decisions import decision_message
 from tests.intervention.builders import MINUTE, NOON_ISH, Row, World, arrival, edited, outcome
 
@@ -34,7 +35,7 @@ def drawn(chance: random.Random, at_us: int, last: dict[str, str]) -> Row:
             what, chance.choice(["", last.get(user, "")]), "email", user_id=user, at_us=at_us, time_zone=zone
         )
     if kind < 0.15:
-        bought = Bought(chance.randrange(500), "EUR", chance.random() < 0.2)
+        bought = Purchase(chance.randrange(500), "EUR", chance.random() < 0.2)
         return Row(
             12.0, at_us, user, kind=EventKind.PURCHASE, bought=bought, age_us=chance.choice([0, 0, 600 * MINUTE])
         )
@@ -65,10 +66,10 @@ async def test_ten_thousand_decisions_derive_again_with_no_difference() -> None:
     for sequence in range(RECORDS):
         at_us = NOON_ISH + sequence * 4 * MINUTE
         rows = [drawn(chance, at_us + row, last) for row in range(COUNT // RECORDS - len(moving))]
-        came = await world.come(sequence, [[*moving, *rows]])
-        last.update((each.decision.facts.user_id, each.intervention.id) for each in came.made)
+        result = await world.come(sequence, [[*moving, *rows]])
+        last.update((each.decision.facts.user_id, each.intervention.id) for each in result.made)
         every = [*moving, *rows]
-        moving = [arrival(every[row].linked, at_us, each) for row, each in came.standings.items()]
+        moving = [arrival(every[row].linked, at_us, each) for row, each in result.standings.items()]
     pages = await world.reading.pages([Reference("3", sequence) for sequence in range(RECORDS)])
     seen, differences, kinds = 0, 0, set()
     for at, policy, block in pages:

@@ -6,18 +6,14 @@ from types import MappingProxyType
 import msgspec
 import pytest
 
-from services.intervention.domain import message
-from services.intervention.domain.decision import derive
-from services.intervention.domain.eligibility import (
-    FOR_HELP,
-    Reason,
-    judge,
-    rows_in_question,
-)
-from services.intervention.domain.facts import Outcome, OutcomeReport
-from services.intervention.domain.offer import UNKNOWN, Offer, Standing
-from services.intervention.domain.outcome import Learned
-from services.intervention.domain.policy import DIFFICULTIES
+from services.intervention.decision.domain.decision import derive
+from services.intervention.decision.domain.eligibility import FOR_HELP, Reason, judge, rows_in_question
+from services.intervention.decision.domain.facts import Outcome, OutcomeReport
+from services.intervention.decision.domain.offer import UNKNOWN, Offer, Standing
+from services.intervention.decision.domain.outcome import Learned
+from services.intervention.decision.domain.situation import Situation
+from services.intervention.policy.domain import message
+from services.intervention.policy.domain.policy import DIFFICULTIES
 from tests.intervention.builders import MINUTE, NOON_ISH, POLICY, Row, facts
 
 BY_MAIL = {"email": (3, 0)}
@@ -87,7 +83,7 @@ def test_rows_not_in_question_are_below_the_trigger_whoever_the_user_is() -> Non
     asked = rows_in_question(POLICY, [row.assessment for row in rows])
     helped_before = Standing(learned=dict.fromkeys(POLICY.priors, (9, 0)))
     for index, row in enumerate(rows):
-        helps = judge(POLICY, facts(row), helped_before)[0] in FOR_HELP
+        helps = judge(Situation(POLICY, facts(row), helped_before))[0] in FOR_HELP
         assert helps == (index in asked)
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.intervention.domain.eligibility import Reason
-from services.intervention.domain.facts import Outcome
+from services.intervention.decision.domain.eligibility import Reason
+from services.intervention.decision.domain.facts import Outcome
 from tests.intervention.builders import HOUR, MINUTE, NOON_ISH, Row, World, outcome
 
 # Wednesday, 18:30 in Berlin.
@@ -35,7 +35,7 @@ async def test_calculator_is_offered_a_chat(world: World) -> None:
         "The risk of 78.4 (high) has reached the trigger of 75. "
         "Help goes by in_app with high priority, 40% likely to be accepted."
     )
-    assert world.witness.decision_ids == ["d-3-1-2"]
+    assert world.observer.decision_ids == ["d-3-1-2"]
 
 
 async def test_form_trouble_is_offered_a_chat_and_names_the_form(world: World) -> None:

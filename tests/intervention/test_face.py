@@ -19,9 +19,10 @@ from journeymesh.intervention.v1.intervention_pb2_grpc import (
 
 from mesh.clock import LATEST_US
 from mesh.errors import InvalidArgument, NotFound, Unavailable, VersionMismatch
-from services.intervention.adapters.tools import _past
-from services.intervention.domain.analysis import Past
-from services.intervention.domain.facts import Bought, EventKind, Outcome
+from services.intervention.decision.domain.facts import Outcome, Purchase
+from services.intervention.language.adapters.insights import _past
+from services.intervention.language.domain.analysis import Past
+from services.intervention.policy.domain.policy import EventKind
 from services.intervention.translation.rows import rows_of
 from tests.intervention.builders import NOON_ISH, Row, World, outcome
 from tests.intervention.test_servicer import request
@@ -197,7 +198,7 @@ async def test_what_is_taken_at_the_ends_of_time_can_be_read(
     await stub.DecideInterventions(request(1, *welcome))
     rows = [
         Row(55.0, at_us, indicators=("form_errors",), age_us=at_us - event_us, latest_signal_us=LATEST_US),
-        Row(100.0, at_us, "bob", strong=2**32 - 1, kind=EventKind.PURCHASE, bought=Bought(1e12, "EUR")),
+        Row(100.0, at_us, "bob", strong=2**32 - 1, kind=EventKind.PURCHASE, bought=Purchase(1e12, "EUR")),
     ]
     answer = await stub.DecideInterventions(request(2, *rows))
     assert len(answer.interventions) == 2

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.intervention.domain import ledger
-from services.intervention.domain.decision import Exceptional, Verdict
-from services.intervention.domain.eligibility import Reason
-from services.intervention.domain.facts import Assessment, Indicator, Outcome, OutcomeReport
-from services.intervention.domain.folding import NO_ROWS
-from services.intervention.domain.ledger import Block
-from services.intervention.domain.offer import Offer, Standing
-from services.intervention.ports import Reference
+from services.intervention.decision.domain import ledger
+from services.intervention.decision.domain.decision import Exceptional, Verdict
+from services.intervention.decision.domain.eligibility import Reason
+from services.intervention.decision.domain.facts import Assessment, Indicator, Outcome, OutcomeReport
+from services.intervention.decision.domain.folding import NO_ROWS
+from services.intervention.decision.domain.ledger import Block
+from services.intervention.decision.domain.offer import Offer, Standing
+from services.intervention.decision.ports import Reference
 from tests.intervention.builders import MINUTE, NOON_ISH, Row, World
 from tests.intervention.test_before import read_before
 

@@ -4,11 +4,12 @@ import dataclasses
 
 import pytest
 
-from services.intervention.domain.chance import held_out
-from services.intervention.domain.decision import derive
-from services.intervention.domain.eligibility import Reason
-from services.intervention.domain.facts import Bought, EventKind, Outcome
-from services.intervention.ports import Reference
+from services.intervention.decision.domain.chance import held_out
+from services.intervention.decision.domain.decision import derive
+from services.intervention.decision.domain.eligibility import Reason
+from services.intervention.decision.domain.facts import Outcome, Purchase
+from services.intervention.decision.ports import Reference
+from services.intervention.policy.domain.policy import EventKind
 from services.intervention.translation.decisions import ledger_record
 from tests.intervention.builders import HOUR, MINUTE, NOON_ISH, Row, World, batch, edited, outcome
 
@@ -40,8 +41,10 @@ async def test_help_is_for_what_has_just_happened(freshness: str, age_us: int, i
 @pytest.mark.parametrize("score", [10.0, 55.0, 95.0])
 async def test_an_old_event_is_decided_as_too_old_whatever_its_risk(score: float) -> None:
     world = World()
-    came = await world.come(1, [[Row(score, age_us=DAY, indicators=("form_errors",)), Row(score=10.0, user_id="bob")]])
-    assert came.reasons == {Reason.TOO_OLD: 1, Reason.BELOW_TRIGGER: 1}
+    result = await world.come(
+        1, [[Row(score, age_us=DAY, indicators=("form_errors",)), Row(score=10.0, user_id="bob")]]
+    )
+    assert result.reasons == {Reason.TOO_OLD: 1, Reason.BELOW_TRIGGER: 1}
     decision = await world.last()
     assert decision.verdict.reasons == (Reason.TOO_OLD,)
     assert decision.verdict.explanation == (
@@ -87,7 +90,7 @@ async def test_what_is_reported_late_is_recorded_all_the_same() -> None:
 
 
 def buys(at_us: int, user_id: str = "ada", age_us: int = 0) -> Row:
-    return Row(user_id=user_id, at_us=at_us, kind=EventKind.PURCHASE, bought=Bought(5.0, "EUR"), age_us=age_us)
+    return Row(user_id=user_id, at_us=at_us, kind=EventKind.PURCHASE, bought=Purchase(5.0, "EUR"), age_us=age_us)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +121,7 @@ async def test_conversions_count_by_when_they_happened(happened_us: int, receive
 async def test_an_older_dispatcher_tells_no_times_and_all_is_as_received() -> None:
     world = World()
     at, rows = batch(1, [[Row(95.0, age_us=DAY)]])
-    came = await world.deciding.decide(at, dataclasses.replace(rows, event_us=()))
-    assert len(came.made) == 1
+    result = await world.deciding.decide(at, dataclasses.replace(rows, event_us=()))
+    assert len(result.made) == 1
     kept = await world.last()
     assert derive(world.policies.at(NOON_ISH), kept.facts, kept.standing, "i-3-1-0") == kept.verdict

@@ -4,9 +4,9 @@ import pytest
 
 from mesh import redis
 from mesh.errors import Unavailable
-from services.intervention.adapters.memory import MemoryLedger
-from services.intervention.adapters.redis import RedisLedger
-from services.intervention.ports import Entry, Ledger, Reference
+from services.intervention.decision.adapters.memory import MemoryLedger
+from services.intervention.decision.adapters.redis import RedisLedger
+from services.intervention.decision.ports import Entry, Ledger, Reference
 from tests.intervention.builders import HOUR, NOON_ISH
 
 KINESIS = 49_590_338_271_490_256_608_559_692_538_361_571_095_921_575_989_136_588_898

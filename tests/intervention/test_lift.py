@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from services.intervention.domain.chance import held_out
-from services.intervention.domain.lift import UNKNOWN, Counts, Estimate, estimate, sample_ratio_p_value
+from services.intervention.decision.domain.chance import held_out
+from services.intervention.lift.domain.lift import UNKNOWN, Counts, Estimate, estimate, sample_ratio_p_value
 
 RUNS = 500
 DAYS = 42
@@ -50,8 +50,8 @@ def looks(truth: Truth, seed: int) -> Table:
     users = chance.poisson(truth.users_a_day, (RUNS, DAYS))
     held = chance.binomial(users, truth.holdout_share)
     treated = users - held
-    came = [treated, chance.binomial(treated, truth.treated), held, chance.binomial(held, truth.holdout)]
-    return np.cumsum(np.stack(came, axis=-1), axis=1)
+    result = [treated, chance.binomial(treated, truth.treated), held, chance.binomial(held, truth.holdout)]
+    return np.cumsum(np.stack(result, axis=-1), axis=1)
 
 
 def estimates(runs: Table) -> list[list[Estimate]]:

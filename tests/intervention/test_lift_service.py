@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh.states.memory import MemoryState
-from services.intervention.domain.chance import held_out
-from services.intervention.domain.facts import Bought, EventKind, Outcome
+from services.intervention.decision.domain.chance import held_out
+from services.intervention.decision.domain.facts import Outcome, Purchase
+from services.intervention.policy.domain.policy import EventKind
 from tests.intervention.builders import HOUR, NOON_ISH, Row, World, edited, outcome
 
 DOCUMENT = edited(holdout={"share": 0.4, "salt": "exp"}, conversion={"event": "purchase", "within": "5h"}, caps=[])
@@ -22,7 +23,7 @@ STEPS = st.lists(
 def rows(steps: list[tuple[str, str, int]]) -> list[Row]:
     kinds = {
         "stuck": {"score": 80.0},
-        "buys": {"kind": EventKind.PURCHASE, "bought": Bought(5.0, "EUR")},
+        "buys": {"kind": EventKind.PURCHASE, "bought": Purchase(5.0, "EUR")},
         "calm": {},
         "shown": {"score": 93.0},
     }
@@ -67,7 +68,7 @@ async def test_users_and_conversions_are_counted_once(steps: list[tuple[str, str
 async def test_help_that_was_seen_is_converted_by_the_wanted_event() -> None:
     world = World(DOCUMENT)
     helped = next(user for user in USERS if not held_out("exp", user, 0.4))
-    buys = Row(user_id=helped, at_us=NOON_ISH + HOUR, kind=EventKind.PURCHASE, bought=Bought(1.0, ""))
+    buys = Row(user_id=helped, at_us=NOON_ISH + HOUR, kind=EventKind.PURCHASE, bought=Purchase(1.0, ""))
     (made,) = await world.send(Row(80.0, user_id=helped))
     await world.send(buys)  # nobody saw the help
     assert (await world.reading.intervention(made.intervention.id)).outcome is not Outcome.CONVERTED

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from services.intervention.domain import quiet
-from services.intervention.domain.chance import held_out
-from services.intervention.domain.eligibility import Reason
-from services.intervention.domain.facts import Bought, Outcome, OutcomeReport
-from services.intervention.domain.policy import QuietHours
-from services.intervention.states import UNDELIVERED
-from services.intervention.usecases.effects import Made
+from services.intervention.batch.effects import Created
+from services.intervention.decision.domain import local_time
+from services.intervention.decision.domain.chance import held_out
+from services.intervention.decision.domain.eligibility import Reason
+from services.intervention.decision.domain.facts import Outcome, OutcomeReport, Purchase
+from services.intervention.decision.state import UNDELIVERED
+from services.intervention.policy.domain.policy import QuietHours
 from tests.intervention.builders import HOUR, MINUTE, NOON_ISH, Row, World, edited, outcome, policy
 
 DAY = 24 * HOUR
@@ -57,39 +57,39 @@ PERIODS = st.sampled_from(["hour", "day", "week"])
 
 @given(TIMES, st.sampled_from(ZONES), QUIET)
 def test_what_is_held_leaves_when_it_is_no_longer_quiet(at_us: int, zone: str, hours: QuietHours) -> None:
-    leaves_us = quiet.after_quiet_us(at_us, zone, hours)
+    leaves_us = local_time.after_quiet_us(at_us, zone, hours)
     assert leaves_us >= at_us
-    assert not quiet.is_quiet(leaves_us, zone, hours)
-    assert quiet.is_quiet(at_us, zone, hours) == (leaves_us > at_us)
+    assert not local_time.is_quiet(leaves_us, zone, hours)
+    assert local_time.is_quiet(at_us, zone, hours) == (leaves_us > at_us)
     assert leaves_us - at_us <= 50 * HOUR
     # It is quiet all the while until the end of the hours; a clock that jumps over their end may cost an hour more.
     between = range(at_us, leaves_us, 5 * MINUTE)
-    loud = [each for each in between if not quiet.is_quiet(each, zone, hours)]
+    loud = [each for each in between if not local_time.is_quiet(each, zone, hours)]
     assert len(loud) * 5 <= 24 * 60 if zone == "Pacific/Apia" else len(loud) * 5 <= 60
 
 
 @given(TIMES, st.sampled_from(ZONES), QUIET)
 def test_the_next_quiet_time_is_the_first(at_us: int, zone: str, hours: QuietHours) -> None:
-    assume(not quiet.is_quiet(at_us, zone, hours))
-    next_us = quiet.next_quiet_us(at_us, zone, hours)
-    assert quiet.is_quiet(next_us, zone, hours)
-    assert not quiet.is_quiet(next_us - 1, zone, hours)
-    assert not any(quiet.is_quiet(each, zone, hours) for each in range(at_us, next_us, 10 * MINUTE))
+    assume(not local_time.is_quiet(at_us, zone, hours))
+    next_us = local_time.next_quiet_us(at_us, zone, hours)
+    assert local_time.is_quiet(next_us, zone, hours)
+    assert not local_time.is_quiet(next_us - 1, zone, hours)
+    assert not any(local_time.is_quiet(each, zone, hours) for each in range(at_us, next_us, 10 * MINUTE))
 
 
 @given(TIMES, st.sampled_from(ZONES), PERIODS)
 @example(int(dt.datetime(2011, 12, 30, 5, tzinfo=dt.UTC).timestamp()) * 1_000_000, "Pacific/Apia", "day")
 def test_a_period_ends_where_the_next_begins(at_us: int, zone: str, per: str) -> None:
-    end_us = quiet.end_of_period_us(at_us, zone, per)
-    this = quiet.period(at_us, zone, per)
-    assert quiet.period(end_us, zone, per) != this
-    assert quiet.period(end_us - 1, zone, per) == this
+    end_us = local_time.end_of_period_us(at_us, zone, per)
+    this = local_time.period(at_us, zone, per)
+    assert local_time.period(end_us, zone, per) != this
+    assert local_time.period(end_us - 1, zone, per) == this
 
 
 def test_a_day_is_the_users_own_and_samoa_left_one_out() -> None:
     before = dt.datetime(2011, 12, 30, 9, 59, tzinfo=dt.UTC)  # the evening of the 29th
     after = before + dt.timedelta(minutes=2)
-    days = [quiet.period(int(each.timestamp() * 1e6), "Pacific/Apia", "day") for each in (before, after)]
+    days = [local_time.period(int(each.timestamp() * 1e6), "Pacific/Apia", "day") for each in (before, after)]
     assert days == [(2011, 12, 29), (2011, 12, 31)]
 
 
@@ -112,9 +112,11 @@ STEPS = st.lists(
 WELCOME = [outcome(Outcome.ACCEPTED, channel="email") for _ in range(4)]
 
 
-async def run(world: World, zone: str, start_us: int, steps: Sequence[tuple[int, str]]) -> tuple[list[Made], set[str]]:
+async def run(
+    world: World, zone: str, start_us: int, steps: Sequence[tuple[int, str]]
+) -> tuple[list[Created], set[str]]:
     """What was made, and which e-mails never left."""
-    made, lost, at_us, record = list[Made](), set[str](), start_us, 0
+    made, lost, at_us, record = list[Created](), set[str](), start_us, 0
     await world.deliver(record, [[Row(outcome=each.outcome, at_us=at_us) for each in WELCOME]])
     records: list[Row] = []
     for minutes, kind in steps:
@@ -155,7 +157,7 @@ async def test_no_more_is_sent_than_the_caps_allow(zone: str, start: dt.datetime
                 sent["email"] = help_.send_us
             for channel, at_us in sent.items():
                 if cap.channel in ("", channel) and cap.topic in ("", help_.topic):
-                    counts.setdefault(quiet.period(at_us, zone, cap.per), set()).add(help_.id)
+                    counts.setdefault(local_time.period(at_us, zone, cap.per), set()).add(help_.id)
         assert all(len(offers) <= cap.most for offers in counts.values())
 
 
@@ -168,17 +170,17 @@ async def test_nothing_leaves_in_quiet_hours_nor_later_than_it_was_counted(
     made, _ = await run(world, zone, int(start.timestamp() * 1e6), steps)
     hours = policy(quiet_hours={"start": "20:30", "end": "07:15", "channels": ["email"]}).quiet
     assert hours is not None
-    parcels = [each.slip.parcel for each in await world.outbox.claim("email", 1 << 62, 1000, 1)]
-    assert {each.key for each in parcels} == {f"{m.intervention.id}.email" for m in made if "email" in _channels(m)}
-    for each in parcels:
-        assert not quiet.is_quiet(each.due_us, zone, hours)
+    messages = [each.entry.message for each in await world.outbox.claim("email", 1 << 62, 1000, 1)]
+    assert {each.key for each in messages} == {f"{m.intervention.id}.email" for m in made if "email" in _channels(m)}
+    for each in messages:
+        assert not local_time.is_quiet(each.due_us, zone, hours)
         if each.expires_us > each.due_us:
-            assert not quiet.is_quiet(each.expires_us - 1, zone, hours)
+            assert not local_time.is_quiet(each.expires_us - 1, zone, hours)
             for per in ("day", "week"):
-                assert quiet.period(each.expires_us - 1, zone, per) == quiet.period(each.due_us, zone, per)
+                assert local_time.period(each.expires_us - 1, zone, per) == local_time.period(each.due_us, zone, per)
 
 
-def _channels(made: Made) -> tuple[str, ...]:
+def _channels(made: Created) -> tuple[str, ...]:
     return (made.intervention.channel, *made.intervention.also_channels)
 
 
@@ -188,14 +190,14 @@ async def test_a_message_waits_for_better_words_but_not_beyond_its_time() -> Non
     await world.deliver(0, [WELCOME])
     (made,) = await world.send(Row(55.0, indicators=("form_errors",)))
     (claimed,) = await world.outbox.claim("email", 1 << 62, 10, 1)
-    assert claimed.slip.parcel.due_us == made.intervention.send_us + 5_000_000
+    assert claimed.entry.message.due_us == made.intervention.send_us + 5_000_000
     evening = World(edited(quiet_hours={"start": "10:10", "end": "10:00", "channels": ["email"]}, cooldown="1m"))
     evening.deciding._words_us = 15 * MINUTE
     await evening.deliver(0, [WELCOME])
     # Held until the ten minutes of the day that are not quiet, which are fewer than the words may take.
     await evening.send(Row(55.0, indicators=("form_errors",)))
     (claimed,) = await evening.outbox.claim("email", 1 << 62, 10, 1)
-    assert claimed.slip.parcel.due_us == claimed.slip.parcel.expires_us
+    assert claimed.entry.message.due_us == claimed.entry.message.expires_us
 
 
 async def test_a_message_that_never_left_gives_its_place_back() -> None:
@@ -319,17 +321,17 @@ async def test_what_concerns_a_transaction_leaves_in_quiet_hours_too() -> None:
     world = World(edited(actions=[mail], quiet_hours=quiet_hours))
     (made,) = await world.send(Row(80.0))
     (claimed,) = await world.outbox.claim("email", 1 << 62, 10, 1)
-    assert (claimed.slip.parcel.due_us, claimed.slip.parcel.expires_us) == (NOON_ISH, NOON_ISH + 10 * MINUTE)
+    assert (claimed.entry.message.due_us, claimed.entry.message.expires_us) == (NOON_ISH, NOON_ISH + 10 * MINUTE)
     assert (await world.reading.waiting("ada")).intervention is None  # it is not for the product to show
     assert (await world.reading.intervention(made.intervention.id)).intervention == made.intervention
 
 
 async def test_users_of_high_value_go_first() -> None:
     world = World(edited(high_value={"least": 100, "currency": "EUR"}))
-    await world.send(Row(bought=Bought(60.0, "EUR")), Row(bought=Bought(60.0, "USD")))
+    await world.send(Row(bought=Purchase(60.0, "EUR")), Row(bought=Purchase(60.0, "USD")))
     (made,) = await world.send(Row(80.0))
     assert made.intervention.queue == "standard"
-    await world.send(Row(at_us=NOON_ISH + HOUR, bought=Bought(40.0, "EUR")))
+    await world.send(Row(at_us=NOON_ISH + HOUR, bought=Purchase(40.0, "EUR")))
     (made,) = await world.send(Row(80.0, NOON_ISH + 2 * HOUR))
     assert made.intervention.queue == "priority"
 

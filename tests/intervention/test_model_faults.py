@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from mesh.errors import MeshError
-from services.intervention.adapters.bedrock import BedrockModel
-from services.intervention.domain.conversation import NotAnswered, Question, Refusal, Turn
-from services.intervention.domain.prompt import WORDING
-from services.intervention.domain.worded import Worded
+from services.intervention.language.adapters.bedrock import BedrockModel
+from services.intervention.language.domain.conversation import NotAnswered, Question, Refusal, Turn
+from services.intervention.language.domain.generated_copy import GeneratedCopy
+from services.intervention.language.domain.prompt import WORDING
 from tests import bedrock
 from tests.bedrock import CUT, DRIPPING, EXPIRED, HELD, THROTTLED, Reply, fails, says, words
 from tests.intervention.builders import HOUR
@@ -24,7 +24,7 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     bedrock.have_credentials(monkeypatch)
 
 
-def refused(found: Worded) -> str:
+def refused(found: GeneratedCopy) -> str:
     """Why words are not used; none of them are kept then."""
     assert (found.is_used, found.text) == (False, "")
     return found.refusal
@@ -33,7 +33,7 @@ def refused(found: Worded) -> str:
 async def test_good_words_are_used_and_counted() -> None:
     async with model_world(words(GOOD)) as world:
         found = await world.worded()
-        assert found == Worded(
+        assert found == GeneratedCopy(
             text=GOOD,
             model_id="amazon.nova-micro-v1:0",
             prompt_version="wording-1",
@@ -184,8 +184,8 @@ async def test_slow_calls_take_no_more_than_their_places() -> None:
 async def test_more_than_can_wait_keep_their_words_and_cost_nothing() -> None:
     async with model_world(HELD) as world:
         for number in range(400):
-            world.wordings.ask([(known_facts(), help_(number))])
-        assert world.wordings.waiting_count == 256
+            world.copywriter.ask([(known_facts(), help_(number))])
+        assert world.copywriter.waiting_count == 256
         assert await world.call_counts() == {"busy": 400 - 256}
 
 
@@ -201,7 +201,7 @@ async def test_a_clock_that_jumps_while_the_model_thinks(jump: int) -> None:
         world.server.script.append(while_the_clock_jumps)
         found = await world.worded()
         assert found.is_used is (jump < 0)
-        assert world.witness.calls[0].ended_us >= world.witness.calls[0].started_us
+        assert world.observer.calls[0].ended_us >= world.observer.calls[0].started_us
         world.clock.now_us -= jump
         assert (await world.worded(help_(2))).is_used
 
@@ -300,7 +300,7 @@ async def test_a_store_that_is_away_costs_nobody_anything() -> None:
             raise MeshError("DEPENDENCY_UNAVAILABLE", "away")
 
         load, world.state.load = world.state.load, away  # type: ignore[method-assign,assignment]
-        world.wordings.ask([(known_facts(), help_(1))])
+        world.copywriter.ask([(known_facts(), help_(1))])
         await asyncio.wait_for(attempts.wait(), 5)
         world.state.load = load  # type: ignore[method-assign]
         assert (await world.worded(help_(2))).is_used
@@ -308,8 +308,8 @@ async def test_a_store_that_is_away_costs_nobody_anything() -> None:
 
 async def test_what_is_no_english_template_is_not_worded() -> None:
     async with model_world(words(GOOD)) as world:
-        world.wordings.ask([(known_facts(), help_(1, "Das Formular macht Mühe. Möchten Sie jetzt mit uns chatten?"))])
-        world.wordings.ask([(known_facts(), help_(2))])
+        world.copywriter.ask([(known_facts(), help_(1, "Das Formular macht Mühe. Möchten Sie jetzt mit uns chatten?"))])
+        world.copywriter.ask([(known_facts(), help_(2))])
         await asyncio.wait_for(world.state.saved.wait(), 5)
         assert await world.stored("i1") is None
         assert await world.stored("i2") is not None

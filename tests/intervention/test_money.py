@@ -2,13 +2,14 @@
 
 import pytest
 
-from services.intervention.domain.chance import held_out
-from services.intervention.domain.facts import Bought, EventKind, Outcome
+from services.intervention.decision.domain.chance import held_out
+from services.intervention.decision.domain.facts import Outcome, Purchase
+from services.intervention.policy.domain.policy import EventKind
 from tests.intervention.builders import MINUTE, NOON_ISH, Row, World, edited, outcome
 
 
 def bought(amount: float, currency: str = "EUR", *, is_refund: bool = False, **row: object) -> Row:
-    return Row(kind=EventKind.PURCHASE, bought=Bought(amount, currency, is_refund), **row)  # type: ignore[arg-type]
+    return Row(kind=EventKind.PURCHASE, bought=Purchase(amount, currency, is_refund), **row)  # type: ignore[arg-type]
 
 
 async def sums(world: World) -> dict[str, float]:

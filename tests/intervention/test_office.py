@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.intervention.domain.office import left_of_office_us, local_time, next_opening_us
+from services.intervention.decision.domain.local_time import business_us_left, local_time, next_opening_us
 
 ZONES = ["", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Pacific/Apia", "No/Where", "../etc"]
 
@@ -27,7 +27,7 @@ def at(text: str) -> int:
     ],
 )
 def test_what_is_left_of_the_office_day(now: str, zone: str, left_hours: int) -> None:
-    assert left_of_office_us(at(now), zone, 9, 18) == left_hours * 3_600_000_000
+    assert business_us_left(at(now), zone, 9, 18) == left_hours * 3_600_000_000
 
 
 @pytest.mark.parametrize(
@@ -49,4 +49,4 @@ def test_the_office_is_open_from_its_opening_on(now_us: int, zone: str) -> None:
     opening_us = next_opening_us(now_us, zone, 9)
     assert 0 < opening_us - now_us <= 4 * 24 * 3_600_000_000
     assert local_time(opening_us, zone).hour == 9
-    assert left_of_office_us(opening_us, zone, 9, 18) == 9 * 3_600_000_000
+    assert business_us_left(opening_us, zone, 9, 18) == 9 * 3_600_000_000

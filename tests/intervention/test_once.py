@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh import applied, keyed
-from services.intervention.domain.decision import derive
-from services.intervention.domain.eligibility import URGENT
-from services.intervention.domain.facts import Bought, EventKind, Outcome, OutcomeReport
-from services.intervention.domain.outcome import is_waiting
-from services.intervention.domain.policy import REMEMBERED_OFFERS
-from services.intervention.states import USERS
-from services.intervention.usecases.effects import Made
+from services.intervention.batch.effects import Created
+from services.intervention.decision.domain.decision import derive
+from services.intervention.decision.domain.eligibility import URGENT
+from services.intervention.decision.domain.facts import Outcome, OutcomeReport, Purchase
+from services.intervention.decision.domain.outcome import is_waiting
+from services.intervention.decision.state import USERS
+from services.intervention.policy.domain.policy import REMEMBERED_OFFERS, EventKind
 from tests.intervention.builders import HOUR, MINUTE, NOON_ISH, POLICY, Row, World, arrival
 
 # Ids of what the third shard's first records may have made, so that outcomes hit now and then.
@@ -44,7 +44,7 @@ BUYING = st.builds(
     at_us=st.integers(0, 90).map(lambda minute: NOON_ISH + minute * MINUTE),
     user_id=st.sampled_from(["ada", "bob"]),
     kind=st.just(EventKind.PURCHASE),
-    bought=st.builds(Bought, st.sampled_from([-5.0, 0.0, 7.5]), st.sampled_from(["EUR", ""]), st.booleans()),
+    bought=st.builds(Purchase, st.sampled_from([-5.0, 0.0, 7.5]), st.sampled_from(["EUR", ""]), st.booleans()),
     age_us=st.sampled_from([0, HOUR]),
 )
 COPIED = st.builds(Row, score=st.sampled_from([10.0, 80.0]), user_id=st.just("bob"), is_copy=st.just(True))
@@ -66,7 +66,7 @@ RECORDS = st.lists(st.lists(ROWS, min_size=1, max_size=6), min_size=1, max_size=
 CUTS = st.lists(st.tuples(st.integers(1, 4), st.booleans()), max_size=8)
 
 
-def is_urgent(made: Made) -> bool:
+def is_urgent(made: Created) -> bool:
     return made.decision.verdict.reasons[0] in URGENT
 
 
@@ -84,21 +84,21 @@ async def test_cuts_and_redeliveries_change_nothing(records: list[list[Row]], cu
     expected = {}
     standings: dict[tuple[int, int], bytes] = {}
     for sequence, rows in enumerate(records):  # which grow with what moves
-        came = await once.come(sequence, [rows])
-        expected.update({(sequence, made.row): made for made in came.made})
-        standings.update({(sequence, row): standing for row, standing in came.standings.items()})
-        records += [[arrival("bob", NOON_ISH + 90 * MINUTE, each)] for each in came.standings.values()]
+        result = await once.come(sequence, [rows])
+        expected.update({(sequence, made.row): made for made in result.made})
+        standings.update({(sequence, row): standing for row, standing in result.standings.items()})
+        records += [[arrival("bob", NOON_ISH + 90 * MINUTE, each)] for each in result.standings.values()]
     world, answers, checkpoint = World(), {}, 0
     while checkpoint < len(records):
         length, is_checkpointed = cuts.pop() if cuts else (1, True)
         end = min(checkpoint + length, len(records))
         batch: Sequence[list[Row]] = records[checkpoint:end]
         origin = [(checkpoint + i, row) for i, rows in enumerate(batch) for row in range(len(rows))]
-        came = await world.come(checkpoint, batch)
-        for made in came.made:
+        result = await world.come(checkpoint, batch)
+        for made in result.made:
             sequence, row = origin[made.row]
             answers[sequence, row] = dataclasses.replace(made, row=row)
-        assert all(standings[origin[row]] == each for row, each in came.standings.items())
+        assert all(standings[origin[row]] == each for row, each in result.standings.items())
         assert {at: made for at, made in expected.items() if at[0] < end} == answers
         if is_checkpointed:
             checkpoint = end
@@ -111,7 +111,7 @@ async def test_cuts_and_redeliveries_change_nothing(records: list[list[Row]], cu
 @given(RECORDS)
 async def test_the_policy_holds_whatever_happens(records: list[list[Row]]) -> None:
     world = World()
-    earlier: dict[str, list[Made]] = {"ada": [], "bob": []}
+    earlier: dict[str, list[Created]] = {"ada": [], "bob": []}
     for sequence, rows in enumerate([WELCOME, *records]):
         for made in await world.deliver(sequence, [rows]):
             facts = made.decision.facts

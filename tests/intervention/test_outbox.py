@@ -6,13 +6,13 @@ import pytest
 
 from mesh import redis
 from mesh.errors import Unavailable
-from services.intervention.adapters.outbox_memory import MemoryOutbox
-from services.intervention.adapters.outbox_redis import RedisOutbox
-from services.intervention.domain import delivery
-from services.intervention.domain.delivery import DeliveryState
-from services.intervention.ports import Backlog, Claimed, Outbox
+from services.intervention.delivery.adapters.outbox_memory import MemoryOutbox
+from services.intervention.delivery.adapters.outbox_redis import RedisOutbox
+from services.intervention.delivery.domain import delivery
+from services.intervention.delivery.domain.delivery import DeliveryState
+from services.intervention.delivery.ports import Backlog, Claimed, Outbox
 from tests.conftest import free_port
-from tests.intervention.parcels import MINUTE, NOON_ISH, SECOND, parcel
+from tests.intervention.messages import MINUTE, NOON_ISH, SECOND, message
 
 LEASE = 60 * SECOND
 LATER = NOON_ISH + LEASE
@@ -28,23 +28,23 @@ async def claim(outbox: Outbox, now_us: int = NOON_ISH, limit: int = 10, channel
 
 
 def names(claimed: list[Claimed]) -> list[str]:
-    return [each.slip.parcel.intervention_id for each in claimed]
+    return [each.entry.message.intervention_id for each in claimed]
 
 
 async def test_what_is_added_comes_up_once_when_it_is_due_the_longest_due_first(outbox: Outbox) -> None:
     due = {1: 5, 2: 0, 3: 7, 4: 20}
-    await outbox.add([parcel(n, due_us=NOON_ISH + at * SECOND) for n, at in due.items()], NOON_ISH)
+    await outbox.add([message(n, due_us=NOON_ISH + at * SECOND) for n, at in due.items()], NOON_ISH)
     assert names(await claim(outbox)) == ["i-3-2-0"]
     assert await claim(outbox) == []
     later = await claim(outbox, NOON_ISH + 10 * SECOND)
     assert names(later) == ["i-3-1-0", "i-3-3-0"]
     assert later[0] == Claimed(
-        delivery.wrapped(parcel(1, due_us=NOON_ISH + 5 * SECOND)), NOON_ISH + 10 * SECOND + LEASE
+        delivery.new_entry(message(1, due_us=NOON_ISH + 5 * SECOND)), NOON_ISH + 10 * SECOND + LEASE
     )
 
 
 async def test_channels_are_apart_and_a_claim_takes_no_more_than_asked(outbox: Outbox) -> None:
-    await outbox.add([parcel(n, channel) for n in range(1, 6) for channel in ("email", "chat")], NOON_ISH)
+    await outbox.add([message(n, channel) for n in range(1, 6) for channel in ("email", "chat")], NOON_ISH)
     assert names(await claim(outbox, limit=2)) == ["i-3-1-0", "i-3-2-0"]
     assert len(await claim(outbox, channel="chat")) == 5
     assert await claim(outbox, channel="push") == []
@@ -53,49 +53,49 @@ async def test_channels_are_apart_and_a_claim_takes_no_more_than_asked(outbox: O
 
 async def test_the_backlog_is_what_has_not_come_to_an_end_and_when_it_comes_up(outbox: Outbox) -> None:
     assert await outbox.backlog("email") == Backlog(0, None)
-    await outbox.add([parcel(1, due_us=NOON_ISH), parcel(2, due_us=LATER + 1), parcel(3, "chat")], NOON_ISH)
+    await outbox.add([message(1, due_us=NOON_ISH), message(2, due_us=LATER + 1), message(3, "chat")], NOON_ISH)
     assert await outbox.backlog("email") == Backlog(2, NOON_ISH)
     (claimed,) = await claim(outbox)
     assert await outbox.backlog("email") == Backlog(2, LATER)
-    await outbox.update(claimed, delivery.sent(claimed.slip, "", NOON_ISH), None)
+    await outbox.update(claimed, delivery.sent(claimed.entry, "", NOON_ISH), None)
     assert await outbox.backlog("email") == Backlog(1, LATER + 1)
 
 
 async def test_many_who_claim_at_once_share_what_is_due(outbox: Outbox) -> None:
-    await outbox.add([parcel(n) for n in range(40)], NOON_ISH)
+    await outbox.add([message(n) for n in range(40)], NOON_ISH)
     shares = await asyncio.gather(*(claim(outbox, limit=7) for _ in range(8)))
     found = [name for share in shares for name in names(share)]
     assert len(found) == len(set(found)) == 40
 
 
 async def test_adding_again_changes_nothing_before_and_after_the_end(outbox: Outbox) -> None:
-    await outbox.add([parcel()], NOON_ISH)
+    await outbox.add([message()], NOON_ISH)
     (first,) = await claim(outbox)
-    await outbox.add([parcel(text="other")], NOON_ISH)
+    await outbox.add([message(text="other")], NOON_ISH)
     assert await claim(outbox) == []
-    sent = delivery.sent(delivery.begun(first.slip, "ses", NOON_ISH), "m-1", NOON_ISH)
+    sent = delivery.sent(delivery.begun(first.entry, "ses", NOON_ISH), "m-1", NOON_ISH)
     assert await outbox.update(first, sent, None)
-    await outbox.add([parcel(text="other")], LATER)
+    await outbox.add([message(text="other")], LATER)
     assert await claim(outbox, LATER) == []
     ((told,),) = await outbox.deliveries(["i-3-1-0"])
     assert told == delivery.Delivery("email", DeliveryState.SENT, 1, NOON_ISH, "ses", "m-1", "", "i-3-1-0.email")
 
 
 async def test_what_a_claimer_left_comes_up_again_after_the_lease(outbox: Outbox) -> None:
-    await outbox.add([parcel()], NOON_ISH)
+    await outbox.add([message()], NOON_ISH)
     (first,) = await claim(outbox)
     assert await claim(outbox, LATER - 1) == []
     (second,) = await claim(outbox, LATER)
-    assert second.slip == first.slip
-    begun = delivery.begun(first.slip, "ses", LATER)
+    assert second.entry == first.entry
+    begun = delivery.begun(first.entry, "ses", LATER)
     assert not await outbox.update(first, begun, LATER + LEASE)
     assert await outbox.update(second, begun, LATER + LEASE)
 
 
 async def test_an_update_that_comes_again_answers_as_the_first(outbox: Outbox) -> None:
-    await outbox.add([parcel()], NOON_ISH)
+    await outbox.add([message()], NOON_ISH)
     (first,) = await claim(outbox)
-    begun = delivery.begun(first.slip, "ses", NOON_ISH + 1)
+    begun = delivery.begun(first.entry, "ses", NOON_ISH + 1)
     assert [await outbox.update(first, begun, LATER + 1) for _ in range(2)] == [True, True]
     assert await claim(outbox, LATER) == []
     held = Claimed(begun, LATER + 1)
@@ -106,28 +106,28 @@ async def test_an_update_that_comes_again_answers_as_the_first(outbox: Outbox) -
 
 
 async def test_what_is_put_off_comes_up_at_its_time(outbox: Outbox) -> None:
-    await outbox.add([parcel()], NOON_ISH)
+    await outbox.add([message()], NOON_ISH)
     (first,) = await claim(outbox)
-    put_off = delivery.deferred(first.slip, "throttled", NOON_ISH + SECOND, is_doubtful=False)
+    put_off = delivery.deferred(first.entry, "throttled", NOON_ISH + SECOND, is_doubtful=False)
     assert await outbox.update(first, put_off, NOON_ISH + SECOND)
     assert await claim(outbox, NOON_ISH + SECOND - 1) == []
     (second,) = await claim(outbox, NOON_ISH + SECOND)
-    assert second.slip == put_off
+    assert second.entry == put_off
     ((told,),) = await outbox.deliveries(["i-3-1-0"])
     assert (told.state, told.reason, told.update_us) == (DeliveryState.WAITING, "throttled", NOON_ISH + SECOND)
 
 
 async def test_cancelling_ends_all_channels_at_once_and_brings_them_up_to_be_filed(outbox: Outbox) -> None:
     held_us = NOON_ISH + 20 * MINUTE
-    await outbox.add([parcel(1, "email", due_us=held_us), parcel(1, "chat"), parcel(2)], NOON_ISH)
+    await outbox.add([message(1, "email", due_us=held_us), message(1, "chat"), message(2)], NOON_ISH)
     (chat,) = await claim(outbox, channel="chat")
     await outbox.cancel(["i-3-1-0", "i-3-9-0"], NOON_ISH + 1, "answered")
-    assert not await outbox.update(chat, delivery.begun(chat.slip, "webhook", NOON_ISH + 2), LATER)
+    assert not await outbox.update(chat, delivery.begun(chat.entry, "webhook", NOON_ISH + 2), LATER)
     for channel in ("email", "chat"):
         found = await claim(outbox, NOON_ISH + 1, channel=channel)
-        mine = next(each for each in found if each.slip.parcel.intervention_id == "i-3-1-0")
-        assert (mine.slip.state, mine.slip.reason) == (DeliveryState.CANCELLED, "answered")
-        assert await outbox.update(mine, mine.slip, None)
+        mine = next(each for each in found if each.entry.message.intervention_id == "i-3-1-0")
+        assert (mine.entry.state, mine.entry.reason) == (DeliveryState.CANCELLED, "answered")
+        assert await outbox.update(mine, mine.entry, None)
     told = await outbox.deliveries(["i-3-1-0", "i-3-2-0", "i-3-9-0"])
     assert [[(one.channel, one.state) for one in each] for each in told] == [
         [("chat", DeliveryState.CANCELLED), ("email", DeliveryState.CANCELLED)],
@@ -137,10 +137,10 @@ async def test_cancelling_ends_all_channels_at_once_and_brings_them_up_to_be_fil
 
 
 async def test_cancelling_leaves_what_is_done_or_in_doubt(outbox: Outbox) -> None:
-    await outbox.add([parcel(1), parcel(2)], NOON_ISH)
+    await outbox.add([message(1), message(2)], NOON_ISH)
     one, two = await claim(outbox)
-    assert await outbox.update(one, delivery.begun(one.slip, "ses", NOON_ISH), LATER)
-    sent = delivery.sent(delivery.begun(two.slip, "ses", NOON_ISH), "m", NOON_ISH)
+    assert await outbox.update(one, delivery.begun(one.entry, "ses", NOON_ISH), LATER)
+    sent = delivery.sent(delivery.begun(two.entry, "ses", NOON_ISH), "m", NOON_ISH)
     assert await outbox.update(two, sent, None)
     await outbox.cancel(["i-3-1-0", "i-3-2-0"], NOON_ISH, "answered")
     told = await outbox.deliveries(["i-3-1-0", "i-3-2-0"])
@@ -157,9 +157,9 @@ async def test_nothing_asked_is_nothing_done(outbox: Outbox) -> None:
 
 async def test_in_redis_a_batch_is_one_script_a_channel_and_all_of_it_passes(server: redis.Client) -> None:
     outbox = RedisOutbox(server, lifetime_seconds=3600)
-    await outbox.add([parcel(0)], NOON_ISH)
+    await outbox.add([message(0)], NOON_ISH)
     before = (await server.info("commandstats"))["cmdstat_evalsha"]["calls"]
-    await outbox.add([parcel(n, channel) for n in range(1, 201) for channel in ("email", "chat")], NOON_ISH)
+    await outbox.add([message(n, channel) for n in range(1, 201) for channel in ("email", "chat")], NOON_ISH)
     assert (await server.info("commandstats"))["cmdstat_evalsha"]["calls"] - before == 2
     keys = [key async for key in server.scan_iter("jm:intervention:{*}:outbox:*")]
     assert len(keys) == 401 + 2
@@ -167,13 +167,13 @@ async def test_in_redis_a_batch_is_one_script_a_channel_and_all_of_it_passes(ser
     lifetime = await server.ttl(f"{index}:i-3-1-0")
     assert 3600 + 1800 - 10 < lifetime <= 3600 + 1800
     (first, *_) = await claim(outbox, limit=1)
-    assert await outbox.update(first, delivery.begun(first.slip, "ses", NOON_ISH), LATER)
-    assert await server.ttl(f"{index}:{first.slip.parcel.intervention_id}") > 3600
+    assert await outbox.update(first, delivery.begun(first.entry, "ses", NOON_ISH), LATER)
+    assert await server.ttl(f"{index}:{first.entry.message.intervention_id}") > 3600
 
 
 async def test_in_redis_what_has_passed_leaves_the_index(valkey: redis.Client) -> None:
     outbox = RedisOutbox(valkey, lifetime_seconds=3600)
-    await outbox.add([parcel(1), parcel(2)], NOON_ISH)
+    await outbox.add([message(1), message(2)], NOON_ISH)
     index = f"jm:intervention:{{{redis.partition('email')}}}:outbox:email"
     await valkey.delete(f"{index}:i-3-1-0")
     assert names(await claim(outbox)) == ["i-3-2-0"]
@@ -183,12 +183,12 @@ async def test_in_redis_what_has_passed_leaves_the_index(valkey: redis.Client) -
 async def test_a_store_that_is_away_is_unavailable() -> None:
     client = redis.connect(f"redis://127.0.0.1:{free_port()}/0")
     outbox = RedisOutbox(client, lifetime_seconds=3600)
-    gone = Claimed(delivery.wrapped(parcel()), LATER)
+    gone = Claimed(delivery.new_entry(message()), LATER)
     for call in (
-        outbox.add([parcel()], NOON_ISH),
+        outbox.add([message()], NOON_ISH),
         outbox.cancel(["i-3-1-0"], NOON_ISH, "answered"),
         outbox.claim("email", NOON_ISH, 1, LEASE),
-        outbox.update(gone, gone.slip, None),
+        outbox.update(gone, gone.entry, None),
         outbox.deliveries(["i-3-1-0"]),
     ):
         with pytest.raises(Unavailable):

@@ -4,9 +4,9 @@ import itertools
 
 import pytest
 
-from services.intervention.domain.eligibility import Reason
-from services.intervention.domain.facts import Outcome
-from services.intervention.domain.outcome import is_final, is_waiting, may_follow, success_probability
+from services.intervention.decision.domain.eligibility import Reason
+from services.intervention.decision.domain.facts import Outcome
+from services.intervention.decision.domain.outcome import is_final, is_waiting, may_follow, success_probability
 from tests.intervention.builders import HOUR, MINUTE, NOON_ISH, POLICY, Row, World, outcome
 
 ENDS = [Outcome.ACCEPTED, Outcome.DECLINED, Outcome.EXPIRED, Outcome.CONVERTED]

@@ -11,16 +11,17 @@ from hypothesis import event, example, given, note, settings
 from hypothesis import strategies as st
 
 from mesh import keyed
-from services.intervention.domain import quiet
-from services.intervention.domain.chance import held_out
-from services.intervention.domain.eligibility import Reason
-from services.intervention.domain.facts import Bought, EventKind, Outcome, OutcomeReport, Position
-from services.intervention.domain.offer import WithdrawalReason
-from services.intervention.domain.outcome import is_waiting
-from services.intervention.domain.pending import Helped
-from services.intervention.states import USERS
-from services.intervention.usecases.deciding import Came
-from services.intervention.usecases.effects import Made
+from services.intervention.batch.deciding import BatchResult
+from services.intervention.batch.effects import Created
+from services.intervention.decision.domain import local_time
+from services.intervention.decision.domain.chance import held_out
+from services.intervention.decision.domain.eligibility import Reason
+from services.intervention.decision.domain.facts import Outcome, OutcomeReport, Position, Purchase
+from services.intervention.decision.domain.offer import WithdrawalReason
+from services.intervention.decision.domain.outcome import is_waiting
+from services.intervention.decision.domain.user_state import UserState
+from services.intervention.decision.state import USERS
+from services.intervention.policy.domain.policy import EventKind
 from tests.intervention.builders import HOUR, MINUTE, NOON_ISH, Row, World, arrival, edited, policy
 
 SECOND = 1_000_000
@@ -91,7 +92,7 @@ class Town:
         self.world = World(edited(**MEMBERS))
         self.people = {name: Person(name) for name in PEOPLE}
         self.at_us = NOON_ISH
-        self.made: list[Made] = []
+        self.made: list[Created] = []
         self.counted: dict[str, Counted] = {}
         self.standings: dict[bytes, Counted | None] = {}
         self.records: list[list[Row]] = []
@@ -116,9 +117,11 @@ class Town:
                 # The last link is what the event would have been told by, a moment earlier.
                 await self._send(Row(95.0, person.linked_us[person.anonymous] + SECOND, person.anonymous))
             case "again" if self.records:
-                came = await self._deliver(self.records[-1])
-                assert [each.intervention.id for each in came.made] == [each.intervention.id for each in self.last.made]
-                assert came.standings == self.last.standings
+                result = await self._deliver(self.records[-1])
+                assert [each.intervention.id for each in result.made] == [
+                    each.intervention.id for each in self.last.made
+                ]
+                assert result.standings == self.last.standings
             case _:
                 row = self._row(person, what)
                 if row is not None:
@@ -129,7 +132,7 @@ class Town:
         row = Row(at_us=self.at_us, user_id=person.id)
         last = next((each for each in reversed(self.made) if self._owner(each) == person.name), None)
         id_ = last.intervention.id if last else ""
-        bought = Bought(5.0, "EUR", is_refund=what == "gives back")
+        bought = Purchase(5.0, "EUR", is_refund=what == "gives back")
         members: dict[str, dict[str, object]] = {
             "fails": {"score": 95.0},
             "answers": {"outcome": OutcomeReport(id_, Outcome.DECLINED, "in_app")},
@@ -168,15 +171,15 @@ class Town:
             first.is_converted = brought.is_converted or (own is not None and own.is_converted)
             self.counted[person.name] = first
 
-    async def _send(self, row: Row) -> Came:
+    async def _send(self, row: Row) -> BatchResult:
         self.records.append([row])
         self.world.clock.now_us = max(self.world.clock.now_us, row.at_us)
-        came = self.last = await self._deliver([row])
-        self.made += came.made
+        result = self.last = await self._deliver([row])
+        self.made += result.made
         await self._count(row)
-        return came
+        return result
 
-    async def _deliver(self, rows: list[Row]) -> Came:
+    async def _deliver(self, rows: list[Row]) -> BatchResult:
         return await self.world.come(len(self.records), [rows])
 
     async def _count(self, row: Row) -> None:
@@ -193,14 +196,14 @@ class Town:
     def _position(self) -> Position:
         return Position("3", len(self.records), 0)
 
-    def _owner(self, made: Made) -> str:
+    def _owner(self, made: Created) -> str:
         return made.decision.facts.user_id.partition("-")[0]
 
-    async def helped(self, user_id: str) -> Helped:
+    async def helped(self, user_id: str) -> UserState:
         """What is remembered of a user."""
         return await keyed.read(self.world.state, USERS, user_id)
 
-    async def live(self) -> list[Made]:
+    async def live(self) -> list[Created]:
         """The help that was not taken back because its user turned out to be somebody who had been helped."""
         found = []
         for each in self.made:
@@ -209,7 +212,7 @@ class Town:
                 found.append(each)
         return found
 
-    def known_before(self, made: Made, among: Iterable[Made]) -> list[Made]:
+    def known_before(self, made: Created, among: Iterable[Created]) -> list[Created]:
         """The earlier help of the same person, as far as it was known to be the same when this help was made."""
         facts = made.decision.facts
         person = self.people[self._owner(made)]
@@ -256,7 +259,7 @@ async def check_what_waits(town: Town, person: Person) -> None:
             assert helped.offers == ()
 
 
-def check_help(town: Town, made: Made, live: list[Made]) -> None:
+def check_help(town: Town, made: Created, live: list[Created]) -> None:
     """Help is for what has just happened to somebody who may be helped, and not more often than the policy allows."""
     facts = made.decision.facts
     assert facts.age_us <= RULES.freshness_us
@@ -264,8 +267,8 @@ def check_help(town: Town, made: Made, live: list[Made]) -> None:
     assert facts.kind != EventKind.IDENTIFY
     before = [each.decision.facts.received_us for each in town.known_before(made, live)]
     assert all(facts.received_us - each >= RULES.cooldown_us for each in before)
-    today = quiet.period(facts.received_us, "Europe/Berlin", "day")
-    assert sum(quiet.period(each, "Europe/Berlin", "day") == today for each in before) < RULES.caps[0].most
+    today = local_time.period(facts.received_us, "Europe/Berlin", "day")
+    assert sum(local_time.period(each, "Europe/Berlin", "day") == today for each in before) < RULES.caps[0].most
 
 
 async def check_the_experiment(town: Town) -> None:

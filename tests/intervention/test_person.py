@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 
 from mesh import keyed
 from mesh.clock import LATEST_US
-from services.intervention.domain import ledger, pending, person
-from services.intervention.domain.chance import held_out
-from services.intervention.domain.decision import derive
-from services.intervention.domain.eligibility import Reason
-from services.intervention.domain.facts import Bought, EventKind, Outcome
-from services.intervention.domain.offer import WithdrawalReason
-from services.intervention.domain.pending import Helped
-from services.intervention.domain.policy import REMEMBERED_OFFERS
-from services.intervention.domain.timeline import Dated, Timeline
-from services.intervention.states import UNDELIVERED, USERS
+from services.intervention.decision.domain import ledger, linking, user_state
+from services.intervention.decision.domain.chance import held_out
+from services.intervention.decision.domain.decision import derive
+from services.intervention.decision.domain.eligibility import Reason
+from services.intervention.decision.domain.facts import Outcome, Purchase
+from services.intervention.decision.domain.offer import WithdrawalReason
+from services.intervention.decision.domain.user_state import UserState
+from services.intervention.decision.state import UNDELIVERED, USERS
+from services.intervention.policy.domain.policy import REMEMBERED_OFFERS, EventKind
+from services.intervention.policy.domain.timeline import DatedPolicy, Timeline
 from tests.intervention import golden
 from tests.intervention.builders import (
     HOUR,
@@ -49,10 +49,10 @@ def failing(user_id: str, at_us: int, **members: object) -> Row:
 
 
 def buys(user_id: str, at_us: int, amount: float = 5.0, currency: str = "EUR") -> Row:
-    return Row(user_id=user_id, at_us=at_us, kind=EventKind.PURCHASE, bought=Bought(amount, currency))
+    return Row(user_id=user_id, at_us=at_us, kind=EventKind.PURCHASE, bought=Purchase(amount, currency))
 
 
-async def helped(world: World, user_id: str) -> Helped:
+async def helped(world: World, user_id: str) -> UserState:
     return await keyed.read(world.state, USERS, user_id)
 
 
@@ -71,8 +71,8 @@ async def test_what_waits_for_the_anonymous_user_waits_for_the_known_one_from_no
     (made,) = await world.send(failing("anon", NOON_ISH))
     before = (await world.reading.waiting("anon")).cursor
     await world.link("anon", "ada", LOGIN)
-    left, came = await world.reading.waiting("anon"), await world.reading.waiting("ada")
-    assert (left.intervention, came.intervention) == (None, made.intervention)
+    left, result = await world.reading.waiting("anon"), await world.reading.waiting("ada")
+    assert (left.intervention, result.intervention) == (None, made.intervention)
     assert left.cursor > before
     assert left.withdrawn is not None
     assert (left.withdrawn.offer_id, left.withdrawn.reason) == (made.intervention.id, WithdrawalReason.IDENTIFIED)
@@ -101,7 +101,7 @@ async def test_all_that_is_remembered_moves_and_nothing_of_it_stays() -> None:
     await world.send(buys("anon", NOON_ISH, 5.0), buys("anon", NOON_ISH, 7.0, "USD"), buys("ada", NOON_ISH, 1.0))
     await world.state.save({UNDELIVERED.key("anon"): UNDELIVERED.encode(((mail.intervention.id, "email"),))}, None)
     await world.link("anon", "ada", LOGIN)
-    left, came = await helped(world, "anon"), await helped(world, "ada")
+    left, result = await helped(world, "anon"), await helped(world, "ada")
     assert left.away is not None
     assert (left.away.user_ids, left.away.at_us, left.away.urgent_us, left.away.helped_us) == (
         ("ada",),
@@ -109,10 +109,10 @@ async def test_all_that_is_remembered_moves_and_nothing_of_it_stays() -> None:
         0,
         NOON_ISH,
     )
-    assert left == Helped(change_count=left.change_count, away=left.away, time_zone="Europe/Berlin")
-    assert [each.id for each in came.offers] == [mail.intervention.id]
-    assert (came.learned, came.bought) == ({"email": (5, 0)}, {"EUR": 6.0, "USD": 7.0})
-    assert pending.standing(came).undelivered == ((mail.intervention.id, "email"),)
+    assert left == UserState(change_count=left.change_count, away=left.away, time_zone="Europe/Berlin")
+    assert [each.id for each in result.offers] == [mail.intervention.id]
+    assert (result.learned, result.bought) == ({"email": (5, 0)}, {"EUR": 6.0, "USD": 7.0})
+    assert user_state.standing(result).undelivered == ((mail.intervention.id, "email"),)
 
 
 async def test_help_for_what_was_done_before_the_login_moves_with_it_also_within_a_record() -> None:
@@ -122,9 +122,9 @@ async def test_help_for_what_was_done_before_the_login_moves_with_it_also_within
     # One decision, about the first row.
     names = ("user_ids", "event_ids", "pages", "time_zones", "assessments")
     single = {name: getattr(rows, name)[:1] for name in names}
-    came = await world.deciding.decide(at, dataclasses.replace(rows, **single, decided_rows=[0], decisions=[0, 0]))
-    (made,) = came.made
-    moving = person.decode(came.standings[1])
+    result = await world.deciding.decide(at, dataclasses.replace(rows, **single, decided_rows=[0], decisions=[0, 0]))
+    (made,) = result.made
+    moving = linking.decode(result.standings[1])
     assert moving.waiting is not None
     assert moving.waiting.id == made.intervention.id
     assert (await helped(world, "anon")).waiting is None
@@ -248,9 +248,9 @@ async def test_an_outcome_is_told_once_by_whichever_id() -> None:
     await world.send(outcome(Outcome.SHOWN, first.intervention.id, user_id="anon"))
     (second,) = await world.send(failing("ada", NOON_ISH + MINUTE))
     left = await world.come(9, [[Row(at_us=LOGIN, user_id="anon", kind=EventKind.IDENTIFY, linked="ada")]])
-    came = await world.come(10, [[arrival("ada", LOGIN, left.standings[0])]])
-    assert (left.outcomes, came.outcomes) == ([], [Outcome.WITHDRAWN])
-    assert [(each.intervention_id, each.outcome) for each in world.witness.outcomes] == [
+    result = await world.come(10, [[arrival("ada", LOGIN, left.standings[0])]])
+    assert (left.outcomes, result.outcomes) == ([], [Outcome.WITHDRAWN])
+    assert [(each.intervention_id, each.outcome) for each in world.observer.outcomes] == [
         (first.intervention.id, Outcome.SHOWN),
         (first.intervention.id, Outcome.WITHDRAWN),
     ]
@@ -266,7 +266,7 @@ async def test_what_has_run_out_on_the_way_does_not_wait() -> None:
     assert (await world.reading.intervention(made.intervention.id)).outcome is Outcome.EXPIRED
 
 
-# Helped once, not twice.
+# UserState once, not twice.
 
 
 async def test_the_event_that_identifies_brings_no_help_by_itself() -> None:
@@ -615,12 +615,12 @@ async def test_bytes_that_are_no_standing_are_refused() -> None:
     world = World()
     await world.send(failing("anon", NOON_ISH))
     good = await world.leave("anon", "ada", LOGIN)
-    assert person.decode(good).version == 1
+    assert linking.decode(good).version == 1
     other = msgspec.msgpack.encode([2, *msgspec.msgpack.decode(good)[1:]])
     late = msgspec.msgpack.encode([1, 1 << 62, *msgspec.msgpack.decode(good)[2:]])
     for bad in (b"", b"\xff", b"\x93abc", good[:-1], other, late, msgspec.msgpack.encode("standing")):
-        with pytest.raises(person.NoStandingError):
-            person.decode(bad)
+        with pytest.raises(linking.TransferError):
+            linking.decode(bad)
 
 
 def test_a_user_of_the_version_before_is_read_and_moves() -> None:
@@ -632,9 +632,9 @@ def test_a_user_of_the_version_before_is_read_and_moves() -> None:
     ]
     assert (read.learned, read.bought) == ({"email": (3, 0)}, {"EUR": 12.5})
     assert (read.withdrawn, read.away, read.undelivered, read.time_zone) == (None, None, (), "")
-    _, moving = person.left(read, (), "ada", LOGIN)
-    came = person.arrived(POLICY, pending.NOBODY, person.decode(moving), facts(arrival("ada", LOGIN, b"")))
-    assert (came.waiting, came.offers, came.bought) == (read.waiting, read.offers, read.bought)
+    _, moving = linking.left(read, (), "ada", LOGIN)
+    result = linking.arrived(POLICY, user_state.NOBODY, linking.decode(moving), facts(arrival("ada", LOGIN, b"")))
+    assert (result.waiting, result.offers, result.bought) == (read.waiting, read.offers, read.bought)
 
 
 def test_the_ledger_of_the_version_before_is_read() -> None:
@@ -646,5 +646,5 @@ def test_the_ledger_of_the_version_before_is_read() -> None:
     assert inputs.standing == chat.standing
     assert ledger.plain_reasons(decided_by, block) == [Reason.BELOW_TRIGGER, Reason.BOT]
     # It names the policy by the rules of its time; the store has it under that name.
-    timeline = Timeline([(Dated(0, block.policy_version, ""), decided_by)])
+    timeline = Timeline([(DatedPolicy(0, block.policy_version, ""), decided_by)])
     assert timeline.find(block.policy_version) == decided_by

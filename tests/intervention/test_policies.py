@@ -10,16 +10,16 @@ import yaml
 
 from mesh import redis, server
 from mesh.settings import SettingError
-from services.intervention.adapters.policy_store import MemoryPolicies, RedisPolicies
-from services.intervention.adapters.policy_yaml import PolicyFile, parse
-from services.intervention.domain import interpretation
-from services.intervention.domain.eligibility import Reason
-from services.intervention.domain.interpretation import PolicyError, policy_of
-from services.intervention.domain.policy import HOUR_US, MINUTE_US
-from services.intervention.domain.timeline import Dated, Timeline
-from services.intervention.ports import PolicyStore
-from services.intervention.usecases import policies as policies_module
-from services.intervention.usecases.policies import Policies
+from services.intervention.decision.domain.eligibility import Reason
+from services.intervention.policy import usecases as policies_module
+from services.intervention.policy.adapters.store import MemoryPolicies, RedisPolicies
+from services.intervention.policy.adapters.yaml import PolicyFile, parse
+from services.intervention.policy.domain import interpretation
+from services.intervention.policy.domain.interpretation import PolicyError, policy_of
+from services.intervention.policy.domain.policy import HOUR_US, MINUTE_US
+from services.intervention.policy.domain.timeline import DatedPolicy, Timeline
+from services.intervention.policy.ports import PolicyStore
+from services.intervention.policy.usecases import Policies
 from tests.intervention.builders import DOCUMENT, MINUTE, NOON_ISH, POLICIES, ManualClock, Row, World, edited, policy
 
 SECOND = 1_000_000
@@ -112,7 +112,7 @@ async def store(request: pytest.FixtureRequest, valkey: redis.Client) -> PolicyS
 
 
 async def test_of_two_that_append_at_once_one_comes_first(store: PolicyStore) -> None:
-    one, other = Dated(0, "a", "A"), Dated(5, "b", "ü")
+    one, other = DatedPolicy(0, "a", "A"), DatedPolicy(5, "b", "ü")
     assert await store.append(one, 0)
     assert not await store.append(other, 0)
     assert await store.append(other, 1)

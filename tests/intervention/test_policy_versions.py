@@ -10,16 +10,16 @@ import yaml
 
 from mesh import redis
 from mesh.errors import VersionMismatch
-from services.intervention.adapters.policy_store import MemoryPolicies
-from services.intervention.adapters.policy_yaml import parse
-from services.intervention.domain import interpretation
-from services.intervention.domain.document import Document, Duration
-from services.intervention.domain.facts import Outcome, OutcomeReport
-from services.intervention.domain.interpretation import policy_of
-from services.intervention.domain.offer import Standing
-from services.intervention.domain.outcome import welcome_channels
-from services.intervention.domain.timeline import Dated, Timeline
-from services.intervention.usecases.policies import Policies
+from services.intervention.decision.domain.facts import Outcome, OutcomeReport
+from services.intervention.decision.domain.offer import Standing
+from services.intervention.decision.domain.outcome import welcome_channels
+from services.intervention.policy.adapters.store import MemoryPolicies
+from services.intervention.policy.adapters.yaml import parse
+from services.intervention.policy.domain import interpretation
+from services.intervention.policy.domain.document import Document, Duration
+from services.intervention.policy.domain.interpretation import policy_of
+from services.intervention.policy.domain.timeline import DatedPolicy, Timeline
+from services.intervention.policy.usecases import Policies
 from tests.golden.formats import FORMATS, POLICY, At
 from tests.golden.kept import put
 from tests.golden.test_golden import FOLDER, assert_holds, read
@@ -129,4 +129,4 @@ async def test_outcomes_of_a_channel_that_the_policy_does_not_know_break_nothing
 
 def test_an_entry_of_version_0_1_0_has_no_canonical_form() -> None:
     blob = msgspec.msgpack.encode([5, "v+1", "version: v"])
-    assert msgspec.msgpack.decode(blob, type=Dated) == Dated(5, "v+1", "version: v", "")
+    assert msgspec.msgpack.decode(blob, type=DatedPolicy) == DatedPolicy(5, "v+1", "version: v", "")

@@ -13,8 +13,9 @@ from journeymesh.intervention.v1.intervention_pb2_grpc import (
 )
 
 from mesh.errors import InvalidArgument
-from services.intervention.domain.facts import EventKind, Outcome, Position
-from services.intervention.ports import Reference
+from services.intervention.decision.domain.facts import Outcome, Position
+from services.intervention.decision.ports import Reference
+from services.intervention.policy.domain.policy import EventKind
 from services.intervention.translation.decisions import decision_message, ledger_record
 from tests.intervention.builders import MINUTE, NOON_ISH, Row, World, outcome
 from tests.serving import serving

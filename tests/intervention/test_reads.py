@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import pytest
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 
-from services.intervention.adapters.memory import MemoryLedger
-from services.intervention.domain import ledger
-from services.intervention.ports import Entry, Reference
-from services.intervention.usecases import pieces
-from services.intervention.usecases.names import trace_name
+from services.intervention import reading
+from services.intervention.decision.adapters.memory import MemoryLedger
+from services.intervention.decision.domain import ledger
+from services.intervention.decision.ids import trace_name
+from services.intervention.decision.ports import Entry, Reference
 from tests.intervention.builders import NOON_ISH, Row, World
 
 TRACE = 9
@@ -102,10 +102,10 @@ async def test_between_pieces_others_have_their_turn() -> None:
         return turns
 
     beside = asyncio.create_task(others())
-    seen = await pieces.in_turns(work() for _ in range(10))
+    seen = await reading.in_turns(work() for _ in range(10))
     beside.cancel()
     assert seen == sorted(set(seen))
-    assert await pieces.in_turns(iter(())) == []
+    assert await reading.in_turns(iter(())) == []
 
 
 async def test_reads_wait_for_each_other_and_not_for_ever() -> None:

@@ -11,13 +11,14 @@ from journeymesh.intervention.v1 import intervention_pb2 as wire
 from mesh import keyed
 from mesh.applied import Batch
 from mesh.errors import InvalidArgument
-from services.intervention.domain import ledger
-from services.intervention.domain.eligibility import Reason
-from services.intervention.domain.facts import Bought, Contact, EventKind, Outcome, Position
-from services.intervention.domain.offer import WithdrawalReason
-from services.intervention.domain.pending import Helped
-from services.intervention.ports import Reference
-from services.intervention.states import USERS
+from services.intervention.decision.domain import ledger
+from services.intervention.decision.domain.eligibility import Reason
+from services.intervention.decision.domain.facts import Contact, Outcome, Position, Purchase
+from services.intervention.decision.domain.offer import WithdrawalReason
+from services.intervention.decision.domain.user_state import UserState
+from services.intervention.decision.ports import Reference
+from services.intervention.decision.state import USERS
+from services.intervention.policy.domain.policy import EventKind
 from services.intervention.translation.decisions import ledger_record
 from services.intervention.translation.rows import rows_of
 from tests.intervention import golden
@@ -38,7 +39,7 @@ HELP = Row(80.0)
 CLICK = Row(kind=EventKind.CLICK, at_us=SOON)
 
 
-async def helped(world: World) -> Helped:
+async def helped(world: World) -> UserState:
     return await keyed.read(world.state, USERS, "ada")
 
 
@@ -50,9 +51,9 @@ async def reasons(world: World, sequence: int) -> list[Reason]:
 
 async def test_a_run_of_five_is_decided_once_and_every_event_finds_the_decision() -> None:
     world = World()
-    came = await world.judge(*(dataclasses.replace(HELP, at_us=NOON_ISH + number) for number in range(5)))
-    assert [each.row for each in came.made] == [4]
-    assert came.reasons[Reason.RISK_AT_TRIGGER] == sum(came.reasons.values()) == 1
+    result = await world.judge(*(dataclasses.replace(HELP, at_us=NOON_ISH + number) for number in range(5)))
+    assert [each.row for each in result.made] == [4]
+    assert result.reasons[Reason.RISK_AT_TRIGGER] == sum(result.reasons.values()) == 1
     for index in range(5):
         (found,) = await world.reading.decisions_at(Position("3", 1, index))
         assert found.facts.position == Position("3", 1, 4)
@@ -63,8 +64,8 @@ async def test_a_run_of_five_is_decided_once_and_every_event_finds_the_decision(
 
 async def test_users_of_one_record_are_decided_each_for_themselves() -> None:
     world = World()
-    came = await world.judge(Row(), Row(80.0, user_id="bob"), Row(80.0), Row(user_id="eve"))
-    assert [each.decision.facts.user_id for each in came.made] == ["bob", "ada"]
+    result = await world.judge(Row(), Row(80.0, user_id="bob"), Row(80.0), Row(user_id="eve"))
+    assert [each.decision.facts.user_id for each in result.made] == ["bob", "ada"]
     assert await reasons(world, 1) == [Reason.RISK_AT_TRIGGER, Reason.RISK_AT_TRIGGER, Reason.BELOW_TRIGGER]
     (of_eve,) = await world.reading.decisions_at(Position("3", 1, 3))
     assert of_eve.facts.user_id == "eve"
@@ -82,21 +83,21 @@ async def test_each_trace_of_a_record_finds_the_decision() -> None:
 async def test_an_outcome_counts_before_the_decision() -> None:
     world = World(edited(cooldown="1m"))
     (made,) = (await world.judge(HELP)).made
-    came = await world.judge(
+    result = await world.judge(
         outcome(Outcome.DECLINED, made.intervention.id, "in_app", at_us=SOON), dataclasses.replace(HELP, at_us=SOON)
     )
-    assert came.outcomes == [Outcome.DECLINED]
+    assert result.outcomes == [Outcome.DECLINED]
     # It does not wait any more; else the decision would be that something does.
     assert await reasons(world, 2) == [Reason.RISK_AT_TRIGGER]
     assert [each.outcome for each in (await world.last()).standing.offers] == [Outcome.DECLINED]
-    assert [each.trace_id for each in world.witness.outcomes] == [(7).to_bytes(16, "big")]
+    assert [each.trace_id for each in world.observer.outcomes] == [(7).to_bytes(16, "big")]
 
 
 async def test_a_purchase_counts_though_a_click_comes_after_it() -> None:
     world = World()
     (made,) = (await world.judge(HELP)).made
     await world.judge(outcome(Outcome.SHOWN, made.intervention.id, "in_app"))
-    bought = Row(at_us=SOON, kind=EventKind.PURCHASE, bought=Bought(9.5, "EUR"))
+    bought = Row(at_us=SOON, kind=EventKind.PURCHASE, bought=Purchase(9.5, "EUR"))
     await world.judge(bought, CLICK)
     user = await helped(world)
     assert user.bought == {"EUR": 9.5}
@@ -120,8 +121,8 @@ async def test_whatever_kind_of_event_is_the_goal_converts_wherever_it_stands(ki
 async def test_no_bot_and_no_refund_converts() -> None:
     world = World()
     await world.judge(HELP)
-    bought = Row(at_us=SOON, kind=EventKind.PURCHASE, bought=Bought(9.5, "EUR"))
-    back = dataclasses.replace(bought, bought=Bought(9.5, "EUR", is_refund=True))
+    bought = Row(at_us=SOON, kind=EventKind.PURCHASE, bought=Purchase(9.5, "EUR"))
+    back = dataclasses.replace(bought, bought=Purchase(9.5, "EUR", is_refund=True))
     await world.judge(dataclasses.replace(bought, is_bot=True), back, CLICK)
     user = await helped(world)
     assert user.exposed is not None
@@ -158,10 +159,10 @@ async def test_a_journey_that_ends_within_a_record_moves_and_arrives_within_anot
     (made,) = (await world.judge(Row(80.0, user_id="anon"))).made
     link = Row(at_us=SOON, user_id="anon", kind=EventKind.IDENTIFY, linked="ada", time_zone="")
     after = dataclasses.replace(CLICK, user_id="anon")
-    came = await world.judge(link, after)
-    assert list(came.standings) == [0]
+    result = await world.judge(link, after)
+    assert list(result.standings) == [0]
     assert (await world.reading.waiting("anon")).intervention is None
-    await world.judge(arrival("ada", SOON, came.standings[0]), CLICK)
+    await world.judge(arrival("ada", SOON, result.standings[0]), CLICK)
     waiting = await world.reading.waiting("ada")
     assert waiting.intervention is not None
     assert waiting.intervention.id == made.intervention.id
@@ -211,7 +212,7 @@ async def test_a_repeated_batch_is_decided_as_before(records: list[list[Row]]) -
 @given(records=RECORDS)
 async def test_every_event_of_a_record_is_covered_by_the_one_decision_on_its_user(records: list[list[Row]]) -> None:
     world = World()
-    came = await world.deciding.decide(*judged(1, records))
+    result = await world.deciding.decide(*judged(1, records))
     count = 0
     for number, record in enumerate(records, 1):
         ((at, policy, block),) = await world.reading.pages([Reference("3", number)])
@@ -222,7 +223,7 @@ async def test_every_event_of_a_record_is_covered_by_the_one_decision_on_its_use
         assert [block.user_ids[row] for row in covered] == [row.user_id for row in record]
         assert len(set(block.user_ids)) == len(block.user_ids)
         count += len(block.user_ids)
-    assert came.reasons.total() == count  # type: ignore[attr-defined]
+    assert result.reasons.total() == count  # type: ignore[attr-defined]
 
 
 def test_a_page_of_the_version_before_covers_each_event_by_its_own_decision() -> None:
@@ -257,8 +258,8 @@ async def test_the_wire_tells_rows_and_decisions() -> None:
     assert [rows.user(row) for row in range(3)] == ["ada", "bob", "ada"]
     assert [rows.is_decided(row) for row in range(3)] == [False, True, True]
     world = World()
-    came = await world.deciding.decide(Batch("events", "3", (1,)), rows)
-    assert [(each.row, each.decision.facts.user_id) for each in came.made] == [(1, "bob"), (2, "ada")]
+    result = await world.deciding.decide(Batch("events", "3", (1,)), rows)
+    assert [(each.row, each.decision.facts.user_id) for each in result.made] == [(1, "bob"), (2, "ada")]
 
 
 def _set(name: str, *numbers: int) -> object:

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from mabwiser.mab import MAB, LearningPolicy
 from scipy import special, stats
 
-from services.intervention.domain.chance import draw
-from services.intervention.domain.selection import chosen, propensities
+from services.intervention.decision.domain.chance import chosen, draw, propensities
 
 UTILITIES = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=12)
 TEMPERATURES = st.just(0.0) | st.floats(1e-6, 1e6)

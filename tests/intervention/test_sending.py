@@ -10,26 +10,33 @@ from mesh import redis
 from mesh.errors import Unavailable
 from mesh.states.memory import MemoryState
 from mesh.states.redis import RedisState
-from services.intervention.adapters import webhook
-from services.intervention.adapters.outbox_memory import MemoryOutbox
-from services.intervention.adapters.outbox_redis import RedisOutbox
-from services.intervention.adapters.silence import SilentWitness
-from services.intervention.adapters.webhook import WebhookChannel
-from services.intervention.domain import delivery, worded
-from services.intervention.domain.delivery import Deferred, Delivery, DeliveryState, Refused, Slip, Unanswered
-from services.intervention.domain.facts import Outcome
-from services.intervention.ports import Channel, Claimed
-from services.intervention.states import WORDINGS
-from services.intervention.usecases.carrying import LEASE_US, Carrier, Tried
-from services.intervention.usecases.sending import Pace, Sender
-from tests.intervention.parcels import (
+from services.intervention.decision.domain.facts import Outcome
+from services.intervention.delivery.adapters import webhook
+from services.intervention.delivery.adapters.outbox_memory import MemoryOutbox
+from services.intervention.delivery.adapters.outbox_redis import RedisOutbox
+from services.intervention.delivery.adapters.silence import SilentDeliveryObserver
+from services.intervention.delivery.adapters.webhook import WebhookChannel
+from services.intervention.delivery.domain import delivery
+from services.intervention.delivery.domain.delivery import (
+    Deferred,
+    Delivery,
+    DeliveryState,
+    OutboxEntry,
+    Refused,
+    Unanswered,
+)
+from services.intervention.delivery.ports import Channel, Claimed
+from services.intervention.delivery.usecases import LEASE_US, AttemptResult, ChannelBackoff, Deliverer, DeliveryWorkers
+from services.intervention.language.domain import generated_copy
+from services.intervention.language.state import GENERATED_COPY
+from tests.intervention.messages import (
     MINUTE,
     NOON_ISH,
     SECOND,
     ManualClock,
     ScriptedChannel,
+    message,
     offer,
-    parcel,
     reachable,
     undelivered,
     until,
@@ -46,19 +53,19 @@ class World:
         self.clock = ManualClock()
         self.outbox = MemoryOutbox()
         self.state = MemoryState()
-        self.carrier = Carrier(self.outbox, self.state, SilentWitness(), self.clock, lambda: 1.0)
+        self.deliverer = Deliverer(self.outbox, self.state, SilentDeliveryObserver(), self.clock, lambda: 1.0)
 
     async def begin(self) -> None:
         """Offers and adds it."""
-        message = parcel()
-        await offer(self.state, [message])
+        waiting = message()
+        await offer(self.state, [waiting])
         await reachable(self.state)
-        await self.outbox.add([message], self.clock())
+        await self.outbox.add([waiting], self.clock())
 
-    async def carry(self, channel: Channel) -> list[Tried | None]:
+    async def deliver(self, channel: Channel) -> list[AttemptResult | None]:
         """Carries what is due."""
         due = await self.outbox.claim("email", self.clock(), 10, LEASE_US)
-        return [await self.carrier.carry(each, channel) for each in due]
+        return [await self.deliverer.deliver(each, channel) for each in due]
 
     async def told(self) -> Delivery:
         """How far it has come."""
@@ -76,12 +83,12 @@ async def world() -> World:
 @contextlib.asynccontextmanager
 async def sending(
     world: World, channels: Mapping[str, Channel], concurrency: int = 4, poll_seconds: float = 60
-) -> AsyncIterator[Sender]:
-    sender = Sender(
+) -> AsyncIterator[DeliveryWorkers]:
+    sender = DeliveryWorkers(
         world.outbox,
         channels,
         world.state,
-        SilentWitness(),
+        SilentDeliveryObserver(),
         world.clock,
         lambda: 1.0,
         concurrency=concurrency,
@@ -98,23 +105,23 @@ async def sending(
 
 async def test_a_wanted_message_is_sent_once_to_the_contact(world: World) -> None:
     channel = ScriptedChannel()
-    assert await world.carry(channel) == [Tried(is_good=True)]
-    assert channel.calls == [("i-3-1-0.email", parcel().text, "ada@example.org")]
+    assert await world.deliver(channel) == [AttemptResult(is_good=True)]
+    assert channel.calls == [("i-3-1-0.email", message().text, "ada@example.org")]
     assert await world.told() == Delivery(
         "email", DeliveryState.SENT, 1, NOON_ISH, "scripted", "m-1", "", "i-3-1-0.email"
     )
     world.clock.now_us += 10 * LEASE_US
-    assert await world.carry(channel) == []
+    assert await world.deliver(channel) == []
     assert await undelivered(world.state) == ()
 
 
 @pytest.mark.parametrize("is_used", [True, False])
 async def test_a_model_s_words_are_sent_if_they_are_used(world: World, is_used: bool) -> None:  # noqa: FBT001
-    words = worded.Worded("Better words.", "m", "p", "h", is_used, "", 1, 1, 1.0, NOON_ISH, False)
-    await world.state.save({WORDINGS.key(ID): WORDINGS.encode(words)}, None)
+    words = generated_copy.GeneratedCopy("Better words.", "m", "p", "h", is_used, "", 1, 1, 1.0, NOON_ISH, False)
+    await world.state.save({GENERATED_COPY.key(ID): GENERATED_COPY.encode(words)}, None)
     channel = ScriptedChannel()
-    await world.carry(channel)
-    assert channel.calls[0][1] == ("Better words." if is_used else parcel().text)
+    await world.deliver(channel)
+    assert channel.calls[0][1] == ("Better words." if is_used else message().text)
 
 
 @pytest.mark.parametrize(
@@ -127,30 +134,30 @@ async def test_a_model_s_words_are_sent_if_they_are_used(world: World, is_used: 
     ],
 )
 async def test_what_has_an_outcome_is_not_sent(world: World, became: Outcome, reason: str) -> None:
-    await offer(world.state, [parcel()], became)
+    await offer(world.state, [message()], became)
     await assert_cancelled(world, reason)
 
 
 async def test_what_was_seen_and_not_answered_is_sent(world: World) -> None:
-    await offer(world.state, [parcel()], Outcome.SHOWN)
+    await offer(world.state, [message()], Outcome.SHOWN)
     channel = ScriptedChannel()
-    await world.carry(channel)
+    await world.deliver(channel)
     assert len(channel.taken) == 1
 
 
 async def test_what_has_expired_is_not_sent(world: World) -> None:
-    world.clock.now_us = parcel().expires_us
+    world.clock.now_us = message().expires_us
     await assert_cancelled(world, "expired")
 
 
 async def test_what_was_taken_back_is_not_sent(world: World) -> None:
-    await offer(world.state, [parcel(2)])
+    await offer(world.state, [message(2)])
     await assert_cancelled(world, "taken_back")
 
 
 async def assert_cancelled(world: World, reason: str) -> None:
     channel = ScriptedChannel()
-    assert await world.carry(channel) == [None]
+    assert await world.deliver(channel) == [None]
     assert channel.calls == []
     told = await world.told()
     assert (told.state, told.reason, told.attempt_count) == (DeliveryState.CANCELLED, reason, 0)
@@ -169,21 +176,21 @@ async def test_a_message_put_off_waits_longer_each_time_and_then_goes(world: Wor
     while (told := await world.told()).state is DeliveryState.WAITING:
         waits.append(told.update_us - world.clock.now_us)
         world.clock.now_us = told.update_us
-        assert len(await world.carry(channel)) == 1
+        assert len(await world.deliver(channel)) == 1
     assert waits == [0, SECOND, 30 * SECOND, 4 * SECOND]
     assert (told.state, told.attempt_count, told.reason) == (DeliveryState.SENT, 4, "")
 
 
 async def test_a_message_that_cannot_go_before_it_expires_has_failed(world: World) -> None:
-    world.clock.now_us = parcel().expires_us - SECOND
-    assert await world.carry(ScriptedChannel(Deferred("unreachable"))) == [Tried(is_good=False)]
+    world.clock.now_us = message().expires_us - SECOND
+    assert await world.deliver(ScriptedChannel(Deferred("unreachable"))) == [AttemptResult(is_good=False)]
     told = await world.told()
     assert (told.state, told.reason) == (DeliveryState.FAILED, "unreachable")
     assert await undelivered(world.state) == ((ID, "email"),)
 
 
 async def test_a_refused_message_has_failed_and_says_nothing_against_its_channel(world: World) -> None:
-    assert await world.carry(ScriptedChannel(Refused("no_address"))) == [Tried(is_good=True)]
+    assert await world.deliver(ScriptedChannel(Refused("no_address"))) == [AttemptResult(is_good=True)]
     told = await world.told()
     assert (told.state, told.reason, told.provider) == (DeliveryState.FAILED, "no_address", "scripted")
     assert await undelivered(world.state) == ((ID, "email"),)
@@ -191,9 +198,9 @@ async def test_a_refused_message_has_failed_and_says_nothing_against_its_channel
 
 async def test_without_an_answer_it_is_not_sent_again_and_counts_as_sent(world: World) -> None:
     channel = ScriptedChannel(Unanswered("no_answer"))
-    await world.carry(channel)
+    await world.deliver(channel)
     world.clock.now_us += 10 * LEASE_US
-    assert await world.carry(channel) == []
+    assert await world.deliver(channel) == []
     told = await world.told()
     assert (told.state, told.reason) == (DeliveryState.UNKNOWN, "no_answer")
     assert await undelivered(world.state) == ()
@@ -202,7 +209,7 @@ async def test_without_an_answer_it_is_not_sent_again_and_counts_as_sent(world: 
 async def test_without_an_answer_what_may_be_repeated_is_repeated_with_the_same_key(world: World) -> None:
     channel = ScriptedChannel(Unanswered("no_answer"), TimeoutError(), is_repeatable=True)
     for _ in range(3):
-        await world.carry(channel)
+        await world.deliver(channel)
         world.clock.now_us += 10 * SECOND
     assert [key for key, _, _ in channel.calls] == ["i-3-1-0.email"] * 3
     assert (await world.told()).state is DeliveryState.SENT
@@ -211,9 +218,9 @@ async def test_without_an_answer_what_may_be_repeated_is_repeated_with_the_same_
 @pytest.mark.parametrize("trouble", [Refused("http_404"), Deferred("unreachable")])
 async def test_what_is_in_doubt_is_not_said_to_have_failed(world: World, trouble: Exception) -> None:
     channel = ScriptedChannel(Unanswered("no_answer"), trouble, is_repeatable=True)
-    await world.carry(channel)
-    world.clock.now_us = parcel().expires_us - SECOND
-    await world.carry(channel)
+    await world.deliver(channel)
+    world.clock.now_us = message().expires_us - SECOND
+    await world.deliver(channel)
     told = await world.told()
     assert (told.state, told.attempt_count) == (DeliveryState.UNKNOWN, 2)
     assert await undelivered(world.state) == ()
@@ -221,10 +228,10 @@ async def test_what_is_in_doubt_is_not_said_to_have_failed(world: World, trouble
 
 async def test_what_is_in_doubt_and_no_longer_wanted_is_unknown(world: World) -> None:
     channel = ScriptedChannel(Unanswered("no_answer"), is_repeatable=True)
-    await world.carry(channel)
-    await offer(world.state, [parcel()], Outcome.ACCEPTED)
+    await world.deliver(channel)
+    await offer(world.state, [message()], Outcome.ACCEPTED)
     world.clock.now_us += 10 * SECOND
-    await world.carry(channel)
+    await world.deliver(channel)
     assert len(channel.calls) == 1
     assert (await world.told()).state is DeliveryState.UNKNOWN
 
@@ -236,28 +243,28 @@ async def test_a_store_that_is_away_for_a_moment_loses_no_note(
     """Whatever becomes of the machine's clock meanwhile."""
     whole, calls = world.outbox.update, 0
 
-    async def flaky(claimed: Claimed, slip: Slip, due_us: int | None) -> bool:
+    async def flaky(claimed: Claimed, entry: OutboxEntry, due_us: int | None) -> bool:
         nonlocal calls
         calls += 1
         if calls % 2:
             # Every other call is done, and its answer is lost.
-            await whole(claimed, slip, due_us)
+            await whole(claimed, entry, due_us)
             world.clock.now_us += step_us if calls == 1 else 0
             raise Unavailable("DEPENDENCY_UNAVAILABLE", "away")
-        return await whole(claimed, slip, due_us)
+        return await whole(claimed, entry, due_us)
 
     monkeypatch.setattr(world.outbox, "update", flaky)
     monkeypatch.setattr("mesh.patience._REST_SECONDS", 0.001)
     channel = ScriptedChannel()
-    await world.carry(channel)
+    await world.deliver(channel)
     assert len(channel.taken) == 1
     assert (await world.told()).state is DeliveryState.SENT
 
 
 async def test_the_undelivered_are_the_last_sixty_four_each_once(world: World) -> None:
-    await world.outbox.add([parcel(n, expires_us=NOON_ISH) for n in range(2, 72)], NOON_ISH)
+    await world.outbox.add([message(n, expires_us=NOON_ISH) for n in range(2, 72)], NOON_ISH)
     world.clock.now_us = NOON_ISH + 1
-    while await world.carry(ScriptedChannel(Refused("no_address"))):
+    while await world.deliver(ScriptedChannel(Refused("no_address"))):
         pass
     found = await undelivered(world.state)
     assert len(found) == len(set(found)) == 64
@@ -267,7 +274,7 @@ async def test_the_sender_sends_at_once_when_it_is_told(world: World) -> None:
     channel = ScriptedChannel()
     async with sending(world, {"email": channel}) as sender:
         await until(lambda: len(channel.taken) == 1)
-        other = parcel(2, user_id="bob")
+        other = message(2, user_id="bob")
         await offer(world.state, [other])
         await world.outbox.add([other], NOON_ISH)
         sender.notice()
@@ -276,7 +283,7 @@ async def test_the_sender_sends_at_once_when_it_is_told(world: World) -> None:
 
 async def test_the_sender_finds_by_itself_what_has_become_due(world: World) -> None:
     channel = ScriptedChannel()
-    held = parcel(2, due_us=NOON_ISH + 5 * MINUTE, user_id="bob")
+    held = message(2, due_us=NOON_ISH + 5 * MINUTE, user_id="bob")
     await offer(world.state, [held])
     await world.outbox.add([held], NOON_ISH)
     async with sending(world, {"email": channel}, poll_seconds=0.01):
@@ -289,14 +296,14 @@ async def test_no_more_than_allowed_are_under_way_and_a_slow_channel_holds_back_
     gate = asyncio.Event()
     slow, quick = ScriptedChannel(), ScriptedChannel()
     slow.gate = gate.wait
-    messages = [parcel(n, channel, user_id=f"u{n}") for n in range(2, 32) for channel in ("email", "chat")]
+    messages = [message(n, channel, user_id=f"u{n}") for n in range(2, 32) for channel in ("email", "chat")]
     await offer(world.state, messages)
     await world.outbox.add(messages, NOON_ISH)
     async with sending(world, {"email": slow, "chat": quick}, concurrency=3) as sender:
         await until(lambda: len(quick.taken) == 30)
         assert slow.most_at_once == 3
         assert len(slow.calls) == 3
-        assert sum(len(lane._under_way) for lane in sender._lanes) == 3
+        assert sum(len(worker._under_way) for worker in sender._workers) == 3
         gate.set()
         await until(lambda: len(slow.taken) == 31)
         assert slow.most_at_once == 3
@@ -305,8 +312,8 @@ async def test_no_more_than_allowed_are_under_way_and_a_slow_channel_holds_back_
 async def test_what_is_under_way_ends_before_the_sender_does_however_often_it_is_cancelled(world: World) -> None:
     gate, channel = asyncio.Event(), ScriptedChannel()
     channel.gate = gate.wait
-    sender = Sender(
-        world.outbox, {"email": channel}, world.state, SilentWitness(), world.clock, lambda: 1.0, concurrency=4
+    sender = DeliveryWorkers(
+        world.outbox, {"email": channel}, world.state, SilentDeliveryObserver(), world.clock, lambda: 1.0, concurrency=4
     )
     running = asyncio.create_task(sender.run())
     await until(lambda: channel.calls)
@@ -324,7 +331,7 @@ async def test_a_fault_of_one_message_is_logged_and_the_others_go(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     channel = ScriptedChannel(ZeroDivisionError())
-    other = parcel(2, user_id="bob")
+    other = message(2, user_id="bob")
     await offer(world.state, [other])
     await world.outbox.add([other], NOON_ISH)
     async with sending(world, {"email": channel}, concurrency=1):
@@ -353,7 +360,9 @@ async def test_a_fault_of_the_outbox_ends_the_sender(world: World, monkeypatch: 
         raise ZeroDivisionError
 
     channels = {"email": ScriptedChannel(), "chat": ScriptedChannel()}
-    sender = Sender(world.outbox, channels, world.state, SilentWitness(), world.clock, lambda: 1.0, concurrency=1)
+    sender = DeliveryWorkers(
+        world.outbox, channels, world.state, SilentDeliveryObserver(), world.clock, lambda: 1.0, concurrency=1
+    )
     monkeypatch.setattr(world.outbox, "claim", claim)
     with pytest.raises(ZeroDivisionError):
         await asyncio.wait_for(sender.run(), 10)
@@ -362,12 +371,13 @@ async def test_a_fault_of_the_outbox_ends_the_sender(world: World, monkeypatch: 
 async def test_two_senders_over_redis_send_each_message_once(valkey: redis.Client) -> None:
     clock, outbox = ManualClock(), RedisOutbox(valkey, 3600)
     state = RedisState(valkey, "intervention", 3600)
-    messages = [parcel(n, "chat", user_id=f"u{n}") for n in range(60)]
+    messages = [message(n, "chat", user_id=f"u{n}") for n in range(60)]
     await offer(state, messages)
     await outbox.add(messages, NOON_ISH)
     channels = [ScriptedChannel() for _ in range(2)]
     senders = [
-        Sender(outbox, {"chat": each}, state, SilentWitness(), clock, lambda: 0.5, concurrency=4) for each in channels
+        DeliveryWorkers(outbox, {"chat": each}, state, SilentDeliveryObserver(), clock, lambda: 0.5, concurrency=4)
+        for each in channels
     ]
     running = [asyncio.create_task(each.run()) for each in senders]
     await until(lambda: sum(len(each.taken) for each in channels) >= 60)
@@ -381,16 +391,16 @@ async def test_two_senders_over_redis_send_each_message_once(valkey: redis.Clien
 
 
 async def test_a_webhook_that_is_down_and_comes_back_hears_of_every_message_once(world: World) -> None:
-    messages = [parcel(n, "chat", user_id=f"u{n}") for n in range(10)]
+    messages = [message(n, "chat", user_id=f"u{n}") for n in range(10)]
     await offer(world.state, messages)
     await world.outbox.add(messages, NOON_ISH)
     async with Receiver().serving() as receiver, webhook.client() as client:
         receiver.script = [Answer(500), Answer(503), Answer(200)]
         channel = WebhookChannel(client, receiver.url, b"s", world.clock)
-        carrier = Carrier(world.outbox, world.state, SilentWitness(), world.clock, lambda: 0.5)
+        deliverer = Deliverer(world.outbox, world.state, SilentDeliveryObserver(), world.clock, lambda: 0.5)
         for _ in range(3):
             for each in await world.outbox.claim("chat", world.clock(), 10, LEASE_US):
-                await carrier.carry(each, channel)
+                await deliverer.deliver(each, channel)
             world.clock.now_us += 10 * SECOND
     keys = [request.headers["idempotency-key"] for request in receiver.received]
     assert len(keys) == 12
@@ -398,7 +408,7 @@ async def test_a_webhook_that_is_down_and_comes_back_hears_of_every_message_once
 
 
 def test_a_channel_rests_after_failures_in_a_row_and_is_then_tried_once() -> None:
-    pace, bad, good = Pace(lambda: 1.0), Tried(is_good=False), Tried(is_good=True)
+    pace, bad, good = ChannelBackoff(lambda: 1.0), AttemptResult(is_good=False), AttemptResult(is_good=True)
     for _ in range(2):
         pace.tried(bad, 0)
         assert pace.room(0, 8) == 8
@@ -417,8 +427,8 @@ def test_a_channel_rests_after_failures_in_a_row_and_is_then_tried_once() -> Non
 
 
 def test_a_channel_is_left_alone_for_as_long_as_it_asks() -> None:
-    pace = Pace(lambda: 1.0)
-    pace.tried(Tried(is_good=False, retry_after_us=30 * SECOND), 5)
+    pace = ChannelBackoff(lambda: 1.0)
+    pace.tried(AttemptResult(is_good=False, retry_after_us=30 * SECOND), 5)
     assert (pace.room(34.9, 8), pace.room(35, 8)) == (0, 8)
 
 

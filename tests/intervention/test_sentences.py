@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.intervention.domain import screening
-from services.intervention.domain.counting import beside, counted, lasting
-from services.intervention.domain.decision import derive
-from services.intervention.domain.eligibility import Reason
-from services.intervention.domain.facts import EventKind, Outcome
-from services.intervention.domain.offer import Away, Offer, Standing, WithdrawalReason
-from services.intervention.domain.policy import Policy
-from services.intervention.domain.reasons import WITHDRAWALS, explain
+from services.intervention.decision.domain.decision import derive
+from services.intervention.decision.domain.eligibility import Reason
+from services.intervention.decision.domain.facts import Outcome
+from services.intervention.decision.domain.offer import Link, Offer, Standing, WithdrawalReason
+from services.intervention.decision.domain.reasons import WITHDRAWALS, beside, counted, explain, lasting
+from services.intervention.decision.domain.situation import Situation
+from services.intervention.language.domain import screening
+from services.intervention.policy.domain.policy import EventKind, Policy
 from tests.intervention.builders import HOUR, MINUTE, NOON_ISH, Row, facts, policy
 
 SECOND = 1_000_000
@@ -127,7 +127,7 @@ def test_who_was_not_helped_is_not_told_to_have_been(seconds: float, is_withheld
 
 
 def test_help_from_before_a_login_is_told_without_who_got_it() -> None:
-    away = Away(("ada",), NOON_ISH - 2 * MINUTE, NOON_ISH - 5 * MINUTE, NOON_ISH - 5 * MINUTE)
+    away = Link(("ada",), NOON_ISH - 2 * MINUTE, NOON_ISH - 5 * MINUTE, NOON_ISH - 5 * MINUTE)
     said = derive(policy(), facts(Row(80.0)), Standing(away=away), "j").explanation
     assert said.startswith("Help was decided on 5 minutes ago; the cooldown ends in 10 minutes.")
 
@@ -188,7 +188,7 @@ def test_a_number_shows_on_which_side_of_a_bound_it_lies(value: float, bound: fl
 
 
 def test_every_reason_has_a_sentence_of_its_own() -> None:
-    said = [explain(POLICIES[0], facts(Row(80.0)), Standing(), (reason,)) for reason in Reason]
+    said = [explain(Situation(POLICIES[0], facts(Row(80.0)), Standing()), (reason,)) for reason in Reason]
     assert len(set(said)) == len(Reason)
     # The third withdrawal is told of somebody who has left, by an event of the mesh's own.
     assert set(WITHDRAWALS) == {WithdrawalReason.SOLVED, WithdrawalReason.SESSION_ENDED}

@@ -19,10 +19,11 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from mesh import semconv, telemetry
 from mesh.errors import FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
-from services.intervention.adapters.spans import SpanWitness
-from services.intervention.domain.eligibility import Reason
-from services.intervention.domain.facts import EventKind, Level, Outcome
-from services.intervention.domain.offer import WithdrawalReason
+from services.intervention.decision.adapters.spans import SpanObserver
+from services.intervention.decision.domain.eligibility import Reason
+from services.intervention.decision.domain.facts import Level, Outcome
+from services.intervention.decision.domain.offer import WithdrawalReason
+from services.intervention.policy.domain.policy import EventKind
 from services.intervention.translation.decisions import assessment_message
 from tests.intervention.builders import MINUTE, NOON_ISH, POLICY, Row, World, batch, facts
 from tests.serving import serving
@@ -318,7 +319,7 @@ async def test_a_span_stands_in_the_trace_of_the_event() -> None:
     traced = telemetry.exporting("intervention", exporter)
     world = World()
     (made,) = await world.send(Row(80.0))
-    SpanWitness(traced).made("d-3-1-0", made.decision, (9).to_bytes(8, "big"))
+    SpanObserver(traced).created("d-3-1-0", made.decision, (9).to_bytes(8, "big"))
     traced.provider.force_flush()
     (span,) = exporter.get_finished_spans()
     assert span.name == semconv.SPAN_DECIDE

@@ -7,14 +7,16 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from mesh import telemetry
-from services.intervention.adapters.silence import SilentWitness
-from services.intervention.adapters.spans import SpanWitness
-from services.intervention.domain import delivery
-from services.intervention.domain.delivery import Deferred, Refused, Unanswered
-from services.intervention.domain.facts import EventKind, Outcome
-from services.intervention.ports import Became
+from services.intervention.decision.adapters.silence import SilentObserver
+from services.intervention.decision.adapters.spans import SpanObserver
+from services.intervention.decision.domain.facts import Outcome
+from services.intervention.decision.ports import OutcomeEvent
+from services.intervention.delivery.adapters.spans import SpanDeliveryObserver
+from services.intervention.delivery.domain import delivery
+from services.intervention.delivery.domain.delivery import Deferred, Refused, Unanswered
+from services.intervention.policy.domain.policy import EventKind
 from tests.intervention.builders import Row, World, outcome
-from tests.intervention.parcels import parcel
+from tests.intervention.messages import message
 
 TRACE = bytes(range(16))
 OTHER_TRACE = b"o" * 16
@@ -22,12 +24,13 @@ SPAN = b"s" * 8
 
 
 class Recorded:
-    """A witness at some ratio, and what it recorded."""
+    """An observer at some ratio, and what it recorded."""
 
     def __init__(self, ratio: float) -> None:
         self._exporter = InMemorySpanExporter()
         self.traced = telemetry.exporting("intervention", self._exporter, ratio)
-        self.witness = SpanWitness(self.traced)
+        self.observer = SpanObserver(self.traced)
+        self.attempts = SpanDeliveryObserver(self.traced)
 
     def spans(self) -> tuple[ReadableSpan, ...]:
         """All that have ended."""
@@ -56,7 +59,7 @@ async def test_a_decision_stands_below_its_request_or_is_the_root_of_its_trace(
     recorded: Recorded, span_id: bytes
 ) -> None:
     (made,) = await World().send(Row(80.0))
-    recorded.witness.made("d-3-1-0", made.decision, span_id)
+    recorded.observer.created("d-3-1-0", made.decision, span_id)
     (span,) = recorded.spans()
     assert ids(span) == (made.decision.facts.trace_id, telemetry.span_id_of("d-3-1-0"))
     assert parent(span) == span_id
@@ -64,7 +67,7 @@ async def test_a_decision_stands_below_its_request_or_is_the_root_of_its_trace(
 
 @pytest.mark.parametrize("trace_id", [b"", bytes(16), b"short"])
 async def test_a_decision_on_an_event_without_a_trace_has_one_of_its_own(recorded: Recorded, trace_id: bytes) -> None:
-    recorded.witness.became(Became("i-3-1-0", "d-3-1-0", Outcome.SHOWN, trace_id, trace_id, b""))
+    recorded.observer.outcome(OutcomeEvent("i-3-1-0", "d-3-1-0", Outcome.SHOWN, trace_id, trace_id, b""))
     (span,) = recorded.spans()
     assert any(ids(span)[0])
     assert not span.links
@@ -75,7 +78,7 @@ async def test_a_decision_on_an_event_without_a_trace_has_one_of_its_own(recorde
 def test_an_outcome_stands_in_the_trace_of_its_own_request_and_is_linked_to_the_decision(
     recorded: Recorded, span_id: bytes
 ) -> None:
-    recorded.witness.became(Became("i-3-1-0", "d-3-1-0", Outcome.DECLINED, TRACE, OTHER_TRACE, span_id))
+    recorded.observer.outcome(OutcomeEvent("i-3-1-0", "d-3-1-0", Outcome.DECLINED, TRACE, OTHER_TRACE, span_id))
     (span,) = recorded.spans()
     assert span.name == "settle intervention"
     assert ids(span)[0] == OTHER_TRACE
@@ -92,7 +95,7 @@ def test_an_outcome_stands_in_the_trace_of_its_own_request_and_is_linked_to_the_
 
 def test_two_outcomes_of_one_request_are_two_spans(recorded: Recorded) -> None:
     for what in (Outcome.SHOWN, Outcome.ACCEPTED):
-        recorded.witness.became(Became("i-3-1-0", "d-3-1-0", what, TRACE, TRACE, SPAN))
+        recorded.observer.outcome(OutcomeEvent("i-3-1-0", "d-3-1-0", what, TRACE, TRACE, SPAN))
     assert len({ids(span) for span in recorded.spans()}) == 2
 
 
@@ -102,8 +105,8 @@ async def test_within_a_recorded_call_a_decision_stands_below_it_or_is_linked_to
     (made,) = await World().send(Row(80.0, trace=int.from_bytes(TRACE, "big")))
     call = telemetry.within(telemetry.span_context(of_the_call, SPAN))
     with recorded.traced.tracer.start_as_current_span("call", call):
-        recorded.witness.made("d-3-1-0", made.decision, b"requests")
-        recorded.witness.made("d-3-1-1", made.decision, b"")
+        recorded.observer.created("d-3-1-0", made.decision, b"requests")
+        recorded.observer.created("d-3-1-1", made.decision, b"")
     below, alone, call_span = recorded.spans()
     links = [ids(call_span)[1]]
     if of_the_call == TRACE:
@@ -125,12 +128,12 @@ FAULTS = [
 
 
 def test_an_attempt_to_send_stands_below_the_decision(recorded: Recorded) -> None:
-    slip = delivery.begun(delivery.wrapped(parcel()), "ses", 0)
-    with recorded.witness.sending(slip):
+    entry = delivery.begun(delivery.new_entry(message()), "ses", 0)
+    with recorded.attempts.sending(entry):
         pass
     (span,) = recorded.spans()
     assert (span.name, span.kind.name) == ("send email", "CLIENT")
-    assert ids(span)[0] == slip.parcel.trace_id
+    assert ids(span)[0] == entry.message.trace_id
     assert parent(span) == telemetry.span_id_of("d-3-1-0")
     assert span.status.is_unset
     assert dict(span.attributes or {}) == {
@@ -145,7 +148,7 @@ def test_an_attempt_to_send_stands_below_the_decision(recorded: Recorded) -> Non
 
 @pytest.mark.parametrize(("fault", "reason"), FAULTS)
 def test_an_attempt_that_fails_says_why_and_no_more(recorded: Recorded, fault: Exception, reason: str) -> None:
-    with pytest.raises(type(fault)), recorded.witness.sending(delivery.wrapped(parcel())):
+    with pytest.raises(type(fault)), recorded.attempts.sending(delivery.new_entry(message())):
         raise fault
     (span,) = recorded.spans()
     assert not span.status.is_ok
@@ -154,8 +157,8 @@ def test_an_attempt_that_fails_says_why_and_no_more(recorded: Recorded, fault: E
 
 
 def test_where_nothing_is_recorded_nothing_is_looked_up() -> None:
-    assert not SpanWitness(telemetry.off()).is_looking
-    assert not SilentWitness().is_looking
+    assert not SpanObserver(telemetry.off()).is_enabled
+    assert not SilentObserver().is_enabled
 
 
 async def test_what_came_of_help_is_told_with_the_traces_of_both_requests() -> None:
@@ -166,10 +169,10 @@ async def test_what_came_of_help_is_told_with_the_traces_of_both_requests() -> N
     await world.send(outcome(Outcome.SHOWN, id_, trace=9))  # a second time nothing came of it
     await world.send(outcome(Outcome.ACCEPTED, id_, trace=10))
     await world.send(outcome(Outcome.DECLINED, "i-of-another-system", "email", trace=11))
-    traces = [(each.outcome, each.made_trace_id[-1], each.trace_id[-1]) for each in world.witness.outcomes]
+    traces = [(each.outcome, each.made_trace_id[-1], each.trace_id[-1]) for each in world.observer.outcomes]
     assert traces == [(Outcome.SHOWN, 7, 8), (Outcome.ACCEPTED, 7, 10)]
-    assert {(each.intervention_id, each.decision_id) for each in world.witness.outcomes} == {
-        (id_, world.witness.decision_ids[0])
+    assert {(each.intervention_id, each.decision_id) for each in world.observer.outcomes} == {
+        (id_, world.observer.decision_ids[0])
     }
 
 
@@ -177,7 +180,7 @@ async def test_help_and_its_outcome_in_one_batch_are_told_too() -> None:
     world = World()
     first, then = [Row(80.0, trace=7)], [outcome(Outcome.ACCEPTED, "i-3-1-0", trace=8)]
     await world.deliver(1, [first, then])
-    (told,) = world.witness.outcomes
+    (told,) = world.observer.outcomes
     assert (told.made_trace_id[-1], told.trace_id[-1]) == (7, 8)
 
 
@@ -187,5 +190,5 @@ async def test_a_conversion_by_another_event_is_an_outcome_too() -> None:
     await world.send(outcome(Outcome.ACCEPTED, made.intervention.id, trace=8))
     wanted = world.policies.at(0).conversion
     await world.send(Row(10.0, trace=9, kind=EventKind[wanted.event.upper()], target=wanted.target))
-    assert [each.outcome for each in world.witness.outcomes] == [Outcome.ACCEPTED, Outcome.CONVERTED]
-    assert world.witness.outcomes[-1].trace_id[-1] == 9
+    assert [each.outcome for each in world.observer.outcomes] == [Outcome.ACCEPTED, Outcome.CONVERTED]
+    assert world.observer.outcomes[-1].trace_id[-1] == 9

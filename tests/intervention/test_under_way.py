@@ -2,12 +2,13 @@
 
 import pytest
 
-from services.intervention.adapters.silence import SilentWitness
-from services.intervention.domain.delivery import Delivery, DeliveryState, Refused
-from services.intervention.domain.facts import EventKind, Outcome
-from services.intervention.usecases.carrying import LEASE_US, Carrier
+from services.intervention.decision.domain.facts import Outcome
+from services.intervention.delivery.adapters.silence import SilentDeliveryObserver
+from services.intervention.delivery.domain.delivery import Delivery, DeliveryState, Refused
+from services.intervention.delivery.usecases import LEASE_US, Deliverer
+from services.intervention.policy.domain.policy import EventKind
 from tests.intervention.builders import MINUTE, NOON_ISH, Row, World, arrival, edited, outcome
-from tests.intervention.parcels import SECOND, ScriptedChannel, reachable, undelivered
+from tests.intervention.messages import SECOND, ScriptedChannel, reachable, undelivered
 
 LOGIN = NOON_ISH + MINUTE
 ALWAYS = edited(
@@ -20,7 +21,9 @@ class Post:
 
     def __init__(self) -> None:
         self.world = World(ALWAYS)
-        self.carrier = Carrier(self.world.outbox, self.world.state, SilentWitness(), self.world.clock, lambda: 1.0)
+        self.deliverer = Deliverer(
+            self.world.outbox, self.world.state, SilentDeliveryObserver(), self.world.clock, lambda: 1.0
+        )
         self.id = ""
 
     async def begin(self) -> None:
@@ -30,11 +33,11 @@ class Post:
         assert made.intervention.channel == "email"
         self.id = made.intervention.id
 
-    async def carry(self, channel: ScriptedChannel, at_us: int = 0) -> Delivery:
+    async def deliver(self, channel: ScriptedChannel, at_us: int = 0) -> Delivery:
         """Carries what is due; how far the mail has come."""
         self.world.clock.now_us = max(self.world.clock.now_us, at_us)
         for each in await self.world.outbox.claim("email", self.world.clock(), 10, LEASE_US):
-            await self.carrier.carry(each, channel)
+            await self.deliverer.deliver(each, channel)
         return (await self.world.outbox.deliveries([self.id]))[0][0]
 
 
@@ -58,22 +61,22 @@ async def test_a_mail_reaches_the_person_by_whatever_id(post: Post, known: dict[
         await reachable(post.world.state, user_id, email)
     await post.world.link("anon", "ada", LOGIN)
     channel = ScriptedChannel()
-    assert (await post.carry(channel)).state is DeliveryState.SENT
+    assert (await post.deliver(channel)).state is DeliveryState.SENT
     assert [email for _, _, email in channel.calls] == [address]
 
 
 async def test_a_mail_waits_while_its_help_is_on_its_way_and_leaves_then(post: Post) -> None:
     standing, channel = await post.world.leave("anon", "ada", LOGIN), ScriptedChannel()
-    assert (await post.carry(channel)).state is DeliveryState.WAITING
+    assert (await post.deliver(channel)).state is DeliveryState.WAITING
     await post.world.send(arrival("ada", LOGIN, standing))
-    assert (await post.carry(channel)).state is DeliveryState.WAITING  # it has not come up again
-    assert (await post.carry(channel, LOGIN + 2 * SECOND)).state is DeliveryState.SENT
+    assert (await post.deliver(channel)).state is DeliveryState.WAITING  # it has not come up again
+    assert (await post.deliver(channel, LOGIN + 2 * SECOND)).state is DeliveryState.SENT
     assert len(channel.taken) == 1
 
 
 async def test_what_never_arrives_is_not_sent_for_ever(post: Post) -> None:
     await post.world.leave("anon", "ada", LOGIN)
-    told = await post.carry(ScriptedChannel(), NOON_ISH + 48 * 60 * MINUTE)
+    told = await post.deliver(ScriptedChannel(), NOON_ISH + 48 * 60 * MINUTE)
     assert (told.state, told.attempt_count) == (DeliveryState.CANCELLED, 0)
 
 
@@ -89,7 +92,7 @@ async def test_what_the_known_user_did_stops_it(post: Post, row: Row, reason: st
     assert post.id == "i-3-2-0"
     await post.world.send(row)
     channel = ScriptedChannel()
-    told = await post.carry(channel, LOGIN + MINUTE)
+    told = await post.deliver(channel, LOGIN + MINUTE)
     assert (told.state, told.reason, channel.calls) == (DeliveryState.CANCELLED, reason, [])
 
 
@@ -100,7 +103,7 @@ async def test_what_was_taken_back_after_it_was_claimed_is_not_sent(
     monkeypatch.setattr(post.world.outbox, "cancel", nothing)  # the outbox has not been told yet
     await post.world.send(Row(20.0, LOGIN, "anon", is_settled=True, kind=EventKind.TASK_SUCCESS))
     channel = ScriptedChannel()
-    await post.carrier.carry(claimed, channel)
+    await post.deliverer.deliver(claimed, channel)
     told = (await post.world.outbox.deliveries([post.id]))[0][0]
     assert (told.state, told.reason, channel.calls) == (DeliveryState.CANCELLED, "solved", [])
 
@@ -112,7 +115,7 @@ async def nothing(*_: object) -> None:
 async def test_what_never_left_gives_its_place_back_to_the_person(post: Post) -> None:
     await reachable(post.world.state, "anon")
     await post.world.link("anon", "ada", LOGIN)
-    told = await post.carry(ScriptedChannel(Refused("bad_address")))
+    told = await post.deliver(ScriptedChannel(Refused("bad_address")))
     assert told.state is DeliveryState.FAILED
     assert (await undelivered(post.world.state, "anon"), await undelivered(post.world.state, "ada")) == (
         (),

@@ -6,12 +6,13 @@ import msgspec
 import pytest
 
 from mesh import applied
-from services.intervention.domain.eligibility import Reason
-from services.intervention.domain.facts import EventKind, Outcome
-from services.intervention.domain.offer import WithdrawalReason
-from services.intervention.states import USERS
-from services.intervention.usecases.effects import Made
-from services.intervention.usecases.reading import Followed
+from services.intervention.batch.effects import Created
+from services.intervention.decision.domain.eligibility import Reason
+from services.intervention.decision.domain.facts import Outcome
+from services.intervention.decision.domain.offer import WithdrawalReason
+from services.intervention.decision.state import USERS
+from services.intervention.policy.domain.policy import EventKind
+from services.intervention.reading import InterventionStatus
 from tests.intervention.builders import HOUR, MINUTE, NOON_ISH, Row, World, edited, outcome
 from tests.intervention.test_limits import action
 
@@ -31,7 +32,7 @@ def ends(at_us: int = SOON, **members: object) -> Row:
     return Row(at_us=at_us, kind=EventKind.SESSION_END, **members)  # type: ignore[arg-type]
 
 
-async def helped(world: World, row: Row = Row(80.0)) -> Made:  # noqa: B008 - a value
+async def helped(world: World, row: Row = Row(80.0)) -> Created:  # noqa: B008 - a value
     (made,) = await world.send(row)
     return made
 
@@ -40,7 +41,7 @@ async def welcomes(world: World, channel: str = "email") -> None:
     await world.send(*(outcome(Outcome.ACCEPTED, channel=channel) for _ in range(4)))
 
 
-async def became(world: World, made: Made) -> Followed:
+async def became(world: World, made: Created) -> InterventionStatus:
     return await world.reading.intervention(made.intervention.id)
 
 
@@ -67,7 +68,7 @@ async def test_what_waits_for_trouble_that_is_over_is_taken_back() -> None:
         "and there is no signal of strength 70 or more, where 4 are needed. "
         "The help that waited is taken back, because the trouble it was for is over."
     )
-    assert [(each.intervention_id, each.outcome) for each in world.witness.outcomes] == [
+    assert [(each.intervention_id, each.outcome) for each in world.observer.outcomes] == [
         (made.intervention.id, Outcome.WITHDRAWN)
     ]
 
@@ -170,8 +171,8 @@ async def test_taking_back_is_done_once_however_often_it_comes() -> None:
     await helped(world)
     blobs = []
     for _ in range(3):
-        came = await world.come(2, [[solved()]])
-        assert came.outcomes == [Outcome.WITHDRAWN]
+        result = await world.come(2, [[solved()]])
+        assert result.outcomes == [Outcome.WITHDRAWN]
         blobs.append(await world.state.load(["user:ada"]))
     assert blobs[0] == blobs[1] == blobs[2]
 

@@ -11,15 +11,16 @@ from hypothesis import strategies as st
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from mesh import applied, telemetry
-from services.intervention.adapters.model_spans import ModelSpans
-from services.intervention.domain import english, pending, person, screening, wording
-from services.intervention.domain.conversation import Answer, NotAnswered, Refusal, Stop
-from services.intervention.domain.facts import Outcome, OutcomeReport
-from services.intervention.domain.message import words as template_words
-from services.intervention.domain.policy import DIFFICULTIES
-from services.intervention.domain.prompt import DEEP, QUICK, STRATEGY, WORDING
-from services.intervention.ports import Call
-from services.intervention.states import USERS
+from services.intervention.decision.domain import linking, user_state
+from services.intervention.decision.domain.facts import Outcome, OutcomeReport
+from services.intervention.decision.state import USERS
+from services.intervention.language.adapters.spans import ModelSpans
+from services.intervention.language.domain import english, generated_copy, screening
+from services.intervention.language.domain.conversation import Answer, NotAnswered, Refusal, Stop
+from services.intervention.language.domain.prompt import DEEP, QUICK, STRATEGY, WORDING
+from services.intervention.language.ports import Call
+from services.intervention.policy.domain.message import words as template_words
+from services.intervention.policy.domain.policy import DIFFICULTIES
 from tests import bedrock
 from tests.bedrock import says, words
 from tests.intervention.builders import NOON_ISH, arrival, facts, policy
@@ -41,7 +42,7 @@ def text_of(said: str) -> str:
     """What is taken of words, or why nothing is."""
     answer = Answer(json.dumps({"message": said}), (), Stop.END, 1, 1)
     try:
-        return wording.text_of(answer, wording.brief(help_(), known_facts()))
+        return generated_copy.text_of(answer, generated_copy.brief(help_(), known_facts()))
     except NotAnswered as error:
         return f"<{error.refusal}>"
 
@@ -65,14 +66,14 @@ def test_friendly_words_pass(said: str) -> None:
 @pytest.mark.parametrize("difficulty", [None, *sorted(DIFFICULTIES)])
 def test_every_template_can_be_worded_and_would_pass_itself(difficulty: str | None, offer: str) -> None:
     template = template_words([difficulty] if difficulty else [], offer)
-    assert wording.can_be_worded(help_(template=template))
-    brief = wording.brief(help_(template=template), known_facts())
-    assert wording.text_of(Answer(json.dumps({"message": template}), (), Stop.END, 1, 1), brief) == template
+    assert generated_copy.can_be_worded(help_(template=template))
+    brief = generated_copy.brief(help_(template=template), known_facts())
+    assert generated_copy.text_of(Answer(json.dumps({"message": template}), (), Stop.END, 1, 1), brief) == template
 
 
 def test_json_in_a_fence_is_json() -> None:
     answer = Answer(f'```json\n{{"message": "{GOOD}"}}\n```', (), Stop.END, 1, 1)
-    assert wording.text_of(answer, wording.brief(help_(), known_facts())) == GOOD
+    assert generated_copy.text_of(answer, generated_copy.brief(help_(), known_facts())) == GOOD
 
 
 @given(st.text(max_size=300) | st.lists(st.sampled_from(GOOD.split() + TEMPLATE.split()), max_size=60).map(" ".join))
@@ -80,7 +81,7 @@ def test_whatever_a_model_says_only_plain_short_english_about_the_offer_is_shown
     taken = text_of(said)
     if taken.startswith("<"):
         return
-    assert 15 <= len(taken) <= wording.LONGEST
+    assert 15 <= len(taken) <= generated_copy.LONGEST
     assert not set(taken) & set("<>@{}[]`|#*\\$€%")
     assert not any(unicodedata.category(each)[0] == "C" for each in taken)
     assert english.is_english(taken)
@@ -146,7 +147,7 @@ def test_prompts_have_versions_and_hashes() -> None:
 async def test_who_waits_is_woken_once_the_words_are_there() -> None:
     async with model_world(words(GOOD)) as world:
         listener = world.listeners.listen("ada")
-        world.wordings.ask([(known_facts(), help_())])
+        world.copywriter.ask([(known_facts(), help_())])
         await asyncio.wait_for(listener.wait(60), 5)
         found = await world.stored("i1")
         assert found is not None
@@ -157,14 +158,14 @@ async def test_each_call_is_told_on_behalf_of_its_event() -> None:
     async with model_world(words(GOOD)) as world:
         pages = ("/one", "/two")
         made = [(known_facts(page=page), help_(number, page=page)) for number, page in enumerate(pages)]
-        world.wordings.ask(made)
+        world.copywriter.ask(made)
         await world.worded(help_(9, page="/three"), known_facts(page="/three"))
         async with asyncio.timeout(5):
-            while len(world.witness.calls) < 3:
+            while len(world.observer.calls) < 3:
                 await world.state.saved.wait()
                 world.state.saved.clear()
-        assert {each.decision_id for each in world.witness.calls} == {"d0", "d1", "d9"}
-        assert {each.trace_id for each in world.witness.calls} == {known_facts().trace_id}
+        assert {each.decision_id for each in world.observer.calls} == {"d0", "d1", "d9"}
+        assert {each.trace_id for each in world.observer.calls} == {known_facts().trace_id}
 
 
 async def test_what_is_asked_again_is_answered_from_memory_for_anybody() -> None:
@@ -188,7 +189,7 @@ async def test_a_batch_that_comes_again_asks_nothing_and_changes_nothing() -> No
     async with model_world(words(GOOD)) as world:
         first = await world.worded(help_(1))
         world.clock.now_us += 1_000_000
-        world.wordings.ask([(known_facts(), help_(1))])
+        world.copywriter.ask([(known_facts(), help_(1))])
         await world.worded(help_(2))  # behind it in the queue
         assert await world.stored("i1") == first
         assert len(world.server.requests) == 1
@@ -198,10 +199,10 @@ async def test_words_are_late_once_the_user_has_answered() -> None:
     async with model_world(words(GOOD)) as world:
         one, waits = help_(1), help_(2)
         for user_id, made in (("ada", one), ("bob", waits)):
-            helped = pending.offered(policy(), pending.NOBODY, made, NOON_ISH, is_urgent=True)
+            helped = user_state.offered(policy(), user_state.NOBODY, made, NOON_ISH, is_urgent=True)
             if made is one:
                 report = OutcomeReport(made.id, Outcome.ACCEPTED, made.channel)
-                helped = pending.reported(policy(), helped, report, NOON_ISH)
+                helped = user_state.reported(policy(), helped, report, NOON_ISH)
             batch = applied.Batch("events", "1", (1,))
             sealed = applied.seal(applied.resume(None, batch), USERS.encode(helped), batch)
             await world.state.save({USERS.key(user_id): sealed}, None)
@@ -214,14 +215,14 @@ async def test_words_are_late_once_the_user_has_answered() -> None:
 async def test_words_are_late_once_the_known_user_has_answered() -> None:
     async with model_world(words(GOOD)) as world:
         one, batch = help_(1), applied.Batch("events", "1", (1,))
-        left, standing = person.left(
-            pending.offered(policy(), pending.NOBODY, one, NOON_ISH, is_urgent=True), (), "eve", NOON_ISH
+        left, standing = linking.left(
+            user_state.offered(policy(), user_state.NOBODY, one, NOON_ISH, is_urgent=True), (), "eve", NOON_ISH
         )
         row = facts(arrival("eve", NOON_ISH, standing))
-        came = person.arrived(policy(), pending.NOBODY, person.decode(standing), row)
+        result = linking.arrived(policy(), user_state.NOBODY, linking.decode(standing), row)
         report = OutcomeReport(one.id, Outcome.DECLINED, one.channel)
-        came = pending.reported(policy(), came, report, NOON_ISH)
-        for user_id, helped in (("ada", left), ("eve", came)):
+        result = user_state.reported(policy(), result, report, NOON_ISH)
+        for user_id, helped in (("ada", left), ("eve", result)):
             sealed = applied.seal(applied.resume(None, batch), USERS.encode(helped), batch)
             await world.state.save({USERS.key(user_id): sealed}, None)
         assert (await world.worded(one, known_facts("ada"))).refusal == "late"
@@ -230,7 +231,7 @@ async def test_words_are_late_once_the_known_user_has_answered() -> None:
 async def test_what_the_policy_does_not_want_worded_is_not() -> None:
     async with model_world(words(GOOD)) as world:
         fixed = msgspec.structs.replace(help_(1), is_worded=False)
-        world.wordings.ask([(known_facts(), fixed)])
+        world.copywriter.ask([(known_facts(), fixed)])
         await world.worded(help_(2))
         assert await world.stored("i1") is None
 
@@ -238,13 +239,13 @@ async def test_what_the_policy_does_not_want_worded_is_not() -> None:
 async def test_a_call_is_a_span_of_the_event_s_trace() -> None:
     exporter = InMemorySpanExporter()
     traced = telemetry.exporting("intervention", exporter)
-    witness = ModelSpans(traced)
+    observer = ModelSpans(traced)
     answer = Answer("{}", (), Stop.END, 600, 80)
     call = Call(
         "amazon.nova-micro-v1:0", "wording-1", 120, NOON_ISH, NOON_ISH + 5, answer, None, 32.2, b"t" * 16, "d-3-1-0"
     )
-    witness.called(call)
-    witness.called(
+    observer.called(call)
+    observer.called(
         call._replace(answer=None, refusal=Refusal.THROTTLED, cost_micro_usd=0.0, trace_id=b"", decision_id="")
     )
     traced.close()

@@ -5,9 +5,10 @@ import zoneinfo
 
 import pytest
 
-from services.intervention.domain.eligibility import Reason
-from services.intervention.domain.facts import EventKind, Outcome
-from services.intervention.usecases.effects import Made
+from services.intervention.batch.effects import Created
+from services.intervention.decision.domain.eligibility import Reason
+from services.intervention.decision.domain.facts import Outcome
+from services.intervention.policy.domain.policy import EventKind
 from tests.intervention.builders import MINUTE, Row, World, edited, outcome
 
 STUCK = {"score": 55.0, "indicators": ("form_errors",)}
@@ -29,7 +30,7 @@ async def known(world: World, zone: str, at_us: int) -> None:
     await world.send(*(outcome(Outcome.ACCEPTED, channel="email", at_us=at_us, time_zone=zone) for _ in range(4)))
 
 
-async def mailed(world: World, at_us: int, zone: str = "") -> Made:
+async def mailed(world: World, at_us: int, zone: str = "") -> Created:
     (made,) = await world.send(Row(at_us=at_us, time_zone=zone, **STUCK))  # type: ignore[arg-type]
     assert made.intervention.channel == "email"
     return made
@@ -57,7 +58,7 @@ async def test_office_hours_are_those_of_the_zone_last_told(
     assert local(made.intervention.send_us, zone) == leaves
     assert made.decision.facts.time_zone == (await world.last()).facts.time_zone == zone
     (claimed,) = await world.outbox.claim("email", 1 << 62, 10, 1)
-    assert local(claimed.slip.parcel.due_us, zone) == leaves
+    assert local(claimed.entry.message.due_us, zone) == leaves
 
 
 async def test_a_late_message_stays_out_of_the_users_own_quiet_hours() -> None:
@@ -67,7 +68,7 @@ async def test_a_late_message_stays_out_of_the_users_own_quiet_hours() -> None:
     await known(world, zone, at_us)
     await mailed(world, at_us)
     (claimed,) = await world.outbox.claim("email", 1 << 62, 10, 1)
-    assert local(claimed.slip.parcel.expires_us, zone) == (2, 21, 0)
+    assert local(claimed.entry.message.expires_us, zone) == (2, 21, 0)
 
 
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago", "Asia/Kathmandu", "America/New_York"])

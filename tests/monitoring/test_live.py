@@ -23,7 +23,7 @@ from mesh import redis
 from mesh.stream import Entry
 from mesh.streams.redis import RedisStream
 from monitoring.alert import Pace
-from services.intervention.domain import chance
+from services.intervention.decision.domain import chance
 from tests.bedrock import Bedrock, fails, says, serving, words
 from tests.e2e.following import be_welcomed_by, calculate, receiving, until
 from tests.e2e.helped import KEY, at_any_hour, ended, intervention_of

@@ -13,12 +13,11 @@ from offline.decisions.what_if import _decision_rows, _packed
 from services.ingest.archive.adapters.event_rows import Archived
 from services.ingest.archive.adapters.files import ParquetArchive
 from services.ingest.archive.domain.layout import Plan, hours_of
-from services.intervention.domain.decision import Exceptional, derive
-from services.intervention.domain.facts import Assessment, Indicator
-from services.intervention.domain.ledger import Block, facts_at
-from services.intervention.domain.offer import UNKNOWN
-from services.intervention.domain.policy import Policy
-from services.intervention.domain.strategy import LEVEL_NAMES
+from services.intervention.decision.domain.decision import Exceptional, derive
+from services.intervention.decision.domain.facts import LEVEL_NAMES, Assessment, Indicator
+from services.intervention.decision.domain.ledger import Block, facts_at
+from services.intervention.decision.domain.offer import UNKNOWN
+from services.intervention.policy.domain.policy import Policy
 from tests.archive.rows import EventRow, records
 from tests.builders import NOW_US, event
 

@@ -37,7 +37,7 @@ from services.ingest.events.adapters.memory import (
     MemoryFailedRecords,
     MemorySeenEvents,
 )
-from services.intervention.assembly import in_memory
+from services.intervention.bootstrap import in_memory
 from services.intervention.servicer import InterventionServicer
 from services.scoring.adapters.model_directory import ModelDirectory
 from services.scoring.servicer import ScoringServicer

@@ -16,8 +16,8 @@ from records.table import of_events
 from services.ingest.archive.adapters.event_rows import Archived
 from services.ingest.dispatch.translation.groups import Groups, each_alone, groups_of
 from services.ingest.events.translation.records import Rows
-from services.intervention.domain import ledger
-from services.intervention.domain.ledger import Block
+from services.intervention.decision.domain import ledger
+from services.intervention.decision.domain.ledger import Block
 from services.scoring.adapters.model_directory import load
 from tests.builders import NOW_US, SECOND_US, event
 from tests.intervention.builders import policy

@@ -20,15 +20,16 @@ from offline.decisions.policy_value import Evaluation, evaluate
 from offline.decisions.rewriting import rewritten
 from offline.decisions.what_if import Span
 from services.ingest.archive.adapters.event_rows import Archived
-from services.intervention.adapters.policy_yaml import parse
-from services.intervention.domain import pending
-from services.intervention.domain.facts import Outcome, OutcomeReport
-from services.intervention.domain.interpretation import policy_of
-from services.intervention.domain.ledger import facts_at
-from services.intervention.domain.offer import UNKNOWN
-from services.intervention.domain.pending import NOBODY
-from services.intervention.domain.policy import Policy
-from services.intervention.domain.strategy import Intervention, choose, probability
+from services.intervention.decision.domain import user_state
+from services.intervention.decision.domain.facts import Outcome, OutcomeReport
+from services.intervention.decision.domain.ledger import facts_at
+from services.intervention.decision.domain.offer import UNKNOWN
+from services.intervention.decision.domain.situation import Situation
+from services.intervention.decision.domain.strategy import Intervention, choose, probability
+from services.intervention.decision.domain.user_state import NOBODY
+from services.intervention.policy.adapters.yaml import parse
+from services.intervention.policy.domain.interpretation import policy_of
+from services.intervention.policy.domain.policy import Policy
 from services.intervention.translation.interventions import intervention_message
 from tests.builders import MINUTE_US, NOW_US, event
 from tests.intervention.builders import POLICIES
@@ -226,18 +227,18 @@ def test_the_service_counts_the_same_for_the_user(steps: list[tuple[int, str, in
                 kind = "page_view"
                 help_ = help_by(number, what, "in_app" if what == "guide" else "chat", at_us)
                 made.append(help_)
-                helped = pending.offered(BOTH, helped, help_, at_us, is_urgent=True)
+                helped = user_state.offered(BOTH, helped, help_, at_us, is_urgent=True)
                 row = {"intervention": MessageToJson(intervention_message(help_), preserving_proto_field_name=True)}
                 row |= {"user_id": "ada", "indicators": [], "level": "high"}
             case "purchase":
-                helped = pending.converted(BOTH, helped, at_us)
+                helped = user_state.converted(BOTH, helped, at_us)
             case "page_view":
                 # Whatever the service has not noticed yet.
-                helped = pending.reported(BOTH, helped, OutcomeReport("", Outcome.NONE, ""), at_us)
+                helped = user_state.reported(BOTH, helped, OutcomeReport("", Outcome.NONE, ""), at_us)
             case _:
                 kind = "intervention_outcome"
                 about = made[-1 - back].id if back < len(made) else ""
-                helped = pending.reported(BOTH, helped, OutcomeReport(about, Outcome[what], ""), at_us)
+                helped = user_state.reported(BOTH, helped, OutcomeReport(about, Outcome[what], ""), at_us)
                 members["outcome"] = {"intervention_id": about, "outcome": f"OUTCOME_{what}"}
         archived = Archived(SHARD, number, 0, event(f"e-{number}", "ada", kind, **members), is_set_aside=False)
         outcomes.see(Record(SHARD, number, {0: archived}, {0: row}, 0))
@@ -300,7 +301,7 @@ def asked(policy: Policy, name: str, context: Context) -> float:
     """The probability of success of a user without a past, as a decision takes it."""
     (its,) = (each for each in policy.actions if each.name == name)
     block = block_of(policy, 0, event(), assessment(*context))
-    return probability(policy, facts_at(block, SHARD, 0, 0), UNKNOWN, its)
+    return probability(Situation(policy, facts_at(block, SHARD, 0, 0), UNKNOWN), its)
 
 
 tallies_of_action = st.dictionaries(
@@ -447,7 +448,7 @@ def true_value(policy: Policy) -> float:
     values = []
     for context, rewards in TRUTH.items():
         facts = facts_at(block_of(policy, 0, event(), assessment(*context)), SHARD, 0, 0)
-        candidates = choose(policy, facts, UNKNOWN, list(policy.actions)).candidates
+        candidates = choose(Situation(policy, facts, UNKNOWN), list(policy.actions)).candidates
         values += [sum(each.propensity * reward for each, reward in zip(candidates, (*rewards, 0.0), strict=True))]
     return float(np.mean(values))
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from offline.decisions.observed import Observations, Reward
-from services.intervention.adapters.policy_yaml import parse
-from services.intervention.domain.interpretation import policy_of
+from services.intervention.policy.adapters.yaml import parse
+from services.intervention.policy.domain.interpretation import policy_of
 from tests.builders import MINUTE_US, NOW_US
 from tests.intervention.builders import edited
 from tests.offline.helped import Log

@@ -36,14 +36,21 @@ from services.ingest.archive.adapters.event_rows import Archived
 from services.ingest.archive.adapters.files import ParquetArchive
 from services.ingest.archive.domain.layout import DecisionRow, Versions
 from services.ingest.dispatch.translation.groups import groups_of
-from services.intervention.domain import interpretation
-from services.intervention.domain import ledger as pages
-from services.intervention.domain.decision import derive
-from services.intervention.domain.facts import Assessment, Facts, Indicator, Outcome, OutcomeReport, Position
-from services.intervention.domain.interpretation import policy_of
-from services.intervention.domain.offer import UNKNOWN
-from services.intervention.domain.policy import Policy
-from services.intervention.domain.strategy import LEVEL_NAMES
+from services.intervention.decision.domain import ledger as pages
+from services.intervention.decision.domain.decision import derive
+from services.intervention.decision.domain.facts import (
+    LEVEL_NAMES,
+    Assessment,
+    Facts,
+    Indicator,
+    Outcome,
+    OutcomeReport,
+    Position,
+)
+from services.intervention.decision.domain.offer import UNKNOWN
+from services.intervention.policy.domain import interpretation
+from services.intervention.policy.domain.interpretation import policy_of
+from services.intervention.policy.domain.policy import Policy
 from services.intervention.translation.decisions import decision_message
 from services.scoring.adapters.model_directory import load
 from services.scoring.domain.schema import FEATURE_COUNT, SCHEMA_VERSION

@@ -29,6 +29,36 @@ VIOLATIONS = {
         "import services.ingest.accept.usecases",
         "Adapters import no use cases",
     ),
+    "a stray room of intervention": (
+        "services/intervention/utils.py",
+        "",
+        "Intervention is made of rooms",
+    ),
+    "a room imports one above it": (
+        "services/intervention/decision/domain/facts.py",
+        "import services.intervention.delivery.domain.delivery",
+        "Intervention is made of rooms",
+    ),
+    "the domain of a room imports its ports": (
+        "services/intervention/decision/domain/facts.py",
+        "import services.intervention.decision.ports",
+        "Every room of intervention has the same layers",
+    ),
+    "an adapter of a room imports a use case": (
+        "services/intervention/delivery/adapters/webhook.py",
+        "import services.intervention.delivery.usecases",
+        "Adapters import no use cases",
+    ),
+    "the domain of a room imports redis": (
+        "services/intervention/decision/domain/facts.py",
+        "import redis",
+        "The domain is pure",
+    ),
+    "a use case of a room imports a message": (
+        "services/intervention/batch/rows.py",
+        "import journeymesh.common.v1.event_pb2",
+        "Wire messages stay at the faces",
+    ),
     "the runtime imports a service": ("mesh/clock.py", "import services.ingest", "The runtime knows no service"),
     "the runtime imports a message": ("mesh/clock.py", "import journeymesh.common.v1", "The runtime knows no service"),
     "the topology imports a service": ("topology/__init__.py", "import services.ingest", "The topology is data"),

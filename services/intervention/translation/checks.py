@@ -11,8 +11,9 @@ from journeymesh.intervention.v1 import intervention_pb2 as wire
 
 from mesh.clock import LATEST_US
 from mesh.errors import InvalidArgument, VersionMismatch
-from services.intervention.domain.facts import EventKind, Outcome
-from services.intervention.usecases.rows import Rows
+from services.intervention.batch.rows import Rows
+from services.intervention.decision.domain.facts import Outcome
+from services.intervention.policy.domain.policy import EventKind
 
 _KINDS: Final = frozenset({0, *EventKind})
 _LAST_KIND: Final = max(EventKind)

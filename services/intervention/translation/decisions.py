@@ -6,25 +6,28 @@ from journeymesh.features.v1.features_pb2 import Feature
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 from journeymesh.scoring.v1 import scoring_pb2
 
-from services.intervention.domain.facts import Assessment
-from services.intervention.domain.ledger import Block, Decision, decision_at, inputs_of, is_whole, plain_reasons
-from services.intervention.domain.offer import Exposed
-from services.intervention.domain.policy import Policy
-from services.intervention.domain.strategy import Candidate
-from services.intervention.ports import Reference
-from services.intervention.translation.interventions import (
-    delivery_message,
-    intervention_message,
-    withdrawal_message,
+from services.intervention.batch.deciding import BatchResult
+from services.intervention.decision.domain.facts import Assessment
+from services.intervention.decision.domain.ledger import (
+    Block,
+    Decision,
+    decision_at,
+    inputs_of,
+    is_whole,
+    plain_reasons,
 )
+from services.intervention.decision.domain.offer import Exposure
+from services.intervention.decision.domain.strategy import Candidate
+from services.intervention.decision.ids import decision_id
+from services.intervention.decision.ports import Reference
+from services.intervention.policy.domain.policy import Policy
+from services.intervention.reading import InterventionStatus
+from services.intervention.translation.interventions import delivery_message, intervention_message, withdrawal_message
 from services.intervention.translation.words import timestamp
-from services.intervention.usecases.deciding import Came
-from services.intervention.usecases.names import decision_id
-from services.intervention.usecases.reading import Followed
 
 
-def decided_message(of: Came) -> wire.DecideInterventionsResponse:
-    """What came of a batch, as its caller is told."""
+def decided_message(of: BatchResult) -> wire.DecideInterventionsResponse:
+    """The response to a batch."""
     return wire.DecideInterventionsResponse(
         interventions=[
             wire.MadeIntervention(
@@ -38,8 +41,8 @@ def decided_message(of: Came) -> wire.DecideInterventionsResponse:
     )
 
 
-def decision_message(of: Decision, became: Followed | None = None) -> wire.Decision:
-    """A decision as the wire tells it, and what came of the intervention it has led to."""
+def decision_message(of: Decision, status: InterventionStatus | None = None) -> wire.Decision:
+    """The wire message of a decision and of the status of its intervention."""
     facts, verdict = of.facts, of.verdict
     at = facts.position
     made = verdict.intervention
@@ -56,7 +59,7 @@ def decision_message(of: Decision, became: Followed | None = None) -> wire.Decis
         model_version=facts.model_version,
         rules_version=facts.rules_version,
         policy_version=of.policy_version,
-        intervention=intervention_message(made, became.worded if became else None) if made else None,
+        intervention=intervention_message(made, status.worded if status else None) if made else None,
         propensity=verdict.propensity,
         position=EventPosition(shard=at.shard, sequence=str(at.sequence), event_index=at.event_index),
         page=facts.page,
@@ -66,15 +69,15 @@ def decision_message(of: Decision, became: Followed | None = None) -> wire.Decis
         features=map(_feature, facts.feature_names, facts.features),
         feature_schema_version=facts.feature_schema_version,
         inputs=inputs_of(of) if is_whole(verdict) else b"",
-        outcome=WireOutcome.ValueType(became.outcome) if became else WireOutcome.ValueType(0),
-        deliveries=map(delivery_message, became.deliveries) if became else (),
-        withdrawal_reason=wire.WithdrawalReason.ValueType(became.withdrawal if became else 0),
+        outcome=WireOutcome.ValueType(status.outcome) if status else WireOutcome.ValueType(0),
+        deliveries=map(delivery_message, status.deliveries) if status else (),
+        withdrawal_reason=wire.WithdrawalReason.ValueType(status.withdrawal if status else 0),
         withdrawn=withdrawal_message(verdict.withdrawn),
     )
 
 
 def ledger_record(at: Reference, policy: Policy, of: Block) -> wire.LedgerRecord:
-    """A block as the wire tells it: nearly all rows are plain, and told by their columns alone."""
+    """The wire message of a block: nearly all rows are plain, and their columns say everything."""
     rows = range(len(of.event_indexes))
     kinds: list[wire.DecisionKind.ValueType] = [wire.DECISION_KIND_NONE for _ in rows]
     reasons = [wire.DecisionReason.ValueType(each) for each in plain_reasons(policy, of)]
@@ -103,7 +106,7 @@ def ledger_record(at: Reference, policy: Policy, of: Block) -> wire.LedgerRecord
 
 
 def assessment_message(of: Assessment) -> scoring_pb2.Assessment:
-    """An assessment as the wire tells it."""
+    """The wire message of an assessment."""
     message = scoring_pb2.Assessment(
         score=of.score,
         level=scoring_pb2.RiskLevel.ValueType(of.level),
@@ -133,5 +136,5 @@ def _feature(name: str, value: float) -> Feature:
     return Feature(name=name, value=value)
 
 
-def _exposure(of: Exposed) -> wire.Exposure:
+def _exposure(of: Exposure) -> wire.Exposure:
     return wire.Exposure(experiment=of.experiment, is_treated=of.is_treated)

@@ -3,17 +3,17 @@
 from journeymesh.common.v1.event_pb2 import Outcome as WireOutcome
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 
-from services.intervention.domain.delivery import Delivery
-from services.intervention.domain.offer import Withdrawn
-from services.intervention.domain.strategy import Intervention
-from services.intervention.domain.worded import Worded
+from services.intervention.decision.domain.offer import Withdrawn
+from services.intervention.decision.domain.strategy import Intervention
+from services.intervention.decision.ids import decision_id_of
+from services.intervention.delivery.domain.delivery import Delivery
+from services.intervention.language.domain.generated_copy import GeneratedCopy
+from services.intervention.reading import InterventionStatus, Waiting
 from services.intervention.translation.words import timestamp
-from services.intervention.usecases.names import decision_id_of
-from services.intervention.usecases.reading import Followed, Waiting
 
 
-def intervention_message(of: Intervention, words: Worded | None = None) -> wire.Intervention:
-    """Help as the wire tells it, in the words of a model where there are any that are used."""
+def intervention_message(of: Intervention, words: GeneratedCopy | None = None) -> wire.Intervention:
+    """The wire message of an intervention, with generated copy where it is used."""
     return wire.Intervention(
         id=of.id,
         type=of.type,
@@ -40,8 +40,8 @@ def intervention_message(of: Intervention, words: Worded | None = None) -> wire.
     )
 
 
-def wording_message(of: Worded) -> wire.Wording:
-    """Where words come from and what they cost, as the wire tells it."""
+def wording_message(of: GeneratedCopy) -> wire.Wording:
+    """The wire message of where generated copy comes from and what it cost."""
     return wire.Wording(
         model_id=of.model_id,
         prompt_version=of.prompt_version,
@@ -57,7 +57,7 @@ def wording_message(of: Worded) -> wire.Wording:
 
 
 def delivery_message(of: Delivery) -> wire.Delivery:
-    """How far a message has come, as the wire tells it."""
+    """The wire message of how far a delivery has come."""
     return wire.Delivery(
         channel=of.channel,
         state=wire.DeliveryState.ValueType(of.state),
@@ -90,13 +90,13 @@ def watch_message(of: Waiting) -> wire.WatchPendingInterventionResponse:
 
 
 def withdrawal_message(of: Withdrawn | None) -> wire.Withdrawal | None:
-    """That help was taken back, as the wire tells it; None where none was."""
+    """The wire message of a withdrawal; None where there was none."""
     if of is None:
         return None
     return wire.Withdrawal(intervention_id=of.offer_id, reason=wire.WithdrawalReason.ValueType(of.reason))
 
 
-def followed_message(of: Followed) -> wire.GetInterventionResponse:
+def followed_message(of: InterventionStatus) -> wire.GetInterventionResponse:
     """An intervention with its outcome."""
     return wire.GetInterventionResponse(
         intervention=intervention_message(of.intervention, of.worded),

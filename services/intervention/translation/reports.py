@@ -1,13 +1,13 @@
-"""What is told of the service as a whole, for the wire."""
+"""Wire messages about the service as a whole: policies, lift, analyses, use of models."""
 
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 
-from services.intervention.domain.analysis import Analysis
-from services.intervention.domain.spending import NANO_A_MICRO
+from services.intervention.language.domain.analysis import Analysis
+from services.intervention.language.domain.budget import NANO_A_MICRO
+from services.intervention.language.usecases.models import ModelsUsage
+from services.intervention.policy.usecases import Policies
+from services.intervention.reading import Lifts
 from services.intervention.translation.words import timestamp
-from services.intervention.usecases.asking import ModelsUsage
-from services.intervention.usecases.policies import Policies
-from services.intervention.usecases.reading import Lifts
 
 
 def policies_message(of: Policies) -> wire.ListPoliciesResponse:

@@ -4,16 +4,25 @@ import operator
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from journeymesh.common.v1.event_pb2 import InterventionOutcome, Purchase
+from journeymesh.common.v1.event_pb2 import InterventionOutcome
+from journeymesh.common.v1.event_pb2 import Purchase as WirePurchase
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 from journeymesh.scoring.v1 import scoring_pb2
 
 from mesh.errors import InvalidArgument, VersionMismatch
-from services.intervention.domain import person
-from services.intervention.domain.facts import Assessment, Bought, Contact, Indicator, Level, Outcome, OutcomeReport
-from services.intervention.domain.person import Moving, NoStandingError
+from services.intervention.batch.rows import Rows
+from services.intervention.decision.domain import linking
+from services.intervention.decision.domain.facts import (
+    Assessment,
+    Contact,
+    Indicator,
+    Level,
+    Outcome,
+    OutcomeReport,
+    Purchase,
+)
+from services.intervention.decision.domain.linking import TransferError, UserTransfer
 from services.intervention.translation import checks
-from services.intervention.usecases.rows import Rows
 
 # The fields of the domain's values of the same names, read at once: the hot path reads six of each row.
 _NUMBERS: Final[Callable[[object], tuple[float, int, float, float, float, int]]] = operator.attrgetter(
@@ -99,14 +108,14 @@ def _report(of: InterventionOutcome) -> OutcomeReport:
     )
 
 
-def _bought(of: Purchase) -> Bought:
-    return Bought(checks.amount(of.amount), checks.identifier(of.currency, "currency"), of.is_refund)
+def _bought(of: WirePurchase) -> Purchase:
+    return Purchase(checks.amount(of.amount), checks.identifier(of.currency, "currency"), of.is_refund)
 
 
-def _moving(standing: bytes) -> Moving:
+def _moving(standing: bytes) -> UserTransfer:
     try:
-        return person.decode(standing)
-    except NoStandingError as error:
+        return linking.decode(standing)
+    except TransferError as error:
         raise InvalidArgument("VALUE_OUT_OF_RANGE", str(error)) from None
 
 

@@ -9,7 +9,7 @@ from journeymesh.intervention.v1 import intervention_pb2 as wire
 
 from mesh import applied
 from mesh.errors import InvalidArgument, MeshError, VersionMismatch
-from services.intervention.domain.conversation import Complexity
+from services.intervention.language.domain.conversation import Complexity
 
 _TRACE_ID: Final = re.compile(r"[0-9a-fA-F]{32}")
 _LONGEST_NUMBER: Final = 60

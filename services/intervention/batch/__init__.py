@@ -1,0 +1,1 @@
+"""Deciding a batch: its rows, its users, what it writes."""

@@ -1,0 +1,206 @@
+"""Decides a batch: once per user of a record. Everything is written before the answer."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from mesh import keyed
+from mesh.applied import Batch
+from mesh.state import Shards, StateStore
+from services.intervention.batch import effects
+from services.intervention.batch.effects import Created
+from services.intervention.batch.rows import (
+    Rows,
+    contacts_after,
+    facts_of,
+    reasons_of,
+    records_of,
+    rows_in_question,
+    unanswered,
+    withheld_of,
+)
+from services.intervention.batch.users import Users
+from services.intervention.decision.domain.decision import Decided
+from services.intervention.decision.domain.eligibility import Reason
+from services.intervention.decision.domain.facts import Outcome
+from services.intervention.decision.domain.ledger import Decision
+from services.intervention.decision.domain.offer import Offer, WithdrawalReason
+from services.intervention.decision.ids import decision_id, decision_id_of
+from services.intervention.decision.ports import Copywriting, Ledger, Listeners, Observer, OutcomeEvent
+from services.intervention.decision.state import CONTACTS, RECORDS, UNDELIVERED, USERS
+from services.intervention.delivery.ports import Outbox
+from services.intervention.lift.domain import tally
+from services.intervention.lift.state import TALLIES
+from services.intervention.policy.domain.policy import DAY_US, Policy
+from services.intervention.policy.usecases import Policies
+
+
+class BatchResult(NamedTuple):
+    """What came of a batch.
+
+    Interventions by row, ascending; how many decisions were made for each reason; the actions that were withheld from
+    users who are held out; what became of earlier interventions; and by row what moves to known users.
+    """
+
+    made: list[Created]
+    reasons: Mapping[Reason, int]
+    withheld: list[str]
+    outcomes: list[Outcome]
+    standings: Mapping[int, bytes]
+
+
+class Deciding:
+    """Decides batches.
+
+    Args:
+        state: users, contacts, and the counts of each shard.
+        shards: the shards that have counts.
+        outbox: what is to be sent.
+        notice: is called after something was put there.
+        clock: tells the outbox what time it is, and decides nothing.
+        words_us: how long messages wait for better words: microseconds.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - the ports
+        self,
+        policies: Policies,
+        state: StateStore,
+        shards: Shards,
+        ledger: Ledger,
+        outbox: Outbox,
+        observer: Observer,
+        listeners: Listeners,
+        words: Copywriting,
+        notice: Callable[[], None],
+        clock: Callable[[], int],
+        *,
+        words_us: int = 0,
+    ) -> None:
+        self._policies = policies
+        self._state = state
+        self._shards = shards
+        self._ledger = ledger
+        self._outbox = outbox
+        self._observer = observer
+        self._listeners = listeners
+        self._words = words
+        self._notice = notice
+        self._clock = clock
+        self._words_us = words_us
+        self._renewed_day = 0
+
+    async def decide(self, batch: Batch, rows: Rows) -> BatchResult:
+        """Decides on a batch.
+
+        Raises:
+            FailedPrecondition: `POSITION_STALE`, the sender has lost the shard.
+            Unavailable: the store cannot be reached; the call may be repeated.
+        """
+        records = records_of(batch, rows)
+        policies = {record: self._policies.at(rows.received_us[of.rows.start]) for record, of in records.items()}
+        aside = unanswered(policies, rows, records)
+        asked = rows_in_question(policies, rows, records, aside)
+        helped = keyed.Changed(USERS, map(rows.user, asked))
+        undelivered = keyed.Seen(UNDELIVERED, map(rows.user, asked))
+        contacts = keyed.Seen(CONTACTS, map(rows.user, rows.contacts))
+        tallies = keyed.Changed(TALLIES, [batch.shard] if asked else [])
+        async with keyed.batch(self._state, batch, helped, undelivered, contacts, tallies) as beside:
+            users = Users(dict(helped.states), helped.states, undelivered.states, contacts.states)
+            decided: dict[int, Decided] = {}
+            for row in asked:
+                policy = policies[rows.record_indexes[row]]
+                if rows.is_decided(row):
+                    decided[row] = users.decide(policy, batch, rows, row)
+                else:
+                    users.take_effect(policy, batch, rows, row)
+            made = [each for row in sorted(decided) if (each := _made(batch, rows, row, decided[row], policies))]
+            beside |= {RECORDS.key(each.intervention.id): RECORDS.encode(effects.record(each)) for each in made}
+            if not batch.is_retraction:
+                after = contacts_after(rows, contacts.states)
+                beside |= {CONTACTS.key(user_id): CONTACTS.encode(each) for user_id, each in after.items()}
+            # A user who is as before need not be written: deriving the batch again leaves the user as before again.
+            helped.only, tallies.only = users.changed(), [batch.shard] if users.counts else []
+            if users.counts:
+                tallies.states[batch.shard] = tally.counted(tallies.states[batch.shard], users.counts)
+                await self._shards.add(batch.shard)
+                await self._renew_tallies()
+        if batch.is_retraction:
+            await self._outbox.cancel([each.intervention.id for each in made], self._clock(), "retracted")
+        else:
+            await self._cancel(users)
+            await self._send(made, policies, rows)
+            if users.became and self._observer.is_enabled:
+                await self._tell_outcomes(rows, users.became)
+            old = [row for row, reason in aside.items() if reason is Reason.TOO_OLD]
+            await self._ledger.record(
+                [
+                    effects.entry(batch, record, of, rows, policies[record], decided, old)
+                    for record, of in records.items()
+                ]
+            )
+        self._listeners.wake(users.changed())
+        return BatchResult(
+            made,
+            reasons_of(rows, decided, aside),
+            withheld_of(decided),
+            [offer.outcome for _, offer in users.became],
+            users.standings,
+        )
+
+    async def _renew_tallies(self) -> None:
+        """Renews the counts once a day, so that those of closed shards do not expire."""
+        day = self._clock() // DAY_US
+        if day != self._renewed_day:
+            await self._state.renew([TALLIES.key(shard) for shard in await self._shards.all()])
+            self._renewed_day = day
+
+    async def _cancel(self, users: Users) -> None:
+        """Cancels the unsent messages of withdrawn interventions."""
+        ids: dict[WithdrawalReason, list[str]] = {}
+        for _, offer in users.became:
+            if offer.outcome is Outcome.WITHDRAWN:
+                ids.setdefault(offer.withdrawal, []).append(offer.id)
+        for reason, its in ids.items():
+            await self._outbox.cancel(its, self._clock(), reason.name.lower())
+
+    async def _send(self, made: Sequence[Created], policies: Mapping[int, Policy], rows: Rows) -> None:
+        # Words are looked for from now on, however late the batch is.
+        words_until_us = self._clock() + self._words_us if self._words_us else 0
+        messages = [
+            message
+            for each in made
+            for message in effects.messages(each, policies[rows.record_indexes[each.row]], words_until_us)
+        ]
+        if messages:
+            await self._outbox.add(messages, self._clock())
+            self._notice()
+        worded = [each for each in made if each.intervention.is_worded]
+        self._words.ask([(each.decision.facts, each.intervention) for each in worded])
+        for each in made:
+            self._observer.created(decision_id(each.decision.facts.position), each.decision, rows.span_ids[each.row])
+
+    async def _tell_outcomes(self, rows: Rows, became: Sequence[tuple[int, Offer]]) -> None:
+        await keyed.look(self._state, records := keyed.Seen(RECORDS, [offer.id for _, offer in became]))
+        for row, offer in became:
+            record = records.states[offer.id]
+            self._observer.outcome(
+                OutcomeEvent(
+                    offer.id,
+                    decision_id_of(offer.id),
+                    offer.outcome,
+                    record.trace_id if record else b"",
+                    rows.trace_ids[row],
+                    rows.span_ids[row],
+                )
+            )
+
+
+def _made(batch: Batch, rows: Rows, row: int, decided: Decided, policies: Mapping[int, Policy]) -> Created | None:
+    kept = decided.exceptional
+    if kept is None or kept.verdict.intervention is None:
+        return None
+    # In the zone that was decided by, which the row itself may lack.
+    facts = msgspec.structs.replace(facts_of(batch, rows, row), time_zone=kept.time_zone)
+    decision = Decision(facts, kept.standing, kept.verdict, policies[rows.record_indexes[row]].version)
+    return Created(row, decision, kept.verdict.intervention)

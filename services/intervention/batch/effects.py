@@ -1,0 +1,134 @@
+"""What a batch writes besides its users: ledger pages, interventions and outbox messages."""
+
+import bisect
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from mesh.applied import Batch
+from services.intervention.batch.rows import Part, Rows, age_us
+from services.intervention.decision.domain import ledger as pages
+from services.intervention.decision.domain import limits
+from services.intervention.decision.domain.decision import Decided
+from services.intervention.decision.domain.ledger import Block, Decision, Record
+from services.intervention.decision.domain.strategy import Intervention, delivered_channels
+from services.intervention.decision.ids import decision_id, trace_name, user_name
+from services.intervention.decision.ports import Entry
+from services.intervention.delivery.domain.delivery import OutboxMessage
+from services.intervention.policy.domain.policy import IN_APP, Policy
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Created:
+    """An intervention created at a row."""
+
+    row: int
+    decision: Decision
+    intervention: Intervention
+
+
+def entry(
+    batch: Batch,
+    record: int,
+    of: Part,
+    rows: Rows,
+    policy: Policy,
+    decided: Mapping[int, Decided],
+    old: Sequence[int],
+) -> Entry:
+    """The ledger's page of a record. `old` are the rows of the batch that were too old, ascending."""
+    at = of.decisions
+    exceptional = {
+        number - at.start: kept
+        for number, row in enumerate(rows.decided[at], at.start)
+        if row in decided and (kept := decided[row].exceptional) is not None
+    }
+    its = [rows.decided[number] for number in range(at.start, at.stop)]
+    block = Block(
+        policy_version=policy.version,
+        model_version=rows.model_version,
+        rules_version=rows.rules_version,
+        event_indexes=[rows.event_indexes[row] for row in its],
+        user_ids=rows.user_ids[at],
+        event_ids=rows.event_ids[at],
+        received_us=[rows.received_us[row] for row in its],
+        trace_ids=[rows.trace_ids[row] for row in its],
+        pages=rows.pages[at],
+        assessments=rows.assessments[at],
+        bot_rows=_numbers(rows, rows.bot_rows, of),
+        exceptional=exceptional,
+        feature_names=rows.feature_names,
+        feature_schema_version=rows.feature_schema_version,
+        copied_rows=_numbers(rows, rows.copied_rows, of),
+        system_rows=_numbers(rows, rows.system_rows, of),
+        ages_us={row: age_us(rows, its[row]) for row in (*_numbers(rows, old, of), *exceptional)},
+    )
+    # A page hangs on its record alone, not on what else is in the batch.
+    if of.rows.stop - of.rows.start > len(its):
+        block = msgspec.structs.replace(
+            block,
+            covered_indexes=rows.event_indexes[of.rows],
+            covered_rows=[number - at.start for number in rows.decisions[of.rows]],
+            other_traces=_other_traces(rows, of),
+        )
+    traces = filter(None, dict.fromkeys(rows.trace_ids[of.rows]))
+    names = [*map(user_name, dict.fromkeys(block.user_ids)), *map(trace_name, traces)]
+    return Entry(batch.shard, batch.sequences[record], rows.received_us[of.rows.start], pages.encode(block), names)
+
+
+def _other_traces(rows: Rows, of: Part) -> dict[int, tuple[bytes, ...]]:
+    """By row of the page, the traces that led to a decision beside that of the event it is about."""
+    others: dict[int, dict[bytes, None]] = {}
+    for number, trace_id in zip(rows.decisions[of.rows], rows.trace_ids[of.rows], strict=True):
+        if trace_id and trace_id != rows.trace_ids[rows.decided_rows[number]]:
+            others.setdefault(number - of.decisions.start, {})[trace_id] = None
+    return {row: tuple(its) for row, its in others.items()}
+
+
+def messages(made: Created, policy: Policy, words_until_us: int) -> list[OutboxMessage]:
+    """What is to be sent of an intervention, beside showing it in the product."""
+    facts, help_ = made.decision.facts, made.intervention
+    due_us = max(help_.send_us, words_until_us) if help_.is_worded else help_.send_us
+    is_bound = not any(each.name == help_.action and each.is_transactional for each in policy.actions)
+    latest_us = {
+        each: limits.latest_us(policy, facts.time_zone, each, help_.topic, help_.send_us, help_.expires_us)
+        if is_bound
+        else help_.expires_us
+        for each in delivered_channels(help_)
+        if each != IN_APP
+    }
+    return [
+        OutboxMessage(
+            intervention_id=help_.id,
+            decision_id=decision_id(facts.position),
+            channel=channel,
+            user_id=facts.user_id,
+            action=help_.action,
+            type=help_.type,
+            priority=help_.priority,
+            queue=help_.queue,
+            risk_level=help_.risk_level,
+            text=help_.message,
+            content=help_.content,
+            page=help_.page,
+            due_us=min(due_us, expires_us),
+            expires_us=expires_us,
+            trace_id=facts.trace_id,
+        )
+        for channel, expires_us in latest_us.items()
+    ]
+
+
+def record(made: Created) -> Record:
+    """What is kept of an intervention, for whoever asks by its id."""
+    facts = made.decision.facts
+    return Record(facts.user_id, made.intervention, facts.trace_id)
+
+
+def _numbers(rows: Rows, some: Sequence[int], of: Part) -> Sequence[int]:
+    """Of some rows of a batch those of a record that are decided on, as rows of its page."""
+    if not some:
+        return ()
+    its = some[bisect.bisect_left(some, of.rows.start) : bisect.bisect_left(some, of.rows.stop)]
+    return [rows.number(row) - of.decisions.start for row in its if rows.is_decided(row)]

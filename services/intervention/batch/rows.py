@@ -1,0 +1,211 @@
+"""The rows of a batch, and which of them need a closer look."""
+
+import bisect
+import collections
+import dataclasses
+import itertools
+import operator
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from mesh.applied import Batch
+from services.intervention.decision.domain import eligibility, ledger
+from services.intervention.decision.domain.decision import Decided
+from services.intervention.decision.domain.eligibility import Reason
+from services.intervention.decision.domain.facts import Assessment, Contact, Facts, OutcomeReport, Position, Purchase
+from services.intervention.decision.domain.linking import UserTransfer
+from services.intervention.policy.domain.policy import EventKind, Policy
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rows:
+    """A batch of events and the assessments of their users, column by column. `record_indexes` never descend.
+
+    All rows of a user in a record lead to one decision: `decided_rows` has the rows that are decided on, ascending, and
+    `decisions` for each row the number of its decision among them. Both are empty where every row is decided on. Users,
+    ids of events, pages, time zones and assessments stand once for each decision, the other columns for each row.
+
+    `kinds`, `targets` and `event_us` (when events happened, Unix microseconds) are empty where the sender does not tell
+    them; then they happened when they were received. Lists and mappings of rows ascend; of features and settled signals
+    only decided rows are told.
+    """
+
+    record_indexes: Sequence[int]
+    event_indexes: Sequence[int]
+    user_ids: Sequence[str]
+    event_ids: Sequence[str]
+    received_us: Sequence[int]
+    trace_ids: Sequence[bytes]
+    span_ids: Sequence[bytes]
+    pages: Sequence[str]
+    time_zones: Sequence[str]
+    assessments: Sequence[Assessment]
+    bot_rows: Sequence[int]
+    outcomes: Mapping[int, OutcomeReport]
+    model_version: str
+    rules_version: str
+    kinds: Sequence[int] = ()
+    targets: Sequence[str] = ()
+    purchases: Mapping[int, Purchase] = dataclasses.field(default_factory=dict)
+    contacts: Mapping[int, Contact] = dataclasses.field(default_factory=dict)
+    features: Mapping[int, tuple[float, ...]] = dataclasses.field(default_factory=dict)
+    feature_names: tuple[str, ...] = ()
+    feature_schema_version: str = ""
+    event_us: Sequence[int] = ()
+    copied_rows: Sequence[int] = ()
+    system_rows: Sequence[int] = ()
+    settled_rows: Sequence[int] = ()
+    standings: Mapping[int, UserTransfer] = dataclasses.field(default_factory=dict)
+    linked: Mapping[int, str] = dataclasses.field(default_factory=dict)
+    decided_rows: Sequence[int] = ()
+    decisions: Sequence[int] = ()
+
+    @property
+    def decided(self) -> Sequence[int]:
+        """The rows that are decided on, ascending."""
+        return self.decided_rows or range(len(self.record_indexes))
+
+    def number(self, row: int) -> int:
+        """The number of a row's decision."""
+        return self.decisions[row] if self.decisions else row
+
+    def user(self, row: int) -> str:
+        """The user of a row."""
+        return self.user_ids[self.number(row)]
+
+    def is_decided(self, row: int) -> bool:
+        """Whether a row is decided on; if not, it takes effect before its decision."""
+        return not self.decisions or self.decided_rows[self.decisions[row]] == row
+
+
+class Part(NamedTuple):
+    """What a batch has of one record: its rows, and the numbers of its decisions."""
+
+    rows: slice
+    decisions: slice
+
+
+def records_of(batch: Batch, rows: Rows) -> dict[int, Part]:
+    """The part of each record that has any."""
+    bounds = [bisect.bisect_left(rows.record_indexes, record) for record in range(len(batch.sequences) + 1)]
+    return {
+        record: Part(slice(start, end), slice(*(bisect.bisect_left(rows.decided, bound) for bound in (start, end))))
+        for record, (start, end) in enumerate(itertools.pairwise(bounds))
+        if start < end
+    }
+
+
+def unanswered(policies: Mapping[int, Policy], rows: Rows, records: Mapping[int, Part]) -> Mapping[int, Reason]:
+    """The rows that bring no help whatever the risk, with the reason; without those that are outcomes."""
+    old: list[int] = []
+    # Nearly always a whole batch is fresh; its extremes show that.
+    strictest_us = min((each.freshness_us for each in policies.values()), default=0)
+    if rows.event_us and max(rows.received_us) - min(rows.event_us) > strictest_us:
+        old = [row for record, of in records.items() for row in _too_old(policies[record], rows, of.rows)]
+    return ledger.unanswered_rows(old, rows.system_rows, rows.bot_rows, rows.copied_rows)
+
+
+def rows_in_question(
+    policies: Mapping[int, Policy], rows: Rows, records: Mapping[int, Part], aside: Mapping[int, Reason]
+) -> list[int]:
+    """The rows whose decision may need the user, or which change what is known of one.
+
+    They ascend, but for those of a record that are decided on: they stand behind the others of it. Behind these stand
+    the rows that end an anonymous journey, so that what was decided in it moves as well.
+
+    Args:
+        policies: that of each record.
+        rows: the batch.
+        records: the part of each record.
+        aside: the rows that bring no help whatever the risk.
+    """
+    asked: set[int] = set()
+    goals: list[int] = []
+    decided = rows.decided
+    for record, of in records.items():
+        policy = policies[record]
+        numbers = eligibility.rows_in_question(policy, rows.assessments[of.decisions])
+        asked.update([decided[of.decisions.start + number] for number in numbers])
+        if rows.kinds:
+            wanted = EventKind[policy.conversion.event.upper()]
+            looked_for = {wanted, EventKind.SESSION_END}
+            found = [row for row, kind in enumerate(rows.kinds[of.rows], of.rows.start) if kind in looked_for]
+            asked.update(found)
+            goals += [row for row in found if rows.kinds[row] == wanted and aside.get(row) is not Reason.BOT]
+    asked.difference_update(aside)
+    # What is not answered may be the goal all the same. An outcome counts, and trouble is over, whoever reports it:
+    # a server that does so for its users looks like a script. Of a copy nothing counts but the goal.
+    asked.update(rows.outcomes, rows.purchases, rows.settled_rows)
+    asked.difference_update(rows.copied_rows)
+    asked.update(goals, rows.standings, rows.linked)
+    return sorted(asked, key=lambda row: (rows.record_indexes[row], row in rows.linked, rows.is_decided(row), row))
+
+
+def _too_old(policy: Policy, rows: Rows, of: slice) -> Sequence[int]:
+    ages_us = map(operator.sub, rows.received_us[of], rows.event_us[of])
+    return [row for row, age_us in enumerate(ages_us, of.start) if age_us > policy.freshness_us]
+
+
+def facts_of(batch: Batch, rows: Rows, row: int) -> Facts:
+    """What is known of the event of a row; id, page, time zone and assessment are those of its decision."""
+    sequence = batch.sequences[rows.record_indexes[row]]
+    number = rows.number(row)
+    return Facts(
+        position=Position(batch.shard, sequence, rows.event_indexes[row]),
+        user_id=rows.user_ids[number],
+        event_id=rows.event_ids[number],
+        received_us=rows.received_us[row],
+        trace_id=rows.trace_ids[row],
+        page=rows.pages[number],
+        time_zone=rows.time_zones[number],
+        is_bot=_has(rows.bot_rows, row),
+        outcome=rows.outcomes.get(row),
+        assessment=rows.assessments[number],
+        model_version=rows.model_version,
+        rules_version=rows.rules_version,
+        kind=rows.kinds[row] if rows.kinds else 0,
+        target=rows.targets[row] if rows.targets else "",
+        bought=rows.purchases.get(row),
+        features=rows.features.get(row, ()),
+        feature_names=rows.feature_names,
+        feature_schema_version=rows.feature_schema_version,
+        age_us=age_us(rows, row),
+        is_copy=_has(rows.copied_rows, row),
+        is_system=_has(rows.system_rows, row),
+        is_settled=_has(rows.settled_rows, row),
+    )
+
+
+def _has(ascending: Sequence[int], row: int) -> bool:
+    place = bisect.bisect_left(ascending, row)
+    return place < len(ascending) and ascending[place] == row
+
+
+def age_us(rows: Rows, row: int) -> int:
+    """How long before it was received the event of a row happened; 0 where unknown."""
+    return rows.received_us[row] - rows.event_us[row] if rows.event_us else 0
+
+
+def contacts_after(rows: Rows, known: Mapping[str, Contact]) -> dict[str, Contact]:
+    """The contacts that the batch changes; the latest value wins."""
+    contacts = dict(known)
+    for row, told in rows.contacts.items():
+        user_id = rows.user(row)
+        before = contacts[user_id]
+        contacts[user_id] = Contact(told.email or before.email, told.push_target or before.push_target)
+    return {user_id: each for user_id, each in contacts.items() if each != known[user_id]}
+
+
+def reasons_of(rows: Rows, decided: Mapping[int, Decided], aside: Mapping[int, Reason]) -> Mapping[Reason, int]:
+    """How many decisions were made for each reason; those that were not looked at have a plain one."""
+    kept = {row: each.exceptional.verdict for row, each in decided.items() if each.exceptional}
+    counts = collections.Counter(verdict.reasons[0] for verdict in kept.values())
+    counts.update(reason for row, reason in aside.items() if row not in kept and rows.is_decided(row))
+    counts[Reason.BELOW_TRIGGER] += len(rows.decided) - counts.total()
+    return counts
+
+
+def withheld_of(decided: Mapping[int, Decided]) -> list[str]:
+    """The actions that were withheld from users who are held out."""
+    verdicts = [each.exceptional.verdict for each in decided.values() if each.exceptional]
+    return [each.withheld.action for each in verdicts if each.withheld and each.reasons[0] is Reason.HOLDOUT]

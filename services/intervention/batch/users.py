@@ -1,0 +1,84 @@
+"""The users of a batch, as its rows change them."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from mesh.applied import Batch
+from services.intervention.batch.rows import Rows, facts_of
+from services.intervention.decision.domain import decision, linking, user_state
+from services.intervention.decision.domain.decision import Decided
+from services.intervention.decision.domain.facts import Contact, Facts
+from services.intervention.decision.domain.offer import Offer, Undelivered
+from services.intervention.decision.domain.user_state import UserState
+from services.intervention.decision.ids import intervention_id
+from services.intervention.lift.domain.tally import Change
+from services.intervention.policy.domain.policy import Policy
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Users:
+    """The users in question, before and after the batch."""
+
+    before: Mapping[str, UserState]
+    after: dict[str, UserState]
+    undelivered: Mapping[str, Undelivered]
+    contacts: Mapping[str, Contact]
+    became: list[tuple[int, Offer]] = dataclasses.field(default_factory=list)
+    """The interventions of which something came, and at which row."""
+    counts: list[Change] = dataclasses.field(default_factory=list)
+    """What changes in what is counted."""
+    standings: dict[int, bytes] = dataclasses.field(default_factory=dict)
+    """What moves to known users, by row."""
+
+    def changed(self) -> list[str]:
+        """Those who are not as they were."""
+        return [user_id for user_id, helped in self.after.items() if helped != self.before[user_id]]
+
+    def note(self, row: int, facts: Facts, offers: Sequence[Offer], after: UserState) -> None:
+        """Records the user after a row, and the outcomes since `offers`."""
+        before = self.after[facts.user_id]
+        self.after[facts.user_id] = after
+        if after.offers is not offers:
+            self.became.extend((row, each) for each in user_state.outcomes_since(offers, after))
+        if after.exposed != before.exposed:
+            self.counts.append((before.exposed, after.exposed))
+
+    def decide(self, policy: Policy, batch: Batch, rows: Rows, row: int) -> Decided:
+        """Decides on a row."""
+        facts = facts_of(batch, rows, row)
+        helped = self._arrive(policy, facts, rows, row)
+        lost = self.undelivered[facts.user_id]
+        decided = decision.decide(policy, facts, helped, lost, intervention_id(facts.position))
+        self.note(row, facts, helped.offers, decided.helped)
+        self._leave(policy, facts, rows, row)
+        return decided
+
+    def take_effect(self, policy: Policy, batch: Batch, rows: Rows, row: int) -> None:
+        """Applies a row that is not itself decided on to its user."""
+        facts = facts_of(batch, rows, row)
+        helped = self._arrive(policy, facts, rows, row)
+        self.note(row, facts, helped.offers, decision.take_effect(policy, facts, helped))
+        self._leave(policy, facts, rows, row)
+
+    def _arrive(self, policy: Policy, facts: Facts, rows: Rows, row: int) -> UserState:
+        """The user of a row once what it brings has arrived."""
+        helped = self.after[facts.user_id]
+        if row not in rows.standings:
+            return helped
+        moving = rows.standings[row]
+        arrived = linking.arrived(policy, helped, moving, facts)
+        self.note(row, facts, (*helped.offers, *moving.offers), arrived)
+        return arrived
+
+    def _leave(self, policy: Policy, facts: Facts, rows: Rows, row: int) -> None:
+        """Records what moves to the known user with a row that links an anonymous one."""
+        if row not in rows.linked:
+            return
+        before = self.after[facts.user_id]
+        known = user_state.lapsed(policy, before, facts.received_us)
+        self.note(row, facts, before.offers, known)
+        lost = self.undelivered[facts.user_id]
+        after, standing = linking.left(known, lost, rows.linked[row], facts.received_us)
+        self.note(row, facts, after.offers, after)
+        if standing:
+            self.standings[row] = standing

@@ -1,0 +1,230 @@
+"""Wires the service: over Redis, or all in memory."""
+
+import contextlib
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from mesh import channel, redis
+from mesh.clock import Clock, system_clock
+from mesh.settings import SettingError
+from mesh.state import Shards, StateStore
+from mesh.states.memory import MemoryShards, MemoryState
+from mesh.states.redis import RedisShards, RedisState
+from mesh.telemetry import Telemetry
+from mesh.tls import Tls
+from services.intervention.batch.deciding import Deciding
+from services.intervention.decision.adapters.listeners import LocalListeners
+from services.intervention.decision.adapters.memory import MemoryLedger
+from services.intervention.decision.adapters.redis import RedisLedger
+from services.intervention.decision.adapters.silence import SilentObserver
+from services.intervention.decision.adapters.spans import SpanObserver
+from services.intervention.decision.ports import Ledger, Listeners, Observer
+from services.intervention.delivery.adapters.channels import channels
+from services.intervention.delivery.adapters.outbox_memory import MemoryOutbox
+from services.intervention.delivery.adapters.outbox_redis import RedisOutbox
+from services.intervention.delivery.adapters.spans import SpanDeliveryObserver
+from services.intervention.delivery.ports import Outbox
+from services.intervention.delivery.usecases import DeliveryWorkers
+from services.intervention.gauges import Gauges
+from services.intervention.language.adapters.budget_memory import MemorySpending
+from services.intervention.language.adapters.budget_redis import RedisSpending
+from services.intervention.language.adapters.insights import MeshInsights
+from services.intervention.language.adapters.silence import NoInsights, SilentModelObserver
+from services.intervention.language.adapters.spans import ModelSpans
+from services.intervention.language.domain.budget import Amount
+from services.intervention.language.ports import Insights, Model
+from services.intervention.language.usecases.analysis import Analyses
+from services.intervention.language.usecases.copywriting import Copywriter
+from services.intervention.language.usecases.models import Models
+from services.intervention.policy.adapters.store import MemoryPolicies, RedisPolicies
+from services.intervention.policy.adapters.yaml import parse
+from services.intervention.policy.domain.interpretation import policy_of
+from services.intervention.policy.domain.timeline import DatedPolicy, Timeline
+from services.intervention.policy.usecases import Policies
+from services.intervention.reading import Reading
+from services.intervention.settings import ChannelSettings, ModelSettings, Settings
+
+_NANO_A_USD = 1e9
+
+
+class Stores(NamedTuple):
+    """The stores of the service."""
+
+    state: StateStore
+    shards: Shards
+    ledger: Ledger
+    outbox: Outbox
+
+
+class Core(NamedTuple):
+    """The use cases behind the servicer, in the order of its arguments."""
+
+    deciding: Deciding
+    reading: Reading
+    analyses: Analyses
+    models: Models
+    copywriter: Copywriter
+
+
+@contextlib.asynccontextmanager
+async def over_redis(
+    client: redis.Client,
+    policies: Policies,
+    traced: Telemetry,
+    own: Settings,
+    models: ModelSettings,
+    sent: ChannelSettings,
+    tls: Tls | None,
+) -> AsyncIterator[tuple[Core, DeliveryWorkers, Gauges]]:
+    """The service over Redis, its delivery workers and its gauges.
+
+    Raises:
+        SettingError: a setting needs another that is missing.
+    """
+    lifetime = own.intervention_lifetime_seconds
+    stores = Stores(
+        RedisState(client, "intervention", lifetime),
+        RedisShards(client, "intervention"),
+        RedisLedger(client, own.ledger_lifetime_seconds),
+        RedisOutbox(client, lifetime),
+    )
+    listeners = LocalListeners(own.watch_limit)
+    async with contextlib.AsyncExitStack() as stack:
+        by_name = await stack.enter_async_context(
+            channels(
+                email_from=sent.email_from if sent.email == "ses" else "",
+                has_push=sent.push == "sns",
+                push_topic=sent.push_topic,
+                webhook_urls=sent.webhook_urls,
+                webhook_secret=sent.webhook_secret,
+                concurrency=sent.channel_concurrency,
+                clock=system_clock,
+            )
+        )
+        # Chance for waiting times; what is decided is drawn from positions.
+        draw = random.random
+        observer = SpanObserver(traced)
+        concurrency = sent.channel_concurrency
+        attempts = SpanDeliveryObserver(traced)
+        workers = DeliveryWorkers(
+            stores.outbox, by_name, stores.state, attempts, system_clock, draw, concurrency=concurrency
+        )
+        model = stack.enter_context(_model(models, draw))
+        asked = Models(
+            model,
+            RedisSpending(client, models.tenant),
+            ModelSpans(traced),
+            system_clock,
+            time.monotonic,
+            limits=Amount(models.daily_tokens, round(models.daily_usd * _NANO_A_USD)),
+            geography=models.bedrock_geography,
+        )
+        targets = (models.scoring_target, models.video_target, models.intervention_target)
+        peers = [await stack.enter_async_context(channel.dial(each, traced, tls)) for each in targets]
+        yield (
+            _core(
+                stores,
+                policies,
+                observer,
+                listeners,
+                asked,
+                MeshInsights(*peers),
+                workers.notice,
+                system_clock,
+                own.watch_poll_seconds,
+                models,
+            ),
+            workers,
+            Gauges(policies, stores.outbox, asked, traced.metrics, system_clock),
+        )
+
+
+def known(policies: Sequence[tuple[int, str]], clock: Clock) -> Policies:
+    """Policies that are known from the beginning, by their start: Unix microseconds and the document.
+
+    Raises:
+        PolicyError: a document is no policy.
+    """
+    dated = []
+    for start_us, document in policies:
+        policy = policy_of(parse(document))
+        dated.append((DatedPolicy(start_us, policy.version, document), policy))
+    return Policies(MemoryPolicies([each for each, _ in dated]), parse, clock, Timeline(dated))
+
+
+def kept(client: redis.Client) -> Policies:
+    """Policies that are kept in Redis; none is known before `begin`."""
+    return Policies(RedisPolicies(client), parse, system_clock, Timeline([]))
+
+
+def in_memory(
+    policies: Sequence[tuple[int, str]],
+    clock: Clock,
+    *,
+    ledger: Ledger | None = None,
+    observer: Observer | None = None,
+    insights: Insights | None = None,
+    poll_seconds: float = 1.0,
+) -> Core:
+    """The service in memory, under policies by their start: for replays and tests. Nothing leaves it.
+
+    Raises:
+        PolicyError: a document is no policy.
+    """
+    stores = Stores(MemoryState(), MemoryShards(), ledger or MemoryLedger(), MemoryOutbox())
+    none = Models(None, MemorySpending(), SilentModelObserver(), clock, time.monotonic, limits=Amount(0, 0))
+    return _core(
+        stores,
+        known(policies, clock),
+        observer or SilentObserver(),
+        LocalListeners(10),
+        none,
+        insights or NoInsights(),
+        lambda: None,
+        clock,
+        poll_seconds,
+        ModelSettings(),
+    )
+
+
+def _core(  # noqa: PLR0913, PLR0917 - the ports
+    stores: Stores,
+    policies: Policies,
+    observer: Observer,
+    listeners: Listeners,
+    models: Models,
+    insights: Insights,
+    notice: Callable[[], None],
+    clock: Clock,
+    poll_seconds: float,
+    limits: ModelSettings,
+) -> Core:
+    state, shards, ledger, outbox = stores
+    copywriter = Copywriter(models, state, listeners, clock, time.monotonic, deadline_seconds=limits.wording_seconds)
+    words_us = round(limits.wording_seconds * 1e6) if models.is_on else 0
+    deciding = Deciding(
+        policies, state, shards, ledger, outbox, observer, listeners, copywriter, notice, clock, words_us=words_us
+    )
+    return Core(
+        deciding,
+        Reading(policies, state, shards, ledger, outbox, listeners, clock, poll_seconds=poll_seconds),
+        Analyses(models, insights, clock, time.monotonic, deadline_seconds=limits.analysis_seconds),
+        models,
+        copywriter,
+    )
+
+
+@contextlib.contextmanager
+def _model(settings: ModelSettings, draw: Callable[[], float]) -> Iterator[Model | None]:
+    """The language models that are wanted; none by default."""
+    if settings.language_model == "off":
+        yield None
+        return
+    try:
+        from services.intervention.language.adapters.bedrock import BedrockModel  # an AWS client takes a second to load
+    except ModuleNotFoundError as error:
+        raise SettingError("Bedrock needs the extra `aws`, which is not installed.") from error
+    with contextlib.closing(BedrockModel(settings.bedrock_region, settings.bedrock_endpoint, draw)) as model:
+        yield model

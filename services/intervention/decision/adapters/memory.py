@@ -1,0 +1,35 @@
+"""The ledger in memory: for tests and for replays that need no store."""
+
+from collections.abc import Sequence
+
+from services.intervention.decision.ports import Entry, Reference
+
+_KEPT_REFERENCES = 20
+
+
+class MemoryLedger:
+    """Keeps blocks forever, and one generation of names."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[Reference, bytes] = {}
+        self._names: dict[tuple[str, str], list[int]] = {}
+
+    async def record(self, entries: Sequence[Entry]) -> None:
+        """See `services.intervention.decision.ports.Ledger`."""
+        for entry in entries:
+            self._blocks[Reference(entry.shard, entry.sequence)] = entry.block
+            for name in entry.names:
+                sequences = self._names.setdefault((entry.shard, name), [])
+                if not sequences or sequences[-1] < entry.sequence:
+                    sequences.append(entry.sequence)
+                    del sequences[:-_KEPT_REFERENCES]
+
+    async def blocks(self, references: Sequence[Reference]) -> list[bytes | None]:
+        """See `services.intervention.decision.ports.Ledger`."""
+        return [self._blocks.get(each) for each in references]
+
+    async def find(self, name: str) -> list[list[Reference]]:
+        """See `services.intervention.decision.ports.Ledger`."""
+        named = [(shard, sequences) for (shard, each), sequences in self._names.items() if each == name]
+        found = [Reference(shard, sequence) for shard, sequences in named for sequence in sequences]
+        return [found] if found else []

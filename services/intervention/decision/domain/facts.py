@@ -1,0 +1,134 @@
+"""What is known of one event when it is decided on: the words of the decision's inputs."""
+
+import enum
+from typing import Final
+
+import msgspec
+
+
+class Level(enum.IntEnum):
+    """How high the exit risk is."""
+
+    UNKNOWN = 0
+    LOW = 1
+    MEDIUM = 2
+    HIGH = 3
+    CRITICAL = 4
+
+
+LEVEL_NAMES: Final = ("unknown", "low", "medium", "high", "critical")
+"""By `Level`."""
+
+
+class Outcome(enum.IntEnum):
+    """What became of an intervention; `NONE` while nothing did."""
+
+    NONE = 0
+    SHOWN = 1
+    ACCEPTED = 2
+    DECLINED = 3
+    EXPIRED = 4
+    CONVERTED = 5
+    WITHDRAWN = 6
+
+
+class Indicator(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A reason of the assessment: its name, its share of the score in points, and why."""
+
+    name: str
+    contribution: float
+    reason: str
+
+
+class Assessment(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The risk as scoring saw it. Scores are 0 to 100, the confidence 0 to 1, indicators strongest first.
+
+    `latest_signal_time_us` is when the newest of the signals that count was found, in event time: Unix microseconds; 0
+    where none counts, and where scoring does not tell.
+    """
+
+    score: float
+    level: int
+    confidence: float
+    rule_score: float
+    model_score: float
+    strong_signal_count: int
+    indicators: tuple[Indicator, ...] = ()
+    latest_signal_time_us: int = 0
+
+
+class OutcomeReport(msgspec.Struct, frozen=True, array_like=True):
+    """An outcome reported by an event. The id is empty for an intervention of another system."""
+
+    intervention_id: str
+    outcome: Outcome
+    channel: str
+
+
+class Purchase(msgspec.Struct, frozen=True, array_like=True):
+    """A purchase or a refund: its amount in a currency (ISO 4217; may be empty)."""
+
+    amount: float
+    currency: str
+    is_refund: bool = False
+
+    @property
+    def gives_back(self) -> bool:
+        """Whether money went back: the event says so, or the amount is negative."""
+        return self.is_refund or self.amount < 0
+
+
+class Contact(msgspec.Struct, frozen=True, array_like=True):
+    """Where a user can be reached outside the product; what is empty is not known."""
+
+    email: str
+    push_target: str
+
+
+class Position(msgspec.Struct, frozen=True, array_like=True):
+    """Where an event stands on the stream."""
+
+    shard: str
+    sequence: int
+    event_index: int
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """One event with its assessment.
+
+    `received_us` is the time of the decision, in Unix microseconds, and `age_us` how long before that the event
+    happened: 0 where it was not told, negative by a clock that runs ahead. `time_zone` is the user's as last known.
+    """
+
+    position: Position
+    user_id: str
+    event_id: str
+    received_us: int
+    trace_id: bytes
+    page: str
+    time_zone: str
+    is_bot: bool
+    outcome: OutcomeReport | None
+    assessment: Assessment
+    model_version: str
+    rules_version: str
+    # What happened, 0 where unknown, and what it was about.
+    kind: int = 0
+    target: str = ""
+    bought: Purchase | None = None
+    # The vector the assessment rests on, in the order of the definitions; empty for a low risk.
+    features: tuple[float, ...] = ()
+    feature_names: tuple[str, ...] = ()
+    feature_schema_version: str = ""
+    age_us: int = 0
+    # A copy from the journey the user had before being known.
+    is_copy: bool = False
+    # A system made the event, not the user.
+    is_system: bool = False
+    # Signals ended with this event, because the user succeeded.
+    is_settled: bool = False
+
+    @property
+    def event_us(self) -> int:
+        """When the event happened: Unix microseconds."""
+        return self.received_us - self.age_us

@@ -1,0 +1,259 @@
+"""The ledger's words: a decision with all that went into it, and the block of decisions of one record."""
+
+import bisect
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from services.intervention.decision.domain import folding
+from services.intervention.decision.domain.decision import Exceptional, Verdict, derive
+from services.intervention.decision.domain.eligibility import Reason
+from services.intervention.decision.domain.facts import Assessment, Facts, Outcome, OutcomeReport, Position
+from services.intervention.decision.domain.folding import NO_ROWS, Rows, Told
+from services.intervention.decision.domain.offer import UNKNOWN, Standing
+from services.intervention.decision.domain.strategy import Intervention
+from services.intervention.policy.domain.policy import Policy
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """What was known (`facts`, `standing`, and the policy by its version) and what was done.
+
+    The first derives the second.
+    """
+
+    facts: Facts
+    standing: Standing
+    verdict: Verdict
+    policy_version: str
+
+
+class Block(msgspec.Struct, frozen=True, array_like=True):
+    """The decisions of one record, column by column, one row a decision.
+
+    A row that is not among the exceptional was decided by its columns and the policy alone, so that its verdict need
+    not be kept: deriving it on reading gives the same. `bot_rows`, `copied_rows`, `system_rows` and the keys of
+    `exceptional` and `ages_us` are rows of this block; an age stands there for each exceptional row and each that was
+    too old. From `unabridged` to `rows` all is empty but in bytes, see `encode`.
+
+    `covered_indexes` are the events of the record that led to its decisions, ascending, and `covered_rows` has the row
+    of each one's decision. Both are empty where each decision has but the event it is about. `other_traces` has by row
+    the traces of covered events that are not that of the event the decision is about.
+    """
+
+    policy_version: str
+    model_version: str
+    rules_version: str
+    event_indexes: Sequence[int]
+    user_ids: Sequence[str]
+    event_ids: Sequence[str]
+    received_us: Sequence[int]
+    trace_ids: Sequence[bytes]
+    pages: Sequence[str]
+    assessments: Sequence[Assessment]
+    bot_rows: Sequence[int]
+    exceptional: dict[int, Exceptional]
+    feature_names: tuple[str, ...] = ()
+    feature_schema_version: str = ""
+    copied_rows: Sequence[int] = ()
+    system_rows: Sequence[int] = ()
+    ages_us: Mapping[int, int] = {}
+    unabridged: dict[int, Exceptional] = {}
+    texts: bytes = b""
+    indicators: dict[int, int | Told] = {}
+    rows: Rows = NO_ROWS
+    covered_indexes: Sequence[int] = ()
+    covered_rows: Sequence[int] = ()
+    other_traces: Mapping[int, tuple[bytes, ...]] = {}
+
+
+class Inputs(msgspec.Struct, frozen=True, array_like=True):
+    """The inputs of a decision beyond its readable fields: with both, it can be derived again."""
+
+    time_zone: str
+    is_bot: bool
+    outcome: OutcomeReport | None
+    standing: Standing
+    kind: int = 0
+    age_us: int = 0
+    is_system: bool = False
+    is_settled: bool = False
+    latest_signal_time_us: int = 0
+
+
+class Record(msgspec.Struct, frozen=True, array_like=True):
+    """An intervention that was made, for whom, and the trace of the event that led to it; empty in old ones."""
+
+    user_id: str
+    intervention: Intervention
+    trace_id: bytes = b""
+
+
+_KNOWN_BEFORE: Final = Reason.ESCALATED
+"""The last reason that the version before knows."""
+
+_ENCODE: Final = msgspec.msgpack.Encoder().encode
+_DECODE: Final = msgspec.msgpack.Decoder(Block).decode
+_DECODE_INPUTS: Final = msgspec.msgpack.Decoder(Inputs).decode
+
+
+def encode(value: Block | Inputs) -> bytes:
+    """A block, a record or inputs as bytes; the same gives the same bytes.
+
+    What rows of a block have in common stands once, behind what there was before: texts; indicators, which an unchanged
+    assessment takes by the row that told them; standings and features of rows that say little. A replica of the version
+    before reads such a block without them. An exceptional row with a word that that version does not know is written in
+    short, by words that it does, and whole beside that: it would refuse all of the block.
+    """
+    return _ENCODE(_written(value) if isinstance(value, Block) else value)
+
+
+def decode(blob: bytes) -> Block:
+    """The block from bytes. A folded row has no sentence: `decision_at` derives it."""
+    block = _DECODE(blob)
+    if not (block.unabridged or block.texts):
+        return block
+    texts = folding.unpack(block.texts)
+    return msgspec.structs.replace(
+        block,
+        assessments=folding.unfold_indicators(block.assessments, block.indicators, texts),
+        exceptional={**block.exceptional, **block.unabridged, **folding.unfold_rows(block.rows, texts)},
+        unabridged={},
+        texts=b"",
+        indicators={},
+        rows=NO_ROWS,
+    )
+
+
+def _written(block: Block) -> Block:
+    texts: dict[str, int] = {}
+    if any(each.indicators for each in block.assessments):
+        assessments, told = folding.fold_indicators(block.assessments, texts)
+        block = msgspec.structs.replace(block, assessments=assessments, indicators=told)
+    if len(block.exceptional) > folding.FEW_ROWS:
+        rows = folding.fold_rows(block.exceptional, texts)
+        short = {row: _in_short(block.exceptional[row], is_told=False) for row in rows.folded}
+        block = msgspec.structs.replace(block, exceptional={**block.exceptional, **short}, rows=rows)
+    newer = {row: each for row, each in block.exceptional.items() if _has_newer_words(each)}
+    if newer:
+        short = {row: _in_short(each) for row, each in newer.items()}
+        block = msgspec.structs.replace(block, exceptional={**block.exceptional, **short}, unabridged=newer)
+    return msgspec.structs.replace(block, texts=folding.pack(texts)) if texts else block
+
+
+def _has_newer_words(of: Exceptional) -> bool:
+    refusals = (each.refusal for each in of.verdict.candidates if each.refusal is not None)
+    if max(*of.verdict.reasons, *refusals, 0) > _KNOWN_BEFORE:
+        return True
+    return any(each.outcome is Outcome.WITHDRAWN for each in of.standing.offers)
+
+
+def _in_short(of: Exceptional, *, is_told: bool = True) -> Exceptional:
+    """What there is to show of a row: the sentence if told, the help, and reasons that the version before knows."""
+    known = tuple(each if each <= _KNOWN_BEFORE else Reason.NOT_ELIGIBLE for each in of.verdict.reasons)
+    verdict = Verdict(known, of.verdict.explanation if is_told else "", of.verdict.intervention)
+    return Exceptional(of.time_zone if is_told else "", of.outcome, UNKNOWN, verdict)
+
+
+def inputs_of(decision: Decision) -> bytes:
+    """The inputs of a decision, as bytes."""
+    facts = decision.facts
+    return encode(
+        Inputs(
+            facts.time_zone,
+            facts.is_bot,
+            facts.outcome,
+            decision.standing,
+            facts.kind,
+            facts.age_us,
+            facts.is_system,
+            facts.is_settled,
+            facts.assessment.latest_signal_time_us,
+        )
+    )
+
+
+def decode_inputs(blob: bytes) -> Inputs:
+    """The inputs from bytes."""
+    return _DECODE_INPUTS(blob)
+
+
+def row_of(block: Block, event_index: int) -> int | None:
+    """The row of the decision that an event of the record led to; None where it led to none."""
+    indexes = block.covered_indexes or block.event_indexes
+    place = bisect.bisect_left(indexes, event_index)
+    if place == len(indexes) or indexes[place] != event_index:
+        return None
+    return block.covered_rows[place] if block.covered_indexes else place
+
+
+def rows_of_trace(block: Block, trace_id: bytes) -> list[int]:
+    """The rows of the decisions that events of a trace led to, ascending."""
+    others = block.other_traces
+    return [row for row, each in enumerate(block.trace_ids) if each == trace_id or trace_id in others.get(row, ())]
+
+
+def facts_at(block: Block, shard: str, sequence: int, row: int) -> Facts:
+    """What was known of the event that the decision of a row is about."""
+    exception = block.exceptional.get(row)
+    return Facts(
+        position=Position(shard, sequence, block.event_indexes[row]),
+        user_id=block.user_ids[row],
+        event_id=block.event_ids[row],
+        received_us=block.received_us[row],
+        trace_id=block.trace_ids[row],
+        page=block.pages[row],
+        time_zone=exception.time_zone if exception else "",
+        is_bot=row in block.bot_rows,
+        outcome=exception.outcome if exception else None,
+        assessment=block.assessments[row],
+        model_version=block.model_version,
+        rules_version=block.rules_version,
+        kind=exception.kind if exception else 0,
+        target=exception.target if exception else "",
+        bought=exception.bought if exception else None,
+        features=exception.features if exception else (),
+        feature_names=block.feature_names,
+        feature_schema_version=block.feature_schema_version,
+        age_us=block.ages_us.get(row, 0),
+        is_copy=row in block.copied_rows,
+        is_system=row in block.system_rows,
+        is_settled=exception.is_settled if exception else False,
+    )
+
+
+def decision_at(policy: Policy, block: Block, shard: str, sequence: int, row: int) -> Decision:
+    """The decision of a row, by the policy of the block."""
+    facts = facts_at(block, shard, sequence, row)
+    exception = block.exceptional.get(row)
+    standing = exception.standing if exception else UNKNOWN
+    is_told = exception is not None and exception.verdict.explanation
+    verdict = exception.verdict if exception and is_told else derive(policy, facts, standing, "")
+    return Decision(facts, standing, verdict, block.policy_version)
+
+
+def is_whole(verdict: Verdict) -> bool:
+    """Whether a verdict is more than its deciding reason."""
+    return bool(verdict.candidates) or len(verdict.reasons) > 1 or verdict.withdrawn is not None
+
+
+def plain_reasons(policy: Policy, block: Block) -> list[Reason]:
+    """For each row the reason it has if it is not among the exceptional: one alone, and it leads to no help."""
+    old = [row for row, age_us in block.ages_us.items() if age_us > policy.freshness_us]
+    aside = unanswered_rows(old, block.system_rows, block.bot_rows, block.copied_rows)
+    reasons = [Reason.BELOW_TRIGGER] * len(block.event_indexes)
+    for row, reason in aside.items():
+        reasons[row] = reason
+    return reasons
+
+
+def unanswered_rows(
+    old: Collection[int], system: Collection[int], bots: Collection[int], copied: Collection[int]
+) -> dict[int, Reason]:
+    """The rows that bring no help whatever the risk, with the reason that `eligibility.unanswered` gives."""
+    return {
+        **dict.fromkeys(old, Reason.TOO_OLD),
+        **dict.fromkeys(system, Reason.SYSTEM_EVENT),
+        **dict.fromkeys(bots, Reason.BOT),
+        **dict.fromkeys(copied, Reason.COPIED_EVENT),
+    }

@@ -1,0 +1,225 @@
+"""Linking: the state of an anonymous user moves to the known user it turned out to be.
+
+It leaves the anonymous user at one event, as bytes that the caller brings to an event of the known user, and arrives
+there a moment later. In between, either goes on as it is.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Final
+
+import msgspec
+
+from services.intervention.decision.domain import user_state
+from services.intervention.decision.domain.eligibility import held_back
+from services.intervention.decision.domain.facts import Facts
+from services.intervention.decision.domain.limits import refusal
+from services.intervention.decision.domain.offer import Exposure, Link, Offer, Undelivered, WithdrawalReason, Withdrawn
+from services.intervention.decision.domain.outcome import Learned
+from services.intervention.decision.domain.situation import Situation
+from services.intervention.decision.domain.strategy import Intervention
+from services.intervention.decision.domain.user_state import UserState
+from services.intervention.policy.domain.policy import REMEMBERED_OFFERS, Policy
+
+_VERSION: Final = 1
+# The last microsecond a timestamp can hold: the end of the year 9999.
+_END_US: Final = 253_402_300_799_999_999
+_MOST_USERS: Final = 4
+"""Known users that are remembered of one anonymous user: a device has had so many people."""
+
+
+class UserTransfer(msgspec.Struct, frozen=True, array_like=True):
+    """What is remembered of a user, on its way to another. `at_us` is the received time of the event it left at."""
+
+    version: int
+    at_us: int
+    offers: tuple[Offer, ...]
+    waiting: Intervention | None
+    learned: Learned
+    bought: Mapping[str, float]
+    exposed: Exposure | None
+    undelivered: Undelivered
+    time_zone: str
+
+
+class TransferError(ValueError):
+    """The bytes are not the state of a user; the text is a sentence."""
+
+
+_ENCODE: Final = msgspec.msgpack.Encoder().encode
+_DECODE: Final = msgspec.msgpack.Decoder(UserTransfer).decode
+
+
+def decode(blob: bytes) -> UserTransfer:
+    """What moves, from the bytes that `left` gave.
+
+    Raises:
+        TransferError: they are others, or those of a version that is not known here.
+    """
+    try:
+        moving = _DECODE(blob)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise TransferError("These bytes are not what is remembered of a user.") from None
+    if moving.version != _VERSION:
+        raise TransferError("What is remembered of a user is of a version that is not known here.")
+    if not all(0 <= each <= _END_US for each in _times_us(moving)):
+        raise TransferError("What is remembered of a user has a time that is none.")
+    return moving
+
+
+def left(helped: UserState, lost: Undelivered, user_id: str, at_us: int) -> tuple[UserState, bytes]:
+    """The anonymous user after turning out to be a known one, and what moves there; no bytes where nothing does.
+
+    Nothing of it stays but a pointer, and when help was last decided on: so what comes late in the anonymous name is
+    not helped once more.
+
+    Args:
+        helped: the anonymous user, of whom nothing waits that has run out.
+        lost: messages to the user that never left.
+        user_id: the known user.
+        at_us: received time of the event that tells: Unix microseconds.
+    """
+    waits, before = helped.waiting, helped.away
+    is_anything = helped.offers or helped.learned or helped.bought or helped.exposed
+    away = Link(
+        user_ids=tuple(dict.fromkeys((user_id, *(before.user_ids if before else ()))))[:_MOST_USERS],
+        at_us=at_us,
+        urgent_us=max([before.urgent_us if before else 0, *(each.made_us for each in helped.offers if each.is_urgent)]),
+        helped_us=max([before.helped_us if before else 0, *(each.made_us for each in helped.offers)]),
+    )
+    told = helped
+    if waits is not None:
+        told = user_state.withdrawn(helped, Withdrawn(waits.id, WithdrawalReason.IDENTIFIED))
+    after = UserState(change_count=told.change_count, withdrawn=told.withdrawn, away=away, time_zone=helped.time_zone)
+    moving = UserTransfer(
+        _VERSION,
+        at_us,
+        helped.offers,
+        waits,
+        helped.learned,
+        helped.bought,
+        helped.exposed,
+        user_state.standing(helped, lost).undelivered,
+        helped.time_zone,
+    )
+    return after, _ENCODE(moving) if is_anything else b""
+
+
+def arrived(policy: Policy, helped: UserState, moving: UserTransfer, facts: Facts) -> UserState:
+    """The known user with what was remembered of the anonymous one. At most one offer waits.
+
+    Args:
+        policy: that of the event it comes with.
+        helped: the known user before.
+        moving: what comes.
+        facts: what is known of the event it comes with.
+    """
+    helped = user_state.lapsed(policy, helped, facts.received_us)
+    offers = tuple(sorted((*moving.offers, *helped.offers), key=lambda each: each.made_us))[-REMEMBERED_OFFERS:]
+    joined = msgspec.structs.replace(
+        helped,
+        offers=offers,
+        learned=_summed(policy, helped.learned, moving.learned),
+        bought=_added(helped.bought, moving.bought),
+        exposed=_first_exposed(helped.exposed, moving.exposed),
+        undelivered=tuple(dict.fromkeys((*helped.undelivered, *moving.undelivered)))[-REMEMBERED_OFFERS:],
+        time_zone=helped.time_zone or moving.time_zone,
+    )
+    return user_state.lapsed(policy, _with_one_waiting(policy, joined, moving, facts), facts.received_us)
+
+
+def _with_one_waiting(policy: Policy, joined: UserState, moving: UserTransfer, facts: Facts) -> UserState:
+    """What waits and would not have been offered, had all been known, is taken back; of two that are left, one is.
+
+    The more urgent stays, else the newer. So of two that wait neither keeps the other from having been offered, but for
+    what was offered only because the rest had not arrived.
+    """
+    own, brought = joined.waiting, moving.waiting
+    rivals = {each.id for each in (own, brought) if each is not None}
+    left: list[Intervention] = []
+    for each in (own, brought):
+        if each is None:
+            continue
+        offer = user_state.offer_of(joined, each.id)
+        is_late = each is own and offer is not None and offer.made_us >= moving.at_us
+        if offer is not None and _would_not_be(policy, offer, joined, {each.id} if is_late else rivals, facts):
+            joined = user_state.withdrawn(joined, Withdrawn(each.id, WithdrawalReason.IDENTIFIED))
+        else:
+            left.append(each)
+    ranks = {each.id: (each.is_urgent, each.made_us) for each in joined.offers}
+    left.sort(key=lambda each: ranks.get(each.id, (False, 0)))
+    for each in left[:-1]:
+        joined = user_state.withdrawn(joined, Withdrawn(each.id, WithdrawalReason.IDENTIFIED))
+    return _waits(joined, left[-1]) if left else joined
+
+
+def _would_not_be(policy: Policy, offer: Offer, joined: UserState, aside: Collection[str], facts: Facts) -> bool:
+    """Whether an offer would not have been made, had all been known of the person when it was.
+
+    Offers `aside` do not count, nor do those that gave way to this one at an earlier arrival.
+    """
+    action = next((each for each in policy.actions if each.name == offer.action), None)
+    if action is not None and action.is_transactional:
+        return False
+    if _is_held_out(policy, joined):
+        return True
+    if action is None:
+        return False
+    then = msgspec.structs.replace(
+        facts,
+        received_us=offer.made_us,
+        time_zone=facts.time_zone or joined.time_zone,
+        age_us=offer.made_us - offer.event_us,
+        kind=0,
+        is_copy=False,
+    )
+    others = tuple(
+        each
+        for each in joined.offers
+        if each.id not in aside and each.made_us <= offer.made_us and each.withdrawal is not WithdrawalReason.IDENTIFIED
+    )
+    known = msgspec.structs.replace(user_state.standing(joined), offers=others, away=None)
+    if held_back(Situation(policy, then, known), is_urgent=offer.is_urgent) is not None:
+        return True
+    return refusal(Situation(policy, then, known), action, offer.send_us) is not None
+
+
+def _is_held_out(policy: Policy, joined: UserState) -> bool:
+    """Whether the person, who counts from the first exposure under any id on, is not helped in this experiment."""
+    exposed = joined.exposed
+    return exposed is not None and exposed.experiment == policy.holdout.salt and not exposed.is_treated
+
+
+def _waits(helped: UserState, help_: Intervention) -> UserState:
+    if helped.waiting == help_:
+        return helped
+    return msgspec.structs.replace(helped, waiting=help_, withdrawn=None, change_count=helped.change_count + 1)
+
+
+def _summed(policy: Policy, own: Learned, brought: Learned) -> Learned:
+    pairs = ((each, own.get(each, (0, 0)), brought.get(each, (0, 0))) for each in (*own, *brought))
+    return {each: (a[0] + b[0], a[1] + b[1]) for each, a, b in pairs if each in policy.priors}
+
+
+def _added(own: Mapping[str, float], brought: Mapping[str, float]) -> Mapping[str, float]:
+    both = {each: own.get(each, 0.0) + brought.get(each, 0.0) for each in (*own, *brought)}
+    return dict(list(both.items())[: user_state.MOST_CURRENCIES])
+
+
+def _first_exposed(own: Exposure | None, brought: Exposure | None) -> Exposure | None:
+    """How the person counts from now on: since the first time and on that side; converted, if under either id."""
+    if own is None or brought is None:
+        return own or brought
+    if own.experiment != brought.experiment:
+        return max(own, brought, key=lambda each: each.at_us)
+    first = min(own, brought, key=lambda each: each.at_us)
+    return msgspec.structs.replace(first, is_converted=own.is_converted or brought.is_converted)
+
+
+def _times_us(moving: UserTransfer) -> Iterator[int]:
+    yield moving.at_us
+    for each in moving.offers:
+        yield from (each.made_us, each.expires_us, each.send_us, each.solved_us)
+    if moving.waiting is not None:
+        yield from (moving.waiting.expires_us, moving.waiting.deliver_by_us, moving.waiting.send_us)
+    if moving.exposed is not None:
+        yield moving.exposed.at_us

@@ -1,0 +1,226 @@
+"""The state of one user: offers made, what waits, what was learned. At most one offer waits."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import msgspec
+
+from services.intervention.decision.domain.facts import Assessment, Outcome, OutcomeReport, Purchase
+from services.intervention.decision.domain.offer import Exposure, Link, Offer, Standing, Withdrawn, taken_back
+from services.intervention.decision.domain.outcome import (
+    Learned,
+    evidence_of,
+    evidence_of_stranger,
+    is_waiting,
+    learn,
+    may_follow,
+)
+from services.intervention.decision.domain.strategy import Intervention, delivered_channels
+from services.intervention.decision.domain.withdrawal import is_over
+from services.intervention.policy.domain.policy import IN_APP, REMEMBERED_OFFERS, Conversion, EventKind, Policy
+
+MOST_CURRENCIES: Final = 16
+
+
+class UserState(msgspec.Struct, frozen=True, array_like=True):
+    """The state of a user.
+
+    `offers` are oldest first; `waiting` is what the one of them that waits offers. `change_count` grows with every
+    change of what waits. `bought` sums purchases less refunds by currency. `withdrawn` is what waited in the product
+    last, where it was taken back and nothing waits since. `undelivered` are messages that never left, to an anonymous
+    user who turned out to be this one. `time_zone` is the last that was told.
+    """
+
+    offers: tuple[Offer, ...] = ()
+    waiting: Intervention | None = None
+    learned: Learned = {}
+    change_count: int = 0
+    bought: Mapping[str, float] = {}
+    exposed: Exposure | None = None
+    withdrawn: Withdrawn | None = None
+    away: Link | None = None
+    undelivered: tuple[tuple[str, str], ...] = ()
+    time_zone: str = ""
+
+
+NOBODY: Final = UserState()
+
+
+def standing(helped: UserState, undelivered: Iterable[tuple[str, str]] = ()) -> Standing:
+    """What a decision looks at of the user. Of the messages that never left, those of remembered offers count."""
+    remembered = {each.id for each in helped.offers}
+    lost = tuple(each for each in (*helped.undelivered, *undelivered) if each[0] in remembered)
+    return Standing(helped.offers, helped.learned, helped.bought, helped.exposed, lost, helped.away)
+
+
+def waiting_at(helped: UserState, at_us: int) -> Intervention | None:
+    """What waits for the user at a time; None once it has expired, whether that was noticed or not."""
+    return helped.waiting if helped.waiting and helped.waiting.expires_us > at_us else None
+
+
+def cursor_at(helped: UserState, at_us: int, *, is_worded: bool) -> int:
+    """Grows with every change of what waits: what is offered, its words, and the silent change of an expiry."""
+    has_lapsed = helped.waiting is not None and waiting_at(helped, at_us) is None
+    return 4 * helped.change_count + (2 if has_lapsed else is_worded)
+
+
+def offer_of(helped: UserState, intervention_id: str) -> Offer | None:
+    """The offer of an id; None where it is not remembered."""
+    return next((each for each in helped.offers if each.id == intervention_id), None)
+
+
+def outcome_at(helped: UserState, intervention_id: str, at_us: int) -> Outcome | None:
+    """What came of an offer by a time; None where it is not remembered."""
+    offer = offer_of(helped, intervention_id)
+    if offer is None:
+        return None
+    return Outcome.EXPIRED if is_waiting(offer.outcome) and offer.expires_us <= at_us else offer.outcome
+
+
+def outcomes_since(before: Iterable[Offer], after: UserState) -> list[Offer]:
+    """The offers of which something came that had not come before, oldest first."""
+    known = {each.id: each.outcome for each in before}
+    return [each for each in after.offers if each.outcome != known.get(each.id, Outcome.NONE)]
+
+
+def offered(
+    policy: Policy, helped: UserState, help_: Intervention, at_us: int, *, is_urgent: bool, event_us: int = 0
+) -> UserState:
+    """The user after an intervention was made, because of an event that happened then. What waited ends as expired.
+
+    Where it has to give way before its time, that tells nothing of its channel.
+    """
+    settled = _settled(policy, helped) if helped.waiting else helped
+    gives_way = waiting_at(helped, at_us) is not None
+    return msgspec.structs.replace(
+        settled,
+        offers=_with(settled.offers, _offer(help_, at_us, event_us, is_urgent=is_urgent)),
+        waiting=help_,
+        withdrawn=None,
+        learned=helped.learned if gives_way else settled.learned,
+        change_count=settled.change_count + 1,
+    )
+
+
+def withheld(helped: UserState, help_: Intervention, at_us: int, *, is_urgent: bool, event_us: int = 0) -> UserState:
+    """The user after help was decided on and not given."""
+    offer = msgspec.structs.replace(_offer(help_, at_us, event_us, is_urgent=is_urgent), is_withheld=True)
+    return msgspec.structs.replace(helped, offers=_with(helped.offers, offer))
+
+
+def withdrawn(helped: UserState, back: Withdrawn) -> UserState:
+    """The user after an offer was taken back, which says nothing about its channel."""
+    waits = helped.waiting
+    after = msgspec.structs.replace(helped, offers=taken_back(helped.offers, back))
+    if waits is None or waits.id != back.offer_id:
+        return after
+    is_seen = IN_APP in delivered_channels(waits)
+    return msgspec.structs.replace(
+        after,
+        waiting=None,
+        withdrawn=back if is_seen else helped.withdrawn,
+        change_count=helped.change_count + 1,
+    )
+
+
+def lapsed(policy: Policy, helped: UserState, at_us: int) -> UserState:
+    """The user once it is noticed that what waited has run out by a time."""
+    return _settled(policy, helped) if helped.waiting and helped.waiting.expires_us <= at_us else helped
+
+
+def reported(policy: Policy, helped: UserState, report: OutcomeReport, at_us: int, event_us: int = 0) -> UserState:
+    """The user after an outcome. What is not possible any more changes nothing; a stranger's counts for its channel."""
+    settled = lapsed(policy, helped, at_us)
+    offer = offer_of(settled, report.intervention_id)
+    if offer is None:
+        learned = learn(policy, settled.learned, report.channel, evidence_of_stranger(report.outcome))
+        return msgspec.structs.replace(settled, learned=learned)
+    return settled if offer.is_withheld else _followed(policy, settled, offer, report.outcome, event_us)
+
+
+def solved(policy: Policy, helped: UserState, assessment: Assessment, event_us: int) -> UserState:
+    """The user after a success that settled signals: where help was accepted, it has led to the goal."""
+    offers = tuple(
+        msgspec.structs.replace(each, solved_us=max(each.solved_us, event_us))
+        if each.outcome is Outcome.ACCEPTED and is_over(policy, assessment, each)
+        else each
+        for each in helped.offers
+    )
+    return helped if offers == helped.offers else msgspec.structs.replace(helped, offers=offers)
+
+
+def spent(helped: UserState, bought: Purchase) -> UserState:
+    """The user after a purchase, or after a refund, which takes off. Beyond 16 currencies, new ones are not summed."""
+    if bought.currency not in helped.bought and len(helped.bought) >= MOST_CURRENCIES:
+        return helped
+    amount = -abs(bought.amount) if bought.gives_back else bought.amount
+    total = helped.bought.get(bought.currency, 0.0) + amount
+    return msgspec.structs.replace(helped, bought={**helped.bought, bought.currency: total})
+
+
+def is_conversion(conversion: Conversion, kind: int, target: str) -> bool:
+    """Whether an event of a kind, as `EventKind` numbers them, about a target is what users are wanted to do."""
+    return kind == EventKind[conversion.event.upper()] and conversion.target in ("", target)
+
+
+def converted(policy: Policy, helped: UserState, at_us: int) -> UserState:
+    """The user after the wanted event: the last help that was taken up or seen has led to it, and so has being exposed.
+
+    Help that nobody saw has led to nothing. The time is that at which the event happened, however late it came: what
+    happened before the help was not led to by it.
+    """
+    within_us = policy.conversion.within_us
+    exposed = helped.exposed
+    if exposed and not exposed.is_converted and 0 <= at_us - exposed.at_us <= within_us:
+        helped = msgspec.structs.replace(helped, exposed=msgspec.structs.replace(exposed, is_converted=True))
+    seen = [
+        each
+        for each in helped.offers
+        if each.outcome in (Outcome.SHOWN, Outcome.ACCEPTED)
+        and 0 <= at_us - each.made_us <= within_us
+        and not (each.outcome is Outcome.SHOWN and each.expires_us <= at_us)
+    ]
+    return _followed(policy, helped, seen[-1], Outcome.CONVERTED, at_us) if seen else helped
+
+
+def _offer(help_: Intervention, at_us: int, event_us: int, *, is_urgent: bool) -> Offer:
+    return Offer(
+        id=help_.id,
+        channel=help_.channel,
+        is_urgent=is_urgent,
+        made_us=at_us,
+        expires_us=help_.expires_us,
+        action=help_.action,
+        also_channels=help_.also_channels,
+        topic=help_.topic,
+        handled_by=help_.handled_by,
+        send_us=help_.send_us,
+        event_us=event_us,
+    )
+
+
+def _with(offers: tuple[Offer, ...], offer: Offer) -> tuple[Offer, ...]:
+    return (*offers, offer)[-REMEMBERED_OFFERS:]
+
+
+def _settled(policy: Policy, helped: UserState) -> UserState:
+    """What waits, ended as expired."""
+    offer = offer_of(helped, helped.waiting.id) if helped.waiting else None
+    if offer is None:  # so many were offered since that it is no longer remembered
+        return msgspec.structs.replace(helped, waiting=None, change_count=helped.change_count + 1)
+    return _followed(policy, helped, offer, Outcome.EXPIRED, 0)
+
+
+def _followed(policy: Policy, helped: UserState, offer: Offer, outcome: Outcome, event_us: int) -> UserState:
+    if not may_follow(offer.outcome, outcome):
+        return helped
+    solved_us = max(offer.solved_us, event_us) if outcome is Outcome.CONVERTED else offer.solved_us
+    after = msgspec.structs.replace(offer, outcome=outcome, solved_us=solved_us)
+    ends_waiting = is_waiting(offer.outcome) and not is_waiting(outcome)
+    return msgspec.structs.replace(
+        helped,
+        offers=tuple(after if each is offer else each for each in helped.offers),
+        waiting=None if ends_waiting else helped.waiting,
+        learned=learn(policy, helped.learned, offer.channel, evidence_of(offer.outcome, outcome)),
+        change_count=helped.change_count + ends_waiting,
+    )

@@ -1,0 +1,46 @@
+"""Who owns an intervention: once an anonymous user is linked, the known user does."""
+
+from typing import Final, NamedTuple
+
+from mesh import keyed
+from mesh.state import StateStore
+from services.intervention.decision.domain import user_state
+from services.intervention.decision.domain.user_state import UserState
+from services.intervention.decision.state import USERS
+
+_MOST_STEPS: Final = 4
+"""From one user to the next; loops of aliases end here too."""
+
+
+class Owner(NamedTuple):
+    """The user who has an intervention. Where nobody has it (any more, or yet), whose it would be.
+
+    `is_on_its_way` tells that it has left the user it was made for, and that nobody has it.
+    """
+
+    user_id: str
+    helped: UserState
+    is_on_its_way: bool
+
+
+async def owner(state: StateStore, user_id: str, intervention_id: str) -> Owner:
+    """Who has an intervention, if not the user it was made for, then those whom that one turned out to be.
+
+    Raises:
+        Unavailable: the store cannot be reached.
+    """
+    users, seen = [user_id], {user_id}
+    found = Owner(user_id, user_state.NOBODY, is_on_its_way=False)
+    for step in range(_MOST_STEPS):
+        await keyed.look(state, known := keyed.Seen(USERS, users))
+        for each, helped in known.states.items():
+            if user_state.offer_of(helped, intervention_id) is not None:
+                return Owner(each, helped, is_on_its_way=False)
+        found = Owner(users[0], known.states[users[0]], is_on_its_way=step > 0)
+        users = [
+            each for helped in known.states.values() if helped.away for each in helped.away.user_ids if each not in seen
+        ]
+        seen.update(users)
+        if not users:
+            break
+    return found

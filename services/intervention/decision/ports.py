@@ -1,0 +1,111 @@
+"""What decisions need from the outside, in the words of the domain. User state is kept in `mesh.state.StateStore`."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol
+
+from services.intervention.decision.domain.facts import Facts, Outcome
+from services.intervention.decision.domain.ledger import Decision
+from services.intervention.decision.domain.strategy import Intervention
+
+
+class Entry(NamedTuple):
+    """The ledger page of one record: its block, and the names that find it."""
+
+    shard: str
+    sequence: int
+    # Received time of its first event; decides in which generation of the index its names stand.
+    received_us: int
+    block: bytes
+    names: Sequence[str]
+
+
+class Reference(NamedTuple):
+    """Where a block stands."""
+
+    shard: str
+    sequence: int
+
+
+class Ledger(Protocol):
+    """Keeps blocks of decisions by record, and finds them by name. A block passes after its lifetime.
+
+    A shard has one writer, who writes in the order of the stream and, after a fault, again from some earlier record on.
+    """
+
+    async def record(self, entries: Sequence[Entry]) -> None:
+        """Writes blocks of one shard, ascending. Writing one again changes nothing. Nothing is done for none.
+
+        For each name and generation at least the last 20 references are kept, each once.
+
+        Raises:
+            Unavailable: the store cannot be reached; the call may be repeated.
+        """
+
+    async def blocks(self, references: Sequence[Reference]) -> list[bytes | None]:
+        """The blocks in the order of the references; None where there is none or its lifetime has passed.
+
+        Raises:
+            Unavailable: the store cannot be reached.
+        """
+
+    async def find(self, name: str) -> list[list[Reference]]:
+        """The references of a name, each list a generation, newest first; a generation's are in no set order.
+
+        Raises:
+            Unavailable: the store cannot be reached.
+        """
+
+
+class OutcomeEvent(NamedTuple):
+    """An outcome of an intervention.
+
+    `made_trace_id` is the trace of the event that led to it, 16 bytes, empty where that is not known. The other ids are
+    those of the event that reported it: 16 and 8 bytes, without a span where its trace is not recorded.
+    """
+
+    intervention_id: str
+    decision_id: str
+    outcome: Outcome
+    made_trace_id: bytes
+    trace_id: bytes
+    span_id: bytes
+
+
+class Observer(Protocol):
+    """Is called for every intervention once it is recorded; after a fault perhaps again."""
+
+    is_enabled: bool
+    """Whether it does anything; if not, the caller may skip it."""
+
+    def created(self, decision_id: str, decision: Decision, span_id: bytes) -> None:
+        """An intervention was created. The span is that of the event, empty if not recorded. Never raises."""
+
+    def outcome(self, event: OutcomeEvent) -> None:
+        """An intervention has an outcome. Never raises."""
+
+
+class Copywriting(Protocol):
+    """Writes better copy for interventions, in the background."""
+
+    def ask(self, made: Sequence[tuple[Facts, Intervention]]) -> None:
+        """Queues interventions as far as there is room. Never raises."""
+
+
+class Listeners(Protocol):
+    """Wakes those who wait for a change of one user, in this process."""
+
+    def wake(self, user_ids: Iterable[str]) -> None:
+        """Wakes whoever waits for one of the users."""
+
+    def listen(self, user_id: str) -> "Listener":
+        """Starts to listen. Raises `ResourceExhausted` if too many do."""
+
+
+class Listener(Protocol):
+    """Waits for changes of one user. A change between two waits is not missed."""
+
+    async def wait(self, timeout_seconds: float) -> None:
+        """Returns after a change or after the time, whichever is first."""
+
+    def close(self) -> None:
+        """Stops listening."""

@@ -1,0 +1,58 @@
+"""State by key: users, interventions, undelivered messages and contacts."""
+
+from typing import Final
+
+import msgspec
+
+from mesh.keyed import Kind
+from services.intervention.decision.domain.facts import Contact, Outcome
+from services.intervention.decision.domain.ledger import Record
+from services.intervention.decision.domain.offer import Undelivered
+from services.intervention.decision.domain.user_state import NOBODY, UserState
+
+_ENCODE: Final = msgspec.msgpack.Encoder().encode
+_DECODE_USER: Final = msgspec.msgpack.Decoder(UserState).decode
+_DECODE_RECORD: Final = msgspec.msgpack.Decoder(Record).decode
+_DECODE_UNDELIVERED: Final = msgspec.msgpack.Decoder(Undelivered).decode
+_DECODE_CONTACT: Final = msgspec.msgpack.Decoder(Contact).decode
+_NOWHERE: Final = Contact("", "")
+
+
+def _encode_user(helped: UserState) -> bytes:
+    # What was taken back is written as expired, with the reason beside it: a replica of the version before, which may
+    # decide next, knows no other end for it.
+    return _ENCODE(_with_outcome(helped, Outcome.EXPIRED))
+
+
+def _decode_user(blob: bytes) -> UserState:
+    return _with_outcome(_DECODE_USER(blob), Outcome.WITHDRAWN) if blob else NOBODY
+
+
+def _with_outcome(helped: UserState, outcome: Outcome) -> UserState:
+    """The user with this outcome of what was taken back."""
+    if not any(each.withdrawal for each in helped.offers):
+        return helped
+    offers = (msgspec.structs.replace(each, outcome=outcome) if each.withdrawal else each for each in helped.offers)
+    return msgspec.structs.replace(helped, offers=tuple(offers))
+
+
+def _decode_record(blob: bytes) -> Record | None:
+    return _DECODE_RECORD(blob) if blob else None
+
+
+def _decode_undelivered(blob: bytes) -> Undelivered:
+    return _DECODE_UNDELIVERED(blob) if blob else ()
+
+
+def _decode_contact(blob: bytes) -> Contact:
+    return _DECODE_CONTACT(blob) if blob else _NOWHERE
+
+
+USERS: Final = Kind("user:", _decode_user, _encode_user)
+"""By user."""
+RECORDS: Final = Kind[Record | None]("made:", _decode_record, _ENCODE, is_sealed=False)
+"""By the id of an intervention."""
+UNDELIVERED: Final = Kind[Undelivered]("undelivered:", _decode_undelivered, _ENCODE, is_sealed=False)
+"""By user."""
+CONTACTS: Final = Kind[Contact]("contact:", _decode_contact, _ENCODE, is_sealed=False)
+"""By user; empty for one who cannot be reached."""

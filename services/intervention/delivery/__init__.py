@@ -1,0 +1,1 @@
+"""Bringing help to channels: outbox, delivery workers, providers."""

@@ -1,0 +1,22 @@
+"""The channel of a mesh without providers: a line in the log."""
+
+import logging
+from typing import Final
+
+from services.intervention.decision.domain.facts import Contact
+from services.intervention.delivery.domain.delivery import OutboxMessage
+from services.intervention.delivery.ports import Sent
+
+_log: Final = logging.getLogger(__name__)
+
+
+class LogChannel:
+    """Writes what would be sent. What users made stands quoted, so that it cannot begin a line."""
+
+    provider = "log"
+    is_repeatable = True
+
+    async def send(self, message: OutboxMessage, text: str, contact: Contact, key: str) -> Sent:  # noqa: ARG002 - as the port
+        """See `services.intervention.delivery.ports.Channel`."""
+        _log.info("%s to user %r, not connected (%s): %r", message.channel, message.user_id, key, text)
+        return Sent("")

@@ -1,0 +1,29 @@
+"""Null adapters for replays and tests."""
+
+from mesh.errors import NotFound
+from services.intervention.language.domain.analysis import Helping, Struggle, Watching
+from services.intervention.language.ports import Call
+
+
+class SilentModelObserver:
+    """Ignores calls of models."""
+
+    def called(self, call: Call) -> None:
+        """See `services.intervention.language.ports.ModelObserver`."""
+
+
+class NoInsights:
+    """Knows no user."""
+
+    async def struggle(self, user_id: str) -> Struggle:
+        """See `services.intervention.language.ports.Insights`."""
+        message = f"Nothing is known of {user_id}."
+        raise NotFound("USER_NOT_FOUND", message)
+
+    async def video(self, user_id: str) -> Watching | None:  # noqa: ARG002 - the port's
+        """See `services.intervention.language.ports.Insights`."""
+        return None
+
+    async def intervention(self, user_id: str) -> Helping:  # noqa: ARG002 - the port's
+        """See `services.intervention.language.ports.Insights`."""
+        return Helping()

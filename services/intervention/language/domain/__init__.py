@@ -1,0 +1,1 @@
+"""Pure modules: no I/O, no clock, no chance of their own."""

@@ -1,0 +1,123 @@
+"""Generated copy: what to ask a language model, and whether its answer may be shown."""
+
+import functools
+import hashlib
+from typing import Annotated, Final
+
+import msgspec
+
+from services.intervention.decision.domain.facts import Facts
+from services.intervention.decision.domain.strategy import Intervention
+from services.intervention.language.domain import english, screening
+from services.intervention.language.domain.conversation import (
+    UNUSABLE_STOPS,
+    Answer,
+    NotAnswered,
+    Question,
+    Refusal,
+    Stop,
+    Turn,
+)
+from services.intervention.language.domain.prompt import WORDING
+
+
+class GeneratedCopy(msgspec.Struct, frozen=True, array_like=True):
+    """What came of asking a model for words.
+
+    `is_used` tells whether `text` is shown; if not, `refusal` says why in a word and the template's text stays. The
+    time is in Unix microseconds, the cost in millionths of a US dollar.
+    """
+
+    text: str
+    model_id: str
+    prompt_version: str
+    prompt_hash: str
+    is_used: bool
+    refusal: str
+    input_tokens: int
+    output_tokens: int
+    cost_micro_usd: float
+    worded_us: int
+    is_cached: bool
+
+
+LONGEST: Final = 240
+_SHORTEST: Final = 15
+_MOST_REASONS: Final = 3
+_CONTENT_LETTERS: Final = 4
+
+
+class _Said(msgspec.Struct, forbid_unknown_fields=True):
+    message: Annotated[str, msgspec.Meta(min_length=1)]
+
+
+_DECODE: Final = msgspec.json.Decoder(_Said).decode
+# Templates are few, and judged where events are decided on.
+_is_english: Final = functools.lru_cache(maxsize=256)(english.is_english)
+
+
+class Brief(msgspec.Struct, frozen=True):
+    """What is asked of the model, and what its words are judged by."""
+
+    question: Question
+    # The same for all who would be shown the same; nothing in it identifies the user.
+    key: str
+    template: str
+    # What users made of it, as it came.
+    user_made: tuple[str, ...]
+
+
+def brief(help_: Intervention, facts: Facts) -> Brief:
+    """What to ask about help. The model learns neither who the user is nor the score."""
+    reasons = [each.reason for each in facts.assessment.indicators if each.contribution > 0][:_MOST_REASONS]
+    block = screening.data_block(
+        {
+            "template": help_.message,
+            "channel": help_.channel,
+            "offers": list(help_.content),
+            "page": screening.clean(help_.page, facts.user_id),
+            "difficulties": [screening.clean(reason, facts.user_id) for reason in reasons],
+        }
+    )
+    key = hashlib.sha256(f"{WORDING.hash} {block}".encode()).hexdigest()
+    question = Question(WORDING.version, WORDING.text, (Turn(is_model=False, text=block),), WORDING.most_tokens)
+    return Brief(question, key, help_.message, (help_.page, *reasons))
+
+
+def can_be_worded(help_: Intervention) -> bool:
+    """Whether the policy wants a model's words, and the template is in the language they can be checked in."""
+    return help_.is_worded and _is_english(help_.message)
+
+
+def text_of(answer: Answer, of: Brief) -> str:
+    """The words of an answer, once they have passed every check.
+
+    Raises:
+        NotAnswered: they are not to be shown.
+    """
+    if answer.stop is not Stop.END:
+        raise NotAnswered(UNUSABLE_STOPS.get(answer.stop, Refusal.MALFORMED))
+    try:
+        said = _DECODE(screening.unfenced(answer.text)).message.strip()
+    except (msgspec.DecodeError, UnicodeError):
+        raise NotAnswered(_why_no_json(answer.text)) from None
+    if len(said) > LONGEST:
+        raise NotAnswered(Refusal.TOO_LONG)
+    if len(said) < _SHORTEST:
+        raise NotAnswered(Refusal.OFF_TOPIC)
+    screening.check(said, WORDING.text, of.template)
+    screening.check_echo(said, of.user_made, of.template)
+    if not _keeps_offer(said, of.template):
+        raise NotAnswered(Refusal.OFF_TOPIC)
+    return said
+
+
+def _why_no_json(text: str) -> Refusal:
+    return Refusal.REFUSED if screening.is_refusing(text) else Refusal.MALFORMED
+
+
+def _keeps_offer(said: str, template: str) -> bool:
+    """Whether a word that carries meaning in the last sentence of the template, which is the offer, is in the words."""
+    offer = english.words(template.rstrip(" .!?").rpartition(". ")[2])
+    meaningful = {each for each in offer if len(each) >= _CONTENT_LETTERS and not english.is_common(each)}
+    return not meaningful or not meaningful.isdisjoint(english.words(said))

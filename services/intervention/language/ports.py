@@ -1,0 +1,73 @@
+"""What language models, their budget and the analysis of a user need from the outside."""
+
+from typing import NamedTuple, Protocol
+
+from services.intervention.language.domain.analysis import Helping, Struggle, Watching
+from services.intervention.language.domain.budget import Amount
+from services.intervention.language.domain.conversation import Answer, Question, Refusal
+
+
+class Model(Protocol):
+    """Language models, by their ids."""
+
+    async def converse(self, model_id: str, question: Question, timeout_seconds: float) -> Answer:
+        """The answer to a question; within the time it may be asked more than once.
+
+        An answer that was cut off or filtered is given as it came; its `stop` tells.
+
+        Raises:
+            NotAnswered: there is none within the time. Nothing goes on that holds more than one of a fixed number of
+                places; while all are taken, the refusal is `BUSY` at once.
+        """
+
+
+class Spending(Protocol):
+    """Counts what one tenant's models cost, by UTC day, for all replicas together. Days do not touch each other.
+
+    All calls raise `Unavailable` where the store cannot be reached; then the count may have changed or not.
+    """
+
+    async def reserve(self, day: int, wanted: Amount, limits: Amount) -> bool:
+        """Counts an amount if it fits within the limits (`budget.fits`), else nothing; returns whether. Atomic."""
+
+    async def settle(self, day: int, difference: Amount) -> None:
+        """Adds what a reserved amount turned out to differ by; mostly negative."""
+
+    async def spent(self, day: int) -> Amount:
+        """What was counted, reservations included; nothing for a day of which nothing is known."""
+
+
+class Call(NamedTuple):
+    """One call of a model and its result. Times are Unix microseconds; the refusal is None with an answer."""
+
+    model_id: str
+    prompt_version: str
+    most_tokens: int
+    started_us: int
+    ended_us: int
+    answer: Answer | None
+    refusal: Refusal | None
+    cost_micro_usd: float
+    # The decision on whose behalf it was asked, and its trace, 16 bytes; empty for the present RPC.
+    trace_id: bytes
+    decision_id: str
+
+
+class ModelObserver(Protocol):
+    """Is called for every call of a model."""
+
+    def called(self, call: Call) -> None:
+        """A model was called. Never raises."""
+
+
+class Insights(Protocol):
+    """What the mesh knows of a user, service by service. All calls raise `Unavailable` where a service is away."""
+
+    async def struggle(self, user_id: str) -> Struggle:
+        """The exit risk. Raises `NotFound` for a user who was never seen."""
+
+    async def video(self, user_id: str) -> Watching | None:
+        """How the user watches; None where nothing was watched."""
+
+    async def intervention(self, user_id: str) -> Helping:
+        """What waits for the user, and the last decisions; nothing for one who was never seen."""

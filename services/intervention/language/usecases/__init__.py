@@ -1,0 +1,1 @@
+"""Use cases: fetch through ports, decide in the domain, record through ports."""

@@ -1,0 +1,227 @@
+"""Language models: which one to ask, within the budget and behind a circuit breaker; and what it cost."""
+
+import collections
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
+
+from mesh.breaker import Breaker
+from mesh.errors import Unavailable
+from services.intervention.language.domain import budget
+from services.intervention.language.domain.budget import MODELS, NANO_A_MICRO, NOTHING, Amount
+from services.intervention.language.domain.conversation import (
+    Answer,
+    Complexity,
+    NotAnswered,
+    Question,
+    Refusal,
+    Turn,
+    Usage,
+)
+from services.intervention.language.domain.prompt import WORDING
+from services.intervention.language.ports import Call, Model, ModelObserver, Spending
+
+OK: Final = "ok"
+_FAILURE_LIMIT: Final = 5
+_PAUSE_SECONDS: Final = 30.0
+# What is asked most: words for an offer, with about 500 bytes of input. Where that does not fit any
+# more, the budget counts as used up.
+_USUAL: Final = budget.reservation(
+    Complexity.QUICK,
+    Question(WORDING.version, WORDING.text, (Turn(is_model=False, text=" " * 500),), WORDING.most_tokens),
+)
+
+
+class Origin(NamedTuple):
+    """The decision a model is asked for, and its trace, 16 bytes; empty for the current RPC."""
+
+    trace_id: bytes = b""
+    decision_id: str = ""
+
+
+class ModelUsage(NamedTuple):
+    """What one model was asked since this process began. Calls by how they ended: `ok`, or a refusal's word."""
+
+    model_id: str
+    call_counts: Mapping[str, int]
+    input_tokens: int
+    output_tokens: int
+    cost_micro_usd: float
+
+
+class ModelsUsage(NamedTuple):
+    """The use of models.
+
+    `degraded` says why answers come from templates now: `off`, `budget` or `breaker_open`; empty where they do not.
+    `spent` is of all replicas and of the day that began at `period_start_us`; a limit of 0 is none.
+    """
+
+    is_on: bool
+    degraded: str
+    period_start_us: int
+    spent: Amount
+    limits: Amount
+    models: tuple[ModelUsage, ...]
+
+
+class _Count:
+    """What one model was asked in this process."""
+
+    def __init__(self) -> None:
+        self.calls: collections.Counter[str] = collections.Counter()
+        self.input_tokens = 0
+        self.output_tokens = 0
+        self.nano_usd = 0
+
+
+class Models:
+    """The models of this installation; None if there are none."""
+
+    def __init__(
+        self,
+        model: Model | None,
+        spending_: Spending,
+        observer: ModelObserver,
+        clock: Callable[[], int],
+        monotonic: Callable[[], float],
+        *,
+        limits: Amount,
+        geography: str = "",
+    ) -> None:
+        self._model = model
+        self._spending = spending_
+        self._observer = observer
+        self._clock = clock
+        self._monotonic = monotonic
+        self._limits = limits
+        self._ids = {each: f"{geography}.{name}" if geography else name for each, name in MODELS.items()}
+        # One a model: Nova Pro may be throttled while Micro is not.
+        self._breakers = {each: Breaker(_FAILURE_LIMIT, _PAUSE_SECONDS) for each in Complexity}
+        self._counts = {each: _Count() for each in Complexity}
+
+    @property
+    def is_on(self) -> bool:
+        """Whether there are models at all."""
+        return self._model is not None
+
+    def model_id(self, complexity: Complexity) -> str:
+        """The id of the model for such questions."""
+        return self._ids[complexity]
+
+    async def affordable(self, wanted: Complexity) -> Complexity:
+        """The most complex question up to the wanted one that the budget allows now: see `budget.affordable`."""
+        try:
+            spent = await self._spending.spent(budget.day_of(self._clock()))
+        except Unavailable:
+            return Complexity.QUICK
+        return budget.affordable(wanted, budget.share_left(spent, self._limits))
+
+    async def ask(
+        self, complexity: Complexity, question: Question, timeout_seconds: float, origin: Origin
+    ) -> tuple[Answer, Usage]:
+        """The answer of the model for such questions, and what it cost.
+
+        Raises:
+            NotAnswered: none was asked, or none answered.
+        """
+        if self._model is None:
+            raise NotAnswered(Refusal.OFF)
+        breaker = self._breakers[complexity]
+        if not breaker.admits(self._monotonic()):
+            raise self._counted(complexity, Refusal.BREAKER_OPEN)
+        started_us = self._clock()
+        day, reserved = budget.day_of(started_us), budget.reservation(complexity, question)
+        await self._reserve(complexity, day, reserved)
+        answer, refusal = None, None
+        try:
+            answer = await self._model.converse(self._ids[complexity], question, timeout_seconds)
+        except NotAnswered as error:
+            refusal = error.refusal
+        cost = budget.cost(complexity, answer.input_tokens, answer.output_tokens) if answer else NOTHING
+        micro_usd = cost.nano_usd / NANO_A_MICRO
+        self._judge(breaker, refusal)
+        self._count(complexity, answer, refusal, cost)
+        self._observer.called(
+            Call(
+                model_id=self._ids[complexity],
+                prompt_version=question.prompt_version,
+                most_tokens=question.most_tokens,
+                started_us=started_us,
+                ended_us=max(started_us, self._clock()),
+                answer=answer,
+                refusal=refusal,
+                cost_micro_usd=micro_usd,
+                trace_id=origin.trace_id,
+                decision_id=origin.decision_id,
+            )
+        )
+        if answer is not None or refusal in budget.FREE:
+            # What cannot be given back now stays counted until the day ends.
+            with contextlib.suppress(Unavailable):
+                await self._spending.settle(day, cost.less(reserved))
+        if answer is None:
+            raise NotAnswered(refusal or Refusal.UNAVAILABLE)
+        return answer, Usage(self._ids[complexity], answer.input_tokens, answer.output_tokens, micro_usd)
+
+    def unusable(self, complexity: Complexity, refusal: Refusal) -> None:
+        """Counts an answer that was given as one that could not be used."""
+        calls = self._counts[complexity].calls
+        calls[OK] -= 1
+        calls[refusal] += 1
+
+    def turned_away(self, complexity: Complexity, refusal: Refusal) -> None:
+        """Counts a question that was not asked."""
+        self._counts[complexity].calls[refusal] += 1
+
+    async def usage(self) -> ModelsUsage:
+        """What models were asked, what it cost, and whether they are asked now. Raises `Unavailable`."""
+        day = budget.day_of(self._clock())
+        spent = await self._spending.spent(day)
+        models = [
+            ModelUsage(self._ids[each], dict(+of.calls), of.input_tokens, of.output_tokens, of.nano_usd / NANO_A_MICRO)
+            for each, of in self._counts.items()
+            if of.calls
+        ]
+        return ModelsUsage(
+            is_on=self.is_on,
+            degraded=self._degraded(spent),
+            period_start_us=budget.start_us(day),
+            spent=spent,
+            limits=self._limits,
+            models=tuple(models),
+        )
+
+    async def _reserve(self, complexity: Complexity, day: int, wanted: Amount) -> None:
+        try:
+            is_reserved = await self._spending.reserve(day, wanted, self._limits)
+        except Unavailable:
+            raise self._counted(complexity, Refusal.UNACCOUNTED) from None
+        if not is_reserved:
+            raise self._counted(complexity, Refusal.BUDGET)
+
+    def _counted(self, complexity: Complexity, refusal: Refusal) -> NotAnswered:
+        self.turned_away(complexity, refusal)
+        return NotAnswered(refusal)
+
+    def _judge(self, breaker: Breaker, refusal: Refusal | None) -> None:
+        if refusal is None:
+            breaker.succeeded()
+        elif refusal is Refusal.CREDENTIALS:
+            breaker.trip(self._monotonic())
+        elif refusal is not Refusal.BUSY:  # which says nothing of the model
+            breaker.failed(self._monotonic())
+
+    def _count(self, complexity: Complexity, answer: Answer | None, refusal: Refusal | None, cost: Amount) -> None:
+        count = self._counts[complexity]
+        count.calls[refusal or OK] += 1
+        count.nano_usd += cost.nano_usd
+        if answer is not None:
+            count.input_tokens += answer.input_tokens
+            count.output_tokens += answer.output_tokens
+
+    def _degraded(self, spent: Amount) -> str:
+        if not self.is_on:
+            return Refusal.OFF
+        if not budget.fits(spent, _USUAL, self._limits):
+            return Refusal.BUDGET
+        return Refusal.BREAKER_OPEN if self._breakers[Complexity.QUICK].is_open(self._monotonic()) else ""

@@ -1,0 +1,1 @@
+"""What help changed: treated users against the holdout."""

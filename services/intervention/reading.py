@@ -1,0 +1,285 @@
+"""Reads: what waits for a user, the status of an intervention, the ledger, and the lift."""
+
+import asyncio
+import contextlib
+import dataclasses
+import heapq
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Final, TypeVar
+
+from mesh import keyed
+from mesh.errors import NotFound
+from mesh.state import Shards, StateStore
+from services.intervention.decision import ownership
+from services.intervention.decision.domain import ledger as pages
+from services.intervention.decision.domain import outcome, user_state
+from services.intervention.decision.domain.facts import Outcome, Position
+from services.intervention.decision.domain.ledger import Block, Decision
+from services.intervention.decision.domain.offer import WithdrawalReason, Withdrawn
+from services.intervention.decision.domain.strategy import Intervention, delivered_channels
+from services.intervention.decision.ids import DECISION_PREFIX, INTERVENTION_PREFIX, position_of, trace_name, user_name
+from services.intervention.decision.ports import Ledger, Listeners, Reference
+from services.intervention.decision.state import RECORDS, USERS
+from services.intervention.delivery.domain.delivery import Delivery
+from services.intervention.delivery.ports import Outbox
+from services.intervention.language.domain.generated_copy import GeneratedCopy
+from services.intervention.language.state import GENERATED_COPY
+from services.intervention.lift.domain import lift, tally
+from services.intervention.lift.domain.lift import Counts, Estimate
+from services.intervention.lift.domain.tally import Cell
+from services.intervention.lift.state import TALLIES
+from services.intervention.policy.domain.policy import IN_APP, Policy
+from services.intervention.policy.usecases import Policies
+
+READS_AT_ONCE: Final = 2
+"""Concurrent reads by operators: together they take at most half of the process; the rest is for decisions."""
+_TURN_SECONDS: Final = 0.002
+_OTHERS_TURNS: Final = 3
+
+_Piece = TypeVar("_Piece")
+
+
+async def in_turns(pieces: Iterable[_Piece]) -> list[_Piece]:
+    """The pieces in their order, each made when its turn comes.
+
+    After 2 ms of work the rest of the process has three times as long, so this takes at most a quarter of it.
+    """
+    loop = asyncio.get_running_loop()
+    made: list[_Piece] = []
+    began = loop.time()
+    for piece in pieces:
+        made.append(piece)
+        took = loop.time() - began
+        if took >= _TURN_SECONDS:
+            await asyncio.sleep(_OTHERS_TURNS * took)
+            began = loop.time()
+    return made
+
+
+Wanted = Callable[[Block], Iterable[int]]
+"""Picks rows of a block."""
+
+_NOT_FOUND: Final = "No intervention with this id."
+_BLOCKS_AT_ONCE: Final = 4
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Waiting:
+    """What waits for a user with its words, None where nothing does, and the cursor of that.
+
+    `withdrawn` is what waited last, where it was taken back and nothing waits since.
+    """
+
+    cursor: int
+    intervention: Intervention | None
+    worded: GeneratedCopy | None = None
+    withdrawn: Withdrawn | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class InterventionStatus:
+    """An intervention and its outcome so far. The user is its present owner."""
+
+    user_id: str
+    intervention: Intervention
+    worded: GeneratedCopy | None
+    outcome: Outcome
+    is_ended: bool
+    deliveries: Sequence[Delivery]
+    withdrawal: WithdrawalReason = WithdrawalReason.NONE
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Lifts:
+    """What help changed: the experiment, each comparison by its dimension and name, and whether to believe them."""
+
+    experiment: str
+    estimates: Sequence[tuple[str, str, Counts, Estimate]]
+    sample_ratio_p_value: float
+    holdout_share: float
+
+
+class Reading:
+    """Reads for the gRPC face."""
+
+    def __init__(
+        self,
+        policies: Policies,
+        state: StateStore,
+        shards: Shards,
+        ledger: Ledger,
+        outbox: Outbox,
+        listeners: Listeners,
+        clock: Callable[[], int],
+        *,
+        poll_seconds: float,
+    ) -> None:
+        self.policies = policies
+        self._state = state
+        self._shards = shards
+        self._ledger = ledger
+        self._outbox = outbox
+        self._listeners = listeners
+        self._clock = clock
+        self._poll_seconds = poll_seconds
+
+    async def waiting(self, user_id: str) -> Waiting:
+        """What waits for a user now."""
+        helped = await keyed.read(self._state, USERS, user_id)
+        found = await self._worded(helped.waiting) if helped.waiting else None
+        used = found if found and found.is_used else None
+        now_us = self._clock()
+        cursor = user_state.cursor_at(helped, now_us, is_worded=used is not None)
+        help_ = user_state.waiting_at(helped, now_us)
+        # What goes by e-mail alone is not to be shown as well.
+        is_shown = help_ is not None and IN_APP in delivered_channels(help_)
+        return Waiting(cursor, help_ if is_shown else None, used, helped.withdrawn)
+
+    async def watch(self, user_id: str, cursor: int | None) -> AsyncIterator[Waiting]:
+        """What waits for a user now, unless the cursor is of that, and then every change, without end.
+
+        Changes made by this process are told at once, those of others after at most the poll time.
+        """
+        with contextlib.closing(self._listeners.listen(user_id)) as listener:
+            while True:
+                now = await self.waiting(user_id)
+                if now.cursor != cursor:
+                    cursor = now.cursor
+                    yield now
+                left_seconds = self._poll_seconds
+                if now.intervention is not None:
+                    left_seconds = (now.intervention.expires_us - self._clock()) / 1e6
+                await listener.wait(min(self._poll_seconds, max(0.0, left_seconds)))
+
+    async def intervention(self, intervention_id: str) -> InterventionStatus:
+        """An intervention with its outcome so far.
+
+        Raises:
+            NotFound: `INTERVENTION_NOT_FOUND`.
+        """
+        is_one = position_of(INTERVENTION_PREFIX, intervention_id) is not None
+        record = await keyed.read(self._state, RECORDS, intervention_id) if is_one else None
+        if record is None:
+            raise NotFound("INTERVENTION_NOT_FOUND", _NOT_FOUND)
+        return await self._followed(record.user_id, record.intervention)
+
+    async def status(self, decision: Decision) -> InterventionStatus | None:
+        """What came of the intervention a decision has led to; None where it led to none."""
+        help_ = decision.verdict.intervention
+        return await self._followed(decision.facts.user_id, help_) if help_ else None
+
+    async def decision(self, decision_id: str) -> Decision:
+        """One decision.
+
+        Raises:
+            NotFound: `DECISION_NOT_FOUND`.
+        """
+        position = position_of(DECISION_PREFIX, decision_id)
+        found = await self.decisions_at(position) if position else []
+        if not found:
+            raise NotFound("DECISION_NOT_FOUND", "No decision with this id.")
+        return found[0]
+
+    async def decisions_at(self, position: Position) -> list[Decision]:
+        """The decision that the event at a position led to; none where there is none."""
+
+        def wanted(block: Block) -> list[int]:
+            row = pages.row_of(block, position.event_index)
+            return [] if row is None else [row]
+
+        return await self._read([Reference(position.shard, position.sequence)], 1, wanted)
+
+    async def decisions_of_user(self, user_id: str, limit: int) -> list[Decision]:
+        """The last decisions on a user, newest first."""
+        return await self._find(
+            user_name(user_id), limit, lambda block: [row for row, each in enumerate(block.user_ids) if each == user_id]
+        )
+
+    async def decisions_of_trace(self, trace_id: bytes, limit: int) -> list[Decision]:
+        """The last decisions that events of a trace led to, newest first. A client may choose it for many events."""
+        return await self._find(trace_name(trace_id), limit, lambda block: pages.rows_of_trace(block, trace_id))
+
+    async def blocks(self, references: Sequence[Reference]) -> list[tuple[Reference, Block]]:
+        """The blocks of records, in their order; without those of which nothing is known any more."""
+        blobs = await self._ledger.blocks(references)
+        known = zip(references, blobs, strict=True)
+        return await in_turns((at, pages.decode(blob)) for at, blob in known if blob is not None)
+
+    async def pages(self, references: Sequence[Reference]) -> list[tuple[Reference, Policy, Block]]:
+        """The same, each with the policy that decided."""
+        return [
+            (at, await self.policies.find(block.policy_version), block) for at, block in await self.blocks(references)
+        ]
+
+    async def lifts(self, experiment: str) -> Lifts:
+        """What help changed in an experiment; in that of the policy that decides now where none is named."""
+        holdout = self.policies.at(self._clock()).holdout
+        name = experiment or holdout.salt
+        await keyed.look(self._state, tallies := keyed.Seen(TALLIES, await self._shards.all()))
+        cells: list[Cell] = [cell for each in tallies.states.values() for cell in each]
+        estimates = await in_turns(
+            (dimension, value, counts, lift.estimate(counts))
+            for dimension, value, counts in tally.by_dimension(cells, name)
+        )
+        share = next(
+            (each.holdout.share for each in reversed(self.policies.timeline.policies) if each.holdout.salt == name), 0.0
+        )
+        every = estimates[0][2]
+        return Lifts(name, estimates, lift.sample_ratio_p_value(every.treated, every.holdout, share), share)
+
+    async def _followed(self, user_id: str, help_: Intervention) -> InterventionStatus:
+        owner = await ownership.owner(self._state, user_id, help_.id)
+        now_us = self._clock()
+        became = user_state.outcome_at(owner.helped, help_.id, now_us)
+        if became is None and owner.is_on_its_way and help_.expires_us > now_us:
+            became = Outcome.NONE
+        offer = user_state.offer_of(owner.helped, help_.id)
+        deliveries = await self._outbox.deliveries([help_.id])
+        return InterventionStatus(
+            user_id=owner.user_id,
+            intervention=help_,
+            worded=await self._worded(help_),
+            outcome=became or Outcome.NONE,
+            # One that is no longer remembered was followed by many others; nothing can come of it any more.
+            is_ended=became is None or outcome.is_final(became),
+            deliveries=deliveries[0] if deliveries else [],
+            withdrawal=offer.withdrawal if offer else WithdrawalReason.NONE,
+        )
+
+    async def _worded(self, help_: Intervention) -> GeneratedCopy | None:
+        return await keyed.read(self._state, GENERATED_COPY, help_.id)
+
+    async def _find(self, name: str, limit: int, wanted: Wanted) -> list[Decision]:
+        found: list[Decision] = []
+        for generation in await self._ledger.find(name):
+            shards: dict[str, list[Reference]] = {}
+            for each in sorted(generation, key=lambda at: at.sequence, reverse=True):
+                shards.setdefault(each.shard, []).append(each)
+            for references in shards.values():
+                found += await self._newest(references, limit, wanted)
+            if len(found) >= limit:
+                break
+        return sorted(found, key=_age, reverse=True)[:limit]
+
+    async def _newest(self, references: list[Reference], most: int, wanted: Wanted) -> list[Decision]:
+        """As many decisions of one shard's records, the last record first, from no more blocks than that takes."""
+        found: list[Decision] = []
+        while references and len(found) < most:
+            few, references = references[:_BLOCKS_AT_ONCE], references[_BLOCKS_AT_ONCE:]
+            found += await self._read(few, most - len(found), wanted)
+        return found
+
+    async def _read(self, references: Sequence[Reference], most: int, wanted: Wanted) -> list[Decision]:
+        """The decisions of the wanted rows, up to `most`; of each block the newest."""
+        found: list[Decision] = []
+        for at, block in await self.blocks(references):
+            rows = heapq.nlargest(most - len(found), wanted(block), key=lambda row: (block.received_us[row], row))
+            if rows:
+                policy = await self.policies.find(block.policy_version)
+                found += await in_turns(pages.decision_at(policy, block, at.shard, at.sequence, row) for row in rows)
+        return found
+
+
+def _age(decision: Decision) -> tuple[int, int, int]:
+    facts = decision.facts
+    return facts.received_us, facts.position.sequence, facts.position.event_index

@@ -1,1 +1,0 @@
-"""The verbs of the intervention service: fetch through ports, decide in the domain, record through ports."""
