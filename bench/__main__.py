@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench import report
-from bench.report import Found
+from bench.harness import report
+from bench.harness.report import Found
 from bench.sections import FULL, QUICK, Scale, chain, cluster, growth, guarantees, reading, scoring, turns
 
 SECTIONS: Final[dict[str, Callable[[Scale], Found]]] = {

@@ -1,8 +1,8 @@
 """CPU and memory of the archiver, and CPU of intervention's answers to it: `python -m bench.archive [events]`.
 
-The events are those of `bench.load`. The stream and the ledger are in memory; intervention is called in this process,
-through its messages as bytes, and measured by itself. Files go to a folder. What is measured is one shard that is
-behind, read to its end.
+The events are those of `bench.harness.load`. The stream and the ledger are in memory; intervention is called in this
+process, through its messages as bytes, and measured by itself. Files go to a folder. Measures one shard that is behind,
+read to its end.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ import pyarrow as pa
 from journeymesh.common.v1 import event_pb2, event_table_pb2
 from journeymesh.intervention.v1 import intervention_pb2
 
-from bench import load
+from bench.harness import load
 from mesh.applied import Batch
 from mesh.clock import system_clock
 from mesh.leasing.memory import MemoryLeases
@@ -30,11 +30,11 @@ from mesh.stream import END, Entry
 from mesh.streams.memory import MemoryStream
 from records import wire
 from records.table import Detail, Table
-from services.ingest.adapters.archive_files import ParquetArchive
-from services.ingest.adapters.archive_plans import MemoryPlans
-from services.ingest.adapters.memory import MemorySeenEvents, MemorySetAside
-from services.ingest.archiver import Archiver, Limits
-from services.ingest.domain.archive import EVENTS
+from services.ingest.archive.adapters.files import ParquetArchive
+from services.ingest.archive.adapters.plans import MemoryPlans
+from services.ingest.archive.archiver import Archiver, Limits
+from services.ingest.archive.domain.layout import EVENTS
+from services.ingest.events.adapters.memory import MemoryFailedRecords, MemorySeenEvents
 from services.intervention.batch.rows import Rows
 from services.intervention.bootstrap import in_memory
 from services.intervention.decision.domain.facts import Assessment
@@ -82,7 +82,7 @@ async def main(folder: Path, event_count: int) -> None:
     archive = ParquetArchive(f"file://{folder}")
     behind: Any = intervention
     archiver = Archiver(
-        stream, leases, dispatched, MemoryPlans(), archive, MemorySeenEvents(), MemorySetAside(), behind,
+        stream, leases, dispatched, MemoryPlans(), archive, MemorySeenEvents(), MemoryFailedRecords(), behind,
         Limits(), Metrics(),
     )  # fmt: skip
     held = await leases.acquire("0", "archiver")

@@ -10,7 +10,7 @@ import statistics
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from bench import sides
+from bench.harness import sides
 from bench.sections import turns
 from bench.sections.turns import Offered
 

@@ -1,15 +1,21 @@
 """What the store keeps an event and a user, by owner: `python -m bench.store`. Simulated users, a mesh of its own."""
 
+import collections
 import tempfile
 from pathlib import Path
 from typing import Any, Final
 
-from bench import kept
+import redis
+
 from offline.datasets import simulator
 from tests.processes import running_mesh
 
 _USERS: Final = 400
 _BATCH: Final = 100
+_IDS: Final = ("seen", "duplicates", "applied")
+_LEDGER: Final = ("intervention page", "intervention names")
+_WAITING: Final = "stream"
+_AT_ONCE: Final = 2_000
 
 
 def main() -> None:
@@ -20,10 +26,48 @@ def main() -> None:
             mesh.track(*events[start : start + _BATCH])
         for event_id in {event["userId"]: event["eventId"] for event in events}.values():
             mesh.await_applied(event_id)
-        used = kept.by_owner(mesh.store_port)
+        used = by_owner(mesh.store_port)
     print(f"{len(events):,} events of {_USERS} users")
     for owner, size in used.most_common():
         print(f"{owner:>22}: {size / len(events):7.1f} bytes an event  {size / _USERS:8.0f} bytes a user")
+
+
+def by_owner(port: int) -> collections.Counter[str]:
+    """Bytes by owner and, where an owner keeps several things, by thing."""
+    used: collections.Counter[str] = collections.Counter()
+    with redis.Redis(port=port) as client:
+        cursor = 0
+        while True:
+            scanned: Any = client.scan(cursor, count=_AT_ONCE)
+            cursor, keys = scanned
+            pipeline: Any = client.pipeline(transaction=False)
+            for key in keys:
+                pipeline.memory_usage(key, samples=0)
+            for key, size in zip(keys, pipeline.execute(), strict=True):
+                used[_owner(key.decode())] += size or 0
+            if not cursor:
+                return used
+
+
+def is_id(owner: str) -> bool:
+    """Whether it is ids of events, kept for one to two days."""
+    return owner in _IDS
+
+
+def is_ledger(owner: str) -> bool:
+    """Whether it is the ledger of decisions, kept for a day unless a setting says otherwise."""
+    return owner in _LEDGER
+
+
+def is_waiting(owner: str) -> bool:
+    """Whether it is the stream, which is emptied as it is read and archived."""
+    return owner == _WAITING
+
+
+def _owner(key: str) -> str:
+    _, owner, *rest = key.split(":")
+    thing = f" {rest[1]}" if owner in {"intervention", "video"} and len(rest) > 1 else ""
+    return owner + thing
 
 
 if __name__ == "__main__":

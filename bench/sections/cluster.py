@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from bench import rewiring, sides
-from bench.clusters import running_cluster
-from bench.report import Found, Ratio
+from bench.harness import rewiring, sides
+from bench.harness.clusters import running_cluster
+from bench.harness.report import Found, Ratio
+from bench.harness.sides import Side
 from bench.sections import Scale, turns
 from bench.sections.turns import Offered
-from bench.sides import Side
 
 _OFFERED: Final = Offered(turns.SATURATING, 100, 5)
 _TITLE: Final = "A cluster of stores"

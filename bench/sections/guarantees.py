@@ -8,11 +8,11 @@ from typing import Final, NamedTuple
 
 import redis
 
-from bench import rewiring, sides
-from bench.report import Found, Table
+from bench.harness import rewiring, sides
+from bench.harness.report import Found, Table
+from bench.harness.sides import Side
 from bench.sections import Scale, turns
 from bench.sections.turns import Offered
-from bench.sides import Side
 
 _OFFERED: Final = Offered(6_000, 100, 5)
 _KEPT: Final = (

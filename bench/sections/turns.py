@@ -10,10 +10,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from bench import load, plots
+from bench.harness import load, plots
+from bench.harness.report import Ratio, Table
+from bench.harness.sides import Side
 from bench.mesh import LOAD_GENERATOR, Measured, measure
-from bench.report import Ratio, Table
-from bench.sides import Side
 
 USERS: Final = 10_000
 SATURATING: Final = 30_000

@@ -14,7 +14,7 @@ from images import build, gather
 from images.contents import IMAGES, Image
 
 ROOT = Path(__file__).parents[2]
-OWN = {"mesh", "records", "services", "gateway", "offline", "cli", "journeymesh"}
+OWN = {"topology", "mesh", "records", "services", "gateway", "offline", "cli", "journeymesh"}
 BY_NAME = {"httptools", "tzdata"}
 """Distributions that another one looks for by name."""
 
@@ -73,6 +73,7 @@ def test_it_holds_the_runtime_its_own_rooms_and_their_contracts(service: str) ->
     else:
         own = {("gateway",)} if service == "gateway" else {("services",), ("services", service)}
     assert {room if room[0] == "services" else room[:1] for room in rooms} - {
+        ("topology",),
         ("mesh",),
         ("records",),
         ("journeymesh",),
