@@ -1,4 +1,4 @@
-"""What the store keeps an event and a user, by owner: `python -m bench.store`. Simulated users, a mesh of its own."""
+"""What the store keeps per event and per user, by owner: `python -m bench.store`. Simulated users on its own mesh."""
 
 import collections
 import tempfile
@@ -19,7 +19,7 @@ _AT_ONCE: Final = 2_000
 
 
 def main() -> None:
-    """Sends journeys, reads what each key takes, and prints the sums."""
+    """Sends journeys, measures each key, and prints the sums."""
     events: list[dict[str, Any]] = list(simulator.events(_USERS, seed=3))
     with tempfile.TemporaryDirectory() as folder, running_mesh(Path(folder)) as mesh:
         for start in range(0, len(events), _BATCH):
@@ -29,11 +29,11 @@ def main() -> None:
         used = by_owner(mesh.store_port)
     print(f"{len(events):,} events of {_USERS} users")
     for owner, size in used.most_common():
-        print(f"{owner:>22}: {size / len(events):7.1f} bytes an event  {size / _USERS:8.0f} bytes a user")
+        print(f"{owner:>22}: {size / len(events):7.1f} bytes per event  {size / _USERS:8.0f} bytes per user")
 
 
 def by_owner(port: int) -> collections.Counter[str]:
-    """Bytes by owner and, where an owner keeps several things, by thing."""
+    """Bytes by owner and, if an owner keeps several things, by thing."""
     used: collections.Counter[str] = collections.Counter()
     with redis.Redis(port=port) as client:
         cursor = 0
@@ -50,17 +50,17 @@ def by_owner(port: int) -> collections.Counter[str]:
 
 
 def is_id(owner: str) -> bool:
-    """Whether it is ids of events, kept for one to two days."""
+    """Whether these are ids of events, kept for one to two days."""
     return owner in _IDS
 
 
 def is_ledger(owner: str) -> bool:
-    """Whether it is the ledger of decisions, kept for a day unless a setting says otherwise."""
+    """Whether this is the ledger of decisions, kept for a day by default."""
     return owner in _LEDGER
 
 
 def is_waiting(owner: str) -> bool:
-    """Whether it is the stream, which is emptied as it is read and archived."""
+    """Whether this is the stream, which is trimmed once read and archived."""
     return owner == _WAITING
 
 

@@ -129,11 +129,7 @@ def _probe(url: str, stop: threading.Event, seconds: list[float | None]) -> None
             due = started + number * _PERIOD_SECONDS
             if stop.wait(max(0.0, due - time.monotonic())):
                 return
-            probers.submit(_follow, url, number, due, seconds)
-
-
-def _follow(url: str, number: int, due: float, seconds: list[float | None]) -> None:
-    seconds.append(_visible(url, number, due))
+            probers.submit(lambda number=number, due=due: seconds.append(_visible(url, number, due)))  # type: ignore[misc]
 
 
 def _visible(url: str, number: int, due: float) -> float | None:

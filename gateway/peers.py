@@ -28,6 +28,8 @@ if TYPE_CHECKING:  # these names exist in the stubs only
     from journeymesh.scoring.v1.scoring_pb2_grpc import ScoringServiceAsyncStub
     from journeymesh.video.v1.video_pb2_grpc import VideoServiceAsyncStub
 
+_SERVICES: Final = ("ingest", "features", "scoring", "video", "intervention")
+"""The services, named as the settings name their addresses."""
 _HEALTH_SECONDS: Final = 1.0
 
 Accept = Callable[[bytes], Awaitable[ingest_pb2.AcceptEventsResponse]]
@@ -55,17 +57,10 @@ class Peers:
 @contextlib.asynccontextmanager
 async def connect(settings: Settings, telemetry: Telemetry, tls: Tls | None) -> AsyncIterator[Peers]:
     """Connects to the services at the settings' addresses; the channels close with the block."""
-    targets = {
-        "ingest": settings.ingest,
-        "features": settings.features,
-        "scoring": settings.scoring,
-        "video": settings.video,
-        "intervention": settings.intervention,
-    }
     async with contextlib.AsyncExitStack() as stack:
         channels = {
-            name: await stack.enter_async_context(channel.dial(target, telemetry, tls))
-            for name, target in targets.items()
+            name: await stack.enter_async_context(channel.dial(getattr(settings, name), telemetry, tls))
+            for name in _SERVICES
         }
         yield over(channels)
 

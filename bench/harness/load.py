@@ -126,6 +126,11 @@ def offer(
     verdicts.append(Verdicts(accepted, rejected, refused))
 
 
+def is_applied(connection: http.client.HTTPConnection, event_id: str, user_id: str) -> bool:  # noqa: ARG001 - as `IsDecided`
+    """Whether the mesh has decided on an event, by its receipt."""
+    return bool(ask(connection, "GET", f"/api/events/{event_id}").get("state") == "applied")
+
+
 def probe(
     url: str,
     started: float,
@@ -133,7 +138,7 @@ def probe(
     latencies: list[Latency],
     period_seconds: float = PROBE_PERIOD_SECONDS,
     poll_seconds: float = _POLL_SECONDS,
-    is_decided: IsDecided | None = None,
+    is_decided: IsDecided = is_applied,
     name: str = "probe",
 ) -> None:
     """Sends an event per period, whether or not the ones before have come through.
@@ -141,46 +146,24 @@ def probe(
     So a slow system cannot thin out the probes that would show how slow it is. Figures may be too high by
     `poll_seconds`, or by a twentieth if that is more.
     """
+
+    def follow(number: int, due: float) -> None:
+        event_id, user_id = f"{name}-{number}", f"probe-{number % 50}"
+        event = {"eventId": event_id, "userId": user_id, "eventType": "page_view", "properties": {"page": "/"}}
+        body = json.dumps({"events": [event]}).encode()
+        with contextlib.closing(_connect(url)) as connection:
+            if ask(connection, "POST", "/api/events/track", body).get("accepted") != 1:
+                return
+            while not is_decided(connection, event_id, user_id):
+                time.sleep(max(poll_seconds, (time.monotonic() - due) * _POLL_SHARE))
+            latencies.append(Latency(due - started, time.monotonic() - due))
+
     with concurrent.futures.ThreadPoolExecutor(_PROBERS) as probers:
         for number in itertools.count():
             due = started + number * period_seconds
             if stop.wait(max(0.0, due - time.monotonic())):
                 return
-            probers.submit(
-                _follow,
-                url,
-                f"{name}-{number}",
-                f"probe-{number % 50}",
-                due,
-                started,
-                latencies,
-                poll_seconds,
-                is_decided or is_applied,
-            )
-
-
-def _follow(
-    url: str,
-    event_id: str,
-    user_id: str,
-    due: float,
-    started: float,
-    latencies: list[Latency],
-    poll_seconds: float,
-    is_decided: IsDecided,
-) -> None:
-    event = {"eventId": event_id, "userId": user_id, "eventType": "page_view", "properties": {"page": "/"}}
-    with contextlib.closing(_connect(url)) as connection:
-        if ask(connection, "POST", "/api/events/track", json.dumps({"events": [event]}).encode()).get("accepted") != 1:
-            return
-        while not is_decided(connection, event_id, user_id):
-            time.sleep(max(poll_seconds, (time.monotonic() - due) * _POLL_SHARE))
-        latencies.append(Latency(due - started, time.monotonic() - due))
-
-
-def is_applied(connection: http.client.HTTPConnection, event_id: str, user_id: str) -> bool:  # noqa: ARG001 - as `IsDecided`
-    """Whether the mesh has decided on an event, by its receipt."""
-    return bool(ask(connection, "GET", f"/api/events/{event_id}").get("state") == "applied")
+            probers.submit(follow, number, due)
 
 
 def _connect(url: str) -> http.client.HTTPConnection:

@@ -1,4 +1,4 @@
-"""What sections of the bench find, as Markdown and as one self-contained page."""
+"""The results of the bench's sections, as Markdown and as one self-contained page."""
 
 import html
 from collections.abc import Mapping, Sequence
@@ -15,22 +15,22 @@ class Table(NamedTuple):
 
 
 class Ratio(NamedTuple):
-    """A figure of the mesh over the same figure of what it is compared with, in one run."""
+    """A figure of the mesh over that of its competitor, in one run."""
 
     what: str
     value: float
     wanted: float | None = None
-    """The bound the mesh is to reach; None where there is none."""
+    """The bound the mesh should reach; None if there is none."""
     more_is_better: bool = True
 
     @property
     def loses(self) -> bool:
-        """Whether the mesh does worse than what it is compared with."""
+        """Whether the mesh does worse than its competitor."""
         return self.value < 1 if self.more_is_better else self.value > 1
 
     @property
     def misses(self) -> bool:
-        """Whether the mesh is short of its bound."""
+        """Whether the mesh misses its bound."""
         return self.wanted is not None and _misses(self.value, self.wanted, self.more_is_better)
 
     def __str__(self) -> str:
@@ -40,7 +40,7 @@ class Ratio(NamedTuple):
 
 
 class Bounded(NamedTuple):
-    """A figure of the mesh alone, and the bound it is to keep."""
+    """A figure of the mesh alone, and the bound it should keep."""
 
     what: str
     value: float
@@ -50,12 +50,12 @@ class Bounded(NamedTuple):
 
     @property
     def loses(self) -> bool:
-        """There is nobody to lose against."""
+        """Never, as there is no competitor."""
         return False
 
     @property
     def misses(self) -> bool:
-        """Whether the mesh is short of its bound."""
+        """Whether the mesh misses its bound."""
         return _misses(self.value, self.wanted, self.more_is_better)
 
     def __str__(self) -> str:
@@ -67,7 +67,7 @@ Claim = Ratio | Bounded
 
 
 class Found(NamedTuple):
-    """What one section found."""
+    """The result of one section."""
 
     title: str
     about: str
@@ -76,13 +76,13 @@ class Found(NamedTuple):
     """As SVG."""
     claims: Sequence[Claim] = ()
     figures: Mapping[str, float] = MappingProxyType({})
-    """What docs/scale.md is calculated from, by name."""
+    """The input of docs/scale.md, by name."""
     skipped: str = ""
-    """Why nothing was measured; empty where it was."""
+    """Why nothing was measured; empty if it was."""
 
 
 def verdict(claims: Sequence[Claim]) -> list[str]:
-    """Where the mesh loses, where it misses its bounds, and the rest, a line each."""
+    """One line per claim: where the mesh loses, where it misses its bounds, and the rest."""
     lines = [f"**we lose**: {each}" for each in claims if each.loses]
     lines += [f"**falls short**: {each}" for each in claims if each.misses and not each.loses]
     return lines + [str(each) for each in claims if not each.loses and not each.misses]
@@ -98,7 +98,7 @@ def _bound(wanted: float, more_is_better: bool) -> str:  # noqa: FBT001 - the sa
 
 def markdown(head: Sequence[str], sections: Sequence[Found]) -> str:
     """The report as Markdown, without its plots."""
-    parts = ["# What the mesh does, in ratios", "", *(f"- {line}" for line in head), ""]
+    parts = ["# The mesh in ratios", "", *(f"- {line}" for line in head), ""]
     for each in sections:
         parts += [f"## {each.title}", "", each.about, ""]
         if each.skipped:
@@ -137,7 +137,7 @@ nav a{margin-right:1rem} table{border-collapse:collapse;margin:.5rem 0 1.5rem;fo
 caption{text-align:left;color:#555} th,td{padding:.15rem .7rem;border-bottom:1px solid #ddd;text-align:right}
 th:first-child,td:first-child{text-align:left} svg{max-width:100%;height:auto} .skipped{color:#777}
 b{color:#a30} div.wide{overflow-x:auto}
-</style><main><h1>What the mesh does, in ratios</h1>"""
+</style><main><h1>The mesh in ratios</h1>"""
 
 
 def _list(lines: Sequence[str]) -> list[str]:

@@ -39,7 +39,7 @@ _decode: Final = msgspec.json.Decoder(_Outline).decode
 
 
 def reader_of(raw: bytes | msgspec.Raw) -> Read:
-    """The function that reads an event that was kept; that of our own format where it looks like none."""
+    """The function that reads a kept event: that of the format it looks like, or else of our own."""
     outline = _outline(raw)
     if outline.specversion is not None:
         return cloudevents.read
@@ -49,7 +49,7 @@ def reader_of(raw: bytes | msgspec.Raw) -> Read:
 
 
 def salvage_ids(raw: bytes | msgspec.Raw) -> tuple[str, str]:
-    """The event id and the user id of something that is no event, each empty where it cannot be read."""
+    """The event id and user id of something that is no event, each empty if it cannot be read."""
     outline = _outline(raw)
     user_id = outline.user_id or outline.anonymous_id
     if outline.specversion is None:

@@ -34,7 +34,7 @@ TEXT: Final = "text/plain"
 _CHARSETS: Final = ("", "charset=utf-8", 'charset="utf-8"', "charset=utf8")
 _BYTE_ORDER: Final = b"\xef\xbb\xbf"
 _PLAIN: Final = ("", "identity")
-# How many events a compressed body may hold: some always, and then one per so many bytes; different ones take no less.
+# How many events a compressed body may hold: some in any case, then one per so many bytes. Distinct events need more.
 _PARTS_ALWAYS: Final = 100
 _PACKED_BYTES_OF_A_PART: Final = 2
 _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
@@ -209,7 +209,7 @@ class Request:
             raise InvalidArgument("REQUEST_TOO_LARGE", "So few bytes cannot hold so many events that differ.")
 
     async def discard(self, most_bytes: int) -> None:
-        """Reads and discards the rest of the body, up to so many bytes."""
+        """Reads and discards the rest of the body, up to a limit."""
         while self.has_more and most_bytes > 0:
             most_bytes -= len(await self._chunk())
 

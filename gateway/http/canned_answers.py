@@ -1,4 +1,4 @@
-"""Complete answers, as bytes, to what is no request or exceeds a limit. The connection is closed after them.
+"""Complete answers, as bytes, to malformed requests and those beyond a limit. The connection is closed after them.
 
 They belong to no trace.
 """

@@ -11,8 +11,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, cast
 
-from journeymesh.intervention.v1 import intervention_pb2
-
 from offline.decisions.archived import Record, Row
 from offline.decisions.deriving import Deriving, Journeys
 from offline.decisions.observed import Observations
@@ -278,21 +276,18 @@ def _decision_rows(record: Record, block: Block, policy: Policy) -> Iterator[Dec
     counts = collections.Counter(ledger.covered_rows)
     columns = zip(ledger.event_indexes, ledger.kinds, ledger.reasons, ledger.assessments, strict=True)
     for row, (index, kind, reason, assessment) in enumerate(columns):
+        whole = wholes.get(row)
         yield DecisionRow(
             sequence=record.sequence,
             event_index=index,
             event=cast("Event", record.events[index].event),
             kind=kind,
-            reasons=_reasons(wholes.get(row), reason),
+            reasons=tuple(whole.reasons) if whole is not None else (reason,),
             assessment=cast("Assessment", assessment),
             versions=versions,
-            whole=wholes.get(row),
+            whole=whole,
             event_count=counts.get(row, 1),
         )
-
-
-def _reasons(whole: intervention_pb2.Decision | None, reason: int) -> tuple[int, ...]:
-    return tuple(whole.reasons) if whole is not None else (reason,)
 
 
 def _summary(row: Row) -> Summary:

@@ -1,10 +1,10 @@
-"""A boosted model that is a sum of one step function a feature, and its way to ONNX.
+"""A boosted model that is a sum of one step function per feature, and its export to ONNX.
 
-scikit-learn's trees under `no_interactions` each look at one feature only. So the whole ensemble and its sigmoid
-calibration are, exactly, `logit(p) = baseline + f_1(x_1) + ... + f_n(x_n)` with step functions f_j. Here they are
-read out of the fitted model and written as one balanced tree a feature: a small file, a fast one, and one whose
-per-feature terms are outputs beside the probability. All numbers are 64-bit, so a value on a threshold falls on the
-same side in both.
+With `no_interactions` each of scikit-learn's trees uses one feature only. So the whole ensemble and its sigmoid
+calibration are exactly `logit(p) = baseline + f_1(x_1) + ... + f_n(x_n)` with step functions f_j. This module reads
+them from the fitted model and writes one balanced tree per feature: the file is small and fast, and has the terms of
+the features as outputs beside the probability. All numbers are 64-bit, so a value on a threshold falls on the same
+side in both.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ _BRANCH_LEQ: Final = 0
 
 @dataclass(frozen=True)
 class Steps:
-    """A step function: `values[i]` holds for x <= bounds[i] and above the bound before; the last value has no bound."""
+    """A step function: `values[i]` is for x <= bounds[i] and above the previous bound; the last value has no bound."""
 
     bounds: Floats
     values: Floats
@@ -39,7 +39,7 @@ class Steps:
 
 @dataclass(frozen=True)
 class Additive:
-    """A model as baseline and one step function a feature, in logits; each is 0 on average over the training rows."""
+    """A model as a baseline and one step function per feature, in logits; each averages 0 over the training rows."""
 
     baseline: float
     steps: tuple[Steps, ...]
@@ -53,17 +53,17 @@ def read(model: CalibratedClassifierCV, rows: Floats) -> Additive:
     """The additive form of a fitted `CalibratedClassifierCV(HistGradientBoostingClassifier, ensemble=False)`.
 
     Raises:
-        ValueError: a tree looks at more than one feature.
+        ValueError: a tree uses more than one feature.
     """
     calibrated = model.calibrated_classifiers_[0]
     boosted, sigmoid = calibrated.estimator, calibrated.calibrators[0]
-    trees = [predictor.nodes for (predictor,) in boosted._predictors]  # noqa: SLF001 - the trees have no public face
+    trees = [predictor.nodes for (predictor,) in boosted._predictors]  # noqa: SLF001 - the trees are not public
     baseline = float(np.ravel(boosted._baseline_prediction)[0])  # noqa: SLF001
     of_feature: list[list[Any]] = [[] for _ in range(rows.shape[1])]
     for nodes in trees:
         used = {int(node["feature_idx"]) for node in nodes if not node["is_leaf"]}
         if len(used) > 1:
-            message = f"A tree looks at the features {sorted(used)}; only one is additive."
+            message = f"A tree uses the features {sorted(used)}, but an additive model has one per tree."
             raise ValueError(message)
         if used:
             of_feature[used.pop()].append(nodes)
@@ -81,7 +81,7 @@ def read(model: CalibratedClassifierCV, rows: Floats) -> Additive:
 
 
 def _merge(trees: Sequence[Any], slope: float) -> Steps:
-    """One step function for the sum of trees over one feature."""
+    """The sum of trees over one feature as one step function."""
     bounds = np.unique([node["num_threshold"] for nodes in trees for node in nodes if not node["is_leaf"]])
     points = [*bounds.tolist(), np.inf]
     values = slope * np.array([sum(_leaf_value(nodes, x) for nodes in trees) for x in points])
@@ -111,12 +111,12 @@ class _Forest:
         self.leaf_weights: list[float] = []
 
     def add(self, feature: int, steps: Steps) -> None:
-        """Adds a balanced tree for a step function that has a step."""
+        """Adds a balanced tree for a step function with at least one step."""
         self.roots.append(len(self.features))
         self._grow(feature, steps, 0, len(steps.bounds))
 
     def _grow(self, feature: int, steps: Steps, low: int, high: int) -> tuple[int, int]:
-        """The tree over `values[low : high + 1]`; gives its id and whether it is a leaf."""
+        """Adds the tree over `values[low : high + 1]`; returns its id and whether it is a leaf."""
         if low == high:
             self.leaf_targets.append(feature)
             self.leaf_weights.append(float(steps.values[low]))
@@ -133,7 +133,7 @@ class _Forest:
 
 
 def to_onnx(model: Additive, metadata: Sequence[tuple[str, str]]) -> bytes:
-    """The model as an ONNX file; the same model gives the same bytes.
+    """The model as an ONNX file; equal models give equal bytes.
 
     Input `features`: float64 [rows, features]. Outputs `probability`: float64 [rows]; `terms`: float64 [rows, 1 +
     features], the baseline and then the terms, in logits, whose sum is the logit of the probability.
@@ -187,6 +187,6 @@ def _nodes(forest: _Forest, count: int) -> Iterator[onnx.NodeProto]:
     yield helper.make_node("Add", ["sum", "baseline"], ["logit"])
     yield helper.make_node("Sigmoid", ["logit"], ["chance"])
     yield helper.make_node("Squeeze", ["chance", "columns"], ["probability"])
-    # A zero column stands before the terms and takes the baseline: the other columns gain zero.
+    # Pads a zero column before the terms and adds the baseline to it; the other columns gain zero.
     yield helper.make_node("Pad", ["steps", "lead"], ["padded"])
     yield helper.make_node("Add", ["padded", "baseline_first"], ["terms"])

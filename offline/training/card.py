@@ -1,4 +1,4 @@
-"""The model card: what the model is, what it was trained on, how good it is, what it must not be used for."""
+"""The model card: what the model is, what it was trained on, how good it is, and what not to use it for."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Training: from snapshots to a fitted, exported, checked and measured model. Reads and writes nothing."""
+"""From snapshots to a fitted, exported, checked and measured model. Reads and writes no files."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,14 +16,14 @@ from offline.training.snapshots import HORIZON_DAYS, Table
 from services.scoring.domain.schema import FEATURES, SCHEMA_VERSION
 
 SEED: Final = 20260102
-# Of ten users, how many are kept back for validation.
+# Of ten users, how many are held back for validation.
 VALIDATION_TENTHS: Final = 3
 # The time-ordered split: trained on what was known before this day of the course, tested on the days from it on.
 CUT_DAY: Final = 105
 LATER_DAYS: Final = "same users, later days, weekly"
-# An at-event snapshot counts as so many weekly ones: enough to teach what a user in the middle of a visit looks like.
+# The weight of an at-event snapshot: enough to learn what a user in the middle of a session looks like.
 EVENT_WEIGHT: Final = 0.15
-# The directions that are certain; a feature that is not measured has no say at all.
+# The directions that are certain; features that are not measured have no effect at all.
 DIRECTIONS: Final = {
     "error_count": 1,
     "retry_count": 1,
@@ -60,7 +60,7 @@ class Trained:
 
 
 def fit(known: Table, measured: frozenset[str]) -> CalibratedClassifierCV:
-    """A boosted sum of one function a feature, calibrated by a sigmoid over folds that never split a user."""
+    """Fits a boosted sum of one function per feature, calibrated by a sigmoid over folds that never split a user."""
     boosted = HistGradientBoostingClassifier(
         interaction_cst="no_interactions",
         monotonic_cst=[DIRECTIONS.get(name, 0) for name in FEATURES],
@@ -69,7 +69,7 @@ def fit(known: Table, measured: frozenset[str]) -> CalibratedClassifierCV:
     )
     folds = list(GroupKFold(5).split(known.values, known.is_gone, known.users))
     model = CalibratedClassifierCV(boosted, method="sigmoid", cv=folds, ensemble=False)
-    # Sums over several threads depend on their number; with one the bytes are the same everywhere.
+    # Sums over threads depend on their number; with one thread the bytes are the same everywhere.
     with threadpool_limits(1):
         rows = known.values * np.array([name in measured for name in FEATURES])
         return model.fit(rows, known.is_gone, sample_weight=np.where(known.is_weekly, 1.0, EVENT_WEIGHT))
@@ -79,7 +79,7 @@ def train(snapshots: Table, measured: frozenset[str], source: str) -> Trained:
     """Trains, exports and measures.
 
     Raises:
-        ParityError: the exported model says something else than the trained one.
+        ParityError: the exported model disagrees with the trained one.
     """
     is_kept_back = kept_back(snapshots.users)
     known, unknown = snapshots.where(~is_kept_back), snapshots.where(is_kept_back)
@@ -107,12 +107,12 @@ def train(snapshots: Table, measured: frozenset[str], source: str) -> Trained:
 
 
 def kept_back(users: npt.NDArray[np.str_]) -> npt.NDArray[np.bool_]:
-    """Which rows belong to users kept back for validation: always the same users."""
+    """Which rows belong to the users held back for validation, always the same."""
     return np.array([crc32(user.encode()) % 10 < VALIDATION_TENTHS for user in users], bool)
 
 
 def parts(snapshots: Table) -> dict[str, Table]:
-    """The snapshots by the kind of moment, by the name under which they are reported."""
+    """The snapshots by kind of moment, under the names they are reported by."""
     return {
         "weekly": snapshots.where(snapshots.is_weekly),
         "at events": snapshots.where(~snapshots.is_weekly),
@@ -120,7 +120,7 @@ def parts(snapshots: Table) -> dict[str, Table]:
 
 
 def _time_ordered(snapshots: Table, measured: frozenset[str]) -> tuple[metrics.Report, metrics.Gain]:
-    """Another model, trained on what was known on the cut day, measured on the days from it on."""
+    """Measures another model, trained on what was known on the cut day, on the days from then on."""
     before = snapshots.where(snapshots.days + HORIZON_DAYS < CUT_DAY)
     later = snapshots.where(snapshots.is_weekly & (snapshots.days >= CUT_DAY))
     model = fit(before, measured)

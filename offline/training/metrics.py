@@ -1,4 +1,4 @@
-"""How good a probability of leaving is: measures, and the baselines without which they say nothing."""
+"""Measures of a probability of leaving, beside the baselines that give them meaning."""
 
 from dataclasses import asdict, dataclass
 from typing import Final
@@ -22,7 +22,7 @@ _DRAWS: Final = 2000
 class Measures:
     """All 0 to 1. Accuracy is at a probability of 0.5, the expected calibration error over 10 bins of equal count.
 
-    Ranking measures are those of chance where all snapshots have the same label.
+    If all snapshots have the same label, ranking measures are those of chance.
     """
 
     accuracy: float
@@ -34,7 +34,7 @@ class Measures:
 
 @dataclass(frozen=True)
 class Bin:
-    """Snapshots of like probability: their mean probability, the share that left, their number."""
+    """Snapshots of similar probability: their mean probability, the share that left, their number."""
 
     predicted: float
     observed: float
@@ -43,7 +43,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class Gain:
-    """A difference in accuracy, and its 95 % interval by drawing users, not snapshots, 2,000 times."""
+    """A difference in accuracy, and its 95% interval from resampling users, not snapshots, 2,000 times."""
 
     accuracy: float
     low: float
@@ -51,13 +51,13 @@ class Gain:
 
 
 Report = dict[str, dict[str, float]]
-"""Measures by the name of what was measured."""
+"""Measures by the name of the predictor."""
 
 
 def measure(
     probabilities: Probabilities, is_gone: npt.NDArray[np.bool_], ranking: Probabilities | None = None
 ) -> Measures:
-    """The measures of probabilities against what happened; users are ranked by `ranking` where it is given."""
+    """The measures of probabilities against what happened; `ranking`, if given, ranks the users instead."""
     is_mixed = bool(is_gone.any()) and not bool(is_gone.all())
     order = probabilities if ranking is None else ranking
     return Measures(
@@ -71,7 +71,7 @@ def measure(
 
 
 def gain(model: Probabilities, table: Table) -> Gain:
-    """How much more accurate the model is than the one rule."""
+    """How much more accurate the model is than the single rule."""
     is_right = (model >= 0.5) == table.is_gone
     is_rule_right = (table.idle_days >= IDLE_DAYS) == table.is_gone
     difference = is_right.astype(np.float64) - is_rule_right
@@ -83,7 +83,7 @@ def gain(model: Probabilities, table: Table) -> Gain:
 
 
 def bins(probabilities: Probabilities, is_gone: npt.NDArray[np.bool_]) -> list[Bin]:
-    """Snapshots by rising probability, in bins of equal count; fewer than 10 where there are fewer snapshots."""
+    """Snapshots by rising probability, in bins of equal count; at most 10, and none empty."""
     order = np.argsort(probabilities, kind="stable")
     parts = [part for part in np.array_split(order, BIN_COUNT) if len(part)]
     return [Bin(float(probabilities[part].mean()), float(is_gone[part].mean()), len(part)) for part in parts]
@@ -92,13 +92,12 @@ def bins(probabilities: Probabilities, is_gone: npt.NDArray[np.bool_]) -> list[B
 def report(model: Probabilities, table: Table, usual: float) -> Report:
     """The model beside the hybrid and the baselines.
 
-    Ranking measures of the one rule are those of the idle days themselves: a rule that only says yes or no ranks badly
-    for no fault of its own.
+    The single rule is ranked by the idle days themselves, because a rule that only says yes or no cannot rank.
 
     Args:
         model: the model's probabilities for the table's rows.
         table: what happened.
-        usual: the share that left where the model was trained; the majority baseline knows no more.
+        usual: the share that left in the training data, which is all the majority baseline knows.
     """
     rules, is_gone = table.rule_probabilities, table.is_gone
     is_idle = (table.idle_days >= IDLE_DAYS).astype(np.float64)

@@ -1,4 +1,4 @@
-"""The gate of an export: the ONNX file must say what the scikit-learn model says, or there is no file."""
+"""The gate of an export: the ONNX file must agree with the scikit-learn model, or there is no file."""
 
 from typing import Final
 
@@ -11,14 +11,14 @@ LIMIT: Final = 1e-5
 
 
 class ParityError(Exception):
-    """The exported model says something else than the trained one."""
+    """The exported model disagrees with the trained one."""
 
 
 def require(file: bytes, model: CalibratedClassifierCV, rows: npt.NDArray[np.float64]) -> float:
-    """The largest absolute difference of the probabilities over the rows.
+    """Checks the file; returns the largest absolute difference of probabilities over the rows.
 
     Raises:
-        ParityError: it is above 1e-5, or the terms do not sum to the logit within it.
+        ParityError: the difference is above 1e-5, or the terms do not sum to the logit within that.
     """
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     probabilities, terms = session.run(["probability", "terms"], {"features": rows})

@@ -1,4 +1,4 @@
-"""Pictures of a model."""
+"""Plots of a model."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from offline.training.metrics import Bin
 
 
 def reliability(curves: Mapping[str, Sequence[Bin]]) -> bytes:
-    """What was predicted against what happened, a curve a name, as PNG; the same curves give the same bytes."""
+    """Predicted against observed probabilities, one curve per name, as PNG; equal curves give equal bytes."""
     figure = Figure(figsize=(4.8, 4.2), layout="constrained")
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)

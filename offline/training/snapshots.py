@@ -1,20 +1,19 @@
-"""Journeys looked at from points in time: what the features were, and whether the user was gone afterwards.
+"""Snapshots of journeys: a user's features at a point in time, and whether the user left afterwards.
 
-A snapshot's label is "no event in the next 14 days". Two kinds of moments are looked at:
+A snapshot's label is "no event in the next 14 days". There are two kinds of moments:
 
 - weekly: at midnight before day 14, 21, ..., 196 of the course, whether the user was active or not; the published
-  way, and what is reported first.
-- at an event: right after every event of the user's first day, and after one event drawn from each other day the user
-  was active; what the service meets, which always assesses at an event and mostly young users. The label leaves out
-  the rest of that day.
+  method, and what is reported first.
+- at an event: right after every event of the user's first day, and after one random event of each other active day;
+  what the service sees, which always assesses at an event and mostly new users. The label ignores the rest of that
+  day.
 
-The features and signals come from the code the features service runs, the rules' probability from that of the scoring
-service.
+Features and signals come from the features service's code, the rules' probability from the scoring service's.
 """
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final, NamedTuple
 from zlib import crc32
 
@@ -33,9 +32,9 @@ WEEKLY_DAYS: Final = range(14, 197, 7)
 
 
 class Snapshot(NamedTuple):
-    """One user at one time. `day` counts from the start of the course; `idle_days` since the user's last event.
+    """One user at one time. `day` counts from the start of the course, `idle_days` from the user's last event.
 
-    `rule_probability` is what the rules say alone.
+    `rule_probability` is that of the rules alone.
     """
 
     user_id: str
@@ -49,7 +48,7 @@ class Snapshot(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """Snapshots as columns; `values` is one row a snapshot, in the order of the features."""
+    """Snapshots as columns; `values` has one row per snapshot, in the order of the features."""
 
     users: npt.NDArray[np.str_]
     days: npt.NDArray[np.int64]
@@ -64,15 +63,7 @@ class Table:
 
     def where(self, mask: npt.NDArray[np.bool_]) -> "Table":
         """The snapshots for which the mask holds."""
-        return Table(
-            self.users[mask],
-            self.days[mask],
-            self.is_weekly[mask],
-            self.idle_days[mask],
-            self.is_gone[mask],
-            self.rule_probabilities[mask],
-            self.values[mask],
-        )
+        return Table(*(getattr(self, field.name)[mask] for field in fields(self)))
 
 
 def table(journeys: Iterable[Journey]) -> Table:
@@ -90,7 +81,7 @@ def table(journeys: Iterable[Journey]) -> Table:
 
 
 def snapshots(journey: Journey) -> Iterator[Snapshot]:
-    """The snapshots of one journey in time order: none past a withdrawal or whose next 14 days were not recorded."""
+    """A journey's snapshots in time order, except those after a withdrawal or without 14 recorded days after them."""
     state, signals = State(), list[history.Signal]()
     weekly = [day for day in WEEKLY_DAYS if _is_open(journey, day) and day + HORIZON_DAYS <= journey.observed_days]
     drawn = _drawn(journey)
@@ -120,12 +111,12 @@ def _apply(state: State, signals: list[history.Signal], event: Event) -> list[hi
     if found is features.NOTHING and not signals:
         return signals
     over = {history.Settled(each.type, each.at_us, each.target) for each in found.settled}
-    told = [
+    new = [
         history.Signal(each.type, each.strength, each.at_us, each.reason, b"", each.target, each.run_start_us)
         for each in found.signals
     ]
     left = history.drop(signals, over)
-    return history.keep(left, told, event.at_us) if left or told else left
+    return history.keep(left, new, event.at_us) if left or new else left
 
 
 def _seen(state: State, signals: list[history.Signal], at_us: int) -> tuple[float, list[float]]:

@@ -290,9 +290,17 @@ async def write_ids(to: At) -> None:
     await RedisDuplicates(to.client).add(["e-1", "e-1"], NOW_US)
 
 
+def _in_old_words(value: object) -> str:
+    """What was read, in the words of 0.1.0, which called a position a place."""
+    return str(value).replace("position=EventPosition(", "place=Place(").replace("position=None", "place=None")
+
+
 async def read_ids(of: At) -> dict[str, Any]:
     found = await RedisSeenEvents(of.client).find([each.event_id for each in _SEEN], NOW_US)
-    return {"seen": list(map(str, found)), "duplicates": await RedisDuplicates(of.client).count("e-1", NOW_US)}
+    return {
+        "seen": list(map(_in_old_words, found)),
+        "duplicates": await RedisDuplicates(of.client).count("e-1", NOW_US),
+    }
 
 
 _FAILED: Final = [
@@ -312,7 +320,7 @@ async def write_failed(to: At) -> None:
 async def read_failed(of: At) -> dict[str, Any]:
     page, _ = await RedisFailedEvents(of.client).list(10, "")
     aside = await RedisFailedRecords(of.client).find("3", [7, 8, 10**50])
-    return {"failed": list(map(str, page)), "set aside": sorted(map(str, aside))}
+    return {"failed": list(map(_in_old_words, page)), "set aside": sorted(map(str, aside))}
 
 
 async def write_journeys(to: At) -> None:

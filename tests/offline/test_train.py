@@ -107,7 +107,7 @@ def test_a_model_of_interactions_is_refused(course: Table) -> None:
     model = fitting.fit(course, oulad.MEASURED)
     boosted = model.calibrated_classifiers_[0].estimator
     boosted.set_params(interaction_cst=None, monotonic_cst=None, max_iter=5).fit(course.values, course.is_gone)
-    with pytest.raises(ValueError, match="only one is additive"):
+    with pytest.raises(ValueError, match="an additive model has one per tree"):
         additive.read(model, course.values)
 
 

@@ -9,7 +9,7 @@ from mesh.errors import InvalidArgument
 
 MAX_DEPTH: Final = 32
 DECODE_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What a decoder raises where it cannot read what a client sent."""
+"""What a decoder raises for JSON that it cannot read."""
 
 _SHOWN_CHARACTERS: Final = 200
 _STRINGS: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)

@@ -37,7 +37,7 @@ class ParsedMessage(NamedTuple):
     """
 
     message: Message
-    made: MessageContext
+    context: MessageContext
     written: bytes
     members: Mapping[str, msgspec.Raw]
     user_id: str
@@ -56,8 +56,8 @@ class MappedMessage(NamedTuple):
     is_system: bool = False
 
 
-def mapped(parsed: ParsedMessage) -> MappedMessage:
-    """What a message means.
+def map_message(parsed: ParsedMessage) -> MappedMessage:
+    """Maps a message to an event.
 
     Raises:
         InvalidArgument: a `track` has no name, or a purchase an amount that cannot be parsed.
@@ -107,9 +107,9 @@ def _own(parsed: ParsedMessage, event_type: int, event: str) -> MappedMessage:
         return _mapped(_SUCCESS, {"page": properties.page or _page(parsed), "target": properties.target or event}, more)
     if not properties.page:
         properties.page = more["page"] = _page(parsed)
-    return (
-        MappedMessage(event_type, properties, more) if _is_complete(event_type, properties) else _custom(parsed, event)
-    )
+    if not _is_complete(event_type, properties):
+        return _custom(parsed, event)
+    return MappedMessage(event_type, properties, more)
 
 
 def _is_complete(event_type: int, properties: Properties) -> bool:
@@ -179,12 +179,12 @@ def _mapped(
 def _page(parsed: ParsedMessage) -> str:
     """The page a message other than a page view was made on."""
     found = pages.address(values.texts(parsed.members, "url", "page_location", "path"))
-    return _own_page(parsed) or pages.fuller(parsed.made.page, found)
+    return _own_page(parsed) or pages.fuller(parsed.context.page, found)
 
 
 def _address(parsed: ParsedMessage) -> str:
     """The address of the page in a page view."""
-    return pages.fuller(pages.address(values.texts(parsed.members, *pages.MEMBERS)), parsed.made.page)
+    return pages.fuller(pages.address(values.texts(parsed.members, *pages.MEMBERS)), parsed.context.page)
 
 
 def _own_page(parsed: ParsedMessage) -> str:

@@ -22,11 +22,11 @@ CHECKOUT: Final = "checkout"
 
 
 class Meaning(NamedTuple):
-    """What a name means: the kind, and what is known by the name alone.
+    """What a name means: the type of event, and what the name alone says about it.
 
     `is_own`: the name is that of one of our types of events, and `properties` are those of `track`. With
-    `is_refund` money goes back; with `is_system` a system did it, not the user. With `needs_amount` it is a purchase
-    where an amount is told, and else a success.
+    `is_refund` money goes back; with `is_system` a system did it, not the user. With `needs_amount` it is a purchase if
+    it has an amount, and otherwise a success.
     """
 
     event_type: int
@@ -139,11 +139,11 @@ _BY_WORDS: Final = (
 
 def meaning(name: str) -> Meaning:
     """What a name means, however it is written: `Order Completed`, `order_completed`, `orderCompleted`."""
-    return _remembered(name) if len(name) <= vocabulary.MOST else _INTERACTION
+    return _meaning(name) if len(name) <= vocabulary.MOST else _INTERACTION
 
 
 @functools.lru_cache(maxsize=4096)
-def _remembered(name: str) -> Meaning:
+def _meaning(name: str) -> Meaning:
     words = vocabulary.words(name)
     found = (meaning for pattern, meaning in _BY_WORDS if pattern.fullmatch(words))
     return MEANINGS.get(words) or next(found, _INTERACTION)

@@ -71,7 +71,7 @@ class Reader:
             self.orders,
             sink.warn,
         )
-        mapped = mapping.mapped(parsed)
+        mapped = mapping.map_message(parsed)
         event = schema.ClientEvent(
             event_id=message.message_id,
             user_id=user_id,

@@ -1,4 +1,4 @@
-"""Values in whichever form Segment's clients send them. Nothing here raises for a value that merely makes no sense."""
+"""Values in the many forms in which Segment's clients send them."""
 
 import datetime as dt
 from collections.abc import Mapping

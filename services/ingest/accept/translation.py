@@ -17,7 +17,7 @@ from services.ingest.accept.usecases import Receipt
 from services.ingest.events.domain.event import FailedEvent, refused_event_id
 from services.ingest.events.translation.event_json import event_json
 
-# What may be taken as properties, and what stands beside them.
+# The largest properties that are accepted, and the other members.
 _REFUSED_BYTES: Final = 40 * 1024
 _EVENTS_MOST: Final = 5_000
 # The gateway joins requests up to half of it.
@@ -25,11 +25,11 @@ _REQUEST_BYTES: Final = 8 * 1024 * 1024
 
 
 def accepted_table(request: ingest_pb2.AcceptEventsRequest) -> Table:
-    """The events of a request, row by row; those of a gateway of the version before are made a table here.
+    """The events of a request as one table; the previous version of the gateway sends them one by one.
 
     Raises:
         InvalidArgument: `MALFORMED_MESSAGE`, a table cannot be read; `REQUEST_TOO_LARGE`, there are too many events, or
-            too much is said of them.
+            they are too large.
     """
     event_count = len(request.events) + sum(each.row_count for each in request.tables)
     if event_count > _EVENTS_MOST or request.ByteSize() > _REQUEST_BYTES:
@@ -59,22 +59,22 @@ def reason_name(reason: int) -> str:
 
 
 def _reason(name: str) -> error_reason_pb2.ErrorReason.ValueType:
-    """The reason of a name; one that a newer version kept is unspecified."""
+    """The reason of a name; unspecified for one that only a newer version knows."""
     known = error_reason_pb2.ErrorReason.DESCRIPTOR.values_by_name.get(f"ERROR_REASON_{name}")
     return cast("error_reason_pb2.ErrorReason.ValueType", known.number if known else 0)
 
 
 def failed_event_message(failed: FailedEvent, payload_bytes: int = 0) -> ingest_pb2.FailedEvent:
     """A failed event for the wire, with at most so many bytes of its payload; 0 for all."""
-    told = _beginning(failed.payload, payload_bytes) if payload_bytes else failed.payload
+    payload = _beginning(failed.payload, payload_bytes) if payload_bytes else failed.payload
     message = ingest_pb2.FailedEvent(
         id=failed.id,
         reason=_reason(failed.reason),
         detail=failed.detail,
         event_id=failed.event_id,
         user_id=failed.user_id,
-        payload=told.decode(errors="replace"),
-        is_payload_cut=len(told) < len(failed.payload),
+        payload=payload.decode(errors="replace"),
+        is_payload_cut=len(payload) < len(failed.payload),
         trace_id=failed.trace_id.hex(),
         stage=failed.stage,
         is_kept_whole=bool(failed.record),
@@ -84,7 +84,7 @@ def failed_event_message(failed: FailedEvent, payload_bytes: int = 0) -> ingest_
 
 
 def _beginning(payload: bytes, most: int) -> bytes:
-    """The beginning of a text in UTF-8, without a character that would be cut."""
+    """The first `most` bytes of a UTF-8 text, without cutting a character."""
     for end in range(min(most, len(payload)), max(0, most - 4), -1):
         if end == len(payload) or payload[end] & 0xC0 != 0x80:
             return payload[:end]
@@ -103,7 +103,7 @@ def whole(failed: FailedEvent) -> event_pb2.Event:
 
 
 def unreadable(one: ingest_pb2.UnreadableEvent, now_us: int) -> FailedEvent:
-    """What the gateway could not read, as a failed event. A time of receipt that cannot be counts as now."""
+    """What the gateway could not read, as a failed event. An impossible time of receipt counts as now."""
     received_us, event_id = one.received_time_us, told_id(one.event_id)
     return FailedEvent(
         refused_event_id(event_id, one.payload),
@@ -119,7 +119,7 @@ def unreadable(one: ingest_pb2.UnreadableEvent, now_us: int) -> FailedEvent:
 
 
 def refused(event: event_pb2.Event, rejection: Rejection, now_us: int) -> FailedEvent:
-    """What ingest refused, as a failed event; ids longer than any may be are left out, what is larger is cut."""
+    """What ingest refused, as a failed event; ids that are too long are left out, too large a payload is cut."""
     payload, event_id = event_json(event)[:_REFUSED_BYTES], told_id(event.event_id)
     return FailedEvent(
         refused_event_id(event_id, payload),

@@ -1,8 +1,7 @@
-"""What ingest knows of journeys before they are told: clocks of devices, and who anonymous ids turned out to be.
+"""Clocks of devices, links of anonymous ids and counts of duplicates, on Redis.
 
-A clock costs up to 265 bytes for 49 hours, and a linked anonymous id about 140 for 30 days, with
-every change of who had its device 54 more, of which 7 are kept;
-tests/ingest/test_memory_cost.py measures both.
+A clock costs up to 265 bytes for 49 hours; a linked anonymous id about 140 for 30 days, and 54 more for each of the
+last 7 changes of who had its device; a counted duplicate about 75. tests/ingest/test_memory_cost.py measures them.
 """
 
 import zlib
@@ -27,7 +26,7 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 
 
 class RedisDuplicates:
-    """Counts in hashes of a day, beside the ids they count copies of."""
+    """Counts in one hash per day and slot, as ids are kept."""
 
     def __init__(self, client: redis.Client) -> None:
         self._client = client
@@ -53,7 +52,7 @@ class RedisDuplicates:
 
 
 class RedisSkews:
-    """Clocks as state without a fence."""
+    """Clocks as unfenced state."""
 
     def __init__(self, client: redis.Client) -> None:
         self._state = RedisState(client, "skew", _SKEW_SECONDS)
@@ -69,7 +68,7 @@ class RedisSkews:
 
 
 class RedisIdentities:
-    """Links as state without a fence. Each process renews their lifetime at the first use of a day."""
+    """Links as unfenced state. Each process renews their lifetime at the first use of a day."""
 
     def __init__(self, client: redis.Client) -> None:
         self._state = RedisState(client, "link", _LINK_SECONDS)

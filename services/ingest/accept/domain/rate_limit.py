@@ -1,4 +1,4 @@
-"""Who sends more than a person can: refused where it is a flood, marked where it is only too fast. Pure.
+"""The rate limit of a user: a flood is refused, events too fast for a person are marked. Pure.
 
 The flood is judged by the generic cell rate algorithm in its form of virtual scheduling (ITU-T I.371, annex A; ATM
 Forum Traffic Management 4.0, 4.4.2): each admitted event moves a user's theoretical arrival time on by one interval,
@@ -20,7 +20,7 @@ _RUN_US: Final = _RUN_EVENTS * 1_000_000 // PERSON_EVENTS_PER_SECOND
 
 
 class SendingRate(IntEnum):
-    """What an event of a user is."""
+    """How fast a user sends."""
 
     PERSON = 0
     SCRIPT = 1
@@ -42,13 +42,13 @@ class _User:
 
 
 class UserRateLimiter:
-    """Judges the events that one process accepts; half a microsecond an event.
+    """Limits the events that one process accepts per user; half a microsecond per event.
 
-    It remembers the users of the last ten seconds, of more than 100,000 the latest; 300 bytes a user.
+    It remembers the users of the last ten seconds, at most 100,000; 300 bytes per user.
     """
 
     def __init__(self, events_per_second: float, burst_events: int) -> None:
-        """Admits at most so many events of a user a second for long, and `burst_events` at once."""
+        """Admits `events_per_second` of a user in the long run, and `burst_events` at once."""
         self._interval_us = max(1, round(1_000_000 / events_per_second))
         self._tolerance_us = self._interval_us * (burst_events - 1)
         self._users: dict[str, _User] = {}
@@ -86,7 +86,7 @@ class UserRateLimiter:
         return True
 
     def give_back(self, user_ids: Iterable[str]) -> None:
-        """Takes events out again that turned out to be copies; a user is named once for each."""
+        """Gives back what duplicates were counted for; a user is named once per event."""
         for user_id in user_ids:
             user = self._users.get(user_id)
             if user is not None:

@@ -1,4 +1,4 @@
-"""What scoring and intervention are asked about a batch."""
+"""The requests about a batch to features, scoring and intervention."""
 
 import operator
 from collections import Counter
@@ -57,7 +57,7 @@ def apply_request(
     groups: Groups,
     engagements: Sequence[features_pb2.EngagementUpdate],
 ) -> features_pb2.ApplyEventsRequest:
-    """What features is told of a batch: its tables as they stand on the stream, with the rows that count."""
+    """The request to features: the tables of a batch as they are on the stream, with the rows that count."""
     request = features_pb2.ApplyEventsRequest(
         position=position,
         engagements=engagements,
@@ -76,7 +76,7 @@ def apply_request(
 
 
 def vectors_of(rows: Rows, groups: Groups, applied: features_pb2.ApplyEventsResponse) -> Vectors:
-    """What features answers, by groups. It does so by the last rows of groups.
+    """The answer of features, by groups; it is ordered by the last rows of groups.
 
     Raises:
         VersionMismatch: it is of another version, as one that does not read tables.
@@ -96,7 +96,7 @@ def vectors_of(rows: Rows, groups: Groups, applied: features_pb2.ApplyEventsResp
 def _time_zones(
     rows: Rows, groups: Groups, applied: features_pb2.ApplyEventsResponse, places: Sequence[int]
 ) -> Sequence[str]:
-    """For each group, the user's zone as last known; that of the event where features tells none."""
+    """For each group, the user's time zone as last known; that of the event if features returns none."""
     if not applied.time_zones:
         return [rows.table.time_zone[row] for row in groups.last]
     names, zones = ("", *applied.time_zone_names), list(applied.time_zones)
@@ -113,7 +113,7 @@ def assess_request(
     applied: features_pb2.ApplyEventsResponse,
     vectors: Vectors,
 ) -> scoring_pb2.AssessUsersRequest:
-    """What scoring is asked about a batch: one row a group, with all that was found of it."""
+    """The request to scoring: one row per group, with all signals found in it."""
     told, deciding = rows.table, groups.deciding
     request = scoring_pb2.AssessUsersRequest(
         position=position,
@@ -141,7 +141,7 @@ def decide_request(
     vectors: Vectors,
     assessed: scoring_pb2.AssessUsersResponse,
 ) -> intervention_pb2.DecideInterventionsRequest:
-    """What intervention is asked about a batch once it is assessed."""
+    """The request to intervention, once the batch is assessed."""
     told, deciding, width = rows.table, groups.deciding, applied.feature_count
     special = [(row, kind, told.event(row)) for row, kind in enumerate(told.event_type) if kind in _SPECIAL]
     copied = _true(told, "copied_event_id")
@@ -209,12 +209,12 @@ def _at(column: Sequence[_Cell], rows: Sequence[int]) -> list[_Cell]:
 
 
 def _true(told: Table, name: str) -> list[int]:
-    """The rows of which a column tells something; ascending."""
+    """The rows whose cell in a column is not empty; ascending."""
     return [row for row, cell in enumerate(getattr(told, name)) if cell] if told.has(name) else []
 
 
 def _contact(event: event_pb2.Event) -> intervention_pb2.Contact | None:
-    """Where the user of an identifying event says to be reached; None where it says nothing that could be."""
+    """The contact that an identifying event gives; None if it gives none."""
     try:
         told = _decode_contact(event.properties or b"{}")
     except (msgspec.DecodeError, UnicodeDecodeError):  # another shape: these names say something else

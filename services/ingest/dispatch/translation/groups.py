@@ -1,4 +1,4 @@
-"""Whom a batch is about: all rows of one user in one record are a group, which is judged once.
+"""Groups: all rows of one user in one record, which are judged once.
 
 A record never changes once it is on the stream, so the groups are the same however the stream is cut into batches, and
 also where a record is applied user by user.
@@ -15,7 +15,7 @@ from services.ingest.events.translation.records import Rows
 
 _REPORTS: Final = frozenset({event_pb2.EVENT_TYPE_INTERVENTION_OUTCOME, event_pb2.EVENT_TYPE_IDENTIFY})
 _TOLD, _REPORTED, _DONE = range(3)
-"""What a row may be: made elsewhere, by a system or by a bot; a report of an outcome or of who it is; done here."""
+"""Ranks of a row: made elsewhere, by a system or by a bot; a report of an outcome or an identity; done here."""
 _MARKS: Final = ("copied_event_id", "is_system", "is_bot")
 
 
@@ -70,7 +70,7 @@ def groups_of(rows: Rows) -> Groups:
 
 
 def _ranks(told: Table) -> Sequence[Any]:
-    """For each row how much it tells of what its user does now: its kind, then its time."""
+    """How much each row says of what its user does now: its rank, then its time."""
     if not any(map(told.has, _MARKS)) and _REPORTS.isdisjoint(told.event_type):
         return told.event_time_us
     marks = zip(*(getattr(told, name) for name in _MARKS), strict=True)

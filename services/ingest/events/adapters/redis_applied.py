@@ -1,6 +1,6 @@
-"""When events were applied, on Redis: the checkpoint of a shard every five seconds, in a sorted set a shard and day.
+"""When events were applied, on Redis: a checkpoint every five seconds, in a sorted set per shard and day.
 
-A member is a sequence number and a time, so written that members sort by sequence number. A day of a busy shard has
+A member is a sequence number and a time, in bytes that sort by sequence number. A day of a busy shard has
 17,280 of them and costs about 1.7 MB; tests/ingest/test_memory_cost.py measures it.
 """
 
@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from mesh import redis
 from mesh.errors import MeshError
+from services.ingest.events.adapters.sequences import sortable
 
 _DAY_US: Final = 24 * 3600 * 1_000_000
 _APPLIED_SECONDS: Final = 49 * 3600
@@ -21,7 +22,7 @@ class _Noted(NamedTuple):
 
 
 class RedisApplied:
-    """Writes in the background: at once after a rest, else every `period_seconds`."""
+    """Writes in the background: at once after a pause, else every `period_seconds`."""
 
     def __init__(self, client: redis.Client, period_seconds: float = 5.0) -> None:
         self._client = client
@@ -40,7 +41,7 @@ class RedisApplied:
         today = now_us // _DAY_US
         pipeline = self._client.pipeline(transaction=False)
         for day in (today - 1, today):
-            pipeline.zrangebylex(_key(shard, day), b"[" + _member(sequence), b"+", start=0, num=1)
+            pipeline.zrangebylex(_key(shard, day), b"[" + sortable(sequence), b"+", start=0, num=1)
         with redis.translating_errors():
             answers: list[Any] = await pipeline.execute()
         for answer in answers:
@@ -54,7 +55,7 @@ class RedisApplied:
             try:
                 await self._add(written)
             except MeshError:
-                # Times are of use and no more: what is noted meanwhile is newer, and the rest is tried again.
+                # Losing times is harmless: newer ones replace these, and the rest is retried.
                 self._waiting = written | self._waiting
             await asyncio.sleep(self._period_seconds)
 
@@ -62,16 +63,10 @@ class RedisApplied:
         pipeline = self._client.pipeline(transaction=False)
         for shard, (checkpoint, time_us) in noted.items():
             key = _key(shard, time_us // _DAY_US)
-            pipeline.zadd(key, {_member(checkpoint) + time_us.to_bytes(_TIME_BYTES, "big"): 0})
+            pipeline.zadd(key, {sortable(checkpoint) + time_us.to_bytes(_TIME_BYTES, "big"): 0})
             pipeline.expire(key, _APPLIED_SECONDS)
         with redis.translating_errors():
             await pipeline.execute()
-
-
-def _member(sequence: int) -> bytes:
-    """A sequence number so that longer ones sort behind: its length in bytes, and those."""
-    length = (sequence.bit_length() + 7) // 8
-    return bytes((length,)) + sequence.to_bytes(length, "big")
 
 
 def _key(shard: str, day: int) -> str:

@@ -1,6 +1,6 @@
-"""Ids of events on Redis: where each event stands, and which records are clean.
+"""Ids of events on Redis: the position of each event, and which records are clean.
 
-An accepted event costs about 120 bytes for 24 to 48 hours, and a record up to 140 for as long as it stands on the
+An accepted event costs about 120 bytes for 24 to 48 hours, and a record up to 140 for as long as it is on the
 stream; tests/ingest/test_memory_cost.py measures both.
 """
 
@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from mesh import redis
 from mesh.cluster import Cluster
+from services.ingest.events.adapters.sequences import sortable
 from services.ingest.events.domain.event import EventPosition, Seen
 from services.ingest.events.ports import AppendedEvents, Claim
 
@@ -20,8 +21,8 @@ _SLOTS: Final = 2
 # On a cluster all of a slot's ids are in one primary's memory: so they are spread as users are.
 _SLOTS_OF_CLUSTER: Final = redis.PARTITION_COUNT
 
-# Ids are kept in one hash a day and slot. The day is that of the received time, so a copy may be found in the day
-# before; and in the day after, when two copies meet around midnight.
+# Ids are kept in one hash per day and slot. The day is that of the received time, so a duplicate may be found on the
+# day before; and on the day after, when two meet around midnight.
 _CLAIM: Final = redis.Script("""
 local before = redis.call('EXISTS', KEYS[2]) == 1
 local after = redis.call('EXISTS', KEYS[3]) == 1
@@ -44,7 +45,7 @@ return owners
 
 # As `_CLAIM` for the ids of whole records, in bulk. KEYS: the day, those before and after, and for each record the key
 # of its shard's records. ARGV: lifetime, how many records are kept of a shard, for each record its member and how many
-# ids it tells; then id and position, alternating. Returns by number which ids stand elsewhere.
+# ids it tells; then id and position, alternating. Returns the numbers of ids known from another position.
 _REMEMBER: Final = redis.Script("""
 local records = #KEYS - 3
 local base = 2 + 2 * records
@@ -117,7 +118,7 @@ _NO_TRACE: Final = bytes(16)
 
 
 class _Part:
-    """What is told of one slot and day: the clean records it has a part in, and the ids with their places."""
+    """What one slot and day remembers: its share of the clean records, and ids with their positions."""
 
     def __init__(self) -> None:
         self.keys: list[str] = []
@@ -126,7 +127,7 @@ class _Part:
 
 
 class RedisSeenEvents:
-    """Event ids in hashes of a day: one command a slot and day, whatever the number of ids.
+    """Event ids in one hash per day and slot: one command each, whatever the number of ids.
 
     Of records a sorted set a slot and shard tells how many of their ids in that slot stand at their places: where these
     add up to all its events, a record is clean. All scores are 0, so that members sort by sequence number.
@@ -136,7 +137,7 @@ class RedisSeenEvents:
         self._client = client
         self._slot_count = _SLOTS_OF_CLUSTER if isinstance(client, Cluster) else _SLOTS
         self._most_records = most_records
-        # Days that are there; one that is not may come yet, and is looked for with every call.
+        # Days known to exist; others may appear, and are looked for with every call.
         self._filled: set[str] = set()
 
     async def find(self, ids: Sequence[str], now_us: int) -> list[Seen | None]:
@@ -197,7 +198,7 @@ class RedisSeenEvents:
         ((slot, day),) = self._groups([claim])
         position = claim.seen.position
         keys = [_seen_key(slot, day), _clean_key(slot, position.shard)]
-        arguments: list[str | bytes | int] = [claim.event_id, _encode_seen(claim.seen), _member(position.sequence)]
+        arguments: list[str | bytes | int] = [claim.event_id, _encode_seen(claim.seen), sortable(position.sequence)]
         await _RELEASE.run(self._client, redis.Call(keys, arguments))
 
     async def remember(self, records: Sequence[AppendedEvents]) -> set[str]:
@@ -218,7 +219,7 @@ class RedisSeenEvents:
         """See `ports.SeenEvents`."""
         if not event_counts:
             return set()
-        least, most = _member(min(event_counts)), _member(max(event_counts)) + _BEHIND
+        least, most = sortable(min(event_counts)), sortable(max(event_counts)) + _BEHIND
         pipeline = self._client.pipeline(transaction=False)
         for slot in range(self._slot_count):
             pipeline.zrangebylex(_clean_key(slot, shard), b"[" + least, b"[" + most)
@@ -226,19 +227,19 @@ class RedisSeenEvents:
             answers: list[list[bytes]] = await pipeline.execute()
         # A record that was told in parts stands there several times; what is remembered of it never shrinks.
         owned = [{each[:-_COUNT_BYTES]: int.from_bytes(each[-_COUNT_BYTES:], "big") for each in its} for its in answers]
-        wanted = ((at, _member(at), event_count) for at, event_count in event_counts.items())
+        wanted = ((at, sortable(at), event_count) for at, event_count in event_counts.items())
         return {at for at, member, event_count in wanted if sum(its.get(member, 0) for its in owned) == event_count}
 
     async def forget_records(self, shard: str, through: int) -> None:
         """See `ports.SeenEvents`."""
         pipeline = self._client.pipeline(transaction=False)
         for slot in range(self._slot_count):
-            pipeline.zremrangebylex(_clean_key(slot, shard), b"-", b"[" + _member(through) + _BEHIND)
+            pipeline.zremrangebylex(_clean_key(slot, shard), b"-", b"[" + sortable(through) + _BEHIND)
         with redis.translating_errors():
             await pipeline.execute()
 
     def _groups(self, claims: Sequence[Claim]) -> dict[tuple[int, int], list[int]]:
-        """The claims of each slot and day, by their index."""
+        """The indexes of the claims of each slot and day."""
         groups: dict[tuple[int, int], list[int]] = {}
         for index, claim in enumerate(claims):
             key = (self._slot(claim.event_id), claim.seen.received_time_us // _DAY_US)
@@ -250,7 +251,7 @@ class RedisSeenEvents:
 
 
 def _parts(records: Sequence[AppendedEvents], slot_count: int) -> dict[tuple[int, int], _Part]:
-    """What is told of each slot and day."""
+    """What each slot and day remembers."""
     parts: dict[tuple[int, int], _Part] = {}
     for record in records:
         end = b"%d %b" % (record.sequence, record.shard.encode())
@@ -263,7 +264,7 @@ def _parts(records: Sequence[AppendedEvents], slot_count: int) -> dict[tuple[int
         for key, its in pairs.items():
             part = parts.setdefault(key, _Part())
             part.keys.append(_clean_key(key[0], record.shard))
-            part.heads += (_member(record.sequence), len(its) // 2)
+            part.heads += (sortable(record.sequence), len(its) // 2)
             part.pairs += its
     return parts
 
@@ -274,12 +275,6 @@ def _seen_key(slot: int, day: int) -> str:
 
 def _clean_key(slot: int, shard: str) -> str:
     return f"jm:clean:{{{slot}}}:{shard}"
-
-
-def _member(sequence: int) -> bytes:
-    """A sequence number so that longer ones sort behind: its length in bytes, and those."""
-    length = (max(sequence, 0).bit_length() + 7) // 8
-    return bytes((length,)) + max(sequence, 0).to_bytes(length, "big")
 
 
 def _encode_seen(seen: Seen) -> bytes:

@@ -30,7 +30,7 @@ class Click(Protocol):
 
 
 class Playback(Protocol):
-    """A beat of a video player."""
+    """A playback event."""
 
     video_id: str
     viewing_id: str
@@ -193,7 +193,7 @@ class Named(NamedTuple):
 
 
 class EventPosition(NamedTuple):
-    """Where an event stands on the stream."""
+    """The position of an event on the stream."""
 
     shard: str
     sequence: int
@@ -201,7 +201,7 @@ class EventPosition(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What is remembered of an accepted event, for 24 to 48 hours: enough to know its copy and to give a receipt."""
+    """What is remembered of an accepted event, for 24 to 48 hours: enough to know duplicates and to give a receipt."""
 
     position: EventPosition
     received_time_us: int
@@ -229,15 +229,15 @@ class FailedEvent(NamedTuple):
 
 
 def failed_event_id(event_id: str, payload: bytes) -> str:
-    """The id as a failed event of one that was accepted and then set aside; without an id, what is told by its payload.
+    """The failed event id of an event that was accepted; made of its payload if it has no id.
 
-    The same for the same event, so that it stands on the list once, and apart from copies of it that were refused.
+    The same for the same event, so that the list holds it once, and apart from duplicates of it that were refused.
     """
     return _failed_id(b"set aside", event_id, payload)
 
 
 def refused_event_id(event_id: str, payload: bytes) -> str:
-    """The id as a failed event of one that was refused: sending it again does not fill the list."""
+    """The failed event id of an event that was refused: sending it again does not fill the list."""
     return _failed_id(b"refused", event_id, payload)
 
 

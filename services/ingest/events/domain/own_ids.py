@@ -11,7 +11,7 @@ _NOBODY: Final = f"{OWN_ID}nobody:"
 
 
 def link_id(event: Naming) -> str:
-    """The id of the event that links an anonymous journey to a user: the same for the same event that told it."""
+    """The id of the event that links an anonymous journey to a user, by the event it follows from."""
     return f"{OWN_ID}link:{_hash(event.anonymous_id, event.user_id, event.event_id)}"
 
 
@@ -26,17 +26,17 @@ def leave_id(event: Naming) -> str:
 
 
 def nobody(event: Naming) -> str:
-    """The user such an anonymous journey is linked to: nobody, of its own."""
+    """The user such a journey is linked to: a nobody of its own."""
     return f"{_NOBODY}{_hash(event.anonymous_id, event.user_id, event.event_id)}"
 
 
 def arrival_id(linked: Event) -> str:
-    """The id of the event that brings to a user what moves there with a linking event."""
+    """The id of the event that brings what moves to the user of a linking event."""
     return f"{OWN_ID}arrival:{_hash(linked.event_id)}"
 
 
 def copied_id(event_id: str, user_id: str) -> str:
-    """The id of the copy of an event in a user's journey: the same for the same two."""
+    """The id of the copy of an event in a user's journey."""
     return f"{OWN_ID}copy:{_hash(event_id, user_id)}"
 
 

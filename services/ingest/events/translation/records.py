@@ -1,4 +1,4 @@
-"""Between ingest's words and the wire's."""
+"""Records of the stream: events as they are read from it."""
 
 import dataclasses
 import functools
@@ -19,7 +19,7 @@ from records.table import Table
 _EVENTS_MOST: Final = 32_000
 _FORMAT_VERSION: Final = 1
 NO_EVENTS: Final = Table(0, {})
-# In the year 2255: up to here times are exact as a number of JSON.
+# In the year 2255: until then times are exact as JSON numbers.
 _LATEST_US: Final = 1 << 53
 
 
@@ -30,7 +30,7 @@ def covered(record: intervention_pb2.LedgerRecord) -> Sequence[int]:
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
-    """The events of a batch that are applied, column by column, and where each stands."""
+    """The events of a batch that count, column by column, with the position of each."""
 
     table: Table
     record_indexes: Sequence[int]
@@ -38,38 +38,38 @@ class Rows:
 
     @functools.cached_property
     def events(self) -> Sequence[event_pb2.Event]:
-        """The events one by one, made when they are first asked for."""
+        """The events one by one, made on first use."""
         return self.table.events()
 
 
 @dataclasses.dataclass(frozen=True)
 class Decoded:
-    """A record with its events; without any, and with its payload, where it does not decode."""
+    """A record with its events; a poison record has none, but its payload as `broken`."""
 
     sequence: int
     table: Table
     broken: bytes | None = None
     users: frozenset[str] | None = None
-    """Whose events count here; everybody's where none are named."""
+    """The users whose events count here; None for all."""
     told: Sequence[event_pb2.Event] = ()
-    """The events as the version before wrote them; none where it was a table."""
+    """The events as the previous version wrote them; empty if the record holds a table."""
     is_newer: bool = False
-    """Whether a newer version has written more than the table tells."""
+    """Whether a newer version has written more than the table holds."""
     held: event_table_pb2.EventTable | None = None
-    """The table as it stands on the stream, where it does."""
+    """The table as it is on the stream, if the record holds one."""
     byte_count: int = 0
 
     @functools.cached_property
     def message(self) -> event_table_pb2.EventTable:
-        """The table as it is handed on, with what only a newer version understands."""
+        """The table as it is passed on, with what only a newer version understands."""
         return wire.encoded(self.table) if self.held is None else self.held
 
 
 def decoded(record: Record) -> Decoded:
-    """A record with its events; broken where nothing of the mesh's own could have written it.
+    """Decodes a record; it is broken if the mesh cannot have written it.
 
     Raises:
-        VersionMismatch: it is of a form that only a newer version knows.
+        VersionMismatch: only a newer version can read it.
     """
     try:
         held = event_table_pb2.StreamRecord.FromString(record.payload)
