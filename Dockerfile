@@ -1,12 +1,12 @@
-# One image a service: `make images` builds all, and docs/images.md tells what is in them. One of them, with docker:
+# One image per service: `make images` builds all, and docs/images.md says what is in them. A single one, with docker:
 #   docker build --build-arg SERVICE=features --build-arg VERSION=0.1.0 --tag journeymesh/features:0.1.0 .
 
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
-# The same Python in the same place, and what `python3 -m venv` takes pip from.
+# The same Python in the same place, with what `python3 -m venv` needs to install pip.
 ARG BUILDER_IMAGE=${PYTHON_IMAGE}
 
 
-# What generates code from the contracts, and the code; the same for all images.
+# The code generated from the contracts, and its generator; the same for all images.
 FROM ${BUILDER_IMAGE} AS contracts
 WORKDIR /source
 COPY requirements/images/builder.lock requirements/images/
@@ -19,8 +19,8 @@ RUN mkdir gen \
        $(find protos -name '*.proto' | sort)
 
 
-# The service's libraries and its own modules. Compiled ahead, because nobody can write there later; by one process and
-# without times, so that the same source gives the same bytes.
+# The service's libraries and its own modules. Compiled here, because the image is read-only; by one process and without
+# timestamps, so that the same source gives the same bytes.
 FROM contracts AS builder
 ARG SERVICE
 COPY requirements/images/${SERVICE}.lock requirements/images/

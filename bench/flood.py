@@ -1,8 +1,8 @@
-"""Measures what a flood of one user does to the others: `python -m bench.flood`.
+"""Measures what one user's flood does to the others: `python -m bench.flood`.
 
-Others send at a fixed rate all the time; in every second stretch of some seconds one user sends as many events again,
-so that half of all traffic is theirs. Probes of the others see how long an event takes to its decision. The figure is
-the ratio of their p99 with the flood to that without it, from one run, with an interval from resampling the stretches.
+The others send at a fixed rate throughout; in every second stretch of a few seconds one user sends as many events
+again, half of all traffic. Probes of the others measure the time from event to decision. The figure is the ratio of
+their p99 with and without the flood, from one run, with an interval from resampling the stretches.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from bench import load
+from bench.harness import load
 from tests.processes import RunningMesh, running_mesh
 
 _STRETCH_SECONDS: Final = 5.0
@@ -31,9 +31,9 @@ _RESAMPLES: Final = 2_000
 def main() -> None:
     """Runs the bench and prints its report."""
     parser = argparse.ArgumentParser(prog="python -m bench.flood", description=__doc__)
-    parser.add_argument("--rate", type=int, default=1_500, help="events a second of the others (default: %(default)s)")
-    parser.add_argument("--batch", type=int, default=100, help="events a request (default: %(default)s)")
-    parser.add_argument("--pairs", type=int, default=12, help="stretches with and without (default: %(default)s)")
+    parser.add_argument("--rate", type=int, default=1_500, help="others' events per second (default: %(default)s)")
+    parser.add_argument("--batch", type=int, default=100, help="events per request (default: %(default)s)")
+    parser.add_argument("--pairs", type=int, default=12, help="pairs of stretches (default: %(default)s)")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, running_mesh(Path(folder)) as mesh:
         calm, flooded, refused = measure(mesh, arguments.rate, arguments.batch, arguments.pairs)
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def measure(mesh: RunningMesh, rate: int, batch: int, pairs: int) -> tuple[list[list[float]], list[list[float]], int]:
-    """The probes' seconds, stretch by stretch, without and with the flood; and how many of its events were refused."""
+    """The probes' seconds by stretch, without and with the flood, and the number of its events that were refused."""
     stop, flood_is_on = threading.Event(), threading.Event()
     latencies: list[load.Latency] = []
     verdicts: list[load.Verdicts] = []
@@ -65,7 +65,7 @@ def measure(mesh: RunningMesh, rate: int, batch: int, pairs: int) -> tuple[list[
     stretches: list[list[float]] = [[] for _ in range(2 * pairs)]
     for one in latencies:
         at = int(one.at_seconds / _STRETCH_SECONDS)
-        # A stretch's first second still has what the one before left behind.
+        # A stretch's first second still sees the backlog of the one before.
         if at < len(stretches) and one.at_seconds % _STRETCH_SECONDS > 1:
             stretches[at].append(one.seconds)
     return stretches[::2], stretches[1::2], sum(one.rejected for one in verdicts)
@@ -92,7 +92,7 @@ def _table(calm: list[list[float]], flooded: list[list[float]], refused: int) ->
 
 
 def ratios(calm: Sequence[list[float]], flooded: Sequence[list[float]]) -> tuple[float, float, float]:
-    """The ratio of the p99s, between the 2.5% and 97.5% points of runs made of stretches drawn again."""
+    """The ratio of the p99s, between the 2.5% and 97.5% quantiles of runs of resampled stretches."""
     draw = random.Random(1)
 
     def p99(stretches: Sequence[list[float]]) -> float:

@@ -1,8 +1,8 @@
-"""Compares ways to serve `POST /api/events/track`: which stack, which loop, how much CPU a request and an event.
+"""Compares stacks and event loops for `POST /api/events/track` by CPU per request and per event.
 
-Run: `python -m bench.http_servers [seconds]`. Each server is a process of its own, bound to loopback; the load is drawn
-by this process over 32 connections that each wait for their answer. CPU time is the server process's own, so that the
-figures hold on a busy machine where requests a second do not.
+Run: `python -m bench.http_servers [seconds]`. Each server is its own process on loopback; this process sends over 32
+connections that each wait for their answer. CPU time is the server process's own, so those figures are valid on a busy
+machine too, while requests per second are not.
 """
 
 import asyncio
@@ -22,6 +22,9 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+
+from bench.harness.connections import post
+from bench.harness.cpu import cpu_seconds
 
 _CONNECTIONS: Final = 32
 _EVENT: Final = {
@@ -100,7 +103,7 @@ def _serve(index: int, listener: socket.socket) -> None:
 
 
 class _Caller(asyncio.Protocol):
-    """Sends the same request again and again, each after the answer to the one before."""
+    """Sends the same request repeatedly, each after the previous answer."""
 
     def __init__(self, request: bytes) -> None:
         self._request = request
@@ -108,12 +111,12 @@ class _Caller(asyncio.Protocol):
         self._transport: asyncio.WriteTransport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begins."""
+        """Sends the first request."""
         self._transport = cast("asyncio.WriteTransport", transport)
         self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
-        """Goes on once an answer is whole: it ends with the body, which is short enough not to be cut."""
+        """Sends the next request once the answer is complete: it ends with the body, too short to be split."""
         if data.endswith(_ANSWER):
             self.answer_count += 1
             self._transport.write(self._request)
@@ -135,16 +138,12 @@ async def _load(port: int, request: bytes, seconds: float) -> int:
 
 
 def _request(event_count: int) -> bytes:
-    body = msgspec.json.encode({"events": [_EVENT] * event_count})
-    head = (
-        f"POST /api/events/track HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
-    )
-    return head.encode() + b"\r\n\r\n" + body
+    return post("/api/events/track", msgspec.json.encode({"events": [_EVENT] * event_count}))
 
 
 def _measure(index: int, event_count: int, seconds: float) -> tuple[float, float]:
-    """Requests a second, and microseconds of the server's CPU a request."""
-    # With the protocol named, asyncio turns Nagle's algorithm off; without, each answer waits 40 ms for an ACK.
+    """Requests per second, and the server's CPU per request in microseconds."""
+    # If the protocol is given, asyncio disables Nagle's algorithm; otherwise each answer waits 40 ms for an ACK.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     listener.listen(128)
@@ -154,10 +153,10 @@ def _measure(index: int, event_count: int, seconds: float) -> tuple[float, float
         port, request = listener.getsockname()[1], _request(event_count)
         uvloop.run(_load(port, request, 0.5))
         process = psutil.Process(server.pid)
-        before, began = sum(process.cpu_times()[:2]), time.perf_counter()
+        before, began = cpu_seconds(process), time.perf_counter()
         count = uvloop.run(_load(port, request, seconds))
         elapsed = time.perf_counter() - began
-        spent = sum(process.cpu_times()[:2]) - before
+        spent = cpu_seconds(process) - before
     finally:
         server.terminate()
         server.join()
@@ -166,7 +165,7 @@ def _measure(index: int, event_count: int, seconds: float) -> tuple[float, float
 
 
 def main() -> None:
-    """Prints one line a server and size of request."""
+    """Prints one line per server and request size."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 3.0
     print(f"{'server':32} {'events':>6} {'requests/s':>11} {'events/s':>10} {'CPU us/request':>15} {'us/event':>9}")
     for index, (name, *_) in enumerate(SERVERS):

@@ -1,20 +1,21 @@
-"""Offers twice what the mesh can take, and sees what it does: `python -m bench.overload`.
+"""Offers the mesh twice its capacity: `python -m bench.overload`.
 
-First the capacity is measured: a few clients that wait for their answers and send again, until all is decided. Then
-twice that rate is offered for a while, by as many connections as it takes, none of which waits for another. Told are:
-how requests were answered and how fast, how long accepted events took to their decision, what the processes kept in
-memory, and whether everything that was accepted was applied.
+First it measures the capacity: a few clients that wait for their answers and send again, until all is decided. Then it
+offers twice that rate for a while, over as many connections as necessary, none waiting for another. It reports how
+requests were answered and how fast, the time from accepted event to decision, the processes' memory, and whether
+everything accepted was applied.
 """
 
 import argparse
 import asyncio
 import collections
+import contextlib
 import dataclasses
 import itertools
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -23,7 +24,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from bench import load
+from bench.harness import connections, load, sides
 from tests.processes import RunningMesh, running_mesh
 
 _CONNECTIONS: Final = 256
@@ -33,8 +34,8 @@ _PATIENCE_SECONDS: Final = 60.0
 
 
 @dataclasses.dataclass
-class Seen:
-    """What the clients saw."""
+class Answers:
+    """Answers that the clients received."""
 
     statuses: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     accepted: int = 0
@@ -46,32 +47,36 @@ class Seen:
 def main() -> None:
     """Runs the bench and prints its report."""
     parser = argparse.ArgumentParser(prog="python -m bench.overload", description=__doc__)
-    parser.add_argument("--seconds", type=int, default=60, help="how long (default: %(default)s)")
-    parser.add_argument("--batch", type=int, default=100, help="events a request (default: %(default)s)")
-    parser.add_argument("--times", type=float, default=2.0, help="how much is offered (default: %(default)s)")
+    parser.add_argument("--seconds", type=int, default=60, help="duration (default: %(default)s)")
+    parser.add_argument("--batch", type=int, default=100, help="events per request (default: %(default)s)")
+    parser.add_argument("--times", type=float, default=2.0, help="multiple of the capacity (default: %(default)s)")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, running_mesh(Path(folder)) as mesh:
         bodies = _bodies(arguments.batch)
         started = time.monotonic()
-        calm = asyncio.run(_saturate(mesh, bodies, seconds=10))
-        _await_drained(mesh)
-        capacity = calm.accepted / (time.monotonic() - started)
-        seen, latencies, peak = overload(mesh, bodies, arguments.times * capacity, arguments.batch, arguments.seconds)
-        _await_drained(mesh)
+        posts = (connections.post("/api/events/track", body) for body in bodies)
+        calm = connections.saturate(mesh.url, posts, _CLIENTS_AT_CAPACITY, 10)
+        sides.await_rest(mesh.url)
+        accepted = (len(calm.latencies) - calm.refused) * arguments.batch
+        capacity = accepted / (time.monotonic() - started)
+        answers, latencies, peak = overload(
+            mesh, bodies, arguments.times * capacity, arguments.batch, arguments.seconds
+        )
+        sides.await_rest(mesh.url)
         applied = _applied(mesh)
-    accepted = calm.accepted + seen.accepted
-    Console(highlight=False).print(_table(arguments, capacity, seen, latencies, peak, accepted - applied))
+    lost = accepted + answers.accepted - applied
+    Console(highlight=False).print(_table(arguments, capacity, answers, latencies, peak, lost))
 
 
 def overload(
     mesh: RunningMesh, bodies: Iterator[bytes], rate: float, batch: int, seconds: int
-) -> tuple[Seen, list[load.Latency], int]:
-    """Offers a rate; gives what the clients saw, the probes, and the most memory all processes had, in bytes."""
+) -> tuple[Answers, list[load.Latency], int]:
+    """Offers a rate; returns the answers, the probes' latencies, and the peak memory of all processes in bytes."""
     stop, latencies, peak = threading.Event(), list[load.Latency](), 0
     started = time.monotonic()
     prober = threading.Thread(target=load.probe, args=(mesh.url, started, stop, latencies))
-    seen = Seen()
-    offering = threading.Thread(target=lambda: asyncio.run(_offer(mesh, bodies, rate / batch, seconds, seen)))
+    answers = Answers()
+    offering = threading.Thread(target=lambda: asyncio.run(_offer(mesh, bodies, rate / batch, seconds, answers)))
     prober.start()
     offering.start()
     for _ in track(range(seconds * 2), description="offering too much", transient=True):
@@ -80,25 +85,13 @@ def overload(
     offering.join()
     stop.set()
     prober.join()
-    return seen, latencies, peak
-
-
-async def _saturate(mesh: RunningMesh, bodies: Iterator[bytes], seconds: float) -> Seen:
-    seen, end = Seen(), time.monotonic() + seconds
-
-    async def send() -> None:
-        async with _connection(mesh) as connection:
-            while time.monotonic() < end:
-                await _post(connection, next(bodies), seen)
-
-    await asyncio.gather(*(send() for _ in range(_CLIENTS_AT_CAPACITY)))
-    return seen
+    return answers, latencies, peak
 
 
 async def _offer(
-    mesh: RunningMesh, bodies: Iterator[bytes], requests_a_second: float, seconds: int, seen: Seen
+    mesh: RunningMesh, bodies: Iterator[bytes], requests_per_second: float, seconds: int, answers: Answers
 ) -> None:
-    """Sends at a fixed rate over as many connections as are free; what finds none is counted as not connected."""
+    """Sends at a fixed rate, each request over a free connection; those that find none are counted."""
     free = asyncio.Semaphore(_CONNECTIONS)
     started, under_way = time.monotonic(), set[asyncio.Task[None]]()
 
@@ -106,17 +99,17 @@ async def _offer(
         async with free:
             try:
                 async with _connection(mesh) as connection:
-                    await _post(connection, body, seen)
+                    await _post(connection, body, answers)
             except (OSError, asyncio.IncompleteReadError, TimeoutError) as error:
-                seen.statuses[type(error).__name__] += 1
+                answers.statuses[type(error).__name__] += 1
 
     for number in itertools.count():
-        due = number / requests_a_second
+        due = number / requests_per_second
         if due > seconds:
             break
         await asyncio.sleep(max(0.0, started + due - time.monotonic()))
         if free.locked():
-            seen.statuses["no connection free"] += 1
+            answers.statuses["no connection free"] += 1
             continue
         sending = asyncio.create_task(send(next(bodies)))
         under_way.add(sending)
@@ -127,39 +120,32 @@ async def _offer(
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-class _connection:  # noqa: N801 - used as a function
-    """A connection for as long as the block lasts."""
-
-    def __init__(self, mesh: RunningMesh) -> None:
-        self._address = urlsplit(mesh.url)
-
-    async def __aenter__(self) -> Connection:
-        self._connection = await asyncio.open_connection(self._address.hostname, self._address.port)
-        return self._connection
-
-    async def __aexit__(self, *_: object) -> None:
-        self._connection[1].close()
+@contextlib.asynccontextmanager
+async def _connection(mesh: RunningMesh) -> AsyncIterator[Connection]:
+    address = urlsplit(mesh.url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
 
 
-async def _post(connection: Connection, body: bytes, seen: Seen) -> None:
+async def _post(connection: Connection, body: bytes, answers: Answers) -> None:
     reader, writer = connection
     began = time.monotonic()
-    head = (
-        b"POST /api/events/track HTTP/1.1\r\nhost: mesh\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
-    )
-    writer.write(head % len(body) + body)
+    writer.write(connections.post("/api/events/track", body))
     async with asyncio.timeout(_PATIENCE_SECONDS):
-        told = (await reader.readuntil(b"\r\n\r\n")).lower()
-        length = int(told.split(b"content-length: ")[1].split(b"\r\n")[0])
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        length = int(head.split(b"content-length: ")[1].split(b"\r\n")[0])
         answer = await reader.readexactly(length)
-    status = told[9:12].decode()
-    seen.statuses[status] += 1
+    status = head[9:12].decode()
+    answers.statuses[status] += 1
     if status == "202":
-        seen.accepted += int(answer[answer.index(b":") + 1 : answer.index(b",")])  # "accepted" comes first
-        seen.accepted_seconds.append(time.monotonic() - began)
+        answers.accepted += int(answer[answer.index(b":") + 1 : answer.index(b",")])  # "accepted" comes first
+        answers.accepted_seconds.append(time.monotonic() - began)
     else:
-        seen.refused_seconds.append(time.monotonic() - began)
-        seen.without_retry_after += b"retry-after" not in told
+        answers.refused_seconds.append(time.monotonic() - began)
+        answers.without_retry_after += b"retry-after" not in head
 
 
 def _bodies(batch: int) -> Iterator[bytes]:
@@ -170,45 +156,35 @@ def _bodies(batch: int) -> Iterator[bytes]:
         yield ('{"events":[' + ",".join(parts) + "]}").encode()
 
 
-def _await_drained(mesh: RunningMesh) -> None:
-    deadline = time.monotonic() + 300
-    while any(one["lagSeconds"] > 0 or one["trouble"] for one in _dispatched(mesh)):
-        if time.monotonic() > deadline:
-            raise TimeoutError("the mesh did not come to rest")
-        time.sleep(0.2)
-
-
-def _dispatched(mesh: RunningMesh) -> list[dict[str, float]]:
-    standings = mesh.get("/api/pipeline").body["standings"]
-    return [one for one in standings if one["reader"] == "dispatcher"]
-
-
 def _applied(mesh: RunningMesh) -> int:
     users = (mesh.get(f"/api/users/user-{number}/profile").body for number in range(_USERS))
     return sum(int(user.get("eventCount", 0)) for user in users)
 
 
 def _table(
-    arguments: argparse.Namespace, capacity: float, seen: Seen, latencies: list[load.Latency], peak: int, lost: int
+    arguments: argparse.Namespace,
+    capacity: float,
+    answers: Answers,
+    latencies: list[load.Latency],
+    peak: int,
+    lost: int,
 ) -> Table:
     def spread(seconds: list[float]) -> str:
         p50, p99 = (load.percentile(seconds, share) * 1000 for share in (0.5, 0.99))
-        return (
-            f"p50 {p50:,.0f} ms, p99 {p99:,.0f} ms, most {max(seconds, default=0.0) * 1000:,.0f} ms of {len(seconds)}"
-        )
+        return f"p50 {p50:,.0f} ms, p99 {p99:,.0f} ms, max {max(seconds, default=0.0) * 1000:,.0f} ms of {len(seconds)}"
 
     offered = arguments.times * capacity
     title = f"{offered:,.0f} events/s offered for {arguments.seconds} s: {arguments.times:g} times the capacity"
     table = Table(title=title, show_header=False, title_justify="left")
     table.add_row("capacity, measured before", f"{capacity:,.0f} events/s")
-    table.add_row("accepted", f"{seen.accepted / arguments.seconds:,.0f} events/s")
-    table.add_row("answers", ", ".join(f"{status}: {count:,}" for status, count in sorted(seen.statuses.items())))
-    table.add_row("refusals without Retry-After", f"{seen.without_retry_after:,}")
-    table.add_row("answer to an accepted request", spread(seen.accepted_seconds))
-    table.add_row("answer to a refused request", spread(seen.refused_seconds))
+    table.add_row("accepted", f"{answers.accepted / arguments.seconds:,.0f} events/s")
+    table.add_row("answers", ", ".join(f"{status}: {count:,}" for status, count in sorted(answers.statuses.items())))
+    table.add_row("refusals without Retry-After", f"{answers.without_retry_after:,}")
+    table.add_row("answer to an accepted request", spread(answers.accepted_seconds))
+    table.add_row("answer to a refused request", spread(answers.refused_seconds))
     table.add_row("accepted event to decision", spread([one.seconds for one in latencies]))
-    table.add_row("most memory of all processes", f"{peak / 2**20:,.0f} MiB")
-    table.add_row("accepted and not applied", f"{lost:,} events")
+    table.add_row("peak memory of all processes", f"{peak / 2**20:,.0f} MiB")
+    table.add_row("accepted but not applied", f"{lost:,} events")
     return table
 
 

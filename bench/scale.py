@@ -27,7 +27,7 @@ _PRICES: Final = {
 }
 _VCPU, _SHARD, _PUT, _MEMORY, _FILES, _BALANCER = _PRICES.values()
 # Assumptions that no bench measures.
-_BUSY: Final = 0.6  # of a vCPU, at most, so that a peak and the loss of a zone are borne
+_BUSY: Final = 0.6  # of a vCPU, at most, so that a peak and the loss of a zone are survived
 _RECORD_BYTES: Final = 300  # of an event on the stream, with real addresses and names
 _BODY_BYTES: Final = 400  # of an event as it is posted
 _EVENTS_PER_RECORD: Final = 60
@@ -49,7 +49,7 @@ class Part(NamedTuple):
 
 
 def parts(figures: Mapping[str, float]) -> list[Part]:
-    """The parts of the bill, in the order of an event's way."""
+    """The parts of the bill, in the order of an event's path."""
     cores = {name.removeprefix("cpu "): micros for name, micros in figures.items() if name.startswith("cpu ")}
     cores.pop("of a single event", None)
     processes = sum(micros for name, micros in cores.items() if name != "store") * _EVENTS / 1e6 / _BUSY
@@ -69,21 +69,21 @@ def parts(figures: Mapping[str, float]) -> list[Part]:
 
 
 def shard_count() -> int:
-    """Shards of Kinesis: by bytes, by records, and half as many again for what is uneven."""
+    """Shards of Kinesis, by bytes or records, and half as many again for uneven load."""
     by_bytes = _EVENTS * _RECORD_BYTES / _SHARD_BYTES_PER_SECOND
     by_records = _EVENTS / _EVENTS_PER_RECORD / _SHARD_RECORDS_PER_SECOND
     return math.ceil(1.5 * max(by_bytes, by_records))
 
 
 def memory_gib(figures: Mapping[str, float], ledger_seconds: float = _DAY) -> float:
-    """What all primaries keep, in GiB: ids, the ledger, and states of users."""
+    """The data of all primaries in GiB: ids, the ledger, and users' states."""
     ids = figures["bytes per event of ids"] * _EVENTS * _IDS_DAYS * _DAY
     ledger = figures["bytes per event of the ledger"] * _EVENTS * ledger_seconds
     return (ids + ledger + figures["bytes per user"] * _USERS) / 2**30
 
 
 def primary_count(figures: Mapping[str, float]) -> int:
-    """Primaries of the store, by memory or by CPU, whichever asks for more; one thread each executes commands."""
+    """Primaries of the store, by memory or CPU, whichever needs more; each executes commands on one thread."""
     by_cpu = figures["cpu store"] * _EVENTS / 1e6 / _BUSY
     return math.ceil(max(memory_gib(figures) / _PRIMARY_GIB, by_cpu))
 

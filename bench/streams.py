@@ -1,4 +1,4 @@
-"""What Kinesis's writer makes of many appends at once: `python -m bench.streams`.
+"""How the Kinesis writer batches concurrent appends: `python -m bench.streams`.
 
 Kinesis itself is a fake that takes every record after 15 ms, as in one region; beside the writer stands one that makes
 an append wait for the one before.
@@ -20,7 +20,7 @@ _SECONDS: Final = 2.0
 
 
 class _Taking:
-    """Takes every record, and counts."""
+    """Accepts and counts every record."""
 
     def __init__(self) -> None:
         self.calls = self.records = 0
@@ -33,7 +33,7 @@ class _Taking:
 
 
 class _OneByOne(KinesisWriter):
-    """The same, an append at a time."""
+    """The same, one append at a time."""
 
     def __init__(self, *members: Any) -> None:  # noqa: ANN401 - those of the writer
         super().__init__(*members)
@@ -44,7 +44,7 @@ class _OneByOne(KinesisWriter):
             return await super().append(entries)
 
 
-async def _measure(kind: type[KinesisWriter], lanes_of_an_append: int) -> None:
+async def _measure(kind: type[KinesisWriter], lanes_per_append: int) -> None:
     client, chance = _Taking(), random.Random(1)
     writer = kind(client, "events", _LANES, chance.random)
     end = time.perf_counter() + _SECONDS
@@ -52,7 +52,7 @@ async def _measure(kind: type[KinesisWriter], lanes_of_an_append: int) -> None:
 
     async def call() -> None:
         while (began := time.perf_counter()) < end:
-            lanes = chance.sample(range(_LANES), lanes_of_an_append)
+            lanes = chance.sample(range(_LANES), lanes_per_append)
             await writer.append([Entry(str(lane), bytes(1000)) for lane in lanes])
             seconds.append(time.perf_counter() - began)
 
@@ -61,7 +61,7 @@ async def _measure(kind: type[KinesisWriter], lanes_of_an_append: int) -> None:
     name, rate, share = kind.__name__.strip("_"), len(seconds) / _SECONDS, client.records / client.calls
     half_ms = seconds[len(seconds) // 2] * 1000
     print(
-        f"{name:>14}, {lanes_of_an_append:>2} lanes an append: {rate:5.0f} appends/s, {share:4.1f} records a call, "
+        f"{name:>14}, {lanes_per_append:>2} lanes per append: {rate:5.0f} appends/s, {share:4.1f} records per call, "
         f"half within {half_ms:4.0f} ms"
     )
 

@@ -1,9 +1,9 @@
-"""Measures how long it takes from an event until its intervention is visible, whatever the language model does.
+"""Measures the time from an event until its intervention is visible, whatever the language model does.
 
-`python -m bench.visible` starts a mesh of its own for each state of the model: none, one that takes 3 seconds to
-answer, one that is down. It offers events at a fixed rate and, five times a second, lets another user struggle; what
-waits is asked for every 10 ms, so a figure may be so much too high. The intervention process is watched all the while:
-threads, memory, questions that wait. The load generator runs on the same cores.
+`python -m bench.visible` starts a mesh for each state of the model: none, one that takes 3 seconds to answer, one that
+is down. It offers events at a fixed rate and, five times a second, sends the struggle of another user. Pending help is
+polled every 10 ms, so figures may be too high by that. Meanwhile it watches the intervention process: threads, memory,
+waiting questions. The load generator runs on the same cores.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from bench import load
+from bench.harness import load, plots
 from tests import bedrock
 from tests.conftest import free_port
 from tests.processes import RunningMesh, running_mesh
@@ -37,7 +37,7 @@ _STATES: Final = ("no model", "a model that takes 3 s", "a model that is down")
 
 
 class Measured(NamedTuple):
-    """What one state gave: seconds to visible, the probes that came to nothing, and the most of what was watched."""
+    """The figures of one state: seconds to visible, probes without help, and maxima of what was watched."""
 
     seconds: list[float]
     missed: int
@@ -52,11 +52,11 @@ class Measured(NamedTuple):
 def main() -> None:
     """Runs the bench and prints its report."""
     parser = argparse.ArgumentParser(prog="python -m bench.visible", description=__doc__)
-    parser.add_argument("--rate", type=int, default=5_000, help="events a second to offer (default: %(default)s)")
-    parser.add_argument("--batch", type=int, default=100, help="events a request (default: %(default)s)")
-    parser.add_argument("--seconds", type=int, default=60, help="how long each (default: %(default)s)")
-    parser.add_argument("--users", type=int, default=10_000, help="users the events are of (default: %(default)s)")
-    parser.add_argument("--plot", type=Path, default=Path("var/visible.png"), help="where the plot goes")
+    parser.add_argument("--rate", type=int, default=5_000, help="events per second to offer (default: %(default)s)")
+    parser.add_argument("--batch", type=int, default=100, help="events per request (default: %(default)s)")
+    parser.add_argument("--seconds", type=int, default=60, help="duration per state (default: %(default)s)")
+    parser.add_argument("--users", type=int, default=10_000, help="number of users (default: %(default)s)")
+    parser.add_argument("--plot", type=Path, default=Path("var/visible.svg"), help="file of the plot")
     arguments = parser.parse_args()
     console = Console(highlight=False)
     found = {}
@@ -67,13 +67,15 @@ def main() -> None:
             mesh = stack.enter_context(running_mesh(folder, **settings))
             found[state] = _measure(mesh, arguments, state)
     console.print(_table(found, arguments))
-    _plot(found, arguments.plot)
+    arguments.plot.parent.mkdir(parents=True, exist_ok=True)
+    millis = {state: [seconds * 1000 for seconds in each.seconds] for state, each in found.items()}
+    arguments.plot.write_text(plots.shares("share of probes visible within so many ms", millis))
     console.print(f"distribution: {arguments.plot}")
 
 
 @contextlib.contextmanager
 def _settings(state: str) -> Iterator[dict[str, str]]:
-    """What the mesh is told of the model in a state."""
+    """The mesh's settings for a state of the model."""
     if state == _STATES[0]:
         yield {}
         return
@@ -96,8 +98,8 @@ def _settings(state: str) -> Iterator[dict[str, str]]:
 
 
 def _measure(mesh: RunningMesh, arguments: argparse.Namespace, state: str) -> Measured:
-    stop, told, seconds = threading.Event(), list[load.Verdicts](), list[float | None]()
-    senders = load.senders(mesh.url, arguments.rate, arguments.batch, arguments.users, 5, stop, told)
+    stop, verdicts, seconds = threading.Event(), list[load.Verdicts](), list[float | None]()
+    senders = load.senders(mesh.url, arguments.rate, arguments.batch, arguments.users, 5, stop, verdicts)
     prober = threading.Thread(target=_probe, args=(mesh.url, stop, seconds))
     for thread in (*senders, prober):
         thread.start()
@@ -115,27 +117,23 @@ def _measure(mesh: RunningMesh, arguments: argparse.Namespace, state: str) -> Me
     for ending, count in itertools.chain.from_iterable(each["callCounts"].items() for each in models):
         calls[ending] = calls.get(ending, 0) + int(count)
     seen = [each for each in seconds if each is not None]
-    accepted, refused = sum(each.accepted for each in told), sum(each.refused for each in told)
+    accepted, refused = sum(each.accepted for each in verdicts), sum(each.refused for each in verdicts)
     return Measured(seen, len(seconds) - len(seen), accepted, refused, threads, memory, waiting, calls)
 
 
 def _probe(url: str, stop: threading.Event, seconds: list[float | None]) -> None:
-    """Lets a user struggle a period, whether or not those before have been helped."""
+    """Sends a struggling user's event every period, whether or not earlier ones have been helped."""
     started = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(64) as probers:
         for number in itertools.count():
             due = started + number * _PERIOD_SECONDS
             if stop.wait(max(0.0, due - time.monotonic())):
                 return
-            probers.submit(_follow, url, number, due, seconds)
-
-
-def _follow(url: str, number: int, due: float, seconds: list[float | None]) -> None:
-    seconds.append(_visible(url, number, due))
+            probers.submit(lambda number=number, due=due: seconds.append(_visible(url, number, due)))  # type: ignore[misc]
 
 
 def _visible(url: str, number: int, due: float) -> float | None:
-    """Seconds from when the event was due to be sent until the intervention was seen; None where it never was."""
+    """Seconds from when the event was due until its intervention was seen; None if it never was."""
     parts, user = urlsplit(url), f"stuck-{number}"
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
     event = {"userId": user, "eventType": "struggle_signal", "properties": {"page": f"/p{number}", "attempts": 3}}
@@ -172,24 +170,6 @@ def _table(found: dict[str, Measured], arguments: argparse.Namespace) -> Table:
     for name, of in rows.items():
         table.add_row(name, *map(of, found.values()))
     return table
-
-
-def _plot(found: dict[str, Measured], path: Path) -> None:
-    import matplotlib as mpl  # heavy, and only wanted at the end
-
-    mpl.use("agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(9, 3.5), layout="constrained")
-    for state, each in found.items():
-        axes.ecdf([seconds * 1000 for seconds in each.seconds], label=state)
-    axes.axvline(250, color="grey", linestyle=":")
-    axes.set(xlabel="event to visible intervention, ms", ylabel="share of probes", xlim=(0, None))
-    axes.legend()
-    axes.grid(alpha=0.3)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
 
 
 if __name__ == "__main__":

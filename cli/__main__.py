@@ -4,19 +4,19 @@ import signal
 import sys
 
 _COMMANDS = {
-    "run": "run the whole mesh on this machine, until Ctrl-C",
-    "check": "send the calculator example to a mesh, and wait for the help it brings",
-    "demo": "send real journeys through the mesh and show what came of them",
-    "explain": "tell why somebody was helped, or was not",
-    "replay": "derive archived decisions again, and try another policy or model",
-    "policy": "check a policy, or learn its priors",
+    "run": "run the whole mesh on this machine until Ctrl-C",
+    "check": "send the calculator example to a mesh and wait for the help it triggers",
+    "demo": "send journeys through the mesh and show what it made of them",
+    "explain": "explain why a user was or was not helped",
+    "replay": "derive archived decisions again, or with another policy or model",
+    "policy": "check a policy, or learn its priors from outcomes",
 }
 
 
 def main() -> None:
-    """Runs the command the arguments name. Only its module is loaded: others may need what is not installed here."""
-    # While modules are loaded, which takes a second, Ctrl-C ends the process without words. So as few as can be are
-    # loaded before this.
+    """Runs the named command, importing only its module: the others may need libraries that are not installed."""
+    # Until the command's modules are loaded, which takes a second, Ctrl-C ends the process silently. So import as
+    # little as possible before this line.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     import argparse
     from importlib import import_module
@@ -27,20 +27,19 @@ def main() -> None:
     )
     commands = parser.add_subparsers(required=True, metavar="command")
     parsers = {name: commands.add_parser(name, help=does) for name, does in _COMMANDS.items()}
-    named = next(iter(sys.argv[1:]), "")
+    name = next(iter(sys.argv[1:]), "")
     try:
-        if named in parsers:
-            command = import_module(f"cli.{named}")
-            if named != "run":
-                command.add_arguments(parsers[named])
+        if name in parsers:
+            command = import_module(f"cli.{name}")
+            command.add_arguments(parsers[name])
         arguments = parser.parse_args()
         import asyncio
 
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        done = command.main() if named == "run" else command.main(arguments)
-        sys.exit(asyncio.run(done) if asyncio.iscoroutine(done) else done)
+        result = command.main(arguments)
+        sys.exit(asyncio.run(result) if asyncio.iscoroutine(result) else result)
     except ImportError as error:
-        sys.exit(f"journeymesh: `{named}` cannot be done with what is installed here: {error}.")
+        sys.exit(f"journeymesh: `{name}` needs something that is not installed here: {error}.")
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     finally:

@@ -1,8 +1,7 @@
-"""`journeymesh check`: whether a mesh helps. Sends the calculator example for a user of its own, and waits for help."""
+"""`journeymesh check`: sends the calculator example as a new user, and waits for the help it should trigger."""
 
 import argparse
 import asyncio
-import os
 import time
 import uuid
 from typing import Final, NamedTuple
@@ -10,6 +9,7 @@ from typing import Final, NamedTuple
 import httpx
 from rich.console import Console
 
+from cli.arguments import add_url
 from cli.story import Json, plain
 
 _PATIENCE_SECONDS: Final = 30.0
@@ -18,7 +18,7 @@ _AWAY_SECONDS: Final = 0.5
 
 
 class Help(NamedTuple):
-    """The help that came: for whom, what, by which decision, and how long after the events were accepted."""
+    """The help that came, and how long after its events were accepted."""
 
     user_id: str
     action: str
@@ -27,27 +27,23 @@ class Help(NamedTuple):
 
 
 class NoHelpError(Exception):
-    """No help came; the text is the sentence that says why."""
+    """No help came; the message says why, in one sentence."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of the command."""
-    parser.add_argument(
-        "--url",
-        default="http://" + os.environ.get("JOURNEYMESH_HTTP_ADDRESS", "127.0.0.1:8080"),
-        help="the gateway (default: %(default)s)",
-    )
+    """Adds the command's options."""
+    add_url(parser)
     parser.add_argument(
         "--patience",
         type=float,
         default=_PATIENCE_SECONDS,
         metavar="SECONDS",
-        help="how long to wait for the mesh and for the help (default: %(default)g)",
+        help="how long to wait for the mesh and its help (default: %(default)g)",
     )
 
 
 async def main(arguments: argparse.Namespace) -> int:
-    """Prints what came; 1 where no help did."""
+    """Prints the help that came; returns 1 if none did."""
     console = Console(highlight=False, markup=False, soft_wrap=True)
     try:
         async with httpx.AsyncClient(base_url=arguments.url, timeout=httpx.Timeout(10, connect=2)) as client:
@@ -61,10 +57,10 @@ async def main(arguments: argparse.Namespace) -> int:
 
 
 async def check(client: httpx.AsyncClient, patience_seconds: float) -> Help:
-    """Sends the example until help comes of it, for a new user each time: a policy may hold one out.
+    """Sends the example until help comes, as a new user each time because a policy may hold one out.
 
     Raises:
-        NoHelpError: none came within the patience.
+        NoHelpError: none came in time.
     """
     why: NoHelpError | None = None
     try:
@@ -82,14 +78,14 @@ async def check(client: httpx.AsyncClient, patience_seconds: float) -> Help:
                 except httpx.TransportError as error:
                     why = NoHelpError(f"The gateway does not answer: {error or type(error).__name__}.")
                 except (ValueError, LookupError):
-                    why = NoHelpError("What answers there is no gateway.")
+                    why = NoHelpError("What answers is not a gateway.")
                 await asyncio.sleep(_AWAY_SECONDS)
     except TimeoutError:
         raise why or NoHelpError(f"No help came within {patience_seconds:g} s.") from None
 
 
 async def _sent(client: httpx.AsyncClient, user_id: str) -> str:
-    """The id of the last event of the example."""
+    """Sends the example; returns the id of its last event."""
     await _get(client, "/readyz")
     answer = await client.post("/api/events/track", json={"events": _example(user_id)})
     return str(answer.raise_for_status().json()["eventIds"][-1])
@@ -98,7 +94,7 @@ async def _sent(client: httpx.AsyncClient, user_id: str) -> str:
 async def _helped(client: httpx.AsyncClient, user_id: str, last: str) -> Help:
     started = time.monotonic()
     while True:
-        receipt = await _get(client, f"/api/events/{last}")  # before, or help might come between the two answers
+        receipt = await _get(client, f"/api/events/{last}")  # first, or help might come between the two answers
         pending = await _get(client, f"/api/interventions/{user_id}/pending")
         seconds = time.monotonic() - started
         if pending["hasPendingIntervention"]:
@@ -121,7 +117,7 @@ def _example(user_id: str) -> list[dict[str, object]]:
 
 async def _why_not(client: httpx.AsyncClient, user_id: str, state: str) -> str:
     decisions = (await _get(client, f"/api/decisions?userId={user_id}"))["decisions"]
-    why = decisions[0]["explanation"] if decisions else f"its events are {state}, and nothing was decided."
+    why = decisions[0]["explanation"] if decisions else f"its events are {state}, but nothing was decided."
     return f"No help for {user_id}: {why}"
 
 
@@ -131,7 +127,7 @@ async def _get(client: httpx.AsyncClient, path: str) -> Json:
 
 
 def _refusal(response: httpx.Response) -> str:
-    """What a gateway's problem says; a status alone where it is none."""
+    """The detail of the gateway's problem, or the bare status if it sent none."""
     try:
         return str(response.json()["detail"])
     except (ValueError, LookupError, TypeError):

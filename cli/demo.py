@@ -1,4 +1,4 @@
-"""`journeymesh demo`: real journeys through a running mesh, and what came of them."""
+"""`journeymesh demo`: sends real or simulated journeys through a mesh, and shows what it made of them."""
 
 import argparse
 import asyncio
@@ -19,8 +19,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from cli import programs, run
-from cli.store import CannotRunError
+from cli import run
+from cli.arguments import add_url
+from cli.local import programs
+from cli.local.store import CannotRunError
 from mesh.settings import read_or_exit
 from offline.datasets import edify, simulator
 from offline.settings import Settings
@@ -29,7 +31,7 @@ Event = dict[str, Any]
 
 _GAP: Final = dt.timedelta(minutes=30)
 _BATCH: Final = 100
-_EVENTS_A_STORY: Final = 24
+_EVENTS_PER_STORY: Final = 24
 _APPLIED_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.002
 _READERS: Final = 16
@@ -38,14 +40,14 @@ _LEVELS: Final = ("low", "medium", "high", "critical")
 
 
 class Batch(NamedTuple):
-    """Events to send at once, and the users whose session ends with them."""
+    """Events to send together, and the users whose session ends with them."""
 
     events: list[Event]
     leaving: list[str]
 
 
 class Findings(NamedTuple):
-    """What the demonstration saw."""
+    """What the mesh made of the journeys."""
 
     users: set[str]
     signals: set[tuple[str, str, str]]
@@ -57,24 +59,20 @@ class Findings(NamedTuple):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of the command."""
+    """Adds the command's options."""
     parser.add_argument("--events", type=int, default=5000, help="how many events to send (default: %(default)s)")
     parser.add_argument(
         "--source",
         choices=("auto", "real", "simulated"),
         default="auto",
-        help="whose journeys: real students' where the data is there (auto), or simulated ones",
+        help="whose journeys: real students' if the data is there (auto), or simulated ones",
     )
     parser.add_argument("--seed", type=int, default=1, help="seed of the simulator (default: %(default)s)")
-    parser.add_argument(
-        "--url",
-        default="http://" + os.environ.get("JOURNEYMESH_HTTP_ADDRESS", "127.0.0.1:8080"),
-        help="the gateway (default: %(default)s); where none answers, the mesh is run for the demonstration",
-    )
+    add_url(parser, "; if none answers, a mesh is run for the demo")
 
 
 async def main(arguments: argparse.Namespace) -> int:
-    """Runs the demonstration; returns the exit code."""
+    """Runs the demo; returns the exit code."""
     console = Console(highlight=False)
     try:
         source, events = _journeys(arguments.source, arguments.events, arguments.seed)
@@ -91,29 +89,29 @@ async def main(arguments: argparse.Namespace) -> int:
     console.print(_reasons(findings.reasons.values()), markup=False, soft_wrap=True)
     if _TOO_OLD in findings.reasons.values() and not is_own:
         console.print(
-            "The mesh that runs does not help with what is past (`freshness` of its policy), and the demonstration "
-            "tells of days within seconds: end the mesh, and `make demo` runs one that does."
+            "The running mesh only helps with recent events (`freshness` of its policy), and the demo replays days "
+            "within seconds: stop the mesh, and `make demo` runs one that helps anyway."
         )
     elif not findings.interventions:
         console.print(
-            "Nobody was helped: nobody struggled enough within the last 31 days told; "
-            "`make demo SOURCE=simulated` shows users who do."
+            "Nobody was helped: nobody struggled enough within the last 31 days of the data; "
+            "try `make demo SOURCE=simulated`."
         )
     return 0
 
 
 def _reasons(reasons: Iterable[str]) -> str:
-    """Why was decided as it was, in a line; the commonest reason first."""
+    """The decisions by their first reason in a line, commonest first."""
     counts = collections.Counter(reasons).most_common()
-    told = ", ".join(f"{reason.replace('_', ' ')} {count:,}" for reason, count in counts)
-    return f"Decisions by their first reason: {told or 'there were none'}."
+    listed = ", ".join(f"{reason.replace('_', ' ')} {count:,}" for reason, count in counts)
+    return f"Decisions by first reason: {listed or 'none'}."
 
 
 def _journeys(wanted: str, count: int, seed: int) -> tuple[str, list[Event]]:
     """Where the journeys come from, and about `count` of their events in time order, with ids of this run.
 
-    Of real journeys the first are taken; of simulated ones so many users, because trouble comes late in a story. The
-    last event is of now.
+    Real journeys are cut after `count` events; simulated ones are whole, because trouble comes late in a story. Times
+    are shifted so that the last event happens now.
     """
     folder = Path(read_or_exit(Settings).data) / edify.NAME
     events: Iterator[dict[str, object]]
@@ -122,22 +120,22 @@ def _journeys(wanted: str, count: int, seed: int) -> tuple[str, list[Event]]:
         events = itertools.islice(edify.events(folder), count)
     else:
         source = f"simulated users (seed {seed})"
-        events = simulator.events(max(1, count // _EVENTS_A_STORY), seed)
-    mark, told = f"{time.time_ns() // 1_000_000:x}", list(events)
-    later = dt.datetime.now(dt.UTC) - max(map(_time, told), default=dt.datetime.now(dt.UTC))
+        events = simulator.events(max(1, count // _EVENTS_PER_STORY), seed)
+    run_id, found = f"{time.time_ns() // 1_000_000:x}", list(events)
+    later = dt.datetime.now(dt.UTC) - max(map(_time, found), default=dt.datetime.now(dt.UTC))
     return source, [
         {
             **event,
-            "eventId": f"{mark}-{event['eventId']}",
-            "userId": f"demo-{mark}-{event['userId']}",
+            "eventId": f"{run_id}-{event['eventId']}",
+            "userId": f"demo-{run_id}-{event['userId']}",
             "timestamp": (_time(event) + later).isoformat(),
         }
-        for event in told
+        for event in found
     ]
 
 
 def _batches(events: Sequence[Event]) -> Iterator[Batch]:
-    """Cuts so that no batch holds the end of a session and the beginning of the user's next one."""
+    """Cuts batches so that none holds the end of one session and the start of the same user's next."""
     batch: list[Event] = []
     latest: dict[str, dt.datetime] = {}
     following = _following(events)
@@ -157,7 +155,7 @@ def _batches(events: Sequence[Event]) -> Iterator[Batch]:
 
 
 def _following(events: Sequence[Event]) -> dict[int, dt.datetime]:
-    """For each event the time of the same user's next one, where there is one."""
+    """The time of the same user's next event, by the index of each event that has one."""
     following: dict[int, dt.datetime] = {}
     previous: dict[str, int] = {}
     for index, event in enumerate(events):
@@ -174,7 +172,7 @@ def _time(event: Event) -> dt.datetime:
 
 @contextlib.asynccontextmanager
 async def _mesh(console: Console, url: str) -> AsyncIterator[tuple[str, bool]]:
-    """The mesh that runs at the address; where none does, one of our own, logging to a file. Tells which it is."""
+    """The address of the mesh at `url`, or of one of our own that logs to a file; and whether it is our own."""
     with contextlib.suppress(httpx.TransportError):
         async with httpx.AsyncClient(base_url=url, timeout=2) as client:
             if (await client.get("/readyz")).status_code == httpx.codes.OK:
@@ -183,20 +181,20 @@ async def _mesh(console: Console, url: str) -> AsyncIterator[tuple[str, bool]]:
     folder = Path("var")
     folder.mkdir(exist_ok=True)
     with (folder / "demo.log").open("w") as log:
-        console.print(f"no mesh answers at {url}; running one for the demonstration (its log: var/demo.log)")
+        console.print(f"no mesh answers at {url}; running one for the demo (log: var/demo.log)")
         policy = folder / "demo-policy.yaml"
-        policy.write_text(_of_the_past(programs.POLICY.read_text()))
+        policy.write_text(_with_long_freshness(programs.POLICY.read_text()))
         environment = {"JOURNEYMESH_POLICY": str(policy.resolve()), **os.environ}
         async with run.running(Console(file=log, highlight=False, width=200), environment) as mesh:
             if not await mesh.readiness:
-                raise CannotRunError("The mesh did not become ready; var/demo.log says why.")
+                raise CannotRunError("The mesh did not become ready; see var/demo.log.")
             yield mesh.url, True
 
 
-def _of_the_past(document: str) -> str:
-    """A policy that helps with what is past as if it happened now: days are told within seconds."""
-    told = yaml.safe_load(document)
-    return yaml.safe_dump({**told, "version": "demo", "freshness": "31d"}, sort_keys=False)
+def _with_long_freshness(document: str) -> str:
+    """The policy, helping even with events of a month ago, because days are replayed within seconds."""
+    policy = yaml.safe_load(document)
+    return yaml.safe_dump({**policy, "version": "demo", "freshness": "31d"}, sort_keys=False)
 
 
 async def _send(client: httpx.AsyncClient, batches: Sequence[Batch], console: Console) -> Findings:
@@ -217,7 +215,7 @@ async def _send(client: httpx.AsyncClient, batches: Sequence[Batch], console: Co
 
 
 async def _track(client: httpx.AsyncClient, events: Sequence[Event]) -> httpx.Response:
-    """Sends, as often as the mesh asks for patience."""
+    """Sends, again whenever the mesh answers 429 or 503."""
     async with asyncio.timeout(_APPLIED_SECONDS):
         while True:
             answer = await client.post("/api/events/track", json={"events": events})
@@ -227,7 +225,7 @@ async def _track(client: httpx.AsyncClient, events: Sequence[Event]) -> httpx.Re
 
 
 def _last_of(batch: Batch) -> list[str]:
-    """The last event of everybody who leaves: shards run side by side, one user's tells nothing of another's."""
+    """The last event of each leaving user; shards are independent, so every user's must be awaited."""
     last = {event["userId"]: event["eventId"] for event in batch.events}
     return [last[user] for user in batch.leaving]
 
@@ -245,13 +243,15 @@ async def _look(client: httpx.AsyncClient, users: Iterable[str], findings: Findi
     async def look(user: str) -> None:
         async with reading:
             risk = (await client.get(f"/api/users/{user}/risk")).raise_for_status().json()
-            told = (await client.get("/api/decisions", params={"userId": user, "limit": 100})).raise_for_status().json()
+            found = (
+                (await client.get("/api/decisions", params={"userId": user, "limit": 100})).raise_for_status().json()
+            )
         findings.levels[risk["assessment"]["level"]] += 1
         for active in risk["signals"]:
             findings.signals.add((user, active["signal"]["type"], active["signalTime"]))
-        findings.reasons.update({each["id"]: (each["reasons"] or ["unknown"])[0] for each in told["decisions"]})
-        # What was offered is mostly over by now: sessions have ended.
-        findings.interventions.update(each["intervention"]["id"] for each in told["decisions"] if each["intervention"])
+        findings.reasons.update({each["id"]: (each["reasons"] or ["unknown"])[0] for each in found["decisions"]})
+        # Decisions, not pending help: most help is over once the session has ended.
+        findings.interventions.update(each["intervention"]["id"] for each in found["decisions"] if each["intervention"])
 
     await asyncio.gather(*map(look, users))
 

@@ -1,7 +1,6 @@
-"""`journeymesh explain`: why somebody was helped, or was not, from one id."""
+"""`journeymesh explain`: why a user was or was not helped, given an id."""
 
 import argparse
-import os
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -10,6 +9,7 @@ import httpx
 from rich.console import Console
 from rich.text import Text
 
+from cli.arguments import add_url
 from cli.story import WIDTH, Json, Section, listed, plain, story
 
 _TRACE_ID: Final = re.compile(r"[0-9a-fA-F]{32}")
@@ -19,13 +19,9 @@ _NOT_FOUND: Final = 404
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of the command."""
-    parser.add_argument("of", metavar="ID", help="id of a decision, of an intervention, or of a trace")
-    parser.add_argument(
-        "--url",
-        default="http://" + os.environ.get("JOURNEYMESH_HTTP_ADDRESS", "127.0.0.1:8080"),
-        help="the gateway (default: %(default)s)",
-    )
+    """Adds the command's options."""
+    parser.add_argument("of", metavar="ID", help="id of a decision, an intervention or a trace")
+    add_url(parser)
 
 
 async def main(arguments: argparse.Namespace) -> int:
@@ -35,29 +31,29 @@ async def main(arguments: argparse.Namespace) -> int:
         async with httpx.AsyncClient(base_url=arguments.url, timeout=30) as client:
             return await explain(client, arguments.of, console)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        console.print(f"journeymesh: {arguments.url} does not tell: {plain(error) or type(error).__name__}")
+        console.print(f"journeymesh: {arguments.url} does not answer: {plain(error) or type(error).__name__}")
         return 1
 
 
 async def explain(client: httpx.AsyncClient, of: str, console: Console) -> int:
-    """Prints the story of what an id names; returns the exit code.
+    """Prints the story of the decision behind an id; returns the exit code.
 
-    Of a trace with several decisions, all are listed, and the story is that of the newest that helped; where none
-    did, of that with the highest risk.
+    A trace with several decisions lists them all, and tells the story of the newest that helped or, if none did, of
+    the one with the highest risk.
     """
     decisions = await _decisions(client, of)
     if not decisions:
         console.print(
-            f"journeymesh: {plain(of)} is no decision, intervention or trace that is known, or no longer; "
-            "GET /api/decisions?userId= lists those of a user."
+            f"journeymesh: no decision, intervention or trace {plain(of)} is known, or it has expired; "
+            "GET /api/decisions?userId= lists a user's decisions."
         )
         return 1
     if len(decisions) > 1:
         _print(console, [listed(decisions)])
-    told = _telling(decisions)
-    user = await _get(client, "/api/users/{}/events", told["userId"], limit=_MOST_EVENTS)
-    receipt = await _get(client, "/api/events/{}", told["eventId"])
-    _print(console, story(told, user["events"] if user else [], receipt))
+    decision = _chosen(decisions)
+    user = await _get(client, "/api/users/{}/events", decision["userId"], limit=_MOST_EVENTS)
+    receipt = await _get(client, "/api/events/{}", decision["eventId"])
+    _print(console, story(decision, user["events"] if user else [], receipt))
     return 0
 
 
@@ -75,7 +71,7 @@ async def _decisions(client: httpx.AsyncClient, of: str) -> Sequence[Json]:
 
 
 async def _get(client: httpx.AsyncClient, path: str, name: str, **query: int) -> Json | None:
-    """What a path answers; None where it knows nothing of the name."""
+    """The answer of a path; None if it is 404."""
     if not name:
         return None
     escaped = "".join(f"%{byte:02X}" for byte in name.encode("utf-8", "replace"))
@@ -86,7 +82,7 @@ async def _get(client: httpx.AsyncClient, path: str, name: str, **query: int) ->
     return dict(found)
 
 
-def _telling(decisions: Sequence[Json]) -> Json:
+def _chosen(decisions: Sequence[Json]) -> Json:
     helping = [each for each in decisions if each["kind"] == "intervene"]
     return helping[0] if helping else max(decisions, key=lambda each: (each["assessment"] or {}).get("score", 0))
 

@@ -1,27 +1,31 @@
-"""`journeymesh replay`: derives archived decisions again, and tells what another policy or model would have decided."""
+"""`journeymesh replay`: derives archived decisions again, and shows what another policy or model would have decided."""
 
 import argparse
 import contextlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 from rich.console import Console
 from rich.progress import track
 
-from cli.moments import EVER_US, moment_us
+from cli.arguments import add_archive
+from cli.policy import read_policy
 from mesh.errors import Unavailable
 from mesh.settings import SettingError, read_or_exit
+from offline import archive
+from offline.decisions import archived, report, what_if
 from offline.settings import Settings
-
-if TYPE_CHECKING:
-    from services.ingest.adapters.archive_events import Archived
-    from services.intervention.policy.domain.policy import Policy
-    from services.scoring.ports import Model
+from services.ingest.archive.adapters.event_rows import Archived
+from services.ingest.archive.adapters.files import ParquetArchive
+from services.intervention.policy.adapters.yaml import parse
+from services.intervention.policy.domain.interpretation import PolicyError, stored_policy
+from services.intervention.policy.domain.policy import Policy
+from services.scoring.adapters.model_directory import UnusableModelError, load
 
 _HOUR_US: Final = 3_600_000_000
-_NO_PICTURE: Final = "No picture was drawn: matplotlib is not installed; `.venv/bin/pip install matplotlib` does it."
+_NO_PICTURE: Final = "No picture was drawn: matplotlib is not installed; run `.venv/bin/pip install matplotlib`."
 
 
 class _Dated(msgspec.Struct):
@@ -33,49 +37,40 @@ class _Policies(msgspec.Struct):
     policies: list[_Dated]
 
 
-class CannotReplayError(Exception):
-    """What was asked cannot be done; the text is one sentence."""
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of the command."""
-    parser.add_argument("--archive", required=True, help="file:///folder or s3://bucket/prefix")
-    parser.add_argument("--from", dest="start_us", type=moment_us, default=0, help="first received time, ISO 8601")
-    parser.add_argument("--to", dest="stop_us", type=moment_us, default=EVER_US, help="received time to stop before")
-    parser.add_argument("--policy", type=Path, metavar="FILE", help="another policy, that decides from --from on")
-    parser.add_argument("--model", metavar="VERSION", help="another model, that scores from --from on")
+    """Adds the command's options."""
+    add_archive(parser)
+    parser.add_argument("--policy", type=Path, metavar="FILE", help="another policy, to decide by from --from on")
+    parser.add_argument("--model", metavar="VERSION", help="another model, to score by from --from on")
     parser.add_argument(
         "--policies",
         type=Path,
         default=Path("policies"),
         metavar="FOLDER",
-        help="documents of the policies that decided, by whatever names, or answers of /api/policies as *.json "
+        help="documents of the policies that decided, under any name, or answers of /api/policies as *.json "
         "(default: %(default)s)",
     )
     parser.add_argument("--models", type=Path, metavar="FOLDER", help="folder of the models that scored")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="where to draw the differences, as PNG")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="where to plot the differences, as PNG")
 
 
 async def main(arguments: argparse.Namespace) -> int:
-    """Replays and tells; 1 where a decision is derived otherwise than archived, or some of the archive is missing."""
+    """Replays and reports; returns 1 if a decision is derived differently or parts of the archive are missing."""
     console = Console(highlight=False)
     try:
         return await _replay(arguments, console)
-    except (SettingError, Unavailable, CannotReplayError) as error:
+    except (SettingError, Unavailable, PolicyError, UnusableModelError) as error:
         console.print(f"journeymesh: {error}", markup=False)
         return 1
 
 
 async def _replay(arguments: argparse.Namespace, console: Console) -> int:
-    # Only this command needs the archive and the models.
-    from offline import archive, decided, what_if, what_if_report
-    from services.ingest.adapters.archive_files import ParquetArchive
-
     policies = _policies(arguments.policies)
     folder = arguments.models or Path(read_or_exit(Settings).models_directory)
-    others = what_if.Others(
-        policy=_policy(arguments.policy) if arguments.policy else None,
-        model=_model(folder / arguments.model) if arguments.model else None,
+    models = {path.parent.name: load(path.parent) for path in sorted(folder.glob("*/model.json"))}
+    alternative = what_if.Alternative(
+        policy=read_policy(arguments.policy)[1] if arguments.policy else None,
+        model=load(folder / arguments.model) if arguments.model else None,
     )
     files = ParquetArchive(arguments.archive)
     found = archive.contents(files, archive.Window(0, -(-arguments.stop_us // _HOUR_US)))
@@ -83,34 +78,35 @@ async def _replay(arguments: argparse.Namespace, console: Console) -> int:
         console.print(archive.NOTHING_YET)
         return 0
     span = what_if.Span(arguments.start_us, arguments.stop_us)
-    replay = what_if.WhatIf(policies, _models(folder), others, span)
+    replay = what_if.WhatIf(policies, models, alternative, span)
 
-    def note(events: "Iterable[Archived]") -> "Iterable[Archived]":
+    def tracked(events: Iterable[Archived]) -> Iterable[Archived]:
         return track(events, "replaying", total=found.row_count, console=console)
 
     try:
-        await replay.run(decided.records(files, found, note))
+        await replay.run(archived.records(files, found, tracked))
     except what_if.UnknownVersionError as error:
-        message = f"{error}: put its document into {arguments.policies}, or the model into {folder}."
-        raise CannotReplayError(message) from None
+        hint = f"put its document into {arguments.policies}, or the model into {folder}."
+        console.print(f"journeymesh: {error}: {hint}", markup=False)
+        return 1
     findings = replay.findings
-    has_other = others != what_if.Others()
-    values = what_if_report.values_of(findings) if has_other else {}
-    what_if_report.tell(console, findings, values, has_other=has_other, gap_count=len(found.gaps))
+    has_other = alternative != what_if.Alternative()
+    values = report.values_of(findings) if has_other else {}
+    report.show(console, findings, values, has_other=has_other, gap_count=len(found.gaps))
     if arguments.plot:
         try:
-            arguments.plot.write_bytes(what_if_report.picture(findings, values))
+            arguments.plot.write_bytes(report.picture(findings, values))
         except ImportError:
             console.print(_NO_PICTURE, markup=False)
     return int(bool(findings.different_count or findings.duplicate_count or found.gaps))
 
 
-def _policies(folder: Path) -> "dict[str, Policy]":
+def _policies(folder: Path) -> dict[str, Policy]:
+    """The policies of a folder, by version. Other files may be there, and documents that are no longer valid."""
     found = {}
     for path in sorted(folder.glob("*.yaml")):
-        # Other files may stand there, and documents of times when they were written otherwise.
-        with contextlib.suppress(CannotReplayError):
-            policy = _policy(path)
+        with contextlib.suppress(PolicyError):
+            _, policy = read_policy(path)
             found[policy.version] = policy
     for path in sorted(folder.glob("*.json")):
         with contextlib.suppress(msgspec.DecodeError):
@@ -118,37 +114,10 @@ def _policies(folder: Path) -> "dict[str, Policy]":
     return found
 
 
-def _served(path: Path) -> "dict[str, Policy]":
-    """The policies of an answer to `GET /api/policies`, by the versions they decided as."""
-    from services.intervention.policy.adapters.yaml import parse
-    from services.intervention.policy.domain.interpretation import PolicyError, stored_policy
-
+def _served(path: Path) -> dict[str, Policy]:
+    """The policies of an answer to `GET /api/policies`, by the version they decided as."""
     found = {}
     for each in msgspec.json.decode(path.read_bytes(), type=_Policies).policies:
-        with contextlib.suppress(PolicyError):  # a newer version's
+        with contextlib.suppress(PolicyError):  # written by a newer release
             found[each.version] = stored_policy(parse(each.document), each.version)
     return found
-
-
-def _policy(path: Path) -> "Policy":
-    from services.intervention.policy.adapters.yaml import parse
-    from services.intervention.policy.domain.interpretation import PolicyError, policy_of
-
-    try:
-        return policy_of(parse(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, PolicyError) as error:
-        message = f"{path} is no policy: {error}"
-        raise CannotReplayError(message) from None
-
-
-def _models(folder: Path) -> "dict[str, Model]":
-    return {path.parent.name: _model(path.parent) for path in sorted(folder.glob("*/model.json"))}
-
-
-def _model(folder: Path) -> "Model":
-    from services.scoring.adapters.model_directory import UnusableModelError, load
-
-    try:
-        return load(folder)
-    except UnusableModelError as error:
-        raise CannotReplayError(str(error)) from None

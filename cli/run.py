@@ -1,5 +1,6 @@
-"""`journeymesh run`: the whole mesh on this machine, with an embedded store and nothing else."""
+"""`journeymesh run`: the whole mesh on this machine, needing nothing but its embedded store."""
 
+import argparse
 import asyncio
 import contextlib
 import os
@@ -14,29 +15,19 @@ from urllib.parse import urlsplit
 import httpx
 from rich.console import Console
 
-from cli import programs
-from cli.guard import guarding
-from cli.programs import RunSettings
-from cli.store import CannotRunError, answering, taken
-from cli.supervisor import Program, Supervisor
-from cli.watch import Probe, over_grpc, over_http, over_redis, watch
+import topology
+from cli.local import programs
+from cli.local.guard import guarding
+from cli.local.programs import RunSettings
+from cli.local.store import CannotRunError, answering, taken
+from cli.local.supervisor import Program, Supervisor
+from cli.local.watch import Probe, over_grpc, over_http, over_redis, watch
 from mesh import server
 from mesh.settings import read_or_exit
 
 _PATIENCE_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.1
-_ADDRESSES: Final = {
-    "JOURNEYMESH_HTTP_ADDRESS": "127.0.0.1:8080",
-    "JOURNEYMESH_INGEST_LISTEN": "127.0.0.1:7101",
-    "JOURNEYMESH_FEATURES_LISTEN": "127.0.0.1:7102",
-    "JOURNEYMESH_SCORING_LISTEN": "127.0.0.1:7103",
-    "JOURNEYMESH_VIDEO_LISTEN": "127.0.0.1:7104",
-    "JOURNEYMESH_INTERVENTION_LISTEN": "127.0.0.1:7105",
-    "JOURNEYMESH_DISPATCHER_LISTEN": "127.0.0.1:7106",
-    "JOURNEYMESH_ARCHIVER_LISTEN": "127.0.0.1:7107",
-}
-
-
+_ADDRESSES: Final = {each.listen_setting: each.address for each in topology.PROCESSES.values()}
 _README_URL: Final = "http://127.0.0.1:8080"
 EXAMPLE: Final = (
     """curl -X POST http://127.0.0.1:8080/api/events/track -H 'content-type: application/json' -d '{"events": [
@@ -46,10 +37,14 @@ EXAMPLE: Final = (
   {"userId": "demo-user", "eventType": "struggle_signal", "properties": {"page": "/calculator", "attempts": 3}}]}'
 curl http://127.0.0.1:8080/api/interventions/demo-user/pending"""
 )
-"""The README's struggle, and the help it brings."""
+"""The README's struggle, and the help that follows."""
 
 
-async def main() -> int:
+def add_arguments(_: argparse.ArgumentParser) -> None:
+    """Adds nothing: this command has settings only."""
+
+
+async def main(_: argparse.Namespace) -> int:
     """Runs the mesh until Ctrl-C; returns the exit code."""
     read_or_exit(RunSettings)
     console = Console(highlight=False)
@@ -73,11 +68,11 @@ async def _run(console: Console, environment: Mapping[str, str]) -> None:
             _greet(mesh, is_ready=await mesh.readiness)
             await asyncio.Event().wait()
         finally:
-            mesh.supervisor.say("ending")
+            mesh.supervisor.say("stopping")
 
 
 class Mesh(NamedTuple):
-    """A mesh that runs: `readiness` ends with whether it became ready."""
+    """A running mesh; `readiness` resolves to whether it became ready."""
 
     supervisor: Supervisor
     readiness: asyncio.Task[bool]
@@ -90,13 +85,13 @@ async def running(console: Console, environment: Mapping[str, str]) -> AsyncIter
     """The whole mesh, for as long as the block lasts.
 
     Raises:
-        CannotRunError: the folder or an address is taken, or the store does not start.
+        CannotRunError: the folder or an address is in use, or the store does not start.
     """
     settings = read_or_exit(RunSettings, environment)
     folder = Path(settings.folder).resolve()
     with contextlib.ExitStack() as stack:
         lock = stack.enter_context(taken(folder))
-        if complaint := _taken(environment, settings):
+        if complaint := _address_in_use(environment, settings):
             raise CannotRunError(complaint)
         guard = stack.enter_context(guarding([lock]))
         sockets = stack.enter_context(tempfile.TemporaryDirectory(prefix="journeymesh-"))
@@ -112,8 +107,8 @@ async def _supervised(
     supervisor: Supervisor, settings: RunSettings, store: Program | None, services: Sequence[Program]
 ) -> AsyncIterator[Mesh]:
     started = time.monotonic()
-    if told := programs.metrics_addresses(settings):
-        ports = [f"{name} {address.rpartition(':')[2]}" for name, address in told.items()]
+    if addresses := programs.metrics_addresses(settings):
+        ports = [f"{name} {address.rpartition(':')[2]}" for name, address in addresses.items()]
         supervisor.say(f"metrics on 127.0.0.1: {', '.join(ports)}")
     probes = _probes(settings, services)
     if store is not None:
@@ -136,7 +131,7 @@ async def _supervised(
 
 
 def _probes(settings: RunSettings, services: Sequence[Program]) -> dict[str, Probe]:
-    """How each program is asked whether it answers."""
+    """The liveness probe of each program."""
     listens = {each.name: each.environment["JOURNEYMESH_PROBE_LISTEN"] for each in services}
     return {
         "gateway": over_http(f"{settings.gateway_url}/healthz"),
@@ -160,25 +155,25 @@ async def _await_ready(url: str) -> bool:
 def _greet(mesh: Mesh, *, is_ready: bool) -> None:
     url, seconds = mesh.url, time.monotonic() - mesh.started
     if not is_ready:
-        mesh.supervisor.say(f"not ready after {_PATIENCE_SECONDS:.0f} s; {url}/readyz says what is missing")
+        mesh.supervisor.say(f"not ready after {_PATIENCE_SECONDS:.0f} s; see {url}/readyz for what is missing")
         return
     for line in greeting(url, seconds):
         mesh.supervisor.say(line)
 
 
 def greeting(url: str, seconds: float) -> list[str]:
-    """What to try with a mesh that became ready after so many seconds: the README's example."""
+    """What to print once the mesh is ready: the README's example, at its address."""
     return [
         f"ready after {seconds:.1f} s: {url}",
         "try, in another terminal:",
         *EXAMPLE.replace(_README_URL, url).splitlines(),
-        f"or read {url}/docs; `make demo` runs a mesh of its own, once this one is ended",
-        "Ctrl-C ends everything; what was sent is kept under var/",
+        f"or read {url}/docs; `make demo` runs a mesh of its own, once this one is stopped",
+        "Ctrl-C stops everything; what was sent is kept under var/",
     ]
 
 
-def _taken(environment: Mapping[str, str], settings: RunSettings) -> str | None:
-    """A sentence about the first address that is not to be had; None where all are."""
+def _address_in_use(environment: Mapping[str, str], settings: RunSettings) -> str | None:
+    """A sentence about the first address that is not free; None if all are."""
     addresses = {name: environment.get(name, default) for name, default in _ADDRESSES.items()}
     wanted = [*addresses.items()]
     if not programs.has_own_store(environment):
@@ -197,5 +192,5 @@ def _taken(environment: Mapping[str, str], settings: RunSettings) -> str | None:
             try:
                 probe.bind((host, port))
             except OSError as error:
-                return f"{address} cannot be used ({error.strerror}); end what listens there or set {name}."
+                return f"{address} is not available ({error.strerror}); stop what listens there or set {name}."
     return None

@@ -12,39 +12,39 @@ WIDTH: Final = 80
 
 _BAR: Final = 20
 _WITHDRAWALS: Final = {
-    "solved": "the trouble it was for is over",
+    "solved": "the problem it was for is solved",
     "session_ended": "the session has ended",
-    "identified": "what is known of the user under another id speaks against it",
+    "identified": "what the user did under another id rules it out",
 }
 _EVENTS: Final = 6
 
 
 class Section(NamedTuple):
-    """A heading and what stands below it."""
+    """A heading and the lines below it."""
 
     title: str
     lines: Sequence[str]
 
 
 def story(decision: Json, events: Sequence[Json], receipt: Json | None) -> Iterator[Section]:
-    """The sections of a decision. `events` are the user's last, newest first; `receipt` is that of its event."""
+    """A decision's sections, given the user's last events, newest first, and the receipt of the event it is about."""
     yield Section(_title(decision), _reasons(decision))
     yield Section(f"What happened to {plain(decision['userId'])}", _events(decision, events, receipt))
     if decision["features"]:
-        yield Section(f"What was known ({decision['featureSchemaVersion']})", _features(decision["features"]))
+        yield Section(f"Features ({decision['featureSchemaVersion']})", _features(decision["features"]))
     if decision["assessment"]:
         yield Section(_risk(decision["assessment"]), _contributions(decision))
-    yield Section("What could have been done", _candidates(decision))
+    yield Section("Candidates", _candidates(decision))
     if decision["exposure"]:
-        yield Section("What is measured", _exposure(decision["exposure"]))
+        yield Section("Experiment", _exposure(decision["exposure"]))
     if decision["intervention"]:
-        yield Section("What was said", _wording(decision["intervention"]))
-        yield Section("How it went out", _deliveries(decision["deliveries"], decision["intervention"]))
-        yield Section("What came of it", _came(decision))
+        yield Section("Message", _message(decision["intervention"]))
+        yield Section("Deliveries", _deliveries(decision["deliveries"], decision["intervention"]))
+        yield Section("Outcome", _outcome(decision))
 
 
 def listed(decisions: Sequence[Json], most: int = 10) -> Section:
-    """Decisions in a line each, in the order given."""
+    """One line per decision, in the order given."""
     lines = [
         f"{_clock(each['decisionTime'])}  {plain(each['id']):24.24}  {each['kind']:9}  {_word(_reason(each)):24.24}"
         f" {each['assessment']['score'] if each['assessment'] else 0:5.1f}"
@@ -56,7 +56,7 @@ def listed(decisions: Sequence[Json], most: int = 10) -> Section:
 
 
 def plain(text: object) -> str:
-    """A text of a client without what a terminal would obey."""
+    """A client's text without control characters, which a terminal would obey."""
     return "".join(each if each.isprintable() else "?" for each in str(text))
 
 
@@ -72,7 +72,7 @@ def _reasons(decision: Json) -> list[str]:
     return [
         *_wrapped(decision["explanation"] or _word(_reason(decision))),
         *_wrapped(f"Also: {further}." if further else ""),
-        *_taken_back(decision.get("withdrawn")),
+        *_withdrawn(decision.get("withdrawn")),
         *_wrapped(", ".join(versions)),
         *_wrapped(f"trace {decision['traceId']}"),
     ]
@@ -114,7 +114,7 @@ def _contributions(decision: Json) -> list[str]:
     indicators = assessment["indicators"]
     if indicators:
         rest = assessment["score"] - sum(each["contribution"] for each in indicators)
-        what = "the other rules and features, and what is usual for all"
+        what = "the other rules and features, and the base rate"
         indicators = [*indicators, {"name": "all else", "contribution": rest, "reason": what}]
     largest = max((abs(each["contribution"]) for each in indicators), default=0) or 1
     return [
@@ -129,7 +129,7 @@ def _contributions(decision: Json) -> list[str]:
 def _candidates(decision: Json) -> list[str]:
     candidates = decision["candidates"]
     if not candidates:
-        return [f"It did not come to a choice: {_word(_reason(decision))}."]
+        return [f"No candidates were considered: {_word(_reason(decision))}."]
     lines = [f"  {'action':24} {'channel':8} {'success':>7} {'propensity':>10}"]
     for each in candidates:
         is_nothing = each["action"] == "none"
@@ -138,36 +138,36 @@ def _candidates(decision: Json) -> list[str]:
         action = "do nothing" if is_nothing else plain(each["action"])
         mark = ">" if each["isChosen"] else " "
         lines.append(_cut(f"{mark} {action:24.24} {plain(each['channel']):8.8} {success:>7} {chance}"))
-    drawn = f"The number drawn was {decision['draw']:.6f}; what was done had a propensity of "
+    drawn = f"The draw was {decision['draw']:.6f}; the chosen candidate's propensity was "
     return [*lines, f"{drawn}{decision['propensity']:.3f}."]
 
 
 def _exposure(exposure: Json) -> list[str]:
     of = f"experiment {plain(exposure['experiment'])}" if exposure["experiment"] else "the experiment"
     if exposure["isTreated"]:
-        return [f"From here on the user counts among the helped of {of}."]
-    return [f"The user is held out: from here on counted among those {of} does not help."]
+        return [f"From here on the user is in the treated group of {of}."]
+    return [f"From here on the user is in the holdout of {of}: no help."]
 
 
-def _wording(intervention: Json) -> list[str]:
+def _message(intervention: Json) -> list[str]:
     said = _wrapped(f"“{intervention['message']}”")
     wording = intervention["wording"]
     if wording is None:
-        return [*said, "The words are the template's; no model was asked, or it has not answered yet."]
+        return [*said, "The words come from the template; no model was asked, or it has not answered yet."]
     who = f"{plain(wording['modelId'])}, prompt {plain(wording['promptVersion'])} ({wording['promptHash'][:12]})"
     cost = "from the cache" if wording["isCached"] else f"${wording['costMicroUsd'] / 1e6:.6f}"
     tokens = f"{wording['inputTokens']} + {wording['outputTokens']} tokens, {cost}"
     if wording["isUsed"]:
-        return [*said, *_wrapped(f"The words are those of {who}: {tokens}.")]
+        return [*said, *_wrapped(f"The words come from {who}: {tokens}.")]
     why = f"was not used: {_word(wording['refusal'])}"
-    return [*said, *_wrapped(f"The words are the template's. {who} {why}; {tokens}.")]
+    return [*said, *_wrapped(f"The words come from the template. {who} {why}; {tokens}.")]
 
 
 def _deliveries(deliveries: Sequence[Json], intervention: Json) -> list[str]:
     if not deliveries:
         others = {intervention["channel"], *intervention["alsoChannels"]} - {"in_app"}
-        told = f"nothing is known of messages by {', '.join(sorted(map(plain, others)))}, or no longer"
-        return _wrapped(told) if others else ["in the product alone"]
+        unknown = f"no delivery by {', '.join(sorted(map(plain, others)))} is known, or it has expired"
+        return _wrapped(unknown) if others else ["in the product only"]
     return [
         _cut(
             f"{plain(each['channel']):8} {each['state'] or '?'} by {plain(each['provider']) or 'nobody'}, tries: "
@@ -177,17 +177,17 @@ def _deliveries(deliveries: Sequence[Json], intervention: Json) -> list[str]:
     ]
 
 
-def _came(decision: Json) -> list[str]:
+def _outcome(decision: Json) -> list[str]:
     outcome, reason = decision["outcome"] or "nothing yet", decision.get("withdrawalReason")
     why = _WITHDRAWALS.get(reason or "")
     return _wrapped(f"{outcome}: {why}" if why else outcome)
 
 
-def _taken_back(withdrawn: Json | None) -> list[str]:
+def _withdrawn(withdrawn: Json | None) -> list[str]:
     if withdrawn is None:
         return []
-    why = _WITHDRAWALS.get(withdrawn["reason"] or "", "it was no longer of use")
-    return _wrapped(f"With this event {withdrawn['interventionId']} was taken back: {why}.")
+    why = _WITHDRAWALS.get(withdrawn["reason"] or "", "it was no longer useful")
+    return _wrapped(f"This event withdrew {withdrawn['interventionId']}: {why}.")
 
 
 def _reason(decision: Json) -> str | None:
@@ -199,7 +199,7 @@ def _word(reason: str | None) -> str:
 
 
 def _clock(time: str | None) -> str:
-    """The time of day of a time in RFC 3339."""
+    """The time of day of an RFC 3339 time."""
     return (time or "")[11:19] or "--:--:--"
 
 

@@ -5,9 +5,9 @@ import logging
 import uvloop
 
 from gateway.app import Application
-from gateway.core import assemble
-from gateway.operation import watch_services
-from gateway.peers import dialled
+from gateway.core import bootstrap
+from gateway.peers import connect
+from gateway.routes.operation import watch_services
 from gateway.serving import listen, serve
 from gateway.settings import LogSettings, Settings, TelemetrySettings
 from mesh import log, telemetry
@@ -22,11 +22,11 @@ _log = logging.getLogger("gateway")
 
 
 async def run(settings: Settings, tracing: Telemetry, tls: Tls | None) -> None:
-    """Serves until the process is told to end."""
+    """Serves until the process is to end."""
     stop = stop_signal()
     listener = listen(settings.address)
-    async with dialled(settings, tracing, tls) as peers:
-        core = assemble(settings, peers, tracing, stop)
+    async with connect(settings, tracing, tls) as peers:
+        core = bootstrap(settings, peers, tracing, stop)
         spare_collections()
         async with beside(watch_services(core), tell_end(tls, tracing.metrics)):
             await serve(Application(core, system_clock), listener, stop, settings)

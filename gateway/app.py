@@ -1,4 +1,4 @@
-"""The gateway as an ASGI application: finds the route, gives it a span, turns its errors into problems, counts."""
+"""The gateway as an ASGI application: finds the route, opens a span, turns errors into problems, counts."""
 
 import contextlib
 import functools
@@ -9,19 +9,20 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from gateway import cors, parameters, problems, web
+from gateway.contract.route import SWITCHING, Route
 from gateway.core import Core
+from gateway.http import asgi, cors, parameters, problems
+from gateway.http.asgi import Answer, ClientGone, Headers, Receive, Request, Scope, Send, Socket, Stream
+from gateway.http.sending import is_large, send_answer, send_socket, send_stream
+from gateway.http.slow_clients import ReadTimeout
 from gateway.metrics import count_request
-from gateway.pace import Pace
-from gateway.routes import ROUTES
-from gateway.routing import SWITCHING, Found, Route, Router, allowed
-from gateway.sending import is_large, send_answer, send_socket, send_stream
-from gateway.web import Answer, ClientGone, Headers, Receive, Request, Scope, Send, Socket, Stream
+from gateway.routes.router import Found, Router, allowed
+from gateway.routes.table import ROUTES
 from mesh import registry, semconv, telemetry
 from mesh.clock import Clock
 from mesh.errors import InvalidArgument, NotFound
 
-# Asked every few seconds by who watches the process: a trace of each would hide the others.
+# Probed every few seconds; their traces would bury the others.
 _PROBED: Final = frozenset(("/healthz", "/startupz", "/readyz", "/metrics"))
 _PATH_NOT_FOUND: Final = "unknown path"  # the route's name in metrics and spans
 
@@ -37,12 +38,12 @@ class Application:
         self._router = Router(ROUTES)
         self._origins = cors.origins(core.settings.cors_origins)
         self._proxies = core.settings.proxies
-        self._pace = Pace(core.settings.body_seconds)
+        self._read_timeout = ReadTimeout(core.settings.body_seconds)
         self._tracer = core.telemetry.tracer
         self._untraced = telemetry.off().tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one request; the handshake of a socket is a GET like any other."""
+        """Serves one request; a WebSocket handshake is a GET like any other."""
         if scope["type"] == "websocket":
             scope["method"] = "GET"
         if scope["type"] in {"http", "websocket"}:
@@ -60,12 +61,12 @@ class Application:
             seconds = time.perf_counter() - began
             headers = (
                 (b"x-trace-id", request.trace_id.hex().encode()),
-                web.AS_SAID,
+                asgi.NOSNIFF,
                 *cors.headers(scope, self._origins),
                 *self._headers(answer),
             )
             try:
-                with contextlib.suppress(OSError, TimeoutError, ClientGone):  # the client is gone or reads no more
+                with contextlib.suppress(OSError, TimeoutError, ClientGone):  # the client is gone or does not read
                     await self._send(answer, headers, request, send)
             finally:
                 request.release()
@@ -78,29 +79,29 @@ class Application:
         if isinstance(answer, Stream):
             await send_stream(answer, headers, request, send)
         elif isinstance(answer, Socket):
-            await send_socket(answer, headers, request, send, functools.partial(self._hear, answer, request))
+            await send_socket(answer, headers, request, send, functools.partial(self._respond, answer, request))
         else:
             await send_answer(answer, headers, request, send)
 
     def _headers(self, answer: Answer | Stream | Socket) -> Headers:
-        """An answer's own; a connection ends with its next answer once the process is to end."""
+        """The headers of an answer; once the process is ending, the answer closes its connection."""
         if isinstance(answer, Socket):
             return ()
         headers = answer.headers
         if not any(name == b"cache-control" for name, _ in headers):
-            headers = (*headers, web.NOT_KEPT)
-        is_last = self._core.closing.is_set() and problems.CLOSING not in headers
-        return (*headers, problems.CLOSING) if is_last else headers
+            headers = (*headers, asgi.NO_STORE)
+        is_last = self._core.closing.is_set() and problems.CONNECTION_CLOSE not in headers
+        return (*headers, problems.CONNECTION_CLOSE) if is_last else headers
 
-    async def _hear(self, socket: Socket, opened: Request, message: str | bytes) -> bytes:
-        """What a message of a socket is answered; it is a request of its own, in a trace of its own."""
+    async def _respond(self, socket: Socket, opened: Request, message: str | bytes) -> bytes:
+        """The answer to a socket's message, which is a request with a trace of its own."""
         with self._span(semconv.SPAN_HEAR) as span:
             request = self._request(opened.scope, opened.receive, span)
             request.parameters = opened.parameters
-            return await socket.hear(request, message)
+            return await socket.respond(request, message)
 
     async def _answer(self, request: Request) -> tuple[str, Answer | Stream | Socket]:
-        """The path of the table and what it answers; every error is an answer."""
+        """The route's path and its answer; every error becomes an answer."""
         path = _PATH_NOT_FOUND
         try:
             found = self._router.find(request.scope.get("raw_path") or request.scope["path"].encode())
@@ -110,9 +111,9 @@ class Application:
             return path, await self._routed(found, request)
         except ClientGone:
             return path, Answer(499, b"")
-        except Exception as error:  # noqa: BLE001 - what it is, is told or logged
-            told = problems.understood(error, f"{request.scope['method']} {path}")
-            return path, problems.answer(told, request.trace_id)
+        except Exception as error:  # noqa: BLE001 - it is reported or logged
+            known = problems.as_mesh_error(error, f"{request.scope['method']} {path}")
+            return path, problems.answer(known, request.trace_id)
 
     async def _routed(self, found: Found, request: Request) -> Answer | Stream | Socket:
         route = _route(found, request.scope["method"])
@@ -130,12 +131,12 @@ class Application:
             request.query = parameters.query(request.scope, [parameter.name for parameter in route.query])
         if route.is_always_served:
             return await route.serve(self._core, request)
-        self._core.intake.enter(request.address)
+        self._core.admission.enter(request.address)
         try:
             answer = await route.serve(self._core, request)
         finally:
-            self._core.intake.leave(request.address)
-        # What has changed something is told, whatever it takes.
+            self._core.admission.leave(request.address)
+        # The result of a change is answered even beyond the limit.
         if request.scope["method"] == "GET" and isinstance(answer, Answer) and is_large(answer):
             request.hold(len(answer.body))
         return answer
@@ -152,17 +153,17 @@ class Application:
             ids.trace_id.to_bytes(16, "big"),
             span_id,
             self._proxies.address(scope),
-            self._core.intake,
-            self._pace,
+            self._core.admission,
+            self._read_timeout,
             has_more=scope["type"] == "http",
         )
 
     def _span(self, name: str, scope: Scope | None = None) -> contextlib.AbstractContextManager[trace.Span]:
-        """A span in the client's trace, where the scope tells of one; else in a trace of its own."""
+        """A span in the client's trace if the scope names one, else in a new trace."""
         parent = Context()
-        told = web.header(scope, b"traceparent") if scope else ""
-        if scope and told:
-            parent = _traceparent.extract({"traceparent": told, "tracestate": web.header(scope, b"tracestate")})
+        traceparent = asgi.header(scope, b"traceparent") if scope else ""
+        if scope and traceparent:
+            parent = _traceparent.extract({"traceparent": traceparent, "tracestate": asgi.header(scope, b"tracestate")})
         tracer = self._untraced if scope and scope["path"] in _PROBED else self._tracer
         span = tracer.start_span(name, context=parent, kind=trace.SpanKind.SERVER)
         return trace.use_span(span, end_on_exit=True)

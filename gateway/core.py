@@ -1,45 +1,62 @@
-"""What the routes work with: one value, made in the composition root."""
+"""Everything the routes work with, as one value that the composition root makes."""
 
 import asyncio
 import dataclasses
+from collections.abc import Collection
+from typing import Final
 
-from gateway.coalesce import Coalescer
-from gateway.intake import LEAST_BYTES, Intake
+from gateway.accepting.coalescer import Coalescer
+from gateway.http.admission import MIN_ADDRESS_BYTES, AdmissionControl, OpenStreams
+from gateway.http.shares import Shares, share
 from gateway.metrics import count_events
 from gateway.peers import Peers
 from gateway.settings import Settings
-from gateway.shares import Shares, share
-from gateway.startup import Startup
-from gateway.streams import Streams
 from mesh import registry
 from mesh.telemetry import Telemetry
+
+# A service that stays away longer does not keep the gateway from starting; its routes answer 503.
+_PATIENCE_SECONDS: Final = 60.0
+
+
+class Startup:
+    """Which services have not been reached since the process began: a kubelet sends no traffic before."""
+
+    def __init__(self, services: Collection[str]) -> None:
+        self._unreached = [*services]
+        self._began = asyncio.get_running_loop().time()
+
+    def note(self, lost: Collection[str]) -> None:
+        """Records which services do not serve now."""
+        self._unreached = [name for name in self._unreached if name in lost]
+
+    def unreached(self) -> list[str]:
+        """The services to wait for; none once each was reached, or after a minute."""
+        waited = asyncio.get_running_loop().time() - self._began
+        return self._unreached if waited < _PATIENCE_SECONDS else []
 
 
 @dataclasses.dataclass(frozen=True)
 class Core:
-    """The services, the way events take to ingest, what is under way.
-
-    `closing` is set once the process is to end.
-    """
+    """The services, the way to ingest, and the limits; `closing` is set once the process is to end."""
 
     settings: Settings
     peers: Peers
     coalescer: Coalescer
     telemetry: Telemetry
     closing: asyncio.Event
-    intake: Intake
+    admission: AdmissionControl
     startup: Startup
-    streams: Streams
+    streams: OpenStreams
 
 
-def assemble(settings: Settings, peers: Peers, telemetry: Telemetry, closing: asyncio.Event) -> Core:
-    """The core over services; `closing` tells that the process is to end."""
+def bootstrap(settings: Settings, peers: Peers, telemetry: Telemetry, closing: asyncio.Event) -> Core:
+    """Makes the core from its settings and services."""
     wait_seconds = settings.wait_milliseconds / 1000
     percent = settings.address_percent
-    waiting = Shares(settings.waiting_bytes, share(settings.waiting_bytes, percent, LEAST_BYTES))
+    waiting = Shares(settings.waiting_bytes, share(settings.waiting_bytes, percent, MIN_ADDRESS_BYTES))
     coalescer = Coalescer(peers.accept, telemetry, settings.rpc_events, waiting, wait_seconds)
-    intake = Intake(settings.request_count, settings.request_bytes, percent)
-    streams = Streams(settings.stream_count, share(settings.stream_count, percent), settings.user_stream_count)
+    admission = AdmissionControl(settings.request_count, settings.request_bytes, percent)
+    streams = OpenStreams(settings.stream_count, share(settings.stream_count, percent), settings.user_stream_count)
     count_events(telemetry.metrics, 0, 0, 0)
     telemetry.metrics.tell(registry.STREAMS, 0)
-    return Core(settings, peers, coalescer, telemetry, closing, intake, Startup(peers.health), streams)
+    return Core(settings, peers, coalescer, telemetry, closing, admission, Startup(peers.health), streams)

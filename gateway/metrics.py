@@ -1,18 +1,16 @@
-"""What the gateway counts: requests and events."""
+"""The gateway's own counts: requests and verdicts."""
 
 from typing import Final
 
 from mesh import registry
 from mesh.metrics import OTHER, Metrics
 
-MEDIA_TYPE: Final = "text/plain"
-
-# A client may call with any word as method; each would be a series of its own.
+# Clients may send any word as a method, and each would be a series of its own.
 _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 
 def count_request(metrics: Metrics, method: str, route: str, status: int) -> None:
-    """Counts a request that was answered; `route` is the path of the table, never the client's."""
+    """Counts an answered request; `route` is the route's path, never the client's."""
     metrics.count(registry.REQUESTS, 1, method if method in _METHODS else OTHER, route, str(status))
 
 

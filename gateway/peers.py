@@ -1,9 +1,9 @@
-"""The five services behind the gateway, as typed stubs over channels of the mesh."""
+"""The five services behind the gateway, as typed stubs over the mesh's channels."""
 
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
@@ -15,26 +15,30 @@ from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServic
 from journeymesh.scoring.v1.scoring_pb2_grpc import ScoringServiceStub
 from journeymesh.video.v1.video_pb2_grpc import VideoServiceStub
 
-from gateway.ingest_versions import Accept
 from gateway.settings import Settings
 from mesh import channel
 from mesh.errors import MeshError
 from mesh.telemetry import Telemetry
 from mesh.tls import Tls
 
-if TYPE_CHECKING:  # these names stand in the stubs only
+if TYPE_CHECKING:  # these names exist in the stubs only
     from journeymesh.features.v1.features_pb2_grpc import FeaturesServiceAsyncStub
     from journeymesh.ingest.v1.ingest_pb2_grpc import IngestServiceAsyncStub
     from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceAsyncStub
     from journeymesh.scoring.v1.scoring_pb2_grpc import ScoringServiceAsyncStub
     from journeymesh.video.v1.video_pb2_grpc import VideoServiceAsyncStub
 
+_SERVICES: Final = ("ingest", "features", "scoring", "video", "intervention")
+"""The services, named as the settings name their addresses."""
 _HEALTH_SECONDS: Final = 1.0
+
+Accept = Callable[[bytes], Awaitable[ingest_pb2.AcceptEventsResponse]]
+"""Sends a serialized `AcceptEventsRequest`."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Peers:
-    """The services; `accept` is ingest's AcceptEvents for a request that is serialized already."""
+    """The services; `accept` is ingest's AcceptEvents for a serialized request."""
 
     ingest: "IngestServiceAsyncStub"
     features: "FeaturesServiceAsyncStub"
@@ -45,25 +49,18 @@ class Peers:
     health: Mapping[str, Any]
 
     async def lost(self) -> list[str]:
-        """The names of the services that do not say they serve."""
+        """The names of the services that do not report that they serve."""
         states = await asyncio.gather(*(_serves(stub) for stub in self.health.values()))
         return [name for name, serves in zip(self.health, states, strict=True) if not serves]
 
 
 @contextlib.asynccontextmanager
-async def dialled(settings: Settings, telemetry: Telemetry, tls: Tls | None) -> AsyncIterator[Peers]:
-    """The services where the settings say they are; the channels close with the block."""
-    targets = {
-        "ingest": settings.ingest,
-        "features": settings.features,
-        "scoring": settings.scoring,
-        "video": settings.video,
-        "intervention": settings.intervention,
-    }
+async def connect(settings: Settings, telemetry: Telemetry, tls: Tls | None) -> AsyncIterator[Peers]:
+    """Connects to the services at the settings' addresses; the channels close with the block."""
     async with contextlib.AsyncExitStack() as stack:
         channels = {
-            name: await stack.enter_async_context(channel.dial(target, telemetry, tls))
-            for name, target in targets.items()
+            name: await stack.enter_async_context(channel.dial(getattr(settings, name), telemetry, tls))
+            for name in _SERVICES
         }
         yield over(channels)
 
@@ -82,7 +79,7 @@ def over(channels: Mapping[str, grpc.aio.Channel]) -> Peers:
         video=VideoServiceStub(channels["video"]),
         intervention=InterventionServiceStub(channels["intervention"]),
         accept=accept,
-        health={name: health_pb2_grpc.HealthStub(dialled) for name, dialled in channels.items()},
+        health={name: health_pb2_grpc.HealthStub(each) for name, each in channels.items()},
     )
 
 

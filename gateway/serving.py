@@ -1,4 +1,4 @@
-"""Serving an application over HTTP until the process is told to end."""
+"""Serves the application over HTTP until the process is to end."""
 
 import asyncio
 import contextlib
@@ -13,23 +13,21 @@ from typing import Final
 import uvicorn
 
 from gateway.app import Application
-from gateway.bounds import bounds
-from gateway.connections import Connection
+from gateway.http.connections import Connection, ConnectionLimits, SocketConnection
+from gateway.http.slow_clients import ReadTimeout, drop_slow_readers
 from gateway.settings import Settings
-from gateway.socket_connection import SocketConnection
-from gateway.unread import leave_who_does_not_read
 
 _DRAIN_SECONDS: Final = 20
-# Longer than load balancers keep a connection, so that they close first.
+# Longer than load balancers keep idle connections, so that they close first.
 _KEEP_ALIVE_SECONDS: Final = 75
 _BACKLOG: Final = 2048
-# Files that are open beside the clients' connections: logs, channels, libraries.
+# Open files besides the clients' connections: logs, channels, libraries.
 _OTHER_FILES: Final = 256
-# A client says what became of an intervention, nothing longer.
+# Clients report outcomes, nothing longer.
 _MESSAGE_BYTES: Final = 4096
 _PING_SECONDS: Final = 20.0
-_LOOK_SECONDS: Final = 0.05
-# After so long a client that takes nothing, as one that went through a tunnel, is taken for gone.
+_INTERVAL_SECONDS: Final = 0.05
+# A client that acknowledges nothing for this long, as in a tunnel, is considered gone.
 _GONE_MILLISECONDS: Final = 60_000
 
 _log = logging.getLogger(__name__)
@@ -38,12 +36,12 @@ _log = logging.getLogger(__name__)
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leaves signals to the composition root: it has more to close than the server."""
+        """Leaves signals to the composition root, which has more to close than the server."""
         yield
 
 
 def listen(address: str) -> socket.socket:
-    """A socket that listens on `host:port`; ends the process with one sentence where it cannot."""
+    """A socket that listens on `host:port`; exits with one sentence if that fails."""
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
     try:
@@ -52,10 +50,10 @@ def listen(address: str) -> socket.socket:
         family, *_, where = found[0]
     except (OSError, ValueError):
         sys.exit(f"journeymesh: {address} is no address to listen on; JOURNEYMESH_HTTP_ADDRESS must be host:port.")
-    # With the protocol named, asyncio turns Nagle's algorithm off; without, answers wait 40 ms for an acknowledgement.
+    # With an explicit protocol asyncio disables Nagle's algorithm; otherwise answers wait 40 ms for an acknowledgement.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):  # connections have it from the listener; elsewhere the system's own holds
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # connections inherit it; elsewhere the system's default applies
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _GONE_MILLISECONDS)
     try:
         listener.bind(where)
@@ -68,12 +66,12 @@ def listen(address: str) -> socket.socket:
 
 
 def is_loopback(host: object) -> bool:
-    """Whether only this machine reaches the host."""
+    """Whether the host can be reached from this machine only."""
     return ipaddress.ip_address(str(host).partition("%")[0]).is_loopback
 
 
 def connections_within_files(wanted: int) -> int:
-    """As many of the wanted connections as the process may open files for; asks for more files where it may."""
+    """How many of the wanted connections the process has files for; raises its limit if it may."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = wanted + _OTHER_FILES
     if soft != resource.RLIM_INFINITY and soft < needed:
@@ -83,12 +81,15 @@ def connections_within_files(wanted: int) -> int:
 
 
 async def serve(application: Application, listener: socket.socket, stop: asyncio.Event, settings: Settings) -> None:
-    """Serves until `stop` is set, then lets clients leave and running requests finish."""
-    shared = {"bounds": bounds(settings, connections_within_files(settings.connection_count))}
+    """Serves until `stop` is set, then lets clients leave and requests in progress finish."""
+    max_connections = connections_within_files(settings.connection_count)
+    limits = ConnectionLimits.of(
+        max_connections, settings.address_percent, settings.proxies, ReadTimeout(settings.body_seconds)
+    )
     config = uvicorn.Config(
         application,
-        http=type("ServerConnection", (Connection,), shared),
-        ws=type("ServerSocketConnection", (SocketConnection,), shared),
+        http=type("ServerConnection", (Connection,), {"limits": limits}),
+        ws=type("ServerSocketConnection", (SocketConnection,), {"limits": limits}),
         ws_max_size=_MESSAGE_BYTES,
         ws_ping_interval=_PING_SECONDS,
         ws_ping_timeout=_PING_SECONDS,
@@ -104,7 +105,7 @@ async def serve(application: Application, listener: socket.socket, stop: asyncio
     )
     server = _Server(config)
     serving = asyncio.create_task(server.serve([listener]))
-    looking = asyncio.create_task(leave_who_does_not_read(server.server_state.connections))
+    looking = asyncio.create_task(drop_slow_readers(server.server_state.connections))
     stopping = asyncio.create_task(stop.wait())
     _log.info("listening on http://%s:%d", *listener.getsockname()[:2])
     await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -118,7 +119,7 @@ async def serve(application: Application, listener: socket.socket, stop: asyncio
 
 
 async def _leave(server: uvicorn.Server, seconds: float) -> None:
-    """Returns once nobody holds a connection, or after so long."""
+    """Returns once no connection is open, or after this many seconds."""
     ends = asyncio.get_running_loop().time() + seconds
-    while server.server_state.connections and asyncio.get_running_loop().time() < ends:  # noqa: ASYNC110 - not told
-        await asyncio.sleep(_LOOK_SECONDS)
+    while server.server_state.connections and asyncio.get_running_loop().time() < ends:  # noqa: ASYNC110 - nothing signals it
+        await asyncio.sleep(_INTERVAL_SECONDS)

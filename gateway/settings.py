@@ -1,9 +1,10 @@
-"""What the gateway can be told by its environment."""
+"""The gateway's settings, read from its environment."""
 
 import dataclasses
 import ipaddress
 
-from gateway import addresses, cors
+import topology
+from gateway.http import addresses, cors
 from mesh.log import LogSettings
 from mesh.settings import SettingError, setting
 from mesh.telemetry import TelemetrySettings
@@ -15,13 +16,17 @@ __all__ = ["LogSettings", "Settings", "TelemetrySettings"]
 class Settings:
     """Where the gateway listens, whom it calls and how much it takes."""
 
-    address: str = setting("JOURNEYMESH_HTTP_ADDRESS", "127.0.0.1:8080", "Where the gateway listens for HTTP.")
-    ingest: str = setting("JOURNEYMESH_INGEST_TARGET", "127.0.0.1:7101", "Where the ingest service is.")
-    features: str = setting("JOURNEYMESH_FEATURES_TARGET", "127.0.0.1:7102", "Where the features service is.")
-    scoring: str = setting("JOURNEYMESH_SCORING_TARGET", "127.0.0.1:7103", "Where the scoring service is.")
-    video: str = setting("JOURNEYMESH_VIDEO_TARGET", "127.0.0.1:7104", "Where the video service is.")
+    address: str = setting(
+        "JOURNEYMESH_HTTP_ADDRESS", topology.address("gateway"), "Where the gateway listens for HTTP."
+    )
+    ingest: str = setting("JOURNEYMESH_INGEST_TARGET", topology.address("ingest"), "Where the ingest service is.")
+    features: str = setting(
+        "JOURNEYMESH_FEATURES_TARGET", topology.address("features"), "Where the features service is."
+    )
+    scoring: str = setting("JOURNEYMESH_SCORING_TARGET", topology.address("scoring"), "Where the scoring service is.")
+    video: str = setting("JOURNEYMESH_VIDEO_TARGET", topology.address("video"), "Where the video service is.")
     intervention: str = setting(
-        "JOURNEYMESH_INTERVENTION_TARGET", "127.0.0.1:7105", "Where the intervention service is."
+        "JOURNEYMESH_INTERVENTION_TARGET", topology.address("intervention"), "Where the intervention service is."
     )
     cors_origins: str = setting(
         "JOURNEYMESH_CORS_ORIGINS",
@@ -124,10 +129,10 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
-        """Checks what no limit can say.
+        """Checks what no limit can express.
 
         Raises:
-            SettingError: one of the origins is none, or one of the proxies.
+            SettingError: an origin or a proxy is invalid.
         """
         try:
             cors.origins(self.cors_origins)
@@ -142,12 +147,12 @@ class Settings:
 
     @property
     def proxies(self) -> addresses.Proxies:
-        """The proxies that are trusted."""
+        """The trusted proxies."""
         return addresses.proxies(self.trusted_proxies, self.proxy_header)
 
     @property
     def is_local(self) -> bool:
-        """Whether only this machine reaches the gateway; a name but `localhost` is taken for one that others know."""
+        """Whether the gateway can be reached from this machine only; any name but `localhost` counts as public."""
         host = self.address.rpartition(":")[0].strip("[]")
         try:
             return host == "localhost" or ipaddress.ip_address(host).is_loopback

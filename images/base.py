@@ -1,4 +1,4 @@
-"""A base image where no registry of images can be reached: Debian's Python, from Debian's packages, by debootstrap."""
+"""A base image for when no registry can be reached: Debian's Python, installed by debootstrap."""
 
 import shutil
 import subprocess
@@ -17,11 +17,11 @@ _NOT_NEEDED: Final = (
 
 
 def bootstrap() -> None:
-    """Makes both images with buildah, as root, unless they are there: the base, and the same with Debian's venv."""
-    if not _said("buildah", "images", "--quiet", "--filter", f"reference={BUILDER}"):
-        container = _said("buildah", "from", "scratch")
+    """Makes the base image and the builder, which adds Debian's venv, with buildah as root, unless they exist."""
+    if not _output("buildah", "images", "--quiet", "--filter", f"reference={BUILDER}"):
+        container = _output("buildah", "from", "scratch")
         try:
-            _fill(container, Path(_said("buildah", "mount", container)))
+            _fill(container, Path(_output("buildah", "mount", container)))
         finally:
             _run("buildah", "rm", container)
 
@@ -34,19 +34,9 @@ def _fill(container: str, root: Path) -> None:
     (root / "var/log").mkdir()
     _run("buildah", "config", "--env", f"PATH={_PATH}", container)
     _run("buildah", "commit", "--quiet", container, BASE)
-    inside = (
-        "buildah",
-        "run",
-        "--isolation=chroot",
-        container,
-        "--",
-        "env",
-        "DEBIAN_FRONTEND=noninteractive",
-        "apt-get",
-        "-qq",
-    )
-    _run(*inside, "update")
-    _run(*inside, "install", "--yes", "--no-install-recommends", "python3-venv")
+    apt = f"buildah run --isolation=chroot {container} -- env DEBIAN_FRONTEND=noninteractive apt-get -qq".split()
+    _run(*apt, "update")
+    _run(*apt, "install", "--yes", "--no-install-recommends", "python3-venv")
     _run("buildah", "commit", "--quiet", container, BUILDER)
 
 
@@ -54,5 +44,5 @@ def _run(*command: str) -> None:
     subprocess.run(command, check=True)
 
 
-def _said(*command: str) -> str:
+def _output(*command: str) -> str:
     return subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE).stdout.strip()

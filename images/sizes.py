@@ -1,4 +1,4 @@
-"""How large images are, by their layers as a registry would hold them."""
+"""Image sizes, from their layers as a registry would store them."""
 
 import gzip
 import json
@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 _OWN_LAYERS: Final = 2
-"""The Dockerfile puts two layers upon its base: the libraries and our modules."""
+"""The Dockerfile adds two layers to its base: the libraries and our modules."""
 
 
 class Layer(NamedTuple):
-    """One layer: its digest, its bytes as they travel, and as they lie on a disk."""
+    """One layer: its digest, and its size compressed and unpacked."""
 
     digest: str
     compressed_bytes: int
@@ -21,7 +21,7 @@ class Layer(NamedTuple):
 
 
 def layers(tool: str, images: Mapping[str, str]) -> dict[str, Sequence[Layer]]:
-    """The layers of images, lowest first, as `buildah` or `podman` push them."""
+    """The layers of images, lowest first, as pushed by `buildah` or `podman`."""
     with tempfile.TemporaryDirectory() as folder:
         for key, name in images.items():
             subprocess.run([tool, "push", "--quiet", name, f"oci:{folder}:{key}"], check=True)
@@ -45,7 +45,7 @@ def _blob(folder: Path, digest: str) -> Path:
 
 
 def table(tool: str, images: Mapping[str, str]) -> str:
-    """The sizes as Markdown, in megabytes; the base, which all share, by itself."""
+    """The sizes as Markdown, in megabytes; the shared base has its own row."""
     found = layers(tool, images)
     lines = ["| image | compressed, MB | unpacked, MB | libraries | our modules |", "|---|---|---|---|---|"]
     base = next(iter(found.values()))[:-_OWN_LAYERS]

@@ -1,20 +1,19 @@
-"""Effects once, answers the same: how state kept per key remembers what was applied to it.
+"""Effects once, answers the same: how the state of a key remembers what was applied to it.
 
-A batch is delivered at least once, and a second delivery may be cut differently. So every key holds an envelope: the
-state before the last batch, the state after it, and where that batch stood. A batch that was seen is derived again
-from the state before it: the same bits in the state, the same answer to the caller. A batch that lies before that is
-refused: its sender has lost the shard to another and does not know it yet.
+Batches are delivered at least once, and a second delivery may be cut differently. So every key holds an envelope: the
+state before the last batch, the state after it, and the position of that batch. A batch that was seen is applied again
+to the state before it: same bits in the state, same answer to the caller. A batch from before that is refused: its
+sender has lost the shard to another without knowing it.
 
 A key moves to another shard when its shard is split or merged, and only forward: a child's name ends with a larger
 number than its parents'. So a batch of a shard that the key has left is refused as well.
 
-Between reading the state and writing it, another sender may have come. Therefore a batch carries the epoch of its
-sender's lease, and the store refuses, in the same atomic write, an epoch that is not the lease's of now (`Fence`). What
-the older sender wrote before that is overwritten: the newer one begins at the checkpoint, which the older one can no
-longer move.
+Between reading the state and writing it, another sender may have taken over. Therefore a batch carries the epoch of its
+sender's lease, and the store refuses, within the atomic write, any epoch but the current one (`Fence`). What the older
+sender wrote before is overwritten: the newer one begins at the checkpoint, which the older one can no longer move.
 
-A value that cannot be read is the loss of its key alone: it is kept aside, and the key begins anew. One that a newer
-version wrote is none of these: it waits for that version.
+A value that cannot be read affects its own key alone: it is kept aside, and the key starts afresh. A value written by a
+newer version is not damaged: its batch waits for that version.
 
 No I/O but the log.
 """
@@ -32,21 +31,21 @@ from mesh.errors import AlreadyApplied, FailedPrecondition, InvalidArgument, Ver
 
 
 class Fence(NamedTuple):
-    """What a write shows: on whose behalf it comes, and the epoch of the lease; 0 where nothing is leased."""
+    """What a write shows: the shard on whose behalf it comes, and the epoch of the lease; 0 without a lease."""
 
     shard: str
     epoch: int
 
 
 class Batch(NamedTuple):
-    """Where a batch of records stands: `sequences` ascend within the shard and are never empty."""
+    """The position of a batch of records: `sequences` ascend within the shard and are never empty."""
 
     stream: str
     shard: str
     sequences: tuple[int, ...]
     lease_epoch: int = 0
     is_retraction: bool = False
-    """The batch is set aside: its keys go back to the state before it."""
+    """The batch is retracted: its keys return to the state before it."""
 
     @property
     def place(self) -> str:
@@ -86,17 +85,17 @@ class _Envelope(msgspec.Struct, array_like=True, frozen=True):
 _State = TypeVar("_State")
 
 ASIDE: Final = "\0damaged:"
-"""How the keys begin under which values are kept that cannot be read; no id has such a letter."""
+"""The prefix of keys that hold damaged values; no id contains such a character."""
 
 STATE_VERSION: Final = 1
-"""Of the states of all services. It rises where a state changes so that the version before would misread or refuse it,
-which growth at the end with defaults does not. That version then waits, and keeps nothing aside as damaged."""
+"""Of the states of all services. It rises with a change that the version before would misread or refuse, which new
+members at the end with defaults are not. That version then waits, and keeps nothing aside as damaged."""
 
 _NEVER: Final = "-1"
-# What decoders raise on bytes that are none of theirs.
+# What decoders raise on damaged bytes.
 _UNREADABLE: Final = (msgspec.MsgspecError, ValueError, TypeError, LookupError, ArithmeticError, struct.error)
 _log = logging.getLogger(__name__)
-# As Kinesis names them; nothing else may stand in a key beside a shard's name.
+# As Kinesis names them; a key contains nothing else beside a shard's name.
 _SHARD: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
 _DECODE: Final = msgspec.msgpack.Decoder(_Envelope).decode
@@ -106,7 +105,7 @@ def batch(message: BatchMessage) -> Batch:
     """Reads the position of a batch.
 
     Raises:
-        InvalidArgument: there is no record, its numbers are no ascending integers, or the shard's name is none.
+        InvalidArgument: there is no record, the numbers are not ascending integers, or the shard's name is invalid.
     """
     sequences = tuple(map(int, message.sequences)) if all(map(_is_number, message.sequences)) else ()
     ascends = all(a < b for a, b in itertools.pairwise(sequences))
@@ -116,16 +115,16 @@ def batch(message: BatchMessage) -> Batch:
 
 
 class Resumed(NamedTuple):
-    """Where to go on: the state to apply the batch to (empty where nothing is known of the key), and since when."""
+    """Where to resume: the state to apply the batch to (empty if nothing is known of the key), and its position."""
 
     state: bytes
     base_sequence: str
     damaged: bytes = b""
-    """What was stored and cannot be read: the key begins anew, and this is kept beside it."""
+    """The stored bytes if they cannot be read: the key starts afresh, and they are kept aside."""
 
 
 def opened(blob: bytes | None, at: Batch, decode: Callable[[bytes], _State]) -> tuple[Resumed, _State]:
-    """Opens the stored envelope for a batch, and the state in it; one that cannot be read is as none.
+    """Opens the stored envelope for a batch and decodes its state; unreadable bytes count as none.
 
     Raises:
         FailedPrecondition: as `resume`.
@@ -139,16 +138,16 @@ def opened(blob: bytes | None, at: Batch, decode: Callable[[bytes], _State]) -> 
 
 
 def kept_aside(resumed: Mapping[str, Resumed]) -> dict[str, bytes]:
-    """By keys of their own, the values that could not be read: to be written with the batch that begins anew."""
+    """The values that could not be read, by keys of their own, to be written together with the batch."""
     damaged = {f"{ASIDE}{key}": each.damaged for key, each in resumed.items() if each.damaged}
     if damaged:
         # Without the keys: they hold users' ids.
-        _log.error("%d stored values cannot be read: they are kept aside, and their keys begin anew", len(damaged))
+        _log.error("%d stored values cannot be read: they are kept aside, and their keys start afresh", len(damaged))
     return damaged
 
 
 def readable(blob: bytes | None, decode: Callable[[bytes], _State]) -> _State:
-    """The state after the last batch, decoded; one that cannot be read is as none.
+    """The state after the last batch, decoded; unreadable bytes count as none.
 
     Raises:
         VersionMismatch: a newer version wrote it.
@@ -184,7 +183,7 @@ def resume(blob: bytes | None, at: Batch) -> Resumed:
 
 def seal(resumed: Resumed, after: bytes, at: Batch) -> bytes:
     """The envelope to store, where `after` is what the batch made of the resumed state."""
-    if at.is_retraction:  # as if it had never come: what is applied next must not count it as passed
+    if at.is_retraction:  # as if it had never come: it must not count as applied
         sequence, after = resumed.base_sequence, resumed.state
     else:
         sequence = str(at.sequences[-1])
@@ -192,7 +191,7 @@ def seal(resumed: Resumed, after: bytes, at: Batch) -> bytes:
 
 
 def current(blob: bytes | None) -> bytes:
-    """The state after the last batch; empty where nothing is known of the key."""
+    """The state after the last batch; empty if nothing is known of the key."""
     return b"" if blob is None else _envelope(blob).state
 
 
@@ -204,30 +203,30 @@ def _envelope(blob: bytes) -> _Envelope:
 
 
 def is_shard(text: str) -> bool:
-    """Whether a text can be the name of a shard."""
+    """Whether a text is a valid name of a shard."""
     return _SHARD.fullmatch(text) is not None
 
 
 def shard_number(shard: str) -> int:
-    """The number at the end of a shard's name; larger for children than for their parents. 0 where there is none."""
+    """The number at the end of a shard's name, larger for children than for their parents; 0 without one."""
     digits = shard[len(shard.rstrip("0123456789")) :]
     return int(digits) if digits else 0
 
 
 def _has_left(current: str, asked: str) -> bool:
-    """Whether a key that stands in one shard has left the other; another stream is a move of all keys."""
+    """Whether a key of the current shard has left the other; a change of stream moves all keys."""
     stream, _, shard = current.rpartition("/")
     asked_stream, _, asked_shard = asked.rpartition("/")
     return stream == asked_stream and shard_number(asked_shard) < shard_number(shard)
 
 
 def derived_id(prefix: str, shard: str, sequence: int, event_index: int) -> str:
-    """The id of what is derived from one event, computed from the event's position: a replay makes the same."""
+    """The id of what is derived from an event, computed from the event's position: a replay yields the same."""
     return f"{prefix}-{shard}-{sequence}-{event_index}"
 
 
 def parse_derived_id(text: str) -> tuple[str, str, int, int] | None:
-    """Prefix, shard, sequence and event index of a derived id; None where the text is none that was ever given."""
+    """Prefix, shard, sequence and event index of a derived id; None if the text is not one."""
     prefix, _, rest = text.partition("-")
     parts = rest.rsplit("-", 2)
     if not prefix or len(parts) != 3 or not is_shard(parts[0]) or not all(map(_is_number, parts[1:])):

@@ -1,6 +1,6 @@
-"""A circuit breaker: after several failures in a row nobody asks for a while, then one asks for all.
+"""A circuit breaker: after several failures in a row it refuses all calls for a while, then admits a probe.
 
-Times are seconds of a clock that only goes forward (the loop's), so that no correction of the wall clock keeps it open.
+Times are seconds of a monotonic clock (the loop's), so that setting the wall clock cannot keep it open.
 """
 
 import math
@@ -9,22 +9,22 @@ import math
 class Breaker:
     """Closed, open, or half open, where a single probe decides.
 
-    A probe of which nothing is heard is given up after another pause, so that one who was cancelled blocks nobody.
+    A probe without a result is given up after another pause, so that a cancelled one does not block the others.
     """
 
     def __init__(self, failure_limit: int, pause_seconds: float) -> None:
         self._failure_limit = failure_limit
         self._pause_seconds = pause_seconds
         self._failure_count = 0
-        # Until when nobody may ask; -inf while closed.
+        # Until when calls are refused; -inf while closed.
         self._shut_until = -math.inf
 
     def is_open(self, now: float) -> bool:
-        """Whether nobody may ask now."""
+        """Whether calls are refused now."""
         return now < self._shut_until
 
     def admits(self, now: float) -> bool:
-        """Whether the caller may ask now. After a pause the first who is told yes is the probe, the others wait."""
+        """Whether the caller may call now. After a pause the first to be admitted is the probe; the others wait."""
         if now < self._shut_until:
             return False
         if self._shut_until > -math.inf:
@@ -32,17 +32,17 @@ class Breaker:
         return True
 
     def succeeded(self) -> None:
-        """An answer came: all may ask."""
+        """Records an answer, which closes the breaker."""
         self._failure_count = 0
         self._shut_until = -math.inf
 
     def failed(self, now: float) -> None:
-        """No answer came. As the last of so many in a row, or as the probe's, it begins a pause."""
+        """Records a failure. If it was the last of the allowed ones in a row, or the probe's, a pause begins."""
         self._failure_count += 1
         if self._failure_count >= self._failure_limit:
             self._shut_until = now + self._pause_seconds
 
     def trip(self, now: float) -> None:
-        """Asking again is of no use: a pause begins at once."""
+        """Opens the breaker at once, where another call would be of no use."""
         self._failure_count = self._failure_limit
         self._shut_until = now + self._pause_seconds

@@ -18,10 +18,10 @@ _Answer = TypeVar("_Answer")
 
 MAX_MESSAGE_BYTES: Final = 32 * 1024 * 1024
 KEEPALIVE_SECONDS: Final = 10
-"""How often a caller that waits for an answer asks whether the other is still there."""
+"""How often a caller that waits for an answer pings its peer."""
 
-# All of the mesh's RPCs may be repeated: effects happen once a position, and duplicates are found by event id. A server
-# that ends answers some of what reaches it too late as unavailable, and some as cancelled.
+# All RPCs of the mesh are idempotent: effects happen once per position, and duplicates are found by event id. A
+# draining server answers some late calls as unavailable, and some as cancelled.
 _SERVICE_CONFIG: Final = json.dumps(
     {
         "loadBalancingConfig": [{"round_robin": {}}],
@@ -44,18 +44,18 @@ _OPTIONS: Final = [
     ("grpc.service_config", _SERVICE_CONFIG),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-    # What is larger is not repeated.
+    # Larger requests are not retried.
     ("grpc.per_rpc_retry_buffer_size", MAX_MESSAGE_BYTES),
-    # Less than the retries of a call take: of two replicas that are restarted one after the other, one is found.
+    # Less than the retries of a call take, so that of two replicas restarted in turn one is found.
     ("grpc.max_reconnect_backoff_ms", 100),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    # So long an attempt to connect may take, with its handshake on a busy machine.
+    # How long an attempt to connect may take, including its handshake on a busy machine.
     ("grpc.min_reconnect_backoff_ms", 2000),
-    # Names are asked for anew when a connection ends, and then as often as this: new replicas are found by it.
+    # Names are resolved again when a connection ends, at most this often: that is how new replicas are found.
     ("grpc.dns_min_time_between_resolutions_ms", 1000),
-    # A name server that is silent for so long does not answer.
+    # When a silent name server is given up.
     ("grpc.dns_ares_query_timeout", 1500),
-    # A machine that is gone says nothing: without an answer to a ping, its calls end here.
+    # A machine that is gone is silent: its calls fail once a ping is not answered.
     ("grpc.keepalive_time_ms", KEEPALIVE_SECONDS * 1000),
     ("grpc.http2.ping_timeout_ms", 5000),
     ("grpc.http2.max_pings_without_data", 0),
@@ -65,10 +65,10 @@ _OPTIONS: Final = [
 async def in_pieces(
     ask: Callable[[Sequence[_Item]], Awaitable[Sequence[_Answer]]], items: Sequence[_Item]
 ) -> list[_Answer]:
-    """The answers to many items, asked for in as few calls as messages allow: a call that is too large is halved.
+    """Asks for many items in as few calls as the size of messages allows: a call that is too large is halved.
 
     Raises:
-        TooLarge: what is told of one item alone is too large.
+        TooLarge: a single item is too large.
     """
     try:
         return [*await ask(items)]
@@ -82,14 +82,14 @@ async def in_pieces(
 def dial(
     target: str, telemetry: Telemetry, tls: Tls | None = None, timeout_seconds: float = deadline.DEFAULT_SECONDS
 ) -> grpc.aio.Channel:
-    """A channel to a peer; connects when first used, and again by itself. Without `tls` in plain text.
+    """A channel to a peer; connects on first use and reconnects by itself. Without `tls` in plain text.
 
     Args:
         target: as in gRPC's naming: `host:port`, `dns:///name:port` for all replicas behind a name, and others.
-            Further ones follow after a space, each taken where nobody answers by those before it.
+            Several are separated by spaces, each used if nobody answers by those before it.
         telemetry: the process's tracer.
         tls: the process's identity.
-        timeout_seconds: for unary calls that bring no deadline.
+        timeout_seconds: for unary calls without a deadline of their own.
     """
 
     def way(address: str) -> Way:

@@ -5,15 +5,18 @@ from collections.abc import Callable
 from typing import Final
 
 LATEST_US: Final = 1 << 53
-"""The last time that is taken, in Unix microseconds: in the year 2255. Up to here a time is exact as a number of JSON,
-and it, and what follows from it, can be told as a date."""
+"""The latest valid time, in Unix microseconds: in the year 2255. Up to here a time is exact as a JSON number, and it
+and what follows from it fit a date."""
+
+SECOND_US: Final = 1_000_000
+"""A second in microseconds; the domain, which imports nothing, has its own."""
 
 Clock = Callable[[], int]
 """Returns the time in Unix microseconds."""
 
 
 def monotonic_clock() -> int:
-    """Microseconds since any moment, never set back: for durations, rates and back-off."""
+    """Microseconds since some moment, never set back: for durations, rates and back-off."""
     return time.monotonic_ns() // 1000
 
 

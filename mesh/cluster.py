@@ -1,8 +1,8 @@
-"""A cluster of Redis servers as one client: each command goes to the node that keeps the slot of its key.
+"""A Redis Cluster as one client: each command goes to the node that keeps the slot of its key.
 
-What a node answers while slots move is followed here: MOVED and ASK to where they point, TRYAGAIN and CLUSTERDOWN by
-asking again for about two seconds. A node that is away is asked again only if another keeps its slots by now.
-Commands are sent at least once, as to one server. `docs/adr/045` says why this is not the cluster client of redis-py.
+While slots move it follows MOVED and ASK, and repeats after TRYAGAIN and CLUSTERDOWN for about two seconds. Commands
+of a node that is away are repeated only if another has taken over its slots. Commands are sent at least once, as to a
+single server. `docs/adr/045` says why this is not the cluster client of redis-py.
 """
 
 import asyncio
@@ -23,10 +23,10 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-# How long to rest after each round, in seconds: while slots move, answers point to and fro for some milliseconds.
-_RESTS: Final = (0.0, 0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.3, 0.3, 0.3, 0.3)
+# The pause after each round, in seconds: while slots move, answers point to and fro for some milliseconds.
+_PAUSES: Final = (0.0, 0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.3, 0.3, 0.3, 0.3)
 _AWAY: Final = (ConnectionError, TimeoutError, OSError)
-# No answer to a command, as a lost connection is none on one server.
+# Errors that count as no answer, like a lost connection to a single server.
 _UNANSWERED: Final = (*_AWAY, AskError, ClusterDownError, TryAgainError)
 _KEYLESS: Final = "A command that names no key goes to each node, or follows one that does."
 _UNCOVERED: Final = "No node keeps the slot."
@@ -43,18 +43,18 @@ class _Command(NamedTuple):
 
 
 class Cluster(redis.asyncio.Redis):
-    """A client of a cluster. It has the commands of a client of one server, as far as they name a key.
+    """A client of a cluster, with those commands of a single server's client that name a key.
 
-    The keys of one command must share a slot. In a pipeline a command without a key goes where the one before it goes;
-    `each` asks every node. Transactions are not supported.
+    The keys of a command must share a slot. In a pipeline a command without a key follows the one before it; `each`
+    asks every node. Transactions are not supported.
     """
 
     def __init__(self, seeds: Sequence[str], dial: Dial) -> None:
-        """`seeds` are nodes to learn the others from, as `host:port`; at least one."""
+        """`seeds` are nodes, at least one, to learn the others from, as `host:port`."""
         self._seeds = seeds
         self._dial = dial
         self._nodes: dict[str, redis.asyncio.Redis] = {}
-        # By slot, the node that keeps it, and "" where none does; empty as long as nothing is known.
+        # By slot, the node that keeps it, or "" if none does; empty until known.
         self._keepers: list[str] = []
         self._looking = asyncio.Lock()
         super().__init__(connection_pool=self._node(seeds[0]).connection_pool)
@@ -83,7 +83,7 @@ class Cluster(redis.asyncio.Redis):
         asked = self._keepers
         try:
             return await self._each(args)
-        except _AWAY:  # another may keep by now what that node kept
+        except _AWAY:  # another node may have taken over
             await self._look(asked)
             return await self._each(args)
 
@@ -95,12 +95,12 @@ class Cluster(redis.asyncio.Redis):
         return await self._node(node).execute_command(*args)  # type: ignore[no-untyped-call]
 
     async def send(self, commands: Iterable[tuple[tuple[Any, ...], _Options]]) -> list[Any]:
-        """The answers to commands in their order, an error where one failed. Each node gets its own in that order."""
+        """The answers to commands, in order, an error where one failed. Each node receives its commands in order."""
         placed = _placed(commands)
         answers: list[Any] = [None] * len(placed)
         left = list(range(len(placed)))
         asked: dict[int, str] = {}
-        for rest in _RESTS:
+        for pause in _PAUSES:
             if not self._keepers:
                 await self._look(self._keepers)
             keepers = self._keepers
@@ -116,7 +116,7 @@ class Cluster(redis.asyncio.Redis):
             asked, left = await self._redirected(placed, answers, groups, keepers)
             if not left:
                 break
-            await asyncio.sleep(rest)
+            await asyncio.sleep(pause)
         return answers
 
     async def _redirected(
@@ -126,7 +126,7 @@ class Cluster(redis.asyncio.Redis):
         groups: dict[tuple[str, bool], list[int]],
         keepers: list[str],
     ) -> tuple[dict[int, str], list[int]]:
-        """Which commands are to be sent again: those a node was asked for by another, and all of them, ascending."""
+        """The commands to send again: those redirected by ASK, with the node it names; and all of them, ascending."""
         asked: dict[int, str] = {}
         again: list[int] = []
         lost: list[tuple[int, str]] = []
@@ -157,7 +157,7 @@ class Cluster(redis.asyncio.Redis):
             return [ClusterDownError(_UNCOVERED)] * len(commands)
         pipeline = self._node(node).pipeline(transaction=False)
         for arguments, options, _ in commands:
-            if is_asking:  # it holds for the next command of this connection
+            if is_asking:  # applies to the next command on this connection
                 pipeline.execute_command("ASKING")
             pipeline.execute_command(*arguments, **options)
         try:
@@ -167,18 +167,18 @@ class Cluster(redis.asyncio.Redis):
         return answers[1::2] if is_asking else answers
 
     async def _look(self, seen: list[str], doubted: Container[str] = ()) -> None:
-        """Learns who keeps which slot, unless somebody has done so since `seen`; doubted nodes are asked last."""
+        """Learns who keeps which slot, unless that happened since `seen`; doubted nodes are asked last."""
         async with self._looking:
             if seen is not self._keepers:
                 return
             known = sorted({*self._keepers, *self._seeds} - {""}, key=doubted.__contains__)
             for node in known:
                 try:
-                    told = await self._ask_alone(node, "CLUSTER SLOTS")
+                    slots = await self._ask_alone(node, "CLUSTER SLOTS")
                 except _AWAY as error:
                     failure: RedisError | OSError = error
                 else:
-                    self._keepers = _keepers(told, node)
+                    self._keepers = _keepers(slots, node)
                     return
             raise failure
 
@@ -236,17 +236,17 @@ def _key(arguments: Sequence[Any]) -> str | bytes | None:
             return arguments[1] if len(arguments) > 1 else None
 
 
-def _keepers(told: Sequence[Sequence[Any]], teller: str) -> list[str]:
-    """By slot, the node that keeps it, of the answer to CLUSTER SLOTS; empty where none does."""
+def _keepers(slots: Sequence[Sequence[Any]], node: str) -> list[str]:
+    """Parses the answer to CLUSTER SLOTS: by slot, the node that keeps it; empty if none does."""
     keepers = [""] * REDIS_CLUSTER_HASH_SLOTS
-    for first, last, (host, port, *_), *_ in told:
-        address = _address((host or b"").decode(), port, teller)
+    for first, last, (host, port, *_), *_ in slots:
+        address = _address((host or b"").decode(), port, node)
         keepers[first : last + 1] = [address] * (last + 1 - first)
     return keepers
 
 
-def _address(host: str, port: int, teller: str) -> str:
-    """`host:port`; a node that does not know its own name, or that of the other, means the one it was reached by."""
+def _address(host: str, port: int, node: str) -> str:
+    """`host:port`; a node that does not know a host name means the host it was reached by."""
     if host in {"", "?"}:
-        return f"{teller.rpartition(':')[0]}:{port}"
+        return f"{node.rpartition(':')[0]}:{port}"
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

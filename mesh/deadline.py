@@ -1,7 +1,7 @@
-"""Deadlines: no call without one, none begun that cannot be finished.
+"""Deadlines: no call without one, and none begun that cannot be finished.
 
-A caller that dials with `channel.dial` has a deadline on every unary call. A server keeps `MARGIN_SECONDS` back to
-report, and refuses work that is left less than that.
+A caller that dials with `channel.dial` sets a deadline on every unary call. A server reserves `MARGIN_SECONDS` to
+respond, and refuses a call with less time left.
 """
 
 from typing import Final
@@ -13,7 +13,7 @@ DEFAULT_SECONDS: Final = 5.0
 
 
 def require(remaining_seconds: float | None) -> None:
-    """Returns if there is time to work.
+    """Returns if there is time left to work.
 
     Raises:
         DeadlineExceeded: there is not.

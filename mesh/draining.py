@@ -1,4 +1,4 @@
-"""The beginning of a server's end, at which no call is left unanswered.
+"""Stops a gRPC server so that no call is left unanswered.
 
 A gRPC server that begins to stop first refuses the calls in its queue and then marks itself as stopping. A call that
 reaches it between the two joins the queue, nobody takes it from there, and its caller waits until the deadline. The
@@ -16,7 +16,7 @@ from typing import Final
 
 import grpc
 
-# The queue is emptied after each of these pauses. What was on its way into it needs far less, but for a busy machine.
+# The queue is emptied after each of these pauses. Calls on their way into it need far less, unless the machine is busy.
 _PAUSES_SECONDS: Final = (0.01, 0.04)
 _CONNECT_SECONDS: Final = 1.0
 
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def own_door(server: grpc.aio.Server) -> Iterator[str]:
-    """Adds the socket for a server's own connections, which is there within the block; gives its path.
+    """Adds a socket for the server's own connections within the block; returns its path.
 
     Raises:
         OSError: no directory for temporary files can be written to.
@@ -38,7 +38,7 @@ def own_door(server: grpc.aio.Server) -> Iterator[str]:
 
 @contextlib.asynccontextmanager
 async def refusing_queued(door: str) -> AsyncIterator[None]:
-    """What is in the queue of a server that begins to stop within the block is refused as CANCELLED soon after.
+    """Refuses, as CANCELLED, what is left in the queue of a server that begins to stop within the block.
 
     Args:
         door: the path of the server's own socket.
@@ -52,7 +52,7 @@ async def refusing_queued(door: str) -> AsyncIterator[None]:
 
 
 async def _connected(door: str, own: contextlib.ExitStack) -> contextlib.ExitStack:
-    """What closes a connection that the server has taken; `own` does at the latest. Empty where none could be made."""
+    """Connects to the server; returns what closes the connection, as `own` does at the latest. Empty on failure."""
     connection = own.enter_context(contextlib.ExitStack())
     try:
         async with asyncio.timeout(_CONNECT_SECONDS):

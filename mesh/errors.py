@@ -1,7 +1,7 @@
-"""The closed vocabulary of errors, and their way over the wire and back.
+"""The closed vocabulary of errors, and its encoding for the wire.
 
 A `MeshError` carries a stable `reason` (a name of `ErrorReason` without its prefix) and a `detail` that may be shown to
-a client. `to_status` and `from_rpc_error` stand side by side so that what goes out is what comes back.
+a client. `from_rpc_error` decodes what `to_status` encodes.
 """
 
 from typing import Final
@@ -12,11 +12,11 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 DOMAIN: Final = "journeymesh"
-# Under which an `ErrorInfo` tells how far a shard was applied already.
+# The metadata of `ErrorInfo` that says how far a shard was applied already.
 _THROUGH: Final = "applied_through"
-# As many as a sequence number may have.
+# The length of the longest sequence number.
 _DIGITS_MOST: Final = 64
-# How gRPC words it, on either side and both ways.
+# As gRPC words it, on either side and in both directions.
 _TOO_LARGE: Final = "message larger than max"
 INTERNAL_TEXT: Final = "Something went wrong on our side."
 
@@ -34,31 +34,31 @@ class MeshError(Exception):
 
 
 class InvalidArgument(MeshError):
-    """The request is wrong whatever the state."""
+    """The request is invalid, whatever the state."""
 
     code = grpc.StatusCode.INVALID_ARGUMENT
 
 
 class NotFound(MeshError):
-    """What was asked for does not exist, or not any more."""
+    """What was requested does not exist, or no longer."""
 
     code = grpc.StatusCode.NOT_FOUND
 
 
 class AlreadyExists(MeshError):
-    """What was to be made exists."""
+    """What was to be created exists."""
 
     code = grpc.StatusCode.ALREADY_EXISTS
 
 
 class FailedPrecondition(MeshError):
-    """The request is right, the state does not allow it."""
+    """The request is valid, but the state does not allow it."""
 
     code = grpc.StatusCode.FAILED_PRECONDITION
 
 
 class AlreadyApplied(FailedPrecondition):
-    """A batch begins where its shard was through already: all records up to `through` were applied or set aside."""
+    """A batch begins before its shard's progress: all records up to `through` were applied or set aside."""
 
     def __init__(self, detail: str, through: int) -> None:
         super().__init__("POSITION_STALE", detail)
@@ -66,21 +66,21 @@ class AlreadyApplied(FailedPrecondition):
 
 
 class ResourceExhausted(MeshError):
-    """A limit is reached; later it may pass."""
+    """A limit is reached; a later call may succeed."""
 
     code = grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 class Unavailable(MeshError):
-    """A peer or store cannot be reached now; the same call may pass later."""
+    """A peer or store cannot be reached now; the same call may succeed later."""
 
     code = grpc.StatusCode.UNAVAILABLE
 
 
 class VersionMismatch(Unavailable):
-    """A neighbour, or what it has stored, is of another version that this process does not understand.
+    """A peer, or what it has stored, is of another version that this process does not understand.
 
-    Whoever hears it waits for the upgrade: it is not the data's fault.
+    The caller waits for the upgrade: the data is not at fault.
     """
 
     def __init__(self, detail: str) -> None:
@@ -88,11 +88,11 @@ class VersionMismatch(Unavailable):
 
 
 class Unreachable(Unavailable):
-    """Nobody answered: the peer is away, or the way to it is. Only decoded."""
+    """Nobody answered. Only decoded, never raised by our own code."""
 
 
 class TooLarge(MeshError):
-    """A request or its answer is larger than a message may be: it passes in smaller pieces only. Only decoded."""
+    """A request or its answer is too large for a message, and has to be split. Only decoded."""
 
     code = grpc.StatusCode.RESOURCE_EXHAUSTED
 
@@ -104,7 +104,7 @@ class DeadlineExceeded(MeshError):
 
 
 class Internal(MeshError):
-    """A fault of a peer. Only decoded, never raised by our own code."""
+    """A bug of a peer. Only decoded."""
 
 
 _KINDS: Final[dict[grpc.StatusCode, type[MeshError]]] = {
@@ -133,10 +133,10 @@ _OF_TRANSPORT: Final[dict[grpc.StatusCode, tuple[type[MeshError], str, str]]] = 
 
 
 def to_status(error: MeshError) -> status_pb2.Status:
-    """The error as a `google.rpc.Status` with `ErrorInfo` and, where known, `RetryInfo`."""
+    """Encodes an error as a `google.rpc.Status` with `ErrorInfo` and, if known, `RetryInfo`."""
     info = any_pb2.Any()
-    told = {_THROUGH: str(error.through)} if isinstance(error, AlreadyApplied) else {}
-    info.Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=told))
+    metadata = {_THROUGH: str(error.through)} if isinstance(error, AlreadyApplied) else {}
+    info.Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata))
     details = [info]
     if error.retry_after_seconds is not None:
         retry = error_details_pb2.RetryInfo()
@@ -149,16 +149,16 @@ def to_status(error: MeshError) -> status_pb2.Status:
 
 
 def internal_status() -> status_pb2.Status:
-    """The status of everything that is no `MeshError`: a fixed text, never the exception's words."""
+    """The status of anything but a `MeshError`: a fixed text, never that of the exception."""
     info = any_pb2.Any()
     info.Pack(error_details_pb2.ErrorInfo(reason="INTERNAL", domain=DOMAIN))
     return status_pb2.Status(code=code_pb2.INTERNAL, message=INTERNAL_TEXT, details=[info])
 
 
 def from_rpc_error(error: grpc.aio.AioRpcError) -> MeshError:
-    """The error a peer raised, as the same type; transport errors become `Unavailable` or `DeadlineExceeded`.
+    """Decodes a peer's error to the type that was raised; transport errors become `Unavailable` or `DeadlineExceeded`.
 
-    So does a method that the peer does not have: it is of an older version, and will be replaced.
+    So does an unknown method: the peer is of an older version and will be upgraded.
     """
     status = rpc_status.from_call(error)
     reason, retry_after, through = "", None, ""

@@ -1,4 +1,4 @@
-"""Health by named dependency, told by the standard gRPC health protocol.
+"""Health per dependency, served by the standard gRPC health protocol.
 
 The empty name is the whole process. It serves while every required dependency answers. The name `live` serves for as
 long as the process can answer at all.
@@ -17,7 +17,7 @@ from mesh.errors import MeshError
 from mesh.metrics import Metrics
 
 Check = Callable[[], Awaitable[None]]
-"""Returns if the dependency answers; raises if not, a `MeshError` where it tells why."""
+"""Returns if the dependency answers; raises if not, a `MeshError` if the reason is known."""
 
 LIVE: Final = "live"
 
@@ -27,26 +27,26 @@ _log = logging.getLogger(__name__)
 
 
 class Health:
-    """What a process says of itself: not ready before its dependencies were asked, nor after it began to end."""
+    """A process's health: not ready before its dependencies were checked, nor after it began to drain."""
 
     def __init__(self) -> None:
         self.servicer = health.aio.HealthServicer()
 
     async def begin(self) -> None:
-        """Says that the process lives and is not ready. Nothing may be asked before."""
+        """Reports the process live and not ready; to be called before the servicer is served."""
         await self.servicer.set(LIVE, health_pb2.HealthCheckResponse.SERVING)
-        await self._tell([""], is_ready=False)
+        await self._set([""], is_ready=False)
 
     @contextlib.asynccontextmanager
     async def watched(self, names: Sequence[str], checks: Mapping[str, Check], metrics: Metrics) -> AsyncIterator[None]:
-        """Keeps the health of `names` and of the whole process true within the block; not ready when it is left."""
+        """Keeps the health of `names` and of the whole process current within the block; not ready after it."""
         watching = asyncio.create_task(self._watch(names, checks, metrics))
         try:
             yield
         finally:
             watching.cancel()
             await asyncio.wait([watching])
-            await self._tell(["", *names], is_ready=False)
+            await self._set(["", *names], is_ready=False)
 
     async def _watch(self, names: Sequence[str], checks: Mapping[str, Check], metrics: Metrics) -> None:
         was_lost = ""
@@ -58,10 +58,10 @@ class Health:
             if lost != was_lost:
                 _log.warning("not ready. %s", lost) if lost else _log.info("ready again")
             was_lost = lost
-            await self._tell(["", *names], is_ready=not lost)
+            await self._set(["", *names], is_ready=not lost)
             await asyncio.sleep(_PERIOD_SECONDS)
 
-    async def _tell(self, names: Sequence[str], *, is_ready: bool) -> None:
+    async def _set(self, names: Sequence[str], *, is_ready: bool) -> None:
         status = health_pb2.HealthCheckResponse
         for name in names:
             await self.servicer.set(name, status.SERVING if is_ready else status.NOT_SERVING)
@@ -73,6 +73,6 @@ async def _trouble(check: Check) -> str:
         await check()
     except MeshError as error:
         return error.detail
-    except Exception as error:  # noqa: BLE001 - whatever it is, the next look may find the dependency well
-        return f"A fault of the check: {log.fault(error)}"
+    except Exception as error:  # noqa: BLE001 - whatever it is, the next check may pass
+        return f"The check itself failed: {log.fault(error)}"
     return ""

@@ -1,15 +1,15 @@
-"""What stands around every RPC, as one named list, outermost first.
+"""The interceptors around every RPC, outermost first.
 
 Server
-1. telemetry: so that the span also covers what the others do (only where spans are recorded).
+1. telemetry: its span also covers the other interceptors (only if spans are recorded).
 2. durations: measures what the caller waits for, whatever the status.
-3. errors: turns everything raised inside into a status; nothing above it raises.
+3. errors: turns everything raised inside into a status; nothing outside it raises.
 4. deadline: refuses before work begins; its refusal is an error like any other.
 
 Client
-1. errors: outermost, because what stands below expects gRPC's own. A call's deadline is set before, and the errors of
-   streams are decoded there (`mesh.peer`).
-2. telemetry: its span covers the call with its retries.
+1. errors: outermost, because the others expect gRPC's own errors. Deadlines are set, and errors of streams decoded,
+   before it (`mesh.peer`).
+2. telemetry: its span covers the call including its retries.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ import inspect
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Final, cast
+from typing import Any, Final, TypeAlias, cast
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -30,12 +30,12 @@ from mesh.metrics import Metrics
 from mesh.telemetry import Telemetry
 
 _OWN_METHODS: Final = "/journeymesh."
-# Checks of health come every few seconds and tell no story.
+# Health checks come every few seconds and are of no interest.
 _NO_PROBE: Final = filters.negate(filters.health_check())
 
 _log = logging.getLogger(__name__)
 
-ServerContext = Any  # grpc.aio.ServicerContext, whose stub is generic and whose class is not
+ServerContext: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"  # quoted: the class is generic in its stub only
 HandlerCallDetails = grpc.HandlerCallDetails
 
 
@@ -52,7 +52,7 @@ def client_interceptors(telemetry: Telemetry) -> list[grpc.aio.ClientInterceptor
 
 
 class Durations(grpc.aio.ServerInterceptor):
-    """Measures the RPCs of our own services; a stream lasts as long as its caller wants and tells nothing."""
+    """Measures the RPCs of our own services, except for streams, which last as long as their caller wants."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
@@ -76,9 +76,9 @@ class Durations(grpc.aio.ServerInterceptor):
 
 
 class ErrorsAndDeadlines(grpc.aio.ServerInterceptor):
-    """Turns what goes wrong with a call into a status, and refuses what has no time left.
+    """Turns errors into a status, and refuses calls without time left.
 
-    Messages are read and written within, so that one that cannot be read is refused like any other wrong request.
+    It also decodes requests and encodes responses, so that a malformed request is refused like any other invalid one.
     """
 
     async def intercept_service(
@@ -111,7 +111,7 @@ class ErrorsAndDeadlines(grpc.aio.ServerInterceptor):
 
 
 def _reader(read: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
-    """Reads a message as `read` does; raises `InvalidArgument` where it is none."""
+    """Decodes as `read` does, but raises `InvalidArgument` for a malformed message."""
     if read is None:
         return _same
 
@@ -119,7 +119,7 @@ def _reader(read: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
         try:
             return read(message)
         except DecodeError:
-            raise InvalidArgument("MALFORMED_MESSAGE", "The request is no message of its kind.") from None
+            raise InvalidArgument("MALFORMED_MESSAGE", "The request is malformed.") from None
 
     return reading
 
@@ -188,7 +188,7 @@ async def _report(method: str, error: BaseException, context: ServerContext) -> 
 
 
 class DecodedUnary(grpc.aio.UnaryUnaryClientInterceptor):
-    """Raises what the peer raised."""
+    """Raises the peer's errors."""
 
     async def intercept_unary_unary(
         self,

@@ -1,7 +1,7 @@
-"""State by key as a batch sees it: decoded when it begins, sealed and fenced when it ends (docs/adr/046).
+"""State by key within a batch: decoded when it begins, sealed and fenced when it ends (docs/adr/046).
 
-What a service keeps of a user, a video or a shard is a `Kind`. A batch names the states it needs of each kind, changes
-them, and leaves; all are read with one call of the store and written with one.
+Each kind of state that a service keeps, by user, video or shard, is a `Kind`. A batch names the states it needs of each
+kind and changes them; one call of the store reads all of them, and one writes them.
 """
 
 import contextlib
@@ -20,31 +20,31 @@ _Group = TypeVar("_Group", bound="Group")
 
 @dataclasses.dataclass(frozen=True)
 class Kind(Generic[State]):
-    """One kind of state: how its keys begin, and its bytes.
+    """One kind of state: the prefix of its keys, and its serialization.
 
-    `decode` makes of no bytes the state of which nothing is known. `encode` makes the same bytes of the same state.
+    `decode` turns no bytes into the empty state. `encode` yields the same bytes for equal states.
     """
 
     prefix: str
     decode: Callable[[bytes], State]
     encode: Callable[[State], bytes]
     is_sealed: bool = True
-    """Whether it stands in an envelope. What follows from states that do needs none."""
+    """Whether it is stored in an envelope. State that follows from sealed states needs none."""
 
     def key(self, name: str) -> str:
-        """Where the state of a user, a video or a shard stands in the store."""
+        """The key of a user's, video's or shard's state."""
         return self.prefix + name
 
 
 class Group(Protocol):
-    """States of one kind that a batch asks for, by name."""
+    """States of one kind that a batch needs, by name."""
 
     @property
     def keys(self) -> Sequence[str]:
-        """Where they stand, each once."""
+        """Their keys, each once."""
 
     def read(self, blobs: Iterable[bytes | None], at: Batch) -> None:
-        """Takes what stands there, in the order of the keys.
+        """Decodes the stored values, in the order of the keys.
 
         Raises:
             FailedPrecondition: `POSITION_STALE`, the batch lies before what was applied, or a key has left its shard.
@@ -52,14 +52,14 @@ class Group(Protocol):
         """
 
     def written(self, at: Batch) -> dict[str, bytes]:
-        """What is to be written, by key."""
+        """What to write, by key."""
 
 
 class Changed(Generic[State]):
-    """States that a batch changes, by name: as it found them, and then as it leaves them.
+    """States that a batch changes, by name.
 
-    All are written; or, where `only` is set, those it names. One that could not be read begins anew, is written in any
-    case, and what stood there is kept aside.
+    All are written or, if `only` is set, those it names. A state that could not be read starts afresh and is always
+    written, and its old bytes are kept aside.
     """
 
     def __init__(self, kind: Kind[State], names: Iterable[str]) -> None:
@@ -91,10 +91,7 @@ class Changed(Generic[State]):
 
 
 class Seen(Generic[State]):
-    """States that are looked at, by name, as they are after the last batch.
-
-    A sealed one that cannot be read is as none.
-    """
+    """States that are only read, by name, as of the last batch. A sealed one that cannot be read counts as none."""
 
     def __init__(self, kind: Kind[State], names: Iterable[str]) -> None:
         self.states: dict[str, State] = {}
@@ -121,10 +118,10 @@ class Seen(Generic[State]):
 
 @contextlib.asynccontextmanager
 async def batch(store: StateStore, at: Batch, *groups: Group) -> AsyncIterator[dict[str, bytes]]:
-    """The groups, read within the block and written at its end; where the block raises nothing is written.
+    """Reads the groups before the block and writes them after it; nothing is written if the block raises.
 
-    Whatever the block puts into the mapping it is given is written with them, as it is. It MUST follow from what the
-    block was given, so that a batch that is repeated writes the same again.
+    What the block puts into the yielded mapping is written with them, as it is. It MUST be a function of the block's
+    input, so that a repeated batch writes the same again.
 
     Raises:
         FailedPrecondition: `POSITION_STALE`, the sender has lost the shard; nothing is written.
@@ -141,7 +138,7 @@ async def batch(store: StateStore, at: Batch, *groups: Group) -> AsyncIterator[d
 
 
 async def look(store: StateStore, *groups: "Seen[Any]") -> None:
-    """Reads the groups, all as of one moment.
+    """Reads the groups, all at one moment.
 
     Raises:
         Unavailable: the store cannot be reached, or a newer version wrote a state.

@@ -1,4 +1,4 @@
-"""Logs: one line an entry, for a person at a terminal or as JSON for a machine; of many alike one a second."""
+"""Logs: one line per entry, as text or JSON; of warnings that are alike one per second."""
 
 import copy
 import dataclasses
@@ -29,7 +29,7 @@ class LogSettings:
 
 
 def fault(error: BaseException) -> str:
-    """Where an exception came from, and its kind: without its words, which may be a user's."""
+    """An exception's traceback and type, without its text, which may quote a user."""
     return "".join((*traceback.format_tb(error.__traceback__), type(error).__name__))
 
 
@@ -53,7 +53,7 @@ class _JsonFormatter(logging.Formatter):
             entry["spanId"] = trace.format_span_id(span.span_id)
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
-        return json.dumps(entry)  # in ASCII: what is no text, as half a surrogate, would be no line at all
+        return json.dumps(entry)  # in ASCII, because a lone surrogate could not be encoded
 
 
 _PERIOD_SECONDS: Final = 1.0
@@ -63,41 +63,41 @@ _Kind = tuple[str, object]
 
 
 class _Limited(logging.StreamHandler[TextIO]):
-    """Shows one warning or error of a kind in a second; those left out are counted, and told when it is over.
+    """Emits one warning or error of a kind per second, then how many were suppressed.
 
-    Of one kind are those of a logger whose words before their values are the same. So nobody fills a disk with bad
-    requests. What is below a warning is shown always.
+    A kind is a logger and a message before formatting. So bad requests cannot fill a disk. Entries below a warning are
+    never suppressed.
     """
 
     def __init__(self) -> None:
         super().__init__(sys.stderr)
-        self._left_out: dict[_Kind, int] = {}
-        """By the kinds that were shown within the last second."""
+        self._suppressed: dict[_Kind, int] = {}
+        """By kind, for those emitted within the last second."""
         self._guarded = threading.Lock()
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Shows or counts an entry."""
+        """Emits or counts an entry."""
         if record.levelno < logging.WARNING:
             return bool(super().handle(record))
         with self._guarded:
             kind: _Kind = record.name, record.msg
-            if kind not in self._left_out and len(self._left_out) >= _MOST_KINDS:
-                kind = record.name, None  # words that are never the same
-            if kind in self._left_out:
-                self._left_out[kind] += 1
+            if kind not in self._suppressed and len(self._suppressed) >= _MOST_KINDS:
+                kind = record.name, None  # messages that never repeat
+            if kind in self._suppressed:
+                self._suppressed[kind] += 1
                 return False
             self._begin(kind, record)
         return bool(super().handle(record))
 
     def _begin(self, kind: _Kind, record: logging.LogRecord) -> None:
-        self._left_out[kind] = 0
+        self._suppressed[kind] = 0
         timer = threading.Timer(_PERIOD_SECONDS, self._end, [kind, record])
         timer.daemon = True
         timer.start()
 
     def _end(self, kind: _Kind, record: logging.LogRecord) -> None:
         with self._guarded:
-            count = self._left_out.pop(kind)
+            count = self._suppressed.pop(kind)
             if not count:
                 return
             self._begin(kind, record)

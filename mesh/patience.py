@@ -1,4 +1,4 @@
-"""Trying again for a while where a store or service is away."""
+"""Trying again where a store or service is away: how long to pause between attempts, and for how long altogether."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,12 +11,17 @@ _REST_SECONDS: Final = 0.1
 _Answer = TypeVar("_Answer")
 
 
+def backoff_seconds(failures: int, first_seconds: float, longest_seconds: float, chance: float) -> float:
+    """The pause after `failures` attempts, the first being 1: exponential, with full jitter by `chance` from 0 to 1."""
+    return chance * min(longest_seconds, first_seconds * 2.0 ** min(failures - 1, 32))
+
+
 async def patiently(act: Callable[[], Awaitable[_Answer]], seconds: float) -> _Answer:
-    """What an act answers that may be repeated; while it is unavailable it is repeated, for so long at most.
+    """Repeats an idempotent act while it raises `Unavailable`, for so many seconds; returns its answer.
 
     Raises:
-        Unavailable: it still was after that.
-        MeshError: what else the act raised, at once.
+        Unavailable: the act still did so in the end.
+        MeshError: any other error of the act, at once.
     """
     now = asyncio.get_running_loop().time
     until = now() + seconds

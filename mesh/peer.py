@@ -1,8 +1,8 @@
-"""A channel to a peer for as long as the process runs, by one way or by several.
+"""A channel to a peer for the life of the process, by one target or several.
 
-gRPC's own channel keeps its certificate for good, and while a name does not resolve it asks for it at intervals that
-grow up to two minutes. So a way makes its channel anew: with a renewed certificate, and while nobody is reached by it.
-A second way helps where a name server still tells of replicas that are gone.
+gRPC's own channel never renews its certificate, and it resolves a failing name at intervals of up to two minutes. So a
+way, which is a target and its channel, replaces the channel when the certificate was renewed, and while it reaches
+nobody. A second way helps while a name server still lists replicas that are gone.
 """
 
 import asyncio
@@ -15,20 +15,20 @@ import grpc
 from mesh.errors import Unreachable, from_rpc_error
 from mesh.tls import Identity, Tls
 
-# So often a new channel asks for the name; it has twice as long to connect.
+# How often a new channel resolves the name; it has twice as long to connect.
 _ASK_SECONDS: Final = 1.5
 _TRIED_AT_ONCE: Final = 2
 _LOOK_SECONDS: Final = 0.05
-# Longer than any call lasts; streams begin anew.
+# Longer than any call takes; streams are begun again.
 _LONGEST_CALL_SECONDS: Final = 30.0
 
 Make = Callable[[Identity | None], grpc.aio.Channel]
-"""Makes a channel to one target, with an identity where calls are encrypted."""
+"""Makes a channel to one target, with an identity if calls are encrypted."""
 Method = Callable[..., Any]
 
 
 class Way:
-    """One way to a peer; its channel is made anew where the old one would not do. Calls under way end on the old."""
+    """One target of a peer and its channel, which is replaced as needed. Running calls finish on the old channel."""
 
     def __init__(self, make: Make, tls: Tls | None) -> None:
         self._make = make
@@ -39,7 +39,7 @@ class Way:
         self._retiring: dict[grpc.aio.Channel, asyncio.Task[None]] = {}
 
     def is_failing(self) -> bool:
-        """Whether nobody is reached by it now; then it is tried anew in the background."""
+        """Whether it reaches nobody now; if so, new channels are tried in the background."""
         if self._channel.get_state() is not grpc.ChannelConnectivity.TRANSIENT_FAILURE:
             return False
         if self._mending is None or self._mending.done():
@@ -47,7 +47,7 @@ class Way:
         return True
 
     def method(self, kind: str, arguments: Any, options: Any) -> Callable[[], Method]:  # noqa: ANN401 - as in the library
-        """Gives a method of the peer on the channel of now."""
+        """Returns a function that gives a method of the peer on the current channel."""
         made_on, method = self._channel, getattr(self._channel, kind)(*arguments, **options)
 
         def current() -> Method:
@@ -79,7 +79,7 @@ class Way:
         return None if self._tls is None else self._tls.identity()
 
     async def _mend(self) -> None:
-        """Returns once somebody is reached: by the channel itself, or by a new one, which takes its place."""
+        """Returns once the channel connects again, or a new one that did has replaced it."""
         tried: list[grpc.aio.Channel] = []
         try:
             while self._channel.get_state() is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
@@ -105,7 +105,7 @@ class Way:
 
 
 class Streaming:
-    """A call with a stream; raises what the peer raised. Otherwise the library's own call."""
+    """A streaming call of the library that raises the peer's errors."""
 
     def __init__(self, call: Any) -> None:  # noqa: ANN401 - as in the library
         self._call = call
@@ -137,7 +137,7 @@ def _as_raised() -> Iterator[None]:
 
 
 class Peer:
-    """What stubs ask of a channel. Where nobody answers by one way the next is taken."""
+    """What stubs need of a channel. If nobody answers by one way, the next is used."""
 
     def __init__(self, ways: Sequence[Way], timeout_seconds: float) -> None:
         self._ways = ways
@@ -155,7 +155,7 @@ class Peer:
             await way.close()
 
     def unary_unary(self, *arguments: Any, **options: Any) -> Method:  # noqa: ANN401 - as in the library
-        """A method with one answer, which is to be awaited; all ways together have the call's deadline."""
+        """A unary method; all ways together share the call's deadline."""
         methods = {way: way.method("unary_unary", arguments, options) for way in self._ways}
 
         async def call(request: Any, *, timeout: float | None = None, **details: Any) -> Any:  # noqa: ANN401, ASYNC109 - as in the library
@@ -170,11 +170,11 @@ class Peer:
         return call
 
     def unary_stream(self, *arguments: Any, **options: Any) -> Method:  # noqa: ANN401 - as in the library
-        """A method with a stream of answers; a call keeps the way it began with, and has no deadline of its own."""
+        """A method with a stream of answers; a call stays on the way it began with, and has no default deadline."""
         return self._streaming("unary_stream", arguments, options)
 
     def stream_unary(self, *arguments: Any, **options: Any) -> Method:  # noqa: ANN401 - as in the library
-        """The same with a stream of requests and one answer, which is to be awaited."""
+        """The same with a stream of requests and one answer."""
         return self._streaming("stream_unary", arguments, options)
 
     def stream_stream(self, *arguments: Any, **options: Any) -> Method:  # noqa: ANN401 - as in the library
@@ -190,12 +190,12 @@ class Peer:
         return call
 
     def _in_order(self) -> Sequence[Way]:
-        """The ways, those that fail now behind the others."""
+        """The ways, failing ones last."""
         return sorted(self._ways, key=Way.is_failing)
 
 
 async def _connected(channels: Sequence[grpc.aio.Channel]) -> grpc.aio.Channel | None:
-    """The first that is connected; None where none is in time."""
+    """The first channel that is connected; None if none is in time."""
     for _ in range(round(_ASK_SECONDS / _LOOK_SECONDS)):
         for channel in channels:
             if channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.READY:

@@ -21,8 +21,8 @@ from mesh.cluster import Cluster
 from mesh.errors import Unavailable
 from mesh.settings import SettingError, secret, setting
 
-# The number of hash tags. Fixed for good: changing it moves every key. With Redis Cluster a batch touches at most so
-# many slots, whatever the number of users in it.
+# The number of hash tags. Never to be changed: it would move every key. On a Redis Cluster a batch touches at most that
+# many slots, however many users it has.
 PARTITION_COUNT: Final = 16
 
 Client = redis.asyncio.Redis
@@ -30,12 +30,12 @@ Client = redis.asyncio.Redis
 
 @dataclasses.dataclass(frozen=True)
 class RedisSettings:
-    """The server all state stands in, and how it is told who asks."""
+    """The server that holds all state, and the credentials for it."""
 
     url: str = setting(
         "JOURNEYMESH_REDIS_URL",
         "redis://127.0.0.1:7100/0",
-        "The server all state stands in; `rediss://` over TLS. A user may stand in it. A cluster is "
+        "The server that holds all state; `rediss://` over TLS. It may name a user. A cluster is "
         "`redis+cluster://host:port,host:port`, or `rediss+cluster://`: one node is enough to find the others.",
     )
     password_file: str = setting(
@@ -44,11 +44,11 @@ class RedisSettings:
     ca_file: str = setting(
         "JOURNEYMESH_REDIS_CA_FILE",
         "",
-        "With `rediss`: the authorities whose certificates are believed, as PEM; empty: the system's.",
+        "With `rediss`: the authorities whose certificates are trusted, as PEM; empty: the system's.",
     )
 
     def __post_init__(self) -> None:
-        """Raises `SettingError` where a file cannot be used."""
+        """Raises `SettingError` if a file cannot be used."""
         secret(self.password_file)
         if self.ca_file:
             if not self.url.startswith(("rediss://", "rediss+cluster://")):
@@ -64,12 +64,12 @@ class RedisSettings:
 
     @property
     def password(self) -> str | None:
-        """The password as it stands in its file; None where none is named."""
+        """The password in the file; None without a file."""
         return secret(self.password_file)
 
 
 class _Packing:
-    """Packs commands in C, as the client does when it is synchronous: four times as fast for a batch of ids."""
+    """Packs commands in C, as the synchronous client does: four times as fast for a batch of ids."""
 
     def pack_command(self, *args: Any) -> list[bytes]:  # noqa: ANN401 - as in the client
         return [hiredis.pack_command((*args[0].split(), *args[1:]) if " " in args[0] else args)]
@@ -92,13 +92,13 @@ _log = logging.getLogger(__name__)
 
 
 def connect(url: str, password: str | None = None, ca_file: str = "") -> Client:
-    """A client that reconnects by itself and gives up a command after seconds, not minutes.
+    """Makes a client that reconnects by itself and gives up a command after seconds, not minutes.
 
     Args:
-        url: `redis://` or, over TLS, `rediss://`; a user may stand in it. With `+cluster` before the colon, a cluster,
-            by some of its nodes.
+        url: `redis://` or, over TLS, `rediss://`, which may name a user. With `+cluster` before the colon, some nodes
+            of a cluster.
         password: of that user, or of the default one.
-        ca_file: the authorities that are believed; empty: the system's.
+        ca_file: the authorities to trust; empty: the system's.
     """
     scheme, is_cluster, rest = url.partition("+cluster://")
     if not is_cluster:
@@ -125,7 +125,7 @@ def _dial(url: str, password: str | None, ca_file: str) -> Client:
 
 
 async def connect_or_exit(settings: RedisSettings) -> Client:
-    """A client of the server that is set. Ends the process where the server refuses it, not where it is away."""
+    """Connects to the configured server. Ends the process if the server refuses it, but not if it is away."""
     client = connect(settings.url, settings.password, settings.ca_file)
     try:
         await ping(client)
@@ -137,39 +137,39 @@ async def connect_or_exit(settings: RedisSettings) -> Client:
 
 
 class Refused(Unavailable):
-    """What is set does not get us to the store: it, or the other end, has to be changed."""
+    """The store refuses the configured connection: the settings or the store must be changed."""
 
 
-# What a server answers while it is full, is a replica, or has lost its replicas or its disk. Of some the client makes
-# classes, and takes the first word away.
+# Errors of a server that is full, a replica, or without its replicas or disk. For some the client has classes, and
+# removes the first word.
 _PASSING: Final = (redis.exceptions.ReadOnlyError, redis.exceptions.ClusterDownError, redis.exceptions.TryAgainError)
 _PASSING_WORDS: Final = ("READONLY ", "MASTERDOWN ", "CLUSTERDOWN ", "TRYAGAIN ", "UNBLOCKED ", "BUSY ", "NOREPLICAS ")
-# What a client of a cluster follows (MOVED and ASK), and what it never brings about.
+# Redirections that only a cluster client follows (MOVED and ASK), and an error that it never causes.
 _CLUSTER_ALONE: Final = (redis.exceptions.AskError, redis.exceptions.ClusterCrossSlotError)
 _NO_CLUSTER: Final = "cluster support disabled"
-# What a script comes upon while the slot of its keys moves.
+# The error of a script while the slot of its keys moves.
 _MOVING: Final = "Script attempted to access a non local key"
 
 
 @contextlib.contextmanager
 def translating_errors() -> Iterator[None]:
-    """Turns the client's connection errors into `Unavailable`; a script or type error stays what it is: a fault."""
+    """Turns the client's connection errors into `Unavailable`; script and type errors are bugs and pass through."""
     try:
         yield
     except (redis.exceptions.AuthenticationError, redis.exceptions.NoPermissionError) as error:
         detail = f"The store refuses the user or the password: {str(error).rstrip('.')}."
         raise Refused("DEPENDENCY_UNAVAILABLE", detail) from error
     except redis.exceptions.BusyLoadingError as error:
-        raise Unavailable("DEPENDENCY_UNAVAILABLE", "The store loads its file.") from error
+        raise Unavailable("DEPENDENCY_UNAVAILABLE", "The store is loading its data.") from error
     except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError) as error:
         doubt = _doubt(error)
         if doubt is not None:
-            detail = f"The store's certificate is not believed: {doubt.verify_message}."
+            detail = f"The store's certificate is not trusted: {doubt.verify_message}."
             raise Refused("DEPENDENCY_UNAVAILABLE", detail) from error
         raise Unavailable("DEPENDENCY_UNAVAILABLE", "The store cannot be reached.") from error
     except redis.exceptions.ResponseError as error:
         if _NO_CLUSTER in str(error):
-            detail = "The store is no cluster, but JOURNEYMESH_REDIS_URL calls it one."
+            detail = "The store is not a cluster, but JOURNEYMESH_REDIS_URL says it is."
             raise Refused("DEPENDENCY_UNAVAILABLE", detail) from error
         detail = _hindrance(error)
         if detail:
@@ -178,8 +178,8 @@ def translating_errors() -> Iterator[None]:
 
 
 def _hindrance(error: redis.exceptions.ResponseError) -> str:
-    """What keeps the server from taking a command now, in a sentence; empty where the command is at fault."""
-    # Of a pipeline the client tells the command before what the server said, of a script its name after it.
+    """Why the server cannot take a command now, in a sentence; empty if the command is at fault."""
+    # For a pipeline the client puts the command before the server's words, for a script its name behind them.
     words = str(error).rpartition("caused error: ")[2].lstrip("('\"").partition(" script: ")[0].rstrip("'\",).")
     if isinstance(error, redis.exceptions.OutOfMemoryError) or words.startswith("OOM "):
         return "The store is full."
@@ -187,14 +187,14 @@ def _hindrance(error: redis.exceptions.ResponseError) -> str:
         _, _, reason = words.partition(" to the AOF file: ")
         return f"The store cannot write to its disk{reason and ': '}{reason}."
     if isinstance(error, _CLUSTER_ALONE):
-        return "The store is a cluster, and JOURNEYMESH_REDIS_URL does not call it one, or its slots do not settle."
+        return "The store is a cluster, but JOURNEYMESH_REDIS_URL does not say so, or its slots do not settle."
     if isinstance(error, _PASSING) or words.startswith(_PASSING_WORDS) or _MOVING in words:
         return "The store cannot take the command now."
     return ""
 
 
 def _doubt(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
-    """What was wrong with the server's certificate; None where it was something else."""
+    """The error of the server's certificate; None if it was something else."""
     while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
         error = error.__cause__ or error.__context__
     return error
@@ -211,7 +211,7 @@ async def ping(client: Client) -> None:
 
 
 async def memory(client: Client) -> list[dict[str, Any]]:
-    """What each server tells of its memory, by the names of `INFO memory`.
+    """Each server's memory, by the names of `INFO memory`.
 
     Raises:
         Unavailable: one of them cannot be reached.
@@ -221,7 +221,7 @@ async def memory(client: Client) -> list[dict[str, Any]]:
 
 
 def partition(name: str) -> int:
-    """The hash tag of a user, event id or the like: stable over processes and time."""
+    """The hash tag of a user, event id or the like; stable across processes and time."""
     return zlib.crc32(name.encode()) % PARTITION_COUNT
 
 
@@ -256,14 +256,14 @@ class Call(NamedTuple):
 
 
 class Script:
-    """A Lua script that is run by its digest; a server that does not know it is told the text."""
+    """A Lua script, run by its digest; a server that does not know it is sent the text."""
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._digest = hashlib.sha1(text.encode()).hexdigest()  # noqa: S324 - the server's own name for it
 
     async def run(self, client: Client, *calls: Call) -> list[Any]:
-        """The answers of all calls, which go out at once.
+        """Sends all calls at once and returns their answers.
 
         Raises:
             Unavailable: the server cannot be reached; some calls may have been run.
@@ -272,8 +272,8 @@ class Script:
             answers = await _send(client, "EVALSHA", self._digest, calls)
             unknown = [place for place, each in enumerate(answers) if isinstance(each, redis.exceptions.NoScriptError)]
             if unknown:
-                told = await _send(client, "EVAL", self._text, [calls[place] for place in unknown])
-                for place, answer in zip(unknown, told, strict=True):
+                fresh = await _send(client, "EVAL", self._text, [calls[place] for place in unknown])
+                for place, answer in zip(unknown, fresh, strict=True):
                     answers[place] = answer
             for answer in answers:
                 if isinstance(answer, Exception):

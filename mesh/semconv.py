@@ -1,6 +1,6 @@
-"""Names of spans and their attributes, each once; those of metrics stand in `mesh/registry.py`.
+"""Names of spans and their attributes, each once; those of metrics are in `mesh/registry.py`.
 
-Names follow OpenTelemetry's conventions where there is one.
+They follow OpenTelemetry's conventions where there is one.
 """
 
 from typing import Final

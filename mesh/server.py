@@ -1,13 +1,11 @@
-"""Serving: health, reflection, interceptors, signals, drain. A service brings its servicers and nothing else."""
+"""Serves gRPC with health, reflection, interceptors and drain; a service supplies only its servicers."""
 
 import asyncio
 import contextlib
-import gc
 import inspect
 import logging
-import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
 import grpc
@@ -20,20 +18,22 @@ from mesh.draining import own_door, refusing_queued
 from mesh.errors import Unavailable
 from mesh.health import Check
 from mesh.interceptors import HandlerCallDetails, ServerContext, server_interceptors
+from mesh.lifecycle import beside, spare_collections, stop_signal
 from mesh.site import Site
 from mesh.telemetry import Telemetry
 
 Register = Callable[[grpc.aio.Server], None]
 """Adds a servicer to a server."""
 
+__all__ = ["EndingStreams", "Register", "beside", "serve", "serving", "spare_collections", "stop_signal"]
+
 _DRAIN_SECONDS: Final = 20.0
-# What is left to calls that run when their connection is too old: more than any of them takes.
+# How long calls may go on when their connection is too old: longer than any of them takes.
 _AGE_GRACE_SECONDS: Final = 30
-# Beyond it a call is refused at once, as RESOURCE_EXHAUSTED; open streams of interventions count too.
+# Further calls are refused at once as RESOURCE_EXHAUSTED; open streams of interventions count too.
 _CONCURRENT_CALLS: Final = 4096
 
 _METADATA_BYTES: Final = 16 * 1024
-_CANCEL_AGAIN_SECONDS: Final = 0.5
 
 _log = logging.getLogger(__name__)
 
@@ -46,20 +46,20 @@ async def serve(
     telemetry: Telemetry,
     site: Site,
 ) -> None:
-    """Serves until the process is told to end. Then it is not ready at once, and running calls finish.
+    """Serves until the process is told to end; then reports it not ready at once and lets running calls finish.
 
     Args:
         listen: host and port.
         registers: what to serve.
         names: full names of the services, for health and reflection.
         checks: the dependencies that must answer for the process to be ready.
-        telemetry: the process's tracer.
-        site: how the process stands in the mesh.
+        telemetry: the process's telemetry.
+        site: TLS, health and the like.
     """
     stop = stop_signal()
     spare_collections()
-    telling = beside(tell_end(site.tls, telemetry.metrics))
-    async with telling, serving(listen, registers, names, checks, telemetry, site) as port:
+    expiry = beside(tell_end(site.tls, telemetry.metrics))
+    async with expiry, serving(listen, registers, names, checks, telemetry, site) as port:
         _log.info("listening on port %d", port)
         await stop.wait()
         _log.info("draining")
@@ -74,7 +74,7 @@ async def serving(
     telemetry: Telemetry,
     site: Site | None = None,
 ) -> AsyncIterator[int]:
-    """A server that runs within the block; gives its port (0 takes a free one). Ends the process if it is taken."""
+    """Runs a server within the block and yields its port; 0 takes a free one. Ends the process if the port is taken."""
     site = site or Site()
     await site.health.begin()
     streams = EndingStreams()
@@ -89,7 +89,7 @@ async def serving(
             ("grpc.so_reuseport", 0),
             ("grpc.max_connection_age_ms", round(site.connection_age_seconds * 1000)),
             ("grpc.max_connection_age_grace_ms", _AGE_GRACE_SECONDS * 1000),
-            # Callers ask every `KEEPALIVE_SECONDS` whether the server is still there; it bears twice that.
+            # Callers ping every `KEEPALIVE_SECONDS`; twice that is tolerated.
             ("grpc.http2.min_recv_ping_interval_without_data_ms", KEEPALIVE_SECONDS * 500),
         ],
     )
@@ -112,15 +112,15 @@ async def serving(
                 yield port
         finally:
             async with refusing_queued(door):
-                stopping = asyncio.create_task(server.stop(_DRAIN_SECONDS))  # from here on callers go elsewhere
+                stopping = asyncio.create_task(server.stop(_DRAIN_SECONDS))  # from here on callers use other replicas
                 streams.end()
             await stopping
 
 
 class EndingStreams(grpc.aio.ServerInterceptor):
-    """Ends streams of answers when the server drains; whoever reads one goes on with another replica.
+    """Ends streams of answers when the server drains; their readers continue with another replica.
 
-    By themselves they have no end, and the drain would wait for them.
+    They are endless, so the drain would wait for them in vain.
     """
 
     def __init__(self) -> None:
@@ -128,7 +128,7 @@ class EndingStreams(grpc.aio.ServerInterceptor):
         self._is_over = False
 
     def end(self) -> None:
-        """Ends all there are, and those that begin later at once."""
+        """Ends all open streams, and any later one at once."""
         self._is_over = True
         for task in self._running:
             task.cancel()
@@ -166,47 +166,4 @@ class EndingStreams(grpc.aio.ServerInterceptor):
 
 
 def _ended() -> Unavailable:
-    return Unavailable("DEPENDENCY_UNAVAILABLE", "The service ends here; ask again.")
-
-
-@contextlib.asynccontextmanager
-async def beside(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Works that go on beside the block and end with it. One that fails ends the block.
-
-    They are cancelled again and again: up to Python 3.11 `asyncio.wait_for`, which the store's client uses, now and
-    then swallows a cancellation.
-    """
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(work) for work in works]
-        try:
-            yield
-        finally:
-            while left := [task for task in tasks if not task.done()]:
-                for task in left:
-                    task.cancel()
-                await asyncio.wait(left, timeout=_CANCEL_AGAIN_SECONDS)
-
-
-def spare_collections() -> None:
-    """Keeps the garbage collector from looking through what was made at the start, and from looking too often.
-
-    A batch makes thousands of objects that live for a few milliseconds; with the defaults each batch costs several
-    collections.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
-
-
-def stop_signal() -> asyncio.Event:
-    """An event that is set once the process is told to end (SIGTERM, SIGINT), or its terminal is closed (SIGHUP).
-
-    A closed terminal stays without effect where it was made so, as `nohup` does.
-    """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        loop.add_signal_handler(signal.SIGHUP, stop.set)
-    return stop
+    return Unavailable("DEPENDENCY_UNAVAILABLE", "The service is shutting down; ask again.")

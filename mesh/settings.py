@@ -1,6 +1,6 @@
 """Settings: frozen dataclasses whose fields name their environment variable, default and meaning.
 
-The only place that reads the environment. A wrong value stops the start with one sentence.
+The only place that reads the environment. An invalid value stops the process at start with one sentence.
 """
 
 import asyncio
@@ -21,12 +21,12 @@ _WORDS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0":
 
 
 class SettingError(Exception):
-    """A setting has a value that cannot be used; the text is one sentence for the person who set it."""
+    """A setting has an unusable value; the text is one sentence for the operator."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Described:
-    """What is told of one setting in the generated table."""
+    """A setting's row in the generated table."""
 
     name: str
     default: str
@@ -50,10 +50,10 @@ def setting(
 
 
 def read(kind: type[Settings], environment: Mapping[str, str]) -> Settings:
-    """The settings as the environment has them.
+    """Reads settings from the environment.
 
     Raises:
-        SettingError: a value has the wrong type or lies outside its limits.
+        SettingError: a value has the wrong type or is out of range.
     """
     fields = dataclasses.fields(cast("Any", kind))
     values = {f.name: _parse(f, environment[f.metadata["name"]]) for f in fields if f.metadata["name"] in environment}
@@ -61,7 +61,7 @@ def read(kind: type[Settings], environment: Mapping[str, str]) -> Settings:
 
 
 def read_or_exit(kind: type[Settings], environment: Mapping[str, str] | None = None) -> Settings:
-    """The settings of this process; ends the process with one sentence where one is wrong."""
+    """Reads the settings of this process; ends it with one sentence if one is invalid."""
     try:
         return read(kind, os.environ if environment is None else environment)
     except SettingError as error:
@@ -69,7 +69,7 @@ def read_or_exit(kind: type[Settings], environment: Mapping[str, str] | None = N
 
 
 async def or_exit(check: Callable[[], Awaitable[None]]) -> None:
-    """Returns once a check of the settings passes; waits while what it asks is away; ends the process if it fails."""
+    """Returns once a check of the settings passes; waits while it is unavailable; ends the process if it fails."""
     while True:
         try:
             await check()
@@ -82,13 +82,13 @@ async def or_exit(check: Callable[[], Awaitable[None]]) -> None:
 
 
 def describe(kind: type[Any]) -> Iterator[Described]:
-    """What each setting means, in the order of the fields."""
+    """Describes each setting, in the order of the fields."""
     for field in dataclasses.fields(kind):
         yield Described(field.metadata["name"], str(field.default), field.metadata["meaning"], _limits(field))
 
 
 def secret(path: str) -> str | None:
-    """The secret in a file, without the white space around it; None where no file is named.
+    """Reads a secret from a file, without surrounding white space; None without a file.
 
     Raises:
         SettingError: the file cannot be read.

@@ -1,8 +1,8 @@
-"""Shares the shards of a stream among the processes of one reader: each shard is followed by one of them at a time.
+"""Shares the shards of a stream among the processes of one reader: each shard is followed by one process at a time.
 
-A process holds leases on its share, renews them, gives up what it lost, takes what is free, and takes one shard at a
-time from whoever holds at least two more than itself. A shard is taken only once its parents are through, so that a
-split or a merge never changes the order of a user's records.
+A process holds leases on its share, renews them, drops those it lost, takes free shards, and steals one at a time from
+a process that holds at least two more than itself. A shard is taken only once its parents are finished, so that a split
+or a merge never changes the order of a user's records.
 """
 
 import asyncio
@@ -18,49 +18,49 @@ from mesh.leases import Lease, Leases, Standing
 from mesh.stream import END, Shard, StreamReader
 
 Follow = Callable[[Lease], Coroutine[Any, Any, None]]
-"""Reads a held shard: returns once it is through with a closed one, raises `FailedPrecondition` where it lost it."""
+"""Reads a held shard: returns once a closed one is finished, raises `FailedPrecondition` once it is lost."""
 
 _ROUNDS_A_LEASE: Final = 3
-# So long a shard is left alone after its follower was refused once, twice and so on. Once is when another took over.
+# How long a shard is left alone after its follower was refused once (another took over), twice and so on.
 _REFUSED_SECONDS: Final = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-# Who has followed a shard for so long was not refused at once.
+# A follower that lasted this long was not refused at once.
 _SETTLED_SECONDS: Final = 30.0
-# About how long a shard rests that was given back.
+# About how long a released shard stays free.
 _LOOK_SECONDS: Final = 0.1
 
 _log = logging.getLogger(__name__)
 
 
 class Plan(NamedTuple):
-    """What to do next: shards to take that nobody holds, and one to take from who has too many."""
+    """What to do next: free shards to take, and one to steal from a process that has too many."""
 
     take: list[str]
     steal: str | None
 
 
 def readable(shards: Sequence[Shard], standings: Mapping[str, Standing]) -> list[str]:
-    """The shards that are to be read now: not read to their end, and not before their parents are. Pure."""
+    """The shards to be read now: unfinished ones whose parents are finished. Pure."""
     unknown = Standing()
     listed = {shard.name for shard in shards}
 
-    def is_through(name: str) -> bool:
+    def is_finished(name: str) -> bool:
         return standings.get(name, unknown).checkpoint == END
 
     return [
         shard.name
         for shard in shards
-        if not is_through(shard.name) and all(is_through(p) for p in shard.parents if p in listed)
+        if not is_finished(shard.name) and all(is_finished(p) for p in shard.parents if p in listed)
     ]
 
 
 def plan(shards: Sequence[Shard], standings: Mapping[str, Standing], owner: str, held: Collection[str] = ()) -> Plan:
-    """What a process should take, given what everybody holds. Pure.
+    """What a process should take, given who holds what. Pure.
 
     Args:
-        shards: all shards there are.
-        standings: what is known of them.
+        shards: all shards.
+        standings: their states.
         owner: the process.
-        held: what it follows already; what it holds beside that, it held before it was started again.
+        held: what it follows already; what else it holds, it held before it was restarted.
     """
     ready, unknown = readable(shards, standings), Standing()
     holders = {name: standings.get(name, unknown).owner for name in ready}
@@ -76,7 +76,7 @@ def plan(shards: Sequence[Shard], standings: Mapping[str, Standing], owner: str,
 
 
 class _Refusals:
-    """Which shards are left alone for a while, because their followers were refused again and again."""
+    """Which shards are left alone for a while, because their followers were refused repeatedly."""
 
     def __init__(self) -> None:
         self._counts: collections.Counter[str] = collections.Counter()
@@ -101,7 +101,7 @@ class _Held(NamedTuple):
 
 
 class Sharing:
-    """Follows the shards that fall to this process, until cancelled; then gives them back."""
+    """Follows this process's share of the shards until cancelled, then releases them."""
 
     def __init__(self, reader: StreamReader, leases: Leases, owner: str, follow: Follow, lease_seconds: float) -> None:
         self._reader = reader
@@ -118,7 +118,7 @@ class Sharing:
         """Runs until cancelled.
 
         Raises:
-            Exception: what a follower raised that is no `MeshError`: a fault of the process.
+            Exception: a follower raised something other than a `MeshError`: a bug.
         """
         trouble = ""
         try:
@@ -134,17 +134,17 @@ class Sharing:
                     trouble = error.detail
                 await self._rest()
         finally:
-            await asyncio.shield(self._give_back())
+            await asyncio.shield(self._release_all())
 
     async def _rest(self) -> None:
-        """Returns when the next round is due: in time, or at once where a follower ended or a shard is to be had."""
+        """Returns when the next round is due: after the period, or once a follower ends or a shard is free."""
         ends = asyncio.get_running_loop().time() + self._period
         while (left := ends - asyncio.get_running_loop().time()) > 0:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(left, _LOOK_SECONDS)):
                     await self._changed.wait()
                 return
-            with contextlib.suppress(MeshError):  # the round will tell
+            with contextlib.suppress(MeshError):  # the next round reports it
                 if self._plan(await self._leases.standings()).take:
                     return
 
@@ -163,9 +163,9 @@ class Sharing:
     async def _end(self, held: _Held) -> None:
         lease, error = held.lease, held.following.exception()
         if isinstance(error, FailedPrecondition):
-            # Lost, or overtaken: a new lease has a higher epoch, and begins at the checkpoint.
-            _log.warning("shard %s is given back: %s", lease.shard, error)
-            if await self._leases.renew(lease):  # not lost: a new lease may not help either, and who looks reads why
+            # Lost or overtaken: a new lease has a higher epoch and begins at the checkpoint.
+            _log.warning("shard %s is released: %s", lease.shard, error)
+            if await self._leases.renew(lease):  # not lost: a new lease may not help either, so the reason is shown
                 self._refusals.note(lease.shard, asyncio.get_running_loop().time() - held.since)
                 await self._leases.complain(lease, error.detail)
         elif error is not None:
@@ -189,7 +189,7 @@ class Sharing:
         rested = [shard for shard in take if not self._refusals.rests(shard)]
         return Plan(rested, None if steal is None or self._refusals.rests(steal) else steal)
 
-    async def _give_back(self) -> None:
+    async def _release_all(self) -> None:
         held, self._held = list(self._held.values()), {}
         for each in held:
             each.following.cancel()
@@ -198,4 +198,4 @@ class Sharing:
             try:
                 await self._leases.release(each.lease)
             except MeshError:
-                _log.debug("shard %s is not given back; its lease will end", each.lease.shard)
+                _log.debug("shard %s cannot be released; its lease will expire", each.lease.shard)

@@ -1,4 +1,4 @@
-"""How a process stands in the mesh: what it proves itself by, what it says of its health, how long connections last."""
+"""A process's place in the mesh: its identity, its health and probes, the age of its connections."""
 
 import contextlib
 import dataclasses
@@ -19,31 +19,31 @@ _PROBE_BYTES: Final = 4096
 
 @dataclasses.dataclass(frozen=True)
 class ServerSettings:
-    """How a service is watched, and how long its callers keep a connection."""
+    """Probes, reflection, and how long callers keep a connection."""
 
     probe_listen: str = setting(
         "JOURNEYMESH_PROBE_LISTEN",
         "",
-        "Where health alone is told, in plain text, to who has no certificate: readiness under the empty name, life "
-        "under `live`. Empty: nowhere.",
+        "Where health alone is served, in plain text, to probes without a certificate: readiness under the empty name, "
+        "liveness under `live`. Empty: nowhere.",
     )
     connection_age_seconds: float = setting(
         "JOURNEYMESH_CONNECTION_AGE_SECONDS",
         300.0,
-        "After how long callers are asked to connect anew, so that new replicas get their share.",
+        "After how long callers are asked to reconnect, so that new replicas get their share.",
         minimum=1,
         maximum=86_400,
     )
     reflection: bool = setting(
         "JOURNEYMESH_REFLECTION",
         False,
-        "Whether services tell what there is to call (gRPC reflection), as tools for development ask.",
+        "Whether services describe their methods (gRPC reflection), for development tools.",
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class Site:
-    """Where a process stands; without `tls` its calls are in plain text."""
+    """A process's identity, health and connections; without `tls` its calls are in plain text."""
 
     tls: Tls | None = None
     connection_age_seconds: float = ServerSettings.connection_age_seconds
@@ -53,7 +53,7 @@ class Site:
 
 @contextlib.asynccontextmanager
 async def standing(settings: ServerSettings, tls: TlsSettings) -> AsyncIterator[Site]:
-    """The site of this process; it answers probes within the block. Ends the process if their address is taken."""
+    """Makes this process's site and answers probes within the block. Ends the process if their address is taken."""
     site = Site(Tls.wanted(tls), settings.connection_age_seconds, settings.reflection)
     await site.health.begin()
     if not settings.probe_listen:

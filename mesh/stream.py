@@ -1,18 +1,18 @@
-"""The stream port: the buffer between what was accepted and what is applied.
+"""The stream port: the buffer between accepting events and applying them.
 
 Words
-- A *record* is what the stream keeps as one piece: a payload of bytes at a *position*.
-- A *shard* is a part of the stream with an order of its own. A *sequence number* is an integer that grows within a
-  shard, with gaps. Shard and sequence number together are a record's *position*.
-- A shard may be *closed*, when it is split or merged; its *children* take over its keys. A child's records come after
-  all records of its *parents*, and the number at the end of its name is larger than theirs.
-- A *lane* is a group of keys (users) that always share a shard, so that they may share a record. A lane's records are
-  read in the order they were appended; a split or a merge moves whole lanes.
-- A *checkpoint* is the sequence number up to which one named reader has done everything. It is written last, by who
-  holds the shard's *lease* (`mesh.leases`).
+- A *record* is the unit of the stream: a payload of bytes at a *position*.
+- A *shard* is an ordered part of the stream. A *sequence number* is an integer that grows within a shard, with gaps.
+  Shard and sequence number together are a record's *position*.
+- A shard is *closed* when it is split or merged; its *children* take over its keys. A child's records come after all
+  records of its *parents*, and the number at the end of its name is larger than theirs.
+- A *lane* is an ordering group: keys (users) that always share a shard, so that they may share a record. A lane's
+  records are read in the order they were appended; a split or a merge moves whole lanes.
+- A *checkpoint* is the sequence number up to which one named reader has done everything. It is written last, by the
+  holder of the shard's *lease* (`mesh.leases`).
 
 Delivery is at least once: after a crash records beyond the checkpoint are read again, and an append whose answer was
-lost may be repeated. Whoever applies records takes care that effects happen once (`mesh.applied`).
+lost may be repeated. Whoever applies records ensures that effects happen once (`mesh.applied`).
 """
 
 from collections.abc import Sequence
@@ -22,11 +22,11 @@ BEGINNING: Final = -1
 """The checkpoint of a reader that has read nothing."""
 
 END: Final = 1 << 256
-"""The checkpoint of a reader that is through with a closed shard; beyond every sequence number."""
+"""The checkpoint of a reader that has finished a closed shard; beyond every sequence number."""
 
 
 class Record(NamedTuple):
-    """One record of a shard. `appended_us` is when the stream took it, in Unix microseconds, to the millisecond."""
+    """A record of a shard. `appended_us` is when the stream took it: Unix microseconds, precise to the millisecond."""
 
     sequence: int
     payload: bytes
@@ -34,32 +34,32 @@ class Record(NamedTuple):
 
 
 class Position(NamedTuple):
-    """Where a record stands."""
+    """Where a record is."""
 
     shard: str
     sequence: int
 
 
 class Entry(NamedTuple):
-    """A record to be appended, of at most `MAX_RECORD_BYTES`."""
+    """A record to append, of at most `MAX_RECORD_BYTES`."""
 
     lane: str
     payload: bytes
 
 
 MAX_RECORD_BYTES: Final = 1_000_000
-"""What a payload may hold on every adapter: Kinesis takes 1 MiB with the partition key."""
+"""The largest payload, for every adapter: Kinesis takes 1 MiB including the partition key."""
 
 
 class Shard(NamedTuple):
-    """A shard and its parents; parents whose records the stream has forgotten may be left out."""
+    """A shard and its parents; parents whose records are gone may be left out."""
 
     name: str
     parents: tuple[str, ...] = ()
 
 
 class Read(NamedTuple):
-    """What was read of a shard: records, oldest first, and whether the shard is closed and these are its last."""
+    """The answer to a read: records, oldest first, and whether they are the last of a closed shard."""
 
     records: list[Record]
     is_end: bool = False
@@ -69,26 +69,26 @@ class StreamWriter(Protocol):
     """Appends records."""
 
     def lane(self, key: str) -> str:
-        """The lane of a key; the same for good."""
+        """The lane of a key, which never changes."""
 
     async def append(self, entries: Sequence[Entry]) -> list[Position]:
         """Appends records and returns their positions once the stream has them, in the order of the entries.
 
-        Entries of one lane MUST be appended in their order. It MAY happen that some entries are appended and the call
-        fails all the same; the caller repeats the call, and the records stand there twice.
+        Entries of one lane MUST be appended in order. The call MAY fail after some entries were appended; the caller
+        repeats it, and their records exist twice.
 
         Raises:
-            ResourceExhausted: `BUFFER_FULL`, the stream takes no more now, even after a few tries; some entries may
+            ResourceExhausted: `BUFFER_FULL`, the stream takes no more now, even after a few attempts; some entries may
                 have been appended.
             Unavailable: the stream cannot be reached; entries may or may not have been appended.
         """
 
 
 class StreamReader(Protocol):
-    """Reads records, shard by shard."""
+    """Reads records per shard."""
 
     async def shards(self) -> list[Shard]:
-        """The shards there are, parents before their children.
+        """All shards, parents before their children.
 
         Raises:
             Unavailable: the stream cannot be reached.
@@ -97,27 +97,27 @@ class StreamReader(Protocol):
     async def read(self, shard: str, after: int, max_records: int, wait_seconds: float) -> Read:
         """The records after a sequence number, oldest first.
 
-        Waits for the first one, and is empty if none came. It MAY be empty although records stand further on; the
+        Waits for the first one; empty if none came in time. It MAY be empty although there are records further on; the
         caller reads again.
 
         Raises:
-            Unavailable: the stream cannot be reached, or has had enough for now.
+            Unavailable: the stream cannot be reached, or is throttled.
         """
 
     def now_us(self) -> int:
-        """The time in Unix microseconds by the clock of `Record.appended_us`, as the last read had it.
+        """The time in Unix microseconds by the clock of `Record.appended_us`, as of the last read.
 
-        The clock of this machine may be another, and may be set.
+        This machine's clock may differ from it, and may be set.
         """
 
     async def waiting_seconds(self, shard: str, after: int) -> float | None:
-        """How long the oldest record after a sequence number has waited, 0 or more; None where none does.
+        """How long the oldest record after a sequence number has waited, 0 or more; None without one.
 
-        By the stream's own clock, and at least as dear as a read of one record.
+        By the stream's own clock. Costs at least as much as reading one record.
 
         Raises:
-            Unavailable: the stream cannot be reached, or has had enough for now.
+            Unavailable: the stream cannot be reached, or is throttled.
         """
 
     async def trim(self, shard: str, through: int) -> None:
-        """Lets the stream forget the records up to and including a sequence number, where it does not by itself."""
+        """Deletes the records up to and including a sequence number, unless the stream expires them by itself."""

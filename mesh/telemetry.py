@@ -2,8 +2,8 @@
 
 Without an endpoint nothing is recorded or sent, but every request still gets a trace id of its own.
 
-An event carries the id of its trace, and that of the span that brought it only where its trace is recorded: so
-without a span id nothing is recorded on its behalf, except what is told always (docs/traces.md).
+An event carries the id of its trace and, only if that trace is recorded, the id of the span that brought it. So without
+a span id nothing is recorded on its behalf, except for what always is (docs/traces.md).
 """
 
 import contextvars
@@ -42,7 +42,7 @@ _chosen_ids: Final = contextvars.ContextVar[tuple[int, int]]("chosen_ids", defau
 
 @dataclasses.dataclass(frozen=True)
 class TelemetrySettings:
-    """Where traces go, and where metrics are told."""
+    """Where traces are sent, and where metrics are served."""
 
     endpoint: str = setting(
         "JOURNEYMESH_OTLP_ENDPOINT", "", "OTLP endpoint (gRPC) that traces are sent to; empty: none are recorded."
@@ -50,18 +50,18 @@ class TelemetrySettings:
     sample_ratio: float = setting(
         "JOURNEYMESH_TRACE_SAMPLE_RATIO",
         1.0,
-        "Share of requests whose trace is recorded, where the caller's `traceparent` does not say; help always is.",
+        "Share of requests whose trace is recorded, unless the caller's `traceparent` decides; help always is.",
         minimum=0,
         maximum=1,
     )
     metrics_listen: str = setting(
-        "JOURNEYMESH_METRICS_LISTEN", "", "Where the process tells its metrics, host and port; empty: nowhere."
+        "JOURNEYMESH_METRICS_LISTEN", "", "Where the process serves its metrics, host and port; empty: nowhere."
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class Telemetry:
-    """A process's tracer and metrics. `is_on` tells whether spans are recorded at all."""
+    """A process's tracer and metrics; `is_on` if spans are recorded at all."""
 
     provider: TracerProvider
     is_on: bool
@@ -80,13 +80,13 @@ class Telemetry:
         attributes: Attributes,
         links: Sequence[trace.Link] = (),
     ) -> None:
-        """Records a span at once, with a span id that others know: under its parent, else as the root of its trace.
+        """Records a span without duration and with a chosen span id: under its parent, else as the root of its trace.
 
         Args:
-            name: what is told.
-            ids: the trace, as far as there is no parent, and the span: 16 and 8 bytes.
+            name: the span's name.
+            ids: of the trace, unless there is a parent, and of the span: 16 and 8 bytes.
             parent: a recorded span.
-            attributes: with one of `semconv.DECISION_ID`, it is recorded whatever the ratio.
+            attributes: with `semconv.DECISION_ID` among them, the span is recorded whatever the ratio.
             links: recorded spans.
         """
         chosen = _chosen_ids.set((int.from_bytes(ids[0], "big"), int.from_bytes(ids[1], "big")))
@@ -102,13 +102,13 @@ class Telemetry:
 
 
 def start(service: str, settings: TelemetrySettings) -> Telemetry:
-    """The telemetry of a process, as its settings want it. Ends the process where its metrics cannot be told."""
+    """Starts a process's telemetry. Ends the process if its metrics cannot be served."""
     telemetry = _tracing(service, settings)
     if settings.metrics_listen:
         try:
             telemetry.metrics.serve(settings.metrics_listen)
         except (OSError, ValueError) as error:
-            sys.exit(f"journeymesh: metrics cannot be told at {settings.metrics_listen}: {error}.")
+            sys.exit(f"journeymesh: metrics cannot be served at {settings.metrics_listen}: {error}.")
     return telemetry
 
 
@@ -120,12 +120,12 @@ def _tracing(service: str, settings: TelemetrySettings) -> Telemetry:
 
 
 def off(service: str = "") -> Telemetry:
-    """Telemetry that records nothing but still gives out trace ids."""
+    """Telemetry that records nothing but still generates trace ids."""
     return Telemetry(TracerProvider(sampler=ALWAYS_OFF, resource=_resource(service)), is_on=False)
 
 
 def exporting(service: str, exporter: SpanExporter, sample_ratio: float = 1.0) -> Telemetry:
-    """Telemetry that gives spans to an exporter, in batches."""
+    """Telemetry that exports spans in batches."""
     provider = TracerProvider(
         sampler=ParentBased(_Roots(sample_ratio)), resource=_resource(service), id_generator=_Ids()
     )
@@ -153,7 +153,7 @@ def recorded(trace_id: bytes, span_id: bytes) -> trace.SpanContext | None:
 
 
 def span_id_of(name: str) -> bytes:
-    """The id of the span that tells of what has this name: by it, what follows finds its parent."""
+    """A span id derived from a name, by which later spans find their parent."""
     return hashlib.blake2b(name.encode(), digest_size=_SPAN_BYTES).digest()
 
 
@@ -168,10 +168,7 @@ def links(origins: Iterable[tuple[bytes, bytes]]) -> list[trace.Link]:
 
 
 class _Roots(Sampler):
-    """Which spans without a parent are recorded.
-
-    Those that tell of a decision, and those that are linked to recorded ones, always; the others by their ratio.
-    """
+    """Records spans without a parent: always those of decisions and those linked to recorded ones, others by ratio."""
 
     def __init__(self, ratio: float) -> None:
         self._by_ratio = TraceIdRatioBased(ratio)
@@ -187,8 +184,8 @@ class _Roots(Sampler):
         trace_state: trace.TraceState | None = None,
     ) -> SamplingResult:
         """See `Sampler`."""
-        is_told = links or (attributes and semconv.DECISION_ID in attributes)
-        sampler = ALWAYS_ON if is_told else self._by_ratio
+        is_wanted = links or (attributes and semconv.DECISION_ID in attributes)
+        sampler = ALWAYS_ON if is_wanted else self._by_ratio
         return sampler.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
 
     def get_description(self) -> str:
@@ -197,7 +194,7 @@ class _Roots(Sampler):
 
 
 class _Ids(RandomIdGenerator):
-    """Random ids, but for a span whose ids were chosen."""
+    """Random ids, unless the span's ids were chosen."""
 
     def generate_trace_id(self) -> int:
         return _chosen_ids.get()[0] or super().generate_trace_id()

@@ -1,10 +1,11 @@
 """Mutual TLS between the processes of the mesh: a certificate each, one authority for all, renewed while they run.
 
-Whoever is called asks for the caller's certificate; whoever calls checks the other's name too. A certificate says that
-its holder belongs to the mesh, not which part of it is. The files are looked at whenever a connection is made or a
-call begins; new ones that do not fit together, as in the middle of a renewal, leave the old in force.
+A server demands the caller's certificate; a caller checks the server's name too. A certificate proves that its holder
+belongs to the mesh, not which part of it it is. The files are checked whenever a connection is made or a call begins;
+files that do not fit together, as in the middle of a renewal, leave the old ones in force.
 """
 
+import _ssl
 import contextlib
 import dataclasses
 import logging
@@ -22,20 +23,20 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class TlsSettings:
-    """What a process proves itself by, and whom it believes. All three or none: then calls are in plain text."""
+    """A process's identity, and whom it trusts. All three or none: then calls are in plain text."""
 
     certificate_file: str = setting(
         "JOURNEYMESH_TLS_CERTIFICATE_FILE",
         "",
-        "The process's certificate and what stands between it and the authority, as PEM. May be renewed in place.",
+        "The process's certificate and the chain up to the authority, as PEM. May be renewed in place.",
     )
     key_file: str = setting("JOURNEYMESH_TLS_KEY_FILE", "", "The certificate's private key, as PEM.")
     ca_file: str = setting(
-        "JOURNEYMESH_TLS_CA_FILE", "", "The authorities whose certificates are believed, of callers too, as PEM."
+        "JOURNEYMESH_TLS_CA_FILE", "", "The authorities whose certificates are trusted, callers' included, as PEM."
     )
 
     def __post_init__(self) -> None:
-        """Raises `SettingError` where one is missing, cannot be read or does not fit the others."""
+        """Raises `SettingError` if a file is missing, cannot be read or does not fit the others."""
         if any(self.files) and not all(self.files):
             raise SettingError("JOURNEYMESH_TLS_CERTIFICATE_FILE, _KEY_FILE and _CA_FILE go together: all or none.")
         if any(self.files):
@@ -48,11 +49,11 @@ class TlsSettings:
 
 
 Stamps = tuple[tuple[int, int, int], ...]
-"""What changes when one of some files does: for each its number, time and size."""
+"""Inode, time and size per file: they change when a file does."""
 
 
 class Files(NamedTuple):
-    """Where certificate, key and authorities stand."""
+    """The paths of certificate, key and authorities."""
 
     certificate: str
     key: str
@@ -65,18 +66,20 @@ class Identity(NamedTuple):
     certificate: bytes
     key: bytes
     ca: bytes
+    expires_at: float
+    """When the certificate expires, in Unix seconds."""
 
     def as_server(self) -> grpc.ServerCertificateConfiguration:
-        """What a server shows and believes."""
+        """A server's configuration."""
         return grpc.ssl_server_certificate_configuration([(self.key, self.certificate)], self.ca)
 
     def as_client(self) -> grpc.ChannelCredentials:
-        """What a caller shows and believes."""
+        """A caller's credentials."""
         return grpc.ssl_channel_credentials(self.ca, self.key, self.certificate)
 
 
 class Tls:
-    """The identity of this process as its files have it now."""
+    """The identity of this process, as its files are now."""
 
     def __init__(self, files: Files) -> None:
         self._files = files
@@ -86,19 +89,19 @@ class Tls:
 
     @classmethod
     def wanted(cls, settings: TlsSettings) -> Self | None:
-        """None where no files are named."""
+        """None without files."""
         return cls(settings.files) if any(settings.files) else None
 
     def identity(self) -> Identity:
-        """The newest one that fits together: the same object as long as nothing has changed."""
-        with contextlib.suppress(OSError):  # a file that is being put in another's place
+        """The newest consistent one; the same object as long as nothing has changed."""
+        with contextlib.suppress(OSError):  # a file that is being replaced
             stamps = _stamps(self._paths)
             if stamps != self._stamps:
                 self._renew(stamps)
         return self._identity
 
     def server_credentials(self) -> grpc.ServerCredentials:
-        """Credentials of a server that asks callers for theirs; every new connection sees renewed files."""
+        """Credentials of a server that demands its callers'; every new connection uses the current files."""
         return grpc.dynamic_ssl_server_credentials(
             self._identity.as_server(), lambda: self.identity().as_server(), require_client_authentication=True
         )
@@ -110,20 +113,20 @@ class Tls:
             _log.warning("the old certificate stays in force: %s", error)
         else:
             if _stamps(self._paths) != stamps:
-                return  # changed while they were read: next time
+                return  # changed while being read: retried next time
             self._identity = identity
             _log.info("the certificate was renewed")
         self._stamps = stamps
 
 
 def _read(files: Files) -> Identity:
-    """The files' contents.
+    """Reads and checks the files.
 
     Raises:
         SettingError: one cannot be read, or they do not fit together.
     """
     try:
-        identity = Identity(*(Path(file).read_bytes() for file in files))
+        certificate, key, ca = (Path(file).read_bytes() for file in files)
     except OSError as error:
         message = f"The TLS file {error.filename} cannot be read: {error.strerror}."
         raise SettingError(message) from error
@@ -131,14 +134,23 @@ def _read(files: Files) -> Identity:
     try:
         context.load_cert_chain(files.certificate, files.key)
     except OSError as error:
-        message = f"The TLS files {files.certificate} and {files.key} are no certificate and its key in PEM."
+        message = f"The TLS files {files.certificate} and {files.key} are not a certificate and its key in PEM."
         raise SettingError(message) from error
     try:
         context.load_verify_locations(files.ca)
     except OSError as error:
         message = f"The TLS file {files.ca} holds no certificates in PEM."
         raise SettingError(message) from error
-    return identity
+    return Identity(certificate, key, ca, _expires_at(files.certificate))
+
+
+def _expires_at(certificate_file: str) -> float:
+    """When the file's first certificate expires.
+
+    The ssl module decodes only the certificates of authorities and of verified peers publicly. Its own tests decode any
+    with this function, since Python 2.6; the alternatives are another dependency in every image, or an X.509 parser.
+    """
+    return ssl.cert_time_to_seconds(_ssl._test_decode_cert(certificate_file)["notAfter"])  # type: ignore[attr-defined] # noqa: SLF001
 
 
 def _stamps(paths: Sequence[Path]) -> Stamps:

@@ -2,9 +2,9 @@
 
 promql.py      expressions that can name only what the registry has
 limits.py      from when on something is wrong
-alert.py recordings.py alerts/   who is told when, and what to do then
+alert.py recordings.py alerts/   who is alerted when, and what to do then
 rules.py       alerts and recorded values in Prometheus' YAML, and as the page docs/alerts.md
-grafana.py     panels and dashboards, laid out, in Grafana's JSON
+grafana.py     dashboards in Grafana's JSON, from functions that make panels
 dashboards/    what each dashboard shows
 written.py     which files all this makes
 """

@@ -1,7 +1,7 @@
-"""PromQL as values: an expression is made of the registry's metrics, and knows which labels its series carry.
+"""PromQL as values: expressions over the registry's metrics that know which labels their series carry.
 
-What could only be found out by an empty panel is an error when it is built: a label the metric does not have, a rate of
-a gauge, two sides of a division that do not match.
+What would otherwise show as an empty panel is an error when it is built: a label the metric does not have, a rate of a
+gauge, two sides of a division that do not match.
 """
 
 from typing import Final, NamedTuple
@@ -9,10 +9,10 @@ from typing import Final, NamedTuple
 from mesh.registry import Kind, Metric
 
 TARGET_LABELS: Final = frozenset({"namespace", "pod", "instance", "job"})
-"""What Prometheus itself adds: which process told a series."""
+"""The labels Prometheus adds: which process reported a series."""
 
-SELF_TOLD: Final = frozenset({"up", "process_resident_memory_bytes", "process_cpu_seconds_total"})
-"""What Prometheus and its client tell of every process, beside the registry."""
+SELF_REPORTED: Final = frozenset({"up", "process_resident_memory_bytes", "process_cpu_seconds_total"})
+"""What Prometheus and its client report of every process, besides the registry."""
 
 
 class WrongExpressionError(ValueError):
@@ -60,11 +60,11 @@ class Vector(NamedTuple):
         return Vector(f"({self.text} and on ({_listed(self, labels)}) {other.text})", self.labels)
 
     def by_number(self, operator: str, number: float) -> "Vector":
-        """Compared or reckoned with a number: `> 5` leaves those above, `* 100` multiplies."""
+        """Compared or combined with a number: `> 5` keeps those above, `* 100` multiplies."""
         return Vector(f"({self.text} {operator} {number:.12g})", self.labels)
 
     def from_now(self) -> "Vector":
-        """Moments in Unix seconds as seconds from now on."""
+        """Times in Unix seconds, as seconds from now."""
         return Vector(f"({self.text} - time())", self.labels)
 
     def _with(self, operator: str, other: "Vector") -> "Vector":
@@ -75,27 +75,27 @@ class Vector(NamedTuple):
 
 
 def gauge(metric: Metric, **matches: str | Match) -> Vector:
-    """A gauge as it was last told."""
+    """The last value of a gauge."""
     return _selected(metric, Kind.GAUGE, "", matches)
 
 
-def told(name: str, **matches: str | Match) -> Vector:
-    """A metric of `SELF_TOLD`."""
-    if name not in SELF_TOLD:
-        message = f"Nobody tells {name}."
+def reported(name: str, **matches: str | Match) -> Vector:
+    """A metric of `SELF_REPORTED`."""
+    if name not in SELF_REPORTED:
+        message = f"No process reports {name}."
         raise WrongExpressionError(message)
     return Vector(name + _matched(matches, TARGET_LABELS), TARGET_LABELS)
 
 
 def rate(metric: Metric, window: str, **matches: str | Match) -> Vector:
-    """How fast a counter grew, a second, over a window such as `5m`."""
+    """How fast a counter grew per second, over a window such as `5m`."""
     return _over("rate", _selected(metric, Kind.COUNTER, "_total", matches), window)
 
 
 def grown(metric: Metric, window: str, **matches: str | Match) -> Vector:
-    """By how much a counter grew within a window, the first count of a process that never counted it before included.
+    """How much a counter grew within a window, including the first count of a process.
 
-    `increase` needs two values of a series, and a counter that nothing happened to has none.
+    `increase` alone needs two values of a series, and a counter has none before it is first counted.
     """
     count = _selected(metric, Kind.COUNTER, "_total", matches)
     before = Vector(f"{count.text} offset {window}", count.labels)
@@ -103,60 +103,60 @@ def grown(metric: Metric, window: str, **matches: str | Match) -> Vector:
 
 
 def share(part: Vector, whole: Vector) -> Vector:
-    """Part of a whole, 0 to 1; 0 where the part is not told, and no number where the whole is 0."""
+    """Part of a whole, 0 to 1; 0 if the part is not reported, and not a number if the whole is 0."""
     return part.or_else(whole.by_number("*", 0)) / whole
 
 
 def per_second(name: str, window: str, **matches: str | Match) -> Vector:
-    """How fast a counter of `SELF_TOLD` grew, a second."""
-    return _over("rate", told(name, **matches), window)
+    """How fast a counter of `SELF_REPORTED` grew per second."""
+    return _over("rate", reported(name, **matches), window)
 
 
 def runs(metric: Metric, window: str, **matches: str | Match) -> Vector:
-    """How often a histogram was added to, a second."""
+    """How many values per second were added to a histogram."""
     return _over("rate", _selected(metric, Kind.HISTOGRAM, "_count", matches), window)
 
 
 def time_spent(metric: Metric, window: str, **matches: str | Match) -> Vector:
-    """What a histogram's values sum up to, a second."""
+    """The sum of a histogram's values per second."""
     return _over("rate", _selected(metric, Kind.HISTOGRAM, "_sum", matches), window)
 
 
 def quantile(below: float, metric: Metric, window: str, *by: str, **matches: str | Match) -> Vector:
-    """The value that a share, 0 to 1, of what a histogram counted stays below; by labels, all processes together."""
+    """A quantile, 0 to 1, of a histogram by labels, over all processes."""
     grouped = buckets(metric, window, *by, **matches)
     return Vector(f"histogram_quantile({below:.12g}, {grouped.text})", grouped.labels - {"le"})
 
 
 def buckets(metric: Metric, window: str, *by: str, **matches: str | Match) -> Vector:
-    """How fast each bucket of a histogram grew, a second; `le` is its upper bound."""
+    """How fast each bucket of a histogram grew per second; `le` is its upper bound."""
     selected = _selected(metric, Kind.HISTOGRAM, "_bucket", matches)
     bounded = Vector(selected.text, selected.labels | {"le"})
     return summed(_over("rate", bounded, window), "le", *by)
 
 
 def seen_within(vector: Vector, window: str) -> Vector:
-    """Series that were there within a window, as they were last."""
+    """Series that existed within a window, with their last values."""
     return _over("last_over_time", vector, window)
 
 
 def summed(vector: Vector, *by: str) -> Vector:
-    """The sum over all series that agree in some labels."""
+    """The sum over series, by labels."""
     return _aggregated("sum", vector, by)
 
 
 def largest(vector: Vector, *by: str) -> Vector:
-    """The largest of all series that agree in some labels."""
+    """The maximum over series, by labels."""
     return _aggregated("max", vector, by)
 
 
 def smallest(vector: Vector, *by: str) -> Vector:
-    """The smallest of all series that agree in some labels."""
+    """The minimum over series, by labels."""
     return _aggregated("min", vector, by)
 
 
 def counted(vector: Vector, *by: str) -> Vector:
-    """How many series agree in some labels; nothing where there are none."""
+    """The number of series, by labels; nothing without any."""
     return _aggregated("count", vector, by)
 
 

@@ -1,4 +1,4 @@
-"""Recorded values and alerts as Prometheus reads them, and as a page for whoever is told."""
+"""Recorded values and alerts as Prometheus reads them, and as a page for whoever is alerted."""
 
 import re
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def page() -> str:
 
 
 def runbook(alert: Alert) -> str:
-    """Where the page tells of an alert."""
+    """Where the page explains an alert."""
     return f"docs/alerts.md#{alert.name.lower()}"
 
 

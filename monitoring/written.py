@@ -1,10 +1,11 @@
 """The files that are made from all this."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from monitoring import grafana, rules
+from monitoring import rules
 from monitoring.dashboards import DASHBOARDS
 
 ROOT: Final = Path(__file__).parent.parent
@@ -14,7 +15,10 @@ CHART: Final = ROOT / "helm" / "journeymesh"
 def files() -> Mapping[Path, str]:
     """Each file's text, by its path."""
     return {
-        **{CHART / "dashboards" / f"{each.name}.json": grafana.document(each) for each in DASHBOARDS},
+        **{
+            CHART / "dashboards" / f"{name}.json": json.dumps(dashboard, indent=2, ensure_ascii=False) + "\n"
+            for name, dashboard in DASHBOARDS.items()
+        },
         CHART / "rules" / "journeymesh.yaml": rules.document(),
         ROOT / "docs" / "alerts.md": rules.page(),
     }

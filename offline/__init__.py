@@ -1,4 +1,4 @@
-"""The same domain code as the services', run over recorded behaviour: data sets, training, evaluation.
+"""Runs the services' domain code over recorded behaviour: training, evaluation, replays.
 
 The only place that may import the domains of several services.
 """

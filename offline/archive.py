@@ -1,4 +1,4 @@
-"""Reads the archive: the events in the order of the stream, so that each user's come as they were applied."""
+"""Reads archived events in the order of the stream, so that each user's come in the order they were applied."""
 
 import heapq
 import itertools
@@ -6,13 +6,19 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from mesh.applied import shard_number
-from services.ingest.adapters.archive_events import Archived, archived
-from services.ingest.adapters.archive_files import ParquetArchive
-from services.ingest.domain.archive import EVENTS, ArchiveFile, Gap, gaps
+from services.ingest.archive.adapters.event_rows import SCHEMA, Archived, archived
+from services.ingest.archive.adapters.files import ParquetArchive
+from services.ingest.archive.domain.layout import EVENTS, ArchiveFile, Gap, gaps
+
+_UNUSED: Final = frozenset(
+    {"properties", "user_agent", "trace_id", "span_id", "device_id", "correlation_id", "anonymous_id", "bot_evidence"}
+)
+COLUMNS: Final = [name for name in SCHEMA.names if name not in _UNUSED]
+"""The columns that features and decisions depend on."""
 
 
 class Window(NamedTuple):
-    """Hours of received time, counted from 1970: the first one in, and the first one after."""
+    """Hours of received time since 1970: from `start` on, and before `stop`."""
 
     start: int = 0
     stop: int = 1 << 62
@@ -22,18 +28,18 @@ NOTHING_YET: Final = "Nothing is archived yet: files are written once a minute."
 
 
 class Contents(NamedTuple):
-    """What there is to read."""
+    """What an archive has of a window."""
 
     files: list[ArchiveFile]
-    """Those of the window, each to be read whole."""
+    """The window's files, each to be read whole."""
     row_count: int
-    """Rows the files say they have."""
+    """Rows of the files, by their metadata."""
     gaps: list[Gap]
-    """Ranges that no file tells of, though files before and after do; those of other hours count too."""
+    """Ranges missing between files, also of hours outside the window."""
 
 
 def contents(archive: ParquetArchive, window: Window = Window()) -> Contents:  # noqa: B008 - a value
-    """What an archive has of a window.
+    """The contents of an archive in a window.
 
     Raises:
         Unavailable: the storage cannot be reached.
@@ -49,7 +55,7 @@ def contents(archive: ParquetArchive, window: Window = Window()) -> Contents:  #
 
 
 def is_empty(archive: ParquetArchive) -> bool:
-    """Whether there is no file at all, whatever the window.
+    """Whether there is no file at all, in any window.
 
     Raises:
         Unavailable: the storage cannot be reached.
@@ -62,12 +68,12 @@ def events(
 ) -> Iterator[Archived]:
     """The events of files, shard by shard, parents before children, and in the order of the stream within a shard.
 
-    An event that stands in two files comes twice, one copy upon the other.
+    An event that is in two files comes twice in a row.
 
     Args:
         archive: where the files are.
-        files: which, as `contents` tells them.
-        columns: of which members to read; must have `shard`, `sequence`, `event_index`, `is_set_aside` and `raw`.
+        files: which of them, as in `Contents`.
+        columns: which to read; must have `shard`, `sequence`, `event_index`, `is_set_aside` and `raw`.
 
     Raises:
         Unavailable: the storage cannot be reached.
@@ -79,7 +85,7 @@ def events(
 
 def _merged(archive: ParquetArchive, files: Sequence[ArchiveFile], columns: Sequence[str] | None) -> Iterator[Archived]:
     """The events of one shard. A file is opened when its range is reached: few are open at once."""
-    # The number tells apart what has the same place, so that events are never compared.
+    # The number breaks ties of position and event index, so that events are never compared.
     heap: list[tuple[int, int, int, Archived, Iterator[Archived]]] = []
 
     def push(number: int, rows: Iterator[Archived]) -> None:

@@ -1,7 +1,7 @@
-"""Evaluates the live exit-risk model: `python -m offline.evaluate`.
+"""Evaluates the live exit-risk model on the data of `JOURNEYMESH_DATA`: `python -m offline.evaluate`.
 
-Two tables, on the data of `JOURNEYMESH_DATA`: for the users kept back from training, and for all users. On data of
-others than the model was trained on, both are of unknown users and the second has more of them.
+Prints tables for the users held back from training and for all users. If the model was trained on other data, it knows
+neither, and the second tables have more of them.
 """
 
 import sys
@@ -10,33 +10,43 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table as Grid
 
 from mesh.settings import read_or_exit
-from offline import metrics, training
-from offline.reading import read_snapshots
+from offline.datasets import oulad
 from offline.settings import Settings
-from offline.snapshots import Table
+from offline.training import fitting, metrics
+from offline.training.snapshots import Table, table
 from services.scoring.adapters.model_directory import UnusableModelError, load
 from services.scoring.ports import Model
 
 
 def main() -> None:
-    """Prints what the live model is worth."""
+    """Prints the live model's measures."""
     settings, console = read_or_exit(Settings), Console()
     model = _live(Path(settings.models_directory))
     snapshots = read_snapshots(Path(settings.data), console)
     console.print(f"Model {model.card.version}, trained on {model.card.training_source}")
-    is_kept_back = training.kept_back(snapshots.users)
-    for users, part in (("users kept back", snapshots.where(is_kept_back)), ("all users", snapshots)):
-        for moments, table in training.parts(part).items():
-            console.print(render(f"{users}, {moments}", evaluate(model, table)))
+    is_kept_back = fitting.kept_back(snapshots.users)
+    for users, part in (("users held back", snapshots.where(is_kept_back)), ("all users", snapshots)):
+        for moments, rows in fitting.parts(part).items():
+            console.print(render(f"{users}, {moments}", evaluate(model, rows)))
 
 
-def evaluate(model: Model, table: Table) -> metrics.Report:
-    """The model beside the baselines; the majority baseline is told the true share."""
-    probabilities = np.array(model.predict(table.values).probabilities)
-    return metrics.report(probabilities, table, float(table.is_gone.mean()))
+def read_snapshots(data: Path, console: Console) -> Table:
+    """The snapshots of OULAD; exits with one sentence if the data is not there."""
+    try:
+        journeys = list(track(oulad.journeys(data / oulad.NAME), "reading journeys", console=console))
+    except FileNotFoundError as error:
+        sys.exit(f"journeymesh: the data set is missing ({error.filename}); set JOURNEYMESH_DATA to its directory.")
+    return table(track(journeys, "replaying journeys", console=console))
+
+
+def evaluate(model: Model, rows: Table) -> metrics.Report:
+    """The model beside the baselines; the majority baseline is given the true share."""
+    probabilities = np.array(model.predict(rows.values).probabilities)
+    return metrics.report(probabilities, rows, float(rows.is_gone.mean()))
 
 
 def render(title: str, report: Mapping[str, Mapping[str, float]]) -> Grid:

@@ -1,8 +1,8 @@
 """Replays the archive: `python -m offline.replay --archive file:///folder [--compare http://127.0.0.1:8080]`.
 
-The code of the video and features services runs over the archived events, and comes to the features that were served,
-bit for bit. Events that were set aside are left out, as they were not applied. Ends with 1 where anything differs, is
-missing or is there twice.
+Runs the code of the video and features services over the archived events, which gives the features that were served,
+bit for bit. Failed events are left out, as they were not applied. Exits with 1 if anything differs, is missing or is
+duplicated.
 """
 
 import argparse
@@ -30,30 +30,26 @@ from mesh.states.memory import MemoryShards, MemoryState
 from offline import archive
 from offline.archive import Window
 from records import table
-from services.features import usecases as features
+from services.features import usecases
 from services.features.domain.state import State
 from services.features.domain.vector import FEATURE_NAMES, SCHEMA_VERSION, vector
 from services.features.translation.rows import events_of
-from services.ingest.adapters.archive_events import SCHEMA, Archived
-from services.ingest.adapters.archive_files import ParquetArchive
+from services.ingest.archive.adapters.event_rows import Archived
+from services.ingest.archive.adapters.files import ParquetArchive
 from services.video import translation as video_translation
 from services.video.usecases import Playback
 
 _BATCH_EVENTS: Final = 1_000
 _AT_ONCE: Final = 8
-_TOLD_DIFFERENCES: Final = 10
+_SHOWN_DIFFERENCES: Final = 10
 _PLAYBACK: Final = event_pb2.EVENT_TYPE_VIDEO_PLAYBACK
-# What neither features nor video look at.
-_UNREAD: Final = frozenset(
-    {"properties", "user_agent", "trace_id", "span_id", "device_id", "correlation_id", "anonymous_id", "bot_evidence"}
-)
 
 Features = Mapping[str, Sequence[float]]
-"""The vector of each user, in the order of the definitions."""
+"""Each user's feature vector."""
 
 
 class Difference(NamedTuple):
-    """A user whose features were served otherwise; None where none were."""
+    """A user whose replayed features are not those served; `served` is None if there are none."""
 
     user_id: str
     replayed: Sequence[float]
@@ -61,27 +57,27 @@ class Difference(NamedTuple):
 
 
 class Replay:
-    """The features of users, event by event, in memory: some kilobytes a user."""
+    """The features of users, event by event, in memory: a few kilobytes per user."""
 
     def __init__(self) -> None:
         self.event_count = 0
         self.set_aside_count = 0
         self.duplicate_count = 0
-        self._features = MemoryState()
+        self._features = usecases.Features(MemoryState())
         self._video = Playback(MemoryState(), MemoryShards())
         self._user_ids: dict[str, None] = {}
 
     async def run(self, events: Iterable[Archived]) -> None:
-        """Applies events in the order they come, as `archive.events` gives them."""
+        """Applies events in the order of `archive.events`."""
         for batch in self._batches(events):
             await self._apply(batch)
 
     async def states(self) -> dict[str, State]:
-        """What is known of each user, in the order they came."""
-        return {user_id: await features.read_state(self._features, user_id) for user_id in self._user_ids}
+        """The state of each user, in order of first appearance."""
+        return {user_id: await self._features.read(user_id) for user_id in self._user_ids}
 
     def _batches(self, events: Iterable[Archived]) -> Iterator[list[Archived]]:
-        """Whole records of one shard; a batch that began within a record would be taken for a repetition."""
+        """Whole records of one shard; a batch that began within a record would be taken for a redelivery."""
         batch: list[Archived] = []
         for each in events:
             if batch and each[:3] == batch[-1][:3]:
@@ -108,19 +104,19 @@ class Replay:
         scores: dict[int, float] = {}
         if played:
             request = video_pb2.ApplyPlaybackRequest(events=[events[row] for row in played])
-            beats = video_translation.beats_of(request)
-            scores = dict(zip(played, await self._video.apply(at, beats), strict=True))
+            events_played = video_translation.playback_events_of(request)
+            scores = dict(zip(played, await self._video.apply(at, events_played), strict=True))
         of = table.of_events(events)
-        # The events themselves would be kept to be read back; nobody reads them here.
-        rows = features.Rows(of.user_id, events_of(of), [b""] * len(of), scores)
-        await features.apply_events(self._features, at, rows, ())
+        # The last events themselves are not read back here, so they stay empty.
+        rows = usecases.Rows(of.user_id, events_of(of), [b""] * len(of), scores)
+        await self._features.apply(at, rows, ())
 
 
 async def differences(replayed: Features, url: str, console: Console) -> list[Difference]:
-    """The users whose features are served otherwise than they were replayed, in the order of the replay.
+    """The users whose served features differ from the replayed ones, in the order of the replay.
 
     Raises:
-        httpx.HTTPError: the gateway cannot be reached, or does not answer as it should.
+        httpx.HTTPError: the gateway cannot be reached, or refuses.
     """
     found: list[Difference] = []
     user_ids = list(replayed)
@@ -137,7 +133,7 @@ async def differences(replayed: Features, url: str, console: Console) -> list[Di
 
 
 def write(path: Path, states: Mapping[str, State]) -> None:
-    """Writes the features of each user as Parquet, with the time they hold for."""
+    """Writes each user's features as Parquet, with the time of their last event."""
     vectors = [vector(state) for state in states.values()]
     columns = {
         "user_id": pa.array(states),
@@ -150,27 +146,26 @@ def write(path: Path, states: Mapping[str, State]) -> None:
 
 
 async def replay(arguments: argparse.Namespace, console: Console) -> int:
-    """Replays and tells; the command's exit code."""
+    """Replays and reports; returns the exit code."""
     files = ParquetArchive(arguments.archive)
     found = archive.contents(files, Window(arguments.start, arguments.stop))
     if not found.files and archive.is_empty(files):
         console.print(archive.NOTHING_YET)
         return 0
     replaying = Replay()
-    columns = [name for name in SCHEMA.names if name not in _UNREAD]
-    events = archive.events(files, found.files, columns)
+    events = archive.events(files, found.files, archive.COLUMNS)
     await replaying.run(track(events, "replaying", total=found.row_count, console=console))
     states = await replaying.states()
     if arguments.output:
         write(arguments.output, states)
     replayed = {user_id: vector(state) for user_id, state in states.items()}
     different = await differences(replayed, arguments.compare, console) if arguments.compare else []
-    for each in different[:_TOLD_DIFFERENCES]:
-        console.print(f"{each.user_id} differs: {_told(each)}", markup=False, highlight=False)
+    for each in different[:_SHOWN_DIFFERENCES]:
+        console.print(f"{each.user_id} differs: {_values(each)}", markup=False, highlight=False)
     grid = Table(title="Replay", title_justify="left", show_header=False)
     grid.add_row("events", f"{replaying.event_count:,}")
     grid.add_row("users", f"{len(states):,}")
-    grid.add_row("set aside", f"{replaying.set_aside_count:,}")
+    grid.add_row("failed", f"{replaying.set_aside_count:,}")
     grid.add_row("duplicates", f"{replaying.duplicate_count:,}")
     grid.add_row("ranges missing", f"{len(found.gaps):,}")
     if arguments.compare:
@@ -202,7 +197,7 @@ async def _served(client: httpx.AsyncClient, user_id: str) -> list[float] | None
     return [served.get(name) for name in FEATURE_NAMES]
 
 
-def _told(difference: Difference) -> str:
+def _values(difference: Difference) -> str:
     if difference.served is None:
         return "none are served"
     pairs = zip(FEATURE_NAMES, difference.replayed, difference.served, strict=True)

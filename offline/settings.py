@@ -7,7 +7,7 @@ from mesh.settings import setting
 
 @dataclass(frozen=True)
 class Settings:
-    """What is read and where models go."""
+    """Where data is read from and models are written to."""
 
     data: str = setting("JOURNEYMESH_DATA", "../shared/data", "Directory of the data sets, one folder each.")
     models_directory: str = setting(

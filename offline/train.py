@@ -1,8 +1,8 @@
-"""Trains the exit-risk model: `python -m offline.train`.
+"""Trains the exit-risk model and makes it live: `python -m offline.train`.
 
 Writes `<models>/<version>/` with `model.onnx`, `model.json`, `card.md` and `reliability.png`, and points
-`<models>/live` to it. The version is named by the content of the model file: training again on the same data gives
-the same model, the same name and the same bytes.
+`<models>/live` to it. The version is a hash of the model file: training again on the same data gives the same
+bytes and so the same version.
 """
 
 import hashlib
@@ -15,27 +15,26 @@ from rich.console import Console
 
 from mesh.clock import system_clock
 from mesh.settings import read_or_exit
-from offline import card, parity, training
 from offline.datasets import oulad
-from offline.evaluate import render
-from offline.reading import read_snapshots
+from offline.evaluate import read_snapshots, render
 from offline.settings import Settings
-from offline.snapshots import HORIZON_DAYS
-from offline.training import Trained
+from offline.training import card, fitting, parity
+from offline.training.fitting import Trained
+from offline.training.snapshots import HORIZON_DAYS
 from services.scoring.domain.schema import FEATURES, SCHEMA_VERSION
 
 _LIBRARIES: Final = ("scikit-learn", "onnx", "numpy")
 
 
 def main() -> None:
-    """Trains on OULAD and promotes what came of it."""
+    """Trains on OULAD and makes the model live."""
     settings, console = read_or_exit(Settings), Console()
     snapshots = read_snapshots(Path(settings.data), console)
     console.print(
         f"{len(snapshots):,} snapshots of {len(set(snapshots.users)):,} users; fitting, calibrating, measuring"
     )
     with console.status("training"):
-        trained = training.train(snapshots, oulad.MEASURED, oulad.NAME)
+        trained = fitting.train(snapshots, oulad.MEASURED, oulad.NAME)
     for name, report in trained.reports.items():
         console.print(render(name, report))
     console.print(
@@ -46,9 +45,9 @@ def main() -> None:
 
 
 def write(trained: Trained, directory: Path, source: str, now_us: int) -> str:
-    """Writes the model's folder and points `live` to it; gives the version.
+    """Writes the model's folder and points `live` to it; returns the version.
 
-    A version that is there already keeps the time it was first trained at.
+    A version that exists already keeps the time of its first training.
     """
     version = f"{source}-{hashlib.sha256(trained.file).hexdigest()[:8]}"
     folder = directory / version
@@ -73,9 +72,9 @@ def _described(trained: Trained, version: str, source: str, trained_us: int) -> 
         "features": FEATURES,
         "measured_features": sorted(oulad.MEASURED),
         "label": f"no event in the next {HORIZON_DAYS} days",
-        "seed": training.SEED,
-        "event_weight": training.EVENT_WEIGHT,
-        "parameters": training.PARAMETERS,
+        "seed": fitting.SEED,
+        "event_weight": fitting.EVENT_WEIGHT,
+        "parameters": fitting.PARAMETERS,
         "libraries": {name: installed(name) for name in _LIBRARIES},
         "counts": trained.counts,
         "parity": {"max_abs_difference": trained.parity_difference, "limit": parity.LIMIT},

@@ -16,27 +16,18 @@ from typing import Any, Final, NamedTuple
 
 import psutil
 
+import topology
+from cli.local.programs import METRICS_ORDER
 from tests.conftest import free_port
 
 _PATIENCE_SECONDS: Final = 90.0
-_SERVICES: Final = ("ingest", "features", "scoring", "video", "intervention")
 
 # What a program's command line shows, by the name the supervisor gives it.
 MARKS: Final = {
     "store": "valkey",
-    "features": "services.features",
-    "scoring": "services.scoring",
-    "video": "services.video",
-    "intervention": "services.intervention",
-    "archiver": "archiver",
-    "dispatcher": "dispatcher",
-    "ingest": "api",
-    "gateway": "gateway",
+    **{name: process.role or topology.service_of(name).module for name, process in topology.PROCESSES.items()},
 }
-
-
-# In the order of the ports at which they tell their metrics.
-TELLERS: Final = ("gateway", "ingest", "features", "scoring", "video", "intervention", "dispatcher", "archiver")
+TELLERS: Final = METRICS_ORDER
 # With some further dispatchers.
 _METRICS_PORTS: Final = len(TELLERS) + 4
 _FIRST_PORT: Final = 20_000
@@ -157,16 +148,15 @@ def running_mesh(folder: Path, **settings: str) -> Iterator[RunningMesh]:
 def addresses() -> dict[str, str]:
     """An environment in which every listener has a free port, and every caller knows it."""
     environment = {
-        "JOURNEYMESH_HTTP_ADDRESS": f"127.0.0.1:{free_port()}",
         "JOURNEYMESH_STORE_PORT": str(free_port()),
         "JOURNEYMESH_METRICS_PORT": str(ports_in_a_row(_METRICS_PORTS)),
-        "JOURNEYMESH_DISPATCHER_LISTEN": f"127.0.0.1:{free_port()}",
-        "JOURNEYMESH_ARCHIVER_LISTEN": f"127.0.0.1:{free_port()}",
     }
-    for service in _SERVICES:
+    called = {callee for _, callee in topology.calls()}
+    for name, process in topology.PROCESSES.items():
         address = f"127.0.0.1:{free_port()}"
-        environment[f"JOURNEYMESH_{service.upper()}_LISTEN"] = address
-        environment[f"JOURNEYMESH_{service.upper()}_TARGET"] = address
+        environment[process.listen_setting] = address
+        if name in called:
+            environment[f"JOURNEYMESH_{name.upper()}_TARGET"] = address
     return environment
 
 

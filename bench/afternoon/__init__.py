@@ -1,5 +1,5 @@
-"""What a team writes in an afternoon, to measure ours against: FastAPI, one worker, Redis. It promises nothing.
+"""What a team writes in an afternoon, as a baseline: FastAPI, one worker, Redis. It guarantees nothing.
 
-No event is checked beyond its form, a crash loses or doubles what was under way, nothing is corrected, kept or proved.
-What it does is what costs: it takes events, remembers ids, counts per user, scores with the same model and decides.
+Events are checked for their form only, a crash loses or doubles work in progress, and nothing is corrected or archived.
+It does the expensive part: it takes events, remembers ids, counts per user, scores with the same model, decides.
 """

@@ -25,7 +25,7 @@ class Event(BaseModel):
 
 
 class Events(BaseModel):
-    """What is posted."""
+    """The body of a request."""
 
     events: list[Event]
 
@@ -36,7 +36,7 @@ store: Any = redis.asyncio.Redis.from_url(os.environ.get("AFTERNOON_REDIS", "red
 
 @app.post("/api/events/track", status_code=202)
 async def track(body: Events) -> dict[str, int]:
-    """Claims the ids, and adds what is new to the stream."""
+    """Claims the ids, and adds new events to the stream."""
     async with store.pipeline(transaction=False) as claims:
         for event in body.events:
             claims.set(f"afternoon:id:{event.eventId}", 1, nx=True, ex=_DAY_SECONDS)
@@ -51,6 +51,6 @@ async def track(body: Events) -> dict[str, int]:
 
 @app.get("/api/users/{user_id}/decisions")
 async def decisions(user_id: str) -> list[str]:
-    """The ids of the events that the user's last decisions were made at, oldest first."""
+    """The ids of the events of the user's last decisions, oldest first."""
     kept = await store.lrange(f"afternoon:decisions:{user_id}", 0, -1)
     return [each.decode().partition(" ")[0] for each in kept]

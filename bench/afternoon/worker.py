@@ -19,7 +19,7 @@ _GROUP: Final = "workers"
 _BATCH: Final = 500
 _TRIGGER: Final = 0.7
 _LAST_EVENTS: Final = 20
-# Which count of a user an event of a type raises.
+# Which of a user's counts an event type increments.
 _COUNTS: Final = {
     "error": "error_count",
     "retry": "retry_count",
@@ -31,7 +31,7 @@ _COUNTS: Final = {
 
 
 def main() -> None:
-    """Works until it is ended."""
+    """Works until it is stopped."""
     url, folder = sys.argv[1:]
     store: Any = redis.Redis.from_url(url)
     described = json.loads(Path(folder, "model.json").read_text(encoding="utf-8"))
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def work(store: Any, model: Any, names: list[str], entries: list[Any]) -> None:  # noqa: ANN401 - of libraries without types
-    """Does what is to be done for one batch, and acknowledges it."""
+    """Processes one batch, and acknowledges it."""
     events = [json.loads(fields[b"event"]) for _, fields in entries]
     now = time.time()
     with store.pipeline(transaction=False) as pipe:

@@ -1,1 +1,1 @@
-"""What runs in the environments of others (`bench.environments`), never in the mesh's own."""
+"""Scripts that run in the environments of `bench.harness.environments`, never in the mesh's own."""

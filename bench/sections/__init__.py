@@ -1,4 +1,4 @@
-"""The sections of `make bench`, each a question and what was found."""
+"""The sections of `make bench`, each a question and its answer."""
 
 from typing import NamedTuple
 
@@ -7,12 +7,12 @@ class Scale(NamedTuple):
     """How much is measured."""
 
     seconds: int
-    """How long load is offered in one turn."""
+    """Duration of one turn."""
     rounds: int
-    """How often each side has its turn."""
+    """Number of turns per side."""
     is_quick: bool
     has_million: bool = False
-    """Whether growth goes up to a million users."""
+    """Whether `growth` goes up to a million users."""
 
 
 QUICK = Scale(3, 1, is_quick=True)

@@ -1,4 +1,4 @@
-"""The mesh and an afternoon's work in turn: the whole chain, bodies of several sizes, rising load, single events."""
+"""The mesh and an afternoon's work in turn: the whole chain, several body sizes, rising load, single events."""
 
 import itertools
 import statistics
@@ -7,28 +7,28 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from bench import connections, load, sides
-from bench.connections import Answered
+from bench.harness import connections, load, sides
+from bench.harness.connections import Answered
+from bench.harness.cpu import CpuTime
+from bench.harness.report import Bounded, Claim, Found, Ratio, Table
+from bench.harness.sides import Side
 from bench.mesh import LOAD_GENERATOR
-from bench.report import Bounded, Claim, Found, Ratio, Table
 from bench.sections import Scale, turns
 from bench.sections.turns import Offered, Turns
-from bench.sides import Side
-from bench.watch import Watch
 
 _MESH: Final = "mesh"
 _AFTERNOON: Final = "afternoon"
 _SIDES: Final[dict[str, turns.Starting]] = {_MESH: sides.journeymesh, _AFTERNOON: sides.afternoon}
 _CONNECTIONS: Final = 64
 _BATCH: Final = 100
-# What issue and README promise, by events of one user in a row: events/s and CPU per event over the afternoon's.
+# Promised ratios to the afternoon's work, by events of one user in a row: events/s and CPU per event.
 _WANTED: Final = {5: (2.5, 0.4), 1: (1.5, None)}
 
 
 def chain(scale: Scale) -> Found:
     """Requests of 100 events, in runs of 5 and of 1 per user, more than either side can take."""
     runs = (5,) if scale.is_quick else (5, 1)
-    # Quick is still A B A B: this is the section that counts.
+    # A B A B even if quick: this is the section that counts.
     found = _take([Offered(turns.SATURATING, _BATCH, run) for run in runs], scale._replace(rounds=2))
     ours = found[0].measured[_MESH]
     figures = {f"cpu {name}": micros for name, micros in turns.cpu_by_process(ours).items() if name != LOAD_GENERATOR}
@@ -51,7 +51,7 @@ def offered(scale: Scale) -> Found:
     rates = (2_000, 5_000) if scale.is_quick else (2_000, 5_000, 10_000, 20_000)
     found = _take([Offered(rate, _BATCH, 5) for rate in rates], scale._replace(rounds=1))
     claims: list[Claim] = [_p99(each) for each in found]
-    # Below what a side can take its events/s are those that are offered.
+    # Below a side's capacity, its events/s are just those offered.
     claims += [ratio for each in found for ratio in turns.ratios(each, _MESH, _AFTERNOON)[1:]]
     bounds = {10_000: 250.0, 20_000: 500.0}
     for each in found:
@@ -61,14 +61,14 @@ def offered(scale: Scale) -> Found:
             claims.append(Bounded(f"{each.offered}: p99 of event to decision", p99, "ms", bound))
     return _found(
         "Rising load",
-        "100 events per request in runs of 5; events beyond what is taken in time wait or are refused.",
+        "100 events per request in runs of 5; events beyond a side's capacity wait or are refused.",
         found,
         claims,
     )
 
 
 def single(scale: Scale) -> Found:
-    """One event per request over 64 connections, each of which waits for its answer."""
+    """One event per request over 64 connections that each wait for their answer."""
     answered: dict[str, list[Answered]] = {_MESH: [], _AFTERNOON: []}
     spent: dict[str, list[float]] = {_MESH: [], _AFTERNOON: []}
     for _ in range(scale.rounds):
@@ -103,13 +103,13 @@ def single(scale: Scale) -> Found:
 
 
 def _saturated(side: Side, seconds: int) -> tuple[Answered, float]:
-    """What the connections were answered, and CPU per event in microseconds until all is decided on."""
+    """The answers, and CPU per event in microseconds until all is decided on."""
     lanes = [load.requests(sender, 1, turns.USERS, 5, "single") for sender in range(load.SENDERS)]
-    requests = ([connections.post("/api/events/track", next(lane))] for lane in itertools.cycle(lanes))
-    with Watch(side.processes.values()) as watch:
+    requests = (connections.post("/api/events/track", next(lane)) for lane in itertools.cycle(lanes))
+    with CpuTime(side.processes.values()) as cpu:
         answered = connections.saturate(side.url, requests, _CONNECTIONS, seconds)
         side.drain()
-    return answered, watch.seconds / len(answered.latencies) * 1e6
+    return answered, cpu.seconds / len(answered.latencies) * 1e6
 
 
 def _take(loads: Sequence[Offered], scale: Scale) -> list[Turns]:
@@ -123,5 +123,5 @@ def _p99(each: Turns) -> Ratio:
 
 def _found(title: str, about: str, found: Sequence[Turns], claims: Sequence[Claim] = ()) -> Found:
     tables = [turns.table(title, found), turns.processes(found)]
-    told = claims or [ratio for each in found for ratio in turns.ratios(each, _MESH, _AFTERNOON)]
-    return Found(title, f"{about} {turns.LEGEND}", tables, turns.drawn(found), told)
+    claims = claims or [ratio for each in found for ratio in turns.ratios(each, _MESH, _AFTERNOON)]
+    return Found(title, f"{about} {turns.LEGEND}", tables, turns.drawn(found), claims)

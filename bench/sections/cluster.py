@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from bench import rewiring, sides
-from bench.clusters import running_cluster
-from bench.report import Found, Ratio
+from bench.harness import rewiring, sides
+from bench.harness.clusters import running_cluster
+from bench.harness.report import Found, Ratio
+from bench.harness.sides import Side
 from bench.sections import Scale, turns
 from bench.sections.turns import Offered
-from bench.sides import Side
 
 _OFFERED: Final = Offered(turns.SATURATING, 100, 5)
 _TITLE: Final = "A cluster of stores"
@@ -42,14 +42,10 @@ def cluster(scale: Scale) -> Found:
 
 @contextlib.contextmanager
 def _on_cluster(folder: Path) -> Iterator[Side]:
-    """The mesh on a cluster; the store it starts by itself is there and rests."""
+    """The mesh on a cluster; the store it starts itself is idle."""
     with contextlib.ExitStack() as stack:
-        kept = stack.enter_context(running_cluster(Path(stack.enter_context(tempfile.TemporaryDirectory()))))
-        told = rewiring.settings("store", _url(kept.ports[0]))
-        side = stack.enter_context(sides.journeymesh(folder, **told))
-        primaries = {f"store-{number}": process for number, process in enumerate(kept.processes)}
+        stores = stack.enter_context(running_cluster(Path(stack.enter_context(tempfile.TemporaryDirectory()))))
+        settings = rewiring.settings("store", f"redis+cluster://127.0.0.1:{stores.ports[0]}")
+        side = stack.enter_context(sides.journeymesh(folder, **settings))
+        primaries = {f"store-{number}": process for number, process in enumerate(stores.processes)}
         yield side._replace(processes=side.processes | primaries)
-
-
-def _url(port: int) -> str:
-    return f"redis+cluster://127.0.0.1:{port}"

@@ -1,4 +1,4 @@
-"""The mesh alone: whether it slows as its users grow, what it keeps of each, and what more shards bring."""
+"""The mesh alone: whether it slows down with more users, what it keeps of each, and what more shards bring."""
 
 import itertools
 import tempfile
@@ -7,11 +7,12 @@ from typing import Final
 
 import pyarrow.parquet as pq
 
-from bench import connections, kept, plots, sides
-from bench.report import Bounded, Found, Ratio, Table
+from bench import store
+from bench.harness import connections, plots, sides
+from bench.harness.report import Bounded, Found, Ratio, Table
+from bench.harness.sides import Side
 from bench.sections import Scale, turns
 from bench.sections.turns import Offered
-from bench.sides import Side
 
 _OFFERED: Final = Offered(turns.SATURATING, 100, 5)
 _LOADERS: Final = 4
@@ -20,7 +21,7 @@ _MILLION: Final = 1_000_000
 
 
 def growth(scale: Scale) -> Found:
-    """Throughput and what the store keeps at 10³, 10⁴, 10⁵ and, where asked for, 10⁶ users."""
+    """Throughput and store sizes at 10³, 10⁴, 10⁵ and, where asked for, 10⁶ users."""
     sizes = [1_000, 10_000] if scale.is_quick else [1_000, 10_000, _LARGEST]
     sizes += [_MILLION] if scale.has_million else []
     speeds, rows, figures = list[float](), list[list[str]](), dict[str, float]()
@@ -44,7 +45,7 @@ def growth(scale: Scale) -> Found:
     columns = ("users", "taken/s", "CPU µs", "bytes per user", "ids", "ledger", "MiB")
     return Found(
         "Growth over users",
-        "Every user has come before each row is measured. Bytes per user are of states: in the first row every user "
+        "Every user is known before each row is measured. Bytes per user are of states: in the first row every user "
         "has their 20 last events, in the others fewer. Ids and ledger are in bytes per event, kept for a day or two; "
         "MiB are of all processes.",
         [Table("Growth over users", columns, rows)],
@@ -86,7 +87,7 @@ def shards(scale: Scale) -> Found:
 
 
 def _fill(side: Side, known: int, size: int) -> int:
-    """Lets every user from `known` to `size` come with a few events; how many events that were."""
+    """Sends a few events of each user from `known` to `size`; returns their number."""
     if size <= known:
         return 0
     users = iter(range(known, size))
@@ -107,14 +108,14 @@ def _fill(side: Side, known: int, size: int) -> int:
         return [('{"events":[' + ",".join(found) + "]}").encode()] if found else []
 
     bodies = itertools.chain.from_iterable(iter(requests, []))
-    posts = ([connections.post("/api/events/track", body)] for body in bodies)
+    posts = (connections.post("/api/events/track", body) for body in bodies)
     connections.saturate(side.url, posts, _LOADERS, 3_600)
     side.drain()
     return next(sent)
 
 
 def _archived(folder: Path) -> dict[str, float]:
-    """Bytes of the archive per event that is in it, decisions too; nothing where it has no file yet."""
+    """Archive bytes per archived event, including decisions; nothing if there is no file yet."""
     files = list(folder.rglob("*.parquet"))
     events = sum(pq.read_metadata(path).num_rows for path in files if "events" in path.relative_to(folder).as_posix())
     return {"archive bytes per event": sum(path.stat().st_size for path in files) / events} if events else {}
@@ -122,8 +123,8 @@ def _archived(folder: Path) -> dict[str, float]:
 
 def _kept(side: Side, user_count: int, event_count: int) -> tuple[float, float, float]:
     """Bytes of the store per user, and per event for its id and for the ledger."""
-    used = kept.by_owner(side.store_port)
-    ids = sum(size for owner, size in used.items() if kept.is_id(owner))
-    ledger = sum(size for owner, size in used.items() if kept.is_ledger(owner))
-    waiting = sum(size for owner, size in used.items() if kept.is_waiting(owner))
+    used = store.by_owner(side.store_port)
+    ids = sum(size for owner, size in used.items() if store.is_id(owner))
+    ledger = sum(size for owner, size in used.items() if store.is_ledger(owner))
+    waiting = sum(size for owner, size in used.items() if store.is_waiting(owner))
     return (used.total() - ids - ledger - waiting) / user_count, ids / event_count, ledger / event_count

@@ -1,4 +1,4 @@
-"""What each guarantee costs: the mesh with everything on, and one that lacks a guarantee, in turn."""
+"""The cost of each guarantee: the complete mesh and one without the guarantee, in turn."""
 
 import contextlib
 import tempfile
@@ -8,11 +8,11 @@ from typing import Final, NamedTuple
 
 import redis
 
-from bench import rewiring, sides
-from bench.report import Found, Table
+from bench.harness import rewiring, sides
+from bench.harness.report import Found, Table
+from bench.harness.sides import Side
 from bench.sections import Scale, turns
 from bench.sections.turns import Offered
-from bench.sides import Side
 
 _OFFERED: Final = Offered(6_000, 100, 5)
 _KEPT: Final = (
@@ -22,7 +22,7 @@ _KEPT: Final = (
     "the bound per user (a counter in memory)",
     "checks and tidying of what comes in",
 )
-"""What no setting and no other wiring leaves out."""
+"""What neither settings nor rewiring can leave out."""
 
 
 class Variant(NamedTuple):
@@ -31,7 +31,7 @@ class Variant(NamedTuple):
     name: str
     settings: dict[str, str]
     change: Callable[[Side], None] = lambda _: None
-    """What is done to it once it runs."""
+    """Applied once it runs."""
 
 
 def _without_file(side: Side) -> None:
@@ -41,8 +41,8 @@ def _without_file(side: Side) -> None:
 
 VARIANTS: Final = (
     Variant("no archive", {"JOURNEYMESH_ARCHIVE": "off"}),
-    Variant("ids are not remembered", rewiring.settings("ids")),
-    Variant("writes are not fenced", rewiring.settings("fences")),
+    Variant("no memory of ids", rewiring.settings("ids")),
+    Variant("no fencing of writes", rewiring.settings("fences")),
     Variant("no append-only file", {}, _without_file),
     Variant("no metrics", {"JOURNEYMESH_METRICS_PORT": "0"}),
     Variant("stricter: the file is forced to disk before 202", {"JOURNEYMESH_STORE_FSYNC": "always"}),
@@ -56,11 +56,11 @@ def guarantees(scale: Scale) -> Found:
         try:
             rows.append(_measured(variant, scale))
         except AssertionError:  # the mesh did not start
-            notes.append(f"{variant.name}: this wiring no longer fits the mesh")
+            notes.append(f"{variant.name}: this rewiring no longer fits the mesh")
     columns = ("left out", "CPU per event", "which is, µs", "in json.loads")
     about = (
-        f"{_OFFERED} is offered to a mesh with every guarantee on and to one that lacks one, in turn, while both run. "
-        f"The ratio is of the one that lacks it over the one that has all; µs is what the guarantee costs. Cannot be "
+        f"{_OFFERED} is offered in turn to a mesh with every guarantee and to one that lacks one; both run. "
+        f"The ratio is the latter's CPU over the former's; µs is the cost of the guarantee. Cannot be "
         f"left out: {'; '.join(_KEPT)}. {' '.join(notes)}"
     )
     return Found("What each guarantee costs", about, [Table("Left out one by one", columns, rows)])
@@ -82,7 +82,7 @@ def _measured(variant: Variant, scale: Scale) -> list[str]:
 
 @contextlib.contextmanager
 def _mesh(variant: Variant) -> Iterator[Side]:
-    """Whether an event is decided on is not asked for: what is left out may be what tells it."""
+    """Receipts are not asked for, as what is left out may be what they depend on."""
     with tempfile.TemporaryDirectory() as folder, sides.journeymesh(Path(folder), **variant.settings) as side:
         variant.change(side)
         yield side._replace(is_decided=lambda *_: True, drain=lambda: sides.await_rest(side.url))

@@ -13,11 +13,11 @@ from typing import Final, NamedTuple
 
 import psutil
 
-from bench import connections, environments, load, sides
-from bench.report import Bounded, Claim, Found, Ratio, Table
+from bench.harness import connections, environments, load, sides
+from bench.harness.cpu import CpuTime
+from bench.harness.report import Bounded, Claim, Found, Ratio, Table
+from bench.harness.sides import await_so, is_there, running
 from bench.sections import Scale
-from bench.sides import await_so, is_there, running
-from bench.watch import Watch
 from mesh import embedded
 from services.scoring.domain.schema import FEATURES
 from tests.conftest import free_port
@@ -27,12 +27,12 @@ _CLIENTS: Final = (1, 16)
 _PATH: Final = "/api/users/{}"
 
 
-class _Door(NamedTuple):
-    """A server and what it is asked of each user, one request after the other."""
+class _Server(NamedTuple):
+    """A server, and the request that reads each user."""
 
     url: str
     processes: Sequence[psutil.Process]
-    exchanges: list[list[bytes]]
+    requests: list[bytes]
 
 
 class _Turn(NamedTuple):
@@ -43,7 +43,7 @@ class _Turn(NamedTuple):
 
 
 def reading(scale: Scale) -> Found:
-    """Users per second, CPU per user and the time of one user's answer, each side in turn."""
+    """Users per second, CPU per user and latency, each side in turn."""
     title = "Features and score of one user against Feast's server"
     about = (
         "The mesh answers the 13 features and the score with its reasons in one call, Feast the features and no score, "
@@ -57,8 +57,8 @@ def reading(scale: Scale) -> Found:
     with _mesh() as ours, _feast(interpreter) as theirs:
         for _ in range(scale.rounds):
             for clients in _CLIENTS:
-                for name, door in (("mesh", ours), ("Feast", theirs)):
-                    turns.setdefault((clients, name), []).append(_turn(door, clients, scale.seconds))
+                for name, server in (("mesh", ours), ("Feast", theirs)):
+                    turns.setdefault((clients, name), []).append(_turn(server, clients, scale.seconds))
     medians = {
         key: _Turn(*(statistics.median(column) for column in zip(*each, strict=True))) for key, each in turns.items()
     }
@@ -76,37 +76,36 @@ def reading(scale: Scale) -> Found:
     return Found(title, about, [Table(title, columns, rows)], claims=claims)
 
 
-def _turn(door: _Door, clients: int, seconds: int) -> _Turn:
-    with Watch(door.processes) as watch:
-        answered = connections.saturate(door.url, itertools.cycle(door.exchanges), clients, seconds)
+def _turn(server: _Server, clients: int, seconds: int) -> _Turn:
+    with CpuTime(server.processes) as cpu:
+        answered = connections.saturate(server.url, itertools.cycle(server.requests), clients, seconds)
     assert not answered.refused  # noqa: S101 - figures of refusals are worth nothing
     waited = [seconds * 1000 for seconds in answered.latencies]
     return _Turn(
         len(waited) / answered.seconds,
-        watch.seconds / len(waited) * 1e6,
+        cpu.seconds / len(waited) * 1e6,
         load.percentile(waited, 0.5),
         load.percentile(waited, 0.99),
     )
 
 
 @contextlib.contextmanager
-def _mesh() -> Iterator[_Door]:
+def _mesh() -> Iterator[_Server]:
     with tempfile.TemporaryDirectory() as folder, sides.journeymesh(Path(folder)) as side:
         event = '{"eventId":"read-%d","userId":"user-%d","eventType":"page_view","properties":{"page":"/p"}}'
         bodies = [
             '{"events":[' + ",".join(event % (user, user) for user in range(first, first + 100)) + "]}"
             for first in range(0, _USERS, 100)
         ]
-        connections.saturate(
-            side.url, ([connections.post("/api/events/track", body.encode())] for body in bodies), 1, 60
-        )
+        posts = (connections.post("/api/events/track", body.encode()) for body in bodies)
+        connections.saturate(side.url, posts, 1, 60)
         side.drain()
-        asked = [[connections.get(_PATH.format(f"user-{user}"))] for user in range(_USERS)]
-        yield _Door(side.url, [*side.processes.values()], asked)
+        requests = [connections.get(_PATH.format(f"user-{user}")) for user in range(_USERS)]
+        yield _Server(side.url, [*side.processes.values()], requests)
 
 
 @contextlib.contextmanager
-def _feast(interpreter: Path) -> Iterator[_Door]:
+def _feast(interpreter: Path) -> Iterator[_Server]:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         store, port = free_port(), free_port()
@@ -116,27 +115,16 @@ def _feast(interpreter: Path) -> Iterator[_Door]:
         filling = Path(__file__).parents[1] / "peers" / "feast_users.py"
         fill = [str(interpreter), str(filling), str(folder), str(store), str(_USERS), json.dumps(FEATURES)]
         subprocess.run(fill, check=True, env=environment, cwd=folder, capture_output=True)  # noqa: S603 - a command of this module
-        serve = [
-            "--chdir",
-            str(folder),
-            "serve",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(port),
-            "--workers",
-            "1",
-            "--no-access-log",
-        ]
-        serve += ["--max-requests", "0", "--max-requests-jitter", "0"]  # else its worker is ended after a thousand
-        command = [str(interpreter.with_name("feast")), *serve]
+        serve = f"--chdir {folder} serve --host 127.0.0.1 --port {port} --workers 1 --no-access-log"
+        no_restart = "--max-requests 0 --max-requests-jitter 0"  # or its worker is replaced after a thousand
+        command = [str(interpreter.with_name("feast")), *serve.split(), *no_restart.split()]
         server = stack.enter_context(running(command, environment, folder / "feast.log"))
         await_so(lambda: is_there(port))
-        asked = [[_asked(user)] for user in range(_USERS)]
-        connections.saturate(f"http://127.0.0.1:{port}", iter(asked[:50]), 1, 60)  # its worker comes with the first
-        yield _Door(f"http://127.0.0.1:{port}", [kept, server, *server.children(recursive=True)], asked)
+        requests = [_request(user) for user in range(_USERS)]
+        connections.saturate(f"http://127.0.0.1:{port}", iter(requests[:50]), 1, 60)  # its worker starts with the first
+        yield _Server(f"http://127.0.0.1:{port}", [kept, server, *server.children(recursive=True)], requests)
 
 
-def _asked(user: int) -> bytes:
+def _request(user: int) -> bytes:
     body = {"features": [f"journey:{name}" for name in FEATURES], "entities": {"user_id": [f"user-{user}"]}}
     return connections.post("/get-online-features", json.dumps(body).encode())

@@ -22,12 +22,11 @@ from journeymesh.common.v1 import position_pb2
 from journeymesh.scoring.v1 import scoring_pb2
 from journeymesh.scoring.v1.scoring_pb2_grpc import ScoringServiceStub
 
-from bench import connections, environments, load
-from bench.report import Found, Ratio, Table
-from bench.scoring_domain import MODELS, calm
+from bench.harness import connections, environments, load
+from bench.harness.cpu import CpuTime
+from bench.harness.report import Found, Ratio, Table
+from bench.harness.sides import MODELS, await_so, is_there, live_model, running
 from bench.sections import Scale
-from bench.sides import await_so, is_there, running
-from bench.watch import Watch
 from mesh import embedded
 from services.scoring.domain.schema import SCHEMA_VERSION
 from tests.conftest import free_port
@@ -61,8 +60,8 @@ def scoring(scale: Scale) -> Found:
     """Rows per second and CPU per row, each side in turn."""
     about = (
         "The mesh's service keeps state, explains each score and fences its writes; MLServer answers a probability, "
-        "without workers of its own, which is its fastest on two cores. Clients of gRPC are the same on both sides and "
-        "take a share of the cores. CPU is of the servers, the mesh's store too. MLServer counts with its faster door."
+        "without extra workers, which is its fastest on two cores. gRPC clients are the same on both sides and "
+        "take a share of the cores. CPU is of the servers, with the mesh's store. MLServer counts with its faster API."
     )
     title = "Scoring against MLServer"
     try:
@@ -116,13 +115,14 @@ async def _grpc(servers: _Servers, batch: int, clients: int, seconds: int) -> _T
 
 
 def _rest(servers: _Servers, batch: int, clients: int, seconds: int) -> _Turn:
-    tensor = {"name": "features", "shape": [batch, len(calm(0))], "datatype": "FP64", "data": _rows(batch)}
+    rows = _rows(batch)
+    tensor = {"name": "features", "shape": [batch, len(rows[0])], "datatype": "FP64", "data": rows}
     request = connections.post("/v2/models/exit-risk/infer", json.dumps({"inputs": [tensor]}).encode())
-    with Watch([servers.others_process]) as watch:
-        answered = connections.saturate(servers.others_url, itertools.repeat([request]), clients, seconds)
+    with CpuTime([servers.others_process]) as cpu:
+        answered = connections.saturate(servers.others_url, itertools.repeat(request), clients, seconds)
     count = len(answered.latencies)
     assert not answered.refused  # noqa: S101 - figures of refusals are worth nothing
-    return _Turn(count * batch / answered.seconds, watch.seconds / count / batch * 1e6, answered.latencies)
+    return _Turn(count * batch / answered.seconds, cpu.seconds / count / batch * 1e6, answered.latencies)
 
 
 async def _saturate(call: Call, processes: list[psutil.Process], batch: int, clients: int, seconds: int) -> _Turn:
@@ -137,14 +137,15 @@ async def _saturate(call: Call, processes: list[psutil.Process], batch: int, cli
             await call(client, number)
             latencies.append(time.perf_counter() - sent)
 
-    with Watch(processes) as watch:
+    with CpuTime(processes) as cpu:
         await asyncio.gather(*map(client, range(clients)))
     elapsed, count = time.perf_counter() - began, len(latencies)
-    return _Turn(count * batch / elapsed, watch.seconds / count / batch * 1e6, latencies)
+    return _Turn(count * batch / elapsed, cpu.seconds / count / batch * 1e6, latencies)
 
 
 def _rows(batch: int) -> list[list[float]]:
-    return [list(calm(row)) for row in range(batch)]
+    """The features of calm users; no two rows are the same."""
+    return [[0.0, 0.0, 0.0, 90.0, 1.0, 0.0, 0.0, 1.0, 65.0, float(row), 1.0, 4.0, 30.0] for row in range(batch)]
 
 
 def _request(batch: int, shard: str, sequence: int) -> scoring_pb2.AssessUsersRequest:
@@ -173,12 +174,11 @@ def _servers(interpreter: Path) -> Iterator[_Servers]:
         service = stack.enter_context(
             running([sys.executable, "-m", "services.scoring"], environment, folder / "scoring.log")
         )
-        model = MODELS / (MODELS / "live").read_text(encoding="utf-8").strip() / "model.onnx"
-        _describe(folder, model, http, rpc, metrics)
+        _describe(folder, live_model() / "model.onnx", http, rpc, metrics)
         started = [str(interpreter.with_name("mlserver")), "start", str(folder)]
         other = stack.enter_context(running(started, os.environ | {"PYTHONPATH": str(folder)}, folder / "mlserver.log"))
         await_so(lambda: all(is_there(port) for port in (ours, http, rpc)))
-        time.sleep(2)  # its model is read once its doors are open
+        time.sleep(2)  # it loads its model after opening its ports
         requests = {batch: _written(interpreter, batch, folder / f"{batch}.request") for batch, _ in _SHAPES}
         yield _Servers(
             f"127.0.0.1:{ours}", [kept, service], f"127.0.0.1:{rpc}", f"http://127.0.0.1:{http}", other, requests
@@ -186,7 +186,7 @@ def _servers(interpreter: Path) -> Iterator[_Servers]:
 
 
 def _describe(folder: Path, model: Path, http: int, rpc: int, metrics: int) -> None:
-    """Writes what MLServer is told."""
+    """Writes MLServer's configuration."""
     settings = {
         "host": "127.0.0.1",
         "http_port": http,

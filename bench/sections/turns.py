@@ -10,18 +10,18 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from bench import load, plots
+from bench.harness import load, plots
+from bench.harness.report import Ratio, Table
+from bench.harness.sides import Side
 from bench.mesh import LOAD_GENERATOR, Measured, measure
-from bench.report import Ratio, Table
-from bench.sides import Side
 
 USERS: Final = 10_000
 SATURATING: Final = 30_000
-"""Events per second, more than any side takes on two cores."""
+"""Events per second, beyond any side's capacity on two cores."""
 COLUMNS: Final = ("offered", "side", "taken/s", "CPU µs", "in json.loads", "p50 ms", "p99 ms", "refused", "MiB")
 LEGEND: Final = (
-    "Taken: events per second until all are decided on. CPU: of all processes but the load generator, per event; "
-    "beside it as a multiple of json.loads. p50 and p99: from when an event was due to be sent to its decision."
+    "Taken: events per second until all are decided on. CPU: of all processes but the load generator, per event, "
+    "also as a multiple of json.loads. p50 and p99: from when an event was due to its decision."
 )
 _WARM_SECONDS: Final = 2
 _WARM_RATE: Final = 2_000
@@ -29,32 +29,32 @@ _turns: Final = itertools.count()
 
 
 class Offered(NamedTuple):
-    """What is offered."""
+    """A load."""
 
     rate: int
     batch: int
     run: int
 
     def __str__(self) -> str:
-        """As a row of the report is named."""
+        """The name of a row of the report."""
         return f"{self.rate:,}/s, {self.batch} x run of {self.run}"
 
 
 Starting = Callable[[Path], AbstractContextManager[Side]]
-"""Starts a side, whose files stand in a folder, for the length of a block."""
+"""Starts a side with its files in a folder, for the duration of a block."""
 
 
 class Turns(NamedTuple):
-    """What came of one load: the turns of each side, by its name."""
+    """The turns under one load, by side."""
 
     offered: Offered
     measured: dict[str, list[Measured]]
     json_micros: float
-    """What `json.loads` takes per event of the same bodies, at best."""
+    """Best time of `json.loads` per event of the same bodies."""
 
 
 def warm(sides: Sequence[Side], batch: int = 100, users: int = USERS) -> None:
-    """Lets every side load its code and fill its pools."""
+    """Warms up every side: code, pools, caches."""
     for side in sides:
         measure(side, _WARM_RATE, batch, _WARM_SECONDS, users, 5, f"warm{next(_turns)}")
 
@@ -67,7 +67,7 @@ def take(
     users: int = USERS,
     probe_period_seconds: float = load.PROBE_PERIOD_SECONDS,
 ) -> Turns:
-    """Offers the same load in turn to sides that all run: A B A B. For CPU per event; who rests takes some CPU too."""
+    """Offers the same load in turn, A B A B, to sides that all run. For CPU per event; the idle side takes some too."""
     turns = Turns(offered, {name: [] for name in sides}, json_micros(offered))
     for _ in range(rounds):
         for name, side in sides.items():
@@ -99,7 +99,7 @@ def _turn(
 
 
 def json_micros(offered: Offered) -> float:
-    """Microseconds per event that `json.loads` takes for one body, at best: the unit of the day."""
+    """Best time of `json.loads` per event of a body, in microseconds: the unit of the day."""
     body = next(load.requests(0, offered.batch, USERS, offered.run))
     count = max(20, 2_000 // offered.batch)
     seconds = []
@@ -167,15 +167,15 @@ def cpu_by_process(turns: Sequence[Measured]) -> dict[str, float]:
 def processes(every: Sequence[Turns]) -> Table:
     """CPU per event by process."""
     rows = [
-        [str(turns.offered), name, *_processes(cpu_by_process(measured))]
+        [str(turns.offered), name, _listed(cpu_by_process(measured))]
         for turns in every
         for name, measured in turns.measured.items()
     ]
     return Table("CPU per event by process, µs", ("offered", "side", "by process"), rows)
 
 
-def _processes(spent: dict[str, float]) -> list[str]:
-    return [", ".join(f"{name} {micros:.1f}" for name, micros in sorted(spent.items(), key=lambda each: -each[1]))]
+def _listed(spent: dict[str, float]) -> str:
+    return ", ".join(f"{name} {micros:.1f}" for name, micros in sorted(spent.items(), key=lambda each: -each[1]))
 
 
 def drawn(every: Sequence[Turns]) -> list[str]:

@@ -1,14 +1,14 @@
-"""Taken in by Python as it starts, in the processes of a mesh that `bench.rewiring` wires otherwise."""
+"""Imported by Python on start in the processes of a mesh that `bench.harness.rewiring` rewires."""
 
 import os
 import sys
 import traceback
 
-from bench import rewiring
+from bench.harness import rewiring
 
 try:
     rewiring.rewire(os.environ[rewiring.VARIABLE])
-except Exception:  # noqa: BLE001 - Python would go on without it, and something else be measured
+except Exception:  # noqa: BLE001 - or Python would ignore it, and the wrong thing be measured
     traceback.print_exc()
     sys.stderr.flush()
     os._exit(70)

@@ -2,18 +2,18 @@
 
 from typing import Any
 
-from mesh.clock import Clock
+from mesh.clock import SECOND_US, Clock
 from mesh.errors import FailedPrecondition
 from mesh.leases import Lease, Standing
 from mesh.stream import BEGINNING
 
 
 class MemoryLeases:
-    """Leases and checkpoints in dictionaries; a lease that ran out may be renewed until another takes the shard."""
+    """Leases and checkpoints in dictionaries; an expired lease may be renewed until another takes the shard."""
 
     def __init__(self, clock: Clock, time_to_live_seconds: float = 10) -> None:
         self._clock = clock
-        self._time_to_live_us = round(time_to_live_seconds * 1_000_000)
+        self._time_to_live_us = round(time_to_live_seconds * SECOND_US)
         self._standings: dict[str, Standing] = {}
         self._prolonged_us: dict[str, int] = {}
 

@@ -1,8 +1,9 @@
-"""Leases in Redis: one hash a stream and reader, so that every step is one script and one key.
+"""Leases in Redis: one hash per stream and reader, so that every step is one script and one key.
 
 A shard's members are fields `<member>:<shard>`: owner, epoch, since and ends, checkpoint, lag and trouble. Epochs and
-checkpoints stay for good. Since and ends are when the lease was last prolonged and until when, in Unix milliseconds of
-the server's clock, so that the clocks of the processes do not matter; if it is set back, what lies ahead is over.
+checkpoints never expire. Since and ends are when the lease was last renewed and until when it lasts, in Unix
+milliseconds of the server's clock, so that the clocks of the processes do not matter; if it is set back, leases in the
+future count as expired.
 """
 
 import math
@@ -15,7 +16,7 @@ from mesh.leases import APPLYING, Lease, Standing
 from mesh.leasing import fences
 from mesh.stream import BEGINNING, END
 
-# The scripts tell numbers of up to so many digits exactly.
+# The largest number that the scripts represent exactly.
 _EPOCH_MOST: Final = 10**14 - 1
 _DIGITS_MOST: Final = len(str(END))
 
@@ -29,10 +30,10 @@ local function is_held(since, ends, now)
   return number(since) <= now and now < number(ends)
 end
 """
-# ARGV: the shard, the owner, the time to live in milliseconds, the epoch it has now (empty: take it only if it is
-# free). A theft that comes again, because its answer was lost, finds itself done. Where no epoch is known, or none that
-# can be, it goes on from the time in milliseconds: beyond all that were ever counted, and exact in Lua's numbers. Who
-# says that there was none begins with the first.
+# ARGV: the shard, the owner, the time to live in milliseconds, the current epoch (empty: take it only if it is free).
+# A theft repeated because its answer was lost succeeds again. If the epoch is unknown or invalid, it continues from the
+# time in milliseconds: beyond all epochs ever counted, and exact in Lua's numbers. A caller that expects none begins
+# with the first.
 _TAKE: Final = redis.Script(
     _NOW
     + """
@@ -81,7 +82,7 @@ def key(stream: str, reader: str) -> str:
 
 
 class RedisLeases:
-    """Leases and checkpoints of one reader; a lease that ran out may be renewed until another takes the shard."""
+    """Leases and checkpoints of one reader; an expired lease may be renewed until another takes the shard."""
 
     def __init__(self, client: redis.Client, stream: str, reader: str, time_to_live_seconds: float) -> None:
         self._client = client
@@ -140,12 +141,12 @@ class RedisLeases:
             highest = await fences.raised(self._client, f"{self._stream}/{shard}", epoch)
             if highest <= epoch:
                 break
-            # The leases know less than the fences: they are of a backup, or their node lost what it wrote last.
+            # The leases are behind the fences: they come from a backup, or their node lost its last writes.
             epoch = await self._taken(shard, owner, epoch, beyond=highest)
         return Lease(shard, owner, epoch) if epoch else None
 
     async def _taken(self, shard: str, owner: str, expected: int | str, beyond: int = 0) -> int:
-        """The epoch under which the shard was taken; 0 where it was not."""
+        """Tries to take the shard; returns the epoch, or 0 on failure."""
         call = redis.Call([self._key], [shard, owner, self._time_to_live_ms, expected, beyond])
         (epoch,) = await _TAKE.run(self._client, call)
         return int(epoch)
@@ -157,7 +158,7 @@ class RedisLeases:
 
 
 def _standing(members: dict[str, str], now_ms: Any) -> Standing:  # noqa: ANN401 - an answer of a script
-    """What a hash tells of a shard. A member that is no number is as none, and told as the shard's trouble."""
+    """Parses the members of a shard. An invalid number counts as none, and is reported as the shard's trouble."""
     numbers = {name: _number(members.get(name, "0")) for name in ("since", "ends", "epoch", "lag")}
     checkpoint = _checkpoint(members.get("checkpoint", str(BEGINNING)))
     damaged = [name for name, number in (*numbers.items(), ("checkpoint", checkpoint)) if number is None]
@@ -183,7 +184,7 @@ def _number(text: str) -> float | None:
 
 
 def _checkpoint(text: str) -> int | None:
-    """A checkpoint; None for what is none."""
+    """Parses a checkpoint; None if invalid."""
     digits = text.removeprefix("-")
     is_number = digits.isascii() and digits.isdigit() and len(digits) <= _DIGITS_MOST
     return int(text) if is_number and BEGINNING <= int(text) <= END else None

@@ -1,4 +1,4 @@
-"""State in memory: for tests and for replays that need no store."""
+"""State in memory: for tests, and for replays that need no store."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -7,9 +7,9 @@ from mesh.state import stale
 
 
 class MemoryState:
-    """Keeps values in a dictionary, without end of life.
+    """Keeps values in a dictionary for good.
 
-    `epoch_of` tells the epoch of a shard's lease, named as in a fence; without it every fence is let through.
+    `epoch_of` returns the epoch of a shard's lease, named as in a fence; without it every fence is accepted.
     """
 
     def __init__(self, epoch_of: Callable[[str], int] | None = None) -> None:
@@ -27,7 +27,7 @@ class MemoryState:
         self._values.update(items)
 
     async def renew(self, keys: Sequence[str]) -> None:
-        """See `mesh.state.StateStore`. Nothing passes here."""
+        """See `mesh.state.StateStore`. Nothing expires here."""
 
     async def ping(self) -> None:
         """See `mesh.state.StateStore`."""

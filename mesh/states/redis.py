@@ -13,9 +13,8 @@ from mesh.leasing import fences
 from mesh.leasing import redis as leasing
 from mesh.state import stale
 
-# KEYS: where the epoch stands, then the values'. ARGV: the epoch shown and its field, the lifetime, then the values.
-# They are written by commands of a thousand: Lua's stack ends at some 8000 values, and one command for all costs half
-# of what one a key does.
+# KEYS: the hash of the epoch, then the values'. ARGV: the epoch shown and its field, the lifetime, then the values.
+# Written a thousand per command: Lua's stack holds some 8000 values, and a command for many costs half of one per key.
 _FENCED: Final = "if (redis.call('HGET', KEYS[1], ARGV[2]) or '0') ~= ARGV[1] then return 0 end"
 _SAVE: Final = redis.Script(
     _FENCED
@@ -34,7 +33,7 @@ end
 return 1
 """
 )
-# For clusters, and for servers before Valkey 9.1 and Redis 8.4, which have no MSETEX: as atomic, twice the work.
+# For clusters, and for servers before Valkey 9.1 and Redis 8.4, which lack MSETEX: as atomic, at twice the cost.
 _SAVE_ONE_BY_ONE: Final = redis.Script(
     _FENCED
     + """
@@ -48,17 +47,17 @@ _OPEN: Final = Fence("", 0)
 class RedisState:
     """Keeps values under `jm:<namespace>:{<partition>}:<key>` for `lifetime_seconds` after the last write.
 
-    The leases must stand on the same server or cluster. On a server a write looks its epoch up there, in one step with
-    the writing; on a cluster each partition looks it up in its fences (`mesh.leasing.fences`).
+    The leases must be on the same server or cluster. On a server a write checks its epoch against the lease atomically;
+    on a cluster, per partition against its fences (`mesh.leasing.fences`).
     """
 
     def __init__(self, client: redis.Client, namespace: str, lifetime_seconds: int) -> None:
         self._client = client
         self._prefix = f"jm:{namespace}:"
         self._lifetime = lifetime_seconds
-        self._is_parted = isinstance(client, Cluster)
-        # Valkey 9.1 loses what MSETEX writes while the slot moves as a whole (docs/adr/045).
-        self._has_msetex = not self._is_parted
+        self._is_cluster = isinstance(client, Cluster)
+        # Valkey 9.1 loses what MSETEX writes while a slot is migrated atomically (docs/adr/045).
+        self._has_msetex = not self._is_cluster
 
     async def load(self, keys: Sequence[str]) -> list[bytes | None]:
         """See `mesh.state.StateStore`."""
@@ -69,12 +68,12 @@ class RedisState:
         if not items:
             return
         fence = fence or _OPEN
-        if self._is_parted:
-            await self._save_parted(items, fence)
+        if self._is_cluster:
+            await self._save_by_partition(items, fence)
         elif not all(await self._run([self._call(items, fence, _lease_key(fence))])):
             raise stale()
 
-    async def _save_parted(self, items: Mapping[str, bytes], fence: Fence) -> None:
+    async def _save_by_partition(self, items: Mapping[str, bytes], fence: Fence) -> None:
         parts: dict[int, dict[str, bytes]] = {}
         for key, value in items.items():
             parts.setdefault(_partition(key), {})[key] = value
@@ -82,7 +81,7 @@ class RedisState:
         written = await self._run(calls)
         if all(written):
             return
-        # A fence that is lower than the lease was lost with its node, or is of a backup.
+        # A fence below the lease was lost with its node, or comes from a backup.
         if await self._epoch(fence) != fence.epoch:
             raise stale()
         await fences.raised(self._client, fence.shard, fence.epoch)
@@ -91,13 +90,13 @@ class RedisState:
             raise stale()
 
     async def _epoch(self, fence: Fence) -> int | None:
-        """The epoch of the shard's lease; None where it is none."""
+        """The epoch of the shard's lease; None if there is none."""
         with redis.translating_errors():
             told: Any = await self._client.hget(_lease_key(fence), _field(fence))
         return int(told) if told is not None and told.isdigit() else None
 
     def _call(self, items: Mapping[str, bytes], fence: Fence, epochs: str) -> redis.Call:
-        field = fence.shard if self._is_parted else _field(fence)
+        field = fence.shard if self._is_cluster else _field(fence)
         return redis.Call([epochs, *map(self._key, items)], [fence.epoch, field, self._lifetime, *items.values()])
 
     async def renew(self, keys: Sequence[str]) -> None:
@@ -113,7 +112,7 @@ class RedisState:
         await redis.ping(self._client)
 
     async def _run(self, calls: Sequence[redis.Call]) -> list[Any]:
-        """For each call whether its values were written."""
+        """Whether each call's values were written."""
         if self._has_msetex:
             try:
                 return await _SAVE.run(self._client, *calls)
@@ -128,7 +127,7 @@ class RedisState:
 
 
 def _partition(key: str) -> int:
-    """That of the key; what is kept aside of a key stands in the same, so that it is written in one step with it."""
+    """The key's partition. Values kept aside share it, so that they are written atomically with the key."""
     return redis.partition(key.removeprefix(ASIDE))
 
 
@@ -141,7 +140,7 @@ def _field(fence: Fence) -> str:
 
 
 class RedisShards:
-    """Keeps shards in the set `jm:<owner>:shards`. It is as small as the stream has shards, and does not pass."""
+    """Keeps shards in the set `jm:<owner>:shards`, which is small and never expires."""
 
     def __init__(self, client: redis.Client, owner: str) -> None:
         self._client = client

@@ -1,14 +1,14 @@
-"""The counts a stream keeps for good: another one would move keys to where their order is lost."""
+"""Counts that are fixed for a stream: another one would move keys and lose their order."""
 
 from mesh import redis
 from mesh.settings import SettingError
 
 
 async def keep(client: redis.Client, stream: str, thing: str, count: int) -> None:
-    """Returns if the stream has, or is given now, as many shards or lanes (`thing`) as this process thinks.
+    """Returns if the stream has as many shards or lanes (`thing`) as this process is set to; sets the first count.
 
     Raises:
-        SettingError: it has another number: events would wait in shards that nobody reads, or out of order.
+        SettingError: it has another number; events would be stuck in shards that nobody reads, or lose their order.
         Unavailable: the store that keeps the count cannot be reached.
     """
     key = f"jm:stream:{{{stream}}}:{thing}-count"

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Sequence
 from typing import Final
 
-from mesh.clock import Clock
+from mesh.clock import SECOND_US, Clock
 from mesh.errors import ResourceExhausted
 from mesh.stream import Entry, Position, Read, Record, Shard
 
@@ -78,7 +78,7 @@ class MemoryStream:
     async def waiting_seconds(self, shard: str, after: int) -> float | None:
         """See `mesh.stream.StreamReader`."""
         waiting = _after(self._shards[shard], after)
-        return max(0, self._clock() - waiting[0].appended_us) / 1e6 if waiting else None
+        return max(0, self._clock() - waiting[0].appended_us) / SECOND_US if waiting else None
 
     async def trim(self, shard: str, through: int) -> None:
         """See `mesh.stream.StreamReader`."""

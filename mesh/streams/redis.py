@@ -1,4 +1,4 @@
-"""The stream on Redis Streams: one Redis stream a shard.
+"""The stream on Redis Streams: one Redis stream per shard.
 
 A Redis id is milliseconds and a counter; the sequence number packs both into one integer.
 """
@@ -8,20 +8,20 @@ from collections.abc import Sequence
 from typing import Final
 
 from mesh import redis
-from mesh.clock import monotonic_clock
+from mesh.clock import SECOND_US, monotonic_clock
 from mesh.cluster import Cluster
 from mesh.errors import ResourceExhausted
 from mesh.stream import Entry, Position, Read, Record, Shard
 from mesh.streams import counts
 
-# A Redis counter grows beyond a few only where the clock went back, and then by one a record until it has caught up.
+# The counter of a Redis id grows large only after the clock was set back, by one per record until it has caught up.
 _COUNTER_BITS: Final = 24
 _SEQUENCE_BITS: Final = 64 + _COUNTER_BITS
 _FIELD: Final = b"p"
-# Stretches of a shard that are weighed to tell what it holds. The server weighs in microseconds, and its answer was
-# within 1 % of the payloads at 1 KB a record and more, and 13 % above them at 100 bytes.
+# Samples from which the server estimates a shard's memory. It takes microseconds, and was within 1% of the payloads
+# at 1 KB per record and more, and 13% above them at 100 bytes.
 _SAMPLES: Final = 20
-# KEYS: a shard. ARGV: an id. Milliseconds since the first record after it, without the record; nothing where none is.
+# KEYS: a shard. ARGV: an id. Returns the age in milliseconds of the first record after it; nothing without one.
 _WAITING: Final = redis.Script("""
 local first = redis.call('XRANGE', KEYS[1], '(' .. ARGV[1], '+', 'COUNT', 1)[1]
 if not first then return false end
@@ -30,8 +30,8 @@ return time[1] * 1000 + math.floor(time[2] / 1000) - tonumber(string.match(first
 """)
 
 
-# KEYS: a shard. ARGV: how many stretches to weigh, then payloads. Gives the weight of the shard, then ids. A node of a
-# cluster that comes back may refuse a command and take the one behind it: so all of a lane are one command.
+# KEYS: a shard. ARGV: the number of samples, then payloads. Returns the shard's memory, then ids. A cluster node that
+# comes back may refuse a command and accept the next one: so all entries of a lane are one command.
 _ADD: Final = redis.Script("""
 local told = {0}
 for i = 2, #ARGV do told[i] = redis.call('XADD', KEYS[1], '*', 'p', ARGV[i]) end
@@ -43,9 +43,9 @@ return told
 class RedisStream:
     """Writer and reader at once.
 
-    The shard count is fixed for a stream: keys are spread by a hash over it. `max_waiting_bytes` bounds the server's
-    memory for a shard, as it estimates it itself from some stretches of the shard; it is checked against what was seen
-    with the last append, so it may be passed by one append a writer.
+    The shard count of a stream is fixed: keys are hashed over it. `max_waiting_bytes` bounds the server's own estimate
+    of its memory for a shard. It is compared with the estimate at the last append, so each writer may exceed it by one
+    append.
     """
 
     def __init__(self, client: redis.Client, name: str, shard_count: int, max_waiting_bytes: int) -> None:
@@ -54,7 +54,7 @@ class RedisStream:
         self._shard_count = shard_count
         self._max_waiting_bytes = max_waiting_bytes
         self._waiting_bytes: dict[str, int] = {}
-        # By how much the server's clock is ahead of the monotonic one.
+        # How far the server's clock is ahead of the monotonic one.
         self._ahead_us = 0
 
     def lane(self, key: str) -> str:
@@ -67,7 +67,7 @@ class RedisStream:
         if self._are_full(shards):
             await self._weigh(shards)
         if self._are_full(shards):
-            raise ResourceExhausted("BUFFER_FULL", "The buffer holds as much as it may.", retry_after_seconds=1)
+            raise ResourceExhausted("BUFFER_FULL", "The buffer is full.", retry_after_seconds=1)
         if isinstance(self._client, Cluster):
             return await self._append_by_lane(entries)
         pipeline = self._client.pipeline(transaction=False)
@@ -101,7 +101,7 @@ class RedisStream:
 
     async def read(self, shard: str, after: int, max_records: int, wait_seconds: float) -> Read:
         """See `mesh.stream.StreamReader`."""
-        key, block = self._key(shard), max(1, round(wait_seconds * 1000))  # 0 would be for ever
+        key, block = self._key(shard), max(1, round(wait_seconds * 1000))  # 0 would block for ever
         pipeline = self._client.pipeline(transaction=False)
         pipeline.xread({key: _id(after)}, max_records, block=block)
         pipeline.time()
@@ -109,7 +109,7 @@ class RedisStream:
             answer, (seconds, microseconds) = await pipeline.execute()
         entries = answer[0][1] if answer else []
         records = [_record(entry_id, fields.get(_FIELD, b"")) for entry_id, fields in entries]
-        self._ahead_us = seconds * 1_000_000 + microseconds - monotonic_clock()
+        self._ahead_us = seconds * SECOND_US + microseconds - monotonic_clock()
         return Read(records)
 
     def now_us(self) -> int:
@@ -158,6 +158,6 @@ def _sequence(entry_id: bytes) -> int:
 
 
 def _id(sequence: int) -> str:
-    if sequence < 0 or sequence >> _SEQUENCE_BITS:  # none that was ever given: from the beginning
+    if sequence < 0 or sequence >> _SEQUENCE_BITS:  # not a valid id: from the beginning
         return "0-0"
     return f"{sequence >> _COUNTER_BITS}-{sequence & ((1 << _COUNTER_BITS) - 1)}"

@@ -1,4 +1,4 @@
-"""When somebody is told, whether at once or by a ticket, and what they do then. Symptoms first."""
+"""When somebody is alerted, by page or by ticket, and what to do then. Symptoms first."""
 
 from monitoring.alert import Alert, Pace
 from monitoring.alerts import messages, pipeline, processes, users

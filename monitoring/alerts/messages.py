@@ -29,7 +29,7 @@ def alerts(pace: Pace) -> tuple[Alert, ...]:
                     "`GET /api/interventions/{id}` names the reason: credentials, a wrong address, throttling. The log "
                     "of intervention has the provider's answer."
                 ),
-                "[channels.md](channels.md) tells what each reason means, and what is tried again.",
+                "[channels.md](channels.md) says what each reason means, and what is tried again.",
             ),
         ),
         Alert(

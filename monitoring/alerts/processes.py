@@ -3,7 +3,7 @@
 from mesh import registry
 from monitoring import limits
 from monitoring.alert import HOUR, MINUTE, Alert, Pace, Severity
-from monitoring.promql import TARGET_LABELS, counted, gauge, seen_within, smallest, told
+from monitoring.promql import TARGET_LABELS, counted, gauge, reported, seen_within, smallest
 
 
 def alerts(pace: Pace) -> tuple[Alert, ...]:
@@ -29,10 +29,10 @@ def alerts(pace: Pace) -> tuple[Alert, ...]:
         Alert(
             "JourneymeshProcessGone",
             Severity.TICKET,
-            told("up").by_number("==", 0).where(is_ours, *sorted(TARGET_LABELS)),
+            reported("up").by_number("==", 0).where(is_ours, *sorted(TARGET_LABELS)),
             5 * MINUTE,
-            "{{ $labels.pod }} in {{ $labels.namespace }} does not tell its metrics.",
-            "A process told its metrics within the last hour and is not reached now: it crashed, hangs, or was cut "
+            "{{ $labels.pod }} in {{ $labels.namespace }} does not report its metrics.",
+            "A process reported its metrics within the last hour and is not reached now: it crashed, hangs, or was cut "
             "off. Others do its work; where there are none, another alert says what is missing.",
             (
                 "`kubectl describe pod` and `logs --previous`: out of memory, a failed probe, a setting?",

@@ -19,7 +19,7 @@ def alerts(pace: Pace) -> tuple[Alert, ...]:
             Severity.PAGE,
             counted(seen_within(gateways, pace(HOUR)), "namespace").unless(counted(gateways, "namespace")),
             2 * MINUTE,
-            "No gateway in {{ $labels.namespace }} tells its metrics.",
+            "No gateway in {{ $labels.namespace }} reports its metrics.",
             "Within the last hour there was a gateway, and now Prometheus reaches none. Clients most likely reach none "
             "either, and what they send is not taken. It ends by itself an hour after Journeymesh was removed.",
             (

@@ -4,4 +4,9 @@ from typing import Final
 
 from monitoring.dashboards import interventions, model, overview, pipeline
 
-DASHBOARDS: Final = (overview.DASHBOARD, pipeline.DASHBOARD, model.DASHBOARD, interventions.DASHBOARD)
+DASHBOARDS: Final = {
+    "overview": overview.DASHBOARD,
+    "pipeline": pipeline.DASHBOARD,
+    "model": model.DASHBOARD,
+    "interventions": interventions.DASHBOARD,
+}

@@ -3,9 +3,9 @@
 Hasan et al., "Dataset of Students' Performance Using Student Information System, Moodle and the Mobile Application
 eDify", Data 6(11), 2021, CC BY 4.0.
 
-What a student can do is mapped by `_KINDS`; what only teachers, administrators and the system do (grading, enrolling,
-backups, changes of the course) is left out, and so are rows without a time or a user. Times have minutes only and no
-zone: they are taken as UTC, and events of one minute keep the order of the log, which stands newest first.
+`_KINDS` maps what students can do; what only teachers, administrators and the system do (grading, enrolling, backups,
+course changes) is left out, and so are rows without a time or a user. Times have no seconds and no zone: they are taken
+as UTC, and events of one minute keep the order of the log, which is newest first.
 """
 
 import csv
@@ -56,16 +56,16 @@ def events(folder: Path) -> Iterator[dict[str, object]]:
     """The events in time order, as a client would send them; ids are the same in every run.
 
     Args:
-        folder: where `moodle_events.csv.gz` stands.
+        folder: the folder of `moodle_events.csv.gz`.
     """
     with gzip.open(folder / "moodle_events.csv.gz", "rt", encoding="utf-8", newline="") as file:
-        rows = [(row["Time"], number, row) for number, row in enumerate(csv.DictReader(file)) if _is_told(row)]
+        rows = [(row["Time"], number, row) for number, row in enumerate(csv.DictReader(file)) if _is_mapped(row)]
     rows.sort(key=lambda entry: (entry[0], -entry[1]))
     for time, number, row in rows:
         yield _event(time, number, row)
 
 
-def _is_told(row: dict[str, str]) -> bool:
+def _is_mapped(row: dict[str, str]) -> bool:
     is_of_a_user = bool(row["Time"] and row["moodle_user"])
     return is_of_a_user and row["Origin"] in _PLATFORMS and row["Event name"] in _KINDS
 
@@ -90,7 +90,7 @@ def _event(time: str, number: int, row: dict[str, str]) -> dict[str, object]:
 
 
 def _page(offering: str, context: str) -> str:
-    """`/m1-f19` for the course itself, `/m1-f19/file/week-4-arrays` for what stands in it."""
+    """`/m1-f19` for the course itself, `/m1-f19/file/week-4-arrays` for what is in it."""
     kind, _, name = context.partition(":")
     if kind == "Course":
         return f"/{_slug(offering)}"

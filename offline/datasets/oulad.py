@@ -1,8 +1,8 @@
-"""The Open University learning analytics data set (OULAD): clicks of students in online courses, a day each row.
+"""The Open University learning analytics data set (OULAD): clicks of students in online courses, per day.
 
 Kuzilek, Hlosta, Zdrahal: Open University Learning Analytics dataset, Scientific Data 4, 170171 (2017), CC BY 4.0.
 
-A row says that a student clicked so many times on one page of the course on one day. It becomes one or two events:
+A row is a student's number of clicks on one page of the course on one day. It becomes one or two events:
 
 | activity type | events |
 |---|---|
@@ -12,10 +12,10 @@ A row says that a student clicked so many times on one page of the course on one
 | forumng, ouwiki, oucollaborate, ouelluminate | `feature_interaction`: took part with others |
 | glossary, repeatactivity, htmlactivity | `help_request` for the glossary, `page_view` for the others |
 
-The time of day is not known. A day's rows are one sitting: it begins at an hour drawn from the student and the day,
-home page first, then in the order of a checksum, 20 to 200 seconds apart. So what is measured within a session
-(durations, time a page, pages left) is made up, and errors, retries, forms and clicks do not occur at all: `MEASURED`
-names what is left.
+The time of day is not known. A day's rows become one session: it begins at an hour drawn from the student and the day,
+home page first, then in the order of a checksum, 20 to 200 seconds apart. So everything measured within a session
+(durations, time per page, pages left) is made up, and errors, retries, forms and clicks do not occur at all: `MEASURED`
+lists what is left.
 """
 
 import csv
@@ -40,7 +40,7 @@ MEASURED: Final = frozenset(
         "unique_pages_visited",
     }
 )
-"""The features that this data can tell; the others are constant or made up here."""
+"""The features that this data really has; the others are constant or made up here."""
 
 _COURSE_WORK: Final = frozenset({"oucontent", "quiz", "questionnaire", "externalquiz", "dataplus"})
 _TAKING_PART: Final = frozenset({"forumng", "ouwiki", "oucollaborate", "ouelluminate"})
@@ -49,7 +49,7 @@ _READ_CLICKS: Final = 3
 _MONTHS: Final = {"B": 2, "J": 10}
 _FIRST_HOUR, _HOURS = 8, 10
 _SHORTEST_GAP_S, _GAP_SPAN_S = 20, 181
-_LONGEST_SITTING_S: Final = (24 - _FIRST_HOUR - _HOURS) * 3600
+_LONGEST_SESSION_S: Final = (24 - _FIRST_HOUR - _HOURS) * 3600
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Journey:
 
 @dataclass(frozen=True)
 class _Visit:
-    """One row: a page, its activity type and the number of clicks on that day."""
+    """One row: a page, its activity type and the clicks on that day."""
 
     site: str
     activity: str
@@ -79,10 +79,10 @@ class _Visit:
 
 
 def journeys(folder: Path) -> Iterator[Journey]:
-    """The students that were active at all, in the order of their ids.
+    """The students who were ever active, in the order of their ids.
 
     Raises:
-        FileNotFoundError: the folder does not hold the data set.
+        FileNotFoundError: the folder does not contain the data set.
     """
     activity = {row["id_site"]: row["activity_type"] for row in _rows(folder / "vle.csv.gz")}
     enrolled = {_key(row): row["date_unregistration"] for row in _rows(folder / "student_registration.csv.gz")}
@@ -98,19 +98,19 @@ def journeys(folder: Path) -> Iterator[Journey]:
         user_id = f"{module}-{presentation}-{student}"
         start_us = _start_us(presentation)
         active_days = sorted(days[key])
-        events = [e for day in active_days for e in _sitting(user_id, start_us + day * DAY_US, days[key][day])]
+        events = [e for day in active_days for e in _session(user_id, start_us + day * DAY_US, days[key][day])]
         until = enrolled.get(key, "")
         enrolled_until = int(float(until)) if until else None
         yield Journey(user_id, start_us, events, active_days, observed[module, presentation] + 1, enrolled_until)
 
 
-def _sitting(user_id: str, day_us: int, visits: list[_Visit]) -> Iterator[Event]:
+def _session(user_id: str, day_us: int, visits: list[_Visit]) -> Iterator[Event]:
     """The events of one day."""
     seed = f"{user_id}:{day_us}"
     drawn = sorted(visits, key=lambda visit: (visit.activity != "homepage", _draw(seed, visit.site)))
     planned = [(visit, kind) for visit in drawn for kind in _kinds(visit)]
     gaps = [_SHORTEST_GAP_S + _draw(seed, str(index)) % _GAP_SPAN_S for index in range(len(planned))]
-    pace = min(1.0, _LONGEST_SITTING_S / sum(gaps))
+    pace = min(1.0, _LONGEST_SESSION_S / sum(gaps))
     at_us = day_us + (_FIRST_HOUR * 3600 + _draw(seed, "hour") % (_HOURS * 3600)) * SECOND_US
     for index, ((visit, kind), gap) in enumerate(zip(planned, gaps, strict=True)):
         place = f"/{visit.activity}/{visit.site}"
@@ -127,7 +127,7 @@ def _kinds(visit: _Visit) -> tuple[int, ...]:
 
 
 def _draw(seed: str, name: str) -> int:
-    """A number that looks drawn at random and is always the same."""
+    """A pseudorandom number that is always the same."""
     return crc32(f"{seed}:{name}".encode())
 
 

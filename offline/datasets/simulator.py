@@ -1,7 +1,7 @@
-"""Made-up journeys with a known story, for demonstrations, load and tests; nothing is trained on them.
+"""Made-up journeys with a known story, for demos, load and tests; nothing is trained on them.
 
-User number n lives story n modulo the number of stories, so a mix of a hundred users has all of them. The same seed
-gives the same events, whatever the number of users.
+User n follows story n modulo the number of stories, so a hundred users follow all of them. The same seed gives the
+same events, whatever the number of users.
 """
 
 import heapq
@@ -12,16 +12,16 @@ from typing import Final
 
 START: Final = datetime(2026, 1, 2, 10, 0, tzinfo=UTC)
 SPREAD_SECONDS: Final = 3600.0
-"""The users begin within an hour."""
+"""Users begin within an hour."""
 
 Step = tuple[float, str, dict[str, object]]
-"""Seconds since the step before, kind of event, properties."""
+"""Seconds since the previous step, event type, properties."""
 
 Story = Callable[[random.Random], Iterator[Step]]
 
 
 def events(users: int, seed: int = 1, start: datetime = START) -> Iterator[dict[str, object]]:
-    """The events of so many users in time order, as clients would send them; several of one time come by user."""
+    """The users' events in time order, as clients would send them; ties are in the order of users."""
     journeys = (_journey(number, seed, start) for number in range(users))
     for _, event in heapq.merge(*journeys, key=lambda entry: entry[0]):
         yield event
@@ -51,7 +51,7 @@ def _journey(number: int, seed: int, start: datetime) -> Iterator[tuple[datetime
 
 
 def _calm(draw: random.Random) -> Iterator[Step]:
-    """Looks around, tries things, gets on."""
+    """Looks around, tries things, succeeds."""
     for _ in range(draw.randint(8, 20)):
         page = f"/products/{draw.randint(1, 30)}"
         yield draw.uniform(15, 60), "page_view", {"page": page}
@@ -62,7 +62,7 @@ def _calm(draw: random.Random) -> Iterator[Step]:
 
 
 def _struggling(draw: random.Random) -> Iterator[Step]:
-    """The calculator does not take what is entered, again and again."""
+    """The calculator repeatedly rejects what is entered."""
     page = "/calculator"
     yield 0.0, "page_view", {"page": page}
     yield 15.0, "feature_interaction", {"page": page, "feature": "loan_amount"}
@@ -75,8 +75,8 @@ def _struggling(draw: random.Random) -> Iterator[Step]:
 
 
 def _form_trouble(draw: random.Random) -> Iterator[Step]:
-    """Was keen yesterday; today a form turns everything down."""
-    yield from _keen_visit(draw)
+    """Was keen yesterday; today a form rejects everything."""
+    yield from _keen_session(draw)
     page, form = "/apply", "loan-form"
     yield 86_400.0, "page_view", {"page": page}
     yield 8.0, "form_start", {"page": page, "form": form}
@@ -90,7 +90,7 @@ def _form_trouble(draw: random.Random) -> Iterator[Step]:
     yield draw.uniform(10, 60), "form_abandon", {"page": page, "form": form}
 
 
-def _keen_visit(draw: random.Random) -> Iterator[Step]:
+def _keen_session(draw: random.Random) -> Iterator[Step]:
     yield 0.0, "page_view", {"page": "/home"}
     for _ in range(draw.randint(8, 14)):
         yield draw.uniform(5, 40), "feature_interaction", {"page": "/home", "feature": f"card-{draw.randint(1, 9)}"}
@@ -98,7 +98,7 @@ def _keen_visit(draw: random.Random) -> Iterator[Step]:
 
 
 def _video_learner(draw: random.Random) -> Iterator[Step]:
-    """Watches most of a lecture, goes back to parts of it, and does the exercise."""
+    """Watches most of a lecture, repeats parts of it, and does the exercise."""
     page, length, position = "/learn/loans", 600.0, 0.0
     video: dict[str, object] = {"page": page, "videoId": "loans-1", "durationSeconds": length, "topic": "loans"}
     video |= {"contentType": "interactive", "viewingId": f"v-{draw.randint(1, 10**9)}"}
@@ -107,8 +107,8 @@ def _video_learner(draw: random.Random) -> Iterator[Step]:
     replay_count = 0
     while position < length * 0.85:
         position += 10.0
-        beat = {"action": "heartbeat", "positionSeconds": position, "watchedSeconds": 10.0}
-        yield 10.0, "video_playback", {**video, **beat}
+        heartbeat = {"action": "heartbeat", "positionSeconds": position, "watchedSeconds": 10.0}
+        yield 10.0, "video_playback", {**video, **heartbeat}
         if replay_count < 3 and draw.random() < 0.08:
             replay_count += 1
             back = max(0.0, position - 30.0)
@@ -142,7 +142,7 @@ def _buyer(draw: random.Random) -> Iterator[Step]:
 
 
 def _lost(draw: random.Random) -> Iterator[Step]:
-    """Clicks to and fro and finds nothing."""
+    """Clicks back and forth and finds nothing."""
     yield 0.0, "page_view", {"page": "/home"}
     for _ in range(draw.randint(5, 9)):
         yield draw.uniform(2, 6), "page_view", {"page": f"/docs/{draw.randint(1, 40)}"}
@@ -159,6 +159,6 @@ STORIES: Final[dict[str, Story]] = {
     "buyer": _buyer,
     "lost": _lost,
 }
-"""By name, in the order in which users are given them."""
+"""By name, in the order in which they are assigned to users."""
 
 _names: Final = tuple(STORIES)

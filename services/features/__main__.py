@@ -11,6 +11,7 @@ from mesh.states.redis import RedisState
 from mesh.tls import TlsSettings
 from services.features.servicer import FeaturesServicer
 from services.features.settings import Settings
+from services.features.usecases import Features
 
 SERVICE = features_pb2.DESCRIPTOR.services_by_name["FeaturesService"].full_name
 SECONDS_A_DAY = 86_400
@@ -24,12 +25,12 @@ async def main() -> None:
     async with standing(read_or_exit(ServerSettings), read_or_exit(TlsSettings)) as site:
         client = await redis.connect_or_exit(read_or_exit(redis.RedisSettings))
         state = RedisState(client, "features", settings.state_days * SECONDS_A_DAY)
-        servicer = FeaturesServicer(state, traced.metrics)
+        servicer = FeaturesServicer(Features(state), traced.metrics)
         await server.serve(
             settings.listen,
             [lambda to: add_FeaturesServiceServicer_to_server(servicer, to)],
             [SERVICE],
-            {"state": state.ping},
+            {"store": state.ping},
             traced,
             site,
         )

@@ -1,1 +1,1 @@
-"""What the use cases need from outside: `mesh.state.StateStore`, and nothing beyond it."""
+"""The use cases need the port of `mesh.state` only."""

@@ -8,11 +8,10 @@ from mesh import applied, registry
 from mesh.errors import InvalidArgument
 from mesh.interceptors import ServerContext
 from mesh.metrics import Metrics
-from mesh.state import StateStore
-from services.features import usecases
 from services.features.domain import recents
 from services.features.domain.vector import DEFINITIONS, FEATURE_COUNT, FEATURE_NAMES, SCHEMA_VERSION, vector
 from services.features.translation import answers, kept, rows
+from services.features.usecases import Features
 
 _USERS_MOST: Final = 500
 
@@ -20,8 +19,8 @@ _USERS_MOST: Final = 500
 class FeaturesServicer(features_pb2_grpc.FeaturesServiceServicer):
     """Answers the five RPCs over one store."""
 
-    def __init__(self, store: StateStore, metrics: Metrics) -> None:
-        self._store = store
+    def __init__(self, features: Features, metrics: Metrics) -> None:
+        self._features = features
         self._metrics = metrics
 
     async def ApplyEvents(
@@ -30,7 +29,7 @@ class FeaturesServicer(features_pb2_grpc.FeaturesServiceServicer):
         """See the contract."""
         told = rows.rows_of(request)
         assessed = rows.assessed_rows_of(request, len(told.events))
-        derived = await usecases.apply_events(self._store, applied.batch(request.position), told, assessed)
+        derived = await self._features.apply(applied.batch(request.position), told, assessed)
         if not request.position.is_retraction:
             self._metrics.count(registry.VECTORS, len(assessed))
             self._metrics.count_each(registry.SIGNALS, [answers.signal_name(each) for _, each in derived.signals])
@@ -50,7 +49,7 @@ class FeaturesServicer(features_pb2_grpc.FeaturesServiceServicer):
         self, request: features_pb2.GetFeaturesRequest, _context: ServerContext
     ) -> features_pb2.GetFeaturesResponse:
         """See the contract."""
-        state = await usecases.read_state(self._store, request.user_id)
+        state = await self._features.read(request.user_id)
         values = vector(state)
         return features_pb2.GetFeaturesResponse(
             user_id=request.user_id,
@@ -58,14 +57,14 @@ class FeaturesServicer(features_pb2_grpc.FeaturesServiceServicer):
                 features_pb2.Feature(name=name, value=value) for name, value in zip(FEATURE_NAMES, values, strict=True)
             ],
             feature_schema_version=SCHEMA_VERSION,
-            as_of_time=answers.timestamp(state.last_us),
+            as_of_time=answers.seen_time(state.last_us),
         )
 
     async def GetProfile(
         self, request: features_pb2.GetProfileRequest, _context: ServerContext
     ) -> features_pb2.GetProfileResponse:
         """See the contract."""
-        state = await usecases.read_state(self._store, request.user_id)
+        state = await self._features.read(request.user_id)
         return answers.profile(request.user_id, state)
 
     async def ListRecentEvents(
@@ -75,7 +74,7 @@ class FeaturesServicer(features_pb2_grpc.FeaturesServiceServicer):
         limit = request.limit or recents.KEPT_EVENTS
         if limit > recents.KEPT_EVENTS:
             raise InvalidArgument("VALUE_OUT_OF_RANGE", f"At most {recents.KEPT_EVENTS} events are kept of a user.")
-        events = await usecases.list_recent_events(self._store, request.user_id, limit)
+        events = await self._features.recent_events(request.user_id, limit)
         return features_pb2.ListRecentEventsResponse(events=kept.kept_events(request.user_id, events))
 
     async def BatchListRecentEvents(
@@ -85,7 +84,7 @@ class FeaturesServicer(features_pb2_grpc.FeaturesServiceServicer):
         if not 1 <= len(request.user_ids) <= _USERS_MOST:
             raise InvalidArgument("VALUE_OUT_OF_RANGE", f"1 to {_USERS_MOST} users are asked for at once.")
         user_ids = list(request.user_ids)
-        of_users = await usecases.batch_list_recent_events(self._store, user_ids)
+        of_users = await self._features.recent_events_of(user_ids)
         return features_pb2.BatchListRecentEventsResponse(
             users=[
                 features_pb2.ListRecentEventsResponse(events=kept.kept_events(user_id, events))

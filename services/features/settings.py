@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import topology
 from mesh.settings import setting
 
 
@@ -9,7 +10,9 @@ from mesh.settings import setting
 class Settings:
     """Where it listens and how long its state is kept."""
 
-    listen: str = setting("JOURNEYMESH_FEATURES_LISTEN", "127.0.0.1:7102", "Where the features service listens.")
+    listen: str = setting(
+        "JOURNEYMESH_FEATURES_LISTEN", topology.address("features"), "Where the features service listens."
+    )
     state_days: int = setting(
         "JOURNEYMESH_FEATURES_STATE_DAYS",
         400,

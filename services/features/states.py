@@ -32,7 +32,7 @@ def _decode_user(stored: bytes) -> User:
 
 
 def _decode_segment(stored: bytes) -> Segment | None:
-    """None for bytes that are no segment, so that the others are still told."""
+    """None for bytes that are no segment, so that the others are still reported."""
     with contextlib.suppress(msgspec.DecodeError):
         return _DECODE_SEGMENT(stored)
     return None

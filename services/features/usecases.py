@@ -33,7 +33,7 @@ class Derived(msgspec.Struct, frozen=True):
     """What came of a batch, where there is a row ascending by it.
 
     `values` has the vectors after the assessed rows, row by row; `time_zones` for each of these the user's zone as last
-    told, counted from 1 in `time_zone_names`, 0 for none.
+    reported, counted from 1 in `time_zone_names`, 0 for none.
     """
 
     values: list[float]
@@ -44,73 +44,76 @@ class Derived(msgspec.Struct, frozen=True):
     time_zones: list[int]
 
 
-async def apply_events(store: StateStore, batch: Batch, rows: Rows, assessed_rows: Collection[int]) -> Derived:
-    """Applies the rows in their order; effects happen once, and a repeated batch is answered as the first time.
+class Features:
+    """The use cases of the service."""
 
-    Only the assessed rows have a vector and a time zone.
+    def __init__(self, store: StateStore) -> None:
+        self._store = store
 
-    Raises:
-        FailedPrecondition: `POSITION_STALE`; nothing is written.
-        Unavailable: the store cannot be reached; the batch may be repeated.
-    """
-    users = keyed.Changed(USERS, rows.user_ids)
-    zones, assessed = {"": 0}, frozenset(assessed_rows)
-    derived = Derived([], [], [], [], [], [])
-    async with keyed.batch(store, batch, users) as beside:
-        states = users.states
-        for index, (user_id, event, whole) in enumerate(zip(rows.user_ids, rows.events, rows.kept, strict=True)):
-            user = states[user_id]
-            state = user.state
-            found = journey.apply(state, event, rows.engagements.get(index))
-            if found is not journey.NOTHING:
-                derived.signals.extend((index, signal) for signal in found.signals)
-                derived.settled.extend((index, settled) for settled in found.settled)
-                if found.carried is not None:
-                    derived.carried.append((index, found.carried))
-            if index in assessed:
-                derived.values.extend(vector(state))
-                derived.time_zones.append(zones.setdefault(state.time_zone, len(zones)))
-            user.tail.append(recents.Kept(sessions.session_start(state, event), whole))
-        for user_id, user in states.items():
-            for segment in recents.cut(user.tail, user.state.event_count):
-                beside[SEGMENTS.key(segment_name(user_id, segment.slot))] = SEGMENTS.encode(segment)
-    derived.time_zone_names.extend(itertools.islice(zones, 1, None))
-    return derived
+    async def apply(self, batch: Batch, rows: Rows, assessed_rows: Collection[int]) -> Derived:
+        """Applies the rows in their order; effects happen once, and a repeated batch is answered as the first time.
 
+        Only the assessed rows have a vector and a time zone.
 
-async def read_state(store: StateStore, user_id: str) -> State:
-    """What is known of a user.
+        Raises:
+            FailedPrecondition: `POSITION_STALE`; nothing is written.
+            Unavailable: the store cannot be reached; the batch may be repeated.
+        """
+        users = keyed.Changed(USERS, rows.user_ids)
+        zones, assessed = {"": 0}, frozenset(assessed_rows)
+        derived = Derived([], [], [], [], [], [])
+        async with keyed.batch(self._store, batch, users) as beside:
+            states = users.states
+            for index, (user_id, event, whole) in enumerate(zip(rows.user_ids, rows.events, rows.kept, strict=True)):
+                user = states[user_id]
+                state = user.state
+                found = journey.apply(state, event, rows.engagements.get(index))
+                if found is not journey.NOTHING:
+                    derived.signals.extend((index, signal) for signal in found.signals)
+                    derived.settled.extend((index, settled) for settled in found.settled)
+                    if found.carried is not None:
+                        derived.carried.append((index, found.carried))
+                if index in assessed:
+                    derived.values.extend(vector(state))
+                    derived.time_zones.append(zones.setdefault(state.time_zone, len(zones)))
+                user.tail.append(recents.Kept(sessions.session_start(state, event), whole))
+            for user_id, user in states.items():
+                for segment in recents.cut(user.tail, user.state.event_count):
+                    beside[SEGMENTS.key(segment_name(user_id, segment.slot))] = SEGMENTS.encode(segment)
+        derived.time_zone_names.extend(itertools.islice(zones, 1, None))
+        return derived
 
-    Raises:
-        NotFound: `USER_NOT_FOUND`.
-    """
-    return _known(await keyed.read(store, USERS, user_id)).state
+    async def read(self, user_id: str) -> State:
+        """What is known of a user.
 
+        Raises:
+            NotFound: `USER_NOT_FOUND`.
+        """
+        return _known(await keyed.read(self._store, USERS, user_id)).state
 
-async def list_recent_events(store: StateStore, user_id: str, limit: int) -> list[recents.Kept]:
-    """The user's last events, newest first, at most `limit` and at most 20.
+    async def recent_events(self, user_id: str, limit: int) -> list[recents.Kept]:
+        """The user's last events, newest first, at most `limit` and at most 20.
 
-    Raises:
-        NotFound: `USER_NOT_FOUND`.
-    """
-    users, segments = keyed.Seen(USERS, [user_id]), keyed.Seen(SEGMENTS, _segments(user_id))
-    await keyed.look(store, users, segments)
-    user = _known(users.states[user_id])
-    newest = recents.newest_first(user.tail, user.state.event_count, segments.states.values())
-    return list(itertools.islice(newest, min(limit, recents.KEPT_EVENTS)))
+        Raises:
+            NotFound: `USER_NOT_FOUND`.
+        """
+        users, segments = keyed.Seen(USERS, [user_id]), keyed.Seen(SEGMENTS, _segments(user_id))
+        await keyed.look(self._store, users, segments)
+        user = _known(users.states[user_id])
+        newest = recents.newest_first(user.tail, user.state.event_count, segments.states.values())
+        return list(itertools.islice(newest, min(limit, recents.KEPT_EVENTS)))
 
-
-async def batch_list_recent_events(store: StateStore, user_ids: Sequence[str]) -> list[list[recents.Kept]]:
-    """The last events of each user, newest first, at most 20; none where nothing is known of the user."""
-    users = keyed.Seen(USERS, user_ids)
-    segments = keyed.Seen(SEGMENTS, [name for user_id in user_ids for name in _segments(user_id)])
-    await keyed.look(store, users, segments)
-    found = []
-    for user_id in user_ids:
-        user, slots = users.states[user_id], map(segments.states.__getitem__, _segments(user_id))
-        newest = recents.newest_first(user.tail, user.state.event_count, slots)
-        found.append(list(itertools.islice(newest, recents.KEPT_EVENTS)))
-    return found
+    async def recent_events_of(self, user_ids: Sequence[str]) -> list[list[recents.Kept]]:
+        """The last events of each user, newest first, at most 20; none where nothing is known of the user."""
+        users = keyed.Seen(USERS, user_ids)
+        segments = keyed.Seen(SEGMENTS, [name for user_id in user_ids for name in _segments(user_id)])
+        await keyed.look(self._store, users, segments)
+        found = []
+        for user_id in user_ids:
+            user, slots = users.states[user_id], map(segments.states.__getitem__, _segments(user_id))
+            newest = recents.newest_first(user.tail, user.state.event_count, slots)
+            found.append(list(itertools.islice(newest, recents.KEPT_EVENTS)))
+        return found
 
 
 def _known(user: User) -> User:

@@ -11,7 +11,7 @@ from mesh import log, server, settings, telemetry
 from mesh.sharing import Sharing
 from mesh.site import ServerSettings, standing
 from mesh.tls import TlsSettings
-from services.ingest import assembly
+from services.ingest import bootstrap
 from services.ingest.settings import Settings
 
 ROLES: Final = ("api", "dispatcher", "archiver")
@@ -25,22 +25,22 @@ async def main(role: str) -> None:
     log.start(f"ingest-{role}", settings.read_or_exit(log.LogSettings))
     traced = telemetry.start(f"ingest-{role}", settings.read_or_exit(telemetry.TelemetrySettings))
     stands = standing(settings.read_or_exit(ServerSettings), settings.read_or_exit(TlsSettings))
-    async with stands as site, assembly.ground(own, traced, site, role) as on:
+    async with stands as site, bootstrap.resources(own, traced, site, role) as on:
         if role == "api":
-            servicer = assembly.servicer(on)
+            servicer = bootstrap.servicer(on)
             register = [lambda to: ingest_pb2_grpc.add_IngestServiceServicer_to_server(servicer, to)]
-            async with server.beside(*assembly.telling(on)):
+            async with server.beside(*bootstrap.reporting(on)):
                 await server.serve(own.listen, register, [SERVICE], on.checks, traced, site)
         elif role == "dispatcher":
-            await _share(assembly.dispatching(on), own.dispatcher_listen, on)
+            await _share(bootstrap.dispatching(on), own.dispatcher_listen, on)
         else:
             os.nice(_ARCHIVER_NICENESS)  # the archive never delays a decision
-            await _share(assembly.archiving(on), own.archiver_listen, on)
+            await _share(bootstrap.archiving(on), own.archiver_listen, on)
     traced.close()
 
 
-async def _share(sharing: Sharing, listen: str, on: assembly.Ground) -> None:
-    async with server.beside(sharing.run()):  # a fault of a reader ends the process
+async def _share(sharing: Sharing, listen: str, on: bootstrap.Resources) -> None:
+    async with server.beside(sharing.run()):  # a fault of a consumer ends the process
         await server.serve(listen, [], [], on.checks, on.traced, on.site)
 
 

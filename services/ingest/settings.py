@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import topology
 from mesh.settings import setting
 
 
@@ -9,12 +10,12 @@ from mesh.settings import setting
 class Settings:
     """Where ingest listens, what it reads and writes, and whom it calls."""
 
-    listen: str = setting("JOURNEYMESH_INGEST_LISTEN", "127.0.0.1:7101", "Where ingest's api listens.")
+    listen: str = setting("JOURNEYMESH_INGEST_LISTEN", topology.address("ingest"), "Where ingest's api listens.")
     dispatcher_listen: str = setting(
-        "JOURNEYMESH_DISPATCHER_LISTEN", "127.0.0.1:7106", "Where the dispatcher answers health checks."
+        "JOURNEYMESH_DISPATCHER_LISTEN", topology.address("dispatcher"), "Where the dispatcher answers health checks."
     )
     archiver_listen: str = setting(
-        "JOURNEYMESH_ARCHIVER_LISTEN", "127.0.0.1:7107", "Where the archiver answers health checks."
+        "JOURNEYMESH_ARCHIVER_LISTEN", topology.address("archiver"), "Where the archiver answers health checks."
     )
     stream: str = setting(
         "JOURNEYMESH_STREAM",
@@ -117,9 +118,13 @@ class Settings:
         minimum=0,
         maximum=1,
     )
-    features_target: str = setting("JOURNEYMESH_FEATURES_TARGET", "127.0.0.1:7102", "Where features is reached.")
-    scoring_target: str = setting("JOURNEYMESH_SCORING_TARGET", "127.0.0.1:7103", "Where scoring is reached.")
-    video_target: str = setting("JOURNEYMESH_VIDEO_TARGET", "127.0.0.1:7104", "Where video is reached.")
+    features_target: str = setting(
+        "JOURNEYMESH_FEATURES_TARGET", topology.address("features"), "Where features is reached."
+    )
+    scoring_target: str = setting(
+        "JOURNEYMESH_SCORING_TARGET", topology.address("scoring"), "Where scoring is reached."
+    )
+    video_target: str = setting("JOURNEYMESH_VIDEO_TARGET", topology.address("video"), "Where video is reached.")
     intervention_target: str = setting(
-        "JOURNEYMESH_INTERVENTION_TARGET", "127.0.0.1:7105", "Where intervention is reached."
+        "JOURNEYMESH_INTERVENTION_TARGET", topology.address("intervention"), "Where intervention is reached."
     )

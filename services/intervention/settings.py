@@ -4,6 +4,7 @@ import dataclasses
 import ipaddress
 from urllib.parse import urlsplit
 
+import topology
 from mesh.settings import SettingError, secret, setting
 
 
@@ -18,7 +19,7 @@ class Settings:
     )
 
     listen: str = setting(
-        "JOURNEYMESH_INTERVENTION_LISTEN", "127.0.0.1:7105", "Where the intervention service listens."
+        "JOURNEYMESH_INTERVENTION_LISTEN", topology.address("intervention"), "Where the intervention service listens."
     )
     ledger_lifetime_seconds: int = setting(
         "JOURNEYMESH_LEDGER_LIFETIME_SECONDS", 86_400, "How long decisions can be read.", minimum=60
@@ -153,8 +154,10 @@ class ModelSettings:
         minimum=0.1,
         maximum=30,
     )
-    scoring_target: str = setting("JOURNEYMESH_SCORING_TARGET", "127.0.0.1:7103", "Where scoring is reached.")
-    video_target: str = setting("JOURNEYMESH_VIDEO_TARGET", "127.0.0.1:7104", "Where video is reached.")
+    scoring_target: str = setting(
+        "JOURNEYMESH_SCORING_TARGET", topology.address("scoring"), "Where scoring is reached."
+    )
+    video_target: str = setting("JOURNEYMESH_VIDEO_TARGET", topology.address("video"), "Where video is reached.")
     intervention_target: str = setting(
-        "JOURNEYMESH_INTERVENTION_TARGET", "127.0.0.1:7105", "Where intervention itself is reached."
+        "JOURNEYMESH_INTERVENTION_TARGET", topology.address("intervention"), "Where intervention itself is reached."
     )

@@ -1,4 +1,4 @@
-"""Scoring tells how likely each user is to leave now, why, and how sure that is.
+"""Scoring says how likely each user is to leave now, why, and how sure that is.
 
 Decides: the exit risk (0 to 100) after every event, from the ONNX model and the transparent rules, with level,
 confidence and the contribution of every feature and rule.

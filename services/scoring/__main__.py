@@ -35,7 +35,7 @@ async def main() -> None:
             settings.listen,
             [lambda grpc_server: add_ScoringServiceServicer_to_server(servicer, grpc_server)],
             [scoring_pb2.DESCRIPTOR.services_by_name["ScoringService"].full_name],
-            {"state": journals.ping, "model": models.check},
+            {"store": journals.ping, "model": models.check},
             traced,
             site,
         )

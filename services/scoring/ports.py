@@ -23,7 +23,7 @@ class Prediction(NamedTuple):
 
 @dataclass(frozen=True)
 class Card:
-    """What is told of a model. `training_time_us` is in Unix microseconds, `text` the model card in Markdown."""
+    """A model's description. `training_time_us` is in Unix microseconds, `text` the model card in Markdown."""
 
     version: str
     training_source: str
@@ -37,7 +37,7 @@ class Model(Protocol):
 
     @property
     def card(self) -> Card:
-        """What is told of it."""
+        """Its description."""
 
     def predict(self, rows: Matrix) -> Prediction:
         """The calibrated probabilities of leaving for rows of features, 0 to 1.

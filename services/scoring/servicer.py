@@ -1,20 +1,18 @@
 """The gRPC face of the scoring service: translate, call, translate."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from journeymesh.scoring.v1 import scoring_pb2 as wire
 from journeymesh.scoring.v1.scoring_pb2_grpc import ScoringServiceServicer
 
 from mesh import applied, registry
+from mesh.interceptors import ServerContext
 from mesh.metrics import Metrics
+from mesh.timestamps import timestamp
 from services.scoring import translation
 from services.scoring.domain.risk import Risk
 from services.scoring.domain.rules import RULES_VERSION
 from services.scoring.usecases import Scoring
-
-if TYPE_CHECKING:
-    from journeymesh.scoring.v1.scoring_pb2_grpc import _ServicerContext as Context
 
 
 class ScoringServicer(ScoringServiceServicer):
@@ -24,7 +22,7 @@ class ScoringServicer(ScoringServiceServicer):
         self._scoring = scoring
         self._metrics = metrics
 
-    async def AssessUsers(self, request: wire.AssessUsersRequest, context: "Context") -> wire.AssessUsersResponse:
+    async def AssessUsers(self, request: wire.AssessUsersRequest, _context: ServerContext) -> wire.AssessUsersResponse:
         """Assesses every row of a batch."""
         rows = translation.rows_of(request)
         assessed = await self._scoring.assess(rows, applied.batch(request.position))
@@ -36,21 +34,21 @@ class ScoringServicer(ScoringServiceServicer):
             rules_version=RULES_VERSION,
         )
 
-    async def GetRisk(self, request: wire.GetRiskRequest, context: "Context") -> wire.GetRiskResponse:
+    async def GetRisk(self, request: wire.GetRiskRequest, _context: ServerContext) -> wire.GetRiskResponse:
         """Reads a user's latest assessment with its explanation, and the history."""
         return translation.risk_message(request.user_id, await self._scoring.read(request.user_id), RULES_VERSION)
 
-    async def GetUser(self, request: wire.GetUserRequest, context: "Context") -> wire.GetUserResponse:
+    async def GetUser(self, request: wire.GetUserRequest, _context: ServerContext) -> wire.GetUserResponse:
         """Reads a user's features and the assessment that rests on them."""
         return translation.user_message(request.user_id, await self._scoring.read(request.user_id), RULES_VERSION)
 
-    async def GetModel(self, request: wire.GetModelRequest, context: "Context") -> wire.GetModelResponse:
+    async def GetModel(self, request: wire.GetModelRequest, _context: ServerContext) -> wire.GetModelResponse:
         """Reads which model is live."""
         card = self._scoring.model()
         return wire.GetModelResponse(
             model_version=card.version,
             training_source=card.training_source,
-            training_time=translation.timestamp(card.training_time_us),
+            training_time=timestamp(card.training_time_us),
             feature_schema_version=card.schema_version,
             card=card.text,
         )

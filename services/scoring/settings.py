@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import topology
 from mesh.settings import setting
 
 
@@ -9,7 +10,9 @@ from mesh.settings import setting
 class Settings:
     """Where it listens, what it reads and how long it remembers."""
 
-    listen: str = setting("JOURNEYMESH_SCORING_LISTEN", "127.0.0.1:7103", "Where the scoring service listens.")
+    listen: str = setting(
+        "JOURNEYMESH_SCORING_LISTEN", topology.address("scoring"), "Where the scoring service listens."
+    )
     models_directory: str = setting(
         "JOURNEYMESH_MODELS", "models/exit-risk", "Directory of the exit-risk models and their `live` pointer."
     )

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
-from google.protobuf.timestamp_pb2 import Timestamp
 from journeymesh.features.v1 import features_pb2
 from journeymesh.scoring.v1 import scoring_pb2 as wire
 
 from mesh.clock import LATEST_US
 from mesh.errors import InvalidArgument, VersionMismatch
+from mesh.timestamps import timestamp
 from services.scoring.domain.assessment import Assessment, features
 from services.scoring.domain.explanation import Contribution
 from services.scoring.domain.history import SIGNAL_LIFETIME_US, Journal, Point, Settled, Signal, active, course
@@ -170,10 +170,3 @@ def _active_signals(journal: Journal) -> list[wire.ActiveSignal]:
         )
         for signal in newest_first
     ]
-
-
-def timestamp(time_us: int) -> Timestamp:
-    """A time for a person's eyes."""
-    stamp = Timestamp()
-    stamp.FromMicroseconds(time_us)
-    return stamp

@@ -28,7 +28,7 @@ async def main() -> None:
             settings.listen,
             [lambda grpc_server: add_VideoServiceServicer_to_server(servicer, grpc_server)],
             [video_pb2.DESCRIPTOR.services_by_name["VideoService"].full_name],
-            {"state": state.ping},
+            {"store": state.ping},
             traced,
             site,
         )

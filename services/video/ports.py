@@ -1,1 +1,1 @@
-"""What the use cases need from outside: `mesh.state.StateStore` and `mesh.state.Shards`, and nothing beyond them."""
+"""The use cases need the ports of `mesh.state` only."""

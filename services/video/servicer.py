@@ -1,17 +1,13 @@
 """The gRPC face of the video service: translate, call, translate."""
 
-from typing import TYPE_CHECKING
-
 from journeymesh.video.v1 import video_pb2 as wire
 from journeymesh.video.v1.video_pb2_grpc import VideoServiceServicer
 
 from mesh import applied, registry
+from mesh.interceptors import ServerContext
 from mesh.metrics import Metrics
 from services.video import translation
 from services.video.usecases import Playback
-
-if TYPE_CHECKING:
-    from journeymesh.video.v1.video_pb2_grpc import _ServicerContext as Context
 
 
 class VideoServicer(VideoServiceServicer):
@@ -23,18 +19,18 @@ class VideoServicer(VideoServiceServicer):
         metrics.count(registry.BEATS, 0)
 
     async def ApplyPlayback(
-        self, request: wire.ApplyPlaybackRequest, _context: "Context"
+        self, request: wire.ApplyPlaybackRequest, _context: ServerContext
     ) -> wire.ApplyPlaybackResponse:
         """Applies the playback events of a batch."""
-        scores = await self._playback.apply(applied.batch(request.position), translation.beats_of(request))
+        scores = await self._playback.apply(applied.batch(request.position), translation.playback_events_of(request))
         if not request.position.is_retraction:
             self._metrics.count(registry.BEATS, len(scores))
         return wire.ApplyPlaybackResponse(engagement_scores=scores)
 
-    async def GetViewer(self, request: wire.GetViewerRequest, _context: "Context") -> wire.GetViewerResponse:
+    async def GetViewer(self, request: wire.GetViewerRequest, _context: ServerContext) -> wire.GetViewerResponse:
         """Reads what a user watched and how."""
         return translation.viewer_message(request.user_id, await self._playback.viewer(request.user_id))
 
-    async def GetVideo(self, request: wire.GetVideoRequest, _context: "Context") -> wire.GetVideoResponse:
+    async def GetVideo(self, request: wire.GetVideoRequest, _context: ServerContext) -> wire.GetVideoResponse:
         """Reads how a video is watched."""
         return translation.video_message(request.video_id, await self._playback.video(request.video_id))

@@ -1,7 +1,8 @@
-"""What can be set of the video service."""
+"""Settings of the video service."""
 
 import dataclasses
 
+import topology
 from mesh.settings import setting
 
 
@@ -9,10 +10,10 @@ from mesh.settings import setting
 class Settings:
     """Settings of the video service."""
 
-    listen: str = setting("JOURNEYMESH_VIDEO_LISTEN", "127.0.0.1:7104", "Where the video service listens.")
+    listen: str = setting("JOURNEYMESH_VIDEO_LISTEN", topology.address("video"), "Where the video service listens.")
     lifetime_seconds: int = setting(
         "JOURNEYMESH_VIDEO_LIFETIME_SECONDS",
         90 * 86_400,
-        "How long a viewer or a video is kept after the last beat.",
+        "How long a viewer or a video is kept after the last event.",
         minimum=3_600,
     )

@@ -23,7 +23,7 @@ class _Packed(msgspec.Struct, array_like=True):
 
 
 class _PackedDense(msgspec.Struct, array_like=True):
-    """The first version, under keys of its own: steps at each second from 0 on, and the greatest length told."""
+    """The first version, under keys of its own: steps at each second from 0 on, and the greatest reported length."""
 
     duration_ms: int
     viewer_count: int
@@ -39,7 +39,7 @@ _DECODE_VIEWER: Final = msgspec.msgpack.Decoder(Viewer).decode
 
 
 def video_name(shard: str, video_id: str) -> str:
-    """What the counts of a video in a shard are called."""
+    """The key of a video's counts in a shard."""
     return f"{shard}:{video_id}"
 
 
@@ -72,7 +72,7 @@ def _decode_dense(blob: bytes) -> Counts:
         if step != (0, 0)
     ]
     seconds, seen_steps, played_steps = zip(*steps, strict=True) if steps else ((), (), ())
-    # The greatest length there can be was told by a fault.
+    # The greatest possible length was an error.
     told = {packed.duration_ms: 1} if 0 < packed.duration_ms < LONGEST_MS else {}
     return Counts(packed.viewer_count, array("H", seconds), array("i", seen_steps), array("i", played_steps), told)
 
@@ -92,8 +92,8 @@ def _close_viewer(open_viewer: OpenViewer) -> bytes:
 VIEWERS: Final = Kind[Viewer]("user:", _decode_viewer, _ENCODE)
 """By user, as they are read."""
 OPEN_VIEWERS: Final = Kind("user:", _open_viewer, _close_viewer)
-"""The same, as beats are applied to them."""
+"""The same, while events are applied to them."""
 CURVES: Final = Kind("curve:", _decode, _encode)
 """By `video_name`."""
 DENSE_CURVES: Final = Kind("video:", _decode_dense, _encode)
-"""Counts of the first version, until their lifetime ends; they are added, and never written again."""
+"""Counts of the first version, until their lifetime ends; they are added up and never written again."""

@@ -1,25 +1,25 @@
-"""Between the wire's messages and the domain's values."""
+"""Translates between messages and the domain's values."""
 
 import math
 import operator
 from collections.abc import Iterable
 from typing import Final
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from journeymesh.common.v1 import event_pb2
 from journeymesh.video.v1 import video_pb2 as wire
 
 from mesh.clock import LATEST_US
 from mesh.errors import InvalidArgument, VersionMismatch
+from mesh.timestamps import timestamp
 from services.video.domain import coverage, playback, retention, taste, viewer
 from services.video.domain.engagement import WEIGHTS, completion, parts, replayed, skipped
-from services.video.domain.playback import Action, Beat
+from services.video.domain.playback import Action, PlaybackEvent
 from services.video.domain.retention import Curve
 from services.video.domain.viewer import Card, Viewer
 
 LONGEST_ID: Final = 128
 MOST_POINTS: Final = 1_000
-"""Points of a curve that are told; of a longer video every second, third ... one."""
+"""Points of a curve in an answer; of a longer video every second, third ... one."""
 
 _ACTIONS: Final = {each.value: each for each in Action}
 _LAST_ACTION: Final = max(Action)
@@ -36,18 +36,18 @@ _TOLD: Final = operator.attrgetter(
 )
 
 
-def beats_of(request: wire.ApplyPlaybackRequest) -> list[Beat]:
-    """The beats of a batch.
+def playback_events_of(request: wire.ApplyPlaybackRequest) -> list[PlaybackEvent]:
+    """The events of a batch.
 
     Raises:
         InvalidArgument: an event is no playback, or an id, a time or a number is none that there can be.
         VersionMismatch: an action is a newer version's.
     """
-    return [_beat(event) for event in request.events]
+    return [_playback_event(event) for event in request.events]
 
 
 def viewer_message(user_id: str, of: Viewer) -> wire.GetViewerResponse:
-    """A viewer as the wire tells one."""
+    """A viewer as a message."""
     latest_first = sorted(of.cards.items(), key=lambda item: (-item[1].last_watched_us, item[0]))
     return wire.GetViewerResponse(
         user_id=user_id,
@@ -60,7 +60,7 @@ def viewer_message(user_id: str, of: Viewer) -> wire.GetViewerResponse:
 
 
 def video_message(video_id: str, of: Curve) -> wire.GetVideoResponse:
-    """A video as the wire tells one."""
+    """A video as a message."""
     return wire.GetVideoResponse(
         video_id=video_id,
         duration_seconds=of.duration_ms / 1000,
@@ -79,25 +79,25 @@ def video_message(video_id: str, of: Curve) -> wire.GetVideoResponse:
     )
 
 
-def _beat(event: event_pb2.Event) -> Beat:
-    # All at once: read one by one they cost as much as all that follows.
+def _playback_event(event: event_pb2.Event) -> PlaybackEvent:
+    # All at once: reading them one by one costs as much as all that follows.
     video_id, viewing_id, action, position, watched, duration, seek_from, content_type, topic = _TOLD(event.playback)
     if not video_id or not action:
         raise InvalidArgument("MISSING_FIELD", "A playback event names the video and what the player did.")
-    user_id, viewing, at_us, zone = event.user_id, viewing_id or event.session_id, event.event_time_us, event.time_zone
-    if not user_id or max(map(len, (user_id, video_id, viewing, content_type, topic, zone))) > LONGEST_ID:
+    user_id, session, at_us, zone = event.user_id, viewing_id or event.session_id, event.event_time_us, event.time_zone
+    if not user_id or max(map(len, (user_id, video_id, session, content_type, topic, zone))) > LONGEST_ID:
         raise InvalidArgument("INVALID_IDENTIFIER", f"An id or name has at most {LONGEST_ID} characters, a user's one.")
     if action not in _ACTIONS or not 0 <= at_us <= LATEST_US:
         if action > _LAST_ACTION:
             raise VersionMismatch("A player did what only a newer version knows.")
-        raise InvalidArgument("VALUE_OUT_OF_RANGE", "A beat has an action, and a time from 1970 to 2255.")
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", "A playback event has an action, and a time from 1970 to 2255.")
     if not math.isfinite(position + watched + duration + seek_from):
-        raise InvalidArgument("VALUE_OUT_OF_RANGE", "What a player tells must be finite numbers.")
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", "The numbers a player reports must be finite.")
     end_ms = playback.position_ms(position)
-    return Beat(
+    return PlaybackEvent(
         user_id,
         video_id,
-        viewing,
+        session,
         _ACTIONS[action],
         max(0, end_ms - min(playback.position_ms(watched), playback.LONGEST_MS)),
         end_ms,
@@ -129,20 +129,16 @@ def _video_engagement(video_id: str, card: Card) -> wire.VideoEngagement:
         unique_seconds=coverage.length(once) / 1000,
         watched_seconds=watched.watched_ms / 1000,
         replayed_segments=_segments(replayed(watched)),
-        viewing_count=watched.viewing_count,
+        viewing_count=watched.session_count,
         skipped_segments=_segments(skipped(watched)),
         pause_count=watched.pause_count,
         seek_count=watched.seek_count,
         stall_count=watched.stall_count,
         duration_seconds=watched.duration_ms / 1000,
-        last_watched_time=_timestamp(card.last_watched_us),
+        last_watched_time=timestamp(card.last_watched_us),
     )
 
 
 def _segments(boundaries: Iterable[int]) -> list[wire.Segment]:
     stretches = coverage.stretches(list(boundaries))
     return [wire.Segment(start_seconds=start / 1000, end_seconds=end / 1000) for start, end in stretches]
-
-
-def _timestamp(at_us: int) -> Timestamp:
-    return Timestamp(seconds=at_us // 1_000_000, nanos=at_us % 1_000_000 * 1000)

@@ -1,4 +1,4 @@
-"""The verbs of the video service: fetch through ports, apply in the domain, record through ports."""
+"""The use cases of the video service: fetch through ports, apply in the domain, record through ports."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from mesh.applied import Batch
 from mesh.errors import NotFound
 from mesh.state import Shards, StateStore
 from services.video.domain import retention, viewer
-from services.video.domain.playback import Beat
+from services.video.domain.playback import PlaybackEvent
 from services.video.domain.retention import Counts, Curve
 from services.video.domain.viewer import Viewer
 from services.video.states import CURVES, DENSE_CURVES, OPEN_VIEWERS, VIEWERS, video_name
@@ -16,24 +16,24 @@ from services.video.states import CURVES, DENSE_CURVES, OPEN_VIEWERS, VIEWERS, v
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Playback:
-    """Applies beats, and reads viewers and videos."""
+    """Applies playback events, and reads viewers and videos."""
 
     state: StateStore
     shards: Shards
 
-    async def apply(self, batch: Batch, beats: Sequence[Beat]) -> list[float]:
-        """Applies the beats; gives the engagement of each beat's viewer after it."""
-        viewers = keyed.Changed(OPEN_VIEWERS, [beat.user_id for beat in beats])
-        curves = keyed.Changed(CURVES, [video_name(batch.shard, beat.video_id) for beat in beats])
+    async def apply(self, batch: Batch, events: Sequence[PlaybackEvent]) -> list[float]:
+        """Applies the events; returns, per event, the viewer's engagement after it."""
+        viewers = keyed.Changed(OPEN_VIEWERS, [event.user_id for event in events])
+        curves = keyed.Changed(CURVES, [video_name(batch.shard, event.video_id) for event in events])
         scores = []
         async with keyed.batch(self.state, batch, viewers, curves):
             has_new_video = Counts() in curves.states.values()
-            for beat in beats:
-                watching = viewers.states[beat.user_id]
-                effect, is_new_viewer = viewer.watch(watching, beat)
-                # A script's plays tell nothing of how people watch.
-                if not beat.is_bot:
-                    counts = curves.states[video_name(batch.shard, beat.video_id)]
+            for event in events:
+                watching = viewers.states[event.user_id]
+                effect, is_new_viewer = viewer.watch(watching, event)
+                # A script's plays say nothing about how people watch.
+                if not event.is_bot:
+                    counts = curves.states[video_name(batch.shard, event.video_id)]
                     retention.count(counts, effect, is_new_viewer=is_new_viewer)
                 scores.append(viewer.overall(watching.viewer))
             if has_new_video:

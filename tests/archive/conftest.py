@@ -8,7 +8,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from services.ingest.adapters.archive_files import ParquetArchive
+from services.ingest.archive.adapters.files import ParquetArchive
 
 
 @pytest.fixture(scope="session")

@@ -10,11 +10,11 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from journeymesh.common.v1 import event_pb2
 
 from records.table import of_events
-from services.ingest.adapters.archive_events import SCHEMA
-from services.ingest.adapters.archive_values import Words, array, utf8
-from services.ingest.domain.archive import number_text
-from services.ingest.domain.event import Event
-from services.ingest.ports import EventRows
+from services.ingest.archive.adapters.event_rows import SCHEMA
+from services.ingest.archive.adapters.values import Words, array, utf8
+from services.ingest.archive.domain.layout import number_text
+from services.ingest.archive.ports import EventRows
+from services.ingest.events.domain.event import Event
 
 
 class EventRow(NamedTuple):

@@ -16,10 +16,10 @@ from mesh.leases import Lease
 from mesh.stream import END
 from records.table import of_events
 from records.wire import encoded
-from services.ingest.adapters.archive_files import ParquetArchive
-from services.ingest.archiver import Limits
-from services.ingest.domain.archive import DECISIONS, EVENTS, HOUR_US, Plan, gaps, hour_of
-from services.ingest.ports import Part
+from services.ingest.archive.adapters.files import ParquetArchive
+from services.ingest.archive.archiver import Limits
+from services.ingest.archive.domain.layout import DECISIONS, EVENTS, HOUR_US, Plan, gaps, hour_of
+from services.ingest.archive.ports import Part
 from tests.archive.world import PATIENT, SHARD, World, until
 from tests.builders import NOW_US, event
 
@@ -71,7 +71,7 @@ async def test_of_a_record_every_event_is_kept_and_one_decision_on_each_user(tmp
 async def test_of_a_record_applied_in_part_the_rest_is_marked(tmp_path: Path) -> None:
     world = World(tmp_path)
     last = await world.append(event("a"), event("b", "bob"), event("c"))
-    await world.set_aside.add(SHARD, [last])
+    await world.failed_records.add(SHARD, [last])
     await world.dispatch(is_by_event=False, only="ada")
     async with world.following():
         await world.until_checkpoint(last)
@@ -127,7 +127,7 @@ async def test_what_was_set_aside_is_kept_and_marked(tmp_path: Path) -> None:
     await world.dispatch()
     async with world.following():
         await world.until_checkpoint(poison)
-    assert poison not in await world.set_aside.find(SHARD, [poison])
+    assert poison not in await world.failed_records.find(SHARD, [poison])
 
 
 async def test_an_event_that_counts_and_was_set_aside_is_marked(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ async def test_an_event_that_counts_and_was_set_aside_is_marked(tmp_path: Path) 
     assert [(each.event.event_id, each.is_set_aside) for each in world.events()] == [("a", True), ("b", True)]
     assert decisions(world) == []
     # The mark is of no more use.
-    assert await world.set_aside.find(SHARD, [poison]) == set()
+    assert await world.failed_records.find(SHARD, [poison]) == set()
 
 
 async def test_a_record_that_does_not_decode_leaves_no_gap(tmp_path: Path) -> None:

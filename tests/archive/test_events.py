@@ -19,13 +19,13 @@ from journeymesh.common.v1 import event_pb2
 
 from mesh.errors import VersionMismatch
 from records import wire
-from services.ingest.adapters import archive_decisions, archive_events
-from services.ingest.adapters.archive_files import ParquetArchive
-from services.ingest.adapters.archive_tables import fitted, grouped, written
-from services.ingest.adapters.archive_values import Words
-from services.ingest.domain import archive
-from services.ingest.domain.archive import ArchiveFile, Plan
-from services.ingest.ports import EventRows
+from services.ingest.archive.adapters import decision_rows, event_rows
+from services.ingest.archive.adapters.files import ParquetArchive
+from services.ingest.archive.adapters.tables import fitted, grouped, written
+from services.ingest.archive.adapters.values import Words
+from services.ingest.archive.domain import layout
+from services.ingest.archive.domain.layout import ArchiveFile, Plan
+from services.ingest.archive.ports import EventRows
 from tests.archive.rows import EventRow, records, row_by_row
 from tests.builders import NOW_US, event
 
@@ -70,18 +70,18 @@ def messages(draw: st.DrawFn, kind: type[Message]) -> Message:
 
 def in_a_file(rows: pa.RecordBatch) -> bytes:
     """What a file with these rows says."""
-    schema = archive_events.SCHEMA
+    schema = event_rows.SCHEMA
     groups = [fitted(written(each, ()), schema) for each in grouped([rows], 3)]
     into = io.BytesIO()
     pq.write_table(pa.concat_tables(groups or [schema.empty_table()]), into)
     return into.getvalue()
 
 
-def written_and_read(records: Sequence[EventRows]) -> list[archive_events.Archived]:
-    packed = archive_events.batch("3", records)
+def written_and_read(records: Sequence[EventRows]) -> list[event_rows.Archived]:
+    packed = event_rows.batch("3", records)
     packed.validate(full=True)
     into = io.BytesIO(in_a_file(packed))
-    return [each for batch in pq.ParquetFile(into).iter_batches(2) for each in archive_events.archived(batch)]
+    return [each for batch in pq.ParquetFile(into).iter_batches(2) for each in event_rows.archived(batch)]
 
 
 @given(
@@ -93,7 +93,7 @@ def test_columns_tell_what_the_rows_do(events: list[event_pb2.Event], indexes: s
     told = records(rows, one_by_one=one_by_one)
     if not one_by_one:
         told = [each._replace(table=wire.decoded(wire.encoded(each.table))) for each in told]
-    assert in_a_file(archive_events.batch("3", told)) == in_a_file(row_by_row("3", rows))
+    assert in_a_file(event_rows.batch("3", told)) == in_a_file(row_by_row("3", rows))
 
 
 @given(events=st.lists(messages(event_pb2.Event), max_size=5))
@@ -113,10 +113,10 @@ def test_every_member_of_an_event_has_a_column() -> None:
     of_the_archive = {"shard", "sequence", "event_index", "is_set_aside", "raw"}
     # Once a login, and intervention's alone to read; and who told an outcome, which ingest alone asks.
     in_raw_alone = {"carried", "is_own"}
-    assert set(archive_events.SCHEMA.names) == (names | of_the_archive) - in_raw_alone
+    assert set(event_rows.SCHEMA.names) == (names | of_the_archive) - in_raw_alone
     for detail in (event_pb2.Click, event_pb2.Playback, event_pb2.InterventionOutcome, event_pb2.Purchase):
         (column,) = [field for field in event_pb2.Event.DESCRIPTOR.fields if field.message_type == detail.DESCRIPTOR]
-        columns = {field.name for field in archive_events.SCHEMA.field(column.name).type}
+        columns = {field.name for field in event_rows.SCHEMA.field(column.name).type}
         assert columns == set(detail.DESCRIPTOR.fields_by_name)
 
 
@@ -128,7 +128,7 @@ def test_what_a_newer_version_has_added_is_not_lost() -> None:
     plain = event(kind="click", click={"x": 3.0})
     rows = records([EventRow(1, index, each) for index, each in enumerate((newer, inside, plain))], one_by_one=True)
     assert [each.event for each in written_and_read(rows)] == [newer, inside, plain]
-    raws = archive_events.batch("3", rows).column("raw").to_pylist()
+    raws = event_rows.batch("3", rows).column("raw").to_pylist()
     assert [raw is None for raw in raws] == [False, False, True]
 
 
@@ -140,8 +140,8 @@ def test_columns_say_what_a_reader_expects() -> None:
         platform=event_pb2.PLATFORM_WEB,
         playback={"video_id": "v", "action": event_pb2.PLAYBACK_ACTION_SEEK, "position_seconds": 1.5},
     )
-    row = archive_events.batch("3", records([EventRow(7, 2, played)]))
-    (told,) = fitted(written(pa.Table.from_batches([row]), ()), archive_events.SCHEMA).to_pylist()
+    row = event_rows.batch("3", records([EventRow(7, 2, played)]))
+    (told,) = fitted(written(pa.Table.from_batches([row]), ()), event_rows.SCHEMA).to_pylist()
     at = dt.datetime(2026, 1, 2, 10, tzinfo=dt.UTC)
     assert told["event_time"] == told["received_time"] == at
     assert told["sent_time"] == at + dt.timedelta(microseconds=1)
@@ -156,9 +156,9 @@ def test_columns_say_what_a_reader_expects() -> None:
 async def test_words_are_categories_and_the_schema_is_named(tmp_path: Path) -> None:
     files = ParquetArchive(f"file://{tmp_path}")
     rows = records([EventRow(7, index, event(f"e-{index}")) for index in range(3)])
-    hour = archive.hour_of(NOW_US)
+    hour = layout.hour_of(NOW_US)
     await files.write("3", Plan(-1, 7), {hour}, [await files.pack("3", rows, [])])
-    table = pq.read_table(tmp_path / ArchiveFile(archive.EVENTS, hour, "3", 0, 7).path, partitioning=None)
+    table = pq.read_table(tmp_path / ArchiveFile(layout.EVENTS, hour, "3", 0, 7).path, partitioning=None)
     assert table.schema.metadata[b"journeymesh.schema"] == b"events/v1"
     assert pa.types.is_dictionary(table.schema.field("event_type").type)
     assert table.column("event_id").to_pylist() == ["e-0", "e-1", "e-2"]
@@ -167,7 +167,7 @@ async def test_words_are_categories_and_the_schema_is_named(tmp_path: Path) -> N
 def test_the_document_tells_of_every_column() -> None:
     text = (Path(__file__).parents[2] / "docs" / "archive.md").read_text(encoding="utf-8")
     of_events, of_decisions = text.split("## Columns of events")[1].split("## Columns of decisions")
-    for schema, told in ((archive_events.SCHEMA, of_events), (archive_decisions.SCHEMA, of_decisions)):
+    for schema, told in ((event_rows.SCHEMA, of_events), (decision_rows.SCHEMA, of_decisions)):
         assert [name for name in schema.names if f"`{name}`" not in told] == []
 
 

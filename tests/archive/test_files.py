@@ -16,10 +16,10 @@ from journeymesh.scoring.v1 import scoring_pb2
 
 from mesh.errors import Unavailable
 from mesh.settings import SettingError
-from services.ingest.adapters import archive_events
-from services.ingest.adapters.archive_files import ParquetArchive
-from services.ingest.domain.archive import DECISIONS, EVENTS, HOUR_US, DecisionRow, Plan, Versions, hour_of
-from services.ingest.ports import Part
+from services.ingest.archive.adapters import event_rows
+from services.ingest.archive.adapters.files import ParquetArchive
+from services.ingest.archive.domain.layout import DECISIONS, EVENTS, HOUR_US, DecisionRow, Plan, Versions, hour_of
+from services.ingest.archive.ports import Part
 from tests.archive.rows import EventRow, records
 from tests.builders import MINUTE_US, NOW_US, event
 
@@ -195,11 +195,11 @@ async def test_files_of_an_older_version_are_joined_and_those_of_a_newer_one_are
     await archive.compact("3", HOUR)
     assert len(archive.files(EVENTS)) == 1
     (batch,) = archive.batches(archive.files(EVENTS)[0])
-    assert [each.event for each in archive_events.archived(batch)] == [row(5).event, row(9).event]
+    assert [each.event for each in event_rows.archived(batch)] == [row(5).event, row(9).event]
 
 
-FLAGS = [field.name for field in archive_events.SCHEMA if pa.types.is_boolean(field.type)]
-NEEDED = [field.name for field in archive_events.SCHEMA if not field.nullable and field.name not in FLAGS]
+FLAGS = [field.name for field in event_rows.SCHEMA if pa.types.is_boolean(field.type)]
+NEEDED = [field.name for field in event_rows.SCHEMA if not field.nullable and field.name not in FLAGS]
 
 
 async def joined_without(tmp_path: Path, name: str) -> list[event_pb2.Event]:
@@ -213,7 +213,7 @@ async def joined_without(tmp_path: Path, name: str) -> list[event_pb2.Event]:
     if len(archive.files(EVENTS)) > 1:
         return []
     (batch,) = archive.batches(archive.files(EVENTS)[0])
-    return [each.event for each in archive_events.archived(batch)]
+    return [each.event for each in event_rows.archived(batch)]
 
 
 @pytest.mark.parametrize("name", FLAGS)

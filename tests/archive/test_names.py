@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingest.domain import archive
-from services.ingest.domain.archive import ArchiveFile, Gap
+from services.ingest.archive.domain import layout
+from services.ingest.archive.domain.layout import ArchiveFile, Gap
 
 KINESIS = 49_590_338_271_490_256_608_559_692_538_361_571_095_921_575_989_136_588_898
 HOUR = 490_930  # 2026-01-02T10
@@ -16,7 +16,7 @@ HOUR = 490_930  # 2026-01-02T10
 SHARDS = st.sampled_from(["0", "1", "shardId-000000000003"])
 FILES = st.builds(
     lambda kind, hour, shard, first, count: ArchiveFile(kind, hour, shard, first, first + count),
-    st.sampled_from([archive.EVENTS, archive.DECISIONS]),
+    st.sampled_from([layout.EVENTS, layout.DECISIONS]),
     st.integers(0, 3_000_000),
     SHARDS,
     st.integers(0, KINESIS),
@@ -26,13 +26,13 @@ FILES = st.builds(
 
 @given(file=FILES)
 def test_a_path_tells_its_file(file: ArchiveFile) -> None:
-    assert archive.parse_path(file.path) == file
+    assert layout.parse_path(file.path) == file
 
 
 def test_a_path_is_as_documented() -> None:
     file = ArchiveFile("events", HOUR, "3", 0, 29_650_000_000_000_000_000)
     assert file.path == "events/v1/hour=2026-01-02T10/3-00000000000000000000-29650000000000000000.parquet"
-    assert archive.hour_of(int(dt.datetime(2026, 1, 2, 10, 59, tzinfo=dt.UTC).timestamp() * 1e6)) == HOUR
+    assert layout.hour_of(int(dt.datetime(2026, 1, 2, 10, 59, tzinfo=dt.UTC).timestamp() * 1e6)) == HOUR
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_a_path_is_as_documented() -> None:
     ],
 )
 def test_what_is_no_file_of_the_archive_is_left_alone(path: str) -> None:
-    assert archive.parse_path(path) is None
+    assert layout.parse_path(path) is None
 
 
 @given(
@@ -62,8 +62,8 @@ def test_names_of_a_shard_sort_as_its_ranges_do(edges: list[int]) -> None:
 
 @given(at_us=st.integers(-(1 << 63), (1 << 63) - 1))
 def test_every_time_has_an_hour_with_a_name(at_us: int) -> None:
-    hour = archive.hour_of(at_us)
-    assert archive.parse_hour(archive.folder("events", hour).rpartition("/")[2]) == hour
+    hour = layout.hour_of(at_us)
+    assert layout.parse_hour(layout.folder("events", hour).rpartition("/")[2]) == hour
 
 
 def files_of(*ranges: tuple[int, int], hour: int = HOUR, shard: str = "3") -> list[ArchiveFile]:
@@ -72,7 +72,7 @@ def files_of(*ranges: tuple[int, int], hour: int = HOUR, shard: str = "3") -> li
 
 def test_the_widest_file_tells_all_and_what_lies_inside_is_left_out() -> None:
     files = files_of((0, 9), (10, 19), (0, 19), (20, 29)) + files_of((5, 9), shard="4") + files_of((0, 9), hour=1)
-    assert archive.covering(reversed(files)) == [
+    assert layout.covering(reversed(files)) == [
         *files_of((0, 9), hour=1),
         *files_of((0, 19), (20, 29)),
         *files_of((5, 9), shard="4"),
@@ -81,13 +81,13 @@ def test_the_widest_file_tells_all_and_what_lies_inside_is_left_out() -> None:
 
 def test_files_are_joined_where_they_follow_upon_one_another_and_stay_small_enough() -> None:
     files = files_of((0, 9), (10, 19), (20, 29), (40, 49), (50, 59), (70, 79)) + files_of((80, 89), hour=HOUR + 1)
-    assert list(archive.groups(files, lambda _: 10, 100)) == [files[:3], files[3:5]]
-    assert list(archive.groups(files, lambda _: 10, 20)) == [files[:2], files[3:5]]
-    assert list(archive.groups(files, lambda _: 10, 10)) == []
-    assert archive.merged(files[:3]) == files_of((0, 29))[0]
+    assert list(layout.groups(files, lambda _: 10, 100)) == [files[:3], files[3:5]]
+    assert list(layout.groups(files, lambda _: 10, 20)) == [files[:2], files[3:5]]
+    assert list(layout.groups(files, lambda _: 10, 10)) == []
+    assert layout.merged(files[:3]) == files_of((0, 29))[0]
 
 
 def test_a_gap_is_told_and_a_beginning_is_none() -> None:
     files = files_of((10, 19), (20, 29)) + files_of((20, 29), (35, 39), hour=HOUR + 1) + files_of((5, 6), shard="4")
-    assert archive.gaps(files) == [Gap("3", 30, 34)]
-    assert archive.gaps([]) == []
+    assert layout.gaps(files) == [Gap("3", 30, 34)]
+    assert layout.gaps([]) == []

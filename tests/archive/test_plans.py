@@ -4,9 +4,9 @@ import pytest
 
 from mesh import redis
 from mesh.errors import FailedPrecondition, Unavailable
-from services.ingest.adapters.archive_plans import MemoryPlans, RedisPlans
-from services.ingest.domain.archive import Plan
-from services.ingest.ports import Plans
+from services.ingest.archive.adapters.plans import MemoryPlans, RedisPlans
+from services.ingest.archive.domain.layout import Plan
+from services.ingest.archive.ports import Plans
 
 KINESIS = 49_590_338_271_490_256_608_559_692_538_361_571_095_921_575_989_136_588_898
 

@@ -18,16 +18,16 @@ from mesh.stream import END, Entry
 from mesh.streams.memory import MemoryStream
 from records.table import of_events
 from records.wire import encoded
-from services.ingest.adapters import archive_events
-from services.ingest.adapters.archive_files import ParquetArchive
-from services.ingest.adapters.archive_plans import MemoryPlans
-from services.ingest.adapters.memory import MemorySeenEvents, MemorySetAside
-from services.ingest.archiver import Archiver, Limits
-from services.ingest.domain.archive import EVENTS
-from services.ingest.steps import claimed
-from services.ingest.translation import messages
-from services.ingest.translation.groups import Groups, each_alone, groups_of
-from services.ingest.translation.messages import Decoded, decoded
+from services.ingest.archive.adapters import event_rows
+from services.ingest.archive.adapters.files import ParquetArchive
+from services.ingest.archive.adapters.plans import MemoryPlans
+from services.ingest.archive.archiver import Archiver, Limits
+from services.ingest.archive.domain.layout import EVENTS
+from services.ingest.dispatch.translation.groups import Groups, each_alone, groups_of
+from services.ingest.events.adapters.memory import MemoryFailedRecords, MemorySeenEvents
+from services.ingest.events.claims import claimed
+from services.ingest.events.translation import records
+from services.ingest.events.translation.records import Decoded, decoded
 from services.intervention.batch.rows import Rows
 from services.intervention.bootstrap import in_memory
 from services.intervention.servicer import InterventionServicer
@@ -63,7 +63,7 @@ class World:
         self.stream = MemoryStream(shard_count=1)
         self.leases, self.dispatched = MemoryLeases(lambda: NOW_US), MemoryLeases(lambda: NOW_US)
         self.plans, self.archive = MemoryPlans(), ParquetArchive(f"file://{folder}")
-        self.seen, self.set_aside = MemorySeenEvents(), MemorySetAside()
+        self.seen, self.failed_records = MemorySeenEvents(), MemoryFailedRecords()
         self.interventions = in_memory([(0, DOCUMENT)], lambda: NOW_US)
         self.limits = limits
         self._sequence = -1
@@ -78,7 +78,7 @@ class World:
             plans=self.plans,
             archive=self.archive,
             seen=self.seen,
-            set_aside=self.set_aside,
+            failed_records=self.failed_records,
             intervention=intervention,
             limits=self.limits,
             metrics=Metrics(),
@@ -108,7 +108,7 @@ class World:
         for record in records:
             self._sequence = record.sequence
             if record.sequence in poison:
-                await self.set_aside.add(SHARD, [record.sequence])
+                await self.failed_records.add(SHARD, [record.sequence])
                 continue
             users = frozenset({only}) if only else None
             await self._decide(
@@ -151,10 +151,10 @@ class World:
         """How the archiver gets on."""
         return self.leases._standings.get(SHARD, Standing())
 
-    def events(self) -> list[archive_events.Archived]:
+    def events(self) -> list[event_rows.Archived]:
         """What the archive has, in the order of the stream."""
         batches = (batch for file in self.archive.files(EVENTS) for batch in self.archive.batches(file))
-        return sorted((each for batch in batches for each in archive_events.archived(batch)), key=lambda e: e[:3])
+        return sorted((each for batch in batches for each in event_rows.archived(batch)), key=lambda e: e[:3])
 
     def ids(self) -> list[str]:
         """The ids of the events in the archive."""
@@ -164,7 +164,7 @@ class World:
         self,
         record: Decoded,
         score: float,
-        judge: Callable[[messages.Rows], Groups],
+        judge: Callable[[records.Rows], Groups],
     ) -> None:
         rows = await claimed(self.seen, SHARD, [record])
         if not rows.events:

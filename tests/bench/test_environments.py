@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from bench import environments, rewiring
-from bench.clusters import running_cluster
-from bench.report import Ratio
+from bench.harness import environments, rewiring
+from bench.harness.clusters import running_cluster
+from bench.harness.report import Ratio
 from bench.sections import QUICK, cluster, reading, scoring
 
 
@@ -41,16 +41,17 @@ def test_the_mesh_runs_on_a_cluster_beside_one_store() -> None:
 @pytest.mark.parametrize("name", ["ids", "fences"])
 def test_a_process_of_the_mesh_leaves_it_out(name: str) -> None:
     shown = (
-        "from services.ingest.adapters.redis import RedisSeenEvents as a; from mesh.states.redis import RedisState as b"
+        "from services.ingest.events.adapters.redis_seen import RedisSeenEvents as a\n"
+        "from mesh.states.redis import RedisState as b\n"
     )
     told = subprocess.run(
-        [sys.executable, "-c", f"{shown}; print(a.__module__, b.save.__module__)", "services.ingest"],
+        [sys.executable, "-c", f"{shown}print(a.__module__, b.save.__module__)", "services.ingest"],
         env=rewiring.settings(name),
         capture_output=True,
         text=True,
         check=True,
     )
-    assert told.stdout.split().count("bench.rewiring") == 1
+    assert told.stdout.split().count("bench.harness.rewiring") == 1
 
 
 def test_a_process_does_not_start_with_a_wiring_that_does_not_fit() -> None:

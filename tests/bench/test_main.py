@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench import __main__ as command
-from bench.report import Found, Ratio
+from bench.harness.report import Found, Ratio
 from bench.sections import Scale
 
 

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from bench import plots, report
-from bench.report import Bounded, Found, Ratio, Table
+from bench.harness import plots, report
+from bench.harness.report import Bounded, Found, Ratio, Table
 
 SPEED = Ratio("events/s", 0.9, 2.5)
 COST = Ratio("CPU per event", 0.7, 0.4, more_is_better=False)

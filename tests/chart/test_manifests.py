@@ -4,11 +4,11 @@ from typing import Any, Final
 
 import pytest
 
-from gateway.routes import ROUTES
+import topology
+from gateway.routes.table import ROUTES
 from helm import render
 from services.intervention.policy.adapters.yaml import parse
 from services.intervention.policy.domain.interpretation import policy_of
-from tests.chart import topology
 from tests.chart.manifests import (
     Manifest,
     committed,
@@ -180,7 +180,7 @@ def test_targets_are_the_calls_by_every_replica_and_by_any_that_is_ready(manifes
             (container,) = services(manifests)[callee]["spec"]["containers"]
             assert {"name": port["targetPort"], "containerPort": port["port"]} in container["ports"]
             edges.add((name, callee))
-    assert edges == topology.edges()
+    assert edges == topology.calls()
 
 
 def test_network_policies_let_through_what_is_declared_and_nothing_else(manifests: list[Manifest]) -> None:
@@ -194,7 +194,7 @@ def test_network_policies_let_through_what_is_declared_and_nothing_else(manifest
         assert [labels["app.kubernetes.io/component"] for labels in chosen] == [name]
         assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
 
-    inside, ours = policies.keys(), topology.edges()
+    inside, ours = policies.keys(), topology.calls()
     out = {(name, component(peer)) for name, one in policies.items() for peer, _ in egress(one)}
     into = {(component(peer), name) for name, one in policies.items() for peer, _ in ingress(one)}
     between = {edge for edge in out if edge[1]}

@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 import yaml
 
-from bench import sides
+from bench.harness import sides
 from bench.mesh import measure
 from tests.processes import running_mesh
 

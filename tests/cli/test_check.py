@@ -88,7 +88,7 @@ async def test_events_that_nobody_applies_exhaust_the_patience() -> None:
     [
         ("/readyz", httpx.Response(503, json={"detail": "Not ready: scoring."}), "Not ready: scoring."),
         ("/readyz", httpx.Response(404, text="nothing here"), "It answers 404 to /readyz."),
-        ("/readyz", httpx.Response(200, text="<html>"), "What answers there is no gateway."),
+        ("/readyz", httpx.Response(200, text="<html>"), "What answers is not a gateway."),
         ("/api/events/track", httpx.Response(429, json={"detail": "Too much."}), "Too much."),
     ],
 )

@@ -36,7 +36,7 @@ def test_checking_a_policy_needs_no_library_of_the_archive() -> None:
 def test_what_is_not_installed_is_told_in_one_sentence() -> None:
     code, text = told("replay", "--archive", "file:///nowhere", without=("pyarrow",))
     assert code == 1
-    assert text.startswith("journeymesh: `replay` cannot be done with what is installed here: ")
+    assert text.startswith("journeymesh: `replay` needs something that is not installed here: ")
     assert text.count("\n") == 1
 
 

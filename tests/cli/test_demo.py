@@ -67,13 +67,13 @@ async def test_a_user_is_looked_at_only_once_the_last_event_of_theirs_is_applied
     assert findings.levels == {"low": 2}
     assert findings.interventions == {"i-1"}
     said = demo._reasons(findings.reasons.values())
-    assert said == "Decisions by their first reason: risk at trigger 2, too old 2."
+    assert said == "Decisions by first reason: risk at trigger 2, too old 2."
 
 
 def test_reasons_are_told_commonest_first_and_none_as_none() -> None:
     reasons = ["cooldown", "below_trigger", "below_trigger", "unknown"]
-    assert demo._reasons(reasons) == "Decisions by their first reason: below trigger 2, cooldown 1, unknown 1."
-    assert demo._reasons([]) == "Decisions by their first reason: there were none."
+    assert demo._reasons(reasons) == "Decisions by first reason: below trigger 2, cooldown 1, unknown 1."
+    assert demo._reasons([]) == "Decisions by first reason: none."
 
 
 def test_the_demonstration_tells_of_the_past_until_now_to_a_mesh_that_helps_with_it() -> None:
@@ -82,7 +82,7 @@ def test_the_demonstration_tells_of_the_past_until_now_to_a_mesh_that_helps_with
     assert "simulated" in source
     assert abs(max(times) - dt.datetime.now(dt.UTC)) < dt.timedelta(minutes=1)
     assert times == sorted(times)
-    made = policy_of(parse(demo._of_the_past(DOCUMENT)))
+    made = policy_of(parse(demo._with_long_freshness(DOCUMENT)))
     assert made.freshness_us == 31 * 24 * HOUR
     assert msgspec.structs.replace(made, version="", freshness_us=0) == msgspec.structs.replace(
         POLICY, version="", freshness_us=0

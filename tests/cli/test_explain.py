@@ -81,11 +81,11 @@ async def test_a_decision_is_told_from_beginning_to_end(gateway: Gateway, of: st
         "do nothing                                     0.100",
         "> show_live_chat_popup     in_app      0.41      0.900",
         "send_help_email          email       0.33 refused: frequency cap",
-        "The number drawn was 0.734000",
-        "counts among the helped of experiment 2026-01",
+        "The draw was 0.734000",
+        "in the treated group of experiment 2026-01",
         "“May we help?”",
-        "The words are those of amazon.nova-micro-v1:0, prompt wording-1",
-        "(9f9f9f9f9f9f): 412 + 38 tokens, $0.000020.",
+        "The words come from amazon.nova-micro-v1:0, prompt wording-1 (9f9f9f9f9f9f):",
+        "412 + 38 tokens, $0.000020.",
         "email    sent by ses, tries: 2",
         "shown",
     )
@@ -107,20 +107,20 @@ async def test_no_help_says_why_not(gateway: Gateway) -> None:
     for each in (
         "No help, at an unknown time (decision d-2)",
         "The exit risk is 12, below 75.",
-        "It did not come to a choice: below trigger.",
+        "No candidates were considered: below trigger.",
     ):
         assert each in story
-    assert "What was said" not in story
+    assert "Message" not in story
 
 
 @pytest.mark.parametrize(
     ("reason", "sentence"),
     [
-        (intervention_pb2.WITHDRAWAL_REASON_SOLVED, "withdrawn: the trouble it was for is over"),
+        (intervention_pb2.WITHDRAWAL_REASON_SOLVED, "withdrawn: the problem it was for is solved"),
         (intervention_pb2.WITHDRAWAL_REASON_SESSION_ENDED, "withdrawn: the session has ended"),
         (
             intervention_pb2.WITHDRAWAL_REASON_IDENTIFIED,
-            "withdrawn: what is known of the user under another id speaks against it",
+            "withdrawn: what the user did under another id rules it out",
         ),
     ],
 )
@@ -133,7 +133,7 @@ async def test_what_was_taken_back_is_told_with_its_reason(
     gateway.services.intervention.decisions = [gone]
     assert sentence in " ".join((await told(gateway, "d-1"))[1].split())
     gateway.services.intervention.decisions = [then]
-    after = sentence.replace("withdrawn", "With this event i-1 was taken back")
+    after = sentence.replace("withdrawn", "This event withdrew i-1")
     assert f"{after}." in " ".join((await told(gateway, "d-2"))[1].split())
 
 
@@ -154,7 +154,7 @@ async def test_who_is_held_out_and_what_words_were_not_used_is_told(gateway: Gat
     held.ClearField("intervention")
     gateway.services.intervention.decisions = [held]
     _, story = await told(gateway, "d-1")
-    assert "The user is held out" in story
+    assert "the user is in the holdout of" in story
     assert "Also: risk at trigger." in story
 
     late = decision()
@@ -164,15 +164,15 @@ async def test_who_is_held_out_and_what_words_were_not_used_is_told(gateway: Gat
     late.outcome = event_pb2.OUTCOME_UNSPECIFIED
     gateway.services.intervention.decisions = [late]
     _, story = await told(gateway, "d-1")
-    assert "The words are the template's." in story
+    assert "The words come from the template." in story
     assert "not used: breaker open" in " ".join(story.split())
-    assert "in the product alone" in story
+    assert "in the product only" in story
     assert "nothing yet" in story
     late.intervention.also_channels.append("email")
     gateway.services.intervention.decisions = [late]
     _, story = await told(gateway, "d-1")
-    assert "nothing is known of messages by email, or no longer" in story
-    assert "in the product alone" not in story
+    assert "no delivery by email is known, or it has expired" in story
+    assert "in the product only" not in story
     late.intervention.ClearField("wording")
     assert "no model was asked" in (await told(gateway, "d-1"))[1]
 
@@ -206,7 +206,7 @@ async def test_an_id_that_is_not_known_is_one_clear_sentence(gateway: Gateway, o
     code, story = await told(gateway, of)
     assert code == 1
     assert story.count("\n") == 1
-    assert "is no decision, intervention or trace that is known" in story
+    assert "no decision, intervention or trace" in story
     assert "\x1b" not in story
 
 
@@ -217,4 +217,4 @@ async def test_a_gateway_that_does_not_answer_is_one_clear_sentence(capsys: pyte
     code = await explain.main(parser.parse_args(["d-1", "--url", url]))
     said = capsys.readouterr().out
     assert (code, said.count("\n")) == (1, 1)
-    assert said.startswith(f"journeymesh: {url} does not tell: ")
+    assert said.startswith(f"journeymesh: {url} does not answer: ")

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from cli import policy
-from services.ingest.adapters.archive_files import ParquetArchive
+from services.ingest.archive.adapters.files import ParquetArchive
 from services.intervention.policy.adapters.yaml import parse
 from services.intervention.policy.domain.interpretation import policy_of
 from tests.builders import MINUTE_US, NOW_US
@@ -61,7 +61,7 @@ def test_a_policy_is_told_by_what_it_allows(name: str, capsys: pytest.CaptureFix
     assert f"Policy {name}-" in told
     assert "show_live_chat_popup │ urgent │ in_app │ human │ 8/day, 25/week" in told
     assert "of users are held out" in told
-    assert "Help is for what happened within 5 minutes." in told
+    assert "Only events of the last 5 minutes lead to help." in told
 
 
 def test_what_is_no_policy_is_told_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -150,7 +150,7 @@ def test_missing_ranges_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[s
     asyncio.run(archives.write(files, "0", -1, 2))
     asyncio.run(archives.write(files, "0", 5, 7))
     assert command("learn", MEASURED, "--archive", f"file://{tmp_path}/archive", "--output", tmp_path / "new.yaml") == 0
-    assert "Beware: ranges of the archive that are missing, and have taught nothing: 1" in said(capsys)
+    assert "Warning: missing ranges of the archive, which nothing was learned from: 1" in said(capsys)
 
 
 def test_comments_that_could_not_be_kept_are_told(
@@ -159,6 +159,6 @@ def test_comments_that_could_not_be_kept_are_told(
     odd, new = tmp_path / "odd.yaml", tmp_path / "new.yaml"
     odd.write_text(re.sub(r"(?m)^version: (.*)$", r"version: |-\n  \1", MEASURED.read_text()))
     assert command("learn", odd, "--archive", f"file://{folder}", "--output", new) == 0
-    assert f"The comments of {odd} could not be kept." in said(capsys)
+    assert f"The comments of {odd} are lost." in said(capsys)
     assert "#" not in new.read_text()
     assert command("check", new) == 0

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from cli.programs import RunSettings, environment, services
+from cli.local.programs import RunSettings, environment, services
 from cli.run import EXAMPLE, greeting
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -42,7 +42,7 @@ def test_the_example_is_that_of_the_readme_at_the_address_of_this_mesh() -> None
 
 
 def test_the_demonstration_is_said_to_want_a_mesh_of_its_own_in_both_places() -> None:
-    assert "`make demo` runs a mesh of its own, once this one is ended" in "\n".join(greeting("http://h", 1.0))
+    assert "`make demo` runs a mesh of its own, once this one is stopped" in "\n".join(greeting("http://h", 1.0))
     assert "runs a mesh of its own" in " ".join(README.split())
 
 

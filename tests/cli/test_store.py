@@ -13,13 +13,15 @@ import pytest
 import redis.asyncio
 import redis.exceptions
 
-from cli.store import CannotRunError, answering, taken
+from cli.local.store import CannotRunError, answering, taken
 from mesh import embedded
 from tests.conftest import free_port
 
-HOLD = (
-    "from pathlib import Path; from cli.store import taken\nwith taken(Path({!r})): print('held', flush=True); input()"
-)
+HOLD = """
+from pathlib import Path
+from cli.local.store import taken
+with taken(Path({!r})): print('held', flush=True); input()
+"""
 
 
 def test_a_folder_is_one_mesh_s_at_a_time(tmp_path: Path) -> None:
@@ -28,8 +30,8 @@ def test_a_folder_is_one_mesh_s_at_a_time(tmp_path: Path) -> None:
         with pytest.raises(CannotRunError) as refused, taken(folder):
             pass
         assert str(refused.value) == (
-            f"The folder {folder} is used by a mesh that runs already (process {os.getpid()}); end it, or set "
-            "JOURNEYMESH_VAR to another."
+            f"The folder {folder} is used by a running mesh (process {os.getpid()}); stop it, or set "
+            "JOURNEYMESH_VAR to another folder."
         )
     with taken(folder):
         pass
@@ -60,7 +62,7 @@ def test_what_a_killed_mesh_left_behind_holds_the_folder_and_is_told_as_such(tmp
         os.ftruncate(file, 0)
         os.pwrite(file, b"%d\n" % ended.pid, 0)
     try:
-        with pytest.raises(CannotRunError, match=f"what process {ended.pid} left behind"), taken(tmp_path):
+        with pytest.raises(CannotRunError, match=f"processes that {ended.pid} left behind"), taken(tmp_path):
             pass
     finally:
         left.kill()
@@ -109,8 +111,8 @@ async def store(loading: asyncio.Event, share: str = "43.21", left: str = "20") 
 async def test_a_store_that_loads_its_file_is_waited_for_and_says_how_far_it_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("cli.store._PATIENCE_SECONDS", 0.2)
-    monkeypatch.setattr("cli.store._TELL_SECONDS", 0.3)
+    monkeypatch.setattr("cli.local.store._PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("cli.local.store._REPORT_SECONDS", 0.3)
     told: list[str] = []
     through = asyncio.Event()
     async with store(through) as url:
@@ -122,7 +124,7 @@ async def test_a_store_that_loads_its_file_is_waited_for_and_says_how_far_it_is(
         through.set()
         async with asyncio.timeout(20):
             await waiting
-    assert set(told) == {"the store loads its file: 43%, about 20 s left"}
+    assert set(told) == {"the store is loading its file: 43%, about 20 s left"}
 
 
 async def test_a_store_that_does_not_say_how_far_it_is_is_waited_for_too() -> None:
@@ -135,11 +137,11 @@ async def test_a_store_that_does_not_say_how_far_it_is_is_waited_for_too() -> No
                 await asyncio.sleep(0.02)
         through.set()
         await waiting
-    assert told == ["the store loads its file"]
+    assert told == ["the store is loading its file"]
 
 
 async def test_a_store_of_which_nothing_is_heard_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cli.store._PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr("cli.local.store._PATIENCE_SECONDS", 0.3)
     with pytest.raises(CannotRunError, match="has not answered for 0 s"):
         await answering(f"redis://127.0.0.1:{free_port()}/0", lambda _: None)
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 from rich.console import Console
 
-from cli import programs
-from cli.guard import Guard, guarding
-from cli.supervisor import Program, Supervisor, lines
+from cli.local import programs
+from cli.local.guard import Guard, guarding
+from cli.local.supervisor import Program, Supervisor, lines
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ async def test_a_program_that_writes_a_huge_line_is_kept_running(guard: Guard, t
                 await asyncio.sleep(0.02)
     finally:
         await supervisor.stop()
-    assert "starting it again" in output.getvalue()
+    assert "restarting it" in output.getvalue()
 
 
 async def test_a_stopped_program_is_ended_as_any_other(guard: Guard) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cli.watch import Silence, over_grpc, over_http, over_redis, watch
+from cli.local.watch import Silence, over_grpc, over_http, over_redis, watch
 from tests.conftest import free_port
 
 SERVED = """
@@ -54,7 +54,7 @@ def test_who_starts_has_half_a_minute_and_who_does_not_run_is_not_meant() -> Non
 
 async def test_what_is_noticed_is_said_with_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, seconds in {"PERIOD": 0.01, "SILENT": 0.05}.items():
-        monkeypatch.setattr(f"cli.watch._{name}_SECONDS", seconds)
+        monkeypatch.setattr(f"cli.local.watch._{name}_SECONDS", seconds)
     answers, said = iter([True]), asyncio.Queue[str]()
 
     async def probe() -> bool:

@@ -13,7 +13,7 @@ from journeymesh.common.v1 import event_pb2
 from journeymesh.intervention.v1 import intervention_pb2
 
 from mesh.errors import ResourceExhausted
-from services.ingest.domain.page import PageRules, page_of
+from services.ingest.accept.domain.page import PageRules, page_of
 from tests.clients.story import NODE
 from tests.gateway.fakes import intervention
 from tests.gateway.running import Gateway, listening

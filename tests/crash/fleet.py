@@ -16,6 +16,7 @@ import psutil
 import redis
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+import topology
 from mesh import embedded
 from tests.conftest import free_port
 from tests.processes import RunningMesh, ports_in_a_row
@@ -27,16 +28,10 @@ DRAIN_SECONDS: Final = 25.0
 REPLICAS: Final = 2
 
 _COMMANDS: Final = {
-    "features": ["services.features"],
-    "scoring": ["services.scoring"],
-    "video": ["services.video"],
-    "intervention": ["services.intervention"],
-    "archiver": ["services.ingest", "archiver"],
-    "dispatcher": ["services.ingest", "dispatcher"],
-    "ingest": ["services.ingest", "api"],
-    "gateway": ["gateway"],
+    each.name: [topology.service_of(each.name).module, *([each.role] if each.role else [])]
+    for each in topology.in_start_order()
 }
-_CALLED: Final = ("features", "scoring", "video", "intervention", "ingest")
+_CALLED: Final = {callee for _, callee in topology.calls()}
 
 
 class Pod:
@@ -58,9 +53,8 @@ class Pod:
     def start(self) -> None:
         """Starts its process."""
         self.restarts += 1
-        listen = "HTTP_ADDRESS" if self.deployment == "gateway" else f"{self.deployment.upper()}_LISTEN"
         own = {
-            f"JOURNEYMESH_{listen}": self.address,
+            topology.PROCESSES[self.deployment].listen_setting: self.address,
             "JOURNEYMESH_PROBE_LISTEN": self._probe,
             "JOURNEYMESH_READER_NAME": f"{self.name}-{self.restarts}",
         }

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from services.ingest.adapters.archive_files import ParquetArchive
-from services.ingest.domain.archive import DECISIONS
+from services.ingest.archive.adapters.files import ParquetArchive
+from services.ingest.archive.domain.layout import DECISIONS
 from tests.crash.load import PATIENCE_SECONDS, Event
 from tests.processes import RunningMesh
 

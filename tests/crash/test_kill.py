@@ -20,7 +20,9 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
+import topology
 from mesh.applied import shard_number
+from services.features.domain.recents import KEPT_EVENTS
 from tests.cluster import running_cluster
 from tests.crash.buffers import Buffer, on_cluster, on_kinesis, on_redis
 from tests.crash.load import BATCH, PATIENCE_SECONDS, SENDERS, Event, Load, Tally, journeys
@@ -37,18 +39,7 @@ USERS: Final = EVENTS // 20
 STORES: Final = os.environ.get("CRASH_STORE", "redis kinesis cluster").split()
 GARBAGE: Final = 5
 RESHARDINGS: Final = 4
-VICTIMS: Final = (
-    "store",
-    "features",
-    "scoring",
-    "video",
-    "intervention",
-    "archiver",
-    "dispatcher",
-    "dispatcher-2",
-    "ingest",
-    "gateway",
-)
+VICTIMS: Final = ("store", *topology.PROCESSES, "dispatcher-2")
 SETTINGS: Final = {
     "JOURNEYMESH_DISPATCHER_COUNT": "2",
     "JOURNEYMESH_ARCHIVE_PERIOD_SECONDS": "1",
@@ -121,8 +112,10 @@ def test_kills_at_random_lose_nothing_and_double_nothing(
     # Events of one user may change places where a node of ids is away while they are noted (docs/adr/045).
     assert len(moved) <= USERS // 50
     for user in moved:
-        assert known.users[user]["events"] != calm.users[user]["events"]
-        assert known.users[user]["profile"]["eventCount"] == calm.users[user]["profile"]["eventCount"]
+        count = calm.users[user]["profile"]["eventCount"]
+        # The last are shown; those that changed places may be older.
+        assert known.users[user]["events"] != calm.users[user]["events"] or count > KEPT_EVENTS
+        assert known.users[user]["profile"]["eventCount"] == count
     for its in (calm, known):
         assert any(each["kind"] == "intervene" for each in its.decisions)
         assert_each_event_led_to_one(

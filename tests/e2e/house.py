@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from gateway import peers as gateway_peers
 from gateway.app import Application
-from gateway.core import assemble
+from gateway.core import bootstrap
 from gateway.settings import Settings
 from mesh import channel, telemetry
 from mesh.clock import monotonic_clock, system_clock
@@ -28,22 +28,21 @@ from mesh.states.memory import MemoryShards, MemoryState
 from mesh.streams.memory import MemoryStream
 from mesh.telemetry import Telemetry
 from services.features.servicer import FeaturesServicer
-from services.ingest.adapters.event_log import StreamEventLog
-from services.ingest.adapters.memory import (
+from services.features.usecases import Features
+from services.ingest.accept.adapters.memory import MemoryDuplicates, MemoryIdentities, MemorySkews
+from services.ingest.accept.adapters.progress import LeasePipeline, LeaseProgress
+from services.ingest.accept.domain.rate_limit import UserRateLimiter
+from services.ingest.accept.servicer import IngestServicer
+from services.ingest.accept.usecases import Ingest
+from services.ingest.dispatch.dispatcher import Dispatcher, Limits
+from services.ingest.dispatch.steps import Peers, Steps
+from services.ingest.events.adapters.event_log import StreamEventLog
+from services.ingest.events.adapters.memory import (
     MemoryApplied,
-    MemoryDuplicates,
     MemoryFailedEvents,
-    MemoryIdentities,
+    MemoryFailedRecords,
     MemorySeenEvents,
-    MemorySetAside,
-    MemorySkews,
 )
-from services.ingest.adapters.progress import LeasePipeline, LeaseProgress
-from services.ingest.dispatcher import Dispatcher, Limits
-from services.ingest.domain.flood import Flood
-from services.ingest.servicer import IngestServicer
-from services.ingest.steps import Peers, Steps
-from services.ingest.usecases import Ingest
 from services.intervention.bootstrap import in_memory
 from services.intervention.decision.adapters.spans import SpanObserver
 from services.intervention.decision.ports import Ledger
@@ -92,7 +91,7 @@ async def housed(ledger: Ledger | None = None, sample_ratio: float = 1.0) -> Asy
         identities=MemoryIdentities(),
         progress=LeaseProgress(leases, failed, monotonic_clock),
         applied=applied,
-        flood=Flood(1000, 1000),
+        limiter=UserRateLimiter(1000, 1000),
         clock=system_clock,
         monotonic=monotonic_clock,
         max_lag_seconds=10,
@@ -106,7 +105,7 @@ async def housed(ledger: Ledger | None = None, sample_ratio: float = 1.0) -> Asy
             VideoServicer(Playback(MemoryState(), MemoryShards()), traced["video"].metrics), to
         ),
         "features": lambda to: add_FeaturesServiceServicer_to_server(
-            FeaturesServicer(MemoryState(), traced["features"].metrics), to
+            FeaturesServicer(Features(MemoryState()), traced["features"].metrics), to
         ),
         "scoring": lambda to: add_ScoringServiceServicer_to_server(
             ScoringServicer(Scoring(ModelDirectory(MODELS), MemoryState()), traced["scoring"].metrics), to
@@ -133,7 +132,7 @@ async def housed(ledger: Ledger | None = None, sample_ratio: float = 1.0) -> Asy
             leases=leases,
             steps=Steps("events", seen, StreamEventLog(stream), behind, traced["ingest-dispatcher"]),
             failed=failed,
-            set_aside=MemorySetAside(),
+            failed_records=MemoryFailedRecords(),
             applied=applied,
             clock=system_clock,
             limits=Limits(max_batch_events=100, period_seconds=0, tolerated_failure_share=0.5),
@@ -144,7 +143,7 @@ async def housed(ledger: Ledger | None = None, sample_ratio: float = 1.0) -> Asy
             name.removesuffix("-api"): await stack.enter_async_context(channel.dial(target, traced["gateway"]))
             for name, target in targets.items()
         }
-        core = assemble(Settings(), gateway_peers.over(channels), traced["gateway"], asyncio.Event())
+        core = bootstrap(Settings(), gateway_peers.over(channels), traced["gateway"], asyncio.Event())
         transport = httpx.ASGITransport(Application(core, system_clock))
         client = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://gateway"))
         dispatching = asyncio.create_task(Sharing(stream, leases, "test", dispatcher.follow, lease_seconds=10).run())

@@ -39,7 +39,7 @@ def test_a_taken_port_is_told_in_one_sentence() -> None:
         ended = run({"JOURNEYMESH_HTTP_ADDRESS": address})
     assert ended.returncode == 1
     said = " ".join(ended.stdout.split())
-    assert said.startswith(f"journeymesh: {address} cannot be used")
+    assert said.startswith(f"journeymesh: {address} is not available")
     assert said.endswith("set JOURNEYMESH_HTTP_ADDRESS.")
 
 
@@ -67,8 +67,8 @@ def test_a_process_that_dies_is_started_again_and_that_is_said(tmp_path: Path) -
         one.send(one.event(1, "page_view", page="/b"))
         assert len(one.decisions()) == 2
         log = mesh.log.read_text()
-    assert "scoring ended by SIGKILL; starting it again" in log
-    assert "gateway ended by SIGKILL; starting it again" in log
+    assert "scoring ended by SIGKILL; restarting it" in log
+    assert "gateway ended by SIGKILL; restarting it" in log
 
 
 def test_it_ends_cleanly_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_when_the_runner_is_killed_what_it_ran_ends_with_it_and_the_folder_is_fr
         mesh.supervisor.kill()
         mesh.supervisor.wait(10)
         _await(lambda: not any(_runs(process) for process in left), "a process was left behind")
-    assert "the runner is gone; what it ran is ended" in mesh.log.read_text()
+    assert "the runner is gone; ending its processes" in mesh.log.read_text()
     with running_mesh(tmp_path) as mesh:
         assert one._replace(mesh=mesh).decisions() == decisions
 
@@ -110,7 +110,7 @@ def test_a_second_mesh_in_one_folder_ends_with_one_sentence_and_the_first_goes_o
     ended = run({"JOURNEYMESH_VAR": str(folder)})
     assert ended.returncode == 1
     said = " ".join(ended.stdout.split())
-    assert said.startswith(f"journeymesh: The folder {folder} is used by a mesh that runs already (process ")
+    assert said.startswith(f"journeymesh: The folder {folder} is used by a running mesh (process ")
     assert said.endswith(f"{mesh.supervisor.pid}); end it, or set JOURNEYMESH_VAR to another.")
     assert mesh.is_ready()
 

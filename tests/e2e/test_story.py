@@ -51,9 +51,9 @@ def _tells_the_story(said: str, decision: dict[str, object]) -> None:
         str(decision["modelVersion"]),
         "> show_live_chat_popup",
         "do nothing",
-        "propensity of 1.000",
-        "The words are the template's",
-        "in the product alone",
+        "propensity was 1.000",
+        "The words come from the template",
+        "in the product only",
         "accepted",
     ):
         assert each in said, said
@@ -70,7 +70,7 @@ def test_the_story_of_a_calm_user_says_why_not(mesh: RunningMesh) -> None:
     assert "below trigger" in said.stdout
     unknown = command(mesh, "explain", "d-shard-1-0")
     assert unknown.returncode == 1
-    assert "is no decision" in unknown.stdout
+    assert "no decision, intervention or trace" in unknown.stdout
 
 
 def test_an_analysis_without_a_model_is_made_of_fixed_sentences(mesh: RunningMesh) -> None:

@@ -1,6 +1,6 @@
 """A batch read column by column: the same as event by event, and refused for the same."""
 
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -17,6 +17,7 @@ from records import table, wire
 from services.features.servicer import FeaturesServicer
 from services.features.translation.kept import kept_of
 from services.features.translation.rows import events_of, rows_of
+from services.features.usecases import Features
 from tests.builders import NOW_US, event
 from tests.features.row_way import event_of, whole
 
@@ -126,10 +127,10 @@ async def test_the_answer_and_what_is_kept_are_the_same_for_both_forms() -> None
     for request in (_request(events[:12], events[12:]), _request()):
         if not request.tables:
             request.events.extend(events)
-        servicer = FeaturesServicer(MemoryState(), Metrics())
-        applied = await servicer.ApplyEvents(request, None)
+        servicer = FeaturesServicer(Features(MemoryState()), Metrics())
+        applied = await servicer.ApplyEvents(request, cast("Any", None))
         recent = features_pb2.BatchListRecentEventsRequest(user_ids=["ada", "bob"])
-        answers.append((applied, await servicer.BatchListRecentEvents(recent, None)))
+        answers.append((applied, await servicer.BatchListRecentEvents(recent, cast("Any", None))))
     assert answers[0] == answers[1]
     assert [len(user.events) for user in answers[0][1].users] == [20, 10]
 

@@ -23,6 +23,7 @@ from services.features.domain.state import State
 from services.features.domain.vector import DEFINITIONS, FEATURE_NAMES, SCHEMA_VERSION, vector
 from services.features.servicer import FeaturesServicer
 from services.features.translation.rows import events_of
+from services.features.usecases import Features
 from tests.builders import NOW_US, SECOND_US, event
 from tests.features.stored import decode, encode
 from tests.serving import serving
@@ -34,7 +35,7 @@ Stub: TypeAlias = "features_pb2_grpc.FeaturesServiceAsyncStub"
 @pytest.fixture(params=["memory", "redis"])
 async def stub(request: pytest.FixtureRequest, valkey: redis.Client) -> AsyncIterator[Stub]:
     store = MemoryState() if request.param == "memory" else RedisState(valkey, "features", 3600)
-    servicer = FeaturesServicer(store, Metrics())
+    servicer = FeaturesServicer(Features(store), Metrics())
     async with serving(lambda to: features_pb2_grpc.add_FeaturesServiceServicer_to_server(servicer, to)) as channel:
         yield features_pb2_grpc.FeaturesServiceStub(channel)
 
@@ -207,7 +208,7 @@ async def test_the_definitions_are_those_of_the_code(stub: Stub) -> None:
 
 async def test_a_store_that_cannot_be_reached_is_unavailable() -> None:
     client = redis.connect("redis://127.0.0.1:1/0")
-    servicer = FeaturesServicer(RedisState(client, "features", 60), Metrics())
+    servicer = FeaturesServicer(Features(RedisState(client, "features", 60)), Metrics())
     async with serving(lambda to: features_pb2_grpc.add_FeaturesServiceServicer_to_server(servicer, to)) as channel:
         with pytest.raises(Unavailable):
             await features_pb2_grpc.FeaturesServiceStub(channel).ApplyEvents(batch(calculator(), 1))

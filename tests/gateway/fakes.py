@@ -15,7 +15,7 @@ from journeymesh.intervention.v1 import intervention_pb2, intervention_pb2_grpc
 from journeymesh.scoring.v1 import scoring_pb2, scoring_pb2_grpc
 from journeymesh.video.v1 import video_pb2, video_pb2_grpc
 
-from gateway.rows import Rows
+from gateway.accepting.rows import Rows
 from mesh.errors import InvalidArgument, MeshError, NotFound
 from records import wire
 

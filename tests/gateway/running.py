@@ -10,7 +10,7 @@ import httpx
 
 from gateway import peers
 from gateway.app import Application
-from gateway.core import Core, assemble
+from gateway.core import Core, bootstrap
 from gateway.serving import listen, serve
 from gateway.settings import Settings
 from mesh import telemetry
@@ -47,7 +47,7 @@ async def running(
     services, tracing = services or Services(), traced or telemetry.off("gateway")
     async with serving(services.register, observed_by=tracing) as channel:
         names = ("ingest", "features", "scoring", "video", "intervention")
-        core = assemble(Settings(**members), peers.over(dict.fromkeys(names, channel)), tracing, asyncio.Event())
+        core = bootstrap(Settings(**members), peers.over(dict.fromkeys(names, channel)), tracing, asyncio.Event())
         application = Application(core, lambda: NOW_US)
         transport = httpx.ASGITransport(application, raise_app_exceptions=True)
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gateway.addresses import holder, proxies
+from gateway.http.addresses import client_of, proxies
 from gateway.settings import Settings
 from mesh.settings import SettingError
 
@@ -30,7 +30,7 @@ def scope(peer: str, *told: str, name: str = "x-forwarded-for") -> dict[str, Any
     ],
 )
 def test_an_address_of_ipv6_stands_for_its_line(host: str, counted: str) -> None:
-    assert holder(host) == counted
+    assert client_of(host) == counted
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from journeymesh.common.v1 import error_reason_pb2
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway import problems
-from gateway.routes import ROUTES
-from gateway.routing import SWITCHING, Route
+from gateway.contract.route import SWITCHING, Route
+from gateway.http import problems
+from gateway.routes.table import ROUTES
 from gateway.settings import Settings
 from mesh import errors, registry, telemetry
 from tests.gateway.running import Gateway, listening, running

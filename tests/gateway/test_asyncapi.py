@@ -9,8 +9,9 @@ import pytest
 from journeymesh.intervention.v1 import intervention_pb2
 from websockets.asyncio.client import connect
 
-from gateway import help_routes, socket
-from gateway.schema import OUTCOMES
+from gateway.formats.schema import OUTCOMES
+from gateway.push import socket
+from gateway.routes import table
 from tests.gateway.fakes import intervention
 from tests.gateway.running import Gateway, listening
 
@@ -103,7 +104,7 @@ async def test_it_has_the_structure_of_asyncapi(gateway: Gateway) -> None:
 
 async def test_every_push_is_in_it_and_in_an_operation(gateway: Gateway) -> None:
     told = await document(gateway)
-    pushed = {route.path for route in help_routes.ROUTES if route.status == 101 or route.answer == "text/event-stream"}
+    pushed = {route.path for route in table.ROUTES if route.status == 101 or route.answer == "text/event-stream"}
     assert {channel["address"] for channel in told["channels"].values()} == pushed
     for channel in told["channels"].values():
         assert set(channel["parameters"]) == {"userId"}

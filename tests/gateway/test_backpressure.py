@@ -10,10 +10,10 @@ import httpx
 import pytest
 from journeymesh.ingest.v1 import ingest_pb2
 
-from gateway.coalesce import Coalescer, Sent
-from gateway.intake import Intake
+from gateway.accepting.coalescer import Coalescer, Submission
+from gateway.http.admission import AdmissionControl
+from gateway.http.shares import Shares
 from gateway.serving import connections_within_files
-from gateway.shares import Shares
 from mesh import telemetry
 from mesh.errors import Unavailable
 from tests.gateway.fakes import events_of, rows_of
@@ -46,7 +46,7 @@ async def held(gateway: Gateway, count: int) -> list["asyncio.Task[httpx.Respons
     await gateway.services.ingest.arrived.wait()
     for _ in range(100):  # turns of the loop
         await asyncio.sleep(0)
-    assert gateway.core.intake.requests == count
+    assert gateway.core.admission.requests == count
     return tasks
 
 
@@ -62,7 +62,7 @@ async def test_requests_beyond_the_bound_are_told_to_come_again() -> None:
         gateway.services.ingest.gate.set()
         assert {answer.status_code for answer in await asyncio.gather(*tasks)} == {202}
         assert (await gateway.track(EVENT)).status_code == 202
-        assert (gateway.core.intake.requests, gateway.core.intake.held_bytes) == (0, 0)
+        assert (gateway.core.admission.requests, gateway.core.admission.held_bytes) == (0, 0)
 
 
 async def test_bodies_beyond_the_bound_are_told_to_come_again() -> None:
@@ -74,7 +74,7 @@ async def test_bodies_beyond_the_bound_are_told_to_come_again() -> None:
         gateway.services.ingest.gate.set()
         assert (await task).status_code == 202
         assert (await gateway.track(large)).status_code == 202
-        assert (gateway.core.intake.requests, gateway.core.intake.held_bytes) == (0, 0)
+        assert (gateway.core.admission.requests, gateway.core.admission.held_bytes) == (0, 0)
 
 
 async def test_streams_do_not_count_as_requests_under_way() -> None:
@@ -84,7 +84,7 @@ async def test_streams_do_not_count_as_requests_under_way() -> None:
         client.stream("GET", "/api/interventions/ada/stream") as stream,
     ):
         assert stream.status_code == 200
-        assert gateway.core.intake.requests == 0
+        assert gateway.core.admission.requests == 0
         assert (await client.get("/api/users/ada/risk")).status_code == 200
 
 
@@ -97,7 +97,7 @@ async def test_a_body_that_trickles_is_given_up() -> None:
         assert b"DEADLINE_TOO_SHORT" in answer
         assert b"connection: close" in answer
         assert gateway.services.ingest.requests == []
-        assert (gateway.core.intake.requests, gateway.core.intake.held_bytes) == (0, 0)
+        assert (gateway.core.admission.requests, gateway.core.admission.held_bytes) == (0, 0)
         writer.close()
 
 
@@ -179,7 +179,7 @@ async def test_while_the_oldest_waits_too_long_nothing_more_is_let_in() -> None:
         count = len(events_of(ingest_pb2.AcceptEventsRequest.FromString(message)))
         return ingest_pb2.AcceptEventsResponse(verdicts=[ingest_pb2.VERDICT_ACCEPTED] * count)
 
-    request = Sent(rows_of(["e"]), 50, ingest_pb2.AcceptEventsRequest())
+    request = Submission(rows_of(["e"]), 50, ingest_pb2.AcceptEventsRequest())
     coalescer = Coalescer(slow, telemetry.off(), 2_000, Shares(1_000_000, 1_000_000), max_wait_seconds=0.05)
     span = (bytes(16), bytes(8))
     under_way = asyncio.create_task(coalescer.accept(request, span, ADDRESS))
@@ -197,18 +197,18 @@ async def test_while_the_oldest_waits_too_long_nothing_more_is_let_in() -> None:
     assert (await coalescer.accept(request, span, ADDRESS)).verdicts == [ingest_pb2.VERDICT_ACCEPTED]
 
 
-def test_the_intake_counts_what_is_under_way() -> None:
-    intake = Intake(1, 10, 100)
-    intake.enter(ADDRESS)
+def test_admission_control_counts_what_is_in_progress() -> None:
+    admission = AdmissionControl(1, 10, 100)
+    admission.enter(ADDRESS)
     with pytest.raises(Unavailable):
-        intake.enter(ADDRESS)
-    intake.hold(ADDRESS, 10)
+        admission.enter(ADDRESS)
+    admission.hold(ADDRESS, 10)
     with pytest.raises(Unavailable):
-        intake.hold(ADDRESS, 1)
-    intake.leave(ADDRESS)
-    intake.release(ADDRESS, 10)
-    intake.enter(ADDRESS)
-    assert (intake.requests, intake.held_bytes) == (1, 0)
+        admission.hold(ADDRESS, 1)
+    admission.leave(ADDRESS)
+    admission.release(ADDRESS, 10)
+    admission.enter(ADDRESS)
+    assert (admission.requests, admission.held_bytes) == (1, 0)
 
 
 async def test_a_flood_of_one_user_is_told_to_wait(gateway: Gateway) -> None:

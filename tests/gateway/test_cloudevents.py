@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journeymesh.common.v1 import event_pb2
 
-from gateway import cloudevents
+from gateway.formats import cloudevents
 from tests.gateway.running import NOW_US, Gateway
 
 PATH = "/api/events/track"

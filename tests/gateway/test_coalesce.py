@@ -11,9 +11,9 @@ from journeymesh.ingest.v1 import ingest_pb2
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from gateway.coalesce import Coalescer, Sent, Verdicts
-from gateway.rows import Rows
-from gateway.shares import Shares
+from gateway.accepting.coalescer import Coalescer, Submission, Verdicts
+from gateway.accepting.rows import Rows
+from gateway.http.shares import Shares
 from mesh import semconv, telemetry
 from mesh.errors import Internal, InvalidArgument, Unavailable
 from tests.gateway.fakes import events_of, rows_of
@@ -54,10 +54,10 @@ class Ingest:
         return response
 
 
-def request_of(ids: Sequence[str], users: Sequence[str]) -> Sent:
+def request_of(ids: Sequence[str], users: Sequence[str]) -> Submission:
     others = ingest_pb2.AcceptEventsRequest()
     others.unreadable.add(event_id=f"unreadable-{ids[0] if ids else ''}")
-    return Sent(rows_of(ids, users), 50 * len(ids), others)
+    return Submission(rows_of(ids, users), 50 * len(ids), others)
 
 
 users = st.lists(st.sampled_from(["good", "bad"]), max_size=5)
@@ -108,8 +108,10 @@ async def test_what_others_sent_that_is_no_event_never_costs_anybody_theirs(coun
     first = asyncio.create_task(coalescer.accept(request_of(["first"], ["u"]), SPAN, ADDRESS))
     await ingest.arrived.wait()
     unreadable = ingest_pb2.UnreadableEvent()
-    garbage = [Sent(Rows(), 0, ingest_pb2.AcceptEventsRequest(unreadable=[unreadable] * count)) for count in counts]
-    requests = [*garbage, Sent(rows_of(["victim"]), 50, ingest_pb2.AcceptEventsRequest())]
+    garbage = [
+        Submission(Rows(), 0, ingest_pb2.AcceptEventsRequest(unreadable=[unreadable] * count)) for count in counts
+    ]
+    requests = [*garbage, Submission(rows_of(["victim"]), 50, ingest_pb2.AcceptEventsRequest())]
     answers = await asyncio.gather(*(coalescer.accept(each, SPAN, ADDRESS) for each in requests))
     assert answers[-1].verdicts == [ingest_pb2.VERDICT_ACCEPTED]
     assert (await first).verdicts == [ingest_pb2.VERDICT_ACCEPTED]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import cors
+from gateway.http import cors
 from gateway.settings import Settings
 from mesh import settings
 from tests.gateway.running import running

@@ -9,8 +9,8 @@ import httpx
 import pytest
 from journeymesh.ingest.v1 import ingest_pb2
 
-from gateway.routes import ROUTES
-from gateway.routing import SWITCHING, Route
+from gateway.contract.route import SWITCHING, Route
+from gateway.routes.table import ROUTES
 from tests.gateway.running import Gateway
 
 PACKED = {"content-encoding": "gzip"}
@@ -71,7 +71,7 @@ async def test_a_body_costs_no_more_than_its_bytes_are_worth(gateway: Gateway, r
             before = items(gateway)
             answer = await gateway.client.request(route.method, path, content=sent, headers=JSON | headers)
             check(gateway, answer, len(sent), before)
-    assert gateway.core.intake.held_bytes == 0
+    assert gateway.core.admission.held_bytes == 0
 
 
 async def test_cloudevents_cost_no_more_either(gateway: Gateway) -> None:

@@ -13,9 +13,9 @@ from journeymesh.ingest.v1 import ingest_pb2
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from gateway.coalesce import Coalescer, Sent
-from gateway.shares import Shares
-from gateway.unread import leave_who_does_not_read
+from gateway.accepting.coalescer import Coalescer, Submission
+from gateway.http.shares import Shares
+from gateway.http.slow_clients import drop_slow_readers
 from mesh import telemetry
 from mesh.errors import ResourceExhausted, Unavailable
 from tests.gateway.fakes import events_of, rows_of
@@ -78,7 +78,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 async def under_way(gateway: Gateway, requests: int) -> None:
     """Waits until so many requests are under way."""
-    await until(lambda: gateway.core.intake.requests == requests)
+    await until(lambda: gateway.core.admission.requests == requests)
 
 
 @pytest.mark.parametrize(
@@ -118,14 +118,14 @@ async def test_large_bodies_take_the_bytes_of_their_own_address_only() -> None:
     part = POST + b"content-length: %d\r\n\r\n" % size + b" " * (size - 1)
     async with listening(request_bytes=4 * 1024 * 1024) as (gateway, url):
         async with connections(url, 3, part):
-            await until(lambda: gateway.core.intake.held_bytes >= 3 * (size - 1))
+            await until(lambda: gateway.core.admission.held_bytes >= 3 * (size - 1))
             async with connections(url, 2, part) as beyond:
                 answers = [asyncio.ensure_future(reader.readline()) for reader, _ in beyond]
                 (first, *_), _ = await asyncio.wait(answers, timeout=5, return_when=asyncio.FIRST_COMPLETED)
                 assert first.result() == b"HTTP/1.1 429 Too Many Requests\r\n"
             assert await is_served(url)
         await under_way(gateway, 0)
-        assert gateway.core.intake.held_bytes == 0
+        assert gateway.core.admission.held_bytes == 0
 
 
 async def test_streams_and_sockets_take_the_places_of_their_own_address_only() -> None:
@@ -197,7 +197,7 @@ async def test_events_that_wait_for_ingest_are_bounded_by_address() -> None:
         count = len(events_of(ingest_pb2.AcceptEventsRequest.FromString(message)))
         return ingest_pb2.AcceptEventsResponse(verdicts=[ingest_pb2.VERDICT_ACCEPTED] * count)
 
-    request = Sent(rows_of(["e"]), 100, ingest_pb2.AcceptEventsRequest())
+    request = Submission(rows_of(["e"]), 100, ingest_pb2.AcceptEventsRequest())
     size = 100 + 64
     coalescer = Coalescer(slow, telemetry.off(), 2_000, Shares(3 * size, 2 * size), 10)
     span = (bytes(16), bytes(8))
@@ -252,7 +252,7 @@ async def test_who_does_not_read_is_left_and_who_reads_is_not() -> None:
     where = server.sockets[0].getsockname()
     _, silent = await asyncio.open_connection(*where)
     reader, reading = await asyncio.open_connection(*where)
-    looking = asyncio.create_task(leave_who_does_not_read(kept, look_seconds=0.05, most_looks=3))
+    looking = asyncio.create_task(drop_slow_readers(kept, interval_seconds=0.05, max_stalls=3))
     assert len(await asyncio.wait_for(reader.readexactly(16 * 1024 * 1024), 10)) == 16 * 1024 * 1024
     await until(kept[0].transport.is_closing)
     assert not kept[1].transport.is_closing()
@@ -268,9 +268,9 @@ async def test_who_asks_for_much_and_reads_nothing_holds_bytes_of_its_own_addres
         size = len((await other.get("/openapi.json")).content)
         count = 1024 * 1024 // size
         async with connections(url, count, document * 100):  # more than the system keeps for who reads nothing
-            await until(lambda: gateway.core.intake.held_bytes == count * size)
+            await until(lambda: gateway.core.admission.held_bytes == count * size)
             async with client(url, GREEDY) as greedy:
                 refused = await greedy.get("/openapi.json")
             assert (refused.status_code, refused.json()["reason"]) == (429, "ADDRESS_BUSY")
             assert (await other.get("/openapi.json")).status_code == 200
-        await until(lambda: gateway.core.intake.held_bytes == 0)
+        await until(lambda: gateway.core.admission.held_bytes == 0)

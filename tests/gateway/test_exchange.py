@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 from typing import Any
 
-from gateway.exchange import Exchange
+from gateway.http.exchange import Exchange
 from tests.gateway.running import listening
 
 

@@ -13,34 +13,25 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway import (
-    additions,
-    batch,
-    cloudevents,
-    cors,
-    mending,
-    money,
-    pages,
-    parameters,
-    purchases,
-    refusal,
-    salvage,
-    transcode,
-    wording,
-)
-from gateway.additions import unheard
-from gateway.cutting import cut
-from gateway.formats import reader_of
-from gateway.routes import ROUTES
-from gateway.routing import Router
-from gateway.rows import Rows
-from gateway.segment import batch as segment_batch
-from gateway.segment import names, source, told
-from gateway.segment.messages import Reader
+from gateway.accepting.rows import Rows
+from gateway.formats import cloudevents, native, reading
+from gateway.formats.json import lenient, mending, refusal
+from gateway.formats.json.cutting import cut
+from gateway.formats.json.lenient import ignore
+from gateway.formats.native import EventSink
+from gateway.formats.reading import reader_of
+from gateway.formats.segment import batch as segment_batch
+from gateway.formats.segment import context, names, values
+from gateway.formats.segment.reader import Reader
+from gateway.formats.values import money, pages, purchases, vocabulary
+from gateway.http import cors, parameters
+from gateway.routes import segment
+from gateway.routes.router import Router
+from gateway.routes.table import ROUTES
 from mesh.errors import MeshError
 from tests.gateway.running import NOW_US
 
-STAMP = transcode.Stamp(NOW_US, bytes(16), bytes(8))
+STAMP = native.Stamp(NOW_US, bytes(16), bytes(8))
 LARGE = 512 * 1024
 HEAD = 64 * 1024
 TIMES = 8
@@ -136,15 +127,15 @@ def scope(name: bytes, value: bytes) -> dict[str, Any]:
 
 
 def event(raw: bytes) -> object:
-    return transcode.read_event(raw, drop, STAMP, str, unheard)
+    return native.read_event(raw, EventSink(drop, STAMP, str, ignore))
 
 
 def message(raw: bytes) -> object:
-    return Reader().read(raw, drop, STAMP, str, unheard)
+    return Reader().read(raw, EventSink(drop, STAMP, str, ignore))
 
 
 def cloud(raw: bytes) -> object:
-    return cloudevents.read(raw, drop, STAMP, str, unheard)
+    return cloudevents.read(raw, EventSink(drop, STAMP, str, ignore))
 
 
 def within(begin: bytes, end: bytes) -> Callable[[bytes], bytes]:
@@ -161,51 +152,51 @@ PARSERS: dict[str, tuple[int, Callable[[bytes], object]]] = {
     "cutting a member": (LARGE, lambda raw: cut(b'{"x":1,"events":[' + raw + b"]}", b"events", 500)),
     "cutting behind others": (LARGE, lambda raw: cut(b'{"x":[' + raw + b'],"events":[1]}', b"events", 500)),
     "cutting an array": (LARGE, lambda raw: cut(b"[" + raw + b"]", b"", 500)),
-    "a body": (LARGE, batch.split),
-    "a batch": (LARGE, lambda raw: batch.split(b'{"events":[' + raw + b"]}")),
+    "a body": (LARGE, native.split),
+    "a batch": (LARGE, lambda raw: native.split(b'{"events":[' + raw + b"]}")),
     "Segment's batch": (LARGE, lambda raw: segment_batch.split(b'{"batch":[' + raw + b'],"sentAt":1}')),
     "what is beside Segment's batch": (LARGE, lambda raw: segment_batch.split(b'{"batch":[NaN],"x":' + raw + b"}")),
     "mending": (LARGE, mending.mend),
     "mending a text": (LARGE, lambda raw: mending.mend(b'"' + raw)),
-    "depth": (transcode.MAX_EVENT_BYTES, lambda raw: refusal.require_plain(b'{"x":' + raw + b"}")),
-    "an event": (transcode.MAX_EVENT_BYTES, event),
+    "depth": (native.MAX_EVENT_BYTES, lambda raw: refusal.require_plain(b'{"x":' + raw + b"}")),
+    "an event": (native.MAX_EVENT_BYTES, event),
     "properties": (
-        transcode.MAX_EVENT_BYTES,
+        native.MAX_EVENT_BYTES,
         lambda raw: event(b'{"userId":"a","eventType":"purchase","properties":{"amount":' + raw + b"}}"),
     ),
     "a text in properties": (
-        transcode.MAX_EVENT_BYTES,
+        native.MAX_EVENT_BYTES,
         lambda raw: event(b'{"userId":"a","eventType":"purchase","properties":{"amount":"' + in_text(raw) + b'"}}'),
     ),
     "a context": (
-        transcode.MAX_EVENT_BYTES,
+        native.MAX_EVENT_BYTES,
         lambda raw: event(b'{"userId":"a","eventType":"error","context":{"deviceId":' + raw + b"}}"),
     ),
-    "a message": (transcode.MAX_EVENT_BYTES, message),
-    "a message's name": (transcode.MAX_EVENT_BYTES, lambda raw: message(MESSAGE % in_text(raw) + b"}")),
+    "a message": (native.MAX_EVENT_BYTES, message),
+    "a message's name": (native.MAX_EVENT_BYTES, lambda raw: message(MESSAGE % in_text(raw) + b"}")),
     "a message's user": (
-        transcode.MAX_EVENT_BYTES,
+        native.MAX_EVENT_BYTES,
         lambda raw: message(b'{"type":"page","name":"n","userId":' + raw + b"}"),
     ),
     "a message's page": (
-        transcode.MAX_EVENT_BYTES,
+        native.MAX_EVENT_BYTES,
         lambda raw: message(
             MESSAGE % b"e" + b',"context":{"page":{"path":"%s","url":"%s"}}}' % ((in_text(raw)[:9000],) * 2)
         ),
     ),
-    "a CloudEvent": (transcode.MAX_EVENT_BYTES, cloud),
+    "a CloudEvent": (native.MAX_EVENT_BYTES, cloud),
     "a CloudEvent's attributes": (
-        transcode.MAX_EVENT_BYTES,
+        native.MAX_EVENT_BYTES,
         lambda raw: cloud(
             b'{"specversion":"1.0","id":"%s","source":"%s","type":"t","datacontenttype":"application/%s","traceparent":"%s"}'
             % ((in_text(raw)[:4000],) * 4)
         ),
     ),
-    "ids of what is none": (transcode.MAX_EVENT_BYTES, salvage.salvage_ids),
-    "the format of what is none": (transcode.MAX_EVENT_BYTES, reader_of),
+    "ids of what is none": (native.MAX_EVENT_BYTES, reading.salvage_ids),
+    "the format of what is none": (native.MAX_EVENT_BYTES, reader_of),
     "a name": (LARGE, lambda raw: names.meaning(as_text(raw))),
-    "a type": (LARGE, lambda raw: wording.is_of_system(as_text(raw))),
-    "words": (HEAD, lambda raw: wording.SYSTEM.fullmatch(wording.words(as_text(raw)))),
+    "a type": (LARGE, lambda raw: vocabulary.is_of_system(as_text(raw))),
+    "words": (HEAD, lambda raw: vocabulary.SYSTEM.fullmatch(vocabulary.words(as_text(raw)))),
     "an address": (LARGE, lambda raw: pages.address({"url": as_text(raw), "path": as_text(raw)})),
     "a search": (
         LARGE,
@@ -214,24 +205,22 @@ PARSERS: dict[str, tuple[int, Callable[[bytes], object]]] = {
     "two addresses": (LARGE, lambda raw: pages.fuller(f"/{as_text(raw)}", f"/{as_text(raw)}?a")),
     "a page by its name": (LARGE, lambda raw: pages.named(f"/{as_text(raw)}/", as_text(raw), as_text(raw))),
     "a page by its title": (LARGE, lambda raw: pages.marked(f"/{as_text(raw)}", as_text(raw), as_text(raw))),
-    "a time as in mails": (LARGE, lambda raw: told.time_if_any(f"Fri, {as_text(raw)[:50]}")),
-    "a time": (LARGE, lambda raw: told.time(as_text(raw))),
-    "a place": (LARGE, lambda raw: told.place(b'{"library":{"name":"%s"},"timezone":"%s"}' % ((in_text(raw),) * 2))),
+    "a time as in mails": (LARGE, lambda raw: values.time_if_any(f"Fri, {as_text(raw)[:50]}")),
+    "a time": (LARGE, lambda raw: values.time(as_text(raw))),
+    "a place": (LARGE, lambda raw: context.read(b'{"library":{"name":"%s"},"timezone":"%s"}' % ((in_text(raw),) * 2))),
     "an amount": (LARGE, lambda raw: money.amount(as_text(raw))),
     "an amount that is short": (64, lambda raw: money.amount(as_text(raw))),
     "a currency": (LARGE, lambda raw: money.currency(as_text(raw))),
     "no amount": (LARGE, lambda raw: money.NAMED_NO_NUMBER.search(b'"total" ' + raw)),
     "names of amounts": (
-        transcode.MAX_EVENT_BYTES,
-        lambda raw: purchases.purchase(
-            {as_text(raw): additions.members(b'{"a":1}')["a"]}, purchases.SHOP_NAMES, unheard
-        ),
+        native.MAX_EVENT_BYTES,
+        lambda raw: purchases.purchase({as_text(raw): lenient.members(b'{"a":1}')["a"]}, purchases.SHOP_NAMES, ignore),
     ),
-    "a number": (LARGE, lambda raw: additions.number(as_text(raw))),
-    "a text": (LARGE, additions.text),
+    "a number": (LARGE, lambda raw: lenient.number(as_text(raw))),
+    "a text": (LARGE, lenient.text),
     "an origin": (HEAD, lambda raw: ORIGINS.allows("https://" + as_text(raw) + ".example")),
     "a preflight": (HEAD, lambda raw: cors.preflight(scope(b"access-control-request-headers", raw), ["GET"])),
-    "a host": (HEAD, lambda raw: source._asked({"headers": [(b"host", raw)]})),
+    "a host": (HEAD, lambda raw: segment._asked({"headers": [(b"host", raw)]})),
     "a path": (HEAD, lambda raw: ROUTER.find(b"/api/users/" + raw + b"/risk")),
     "a longer path": (HEAD, lambda raw: ROUTER.find(b"/api/interventions/" + raw)),
     "a query": (HEAD, lambda raw: parameters.query({"query_string": b"limit=" + raw}, ["limit"])),
@@ -284,9 +273,9 @@ async def test_a_request_of_the_worst_kind_is_no_dearer_than_its_bytes() -> None
     began = time.process_time()
     for _ in range(20):
         rows = Rows()
-        for raw in batch.split(good):
-            transcode.read_event(raw, rows.add, STAMP, str, unheard)
+        for raw in native.split(good):
+            native.read_event(raw, EventSink(rows.add, STAMP, str, ignore))
     a_byte = (time.process_time() - began) / 20 / len(good)
     for piece in PIECES:
         body = b'{"events":[' + (piece * LARGE)[: LARGE - 13] + b"]}"
-        assert seconds(batch.split, body, len(body)) < 5 * a_byte * LARGE, piece
+        assert seconds(native.split, body, len(body)) < 5 * a_byte * LARGE, piece

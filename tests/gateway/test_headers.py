@@ -5,8 +5,8 @@ import re
 import httpx
 import pytest
 
-from gateway.routes import ROUTES
-from gateway.routing import SWITCHING, Route
+from gateway.contract.route import SWITCHING, Route
+from gateway.routes.table import ROUTES
 from tests.gateway.running import Gateway, listening
 
 SAME_FOR_ALL = {"/openapi.json", "/asyncapi.json", "/docs"}
@@ -22,7 +22,7 @@ def headers(answer: httpx.Response) -> dict[str, list[str]]:
     return {name: answer.headers.get_list(name) for name in ("x-content-type-options", "cache-control")}
 
 
-NOT_KEPT = {"x-content-type-options": ["nosniff"], "cache-control": ["no-store"]}
+NO_STORE = {"x-content-type-options": ["nosniff"], "cache-control": ["no-store"]}
 
 
 @pytest.mark.parametrize("query", ["", "?unknown=1"], ids=["as it stands", "with what nobody asked for"])
@@ -45,7 +45,7 @@ async def test_every_answer_of_the_table(route: Route, query: str) -> None:
             kept = {"x-content-type-options": ["nosniff"], "cache-control": ["public, max-age=300"]}
             assert headers(answer) == kept
         else:
-            assert headers(answer) == NOT_KEPT
+            assert headers(answer) == NO_STORE
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ async def test_every_answer_of_the_table(route: Route, query: str) -> None:
 )
 async def test_errors_are_kept_by_nobody(gateway: Gateway, method: str, path: str, status: int) -> None:
     answer = await gateway.client.request(method, path)
-    assert (answer.status_code, headers(answer)) == (status, NOT_KEPT)
+    assert (answer.status_code, headers(answer)) == (status, NO_STORE)
 
 
 async def test_the_page_loads_nothing_and_tells_nobody_where_it_was(gateway: Gateway) -> None:

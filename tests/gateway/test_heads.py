@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway import last_answers
-from gateway.heads import is_host
+from gateway.http import canned_answers
+from gateway.http.heads import is_host
 from tests.gateway.running import listening
 
 HOST = b"host: x\r\n"
@@ -215,10 +215,10 @@ def test_what_is_no_host(host: str) -> None:
     assert not is_host(host.encode())
 
 
-def test_last_answers_tell_of_no_trace_and_are_kept_by_nobody() -> None:
-    answers = [answer for answer in vars(last_answers).values() if isinstance(answer, bytes)]
+def test_canned_answers_name_no_trace_and_are_not_cached() -> None:
+    answers = [answer for answer in vars(canned_answers).values() if isinstance(answer, bytes)]
     assert len(answers) >= 10
     for answer in answers:
         assert b"cache-control: no-store\r\n" in answer
         assert b"x-trace-id" not in answer
-        assert Path(last_answers.__file__).name.encode() not in answer
+        assert Path(canned_answers.__file__).name.encode() not in answer

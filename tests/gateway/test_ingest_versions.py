@@ -11,9 +11,10 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, ti
 from journeymesh.common.v1 import error_reason_pb2, event_pb2, event_table_pb2, position_pb2
 from journeymesh.ingest.v1 import ingest_pb2
 
-from gateway import ingest_versions, peers
-from gateway.coalesce import Coalescer, Sent
-from gateway.shares import Shares
+from gateway import peers
+from gateway.accepting import ingest_versions
+from gateway.accepting.coalescer import Coalescer, Submission
+from gateway.http.shares import Shares
 from mesh import telemetry
 from tests.gateway.fakes import events_of, rows_of
 from tests.serving import serving
@@ -83,11 +84,11 @@ async def over(ingest: Older) -> AsyncIterator[Coalescer]:
         yield Coalescer(accept, telemetry.off(), 2_000, Shares(1_000_000, 1_000_000))
 
 
-def sent(*ids: str, users: tuple[str, ...] = (), unreadable: str = "") -> Sent:
+def sent(*ids: str, users: tuple[str, ...] = (), unreadable: str = "") -> Submission:
     others = ingest_pb2.AcceptEventsRequest()
     if unreadable:
         others.unreadable.add(event_id=unreadable)
-    return Sent(rows_of(ids, users), 50, others)
+    return Submission(rows_of(ids, users), 50, others)
 
 
 async def test_an_older_ingest_gets_the_same_events_one_by_one_and_what_is_none_once() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from journeymesh.common.v1 import event_pb2
 from journeymesh.ingest.v1 import ingest_pb2
 
-from gateway.mending import mend
+from gateway.formats.json.mending import mend
 from tests.gateway.fakes import Ingest
 from tests.gateway.running import Gateway, running
 

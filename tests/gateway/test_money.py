@@ -9,13 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journeymesh.common.v1 import event_pb2
 
-from gateway import money, transcode
-from gateway.rows import Rows
-from gateway.segment.messages import Reader
+from gateway.accepting.rows import Rows
+from gateway.formats import native
+from gateway.formats.native import EventSink
+from gateway.formats.segment.reader import Reader
+from gateway.formats.values import money
 from mesh.errors import InvalidArgument
 from tests.gateway.running import NOW_US
 
-STAMP = transcode.Stamp(NOW_US, bytes(range(16)), bytes(range(8)))
+STAMP = native.Stamp(NOW_US, bytes(range(16)), bytes(range(8)))
 
 READ: list[tuple[Any, float, str]] = [
     (25, 25, ""),
@@ -187,7 +189,7 @@ def by_segment(event: str, **properties: Any) -> tuple[event_pb2.Event, Told]:
     told: Told = []
     rows = Rows()
     message = {"type": "track", "userId": "ada", "event": event, "properties": properties}
-    Reader().read(json.dumps(message).encode(), rows.add, STAMP, str, lambda *one: told.append(one))
+    Reader().read(json.dumps(message).encode(), EventSink(rows.add, STAMP, str, lambda *one: told.append(one)))
     return rows.table().event(0), told
 
 
@@ -195,7 +197,7 @@ def by_track(**properties: Any) -> tuple[event_pb2.Event, Told]:
     told: Told = []
     rows = Rows()
     event = {"userId": "ada", "eventType": "purchase", "properties": properties}
-    transcode.read_event(json.dumps(event).encode(), rows.add, STAMP, str, lambda *one: told.append(one))
+    native.read_event(json.dumps(event).encode(), EventSink(rows.add, STAMP, str, lambda *one: told.append(one)))
     return rows.table().event(0), told
 
 

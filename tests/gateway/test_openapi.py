@@ -13,9 +13,9 @@ from journeymesh.common.v1 import event_pb2
 from journeymesh.ingest.v1 import ingest_pb2
 from journeymesh.intervention.v1 import intervention_pb2
 
-from gateway import problems
-from gateway.routes import ROUTES
-from gateway.routing import Route
+from gateway.contract.route import Route
+from gateway.http import problems
+from gateway.routes.table import ROUTES
 from tests.gateway.fakes import decision, delivery, intervention
 from tests.gateway.running import Gateway, listening
 

@@ -10,7 +10,7 @@ import pytest
 from grpc_health.v1 import health_pb2
 from journeymesh.ingest.v1 import ingest_pb2
 
-from gateway import operation
+from gateway.routes import operation
 from mesh.errors import Unavailable
 from tests.gateway.running import Gateway, running
 
@@ -105,7 +105,7 @@ async def test_a_service_that_stays_away_keeps_no_gateway_from_starting(
     stubs["video"] = Silent()
     async with looking(gateway):
         await lost(gateway, "video")
-        monkeypatch.setattr("gateway.startup._PATIENCE_SECONDS", 0.0)
+        monkeypatch.setattr("gateway.core._PATIENCE_SECONDS", 0.0)
         await lost(gateway)
 
 

@@ -6,14 +6,16 @@ from typing import Any
 import pytest
 from journeymesh.common.v1 import event_pb2
 
-from gateway import pages, transcode
-from gateway.additions import unheard
-from gateway.rows import Rows
-from gateway.segment.messages import Reader
-from services.ingest.domain.page import Page, PageRules, page_of
+from gateway.accepting.rows import Rows
+from gateway.formats import native
+from gateway.formats.json.lenient import ignore
+from gateway.formats.native import EventSink
+from gateway.formats.segment.reader import Reader
+from gateway.formats.values import pages
+from services.ingest.accept.domain.page import Page, PageRules, page_of
 from tests.gateway.running import NOW_US
 
-STAMP = transcode.Stamp(NOW_US, bytes(range(16)), bytes(range(8)))
+STAMP = native.Stamp(NOW_US, bytes(range(16)), bytes(range(8)))
 NAMES = ("home", "loans", "loans compare", "Rates & fees", "FAQ?", "about", "team", "#contact", "Über uns")
 APP = {"path": "/", "search": "", "referrer": "", "title": "App", "url": "https://app.example/"}
 
@@ -28,7 +30,7 @@ def called(page: dict[str, Any], name: str = "", *, kind: str = "page", **more: 
 
 def read(message: dict[str, Any]) -> Page:
     rows = Rows()
-    Reader().read(json.dumps(message).encode(), rows.add, STAMP, str, unheard)
+    Reader().read(json.dumps(message).encode(), EventSink(rows.add, STAMP, str, ignore))
     return page_of(rows.table().event(0).page, PageRules())
 
 
@@ -36,7 +38,7 @@ def viewed(**properties: Any) -> Page:
     """What a view of our own API becomes."""
     rows = Rows()
     event = {"eventType": "page_view", "userId": "ada", "eventId": "e", "properties": properties}
-    transcode.read_event(json.dumps(event).encode(), rows.add, STAMP, str)
+    native.read_event(json.dumps(event).encode(), EventSink(rows.add, STAMP, str))
     return page_of(rows.table().event(0).page, PageRules())
 
 
@@ -125,7 +127,7 @@ def test_a_view_is_the_same_when_it_is_sent_again_in_our_own_form() -> None:
 def test_what_tells_no_page_is_kept_as_an_interaction(kind: str, told: dict[str, Any]) -> None:
     rows, warned = Rows(), list[str]()
     message = json.dumps({"type": kind, "userId": "ada", **told}).encode()
-    Reader().read(message, rows.add, STAMP, str, lambda member, _: warned.append(member))
+    Reader().read(message, EventSink(rows.add, STAMP, str, lambda member, _: warned.append(member)))
     (event,) = rows.table().events()
     assert (event.event_type, event.target) == (event_pb2.EVENT_TYPE_FEATURE_INTERACTION, kind)
     assert warned == ["page"]

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from journeymesh.intervention.v1 import intervention_pb2
 
-from gateway import push
+from gateway.push import sse
 from mesh.errors import Unavailable
 from tests.gateway.fakes import intervention
 from tests.gateway.running import Gateway, listening
@@ -102,7 +102,7 @@ async def first_two(answer: httpx.Response) -> AsyncIterator[dict[str, str]]:
 
 
 async def test_a_quiet_stream_is_kept_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(push, "HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(sse, "HEARTBEAT_SECONDS", 0.01)
     async with listening() as (_, url):
         _, *beats = await read(url, 4)
     assert all(set(one) == {""} for one in beats)

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journeymesh.common.v1 import event_pb2
 
-from gateway import transcode
-from gateway.additions import unheard
-from gateway.rows import Rows, joined
+from gateway.accepting.rows import Rows, joined
+from gateway.formats import native
+from gateway.formats.json.lenient import ignore
+from gateway.formats.native import EventSink
 from records import wire
 from tests.gateway.test_transcode import STAMP, events
 
@@ -26,8 +27,8 @@ def test_rows_are_the_events_of_before(requests: list[list[dict[str, Any]]]) -> 
         rows = Rows()
         for event in request:
             raw = json.dumps(event).encode()
-            transcode.read_event(raw, rows.add, STAMP, str, unheard)
-            transcode.read_event(raw, by_row, STAMP, str, unheard)
+            native.read_event(raw, EventSink(rows.add, STAMP, str, ignore))
+            native.read_event(raw, EventSink(by_row, STAMP, str, ignore))
         assert len(rows) == len(request)
         parts.append(rows)
     table = joined(parts).table()
@@ -37,7 +38,7 @@ def test_rows_are_the_events_of_before(requests: list[list[dict[str, Any]]]) -> 
 
 def test_what_nobody_tells_is_no_column() -> None:
     rows = Rows()
-    transcode.read_event(b'{"eventId":"e","eventType":"error","userId":"ada"}', rows.add, STAMP, str, unheard)
+    native.read_event(b'{"eventId":"e","eventType":"error","userId":"ada"}', EventSink(rows.add, STAMP, str, ignore))
     message = wire.encoded(rows.table())
     assert {field.name for field, _ in message.ListFields()} == {
         "row_count",

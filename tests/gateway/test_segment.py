@@ -13,16 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journeymesh.common.v1 import event_pb2
 
-from gateway import transcode, writing
-from gateway.additions import Warn, unheard
-from gateway.rows import Rows
-from gateway.segment import names, told
-from gateway.segment.messages import Reader
-from gateway.splicing import with_members
+from gateway.accepting.rows import Rows
+from gateway.formats import native, rendering
+from gateway.formats.json.lenient import Warn, ignore
+from gateway.formats.json.splicing import with_members
+from gateway.formats.native import EventSink
+from gateway.formats.segment import context, names
+from gateway.formats.segment.reader import Reader
 from mesh.errors import InvalidArgument, ResourceExhausted, Unavailable
 from tests.gateway.running import NOW_US, Gateway
 
-STAMP = transcode.Stamp(NOW_US, bytes(range(16)), bytes(range(8)))
+STAMP = native.Stamp(NOW_US, bytes(range(16)), bytes(range(8)))
 DOCUMENT = Path(__file__).parents[2] / "docs" / "clients.md"
 WEB = {
     "library": {"name": "analytics.js", "version": "npm:next-1.70.0"},
@@ -36,10 +37,10 @@ ADDRESS = "https://shop.example/calculator?a=b#top"
 BASIC = "Basic " + base64.b64encode(b"any write key:").decode()
 
 
-def read(message: dict[str, Any], reader: Reader | None = None, warn: Warn = unheard) -> event_pb2.Event:
+def read(message: dict[str, Any], reader: Reader | None = None, warn: Warn = ignore) -> event_pb2.Event:
     """The event a message becomes."""
     rows = Rows()
-    (reader or Reader()).read(json.dumps(message).encode(), rows.add, STAMP, lambda: "made", warn)
+    (reader or Reader()).read(json.dumps(message).encode(), EventSink(rows.add, STAMP, lambda: "made", warn))
     return rows.table().event(0)
 
 
@@ -57,11 +58,11 @@ def kept(event: event_pb2.Event) -> Any:
 
 def replayed(event: event_pb2.Event) -> event_pb2.Event:
     """The event as it is read again from what is told of it: that is how a failed event is sent again."""
-    members = writing.write_event(event)
+    members = rendering.write_event(event)
     for stamped in ("receivedTime", "isBot"):
         del members[stamped]
     rows = Rows()
-    transcode.read_event(msgspec.json.encode(members), rows.add, STAMP, str, unheard)
+    native.read_event(msgspec.json.encode(members), EventSink(rows.add, STAMP, str, ignore))
     return rows.table().event(0)
 
 
@@ -425,10 +426,10 @@ async def test_each_call_has_its_path(
 
 def test_a_message_of_its_own_may_be_as_large_as_in_a_batch() -> None:
     message: dict[str, Any] = {"userId": "ada", "event": "e", "properties": {"x": ""}}
-    message["properties"] = {"x": "x" * (transcode.MAX_EVENT_BYTES - len(json.dumps(message)))}
+    message["properties"] = {"x": "x" * (native.MAX_EVENT_BYTES - len(json.dumps(message)))}
     raw = with_members(json.dumps(message).encode(), {"type": "track"})
     rows = Rows()
-    Reader().read(raw, rows.add, STAMP, str, unheard)
+    Reader().read(raw, EventSink(rows.add, STAMP, str, ignore))
     assert message["properties"].items() <= kept(rows.table().event(0)).items()
 
 
@@ -486,7 +487,7 @@ async def test_a_request_that_cannot_be_taken_reaches_nobody(
     answer = await gateway.post(body, "/v1/batch", **headers)
     assert (answer.status_code, answer.json()["reason"]) == (status, reason)
     assert gateway.services.ingest.requests == []
-    assert gateway.core.intake.held_bytes == 0
+    assert gateway.core.admission.held_bytes == 0
 
 
 async def test_the_largest_that_may_be_is_taken(gateway: Gateway) -> None:
@@ -586,7 +587,7 @@ def test_a_context_that_is_no_object_is_left_out() -> None:
     empty = {**page, "context": [], "properties": []}
     assert read(empty, warn=lambda member, _: noted.append(member)).page == "n"
     assert noted == ["context"]
-    assert told.place(b"null") == told.Place()
+    assert context.read(b"null") == context.MessageContext()
 
 
 @pytest.mark.parametrize("odd", ["text", [1], 7, True])

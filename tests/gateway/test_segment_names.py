@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 from journeymesh.common.v1 import event_pb2
 
-from gateway import transcode
-from gateway.rows import Rows
-from gateway.segment.messages import Reader
+from gateway.accepting.rows import Rows
+from gateway.formats import native
+from gateway.formats.native import EventSink
+from gateway.formats.segment.reader import Reader
 from tests.gateway.running import NOW_US, Gateway
 
-STAMP = transcode.Stamp(NOW_US, bytes(range(16)), bytes(range(8)))
+STAMP = native.Stamp(NOW_US, bytes(range(16)), bytes(range(8)))
 
 
 def read(message: dict[str, Any] | str, reader: Reader | None = None) -> event_pb2.Event:
@@ -22,7 +23,7 @@ def read(message: dict[str, Any] | str, reader: Reader | None = None) -> event_p
     def warn(member: str, detail: str) -> None:
         pytest.fail(f"{member}: {detail}")
 
-    (reader or Reader()).read(written.encode(), rows.add, STAMP, lambda: "made", warn)
+    (reader or Reader()).read(written.encode(), EventSink(rows.add, STAMP, lambda: "made", warn))
     return rows.table().event(0)
 
 
@@ -171,7 +172,7 @@ def test_a_client_may_say_that_the_user_was_not_active(active: Any) -> None:
     ):
         event = read({**message, "userId": "ada", "context": {"active": active}})
         assert event.is_system is (active is False)
-    batch = Reader(place=None)
+    batch = Reader(context=None)
     assert not read({"type": "page", "userId": "ada", "name": "n"}, batch).is_system
 
 

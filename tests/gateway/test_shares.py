@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.pace import BYTES_PER_SECOND, Pace
-from gateway.shares import Lack, Shares, share
+from gateway.http.shares import Exhausted, Shares, share
+from gateway.http.slow_clients import BYTES_PER_SECOND, ReadTimeout
 
 steps = st.lists(st.tuples(st.booleans(), st.sampled_from(["a", "b", "c", None]), st.integers(1, 5)), max_size=60)
 
@@ -22,7 +22,7 @@ def test_what_is_taken_stays_within_both_bounds(
             lack = shares.take(one, amount)
             is_full = held.total() + amount > most
             is_own_full = one is not None and held[one] + amount > most_of_one
-            assert lack is (Lack.FOR_ALL if is_full else Lack.FOR_ONE if is_own_full else None)
+            assert lack is (Exhausted.TOTAL if is_full else Exhausted.SHARE if is_own_full else None)
             held[one] += amount if lack is None else 0
         elif held[one]:
             given_back = min(amount, held[one])
@@ -44,7 +44,7 @@ def test_a_share_is_never_nothing(most: int, percent: int, least: int, own: int)
 def test_the_pace_waits_longer_for_who_has_sent_more_and_never_beyond_the_whole_time(
     seconds: int, size: int, more: int
 ) -> None:
-    pace = Pace(seconds)
-    assert pace.due(size) <= pace.due(size + more) <= seconds
-    assert pace.due(0) == min(5, seconds / 2)
-    assert pace.due(seconds * BYTES_PER_SECOND) == seconds
+    read_timeout = ReadTimeout(seconds)
+    assert read_timeout.due(size) <= read_timeout.due(size + more) <= seconds
+    assert read_timeout.due(0) == min(5, seconds / 2)
+    assert read_timeout.due(seconds * BYTES_PER_SECOND) == seconds

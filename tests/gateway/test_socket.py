@@ -125,7 +125,7 @@ async def test_an_outcome_is_taken_as_over_rest(is_binary: bool) -> None:  # noq
         assert taken["traceId"] != (client.response and client.response.headers["x-trace-id"])
         assert (event.user_id, event.received_time_us) == ("ada", NOW_US)
         assert event.outcome.outcome == event_pb2.OUTCOME_ACCEPTED
-        assert gateway.core.intake.requests == 0
+        assert gateway.core.admission.requests == 0
 
 
 @pytest.mark.parametrize(

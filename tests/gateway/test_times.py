@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway import cloudevents
+from gateway.formats import cloudevents
 from tests.gateway.running import Gateway
 
 AT_US = 1_767_348_030_000_000

@@ -7,18 +7,19 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from journeymesh.common.v1 import event_pb2
 
-from gateway import batch, schema, transcode, writing
-from gateway.additions import unheard
-from gateway.ids import event_ids
-from gateway.rows import Rows
+from gateway.accepting.rows import Rows
+from gateway.formats import native, rendering, schema
+from gateway.formats.ids import event_ids
+from gateway.formats.json.lenient import ignore
+from gateway.formats.native import EventSink
 from mesh.errors import InvalidArgument
 from records import wire
 
-STAMP = transcode.Stamp(1_767_348_060_000_000, bytes(range(16)), bytes(range(8)))
+STAMP = native.Stamp(1_767_348_060_000_000, bytes(range(16)), bytes(range(8)))
 
 words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 times = st.datetimes(dt.datetime(2000, 1, 1), dt.datetime(2100, 1, 1), timezones=st.just(dt.UTC)).map(  # noqa: DTZ001 - bounds bear none
@@ -86,14 +87,14 @@ def events() -> st.SearchStrategy[dict[str, Any]]:
 def read(raw: bytes) -> event_pb2.Event:
     """The event the gateway makes of it, over the wire."""
     rows = Rows()
-    transcode.read_event(raw, rows.add, STAMP, str, unheard)
+    native.read_event(raw, EventSink(rows.add, STAMP, str, ignore))
     return wire.decoded(wire.encoded(rows.table())).event(0)
 
 
 @given(events())
 def test_what_is_read_back_is_what_was_sent(sent: dict[str, Any]) -> None:
     event = read(json.dumps(sent).encode())
-    written = json.loads(msgspec.json.encode(writing.write_event(event)))
+    written = json.loads(msgspec.json.encode(rendering.write_event(event)))
     stamped = {name: written.pop(name) for name in ("receivedTime", "isBot")}
     assert written == sent
     assert stamped == {"receivedTime": "2026-01-02T10:01:00Z", "isBot": False}
@@ -102,7 +103,7 @@ def test_what_is_read_back_is_what_was_sent(sent: dict[str, Any]) -> None:
 def test_what_is_stamped_is_told_beside() -> None:
     event = event_pb2.Event(event_time_us=2_000_000, client_time_us=1_000_000, bot_evidence="rate", is_bot=True)
     event.linked_user_id, event.copied_event_id = "ada", "e-1"
-    assert writing.write_event(event) == {
+    assert rendering.write_event(event) == {
         "timestamp": "1970-01-01T00:00:02Z",
         "clientTimestamp": "1970-01-01T00:00:01Z",
         "properties": {},
@@ -124,8 +125,9 @@ def test_nobody_cannot_be_identified() -> None:
 @given(events())
 def test_without_the_bytes_the_typed_properties_are_told(sent: dict[str, Any]) -> None:
     event = read(json.dumps(sent).encode())
+    assume(not event.page.isdecimal())  # an address may be a number, a page may not: it would not be taken back
     event.properties = b""
-    again = read(msgspec.json.encode({k: v for k, v in writing.write_event(event).items() if k not in STAMPED}))
+    again = read(msgspec.json.encode({k: v for k, v in rendering.write_event(event).items() if k not in STAMPED}))
     again.properties = b""
     if event.click == event_pb2.Click():  # nothing was told of it
         event.ClearField("click")
@@ -139,8 +141,8 @@ STAMPED = {"receivedTime", "sessionStart", "deviceClass", "isBot"}
 def test_what_is_no_event_is_refused_with_a_reason(body: bytes) -> None:
     rows = Rows()
     with pytest.raises(InvalidArgument) as refused:
-        for raw in batch.split(body):
-            transcode.read_event(raw, rows.add, STAMP, str, unheard)
+        for raw in native.split(body):
+            native.read_event(raw, EventSink(rows.add, STAMP, str, ignore))
     assert refused.value.reason in REASONS
     assert len(rows) == 0
 
@@ -155,14 +157,14 @@ whole = free.map(json.dumps).filter(lambda text: text != "")
 @given(st.lists(whole | broken, min_size=2, max_size=6), st.sampled_from(["", " ", "\n\t"]))
 def test_a_batch_is_cut_between_its_events_also_where_some_are_broken(pieces: list[str], space: str) -> None:
     body = f'{space}{{{space}"events"{space}:{space}[{(space + "," + space).join(pieces)}]{space}}}{space}'.encode()
-    assert [bytes(cut).strip() for cut in batch.split(body)] == [piece.strip().encode() for piece in pieces]
+    assert [bytes(cut).strip() for cut in native.split(body)] == [piece.strip().encode() for piece in pieces]
 
 
 def test_cutting_takes_time_in_proportion_to_length() -> None:
     # Each opens a string that never ends; looking for its end again and again would take minutes.
-    assert len(batch.split(b'{"events":[' + b'\\"' * 250_000 + b"]}")) == 1
-    assert len(batch.split(b'{"events":[' + b'"\\' * 250_000 + b"]}")) == 1
-    assert len(batch.split(b'{"events":[' + b"[{" * 250_000 + b"]}")) == 1
+    assert len(native.split(b'{"events":[' + b'\\"' * 250_000 + b"]}")) == 1
+    assert len(native.split(b'{"events":[' + b'"\\' * 250_000 + b"]}")) == 1
+    assert len(native.split(b'{"events":[' + b"[{" * 250_000 + b"]}")) == 1
 
 
 @given(st.integers(0, 2**47 * 1000), st.integers(0, 2**40))

@@ -9,23 +9,23 @@ import gateway
 
 FOLDER = Path(gateway.__file__).parent
 
-_BODY: Final = "`Request.body` ends it by `Pace`, `send_answer` by its `wait_for`"
-_UNREAD: Final = "`unread.leave_who_does_not_read` breaks the connection"
+_BODY: Final = "`Request.body` ends it by `ReadTimeout`, `send_answer` by its `wait_for`"
+_UNREAD: Final = "`slow_clients.drop_slow_readers` breaks the connection"
 
 WAITS: Final = {
-    "web.py _chunk": _BODY,
-    "web.py _counted_chunk": _BODY,
-    "web.py body": f"{_BODY}; a body that has come whole is not waited for",
-    "web.py discard": _BODY,
+    "asgi.py _chunk": _BODY,
+    "asgi.py _counted_chunk": _BODY,
+    "asgi.py body": f"{_BODY}; a body that has come whole is not waited for",
+    "asgi.py discard": _BODY,
     "app.py _send": _UNREAD,
     "sending.py send_answer": _UNREAD,
     "sending.py _send_pieces": f"{_UNREAD}; each piece within 30 s",
     "sending.py send_stream": "a stream lasts as long as its client stays; streams are bounded in number",
-    "sending.py _left": "ends with its stream",
+    "sending.py _client_left": "ends with its stream",
     "sending.py send_socket": "a socket lasts as long as it answers pings, within 20 s; sockets are bounded in number",
-    "sending.py _tell": "ends with its socket",
+    "sending.py _send_frames": "ends with its socket",
     "sending.py _send_frame": f"{_UNREAD}; pings that are not answered end the socket",
-    "socket_connection.py send": _UNREAD,
+    "connections.py send": _UNREAD,
 }
 
 _OF_CLIENTS: Final = frozenset(

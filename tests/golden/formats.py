@@ -20,19 +20,20 @@ from mesh.streams.redis import RedisStream
 from offline.archive import events as archived_events
 from records import table
 from services.features.servicer import FeaturesServicer
-from services.ingest.adapters.archive_files import ParquetArchive
-from services.ingest.adapters.archive_plans import RedisPlans
-from services.ingest.adapters.event_log import StreamEventLog
-from services.ingest.adapters.redis import RedisSeenEvents
-from services.ingest.adapters.redis_applied import RedisApplied
-from services.ingest.adapters.redis_duplicates import RedisDuplicates
-from services.ingest.adapters.redis_failed import RedisFailedEvents, RedisSetAside
-from services.ingest.adapters.redis_journeys import RedisIdentities, RedisSkews
-from services.ingest.domain.archive import DECISIONS, EVENTS, DecisionRow, Plan, Versions, hour_of
-from services.ingest.domain.event import Event, FailedEvent, Place, Seen
-from services.ingest.domain.skew import Skew, observe
-from services.ingest.ports import Claim, EventRows
-from services.ingest.translation.messages import decoded
+from services.features.usecases import Features
+from services.ingest.accept.adapters.redis import RedisDuplicates, RedisIdentities, RedisSkews
+from services.ingest.accept.domain.skew import Skew, observe
+from services.ingest.archive.adapters.files import ParquetArchive
+from services.ingest.archive.adapters.plans import RedisPlans
+from services.ingest.archive.domain.layout import DECISIONS, EVENTS, DecisionRow, Plan, Versions, hour_of
+from services.ingest.archive.ports import EventRows
+from services.ingest.events.adapters.event_log import StreamEventLog
+from services.ingest.events.adapters.redis_applied import RedisApplied
+from services.ingest.events.adapters.redis_failed import RedisFailedEvents, RedisFailedRecords
+from services.ingest.events.adapters.redis_seen import RedisSeenEvents
+from services.ingest.events.domain.event import Event, EventPosition, FailedEvent, Seen
+from services.ingest.events.ports import Claim
+from services.ingest.events.translation.records import decoded
 from services.intervention.bootstrap import Stores, _core
 from services.intervention.decision.adapters.listeners import LocalListeners
 from services.intervention.decision.adapters.redis import RedisLedger
@@ -96,7 +97,7 @@ def told(*messages: Message) -> list[dict[str, Any]]:
 
 
 def _features(at_: At) -> FeaturesServicer:
-    return FeaturesServicer(RedisState(at_.client, "features", LIFETIME), Metrics())
+    return FeaturesServicer(Features(RedisState(at_.client, "features", LIFETIME)), Metrics())
 
 
 async def write_features(to: At) -> None:
@@ -279,8 +280,8 @@ async def read_intervention(of: At) -> dict[str, Any]:
 # Ingest: ids, failed events, journeys, times of application.
 
 _SEEN: Final = [
-    Claim("e-1", Seen(Place("3", 7, 0), NOW_US, bytes(range(16)))),
-    Claim("e-2", Seen(Place("shardId-000000000001", 10**50, 9), NOW_US, b"")),
+    Claim("e-1", Seen(EventPosition("3", 7, 0), NOW_US, bytes(range(16)))),
+    Claim("e-2", Seen(EventPosition("shardId-000000000001", 10**50, 9), NOW_US, b"")),
 ]
 
 
@@ -289,15 +290,23 @@ async def write_ids(to: At) -> None:
     await RedisDuplicates(to.client).add(["e-1", "e-1"], NOW_US)
 
 
+def _in_old_words(value: object) -> str:
+    """What was read, in the words of 0.1.0, which called a position a place."""
+    return str(value).replace("position=EventPosition(", "place=Place(").replace("position=None", "place=None")
+
+
 async def read_ids(of: At) -> dict[str, Any]:
     found = await RedisSeenEvents(of.client).find([each.event_id for each in _SEEN], NOW_US)
-    return {"seen": list(map(str, found)), "duplicates": await RedisDuplicates(of.client).count("e-1", NOW_US)}
+    return {
+        "seen": list(map(_in_old_words, found)),
+        "duplicates": await RedisDuplicates(of.client).count("e-1", NOW_US),
+    }
 
 
 _FAILED: Final = [
     FailedEvent("f-1", "UNKNOWN_EVENT_TYPE", "No.", NOW_US, "e-1", "ada", b"{}", bytes(16), "gateway"),
     FailedEvent(
-        "f-2", "POISON", "No.", NOW_US + 1, "e-2", "ada", b"{}", b"t", "dispatcher", Place("3", 7, 1),
+        "f-2", "POISON", "No.", NOW_US + 1, "e-2", "ada", b"{}", b"t", "dispatcher", EventPosition("3", 7, 1),
         event("e-2").SerializeToString(),
     ),
 ]  # fmt: skip
@@ -305,13 +314,13 @@ _FAILED: Final = [
 
 async def write_failed(to: At) -> None:
     await RedisFailedEvents(to.client).add(_FAILED)
-    await RedisSetAside(to.client).add("3", [7, 10**50])
+    await RedisFailedRecords(to.client).add("3", [7, 10**50])
 
 
 async def read_failed(of: At) -> dict[str, Any]:
     page, _ = await RedisFailedEvents(of.client).list(10, "")
-    aside = await RedisSetAside(of.client).find("3", [7, 8, 10**50])
-    return {"failed": list(map(str, page)), "set aside": sorted(map(str, aside))}
+    aside = await RedisFailedRecords(of.client).find("3", [7, 8, 10**50])
+    return {"failed": list(map(_in_old_words, page)), "set aside": sorted(map(str, aside))}
 
 
 async def write_journeys(to: At) -> None:

@@ -155,7 +155,7 @@ def test_what_reads_the_archive_says_that_it_is_not_done_from_the_image(
 ) -> None:
     ended = roots["cli"].run(*command)
     assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
-    assert ended.stderr.startswith(f"journeymesh: `{command[0]}` cannot be done with what is installed here: ")
+    assert ended.stderr.startswith(f"journeymesh: `{command[0]}` needs something that is not installed here: ")
 
 
 def test_the_same_source_gives_the_same_layers() -> None:

@@ -12,23 +12,21 @@ from mesh.leasing.memory import MemoryLeases
 from mesh.metrics import Metrics
 from mesh.stream import Read
 from mesh.streams.memory import MemoryStream
-from services.ingest.adapters.event_log import StreamEventLog
-from services.ingest.adapters.memory import (
+from services.ingest.accept.adapters.memory import MemoryDuplicates, MemoryIdentities, MemorySkews
+from services.ingest.accept.adapters.progress import LeasePipeline, LeaseProgress
+from services.ingest.accept.domain.rate_limit import UserRateLimiter
+from services.ingest.accept.servicer import IngestServicer
+from services.ingest.accept.usecases import Ingest
+from services.ingest.dispatch.dispatcher import Dispatcher, Limits
+from services.ingest.dispatch.steps import Steps
+from services.ingest.events.adapters.event_log import StreamEventLog
+from services.ingest.events.adapters.memory import (
     MemoryApplied,
-    MemoryDuplicates,
     MemoryFailedEvents,
-    MemoryIdentities,
+    MemoryFailedRecords,
     MemorySeenEvents,
-    MemorySetAside,
-    MemorySkews,
 )
-from services.ingest.adapters.progress import LeasePipeline, LeaseProgress
-from services.ingest.dispatcher import Dispatcher, Limits
-from services.ingest.domain.event import FailedEvent, failed_event_id
-from services.ingest.domain.flood import Flood
-from services.ingest.servicer import IngestServicer
-from services.ingest.steps import Steps
-from services.ingest.usecases import Ingest
+from services.ingest.events.domain.event import FailedEvent, failed_event_id
 from tests.builders import NOW_US
 from tests.ingest import peers as fake
 from tests.serving import serving
@@ -80,11 +78,11 @@ class House(NamedTuple):
         assert seen is not None
         failed_id = failed_event_id(event_id, b"")
         await self.failed.add(
-            [FailedEvent(failed_id, "POISON", "", NOW_US, event_id, "ada", b"{}", b"t", "dispatcher", seen.place)]
+            [FailedEvent(failed_id, "POISON", "", NOW_US, event_id, "ada", b"{}", b"t", "dispatcher", seen.position)]
         )
-        lease = await self.leases.acquire(seen.place.shard, OWNER)
+        lease = await self.leases.acquire(seen.position.shard, OWNER)
         assert lease is not None
-        await self.leases.save(lease, seen.place.sequence, 0.0)
+        await self.leases.save(lease, seen.position.sequence, 0.0)
         return failed_id
 
     async def receipt(self, event_id: str) -> ingest_pb2.Receipt:
@@ -120,7 +118,7 @@ async def housed(
         "identities": around(MemoryIdentities()),
         "progress": LeaseProgress(leases, failed, time),
         "applied": around(applied),
-        "flood": Flood(200, 2_000),
+        "limiter": UserRateLimiter(200, 2_000),
         "clock": time,
         "monotonic": time,
         "max_lag_seconds": 10.0,
@@ -137,7 +135,7 @@ async def housed(
             leases=leases,
             steps=Steps("events", seen, log, behind, traced),
             failed=failed,
-            set_aside=MemorySetAside(),
+            failed_records=MemoryFailedRecords(),
             applied=applied,
             clock=time,
             limits=Limits(100, 0, 0.5),

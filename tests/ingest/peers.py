@@ -12,7 +12,7 @@ from journeymesh.video.v1 import video_pb2, video_pb2_grpc
 
 from mesh.telemetry import Telemetry
 from records import wire
-from services.ingest.steps import Peers
+from services.ingest.dispatch.steps import Peers
 from tests.serving import serving
 
 Fault = Callable[[str, Any], None]

@@ -11,12 +11,12 @@ from mesh.errors import ResourceExhausted, Unavailable
 from mesh.leasing.memory import MemoryLeases
 from mesh.stream import END
 from records.table import Table, of_events
-from services.ingest.adapters.memory import MemoryFailedEvents
-from services.ingest.adapters.progress import LeasePipeline, LeaseProgress
-from services.ingest.domain.event import Event
-from services.ingest.domain.flood import Flood
-from services.ingest.domain.identity import link_id
-from services.ingest.usecases import RETRY_SECONDS
+from services.ingest.accept.adapters.progress import LeasePipeline, LeaseProgress
+from services.ingest.accept.domain.rate_limit import UserRateLimiter
+from services.ingest.accept.usecases import RETRY_SECONDS
+from services.ingest.events.adapters.memory import MemoryFailedEvents
+from services.ingest.events.domain.event import Event
+from services.ingest.events.domain.own_ids import link_id
 from tests.builders import MINUTE_US, NOW_US, SECOND_US, event
 from tests.ingest.house import ACCEPTED, DUPLICATE, OWNER, REJECTED, House, Time, housed
 from tests.ingest.test_replay import Broken, Fuse, around
@@ -120,7 +120,7 @@ async def test_the_dispatcher_copies_the_last_session_into_the_user_s_journey_on
 
 
 async def test_scripts_are_marked_with_what_told_them_and_never_dropped() -> None:
-    async with housed(flood=Flood(200, 2_000)) as house:
+    async with housed(limiter=UserRateLimiter(200, 2_000)) as house:
         web = event_pb2.PLATFORM_WEB
         await house.accept(
             event("a", platform=web, user_agent="Googlebot/2.1"),
@@ -139,7 +139,7 @@ async def test_scripts_are_marked_with_what_told_them_and_never_dropped() -> Non
 
 
 async def test_a_flood_is_refused_from_one_event_on_and_kept_nowhere() -> None:
-    async with housed(flood=Flood(10, 5)) as house:
+    async with housed(limiter=UserRateLimiter(10, 5)) as house:
         flood = [event(f"{number}", "flood") for number in range(8)]
         answer = await house.accept(*flood[:4], event("a"), *flood[4:], event("bad", page=""))
         assert answer.verdicts == [ACCEPTED] * 6 + [REJECTED] * 4
@@ -155,7 +155,7 @@ async def test_a_flood_is_refused_from_one_event_on_and_kept_nowhere() -> None:
 
 
 async def test_what_repeats_an_event_of_a_flood_is_refused_as_well_and_not_told_to_be_there() -> None:
-    async with housed(flood=Flood(10, 2)) as house:
+    async with housed(limiter=UserRateLimiter(10, 2)) as house:
         answer = await house.accept(*(event(name, "flood") for name in ("1", "2", "3", "1", "3")))
         assert answer.verdicts == [ACCEPTED, ACCEPTED, REJECTED, DUPLICATE, REJECTED]
         assert [each.event_index for each in answer.rejections] == [2, 4]
@@ -293,7 +293,11 @@ async def test_the_pipeline_is_told_by_reader_and_shard() -> None:
         await leases.save(lease, checkpoint, 0.0)
         await leases.complain(lease, "Paused." if leases is archiver else "", 4.0)
     told = await LeasePipeline({"dispatcher": dispatcher, "archiver": archiver}).standings()
-    assert [(each.reader, each.shard) for each in told] == [("archiver", "0"), ("dispatcher", "0"), ("dispatcher", "1")]
+    assert [(each.consumer, each.shard) for each in told] == [
+        ("archiver", "0"),
+        ("dispatcher", "0"),
+        ("dispatcher", "1"),
+    ]
     async with housed() as house:
         await house.accept(event("a"))
         await house.dispatch()

@@ -13,8 +13,8 @@ from mesh.stream import BEGINNING, Entry
 from mesh.streams.redis import RedisStream
 from records import wire
 from records.table import of_events
-from services.ingest import parts
-from services.ingest.translation.messages import decoded
+from services.ingest.dispatch import parts
+from services.ingest.events.translation.records import decoded
 from tests.builders import NOW_US, event
 from tests.ingest.house import OWNER, REJECTED, House, housed
 

@@ -10,9 +10,9 @@ from journeymesh.common.v1 import error_reason_pb2
 from journeymesh.ingest.v1 import ingest_pb2
 
 from mesh.errors import InvalidArgument, ResourceExhausted
-from services.ingest.domain import device, page, placeholder, text, validation
-from services.ingest.domain.event import Event
-from services.ingest.ports import Progress
+from services.ingest.accept.domain import device, page, placeholder, text, validation
+from services.ingest.accept.ports import Progress
+from services.ingest.events.domain.event import Event
 from tests.builders import NOW_US, event
 from tests.ingest.house import ACCEPTED, REJECTED, housed
 

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from journeymesh.common.v1 import event_pb2
 
 from records.table import of_events
-from services.ingest.domain import device, skew
-from services.ingest.domain.acceptance import Judged, judge, stamp
-from services.ingest.domain.event import Event
-from services.ingest.domain.flood import Flood, Pace
-from services.ingest.domain.page import PageRules
-from services.ingest.domain.tidying import Note, Rules, tidy
-from services.ingest.domain.validation import FUTURE_US, reject
+from services.ingest.accept.domain import device, skew
+from services.ingest.accept.domain.acceptance import Judged, judge, stamp
+from services.ingest.accept.domain.page import PageRules
+from services.ingest.accept.domain.rate_limit import SendingRate, UserRateLimiter
+from services.ingest.accept.domain.tidying import Note, Rules, tidy
+from services.ingest.accept.domain.validation import FUTURE_US, reject
+from services.ingest.events.domain.event import Event
 from tests.builders import MINUTE_US, NOW_US, SECOND_US, event
 from tests.ingest.house import ACCEPTED, DUPLICATE, housed
 from tests.ingest.test_tidying import CLEANED, bought, clicked, playback
@@ -149,16 +149,16 @@ def test_events_are_stamped_as_they_would_be_one_by_one(events: list[event_pb2.E
     assert table.events() == expected
 
 
-class Suspicious(Flood):
+class Suspicious(UserRateLimiter):
     """Takes nobody's events to be calm, so that all ids are looked up first."""
 
     def take_calm(self, times_us: Any, now_us: int) -> bool:
         return False
 
 
-async def taken(requests: Sequence[Sequence[event_pb2.Event]], flood: Flood) -> list[object]:
+async def taken(requests: Sequence[Sequence[event_pb2.Event]], limiter: UserRateLimiter) -> list[object]:
     """What is said of requests, and what is applied of them."""
-    async with housed(flood=flood) as house:
+    async with housed(limiter=limiter) as house:
         said: list[object] = []
         for request in requests:
             answer = await house.accept(*request)
@@ -175,7 +175,7 @@ async def taken(requests: Sequence[Sequence[event_pb2.Event]], flood: Flood) -> 
 async def test_ids_that_are_remembered_at_once_say_the_same_as_ids_that_are_looked_up(
     requests: list[list[event_pb2.Event]],
 ) -> None:
-    assert await taken(requests, Flood(20, 20)) == await taken(requests, Suspicious(20, 20))
+    assert await taken(requests, UserRateLimiter(20, 20)) == await taken(requests, Suspicious(20, 20))
 
 
 @given(
@@ -188,7 +188,7 @@ async def test_ids_that_are_remembered_at_once_say_the_same_as_ids_that_are_look
 def test_calm_users_are_counted_as_if_each_event_was_judged(
     requests: list[tuple[int, list[tuple[str, int]]]],
 ) -> None:
-    one_by_one, at_once, now_us = Flood(20, 40), Flood(20, 40), NOW_US
+    one_by_one, at_once, now_us = UserRateLimiter(20, 40), UserRateLimiter(20, 40), NOW_US
     for pause_us, events in requests:
         now_us += pause_us
         times_us: dict[str, list[int]] = {}
@@ -196,7 +196,7 @@ def test_calm_users_are_counted_as_if_each_event_was_judged(
             times_us.setdefault(user_id, []).append(now_us - seconds * SECOND_US)
         is_calm = at_once.take_calm(times_us, now_us)
         paces = [one_by_one.judge(user, now_us, now_us - seconds * SECOND_US) for user, seconds in events]
-        assert not is_calm or set(paces) <= {Pace.PERSON}
+        assert not is_calm or set(paces) <= {SendingRate.PERSON}
         if not is_calm:
             for user_id, seconds in events:
                 at_once.judge(user_id, now_us, now_us - seconds * SECOND_US)
@@ -206,7 +206,7 @@ def test_calm_users_are_counted_as_if_each_event_was_judged(
 
 
 async def test_a_request_that_comes_again_and_again_makes_nobody_a_script_or_a_flood() -> None:
-    async with housed(flood=Flood(20, 300)) as house:
+    async with housed(limiter=UserRateLimiter(20, 300)) as house:
         request = [event(f"{number}", "ada") for number in range(45)]
         await house.accept(*request)
         for _ in range(3):

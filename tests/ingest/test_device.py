@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.ingest.domain.device import Device, DeviceClass, Platform, tell
+from services.ingest.accept.domain.device import Device, DeviceClass, Platform, tell
 
 MOZILLA = "Mozilla/5.0 "
 WEBKIT = " AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 "

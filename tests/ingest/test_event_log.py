@@ -1,4 +1,4 @@
-"""How events become records: `services.ingest.adapters.event_log`."""
+"""How events become records: `services.ingest.events.adapters.event_log`."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -9,14 +9,14 @@ from mesh.stream import BEGINNING, MAX_RECORD_BYTES
 from mesh.streams.memory import MemoryStream
 from records import wire
 from records.table import of_events
-from services.ingest.adapters.event_log import StreamEventLog
-from services.ingest.ports import Written
+from services.ingest.events.adapters.event_log import StreamEventLog
+from services.ingest.events.ports import AppendedRecord
 from tests.builders import event
 
 LARGE: Final = b'{"text": "%b"}' % (b"x" * 32_000)
 
 
-async def append(stream: MemoryStream, events: Sequence[event_pb2.Event]) -> list[Written]:
+async def append(stream: MemoryStream, events: Sequence[event_pb2.Event]) -> list[AppendedRecord]:
     return await StreamEventLog(stream).append(of_events(events))
 
 
@@ -29,7 +29,7 @@ async def test_a_lane_s_events_share_a_record_and_keep_their_order() -> None:
     (written,) = await append(stream, [event(str(number)) for number in range(50)])
     (record,) = (await stream.read("0", BEGINNING, 10, 1)).records
     assert held(record.payload) == [event(str(number)) for number in range(50)]
-    assert written == Written("0", record.sequence, [*range(50)])
+    assert written == AppendedRecord("0", record.sequence, [*range(50)])
 
 
 async def test_no_record_grows_too_large_and_every_event_is_where_it_is_said_to_be() -> None:

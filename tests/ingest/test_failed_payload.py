@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from journeymesh.common.v1 import event_pb2
 
-from gateway import transcode
-from gateway.rows import Rows
-from services.ingest.translation.payload import event_json
+from gateway.accepting.rows import Rows
+from gateway.formats import native
+from gateway.formats.native import EventSink
+from services.ingest.events.translation.event_json import event_json
 from tests.builders import MINUTE_US, NOW_US, event
 
 # What is stamped on the way, and what is told anew when it is sent again.
@@ -16,8 +17,8 @@ STAMPED = ("properties", "received_time_us", "trace_id", "span_id")
 
 def sent_again(told: event_pb2.Event) -> event_pb2.Event:
     rows = Rows()
-    stamp = transcode.Stamp(NOW_US + MINUTE_US, b"t" * 16, b"s" * 8)
-    transcode.read_event(event_json(told), rows.add, stamp, str)
+    stamp = native.Stamp(NOW_US + MINUTE_US, b"t" * 16, b"s" * 8)
+    native.read_event(event_json(told), EventSink(rows.add, stamp, str))
     return rows.table().event(0)
 
 

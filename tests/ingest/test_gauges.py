@@ -10,8 +10,8 @@ from mesh.errors import Unavailable
 from mesh.leases import Standing
 from mesh.metrics import Metrics
 from mesh.stream import END
-from services.ingest.adapters.gauges import tell_readers, tell_store
-from services.ingest.ports import ShardStanding
+from services.ingest.accept.adapters.gauges import report_consumers, report_store
+from services.ingest.accept.ports import ShardStanding
 from tests.cluster import StoreCluster
 from tests.conftest import free_port
 
@@ -47,7 +47,7 @@ async def test_lag_and_trouble_are_told_by_reader_and_shard_and_forgotten_when_n
         ShardStanding("dispatcher", "2", Standing("", 3, 17)),
         ShardStanding("dispatcher", "3", Standing("", 3, END)),
     )
-    await once(tell_readers(pipeline, metrics))
+    await once(report_consumers(pipeline, metrics))
     assert told(metrics, "lag_seconds") == [
         '{reader="archiver",shard="0"} 60.0',
         '{reader="dispatcher",shard="0"} 1.5',
@@ -61,19 +61,19 @@ async def test_lag_and_trouble_are_told_by_reader_and_shard_and_forgotten_when_n
         '{reader="dispatcher",shard="2"} 1.0',
     ]
     pipeline.told.clear()
-    await once(tell_readers(pipeline, metrics))
+    await once(report_consumers(pipeline, metrics))
     assert told(metrics, "lag_seconds") == told(metrics, "trouble") == []
 
 
 async def test_the_store_s_memory_is_told_and_its_limit_where_there_is_one(server: redis.Client) -> None:
     metrics = Metrics()
-    await once(tell_store(server, metrics))
+    await once(report_store(server, metrics))
     (used,) = told(metrics, "store_memory_bytes")
     assert 100_000 < float(used) < 1e9
     assert told(metrics, "store_memory_limit_bytes") == []
     await server.config_set("maxmemory", 123_456_789)
     try:
-        await once(tell_store(server, metrics))
+        await once(report_store(server, metrics))
     finally:
         await server.config_set("maxmemory", 0)
     assert [float(each) for each in told(metrics, "store_memory_limit_bytes")] == [123_456_789]
@@ -84,7 +84,7 @@ async def test_of_a_cluster_the_fullest_node_is_told(cluster: StoreCluster) -> N
     cluster.nodes[1].config_set("maxmemory", 123_456_789)
     try:
         async with contextlib.aclosing(redis.connect(cluster.url)) as client:
-            await once(tell_store(client, metrics))
+            await once(report_store(client, metrics))
     finally:
         cluster.nodes[1].config_set("maxmemory", 0)
     assert [float(each) for each in told(metrics, "store_memory_limit_bytes")] == [123_456_789]
@@ -92,17 +92,17 @@ async def test_of_a_cluster_the_fullest_node_is_told(cluster: StoreCluster) -> N
 
 async def test_of_a_store_that_does_not_say_nothing_is_told(server: redis.Client, valkey_url: str) -> None:
     metrics = Metrics()
-    await once(tell_store(server, metrics))
+    await once(report_store(server, metrics))
     await server.acl_setuser("reader", enabled=True, passwords=["+secret"], commands=["+ping"])
     try:
         async with contextlib.aclosing(redis.connect(valkey_url.replace("//", "//reader:secret@"))) as restricted:
-            await once(tell_store(restricted, metrics))
+            await once(report_store(restricted, metrics))
     finally:
         await server.acl_deluser("reader")
     assert told(metrics, "store_memory_bytes") == []
-    await once(tell_store(server, metrics))
+    await once(report_store(server, metrics))
     assert len(told(metrics, "store_memory_bytes")) == 1
     async with contextlib.aclosing(redis.connect(f"redis://127.0.0.1:{free_port()}/0")) as away:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(tell_store(away, metrics), 4)
+            await asyncio.wait_for(report_store(away, metrics), 4)
     assert told(metrics, "store_memory_bytes") == []

@@ -13,9 +13,9 @@ from journeymesh.scoring.v1 import scoring_pb2
 
 from mesh.errors import Unavailable
 from records.table import of_events
-from services.ingest.translation.deciding import assess_request, decide_request, vectors_of
-from services.ingest.translation.groups import Groups, each_alone, groups_of
-from services.ingest.translation.messages import Rows
+from services.ingest.dispatch.translation.deciding import assess_request, decide_request, vectors_of
+from services.ingest.dispatch.translation.groups import Groups, each_alone, groups_of
+from services.ingest.events.translation.records import Rows
 from tests.builders import NOW_US, SECOND_US, event
 
 Event = event_pb2.Event

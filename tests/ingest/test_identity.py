@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journeymesh.common.v1 import event_pb2
 
-from services.ingest.domain import holders, identity
-from services.ingest.domain.event import Event
-from services.ingest.domain.identity import Identification
-from services.ingest.translation.journeys import copies
+from services.ingest.accept.domain import holders, identity
+from services.ingest.accept.domain.identity import Identification
+from services.ingest.dispatch.translation.journeys import copies
+from services.ingest.events.domain import own_ids
+from services.ingest.events.domain.event import Event
 from tests.builders import MINUTE_US, NOW_US, event
 
 
@@ -41,7 +42,7 @@ def test_the_event_that_links_ends_the_anonymous_journey() -> None:
     told = seen(user_id="ada", anonymous_id="a", client_time_us=5, is_bot=True, bot_evidence="rate", platform=1)
     made = cast("event_pb2.Event", identity.linking(told))
     assert made == event(
-        identity.link_id(told),
+        own_ids.link_id(told),
         "a",
         "identify",
         anonymous_id="a",
@@ -57,13 +58,13 @@ def test_the_event_that_links_ends_the_anonymous_journey() -> None:
 @given(st.text(min_size=1, max_size=128), st.text(min_size=1, max_size=128), st.text(min_size=1, max_size=100))
 def test_computed_ids_are_stable_short_and_of_their_two_alone(one: str, other: str, event_id: str) -> None:
     link = seen(event_id=event_id, user_id=one, anonymous_id=other)
-    assert identity.link_id(link) == identity.link_id(link)
-    assert len(identity.link_id(link)) <= 100
-    assert len(identity.copied_id(event_id, one)) <= 100
+    assert own_ids.link_id(link) == own_ids.link_id(link)
+    assert len(own_ids.link_id(link)) <= 100
+    assert len(own_ids.copied_id(event_id, one)) <= 100
     if one != other:
-        assert identity.link_id(link) != identity.link_id(seen(event_id=event_id, user_id=other, anonymous_id=one))
-        assert identity.copied_id(event_id, one) != identity.copied_id(event_id, other)
-    assert identity.copied_id(event_id, one) != identity.copied_id(event_id + "x", one)
+        assert own_ids.link_id(link) != own_ids.link_id(seen(event_id=event_id, user_id=other, anonymous_id=one))
+        assert own_ids.copied_id(event_id, one) != own_ids.copied_id(event_id, other)
+    assert own_ids.copied_id(event_id, one) != own_ids.copied_id(event_id + "x", one)
 
 
 def anonymous(minutes: float, kind: str = "page_view", **members: Any) -> event_pb2.Event:
@@ -105,7 +106,7 @@ def test_a_copy_is_the_event_in_the_user_s_journey() -> None:
     expected.CopyFrom(told)
     expected.MergeFrom(
         event_pb2.Event(
-            event_id=identity.copied_id("e-3", "ada"),
+            event_id=own_ids.copied_id("e-3", "ada"),
             user_id="ada",
             copied_event_id="e-3",
             trace_id=b"t" * 16,
@@ -225,13 +226,13 @@ def test_what_ends_a_journey_stands_directly_behind_what_told_it() -> None:
     endings = [(1, identity.linking), (3, identity.leaving), (3, identity.linking)]
     made = identity.parts([a1, ada, b1, bob, other], endings)
     assert [[each.event_id for each in part] for part in made] == [
-        ["a1", "ada", identity.link_id(ada), "bob", "other"],
+        ["a1", "ada", own_ids.link_id(ada), "bob", "other"],
         ["b1", identity.leaving(bob).event_id],
-        [identity.link_id(bob)],
+        [own_ids.link_id(bob)],
     ]
     assert identity.parts([a1, b1], []) == [[a1, b1]]
-    assert identity.is_nobody(identity.leaving(bob).linked_user_id)
-    assert not identity.is_nobody(identity.linking(bob).linked_user_id)
+    assert own_ids.is_nobody(identity.leaving(bob).linked_user_id)
+    assert not own_ids.is_nobody(identity.linking(bob).linked_user_id)
 
 
 def test_an_anonymous_id_is_linked_a_few_times_at_once_and_then_once_a_minute() -> None:

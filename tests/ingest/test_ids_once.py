@@ -15,12 +15,12 @@ from mesh import redis
 from mesh.errors import Unavailable
 from mesh.stream import BEGINNING
 from records.table import of_events
-from services.ingest.adapters.memory import MemorySeenEvents
-from services.ingest.adapters.redis import RedisSeenEvents
-from services.ingest.domain.event import Place, Seen
-from services.ingest.ports import Claim, SeenEvents, Told
-from services.ingest.steps import claimed
-from services.ingest.translation.messages import Decoded, decoded
+from services.ingest.events.adapters.memory import MemorySeenEvents
+from services.ingest.events.adapters.redis_seen import RedisSeenEvents
+from services.ingest.events.claims import claimed
+from services.ingest.events.domain.event import EventPosition, Seen
+from services.ingest.events.ports import AppendedEvents, Claim, SeenEvents
+from services.ingest.events.translation.records import Decoded, decoded
 from tests.builders import NOW_US, event
 from tests.ingest.house import housed
 
@@ -100,7 +100,7 @@ async def settled(seen: SeenEvents, records: Sequence[Copy], order: Iterator[int
         table = of_events([event(name, received_time_us=next(times_us)) for name in record.ids])
         decoded[record.shard].append(Decoded(sequence, table))
         its = (record.ids, range(len(table)), table.received_time_us, table.trace_id)
-        told.append(Told(record.shard, sequence, *its))
+        told.append(AppendedEvents(record.shard, sequence, *its))
     ingest = [turns.remember([each]) for number, each in enumerate(told) if number not in dies]
     batches = [(shard, [record]) for shard in SHARDS for record in decoded[shard]] + [*decoded.items()]
     older = [turns.claim(_claims(each)) for number, each in enumerate(told) if number in dies and number % 2]
@@ -121,10 +121,11 @@ async def settled(seen: SeenEvents, records: Sequence[Copy], order: Iterator[int
     return Counter(records[sequence].ids[index] for _, sequence, index in alone)
 
 
-def _claims(told: Told) -> list[Claim]:
+def _claims(told: AppendedEvents) -> list[Claim]:
     its = zip(told.event_ids, told.event_indexes, told.received_times_us, told.trace_ids, strict=True)
     return [
-        Claim(name, Seen(Place(told.shard, told.sequence, index), at_us, trace)) for name, index, at_us, trace in its
+        Claim(name, Seen(EventPosition(told.shard, told.sequence, index), at_us, trace))
+        for name, index, at_us, trace in its
     ]
 
 
@@ -163,7 +164,7 @@ def _then_zeros(order: Sequence[int]) -> Iterator[int]:
 async def test_of_a_clean_record_no_id_is_looked_up() -> None:
     seen = MemorySeenEvents()
     table = of_events([event(f"{number}", USERS[number % 3]) for number in range(9)])
-    await seen.remember([Told("0", 7, table.event_id, range(9), table.received_time_us, table.trace_id)])
+    await seen.remember([AppendedEvents("0", 7, table.event_id, range(9), table.received_time_us, table.trace_id)])
     asked: list[str] = []
 
     class Watched:
@@ -198,7 +199,7 @@ async def test_a_store_of_ids_that_is_away_for_a_moment_makes_nobody_send_again(
         def __init__(self) -> None:
             self.find, self.faults = seen.find, [Unavailable("DEPENDENCY_UNAVAILABLE", "It is away.")] * 2
 
-        async def remember(self, records: Sequence[Told]) -> set[str]:
+        async def remember(self, records: Sequence[AppendedEvents]) -> set[str]:
             if self.faults:
                 raise self.faults.pop()
             return await seen.remember(records)

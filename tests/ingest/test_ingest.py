@@ -182,12 +182,12 @@ async def test_a_shard_pauses_rather_than_forget_what_was_set_aside_before() -> 
             raise ValueError("poison")
 
     async with housed(recording(fault)) as house:
-        house.failed._most_set_aside = 0
+        house.failed._most_failed = 0
         await house.accept(event("bad"))
         with pytest.raises(Unavailable, match="Paused: the list of set-aside events is full"):
             await house.dispatch()
         assert await house.leases.checkpoint((await house.receipt("bad")).position.shard) < 0
-        house.failed._most_set_aside = 1
+        house.failed._most_failed = 1
         await house.dispatch()
         assert [one.event_id for one in (await house.failed.list(10, ""))[0]] == ["bad"]
 

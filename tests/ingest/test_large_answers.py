@@ -9,8 +9,8 @@ from journeymesh.intervention.v1 import intervention_pb2
 
 from mesh.channel import MAX_MESSAGE_BYTES, in_pieces
 from mesh.errors import TooLarge
-from services.ingest import parts
-from services.ingest.translation.journeys import Departure
+from services.ingest.dispatch import parts
+from services.ingest.dispatch.translation.journeys import Departure
 from tests.builders import event
 from tests.ingest.house import housed
 from tests.ingest.peers import Steps, recording

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from journeymesh.common.v1 import event_pb2
 
-from services.ingest.domain import holders
-from services.ingest.domain.event import Event
-from services.ingest.domain.holders import SPANS_MOST, How, Span
-from services.ingest.domain.identity import Identification
+from services.ingest.accept.domain import holders
+from services.ingest.accept.domain.holders import SPANS_MOST, How, Span
+from services.ingest.accept.domain.identity import Identification
+from services.ingest.events.domain.event import Event
 from tests.builders import NOW_US, SECOND_US, event
 from tests.ingest.house import housed
 from tests.ingest.test_shared_device import STEPS, STORIES, USERS, Unlimited, seen_of, story, whose

@@ -6,15 +6,14 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from mesh import redis
-from services.ingest.adapters.redis import RedisSeenEvents
-from services.ingest.adapters.redis_applied import RedisApplied, _Noted
-from services.ingest.adapters.redis_duplicates import RedisDuplicates
-from services.ingest.adapters.redis_journeys import RedisIdentities, RedisSkews
-from services.ingest.domain import holders
-from services.ingest.domain.event import Place, Seen
-from services.ingest.domain.holders import How, Span
-from services.ingest.domain.skew import Skew, observe
-from services.ingest.ports import Claim, Told
+from services.ingest.accept.adapters.redis import RedisDuplicates, RedisIdentities, RedisSkews
+from services.ingest.accept.domain import holders
+from services.ingest.accept.domain.holders import How, Span
+from services.ingest.accept.domain.skew import Skew, observe
+from services.ingest.events.adapters.redis_applied import RedisApplied, _Noted
+from services.ingest.events.adapters.redis_seen import RedisSeenEvents
+from services.ingest.events.domain.event import EventPosition, Seen
+from services.ingest.events.ports import AppendedEvents, Claim
 from tests.builders import MINUTE_US, NOW_US, SECOND_US
 
 EVENTS = 4_000
@@ -26,7 +25,7 @@ def name(number: int) -> str:
 
 
 async def remember_ids(client: redis.Client, first: int, count: int) -> None:
-    place = Place("3", (1_767_348_000_000 + first) << 32, first % 1000)
+    place = EventPosition("3", (1_767_348_000_000 + first) << 32, first % 1000)
     seen = Seen(place, NOW_US, bytes(16))
     await RedisSeenEvents(client).claim([Claim(name(first + number), seen) for number in range(count)])
 
@@ -34,7 +33,7 @@ async def remember_ids(client: redis.Client, first: int, count: int) -> None:
 async def remember_records(client: redis.Client, first: int, count: int) -> None:
     """Records of two events, whose ids are not counted here."""
     told = [
-        Told(
+        AppendedEvents(
             "shardId-000000000003", (1 << 185) + number, [name(number), name(-number)], (0, 1), [NOW_US] * 2, [b""] * 2
         )
         for number in range(first + 1, first + count + 1)

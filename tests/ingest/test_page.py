@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journeymesh.features.v1 import features_pb2
 
-from services.ingest.domain.page import TRACKING_NAMES, TRACKING_PREFIXES, Page, PageRules, page_of
+from services.ingest.accept.domain.page import TRACKING_NAMES, TRACKING_PREFIXES, Page, PageRules, page_of
 from tests.builders import event
 from tests.ingest.house import housed
 from tests.ingest.test_stitching import WithFeatures

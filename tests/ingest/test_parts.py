@@ -18,9 +18,9 @@ from mesh.applied import Batch
 from mesh.errors import FailedPrecondition, InvalidArgument, Unavailable
 from mesh.stream import BEGINNING
 from records.table import of_events
-from services.ingest import parts
-from services.ingest.adapters.event_log import StreamEventLog
-from services.ingest.dispatcher import Limits
+from services.ingest.dispatch import parts
+from services.ingest.dispatch.dispatcher import Limits
+from services.ingest.events.adapters.event_log import StreamEventLog
 from tests.builders import event
 from tests.ingest import peers
 from tests.ingest.house import OWNER, House, housed
@@ -153,7 +153,7 @@ async def failed_ids(house: House) -> list[str]:
 async def lives(house: House, shard: str, writes: int, most: int, tolerated: float = 1.0) -> bool:
     """One life of a dispatcher: ends before its write number `writes`; whether it came through before."""
     left = [writes]
-    leases, failed, aside = house.leases, house.failed, house.dispatcher.set_aside
+    leases, failed, aside = house.leases, house.failed, house.dispatcher.failed_records
 
     def dying(write: Any) -> Any:
         async def call(*args: Any) -> Any:
@@ -176,9 +176,9 @@ async def lives(house: House, shard: str, writes: int, most: int, tolerated: flo
         house.dispatcher,
         leases=Dying(leases, "save"),
         failed=Dying(failed, "add"),
-        set_aside=Dying(aside, "add"),
+        failed_records=Dying(aside, "add"),
         limits=Limits(most, 0, tolerated),
-        tolls={},
+        failure_rates={},
     )
     lease = await leases.acquire(shard, OWNER)
     assert lease is not None
@@ -317,6 +317,6 @@ async def test_the_others_of_a_request_are_served(record: str) -> None:
         assert_each_once(steps, ("a", record, "a"))
         assert await failed_ids(house) == sorted(expected(("a", record), "b"))
         bad = await house.failed.list(1, "")
-        assert bad[0][0].place is not None
+        assert bad[0][0].position is not None
         receipt = await house.stub.GetReceipt(ingest_pb2.GetReceiptRequest(event_id=bad[0][0].event_id))
         assert receipt.receipt.state == ingest_pb2.RECEIPT_STATE_FAILED

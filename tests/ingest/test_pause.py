@@ -1,25 +1,25 @@
-"""When setting aside stops: `services.ingest.domain.pause`."""
+"""When setting aside stops: `services.ingest.dispatch.domain.failure_rate`."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingest.domain.pause import RECALLED, TOLERATED, Toll
+from services.ingest.dispatch.domain.failure_rate import RECALLED, TOLERATED, FailureRate
 
 
 def test_a_few_bad_records_are_set_aside_even_where_there_are_no_others() -> None:
-    toll = Toll(0.5)
+    toll = FailureRate(0.5)
     assert toll.refusal(TOLERATED, TOLERATED) == ""
 
 
 def test_processing_stops_when_most_records_fail() -> None:
-    toll = Toll(0.5)
+    toll = FailureRate(0.5)
     toll.note(0, 4)
     assert toll.refusal(6, 6) == "Paused: 6 of the last 10 records cannot be applied."
     assert toll.refusal(4, 4) == ""
 
 
 def test_what_was_refused_is_not_counted_so_that_a_mended_step_goes_on() -> None:
-    toll = Toll(0.5)
+    toll = FailureRate(0.5)
     assert toll.refusal(20, 20)
     assert toll.refusal(0, 20) == ""
 
@@ -28,7 +28,7 @@ def test_what_was_refused_is_not_counted_so_that_a_mended_step_goes_on() -> None
 def test_what_was_set_aside_never_passes_the_share_of_the_last_records(
     batches: list[tuple[int, int]], share: float
 ) -> None:
-    toll = Toll(share)
+    toll = FailureRate(share)
     outcomes: list[bool] = []
     for failed, applied in batches:
         if not toll.refusal(failed, failed + applied):

@@ -10,34 +10,22 @@ import pytest
 from mesh import redis
 from mesh.errors import InvalidArgument, Unavailable
 from mesh.stream import END
-from services.ingest.adapters import redis as redis_seen
-from services.ingest.adapters.memory import (
+from services.ingest.accept.adapters.memory import MemoryDuplicates, MemoryIdentities, MemorySkews
+from services.ingest.accept.adapters.redis import RedisDuplicates, RedisIdentities, RedisSkews
+from services.ingest.accept.domain.skew import observe
+from services.ingest.accept.ports import Duplicates, Identities, Skews
+from services.ingest.events.adapters import redis_seen
+from services.ingest.events.adapters.memory import (
     MemoryApplied,
-    MemoryDuplicates,
     MemoryFailedEvents,
-    MemoryIdentities,
+    MemoryFailedRecords,
     MemorySeenEvents,
-    MemorySetAside,
-    MemorySkews,
 )
-from services.ingest.adapters.redis import RedisSeenEvents
-from services.ingest.adapters.redis_applied import RedisApplied
-from services.ingest.adapters.redis_duplicates import RedisDuplicates
-from services.ingest.adapters.redis_failed import RedisFailedEvents, RedisSetAside
-from services.ingest.adapters.redis_journeys import RedisIdentities, RedisSkews
-from services.ingest.domain.event import FailedEvent, Place, Seen
-from services.ingest.domain.skew import observe
-from services.ingest.ports import (
-    Applied,
-    Claim,
-    Duplicates,
-    FailedEvents,
-    Identities,
-    SeenEvents,
-    SetAside,
-    Skews,
-    Told,
-)
+from services.ingest.events.adapters.redis_applied import RedisApplied
+from services.ingest.events.adapters.redis_failed import RedisFailedEvents, RedisFailedRecords
+from services.ingest.events.adapters.redis_seen import RedisSeenEvents
+from services.ingest.events.domain.event import EventPosition, FailedEvent, Seen
+from services.ingest.events.ports import AppendedEvents, Applied, Claim, FailedEvents, FailedRecords, SeenEvents
 from tests.builders import NOW_US, SECOND_US
 from tests.cluster import stored
 
@@ -65,8 +53,8 @@ async def failed_events(store: str, valkey: redis.Client) -> FailedEvents:
 
 
 @pytest.fixture
-async def set_aside(store: str, valkey: redis.Client) -> SetAside:
-    return MemorySetAside() if store == "memory" else RedisSetAside(valkey)
+async def failed_records(store: str, valkey: redis.Client) -> FailedRecords:
+    return MemoryFailedRecords() if store == "memory" else RedisFailedRecords(valkey)
 
 
 @pytest.fixture
@@ -90,16 +78,16 @@ async def applied(store: str, valkey: redis.Client) -> Applied:
 
 
 def seen(sequence: int, received_time_us: int = NOW_US, event_index: int = 7) -> Seen:
-    return Seen(Place("3", sequence, event_index), received_time_us, bytes(range(16)))
+    return Seen(EventPosition("3", sequence, event_index), received_time_us, bytes(range(16)))
 
 
-def told(sequence: int, ids: Sequence[str], indexes: Sequence[int] = (), received_us: int = NOW_US) -> Told:
+def told(sequence: int, ids: Sequence[str], indexes: Sequence[int] = (), received_us: int = NOW_US) -> AppendedEvents:
     """Events of a record of shard 3, from its first on where no indexes are given."""
     its = indexes or range(len(ids))
-    return Told("3", sequence, ids, its, [received_us] * len(ids), [bytes(range(16))] * len(ids))
+    return AppendedEvents("3", sequence, ids, its, [received_us] * len(ids), [bytes(range(16))] * len(ids))
 
 
-def place(sequence: int, event_index: int) -> Seen:
+def position(sequence: int, event_index: int) -> Seen:
     return seen(sequence, event_index=event_index)
 
 
@@ -134,8 +122,13 @@ async def test_what_is_remembered_is_found_and_never_replaces_a_claim(seen_event
     await seen_events.claim([Claim("a", seen(1))])
     assert await seen_events.remember([told(2, ["a", "b"]), told(2**180, ["ü"])]) == {"a"}
     assert await seen_events.remember([told(5, ["b", "ü", "c"])]) == {"b", "ü"}
-    assert await seen_events.find(["a", "b", "ü", "c"], NOW_US) == [seen(1), place(2, 1), place(2**180, 0), place(5, 2)]
-    assert await seen_events.claim([Claim("b", seen(6))]) == [place(2, 1)]
+    assert await seen_events.find(["a", "b", "ü", "c"], NOW_US) == [
+        seen(1),
+        position(2, 1),
+        position(2**180, 0),
+        position(5, 2),
+    ]
+    assert await seen_events.claim([Claim("b", seen(6))]) == [position(2, 1)]
 
 
 async def test_a_record_is_clean_where_all_its_events_stand_there(seen_events: SeenEvents) -> None:
@@ -148,11 +141,11 @@ async def test_a_record_is_clean_where_all_its_events_stand_there(seen_events: S
     assert await seen_events.clean("4", records) == set()
     await seen_events.forget_records("3", 2**180 - 1)
     assert await seen_events.clean("3", records) == {2**180}
-    assert await seen_events.find(["a"], NOW_US) == [place(1, 0)]
+    assert await seen_events.find(["a"], NOW_US) == [position(1, 0)]
 
 
 async def test_remembering_again_or_after_a_claim_of_the_place_changes_nothing(seen_events: SeenEvents) -> None:
-    await seen_events.claim([Claim("b", place(1, 1))])
+    await seen_events.claim([Claim("b", position(1, 1))])
     for _ in range(2):
         assert await seen_events.remember([told(1, ["a", "b"])]) == set()
         assert await seen_events.clean("3", {1: 2}) == {1}
@@ -169,7 +162,7 @@ async def test_a_record_told_in_parts_is_clean_once_it_is_told_whole(seen_events
 
 async def test_a_record_is_not_clean_any_more_where_an_event_of_it_is_released(seen_events: SeenEvents) -> None:
     await seen_events.remember([told(1, ["a", "b", "c"]), told(2, ["d"])])
-    await seen_events.release(Claim("b", place(1, 1)))
+    await seen_events.release(Claim("b", position(1, 1)))
     assert await seen_events.clean("3", {1: 3, 2: 1}) == {2}
 
 
@@ -234,7 +227,7 @@ async def test_only_what_is_remembered_just_so_is_released(seen_events: SeenEven
 
 
 async def test_a_place_of_any_size_is_kept_with_a_failed_event(failed_events: FailedEvents) -> None:
-    told = failed(1)._replace(place=Place("shardId-000000000001", 2**186 + 1, 7))
+    told = failed(1)._replace(position=EventPosition("shardId-000000000001", 2**186 + 1, 7))
     await failed_events.add([told, failed(2)])
     assert await failed_events.find(["f-1", "f-2"]) == [told, failed(2)]
 
@@ -242,7 +235,7 @@ async def test_a_place_of_any_size_is_kept_with_a_failed_event(failed_events: Fa
 async def test_the_record_of_what_was_set_aside_is_kept_and_goes_with_it(
     failed_events: FailedEvents, valkey: redis.Client
 ) -> None:
-    told = failed(1)._replace(place=Place("0", 7, 0), record=b"\x00\xff" * 20_000)
+    told = failed(1)._replace(position=EventPosition("0", 7, 0), record=b"\x00\xff" * 20_000)
     await failed_events.add([told, failed(2)])
     assert await failed_events.find(["f-1", "f-2"]) == [told, failed(2)]
     assert (await failed_events.list(10, ""))[0] == [failed(2), told]
@@ -267,7 +260,7 @@ async def test_failed_events_are_listed_by_reason_and_move_with_it(failed_events
 
 async def test_only_what_failed_just_so_is_struck_off(failed_events: FailedEvents) -> None:
     await failed_events.add([failed(1)])
-    await failed_events.strike_off(failed(1)._replace(place=Place("3", 2**180, 0)))
+    await failed_events.strike_off(failed(1)._replace(position=EventPosition("3", 2**180, 0)))
     assert await failed_events.find(["f-1"]) == [failed(1)]
     await failed_events.strike_off(failed(1))
     await failed_events.strike_off(failed(1))
@@ -291,18 +284,18 @@ async def test_nothing_is_left_of_what_is_no_longer_kept(server: redis.Client) -
     assert await server.keys("*") == []
 
 
-async def test_records_are_marked_found_and_forgotten_by_shard(set_aside: SetAside) -> None:
-    await set_aside.add("0", [5, 2**186, 70])
-    await set_aside.add("0", [5])
-    await set_aside.add("1", [6])
-    await set_aside.add("1", [])
-    assert await set_aside.find("0", [5, 6, 70, 2**186]) == {5, 70, 2**186}
-    assert await set_aside.find("1", [5, 6]) == {6}
-    assert await set_aside.find("2", [5]) == await set_aside.find("0", []) == set()
-    await set_aside.forget("0", 70)
-    await set_aside.forget("0", -1)
-    assert await set_aside.find("0", [5, 70, 2**186]) == {2**186}
-    assert await set_aside.find("1", [6]) == {6}
+async def test_records_are_marked_found_and_forgotten_by_shard(failed_records: FailedRecords) -> None:
+    await failed_records.add("0", [5, 2**186, 70])
+    await failed_records.add("0", [5])
+    await failed_records.add("1", [6])
+    await failed_records.add("1", [])
+    assert await failed_records.find("0", [5, 6, 70, 2**186]) == {5, 70, 2**186}
+    assert await failed_records.find("1", [5, 6]) == {6}
+    assert await failed_records.find("2", [5]) == await failed_records.find("0", []) == set()
+    await failed_records.forget("0", 70)
+    await failed_records.forget("0", -1)
+    assert await failed_records.find("0", [5, 70, 2**186]) == {2**186}
+    assert await failed_records.find("1", [6]) == {6}
 
 
 async def test_duplicates_are_counted_over_midnight(duplicates: Duplicates) -> None:
@@ -391,7 +384,7 @@ async def test_times_outlast_a_store_that_is_away(valkey: redis.Client) -> None:
 
 
 async def test_what_was_accepted_is_kept_however_much_is_refused(failed_events: FailedEvents) -> None:
-    await failed_events.add([failed(0)._replace(place=Place("0", 7, 0))])
+    await failed_events.add([failed(0)._replace(position=EventPosition("0", 7, 0))])
     await failed_events.add([failed(number) for number in range(1, 60)])
     listed, _ = await failed_events.list(100, "")
     assert [one.id for one in listed] == [*(f"f-{number}" for number in range(59, 39, -1)), "f-0"]
@@ -399,11 +392,11 @@ async def test_what_was_accepted_is_kept_however_much_is_refused(failed_events: 
 
 async def test_there_is_room_for_so_many_that_were_accepted(store: str, valkey: redis.Client) -> None:
     kept: FailedEvents = (
-        MemoryFailedEvents(most_set_aside=3) if store == "memory" else RedisFailedEvents(valkey, most_set_aside=3)
+        MemoryFailedEvents(most_failed=3) if store == "memory" else RedisFailedEvents(valkey, most_failed=3)
     )
     assert await kept.has_room(3)
     assert not await kept.has_room(4)
-    await kept.add([failed(number)._replace(place=Place("0", number, 0)) for number in range(3)])
+    await kept.add([failed(number)._replace(position=EventPosition("0", number, 0)) for number in range(3)])
     await kept.add([failed(number) for number in range(10, 20)])
     assert not await kept.has_room(1)
     await kept.remove("f-1")
@@ -414,8 +407,8 @@ async def keep_as_before(valkey: redis.Client, kept: Sequence[FailedEvent], most
     """Keeps failed events as the version before does: of all there are the latest, in one index, without sizes."""
     prefix, index = "jm:failed:{failed}:", "jm:failed:{failed}:index"
     for one in kept:
-        place = one.place and (one.place.shard, str(one.place.sequence), one.place.event_index)
-        await valkey.set(f"{prefix}e:{one.id}", msgspec.msgpack.encode(((*one[:9], None), place)))
+        position = one.position and (one.position.shard, str(one.position.sequence), one.position.event_index)
+        await valkey.set(f"{prefix}e:{one.id}", msgspec.msgpack.encode(((*one[:9], None), position)))
         await valkey.hset(f"{prefix}reasons", one.id, one.reason)
         for name in (index, f"{index}:{one.reason}"):
             await valkey.zadd(name, {one.id: one.failed_time_us})
@@ -430,7 +423,7 @@ async def keep_as_before(valkey: redis.Client, kept: Sequence[FailedEvent], most
 
 async def test_what_the_version_before_refused_takes_no_room_and_makes_room(valkey: redis.Client) -> None:
     await keep_as_before(valkey, [failed(number) for number in range(20)], 20)
-    kept = RedisFailedEvents(valkey, most_refused=20, most_set_aside=20)
+    kept = RedisFailedEvents(valkey, most_refused=20, most_failed=20)
     assert await kept.has_room(20)
     assert len((await kept.list(100, ""))[0]) == 20
     await kept.add([failed(number) for number in range(100, 115)])
@@ -440,9 +433,9 @@ async def test_what_the_version_before_refused_takes_no_room_and_makes_room(valk
 
 @pytest.mark.parametrize("event_index", [0, 7, 192, 0x01C0, 4_999])
 async def test_what_the_version_before_set_aside_makes_no_room(valkey: redis.Client, event_index: int) -> None:
-    accepted = failed(0)._replace(reason="POISON", place=Place("0", 7, event_index))
+    accepted = failed(0)._replace(reason="POISON", position=EventPosition("0", 7, event_index))
     await keep_as_before(valkey, [accepted, *(failed(number) for number in range(1, 10))], 20)
-    kept = RedisFailedEvents(valkey, most_refused=5, most_set_aside=1)
+    kept = RedisFailedEvents(valkey, most_refused=5, most_failed=1)
     await kept.add([failed(number) for number in range(100, 130)])
     assert await kept.find(["f-0"]) == [accepted]
     assert (await kept.list(100, "", "POISON"))[0] == [accepted]
@@ -453,8 +446,8 @@ async def test_what_the_version_before_set_aside_makes_no_room(valkey: redis.Cli
 
 
 async def test_beside_the_version_before_nothing_accepted_is_pushed_out(valkey: redis.Client) -> None:
-    kept = RedisFailedEvents(valkey, most_refused=20, most_set_aside=20, refused_bytes=20_000)
-    accepted = failed(0)._replace(reason="POISON", place=Place("0", 7, 0))
+    kept = RedisFailedEvents(valkey, most_refused=20, most_failed=20, refused_bytes=20_000)
+    accepted = failed(0)._replace(reason="POISON", position=EventPosition("0", 7, 0))
     await kept.add([accepted])
     for turn in range(1, 11):
         await kept.add([failed(turn * 100 + number)._replace(payload=b"x" * 900) for number in range(20)])
@@ -467,7 +460,9 @@ async def test_beside_the_version_before_nothing_accepted_is_pushed_out(valkey: 
 
 
 async def test_both_kinds_are_listed_in_one_order_page_by_page(failed_events: FailedEvents) -> None:
-    mixed = [failed(number)._replace(place=Place("0", number, 0) if number % 3 else None) for number in range(11)]
+    mixed = [
+        failed(number)._replace(position=EventPosition("0", number, 0) if number % 3 else None) for number in range(11)
+    ]
     await failed_events.add(mixed)
     listed: list[FailedEvent] = []
     token = ""
@@ -482,7 +477,9 @@ async def test_a_page_of_large_events_is_shorter_and_none_is_left_out(
     failed_events: FailedEvents, size: int, most: int
 ) -> None:
     large = [failed(number)._replace(payload=b"x" * size) for number in range(20)]
-    large += [failed(20 + number)._replace(place=Place("0", number, 0), record=b"y" * size) for number in range(10)]
+    large += [
+        failed(20 + number)._replace(position=EventPosition("0", number, 0), record=b"y" * size) for number in range(10)
+    ]
     await failed_events.add(large)
     listed: list[FailedEvent] = []
     token, pages = "", 0

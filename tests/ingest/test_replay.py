@@ -11,10 +11,10 @@ from journeymesh.common.v1 import error_reason_pb2, event_pb2
 from journeymesh.ingest.v1 import ingest_pb2
 
 from mesh.errors import NotFound, Unavailable
-from services.ingest.domain.acceptance import Verdict
-from services.ingest.domain.event import Event, failed_event_id, refused_event_id
-from services.ingest.ports import Claim
-from services.ingest.replaying import Replays
+from services.ingest.accept.domain.acceptance import Verdict
+from services.ingest.accept.replaying import Replays
+from services.ingest.events.domain.event import Event, failed_event_id, refused_event_id
+from services.ingest.events.ports import Claim
 from tests.builders import NOW_US, event
 from tests.ingest.house import ACCEPTED, DUPLICATE, OWNER, REJECTED, House, housed
 from tests.ingest.peers import applied_events, recording

@@ -9,7 +9,7 @@ from journeymesh.features.v1 import features_pb2
 from journeymesh.ingest.v1 import ingest_pb2
 
 from mesh.errors import InvalidArgument
-from services.ingest.domain.event import refused_event_id
+from services.ingest.events.domain.event import refused_event_id
 from tests.builders import NOW_US, SECOND_US, event
 from tests.ingest.house import ACCEPTED, House, housed
 from tests.ingest.peers import applied_events, recording

@@ -15,9 +15,9 @@ from journeymesh.features.v1 import features_pb2
 
 from mesh.errors import MeshError, Unavailable
 from records.table import of_events
-from services.ingest.adapters.memory import MemorySeenEvents
-from services.ingest.domain.identity import LINKS_AT_ONCE, Linking
-from services.ingest.ports import SeenEvents, Told
+from services.ingest.accept.domain.identity import LINKS_AT_ONCE, Linking
+from services.ingest.events.adapters.memory import MemorySeenEvents
+from services.ingest.events.ports import AppendedEvents, SeenEvents
 from tests.builders import MINUTE_US, NOW_US, SECOND_US, event
 from tests.ingest.house import House, housed
 from tests.ingest.test_stitching import WithFeatures, anonymous, known, settle
@@ -169,7 +169,7 @@ class Breaking:
         self.find, self.claim, self.release, self._remember = seen.find, seen.claim, seen.release, seen.remember
         self._left = breaks_at
 
-    async def remember(self, records: Sequence[Told]) -> set[str]:
+    async def remember(self, records: Sequence[AppendedEvents]) -> set[str]:
         self._left -= 1
         if self._left == 0:
             raise self._fault

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from journeymesh.common.v1 import event_pb2
 
 from records.table import of_events
-from services.ingest.domain import skew
-from services.ingest.domain.skew import Skew, corrected, observe
+from services.ingest.accept.domain import skew
+from services.ingest.accept.domain.skew import Skew, corrected, observe
 from tests.builders import MINUTE_US, NOW_US, SECOND_US, event
 
 HOUR_US = 60 * MINUTE_US

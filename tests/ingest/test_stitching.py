@@ -1,6 +1,6 @@
 """An anonymous journey becomes part of the user's, with features as they are."""
 
-from typing import Any
+from typing import Any, Final, cast
 
 import pytest
 from journeymesh.common.v1 import event_pb2
@@ -9,10 +9,14 @@ from journeymesh.features.v1 import features_pb2
 from mesh.metrics import Metrics
 from mesh.states.memory import MemoryState
 from services.features.servicer import FeaturesServicer
-from services.ingest.domain.identity import COPIES_MOST, LINKS_AT_ONCE
+from services.features.usecases import Features
+from services.ingest.accept.domain.identity import LINKS_AT_ONCE
+from services.ingest.dispatch.domain.journeys import COPIES_MOST
 from tests.builders import MINUTE_US, NOW_US, event
 from tests.ingest import peers
 from tests.ingest.house import ACCEPTED, House, housed
+
+_NO_CONTEXT: Final = cast("Any", None)
 
 
 class WithFeatures(peers.Steps):
@@ -20,7 +24,7 @@ class WithFeatures(peers.Steps):
 
     def __init__(self) -> None:
         super().__init__(lambda _step, _request: None)
-        self.features = FeaturesServicer(MemoryState(), Metrics())
+        self.features = FeaturesServicer(Features(MemoryState()), Metrics())
 
     async def ApplyEvents(self, request: Any, context: Any) -> features_pb2.ApplyEventsResponse:
         self.log.append(("features", [each.event_id for each in request.events]))
@@ -31,19 +35,19 @@ class WithFeatures(peers.Steps):
         return await self.features.BatchListRecentEvents(request, context)
 
     async def feature(self, user_id: str, name: str) -> float:
-        answer = await self.features.GetFeatures(features_pb2.GetFeaturesRequest(user_id=user_id), None)
+        answer = await self.features.GetFeatures(features_pb2.GetFeaturesRequest(user_id=user_id), _NO_CONTEXT)
         return next(each.value for each in answer.features if each.name == name)
 
     async def batch(self, user_ids: list[str]) -> list[list[event_pb2.Event]]:
         request = features_pb2.BatchListRecentEventsRequest(user_ids=user_ids)
-        return [list(each.events) for each in (await self.features.BatchListRecentEvents(request, None)).users]
+        return [list(each.events) for each in (await self.features.BatchListRecentEvents(request, _NO_CONTEXT)).users]
 
     async def profile(self, user_id: str) -> features_pb2.GetProfileResponse:
-        return await self.features.GetProfile(features_pb2.GetProfileRequest(user_id=user_id), None)
+        return await self.features.GetProfile(features_pb2.GetProfileRequest(user_id=user_id), _NO_CONTEXT)
 
     async def last_events(self, user_id: str) -> list[event_pb2.Event]:
         request = features_pb2.ListRecentEventsRequest(user_id=user_id)
-        return list((await self.features.ListRecentEvents(request, None)).events)
+        return list((await self.features.ListRecentEvents(request, _NO_CONTEXT)).events)
 
 
 def anonymous(event_id: str, minutes: float, kind: str = "page_view", **members: Any) -> event_pb2.Event:

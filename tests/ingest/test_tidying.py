@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journeymesh.common.v1 import event_pb2
 
-from services.ingest.domain.event import Event
-from services.ingest.domain.placeholder import PHRASES, WORDS, plain
-from services.ingest.domain.text import cleaned, is_clean, is_identifier
-from services.ingest.domain.tidying import DEFAULT_RULES, Rules, tidy
-from services.ingest.domain.validation import reject
+from services.ingest.accept.domain.placeholder import PHRASES, WORDS, plain
+from services.ingest.accept.domain.text import cleaned, is_clean, is_identifier
+from services.ingest.accept.domain.tidying import DEFAULT_RULES, Rules, tidy
+from services.ingest.accept.domain.validation import reject
+from services.ingest.events.domain.event import Event
 from tests.builders import NOW_US, event
 
 PLAY: dict[str, Any] = {"video_id": "v", "action": event_pb2.PLAYBACK_ACTION_HEARTBEAT}

@@ -5,8 +5,8 @@ from typing import Any, cast
 import pytest
 from journeymesh.common.v1 import error_reason_pb2, event_pb2
 
-from services.ingest.domain.event import Event
-from services.ingest.domain.validation import Rejection, reject
+from services.ingest.accept.domain.validation import Rejection, reject
+from services.ingest.events.domain.event import Event
 from tests.builders import NOW_US, event
 
 PLAY: dict[str, Any] = {"video_id": "v", "action": event_pb2.PLAYBACK_ACTION_HEARTBEAT, "position_seconds": 10.0}

@@ -2,7 +2,7 @@
 
 import contextlib
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import pytest
@@ -17,7 +17,8 @@ from mesh.states.memory import MemoryShards, MemoryState
 from mesh.stream import Entry
 from records.table import of_events
 from services.features.servicer import FeaturesServicer
-from services.ingest.domain.event import refused_event_id
+from services.features.usecases import Features
+from services.ingest.events.domain.event import refused_event_id
 from services.intervention.bootstrap import in_memory
 from services.intervention.servicer import InterventionServicer
 from services.scoring.adapters.model_directory import ModelDirectory
@@ -116,7 +117,7 @@ class Whole(Steps):
         self.lacking: dict[str, str] = {}
         """By method, the column that its answer is without."""
         self.video = VideoServicer(Playback(MemoryState(), MemoryShards()), Metrics())
-        self.features = FeaturesServicer(MemoryState(), Metrics())
+        self.features = FeaturesServicer(Features(MemoryState()), Metrics())
         models = ModelDirectory(Path(__file__).parents[2] / "models" / "exit-risk")
         self.scoring = ScoringServicer(Scoring(models, MemoryState()), Metrics())
         core = in_memory([(0, DOCUMENT)], lambda: NOW_US)
@@ -195,7 +196,7 @@ async def test_an_upgrade_to_a_fourteenth_feature_waits_for_all_and_loses_nothin
             await house.dispatch()
             assert sorted(house.applied("intervention")) == sorted(sent)
         assert await house.failed.list(10, "") == ([], "")
-        features = await steps.features.GetProfile(features_pb2.GetProfileRequest(user_id="ada"), None)
+        features = await steps.features.GetProfile(features_pb2.GetProfileRequest(user_id="ada"), cast("Any", None))
         assert features.event_count == len(sent)
 
 

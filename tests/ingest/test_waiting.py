@@ -1,4 +1,4 @@
-"""How late the readers are, measured at the stream: `services.ingest.adapters.waiting`."""
+"""How late the readers are, measured at the stream: `services.ingest.adapters.lag`."""
 
 from typing import Any, NamedTuple
 
@@ -12,9 +12,9 @@ from mesh.leasing.redis import RedisLeases
 from mesh.stream import END, Entry, Position
 from mesh.streams.memory import MemoryStream
 from mesh.streams.redis import RedisStream
-from services.ingest.adapters.progress import LeasePipeline
-from services.ingest.adapters.waiting import MeasuredPipeline
-from services.ingest.ports import ShardStanding
+from services.ingest.accept.adapters.lag import MeasuredPipeline
+from services.ingest.accept.adapters.progress import LeasePipeline
+from services.ingest.accept.ports import ShardStanding
 from tests.ingest.house import OWNER, Time
 
 SECOND_US = 1_000_000
@@ -45,7 +45,7 @@ class World(NamedTuple):
 
     async def standing(self) -> Any:
         (told,) = await self.pipeline.standings()
-        assert (told.reader, told.shard) == ("dispatcher", "0")
+        assert (told.consumer, told.shard) == ("dispatcher", "0")
         return told.standing
 
 
@@ -55,7 +55,7 @@ def world(request: pytest.FixtureRequest) -> World:
     stream, leases = MemoryStream(shard_count=1, clock=time), MemoryLeases(time, time_to_live_seconds=10)
     always = ("dispatcher",) if request.param == "always" else ()
     told = LeasePipeline({"dispatcher": leases})
-    pipeline = MeasuredPipeline(told, stream, monotonic, readers=("dispatcher",), always=always)
+    pipeline = MeasuredPipeline(told, stream, monotonic, consumers=("dispatcher",), always=always)
     return World(time, monotonic, stream, leases, pipeline)
 
 
@@ -123,7 +123,7 @@ async def test_a_holder_that_says_nothing_hides_no_lag_where_it_is_always_measur
     time = Time()
     stream, leases = MemoryStream(shard_count=1, clock=time), MemoryLeases(time, time_to_live_seconds=3600)
     told = LeasePipeline({"dispatcher": leases})
-    pipeline = MeasuredPipeline(told, stream, time, readers=("dispatcher",), always=("dispatcher",))
+    pipeline = MeasuredPipeline(told, stream, time, consumers=("dispatcher",), always=("dispatcher",))
     await stream.append([Entry("0", b"")])
     await leases.acquire("0", OWNER)
     time.now_us += 20 * SECOND_US
@@ -136,7 +136,7 @@ async def test_children_that_wait_for_their_parents_are_not_told_as_unread() -> 
     stream, leases = MemoryStream(shard_count=1, clock=time), MemoryLeases(time)
     children = await stream.split("0")
     told = LeasePipeline({"dispatcher": leases})
-    pipeline = MeasuredPipeline(told, stream, time, readers=("dispatcher",), always=())
+    pipeline = MeasuredPipeline(told, stream, time, consumers=("dispatcher",), always=())
     assert [each.shard for each in await pipeline.standings()] == ["0"]
     lease = await leases.acquire("0", OWNER)
     assert lease
@@ -160,7 +160,7 @@ async def test_the_stream_is_asked_once_a_second_whoever_wants_to_know() -> None
             return await stream.waiting_seconds(shard, after)
 
     told, counted = LeasePipeline({"dispatcher": MemoryLeases(time)}), Counted()
-    pipeline = MeasuredPipeline(told, counted, time, readers=("dispatcher",), always=())
+    pipeline = MeasuredPipeline(told, counted, time, consumers=("dispatcher",), always=())
     for _ in range(10):
         await pipeline.standings()
     assert asked == 1
@@ -176,7 +176,7 @@ async def test_on_redis_the_lag_of_what_nobody_reads_is_told(server: redis.Clien
     seconds, _ = await server.time()
     await server.xadd("jm:stream:{events-1}", {b"p": b"x"}, id=f"{(seconds - 100) * 1000}-0")
     told = LeasePipeline({"dispatcher": leases})
-    pipeline = MeasuredPipeline(told, stream, Time(), readers=("dispatcher",), always=("dispatcher",))
+    pipeline = MeasuredPipeline(told, stream, Time(), consumers=("dispatcher",), always=("dispatcher",))
     first, second = await pipeline.standings()
     assert first == ShardStanding("dispatcher", "0", first.standing)
     assert first.standing.lag_seconds == 0

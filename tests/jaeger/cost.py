@@ -12,7 +12,7 @@ from typing import Final
 
 from rich.console import Console
 
-from bench import sides
+from bench.harness import sides
 from bench.mesh import measure
 from tests.jaeger.server import running_jaeger
 from tests.processes import running_mesh

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import pytest
 
+import topology
 from mesh import semconv
-from tests.chart.topology import traced_edges
 from tests.jaeger.server import Id, Jaeger, Span
 from tests.jaeger.story import CHANNELS, Story, lived, settled, traced_mesh
 
@@ -47,13 +47,18 @@ def told_at_0(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     yield from telling(tmp_path_factory, 0.0)
 
 
-def test_who_calls_whom_is_what_the_chart_declares(told: Told) -> None:
+def test_who_calls_whom_is_what_the_topology_declares(told: Told) -> None:
     calls = [
         (told.spans[span.parent].service, span.service)
         for span in told.spans.values()
         if span.kind == "server" and span.parent and told.spans[span.parent].kind == "client"
     ]
-    assert frozenset(calls) == traced_edges()
+    names = {
+        process.name: "-".join([service.name, process.role] if process.role else [service.name])
+        for service in topology.SERVICES
+        for process in service.processes
+    }
+    assert frozenset(calls) == {(names[caller], names[callee]) for caller, callee in topology.calls()}
 
 
 def test_nothing_hangs_in_the_air(told: Told) -> None:

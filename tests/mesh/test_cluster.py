@@ -19,9 +19,9 @@ from mesh.leasing.redis import RedisLeases
 from mesh.states.redis import RedisState
 from mesh.stream import BEGINNING, Entry
 from mesh.streams.redis import RedisStream
-from services.ingest.adapters.redis import RedisSeenEvents, _seen_key
-from services.ingest.adapters.redis_failed import RedisFailedEvents
-from services.ingest.ports import Told
+from services.ingest.events.adapters.redis_failed import RedisFailedEvents
+from services.ingest.events.adapters.redis_seen import RedisSeenEvents, _seen_key
+from services.ingest.events.ports import AppendedEvents
 from tests.builders import NOW_US
 from tests.cluster import PRIMARIES, StoreCluster, stored
 from tests.ingest.test_ports import failed
@@ -247,7 +247,7 @@ async def test_a_mesh_goes_on_where_its_keys_were_copied_to(client: Cluster, ser
 async def test_a_cluster_that_is_not_called_one_is_unavailable_and_says_why(cluster: StoreCluster) -> None:
     async with contextlib.aclosing(redis.connect(f"redis://127.0.0.1:{cluster.ports[0]}/0")) as client:
         store = RedisState(client, "test", 60)
-        with pytest.raises(Unavailable, match="JOURNEYMESH_REDIS_URL does not call it one"):
+        with pytest.raises(Unavailable, match="but JOURNEYMESH_REDIS_URL does not say so"):
             for partition in range(redis.PARTITION_COUNT):
                 await store.save({next(users(partition)): b""}, None)
 
@@ -255,7 +255,7 @@ async def test_a_cluster_that_is_not_called_one_is_unavailable_and_says_why(clus
 async def test_a_server_that_is_called_a_cluster_is_refused(valkey_url: str) -> None:
     url = valkey_url.replace("redis://", "redis+cluster://")
     async with contextlib.aclosing(redis.connect(url)) as client:
-        with pytest.raises(redis.Refused, match="is no cluster"):
+        with pytest.raises(redis.Refused, match="is not a cluster"):
             await redis.ping(client)
 
 
@@ -320,7 +320,9 @@ async def test_ids_that_are_remembered_while_their_slots_move_as_a_whole_are_all
         while not is_over:
             number = len(told)
             ids = [f"e-{number + place}" for place in range(50)]
-            assert await seen.remember([Told("0", number, ids, range(50), [NOW_US] * 50, [b""] * 50)]) == set()
+            assert (
+                await seen.remember([AppendedEvents("0", number, ids, range(50), [NOW_US] * 50, [b""] * 50)]) == set()
+            )
             told.extend(ids)
 
     remembering = asyncio.create_task(remember())

@@ -11,9 +11,9 @@ import pytest
 from journeymesh.intervention.v1 import intervention_pb2
 
 from gateway import peers
-from gateway.core import Core, assemble
+from gateway.core import Core, bootstrap
+from gateway.push.watching import watch
 from gateway.settings import Settings
-from gateway.watching import watch
 from mesh import channel, telemetry
 from mesh.clock import system_clock
 from mesh.leases import Lease
@@ -127,7 +127,7 @@ def served(waiting: Waiting, port: int, age_seconds: float = 300) -> contextlib.
 async def watching(port: int) -> AsyncIterator[Core]:
     """The core of a gateway."""
     async with channel.dial(f"127.0.0.1:{port}", OFF) as dialled:
-        yield assemble(Settings(), peers.over(dict.fromkeys(SERVICES, dialled)), OFF, asyncio.Event())
+        yield bootstrap(Settings(), peers.over(dict.fromkeys(SERVICES, dialled)), OFF, asyncio.Event())
 
 
 async def next_cursor(changes: "AsyncIterator[Any]") -> int:
@@ -136,7 +136,7 @@ async def next_cursor(changes: "AsyncIterator[Any]") -> int:
 
 
 async def test_a_watch_goes_on_with_another_replica(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.watching._SHORT_SECONDS", 0.0)
+    monkeypatch.setattr("gateway.push.watching._SHORT_SECONDS", 0.0)
     first, second, port = Waiting(), Waiting(), free_port()
     second.cursor = 2
     async with watching(port) as core:
@@ -165,7 +165,7 @@ async def test_a_watch_outlives_its_connection(monkeypatch: pytest.MonkeyPatch) 
 
 
 async def test_a_watch_that_is_refused_again_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.watching._SHORT_SECONDS", 5.0)
+    monkeypatch.setattr("gateway.push.watching._SHORT_SECONDS", 5.0)
     waiting, port = Waiting(), free_port()
     async with watching(port) as core:
         async with served(waiting, port):

@@ -1,4 +1,4 @@
-"""Two holders of one shard, the older of which does not know that it lost it: `mesh.applied`, `mesh.state`."""
+"""Two holders of one shard, the older of which does not know that it lost it."""
 
 from collections.abc import Coroutine, Generator, Iterator, Mapping
 from typing import Any

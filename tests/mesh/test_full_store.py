@@ -134,7 +134,7 @@ def test_what_keeps_the_store_is_told_in_a_sentence(said: str, told: str) -> Non
 
 
 def test_a_store_that_loads_its_file_is_told_as_such() -> None:
-    with pytest.raises(Unavailable, match="The store loads its file"), translating_errors():
+    with pytest.raises(Unavailable, match="The store is loading its data"), translating_errors():
         raise redis.exceptions.BusyLoadingError("Valkey is loading the dataset in memory")
 
 

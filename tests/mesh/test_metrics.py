@@ -20,6 +20,7 @@ from mesh.server import serving as serving_on
 from mesh.states.memory import MemoryState
 from mesh.telemetry import TelemetrySettings
 from services.features.servicer import FeaturesServicer
+from services.features.usecases import Features
 from tests.conftest import free_port
 from tests.serving import serving
 
@@ -146,7 +147,7 @@ def test_a_scrape_disturbs_nobody_who_counts(metrics: Metrics) -> None:
 @pytest.mark.parametrize("listen", ["taken", "127.0.0.1", "127.0.0.1:many", "no.such.host.invalid:80"])
 def test_an_address_that_cannot_be_used_ends_the_process_with_a_sentence(metrics: Metrics, listen: str) -> None:
     given = f"127.0.0.1:{metrics.serve('127.0.0.1:0')}" if listen == "taken" else listen
-    with pytest.raises(SystemExit, match=f"metrics cannot be told at {given}"):
+    with pytest.raises(SystemExit, match=f"metrics cannot be served at {given}"):
         telemetry.start("test", TelemetrySettings(metrics_listen=given))
 
 
@@ -162,7 +163,7 @@ def test_a_process_tells_its_metrics_where_the_settings_say() -> None:
 
 async def test_rpcs_are_measured_by_method_and_status_and_health_is_not() -> None:
     observed = telemetry.off("test")
-    servicer = FeaturesServicer(MemoryState(), observed.metrics)
+    servicer = FeaturesServicer(Features(MemoryState()), observed.metrics)
 
     async def refuse(_request: object, _context: object) -> None:
         raise FailedPrecondition("LEASE_LOST", "Another has it.")

@@ -74,14 +74,14 @@ async def test_a_user_comes_through_tls(secured: tuple[str, trustme.CA], tmp_pat
 
 async def test_a_server_of_another_authority_is_not_believed(secured: tuple[str, trustme.CA], tmp_path: Path) -> None:
     address, _ = secured
-    with pytest.raises(SystemExit, match="The store's certificate is not believed: unable to get local issuer"):
+    with pytest.raises(SystemExit, match="The store's certificate is not trusted: unable to get local issuer"):
         await redis.connect_or_exit(settings(tmp_path, f"rediss://ada@{address}", trustme.CA()))
 
 
 async def test_a_server_of_another_name_is_not_believed(secured: tuple[str, trustme.CA], tmp_path: Path) -> None:
     address, authority = secured
     named = settings(tmp_path, f"rediss://ada@{address.replace('127.0.0.1', 'localhost')}", authority)
-    with pytest.raises(SystemExit, match=r"not believed: Hostname mismatch, .* 'localhost'"):
+    with pytest.raises(SystemExit, match=r"not trusted: Hostname mismatch, .* 'localhost'"):
         await redis.connect_or_exit(named)
 
 

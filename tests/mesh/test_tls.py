@@ -158,8 +158,8 @@ def test_all_files_or_none(files: Files, tmp_path: Path) -> None:
     for wrong, told in (
         (files._replace(key=""), "go together"),
         (files._replace(ca=str(tmp_path / "none")), "cannot be read"),
-        (files._replace(certificate=str(garbage)), "no certificate and its key"),
-        (files._replace(key=files.certificate), "no certificate and its key"),
+        (files._replace(certificate=str(garbage)), "not a certificate and its key"),
+        (files._replace(key=files.certificate), "not a certificate and its key"),
         (files._replace(ca=str(garbage)), "holds no certificates"),
     ):
         with pytest.raises(SettingError, match=told):

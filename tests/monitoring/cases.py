@@ -84,7 +84,7 @@ CASES: Final = (
         "all gateways are gone",
         {**one(registry.STREAMS, "3x20 stale"), **one(registry.STREAMS, "0x16 stale", "pod-2")},
         "8m",
-        summary="No gateway in shop tells its metrics.",
+        summary="No gateway in shop reports its metrics.",
     ),
     Case(
         "JourneymeshGatewayGone",
@@ -310,7 +310,7 @@ CASES: Final = (
         {**up("1x20 0x60", "pod-1"), **one(registry.DEPENDENCY_UP, "1x20 stale", dependency="store")},
         "11m",
         {"pod": "pod-1", "instance": "pod-1:9464", "job": "mesh"},
-        "pod-1 in shop does not tell its metrics.",
+        "pod-1 in shop does not report its metrics.",
     ),
     Case(
         "JourneymeshProcessGone",

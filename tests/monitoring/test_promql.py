@@ -15,9 +15,9 @@ from monitoring.promql import (
     like,
     quantile,
     rate,
+    reported,
     share,
     summed,
-    told,
     unlike,
 )
 from monitoring.rules import rule
@@ -52,7 +52,7 @@ def test_expressions_read_as_promql() -> None:
         (lambda: share(rate(registry.EVENTS, "5m"), summed(rate(registry.EVENTS, "5m"))), "never match"),
         (lambda: gauge(registry.STREAMS).where(gauge(registry.LAG), "shard"), "no label shard"),
         (lambda: gauge(registry.LAG).where(gauge(registry.STREAMS), "shard"), "no label shard"),
-        (lambda: told("node_load1"), "Nobody tells node_load1"),
+        (lambda: reported("node_load1"), "No process reports node_load1"),
     ],
 )
 def test_what_would_find_nothing_is_refused(wrong: Callable[[], Vector], why: str) -> None:

@@ -13,7 +13,7 @@ from mesh.registry import METRICS, Kind
 from monitoring.alert import REAL_PACE
 from monitoring.alerts import alerts
 from monitoring.dashboards import DASHBOARDS
-from monitoring.promql import SELF_TOLD, TARGET_LABELS
+from monitoring.promql import SELF_REPORTED, TARGET_LABELS
 from monitoring.written import CHART, ROOT, files
 from tests.monitoring.reading import names
 
@@ -21,7 +21,7 @@ FILES = files()
 
 SUFFIXES = {Kind.COUNTER: ("_total",), Kind.GAUGE: ("",), Kind.HISTOGRAM: ("_bucket", "_sum", "_count")}
 LABELS = {each.name + suffix: set(each.labels) for each in METRICS for suffix in SUFFIXES[each.kind]} | {
-    name: set[str]() for name in SELF_TOLD
+    name: set[str]() for name in SELF_REPORTED
 }
 RULES: list[dict[str, Any]] = yaml.safe_load((CHART / "rules" / "journeymesh.yaml").read_text())["groups"][0]["rules"]
 SHOWN: dict[str, dict[str, Any]] = {
@@ -128,7 +128,7 @@ def test_a_dashboard_has_the_shape_grafana_imports(name: str) -> None:
 
 
 def test_dashboards_and_panels_have_names_of_their_own() -> None:
-    assert len({each.title for each in DASHBOARDS}) == len(DASHBOARDS) == len(SHOWN)
+    assert len({each["title"] for each in DASHBOARDS.values()}) == len(DASHBOARDS) == len(SHOWN)
     for name, dashboard in SHOWN.items():
         titles = [each["title"] for each in panels(dashboard)]
         assert len(titles) == len(set(titles)), name

@@ -1,7 +1,7 @@
 """Archives for tests, written range by range."""
 
-from services.ingest.adapters.archive_files import ParquetArchive
-from services.ingest.domain.archive import HOUR_US, Plan, hours_of
+from services.ingest.archive.adapters.files import ParquetArchive
+from services.ingest.archive.domain.layout import HOUR_US, Plan, hours_of
 from tests.archive.rows import EventRow, records
 from tests.builders import NOW_US, event
 

@@ -8,11 +8,11 @@ import msgspec
 from journeymesh.common.v1 import event_pb2
 
 from mesh.applied import derived_id
-from offline.decided import Record
-from offline.what_if import _decision_rows, _packed
-from services.ingest.adapters.archive_events import Archived
-from services.ingest.adapters.archive_files import ParquetArchive
-from services.ingest.domain.archive import Plan, hours_of
+from offline.decisions.archived import Record
+from offline.decisions.what_if import _decision_rows, _packed
+from services.ingest.archive.adapters.event_rows import Archived
+from services.ingest.archive.adapters.files import ParquetArchive
+from services.ingest.archive.domain.layout import Plan, hours_of
 from services.intervention.decision.domain.decision import Exceptional, derive
 from services.intervention.decision.domain.facts import LEVEL_NAMES, Assessment, Indicator
 from services.intervention.decision.domain.ledger import Block, facts_at
@@ -80,13 +80,13 @@ class Log:
         self._add(user_id, kind, at_us, assessment("low", "any"), members)
 
     def records(self) -> list[Record]:
-        """The stream as `decided.records` gives it, an event a record."""
+        """The stream as `archived.records` gives it, an event a record."""
         plain = [
             Record(SHARD, number, {0: Archived(SHARD, number, 0, each, is_set_aside=False)}, {}, 0)
             for number, each in enumerate(self._events)
         ]
         packed = _packed(plain, dict(enumerate(self.blocks)), self.policy)
-        return [each._replace(decided={0: packed[each.sequence, 0]}) for each in plain]
+        return [each._replace(decisions={0: packed[each.sequence, 0]}) for each in plain]
 
     async def write(self, into: ParquetArchive) -> None:
         """Archives the stream."""

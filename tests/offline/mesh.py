@@ -22,14 +22,21 @@ from mesh.states.memory import MemoryShards, MemoryState
 from mesh.streams.memory import MemoryStream
 from records.table import of_events
 from services.features.servicer import FeaturesServicer
-from services.ingest import archiver, dispatcher
-from services.ingest.adapters.archive_files import ParquetArchive
-from services.ingest.adapters.archive_plans import MemoryPlans
-from services.ingest.adapters.event_log import StreamEventLog
-from services.ingest.adapters.memory import MemoryApplied, MemoryFailedEvents, MemorySeenEvents, MemorySetAside
-from services.ingest.archiver import Archiver
-from services.ingest.dispatcher import Dispatcher
-from services.ingest.steps import Peers, Steps
+from services.features.usecases import Features
+from services.ingest.archive import archiver
+from services.ingest.archive.adapters.files import ParquetArchive
+from services.ingest.archive.adapters.plans import MemoryPlans
+from services.ingest.archive.archiver import Archiver
+from services.ingest.dispatch import dispatcher
+from services.ingest.dispatch.dispatcher import Dispatcher
+from services.ingest.dispatch.steps import Peers, Steps
+from services.ingest.events.adapters.event_log import StreamEventLog
+from services.ingest.events.adapters.memory import (
+    MemoryApplied,
+    MemoryFailedEvents,
+    MemoryFailedRecords,
+    MemorySeenEvents,
+)
 from services.intervention.bootstrap import in_memory
 from services.intervention.servicer import InterventionServicer
 from services.scoring.adapters.model_directory import ModelDirectory
@@ -89,14 +96,14 @@ async def running(folder: Path, document: str = DOCUMENT) -> AsyncIterator[Mesh]
         lambda to: add_VideoServiceServicer_to_server(
             VideoServicer(Playback(MemoryState(), MemoryShards()), Metrics()), to
         ),
-        lambda to: add_FeaturesServiceServicer_to_server(FeaturesServicer(features, Metrics()), to),
+        lambda to: add_FeaturesServiceServicer_to_server(FeaturesServicer(Features(features), Metrics()), to),
         lambda to: add_ScoringServiceServicer_to_server(
             ScoringServicer(Scoring(ModelDirectory(MODELS), MemoryState()), Metrics()), to
         ),
         lambda to: add_InterventionServiceServicer_to_server(InterventionServicer(*interventions, Metrics()), to),
     ]
     stream = MemoryStream(shard_count=2)
-    log, seen, set_aside = StreamEventLog(stream), MemorySeenEvents(), MemorySetAside()
+    log, seen, set_aside = StreamEventLog(stream), MemorySeenEvents(), MemoryFailedRecords()
     dispatched = MemoryLeases(lambda: NOW_US)
     async with serving("127.0.0.1:0", registers, [], {}, traced) as port:
         target = f"127.0.0.1:{port}"
@@ -106,7 +113,7 @@ async def running(folder: Path, document: str = DOCUMENT) -> AsyncIterator[Mesh]
                 leases=dispatched,
                 steps=Steps("events", seen, log, Peers.dial(target, target, target, target, traced), traced),
                 failed=MemoryFailedEvents(),
-                set_aside=set_aside,
+                failed_records=set_aside,
                 applied=MemoryApplied(),
                 clock=lambda: NOW_US,
                 limits=dispatcher.Limits(100, 0, 0.5),
@@ -120,7 +127,7 @@ async def running(folder: Path, document: str = DOCUMENT) -> AsyncIterator[Mesh]
                 plans=MemoryPlans(),
                 archive=ParquetArchive(f"file://{folder}"),
                 seen=seen,
-                set_aside=set_aside,
+                failed_records=set_aside,
                 intervention=InterventionServiceStub(dialled),
                 limits=archiver.Limits(flush_events=20, rest_seconds=0),
                 metrics=Metrics(),

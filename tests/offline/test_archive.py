@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from offline import archive
 from offline.archive import Window
-from services.ingest.adapters.archive_files import ParquetArchive
-from services.ingest.domain.archive import Gap, hour_of
+from services.ingest.archive.adapters.files import ParquetArchive
+from services.ingest.archive.domain.layout import Gap, hour_of
 from tests.builders import NOW_US
 from tests.offline.archives import write
 

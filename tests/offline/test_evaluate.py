@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from offline import evaluate, metrics, training
-from offline.snapshots import table
+from offline import evaluate
+from offline.training import fitting, metrics
+from offline.training.snapshots import table
 from services.scoring.adapters.model_directory import ModelDirectory
 from tests.offline.courses import made_up, real
 from tests.scoring.builders import MODELS
@@ -62,11 +63,11 @@ def test_the_baselines_stand_beside_the_model() -> None:
 
 def test_the_live_model_is_as_good_as_its_card_says() -> None:
     journeys = real()
-    is_kept_back = training.kept_back(np.array([journey.user_id for journey in journeys]))
+    is_kept_back = fitting.kept_back(np.array([journey.user_id for journey in journeys]))
     snapshots = table(journey for journey, kept in zip(journeys, is_kept_back, strict=True) if kept)
     model = ModelDirectory(MODELS).live()
     described = msgspec.json.decode((MODELS / model.card.version / "model.json").read_bytes())
-    for moments, part in training.parts(snapshots).items():
+    for moments, part in fitting.parts(snapshots).items():
         told = described["metrics"][f"other users, {moments}"]
         assert evaluate.evaluate(model, part)["model"] == pytest.approx(told["model"], abs=1e-9)
     weekly = described["metrics"]["other users, weekly"]

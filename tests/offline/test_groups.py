@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from journeymesh.common.v1 import event_pb2
 
-from offline.decided import Record
-from offline.deriving import Deriving, Journeys
-from offline.what_if import Others, Span, WhatIf, _packed
+from offline.decisions.archived import Record
+from offline.decisions.deriving import Deriving, Journeys
+from offline.decisions.what_if import Alternative, Span, WhatIf, _packed
 from records.table import of_events
-from services.ingest.adapters.archive_events import Archived
-from services.ingest.translation.groups import Groups, each_alone, groups_of
-from services.ingest.translation.messages import Rows
+from services.ingest.archive.adapters.event_rows import Archived
+from services.ingest.dispatch.translation.groups import Groups, each_alone, groups_of
+from services.ingest.events.translation.records import Rows
 from services.intervention.decision.domain import ledger
 from services.intervention.decision.domain.ledger import Block
 from services.scoring.adapters.model_directory import load
@@ -126,10 +126,10 @@ def test_what_was_decided_event_by_event_derives_so(judge: object) -> None:
             blocks = await deriving.derive(await journeys.apply(SHARD, [number], rows, groups), MODEL, EAGER)
             record = Record(SHARD, number, events, {}, 0)
             decided = {index: row for (_, index), row in _packed([record], blocks, EAGER).items()}
-            made.append(record._replace(decided=decided))
+            made.append(record._replace(decisions=decided))
         return made
 
-    found = WhatIf({EAGER.version: EAGER}, {MODEL.card.version: MODEL}, Others(), Span(0, 1 << 62))
+    found = WhatIf({EAGER.version: EAGER}, {MODEL.card.version: MODEL}, Alternative(), Span(0, 1 << 62))
     told = asyncio.run(archived())
     asyncio.run(found.run(told))
     assert found.findings.compared_count == (12 if judge is each_alone else 3)

@@ -13,13 +13,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sklearn.preprocessing import TargetEncoder
 
-from offline.decided import Record
-from offline.learning import Context, Lesson, Outcomes, Tallies, Tally, lessons
-from offline.observed import Observations, Reward
-from offline.policy_value import Evaluation, evaluate
-from offline.rewriting import rewritten
-from offline.what_if import Span
-from services.ingest.adapters.archive_events import Archived
+from offline.decisions.archived import Record
+from offline.decisions.learning import Context, LearnedPrior, Outcomes, Tallies, Tally, learned_priors
+from offline.decisions.observed import Observations, Reward
+from offline.decisions.policy_value import Evaluation, evaluate
+from offline.decisions.rewriting import rewritten
+from offline.decisions.what_if import Span
+from services.ingest.archive.adapters.event_rows import Archived
 from services.intervention.decision.domain import user_state
 from services.intervention.decision.domain.facts import Outcome, OutcomeReport
 from services.intervention.decision.domain.ledger import facts_at
@@ -117,7 +117,7 @@ def test_each_intervention_counts_once_for_what_became_of_it(steps: list[tuple[i
                 log.report("ada", made, what, at_us)
     log.see("bob", "page_view", NOW_US + 25 * HOUR_US)
     records = [
-        each._replace(decided={0: {**each.decided[0], "withdrawn": solved.get(number)}})
+        each._replace(decisions={0: {**each.decisions[0], "withdrawn": solved.get(number)}})
         for number, each in enumerate(log.records())
     ]
     assert counted(ONE, records) == ({"guide": {Context("high", "technical"): tally}} if tally.total else {})
@@ -250,7 +250,7 @@ def test_the_service_counts_the_same_for_the_user(steps: list[tuple[int, str, in
     assert found == helped.learned
 
 
-def mean(lesson: Lesson) -> float:
+def mean(lesson: LearnedPrior) -> float:
     return lesson.after.accepted / (lesson.after.accepted + lesson.after.refused)
 
 
@@ -268,7 +268,7 @@ STATED: Final = tree(
 
 def test_a_context_is_drawn_to_its_action_and_that_to_what_was_stated() -> None:
     tallies = {"guide": {Context("high", "technical"): Tally(8, 2), Context("high", "any"): Tally(1, 9)}}
-    found = {each.context: each for each in lessons(policy_of(STATED), tallies, 5)}
+    found = {each.context: each for each in learned_priors(policy_of(STATED), tallies, 5)}
     overall = (9 + 5 * 0.2) / (20 + 5)
     expected = {
         Context("high", "technical"): (8 + 5 * overall) / 15,
@@ -293,7 +293,7 @@ def test_contexts_are_shrunk_as_scikit_learn_does_it() -> None:
     encoded = dict(zip(encoder.categories_[0], encoder.encodings_[0], strict=True))
     # Where the stated prior is what all outcomes together tell, the action's ratio is the mean of all.
     policy = policy_of(tree(action("guide", prior={"accepted": 16, "refused": 30})))
-    found = {each.context: mean(each) for each in lessons(policy, {"guide": tallies}, 7.0)}
+    found = {each.context: mean(each) for each in learned_priors(policy, {"guide": tallies}, 7.0)}
     assert {f"{each}": found[each] for each in tallies} == pytest.approx(encoded, rel=1e-5)
 
 
@@ -314,7 +314,7 @@ strengths = st.floats(1e-3, 1e6)
 @settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["guide", "call"]), tallies_of_action.filter(bool)), st.floats(0.1, 1e4))
 def test_the_document_that_is_written_means_what_was_learned(tallies: Tallies, strength: float) -> None:
-    before, learned = policy_of(STATED), lessons(policy_of(STATED), tallies, strength)
+    before, learned = policy_of(STATED), learned_priors(policy_of(STATED), tallies, strength)
     text, _ = rewritten(yaml.safe_dump(STATED), "learned", learned)
     after = policy_of(parse(text))
     for name in ("guide", "call"):
@@ -335,7 +335,7 @@ def test_priors_stay_positive_and_of_the_stated_strength(
     tallies: Mapping[Context, Tally], accepted: float, refused: float, strength: float
 ) -> None:
     policy = policy_of(tree(action("guide", prior={"accepted": accepted, "refused": refused})))
-    for each in lessons(policy, {"guide": tallies}, strength):
+    for each in learned_priors(policy, {"guide": tallies}, strength):
         assert min(each.after.accepted, each.after.refused) > 0
         assert each.after.accepted + each.after.refused == pytest.approx(accepted + refused, rel=1e-5)
 
@@ -345,7 +345,7 @@ def test_without_outcomes_the_document_means_the_same(name: str) -> None:
     document = (POLICIES / f"{name}.yaml").read_text()
     tree_ = parse(document)
     assert isinstance(tree_, dict)
-    text, has_comments = rewritten(document, "other", lessons(policy_of(tree_), {}, 5))
+    text, has_comments = rewritten(document, "other", learned_priors(policy_of(tree_), {}, 5))
     assert policy_of(parse(text)) == policy_of({**tree_, "version": "other"})
     assert has_comments
     assert [new for old, new in zip(document.split("\n"), text.split("\n"), strict=True) if old != new] == [
@@ -361,7 +361,7 @@ def test_comments_and_what_is_merged_are_kept(name: str, taught: list[str]) -> N
     document = (POLICIES / f"{name}.yaml").read_text()
     before = policy_of(parse(document))
     tallies = {each: {Context("medium", "technical"): Tally(30, 1)} for each in taught}
-    text, has_comments = rewritten(document, "other", lessons(before, tallies, 5))
+    text, has_comments = rewritten(document, "other", learned_priors(before, tallies, 5))
     assert has_comments
     assert [each for each in document.split("\n") if each.startswith("#")] == [
         each for each in text.split("\n") if each.startswith("#")
@@ -398,7 +398,7 @@ LAYOUTS: Final = {
 def test_any_layout_comes_to_the_same_policy(document: str, *, is_kept: bool) -> None:
     before = policy_of(parse(document))
     tallies = {each: {Context("high", "any"): Tally(3, 9)} for each in ("guide", "call")}
-    learned = lessons(before, tallies, 5)
+    learned = learned_priors(before, tallies, 5)
     text, has_comments = rewritten(document, "1.5", learned)
     assert has_comments is is_kept
     after = policy_of(parse(text))
@@ -408,7 +408,7 @@ def test_any_layout_comes_to_the_same_policy(document: str, *, is_kept: bool) ->
         assert [(one.level, one.difficulty, one.accepted, one.refused) for one in each.contexts] == expected
 
 
-def lesson_prior(lesson: Lesson) -> tuple[float, float]:
+def lesson_prior(lesson: LearnedPrior) -> tuple[float, float]:
     return lesson.after.accepted, lesson.after.refused
 
 
@@ -465,7 +465,7 @@ def tried(log: Log, contexts: list[Context | None], other: Policy) -> Evaluation
 
 def test_what_was_learned_is_worth_more_where_the_best_action_depends_on_the_context() -> None:
     log, _ = simulated(1, 2_000)
-    learned = lessons(log.policy, counted(log.policy, log.records()), 5)
+    learned = learned_priors(log.policy, counted(log.policy, log.records()), 5)
     other = policy_of(parse(rewritten(json.dumps(LOGGING), "learned", learned).text))
     # Tried on users it has not learned from.
     value = tried(*simulated(2, 2_000), other)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from offline.observed import Observations, Reward
+from offline.decisions.observed import Observations, Reward
 from services.intervention.policy.adapters.yaml import parse
 from services.intervention.policy.domain.interpretation import policy_of
 from tests.builders import MINUTE_US, NOW_US

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 
-from offline.policy_value import Evaluation, Logged, Value, evaluate
+from offline.decisions.policy_value import Evaluation, Logged, Value, evaluate
 
 RUNS = 400
 # Rewards of four kinds of users by three actions; the best action differs.

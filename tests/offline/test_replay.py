@@ -19,11 +19,11 @@ from journeymesh.common.v1 import event_pb2
 from offline import archive, replay
 from offline.datasets import simulator
 from offline.replay import Replay
-from services.features import usecases
 from services.features.domain.state import State
 from services.features.domain.vector import FEATURE_NAMES, vector
-from services.ingest.adapters.archive_events import Archived
-from services.ingest.adapters.archive_files import ParquetArchive
+from services.features.usecases import Features
+from services.ingest.archive.adapters.event_rows import Archived
+from services.ingest.archive.adapters.files import ParquetArchive
 from tests.builders import MINUTE_US, NOW_US, SECOND_US, event
 from tests.features.stored import encode
 from tests.offline.archives import write
@@ -84,7 +84,7 @@ async def replayed(folder: Path) -> Replay:
 async def assert_as_served(mesh: Mesh, replaying: Replay) -> None:
     states = await replaying.states()
     for user_id, mine in states.items():
-        served = await usecases.read_state(mesh.features, user_id)
+        served = await Features(mesh.features).read(user_id)
         assert encode(mine) == encode(served)
         assert vector(mine) == vector(served)
 

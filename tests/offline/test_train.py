@@ -6,10 +6,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from offline import additive, parity, train, training
+from offline import train
 from offline.datasets import oulad
-from offline.snapshots import HORIZON_DAYS, Table, snapshots, table
-from offline.training import Trained
+from offline.training import additive, fitting, parity
+from offline.training.fitting import Trained
+from offline.training.snapshots import HORIZON_DAYS, Table, snapshots, table
 from services.features.domain import journey as features
 from services.features.domain.state import DAY_US, State
 from services.features.domain.vector import vector
@@ -27,7 +28,7 @@ def course() -> Table:
 @pytest.fixture(scope="module")
 def trained(course: Table) -> Trained:
     """What training on them gives."""
-    return training.train(course, oulad.MEASURED, "made-up")
+    return fitting.train(course, oulad.MEASURED, "made-up")
 
 
 def test_a_label_is_no_event_in_the_next_14_days() -> None:
@@ -64,7 +65,7 @@ def test_every_event_of_the_first_day_is_looked_at() -> None:
 
 
 def test_training_twice_gives_the_same_bytes(course: Table, trained: Trained) -> None:
-    assert training.train(course, oulad.MEASURED, "made-up") == trained
+    assert fitting.train(course, oulad.MEASURED, "made-up") == trained
 
 
 def test_it_learns(trained: Trained) -> None:
@@ -74,19 +75,19 @@ def test_it_learns(trained: Trained) -> None:
 
 
 def test_the_sum_of_steps_is_the_model(course: Table) -> None:
-    model = training.fit(course, oulad.MEASURED)
+    model = fitting.fit(course, oulad.MEASURED)
     read = additive.read(model, course.values)
     logits = read.baseline + read.terms(course.values).sum(axis=1)
     np.testing.assert_allclose(1 / (1 + np.exp(-logits)), model.predict_proba(course.values)[:, 1], atol=1e-12)
     np.testing.assert_allclose(read.terms(course.values).mean(axis=0), 0.0, atol=1e-9)
     for name, steps in zip(FEATURES, read.steps, strict=True):
         assert (name in oulad.MEASURED) or not len(steps.bounds)
-        rises = np.diff(steps.values) * training.DIRECTIONS.get(name, 0)
-        assert (rises >= -1e-12).all() or name not in training.DIRECTIONS
+        rises = np.diff(steps.values) * fitting.DIRECTIONS.get(name, 0)
+        assert (rises >= -1e-12).all() or name not in fitting.DIRECTIONS
 
 
 def test_a_value_on_a_bound_falls_on_the_same_side(course: Table) -> None:
-    model = training.fit(course, oulad.MEASURED)
+    model = fitting.fit(course, oulad.MEASURED)
     read = additive.read(model, course.values)
     rows = np.repeat(course.values[:1], 500, axis=0)
     for index, steps in enumerate(read.steps):
@@ -96,17 +97,17 @@ def test_a_value_on_a_bound_falls_on_the_same_side(course: Table) -> None:
 
 
 def test_an_export_that_says_something_else_is_refused(course: Table) -> None:
-    model = training.fit(course, oulad.MEASURED)
+    model = fitting.fit(course, oulad.MEASURED)
     read = additive.read(model, course.values)
     with pytest.raises(parity.ParityError):
         parity.require(additive.to_onnx(additive.Additive(read.baseline + 1e-3, read.steps), []), model, course.values)
 
 
 def test_a_model_of_interactions_is_refused(course: Table) -> None:
-    model = training.fit(course, oulad.MEASURED)
+    model = fitting.fit(course, oulad.MEASURED)
     boosted = model.calibrated_classifiers_[0].estimator
     boosted.set_params(interaction_cst=None, monotonic_cst=None, max_iter=5).fit(course.values, course.is_gone)
-    with pytest.raises(ValueError, match="only one is additive"):
+    with pytest.raises(ValueError, match="an additive model has one per tree"):
         additive.read(model, course.values)
 
 
@@ -124,7 +125,7 @@ def test_what_is_written_can_be_served_and_is_written_once(trained: Trained, tmp
 
 
 def test_a_small_sample_of_real_behaviour_trains_and_exports() -> None:
-    trained = training.train(table(real()[::16]), oulad.MEASURED, "oulad")
+    trained = fitting.train(table(real()[::16]), oulad.MEASURED, "oulad")
     assert trained.parity_difference <= parity.LIMIT
     assert set(trained.shapes) <= oulad.MEASURED
     report = trained.reports["other users, weekly"]

@@ -20,21 +20,22 @@ from journeymesh.common.v1 import event_pb2
 from journeymesh.intervention.v1 import intervention_pb2
 
 from cli import replay
-from gateway.rows import Rows
-from gateway.transcode import Stamp, read_event
+from gateway.accepting.rows import Rows
+from gateway.formats.native import EventSink, Stamp, read_event
 from mesh.applied import derived_id
-from offline import archive, decided
+from offline import archive
 from offline.datasets import simulator
-from offline.decided import Record, Row
-from offline.deriving import Deriving, Journeys
-from offline.observed import Reward
-from offline.policy_value import evaluate
-from offline.what_if import Findings, Others, Span, UnknownVersionError, WhatIf, _packed, _rows
-from services.ingest.adapters import archive_decisions
-from services.ingest.adapters.archive_events import Archived
-from services.ingest.adapters.archive_files import ParquetArchive
-from services.ingest.domain.archive import DecisionRow, Versions
-from services.ingest.translation.groups import groups_of
+from offline.decisions import archived
+from offline.decisions.archived import Record, Row
+from offline.decisions.deriving import Deriving, Journeys
+from offline.decisions.observed import Reward
+from offline.decisions.policy_value import evaluate
+from offline.decisions.what_if import Alternative, Findings, Span, UnknownVersionError, WhatIf, _packed, _rows
+from services.ingest.archive.adapters import decision_rows
+from services.ingest.archive.adapters.event_rows import Archived
+from services.ingest.archive.adapters.files import ParquetArchive
+from services.ingest.archive.domain.layout import DecisionRow, Versions
+from services.ingest.dispatch.translation.groups import groups_of
 from services.intervention.decision.domain import ledger as pages
 from services.intervention.decision.domain.decision import derive
 from services.intervention.decision.domain.facts import (
@@ -109,7 +110,7 @@ def simulated() -> list[event_pb2.Event]:
     for each in simulator.events(USERS, seed=5):
         at = dt.datetime.fromisoformat(str(each["timestamp"]))
         stamp = Stamp(int(at.timestamp() * 1_000_000), bytes(range(16)), bytes(8))
-        read_event(msgspec.json.encode(each), rows.add, stamp, lambda: "")
+        read_event(msgspec.json.encode(each), EventSink(rows.add, stamp, lambda: ""))
     left_out = {event_pb2.EVENT_TYPE_SESSION_END, event_pb2.EVENT_TYPE_PURCHASE}
     return [each for each in rows.table().events() if each.event_type not in left_out]
 
@@ -149,12 +150,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def records(folder: Path) -> list[Record]:
     """What the archive has."""
     files = ParquetArchive(f"file://{folder}")
-    return list(decided.records(files, archive.contents(files), lambda events: events))
+    return list(archived.records(files, archive.contents(files), lambda events: events))
 
 
 def replayed(
     records: Sequence[Record],
-    others: Others = Others(),  # noqa: B008 - a value
+    others: Alternative = Alternative(),  # noqa: B008 - a value
     window: Span = EVER,
     policies: Sequence[Policy] = (LOGGED,),
 ) -> Findings:
@@ -167,12 +168,12 @@ def replayed(
 def test_ten_thousand_decisions_are_derived_again_with_zero_differences(records: list[Record]) -> None:
     found = replayed(records)
     assert found.event_count == sum(len(each.events) for each in records)
-    assert found.compared_count == sum(len(each.decided) for each in records) > 10_000
+    assert found.compared_count == sum(len(each.decisions) for each in records) > 10_000
     assert found.different_count == found.undecided_count == found.duplicate_count == 0
     assert found.differences == []
     assert found.actions.total() > 50
     # It is not that nothing was compared: what had a choice was told whole.
-    whole = [row for each in records for row in each.decided.values() if row["propensity"] not in {None, 1.0}]
+    whole = [row for each in records for row in each.decisions.values() if row["propensity"] not in {None, 1.0}]
     assert len(whole) > 100
 
 
@@ -235,9 +236,9 @@ def alone(record: Record, index: int, row: Row) -> DecisionRow:
 def test_ten_thousand_decisions_are_derived_from_their_rows_with_zero_differences(records: list[Record]) -> None:
     count = 0
     for shard, its in itertools.groupby(records, key=lambda each: each.shard):
-        rows = [(record, index, row) for record in its for index, row in record.decided.items()]
+        rows = [(record, index, row) for record in its for index, row in record.decisions.items()]
         sequences = [row["sequence"] for _, _, row in rows]
-        derived = archive_decisions.batch(shard, sequences, [alone(*each) for each in rows]).to_pylist()
+        derived = decision_rows.batch(shard, sequences, [alone(*each) for each in rows]).to_pylist()
         assert derived == [row for _, _, row in rows]
         count += len(rows)
     assert count > 10_000
@@ -257,11 +258,11 @@ def test_a_single_bit_is_found(records: list[Record], column: str, change: Calla
     number, index, row = next(
         (number, index, row)
         for number, each in enumerate(records)
-        for index, row in each.decided.items()
+        for index, row in each.decisions.items()
         if (len(row["reasons"]) > 1 if column == "reasons" else row["intervention"])
     )
-    doctored = {**records[number].decided, index: {**row, column: change(row[column])}}
-    found = replayed([*records[:number], records[number]._replace(decided=doctored)])
+    doctored = {**records[number].decisions, index: {**row, column: change(row[column])}}
+    found = replayed([*records[:number], records[number]._replace(decisions=doctored)])
     assert found.different_count == 1
     ((decision_id, columns),) = found.differences
     assert (decision_id, columns) == (row["decision_id"], [column])
@@ -270,27 +271,27 @@ def test_a_single_bit_is_found(records: list[Record], column: str, change: Calla
 @pytest.fixture(scope="module")
 def always(records: list[Record]) -> Findings:
     """What a policy without chance would have done."""
-    return replayed(records, Others(policy=ALWAYS))
+    return replayed(records, Alternative(policy=ALWAYS))
 
 
 def test_a_window_is_compared_and_what_came_before_it_is_run(records: list[Record]) -> None:
-    times = sorted(record.events[index].event.received_time_us for record in records for index in record.decided)
+    times = sorted(record.events[index].event.received_time_us for record in records for index in record.decisions)
     window = Span(times[len(times) // 3], times[len(times) // 2])
-    found = replayed(records, Others(policy=NEVER), window)
+    found = replayed(records, Alternative(policy=NEVER), window)
     assert found.compared_count == sum(window.start_us <= each < window.stop_us for each in times)
     assert found.different_count == 0
-    made = sum(row["kind"] == "intervene" for each in records for row in each.decided.values())
+    made = sum(row["kind"] == "intervene" for each in records for row in each.decisions.values())
     assert found.other_actions.total() == 0 < found.actions.total() < made
 
 
 def test_what_had_no_decision_or_stood_there_twice_is_told(records: list[Record]) -> None:
-    lost, twice = records[100]._replace(decided={}), records[200]._replace(duplicate_count=2)
+    lost, twice = records[100]._replace(decisions={}), records[200]._replace(duplicate_count=2)
     found = replayed([*records[:100], lost, *records[101:200], twice])
-    assert (found.undecided_count, found.duplicate_count, found.different_count) == (len(records[100].decided), 2, 0)
+    assert (found.undecided_count, found.duplicate_count, found.different_count) == (len(records[100].decisions), 2, 0)
 
 
 def test_the_same_policy_changes_nothing(records: list[Record]) -> None:
-    found = replayed(records[:3_000], Others(policy=LOGGED))
+    found = replayed(records[:3_000], Alternative(policy=LOGGED))
     assert found.changed_count == 0
     assert found.other_actions == found.actions
     value = evaluate(found.observations.logged(Reward.CONVERTED))
@@ -307,10 +308,10 @@ def test_another_policy_is_told_by_what_it_changes(always: Findings) -> None:
 
 
 def test_another_model_is_asked(records: list[Record]) -> None:
-    found = replayed(records[:3_000], Others(model=Gloomy()))
+    found = replayed(records[:3_000], Alternative(model=Gloomy()))
     assert found.different_count == 0
     assert found.other_actions.total() > found.actions.total()
-    assert replayed(records[:3_000], Others(model=next(iter(known_models().values())))).changed_count == 0
+    assert replayed(records[:3_000], Alternative(model=next(iter(known_models().values())))).changed_count == 0
 
 
 def test_the_value_of_always_helping_is_what_helping_was_worth(records: list[Record], always: Findings) -> None:
@@ -323,13 +324,13 @@ def test_the_value_of_always_helping_is_what_helping_was_worth(records: list[Rec
     taken_up = evaluate(always.observations.logged(Reward.ACCEPTED))
     assert taken_up.doubly_robust.lower < 0.5 < taken_up.doubly_robust.upper
     # Never to help is worth what users did alone.
-    silent = evaluate(replayed(records, Others(policy=NEVER)).observations.logged(Reward.CONVERTED))
+    silent = evaluate(replayed(records, Alternative(policy=NEVER)).observations.logged(Reward.CONVERTED))
     assert silent.doubly_robust.lower < ALONE < silent.doubly_robust.upper
 
 
 def test_what_the_log_never_tried_is_told(records: list[Record]) -> None:
     eager = policy_of(LOGGING | {"version": "eager", "trigger": {"score": 40, "strong_signals": 1}})
-    found = replayed(records[:3_000], Others(policy=eager))
+    found = replayed(records[:3_000], Alternative(policy=eager))
     assert evaluate(found.observations.logged(Reward.CONVERTED)).unsupported > 0.05
 
 
@@ -337,7 +338,7 @@ def test_users_who_were_held_out_are_no_witnesses(records: list[Record], always:
     everybody = [
         row
         for each in records
-        for row in each.decided.values()
+        for row in each.decisions.values()
         if row["propensity"] not in {None, 1.0} or "chose_nothing" in row["reasons"]
     ]
     held = sum("holdout" in row["reasons"] for row in everybody)
@@ -346,7 +347,7 @@ def test_users_who_were_held_out_are_no_witnesses(records: list[Record], always:
 
 
 def test_a_version_that_is_not_at_hand_is_told(records: list[Record]) -> None:
-    with pytest.raises(UnknownVersionError, match=f"decided by {LOGGED.version.replace('+', '.')}, which is not"):
+    with pytest.raises(UnknownVersionError, match=f"decisions by {LOGGED.version.replace('+', '.')}, which is not"):
         replayed(records, policies=[ALWAYS])
 
 
@@ -377,24 +378,24 @@ def undelivered() -> Undelivered:
             seen = event(f"e-{number}", event_time_us=at_us, received_time_us=at_us)
             record = Record("0", number, {0: Archived("0", number, 0, seen, is_set_aside=False)}, {}, 0)
             if number == 2:
-                await service.miss({"ada": (("i-0-0-0", "chat"),)})
+                await service.note_undelivered({"ada": (("i-0-0-0", "chat"),)})
             rows = _rows([record])
             applied = await journeys.apply("0", [number], rows, groups_of(rows))
             blocks = await service.derive(applied, model, policy)
             ((_, row),) = _packed([record], blocks, policy).items()
-            records.append(record._replace(decided={0: row}))
+            records.append(record._replace(decisions={0: row}))
         return records
 
     return Undelivered(policy, asyncio.run(serve()))
 
 
 def test_a_message_that_never_left_is_known_to_the_replay(undelivered: Undelivered) -> None:
-    kinds = [each.decided[0]["kind"] for each in undelivered.records]
+    kinds = [each.decisions[0]["kind"] for each in undelivered.records]
     assert kinds == ["intervene", "none", "intervene", "none"]
     found = replayed(undelivered.records, policies=[undelivered.policy])
     assert (found.compared_count, found.differences) == (4, [])
     # From the events alone nobody could know.
-    silent = [each._replace(decided={0: {**each.decided[0], "inputs": None}}) for each in undelivered.records]
+    silent = [each._replace(decisions={0: {**each.decisions[0], "inputs": None}}) for each in undelivered.records]
     assert any("kind" in each.columns for each in replayed(silent, policies=[undelivered.policy]).differences)
 
 
@@ -423,7 +424,7 @@ def test_the_command_proves_that_the_archive_derives(
     folder: Path, documents: Path, records: list[Record], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command("--archive", f"file://{folder}", "--policies", str(documents)) == 0
-    count = sum(len(each.decided) for each in records)
+    count = sum(len(each.decisions) for each in records)
     told = said(capsys)
     assert f"decisions compared │ {count:,}" in told
     assert f"equal │ {count:,}" in told
@@ -438,7 +439,7 @@ def test_the_command_tells_what_another_policy_changes(
     given = ["--archive", f"file://{folder}", "--policies", str(documents), "--policy", other, "--plot", str(plot)]
     assert command(*given, "--from", "2026-01-02T10:00:00Z", "--to", "2026-01-04T00:00") == 0
     told = said(capsys)
-    for words in ("Decided otherwise", "Interventions", "Value: converted", "other, doubly robust", "show_live_chat"):
+    for words in ("Changed decisions", "Interventions", "Value: converted", "other, doubly robust", "show_live_chat"):
         assert words in told
     assert plot.read_bytes().startswith(b"\x89PNG")
 
@@ -458,7 +459,7 @@ def test_without_a_library_that_draws_it_is_told_in_words_and_how_to_get_the_pic
     ended = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=False, timeout=120)
     told = " ".join(ended.stdout.split())
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    for words in ("Derived again", "Decided otherwise", "Value: converted", "pip install matplotlib"):
+    for words in ("Derived again", "Changed decisions", "Value: converted", "pip install matplotlib"):
         assert words in told
     assert not plot.exists()
 
@@ -467,7 +468,7 @@ def test_without_a_library_that_draws_it_is_told_in_words_and_how_to_get_the_pic
     ("given", "sentence"),
     [
         (["--archive", "somewhere"], "The archive's URL must be like"),
-        (["--policies", "."], "which is not at hand: put its document into"),
+        (["--policies", "."], "which is not available: put its document into"),
         (["--policy", "nowhere.yaml"], "nowhere.yaml is no policy"),
         (["--model", "nowhere"], "holds no complete model"),
     ],
@@ -498,11 +499,11 @@ def test_policies_are_found_by_the_versions_they_decided_as(
     for path in documents.glob("*.yaml"):
         (tmp_path / path.name).write_text(path.read_text())
     assert command(*given) == 1
-    assert "not at hand" in said(capsys)
+    assert "not available" in said(capsys)
     (tmp_path / "served.json").write_text(json.dumps({"policies": dated, "trouble": ""}))
     (tmp_path / "other.json").write_text("{}")
     assert command(*given) == 0
-    assert f"equal │ {sum(len(each.decided) for each in records):,}" in said(capsys)
+    assert f"equal │ {sum(len(each.decisions) for each in records):,}" in said(capsys)
 
 
 def test_an_archive_that_is_not_whole_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh.states.memory import MemoryState
-from offline.stories import STORIES, Step
+from offline.training.stories import STORIES, Step
 from services.features.domain import journey
 from services.features.domain.event import Click, Event, Kind
 from services.features.domain.state import State

@@ -26,7 +26,7 @@ def tracked(*patterns: str) -> list[Path]:
 
 
 def test_rooms_stay_small() -> None:
-    rooms = ("mesh", "records", "services", "gateway", "offline", "cli", "monitoring", "images", "helm")
+    rooms = ("topology", "mesh", "records", "services", "gateway", "offline", "cli", "monitoring", "images", "helm")
     long = {
         str(path.relative_to(ROOT)): lines
         for room in rooms
@@ -68,6 +68,10 @@ def test_the_table_of_settings_is_what_the_code_reads() -> None:
 
 def test_the_table_of_metrics_is_that_of_the_registry() -> None:
     assert reference.METRICS_PATH.read_text(encoding="utf-8") == reference.metrics_table(), "run `make docs`"
+
+
+def test_the_page_of_the_topology_is_what_the_code_reads() -> None:
+    assert reference.TOPOLOGY_PATH.read_text(encoding="utf-8") == reference.topology_page(), "run `make docs`"
 
 
 def test_every_link_in_the_documents_leads_somewhere() -> None:

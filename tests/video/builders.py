@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mesh.applied import Batch
 from mesh.states.memory import MemoryShards, MemoryState
-from services.video.domain.playback import Action, Beat, length_ms
+from services.video.domain.playback import Action, PlaybackEvent, length_ms
 from services.video.domain.trail import JITTER_MS
 from services.video.usecases import Playback
 
@@ -30,12 +30,12 @@ def beat(
     zone: str = "Europe/Berlin",
     received: float | None = None,
     is_guessed: bool = False,
-) -> Beat:
+) -> PlaybackEvent:
     """A beat that played from `start` to `end`, in seconds, made `at` seconds after the evening began."""
-    return Beat(
+    return PlaybackEvent(
         user_id=user,
         video_id=video,
-        viewing=viewing,
+        session_id=viewing,
         action=action,
         start_ms=round(start * 1000),
         end_ms=round(end * 1000),
@@ -51,11 +51,11 @@ def beat(
     )
 
 
-def plays(beats: Sequence[Beat]) -> list[tuple[Beat, int, int]]:
+def plays(beats: Sequence[PlaybackEvent]) -> list[tuple[PlaybackEvent, int, int]]:
     """What was played, in whole seconds told in milliseconds, as it is defined: in each run every second once."""
-    stretches: list[tuple[Beat, int, int]] = []
-    for who in {(each.user_id, each.video_id, each.viewing) for each in beats}:
-        own = {each for each in beats if (each.user_id, each.video_id, each.viewing) == who}
+    stretches: list[tuple[PlaybackEvent, int, int]] = []
+    for who in {(each.user_id, each.video_id, each.session_id) for each in beats}:
+        own = {each for each in beats if (each.user_id, each.video_id, each.session_id) == who}
         in_order = sorted(own, key=_in_time)
         run: set[int] = set()
         reach_ms = begun_ms = 0
@@ -71,18 +71,18 @@ def plays(beats: Sequence[Beat]) -> list[tuple[Beat, int, int]]:
     return stretches
 
 
-def _in_time(of: Beat) -> tuple[int, int, int, int]:
+def _in_time(of: PlaybackEvent) -> tuple[int, int, int, int]:
     return of.at_us, of.end_ms, 0 if of.action is Action.SEEK else of.end_ms - of.start_ms, of.action
 
 
-def in_time(beats: Sequence[Beat]) -> list[Beat]:
+def in_time(beats: Sequence[PlaybackEvent]) -> list[PlaybackEvent]:
     """Beats in the order of their time."""
     return sorted(beats, key=_in_time)
 
 
 def played(
     start: int, end: int, *, at: int = 0, user: str = "ada", video: str = "v", viewing: str = "w1"
-) -> list[Beat]:
+) -> list[PlaybackEvent]:
     """Beats every ten seconds from `start` to `end`."""
     return [
         beat(second, min(second + 10, end), at=at + second - start + 10, user=user, video=video, viewing=viewing)
@@ -90,7 +90,7 @@ def played(
     ]
 
 
-def keen_learner() -> list[Beat]:
+def keen_learner() -> list[PlaybackEvent]:
     """Worked example 3: 85% of ten minutes, three replayed segments, much interaction, in the evening."""
     beats = [beat(action=Action.PLAY), *played(0, 510)]
     at = 520
@@ -113,12 +113,12 @@ class World:
         self.playback = Playback(self.state, self.shards)
         self.sequence = 0
 
-    async def deliver(self, first: int, records: Sequence[Sequence[Beat]], shard: str = "3") -> list[float]:
+    async def deliver(self, first: int, records: Sequence[Sequence[PlaybackEvent]], shard: str = "3") -> list[float]:
         """Applies a batch of records whose sequence numbers begin at `first`."""
         batch = Batch("events", shard, tuple(range(first, first + len(records))))
         return await self.playback.apply(batch, [each for record in records for each in record])
 
-    async def send(self, *beats: Beat, shard: str = "3") -> list[float]:
+    async def send(self, *beats: PlaybackEvent, shard: str = "3") -> list[float]:
         """Applies one more record."""
         self.sequence += 1
         return await self.deliver(self.sequence, [beats], shard)

@@ -12,7 +12,7 @@ from journeymesh.video.v1 import video_pb2 as wire
 from mesh import applied
 from services.video import translation
 from services.video.domain import playback
-from services.video.domain.playback import Action, Beat, Watched
+from services.video.domain.playback import Action, PlaybackEvent, Watched
 from services.video.domain.viewer import KEPT_VIDEOS, Card, Viewer
 from services.video.states import OPEN_VIEWERS
 from tests.builders import NOW_US
@@ -57,7 +57,7 @@ EXPENSIVE = {
 async def test_the_dearest_beat_is_cheap() -> None:
     for told in EXPENSIVE.values():
         world = World()
-        await world.send(*translation.beats_of(wire.ApplyPlaybackRequest(events=[event(**told)])))
+        await world.send(*translation.playback_events_of(wire.ApplyPlaybackRequest(events=[event(**told)])))
         # The envelope holds the state before and after the batch.
         assert await kept(world) < 2 * AT_ALL
         assert await answers(world, "ada", "v") < ANSWER
@@ -90,7 +90,7 @@ BEATS = st.builds(
 @settings(max_examples=30, deadline=None)
 @given(st.lists(BEATS, min_size=1, max_size=150))
 async def test_whatever_comes_what_is_kept_and_answered_grows_with_it_no_faster_than_it_comes(
-    beats: list[Beat],
+    beats: list[PlaybackEvent],
 ) -> None:
     world = World()
     for each in beats:
@@ -127,7 +127,7 @@ SCATTERED = {
 
 
 @pytest.mark.parametrize("told", SCATTERED.values(), ids=SCATTERED.keys())
-async def test_a_viewer_is_bounded_and_so_is_what_one_beat_more_writes(told: Callable[[int], Beat]) -> None:
+async def test_a_viewer_is_bounded_and_so_is_what_one_beat_more_writes(told: Callable[[int], PlaybackEvent]) -> None:
     world = World()
     for first in range(0, 13_400, 670):
         await world.send(*map(told, range(first, first + 670)))
@@ -166,9 +166,9 @@ async def test_a_viewer_whom_the_version_before_kept_whole_becomes_small() -> No
     watched = Watched(
         duration_ms=86_000_000,
         once=[1000 * n for n in range(512)],
-        beats=bytes(2048),
-        viewings=bytes(512),
-        viewing_count=9,
+        event_keys=bytes(2048),
+        session_keys=bytes(512),
+        session_count=9,
     )
     card = Card(50.0, 0.5, 0.5, 100, NOW_US, "", "", playback.encode(watched))
     old = msgspec.msgpack.encode(Viewer(cards={f"v{n}": card for n in range(50)}))

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from services.video.domain import taste, viewer
 from services.video.domain.engagement import WEIGHTS, Parts, parts, score
-from services.video.domain.playback import Action, Beat, Watched
+from services.video.domain.playback import Action, PlaybackEvent, Watched
 from services.video.domain.viewer import OpenViewer, Viewer
 from tests.video.builders import SECOND, beat, keen_learner, played
 
 HOUR = 3600
 
 
-def after(*beats: Beat) -> Viewer:
+def after(*beats: PlaybackEvent) -> Viewer:
     opened = OpenViewer(Viewer())
     for each in beats:
         viewer.watch(opened, each)
@@ -49,7 +49,7 @@ def test_weights_are_of_the_parts_and_sum_to_one() -> None:
         pause_count=st.integers(0, 500),
         seek_count=st.integers(0, 500),
         stall_count=st.integers(0, 500),
-        viewing_count=st.integers(0, 500),
+        session_count=st.integers(0, 500),
     )
 )
 def test_scores_and_parts_lie_between_0_and_100(watched: Watched) -> None:
@@ -69,8 +69,8 @@ def test_scores_and_parts_lie_between_0_and_100(watched: Watched) -> None:
         ([beat(30, 30, at=HOUR, action=Action.PLAY, viewing="w2")], "multi_session", True),
     ],
 )
-def test_each_part_answers_to_what_it_is_about(more: list[Beat], part: str, *, is_raised: bool) -> None:
-    def value(*beats: Beat) -> float:
+def test_each_part_answers_to_what_it_is_about(more: list[PlaybackEvent], part: str, *, is_raised: bool) -> None:
+    def value(*beats: PlaybackEvent) -> float:
         opened = OpenViewer(Viewer())
         for each in beats:
             viewer.watch(opened, each)

@@ -88,7 +88,7 @@ def test_of_a_video_each_viewers_last_lengths_count(steps: list[tuple[str, int]]
     recent: dict[str, list[int]] = {"a": [], "b": [], "c": []}
     counted: dict[int, int] = {}
     for who, length_ms in steps:
-        lengths.count(counted, lengths.tell(recent[who], length_ms))
+        lengths.count(counted, lengths.remember(recent[who], length_ms))
     expected: dict[int, int] = {}
     for who, remembered in recent.items():
         last = [length_ms for name, length_ms in steps if name == who and length_ms][-lengths.REMEMBERED_LENGTHS :]

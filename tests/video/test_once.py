@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh import applied
-from services.video.domain.playback import Action, Beat
+from services.video.domain.playback import Action, PlaybackEvent
 from tests.video.builders import World, beat
 
 BEATS = st.builds(
@@ -28,7 +28,9 @@ async def everything(world: World) -> dict[str, bytes]:
 
 @settings(deadline=None)
 @given(RECORDS, CUTS)
-async def test_cuts_and_redeliveries_change_nothing(records: list[list[Beat]], cuts: list[tuple[int, bool]]) -> None:
+async def test_cuts_and_redeliveries_change_nothing(
+    records: list[list[PlaybackEvent]], cuts: list[tuple[int, bool]]
+) -> None:
     once = World()
     expected = [await once.deliver(sequence, [beats]) for sequence, beats in enumerate(records)]
     world, checkpoint = World(), 0

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from services.video.domain import coverage, playback, trail, viewer
 from services.video.domain.engagement import replayed, skipped
-from services.video.domain.playback import Action, Beat, Watched
+from services.video.domain.playback import Action, PlaybackEvent, Watched
 from services.video.states import OPEN_VIEWERS
 from tests.video.builders import beat, in_time, plays
 
@@ -19,7 +19,9 @@ FEW = st.sampled_from([10, 20, 30])
 APART = FEW | st.integers(0, 30).map(lambda half: 2 * half)
 
 
-def beats_of(ends: st.SearchStrategy[int], actions: st.SearchStrategy[Action]) -> st.SearchStrategy[list[Beat]]:
+def playback_events_of(
+    ends: st.SearchStrategy[int], actions: st.SearchStrategy[Action]
+) -> st.SearchStrategy[list[PlaybackEvent]]:
     return st.lists(
         st.builds(
             lambda end, watched, at, action, viewing, seek_from: beat(
@@ -37,12 +39,12 @@ def beats_of(ends: st.SearchStrategy[int], actions: st.SearchStrategy[Action]) -
     )
 
 
-BEATS = beats_of(FEW | st.integers(0, 60), st.sampled_from(Action))
+BEATS = playback_events_of(FEW | st.integers(0, 60), st.sampled_from(Action))
 # Where nobody tells where a run begins, what it claims from before there cannot be told from what was played.
-UNTOLD = beats_of(APART, st.sampled_from([each for each in Action if each not in {Action.PLAY, Action.SEEK}]))
+UNTOLD = playback_events_of(APART, st.sampled_from([each for each in Action if each not in {Action.PLAY, Action.SEEK}]))
 
 
-def after(beats: list[Beat]) -> Watched:
+def after(beats: list[PlaybackEvent]) -> Watched:
     watched = Watched()
     for each in beats:
         playback.apply(watched, each)
@@ -53,17 +55,17 @@ def told(watched: Watched) -> object:
     """All that a reader can be told."""
     counts = (watched.pause_count, watched.seek_count, watched.stall_count, watched.rate_change_count)
     sets = (watched.once, watched.twice, watched.skipped)
-    return watched.duration_ms, watched.watched_ms, watched.viewing_count, counts, sets
+    return watched.duration_ms, watched.watched_ms, watched.session_count, counts, sets
 
 
 @given(UNTOLD.flatmap(lambda beats: st.tuples(st.just(beats), st.permutations(beats * 2))))
-def test_order_and_repeats_do_not_matter(drawn: tuple[list[Beat], list[Beat]]) -> None:
+def test_order_and_repeats_do_not_matter(drawn: tuple[list[PlaybackEvent], list[PlaybackEvent]]) -> None:
     beats, shuffled = drawn
     assert told(after(shuffled)) == told(after(beats))
 
 
 @given(BEATS)
-def test_it_is_what_counting_second_by_second_gives(beats: list[Beat]) -> None:
+def test_it_is_what_counting_second_by_second_gives(beats: list[PlaybackEvent]) -> None:
     watched = after(in_time(beats))
     counts = [0] * 60
     for _, start_ms, end_ms in plays(beats):
@@ -79,7 +81,7 @@ def test_it_is_what_counting_second_by_second_gives(beats: list[Beat]) -> None:
 
 
 @given(BEATS)
-def test_what_was_never_seen_before_adds_up_to_the_coverage(beats: list[Beat]) -> None:
+def test_what_was_never_seen_before_adds_up_to_the_coverage(beats: list[PlaybackEvent]) -> None:
     watched = Watched()
     effects = [playback.apply(watched, each) for each in beats]
     assert sum(coverage.length(each.unseen) for each in effects) == coverage.length(watched.once)
@@ -87,7 +89,7 @@ def test_what_was_never_seen_before_adds_up_to_the_coverage(beats: list[Beat]) -
 
 
 @given(BEATS)
-def test_bytes_and_back(beats: list[Beat]) -> None:
+def test_bytes_and_back(beats: list[PlaybackEvent]) -> None:
     watched = after(beats)
     assert playback.decode(playback.encode(watched)) == watched
     assert playback.decode(b"") == Watched()
@@ -121,7 +123,7 @@ def test_state_stays_bounded() -> None:
         playback.apply(watched, beat(second, second + 1, at=second, viewing=f"w{second}", duration=6000))
     assert len(watched.once) == 2 * playback.MOST_STRETCHES
     assert len(playback.encode(watched)) < 8_000
-    assert watched.viewing_count == 3000
+    assert watched.session_count == 3000
 
 
 def test_numbers_of_a_player_become_milliseconds() -> None:
@@ -139,12 +141,12 @@ def test_numbers_of_a_player_become_milliseconds() -> None:
 # A player that stands.
 
 
-def stands(begin: float, count: int, position: float = 30, **members: Any) -> list[Beat]:
+def stands(begin: float, count: int, position: float = 30, **members: Any) -> list[PlaybackEvent]:
     """Beats every ten seconds of a player that does not move; each claims the ten seconds before its position."""
     return [beat(position - 10, position, at=begin + 10 * number, **members) for number in range(count)]
 
 
-def plays_on(start: int, end: int, begin: float, **members: Any) -> list[Beat]:
+def plays_on(start: int, end: int, begin: float, **members: Any) -> list[PlaybackEvent]:
     return [beat(s, s + 10, at=begin + s - start + 10, **members) for s in range(start, end, 10)]
 
 
@@ -162,7 +164,7 @@ STOOD = {
 
 
 @pytest.mark.parametrize("beats", STOOD.values(), ids=STOOD.keys())
-def test_a_position_that_stands_is_not_watched_time(beats: list[Beat]) -> None:
+def test_a_position_that_stands_is_not_watched_time(beats: list[PlaybackEvent]) -> None:
     watched = after(beats)
     assert (watched.watched_ms, watched.once, watched.twice) == (30_000, [0, 30_000], [])
     assert told(after(list(reversed(beats)))) == told(watched)
@@ -214,7 +216,7 @@ CLAIMS = {
 
 
 @pytest.mark.parametrize("beats", CLAIMS.values(), ids=CLAIMS.keys())
-def test_what_is_claimed_beyond_what_the_position_moved_counts_once(beats: list[Beat]) -> None:
+def test_what_is_claimed_beyond_what_the_position_moved_counts_once(beats: list[PlaybackEvent]) -> None:
     watched = after(beats)
     assert (watched.watched_ms, watched.once, watched.twice) == (120_000, [0, 120_000], [])
 
@@ -253,7 +255,7 @@ BEGUN = {
 
 
 @pytest.mark.parametrize("beats", BEGUN.values(), ids=BEGUN.keys())
-def test_what_is_claimed_from_before_the_beginning_was_not_played(beats: list[Beat]) -> None:
+def test_what_is_claimed_from_before_the_beginning_was_not_played(beats: list[PlaybackEvent]) -> None:
     once = after(beats).once
     assert coverage.inside(once, 250_000, 350_000) == [300_000, 303_000]
     assert coverage.inside(after(beats * 2).once, 250_000, 350_000) == [300_000, 303_000], "and told again neither"
@@ -272,7 +274,7 @@ BACK = {
 
 
 @pytest.mark.parametrize("between", BACK.values(), ids=BACK.keys())
-def test_who_comes_back_to_a_position_watches_again(between: list[Beat]) -> None:
+def test_who_comes_back_to_a_position_watches_again(between: list[PlaybackEvent]) -> None:
     alone = after([*plays_on(0, 30, 0), *between]).watched_ms
     watched = after([*plays_on(0, 30, 0), *stands(40, 12), *between, *stands(175, 3)])
     assert watched.watched_ms == alone + 10_000
@@ -326,7 +328,7 @@ def test_what_the_first_version_kept_goes_on() -> None:
     opened = OPEN_VIEWERS.decode(stored)
     viewer.watch(opened, beat(30, 40, at=40))
     watched = playback.decode(viewer.closed(opened).cards["v"].watched)
-    assert (watched.watched_ms, watched.once, watched.viewing_count, watched.duration_ms) == (
+    assert (watched.watched_ms, watched.once, watched.session_count, watched.duration_ms) == (
         40_000,
         [0, 40_000],
         1,
@@ -338,12 +340,12 @@ def test_what_the_first_version_kept_goes_on() -> None:
 # Guesses.
 
 
-def guessed(end: float, at: float, **members: Any) -> Beat:
+def guessed(end: float, at: float, **members: Any) -> PlaybackEvent:
     """A beat that came alone and says no more than where it is: ten seconds, it is guessed."""
     return beat(max(0, end - 10), end, at=at, is_guessed=True, **members)
 
 
-GUESSES: list[tuple[list[Beat], float]] = [
+GUESSES: list[tuple[list[PlaybackEvent], float]] = [
     ([guessed(10 * n, 10 * n) for n in range(1, 13)], 120),
     ([guessed(5 * n, 5 * n) for n in range(1, 25)], 120),
     ([guessed(n, n) for n in range(1, 61)], 60),
@@ -361,7 +363,7 @@ GUESSES: list[tuple[list[Beat], float]] = [
 
 
 @pytest.mark.parametrize(("beats", "seconds"), GUESSES)
-def test_a_guess_goes_no_further_back_than_the_beat_before(beats: list[Beat], seconds: float) -> None:
+def test_a_guess_goes_no_further_back_than_the_beat_before(beats: list[PlaybackEvent], seconds: float) -> None:
     watched = after(beats)
     assert watched.watched_ms == seconds * 1000
     assert watched.once[-1] == max(each.end_ms for each in beats if each.action is Action.HEARTBEAT)
@@ -371,7 +373,7 @@ def test_a_guess_goes_no_further_back_than_the_beat_before(beats: list[Beat], se
 # What cannot be.
 
 
-def hours(beats: list[Beat]) -> float:
+def hours(beats: list[PlaybackEvent]) -> float:
     return after(beats).watched_ms / 3_600_000
 
 
@@ -388,7 +390,7 @@ IMPLAUSIBLE = {
 
 
 @pytest.mark.parametrize("beats", IMPLAUSIBLE.values(), ids=IMPLAUSIBLE.keys())
-def test_nobody_watches_more_than_fits_into_the_time_that_passed(beats: list[Beat]) -> None:
+def test_nobody_watches_more_than_fits_into_the_time_that_passed(beats: list[PlaybackEvent]) -> None:
     assert hours(beats) <= 100 * playback.FASTEST / 3600 + playback.MOST_ALONE_MS / 3_600_000
 
 
@@ -414,7 +416,7 @@ PLAUSIBLE = {
 
 
 @pytest.mark.parametrize("beats", PLAUSIBLE.values(), ids=PLAUSIBLE.keys())
-def test_what_can_be_is_taken_whole_in_whatever_order_a_queue_sends_it(beats: list[Beat]) -> None:
+def test_what_can_be_is_taken_whole_in_whatever_order_a_queue_sends_it(beats: list[PlaybackEvent]) -> None:
     told_ms = sum(each.end_ms - each.start_ms for each in beats)
     shuffled = random.Random(1).sample(beats, len(beats))  # noqa: S311 - the same order each time
     for order in (beats, list(reversed(beats)), shuffled):

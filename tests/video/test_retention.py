@@ -11,7 +11,7 @@ from mesh.applied import Batch
 from mesh.errors import NotFound
 from services.video.domain import retention
 from services.video.domain.lengths import Change
-from services.video.domain.playback import Action, Beat, Effect
+from services.video.domain.playback import Action, Effect, PlaybackEvent
 from services.video.domain.retention import Counts, Curve
 from services.video.states import CURVES, DENSE_CURVES
 from tests.video.builders import World, beat, played, plays
@@ -30,7 +30,7 @@ BEATS = st.lists(
 
 
 @given(BEATS)
-async def test_counts_are_those_of_counting_one_by_one(beats: list[Beat]) -> None:
+async def test_counts_are_those_of_counting_one_by_one(beats: list[PlaybackEvent]) -> None:
     world = World()
     for index, each in enumerate(beats):
         # Users stay on their shard.

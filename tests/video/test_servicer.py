@@ -11,7 +11,7 @@ from journeymesh.video.v1.video_pb2_grpc import VideoServiceStub, add_VideoServi
 
 from mesh.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from mesh.metrics import Metrics
-from services.video.domain.playback import Action, Beat
+from services.video.domain.playback import Action, PlaybackEvent
 from services.video.servicer import VideoServicer
 from tests.serving import serving
 from tests.video.builders import World, beat, keen_learner, played
@@ -27,11 +27,11 @@ async def stub() -> AsyncIterator["VideoServiceAsyncStub"]:
         yield VideoServiceStub(channel)
 
 
-def event(of: Beat) -> Event:
+def event(of: PlaybackEvent) -> Event:
     """The event a player's beat came as."""
     made = Event(
         user_id=of.user_id,
-        session_id=of.viewing,
+        session_id=of.session_id,
         event_type=event_pb2.EVENT_TYPE_VIDEO_PLAYBACK,
         event_time_us=of.at_us,
         time_zone=of.time_zone,
@@ -48,7 +48,7 @@ def event(of: Beat) -> Event:
     return made
 
 
-def request(sequence: int, beats: Sequence[Beat]) -> wire.ApplyPlaybackRequest:
+def request(sequence: int, beats: Sequence[PlaybackEvent]) -> wire.ApplyPlaybackRequest:
     """The batch of one record as the dispatcher sends it."""
     made = wire.ApplyPlaybackRequest(events=map(event, beats))
     made.position.stream, made.position.shard = "events", "3"

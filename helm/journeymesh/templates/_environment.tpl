@@ -1,4 +1,4 @@
-{{/* What a service is told by its environment, and the files it reads. Both take root, name, service and services. */}}
+{{/* Environment variables of a service, and the files it reads. Both take root, name, service and services. */}}
 
 {{- define "journeymesh.environment" -}}
 {{- $v := .root.Values -}}
@@ -73,7 +73,7 @@ AWS_DEFAULT_REGION: {{ $v.aws.region | quote }}
 {{- end }}
 {{- end }}
 
-{{/* Names of the Secrets a service reads at its start, as JSON. */}}
+{{/* Names of the Secrets that a service reads when it starts, as JSON. */}}
 {{- define "journeymesh.secrets" -}}
 {{- $secrets := list -}}
 {{- if has "store" .service.calls -}}
@@ -84,7 +84,7 @@ AWS_DEFAULT_REGION: {{ $v.aws.region | quote }}
 {{- compact $secrets | toJson -}}
 {{- end }}
 
-{{/* Volumes, each with the path it is mounted at. */}}
+{{/* Volumes, each with its mount path. */}}
 {{- define "journeymesh.volumes" -}}
 {{- $v := .root.Values -}}
 {{- $name := include "journeymesh.fullname" .root -}}

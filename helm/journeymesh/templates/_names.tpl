@@ -1,4 +1,4 @@
-{{/* Names, labels, images: what every object bears. */}}
+{{/* Names, labels and images of every object. */}}
 
 {{- define "journeymesh.fullname" -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
@@ -11,13 +11,13 @@
 {{- end -}}
 {{- end }}
 
-{{/* What selects the pods of the release; never changes, as selectors of what runs cannot. */}}
+{{/* Selects the pods of the release; must never change, because selectors of running workloads cannot. */}}
 {{- define "journeymesh.instance" -}}
 app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
-{{/* What selects the pods of one component. Takes root and name. */}}
+{{/* Selects the pods of one component. Takes root and name. */}}
 {{- define "journeymesh.selector" -}}
 {{ include "journeymesh.instance" .root }}
 app.kubernetes.io/component: {{ .name }}
@@ -32,7 +32,7 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- end }}
 
-{{/* Name, namespace and labels of an object. Takes root, name, and a suffix where an object is not named by the component alone. */}}
+{{/* Name, namespace and labels of an object. Takes root, name, and a suffix if the object's name is more than the component's. */}}
 {{- define "journeymesh.metadata" -}}
 name: {{ include "journeymesh.fullname" .root }}-{{ .name }}{{ .suffix | default "" }}
 namespace: {{ .root.Release.Namespace }}
@@ -46,7 +46,7 @@ labels:
 {{- with $image.registry }}{{ . }}/{{ end }}{{ $image.repository }}/{{ .image }}:{{ $image.tag | default .root.Chart.AppVersion -}}
 {{- end }}
 
-{{/* The port an address names, or another. Takes url and default. */}}
+{{/* The port in a URL, or the default. Takes url and default. */}}
 {{- define "journeymesh.port" -}}
 {{- regexFind ":[0-9]+$" (urlParse .url).host | trimPrefix ":" | default .default -}}
 {{- end }}

@@ -1,4 +1,4 @@
-{{/* What every pod of the release has: the restricted profile of the Pod Security Standards, and where it runs. */}}
+{{/* Common to every pod of the release: the restricted profile of the Pod Security Standards, and scheduling. */}}
 
 {{/* Takes root and name. */}}
 {{- define "journeymesh.pod" -}}
@@ -41,7 +41,7 @@ capabilities:
   drop: [ALL]
 {{- end }}
 
-{{/* Labels of a pod. The chart's version is not among them: it alone restarts nobody. Takes root and name. */}}
+{{/* Labels of a pod. The chart's version is not among them: it alone must not restart pods. Takes root and name. */}}
 {{- define "journeymesh.podLabels" -}}
 {{ include "journeymesh.selector" . }}
 app.kubernetes.io/part-of: journeymesh
@@ -50,7 +50,7 @@ app.kubernetes.io/part-of: journeymesh
 {{- end }}
 {{- end }}
 
-{{/* Replicas stand apart: in other zones, and on other nodes. Takes root and name. */}}
+{{/* Spreads replicas over zones and nodes. Takes root and name. */}}
 {{- define "journeymesh.spread" -}}
 {{- range list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
 - maxSkew: 1
@@ -63,8 +63,8 @@ app.kubernetes.io/part-of: journeymesh
 {{- end }}
 {{- end }}
 
-{{/* Versions of the Secrets named in the values, which pods read at their start: one that changed rolls them at the next
-upgrade. Takes root and secrets. */}}
+{{/* Versions of the Secrets named in the values. Pods read these when they start, so that a changed Secret rolls them at the
+next upgrade. Takes root and secrets. */}}
 {{- define "journeymesh.secretVersions" -}}
 {{- $versions := list -}}
 {{- range .secrets -}}

@@ -1,6 +1,6 @@
-{{/* What follows from `calls`. */}}
+{{/* Everything that follows from `calls`. */}}
 
-{{/* The services that run, whole: what holds for each, and what they say otherwise. */}}
+{{/* The services that run, each complete: the defaults in `each`, with the service's own values over them. */}}
 {{- define "journeymesh.services" -}}
 {{- $running := dict -}}
 {{- range $name, $own := .Values.services -}}
@@ -20,7 +20,7 @@
 {{- toJson $callers -}}
 {{- end }}
 
-{{/* What is outside and set up: peers and port by name. */}}
+{{/* The configured systems outside the mesh: peers and port by name. */}}
 {{- define "journeymesh.outside" -}}
 {{- $outside := dict -}}
 {{- $policy := .Values.networkPolicy -}}
@@ -46,7 +46,7 @@
 {{- toYaml $outside -}}
 {{- end }}
 
-{{/* Where traces go; empty: nowhere. */}}
+{{/* Where traces are sent; empty: nowhere. */}}
 {{- define "journeymesh.tracesEndpoint" -}}
 {{- $name := include "journeymesh.fullname" . -}}
 {{- if .Values.traces.endpoint -}}
@@ -67,14 +67,14 @@ http://{{ $name }}-jaeger:4317
 {{- end -}}
 {{- end }}
 
-{{/* A quantity, as 384Mi, 0.5 or 50m, as a number. */}}
+{{/* A quantity such as 384Mi, 0.5 or 50m as a number. */}}
 {{- define "journeymesh.amount" -}}
 {{- $units := dict "m" 0.001 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "mb" 1048576 "gb" 1073741824 -}}
 {{- $number := regexFind "^[0-9.]+" (toString .) -}}
 {{- mulf (float64 $number) (float64 (get $units (trimPrefix $number (toString .)) | default 1)) -}}
 {{- end }}
 
-{{/* Ends with one sentence where more is asked of a node than may be used of it. Takes resources and name. */}}
+{{/* Fails with one sentence if a request exceeds its limit. Takes resources and name. */}}
 {{- define "journeymesh.checkResources" -}}
 {{- range $what := list "cpu" "memory" -}}
 {{- $asked := dig "requests" $what "" $.resources -}}
@@ -83,7 +83,7 @@ http://{{ $name }}-jaeger:4317
 {{- end -}}
 {{- end }}
 
-{{/* Ends with one sentence where what stands by itself cannot be used. */}}
+{{/* Fails with one sentence if a single value is unusable. */}}
 {{- define "journeymesh.checkEach" -}}
 {{- $v := .Values -}}
 {{- if regexMatch "://|/$|\\s" $v.image.registry }}{{ fail "image.registry is a host with a path, as registry.example.com/team: without https:// and without a slash at its end." }}{{ end -}}
@@ -106,7 +106,7 @@ http://{{ $name }}-jaeger:4317
 {{- if gt (int $v.keda.minReplicas) (int $v.keda.maxReplicas) }}{{ fail (printf "keda.minReplicas is %d and so above keda.maxReplicas, which is %d." (int $v.keda.minReplicas) (int $v.keda.maxReplicas)) }}{{ end -}}
 {{- end }}
 
-{{/* Ends with one sentence where values do not go together. */}}
+{{/* Fails with one sentence if values contradict each other. */}}
 {{- define "journeymesh.check" -}}
 {{- include "journeymesh.checkEach" . -}}
 {{- $v := .Values -}}
@@ -133,7 +133,7 @@ http://{{ $name }}-jaeger:4317
 {{- if and $external.enabled $external.webhookSecret.key (not $v.help.webhookSecret.secret) }}{{ fail "externalSecrets.webhookSecret needs the name of the Secret to make: help.webhookSecret.secret." }}{{ end -}}
 {{- end }}
 
-{{/* Egress to where names are resolved. */}}
+{{/* Egress to DNS. */}}
 {{- define "journeymesh.resolving" -}}
 - to:
     {{- toYaml .Values.networkPolicy.dns | nindent 4 }}

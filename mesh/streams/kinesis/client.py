@@ -1,7 +1,7 @@
-"""One way to reach Kinesis: the connection, and what an error of it means.
+"""Connects to Kinesis, and interprets its errors.
 
 Endpoint, region and credentials come from the environment and files that every AWS client reads. The client itself
-retries nothing: what may be tried again, and before what, is known to the writer and the reader only.
+retries nothing: only the writer and the reader know what may be retried, and in which order.
 """
 
 import contextlib
@@ -13,12 +13,13 @@ from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from mesh.errors import MeshError, ResourceExhausted, Unavailable
+from mesh.patience import backoff_seconds
 from mesh.settings import SettingError
 
 _CONNECT_SECONDS: Final = 2
 _ANSWER_SECONDS: Final = 5
 _CONNECTIONS: Final = 50
-_FIRST_PAUSE_SECONDS: Final = 0.05
+_FIRST_PAUSE_SECONDS: Final = 0.1
 _LONGEST_PAUSE_SECONDS: Final = 0.5
 _THROTTLING: Final = {
     "ProvisionedThroughputExceededException",
@@ -52,28 +53,28 @@ async def connect() -> AsyncIterator[Any]:
 
 
 class Refusal(NamedTuple):
-    """Why something was not done: what the caller is told in the end, and whether trying again may help."""
+    """Why a request failed: the error for the caller, and whether a retry may help."""
 
     error: MeshError
     is_passing: bool
 
 
 def refusal(name: str, status: int = 400) -> Refusal:
-    """What an error code of Kinesis means, of a record or of a whole call with its HTTP status."""
+    """Interprets an error code of a record, or of a whole call with its HTTP status."""
     if name in _THROTTLING:
         full = ResourceExhausted("BUFFER_FULL", "The stream takes no more now.", retry_after_seconds=1)
         return Refusal(full, is_passing=True)
-    unavailable = Unavailable("DEPENDENCY_UNAVAILABLE", f"The stream does not do what was asked: {name}.")
+    unavailable = Unavailable("DEPENDENCY_UNAVAILABLE", f"The stream refused the request: {name}.")
     return Refusal(unavailable, is_passing=name in _PASSING or status >= 500)
 
 
 def code(error: Exception) -> str:
-    """The error code of a call that Kinesis refused; empty where it is another error."""
+    """The error code of a call that Kinesis refused; empty for other errors."""
     return str(error.response["Error"]["Code"]) if isinstance(error, ClientError) else ""
 
 
 def understood(error: Exception) -> Refusal:
-    """What an error of a whole call means; one that is nobody's but ours is raised again."""
+    """Interprets an error of a whole call; a bug of ours is raised again."""
     if isinstance(error, ClientError):
         return refusal(code(error), error.response["ResponseMetadata"]["HTTPStatusCode"])
     if isinstance(error, (BotoCoreError, TimeoutError, OSError)) and not isinstance(error, ParamValidationError):
@@ -84,8 +85,8 @@ def understood(error: Exception) -> Refusal:
 
 
 def pause_seconds(tries: int, chance: float) -> float:
-    """How long to wait after so many tries in vain, 1 or more: exponential with full jitter, `chance` from 0 to 1."""
-    return chance * min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2.0**tries)
+    """How long to wait after so many failed attempts, 1 or more."""
+    return backoff_seconds(tries, _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, chance)
 
 
 async def ping(client: Any, stream: str) -> None:  # noqa: ANN401 - the client has no type
@@ -101,7 +102,7 @@ async def ping(client: Any, stream: str) -> None:  # noqa: ANN401 - the client h
 
 
 def unavailable(why: Refusal) -> Unavailable:
-    """The same for who does not append."""
+    """The error for callers that do not append."""
     if isinstance(why.error, Unavailable):
         return why.error
     return Unavailable("DEPENDENCY_UNAVAILABLE", "The stream is asked too often.")

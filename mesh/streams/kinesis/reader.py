@@ -1,7 +1,7 @@
-"""Reads from Kinesis, no oftener than Kinesis lets all readers of a shard together.
+"""Reads from Kinesis within the limit that all readers of a shard share.
 
-A shard answers five reads a second, whoever asks, and each gives up to 10,000 records. So the reader asks seldom, takes
-much, and hands it out in the pieces it is asked for.
+A shard answers five reads per second in total, each with up to 10,000 records. So the reader asks rarely, fetches much,
+and returns it in the portions requested.
 """
 
 import asyncio
@@ -15,16 +15,16 @@ from mesh.stream import BEGINNING, Read, Record, Shard
 from mesh.streams.kinesis import client as kinesis
 
 _ANSWER_RECORDS: Final = 2000
-"""At four reads a second eight times what a shard takes in; an answer ends at 10 MiB in any case."""
+"""At four reads per second eight times a shard's write limit; an answer ends at 10 MiB in any case."""
 _BYTES_PER_SECOND: Final = 2 * 1024 * 1024
 _PAGE_SHARDS: Final = 1000
 _IDLE_SECONDS: Final = 300
-"""An iterator lives no longer."""
+"""The lifetime of an iterator."""
 
 
 @dataclasses.dataclass
 class _Cursor:
-    """Where reading of a shard stands: `fetched` are the records after `after`, `iterator` goes on behind them."""
+    """The progress of reading a shard: `fetched` are the records after `after`; `iterator` continues behind them."""
 
     after: int
     iterator: str | None
@@ -35,7 +35,7 @@ class _Cursor:
 
 
 class KinesisReader:
-    """Reads one stream, each shard at most `reads_per_second` times a second; its readers together may 5 times."""
+    """Reads one stream, each shard at most `reads_per_second` times; all readers together may five times."""
 
     def __init__(self, client: Any, name: str, reads_per_second: float, chance: Callable[[], float]) -> None:  # noqa: ANN401 - the client has no type
         self._client = client
@@ -44,7 +44,7 @@ class KinesisReader:
         self._chance = chance
         self._cursors: dict[str, _Cursor] = {}
         self._next_times: dict[str, float] = {}
-        # By how much the clock of Kinesis is ahead of the monotonic one: what it tells of is not younger.
+        # How far the clock of Kinesis is ahead of the monotonic one, at least.
         self._ahead_us = 0
 
     async def shards(self) -> list[Shard]:
@@ -86,7 +86,7 @@ class KinesisReader:
         return self._ahead_us + monotonic_clock()
 
     async def waiting_seconds(self, shard: str, after: int) -> float | None:
-        """See `mesh.stream.StreamReader`. How long the last record has waited is not told by Kinesis: 0."""
+        """See `mesh.stream.StreamReader`. Kinesis does not report the age of the last record: 0."""
         try:
             iterator = await self._iterator(shard, after)
             answer = await self._client.get_records(ShardIterator=iterator, Limit=1)
@@ -103,7 +103,7 @@ class KinesisReader:
         await kinesis.ping(self._client, self._name)
 
     async def _turn(self, shard: str, deadline: float) -> bool:
-        """Waits until the shard may be asked again; False at once where that is after the deadline."""
+        """Waits until the shard may be read again; False if that is after the deadline."""
         loop = asyncio.get_running_loop()
         turn = self._next_times.get(shard, 0.0)
         if turn > deadline:
@@ -113,13 +113,13 @@ class KinesisReader:
         return True
 
     def _forget_idle(self, now: float) -> None:
-        """Forgets shards that others read now, and what was fetched of them."""
+        """Forgets shards that other processes read now, with what was fetched of them."""
         for shard in [name for name, cursor in self._cursors.items() if cursor.used < now - _IDLE_SECONDS]:
             del self._cursors[shard]
             self._next_times.pop(shard, None)
 
     async def _fetch(self, shard: str, cursor: _Cursor, deadline: float) -> None:
-        """Asks for what comes next, until Kinesis answers or the deadline has passed."""
+        """Fetches the next records, until Kinesis answers or the deadline has passed."""
         loop = asyncio.get_running_loop()
         tries = 0
         while True:

@@ -1,8 +1,8 @@
-"""Appends to Kinesis, and keeps the order of every lane whatever is refused, throttled or lost on the way.
+"""Appends to Kinesis and keeps the order of every lane, whatever is refused, throttled or lost.
 
-Kinesis takes or refuses every record of a call by itself. So a call holds at most one record of a lane, and the lane's
-next one waits until Kinesis has this one, or it is given up. Lanes do not wait for each other; what comes in while
-calls are under way shares the next ones.
+Kinesis accepts or refuses each record of a call separately. So a call holds at most one record of a lane, and the next
+one waits until Kinesis has it or it is given up. Lanes do not wait for each other; records that arrive during a call
+share the next one.
 """
 
 import asyncio
@@ -20,13 +20,13 @@ from mesh.streams.kinesis import client as kinesis
 _HASH_KEYS: Final = 1 << 128
 _CALL_RECORDS: Final = 500
 _CALL_BYTES: Final = 5 * 1024 * 1024
-"""Kinesis takes 10 MiB today; what speaks its protocol takes less."""
+"""Kinesis takes 10 MiB today; compatible servers take less."""
 _CALLS: Final = 8
 _PATIENCE_SECONDS: Final = 2.0
 
 
 class _Append:
-    """One call of `append` that is waited for."""
+    """A pending call of `append`."""
 
     def __init__(self, size: int, deadline: float, loop: asyncio.AbstractEventLoop) -> None:
         self.positions: list[Position | None] = [None] * size
@@ -46,7 +46,7 @@ class _Append:
 
 
 class _Waiting(NamedTuple):
-    """An entry on its way."""
+    """An entry to be sent."""
 
     append: _Append
     place: int
@@ -54,7 +54,7 @@ class _Waiting(NamedTuple):
 
 
 class _Lane:
-    """What waits of a lane, oldest first; while it is held, its first is under way or rests before the next try."""
+    """A lane's waiting entries, oldest first; while it is held, the first is being sent or rests before a retry."""
 
     def __init__(self, hash_key: int) -> None:
         self.hash_key = str(hash_key)
@@ -62,10 +62,10 @@ class _Lane:
         self.is_held = False
         self.tries = 0
         self.error: MeshError | None = None
-        """Why what came before was given up; none where it was appended."""
+        """Why the entry before was given up; None if it was appended."""
 
     def settle(self, verdict: Position | kinesis.Refusal | Exception) -> None:
-        """Tells the first of the lane what came of it, and lets it go."""
+        """Completes the first entry of the lane, and releases the lane."""
         append, place, _ = self.waiting.popleft()
         self.is_held, self.tries, self.error = False, 0, None
         if isinstance(verdict, Position):
@@ -80,9 +80,9 @@ class _Lane:
 class KinesisWriter:
     """Appends to one stream.
 
-    Keys are spread by a hash over `lane_count` lanes, 1 to 1024. A lane is one hash key, the middle of its part of the
-    key space: a split or merge of shards moves whole lanes, and more shards than lanes would stay empty. An entry that
-    was not appended within some two seconds is given up, and the rest of its `append` with it.
+    Keys are hashed over `lane_count` lanes, 1 to 1024. A lane is one hash key, the middle of its part of the key space:
+    splits and merges of shards move whole lanes, and shards beyond the number of lanes would stay empty. An entry that
+    is not appended within two seconds is given up, and the rest of its `append` with it.
     """
 
     def __init__(self, client: Any, name: str, lane_count: int, chance: Callable[[], float]) -> None:  # noqa: ANN401 - the client has no type
@@ -131,11 +131,11 @@ class KinesisWriter:
             self._send()
 
     def _next_batch(self) -> dict[str, _Waiting]:
-        """The first of each lane that is not held, as many as a call takes; holds their lanes."""
+        """Takes the first entry of each free lane, as many as fit into a call, and holds their lanes."""
         batch: dict[str, _Waiting] = {}
         size = 0
         for name, lane in self._lanes.items():
-            if lane.is_held or not self._drop_what_is_given_up(lane):
+            if lane.is_held or not self._drop_given_up(lane):
                 continue
             size += len(lane.waiting[0].payload) + len(name)
             if len(batch) == _CALL_RECORDS or size > _CALL_BYTES:
@@ -144,8 +144,8 @@ class KinesisWriter:
             lane.is_held = True
         return batch
 
-    def _drop_what_is_given_up(self, lane: _Lane) -> bool:
-        """Whether anything of the lane still waits. A record never goes without those before it in its `append`."""
+    def _drop_given_up(self, lane: _Lane) -> bool:
+        """Whether an entry of the lane still waits. A record is never sent without those before it in its `append`."""
         now = asyncio.get_running_loop().time()
         while lane.waiting:
             append = lane.waiting[0].append
@@ -165,9 +165,9 @@ class KinesisWriter:
         try:
             answer = await self._client.put_records(StreamName=self._name, Records=records)
             verdicts = [_verdict(record) for record, _ in zip(answer["Records"], records, strict=True)]
-        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait are told
+        except Exception as error:  # noqa: BLE001 - whatever it is, the pending appends report it
             verdicts = [_verdict_of(error)] * len(records)
-        chance = self._chance()  # once a call, so that what was refused together goes together again
+        chance = self._chance()  # once per call, so that entries refused together are retried together
         resting: dict[float, list[_Lane]] = {}
         for (name, waiting), verdict in zip(batch.items(), verdicts, strict=True):
             lane = self._lanes[name]
@@ -200,7 +200,7 @@ def _verdict(record: dict[str, Any]) -> Position | kinesis.Refusal:
 def _verdict_of(error: Exception) -> kinesis.Refusal | Exception:
     try:
         return kinesis.understood(error)
-    except Exception as fault:  # noqa: BLE001 - a fault of ours, for those who wait
+    except Exception as fault:  # noqa: BLE001 - a bug, for the pending appends to report
         return fault
 
 

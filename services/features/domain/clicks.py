@@ -1,12 +1,12 @@
-"""Rage, dead and error clicks, told by what happened and not by their number alone.
+"""Rage, dead and error clicks, recognised by what happened and not by their number alone.
 
 Three quick clicks on a stepper, a carousel or a toggle are use; three on a button that does nothing are rage. So a
 chain is broken by a click that had an effect or changed a value, and by one that changed the selection of text (a
 double or triple click in a text). Where nobody watched the effect a fourth click is asked for, controls made for
 repeated clicks are left out by their role or, as the last hint, by their name, and the signal is weaker.
 
-A run of clicks is one rage, however long: it is told when it becomes one, and again, longer, with each further click
-that follows within a second; the longer one stands for the earlier ones.
+A run of clicks is one rage, however long: it is reported once it becomes one and again, longer, with each further click
+within a second; the longer one replaces the earlier ones.
 """
 
 from collections.abc import Collection, Sequence
@@ -50,9 +50,9 @@ _RETRACTED = frozenset({SignalType.DEAD_CLICK, SignalType.RAGE_CLICKS})
 
 
 def is_echo(state: State, event: Event) -> bool:
-    """Whether a click is one told twice, as for a label and for its input: the second of two on one page at once.
+    """Whether a click is one reported twice, as for a label and for its input: the second of two on one page at once.
 
-    Where a clock tells whole seconds only, two clicks on one element may be any time apart, and are two.
+    Where a clock reports whole seconds only, two clicks on one element may be any time apart, and are two.
     """
     if not -ECHO_US <= event.at_us - state.click_us <= ECHO_US:
         return False
@@ -62,7 +62,7 @@ def is_echo(state: State, event: Event) -> bool:
 
 
 def take_echo(state: State, event: Event) -> tuple[list[Signal], list[Settled]]:
-    """Takes the second of two clicks that are one, and with it what it alone tells.
+    """Takes the second of two clicks that are one, and with it what it alone reports.
 
     Had it an effect, the first was no dead click and no rage; had it none, or an error, neither had the first.
     """
@@ -79,7 +79,7 @@ def take_echo(state: State, event: Event) -> tuple[list[Signal], list[Settled]]:
 
 
 def _take_trouble(state: State, event: Event, click: Click, first_us: int) -> tuple[list[Signal], list[Settled]]:
-    """Judges the first click again, by what its echo tells, unless it is known to have led as little."""
+    """Judges the first click again, by what its echo reports, unless it is known to have led as little."""
     first = state.chain[-1] if state.chain and state.chain[-1].at_us == first_us else None
     is_known = first is not None and first.is_fruitless
     is_told = is_known and state.run_length > 0
@@ -105,7 +105,7 @@ def _retract(state: State, at_us: int, types: Collection[int]) -> list[Settled]:
 
 
 def find(state: State, event: Event) -> list[Signal]:
-    """What a click tells. A late click is judged by itself, not as one of a chain."""
+    """What a click reports. A late click is judged by itself, not as one of a chain."""
     state.click_us, state.click_mark = event.at_us, window.mark(event.target)
     click = event.click or Click()
     if click.selection_changed:
@@ -143,7 +143,7 @@ def break_chain(state: State) -> None:
 
 
 def _find_rage(state: State, event: Event, click: Click, *, is_fruitless: bool) -> Signal | None:
-    """Adds the click to the chain and tells whether that makes it rage, or makes the rage longer."""
+    """Adds the click to the chain and says whether that makes it rage, or makes the rage longer."""
     if not is_fruitless and (click.value_changed or is_repeated_role(click.role) or is_repeated_name(event.target)):
         break_chain(state)
         return None

@@ -37,7 +37,7 @@ WORTH: dict[int, float] = {
 }
 """What one event is worth; a kind that is not here says nothing of engagement."""
 _DEPENDS = frozenset({Kind.VIDEO_PLAYBACK, Kind.PURCHASE, Kind.CLICK})
-"""Kinds whose worth is told by more than their kind."""
+"""Kinds whose worth depends on more than their kind."""
 FRUITLESS_CLICK_WORTH = 10.0
 REFRESH_WORTH = 30.0
 
@@ -70,7 +70,7 @@ def take(state: State, value: float) -> None:
 
 
 def close_session(state: State) -> None:
-    """Takes the session's level into the usual level, and begins anew."""
+    """Takes the session's level into the usual level, and starts afresh."""
     if state.session_scored_count >= SHORTEST_SESSION:
         level = state.session_engagement_sum / state.session_scored_count
         state.usual_session_count += 1
@@ -86,7 +86,7 @@ def has_dropped(state: State) -> bool:
 
 
 def find_drop(state: State, event: Event) -> list[Signal]:
-    """A drop below the usual level: told once, and again with each further tenth lost before it is back."""
+    """A drop below the usual level: reported once, and again with each further tenth lost before it is back."""
     usual = state.usual_engagement
     drop = 1.0 - state.engagement / usual if usual else 0.0
     step = int(drop * 10.0)

@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 NAME_LIMIT = 200
-"""Characters of a page's or target's name that are told apart and kept."""
+"""Characters of a page's or target's name that are distinguished and kept."""
 
 
 class Kind:
@@ -60,7 +60,7 @@ class Carried(msgspec.Struct, frozen=True, gc=False):
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
-    """One event of one user. The first three fields are always told, the others are empty where they do not apply."""
+    """One event of one user. The first three fields are always set, the others are empty where they do not apply."""
 
     event_id: str
     kind: int
@@ -77,14 +77,14 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     is_system: bool = False
     """A system did this, not the user."""
     received_us: int = 0
-    """When the mesh had it: Unix microseconds; 0 where not told."""
+    """When the mesh had it: Unix microseconds; 0 if unknown."""
     address: str = ""
     """With a page view: the full address, where it says more than the page."""
     click: Click | None = None
     amount: float = 0.0
-    """With a purchase: the price paid; with a refund what was given back, as a negative number, or 0 where not told."""
+    """With a purchase: the price paid; with a refund what was given back, as a negative number, or 0 if unknown."""
     currency: str = ""
-    """With a purchase: its ISO 4217 code; empty where not told."""
+    """With a purchase: its ISO 4217 code; empty if unknown."""
     is_refund: bool = False
     is_copy: bool = False
     """With a purchase: it was counted in the journey it is a copy from."""

@@ -39,7 +39,7 @@ def apply(state: State, event: Event, video_engagement: float | None = None) -> 
     An intervention's outcome and an identification are counted as events and else left out: they tell of our doing, and
     of who the user is, not of the journey; but trouble with logging in is over with a login. So is what a system did,
     or a server while the user is away, but for the money of a purchase and the trouble that ends with it; and an echo,
-    which is the same view or click told twice.
+    which is the same view or click reported twice.
 
     Args:
         state: the user; changed in place.
@@ -85,7 +85,7 @@ def _take_step(state: State, event: Event, prior_us: int, video_engagement: floa
 
 
 def _take_money(state: State, event: Event) -> Found:
-    """A purchase that a system tells, as a payment service does, is money, and ends the trouble with paying."""
+    """A purchase that a system reports, as a payment service does, is money, and ends the trouble with paying."""
     money.note(state, event)
     if is_given_back(event):
         return NOTHING
@@ -238,7 +238,7 @@ _ECHOES: dict[int, Callable[[State, Event], bool]] = {
     Kind.PAGE_VIEW: struggle.is_echo,
     Kind.CLICK: clicks.is_echo,
 }
-"""Kinds of which one may be told twice."""
+"""Kinds of which one may be reported twice."""
 _ECHO_US = max(struggle.ECHO_US, clicks.ECHO_US)
 _EFFECTS: dict[int, Callable[[State, Event], None]] = {
     Kind.PAGE_VIEW: _view_page,

@@ -1,7 +1,7 @@
 """What a user spent, each currency for itself: amounts of different currencies are never added.
 
 The sum over all of them is kept beside, because the first version kept that alone: its replicas go on with it, and what
-they told has no currency.
+they reported has no currency.
 """
 
 from math import isfinite
@@ -28,14 +28,14 @@ def note(state: State, event: Event) -> None:
 
 
 def amounts(state: State) -> dict[str, float]:
-    """What was spent by currency, ascending by code, zeros left out; of no told currency under the empty one."""
+    """What was spent by currency, ascending by code, zeros left out; of no reported currency under the empty one."""
     if state.purchase_amounts:
         return dict(sorted(state.purchase_amounts.items()))
     return {"": state.purchase_amount} if state.purchase_amount else {}
 
 
 def total(state: State) -> float:
-    """What was spent where no more than one currency was told; 0 where several were."""
+    """What was spent where no more than one currency was reported; 0 where several were."""
     return state.purchase_amount if len(state.purchase_amounts.keys() - {""}) <= 1 else 0.0
 
 

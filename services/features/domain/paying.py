@@ -40,7 +40,7 @@ _within = tuple(folded(word) for word in _WITHIN.split())
 
 @lru_cache(maxsize=1024)
 def names_paying(name: str) -> bool:
-    """Whether a page's or target's name has a word that tells of paying: `/checkout/step-2`, `zahlungForm`."""
+    """Whether a page's or target's name has a word that means paying: `/checkout/step-2`, `zahlungForm`."""
     told = words(name)
     if not _words.isdisjoint(told):
         return True

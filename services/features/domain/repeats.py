@@ -1,6 +1,6 @@
-"""Controls that are made to be clicked again and again, told by role or, as the last hint, by name.
+"""Controls that are made to be clicked again and again, recognised by role or, as the last hint, by name.
 
-Steppers, arrows, carousels, keypads, ratings, calendars, undo. A name tells little, so it is asked only where nobody
+Steppers, arrows, carousels, keypads, ratings, calendars, undo. A name says little, so it is asked only where nobody
 watched what a click did, and counts only where it says nothing else: with the word for the control there may stand
 numbers, what is stepped (`Nächste Seite`, `adults-plus`), and in ids what tells them apart; but not what is done with
 it (`Weiter zur Kasse`, `undo-delete-account`). And a name that is not known here costs one weak signal, not more

@@ -12,7 +12,7 @@ SHOWN_FOR_US = 28 * DAY_US
 
 
 def meet(state: State, event: Event) -> None:
-    """Takes what every event tells, whatever its kind."""
+    """Takes what every event reports, whatever its kind."""
     if not state.last_us:
         state.first_us = state.last_us = state.session_start_us = event.at_us
         state.today = event.at_us // DAY_US
@@ -37,9 +37,9 @@ def _tells_zone_better(state: State, event: Event) -> bool:
 
 
 def is_away(state: State, event: Event) -> bool:
-    """Whether a server tells something while no session is open, of a user who comes by browser or phone.
+    """Whether a server reports something while no session is open, of a user who comes by browser or phone.
 
-    Nobody is there then: it is a job that the server ran for the user. Who is known by servers only is told by them.
+    Nobody is there then: it is a job that the server ran for the user. Users known to servers only are never away.
     """
     return (
         event.platform == Platform.BACKEND

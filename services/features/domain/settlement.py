@@ -7,7 +7,7 @@ begun or sent last, and ends trouble with paying wherever it was. The next succe
 nothing, but for two types that tell of no place: the search of `RAPID_NAVIGATION` ends with any success, an
 `ENGAGEMENT_DROP` with engagement itself.
 
-A purchase that a system tells ends the same. Who is identified has logged in: that is the success of what is named like
+A purchase reported by a system ends the same. An identified user has logged in: that is a success of what is named like
 a login or a sign-up, and of nothing else.
 
 The last 16 things solved are remembered by name, so that a failure from before a success is no trouble when it comes
@@ -71,7 +71,7 @@ class _Place(NamedTuple):
     def holds(self, target: str, page: str, at_us: int) -> bool:
         """Whether something at this target, on this page, is of the place; of one without names, what names none.
 
-        A page that is told without its query is the same as with one.
+        A page that is reported without its query is the same as with one.
         """
         names = self.names
         if self.near and at_us >= self.found_us and (page in self.near or at_us >= self.latest_us):
@@ -88,7 +88,7 @@ class _Place(NamedTuple):
 
 
 def keep(state: State, signal: Signal) -> bool:
-    """Keeps a signal that is told, and answers whether it is new: not an earlier one that goes on.
+    """Keeps a signal that is reported, and answers whether it is new: not an earlier one that goes on.
 
     Above the limit the oldest goes that has a later one of its type, as in scoring.
     """
@@ -162,7 +162,7 @@ def _is_of_signing_in(target: str, page: str) -> bool:
 
 
 def end(state: State, is_over: Callable[[OpenSignal], bool]) -> list[Settled]:
-    """Ends the open signals of which that holds, in the order they were told."""
+    """Ends the open signals of which that holds, in the order they were reported."""
     over = [each for each in state.open_signals if is_over(each)]
     if over:
         state.open_signals = [each for each in state.open_signals if each not in over]

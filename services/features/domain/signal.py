@@ -54,7 +54,7 @@ class Signal(msgspec.Struct, frozen=True, gc=False):
     since_us: int = 0
     """A success at its place at this time or later ends it."""
     run_start_us: int = 0
-    """Start of the run it tells of; it replaces the earlier signal of its type and run, and those of the run's single
+    """Start of the run it reports; it replaces the earlier signal of its type and run, and those of the run's single
     clicks. 0: it stands for itself."""
 
 
@@ -68,7 +68,7 @@ def signal(
     target: str = "",
     page: str = "",
 ) -> Signal:
-    """A signal found at `event`, on the page told or else on the event's."""
+    """A signal found at `event`, on the page reported or else on the event's."""
     return Signal(
         kind,
         min(100.0, strength),
@@ -126,7 +126,7 @@ def counted(count: int, singular: str, plural: str) -> str:
 
 
 def is_coarse(one_us: int, other_us: int) -> bool:
-    """Whether two times are the same whole second: that of a clock that tells no less, so that they may be apart."""
+    """Whether two times are the same whole second: that of a clock that reports no less, so that they may be apart."""
     return one_us == other_us and one_us % SECOND_US == 0
 
 

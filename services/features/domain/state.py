@@ -16,7 +16,7 @@ NEUTRAL_ENGAGEMENT = 50.0
 
 
 class Trace(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """One event that a detector may still need: when, which, where, and how many attempts it tells of."""
+    """One event that a detector may still need: when, which, where, and how many attempts it reports."""
 
     at_us: int
     event_id: str
@@ -40,13 +40,13 @@ class ChainClick(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class OpenSignal(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """A signal that was told and may still count: what it is about, so that a success there can end it."""
+    """A signal that was reported and may still count: what it is about, so that a success there can end it."""
 
     type: int
     at_us: int
     """When it was found."""
     target: str
-    """As it was told."""
+    """As it was reported."""
     page: str
     since_us: int
     """A success at this time or later ends it."""
@@ -80,7 +80,7 @@ class State(msgspec.Struct, array_like=True, gc=False):
     click_findings: list[int] = []
     successes: list[int] = []
     failures: list[int] = []
-    """Failed tasks and the failed attempts a client told of; errors stand in `errors`."""
+    """Failed tasks and the failed attempts a client reported; errors stand in `errors`."""
 
     # The last 28 days, see `window`.
     today: int = 0
@@ -130,9 +130,9 @@ class State(msgspec.Struct, array_like=True, gc=False):
 
     # What came later; new fields follow here.
     purchase_amounts: dict[str, float] = {}
-    """What was spent by currency, refunds taken off; the empty one is that of which none was told, see `money`."""
+    """What was spent by currency, refunds taken off; the empty one is that of which none was reported, see `money`."""
     open_signals: list[OpenSignal] = []
-    """Signals of the last 30 minutes that no success has ended, in the order they were told, see `settlement`."""
+    """Signals of the last 30 minutes that no success has ended, in the order they were reported, see `settlement`."""
     solved: bytes = b""
     """When and at what the user last succeeded, see `settlement`."""
     form_us: int = 0
@@ -152,8 +152,8 @@ class State(msgspec.Struct, array_like=True, gc=False):
     view_us: int = 0
     """The last page view that counted: `page_viewed_us` is also that of an echo."""
     solved_us: int = 0
-    """When the latest success in `solved` was, which may be after all that the user did, as where a system told it."""
+    """When the latest success in `solved` was; it may be after everything the user did, if a system reported it."""
     zone_is_own: bool = False
-    """Whether the user's own device told `time_zone`, and no server."""
+    """Whether the user's own device reported `time_zone`, and no server."""
     shown_us: int = 0
-    """The latest event that a browser or a phone told."""
+    """The latest event that a browser or a phone reported."""

@@ -1,7 +1,7 @@
 """Signs of struggle, one detector a kind of event. `detect` looks at the state before the event changes it.
 
 Windows run on event time. Where only the number counts (failures, form errors, help) late events count as well; where
-the order matters (pages, calculations, chains of clicks) they are left out. A signal is told at the event that
+the order matters (pages, calculations, chains of clicks) they are left out. A signal is reported at the event that
 completes it, and again at events that raise it. What a success ends is in `settlement`.
 """
 
@@ -37,11 +37,11 @@ LONG_ON_PAGE_US = 5 * MINUTE_US
 ECHO_US = 300_000
 """Nobody loads a page again so soon."""
 ECHOES_US = SECOND_US
-"""Views of a page that follow one another so soon are told twice for at most so long."""
+"""Views of a page that follow one another so soon are reported twice for at most so long."""
 LONGEST_PAUSE_US = 2 * MINUTE_US
 """A longer pause counts as this much: the user was away."""
 ATTEMPT_LIMIT = 10
-"""One event tells of at most so many attempts."""
+"""One event reports at most so many attempts."""
 
 _FORM_NAME = re.compile(r"(?:^|[^A-Za-z])(?:[Ff]orms?|FORMS?)(?:$|[^a-z])|[a-z]Forms?(?:$|[^a-z])")
 _CALCULATION_NAMES = ("calc", "simulat", "estimat", "quote")
@@ -65,11 +65,11 @@ def detect(state: State, event: Event, prior_us: int) -> list[Signal]:
 
 
 def is_echo(state: State, event: Event) -> bool:
-    """Whether a page view is one told twice, by a page that is built twice or by two tags: the same page at once.
+    """Whether a page view repeats the one before, as from a page built twice or with two tags: the same page at once.
 
-    Its address may differ: a page may take the tracking out of it, and one tag may tell less of it than another. A page
-    that goes on to be viewed for more than a second is loaded again and again. Where a clock tells whole seconds only,
-    what is told to be a refresh is one.
+    Its address may differ: a page may remove the tracking from it, and one tag may report less of it than another. A
+    page viewed again for more than a second is being reloaded. If the clock has whole seconds only, a view reported as
+    a refresh is one.
     """
     is_at_once = -ECHO_US <= event.at_us - state.page_viewed_us <= ECHO_US
     if not is_at_once or not event.page or state.page != event.page[:NAME_LIMIT]:
@@ -80,10 +80,10 @@ def is_echo(state: State, event: Event) -> bool:
 
 
 def is_refresh(state: State, event: Event) -> bool:
-    """Whether a page view loads the same address again: as told, or within 60 s with nothing between.
+    """Whether a page view loads the same address again: as reported, or within 60 s with nothing between.
 
-    What is told to be a refresh and has another address than the page the user is on is navigation: some clients say so
-    of every page after a reload.
+    A reported refresh of another address than the user's page is navigation: some clients report every page after a
+    reload as one.
     """
     if event.is_refresh:
         return not state.page or is_late(state, event) or _is_here(state, event)
@@ -98,12 +98,12 @@ def _is_here(state: State, event: Event) -> bool:
 
 
 def attempts_told(event: Event) -> int:
-    """Failed attempts one event tells of: what a struggle signal counts, at most 10; else 1."""
+    """Failed attempts one event reports: what a struggle signal counts, at most 10; else 1."""
     return min(max(event.attempt_count, 1), ATTEMPT_LIMIT) if event.kind == Kind.STRUGGLE_SIGNAL else 1
 
 
 def _was_solved(state: State, event: Event) -> bool:
-    """Whether a late event tells of trouble from before a success at its place."""
+    """Whether a late event reports trouble from before a success at its place."""
     return settlement.was_solved(state, event, _form_of(state, event) if event.kind == Kind.ERROR else "")
 
 
@@ -220,7 +220,7 @@ def _calculation(state: State, event: Event) -> list[Signal]:
 
 
 def _long_time_on_page(state: State, event: Event, prior_us: int) -> list[Signal]:
-    """Told with every 5 minutes spent actively on one page without a success, if anything was done there."""
+    """Reported with every 5 minutes spent actively on one page without a success, if anything was done there."""
     page = event.page
     if page and page != state.page and page[:NAME_LIMIT] != state.page:
         return []
@@ -251,7 +251,7 @@ def _is_calculation(page: str, target: str) -> bool:
 
 
 def _form_of(state: State, event: Event) -> str:
-    """The form an error belongs to: one of this session, or told by the error's target or code; empty for none."""
+    """The form an error belongs to: one of this session, or reported by the error's target or code; empty for none."""
     if state.form and event.target[:NAME_LIMIT] == state.form:
         return state.form
     code = event.error_code.lower()

@@ -13,11 +13,11 @@ here.
   time. One that lies before the current session by no more than its gap belongs to it, and the session began then. Else
   they never begin a session, and they never change the page, because there only the order makes sense.
 - **Bots** are counted like anybody; the profile says that they are bots.
-- **An echo** is the same thing told twice: a view of one page again within 300 ms (a page that is built twice, two tag
-  managers), the second of two clicks on a page within 10 ms (a label and its input). It counts as an event and in
+- **An echo** is the same thing reported twice: a view of one page again within 300 ms (a page that is built twice, two
+  tag managers), the second of two clicks on a page within 10 ms (a label and its input). It counts as an event, but in
   no feature.
-- **What a system did** (`is_system`) is in no feature either; nor what a server tells outside a session of a user whom
-  a browser or a phone has shown within 28 days.
+- **What a system did** (`is_system`) is in no feature either, nor what a server reports outside a session of a user
+  whom a browser or a phone has shown within 28 days.
 - **A refund** is neither a purchase nor a success, whatever its amount, and says nothing of engagement.
 
 A value is always finite and never negative.

@@ -46,10 +46,10 @@ def note_session(days: bytes, day: int) -> bytes:
 
 
 def note_page(marks: bytes, days: bytes, page: str, day: int, today: int) -> tuple[bytes, bytes]:
-    """Adds a visit of a page on `day`, and answers with the page marks and the day of each page's last visit.
+    """Adds a visit of a page on `day`; returns the page marks and the day of each page's last visit.
 
-    A page is told by a 32-bit checksum of its name. A visit before the last 28 days is left out. Beyond the limit the
-    page not visited for longest goes.
+    A page is identified by a 32-bit checksum of its name. Visits before the last 28 days are ignored. Beyond the limit
+    the page not visited for longest is dropped.
     """
     if today - day >= DAY_SPAN:
         return marks, days

@@ -6,6 +6,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from journeymesh.common.v1 import event_pb2
 from journeymesh.features.v1 import features_pb2
 
+from mesh.timestamps import timestamp
 from services.features.domain import money
 from services.features.domain.event import Carried, Platform
 from services.features.domain.settlement import Settled
@@ -58,8 +59,8 @@ def profile(user_id: str, state: State) -> features_pb2.GetProfileResponse:
     """The sum of what is known of a user."""
     return features_pb2.GetProfileResponse(
         user_id=user_id,
-        first_seen_time=timestamp(state.first_us),
-        last_seen_time=timestamp(state.last_us),
+        first_seen_time=seen_time(state.first_us),
+        last_seen_time=seen_time(state.last_us),
         event_count=state.event_count,
         session_count=state.session_count,
         purchase_amount=money.total(state),
@@ -73,13 +74,9 @@ def profile(user_id: str, state: State) -> features_pb2.GetProfileResponse:
     )
 
 
-def timestamp(at_us: int) -> Timestamp | None:
-    """A time for a person's eyes; None for never."""
-    if not at_us:
-        return None
-    time = Timestamp()
-    time.FromMicroseconds(at_us)
-    return time
+def seen_time(at_us: int) -> Timestamp | None:
+    """None for never."""
+    return timestamp(at_us) if at_us else None
 
 
 def _money(amounts: Mapping[str, float]) -> list[event_pb2.Money]:

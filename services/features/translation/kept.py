@@ -106,7 +106,7 @@ def _members(name: str, cells: Sequence[Any]) -> Iterator[bytes]:
 
 
 class _Heads(dict[int, bytes]):
-    """How a member begins in a message, by its number or its length. Small ones are remembered, and 0 is not told."""
+    """The head of a member in a message, by its number or length. Small ones are remembered, and 0 is not written."""
 
     def __init__(self, field: FieldDescriptor) -> None:
         super().__init__()

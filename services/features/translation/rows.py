@@ -167,7 +167,7 @@ def _spread(of: Table, cells: Mapping[int, Any], empty: object) -> Iterable[Any]
 
 
 def _rows_with(of: Table, name: str, kind: int) -> list[int]:
-    """The rows of a kind in which a column tells something."""
+    """The rows of a kind in which a column is filled."""
     if not of.has(name):
         return []
     return [

@@ -2,7 +2,7 @@
 
     <directory>/live                     a version's name
     <directory>/<version>/model.onnx
-    <directory>/<version>/model.json     what is told of it
+    <directory>/<version>/model.json     its description
     <directory>/<version>/card.md
 
 To promote or to roll back, replace `live` (write beside it, then rename). It is looked at before every batch.

@@ -1,7 +1,7 @@
 """A model in ONNX, run by onnxruntime on one thread.
 
-The file takes `features` (float64, rows by features) and answers `probability` and `terms`, as `offline.additive`
-writes it.
+The file takes `features` (float64, rows by features) and answers `probability` and `terms`, as
+`offline.training.additive` writes it.
 """
 
 from typing import Final

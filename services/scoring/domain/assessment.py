@@ -18,7 +18,7 @@ _TERMS: Final = struct.Struct(f"<{FEATURE_COUNT + 1}f")
 class Columns(NamedTuple):
     """What there is to assess, row by row.
 
-    `packed_values` and `packed_terms` hold all rows one after the other, each as in `Journal`. `may_speak` tells
+    `packed_values` and `packed_terms` hold all rows one after the other, each as in `Journal`. `may_speak` says
     whether a rule over features alone may speak. `found` has the signals of the rows that brought any, `settled` those
     that were over with a row; a signal may be in both. `event_counts` has how many events of the user a row stands for.
     """

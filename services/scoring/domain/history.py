@@ -25,7 +25,7 @@ _SCORE_STEPS: Final = 100.0
 
 
 class Signal(msgspec.Struct, array_like=True, frozen=True):
-    """A sign of struggle. `record` is the signal as it was told, opaque here, so that it can be told again."""
+    """A sign of struggle. `record` is the signal as it was reported, opaque here, so that it can be reported again."""
 
     type: int
     strength: float
@@ -34,11 +34,11 @@ class Signal(msgspec.Struct, array_like=True, frozen=True):
     record: bytes
     target: str = ""
     run_start_us: int = 0
-    """Start of the run of events it tells of; it replaces what was told of the run before. 0: it has none."""
+    """Start of the run of events it reports; it replaces what was reported of the run before. 0: it has none."""
 
 
 class Settled(NamedTuple):
-    """What tells a signal apart that is over."""
+    """What identifies a signal that is over."""
 
     type: int
     time_us: int
@@ -74,13 +74,13 @@ class Journal(msgspec.Struct, array_like=True):
 
 
 def active(signals: Sequence[Signal], at_us: int) -> list[Signal]:
-    """The signals that count at a time, in the order they were told."""
+    """The signals that count at a time, in the order they were reported."""
     since_us, until_us = at_us - SIGNAL_LIFETIME_US, at_us + SIGNAL_LIFETIME_US
     return [signal for signal in signals if since_us < signal.time_us < until_us]
 
 
 def strong_count(active_signals: Sequence[Signal]) -> int:
-    """How many signals are strong; each that was told counts once, whatever its type. At most `SIGNAL_LIMIT`."""
+    """How many signals are strong; each that was reported counts once, whatever its type. At most `SIGNAL_LIMIT`."""
     return len([signal for signal in active_signals if signal.strength >= STRONG_FROM])
 
 
@@ -97,9 +97,9 @@ def drop(signals: Sequence[Signal], settled: Collection[Settled]) -> list[Signal
 def keep(signals: list[Signal], found: Sequence[Signal], at_us: int) -> list[Signal]:
     """The signals to remember after an event at `at_us` that brought `found`.
 
-    Those whose lifetime has passed fall out, at the latest with the one told first; with one that tells of a run, the
-    earlier one of it and those of its single clicks. Above the limit the oldest goes that has a later one of its own
-    type, so that a flood of one type cannot hide another.
+    Expired ones are dropped, at the latest with the one reported first; a signal of a run replaces the earlier one of
+    the run and those of its single clicks. Above the limit the oldest that has a later one of its own type is dropped,
+    so that a flood of one type cannot hide another.
     """
     since_us = at_us - SIGNAL_LIFETIME_US
     if not found and signals[0].time_us > since_us:

@@ -1,7 +1,7 @@
 """A feature's value as a sentence for a support lead: true of every state that has the value, and grammatical.
 
 A value may stand for several states, and the sentence must be true of all of them. So 0 seconds since the last success
-may be a success just now, a first visit, or nobody who was ever there, as where only systems told of a user; and a
+may be a success just now, a first visit, or nobody who was ever there, as where only systems reported on a user; and a
 success rate of 1 may be that nothing was tried. What counts in a session is said without one, where there may be none.
 """
 
@@ -59,7 +59,7 @@ def _success_rate(value: float) -> str:
         return "Nothing that was tried within 30 minutes succeeded"
     if value >= 1.0:
         return "Nothing failed within 30 minutes"
-    # What is neither nothing nor all is never told as 0% or 100%.
+    # What is neither nothing nor all is never reported as 0% or 100%.
     percent = min(99, max(1, round(100.0 * value)))
     return f"{percent}% of what was tried within 30 minutes succeeded"
 

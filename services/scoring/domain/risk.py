@@ -3,7 +3,7 @@
     p     = 1 - (1 - p_rules) * (1 - p_model)        either alone is cause enough (noisy-or)
     score = 100 * p
 
-Confidence tells how far the score may be trusted, 0 to 1:
+Confidence says how far the score may be trusted, 0 to 1:
 
     confidence = (1 - 0.5 ** evidence) * (1 - 0.16 * |p_rules - p_model|)
     evidence   = 1 + log10(1 + events) + sum of strength / 100 over the rules that spoke

@@ -111,7 +111,7 @@ def _strongest(active_signals: Sequence[Signal]) -> list[Signal]:
 
 
 def _add_scattered_errors(findings: list[Finding], count: float) -> None:
-    """Many errors, of which no signal tells that counts: in different places, or in one where they were overcome.
+    """Many errors for which no signal counts: in different places, or in one where they were overcome.
 
     Both are one cause, so this rule adds what is missing from them up to its own probability, and nothing where they
     weigh more. Thus one more signal never lowers the risk.

@@ -1,7 +1,7 @@
 """Sets of media time as boundaries: `[start, end, start, end, ...]` in milliseconds, strictly ascending, half open.
 
-A moment lies inside where an odd number of boundaries is at or before it. So the place of a boundary in the list tells
-whether it begins or ends, and a union is two binary searches.
+A moment lies inside if the number of boundaries at or before it is odd. So the index of a boundary says whether it
+begins or ends a stretch, and a union is two binary searches.
 """
 
 import itertools
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 
 def added(boundaries: list[int], start: int, end: int) -> list[int]:
-    """The union with [start, end), which is not empty. Stretches that touch become one."""
+    """The union with a non-empty [start, end). Stretches that touch become one."""
     if not boundaries or boundaries[-1] < start:
         return [*boundaries, start, end]
     low, high = bisect_left(boundaries, start), bisect_right(boundaries, end)
@@ -20,7 +20,7 @@ def added(boundaries: list[int], start: int, end: int) -> list[int]:
 
 
 def inside(boundaries: Sequence[int], start: int, end: int) -> list[int]:
-    """What of [start, end) lies in the set."""
+    """The part of [start, end) inside the set."""
     low, high = bisect_right(boundaries, start), bisect_left(boundaries, end)
     opens = [start] if low % 2 else []
     closes = [end] if high % 2 else []
@@ -28,7 +28,7 @@ def inside(boundaries: Sequence[int], start: int, end: int) -> list[int]:
 
 
 def outside(boundaries: Sequence[int], start: int, end: int) -> list[int]:
-    """What of [start, end) does not lie in the set."""
+    """The part of [start, end) outside the set."""
     low, high = bisect_left(boundaries, start), bisect_right(boundaries, end)
     opens = [] if low % 2 else [start]
     closes = [] if high % 2 else [end]
@@ -39,7 +39,7 @@ def outside(boundaries: Sequence[int], start: int, end: int) -> list[int]:
 
 
 def stretches(boundaries: Sequence[int]) -> list[tuple[int, int]]:
-    """The set as (start, end), ascending, apart from each other."""
+    """The set as ascending, disjoint (start, end)."""
     return list(zip(boundaries[::2], boundaries[1::2], strict=True))
 
 
@@ -59,7 +59,7 @@ def without(boundaries: Sequence[int], other: Sequence[int]) -> list[int]:
 
 
 def notable(boundaries: Sequence[int], gap: int, least: int) -> list[int]:
-    """The set as a person would tell it: gaps up to `gap` closed, then stretches shorter than `least` left out."""
+    """The set as a person would describe it: gaps up to `gap` closed, then stretches below `least` left out."""
     if not boundaries:
         return []
     joined: list[int] = []
@@ -82,7 +82,7 @@ def bounded(boundaries: list[int], limit: int) -> list[int]:
 
 
 def last_of(apart: Sequence[tuple[int, int]], most_ms: int) -> list[tuple[int, int]]:
-    """Of stretches the last ones, so much in all."""
+    """The last `most_ms` of some stretches."""
     kept: list[tuple[int, int]] = []
     for start, end in reversed(apart):
         if most_ms <= 0:

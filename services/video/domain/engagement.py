@@ -1,11 +1,11 @@
-"""How engaged a viewer is with a video: 0 to 100, made of parts of 0 to 100 with stated weights."""
+"""How engaged a viewer is with a video: 0 to 100, the weighted sum of parts of 0 to 100."""
 
 from typing import Final, NamedTuple
 
 from services.video.domain import coverage
 from services.video.domain.playback import Watched
 
-# A replayed or skipped stretch is told from a player's rounding by its length; what lies close together is one.
+# Shorter replays and skips are a player's rounding; those close together are one.
 NOTABLE_MS: Final = 2_000
 NOTABLE_GAP_MS: Final = 1_000
 
@@ -17,11 +17,11 @@ WEIGHTS: Final[dict[str, float]] = {
     "multi_session": 0.05,
 }
 _WEIGHTS: Final = tuple(WEIGHTS.values())
-# What each further one leaves of the distance to 100.
+# The share of the distance to 100 that each further one leaves.
 _REPLAY_LEAVES: Final = 0.60
 _INTERACTION_LEAVES: Final = 0.87
 _SESSION_LEAVES: Final = 0.50
-# What each pause or stall leaves of the attention: a stall is the network's doing, but it tears the viewer out as well.
+# The share of attention that each pause or stall leaves: a stall is the network's doing, but distracts as well.
 _BREAK_KEEPS: Final = 0.97
 
 
@@ -63,9 +63,9 @@ def skipped(watched: Watched) -> list[int]:
 def parts(watched: Watched) -> Parts:
     """What a viewer's engagement with a video is made of.
 
-    completion: share seen. replayed_segments: 60% are left open by each. interaction: what the viewer did to the player
-    (pauses, seeks, changes of rate, replays), 87% are left open by each. attention: the share that was not skipped,
-    less 3% a pause or stall. multi_session: half is left open by each viewing after the first.
+    completion: share seen. replayed_segments: each leaves 60% of the distance to 100. interaction: what the viewer did
+    to the player (pauses, seeks, changes of rate, replays), each leaves 87%. attention: the share that was not skipped,
+    less 3% per pause or stall. multi_session: each session after the first leaves 50%.
     """
     replays = len(replayed(watched)) // 2
     interactions = watched.pause_count + watched.seek_count + watched.rate_change_count + replays
@@ -75,7 +75,7 @@ def parts(watched: Watched) -> Parts:
         100 * (1 - _REPLAY_LEAVES**replays),
         100 * (1 - _INTERACTION_LEAVES**interactions),
         100 * (1 - skipped_share) * _BREAK_KEEPS ** (watched.pause_count + watched.stall_count),
-        100 * (1 - _SESSION_LEAVES ** max(0, watched.viewing_count - 1)),
+        100 * (1 - _SESSION_LEAVES ** max(0, watched.session_count - 1)),
     )
 
 

@@ -1,30 +1,29 @@
-"""How long a video is: the most common of the lengths that players told lately, so that no single fault stays.
+"""How long a video is: the most common length that players reported lately, so that no single error stays.
 
-Of one viewer the last 16 lengths told count. Of a video those of all its viewers do, each viewer's last 16: so nobody
-outweighs two others. Lengths are milliseconds.
+Of each viewer the last 16 reported lengths count, so that nobody outweighs two others. Lengths are milliseconds.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 REMEMBERED_LENGTHS: Final = 16
-# Different lengths that are kept of a video, and lengths told from which on the older ones count half.
+# Distinct lengths kept per video, and the number of reports beyond which all counts are halved.
 KEPT_LENGTHS: Final = 16
-_MANY_TOLD: Final = 1024
+_MANY_REPORTS: Final = 1024
 
 
 class Change(NamedTuple):
-    """What a beat changes in the lengths a viewer told lately: one is told, and one may be forgotten; 0 for none."""
+    """What an event changes in a viewer's last lengths: one is added, and one may be forgotten; 0 for none."""
 
-    told_ms: int = 0
+    added_ms: int = 0
     forgotten_ms: int = 0
 
 
 UNCHANGED: Final = Change()
 
 
-def tell(recent: list[int], length_ms: int) -> Change:
-    """Adds a length, if one was told, to those a viewer told lately."""
+def remember(recent: list[int], length_ms: int) -> Change:
+    """Adds a length, unless it is 0, to a viewer's last lengths."""
     if not length_ms:
         return UNCHANGED
     recent.append(length_ms)
@@ -35,30 +34,30 @@ def tell(recent: list[int], length_ms: int) -> Change:
 
 
 def of_viewer(recent: list[int]) -> int:
-    """The most common length; of several the one told last. 0 where none was told."""
+    """The most common length, on a tie the latest; 0 without any."""
     return max(reversed(recent), key=recent.count, default=0)
 
 
-def count(told: dict[int, int], change: Change) -> None:
-    """Takes a viewer's change into how often each length was told of a video, the one told last at the end."""
-    if change.forgotten_ms in told:
-        told[change.forgotten_ms] -= 1
-        if not told[change.forgotten_ms]:
-            del told[change.forgotten_ms]
-    if change.told_ms:
-        told[change.told_ms] = told.pop(change.told_ms, 0) + 1
-        if len(told) > KEPT_LENGTHS:
-            del told[min(told, key=told.__getitem__)]
-        if sum(told.values()) > _MANY_TOLD:
-            halved = {length_ms: times // 2 for length_ms, times in told.items() if times > 1}
-            told.clear()
-            told.update(halved)
+def count(counts: dict[int, int], change: Change) -> None:
+    """Applies a viewer's change to the counts of a video's lengths, which are ordered by their last report."""
+    if change.forgotten_ms in counts:
+        counts[change.forgotten_ms] -= 1
+        if not counts[change.forgotten_ms]:
+            del counts[change.forgotten_ms]
+    if change.added_ms:
+        counts[change.added_ms] = counts.pop(change.added_ms, 0) + 1
+        if len(counts) > KEPT_LENGTHS:
+            del counts[min(counts, key=counts.__getitem__)]
+        if sum(counts.values()) > _MANY_REPORTS:
+            halved = {length_ms: times // 2 for length_ms, times in counts.items() if times > 1}
+            counts.clear()
+            counts.update(halved)
 
 
 def of_video(shards: Iterable[Mapping[int, int]]) -> int:
-    """The length told most often over all shards; of several the one told last. 0 where none was told."""
+    """The length reported most often over all shards, on a tie the latest; 0 without any."""
     total: dict[int, int] = {}
-    for told in shards:
-        for length_ms, times in told.items():
+    for counts in shards:
+        for length_ms, times in counts.items():
             total[length_ms] = total.pop(length_ms, 0) + times
     return max(reversed(total), key=total.__getitem__, default=0)

@@ -1,4 +1,4 @@
-"""How a video is watched by all: viewers and plays of each second, where they stop, where they replay."""
+"""How all viewers watch a video: viewers and plays per second, where they stop, where they replay."""
 
 import itertools
 import statistics
@@ -12,7 +12,7 @@ import msgspec
 from services.video.domain import coverage, lengths
 from services.video.domain.playback import Effect
 
-# Seconds that are counted; of a longer video the rest is left out.
+# The rest of a longer video is not counted.
 LONGEST_SECONDS: Final = 4 * 3_600
 _SPAN: Final = 5
 _LEAST_FALL: Final = 0.10
@@ -21,11 +21,11 @@ _MOST_SEGMENTS: Final = 5
 
 
 class Counts(msgspec.Struct):
-    """What one shard knows of a video.
+    """What one shard counts of a video.
 
-    `seen` and `played` are the steps of the counts at `seconds`, which ascend; between them nothing changes. So a
-    stretch is two steps whatever its length and place. A second counts as seen where its middle was: so the order and
-    the cut of the beats do not matter. `lengths` tells how often each length was told, in milliseconds.
+    `seen` and `played` are the changes of the counts at `seconds`, which ascend: a stretch is two steps, whatever its
+    length. A second counts as seen if its middle was, so that neither the order nor the cut of the events matters.
+    `lengths` counts the reports per length in milliseconds.
     """
 
     viewer_count: int = 0
@@ -36,7 +36,7 @@ class Counts(msgspec.Struct):
 
 
 class Curve(msgspec.Struct, frozen=True):
-    """A video second by second; the lists are as long as the video was watched, but no longer than it is."""
+    """A video second by second, as far as it was watched and no further than its length."""
 
     duration_ms: int
     viewer_count: int
@@ -45,7 +45,7 @@ class Curve(msgspec.Struct, frozen=True):
 
 
 def count(counts: Counts, effect: Effect, *, is_new_viewer: bool) -> None:
-    """Adds the effect of one beat."""
+    """Adds the effect of one event."""
     if effect.length is not lengths.UNCHANGED:
         lengths.count(counts.lengths, effect.length)
     counts.viewer_count += is_new_viewer
@@ -86,7 +86,7 @@ def drop_offs(of: Curve) -> list[tuple[int, int]]:
 
 
 def replay_hot_spots(of: Curve) -> list[tuple[int, int]]:
-    """Stretches replayed by half a play a viewer above the median of what was seen, most first, at most five."""
+    """Stretches replayed half a play per viewer more than the median of what was seen, most first, at most five."""
     rates = [plays / viewers - 1 if viewers else 0.0 for viewers, plays in zip(of.viewers, of.plays, strict=True)]
     seen = [rate for rate, viewers in zip(rates, of.viewers, strict=True) if viewers]
     least = statistics.median(seen) + _LEAST_REPLAYS if seen else 0.0
@@ -100,7 +100,7 @@ def replay_hot_spots(of: Curve) -> list[tuple[int, int]]:
 
 
 def _add(counts: Counts, start_ms: int, end_ms: int, seen: int, played: int) -> None:
-    """Counts a stretch so many times more as seen and as played."""
+    """Adds to the counts of a stretch."""
     first, last = (start_ms + 499) // 1000, min((end_ms + 499) // 1000, LONGEST_SECONDS)
     if first < last:
         _step(counts, first, seen, played)
@@ -108,7 +108,7 @@ def _add(counts: Counts, start_ms: int, end_ms: int, seen: int, played: int) -> 
 
 
 def _step(counts: Counts, second: int, seen: int, played: int) -> None:
-    """Adds to the steps at a second; where nothing changes any more, none is kept."""
+    """Adds to the steps at a second; steps of zero are dropped."""
     seconds = counts.seconds
     at = bisect_left(seconds, second)
     if at == len(seconds) or seconds[at] != second:
@@ -123,7 +123,7 @@ def _step(counts: Counts, second: int, seen: int, played: int) -> None:
 
 
 def _levels(shards: Sequence[Counts], name: str, length: int) -> list[int]:
-    """The sums of one of the counts, second by second."""
+    """One of the counts, summed over shards, second by second."""
     steps = [0] * length
     for counts in shards:
         for second, step in zip(counts.seconds, getattr(counts, name), strict=True):

@@ -1,4 +1,4 @@
-"""What a viewer likes, when, and what to offer next. Where too little is known, nothing is said."""
+"""What a viewer likes, when they watch, and what to offer next; empty where too little is known."""
 
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -7,7 +7,7 @@ from services.video.domain.viewer import Card, Viewer
 
 _LEAST_SEEN_MS: Final = 120_000
 _LEAST_PLAYED_MS: Final = 300_000
-# Where the customer does not name the kind of content, a viewer who works the player this much makes it interactive.
+# Content of no declared kind counts as interactive from this much interaction on.
 _INTERACTIVE: Final = 60.0
 _KEEN: Final = 70.0
 _NEARLY_COMPLETE: Final = 0.75
@@ -15,16 +15,16 @@ _HARDLY_BEGUN: Final = 0.40
 
 
 def preferred_content_type(viewer: Viewer) -> str:
-    """The kind of content with the highest engagement, of those seen for two minutes."""
+    """The kind of content with the highest engagement, among those seen for two minutes."""
     by_kind = _grouped(viewer, _kind)
     means = {kind: _mean(cards, lambda card: card.engagement) for kind, cards in sorted(by_kind.items()) if kind}
     return max(means, key=means.__getitem__, default="")
 
 
 def best_viewing_hours(viewer: Viewer) -> str:
-    """The two hours of the local day with most played, such as `19-21`; from five minutes on.
+    """The two hours of the local day with the most playing, such as `19-21`; empty below five minutes.
 
-    Of equal ones the stretch that begins at an odd hour is taken: one hour alone then always lies in the same stretch.
+    On a tie the stretch that begins at an odd hour wins, so that a single hour always lies in the same stretch.
     """
     hours = viewer.hours
     if sum(hours) < _LEAST_PLAYED_MS:
@@ -34,7 +34,7 @@ def best_viewing_hours(viewer: Viewer) -> str:
 
 
 def recommended_content(viewer: Viewer) -> str:
-    """What to offer next on the topic seen most: harder for the keen, shorter for who stops early, else more of it."""
+    """What to offer next on the topic seen most: harder to the keen, shorter to those who stop early, else more."""
     by_topic = _grouped(viewer, lambda card: card.topic)
     if not by_topic:
         return ""

@@ -1,13 +1,13 @@
-"""The last beats of a viewer and video in their order, to tell what was played from what only stands.
+"""The last events of a viewer and video in order, to distinguish playing from standing still.
 
-A player may go on to send beats while it stands: after a pause, in a stall, at the end, its position off by a little.
-And it may claim more than it played since its last beat. So beats of one viewing that follow one another without a jump
-back are one run, and what they claim counts once. A position that lies back by no more than `JITTER_MS` is no jump. A
-jump that is told (`SEEK`) begins a run wherever it leads to; and what is claimed after a run was told to begin, by a
-jump or by `PLAY`, was not played from before there.
+A player may keep sending events while it stands still: after a pause, in a stall, at the end, its position slightly
+off. And it may claim more than it played since its last event. So the events of a session that follow one another
+without a jump back are one run, and what they claim counts once. A step back by no more than `JITTER_MS` is not a jump.
+A reported jump (`SEEK`) begins a run wherever it leads; and what is claimed after a reported beginning of a run, by a
+jump or by `PLAY`, was not played from before that beginning.
 
-What is added to a sum when a beat is put in its place does not depend on the order in which beats come, but for what a
-later beat is told to have begun with; and nothing has to be taken back: a run only grows, or falls into two.
+What an event adds does not depend on the order in which events arrive, apart from reported beginnings; and nothing is
+ever subtracted: a run only grows, or splits in two.
 """
 
 import struct
@@ -20,14 +20,14 @@ from services.video.domain import coverage
 
 REMEMBERED_MOMENTS: Final = 20
 JITTER_MS: Final = 1_000
-"""How exactly positions are told: some players tell whole seconds."""
-# As in `playback.Action`: what tells where a run begins.
+"""The precision of reported positions: some players report whole seconds."""
+# As in `playback.Action`: the actions that begin a run.
 _PLAY: Final = 1
 _SEEK: Final = 3
 _GOING_ON: Final = frozenset({4})
 """Heartbeats: they neither begin a run nor are counted."""
 
-# Packed, so that a beat that just goes on, as nearly all do, looks at its neighbour only.
+# Packed, so that an event that merely continues, as nearly all do, looks at its neighbour only.
 _RECORD: Final = struct.Struct("<qIqIBI")
 _LATEST: Final = struct.Struct("<q")
 _LONGEST_MS: Final = 0xFFFFFFFF
@@ -38,13 +38,13 @@ _Record = tuple[int, int, int, int, int, int]
 
 
 class Moment(NamedTuple):
-    """Where a viewing was at a time, in the order of time: `watched_ms` before `end_ms` were just played.
+    """Where a session was at a time; ordered by time. The `watched_ms` before `end_ms` were just played.
 
-    `viewing` and `jump` are checksums: of the viewing, and of where a jump began.
+    `session` and `jump` are checksums: of the session's id, and of where a jump began.
     """
 
     at_us: int
-    viewing: int
+    session: int
     end_ms: int
     watched_ms: int
     action: int
@@ -57,19 +57,19 @@ class Moment(NamedTuple):
 
 
 class Placed(NamedTuple):
-    """What a moment adds where it is put: stretches that were played, and actions to count once more."""
+    """What a moment adds at its place: stretches that were played, and actions to count once more."""
 
     played: Sequence[tuple[int, int]]
-    is_told_again: bool = False
-    """It tells of the same action as the moment before or after it: one pause, told twice."""
+    is_repeated: bool = False
+    """It reports the same action as its neighbour: one pause, reported twice."""
     split_action: int = 0
-    """The action that the moments around it told of as one, and which are now two; 0 for none."""
+    """The action that its neighbours reported as one and that are now two; 0 for none."""
 
 
 def put(trail: bytes, moment: Moment) -> tuple[bytes, Placed | None]:
-    """Puts a moment in its place; gives the trail with it, and None where it was there already.
+    """Inserts a moment; returns the trail with it, and None where it was there already.
 
-    One from before all that is remembered is judged by itself and not kept.
+    One from before all that is remembered is judged alone and not kept.
     """
     begins_ms = _going_on(trail, moment)
     rest = trail if len(trail) < _FULL or begins_ms is None else _without_first(trail)
@@ -90,7 +90,7 @@ def put(trail: bytes, moment: Moment) -> tuple[bytes, Placed | None]:
 
 
 def since(trail: bytes, at_us: int) -> int | None:
-    """Microseconds from the last moment up to a time to that time, whatever its viewing; None where none is known."""
+    """Microseconds from the last moment of any session at or before a time to that time; None without one."""
     if not trail:
         return None
     last_us: int = _LATEST.unpack_from(trail, len(trail) - _RECORD.size)[0]
@@ -100,7 +100,7 @@ def since(trail: bytes, at_us: int) -> int | None:
 
 
 def shortened(trail: bytes) -> bytes:
-    """The trail with its last two moments only: where the viewer was."""
+    """The last two moments of the trail: where the viewer was."""
     return trail[-2 * _RECORD.size :]
 
 
@@ -110,45 +110,45 @@ def moments_of(trail: bytes) -> list[Moment]:
 
 
 def _going_on(trail: bytes, moment: Moment) -> int | None:
-    """Where what a moment adds begins, if it just goes on behind the latest; None where all have to be looked at.
+    """Where the addition of a moment begins, if it merely continues the latest one; None where all must be examined.
 
-    It does where the latest is known to be as far as its run came.
+    It continues where the latest moment is known to be the farthest of its run.
     """
     if not trail:
         return moment.start_ms
     last = len(trail) - _RECORD.size
-    at_us, viewing, end_ms, watched_ms, action, _ = _RECORD.unpack_from(trail, last)
-    if moment.at_us <= at_us or moment.viewing != viewing or moment.start_ms < end_ms - watched_ms:
+    at_us, session, end_ms, watched_ms, action, _ = _RECORD.unpack_from(trail, last)
+    if moment.at_us <= at_us or moment.session != session or moment.start_ms < end_ms - watched_ms:
         return None
     if moment.end_ms < end_ms or moment.action not in _GOING_ON or action not in _GOING_ON:
         return None
-    before_viewing, before_ms = _RECORD.unpack_from(trail, last - _RECORD.size)[1:3] if last else (0, 0)
-    if (before_viewing != viewing or end_ms < before_ms + JITTER_MS) and end_ms < _farthest(trail, viewing):
+    before_session, before_ms = _RECORD.unpack_from(trail, last - _RECORD.size)[1:3] if last else (0, 0)
+    if (before_session != session or end_ms < before_ms + JITTER_MS) and end_ms < _farthest(trail, session):
         return None
     return max(moment.start_ms, int(end_ms))
 
 
-def _farthest(trail: bytes, viewing: int) -> int:
-    ends_ms: list[int] = [record[2] for record in _RECORD.iter_unpack(trail) if record[1] == viewing]
+def _farthest(trail: bytes, session: int) -> int:
+    ends_ms: list[int] = [record[2] for record in _RECORD.iter_unpack(trail) if record[1] == session]
     return max(ends_ms)
 
 
 def _placed(moment: Moment, before: Sequence[Moment], after: Sequence[Moment]) -> Placed:
-    earlier = [each for each in before if each.viewing == moment.viewing]
-    later = [each for each in after if each.viewing == moment.viewing]
+    earlier = [each for each in before if each.session == moment.session]
+    later = [each for each in after if each.session == moment.session]
     beside = [*earlier[-1:], *later[:1]]
-    is_told_again = any(_is_same_action(moment, each) for each in beside)
-    is_between = len(beside) == 2 and not is_told_again and _is_same_action(*beside)
+    is_repeated = any(_is_same_action(moment, each) for each in beside)
+    is_between = len(beside) == 2 and not is_repeated and _is_same_action(*beside)
     played = _more(_runs([*earlier, moment, *later]), _runs([*earlier, *later]))
-    return Placed(played, is_told_again, beside[0].action if is_between else 0)
+    return Placed(played, is_repeated, beside[0].action if is_between else 0)
 
 
 def _begun(moments: Sequence[Moment], moment: Moment) -> Moment:
-    """A moment without what it claims from before the place where its run is told to have begun."""
+    """A moment without what it claims from before the reported beginning of its run."""
     first: Moment | None = None
     reach_ms = 0
     for each in moments:
-        if each.viewing == moment.viewing and each < moment:
+        if each.session == moment.session and each < moment:
             if first is None or _begins(each, reach_ms):
                 first, reach_ms = each, each.end_ms
             reach_ms = max(reach_ms, each.end_ms)
@@ -158,12 +158,12 @@ def _begun(moments: Sequence[Moment], moment: Moment) -> Moment:
 
 
 def _begins(moment: Moment, reach_ms: int) -> bool:
-    """Whether a moment begins a run, where the one before reached so far."""
+    """Whether a moment begins a run, given how far the one before it reached."""
     return moment.action == _SEEK or moment.end_ms < reach_ms - JITTER_MS
 
 
 def _runs(moments: Iterable[Moment]) -> list[list[int]]:
-    """What was played in each run of a viewing, as sets of media time."""
+    """What was played in each run of a session, as sets of media time."""
     runs: list[list[int]] = []
     reach_ms = 0
     for each in moments:
@@ -177,7 +177,7 @@ def _runs(moments: Iterable[Moment]) -> list[list[int]]:
 
 
 def _more(runs: Iterable[Sequence[int]], before: Iterable[Sequence[int]]) -> list[tuple[int, int]]:
-    """The stretches that are in more runs than before, each as often as it is, ascending."""
+    """The stretches that more runs contain than before, once per additional run, ascending."""
     steps: Counter[int] = Counter()
     for times, sets in ((1, runs), (-1, before)):
         for run in sets:
@@ -193,28 +193,28 @@ def _more(runs: Iterable[Sequence[int]], before: Iterable[Sequence[int]]) -> lis
 
 
 def _forget_first(moments: list[Moment]) -> None:
-    """Forgets the first moment; what it told stays known where the next one of its viewing goes on from it."""
+    """Forgets the first moment, after merging it into the next one of its session if that continues it."""
     first = moments.pop(0)
     for at, each in enumerate(moments):
-        if each.viewing == first.viewing:
+        if each.session == first.session:
             moments[at] = Moment._make(_joined(first, each))
             return
 
 
 def _without_first(trail: bytes) -> bytes | None:
-    """The trail without its first moment, as `_forget_first` leaves it; None where the next is of another viewing."""
+    """The trail without its first moment, as `_forget_first` leaves it; None where the next is of another session."""
     first, second = _RECORD.unpack_from(trail), _RECORD.unpack_from(trail, _RECORD.size)
     return _RECORD.pack(*_joined(first, second)) + trail[2 * _RECORD.size :] if first[1] == second[1] else None
 
 
 def _joined(first: _Record, second: _Record) -> _Record:
-    """The second of two moments of a viewing, with what the first told of their run where that has no gap."""
+    """The second of two moments of a session, extended by the first where their run has no gap."""
     _, _, first_ms, first_watched_ms, *_ = first
-    at_us, viewing, end_ms, watched_ms, action, jump = second
+    at_us, session, end_ms, watched_ms, action, jump = second
     if action == _SEEK or end_ms < first_ms - JITTER_MS or first_ms < end_ms - watched_ms:
         return second
     start_ms, end_ms = min(first_ms - first_watched_ms, end_ms - watched_ms), max(first_ms, end_ms)
-    return at_us, viewing, end_ms, min(end_ms - start_ms, _LONGEST_MS), action, jump
+    return at_us, session, end_ms, min(end_ms - start_ms, _LONGEST_MS), action, jump
 
 
 def _is_same_action(one: Moment, other: Moment) -> bool:

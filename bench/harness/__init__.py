@@ -1,0 +1,1 @@
+"""What the benches share: sides that are measured, the load, the clock, the report."""

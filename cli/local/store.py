@@ -1,0 +1,101 @@
+"""The embedded store: a lock on its folder, and waiting until it has loaded its file."""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import redis.asyncio
+import redis.exceptions
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from cli.local.guard import runs
+
+_LOCK: Final = "lock"
+# For how long it may be silent.
+_PATIENCE_SECONDS: Final = 60.0
+_REPORT_SECONDS: Final = 5.0
+_POLL_SECONDS: Final = 0.1
+
+
+class CannotRunError(Exception):
+    """The mesh cannot run here; the message is one sentence."""
+
+
+@contextlib.contextmanager
+def taken(folder: Path) -> Iterator[int]:
+    """Locks a folder, creating it if necessary; gives the open lock file.
+
+    The lock is held until the block is left and every process that inherited the file has ended: a store that outlives
+    its runner keeps it.
+
+    Raises:
+        CannotRunError: another mesh holds the folder, or it cannot be used.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        message = f"The folder {folder} cannot be used ({error.strerror}); set JOURNEYMESH_VAR to another."
+        raise CannotRunError(message) from error
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise CannotRunError(_complaint(folder, os.pread(file, 32, 0))) from error
+        os.ftruncate(file, 0)
+        os.pwrite(file, b"%d\n" % os.getpid(), 0)
+        yield file
+    finally:
+        os.close(file)
+
+
+def _complaint(folder: Path, holder: bytes) -> str:
+    pid = int(holder) if holder.strip().isdigit() else 0
+    if pid and not runs(pid):
+        return (
+            f"The folder {folder} is still used by processes that {pid} left behind when it was killed; they end "
+            "within a minute. Wait, or set JOURNEYMESH_VAR to another folder."
+        )
+    by = f"process {pid}" if pid else "another process"
+    return f"The folder {folder} is used by a running mesh ({by}); stop it, or set JOURNEYMESH_VAR to another folder."
+
+
+async def answering(url: str, say: Callable[[str], None]) -> None:
+    """Returns once the store takes commands; reports its progress while it loads its file.
+
+    Raises:
+        CannotRunError: it did not answer for a minute.
+    """
+    now = asyncio.get_running_loop().time
+    heard, reported = now(), -_REPORT_SECONDS
+    async with redis.asyncio.Redis.from_url(url, retry=Retry(NoBackoff(), 0)) as client:
+        while True:
+            try:
+                await client.ping()
+            except redis.exceptions.BusyLoadingError:
+                heard = now()
+                if heard - reported >= _REPORT_SECONDS:
+                    say(await _progress(client))
+                    reported = heard
+            except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
+                if now() - heard > _PATIENCE_SECONDS:
+                    message = f"The embedded store has not answered for {_PATIENCE_SECONDS:.0f} s."
+                    raise CannotRunError(message) from error
+            else:
+                return
+            await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _progress(client: redis.asyncio.Redis) -> str:
+    """How far the store has loaded its file, if it says so."""
+    try:
+        info = await client.info("persistence")
+        share, left_seconds = float(info["loading_loaded_perc"]), int(info["loading_eta_seconds"])
+    except (redis.exceptions.RedisError, LookupError, ValueError):
+        return "the store is loading its file"
+    return f"the store is loading its file: {share:.0f}%, about {left_seconds} s left"

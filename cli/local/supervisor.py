@@ -1,0 +1,152 @@
+"""Keeps child processes running: one prefixed log, restarts with backoff, an orderly stop."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from rich.console import Console
+from rich.text import Text
+
+from cli.local.guard import Guard
+
+_BACKOFF_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+_SETTLED_SECONDS: Final = 5.0
+_STOP_SECONDS: Final = 30.0
+_PIECE_BYTES: Final = 16 * 1024
+_COLOURS: Final = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_green", "bright_magenta")
+
+
+class Program(NamedTuple):
+    """A process to keep running, and its environment besides what all share."""
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str] = {}
+    files: Sequence[int] = ()
+    """Open files it inherits."""
+    meanings: Mapping[str, str] = {}
+    """Replacements of harmless but alarming log lines, by a part of the line."""
+
+
+class Supervisor:
+    """Runs programs side by side, and stops them in the reverse order of their start."""
+
+    def __init__(self, console: Console, environment: Mapping[str, str], guard: Guard) -> None:
+        self._console = console
+        self._environment = dict(environment)
+        self._guard = guard
+        self._keepers: list[asyncio.Task[None]] = []
+        self._processes: dict[str, asyncio.subprocess.Process] = {}
+        self._names: list[str] = []
+
+    async def start(self, program: Program) -> None:
+        """Starts a program and keeps it running."""
+        self._names.append(program.name)
+        process = await self._spawn(program)
+        self._keepers.append(asyncio.create_task(self._keep(program, process)))
+
+    async def stop(self) -> None:
+        """Stops every program, last started first, giving each time to finish its work."""
+        for keeper in reversed(self._keepers):
+            keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await keeper
+
+    def say(self, text: str) -> None:
+        """Logs a line of the supervisor's own."""
+        self._line("mesh", "bold", text)
+
+    def pid(self, name: str) -> int:
+        """The program's current process id; 0 if it has none."""
+        process = self._processes.get(name)
+        return process.pid if process is not None and process.returncode is None else 0
+
+    async def _keep(self, program: Program, process: asyncio.subprocess.Process) -> None:
+        failures = 0
+        while True:
+            started = time.monotonic()
+            try:
+                await self._relay(program, process)
+                code = await process.wait()
+            except asyncio.CancelledError:
+                await self._end(program, process)
+                raise
+            finally:
+                self._guard.ended(process.pid)
+            failures = 1 if time.monotonic() - started > _SETTLED_SECONDS else failures + 1
+            pause = _BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS)) - 1]
+            self.say(f"{program.name} ended {_how(code)}; restarting it in {pause:g} s")
+            await asyncio.sleep(pause)
+            process = await self._spawn(program)
+
+    async def _spawn(self, program: Program) -> asyncio.subprocess.Process:
+        process = await asyncio.create_subprocess_exec(
+            *program.command,
+            env=self._environment | dict(program.environment),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C reaches only the supervisor, which stops the others in order
+            pass_fds=program.files,
+        )
+        self._guard.began(process.pid, is_needed=program.name == self._names[0])
+        self._processes[program.name] = process
+        return process
+
+    async def _relay(self, program: Program, process: asyncio.subprocess.Process) -> None:
+        if process.stdout is None:
+            return
+        colour = _COLOURS[self._names.index(program.name) % len(_COLOURS)]
+        async for line in lines(process.stdout):
+            text = line.decode(errors="replace").rstrip()
+            meant = (meaning for part, meaning in program.meanings.items() if part in text)
+            self._line(program.name, colour, next(meant, text))
+
+    async def _end(self, program: Program, process: asyncio.subprocess.Process) -> None:
+        if process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+            process.send_signal(signal.SIGCONT)  # a stopped process receives no other signal
+        relaying = asyncio.create_task(self._relay(program, process))
+        try:
+            async with asyncio.timeout(_STOP_SECONDS):
+                await process.wait()
+        except TimeoutError:
+            self.say(f"{program.name} did not stop in time; killing it")
+            os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+        relaying.cancel()
+
+    def _line(self, name: str, style: str, text: str) -> None:
+        self._console.print(Text.assemble((f"{name:>12} ", style), ("│ ", "dim"), text), soft_wrap=True)
+
+
+async def lines(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """The lines that are read, without line ends; a long line comes in pieces."""
+    rest = b""
+    while chunk := await reader.read(_PIECE_BYTES):
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            yield line
+        while len(rest) >= _PIECE_BYTES:
+            yield rest[:_PIECE_BYTES]
+            rest = rest[_PIECE_BYTES:]
+    if rest:
+        yield rest
+
+
+def python(*arguments: str) -> list[str]:
+    """The command that runs a module with this Python."""
+    return [sys.executable, "-m", *arguments]
+
+
+def _how(code: int) -> str:
+    if code < 0:
+        return f"by {signal.Signals(-code).name}"
+    return f"with exit code {code}"

@@ -1,0 +1,1 @@
+"""What the gateway promises: what a route is, and the documents generated from the table of routes."""

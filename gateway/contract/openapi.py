@@ -1,0 +1,104 @@
+"""The OpenAPI 3.1 document, generated from the table of routes and the types they use."""
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from gateway.contract import shapes
+from gateway.contract.route import NOTHING, Route
+from gateway.http import asgi, problems
+
+PATH_PARAMETER: Final = re.compile(r"\{(\w+)\}")
+
+# The reasons any route may answer with; the second only under admission control.
+_ALWAYS: Final = ("INVALID_PARAMETER", "INTERNAL")
+_WHERE_BOUND: Final = ("BUFFER_FULL", "ADDRESS_BUSY")
+
+_HEADERS: Final = {
+    "X-Trace-Id": {
+        "description": "The trace of the request.",
+        "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+    }
+}
+
+
+def document(routes: Sequence[Route]) -> bytes:
+    """The document as JSON."""
+    components: shapes.Schema = {}
+    shapes.of(problems.Problem, components)
+    paths: dict[str, shapes.Schema] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, components)
+    about = "Sees struggle and helps in time. Every answer carries the id of its trace. Errors are RFC 9457 problems."
+    return msgspec.json.encode(
+        {
+            "openapi": "3.1.0",
+            "info": {"title": "Journeymesh", "version": "1", "description": about},
+            "paths": paths,
+            "components": {"schemas": components},
+        }
+    )
+
+
+def media_type(route: Route) -> str:
+    """The content type of a route's answer."""
+    return route.answer if isinstance(route.answer, str) else asgi.JSON
+
+
+def _operation(route: Route, components: shapes.Schema) -> shapes.Schema:
+    is_segments = route.path.startswith("/v1/")
+    name = f"segment_{route.path.rpartition('/')[2]}" if is_segments else getattr(route.serve, "__name__", "")
+    succeeds: dict[str, Any] = {"description": route.summary, "headers": _HEADERS}
+    if route.answer != NOTHING:
+        succeeds["content"] = {media_type(route): {"schema": shapes.of(route.answer, components)}}
+    operation: dict[str, Any] = {
+        "operationId": name.strip("_"),
+        "summary": route.summary,
+        "parameters": _parameters(route),
+        "responses": {
+            str(route.status): succeeds,
+            **_problems(route),
+        },
+    }
+    if route.body is not None:
+        bodies = {asgi.JSON: route.body, **route.other_bodies}
+        taken = {name: {"schema": shapes.of(shape, components)} for name, shape in bodies.items()}
+        operation["requestBody"] = {"required": route.needs_body, "content": taken}
+    return operation
+
+
+def _parameters(route: Route) -> list[shapes.Schema]:
+    found = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+        for name in PATH_PARAMETER.findall(route.path)
+    ]
+    asked = [
+        {"name": each.name, "in": "query", "description": each.meaning, "schema": dict(each.schema)}
+        for each in route.query
+    ]
+    return found + asked
+
+
+def _problems(route: Route) -> shapes.Schema:
+    by_status: dict[int, list[str]] = defaultdict(list)
+    always = _ALWAYS if route.is_always_served else (*_ALWAYS, *_WHERE_BOUND)
+    for reason in dict.fromkeys((*always, *route.reasons)):
+        meaning, statuses = problems.REASONS[reason]
+        for status in statuses:
+            by_status[status].append(f"`{reason}`: {meaning}")
+    return {str(status): _problem(status, by_status[status]) for status in sorted(by_status)}
+
+
+def _problem(status: int, reasons: Sequence[str]) -> shapes.Schema:
+    headers = dict(_HEADERS)
+    if status in problems.RETRY_STATUSES:
+        headers["Retry-After"] = {"description": "Seconds to wait.", "schema": {"type": "string"}}
+    schema = {"$ref": shapes.REFERENCE.format(name="Problem")}
+    return {
+        "description": "\n".join(reasons),
+        "headers": headers,
+        "content": {problems.CONTENT_TYPE: {"schema": schema}},
+    }

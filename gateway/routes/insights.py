@@ -1,0 +1,52 @@
+"""Routes about policies, lift, the analysis of a user, and the use of language models."""
+
+from typing import Annotated, Final
+
+import msgspec
+from journeymesh.intervention.v1 import intervention_pb2
+
+from gateway.core import Core
+from gateway.formats.json.refusal import decoded
+from gateway.formats.rendering import render
+from gateway.formats.schema import enum_numbers
+from gateway.http.asgi import Answer, Request, json
+from mesh.errors import InvalidArgument
+
+# In a deep analysis, a model converses with the mesh.
+_ANALYSIS_SECONDS: Final = 30.0
+
+_DEPTHS: Final = enum_numbers(intervention_pb2.AnalysisDepth.DESCRIPTOR)
+
+
+class AnalysisOrder(msgspec.Struct, forbid_unknown_fields=True):
+    """How deep to look at a user."""
+
+    depth: Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(_DEPTHS)})] = "quick"
+
+
+async def policies(core: Core, _request: Request) -> Answer:
+    """The policies that decided, decide and will decide."""
+    return json(render(await core.peers.intervention.ListPolicies(intervention_pb2.ListPoliciesRequest())))
+
+
+async def lift(core: Core, request: Request) -> Answer:
+    """What help changed."""
+    asked = intervention_pb2.GetLiftRequest(experiment=request.query.get("experiment", ""))
+    return json(render(await core.peers.intervention.GetLift(asked)))
+
+
+async def analysis(core: Core, request: Request) -> Answer:
+    """What stands out about a user, in words."""
+    order = decoded(await request.json_body(), AnalysisOrder, '{"depth":"quick"}')
+    if order.depth not in _DEPTHS:
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", f"`depth` must be one of {', '.join(_DEPTHS)}.")
+    asked = intervention_pb2.AnalyzeUserRequest(
+        user_id=request.parameters["userId"],
+        depth=intervention_pb2.AnalysisDepth.ValueType(_DEPTHS[order.depth]),
+    )
+    return json(render(await core.peers.intervention.AnalyzeUser(asked, timeout=_ANALYSIS_SECONDS)))
+
+
+async def model_usage(core: Core, _request: Request) -> Answer:
+    """What the language models were used for, and what is left of the budget."""
+    return json(render(await core.peers.intervention.GetModelUsage(intervention_pb2.GetModelUsageRequest())))

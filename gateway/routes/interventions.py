@@ -1,0 +1,63 @@
+"""Routes of interventions and of the ledger of decisions."""
+
+import re
+from typing import Annotated, Final
+
+import msgspec
+from journeymesh.intervention.v1 import intervention_pb2
+
+from gateway.accepting.outcomes import report
+from gateway.core import Core
+from gateway.formats.json.refusal import decoded
+from gateway.formats.rendering import render
+from gateway.formats.schema import OUTCOMES
+from gateway.http.asgi import Answer, Request, json
+from gateway.http.parameters import number
+from mesh.errors import InvalidArgument
+
+_TRACE_ID: Final = re.compile(r"[0-9a-fA-F]{32}")
+
+
+class OutcomeReport(msgspec.Struct, forbid_unknown_fields=True):
+    """What became of an intervention."""
+
+    outcome: Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(OUTCOMES)})]
+
+
+async def pending(core: Core, request: Request) -> Answer:
+    """What waits for a user."""
+    asked = intervention_pb2.GetPendingInterventionRequest(user_id=request.parameters["userId"])
+    return json(render(await core.peers.intervention.GetPendingIntervention(asked)))
+
+
+async def intervention(core: Core, request: Request) -> Answer:
+    """An intervention and what came of it."""
+    asked = intervention_pb2.GetInterventionRequest(id=request.parameters["id"])
+    return json(render(await core.peers.intervention.GetIntervention(asked)))
+
+
+async def outcome(core: Core, request: Request) -> Answer:
+    """Accepts the outcome of an intervention."""
+    body = decoded(await request.lenient_body(), OutcomeReport, '{"outcome":"accepted"}')
+    return json(await report(core.peers, core.coalescer, request, request.parameters["id"], body.outcome), 202)
+
+
+async def decision(core: Core, request: Request) -> Answer:
+    """One decision."""
+    asked = intervention_pb2.GetDecisionRequest(id=request.parameters["decisionId"])
+    return json(render((await core.peers.intervention.GetDecision(asked)).decision))
+
+
+async def decisions(core: Core, request: Request) -> Answer:
+    """Decisions of a user or of a trace, newest first."""
+    trace_id, user_id = request.query.get("traceId"), request.query.get("userId")
+    if bool(trace_id) == bool(user_id):
+        raise InvalidArgument("INVALID_PARAMETER", "Give one of `traceId` and `userId`.")
+    if trace_id and not _TRACE_ID.fullmatch(trace_id):
+        raise InvalidArgument("INVALID_PARAMETER", "`traceId` must be 32 hexadecimal digits.")
+    page_size = number(request.query.get("limit"), "limit", 20, 100)
+    if trace_id:
+        asked = intervention_pb2.ListDecisionsRequest(trace_id=trace_id.lower(), page_size=page_size)
+    else:
+        asked = intervention_pb2.ListDecisionsRequest(user_id=user_id or "", page_size=page_size)
+    return json(render(await core.peers.intervention.ListDecisions(asked)))

@@ -1,0 +1,1 @@
+"""Archived decisions: derived again, by another policy or model, and what that would have been worth."""

@@ -1,0 +1,156 @@
+"""Derives decisions again: runs the services' code over archived events, in memory."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple, cast
+
+from journeymesh.common.v1 import event_pb2, position_pb2
+from journeymesh.features.v1 import features_pb2
+from journeymesh.video.v1 import video_pb2
+
+from mesh import applied
+from mesh.metrics import Metrics
+from mesh.states.memory import MemoryShards, MemoryState
+from services.features.servicer import FeaturesServicer
+from services.features.usecases import Features
+from services.ingest.dispatch.translation.deciding import assess_request, decide_request, vectors_of
+from services.ingest.dispatch.translation.groups import Groups
+from services.ingest.events.translation.records import Rows
+from services.intervention.batch.deciding import Deciding
+from services.intervention.bootstrap import Stores
+from services.intervention.decision.adapters.listeners import LocalListeners
+from services.intervention.decision.adapters.silence import NoCopywriting, SilentObserver
+from services.intervention.decision.domain import ledger as pages
+from services.intervention.decision.domain.ledger import Block
+from services.intervention.decision.domain.offer import Undelivered
+from services.intervention.decision.ports import Entry, Reference
+from services.intervention.decision.state import UNDELIVERED
+from services.intervention.delivery.adapters.outbox_memory import MemoryOutbox
+from services.intervention.policy.adapters.store import MemoryPolicies
+from services.intervention.policy.adapters.yaml import parse
+from services.intervention.policy.domain.policy import Policy
+from services.intervention.policy.domain.timeline import DatedPolicy, Timeline
+from services.intervention.policy.usecases import Policies
+from services.intervention.translation.rows import rows_of
+from services.scoring.ports import Model
+from services.scoring.servicer import ScoringServicer
+from services.scoring.usecases import Scoring
+from services.video.servicer import VideoServicer
+from services.video.usecases import Playback
+
+_STREAM: Final = "archive"
+_PLAYBACK: Final = event_pb2.EVENT_TYPE_VIDEO_PLAYBACK
+# Servicers ignore the context.
+_NO_CONTEXT: Final = cast("Any", None)
+
+
+class Applied(NamedTuple):
+    """A batch of events with the features of its groups."""
+
+    position: position_pb2.BatchPosition
+    rows: Rows
+    groups: Groups
+    features: features_pb2.ApplyEventsResponse
+
+
+class Journeys:
+    """The features of users, event by event, as video and features compute them."""
+
+    def __init__(self) -> None:
+        self._video = VideoServicer(Playback(MemoryState(), MemoryShards()), Metrics())
+        self._features = FeaturesServicer(Features(MemoryState()), Metrics())
+
+    async def apply(self, shard: str, sequences: Sequence[int], rows: Rows, groups: Groups) -> Applied:
+        """Applies whole records of one shard, ascending."""
+        position = position_pb2.BatchPosition(stream=_STREAM, shard=shard, sequences=map(str, sequences))
+        played = [row for row, event in enumerate(rows.events) if event.event_type == _PLAYBACK]
+        engagements = []
+        if played:
+            asked = video_pb2.ApplyPlaybackRequest(position=position, events=[rows.events[row] for row in played])
+            scores = (await self._video.ApplyPlayback(asked, _NO_CONTEXT)).engagement_scores
+            engagements = [
+                features_pb2.EngagementUpdate(row=row, score=score) for row, score in zip(played, scores, strict=True)
+            ]
+        request = features_pb2.ApplyEventsRequest(
+            position=position, events=rows.events, engagements=engagements, assessed_rows=sorted(groups.last)
+        )
+        return Applied(position, rows, groups, await self._features.ApplyEvents(request, _NO_CONTEXT))
+
+
+class Deriving:
+    """Scores and decides. State carries over from one model or policy to the next, as in service."""
+
+    def __init__(self) -> None:
+        self._models, self._pages = _LiveModel(), _CollectingLedger()
+        self._scoring = ScoringServicer(Scoring(self._models, MemoryState()), Metrics())
+        self._stores = Stores(MemoryState(), MemoryShards(), self._pages, MemoryOutbox())
+        self._deciding: dict[str, Deciding] = {}
+
+    async def derive(self, batch: Applied, model: Model, policy: Policy) -> Mapping[int, Block]:
+        """The decisions of a model and a policy on a batch, as blocks by sequence number."""
+        self._models.model = model
+        position, rows, groups, features = batch
+        vectors = vectors_of(rows, groups, features)
+        asked = assess_request(position, rows, groups, features, vectors)
+        assessed = await self._scoring.AssessUsers(asked, _NO_CONTEXT)
+        request = decide_request(position, rows, groups, features, vectors, assessed)
+        await self._by(policy).decide(applied.batch(position), rows_of(request))
+        return self._pages.take()
+
+    async def note_undelivered(self, undelivered: Mapping[str, Undelivered]) -> None:
+        """Records messages to users that were never delivered."""
+        items = {UNDELIVERED.key(user): UNDELIVERED.encode(its) for user, its in undelivered.items()}
+        await self._stores.state.save(items, None)
+
+    def _by(self, policy: Policy) -> Deciding:
+        if policy.version not in self._deciding:
+            timeline = Timeline([(DatedPolicy(0, policy.version, ""), policy)])
+            policies = Policies(MemoryPolicies([]), parse, _beginning, timeline)
+            self._deciding[policy.version] = Deciding(
+                policies,
+                *self._stores,
+                SilentObserver(),
+                LocalListeners(limit=0),
+                NoCopywriting(),
+                lambda: None,
+                _beginning,
+            )
+        return self._deciding[policy.version]
+
+
+class _LiveModel:
+    """Gives the model that was set last as the live one."""
+
+    model: Model
+
+    def live(self) -> Model:
+        """See `services.scoring.ports.Models`."""
+        return self.model
+
+
+class _CollectingLedger:
+    """A ledger that keeps recorded blocks until they are taken."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[int, Block] = {}
+
+    def take(self) -> Mapping[int, Block]:
+        """The blocks recorded since they were last taken."""
+        blocks, self._blocks = self._blocks, {}
+        return blocks
+
+    async def record(self, entries: Sequence[Entry]) -> None:
+        """See `services.intervention.decision.ports.Ledger`."""
+        self._blocks.update((each.sequence, pages.decode(each.block)) for each in entries)
+
+    async def blocks(self, references: Sequence[Reference]) -> list[bytes | None]:
+        """See `services.intervention.decision.ports.Ledger`."""
+        return [None for _ in references]
+
+    async def find(self, name: str) -> list[list[Reference]]:  # noqa: ARG002 - nothing is kept by name
+        """See `services.intervention.decision.ports.Ledger`."""
+        return []
+
+
+def _beginning() -> int:
+    """A clock for the outbox, which nobody empties here."""
+    return 0

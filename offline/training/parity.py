@@ -1,0 +1,30 @@
+"""The gate of an export: the ONNX file must agree with the scikit-learn model, or there is no file."""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+from sklearn.calibration import CalibratedClassifierCV
+
+LIMIT: Final = 1e-5
+
+
+class ParityError(Exception):
+    """The exported model disagrees with the trained one."""
+
+
+def require(file: bytes, model: CalibratedClassifierCV, rows: npt.NDArray[np.float64]) -> float:
+    """Checks the file; returns the largest absolute difference of probabilities over the rows.
+
+    Raises:
+        ParityError: the difference is above 1e-5, or the terms do not sum to the logit within that.
+    """
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    probabilities, terms = session.run(["probability", "terms"], {"features": rows})
+    difference = float(np.abs(probabilities - model.predict_proba(rows)[:, 1]).max())
+    summed = float(np.abs(probabilities - 1.0 / (1.0 + np.exp(-terms.sum(axis=1)))).max())
+    if not max(difference, summed) <= LIMIT:
+        message = f"ONNX is off by {difference:.3g}, its terms by {summed:.3g}; at most {LIMIT:g} is allowed."
+        raise ParityError(message)
+    return difference

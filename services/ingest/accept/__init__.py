@@ -1,0 +1,1 @@
+"""The api: accepts events, gives receipts, keeps what failed."""

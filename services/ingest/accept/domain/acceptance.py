@@ -1,0 +1,163 @@
+"""Who of a batch is accepted: the bad are refused, the repeated are told apart, the rest go on."""
+
+from collections.abc import Collection, Mapping, Sequence
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+from services.ingest.accept.domain import device, skew
+from services.ingest.accept.domain.columns import rows_without
+from services.ingest.accept.domain.identity import Ending
+from services.ingest.accept.domain.tidying import Note, Rules, put_pages, tidy, untidy_rows
+from services.ingest.accept.domain.validation import EARLIEST_TIME_US, FUTURE_US, Rejection, doubtful_rows, reject
+from services.ingest.events.domain.event import Table
+
+TRACE_ID_BYTES: Final = 16
+_SPAN_ID_BYTES: Final = (0, 8)
+_STAMPS: Final = (
+    "client_time_us",
+    "session_start_us",
+    "device_class",
+    "linked_user_id",
+    "copied_event_id",
+    "bot_evidence",
+    "is_bot",
+)
+_ODD_SENT: Final = Note("sentAt", "Not the clock of `timestamp`, nor a time a clock shows; it was left out.")
+_CONTENT: Final = ("user_id", "event_type", "page", "properties")
+_OTHER_CONTENT: Final = Note("eventId", "It differs from an earlier event with this eventId, and counts as its copy.")
+
+
+class Verdict(IntEnum):
+    """Values as in `journeymesh.ingest.v1.Verdict`."""
+
+    ACCEPTED = 1
+    DUPLICATE = 2
+    REJECTED = 3
+
+
+class Judged(NamedTuple):
+    """A batch sorted: what is new within it, what it repeats itself, what is refused. All by index, ascending.
+
+    `notes` tells what was cleaned or left out of events, refused ones among them.
+    """
+
+    fresh: list[int]
+    repeated: list[int]
+    rejected: dict[int, Rejection]
+    notes: dict[int, list[Note]]
+
+
+class Admission(NamedTuple):
+    """What becomes of a batch: which rows are taken in, in the order they are, whose each is, and by what.
+
+    `endings` name rows by their index among `rows`, ascending. Rejections and notes are by index in the batch.
+    """
+
+    rejections: dict[int, Rejection]
+    unlinked: dict[int, Note]
+    rows: list[int]
+    user_ids: list[str]
+    scripted: set[int]
+    endings: list[tuple[int, Ending]]
+
+    def notes(self, tidied: Mapping[int, Sequence[Note]]) -> dict[int, Sequence[Note]]:
+        """What was cleaned or left out of events that were not refused."""
+        notes = {index: told for index, told in tidied.items() if index not in self.rejections}
+        for index, note in self.unlinked.items():
+            notes[index] = [*notes.get(index, ()), note]
+        return notes
+
+
+def judge(table: Table, now_us: int, rules: Rules) -> Judged:
+    """Tidies a batch in place and sorts it by what can be told without memory.
+
+    Most rows need no tidying and nothing speaks against them, which is told column by column; the others are looked at
+    one by one. Of events with one id the first good one counts; of another that says something else, this is told.
+    """
+    if not len(table):
+        return Judged([], [], {}, {})
+    _unstamp(table, now_us)
+    odd = untidy_rows(table, rules) | skew.odd_rows(table) | doubtful_rows(table, rules.placeholders)
+    rejected: dict[int, Rejection] = {}
+    told: dict[int, list[Note]] = {}
+    for row in sorted(odd):
+        event = table.event(row)
+        notes = tidy(event, rules)
+        if skew.set_right(event, event.received_time_us):
+            notes.append(_ODD_SENT)
+        rejection = reject(event, event.received_time_us, rules.placeholders)
+        if notes:
+            told[row] = notes
+        if rejection:
+            rejected[row] = rejection
+        table.put(row, event)
+    put_pages(table, rules.pages, odd)
+    return _sorted(table, rejected, told)
+
+
+def refuse_repeats(judged: Judged, ids: Sequence[str], rejections: dict[int, Rejection]) -> None:
+    """Refuses what repeats an event that was good and is refused all the same: it is not there to be repeated."""
+    refused = {ids[index]: why for index, why in rejections.items() if index not in judged.rejected}
+    rejections.update((index, refused[ids[index]]) for index in judged.repeated if ids[index] in refused)
+
+
+def _sorted(table: Table, rejected: dict[int, Rejection], told: dict[int, list[Note]]) -> Judged:
+    """Tells those that are repeated from the others."""
+    ids = table.event_id
+    if not rejected and len({*ids}) == len(ids):
+        return Judged([*range(len(ids))], [], rejected, told)
+    fresh: list[int] = []
+    repeated: list[int] = []
+    first_by_id: dict[str, int] = {}
+    content = [table.columns[name] for name in _CONTENT if table.has(name)]
+    for row, event_id in enumerate(ids):
+        if row in rejected:
+            continue
+        first = first_by_id.setdefault(event_id, row)
+        if first == row:
+            fresh.append(row)
+            continue
+        repeated.append(row)
+        if any(column[row] != column[first] for column in content):
+            told.setdefault(row, []).append(_OTHER_CONTENT)
+    return Judged(fresh, repeated, rejected, told)
+
+
+def _unstamp(table: Table, now_us: int) -> None:
+    """Takes off what only the mesh itself may stamp on events, and puts now for a time of receipt that cannot be."""
+    for name in _STAMPS:
+        table.columns.pop(name, None)
+    table.carried.clear()
+    received, latest_us = table.received_time_us, now_us + FUTURE_US
+    for row in rows_without(range(EARLIEST_TIME_US, latest_us + 1).__contains__, received):
+        received[row] = now_us
+    traces = [*zip(table.trace_id, table.span_id, strict=True)]
+    for row in rows_without(_is_trace, traces):
+        table.trace_id[row] = table.span_id[row] = b""
+
+
+def _is_trace(ids: tuple[bytes, bytes]) -> bool:
+    trace_id, span_id = ids
+    return len(trace_id) == TRACE_ID_BYTES and len(span_id) in _SPAN_ID_BYTES
+
+
+def stamp(table: Table, scripted: Collection[int]) -> None:
+    """Writes on events what made them; there are no stamps on them by now.
+
+    Args:
+        table: the events.
+        scripted: the rows of users whose events come too fast for a person.
+    """
+    if not scripted and not any(map(table.has, ("platform", "user_agent", "is_automated"))):
+        return
+    made_by = [*map(device.tell, table.platform, table.user_agent)]
+    evidence = [told.evidence for told in made_by]
+    for row, (told, is_automated) in enumerate(zip(evidence, table.is_automated, strict=True)):
+        if not told and is_automated:
+            evidence[row] = device.AUTOMATED
+        elif not told and row in scripted:
+            evidence[row] = device.RATE
+    table.columns["device_class"] = [told.device_class for told in made_by]
+    if any(evidence):
+        table.columns["bot_evidence"] = evidence
+        table.columns["is_bot"] = [bool(told) for told in evidence]

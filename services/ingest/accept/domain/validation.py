@@ -1,0 +1,218 @@
+"""When an event may be accepted: identifiers, times, and what each kind needs. It is tidy by then (`tidying`).
+
+The gateway has checked syntax and types; callers of the gRPC service come here directly. A bound is generous where a
+real client might come near it, and strict where only a fault would.
+"""
+
+import math
+import operator
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from services.ingest.accept.domain.columns import rows_without
+from services.ingest.accept.domain.placeholder import are_ordinary, is_ordinary, is_placeholder
+from services.ingest.accept.domain.text import is_identifier
+from services.ingest.accept.domain.tidying import ID_LENGTH
+from services.ingest.events.domain.event import Event, Kind, Playback, Table
+from services.ingest.events.domain.own_ids import OWN_ID
+
+EVENT_ID_LENGTH: Final = 100
+PROPERTIES_BYTES: Final = 32 * 1024
+AMOUNT_MOST: Final = 1e12
+
+EARLIEST_TIME_US: Final = 946_684_800_000_000  # 2000-01-01T00:00:00Z
+FUTURE_US: Final = 24 * 3600 * 1_000_000
+
+
+_LAST_KIND: Final = 18
+_JUDGED: Final = operator.attrgetter("event_id", "user_id", "event_time_us", "properties", "event_type")
+_LAST_ACTION: Final = 7
+# Of the others not every event is accepted.
+_PLAIN_KINDS: Final = frozenset(range(1, _LAST_KIND + 1)) - {Kind.VIDEO_PLAYBACK, Kind.INTERVENTION_OUTCOME}
+_OUTCOME_WORDS: Final = ("", "shown", "accepted", "declined", "expired", "converted")
+
+
+class Rejection(NamedTuple):
+    """Why an event is refused: a reason of `ErrorReason`, and a sentence without what the user sent."""
+
+    reason: str
+    detail: str
+
+
+def doubtful_rows(table: Table, placeholders: Collection[str] = frozenset()) -> set[int]:
+    """The rows that `reject` refuses, and maybe some more. Every row has its time of receipt."""
+    rows: set[int] = set()
+    if not _are_event_ids(table.event_id):
+        rows.update(rows_without(_is_event_id, table.event_id))
+    if placeholders or not are_ordinary({*table.user_id}, ID_LENGTH):
+        rows.update(rows_without(lambda told: _is_somebody(told, placeholders), table.user_id))
+    rows.update(_rows_out_of_time(table.event_time_us, table.received_time_us))
+    if table.has("properties"):
+        rows.update(rows_without(lambda told: not told or _reject_properties(told) is None, table.properties))
+    rows.update(_rows_in_want(table))
+    return rows
+
+
+def _are_event_ids(ids: Sequence[str]) -> bool:
+    """Whether all ids are fine at a glance, of which there is one at least."""
+    told, lengths = "".join(ids), [*map(len, ids)]
+    is_fine = told.isascii() and told.isprintable() and OWN_ID not in told
+    return is_fine and min(lengths) > 0 and max(lengths) <= EVENT_ID_LENGTH
+
+
+def _is_event_id(told: str) -> bool:
+    return is_identifier(told, EVENT_ID_LENGTH) and not told.startswith(OWN_ID)
+
+
+def _is_somebody(user_id: str, placeholders: Collection[str]) -> bool:
+    if is_ordinary(user_id, ID_LENGTH) and not placeholders:
+        return True
+    return is_identifier(user_id, ID_LENGTH) and not is_placeholder(user_id, placeholders)
+
+
+def _rows_out_of_time(times_us: Sequence[int], received_us: Sequence[int]) -> Iterable[int]:
+    if min(times_us) >= EARLIEST_TIME_US and max(times_us) <= min(received_us) + FUTURE_US:
+        return ()
+    told = enumerate(zip(times_us, received_us, strict=True))
+    return [row for row, (time_us, at_us) in told if not EARLIEST_TIME_US <= time_us <= at_us + FUTURE_US]
+
+
+def _rows_in_want(table: Table) -> set[int]:
+    """The rows that may lack what their kind needs."""
+    kinds = table.event_type
+    rows = {*rows_without(_PLAIN_KINDS.__contains__, kinds)}
+    if not table.has("page") or "" in table.page:
+        told = enumerate(zip(kinds, table.page, strict=True))
+        rows.update(row for row, (kind, page) in told if kind == Kind.PAGE_VIEW and not page)
+    played = {row for row, playback in table.details_of("playback").items() if _is_playback(playback)}
+    rows.difference_update(row for row in played if kinds[row] == Kind.VIDEO_PLAYBACK)
+    rows.update(row for row, sold in table.details_of("purchase").items() if not abs(sold.amount) <= AMOUNT_MOST)
+    return rows
+
+
+def _is_playback(playback: Playback) -> bool:
+    return 0 < playback.action <= _LAST_ACTION and is_identifier(playback.video_id, ID_LENGTH)
+
+
+def reject(event: Event, received_time_us: int, placeholders: Collection[str] = frozenset()) -> Rejection | None:
+    """Why the event is refused; None where it is accepted. `placeholders` are more ids that stand for nobody."""
+    event_id, user_id, event_time_us, properties, event_type = _JUDGED(event)
+    if placeholders or not (is_ordinary(event_id, EVENT_ID_LENGTH) and is_ordinary(user_id, ID_LENGTH)):
+        rejection = _reject_identity(event, placeholders)
+        if rejection:
+            return rejection
+    if not EARLIEST_TIME_US <= event_time_us <= received_time_us + FUTURE_US:
+        return _reject_time(event_time_us)
+    if properties:
+        rejection = _reject_properties(properties)
+        if rejection:
+            return rejection
+    if not 1 <= event_type <= _LAST_KIND:
+        return Rejection("MISSING_FIELD", "eventType is missing.")
+    judge_kind = _BY_KIND.get(event_type)
+    return judge_kind(event) if judge_kind else None
+
+
+def outcome_id(intervention_id: str, outcome: int) -> str:
+    """The id of the event that an outcome of an intervention is: the same for the same two."""
+    return f"{OWN_ID}outcome:{intervention_id}:{_OUTCOME_WORDS[outcome]}"
+
+
+def told_id(event_id: str) -> str:
+    """The id under which a refused event is found; none where it is no id, or the mesh's own, another's by right."""
+    return "" if event_id.startswith(OWN_ID) or len(event_id) > EVENT_ID_LENGTH else event_id
+
+
+def _reject_identity(event: Event, placeholders: Collection[str]) -> Rejection | None:
+    event_id, user_id = event.event_id, event.user_id
+    if not event_id or not user_id:
+        missing = "userId is missing, and so is anonymousId." if event_id else "eventId is missing."
+        return Rejection("MISSING_FIELD", missing)
+    if not is_identifier(event_id, EVENT_ID_LENGTH):
+        return _identifier("eventId", EVENT_ID_LENGTH)
+    if event_id.startswith(OWN_ID) and not _is_own_outcome(event):
+        return Rejection("RESERVED_ID", f"An eventId must not begin with `{OWN_ID}`.")
+    if not is_identifier(user_id, ID_LENGTH):
+        return _identifier("userId", ID_LENGTH)
+    if is_placeholder(user_id, placeholders):
+        return Rejection("PLACEHOLDER_ID", "The id of the user stands for nobody.")
+    return None
+
+
+def _is_own_outcome(event: Event) -> bool:
+    """Whether the gateway itself tells an event of an intervention's owner, by the name of the outcome it is."""
+    if not event.is_own or event.user_id != event.anonymous_id:
+        return False
+    if event.event_type != Kind.INTERVENTION_OUTCOME or not 0 < event.outcome.outcome < len(_OUTCOME_WORDS):
+        return False
+    return event.event_id == outcome_id(event.outcome.intervention_id, event.outcome.outcome)
+
+
+def _reject_time(event_time_us: int) -> Rejection:
+    if event_time_us < EARLIEST_TIME_US:
+        return Rejection("INVALID_TIME", "timestamp must not lie before the year 2000.")
+    return Rejection("TIME_IN_FUTURE", "timestamp lies more than 24 hours after its receipt.")
+
+
+class _Object(msgspec.Struct):
+    """Any object of JSON: its members are passed over."""
+
+
+_decode_object: Final = msgspec.json.Decoder(_Object).decode
+
+
+def _reject_properties(properties: bytes) -> Rejection | None:
+    if len(properties) > PROPERTIES_BYTES:
+        return Rejection("EVENT_TOO_LARGE", "properties must hold at most 32 KiB.")
+    try:
+        if not properties.isascii():  # the parser passes over what stands inside texts
+            properties.decode()
+        _decode_object(properties)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Rejection("MALFORMED_JSON", "properties must be a JSON object in UTF-8.")
+    return None
+
+
+def _reject_page_view(event: Event) -> Rejection | None:
+    return None if event.page else Rejection("MISSING_FIELD", "A page view needs page.")
+
+
+def _reject_playback(event: Event) -> Rejection | None:
+    playback = event.playback
+    if not playback.video_id or not playback.action:
+        return Rejection("MISSING_FIELD", "A video playback needs videoId and action.")
+    if not 0 < playback.action <= _LAST_ACTION:
+        return Rejection("VALUE_OUT_OF_RANGE", "action must be one of those there are.")
+    return None if is_identifier(playback.video_id, ID_LENGTH) else _identifier("videoId", ID_LENGTH)
+
+
+def _reject_purchase(event: Event) -> Rejection | None:
+    amount = event.purchase.amount
+    if math.isfinite(amount) and abs(amount) <= AMOUNT_MOST:
+        return None
+    return Rejection("UNREADABLE_AMOUNT", f"amount must lie between {-AMOUNT_MOST:g} and {AMOUNT_MOST:g}.")
+
+
+def _reject_outcome(event: Event) -> Rejection | None:
+    outcome = event.outcome
+    if not outcome.outcome or not (outcome.intervention_id or outcome.channel):
+        return Rejection("MISSING_FIELD", "An intervention outcome needs outcome, and interventionId or channel.")
+    if not 0 < outcome.outcome < len(_OUTCOME_WORDS):
+        return Rejection("VALUE_OUT_OF_RANGE", f"outcome must be one of {', '.join(_OUTCOME_WORDS[1:])}.")
+    if outcome.intervention_id and not is_identifier(outcome.intervention_id, ID_LENGTH):
+        return _identifier("interventionId", ID_LENGTH)
+    return None
+
+
+_BY_KIND: Final[dict[int, Callable[[Event], Rejection | None]]] = {
+    Kind.PAGE_VIEW: _reject_page_view,
+    Kind.VIDEO_PLAYBACK: _reject_playback,
+    Kind.PURCHASE: _reject_purchase,
+    Kind.INTERVENTION_OUTCOME: _reject_outcome,
+}
+
+
+def _identifier(name: str, most: int) -> Rejection:
+    return Rejection("INVALID_IDENTIFIER", f"{name} must be 1 to {most} characters without control characters.")

@@ -1,0 +1,145 @@
+"""Ingest over gRPC: translate, call, translate."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, cast
+
+from journeymesh.ingest.v1 import ingest_pb2, ingest_pb2_grpc
+
+from mesh import registry
+from mesh.errors import InvalidArgument
+from mesh.metrics import Metrics
+from records.table import Table
+from services.ingest.accept.domain.acceptance import TRACE_ID_BYTES
+from services.ingest.accept.domain.tidying import ID_LENGTH
+from services.ingest.accept.domain.validation import EVENT_ID_LENGTH, Rejection
+from services.ingest.accept.ports import Pipeline
+from services.ingest.accept.replaying import Replays
+from services.ingest.accept.translation import (
+    accepted_table,
+    failed_event_message,
+    reason_name,
+    receipt_message,
+    refused,
+    rejection_message,
+    standing_message,
+    unreadable,
+    warning_messages,
+    whole,
+)
+from services.ingest.accept.usecases import Ingest
+from services.ingest.events.domain.event import Event
+
+_UNREADABLE_MOST: Final = 1_000
+_UNREADABLE_BYTES: Final = 4 * 1024 * 1024
+_PAYLOAD_BYTES: Final = 32 * 1024
+_DETAIL_LENGTH: Final = 1_000
+_PAGE_SIZE: Final = 20
+_PAGE_SIZE_MOST: Final = 100
+
+
+class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
+    """See `journeymesh.ingest.v1.IngestService`."""
+
+    def __init__(self, ingest: Ingest, pipeline: Pipeline, metrics: Metrics) -> None:
+        self._ingest = ingest
+        self._replays = Replays(ingest)
+        self._pipeline = pipeline
+        self._metrics = metrics
+
+    async def AcceptEvents(
+        self, request: ingest_pb2.AcceptEventsRequest, context: Any
+    ) -> ingest_pb2.AcceptEventsResponse:
+        """Accepts a batch."""
+        table = accepted_table(request)
+        _require_few(request.unreadable)
+        accepted = await self._ingest.accept(table)
+        if request.unreadable or accepted.rejections:
+            await self._keep_failed(request.unreadable, table, accepted.rejections)
+        return ingest_pb2.AcceptEventsResponse(
+            verdicts=cast("list[ingest_pb2.Verdict.ValueType]", accepted.verdicts),
+            rejections=[rejection_message(*rejected) for rejected in sorted(accepted.rejections.items())],
+            warnings=warning_messages(accepted.notes),
+        )
+
+    async def _keep_failed(
+        self, unread: Sequence[ingest_pb2.UnreadableEvent], table: Table, rejections: Mapping[int, Rejection]
+    ) -> None:
+        now_us = self._ingest.clock()
+        failed = [unreadable(one, now_us) for one in unread]
+        failed += [
+            refused(table.event(index), rejection, now_us)
+            for index, rejection in rejections.items()
+            if rejection.reason != "RATE_LIMITED"
+        ]
+        await self._ingest.keep_failed(failed)
+        self._metrics.count_each(registry.REJECTED_EVENTS, [reason_name(one.reason) for one in unread])
+        self._metrics.count_each(registry.REJECTED_EVENTS, [each.reason for each in rejections.values()])
+
+    async def GetReceipt(self, request: ingest_pb2.GetReceiptRequest, context: Any) -> ingest_pb2.GetReceiptResponse:
+        """Returns what became of an event."""
+        told = await self._ingest.receipt(request.event_id)
+        return ingest_pb2.GetReceiptResponse(receipt=receipt_message(request.event_id, told))
+
+    async def ListFailedEvents(
+        self, request: ingest_pb2.ListFailedEventsRequest, context: Any
+    ) -> ingest_pb2.ListFailedEventsResponse:
+        """Lists failed events, newest first."""
+        page_size = min(request.page_size or _PAGE_SIZE, _PAGE_SIZE_MOST)
+        reason = reason_name(request.reason) if request.reason else ""
+        failed, following = await self._ingest.failed.list(page_size, request.page_token, reason)
+        told = [failed_event_message(one, request.payload_bytes) for one in failed]
+        return ingest_pb2.ListFailedEventsResponse(failed_events=told, next_page_token=following)
+
+    async def GetFailedEvent(
+        self, request: ingest_pb2.GetFailedEventRequest, context: Any
+    ) -> ingest_pb2.GetFailedEventResponse:
+        """Reads one failed event."""
+        failed = await self._ingest.failed_event(request.id)
+        return ingest_pb2.GetFailedEventResponse(failed_event=failed_event_message(failed))
+
+    async def ResolveFailedEvent(
+        self, request: ingest_pb2.ResolveFailedEventRequest, context: Any
+    ) -> ingest_pb2.ResolveFailedEventResponse:
+        """Removes a failed event from the list."""
+        await self._ingest.failed.remove(request.id)
+        return ingest_pb2.ResolveFailedEventResponse()
+
+    async def ReplayFailedEvent(
+        self, request: ingest_pb2.ReplayFailedEventRequest, context: Any
+    ) -> ingest_pb2.ReplayFailedEventResponse:
+        """Replays a failed event."""
+        if request.HasField("event"):
+            replayed = await self._replays.replay(request.id, cast("Event", request.event))
+        else:
+            failed = await self._ingest.failed_event(request.id)
+            replayed = await self._replays.replay_whole(failed, cast("Event", whole(failed)))
+        return ingest_pb2.ReplayFailedEventResponse(
+            verdict=ingest_pb2.Verdict.ValueType(replayed.verdict),
+            rejection=rejection_message(0, replayed.rejection) if replayed.rejection else None,
+            warnings=warning_messages({0: replayed.notes}),
+        )
+
+    async def GetPipeline(self, request: ingest_pb2.GetPipelineRequest, context: Any) -> ingest_pb2.GetPipelineResponse:
+        """Returns how far the consumers of the stream have come."""
+        standings = await self._pipeline.standings()
+        return ingest_pb2.GetPipelineResponse(standings=map(standing_message, standings))
+
+
+def _require_few(unreadable: Sequence[ingest_pb2.UnreadableEvent]) -> None:
+    """Returns if what could not be read may be kept: it costs the store as much as what could."""
+    are_few = len(unreadable) <= _UNREADABLE_MOST and sum(one.ByteSize() for one in unreadable) <= _UNREADABLE_BYTES
+    if not are_few or not all(map(_is_short, unreadable)):
+        raise InvalidArgument(
+            "REQUEST_TOO_LARGE",
+            f"A request holds at most {_UNREADABLE_MOST} unreadable events of {_PAYLOAD_BYTES // 1024} KiB.",
+        )
+
+
+def _is_short(one: ingest_pb2.UnreadableEvent) -> bool:
+    return (
+        len(one.payload) <= _PAYLOAD_BYTES
+        and len(one.detail) <= _DETAIL_LENGTH
+        and len(one.event_id) <= EVENT_ID_LENGTH
+        and len(one.user_id) <= ID_LENGTH
+        and len(one.trace_id) in {0, TRACE_ID_BYTES}
+    )

@@ -1,1 +1,0 @@
-"""Ingest's ports, made of memory, of Redis, and of the mesh's stream."""

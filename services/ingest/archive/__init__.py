@@ -1,0 +1,1 @@
+"""The archiver: keeps events and decisions as Parquet files."""

@@ -1,0 +1,264 @@
+"""The archive as Parquet files in a directory or a bucket; docs/archive.md tells the layout.
+
+A file is written beside and then put in its place: in a directory by renaming, on S3 because an object appears when
+its upload is complete. Nothing in a file depends on when or how often it was written.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Final, NamedTuple, cast
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.fs
+import pyarrow.parquet as pq
+
+from mesh.errors import Unavailable
+from mesh.settings import SettingError
+from services.ingest.archive.adapters import decision_rows, event_rows
+from services.ingest.archive.adapters.tables import fitted, grouped, without_nulls, written
+from services.ingest.archive.domain import layout
+from services.ingest.archive.domain.layout import ArchiveFile, DecisionRow, Plan
+from services.ingest.archive.ports import EventRows, Part
+
+SCHEMA_KEY: Final = b"journeymesh.schema"
+"""Names the kind and version in a file's metadata."""
+
+# Rows a row group: what is held in memory at once when files are joined or read.
+_GROUP_ROWS: Final = 16_384
+_COPY_BYTES: Final = 8 * 1024 * 1024
+_MOST_BYTES: Final = 256 * 1024 * 1024
+_KINDS: Final = {layout.EVENTS: event_rows, layout.DECISIONS: decision_rows}
+
+# By which a reader may leave out what it does not look for: rows stand in the order of the stream.
+_STATISTICS: Final = ["sequence", "event_time", "received_time"]
+_ASIDE_SUFFIX: Final = ".part"
+# What users did is for the owner and the owner's group.
+_MODE: Final = 0o640
+
+_log = logging.getLogger(__name__)
+
+
+class _Part(NamedTuple):
+    """Columns by kind, without those that are null, and the hour of each row by kind."""
+
+    columns: dict[str, pa.RecordBatch]
+    hours: dict[str, pa.Array]
+
+    @property
+    def size(self) -> int:
+        """See `ports.Part`."""
+        return sum(batch.nbytes for batch in self.columns.values())
+
+    def of_hour(self, kind: str, hour: int) -> pa.RecordBatch:
+        """The rows of a kind and hour."""
+        its = pc.equal(self.hours[kind], hour)
+        return self.columns[kind] if pc.all(its).as_py() else self.columns[kind].filter(its)
+
+
+class ParquetArchive:
+    """Files below the root that a URL names: `file:///folder` or `s3://bucket/prefix`.
+
+    Address and credentials of S3 come as for every AWS client, from the environment (`AWS_ENDPOINT_URL_S3`,
+    `AWS_REGION`, `AWS_ACCESS_KEY_ID`...) or the machine's role. A joined file has at most `most_bytes`.
+
+    Raises:
+        SettingError: the URL is no such URL.
+    """
+
+    def __init__(self, url: str, most_bytes: int = _MOST_BYTES) -> None:
+        self._most_bytes = most_bytes
+        # Arrow's own allocator is a little faster, and keeps half as much again.
+        pa.set_memory_pool(pa.system_memory_pool())
+        try:
+            self._files, root = pyarrow.fs.FileSystem.from_uri(url)
+        except (pa.ArrowInvalid, OSError) as error:
+            message = f"The archive's URL must be like file:///folder or s3://bucket/prefix, not {url!r}: {error}"
+            raise SettingError(message) from error
+        self._root: str = root.rstrip("/")
+        self._is_local = isinstance(self._files, pyarrow.fs.LocalFileSystem)
+
+    async def pack(self, shard: str, events: Sequence[EventRows], decisions: Sequence[DecisionRow]) -> Part:
+        """See `ports.Archive`."""
+        return await asyncio.to_thread(_pack, shard, events, decisions)
+
+    async def write(self, shard: str, plan: Plan, hours: Collection[int], parts: Sequence[Part]) -> int:
+        """See `ports.Archive`."""
+        return await asyncio.to_thread(self._write, shard, plan, hours, cast("Sequence[_Part]", parts))
+
+    async def hours(self) -> list[int]:
+        """See `ports.Archive`."""
+        return await asyncio.to_thread(self._hours)
+
+    async def compact(self, shard: str, hour: int) -> None:
+        """See `ports.Archive`."""
+        for kind in _KINDS:
+            try:
+                await asyncio.to_thread(self._compact, kind, shard, hour)
+            except pa.ArrowInvalid:
+                # The rows are where they were; readers will say which file it is.
+                _log.exception("the %s of shard %s in hour %d cannot be joined", kind, shard, hour)
+
+    def files(self, kind: str) -> list[ArchiveFile]:
+        """The files that tell all there is of a kind, sorted by hour, shard and range.
+
+        Raises:
+            Unavailable: the storage cannot be reached.
+        """
+        return layout.covering(self._listed(f"{kind}/{layout.VERSION}"))
+
+    def row_count(self, file: ArchiveFile) -> int:
+        """How many rows a file says it has.
+
+        Raises:
+            Unavailable: the storage cannot be reached.
+        """
+        with _reaching(), self._opened(file) as opened:
+            return int(opened.metadata.num_rows)
+
+    def batches(self, file: ArchiveFile, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """The rows of a file, some ten thousand at once; only these columns, where they are named.
+
+        Raises:
+            Unavailable: the storage cannot be reached.
+        """
+        with _reaching(), self._opened(file) as opened:
+            known = opened.schema_arrow.names
+            read = None if columns is None else [name for name in columns if name in known]
+            yield from opened.iter_batches(_GROUP_ROWS, columns=read, use_threads=False)
+
+    def _write(self, shard: str, plan: Plan, hours: Collection[int], parts: Sequence[_Part]) -> int:
+        byte_count = 0
+        for kind in _KINDS:
+            for hour in sorted(hours):
+                file = ArchiveFile(kind, hour, shard, plan.after + 1, plan.through)
+                byte_count += self._publish(file, (part.of_hour(kind, hour) for part in parts))
+        return byte_count
+
+    def _hours(self) -> list[int]:
+        base = self._below(f"{layout.EVENTS}/{layout.VERSION}")
+        with _reaching():
+            found = self._files.get_file_info(pyarrow.fs.FileSelector(base, allow_not_found=True))
+        hours = (layout.parse_hour(info.base_name) for info in found)
+        return sorted(hour for hour in hours if hour is not None)
+
+    def _compact(self, kind: str, shard: str, hour: int) -> None:
+        sizes = {file: size for file, size in self._listed(layout.folder(kind, hour)).items() if file.shard == shard}
+        kept = layout.covering(sizes)
+        # What lies inside another was left behind where a process ended between the two; a half file, where in one.
+        self._remove(sizes.keys() - set(kept))
+        if self._is_local:
+            for half in Path(self._below(layout.folder(kind, hour))).glob(f"{_aside(shard)}-*{_ASIDE_SUFFIX}"):
+                half.unlink(missing_ok=True)
+        for run in layout.groups(kept, sizes.__getitem__, self._most_bytes):
+            self._publish(layout.merged(run), (batch for file in run for batch in self.batches(file)))
+            self._remove(run)
+
+    def _publish(self, file: ArchiveFile, batches: Iterable[pa.RecordBatch]) -> int:
+        """Writes a file of batches; tells its bytes."""
+        columns = _KINDS[file.kind]
+        metadata = {SCHEMA_KEY: f"{file.kind}/{layout.VERSION}".encode()}
+
+        def fill(into: IO[bytes]) -> int:
+            schema = written(columns.SCHEMA.empty_table(), columns.DICTIONARIES).schema.with_metadata(metadata)
+            repeated = [f.name for f in schema if f.name not in columns.UNIQUE and not pa.types.is_nested(f.type)]
+            with pq.ParquetWriter(
+                into, schema, compression="zstd", use_dictionary=repeated, write_statistics=_STATISTICS
+            ) as writer:
+                for table in grouped(batches, _GROUP_ROWS):
+                    writer.write_table(fitted(written(table, columns.DICTIONARIES), schema), _GROUP_ROWS)
+            return into.tell()
+
+        with _reaching():
+            byte_count = _put(Path(self._below(file.path)), fill) if self._is_local else self._upload(file, fill)
+        # What a file took is wanted again in a minute: until then it is given back.
+        pa.default_memory_pool().release_unused()
+        return byte_count
+
+    def _upload(self, file: ArchiveFile, fill: Callable[[IO[bytes]], int]) -> int:
+        # Closing an upload publishes it, be it because of an error: so it begins when all of it is there.
+        with tempfile.TemporaryFile() as whole:
+            byte_count = fill(whole)
+            whole.seek(0)
+            with self._files.open_output_stream(self._below(file.path)) as into:
+                shutil.copyfileobj(whole, into, _COPY_BYTES)
+        return byte_count
+
+    def _remove(self, files: Collection[ArchiveFile]) -> None:
+        with _reaching():
+            for file in files:
+                with contextlib.suppress(FileNotFoundError):
+                    self._files.delete_file(self._below(file.path))
+
+    def _listed(self, folder: str) -> dict[ArchiveFile, int]:
+        """The files below a folder with their sizes in bytes."""
+        selector = pyarrow.fs.FileSelector(self._below(folder), recursive=True, allow_not_found=True)
+        with _reaching():
+            infos = self._files.get_file_info(selector)
+        parsed = [(layout.parse_path(info.path.removeprefix(f"{self._root}/")), info.size) for info in infos]
+        return {file: size for file, size in parsed if file is not None}
+
+    @contextlib.contextmanager
+    def _opened(self, file: ArchiveFile) -> Iterator[pq.ParquetFile]:
+        with self._files.open_input_file(self._below(file.path)) as opened, pq.ParquetFile(opened) as parquet:
+            yield parquet
+
+    def _below(self, path: str) -> str:
+        return f"{self._root}/{path}"
+
+
+def _pack(shard: str, events: Sequence[EventRows], decisions: Sequence[DecisionRow]) -> _Part:
+    texts = {sequence: layout.number_text(sequence, sequence) for sequence in {row.sequence for row in decisions}}
+    decided = decision_rows.batch(shard, [texts[row.sequence] for row in decisions], decisions)
+    columns = {layout.EVENTS: event_rows.batch(shard, events), layout.DECISIONS: without_nulls(decided)}
+    return _Part(columns, {kind: _hours(its.column("received_time")) for kind, its in columns.items()})
+
+
+def _hours(times: pa.Array) -> pa.Array:
+    """The hours of times, as `domain.layout.hour_of` tells them."""
+    hours = pc.divide(times.cast(pa.int64()), layout.HOUR_US)
+    return pc.min_element_wise(pc.max_element_wise(hours, 0), layout.LAST_HOUR)
+
+
+def _put(path: Path, fill: Callable[[IO[bytes]], int]) -> int:
+    """Writes a file so that it is there whole, and stays there, or is not there at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Of a name of its own: a process that has lost the shard, and does not know it yet, may write the same file now.
+    with tempfile.NamedTemporaryFile(
+        dir=path.parent, prefix=_aside(path.name), suffix=_ASIDE_SUFFIX, delete=False
+    ) as into:
+        aside = Path(into.name)
+        try:
+            byte_count = fill(into)
+            into.flush()
+            os.fchmod(into.fileno(), _MODE)
+            os.fsync(into.fileno())
+            aside.replace(path)
+        except BaseException:
+            aside.unlink(missing_ok=True)
+            raise
+    for folder in (path.parent, path.parent.parent):
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
+    return byte_count
+
+
+def _aside(name: str) -> str:
+    return f".{name}"
+
+
+@contextlib.contextmanager
+def _reaching() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable("DEPENDENCY_UNAVAILABLE", f"The archive cannot be reached: {error}") from error

@@ -1,0 +1,80 @@
+"""What archiving needs, beside the ports of `events`."""
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple, Protocol
+
+from records import table as tables
+from services.ingest.archive.domain.layout import DecisionRow, Plan
+from services.ingest.events.domain.event import Event
+
+
+class Plans(Protocol):
+    """What the archiver is about to write of each shard, so that after a crash it writes the same files.
+
+    A plan is open until the archiver's checkpoint has passed it. Plans do not expire.
+    """
+
+    async def take(self, shard: str, epoch: int) -> Plan | None:
+        """The shard's last plan, None where there was none. From then on holders of an older epoch are refused.
+
+        Raises:
+            FailedPrecondition: `LEASE_LOST`, a newer epoch has taken it.
+            Unavailable: the store cannot be reached; the call may be repeated.
+        """
+
+    async def save(self, shard: str, epoch: int, plan: Plan) -> None:
+        """Keeps a plan in place of the last one.
+
+        Raises:
+            FailedPrecondition: `LEASE_LOST`, a newer epoch has taken the shard; nothing is written.
+            Unavailable: the plan may or may not be kept; the call may be repeated.
+        """
+
+
+class EventRows(NamedTuple):
+    """The events of a record that count: of duplicates the one whose position is remembered."""
+
+    sequence: int
+    table: tables.Table
+    rows: Sequence[int]
+    """Which of the table; ascending."""
+    failed: Collection[int] = ()
+    """Those that could not be applied."""
+    told: Sequence[Event] = ()
+    """All events of the record, if it held them one by one: they may hold more than the table."""
+
+
+class Part(Protocol):
+    """Rows of some records as they will be written, packed; its contents are up to the adapter."""
+
+    @property
+    def size(self) -> int:
+        """Bytes it takes in memory."""
+
+
+class Archive(Protocol):
+    """Keeps events and decisions for good, as files that are written whole or not at all.
+
+    Every call raises `Unavailable` if the storage cannot be reached; it may be repeated.
+    """
+
+    async def pack(self, shard: str, events: Sequence[EventRows], decisions: Sequence[DecisionRow]) -> Part:
+        """Packs the rows of some records, which ascend by sequence number and event index."""
+
+    async def write(self, shard: str, plan: Plan, hours: Collection[int], parts: Sequence[Part]) -> int:
+        """Writes the files of a plan, per hour one of each kind, even without rows; returns their bytes.
+
+        Writing a plan again replaces its files; the same rows give the same bytes, however they are split into parts.
+
+        Args:
+            shard: the shard of all rows.
+            plan: the range.
+            hours: the hours of the rows, by `domain.layout.hour_of`, and of whatever else is in the range.
+            parts: the rows, in the order of the stream.
+        """
+
+    async def hours(self) -> list[int]:
+        """The hours of which there are events, ascending."""
+
+    async def compact(self, shard: str, hour: int) -> None:
+        """Joins a shard's files of an hour, as far as they are adjacent, and removes those."""

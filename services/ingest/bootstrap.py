@@ -1,0 +1,177 @@
+"""Builds each role of ingest: settings → adapters → use cases.
+
+With `__main__` the composition root: nothing else names concrete adapters.
+"""
+
+import contextlib
+import dataclasses
+import random
+import socket
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, Final
+
+from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceStub
+
+from mesh import channel, clock, redis, settings
+from mesh.health import Check
+from mesh.leasing.redis import RedisLeases
+from mesh.sharing import Sharing
+from mesh.site import Site
+from mesh.stream import StreamReader, StreamWriter
+from mesh.streams.redis import RedisStream
+from mesh.telemetry import Telemetry
+from services.ingest.accept.adapters import gauges
+from services.ingest.accept.adapters.lag import MeasuredPipeline
+from services.ingest.accept.adapters.progress import LeasePipeline, LeaseProgress
+from services.ingest.accept.adapters.redis import RedisDuplicates, RedisIdentities, RedisSkews
+from services.ingest.accept.domain.page import PageRules
+from services.ingest.accept.domain.placeholder import plain
+from services.ingest.accept.domain.rate_limit import UserRateLimiter
+from services.ingest.accept.domain.tidying import Rules
+from services.ingest.accept.servicer import IngestServicer
+from services.ingest.accept.usecases import Ingest
+from services.ingest.archive import archiver
+from services.ingest.archive.archiver import Archiver
+from services.ingest.dispatch import dispatcher
+from services.ingest.dispatch.dispatcher import Dispatcher
+from services.ingest.dispatch.steps import Peers, Steps
+from services.ingest.events.adapters.event_log import StreamEventLog, TimedEventLog
+from services.ingest.events.adapters.redis_applied import RedisApplied
+from services.ingest.events.adapters.redis_failed import RedisFailedEvents, RedisFailedRecords
+from services.ingest.events.adapters.redis_seen import RedisSeenEvents
+from services.ingest.settings import Settings
+
+# A Kinesis shard serves five reads per second to all consumers together.
+_DISPATCHER_READS: Final = 4.0
+_ARCHIVER_READS: Final = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Resources:
+    """What all roles need: the store, the stream to write and to read, its name on the wire, and health checks."""
+
+    own: Settings
+    traced: Telemetry
+    site: Site
+    client: redis.Client
+    stream: str
+    writer: StreamWriter
+    reader: StreamReader
+    checks: dict[str, Check]
+
+    def leases(self, consumer: str) -> RedisLeases:
+        """The leases of a consumer group of the stream."""
+        return RedisLeases(self.client, self.stream, consumer, self.own.lease_seconds)
+
+
+@contextlib.asynccontextmanager
+async def resources(own: Settings, traced: Telemetry, site: Site, role: str) -> AsyncIterator[Resources]:
+    """Opens the store and the stream for the block. Exits the process if a setting cannot be used."""
+    client = await redis.connect_or_exit(settings.read_or_exit(redis.RedisSettings))
+    checks: dict[str, Check] = {"store": lambda: redis.ping(client)}
+    name = f"{own.stream}/{own.stream_name}"
+    if own.stream == "redis":
+        stream = RedisStream(client, own.stream_name, own.shard_count, own.max_waiting_bytes)
+        await settings.or_exit(stream.keep_shard_count)
+        yield Resources(own, traced, site, client, name, stream, stream, checks)
+    else:
+        from mesh.streams import kinesis  # an AWS client takes a second to load, and memory
+
+        draw = random.Random()  # noqa: S311 - jitter, not a secret
+        reads = _ARCHIVER_READS if role == "archiver" else _DISPATCHER_READS
+        async with kinesis.connect() as aws:
+            writer = kinesis.KinesisWriter(aws, own.stream_name, own.lane_count, draw.random)
+            reader = kinesis.KinesisReader(aws, own.stream_name, reads, draw.random)
+            checks["stream"] = writer.ping
+            await settings.or_exit(lambda: writer.keep_lane_count(client))
+            yield Resources(own, traced, site, client, name, writer, reader, checks)
+
+
+def servicer(on: Resources) -> IngestServicer:
+    """The gRPC face of the api."""
+    own, client, failed = on.own, on.client, RedisFailedEvents(on.client)
+    ingest = Ingest(
+        log=TimedEventLog(StreamEventLog(on.writer), on.traced.metrics),
+        seen=RedisSeenEvents(client),
+        duplicates=RedisDuplicates(client),
+        failed=failed,
+        skews=RedisSkews(client),
+        identities=RedisIdentities(client),
+        progress=LeaseProgress(on.leases("dispatcher"), failed, clock.monotonic_clock),
+        applied=RedisApplied(client),
+        limiter=UserRateLimiter(own.user_events_per_second, own.user_burst_events),
+        clock=clock.system_clock,
+        monotonic=clock.monotonic_clock,
+        max_lag_seconds=own.max_lag_seconds,
+        rules=_rules(own),
+    )
+    return IngestServicer(ingest, _pipeline(on), on.traced.metrics)
+
+
+def reporting(on: Resources) -> tuple[Coroutine[Any, Any, None], ...]:
+    """The gauges the api samples while it serves, each until it is cancelled."""
+    metrics = on.traced.metrics
+    return gauges.report_consumers(_pipeline(on), metrics), gauges.report_store(on.client, metrics)
+
+
+def dispatching(on: Resources) -> Sharing:
+    """The dispatcher, on its share of the shards."""
+    own, client, leases = on.own, on.client, on.leases("dispatcher")
+    targets = own.video_target, own.features_target, own.scoring_target, own.intervention_target
+    peers = Peers.dial(*targets, on.traced, on.site.tls)
+    runs = Dispatcher(
+        reader=on.reader,
+        leases=leases,
+        steps=Steps(on.stream, RedisSeenEvents(client), StreamEventLog(on.writer), peers, on.traced),
+        failed=RedisFailedEvents(client),
+        failed_records=RedisFailedRecords(client),
+        applied=RedisApplied(client),
+        clock=clock.system_clock,
+        limits=dispatcher.Limits(own.max_batch_events, own.dispatch_period_seconds, own.tolerated_failure_share),
+        metrics=on.traced.metrics,
+        trims=not own.archive_url,
+    )
+    return Sharing(on.reader, leases, _owner(own, own.dispatcher_listen), runs.follow, own.lease_seconds)
+
+
+def archiving(on: Resources) -> Sharing:
+    """The archiver, on its share of the shards."""
+    from services.ingest.archive.adapters.files import ParquetArchive  # Parquet takes a second to load, and memory
+    from services.ingest.archive.adapters.plans import RedisPlans
+
+    own, client, leases = on.own, on.client, on.leases("archiver")
+    runs = Archiver(
+        reader=on.reader,
+        leases=leases,
+        dispatched=on.leases("dispatcher"),
+        plans=RedisPlans(client, on.stream),
+        archive=ParquetArchive(own.archive_url),
+        seen=RedisSeenEvents(client),
+        failed_records=RedisFailedRecords(client),
+        intervention=InterventionServiceStub(channel.dial(own.intervention_target, on.traced, on.site.tls)),
+        limits=archiver.Limits(
+            # What is gathered is still on the stream, and must leave room there for what arrives.
+            flush_bytes=min(archiver.Limits.flush_bytes, own.max_waiting_bytes // 4),
+            period_seconds=own.archive_period_seconds,
+        ),
+        metrics=on.traced.metrics,
+    )
+    return Sharing(on.reader, leases, _owner(own, own.archiver_listen), runs.follow, own.lease_seconds)
+
+
+def _rules(own: Settings) -> Rules:
+    more = map(plain, own.placeholder_ids.split(","))
+    return Rules(PageRules(own.page_hash_routes, own.page_query), frozenset(filter(None, more)))
+
+
+def _pipeline(on: Resources) -> MeasuredPipeline:
+    consumers = ("dispatcher", "archiver") if on.own.archive_url else ("dispatcher",)
+    # Kinesis serves five reads per second and shard.
+    always = ("dispatcher",) if on.own.stream == "redis" else ()
+    reported = LeasePipeline({consumer: on.leases(consumer) for consumer in consumers})
+    return MeasuredPipeline(reported, on.reader, clock.monotonic_clock, consumers=consumers, always=always)
+
+
+def _owner(own: Settings, listen: str) -> str:
+    """The name under which a process holds shards: unique, and the same after a restart."""
+    return own.reader_name or f"{socket.gethostname()} {listen}"

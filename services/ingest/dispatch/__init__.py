@@ -1,0 +1,1 @@
+"""The dispatcher: takes accepted events through the mesh, batch by batch."""

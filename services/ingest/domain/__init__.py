@@ -1,1 +1,0 @@
-"""What an event is, when it may be accepted, and where it belongs. Pure."""

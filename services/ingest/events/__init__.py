@@ -1,0 +1,1 @@
+"""What accepting, dispatching and archiving share: events, the stream, failed events."""

@@ -1,0 +1,1 @@
+"""Between the domain's words and messages."""

@@ -1,1 +1,0 @@
-"""Between the domain's words and the wire's messages."""
