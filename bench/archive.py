@@ -22,12 +22,12 @@ from journeymesh.common.v1 import event_pb2, event_table_pb2
 from journeymesh.intervention.v1 import intervention_pb2
 
 from bench.harness import load
-from mesh.applied import Batch
 from mesh.clock import system_clock
-from mesh.leasing.memory import MemoryLeases
-from mesh.metrics import Metrics
-from mesh.stream import END, Entry
-from mesh.streams.memory import MemoryStream
+from mesh.leases.memory import MemoryLeases
+from mesh.observability.metrics import Metrics
+from mesh.state.applied import Batch
+from mesh.stream.memory import MemoryStream
+from mesh.stream.port import END, Entry
 from records import wire
 from records.table import Detail, Table
 from services.ingest.archive.adapters.files import ParquetArchive

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from bench.__main__ import FIGURES
-from mesh.redis import PARTITION_COUNT
+from mesh.store.redis import PARTITION_COUNT
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "scale.md"
 _EVENTS: Final = 1_000_000

@@ -10,8 +10,8 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from mesh.stream import Entry, Position
-from mesh.streams.kinesis import KinesisWriter
+from mesh.stream.kinesis import KinesisWriter
+from mesh.stream.port import Entry, Position
 
 _LANES: Final = 32
 _ANSWER_SECONDS: Final = 0.015

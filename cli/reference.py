@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import topology
-from mesh.registry import METRICS, Kind
+from mesh.observability.registry import METRICS, Kind
 from mesh.settings import describe
 from services.intervention.policy.domain.interpretation import schema
 
@@ -33,11 +33,11 @@ _GROUPS: Final = (
     ("intervention: channels", "services.intervention.settings", "ChannelSettings"),
     ("intervention: language models", "services.intervention.settings", "ModelSettings"),
     ("make train, evaluate, demo", "offline.settings", "Settings"),
-    ("every process: logs", "mesh.log", "LogSettings"),
-    ("every process: traces and metrics", "mesh.telemetry", "TelemetrySettings"),
-    ("every process but the gateway: probes and connections", "mesh.site", "ServerSettings"),
-    ("every process: TLS", "mesh.tls", "TlsSettings"),
-    ("every process but the gateway: the store", "mesh.redis", "RedisSettings"),
+    ("every process: logs", "mesh.observability.log", "LogSettings"),
+    ("every process: traces and metrics", "mesh.observability.telemetry", "TelemetrySettings"),
+    ("every process but the gateway: probes and connections", "mesh.process.site", "ServerSettings"),
+    ("every process: TLS", "mesh.rpc.tls", "TlsSettings"),
+    ("every process but the gateway: the store", "mesh.store.redis", "RedisSettings"),
 )
 
 
@@ -90,7 +90,7 @@ def _metrics_lines() -> Iterator[str]:
     for one in METRICS:
         name = f"{one.name}_total" if one.kind is Kind.COUNTER else one.name
         labels = ", ".join(f"`{label}`" for label in one.labels)
-        reporters = ", ".join(one.tellers) or "every process"
+        reporters = ", ".join(one.reported_by) or "every process"
         yield f"| `{name}` | {one.kind.value} | {labels} | {reporters} | {one.meaning} |"
 
 

@@ -22,7 +22,7 @@ from cli.local.programs import RunSettings
 from cli.local.store import CannotRunError, answering, taken
 from cli.local.supervisor import Program, Supervisor
 from cli.local.watch import Probe, over_grpc, over_http, over_redis, watch
-from mesh import server
+from mesh.process import lifecycle
 from mesh.settings import read_or_exit
 
 _PATIENCE_SECONDS: Final = 60.0
@@ -48,7 +48,7 @@ async def main(_: argparse.Namespace) -> int:
     """Runs the mesh until Ctrl-C; returns the exit code."""
     read_or_exit(RunSettings)
     console = Console(highlight=False)
-    stopping = asyncio.create_task(server.stop_signal().wait())
+    stopping = asyncio.create_task(lifecycle.stop_signal().wait())
     working = asyncio.create_task(_run(console, dict(os.environ)))
     await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
     working.cancel()

@@ -10,13 +10,13 @@ from gateway.peers import connect
 from gateway.routes.operation import watch_services
 from gateway.serving import listen, serve
 from gateway.settings import LogSettings, Settings, TelemetrySettings
-from mesh import log, telemetry
-from mesh.certificate import tell_end
 from mesh.clock import system_clock
-from mesh.server import beside, spare_collections, stop_signal
+from mesh.observability import log, telemetry
+from mesh.observability.telemetry import Telemetry
+from mesh.process.certificate import report_expiry
+from mesh.process.lifecycle import in_background, spare_collections, stop_signal
+from mesh.rpc.tls import Tls, TlsSettings
 from mesh.settings import read_or_exit
-from mesh.telemetry import Telemetry
-from mesh.tls import Tls, TlsSettings
 
 _log = logging.getLogger("gateway")
 
@@ -28,7 +28,7 @@ async def run(settings: Settings, tracing: Telemetry, tls: Tls | None) -> None:
     async with connect(settings, tracing, tls) as peers:
         core = bootstrap(settings, peers, tracing, stop)
         spare_collections()
-        async with beside(watch_services(core), tell_end(tls, tracing.metrics)):
+        async with in_background(watch_services(core), report_expiry(tls, tracing.metrics)):
             await serve(Application(core, system_clock), listener, stop, settings)
     _log.info("drained")
 

@@ -18,9 +18,9 @@ from gateway.http.slow_clients import ReadTimeout
 from gateway.metrics import count_request
 from gateway.routes.router import Found, Router, allowed
 from gateway.routes.table import ROUTES
-from mesh import registry, semconv, telemetry
 from mesh.clock import Clock
 from mesh.errors import InvalidArgument, NotFound
+from mesh.observability import registry, semconv, telemetry
 
 # Probed every few seconds; their traces would bury the others.
 _PROBED: Final = frozenset(("/healthz", "/startupz", "/readyz", "/metrics"))

@@ -11,8 +11,8 @@ from gateway.http.shares import Shares, share
 from gateway.metrics import count_events
 from gateway.peers import Peers
 from gateway.settings import Settings
-from mesh import registry
-from mesh.telemetry import Telemetry
+from mesh.observability import registry
+from mesh.observability.telemetry import Telemetry
 
 # A service that stays away longer does not keep the gateway from starting; its routes answer 503.
 _PATIENCE_SECONDS: Final = 60.0
@@ -58,5 +58,5 @@ def bootstrap(settings: Settings, peers: Peers, telemetry: Telemetry, closing: a
     admission = AdmissionControl(settings.request_count, settings.request_bytes, percent)
     streams = OpenStreams(settings.stream_count, share(settings.stream_count, percent), settings.user_stream_count)
     count_events(telemetry.metrics, 0, 0, 0)
-    telemetry.metrics.tell(registry.STREAMS, 0)
+    telemetry.metrics.set_gauge(registry.STREAMS, 0)
     return Core(settings, peers, coalescer, telemetry, closing, admission, Startup(peers.health), streams)

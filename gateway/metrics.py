@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from mesh import registry
-from mesh.metrics import OTHER, Metrics
+from mesh.observability import registry
+from mesh.observability.metrics import OTHER, Metrics
 
 # Clients may send any word as a method, and each would be a series of its own.
 _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))

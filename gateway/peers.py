@@ -16,10 +16,10 @@ from journeymesh.scoring.v1.scoring_pb2_grpc import ScoringServiceStub
 from journeymesh.video.v1.video_pb2_grpc import VideoServiceStub
 
 from gateway.settings import Settings
-from mesh import channel
 from mesh.errors import MeshError
-from mesh.telemetry import Telemetry
-from mesh.tls import Tls
+from mesh.observability.telemetry import Telemetry
+from mesh.rpc import channel
+from mesh.rpc.tls import Tls
 
 if TYPE_CHECKING:  # these names exist in the stubs only
     from journeymesh.features.v1.features_pb2_grpc import FeaturesServiceAsyncStub

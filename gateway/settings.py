@@ -5,9 +5,9 @@ import ipaddress
 
 import topology
 from gateway.http import addresses, cors
-from mesh.log import LogSettings
+from mesh.observability.log import LogSettings
+from mesh.observability.telemetry import TelemetrySettings
 from mesh.settings import SettingError, setting
-from mesh.telemetry import TelemetrySettings
 
 __all__ = ["LogSettings", "Settings", "TelemetrySettings"]
 

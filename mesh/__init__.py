@@ -1,4 +1,10 @@
-"""The runtime every process shares: serving, dialling, errors, settings, telemetry, the stream and state ports.
+"""The runtime every process shares. It knows no service and no message of the contracts.
 
-It knows no service and no message of the contracts.
+process        start, health, probes, drain
+rpc            gRPC between the processes
+observability  traces, metrics, logs
+store          Redis, and clusters of it
+stream         the stream port and its adapters
+leases         who reads which shard
+state          state by key, effects once
 """

@@ -7,7 +7,7 @@ A panel has a title, a sentence, a unit, and its queries: expressions with the n
 from collections.abc import Sequence
 from typing import Any, Final
 
-from mesh.registry import Metric
+from mesh.observability.registry import Metric
 from monitoring.promql import Match, Vector, buckets, like, quantile
 
 Json = dict[str, Any]

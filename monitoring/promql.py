@@ -6,7 +6,7 @@ gauge, two sides of a division that do not match.
 
 from typing import Final, NamedTuple
 
-from mesh.registry import Kind, Metric
+from mesh.observability.registry import Kind, Metric
 
 TARGET_LABELS: Final = frozenset({"namespace", "pod", "instance", "job"})
 """The labels Prometheus adds: which process reported a series."""

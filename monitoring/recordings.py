@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from mesh import registry
+from mesh.observability import registry
 from monitoring import limits
 from monitoring.alert import MINUTE, Pace, Recorded
 from monitoring.promql import like, quantile, rate, summed, unlike

@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from mesh.applied import shard_number
+from mesh.state.applied import shard_number
 from services.ingest.archive.adapters.event_rows import SCHEMA, Archived, archived
 from services.ingest.archive.adapters.files import ParquetArchive
 from services.ingest.archive.domain.layout import EVENTS, ArchiveFile, Gap, gaps

@@ -23,10 +23,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from mesh.applied import Batch
 from mesh.errors import Unavailable
 from mesh.settings import SettingError
-from mesh.states.memory import MemoryShards, MemoryState
+from mesh.state.applied import Batch
+from mesh.state.memory import MemoryShards, MemoryState
 from offline import archive
 from offline.archive import Window
 from records import table

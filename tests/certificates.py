@@ -8,7 +8,7 @@ from typing import Final
 
 import trustme
 
-from mesh.tls import Files, TlsSettings
+from mesh.rpc.tls import Files, TlsSettings
 
 NAMES: Final = ("localhost", "127.0.0.1", "127.0.0.2", "127.0.0.3", "mesh.test")
 

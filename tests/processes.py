@@ -120,7 +120,7 @@ def running_mesh(folder: Path, **settings: str) -> Iterator[RunningMesh]:
     """A mesh that runs within the block and ends, cleanly, with it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("JOURNEYMESH_")}
     environment |= addresses() | {"JOURNEYMESH_VAR": str(folder / "var")} | settings
-    log = folder / "mesh.log"
+    log = folder / "mesh.observability.log"
     with log.open("wb") as output:
         supervisor = subprocess.Popen(
             [sys.executable, "-m", "cli", "run"], env=environment, stdout=output, stderr=subprocess.STDOUT

@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator
 
 import grpc
 
-from mesh import channel, telemetry
-from mesh.server import Register
-from mesh.server import serving as serving_on
+from mesh.observability import telemetry
+from mesh.process.server import Register
+from mesh.process.server import serving as serving_on
+from mesh.rpc import channel
 
 
 @contextlib.asynccontextmanager

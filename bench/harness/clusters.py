@@ -10,7 +10,7 @@ import psutil
 import redis
 
 from bench.harness.sides import await_so, is_there, running
-from mesh import embedded
+from mesh.store import embedded
 from tests.conftest import free_port
 
 _PRIMARIES: Final = 3

@@ -40,7 +40,7 @@ def _ids() -> None:
 
 
 def _fences() -> None:
-    from mesh.states import redis as states
+    from mesh.state import redis as states
 
     _ = states.RedisState.save, states.RedisState._key  # noqa: SLF001 - stands where the adapter stands
     states.RedisState.save = _save  # type: ignore[assignment, method-assign]

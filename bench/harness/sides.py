@@ -20,7 +20,7 @@ import redis
 import topology
 from bench.afternoon import service
 from bench.harness import load
-from mesh import embedded
+from mesh.store import embedded
 from tests.conftest import free_port
 from tests.processes import RunningMesh, running_mesh
 

@@ -18,7 +18,7 @@ from bench.harness.cpu import CpuTime
 from bench.harness.report import Bounded, Claim, Found, Ratio, Table
 from bench.harness.sides import await_so, is_there, running
 from bench.sections import Scale
-from mesh import embedded
+from mesh.store import embedded
 from services.scoring.domain.schema import FEATURES
 from tests.conftest import free_port
 

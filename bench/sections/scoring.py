@@ -27,7 +27,7 @@ from bench.harness.cpu import CpuTime
 from bench.harness.report import Found, Ratio, Table
 from bench.harness.sides import MODELS, await_so, is_there, live_model, running
 from bench.sections import Scale
-from mesh import embedded
+from mesh.store import embedded
 from services.scoring.domain.schema import SCHEMA_VERSION
 from tests.conftest import free_port
 

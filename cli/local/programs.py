@@ -7,8 +7,8 @@ from typing import Final
 
 import topology
 from cli.local.supervisor import Program, python
-from mesh import embedded
 from mesh.settings import setting
+from mesh.store import embedded
 
 # Relative to the code, so that the command works from any folder.
 _MODELS: Final = Path(__file__).parents[2] / "models" / "exit-risk"

@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from mesh.health import LIVE
+from mesh.process.health import LIVE
 
 _PERIOD_SECONDS: Final = 2.0
 _ANSWER_SECONDS: Final = 2.0

@@ -22,9 +22,9 @@ from gateway.accepting.ingest_versions import Ingest
 from gateway.accepting.rows import Rows, joined
 from gateway.http.shares import Exhausted, Shares
 from gateway.peers import Accept
-from mesh import semconv
 from mesh.errors import INTERNAL_TEXT, DeadlineExceeded, Internal, ResourceExhausted, Unavailable
-from mesh.telemetry import Telemetry, links, span_context, within
+from mesh.observability import semconv
+from mesh.observability.telemetry import Telemetry, links, span_context, within
 
 _MAX_RPC_BYTES: Final = 4 * 1024 * 1024
 # Ingest refuses a request with more as a whole.

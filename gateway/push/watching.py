@@ -13,7 +13,7 @@ from journeymesh.intervention.v1 import intervention_pb2
 
 from gateway.core import Core
 from gateway.http import parameters
-from mesh import registry
+from mesh.observability import registry
 
 # How long the service, including retries, may take to refuse before the answer begins. If help waits, it says so at
 # once; silence is no refusal.
@@ -39,7 +39,7 @@ class Watch:
         self._is_open = True
         self._closing = asyncio.ensure_future(core.closing.wait())
         self._begin()
-        core.telemetry.metrics.tell(registry.STREAMS, len(core.streams))
+        core.telemetry.metrics.set_gauge(registry.STREAMS, len(core.streams))
 
     async def settle(self) -> None:
         """Gives the service time to refuse.
@@ -77,7 +77,7 @@ class Watch:
             return
         self._is_open = False
         self._core.streams.leave(self._address, self._asked.user_id)
-        self._core.telemetry.metrics.tell(registry.STREAMS, len(self._core.streams))
+        self._core.telemetry.metrics.set_gauge(registry.STREAMS, len(self._core.streams))
         self._closing.cancel()
         self._reading.cancel()
         self._call.cancel()

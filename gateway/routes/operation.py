@@ -11,9 +11,9 @@ from gateway.core import Core
 from gateway.formats.rendering import render
 from gateway.http import problems
 from gateway.http.asgi import Answer, Request, json
-from mesh import registry
 from mesh.errors import MeshError, NotFound, Unavailable
-from mesh.metrics import CONTENT_TYPE
+from mesh.observability import registry
+from mesh.observability.metrics import CONTENT_TYPE
 
 # Readiness does not wait longer for how far the consumers are.
 _ASKING_SECONDS: Final = 1.0
@@ -78,7 +78,7 @@ async def watch_services(core: Core) -> None:
         lost = await core.peers.lost()
         core.startup.note(lost)
         for name in core.peers.health:
-            core.telemetry.metrics.tell(registry.DEPENDENCY_UP, name not in lost, name)
+            core.telemetry.metrics.set_gauge(registry.DEPENDENCY_UP, name not in lost, name)
         await asyncio.sleep(_INTERVAL_SECONDS)
 
 

@@ -1,6 +1,6 @@
 """Alerts: messages and language models."""
 
-from mesh import registry
+from mesh.observability import registry
 from monitoring import limits
 from monitoring.alert import MINUTE, Alert, Pace, Severity
 from monitoring.promql import gauge, grown, largest, like, summed, unlike

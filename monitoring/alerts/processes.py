@@ -1,6 +1,6 @@
 """Alerts: processes, what they need, and their certificates."""
 
-from mesh import registry
+from mesh.observability import registry
 from monitoring import limits
 from monitoring.alert import HOUR, MINUTE, Alert, Pace, Severity
 from monitoring.promql import TARGET_LABELS, counted, gauge, reported, seen_within, smallest

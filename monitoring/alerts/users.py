@@ -1,6 +1,6 @@
 """Alerts: what users and clients feel."""
 
-from mesh import registry
+from mesh.observability import registry
 from monitoring import limits
 from monitoring.alert import HOUR, MINUTE, Alert, Pace, Severity
 from monitoring.promql import counted, gauge, grown, rate, seen_within, summed

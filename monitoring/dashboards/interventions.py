@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from mesh import registry
+from mesh.observability import registry
 from monitoring import limits
 from monitoring.grafana import INTERVAL, RANGE, bars, dashboard, here, lines, names, number, states
 from monitoring.promql import gauge, grown, largest, like, rate, share, summed

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from mesh import registry
+from mesh.observability import registry
 from monitoring.grafana import INTERVAL, bars, dashboard, heat, here, lines, names, quantiles
 from monitoring.promql import gauge, grown, largest, rate, runs, summed
 

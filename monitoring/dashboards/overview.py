@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from mesh import registry
+from mesh.observability import registry
 from monitoring import limits
 from monitoring.grafana import INTERVAL, bars, dashboard, here, lines, number, quantiles, states
 from monitoring.promql import (

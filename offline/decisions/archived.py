@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from journeymesh.common.v1 import event_pb2
 
-from mesh.applied import shard_number
+from mesh.state.applied import shard_number
 from offline import archive
 from services.ingest.archive.adapters.event_rows import Archived
 from services.ingest.archive.adapters.files import ParquetArchive

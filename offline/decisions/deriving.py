@@ -7,9 +7,9 @@ from journeymesh.common.v1 import event_pb2, position_pb2
 from journeymesh.features.v1 import features_pb2
 from journeymesh.video.v1 import video_pb2
 
-from mesh import applied
-from mesh.metrics import Metrics
-from mesh.states.memory import MemoryShards, MemoryState
+from mesh.observability.metrics import Metrics
+from mesh.state import applied
+from mesh.state.memory import MemoryShards, MemoryState
 from services.features.servicer import FeaturesServicer
 from services.features.usecases import Features
 from services.ingest.dispatch.translation.deciding import assess_request, decide_request, vectors_of

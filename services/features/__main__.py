@@ -4,11 +4,13 @@ import uvloop
 from journeymesh.features.v1 import features_pb2
 from journeymesh.features.v1.features_pb2_grpc import add_FeaturesServiceServicer_to_server
 
-from mesh import log, redis, server, telemetry
+from mesh.observability import log, telemetry
+from mesh.process import server
+from mesh.process.site import ServerSettings, open_site
+from mesh.rpc.tls import TlsSettings
 from mesh.settings import read_or_exit
-from mesh.site import ServerSettings, standing
-from mesh.states.redis import RedisState
-from mesh.tls import TlsSettings
+from mesh.state.redis import RedisState
+from mesh.store import redis
 from services.features.servicer import FeaturesServicer
 from services.features.settings import Settings
 from services.features.usecases import Features
@@ -22,7 +24,7 @@ async def main() -> None:
     settings = read_or_exit(Settings)
     log.start("features", read_or_exit(log.LogSettings))
     traced = telemetry.start("features", read_or_exit(telemetry.TelemetrySettings))
-    async with standing(read_or_exit(ServerSettings), read_or_exit(TlsSettings)) as site:
+    async with open_site(read_or_exit(ServerSettings), read_or_exit(TlsSettings)) as site:
         client = await redis.connect_or_exit(read_or_exit(redis.RedisSettings))
         state = RedisState(client, "features", settings.state_days * SECONDS_A_DAY)
         servicer = FeaturesServicer(Features(state), traced.metrics)

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from mesh.keyed import Kind
+from mesh.state.keyed import Kind
 from services.features.domain.recents import Kept, Segment
 from services.features.domain.state import State
 

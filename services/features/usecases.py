@@ -5,10 +5,10 @@ from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
-from mesh import keyed
-from mesh.applied import Batch
 from mesh.errors import NotFound
-from mesh.state import StateStore
+from mesh.state import keyed
+from mesh.state.applied import Batch
+from mesh.state.port import StateStore
 from services.features.domain import journey, recents, sessions
 from services.features.domain.event import Carried, Event
 from services.features.domain.settlement import Settled

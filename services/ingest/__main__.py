@@ -7,10 +7,12 @@ from typing import Final
 import uvloop
 from journeymesh.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 
-from mesh import log, server, settings, telemetry
-from mesh.sharing import Sharing
-from mesh.site import ServerSettings, standing
-from mesh.tls import TlsSettings
+from mesh import settings
+from mesh.leases.sharing import Sharing
+from mesh.observability import log, telemetry
+from mesh.process import lifecycle, server
+from mesh.process.site import ServerSettings, open_site
+from mesh.rpc.tls import TlsSettings
 from services.ingest import bootstrap
 from services.ingest.settings import Settings
 
@@ -24,12 +26,12 @@ async def main(role: str) -> None:
     own = settings.read_or_exit(Settings)
     log.start(f"ingest-{role}", settings.read_or_exit(log.LogSettings))
     traced = telemetry.start(f"ingest-{role}", settings.read_or_exit(telemetry.TelemetrySettings))
-    stands = standing(settings.read_or_exit(ServerSettings), settings.read_or_exit(TlsSettings))
+    stands = open_site(settings.read_or_exit(ServerSettings), settings.read_or_exit(TlsSettings))
     async with stands as site, bootstrap.resources(own, traced, site, role) as on:
         if role == "api":
             servicer = bootstrap.servicer(on)
             register = [lambda to: ingest_pb2_grpc.add_IngestServiceServicer_to_server(servicer, to)]
-            async with server.beside(*bootstrap.reporting(on)):
+            async with lifecycle.in_background(*bootstrap.reporting(on)):
                 await server.serve(own.listen, register, [SERVICE], on.checks, traced, site)
         elif role == "dispatcher":
             await _share(bootstrap.dispatching(on), own.dispatcher_listen, on)
@@ -40,7 +42,7 @@ async def main(role: str) -> None:
 
 
 async def _share(sharing: Sharing, listen: str, on: bootstrap.Resources) -> None:
-    async with server.beside(sharing.run()):  # a fault of a consumer ends the process
+    async with lifecycle.in_background(sharing.run()):  # a fault of a consumer ends the process
         await server.serve(listen, [], [], on.checks, on.traced, on.site)
 
 

@@ -12,14 +12,16 @@ from typing import Any, Final
 
 from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceStub
 
-from mesh import channel, clock, redis, settings
-from mesh.health import Check
-from mesh.leasing.redis import RedisLeases
-from mesh.sharing import Sharing
-from mesh.site import Site
-from mesh.stream import StreamReader, StreamWriter
-from mesh.streams.redis import RedisStream
-from mesh.telemetry import Telemetry
+from mesh import clock, settings
+from mesh.leases.redis import RedisLeases
+from mesh.leases.sharing import Sharing
+from mesh.observability.telemetry import Telemetry
+from mesh.process.health import Check
+from mesh.process.site import Site
+from mesh.rpc import channel
+from mesh.store import redis
+from mesh.stream.port import StreamReader, StreamWriter
+from mesh.stream.redis import RedisStream
 from services.ingest.accept.adapters import gauges
 from services.ingest.accept.adapters.lag import MeasuredPipeline
 from services.ingest.accept.adapters.progress import LeasePipeline, LeaseProgress
@@ -75,7 +77,7 @@ async def resources(own: Settings, traced: Telemetry, site: Site, role: str) -> 
         await settings.or_exit(stream.keep_shard_count)
         yield Resources(own, traced, site, client, name, stream, stream, checks)
     else:
-        from mesh.streams import kinesis  # an AWS client takes a second to load, and memory
+        from mesh.stream import kinesis  # an AWS client takes a second to load, and memory
 
         draw = random.Random()  # noqa: S311 - jitter, not a secret
         reads = _ARCHIVER_READS if role == "archiver" else _DISPATCHER_READS

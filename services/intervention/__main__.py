@@ -7,15 +7,16 @@ import uvloop
 from journeymesh.intervention.v1 import intervention_pb2
 from journeymesh.intervention.v1.intervention_pb2_grpc import add_InterventionServiceServicer_to_server
 
-from mesh import log, redis, server, settings, telemetry
-from mesh.site import ServerSettings, standing
-from mesh.tls import TlsSettings
+from mesh import settings
+from mesh.observability import log, telemetry
+from mesh.process import lifecycle, server
+from mesh.process.site import ServerSettings, open_site
+from mesh.rpc.tls import TlsSettings
+from mesh.store import redis
 from services.intervention import bootstrap
 from services.intervention.policy.adapters.yaml import PolicyFile
 from services.intervention.servicer import InterventionServicer
 from services.intervention.settings import ChannelSettings, ModelSettings, Settings
-
-SERVICE = intervention_pb2.DESCRIPTOR.services_by_name["InterventionService"].full_name
 
 
 async def main() -> None:
@@ -24,7 +25,7 @@ async def main() -> None:
     sent = settings.read_or_exit(ChannelSettings)
     log.start("intervention", settings.read_or_exit(log.LogSettings))
     traced = telemetry.start("intervention", settings.read_or_exit(telemetry.TelemetrySettings))
-    async with standing(settings.read_or_exit(ServerSettings), settings.read_or_exit(TlsSettings)) as site:
+    async with open_site(settings.read_or_exit(ServerSettings), settings.read_or_exit(TlsSettings)) as site:
         client = await redis.connect_or_exit(settings.read_or_exit(redis.RedisSettings))
         policies, file = bootstrap.kept(client), PolicyFile(own.policy)
         document = await file.read()
@@ -37,12 +38,14 @@ async def main() -> None:
             gauges,
         ):
             servicer = InterventionServicer(*core, traced.metrics)
-            async with server.beside(policies.watch(file.read), core.copywriter.run(), workers.run(), gauges.run()):
+            async with lifecycle.in_background(
+                policies.watch(file.read), core.copywriter.run(), workers.run(), gauges.run()
+            ):
                 await server.serve(
                     own.listen,
                     [lambda grpc_server: add_InterventionServiceServicer_to_server(servicer, grpc_server)],
-                    [SERVICE],
-                    {"state": lambda: redis.ping(client)},
+                    [intervention_pb2.DESCRIPTOR.services_by_name["InterventionService"].full_name],
+                    {"store": lambda: redis.ping(client)},
                     traced,
                     site,
                 )

@@ -6,14 +6,15 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from mesh import channel, redis
 from mesh.clock import Clock, system_clock
+from mesh.observability.telemetry import Telemetry
+from mesh.rpc import channel
+from mesh.rpc.tls import Tls
 from mesh.settings import SettingError
-from mesh.state import Shards, StateStore
-from mesh.states.memory import MemoryShards, MemoryState
-from mesh.states.redis import RedisShards, RedisState
-from mesh.telemetry import Telemetry
-from mesh.tls import Tls
+from mesh.state.memory import MemoryShards, MemoryState
+from mesh.state.port import Shards, StateStore
+from mesh.state.redis import RedisShards, RedisState
+from mesh.store import redis
 from services.intervention.batch.deciding import Deciding
 from services.intervention.decision.adapters.listeners import LocalListeners
 from services.intervention.decision.adapters.memory import MemoryLedger

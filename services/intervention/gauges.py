@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from mesh import registry
 from mesh.errors import Unavailable
-from mesh.metrics import Labels, Metrics
+from mesh.observability import registry
+from mesh.observability.metrics import Labels, Metrics
 from services.intervention.delivery.domain import delivery
 from services.intervention.delivery.ports import Outbox
 from services.intervention.language.domain import budget
@@ -40,7 +40,7 @@ class Gauges:
     async def sample(self) -> None:
         """Samples everything once."""
         version = self._policies.timeline.version_at(self._clock())
-        self._metrics.tell_all(registry.POLICY_LIVE, {(version,): 1})
+        self._metrics.set_gauges(registry.POLICY_LIVE, {(version,): 1})
         await self._sample_outbox()
         if self._models.is_on:
             await self._sample_models()
@@ -54,20 +54,20 @@ class Gauges:
         ages: dict[Labels, float] = {
             key: max(0, now_us - (each.first_due_us or now_us)) / 1e6 for key, each in backlogs.items()
         }
-        self._metrics.tell_all(registry.OUTBOX, {key: each.message_count for key, each in backlogs.items()})
-        self._metrics.tell_all(registry.OUTBOX_AGE, ages)
+        self._metrics.set_gauges(registry.OUTBOX, {key: each.message_count for key, each in backlogs.items()})
+        self._metrics.set_gauges(registry.OUTBOX_AGE, ages)
 
     async def _sample_models(self) -> None:
         try:
             usage = await self._models.usage()
         except Unavailable:
-            self._metrics.tell_all(registry.MODEL_DEGRADED, {})
-            self._metrics.tell_all(registry.BUDGET_USED, {})
+            self._metrics.set_gauges(registry.MODEL_DEGRADED, {})
+            self._metrics.set_gauges(registry.BUDGET_USED, {})
             return
-        self._metrics.tell_all(
+        self._metrics.set_gauges(
             registry.MODEL_DEGRADED, {(each.value,): usage.degraded == each for each in _DEGRADATIONS}
         )
-        self._metrics.tell(registry.BUDGET_USED, 1.0 - budget.share_left(usage.spent, usage.limits))
+        self._metrics.set_gauge(registry.BUDGET_USED, 1.0 - budget.share_left(usage.spent, usage.limits))
         self._count(usage)
 
     def _count(self, usage: ModelsUsage) -> None:

@@ -7,9 +7,9 @@ import heapq
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Final, TypeVar
 
-from mesh import keyed
 from mesh.errors import NotFound
-from mesh.state import Shards, StateStore
+from mesh.state import keyed
+from mesh.state.port import Shards, StateStore
 from services.intervention.decision import ownership
 from services.intervention.decision.domain import ledger as pages
 from services.intervention.decision.domain import outcome, user_state

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceServicer
 
-from mesh import applied, registry
 from mesh.errors import InvalidArgument
-from mesh.metrics import Metrics
+from mesh.observability import registry
+from mesh.observability.metrics import Metrics
+from mesh.state import applied
 from services.intervention.batch.deciding import BatchResult, Deciding
 from services.intervention.decision.domain.facts import Position
 from services.intervention.decision.domain.ledger import Decision
@@ -130,8 +131,7 @@ class InterventionServicer(InterventionServiceServicer):
         """Looks at one user and says what stands out."""
         left = context.time_remaining()
         within_seconds = math.inf if left is None else left
-        depth = words.depth_of(request.depth)
-        found = await self._analyses.analyze(request.user_id, depth, within_seconds)
+        found = await self._analyses.analyze(request.user_id, words.depth_of(request.depth), within_seconds)
         return reports.analysis_message(found)
 
     async def GetModelUsage(

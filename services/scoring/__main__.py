@@ -6,12 +6,14 @@ import uvloop
 from journeymesh.scoring.v1 import scoring_pb2
 from journeymesh.scoring.v1.scoring_pb2_grpc import add_ScoringServiceServicer_to_server
 
-from mesh import log, redis, server, telemetry
+from mesh.observability import log, telemetry
+from mesh.observability.telemetry import TelemetrySettings
+from mesh.process import server
+from mesh.process.site import ServerSettings, open_site
+from mesh.rpc.tls import TlsSettings
 from mesh.settings import read_or_exit
-from mesh.site import ServerSettings, standing
-from mesh.states.redis import RedisState
-from mesh.telemetry import TelemetrySettings
-from mesh.tls import TlsSettings
+from mesh.state.redis import RedisState
+from mesh.store import redis
 from services.scoring.adapters.measured import MeasuredModels
 from services.scoring.adapters.model_directory import ModelDirectory
 from services.scoring.servicer import ScoringServicer
@@ -26,7 +28,7 @@ async def main() -> None:
     settings, telemetry_settings = read_or_exit(Settings), read_or_exit(TelemetrySettings)
     log.start("scoring", read_or_exit(log.LogSettings))
     traced = telemetry.start("scoring", telemetry_settings)
-    async with standing(read_or_exit(ServerSettings), read_or_exit(TlsSettings)) as site:
+    async with open_site(read_or_exit(ServerSettings), read_or_exit(TlsSettings)) as site:
         client = await redis.connect_or_exit(read_or_exit(redis.RedisSettings))
         journals = RedisState(client, "scoring", settings.state_days * _DAY_SECONDS)
         models = MeasuredModels(ModelDirectory(Path(settings.models_directory)), traced.metrics)

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from journeymesh.scoring.v1 import scoring_pb2 as wire
 from journeymesh.scoring.v1.scoring_pb2_grpc import ScoringServiceServicer
 
-from mesh import applied, registry
-from mesh.interceptors import ServerContext
-from mesh.metrics import Metrics
-from mesh.timestamps import timestamp
+from mesh.observability import registry
+from mesh.observability.metrics import Metrics
+from mesh.rpc.interceptors import ServerContext
+from mesh.rpc.timestamps import timestamp
+from mesh.state import applied
 from services.scoring import translation
 from services.scoring.domain.risk import Risk
 from services.scoring.domain.rules import RULES_VERSION

@@ -11,7 +11,7 @@ from journeymesh.scoring.v1 import scoring_pb2 as wire
 
 from mesh.clock import LATEST_US
 from mesh.errors import InvalidArgument, VersionMismatch
-from mesh.timestamps import timestamp
+from mesh.rpc.timestamps import timestamp
 from services.scoring.domain.assessment import Assessment, features
 from services.scoring.domain.explanation import Contribution
 from services.scoring.domain.history import SIGNAL_LIFETIME_US, Journal, Point, Settled, Signal, active, course

@@ -3,9 +3,9 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from mesh import applied, keyed
 from mesh.errors import NotFound, Unavailable
-from mesh.state import StateStore
+from mesh.state import applied, keyed
+from mesh.state.port import StateStore
 from services.scoring.domain import assessment, rules
 from services.scoring.domain.assessment import Assessment, Columns, Explained
 from services.scoring.domain.history import Journal, Settled, Signal

@@ -4,12 +4,14 @@ import uvloop
 from journeymesh.video.v1 import video_pb2
 from journeymesh.video.v1.video_pb2_grpc import add_VideoServiceServicer_to_server
 
-from mesh import log, redis, server, telemetry
+from mesh.observability import log, telemetry
+from mesh.observability.telemetry import TelemetrySettings
+from mesh.process import server
+from mesh.process.site import ServerSettings, open_site
+from mesh.rpc.tls import TlsSettings
 from mesh.settings import read_or_exit
-from mesh.site import ServerSettings, standing
-from mesh.states.redis import RedisShards, RedisState
-from mesh.telemetry import TelemetrySettings
-from mesh.tls import TlsSettings
+from mesh.state.redis import RedisShards, RedisState
+from mesh.store import redis
 from services.video.servicer import VideoServicer
 from services.video.settings import Settings
 from services.video.usecases import Playback
@@ -20,7 +22,7 @@ async def main() -> None:
     settings, telemetry_settings = read_or_exit(Settings), read_or_exit(TelemetrySettings)
     log.start("video", read_or_exit(log.LogSettings))
     traced = telemetry.start("video", telemetry_settings)
-    async with standing(read_or_exit(ServerSettings), read_or_exit(TlsSettings)) as site:
+    async with open_site(read_or_exit(ServerSettings), read_or_exit(TlsSettings)) as site:
         client = await redis.connect_or_exit(read_or_exit(redis.RedisSettings))
         state = RedisState(client, "video", settings.lifetime_seconds)
         servicer = VideoServicer(Playback(state, RedisShards(client, "video")), traced.metrics)

@@ -3,9 +3,10 @@
 from journeymesh.video.v1 import video_pb2 as wire
 from journeymesh.video.v1.video_pb2_grpc import VideoServiceServicer
 
-from mesh import applied, registry
-from mesh.interceptors import ServerContext
-from mesh.metrics import Metrics
+from mesh.observability import registry
+from mesh.observability.metrics import Metrics
+from mesh.rpc.interceptors import ServerContext
+from mesh.state import applied
 from services.video import translation
 from services.video.usecases import Playback
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from mesh.keyed import Kind
+from mesh.state.keyed import Kind
 from services.video.domain import viewer
 from services.video.domain.playback import LONGEST_MS
 from services.video.domain.retention import Counts

@@ -10,7 +10,7 @@ from journeymesh.video.v1 import video_pb2 as wire
 
 from mesh.clock import LATEST_US
 from mesh.errors import InvalidArgument, VersionMismatch
-from mesh.timestamps import timestamp
+from mesh.rpc.timestamps import timestamp
 from services.video.domain import coverage, playback, retention, taste, viewer
 from services.video.domain.engagement import WEIGHTS, completion, parts, replayed, skipped
 from services.video.domain.playback import Action, PlaybackEvent

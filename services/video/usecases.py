@@ -3,10 +3,10 @@
 import dataclasses
 from collections.abc import Sequence
 
-from mesh import keyed
-from mesh.applied import Batch
 from mesh.errors import NotFound
-from mesh.state import Shards, StateStore
+from mesh.state import keyed
+from mesh.state.applied import Batch
+from mesh.state.port import Shards, StateStore
 from services.video.domain import retention, viewer
 from services.video.domain.playback import PlaybackEvent
 from services.video.domain.retention import Counts, Curve

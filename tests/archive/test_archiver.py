@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from journeymesh.common.v1 import event_pb2, event_table_pb2
 
 from mesh.errors import FailedPrecondition, Unavailable
-from mesh.leases import Lease
-from mesh.stream import END
+from mesh.leases.port import Lease
+from mesh.stream.port import END
 from records.table import of_events
 from records.wire import encoded
 from services.ingest.archive.adapters.files import ParquetArchive

@@ -2,8 +2,8 @@
 
 import pytest
 
-from mesh import redis
 from mesh.errors import FailedPrecondition, Unavailable
+from mesh.store import redis
 from services.ingest.archive.adapters.plans import MemoryPlans, RedisPlans
 from services.ingest.archive.domain.layout import Plan
 from services.ingest.archive.ports import Plans

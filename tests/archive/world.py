@@ -10,12 +10,12 @@ from typing import Any, Final
 from journeymesh.common.v1 import event_pb2, event_table_pb2
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 
-from mesh.applied import Batch
-from mesh.leases import Lease, Standing
-from mesh.leasing.memory import MemoryLeases
-from mesh.metrics import Metrics
-from mesh.stream import END, Entry
-from mesh.streams.memory import MemoryStream
+from mesh.leases.memory import MemoryLeases
+from mesh.leases.port import Lease, Standing
+from mesh.observability.metrics import Metrics
+from mesh.state.applied import Batch
+from mesh.stream.memory import MemoryStream
+from mesh.stream.port import END, Entry
 from records.table import of_events
 from records.wire import encoded
 from services.ingest.archive.adapters import event_rows

@@ -42,7 +42,7 @@ def test_the_mesh_runs_on_a_cluster_beside_one_store() -> None:
 def test_a_process_of_the_mesh_leaves_it_out(name: str) -> None:
     shown = (
         "from services.ingest.events.adapters.redis_seen import RedisSeenEvents as a\n"
-        "from mesh.states.redis import RedisState as b\n"
+        "from mesh.state.redis import RedisState as b\n"
     )
     told = subprocess.run(
         [sys.executable, "-c", f"{shown}print(a.__module__, b.save.__module__)", "services.ingest"],

@@ -14,7 +14,7 @@ import redis.asyncio
 import redis.exceptions
 
 from cli.local.store import CannotRunError, answering, taken
-from mesh import embedded
+from mesh.store import embedded
 from tests.conftest import free_port
 
 HOLD = """

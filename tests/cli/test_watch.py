@@ -14,8 +14,8 @@ from tests.conftest import free_port
 
 SERVED = """
 import asyncio, sys
-from mesh.site import ServerSettings, standing
-from mesh.tls import TlsSettings
+from mesh.process.site import ServerSettings, standing
+from mesh.rpc.tls import TlsSettings
 
 async def main():
     async with standing(ServerSettings(probe_listen=sys.argv[1]), TlsSettings()):

@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 import pytest
 
-from mesh import redis
 from mesh.errors import FailedPrecondition
-from mesh.leases import Lease, Leases, Standing
-from mesh.leasing.memory import MemoryLeases
-from mesh.leasing.redis import RedisLeases
-from mesh.stream import BEGINNING, END
+from mesh.leases.memory import MemoryLeases
+from mesh.leases.port import Lease, Leases, Standing
+from mesh.leases.redis import RedisLeases
+from mesh.store import redis
+from mesh.stream.port import BEGINNING, END
 
 TIME_TO_LIVE_SECONDS = 0.2
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from mesh import redis
 from mesh.errors import Unavailable
-from mesh.state import Shards
-from mesh.states.memory import MemoryShards
-from mesh.states.redis import RedisShards
+from mesh.state.memory import MemoryShards
+from mesh.state.port import Shards
+from mesh.state.redis import RedisShards
+from mesh.store import redis
 
 
 @pytest.fixture(params=["memory", "redis"])

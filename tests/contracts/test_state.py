@@ -1,18 +1,18 @@
-"""The state port: `mesh.state.StateStore` over every adapter."""
+"""The state port: `mesh.state.port.StateStore` over every adapter."""
 
 from typing import NamedTuple
 
 import pytest
 
-from mesh import redis
-from mesh.applied import Fence
 from mesh.errors import FailedPrecondition, Unavailable
-from mesh.leases import Leases, Standing
-from mesh.leasing.memory import MemoryLeases
-from mesh.leasing.redis import RedisLeases
-from mesh.state import StateStore
-from mesh.states.memory import MemoryState
-from mesh.states.redis import RedisState
+from mesh.leases.memory import MemoryLeases
+from mesh.leases.port import Leases, Standing
+from mesh.leases.redis import RedisLeases
+from mesh.state.applied import Fence
+from mesh.state.memory import MemoryState
+from mesh.state.port import StateStore
+from mesh.state.redis import RedisState
+from mesh.store import redis
 
 FENCE = Fence("events/0", 1)
 

@@ -15,14 +15,14 @@ from typing import Any, Protocol
 
 import pytest
 
-from mesh import redis
 from mesh.clock import system_clock
 from mesh.errors import ResourceExhausted, Unavailable
 from mesh.settings import SettingError
-from mesh.stream import BEGINNING, MAX_RECORD_BYTES, Entry, Record, StreamReader, StreamWriter
-from mesh.streams.kinesis import connect
-from mesh.streams.memory import MemoryStream
-from mesh.streams.redis import RedisStream
+from mesh.store import redis
+from mesh.stream.kinesis import connect
+from mesh.stream.memory import MemoryStream
+from mesh.stream.port import BEGINNING, MAX_RECORD_BYTES, Entry, Record, StreamReader, StreamWriter
+from mesh.stream.redis import RedisStream
 from tests.kinesis import Faulty, KinesisStream, point_at
 
 KINESIS = ["kinesis on moto", "kinesis on kinesalite"]

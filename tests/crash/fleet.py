@@ -17,7 +17,7 @@ import redis
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 import topology
-from mesh import embedded
+from mesh.store import embedded
 from tests.conftest import free_port
 from tests.processes import RunningMesh, ports_in_a_row
 from tests.upgrade.builds import HERE, Build

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 import topology
-from mesh.applied import shard_number
+from mesh.state.applied import shard_number
 from services.features.domain.recents import KEPT_EVENTS
 from tests.cluster import running_cluster
 from tests.crash.buffers import Buffer, on_cluster, on_kinesis, on_redis

@@ -19,14 +19,15 @@ from gateway import peers as gateway_peers
 from gateway.app import Application
 from gateway.core import bootstrap
 from gateway.settings import Settings
-from mesh import channel, telemetry
 from mesh.clock import monotonic_clock, system_clock
-from mesh.leasing.memory import MemoryLeases
-from mesh.server import Register, serving
-from mesh.sharing import Sharing
-from mesh.states.memory import MemoryShards, MemoryState
-from mesh.streams.memory import MemoryStream
-from mesh.telemetry import Telemetry
+from mesh.leases.memory import MemoryLeases
+from mesh.leases.sharing import Sharing
+from mesh.observability import telemetry
+from mesh.observability.telemetry import Telemetry
+from mesh.process.server import Register, serving
+from mesh.rpc import channel
+from mesh.state.memory import MemoryShards, MemoryState
+from mesh.stream.memory import MemoryStream
 from services.features.servicer import FeaturesServicer
 from services.features.usecases import Features
 from services.ingest.accept.adapters.memory import MemoryDuplicates, MemoryIdentities, MemorySkews

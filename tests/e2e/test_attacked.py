@@ -10,7 +10,8 @@ from journeymesh.common.v1 import event_pb2
 from journeymesh.ingest.v1 import ingest_pb2
 from journeymesh.ingest.v1.ingest_pb2_grpc import IngestServiceStub
 
-from mesh import channel, telemetry
+from mesh.observability import telemetry
+from mesh.rpc import channel
 from tests.e2e.following import calculate, calculation, until
 from tests.e2e.journeys import Journey, journey
 from tests.processes import RunningMesh

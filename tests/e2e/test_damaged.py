@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from mesh.applied import ASIDE
-from mesh.states.memory import MemoryState
+from mesh.state.applied import ASIDE
+from mesh.state.memory import MemoryState
 from tests.e2e.house import applied, event, housed
 
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {

@@ -11,8 +11,9 @@ from journeymesh.features.v1.features_pb2_grpc import FeaturesServiceStub
 from journeymesh.video.v1 import video_pb2
 from journeymesh.video.v1.video_pb2_grpc import VideoServiceStub
 
-from mesh import channel, telemetry
 from mesh.errors import FailedPrecondition
+from mesh.observability import telemetry
+from mesh.rpc import channel
 from tests.builders import NOW_US
 from tests.processes import RunningMesh, running_mesh
 

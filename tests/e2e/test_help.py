@@ -189,7 +189,7 @@ def test_what_was_decided_is_derived_again_from_the_archive(helped: Helped, meas
 
     unknown = command(mesh, "replay", "--archive", helped.archive, "--policies", str(POLICIES))
     assert unknown.returncode == 1
-    assert "which is not at hand: put its document into" in " ".join(unknown.stdout.split())
+    assert "which is not available: put its document into" in " ".join(unknown.stdout.split())
 
     other = command(mesh, *options, "--policy", str(POLICIES / "default.yaml"))
     assert other.returncode == 0, other.stdout + other.stderr

@@ -12,10 +12,11 @@ import pytest
 from prometheus_client import Metric as Family
 from prometheus_client.parser import text_string_to_metric_families
 
-from mesh import redis, registry
-from mesh.registry import METRICS, Kind, Metric
-from mesh.stream import Entry
-from mesh.streams.redis import RedisStream
+from mesh.observability import registry
+from mesh.observability.registry import METRICS, Kind, Metric
+from mesh.store import redis
+from mesh.stream.port import Entry
+from mesh.stream.redis import RedisStream
 from services.intervention.decision.domain import chance
 from tests.bedrock import serving, words
 from tests.e2e.following import be_welcomed_by, calculate, receiving, streamed, until
@@ -45,7 +46,7 @@ class Told(NamedTuple):
 
     def values(self, metric: Metric) -> dict[tuple[str, ...], float]:
         """The values of a counter or gauge by its labels; replicas there are none."""
-        (teller,) = metric.tellers
+        (teller,) = metric.reported_by
         name = f"{metric.name}_total" if metric.kind is Kind.COUNTER else metric.name
         return {
             tuple(sample.labels[label] for label in metric.labels): sample.value
@@ -158,7 +159,7 @@ def _user(mesh: RunningMesh, *, is_held_out: bool) -> Journey:
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name.removeprefix("journeymesh_"))
 def test_every_metric_is_told_by_whom_it_names_with_the_labels_it_has(told: Told, metric: Metric) -> None:
     tellers = {teller for teller, its in told.families.items() if metric.name in {each.name for each in its}}
-    assert tellers == (set() if metric.name in _WITHOUT else set(metric.tellers or TELLERS))
+    assert tellers == (set() if metric.name in _WITHOUT else set(metric.reported_by or TELLERS))
     for teller in tellers:
         (family,) = (each for each in told.families[teller] if each.name == metric.name)
         assert family.type == metric.kind.value

@@ -11,7 +11,7 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 
-from mesh import semconv, telemetry
+from mesh.observability import semconv, telemetry
 from tests.e2e.house import House, applied, event, housed
 
 # Who calls whom while an event goes through the mesh; ARCHITECTURE.md tells it in words.

@@ -11,8 +11,8 @@ from journeymesh.features.v1 import features_pb2
 
 from mesh.clock import LATEST_US
 from mesh.errors import InvalidArgument
-from mesh.metrics import Metrics
-from mesh.states.memory import MemoryState
+from mesh.observability.metrics import Metrics
+from mesh.state.memory import MemoryState
 from records import table, wire
 from services.features.servicer import FeaturesServicer
 from services.features.translation.kept import kept_of

@@ -9,11 +9,11 @@ import pytest
 from journeymesh.common.v1 import event_pb2, position_pb2
 from journeymesh.features.v1 import features_pb2, features_pb2_grpc
 
-from mesh import redis
 from mesh.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
-from mesh.metrics import Metrics
-from mesh.states.memory import MemoryState
-from mesh.states.redis import RedisState
+from mesh.observability.metrics import Metrics
+from mesh.state.memory import MemoryState
+from mesh.state.redis import RedisState
+from mesh.store import redis
 from records import table
 from services.features.domain import money
 from services.features.domain.event import Click, Event, Kind, Platform

@@ -13,7 +13,7 @@ from gateway.app import Application
 from gateway.core import Core, bootstrap
 from gateway.serving import listen, serve
 from gateway.settings import Settings
-from mesh import telemetry
+from mesh.observability import telemetry
 from tests.gateway.fakes import SECONDS, Services
 from tests.serving import serving
 

@@ -15,7 +15,8 @@ from gateway.contract.route import SWITCHING, Route
 from gateway.http import problems
 from gateway.routes.table import ROUTES
 from gateway.settings import Settings
-from mesh import errors, registry, telemetry
+from mesh import errors
+from mesh.observability import registry, telemetry
 from tests.gateway.running import Gateway, listening, running
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"

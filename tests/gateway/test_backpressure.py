@@ -14,8 +14,8 @@ from gateway.accepting.coalescer import Coalescer, Submission
 from gateway.http.admission import AdmissionControl
 from gateway.http.shares import Shares
 from gateway.serving import connections_within_files
-from mesh import telemetry
 from mesh.errors import Unavailable
+from mesh.observability import telemetry
 from tests.gateway.fakes import events_of, rows_of
 from tests.gateway.running import Gateway, listening, running
 

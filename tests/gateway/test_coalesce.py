@@ -14,8 +14,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from gateway.accepting.coalescer import Coalescer, Submission, Verdicts
 from gateway.accepting.rows import Rows
 from gateway.http.shares import Shares
-from mesh import semconv, telemetry
 from mesh.errors import Internal, InvalidArgument, Unavailable
+from mesh.observability import semconv, telemetry
 from tests.gateway.fakes import events_of, rows_of
 
 SPAN = (bytes(range(16)), bytes(range(8)))

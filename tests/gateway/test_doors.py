@@ -16,8 +16,8 @@ from websockets.exceptions import InvalidStatus
 from gateway.accepting.coalescer import Coalescer, Submission
 from gateway.http.shares import Shares
 from gateway.http.slow_clients import drop_slow_readers
-from mesh import telemetry
 from mesh.errors import ResourceExhausted, Unavailable
+from mesh.observability import telemetry
 from tests.gateway.fakes import events_of, rows_of
 from tests.gateway.running import Gateway, listening
 

@@ -15,7 +15,7 @@ from gateway import peers
 from gateway.accepting import ingest_versions
 from gateway.accepting.coalescer import Coalescer, Submission
 from gateway.http.shares import Shares
-from mesh import telemetry
+from mesh.observability import telemetry
 from tests.gateway.fakes import events_of, rows_of
 from tests.serving import serving
 

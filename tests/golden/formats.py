@@ -12,11 +12,11 @@ from journeymesh.intervention.v1 import intervention_pb2
 from journeymesh.scoring.v1 import scoring_pb2
 from journeymesh.video.v1 import video_pb2
 
-from mesh import redis
-from mesh.leasing.redis import RedisLeases
-from mesh.metrics import Metrics
-from mesh.states.redis import RedisShards, RedisState
-from mesh.streams.redis import RedisStream
+from mesh.leases.redis import RedisLeases
+from mesh.observability.metrics import Metrics
+from mesh.state.redis import RedisShards, RedisState
+from mesh.store import redis
+from mesh.stream.redis import RedisStream
 from offline.archive import events as archived_events
 from records import table
 from services.features.servicer import FeaturesServicer

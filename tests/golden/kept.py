@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 import msgspec
 import pyarrow.parquet as pq
 
-from mesh import redis
+from mesh.store import redis
 
 Kept = dict[str, Any]
 """By key, the type and the value as Redis has it; by path, a file. Bytes are base64."""

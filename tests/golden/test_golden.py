@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 
-from mesh import redis
+from mesh.store import redis
 from tests.golden.formats import FORMATS, At
 from tests.golden.kept import kept, put, shape
 

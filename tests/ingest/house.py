@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 from journeymesh.common.v1 import event_pb2
 from journeymesh.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 
-from mesh import telemetry
-from mesh.leasing.memory import MemoryLeases
-from mesh.metrics import Metrics
-from mesh.stream import Read
-from mesh.streams.memory import MemoryStream
+from mesh.leases.memory import MemoryLeases
+from mesh.observability import telemetry
+from mesh.observability.metrics import Metrics
+from mesh.stream.memory import MemoryStream
+from mesh.stream.port import Read
 from services.ingest.accept.adapters.memory import MemoryDuplicates, MemoryIdentities, MemorySkews
 from services.ingest.accept.adapters.progress import LeasePipeline, LeaseProgress
 from services.ingest.accept.domain.rate_limit import UserRateLimiter

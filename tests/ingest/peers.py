@@ -10,7 +10,7 @@ from journeymesh.intervention.v1 import intervention_pb2, intervention_pb2_grpc
 from journeymesh.scoring.v1 import scoring_pb2, scoring_pb2_grpc
 from journeymesh.video.v1 import video_pb2, video_pb2_grpc
 
-from mesh.telemetry import Telemetry
+from mesh.observability.telemetry import Telemetry
 from records import wire
 from services.ingest.dispatch.steps import Peers
 from tests.serving import serving

@@ -8,8 +8,8 @@ from journeymesh.common.v1 import error_reason_pb2, event_pb2
 from journeymesh.ingest.v1 import ingest_pb2
 
 from mesh.errors import ResourceExhausted, Unavailable
-from mesh.leasing.memory import MemoryLeases
-from mesh.stream import END
+from mesh.leases.memory import MemoryLeases
+from mesh.stream.port import END
 from records.table import Table, of_events
 from services.ingest.accept.adapters.progress import LeasePipeline, LeaseProgress
 from services.ingest.accept.domain.rate_limit import UserRateLimiter

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from journeymesh.common.v1 import error_reason_pb2, event_pb2, event_table_pb2
 
-from mesh import redis
-from mesh.stream import BEGINNING, Entry
-from mesh.streams.redis import RedisStream
+from mesh.store import redis
+from mesh.stream.port import BEGINNING, Entry
+from mesh.stream.redis import RedisStream
 from records import wire
 from records.table import of_events
 from services.ingest.dispatch import parts

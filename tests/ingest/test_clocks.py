@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from mesh import registry
-from mesh.metrics import Metrics
+from mesh.observability import registry
+from mesh.observability.metrics import Metrics
 from tests.builders import event
 from tests.ingest.house import ACCEPTED, OWNER, House, housed
 

@@ -5,8 +5,8 @@ from typing import Final
 
 from journeymesh.common.v1 import event_pb2, event_table_pb2
 
-from mesh.stream import BEGINNING, MAX_RECORD_BYTES
-from mesh.streams.memory import MemoryStream
+from mesh.stream.memory import MemoryStream
+from mesh.stream.port import BEGINNING, MAX_RECORD_BYTES
 from records import wire
 from records.table import of_events
 from services.ingest.events.adapters.event_log import StreamEventLog

@@ -5,11 +5,11 @@ import contextlib
 from collections.abc import Coroutine
 from typing import Any
 
-from mesh import redis
 from mesh.errors import Unavailable
-from mesh.leases import Standing
-from mesh.metrics import Metrics
-from mesh.stream import END
+from mesh.leases.port import Standing
+from mesh.observability.metrics import Metrics
+from mesh.store import redis
+from mesh.stream.port import END
 from services.ingest.accept.adapters.gauges import report_consumers, report_store
 from services.ingest.accept.ports import ShardStanding
 from tests.cluster import StoreCluster

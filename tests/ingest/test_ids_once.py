@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from journeymesh.ingest.v1 import ingest_pb2
 
-from mesh import redis
 from mesh.errors import Unavailable
-from mesh.stream import BEGINNING
+from mesh.store import redis
+from mesh.stream.port import BEGINNING
 from records.table import of_events
 from services.ingest.events.adapters.memory import MemorySeenEvents
 from services.ingest.events.adapters.redis_seen import RedisSeenEvents

@@ -9,9 +9,9 @@ from journeymesh.common.v1 import error_reason_pb2, event_pb2
 from journeymesh.ingest.v1 import ingest_pb2
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from mesh import telemetry
 from mesh.errors import DeadlineExceeded, FailedPrecondition, InvalidArgument, NotFound, Unavailable
-from mesh.stream import BEGINNING, Entry
+from mesh.observability import telemetry
+from mesh.stream.port import BEGINNING, Entry
 from tests.builders import NOW_US, SECOND_US, event
 from tests.ingest.house import ACCEPTED, DUPLICATE, OWNER, REJECTED, housed
 from tests.ingest.peers import recording

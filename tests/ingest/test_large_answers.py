@@ -7,8 +7,8 @@ from journeymesh.common.v1 import event_pb2
 from journeymesh.features.v1 import features_pb2
 from journeymesh.intervention.v1 import intervention_pb2
 
-from mesh.channel import MAX_MESSAGE_BYTES, in_pieces
 from mesh.errors import TooLarge
+from mesh.rpc.channel import MAX_MESSAGE_BYTES, in_pieces
 from services.ingest.dispatch import parts
 from services.ingest.dispatch.translation.journeys import Departure
 from tests.builders import event

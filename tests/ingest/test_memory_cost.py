@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from mesh import redis
+from mesh.store import redis
 from services.ingest.accept.adapters.redis import RedisDuplicates, RedisIdentities, RedisSkews
 from services.ingest.accept.domain import holders
 from services.ingest.accept.domain.holders import How, Span

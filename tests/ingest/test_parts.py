@@ -13,10 +13,10 @@ from journeymesh.features.v1 import features_pb2
 from journeymesh.ingest.v1 import ingest_pb2
 from journeymesh.intervention.v1 import intervention_pb2
 
-from mesh import applied
-from mesh.applied import Batch
 from mesh.errors import FailedPrecondition, InvalidArgument, Unavailable
-from mesh.stream import BEGINNING
+from mesh.state import applied
+from mesh.state.applied import Batch
+from mesh.stream.port import BEGINNING
 from records.table import of_events
 from services.ingest.dispatch import parts
 from services.ingest.dispatch.dispatcher import Limits

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from mesh import redis
 from mesh.errors import InvalidArgument, Unavailable
-from mesh.stream import END
+from mesh.store import redis
+from mesh.stream.port import END
 from services.ingest.accept.adapters.memory import MemoryDuplicates, MemoryIdentities, MemorySkews
 from services.ingest.accept.adapters.redis import RedisDuplicates, RedisIdentities, RedisSkews
 from services.ingest.accept.domain.skew import observe

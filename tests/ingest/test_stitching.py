@@ -6,8 +6,8 @@ import pytest
 from journeymesh.common.v1 import event_pb2
 from journeymesh.features.v1 import features_pb2
 
-from mesh.metrics import Metrics
-from mesh.states.memory import MemoryState
+from mesh.observability.metrics import Metrics
+from mesh.state.memory import MemoryState
 from services.features.servicer import FeaturesServicer
 from services.features.usecases import Features
 from services.ingest.accept.domain.identity import LINKS_AT_ONCE

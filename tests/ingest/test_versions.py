@@ -12,9 +12,9 @@ from journeymesh.features.v1 import features_pb2
 from journeymesh.ingest.v1 import ingest_pb2
 
 from mesh.errors import InvalidArgument, Unavailable
-from mesh.metrics import Metrics
-from mesh.states.memory import MemoryShards, MemoryState
-from mesh.stream import Entry
+from mesh.observability.metrics import Metrics
+from mesh.state.memory import MemoryShards, MemoryState
+from mesh.stream.port import Entry
 from records.table import of_events
 from services.features.servicer import FeaturesServicer
 from services.features.usecases import Features

@@ -4,14 +4,14 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from mesh import redis
 from mesh.errors import Unavailable
-from mesh.leases import Lease, Leases
-from mesh.leasing.memory import MemoryLeases
-from mesh.leasing.redis import RedisLeases
-from mesh.stream import END, Entry, Position
-from mesh.streams.memory import MemoryStream
-from mesh.streams.redis import RedisStream
+from mesh.leases.memory import MemoryLeases
+from mesh.leases.port import Lease, Leases
+from mesh.leases.redis import RedisLeases
+from mesh.store import redis
+from mesh.stream.memory import MemoryStream
+from mesh.stream.port import END, Entry, Position
+from mesh.stream.redis import RedisStream
 from services.ingest.accept.adapters.lag import MeasuredPipeline
 from services.ingest.accept.adapters.progress import LeasePipeline
 from services.ingest.accept.ports import ShardStanding

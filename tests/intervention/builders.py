@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
-from mesh.applied import Batch
-from mesh.metrics import Metrics
-from mesh.states.memory import MemoryShards, MemoryState
+from mesh.observability.metrics import Metrics
+from mesh.state.applied import Batch
+from mesh.state.memory import MemoryShards, MemoryState
 from services.intervention.batch.deciding import BatchResult, Deciding
 from services.intervention.batch.effects import Created
 from services.intervention.batch.rows import Rows

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from mesh import applied, keyed
-from mesh.applied import Batch
-from mesh.state import StateStore
+from mesh.state import applied, keyed
+from mesh.state.applied import Batch
+from mesh.state.port import StateStore
 from services.intervention.decision.domain.facts import Contact, Outcome
 from services.intervention.decision.domain.offer import Offer, Undelivered
 from services.intervention.decision.domain.user_state import UserState

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Mapping
 
 import msgspec
 
-from mesh import keyed
-from mesh.applied import Fence
 from mesh.errors import NotFound
-from mesh.states.memory import MemoryState
+from mesh.state import keyed
+from mesh.state.applied import Fence
+from mesh.state.memory import MemoryState
 from services.intervention.decision.adapters.listeners import LocalListeners
 from services.intervention.decision.domain.facts import Facts, Indicator, Level
 from services.intervention.decision.domain.strategy import Intervention

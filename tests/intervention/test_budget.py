@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh import redis
 from mesh.errors import Unavailable
+from mesh.store import redis
 from services.intervention.language.adapters.budget_memory import MemorySpending
 from services.intervention.language.adapters.budget_redis import RedisSpending
 from services.intervention.language.domain import budget

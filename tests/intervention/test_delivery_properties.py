@@ -10,7 +10,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from mesh.errors import Unavailable
-from mesh.states.memory import MemoryState
+from mesh.state.memory import MemoryState
 from services.intervention.decision.domain.facts import Contact, Outcome
 from services.intervention.decision.domain.offer import Undelivered, with_undelivered
 from services.intervention.decision.state import UNDELIVERED
@@ -284,7 +284,7 @@ async def _check_undelivered(world: World, process_count: int) -> None:
 def _at_once() -> Any:
     """A note is tried again at once where the store is away."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mesh.patience._REST_SECONDS", 0)
+        patch.setattr("mesh.retry._REST_SECONDS", 0)
         yield
 
 

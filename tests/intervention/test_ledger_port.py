@@ -2,8 +2,8 @@
 
 import pytest
 
-from mesh import redis
 from mesh.errors import Unavailable
+from mesh.store import redis
 from services.intervention.decision.adapters.memory import MemoryLedger
 from services.intervention.decision.adapters.redis import RedisLedger
 from services.intervention.decision.ports import Entry, Ledger, Reference

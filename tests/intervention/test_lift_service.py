@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mesh.states.memory import MemoryState
+from mesh.state.memory import MemoryState
 from services.intervention.decision.domain.chance import held_out
 from services.intervention.decision.domain.facts import Outcome, Purchase
 from services.intervention.policy.domain.policy import EventKind

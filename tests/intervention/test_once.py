@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mesh import applied, keyed
+from mesh.state import applied, keyed
 from services.intervention.batch.effects import Created
 from services.intervention.decision.domain.decision import derive
 from services.intervention.decision.domain.eligibility import URGENT

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from mesh import redis
 from mesh.errors import Unavailable
+from mesh.store import redis
 from services.intervention.delivery.adapters.outbox_memory import MemoryOutbox
 from services.intervention.delivery.adapters.outbox_redis import RedisOutbox
 from services.intervention.delivery.domain import delivery

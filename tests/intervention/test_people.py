@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from hypothesis import event, example, given, note, settings
 from hypothesis import strategies as st
 
-from mesh import keyed
+from mesh.state import keyed
 from services.intervention.batch.deciding import BatchResult
 from services.intervention.batch.effects import Created
 from services.intervention.decision.domain import local_time

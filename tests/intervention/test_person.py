@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mesh import keyed
 from mesh.clock import LATEST_US
+from mesh.state import keyed
 from services.intervention.decision.domain import ledger, linking, user_state
 from services.intervention.decision.domain.chance import held_out
 from services.intervention.decision.domain.decision import derive

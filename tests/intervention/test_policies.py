@@ -8,8 +8,9 @@ import jsonschema
 import pytest
 import yaml
 
-from mesh import redis, server
+from mesh.process import lifecycle
 from mesh.settings import SettingError
+from mesh.store import redis
 from services.intervention.decision.domain.eligibility import Reason
 from services.intervention.policy import usecases as policies_module
 from services.intervention.policy.adapters.store import MemoryPolicies, RedisPolicies
@@ -166,7 +167,7 @@ async def test_a_file_that_changes_is_taken_without_a_restart(
     file = PolicyFile(str(path))
     policies = Policies(store, parse, ManualClock(), Timeline([]))
     await policies.begin(await file.read())
-    async with server.beside(policies.watch(file.read)):
+    async with lifecycle.in_background(policies.watch(file.read)):
         path.write_text("nonsense")
         await until(lambda: policies.trouble != "")
         path.unlink()
@@ -216,6 +217,6 @@ async def test_a_document_is_taken_once_it_is_no_longer_written(monkeypatch: pyt
 
     policies = Policies(MemoryPolicies(), parse, ManualClock(), Timeline([]))
     await policies.begin(DOCUMENT)
-    async with server.beside(policies.watch(read)):
+    async with lifecycle.in_background(policies.watch(read)):
         await until(lambda: len(policies.timeline.dated) == 2)
     assert [each.cooldown_us for each in policies.timeline.policies] == [15 * MINUTE_US, 3 * MINUTE_US]

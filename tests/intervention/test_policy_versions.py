@@ -8,8 +8,8 @@ import msgspec
 import pytest
 import yaml
 
-from mesh import redis
 from mesh.errors import VersionMismatch
+from mesh.store import redis
 from services.intervention.decision.domain.facts import Outcome, OutcomeReport
 from services.intervention.decision.domain.offer import Standing
 from services.intervention.decision.domain.outcome import welcome_channels

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 
-from mesh import keyed
-from mesh.applied import Batch
 from mesh.errors import InvalidArgument
+from mesh.state import keyed
+from mesh.state.applied import Batch
 from services.intervention.decision.domain import ledger
 from services.intervention.decision.domain.eligibility import Reason
 from services.intervention.decision.domain.facts import Contact, Outcome, Position, Purchase

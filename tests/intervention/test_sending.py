@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
-from mesh import redis
 from mesh.errors import Unavailable
-from mesh.states.memory import MemoryState
-from mesh.states.redis import RedisState
+from mesh.state.memory import MemoryState
+from mesh.state.redis import RedisState
+from mesh.store import redis
 from services.intervention.decision.domain.facts import Outcome
 from services.intervention.delivery.adapters import webhook
 from services.intervention.delivery.adapters.outbox_memory import MemoryOutbox
@@ -254,7 +254,7 @@ async def test_a_store_that_is_away_for_a_moment_loses_no_note(
         return await whole(claimed, entry, due_us)
 
     monkeypatch.setattr(world.outbox, "update", flaky)
-    monkeypatch.setattr("mesh.patience._REST_SECONDS", 0.001)
+    monkeypatch.setattr("mesh.retry._REST_SECONDS", 0.001)
     channel = ScriptedChannel()
     await world.deliver(channel)
     assert len(channel.taken) == 1

@@ -17,8 +17,8 @@ from journeymesh.intervention.v1.intervention_pb2_grpc import (
 from journeymesh.scoring.v1 import scoring_pb2
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from mesh import semconv, telemetry
 from mesh.errors import FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
+from mesh.observability import semconv, telemetry
 from services.intervention.decision.adapters.spans import SpanObserver
 from services.intervention.decision.domain.eligibility import Reason
 from services.intervention.decision.domain.facts import Level, Outcome

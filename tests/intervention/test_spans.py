@@ -6,7 +6,7 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from mesh import telemetry
+from mesh.observability import telemetry
 from services.intervention.decision.adapters.silence import SilentObserver
 from services.intervention.decision.adapters.spans import SpanObserver
 from services.intervention.decision.domain.facts import Outcome

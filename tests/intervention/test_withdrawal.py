@@ -5,7 +5,7 @@ import dataclasses
 import msgspec
 import pytest
 
-from mesh import applied
+from mesh.state import applied
 from services.intervention.batch.effects import Created
 from services.intervention.decision.domain.eligibility import Reason
 from services.intervention.decision.domain.facts import Outcome

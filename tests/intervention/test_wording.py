@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from mesh import applied, telemetry
+from mesh.observability import telemetry
+from mesh.state import applied
 from services.intervention.decision.domain import linking, user_state
 from services.intervention.decision.domain.facts import Outcome, OutcomeReport
 from services.intervention.decision.state import USERS

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch
 
-from mesh import semconv
+from mesh.observability import semconv
 from tests.jaeger.server import Id, Span
 from tests.jaeger.story import Story, lived, settled, traced_mesh
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from mesh import semconv
+from mesh.observability import semconv
 from tests.conftest import free_port
 
 PROGRAM: Final = Path(__file__).parents[2] / ".tools" / "bin" / "jaeger"

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
-from mesh import semconv
+from mesh.observability import semconv
 from tests.bedrock import serving, words
 from tests.e2e.following import calculation, until
 from tests.e2e.helped import at_any_hour

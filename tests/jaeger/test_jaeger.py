@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pytest
 
 import topology
-from mesh import semconv
+from mesh.observability import semconv
 from tests.jaeger.server import Id, Jaeger, Span
 from tests.jaeger.story import CHANNELS, Story, lived, settled, traced_mesh
 

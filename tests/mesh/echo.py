@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 
-from mesh.server import Register
+from mesh.process.server import Register
 
 
 class Echo:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh import applied
-from mesh.applied import Batch, BatchMessage
 from mesh.errors import AlreadyApplied, FailedPrecondition, InvalidArgument, VersionMismatch
+from mesh.state import applied
+from mesh.state.applied import Batch, BatchMessage
 
 
 class Count:

@@ -8,11 +8,12 @@ import grpc
 import pytest
 import trustme
 
-from mesh import channel, telemetry
 from mesh.errors import FailedPrecondition, Internal, MeshError
-from mesh.server import serving
-from mesh.site import Site
-from mesh.tls import Tls
+from mesh.observability import telemetry
+from mesh.process.server import serving
+from mesh.process.site import Site
+from mesh.rpc import channel
+from mesh.rpc.tls import Tls
 from tests import certificates
 from tests.mesh.echo import Echo
 from tests.serving import serving as served

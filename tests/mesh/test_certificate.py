@@ -9,10 +9,10 @@ import pytest
 import trustme
 from cryptography import x509
 
-from mesh.certificate import tell_end
-from mesh.metrics import Metrics
+from mesh.observability.metrics import Metrics
+from mesh.process.certificate import report_expiry
+from mesh.rpc.tls import Files, Tls
 from mesh.settings import SettingError
-from mesh.tls import Files, Tls
 
 # Written in two digits of the year, and in four.
 ENDS = [dt.datetime(2030, 1, 2, 3, 4, 5, tzinfo=dt.UTC), dt.datetime(2061, 1, 1, tzinfo=dt.UTC)]
@@ -54,10 +54,10 @@ async def test_the_end_of_the_process_s_own_is_told_and_nothing_without_one(tmp_
     own.private_key_pem.write_to_path(files.key)
     authority.cert_pem.write_to_path(files.ca)
     metrics = Metrics()
-    await tell_end(None, metrics)
+    await report_expiry(None, metrics)
     assert b"certificate_expiry" not in metrics.render()
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(tell_end(Tls(files), metrics), 0.05)
+        await asyncio.wait_for(report_expiry(Tls(files), metrics), 0.05)
     name = "journeymesh_certificate_expiry_timestamp_seconds"
     told = next(line for line in metrics.render().decode().splitlines() if line.startswith(name))
     assert float(told.removeprefix(name)) == ENDS[0].timestamp()

@@ -1,4 +1,4 @@
-"""A cluster of stores whose slots move, whose nodes are away, and whose fences are lost: `mesh.cluster`."""
+"""A cluster of stores whose slots move, whose nodes are away, and whose fences are lost: `mesh.store.cluster`."""
 
 import asyncio
 import contextlib
@@ -10,15 +10,15 @@ from redis.asyncio import SSLConnection
 from redis.crc import key_slot
 from redis.exceptions import DataError
 
-from mesh import redis
-from mesh.applied import Fence
-from mesh.cluster import Cluster
 from mesh.errors import FailedPrecondition, Unavailable
-from mesh.leasing import fences
-from mesh.leasing.redis import RedisLeases
-from mesh.states.redis import RedisState
-from mesh.stream import BEGINNING, Entry
-from mesh.streams.redis import RedisStream
+from mesh.leases import fences
+from mesh.leases.redis import RedisLeases
+from mesh.state.applied import Fence
+from mesh.state.redis import RedisState
+from mesh.store import redis
+from mesh.store.cluster import Cluster
+from mesh.stream.port import BEGINNING, Entry
+from mesh.stream.redis import RedisStream
 from services.ingest.events.adapters.redis_failed import RedisFailedEvents
 from services.ingest.events.adapters.redis_seen import RedisSeenEvents, _seen_key
 from services.ingest.events.ports import AppendedEvents

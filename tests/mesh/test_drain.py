@@ -14,14 +14,15 @@ from gateway import peers
 from gateway.core import Core, bootstrap
 from gateway.push.watching import watch
 from gateway.settings import Settings
-from mesh import channel, telemetry
 from mesh.clock import system_clock
-from mesh.leases import Lease
-from mesh.leasing.memory import MemoryLeases
-from mesh.server import serving
-from mesh.sharing import Sharing
-from mesh.site import Site
-from mesh.streams.memory import MemoryStream
+from mesh.leases.memory import MemoryLeases
+from mesh.leases.port import Lease
+from mesh.leases.sharing import Sharing
+from mesh.observability import telemetry
+from mesh.process.server import serving
+from mesh.process.site import Site
+from mesh.rpc import channel
+from mesh.stream.memory import MemoryStream
 from tests.conftest import free_port
 from tests.mesh.echo import Echo, later
 
@@ -151,7 +152,7 @@ async def test_a_watch_goes_on_with_another_replica(monkeypatch: pytest.MonkeyPa
 
 
 async def test_a_watch_outlives_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mesh.server._AGE_GRACE_SECONDS", 0)
+    monkeypatch.setattr("mesh.process.server._AGE_GRACE_SECONDS", 0)
     waiting, port = Waiting(), free_port()
     async with watching(port) as core, served(waiting, port, age_seconds=1.5):
         watched = await watch(core, "ada", "127.0.0.1", "")

@@ -12,8 +12,8 @@ from typing import Any
 import grpc
 import pytest
 
-from mesh import telemetry
-from mesh.server import Register, serving
+from mesh.observability import telemetry
+from mesh.process.server import Register, serving
 from tests.mesh.echo import Echo, now, stream
 
 OFF = telemetry.off("test")

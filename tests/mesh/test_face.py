@@ -1,4 +1,4 @@
-"""What the face of a service answers to what is no call of the mesh: `mesh.interceptors`, `mesh.server`."""
+"""What the face of a service answers to what is no call of the mesh: `mesh.rpc.interceptors`, `mesh.process.server`."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -10,10 +10,11 @@ from google.protobuf import struct_pb2
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from mesh import errors, telemetry
-from mesh.server import Register, serving
-from mesh.site import ServerSettings, Site, standing
-from mesh.tls import TlsSettings
+from mesh import errors
+from mesh.observability import telemetry
+from mesh.process.server import Register, serving
+from mesh.process.site import ServerSettings, Site, open_site
+from mesh.rpc.tls import TlsSettings
 from tests.conftest import free_port
 
 OFF = telemetry.off("test")
@@ -133,7 +134,7 @@ async def test_a_fault_outside_the_handler_shows_neither_its_name_nor_its_words(
 
 async def test_where_probes_are_answered_the_same_holds() -> None:
     address = f"127.0.0.1:{free_port()}"
-    async with standing(ServerSettings(address), TlsSettings()), grpc.aio.insecure_channel(address) as channel:
+    async with open_site(ServerSettings(address), TlsSettings()), grpc.aio.insecure_channel(address) as channel:
         for name, kind in (("Check", channel.unary_unary), ("Watch", channel.unary_stream)):
             method: Any = kind(f"/grpc.health.v1.Health/{name}")
             error = await refusal(method(b"\x0a\xff"))
@@ -172,7 +173,7 @@ async def test_what_there_is_to_call_is_told_only_where_that_is_set() -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await listed(channel)
         assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
-    async with standing(ServerSettings(reflection=True), TlsSettings()) as site, face(site) as channel:
+    async with open_site(ServerSettings(reflection=True), TlsSettings()) as site, face(site) as channel:
         assert "test.Echo" in await listed(channel)
         malformed: Any = channel.stream_stream("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
         with pytest.raises(grpc.aio.AioRpcError) as caught:

@@ -6,11 +6,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh import applied
-from mesh.applied import Batch, Fence
 from mesh.errors import FailedPrecondition
-from mesh.state import stale
-from mesh.states.memory import MemoryState
+from mesh.state import applied
+from mesh.state.applied import Batch, Fence
+from mesh.state.memory import MemoryState
+from mesh.state.port import stale
 
 KEYS = "abc"
 Records = list[frozenset[str]]

@@ -11,9 +11,9 @@ from typing import Final
 import pytest
 import redis.exceptions
 
-from mesh import embedded
 from mesh.errors import Unavailable
-from mesh.redis import Call, Client, Script, connect, translating_errors
+from mesh.store import embedded
+from mesh.store.redis import Call, Client, Script, connect, translating_errors
 from tests.conftest import free_port
 
 SCRIPT: Final = Script("redis.call('SET', KEYS[1], ARGV[1]) return 1")

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh import applied, keyed
-from mesh.applied import Batch, Fence
 from mesh.errors import AlreadyApplied, VersionMismatch
-from mesh.keyed import Changed, Kind, Seen
-from mesh.states.memory import MemoryState
+from mesh.state import applied, keyed
+from mesh.state.applied import Batch, Fence
+from mesh.state.keyed import Changed, Kind, Seen
+from mesh.state.memory import MemoryState
 
 Counts = list[int]
 COUNTS: Kind[Counts] = Kind(

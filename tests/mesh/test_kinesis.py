@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.errors import ResourceExhausted, Unavailable
-from mesh.stream import BEGINNING, MAX_RECORD_BYTES, Entry
-from mesh.streams.kinesis import KinesisReader, KinesisWriter
+from mesh.stream.kinesis import KinesisReader, KinesisWriter
+from mesh.stream.port import BEGINNING, MAX_RECORD_BYTES, Entry
 from tests.kinesis import refused
 
 LANES = 4
@@ -245,7 +245,7 @@ async def test_an_append_nobody_waits_for_any_more_is_not_sent() -> None:
 async def test_what_waits_too_long_behind_another_is_refused_unsent_and_for_the_same_reason(
     monkeypatch: pytest.MonkeyPatch, fault: Exception, told: type[Exception]
 ) -> None:
-    monkeypatch.setattr("mesh.streams.kinesis.writer._PATIENCE_SECONDS", 0.02)
+    monkeypatch.setattr("mesh.stream.kinesis.writer._PATIENCE_SECONDS", 0.02)
     sent = []
 
     class Slow:
@@ -382,7 +382,7 @@ async def test_what_was_fetched_of_a_shard_that_others_read_now_is_forgotten(mon
     )
     one = reader(client)
     await one.read("s", BEGINNING, 1, 1)
-    monkeypatch.setattr("mesh.streams.kinesis.reader._IDLE_SECONDS", -1)
+    monkeypatch.setattr("mesh.stream.kinesis.reader._IDLE_SECONDS", -1)
     await one.read("other", BEGINNING, 1, 1)
     assert [record.sequence for record in (await one.read("s", 1, 1, 1)).records] == [2]
     assert client.answers["get_shard_iterator"] == []

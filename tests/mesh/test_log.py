@@ -11,7 +11,7 @@ import pytest
 
 PROGRAM: Final = """
 import logging, sys
-from mesh import log, telemetry
+from mesh.observability import log, telemetry
 log.start("scoring", log.LogSettings(format=sys.argv[1], level="info"))
 said = logging.getLogger("some.module")
 said.info("plain %s", "words")
@@ -69,7 +69,7 @@ def test_an_entry_within_a_span_has_its_ids_and_an_exception_its_story(entries: 
 
 FLOOD: Final = """
 import logging, sys, threading
-from mesh import log
+from mesh.observability import log
 log.start("gateway", log.LogSettings(format="text", level="info"))
 said, other = logging.getLogger("some.module"), logging.getLogger("another")
 for number in range(5_000):

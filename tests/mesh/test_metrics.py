@@ -12,13 +12,13 @@ from journeymesh.features.v1 import features_pb2
 from journeymesh.features.v1.features_pb2_grpc import FeaturesServiceStub, add_FeaturesServiceServicer_to_server
 from prometheus_client.parser import text_string_to_metric_families
 
-from mesh import registry, telemetry
 from mesh.errors import FailedPrecondition, NotFound, Unavailable
-from mesh.metrics import Metrics
-from mesh.registry import METRICS, Kind
-from mesh.server import serving as serving_on
-from mesh.states.memory import MemoryState
-from mesh.telemetry import TelemetrySettings
+from mesh.observability import registry, telemetry
+from mesh.observability.metrics import Metrics
+from mesh.observability.registry import METRICS, Kind
+from mesh.observability.telemetry import TelemetrySettings
+from mesh.process.server import serving as serving_on
+from mesh.state.memory import MemoryState
 from services.features.servicer import FeaturesServicer
 from services.features.usecases import Features
 from tests.conftest import free_port
@@ -68,13 +68,13 @@ def test_a_counter_never_goes_back(metrics: Metrics) -> None:
 
 
 def test_a_gauge_is_what_was_last_told_and_vanishes_with_what_it_is_of(metrics: Metrics) -> None:
-    metrics.tell(registry.STREAMS, 3)
-    metrics.tell(registry.STREAMS, 2)
-    metrics.tell_all(registry.LAG, {("dispatcher", "0"): 1.5, ("archiver", "0"): 60})
+    metrics.set_gauge(registry.STREAMS, 3)
+    metrics.set_gauge(registry.STREAMS, 2)
+    metrics.set_gauges(registry.LAG, {("dispatcher", "0"): 1.5, ("archiver", "0"): 60})
     assert told(metrics) == {"open_streams": 2, "lag_seconds dispatcher 0": 1.5, "lag_seconds archiver 0": 60}
-    metrics.tell_all(registry.LAG, {("archiver", "0"): 61})
+    metrics.set_gauges(registry.LAG, {("archiver", "0"): 61})
     assert told(metrics) == {"open_streams": 2, "lag_seconds archiver 0": 61}
-    metrics.tell_all(registry.LAG, {})
+    metrics.set_gauges(registry.LAG, {})
     assert told(metrics) == {"open_streams": 2}
 
 
@@ -103,7 +103,7 @@ def test_labels_must_be_those_of_the_metric_and_calls_those_of_its_kind(
 ) -> None:
     calls: dict[Kind, Callable[..., None]] = {
         Kind.COUNTER: metrics.count,
-        Kind.GAUGE: metrics.tell,
+        Kind.GAUGE: metrics.set_gauge,
         Kind.HISTOGRAM: metrics.measure,
     }
     right = ["x"] * len(metric.labels)
@@ -137,7 +137,7 @@ def test_a_scrape_disturbs_nobody_who_counts(metrics: Metrics) -> None:
     count = 0
     while scrapes.is_alive():
         count += 1
-        metrics.tell_all(registry.LAG, {("dispatcher", str(count % 7)): 1})
+        metrics.set_gauges(registry.LAG, {("dispatcher", str(count % 7)): 1})
         metrics.count(registry.HELP, 1, f"action {count % 500}", "in_app")
     scrapes.join()
     helped = [value for name, value in told(metrics).items() if name.startswith("interventions_total")]

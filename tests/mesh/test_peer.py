@@ -1,4 +1,4 @@
-"""Peers that were away for long, and name servers that tell of those who are gone: `mesh.peer`."""
+"""Peers that were away for long, and name servers that tell of those who are gone: `mesh.rpc.peer`."""
 
 import asyncio
 import contextlib
@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 
-from mesh import channel, telemetry
 from mesh.errors import MeshError, Unavailable
-from mesh.server import serving
-from mesh.site import Site
+from mesh.observability import telemetry
+from mesh.process.server import serving
+from mesh.process.site import Site
+from mesh.rpc import channel
 from tests.conftest import free_port
 from tests.mesh.echo import Echo, now, stream
 from tests.mesh.names import Fault, Names, naming

@@ -1,4 +1,4 @@
-"""What a process says of its health, to its callers and to probes: `mesh.health`, `mesh.site`."""
+"""What a process says of its health, to its callers and to probes: `mesh.process.health`, `mesh.process.site`."""
 
 import asyncio
 import contextlib
@@ -10,12 +10,12 @@ import pytest
 import trustme
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from mesh import telemetry
 from mesh.errors import Unavailable
-from mesh.health import LIVE
-from mesh.server import serving
-from mesh.site import ServerSettings, Site, standing
-from mesh.tls import TlsSettings
+from mesh.observability import telemetry
+from mesh.process.health import LIVE
+from mesh.process.server import serving
+from mesh.process.site import ServerSettings, Site, open_site
+from mesh.rpc.tls import TlsSettings
 from tests import certificates
 from tests.conftest import free_port
 from tests.mesh.echo import Echo, later
@@ -58,7 +58,7 @@ class Probe:
 async def probed(tls: TlsSettings | None = None) -> AsyncIterator[tuple[Site, Probe]]:
     address = f"127.0.0.1:{free_port()}"
     async with (
-        standing(ServerSettings(address), tls or TlsSettings()) as site,
+        open_site(ServerSettings(address), tls or TlsSettings()) as site,
         grpc.aio.insecure_channel(address) as channel,
     ):
         yield site, Probe(channel)
@@ -95,7 +95,7 @@ async def test_a_check_that_raises_what_it_should_not_is_asked_again(caplog: pyt
         await probe.becomes("NOT_SERVING", "a.B")
         assert await probe.says(LIVE) == "SERVING"
         await probe.becomes("SERVING", "a.B")
-    told = [record.getMessage() for record in caplog.records if record.name == "mesh.health"]
+    told = [record.getMessage() for record in caplog.records if record.name == "mesh.process.health"]
     assert any(text.startswith("not ready. state: ") and "RuntimeError" in text for text in told)
 
 
@@ -141,5 +141,5 @@ async def test_probes_need_no_certificate(tmp_path: Path) -> None:
 async def test_an_address_that_is_taken_ends_the_start() -> None:
     async with probed(), serving("127.0.0.1:0", [], [], {}, OFF) as port:
         with pytest.raises(SystemExit, match="is taken"):
-            async with standing(ServerSettings(f"127.0.0.1:{port}"), TlsSettings()):
+            async with open_site(ServerSettings(f"127.0.0.1:{port}"), TlsSettings()):
                 pass

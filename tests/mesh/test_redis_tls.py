@@ -1,4 +1,4 @@
-"""The way to Redis over TLS, with a user and a password: `mesh.redis`."""
+"""The way to Redis over TLS, with a user and a password: `mesh.store.redis`."""
 
 import asyncio
 import contextlib
@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 import pytest
 import trustme
 
-from mesh import redis
 from mesh.errors import Unavailable
-from mesh.redis import RedisSettings
 from mesh.settings import SettingError
+from mesh.store import redis
+from mesh.store.redis import RedisSettings
 
 PASSWORD = "correct horse"  # noqa: S105 - of the test's own server
 

@@ -5,15 +5,16 @@ import contextlib
 
 import pytest
 
-from mesh import applied, redis
-from mesh.applied import Batch
-from mesh.leases import Lease, Standing
-from mesh.leasing.redis import RedisLeases
-from mesh.server import beside
-from mesh.sharing import Sharing
-from mesh.states.redis import RedisState
-from mesh.stream import BEGINNING, END, Entry
-from mesh.streams.redis import RedisStream
+from mesh.leases.port import Lease, Standing
+from mesh.leases.redis import RedisLeases
+from mesh.leases.sharing import Sharing
+from mesh.process.lifecycle import in_background
+from mesh.state import applied
+from mesh.state.applied import Batch
+from mesh.state.redis import RedisState
+from mesh.store import redis
+from mesh.stream.port import BEGINNING, END, Entry
+from mesh.stream.redis import RedisStream
 
 STREAM = "redis/events"
 
@@ -29,7 +30,7 @@ class Reader:
 
     def reading(self) -> contextlib.AbstractAsyncContextManager[None]:
         """Reads within the block."""
-        return beside(Sharing(self.stream, self.leases, "pod-1", self._follow, lease_seconds=5).run())
+        return in_background(Sharing(self.stream, self.leases, "pod-1", self._follow, lease_seconds=5).run())
 
     async def _follow(self, lease: Lease) -> None:
         self.given.append(lease.epoch)

@@ -1,4 +1,4 @@
-"""How processes share shards: `mesh.sharing`."""
+"""How processes share shards: `mesh.leases.sharing`."""
 
 import asyncio
 import collections
@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from mesh.clock import system_clock
 from mesh.errors import FailedPrecondition
-from mesh.leases import Lease, Standing
-from mesh.leasing.memory import MemoryLeases
-from mesh.sharing import Sharing, plan
-from mesh.stream import BEGINNING, END, Shard
-from mesh.streams.memory import MemoryStream
+from mesh.leases.memory import MemoryLeases
+from mesh.leases.port import Lease, Standing
+from mesh.leases.sharing import Sharing, plan
+from mesh.stream.memory import MemoryStream
+from mesh.stream.port import BEGINNING, END, Shard
 
 SHARDS = [Shard("0"), Shard("1")]
 

@@ -1,4 +1,4 @@
-"""Calls over several replicas behind one name: `mesh.channel` against `mesh.server`."""
+"""Calls over several replicas behind one name: `mesh.rpc.channel` against `mesh.process.server`."""
 
 import asyncio
 import collections
@@ -11,10 +11,11 @@ from collections.abc import AsyncIterator, Iterator
 import grpc
 import pytest
 
-from mesh import channel, telemetry
 from mesh.errors import Unavailable
-from mesh.server import serving
-from mesh.site import Site
+from mesh.observability import telemetry
+from mesh.process.server import serving
+from mesh.process.site import Site
+from mesh.rpc import channel
 from tests.conftest import free_port
 from tests.mesh.echo import Echo, later, now, stream
 from tests.mesh.names import Names, naming
@@ -30,8 +31,8 @@ SETTINGS_ACKNOWLEDGED = b"\0\0\0\x04\x01\0\0\0\0"
 # A replica in a process of its own, so that it can be killed.
 REPLICA = """
 import asyncio, sys
-from mesh import telemetry
-from mesh.server import serving
+from mesh.observability import telemetry
+from mesh.process.server import serving
 from tests.mesh.echo import Echo
 
 async def main():
@@ -184,8 +185,8 @@ async def test_connections_that_grow_old_fail_no_call(names: Names, port: int) -
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Callers that ask each second whether the other is still there, and servers that bear it."""
     hasty = {"grpc.keepalive_time_ms": 1000, "grpc.http2.ping_timeout_ms": 500}
-    monkeypatch.setattr("mesh.channel._OPTIONS", [*{**dict(channel._OPTIONS), **hasty}.items()])
-    monkeypatch.setattr("mesh.server.KEEPALIVE_SECONDS", 1)
+    monkeypatch.setattr("mesh.rpc.channel._OPTIONS", [*{**dict(channel._OPTIONS), **hasty}.items()])
+    monkeypatch.setattr("mesh.process.server.KEEPALIVE_SECONDS", 1)
 
 
 async def test_a_machine_that_falls_silent_fails_no_call(hasty: None, port: int) -> None:

@@ -1,4 +1,4 @@
-"""Mutual TLS over real connections: `mesh.tls`."""
+"""Mutual TLS over real connections: `mesh.rpc.tls`."""
 
 import asyncio
 import contextlib
@@ -11,12 +11,13 @@ import grpc
 import pytest
 import trustme
 
-from mesh import channel, telemetry
 from mesh.errors import Unavailable
-from mesh.server import serving
+from mesh.observability import telemetry
+from mesh.process.server import serving
+from mesh.process.site import Site
+from mesh.rpc import channel
+from mesh.rpc.tls import Files, Tls, TlsSettings
 from mesh.settings import SettingError
-from mesh.site import Site
-from mesh.tls import Files, Tls, TlsSettings
 from tests import certificates
 from tests.mesh.echo import Echo, later, now, stream
 from tests.processes import running_mesh

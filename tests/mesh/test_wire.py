@@ -8,9 +8,11 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from mesh import channel as channels
-from mesh import errors, server, telemetry
-from mesh.server import Register
+from mesh import errors
+from mesh.observability import telemetry
+from mesh.process import server
+from mesh.process.server import Register
+from mesh.rpc import channel as channels
 from tests.serving import serving
 
 

@@ -7,8 +7,8 @@ nothing, `stale` ends a series. Time begins at Unix second 0.
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from mesh import registry
-from mesh.registry import Kind, Metric
+from mesh.observability import registry
+from mesh.observability.registry import Kind, Metric
 
 Series = Mapping[str, str]
 

@@ -19,9 +19,9 @@ import psutil
 import pytest
 import redis as redis_client
 
-from mesh import redis
-from mesh.stream import Entry
-from mesh.streams.redis import RedisStream
+from mesh.store import redis
+from mesh.stream.port import Entry
+from mesh.stream.redis import RedisStream
 from monitoring.alert import Pace
 from services.intervention.decision.domain import chance
 from tests.bedrock import Bedrock, fails, says, serving, words

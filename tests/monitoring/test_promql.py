@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from mesh import registry
+from mesh.observability import registry
 from monitoring.alert import REAL_PACE, Alert, Pace, Severity
 from monitoring.promql import (
     Vector,

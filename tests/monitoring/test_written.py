@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mesh.registry import METRICS, Kind
+from mesh.observability.registry import METRICS, Kind
 from monitoring.alert import REAL_PACE
 from monitoring.alerts import alerts
 from monitoring.dashboards import DASHBOARDS

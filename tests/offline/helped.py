@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 from journeymesh.common.v1 import event_pb2
 
-from mesh.applied import derived_id
+from mesh.state.applied import derived_id
 from offline.decisions.archived import Record
 from offline.decisions.what_if import _decision_rows, _packed
 from services.ingest.archive.adapters.event_rows import Archived

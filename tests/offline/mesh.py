@@ -14,12 +14,13 @@ from journeymesh.intervention.v1.intervention_pb2_grpc import (
 from journeymesh.scoring.v1.scoring_pb2_grpc import add_ScoringServiceServicer_to_server
 from journeymesh.video.v1.video_pb2_grpc import add_VideoServiceServicer_to_server
 
-from mesh import channel, telemetry
-from mesh.leasing.memory import MemoryLeases
-from mesh.metrics import Metrics
-from mesh.server import serving
-from mesh.states.memory import MemoryShards, MemoryState
-from mesh.streams.memory import MemoryStream
+from mesh.leases.memory import MemoryLeases
+from mesh.observability import telemetry
+from mesh.observability.metrics import Metrics
+from mesh.process.server import serving
+from mesh.rpc import channel
+from mesh.state.memory import MemoryShards, MemoryState
+from mesh.stream.memory import MemoryStream
 from records.table import of_events
 from services.features.servicer import FeaturesServicer
 from services.features.usecases import Features

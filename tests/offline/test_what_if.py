@@ -22,7 +22,7 @@ from journeymesh.intervention.v1 import intervention_pb2
 from cli import replay
 from gateway.accepting.rows import Rows
 from gateway.formats.native import EventSink, Stamp, read_event
-from mesh.applied import derived_id
+from mesh.state.applied import derived_id
 from offline import archive
 from offline.datasets import simulator
 from offline.decisions import archived

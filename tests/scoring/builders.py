@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from mesh import applied
+from mesh.state import applied
 from services.scoring.domain.history import Settled, Signal
 from services.scoring.domain.schema import FEATURE_COUNT, FEATURES, SCHEMA_VERSION, SignalType
 from services.scoring.ports import Card, Matrix, Model, Prediction

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mesh.states.memory import MemoryState
+from mesh.state.memory import MemoryState
 from offline.training.stories import STORIES, Step
 from services.features.domain import journey
 from services.features.domain.event import Click, Event, Kind

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh.errors import Unavailable
-from mesh.metrics import Metrics
+from mesh.observability.metrics import Metrics
 from services.scoring.adapters.measured import MeasuredModels
 from services.scoring.adapters.model_directory import ModelDirectory, UnusableModelError, load
 from services.scoring.domain.schema import FEATURE_COUNT, FEATURES

@@ -10,12 +10,12 @@ from journeymesh.features.v1 import features_pb2
 from journeymesh.scoring.v1 import scoring_pb2 as wire
 from journeymesh.scoring.v1.scoring_pb2_grpc import ScoringServiceStub, add_ScoringServiceServicer_to_server
 
-from mesh import redis
 from mesh.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
-from mesh.metrics import Metrics
-from mesh.state import StateStore
-from mesh.states.memory import MemoryState
-from mesh.states.redis import RedisState
+from mesh.observability.metrics import Metrics
+from mesh.state.memory import MemoryState
+from mesh.state.port import StateStore
+from mesh.state.redis import RedisState
+from mesh.store import redis
 from services.scoring.adapters.model_directory import ModelDirectory
 from services.scoring.domain.history import SIGNAL_LIFETIME_US
 from services.scoring.domain.rules import RULES_VERSION

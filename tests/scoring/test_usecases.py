@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mesh import applied
 from mesh.errors import FailedPrecondition, NotFound, Unavailable
-from mesh.states.memory import MemoryState
+from mesh.state import applied
+from mesh.state.memory import MemoryState
 from services.scoring.adapters.model_directory import ModelDirectory
 from services.scoring.domain.assessment import Assessment
 from services.scoring.domain.history import Settled, Signal

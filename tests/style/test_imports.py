@@ -94,7 +94,7 @@ VIOLATIONS = {
     ),
     "a stray module of the gateway": ("gateway/utils.py", "", "The gateway is built in layers"),
     "a service imports offline": ("services/scoring/usecases.py", "import offline", "Only offline and the command"),
-    "a cycle": ("mesh/errors.py", "import mesh.applied", "No cycles"),
+    "a cycle": ("mesh/errors.py", "import mesh.state.applied", "No cycles"),
 }
 
 

@@ -43,11 +43,12 @@ import uvloop
 from journeymesh.echo.v1 import echo_pb2
 from journeymesh.echo.v1.echo_pb2_grpc import add_EchoServiceServicer_to_server
 
-from mesh import log, server, telemetry
+from mesh.observability import log, telemetry
+from mesh.observability.telemetry import TelemetrySettings
+from mesh.process import server
+from mesh.process.site import ServerSettings, open_site
+from mesh.rpc.tls import TlsSettings
 from mesh.settings import read_or_exit
-from mesh.site import ServerSettings, standing
-from mesh.telemetry import TelemetrySettings
-from mesh.tls import TlsSettings
 from services.echo.servicer import EchoServicer
 from services.echo.settings import Settings
 
@@ -57,7 +58,7 @@ async def main() -> None:
     settings = read_or_exit(Settings)
     log.start("echo", read_or_exit(log.LogSettings))
     traced = telemetry.start("echo", read_or_exit(TelemetrySettings))
-    async with standing(read_or_exit(ServerSettings), read_or_exit(TlsSettings)) as site:
+    async with open_site(read_or_exit(ServerSettings), read_or_exit(TlsSettings)) as site:
         await server.serve(
             settings.listen,
             [lambda grpc_server: add_EchoServiceServicer_to_server(EchoServicer(), grpc_server)],
@@ -228,7 +229,7 @@ def running(copy: Path) -> Iterator[Mapping[str, str]]:
     """The mesh of the copy, as processes; gives its settings."""
     settings = addresses() | {"JOURNEYMESH_ECHO_LISTEN": f"127.0.0.1:{free_port()}"}
     command = [sys.executable, "-m", "cli", "run"]
-    log = copy / "mesh.log"
+    log = copy / "mesh.observability.log"
     with log.open("wb") as output:
         mesh = subprocess.Popen(
             command, cwd=copy, env={**environment(copy), **settings}, stdout=output, stderr=subprocess.STDOUT
@@ -250,7 +251,7 @@ def test_the_mesh_runs_it(running: Mapping[str, str], copy: Path) -> None:
                 answer = health.Check(health_pb2.HealthCheckRequest(service="journeymesh.echo.v1.EchoService"))
                 break
             except grpc.RpcError:
-                assert time.monotonic() < deadline, (copy / "mesh.log").read_text()
+                assert time.monotonic() < deadline, (copy / "mesh.observability.log").read_text()
                 time.sleep(0.05)
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
         echo: Any = channel.unary_unary("/journeymesh.echo.v1.EchoService/Echo")

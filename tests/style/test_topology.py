@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import topology
-from mesh.registry import METRICS
+from mesh.observability.registry import METRICS
 from topology import PROCESSES, SERVICES, Process, Resources, Service
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +51,7 @@ def test_the_extras_of_an_image_are_declared_and_locked(service: Service) -> Non
 
 
 def test_metrics_are_reported_by_processes_that_there_are() -> None:
-    assert {teller for metric in METRICS for teller in metric.tellers} <= PROCESSES.keys()
+    assert {teller for metric in METRICS for teller in metric.reported_by} <= PROCESSES.keys()
 
 
 def test_each_service_has_its_contract() -> None:

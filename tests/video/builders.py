@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from mesh.applied import Batch
-from mesh.states.memory import MemoryShards, MemoryState
+from mesh.state.applied import Batch
+from mesh.state.memory import MemoryShards, MemoryState
 from services.video.domain.playback import Action, PlaybackEvent, length_ms
 from services.video.domain.trail import JITTER_MS
 from services.video.usecases import Playback

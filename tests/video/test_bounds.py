@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from journeymesh.common.v1 import event_pb2
 from journeymesh.video.v1 import video_pb2 as wire
 
-from mesh import applied
+from mesh.state import applied
 from services.video import translation
 from services.video.domain import playback
 from services.video.domain.playback import Action, PlaybackEvent, Watched

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mesh import applied
+from mesh.state import applied
 from services.video.domain.playback import Action, PlaybackEvent
 from tests.video.builders import World, beat
 

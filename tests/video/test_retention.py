@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh import applied
-from mesh.applied import Batch
 from mesh.errors import NotFound
+from mesh.state import applied
+from mesh.state.applied import Batch
 from services.video.domain import retention
 from services.video.domain.lengths import Change
 from services.video.domain.playback import Action, Effect, PlaybackEvent

@@ -10,7 +10,7 @@ from journeymesh.video.v1 import video_pb2 as wire
 from journeymesh.video.v1.video_pb2_grpc import VideoServiceStub, add_VideoServiceServicer_to_server
 
 from mesh.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
-from mesh.metrics import Metrics
+from mesh.observability.metrics import Metrics
 from services.video.domain.playback import Action, PlaybackEvent
 from services.video.servicer import VideoServicer
 from tests.serving import serving

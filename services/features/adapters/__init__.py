@@ -1,1 +1,1 @@
-"""None of its own: `mesh.states` keeps the state, in memory or in Redis."""
+"""None of its own: `mesh.state` keeps the state, in memory or in Redis."""

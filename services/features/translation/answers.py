@@ -6,7 +6,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from journeymesh.common.v1 import event_pb2
 from journeymesh.features.v1 import features_pb2
 
-from mesh.timestamps import timestamp
+from mesh.rpc.timestamps import timestamp
 from services.features.domain import money
 from services.features.domain.event import Carried, Platform
 from services.features.domain.settlement import Settled

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from mesh.leases import Standing
+from mesh.leases.port import Standing
 from services.ingest.accept.domain.skew import Skew
 
 

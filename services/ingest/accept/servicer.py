@@ -5,9 +5,9 @@ from typing import Any, Final, cast
 
 from journeymesh.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 
-from mesh import registry
 from mesh.errors import InvalidArgument
-from mesh.metrics import Metrics
+from mesh.observability import registry
+from mesh.observability.metrics import Metrics
 from records.table import Table
 from services.ingest.accept.domain.acceptance import TRACE_ID_BYTES
 from services.ingest.accept.domain.tidying import ID_LENGTH

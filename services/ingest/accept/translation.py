@@ -7,7 +7,7 @@ from journeymesh.common.v1 import error_reason_pb2, event_pb2, event_table_pb2, 
 from journeymesh.ingest.v1 import ingest_pb2
 
 from mesh.errors import InvalidArgument
-from mesh.stream import BEGINNING, END
+from mesh.stream.port import BEGINNING, END
 from records import table, wire
 from records.table import Table
 from services.ingest.accept.domain.tidying import ID_LENGTH, Note

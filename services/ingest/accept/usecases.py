@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, cast
 
 from mesh.clock import Clock
 from mesh.errors import NotFound, ResourceExhausted
-from mesh.patience import patiently
+from mesh.retry import retry
 from records.table import Table, of_events
 from services.ingest.accept.domain import holders, identity, skew
 from services.ingest.accept.domain.acceptance import Admission, Judged, Verdict, judge, refuse_repeats, stamp
@@ -223,7 +223,7 @@ class Ingest:
         return await self._remember(appended)
 
     async def _remember(self, appended: Sequence[AppendedEvents]) -> set[str]:
-        return await patiently(lambda: self.seen.remember(appended), _PATIENCE_SECONDS)
+        return await retry(lambda: self.seen.remember(appended), _PATIENCE_SECONDS)
 
     async def keep_failed(self, failed: Sequence[FailedEvent]) -> None:
         """Keeps what could not be accepted."""

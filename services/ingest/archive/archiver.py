@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from journeymesh.intervention.v1 import intervention_pb2
 
-from mesh import channel, log, registry
 from mesh.errors import FailedPrecondition, MeshError, TooLarge, VersionMismatch
-from mesh.leases import Lease, Leases
-from mesh.metrics import Metrics
-from mesh.stream import BEGINNING, END, Record, StreamReader
+from mesh.leases.port import Lease, Leases
+from mesh.observability import log, registry
+from mesh.observability.metrics import Metrics
+from mesh.rpc import channel
+from mesh.stream.port import BEGINNING, END, Record, StreamReader
 from records.table import Table
 from services.ingest.archive.domain.layout import Assessment, DecisionRow, Plan, Versions, hour_of, hours_of
 from services.ingest.archive.ports import Archive, EventRows, Part, Plans

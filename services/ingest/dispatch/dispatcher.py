@@ -3,7 +3,7 @@
     read → decode → steps, part by part → keep failed events → checkpoint
 
 The checkpoint comes last: a crash anywhere repeats the part, and every step answers a repetition as it did at first.
-Several dispatchers share the shards (`mesh.sharing`).
+Several dispatchers share the shards (`mesh.leases.sharing`).
 """
 
 import asyncio
@@ -13,12 +13,12 @@ import logging
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from mesh import log, registry
 from mesh.clock import Clock
 from mesh.errors import FailedPrecondition, MeshError, Unavailable, VersionMismatch
-from mesh.leases import Lease, Leases
-from mesh.metrics import Metrics
-from mesh.stream import END, StreamReader
+from mesh.leases.port import Lease, Leases
+from mesh.observability import log, registry
+from mesh.observability.metrics import Metrics
+from mesh.stream.port import END, StreamReader
 from services.ingest.dispatch.domain.failure_rate import FailureRate
 from services.ingest.dispatch.parts import Part, parts
 from services.ingest.dispatch.steps import Steps

@@ -11,7 +11,6 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from typing import Final, NamedTuple
 
-from mesh import log
 from mesh.errors import (
     AlreadyApplied,
     DeadlineExceeded,
@@ -21,7 +20,8 @@ from mesh.errors import (
     TooLarge,
     Unavailable,
 )
-from mesh.leases import Lease
+from mesh.leases.port import Lease
+from mesh.observability import log
 from services.ingest.dispatch.steps import Steps
 from services.ingest.events.claims import claimed
 from services.ingest.events.ports import FailedRecords

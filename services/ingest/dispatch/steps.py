@@ -19,11 +19,12 @@ from journeymesh.scoring.v1 import scoring_pb2_grpc
 from journeymesh.video.v1 import video_pb2, video_pb2_grpc
 from opentelemetry import trace
 
-from mesh import channel, registry, semconv, telemetry
 from mesh.errors import InvalidArgument, VersionMismatch
-from mesh.leases import Lease
-from mesh.telemetry import Telemetry
-from mesh.tls import Tls
+from mesh.leases.port import Lease
+from mesh.observability import registry, semconv, telemetry
+from mesh.observability.telemetry import Telemetry
+from mesh.rpc import channel
+from mesh.rpc.tls import Tls
 from records.table import Table, of_events
 from services.ingest.dispatch.translation.deciding import (
     answered,

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from mesh import keyed
-from mesh.applied import Batch
-from mesh.state import Shards, StateStore
+from mesh.state import keyed
+from mesh.state.applied import Batch
+from mesh.state.port import Shards, StateStore
 from services.intervention.batch import effects
 from services.intervention.batch.effects import Created
 from services.intervention.batch.rows import (

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from mesh.applied import Batch
+from mesh.state.applied import Batch
 from services.intervention.batch.rows import Part, Rows, age_us
 from services.intervention.decision.domain import ledger as pages
 from services.intervention.decision.domain import limits

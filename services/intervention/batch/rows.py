@@ -8,7 +8,7 @@ import operator
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from mesh.applied import Batch
+from mesh.state.applied import Batch
 from services.intervention.decision.domain import eligibility, ledger
 from services.intervention.decision.domain.decision import Decided
 from services.intervention.decision.domain.eligibility import Reason

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from mesh.applied import Batch
+from mesh.state.applied import Batch
 from services.intervention.batch.rows import Rows, facts_of
 from services.intervention.decision.domain import decision, linking, user_state
 from services.intervention.decision.domain.decision import Decided

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from mesh import applied
+from mesh.state import applied
 from services.intervention.decision.domain.facts import Position
 
 DECISION_PREFIX: Final = "d"

@@ -2,8 +2,8 @@
 
 from typing import Final, NamedTuple
 
-from mesh import keyed
-from mesh.state import StateStore
+from mesh.state import keyed
+from mesh.state.port import StateStore
 from services.intervention.decision.domain import user_state
 from services.intervention.decision.domain.user_state import UserState
 from services.intervention.decision.state import USERS

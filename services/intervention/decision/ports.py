@@ -1,4 +1,4 @@
-"""What decisions need from the outside, in the words of the domain. User state is kept in `mesh.state.StateStore`."""
+"""What decisions need from the outside, in the words of the domain; user state is in `mesh.state.port.StateStore`."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol

@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from mesh.keyed import Kind
+from mesh.state.keyed import Kind
 from services.intervention.decision.domain.facts import Contact, Outcome
 from services.intervention.decision.domain.ledger import Record
 from services.intervention.decision.domain.offer import Undelivered

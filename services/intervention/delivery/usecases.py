@@ -10,10 +10,10 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from mesh import keyed
 from mesh.errors import Unavailable
-from mesh.patience import patiently
-from mesh.state import StateStore
+from mesh.retry import retry
+from mesh.state import keyed
+from mesh.state.port import StateStore
 from services.intervention.decision import ownership
 from services.intervention.decision.domain import outcome, user_state
 from services.intervention.decision.domain.facts import Contact, Outcome
@@ -188,7 +188,7 @@ class Deliverer:
 
     async def _update(self, claimed: Claimed, entry: OutboxEntry, due_us: int | None) -> bool:
         """Stores an entry, retrying while the store is away: what is not stored is in doubt."""
-        return await patiently(lambda: self._outbox.update(claimed, entry, due_us), _PATIENCE_SECONDS)
+        return await retry(lambda: self._outbox.update(claimed, entry, due_us), _PATIENCE_SECONDS)
 
 
 _FAILURES_BEFORE_PAUSE: Final = 3

@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from mesh.keyed import Kind
+from mesh.state.keyed import Kind
 from services.intervention.lift.domain.tally import Tally
 
 _ENCODE: Final = msgspec.msgpack.Encoder().encode

@@ -7,8 +7,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.protobuf.unknown_fields import UnknownFieldSet
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 
-from mesh import applied
 from mesh.errors import InvalidArgument, MeshError, VersionMismatch
+from mesh.state import applied
 from services.intervention.language.domain.conversation import Complexity
 
 _TRACE_ID: Final = re.compile(r"[0-9a-fA-F]{32}")

@@ -1,7 +1,7 @@
 """Models that are watched: which one is live, and how long its runs take."""
 
-from mesh import registry
-from mesh.metrics import Metrics
+from mesh.observability import registry
+from mesh.observability.metrics import Metrics
 from services.scoring.ports import Card, Matrix, Model, Models, Prediction
 
 
@@ -15,7 +15,7 @@ class MeasuredModels:
     def live(self) -> Model:
         """See `services.scoring.ports.Models`."""
         model = self._models.live()
-        self._metrics.tell_all(registry.MODEL_LIVE, {(model.card.version,): 1})
+        self._metrics.set_gauges(registry.MODEL_LIVE, {(model.card.version,): 1})
         return _MeasuredModel(model, self._metrics)
 
     async def check(self) -> None:

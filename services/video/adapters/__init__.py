@@ -1,1 +1,1 @@
-"""None of its own: `mesh.states` keeps state and shards, in memory or in Redis."""
+"""None of its own: `mesh.state` keeps state and shards, in memory or in Redis."""

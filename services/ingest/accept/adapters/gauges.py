@@ -6,10 +6,11 @@ from typing import Any, Final
 
 from redis.exceptions import ResponseError
 
-from mesh import redis, registry
 from mesh.errors import MeshError
-from mesh.metrics import Metrics
-from mesh.stream import END
+from mesh.observability import registry
+from mesh.observability.metrics import Metrics
+from mesh.store import redis
+from mesh.stream.port import END
 from services.ingest.accept.ports import Pipeline
 
 _CONSUMERS_SECONDS: Final = 1.0
@@ -24,8 +25,8 @@ async def report_consumers(pipeline: Pipeline, metrics: Metrics) -> None:
         except MeshError:
             standings = []
         open_ = {(each.consumer, each.shard): each.standing for each in standings if each.standing.checkpoint != END}
-        metrics.tell_all(registry.LAG, {key: each.lag_seconds for key, each in open_.items()})
-        metrics.tell_all(registry.TROUBLE, {key: bool(each.trouble or not each.owner) for key, each in open_.items()})
+        metrics.set_gauges(registry.LAG, {key: each.lag_seconds for key, each in open_.items()})
+        metrics.set_gauges(registry.TROUBLE, {key: bool(each.trouble or not each.owner) for key, each in open_.items()})
         await asyncio.sleep(_CONSUMERS_SECONDS)
 
 
@@ -37,8 +38,8 @@ async def report_store(client: redis.Client, metrics: Metrics) -> None:
         except (MeshError, ResponseError):  # the store user may lack the permission
             memory = {}
         used, limit = memory.get("used_memory"), memory.get("maxmemory")
-        metrics.tell_all(registry.STORE_MEMORY, {(): used} if used else {})
-        metrics.tell_all(registry.STORE_MEMORY_LIMIT, {(): limit} if limit else {})
+        metrics.set_gauges(registry.STORE_MEMORY, {(): used} if used else {})
+        metrics.set_gauges(registry.STORE_MEMORY_LIMIT, {(): limit} if limit else {})
         await asyncio.sleep(_STORE_SECONDS)
 
 

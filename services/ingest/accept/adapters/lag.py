@@ -6,9 +6,9 @@ from typing import Final, NamedTuple
 
 from mesh.clock import Clock
 from mesh.errors import MeshError
-from mesh.leases import Standing
-from mesh.sharing import readable
-from mesh.stream import END, Shard, StreamReader
+from mesh.leases.port import Standing
+from mesh.leases.sharing import readable
+from mesh.stream.port import END, Shard, StreamReader
 from services.ingest.accept.ports import Pipeline, ShardStanding
 
 # How often a shard is asked for its oldest waiting record, and the stream for its shards, however many ask here.

@@ -6,7 +6,7 @@ from typing import Final
 
 from mesh.clock import Clock
 from mesh.errors import MeshError
-from mesh.leases import Leases
+from mesh.leases.port import Leases
 from services.ingest.accept.ports import ShardStanding
 from services.ingest.events.ports import FailedEvents
 

@@ -10,8 +10,8 @@ from typing import Final
 
 import msgspec
 
-from mesh import redis
-from mesh.states.redis import RedisState
+from mesh.state.redis import RedisState
+from mesh.store import redis
 from services.ingest.accept.domain.skew import Skew
 
 _COUNTED_SECONDS: Final = 49 * 3600

@@ -10,7 +10,7 @@ from google.protobuf.json_format import MessageToJson
 from journeymesh.intervention.v1 import intervention_pb2
 from journeymesh.scoring.v1 import scoring_pb2
 
-from mesh.applied import derived_id
+from mesh.state.applied import derived_id
 from services.ingest.archive.adapters.values import Words, array, text_type, time_type
 from services.ingest.archive.domain.layout import DecisionRow, Indicator
 

@@ -5,8 +5,8 @@ jm:archive:{<stream>}:plans     hash: shard -> "<epoch>", and after the first pl
 
 from typing import Final
 
-from mesh import redis
 from mesh.errors import FailedPrecondition
+from mesh.store import redis
 from services.ingest.archive.domain.layout import Plan
 
 # KEYS: the plans. ARGV: shard, epoch, and a plan, empty to keep the last one. Gives the last plan, or nothing where a

@@ -5,9 +5,9 @@ from typing import Final, NamedTuple, cast
 
 from journeymesh.common.v1 import event_table_pb2
 
-from mesh import registry
-from mesh.metrics import Metrics
-from mesh.stream import MAX_RECORD_BYTES, Entry, StreamWriter
+from mesh.observability import registry
+from mesh.observability.metrics import Metrics
+from mesh.stream.port import MAX_RECORD_BYTES, Entry, StreamWriter
 from records import table as records
 from records import wire
 from services.ingest.events.domain.event import Table

@@ -7,8 +7,8 @@ A member is a sequence number and a time, in bytes that sort by sequence number.
 import asyncio
 from typing import Any, Final, NamedTuple
 
-from mesh import redis
 from mesh.errors import MeshError
+from mesh.store import redis
 from services.ingest.events.adapters.sequences import sortable
 
 _DAY_US: Final = 24 * 3600 * 1_000_000

@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from mesh import redis
+from mesh.store import redis
 from services.ingest.events.adapters.paging import AT_ONCE, PAGE_BYTES, page_start
 from services.ingest.events.domain.event import EventPosition, FailedEvent
 

@@ -9,8 +9,8 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from mesh import redis
-from mesh.cluster import Cluster
+from mesh.store import redis
+from mesh.store.cluster import Cluster
 from services.ingest.events.adapters.sequences import sortable
 from services.ingest.events.domain.event import EventPosition, Seen
 from services.ingest.events.ports import AppendedEvents, Claim

@@ -11,7 +11,7 @@ from journeymesh.common.v1 import event_pb2, event_table_pb2
 from journeymesh.intervention.v1 import intervention_pb2
 
 from mesh.errors import VersionMismatch
-from mesh.stream import Record
+from mesh.stream.port import Record
 from records import table, wire
 from records.table import Table
 

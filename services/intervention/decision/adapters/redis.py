@@ -13,7 +13,7 @@ from typing import Final, cast
 
 import msgspec
 
-from mesh import redis
+from mesh.store import redis
 from services.intervention.decision.ports import Entry, Reference
 
 _KEPT_REFERENCES: Final = 20

@@ -6,8 +6,8 @@ decision's, so that what comes later, by whatever process, stands below it or is
 
 from opentelemetry import trace
 
-from mesh import semconv, telemetry
-from mesh.telemetry import Telemetry
+from mesh.observability import semconv, telemetry
+from mesh.observability.telemetry import Telemetry
 from services.intervention.decision.domain.ledger import Decision
 from services.intervention.decision.ports import OutcomeEvent
 
@@ -24,7 +24,7 @@ class SpanObserver:
         help_ = decision.verdict.intervention
         trace_id = decision.facts.trace_id
         parent, links = _above(trace_id, span_id)
-        self._traced.tell(
+        self._traced.record_span(
             semconv.SPAN_DECIDE,
             (trace_id, telemetry.span_id_of(decision_id)),
             parent,
@@ -41,7 +41,7 @@ class SpanObserver:
         name = f"{event.decision_id} {event.outcome.name}"
         parent, links = _above(event.trace_id, event.span_id)
         decided = (event.made_trace_id, telemetry.span_id_of(event.decision_id))
-        self._traced.tell(
+        self._traced.record_span(
             semconv.SPAN_OUTCOME,
             (event.trace_id, telemetry.span_id_of(name)),
             parent,

@@ -10,7 +10,7 @@ one script per channel. Entries are compared as a whole before they are replaced
 from collections.abc import Sequence
 from typing import Any, Final
 
-from mesh import redis
+from mesh.store import redis
 from services.intervention.delivery.domain import delivery
 from services.intervention.delivery.domain.delivery import Delivery, OutboxEntry, OutboxMessage
 from services.intervention.delivery.ports import Backlog, Claimed

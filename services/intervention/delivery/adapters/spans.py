@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
-from mesh import registry, semconv, telemetry
-from mesh.telemetry import Telemetry
+from mesh.observability import registry, semconv, telemetry
+from mesh.observability.telemetry import Telemetry
 from services.intervention.delivery.domain.delivery import Deferred, OutboxEntry, Refused, Unanswered
 
 

@@ -2,7 +2,7 @@
 
 from typing import Final, cast
 
-from mesh import redis
+from mesh.store import redis
 from services.intervention.language.domain.budget import Amount
 
 _TOKENS: Final = "tokens"

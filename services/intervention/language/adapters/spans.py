@@ -4,8 +4,8 @@ from typing import Final
 
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
-from mesh import semconv, telemetry
-from mesh.telemetry import Telemetry
+from mesh.observability import semconv, telemetry
+from mesh.observability.telemetry import Telemetry
 from services.intervention.language.ports import Call
 
 _NANO_A_MICRO: Final = 1000

@@ -8,9 +8,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from mesh import keyed
 from mesh.errors import MeshError
-from mesh.state import StateStore
+from mesh.state import keyed
+from mesh.state.port import StateStore
 from services.intervention.decision import ownership
 from services.intervention.decision.domain import outcome, user_state
 from services.intervention.decision.domain.facts import Facts

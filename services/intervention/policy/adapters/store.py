@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, cast
 
-from mesh import redis
+from mesh.store import redis
 from services.intervention.policy.domain import timeline
 from services.intervention.policy.domain.timeline import DatedPolicy
 

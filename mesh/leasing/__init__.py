@@ -1,1 +1,0 @@
-"""Adapters of the lease port: `memory` for tests, `redis` for whatever stream."""

@@ -1,0 +1,210 @@
+"""Every metric a process of the mesh reports, declared once: its name, what it means, its labels, and who reports it.
+
+Names are as Prometheus shows them; a counter's gets `_total` there, a histogram's `_bucket`, `_sum` and `_count`. The
+dashboards, the alert rules and the table of docs/metrics.md are generated from these, so that none can name another.
+A label has few values, all known beforehand or set by the operator: never a user's id, never a client's words.
+What is counted per batch is counted again when a batch is repeated, as after a crash.
+"""
+
+from enum import Enum
+from typing import Final, NamedTuple
+
+
+class Kind(Enum):
+    """How values are combined."""
+
+    COUNTER = "counter"
+    """Only grows, from 0 at the start of the process."""
+    GAUGE = "gauge"
+    """The last value set."""
+    HISTOGRAM = "histogram"
+    """Counts values per bucket."""
+
+
+class Metric(NamedTuple):
+    """A metric.
+
+    `reported_by` are the processes that report it; none means every process. The three roles of ingest are `ingest`
+    (the api), `dispatcher` and `archiver`.
+    """
+
+    name: str
+    kind: Kind
+    meaning: str
+    labels: tuple[str, ...] = ()
+    reported_by: tuple[str, ...] = ()
+    bounds: tuple[float, ...] = ()
+
+
+# From a millisecond to longer than anybody waits.
+_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_LONG_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_SCORES: Final = (10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 75.0, 80.0, 90.0, 100.0)
+
+
+def _counter(name: str, meaning: str, *reported_by: str, labels: tuple[str, ...] = ()) -> Metric:
+    return Metric(f"journeymesh_{name}", Kind.COUNTER, meaning, labels, reported_by)
+
+
+def _gauge(name: str, meaning: str, *reported_by: str, labels: tuple[str, ...] = ()) -> Metric:
+    return Metric(f"journeymesh_{name}", Kind.GAUGE, meaning, labels, reported_by)
+
+
+def _histogram(
+    name: str, meaning: str, *reported_by: str, labels: tuple[str, ...] = (), bounds: tuple[float, ...] = _SECONDS
+) -> Metric:
+    return Metric(f"journeymesh_{name}", Kind.HISTOGRAM, meaning, labels, reported_by, bounds)
+
+
+# Every process.
+DEPENDENCY_UP: Final = _gauge(
+    "dependency_up", "1 if a dependency of the process answers, 0 if not.", labels=("dependency",)
+)
+CERTIFICATE_EXPIRY: Final = _gauge(
+    "certificate_expiry_timestamp_seconds",
+    "When the process's own certificate expires, in Unix seconds; only with TLS.",
+)
+
+# Every service.
+RPC_SECONDS: Final = _histogram(
+    "rpc_duration_seconds",
+    "How long RPCs took in the process that answered them; streams excluded.",
+    "ingest",
+    "features",
+    "scoring",
+    "video",
+    "intervention",
+    labels=("method", "status"),
+)
+
+# Requests and events.
+REQUESTS: Final = _counter(
+    "http_requests",
+    "Requests answered.",
+    "gateway",
+    labels=("http_request_method", "http_route", "http_response_status_code"),
+)
+REQUEST_SECONDS: Final = _histogram(
+    "http_request_duration_seconds",
+    "From a request's head to the end of its answer; streams and sockets excluded.",
+    "gateway",
+    labels=("http_route",),
+)
+STREAMS: Final = _gauge("open_streams", "Open server-sent event streams and WebSockets.", "gateway")
+EVENTS: Final = _counter("events", "Events sent by clients.", "gateway", labels=("verdict",))
+REJECTED_EVENTS: Final = _counter(
+    "rejected_events", "Events rejected, by the gateway or by ingest.", "ingest", labels=("reason",)
+)
+APPEND_SECONDS: Final = _histogram(
+    "append_duration_seconds", "How long the stream took to acknowledge the records of one RPC.", "ingest"
+)
+STORE_MEMORY: Final = _gauge(
+    "store_memory_bytes", "Memory the store reports to use; of a cluster, that of its fullest node.", "ingest"
+)
+STORE_MEMORY_LIMIT: Final = _gauge(
+    "store_memory_limit_bytes", "Memory the store may use; absent without a limit.", "ingest"
+)
+
+# The stream and its readers.
+LAG: Final = _gauge(
+    "lag_seconds",
+    "Age of the oldest record that a reader has not finished; every replica of ingest reports the same.",
+    "ingest",
+    labels=("reader", "shard"),
+)
+TROUBLE: Final = _gauge(
+    "trouble",
+    "1 if a reader is stuck on a shard, or nobody reads it.",
+    "ingest",
+    labels=("reader", "shard"),
+)
+STEP_SECONDS: Final = _histogram(
+    "step_duration_seconds", "How long a step took to apply a batch.", "dispatcher", labels=("step",)
+)
+APPLIED_EVENTS: Final = _counter("applied_events", "Events that passed through the whole mesh.", "dispatcher")
+DECISION_DELAY: Final = _histogram(
+    "decision_delay_seconds",
+    "From a record's arrival on the stream until its events are finally decided on, per record.",
+    "dispatcher",
+    bounds=_LONG_SECONDS,
+)
+SET_ASIDE: Final = _counter(
+    "set_aside_records", "Records that could not be applied and were kept as failed events.", "dispatcher"
+)
+ARCHIVED_EVENTS: Final = _counter("archived_events", "Events written to the archive.", "archiver")
+ARCHIVED_BYTES: Final = _counter("archived_bytes", "Bytes of the files written to the archive.", "archiver")
+
+# Behaviour and risk.
+SIGNALS: Final = _counter("signals", "Struggle signals found.", "features", labels=("signal",))
+VECTORS: Final = _counter("vectors", "Feature vectors computed, one per user of a record.", "features")
+BEATS: Final = _counter("video_events", "Playback events applied.", "video")
+ASSESSMENTS: Final = _counter("assessments", "Risks assessed.", "scoring", labels=("level",))
+RISK_SCORE: Final = _histogram(
+    "risk_score", "Exit risk of the users of a batch after it, 0 to 100.", "scoring", bounds=_SCORES
+)
+MODEL_RUN_SECONDS: Final = _histogram("model_run_duration_seconds", "How long the model took for a batch.", "scoring")
+MODEL_LIVE: Final = _gauge(
+    "model_live", "1 for the version of the exit-risk model that scores.", "scoring", labels=("version",)
+)
+
+# Decisions and help.
+DECISIONS: Final = _counter(
+    "decisions",
+    "Decisions made, one per user of a record, by the decisive reason; nearly all are to do nothing.",
+    "intervention",
+    labels=("reason",),
+)
+HELP: Final = _counter(
+    "interventions", "Interventions made, by their first channel.", "intervention", labels=("action", "channel")
+)
+WITHHELD: Final = _counter(
+    "withheld", "Interventions withheld from users in the holdout.", "intervention", labels=("action",)
+)
+OUTCOMES: Final = _counter(
+    "outcomes",
+    "Outcomes of interventions; expiry is noticed at the user's next intervention or outcome.",
+    "intervention",
+    labels=("outcome",),
+)
+POLICY_LIVE: Final = _gauge(
+    "policy_live", "1 for the version of the policy that decides.", "intervention", labels=("version",)
+)
+DELIVERIES: Final = _counter(
+    "deliveries",
+    "Deliveries attempted or ended, by the state they are in.",
+    "intervention",
+    labels=("channel", "state"),
+)
+OUTBOX: Final = _gauge("outbox_messages", "Deliveries waiting in the outbox.", "intervention", labels=("channel",))
+OUTBOX_AGE: Final = _gauge(
+    "outbox_age_seconds",
+    "How long the oldest waiting delivery has been due; 0 if none is due.",
+    "intervention",
+    labels=("channel",),
+)
+
+# Language models.
+MODEL_TOKENS: Final = _counter(
+    "model_tokens",
+    "Input and output tokens of language models.",
+    "intervention",
+    labels=("model", "direction"),
+)
+MODEL_COST: Final = _counter(
+    "model_cost_usd", "Cost of language models in US dollars.", "intervention", labels=("model",)
+)
+MODEL_CALLS: Final = _counter("model_calls", "Calls of language models.", "intervention", labels=("model", "ending"))
+MODEL_DEGRADED: Final = _gauge(
+    "model_degraded",
+    "1 if templates are used although a model is configured; by reason.",
+    "intervention",
+    labels=("reason",),
+)
+BUDGET_USED: Final = _gauge(
+    "model_budget_used_ratio",
+    "Share of the day's budget spent, 0 to 1: the larger of tokens and money.",
+    "intervention",
+)
+
+METRICS: Final = tuple(each for each in dict(globals()).values() if isinstance(each, Metric))
+"""All of them, in the order above."""

@@ -1,0 +1,1 @@
+"""The life of a process: start, health, probes, drain, end."""

@@ -1,0 +1,50 @@
+"""The life of a process: signals that end it, work in its background, garbage collection."""
+
+import asyncio
+import contextlib
+import gc
+import signal
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, Final
+
+_CANCEL_AGAIN_SECONDS: Final = 0.5
+
+
+@contextlib.asynccontextmanager
+async def in_background(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Runs works in the background of the block. They end with it, and one that fails ends it.
+
+    They are cancelled repeatedly: up to Python 3.11 `asyncio.wait_for`, which the store's client uses, sometimes
+    swallows a cancellation.
+    """
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(work) for work in works]
+        try:
+            yield
+        finally:
+            while left := [task for task in tasks if not task.done()]:
+                for task in left:
+                    task.cancel()
+                await asyncio.wait(left, timeout=_CANCEL_AGAIN_SECONDS)
+
+
+def spare_collections() -> None:
+    """Exempts all objects there are from garbage collection, and makes it rare.
+
+    A batch allocates thousands of objects that live for milliseconds; with the default thresholds every batch would
+    trigger several collections.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
+def stop_signal() -> asyncio.Event:
+    """An event that is set on SIGTERM and SIGINT, and on SIGHUP unless it is ignored, as under `nohup`."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        loop.add_signal_handler(signal.SIGHUP, stop.set)
+    return stop

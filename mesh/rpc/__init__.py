@@ -1,0 +1,1 @@
+"""gRPC between the processes: channels, interceptors, deadlines, mutual TLS."""

@@ -1,0 +1,1 @@
+"""State by key: the port, its adapters `memory` and `redis`, and effects once."""

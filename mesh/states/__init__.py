@@ -1,1 +1,0 @@
-"""Adapters of the state port: `memory` for tests, `redis` for all else."""

@@ -1,0 +1,1 @@
+"""The stream: the port, and its adapters `memory`, `redis` and `kinesis`."""

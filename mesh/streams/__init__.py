@@ -1,1 +1,0 @@
-"""Adapters of the stream port: `memory` for tests, `redis` for the embedded mesh, `kinesis` for AWS."""
