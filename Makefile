@@ -11,7 +11,7 @@ LOCK = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --
 	--no-header --quiet --prerelease if-necessary-or-explicit
 RUN_EXTRAS = --extra cli --extra embedded $(shell $(BIN)/python -m topology)
 # Tests wait more than they compute: one process more than there are cores, up to 8. A file's tests stay together, in order.
-BESIDE = --numprocesses $$(n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 7 ? n + 1 : 8))) --dist loadfile
+BESIDE = --numprocesses $$(n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 7 ? n + 1 : 8))) --dist loadfile --no-loadscope-reorder
 
 .PHONY: explore help run release-protos demo test test-fast crash upgrade golden train evaluate bench lint format protos breaking lock docs chart images clean
 

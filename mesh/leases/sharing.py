@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from mesh.errors import FailedPrecondition, MeshError
 from mesh.leases.port import Lease, Leases, Standing
+from mesh.process.lifecycle import cancel
 from mesh.stream.port import END, Shard, StreamReader
 
 Follow = Callable[[Lease], Coroutine[Any, Any, None]]
@@ -156,8 +157,7 @@ class Sharing:
                 await self._end(held)
             elif not await self._leases.renew(lease):
                 _log.warning("shard %s was taken over by another", lease.shard)
-                following.cancel()
-                await asyncio.wait([following])
+                await cancel(following)
                 del self._held[lease.shard]
 
     async def _end(self, held: _Held) -> None:
@@ -191,9 +191,9 @@ class Sharing:
 
     async def _release_all(self) -> None:
         held, self._held = list(self._held.values()), {}
-        for each in held:
-            each.following.cancel()
-        await asyncio.gather(*(each.following for each in held), return_exceptions=True)
+        followings = [each.following for each in held]
+        await cancel(*followings)
+        await asyncio.gather(*followings, return_exceptions=True)
         for each in held:
             try:
                 await self._leases.release(each.lease)

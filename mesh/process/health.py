@@ -15,6 +15,7 @@ from grpc_health.v1 import health, health_pb2
 from mesh.errors import MeshError
 from mesh.observability import log, registry
 from mesh.observability.metrics import Metrics
+from mesh.process.lifecycle import cancel
 
 Check = Callable[[], Awaitable[None]]
 """Returns if the dependency answers; raises if not, a `MeshError` if the reason is known."""
@@ -44,8 +45,7 @@ class Health:
         try:
             yield
         finally:
-            watching.cancel()
-            await asyncio.wait([watching])
+            await cancel(watching)
             await self._set(["", *names], is_ready=False)
 
     async def _watch(self, names: Sequence[str], checks: Mapping[str, Check], metrics: Metrics) -> None:

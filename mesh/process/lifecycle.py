@@ -7,25 +7,32 @@ import signal
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any, Final
 
-_CANCEL_AGAIN_SECONDS: Final = 0.5
+_CANCEL_AGAIN_SECONDS: Final = 0.1
+# A work that is cancelled may have to end tasks of its own, which is not to be interrupted.
+_CANCEL_WORK_AGAIN_SECONDS: Final = 0.5
 
 
 @contextlib.asynccontextmanager
 async def in_background(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Runs works in the background of the block. They end with it, and one that fails ends it.
-
-    They are cancelled repeatedly: up to Python 3.11 `asyncio.wait_for`, which the store's client uses, sometimes
-    swallows a cancellation.
-    """
+    """Runs works in the background of the block. They end with it, and one that fails ends it."""
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(work) for work in works]
         try:
             yield
         finally:
-            while left := [task for task in tasks if not task.done()]:
-                for task in left:
-                    task.cancel()
-                await asyncio.wait(left, timeout=_CANCEL_AGAIN_SECONDS)
+            await cancel(*tasks, again_seconds=_CANCEL_WORK_AGAIN_SECONDS)
+
+
+async def cancel(*tasks: "asyncio.Task[Any]", again_seconds: float = _CANCEL_AGAIN_SECONDS) -> None:
+    """Cancels tasks; returns once they have ended.
+
+    They are cancelled repeatedly: up to Python 3.11 `asyncio.wait_for`, which the store's client uses, sometimes
+    swallows a cancellation.
+    """
+    while left := [task for task in tasks if not task.done()]:
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=again_seconds)
 
 
 def spare_collections() -> None:

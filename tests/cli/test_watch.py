@@ -14,11 +14,11 @@ from tests.conftest import free_port
 
 SERVED = """
 import asyncio, sys
-from mesh.process.site import ServerSettings, standing
+from mesh.process.site import ServerSettings, open_site
 from mesh.rpc.tls import TlsSettings
 
 async def main():
-    async with standing(ServerSettings(probe_listen=sys.argv[1]), TlsSettings()):
+    async with open_site(ServerSettings(probe_listen=sys.argv[1]), TlsSettings()):
         print("ready", flush=True)
         await asyncio.Event().wait()
 

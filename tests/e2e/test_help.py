@@ -193,7 +193,7 @@ def test_what_was_decided_is_derived_again_from_the_archive(helped: Helped, meas
 
     other = command(mesh, *options, "--policy", str(POLICIES / "default.yaml"))
     assert other.returncode == 0, other.stdout + other.stderr
-    assert "Decided otherwise" in other.stdout
+    assert "Changed decisions" in other.stdout
     assert "none holdout" in other.stdout
     assert "other, doubly robust" in other.stdout
     assert "show_step_by_step" in other.stdout

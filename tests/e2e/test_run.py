@@ -111,7 +111,7 @@ def test_a_second_mesh_in_one_folder_ends_with_one_sentence_and_the_first_goes_o
     assert ended.returncode == 1
     said = " ".join(ended.stdout.split())
     assert said.startswith(f"journeymesh: The folder {folder} is used by a running mesh (process ")
-    assert said.endswith(f"{mesh.supervisor.pid}); end it, or set JOURNEYMESH_VAR to another.")
+    assert said.endswith(f"{mesh.supervisor.pid}); stop it, or set JOURNEYMESH_VAR to another folder.")
     assert mesh.is_ready()
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import collections
+import contextlib
 import itertools
 from collections.abc import Sequence
 
@@ -14,6 +15,7 @@ from mesh.errors import FailedPrecondition
 from mesh.leases.memory import MemoryLeases
 from mesh.leases.port import Lease, Standing
 from mesh.leases.sharing import Sharing, plan
+from mesh.process.lifecycle import in_background
 from mesh.stream.memory import MemoryStream
 from mesh.stream.port import BEGINNING, END, Shard
 
@@ -240,3 +242,19 @@ async def test_a_fault_of_a_follower_ends_the_process() -> None:
 
     with pytest.raises(ZeroDivisionError):
         await Sharing(MemoryStream(shard_count=1), MemoryLeases(system_clock), "a", follow, lease_seconds=0.06).run()
+
+
+async def test_a_follower_whose_cancellation_was_swallowed_ends_all_the_same() -> None:
+    """As `asyncio.wait_for` does up to Python 3.11, which the store's client uses."""
+    begun, leases = asyncio.Event(), MemoryLeases(system_clock)
+
+    async def follow(_: Lease) -> None:
+        begun.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(10):
+        async with in_background(Sharing(MemoryStream(shard_count=1), leases, "a", follow, lease_seconds=5).run()):
+            await begun.wait()
+        assert (await leases.standings())["0"].owner == ""
