@@ -1,12 +1,14 @@
 """Fixtures shared by all tests."""
 
 import contextlib
+import itertools
+import os
 import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 import redis as redis_client
@@ -25,12 +27,20 @@ settings.register_profile("explore", deadline=None, max_examples=500, print_blob
 settings.load_profile("steady")
 
 
+# Tests that run beside each other take ports of their own, so that none is given twice before somebody listens on it.
+# All are below those the kernel gives to whoever asks for any, so that no connection made meanwhile has one of them.
+PORTS_PER_PROCESS: Final = 1_000
+PORTS_BEFORE: Final = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 10 * PORTS_PER_PROCESS
+_attempts: Final = itertools.count(os.getpid())
+
+
 def free_port() -> int:
     """A port nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    while True:
+        port = 10_000 + PORTS_BEFORE + next(_attempts) % PORTS_PER_PROCESS
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @pytest.fixture(scope="session")

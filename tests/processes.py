@@ -18,7 +18,7 @@ import psutil
 
 import topology
 from cli.local.programs import METRICS_ORDER
-from tests.conftest import free_port
+from tests.conftest import PORTS_BEFORE, PORTS_PER_PROCESS, free_port
 
 _PATIENCE_SECONDS: Final = 90.0
 
@@ -30,8 +30,6 @@ MARKS: Final = {
 TELLERS: Final = METRICS_ORDER
 # With some further dispatchers.
 _METRICS_PORTS: Final = len(TELLERS) + 4
-_FIRST_PORT: Final = 20_000
-_PORT_COUNT: Final = 10_000
 # Runs of the tests beside one another begin at different places.
 _attempts = itertools.count(os.getpid())
 
@@ -161,12 +159,9 @@ def addresses() -> dict[str, str]:
 
 
 def ports_in_a_row(count: int) -> int:
-    """The first of so many ports in a row that nothing listens on now.
-
-    They are below those the kernel gives to who asks for any, so that no connection made meanwhile has one of them.
-    """
+    """The first of so many ports in a row that nothing listens on now."""
     while True:
-        first = _FIRST_PORT + next(_attempts) * count % _PORT_COUNT
+        first = 20_000 + PORTS_BEFORE + next(_attempts) * count % (PORTS_PER_PROCESS - count)
         with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
             for port in range(first, first + count):
                 stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
