@@ -113,7 +113,7 @@ def _topology_lines() -> Iterator[str]:
     yield ""
     yield "Each piece of state is written by its owner only:"
     yield ""
-    yield "| service | image holds | owns |"
+    yield "| service | extras in its image | owns |"
     yield "|---|---|---|"
     for service in topology.SERVICES:
         yield f"| {service.name} | {', '.join(service.extras)} | {service.owns} |"

@@ -2,7 +2,7 @@
 
 From it come the processes, addresses and ports of `make run`; the default targets in every settings.py; the services of
 the chart, and with them its network policies; the images; docs/topology.md; and the calls that traces are checked for.
-A new service is its folder, its proto and a row here (CONTRIBUTING, "Add a service").
+A new service is its folder, its proto and a row here (CONTRIBUTING, "Add a service, a process or a call").
 """
 
 from collections.abc import Iterator
