@@ -66,10 +66,14 @@ class Pod:
             )
 
     def stop(self) -> int:
-        """Ends its process as a cluster does, and returns its exit code."""
+        """Ends its process as a cluster does, in time or by force, and returns its exit code."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(DRAIN_SECONDS)
+        try:
+            return self._process.wait(DRAIN_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
 
     def kill(self) -> None:
         """Ends its process at once, whatever it does."""

@@ -85,7 +85,8 @@ def _replace_all(fleet: Fleet, build: Build, *, is_back: bool) -> None:
 
 def _replace(pod: Pod, build: Build) -> None:
     code = pod.stop()
-    assert code == 0, (pod.name, code)
+    # A dispatcher of 0.1.0 may hang where its follower's cancellation was swallowed, and is killed then.
+    assert code == 0 or pod.build != HERE, (pod.name, code)
     pod.build = build
     pod.start()
     pod.await_ready()
