@@ -1,7 +1,7 @@
 """Tables as messages.
 
-Most members of the events of a request are the same for all of them, or few different ones: a word is told once, times
-are told as distances, and what few events have by the rows that have it.
+Most members are the same for all events of a request, or have few different values. So each distinct value is written
+once, times are written as differences, and rare members with the rows that have them.
 """
 
 import itertools

@@ -1,4 +1,4 @@
-"""How late the readers are, measured at the stream: `services.ingest.adapters.lag`."""
+"""How late the readers are, measured at the stream: `services.ingest.accept.adapters.lag`."""
 
 from typing import Any, NamedTuple
 

@@ -233,7 +233,7 @@ class RecordingWords:
         self.asked: list[str] = []
 
     def ask(self, made: Sequence[tuple[Facts, Intervention]]) -> None:
-        """See `services.intervention.decision.ports.Words`."""
+        """See `services.intervention.decision.ports.Copywriting`."""
         self.asked += [help_.id for _, help_ in made]
 
 

@@ -1,1 +1,1 @@
-"""None of its own: `mesh.state` keeps the state, in memory or in Redis."""
+"""No adapters of its own: `mesh.state` keeps the state, in memory or in Redis."""

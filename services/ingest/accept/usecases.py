@@ -212,8 +212,9 @@ class Ingest:
     async def append(self, parts: Sequence[Table], whose: Identification) -> set[str]:
         """Appends events part by part, keeps links of anonymous ids, and remembers the events' ids.
 
-        Returns the ids that stood elsewhere already; what was appended of them does not count. Ids are tried again for
-        a while: what stands on the stream without them comes again with the client's next try, behind what has them.
+        Returns the ids that were remembered with another position before: their events, though appended, do not count.
+        Remembering is retried for a while. If it fails, the client repeats the request, and events whose ids were not
+        remembered are appended again, behind events whose ids were.
         """
         appended = [_appended_events(part, record) for part in parts for record in await self.log.append(part)]
         if whose.new_links:

@@ -72,7 +72,7 @@ class OutcomeEvent(NamedTuple):
 
 
 class Observer(Protocol):
-    """Is called for every intervention once it is recorded; after a fault perhaps again."""
+    """Is called for every intervention and outcome once it is recorded; after a fault perhaps again."""
 
     is_enabled: bool
     """Whether it does anything; if not, the caller may skip it."""

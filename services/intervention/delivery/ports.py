@@ -59,8 +59,8 @@ class Backlog(NamedTuple):
 class Outbox(Protocol):
     """Keeps messages until they are sent, and what became of them for a lifetime after they expire.
 
-    What waits, and what was not delivered until that is filed, comes up at its time; a claim takes it out of sight
-    until the claim ends. All calls raise `Unavailable` where the store cannot be reached; each may be repeated.
+    A waiting entry comes up when it is due, and an undelivered one until that is filed; a claim hides it until the
+    claim ends. All calls raise `Unavailable` where the store cannot be reached; each may be repeated.
     """
 
     async def add(self, messages: Sequence[OutboxMessage], now_us: int) -> None:

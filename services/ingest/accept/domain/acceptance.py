@@ -48,7 +48,7 @@ class Judged(NamedTuple):
 
 
 class Admission(NamedTuple):
-    """What becomes of a batch: which rows are taken in, in the order they are, whose each is, and by what.
+    """What becomes of a batch: which rows are accepted, in what order, and to which user each belongs.
 
     `endings` name rows by their index among `rows`, ascending. Rejections and notes are by index in the batch.
     """
@@ -96,7 +96,7 @@ def judge(table: Table, now_us: int, rules: Rules) -> Judged:
 
 
 def refuse_repeats(judged: Judged, ids: Sequence[str], rejections: dict[int, Rejection]) -> None:
-    """Refuses what repeats an event that was good and is refused all the same: it is not there to be repeated."""
+    """Refuses, within a batch, the duplicates of an event that the rate limit refused."""
     refused = {ids[index]: why for index, why in rejections.items() if index not in judged.rejected}
     rejections.update((index, refused[ids[index]]) for index in judged.repeated if ids[index] in refused)
 

@@ -110,7 +110,7 @@ def _is_another(anonymous_id: str, user_id: str, links: Mapping[str, str]) -> bo
 
 
 class Linking:
-    """How fast the journeys of anonymous ids end in one process, by the generic cell rate algorithm (see `flood`)."""
+    """Limits how often one anonymous id is linked, per process: the generic cell rate algorithm (see `rate_limit`)."""
 
     def __init__(self) -> None:
         self._due_us: dict[str, int] = {}

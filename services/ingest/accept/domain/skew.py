@@ -9,8 +9,8 @@ A better guess is a smaller offset and would move later events before earlier on
 the corrected time is made of pieces: what was handed out keeps its piece, what is later goes by the better guess but
 never before the end of the piece before. It is monotone for good, back to the oldest of the pieces kept.
 
-A request that seems to have been under way for longer than any is tells of a clock that was ahead, or once told so: it
-is believed, and what was known before is forgotten. So no sample moves what another request tells by more.
+A request that seems to have been under way for longer than any request is shows that the clock was ahead before. The
+new offset is taken, and what was known before is forgotten. So no sample moves the times of other requests by more.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -59,7 +59,7 @@ class Skew(msgspec.Struct, array_like=True, frozen=True):
 
 
 def whose(device_id: str, anonymous_id: str, user_id: str) -> str:
-    """Whose clock an event was told by: its user's on the device, else on the anonymous id, else wherever.
+    """The key of the clock that an event's time was read from: user and device, else user and anonymous id, else user.
 
     Many people may send one device or anonymous id, by a fault or on purpose. No identifier holds a line break.
     """

@@ -142,7 +142,7 @@ def _reject_identity(event: Event, placeholders: Collection[str]) -> Rejection |
 
 
 def _is_own_outcome(event: Event) -> bool:
-    """Whether the gateway itself tells an event of an intervention's owner, by the name of the outcome it is."""
+    """Whether it is an outcome that the gateway reports itself, by the name of the outcome."""
     if not event.is_own or event.user_id != event.anonymous_id:
         return False
     if event.event_type != Kind.INTERVENTION_OUTCOME or not 0 < event.outcome.outcome < len(_OUTCOME_WORDS):

@@ -24,4 +24,4 @@ class NoCopywriting:
     """Leaves the copy of the template."""
 
     def ask(self, made: Sequence[tuple[Facts, Intervention]]) -> None:
-        """See `services.intervention.decision.ports.Words`."""
+        """See `services.intervention.decision.ports.Copywriting`."""

@@ -98,7 +98,7 @@ _DECODE_INPUTS: Final = msgspec.msgpack.Decoder(Inputs).decode
 
 
 def encode(value: Block | Inputs) -> bytes:
-    """A block, a record or inputs as bytes; the same gives the same bytes.
+    """A block or inputs as bytes; the same value gives the same bytes.
 
     What rows of a block have in common stands once, behind what there was before: texts; indicators, which an unchanged
     assessment takes by the row that told them; standings and features of rows that say little. A replica of the version

@@ -1,7 +1,7 @@
 """Linking: the state of an anonymous user moves to the known user it turned out to be.
 
 It leaves the anonymous user at one event, as bytes that the caller brings to an event of the known user, and arrives
-there a moment later. In between, either goes on as it is.
+there a moment later. Events of either user in between are applied to the state that this user has then.
 """
 
 from collections.abc import Collection, Iterator, Mapping

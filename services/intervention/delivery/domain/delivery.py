@@ -1,7 +1,7 @@
 """A message on its way to a user outside the product: what is sent, how far it has come, and what may follow.
 
 An attempt is noted before it is made. So after a crash it is known that a message may have gone out (`is_doubtful`);
-what is doubtful is never told to have failed.
+what is doubtful is never reported as failed.
 """
 
 import enum
@@ -68,7 +68,7 @@ class Delivery(msgspec.Struct, frozen=True, array_like=True):
 
 
 class OutboxEntry(msgspec.Struct, frozen=True, array_like=True):
-    """What goes with a message: how far it has come. A entry that no longer waits stays as it is."""
+    """What goes with a message: how far it has come. An entry that no longer waits stays as it is."""
 
     message: OutboxMessage
     update_us: int
