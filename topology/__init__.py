@@ -35,6 +35,8 @@ class Process(NamedTuple):
     resources: Resources
     role: str = ""
     """The argument that its service is started with; empty: none."""
+    feeds: tuple[str, ...] = ()
+    """Processes that read what it leaves on the stream; they start, and are upgraded, before it."""
 
     @property
     def listen_setting(self) -> str:
@@ -91,6 +93,7 @@ SERVICES: Final = (
                 ("store", "kinesis"),
                 Resources(50, 80, 256),
                 role="api",
+                feeds=("dispatcher", "archiver"),
             ),
             Process(
                 "dispatcher",
@@ -99,6 +102,7 @@ SERVICES: Final = (
                 ("video", "features", "scoring", "intervention", "store", "kinesis"),
                 Resources(100, 96, 384),
                 role="dispatcher",
+                feeds=("archiver",),
             ),
             Process(
                 "archiver",
@@ -194,17 +198,17 @@ def service_of(process: str) -> Service:
 
 
 def in_start_order() -> Iterator[Process]:
-    """Every process after those it calls; calls to itself do not count.
+    """Every process after those it calls or feeds; calls to itself do not count. Upgrades take the same order.
 
     Raises:
-        ValueError: processes call each other in a circle.
+        ValueError: processes depend on each other in a circle.
     """
     waiting = list(PROCESSES.values())
     started: set[str] = set()
     while waiting:
-        process = next((each for each in waiting if _callees(each) <= started), None)
+        process = next((each for each in waiting if _before(each) <= started), None)
         if process is None:
-            message = f"These call each other in a circle: {', '.join(each.name for each in waiting)}."
+            message = f"These depend on each other in a circle: {', '.join(each.name for each in waiting)}."
             raise ValueError(message)
         waiting.remove(process)
         started.add(process.name)
@@ -218,5 +222,5 @@ def calls() -> frozenset[tuple[str, str]]:
     )
 
 
-def _callees(process: Process) -> set[str]:
-    return {callee for callee in process.calls if callee in PROCESSES} - {process.name}
+def _before(process: Process) -> set[str]:
+    return {name for name in (*process.calls, *process.feeds) if name in PROCESSES} - {process.name}

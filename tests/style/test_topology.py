@@ -34,6 +34,11 @@ def test_each_process_starts_after_those_it_calls() -> None:
     assert late == []
 
 
+def test_readers_of_the_stream_start_and_are_upgraded_before_those_who_write_for_them() -> None:
+    order = [each.name for each in topology.in_start_order()]
+    assert order.index("archiver") < order.index("dispatcher") < order.index("ingest") < order.index("gateway")
+
+
 def test_processes_that_call_each_other_in_a_circle_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     one, other = (
         Process(name, "", port, calls, Resources(1, 1, 1)) for name, port, calls in (("a", 1, ("b",)), ("b", 2, ("a",)))
