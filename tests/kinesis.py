@@ -28,7 +28,7 @@ READS_PER_SECOND = 50
 def moto_url() -> Iterator[str]:
     """Where moto's server answers: it emulates most of AWS, and of Kinesis all but resharding."""
     port = free_port()
-    yield from _serving([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], port)
+    yield from _serving([sys.executable, "-m", "tests.moto_server", str(port)], port)
 
 
 @pytest.fixture(scope="session")

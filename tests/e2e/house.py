@@ -58,6 +58,22 @@ DOCUMENT: Final = (Path(__file__).parents[2] / "policies" / "default.yaml").read
 MODELS: Final = Path(__file__).parents[2] / "models" / "exit-risk"
 
 
+class Patient(httpx.AsyncBaseTransport):
+    """Sends again what a busy mesh asks to be sent again, as clients do."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
+        self._transport = transport
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        async with asyncio.timeout(20):
+            while True:
+                answer = await self._transport.handle_async_request(request)
+                if answer.status_code not in {429, 503, 504}:
+                    return answer
+                await answer.aread()
+                await asyncio.sleep(0.1)
+
+
 class House(NamedTuple):
     """The mesh in this process."""
 
@@ -145,7 +161,7 @@ async def housed(ledger: Ledger | None = None, sample_ratio: float = 1.0) -> Asy
             for name, target in targets.items()
         }
         core = bootstrap(Settings(), gateway_peers.over(channels), traced["gateway"], asyncio.Event())
-        transport = httpx.ASGITransport(Application(core, system_clock))
+        transport = Patient(httpx.ASGITransport(Application(core, system_clock)))
         client = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://gateway"))
         dispatching = asyncio.create_task(Sharing(stream, leases, "test", dispatcher.follow, lease_seconds=10).run())
         try:
@@ -164,7 +180,9 @@ async def applied(house: House, event_id: str) -> dict[str, object]:
     """The receipt of an event, once it is applied."""
     async with asyncio.timeout(20):
         while True:
-            receipt: dict[str, object] = (await house.client.get(f"/api/events/{event_id}")).json()
+            answer = await house.client.get(f"/api/events/{event_id}")
+            assert answer.status_code == 200, answer.text
+            receipt: dict[str, object] = answer.json()
             if receipt["state"] == "applied":
                 return receipt
             await asyncio.sleep(0.01)
