@@ -13,7 +13,7 @@ from typing import Any, Final
 from mesh.stream.kinesis import KinesisWriter
 from mesh.stream.port import Entry, Position
 
-_LANES: Final = 32
+_GROUPS: Final = 32
 _ANSWER_SECONDS: Final = 0.015
 _CALLERS: Final = 64
 _SECONDS: Final = 2.0
@@ -44,16 +44,16 @@ class _OneByOne(KinesisWriter):
             return await super().append(entries)
 
 
-async def _measure(kind: type[KinesisWriter], lanes_per_append: int) -> None:
+async def _measure(kind: type[KinesisWriter], groups_per_append: int) -> None:
     client, chance = _Taking(), random.Random(1)
-    writer = kind(client, "events", _LANES, chance.random)
+    writer = kind(client, "events", _GROUPS, chance.random)
     end = time.perf_counter() + _SECONDS
     seconds: list[float] = []
 
     async def call() -> None:
         while (began := time.perf_counter()) < end:
-            lanes = chance.sample(range(_LANES), lanes_per_append)
-            await writer.append([Entry(str(lane), bytes(1000)) for lane in lanes])
+            groups = chance.sample(range(_GROUPS), groups_per_append)
+            await writer.append([Entry(str(group), bytes(1000)) for group in groups])
             seconds.append(time.perf_counter() - began)
 
     await asyncio.gather(*[call() for _ in range(_CALLERS)])
@@ -61,16 +61,16 @@ async def _measure(kind: type[KinesisWriter], lanes_per_append: int) -> None:
     name, rate, share = kind.__name__.strip("_"), len(seconds) / _SECONDS, client.records / client.calls
     half_ms = seconds[len(seconds) // 2] * 1000
     print(
-        f"{name:>14}, {lanes_per_append:>2} lanes per append: {rate:5.0f} appends/s, {share:4.1f} records per call, "
+        f"{name:>14}, {groups_per_append:>2} groups per append: {rate:5.0f} appends/s, {share:4.1f} records per call, "
         f"half within {half_ms:4.0f} ms"
     )
 
 
 async def main() -> None:
     """Measures and prints."""
-    for lanes in (1, 8, _LANES):
+    for groups in (1, 8, _GROUPS):
         for kind in (KinesisWriter, _OneByOne):
-            await _measure(kind, lanes)
+            await _measure(kind, groups)
 
 
 if __name__ == "__main__":

@@ -54,9 +54,9 @@ def point_at(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
 class KinesisStream(KinesisReader, KinesisWriter):
     """Both faces of a stream that was made for a test, and resharding."""
 
-    def __init__(self, client: Any, name: str, lane_count: int = 32) -> None:
+    def __init__(self, client: Any, name: str, group_count: int = 32) -> None:
         KinesisReader.__init__(self, client, name, READS_PER_SECOND, lambda: 0.5)
-        KinesisWriter.__init__(self, client, name, lane_count, lambda: 0.5)
+        KinesisWriter.__init__(self, client, name, group_count, lambda: 0.5)
 
     @classmethod
     async def made(cls, client: Any, shard_count: int) -> "KinesisStream":

@@ -104,8 +104,8 @@ def single(scale: Scale) -> Found:
 
 def _saturated(side: Side, seconds: int) -> tuple[Answered, float]:
     """The answers, and CPU per event in microseconds until all is decided on."""
-    lanes = [load.requests(sender, 1, turns.USERS, 5, "single") for sender in range(load.SENDERS)]
-    requests = (connections.post("/api/events/track", next(lane)) for lane in itertools.cycle(lanes))
+    groups = [load.requests(sender, 1, turns.USERS, 5, "single") for sender in range(load.SENDERS)]
+    requests = (connections.post("/api/events/track", next(group)) for group in itertools.cycle(groups))
     with CpuTime(side.processes.values()) as cpu:
         answered = connections.saturate(side.url, requests, _CONNECTIONS, seconds)
         side.drain()

@@ -5,7 +5,7 @@ from mesh.store import redis
 
 
 async def keep(client: redis.Client, stream: str, thing: str, count: int) -> None:
-    """Returns if the stream has as many shards or lanes (`thing`) as this process is set to; sets the first count.
+    """Returns if the stream has as many shards or lanes (`thing`) as this process expects; keeps the first count.
 
     Raises:
         SettingError: it has another number; events would be stuck in shards that nobody reads, or lose their order.

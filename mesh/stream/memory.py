@@ -11,25 +11,25 @@ from mesh.clock import SECOND_US, Clock
 from mesh.errors import ResourceExhausted
 from mesh.stream.port import Entry, Position, Read, Record, Shard
 
-_LANES: Final = 16
+_GROUPS: Final = 16
 _NOW_US: Final = 1_767_348_000_000_000
 
 
 @dataclasses.dataclass
 class _Kept:
-    """A shard: the lanes it takes, and its records. It is closed once it has children."""
+    """A shard: the ordering groups it takes, and its records. It is closed once it has children."""
 
     parents: tuple[str, ...]
-    lanes: range
+    groups: range
     records: list[Record] = dataclasses.field(default_factory=list)
     is_closed: bool = False
 
 
 class MemoryStream:
-    """Writer and reader at once. Sequence numbers count from 0 over all shards; lanes are 16, `"0"` to `"15"`."""
+    """Writer and reader at once. Sequence numbers count from 0 over all shards; ordering groups are `"0"` to `"15"`."""
 
     def __init__(self, shard_count: int = 2, max_waiting_bytes: int = 1 << 30, clock: Clock = lambda: _NOW_US) -> None:
-        edges = [_LANES * number // shard_count for number in range(shard_count + 1)]
+        edges = [_GROUPS * number // shard_count for number in range(shard_count + 1)]
         self._shards = {
             str(number): _Kept((), range(start, stop)) for number, (start, stop) in enumerate(itertools.pairwise(edges))
         }
@@ -38,13 +38,13 @@ class MemoryStream:
         self._next = 0
         self._changed = asyncio.Condition()
 
-    def lane(self, key: str) -> str:
+    def ordering_group(self, key: str) -> str:
         """See `mesh.stream.port.StreamWriter`."""
-        return str(zlib.crc32(key.encode()) % _LANES)
+        return str(zlib.crc32(key.encode()) % _GROUPS)
 
     async def append(self, entries: Sequence[Entry]) -> list[Position]:
         """See `mesh.stream.port.StreamWriter`."""
-        names = [self._open(entry.lane) for entry in entries]
+        names = [self._open(entry.group) for entry in entries]
         if any(self._waiting_bytes(name) >= self._max_waiting_bytes for name in names):
             raise ResourceExhausted("BUFFER_FULL", "The buffer is full.", retry_after_seconds=1)
         positions = []
@@ -85,16 +85,16 @@ class MemoryStream:
         self._shards[shard].records = _after(self._shards[shard], through)
 
     async def split(self, shard: str) -> tuple[str, str]:
-        """Closes a shard of two lanes or more; returns its children, each with half of its lanes."""
-        lanes = self._shards[shard].lanes
-        middle = len(lanes) // 2
-        children = self._add((shard,), lanes[:middle]), self._add((shard,), lanes[middle:])
+        """Closes a shard of two groups or more; returns its children, each with half of its groups."""
+        groups = self._shards[shard].groups
+        middle = len(groups) // 2
+        children = self._add((shard,), groups[:middle]), self._add((shard,), groups[middle:])
         await self._tell()
         return children
 
     async def merge(self, shard: str, other: str) -> str:
-        """Closes two shards whose lanes are next to each other; returns their child."""
-        first, last = sorted((self._shards[shard].lanes, self._shards[other].lanes), key=lambda lanes: lanes.start)
+        """Closes two shards whose groups are next to each other; returns their child."""
+        first, last = sorted((self._shards[shard].groups, self._shards[other].groups), key=lambda groups: groups.start)
         if first.stop != last.start:
             message = f"shards {shard} and {other} are not next to each other"
             raise ValueError(message)
@@ -102,15 +102,15 @@ class MemoryStream:
         await self._tell()
         return child
 
-    def _add(self, parents: tuple[str, ...], lanes: range) -> str:
+    def _add(self, parents: tuple[str, ...], groups: range) -> str:
         name = str(len(self._shards))
         for parent in parents:
             self._shards[parent].is_closed = True
-        self._shards[name] = _Kept(parents, lanes)
+        self._shards[name] = _Kept(parents, groups)
         return name
 
-    def _open(self, lane: str) -> str:
-        return next(name for name, kept in self._shards.items() if int(lane) in kept.lanes and not kept.is_closed)
+    def _open(self, group: str) -> str:
+        return next(name for name, kept in self._shards.items() if int(group) in kept.groups and not kept.is_closed)
 
     def _waiting_bytes(self, shard: str) -> int:
         return sum(len(record.payload) for record in self._shards[shard].records)

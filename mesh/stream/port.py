@@ -6,8 +6,8 @@ Words
   Shard and sequence number together are a record's *position*.
 - A shard is *closed* when it is split or merged; its *children* take over its keys. A child's records come after all
   records of its *parents*, and the number at the end of its name is larger than theirs.
-- A *lane* is an ordering group: keys (users) that always share a shard, so that they may share a record. A lane's
-  records are read in the order they were appended; a split or a merge moves whole lanes.
+- An *ordering group* is a set of keys (users) that always share a shard, so that they may share a record. A group's
+  records are read in the order they were appended; a split or a merge moves whole groups.
 - A *checkpoint* is the sequence number up to which one named reader has done everything. It is written last, by the
   holder of the shard's *lease* (`mesh.leases`).
 
@@ -43,7 +43,7 @@ class Position(NamedTuple):
 class Entry(NamedTuple):
     """A record to append, of at most `MAX_RECORD_BYTES`."""
 
-    lane: str
+    group: str
     payload: bytes
 
 
@@ -68,14 +68,14 @@ class Read(NamedTuple):
 class StreamWriter(Protocol):
     """Appends records."""
 
-    def lane(self, key: str) -> str:
-        """The lane of a key, which never changes."""
+    def ordering_group(self, key: str) -> str:
+        """The ordering group of a key, which never changes."""
 
     async def append(self, entries: Sequence[Entry]) -> list[Position]:
         """Appends records and returns their positions once the stream has them, in the order of the entries.
 
-        Entries of one lane MUST be appended in order. The call MAY fail after some entries were appended; the caller
-        repeats it, and their records exist twice.
+        Entries of one ordering group MUST be appended in order. The call MAY fail after some entries were appended; the
+        caller repeats it, and their records exist twice.
 
         Raises:
             ResourceExhausted: `BUFFER_FULL`, the stream takes no more now, even after a few attempts; some entries may

@@ -31,7 +31,7 @@ return time[1] * 1000 + math.floor(time[2] / 1000) - tonumber(string.match(first
 
 
 # KEYS: a shard. ARGV: the number of samples, then payloads. Returns the shard's memory, then ids. A cluster node that
-# comes back may refuse a command and accept the next one: so all entries of a lane are one command.
+# comes back may refuse a command and accept the next one: so all entries of a group are one command.
 _ADD: Final = redis.Script("""
 local told = {0}
 for i = 2, #ARGV do told[i] = redis.call('XADD', KEYS[1], '*', 'p', ARGV[i]) end
@@ -57,13 +57,13 @@ class RedisStream:
         # How far the server's clock is ahead of the monotonic one.
         self._ahead_us = 0
 
-    def lane(self, key: str) -> str:
+    def ordering_group(self, key: str) -> str:
         """See `mesh.stream.port.StreamWriter`."""
         return str(zlib.crc32(key.encode()) % self._shard_count)
 
     async def append(self, entries: Sequence[Entry]) -> list[Position]:
         """See `mesh.stream.port.StreamWriter`."""
-        shards = {entry.lane for entry in entries}
+        shards = {entry.group for entry in entries}
         if self._are_full(shards):
             await self._weigh(shards)
         if self._are_full(shards):
@@ -72,28 +72,29 @@ class RedisStream:
             return await self._append_by_lane(entries)
         pipeline = self._client.pipeline(transaction=False)
         for entry in entries:
-            pipeline.xadd(self._key(entry.lane), {_FIELD: entry.payload})
+            pipeline.xadd(self._key(entry.group), {_FIELD: entry.payload})
         for shard in shards:
             pipeline.memory_usage(self._key(shard), samples=_SAMPLES)
         with redis.translating_errors():
             answers = await pipeline.execute()
         self._waiting_bytes.update(zip(shards, answers[len(entries) :], strict=True))
         return [
-            Position(entry.lane, _sequence(answer))
+            Position(entry.group, _sequence(answer))
             for entry, answer in zip(entries, answers[: len(entries)], strict=True)
         ]
 
     async def _append_by_lane(self, entries: Sequence[Entry]) -> list[Position]:
-        lanes: dict[str, list[Entry]] = {}
+        groups: dict[str, list[Entry]] = {}
         for entry in entries:
-            lanes.setdefault(entry.lane, []).append(entry)
+            groups.setdefault(entry.group, []).append(entry)
         calls = [
-            redis.Call([self._key(lane)], [_SAMPLES, *(entry.payload for entry in its)]) for lane, its in lanes.items()
+            redis.Call([self._key(group)], [_SAMPLES, *(entry.payload for entry in its)])
+            for group, its in groups.items()
         ]
-        told = dict(zip(lanes, await _ADD.run(self._client, *calls), strict=True))
-        self._waiting_bytes.update({lane: weight for lane, (weight, *_) in told.items()})
-        ids = {lane: iter(its[1:]) for lane, its in told.items()}
-        return [Position(entry.lane, _sequence(next(ids[entry.lane]))) for entry in entries]
+        told = dict(zip(groups, await _ADD.run(self._client, *calls), strict=True))
+        self._waiting_bytes.update({group: weight for group, (weight, *_) in told.items()})
+        ids = {group: iter(its[1:]) for group, its in told.items()}
+        return [Position(entry.group, _sequence(next(ids[entry.group]))) for entry in entries]
 
     async def shards(self) -> list[Shard]:
         """See `mesh.stream.port.StreamReader`."""

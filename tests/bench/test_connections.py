@@ -79,8 +79,8 @@ def test_an_answer_is_as_long_as_its_head_says(body: bytes, cut: int) -> None:
 def test_a_user_s_events_come_in_runs_and_ids_are_used_once() -> None:
     import json
 
-    lanes = [load.requests(sender, 10, 1_000, 5) for sender in range(load.SENDERS)]
-    events = [event for lane in lanes for _ in range(3) for event in json.loads(next(lane))["events"]]
+    groups = [load.requests(sender, 10, 1_000, 5) for sender in range(load.SENDERS)]
+    events = [event for group in groups for _ in range(3) for event in json.loads(next(group))["events"]]
     assert len({event["eventId"] for event in events}) == len(events) == load.SENDERS * 30
     runs = [len([*run]) for _, run in itertools.groupby(events, key=lambda event: event["userId"])]
     assert set(runs) == {5}

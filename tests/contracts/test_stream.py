@@ -109,24 +109,24 @@ async def read_all(stream: StreamReader, count: int) -> list[bytes]:
     return payloads
 
 
-def by_lane(payloads: list[bytes]) -> dict[str, list[int]]:
-    """The numbers of each lane in the order they were read, of payloads `<lane>:<number>`."""
-    lanes = defaultdict(list)
+def by_group(payloads: list[bytes]) -> dict[str, list[int]]:
+    """The numbers of each group in the order they were read, of payloads `<group>:<number>`."""
+    groups = defaultdict(list)
     for payload in payloads:
-        lane, _, number = payload.decode().partition(":")
-        lanes[lane].append(int(number))
-    return lanes
+        group, _, number = payload.decode().partition(":")
+        groups[group].append(int(number))
+    return groups
 
 
-def lanes_of(stream: StreamWriter, count: int = 40) -> list[str]:
-    """The lanes of some users."""
-    return sorted({stream.lane(f"user-{number}") for number in range(count)})
+def groups_of(stream: StreamWriter, count: int = 40) -> list[str]:
+    """The groups of some users."""
+    return sorted({stream.ordering_group(f"user-{number}") for number in range(count)})
 
 
 async def test_records_are_read_in_the_order_they_were_appended(stream: Stream) -> None:
-    lane = stream.lane("user")
-    positions = await stream.append([Entry(lane, b"1"), Entry(lane, b"2")])
-    positions += await stream.append([Entry(lane, b"3")])
+    group = stream.ordering_group("user")
+    positions = await stream.append([Entry(group, b"1"), Entry(group, b"2")])
+    positions += await stream.append([Entry(group, b"3")])
     records = await read(stream, positions[0].shard, BEGINNING, 3)
     assert [record.payload for record in records] == [b"1", b"2", b"3"]
     assert [record.sequence for record in records] == [position.sequence for position in positions]
@@ -135,16 +135,16 @@ async def test_records_are_read_in_the_order_they_were_appended(stream: Stream) 
 
 
 async def test_a_key_keeps_its_lane_and_lanes_are_spread_over_the_shards(stream: Stream) -> None:
-    lanes = {f"user-{number}": stream.lane(f"user-{number}") for number in range(200)}
-    assert lanes == {key: stream.lane(key) for key in lanes}
-    positions = await stream.append([Entry(lane, b"") for lane in set(lanes.values())])
+    groups = {f"user-{number}": stream.ordering_group(f"user-{number}") for number in range(200)}
+    assert groups == {key: stream.ordering_group(key) for key in groups}
+    positions = await stream.append([Entry(group, b"") for group in set(groups.values())])
     shards = await stream.shards()
     assert {position.shard for position in positions} == {shard.name for shard in shards}
     assert [shard.parents for shard in shards] == [(), ()]
 
 
 async def test_positions_come_in_the_order_of_the_entries(stream: Stream) -> None:
-    entries = [Entry(lane, f"{lane}:{number}".encode()) for number in range(3) for lane in lanes_of(stream)]
+    entries = [Entry(group, f"{group}:{number}".encode()) for number in range(3) for group in groups_of(stream)]
     positions = await stream.append(entries)
     expected = dict(zip(map(tuple, positions), [entry.payload for entry in entries], strict=True))
     for shard in {position.shard for position in positions}:
@@ -159,7 +159,7 @@ async def test_nothing_appended_is_nothing_answered(stream: Stream) -> None:
 
 
 async def test_reading_goes_on_after_a_sequence_number_and_is_bounded(stream: Stream) -> None:
-    positions = await stream.append([Entry(stream.lane("user"), b"%d" % number) for number in range(3)])
+    positions = await stream.append([Entry(stream.ordering_group("user"), b"%d" % number) for number in range(3)])
     shard = positions[0].shard
     ((record,), is_end) = await stream.read(shard, positions[0].sequence, max_records=1, wait_seconds=1)
     assert record.payload == b"1"
@@ -176,7 +176,7 @@ async def test_an_idle_shard_makes_the_reader_wait_no_longer_than_it_wants(strea
 
 
 async def test_a_shard_that_is_read_again_gives_the_same(stream: Stream) -> None:
-    positions = await stream.append([Entry(stream.lane("user"), b"%d" % number) for number in range(5)])
+    positions = await stream.append([Entry(stream.ordering_group("user"), b"%d" % number) for number in range(5)])
     shard = positions[0].shard
     first = await read(stream, shard, BEGINNING, 5)
     assert await read(stream, shard, BEGINNING, 5) == first
@@ -185,18 +185,18 @@ async def test_a_shard_that_is_read_again_gives_the_same(stream: Stream) -> None
 
 
 async def test_a_waiting_reader_is_woken(stream: Stream) -> None:
-    lane = stream.lane("user")
-    (first,) = await stream.append([Entry(lane, b"1")])
+    group = stream.ordering_group("user")
+    (first,) = await stream.append([Entry(group, b"1")])
     reading = asyncio.create_task(stream.read(first.shard, first.sequence, max_records=5, wait_seconds=8))
     await asyncio.sleep(0)
-    await stream.append([Entry(lane, b"2")])
+    await stream.append([Entry(group, b"2")])
     async with asyncio.timeout(5):
         assert [record.payload for record in (await reading).records] == [b"2"]
 
 
 @pytest.mark.parametrize("payload", [b"", b"\xff\x00\xfe", b"\n" * 100], ids=["empty", "no text", "white space"])
 async def test_what_nobody_can_decode_comes_through_as_it_is(stream: Stream, payload: bytes) -> None:
-    (position,) = await stream.append([Entry(stream.lane("user"), payload)])
+    (position,) = await stream.append([Entry(stream.ordering_group("user"), payload)])
     (record,) = await read(stream, position.shard, BEGINNING, 1)
     assert record.payload == payload
 
@@ -205,7 +205,10 @@ async def test_what_nobody_can_decode_comes_through_as_it_is(stream: Stream, pay
 @pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
 async def test_the_largest_records_pass_many_at_once(stream: Stream) -> None:
     chance = random.Random(1)  # noqa: S311 - a story that repeats
-    entries = [Entry(lane, chance.randbytes(MAX_RECORD_BYTES)) for lane in [*lanes_of(stream)[:6], stream.lane("user")]]
+    entries = [
+        Entry(group, chance.randbytes(MAX_RECORD_BYTES))
+        for group in [*groups_of(stream)[:6], stream.ordering_group("user")]
+    ]
     positions = await stream.append(entries)
     expected = dict(zip(map(tuple, positions), [entry.payload for entry in entries], strict=True))
     for shard in {position.shard for position in positions}:
@@ -216,14 +219,14 @@ async def test_the_largest_records_pass_many_at_once(stream: Stream) -> None:
 
 async def test_a_record_tells_when_it_was_appended(stream: Stream) -> None:
     before_us = system_clock()
-    (position,) = await stream.append([Entry(stream.lane("user"), b"")])
+    (position,) = await stream.append([Entry(stream.ordering_group("user"), b"")])
     (record,) = await read(stream, position.shard, BEGINNING, 1)
     # To the millisecond; and kinesalite dates a new shard, and what is appended to it meanwhile, a second ahead.
     assert before_us - 1_000 <= record.appended_us <= system_clock() + 1_000_000
 
 
 async def test_a_read_tells_when_it_was_by_the_clock_of_the_records(stream: Stream) -> None:
-    (position,) = await stream.append([Entry(stream.lane("user"), b"")])
+    (position,) = await stream.append([Entry(stream.ordering_group("user"), b"")])
     async with asyncio.timeout(10):
         while not (told := await stream.read(position.shard, BEGINNING, 1, 1)).records:
             pass
@@ -231,8 +234,8 @@ async def test_a_read_tells_when_it_was_by_the_clock_of_the_records(stream: Stre
 
 
 async def test_what_waits_is_told_with_how_long_and_nothing_where_nothing_does(stream: Stream) -> None:
-    lane = stream.lane("user")
-    first, second = await stream.append([Entry(lane, b"1"), Entry(lane, b"2")])
+    group = stream.ordering_group("user")
+    first, second = await stream.append([Entry(group, b"1"), Entry(group, b"2")])
     async with asyncio.timeout(10):
         while (waiting := await stream.waiting_seconds(first.shard, BEGINNING)) is None:
             pass
@@ -253,43 +256,43 @@ async def test_redis_tells_how_long_a_record_waits_by_its_own_clock(server: redi
 
 
 async def test_appends_at_once_keep_the_order_of_their_beginning(stream: Stream) -> None:
-    lanes = lanes_of(stream)[:5]
+    groups = groups_of(stream)[:5]
     chance = random.Random(2)  # noqa: S311 - a story that repeats
-    next_number = dict.fromkeys(lanes, 0)
+    next_number = dict.fromkeys(groups, 0)
     appends = []
     for _ in range(40):
         entries = []
-        for lane in chance.choices(lanes, k=4):
-            entries.append(Entry(lane, f"{lane}:{next_number[lane]}".encode()))
-            next_number[lane] += 1
+        for group in chance.choices(groups, k=4):
+            entries.append(Entry(group, f"{group}:{next_number[group]}".encode()))
+            next_number[group] += 1
         appends.append(stream.append(entries))
     if isinstance(stream, RedisStream):  # its connections do not know of each other: an order is that of the answers
         for append in appends:
             await append
     else:
         await asyncio.gather(*appends)
-    assert by_lane(await read_all(stream, 160)) == {lane: list(range(count)) for lane, count in next_number.items()}
+    assert by_group(await read_all(stream, 160)) == {group: list(range(count)) for group, count in next_number.items()}
 
 
 async def test_a_full_stream_refuses_until_it_is_trimmed(bounded: Stream) -> None:
-    lane = bounded.lane("user")
+    group = bounded.ordering_group("user")
     payloads = [b"%d" % number * 100_000 for number in range(4)]
-    positions = await bounded.append([Entry(lane, payload) for payload in payloads[:3]])
+    positions = await bounded.append([Entry(group, payload) for payload in payloads[:3]])
     with pytest.raises(ResourceExhausted, match="BUFFER_FULL") as caught:
-        await bounded.append([Entry(lane, payloads[3])])
+        await bounded.append([Entry(group, payloads[3])])
     assert caught.value.retry_after_seconds == 1
     await bounded.trim(positions[0].shard, positions[1].sequence)
-    (last,) = await bounded.append([Entry(lane, payloads[3])])
+    (last,) = await bounded.append([Entry(group, payloads[3])])
     records = await read(bounded, last.shard, BEGINNING, 2)
     assert [record.payload for record in records] == payloads[2:]
 
 
 async def test_small_records_fill_a_stream_too(bounded: Stream) -> None:
-    lane = bounded.lane("user")
+    group = bounded.ordering_group("user")
     appended = 0
     with pytest.raises(ResourceExhausted, match="BUFFER_FULL"):
         while appended < 2 * MAX_WAITING_BYTES:
-            await bounded.append([Entry(lane, b"x" * 500)] * 20)
+            await bounded.append([Entry(group, b"x" * 500)] * 20)
             appended += 20 * 500
     assert 0.8 * MAX_WAITING_BYTES <= appended <= 1.1 * MAX_WAITING_BYTES
 
@@ -301,22 +304,22 @@ async def test_a_stream_keeps_its_number_of_shards(valkey: redis.Client) -> None
         await RedisStream(valkey, "events", shard_count=4, max_waiting_bytes=1).keep_shard_count()
 
 
-async def test_a_stream_keeps_its_number_of_lanes(valkey: redis.Client) -> None:
+async def test_a_stream_keeps_its_number_of_ordering_groups(valkey: redis.Client) -> None:
     for _ in range(2):
-        await KinesisStream(None, "events", lane_count=32).keep_lane_count(valkey)
+        await KinesisStream(None, "events", group_count=32).keep_lane_count(valkey)
     with pytest.raises(SettingError, match="has 32 lanes; JOURNEYMESH_LANE_COUNT says 64"):
-        await KinesisStream(None, "events", lane_count=64).keep_lane_count(valkey)
+        await KinesisStream(None, "events", group_count=64).keep_lane_count(valkey)
 
 
-async def test_resharding_under_load_loses_nothing_and_keeps_every_lane_s_order(resharded: Resharded) -> None:
-    lanes = lanes_of(resharded)
+async def test_resharding_under_load_loses_nothing_and_keeps_every_group_s_order(resharded: Resharded) -> None:
+    groups = groups_of(resharded)
     appended = 0
     is_over = asyncio.Event()
 
     async def keep_appending() -> None:
         nonlocal appended
         while not is_over.is_set():
-            await resharded.append([Entry(lane, f"{lane}:{appended}".encode()) for lane in lanes])
+            await resharded.append([Entry(group, f"{group}:{appended}".encode()) for group in groups])
             appended += 1
             await asyncio.sleep(0)
 
@@ -338,15 +341,17 @@ async def test_resharding_under_load_loses_nothing_and_keeps_every_lane_s_order(
         is_over.set()
     shards = await resharded.shards()
     assert [shard.parents for shard in shards] == [(), (), (first,), (first,), (upper, second)]
-    assert by_lane(await read_all(resharded, appended * len(lanes))) == {lane: [*range(appended)] for lane in lanes}
+    assert by_group(await read_all(resharded, appended * len(groups))) == {
+        group: [*range(appended)] for group in groups
+    }
 
 
 async def test_the_end_of_a_closed_shard_is_told_with_or_after_its_last_record(resharded: Resharded) -> None:
-    lane = resharded.lane("user")
-    (position,) = await resharded.append([Entry(lane, b"1")])
+    group = resharded.ordering_group("user")
+    (position,) = await resharded.append([Entry(group, b"1")])
     assert not (await resharded.read(position.shard, BEGINNING, 1, 1)).is_end
     await resharded.split(position.shard)
-    (child,) = await resharded.append([Entry(lane, b"2")])
+    (child,) = await resharded.append([Entry(group, b"2")])
     assert child.shard != position.shard
     assert child.sequence > position.sequence
     async with asyncio.timeout(5):
@@ -360,13 +365,13 @@ async def test_the_end_of_a_closed_shard_is_told_with_or_after_its_last_record(r
 async def test_throttled_writing_and_reading_keep_order_and_lose_nothing(kinesis: Any) -> None:
     client = Faulty(kinesis, 0.0, random.Random(3))  # noqa: S311 - a story that repeats
     stream = await KinesisStream.made(client, shard_count=2)
-    lanes = lanes_of(stream)
+    groups = groups_of(stream)
     client.share = 0.2
     await asyncio.gather(
-        *[stream.append([Entry(lane, f"{lane}:{number}".encode()) for lane in lanes]) for number in range(10)]
+        *[stream.append([Entry(group, f"{group}:{number}".encode()) for group in groups]) for number in range(10)]
     )
     assert client.refused > 10
-    assert by_lane(await read_all(stream, 10 * len(lanes))) == {lane: [*range(10)] for lane in lanes}
+    assert by_group(await read_all(stream, 10 * len(groups))) == {group: [*range(10)] for group in groups}
 
 
 @pytest.mark.parametrize("kinesis", KINESIS, indirect=True)
@@ -375,12 +380,12 @@ async def test_lasting_throttling_is_a_full_buffer_to_writers_and_unavailable_to
     stream = await KinesisStream.made(client, shard_count=1)
     client.share = 1.0
     with pytest.raises(ResourceExhausted, match="BUFFER_FULL") as caught:
-        await stream.append([Entry(stream.lane("user"), b"1")])
+        await stream.append([Entry(stream.ordering_group("user"), b"1")])
     assert caught.value.retry_after_seconds == 1
     with pytest.raises(Unavailable, match="DEPENDENCY_UNAVAILABLE"):
         await stream.read("shardId-000000000000", BEGINNING, 1, 0.5)
     client.share = 0.0
-    await stream.append([Entry(stream.lane("user"), b"2")])
+    await stream.append([Entry(stream.ordering_group("user"), b"2")])
     assert await read_all(stream, 1) == [b"2"]
 
 

@@ -56,8 +56,8 @@ UNREADABLE = {
 async def test_a_record_that_cannot_be_read_is_set_aside_and_the_shard_goes_on(payload: bytes) -> None:
     async with housed() as house:
         await house.accept(event("before"))
-        lane = house.stream.lane("ada")
-        await house.stream.append([Entry(lane, payload)])
+        group = house.stream.ordering_group("ada")
+        await house.stream.append([Entry(group, payload)])
         await house.accept(event("after"))
         await house.dispatch()
         assert house.applied("intervention") == ["before", "after"]
@@ -78,7 +78,7 @@ APPLIED = {
 @pytest.mark.parametrize("odd", APPLIED.values(), ids=APPLIED)
 async def test_an_odd_event_on_the_stream_ends_nobody(odd: event_pb2.Event) -> None:
     async with housed() as house:
-        await house.stream.append([Entry(house.stream.lane("ada"), record(odd)) for _ in range(1)])
+        await house.stream.append([Entry(house.stream.ordering_group("ada"), record(odd)) for _ in range(1)])
         await house.accept(event("after"))
         await house.dispatch()
         assert house.applied("intervention") == ["bad", "after"]

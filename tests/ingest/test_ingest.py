@@ -91,7 +91,7 @@ async def test_a_copy_on_the_stream_is_applied_once_whichever_was_claimed() -> N
         await house.accept(event("a"))
         # A crash between append and claim: the client's retry stands on the stream a second time.
         copy = event_pb2.EventRecord(events=[event("a"), event("b")]).SerializeToString()
-        await house.stream.append([Entry(house.stream.lane("ada"), copy)])
+        await house.stream.append([Entry(house.stream.ordering_group("ada"), copy)])
         await house.dispatch()
         assert house.applied() == ["a", "b"]
         assert list(house.steps.requests[-1].event_indexes) == [0, 1]
@@ -146,8 +146,8 @@ async def test_a_record_that_cannot_be_applied_is_set_aside_and_the_others_go_on
             raise ValueError("poison")
 
     async with housed(recording(fault)) as house:
-        lane = house.stream.lane("poison")
-        users = [f"u{number}" for number in range(99) if house.stream.lane(f"u{number}") == lane][:2]
+        group = house.stream.ordering_group("poison")
+        users = [f"u{number}" for number in range(99) if house.stream.ordering_group(f"u{number}") == group][:2]
         await house.accept(event("a", users[0]))
         await house.accept(event("bad", "poison"))
         await house.accept(event("b", users[1]))

@@ -70,8 +70,8 @@ async def test_decisions_that_fill_more_than_a_message_are_asked_for_in_smaller_
 
 async def test_one_event_with_too_large_a_decision_is_set_aside() -> None:
     async with housed(large()) as house:
-        lane = house.stream.lane("large")
-        user = next(name for name in map(str, range(99)) if house.stream.lane(name) == lane)
+        group = house.stream.ordering_group("large")
+        user = next(name for name in map(str, range(99)) if house.stream.ordering_group(name) == group)
         for number, name in enumerate([user, "large", user]):
             await house.accept(event(f"e{number}", name))
         await house.dispatch()

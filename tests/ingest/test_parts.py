@@ -105,8 +105,8 @@ async def shard_of(*records: str) -> AsyncIterator[tuple[House, Keeping, str]]:
     """A house with records of one shard, not yet applied: a letter is a user's event, `b` the bad user's."""
     steps = Keeping()  # type: ignore[abstract]
     async with housed(steps) as house:
-        lane = house.stream.lane("a")
-        names = {letter: _name(house, letter, lane) for letter in set("".join(records))}
+        group = house.stream.ordering_group("a")
+        names = {letter: _name(house, letter, group) for letter in set("".join(records))}
         steps.bad = {names.get("b", "b")}
         shard = ""
         for number, record in enumerate(records):
@@ -117,8 +117,10 @@ async def shard_of(*records: str) -> AsyncIterator[tuple[House, Keeping, str]]:
         yield house, steps, shard
 
 
-def _name(house: House, letter: str, lane: str) -> str:
-    return next(name for name in (letter + str(number) for number in range(200)) if house.stream.lane(name) == lane)
+def _name(house: House, letter: str, group: str) -> str:
+    return next(
+        name for name in (letter + str(number) for number in range(200)) if house.stream.ordering_group(name) == group
+    )
 
 
 def expected(records: tuple[str, ...], letter: str) -> list[str]:
@@ -255,11 +257,11 @@ async def test_a_shard_that_an_older_version_left_half_applied_comes_free(checkp
     async with shard_of(*records) as (house, steps, shard):
         read = await house.stream.read(shard, BEGINNING, 100, 0)
         first, second, bad, *later = [record.sequence for record in read.records]
-        lane = house.stream.lane("a")
+        group = house.stream.ordering_group("a")
 
         def left(numbers: tuple[int, ...], sequences: list[int], *, is_taken_back: bool = False) -> None:
             at = Batch("events", shard, tuple(sequences))
-            told = [(_name(house, records[number], lane), f"{records[number]}{number}.0 ") for number in numbers]
+            told = [(_name(house, records[number], group), f"{records[number]}{number}.0 ") for number in numbers]
             for step, key in itertools.product(("features", "intervention"), {*(user for user, _ in told), ALL}):
                 resumed = applied.resume(steps.kept.get((step, key)), at)
                 new = b"" if is_taken_back else "".join(one for user, one in told if key in {user, ALL}).encode()

@@ -269,7 +269,7 @@ async def test_a_record_of_a_form_of_tomorrow_waits_for_the_upgrade(told: dict[s
             await house.accept(*some(number))
         await house.dispatch()
         newer = event_table_pb2.StreamRecord(format_version=2, **told).SerializeToString()
-        await house.stream.append([Entry(house.stream.lane("ada"), newer)])
+        await house.stream.append([Entry(house.stream.ordering_group("ada"), newer)])
         await waits(house)
 
 
@@ -277,7 +277,7 @@ async def test_what_stands_before_a_record_of_a_form_of_tomorrow_does_not_wait()
     async with housed() as house:
         await house.accept(event("before"))
         newer = event_table_pb2.StreamRecord(format_version=2, events=[event("x")]).SerializeToString()
-        await house.stream.append([Entry(house.stream.lane("ada"), newer)])
+        await house.stream.append([Entry(house.stream.ordering_group("ada"), newer)])
         with pytest.raises(Unavailable):
             await house.dispatch()
         assert house.applied("intervention") == ["before"]

@@ -18,7 +18,7 @@ from mesh.stream.kinesis import KinesisReader, KinesisWriter
 from mesh.stream.port import BEGINNING, MAX_RECORD_BYTES, Entry
 from tests.kinesis import refused
 
-LANES = 4
+GROUPS = 4
 ARRIVED = dt.datetime(2026, 1, 2, 10, 0, 0, 123_456, tzinfo=dt.UTC)
 THROTTLED = "ProvisionedThroughputExceededException"
 
@@ -65,7 +65,7 @@ class Chancy:
 
 
 @given(
-    story=st.lists(st.lists(st.integers(0, LANES - 1), min_size=1, max_size=6), max_size=12),
+    story=st.lists(st.lists(st.integers(0, GROUPS - 1), min_size=1, max_size=6), max_size=12),
     seed=st.integers(0, 1 << 32),
     split_at=st.integers(0, 30),
 )
@@ -75,16 +75,16 @@ def test_whatever_is_refused_or_lost_every_lane_stands_in_its_order(
     async def tell() -> None:
         server = Chancy(random.Random(seed))  # noqa: S311 - a story that repeats
         server.split_at = split_at
-        writer = KinesisWriter(server, "events", LANES, lambda: 0.0)
+        writer = KinesisWriter(server, "events", GROUPS, lambda: 0.0)
         numbers = itertools.count()
-        appends = [[Entry(str(lane), f"{lane}:{next(numbers)}".encode()) for lane in lanes] for lanes in story]
+        appends = [[Entry(str(group), f"{group}:{next(numbers)}".encode()) for group in groups] for groups in story]
         answers = await asyncio.gather(*[writer.append(entries) for entries in appends])
         read = [
             payload for shard in sorted(server.shards) for payload in server.shards[shard]
         ]  # halves before quarters
-        for lane in map(str, range(LANES)):
-            wanted = [entry.payload.decode() for entry in itertools.chain(*appends) if entry.lane == lane]
-            found = [payload for payload in read if payload.startswith(f"{lane}:")]
+        for group in map(str, range(GROUPS)):
+            wanted = [entry.payload.decode() for entry in itertools.chain(*appends) if entry.group == group]
+            found = [payload for payload in read if payload.startswith(f"{group}:")]
             assert [payload for payload, _ in itertools.groupby(found)] == wanted  # a lost answer repeats a record
         for entries, positions in zip(appends, answers, strict=True):
             for entry, position in zip(entries, positions, strict=True):
@@ -151,8 +151,8 @@ def put(client: Scripted) -> list[list[bytes]]:
     ]
 
 
-def writer(client: Any, lane_count: int = 4) -> KinesisWriter:
-    return KinesisWriter(client, "events", lane_count, lambda: 0.0)
+def writer(client: Any, group_count: int = 4) -> KinesisWriter:
+    return KinesisWriter(client, "events", group_count, lambda: 0.0)
 
 
 async def test_only_the_refused_record_is_sent_again_and_before_what_follows_it() -> None:
@@ -188,10 +188,10 @@ async def test_a_lane_s_next_record_waits_until_the_one_before_is_there_and_no_c
 
 async def test_a_call_holds_500_records_and_five_mebibytes_at_most() -> None:
     client = Scripted(put_records=[stood(*range(500)), stood(*range(500, 600))])
-    await writer(client, 600).append([Entry(str(lane), b"") for lane in range(600)])
+    await writer(client, 600).append([Entry(str(group), b"") for group in range(600)])
     assert [len(payloads) for payloads in put(client)] == [500, 100]
     client = Scripted(put_records=[stood(*range(5)), stood(5, 6)])
-    await writer(client, 7).append([Entry(str(lane), bytes(MAX_RECORD_BYTES)) for lane in range(7)])
+    await writer(client, 7).append([Entry(str(group), bytes(MAX_RECORD_BYTES)) for group in range(7)])
     assert [len(payloads) for payloads in put(client)] == [5, 2]
 
 
@@ -262,7 +262,7 @@ async def test_what_waits_too_long_behind_another_is_refused_unsent_and_for_the_
 
 async def test_a_lane_is_the_middle_of_its_part_of_the_hash_keys() -> None:
     client = Scripted(put_records=[stood(1, 2, 3, 4)])
-    await writer(client, 4).append([Entry(str(lane), b"") for lane in range(4)])
+    await writer(client, 4).append([Entry(str(group), b"") for group in range(4)])
     keys = [int(record["ExplicitHashKey"]) for record in client.asked[0][1]["Records"]]
     assert keys == [1 << 125, 3 << 125, 5 << 125, 7 << 125]
 

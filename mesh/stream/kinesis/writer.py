@@ -1,6 +1,6 @@
-"""Appends to Kinesis and keeps the order of every lane, whatever is refused, throttled or lost.
+"""Appends to Kinesis and keeps the order of every ordering group, whatever is refused, throttled or lost.
 
-Kinesis accepts or refuses each record of a call separately. So a call holds at most one record of a lane, and the next
+Kinesis accepts or refuses each record of a call separately. So a call holds at most one record of a group, and the next
 one waits until Kinesis has it or it is given up. Lanes do not wait for each other; records that arrive during a call
 share the next one.
 """
@@ -53,8 +53,8 @@ class _Waiting(NamedTuple):
     payload: bytes
 
 
-class _Lane:
-    """A lane's waiting entries, oldest first; while it is held, the first is being sent or rests before a retry."""
+class _Group:
+    """A group's waiting entries, oldest first; while it is held, the first is being sent or rests before a retry."""
 
     def __init__(self, hash_key: int) -> None:
         self.hash_key = str(hash_key)
@@ -65,7 +65,7 @@ class _Lane:
         """Why the entry before was given up; None if it was appended."""
 
     def settle(self, verdict: Position | kinesis.Refusal | Exception) -> None:
-        """Completes the first entry of the lane, and releases the lane."""
+        """Completes the first entry of the group, and releases the group."""
         append, place, _ = self.waiting.popleft()
         self.is_held, self.tries, self.error = False, 0, None
         if isinstance(verdict, Position):
@@ -80,22 +80,22 @@ class _Lane:
 class KinesisWriter:
     """Appends to one stream.
 
-    Keys are hashed over `lane_count` lanes, 1 to 1024. A lane is one hash key, the middle of its part of the key space:
-    splits and merges of shards move whole lanes, and shards beyond the number of lanes would stay empty. An entry that
-    is not appended within two seconds is given up, and the rest of its `append` with it.
+    Keys are hashed over `group_count` groups, 1 to 1024. A group is one hash key, the middle of its part of the key
+    space: splits and merges of shards move whole groups, and shards beyond the number of groups would stay empty. An
+    entry that is not appended within two seconds is given up, and the rest of its `append` with it.
     """
 
-    def __init__(self, client: Any, name: str, lane_count: int, chance: Callable[[], float]) -> None:  # noqa: ANN401 - the client has no type
+    def __init__(self, client: Any, name: str, group_count: int, chance: Callable[[], float]) -> None:  # noqa: ANN401 - the client has no type
         self._client = client
         self._name = name
-        part = _HASH_KEYS // lane_count
-        self._lanes = {str(number): _Lane(number * part + part // 2) for number in range(lane_count)}
+        part = _HASH_KEYS // group_count
+        self._groups = {str(number): _Group(number * part + part // 2) for number in range(group_count)}
         self._chance = chance
         self._calls: set[asyncio.Task[None]] = set()
 
-    def lane(self, key: str) -> str:
+    def ordering_group(self, key: str) -> str:
         """See `mesh.stream.port.StreamWriter`."""
-        return str(zlib.crc32(key.encode()) % len(self._lanes))
+        return str(zlib.crc32(key.encode()) % len(self._groups))
 
     async def append(self, entries: Sequence[Entry]) -> list[Position]:
         """See `mesh.stream.port.StreamWriter`."""
@@ -106,14 +106,14 @@ class KinesisWriter:
         loop = asyncio.get_running_loop()
         append = _Append(len(entries), loop.time() + _PATIENCE_SECONDS, loop)
         for place, entry in enumerate(entries):
-            self._lanes[entry.lane].waiting.append(_Waiting(append, place, entry.payload))
+            self._groups[entry.group].waiting.append(_Waiting(append, place, entry.payload))
         self._send()
         await append.done
         return [position for position in append.positions if position]
 
     async def keep_lane_count(self, store: redis.Client) -> None:
         """See `mesh.stream.counts`; `store` keeps the count."""
-        await counts.keep(store, self._name, "lane", len(self._lanes))
+        await counts.keep(store, self._name, "\0group", len(self._groups))
 
     async def ping(self) -> None:
         """Returns if the stream is there and answers; raises `Unavailable` if not."""
@@ -131,34 +131,34 @@ class KinesisWriter:
             self._send()
 
     def _next_batch(self) -> dict[str, _Waiting]:
-        """Takes the first entry of each free lane, as many as fit into a call, and holds their lanes."""
+        """Takes the first entry of each free group, as many as fit into a call, and holds their groups."""
         batch: dict[str, _Waiting] = {}
         size = 0
-        for name, lane in self._lanes.items():
-            if lane.is_held or not self._drop_given_up(lane):
+        for name, group in self._groups.items():
+            if group.is_held or not self._drop_given_up(group):
                 continue
-            size += len(lane.waiting[0].payload) + len(name)
+            size += len(group.waiting[0].payload) + len(name)
             if len(batch) == _CALL_RECORDS or size > _CALL_BYTES:
                 break
-            batch[name] = lane.waiting[0]
-            lane.is_held = True
+            batch[name] = group.waiting[0]
+            group.is_held = True
         return batch
 
-    def _drop_given_up(self, lane: _Lane) -> bool:
-        """Whether an entry of the lane still waits. A record is never sent without those before it in its `append`."""
+    def _drop_given_up(self, group: _Group) -> bool:
+        """Whether an entry of the group still waits. A record is never sent without those before it in its `append`."""
         now = asyncio.get_running_loop().time()
-        while lane.waiting:
-            append = lane.waiting[0].append
+        while group.waiting:
+            append = group.waiting[0].append
             if now > append.deadline:
-                append.fail(lane.error or _full())
+                append.fail(group.error or _full())
             if not append.done.done():
                 return True
-            lane.waiting.popleft()
+            group.waiting.popleft()
         return False
 
     async def _put(self, batch: dict[str, _Waiting]) -> None:
         records = [
-            {"Data": waiting.payload, "PartitionKey": name, "ExplicitHashKey": self._lanes[name].hash_key}
+            {"Data": waiting.payload, "PartitionKey": name, "ExplicitHashKey": self._groups[name].hash_key}
             for name, waiting in batch.items()
         ]
         verdicts: list[Position | kinesis.Refusal | Exception]
@@ -168,21 +168,21 @@ class KinesisWriter:
         except Exception as error:  # noqa: BLE001 - whatever it is, the pending appends report it
             verdicts = [_verdict_of(error)] * len(records)
         chance = self._chance()  # once per call, so that entries refused together are retried together
-        resting: dict[float, list[_Lane]] = {}
+        resting: dict[float, list[_Group]] = {}
         for (name, waiting), verdict in zip(batch.items(), verdicts, strict=True):
-            lane = self._lanes[name]
-            pause = kinesis.pause_seconds(lane.tries + 1, chance)
+            group = self._groups[name]
+            pause = kinesis.pause_seconds(group.tries + 1, chance)
             if _may_try_again(verdict, waiting.append.deadline - pause):
-                lane.tries += 1
-                resting.setdefault(pause, []).append(lane)
+                group.tries += 1
+                resting.setdefault(pause, []).append(group)
             else:
-                lane.settle(verdict)
-        for pause, lanes in resting.items():
-            asyncio.get_running_loop().call_later(pause, self._release, lanes)
+                group.settle(verdict)
+        for pause, groups in resting.items():
+            asyncio.get_running_loop().call_later(pause, self._release, groups)
 
-    def _release(self, lanes: Sequence[_Lane]) -> None:
-        for lane in lanes:
-            lane.is_held = False
+    def _release(self, groups: Sequence[_Group]) -> None:
+        for group in groups:
+            group.is_held = False
         self._send()
 
 

@@ -33,7 +33,7 @@ class StreamEventLog:
         """See `ports.EventLog`."""
         # The table passed in is a `records.table.Table`, known by shape only.
         whole = cast("records.Table", table)
-        group_of = {user_id: self._stream.lane(user_id) for user_id in {*whole.user_id}}
+        group_of = {user_id: self._stream.ordering_group(user_id) for user_id in {*whole.user_id}}
         groups: dict[str, list[int]] = {}
         for row, user_id in enumerate(whole.user_id):
             groups.setdefault(group_of[user_id], []).append(row)
