@@ -134,7 +134,7 @@ async def test_records_are_read_in_the_order_they_were_appended(stream: Stream) 
     assert len({position.shard for position in positions}) == 1
 
 
-async def test_a_key_keeps_its_lane_and_lanes_are_spread_over_the_shards(stream: Stream) -> None:
+async def test_a_key_keeps_its_group_and_groups_are_spread_over_the_shards(stream: Stream) -> None:
     groups = {f"user-{number}": stream.ordering_group(f"user-{number}") for number in range(200)}
     assert groups == {key: stream.ordering_group(key) for key in groups}
     positions = await stream.append([Entry(group, b"") for group in set(groups.values())])

@@ -24,7 +24,7 @@ def held(payload: bytes) -> list[event_pb2.Event]:
     return wire.decoded(event_table_pb2.StreamRecord.FromString(payload).table).events()
 
 
-async def test_a_lane_s_events_share_a_record_and_keep_their_order() -> None:
+async def test_an_ordering_group_s_events_share_a_record_and_keep_their_order() -> None:
     stream = MemoryStream(shard_count=1)
     (written,) = await append(stream, [event(str(number)) for number in range(50)])
     (record,) = (await stream.read("0", BEGINNING, 10, 1)).records

@@ -335,7 +335,7 @@ async def test_ids_that_are_remembered_while_their_slots_move_as_a_whole_are_all
     assert None not in await seen.find(told, NOW_US)
 
 
-async def test_a_lane_keeps_its_order_while_its_slot_moves(client: Cluster, cluster: StoreCluster) -> None:
+async def test_an_ordering_group_keeps_its_order_while_its_slot_moves(client: Cluster, cluster: StoreCluster) -> None:
     stream = RedisStream(client, "events", shard_count=1, max_waiting_bytes=1 << 30)
     slot = slot_of(stream._key("0"))
     for number in range(30):

@@ -69,7 +69,7 @@ class Chancy:
     seed=st.integers(0, 1 << 32),
     split_at=st.integers(0, 30),
 )
-def test_whatever_is_refused_or_lost_every_lane_stands_in_its_order(
+def test_whatever_is_refused_or_lost_every_group_stands_in_its_order(
     story: list[list[int]], seed: int, split_at: int
 ) -> None:
     async def tell() -> None:

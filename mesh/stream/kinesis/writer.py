@@ -113,7 +113,7 @@ class KinesisWriter:
 
     async def keep_lane_count(self, store: redis.Client) -> None:
         """See `mesh.stream.counts`; `store` keeps the count."""
-        await counts.keep(store, self._name, "\0group", len(self._groups))
+        await counts.keep(store, self._name, "lane", len(self._groups))
 
     async def ping(self) -> None:
         """Returns if the stream is there and answers; raises `Unavailable` if not."""
