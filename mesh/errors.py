@@ -45,6 +45,18 @@ class NotFound(MeshError):
     code = grpc.StatusCode.NOT_FOUND
 
 
+class Unauthenticated(MeshError):
+    """Nobody known sent the request: its key is missing or not valid."""
+
+    code = grpc.StatusCode.UNAUTHENTICATED
+
+
+class PermissionDenied(MeshError):
+    """Whoever sent the request may not."""
+
+    code = grpc.StatusCode.PERMISSION_DENIED
+
+
 class AlreadyExists(MeshError):
     """What was to be created exists."""
 
@@ -114,6 +126,8 @@ _KINDS: Final[dict[grpc.StatusCode, type[MeshError]]] = {
         NotFound,
         AlreadyExists,
         FailedPrecondition,
+        Unauthenticated,
+        PermissionDenied,
         ResourceExhausted,
         Unavailable,
         DeadlineExceeded,
