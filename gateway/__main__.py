@@ -4,6 +4,7 @@ import logging
 
 import uvloop
 
+from gateway.access.door import follow_keys
 from gateway.app import Application
 from gateway.core import bootstrap
 from gateway.peers import connect
@@ -24,11 +25,16 @@ _log = logging.getLogger("gateway")
 async def run(settings: Settings, tracing: Telemetry, tls: Tls | None) -> None:
     """Serves until the process is to end."""
     stop = stop_signal()
-    listener = listen(settings.address)
+    listener = listen(settings.address, is_key_required=settings.keys == "required")
     async with connect(settings, tracing, tls) as peers:
         core = bootstrap(settings, peers, tracing, stop)
         spare_collections()
-        async with in_background(watch_services(core), report_expiry(tls, tracing.metrics)):
+        background = (
+            watch_services(core),
+            follow_keys(core.door, peers.access, system_clock),
+            report_expiry(tls, tracing.metrics),
+        )
+        async with in_background(*background):
             await serve(Application(core, system_clock), listener, stop, settings)
     _log.info("drained")
 

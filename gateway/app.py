@@ -9,6 +9,8 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from gateway.access.credentials import key_text
+from gateway.access.permissions import NEEDS
 from gateway.contract.route import SWITCHING, Route
 from gateway.core import Core
 from gateway.http import asgi, cors, parameters, problems
@@ -20,6 +22,7 @@ from gateway.routes.router import Found, Router, allowed
 from gateway.routes.table import ROUTES
 from mesh.clock import Clock
 from mesh.errors import InvalidArgument, NotFound
+from mesh.keys import Scope as KeyScope
 from mesh.observability import registry, semconv, telemetry
 
 # Probed every few seconds; their traces would bury the others.
@@ -36,7 +39,6 @@ class Application:
         self._core = core
         self._clock = clock
         self._router = Router(ROUTES)
-        self._origins = cors.origins(core.settings.cors_origins)
         self._proxies = core.settings.proxies
         self._read_timeout = ReadTimeout(core.settings.body_seconds)
         self._tracer = core.telemetry.tracer
@@ -62,7 +64,7 @@ class Application:
             headers = (
                 (b"x-trace-id", request.trace_id.hex().encode()),
                 asgi.NOSNIFF,
-                *cors.headers(scope, self._origins),
+                *cors.headers(scope, self._core.door.origins),
                 *self._headers(answer),
             )
             try:
@@ -97,7 +99,8 @@ class Application:
         """The answer to a socket's message, which is a request with a trace of its own."""
         with self._span(semconv.SPAN_HEAR) as span:
             request = self._request(opened.scope, opened.receive, span)
-            request.parameters = opened.parameters
+            request.parameters, request.query = opened.parameters, opened.query
+            request.caller = self._core.door.admit(request, KeyScope.HELP)
             return await socket.respond(request, message)
 
     async def _answer(self, request: Request) -> tuple[str, Answer | Stream | Socket]:
@@ -119,7 +122,7 @@ class Application:
         route = _route(found, request.scope["method"])
         if route is None:
             methods = allowed(found.routes)
-            if self._origins and cors.is_preflight(request.scope):
+            if self._core.door.origins and cors.is_preflight(request.scope):
                 return cors.preflight(request.scope, methods)
             error = InvalidArgument("METHOD_NOT_ALLOWED", f"The path takes {', '.join(methods)}.")
             return problems.answer(error, request.trace_id, headers=((b"allow", ", ".join(methods).encode()),))
@@ -129,6 +132,8 @@ class Application:
         request.parameters = found.parameters
         if request.scope["query_string"] and not route.ignores_query:
             request.query = parameters.query(request.scope, [parameter.name for parameter in route.query])
+        if not (route.may_have_key_in_body and self._core.door.is_key_required and not key_text(request.scope)):
+            request.caller = self._core.door.admit(request, NEEDS[route.method, route.path])
         if route.is_always_served:
             return await route.serve(self._core, request)
         self._core.admission.enter(request.address)

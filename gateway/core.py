@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Final
 
 from gateway.accepting.coalescer import Coalescer
+from gateway.access.door import Door
 from gateway.http.admission import MIN_ADDRESS_BYTES, AdmissionControl, OpenStreams
 from gateway.http.shares import Shares, share
 from gateway.metrics import count_events
@@ -47,6 +48,7 @@ class Core:
     admission: AdmissionControl
     startup: Startup
     streams: OpenStreams
+    door: Door
 
 
 def bootstrap(settings: Settings, peers: Peers, telemetry: Telemetry, closing: asyncio.Event) -> Core:
@@ -59,4 +61,9 @@ def bootstrap(settings: Settings, peers: Peers, telemetry: Telemetry, closing: a
     streams = OpenStreams(settings.stream_count, share(settings.stream_count, percent), settings.user_stream_count)
     count_events(telemetry.metrics, 0, 0, 0)
     telemetry.metrics.set_gauge(registry.STREAMS, 0)
-    return Core(settings, peers, coalescer, telemetry, closing, admission, Startup(peers.health), streams)
+    door = Door(
+        is_key_required=settings.keys == "required",
+        is_host_checked=settings.is_local and not settings.trusted_proxies,
+        cors_origins=settings.cors_origins,
+    )
+    return Core(settings, peers, coalescer, telemetry, closing, admission, Startup(peers.health), streams, door)

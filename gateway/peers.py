@@ -1,4 +1,4 @@
-"""The five services behind the gateway, as typed stubs over the mesh's channels."""
+"""The services behind the gateway, as typed stubs over the mesh's channels."""
 
 import asyncio
 import contextlib
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from journeymesh.access.v1.access_pb2_grpc import AccessServiceStub
 from journeymesh.features.v1.features_pb2_grpc import FeaturesServiceStub
 from journeymesh.ingest.v1 import ingest_pb2
 from journeymesh.ingest.v1.ingest_pb2_grpc import IngestServiceStub
@@ -22,13 +23,14 @@ from mesh.rpc import channel
 from mesh.rpc.tls import Tls
 
 if TYPE_CHECKING:  # these names exist in the stubs only
+    from journeymesh.access.v1.access_pb2_grpc import AccessServiceAsyncStub
     from journeymesh.features.v1.features_pb2_grpc import FeaturesServiceAsyncStub
     from journeymesh.ingest.v1.ingest_pb2_grpc import IngestServiceAsyncStub
     from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceAsyncStub
     from journeymesh.scoring.v1.scoring_pb2_grpc import ScoringServiceAsyncStub
     from journeymesh.video.v1.video_pb2_grpc import VideoServiceAsyncStub
 
-_SERVICES: Final = ("ingest", "features", "scoring", "video", "intervention")
+_SERVICES: Final = ("access", "ingest", "features", "scoring", "video", "intervention")
 """The services, named as the settings name their addresses."""
 _HEALTH_SECONDS: Final = 1.0
 
@@ -40,6 +42,7 @@ Accept = Callable[[bytes], Awaitable[ingest_pb2.AcceptEventsResponse]]
 class Peers:
     """The services; `accept` is ingest's AcceptEvents for a serialized request."""
 
+    access: "AccessServiceAsyncStub"
     ingest: "IngestServiceAsyncStub"
     features: "FeaturesServiceAsyncStub"
     scoring: "ScoringServiceAsyncStub"
@@ -73,6 +76,7 @@ def over(channels: Mapping[str, grpc.aio.Channel]) -> Peers:
         response_deserializer=ingest_pb2.AcceptEventsResponse.FromString,
     )
     return Peers(
+        access=AccessServiceStub(channels["access"]),
         ingest=IngestServiceStub(channels["ingest"]),
         features=FeaturesServiceStub(channels["features"]),
         scoring=ScoringServiceStub(channels["scoring"]),

@@ -40,8 +40,8 @@ class _Server(uvicorn.Server):
         yield
 
 
-def listen(address: str) -> socket.socket:
-    """A socket that listens on `host:port`; exits with one sentence if that fails."""
+def listen(address: str, *, is_key_required: bool = False) -> socket.socket:
+    """A socket that listens on `host:port`; exits with one sentence if it fails or lets strangers in without a key."""
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
     try:
@@ -61,7 +61,13 @@ def listen(address: str) -> socket.socket:
     except OSError as error:
         sys.exit(f"journeymesh: cannot listen on {address}: {error.strerror}; end what does, or set another address.")
     if not is_loopback(where[0]):
-        _log.warning("listening on %s for everyone who can reach it: the gateway asks for no key yet", address)
+        if not is_key_required:
+            listener.close()
+            sys.exit(
+                f"journeymesh: {address} can be reached from other machines, and requests need no key. "
+                "Set JOURNEYMESH_KEYS=required, or listen on 127.0.0.1."
+            )
+        _log.warning("listening on %s without TLS: let a proxy that terminates TLS stand in front", address)
     return listener
 
 

@@ -20,12 +20,17 @@ from gateway.formats.schema import enum_names
 from gateway.http.asgi import Request
 from gateway.http.problems import Rejected
 from gateway.metrics import count_events
-from mesh.errors import InvalidArgument, MeshError, ResourceExhausted
+from mesh.errors import InvalidArgument, MeshError, PermissionDenied, ResourceExhausted, Unauthenticated
 
 _ACCEPTED: Final = ingest_pb2.VERDICT_ACCEPTED
 _DUPLICATE: Final = ingest_pb2.VERDICT_DUPLICATE
 _REASONS: Final = enum_names(error_reason_pb2.ErrorReason.DESCRIPTOR)
 _RETRY_SECONDS: Final = 1.0
+_KINDS: Final[dict[str, type[MeshError]]] = {
+    "NOT_PERMITTED": PermissionDenied,
+    "USER_PROOF_REQUIRED": Unauthenticated,
+    "USER_PROOF_INVALID": Unauthenticated,
+}
 _LISTED_ALWAYS: Final = 100
 _BYTES_PER_LISTED: Final = 256
 # Together with those kept in bulk, at most 17 for 512 KiB, that is below the 1,000 that ingest takes per request.
@@ -122,7 +127,9 @@ async def accept(
     def warn(member: str, detail: str) -> None:
         cleaned.append((index, member, detail))
 
-    sink = native.EventSink(rows.add, stamp, event_ids(request.received_us).__next__, warn)
+    sink = native.EventSink(
+        request.caller.guarded(rows.add, warn), stamp, event_ids(request.received_us).__next__, warn
+    )
     for index, raw in enumerate(raws):
         try:
             ids.append(reader.read(raw, sink))
@@ -131,6 +138,9 @@ async def accept(
             known_id = failed.keep(raw, error) or None
             ids.append(known_id)
             rejected.append(Rejected(index, known_id, error.reason, error.detail))
+        except (PermissionDenied, Unauthenticated) as error:  # not kept: whoever sent it may not
+            ids.append(salvage_ids(raw)[0] or None)
+            rejected.append(Rejected(index, ids[-1], error.reason, error.detail))
     failed.close()
     sent = Submission(rows, sum(len(raws[index]) for index in readable), others)
     verdicts = await coalescer.accept(sent, (request.trace_id, request.span_id), request.address)
@@ -154,7 +164,8 @@ def refusal_of(tracked: Tracked) -> MeshError | None:
     for one in tracked.rejected:
         if one.reason == "RATE_LIMITED":
             return ResourceExhausted(one.reason, one.detail, _RETRY_SECONDS)
-    return InvalidArgument(tracked.rejected[0].reason, tracked.rejected[0].detail)
+    first = tracked.rejected[0]
+    return _KINDS.get(first.reason, InvalidArgument)(first.reason, first.detail)
 
 
 def reason_name(reason: int) -> str:

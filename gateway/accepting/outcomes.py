@@ -31,11 +31,13 @@ async def report(
     """Accepts the outcome of an intervention as an event like any other; repeating it has no effect.
 
     Raises:
-        MeshError: it is no outcome; the intervention does not exist or has ended; the event was not accepted.
+        MeshError: it is no outcome; the intervention does not exist or has ended; the caller may not act for its user;
+            the event was not accepted.
     """
     if outcome not in OUTCOMES:
         raise InvalidArgument("VALUE_OUT_OF_RANGE", f"`outcome` must be one of {', '.join(OUTCOMES)}.")
     found = await peers.intervention.GetIntervention(intervention_pb2.GetInterventionRequest(id=intervention_id))
+    request.caller.require_user(found.user_id)
     known = _OUTCOME_WORDS.get(found.outcome)
     is_answered = found.is_ended or known == "accepted"
     is_conversion = (known, outcome) == ("accepted", "converted")

@@ -7,15 +7,38 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway.access.permissions import NEEDS
 from gateway.contract import shapes
 from gateway.contract.route import NOTHING, Route
 from gateway.http import asgi, problems
+from mesh.keys import Scope
 
 PATH_PARAMETER: Final = re.compile(r"\{(\w+)\}")
 
 # The reasons any route may answer with; the second only under admission control.
 _ALWAYS: Final = ("INVALID_PARAMETER", "INTERNAL")
 _WHERE_BOUND: Final = ("BUFFER_FULL", "ADDRESS_BUSY")
+
+_OF_HOSTS: Final = ("HOST_NOT_ALLOWED",)
+_OF_KEYS: Final = (
+    "KEY_REQUIRED",
+    "KEY_UNKNOWN",
+    "KEY_EXPIRED",
+    "KEY_ROTATED",
+    "KEY_REVOKED",
+    "ORIGIN_NOT_ALLOWED",
+    "NOT_PERMITTED",
+    "USER_PROOF_INVALID",
+)
+_OF_USERS: Final = ("USER_PROOF_REQUIRED",)
+_SECURITY: Final = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "A key, such as `jm_sk_…`."},
+    "basic": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "A key as the user name, as Segment's clients send it.",
+    },
+}
 
 _HEADERS: Final = {
     "X-Trace-Id": {
@@ -38,7 +61,7 @@ def document(routes: Sequence[Route]) -> bytes:
             "openapi": "3.1.0",
             "info": {"title": "Journeymesh", "version": "1", "description": about},
             "paths": paths,
-            "components": {"schemas": components},
+            "components": {"schemas": components, "securitySchemes": _SECURITY},
         }
     )
 
@@ -57,6 +80,7 @@ def _operation(route: Route, components: shapes.Schema) -> shapes.Schema:
     operation: dict[str, Any] = {
         "operationId": name.strip("_"),
         "summary": route.summary,
+        "security": _security(route),
         "parameters": _parameters(route),
         "responses": {
             str(route.status): succeeds,
@@ -68,6 +92,12 @@ def _operation(route: Route, components: shapes.Schema) -> shapes.Schema:
         taken = {name: {"schema": shapes.of(shape, components)} for name, shape in bodies.items()}
         operation["requestBody"] = {"required": route.needs_body, "content": taken}
     return operation
+
+
+def _security(route: Route) -> list[dict[str, list[str]]]:
+    """How a caller shows who it is; nothing is one way, as a gateway may ask for no keys."""
+    needs = NEEDS[route.method, route.path]
+    return [{}] if needs is None else [{}, {"bearer": [str(needs)]}, {"basic": [str(needs)]}]
 
 
 def _parameters(route: Route) -> list[shapes.Schema]:
@@ -85,6 +115,8 @@ def _parameters(route: Route) -> list[shapes.Schema]:
 def _problems(route: Route) -> shapes.Schema:
     by_status: dict[int, list[str]] = defaultdict(list)
     always = _ALWAYS if route.is_always_served else (*_ALWAYS, *_WHERE_BOUND)
+    needs = NEEDS[route.method, route.path]
+    always = (*always, *_OF_HOSTS, *(_OF_KEYS if needs else ()), *(_OF_USERS if needs is Scope.HELP else ()))
     for reason in dict.fromkeys((*always, *route.reasons)):
         meaning, statuses = problems.REASONS[reason]
         for status in statuses:

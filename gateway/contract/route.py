@@ -59,5 +59,7 @@ class Route(NamedTuple):
     is_always_served: bool = False
     # Beacons and published clients add parameters of their own, which are ignored.
     ignores_query: bool = False
+    # Segment's browser client sends its key in the body only; the route itself admits the caller then.
+    may_have_key_in_body: bool = False
     # Content types besides JSON, and what bodies of them consist of.
     other_bodies: Mapping[str, Shape] = MappingProxyType({})

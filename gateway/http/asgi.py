@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from gateway.http.admission import MAX_BODY_BYTES, AdmissionControl
+from gateway.http.caller import NOBODY, Caller
 from gateway.http.exchange import KEY, Exchange
 from gateway.http.slow_clients import ReadTimeout
 from mesh.errors import DeadlineExceeded, InvalidArgument
@@ -84,6 +85,7 @@ class Request:
     The span id is empty if the trace is not recorded. `address` is whom limits count it for. `has_more` says whether
     more of the body may follow, `sent_bytes` how much of it came, `held_bytes` how much of it and of its answer
     `admission` holds, and `is_unpacked` whether it came compressed.
+    `caller` is who sends it, once that is known.
     """
 
     scope: Scope
@@ -100,6 +102,7 @@ class Request:
     sent_bytes: int = 0
     held_bytes: int = 0
     is_unpacked: bool = False
+    caller: Caller = NOBODY
 
     @property
     def exchange(self) -> Exchange | None:

@@ -5,6 +5,7 @@ The parser itself refuses folded fields, control characters, bare line feeds and
 
 import base64
 import binascii
+import ipaddress
 import re
 from collections.abc import MutableSequence, Sequence
 from typing import Final, NamedTuple
@@ -60,6 +61,18 @@ def is_host(written: bytes) -> bool:
     """Whether this is a host, with or without a port."""
     match = _HOST.fullmatch(written) if len(written) <= _HOST_BYTES else None
     return match is not None and int(match["port"] or b"0") <= _HIGHEST_PORT
+
+
+def is_local_host(written: str) -> bool:
+    """Whether this host, with or without a port, names the machine itself."""
+    match = _HOST.fullmatch(written.encode("latin-1"))
+    if match is None:
+        return False
+    name = written.removesuffix(f":{match['port'].decode()}") if match["port"] else written
+    try:
+        return ipaddress.ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return f".{name.lower().removesuffix('.')}".endswith(".localhost")
 
 
 def without_upgrade(fields: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

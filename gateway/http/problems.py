@@ -16,12 +16,15 @@ CONTENT_TYPE: Final = "application/problem+json"
 _STATUS_OF_REASON: Final = {
     "PATH_NOT_FOUND": 404,
     "METHOD_NOT_ALLOWED": 405,
+    "HOST_NOT_ALLOWED": 421,
     "REQUEST_TOO_LARGE": 413,
     "UNSUPPORTED_CONTENT_TYPE": 415,
 }
 
 _STATUS_OF_CODE: Final = {
     grpc.StatusCode.INVALID_ARGUMENT: 400,
+    grpc.StatusCode.UNAUTHENTICATED: 401,
+    grpc.StatusCode.PERMISSION_DENIED: 403,
     grpc.StatusCode.NOT_FOUND: 404,
     grpc.StatusCode.ALREADY_EXISTS: 409,
     grpc.StatusCode.FAILED_PRECONDITION: 409,
@@ -31,6 +34,7 @@ _STATUS_OF_CODE: Final = {
 }
 
 RETRY_STATUSES: Final = (429, 503)
+UNAUTHENTICATED_STATUS: Final = 401
 CONNECTION_CLOSE: Final = (b"connection", b"close")
 _RETRY_SECONDS: Final = 1.0
 
@@ -94,6 +98,20 @@ REASONS: Final[Mapping[str, Reason]] = {
         "As many streams are open as may be: 503; of one address or user: 429. Poll, or try again later.", (429, 503)
     ),
     "ADDRESS_BUSY": Reason("One address has as much under way as one may. Try again after the time given.", (429,)),
+    "KEY_REQUIRED": Reason("The mesh wants a key and the request has none.", (401,)),
+    "KEY_UNKNOWN": Reason("What was sent as a key is none, or no key that is known.", (401,)),
+    "KEY_EXPIRED": Reason("The key was valid until a time that has passed.", (401,)),
+    "KEY_ROTATED": Reason("The key was replaced, and its grace period has passed. Use its successor.", (401,)),
+    "KEY_REVOKED": Reason("The key was revoked.", (401,)),
+    "ORIGIN_NOT_ALLOWED": Reason("The key may not be used by pages of this origin.", (403,)),
+    "NOT_PERMITTED": Reason("The key does not allow this.", (403,)),
+    "USER_PROOF_REQUIRED": Reason("A public key needs a token that proves who the user is.", (401,)),
+    "USER_PROOF_INVALID": Reason(
+        "The token that should prove who the user is proves nothing, has expired, or is about another user.", (401,)
+    ),
+    "HOST_NOT_ALLOWED": Reason(
+        "Without keys the gateway serves its own machine only, by a name such as `localhost`.", (421,)
+    ),
     "MALFORMED_REQUEST": Reason("What came is no request of HTTP/1.1. The connection is closed.", (400, 426, 505)),
 }
 
@@ -168,6 +186,8 @@ def answer(
     if body.status in RETRY_STATUSES:
         seconds = error.retry_after_seconds or _RETRY_SECONDS
         headers = (*headers, (b"retry-after", b"%d" % max(1, round(seconds))))
+    if body.status == UNAUTHENTICATED_STATUS:
+        headers = (*headers, (b"www-authenticate", b"Bearer"))
     if body.reason == "REQUEST_TOO_LARGE" or isinstance(error, BodyTooSlow):
         # The unread rest of the body must not be mistaken for the next request.
         headers = (*headers, CONNECTION_CLOSE)

@@ -16,6 +16,9 @@ _LARGE_BYTES: Final = 32 * 1024
 _DISCARDED_BYTES: Final = 16 * 1024 * 1024
 _DISCARDING_SECONDS: Final = 2.0
 
+PROTOCOL: Final = "journeymesh"
+"""The subprotocol with which a socket is accepted, if the client offers it."""
+
 Respond = Callable[[str | bytes], Awaitable[bytes]]
 
 
@@ -68,7 +71,7 @@ async def send_socket(answer: Socket, headers: Headers, request: Request, send: 
     A message is read only once the one before it is answered; frames go on being sent meanwhile.
     """
     await request.receive()  # the handshake
-    sending = asyncio.ensure_future(_send_frames(answer, headers, send))
+    sending = asyncio.ensure_future(_send_frames(answer, headers, request, send))
     listening = asyncio.ensure_future(request.receive())
     try:
         while True:
@@ -106,8 +109,10 @@ async def _client_left(receive: Receive) -> None:
         pass
 
 
-async def _send_frames(answer: Socket, headers: Headers, send: Send) -> None:
-    await send({"type": "websocket.accept", "headers": headers})
+async def _send_frames(answer: Socket, headers: Headers, request: Request, send: Send) -> None:
+    offered = request.scope.get("subprotocols") or ()
+    chosen = PROTOCOL if PROTOCOL in offered else None  # those with a key are never sent back
+    await send({"type": "websocket.accept", "headers": headers, "subprotocol": chosen})
     async for frame in answer.frames:
         await _send_frame(frame, send)
 

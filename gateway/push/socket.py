@@ -54,10 +54,11 @@ async def connect(core: Core, request: Request) -> Socket:
 
     Raises:
         InvalidArgument: the page is of an origin that may not connect.
-        MeshError: too many streams are open, or the service refused.
+        MeshError: the caller may not act for this user; too many streams are open; the service refused.
     """
-    if not cors.may_connect(request.scope, cors.origins(core.settings.cors_origins)):
+    if not cors.may_connect(request.scope, core.door.origins):
         raise InvalidArgument("INVALID_PARAMETER", "Pages of this origin may not connect.")
+    request.caller.require_user(request.parameters["userId"])
     watched = await watch(core, request.parameters["userId"], request.address, request.query.get("cursor", ""))
     return Socket(_frames(watched), functools.partial(_respond, core), watched.close)
 

@@ -27,8 +27,9 @@ async def stream(core: Core, request: Request) -> Stream:
     """Streams what waits for a user, and every change of it, until the client leaves or the process ends.
 
     Raises:
-        MeshError: too many streams are open, or the service refused.
+        MeshError: the caller may not act for this user; too many streams are open; the service refused.
     """
+    request.caller.require_user(request.parameters["userId"])
     cursor = request.header(b"last-event-id") or request.query.get("lastEventId", "")
     watched = await watch(core, request.parameters["userId"], request.address, cursor)
     return Stream(_frames(watched), "text/event-stream", _HEADERS, watched.close)

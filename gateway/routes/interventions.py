@@ -7,6 +7,7 @@ import msgspec
 from journeymesh.intervention.v1 import intervention_pb2
 
 from gateway.accepting.outcomes import report
+from gateway.access.proof import TICKET_SECONDS
 from gateway.core import Core
 from gateway.formats.json.refusal import decoded
 from gateway.formats.rendering import render
@@ -24,10 +25,25 @@ class OutcomeReport(msgspec.Struct, forbid_unknown_fields=True):
     outcome: Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(OUTCOMES)})]
 
 
+class Ticket(msgspec.Struct, rename="camel"):
+    """What opens one user's stream, and for how long."""
+
+    ticket: str
+    expires_in_seconds: int
+
+
 async def pending(core: Core, request: Request) -> Answer:
     """What waits for a user."""
+    request.caller.require_user(request.parameters["userId"])
     asked = intervention_pb2.GetPendingInterventionRequest(user_id=request.parameters["userId"])
     return json(render(await core.peers.intervention.GetPendingIntervention(asked)))
+
+
+async def ticket(core: Core, request: Request) -> Answer:
+    """A ticket with which a page opens the user's stream without headers."""
+    user_id = request.parameters["userId"]
+    request.caller.require_user(user_id)
+    return json(Ticket(core.door.new_ticket(request, user_id), TICKET_SECONDS))
 
 
 async def intervention(core: Core, request: Request) -> Answer:

@@ -1,7 +1,7 @@
 """Routes of the published Segment clients: their calls, and the settings they read before their first one.
 
-The write key is ignored, wherever it appears. As with Segment, exceeding a limit is answered with 400, and bodies may
-be declared as text, which browsers send to other origins without a preflight.
+The write key is a key of this gateway, if it asks for one; browsers send it in the body. As with Segment, exceeding a
+limit is answered with 400, and bodies may be declared as text, which browsers send anywhere without a preflight.
 """
 
 from typing import Any, Final
@@ -11,17 +11,27 @@ import msgspec
 from gateway.accepting.acceptance import Tracked, Warned, accept, refusal_of
 from gateway.contract.route import Serve
 from gateway.core import Core
+from gateway.formats.json.refusal import DECODE_ERRORS
 from gateway.formats.json.splicing import with_members
 from gateway.formats.segment import batch
 from gateway.formats.segment.batch import Cut
 from gateway.formats.segment.reader import Reader
 from gateway.http import problems
 from gateway.http.asgi import Answer, Request, Scope, header, json
+from gateway.http.caller import NOBODY
 from gateway.http.heads import is_host
 from gateway.http.problems import Rejected
 from mesh.errors import InvalidArgument
+from mesh.keys import Scope as KeyScope
 
 _SCHEMES: Final = ("http", "https")
+
+
+class _Keyed(msgspec.Struct, rename="camel"):
+    write_key: str = ""
+
+
+_decode_write_key: Final = msgspec.json.Decoder(_Keyed).decode
 
 _ENABLED: Final = {"__default": {"enabled": True, "integrations": {}}}
 
@@ -63,7 +73,7 @@ def one(kind: str) -> Serve:
 
     async def take(core: Core, request: Request) -> Answer:
         try:
-            body = await request.lenient_body()
+            body = await _admitted_body(core, request)
         except InvalidArgument as error:
             return _refused(error, request)
         # The last member of a name counts, so the body cannot override the path.
@@ -75,7 +85,7 @@ def one(kind: str) -> Serve:
 async def many(core: Core, request: Request) -> Answer:
     """Accepts a batch of messages."""
     try:
-        cut = batch.split(await request.lenient_body())
+        cut = batch.split(await _admitted_body(core, request))
         request.require_plausible_count(len(cut.messages))
     except InvalidArgument as error:
         return _refused(error, request)
@@ -120,6 +130,26 @@ async def _accepted(core: Core, request: Request, cut: Cut) -> Answer:
     if error is not None:
         return problems.answer(error, request.trace_id, rejected=tracked.rejected)
     return json(Taken(True, *msgspec.structs.astuple(tracked)))
+
+
+async def _admitted_body(core: Core, request: Request) -> bytes:
+    """The body of a request whose caller may send events; the key is in the body if it is not in the head.
+
+    Raises:
+        MeshError: as `Request.lenient_body` and `Door.admit`.
+    """
+    body = await request.lenient_body()
+    if request.caller is NOBODY:
+        request.caller = core.door.admit_with(request, _write_key(body), KeyScope.WRITE_EVENTS)
+    return body
+
+
+def _write_key(body: bytes) -> str:
+    """The write key in a body; empty if there is none."""
+    try:
+        return _decode_write_key(body).write_key
+    except DECODE_ERRORS:
+        return ""
 
 
 def _refused(error: InvalidArgument, request: Request) -> Answer:

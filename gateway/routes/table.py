@@ -86,6 +86,7 @@ def _message_route(kind: str, path: str, summary: str) -> Route:
         body=segment_shapes.MessageShape(kind),
         example=_MESSAGE_EXAMPLES[kind],
         ignores_query=True,
+        may_have_key_in_body=True,
     )
 
 
@@ -105,6 +106,7 @@ _SEGMENT_ROUTES: Final = (
             body=segment_shapes.batch,
             example='{"batch":[{"type":"page","userId":"demo-user","name":"Calculator"}]}',
             ignores_query=True,
+            may_have_key_in_body=path != "/v1/import",
         )
         for path, summary in _BATCH_PATHS.items()
     ),
@@ -249,7 +251,18 @@ ROUTES: Final = (
         sse.stream,
         "text/event-stream",
         reasons=("TOO_MANY_STREAMS", *_CALLS_REASONS),
-        query=(text("lastEventId", _SEEN_LAST, pattern=CURSOR),),
+        query=(
+            text("lastEventId", _SEEN_LAST, pattern=CURSOR),
+            text("ticket", "What a page got from `ticket`, as it can set no headers; only if keys are required."),
+        ),
+    ),
+    _post(
+        "/api/interventions/{userId}/ticket",
+        "A ticket that opens the user's stream for a minute: an `EventSource` cannot send a key.",
+        interventions.ticket,
+        interventions.Ticket,
+        reasons=("NOT_PERMITTED",),
+        ignores_query=True,
     ),
     _get(
         "/api/interventions/{userId}/socket",

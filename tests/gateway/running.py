@@ -43,14 +43,18 @@ class Gateway:
 async def running(
     traced: telemetry.Telemetry | None = None, services: Services | None = None, **members: Any
 ) -> AsyncIterator[Gateway]:
-    """A gateway called without a network; the services are called over one."""
+    """A gateway called without a network; the services are called over one.
+
+    Unless `members` say otherwise, it stands behind a proxy that is not there, and so takes any `Host`.
+    """
+    members = {"trusted_proxies": "192.0.2.1"} | members
     services, tracing = services or Services(), traced or telemetry.off("gateway")
     async with serving(services.register, observed_by=tracing) as channel:
-        names = ("ingest", "features", "scoring", "video", "intervention")
+        names = ("access", "ingest", "features", "scoring", "video", "intervention")
         core = bootstrap(Settings(**members), peers.over(dict.fromkeys(names, channel)), tracing, asyncio.Event())
         application = Application(core, lambda: NOW_US)
         transport = httpx.ASGITransport(application, raise_app_exceptions=True)
-        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             yield Gateway(services, core, application, client)
 
 

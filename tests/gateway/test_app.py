@@ -101,7 +101,15 @@ def test_each_kind_of_error_has_its_status(kind: type[errors.MeshError], status:
 
 def test_every_reason_a_client_can_see_is_explained() -> None:
     names = {name.removeprefix("ERROR_REASON_") for name in error_reason_pb2.ErrorReason.keys()}  # noqa: SIM118 - a wrapper
-    assert set(problems.REASONS) == names - {"UNSPECIFIED", "POSITION_STALE", "LEASE_LOST", "MALFORMED_MESSAGE"}
+    assert set(problems.REASONS) == names - {
+        "UNSPECIFIED",
+        "POSITION_STALE",
+        "LEASE_LOST",
+        "MALFORMED_MESSAGE",
+        "KEY_NOT_FOUND",
+        "KEY_ENDED",
+        "TOO_MANY_KEYS",
+    }
 
 
 async def test_a_request_without_a_trace_gets_one(gateway: Gateway) -> None:

@@ -72,7 +72,7 @@ async def test_services_that_do_not_serve_are_told(gateway: Gateway) -> None:
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(operation.watch_services(gateway.core), 1.0)
     told = gateway.core.telemetry.metrics.render().decode()
-    assert told.count("journeymesh_dependency_up{") == 5
+    assert told.count("journeymesh_dependency_up{") == 6
     assert 'journeymesh_dependency_up{dependency="video"} 1.0' in told
 
 

@@ -50,7 +50,7 @@ def test_it_serves_without_services_and_drains_when_told() -> None:
         event = {"userId": "ada", "eventType": "session_start"}
         refused = httpx.post(f"{url}/api/events/track", json=event, timeout=20)
         assert (refused.status_code, refused.json()["reason"]) == (503, "DEPENDENCY_UNAVAILABLE")
-        assert httpx.get(f"{url}/readyz", timeout=20).json()["services"][0] == "ingest"
+        assert httpx.get(f"{url}/readyz", timeout=20).json()["services"][:2] == ["access", "ingest"]
         started.send_signal(signal.SIGTERM)
         _, said = started.communicate(timeout=10)
     assert started.returncode == 0
@@ -119,13 +119,25 @@ def test_an_address_that_is_none_is_told_in_one_sentence(address: str) -> None:
         serving.listen(address)
 
 
-@pytest.mark.parametrize(
-    ("address", "warns"), [("0.0.0.0:0", True), (":0", True), ("127.0.0.1:0", False), ("[::1]:0", False)]
-)
-def test_listening_for_everyone_is_warned_of(address: str, warns: bool, caplog: pytest.LogCaptureFixture) -> None:  # noqa: FBT001 - a parameter
-    with serving.listen(address) as listener:
+@pytest.mark.parametrize("address", ["0.0.0.0:0", ":0", "[::]:0"])
+def test_other_machines_are_served_only_if_a_key_is_required(address: str, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(SystemExit, match="requests need no key. Set JOURNEYMESH_KEYS=required, or listen on 127.0.0.1"):
+        serving.listen(address)
+    with serving.listen(address, is_key_required=True) as listener:
         assert listener.getsockname()[1] > 0
-    assert any("asks for no key" in record.message for record in caplog.records) == warns
+    assert any("without TLS" in record.message for record in caplog.records)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:0", "[::1]:0"])
+@pytest.mark.parametrize("is_key_required", [False, True])
+def test_on_this_machine_keys_are_a_choice(
+    address: str,
+    is_key_required: bool,  # noqa: FBT001 - a parameter
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with serving.listen(address, is_key_required=is_key_required) as listener:
+        assert listener.getsockname()[1] > 0
+    assert not caplog.records
 
 
 @pytest.mark.parametrize(

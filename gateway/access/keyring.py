@@ -1,0 +1,97 @@
+"""The keyring: every key that a gateway has to know, as the access service reported it."""
+
+import hmac
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from journeymesh.access.v1 import access_pb2
+
+from gateway.formats.schema import EVENT_TYPES
+from mesh import keys
+from mesh.errors import Unauthenticated
+from mesh.keys import Kind, Scope
+
+_KINDS: Final = {
+    access_pb2.KEY_KIND_PUBLIC: Kind.PUBLIC,
+    access_pb2.KEY_KIND_SECRET: Kind.SECRET,
+    access_pb2.KEY_KIND_ADMIN: Kind.ADMIN,
+}
+_ENDED: Final[dict[int, tuple[str, str]]] = {
+    access_pb2.KEY_STATE_ROTATED: ("KEY_ROTATED", "The key was replaced. Use its successor."),
+    access_pb2.KEY_STATE_REVOKED: ("KEY_REVOKED", "The key was revoked."),
+}
+_EXPIRED: Final = ("KEY_EXPIRED", "The key was valid until a time that has passed.")
+_SCOPES: Final = {str(scope): scope for scope in Scope}
+
+
+class KnownKey(NamedTuple):
+    """A key as it is checked. `ends_us` is 0 if it never ends; no origins or event types means any."""
+
+    key_id: str
+    kind: Kind
+    text_hash: bytes
+    scopes: frozenset[Scope]
+    origins: tuple[str, ...]
+    event_types: frozenset[int]
+    ends_us: int
+    ended_as: int
+    identity_secret: str
+
+    def __repr__(self) -> str:
+        """Names the key, and nothing that is secret."""
+        return f"KnownKey({self.key_id!r})"
+
+
+class Keyring(NamedTuple):
+    """The keys by their ids, and the revision by which the access service knows them."""
+
+    revision: str
+    known: Mapping[str, KnownKey]
+
+    def find(self, text: str, now_us: int) -> KnownKey:
+        """The valid key with this text.
+
+        Raises:
+            Unauthenticated: `KEY_UNKNOWN`, the text is none or no known one; `KEY_EXPIRED`, `KEY_ROTATED`,
+                `KEY_REVOKED`, the key has ended.
+        """
+        presented = keys.presented(text)
+        if presented is None:
+            raise Unauthenticated("KEY_UNKNOWN", "What was sent as a key is none; a letter may be missing.")
+        found = self.known.get(presented.key_id)
+        if found is None or not hmac.compare_digest(found.text_hash, presented.text_hash):
+            raise Unauthenticated("KEY_UNKNOWN", "The key is not known.")
+        if found.ends_us and found.ends_us <= now_us:
+            raise Unauthenticated(*_ENDED.get(found.ended_as, _EXPIRED))
+        return found
+
+    def origins(self, now_us: int) -> Sequence[str]:
+        """The origins of all valid keys."""
+        return sorted(
+            {origin for key in self.known.values() if not 0 < key.ends_us <= now_us for origin in key.origins}
+        )
+
+
+def keyring_of(response: access_pb2.GetKeyringResponse) -> Keyring:
+    """The keyring that the access service reported.
+
+    Kinds, scopes and event types that only a newer service knows allow nothing here.
+    """
+    entries = [entry for entry in response.entries if entry.kind in _KINDS]
+    return Keyring(response.revision, {entry.key_id: _known_key(entry) for entry in entries})
+
+
+def _known_key(entry: access_pb2.KeyringEntry) -> KnownKey:
+    rights = entry.rights
+    return KnownKey(
+        entry.key_id,
+        _KINDS[entry.kind],
+        entry.text_hash,
+        frozenset(_SCOPES[scope] for scope in rights.scopes if scope in _SCOPES),
+        tuple(rights.origins),
+        # A type that is not known here becomes 0, which no event has.
+        frozenset(EVENT_TYPES.get(word, 0) for word in rights.event_types),
+        entry.ends_us,
+        entry.ended_as,
+        entry.identity_secret,
+    )

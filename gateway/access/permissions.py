@@ -1,0 +1,66 @@
+"""What each route needs: the table that decides who may call it. A route without a row cannot be served."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from gateway.formats.segment.message import TYPES
+from mesh.keys import Scope
+
+OPEN: Final = None
+"""Needs no key."""
+
+_SEGMENT_PATHS: Final = (
+    *(f"/v1/{kind}" for kind in TYPES),
+    *(f"/v1/{kind[0]}" for kind in TYPES),
+    "/v1/batch",
+    "/v1/b",
+)
+
+NEEDS: Final[Mapping[tuple[str, str], Scope | None]] = MappingProxyType(
+    {
+        ("POST", "/api/events/track"): Scope.WRITE_EVENTS,
+        **{("POST", path): Scope.WRITE_EVENTS for path in _SEGMENT_PATHS},
+        # Events of the past come from servers.
+        ("POST", "/v1/import"): Scope.WRITE_FACTS,
+        # A client's own counts, which are discarded; and settings that name nothing but this gateway.
+        ("POST", "/v1/m"): OPEN,
+        ("GET", "/v1/projects/{writeKey}/settings"): OPEN,
+        ("GET", "/api/interventions/{userId}/pending"): Scope.HELP,
+        ("GET", "/api/interventions/{userId}/stream"): Scope.HELP,
+        ("GET", "/api/interventions/{userId}/socket"): Scope.HELP,
+        ("POST", "/api/interventions/{userId}/ticket"): Scope.HELP,
+        ("POST", "/api/interventions/{id}/outcome"): Scope.HELP,
+        ("GET", "/api/interventions/{id}"): Scope.READ_PEOPLE,
+        ("GET", "/api/events/{eventId}"): Scope.READ_PEOPLE,
+        ("GET", "/api/users/{userId}"): Scope.READ_PEOPLE,
+        ("GET", "/api/users/{userId}/events"): Scope.READ_PEOPLE,
+        ("GET", "/api/users/{userId}/features"): Scope.READ_PEOPLE,
+        ("GET", "/api/users/{userId}/profile"): Scope.READ_PEOPLE,
+        ("GET", "/api/users/{userId}/risk"): Scope.READ_PEOPLE,
+        ("GET", "/api/users/{userId}/videos"): Scope.READ_PEOPLE,
+        ("GET", "/api/decisions"): Scope.READ_PEOPLE,
+        ("GET", "/api/decisions/{decisionId}"): Scope.READ_PEOPLE,
+        ("GET", "/api/videos/{videoId}"): Scope.READ_PEOPLE,
+        ("GET", "/api/lift"): Scope.READ_PEOPLE,
+        ("GET", "/api/policies"): Scope.READ_PEOPLE,
+        ("GET", "/api/models/usage"): Scope.READ_PEOPLE,
+        ("GET", "/api/features"): Scope.READ_PEOPLE,
+        ("POST", "/api/users/{userId}/analysis"): Scope.ANALYSE,
+        ("GET", "/api/failed-events"): Scope.OPERATE,
+        ("POST", "/api/failed-events:replay"): Scope.OPERATE,
+        ("GET", "/api/failed-events/{id}"): Scope.OPERATE,
+        ("POST", "/api/failed-events/{id}:replay"): Scope.OPERATE,
+        ("DELETE", "/api/failed-events/{id}"): Scope.OPERATE,
+        ("GET", "/api/pipeline"): Scope.OPERATE,
+        ("GET", "/metrics"): Scope.OPERATE,
+        # Probes, which send no key.
+        ("GET", "/healthz"): OPEN,
+        ("GET", "/startupz"): OPEN,
+        ("GET", "/readyz"): OPEN,
+        ("GET", "/docs"): OPEN,
+        ("GET", "/openapi.json"): OPEN,
+        ("GET", "/asyncapi.json"): OPEN,
+    }
+)
+"""The scope that each route needs, by method and path."""
