@@ -22,7 +22,6 @@ from gateway.routes.router import Found, Router, allowed
 from gateway.routes.table import ROUTES
 from mesh.clock import Clock
 from mesh.errors import InvalidArgument, NotFound
-from mesh.keys import Scope as KeyScope
 from mesh.observability import registry, semconv, telemetry
 
 # Probed every few seconds; their traces would bury the others.
@@ -99,8 +98,7 @@ class Application:
         """The answer to a socket's message, which is a request with a trace of its own."""
         with self._span(semconv.SPAN_HEAR) as span:
             request = self._request(opened.scope, opened.receive, span)
-            request.parameters, request.query = opened.parameters, opened.query
-            request.caller = self._core.door.admit(request, KeyScope.HELP)
+            request.parameters = opened.parameters
             return await socket.respond(request, message)
 
     async def _answer(self, request: Request) -> tuple[str, Answer | Stream | Socket]:

@@ -55,6 +55,7 @@ class Door:
         self._cors_origins = cors_origins
         self._keyring: Keyring | None = None
         self._checked: dict[bytes, KnownKey] = {}
+        self._now_us = 0
         self._used_us: dict[str, int] = {}
         self._reported_us: dict[str, int] = {}
 
@@ -103,7 +104,7 @@ class Door:
 
     def replace(self, keyring: Keyring, now_us: int) -> None:
         """Checks keys against this keyring from now on."""
-        self._keyring = keyring
+        self._keyring, self._now_us = keyring, now_us
         self._checked.clear()
         self.origins = cors.origins(",".join((self._cors_origins, *keyring.origins(now_us))))
 
@@ -111,6 +112,17 @@ class Door:
     def revision(self) -> str:
         """The revision of the keyring; empty: none is known yet."""
         return self._keyring.revision if self._keyring else ""
+
+    def note_time(self, now_us: int) -> None:
+        """Records the time, by which `still_admits` knows what has ended."""
+        self._now_us = now_us
+
+    def still_admits(self, caller: Caller) -> bool:
+        """Whether the key with which a caller was admitted is still valid."""
+        if not self.is_key_required:
+            return True
+        key = self._known().known.get(caller.key_id)
+        return key is not None and not 0 < key.ends_us <= self._now_us
 
     def unreported_uses(self) -> dict[str, int]:
         """When keys were last used, as far as that is not reported yet: Unix microseconds, to the minute, by key id."""
@@ -152,6 +164,7 @@ async def follow_keys(door: Door, access: "AccessServiceAsyncStub", clock: Clock
 
 
 async def _follow_once(door: Door, access: "AccessServiceAsyncStub", clock: Clock) -> None:
+    door.note_time(clock())
     response = await access.GetKeyring(access_pb2.GetKeyringRequest(known_revision=door.revision))
     if not response.is_unchanged:
         door.replace(keyring_of(response), clock())

@@ -18,6 +18,7 @@ from gateway.http import cors, problems
 from gateway.http.asgi import Request, Socket
 from gateway.push.watching import Watch, watch
 from mesh.errors import InvalidArgument
+from mesh.keys import Scope
 
 CHANGE: Final = "intervention"
 """The type of frames with what waits."""
@@ -58,8 +59,7 @@ async def connect(core: Core, request: Request) -> Socket:
     """
     if not cors.may_connect(request.scope, core.door.origins):
         raise InvalidArgument("INVALID_PARAMETER", "Pages of this origin may not connect.")
-    request.caller.require_user(request.parameters["userId"])
-    watched = await watch(core, request.parameters["userId"], request.address, request.query.get("cursor", ""))
+    watched = await watch(core, request, request.query.get("cursor", ""))
     return Socket(_frames(watched), functools.partial(_respond, core), watched.close)
 
 
@@ -73,6 +73,7 @@ async def _respond(core: Core, request: Request, message: str | bytes) -> bytes:
     frame = None
     try:
         frame = decoded(message, OutcomeSaid, EXAMPLE)
+        request.caller = core.door.admit(request, Scope.HELP)
         core.admission.enter(request.address)
         try:
             taken = await report(core.peers, core.coalescer, request, frame.id, frame.outcome)

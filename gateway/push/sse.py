@@ -29,9 +29,8 @@ async def stream(core: Core, request: Request) -> Stream:
     Raises:
         MeshError: the caller may not act for this user; too many streams are open; the service refused.
     """
-    request.caller.require_user(request.parameters["userId"])
     cursor = request.header(b"last-event-id") or request.query.get("lastEventId", "")
-    watched = await watch(core, request.parameters["userId"], request.address, cursor)
+    watched = await watch(core, request, cursor)
     return Stream(_frames(watched), "text/event-stream", _HEADERS, watched.close)
 
 

@@ -13,6 +13,7 @@ from journeymesh.intervention.v1 import intervention_pb2
 
 from gateway.core import Core
 from gateway.http import parameters
+from gateway.http.asgi import Request
 from mesh.observability import registry
 
 # How long the service, including retries, may take to refuse before the answer begins. If help waits, it says so at
@@ -31,10 +32,10 @@ class Watch:
     _call: Any
     _reading: "asyncio.Future[Any]"
 
-    def __init__(self, core: Core, address: str, asked: intervention_pb2.WatchPendingInterventionRequest) -> None:
-        core.streams.enter(address, asked.user_id)
+    def __init__(self, core: Core, request: Request, asked: intervention_pb2.WatchPendingInterventionRequest) -> None:
+        core.streams.enter(request.address, asked.user_id)
         self._core = core
-        self._address = address
+        self._address, self._caller = request.address, request.caller
         self._asked = asked
         self._is_open = True
         self._closing = asyncio.ensure_future(core.closing.wait())
@@ -53,12 +54,15 @@ class Watch:
             raise error
 
     async def changes(self, silence_seconds: float | None = None) -> AsyncIterator[Pending | None]:
-        """What waits, at every change, and None after each such silence; ends with the service or the process."""
+        """What waits, at every change, and None after each such silence.
+
+        Ends with the service, the process, or the key.
+        """
         while True:
             awaited = (self._reading, self._closing)
             await asyncio.wait(awaited, timeout=silence_seconds, return_when=asyncio.FIRST_COMPLETED)
-            if self._closing.done():
-                return  # the client comes back by itself, with its cursor
+            if self._closing.done() or not self._core.door.still_admits(self._caller):
+                return  # the client comes back by itself, with its cursor; without a valid key it is refused then
             if not self._reading.done():
                 yield None
             elif not _has_ended(self._reading):
@@ -88,18 +92,21 @@ class Watch:
         self._reading = asyncio.ensure_future(self._call.read())
 
 
-async def watch(core: Core, user_id: str, address: str, cursor: str) -> Watch:
-    """Watches what waits for a user after the cursor, or from the beginning if it is empty.
+async def watch(core: Core, request: Request, cursor: str) -> Watch:
+    """Watches what waits for the user of a path after the cursor, or from the beginning if it is empty.
 
     Raises:
+        Unauthenticated: the caller may not act for this user.
         InvalidArgument: the cursor is invalid.
         Unavailable, ResourceExhausted: `TOO_MANY_STREAMS`, in total, or for this address or user.
         MeshError: the service refused.
     """
+    user_id = request.parameters["userId"]
+    request.caller.require_user(user_id)
     asked = intervention_pb2.WatchPendingInterventionRequest(
         user_id=user_id, cursor=parameters.cursor(cursor, "cursor")
     )
-    opened = Watch(core, address, asked)
+    opened = Watch(core, request, asked)
     try:
         await opened.settle()
     except BaseException:
