@@ -74,7 +74,7 @@ SERVICES: Final = (
                 "gateway",
                 "REST in, gRPC out; keeps nothing.",
                 8080,
-                ("ingest", "features", "scoring", "video", "intervention"),
+                ("ingest", "features", "scoring", "video", "intervention", "access"),
                 Resources(100, 96, 384),
             ),
         ),
@@ -181,6 +181,22 @@ SERVICES: Final = (
         extras=("store", "intervention", "aws"),
         owns="one state per user, ledger, lift counts, policies, outbox, contacts, generated copy, what models cost",
         files=("policies/default.yaml",),
+    ),
+    Service(
+        "access",
+        "Who may do what",
+        "services.access",
+        (
+            Process(
+                "access",
+                "Keeps the keys that callers of the gateway need.",
+                7108,
+                ("store",),
+                Resources(50, 80, 256),
+            ),
+        ),
+        extras=("store", "access"),
+        owns="keys and when they were last used",
     ),
 )
 

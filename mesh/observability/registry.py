@@ -74,6 +74,7 @@ RPC_SECONDS: Final = _histogram(
     "scoring",
     "video",
     "intervention",
+    "access",
     labels=("method", "status"),
 )
 

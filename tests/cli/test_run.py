@@ -21,8 +21,9 @@ def test_each_program_has_a_port_of_its_own_for_metrics() -> None:
         "intervention": "127.0.0.1:7205",
         "dispatcher": "127.0.0.1:7206",
         "archiver": "127.0.0.1:7207",
-        "dispatcher-2": "127.0.0.1:7208",
-        "dispatcher-3": "127.0.0.1:7209",
+        "access": "127.0.0.1:7208",
+        "dispatcher-2": "127.0.0.1:7209",
+        "dispatcher-3": "127.0.0.1:7210",
     }
 
 

@@ -1,5 +1,6 @@
 """Every stored format: a story that writes it, and a reader that tells what is in it."""
 
+import dataclasses
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
@@ -19,6 +20,11 @@ from mesh.store import redis
 from mesh.stream.redis import RedisStream
 from offline.archive import events as archived_events
 from records import table
+from services.access import translation as keys
+from services.access.adapters.redis import RedisKeys
+from services.access.domain.key import Ending
+from services.access.ports import NO_REVISION
+from services.access.usecases import UsedKey
 from services.features.servicer import FeaturesServicer
 from services.features.usecases import Features
 from services.ingest.accept.adapters.redis import RedisDuplicates, RedisIdentities, RedisSkews
@@ -59,6 +65,7 @@ from services.scoring.servicer import ScoringServicer
 from services.scoring.usecases import Scoring
 from services.video.servicer import VideoServicer
 from services.video.usecases import Playback
+from tests.access.builders import key
 from tests.builders import MINUTE_US, NOW_US, SECOND_US, event
 from tests.features.test_service import at
 from tests.features.test_service import batch as features_batch
@@ -390,6 +397,28 @@ async def read_leases(of: At) -> dict[str, Any]:
     }
 
 
+# Keys.
+
+
+async def write_keys(to: At) -> None:
+    store = RedisKeys(to.client)
+    expired = dataclasses.replace(key("k1", ends_us=NOW_US + MINUTE_US), successor_id="k2", ended_as=Ending.ROTATED)
+    await store.change([expired, key("k2"), key("k3", kind="adm")], [], NO_REVISION, "revision")
+    await store.record_uses({"k1": NOW_US // MINUTE_US * MINUTE_US})
+
+
+async def read_keys(of: At) -> dict[str, Any]:
+    store = RedisKeys(of.client)
+    snapshot, used = await store.read(), await store.last_used()
+    listed = [
+        keys.key_message(UsedKey(each, each.has_ended(NOW_US), used.get(key_id, 0)))
+        for key_id, each in sorted(snapshot.keys.items())
+    ]
+    keyring = keys.keyring_message(snapshot)
+    keyring.entries.sort(key=lambda entry: entry.key_id)
+    return {"told": told(*listed, keyring)}
+
+
 # The archive.
 
 
@@ -441,5 +470,6 @@ FORMATS: Final[dict[str, Format]] = {
     "applied": Format(write_applied, read_applied),
     "stream": Format(write_stream, read_stream),
     "leases": Format(write_leases, read_leases),
+    "keys": Format(write_keys, read_keys),
     "archive": Format(write_archive, read_archive),
 }

@@ -28,6 +28,7 @@ PROCESSES = (
     ("ingest", ("archiver",)),
     ("ingest", ("dispatcher",)),
     ("ingest", ("api",)),
+    ("access", ()),
     ("gateway", ()),
 )
 

@@ -15,6 +15,7 @@ WALL = {
     "services/ingest/accept/replaying.py": "when an event was received again",
     "services/ingest/accept/servicer.py": "when what could not be read came",
     "services/ingest/accept/usecases.py": "when events were received, which tells the day their ids are remembered by",
+    "services/access/usecases.py": "when keys are created and end, for all processes, and when they were used",
     "services/intervention/delivery/adapters/webhook.py": "the time that is signed, and dates in `Retry-After`",
     "services/intervention/language/usecases/analysis.py": "when a user was analyzed, as is told",
     "services/intervention/language/usecases/models.py": "whose day's budget pays; when a question began and ended",

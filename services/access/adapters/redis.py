@@ -1,0 +1,151 @@
+"""Keys in Redis: a hash of keys, a hash of uses and the revision, under one hash tag."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final, cast
+
+import msgspec
+
+from mesh.errors import VersionMismatch
+from mesh.store import redis
+from services.access.domain.key import Credentials, Ending, Key, Rights
+from services.access.ports import NO_REVISION, Snapshot
+
+_KEYS: Final = "jm:{access}:keys"
+_REVISION: Final = "jm:{access}:revision"
+_USES: Final = "jm:{access}:uses"
+_VERSION: Final = 1
+
+# KEYS: the revision, the keys.
+_READ: Final = redis.Script("""
+return {redis.call('GET', KEYS[1]) or '', redis.call('HGETALL', KEYS[2])}
+""")
+# KEYS: the revision, the keys, the uses. ARGV: the revision before and after, how many ids to drop, those ids, then id
+# and bytes of each key to put.
+_CHANGE: Final = redis.Script("""
+local revision = redis.call('GET', KEYS[1]) or ''
+if revision == ARGV[2] then return 1 end
+if revision ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2])
+local last = 3 + tonumber(ARGV[3])
+for i = 4, last do
+  redis.call('HDEL', KEYS[2], ARGV[i])
+  redis.call('HDEL', KEYS[3], ARGV[i])
+end
+for i = last + 1, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
+return 1
+""")
+# KEYS: the keys, the uses. ARGV: id and time of each use.
+_USE: Final = redis.Script("""
+for i = 1, #ARGV, 2 do
+  if redis.call('HEXISTS', KEYS[1], ARGV[i]) == 1 then
+    local known = tonumber(redis.call('HGET', KEYS[2], ARGV[i]) or '0')
+    if known < tonumber(ARGV[i + 1]) then redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
+  end
+end
+return 1
+""")
+
+
+class _Packed(msgspec.Struct, array_like=True):
+    """A key as it is stored under its id; grows at its end."""
+
+    version: int
+    kind: str
+    name: str
+    scopes: tuple[str, ...]
+    origins: tuple[str, ...]
+    event_types: tuple[str, ...]
+    created_us: int
+    ends_us: int
+    ended_as: str
+    successor_id: str
+    text_hash: bytes
+    identity_secret: str
+
+
+class _Version(msgspec.Struct, array_like=True):
+    version: int
+
+
+_ENCODE: Final = msgspec.msgpack.Encoder().encode
+_DECODE: Final = msgspec.msgpack.Decoder(_Packed).decode
+_DECODE_VERSION: Final = msgspec.msgpack.Decoder(_Version).decode
+
+
+class RedisKeys:
+    """Keeps keys in Redis."""
+
+    def __init__(self, client: redis.Client) -> None:
+        self._client = client
+
+    async def revision(self) -> str:
+        """See `services.access.ports.KeyStore`."""
+        with redis.translating_errors():
+            found = cast("bytes | None", await self._client.get(_REVISION))
+        return found.decode() if found else NO_REVISION
+
+    async def read(self) -> Snapshot:
+        """See `services.access.ports.KeyStore`."""
+        ((revision, members),) = await _READ.run(self._client, redis.Call([_REVISION, _KEYS], []))
+        pairs = zip(members[::2], members[1::2], strict=True)
+        keys = {key_id.decode(): _decode(key_id.decode(), blob) for key_id, blob in pairs}
+        return Snapshot(revision.decode() or NO_REVISION, keys)
+
+    async def change(self, put: Sequence[Key], dropped: Collection[str], before: str, after: str) -> bool:
+        """See `services.access.ports.KeyStore`."""
+        expected = "" if before == NO_REVISION else before
+        pairs = [part for key in put for part in (key.key_id, _encode(key))]
+        call = redis.Call([_REVISION, _KEYS, _USES], [expected, after, len(dropped), *dropped, *pairs])
+        (is_changed,) = await _CHANGE.run(self._client, call)
+        return bool(is_changed)
+
+    async def record_uses(self, uses: Mapping[str, int]) -> None:
+        """See `services.access.ports.KeyStore`."""
+        pairs = [part for use in uses.items() for part in use]
+        await _USE.run(self._client, redis.Call([_KEYS, _USES], pairs))
+
+    async def last_used(self) -> Mapping[str, int]:
+        """See `services.access.ports.KeyStore`."""
+        with redis.translating_errors():
+            found = cast("dict[bytes, bytes]", await self._client.hgetall(_USES))
+        return {key_id.decode(): int(used_us) for key_id, used_us in found.items()}
+
+    async def ping(self) -> None:
+        """See `services.access.ports.KeyStore`."""
+        await redis.ping(self._client)
+
+
+def _encode(key: Key) -> bytes:
+    rights, credentials = key.rights, key.credentials
+    return _ENCODE(
+        _Packed(
+            _VERSION,
+            key.kind,
+            key.name,
+            rights.scopes,
+            rights.origins,
+            rights.event_types,
+            key.created_us,
+            key.ends_us,
+            key.ended_as,
+            key.successor_id,
+            credentials.text_hash,
+            credentials.identity_secret,
+        )
+    )
+
+
+def _decode(key_id: str, blob: bytes) -> Key:
+    if _DECODE_VERSION(blob).version > _VERSION:
+        raise VersionMismatch("A key was stored by a newer version of the service.")
+    packed = _DECODE(blob)
+    return Key(
+        Credentials(key_id, packed.text_hash, packed.identity_secret),
+        packed.kind,
+        packed.name,
+        Rights(packed.scopes, packed.origins, packed.event_types),
+        packed.created_us,
+        packed.ends_us,
+        Ending(packed.ended_as),
+        packed.successor_id,
+    )

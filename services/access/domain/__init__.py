@@ -1,0 +1,1 @@
+"""What a key is, what it may do, and when it ends."""

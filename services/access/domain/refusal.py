@@ -1,0 +1,21 @@
+"""Why the domain refuses a change of keys."""
+
+import enum
+
+
+class Cause(enum.StrEnum):
+    """What is wrong; values as in `ErrorReason`."""
+
+    MISSING = "MISSING_FIELD"
+    OUT_OF_RANGE = "VALUE_OUT_OF_RANGE"
+    UNKNOWN_KEY = "KEY_NOT_FOUND"
+    ENDED = "KEY_ENDED"
+    TOO_MANY = "TOO_MANY_KEYS"
+
+
+class Refusal(Exception):
+    """A change that is not made; the text is a sentence for whoever asked for it."""
+
+    def __init__(self, cause: Cause, sentence: str) -> None:
+        super().__init__(sentence)
+        self.cause = cause

@@ -1,0 +1,56 @@
+"""The gRPC face of the access service: translate, call, translate."""
+
+from journeymesh.access.v1 import access_pb2 as wire
+from journeymesh.access.v1.access_pb2_grpc import AccessServiceServicer
+
+from mesh.rpc.interceptors import ServerContext
+from services.access import translation
+from services.access.usecases import Access
+
+
+class AccessServicer(AccessServiceServicer):
+    """Serves `AccessService`."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    async def CreateKey(self, request: wire.CreateKeyRequest, _context: ServerContext) -> wire.CreateKeyResponse:
+        """Creates a key and returns its text, which is never shown again."""
+        issued = await self._access.create(translation.request_of(request))
+        return wire.CreateKeyResponse(
+            key=translation.new_key_message(issued.key),
+            text=issued.text,
+            identity_secret=issued.key.credentials.identity_secret,
+        )
+
+    async def ListKeys(self, _request: wire.ListKeysRequest, _context: ServerContext) -> wire.ListKeysResponse:
+        """Lists all keys, the newest first."""
+        return wire.ListKeysResponse(keys=map(translation.key_message, await self._access.listed()))
+
+    async def RotateKey(self, request: wire.RotateKeyRequest, _context: ServerContext) -> wire.RotateKeyResponse:
+        """Creates a key with the same rights as an active one, which ends after a grace period."""
+        issued, replaced = await self._access.rotate(request.key_id, request.grace_seconds)
+        return wire.RotateKeyResponse(
+            key=translation.new_key_message(issued.key),
+            text=issued.text,
+            identity_secret=issued.key.credentials.identity_secret,
+            replaced=translation.key_message(replaced),
+        )
+
+    async def RevokeKey(self, request: wire.RevokeKeyRequest, _context: ServerContext) -> wire.RevokeKeyResponse:
+        """Ends a key at once."""
+        return wire.RevokeKeyResponse(key=translation.key_message(await self._access.revoke(request.key_id)))
+
+    async def GetKeyring(self, request: wire.GetKeyringRequest, _context: ServerContext) -> wire.GetKeyringResponse:
+        """Returns what a gateway needs to check keys, unless the caller has it."""
+        keyring = await self._access.keyring(request.known_revision)
+        if keyring is None:
+            return wire.GetKeyringResponse(revision=request.known_revision, is_unchanged=True)
+        return translation.keyring_message(keyring)
+
+    async def RecordKeyUses(
+        self, request: wire.RecordKeyUsesRequest, _context: ServerContext
+    ) -> wire.RecordKeyUsesResponse:
+        """Records when keys were last used."""
+        await self._access.record_uses(translation.uses_of(request))
+        return wire.RecordKeyUsesResponse()

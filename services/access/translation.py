@@ -1,0 +1,112 @@
+"""Translates between messages and the domain's values."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from journeymesh.access.v1 import access_pb2 as wire
+from journeymesh.common.v1 import event_pb2
+
+from mesh import keys as texts
+from mesh.clock import LATEST_US
+from mesh.errors import InvalidArgument
+from mesh.rpc.timestamps import timestamp
+from services.access.domain.key import NEVER, Ending, Key, Rights
+from services.access.domain.lifecycle import Request
+from services.access.domain.validation import Vocabulary
+from services.access.ports import Snapshot
+from services.access.usecases import MOST_USES, UsedKey
+
+_TYPE_PREFIX: Final = "EVENT_TYPE_"
+VOCABULARY: Final = Vocabulary(
+    usual_scopes={str(kind): frozenset(map(str, scopes)) for kind, scopes in texts.USUAL_SCOPES.items()},
+    largest_scopes={str(kind): frozenset(map(str, scopes)) for kind, scopes in texts.LARGEST_SCOPES.items()},
+    event_types=frozenset(
+        name.removeprefix(_TYPE_PREFIX).lower() for name, number in event_pb2.EventType.items() if number
+    ),
+)
+"""The words of rights; event types are spelled as in REST."""
+
+_KINDS: Final = {
+    wire.KEY_KIND_PUBLIC: str(texts.Kind.PUBLIC),
+    wire.KEY_KIND_SECRET: str(texts.Kind.SECRET),
+    wire.KEY_KIND_ADMIN: str(texts.Kind.ADMIN),
+}
+_KIND_NUMBERS: Final = {kind: number for number, kind in _KINDS.items()}
+_STATES: Final = {
+    Ending.EXPIRED: wire.KEY_STATE_EXPIRED,
+    Ending.ROTATED: wire.KEY_STATE_ROTATED,
+    Ending.REVOKED: wire.KEY_STATE_REVOKED,
+}
+
+
+def request_of(message: wire.CreateKeyRequest) -> Request:
+    """What a new key is asked to be.
+
+    Raises:
+        InvalidArgument: its kind is missing or unknown.
+    """
+    if message.kind == wire.KEY_KIND_UNSPECIFIED:
+        raise InvalidArgument("MISSING_FIELD", "A key is public, secret or for administration.")
+    if message.kind not in _KINDS:
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", "A key is public, secret or for administration.")
+    asked = message.rights
+    rights = Rights(tuple(asked.scopes), tuple(asked.origins), tuple(asked.event_types))
+    return Request(_KINDS[message.kind], message.name, rights, message.lifetime_seconds)
+
+
+def uses_of(message: wire.RecordKeyUsesRequest) -> Mapping[str, int]:
+    """When keys were used, by key id; of two uses of a key the later one.
+
+    Raises:
+        InvalidArgument: there are too many, or a time is none.
+    """
+    if len(message.uses) > MOST_USES:
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", f"A report has at most {MOST_USES:,} uses.")
+    uses: dict[str, int] = {}
+    for use in message.uses:
+        if not 0 <= use.used_us <= LATEST_US:
+            raise InvalidArgument("VALUE_OUT_OF_RANGE", "A key is used at a time from 1970 to 2255.")
+        uses[use.key_id] = max(use.used_us, uses.get(use.key_id, 0))
+    return uses
+
+
+def new_key_message(key: Key) -> wire.Key:
+    """A key that was just created."""
+    return key_message(UsedKey(key, has_ended=False, last_used_us=0))
+
+
+def key_message(used: UsedKey) -> wire.Key:
+    """A key without its text."""
+    key = used.key
+    return wire.Key(
+        key_id=key.key_id,
+        kind=_KIND_NUMBERS[key.kind],
+        name=key.name,
+        rights=_rights_message(key.rights),
+        created_at=timestamp(key.created_us),
+        ends_at=None if key.ends_us == NEVER else timestamp(key.ends_us),
+        state=_STATES[key.ended_as] if used.has_ended else wire.KEY_STATE_ACTIVE,
+        last_used_at=timestamp(used.last_used_us) if used.last_used_us else None,
+        successor_id=key.successor_id,
+    )
+
+
+def keyring_message(keyring: Snapshot) -> wire.GetKeyringResponse:
+    """What a gateway checks keys with."""
+    return wire.GetKeyringResponse(revision=keyring.revision, entries=map(_entry, keyring.keys.values()))
+
+
+def _entry(key: Key) -> wire.KeyringEntry:
+    return wire.KeyringEntry(
+        key_id=key.key_id,
+        text_hash=key.credentials.text_hash,
+        rights=_rights_message(key.rights),
+        ends_us=key.ends_us,
+        ended_as=_STATES[key.ended_as],
+        identity_secret=key.credentials.identity_secret,
+        kind=_KIND_NUMBERS[key.kind],
+    )
+
+
+def _rights_message(rights: Rights) -> wire.KeyRights:
+    return wire.KeyRights(scopes=rights.scopes, origins=rights.origins, event_types=rights.event_types)

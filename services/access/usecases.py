@@ -1,0 +1,186 @@
+"""The use cases of the access service: read the keys, change them in the domain, write them if nobody else did."""
+
+import contextlib
+import dataclasses
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final, cast
+
+from mesh import keys as texts
+from mesh.clock import Clock
+from mesh.errors import FailedPrecondition, InvalidArgument, MeshError, NotFound, Unavailable
+from services.access.domain import lifecycle
+from services.access.domain.key import Credentials, Key
+from services.access.domain.lifecycle import Keys, Request
+from services.access.domain.refusal import Cause, Refusal
+from services.access.domain.validation import Vocabulary
+from services.access.ports import KeyStore, Snapshot
+
+MOST_USES: Final = 10_000
+"""In one report."""
+_MINUTE_US: Final = 60_000_000
+_ATTEMPTS: Final = 20
+_REVISION_BYTES: Final = 16
+_ERRORS: Final[Mapping[Cause, type[MeshError]]] = {
+    Cause.MISSING: InvalidArgument,
+    Cause.OUT_OF_RANGE: InvalidArgument,
+    Cause.UNKNOWN_KEY: NotFound,
+    Cause.ENDED: FailedPrecondition,
+    Cause.TOO_MANY: FailedPrecondition,
+}
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class UsedKey:
+    """A key as it is now."""
+
+    key: Key
+    has_ended: bool
+    last_used_us: int
+    """Unix microseconds; 0: never."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class IssuedKey:
+    """A new key with its text, which is kept nowhere."""
+
+    key: Key
+    text: str = dataclasses.field(repr=False)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Access:
+    """Creates, lists, rotates and revokes keys, and gives gateways what they check keys with."""
+
+    store: KeyStore
+    vocabulary: Vocabulary
+    clock: Clock
+    random_bytes: texts.RandomBytes
+
+    async def create(self, request: Request) -> IssuedKey:
+        """Creates a key.
+
+        Raises:
+            InvalidArgument: the request is invalid.
+            FailedPrecondition: there are too many keys.
+            Unavailable: the store cannot be reached; the key may or may not be created.
+        """
+        text, credentials = self._credentials(texts.Kind(request.kind))
+
+        def added(keys: Keys, now_us: int) -> Keys:
+            return lifecycle.create(keys, request, credentials, self.vocabulary, now_us)
+
+        keys = await self._change(added, credentials.key_id)
+        _log.info("key %s was created", credentials.key_id)
+        return IssuedKey(keys[credentials.key_id], text)
+
+    async def rotate(self, key_id: str, grace_seconds: int) -> tuple[IssuedKey, UsedKey]:
+        """Creates a key's successor; returns it, and the old key with its end.
+
+        Raises:
+            InvalidArgument: the grace period is out of range.
+            NotFound: there is no such key.
+            FailedPrecondition: it has ended or was rotated, or there are too many keys.
+            Unavailable: the store cannot be reached; the successor may or may not be created.
+        """
+        # Before the change: nothing that may fail stands between a new key and the answer with its text.
+        snapshot, used = await self.store.read(), await self.store.last_used()
+        with _translating():
+            kind = texts.Kind(lifecycle.find(snapshot.keys, key_id, self.clock()).kind)
+        text, credentials = self._credentials(kind)
+
+        def rotated(keys: Keys, now_us: int) -> Keys:
+            return lifecycle.rotate(keys, key_id, grace_seconds, credentials, now_us)
+
+        keys = await self._change(rotated, credentials.key_id)
+        _log.info("key %s was rotated; its successor is %s", key_id, credentials.key_id)
+        return IssuedKey(keys[credentials.key_id], text), self._as_used(keys[key_id], used)
+
+    async def revoke(self, key_id: str) -> UsedKey:
+        """Ends a key at once; one that has ended stays as it is.
+
+        Raises:
+            NotFound: there is no such key.
+            Unavailable: the store cannot be reached; the key may or may not be revoked.
+        """
+        used = await self.store.last_used()
+
+        def revoked(keys: Keys, now_us: int) -> Keys:
+            return lifecycle.revoke(keys, key_id, now_us)
+
+        keys = await self._change(revoked)
+        _log.info("key %s is revoked", key_id)
+        return self._as_used(keys[key_id], used)
+
+    async def listed(self) -> Sequence[UsedKey]:
+        """All keys, the newest first; those that ended more than 30 days ago are left out.
+
+        Raises:
+            Unavailable: the store cannot be reached.
+        """
+        snapshot, used = await self.store.read(), await self.store.last_used()
+        keys = lifecycle.remembered(snapshot.keys, self.clock()).values()
+        return [self._as_used(key, used) for key in sorted(keys, key=lambda key: (-key.created_us, key.key_id))]
+
+    async def keyring(self, known_revision: str) -> Snapshot | None:
+        """All keys with their revision; None if it is the known one.
+
+        Raises:
+            Unavailable: the store cannot be reached.
+        """
+        if known_revision and await self.store.revision() == known_revision:
+            return None
+        return await self.store.read()
+
+    async def record_uses(self, uses: Mapping[str, int]) -> None:
+        """Records when keys were used, by key id in Unix microseconds, to the minute.
+
+        Times that this clock has not reached count as now, so that a gateway's wrong clock does not hide later uses.
+
+        Raises:
+            Unavailable: the store cannot be reached.
+        """
+        now_us = self.clock()
+        minutes = {key_id: min(used_us, now_us) // _MINUTE_US * _MINUTE_US for key_id, used_us in uses.items()}
+        if minutes:
+            await self.store.record_uses(minutes)
+
+    def _as_used(self, key: Key, used: Mapping[str, int]) -> UsedKey:
+        return UsedKey(key, key.has_ended(self.clock()), used.get(key.key_id, 0))
+
+    def _credentials(self, kind: texts.Kind) -> tuple[str, Credentials]:
+        text = texts.new_text(kind, self.random_bytes)
+        presented = cast("texts.PresentedKey", texts.presented(text))
+        secret = texts.new_secret(self.random_bytes) if kind is texts.Kind.PUBLIC else ""
+        return text, Credentials(presented.key_id, presented.text_hash, secret)
+
+    async def _change(self, change: Callable[[Keys, int], Keys], new_id: str = "") -> Keys:
+        """Makes a change of the keys as they are; again where another change came first. Returns the keys after it.
+
+        Args:
+            change: of the keys, at a time.
+            new_id: the key that the change creates: where it exists, an earlier attempt was successful.
+        """
+        for _ in range(_ATTEMPTS):
+            snapshot = await self.store.read()
+            if new_id in snapshot.keys:
+                return snapshot.keys
+            with _translating():
+                keys = change(snapshot.keys, self.clock())
+            put = [key for key_id, key in keys.items() if snapshot.keys.get(key_id) != key]
+            dropped = snapshot.keys.keys() - keys.keys()
+            revision = self.random_bytes(_REVISION_BYTES).hex()
+            if not (put or dropped) or await self.store.change(put, dropped, snapshot.revision, revision):
+                return keys
+        raise Unavailable("DEPENDENCY_UNAVAILABLE", "Others change keys at the same time; try again.")
+
+
+@contextlib.contextmanager
+def _translating() -> Iterator[None]:
+    """Turns the domain's refusals into errors."""
+    try:
+        yield
+    except Refusal as refusal:
+        raise _ERRORS[refusal.cause](refusal.cause, str(refusal)) from None
