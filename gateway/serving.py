@@ -68,6 +68,8 @@ def listen(address: str, *, is_key_required: bool = False) -> socket.socket:
                 "Set JOURNEYMESH_KEYS=required, or listen on 127.0.0.1."
             )
         _log.warning("listening on %s without TLS: let a proxy that terminates TLS stand in front", address)
+    elif not is_key_required:
+        _log.info("requests need no key: only this machine can send them")
     return listener
 
 

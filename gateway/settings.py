@@ -25,7 +25,7 @@ class Settings:
         "Whether requests need a key. Without keys the gateway listens on loopback only.",
         choices=("none", "required"),
     )
-    access: str = setting("JOURNEYMESH_ACCESS_TARGET", "127.0.0.1:7108", "Where the access service is.")
+    access: str = setting("JOURNEYMESH_ACCESS_TARGET", topology.address("access"), "Where the access service is.")
     ingest: str = setting("JOURNEYMESH_INGEST_TARGET", topology.address("ingest"), "Where the ingest service is.")
     features: str = setting(
         "JOURNEYMESH_FEATURES_TARGET", topology.address("features"), "Where the features service is."

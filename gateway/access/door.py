@@ -122,7 +122,7 @@ class Door:
         if not self.is_key_required:
             return True
         key = self._known().known.get(caller.key_id)
-        return key is not None and not 0 < key.ends_us <= self._now_us
+        return key is not None and not key.has_ended(self._now_us)
 
     def unreported_uses(self) -> dict[str, int]:
         """When keys were last used, as far as that is not reported yet: Unix microseconds, to the minute, by key id."""
@@ -140,7 +140,7 @@ class Door:
     def _key(self, text: str, now_us: int) -> KnownKey:
         digest = hashlib.sha256(text.encode()).digest()
         key = self._checked.get(digest)
-        if key is None or 0 < key.ends_us <= now_us:
+        if key is None or key.has_ended(now_us):
             key = self._known().find(text, now_us)
             if len(self._checked) >= _MAX_CHECKED:
                 self._checked.clear()

@@ -37,6 +37,10 @@ class KnownKey(NamedTuple):
     ended_as: int
     identity_secret: str
 
+    def has_ended(self, now_us: int) -> bool:
+        """Whether the key is no longer valid. A revoked key never is, whatever this machine's clock says."""
+        return self.ended_as == access_pb2.KEY_STATE_REVOKED or 0 < self.ends_us <= now_us
+
     def __repr__(self) -> str:
         """Names the key, and nothing that is secret."""
         return f"KnownKey({self.key_id!r})"
@@ -61,15 +65,13 @@ class Keyring(NamedTuple):
         found = self.known.get(presented.key_id)
         if found is None or not hmac.compare_digest(found.text_hash, presented.text_hash):
             raise Unauthenticated("KEY_UNKNOWN", "The key is not known.")
-        if found.ends_us and found.ends_us <= now_us:
+        if found.has_ended(now_us):
             raise Unauthenticated(*_ENDED.get(found.ended_as, _EXPIRED))
         return found
 
     def origins(self, now_us: int) -> Sequence[str]:
         """The origins of all valid keys."""
-        return sorted(
-            {origin for key in self.known.values() if not 0 < key.ends_us <= now_us for origin in key.origins}
-        )
+        return sorted({origin for key in self.known.values() if not key.has_ended(now_us) for origin in key.origins})
 
 
 def keyring_of(response: access_pb2.GetKeyringResponse) -> Keyring:

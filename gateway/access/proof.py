@@ -63,7 +63,7 @@ def user_of_ticket(ticket: str, keyring: Keyring, now_us: int) -> tuple[str, Kno
         Unauthenticated: `USER_PROOF_INVALID`, it is no ticket of a key that is still valid, or has expired.
     """
     key = keyring.known.get(_key_id(ticket))
-    if key is None or not key.identity_secret or 0 < key.ends_us <= now_us:
+    if key is None or not key.identity_secret or key.has_ended(now_us):
         raise _invalid("It is no ticket of a valid key.")
     claims = _claims(ticket, key.identity_secret)
     if claims.use != _TICKET:

@@ -174,11 +174,17 @@ async def test_what_is_no_key_is_refused_on_every_way_in(gateway: Gateway, case:
 async def test_a_key_works_until_its_end_and_then_says_why_not(
     gateway: Gateway, ended_as: access_pb2.KeyState, reason: str
 ) -> None:
-    lasting = issued(Kind.SECRET, ends_us=NOW_US + 1, ended_as=ended_as)
+    lasting = issued(Kind.SECRET, ends_us=NOW_US + 1, ended_as=access_pb2.KEY_STATE_ROTATED)
     ended = issued(Kind.SECRET, ends_us=NOW_US, ended_as=ended_as)
     gateway.core.door.replace(keyring(lasting, ended), NOW_US)
     assert (await gateway.client.get("/api/users/ada", headers=lasting.headers)).status_code == 200
     assert await reason_of(await gateway.client.get("/api/users/ada", headers=ended.headers)) == (401, reason)
+
+
+async def test_a_revoked_key_has_ended_whatever_the_gateway_s_clock_says(gateway: Gateway) -> None:
+    revoked = issued(Kind.SECRET, ends_us=NOW_US + 10_000_000, ended_as=access_pb2.KEY_STATE_REVOKED)
+    gateway.core.door.replace(keyring(revoked), NOW_US)
+    assert await reason_of(await gateway.client.get("/api/users/ada", headers=revoked.headers)) == (401, "KEY_REVOKED")
 
 
 async def test_a_key_that_was_used_before_is_checked_against_the_new_keyring(gateway: Gateway) -> None:
