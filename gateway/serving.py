@@ -68,8 +68,6 @@ def listen(address: str, *, is_key_required: bool = False) -> socket.socket:
                 "Set JOURNEYMESH_KEYS=required, or listen on 127.0.0.1."
             )
         _log.warning("listening on %s without TLS: let a proxy that terminates TLS stand in front", address)
-    elif not is_key_required:
-        _log.info("requests need no key: only this machine can send them")
     return listener
 
 
@@ -115,7 +113,8 @@ async def serve(application: Application, listener: socket.socket, stop: asyncio
     serving = asyncio.create_task(server.serve([listener]))
     looking = asyncio.create_task(drop_slow_readers(server.server_state.connections))
     stopping = asyncio.create_task(stop.wait())
-    _log.info("listening on http://%s:%d", *listener.getsockname()[:2])
+    without_keys = ": requests need no key, and only this machine can send them" if settings.keys == "none" else ""
+    _log.info("listening on http://%s:%d%s", *listener.getsockname()[:2], without_keys)
     await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     if not serving.done():

@@ -44,7 +44,7 @@ def alive(url: str, patience_seconds: float = 20) -> httpx.Response:
 def test_it_serves_without_services_and_drains_when_told() -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    nowhere = {f"JOURNEYMESH_{name}_TARGET": f"127.0.0.1:{free_port()}" for name in ("INGEST", "INTERVENTION")}
+    nowhere = {f"JOURNEYMESH_{name}_TARGET": f"127.0.0.1:{free_port()}" for name in ("ACCESS", "INGEST")}
     with process(f"127.0.0.1:{port}", **nowhere) as started:
         assert alive(url).status_code == 200
         event = {"userId": "ada", "eventType": "session_start"}
