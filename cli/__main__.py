@@ -1,4 +1,4 @@
-"""`journeymesh run`, `check`, `demo`, `explain`, `replay` and `policy`."""
+"""`journeymesh run`, `check`, `demo`, `explain`, `replay`, `policy` and `keys`."""
 
 import signal
 import sys
@@ -10,6 +10,7 @@ _COMMANDS = {
     "explain": "explain why a user was or was not helped",
     "replay": "derive archived decisions again, or with another policy or model",
     "policy": "check a policy, or learn its priors from outcomes",
+    "keys": "create, list, rotate and revoke the keys that callers of the gateway need",
 }
 
 

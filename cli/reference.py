@@ -32,6 +32,7 @@ _GROUPS: Final = (
     *((each.name, f"{each.module}.settings", "Settings") for each in topology.SERVICES),
     ("intervention: channels", "services.intervention.settings", "ChannelSettings"),
     ("intervention: language models", "services.intervention.settings", "ModelSettings"),
+    ("journeymesh keys", "cli.keys", "KeysSettings"),
     ("make train, evaluate, demo", "offline.settings", "Settings"),
     ("every process: logs", "mesh.observability.log", "LogSettings"),
     ("every process: traces and metrics", "mesh.observability.telemetry", "TelemetrySettings"),

@@ -22,7 +22,7 @@ def told(*arguments: str, without: tuple[str, ...] = ()) -> tuple[int, str]:
     return ended.returncode, ended.stdout + ended.stderr
 
 
-@pytest.mark.parametrize("command", ["run", "check", "demo", "explain", "replay", "policy"])
+@pytest.mark.parametrize("command", ["run", "check", "demo", "explain", "replay", "policy", "keys"])
 def test_every_command_tells_its_options(command: str) -> None:
     code, text = told(command, "--help")
     assert (code, text.split()[:3]) == (0, ["usage:", "journeymesh", command])
