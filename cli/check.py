@@ -9,8 +9,10 @@ from typing import Final, NamedTuple
 import httpx
 from rich.console import Console
 
-from cli.arguments import add_url
-from cli.story import Json, plain
+from cli.arguments import KeySettings, add_url
+from cli.story import Json
+from cli.terminal import plain
+from mesh.settings import read_or_exit
 
 _PATIENCE_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.02
@@ -45,8 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 async def main(arguments: argparse.Namespace) -> int:
     """Prints the help that came; returns 1 if none did."""
     console = Console(highlight=False, markup=False, soft_wrap=True)
+    headers, timeout = read_or_exit(KeySettings).headers, httpx.Timeout(10, connect=2)
     try:
-        async with httpx.AsyncClient(base_url=arguments.url, timeout=httpx.Timeout(10, connect=2)) as client:
+        async with httpx.AsyncClient(base_url=arguments.url, headers=headers, timeout=timeout) as client:
             came = await check(client, arguments.patience)
     except (NoHelpError, httpx.InvalidURL) as error:
         console.print(f"journeymesh: {arguments.url}: {plain(error)}")

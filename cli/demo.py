@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from cli import run
-from cli.arguments import add_url
+from cli.arguments import KeySettings, add_url
 from cli.local import programs
 from cli.local.store import CannotRunError
 from mesh.settings import read_or_exit
@@ -78,7 +78,7 @@ async def main(arguments: argparse.Namespace) -> int:
         source, events = _journeys(arguments.source, arguments.events, arguments.seed)
         async with (
             _mesh(console, arguments.url) as (url, is_own),
-            httpx.AsyncClient(base_url=url, timeout=30) as client,
+            httpx.AsyncClient(base_url=url, headers=read_or_exit(KeySettings).headers, timeout=30) as client,
         ):
             console.print(f"{len(events)} events of {source}, to {url}")
             findings = await _send(client, list(_batches(events)), console)

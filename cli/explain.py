@@ -9,8 +9,10 @@ import httpx
 from rich.console import Console
 from rich.text import Text
 
-from cli.arguments import add_url
-from cli.story import WIDTH, Json, Section, listed, plain, story
+from cli.arguments import KeySettings, add_url
+from cli.story import WIDTH, Json, Section, listed, story
+from cli.terminal import plain
+from mesh.settings import read_or_exit
 
 _TRACE_ID: Final = re.compile(r"[0-9a-fA-F]{32}")
 _MOST_DECISIONS: Final = 100
@@ -27,8 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 async def main(arguments: argparse.Namespace) -> int:
     """Prints the story; returns the exit code."""
     console = Console(highlight=False, markup=False, soft_wrap=True)
+    headers = read_or_exit(KeySettings).headers
     try:
-        async with httpx.AsyncClient(base_url=arguments.url, timeout=30) as client:
+        async with httpx.AsyncClient(base_url=arguments.url, headers=headers, timeout=30) as client:
             return await explain(client, arguments.of, console)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         console.print(f"journeymesh: {arguments.url} does not answer: {plain(error) or type(error).__name__}")

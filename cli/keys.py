@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 import topology
-from cli.story import plain
+from cli.terminal import plain
 from mesh.errors import MeshError, Unreachable
 from mesh.keys import Scope
 from mesh.observability import telemetry

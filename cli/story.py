@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from cli.terminal import plain
 from services.intervention.decision.domain.reasons import counted
 
 Json = Mapping[str, Any]
@@ -53,11 +54,6 @@ def listed(decisions: Sequence[Json], most: int = 10) -> Section:
     if len(decisions) > most:
         lines.append(f"and {len(decisions) - most} more")
     return Section(counted(len(decisions), "decision"), lines)
-
-
-def plain(text: object) -> str:
-    """A client's text without control characters, which a terminal would obey."""
-    return "".join(each if each.isprintable() else "?" for each in str(text))
 
 
 def _title(decision: Json) -> str:

@@ -25,7 +25,7 @@ _log = logging.getLogger("gateway")
 async def run(settings: Settings, tracing: Telemetry, tls: Tls | None) -> None:
     """Serves until the process is to end."""
     stop = stop_signal()
-    listener = listen(settings.address, is_key_required=settings.keys == "required")
+    listener = listen(settings.address, settings.keys)
     async with connect(settings, tracing, tls) as peers:
         core = bootstrap(settings, peers, tracing, stop)
         spare_collections()

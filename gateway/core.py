@@ -63,7 +63,7 @@ def bootstrap(settings: Settings, peers: Peers, telemetry: Telemetry, closing: a
     telemetry.metrics.set_gauge(registry.STREAMS, 0)
     door = Door(
         is_key_required=settings.keys == "required",
-        is_host_checked=settings.is_local and not settings.trusted_proxies,
+        is_host_checked=settings.keys == "none" and not settings.trusted_proxies,
         cors_origins=settings.cors_origins,
     )
     return Core(settings, peers, coalescer, telemetry, closing, admission, Startup(peers.health), streams, door)

@@ -30,6 +30,11 @@ _INTERVAL_SECONDS: Final = 0.05
 # A client that acknowledges nothing for this long, as in a tunnel, is considered gone.
 _GONE_MILLISECONDS: Final = 60_000
 
+_WARNINGS: Final = {
+    "required": "Listening for other machines without TLS: let a proxy that terminates TLS stand in front.",
+    "elsewhere": "Listening for other machines, and requests need no key: whoever gets through may do everything.",
+}
+
 _log = logging.getLogger(__name__)
 
 
@@ -40,8 +45,8 @@ class _Server(uvicorn.Server):
         yield
 
 
-def listen(address: str, *, is_key_required: bool = False) -> socket.socket:
-    """A socket that listens on `host:port`; exits with one sentence if it fails or lets strangers in without a key."""
+def listen(address: str, keys: str = "none") -> socket.socket:
+    """A socket that listens on `host:port`; exits with one sentence if it fails or lets strangers in."""
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
     try:
@@ -61,13 +66,13 @@ def listen(address: str, *, is_key_required: bool = False) -> socket.socket:
     except OSError as error:
         sys.exit(f"journeymesh: cannot listen on {address}: {error.strerror}; end what does, or set another address.")
     if not is_loopback(where[0]):
-        if not is_key_required:
+        if keys == "none":
             listener.close()
             sys.exit(
                 f"journeymesh: {address} can be reached from other machines, and requests need no key. "
                 "Set JOURNEYMESH_KEYS=required, or listen on 127.0.0.1."
             )
-        _log.warning("listening on %s without TLS: let a proxy that terminates TLS stand in front", address)
+        _log.warning("%s", _WARNINGS[keys])
     return listener
 
 

@@ -22,8 +22,9 @@ class Settings:
     keys: str = setting(
         "JOURNEYMESH_KEYS",
         "none",
-        "Whether requests need a key. Without keys the gateway listens on loopback only.",
-        choices=("none", "required"),
+        "Whether requests need a key. With `none` the gateway listens on loopback only; `elsewhere` says that what "
+        "stands before it checks who calls, such as a proxy or a network policy.",
+        choices=("none", "elsewhere", "required"),
     )
     access: str = setting("JOURNEYMESH_ACCESS_TARGET", topology.address("access"), "Where the access service is.")
     ingest: str = setting("JOURNEYMESH_INGEST_TARGET", topology.address("ingest"), "Where the ingest service is.")

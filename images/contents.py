@@ -24,7 +24,7 @@ class Image(NamedTuple):
 
 
 IMAGES: Final = {
-    **{each.name: Image(each.title, each.module, each.extras, each.files) for each in topology.SERVICES},
+    **{each.name: Image(each.title, each.module, each.extras, each.files, each.commands) for each in topology.SERVICES},
     # What an operator runs against a mesh. `replay` and `policy learn` need the archive's libraries, `run` the embedded
     # store: docs/images.md says where to run these.
     "cli": Image(

@@ -62,6 +62,8 @@ class Service(NamedTuple):
     """The state that only this service writes."""
     files: tuple[str, ...] = ()
     """Folders and files it reads, by their paths in the repository."""
+    commands: tuple[str, ...] = ()
+    """Modules of the command that its image holds too, for an operator to run there."""
 
 
 SERVICES: Final = (
@@ -191,12 +193,13 @@ SERVICES: Final = (
                 "access",
                 "Keeps the keys that callers of the gateway need.",
                 7108,
-                ("store",),
+                ("access", "store"),
                 Resources(50, 80, 256),
             ),
         ),
         extras=("store", "access"),
         owns="keys and when they were last used",
+        commands=("cli.__main__", "cli.keys"),
     ),
 )
 

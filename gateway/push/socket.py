@@ -59,7 +59,8 @@ async def connect(core: Core, request: Request) -> Socket:
     """
     if not cors.may_connect(request.scope, core.door.origins):
         raise InvalidArgument("INVALID_PARAMETER", "Pages of this origin may not connect.")
-    watched = await watch(core, request, request.query.get("cursor", ""))
+    cursor = request.query.get("cursor", "")
+    watched = await watch(core, request.parameters["userId"], request.address, request.caller, cursor)
     return Socket(_frames(watched), functools.partial(_respond, core), watched.close)
 
 

@@ -30,7 +30,7 @@ async def stream(core: Core, request: Request) -> Stream:
         MeshError: the caller may not act for this user; too many streams are open; the service refused.
     """
     cursor = request.header(b"last-event-id") or request.query.get("lastEventId", "")
-    watched = await watch(core, request, cursor)
+    watched = await watch(core, request.parameters["userId"], request.address, request.caller, cursor)
     return Stream(_frames(watched), "text/event-stream", _HEADERS, watched.close)
 
 

@@ -13,7 +13,7 @@ from journeymesh.intervention.v1 import intervention_pb2
 
 from gateway.core import Core
 from gateway.http import parameters
-from gateway.http.asgi import Request
+from gateway.http.caller import Caller
 from mesh.observability import registry
 
 # How long the service, including retries, may take to refuse before the answer begins. If help waits, it says so at
@@ -32,10 +32,12 @@ class Watch:
     _call: Any
     _reading: "asyncio.Future[Any]"
 
-    def __init__(self, core: Core, request: Request, asked: intervention_pb2.WatchPendingInterventionRequest) -> None:
-        core.streams.enter(request.address, asked.user_id)
+    def __init__(
+        self, core: Core, address: str, caller: Caller, asked: intervention_pb2.WatchPendingInterventionRequest
+    ) -> None:
+        core.streams.enter(address, asked.user_id)
         self._core = core
-        self._address, self._caller = request.address, request.caller
+        self._address, self._caller = address, caller
         self._asked = asked
         self._is_open = True
         self._closing = asyncio.ensure_future(core.closing.wait())
@@ -92,8 +94,8 @@ class Watch:
         self._reading = asyncio.ensure_future(self._call.read())
 
 
-async def watch(core: Core, request: Request, cursor: str) -> Watch:
-    """Watches what waits for the user of a path after the cursor, or from the beginning if it is empty.
+async def watch(core: Core, user_id: str, address: str, caller: Caller, cursor: str) -> Watch:
+    """Watches what waits for a user after the cursor, or from the beginning if it is empty.
 
     Raises:
         Unauthenticated: the caller may not act for this user.
@@ -101,12 +103,11 @@ async def watch(core: Core, request: Request, cursor: str) -> Watch:
         Unavailable, ResourceExhausted: `TOO_MANY_STREAMS`, in total, or for this address or user.
         MeshError: the service refused.
     """
-    user_id = request.parameters["userId"]
-    request.caller.require_user(user_id)
+    caller.require_user(user_id)
     asked = intervention_pb2.WatchPendingInterventionRequest(
         user_id=user_id, cursor=parameters.cursor(cursor, "cursor")
     )
-    opened = Watch(core, request, asked)
+    opened = Watch(core, address, caller, asked)
     try:
         await opened.settle()
     except BaseException:

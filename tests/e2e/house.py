@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import httpx
+from journeymesh.access.v1.access_pb2_grpc import add_AccessServiceServicer_to_server
 from journeymesh.features.v1.features_pb2_grpc import add_FeaturesServiceServicer_to_server
 from journeymesh.ingest.v1.ingest_pb2_grpc import add_IngestServiceServicer_to_server
 from journeymesh.intervention.v1.intervention_pb2_grpc import add_InterventionServiceServicer_to_server
@@ -28,6 +30,10 @@ from mesh.process.server import Register, serving
 from mesh.rpc import channel
 from mesh.state.memory import MemoryShards, MemoryState
 from mesh.stream.memory import MemoryStream
+from services.access.adapters.memory import MemoryKeys
+from services.access.servicer import AccessServicer
+from services.access.translation import VOCABULARY
+from services.access.usecases import Access
 from services.features.servicer import FeaturesServicer
 from services.features.usecases import Features
 from services.ingest.accept.adapters.memory import MemoryDuplicates, MemoryIdentities, MemorySkews
@@ -91,7 +97,7 @@ class House(NamedTuple):
 @contextlib.asynccontextmanager
 async def housed(ledger: Ledger | None = None, sample_ratio: float = 1.0) -> AsyncIterator[House]:
     exporter = InMemorySpanExporter()
-    names = ("gateway", "ingest-api", "ingest-dispatcher", "video", "features", "scoring", "intervention")
+    names = ("gateway", "access", "ingest-api", "ingest-dispatcher", "video", "features", "scoring", "intervention")
     traced = {name: telemetry.exporting(name, exporter, sample_ratio) for name in names}
     stream, leases = MemoryStream(clock=system_clock), MemoryLeases(system_clock)
     seen, failed = MemorySeenEvents(), MemoryFailedEvents()
@@ -115,6 +121,10 @@ async def housed(ledger: Ledger | None = None, sample_ratio: float = 1.0) -> Asy
     )
     pipeline = LeasePipeline({"dispatcher": leases})
     registers: dict[str, Register] = {
+        "access": lambda to: add_AccessServiceServicer_to_server(
+            AccessServicer(Access(MemoryKeys(), VOCABULARY, system_clock, random.Random(1).randbytes)),
+            to,
+        ),
         "ingest-api": lambda to: add_IngestServiceServicer_to_server(
             IngestServicer(ingest, pipeline, traced["ingest-api"].metrics), to
         ),
@@ -162,7 +172,7 @@ async def housed(ledger: Ledger | None = None, sample_ratio: float = 1.0) -> Asy
         }
         core = bootstrap(Settings(), gateway_peers.over(channels), traced["gateway"], asyncio.Event())
         transport = Patient(httpx.ASGITransport(Application(core, system_clock)))
-        client = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://gateway"))
+        client = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://localhost"))
         dispatching = asyncio.create_task(Sharing(stream, leases, "test", dispatcher.follow, lease_seconds=10).run())
         try:
             yield House(client, exporter, traced)

@@ -125,19 +125,17 @@ def test_other_machines_are_served_only_if_a_key_is_required(address: str, caplo
         SystemExit, match=r"requests need no key\. Set JOURNEYMESH_KEYS=required, or listen on 127\.0\.0\.1"
     ):
         serving.listen(address)
-    with serving.listen(address, is_key_required=True) as listener:
-        assert listener.getsockname()[1] > 0
-    assert any("without TLS" in record.message for record in caplog.records)
+    for keys, warning in (("required", "without TLS"), ("elsewhere", "whoever gets through")):
+        caplog.clear()
+        with serving.listen(address, keys) as listener:
+            assert listener.getsockname()[1] > 0
+        assert any(warning in record.message for record in caplog.records)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:0", "[::1]:0"])
-@pytest.mark.parametrize("is_key_required", [False, True])
-def test_on_this_machine_keys_are_a_choice(
-    address: str,
-    is_key_required: bool,  # noqa: FBT001 - a parameter
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    with serving.listen(address, is_key_required=is_key_required) as listener:
+@pytest.mark.parametrize("keys", ["none", "elsewhere", "required"])
+def test_on_this_machine_keys_are_a_choice(address: str, keys: str, caplog: pytest.LogCaptureFixture) -> None:
+    with serving.listen(address, keys) as listener:
         assert listener.getsockname()[1] > 0
     assert not caplog.records
 

@@ -72,6 +72,7 @@ def test_it_holds_the_runtime_its_own_rooms_and_their_contracts(service: str) ->
         own = {("cli",), ("offline",), ("services",), ("services", "intervention")}
     else:
         own = {("gateway",)} if service == "gateway" else {("services",), ("services", service)}
+        own |= {("cli",)} if IMAGES[service].commands else set()
     assert {room if room[0] == "services" else room[:1] for room in rooms} - {
         ("topology",),
         ("mesh",),

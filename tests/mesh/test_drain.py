@@ -12,6 +12,7 @@ from journeymesh.intervention.v1 import intervention_pb2
 
 from gateway import peers
 from gateway.core import Core, bootstrap
+from gateway.http.caller import ANYBODY
 from gateway.push.watching import watch
 from gateway.settings import Settings
 from mesh.clock import system_clock
@@ -28,7 +29,7 @@ from tests.mesh.echo import Echo, later
 
 OFF = telemetry.off("test")
 LEASE_SECONDS = 30.0
-SERVICES = ("ingest", "features", "scoring", "video", "intervention")
+SERVICES = ("access", "ingest", "features", "scoring", "video", "intervention")
 
 
 async def test_a_running_call_ends_before_its_server_does() -> None:
@@ -142,7 +143,7 @@ async def test_a_watch_goes_on_with_another_replica(monkeypatch: pytest.MonkeyPa
     second.cursor = 2
     async with watching(port) as core:
         async with served(first, port):
-            watched = await watch(core, "ada", "127.0.0.1", "")
+            watched = await watch(core, "ada", "127.0.0.1", ANYBODY, "")
             changes = watched.changes()
             assert await next_cursor(changes) == 1
         async with served(second, port):
@@ -155,7 +156,7 @@ async def test_a_watch_outlives_its_connection(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("mesh.process.server._AGE_GRACE_SECONDS", 0)
     waiting, port = Waiting(), free_port()
     async with watching(port) as core, served(waiting, port, age_seconds=1.5):
-        watched = await watch(core, "ada", "127.0.0.1", "")
+        watched = await watch(core, "ada", "127.0.0.1", ANYBODY, "")
         changes = watched.changes()
         assert await next_cursor(changes) == 1
         further = asyncio.ensure_future(next_cursor(changes))
@@ -170,7 +171,7 @@ async def test_a_watch_that_is_refused_again_ends(monkeypatch: pytest.MonkeyPatc
     waiting, port = Waiting(), free_port()
     async with watching(port) as core:
         async with served(waiting, port):
-            watched = await watch(core, "ada", "127.0.0.1", "1")
+            watched = await watch(core, "ada", "127.0.0.1", ANYBODY, "1")
             changes = watched.changes()
         async with asyncio.timeout(10):
             assert [change async for change in changes] == []

@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[2]
 WALL = {
     "mesh/leases/memory.py": "for tests; a lease holds for as long as its clock goes on, as in Redis",
     "mesh/stream/memory.py": "for tests; when a record was appended",
+    "gateway/access/door.py": "whether a key has ended",
     "gateway/app.py": "when a request was received",
     "services/ingest/dispatch/dispatcher.py": "when an event failed and when one was applied, as users are told",
     "services/ingest/accept/replaying.py": "when an event was received again",

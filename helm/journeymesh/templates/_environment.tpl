@@ -14,6 +14,7 @@ JOURNEYMESH_TRACE_SAMPLE_RATIO: {{ $v.traces.sampleRatio | quote }}
 {{- if eq .name "gateway" }}
 JOURNEYMESH_HTTP_ADDRESS: "0.0.0.0:{{ .service.port }}"
 JOURNEYMESH_LEAVE_SECONDS: "10"
+JOURNEYMESH_KEYS: {{ include "journeymesh.keys" .root }}
 {{- else }}
 JOURNEYMESH_{{ upper .name }}_LISTEN: "0.0.0.0:{{ .service.port }}"
 JOURNEYMESH_PROBE_LISTEN: "0.0.0.0:7190"
@@ -71,6 +72,13 @@ JOURNEYMESH_WEBHOOK_SECRET_FILE: /run/secrets/webhooks/secret
 AWS_REGION: {{ $v.aws.region | quote }}
 AWS_DEFAULT_REGION: {{ $v.aws.region | quote }}
 {{- end }}
+{{- end }}
+
+{{/* Whether requests need a key: as keys.required says, else if the gateway can be reached from outside the cluster. */}}
+{{- define "journeymesh.keys" -}}
+{{- $isRequired := or .Values.ingress.enabled .Values.route.enabled -}}
+{{- if kindIs "bool" .Values.keys.required }}{{ $isRequired = .Values.keys.required }}{{ end -}}
+{{- ternary "required" "elsewhere" $isRequired -}}
 {{- end }}
 
 {{/* Names of the Secrets that a service reads when it starts, as JSON. */}}
