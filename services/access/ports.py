@@ -29,7 +29,7 @@ class KeyStore(Protocol):
         """
 
     async def read(self) -> Snapshot:
-        """All keys with their revision, as of one moment.
+        """All keys with their revision, as of one moment. A key whose bytes are damaged is left out, and logged.
 
         Raises:
             Unavailable: the store cannot be reached; the call may be repeated.

@@ -125,14 +125,15 @@ class Access:
         return [self._as_used(key, used) for key in sorted(keys, key=lambda key: (-key.created_us, key.key_id))]
 
     async def keyring(self, known_revision: str) -> Snapshot | None:
-        """All keys with their revision; None if it is the known one.
+        """All keys that are listed, with their revision; None if it is the known one.
 
         Raises:
             Unavailable: the store cannot be reached.
         """
         if known_revision and await self.store.revision() == known_revision:
             return None
-        return await self.store.read()
+        snapshot = await self.store.read()
+        return dataclasses.replace(snapshot, keys=lifecycle.remembered(snapshot.keys, self.clock()))
 
     async def record_uses(self, uses: Mapping[str, int]) -> None:
         """Records when keys were used, by key id in Unix microseconds, to the minute.

@@ -204,6 +204,7 @@ async def test_keys_are_forgotten_a_month_after_their_end(stub: "AccessServiceAs
     assert len((await stub.ListKeys(wire.ListKeysRequest())).keys) == 1
     world.now_us += 1
     assert not (await stub.ListKeys(wire.ListKeysRequest())).keys
+    assert not (await keyring(stub)).entries
     with pytest.raises(NotFound, match="KEY_NOT_FOUND"):
         await stub.RevokeKey(wire.RevokeKeyRequest(key_id=made.key.key_id))
     other = await stub.CreateKey(secret())

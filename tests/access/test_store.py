@@ -141,6 +141,16 @@ async def test_a_key_of_a_newer_version_waits(server: redis.Client) -> None:
         await store.read()
 
 
+@pytest.mark.parametrize("damage", [b"", b"\xc1", b"\x91\xa1x", msgspec.msgpack.encode([1, "pk"])])
+async def test_a_damaged_key_is_left_out_alone(server: redis.Client, damage: bytes) -> None:
+    store = RedisKeys(server)
+    await store.change([key("k1")], [], NO_REVISION, "r1")
+    await server.hset("jm:{access}:keys", "k2", damage)
+    assert dict((await store.read()).keys) == {"k1": key("k1")}
+    assert await store.change([key("k3")], [], "r1", "r2")
+    assert await server.hget("jm:{access}:keys", "k2") == damage
+
+
 async def test_a_key_that_has_grown_at_its_end_is_read(server: redis.Client) -> None:
     store = RedisKeys(server)
     await store.change([key("k1")], [], NO_REVISION, "r1")

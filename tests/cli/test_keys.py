@@ -5,9 +5,11 @@ import io
 import json
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trustme
 from journeymesh.access.v1.access_pb2_grpc import AccessServiceStub, add_AccessServiceServicer_to_server
 from rich.console import Console
 
@@ -16,7 +18,10 @@ from mesh import keys as texts
 from mesh.errors import InvalidArgument, NotFound
 from mesh.observability import telemetry
 from mesh.process.server import serving as serving_on
+from mesh.process.site import Site
+from mesh.rpc.tls import Tls
 from services.access.servicer import AccessServicer
+from tests import certificates
 from tests.access.builders import DAY_US, World
 from tests.conftest import free_port
 from tests.serving import serving
@@ -174,6 +179,21 @@ async def test_the_command_dials_where_the_setting_says(
         refused = capsys.readouterr()
     assert refused.out == ""
     assert refused.err == "journeymesh: No key has this id, or it ended more than 30 days ago.\n"
+
+
+async def test_the_command_shows_the_mesh_s_certificate(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    files = certificates.issue(tmp_path, trustme.CA())
+    site = Site(tls=Tls.wanted(certificates.settings(files)))
+    registers = [lambda to: add_AccessServiceServicer_to_server(AccessServicer(world.access), to)]
+    async with serving_on("127.0.0.1:0", registers, [], {}, telemetry.off("test"), site) as port:
+        monkeypatch.setenv("JOURNEYMESH_ACCESS_TARGET", f"localhost:{port}")
+        assert await keys.main(parsed("list")) == 1
+        for name, file in certificates.environment(files).items():
+            monkeypatch.setenv(name, file)
+        assert await keys.main(parsed("list")) == 0
+    assert "There are no keys" in capsys.readouterr().out
 
 
 async def test_a_service_that_is_away_is_named_in_one_sentence(

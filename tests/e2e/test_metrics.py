@@ -8,7 +8,10 @@ import urllib.request
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
+import grpc
 import pytest
+from journeymesh.access.v1 import access_pb2
+from journeymesh.access.v1.access_pb2_grpc import AccessServiceStub
 from prometheus_client import Metric as Family
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -121,6 +124,9 @@ def _stories(mesh: RunningMesh) -> Told:
     until(lambda: len(mesh.get(f"/api/users/{user_id}/events").body.get("events", ())) == 3, "no copies")
     # One that comes again, and two that are refused: by the gateway, by ingest.
     assert mesh.track(seen[0], {"eventType": 7}, {"userId": "x" * 200, "eventType": "error"}).status == 202
+    # An operator who looks at the keys: a call that no event causes.
+    with grpc.insecure_channel(mesh.process("access").environ()["JOURNEYMESH_ACCESS_LISTEN"]) as channel:
+        AccessServiceStub(channel).ListKeys(access_pb2.ListKeysRequest(), timeout=10)
     users = [each.user_id for each in (helped, mailed, held_out, watching, anonymous)]
     # The link is an event of its own.
     return _settled(mesh, accepted=3 + 2 + 10 + 3 + 2 + 3, applied=3 + 2 + 10 + 3 + 2 + 3 + 1 + 2, users=users)

@@ -1,5 +1,6 @@
 """Keys in Redis: a hash of keys, a hash of uses and the revision, under one hash tag."""
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, cast
 
@@ -14,6 +15,8 @@ _KEYS: Final = "jm:{access}:keys"
 _REVISION: Final = "jm:{access}:revision"
 _USES: Final = "jm:{access}:uses"
 _VERSION: Final = 1
+
+_log = logging.getLogger(__name__)
 
 # KEYS: the revision, the keys.
 _READ: Final = redis.Script("""
@@ -87,8 +90,13 @@ class RedisKeys:
     async def read(self) -> Snapshot:
         """See `services.access.ports.KeyStore`."""
         ((revision, members),) = await _READ.run(self._client, redis.Call([_REVISION, _KEYS], []))
-        pairs = zip(members[::2], members[1::2], strict=True)
-        keys = {key_id.decode(): _decode(key_id.decode(), blob) for key_id, blob in pairs}
+        keys = {}
+        for key_id, blob in zip(members[::2], members[1::2], strict=True):
+            try:
+                keys[key_id.decode()] = _decode(key_id.decode(), blob)
+            except (msgspec.DecodeError, ValueError):
+                # Nobody can use it any more, which is the safe side; all others stay valid.
+                _log.exception("key %r cannot be read: it is left out", key_id)
         return Snapshot(revision.decode() or NO_REVISION, keys)
 
     async def change(self, put: Sequence[Key], dropped: Collection[str], before: str, after: str) -> bool:
@@ -136,6 +144,12 @@ def _encode(key: Key) -> bytes:
 
 
 def _decode(key_id: str, blob: bytes) -> Key:
+    """A key as it is stored.
+
+    Raises:
+        VersionMismatch: only a newer build can read it.
+        DecodeError, ValueError: nobody can.
+    """
     if _DECODE_VERSION(blob).version > _VERSION:
         raise VersionMismatch("A key was stored by a newer version of the service.")
     packed = _DECODE(blob)

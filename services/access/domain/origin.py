@@ -9,6 +9,8 @@ from services.access.domain.refusal import Cause, Refusal
 LONGEST: Final = 300
 _DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
 _LAST_PORT: Final = 65_535
+# Browsers keep these, Python's codec replaces them: the origin would be another's.
+_AMBIGUOUS: Final = frozenset("ßẞς\u200c\u200d")
 _WRITTEN: Final = re.compile(
     r"(?P<scheme>https?)://(?P<host>(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}|\*))?"
 )
@@ -24,6 +26,8 @@ def normal(written: str) -> str:
     """
     origin = written.strip().lower().removesuffix("/")
     scheme, _, host = origin.partition("://")
+    if not _AMBIGUOUS.isdisjoint(host):
+        raise Refusal(Cause.OUT_OF_RANGE, f"Write the origin {written[:LONGEST]!r} as browsers send it, with xn--.")
     try:
         origin = origin if host.isascii() else f"{scheme}://{host.encode('idna').decode()}"
     except UnicodeError:
