@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-import random
+import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -122,7 +122,7 @@ async def housed(ledger: Ledger | None = None, sample_ratio: float = 1.0) -> Asy
     pipeline = LeasePipeline({"dispatcher": leases})
     registers: dict[str, Register] = {
         "access": lambda to: add_AccessServiceServicer_to_server(
-            AccessServicer(Access(MemoryKeys(), VOCABULARY, system_clock, random.Random(1).randbytes)),
+            AccessServicer(Access(MemoryKeys(), VOCABULARY, system_clock, os.urandom)),
             to,
         ),
         "ingest-api": lambda to: add_IngestServiceServicer_to_server(
