@@ -50,7 +50,7 @@ class Origins(NamedTuple):
         return origin.lower() in self.named or self.pattern.fullmatch(origin.lower()) is not None
 
 
-@functools.cache
+@functools.lru_cache(maxsize=4096)
 def origins(setting: str) -> Origins:
     """The origins named by a setting, separated by commas.
 

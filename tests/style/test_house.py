@@ -71,6 +71,7 @@ def test_the_table_of_metrics_is_that_of_the_registry() -> None:
 
 
 def test_the_page_of_the_topology_is_what_the_code_reads() -> None:
+    assert reference.PERMISSIONS_PATH.read_text(encoding="utf-8") == reference.permissions_page(), "run `make docs`"
     assert reference.TOPOLOGY_PATH.read_text(encoding="utf-8") == reference.topology_page(), "run `make docs`"
 
 
