@@ -9,8 +9,9 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from gateway.access import audit
 from gateway.access.credentials import key_text
-from gateway.access.permissions import NEEDS
+from gateway.access.permissions import AUDITED, NEEDS
 from gateway.contract.route import SWITCHING, Route
 from gateway.core import Core
 from gateway.http import asgi, cors, parameters, problems
@@ -132,6 +133,8 @@ class Application:
             request.query = parameters.query(request.scope, [parameter.name for parameter in route.query])
         if not (route.may_have_key_in_body and self._core.door.is_key_required and not key_text(request.scope)):
             request.caller = self._core.door.admit(request, NEEDS[route.method, route.path])
+        if self._core.door.is_key_required and (route.method, route.path) in AUDITED:
+            await audit.record(self._core.peers.audit, request, f"{route.method} {route.path}")
         if route.is_always_served:
             return await route.serve(self._core, request)
         self._core.admission.enter(request.address)

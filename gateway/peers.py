@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from journeymesh.access.v1.access_pb2_grpc import AccessServiceStub
+from journeymesh.access.v1.audit_pb2_grpc import AuditServiceStub
 from journeymesh.features.v1.features_pb2_grpc import FeaturesServiceStub
 from journeymesh.ingest.v1 import ingest_pb2
 from journeymesh.ingest.v1.ingest_pb2_grpc import IngestServiceStub
@@ -24,6 +25,7 @@ from mesh.rpc.tls import Tls
 
 if TYPE_CHECKING:  # these names exist in the stubs only
     from journeymesh.access.v1.access_pb2_grpc import AccessServiceAsyncStub
+    from journeymesh.access.v1.audit_pb2_grpc import AuditServiceAsyncStub
     from journeymesh.features.v1.features_pb2_grpc import FeaturesServiceAsyncStub
     from journeymesh.ingest.v1.ingest_pb2_grpc import IngestServiceAsyncStub
     from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceAsyncStub
@@ -43,6 +45,7 @@ class Peers:
     """The services; `accept` is ingest's AcceptEvents for a serialized request."""
 
     access: "AccessServiceAsyncStub"
+    audit: "AuditServiceAsyncStub"
     ingest: "IngestServiceAsyncStub"
     features: "FeaturesServiceAsyncStub"
     scoring: "ScoringServiceAsyncStub"
@@ -77,6 +80,7 @@ def over(channels: Mapping[str, grpc.aio.Channel]) -> Peers:
     )
     return Peers(
         access=AccessServiceStub(channels["access"]),
+        audit=AuditServiceStub(channels["access"]),
         ingest=IngestServiceStub(channels["ingest"]),
         features=FeaturesServiceStub(channels["features"]),
         scoring=ScoringServiceStub(channels["scoring"]),

@@ -52,6 +52,7 @@ NEEDS: Final[Mapping[tuple[str, str], Scope | None]] = MappingProxyType(
         ("GET", "/api/failed-events/{id}"): Scope.OPERATE,
         ("POST", "/api/failed-events/{id}:replay"): Scope.OPERATE,
         ("DELETE", "/api/failed-events/{id}"): Scope.OPERATE,
+        ("GET", "/api/audit"): Scope.OPERATE,
         ("GET", "/api/pipeline"): Scope.OPERATE,
         ("GET", "/metrics"): Scope.OPERATE,
         # Probes, which send no key.
@@ -64,3 +65,22 @@ NEEDS: Final[Mapping[tuple[str, str], Scope | None]] = MappingProxyType(
     }
 )
 """The scope that each route needs, by method and path."""
+
+# What these scopes allow is about people or changes the mesh, but for the routes named here.
+_AUDITED_SCOPES: Final = frozenset({Scope.READ_PEOPLE, Scope.ANALYSE, Scope.OPERATE})
+_ABOUT_NOBODY: Final = frozenset(
+    {
+        ("GET", "/api/videos/{videoId}"),
+        ("GET", "/api/lift"),
+        ("GET", "/api/policies"),
+        ("GET", "/api/models/usage"),
+        ("GET", "/api/features"),
+        ("GET", "/api/pipeline"),
+        ("GET", "/metrics"),
+    }
+)
+
+AUDITED: Final = frozenset(
+    route for route, scope in NEEDS.items() if scope in _AUDITED_SCOPES and route not in _ABOUT_NOBODY
+)
+"""The routes whose calls are recorded before they are served, by method and path."""

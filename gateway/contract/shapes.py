@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import msgspec
 from google.protobuf import descriptor
+from journeymesh.access.v1 import audit_pb2
 from journeymesh.common.v1 import event_pb2
 from journeymesh.ingest.v1 import ingest_pb2
 from journeymesh.scoring.v1 import scoring_pb2
@@ -143,6 +144,12 @@ def failed_events(components: Schema) -> Schema:
     """A page of failed events."""
     failed = describe(ingest_pb2.FailedEvent.DESCRIPTOR, components)
     return _object({"failedEvents": {"type": "array", "items": failed}, "nextCursor": {"type": ["string", "null"]}})
+
+
+def audit_entries(components: Schema) -> Schema:
+    """A page of the audit log."""
+    entry = describe(audit_pb2.AuditEntry.DESCRIPTOR, components)
+    return _object({"entries": {"type": "array", "items": entry}, "nextCursor": {"type": ["string", "null"]}})
 
 
 def _object(properties: Schema) -> Schema:

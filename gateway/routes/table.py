@@ -19,7 +19,7 @@ from gateway.formats.segment.message import TYPES
 from gateway.http.asgi import PUBLIC_CACHE, TEXT, Answer, Request
 from gateway.http.parameters import CURSOR, LIST_CURSOR
 from gateway.push import socket, sse
-from gateway.routes import events, failed, insights, interventions, operation, segment, users
+from gateway.routes import audit, events, failed, insights, interventions, operation, segment, users
 
 _get: Final = functools.partial(Route, "GET")
 _post: Final = functools.partial(Route, "POST")
@@ -396,6 +396,19 @@ ROUTES: Final = (
         NOTHING,
         204,
         _CALLS_REASONS,
+    ),
+    _get(
+        "/api/audit",
+        "What was done with keys to data about people and to the mesh, newest first; users as pseudonyms.",
+        audit.entries,
+        shapes.audit_entries,
+        reasons=_CALLS_REASONS,
+        query=(
+            up_to("limit", 20, 100),
+            text("cursor", "`nextCursor` of the page before.", pattern=LIST_CURSOR),
+            text("actor", "Only what was done with this key, by its id."),
+            text("userId", "Only what was done to this user's data."),
+        ),
     ),
     _get(
         "/api/pipeline",

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import grpc
+from journeymesh.access.v1 import audit_pb2, audit_pb2_grpc
 from journeymesh.common.v1 import error_reason_pb2, event_pb2
 from journeymesh.features.v1 import features_pb2, features_pb2_grpc
 from journeymesh.ingest.v1 import ingest_pb2, ingest_pb2_grpc
@@ -496,10 +497,36 @@ class Interventions(intervention_pb2_grpc.InterventionServiceServicer):
         return self.usage
 
 
+class Audit(audit_pb2_grpc.AuditServiceServicer):
+    """Keeps acts; `error` is raised while it is set."""
+
+    def __init__(self) -> None:
+        self.acts: list[audit_pb2.Act] = []
+        self.list_requests: list[audit_pb2.ListEntriesRequest] = []
+        self.error: MeshError | None = None
+
+    async def RecordActs(self, request: audit_pb2.RecordActsRequest, context: object) -> audit_pb2.RecordActsResponse:
+        if self.error is not None:
+            raise self.error
+        self.acts += request.acts
+        return audit_pb2.RecordActsResponse()
+
+    async def ListEntries(
+        self, request: audit_pb2.ListEntriesRequest, context: object
+    ) -> audit_pb2.ListEntriesResponse:
+        self.list_requests.append(request)
+        entry = audit_pb2.AuditEntry(
+            sequence=7, actor="k", action="GET /api/users/{userId}", subject="user:1", hash="0a"
+        )
+        entry.time.FromSeconds(SECONDS)
+        return audit_pb2.ListEntriesResponse(entries=[entry], next_page_token="7")  # noqa: S106 - of a page
+
+
 @dataclasses.dataclass(frozen=True)
 class Services:
-    """The five, on one server."""
+    """All behind the gateway, on one server."""
 
+    audit: Audit = dataclasses.field(default_factory=Audit)
     ingest: Ingest = dataclasses.field(default_factory=Ingest)
     features: Features = dataclasses.field(default_factory=Features)
     scoring: Scoring = dataclasses.field(default_factory=Scoring)
@@ -508,6 +535,7 @@ class Services:
 
     def register(self, server: grpc.aio.Server) -> None:
         """Adds all to a server."""
+        audit_pb2_grpc.add_AuditServiceServicer_to_server(self.audit, server)
         ingest_pb2_grpc.add_IngestServiceServicer_to_server(self.ingest, server)
         features_pb2_grpc.add_FeaturesServiceServicer_to_server(self.features, server)
         scoring_pb2_grpc.add_ScoringServiceServicer_to_server(self.scoring, server)

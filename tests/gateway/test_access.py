@@ -23,7 +23,7 @@ from websockets.exceptions import InvalidStatus
 from gateway.access import proof
 from gateway.access.door import Door, follow_keys
 from gateway.access.keyring import Keyring, keyring_of
-from gateway.access.permissions import NEEDS
+from gateway.access.permissions import AUDITED, NEEDS
 from gateway.push import sse
 from gateway.routes.table import ROUTES
 from mesh import keys
@@ -432,6 +432,63 @@ async def test_nothing_is_pushed_once_the_key_has_ended(monkeypatch: pytest.Monk
                 pass
             gateway.core.door.replace(keyring(ADMIN), NOW_US)
             assert not [line async for line in lines if line.startswith("id:")]
+
+
+async def test_reads_of_people_and_acts_on_the_mesh_are_recorded_before_they_happen(gateway: Gateway) -> None:
+    audit = gateway.services.audit
+    await gateway.client.get("/api/users/ada%20b", headers=SECRET.headers)
+    await gateway.client.get("/api/decisions?userId=ada", headers=SECRET.headers)
+    await gateway.client.delete("/api/failed-events/f-1", headers=ADMIN.headers)
+    await gateway.client.get("/api/users/ada", headers=PUBLIC.headers)  # refused
+    await gateway.client.get("/api/lift", headers=SECRET.headers)  # about nobody
+    await gateway.client.post("/api/events/track", json=PAGE_VIEW, headers=SECRET.headers)
+    assert [(act.actor, act.action, act.subject, act.is_user) for act in audit.acts] == [
+        (SECRET.entry.key_id, "GET /api/users/{userId}", "ada b", True),
+        (SECRET.entry.key_id, "GET /api/decisions", "ada", True),
+        (ADMIN.entry.key_id, "DELETE /api/failed-events/{id}", "f-1", False),
+    ]
+    assert len({act.act_id for act in audit.acts}) == 3
+    assert all(len(act.act_id) == len(act.trace_id) == 16 and act.time_us == NOW_US for act in audit.acts)
+
+
+async def test_what_cannot_be_recorded_is_not_done(gateway: Gateway) -> None:
+    gateway.services.audit.error = Unavailable("DEPENDENCY_UNAVAILABLE", "The store cannot be reached.")
+    discarding = await gateway.client.delete("/api/failed-events/f-1", headers=ADMIN.headers)
+    assert await reason_of(discarding) == (503, "DEPENDENCY_UNAVAILABLE")
+    reading = await gateway.client.get("/api/users/ada", headers=SECRET.headers)
+    assert await reason_of(reading) == (503, "DEPENDENCY_UNAVAILABLE")
+    assert (await gateway.client.post("/api/events/track", json=PAGE_VIEW, headers=SECRET.headers)).status_code == 202
+
+
+@pytest.mark.parametrize("route", sorted(NEEDS), ids=" ".join)
+def test_every_route_about_a_person_that_shows_more_than_help_is_audited(route: tuple[str, str]) -> None:
+    path = route[1]
+    names_somebody = any(
+        mark in path for mark in ("{userId}", "{decisionId}", "{eventId}", "failed-events", "decisions")
+    )
+    if names_somebody and NEEDS[route] is not Scope.HELP:
+        assert route in AUDITED
+
+
+async def test_the_audit_log_is_listed(gateway: Gateway) -> None:
+    answer = await gateway.client.get("/api/audit?actor=k&userId=ada&limit=5&cursor=9", headers=ADMIN.headers)
+    assert answer.json() == {
+        "entries": [
+            {
+                "sequence": 7,
+                "time": "2026-01-02T10:00:00Z",
+                "actor": "k",
+                "action": "GET /api/users/{userId}",
+                "subject": "user:1",
+                "traceId": "",
+                "hash": "0a",
+            }
+        ],
+        "nextCursor": "7",
+    }
+    (asked,) = gateway.services.audit.list_requests
+    assert (asked.actor, asked.user_id, asked.page_size, asked.page_token) == ("k", "ada", 5, "9")
+    assert gateway.services.audit.acts[-1].action == "GET /api/audit"
 
 
 class Access:

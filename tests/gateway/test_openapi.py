@@ -17,7 +17,8 @@ from gateway.contract.route import Route
 from gateway.http import problems
 from gateway.routes.table import ROUTES
 from tests.gateway.fakes import decision, delivery, intervention
-from tests.gateway.running import Gateway, listening
+from tests.gateway.running import NOW_US, Gateway, listening
+from tests.gateway.test_access import ADMIN, PUBLIC, Issued, keyring
 
 STREAM = "/api/interventions/{userId}/stream"
 SOCKET = "/api/interventions/{userId}/socket"
@@ -76,9 +77,17 @@ async def test_every_error_of_a_route_is_told(gateway: Gateway, route: Route) ->
             assert list(responses[str(status)]["content"]) == [problems.CONTENT_TYPE]
 
 
-async def test_what_is_promised_is_what_is_answered(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("keys", "key", "max_examples"),
+    [("none", None, 12), ("required", ADMIN, 3), ("required", PUBLIC, 3), ("required", None, 3)],
+    ids=["no keys", "an admin key", "a public key", "no key"],
+)
+async def test_what_is_promised_is_what_is_answered(
+    tmp_path: Path, keys: str, key: Issued | None, max_examples: int
+) -> None:
     """Schemathesis draws requests from the document, good and bad, and compares the answers with it."""
-    async with listening() as (gateway, url):
+    async with listening(keys=keys) as (gateway, url):
+        gateway.core.door.replace(keyring(ADMIN, PUBLIC), NOW_US)
         gateway.core.startup.note([])  # each service was reached
         services = gateway.services
         services.ingest.failed["f-1"] = ingest_pb2.FailedEvent(
@@ -94,10 +103,14 @@ async def test_what_is_promised_is_what_is_answered(tmp_path: Path) -> None:
             intervention=intervention(), user_id="ada", decision_id="d-1", deliveries=[delivery()]
         )
         options = [
-            *("--max-examples", "12", "--seed", "1", "--no-shrink", "--generation-database", "none"),
+            *("--max-examples", str(max_examples), "--seed", "1", "--no-shrink", "--generation-database", "none"),
             *("--phases", "examples,coverage,fuzzing", "--continue-on-failure", "--warnings", "off"),
             *("--exclude-path", STREAM, "--exclude-path", SOCKET),  # they never end
         ]
+        if key is not None:
+            options += ["--header", f"Authorization: Bearer {key.text}"]
+        if key is not ADMIN and keys == "required":  # most is refused before it is read
+            options += ["--checks", "not_a_server_error,status_code_conformance,response_schema_conformance"]
         program = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(CONFIGURATION)]
         command = [*program, "run", f"{url}/openapi.json", *options]
         process = await asyncio.create_subprocess_exec(
