@@ -20,7 +20,7 @@ SECONDS_A_DAY = 86_400
 
 
 async def main() -> None:
-    """Serves until the process is told to end."""
+    """Serves until the process is asked to stop."""
     settings = read_or_exit(Settings)
     log.start("features", read_or_exit(log.LogSettings))
     traced = telemetry.start("features", read_or_exit(telemetry.TelemetrySettings))

@@ -1,4 +1,4 @@
-"""What the features service keeps: each user, and in five segments that take turns the user's older events."""
+"""What the features service keeps: each user's state, and the user's older events in five segments used in turn."""
 
 import contextlib
 from typing import Final

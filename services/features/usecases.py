@@ -30,7 +30,7 @@ class Rows(msgspec.Struct, frozen=True):
 
 
 class Derived(msgspec.Struct, frozen=True):
-    """What came of a batch, where there is a row ascending by it.
+    """The results of a batch, in ascending order of the row where they have one.
 
     `values` has the vectors after the assessed rows, row by row; `time_zones` for each of these the user's zone as last
     reported, counted from 1 in `time_zone_names`, 0 for none.

@@ -24,7 +24,7 @@ _DAY_SECONDS = 86_400
 
 
 async def main() -> None:
-    """Runs the service until the process is told to end."""
+    """Serves until the process is asked to stop."""
     settings, telemetry_settings = read_or_exit(Settings), read_or_exit(TelemetrySettings)
     log.start("scoring", read_or_exit(log.LogSettings))
     traced = telemetry.start("scoring", telemetry_settings)

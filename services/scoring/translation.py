@@ -50,11 +50,11 @@ def rows_of(request: wire.AssessUsersRequest) -> Rows:
         raise InvalidArgument("INVALID_IDENTIFIER", f"A user's id has 1 to {LONGEST_ID} characters.")
     _require_times(request.event_times_us)
     signals = defaultdict[int, list[Signal]](list)
-    for told in request.signals:
-        _require_row(told.row, count)
-        signal = _signal(told.signal)
+    for signal_row in request.signals:
+        _require_row(signal_row.row, count)
+        signal = _signal(signal_row.signal)
         if signal.type <= _LAST_SIGNAL_TYPE:  # or else a newer features found it, and no rule here speaks of it
-            signals[told.row].append(signal)
+            signals[signal_row.row].append(signal)
     return Rows(
         request.user_ids,
         request.event_times_us,
@@ -68,9 +68,10 @@ def rows_of(request: wire.AssessUsersRequest) -> Rows:
 
 def _settled(request: wire.AssessUsersRequest) -> dict[int, set[Settled]]:
     settled = defaultdict[int, set[Settled]](set)
-    for told in request.settled:
-        _require_row(told.row, len(request.user_ids))
-        settled[told.row].add(Settled(told.type, told.signal_time_us, told.target))
+    for settled_row in request.settled:
+        _require_row(settled_row.row, len(request.user_ids))
+        key = Settled(settled_row.type, settled_row.signal_time_us, settled_row.target)
+        settled[settled_row.row].add(key)
     return settled
 
 

@@ -86,9 +86,11 @@ class Scoring:
         return self._models.live().card
 
 
-def schema_mismatch(told: str, known: str) -> Unavailable:
+def schema_mismatch(given: str, known: str) -> Unavailable:
     """What is said to features of another schema: it passes once both services are of one version."""
-    return Unavailable("FEATURE_SCHEMA_MISMATCH", f"The features are of schema {told[:32]!r}, scoring takes {known!r}.")
+    return Unavailable(
+        "FEATURE_SCHEMA_MISMATCH", f"The features are of schema {given[:32]!r}, scoring takes {known!r}."
+    )
 
 
 def _assess_in_order(rows: Rows, journals: Mapping[str, Journal], model: Model) -> list[Assessment]:

@@ -18,7 +18,7 @@ from services.video.usecases import Playback
 
 
 async def main() -> None:
-    """Runs the service until the process is told to end."""
+    """Serves until the process is asked to stop."""
     settings, telemetry_settings = read_or_exit(Settings), read_or_exit(TelemetrySettings)
     log.start("video", read_or_exit(log.LogSettings))
     traced = telemetry.start("video", telemetry_settings)

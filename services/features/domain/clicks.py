@@ -29,22 +29,22 @@ from services.features.domain.signal import (
 from services.features.domain.state import MINUTE_US, SECOND_US, ChainClick, State
 
 CHAIN_US = SECOND_US
-"""From the first to the last click of a chain; once it is rage, from one click to the next."""
+"""The longest time from the first to the last click of a chain; once it is rage, from one click to the next."""
 CHAIN_RADIUS_PIXELS = 30.0
-"""From one click to the next, where they are not on the same element."""
+"""The greatest distance from one click to the next if they are not on the same element."""
 WATCHED_CLICKS = 3
 UNWATCHED_CLICKS = 4
 RAGE_STRENGTH = 80.0
 UNWATCHED_RAGE_STRENGTH = 60.0
 RAGE_GROWTH = 10.0
-"""More with every run that follows another within 10 minutes, and with every three clicks of a watched run."""
+"""Added for every run that follows another within 10 minutes, and for every three clicks of a watched run."""
 RAGE_MEMORY_US = 10 * MINUTE_US
 ERROR_STRENGTH = 60.0
 DEAD_STRENGTH = 40.0
 ECHO_US = 10_000
-"""Nobody clicks again so soon."""
+"""Two clicks this close together are one click reported twice."""
 SHORTEST_SECONDS = 0.1
-"""A run is said to have taken at least this long; clocks tell no less."""
+"""The shortest duration reported for a run; clocks resolve no less."""
 
 _RETRACTED = frozenset({SignalType.DEAD_CLICK, SignalType.RAGE_CLICKS})
 
@@ -79,11 +79,11 @@ def take_echo(state: State, event: Event) -> tuple[list[Signal], list[Settled]]:
 
 
 def _take_trouble(state: State, event: Event, click: Click, first_us: int) -> tuple[list[Signal], list[Settled]]:
-    """Judges the first click again, by what its echo reports, unless it is known to have led as little."""
+    """Judges the first click again by what its echo reports, unless it is known to have been as fruitless."""
     first = state.chain[-1] if state.chain and state.chain[-1].at_us == first_us else None
     is_known = first is not None and first.is_fruitless
-    is_told = is_known and state.run_length > 0
-    if is_told or not (click.error_observed or (first is not None and not is_known)):
+    is_reported = is_known and state.run_length > 0
+    if is_reported or not (click.error_observed or (first is not None and not is_known)):
         return [], []
     settled = _retract(state, first_us, {SignalType.DEAD_CLICK})
     if first is not None:
@@ -97,7 +97,7 @@ def _take_trouble(state: State, event: Event, click: Click, first_us: int) -> tu
 
 
 def _retract(state: State, at_us: int, types: Collection[int]) -> list[Settled]:
-    """Takes back what was found of the click of that time."""
+    """Takes back the signals found at the click of that time."""
     settled = settlement.end(state, lambda each: each.at_us == at_us and each.type in types)
     if settled and at_us in state.click_findings:
         state.click_findings.remove(at_us)
@@ -137,7 +137,7 @@ def was_fruitless(click: Click) -> bool:
 
 
 def break_chain(state: State) -> None:
-    """Ends the chain of clicks, and the rage it may have become."""
+    """Ends the chain of clicks, and with it a rage that it has become."""
     if state.chain:
         state.chain, state.run_length = [], 0
 
@@ -152,7 +152,7 @@ def _find_rage(state: State, event: Event, click: Click, *, is_fruitless: bool) 
     if state.chain and not _follows(latest, state.chain[-1]):
         break_chain(state)
     if state.run_length:
-        # Older clicks go; that one of the run was watched stays known.
+        # Older clicks are dropped, but it stays known whether any click of the run was watched.
         latest = msgspec.structs.replace(latest, is_fruitless=is_fruitless or _is_watched(state.chain))
         state.run_length += 1
         state.chain = [*state.chain, latest][-EVIDENCE_LIMIT:]

@@ -50,8 +50,8 @@ def worth(event: Event, video_engagement: float | None, *, is_refresh: bool) -> 
     if kind not in _DEPENDS:
         return WORTH.get(kind)
     if kind == Kind.VIDEO_PLAYBACK:
-        is_told = video_engagement is not None and isfinite(video_engagement)
-        return min(100.0, max(0.0, video_engagement or 0.0)) if is_told else WORTH[kind]
+        is_known = video_engagement is not None and isfinite(video_engagement)
+        return min(100.0, max(0.0, video_engagement or 0.0)) if is_known else WORTH[kind]
     if kind == Kind.PURCHASE:
         return None if is_given_back(event) else WORTH[kind]
     click = event.click

@@ -1,4 +1,4 @@
-"""What a user spent, each currency for itself: amounts of different currencies are never added.
+"""What a user spent, per currency: amounts of different currencies are never added.
 
 The sum over all of them is kept beside, because the first version kept that alone: its replicas go on with it, and what
 they reported has no currency.

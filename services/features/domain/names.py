@@ -1,4 +1,4 @@
-"""Names of pages and of what stands on them, read as words in any language. Linear in a bounded length."""
+"""Splits names of pages and targets into words, in any language. Linear time, bounded length."""
 
 import unicodedata
 

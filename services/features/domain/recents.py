@@ -66,9 +66,9 @@ def session_starts(events: Iterable[Kept], gap_us: int) -> list[int]:
     gap, and two sessions begin further apart than that: so starts that follow on one another within the gap are one.
     What belongs to no session has the start 0.
     """
-    told = [event.session_start_us for event in events]
-    first = {start_us: start_us for start_us in sorted(told)}
+    starts_us = [event.session_start_us for event in events]
+    first = {start_us: start_us for start_us in sorted(starts_us)}
     for before_us, start_us in itertools.pairwise(first):
         if start_us - before_us <= gap_us:
             first[start_us] = first[before_us]
-    return [first[start_us] for start_us in told]
+    return [first[start_us] for start_us in starts_us]

@@ -24,11 +24,11 @@ def meet(state: State, event: Event) -> None:
         if platform != Platform.BACKEND and event.at_us > state.shown_us:
             state.shown_us = event.at_us
     zone = event.time_zone
-    if zone and (zone != state.time_zone or not state.zone_is_own) and _tells_zone_better(state, event):
+    if zone and (zone != state.time_zone or not state.zone_is_own) and _knows_zone_better(state, event):
         state.time_zone, state.zone_is_own = zone, event.platform != Platform.BACKEND
 
 
-def _tells_zone_better(state: State, event: Event) -> bool:
+def _knows_zone_better(state: State, event: Event) -> bool:
     """Whether an event's zone is to be taken: a server's never replaces that of a user's device."""
     is_own = event.platform != Platform.BACKEND
     if not state.time_zone or is_own != state.zone_is_own:

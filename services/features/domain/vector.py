@@ -137,7 +137,7 @@ DEFINITIONS: Final = (
     ),
     Definition(
         "retry_count",
-        "Tries of something that had failed: `retry` events, and of the attempts a `struggle_signal` tells of all but "
+        "Tries of something that had failed: `retry` events, and of the attempts a `struggle_signal` reports all but "
         "the first, at most 9 a signal.",
         "count 0-64",
         "last 30 minutes",
@@ -190,7 +190,7 @@ DEFINITIONS: Final = (
     Definition(
         "success_rate",
         "Successes among all attempts whose end is known. Successes are `task_success` and `purchase` (not a refund); "
-        "failures are `task_failure`, `error` and each attempt a `struggle_signal` tells of, at most 10 a signal. "
+        "failures are `task_failure`, `error` and each attempt a `struggle_signal` reports, at most 10 a signal. "
         "A sent form is neither until one of these says so.",
         "ratio 0-1",
         "last 30 minutes",
@@ -199,8 +199,8 @@ DEFINITIONS: Final = (
     ),
     Definition(
         "engagement_score",
-        "How much the user takes part: a moving average over about 8 events of what each is worth, from 0 (a struggle "
-        "told) over 50 (a page view) to 100 (a success); a playback is worth the user's video engagement. "
+        "How much the user takes part: a moving average over about 8 events of what each is worth, from 0 (a reported "
+        "struggle) over 50 (a page view) to 100 (a success); a playback is worth the user's video engagement. "
         "Halves with every 7 days without an event.",
         "score 0-100",
         "whole history, the last 8 events weigh most",

@@ -46,8 +46,10 @@ def settled_row(row: int, settled: Settled) -> features_pb2.SettledRow:
 
 def carried_row(row: int, carried: Carried) -> features_pb2.CarriedRow:
     """What moves to another user, as it is answered."""
-    told = event_pb2.Carried(purchase_count=carried.purchase_count, purchase_amounts=_money(carried.purchase_amounts))
-    return features_pb2.CarriedRow(row=row, carried=told)
+    message = event_pb2.Carried(
+        purchase_count=carried.purchase_count, purchase_amounts=_money(carried.purchase_amounts)
+    )
+    return features_pb2.CarriedRow(row=row, carried=message)
 
 
 def signal_name(signal: Signal) -> str:

@@ -183,10 +183,10 @@ def _details(of: Table, made_of: type[_Message], kind: int) -> dict[int, _Messag
     return {row: each for row, each in of.details.items() if isinstance(each, made_of) and kinds[row] == kind}
 
 
-def _click(told: event_pb2.Click) -> Click:
-    x, y, effect_observed, error_observed, selection_changed, value_changed, role = _CLICK(told)
+def _click(message: event_pb2.Click) -> Click:
+    x, y, effect_observed, error_observed, selection_changed, value_changed, role = _CLICK(message)
     _finite(x + y)
-    has = told.HasField
+    has = message.HasField
     return Click(
         x if has("x") else None,
         y if has("y") else None,
@@ -198,15 +198,15 @@ def _click(told: event_pb2.Click) -> Click:
     )
 
 
-def _carried(told: event_pb2.Carried) -> Carried:
+def _carried(message: event_pb2.Carried) -> Carried:
     return Carried(
-        told.purchase_count, {_currency(each.currency): _finite(each.amount) for each in told.purchase_amounts}
+        message.purchase_count, {_currency(each.currency): _finite(each.amount) for each in message.purchase_amounts}
     )
 
 
 def _currency(code: str) -> str:
     if len(code) > LONGEST_CURRENCY:
-        raise InvalidArgument("VALUE_OUT_OF_RANGE", "A currency is told by its code of three letters.")
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", "A currency must be given as its three-letter code.")
     return code
 
 

@@ -78,8 +78,8 @@ def contributions(
 
 def indicators(parts: Sequence[Contribution]) -> list[Contribution]:
     """The strongest reasons for the risk, strongest first; what is usual for all is none."""
-    told = [part for part in parts if part.points >= INDICATOR_POINTS and part.name != BASELINE]
-    return sorted(told, key=lambda part: -part.points)[:INDICATOR_LIMIT]
+    shown = [part for part in parts if part.points >= INDICATOR_POINTS and part.name != BASELINE]
+    return sorted(shown, key=lambda part: -part.points)[:INDICATOR_LIMIT]
 
 
 def _sigmoid(logit: float) -> float:

@@ -87,8 +87,8 @@ def speaks_of(columns: npt.NDArray[np.float64]) -> list[bool]:
         columns: the features of many rows, one column a row.
     """
     speaks = (columns[_ERROR_COUNT] >= SCATTERED_ERRORS_FROM) | (columns[_FORM_ABANDONS] >= FORMS_LEFT_FROM)
-    told: list[bool] = speaks.tolist()
-    return told
+    mask: list[bool] = speaks.tolist()
+    return mask
 
 
 def probability(findings: Sequence[Finding]) -> float:
@@ -118,9 +118,9 @@ def _add_scattered_errors(findings: list[Finding], count: float) -> None:
     """
     strength = 100.0 * (1.0 - 0.8**count)
     likelihood = SCATTERED_ERRORS_WEIGHT * strength / 100.0
-    told = probability([finding for finding in findings if finding.name in _FAILURES])
-    if told >= likelihood:
+    of_failures = probability([finding for finding in findings if finding.name in _FAILURES])
+    if of_failures >= likelihood:
         return
-    missing = 1.0 - (1.0 - likelihood) / (1.0 - told)
+    missing = 1.0 - (1.0 - likelihood) / (1.0 - of_failures)
     said = reason("error_count", count)
     findings.append(Finding(SCATTERED_ERRORS, strength * missing / likelihood, missing, said))
