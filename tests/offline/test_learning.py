@@ -79,11 +79,11 @@ STORIES: Final[dict[str, tuple[list[tuple[int, str]], Tally]]] = {
     "declined, then accepted": ([(1, "declined"), (2, "accepted")], Tally(0, 1)),
     "seen, and run out": ([(1, "shown")], Tally(0, 1)),
     "accepted too late": ([(30, "accepted")], Tally()),
-    "told to have expired unseen": ([(1, "expired")], Tally()),
+    "reported as expired unseen": ([(1, "expired")], Tally()),
     "seen, gave way to other help": ([(1, "shown"), (2, "help")], Tally()),
     "somebody else accepted it": ([(1, "stranger")], Tally()),
-    "bought after having seen it, told a day later": ([(1, "shown"), (5, "late purchase")], Tally(1, 0)),
-    "bought before, told after": ([(1, "shown"), (-5, "late purchase")], Tally(0, 1)),
+    "bought after having seen it, reported a day later": ([(1, "shown"), (5, "late purchase")], Tally(1, 0)),
+    "bought before, reported after": ([(1, "shown"), (-5, "late purchase")], Tally(0, 1)),
     "gave something back": ([(1, "shown"), (5, "refund")], Tally(0, 1)),
     "bought in a copied event": ([(1, "shown"), (5, "copy")], Tally(0, 1)),
     "seen, and taken back": ([(1, "shown"), (5, "solved")], Tally()),
@@ -152,7 +152,7 @@ def test_of_two_that_wait_after_a_login_one_was_taken_back() -> None:
     assert counted(ONE, log.records()) == {"guide": {Context("high", "technical"): Tally(0, 1)}}
 
 
-def test_what_was_seen_and_still_waits_tells_nothing_yet() -> None:
+def test_a_shown_offer_that_still_waits_says_nothing_yet() -> None:
     log = Log(ONE)
     log.report("ada", log.help("ada", "high", "any"), "shown", NOW_US)
     log.see("bob", "page_view", NOW_US + 29 * MINUTE_US)
@@ -180,7 +180,7 @@ def test_help_counts_where_it_was_given_and_in_its_time() -> None:
     assert counted(policy_of(tree(action("guide", channel="chat"))), records) == {}
 
 
-def test_who_is_held_out_and_for_whom_nothing_was_drawn_tell_nothing() -> None:
+def test_the_holdout_and_decisions_without_a_draw_say_nothing() -> None:
     held = Log(policy_of(tree(action("guide"), holdout={"share": 0.5, "salt": "h"})))
     idle = Log(policy_of(tree(action("guide"), exploration={"nothing_utility": 9})))
     for log, least in ((held, 20), (idle, 0)):
@@ -291,7 +291,7 @@ def test_contexts_are_shrunk_as_scikit_learn_does_it() -> None:
     taken = np.concatenate([np.repeat([1, 0], each) for each in tallies.values()])
     encoder = TargetEncoder(smooth=7.0, target_type="binary").fit(kinds[:, None], taken)
     encoded = dict(zip(encoder.categories_[0], encoder.encodings_[0], strict=True))
-    # Where the stated prior is what all outcomes together tell, the action's ratio is the mean of all.
+    # Where the stated prior is what all outcomes together show, the action's ratio is the mean of all.
     policy = policy_of(tree(action("guide", prior={"accepted": 16, "refused": 30})))
     found = {each.context: mean(each) for each in learned_priors(policy, {"guide": tallies}, 7.0)}
     assert {f"{each}": found[each] for each in tallies} == pytest.approx(encoded, rel=1e-5)

@@ -1,4 +1,4 @@
-"""What decisions are paid for: what the person did in time, by whatever id, and however late it was told."""
+"""What decisions are rewarded for: what the user did in time, under any id, and however late it was reported."""
 
 from typing import Any
 
