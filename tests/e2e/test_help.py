@@ -103,7 +103,7 @@ def test_a_client_that_comes_back_after_a_crash_goes_on_where_it_was(helped: Hel
     assert int(after.cursor) > int(seen.cursor)
 
 
-def test_a_policy_that_is_none_is_told_and_changes_nothing(helped: Helped) -> None:
+def test_an_invalid_policy_is_reported_and_changes_nothing(helped: Helped) -> None:
     mesh, right = helped.mesh, helped.policy.read_text()
     versions = _versions(mesh)
     for wrong, why in (
@@ -201,7 +201,7 @@ def test_what_was_decided_is_derived_again_from_the_archive(helped: Helped, meas
 
 
 def _await_trouble(mesh: RunningMesh, why: str) -> None:
-    until(lambda: why in mesh.get("/api/policies").body["trouble"], f"it was not told: {why}")
+    until(lambda: why in mesh.get("/api/policies").body["trouble"], f"it was not reported: {why}")
 
 
 def _with_key(received: list[Received], key: str) -> list[Received]:

@@ -1,4 +1,4 @@
-"""Messages under way when their service was killed: repeated where the receiver can tell, else left alone."""
+"""Messages under way when their service was killed: sent again if the receiver recognises a duplicate, else not."""
 
 import pytest
 

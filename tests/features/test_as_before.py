@@ -112,9 +112,9 @@ def _digest(seed: int) -> str:
         state = State()
         for event, engagement in _journey(f"{seed}-{number}"):
             found = apply(state, event, engagement)
-            told = [*found.signals], [*found.settled], found.carried, session_start(state, event)
+            outcome = [*found.signals], [*found.settled], found.carried, session_start(state, event)
             vectors = vector(state), vector(state, event.at_us + DAY_US)
-            digest.update(repr((told, vectors)).encode())
+            digest.update(repr((outcome, vectors)).encode())
             digest.update(encode(state))
     return digest.hexdigest()[:16]
 

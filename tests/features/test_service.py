@@ -72,8 +72,8 @@ async def test_a_row_is_answered_with_the_state_after_it(stub: Stub) -> None:
     assert answer.feature_count == 13
     assert len(answer.values) == 39
     state = State()
-    for row, told in enumerate(events_of(table.of_events(calculator()))):
-        apply(state, told)
+    for row, applied_event in enumerate(events_of(table.of_events(calculator()))):
+        apply(state, applied_event)
         assert list(answer.values[row * 13 : row * 13 + 13]) == vector(state)
     (found,) = answer.signals
     assert found.row == 2
@@ -228,7 +228,7 @@ def test_the_numbers_of_the_domain_are_those_of_the_contract() -> None:
         assert {name: number for name, number in vars(ours).items() if name.isupper()} == contract
 
 
-def test_translation_tells_the_unknown_from_the_false() -> None:
+def test_translation_distinguishes_unknown_from_false() -> None:
     plain, watched, viewed, stepped = events_of(
         table.of_events(
             [
@@ -259,7 +259,7 @@ async def test_signals_that_a_success_ended_are_answered_with_its_row(stub: Stub
     answer = await stub.ApplyEvents(batch([*failed, *succeeded], 1))
     found = [(each.signal.type, each.signal.signal_time_us, each.signal.target) for each in answer.signals]
     assert [(each.row, each.type, each.signal_time_us, each.target) for each in answer.settled] == [
-        (4, *told) for told in found
+        (4, *signal_row) for signal_row in found
     ]
     later = await stub.ApplyEvents(batch([at(6, "task_success", page="/pay", target="pay")], 2))
     assert not later.settled
@@ -285,7 +285,7 @@ async def test_a_rage_is_answered_with_the_start_of_its_run(stub: Stub) -> None:
     assert kinds == [(features_pb2.SIGNAL_TYPE_RAGE_CLICKS, clicks[-1].event_time_us)]
 
 
-async def test_every_row_has_the_zone_as_last_told(stub: Stub) -> None:
+async def test_every_row_has_the_zone_last_reported(stub: Stub) -> None:
     rows = [
         at(0, "page_view"),
         at(1, "page_view", "bob", time_zone="Asia/Tokyo"),
@@ -347,7 +347,7 @@ async def test_an_ingest_that_brings_no_arrivals_loses_no_purchase(stub: Stub) -
     assert (known.purchase_count, known.purchase_amount) == (1, 30.0)
 
 
-async def test_a_user_whom_only_systems_told_of_was_never_seen(stub: Stub) -> None:
+async def test_a_user_of_system_events_only_was_never_seen(stub: Stub) -> None:
     await stub.ApplyEvents(batch([at(0, "feature_interaction", is_system=True)], 1))
     profile = await stub.GetProfile(features_pb2.GetProfileRequest(user_id="ada"))
     assert (profile.event_count, profile.session_count) == (1, 0)

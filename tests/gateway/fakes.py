@@ -53,7 +53,7 @@ def delivery() -> intervention_pb2.Delivery:
 
 
 def decision(decision_id: str = "d-1") -> intervention_pb2.Decision:
-    """A decision for help, with all that can be told of it."""
+    """A decision to help, with every field set."""
     made = intervention_pb2.Decision(
         id=decision_id,
         user_id="ada",
@@ -335,9 +335,6 @@ class Scoring(scoring_pb2_grpc.ScoringServiceServicer):
     async def AssessUsers(self, request: Any, context: object) -> Any:
         raise AssertionError
 
-    async def GetModel(self, request: Any, context: object) -> Any:
-        raise AssertionError
-
     async def GetUser(self, request: scoring_pb2.GetUserRequest, context: object) -> scoring_pb2.GetUserResponse:
         known(request.user_id)
         response = scoring_pb2.GetUserResponse(
@@ -391,7 +388,7 @@ class Video(video_pb2_grpc.VideoServiceServicer):
 
 
 class Interventions(intervention_pb2_grpc.InterventionServiceServicer):
-    """Has what a test sets. A stream tells `changes` after the cursor, one a line, then waits or ends."""
+    """Has what a test sets. A stream sends `changes` after the cursor, one per line, then waits or ends."""
 
     def __init__(self) -> None:
         self.pending: intervention_pb2.Intervention | None = None

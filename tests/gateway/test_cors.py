@@ -152,10 +152,10 @@ async def test_only_named_origins_may_send_what_the_browser_knows(setting: str, 
         before = await gateway.client.options(PATH, headers=ASKED)
         answer = await gateway.client.post(PATH, json=event, headers={"origin": "https://shop.example"})
         error = await gateway.client.post(PATH, json={}, headers={"origin": "https://shop.example"})
-    for told in (before, answer, error):
-        assert told.headers["access-control-allow-origin"] == "https://shop.example"
-        assert told.headers.get("access-control-allow-credentials") == ("true" if is_trusted else None)
-        assert "origin" in told.headers["vary"]
+    for response in (before, answer, error):
+        assert response.headers["access-control-allow-origin"] == "https://shop.example"
+        assert response.headers.get("access-control-allow-credentials") == ("true" if is_trusted else None)
+        assert "origin" in response.headers["vary"]
     assert "retry-after" in answer.headers["access-control-expose-headers"]
 
 

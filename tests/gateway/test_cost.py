@@ -109,13 +109,13 @@ async def test_the_69_bytes_that_cost_five_thousand_failed_events(gateway: Gatew
 async def test_beyond_a_hundred_what_is_unreadable_is_kept_together(gateway: Gateway) -> None:
     answer = await gateway.client.post("/v1/batch", content=segments(b"{}"), headers=JSON)
     assert answer.status_code == 400
-    told = answer.json()["rejected"]
+    rejected = answer.json()["rejected"]
     kept = gateway.services.ingest.unreadable
     single = len(kept) - 1
     assert 100 <= single < 200
-    assert len(told) == single + 1
-    assert [each["index"] for each in told] == list(range(single + 1))
-    assert told[-1]["detail"].startswith(f"{5000 - single} events more were refused and are not listed")
+    assert len(rejected) == single + 1
+    assert [each["index"] for each in rejected] == list(range(single + 1))
+    assert rejected[-1]["detail"].startswith(f"{5000 - single} events more were refused and are not listed")
     assert json.loads(b"[" + kept[-1].payload + b"]") == [{}] * (5000 - single)
     assert kept[-1].event_id == ""
 
@@ -149,19 +149,19 @@ async def test_bad_ones_beyond_what_ingest_keeps_of_a_request_cost_no_good_one(
     body = json.dumps({"batch": good + bad}).encode()
     answer = await gateway.client.post("/v1/batch", content=body, headers=JSON)
     assert answer.status_code == (200 if good else 400)
-    told = answer.json()
+    body = answer.json()
     assert len(gateway.services.ingest.events) == good_count
     kept = [json.loads(b"[" + each.payload + b"]") for each in gateway.services.ingest.unreadable]
     assert [one for each in kept for one in each] == bad
     assert len(kept) <= 520
     most = 100 + len(body) // 256
-    listed = told["rejected"][:most]
+    listed = body["rejected"][:most]
     assert [each["index"] for each in listed] == list(range(good_count, good_count + min(most, bad_count)))
     assert [each["eventId"] for each in listed] == [f"b{n}" for n in range(min(most, bad_count))]
     assert len({each["reason"] for each in listed}) == 1
 
 
-async def test_a_flood_is_told_as_such_also_beyond_those_listed(gateway: Gateway) -> None:
+async def test_rate_limited_events_are_reported_beyond_those_listed_too(gateway: Gateway) -> None:
     flood = {"type": "page", "userId": "flood", "name": "n"}
     answer = await gateway.client.post("/v1/batch", json={"batch": [{}] * 1500 + [flood]})
     assert (answer.status_code, answer.json()["reason"]) == (429, "RATE_LIMITED")

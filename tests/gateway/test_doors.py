@@ -72,7 +72,7 @@ async def is_closed(connection: Connection) -> bool:
 async def until(holds: Callable[[], bool]) -> None:
     """Waits until something holds."""
     async with asyncio.timeout(5):
-        while not holds():  # noqa: ASYNC110 - nobody is told
+        while not holds():  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0)
 
 
@@ -165,10 +165,10 @@ async def test_streams_of_one_user_are_bounded_wherever_they_come_from() -> None
 
 
 async def test_clients_behind_a_trusted_proxy_each_have_their_share() -> None:
-    told = b"x-forwarded-for: 1.2.3.4, 198.51.100.1\r\n"
+    forwarded = b"x-forwarded-for: 1.2.3.4, 198.51.100.1\r\n"
     async with (
         listening(request_count=6, connection_count=8, trusted_proxies=GREEDY) as (gateway, url),
-        connections(url, 3, POST + told + b"content-length: 99\r\n\r\n{"),
+        connections(url, 3, POST + forwarded + b"content-length: 99\r\n\r\n{"),
     ):
         await under_way(gateway, 3)
         invented = {"x-forwarded-for": "5.6.7.8, 198.51.100.1"}

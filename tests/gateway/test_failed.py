@@ -134,8 +134,8 @@ async def test_what_is_kept_whole_is_sent_again_by_its_id_alone(gateway: Gateway
     failed = gateway.services.ingest.failed["f-1"]
     failed.is_kept_whole, failed.event_id = True, "jm:link:1"
     if how == "of many":
-        told = (await replay(gateway, reason="POISON")).json()
-        assert (told["accepted"], told["rejected"]) == (1, [])
+        replayed = (await replay(gateway, reason="POISON")).json()
+        assert (replayed["accepted"], replayed["rejected"]) == (1, [])
     else:
         body = failed.payload if how == "its own payload" else ""
         answer = await gateway.client.post(
@@ -153,7 +153,7 @@ async def test_what_is_kept_whole_and_mended_goes_the_way_of_clients(gateway: Ga
     assert gateway.services.ingest.replays[0].event.event_id == "e-9"
 
 
-async def test_a_replay_tells_what_either_cleaned(gateway: Gateway) -> None:
+async def test_a_replay_reports_the_corrections_of_gateway_and_ingest(gateway: Gateway) -> None:
     gateway.services.ingest.replay_warnings = [ingest_pb2.Warning(member="context.timeZone", detail="Left out.")]
     fail(gateway, PAYLOAD | {"sessionId": {}})
     answer = await gateway.client.post("/api/failed-events/f-1:replay")
@@ -218,7 +218,7 @@ async def test_an_order_that_is_none_is_refused(gateway: Gateway, order: Any, re
     assert gateway.services.ingest.page_requests == []
 
 
-async def test_many_are_sent_again_whole_though_lists_tell_the_beginning(gateway: Gateway) -> None:
+async def test_many_are_replayed_whole_though_lists_show_only_the_beginning(gateway: Gateway) -> None:
     fail(gateway, PAYLOAD | {"properties": {"page": "/", "note": "x" * 5_000}})
     assert (await replay(gateway, limit=1)).json()["accepted"] == 1
     assert gateway.services.ingest.page_requests[-1].payload_bytes == 0

@@ -126,9 +126,9 @@ async def test_what_is_no_request_is_refused_once_and_the_next_client_is_served(
     head, _, body = answer.partition(b"\r\n\r\n")
     for field in (b"connection: close", b"x-content-type-options: nosniff", b"content-type: application/problem+json"):
         assert field in head.split(b"\r\n")
-    told = json.loads(body)
-    assert told["status"] == status
-    assert told["reason"] in {"MALFORMED_REQUEST", "REQUEST_TOO_LARGE", "METHOD_NOT_ALLOWED"}
+    problem = json.loads(body)
+    assert problem["status"] == status
+    assert problem["reason"] in {"MALFORMED_REQUEST", "REQUEST_TOO_LARGE", "METHOD_NOT_ALLOWED"}
     assert statuses(await say(url, b"", ends=True)) == [200]
 
 

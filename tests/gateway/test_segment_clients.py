@@ -100,16 +100,16 @@ async def test_the_settings_lead_back_to_where_they_were_read(
 ) -> None:
     answer = await gateway.client.get("/v1/projects/write-key/settings", headers=headers)
     assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
-    told = answer.json()
-    segment = told["integrations"]["Segment.io"]
+    settings = answer.json()
+    segment = settings["integrations"]["Segment.io"]
     assert (segment["apiKey"], segment["apiHost"], segment["protocol"]) == ("write-key", f"{host}/v1", scheme)
-    assert list(told["integrations"]) == ["Segment.io"]
+    assert list(settings["integrations"]) == ["Segment.io"]
     # What Kotlin and Swift decode must be there, and objects.
     for member in ("plan", "edgeFunction", "middlewareSettings", "metrics"):
-        assert isinstance(told[member], dict)
+        assert isinstance(settings[member], dict)
     # Nothing of what they count of themselves need be sent.
-    assert told["metrics"]["sampleRate"] == 0
-    assert told["plan"]["track"]["__default"]["enabled"] is True
+    assert settings["metrics"]["sampleRate"] == 0
+    assert settings["plan"]["track"]["__default"]["enabled"] is True
 
 
 @pytest.mark.parametrize("host", ["", "evil.example/", "a b", "x" * 300, "mesh.example:port", "mesh.example\\@evil"])

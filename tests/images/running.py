@@ -65,9 +65,9 @@ def mounted(image: str) -> Iterator[Root]:
     """The file system of an image of buildah's."""
     container = _said("buildah", "from", "--pull-never", image)
     try:
-        told = json.loads(_said("buildah", "inspect", container))["OCIv1"]["config"]
-        environment = dict(item.split("=", 1) for item in told["Env"])
-        yield Root(Path(_said("buildah", "mount", container)), told["Entrypoint"], environment, told["User"])
+        config = json.loads(_said("buildah", "inspect", container))["OCIv1"]["config"]
+        environment = dict(item.split("=", 1) for item in config["Env"])
+        yield Root(Path(_said("buildah", "mount", container)), config["Entrypoint"], environment, config["User"])
     finally:
         _said("buildah", "rm", container)
 

@@ -227,23 +227,25 @@ async def test_what_was_accepted_can_be_read(stub: "ScoringServiceAsyncStub", ti
 async def test_at_its_row_a_settled_signal_counts_no_more(stub: "ScoringServiceAsyncStub") -> None:
     first = await stub.AssessUsers(request())
     assert [each.latest_signal_time_us for each in first.assessments] == [0, 0, failures().signal_time_us]
-    told = failures()
-    ended = features_pb2.SettledRow(row=1, type=told.type, signal_time_us=told.signal_time_us, target=told.target)
-    another = features_pb2.SettledRow(row=1, type=told.type, signal_time_us=told.signal_time_us, target="/other")
+    failure = failures()
+    ended = features_pb2.SettledRow(
+        row=1, type=failure.type, signal_time_us=failure.signal_time_us, target=failure.target
+    )
+    another = features_pb2.SettledRow(row=1, type=failure.type, signal_time_us=failure.signal_time_us, target="/other")
     calm = {"user_ids": ["ada", "ada"], "event_times_us": [NOW_US + 3 * SECOND_US] * 2, "values": values() * 2}
     kept = await stub.AssessUsers(request(2, **calm, signals=[], settled=[another]))
     assert [each.strong_signal_count for each in kept.assessments] == [1, 1]
     for _ in range(2):
         answer = await stub.AssessUsers(request(3, **calm, signals=[], settled=[ended]))
         assert [each.strong_signal_count for each in answer.assessments] == [1, 0]
-        assert [each.latest_signal_time_us for each in answer.assessments] == [told.signal_time_us, 0]
+        assert [each.latest_signal_time_us for each in answer.assessments] == [failure.signal_time_us, 0]
         assert answer.assessments[0].score >= 75 > answer.assessments[1].score
     assert not (await stub.GetRisk(wire.GetRiskRequest(user_id="ada"))).signals
     after = await stub.AssessUsers(request(4, **calm, signals=[]))
     assert [each.strong_signal_count for each in after.assessments] == [0, 0]
 
 
-async def test_a_rage_that_goes_on_is_told_once_and_longest(stub: "ScoringServiceAsyncStub") -> None:
+async def test_a_continuing_rage_is_reported_once_at_its_longest(stub: "ScoringServiceAsyncStub") -> None:
     rages = [
         features_pb2.SignalRow(
             row=row,

@@ -54,7 +54,7 @@ from services.echo.settings import Settings
 
 
 async def main() -> None:
-    """Runs the service until the process is told to end."""
+    """Serves until the process is asked to stop."""
     settings = read_or_exit(Settings)
     log.start("echo", read_or_exit(log.LogSettings))
     traced = telemetry.start("echo", read_or_exit(TelemetrySettings))
