@@ -1,4 +1,4 @@
-"""Between the wire's messages and the domain's values."""
+"""Translates between messages and the domain's values."""
 
 import math
 from collections import defaultdict
@@ -28,8 +28,8 @@ def rows_of(request: wire.AssessUsersRequest) -> Rows:
     """The rows of a request.
 
     Raises:
-        InvalidArgument: they do not fit together, or an id, a time, a value or a signal is none that there can be.
-        Unavailable: `FEATURE_SCHEMA_MISMATCH` or `VERSION_MISMATCH`, the sender is of another version.
+        InvalidArgument: they are inconsistent, or an id, a time, a value or a signal is invalid.
+        Unavailable: `FEATURE_SCHEMA_MISMATCH` or `VERSION_MISMATCH`, the sender has another version.
     """
     count = len(request.user_ids)
     if request.feature_schema_version != SCHEMA_VERSION:
@@ -103,7 +103,7 @@ def _signal(message: features_pb2.Signal) -> Signal:
 
 
 def assessment_message(assessment: Assessment) -> wire.Assessment:
-    """An assessment as it is answered."""
+    """An assessment as a message."""
     risk = assessment.risk
     message = wire.Assessment(
         score=risk.score,
@@ -120,7 +120,7 @@ def assessment_message(assessment: Assessment) -> wire.Assessment:
 
 
 def risk_message(user_id: str, of: UserRisk, rules_version: str) -> wire.GetRiskResponse:
-    """A user's risk with its explanation and history, as it is answered."""
+    """A user's risk with its explanation and history, as a message."""
     explained, journal = of
     return wire.GetRiskResponse(
         user_id=user_id,
@@ -136,7 +136,7 @@ def risk_message(user_id: str, of: UserRisk, rules_version: str) -> wire.GetRisk
 
 
 def user_message(user_id: str, of: UserRisk, rules_version: str) -> wire.GetUserResponse:
-    """A user's features and assessment, as they are answered."""
+    """A user's features and assessment, as a message."""
     explained, journal = of
     return wire.GetUserResponse(
         user_id=user_id,

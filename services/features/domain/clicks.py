@@ -1,12 +1,12 @@
-"""Rage, dead and error clicks, recognised by what happened and not by their number alone.
+"""Rage, dead and error clicks, recognised by their effect and not by their number alone.
 
 Three quick clicks on a stepper, a carousel or a toggle are use; three on a button that does nothing are rage. So a
 chain is broken by a click that had an effect or changed a value, and by one that changed the selection of text (a
-double or triple click in a text). Where nobody watched the effect a fourth click is asked for, controls made for
-repeated clicks are left out by their role or, as the last hint, by their name, and the signal is weaker.
+double or triple click in a text). If the client did not watch the effect, four clicks are needed, controls made for
+repeated clicks are excluded by their role or, as a last hint, by their name, and the signal is weaker.
 
-A run of clicks is one rage, however long: it is reported once it becomes one and again, longer, with each further click
-within a second; the longer one replaces the earlier ones.
+A run of clicks is one rage, however long. It is reported when it becomes one, and again with each further click within
+a second; each report replaces the one before.
 """
 
 from collections.abc import Collection, Sequence
@@ -52,7 +52,7 @@ _RETRACTED = frozenset({SignalType.DEAD_CLICK, SignalType.RAGE_CLICKS})
 def is_echo(state: State, event: Event) -> bool:
     """Whether a click is one reported twice, as for a label and for its input: the second of two on one page at once.
 
-    Where a clock reports whole seconds only, two clicks on one element may be any time apart, and are two.
+    If the clock has whole seconds only, two clicks on one element may be any time apart and count as two.
     """
     if not -ECHO_US <= event.at_us - state.click_us <= ECHO_US:
         return False
@@ -62,9 +62,9 @@ def is_echo(state: State, event: Event) -> bool:
 
 
 def take_echo(state: State, event: Event) -> tuple[list[Signal], list[Settled]]:
-    """Takes the second of two clicks that are one, and with it what it alone reports.
+    """Takes the second report of a click, for what only it reports.
 
-    Had it an effect, the first was no dead click and no rage; had it none, or an error, neither had the first.
+    If it had an effect, the first was neither a dead click nor rage. If it had none, or an error, so did the first.
     """
     first_us, state.click_us = state.click_us, 0
     click = event.click or Click()
@@ -105,7 +105,7 @@ def _retract(state: State, at_us: int, types: Collection[int]) -> list[Settled]:
 
 
 def find(state: State, event: Event) -> list[Signal]:
-    """What a click reports. A late click is judged by itself, not as one of a chain."""
+    """The signals of a click. A late click is judged by itself, not as part of a chain."""
     state.click_us, state.click_mark = event.at_us, window.mark(event.target)
     click = event.click or Click()
     if click.selection_changed:

@@ -1,9 +1,9 @@
-"""Controls that are made to be clicked again and again, recognised by role or, as the last hint, by name.
+"""Controls made to be clicked repeatedly, recognised by role or, as a last hint, by name.
 
-Steppers, arrows, carousels, keypads, ratings, calendars, undo. A name says little, so it is asked only where nobody
-watched what a click did, and counts only where it says nothing else: with the word for the control there may stand
+Steppers, arrows, carousels, keypads, ratings, calendars, undo. A name is weak evidence. It is used only if the effect
+of a click was not watched, and only if the name says nothing else: with the word for the control there may stand
 numbers, what is stepped (`Nächste Seite`, `adults-plus`), and in ids what distinguishes them; but not what is done with
-it (`Weiter zur Kasse`, `undo-delete-account`). And a name that is not known here costs one weak signal, not more
+it (`Weiter zur Kasse`, `undo-delete-account`). A control whose name is missing here costs no more than one weak signal
 (`clicks`).
 """
 # ruff: noqa: RUF001 - letters of all alphabets and signs stand here as they are
@@ -21,10 +21,10 @@ _ROLES: Final = """
 spinbutton slider scrollbar tab option radio checkbox switch menuitem menuitemcheckbox menuitemradio treeitem
 gridcell columnheader rowheader listbox combobox textbox searchbox
 """
-"""ARIA roles of such controls, and of fields, in which clicks move the caret."""
+"""ARIA roles of such controls and of fields, where clicks move the caret."""
 
 _CLOSE_MARKS: Final = frozenset("×✕✖✗✘❌❎╳⨉⨯🗙🗴🗵🞨")
-"""Signs that close something: clicked once, like any button."""
+"""Signs that close something: those are clicked once, like any button."""
 
 _EXACT: Final = """
 back backward backwards backspace forward fastforward prev previous next plus minus undo redo rewind seek stepup
@@ -147,13 +147,13 @@ _stems, _ends, _within = _all(_STEMS), _all(_ENDS), _all(_WITHIN)
 
 
 def is_repeated_role(role: str) -> bool:
-    """Whether an ARIA role, or one of several, is of a control made for repeated use."""
+    """Whether an ARIA role, or one of several, is that of a control made for repeated use."""
     return bool(role) and not _roles.isdisjoint(role[:NAME_LIMIT].lower().split())
 
 
 @lru_cache(maxsize=4096)
 def is_repeated_name(name: str) -> bool:
-    """Whether a name hints at a control made for repeated use. Remembered: a product has few names and many clicks."""
+    """Whether a name hints at a control made for repeated use. Cached: a product has few names and many clicks."""
     name = name[:NAME_LIMIT].translate(_UNSEEN).strip()
     parts = words(name)
     if not parts:
@@ -195,7 +195,7 @@ def _says_more(name: str) -> bool:
 
 
 def _is_sign(each: str) -> bool:
-    """Whether a character shows: variation selectors and the like do not."""
+    """Whether a character is visible; variation selectors and the like are not."""
     return unicodedata.category(each)[0] not in "CM"
 
 
