@@ -122,12 +122,12 @@ def find(state: State, event: Event) -> list[Signal]:
     if not is_fruitless:
         return []
     place = event.target or event.page
-    kind, strength, came = (
+    kind, strength, effect = (
         (SignalType.ERROR_CLICK, ERROR_STRENGTH, "brought an error")
         if click.error_observed
         else (SignalType.DEAD_CLICK, DEAD_STRENGTH, "had no effect")
     )
-    reason = f"A click{place_text(place)} {came}"
+    reason = f"A click{place_text(place)} {effect}"
     return [signal(kind, strength, reason, event, evidence=[event.event_id], target=place)]
 
 
