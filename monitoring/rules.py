@@ -1,4 +1,4 @@
-"""Recorded values and alerts as Prometheus reads them, and as a page for whoever is alerted."""
+"""Writes recording rules and alerts for Prometheus, and the page of runbooks."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _LABEL: Final = re.compile(r"\$labels\.(\w+)")
 
 
 def document(scale: TimeScale = REAL_TIME) -> str:
-    """The rules in YAML: one group, in which what is recorded comes before the alerts that read it."""
+    """The rules in YAML: one group, with recording rules before the alerts that use them."""
     rules = [
         *({"record": one.name, "expr": one.value.text} for one in recordings(scale)),
         *(rule(one, scale) for one in alerts(scale)),
@@ -30,12 +30,12 @@ def page() -> str:
 
 
 def runbook(alert: Alert) -> str:
-    """Where the page explains an alert."""
+    """The section of docs/alerts.md about an alert."""
     return f"docs/alerts.md#{alert.name.lower()}"
 
 
 def rule(one: Alert, scale: TimeScale) -> dict[str, Any]:
-    """An alert as Prometheus has it.
+    """An alert as a rule of Prometheus.
 
     Raises:
         WrongExpressionError: its summary names a label that its series do not have.

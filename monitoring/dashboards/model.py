@@ -1,4 +1,4 @@
-"""What is known of users: signals of struggle, their risk, and the model that scores it."""
+"""Users' signals and risk, and the model that scores it."""
 
 from typing import Final
 
