@@ -56,18 +56,18 @@ def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_help_is_seen_with_its_decision_and_its_time() -> None:
     async with running_mesh() as mesh:
-        came = await check.check(mesh.client, 20)
-        decision = (await mesh.client.get(f"/api/decisions/{came.decision_id}")).json()
-    assert came.action == "show_live_chat_popup"
-    assert 0 < came.seconds < 20
-    assert (decision["userId"], decision["kind"]) == (came.user_id, "intervene")
+        help_ = await check.check(mesh.client, 20)
+        decision = (await mesh.client.get(f"/api/decisions/{help_.decision_id}")).json()
+    assert help_.action == "show_live_chat_popup"
+    assert 0 < help_.seconds < 20
+    assert (decision["userId"], decision["kind"]) == (help_.user_id, "intervene")
 
 
 async def test_a_user_who_is_held_out_is_followed_by_another() -> None:
     gateway = Scripted(helps=3)
     async with client(gateway) as one:
-        came = await check.check(one, 20)
-    assert came.user_id == gateway.users[2]
+        help_ = await check.check(one, 20)
+    assert help_.user_id == gateway.users[2]
     assert len(set(gateway.users)) == 3
 
 
@@ -88,7 +88,7 @@ async def test_events_that_nobody_applies_exhaust_the_patience() -> None:
     [
         ("/readyz", httpx.Response(503, json={"detail": "Not ready: scoring."}), "Not ready: scoring."),
         ("/readyz", httpx.Response(404, text="nothing here"), "It answers 404 to /readyz."),
-        ("/readyz", httpx.Response(200, text="<html>"), "What answers is not a gateway."),
+        ("/readyz", httpx.Response(200, text="<html>"), "The server at this address is not a gateway."),
         ("/api/events/track", httpx.Response(429, json={"detail": "Too much."}), "Too much."),
     ],
 )

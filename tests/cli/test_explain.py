@@ -72,7 +72,7 @@ async def test_a_decision_is_explained_from_beginning_to_end(gateway: Gateway, o
         "policy policy-2+3f9a0c1d, rules rules-2, model exit-risk-3",
         "10:00:00  page_view",
         "> 10:00:30  struggle_signal",
-        "It was sent 2 times more, and counted once.",
+        "It was sent 2 more times and counted once.",
         "error_count 3, success_rate 0.5",
         "Exit risk 78.4, high, confidence 0.87 (rules alone 80.0, model alone 61.5)",
         "repeated_failures       +51.2 ████████████████████ 3 failed attempts in a row",
@@ -84,7 +84,7 @@ async def test_a_decision_is_explained_from_beginning_to_end(gateway: Gateway, o
         "The draw was 0.734000",
         "in the treated group of experiment 2026-01",
         "“May we help?”",
-        "The words come from amazon.nova-micro-v1:0, prompt wording-1 (9f9f9f9f9f9f):",
+        "The text comes from amazon.nova-micro-v1:0, prompt wording-1 (9f9f9f9f9f9f):",
         "412 + 38 tokens, $0.000020.",
         "email    sent by ses, tries: 2",
         "shown",
@@ -93,7 +93,7 @@ async def test_a_decision_is_explained_from_beginning_to_end(gateway: Gateway, o
     assert -1 not in places, in_order[places.index(-1)]
     assert places == sorted(places)
     assert "e-2" not in story
-    assert "10:00:40" not in story  # what came after is no cause
+    assert "10:00:40" not in story  # later events are not a cause
     lines = story.splitlines()
     assert max(map(len, lines)) <= 80
     assert len(lines) < 45
@@ -139,7 +139,7 @@ async def test_a_withdrawal_is_explained_with_its_reason(
 
 async def test_a_number_and_its_noun_agree(gateway: Gateway) -> None:
     gateway.services.ingest.receipts["e-1"] = ingest_pb2.Receipt(event_id="e-1", duplicate_count=1)
-    assert "It was sent 1 time more, and counted once." in (await explained(gateway, "d-1"))[1]
+    assert "It was sent 1 more time and counted once." in (await explained(gateway, "d-1"))[1]
     assert story.listed([]).title == "no decision"
 
 
@@ -164,7 +164,7 @@ async def test_a_holdout_and_unused_generated_copy_are_explained(gateway: Gatewa
     late.outcome = event_pb2.OUTCOME_UNSPECIFIED
     gateway.services.intervention.decisions = [late]
     _, story = await explained(gateway, "d-1")
-    assert "The words come from the template." in story
+    assert "The text comes from the template." in story
     assert "not used: breaker open" in " ".join(story.split())
     assert "in the product only" in story
     assert "nothing yet" in story
@@ -190,7 +190,7 @@ async def test_a_trace_with_many_decisions_lists_them_and_explains_the_one_that_
     assert f"(decision {'d-1' if has_help else 'd-23'})" in story
 
 
-async def test_what_is_no_longer_kept_is_left_out(gateway: Gateway) -> None:
+async def test_events_no_longer_kept_are_left_out(gateway: Gateway) -> None:
     one = decision()
     one.user_id = "nobody"
     one.event_id = "gone"

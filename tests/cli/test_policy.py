@@ -60,7 +60,7 @@ def test_a_policy_is_described_by_what_it_allows(name: str, capsys: pytest.Captu
     printed = said(capsys)
     assert f"Policy {name}-" in printed
     assert "show_live_chat_popup │ urgent │ in_app │ human │ 8/day, 25/week" in printed
-    assert "of users are held out" in printed
+    assert "of users are in the holdout" in printed
     assert "Only events of the last 5 minutes lead to help." in printed
 
 
@@ -68,12 +68,12 @@ def test_an_invalid_policy_is_refused_in_a_sentence(tmp_path: Path, capsys: pyte
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text("version: 1")
     assert command("check", wrong) == 1
-    assert f"{wrong} is no policy: Expected `str`, got `int`" in said(capsys)
+    assert f"{wrong} is not a policy: Expected `str`, got `int`" in said(capsys)
     assert command("check", tmp_path / "nowhere.yaml") == 1
-    assert "nowhere.yaml is no policy: [Errno 2]" in said(capsys)
+    assert "nowhere.yaml is not a policy: [Errno 2]" in said(capsys)
     wrong.write_bytes(b"\xff")
     assert command("check", wrong) == 1
-    assert "wrong.yaml is no policy" in said(capsys)
+    assert "wrong.yaml is not a policy" in said(capsys)
 
 
 def test_outcomes_teach_a_policy_that_can_be_put_in_force(
@@ -86,7 +86,7 @@ def test_outcomes_teach_a_policy_that_can_be_put_in_force(
     # 20 of 35 were accepted; two assumed of five: (20 + 5 · 0.4) / 40 = 0.55, and (20 + 5 · 0.55) / 40 = 0.569.
     assert "show_live_chat_popup │ high │ technical │ 20 │ 15 │ 0.400 │ 0.569" in printed
     assert "show_live_chat_popup │ any │ any │ │ │ 0.400 │ 0.550" in printed
-    # Nothing came of the others, as nobody saw them.
+    # The others have no outcome, because they were never shown.
     assert "show_step_by_step" not in printed
     assert command("check", new) == 0
     assert command(*given, again) == 0
@@ -150,7 +150,7 @@ def test_missing_ranges_are_reported(tmp_path: Path, capsys: pytest.CaptureFixtu
     asyncio.run(archives.write(files, "0", -1, 2))
     asyncio.run(archives.write(files, "0", 5, 7))
     assert command("learn", MEASURED, "--archive", f"file://{tmp_path}/archive", "--output", tmp_path / "new.yaml") == 0
-    assert "Warning: missing ranges of the archive, which nothing was learned from: 1" in said(capsys)
+    assert "Warning: the archive has 1 gap; nothing was learned from events in it." in said(capsys)
 
 
 def test_comments_that_could_not_be_kept_are_reported(

@@ -44,7 +44,7 @@ def test_the_example_is_that_of_the_readme_at_the_address_of_this_mesh() -> None
 
 
 def test_the_demonstration_is_said_to_want_a_mesh_of_its_own_in_both_places() -> None:
-    assert "`make demo` runs a mesh of its own, once this one is stopped" in "\n".join(greeting("http://h", 1.0))
+    assert "once this mesh is stopped, `make demo` runs its own" in "\n".join(greeting("http://h", 1.0))
     assert "runs a mesh of its own" in " ".join(README.split())
 
 

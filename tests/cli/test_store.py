@@ -140,7 +140,7 @@ async def test_a_store_that_does_not_say_how_far_it_is_is_waited_for_too() -> No
     assert lines == ["the store is loading its file"]
 
 
-async def test_a_store_of_which_nothing_is_heard_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unresponsive_store_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cli.local.store._PATIENCE_SECONDS", 0.3)
     with pytest.raises(CannotRunError, match="has not answered for 0 s"):
         await answering(f"redis://127.0.0.1:{free_port()}/0", lambda _: None)
@@ -157,7 +157,7 @@ def bounded(tmp_path: Path) -> Iterator[int]:
         server.send_signal(signal.SIGTERM)
 
 
-async def test_the_store_refuses_beyond_its_bound_and_throws_nothing_away(bounded: int) -> None:
+async def test_the_store_refuses_writes_at_its_limit_and_evicts_nothing(bounded: int) -> None:
     await answering(f"redis://127.0.0.1:{bounded}/0", lambda _: None)
     async with redis.asyncio.Redis(port=bounded) as client:
         assert await client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}

@@ -69,7 +69,7 @@ async def test_a_stopped_program_is_ended_as_any_other(guard: Guard) -> None:
     assert "killed" not in output.getvalue()
 
 
-async def test_what_alarms_for_nothing_is_said_in_other_words(guard: Guard) -> None:
+async def test_alarming_but_harmless_log_lines_are_replaced(guard: Guard) -> None:
     output = io.StringIO()
     supervisor = Supervisor(Console(file=output, width=400), dict(os.environ), guard)
     code = "print('# WARNING Memory overcommit must be enabled! Without it ...'); print('after', flush=True); input()"

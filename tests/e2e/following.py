@@ -70,7 +70,7 @@ def connected(one: Journey) -> Iterator[Connection]:
         yield client
 
 
-def heard(client: Connection) -> tuple[str, Update]:
+def frame_of(client: Connection) -> tuple[str, Update]:
     """The next frame: its type and its update."""
     frame = json.loads(client.recv(timeout=10))
     return frame.pop("type"), Update(frame.get("cursor", ""), frame)

@@ -59,7 +59,7 @@ def verdicts_over_grpc(mesh: RunningMesh, event: dict[str, Any]) -> list[int]:
 
 
 @pytest.mark.parametrize("who", ["another", "the owner"])
-def test_nobody_takes_the_id_of_an_outcome_before_its_owner(mesh: RunningMesh, who: str) -> None:
+def test_no_client_can_use_the_id_of_an_outcome_before_its_owner(mesh: RunningMesh, who: str) -> None:
     one = journey(mesh)
     calculate(one)
     help_ = one.pending()

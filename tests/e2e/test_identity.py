@@ -21,7 +21,7 @@ def _known(mesh: RunningMesh, user: str, count: int) -> list[dict[str, Any]]:
         time.sleep(0.01)
 
 
-def test_what_was_done_before_the_login_counts_for_the_user(mesh: RunningMesh) -> None:
+def test_events_before_the_login_count_for_the_user(mesh: RunningMesh) -> None:
     mark = f"{time.time_ns():x}"
     visitor, user = f"visitor-{mark}", f"user-{mark}"
 

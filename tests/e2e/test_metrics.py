@@ -92,7 +92,7 @@ def _stories(mesh: RunningMesh) -> Reported:
     asyncio.run(_spoil(mesh))
     helped, mailed = _user(mesh, is_held_out=False), _user(mesh, is_held_out=False)
     held_out, watching, anonymous = _user(mesh, is_held_out=True), journey(mesh), journey(mesh)
-    # A struggle, help, its words from a model, and what became of it: 3 events and 2 outcomes.
+    # A struggle, help with generated copy, and its outcomes: 3 events and 2 outcomes.
     with streamed(helped) as changes:
         next(changes)
         calculate(helped)

@@ -277,5 +277,5 @@ def _seconds_until_visible(one: Journey) -> float:
 
 
 def _worded(one: Journey) -> dict[str, Any]:
-    """What came of asking a model for words for the user's help, once something has."""
+    """The generated copy of the user's help, once there is one, used or not."""
     return until(lambda: dict(one.decisions()[0]["intervention"]["wording"] or {}), "the words were not there")

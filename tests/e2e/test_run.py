@@ -133,7 +133,7 @@ def test_it_ends_at_any_moment_of_its_start_without_a_traceback(
     _await(lambda: not any(_runs(process) for process in children), "a process was left behind")
 
 
-def test_who_is_stopped_and_not_dead_is_noticed_and_ends_with_the_others(tmp_path: Path) -> None:
+def test_a_suspended_process_is_noticed_and_ends_with_the_others(tmp_path: Path) -> None:
     with running_mesh(tmp_path) as mesh:
         stopped = {name: mesh.process(name) for name in ("gateway", "scoring", "store", "dispatcher")}
         for process in stopped.values():

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.e2e.following import calculate, command, connected, heard, polled, streamed
+from tests.e2e.following import calculate, command, connected, frame_of, polled, streamed
 from tests.e2e.journeys import journey
 from tests.processes import RunningMesh
 
@@ -15,16 +15,16 @@ def test_poll_stream_and_socket_agree_and_the_decision_can_be_explained(mesh: Ru
     one = journey(mesh)
     with streamed(one) as events, connected(one) as client:
         assert next(events).message is None
-        assert heard(client)[1].message is None
+        assert frame_of(client)[1].message is None
         calculate(one)
         update = next(events)
         assert (update.body["intervention"] or {})["action"] == "show_live_chat_popup"
-        assert heard(client) == ("intervention", update)
+        assert frame_of(client) == ("intervention", update)
         assert polled(one) == update
         intervention_id = update.body["intervention"]["id"]
 
         client.send(json.dumps({"type": "outcome", "id": intervention_id, "outcome": "accepted"}))
-        frames = dict(heard(client) for _ in range(2))
+        frames = dict(frame_of(client) for _ in range(2))
         ended = next(events)
         assert ended.message is None
         assert int(ended.cursor) > int(update.cursor)
@@ -52,7 +52,7 @@ def _explains_the_decision(said: str, decision: dict[str, object]) -> None:
         "> show_live_chat_popup",
         "do nothing",
         "propensity was 1.000",
-        "The words come from the template",
+        "The text comes from the template",
         "in the product only",
         "accepted",
     ):

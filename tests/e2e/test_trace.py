@@ -87,7 +87,7 @@ async def test_a_batch_of_several_requests_is_linked_to_each_and_every_decision_
     assert made == traces
 
 
-async def test_what_is_asked_every_second_leaves_no_trace() -> None:
+async def test_probes_and_scrapes_leave_no_trace() -> None:
     async with running_mesh() as mesh:
         for path in ("/healthz", "/readyz", "/metrics"):
             assert (await mesh.client.get(path)).headers["x-trace-id"]
@@ -160,7 +160,7 @@ async def test_the_outcome_is_linked_to_the_decision_and_both_stand_below_the_ca
         assert by_id[span.parent.span_id].name.endswith("/DecideInterventions")
 
 
-async def test_at_ratio_0_only_help_and_what_came_of_it_is_recorded_each_as_the_root_of_its_own_trace() -> None:
+async def test_at_ratio_0_only_help_and_outcomes_are_recorded_each_as_the_root_of_a_trace() -> None:
     async with running_mesh(sample_ratio=0.0) as mesh:
         help_trace, outcome_trace = await help_and_accept(mesh, "ada")
         spans = mesh.spans()

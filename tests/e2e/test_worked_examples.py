@@ -194,7 +194,7 @@ def known_by_email(one: Journey, accepted: int = 5, declined: int = 1) -> None:
         one.send(one.event(seconds, "error", page="/import", target="upload", errorCode="http_500"))
 
 
-def test_who_welcomes_email_gets_a_tutorial_by_email_at_medium_risk(mesh: RunningMesh) -> None:
+def test_a_user_who_welcomes_email_gets_a_tutorial_by_email_at_medium_risk(mesh: RunningMesh) -> None:
     one = journey(mesh, timeZone="Europe/Berlin")
     known_by_email(one)
     assert one.level() == "medium"
@@ -211,7 +211,7 @@ def test_who_welcomes_email_gets_a_tutorial_by_email_at_medium_risk(mesh: Runnin
         assert due - made <= dt.timedelta(hours=2)
 
 
-def test_who_does_not_welcome_email_gets_none_at_medium_risk(mesh: RunningMesh) -> None:
+def test_a_user_who_does_not_welcome_email_gets_none_at_medium_risk(mesh: RunningMesh) -> None:
     one = journey(mesh, timeZone="Europe/Berlin")
     known_by_email(one, accepted=1, declined=5)
     assert one.level() == "medium"

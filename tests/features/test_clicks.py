@@ -150,7 +150,7 @@ def test_five_rages_need_five_runs() -> None:
         pytest.param([at(0.7, Kind.TASK_SUCCESS, "/shop", "pay")], id="a success"),
     ],
 )
-def test_what_ends_a_run(between: list[Event]) -> None:
+def test_events_that_end_a_run(between: list[Event]) -> None:
     before, after = (
         clicks(times, "pay", effect_observed=False) for times in ([0.0, 0.2, 0.4, 0.6], [0.8, 1.0, 1.2, 1.4])
     )

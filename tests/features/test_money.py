@@ -78,7 +78,7 @@ def test_a_copied_purchase_is_a_success_and_counts_where_it_was_made() -> None:
     assert feature("success_rate", [at(0, Kind.ERROR), copy]) == 0.5
 
 
-def test_what_is_given_back_whole_leaves_no_currency() -> None:
+def test_full_refunds_leave_no_currency() -> None:
     for amounts in ([50.0], [0.1, 0.2], [33.95, 12.49, 7.77]):
         spent = [bought(second, amount, "USD") for second, amount in enumerate(amounts)]
         refunds = [bought(10 + second, -amount, "USD") for second, amount in enumerate(amounts)]
@@ -105,7 +105,7 @@ def as_first_version(state: State) -> State:
     return decode(msgspec.msgpack.encode(kept[: State.__struct_fields__.index("purchase_amounts")]))
 
 
-def test_what_the_first_version_kept_is_part_of_the_sum() -> None:
+def test_state_of_the_first_version_is_part_of_the_sum() -> None:
     state = as_first_version(applied([bought(0, 60.0), bought(1, 40.0)])[0])
     assert (money.amounts(state), money.total(state)) == ({"": 100.0}, 100.0)
     apply(state, bought(2, 20.0))
@@ -127,7 +127,7 @@ def test_a_replica_of_the_first_version_loses_currencies_and_no_money() -> None:
 # From anonymous to known.
 
 
-def test_what_an_anonymous_user_bought_moves_with_the_link() -> None:
+def test_an_anonymous_user_s_purchases_move_with_the_link() -> None:
     anonymous, known = State(), applied([bought(0, 1.0), bought(1, 7.0, "USD")])[0]
     for event in (bought(0, 30.0), bought(1, -10.0), bought(2, 5.0, ""), bought(3, 2.0, "GBP")):
         apply(anonymous, event)

@@ -81,7 +81,7 @@ def test_a_purchase_ends_no_trouble_but_that_with_paying() -> None:
         assert len(settled([*failures(page, target), at(100, Kind.PURCHASE, "/danke", amount=5.0)])) == 2
 
 
-def test_what_names_no_place_ends_with_a_success_that_names_none() -> None:
+def test_a_signal_without_a_place_ends_with_a_success_without_one() -> None:
     assert len(settled([*failures("", ""), at(100, Kind.TASK_SUCCESS)])) == 2
     assert not settled([*failures("", ""), SUCCESS])
 
@@ -271,12 +271,12 @@ NAMELESS = {
     "on the page of the trouble": [at(300, Kind.TASK_SUCCESS, "/pay")],
     "without a page, right after it": [at(15, Kind.TASK_SUCCESS)],
     "without a page, while still on it": [at(20, Kind.CLICK, "/pay", "send"), at(25, Kind.TASK_SUCCESS)],
-    "on the page that came next": [seen(14, "/thanks"), at(15, Kind.TASK_SUCCESS, "/thanks")],
-    "without a page, on the page that came next": [seen(14, "/thanks"), at(15, Kind.TASK_SUCCESS)],
+    "on the next page": [seen(14, "/thanks"), at(15, Kind.TASK_SUCCESS, "/thanks")],
+    "without a page, on the next page": [seen(14, "/thanks"), at(15, Kind.TASK_SUCCESS)],
 }
 NAMELESS_ELSEWHERE = {
     "long after, without a page": [at(90, Kind.TASK_SUCCESS)],
-    "long after, on the page that came next": [seen(85, "/thanks"), at(90, Kind.TASK_SUCCESS, "/thanks")],
+    "long after, on the next page": [seen(85, "/thanks"), at(90, Kind.TASK_SUCCESS, "/thanks")],
     "after something was done elsewhere": [
         seen(14, "/profile"),
         at(20, Kind.FEATURE_INTERACTION, "/profile", "name"),
@@ -336,7 +336,7 @@ LATE = {
 
 
 @pytest.mark.parametrize("late", LATE.values(), ids=LATE.keys())
-def test_trouble_from_before_a_success_is_none_when_it_comes_after_it(late: Event) -> None:
+def test_a_late_failure_from_before_a_success_is_no_signal(late: Event) -> None:
     story = [SUCCESS, at(110, Kind.PAGE_VIEW, "/thanks")]
     state, _ = applied(story)
     found: list[Signal] = [each for _ in range(3) for each in apply(state, late).signals]
@@ -344,7 +344,7 @@ def test_trouble_from_before_a_success_is_none_when_it_comes_after_it(late: Even
     assert not state.traces.get(SignalType.REPEATED_FAILURES), "nor is it counted with what comes"
 
 
-def test_trouble_from_before_a_purchase_is_none_where_it_is_about_paying() -> None:
+def test_a_late_payment_failure_from_before_a_purchase_is_no_signal() -> None:
     story = [at(100, Kind.PURCHASE, "/thanks", amount=5.0), at(110, Kind.PAGE_VIEW, "/home")]
     assert open_types([*story, *failures("/kasse", "weiter")]) == set()
     assert open_types([*story, *failures("/calculator", "rate")]) == {SignalType.REPEATED_FAILURES}

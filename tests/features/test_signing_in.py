@@ -67,7 +67,7 @@ def test_a_login_ends_no_other_trouble(page: str, target: str, event: Event) -> 
     assert [each.type for each in apply(state, at(70, Kind.TASK_FAILURE, page, target)).signals]
 
 
-def test_what_is_bought_moves_with_the_login_as_before() -> None:
+def test_purchases_move_with_the_login_as_before() -> None:
     state = applied([*failures("/login"), at(30, Kind.PURCHASE, "/a", amount=3.0, currency="EUR")])[0]
     left = apply(state, LINK)
     assert left.carried is not None

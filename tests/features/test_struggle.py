@@ -173,7 +173,7 @@ def test_long_on_one_page_with_something_done_and_no_success() -> None:
     assert not signals([view, *getting_on], SignalType.LONG_TIME_ON_PAGE)
 
 
-def test_reading_watching_and_being_away_are_no_struggle() -> None:
+def test_reading_watching_and_absence_are_not_struggle() -> None:
     view = at(0, Kind.PAGE_VIEW, "/tax")
     refreshed = [at(s, Kind.PAGE_VIEW, "/tax") for s in range(0, 900, 100)]
     watching = [at(s, Kind.VIDEO_PLAYBACK, "/tax") for s in range(0, 900, 10)]

@@ -220,7 +220,7 @@ def test_events_of_a_day_s_delay_and_histories_are_only_late() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(-400, 400), st.integers(-400, 400)), max_size=20))
-def test_whatever_the_clocks_a_later_right_one_is_believed(days: list[tuple[int, int]]) -> None:
+def test_a_later_right_clock_corrects_any_wrong_one(days: list[tuple[int, int]]) -> None:
     state = State()
     for number, (happened, came) in enumerate(days):
         us = [START_US + day * DAY_US for day in (happened, came)]

@@ -153,7 +153,7 @@ def test_engagement_begins_neutral_and_follows_what_events_are_worth() -> None:
     assert feature("engagement_score", [at(0, Kind.INTERVENTION_OUTCOME)]) == NEUTRAL_ENGAGEMENT
 
 
-def test_engagement_halves_with_every_week_away() -> None:
+def test_engagement_halves_with_every_week_of_absence() -> None:
     once = [at(0, Kind.TASK_SUCCESS)]
     assert feature("engagement_score", once) == 75
     assert feature("engagement_score", once, 7 * DAY) == 37.5

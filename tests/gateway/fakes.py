@@ -138,12 +138,12 @@ class Ingest(ingest_pb2_grpc.IngestServiceServicer):
 
     @property
     def events(self) -> list[event_pb2.Event]:
-        """Everything that came as an event."""
+        """All events received."""
         return [event for request in self.requests for event in events_of(request)]
 
     @property
     def unreadable(self) -> list[ingest_pb2.UnreadableEvent]:
-        """Everything that came as no event."""
+        """All unreadable events received."""
         return [each for request in self.requests for each in request.unreadable]
 
     async def AcceptEvents(
@@ -174,7 +174,7 @@ class Ingest(ingest_pb2_grpc.IngestServiceServicer):
                 response.verdicts.append(ingest_pb2.VERDICT_REJECTED)
                 reason = error_reason_pb2.ERROR_REASON_RESERVED_ID
                 response.rejections.add(event_index=index, reason=reason, detail="It is the mesh's own.")
-            elif event.user_id == "flood":
+            elif event.user_id == "limited":
                 response.verdicts.append(ingest_pb2.VERDICT_REJECTED)
                 reason = error_reason_pb2.ERROR_REASON_RATE_LIMITED
                 response.rejections.add(event_index=index, reason=reason, detail="Too many events of one user.")

@@ -138,7 +138,7 @@ async def test_a_trace_goes_on(is_on: bool) -> None:  # noqa: FBT001 - a paramet
 
 
 @pytest.mark.parametrize("traceparent", ["", "garbage", f"00-{'0' * 32}-b7ad6b7169203331-01", "00-é-1-01"])
-async def test_a_trace_that_is_none_is_left(gateway: Gateway, traceparent: str) -> None:
+async def test_an_invalid_trace_is_replaced(gateway: Gateway, traceparent: str) -> None:
     headers = [(b"traceparent", traceparent.encode()), (b"content-type", b"application/json")]
     answer = await gateway.client.post("/api/events/track", content=json.dumps(EVENT), headers=headers)
     assert answer.status_code == 202

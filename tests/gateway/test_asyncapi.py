@@ -141,15 +141,15 @@ async def test_live_frames_are_as_it_says() -> None:
             assert each["id"] == payload["cursor"]
         service.ends = False
         async with connect(url.replace("http:", "ws:") + "/api/interventions/ada/socket") as client:
-            heard = [json.loads(await client.recv()) for _ in range(2)]
+            frames = [json.loads(await client.recv()) for _ in range(2)]
             said = [json.loads(socket.EXAMPLE) | {"id": "i-1", "outcome": outcome} for outcome in OUTCOMES]
             for frame in (*said, json.loads(socket.EXAMPLE)):
                 check(described, "socket", "outcome", frame)
                 await client.send(json.dumps(frame))
-                heard.append(json.loads(await client.recv()))
-        for frame in heard:
+                frames.append(json.loads(await client.recv()))
+        for frame in frames:
             check(described, "socket", frame["type"], frame)
-        assert {frame["type"] for frame in heard} | {"outcome"} == set(described["channels"]["socket"]["messages"])
+        assert {frame["type"] for frame in frames} | {"outcome"} == set(described["channels"]["socket"]["messages"])
 
 
 @pytest.mark.parametrize(

@@ -212,11 +212,11 @@ def test_admission_control_counts_what_is_in_progress() -> None:
 
 
 async def test_a_user_above_the_rate_limit_must_wait(gateway: Gateway) -> None:
-    flood: dict[str, Any] = EVENT | {"userId": "flood"}
-    assert_comes_again(await gateway.track(flood, flood), 429, "RATE_LIMITED")
-    some = await gateway.track(flood, EVENT)
+    limited: dict[str, Any] = EVENT | {"userId": "limited"}
+    assert_comes_again(await gateway.track(limited, limited), 429, "RATE_LIMITED")
+    some = await gateway.track(limited, EVENT)
     assert (some.status_code, [one["reason"] for one in some.json()["rejected"]]) == (202, ["RATE_LIMITED"])
-    binary = {"ce-specversion": "1.0", "ce-type": "click", "ce-id": "1", "ce-source": "s", "ce-subject": "flood"}
+    binary = {"ce-specversion": "1.0", "ce-type": "click", "ce-id": "1", "ce-source": "s", "ce-subject": "limited"}
     assert_comes_again(
         await gateway.client.post("/api/events/track", headers=binary, content=json.dumps({})), 429, "RATE_LIMITED"
     )

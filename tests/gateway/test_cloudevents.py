@@ -393,7 +393,7 @@ async def test_data_that_names_an_id_does_not_take_one(gateway: Gateway) -> None
 
 
 @pytest.mark.parametrize("traceparent", ["garbage", f"00-{'0' * 32}-b7ad6b7169203331-01", ""])
-async def test_a_trace_that_is_none_is_left(gateway: Gateway, traceparent: str) -> None:
+async def test_an_invalid_trace_is_replaced(gateway: Gateway, traceparent: str) -> None:
     answer = await structured(gateway, EVENT | {"traceparent": traceparent})
     assert the_event(gateway).trace_id.hex() == answer.json()["traceId"]
 

@@ -32,12 +32,12 @@ def segments(message: bytes, count: int = 5000) -> bytes:
 
 REFUSED = b'{"type":"page","userId":"refused","name":"n"}'
 SMALL = b'{"type":"page","userId":"a","name":"n"}'
-SLIP = b'{"eventType":"click","x":1}'
+INCOMPLETE = b'{"eventType":"click","x":1}'
 ODD = b'{"eventType":"error","userId":"a","context":{"a":1,"b":1,"c":1,"d":1}}'
 BATCHES = [segments(each) for each in (b"{}", b"0", b'""', SMALL, REFUSED, b"NaN", b"[]", b"{", b'{"type":"track"}')]
 # The smallest that costs most, by the path's last part; what else takes a body is given one of each kind.
 BODIES: dict[str, list[bytes]] = {
-    "track": [own(each) for each in (b"{}", b"0", b'""', b"null", b"[]", b"NaN", b"{", SLIP, ODD)],
+    "track": [own(each) for each in (b"{}", b"0", b'""', b"null", b"[]", b"NaN", b"{", INCOMPLETE, ODD)],
     "batch": BATCHES,
     "import": BATCHES,
     "b": BATCHES,
@@ -120,8 +120,8 @@ async def test_beyond_a_hundred_what_is_unreadable_is_kept_together(gateway: Gat
     assert kept[-1].event_id == ""
 
 
-async def test_what_is_kept_together_loses_nothing(gateway: Gateway) -> None:
-    events = [{"userId": "ada", "eventType": "click", "slip": f"{n:04}" + "x" * 400} for n in range(500)]
+async def test_failed_events_kept_together_are_complete(gateway: Gateway) -> None:
+    events = [{"userId": "ada", "eventType": "click", "unknown": f"{n:04}" + "x" * 400} for n in range(500)]
     packed = gzip.compress(json.dumps({"events": events}).encode())
     answer = await gateway.client.post("/api/events/track", content=packed, headers=JSON | PACKED)
     assert answer.status_code == 400
@@ -162,8 +162,8 @@ async def test_bad_ones_beyond_what_ingest_keeps_of_a_request_cost_no_good_one(
 
 
 async def test_rate_limited_events_are_reported_beyond_those_listed_too(gateway: Gateway) -> None:
-    flood = {"type": "page", "userId": "flood", "name": "n"}
-    answer = await gateway.client.post("/v1/batch", json={"batch": [{}] * 1500 + [flood]})
+    limited = {"type": "page", "userId": "limited", "name": "n"}
+    answer = await gateway.client.post("/v1/batch", json={"batch": [{}] * 1500 + [limited]})
     assert (answer.status_code, answer.json()["reason"]) == (429, "RATE_LIMITED")
 
 

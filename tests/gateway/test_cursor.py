@@ -84,7 +84,7 @@ class Client:
         self.faces: dict[str, Callable[[], AsyncGenerator[Any, None]]] = {
             "poll": self.polled,
             "stream": self.streamed,
-            "socket": self.heard,
+            "socket": self.received,
         }
 
     def take(self, state: dict[str, Any]) -> None:
@@ -113,7 +113,7 @@ class Client:
                 if line.startswith("data: "):
                     yield json.loads(line.removeprefix("data: "))
 
-    async def heard(self) -> AsyncGenerator[Any, None]:
+    async def received(self) -> AsyncGenerator[Any, None]:
         """States from a socket."""
         where = f"{self.url.replace('http:', 'ws:')}/socket?cursor={self.cursor}"
         with contextlib.suppress(ConnectionClosed):
@@ -131,7 +131,7 @@ class Client:
                     return
 
     async def break_off(self, draw: random.Random) -> None:
-        """Connects, and is cut after so many bytes; what came of them is lost with the connection."""
+        """Connects and is cut off after this many bytes; incomplete updates are lost with the connection."""
         host, port = self.url.removeprefix("http://").partition("/")[0].split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         head = f"GET /api/interventions/ada/{draw.choice(('pending', 'stream', 'socket'))} HTTP/1.1\r\nHost: x\r\n"

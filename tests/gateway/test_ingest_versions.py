@@ -91,7 +91,7 @@ def sent(*ids: str, users: tuple[str, ...] = (), unreadable: str = "") -> Submis
     return Submission(rows_of(ids, users), 50, others)
 
 
-async def test_an_older_ingest_gets_the_same_events_one_by_one_and_what_is_none_once() -> None:
+async def test_an_older_ingest_gets_the_same_events_one_by_one_and_invalid_ones_once() -> None:
     ingest = Older()
     async with over(ingest) as coalescer:
         response = await coalescer.accept(sent("a", "b", users=("ada", "bad"), unreadable="u"), SPAN, "here")
@@ -103,7 +103,7 @@ async def test_an_older_ingest_gets_the_same_events_one_by_one_and_what_is_none_
         assert (ingest.taken, ingest.unreadable) == (["a", "b", "c", "d"], ["u", "u-c", "u-d"])
 
 
-async def test_what_is_no_event_alone_says_nothing_of_the_version() -> None:
+async def test_an_invalid_event_alone_does_not_reveal_the_version() -> None:
     ingest = Older()
     async with over(ingest) as coalescer:
         assert (await coalescer.accept(sent(unreadable="u"), SPAN, "here")).verdicts == []

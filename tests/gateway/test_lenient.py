@@ -54,7 +54,11 @@ LEFT_OUT: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
     "a platform that is a number": ({**event(), "context": {"platform": 1}}, {"platform": 0}, ["context.platform"] * 2),
     "a device that is a number": ({**event(), "context": {"deviceId": 7}}, {"device_id": "7"}, ["context.deviceId"]),
     "a zone that is a list": ({**event(), "context": {"timeZone": []}}, {"time_zone": ""}, ["context.timeZone"]),
-    "a slip in the context": ({**event(), "context": {"platfrom": "web"}}, {"platform": 0}, ["context.platfrom"]),
+    "a misspelt context member": (
+        {**event(), "context": {"platfrom": "web"}},
+        {"platform": 0},
+        ["context.platfrom"],
+    ),
     "automated in words": (
         {**event(), "context": {"automated": "yes"}},
         {"is_automated": False},
@@ -182,7 +186,7 @@ async def test_a_mark_of_the_byte_order_costs_nothing(gateway: Gateway, content_
         assert again.status_code in {200, 202}, again.text
 
 
-async def test_a_failed_event_is_mended_when_it_is_sent_again(gateway: Gateway) -> None:
+async def test_a_failed_event_can_be_corrected_on_replay(gateway: Gateway) -> None:
     failed = ingest_pb2.FailedEvent(id="f-1", payload=text(properties={"x": NAN}).decode())
     gateway.services.ingest.failed["f-1"] = failed
     answer = await gateway.client.post("/api/failed-events/f-1:replay")
@@ -262,6 +266,6 @@ def test_halves_that_meet_become_one_character_and_others_a_mark(text: str) -> N
 
 
 @given(st.binary(max_size=60))
-def test_whatever_is_mended_is_utf_8(written: bytes) -> None:
+def test_mended_json_is_utf_8(written: bytes) -> None:
     mended = mend(written)
     (mended.written if mended else written).decode("utf-8", "strict" if mended else "replace")

@@ -129,7 +129,7 @@ UNREADABLE: list[Any] = [
 
 
 @pytest.mark.parametrize("written", UNREADABLE, ids=[repr(each)[:40] for each in UNREADABLE])
-def test_what_is_no_amount_for_certain_is_refused(written: Any) -> None:
+def test_an_ambiguous_amount_is_refused(written: Any) -> None:
     with pytest.raises(InvalidArgument) as refused:
         money.amount(written)
     assert refused.value.reason == "UNREADABLE_AMOUNT"
@@ -163,7 +163,7 @@ def test_whole_amounts_in_groups_are_read_back(amount: int, group: str) -> None:
 
 
 @given(st.text(st.sampled_from("0123456789.,' -+()€$EURxé\u00a0\u2212"), max_size=70))
-def test_whatever_is_written_is_a_number_or_refused(text: str) -> None:
+def test_any_text_is_read_as_a_number_or_refused(text: str) -> None:
     try:
         found = money.amount(text)
     except InvalidArgument as error:
@@ -290,7 +290,7 @@ def test_a_flag_may_be_written_in_words(flag: object) -> None:
 
 
 @pytest.mark.parametrize("flag", [False, "false", "no", 0, "", 2, "partial"])
-def test_what_is_not_true_is_no_refund(flag: object) -> None:
+def test_only_true_values_mark_a_refund(flag: object) -> None:
     assert by_segment("Order Completed", revenue=25, isRefund=flag)[0].purchase.amount == 25
 
 

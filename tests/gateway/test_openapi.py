@@ -76,7 +76,7 @@ async def test_every_error_of_a_route_is_documented(gateway: Gateway, route: Rou
             assert list(responses[str(status)]["content"]) == [problems.CONTENT_TYPE]
 
 
-async def test_what_is_promised_is_what_is_answered(tmp_path: Path) -> None:
+async def test_answers_conform_to_the_openapi_document(tmp_path: Path) -> None:
     """Schemathesis draws requests from the document, good and bad, and compares the answers with it."""
     async with listening() as (gateway, url):
         gateway.core.startup.note([])  # each service was reached

@@ -98,7 +98,7 @@ async def test_a_gateway_has_started_once_each_service_was_reached_and_stays_so(
         assert (await gateway.client.get("/healthz")).status_code == 200
 
 
-async def test_a_service_that_stays_away_keeps_no_gateway_from_starting(
+async def test_a_gateway_starts_without_an_unreachable_service(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stubs: Any = gateway.core.peers.health

@@ -72,15 +72,15 @@ async def test_the_waiting_intervention_and_every_change_are_sent() -> None:
     assert json.loads(third["data"])["withdrawn"] is None
 
 
-async def test_a_client_that_comes_back_misses_nothing_and_hears_nothing_twice() -> None:
+async def test_a_reconnecting_client_misses_nothing_and_receives_nothing_twice() -> None:
     async with listening() as (gateway, url):
         gateway.services.intervention.changes.extend(change(n, f"i-{n}") for n in range(1, 8))
-        heard: list[str] = []
-        while len(heard) < 6:
-            given = {"last-event-id": heard[-1]} if heard else {}
+        received: list[str] = []
+        while len(received) < 6:
+            given = {"last-event-id": received[-1]} if received else {}
             _, *events = await read(url, 3, **given)
-            heard += [one["id"] for one in events]
-        assert heard == ["1", "2", "3", "4", "5", "6"]
+            received += [one["id"] for one in events]
+        assert received == ["1", "2", "3", "4", "5", "6"]
         assert [one.cursor for one in gateway.services.intervention.watched] == ["", "2", "4"]
         assert (await httpx_lines(url, "?lastEventId=6"))["id"] == "7"
 

@@ -70,7 +70,7 @@ async def test_a_path_may_hold_any_user(gateway: Gateway, user_id: str) -> None:
         ("/api/decisions/none", "DECISION_NOT_FOUND"),
     ],
 )
-async def test_what_is_not_known_is_not_found(gateway: Gateway, path: str, reason: str) -> None:
+async def test_unknown_ids_are_not_found(gateway: Gateway, path: str, reason: str) -> None:
     answer = await gateway.client.get(path)
     assert (answer.status_code, answer.json()["reason"]) == (404, reason)
 
@@ -254,7 +254,7 @@ async def test_an_outcome_reported_twice_counts_once(gateway: Gateway) -> None:
         ("accepted", "converted", 202),
     ],
 )
-async def test_what_has_ended_stays_ended(gateway: Gateway, before: str, after: str, status: int) -> None:
+async def test_an_ended_intervention_stays_ended(gateway: Gateway, before: str, after: str, status: int) -> None:
     # Once accepted, an intervention has not ended: a conversion may follow, and nothing else.
     made(gateway, before, is_ended=before != "accepted")
     answer = await report(gateway, after)
@@ -276,7 +276,7 @@ async def test_what_has_ended_stays_ended(gateway: Gateway, before: str, after: 
         (b'{"outcome":"shown"}' + b" " * 524_288, 413, "REQUEST_TOO_LARGE"),
     ],
 )
-async def test_an_outcome_that_is_none_is_refused(gateway: Gateway, body: bytes, status: int, reason: str) -> None:
+async def test_an_invalid_outcome_is_refused(gateway: Gateway, body: bytes, status: int, reason: str) -> None:
     made(gateway)
     answer = await gateway.post(body, "/api/interventions/i-1/outcome")
     assert (answer.status_code, answer.json()["reason"]) == (status, reason)

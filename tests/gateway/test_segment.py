@@ -498,19 +498,19 @@ async def test_the_largest_that_may_be_is_taken(gateway: Gateway) -> None:
 @pytest.mark.parametrize(
     ("error", "status"), [(Unavailable("BUFFER_FULL", "Full."), 503), (ResourceExhausted("BUFFER_FULL", "Full."), 429)]
 )
-async def test_what_cannot_be_taken_now_may_come_again(gateway: Gateway, error: Any, status: int) -> None:
+async def test_a_request_that_cannot_be_accepted_now_may_be_retried(gateway: Gateway, error: Any, status: int) -> None:
     gateway.services.ingest.error = error
     answer = await gateway.post(full(100), "/v1/batch")
     assert (answer.status_code, answer.headers["retry-after"]) == (status, "1")
 
 
 async def test_a_rate_limited_request_must_wait_if_none_of_its_events_was_accepted(gateway: Gateway) -> None:
-    flood = {"type": "track", "userId": "flood", "event": "e"}
-    for body in ({"batch": [flood, flood]}, {"batch": [flood, {"type": "track"}]}):
+    limited = {"type": "track", "userId": "limited", "event": "e"}
+    for body in ({"batch": [limited, limited]}, {"batch": [limited, {"type": "track"}]}):
         answer = await gateway.client.post("/v1/batch", json=body)
         assert (answer.status_code, answer.json()["reason"]) == (429, "RATE_LIMITED")
         assert answer.headers["retry-after"] == "1"
-    some = await gateway.client.post("/v1/batch", json={"batch": [flood, flood | {"userId": "ada"}]})
+    some = await gateway.client.post("/v1/batch", json={"batch": [limited, limited | {"userId": "ada"}]})
     assert (some.status_code, [one["reason"] for one in some.json()["rejected"]]) == (200, ["RATE_LIMITED"])
 
 

@@ -153,7 +153,7 @@ USERS = [
 
 
 @pytest.mark.parametrize("name", SYSTEM)
-def test_what_a_system_did_is_not_what_the_user_did(name: str) -> None:
+def test_system_events_are_not_steps_of_the_user(name: str) -> None:
     event = track(name, campaign={"name": "c"})
     assert (kind(event), event.is_system, event.target) == ("feature_interaction", True, name)
 
@@ -242,7 +242,7 @@ PLAYBACKS: list[tuple[dict[str, Any], tuple[float, float, float]]] = [
 
 
 @pytest.mark.parametrize(("properties", "expected"), PLAYBACKS)
-def test_what_a_player_cannot_know_is_unknown(properties: dict[str, Any], expected: tuple[float, float, float]) -> None:
+def test_impossible_player_values_are_unknown(properties: dict[str, Any], expected: tuple[float, float, float]) -> None:
     watched = track("Video Content Playing", asset_id="v", **properties).playback
     assert (watched.position_seconds, watched.duration_seconds, watched.watched_seconds) == expected
 
@@ -354,7 +354,7 @@ async def test_an_order_reported_twice_in_a_request_counts_once(
     assert json.loads(gateway.services.ingest.events[1].properties)["value"] == 5
 
 
-def test_a_copy_of_an_order_stays_what_it_is() -> None:
+def test_a_duplicate_of_an_order_is_read_the_same() -> None:
     reader = Reader()
     message: dict[str, Any] = {"type": "track", "userId": "ada", "messageId": "m", "event": "Order Completed"}
     message["properties"] = {"order_id": "o-1", "total": 5}

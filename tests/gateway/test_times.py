@@ -78,7 +78,7 @@ async def test_a_time_is_read_alike_on_every_way_in(gateway: Gateway, written: A
 
 
 @pytest.mark.parametrize("written", NO_TIMES)
-async def test_what_is_no_time_for_certain_is_refused_and_kept(gateway: Gateway, written: Any) -> None:
+async def test_an_ambiguous_time_is_refused_and_kept(gateway: Gateway, written: Any) -> None:
     for way in WAYS:
         assert await way(gateway, written) == 400
     assert len(gateway.services.ingest.unreadable) == 3

@@ -155,7 +155,7 @@ DETAILS: list[tuple[dict[str, Any], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("sent", "expected"), DETAILS)
-async def test_what_is_known_of_a_kind_is_typed(
+async def test_properties_of_known_types_are_typed(
     gateway: Gateway, sent: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     answer = await gateway.track({"eventId": "e", "userId": "ada", **sent})
@@ -221,11 +221,11 @@ BAD: dict[str, tuple[bytes, str]] = {
     "deep arrays": (text(properties="XX").replace(b'"XX"', b'{"x":' + DEEP.encode() + b"}"), "INVALID_TYPE"),
     "arrays a little too deep": (text(properties={"x": json.loads("[" * 33 + "]" * 33)}), "INVALID_TYPE"),
     "a deep context": (text(context="XX").replace(b'"XX"', DEEP.encode()), "INVALID_TYPE"),
-    "a member with a slip": (text(usrId="ada"), "UNKNOWN_FIELD"),
+    "a misspelt member": (text(usrId="ada"), "UNKNOWN_FIELD"),
     "snake case": (text(event_id="e"), "UNKNOWN_FIELD"),
     "no type": (b'{"userId":"ada"}', "MISSING_FIELD"),
     "an empty type": (text(eventType=""), "MISSING_FIELD"),
-    "a type with a slip": (text(eventType="page_veiw"), "UNKNOWN_EVENT_TYPE"),
+    "a misspelt type": (text(eventType="page_veiw"), "UNKNOWN_EVENT_TYPE"),
     "a type in upper case": (text(eventType="PAGE_VIEW"), "UNKNOWN_EVENT_TYPE"),
     "the unspecified type": (text(eventType="unspecified"), "UNKNOWN_EVENT_TYPE"),
     "yesterday": (text(timestamp="yesterday"), "INVALID_TIME"),
@@ -333,7 +333,7 @@ async def test_limits_are_reached_before_they_are_passed(gateway: Gateway) -> No
 
 
 @pytest.mark.parametrize("is_chunked", [False, True])
-async def test_a_client_that_sends_far_too_much_still_hears_why(is_chunked: bool) -> None:  # noqa: FBT001 - a parameter
+async def test_a_client_that_sends_far_too_much_still_gets_an_answer(is_chunked: bool) -> None:  # noqa: FBT001 - a parameter
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(80):
             yield b" " * 65_536
@@ -372,7 +372,7 @@ async def test_a_body_without_end_is_not_read_to_its_end() -> None:
         (Internal("INTERNAL", "hunter2"), 500, "INTERNAL", None),
     ],
 )
-async def test_what_ingest_cannot_take_is_never_said_to_be_taken(
+async def test_events_ingest_cannot_accept_are_never_reported_as_accepted(
     gateway: Gateway, error: Any, status: int, reason: str, retry_after: str | None
 ) -> None:
     gateway.services.ingest.error = error

@@ -92,7 +92,7 @@ def read(raw: bytes) -> event_pb2.Event:
 
 
 @given(events())
-def test_what_is_read_back_is_what_was_sent(sent: dict[str, Any]) -> None:
+def test_events_are_read_back_as_sent(sent: dict[str, Any]) -> None:
     event = read(json.dumps(sent).encode())
     written = json.loads(msgspec.json.encode(rendering.write_event(event)))
     stamped = {name: written.pop(name) for name in ("receivedTime", "isBot")}
@@ -115,7 +115,7 @@ def test_stamped_fields_are_returned_beside_the_event() -> None:
     }
 
 
-def test_nobody_cannot_be_identified() -> None:
+def test_an_identification_needs_a_user_id() -> None:
     with pytest.raises(InvalidArgument, match="MISSING_FIELD"):
         read(b'{"eventType":"identify","anonymousId":"anon"}')
     event = read(b'{"eventType":"identify","anonymousId":"anon","userId":"ada"}')
@@ -138,7 +138,7 @@ STAMPED = {"receivedTime", "sessionStart", "deviceClass", "isBot"}
 
 
 @given(st.binary(max_size=60) | free.map(lambda value: json.dumps(value).encode()))
-def test_what_is_no_event_is_refused_with_a_reason(body: bytes) -> None:
+def test_an_invalid_event_is_refused_with_a_reason(body: bytes) -> None:
     rows = Rows()
     with pytest.raises(InvalidArgument) as refused:
         for raw in native.split(body):

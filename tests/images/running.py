@@ -45,7 +45,7 @@ class Root(NamedTuple):
         )
 
     def run(self, *arguments: str, program: Sequence[str] = (), **settings: str) -> "subprocess.CompletedProcess[str]":
-        """What came of a process of the image, once it has ended."""
+        """The result of a process of the image, once it has ended."""
         return subprocess.run(
             self.command(*arguments, program=program),
             env={**self.environment, **settings},
@@ -56,7 +56,7 @@ class Root(NamedTuple):
         )
 
     def python(self, code: str) -> "subprocess.CompletedProcess[str]":
-        """What came of some Python, run by the image's."""
+        """The result of Python code run by the image's interpreter."""
         return self.run("-c", code, program=["python"])
 
 

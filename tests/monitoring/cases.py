@@ -355,7 +355,7 @@ CASES: Final = (
     ),
     Case(
         "JourneymeshDeliveriesFailing",
-        "the first five of a process, and nobody knows what became of them",
+        "the first five of a process, with unknown results",
         one(registry.DELIVERIES, "_x40 5x80", channel="chat", state="unknown"),
         "16m",
         {"channel": "chat"},

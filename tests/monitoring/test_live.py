@@ -142,16 +142,16 @@ def somebody(mesh: RunningMesh, *, is_held_out: bool = False) -> Journey:
 
 
 def helped(mesh: RunningMesh) -> Journey:
-    """Somebody who was helped just now."""
+    """A user who was just helped."""
     one = somebody(mesh)
     calculate(one, next(_pages))
     assert one.pending() is not None
     return one
 
 
-def worded(one: Journey) -> dict[str, Any]:
-    """What came of asking a model for words for somebody's help."""
-    return until(lambda: dict(one.decisions()[0]["intervention"]["wording"] or {}), "the words were not there")
+def generated_copy(one: Journey) -> dict[str, Any]:
+    """The generated copy of the help, with how it was made."""
+    return until(lambda: dict(one.decisions()[0]["intervention"]["wording"] or {}), "there was no generated copy")
 
 
 @contextlib.contextmanager
@@ -183,7 +183,7 @@ def send_stories(watched: Watched) -> None:
     mesh = watched.mesh
     for outcome in ("accepted", "declined"):
         one = helped(mesh)
-        assert worded(one)["isUsed"]
+        assert generated_copy(one)["isUsed"]
         assert mesh.post(f"/api/interventions/{intervention_of(one)}/outcome", {"outcome": outcome}).status == 202
     calculate(somebody(mesh, is_held_out=True), next(_pages))
     viewer = somebody(mesh)
@@ -243,7 +243,7 @@ def fail_outside(watched: Watched) -> None:
     assert {ended(mesh, intervention_of(one))["state"] for one in users} == {"failed"}
     used = mesh.get("/api/models/usage").body["tokenCount"]
     bedrock.otherwise = says(json.dumps({"message": WORDS}), tokens=(round(DAILY_TOKENS * 0.95) - used, 80))
-    assert worded(helped(mesh))["isUsed"]
+    assert generated_copy(helped(mesh))["isUsed"]
     bedrock.otherwise = fails(503, "ServiceUnavailableException")
     for _ in range(8):
         helped(mesh)

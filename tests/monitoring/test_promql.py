@@ -55,7 +55,7 @@ def test_expressions_read_as_promql() -> None:
         (lambda: reported("node_load1"), "No process reports node_load1"),
     ],
 )
-def test_what_would_find_nothing_is_refused(wrong: Callable[[], Vector], why: str) -> None:
+def test_an_expression_that_would_find_nothing_is_refused(wrong: Callable[[], Vector], why: str) -> None:
     with pytest.raises(WrongExpressionError, match=why):
         wrong()
 

@@ -143,7 +143,7 @@ def test_an_alert_leads_to_its_chapter() -> None:
             assert one["labels"]["severity"] in {"page", "ticket"}
 
 
-def test_what_alerts_point_to_is_there() -> None:
+def test_alerts_refer_only_to_existing_panels_sections_and_settings() -> None:
     titles = {panel["title"] for dashboard in SHOWN.values() for panel in panels(dashboard)}
     titles |= {dashboard["title"].partition(": ")[2] for dashboard in SHOWN.values()} | {"Scale", "Size"}
     operations = (ROOT / "docs" / "operations.md").read_text()

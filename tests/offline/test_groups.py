@@ -113,7 +113,7 @@ def test_a_record_that_is_applied_user_by_user_gives_each_the_same_decision(
 
 
 @pytest.mark.parametrize("judge", [each_alone, groups_of], ids=["event by event", "record by record"])
-def test_what_was_decided_event_by_event_derives_so(judge: object) -> None:
+def test_decisions_made_event_by_event_are_derived_event_by_event(judge: object) -> None:
     """The archive has both: that of the version before, and that of this one."""
     records = [[event(f"e-{number}-{index}", kind="error", target="pay") for index in range(4)] for number in range(3)]
 

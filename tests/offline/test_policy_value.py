@@ -155,7 +155,7 @@ def test_a_single_user_says_nothing_of_others() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 10])
-def test_what_cannot_be_evaluated_is_refused(count: int) -> None:
+def test_an_invalid_evaluation_is_refused(count: int) -> None:
     logged = simulate(10, 9)
     shut = Logged(*(member[:count] for member in (logged.actions, logged.propensities * 0, *_members(logged)[2:])))
     with pytest.raises(ValueError, match="propensity above 0"):

@@ -118,7 +118,7 @@ def at(sequence: int, index: int, user_id: str = "ada", *, is_set_aside: bool = 
     return Archived("0", sequence, index, event(f"e-{sequence}-{index}", user_id), is_set_aside)
 
 
-async def test_what_was_set_aside_was_not_applied_and_is_left_out() -> None:
+async def test_failed_events_were_not_applied_and_are_left_out() -> None:
     replaying = Replay()
     await replaying.run([at(1, 0), at(2, 0, is_set_aside=True), at(2, 1, "bob", is_set_aside=True), at(3, 0)])
     assert (replaying.event_count, replaying.set_aside_count) == (2, 2)

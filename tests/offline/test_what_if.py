@@ -116,7 +116,7 @@ def simulated() -> list[event_pb2.Event]:
 
 
 async def fill(folder: Path) -> None:
-    """Archives journeys, and what came of the help: most of those who were helped bought, few of the others."""
+    """Archives journeys with outcomes: most users who were helped buy, few of the others."""
     draw, sent = random.Random(3), simulated()  # noqa: S311 - a story
     last_us = sent[-1].received_time_us
     async with mesh.running(folder, json.dumps(LOGGING)) as running:
@@ -274,7 +274,7 @@ def always(records: list[Record]) -> Findings:
     return replayed(records, Alternative(policy=ALWAYS))
 
 
-def test_a_window_is_compared_and_what_came_before_it_is_run(records: list[Record]) -> None:
+def test_a_window_is_compared_and_earlier_events_are_applied(records: list[Record]) -> None:
     times = sorted(record.events[index].event.received_time_us for record in records for index in record.decisions)
     window = Span(times[len(times) // 3], times[len(times) // 2])
     found = replayed(records, Alternative(policy=NEVER), window)
@@ -469,7 +469,7 @@ def test_without_a_plotting_library_the_report_is_text_and_says_how_to_get_the_p
     [
         (["--archive", "somewhere"], "The archive's URL must be like"),
         (["--policies", "."], "which is not available: put its document into"),
-        (["--policy", "nowhere.yaml"], "nowhere.yaml is no policy"),
+        (["--policy", "nowhere.yaml"], "nowhere.yaml is not a policy"),
         (["--model", "nowhere"], "holds no complete model"),
     ],
 )

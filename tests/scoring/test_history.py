@@ -35,7 +35,7 @@ def test_each_strong_signal_counts_once() -> None:
     assert history.strong_count(found) == 3
 
 
-def test_what_has_passed_is_forgotten() -> None:
+def test_expired_signals_are_dropped() -> None:
     later = NOW_US + SIGNAL_LIFETIME_US
     assert history.keep([signal(), signal(time_us=later - 1)], [], later) == [signal(time_us=later - 1)]
 
@@ -46,7 +46,7 @@ def test_an_event_with_a_wrong_clock_does_not_silence_what_comes_after() -> None
     assert history.active(kept, NOW_US) == [signal()]
 
 
-def test_a_flood_of_one_type_does_not_hide_another() -> None:
+def test_many_signals_of_one_type_do_not_hide_another() -> None:
     rare = signal(SignalType.FORM_ERRORS)
     kept = [rare]
     for number in range(3 * SIGNAL_LIMIT):

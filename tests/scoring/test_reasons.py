@@ -57,7 +57,7 @@ def test_durations_are_given_in_their_unit(seconds: float, expected: str) -> Non
     assert reason("average_time_per_page", seconds) == f"{expected} on a page on average"
 
 
-def test_what_stands_for_several_states_is_said_so_that_it_is_true_of_all() -> None:
+def test_a_value_of_several_states_gets_a_sentence_true_of_all() -> None:
     assert reason("time_since_last_success", 0.0) == "No time gone by without a success"
     assert reason("success_rate", 1.0) == "Nothing failed within 30 minutes"
     assert reason("success_rate", 0.0) == "Nothing that was tried within 30 minutes succeeded"
@@ -160,7 +160,7 @@ def lived(story: list[tuple[Event, bool]], later_seconds: int) -> tuple[State, l
 
 @settings(max_examples=200, deadline=None)
 @given(STORIES, LATER)
-def test_what_is_said_of_the_session_is_true(story: list[tuple[Event, bool]], later_seconds: int) -> None:
+def test_reasons_about_the_session_are_true(story: list[tuple[Event, bool]], later_seconds: int) -> None:
     state, done, now_us, of_features = lived(story, later_seconds)
     is_open = any(each.kind != Kind.IDENTIFY for each in done) and now_us - state.last_us <= MINUTES_30
     duration = of_features["session_duration"]
@@ -177,7 +177,7 @@ def test_what_is_said_of_the_session_is_true(story: list[tuple[Event, bool]], la
 
 @settings(max_examples=200, deadline=None)
 @given(STORIES, LATER)
-def test_what_is_said_of_successes_and_failures_is_true(story: list[tuple[Event, bool]], later_seconds: int) -> None:
+def test_reasons_about_successes_and_failures_are_true(story: list[tuple[Event, bool]], later_seconds: int) -> None:
     _, done, now_us, of_features = lived(story, later_seconds)
     lately = [each for each in done if now_us - MINUTES_30 < each.at_us <= now_us]
     for name, kind in (("error_count", Kind.ERROR), ("help_requests", Kind.HELP_REQUEST)):

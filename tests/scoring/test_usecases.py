@@ -1,4 +1,4 @@
-"""Once, whatever the cut: the answers of a stream do not depend on how it came."""
+"""Effects happen once: the results for a stream do not depend on how it is cut into batches."""
 
 import asyncio
 from collections.abc import Sequence
@@ -134,7 +134,7 @@ async def test_indicators_come_with_medium_and_above_only(models: Models) -> Non
     assert troubled.indicators[0].name == "repeated_failures"
 
 
-async def test_what_is_read_is_what_was_answered_with_everything_that_went_into_it(models: Models) -> None:
+async def test_a_read_returns_the_assessment_with_all_its_contributions(models: Models) -> None:
     scoring = Scoring(models, MemoryState())
     batch_rows = rows(["ada"], [NOW_US], [values()], {0: [signal()]})
     (answered,) = (await scoring.assess(batch_rows, batch(1))).assessments

@@ -173,7 +173,7 @@ def run(folder: Path, *command: str) -> str:
     return done.stdout
 
 
-def test_it_keeps_the_rules_of_the_house(copy: Path) -> None:
+def test_it_keeps_the_rules_of_the_repository(copy: Path) -> None:
     run(copy, "lint-imports", "--no-cache")
     run(copy, "ruff", "check", "services/echo", "topology")
     run(copy, "ruff", "format", "--check", "services/echo")

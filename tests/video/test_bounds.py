@@ -93,7 +93,7 @@ PLAYBACK_EVENTS = st.builds(
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(PLAYBACK_EVENTS, min_size=1, max_size=150))
-async def test_whatever_comes_what_is_kept_and_answered_grows_with_it_no_faster_than_it_comes(
+async def test_kept_bytes_and_answers_grow_no_faster_than_the_requests(
     sent_events: list[PlaybackEvent],
 ) -> None:
     world = World()

@@ -89,7 +89,7 @@ def test_a_video_only_begun_hardly_counts() -> None:
     assert before - 1.5 < viewer.overall(opened.viewer) < before
 
 
-def test_what_was_watched_long_ago_counts_no_more() -> None:
+def test_videos_watched_long_ago_no_longer_count() -> None:
     fresh = played(0, 60, at=40 * 24 * HOUR, video="fresh")
     assert viewer.overall(after(*keen_learner(), *fresh)) == viewer.overall(after(*fresh))
 
@@ -114,7 +114,7 @@ def test_one_hour_alone_lies_in_the_stretch_from_an_odd_hour(local_hour: int, ho
 @pytest.mark.parametrize(
     ("seconds", "what"), [(200, "short introductions on loans"), (400, "further tutorials on loans")]
 )
-def test_what_is_recommended_follows_how_far_one_came(seconds: int, what: str) -> None:
+def test_recommendations_follow_the_progress(seconds: int, what: str) -> None:
     assert taste.recommended_content(after(*played(0, seconds))) == what
 
 

@@ -81,7 +81,7 @@ def test_it_is_what_counting_second_by_second_gives(events: list[PlaybackEvent])
 
 
 @given(PLAYBACK_EVENTS)
-def test_what_was_never_seen_before_adds_up_to_the_coverage(events: list[PlaybackEvent]) -> None:
+def test_newly_seen_parts_add_up_to_the_coverage(events: list[PlaybackEvent]) -> None:
     watched = Watched()
     effects = [playback.apply(watched, each) for each in events]
     assert sum(coverage.length(each.unseen) for each in effects) == coverage.length(watched.once)
@@ -108,7 +108,7 @@ def test_a_players_rounding_is_no_replay_and_no_gap() -> None:
     assert coverage.notable(watched.once, 1000, 2000) == [0, 30_000]
 
 
-def test_what_was_skipped_is_so_until_it_is_seen() -> None:
+def test_skipped_parts_stay_skipped_until_they_are_seen() -> None:
     watched = after([playback_event(0, 10, at=10), playback_event(50, 50, at=11, action=Action.SEEK, seek_from=10)])
     assert skipped(watched) == [10_000, 50_000]
     playback.apply(watched, playback_event(20, 45, at=60))
@@ -184,7 +184,7 @@ JITTER = {
 
 
 @pytest.mark.parametrize("moved", JITTER.values(), ids=JITTER.keys())
-def test_a_position_that_stands_but_for_a_little_is_watched_as_far_as_it_came(moved: list[float]) -> None:
+def test_a_nearly_standing_position_counts_as_far_as_it_moved(moved: list[float]) -> None:
     stood = [playback_event(20 + by, 30 + by, at=40 + 10 * number) for number, by in enumerate(moved)]
     paused = playback_event(30, 30, at=31, action=Action.PAUSE)
     for events in ([*plays_on(0, 30, 0), *stood], [*plays_on(0, 30, 0), paused, *stood]):
@@ -221,7 +221,7 @@ CLAIMS = {
 
 
 @pytest.mark.parametrize("events", CLAIMS.values(), ids=CLAIMS.keys())
-def test_what_is_claimed_beyond_what_the_position_moved_counts_once(events: list[PlaybackEvent]) -> None:
+def test_claims_beyond_the_movement_of_the_position_count_once(events: list[PlaybackEvent]) -> None:
     watched = after(events)
     assert (watched.watched_ms, watched.once, watched.twice) == (120_000, [0, 120_000], [])
 
@@ -264,13 +264,13 @@ BEGUN = {
 
 
 @pytest.mark.parametrize("events", BEGUN.values(), ids=BEGUN.keys())
-def test_what_is_claimed_from_before_the_beginning_was_not_played(events: list[PlaybackEvent]) -> None:
+def test_claims_from_before_the_beginning_were_not_played(events: list[PlaybackEvent]) -> None:
     once = after(events).once
     assert coverage.inside(once, 250_000, 350_000) == [300_000, 303_000]
     assert coverage.inside(after(events * 2).once, 250_000, 350_000) == [300_000, 303_000], "nor when reported again"
 
 
-def test_what_is_played_after_it_stood_counts() -> None:
+def test_playback_after_standing_counts() -> None:
     watched = after([*plays_on(0, 30, 0), *stands(40, 12), *plays_on(30, 60, 170)])
     assert (watched.watched_ms, watched.twice) == (60_000, [])
 
@@ -283,7 +283,7 @@ BACK = {
 
 
 @pytest.mark.parametrize("between", BACK.values(), ids=BACK.keys())
-def test_who_comes_back_to_a_position_watches_again(between: list[PlaybackEvent]) -> None:
+def test_returning_to_a_position_is_watching_again(between: list[PlaybackEvent]) -> None:
     alone = after([*plays_on(0, 30, 0), *between]).watched_ms
     watched = after([*plays_on(0, 30, 0), *stands(40, 12), *between, *stands(175, 3)])
     assert watched.watched_ms == alone + 10_000
@@ -323,7 +323,7 @@ def test_a_long_pause_is_known_without_remembering_every_playback_event() -> Non
 # Live streams.
 
 
-def test_of_a_live_stream_time_counts_and_no_place() -> None:
+def test_live_streams_count_time_without_positions() -> None:
     live = [playback_event(917_302 + n, 917_312 + n, at=n, duration=0) for n in range(0, 60, 10)]
     watched = after(
         [*live, *live, playback_event(917_300, 917_300, at=99, action=Action.SEEK, seek_from=9, duration=0)]
@@ -334,7 +334,7 @@ def test_of_a_live_stream_time_counts_and_no_place() -> None:
     assert after(standing).watched_ms == 10_000
 
 
-def test_what_the_first_version_kept_goes_on() -> None:
+def test_state_of_the_first_version_continues() -> None:
     stored = (Path(__file__).parent / "golden" / "viewer-1.msgpack").read_bytes()
     opened = OPEN_VIEWERS.decode(stored)
     viewer.watch(opened, playback_event(30, 40, at=40))
@@ -439,7 +439,7 @@ PLAUSIBLE = {
 
 
 @pytest.mark.parametrize("events", PLAUSIBLE.values(), ids=PLAUSIBLE.keys())
-def test_what_can_be_is_taken_whole_in_whatever_order_a_queue_sends_it(events: list[PlaybackEvent]) -> None:
+def test_plausible_playback_counts_in_full_in_any_order(events: list[PlaybackEvent]) -> None:
     reported_ms = sum(each.end_ms - each.start_ms for each in events)
     shuffled = random.Random(1).sample(events, len(events))  # noqa: S311 - the same order each time
     for order in (events, list(reversed(events)), shuffled):

@@ -138,7 +138,7 @@ async def test_a_viewers_wrong_positions_make_no_drop_offs_and_no_hot_spots_for_
     assert retention.replay_hot_spots(after) == [(200, 210)]
 
 
-async def test_where_the_length_is_unknown_seconds_that_nobody_saw_do_not_make_others_hot() -> None:
+async def test_without_a_known_length_unseen_seconds_do_not_make_others_hot_spots() -> None:
     world = World()
     for user in ("ada", "bob"):
         await world.send(*(playback_event(n, n + 10, at=n, user=user, duration=0) for n in range(0, 100, 10)))

@@ -162,7 +162,7 @@ async def test_an_action_of_tomorrow_waits_for_the_upgrade(stub: "VideoServiceAs
 
 
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())
-async def test_what_cannot_be_is_refused_and_changes_nothing(stub: "VideoServiceAsyncStub", wrong: Event) -> None:
+async def test_an_impossible_event_is_refused_and_changes_nothing(stub: "VideoServiceAsyncStub", wrong: Event) -> None:
     await stub.ApplyPlayback(request(1, played(0, 30)))
     viewer, video = wire.GetViewerRequest(user_id="ada"), wire.GetVideoRequest(video_id="v")
     before = await stub.GetViewer(viewer), await stub.GetVideo(video)
@@ -188,7 +188,7 @@ async def test_what_cannot_be_is_refused_and_changes_nothing(stub: "VideoService
         {"playback_watched_seconds": -5.0, "playback_seek_from_seconds": -5.0, "playback_action": Action.SEEK.value},
     ],
 )
-async def test_what_was_accepted_can_be_read(stub: "VideoServiceAsyncStub", members: dict[str, Any]) -> None:
+async def test_accepted_events_can_be_read(stub: "VideoServiceAsyncStub", members: dict[str, Any]) -> None:
     asked = request(1, [])
     asked.events.extend([odd(**members)] * 2)
     (score, _) = (await stub.ApplyPlayback(asked)).engagement_scores
