@@ -1,6 +1,6 @@
-"""Writes docs/scale.md: what a million events per second take, calculated from bench/figures.json.
+"""Writes docs/scale.md: what a million events per second would take, calculated from bench/figures.json.
 
-`python -m bench.scale`, after `python -m bench --keep-figures` has measured anew.
+Run `python -m bench.scale` after `python -m bench --keep-figures` has measured.
 """
 
 import json
@@ -27,7 +27,7 @@ _PRICES: Final = {
 }
 _VCPU, _SHARD, _PUT, _MEMORY, _FILES, _BALANCER = _PRICES.values()
 # Assumptions that no bench measures.
-_BUSY: Final = 0.6  # of a vCPU, at most, so that a peak and the loss of a zone are survived
+_BUSY: Final = 0.6  # of a vCPU at most, to survive a peak and the loss of a zone
 _RECORD_BYTES: Final = 300  # of an event on the stream, with real addresses and names
 _BODY_BYTES: Final = 400  # of an event as it is posted
 _EVENTS_PER_RECORD: Final = 60
@@ -36,8 +36,68 @@ _USERS: Final = 50_000_000
 _PRIMARY_GIB: Final = 100
 _SHARD_BYTES_PER_SECOND: Final = 1_000_000
 _SHARD_RECORDS_PER_SECOND: Final = 1_000
-_READERS: Final = 2  # dispatcher and archiver, who share 2 MB/s of a shard
+_CONSUMER_GROUPS: Final = 2  # dispatchers and archivers, which share 2 MB/s of a shard
 _FILES_MONTHS: Final = 1
+_PAGE: Final = """\
+# A million events per second
+
+This is a calculation, not a measurement: it multiplies figures of a small machine. Nobody has run the mesh at this
+rate. `python -m bench.scale` writes this page from `bench/figures.json`, which `python -m bench --keep-figures` writes.
+
+## Measured figures
+
+| figure | value |
+|---|---|
+{figures}
+
+CPU is in µs per event for the whole chain (100 events per request, runs of 5, more offered than the mesh accepts);
+`taken` is in events per second for the whole machine.
+
+## What it takes
+
+| part | size | $ per hour | $ per million events |
+|---|---|---|---|
+{bill}
+
+## The bottlenecks
+
+The largest part of the bill is: {largest}.
+
+**The memory of the stores** comes first: {gib:,.0f} GiB without replicas, nearly all of it for one to two days of ids
+and one day of the ledger. Commands alone would keep only {by_cpu:,.0f} primaries busy. If the ledger is kept for an
+hour (`JOURNEYMESH_LEDGER_LIFETIME_SECONDS=3600`; the archive has the decisions), the stores need {hour_gib:,.0f} GiB
+and cost ${hour_dollars:,.2f} per hour.
+
+**The number of partitions** limits the mesh well below that. Keys of users and ids carry one of {tags} hash tags, so
+the mesh cannot use more than {tags} primaries: at {primary_gib} GiB each, their memory is enough for {tagged:,.0f}
+events per second. More hash tags would move all stored keys.
+
+**A single store** without a cluster limits the mesh much earlier: it executes commands on one thread, for at most
+{most:,.0f} events per second.
+
+**Kinesis** is next: it takes {shards:,} shards, because a shard accepts 1 MB/s and gives its {consumers} consumer
+groups 2 MB/s together. The number of ordering groups (`JOURNEYMESH_LANE_COUNT`) limits the useful shards to 1,024,
+and an account's default quota is lower.
+
+## Assumptions
+
+- A vCPU is as fast as a core of the machine that measured, and is {busy:.0%} busy. CPU per event does not change
+  with the number of replicas; batches stay as large.
+- An event has {body_bytes} bytes as posted and {record_bytes} on the stream. A record holds {per_record} events. There
+  are {users:,} users.
+- Ids are kept for {ids_days} days. Every primary has {primary_gib} GiB and a replica.
+- Traffic between zones, logs, metrics, the control plane and support are not included.
+- The stores are a cluster.
+
+## Prices
+
+List prices of us-east-1 on demand in US dollars, as the authors knew the services' pricing pages in 2025. **Check
+them before you rely on them**; reserved capacity costs about half.
+
+| what | $ |
+|---|---|
+{prices}
+"""
 
 
 class Part(NamedTuple):
@@ -69,7 +129,7 @@ def parts(figures: Mapping[str, float]) -> list[Part]:
 
 
 def shard_count() -> int:
-    """Shards of Kinesis, by bytes or records, and half as many again for uneven load."""
+    """Shards of Kinesis: by bytes or records, whichever needs more, plus half for uneven load."""
     by_bytes = _EVENTS * _RECORD_BYTES / _SHARD_BYTES_PER_SECOND
     by_records = _EVENTS / _EVENTS_PER_RECORD / _SHARD_RECORDS_PER_SECOND
     return math.ceil(1.5 * max(by_bytes, by_records))
@@ -89,7 +149,7 @@ def primary_count(figures: Mapping[str, float]) -> int:
 
 
 def page(figures: Mapping[str, float]) -> str:
-    """docs/scale.md."""
+    """The text of docs/scale.md."""
     bill = parts(figures)
     total = sum(part.dollars_per_hour for part in bill)
     return _PAGE.format(
@@ -104,7 +164,7 @@ def page(figures: Mapping[str, float]) -> str:
         tags=PARTITION_COUNT,
         tagged=PARTITION_COUNT * _PRIMARY_GIB / memory_gib(figures) * _EVENTS,
         shards=shard_count(),
-        readers=_READERS,
+        consumers=_CONSUMER_GROUPS,
         busy=_BUSY,
         body_bytes=_BODY_BYTES,
         record_bytes=_RECORD_BYTES,
@@ -119,66 +179,6 @@ def page(figures: Mapping[str, float]) -> str:
 def _row(part: Part) -> str:
     per_million = part.dollars_per_hour / (_EVENTS * _HOUR) * 1e6
     return f"| {part.name} | {part.size} | {part.dollars_per_hour:,.2f} | {per_million:.4f} |"
-
-
-_PAGE: Final = """\
-# A million events per second
-
-A calculation, not a measurement: figures of a small machine, multiplied. Nobody has run this. `python -m
-bench.scale` writes this page from `bench/figures.json`, which `python -m bench --keep-figures` measures.
-
-## What was measured
-
-| figure | value |
-|---|---|
-{figures}
-
-CPU is in µs per event of the whole chain (100 events per request, runs of 5, more offered than taken); `taken` is
-in events per second of the whole machine.
-
-## What it takes
-
-| part | size | $ per hour | $ per million events |
-|---|---|---|---|
-{bill}
-
-## The first bottleneck
-
-It is the memory of the stores: {gib:,.0f} GiB without replicas, nearly all of it ids of one to two days and a
-ledger of one day, while their commands keep {by_cpu:,.0f} primaries busy. With the ledger kept for an hour
-(`JOURNEYMESH_LEDGER_LIFETIME_SECONDS=3600`; the archive has the decisions) it is {hour_gib:,.0f} GiB and the stores
-cost ${hour_dollars:,.2f} per hour. The largest part of the bill is: {largest}.
-
-The code is a bound before that. Keys of users and ids carry one of {tags} hash tags, so more than {tags} primaries
-are of no use today: with {primary_gib} GiB each that is memory for {tagged:,.0f} events per second. Beyond that there
-must be more tags, which moves all stored keys.
-
-One store without a cluster is the bound far earlier: one thread executes its commands, at most {most:,.0f} events
-per second.
-
-Kinesis is next: {shards:,} shards, as a shard takes 1 MB/s and gives its {readers} readers 2 MB/s together. Lanes
-bound the shards that are of use to 1,024 (`JOURNEYMESH_LANE_COUNT`), and an account's default quota is lower.
-
-## Assumptions
-
-- A vCPU is as fast as a core of the machine that measured, and is {busy:.0%} busy. CPU per event does not change
-  with the number of replicas; batches stay as large.
-- {body_bytes} bytes per event as posted, {record_bytes} on the stream, {per_record} events per record; {users:,}
-  users.
-- Ids stay for {ids_days} days. Every primary has {primary_gib} GiB
-  and a replica.
-- Traffic between zones, logs, metrics, the control plane and support are left out.
-- The stores are a cluster. Where the mesh takes one primary only, that primary is the bound (above).
-
-## Prices
-
-List prices of us-east-1 on demand in US dollars, as the authors knew the services' pricing pages in 2025. **Check
-them before you rely on them**; reserved capacity costs about half.
-
-| what | $ |
-|---|---|
-{prices}
-"""
 
 
 def main() -> None:

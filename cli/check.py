@@ -20,7 +20,7 @@ _AWAY_SECONDS: Final = 0.5
 
 
 class Help(NamedTuple):
-    """The help that came, and how long after its events were accepted."""
+    """Help, and how long after its events were accepted it became visible."""
 
     user_id: str
     action: str
@@ -29,7 +29,7 @@ class Help(NamedTuple):
 
 
 class NoHelpError(Exception):
-    """No help came; the message says why, in one sentence."""
+    """There was no help; the message says why, in one sentence."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,17 +45,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def main(arguments: argparse.Namespace) -> int:
-    """Prints the help that came; returns 1 if none did."""
+    """Prints the help; returns 1 if there was none."""
     console = Console(highlight=False, markup=False, soft_wrap=True)
     headers, timeout = read_or_exit(KeySettings).headers, httpx.Timeout(10, connect=2)
     try:
         async with httpx.AsyncClient(base_url=arguments.url, headers=headers, timeout=timeout) as client:
-            came = await check(client, arguments.patience)
+            help_ = await check(client, arguments.patience)
     except (NoHelpError, httpx.InvalidURL) as error:
         console.print(f"journeymesh: {arguments.url}: {plain(error)}")
         return 1
-    console.print(f"Help came {came.seconds * 1000:.0f} ms after its events: {plain(came.action)} for {came.user_id}.")
-    console.print(f"Decision: {plain(came.decision_id)}")
+    console.print(
+        f"Help came {help_.seconds * 1000:.0f} ms after its events: {plain(help_.action)} for {help_.user_id}."
+    )
+    console.print(f"Decision: {plain(help_.decision_id)}")
     return 0
 
 
@@ -63,7 +65,7 @@ async def check(client: httpx.AsyncClient, patience_seconds: float) -> Help:
     """Sends the example until help comes, as a new user each time because a policy may hold one out.
 
     Raises:
-        NoHelpError: none came in time.
+        NoHelpError: there was none in time.
     """
     why: NoHelpError | None = None
     try:
@@ -81,7 +83,7 @@ async def check(client: httpx.AsyncClient, patience_seconds: float) -> Help:
                 except httpx.TransportError as error:
                     why = NoHelpError(f"The gateway does not answer: {error or type(error).__name__}.")
                 except (ValueError, LookupError):
-                    why = NoHelpError("What answers is not a gateway.")
+                    why = NoHelpError("The server at this address is not a gateway.")
                 await asyncio.sleep(_AWAY_SECONDS)
     except TimeoutError:
         raise why or NoHelpError(f"No help came within {patience_seconds:g} s.") from None

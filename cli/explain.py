@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def main(arguments: argparse.Namespace) -> int:
-    """Prints the story; returns the exit code."""
+    """Prints the explanation; returns the exit code."""
     console = Console(highlight=False, markup=False, soft_wrap=True)
     headers = read_or_exit(KeySettings).headers
     try:
@@ -39,10 +39,10 @@ async def main(arguments: argparse.Namespace) -> int:
 
 
 async def explain(client: httpx.AsyncClient, of: str, console: Console) -> int:
-    """Prints the story of the decision behind an id; returns the exit code.
+    """Explains the decision behind an id; returns the exit code.
 
-    A trace with several decisions lists them all, and tells the story of the newest that helped or, if none did, of
-    the one with the highest risk.
+    For a trace with several decisions it lists them all, and explains the newest that helped or, if none did, the one
+    with the highest risk.
     """
     decisions = await _decisions(client, of)
     if not decisions:

@@ -13,7 +13,7 @@ from rich.table import Table
 from cli.arguments import add_archive
 from mesh.errors import Unavailable
 from mesh.settings import SettingError
-from services.intervention.decision.domain.reasons import lasting
+from services.intervention.decision.domain.reasons import counted, lasting
 from services.intervention.policy.adapters.yaml import parse
 from services.intervention.policy.domain.interpretation import PolicyError, policy_of
 from services.intervention.policy.domain.policy import Policy, Prior
@@ -67,11 +67,11 @@ def _check(arguments: argparse.Namespace, console: Console) -> int:
             for cap in policy.caps
             if cap.channel in ("", *channels) and cap.topic in ("", action.topic)
         ]
-        counted = "none: transactional" if action.is_transactional else ", ".join(caps) or "none"
-        table.add_row(action.name, action.need, ", ".join(channels), action.handled_by, counted)
+        caps_text = "none: transactional" if action.is_transactional else ", ".join(caps) or "none"
+        table.add_row(action.name, action.need, ", ".join(channels), action.handled_by, caps_text)
     console.print(table)
     console.print(f"Only events of the last {lasting(policy.freshness_us)} lead to help.")
-    console.print(f"{policy.holdout.share:.0%} of users are held out (experiment {policy.holdout.salt!r})")
+    console.print(f"{policy.holdout.share:.0%} of users are in the holdout (experiment {policy.holdout.salt!r})")
     return 0
 
 
@@ -100,7 +100,9 @@ def _learn(arguments: argparse.Namespace, console: Console) -> int:
     arguments.output.write_text(new.text, encoding="utf-8")
     console.print(_table(learned) if learned else "No outcome is about an action of this policy: nothing was learned.")
     if found.gaps:
-        console.print(f"Warning: missing ranges of the archive, which nothing was learned from: {len(found.gaps)}")
+        console.print(
+            f"Warning: the archive has {counted(len(found.gaps), 'gap')}; nothing was learned from events in it."
+        )
     if not new.has_comments:
         console.print(f"The comments of {arguments.file} are lost.", markup=False)
     _, policy = read_policy(arguments.output)
@@ -128,13 +130,13 @@ def read_policy(path: Path) -> tuple[str, Policy]:
     """A policy's document and the policy.
 
     Raises:
-        PolicyError: the file cannot be read or holds no policy; the text names the file.
+        PolicyError: the file cannot be read or is not a policy; the message names the file.
     """
     try:
         document = path.read_text(encoding="utf-8")
         return document, policy_of(parse(document))
     except (OSError, UnicodeDecodeError, PolicyError) as error:
-        message = f"{path} is no policy: {error}"
+        message = f"{path} is not a policy: {error}"
         raise PolicyError(message) from None
 
 

@@ -37,7 +37,7 @@ EXAMPLE: Final = (
   {"userId": "demo-user", "eventType": "struggle_signal", "properties": {"page": "/calculator", "attempts": 3}}]}'
 curl http://127.0.0.1:8080/api/interventions/demo-user/pending"""
 )
-"""The README's struggle, and the help that follows."""
+"""The README's example: a struggling user, and the help."""
 
 
 def add_arguments(_: argparse.ArgumentParser) -> None:
@@ -167,8 +167,8 @@ def greeting(url: str, seconds: float) -> list[str]:
         f"ready after {seconds:.1f} s: {url}",
         "try, in another terminal:",
         *EXAMPLE.replace(_README_URL, url).splitlines(),
-        f"or read {url}/docs; `make demo` runs a mesh of its own, once this one is stopped",
-        "Ctrl-C stops everything; what was sent is kept under var/",
+        f"or read {url}/docs; once this mesh is stopped, `make demo` runs its own",
+        "Ctrl-C stops everything; data is kept under var/",
     ]
 
 

@@ -1,4 +1,4 @@
-"""A decision as a story, in reading order: what happened, what was known, what could be done, what came of it."""
+"""A decision explained in reading order: events, features and risk, candidates, message, outcome."""
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -81,7 +81,7 @@ def _events(decision: Json, events: Sequence[Json], receipt: Json | None) -> lis
     if not lines:
         lines = [f"> the event {plain(decision['eventId'])} on {plain(decision['page']) or 'no page'}"]
     if receipt is not None and receipt["duplicateCount"]:
-        lines.append(f"It was sent {counted(receipt['duplicateCount'], 'time')} more, and counted once.")
+        lines.append(f"It was sent {counted(receipt['duplicateCount'], 'more time')} and counted once.")
     return lines
 
 
@@ -149,14 +149,14 @@ def _message(intervention: Json) -> list[str]:
     said = _wrapped(f"“{intervention['message']}”")
     wording = intervention["wording"]
     if wording is None:
-        return [*said, "The words come from the template; no model was asked, or it has not answered yet."]
+        return [*said, "The text comes from the template; no model was asked, or it has not answered yet."]
     who = f"{plain(wording['modelId'])}, prompt {plain(wording['promptVersion'])} ({wording['promptHash'][:12]})"
     cost = "from the cache" if wording["isCached"] else f"${wording['costMicroUsd'] / 1e6:.6f}"
     tokens = f"{wording['inputTokens']} + {wording['outputTokens']} tokens, {cost}"
     if wording["isUsed"]:
-        return [*said, *_wrapped(f"The words come from {who}: {tokens}.")]
+        return [*said, *_wrapped(f"The text comes from {who}: {tokens}.")]
     why = f"was not used: {_word(wording['refusal'])}"
-    return [*said, *_wrapped(f"The words come from the template. {who} {why}; {tokens}.")]
+    return [*said, *_wrapped(f"The text comes from the template. {who} {why}; {tokens}.")]
 
 
 def _deliveries(deliveries: Sequence[Json], intervention: Json) -> list[str]:

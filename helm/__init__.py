@@ -1,1 +1,1 @@
-"""The chart, its examples, and what is generated of them."""
+"""The chart, its examples, and the generator of their generated parts."""

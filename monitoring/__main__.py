@@ -1,4 +1,4 @@
-"""Writes what is generated of the chart, and docs/alerts.md: `python -m monitoring`, part of `make docs`."""
+"""Writes the generated dashboards and rules of the chart and docs/alerts.md: `python -m monitoring`, in `make docs`."""
 
 from monitoring.written import files
 

@@ -1,4 +1,4 @@
-"""What an alert is, and what it may compare."""
+"""What an alert is and what it is made of."""
 
 import enum
 from typing import Final, NamedTuple
@@ -10,21 +10,21 @@ HOUR: Final = 3600.0
 
 
 class Severity(enum.StrEnum):
-    """How soon somebody looks."""
+    """How soon somebody must look."""
 
     PAGE = "page"
-    """At once: users feel it, or soon will."""
+    """At once: users notice it, or soon will."""
     TICKET = "ticket"
     """Within days."""
 
 
-class Pace(NamedTuple):
-    """How fast time goes: with a factor of 1/60 what takes five minutes takes five seconds, so that it can be tried."""
+class TimeScale(NamedTuple):
+    """Scales every duration of the rules: with a factor of 1/60, five minutes become five seconds, for tests."""
 
     factor: float
 
     def __call__(self, seconds: float) -> str:
-        """So many seconds as PromQL writes them."""
+        """A scaled duration as PromQL writes it."""
         milliseconds = round(seconds * self.factor * 1000)
         for unit, size in (("h", 3_600_000), ("m", 60_000), ("s", 1000)):
             if milliseconds % size == 0 and milliseconds:
@@ -32,30 +32,29 @@ class Pace(NamedTuple):
         return f"{milliseconds}ms" if milliseconds else "0s"
 
 
-REAL_PACE: Final = Pace(1.0)
-"""That of clocks."""
+REAL_TIME: Final = TimeScale(1.0)
 
 
 class Recorded(NamedTuple):
-    """An expression that is evaluated all the time, and can be asked for by a name."""
+    """A recording rule: an expression that Prometheus evaluates continuously and keeps under a name."""
 
     name: str
     value: Vector
 
     @property
     def now(self) -> Vector:
-        """The value by its name."""
+        """The recorded value."""
         return Vector(self.name, self.value.labels)
 
 
 class Alert(NamedTuple):
-    """Tells somebody once `when` has given a series for so many seconds."""
+    """Fires once `when` has returned a series for `seconds`."""
 
     name: str
     severity: Severity
     when: Vector
     seconds: float
     summary: str
-    """One line, which may name labels and the value as Prometheus writes it."""
+    """One line; may contain labels and the value in Prometheus' template syntax."""
     meaning: str
     actions: tuple[str, ...]

@@ -1,7 +1,7 @@
 """Dashboards as the JSON that Grafana 10 and newer import, from functions that make its parts.
 
-A panel has a title, a sentence, a unit, and its queries: expressions with the names of their series, in which
-`{{label}}` stands for a label's value. `limits` are the values from which on it is yellow, and red.
+A panel has a title, a description, a unit, and queries: expressions with names of their series, where `{{label}}` is
+replaced by the label's value. `limits` are the thresholds for yellow and red.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ COLUMNS: Final = 24
 INTERVAL: Final = "$__rate_interval"
 """The window of a rate: at least four scrapes, and the time one pixel covers."""
 RANGE: Final = "$__range"
-"""All that the dashboard shows."""
+"""The whole range that the dashboard shows."""
 
 _SOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 _VARIABLES: Final = [
@@ -65,7 +65,7 @@ def lines(
 
 
 def bars(title: str, sentence: str, unit: str, *queries: Query, width: int = 8) -> Json:
-    """Stacked bars over time, for what happens now and then."""
+    """Stacked bars over time, for infrequent events."""
     field = _field(unit, (), {"drawStyle": "bars", "fillOpacity": 80, "stacking": {"mode": "normal", "group": "A"}})
     return _panel("timeseries", title, sentence, field, _OVER_TIME, _series(queries), width=width)
 
@@ -80,7 +80,7 @@ def number(
 
 
 def names(title: str, sentence: str, query: Query) -> Json:
-    """The names of the series that are there."""
+    """The names of the existing series."""
     options = {**_LAST_VALUE, "colorMode": "none", "graphMode": "none", "textMode": "name"}
     return _panel("stat", title, sentence, _field("none"), options, _series([query], instant=True), height=4)
 

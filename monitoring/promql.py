@@ -1,7 +1,7 @@
-"""PromQL as values: expressions over the registry's metrics that know which labels their series carry.
+"""PromQL as values: expressions over the registry's metrics that know the labels of their series.
 
-What would otherwise show as an empty panel is an error when it is built: a label the metric does not have, a rate of a
-gauge, two sides of a division that do not match.
+Mistakes that would show as an empty panel fail when the expression is built: a label the metric does not have, a rate
+of a gauge, two sides of a division that do not match.
 """
 
 from typing import Final, NamedTuple
@@ -9,53 +9,53 @@ from typing import Final, NamedTuple
 from mesh.observability.registry import Kind, Metric
 
 TARGET_LABELS: Final = frozenset({"namespace", "pod", "instance", "job"})
-"""The labels Prometheus adds: which process reported a series."""
+"""The labels Prometheus adds, which identify the process that reported a series."""
 
 SELF_REPORTED: Final = frozenset({"up", "process_resident_memory_bytes", "process_cpu_seconds_total"})
-"""What Prometheus and its client report of every process, besides the registry."""
+"""Metrics that Prometheus and its client library report of every process, besides the registry."""
 
 
 class WrongExpressionError(ValueError):
-    """An expression that could never give what is meant."""
+    """An expression that cannot mean what was intended."""
 
 
 class Match(NamedTuple):
-    """What a label must be: by an operator of PromQL and its text."""
+    """A matcher of a label: an operator of PromQL and its text."""
 
     operator: str
     text: str
 
 
 def like(pattern: str) -> Match:
-    """Whole values that a regular expression matches; `.*` also matches where the label is absent."""
+    """Matches whole values by a regular expression; `.*` also matches an absent label."""
     return Match("=~", pattern)
 
 
 def unlike(pattern: str) -> Match:
-    """Whole values that a regular expression does not match."""
+    """Matches whole values that the regular expression does not match."""
     return Match("!~", pattern)
 
 
 class Vector(NamedTuple):
-    """An expression that gives series now; `labels` are all that they may carry."""
+    """An expression for current series; `labels` are all labels they may have."""
 
     text: str
     labels: frozenset[str]
 
     def __truediv__(self, other: "Vector") -> "Vector":
-        """Series divided by those with the same labels; gone where either is."""
+        """Series divided by those with the same labels; absent if either is."""
         return self._with("/", other)
 
     def or_else(self, other: "Vector") -> "Vector":
-        """These, and of the others those whose labels are not among them."""
+        """These series, and those of the others with different labels."""
         return self._with("or", other)
 
     def unless(self, other: "Vector") -> "Vector":
-        """These but for those whose labels the others have too."""
+        """These series without those whose labels the others have too."""
         return self._with("unless", other)
 
     def where(self, other: "Vector", *labels: str) -> "Vector":
-        """These as far as the others have the same values of some labels."""
+        """These series, if the others have one with the same values of some labels."""
         _listed(other, labels)
         return Vector(f"({self.text} and on ({_listed(self, labels)}) {other.text})", self.labels)
 
@@ -103,7 +103,7 @@ def grown(metric: Metric, window: str, **matches: str | Match) -> Vector:
 
 
 def share(part: Vector, whole: Vector) -> Vector:
-    """Part of a whole, 0 to 1; 0 if the part is not reported, and not a number if the whole is 0."""
+    """A part of a whole, 0 to 1; 0 if the part is not reported, NaN if the whole is 0."""
     return part.or_else(whole.by_number("*", 0)) / whole
 
 

@@ -1,15 +1,15 @@
-"""What Prometheus works out all the time, for alerts and for whoever asks."""
+"""Recording rules: what Prometheus evaluates continuously, for alerts and ad hoc queries."""
 
 from typing import NamedTuple
 
 from mesh.observability import registry
 from monitoring import limits
-from monitoring.alert import MINUTE, Pace, Recorded
+from monitoring.alert import MINUTE, Recorded, TimeScale
 from monitoring.promql import like, quantile, rate, summed, unlike
 
 
 class Recordings(NamedTuple):
-    """Values for each namespace, over five minutes."""
+    """Values per namespace, over five minutes."""
 
     slowest_decisions: Recorded
     refused_share: Recorded
@@ -17,9 +17,9 @@ class Recordings(NamedTuple):
     rejected_share: Recorded
 
 
-def recordings(pace: Pace) -> Recordings:
-    """What is recorded."""
-    window = pace(5 * MINUTE)
+def recordings(scale: TimeScale) -> Recordings:
+    """The recording rules."""
+    window = scale(5 * MINUTE)
     of_clients = unlike(limits.NOT_OF_CLIENTS)
     requests = summed(rate(registry.REQUESTS, window, http_route=of_clients), "namespace")
     refused, broken = (

@@ -1,4 +1,4 @@
-"""The files that are made from all this."""
+"""The files that are generated from this package."""
 
 import json
 from collections.abc import Mapping

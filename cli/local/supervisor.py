@@ -13,8 +13,10 @@ from rich.console import Console
 from rich.text import Text
 
 from cli.local.guard import Guard
+from mesh.retry import backoff_seconds
 
-_BACKOFF_SECONDS: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+_FIRST_PAUSE_SECONDS: Final = 0.2
+_LONGEST_PAUSE_SECONDS: Final = 10.0
 _SETTLED_SECONDS: Final = 5.0
 _STOP_SECONDS: Final = 30.0
 _PIECE_BYTES: Final = 16 * 1024
@@ -79,7 +81,7 @@ class Supervisor:
             finally:
                 self._guard.ended(process.pid)
             failures = 1 if time.monotonic() - started > _SETTLED_SECONDS else failures + 1
-            pause = _BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS)) - 1]
+            pause = backoff_seconds(failures, _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, chance=1.0)
             self.say(f"{program.name} ended {_how(code)}; restarting it in {pause:g} s")
             await asyncio.sleep(pause)
             process = await self._spawn(program)

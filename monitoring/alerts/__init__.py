@@ -1,9 +1,9 @@
-"""When somebody is alerted, by page or by ticket, and what to do then. Symptoms first."""
+"""When an alert fires, whether it pages or opens a ticket, and what to do then. Symptoms come first."""
 
-from monitoring.alert import Alert, Pace
+from monitoring.alert import Alert, TimeScale
 from monitoring.alerts import messages, pipeline, processes, users
 
 
-def alerts(pace: Pace) -> tuple[Alert, ...]:
-    """All of them, at some pace; what is most urgent first."""
-    return (*users.alerts(pace), *pipeline.alerts(pace), *processes.alerts(pace), *messages.alerts(pace))
+def alerts(scale: TimeScale) -> tuple[Alert, ...]:
+    """All alerts, the most urgent first."""
+    return (*users.alerts(scale), *pipeline.alerts(scale), *processes.alerts(scale), *messages.alerts(scale))

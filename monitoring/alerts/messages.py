@@ -2,13 +2,13 @@
 
 from mesh.observability import registry
 from monitoring import limits
-from monitoring.alert import MINUTE, Alert, Pace, Severity
+from monitoring.alert import MINUTE, Alert, Severity, TimeScale
 from monitoring.promql import gauge, grown, largest, like, summed, unlike
 
 
-def alerts(pace: Pace) -> tuple[Alert, ...]:
-    """Those alerts."""
-    window = pace(30 * MINUTE)
+def alerts(scale: TimeScale) -> tuple[Alert, ...]:
+    """The alerts of this group."""
+    window = scale(30 * MINUTE)
     failed, tried = (
         summed(grown(registry.DELIVERIES, window, state=like(states)), "namespace", "channel")
         for states in ("failed|unknown", "sent|failed|unknown")
@@ -22,14 +22,14 @@ def alerts(pace: Pace) -> tuple[Alert, ...]:
             failing.where(failed.by_number(">=", limits.FAILED_DELIVERIES), "namespace", "channel"),
             5 * MINUTE,
             "{{ $value | humanizePercentage }} of messages by {{ $labels.channel }} fail in {{ $labels.namespace }}.",
-            "Messages are refused by their provider, or nobody knows whether they went out. The help itself is "
-            "visible in the product.",
+            "The provider refuses messages, or it is unknown whether they were sent. The help itself is visible in the "
+            "product.",
             (
                 (
                     "`GET /api/interventions/{id}` names the reason: credentials, a wrong address, throttling. The log "
                     "of intervention has the provider's answer."
                 ),
-                "[channels.md](channels.md) says what each reason means, and what is tried again.",
+                "[channels.md](channels.md) says what each reason means and what is retried.",
             ),
         ),
         Alert(
@@ -38,12 +38,12 @@ def alerts(pace: Pace) -> tuple[Alert, ...]:
             largest(gauge(registry.OUTBOX_AGE), "namespace", "channel").by_number(">", limits.OLD_OUTBOX_SECONDS),
             5 * MINUTE,
             "A {{ $labels.channel }} message was due {{ $value | humanizeDuration }} ago in {{ $labels.namespace }}.",
-            "Messages that are due are not even tried: the provider is left alone after failures, hangs, or is too "
-            "slow for what comes.",
+            "Due messages are not being tried: the circuit breaker is open after failures of the provider, or the "
+            "provider hangs or is too slow.",
             (
-                "Dashboard “Interventions and cost”: does the channel send at all?",
-                "If it does: more replicas of intervention, or a larger `JOURNEYMESH_CHANNEL_CONCURRENCY`.",
-                "If it does not: its provider, and the log of intervention.",
+                "Dashboard “Interventions and cost”: does the channel send anything?",
+                "If it does: add replicas of intervention, or raise `JOURNEYMESH_CHANNEL_CONCURRENCY`.",
+                "If it does not: check its provider and the log of intervention.",
             ),
         ),
         Alert(
@@ -51,12 +51,12 @@ def alerts(pace: Pace) -> tuple[Alert, ...]:
             Severity.TICKET,
             degraded.by_number("==", 1),
             15 * MINUTE,
-            "Templates speak instead of the language model in {{ $labels.namespace }}: {{ $labels.reason }}.",
-            "The language model is set up and not asked, because it failed. Help goes out in the template's words, and "
-            "in time.",
+            "Templates replace the language model in {{ $labels.namespace }}: {{ $labels.reason }}.",
+            "A language model is configured but not called, because it failed. Help is still sent in time, with the "
+            "template's text.",
             (
-                "Dashboard “Interventions and cost”, “Calls of models”: how do they end?",
-                "Credentials, the region, access to the model, its quota. It is asked again by itself.",
+                "Dashboard “Interventions and cost”, “Calls of models”: how do calls end?",
+                "Check credentials, region, access to the model, and its quota. Calls resume automatically.",
             ),
         ),
         Alert(
@@ -65,10 +65,10 @@ def alerts(pace: Pace) -> tuple[Alert, ...]:
             largest(gauge(registry.BUDGET_USED), "namespace").by_number(">", limits.SPENT_BUDGET_SHARE),
             5 * MINUTE,
             "{{ $value | humanizePercentage }} of the day's budget for models is spent in {{ $labels.namespace }}.",
-            "When it is spent, templates speak until midnight UTC.",
+            "Once it is spent, templates are used until midnight UTC.",
             (
-                "Is it as many users as it should be? Dashboard “Interventions and cost”: tokens by model.",
-                "A larger budget: `JOURNEYMESH_MODEL_DAILY_USD`, `JOURNEYMESH_MODEL_DAILY_TOKENS`.",
+                "Is the number of users as expected? Dashboard “Interventions and cost”: tokens by model.",
+                "To raise the budget: `JOURNEYMESH_MODEL_DAILY_USD`, `JOURNEYMESH_MODEL_DAILY_TOKENS`.",
             ),
         ),
     )

@@ -2,14 +2,14 @@
 
 from mesh.observability import registry
 from monitoring import limits
-from monitoring.alert import HOUR, MINUTE, Alert, Pace, Severity
+from monitoring.alert import HOUR, MINUTE, Alert, Severity, TimeScale
 from monitoring.promql import TARGET_LABELS, counted, gauge, reported, seen_within, smallest
 
 
-def alerts(pace: Pace) -> tuple[Alert, ...]:
-    """Those alerts."""
+def alerts(scale: TimeScale) -> tuple[Alert, ...]:
+    """The alerts of this group."""
     answers = gauge(registry.DEPENDENCY_UP)
-    is_ours = seen_within(answers, pace(HOUR))
+    is_ours = seen_within(answers, scale(HOUR))
     ends = gauge(registry.CERTIFICATE_EXPIRY).from_now()
     return (
         Alert(
@@ -17,13 +17,13 @@ def alerts(pace: Pace) -> tuple[Alert, ...]:
             Severity.PAGE,
             counted(answers.by_number("==", 0), "namespace", "dependency"),
             2 * MINUTE,
-            "{{ $labels.dependency }} is not reached by {{ $value }} processes of {{ $labels.namespace }}.",
-            "A process that lacks what it needs is not ready and gets no requests; dispatchers wait. Nothing that was "
-            "accepted is lost.",
+            "{{ $value }} processes of {{ $labels.namespace }} cannot reach {{ $labels.dependency }}.",
+            "A process that cannot reach a dependency is not ready and gets no requests; dispatchers wait. Accepted "
+            "events are not lost.",
             (
-                "If all processes miss it, it is down: look at it (the store's pod, Kinesis' status).",
-                "If only some do, it is the way: network policies, DNS, certificates, a node.",
-                "All goes on by itself when it answers again; nothing needs a restart.",
+                "If no process reaches it, it is down: check it (the store's pod, Kinesis' status).",
+                "If only some cannot, check the network in between: network policies, DNS, certificates, a node.",
+                "Everything resumes once it answers; no restart is necessary.",
             ),
         ),
         Alert(
@@ -32,11 +32,11 @@ def alerts(pace: Pace) -> tuple[Alert, ...]:
             reported("up").by_number("==", 0).where(is_ours, *sorted(TARGET_LABELS)),
             5 * MINUTE,
             "{{ $labels.pod }} in {{ $labels.namespace }} does not report its metrics.",
-            "A process reported its metrics within the last hour and is not reached now: it crashed, hangs, or was cut "
-            "off. Others do its work; where there are none, another alert says what is missing.",
+            "A process reported its metrics within the last hour and cannot be reached now: it crashed, hangs, or was "
+            "cut off. Other replicas do its work; if there are none, another alert fires.",
             (
                 "`kubectl describe pod` and `logs --previous`: out of memory, a failed probe, a setting?",
-                "If it runs and is ready, Prometheus is kept from it: network policy, or port 9464.",
+                "If it is running and ready, something blocks Prometheus: a network policy, or port 9464.",
             ),
         ),
         Alert(
@@ -45,13 +45,10 @@ def alerts(pace: Pace) -> tuple[Alert, ...]:
             smallest(ends, "namespace", "pod").by_number("<", limits.CERTIFICATE_SECONDS),
             HOUR,
             "The certificate of {{ $labels.pod }} in {{ $labels.namespace }} ends in {{ $value | humanizeDuration }}.",
-            "It should have been renewed by now. When it ends, the process can neither call nor be called.",
+            "It should have been renewed by now. Once it expires, the process can neither call nor be called.",
             (
                 "`kubectl describe certificate`: why does cert-manager not renew it?",
-                (
-                    "If the secret holds a new one, the process should have taken it by itself: restart it, and report "
-                    "that."
-                ),
+                ("If the secret holds a new one, the process should have loaded it: restart it, and report a bug."),
             ),
         ),
     )

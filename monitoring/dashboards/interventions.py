@@ -1,4 +1,4 @@
-"""Who is helped, what comes of it, how messages go out, and what language models cost."""
+"""Who is helped, with which outcome, how messages are delivered, and what language models cost."""
 
 from typing import Final
 
@@ -10,12 +10,12 @@ from monitoring.promql import gauge, grown, largest, like, rate, share, summed
 DASHBOARD: Final = dashboard(
     "interventions",
     "Interventions and cost",
-    "Who is helped and what becomes of it, how messages go out, and what language models cost.",
+    "Who is helped, with which outcome, how messages are delivered, and what language models cost.",
     {
         "Decisions": [
             lines(
                 "Decisions by reason",
-                "Decisions a second, and why: most are for nothing, on purpose.",
+                "Decisions per second by reason; most of them are not to help, on purpose.",
                 "short",
                 (summed(rate(registry.DECISIONS, INTERVAL, **here()), "reason"), "{{reason}}"),
                 width=12,
@@ -28,7 +28,7 @@ DASHBOARD: Final = dashboard(
                 width=12,
             ),
         ],
-        "What became of help": [
+        "Outcomes of help": [
             bars(
                 "Outcomes",
                 "Shown, accepted, declined, expired, converted, withdrawn.",
@@ -37,7 +37,7 @@ DASHBOARD: Final = dashboard(
             ),
             number(
                 "Acceptance",
-                "Of the help that was answered in the time shown, the share that was accepted.",
+                "Share of the help accepted, out of all that was accepted or declined in the time shown.",
                 "percentunit",
                 share(
                     summed(grown(registry.OUTCOMES, RANGE, **here(outcome="accepted"))),
@@ -46,32 +46,32 @@ DASHBOARD: Final = dashboard(
             ),
             bars(
                 "Withheld",
-                "Help that users in the holdout did not get, so that what help changes can be measured.",
+                "Help withheld from users in the holdout, to measure the effect of help.",
                 "short",
                 (summed(grown(registry.WITHHELD, INTERVAL, **here()), "action"), "{{action}}"),
             ),
             names(
                 "Policy",
-                "The version of the policy that decides. Two of them for longer than seconds: replicas differ.",
+                "The version of the policy in force. If there are two for more than a few seconds, replicas differ.",
                 (largest(gauge(registry.POLICY_LIVE, **here()), "version"), "{{version}}"),
             ),
         ],
         "Messages": [
             bars(
                 "Deliveries",
-                "How messages ended, by channel.",
+                "Results of deliveries, by channel.",
                 "short",
                 (summed(grown(registry.DELIVERIES, INTERVAL, **here()), "channel", "state"), "{{channel}}: {{state}}"),
             ),
             lines(
                 "Waiting messages",
-                "Messages that wait for their time, or for another attempt.",
+                "Messages that wait until they are due or for another attempt.",
                 "short",
                 (largest(gauge(registry.OUTBOX, **here()), "channel"), "{{channel}}"),
             ),
             lines(
                 "Overdue messages",
-                "How long ago the oldest message that waits was due.",
+                "How long the oldest waiting message has been due.",
                 "s",
                 (largest(gauge(registry.OUTBOX_AGE, **here()), "channel"), "{{channel}}"),
                 limits=(limits.OLD_OUTBOX_SECONDS,),
@@ -80,13 +80,13 @@ DASHBOARD: Final = dashboard(
         "Language models": [
             bars(
                 "Calls of models",
-                "Calls by model and how they ended.",
+                "Calls by model and result.",
                 "short",
                 (summed(grown(registry.MODEL_CALLS, INTERVAL, **here()), "model", "ending"), "{{model}}: {{ending}}"),
             ),
             bars(
                 "Tokens",
-                "Tokens models were asked with and answered.",
+                "Input and output tokens by model.",
                 "short",
                 (
                     summed(grown(registry.MODEL_TOKENS, INTERVAL, **here()), "model", "direction"),
@@ -95,25 +95,25 @@ DASHBOARD: Final = dashboard(
             ),
             states(
                 "Templates instead of models",
-                "Red: a model is set up, and templates speak; by reason.",
+                "Red: a model is configured but templates are used; by reason.",
                 (largest(gauge(registry.MODEL_DEGRADED, **here()), "reason"), "{{reason}}"),
             ),
             number(
                 "Cost",
-                "What models cost in the time shown.",
+                "Cost of models in the time shown.",
                 "currencyUSD",
                 summed(grown(registry.MODEL_COST, RANGE, **here())),
             ),
             number(
                 "Cost of a call",
-                "What a call costs on average in the time shown; words that were not used are paid, too.",
+                "Average cost of a call in the time shown, including calls whose copy was not used.",
                 "currencyUSD",
                 summed(grown(registry.MODEL_COST, RANGE, **here()))
                 / summed(grown(registry.MODEL_CALLS, RANGE, **here())),
             ),
             number(
                 "Budget of the day",
-                "Share that is spent, of tokens or money, whichever is more. It begins anew at midnight UTC.",
+                "Share of tokens or money that is spent, whichever is higher. Reset at midnight UTC.",
                 "percentunit",
                 largest(gauge(registry.BUDGET_USED, **here())),
                 limits=(limits.SPENT_BUDGET_SHARE * 0.8, limits.SPENT_BUDGET_SHARE),

@@ -1,4 +1,4 @@
-"""What is known of users: signals of struggle, their risk, and the model that scores it."""
+"""Users' signals and risk, and the model that scores it."""
 
 from typing import Final
 
@@ -9,27 +9,27 @@ from monitoring.promql import gauge, grown, largest, rate, runs, summed
 DASHBOARD: Final = dashboard(
     "model",
     "Model",
-    "How high users' exit risk is, which signals led to it, and which model scored it how fast.",
+    "Users' exit risk, the signals behind it, and the model that scores it.",
     {
         "Exit risk": [
             heat(
                 "Scores",
                 (
-                    "How many assessments fell between which scores. A shift without a new version is a change in "
-                    "behaviour, or in what clients send."
+                    "Distribution of scores. A shift without a new version means that users behave differently or "
+                    "clients send something else."
                 ),
                 "none",
                 registry.RISK_SCORE,
             ),
             lines(
-                "Score of half, and of the highest tenth",
-                "Half of the assessments lie below p50, nine in ten below p90. From 75 on a user is helped at once.",
+                "Median and highest tenth of scores",
+                "Half of the scores are below p50, nine in ten below p90. From 75 on, a user is helped at once.",
                 "none",
                 *quantiles(registry.RISK_SCORE, (0.5, 0.9), **here()),
             ),
             lines(
                 "Assessments by level",
-                "Assessments a second; unknown where too little is known of a user.",
+                "Assessments per second; `unknown` if too little is known about a user.",
                 "short",
                 (summed(rate(registry.ASSESSMENTS, INTERVAL, **here()), "level"), "{{level}}"),
             ),
@@ -37,36 +37,36 @@ DASHBOARD: Final = dashboard(
         "Behaviour": [
             bars(
                 "Signals of struggle",
-                "Signals that were found, by kind.",
+                "Signals found, by type.",
                 "short",
                 (summed(grown(registry.SIGNALS, INTERVAL, **here()), "signal"), "{{signal}}"),
                 width=12,
             ),
             lines(
                 "Vectors and playback",
-                "Feature vectors computed and playback events applied, a second.",
+                "Feature vectors computed and playback events applied, per second.",
                 "short",
                 (summed(rate(registry.VECTORS, INTERVAL, **here())), "feature vectors"),
                 (summed(rate(registry.BEATS, INTERVAL, **here())), "playback events"),
                 width=12,
             ),
         ],
-        "The model at work": [
+        "Running the model": [
             lines(
-                "Run of the model",
-                "How long one run takes for all vectors of a batch.",
+                "Duration of a run",
+                "One run scores all vectors of a batch.",
                 "s",
                 *quantiles(registry.MODEL_RUN_SECONDS, (0.5, 0.99), **here()),
             ),
             lines(
-                "Runs a second",
-                "One a batch, whatever its size.",
+                "Runs per second",
+                "One run per batch, whatever its size.",
                 "short",
                 (summed(runs(registry.MODEL_RUN_SECONDS, INTERVAL, **here())), "runs"),
             ),
             names(
                 "Live version",
-                "The version that scores. Two of them: a roll-out is under way, or was left half done.",
+                "The version that scores. Two versions: a roll-out is in progress or incomplete.",
                 (largest(gauge(registry.MODEL_LIVE, **here()), "version"), "{{version}}"),
             ),
         ],

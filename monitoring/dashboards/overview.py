@@ -1,4 +1,4 @@
-"""Is it well: for a first look, and for a screen on the wall."""
+"""The state of the mesh at a glance, also for a screen on the wall."""
 
 from typing import Final
 
@@ -33,7 +33,7 @@ def _of_ours(vector: Vector) -> Vector:
 
 
 def _answered(statuses: str) -> Vector:
-    """The share of requests that were answered so."""
+    """The share of requests with these status codes."""
     return share(
         summed(rate(registry.REQUESTS, INTERVAL, **_CLIENTS, http_response_status_code=like(statuses))), _REQUESTS
     )
@@ -42,19 +42,19 @@ def _answered(statuses: str) -> Vector:
 DASHBOARD: Final = dashboard(
     "overview",
     "Overview",
-    "Whether events come in, are decided on in time, and all processes have what they need.",
+    "Whether events arrive and are decided on in time, and whether all processes reach their dependencies.",
     {
-        "Is it well?": [
+        "Health": [
             number(
-                "Events a second",
-                "Events that were accepted.",
+                "Events per second",
+                "Accepted events.",
                 "short",
                 summed(rate(registry.EVENTS, INTERVAL, **here(verdict="accepted"))),
                 width=4,
             ),
             number(
                 "Decision delay, p99",
-                "Ninety-nine in a hundred events are decided on within this time of their arrival on the stream.",
+                "99% of events are decided on within this time after their arrival on the stream.",
                 "s",
                 quantile(0.99, registry.DECISION_DELAY, INTERVAL, **here()),
                 width=4,
@@ -62,7 +62,7 @@ DASHBOARD: Final = dashboard(
             ),
             number(
                 "Lag",
-                "Age of the oldest event that waits for a decision, in the shard that is latest.",
+                "Age of the oldest event that waits for a decision, in the slowest shard.",
                 "s",
                 largest(gauge(registry.LAG, **here(reader="dispatcher"))),
                 width=4,
@@ -70,7 +70,7 @@ DASHBOARD: Final = dashboard(
             ),
             number(
                 "Requests refused",
-                "Share of requests answered 429 or 503: more came than the mesh takes, or something is away.",
+                "Share of requests answered 429 or 503: too much load, or a dependency is down.",
                 "percentunit",
                 _answered(limits.OVERLOADED),
                 width=4,
@@ -78,7 +78,7 @@ DASHBOARD: Final = dashboard(
             ),
             number(
                 "Errors",
-                "Share of requests that ended in an error of ours.",
+                "Share of requests that ended in a server error.",
                 "percentunit",
                 _answered(limits.BROKEN),
                 width=4,
@@ -86,29 +86,29 @@ DASHBOARD: Final = dashboard(
             ),
             number(
                 "Processes not reached",
-                "Processes that reported their metrics within the last hour and do not now.",
+                "Processes that reported metrics within the last hour but do not now.",
                 "short",
                 summed(_of_ours(reported("up", **here())).by_number("== bool", 0)),
                 width=4,
                 limits=(1,),
             ),
         ],
-        "What comes in": [
+        "Incoming events and requests": [
             lines(
                 "Events by verdict",
-                "Accepted, known already (duplicate), or no event (rejected).",
+                "Accepted, duplicate, or rejected as invalid.",
                 "short",
                 (summed(rate(registry.EVENTS, INTERVAL, **here()), "verdict"), "{{verdict}}"),
             ),
             bars(
                 "Events rejected by reason",
-                "What is wrong with what clients send; each is kept as a failed event.",
+                "Why events were rejected; each is kept as a failed event.",
                 "short",
                 (summed(grown(registry.REJECTED_EVENTS, INTERVAL, **here()), "reason"), "{{reason}}"),
             ),
             lines(
                 "Requests by status",
-                "How clients' requests were answered.",
+                "Status codes of responses to clients.",
                 "reqps",
                 (
                     summed(rate(registry.REQUESTS, INTERVAL, **_CLIENTS), "http_response_status_code"),
@@ -117,42 +117,42 @@ DASHBOARD: Final = dashboard(
             ),
             lines(
                 "Duration of requests",
-                "From a request's head to its answer's end; half of them, and all but one in a hundred.",
+                "From the head of a request to the end of its response: p50 and p99.",
                 "s",
                 *quantiles(registry.REQUEST_SECONDS, (0.5, 0.99), **_CLIENTS),
             ),
             lines(
                 "Slowest routes",
-                "The same by route, for all but one request in a hundred.",
+                "p99 by route.",
                 "s",
                 (quantile(0.99, registry.REQUEST_SECONDS, INTERVAL, "http_route", **_CLIENTS), "{{http_route}}"),
             ),
             lines(
                 "Open streams",
-                "Pages that watch for help, by server-sent events or WebSocket.",
+                "Pages that watch for help by server-sent events or WebSocket.",
                 "short",
                 (summed(gauge(registry.STREAMS, **here())), "open"),
             ),
         ],
-        "What comes of it": [
+        "Decisions and help": [
             lines(
                 "Decision delay",
-                "From an event's arrival on the stream to the decision on it.",
+                "From the arrival of an event on the stream to its decision.",
                 "s",
                 *quantiles(registry.DECISION_DELAY, (0.5, 0.99), **here()),
                 limits=(limits.SLOW_DECISION_SECONDS,),
             ),
             bars(
                 "Help given",
-                "Users who were helped, by action.",
+                "Interventions by action.",
                 "short",
                 (summed(grown(registry.HELP, INTERVAL, **here()), "action"), "{{action}}"),
             ),
             lines(
-                "Lag by reader",
+                "Lag by consumer group",
                 (
-                    "Age of the oldest event that waits: for a decision (dispatcher), for the archive (archiver, which "
-                    "gathers a minute's events on purpose)."
+                    "Age of the oldest waiting event: for a decision (dispatcher), or for the archive (archiver, which "
+                    "collects events for a minute on purpose)."
                 ),
                 "s",
                 (largest(gauge(registry.LAG, **here()), "reader"), "{{reader}}"),
@@ -161,7 +161,7 @@ DASHBOARD: Final = dashboard(
         "Processes": [
             states(
                 "Dependencies",
-                "Red: at least one process does not reach what it needs, and is not ready.",
+                "Red: at least one process cannot reach it and is not ready.",
                 (largest(_OURS.by_number("== bool", 0), "dependency"), "{{dependency}}"),
             ),
             lines(

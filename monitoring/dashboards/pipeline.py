@@ -1,4 +1,4 @@
-"""Where an event's time goes, from the stream to the decision and to the archive."""
+"""How long events take from the stream to the decision and to the archive."""
 
 from typing import Final
 
@@ -21,33 +21,33 @@ from monitoring.promql import (
 DASHBOARD: Final = dashboard(
     "pipeline",
     "Pipeline and lag",
-    "Where an event's time goes between the stream, the decision and the archive.",
+    "How long events take from the stream to the decision and to the archive.",
     {
-        "Onto the stream": [
+        "Stream": [
             lines(
                 "Append",
-                "How long the stream takes to acknowledge what one RPC brings; clients wait for it.",
+                "How long the stream takes to acknowledge the events of one RPC; clients wait for it.",
                 "s",
                 *quantiles(registry.APPEND_SECONDS, (0.5, 0.99), **here()),
             ),
             lines(
                 "Accepted and applied",
                 (
-                    "Events a second that came onto the stream, and that went through the mesh. Apart for long: the "
-                    "lag grows."
+                    "Events per second that were put on the stream, and that were applied. If they differ for long, "
+                    "the lag grows."
                 ),
                 "short",
                 (summed(rate(registry.EVENTS, INTERVAL, **here(verdict="accepted"))), "accepted"),
                 (summed(rate(registry.APPLIED_EVENTS, INTERVAL, **here())), "applied"),
             ),
             bars(
-                "Set aside",
+                "Failed records",
                 "Records that could not be applied, kept as failed events.",
                 "short",
                 (summed(grown(registry.SET_ASIDE, INTERVAL, **here())), "records"),
             ),
         ],
-        "Its readers": [
+        "Consumers": [
             lines(
                 "Lag of dispatchers",
                 "Age of the oldest event that waits for a decision, by shard.",
@@ -64,29 +64,29 @@ DASHBOARD: Final = dashboard(
             ),
             states(
                 "Trouble",
-                "Red: a reader does not get on with a shard, or nobody reads it. `GET /api/pipeline` says why.",
+                "Red: a shard has no consumer, or its consumer makes no progress. `GET /api/pipeline` says why.",
                 (largest(gauge(registry.TROUBLE, **here()), "reader", "shard"), "{{reader}}, shard {{shard}}"),
             ),
         ],
-        "Through the mesh": [
+        "Steps": [
             lines(
                 "Steps, p99",
-                "How long each step takes for a batch; the steps follow one another.",
+                "How long each step takes for a batch; steps run one after another.",
                 "s",
                 (quantile(0.99, registry.STEP_SECONDS, INTERVAL, "step", **here()), "{{step}}"),
             ),
             lines(
                 "Time by step",
                 (
-                    "Seconds a second that dispatchers spend in each step. Near the number of shards they are busy all "
-                    "the time."
+                    "Seconds per second that dispatchers spend in each step. Close to the number of shards, they are "
+                    "always busy."
                 ),
                 "short",
                 (summed(time_spent(registry.STEP_SECONDS, INTERVAL, **here()), "step"), "{{step}}"),
             ),
             heat(
                 "Decision delay",
-                "How many records were decided on after which time.",
+                "Distribution of the time from the stream to the decision, by record.",
                 "s",
                 registry.DECISION_DELAY,
             ),
@@ -94,19 +94,19 @@ DASHBOARD: Final = dashboard(
         "Archive and store": [
             bars(
                 "Archived events",
-                "Events written to the archive; they come in files, so in bursts.",
+                "Events written to the archive, in bursts because they are written as files.",
                 "short",
                 (summed(grown(registry.ARCHIVED_EVENTS, INTERVAL, **here())), "events"),
             ),
             bars(
                 "Archived bytes",
-                "Bytes of the files written.",
+                "Bytes written to the archive.",
                 "bytes",
                 (summed(grown(registry.ARCHIVED_BYTES, INTERVAL, **here())), "bytes"),
             ),
             lines(
                 "Store memory",
-                "What the store uses, and what it may. At its limit no event is taken.",
+                "Used memory and its limit. At the limit no events are accepted.",
                 "bytes",
                 (largest(gauge(registry.STORE_MEMORY, **here())), "used"),
                 (largest(gauge(registry.STORE_MEMORY_LIMIT, **here())), "limit"),
@@ -115,19 +115,19 @@ DASHBOARD: Final = dashboard(
         "RPCs": [
             lines(
                 "RPCs",
-                "RPCs a second, by method.",
+                "RPCs per second, by method.",
                 "reqps",
                 (summed(runs(registry.RPC_SECONDS, INTERVAL, **here()), "method"), "{{method}}"),
             ),
             lines(
                 "Duration, p99",
-                "How long they took the process that answered.",
+                "Time in the process that answers, by method.",
                 "s",
                 (quantile(0.99, registry.RPC_SECONDS, INTERVAL, "method", **here()), "{{method}}"),
             ),
             lines(
                 "RPCs that failed",
-                "Share of a method's RPCs that ended otherwise than well. NOT_FOUND is an answer, too, and left out.",
+                "Share of a method's RPCs that failed. NOT_FOUND does not count as a failure.",
                 "percentunit",
                 (
                     share(

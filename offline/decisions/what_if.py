@@ -17,7 +17,7 @@ from offline.decisions.observed import Observations
 from records.table import of_events
 from services.ingest.archive.adapters import decision_rows
 from services.ingest.archive.domain.layout import Assessment, DecisionRow, Versions
-from services.ingest.dispatch.translation.groups import each_alone, groups_of
+from services.ingest.dispatch.translation.groups import Groups, groups_of
 from services.ingest.events.domain.event import Event
 from services.ingest.events.translation.records import Rows
 from services.intervention.decision.domain.ledger import Block, decode_inputs
@@ -214,6 +214,12 @@ class WhatIf:
                 news[row["user_id"]] = with_undelivered(known, undelivered)
         self._undelivered.update(news)
         return news
+
+
+def each_alone(rows: Rows) -> Groups:
+    """Every row as a user group of its own: how services decided before they judged records as a whole."""
+    every = list(range(len(rows.table)))
+    return Groups(every, rows.table.user_id, every, every, [1] * len(every))
 
 
 class _BatchKey(NamedTuple):

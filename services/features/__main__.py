@@ -1,43 +1,36 @@
-"""Runs the features service: `python -m services.features`."""
+"""Composition root of the features service."""
+
+from typing import Final
 
 import uvloop
 from journeymesh.features.v1 import features_pb2
 from journeymesh.features.v1.features_pb2_grpc import add_FeaturesServiceServicer_to_server
 
-from mesh.observability import log, telemetry
 from mesh.process import server
-from mesh.process.site import ServerSettings, open_site
-from mesh.rpc.tls import TlsSettings
+from mesh.process.started import started
 from mesh.settings import read_or_exit
 from mesh.state.redis import RedisState
-from mesh.store import redis
 from services.features.servicer import FeaturesServicer
 from services.features.settings import Settings
 from services.features.usecases import Features
 
-SERVICE = features_pb2.DESCRIPTOR.services_by_name["FeaturesService"].full_name
-SECONDS_A_DAY = 86_400
+_DAY_SECONDS: Final = 86_400
 
 
 async def main() -> None:
-    """Serves until the process is told to end."""
+    """Serves until the process is asked to stop."""
     settings = read_or_exit(Settings)
-    log.start("features", read_or_exit(log.LogSettings))
-    traced = telemetry.start("features", read_or_exit(telemetry.TelemetrySettings))
-    async with open_site(read_or_exit(ServerSettings), read_or_exit(TlsSettings)) as site:
-        client = await redis.connect_or_exit(read_or_exit(redis.RedisSettings))
-        state = RedisState(client, "features", settings.state_days * SECONDS_A_DAY)
-        servicer = FeaturesServicer(Features(state), traced.metrics)
+    async with started("features") as (client, telemetry, site):
+        state = RedisState(client, "features", settings.state_days * _DAY_SECONDS)
+        servicer = FeaturesServicer(Features(state), telemetry.metrics)
         await server.serve(
             settings.listen,
-            [lambda to: add_FeaturesServiceServicer_to_server(servicer, to)],
-            [SERVICE],
+            [lambda grpc_server: add_FeaturesServiceServicer_to_server(servicer, grpc_server)],
+            [features_pb2.DESCRIPTOR.services_by_name["FeaturesService"].full_name],
             {"store": state.ping},
-            traced,
+            telemetry,
             site,
         )
-    traced.close()
-    await client.aclose()
 
 
 if __name__ == "__main__":

@@ -28,9 +28,9 @@ class FeaturesServicer(features_pb2_grpc.FeaturesServiceServicer):
         self, request: features_pb2.ApplyEventsRequest, _context: ServerContext
     ) -> features_pb2.ApplyEventsResponse:
         """See the contract."""
-        told = rows.rows_of(request)
-        assessed = rows.assessed_rows_of(request, len(told.events))
-        derived = await self._features.apply(applied.batch(request.position), told, assessed)
+        received = rows.rows_of(request)
+        assessed = rows.assessed_rows_of(request, len(received.events))
+        derived = await self._features.apply(applied.batch(request.position), received, assessed)
         if not request.position.is_retraction:
             self._metrics.count(registry.VECTORS, len(assessed))
             self._metrics.count_each(registry.SIGNALS, [answers.signal_name(each) for _, each in derived.signals])

@@ -8,7 +8,7 @@ from mesh.settings import setting
 
 @dataclass(frozen=True)
 class Settings:
-    """Where it listens and how long its state is kept."""
+    """Where the service listens, and how long it keeps state."""
 
     listen: str = setting(
         "JOURNEYMESH_FEATURES_LISTEN", topology.address("features"), "Where the features service listens."

@@ -1,4 +1,4 @@
-"""What the features service keeps: each user, and in five segments that take turns the user's older events."""
+"""What the features service keeps: each user's state, and the user's older events in five segments used in turn."""
 
 import contextlib
 from typing import Final
@@ -11,7 +11,7 @@ from services.features.domain.state import State
 
 
 class User(msgspec.Struct, array_like=True):
-    """A user, and the last events that fill no segment yet."""
+    """A user, and the latest events that do not fill a segment yet."""
 
     state: State
     tail: list[Kept]
@@ -23,7 +23,7 @@ _DECODE_SEGMENT: Final = msgspec.msgpack.Decoder(Segment).decode
 
 
 def segment_name(user_id: str, slot: int) -> str:
-    """What a user's segment in a slot is called."""
+    """The name of a user's segment in a slot."""
     return f"{slot}:{user_id}"
 
 
@@ -32,7 +32,7 @@ def _decode_user(stored: bytes) -> User:
 
 
 def _decode_segment(stored: bytes) -> Segment | None:
-    """None for bytes that are no segment, so that the others are still reported."""
+    """None for bytes that are not a segment, so that the others can still be read."""
     with contextlib.suppress(msgspec.DecodeError):
         return _DECODE_SEGMENT(stored)
     return None
@@ -41,4 +41,4 @@ def _decode_segment(stored: bytes) -> Segment | None:
 USERS: Final = Kind[User]("s:", _decode_user, _ENCODE)
 """By user."""
 SEGMENTS: Final = Kind[Segment | None]("", _decode_segment, _ENCODE, is_sealed=False)
-"""By `segment_name`. Which events stand in one follows from their numbers."""
+"""By `segment_name`. An event's number determines its segment."""

@@ -1,4 +1,4 @@
-"""The verbs of the service: apply a batch of events, and read what is known of a user."""
+"""The use cases: apply a batch of events, and read what is known about a user."""
 
 import itertools
 from collections.abc import Collection, Mapping, Sequence
@@ -19,18 +19,18 @@ from services.features.states import SEGMENTS, USERS, User, segment_name
 
 
 class Rows(msgspec.Struct, frozen=True):
-    """The events of a batch, column by column; a user's are in their order."""
+    """The events of a batch, column by column, each user's in order."""
 
     user_ids: list[str]
     events: list[Event]
     kept: list[bytes]
-    """The events as they are to be kept among the users' last."""
+    """The events as bytes to keep."""
     engagements: Mapping[int, float]
     """The user's video engagement after a playback, by row."""
 
 
 class Derived(msgspec.Struct, frozen=True):
-    """What came of a batch, where there is a row ascending by it.
+    """The results of a batch, in ascending order of the row where they have one.
 
     `values` has the vectors after the assessed rows, row by row; `time_zones` for each of these the user's zone as last
     reported, counted from 1 in `time_zone_names`, 0 for none.
@@ -84,7 +84,7 @@ class Features:
         return derived
 
     async def read(self, user_id: str) -> State:
-        """What is known of a user.
+        """What is known about a user.
 
         Raises:
             NotFound: `USER_NOT_FOUND`.
@@ -104,7 +104,7 @@ class Features:
         return list(itertools.islice(newest, min(limit, recents.KEPT_EVENTS)))
 
     async def recent_events_of(self, user_ids: Sequence[str]) -> list[list[recents.Kept]]:
-        """The last events of each user, newest first, at most 20; none where nothing is known of the user."""
+        """The last events of each user, newest first, at most 20; none for an unknown user."""
         users = keyed.Seen(USERS, user_ids)
         segments = keyed.Seen(SEGMENTS, [name for user_id in user_ids for name in _segments(user_id)])
         await keyed.look(self._store, users, segments)

@@ -1,4 +1,4 @@
-"""What scoring needs of the world besides `mesh.state`: the models."""
+"""The port of the models; state uses the port of `mesh.state`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ Matrix = npt.NDArray[np.float64]
 
 
 class Prediction(NamedTuple):
-    """The model's answer to a batch, one probability a row.
+    """The model's result for a batch, one probability per row.
 
-    `packed_terms` holds for each row the baseline and one term a feature, in logits, as 32-bit little-endian floats;
+    `packed_terms` holds for each row the baseline and one term per feature, in logits, as 32-bit little-endian floats;
     their sum is the logit of the probability up to that precision.
     """
 
@@ -42,7 +42,7 @@ class Model(Protocol):
     def predict(self, rows: Matrix) -> Prediction:
         """The calibrated probabilities of leaving for rows of features, 0 to 1.
 
-        A row's answer MUST NOT depend on the rows beside it, to the last bit.
+        A row's result MUST NOT depend on other rows, to the last bit.
         """
 
 
@@ -50,7 +50,7 @@ class Models(Protocol):
     """The models of this installation."""
 
     def live(self) -> Model:
-        """The model in service now. MAY change between two calls, when another was promoted.
+        """The model in service now. MAY change between two calls, if another was promoted.
 
         Raises:
             Unavailable: there is no model that can be loaded.

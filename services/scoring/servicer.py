@@ -40,7 +40,7 @@ class ScoringServicer(ScoringServiceServicer):
         return translation.risk_message(request.user_id, await self._scoring.read(request.user_id), RULES_VERSION)
 
     async def GetUser(self, request: wire.GetUserRequest, _context: ServerContext) -> wire.GetUserResponse:
-        """Reads a user's features and the assessment that rests on them."""
+        """Reads a user's features and the assessment based on them."""
         return translation.user_message(request.user_id, await self._scoring.read(request.user_id), RULES_VERSION)
 
     async def GetModel(self, request: wire.GetModelRequest, _context: ServerContext) -> wire.GetModelResponse:

@@ -8,7 +8,7 @@ from mesh.settings import setting
 
 @dataclass(frozen=True)
 class Settings:
-    """Where it listens, what it reads and how long it remembers."""
+    """Where the service listens, where its models are, and how long it keeps state."""
 
     listen: str = setting(
         "JOURNEYMESH_SCORING_LISTEN", topology.address("scoring"), "Where the scoring service listens."

@@ -16,4 +16,4 @@ def _decode(stored: bytes) -> Journal:
 
 
 JOURNALS: Final = Kind[Journal]("", _decode, _ENCODE)
-"""By user; of one who was never assessed it holds no values."""
+"""By user; without values for a user who was never assessed."""

@@ -1,4 +1,4 @@
-"""Between the wire's messages and the domain's values."""
+"""Translates between messages and the domain's values."""
 
 import math
 from collections import defaultdict
@@ -28,8 +28,8 @@ def rows_of(request: wire.AssessUsersRequest) -> Rows:
     """The rows of a request.
 
     Raises:
-        InvalidArgument: they do not fit together, or an id, a time, a value or a signal is none that there can be.
-        Unavailable: `FEATURE_SCHEMA_MISMATCH` or `VERSION_MISMATCH`, the sender is of another version.
+        InvalidArgument: they are inconsistent, or an id, a time, a value or a signal is invalid.
+        Unavailable: `FEATURE_SCHEMA_MISMATCH` or `VERSION_MISMATCH`, the sender has another version.
     """
     count = len(request.user_ids)
     if request.feature_schema_version != SCHEMA_VERSION:
@@ -50,11 +50,11 @@ def rows_of(request: wire.AssessUsersRequest) -> Rows:
         raise InvalidArgument("INVALID_IDENTIFIER", f"A user's id has 1 to {LONGEST_ID} characters.")
     _require_times(request.event_times_us)
     signals = defaultdict[int, list[Signal]](list)
-    for told in request.signals:
-        _require_row(told.row, count)
-        signal = _signal(told.signal)
+    for signal_row in request.signals:
+        _require_row(signal_row.row, count)
+        signal = _signal(signal_row.signal)
         if signal.type <= _LAST_SIGNAL_TYPE:  # or else a newer features found it, and no rule here speaks of it
-            signals[told.row].append(signal)
+            signals[signal_row.row].append(signal)
     return Rows(
         request.user_ids,
         request.event_times_us,
@@ -68,9 +68,10 @@ def rows_of(request: wire.AssessUsersRequest) -> Rows:
 
 def _settled(request: wire.AssessUsersRequest) -> dict[int, set[Settled]]:
     settled = defaultdict[int, set[Settled]](set)
-    for told in request.settled:
-        _require_row(told.row, len(request.user_ids))
-        settled[told.row].add(Settled(told.type, told.signal_time_us, told.target))
+    for settled_row in request.settled:
+        _require_row(settled_row.row, len(request.user_ids))
+        key = Settled(settled_row.type, settled_row.signal_time_us, settled_row.target)
+        settled[settled_row.row].add(key)
     return settled
 
 
@@ -102,7 +103,7 @@ def _signal(message: features_pb2.Signal) -> Signal:
 
 
 def assessment_message(assessment: Assessment) -> wire.Assessment:
-    """An assessment as it is answered."""
+    """An assessment as a message."""
     risk = assessment.risk
     message = wire.Assessment(
         score=risk.score,
@@ -119,7 +120,7 @@ def assessment_message(assessment: Assessment) -> wire.Assessment:
 
 
 def risk_message(user_id: str, of: UserRisk, rules_version: str) -> wire.GetRiskResponse:
-    """A user's risk with its explanation and history, as it is answered."""
+    """A user's risk with its explanation and history, as a message."""
     explained, journal = of
     return wire.GetRiskResponse(
         user_id=user_id,
@@ -135,7 +136,7 @@ def risk_message(user_id: str, of: UserRisk, rules_version: str) -> wire.GetRisk
 
 
 def user_message(user_id: str, of: UserRisk, rules_version: str) -> wire.GetUserResponse:
-    """A user's features and assessment, as they are answered."""
+    """A user's features and assessment, as a message."""
     explained, journal = of
     return wire.GetUserResponse(
         user_id=user_id,

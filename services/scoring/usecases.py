@@ -1,4 +1,4 @@
-"""The verbs: assess the users of a batch, read a user's risk, read the live model."""
+"""The use cases: assess the users of a batch, read a user's risk, read the live model."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
@@ -17,8 +17,8 @@ from services.scoring.states import JOURNALS
 class Rows(NamedTuple):
     """Feature vectors to assess, each user's in the order of the stream.
 
-    By row, the `signals` that were found and those that were `settled`; and how many events of the user each row stands
-    for, empty for one each.
+    `signals` are the new signals by row, `settled` those that ended. `event_counts` is the number of events each row
+    stands for, empty for one each.
     """
 
     user_ids: Sequence[str]
@@ -31,14 +31,14 @@ class Rows(NamedTuple):
 
 
 class Assessed(NamedTuple):
-    """The answer to a batch, one assessment a row."""
+    """The result of a batch, one assessment per row."""
 
     assessments: list[Assessment]
     model_version: str
 
 
 class UserRisk(NamedTuple):
-    """A user's latest assessment, and the journal it stands in."""
+    """A user's latest assessment and journal."""
 
     explained: Explained
     journal: Journal
@@ -52,7 +52,7 @@ class Scoring:
         self._store = store
 
     async def assess(self, rows: Rows, batch: applied.Batch) -> Assessed:
-        """Assesses every row and records what came of it, once a position.
+        """Assesses every row and records the results, once per position.
 
         Raises:
             FailedPrecondition: `POSITION_STALE`.
@@ -72,7 +72,8 @@ class Scoring:
 
         Raises:
             NotFound: `USER_NOT_FOUND`.
-            Unavailable: `FEATURE_SCHEMA_MISMATCH`, it is of features of another schema; the next event makes a new one.
+            Unavailable: `FEATURE_SCHEMA_MISMATCH`, its features have another schema; the next event leads to a new
+            assessment.
         """
         journal = await keyed.read(self._store, JOURNALS, user_id)
         if not journal.values:
@@ -86,9 +87,11 @@ class Scoring:
         return self._models.live().card
 
 
-def schema_mismatch(told: str, known: str) -> Unavailable:
-    """What is said to features of another schema: it passes once both services are of one version."""
-    return Unavailable("FEATURE_SCHEMA_MISMATCH", f"The features are of schema {told[:32]!r}, scoring takes {known!r}.")
+def schema_mismatch(given: str, known: str) -> Unavailable:
+    """The error for features of another schema; it ends once both services have the same version."""
+    return Unavailable(
+        "FEATURE_SCHEMA_MISMATCH", f"The features are of schema {given[:32]!r}, scoring takes {known!r}."
+    )
 
 
 def _assess_in_order(rows: Rows, journals: Mapping[str, Journal], model: Model) -> list[Assessment]:

@@ -4,38 +4,29 @@ import uvloop
 from journeymesh.video.v1 import video_pb2
 from journeymesh.video.v1.video_pb2_grpc import add_VideoServiceServicer_to_server
 
-from mesh.observability import log, telemetry
-from mesh.observability.telemetry import TelemetrySettings
 from mesh.process import server
-from mesh.process.site import ServerSettings, open_site
-from mesh.rpc.tls import TlsSettings
+from mesh.process.started import started
 from mesh.settings import read_or_exit
 from mesh.state.redis import RedisShards, RedisState
-from mesh.store import redis
 from services.video.servicer import VideoServicer
 from services.video.settings import Settings
 from services.video.usecases import Playback
 
 
 async def main() -> None:
-    """Runs the service until the process is told to end."""
-    settings, telemetry_settings = read_or_exit(Settings), read_or_exit(TelemetrySettings)
-    log.start("video", read_or_exit(log.LogSettings))
-    traced = telemetry.start("video", telemetry_settings)
-    async with open_site(read_or_exit(ServerSettings), read_or_exit(TlsSettings)) as site:
-        client = await redis.connect_or_exit(read_or_exit(redis.RedisSettings))
+    """Serves until the process is asked to stop."""
+    settings = read_or_exit(Settings)
+    async with started("video") as (client, telemetry, site):
         state = RedisState(client, "video", settings.lifetime_seconds)
-        servicer = VideoServicer(Playback(state, RedisShards(client, "video")), traced.metrics)
+        servicer = VideoServicer(Playback(state, RedisShards(client, "video")), telemetry.metrics)
         await server.serve(
             settings.listen,
             [lambda grpc_server: add_VideoServiceServicer_to_server(servicer, grpc_server)],
             [video_pb2.DESCRIPTOR.services_by_name["VideoService"].full_name],
             {"store": state.ping},
-            traced,
+            telemetry,
             site,
         )
-    traced.close()
-    await client.aclose()
 
 
 if __name__ == "__main__":

@@ -73,8 +73,8 @@ def _decode_dense(blob: bytes) -> Counts:
     ]
     seconds, seen_steps, played_steps = zip(*steps, strict=True) if steps else ((), (), ())
     # The greatest possible length was an error.
-    told = {packed.duration_ms: 1} if 0 < packed.duration_ms < LONGEST_MS else {}
-    return Counts(packed.viewer_count, array("H", seconds), array("i", seen_steps), array("i", played_steps), told)
+    durations = {packed.duration_ms: 1} if 0 < packed.duration_ms < LONGEST_MS else {}
+    return Counts(packed.viewer_count, array("H", seconds), array("i", seen_steps), array("i", played_steps), durations)
 
 
 def _decode_viewer(blob: bytes) -> Viewer:

@@ -19,7 +19,7 @@ from services.video.domain.viewer import Card, Viewer
 
 LONGEST_ID: Final = 128
 MOST_POINTS: Final = 1_000
-"""Points of a curve in an answer; of a longer video every second, third ... one."""
+"""Points of a curve in a response; for a longer video only every second, third ... point."""
 
 _ACTIONS: Final = {each.value: each for each in Action}
 _LAST_ACTION: Final = max(Action)
@@ -40,7 +40,7 @@ def playback_events_of(request: wire.ApplyPlaybackRequest) -> list[PlaybackEvent
     """The events of a batch.
 
     Raises:
-        InvalidArgument: an event is no playback, or an id, a time or a number is none that there can be.
+        InvalidArgument: an event is not a playback event, or an id, a time or a number is invalid.
         VersionMismatch: an action is a newer version's.
     """
     return [_playback_event(event) for event in request.events]

@@ -16,6 +16,7 @@ from mesh.observability.metrics import Metrics
 from mesh.state.applied import Batch
 from mesh.stream.memory import MemoryStream
 from mesh.stream.port import END, Entry
+from offline.decisions.what_if import each_alone
 from records.table import of_events
 from records.wire import encoded
 from services.ingest.archive.adapters import event_rows
@@ -23,7 +24,7 @@ from services.ingest.archive.adapters.files import ParquetArchive
 from services.ingest.archive.adapters.plans import MemoryPlans
 from services.ingest.archive.archiver import Archiver, Limits
 from services.ingest.archive.domain.layout import EVENTS
-from services.ingest.dispatch.translation.groups import Groups, each_alone, groups_of
+from services.ingest.dispatch.translation.groups import Groups, groups_of
 from services.ingest.events.adapters.memory import MemoryFailedRecords, MemorySeenEvents
 from services.ingest.events.claims import claimed
 from services.ingest.events.translation import records

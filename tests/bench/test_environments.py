@@ -44,14 +44,14 @@ def test_a_process_of_the_mesh_leaves_it_out(name: str) -> None:
         "from services.ingest.events.adapters.redis_seen import RedisSeenEvents as a\n"
         "from mesh.state.redis import RedisState as b\n"
     )
-    told = subprocess.run(
+    ended = subprocess.run(
         [sys.executable, "-c", f"{shown}print(a.__module__, b.save.__module__)", "services.ingest"],
         env=rewiring.settings(name),
         capture_output=True,
         text=True,
         check=True,
     )
-    assert told.stdout.split().count("bench.harness.rewiring") == 1
+    assert ended.stdout.split().count("bench.harness.rewiring") == 1
 
 
 def test_a_process_does_not_start_with_a_wiring_that_does_not_fit() -> None:
@@ -62,14 +62,14 @@ def test_a_process_does_not_start_with_a_wiring_that_does_not_fit() -> None:
 
 
 def test_a_process_of_the_mesh_has_another_store() -> None:
-    told = subprocess.run(
+    ended = subprocess.run(
         [sys.executable, "-c", "import os; print(os.environ['JOURNEYMESH_REDIS_URL'])", "services.scoring"],
         env={**rewiring.settings("store", "redis://elsewhere:1/0"), "JOURNEYMESH_REDIS_URL": "redis://here:1/0"},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert told.stdout.strip() == "redis://elsewhere:1/0"
+    assert ended.stdout.strip() == "redis://elsewhere:1/0"
 
 
 def test_a_cluster_takes_commands_for_every_slot(tmp_path: Path) -> None:

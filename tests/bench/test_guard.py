@@ -22,7 +22,7 @@ def test_the_mesh_takes_no_more_cpu_per_event_beside_an_afternoon_s_work_than_re
     )
 
 
-def test_what_is_recorded_leaves_room_for_noise_only() -> None:
+def test_the_recorded_margin_allows_noise_only() -> None:
     recorded = guard.recorded()
     assert recorded.ratio > 0
     assert 0 < recorded.margin <= 0.25

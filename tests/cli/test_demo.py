@@ -42,11 +42,11 @@ class LateShard:
                 return httpx.Response(200, json={"assessment": {"level": "low"}, "signals": []})
             case ["decisions"]:
                 user = request.url.params["userId"]
-                told = [("d-1", {"id": "i-1"}, "risk_at_trigger"), ("d-2", None, "too_old")]
+                decisions = [("d-1", {"id": "i-1"}, "risk_at_trigger"), ("d-2", None, "too_old")]
                 made = {
                     "decisions": [
                         {"id": f"{user}-{each}", "intervention": help_, "reasons": [reason, "bot"]}
-                        for each, help_, reason in told
+                        for each, help_, reason in decisions
                     ]
                 }
                 return httpx.Response(200, json=made)
@@ -70,13 +70,13 @@ async def test_a_user_is_looked_at_only_once_the_last_event_of_theirs_is_applied
     assert said == "Decisions by first reason: risk at trigger 2, too old 2."
 
 
-def test_reasons_are_told_commonest_first_and_none_as_none() -> None:
+def test_reasons_are_listed_most_frequent_first_and_none_as_none() -> None:
     reasons = ["cooldown", "below_trigger", "below_trigger", "unknown"]
     assert demo._reasons(reasons) == "Decisions by first reason: below trigger 2, cooldown 1, unknown 1."
     assert demo._reasons([]) == "Decisions by first reason: none."
 
 
-def test_the_demonstration_tells_of_the_past_until_now_to_a_mesh_that_helps_with_it() -> None:
+def test_the_demonstration_covers_the_past_until_now_and_the_mesh_helps() -> None:
     source, events = demo._journeys("simulated", 500, 1)
     times = [dt.datetime.fromisoformat(each["timestamp"]) for each in events]
     assert "simulated" in source

@@ -41,7 +41,7 @@ async def gateway() -> AsyncIterator[Gateway]:
         yield one
 
 
-async def told(gateway: Gateway, of: str) -> tuple[int, str]:
+async def explained(gateway: Gateway, of: str) -> tuple[int, str]:
     """The exit code, and what is printed at 80 columns."""
     written = io.StringIO()
     console = Console(file=written, width=80, highlight=False, markup=False, soft_wrap=True)
@@ -63,8 +63,8 @@ def calm(decision_id: str, score: float = 12) -> intervention_pb2.Decision:
 
 
 @pytest.mark.parametrize("of", ["d-1", "i-1", TRACE, TRACE.upper()])
-async def test_a_decision_is_told_from_beginning_to_end(gateway: Gateway, of: str) -> None:
-    code, story = await told(gateway, of)
+async def test_a_decision_is_explained_from_beginning_to_end(gateway: Gateway, of: str) -> None:
+    code, story = await explained(gateway, of)
     assert code == 0
     in_order = (
         "Help, at 2026-01-02T10:00:30Z (decision d-1)",
@@ -72,7 +72,7 @@ async def test_a_decision_is_told_from_beginning_to_end(gateway: Gateway, of: st
         "policy policy-2+3f9a0c1d, rules rules-2, model exit-risk-3",
         "10:00:00  page_view",
         "> 10:00:30  struggle_signal",
-        "It was sent 2 times more, and counted once.",
+        "It was sent 2 more times and counted once.",
         "error_count 3, success_rate 0.5",
         "Exit risk 78.4, high, confidence 0.87 (rules alone 80.0, model alone 61.5)",
         "repeated_failures       +51.2 ████████████████████ 3 failed attempts in a row",
@@ -84,7 +84,7 @@ async def test_a_decision_is_told_from_beginning_to_end(gateway: Gateway, of: st
         "The draw was 0.734000",
         "in the treated group of experiment 2026-01",
         "“May we help?”",
-        "The words come from amazon.nova-micro-v1:0, prompt wording-1 (9f9f9f9f9f9f):",
+        "The text comes from amazon.nova-micro-v1:0, prompt wording-1 (9f9f9f9f9f9f):",
         "412 + 38 tokens, $0.000020.",
         "email    sent by ses, tries: 2",
         "shown",
@@ -93,7 +93,7 @@ async def test_a_decision_is_told_from_beginning_to_end(gateway: Gateway, of: st
     assert -1 not in places, in_order[places.index(-1)]
     assert places == sorted(places)
     assert "e-2" not in story
-    assert "10:00:40" not in story  # what came after is no cause
+    assert "10:00:40" not in story  # later events are not a cause
     lines = story.splitlines()
     assert max(map(len, lines)) <= 80
     assert len(lines) < 45
@@ -102,7 +102,7 @@ async def test_a_decision_is_told_from_beginning_to_end(gateway: Gateway, of: st
 
 async def test_no_help_says_why_not(gateway: Gateway) -> None:
     gateway.services.intervention.decisions = [calm("d-2")]
-    code, story = await told(gateway, "d-2")
+    code, story = await explained(gateway, "d-2")
     assert code == 0
     for each in (
         "No help, at an unknown time (decision d-2)",
@@ -124,26 +124,26 @@ async def test_no_help_says_why_not(gateway: Gateway) -> None:
         ),
     ],
 )
-async def test_what_was_taken_back_is_told_with_its_reason(
+async def test_a_withdrawal_is_explained_with_its_reason(
     gateway: Gateway, reason: intervention_pb2.WithdrawalReason.ValueType, sentence: str
 ) -> None:
     gone, then = decision(), calm("d-2")
     gone.outcome, gone.withdrawal_reason = event_pb2.OUTCOME_WITHDRAWN, reason
     then.withdrawn.intervention_id, then.withdrawn.reason = "i-1", reason
     gateway.services.intervention.decisions = [gone]
-    assert sentence in " ".join((await told(gateway, "d-1"))[1].split())
+    assert sentence in " ".join((await explained(gateway, "d-1"))[1].split())
     gateway.services.intervention.decisions = [then]
     after = sentence.replace("withdrawn", "This event withdrew i-1")
-    assert f"{after}." in " ".join((await told(gateway, "d-2"))[1].split())
+    assert f"{after}." in " ".join((await explained(gateway, "d-2"))[1].split())
 
 
 async def test_a_number_and_its_noun_agree(gateway: Gateway) -> None:
     gateway.services.ingest.receipts["e-1"] = ingest_pb2.Receipt(event_id="e-1", duplicate_count=1)
-    assert "It was sent 1 time more, and counted once." in (await told(gateway, "d-1"))[1]
+    assert "It was sent 1 more time and counted once." in (await explained(gateway, "d-1"))[1]
     assert story.listed([]).title == "no decision"
 
 
-async def test_who_is_held_out_and_what_words_were_not_used_is_told(gateway: Gateway) -> None:
+async def test_a_holdout_and_unused_generated_copy_are_explained(gateway: Gateway) -> None:
     held = decision()
     held.kind = intervention_pb2.DECISION_KIND_NONE
     held.reasons[:] = [
@@ -153,7 +153,7 @@ async def test_who_is_held_out_and_what_words_were_not_used_is_told(gateway: Gat
     held.exposure.is_treated = False
     held.ClearField("intervention")
     gateway.services.intervention.decisions = [held]
-    _, story = await told(gateway, "d-1")
+    _, story = await explained(gateway, "d-1")
     assert "the user is in the holdout of" in story
     assert "Also: risk at trigger." in story
 
@@ -163,39 +163,39 @@ async def test_who_is_held_out_and_what_words_were_not_used_is_told(gateway: Gat
     del late.deliveries[:]
     late.outcome = event_pb2.OUTCOME_UNSPECIFIED
     gateway.services.intervention.decisions = [late]
-    _, story = await told(gateway, "d-1")
-    assert "The words come from the template." in story
+    _, story = await explained(gateway, "d-1")
+    assert "The text comes from the template." in story
     assert "not used: breaker open" in " ".join(story.split())
     assert "in the product only" in story
     assert "nothing yet" in story
     late.intervention.also_channels.append("email")
     gateway.services.intervention.decisions = [late]
-    _, story = await told(gateway, "d-1")
+    _, story = await explained(gateway, "d-1")
     assert "no delivery by email is known, or it has expired" in story
     assert "in the product only" not in story
     late.intervention.ClearField("wording")
-    assert "no model was asked" in (await told(gateway, "d-1"))[1]
+    assert "no model was asked" in (await explained(gateway, "d-1"))[1]
 
 
 @pytest.mark.parametrize("has_help", [True, False])
-async def test_a_trace_of_many_decisions_lists_them_and_tells_the_one_that_matters(
+async def test_a_trace_with_many_decisions_lists_them_and_explains_the_one_that_matters(
     gateway: Gateway, *, has_help: bool
 ) -> None:
     many = [calm(f"d-{n}", score=n) for n in range(10, 24)]
     gateway.services.intervention.decisions = [*many, decision()] if has_help else many
-    code, story = await told(gateway, TRACE)
+    code, story = await explained(gateway, TRACE)
     assert code == 0
     assert story.startswith(f"{15 if has_help else 14} decisions\n")
     assert f"and {5 if has_help else 4} more" in story
     assert f"(decision {'d-1' if has_help else 'd-23'})" in story
 
 
-async def test_what_is_no_longer_kept_is_left_out(gateway: Gateway) -> None:
+async def test_events_no_longer_kept_are_left_out(gateway: Gateway) -> None:
     one = decision()
     one.user_id = "nobody"
     one.event_id = "gone"
     gateway.services.intervention.decisions = [one]
-    code, story = await told(gateway, "d-1")
+    code, story = await explained(gateway, "d-1")
     assert code == 0
     assert "> the event gone on /calculator" in story
 
@@ -203,7 +203,7 @@ async def test_what_is_no_longer_kept_is_left_out(gateway: Gateway) -> None:
 @pytest.mark.parametrize("of", ["d-9", "i-9", "f" * 32, "", "a/b", "\x1b[31m", "ü", "\udcff"])
 async def test_an_id_that_is_not_known_is_one_clear_sentence(gateway: Gateway, of: str) -> None:
     gateway.services.intervention.decisions = []
-    code, story = await told(gateway, of)
+    code, story = await explained(gateway, of)
     assert code == 1
     assert story.count("\n") == 1
     assert "no decision, intervention or trace" in story

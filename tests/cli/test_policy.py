@@ -55,25 +55,25 @@ def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["default", "measured"])
-def test_a_policy_is_told_by_what_it_allows(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_policy_is_described_by_what_it_allows(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert command("check", POLICIES / f"{name}.yaml") == 0
-    told = said(capsys)
-    assert f"Policy {name}-" in told
-    assert "show_live_chat_popup │ urgent │ in_app │ human │ 8/day, 25/week" in told
-    assert "of users are held out" in told
-    assert "Only events of the last 5 minutes lead to help." in told
+    printed = said(capsys)
+    assert f"Policy {name}-" in printed
+    assert "show_live_chat_popup │ urgent │ in_app │ human │ 8/day, 25/week" in printed
+    assert "of users are in the holdout" in printed
+    assert "Only events of the last 5 minutes lead to help." in printed
 
 
-def test_what_is_no_policy_is_told_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_policy_is_refused_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text("version: 1")
     assert command("check", wrong) == 1
-    assert f"{wrong} is no policy: Expected `str`, got `int`" in said(capsys)
+    assert f"{wrong} is not a policy: Expected `str`, got `int`" in said(capsys)
     assert command("check", tmp_path / "nowhere.yaml") == 1
-    assert "nowhere.yaml is no policy: [Errno 2]" in said(capsys)
+    assert "nowhere.yaml is not a policy: [Errno 2]" in said(capsys)
     wrong.write_bytes(b"\xff")
     assert command("check", wrong) == 1
-    assert "wrong.yaml is no policy" in said(capsys)
+    assert "wrong.yaml is not a policy" in said(capsys)
 
 
 def test_outcomes_teach_a_policy_that_can_be_put_in_force(
@@ -82,12 +82,12 @@ def test_outcomes_teach_a_policy_that_can_be_put_in_force(
     new, again = tmp_path / "new.yaml", tmp_path / "again.yaml"
     given = ["learn", str(MEASURED), "--archive", f"file://{folder}", "--output"]
     assert command(*given, new) == 0
-    told = said(capsys)
+    printed = said(capsys)
     # 20 of 35 were accepted; two assumed of five: (20 + 5 · 0.4) / 40 = 0.55, and (20 + 5 · 0.55) / 40 = 0.569.
-    assert "show_live_chat_popup │ high │ technical │ 20 │ 15 │ 0.400 │ 0.569" in told
-    assert "show_live_chat_popup │ any │ any │ │ │ 0.400 │ 0.550" in told
-    # Nothing came of the others, as nobody saw them.
-    assert "show_step_by_step" not in told
+    assert "show_live_chat_popup │ high │ technical │ 20 │ 15 │ 0.400 │ 0.569" in printed
+    assert "show_live_chat_popup │ any │ any │ │ │ 0.400 │ 0.550" in printed
+    # The others have no outcome, because they were never shown.
+    assert "show_step_by_step" not in printed
     assert command("check", new) == 0
     assert command(*given, again) == 0
     assert again.read_bytes() == new.read_bytes()
@@ -95,7 +95,7 @@ def test_outcomes_teach_a_policy_that_can_be_put_in_force(
     assert all(line in lines for line in MEASURED.read_text().splitlines() if "#" in line)
     before, after = (policy_of(parse(path.read_text())) for path in (MEASURED, new))
     assert after.version.startswith(before.version.partition("+")[0] + "-learned+")
-    assert f"new.yaml is policy {after.version}." in told
+    assert f"new.yaml is policy {after.version}." in printed
     assert [each.name for each, old in zip(after.actions, before.actions, strict=True) if each != old] == [
         "show_live_chat_popup"
     ]
@@ -109,10 +109,10 @@ def test_only_help_of_the_time_asked_for_teaches(
     given = ["learn", str(MEASURED), "--archive", f"file://{folder}", "--output", str(new)]
     given += ["--version", "mine", "--strength", "20"]
     assert command(*given, "--to", noon) == 0
-    told = said(capsys)
+    printed = said(capsys)
     # (20 + 20 · 0.4) / 50 = 0.56, and (20 + 20 · 0.56) / 50 = 0.624.
-    assert "high │ technical │ 20 │ 10 │ 0.400 │ 0.624" in told
-    assert "is policy mine+" in told
+    assert "high │ technical │ 20 │ 10 │ 0.400 │ 0.624" in printed
+    assert "is policy mine+" in printed
     assert command(*given, "--from", noon) == 0
     assert "high │ technical │ 0 │ 5 │ 0.400 │" in said(capsys)
     assert command(*given, "--from", "2030-01-01") == 0
@@ -128,7 +128,7 @@ def test_only_help_of_the_time_asked_for_teaches(
         (["--output", "nowhere/new.yaml"], "No such file or directory: 'nowhere/new.yaml'"),
     ],
 )
-def test_what_cannot_be_done_is_told(
+def test_an_impossible_request_is_refused(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], given: list[str], sentence: str
 ) -> None:
     new = tmp_path / "new.yaml"
@@ -145,15 +145,15 @@ def test_a_strength_is_a_number_above_0(strength: str, capsys: pytest.CaptureFix
     assert "argument --strength" in capsys.readouterr().err
 
 
-def test_missing_ranges_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_ranges_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = ParquetArchive(f"file://{tmp_path}/archive")
     asyncio.run(archives.write(files, "0", -1, 2))
     asyncio.run(archives.write(files, "0", 5, 7))
     assert command("learn", MEASURED, "--archive", f"file://{tmp_path}/archive", "--output", tmp_path / "new.yaml") == 0
-    assert "Warning: missing ranges of the archive, which nothing was learned from: 1" in said(capsys)
+    assert "Warning: the archive has 1 gap; nothing was learned from events in it." in said(capsys)
 
 
-def test_comments_that_could_not_be_kept_are_told(
+def test_comments_that_could_not_be_kept_are_reported(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     odd, new = tmp_path / "odd.yaml", tmp_path / "new.yaml"

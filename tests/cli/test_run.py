@@ -1,4 +1,4 @@
-"""What `make run` says, and where its programs tell their metrics."""
+"""What `make run` prints, and where its programs expose their metrics."""
 
 import json
 from pathlib import Path
@@ -11,8 +11,8 @@ README = (Path(__file__).parents[2] / "README.md").read_text()
 
 def test_each_program_has_a_port_of_its_own_for_metrics() -> None:
     programs = services(RunSettings(dispatcher_count=3), "sockets")
-    told = {each.name: each.environment["JOURNEYMESH_METRICS_LISTEN"] for each in programs}
-    assert told == {
+    addresses = {each.name: each.environment["JOURNEYMESH_METRICS_LISTEN"] for each in programs}
+    assert addresses == {
         "gateway": "127.0.0.1:7200",
         "ingest": "127.0.0.1:7201",
         "features": "127.0.0.1:7202",
@@ -27,9 +27,11 @@ def test_each_program_has_a_port_of_its_own_for_metrics() -> None:
     }
 
 
-def test_without_a_port_none_tells_its_metrics_whatever_the_environment_says() -> None:
-    told = {each.environment["JOURNEYMESH_METRICS_LISTEN"] for each in services(RunSettings(metrics_port=0), "sockets")}
-    assert told == {""}
+def test_without_a_port_no_metrics_are_exposed_whatever_the_environment_says() -> None:
+    addresses = {
+        each.environment["JOURNEYMESH_METRICS_LISTEN"] for each in services(RunSettings(metrics_port=0), "sockets")
+    }
+    assert addresses == {""}
 
 
 def test_the_example_is_that_of_the_readme_at_the_address_of_this_mesh() -> None:
@@ -43,11 +45,11 @@ def test_the_example_is_that_of_the_readme_at_the_address_of_this_mesh() -> None
 
 
 def test_the_demonstration_is_said_to_want_a_mesh_of_its_own_in_both_places() -> None:
-    assert "`make demo` runs a mesh of its own, once this one is stopped" in "\n".join(greeting("http://h", 1.0))
+    assert "once this mesh is stopped, `make demo` runs its own" in "\n".join(greeting("http://h", 1.0))
     assert "runs a mesh of its own" in " ".join(README.split())
 
 
-def test_the_readme_tells_how_to_run_at_other_ports() -> None:
+def test_the_readme_says_how_to_use_other_ports() -> None:
     assert "JOURNEYMESH_HTTP_ADDRESS=" in README
     assert "JOURNEYMESH_STORE_PORT=" in README
 

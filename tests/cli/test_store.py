@@ -54,7 +54,7 @@ def test_a_folder_is_held_across_processes_and_free_when_they_are_killed(tmp_pat
         pass
 
 
-def test_what_a_killed_mesh_left_behind_holds_the_folder_and_is_told_as_such(tmp_path: Path) -> None:
+def test_a_store_left_by_a_killed_mesh_holds_the_folder_and_is_reported_as_such(tmp_path: Path) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     with taken(tmp_path) as file:
@@ -72,13 +72,13 @@ def test_what_a_killed_mesh_left_behind_holds_the_folder_and_is_told_as_such(tmp
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_may_not_be_written_is_told(tmp_path: Path) -> None:
+def test_a_read_only_folder_is_reported(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(CannotRunError, match="cannot be used"), taken(tmp_path / "var"):
         pass
 
 
-def test_a_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "var").touch()
     with pytest.raises(CannotRunError, match="cannot be used"), taken(tmp_path / "var"):
         pass
@@ -86,7 +86,7 @@ def test_a_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
 
 @contextlib.asynccontextmanager
 async def store(loading: asyncio.Event, share: str = "43.21", left: str = "20") -> AsyncIterator[str]:
-    """A store that loads its file until it is told that it is through."""
+    """A store that loads its file until the test ends that."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while line := await reader.readline():
@@ -113,34 +113,34 @@ async def test_a_store_that_loads_its_file_is_waited_for_and_says_how_far_it_is(
 ) -> None:
     monkeypatch.setattr("cli.local.store._PATIENCE_SECONDS", 0.2)
     monkeypatch.setattr("cli.local.store._REPORT_SECONDS", 0.3)
-    told: list[str] = []
+    lines: list[str] = []
     through = asyncio.Event()
     async with store(through) as url:
-        waiting = asyncio.create_task(answering(url, told.append))
+        waiting = asyncio.create_task(answering(url, lines.append))
         async with asyncio.timeout(20):
-            while len(told) < 3:  # noqa: ASYNC110 - longer than the patience with one that is silent
+            while len(lines) < 3:  # noqa: ASYNC110 - longer than the patience with one that is silent
                 await asyncio.sleep(0.02)
         assert not waiting.done()
         through.set()
         async with asyncio.timeout(20):
             await waiting
-    assert set(told) == {"the store is loading its file: 43%, about 20 s left"}
+    assert set(lines) == {"the store is loading its file: 43%, about 20 s left"}
 
 
 async def test_a_store_that_does_not_say_how_far_it_is_is_waited_for_too() -> None:
-    told: list[str] = []
+    lines: list[str] = []
     through = asyncio.Event()
     async with store(through, share="", left="") as url:
-        waiting = asyncio.create_task(answering(url, told.append))
+        waiting = asyncio.create_task(answering(url, lines.append))
         async with asyncio.timeout(20):
-            while not told:  # noqa: ASYNC110 - said by another task
+            while not lines:  # noqa: ASYNC110 - said by another task
                 await asyncio.sleep(0.02)
         through.set()
         await waiting
-    assert told == ["the store is loading its file"]
+    assert lines == ["the store is loading its file"]
 
 
-async def test_a_store_of_which_nothing_is_heard_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unresponsive_store_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cli.local.store._PATIENCE_SECONDS", 0.3)
     with pytest.raises(CannotRunError, match="has not answered for 0 s"):
         await answering(f"redis://127.0.0.1:{free_port()}/0", lambda _: None)
@@ -157,7 +157,7 @@ def bounded(tmp_path: Path) -> Iterator[int]:
         server.send_signal(signal.SIGTERM)
 
 
-async def test_the_store_refuses_beyond_its_bound_and_throws_nothing_away(bounded: int) -> None:
+async def test_the_store_refuses_writes_at_its_limit_and_evicts_nothing(bounded: int) -> None:
     await answering(f"redis://127.0.0.1:{bounded}/0", lambda _: None)
     async with redis.asyncio.Redis(port=bounded) as client:
         assert await client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}

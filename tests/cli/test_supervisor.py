@@ -35,10 +35,10 @@ async def test_lines_come_whole_however_they_were_written() -> None:
 
 @pytest.mark.parametrize("size", [16 * 1024, 65_536, 65_537, 1_000_000])
 async def test_a_long_line_comes_in_pieces_and_what_follows_comes_too(size: int) -> None:
-    told = await passed(b"x" * size + b"\nafter\n")
-    assert told[-1] == b"after"
-    assert b"".join(told[:-1]) == b"x" * size
-    assert max(map(len, told)) <= 2 * 16 * 1024
+    pieces = await passed(b"x" * size + b"\nafter\n")
+    assert pieces[-1] == b"after"
+    assert b"".join(pieces[:-1]) == b"x" * size
+    assert max(map(len, pieces)) <= 2 * 16 * 1024
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ async def test_a_stopped_program_is_ended_as_any_other(guard: Guard) -> None:
     assert "killed" not in output.getvalue()
 
 
-async def test_what_alarms_for_nothing_is_said_in_other_words(guard: Guard) -> None:
+async def test_alarming_but_harmless_log_lines_are_replaced(guard: Guard) -> None:
     output = io.StringIO()
     supervisor = Supervisor(Console(file=output, width=400), dict(os.environ), guard)
     code = "print('# WARNING Memory overcommit must be enabled! Without it ...'); print('after', flush=True); input()"

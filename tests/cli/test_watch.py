@@ -26,7 +26,7 @@ asyncio.run(main())
 """
 
 
-def test_who_stops_to_answer_is_said_once_and_so_is_that_it_answers_again() -> None:
+def test_silence_is_logged_once_and_so_is_its_end() -> None:
     silence = Silence()
     assert silence.look(0, 7, answers=True) == ""
     assert [silence.look(second, 7, answers=False) for second in (2, 4, 6)] == [""] * 3
@@ -37,7 +37,7 @@ def test_who_stops_to_answer_is_said_once_and_so_is_that_it_answers_again() -> N
     assert silence.look(112, 7, answers=False) == "(process 7) runs and has not answered for 8 s"
 
 
-def test_who_starts_has_half_a_minute_and_who_does_not_run_is_not_meant() -> None:
+def test_a_starting_process_has_half_a_minute_and_one_not_running_is_ignored() -> None:
     silence = Silence()
     assert silence.look(100, 0, answers=False) == ""
     assert silence.look(1_000, 0, answers=False) == ""
@@ -52,7 +52,7 @@ def test_who_starts_has_half_a_minute_and_who_does_not_run_is_not_meant() -> Non
     assert silence.look(1_088, 0, answers=False) == "", "it has ended, and others say so"
 
 
-async def test_what_is_noticed_is_said_with_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_silent_program_is_logged_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, seconds in {"PERIOD": 0.01, "SILENT": 0.05}.items():
         monkeypatch.setattr(f"cli.local.watch._{name}_SECONDS", seconds)
     answers, said = iter([True]), asyncio.Queue[str]()
@@ -91,7 +91,7 @@ async def test_a_service_that_was_stopped_does_not_answer_and_one_that_goes_on_d
         assert await probe()
 
 
-async def test_where_nobody_listens_nobody_answers() -> None:
+async def test_a_probe_of_a_closed_port_fails() -> None:
     port = free_port()
     for probe in (over_http(f"http://127.0.0.1:{port}/healthz"), over_redis(f"redis://127.0.0.1:{port}/0")):
         assert not await probe()

@@ -22,8 +22,8 @@ from tests.processes import RunningMesh
 Value = TypeVar("Value")
 
 
-class Told(NamedTuple):
-    """What one face told: its cursor, and the body a poll would have had."""
+class Update(NamedTuple):
+    """One update from any interface: its cursor, and the body a poll would have had."""
 
     cursor: str
     body: dict[str, Any]
@@ -35,15 +35,15 @@ class Told(NamedTuple):
         return str(intervention["message"]) if intervention else None
 
 
-def polled(one: Journey) -> Told:
-    """What the poll tells now."""
+def polled(one: Journey) -> Update:
+    """What a poll returns now."""
     body = one.mesh.get(f"/api/interventions/{one.user_id}/pending").body
-    return Told(body["cursor"], body)
+    return Update(body["cursor"], body)
 
 
 @contextlib.contextmanager
-def streamed(one: Journey, cursor: str = "") -> Iterator[Iterator[Told]]:
-    """What the event stream tells after a cursor, change by change, within the block; without one from now on."""
+def streamed(one: Journey, cursor: str = "") -> Iterator[Iterator[Update]]:
+    """The updates of the event stream after a cursor, within the block; without a cursor, from now on."""
     given = {"last-event-id": cursor} if cursor else {}
     with (
         httpx.Client(base_url=one.mesh.url, timeout=10) as client,
@@ -52,14 +52,14 @@ def streamed(one: Journey, cursor: str = "") -> Iterator[Iterator[Told]]:
         yield _events(answer.iter_lines())
 
 
-def _events(lines: Iterator[str]) -> Iterator[Told]:
+def _events(lines: Iterator[str]) -> Iterator[Update]:
     cursor = ""
     for line in lines:
         name, _, value = line.partition(": ")
         if name == "id":
             cursor = value
         elif name == "data":
-            yield Told(cursor, json.loads(value))
+            yield Update(cursor, json.loads(value))
 
 
 @contextlib.contextmanager
@@ -70,10 +70,10 @@ def connected(one: Journey) -> Iterator[Connection]:
         yield client
 
 
-def heard(client: Connection) -> tuple[str, Told]:
-    """The next frame: its type, and what it tells."""
+def frame_of(client: Connection) -> tuple[str, Update]:
+    """The next frame: its type and its update."""
     frame = json.loads(client.recv(timeout=10))
-    return frame.pop("type"), Told(frame.get("cursor", ""), frame)
+    return frame.pop("type"), Update(frame.get("cursor", ""), frame)
 
 
 def calculate(one: Journey, page: str = "/calculator") -> None:

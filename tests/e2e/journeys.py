@@ -73,7 +73,7 @@ class Journey(NamedTuple):
 def journey(mesh: RunningMesh, start: str = "", minutes: float = 4.9, **context: str) -> Journey:
     """The way of a user nobody has seen before.
 
-    It began so many minutes ago, where no start is told. Help is for what has just happened: within five minutes.
+    Without a given start it began that many minutes ago. Help is only for what happened within five minutes.
     """
     began = dt.datetime.fromisoformat(start) if start else dt.datetime.now(dt.UTC) - dt.timedelta(minutes=minutes)
     return Journey(mesh, f"user-{uuid.uuid4()}", began, {"platform": "web"} | context)

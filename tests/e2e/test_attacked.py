@@ -36,7 +36,7 @@ def refused(mesh: RunningMesh, event: dict[str, Any], reason: str) -> str:
     return str(next(one["id"] for one in failed if one["userId"] == event["userId"]))
 
 
-def told_over_grpc(mesh: RunningMesh, event: dict[str, Any]) -> list[int]:
+def verdicts_over_grpc(mesh: RunningMesh, event: dict[str, Any]) -> list[int]:
     """The verdicts of ingest on an event that did not come by the gateway."""
     made = event_pb2.Event(
         event_id=event["eventId"],
@@ -59,7 +59,7 @@ def told_over_grpc(mesh: RunningMesh, event: dict[str, Any]) -> list[int]:
 
 
 @pytest.mark.parametrize("who", ["another", "the owner"])
-def test_nobody_takes_the_id_of_an_outcome_before_its_owner(mesh: RunningMesh, who: str) -> None:
+def test_no_client_can_use_the_id_of_an_outcome_before_its_owner(mesh: RunningMesh, who: str) -> None:
     one = journey(mesh)
     calculate(one)
     help_ = one.pending()
@@ -71,7 +71,7 @@ def test_nobody_takes_the_id_of_an_outcome_before_its_owner(mesh: RunningMesh, w
     assert (mended.status, mended.body["reason"]) == (409, "STILL_INVALID")
     many = mesh.post("/api/failed-events:replay", {"reason": "RESERVED_ID"}).body
     assert (many["accepted"], reserved in {each["id"] for each in many["rejected"]}) == (0, True)
-    assert told_over_grpc(mesh, event) == [ingest_pb2.VERDICT_REJECTED]
+    assert verdicts_over_grpc(mesh, event) == [ingest_pb2.VERDICT_REJECTED]
     answer = mesh.post(f"/api/interventions/{help_['id']}/outcome", {"outcome": "accepted"})
     assert answer.status == 202
     until(

@@ -8,7 +8,7 @@ import pytest
 
 from mesh.state.applied import ASIDE
 from mesh.state.memory import MemoryState
-from tests.e2e.house import applied, event, housed
+from tests.e2e.in_process import applied, event, running_mesh
 
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "no MessagePack": lambda _: b"\xc1garbage",
@@ -53,10 +53,10 @@ def story(user: str, first: int) -> list[dict[str, object]]:
 async def test_a_value_that_cannot_be_read_is_the_loss_of_its_key_alone(
     states: list[MemoryState], which: str, damage: Callable[[bytes], bytes]
 ) -> None:
-    async with housed() as house:
-        await house.client.post("/api/events/track", json={"events": [*story("victim", 0), *story("other", 0)]})
-        await applied(house, "other-2")
-        await applied(house, "victim-2")
+    async with running_mesh() as mesh:
+        await mesh.client.post("/api/events/track", json={"events": [*story("victim", 0), *story("other", 0)]})
+        await applied(mesh, "other-2")
+        await applied(mesh, "victim-2")
         damaged = 0
         for state in states:
             for key, value in list(state._values.items()):
@@ -65,22 +65,22 @@ async def test_a_value_that_cannot_be_read_is_the_loss_of_its_key_alone(
                     damaged += 1
         assert damaged
         paths = ("features", "profile", "risk", "videos", "events")
-        read = [await house.client.get(f"/api/users/victim/{path}") for path in paths]
+        read = [await mesh.client.get(f"/api/users/victim/{path}") for path in paths]
         read += [
-            await house.client.get(path) for path in ("/api/interventions/victim/pending", "/api/videos/v/retention")
+            await mesh.client.get(path) for path in ("/api/interventions/victim/pending", "/api/videos/v/retention")
         ]
         assert {each.status_code for each in read} <= {200, 404}
         both = [*story("victim", 5), *story("other", 5), *story("new", 5)]
-        assert (await house.client.post("/api/events/track", json={"events": both})).status_code == 202
+        assert (await mesh.client.post("/api/events/track", json={"events": both})).status_code == 202
         for user in ("other", "victim", "new"):
-            assert await applied(house, f"{user}-7")
-        failed = (await house.client.get("/api/failed-events")).json()["failedEvents"]
+            assert await applied(mesh, f"{user}-7")
+        failed = (await mesh.client.get("/api/failed-events")).json()["failedEvents"]
         profiles = {
-            user: (await house.client.get(f"/api/users/{user}/profile")).json()["eventCount"]
+            user: (await mesh.client.get(f"/api/users/{user}/profile")).json()["eventCount"]
             for user in ("other", "victim", "new")
         }
-        lift = await house.client.get("/api/lift")
-        pending = await house.client.get("/api/interventions/new/pending")
+        lift = await mesh.client.get("/api/lift")
+        pending = await mesh.client.get("/api/interventions/new/pending")
     assert failed == []
     assert profiles == {"other": 6, "victim": 3 if which == "victim" else 6, "new": 3}
     assert (lift.status_code, pending.status_code) == (200, 200)

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.processes
 LIFT_USERS = 40
 
 
-def test_what_was_about_to_be_sent_when_the_service_was_killed_is_sent_once(helped: Helped, doubt: Doubt) -> None:
+def test_a_message_due_when_the_service_was_killed_is_sent_once(helped: Helped, doubt: Doubt) -> None:
     mesh = helped.mesh
     for intervention_id, receiver in ((doubt.mailed_again, helped.ses), (doubt.chatted_again, helped.chat)):
         found = ended(mesh, intervention_id)
@@ -103,7 +103,7 @@ def test_a_client_that_comes_back_after_a_crash_goes_on_where_it_was(helped: Hel
     assert int(after.cursor) > int(seen.cursor)
 
 
-def test_a_policy_that_is_none_is_told_and_changes_nothing(helped: Helped) -> None:
+def test_an_invalid_policy_is_reported_and_changes_nothing(helped: Helped) -> None:
     mesh, right = helped.mesh, helped.policy.read_text()
     versions = _versions(mesh)
     for wrong, why in (
@@ -143,7 +143,7 @@ def measured(helped: Helped, doubt: Doubt) -> list[Journey]:
     return users
 
 
-def test_who_is_held_out_is_not_helped_and_counts_beside_the_others(helped: Helped, measured: list[Journey]) -> None:
+def test_users_in_the_holdout_are_not_helped_and_are_counted(helped: Helped, measured: list[Journey]) -> None:
     counts = Counter[str]()
     sides = dict[bool, list[Journey]]()
     for one in measured:
@@ -177,7 +177,7 @@ def test_who_is_held_out_is_not_helped_and_counts_beside_the_others(helped: Help
     assert lift["sampleRatioPValue"] > 0.001
 
 
-def test_what_was_decided_is_derived_again_from_the_archive(helped: Helped, measured: list[Journey]) -> None:
+def test_decisions_are_derived_again_from_the_archive(helped: Helped, measured: list[Journey]) -> None:
     mesh = helped.mesh
     until(lambda: _is_archived(mesh), "the archiver did not catch up")
     options = ("replay", "--archive", helped.archive, "--policies", str(helped.policies))
@@ -201,7 +201,7 @@ def test_what_was_decided_is_derived_again_from_the_archive(helped: Helped, meas
 
 
 def _await_trouble(mesh: RunningMesh, why: str) -> None:
-    until(lambda: why in mesh.get("/api/policies").body["trouble"], f"it was not told: {why}")
+    until(lambda: why in mesh.get("/api/policies").body["trouble"], f"it was not reported: {why}")
 
 
 def _with_key(received: list[Received], key: str) -> list[Received]:

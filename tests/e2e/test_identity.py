@@ -21,7 +21,7 @@ def _known(mesh: RunningMesh, user: str, count: int) -> list[dict[str, Any]]:
         time.sleep(0.01)
 
 
-def test_what_was_done_before_the_login_counts_for_the_user(mesh: RunningMesh) -> None:
+def test_events_before_the_login_count_for_the_user(mesh: RunningMesh) -> None:
     mark = f"{time.time_ns():x}"
     visitor, user = f"visitor-{mark}", f"user-{mark}"
 
@@ -73,7 +73,7 @@ def test_of_two_people_on_one_device_each_has_their_own_from_one_request(mesh: R
     device, ada, bob = (f"{name}-{mark}" for name in ("device", "ada", "bob"))
 
     def event(number: int, kind: str, user: str = "") -> dict[str, Any]:
-        told = {"userId": user} if user else {}
+        ids = {"userId": user} if user else {}
         at = f"2026-01-02T10:{number:02}:00Z"
         properties = {"page": f"/step-{number}"}
         return {
@@ -82,7 +82,7 @@ def test_of_two_people_on_one_device_each_has_their_own_from_one_request(mesh: R
             "eventType": kind,
             "timestamp": at,
             "properties": properties,
-            **told,
+            **ids,
         }
 
     mesh.track(
@@ -95,5 +95,5 @@ def test_of_two_people_on_one_device_each_has_their_own_from_one_request(mesh: R
         event(6, "error"),
     )
     for user, pages in ((ada, [0, 1, 2]), (bob, [3, 4, 5])):
-        told = [one["properties"]["page"] for one in _known(mesh, user, 3)]
-        assert sorted(told) == [f"/step-{number}" for number in pages]
+        pages_seen = [one["properties"]["page"] for one in _known(mesh, user, 3)]
+        assert sorted(pages_seen) == [f"/step-{number}" for number in pages]

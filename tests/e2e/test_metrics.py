@@ -1,4 +1,4 @@
-"""After stories that cause everything, every metric of the registry is told by whom it names, and nothing else is."""
+"""After stories that cause everything, each metric is reported by the processes its entry names, and by no other."""
 
 import asyncio
 import collections
@@ -36,11 +36,11 @@ _WORDS: Final = "Is this step giving you trouble? One of us is happy to chat wit
 """Fit for the chat in the product, not for the message that names a tutorial."""
 _CONNECTED: Final = "journeymesh_open_streams"
 _WITHOUT: Final = {registry.CERTIFICATE_EXPIRY.name}
-"""What is only told with TLS."""
+"""Reported only with TLS."""
 
 
-class Told(NamedTuple):
-    """What each process tells, in families, after the stories; how many events counted in them, and their users."""
+class Reported(NamedTuple):
+    """The metric families of each process after the stories; how many events counted in them, and their users."""
 
     families: dict[str, list[Family]]
     accepted: int
@@ -49,23 +49,23 @@ class Told(NamedTuple):
 
     def values(self, metric: Metric) -> dict[tuple[str, ...], float]:
         """The values of a counter or gauge by its labels; replicas there are none."""
-        (teller,) = metric.reported_by
+        (reporter,) = metric.reported_by
         name = f"{metric.name}_total" if metric.kind is Kind.COUNTER else metric.name
         return {
             tuple(sample.labels[label] for label in metric.labels): sample.value
-            for family in self.families[teller]
+            for family in self.families[reporter]
             for sample in family.samples
             if sample.name == name
         }
 
 
-def families(mesh: RunningMesh, teller: str) -> list[Family]:
-    with urllib.request.urlopen(mesh.metrics_url(teller), timeout=10) as response:
+def families(mesh: RunningMesh, reporter: str) -> list[Family]:
+    with urllib.request.urlopen(mesh.metrics_url(reporter), timeout=10) as response:
         return list(text_string_to_metric_families(response.read().decode()))
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reported]:
     folder = tmp_path_factory.mktemp("metrics")
     holdout = f'holdout: {{share: {_SHARE}, salt: "{_SALT}"}}'
     policy = at_any_hour("default.yaml").replace('holdout: {share: 0, salt: "1"}', holdout)
@@ -91,11 +91,11 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
             yield _stories(mesh)
 
 
-def _stories(mesh: RunningMesh) -> Told:
+def _stories(mesh: RunningMesh) -> Reported:
     asyncio.run(_spoil(mesh))
     helped, mailed = _user(mesh, is_held_out=False), _user(mesh, is_held_out=False)
     held_out, watching, anonymous = _user(mesh, is_held_out=True), journey(mesh), journey(mesh)
-    # A struggle, help, its words from a model, and what became of it: 3 events and 2 outcomes.
+    # A struggle, help with generated copy, and its outcomes: 3 events and 2 outcomes.
     with streamed(helped) as changes:
         next(changes)
         calculate(helped)
@@ -132,8 +132,8 @@ def _stories(mesh: RunningMesh) -> Told:
     return _settled(mesh, accepted=3 + 2 + 10 + 3 + 2 + 3, applied=3 + 2 + 10 + 3 + 2 + 3 + 1 + 2, users=users)
 
 
-def _settled(mesh: RunningMesh, accepted: int, applied: int, users: list[str]) -> Told:
-    """What is told once the archive has it all, and what is told from time to time was told."""
+def _settled(mesh: RunningMesh, accepted: int, applied: int, users: list[str]) -> Reported:
+    """What is reported once the archive is complete and everything that is reported periodically has been."""
 
     def archived() -> bool:
         return mesh.metrics("archiver")["journeymesh_archived_events_total"] == applied
@@ -145,8 +145,8 @@ def _settled(mesh: RunningMesh, accepted: int, applied: int, users: list[str]) -
 
     until(archived, "the archive has not got all events")
     until(counted, "the calls of models are not counted")
-    until(lambda: "journeymesh_store_memory_limit_bytes" in mesh.metrics("ingest"), "the store's limit is not told")
-    return Told({teller: families(mesh, teller) for teller in TELLERS}, accepted, applied, users)
+    until(lambda: "journeymesh_store_memory_limit_bytes" in mesh.metrics("ingest"), "the store's limit is not reported")
+    return Reported({reporter: families(mesh, reporter) for reporter in TELLERS}, accepted, applied, users)
 
 
 async def _spoil(mesh: RunningMesh) -> None:
@@ -163,11 +163,11 @@ def _user(mesh: RunningMesh, *, is_held_out: bool) -> Journey:
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name.removeprefix("journeymesh_"))
-def test_every_metric_is_told_by_whom_it_names_with_the_labels_it_has(told: Told, metric: Metric) -> None:
-    tellers = {teller for teller, its in told.families.items() if metric.name in {each.name for each in its}}
-    assert tellers == (set() if metric.name in _WITHOUT else set(metric.reported_by or TELLERS))
-    for teller in tellers:
-        (family,) = (each for each in told.families[teller] if each.name == metric.name)
+def test_every_metric_is_reported_by_its_processes_with_its_labels(reported: Reported, metric: Metric) -> None:
+    reporters = {reporter for reporter, its in reported.families.items() if metric.name in {each.name for each in its}}
+    assert reporters == (set() if metric.name in _WITHOUT else set(metric.reported_by or TELLERS))
+    for reporter in reporters:
+        (family,) = (each for each in reported.families[reporter] if each.name == metric.name)
         assert family.type == metric.kind.value
         assert family.documentation == metric.meaning
         assert family.samples
@@ -175,58 +175,60 @@ def test_every_metric_is_told_by_whom_it_names_with_the_labels_it_has(told: Told
             assert sample.labels.keys() - {"le"} == set(metric.labels)
 
 
-def test_nothing_is_told_that_the_registry_does_not_have(told: Told) -> None:
-    names = {family.name for its in told.families.values() for family in its if family.name.startswith("journeymesh")}
+def test_no_metric_is_reported_that_the_registry_lacks(reported: Reported) -> None:
+    names = {
+        family.name for its in reported.families.values() for family in its if family.name.startswith("journeymesh")
+    }
     assert names == {each.name for each in METRICS} - _WITHOUT
 
 
-def test_no_label_tells_of_a_user(told: Told) -> None:
-    samples = [sample for its in told.families.values() for family in its for sample in family.samples]
+def test_no_label_identifies_a_user(reported: Reported) -> None:
+    samples = [sample for its in reported.families.values() for family in its for sample in family.samples]
     values = {value for sample in samples for value in sample.labels.values()}
-    ids = [user.removeprefix("user-") for user in told.users]
+    ids = [user.removeprefix("user-") for user in reported.users]
     assert not [value for value in values for id_ in ids if id_ in value]
     assert len(values) < 200
 
 
-def test_events_are_counted_once_at_every_stage(told: Told) -> None:
-    assert told.values(registry.EVENTS) == {
-        ("accepted",): told.accepted,
+def test_events_are_counted_once_at_every_stage(reported: Reported) -> None:
+    assert reported.values(registry.EVENTS) == {
+        ("accepted",): reported.accepted,
         ("duplicate",): 1,
         ("rejected",): 2,
     }
-    assert told.values(registry.REJECTED_EVENTS) == {("INVALID_TYPE",): 1, ("INVALID_IDENTIFIER",): 1}
-    assert told.values(registry.SET_ASIDE) == {(): 1}
+    assert reported.values(registry.REJECTED_EVENTS) == {("INVALID_TYPE",): 1, ("INVALID_IDENTIFIER",): 1}
+    assert reported.values(registry.SET_ASIDE) == {(): 1}
     for metric in (registry.APPLIED_EVENTS, registry.ARCHIVED_EVENTS):
-        assert told.values(metric) == {(): told.applied}
+        assert reported.values(metric) == {(): reported.applied}
     # Users of records: how many events of one stand in a record hangs on when requests meet.
-    judged = told.values(registry.VECTORS)[()]
-    assert len(told.users) <= judged <= told.applied
+    judged = reported.values(registry.VECTORS)[()]
+    assert len(reported.users) <= judged <= reported.applied
     for metric in (registry.ASSESSMENTS, registry.DECISIONS):
-        assert sum(told.values(metric).values()) == judged
-    assert told.values(registry.BEATS) == {(): 2}
+        assert sum(reported.values(metric).values()) == judged
+    assert reported.values(registry.BEATS) == {(): 2}
 
 
-def test_help_is_counted_with_what_became_of_it(told: Told) -> None:
-    assert told.values(registry.HELP) == {
+def test_help_is_counted_with_its_outcome(reported: Reported) -> None:
+    assert reported.values(registry.HELP) == {
         ("show_live_chat_popup", "in_app"): 1,
         ("send_chat_message", "chat"): 1,
     }
-    assert told.values(registry.WITHHELD) == {("show_live_chat_popup",): 1}
-    assert told.values(registry.OUTCOMES) == {("shown",): 1, ("accepted",): 1}
-    assert told.values(registry.DELIVERIES) == {("chat", "deferred"): 1, ("chat", "sent"): 1}
+    assert reported.values(registry.WITHHELD) == {("show_live_chat_popup",): 1}
+    assert reported.values(registry.OUTCOMES) == {("shown",): 1, ("accepted",): 1}
+    assert reported.values(registry.DELIVERIES) == {("chat", "deferred"): 1, ("chat", "sent"): 1}
     decisions = collections.Counter[Any](
-        {reason: count for (reason,), count in told.values(registry.DECISIONS).items() if count}
+        {reason: count for (reason,), count in reported.values(registry.DECISIONS).items() if count}
     )
     assert decisions["risk_at_trigger"] + decisions["signals_at_trigger"] == 1
     assert decisions["outcome_event"] == 8
     assert decisions["holdout"] == decisions["responsive_user"] == 1
 
 
-def test_models_are_counted_and_not_degraded(told: Told) -> None:
+def test_models_are_counted_and_not_degraded(reported: Reported) -> None:
     model = "amazon.nova-micro-v1:0"
-    calls = told.values(registry.MODEL_CALLS)
+    calls = reported.values(registry.MODEL_CALLS)
     assert calls == {(model, "ok"): 1, (model, "off_topic"): 1}
-    assert told.values(registry.MODEL_TOKENS) == {(model, "input"): 2 * 600, (model, "output"): 2 * 80}
-    assert told.values(registry.MODEL_COST)[model,] == pytest.approx(2 * 32.2e-6)
-    assert told.values(registry.MODEL_DEGRADED) == {("budget",): 0, ("breaker_open",): 0}
-    assert 0 < told.values(registry.BUDGET_USED)[()] < 0.01
+    assert reported.values(registry.MODEL_TOKENS) == {(model, "input"): 2 * 600, (model, "output"): 2 * 80}
+    assert reported.values(registry.MODEL_COST)[model,] == pytest.approx(2 * 32.2e-6)
+    assert reported.values(registry.MODEL_DEGRADED) == {("budget",): 0, ("breaker_open",): 0}
+    assert 0 < reported.values(registry.BUDGET_USED)[()] < 0.01

@@ -101,7 +101,7 @@ def test_the_template_is_visible_at_once_and_the_model_s_words_when_they_are_the
     assert len(bedrock.requests) == 1
 
 
-def test_words_that_come_after_the_user_s_answer_are_not_told_to_have_been_said(answering: Asked) -> None:
+def test_copy_generated_after_the_user_s_answer_is_not_reported_as_shown(answering: Asked) -> None:
     mesh, bedrock = answering
     gate = threading.Event()
     bedrock.otherwise = _after(gate)
@@ -134,13 +134,13 @@ def test_a_message_waits_for_the_model_s_words_and_goes_out_in_them(answering: A
     assert (sent["state"], sent["provider"], sent["attemptCount"]) == ("sent", "log", 1)
     key = f"({sent['idempotencyKey']})"
     (line,) = until(
-        lambda: [each for each in mesh.log.read_text().splitlines() if key in each], "the log does not tell it"
+        lambda: [each for each in mesh.log.read_text().splitlines() if key in each], "the log does not say it"
     )
     assert said["isUsed"]
     assert HINT in line
 
 
-def test_what_models_cost_is_told(answering: Asked) -> None:
+def test_the_cost_of_models_is_reported(answering: Asked) -> None:
     mesh, _ = answering
     one = journey(mesh)
     calculate(one, next(_pages))
@@ -222,7 +222,7 @@ def test_a_model_that_is_slow_or_down_makes_nobody_wait(answering: Asked) -> Non
     assert all(each["isUsed"] for name in ("quick", "slow") for each in wordings[name])
     assert {each["refusal"] for each in wordings["down"]} <= {"unavailable", "breaker_open"}
     degraded = 'journeymesh_model_degraded{reason="breaker_open"}'
-    until(lambda: mesh.metrics("intervention").get(degraded) == 1, "it is not told that templates speak")
+    until(lambda: mesh.metrics("intervention").get(degraded) == 1, "it is not reported that templates are used")
 
 
 def test_when_the_budget_is_used_up_the_next_words_are_the_template_s_also_after_a_crash(answering: Asked) -> None:
@@ -277,5 +277,5 @@ def _seconds_until_visible(one: Journey) -> float:
 
 
 def _worded(one: Journey) -> dict[str, Any]:
-    """What came of asking a model for words for the user's help, once something has."""
+    """The generated copy of the user's help, once there is one, used or not."""
     return until(lambda: dict(one.decisions()[0]["intervention"]["wording"] or {}), "the words were not there")

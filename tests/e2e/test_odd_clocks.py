@@ -1,4 +1,4 @@
-"""Times of sending that no clock shows, by both ways in that tell one, through the running mesh."""
+"""Impossible times of sending, by both formats that have one, through the running mesh."""
 
 import time
 from collections.abc import Callable
@@ -10,12 +10,12 @@ from tests.processes import Answer, RunningMesh
 pytestmark = pytest.mark.processes
 
 
-def _tracked(mesh: RunningMesh, user: str, told: str, sent: str) -> Answer:
-    return mesh.track({"userId": user, "eventType": "error", "timestamp": told, "sentAt": sent})
+def _tracked(mesh: RunningMesh, user: str, written: str, sent: str) -> Answer:
+    return mesh.track({"userId": user, "eventType": "error", "timestamp": written, "sentAt": sent})
 
 
-def _of_segment(mesh: RunningMesh, user: str, told: str, sent: str) -> Answer:
-    message = {"type": "track", "userId": user, "event": "Error", "timestamp": told}
+def _of_segment(mesh: RunningMesh, user: str, written: str, sent: str) -> Answer:
+    message = {"type": "track", "userId": user, "event": "Error", "timestamp": written}
     return mesh.post("/v1/batch", {"batch": [message], "sentAt": sent})
 
 

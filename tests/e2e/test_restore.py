@@ -1,4 +1,4 @@
-"""A backup of the store, restored into an empty mesh as docs/operations.md tells it: what it held counts on, once."""
+"""A backup of the store, restored into an empty mesh as in docs/operations.md: everything goes on and counts once."""
 
 import shutil
 import time
@@ -57,7 +57,7 @@ def back_up(mesh: RunningMesh, folder: Path) -> Path:
     """A snapshot of the store as it runs."""
     with redis.Redis(port=mesh.store_port) as store:
         before = store.lastsave()
-        # Its time is told in whole seconds; two snapshots within one could not be told apart.
+        # Its time is in whole seconds, so two snapshots within one second would look the same.
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.time() < before.timestamp() + 1:
             assert time.monotonic() < deadline

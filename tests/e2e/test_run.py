@@ -31,7 +31,7 @@ def test_everything_at_rest_stays_below_a_gibibyte(mesh: RunningMesh) -> None:
     assert sum(process.memory_info().rss for process in mesh.processes()) < GIB
 
 
-def test_a_taken_port_is_told_in_one_sentence() -> None:
+def test_a_taken_port_is_reported_in_one_sentence() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -47,7 +47,7 @@ def test_a_taken_port_is_told_in_one_sentence() -> None:
     ("name", "value"),
     [("JOURNEYMESH_STORE_PORT", "many"), ("JOURNEYMESH_STORE_FSYNC", "never"), ("JOURNEYMESH_HTTP_ADDRESS", "here")],
 )
-def test_a_wrong_setting_is_told_in_one_sentence(name: str, value: str) -> None:
+def test_a_wrong_setting_is_reported_in_one_sentence(name: str, value: str) -> None:
     ended = run({name: value})
     assert ended.returncode == 1
     said = " ".join((ended.stdout + ended.stderr).split())
@@ -133,14 +133,14 @@ def test_it_ends_at_any_moment_of_its_start_without_a_traceback(
     _await(lambda: not any(_runs(process) for process in children), "a process was left behind")
 
 
-def test_who_is_stopped_and_not_dead_is_noticed_and_ends_with_the_others(tmp_path: Path) -> None:
+def test_a_suspended_process_is_noticed_and_ends_with_the_others(tmp_path: Path) -> None:
     with running_mesh(tmp_path) as mesh:
         stopped = {name: mesh.process(name) for name in ("gateway", "scoring", "store", "dispatcher")}
         for process in stopped.values():
             process.suspend()
         for name, process in stopped.items():
-            told = f"{name} (process {process.pid}) runs and has not answered for"
-            _await(lambda told=told: told in mesh.log.read_text(), f"{name} is not missed")
+            complaint = f"{name} (process {process.pid}) runs and has not answered for"
+            _await(lambda complaint=complaint: complaint in mesh.log.read_text(), f"{name} is not missed")
         for name, process in stopped.items():
             process.resume()
             _await(lambda name=name: f"{name} answers again" in mesh.log.read_text(), f"{name} is not found again")
@@ -153,8 +153,8 @@ def test_the_store_s_memory_is_bounded_as_it_is_set(tmp_path: Path) -> None:
         running_mesh(tmp_path, JOURNEYMESH_STORE_MAX_BYTES="123456789") as mesh,
         redis.Redis(port=mesh.store_port, decode_responses=True) as store,
     ):
-        told = store.config_get("maxmemory"), store.config_get("maxmemory-policy")
-    assert told == ({"maxmemory": "123456789"}, {"maxmemory-policy": "noeviction"})
+        limits = store.config_get("maxmemory"), store.config_get("maxmemory-policy")
+    assert limits == ({"maxmemory": "123456789"}, {"maxmemory-policy": "noeviction"})
 
 
 def _runs(process: psutil.Process) -> bool:

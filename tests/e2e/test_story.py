@@ -4,30 +4,30 @@ import json
 
 import pytest
 
-from tests.e2e.following import calculate, command, connected, heard, polled, streamed
+from tests.e2e.following import calculate, command, connected, frame_of, polled, streamed
 from tests.e2e.journeys import journey
 from tests.processes import RunningMesh
 
 pytestmark = pytest.mark.processes
 
 
-def test_poll_stream_and_socket_tell_the_same_and_the_story_can_be_read(mesh: RunningMesh) -> None:
+def test_poll_stream_and_socket_agree_and_the_decision_can_be_explained(mesh: RunningMesh) -> None:
     one = journey(mesh)
     with streamed(one) as events, connected(one) as client:
         assert next(events).message is None
-        assert heard(client)[1].message is None
+        assert frame_of(client)[1].message is None
         calculate(one)
-        told = next(events)
-        assert (told.body["intervention"] or {})["action"] == "show_live_chat_popup"
-        assert heard(client) == ("intervention", told)
-        assert polled(one) == told
-        intervention_id = told.body["intervention"]["id"]
+        update = next(events)
+        assert (update.body["intervention"] or {})["action"] == "show_live_chat_popup"
+        assert frame_of(client) == ("intervention", update)
+        assert polled(one) == update
+        intervention_id = update.body["intervention"]["id"]
 
         client.send(json.dumps({"type": "outcome", "id": intervention_id, "outcome": "accepted"}))
-        frames = dict(heard(client) for _ in range(2))
+        frames = dict(frame_of(client) for _ in range(2))
         ended = next(events)
         assert ended.message is None
-        assert int(ended.cursor) > int(told.cursor)
+        assert int(ended.cursor) > int(update.cursor)
         assert polled(one) == ended == frames["intervention"]
         assert frames["outcome_taken"].body["id"] == intervention_id
     followed = mesh.get(f"/api/interventions/{intervention_id}").body
@@ -37,10 +37,10 @@ def test_poll_stream_and_socket_tell_the_same_and_the_story_can_be_read(mesh: Ru
     for named in (decision["id"], intervention_id, decision["traceId"]):
         said = command(mesh, "explain", named)
         assert said.returncode == 0, said.stdout + said.stderr
-        _tells_the_story(said.stdout, decision)
+        _explains_the_decision(said.stdout, decision)
 
 
-def _tells_the_story(said: str, decision: dict[str, object]) -> None:
+def _explains_the_decision(said: str, decision: dict[str, object]) -> None:
     for each in (
         f"decision {decision['id']}",
         "struggle_signal",
@@ -52,7 +52,7 @@ def _tells_the_story(said: str, decision: dict[str, object]) -> None:
         "> show_live_chat_popup",
         "do nothing",
         "propensity was 1.000",
-        "The words come from the template",
+        "The text comes from the template",
         "in the product only",
         "accepted",
     ):

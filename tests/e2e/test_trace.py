@@ -12,9 +12,9 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 
 from mesh.observability import semconv, telemetry
-from tests.e2e.house import House, applied, event, housed
+from tests.e2e.in_process import Mesh, applied, event, running_mesh
 
-# Who calls whom while an event goes through the mesh; ARCHITECTURE.md tells it in words.
+# Who calls whom while an event goes through the mesh; ARCHITECTURE.md describes it.
 EDGES: Final = {
     ("gateway", "ingest"),
     ("ingest-dispatcher", "video"),
@@ -29,19 +29,17 @@ def service(span: ReadableSpan) -> str:
 
 
 async def test_one_trace_leads_from_the_post_to_the_decision() -> None:
-    async with housed() as house:
-        beat: dict[str, Any] = {"videoId": "v", "action": "heartbeat", "positionSeconds": 10, "watchedSeconds": 10}
+    async with running_mesh() as mesh:
+        playback: dict[str, Any] = {"videoId": "v", "action": "heartbeat", "positionSeconds": 10, "watchedSeconds": 10}
         batch = [
             event(1, "page_view", page="/calculator"),
-            event(2, "video_playback", **beat),
+            event(2, "video_playback", **playback),
             event(3, "struggle_signal", page="/calculator", attempts=3),
         ]
-        answer = (await house.client.post("/api/events/track", json={"events": batch})).json()
-        receipt = await applied(house, "ada-3")
-        (decision, *_) = (await house.client.get(f"/api/decisions?traceId={answer['traceId']}")).json()["decisions"]
-        spans = [
-            span for span in house.spans() if span.context and f"{span.context.trace_id:032x}" == answer["traceId"]
-        ]
+        answer = (await mesh.client.post("/api/events/track", json={"events": batch})).json()
+        receipt = await applied(mesh, "ada-3")
+        (decision, *_) = (await mesh.client.get(f"/api/decisions?traceId={answer['traceId']}")).json()["decisions"]
+        spans = [span for span in mesh.spans() if span.context and f"{span.context.trace_id:032x}" == answer["traceId"]]
 
     assert receipt["traceId"] == decision["traceId"] == answer["traceId"]
     assert receipt["decisionId"] == decision["id"]
@@ -65,19 +63,19 @@ async def test_one_trace_leads_from_the_post_to_the_decision() -> None:
 
 
 async def test_a_batch_of_several_requests_is_linked_to_each_and_every_decision_is_in_its_own_trace() -> None:
-    async with housed() as house:
+    async with running_mesh() as mesh:
         users = [f"user-{number}" for number in range(12)]
         answers = await asyncio.gather(
             *(
-                house.client.post("/api/events/track", json=event(1, "struggle_signal", user, page="/p", attempts=3))
+                mesh.client.post("/api/events/track", json=event(1, "struggle_signal", user, page="/p", attempts=3))
                 for user in users
             )
         )
         for user in users:
-            await applied(house, f"{user}-1")
+            await applied(mesh, f"{user}-1")
         traces = {answer.json()["traceId"] for answer in answers}
         assert len(traces) == len(users)
-        spans = house.spans()
+        spans = mesh.spans()
 
     reached = set()
     for span in spans:
@@ -89,39 +87,39 @@ async def test_a_batch_of_several_requests_is_linked_to_each_and_every_decision_
     assert made == traces
 
 
-async def test_what_is_asked_every_second_leaves_no_trace() -> None:
-    async with housed() as house:
+async def test_probes_and_scrapes_leave_no_trace() -> None:
+    async with running_mesh() as mesh:
         for path in ("/healthz", "/readyz", "/metrics"):
-            assert (await house.client.get(path)).headers["x-trace-id"]
-        assert not house.spans()
-        await house.client.get("/api/pipeline")
-        assert house.spans()
+            assert (await mesh.client.get(path)).headers["x-trace-id"]
+        assert not mesh.spans()
+        await mesh.client.get("/api/pipeline")
+        assert mesh.spans()
 
 
 @pytest.mark.parametrize("header", ["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"])
 async def test_the_client_s_own_trace_goes_on(header: str) -> None:
-    async with housed() as house:
-        answer = await house.client.post(
+    async with running_mesh() as mesh:
+        answer = await mesh.client.post(
             "/api/events/track", json=event(1, "page_view", page="/p"), headers={"traceparent": header}
         )
         assert answer.json()["traceId"] == "0af7651916cd43dd8448eb211c80319c"
-        assert (await applied(house, "ada-1"))["traceId"] == "0af7651916cd43dd8448eb211c80319c"
+        assert (await applied(mesh, "ada-1"))["traceId"] == "0af7651916cd43dd8448eb211c80319c"
 
 
 ALWAYS: Final = {semconv.SPAN_DECIDE, semconv.SPAN_OUTCOME}
 CLIENT: Final = int("b7ad6b7169203331", 16)
 
 
-async def help_and_accept(house: House, user: str, **headers: str) -> tuple[str, str]:
+async def help_and_accept(mesh: Mesh, user: str, **headers: str) -> tuple[str, str]:
     """A user struggles, is helped and accepts: the traces of both requests."""
     struggle = event(1, "struggle_signal", user, page="/p", attempts=3)
-    told = (await house.client.post("/api/events/track", json=struggle, headers=headers)).json()["traceId"]
-    await applied(house, f"{user}-1")
-    waiting = (await house.client.get(f"/api/interventions/{user}/pending", headers=headers)).json()
+    help_trace = (await mesh.client.post("/api/events/track", json=struggle, headers=headers)).json()["traceId"]
+    await applied(mesh, f"{user}-1")
+    waiting = (await mesh.client.get(f"/api/interventions/{user}/pending", headers=headers)).json()
     path = f"/api/interventions/{waiting['intervention']['id']}/outcome"
-    answered = (await house.client.post(path, json={"outcome": "accepted"}, headers=headers)).json()
-    await applied(house, answered["eventId"])
-    return told, answered["traceId"]
+    outcome_trace = (await mesh.client.post(path, json={"outcome": "accepted"}, headers=headers)).json()
+    await applied(mesh, outcome_trace["eventId"])
+    return help_trace, outcome_trace["traceId"]
 
 
 def of_trace(spans: Sequence[ReadableSpan], trace_id: str) -> list[ReadableSpan]:
@@ -140,12 +138,12 @@ def unmet(spans: Sequence[ReadableSpan]) -> list[str]:
 
 
 async def test_the_outcome_is_linked_to_the_decision_and_both_stand_below_the_call_that_made_them() -> None:
-    async with housed() as house:
-        told, answered = await help_and_accept(house, "ada")
-        spans = house.spans()
+    async with running_mesh() as mesh:
+        help_trace, outcome_trace = await help_and_accept(mesh, "ada")
+        spans = mesh.spans()
     assert unmet(spans) == []
-    (decided,) = [span for span in of_trace(spans, told) if span.name == semconv.SPAN_DECIDE]
-    (settled,) = [span for span in of_trace(spans, answered) if span.name == semconv.SPAN_OUTCOME]
+    (decided,) = [span for span in of_trace(spans, help_trace) if span.name == semconv.SPAN_DECIDE]
+    (settled,) = [span for span in of_trace(spans, outcome_trace) if span.name == semconv.SPAN_OUTCOME]
     assert decided.context is not None
     assert decided.attributes is not None
     assert settled.attributes is not None
@@ -162,14 +160,14 @@ async def test_the_outcome_is_linked_to_the_decision_and_both_stand_below_the_ca
         assert by_id[span.parent.span_id].name.endswith("/DecideInterventions")
 
 
-async def test_at_ratio_0_only_help_and_what_came_of_it_is_recorded_each_as_the_root_of_its_own_trace() -> None:
-    async with housed(sample_ratio=0.0) as house:
-        told, answered = await help_and_accept(house, "ada")
-        spans = house.spans()
+async def test_at_ratio_0_only_help_and_outcomes_are_recorded_each_as_the_root_of_a_trace() -> None:
+    async with running_mesh(sample_ratio=0.0) as mesh:
+        help_trace, outcome_trace = await help_and_accept(mesh, "ada")
+        spans = mesh.spans()
     assert sorted(span.name for span in spans) == sorted(ALWAYS)
     assert unmet(spans) == []
     assert all(span.parent is None for span in spans)
-    ((decided,), (settled,)) = of_trace(spans, told), of_trace(spans, answered)
+    ((decided,), (settled,)) = of_trace(spans, help_trace), of_trace(spans, outcome_trace)
     assert decided.name == semconv.SPAN_DECIDE
     assert decided.links == ()
     assert decided.context is not None
@@ -180,14 +178,14 @@ async def test_between_0_and_1_each_request_is_recorded_whole_or_not_at_all() ->
     ratio = 0.1
     bound = TraceIdRatioBased.get_bound_for_rate(ratio)
     stories = dict[str, bool]()
-    async with housed(sample_ratio=ratio) as house:
+    async with running_mesh(sample_ratio=ratio) as mesh:
         number = 0
         while set(stories.values()) != {True, False}:  # ten at once, so that batches hold requests of both kinds
             users = [f"user-{number + each}" for each in range(10)]
             number += 10
-            for traces in await asyncio.gather(*(help_and_accept(house, user) for user in users)):
+            for traces in await asyncio.gather(*(help_and_accept(mesh, user) for user in users)):
                 stories |= {each: int(each, 16) & (2**64 - 1) < bound for each in traces}
-        spans = house.spans()
+        spans = mesh.spans()
     assert unmet(spans) == []
     for trace_id, is_recorded in stories.items():
         story = of_trace(spans, trace_id)
@@ -208,10 +206,12 @@ async def test_between_0_and_1_each_request_is_recorded_whole_or_not_at_all() ->
 @pytest.mark.parametrize(("ratio", "flag"), [(0.0, "01"), (1.0, "00")])
 async def test_the_client_s_flag_is_respected(ratio: float, flag: str) -> None:
     trace_id = "0af7651916cd43dd8448eb211c80319c"
-    async with housed(sample_ratio=ratio) as house:
-        told, answered = await help_and_accept(house, "ada", traceparent=f"00-{trace_id}-{CLIENT:016x}-{flag}")
-        spans = house.spans()
-    assert told == answered == trace_id
+    async with running_mesh(sample_ratio=ratio) as mesh:
+        help_trace, outcome_trace = await help_and_accept(
+            mesh, "ada", traceparent=f"00-{trace_id}-{CLIENT:016x}-{flag}"
+        )
+        spans = mesh.spans()
+    assert help_trace == outcome_trace == trace_id
     assert unmet(spans) == []
     story = of_trace(spans, trace_id)
     if flag == "00":

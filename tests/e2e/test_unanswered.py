@@ -1,4 +1,4 @@
-"""Messages under way when their service was killed: repeated where the receiver can tell, else left alone."""
+"""Messages under way when their service was killed: sent again if the receiver recognises a duplicate, else not."""
 
 import pytest
 
@@ -10,7 +10,7 @@ pytestmark = pytest.mark.processes
 LEASE_SECONDS = 60
 
 
-def test_what_was_under_way_goes_out_at_most_once_or_by_its_key(helped: Helped, doubt: Doubt) -> None:
+def test_messages_under_way_are_sent_at_most_once_or_by_idempotency_key(helped: Helped, doubt: Doubt) -> None:
     mesh = helped.mesh
     ticket, mail = (ended(mesh, each, LEASE_SECONDS + 30) for each in (doubt.ticketed, doubt.mailed))
     assert (ticket["state"], ticket["attemptCount"]) == ("sent", 2)

@@ -131,8 +131,8 @@ def test_each_trouble_less_is_less_risk(mesh: RunningMesh) -> None:
 # 3. Keen learner.
 
 
-def beats(one: Journey, video: str, start: float, watched: list[tuple[int, int]], **members: Any) -> float:
-    """Plays stretches of a video, ten seconds a beat, and jumps from one to the next; returns the time it ends at."""
+def play_parts(one: Journey, video: str, start: float, watched: list[tuple[int, int]], **members: Any) -> float:
+    """Plays parts of a video, an event per ten seconds, and jumps between them; returns the time of the end."""
     at, position = start, 0
     about = {"page": "/learn", "videoId": video, "durationSeconds": 600} | members
     for begin, end in watched:
@@ -157,7 +157,7 @@ LEARNT = [(0, 510), (60, 90), (200, 240), (400, 430)]
 
 
 def learn(one: Journey, watched: list[tuple[int, int]]) -> dict[str, Any]:
-    beats(one, "loans-1", 0, watched, contentType="interactive", topic="loans")
+    play_parts(one, "loans-1", 0, watched, contentType="interactive", topic="loans")
     body: dict[str, Any] = one.mesh.get(f"/api/users/{one.user_id}/videos").body
     return body
 
@@ -194,7 +194,7 @@ def known_by_email(one: Journey, accepted: int = 5, declined: int = 1) -> None:
         one.send(one.event(seconds, "error", page="/import", target="upload", errorCode="http_500"))
 
 
-def test_who_welcomes_email_gets_a_tutorial_by_email_at_medium_risk(mesh: RunningMesh) -> None:
+def test_a_user_who_welcomes_email_gets_a_tutorial_by_email_at_medium_risk(mesh: RunningMesh) -> None:
     one = journey(mesh, timeZone="Europe/Berlin")
     known_by_email(one)
     assert one.level() == "medium"
@@ -211,7 +211,7 @@ def test_who_welcomes_email_gets_a_tutorial_by_email_at_medium_risk(mesh: Runnin
         assert due - made <= dt.timedelta(hours=2)
 
 
-def test_who_does_not_welcome_email_gets_none_at_medium_risk(mesh: RunningMesh) -> None:
+def test_a_user_who_does_not_welcome_email_gets_none_at_medium_risk(mesh: RunningMesh) -> None:
     one = journey(mesh, timeZone="Europe/Berlin")
     known_by_email(one, accepted=1, declined=5)
     assert one.level() == "medium"

@@ -12,70 +12,70 @@ from services.features.domain.pages import shortened
 _KINDS = frozenset(event_pb2.EventType.values()) - {event_pb2.EVENT_TYPE_UNSPECIFIED}
 
 
-def event_of(told: event_pb2.Event) -> Event:
+def event_of(message: event_pb2.Event) -> Event:
     """The event as the features see it."""
-    kind = told.event_type
-    if kind not in _KINDS or not 0 <= told.event_time_us <= LATEST_US:
+    kind = message.event_type
+    if kind not in _KINDS or not 0 <= message.event_time_us <= LATEST_US:
         raise InvalidArgument("VALUE_OUT_OF_RANGE", "")
-    if len(told.event_id) > 256 or len(told.time_zone) > 128:
+    if len(message.event_id) > 256 or len(message.time_zone) > 128:
         raise InvalidArgument("INVALID_IDENTIFIER", "")
     return Event(
-        told.event_id,
+        message.event_id,
         kind,
-        told.event_time_us,
-        shortened(told.page) if len(told.page) > NAME_LIMIT else told.page,
-        shortened(told.target) if len(told.target) > NAME_LIMIT else told.target,
-        told.attempt_count,
-        told.error_code,
-        told.is_refresh,
-        told.is_bot,
-        told.platform,
-        told.time_zone,
-        told.is_system,
-        told.received_time_us,
-        told.address if kind == Kind.PAGE_VIEW else "",
-        _click(told.click) if kind == Kind.CLICK and told.HasField("click") else None,
-        _finite(told.purchase.amount) if kind == Kind.PURCHASE else 0.0,
-        _currency(told.purchase.currency) if kind == Kind.PURCHASE else "",
-        kind == Kind.PURCHASE and told.purchase.is_refund,
-        kind == Kind.PURCHASE and bool(told.copied_event_id) and told.event_id.startswith("jm:"),
-        kind == Kind.IDENTIFY and bool(told.linked_user_id),
-        _carried(told.carried) if kind == Kind.IDENTIFY and told.HasField("carried") else None,
+        message.event_time_us,
+        shortened(message.page) if len(message.page) > NAME_LIMIT else message.page,
+        shortened(message.target) if len(message.target) > NAME_LIMIT else message.target,
+        message.attempt_count,
+        message.error_code,
+        message.is_refresh,
+        message.is_bot,
+        message.platform,
+        message.time_zone,
+        message.is_system,
+        message.received_time_us,
+        message.address if kind == Kind.PAGE_VIEW else "",
+        _click(message.click) if kind == Kind.CLICK and message.HasField("click") else None,
+        _finite(message.purchase.amount) if kind == Kind.PURCHASE else 0.0,
+        _currency(message.purchase.currency) if kind == Kind.PURCHASE else "",
+        kind == Kind.PURCHASE and message.purchase.is_refund,
+        kind == Kind.PURCHASE and bool(message.copied_event_id) and message.event_id.startswith("jm:"),
+        kind == Kind.IDENTIFY and bool(message.linked_user_id),
+        _carried(message.carried) if kind == Kind.IDENTIFY and message.HasField("carried") else None,
     )
 
 
-def whole(told: event_pb2.Event) -> event_pb2.Event:
+def whole(message: event_pb2.Event) -> event_pb2.Event:
     """The event as it is kept among the user's last."""
     kept = event_pb2.Event()
-    kept.CopyFrom(told)
+    kept.CopyFrom(message)
     kept.ClearField("carried")
     if kept.ByteSize() > 1024:
         kept.ClearField("properties")
         if kept.ByteSize() > 1024:
             kept.ClearField("user_agent")
             kept.ClearField("correlation_id")
-            kept.page, kept.target = shortened(told.page), shortened(told.target)
+            kept.page, kept.target = shortened(message.page), shortened(message.target)
         if kept.ByteSize() > 2048:
-            kept.address = shortened(told.address)
+            kept.address = shortened(message.address)
     return kept
 
 
-def _click(told: event_pb2.Click) -> Click:
-    _finite(told.x + told.y)
+def _click(message: event_pb2.Click) -> Click:
+    _finite(message.x + message.y)
     return Click(
-        told.x if told.HasField("x") else None,
-        told.y if told.HasField("y") else None,
-        told.effect_observed if told.HasField("effect_observed") else None,
-        told.error_observed,
-        told.selection_changed,
-        told.value_changed if told.HasField("value_changed") else None,
-        told.role,
+        message.x if message.HasField("x") else None,
+        message.y if message.HasField("y") else None,
+        message.effect_observed if message.HasField("effect_observed") else None,
+        message.error_observed,
+        message.selection_changed,
+        message.value_changed if message.HasField("value_changed") else None,
+        message.role,
     )
 
 
-def _carried(told: event_pb2.Carried) -> Carried:
-    amounts = {_currency(each.currency): _finite(each.amount) for each in told.purchase_amounts}
-    return Carried(told.purchase_count, amounts)
+def _carried(message: event_pb2.Carried) -> Carried:
+    amounts = {_currency(each.currency): _finite(each.amount) for each in message.purchase_amounts}
+    return Carried(message.purchase_count, amounts)
 
 
 def _currency(code: str) -> str:

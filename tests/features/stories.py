@@ -1,4 +1,4 @@
-"""Short stories of users, told as events of the domain."""
+"""Short stories of users as events of the domain."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +18,7 @@ def at(seconds: float, kind: int, page: str = "", target: str = "", **members: A
     return Event(f"e{seconds:g}", kind, START_US + round(seconds * SECOND_US), page, target, **members)
 
 
-def told(events: Sequence[Event]) -> tuple[State, list[Signal]]:
+def applied(events: Sequence[Event]) -> tuple[State, list[Signal]]:
     """The user after the events, and all signals found on the way."""
     state = State()
     return state, [signal for event in events for signal in apply(state, event).signals]
@@ -26,13 +26,13 @@ def told(events: Sequence[Event]) -> tuple[State, list[Signal]]:
 
 def signals(events: Sequence[Event], kind: int) -> list[Signal]:
     """The signals of one kind found in the events."""
-    return [signal for signal in told(events)[1] if signal.type == kind]
+    return [signal for signal in applied(events)[1] if signal.type == kind]
 
 
 def feature(name: str, events: Sequence[Event], seconds: float | None = None) -> float:
     """One feature after the events, as of so many seconds after ten o'clock or of the latest event."""
     at_us = None if seconds is None else START_US + round(seconds * SECOND_US)
-    return vector(told(events)[0], at_us)[FEATURE_NAMES.index(name)]
+    return vector(applied(events)[0], at_us)[FEATURE_NAMES.index(name)]
 
 
 def views(count: int, every_seconds: float, begin: float = 0) -> list[Event]:

@@ -1,4 +1,4 @@
-"""Journeys drawn from seeds, and what came of them: the same, bit for bit, as when the digests were taken.
+"""Journeys drawn from seeds have the same results, bit for bit, as when the digests were taken.
 
 A digest changes only where the meaning of a feature or a signal does, and then their version does too.
 """
@@ -112,13 +112,13 @@ def _digest(seed: int) -> str:
         state = State()
         for event, engagement in _journey(f"{seed}-{number}"):
             found = apply(state, event, engagement)
-            told = [*found.signals], [*found.settled], found.carried, session_start(state, event)
+            outcome = [*found.signals], [*found.settled], found.carried, session_start(state, event)
             vectors = vector(state), vector(state, event.at_us + DAY_US)
-            digest.update(repr((told, vectors)).encode())
+            digest.update(repr((outcome, vectors)).encode())
             digest.update(encode(state))
     return digest.hexdigest()[:16]
 
 
 @pytest.mark.parametrize(("seed", "before"), _DIGESTS.items())
-def test_what_comes_of_a_journey_is_as_before(seed: int, before: str) -> None:
+def test_a_journey_has_the_same_results_as_before(seed: int, before: str) -> None:
     assert _digest(seed) == before

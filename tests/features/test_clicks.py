@@ -11,7 +11,7 @@ from services.features.domain.journey import apply
 from services.features.domain.signal import SignalType
 from services.features.domain.state import State
 from services.features.domain.vector import FEATURE_NAMES, vector
-from tests.features.stories import MINUTE, START_US, at, feature, signals, told
+from tests.features.stories import MINUTE, START_US, applied, at, feature, signals
 
 
 def clicks(times: list[float], target: str, **members: object) -> list[Event]:
@@ -42,8 +42,8 @@ HARMLESS = {
         for index, second in enumerate(QUICK)
     ],
     "clicks of which nothing is known": [at(second, Kind.CLICK) for second in QUICK],
-    "stepper told by its role": clicks(QUICK, "size", role="spinbutton"),
-    "slider told by its role": clicks(QUICK, "", role="slider"),
+    "stepper known by its role": clicks(QUICK, "size", role="spinbutton"),
+    "slider known by its role": clicks(QUICK, "", role="slider"),
     "answers of a menu": clicks(QUICK, "choose", role="menuitemcheckbox"),
     "stepper whose page did not change": clicks(QUICK, "amount", effect_observed=False, value_changed=True),
     "rating that was watched by its value": clicks(QUICK, "stelle", value_changed=True),
@@ -70,13 +70,13 @@ BROKEN = {
         at(second, Kind.CLICK, "/shop", click=Click(x=100 + 9 * second, y=7.0, effect_observed=False))
         for second in (0.0, 0.3, 0.6)
     ],
-    "dead element whose place nobody told": [
+    "dead element at an unknown place": [
         at(second, Kind.CLICK, "/shop", "pay", click=Click(effect_observed=False)) for second in (0.0, 0.3, 1.0)
     ],
     "slider that does not move": clicks([0.0, 0.3, 0.6], "size", effect_observed=False, role="slider"),
     "stepper that brings errors": clicks([0.0, 0.3, 0.6], "+", error_observed=True, value_changed=True),
     "closing a window that stays": clicks([0.0, 0.2, 0.4, 0.6], "\u2715"),
-    "button told by its role": clicks([0.0, 0.2, 0.4, 0.6], "pay", role="button"),
+    "button known by its role": clicks([0.0, 0.2, 0.4, 0.6], "pay", role="button"),
     "broken stepper": clicks([0.0, 0.3, 0.6], "quantity-plus", effect_observed=False),
 }
 
@@ -102,9 +102,9 @@ def test_rage_names_chain_time_place_and_effect() -> None:
     assert unwatched.strength == 60
 
 
-def test_a_run_is_one_rage_told_again_as_it_grows() -> None:
+def test_a_run_is_one_rage_reported_again_as_it_grows() -> None:
     times = [0.3 * number for number in range(20)]
-    state, found = told(clicks(times, "pay", effect_observed=False))
+    state, found = applied(clicks(times, "pay", effect_observed=False))
     rages = [signal for signal in found if signal.type == SignalType.RAGE_CLICKS]
     assert [signal.reason.partition(" ")[0] for signal in rages] == [str(length) for length in range(3, 21)]
     assert {signal.run_start_us for signal in rages} == {START_US}
@@ -121,7 +121,7 @@ def test_a_run_is_one_rage_told_again_as_it_grows() -> None:
 def test_the_single_clicks_of_a_run_go_into_it(count: int, what: dict[str, bool]) -> None:
     run = clicks([0.2 * number for number in range(count)], "pay", **what)
     earlier, later = clicks([-30.0], "pay", **what), clicks([60.0], "help", **what)
-    state, _ = told([*earlier, *run, *later])
+    state, _ = applied([*earlier, *run, *later])
     assert vector(state)[FEATURE_NAMES.index("click_frustration")] == 3
     assert len(state.open_signals) == 3
 
@@ -132,7 +132,7 @@ def test_before_it_is_a_run_each_click_counts() -> None:
 
 def test_five_rages_need_five_runs() -> None:
     times = [5.0 * run + 0.2 * click for run in range(5) for click in range(3)]
-    state, found = told(clicks(times, "pay", effect_observed=False))
+    state, found = applied(clicks(times, "pay", effect_observed=False))
     rages = [signal for signal in found if signal.type == SignalType.RAGE_CLICKS]
     assert len({signal.run_start_us for signal in rages}) == len(rages) == 5
     assert [signal.strength for signal in rages] == [80, 90, 100, 100, 100]
@@ -150,7 +150,7 @@ def test_five_rages_need_five_runs() -> None:
         pytest.param([at(0.7, Kind.TASK_SUCCESS, "/shop", "pay")], id="a success"),
     ],
 )
-def test_what_ends_a_run(between: list[Event]) -> None:
+def test_events_that_end_a_run(between: list[Event]) -> None:
     before, after = (
         clicks(times, "pay", effect_observed=False) for times in ([0.0, 0.2, 0.4, 0.6], [0.8, 1.0, 1.2, 1.4])
     )
@@ -185,7 +185,7 @@ def test_a_run_only_grows_and_counts_once(gaps: list[float], effects: list[bool 
     for gap, effect in zip(gaps, effects, strict=False):
         seconds += gap
         events += clicks([round(seconds, 2)], "pay", effect_observed=effect)
-    state, found = told(events)
+    state, found = applied(events)
     rages = [signal for signal in found if signal.type == SignalType.RAGE_CLICKS]
     for one, other in itertools.pairwise(rages):
         if one.run_start_us == other.run_start_us:
@@ -197,23 +197,23 @@ def test_a_run_only_grows_and_counts_once(gaps: list[float], effects: list[bool 
     assert vector(state)[FEATURE_NAMES.index("click_frustration")] == len(alone) + len(runs)
 
 
-def test_the_completing_click_is_told_once() -> None:
-    kinds = [signal.type for signal in told(BROKEN["dead button"])[1]]
+def test_the_completing_click_is_reported_once() -> None:
+    kinds = [signal.type for signal in applied(BROKEN["dead button"])[1]]
     assert kinds == [SignalType.DEAD_CLICK, SignalType.DEAD_CLICK, SignalType.RAGE_CLICKS]
 
 
 def test_dead_and_error_clicks() -> None:
-    (dead,) = told(clicks([0.0], "pay", effect_observed=False))[1]
+    (dead,) = applied(clicks([0.0], "pay", effect_observed=False))[1]
     assert (dead.type, dead.strength, dead.reason) == (SignalType.DEAD_CLICK, 40, "A click on pay had no effect")
-    (error,) = told(clicks([0.0], "pay", effect_observed=False, error_observed=True))[1]
+    (error,) = applied(clicks([0.0], "pay", effect_observed=False, error_observed=True))[1]
     assert (error.type, error.strength) == (SignalType.ERROR_CLICK, 60)
-    assert told(clicks([0.0], "pay", effect_observed=True))[1] == []
-    assert told(clicks([0.0], "pay"))[1] == []
+    assert applied(clicks([0.0], "pay", effect_observed=True))[1] == []
+    assert applied(clicks([0.0], "pay"))[1] == []
 
 
 def test_a_late_click_is_judged_by_itself() -> None:
     late = clicks([0.8, 0.4, 0.2], "pay", effect_observed=False)
-    assert {signal.type for signal in told(late)[1]} == {SignalType.DEAD_CLICK}
+    assert {signal.type for signal in applied(late)[1]} == {SignalType.DEAD_CLICK}
 
 
 def twice(seconds: float, page: str = "/shop", after: float = 0.004, **members: object) -> list[Event]:
@@ -227,21 +227,23 @@ def twice(seconds: float, page: str = "/shop", after: float = 0.004, **members: 
 
 def test_the_click_of_a_label_and_of_its_input_are_one() -> None:
     dead = twice(0.0, effect_observed=False)
-    assert [signal.type for signal in told(dead)[1]] == [SignalType.DEAD_CLICK]
-    assert [signal.type for signal in told(twice(0.0, error_observed=True))[1]] == [SignalType.ERROR_CLICK]
+    assert [signal.type for signal in applied(dead)[1]] == [SignalType.DEAD_CLICK]
+    assert [signal.type for signal in applied(twice(0.0, error_observed=True))[1]] == [SignalType.ERROR_CLICK]
     assert feature("click_frustration", dead) == 1
     assert feature("engagement_score", dead) == feature("engagement_score", dead[:1])
-    assert [signal.type for signal in told(list(reversed(dead)))[1]] == [SignalType.DEAD_CLICK], (
-        "told the wrong way round"
+    assert [signal.type for signal in applied(list(reversed(dead)))[1]] == [SignalType.DEAD_CLICK], (
+        "reported in the wrong order"
     )
 
 
 def test_two_clicks_further_apart_or_on_two_pages_are_two() -> None:
-    assert len(told(twice(0.0, after=0.011, effect_observed=False))[1]) == 2
+    assert len(applied(twice(0.0, after=0.011, effect_observed=False))[1]) == 2
     first, second = twice(0.0, effect_observed=False)
     elsewhere = twice(0.0, "/cart", effect_observed=False)[1]
-    assert len(told([first, elsewhere])[1]) == 2
-    assert len(told([first, second, *twice(0.007, effect_observed=False)])[1]) == 2, "a third click within 10 ms is new"
+    assert len(applied([first, elsewhere])[1]) == 2
+    assert len(applied([first, second, *twice(0.007, effect_observed=False)])[1]) == 2, (
+        "a third click within 10 ms is new"
+    )
 
 
 def test_labels_clicked_three_times_are_three_clicks_of_a_chain() -> None:
@@ -265,7 +267,7 @@ def test_where_the_input_had_the_effect_the_label_was_no_dead_click() -> None:
     assert (state.open_signals, state.click_findings, state.chain) == ([], [], [])
 
 
-# What an echo tells and the first click did not.
+# What an echo reports and the first click did not.
 
 
 def label_and_input(first: Click, second: Click, seconds: float = 0.0) -> list[Event]:
@@ -293,15 +295,15 @@ TAKEN_OVER = {
 
 
 @pytest.mark.parametrize(("first", "second", "kind"), TAKEN_OVER.values(), ids=TAKEN_OVER.keys())
-def test_a_click_told_twice_is_what_both_tell(first: Click, second: Click, kind: int) -> None:
-    state, _ = told(label_and_input(first, second))
+def test_a_click_reported_twice_combines_both_reports(first: Click, second: Click, kind: int) -> None:
+    state, _ = applied(label_and_input(first, second))
     assert [each.type for each in state.open_signals] == ([kind] if kind else [])
     assert len(state.click_findings) == (1 if kind else 0)
     third = at(0.009, Kind.CLICK, "/shop", "other", click=DEAD)
     assert [each.type for each in apply(state, third).signals] == [SignalType.DEAD_CLICK], "a third click is new"
 
 
-def test_an_error_told_by_the_echo_takes_the_place_of_the_dead_click() -> None:
+def test_an_error_reported_by_the_echo_replaces_the_dead_click() -> None:
     state, (label, box) = State(), label_and_input(DEAD, ERROR)
     assert [each.type for each in apply(state, label).signals] == [SignalType.DEAD_CLICK]
     found = apply(state, box)
@@ -310,15 +312,15 @@ def test_an_error_told_by_the_echo_takes_the_place_of_the_dead_click() -> None:
 
 
 @pytest.mark.parametrize("second", [DEAD, ERROR])
-def test_three_clicks_whose_echoes_tell_the_trouble_are_rage(second: Click) -> None:
+def test_three_clicks_whose_echoes_report_the_trouble_are_rage(second: Click) -> None:
     events = [each for seconds in (0.0, 0.3, 0.6) for each in label_and_input(UNWATCHED, second, seconds)]
     rages = signals(events, SignalType.RAGE_CLICKS)
     assert {each.run_start_us - START_US for each in rages} <= {0, 1000}
     assert rages[-1].reason.startswith("3 clicks within 0.6 s on newsletter-label")
-    assert told(events)[0].rage_count == 1
+    assert applied(events)[0].rage_count == 1
 
 
-# Clocks that tell whole seconds.
+# Clocks with whole seconds.
 
 
 @pytest.mark.parametrize("times", [[0, 0, 0], [0, 0, 1], [0, 1, 1]])
@@ -332,9 +334,9 @@ def test_by_a_clock_of_whole_seconds_clicks_on_one_element_are_several(times: li
 
 def test_by_a_clock_of_whole_seconds_a_label_and_its_input_are_one() -> None:
     dead = twice(0.0, after=0.0, effect_observed=False)
-    assert [signal.type for signal in told(dead)[1]] == [SignalType.DEAD_CLICK]
+    assert [signal.type for signal in applied(dead)[1]] == [SignalType.DEAD_CLICK]
 
 
 @pytest.mark.parametrize("after", [0.0, 0.001, 0.01])
 def test_by_a_finer_clock_one_element_twice_at_once_is_one(after: float) -> None:
-    assert len(told(clicks([0.25, 0.25 + after], "pay", effect_observed=False))[1]) == 1
+    assert len(applied(clicks([0.25, 0.25 + after], "pay", effect_observed=False))[1]) == 1

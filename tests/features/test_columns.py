@@ -37,7 +37,7 @@ _AMOUNTS = st.builds(
 _DETAILS: st.SearchStrategy[dict[str, Any]] = st.one_of(
     st.just({}),
     st.builds(
-        lambda **told: {"click": event_pb2.Click(**{name: cell for name, cell in told.items() if cell is not None})},
+        lambda **cells: {"click": event_pb2.Click(**{name: cell for name, cell in cells.items() if cell is not None})},
         x=st.none() | _NUMBERS,
         y=st.none() | _NUMBERS,
         effect_observed=st.none() | st.booleans(),
@@ -97,11 +97,11 @@ def test_what_is_kept_of_events_is_what_is_kept_of_each(events: list[event_pb2.E
 @given(st.lists(some_events, min_size=1, max_size=3))
 def test_a_batch_of_tables_is_that_of_its_events(batches: list[list[event_pb2.Event]]) -> None:
     events = [each for batch in batches for each in batch]
-    told = rows_of(_request(*batches, brings_arrivals=True))
+    read = rows_of(_request(*batches, brings_arrivals=True))
     one_by_one = rows_of(features_pb2.ApplyEventsRequest(events=events, brings_arrivals=True))
-    assert told.events == one_by_one.events
-    assert told.user_ids == one_by_one.user_ids == [each.user_id for each in events]
-    assert [*map(event_pb2.Event.FromString, told.kept)] == [*map(event_pb2.Event.FromString, one_by_one.kept)]
+    assert read.events == one_by_one.events
+    assert read.user_ids == one_by_one.user_ids == [each.user_id for each in events]
+    assert [*map(event_pb2.Event.FromString, read.kept)] == [*map(event_pb2.Event.FromString, one_by_one.kept)]
 
 
 @given(some_events)

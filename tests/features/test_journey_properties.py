@@ -71,15 +71,15 @@ def journeys(draw: st.DrawFn) -> list[tuple[Event, float | None]]:
     return rows
 
 
-Told = list[tuple[list[float], Found]]
+Results = list[tuple[list[float], Found]]
 
 
-def run(state: State, rows: list[tuple[Event, float | None]]) -> Told:
-    told = []
+def run(state: State, rows: list[tuple[Event, float | None]]) -> Results:
+    results = []
     for event, engagement in rows:
         found = apply(state, event, engagement)
-        told.append((vector(state), found))
-    return told
+        results.append((vector(state), found))
+    return results
 
 
 @given(journeys(), st.lists(st.integers(0, 40)), st.data())
@@ -131,7 +131,7 @@ def _check(values: list[float]) -> None:
 @settings(max_examples=60, deadline=None)
 def test_a_state_stays_small_and_all_windows_empty_in_the_end(rows: list[tuple[Event, float | None]]) -> None:
     state = State()
-    # Of whom only systems told, nothing fades.
+    # Nothing fades for a user of whom only systems reported.
     run(state, [(Event("seen", Kind.PAGE_VIEW, START_US), None), *rows * 8])
     assert len(encode(state)) < 40_000
     named = dict(zip(FEATURE_NAMES, vector(state, state.last_us + 29 * DAY_US), strict=True))

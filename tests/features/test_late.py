@@ -11,7 +11,7 @@ from services.features.domain.recents import Kept, session_starts
 from services.features.domain.sessions import session_start
 from services.features.domain.state import SESSION_GAP_US, State
 from services.features.domain.vector import FEATURE_NAMES, vector
-from tests.features.stories import DAY, HOUR, MINUTE, START_US, at, feature, told
+from tests.features.stories import DAY, HOUR, MINUTE, START_US, applied, at, feature
 
 
 def features(state: State) -> dict[str, float]:
@@ -23,7 +23,7 @@ NOW = [at(0, Kind.PAGE_VIEW, "/now"), at(MINUTE, Kind.CLICK, "/now")]
 
 def late(seconds: float, kind: int = Kind.ERROR, page: str = "/late") -> dict[str, float]:
     """What the features are after an event so many seconds before the session that is open."""
-    return features(told([*NOW, at(-seconds, kind, page)])[0])
+    return features(applied([*NOW, at(-seconds, kind, page)])[0])
 
 
 def test_within_the_last_half_hour_it_counts_in_the_windows() -> None:
@@ -44,7 +44,7 @@ def test_within_28_days_its_page_counts_and_before_that_it_does_not() -> None:
 
 
 def test_however_late_it_counts_in_the_totals() -> None:
-    state = told([*NOW, at(-400 * DAY, Kind.PURCHASE, amount=5.0)])[0]
+    state = applied([*NOW, at(-400 * DAY, Kind.PURCHASE, amount=5.0)])[0]
     assert (state.event_count, state.purchase_amount, state.purchase_count) == (3, 5.0, 1)
     assert state.first_us == START_US - 400 * round(DAY * 1e6)
     assert features(state)["time_since_last_success"] == 365 * DAY
@@ -52,13 +52,13 @@ def test_however_late_it_counts_in_the_totals() -> None:
 
 
 def test_late_events_never_change_the_page_or_begin_a_session() -> None:
-    before, after = told(NOW)[0], told([*NOW, at(-20 * MINUTE, Kind.PAGE_VIEW, "/late")])[0]
+    before, after = applied(NOW)[0], applied([*NOW, at(-20 * MINUTE, Kind.PAGE_VIEW, "/late")])[0]
     assert (after.page, after.last_page, after.last_us, after.session_count) == ("/now", "/now", before.last_us, 1)
 
 
 def test_an_identification_is_no_step_of_the_journey() -> None:
-    before = told(NOW)[0]
-    after, found = told([*NOW, at(2 * HOUR, Kind.IDENTIFY)])
+    before = applied(NOW)[0]
+    after, found = applied([*NOW, at(2 * HOUR, Kind.IDENTIFY)])
     assert not found
     assert vector(after) == vector(before)
     assert after.event_count == before.event_count + 1
@@ -83,7 +83,7 @@ def test_a_session_stitched_newest_first_is_as_long_as_if_it_had_come_in_order(
         seconds += step
         events.append(at(seconds, Kind.PAGE_VIEW, f"/{number}"))
     known_from = data.draw(st.integers(1, len(events) - 1))
-    in_order, stitched = told(events)[0], told([*events[known_from:], *reversed(events[:known_from])])[0]
+    in_order, stitched = applied(events)[0], applied([*events[known_from:], *reversed(events[:known_from])])[0]
     for name in ("session_duration", "session_count", "unique_pages_visited"):
         assert features(stitched)[name] == features(in_order)[name]
     assert stitched.session_start_us == in_order.session_start_us

@@ -14,7 +14,7 @@ from services.features.domain.journey import NOTHING, apply
 from services.features.domain.state import State
 from services.features.domain.vector import vector
 from tests.features.stored import decode, encode
-from tests.features.stories import at, feature, told
+from tests.features.stories import applied, at, feature
 
 
 def bought(seconds: float, amount: float, currency: str = "EUR", **members: Any) -> Event:
@@ -22,7 +22,7 @@ def bought(seconds: float, amount: float, currency: str = "EUR", **members: Any)
 
 
 def totals(events: list[Event]) -> tuple[int, dict[str, float]]:
-    state = told(events)[0]
+    state = applied(events)[0]
     return state.purchase_count, money.amounts(state)
 
 
@@ -34,7 +34,7 @@ def test_amounts_of_different_currencies_are_never_added() -> None:
 REFUNDS = {
     "by a negative amount": bought(10, -5.0),
     "named so": bought(10, -5.0, is_refund=True),
-    "named so, told by a positive amount": bought(10, 5.0, is_refund=True),
+    "named so, with a positive amount": bought(10, 5.0, is_refund=True),
     "named so, without an amount": bought(10, 0.0, is_refund=True),
     "of more than was paid": bought(10, -500.0),
 }
@@ -78,11 +78,11 @@ def test_a_copied_purchase_is_a_success_and_counts_where_it_was_made() -> None:
     assert feature("success_rate", [at(0, Kind.ERROR), copy]) == 0.5
 
 
-def test_what_is_given_back_whole_leaves_no_currency() -> None:
+def test_full_refunds_leave_no_currency() -> None:
     for amounts in ([50.0], [0.1, 0.2], [33.95, 12.49, 7.77]):
         spent = [bought(second, amount, "USD") for second, amount in enumerate(amounts)]
         refunds = [bought(10 + second, -amount, "USD") for second, amount in enumerate(amounts)]
-        state = told([*spent, *refunds])[0]
+        state = applied([*spent, *refunds])[0]
         assert (money.amounts(state), state.purchase_amount) == ({}, 0.0)
         apply(state, bought(30, 30.0))
         assert (money.amounts(state), money.total(state)) == ({"EUR": 30.0}, 30.0)
@@ -90,9 +90,9 @@ def test_what_is_given_back_whole_leaves_no_currency() -> None:
     assert totals([bought(0, 1e-8, "XBT"), bought(1, 30.0)])[1] == {"EUR": 30.0, "XBT": 1e-8}
 
 
-def test_the_sum_is_told_up_to_one_currency() -> None:
-    assert money.total(told([bought(0, 30.0), bought(1, 5.0, "")])[0]) == 35.0
-    assert money.total(told([bought(0, 30.0), bought(1, 5.0, ""), bought(2, 1.0, "USD")])[0]) == 0.0
+def test_the_sum_is_given_for_at_most_one_currency() -> None:
+    assert money.total(applied([bought(0, 30.0), bought(1, 5.0, "")])[0]) == 35.0
+    assert money.total(applied([bought(0, 30.0), bought(1, 5.0, ""), bought(2, 1.0, "USD")])[0]) == 0.0
     assert money.total(State()) == 0.0
 
 
@@ -105,8 +105,8 @@ def as_first_version(state: State) -> State:
     return decode(msgspec.msgpack.encode(kept[: State.__struct_fields__.index("purchase_amounts")]))
 
 
-def test_what_the_first_version_kept_is_part_of_the_sum() -> None:
-    state = as_first_version(told([bought(0, 60.0), bought(1, 40.0)])[0])
+def test_state_of_the_first_version_is_part_of_the_sum() -> None:
+    state = as_first_version(applied([bought(0, 60.0), bought(1, 40.0)])[0])
     assert (money.amounts(state), money.total(state)) == ({"": 100.0}, 100.0)
     apply(state, bought(2, 20.0))
     assert (money.amounts(state), money.total(state)) == ({"": 100.0, "EUR": 20.0}, 120.0)
@@ -115,7 +115,7 @@ def test_what_the_first_version_kept_is_part_of_the_sum() -> None:
 
 
 def test_a_replica_of_the_first_version_loses_currencies_and_no_money() -> None:
-    state = told([bought(0, 60.0), bought(1, 5.0, "")])[0]
+    state = applied([bought(0, 60.0), bought(1, 5.0, "")])[0]
     apply(state, bought(2, -10.0, is_refund=True))
     written = as_first_version(state)
     written.purchase_amount += 7.0  # as that version adds
@@ -127,8 +127,8 @@ def test_a_replica_of_the_first_version_loses_currencies_and_no_money() -> None:
 # From anonymous to known.
 
 
-def test_what_an_anonymous_user_bought_moves_with_the_link() -> None:
-    anonymous, known = State(), told([bought(0, 1.0), bought(1, 7.0, "USD")])[0]
+def test_an_anonymous_user_s_purchases_move_with_the_link() -> None:
+    anonymous, known = State(), applied([bought(0, 1.0), bought(1, 7.0, "USD")])[0]
     for event in (bought(0, 30.0), bought(1, -10.0), bought(2, 5.0, ""), bought(3, 2.0, "GBP")):
         apply(anonymous, event)
     carried = apply(anonymous, at(9, Kind.IDENTIFY, is_link=True)).carried
@@ -139,7 +139,7 @@ def test_what_an_anonymous_user_bought_moves_with_the_link() -> None:
 
 
 def test_it_moves_once_and_later_purchases_with_the_next_link() -> None:
-    state = told([bought(0, 30.0)])[0]
+    state = applied([bought(0, 30.0)])[0]
     link = at(9, Kind.IDENTIFY, is_link=True)
     assert apply(state, link).carried == Carried(1, {"EUR": 30.0})
     assert apply(state, link).carried == Carried(0, {})
@@ -155,7 +155,7 @@ _PURCHASES = st.lists(
 
 @given(_PURCHASES, _PURCHASES)
 def test_nothing_is_lost_or_doubled_by_a_link(before: list[Event], after: list[Event]) -> None:
-    anonymous, known = told(before)[0], told(after)[0]
+    anonymous, known = applied(before)[0], applied(after)[0]
     carried = apply(anonymous, at(100, Kind.IDENTIFY, is_link=True)).carried
     apply(known, at(100, Kind.IDENTIFY, carried=carried))
     count, amounts = totals([*after, *before])
@@ -164,8 +164,8 @@ def test_nothing_is_lost_or_doubled_by_a_link(before: list[Event], after: list[E
 
 
 def test_identifying_moves_nothing_else() -> None:
-    before = told([bought(0, 30.0), at(1, Kind.PAGE_VIEW, "/a")])[0]
-    after = told(
+    before = applied([bought(0, 30.0), at(1, Kind.PAGE_VIEW, "/a")])[0]
+    after = applied(
         [bought(0, 30.0), at(1, Kind.PAGE_VIEW, "/a"), at(9, Kind.IDENTIFY, carried=Carried(1, {"EUR": 1.0}))]
     )[0]
     assert vector(after) == vector(before)

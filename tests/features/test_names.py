@@ -127,7 +127,7 @@ def test_these_roles_are_not(role: str) -> None:
         "결제하기",
     ],
 )
-def test_these_names_tell_of_paying(name: str) -> None:
+def test_these_names_mean_paying(name: str) -> None:
     assert names_paying(name)
 
 
@@ -139,7 +139,7 @@ def test_these_names_do_not(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "expected"),
     [
         ("btnPlus-24 Zurück", ["btn", "plus", "zuruck"]),
         ("HTMLNext", ["html", "next"]),
@@ -150,8 +150,8 @@ def test_these_names_do_not(name: str) -> None:
         ("", []),
     ],
 )
-def test_words_end_at_case_digits_and_signs(name: str, told: list[str]) -> None:
-    assert words(name) == told
+def test_words_end_at_case_digits_and_signs(name: str, expected: list[str]) -> None:
+    assert words(name) == expected
 
 
 @given(st.text(max_size=300))

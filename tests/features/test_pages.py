@@ -1,4 +1,4 @@
-"""Which views are of one page, which are a refresh, and which were told twice."""
+"""Which views are of one page, which are a refresh, and which were reported twice."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from services.features.domain.pages import route, shortened
 from services.features.domain.signal import SignalType
 from services.features.domain.state import State
 from services.features.domain.vector import FEATURE_NAMES, vector
-from tests.features.stories import at, feature, signals, told
+from tests.features.stories import applied, at, feature, signals
 
 
 def view(seconds: float, page: str, address: str = "", **members: Any) -> Event:
@@ -20,11 +20,11 @@ def view(seconds: float, page: str, address: str = "", **members: Any) -> Event:
 
 
 def features(events: list[Event]) -> dict[str, float]:
-    return dict(zip(FEATURE_NAMES, vector(told(events)[0]), strict=True))
+    return dict(zip(FEATURE_NAMES, vector(applied(events)[0]), strict=True))
 
 
 @pytest.mark.parametrize(
-    ("page", "told_route"),
+    ("page", "expected"),
     [
         ("/search?q=loan&page=2", "/search"),
         ("/#/list?page=2", "/#/list"),
@@ -35,14 +35,14 @@ def features(events: list[Event]) -> dict[str, float]:
         ("", ""),
     ],
 )
-def test_a_route_is_a_page_without_its_query(page: str, told_route: str) -> None:
-    assert route(page) == told_route
+def test_a_route_is_a_page_without_its_query(page: str, expected: str) -> None:
+    assert route(page) == expected
 
 
 def test_hash_routes_are_pages_of_their_own() -> None:
     pages = ("home", "loans", "loans/compare", "rates", "faq", "about", "team", "contact", "terms")
     events = [view(30 * number, f"/#/{page}") for number, page in enumerate(pages)]
-    assert told(events)[1] == []
+    assert applied(events)[1] == []
     assert features(events)["unique_pages_visited"] == 9
     assert features(events)["average_time_per_page"] == pytest.approx(240 / 9)
 
@@ -52,7 +52,7 @@ def test_pages_of_one_list_are_one_route_and_several_pages() -> None:
     assert features(events)["unique_pages_visited"] == 1
     assert features(events)["page_exits"] == 3
     assert features(events)["average_time_per_page"] == pytest.approx(15 / 4)
-    assert told(events)[0].page == "/search?q=loan&page=4"
+    assert applied(events)[0].page == "/search?q=loan&page=4"
 
 
 @pytest.mark.parametrize("base", ["/search?q=loan&page={}", "/#/list?page={}", "/list?from={}#!/all"])
@@ -60,7 +60,7 @@ def test_paging_is_no_search_for_the_way_and_no_going_back(base: str) -> None:
     onwards = [view(4 * number, base.format(number)) for number in range(20)]
     to_and_fro = [view(4 * number, base.format(number % 2)) for number in range(20)]
     for events in (onwards, to_and_fro):
-        assert told(events)[1] == []
+        assert applied(events)[1] == []
 
 
 def test_pages_of_several_lists_are_a_search() -> None:
@@ -78,7 +78,7 @@ def test_going_back_to_a_list_is_going_back() -> None:
 
 
 def refreshes(events: list[Event]) -> int:
-    return sum(trace.count for trace in told(events)[0].traces.get(SignalType.PAGE_REFRESHES, []))
+    return sum(trace.count for trace in applied(events)[0].traces.get(SignalType.PAGE_REFRESHES, []))
 
 
 def test_only_the_same_address_is_a_refresh() -> None:
@@ -89,10 +89,10 @@ def test_only_the_same_address_is_a_refresh() -> None:
     assert refreshes([view(0, "/home"), view(10, "/home", "/home?gclid=1"), view(20, "/home")]) == 0
 
 
-def test_what_is_told_to_be_a_refresh_and_has_another_address_is_navigation() -> None:
-    told_so = [view(10 * number, f"/#/{number}", is_refresh=True) for number in range(6)]
-    assert refreshes(told_so) == 1, "the first: what was there before it is not known"
-    assert not signals(told_so, SignalType.PAGE_REFRESHES)
+def test_a_reported_refresh_with_another_address_is_navigation() -> None:
+    refreshed = [view(10 * number, f"/#/{number}", is_refresh=True) for number in range(6)]
+    assert refreshes(refreshed) == 1, "the first: what was there before it is not known"
+    assert not signals(refreshed, SignalType.PAGE_REFRESHES)
     assert refreshes([view(50 * number, "/home", is_refresh=True) for number in range(4)]) == 4
 
 
@@ -108,11 +108,11 @@ def test_pages_with_long_names_stay_apart() -> None:
 
 @pytest.mark.parametrize("after", [0.0, 0.05, 0.3])
 @pytest.mark.parametrize("is_refresh", [False, True])
-def test_a_view_told_twice_counts_once(after: float, *, is_refresh: bool) -> None:
+def test_a_view_reported_twice_counts_once(after: float, *, is_refresh: bool) -> None:
     once = [view(0, "/list"), view(20.25, "/home", is_refresh=is_refresh)]
-    state, found = told([*once, view(20.25 + after, "/home", is_refresh=is_refresh)])
+    state, found = applied([*once, view(20.25 + after, "/home", is_refresh=is_refresh)])
     assert not found
-    alone = told(once)[0]
+    alone = applied(once)[0]
     for name in ("page_exits", "engagement_score", "unique_pages_visited"):
         assert vector(state)[FEATURE_NAMES.index(name)] == vector(alone)[FEATURE_NAMES.index(name)]
     assert state.page_visit_count == alone.page_visit_count
@@ -120,24 +120,24 @@ def test_a_view_told_twice_counts_once(after: float, *, is_refresh: bool) -> Non
     assert state.event_count == alone.event_count + 1
 
 
-def test_a_view_told_twice_with_another_address_counts_once_and_the_later_address_holds() -> None:
+def test_a_view_reported_twice_with_another_address_counts_once_with_the_later_address() -> None:
     landed = [view(0, "/home", "/home?utm_source=mail"), view(0.2, "/home")]
-    assert told(landed)[0].page_visit_count == 1
+    assert applied(landed)[0].page_visit_count == 1
     assert refreshes([*landed, view(20, "/home")]) == 1
     assert refreshes([*landed, view(20, "/home", "/home?utm_source=mail")]) == 0
 
 
-def test_a_view_told_twice_the_wrong_way_round_counts_once() -> None:
+def test_a_view_reported_twice_in_the_wrong_order_counts_once() -> None:
     events = [view(20, "/home"), view(19.8, "/home")]
     assert feature("engagement_score", events) == feature("engagement_score", events[:1])
-    assert told(events)[0].page_visit_count == 1
+    assert applied(events)[0].page_visit_count == 1
 
 
 @pytest.mark.parametrize("pages", [("/a", "/b"), ("/a?p=1", "/a?p=2"), ("/#/a", "/#/b")])
 def test_two_pages_at_once_are_two(pages: tuple[str, str]) -> None:
     events = [view(0, pages[0]), view(0.1, pages[1])]
-    assert told(events)[0].page == pages[1]
-    assert told(events)[0].page_visit_count == 2
+    assert applied(events)[0].page == pages[1]
+    assert applied(events)[0].page_visit_count == 2
 
 
 def test_from_301_ms_on_it_is_a_refresh() -> None:
@@ -149,18 +149,18 @@ def test_from_301_ms_on_it_is_a_refresh() -> None:
 def test_a_page_that_loads_itself_again_and_again_is_no_echo(every: float) -> None:
     loop = [view(round(every * number, 2), "/home") for number in range(round(6 / every))]
     assert signals(loop, SignalType.PAGE_REFRESHES)
-    assert told(loop)[0].page_visit_count == 1
+    assert applied(loop)[0].page_visit_count == 1
 
 
 @pytest.mark.parametrize("seconds", [[0, 0, 0], [0, 0, 1], [0, 0, 1, 1, 1]])
-def test_by_a_clock_of_whole_seconds_each_told_refresh_counts(seconds: list[int]) -> None:
-    told_so = [view(second, "/home", is_refresh=True) for second in seconds]
-    assert refreshes(told_so) == len(seconds)
-    assert refreshes([view(second, "/home") for second in [0, 0, 0]]) == 0, "as nothing tells it from a view told twice"
+def test_with_a_clock_of_whole_seconds_each_reported_refresh_counts(seconds: list[int]) -> None:
+    refreshed = [view(second, "/home", is_refresh=True) for second in seconds]
+    assert refreshes(refreshed) == len(seconds)
+    assert refreshes([view(second, "/home") for second in [0, 0, 0]]) == 0, "looks like one reported twice"
 
 
 @given(st.lists(st.tuples(st.sampled_from(["/a", "/b", "/a?c=1"]), st.integers(300_001, 90_000_000)), max_size=25))
-def test_views_that_are_all_told_twice_change_nothing(steps: list[tuple[str, int]]) -> None:
+def test_reporting_every_view_twice_changes_nothing(steps: list[tuple[str, int]]) -> None:
     once, twice, at_us = State(), State(), 10**15
     for page, step_us in steps:
         at_us += step_us

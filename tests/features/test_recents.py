@@ -69,13 +69,13 @@ TEXTS = [field.name for field in event_pb2.Event.DESCRIPTOR.fields if field.type
 def test_what_is_kept_of_an_event_is_bounded_and_the_same_to_the_features(letter: str, length: int) -> None:
     texts = {name: letter * min(length, 128) for name in TEXTS}
     texts |= {"page": "/" + letter * (length - 1), "address": letter * length, "target": letter * 256}
-    told = event_pb2.Event(event_type=event_pb2.EVENT_TYPE_CLICK, properties=b" " * 32_768, **texts)  # type: ignore[arg-type]
-    kept = event_pb2.Event.FromString(*kept_of(table.of_events([told])))
+    sent = event_pb2.Event(event_type=event_pb2.EVENT_TYPE_CLICK, properties=b" " * 32_768, **texts)  # type: ignore[arg-type]
+    kept = event_pb2.Event.FromString(*kept_of(table.of_events([sent])))
     assert kept.ByteSize() <= 10 * 1024
-    assert events_of(table.of_events([kept])) == events_of(table.of_events([told]))
-    assert (kept.user_id, kept.event_id, kept.session_id) == (told.user_id, told.event_id, told.session_id)
+    assert events_of(table.of_events([kept])) == events_of(table.of_events([sent]))
+    assert (kept.user_id, kept.event_id, kept.session_id) == (sent.user_id, sent.event_id, sent.session_id)
 
 
 def test_a_small_event_is_kept_as_it_is() -> None:
-    told = event_pb2.Event(page="/" + "a" * 300, user_agent="Mozilla", properties=b'{"a":1}')
-    assert event_pb2.Event.FromString(*kept_of(table.of_events([told]))) == told
+    sent = event_pb2.Event(page="/" + "a" * 300, user_agent="Mozilla", properties=b'{"a":1}')
+    assert event_pb2.Event.FromString(*kept_of(table.of_events([sent]))) == sent

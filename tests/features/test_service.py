@@ -72,8 +72,8 @@ async def test_a_row_is_answered_with_the_state_after_it(stub: Stub) -> None:
     assert answer.feature_count == 13
     assert len(answer.values) == 39
     state = State()
-    for row, told in enumerate(events_of(table.of_events(calculator()))):
-        apply(state, told)
+    for row, applied_event in enumerate(events_of(table.of_events(calculator()))):
+        apply(state, applied_event)
         assert list(answer.values[row * 13 : row * 13 + 13]) == vector(state)
     (found,) = answer.signals
     assert found.row == 2
@@ -185,7 +185,7 @@ async def test_a_large_event_is_kept_without_its_properties(stub: Stub) -> None:
     assert recent.events[1].event_id == large.event_id
 
 
-async def test_of_an_unknown_user_nothing_is_found(stub: Stub) -> None:
+async def test_an_unknown_user_is_not_found(stub: Stub) -> None:
     calls = (
         stub.GetFeatures(features_pb2.GetFeaturesRequest(user_id="nobody")),
         stub.GetProfile(features_pb2.GetProfileRequest(user_id="nobody")),
@@ -228,7 +228,7 @@ def test_the_numbers_of_the_domain_are_those_of_the_contract() -> None:
         assert {name: number for name, number in vars(ours).items() if name.isupper()} == contract
 
 
-def test_translation_tells_the_unknown_from_the_false() -> None:
+def test_translation_distinguishes_unknown_from_false() -> None:
     plain, watched, viewed, stepped = events_of(
         table.of_events(
             [
@@ -245,7 +245,7 @@ def test_translation_tells_the_unknown_from_the_false() -> None:
     assert stepped.click == Click(value_changed=False, role="spinbutton")
 
 
-# What came later.
+# Added by later versions.
 
 
 def bought(seconds: int, amount: float, currency: str, user_id: str = "ada", **members: object) -> event_pb2.Event:
@@ -259,13 +259,13 @@ async def test_signals_that_a_success_ended_are_answered_with_its_row(stub: Stub
     answer = await stub.ApplyEvents(batch([*failed, *succeeded], 1))
     found = [(each.signal.type, each.signal.signal_time_us, each.signal.target) for each in answer.signals]
     assert [(each.row, each.type, each.signal_time_us, each.target) for each in answer.settled] == [
-        (4, *told) for told in found
+        (4, *signal_row) for signal_row in found
     ]
     later = await stub.ApplyEvents(batch([at(6, "task_success", page="/pay", target="pay")], 2))
     assert not later.settled
 
 
-async def test_what_a_repeated_batch_ended_is_answered_the_same(stub: Stub) -> None:
+async def test_a_repeated_batch_returns_the_same_settled_signals(stub: Stub) -> None:
     await stub.ApplyEvents(batch([at(second, "task_failure", page="/pay") for second in (0, 1)], 1))
     batches = [batch([at(2, "task_success", page="/pay")], 2), batch([at(2, "task_success", page="/pay")], 2, 3)]
     answers = [await stub.ApplyEvents(each) for each in (*batches, *batches)]
@@ -285,7 +285,7 @@ async def test_a_rage_is_answered_with_the_start_of_its_run(stub: Stub) -> None:
     assert kinds == [(features_pb2.SIGNAL_TYPE_RAGE_CLICKS, clicks[-1].event_time_us)]
 
 
-async def test_every_row_has_the_zone_as_last_told(stub: Stub) -> None:
+async def test_every_row_has_the_zone_last_reported(stub: Stub) -> None:
     rows = [
         at(0, "page_view"),
         at(1, "page_view", "bob", time_zone="Asia/Tokyo"),
@@ -347,7 +347,7 @@ async def test_an_ingest_that_brings_no_arrivals_loses_no_purchase(stub: Stub) -
     assert (known.purchase_count, known.purchase_amount) == (1, 30.0)
 
 
-async def test_a_user_whom_only_systems_told_of_was_never_seen(stub: Stub) -> None:
+async def test_a_user_of_system_events_only_was_never_seen(stub: Stub) -> None:
     await stub.ApplyEvents(batch([at(0, "feature_interaction", is_system=True)], 1))
     profile = await stub.GetProfile(features_pb2.GetProfileRequest(user_id="ada"))
     assert (profile.event_count, profile.session_count) == (1, 0)
@@ -383,7 +383,7 @@ WRONG: dict[str, event_pb2.Event] = {
 
 
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())
-async def test_what_cannot_be_is_refused_and_changes_nothing(stub: Stub, wrong: event_pb2.Event) -> None:
+async def test_an_impossible_event_is_refused_and_changes_nothing(stub: Stub, wrong: event_pb2.Event) -> None:
     await stub.ApplyEvents(batch(calculator(), 1))
     read = features_pb2.GetProfileRequest(user_id="ada")
     before = await stub.GetProfile(read)
@@ -423,7 +423,7 @@ async def test_an_engagement_of_no_row_is_refused(stub: Stub) -> None:
 
 
 @pytest.mark.parametrize("time_us", [0, 1, NOW_US, 2**53])
-async def test_what_was_accepted_can_be_read(stub: Stub, time_us: int) -> None:
+async def test_accepted_events_can_be_read(stub: Stub, time_us: int) -> None:
     extreme = at(
         0, "page_view", event_time_us=time_us, received_time_us=2**63 - 1, page="/" + "p" * 5000, target="t" * 5000
     )
@@ -463,6 +463,6 @@ async def test_only_the_assessed_rows_have_a_vector_and_a_zone(stub: Stub) -> No
 
 
 @pytest.mark.parametrize("rows", [[3], [1, 0], [1, 1]])
-async def test_assessed_rows_that_are_none_or_do_not_ascend_are_refused(stub: Stub, rows: list[int]) -> None:
+async def test_invalid_or_unordered_assessed_rows_are_refused(stub: Stub, rows: list[int]) -> None:
     with pytest.raises(InvalidArgument):
         await stub.ApplyEvents(batch(calculator(), 1, assessed_rows=rows))

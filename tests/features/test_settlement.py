@@ -13,7 +13,7 @@ from services.features.domain.signal import Signal, SignalType
 from services.features.domain.state import MINUTE_US, State
 from services.features.domain.vector import FEATURE_NAMES, vector
 from tests.features.stored import encode
-from tests.features.stories import MINUTE, START_US, at, feature, told, views
+from tests.features.stories import MINUTE, START_US, applied, at, feature, views
 
 
 def settled(events: Sequence[Event]) -> list[Settled]:
@@ -24,7 +24,7 @@ def settled(events: Sequence[Event]) -> list[Settled]:
 
 def open_types(events: Sequence[Event]) -> set[int]:
     """The types of the signals that still count after the events."""
-    return {each.type for each in told(events)[0].open_signals}
+    return {each.type for each in applied(events)[0].open_signals}
 
 
 def failures(page: str = "/pay", target: str = "pay", begin: float = 0, count: int = 3) -> list[Event]:
@@ -36,17 +36,17 @@ SUCCESS = at(100, Kind.TASK_SUCCESS, "/pay", "pay")
 IN_PLACE = {
     "the same task": SUCCESS,
     "the same task on another page": at(100, Kind.TASK_SUCCESS, "/thanks", "pay"),
-    "the same task, no page told": at(100, Kind.TASK_SUCCESS, "", "pay"),
-    "the same page, no task told": at(100, Kind.TASK_SUCCESS, "/pay"),
+    "the same task, no page named": at(100, Kind.TASK_SUCCESS, "", "pay"),
+    "the same page, no task named": at(100, Kind.TASK_SUCCESS, "/pay"),
     "another task of the page": at(100, Kind.TASK_SUCCESS, "/pay", "terms"),
     "the same page with a query": at(100, Kind.TASK_SUCCESS, "/pay?step=3", "done"),
     "a purchase there": at(100, Kind.PURCHASE, "/pay", "pay", amount=30.0),
     "a purchase on a page of thanks": at(100, Kind.PURCHASE, "/thanks", "checkout", amount=25.0),
-    "a purchase of which nothing else is told": at(100, Kind.PURCHASE),
+    "a purchase without details": at(100, Kind.PURCHASE),
 }
 ELSEWHERE = {
     "another task elsewhere": at(100, Kind.TASK_SUCCESS, "/profile", "name"),
-    "nothing told of the place": at(100, Kind.TASK_SUCCESS),
+    "no place named": at(100, Kind.TASK_SUCCESS),
     "a refund there": at(100, Kind.PURCHASE, "/pay", "pay", amount=-30.0),
     "a refund without an amount": at(100, Kind.PURCHASE, "/pay", "pay", is_refund=True),
     "a sent form": at(100, Kind.FORM_SUBMIT, "/pay", "pay"),
@@ -81,12 +81,12 @@ def test_a_purchase_ends_no_trouble_but_that_with_paying() -> None:
         assert len(settled([*failures(page, target), at(100, Kind.PURCHASE, "/danke", amount=5.0)])) == 2
 
 
-def test_what_names_no_place_ends_with_a_success_that_names_none() -> None:
+def test_a_signal_without_a_place_ends_with_a_success_without_one() -> None:
     assert len(settled([*failures("", ""), at(100, Kind.TASK_SUCCESS)])) == 2
     assert not settled([*failures("", ""), SUCCESS])
 
 
-def test_pages_of_one_route_are_apart_where_both_tell_their_query() -> None:
+def test_pages_of_one_route_are_distinct_if_both_have_a_query() -> None:
     assert not settled([*failures("/product?id=1", ""), at(100, Kind.TASK_SUCCESS, "/product?id=2")])
     assert settled([*failures("/apply?step=1", ""), at(100, Kind.TASK_SUCCESS, "/apply")])
     assert settled([*failures("/apply", ""), at(100, Kind.TASK_SUCCESS, "/apply?step=4")])
@@ -123,14 +123,14 @@ OF_ONE_PAGE = {
 @pytest.mark.parametrize("kind", OF_ONE_PAGE)
 def test_signals_of_every_type_end_with_a_success_on_their_page(kind: int) -> None:
     trouble = OF_ONE_PAGE[kind]
-    state, found = told(trouble)
+    state, found = applied(trouble)
     assert kind in {each.type for each in found}
     success = at(400, Kind.TASK_SUCCESS, "/tax", "whole return")
     assert kind in {each.type for each in settled([*trouble, success])}
     assert kind not in open_types([*trouble, success])
     assert kind in open_types([*trouble, at(400, Kind.TASK_SUCCESS, "/other", "other")])
-    told_before = {SignalType.DEAD_CLICK} if kind == SignalType.RAGE_CLICKS else set()
-    assert {each.type for each in state.open_signals} == {each.type for each in found} - told_before
+    merged = {SignalType.DEAD_CLICK} if kind == SignalType.RAGE_CLICKS else set()
+    assert {each.type for each in state.open_signals} == {each.type for each in found} - merged
 
 
 def test_a_search_ends_with_any_success() -> None:
@@ -138,7 +138,7 @@ def test_a_search_ends_with_any_success() -> None:
     assert over.type == SignalType.RAPID_NAVIGATION
 
 
-def test_a_drop_of_engagement_ends_when_engagement_is_back_and_is_told_anew() -> None:
+def test_a_drop_of_engagement_ends_when_engagement_recovers_and_is_reported_again() -> None:
     keen = [at(86_400 * day + 20 * n, Kind.FEATURE_INTERACTION, "/a") for day in range(3) for n in range(10)]
     begin = 86_400 * 5
     fall = [at(begin + n, Kind.ERROR, f"/{n}") for n in range(6)]
@@ -173,7 +173,7 @@ END = at(60, Kind.SESSION_END)
 )
 def test_a_form_that_was_done_with_is_not_abandoned(success: Event) -> None:
     assert feature("form_abandons", [START, success, END]) == 0
-    assert not told([START, success, END])[1]
+    assert not applied([START, success, END])[1]
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ AFTER_SENDING = {
         at(35, Kind.ERROR, "/thanks", "banner"),
         at(40, Kind.TASK_SUCCESS, "/thanks", "done"),
     ],
-    "told late": [at(50, Kind.PAGE_VIEW, "/thanks"), at(40, Kind.TASK_SUCCESS, "/thanks", "done")],
+    "arriving late": [at(50, Kind.PAGE_VIEW, "/thanks"), at(40, Kind.TASK_SUCCESS, "/thanks", "done")],
 }
 CONTRADICTED = {
     "it was never sent": [at(40, Kind.TASK_SUCCESS, "/thanks", "done")],
@@ -271,12 +271,12 @@ NAMELESS = {
     "on the page of the trouble": [at(300, Kind.TASK_SUCCESS, "/pay")],
     "without a page, right after it": [at(15, Kind.TASK_SUCCESS)],
     "without a page, while still on it": [at(20, Kind.CLICK, "/pay", "send"), at(25, Kind.TASK_SUCCESS)],
-    "on the page that came next": [seen(14, "/thanks"), at(15, Kind.TASK_SUCCESS, "/thanks")],
-    "without a page, on the page that came next": [seen(14, "/thanks"), at(15, Kind.TASK_SUCCESS)],
+    "on the next page": [seen(14, "/thanks"), at(15, Kind.TASK_SUCCESS, "/thanks")],
+    "without a page, on the next page": [seen(14, "/thanks"), at(15, Kind.TASK_SUCCESS)],
 }
 NAMELESS_ELSEWHERE = {
     "long after, without a page": [at(90, Kind.TASK_SUCCESS)],
-    "long after, on the page that came next": [seen(85, "/thanks"), at(90, Kind.TASK_SUCCESS, "/thanks")],
+    "long after, on the next page": [seen(85, "/thanks"), at(90, Kind.TASK_SUCCESS, "/thanks")],
     "after something was done elsewhere": [
         seen(14, "/profile"),
         at(20, Kind.FEATURE_INTERACTION, "/profile", "name"),
@@ -292,7 +292,7 @@ ON_PAY = [seen(-5, "/pay"), *failures()]
 @pytest.mark.parametrize("after", NAMELESS.values(), ids=NAMELESS.keys())
 def test_a_success_without_a_target_ends_the_trouble_it_follows(after: list[Event]) -> None:
     assert open_types([*ON_PAY, *after]) == set()
-    assert not told([*ON_PAY, *after, at(301, Kind.TASK_FAILURE, "/pay", "pay")])[0].open_signals
+    assert not applied([*ON_PAY, *after, at(301, Kind.TASK_FAILURE, "/pay", "pay")])[0].open_signals
 
 
 @pytest.mark.parametrize("after", NAMELESS_ELSEWHERE.values(), ids=NAMELESS_ELSEWHERE.keys())
@@ -336,15 +336,15 @@ LATE = {
 
 
 @pytest.mark.parametrize("late", LATE.values(), ids=LATE.keys())
-def test_trouble_from_before_a_success_is_none_when_it_comes_after_it(late: Event) -> None:
+def test_a_late_failure_from_before_a_success_is_no_signal(late: Event) -> None:
     story = [SUCCESS, at(110, Kind.PAGE_VIEW, "/thanks")]
-    state, _ = told(story)
+    state, _ = applied(story)
     found: list[Signal] = [each for _ in range(3) for each in apply(state, late).signals]
     assert (found, state.open_signals) == ([], [])
     assert not state.traces.get(SignalType.REPEATED_FAILURES), "nor is it counted with what comes"
 
 
-def test_trouble_from_before_a_purchase_is_none_where_it_is_about_paying() -> None:
+def test_a_late_payment_failure_from_before_a_purchase_is_no_signal() -> None:
     story = [at(100, Kind.PURCHASE, "/thanks", amount=5.0), at(110, Kind.PAGE_VIEW, "/home")]
     assert open_types([*story, *failures("/kasse", "weiter")]) == set()
     assert open_types([*story, *failures("/calculator", "rate")]) == {SignalType.REPEATED_FAILURES}
@@ -372,7 +372,7 @@ def test_what_is_remembered_is_bounded() -> None:
 
 def test_a_signal_is_forgotten_after_half_an_hour_and_with_its_session() -> None:
     story = [*failures("/a", "a"), *(at(MINUTE * n, Kind.CLICK) for n in range(1, 30))]
-    assert len(told([*story, *failures("/b", "b", begin=31 * MINUTE)])[0].open_signals) == 2
+    assert len(applied([*story, *failures("/b", "b", begin=31 * MINUTE)])[0].open_signals) == 2
     assert open_types([*failures(), at(31 * MINUTE, Kind.CLICK)]) == set()
 
 
@@ -381,7 +381,7 @@ _KINDS = st.sampled_from([Kind.TASK_FAILURE, Kind.ERROR, Kind.HELP_REQUEST, Kind
 
 
 @given(st.lists(st.tuples(_KINDS, _PLACES, st.integers(-20, 60)), max_size=40))
-def test_only_what_was_told_and_still_counts_can_end_and_it_ends_once(
+def test_only_reported_signals_that_still_count_end_and_each_ends_once(
     steps: list[tuple[int, tuple[str, str], int]],
 ) -> None:
     state, seconds = State(), 0.0
@@ -401,5 +401,5 @@ def test_only_what_was_told_and_still_counts_can_end_and_it_ends_once(
 
 def test_features_still_count_what_happened() -> None:
     story = [*(at(n, Kind.ERROR, "/pay", "pay") for n in range(3)), SUCCESS]
-    values = dict(zip(FEATURE_NAMES, vector(told(story)[0]), strict=True))
+    values = dict(zip(FEATURE_NAMES, vector(applied(story)[0]), strict=True))
     assert (values["error_count"], values["success_rate"]) == (3, 0.25)

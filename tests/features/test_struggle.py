@@ -6,7 +6,7 @@ import pytest
 
 from services.features.domain.event import Event, Kind
 from services.features.domain.signal import DETECTOR_VERSION, SignalType
-from tests.features.stories import DAY, HOUR, MINUTE, at, signals, told, views
+from tests.features.stories import DAY, HOUR, MINUTE, applied, at, signals, views
 
 
 def strengths(events: list[Event], kind: int) -> list[float]:
@@ -19,7 +19,7 @@ def test_a_struggle_signal_of_three_attempts_is_repeated_failure() -> None:
         at(15, Kind.FEATURE_INTERACTION, "/calculator", "loan_amount"),
         at(30, Kind.STRUGGLE_SIGNAL, "/calculator", attempt_count=3),
     ]
-    (signal,) = told(events)[1]
+    (signal,) = applied(events)[1]
     assert signal.type == SignalType.REPEATED_FAILURES
     assert signal.strength == pytest.approx(78.4)
     assert signal.reason == "3 failed attempts on /calculator"
@@ -107,9 +107,9 @@ def test_help_asked_for_again() -> None:
     assert not signals([at(0, Kind.HELP_REQUEST), at(10 * MINUTE, Kind.HELP_REQUEST)], SignalType.HELP_SEEKING)
 
 
-def test_refreshes_are_told_by_the_client_or_seen() -> None:
-    told_by_client = [at(s, Kind.PAGE_VIEW, "/a", is_refresh=True) for s in (0, 100, 200)]
-    assert strengths(told_by_client, SignalType.PAGE_REFRESHES) == [57.8]
+def test_refreshes_are_reported_by_the_client_or_detected() -> None:
+    reported = [at(s, Kind.PAGE_VIEW, "/a", is_refresh=True) for s in (0, 100, 200)]
+    assert strengths(reported, SignalType.PAGE_REFRESHES) == [57.8]
     seen = [at(s, Kind.PAGE_VIEW, "/a") for s in (0, 20, 40, 60, 80)]
     assert strengths(seen, SignalType.PAGE_REFRESHES) == [57.8, 68.4]
 
@@ -118,7 +118,7 @@ def test_the_same_page_after_something_done_or_after_a_while_is_no_refresh() -> 
     done = [at(s, kind, "/a") for s in range(0, 100, 10) for kind in (Kind.PAGE_VIEW, Kind.FEATURE_INTERACTION)]
     assert not signals(done, SignalType.PAGE_REFRESHES)
     slow = [at(s, Kind.PAGE_VIEW, "/a") for s in range(0, 600, 61)]
-    assert not signals([at(5, Kind.PAGE_VIEW, "/a")] * 9, SignalType.PAGE_REFRESHES), "one view told nine times"
+    assert not signals([at(5, Kind.PAGE_VIEW, "/a")] * 9, SignalType.PAGE_REFRESHES), "one view reported nine times"
     assert not signals(slow, SignalType.PAGE_REFRESHES)
 
 
@@ -173,7 +173,7 @@ def test_long_on_one_page_with_something_done_and_no_success() -> None:
     assert not signals([view, *getting_on], SignalType.LONG_TIME_ON_PAGE)
 
 
-def test_reading_watching_and_being_away_are_no_struggle() -> None:
+def test_reading_watching_and_absence_are_not_struggle() -> None:
     view = at(0, Kind.PAGE_VIEW, "/tax")
     refreshed = [at(s, Kind.PAGE_VIEW, "/tax") for s in range(0, 900, 100)]
     watching = [at(s, Kind.VIDEO_PLAYBACK, "/tax") for s in range(0, 900, 10)]
@@ -227,7 +227,7 @@ def test_a_calm_user_gives_no_signal() -> None:
             at(index * 25 + 10, Kind.TASK_SUCCESS, f"/page/{index % 7}"),
         )
     ]
-    assert told(pages)[1] == []
+    assert applied(pages)[1] == []
 
 
 def test_form_trouble_gives_form_errors_help_refreshes_and_a_drop() -> None:
@@ -243,7 +243,7 @@ def test_form_trouble_gives_form_errors_help_refreshes_and_a_drop() -> None:
         *((160 + 10 * index, Kind.PAGE_VIEW, True) for index in range(3)),
     ]
     trouble = [at(begin + s, kind, "/apply", "loan-form", is_refresh=again) for s, kind, again in kinds]
-    found = {signal.type: signal.strength for signal in told([*keen_week(1), *trouble])[1]}
+    found = {signal.type: signal.strength for signal in applied([*keen_week(1), *trouble])[1]}
     assert found[SignalType.FORM_ERRORS] == pytest.approx(78.4)
     assert found[SignalType.HELP_SEEKING] == 75
     assert found[SignalType.PAGE_REFRESHES] == pytest.approx(57.8, abs=0.1)
@@ -262,8 +262,8 @@ def test_form_trouble_gives_form_errors_help_refreshes_and_a_drop() -> None:
 def test_of_more_than_are_kept_it_is_said_that_they_are_at_least_so_many(
     kind: int, members: dict[str, Any], said: str
 ) -> None:
-    """Ten are kept, and a number that stops there is not told as all."""
+    """Ten are kept, and a count that stops there is not presented as the total."""
     for count, words in ((9, "9"), (10, "at least 10"), (14, "at least 10")):
-        _, found = told([at(number, kind, "/a", **members) for number in range(count)])
+        _, found = applied([at(number, kind, "/a", **members) for number in range(count)])
         expected = said.format(words)
         assert found[-1].reason == expected[0].upper() + expected[1:]

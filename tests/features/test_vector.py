@@ -5,7 +5,7 @@ import pytest
 from services.features.domain.event import Click, Event, Kind
 from services.features.domain.state import NEUTRAL_ENGAGEMENT, State
 from services.features.domain.vector import DEFINITIONS, FEATURE_COUNT, FEATURE_NAMES, vector
-from tests.features.stories import DAY, HOUR, MINUTE, at, feature, told, views
+from tests.features.stories import DAY, HOUR, MINUTE, applied, at, feature, views
 
 NAMES = (
     "error_count, retry_count, help_requests, session_duration, page_exits, form_abandons, click_frustration, "
@@ -52,7 +52,7 @@ def test_a_late_event_counts_by_its_own_time() -> None:
     assert feature("error_count", [at(40 * MINUTE, Kind.PAGE_VIEW, "/a"), late]) == 0
 
 
-def test_a_struggle_told_by_the_client_counts_its_attempts() -> None:
+def test_a_struggle_reported_by_the_client_counts_its_attempts() -> None:
     struggle = [at(0, Kind.STRUGGLE_SIGNAL, "/calculator", attempt_count=3), at(1, Kind.TASK_SUCCESS)]
     assert feature("retry_count", struggle) == 2
     assert feature("error_count", struggle) == 0
@@ -109,7 +109,7 @@ def test_the_page_not_visited_for_longest_makes_room() -> None:
 def test_a_late_page_view_counts_for_the_pages_and_nothing_else() -> None:
     events = [at(0, Kind.PAGE_VIEW, "/a"), at(60, Kind.PAGE_VIEW, "/b"), at(30, Kind.PAGE_VIEW, "/c")]
     assert feature("unique_pages_visited", events) == 3
-    assert told(events)[0].page == "/b"
+    assert applied(events)[0].page == "/b"
     assert feature("page_exits", events) == 1
     assert feature("unique_pages_visited", [at(40 * DAY, Kind.PAGE_VIEW, "/a"), at(0, Kind.PAGE_VIEW, "/b")]) == 1
 
@@ -153,7 +153,7 @@ def test_engagement_begins_neutral_and_follows_what_events_are_worth() -> None:
     assert feature("engagement_score", [at(0, Kind.INTERVENTION_OUTCOME)]) == NEUTRAL_ENGAGEMENT
 
 
-def test_engagement_halves_with_every_week_away() -> None:
+def test_engagement_halves_with_every_week_of_absence() -> None:
     once = [at(0, Kind.TASK_SUCCESS)]
     assert feature("engagement_score", once) == 75
     assert feature("engagement_score", once, 7 * DAY) == 37.5
@@ -163,13 +163,13 @@ def test_engagement_halves_with_every_week_away() -> None:
 
 def test_an_outcome_of_ours_is_not_the_users_doing() -> None:
     before = [at(0, Kind.PAGE_VIEW, "/a"), at(60, Kind.TASK_FAILURE)]
-    state, _ = told(before)
-    after, _ = told([*before, at(10 * HOUR, Kind.INTERVENTION_OUTCOME)])
+    state, _ = applied(before)
+    after, _ = applied([*before, at(10 * HOUR, Kind.INTERVENTION_OUTCOME)])
     assert vector(state) == vector(after)
     assert after.event_count == 3
 
 
 def test_a_bot_is_counted_and_marked() -> None:
-    state, _ = told([at(0, Kind.PAGE_VIEW, "/a", is_bot=True), at(1, Kind.ERROR)])
+    state, _ = applied([at(0, Kind.PAGE_VIEW, "/a", is_bot=True), at(1, Kind.ERROR)])
     assert state.is_bot
     assert vector(state)[0] == 1

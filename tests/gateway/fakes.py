@@ -54,7 +54,7 @@ def delivery() -> intervention_pb2.Delivery:
 
 
 def decision(decision_id: str = "d-1") -> intervention_pb2.Decision:
-    """A decision for help, with all that can be told of it."""
+    """A decision to help, with every field set."""
     made = intervention_pb2.Decision(
         id=decision_id,
         user_id="ada",
@@ -139,12 +139,12 @@ class Ingest(ingest_pb2_grpc.IngestServiceServicer):
 
     @property
     def events(self) -> list[event_pb2.Event]:
-        """Everything that came as an event."""
+        """All events received."""
         return [event for request in self.requests for event in events_of(request)]
 
     @property
     def unreadable(self) -> list[ingest_pb2.UnreadableEvent]:
-        """Everything that came as no event."""
+        """All unreadable events received."""
         return [each for request in self.requests for each in request.unreadable]
 
     async def AcceptEvents(
@@ -175,7 +175,7 @@ class Ingest(ingest_pb2_grpc.IngestServiceServicer):
                 response.verdicts.append(ingest_pb2.VERDICT_REJECTED)
                 reason = error_reason_pb2.ERROR_REASON_RESERVED_ID
                 response.rejections.add(event_index=index, reason=reason, detail="It is the mesh's own.")
-            elif event.user_id == "flood":
+            elif event.user_id == "limited":
                 response.verdicts.append(ingest_pb2.VERDICT_REJECTED)
                 reason = error_reason_pb2.ERROR_REASON_RATE_LIMITED
                 response.rejections.add(event_index=index, reason=reason, detail="Too many events of one user.")
@@ -336,9 +336,6 @@ class Scoring(scoring_pb2_grpc.ScoringServiceServicer):
     async def AssessUsers(self, request: Any, context: object) -> Any:
         raise AssertionError
 
-    async def GetModel(self, request: Any, context: object) -> Any:
-        raise AssertionError
-
     async def GetUser(self, request: scoring_pb2.GetUserRequest, context: object) -> scoring_pb2.GetUserResponse:
         known(request.user_id)
         response = scoring_pb2.GetUserResponse(
@@ -392,7 +389,7 @@ class Video(video_pb2_grpc.VideoServiceServicer):
 
 
 class Interventions(intervention_pb2_grpc.InterventionServiceServicer):
-    """Has what a test sets. A stream tells `changes` after the cursor, one a line, then waits or ends."""
+    """Has what a test sets. A stream sends `changes` after the cursor, one per line, then waits or ends."""
 
     def __init__(self) -> None:
         self.pending: intervention_pb2.Intervention | None = None

@@ -1,4 +1,4 @@
-"""Whom a request is counted for: the peer, or whom trusted proxies tell; a client cannot choose."""
+"""Which address a request counts for: the peer, or the one trusted proxies report; a client cannot choose."""
 
 from typing import Any
 
@@ -13,8 +13,8 @@ TRUSTED = proxies("10.1.0.0/16, fd00::/8,192.0.2.1", "x-forwarded-for")
 STANDARD = proxies("10.1.0.0/16,fd00::/8", "forwarded")
 
 
-def scope(peer: str, *told: str, name: str = "x-forwarded-for") -> dict[str, Any]:
-    return {"client": (peer, 4711), "headers": [(name.encode(), one.encode()) for one in told]}
+def scope(peer: str, *forwarded: str, name: str = "x-forwarded-for") -> dict[str, Any]:
+    return {"client": (peer, 4711), "headers": [(name.encode(), one.encode()) for one in forwarded]}
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_an_address_of_ipv6_stands_for_its_line(host: str, counted: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("peer", "told", "counted"),
+    ("peer", "forwarded", "counted"),
     [
         ("203.0.113.9", ["198.51.100.7"], "203.0.113.9"),  # no proxy of ours: whatever it says is not believed
         (PROXY, ["198.51.100.7"], "198.51.100.7"),
@@ -54,12 +54,12 @@ def test_an_address_of_ipv6_stands_for_its_line(host: str, counted: str) -> None
         (PROXY, ["1.2.3.4," * 10_000 + "198.51.100.7"], "198.51.100.7"),
     ],
 )
-def test_the_last_address_that_is_no_proxy_of_ours_counts(peer: str, told: list[str], counted: str) -> None:
-    assert TRUSTED.address(scope(peer, *told)) == counted
+def test_the_last_address_that_is_no_proxy_of_ours_counts(peer: str, forwarded: list[str], counted: str) -> None:
+    assert TRUSTED.address(scope(peer, *forwarded)) == counted
 
 
 @pytest.mark.parametrize(
-    ("told", "counted"),
+    ("forwarded", "counted"),
     [
         (["for=198.51.100.7;proto=https;by=10.1.0.1"], "198.51.100.7"),
         (['proto=https; For="[2001:db8:1:2::9]:4711"'], "2001:db8:1:2::/64"),
@@ -68,8 +68,8 @@ def test_the_last_address_that_is_no_proxy_of_ours_counts(peer: str, told: list[
         (["proto=https"], PROXY),
     ],
 )
-def test_the_standard_header(told: list[str], counted: str) -> None:
-    assert STANDARD.address(scope(PROXY, *told, name="forwarded")) == counted
+def test_the_standard_header(forwarded: list[str], counted: str) -> None:
+    assert STANDARD.address(scope(PROXY, *forwarded, name="forwarded")) == counted
     # The other header is the client's own word.
     assert STANDARD.address(scope(PROXY, "1.2.3.4")) == PROXY
 
@@ -81,6 +81,6 @@ def test_connections_of_a_proxy_are_those_of_many() -> None:
 
 
 @pytest.mark.parametrize("setting", ["proxy.example", "10.1.0.0/33", "10.1.0.0/16;10.2.0.0/16", "*"])
-def test_what_is_no_network_is_told_in_one_sentence(setting: str) -> None:
+def test_an_invalid_network_is_refused_in_one_sentence(setting: str) -> None:
     with pytest.raises(SettingError, match="JOURNEYMESH_TRUSTED_PROXIES must name networks such as"):
         Settings(trusted_proxies=setting)

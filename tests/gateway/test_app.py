@@ -29,17 +29,17 @@ def filled(route: Route) -> str:
 
 
 def problem(answer: httpx.Response) -> dict[str, Any]:
-    """The problem an answer tells of, checked for the members every problem has."""
+    """The problem in an answer, checked for the members every problem has."""
     assert answer.headers["content-type"] == "application/problem+json"
-    told: dict[str, Any] = answer.json()
-    assert told["status"] == answer.status_code
-    assert told["type"] == f"/docs#{told['reason']}"
-    assert told["title"]
-    assert told["detail"].endswith(".")
-    assert told["traceId"] == answer.headers["x-trace-id"]
-    assert len(bytes.fromhex(told["traceId"])) == 16
-    assert int(told["traceId"], 16) != 0
-    return told
+    problem: dict[str, Any] = answer.json()
+    assert problem["status"] == answer.status_code
+    assert problem["type"] == f"/docs#{problem['reason']}"
+    assert problem["title"]
+    assert problem["detail"].endswith(".")
+    assert problem["traceId"] == answer.headers["x-trace-id"]
+    assert len(bytes.fromhex(problem["traceId"])) == 16
+    assert int(problem["traceId"], 16) != 0
+    return problem
 
 
 @pytest.mark.parametrize(
@@ -145,15 +145,15 @@ async def test_a_trace_goes_on(is_on: bool) -> None:  # noqa: FBT001 - a paramet
     traced.close()
 
 
-@pytest.mark.parametrize("told", ["", "garbage", f"00-{'0' * 32}-b7ad6b7169203331-01", "00-é-1-01"])
-async def test_a_trace_that_is_none_is_left(gateway: Gateway, told: str) -> None:
-    headers = [(b"traceparent", told.encode()), (b"content-type", b"application/json")]
+@pytest.mark.parametrize("traceparent", ["", "garbage", f"00-{'0' * 32}-b7ad6b7169203331-01", "00-é-1-01"])
+async def test_an_invalid_trace_is_replaced(gateway: Gateway, traceparent: str) -> None:
+    headers = [(b"traceparent", traceparent.encode()), (b"content-type", b"application/json")]
     answer = await gateway.client.post("/api/events/track", content=json.dumps(EVENT), headers=headers)
     assert answer.status_code == 202
     assert int(answer.json()["traceId"], 16) != 0
 
 
-async def test_counts_are_told_by_route_status_and_verdict(gateway: Gateway) -> None:
+async def test_counts_are_reported_by_route_status_and_verdict(gateway: Gateway) -> None:
     await gateway.track(EVENT, EVENT | {"eventId": "f"}, EVENT | {"eventId": "g", "usrId": 1})
     await gateway.track(EVENT)
     await gateway.client.get("/api/users/nobody/risk")
@@ -205,7 +205,7 @@ async def test_pages_of_allowed_origins_may_call(setting: str) -> None:
 
 
 @pytest.mark.parametrize(("setting", "origin"), [("https://shop.example", "https://evil.example"), ("", "https://a.b")])
-async def test_pages_of_other_origins_are_told_nothing(setting: str, origin: str) -> None:
+async def test_pages_of_other_origins_get_no_cors_headers(setting: str, origin: str) -> None:
     async with running(cors_origins=setting) as gateway:
         asked = {"origin": origin, "access-control-request-method": "POST"}
         for answer in (

@@ -62,67 +62,67 @@ STRUCTURE = closed(
 async def document(gateway: Gateway) -> dict[str, Any]:
     answer = await gateway.client.get("/asyncapi.json")
     assert answer.headers["content-type"] == "application/json"
-    told: dict[str, Any] = answer.json()
-    return told
+    described: dict[str, Any] = answer.json()
+    return described
 
 
-def at(told: Any, reference: str) -> Any:
+def at(value: Any, reference: str) -> Any:
     """What a reference leads to."""
     for part in reference.removeprefix("#/").split("/"):
-        told = told[part]
-    return told
+        value = value[part]
+    return value
 
 
-def references(told: Any) -> list[str]:
+def references(value: Any) -> list[str]:
     """Every reference of a document."""
-    if isinstance(told, list):
-        return [each for one in told for each in references(one)]
-    if not isinstance(told, dict):
+    if isinstance(value, list):
+        return [each for one in value for each in references(one)]
+    if not isinstance(value, dict):
         return []
-    own = [told["$ref"]] if isinstance(told.get("$ref"), str) else []
-    return own + [each for one in told.values() for each in references(one)]
+    own = [value["$ref"]] if isinstance(value.get("$ref"), str) else []
+    return own + [each for one in value.values() for each in references(one)]
 
 
-def check(told: dict[str, Any], channel: str, message: str, payload: Any) -> None:
+def check(described: dict[str, Any], channel: str, message: str, payload: Any) -> None:
     """Returns if the payload is what the document says of the message."""
-    schema = told["channels"][channel]["messages"][message]["payload"]
-    jsonschema.Draft7Validator(schema | {"components": told["components"]}).validate(payload)
+    schema = described["channels"][channel]["messages"][message]["payload"]
+    jsonschema.Draft7Validator(schema | {"components": described["components"]}).validate(payload)
 
 
 async def test_it_has_the_structure_of_asyncapi(gateway: Gateway) -> None:
-    told = await document(gateway)
-    jsonschema.Draft202012Validator(STRUCTURE).validate(told)
-    assert len(references(told)) > 10
-    for reference in references(told):
-        assert at(told, reference)
-    for operation in told["operations"].values():
+    described = await document(gateway)
+    jsonschema.Draft202012Validator(STRUCTURE).validate(described)
+    assert len(references(described)) > 10
+    for reference in references(described):
+        assert at(described, reference)
+    for operation in described["operations"].values():
         for part in (operation, operation.get("reply", operation)):
             assert all(each["$ref"].startswith(part["channel"]["$ref"] + "/messages/") for each in part["messages"])
-    for schema in told["components"]["schemas"].values():
+    for schema in described["components"]["schemas"].values():
         jsonschema.Draft7Validator.check_schema(schema)
 
 
 async def test_every_push_is_in_it_and_in_an_operation(gateway: Gateway) -> None:
-    told = await document(gateway)
+    described = await document(gateway)
     pushed = {route.path for route in table.ROUTES if route.status == 101 or route.answer == "text/event-stream"}
-    assert {channel["address"] for channel in told["channels"].values()} == pushed
-    for channel in told["channels"].values():
+    assert {channel["address"] for channel in described["channels"].values()} == pushed
+    for channel in described["channels"].values():
         assert set(channel["parameters"]) == {"userId"}
-    used = {each for operation in told["operations"].values() for each in references(operation)}
-    for name, channel in told["channels"].items():
+    used = {each for operation in described["operations"].values() for each in references(operation)}
+    for name, channel in described["channels"].items():
         for message in channel["messages"]:
             assert f"#/channels/{name}/messages/{message}" in used
 
 
 async def test_it_says_what_the_poll_answers(gateway: Gateway) -> None:
-    told, rest = await document(gateway), (await gateway.client.get("/openapi.json")).json()
+    described, rest = await document(gateway), (await gateway.client.get("/openapi.json")).json()
     name = "GetPendingInterventionResponse"
-    assert told["components"]["schemas"][name] == rest["components"]["schemas"][name]
+    assert described["components"]["schemas"][name] == rest["components"]["schemas"][name]
 
 
 async def test_live_frames_are_as_it_says() -> None:
     async with listening() as (gateway, url):
-        told = await document(gateway)
+        described = await document(gateway)
         service = gateway.services.intervention
         service.made["i-1"] = intervention_pb2.GetInterventionResponse(user_id="ada", intervention=intervention())
         for offered in (intervention(), None):
@@ -137,19 +137,19 @@ async def test_live_frames_are_as_it_says() -> None:
         assert [each["event"] for each in events] == ["intervention", "none"]
         for each in events:
             payload = json.loads(each["data"])
-            check(told, "stream", each["event"], payload)
+            check(described, "stream", each["event"], payload)
             assert each["id"] == payload["cursor"]
         service.ends = False
         async with connect(url.replace("http:", "ws:") + "/api/interventions/ada/socket") as client:
-            heard = [json.loads(await client.recv()) for _ in range(2)]
+            frames = [json.loads(await client.recv()) for _ in range(2)]
             said = [json.loads(socket.EXAMPLE) | {"id": "i-1", "outcome": outcome} for outcome in OUTCOMES]
             for frame in (*said, json.loads(socket.EXAMPLE)):
-                check(told, "socket", "outcome", frame)
+                check(described, "socket", "outcome", frame)
                 await client.send(json.dumps(frame))
-                heard.append(json.loads(await client.recv()))
-        for frame in heard:
-            check(told, "socket", frame["type"], frame)
-        assert {frame["type"] for frame in heard} | {"outcome"} == set(told["channels"]["socket"]["messages"])
+                frames.append(json.loads(await client.recv()))
+        for frame in frames:
+            check(described, "socket", frame["type"], frame)
+        assert {frame["type"] for frame in frames} | {"outcome"} == set(described["channels"]["socket"]["messages"])
 
 
 @pytest.mark.parametrize(

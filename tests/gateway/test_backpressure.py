@@ -50,7 +50,7 @@ async def held(gateway: Gateway, count: int) -> list["asyncio.Task[httpx.Respons
     return tasks
 
 
-async def test_requests_beyond_the_bound_are_told_to_come_again() -> None:
+async def test_requests_beyond_the_bound_are_refused_with_retry_after() -> None:
     async with running(request_count=3, address_percent=100) as gateway:
         tasks = await held(gateway, 3)
         assert_comes_again(await gateway.track(EVENT))
@@ -65,7 +65,7 @@ async def test_requests_beyond_the_bound_are_told_to_come_again() -> None:
         assert (gateway.core.admission.requests, gateway.core.admission.held_bytes) == (0, 0)
 
 
-async def test_bodies_beyond_the_bound_are_told_to_come_again() -> None:
+async def test_bodies_beyond_the_bound_are_refused_with_retry_after() -> None:
     async with running(request_bytes=1_000) as gateway:
         (task,) = await held(gateway, 1)
         large = EVENT | {"properties": {"page": "/", "x": "x" * 850}}
@@ -135,7 +135,7 @@ async def test_a_head_without_end_is_refused() -> None:
         writer.close()
 
 
-async def test_connections_beyond_the_bound_are_told_and_closed() -> None:
+async def test_connections_beyond_the_bound_get_an_answer_and_are_closed() -> None:
     async with listening(connection_count=2, address_percent=100) as (_, url):
         first = [await connection(url) for _ in range(2)]
         for reader, writer in first:
@@ -211,12 +211,12 @@ def test_admission_control_counts_what_is_in_progress() -> None:
     assert (admission.requests, admission.held_bytes) == (1, 0)
 
 
-async def test_a_flood_of_one_user_is_told_to_wait(gateway: Gateway) -> None:
-    flood: dict[str, Any] = EVENT | {"userId": "flood"}
-    assert_comes_again(await gateway.track(flood, flood), 429, "RATE_LIMITED")
-    some = await gateway.track(flood, EVENT)
+async def test_a_user_above_the_rate_limit_must_wait(gateway: Gateway) -> None:
+    limited: dict[str, Any] = EVENT | {"userId": "limited"}
+    assert_comes_again(await gateway.track(limited, limited), 429, "RATE_LIMITED")
+    some = await gateway.track(limited, EVENT)
     assert (some.status_code, [one["reason"] for one in some.json()["rejected"]]) == (202, ["RATE_LIMITED"])
-    binary = {"ce-specversion": "1.0", "ce-type": "click", "ce-id": "1", "ce-source": "s", "ce-subject": "flood"}
+    binary = {"ce-specversion": "1.0", "ce-type": "click", "ce-id": "1", "ce-source": "s", "ce-subject": "limited"}
     assert_comes_again(
         await gateway.client.post("/api/events/track", headers=binary, content=json.dumps({})), 429, "RATE_LIMITED"
     )

@@ -245,11 +245,11 @@ DATA: list[tuple[Any, str, dict[str, Any]]] = [
 async def test_data_that_is_no_event_of_ours_is_kept_as_free_properties(
     gateway: Gateway, data: Any, user_id: str, properties: dict[str, Any], *, as_bytes: bool
 ) -> None:
-    told = EVENT | {"type": "com.acme.order.placed", "data": data}
+    sent = EVENT | {"type": "com.acme.order.placed", "data": data}
     if as_bytes:
-        told = without("data") | {"type": "com.acme.order.placed"}
-        told["data_base64"] = base64.b64encode(json.dumps(data).encode()).decode()
-    assert (await structured(gateway, told)).status_code == 202
+        sent = without("data") | {"type": "com.acme.order.placed"}
+        sent["data_base64"] = base64.b64encode(json.dumps(data).encode()).decode()
+    assert (await structured(gateway, sent)).status_code == 202
     event = the_event(gateway)
     assert (event.user_id, event.target) == (user_id, "com.acme.order.placed")
     assert properties.items() <= json.loads(event.properties).items()
@@ -277,9 +277,9 @@ BYTES = base64.b64encode(b'{"page":"/cart"}').decode()
     "datacontenttype", ["application/json", None, "application/vnd.shop+json; charset=utf-8", "text/json"]
 )
 async def test_json_may_come_as_bytes(gateway: Gateway, datacontenttype: str | None) -> None:
-    told = without("data") | {"type": "page_view", "data_base64": BYTES, "datacontenttype": datacontenttype}
-    assert (await structured(gateway, told)).status_code == 202
-    batch = [told | {"id": "18"}, EVENT | {"id": "19"}]
+    sent = without("data") | {"type": "page_view", "data_base64": BYTES, "datacontenttype": datacontenttype}
+    assert (await structured(gateway, sent)).status_code == 202
+    batch = [sent | {"id": "18"}, EVENT | {"id": "19"}]
     assert (await structured(gateway, batch, cloudevents.BATCHED)).json()["accepted"] == 2
     first, second, third = gateway.services.ingest.events
     assert (first.page, second.page, third.page) == ("/cart", "/cart", "/calculator")
@@ -287,12 +287,12 @@ async def test_json_may_come_as_bytes(gateway: Gateway, datacontenttype: str | N
 
 
 async def test_bytes_may_hold_as_much_as_text(gateway: Gateway) -> None:
-    told = without("data") | {"data_base64": ""}
-    room = 32_768 - len(json.dumps(told)) - len('{"x":""}')
-    told["data_base64"] = base64.b64encode(b'{"x":"%s"}' % (b"x" * room)).decode()
-    assert (await structured(gateway, told)).status_code == 202
-    told["data_base64"] = base64.b64encode(b'{"x":"%s"}' % (b"x" * (room + 1))).decode()
-    assert (await structured(gateway, told)).json()["reason"] == "EVENT_TOO_LARGE"
+    sent = without("data") | {"data_base64": ""}
+    room = 32_768 - len(json.dumps(sent)) - len('{"x":""}')
+    sent["data_base64"] = base64.b64encode(b'{"x":"%s"}' % (b"x" * room)).decode()
+    assert (await structured(gateway, sent)).status_code == 202
+    sent["data_base64"] = base64.b64encode(b'{"x":"%s"}' % (b"x" * (room + 1))).decode()
+    assert (await structured(gateway, sent)).json()["reason"] == "EVENT_TOO_LARGE"
 
 
 HEADERS = {"ce-specversion": "1.0", "ce-type": "page_view", "ce-id": "1", "ce-source": "s", "ce-subject": "ada"}
@@ -308,7 +308,7 @@ INJECTED: list[tuple[bytes, int]] = [
 
 
 @pytest.mark.parametrize(("body", "status"), INJECTED)
-async def test_what_the_headers_tell_counts_whatever_the_body_says(gateway: Gateway, body: bytes, status: int) -> None:
+async def test_the_headers_count_whatever_the_body_says(gateway: Gateway, body: bytes, status: int) -> None:
     given = HEADERS | {"content-type": "application/json"}
     answer = await gateway.client.post(PATH, content=body, headers=given)
     assert answer.status_code == status, answer.text
@@ -392,9 +392,9 @@ async def test_data_that_names_an_id_does_not_take_one(gateway: Gateway) -> None
     assert answer.json()["eventIds"] == ["ce:a#1"]
 
 
-@pytest.mark.parametrize("told", ["garbage", f"00-{'0' * 32}-b7ad6b7169203331-01", ""])
-async def test_a_trace_that_is_none_is_left(gateway: Gateway, told: str) -> None:
-    answer = await structured(gateway, EVENT | {"traceparent": told})
+@pytest.mark.parametrize("traceparent", ["garbage", f"00-{'0' * 32}-b7ad6b7169203331-01", ""])
+async def test_an_invalid_trace_is_replaced(gateway: Gateway, traceparent: str) -> None:
+    answer = await structured(gateway, EVENT | {"traceparent": traceparent})
     assert the_event(gateway).trace_id.hex() == answer.json()["traceId"]
 
 

@@ -137,7 +137,7 @@ async def test_verdicts_that_do_not_match_are_given_to_nobody() -> None:
         await coalescer.accept(request_of(["a", "b"], ["u", "u"]), SPAN, ADDRESS)
 
 
-async def test_who_hangs_up_costs_nobody_else() -> None:
+async def test_a_client_that_hangs_up_does_not_affect_others() -> None:
     ingest = Ingest()
     coalescer = Coalescer(ingest, telemetry.off(), 2_000, Shares(1_000_000, 1_000_000))
     leaving, staying = (

@@ -91,7 +91,7 @@ def test_a_name_in_letters_of_its_own_is_written_as_browsers_send_it() -> None:
         "**",
     ],
 )
-def test_what_is_no_origin_stops_the_start_with_a_sentence(written: str) -> None:
+def test_an_invalid_origin_stops_the_start_with_a_sentence(written: str) -> None:
     with pytest.raises(
         settings.SettingError, match=r"JOURNEYMESH_CORS_ORIGINS must name origins such as .*\."
     ) as refused:
@@ -100,7 +100,7 @@ def test_what_is_no_origin_stops_the_start_with_a_sentence(written: str) -> None
 
 
 @given(st.text(st.sampled_from("abc.*:/-@[]% https"), max_size=30))
-def test_whatever_is_written_names_origins_or_is_refused(written: str) -> None:
+def test_any_setting_names_origins_or_is_refused(written: str) -> None:
     try:
         allowed = cors.origins(f"https://{written}")
     except cors.NoOrigin:
@@ -135,7 +135,7 @@ async def test_a_page_may_send_the_headers_its_clients_add(asked: str, setting: 
 
 
 @pytest.mark.parametrize("asked", ["content-type, evil: x", "a b", ",", "é", "x" * 5000, "a,,b", ""])
-async def test_what_is_no_list_of_headers_is_not_said_after(asked: str) -> None:
+async def test_an_invalid_list_of_headers_is_not_echoed(asked: str) -> None:
     async with running(cors_origins="*") as gateway:
         headers = [(name.encode(), value.encode()) for name, value in ASKED.items()]
         headers.append((b"access-control-request-headers", asked.encode()))
@@ -152,10 +152,10 @@ async def test_only_named_origins_may_send_what_the_browser_knows(setting: str, 
         before = await gateway.client.options(PATH, headers=ASKED)
         answer = await gateway.client.post(PATH, json=event, headers={"origin": "https://shop.example"})
         error = await gateway.client.post(PATH, json={}, headers={"origin": "https://shop.example"})
-    for told in (before, answer, error):
-        assert told.headers["access-control-allow-origin"] == "https://shop.example"
-        assert told.headers.get("access-control-allow-credentials") == ("true" if is_trusted else None)
-        assert "origin" in told.headers["vary"]
+    for response in (before, answer, error):
+        assert response.headers["access-control-allow-origin"] == "https://shop.example"
+        assert response.headers.get("access-control-allow-credentials") == ("true" if is_trusted else None)
+        assert "origin" in response.headers["vary"]
     assert "retry-after" in answer.headers["access-control-expose-headers"]
 
 

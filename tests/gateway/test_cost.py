@@ -32,12 +32,12 @@ def segments(message: bytes, count: int = 5000) -> bytes:
 
 REFUSED = b'{"type":"page","userId":"refused","name":"n"}'
 SMALL = b'{"type":"page","userId":"a","name":"n"}'
-SLIP = b'{"eventType":"click","x":1}'
+INCOMPLETE = b'{"eventType":"click","x":1}'
 ODD = b'{"eventType":"error","userId":"a","context":{"a":1,"b":1,"c":1,"d":1}}'
 BATCHES = [segments(each) for each in (b"{}", b"0", b'""', SMALL, REFUSED, b"NaN", b"[]", b"{", b'{"type":"track"}')]
 # The smallest that costs most, by the path's last part; what else takes a body is given one of each kind.
 BODIES: dict[str, list[bytes]] = {
-    "track": [own(each) for each in (b"{}", b"0", b'""', b"null", b"[]", b"NaN", b"{", SLIP, ODD)],
+    "track": [own(each) for each in (b"{}", b"0", b'""', b"null", b"[]", b"NaN", b"{", INCOMPLETE, ODD)],
     "batch": BATCHES,
     "import": BATCHES,
     "b": BATCHES,
@@ -109,19 +109,19 @@ async def test_the_69_bytes_that_cost_five_thousand_failed_events(gateway: Gatew
 async def test_beyond_a_hundred_what_is_unreadable_is_kept_together(gateway: Gateway) -> None:
     answer = await gateway.client.post("/v1/batch", content=segments(b"{}"), headers=JSON)
     assert answer.status_code == 400
-    told = answer.json()["rejected"]
+    rejected = answer.json()["rejected"]
     kept = gateway.services.ingest.unreadable
     single = len(kept) - 1
     assert 100 <= single < 200
-    assert len(told) == single + 1
-    assert [each["index"] for each in told] == list(range(single + 1))
-    assert told[-1]["detail"].startswith(f"{5000 - single} events more were refused and are not listed")
+    assert len(rejected) == single + 1
+    assert [each["index"] for each in rejected] == list(range(single + 1))
+    assert rejected[-1]["detail"].startswith(f"{5000 - single} events more were refused and are not listed")
     assert json.loads(b"[" + kept[-1].payload + b"]") == [{}] * (5000 - single)
     assert kept[-1].event_id == ""
 
 
-async def test_what_is_kept_together_loses_nothing(gateway: Gateway) -> None:
-    events = [{"userId": "ada", "eventType": "click", "slip": f"{n:04}" + "x" * 400} for n in range(500)]
+async def test_failed_events_kept_together_are_complete(gateway: Gateway) -> None:
+    events = [{"userId": "ada", "eventType": "click", "unknown": f"{n:04}" + "x" * 400} for n in range(500)]
     packed = gzip.compress(json.dumps({"events": events}).encode())
     answer = await gateway.client.post("/api/events/track", content=packed, headers=JSON | PACKED)
     assert answer.status_code == 400
@@ -149,21 +149,21 @@ async def test_bad_ones_beyond_what_ingest_keeps_of_a_request_cost_no_good_one(
     body = json.dumps({"batch": good + bad}).encode()
     answer = await gateway.client.post("/v1/batch", content=body, headers=JSON)
     assert answer.status_code == (200 if good else 400)
-    told = answer.json()
+    body = answer.json()
     assert len(gateway.services.ingest.events) == good_count
     kept = [json.loads(b"[" + each.payload + b"]") for each in gateway.services.ingest.unreadable]
     assert [one for each in kept for one in each] == bad
     assert len(kept) <= 520
     most = 100 + len(body) // 256
-    listed = told["rejected"][:most]
+    listed = body["rejected"][:most]
     assert [each["index"] for each in listed] == list(range(good_count, good_count + min(most, bad_count)))
     assert [each["eventId"] for each in listed] == [f"b{n}" for n in range(min(most, bad_count))]
     assert len({each["reason"] for each in listed}) == 1
 
 
-async def test_a_flood_is_told_as_such_also_beyond_those_listed(gateway: Gateway) -> None:
-    flood = {"type": "page", "userId": "flood", "name": "n"}
-    answer = await gateway.client.post("/v1/batch", json={"batch": [{}] * 1500 + [flood]})
+async def test_rate_limited_events_are_reported_beyond_those_listed_too(gateway: Gateway) -> None:
+    limited = {"type": "page", "userId": "limited", "name": "n"}
+    answer = await gateway.client.post("/v1/batch", json={"batch": [{}] * 1500 + [limited]})
     assert (answer.status_code, answer.json()["reason"]) == (429, "RATE_LIMITED")
 
 

@@ -21,7 +21,7 @@ STEPS = 60
 
 
 class Living(Interventions):
-    """What waits changes while clients watch, as it does in the service: only what waits now is told.
+    """What waits changes while clients watch, as it does in the service: only what waits now is sent.
 
     `cut` ends every open watch, as a service does that is restarted.
     """
@@ -59,19 +59,19 @@ class Living(Interventions):
         self, request: intervention_pb2.WatchPendingInterventionRequest, context: object
     ) -> AsyncIterator[intervention_pb2.WatchPendingInterventionResponse]:
         self.arrived.set()
-        epoch, told = self._epoch, request.cursor
+        epoch, sent = self._epoch, request.cursor
         while epoch == self._epoch:
-            if told != str(self.cursor):
-                told = str(self.cursor)
-                yield intervention_pb2.WatchPendingInterventionResponse(cursor=told, intervention=self.pending)
+            if sent != str(self.cursor):
+                sent = str(self.cursor)
+                yield intervention_pb2.WatchPendingInterventionResponse(cursor=sent, intervention=self.pending)
             async with self._changed:
-                if epoch == self._epoch and told == str(self.cursor):
+                if epoch == self._epoch and sent == str(self.cursor):
                     await self._changed.wait()
         raise Unavailable("DEPENDENCY_UNAVAILABLE", "It restarts.")
 
 
 class Client:
-    """A client as `docs/help.md` tells to write one: it keeps a cursor and shows what comes with another one.
+    """A client written as `docs/help.md` says: it keeps a cursor and shows what comes with another one.
 
     What comes with the id of what is shown has new words only.
     """
@@ -84,26 +84,26 @@ class Client:
         self.faces: dict[str, Callable[[], AsyncGenerator[Any, None]]] = {
             "poll": self.polled,
             "stream": self.streamed,
-            "socket": self.heard,
+            "socket": self.received,
         }
 
-    def take(self, told: dict[str, Any]) -> None:
-        """Shows what waits, unless it was told before."""
-        if told["cursor"] == self.cursor:
+    def take(self, state: dict[str, Any]) -> None:
+        """Shows what waits, unless it was shown before."""
+        if state["cursor"] == self.cursor:
             return
-        self.cursor = told["cursor"]
-        self.words = told["intervention"]["message"] if told["hasPendingIntervention"] else None
-        if told["hasPendingIntervention"] and told["intervention"]["id"] not in self.shown[-1:]:
-            self.shown.append(told["intervention"]["id"])
+        self.cursor = state["cursor"]
+        self.words = state["intervention"]["message"] if state["hasPendingIntervention"] else None
+        if state["hasPendingIntervention"] and state["intervention"]["id"] not in self.shown[-1:]:
+            self.shown.append(state["intervention"]["id"])
 
     async def polled(self) -> AsyncGenerator[Any, None]:
-        """What is told, asked for again and again."""
+        """States from repeated polls."""
         async with httpx.AsyncClient() as client:
             while True:
                 yield (await client.get(f"{self.url}/pending")).json()
 
     async def streamed(self) -> AsyncGenerator[Any, None]:
-        """What is told as server-sent events; only whole ones count."""
+        """States from server-sent events; only whole ones count."""
         given = {"last-event-id": self.cursor} if self.cursor else {}
         async with (
             httpx.AsyncClient(timeout=5) as client,
@@ -113,8 +113,8 @@ class Client:
                 if line.startswith("data: "):
                     yield json.loads(line.removeprefix("data: "))
 
-    async def heard(self) -> AsyncGenerator[Any, None]:
-        """What is told over a socket."""
+    async def received(self) -> AsyncGenerator[Any, None]:
+        """States from a socket."""
         where = f"{self.url.replace('http:', 'ws:')}/socket?cursor={self.cursor}"
         with contextlib.suppress(ConnectionClosed):
             async with connect(where) as client:
@@ -122,16 +122,16 @@ class Client:
                     yield json.loads(await asyncio.wait_for(client.recv(), 5))
 
     async def listen(self, face: str, service: Living) -> None:
-        """Takes what one face tells until it has told all there is, or ends."""
+        """Takes the states of one interface until it is up to date, or ends."""
         async with contextlib.aclosing(self.faces[face]()) as telling:
-            async for told in telling:
-                assert face == "poll" or int(told["cursor"]) > int(self.cursor or -1), "something was told twice"
-                self.take(told)
+            async for state in telling:
+                assert face == "poll" or int(state["cursor"]) > int(self.cursor or -1), "something was sent twice"
+                self.take(state)
                 if self.cursor == str(service.cursor):
                     return
 
     async def break_off(self, draw: random.Random) -> None:
-        """Connects, and is cut after so many bytes; what came of them is lost with the connection."""
+        """Connects and is cut off after this many bytes; incomplete updates are lost with the connection."""
         host, port = self.url.removeprefix("http://").partition("/")[0].split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         head = f"GET /api/interventions/ada/{draw.choice(('pending', 'stream', 'socket'))} HTTP/1.1\r\nHost: x\r\n"

@@ -72,7 +72,7 @@ async def is_closed(connection: Connection) -> bool:
 async def until(holds: Callable[[], bool]) -> None:
     """Waits until something holds."""
     async with asyncio.timeout(5):
-        while not holds():  # noqa: ASYNC110 - nobody is told
+        while not holds():  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0)
 
 
@@ -165,10 +165,10 @@ async def test_streams_of_one_user_are_bounded_wherever_they_come_from() -> None
 
 
 async def test_clients_behind_a_trusted_proxy_each_have_their_share() -> None:
-    told = b"x-forwarded-for: 1.2.3.4, 198.51.100.1\r\n"
+    forwarded = b"x-forwarded-for: 1.2.3.4, 198.51.100.1\r\n"
     async with (
         listening(request_count=6, connection_count=8, trusted_proxies=GREEDY) as (gateway, url),
-        connections(url, 3, POST + told + b"content-length: 99\r\n\r\n{"),
+        connections(url, 3, POST + forwarded + b"content-length: 99\r\n\r\n{"),
     ):
         await under_way(gateway, 3)
         invented = {"x-forwarded-for": "5.6.7.8, 198.51.100.1"}
@@ -180,7 +180,7 @@ async def test_clients_behind_a_trusted_proxy_each_have_their_share() -> None:
             assert not any(reader.at_eof() for reader, _ in more)
 
 
-async def test_who_is_no_trusted_proxy_cannot_choose_whom_it_is_counted_for() -> None:
+async def test_an_untrusted_proxy_cannot_choose_the_address_that_counts() -> None:
     async with (
         listening(request_count=6, trusted_proxies=OTHER) as (gateway, url),
         connections(url, 3, POST + b"x-forwarded-for: 198.51.100.1\r\ncontent-length: 99\r\n\r\n{"),
@@ -239,7 +239,7 @@ async def test_a_head_below_the_least_pace_is_given_up_before_its_time() -> None
         assert 1.9 < loop.time() - began < 3.5
 
 
-async def test_who_does_not_read_is_left_and_who_reads_is_not() -> None:
+async def test_a_client_that_does_not_read_is_dropped_and_one_that_reads_is_not() -> None:
     class Kept(asyncio.Protocol):
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             assert isinstance(transport, asyncio.Transport)
@@ -262,7 +262,7 @@ async def test_who_does_not_read_is_left_and_who_reads_is_not() -> None:
     server.close()
 
 
-async def test_who_asks_for_much_and_reads_nothing_holds_bytes_of_its_own_address_only() -> None:
+async def test_a_client_that_does_not_read_holds_only_bytes_of_its_own_address() -> None:
     document = b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n"
     async with listening(request_bytes=2 * 1024 * 1024) as (gateway, url), client(url, OTHER) as other:
         size = len((await other.get("/openapi.json")).content)

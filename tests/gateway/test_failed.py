@@ -77,7 +77,7 @@ async def test_one_is_replayed_as_it_was_whatever_its_format(
     assert gateway.services.ingest.failed == {}
     (sent,) = gateway.services.ingest.replays
     assert (sent.id, sent.event.event_id, sent.event.event_type, sent.event.user_id) == ("f-1", event_id, kind, "ada")
-    # Without a time of its own it happened when it came first.
+    # Without a time of its own, it happened when it was first received.
     assert sent.event.event_time_us == SECONDS * 1_000_000
 
 
@@ -88,7 +88,7 @@ async def test_a_time_of_its_own_stays(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("payload", ['{"userId":', json.dumps(PAYLOAD | {"usrId": 1}), "\ufffd"])
-async def test_what_is_still_invalid_stays_until_it_is_mended(gateway: Gateway, payload: str) -> None:
+async def test_a_failed_event_stays_until_it_is_corrected(gateway: Gateway, payload: str) -> None:
     fail(gateway, payload)
     answer = await gateway.client.post("/api/failed-events/f-1:replay")
     assert (answer.status_code, answer.json()["reason"]) == (409, "STILL_INVALID")
@@ -100,7 +100,7 @@ async def test_what_is_still_invalid_stays_until_it_is_mended(gateway: Gateway, 
     assert gateway.services.ingest.failed == {}
 
 
-async def test_what_ingest_refuses_again_stays(gateway: Gateway) -> None:
+async def test_a_failed_event_refused_again_by_ingest_stays(gateway: Gateway) -> None:
     fail(gateway, PAYLOAD | {"userId": "refused"})
     answer = await gateway.client.post("/api/failed-events/f-1:replay")
     assert (answer.status_code, answer.json()["reason"]) == (409, "STILL_INVALID")
@@ -110,7 +110,7 @@ async def test_what_ingest_refuses_again_stays(gateway: Gateway) -> None:
     assert "f-1" in gateway.services.ingest.failed
 
 
-async def test_what_was_accepted_before_is_struck_off(gateway: Gateway) -> None:
+async def test_replaying_an_accepted_event_removes_the_failed_one(gateway: Gateway) -> None:
     await gateway.track(PAYLOAD)
     fail(gateway, PAYLOAD)
     answer = await gateway.client.post("/api/failed-events/f-1:replay")
@@ -129,13 +129,13 @@ LINK = {"eventId": "jm:link:1", "userId": "a-1", "eventType": "identify", "times
 
 @pytest.mark.parametrize("payload", [LINK, PAYLOAD, PAYLOAD | {"eventType": "none there is"}, "[1"])
 @pytest.mark.parametrize("how", ["as it is", "its own payload", "of many"])
-async def test_what_is_kept_whole_is_sent_again_by_its_id_alone(gateway: Gateway, payload: Any, how: str) -> None:
+async def test_a_failed_event_kept_whole_is_replayed_by_its_id_alone(gateway: Gateway, payload: Any, how: str) -> None:
     fail(gateway, payload, reason=POISON)
     failed = gateway.services.ingest.failed["f-1"]
     failed.is_kept_whole, failed.event_id = True, "jm:link:1"
     if how == "of many":
-        told = (await replay(gateway, reason="POISON")).json()
-        assert (told["accepted"], told["rejected"]) == (1, [])
+        replayed = (await replay(gateway, reason="POISON")).json()
+        assert (replayed["accepted"], replayed["rejected"]) == (1, [])
     else:
         body = failed.payload if how == "its own payload" else ""
         answer = await gateway.client.post(
@@ -145,7 +145,7 @@ async def test_what_is_kept_whole_is_sent_again_by_its_id_alone(gateway: Gateway
     assert [sent.HasField("event") for sent in gateway.services.ingest.replays] == [False]
 
 
-async def test_what_is_kept_whole_and_mended_goes_the_way_of_clients(gateway: Gateway) -> None:
+async def test_a_corrected_whole_event_is_replayed_like_one_from_a_client(gateway: Gateway) -> None:
     fail(gateway, PAYLOAD, reason=POISON)
     gateway.services.ingest.failed["f-1"].is_kept_whole = True
     mended = await gateway.client.post("/api/failed-events/f-1:replay", json=PAYLOAD | {"eventId": "e-9"})
@@ -153,7 +153,7 @@ async def test_what_is_kept_whole_and_mended_goes_the_way_of_clients(gateway: Ga
     assert gateway.services.ingest.replays[0].event.event_id == "e-9"
 
 
-async def test_a_replay_tells_what_either_cleaned(gateway: Gateway) -> None:
+async def test_a_replay_reports_the_corrections_of_gateway_and_ingest(gateway: Gateway) -> None:
     gateway.services.ingest.replay_warnings = [ingest_pb2.Warning(member="context.timeZone", detail="Left out.")]
     fail(gateway, PAYLOAD | {"sessionId": {}})
     answer = await gateway.client.post("/api/failed-events/f-1:replay")
@@ -212,13 +212,13 @@ async def test_a_replay_that_breaks_off_may_be_repeated(gateway: Gateway) -> Non
         ({"reasons": ["POISON"]}, "UNKNOWN_FIELD"),
     ],
 )
-async def test_an_order_that_is_none_is_refused(gateway: Gateway, order: Any, reason: str) -> None:
+async def test_an_invalid_replay_request_is_refused(gateway: Gateway, order: Any, reason: str) -> None:
     answer = await replay(gateway, **order)
     assert (answer.status_code, answer.json()["reason"]) == (400, reason)
     assert gateway.services.ingest.page_requests == []
 
 
-async def test_many_are_sent_again_whole_though_lists_tell_the_beginning(gateway: Gateway) -> None:
+async def test_many_are_replayed_whole_though_lists_show_only_the_beginning(gateway: Gateway) -> None:
     fail(gateway, PAYLOAD | {"properties": {"page": "/", "note": "x" * 5_000}})
     assert (await replay(gateway, limit=1)).json()["accepted"] == 1
     assert gateway.services.ingest.page_requests[-1].payload_bytes == 0

@@ -118,8 +118,8 @@ def drop(**_members: object) -> None:
     """Adds an event to nothing."""
 
 
-def as_text(told_of: bytes) -> str:
-    return told_of.decode("utf-8", "replace").replace("\x00", "")
+def as_text(payload: bytes) -> str:
+    return payload.decode("utf-8", "replace").replace("\x00", "")
 
 
 def scope(name: bytes, value: bytes) -> dict[str, Any]:

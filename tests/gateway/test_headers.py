@@ -1,4 +1,4 @@
-"""The headers of every answer: nothing is taken for what it is not, and no cache keeps what tells of a person."""
+"""The headers of every answer: content types are not guessed, and no cache keeps personal data."""
 
 import re
 
@@ -65,7 +65,7 @@ async def test_errors_are_kept_by_nobody(gateway: Gateway, method: str, path: st
     assert (answer.status_code, headers(answer)) == (status, NO_STORE)
 
 
-async def test_the_page_loads_nothing_and_tells_nobody_where_it_was(gateway: Gateway) -> None:
+async def test_the_page_loads_nothing_and_sends_no_referrer(gateway: Gateway) -> None:
     page = await gateway.client.get("/docs")
     assert page.headers["referrer-policy"] == "no-referrer"
     policy = dict(part.strip().split(" ", 1) for part in page.headers["content-security-policy"].split(";"))

@@ -118,7 +118,7 @@ REFUSED: dict[str, tuple[bytes, int]] = {
 
 
 @pytest.mark.parametrize(("message", "status"), REFUSED.values(), ids=REFUSED)
-async def test_what_is_no_request_is_refused_once_and_the_next_client_is_served(
+async def test_an_invalid_request_is_refused_once_and_the_next_client_is_served(
     url: str, message: bytes, status: int
 ) -> None:
     answer = await say(url, message)
@@ -126,9 +126,9 @@ async def test_what_is_no_request_is_refused_once_and_the_next_client_is_served(
     head, _, body = answer.partition(b"\r\n\r\n")
     for field in (b"connection: close", b"x-content-type-options: nosniff", b"content-type: application/problem+json"):
         assert field in head.split(b"\r\n")
-    told = json.loads(body)
-    assert told["status"] == status
-    assert told["reason"] in {"MALFORMED_REQUEST", "REQUEST_TOO_LARGE", "METHOD_NOT_ALLOWED"}
+    problem = json.loads(body)
+    assert problem["status"] == status
+    assert problem["reason"] in {"MALFORMED_REQUEST", "REQUEST_TOO_LARGE", "METHOD_NOT_ALLOWED"}
     assert statuses(await say(url, b"", ends=True)) == [200]
 
 
@@ -157,7 +157,7 @@ TAKEN: dict[str, tuple[bytes, int]] = {
 
 
 @pytest.mark.parametrize(("message", "status"), TAKEN.values(), ids=TAKEN)
-async def test_what_is_a_request_is_served_and_the_next_one_of_the_connection_too(
+async def test_a_valid_request_is_served_and_so_is_the_next_on_its_connection(
     url: str, message: bytes, status: int
 ) -> None:
     assert statuses(await say(url, message, ends=True)) == [status, 200]
@@ -195,7 +195,7 @@ async def test_chunks_of_one_byte_are_taken_while_they_are_few(url: str, count: 
     assert statuses(await say(url, message, ends=True))[0] == status
 
 
-async def test_what_is_no_request_is_refused_after_those_before_it_are_answered(url: str) -> None:
+async def test_an_invalid_request_is_refused_after_earlier_ones_are_answered(url: str) -> None:
     assert statuses(await say(url, (GET + HOST + END) * 3 + GET + END + (GET + HOST + END) * 3)) == [200] * 3 + [400]
 
 
@@ -211,7 +211,7 @@ def test_hosts(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["", ".", "x..y", "x:", "x:65536", "[::1", "::1", "x y", "ä", "x\n", "a@b", "x#y"])
-def test_what_is_no_host(host: str) -> None:
+def test_invalid_hosts(host: str) -> None:
     assert not is_host(host.encode())
 
 

@@ -91,19 +91,19 @@ def sent(*ids: str, users: tuple[str, ...] = (), unreadable: str = "") -> Submis
     return Submission(rows_of(ids, users), 50, others)
 
 
-async def test_an_older_ingest_gets_the_same_events_one_by_one_and_what_is_none_once() -> None:
+async def test_an_older_ingest_gets_the_same_events_one_by_one_and_invalid_ones_once() -> None:
     ingest = Older()
     async with over(ingest) as coalescer:
-        told = await coalescer.accept(sent("a", "b", users=("ada", "bad"), unreadable="u"), SPAN, "here")
+        response = await coalescer.accept(sent("a", "b", users=("ada", "bad"), unreadable="u"), SPAN, "here")
         assert (ingest.forms, ingest.taken, ingest.unreadable) == (["table", "events"], ["a", "b"], ["u"])
-        assert told.verdicts == [ingest_pb2.VERDICT_ACCEPTED, ingest_pb2.VERDICT_REJECTED]
-        assert [(each.event_index, each.detail) for each in told.rejections] == [(1, "No.")]
+        assert response.verdicts == [ingest_pb2.VERDICT_ACCEPTED, ingest_pb2.VERDICT_REJECTED]
+        assert [(each.event_index, each.detail) for each in response.rejections] == [(1, "No.")]
         await asyncio.gather(*(coalescer.accept(sent(one, unreadable=f"u-{one}"), SPAN, "here") for one in "cd"))
         assert ingest.forms[2:] == ["events"]
         assert (ingest.taken, ingest.unreadable) == (["a", "b", "c", "d"], ["u", "u-c", "u-d"])
 
 
-async def test_what_is_no_event_alone_says_nothing_of_the_version() -> None:
+async def test_an_invalid_event_alone_does_not_reveal_the_version() -> None:
     ingest = Older()
     async with over(ingest) as coalescer:
         assert (await coalescer.accept(sent(unreadable="u"), SPAN, "here")).verdicts == []

@@ -1,4 +1,4 @@
-"""What tells how help is decided, what it changed, and what the language models cost."""
+"""The routes that show how help was decided, what it changed, and what the language models cost."""
 
 from typing import Any
 
@@ -15,14 +15,14 @@ async def get(gateway: Gateway, path: str) -> Any:
     return answer.json()
 
 
-async def test_an_intervention_tells_its_outcome_and_how_its_messages_came(gateway: Gateway) -> None:
+async def test_an_intervention_shows_its_outcome_and_its_deliveries(gateway: Gateway) -> None:
     gateway.services.intervention.made["i-1"] = intervention_pb2.GetInterventionResponse(
         intervention=intervention(), user_id="ada", decision_id="d-1", deliveries=[delivery()]
     )
-    told = await get(gateway, "/api/interventions/i-1")
-    assert (told["userId"], told["decisionId"], told["outcome"], told["isEnded"]) == ("ada", "d-1", None, False)
-    assert told["intervention"]["action"] == "show_live_chat_popup"
-    assert told["deliveries"] == [
+    body = await get(gateway, "/api/interventions/i-1")
+    assert (body["userId"], body["decisionId"], body["outcome"], body["isEnded"]) == ("ada", "d-1", None, False)
+    assert body["intervention"]["action"] == "show_live_chat_popup"
+    assert body["deliveries"] == [
         {
             "channel": "email",
             "state": "sent",
@@ -38,17 +38,17 @@ async def test_an_intervention_tells_its_outcome_and_how_its_messages_came(gatew
     assert (missing.status_code, missing.json()["reason"]) == (404, "INTERVENTION_NOT_FOUND")
 
 
-async def test_a_decision_tells_what_else_could_have_been_done(gateway: Gateway) -> None:
+async def test_a_decision_lists_its_candidates(gateway: Gateway) -> None:
     gateway.services.intervention.decisions = [decision()]
-    told = await get(gateway, "/api/decisions/d-1")
-    assert [each["refusal"] for each in told["candidates"]] == [None, None, "frequency_cap"]
-    assert (told["draw"], told["outcome"], told["inputs"]) == (0.734, "shown", "gQA=")
-    assert told["exposure"] == {"experiment": "2026-01", "isTreated": True}
-    assert told["features"][0] == {"name": "error_count", "value": 3}
-    assert told["intervention"]["wording"]["costMicroUsd"] == 19.7
+    body = await get(gateway, "/api/decisions/d-1")
+    assert [each["refusal"] for each in body["candidates"]] == [None, None, "frequency_cap"]
+    assert (body["draw"], body["outcome"], body["inputs"]) == (0.734, "shown", "gQA=")
+    assert body["exposure"] == {"experiment": "2026-01", "isTreated": True}
+    assert body["features"][0] == {"name": "error_count", "value": 3}
+    assert body["intervention"]["wording"]["costMicroUsd"] == 19.7
 
 
-async def test_policies_and_lift_are_told(gateway: Gateway) -> None:
+async def test_policies_and_lift_are_returned(gateway: Gateway) -> None:
     service = gateway.services.intervention
     one = service.policies.policies.add(version="policy-2+3f9a0c1d", document="version: policy-2")
     one.start_time.FromSeconds(SECONDS)
@@ -59,8 +59,8 @@ async def test_policies_and_lift_are_told(gateway: Gateway) -> None:
         "trouble": "",
     }
     service.lift.lifts.add(dimension="all", treated_count=90, holdout_count=10, lift=0.125, is_known=True)
-    told = await get(gateway, "/api/lift?experiment=2026-01")
-    assert (told["lifts"][0]["treatedCount"], told["lifts"][0]["lift"]) == (90, 0.125)
+    body = await get(gateway, "/api/lift?experiment=2026-01")
+    assert (body["lifts"][0]["treatedCount"], body["lifts"][0]["lift"]) == (90, 0.125)
     await get(gateway, "/api/lift")
     assert [each.experiment for each in service.lift_requests] == ["2026-01", ""]
 
@@ -108,10 +108,10 @@ async def test_an_analysis_that_cannot_be_made_is_a_problem(
     assert (answer.status_code, answer.json()["reason"]) == (status, reason)
 
 
-async def test_the_use_of_models_is_told(gateway: Gateway) -> None:
+async def test_the_use_of_models_is_returned(gateway: Gateway) -> None:
     service = gateway.services.intervention
     service.usage = intervention_pb2.GetModelUsageResponse(is_on=True, token_count=450, token_limit=1000)
     service.usage.models.add(model_id="nova-micro", call_counts={"ok": 3, "throttled": 1}, cost_micro_usd=19.7)
-    told = await get(gateway, "/api/models/usage")
-    assert (told["isOn"], told["degraded"], told["tokenLimit"]) == (True, "", 1000)
-    assert told["models"][0]["callCounts"] == {"ok": 3, "throttled": 1}
+    body = await get(gateway, "/api/models/usage")
+    assert (body["isOn"], body["degraded"], body["tokenLimit"]) == (True, "", 1000)
+    assert body["models"][0]["callCounts"] == {"ok": 3, "throttled": 1}

@@ -32,7 +32,7 @@ LEFT_OUT: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
     "attempts that are not whole": (event(attempts=2.5), {"attempt_count": 0}, ["attempts"]),
     "attempts that are true": (event(attempts=True), {"attempt_count": 0}, ["attempts"]),
     "negative attempts": (event(attempts=-1), {"attempt_count": 0}, ["attempts"]),
-    "more attempts than can be told": (event(attempts=2**32), {"attempt_count": 0}, ["attempts"]),
+    "more attempts than can be represented": (event(attempts=2**32), {"attempt_count": 0}, ["attempts"]),
     "a refresh in words": (event(isRefresh="yes"), {"is_refresh": False}, ["isRefresh"]),
     "a label that is a number": (
         event(feature=12345678901234567890001),
@@ -54,7 +54,11 @@ LEFT_OUT: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
     "a platform that is a number": ({**event(), "context": {"platform": 1}}, {"platform": 0}, ["context.platform"] * 2),
     "a device that is a number": ({**event(), "context": {"deviceId": 7}}, {"device_id": "7"}, ["context.deviceId"]),
     "a zone that is a list": ({**event(), "context": {"timeZone": []}}, {"time_zone": ""}, ["context.timeZone"]),
-    "a slip in the context": ({**event(), "context": {"platfrom": "web"}}, {"platform": 0}, ["context.platfrom"]),
+    "a misspelt context member": (
+        {**event(), "context": {"platfrom": "web"}},
+        {"platform": 0},
+        ["context.platfrom"],
+    ),
     "automated in words": (
         {**event(), "context": {"automated": "yes"}},
         {"is_automated": False},
@@ -82,7 +86,7 @@ LEFT_OUT: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
 
 
 @pytest.mark.parametrize(("sent", "members", "warned"), LEFT_OUT.values(), ids=LEFT_OUT)
-async def test_what_cannot_be_read_is_left_out_and_told(
+async def test_unreadable_members_are_left_out_with_a_warning(
     gateway: Gateway, sent: dict[str, Any], members: dict[str, Any], warned: list[str]
 ) -> None:
     answer = await gateway.track(sent)
@@ -132,7 +136,7 @@ MENDED: dict[str, tuple[bytes, dict[str, Any]]] = {
 
 @pytest.mark.parametrize(("body", "properties"), MENDED.values(), ids=MENDED)
 @pytest.mark.parametrize("is_batch", [False, True])
-async def test_what_is_almost_json_is_mended_and_told(
+async def test_what_is_almost_json_is_mended_with_a_warning(
     gateway: Gateway, body: bytes, properties: dict[str, Any], *, is_batch: bool
 ) -> None:
     if is_batch:
@@ -182,7 +186,7 @@ async def test_a_mark_of_the_byte_order_costs_nothing(gateway: Gateway, content_
         assert again.status_code in {200, 202}, again.text
 
 
-async def test_a_failed_event_is_mended_when_it_is_sent_again(gateway: Gateway) -> None:
+async def test_a_failed_event_can_be_corrected_on_replay(gateway: Gateway) -> None:
     failed = ingest_pb2.FailedEvent(id="f-1", payload=text(properties={"x": NAN}).decode())
     gateway.services.ingest.failed["f-1"] = failed
     answer = await gateway.client.post("/api/failed-events/f-1:replay")
@@ -200,7 +204,7 @@ class Strict(Ingest):
         return response
 
 
-async def test_what_ingest_warns_of_is_told_beside() -> None:
+async def test_warnings_of_ingest_are_added() -> None:
     async with running() as gateway:
         object.__setattr__(gateway.services.ingest, "_judge", Strict()._judge)
         answer = await gateway.track(
@@ -210,8 +214,8 @@ async def test_what_ingest_warns_of_is_told_beside() -> None:
             {**event(attempts="three"), "eventId": "d", "userId": "refused"},
             {**event(), "eventId": "f"},
         )
-        told = [(each["index"], each["eventId"], each["member"]) for each in answer.json()["warnings"]]
-        assert told == [(2, "c", "attempts"), (2, "c", "context.timeZone"), (4, "f", "context.timeZone")]
+        listed = [(each["index"], each["eventId"], each["member"]) for each in answer.json()["warnings"]]
+        assert listed == [(2, "c", "attempts"), (2, "c", "context.timeZone"), (4, "f", "context.timeZone")]
         assert [each["index"] for each in answer.json()["rejected"]] == [0, 1, 3]
         segment = await gateway.client.post("/v1/track", json={"userId": "ada", "event": "e", "messageId": "g"})
         assert segment.json()["warnings"] == [
@@ -257,11 +261,11 @@ halves = st.text(st.sampled_from('\ud800\udbff\udc00\udfffa\\"\U0001f600'), max_
 def test_halves_that_meet_become_one_character_and_others_a_mark(text: str) -> None:
     for written in (json.dumps(text).encode(), json.dumps(text, ensure_ascii=False).encode("utf-8", "surrogatepass")):
         mended = mend(written)
-        told = json.loads(mended.written if mended else written)
-        assert told == text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        decoded = json.loads(mended.written if mended else written)
+        assert decoded == text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 @given(st.binary(max_size=60))
-def test_whatever_is_mended_is_utf_8(written: bytes) -> None:
+def test_mended_json_is_utf_8(written: bytes) -> None:
     mended = mend(written)
     (mended.written if mended else written).decode("utf-8", "strict" if mended else "replace")

@@ -85,9 +85,9 @@ READ: list[tuple[Any, float, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("told", "value", "currency"), READ, ids=[repr(case[0]) for case in READ])
-def test_an_amount_is_read_as_it_was_meant(told: Any, value: float, currency: str) -> None:
-    found = money.amount(told)
+@pytest.mark.parametrize(("written", "value", "currency"), READ, ids=[repr(case[0]) for case in READ])
+def test_an_amount_is_read_as_it_was_meant(written: Any, value: float, currency: str) -> None:
+    found = money.amount(written)
     assert found.value == pytest.approx(value)
     assert found.currency == currency
 
@@ -128,10 +128,10 @@ UNREADABLE: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("told", UNREADABLE, ids=[repr(each)[:40] for each in UNREADABLE])
-def test_what_is_no_amount_for_certain_is_refused(told: Any) -> None:
+@pytest.mark.parametrize("written", UNREADABLE, ids=[repr(each)[:40] for each in UNREADABLE])
+def test_an_ambiguous_amount_is_refused(written: Any) -> None:
     with pytest.raises(InvalidArgument) as refused:
-        money.amount(told)
+        money.amount(written)
     assert refused.value.reason == "UNREADABLE_AMOUNT"
 
 
@@ -163,7 +163,7 @@ def test_whole_amounts_in_groups_are_read_back(amount: int, group: str) -> None:
 
 
 @given(st.text(st.sampled_from("0123456789.,' -+()€$EURxé\u00a0\u2212"), max_size=70))
-def test_whatever_is_written_is_a_number_or_refused(text: str) -> None:
+def test_any_text_is_read_as_a_number_or_refused(text: str) -> None:
     try:
         found = money.amount(text)
     except InvalidArgument as error:
@@ -174,31 +174,31 @@ def test_whatever_is_written_is_a_number_or_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "code"),
+    ("text", "code"),
     [("EUR", "EUR"), (" eur ", "EUR"), ("€", "EUR"), ("US$", "USD"), ("zł", "PLN"), ("XBT", "XBT")]
-    + [(told, "") for told in ("$", "kr", "Euro", "dollars", "", "E U", "éur", "12")],
+    + [(text, "") for text in ("$", "kr", "Euro", "dollars", "", "E U", "éur", "12")],
 )
-def test_a_currency_is_a_code_or_a_sign_that_names_one(told: str, code: str) -> None:
-    assert money.currency(told) == code
+def test_a_currency_is_a_code_or_a_sign_that_names_one(text: str, code: str) -> None:
+    assert money.currency(text) == code
 
 
-Told = list[tuple[str, str]]
+Warnings = list[tuple[str, str]]
 
 
-def by_segment(event: str, **properties: Any) -> tuple[event_pb2.Event, Told]:
-    told: Told = []
+def by_segment(event: str, **properties: Any) -> tuple[event_pb2.Event, Warnings]:
+    warnings: Warnings = []
     rows = Rows()
     message = {"type": "track", "userId": "ada", "event": event, "properties": properties}
-    Reader().read(json.dumps(message).encode(), EventSink(rows.add, STAMP, str, lambda *one: told.append(one)))
-    return rows.table().event(0), told
+    Reader().read(json.dumps(message).encode(), EventSink(rows.add, STAMP, str, lambda *one: warnings.append(one)))
+    return rows.table().event(0), warnings
 
 
-def by_track(**properties: Any) -> tuple[event_pb2.Event, Told]:
-    told: Told = []
+def by_track(**properties: Any) -> tuple[event_pb2.Event, Warnings]:
+    warnings: Warnings = []
     rows = Rows()
     event = {"userId": "ada", "eventType": "purchase", "properties": properties}
-    native.read_event(json.dumps(event).encode(), EventSink(rows.add, STAMP, str, lambda *one: told.append(one)))
-    return rows.table().event(0), told
+    native.read_event(json.dumps(event).encode(), EventSink(rows.add, STAMP, str, lambda *one: warnings.append(one)))
+    return rows.table().event(0), warnings
 
 
 # Properties, and the amount, the currency and whether it is a refund; then what is warned of.
@@ -238,11 +238,11 @@ PURCHASES: list[tuple[dict[str, Any], tuple[float, str, bool], list[str]]] = [
 def test_a_purchase_says_the_same_on_every_way_in(
     way: str, properties: dict[str, Any], expected: tuple[float, str, bool], warned: list[str]
 ) -> None:
-    event, told = by_track(**properties) if way == "track" else by_segment("Order Completed", **properties)
+    event, warnings = by_track(**properties) if way == "track" else by_segment("Order Completed", **properties)
     assert event.event_type == event_pb2.EVENT_TYPE_PURCHASE
     found = event.purchase
     assert (found.amount, found.currency, found.is_refund) == expected
-    assert [member for member, _ in told] == warned
+    assert [member for member, _ in warnings] == warned
     assert properties.items() <= (json.loads(event.properties) if event.properties else {}).items()
 
 
@@ -274,9 +274,9 @@ NO_REFUNDS = [
 def test_money_that_goes_back_is_a_refund_whatever_it_says(
     name: str, properties: dict[str, Any], amount: float
 ) -> None:
-    event, told = by_segment(name, **properties)
+    event, warnings = by_segment(name, **properties)
     assert (event.event_type, event.purchase.is_refund, event.purchase.amount) == (14, True, amount)
-    assert told == []
+    assert warnings == []
 
 
 @pytest.mark.parametrize("name", NO_REFUNDS)
@@ -284,14 +284,14 @@ def test_talk_of_money_that_goes_back_is_no_refund(name: str) -> None:
     assert by_segment(name, revenue=25)[0].event_type == event_pb2.EVENT_TYPE_FEATURE_INTERACTION
 
 
-@pytest.mark.parametrize("told", [True, "true", "True", "yes", 1])
-def test_a_flag_may_be_written_in_words(told: object) -> None:
-    assert by_segment("Order Completed", revenue=25, isRefund=told)[0].purchase.amount == -25
+@pytest.mark.parametrize("flag", [True, "true", "True", "yes", 1])
+def test_a_flag_may_be_written_in_words(flag: object) -> None:
+    assert by_segment("Order Completed", revenue=25, isRefund=flag)[0].purchase.amount == -25
 
 
-@pytest.mark.parametrize("told", [False, "false", "no", 0, "", 2, "partial"])
-def test_what_is_not_true_is_no_refund(told: object) -> None:
-    assert by_segment("Order Completed", revenue=25, isRefund=told)[0].purchase.amount == 25
+@pytest.mark.parametrize("flag", [False, "false", "no", 0, "", 2, "partial"])
+def test_only_true_values_mark_a_refund(flag: object) -> None:
+    assert by_segment("Order Completed", revenue=25, isRefund=flag)[0].purchase.amount == 25
 
 
 NO_AMOUNT: list[dict[str, Any]] = [

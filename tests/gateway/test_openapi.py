@@ -28,30 +28,30 @@ CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 async def document(gateway: Gateway) -> dict[str, Any]:
     answer = await gateway.client.get("/openapi.json")
     assert answer.headers["content-type"] == "application/json"
-    told: dict[str, Any] = answer.json()
-    return told
+    described: dict[str, Any] = answer.json()
+    return described
 
 
 async def test_every_route_is_in_the_document_and_nothing_else(gateway: Gateway) -> None:
-    told = await document(gateway)
-    assert told["openapi"].startswith("3.1")
-    listed = {(method.upper(), path) for path, methods in told["paths"].items() for method in methods}
+    described = await document(gateway)
+    assert described["openapi"].startswith("3.1")
+    listed = {(method.upper(), path) for path, methods in described["paths"].items() for method in methods}
     assert listed == {(route.method, route.path) for route in ROUTES}
-    names = [operation["operationId"] for methods in told["paths"].values() for operation in methods.values()]
+    names = [operation["operationId"] for methods in described["paths"].values() for operation in methods.values()]
     assert len(names) == len(set(names))
 
 
 async def test_every_schema_is_one(gateway: Gateway) -> None:
-    told = await document(gateway)
-    for schema in told["components"]["schemas"].values():
+    described = await document(gateway)
+    for schema in described["components"]["schemas"].values():
         jsonschema.Draft202012Validator.check_schema(schema)
-    text = msgspec.json.encode(told).decode()
+    text = msgspec.json.encode(described).decode()
     for reference in {part.split('"')[0] for part in text.split('"$ref":"#/components/schemas/')[1:]}:
-        assert reference in told["components"]["schemas"]
+        assert reference in described["components"]["schemas"]
 
 
 def test_no_two_messages_share_a_name() -> None:
-    """Schemas are named after messages; of two with one name, one would be told for the other."""
+    """Schemas are named after messages; of two with one name, one would hide the other."""
     names: dict[str, str] = {}
 
     def look(of: descriptor.Descriptor) -> None:
@@ -68,7 +68,7 @@ def test_no_two_messages_share_a_name() -> None:
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
-async def test_every_error_of_a_route_is_told(gateway: Gateway, route: Route) -> None:
+async def test_every_error_of_a_route_is_documented(gateway: Gateway, route: Route) -> None:
     responses = (await document(gateway))["paths"][route.path][route.method.lower()]["responses"]
     assert str(route.status) in responses
     for reason in route.reasons:
@@ -82,7 +82,7 @@ async def test_every_error_of_a_route_is_told(gateway: Gateway, route: Route) ->
     [("none", None, 12), ("required", ADMIN, 3), ("required", PUBLIC, 3), ("required", None, 3)],
     ids=["no keys", "an admin key", "a public key", "no key"],
 )
-async def test_what_is_promised_is_what_is_answered(
+async def test_answers_conform_to_the_openapi_document(
     tmp_path: Path, keys: str, key: Issued | None, max_examples: int
 ) -> None:
     """Schemathesis draws requests from the document, good and bad, and compares the answers with it."""

@@ -23,7 +23,7 @@ def standing(shard: str, **members: Any) -> ingest_pb2.ShardStanding:
 TROUBLE = "Paused: 60% of the records fail."
 
 
-async def test_the_pipeline_is_told_by_reader_and_shard(gateway: Gateway) -> None:
+async def test_the_pipeline_is_reported_by_consumer_and_shard(gateway: Gateway) -> None:
     gateway.services.ingest.standings = [standing("0", lag_seconds=1.5, trouble=TROUBLE)]
     answer = await gateway.client.get("/api/pipeline")
     assert answer.json() == {
@@ -43,7 +43,7 @@ async def test_the_pipeline_is_told_by_reader_and_shard(gateway: Gateway) -> Non
 
 
 async def metrics_at(address: str) -> tuple[httpx.Response, httpx.Response, httpx.Response]:
-    """What `/metrics` answers: before the process has an address of its own for it, after, and what is told there."""
+    """Answers of `/metrics` before and after the process has a separate address for it, and of that address."""
     async with running(address=address) as gateway:
         before = await gateway.client.get("/metrics")
         with contextlib.closing(gateway.core.telemetry.metrics) as metrics:
@@ -54,7 +54,7 @@ async def metrics_at(address: str) -> tuple[httpx.Response, httpx.Response, http
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:8080", "10.1.2.3:80", "gateway:8080", ":8080", "[::]:8080"])
-async def test_metrics_that_have_an_address_of_their_own_are_not_told_to_the_public(address: str) -> None:
+async def test_metrics_with_an_address_of_their_own_are_not_public(address: str) -> None:
     before, after, own = await metrics_at(address)
     assert before.status_code == 200
     assert "journeymesh_open_streams 0.0" in before.text
@@ -63,17 +63,17 @@ async def test_metrics_that_have_an_address_of_their_own_are_not_told_to_the_pub
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:8080", "localhost:8080", "[::1]:8080"])
-async def test_on_this_machine_they_are_told_at_both(address: str) -> None:
+async def test_on_this_machine_metrics_are_at_both_addresses(address: str) -> None:
     before, after, own = await metrics_at(address)
     assert before.status_code == after.status_code == own.status_code == 200
 
 
-async def test_services_that_do_not_serve_are_told(gateway: Gateway) -> None:
+async def test_services_that_do_not_serve_are_reported(gateway: Gateway) -> None:
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(operation.watch_services(gateway.core), 1.0)
-    told = gateway.core.telemetry.metrics.render().decode()
-    assert told.count("journeymesh_dependency_up{") == 6
-    assert 'journeymesh_dependency_up{dependency="video"} 1.0' in told
+    exposed = gateway.core.telemetry.metrics.render().decode()
+    assert exposed.count("journeymesh_dependency_up{") == 6
+    assert 'journeymesh_dependency_up{dependency="video"} 1.0' in exposed
 
 
 class Silent:
@@ -98,7 +98,7 @@ async def test_a_gateway_has_started_once_each_service_was_reached_and_stays_so(
         assert (await gateway.client.get("/healthz")).status_code == 200
 
 
-async def test_a_service_that_stays_away_keeps_no_gateway_from_starting(
+async def test_a_gateway_starts_without_an_unreachable_service(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stubs: Any = gateway.core.peers.health
@@ -117,7 +117,7 @@ async def looking(gateway: Gateway) -> AsyncIterator[None]:
 
 
 async def lost(gateway: Gateway, *names: str) -> None:
-    """Returns once these services are told as those that were never reached."""
+    """Returns once these services are reported as never reached."""
     async with asyncio.timeout(10):
         while True:
             answer = await gateway.client.get("/startupz")

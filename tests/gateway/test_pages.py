@@ -47,7 +47,7 @@ def addresses(views: list[Page]) -> set[str]:
 
 
 @pytest.mark.parametrize("path", ["/", "/app/", "/app/index.html", "/de/app/Index.php"])
-def test_pages_of_one_document_are_told_apart_by_their_names(path: str) -> None:
+def test_pages_of_one_document_are_distinguished_by_name(path: str) -> None:
     app = APP | {"path": path, "url": f"https://app.example{path}"}
     views = [called(app, name) for name in NAMES]
     assert len({view.name for view in views}) == len(addresses(views)) == len(NAMES)
@@ -58,7 +58,7 @@ def test_pages_of_one_document_are_told_apart_by_their_names(path: str) -> None:
     assert len({view.name for view in categories}) == len(NAMES)
 
 
-def test_an_address_that_tells_the_page_stays_it_whatever_its_name() -> None:
+def test_an_address_that_names_the_page_is_kept_whatever_the_name() -> None:
     for path, name, page in (
         ("/loans", "Loans", "/loans"),
         ("/p/7", "Product", "/p/7"),
@@ -90,10 +90,10 @@ def test_the_same_name_and_title_is_a_reload() -> None:
 def test_the_fuller_address_counts() -> None:
     hashed = "https://app.example/#/rates"
     properties: list[dict[str, Any]] = [{"path": "/"}, {"path": "/", "search": ""}, {"url": "https://app.example"}, APP]
-    for told in properties:
+    for given in properties:
         for context in ({"path": "/", "url": hashed}, {"url": hashed}, {**APP, "hash": "#/rates"}):
             assert (
-                read({"type": "page", "userId": "a", "properties": told, "context": {"page": context}}).name
+                read({"type": "page", "userId": "a", "properties": given, "context": {"page": context}}).name
                 == "/#/rates"
             )
     assert called({"path": "/", "url": hashed, "search": ""}).name == "/#/rates"
@@ -103,7 +103,7 @@ def test_the_fuller_address_counts() -> None:
     assert called({"page_location": "https://app.example/x?utm_id=1", "page_title": "X"}).name == "/x"
 
 
-def test_our_own_views_are_told_apart_alike() -> None:
+def test_native_views_are_distinguished_alike() -> None:
     assert len(addresses([viewed(page="/", title=name) for name in NAMES])) == len(NAMES)
     assert len(addresses([viewed(page="/apply", name=name) for name in NAMES])) == len(NAMES)
     assert len(addresses([viewed(page="/", title="App") for _ in NAMES])) == 1
@@ -118,17 +118,17 @@ def test_our_own_views_are_told_apart_alike() -> None:
 
 def test_a_view_is_the_same_when_it_is_sent_again_in_our_own_form() -> None:
     for title in ("App", "Rates & fees"):
-        told = pages.marked("https://app.example/x", "", title)
-        assert page_of(told, PageRules()) == viewed(page="https://app.example/x", title=title)
+        given = pages.marked("https://app.example/x", "", title)
+        assert page_of(given, PageRules()) == viewed(page="https://app.example/x", title=title)
 
 
 @pytest.mark.parametrize("kind", ["page", "screen"])
-@pytest.mark.parametrize("told", [{}, {"properties": {"title": "Hi"}}, {"properties": {"page": 3}}, {"name": ""}])
-def test_what_tells_no_page_is_kept_as_an_interaction(kind: str, told: dict[str, Any]) -> None:
+@pytest.mark.parametrize("given", [{}, {"properties": {"title": "Hi"}}, {"properties": {"page": 3}}, {"name": ""}])
+def test_a_view_without_a_page_is_kept_as_an_interaction(kind: str, given: dict[str, Any]) -> None:
     rows, warned = Rows(), list[str]()
-    message = json.dumps({"type": kind, "userId": "ada", **told}).encode()
+    message = json.dumps({"type": kind, "userId": "ada", **given}).encode()
     Reader().read(message, EventSink(rows.add, STAMP, str, lambda member, _: warned.append(member)))
     (event,) = rows.table().events()
     assert (event.event_type, event.target) == (event_pb2.EVENT_TYPE_FEATURE_INTERACTION, kind)
     assert warned == ["page"]
-    assert told.get("properties", {}).items() <= json.loads(event.properties or b"{}").items()
+    assert given.get("properties", {}).items() <= json.loads(event.properties or b"{}").items()

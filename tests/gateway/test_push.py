@@ -49,7 +49,7 @@ async def read(url: str, count: int, **headers: str) -> list[dict[str, str]]:
     return read
 
 
-async def test_what_waits_and_every_change_is_told() -> None:
+async def test_the_waiting_intervention_and_every_change_are_sent() -> None:
     async with listening() as (gateway, url):
         gone = change(2)
         gone.withdrawn.intervention_id, gone.withdrawn.reason = "i-1", intervention_pb2.WITHDRAWAL_REASON_SOLVED
@@ -72,15 +72,15 @@ async def test_what_waits_and_every_change_is_told() -> None:
     assert json.loads(third["data"])["withdrawn"] is None
 
 
-async def test_a_client_that_comes_back_misses_nothing_and_hears_nothing_twice() -> None:
+async def test_a_reconnecting_client_misses_nothing_and_receives_nothing_twice() -> None:
     async with listening() as (gateway, url):
         gateway.services.intervention.changes.extend(change(n, f"i-{n}") for n in range(1, 8))
-        heard: list[str] = []
-        while len(heard) < 6:
-            given = {"last-event-id": heard[-1]} if heard else {}
+        received: list[str] = []
+        while len(received) < 6:
+            given = {"last-event-id": received[-1]} if received else {}
             _, *events = await read(url, 3, **given)
-            heard += [one["id"] for one in events]
-        assert heard == ["1", "2", "3", "4", "5", "6"]
+            received += [one["id"] for one in events]
+        assert received == ["1", "2", "3", "4", "5", "6"]
         assert [one.cursor for one in gateway.services.intervention.watched] == ["", "2", "4"]
         assert (await httpx_lines(url, "?lastEventId=6"))["id"] == "7"
 
@@ -104,8 +104,8 @@ async def first_two(answer: httpx.Response) -> AsyncIterator[dict[str, str]]:
 async def test_a_quiet_stream_is_kept_open(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sse, "HEARTBEAT_SECONDS", 0.01)
     async with listening() as (_, url):
-        _, *beats = await read(url, 4)
-    assert all(set(one) == {""} for one in beats)
+        _, *keepalives = await read(url, 4)
+    assert all(set(one) == {""} for one in keepalives)
 
 
 async def test_the_service_is_left_when_the_client_leaves() -> None:
@@ -148,10 +148,10 @@ async def test_streams_are_bounded_and_end_with_the_process() -> None:
             assert (refused.status_code, refused.json()["reason"]) == (503, "TOO_MANY_STREAMS")
             gateway.core.closing.set()
             rest = [[event async for event in reader] for reader in readers]
-        assert [len(events) for events in rest] == [1, 1]  # what was told before
+        assert [len(events) for events in rest] == [1, 1]  # what was sent before
 
 
-async def test_head_tells_of_a_stream_without_opening_it() -> None:
+async def test_head_describes_a_stream_without_opening_it() -> None:
     async with listening() as (gateway, url), httpx.AsyncClient() as client:
         gateway.services.intervention.changes.append(change(1, "i-1"))
         answer = await client.head(url + PATH)

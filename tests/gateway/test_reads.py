@@ -18,7 +18,7 @@ async def get(gateway: Gateway, path: str) -> Any:
     return answer.json()
 
 
-async def test_features_are_told_by_name(gateway: Gateway) -> None:
+async def test_features_are_named(gateway: Gateway) -> None:
     assert await get(gateway, "/api/users/ada/features") == {
         "userId": "ada",
         "features": {"error_count": 3, "success_rate": 0},
@@ -27,15 +27,15 @@ async def test_features_are_told_by_name(gateway: Gateway) -> None:
     }
 
 
-async def test_features_and_score_are_told_in_one_call(gateway: Gateway) -> None:
-    told = await get(gateway, "/api/users/ada")
-    assert told["features"] == {"error_count": 3, "success_rate": 0}
-    assert (told["assessment"]["score"], told["assessment"]["level"]) == (78.4, "high")
-    assert (told["userId"], told["featureSchemaVersion"]) == ("ada", "features-1")
-    assert (told["eventTime"], told["modelVersion"]) == ("2026-01-02T10:00:00Z", "oulad-1")
+async def test_one_call_returns_features_and_score(gateway: Gateway) -> None:
+    body = await get(gateway, "/api/users/ada")
+    assert body["features"] == {"error_count": 3, "success_rate": 0}
+    assert (body["assessment"]["score"], body["assessment"]["level"]) == (78.4, "high")
+    assert (body["userId"], body["featureSchemaVersion"]) == ("ada", "features-1")
+    assert (body["eventTime"], body["modelVersion"]) == ("2026-01-02T10:00:00Z", "oulad-1")
 
 
-async def test_messages_are_told_whole(gateway: Gateway) -> None:
+async def test_messages_are_returned_whole(gateway: Gateway) -> None:
     profile = await get(gateway, "/api/users/ada/profile")
     assert (profile["eventCount"], profile["platforms"], profile["firstSeenTime"]) == (7, ["web"], None)
     assert profile["isBot"] is False
@@ -70,12 +70,12 @@ async def test_a_path_may_hold_any_user(gateway: Gateway, user_id: str) -> None:
         ("/api/decisions/none", "DECISION_NOT_FOUND"),
     ],
 )
-async def test_what_is_not_known_is_not_found(gateway: Gateway, path: str, reason: str) -> None:
+async def test_unknown_ids_are_not_found(gateway: Gateway, path: str, reason: str) -> None:
     answer = await gateway.client.get(path)
     assert (answer.status_code, answer.json()["reason"]) == (404, reason)
 
 
-async def test_events_are_told_as_they_were_sent(gateway: Gateway) -> None:
+async def test_events_are_returned_as_they_were_sent(gateway: Gateway) -> None:
     sent = {
         "eventId": "e-1",
         "userId": "ada",
@@ -89,15 +89,15 @@ async def test_events_are_told_as_they_were_sent(gateway: Gateway) -> None:
     event.session_start_us = SECONDS * 1_000_000
     event.device_class = event_pb2.DEVICE_CLASS_DESKTOP
     gateway.services.features.recent = [event] * 3
-    told = (await get(gateway, "/api/users/ada/events?limit=2"))["events"]
-    assert len(told) == 2
+    body = (await get(gateway, "/api/users/ada/events?limit=2"))["events"]
+    assert len(body) == 2
     stamps = {
         "receivedTime": "2026-01-02T10:01:00Z",
         "sessionStart": "2026-01-02T10:00:00Z",
         "deviceClass": "desktop",
         "isBot": False,
     }
-    assert told[0] == sent | stamps
+    assert body[0] == sent | stamps
 
 
 @pytest.mark.parametrize(
@@ -128,8 +128,8 @@ async def test_pending_has_exactly_the_shape_of_the_contract(gateway: Gateway) -
     nothing = await get(gateway, "/api/interventions/ada/pending")
     assert nothing == {"hasPendingIntervention": False, "intervention": None, "cursor": "0", "withdrawn": None}
     gateway.services.intervention.pending = intervention()
-    told = await get(gateway, "/api/interventions/ada/pending")
-    assert told["hasPendingIntervention"] is True
+    body = await get(gateway, "/api/interventions/ada/pending")
+    assert body["hasPendingIntervention"] is True
     expected = {
         "id": "i-1",
         "type": "critical_intervention",
@@ -139,9 +139,9 @@ async def test_pending_has_exactly_the_shape_of_the_contract(gateway: Gateway) -
         "priority": "critical",
         "expiresAt": "2026-01-02T10:15:00Z",
     }
-    assert expected.items() <= told["intervention"].items()
-    assert told["intervention"]["payload"]["riskScore"] == 78.4
-    assert told["intervention"]["payload"]["riskLevel"] == "high"
+    assert expected.items() <= body["intervention"].items()
+    assert body["intervention"]["payload"]["riskScore"] == 78.4
+    assert body["intervention"]["payload"]["riskLevel"] == "high"
 
 
 async def test_the_receipt_of_an_applied_event_names_its_decision(gateway: Gateway) -> None:
@@ -168,8 +168,8 @@ async def test_decisions_are_listed_by_user_or_trace(gateway: Gateway) -> None:
         reasons=[intervention_pb2.DECISION_REASON_BELOW_TRIGGER, intervention_pb2.DECISION_REASON_BOT],
     )
     gateway.services.intervention.decisions = [decision]
-    told = await get(gateway, "/api/decisions?userId=ada&limit=5")
-    assert [(one["id"], one["kind"], one["reasons"]) for one in told["decisions"]] == [
+    body = await get(gateway, "/api/decisions?userId=ada&limit=5")
+    assert [(one["id"], one["kind"], one["reasons"]) for one in body["decisions"]] == [
         ("d-1", "none", ["below_trigger", "bot"])
     ]
     await get(gateway, f"/api/decisions?traceId={'AB' * 16}")
@@ -187,18 +187,18 @@ def made(gateway: Gateway, outcome: str = "", *, is_ended: bool = False) -> None
     )
 
 
-async def tell(gateway: Gateway, outcome: str, intervention_id: str = "i-1") -> Any:
+async def report(gateway: Gateway, outcome: str, intervention_id: str = "i-1") -> Any:
     return await gateway.client.post(f"/api/interventions/{intervention_id}/outcome", json={"outcome": outcome})
 
 
 @pytest.mark.parametrize("outcome", ["shown", "accepted", "declined", "expired", "converted"])
 async def test_an_outcome_becomes_an_event(gateway: Gateway, outcome: str) -> None:
     made(gateway)
-    answer = await tell(gateway, outcome)
+    answer = await report(gateway, outcome)
     assert (answer.status_code, answer.json()["eventId"]) == (202, f"jm:outcome:i-1:{outcome}")
     assert answer.json()["traceId"] == answer.headers["x-trace-id"]
     (event,) = gateway.services.ingest.events
-    # Told as of an anonymous user too, it follows who that turned out to be.
+    # Reported for an anonymous user too, it follows who that turned out to be.
     assert (event.user_id, event.anonymous_id) == ("ada", "ada")
     assert event.event_type == event_pb2.EVENT_TYPE_INTERVENTION_OUTCOME
     properties = {"interventionId": "i-1", "outcome": outcome, "channel": "in_app", "page": ""}
@@ -209,7 +209,7 @@ async def test_an_outcome_becomes_an_event(gateway: Gateway, outcome: str) -> No
 
 
 @pytest.mark.parametrize("content_type", ["text/plain;charset=UTF-8", "application/json", ""])
-async def test_a_page_may_tell_an_outcome_by_a_beacon(gateway: Gateway, content_type: str) -> None:
+async def test_a_page_may_report_an_outcome_by_a_beacon(gateway: Gateway, content_type: str) -> None:
     made(gateway)
     headers = {"content-type": content_type} if content_type else {}
     outcome = {"outcome": "shown"}
@@ -218,7 +218,7 @@ async def test_a_page_may_tell_an_outcome_by_a_beacon(gateway: Gateway, content_
     assert (answer.status_code, answer.json()["eventId"]) == (202, "jm:outcome:i-1:shown")
 
 
-async def test_nobody_else_tells_an_outcome_under_its_id(gateway: Gateway) -> None:
+async def test_no_event_of_a_client_can_use_the_id_of_an_outcome(gateway: Gateway) -> None:
     own = {"userId": "eve", "eventType": "intervention_outcome"}
     event = own | {"eventId": "jm:outcome:i-1:accepted", "properties": {"interventionId": "i-1", "outcome": "accepted"}}
     segment = {"type": "track", "userId": "eve", "event": "e", "messageId": "jm:outcome:i-1:accepted"}
@@ -231,20 +231,20 @@ async def test_nobody_else_tells_an_outcome_under_its_id(gateway: Gateway) -> No
         assert (answer.status_code, answer.json()["reason"]) == (400, "RESERVED_ID")
     assert not any(event.is_own for event in gateway.services.ingest.events)
     made(gateway)
-    assert (await tell(gateway, "accepted")).status_code == 202
+    assert (await report(gateway, "accepted")).status_code == 202
     assert gateway.services.ingest.events[-1].is_own
 
 
-async def test_an_outcome_told_twice_counts_once(gateway: Gateway) -> None:
+async def test_an_outcome_reported_twice_counts_once(gateway: Gateway) -> None:
     made(gateway)
-    assert (await tell(gateway, "accepted")).status_code == 202
+    assert (await report(gateway, "accepted")).status_code == 202
     made(gateway, "accepted", is_ended=True)
-    assert (await tell(gateway, "accepted")).status_code == 202
+    assert (await report(gateway, "accepted")).status_code == 202
     assert len({event.event_id for event in gateway.services.ingest.events}) == 1
 
 
 @pytest.mark.parametrize(
-    ("before", "told", "status"),
+    ("before", "after", "status"),
     [
         ("expired", "accepted", 409),
         ("declined", "shown", 409),
@@ -254,10 +254,10 @@ async def test_an_outcome_told_twice_counts_once(gateway: Gateway) -> None:
         ("accepted", "converted", 202),
     ],
 )
-async def test_what_has_ended_stays_ended(gateway: Gateway, before: str, told: str, status: int) -> None:
+async def test_an_ended_intervention_stays_ended(gateway: Gateway, before: str, after: str, status: int) -> None:
     # Once accepted, an intervention has not ended: a conversion may follow, and nothing else.
     made(gateway, before, is_ended=before != "accepted")
-    answer = await tell(gateway, told)
+    answer = await report(gateway, after)
     assert answer.status_code == status
     assert status == 202 or answer.json()["reason"] == "INTERVENTION_ENDED"
 
@@ -276,7 +276,7 @@ async def test_what_has_ended_stays_ended(gateway: Gateway, before: str, told: s
         (b'{"outcome":"shown"}' + b" " * 524_288, 413, "REQUEST_TOO_LARGE"),
     ],
 )
-async def test_an_outcome_that_is_none_is_refused(gateway: Gateway, body: bytes, status: int, reason: str) -> None:
+async def test_an_invalid_outcome_is_refused(gateway: Gateway, body: bytes, status: int, reason: str) -> None:
     made(gateway)
     answer = await gateway.post(body, "/api/interventions/i-1/outcome")
     assert (answer.status_code, answer.json()["reason"]) == (status, reason)
@@ -284,5 +284,5 @@ async def test_an_outcome_that_is_none_is_refused(gateway: Gateway, body: bytes,
 
 
 async def test_an_outcome_of_nothing_is_not_found(gateway: Gateway) -> None:
-    answer = await tell(gateway, "shown", "i-9")
+    answer = await report(gateway, "shown", "i-9")
     assert (answer.status_code, answer.json()["reason"]) == (404, "INTERVENTION_NOT_FOUND")

@@ -36,7 +36,7 @@ def test_rows_are_the_events_of_before(requests: list[list[dict[str, Any]]]) -> 
     assert wire.decoded(wire.encoded(table)).events() == list(expected.events)
 
 
-def test_what_nobody_tells_is_no_column() -> None:
+def test_what_no_event_has_is_not_a_column() -> None:
     rows = Rows()
     native.read_event(b'{"eventId":"e","eventType":"error","userId":"ada"}', EventSink(rows.add, STAMP, str, ignore))
     message = wire.encoded(rows.table())

@@ -57,7 +57,7 @@ def kept(event: event_pb2.Event) -> Any:
 
 
 def replayed(event: event_pb2.Event) -> event_pb2.Event:
-    """The event as it is read again from what is told of it: that is how a failed event is sent again."""
+    """The event read again from its JSON: that is how a failed event is replayed."""
     members = rendering.write_event(event)
     for stamped in ("receivedTime", "isBot"):
         del members[stamped]
@@ -164,7 +164,7 @@ def test_it_is_the_same_event_when_it_is_sent_again_in_our_own_form(
     assert replayed(event) == event
 
 
-def test_a_currency_that_is_none_is_kept_and_not_told() -> None:
+def test_an_invalid_currency_is_kept_only_in_the_properties() -> None:
     event = track("Order Completed", total=1, currency="dollars")
     assert (event.purchase.currency, kept(event)["currency"]) == ("", "dollars")
 
@@ -199,12 +199,12 @@ BEATS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 @pytest.mark.parametrize(("name", "properties", "expected"), BEATS)
 def test_a_player_is_understood(name: str, properties: dict[str, Any], expected: dict[str, Any]) -> None:
     event = track(name, **properties)
-    beat = event.playback
-    assert (beat.video_id, beat.viewing_id, beat.duration_seconds) == ("v-1", "s-1", 392)
-    assert event_pb2.PlaybackAction.Name(beat.action) == f"PLAYBACK_ACTION_{expected['action'].upper()}"
-    assert (beat.position_seconds, beat.watched_seconds) == (expected.get("at", 0), expected.get("watched", 0))
-    assert beat.seek_from_seconds == expected.get("from", 0)
-    assert beat.content_type == "loans"
+    made = event.playback
+    assert (made.video_id, made.viewing_id, made.duration_seconds) == ("v-1", "s-1", 392)
+    assert event_pb2.PlaybackAction.Name(made.action) == f"PLAYBACK_ACTION_{expected['action'].upper()}"
+    assert (made.position_seconds, made.watched_seconds) == (expected.get("at", 0), expected.get("watched", 0))
+    assert made.seek_from_seconds == expected.get("from", 0)
+    assert made.content_type == "loans"
     assert replayed(event) == event
 
 
@@ -216,7 +216,7 @@ def test_a_video_is_named_in_any_of_the_ways_of_the_specification() -> None:
 
 
 def beats(*positions: tuple[str, float, float]) -> list[float]:
-    """The seconds watched before each beat of one request: name, position, seconds of the clock."""
+    """The seconds watched before each playback event of one request: name, position, seconds of the clock."""
     reader = Reader()
     return [
         read(
@@ -233,7 +233,7 @@ def beats(*positions: tuple[str, float, float]) -> list[float]:
     ]
 
 
-def test_within_a_request_what_was_watched_is_told_by_the_positions() -> None:
+def test_within_a_request_watched_time_follows_from_the_positions() -> None:
     assert beats(
         ("Video Content Started", 0, 0),
         ("Video Content Playing", 10, 10),
@@ -255,8 +255,8 @@ def test_what_is_guessed_is_said_to_be() -> None:
     alone = {**message, "properties": {**VIDEO, "position": 300}}
     assert read(alone, reader).playback.is_watched_guessed
     assert not read(alone, reader).playback.is_watched_guessed
-    told_exactly = {**message, "properties": {**VIDEO, "position": 300, "watchedSeconds": 5}}
-    assert not read(told_exactly).playback.is_watched_guessed
+    exact = {**message, "properties": {**VIDEO, "position": 300, "watchedSeconds": 5}}
+    assert not read(exact).playback.is_watched_guessed
     assert not read({**alone, "event": "Video Playback Paused"}).playback.is_watched_guessed
 
 
@@ -345,7 +345,7 @@ def test_of_what_passed_through_segment_the_clients_own_time_counts() -> None:
     }
     assert read(message).event_time_us == 1_767_348_030_000_000
     assert read({**message, "sentAt": "2026-01-02T09:00:31Z"}).event_time_us == 1_767_344_430_000_000
-    # A time of sending that cannot be read is not told.
+    # An unreadable time of sending is left out.
     assert read({**message, "sentAt": "soon"}).sent_time_us == 0
 
 
@@ -379,9 +379,9 @@ async def test_a_bad_message_is_kept_and_never_costs_the_others(
     body = {"batch": [good, message, good], "sentAt": "2026-01-02T10:00:31Z", "writeKey": "w"}
     answer = await gateway.post(json.dumps(body).encode(), "/v1/batch")
     assert answer.status_code == 200, answer.text
-    told_of = answer.json()
-    assert (told_of["success"], told_of["accepted"]) == (True, 2)
-    assert [(one["index"], one["reason"]) for one in told_of["rejected"]] == [(1, reason)]
+    verdict = answer.json()
+    assert (verdict["success"], verdict["accepted"]) == (True, 2)
+    assert [(one["index"], one["reason"]) for one in verdict["rejected"]] == [(1, reason)]
     (unreadable,) = gateway.services.ingest.unreadable
     assert unreadable.payload.strip() == json.dumps(message).encode()[:32_768]
     assert {event.sent_time_us for event in gateway.services.ingest.events} == {1_767_348_031_000_000}
@@ -498,19 +498,19 @@ async def test_the_largest_that_may_be_is_taken(gateway: Gateway) -> None:
 @pytest.mark.parametrize(
     ("error", "status"), [(Unavailable("BUFFER_FULL", "Full."), 503), (ResourceExhausted("BUFFER_FULL", "Full."), 429)]
 )
-async def test_what_cannot_be_taken_now_may_come_again(gateway: Gateway, error: Any, status: int) -> None:
+async def test_a_request_that_cannot_be_accepted_now_may_be_retried(gateway: Gateway, error: Any, status: int) -> None:
     gateway.services.ingest.error = error
     answer = await gateway.post(full(100), "/v1/batch")
     assert (answer.status_code, answer.headers["retry-after"]) == (status, "1")
 
 
-async def test_a_flood_is_told_to_wait_where_nothing_of_it_was_taken(gateway: Gateway) -> None:
-    flood = {"type": "track", "userId": "flood", "event": "e"}
-    for body in ({"batch": [flood, flood]}, {"batch": [flood, {"type": "track"}]}):
+async def test_a_rate_limited_request_must_wait_if_none_of_its_events_was_accepted(gateway: Gateway) -> None:
+    limited = {"type": "track", "userId": "limited", "event": "e"}
+    for body in ({"batch": [limited, limited]}, {"batch": [limited, {"type": "track"}]}):
         answer = await gateway.client.post("/v1/batch", json=body)
         assert (answer.status_code, answer.json()["reason"]) == (429, "RATE_LIMITED")
         assert answer.headers["retry-after"] == "1"
-    some = await gateway.client.post("/v1/batch", json={"batch": [flood, flood | {"userId": "ada"}]})
+    some = await gateway.client.post("/v1/batch", json={"batch": [limited, limited | {"userId": "ada"}]})
     assert (some.status_code, [one["reason"] for one in some.json()["rejected"]]) == (200, ["RATE_LIMITED"])
 
 
@@ -568,12 +568,12 @@ def event_pb2_kinds() -> set[str]:
     return {name.removeprefix("EVENT_TYPE_").lower() for name in event_pb2.EventType.keys()}  # noqa: SIM118 - a wrapper
 
 
-def test_the_document_tells_the_table() -> None:
-    told_names = dict(documented())
-    assert {name.lower() for name in told_names} == {
+def test_the_documentation_lists_the_table() -> None:
+    documented_names = dict(documented())
+    assert {name.lower() for name in documented_names} == {
         name for name, meaning in names.MEANINGS.items() if not meaning.is_own
     }
-    for name, kind_word in told_names.items():
+    for name, kind_word in documented_names.items():
         meaning = names.meaning(name)
         assert event_pb2.EventType.Name(meaning.event_type) == f"EVENT_TYPE_{kind_word.upper()}"  # type: ignore[arg-type]
 

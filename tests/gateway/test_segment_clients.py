@@ -100,25 +100,25 @@ async def test_the_settings_lead_back_to_where_they_were_read(
 ) -> None:
     answer = await gateway.client.get("/v1/projects/write-key/settings", headers=headers)
     assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
-    told = answer.json()
-    segment = told["integrations"]["Segment.io"]
+    settings = answer.json()
+    segment = settings["integrations"]["Segment.io"]
     assert (segment["apiKey"], segment["apiHost"], segment["protocol"]) == ("write-key", f"{host}/v1", scheme)
-    assert list(told["integrations"]) == ["Segment.io"]
+    assert list(settings["integrations"]) == ["Segment.io"]
     # What Kotlin and Swift decode must be there, and objects.
     for member in ("plan", "edgeFunction", "middlewareSettings", "metrics"):
-        assert isinstance(told[member], dict)
+        assert isinstance(settings[member], dict)
     # Nothing of what they count of themselves need be sent.
-    assert told["metrics"]["sampleRate"] == 0
-    assert told["plan"]["track"]["__default"]["enabled"] is True
+    assert settings["metrics"]["sampleRate"] == 0
+    assert settings["plan"]["track"]["__default"]["enabled"] is True
 
 
 @pytest.mark.parametrize("host", ["", "evil.example/", "a b", "x" * 300, "mesh.example:port", "mesh.example\\@evil"])
-async def test_a_host_that_is_none_leads_nowhere(gateway: Gateway, host: str) -> None:
+async def test_an_invalid_host_is_refused(gateway: Gateway, host: str) -> None:
     answer = await gateway.client.get("/v1/projects/write-key/settings", headers={"host": host})
     assert (answer.status_code, answer.json()["reason"]) == (400, "INVALID_PARAMETER")
 
 
-async def test_what_clients_count_of_themselves_is_heard_and_not_kept(gateway: Gateway) -> None:
+async def test_clients_metrics_about_themselves_are_accepted_and_dropped(gateway: Gateway) -> None:
     series = {"series": [{"type": "Counter", "metric": "analytics_js.invoke", "value": 1, "tags": {"library": "x"}}]}
     packed = {"content-type": "text/plain", "content-encoding": "gzip"}
     for body, headers in (

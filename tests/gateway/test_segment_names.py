@@ -48,10 +48,10 @@ def test_an_id_that_is_a_number_keeps_every_digit(number: str) -> None:
     assert (alias.user_id, alias.anonymous_id) == ("ada", number)
     group = read(f'{{"type":"group","userId":"ada","groupId":{number}}}')
     assert json.loads(group.properties)["groupId"] == number
-    beat = read(
+    paused = read(
         f'{{"type":"track","userId":"ada","event":"Video Playback Paused","properties":{{"asset_id":{number}}}}}'
     )
-    assert beat.playback.video_id == number
+    assert paused.playback.video_id == number
     click = read(f'{{"type":"track","userId":"ada","event":"Product Clicked","properties":{{"product_id":{number}}}}}')
     assert click.target == number
 
@@ -153,7 +153,7 @@ USERS = [
 
 
 @pytest.mark.parametrize("name", SYSTEM)
-def test_what_a_system_did_is_not_what_the_user_did(name: str) -> None:
+def test_system_events_are_not_steps_of_the_user(name: str) -> None:
     event = track(name, campaign={"name": "c"})
     assert (kind(event), event.is_system, event.target) == ("feature_interaction", True, name)
 
@@ -215,7 +215,7 @@ PAGES: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("properties", "expected"), PAGES)
-def test_a_page_is_told_by_the_fullest_address(properties: dict[str, Any], expected: str) -> None:
+def test_a_page_is_named_by_its_fullest_address(properties: dict[str, Any], expected: str) -> None:
     assert read({"type": "page", "userId": "ada", "properties": properties}).page == expected
     if "page" not in properties:
         event = read({"type": "track", "userId": "ada", "event": "e", "context": {"page": properties}})
@@ -228,7 +228,7 @@ def test_a_page_has_the_name_it_is_given() -> None:
         assert read({"type": "screen", "userId": "ada", "name": name, "properties": {"path": "/p"}}).page == name
 
 
-BEATS: list[tuple[dict[str, Any], tuple[float, float, float]]] = [
+PLAYBACKS: list[tuple[dict[str, Any], tuple[float, float, float]]] = [
     ({"position": -0.021, "total_length": -1}, (0, 0, 0)),
     ({"position": 0, "total_length": -0.001}, (0, 0, 0)),
     ({"position": 12, "total_length": None}, (12, 0, 10)),
@@ -241,10 +241,10 @@ BEATS: list[tuple[dict[str, Any], tuple[float, float, float]]] = [
 ]
 
 
-@pytest.mark.parametrize(("properties", "expected"), BEATS)
-def test_what_a_player_cannot_know_is_unknown(properties: dict[str, Any], expected: tuple[float, float, float]) -> None:
-    beat = track("Video Content Playing", asset_id="v", **properties).playback
-    assert (beat.position_seconds, beat.duration_seconds, beat.watched_seconds) == expected
+@pytest.mark.parametrize(("properties", "expected"), PLAYBACKS)
+def test_impossible_player_values_are_unknown(properties: dict[str, Any], expected: tuple[float, float, float]) -> None:
+    watched = track("Video Content Playing", asset_id="v", **properties).playback
+    assert (watched.position_seconds, watched.duration_seconds, watched.watched_seconds) == expected
 
 
 async def test_an_endless_length_is_unknown_too(gateway: Gateway) -> None:
@@ -259,16 +259,16 @@ async def test_an_endless_length_is_unknown_too(gateway: Gateway) -> None:
 def test_a_position_that_stands_is_not_watched() -> None:
     reader = Reader()
 
-    def beat(name: str, position: float, at: int) -> float:
+    def watched(name: str, position: float, at: int) -> float:
         message = {"type": "track", "userId": "ada", "event": name, "timestamp": f"2026-01-02T10:00:{at:02}Z"}
         properties = {"asset_id": "v", "session_id": "s", "position": position}
         return read({**message, "properties": properties}, reader).playback.watched_seconds
 
-    assert beat("Video Content Playing", 10, 10) == 10
-    assert beat("Video Playback Paused", 13, 13) == 3
-    assert [beat("Video Content Playing", 13, at) for at in (23, 33, 43)] == [0, 0, 0]
-    assert beat("Video Playback Resumed", 13, 50) == 0
-    assert beat("Video Content Playing", 17, 54) == 4
+    assert watched("Video Content Playing", 10, 10) == 10
+    assert watched("Video Playback Paused", 13, 13) == 3
+    assert [watched("Video Content Playing", 13, at) for at in (23, 33, 43)] == [0, 0, 0]
+    assert watched("Video Playback Resumed", 13, 50) == 0
+    assert watched("Video Content Playing", 17, 54) == 4
 
 
 OWN = {
@@ -339,14 +339,14 @@ ORDERS = [
 ]
 
 
-@pytest.mark.parametrize(("first", "told", "second", "again", "kinds"), ORDERS)
-async def test_an_order_told_twice_in_a_request_counts_once(
-    gateway: Gateway, first: str, told: dict[str, Any], second: str, again: dict[str, Any], kinds: list[str]
+@pytest.mark.parametrize(("first", "order", "second", "again", "kinds"), ORDERS)
+async def test_an_order_reported_twice_in_a_request_counts_once(
+    gateway: Gateway, first: str, order: dict[str, Any], second: str, again: dict[str, Any], kinds: list[str]
 ) -> None:
     messages = [
         {"type": "track", "userId": user, "event": name, "properties": {**properties, "value": 5}}
         for user in ("ada", "grace")
-        for name, properties in ((first, told), (second, again))
+        for name, properties in ((first, order), (second, again))
     ]
     answer = (await gateway.client.post("/v1/batch", json={"batch": messages})).json()
     assert [kind(event) for event in gateway.services.ingest.events] == kinds * 2
@@ -354,7 +354,7 @@ async def test_an_order_told_twice_in_a_request_counts_once(
     assert json.loads(gateway.services.ingest.events[1].properties)["value"] == 5
 
 
-def test_a_copy_of_an_order_stays_what_it_is() -> None:
+def test_a_duplicate_of_an_order_is_read_the_same() -> None:
     reader = Reader()
     message: dict[str, Any] = {"type": "track", "userId": "ada", "messageId": "m", "event": "Order Completed"}
     message["properties"] = {"order_id": "o-1", "total": 5}

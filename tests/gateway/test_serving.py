@@ -41,7 +41,7 @@ def alive(url: str, patience_seconds: float = 20) -> httpx.Response:
                 raise
 
 
-def test_it_serves_without_services_and_drains_when_told() -> None:
+def test_it_serves_without_services_and_drains_on_request() -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     nowhere = {f"JOURNEYMESH_{name}_TARGET": f"127.0.0.1:{free_port()}" for name in ("ACCESS", "INGEST")}
@@ -73,7 +73,7 @@ def test_an_idle_connection_does_not_hold_the_process(number: signal.Signals) ->
     assert time.monotonic() - began < 5
 
 
-def test_who_holds_a_connection_is_told_to_leave_before_it_is_closed() -> None:
+def test_clients_with_an_open_connection_are_asked_to_close_it_first() -> None:
     port = free_port()
     with process(f"127.0.0.1:{port}", JOURNEYMESH_LEAVE_SECONDS="20") as started:
         alive(f"http://127.0.0.1:{port}")
@@ -102,7 +102,7 @@ def _read_until(started: "subprocess.Popen[str]", word: str) -> None:
         assert line
 
 
-def test_a_taken_port_is_told_in_one_sentence() -> None:
+def test_a_taken_port_is_reported_in_one_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         with process(address) as started:
@@ -114,7 +114,7 @@ def test_a_taken_port_is_told_in_one_sentence() -> None:
 
 
 @pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:many", "127.0.0.1:99999", "no.such.host.invalid:80"])
-def test_an_address_that_is_none_is_told_in_one_sentence(address: str) -> None:
+def test_an_invalid_address_is_refused_in_one_sentence(address: str) -> None:
     with pytest.raises(SystemExit, match="JOURNEYMESH_HTTP_ADDRESS must be host:port"):
         serving.listen(address)
 
@@ -163,7 +163,7 @@ def test_bad_requests_write_no_log(said: bytes) -> None:
     assert written.count("\n") == 3, written  # that it listens, leaves and is drained
 
 
-def test_connections_beyond_a_bound_are_told_in_the_log_once_a_second() -> None:
+def test_connections_beyond_a_bound_are_logged_once_per_second() -> None:
     port = free_port()
     with process(f"127.0.0.1:{port}", JOURNEYMESH_CONNECTION_COUNT="4") as started:
         alive(f"http://127.0.0.1:{port}")

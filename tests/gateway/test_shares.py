@@ -13,7 +13,7 @@ steps = st.lists(st.tuples(st.booleans(), st.sampled_from(["a", "b", "c", None])
 
 
 @given(steps, st.integers(1, 12), st.integers(1, 12))
-def test_what_is_taken_stays_within_both_bounds(
+def test_accepted_requests_stay_within_both_bounds(
     asked: list[tuple[bool, str | None, int]], most: int, most_of_one: int
 ) -> None:
     shares, held = Shares(most, most_of_one), Counter[str | None]()

@@ -44,7 +44,7 @@ def opened(url: str, query: str = "", **options: Any) -> connect:
     return connect(url.replace("http:", "ws:") + PATH + query, **options)
 
 
-async def hear(client: ClientConnection) -> Any:
+async def receive(client: ClientConnection) -> Any:
     """The next frame."""
     return json.loads(await asyncio.wait_for(client.recv(), 5))
 
@@ -52,7 +52,7 @@ async def hear(client: ClientConnection) -> Any:
 async def say(client: ClientConnection, frame: Any) -> Any:
     """What a frame is answered."""
     await client.send(frame if isinstance(frame, str | bytes) else json.dumps(frame))
-    return await hear(client)
+    return await receive(client)
 
 
 async def refused(url: str, query: str = "", **options: Any) -> dict[str, Any]:
@@ -61,9 +61,9 @@ async def refused(url: str, query: str = "", **options: Any) -> dict[str, Any]:
         await opened(url, query, **options)
     response = error.value.response
     assert response.headers["content-type"] == "application/problem+json"
-    told: dict[str, Any] = json.loads(response.body)
-    assert (told["status"], told["traceId"]) == (response.status_code, response.headers["x-trace-id"])
-    return told
+    problem: dict[str, Any] = json.loads(response.body)
+    assert (problem["status"], problem["traceId"]) == (response.status_code, response.headers["x-trace-id"])
+    return problem
 
 
 async def raw(url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -79,13 +79,13 @@ async def raw(url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     return reader, writer
 
 
-async def test_what_waits_and_every_change_is_told() -> None:
+async def test_the_waiting_intervention_and_every_change_are_sent() -> None:
     async with listening() as (gateway, url):
         gone = change(2)
         gone.withdrawn.intervention_id, gone.withdrawn.reason = "i-1", intervention_pb2.WITHDRAWAL_REASON_SESSION_ENDED
         gateway.services.intervention.changes.extend([change(1, "i-1"), gone, change(3, "i-2")])
         async with opened(url) as client:
-            first, second, third = [await hear(client) for _ in range(3)]
+            first, second, third = [await receive(client) for _ in range(3)]
         assert client.response is not None
         assert len(bytes.fromhex(client.response.headers["x-trace-id"])) == 16
     assert (first["type"], first["cursor"], first["hasPendingIntervention"]) == ("intervention", "1", True)
@@ -104,9 +104,9 @@ async def test_a_client_that_comes_back_goes_on_after_its_cursor() -> None:
     async with listening() as (gateway, url):
         gateway.services.intervention.changes.extend(change(n, f"i-{n}") for n in range(1, 5))
         async with opened(url) as client:
-            assert [(await hear(client))["cursor"] for _ in range(2)] == ["1", "2"]
+            assert [(await receive(client))["cursor"] for _ in range(2)] == ["1", "2"]
         async with opened(url, "?cursor=2") as client:
-            assert (await hear(client))["cursor"] == "3"
+            assert (await receive(client))["cursor"] == "3"
         assert [one.cursor for one in gateway.services.intervention.watched] == ["", "2"]
 
 
@@ -153,9 +153,9 @@ async def test_a_frame_that_cannot_be_taken_is_a_problem_and_ends_nothing(
     async with listening() as (gateway, url):
         made(gateway, is_ended=True, outcome=event_pb2.OUTCOME_DECLINED)
         async with opened(url) as client:
-            told = await say(client, frame)
-            assert (told["type"], told["id"], told["problem"]["reason"]) == ("problem", intervention_id, reason)
-            assert told["problem"]["type"] == f"/docs#{reason}"
+            reply = await say(client, frame)
+            assert (reply["type"], reply["id"], reply["problem"]["reason"]) == ("problem", intervention_id, reason)
+            assert reply["problem"]["type"] == f"/docs#{reason}"
             taken = await say(client, {"type": "outcome", "id": "i-1", "outcome": "declined"})
             assert taken["type"] == "outcome_taken"
 
@@ -165,12 +165,12 @@ async def test_a_fault_behind_never_shows_its_words() -> None:
         made(gateway)
         async with opened(url) as client:
             gateway.services.ingest.error = Unavailable("BUFFER_FULL", "It is full.")
-            told = await say(client, {"type": "outcome", "id": "i-1", "outcome": "shown"})
-            assert (told["problem"]["status"], told["problem"]["reason"]) == (503, "BUFFER_FULL")
+            reply = await say(client, {"type": "outcome", "id": "i-1", "outcome": "shown"})
+            assert (reply["problem"]["status"], reply["problem"]["reason"]) == (503, "BUFFER_FULL")
             object.__setattr__(gateway.core.peers, "intervention", None)
-            told = await say(client, {"type": "outcome", "id": "i-1", "outcome": "shown"})
-            assert (told["problem"]["status"], told["problem"]["reason"]) == (500, "INTERNAL")
-            assert "NoneType" not in json.dumps(told)
+            reply = await say(client, {"type": "outcome", "id": "i-1", "outcome": "shown"})
+            assert (reply["problem"]["status"], reply["problem"]["reason"]) == (500, "INTERNAL")
+            assert "NoneType" not in json.dumps(reply)
 
 
 async def test_outcomes_count_as_requests_under_way() -> None:
@@ -180,10 +180,10 @@ async def test_outcomes_count_as_requests_under_way() -> None:
         async with opened(url) as one, opened(url) as two:
             await one.send('{"type":"outcome","id":"i-1","outcome":"shown"}')
             await asyncio.wait_for(gateway.services.ingest.arrived.wait(), 5)
-            told = await say(two, {"type": "outcome", "id": "i-1", "outcome": "shown"})
-            assert told["problem"]["reason"] == "BUFFER_FULL"
+            reply = await say(two, {"type": "outcome", "id": "i-1", "outcome": "shown"})
+            assert reply["problem"]["reason"] == "BUFFER_FULL"
             gateway.services.ingest.gate.set()
-            assert (await hear(one))["type"] == "outcome_taken"
+            assert (await receive(one))["type"] == "outcome_taken"
 
 
 async def test_sockets_and_streams_share_one_bound_and_end_with_the_process() -> None:
@@ -193,8 +193,8 @@ async def test_sockets_and_streams_share_one_bound_and_end_with_the_process() ->
             httpx.AsyncClient() as http,
             http.stream("GET", url + PATH.replace("socket", "stream")) as stream,
         ):
-            told = await refused(url)
-            assert (told["status"], told["reason"]) == (503, "TOO_MANY_STREAMS")
+            reply = await refused(url)
+            assert (reply["status"], reply["reason"]) == (503, "TOO_MANY_STREAMS")
             gateway.core.closing.set()
             with pytest.raises(ConnectionClosed):
                 await client.recv()
@@ -221,18 +221,18 @@ async def test_the_service_is_left_when_the_client_leaves() -> None:
     async with listening() as (gateway, url):
         gateway.services.intervention.changes.append(change(1, "i-1"))
         client = await opened(url)
-        await hear(client)
+        await receive(client)
         client.transport.abort()
         await asyncio.wait_for(gateway.services.intervention.watch_left.wait(), 5)
         assert not gateway.core.streams
 
 
-async def test_a_client_is_told_to_come_back_when_the_service_ends_the_watch() -> None:
+async def test_a_client_is_asked_to_reconnect_when_the_service_ends_the_watch() -> None:
     async with listening() as (gateway, url):
         gateway.services.intervention.changes.append(change(1, "i-1"))
         gateway.services.intervention.ends = True
         async with opened(url) as client:
-            await hear(client)
+            await receive(client)
             with pytest.raises(ConnectionClosedError):
                 await client.recv()
         assert client.close_code == 1012
@@ -291,7 +291,7 @@ async def test_only_sockets_are_served_as_sockets() -> None:
     ],
     ids=["another method", "too many headers", "no key"],
 )
-async def test_what_is_no_handshake_is_refused_and_closed(head: bytes, status: bytes) -> None:
+async def test_an_invalid_handshake_is_refused_and_closed(head: bytes, status: bytes) -> None:
     async with listening() as (_, url):
         host, port = url.removeprefix("http://").split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
@@ -334,7 +334,7 @@ async def test_a_client_without_a_sign_of_life_is_left(monkeypatch: pytest.Monke
 class Counting(Interventions):
     """Tells Ada thousands of long changes, and counts how many were taken from it."""
 
-    told = 0
+    sent_count = 0
 
     async def WatchPendingIntervention(
         self, request: intervention_pb2.WatchPendingInterventionRequest, context: object
@@ -344,7 +344,7 @@ class Counting(Interventions):
             await asyncio.Event().wait()
         for n in range(2000):
             yield change(n, f"i-{n}", "x" * 50_000)
-            self.told = n
+            self.sent_count = n
         await asyncio.Event().wait()
 
 
@@ -354,10 +354,10 @@ async def test_a_slow_client_holds_back_only_itself() -> None:
         reader, writer = await raw(url)
         for _ in range(20):
             async with connect(url.replace("http:", "ws:") + PATH.replace("ada", "bob")) as client:
-                assert (await hear(client))["cursor"] == "1"
-        held_back = service.told
+                assert (await receive(client))["cursor"] == "1"
+        held_back = service.sent_count
         assert held_back < 500  # of 2000: what fits between, and no more
-        while service.told < 1999:  # it was slow, and missed nothing
+        while service.sent_count < 1999:  # it was slow, and missed nothing
             await asyncio.wait_for(reader.read(1 << 20), 5)
         writer.transport.abort()
 
@@ -367,13 +367,13 @@ async def test_a_client_that_pings_and_never_reads_is_not_read_either() -> None:
         _, writer = await raw(url)
         ping = b"\x89\xfd" + MASK + bytes(125)
 
-        async def flood() -> None:
+        async def send_many() -> None:
             for _ in range(24 << 20 >> 17):
                 writer.write(ping * 1000)
                 await writer.drain()
 
         with pytest.raises(TimeoutError):  # about 10 MB fit between
-            await asyncio.wait_for(flood(), 3)
+            await asyncio.wait_for(send_many(), 3)
         writer.transport.abort()
 
 

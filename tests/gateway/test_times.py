@@ -51,18 +51,18 @@ NO_TIMES: list[Any] = [
 WITHOUT_ZONE = ["2026-01-02T10:00:30", "2026-01-02 10:00:30", "2026-01-02", "Fri, 02 Jan 2026 10:00:30 -0000"]
 
 
-async def by_track(gateway: Gateway, told: Any) -> int:
-    answer = await gateway.track({"userId": "ada", "eventType": "session_end", "timestamp": told})
+async def by_track(gateway: Gateway, written: Any) -> int:
+    answer = await gateway.track({"userId": "ada", "eventType": "session_end", "timestamp": written})
     return answer.status_code
 
 
-async def by_segment(gateway: Gateway, told: Any) -> int:
-    message = {"userId": "ada", "event": "e", "timestamp": told}
+async def by_segment(gateway: Gateway, written: Any) -> int:
+    message = {"userId": "ada", "event": "e", "timestamp": written}
     return (await gateway.client.post("/v1/track", json=message)).status_code
 
 
-async def by_cloud(gateway: Gateway, told: Any) -> int:
-    event = {"specversion": "1.0", "id": "1", "source": "s", "type": "session_end", "subject": "ada", "time": told}
+async def by_cloud(gateway: Gateway, written: Any) -> int:
+    event = {"specversion": "1.0", "id": "1", "source": "s", "type": "session_end", "subject": "ada", "time": written}
     headers = {"content-type": cloudevents.STRUCTURED}
     return (await gateway.client.post("/api/events/track", content=json.dumps(event), headers=headers)).status_code
 
@@ -70,31 +70,31 @@ async def by_cloud(gateway: Gateway, told: Any) -> int:
 WAYS = [by_track, by_segment, by_cloud]
 
 
-@pytest.mark.parametrize("told", TIMES)
-async def test_a_time_is_read_alike_on_every_way_in(gateway: Gateway, told: Any) -> None:
+@pytest.mark.parametrize("written", TIMES)
+async def test_a_time_is_read_alike_on_every_way_in(gateway: Gateway, written: Any) -> None:
     for way in WAYS:
-        assert await way(gateway, told) in {200, 202}
+        assert await way(gateway, written) in {200, 202}
     assert [event.event_time_us for event in gateway.services.ingest.events] == [AT_US] * 3
 
 
-@pytest.mark.parametrize("told", NO_TIMES)
-async def test_what_is_no_time_for_certain_is_refused_and_kept(gateway: Gateway, told: Any) -> None:
+@pytest.mark.parametrize("written", NO_TIMES)
+async def test_an_ambiguous_time_is_refused_and_kept(gateway: Gateway, written: Any) -> None:
     for way in WAYS:
-        assert await way(gateway, told) == 400
+        assert await way(gateway, written) == 400
     assert len(gateway.services.ingest.unreadable) == 3
     assert gateway.services.ingest.events == []
 
 
-@pytest.mark.parametrize("told", WITHOUT_ZONE)
-async def test_without_a_zone_it_is_utc_to_segment_alone(gateway: Gateway, told: Any) -> None:
-    assert [await by_track(gateway, told), await by_cloud(gateway, told)] == [400, 400]
-    assert (await by_segment(gateway, told) == 200) is (not told.startswith("Fri"))
+@pytest.mark.parametrize("written", WITHOUT_ZONE)
+async def test_without_a_zone_it_is_utc_to_segment_alone(gateway: Gateway, written: Any) -> None:
+    assert [await by_track(gateway, written), await by_cloud(gateway, written)] == [400, 400]
+    assert (await by_segment(gateway, written) == 200) is (not written.startswith("Fri"))
 
 
-@pytest.mark.parametrize("told", TIMES)
-async def test_the_time_of_sending_is_read_alike(gateway: Gateway, told: Any) -> None:
-    answer = await gateway.track({"userId": "ada", "eventType": "session_end", "sentAt": told})
+@pytest.mark.parametrize("written", TIMES)
+async def test_the_time_of_sending_is_read_alike(gateway: Gateway, written: Any) -> None:
+    answer = await gateway.track({"userId": "ada", "eventType": "session_end", "sentAt": written})
     assert (answer.status_code, answer.json()["warnings"]) == (202, [])
-    message = {"userId": "ada", "event": "e", "sentAt": told}
+    message = {"userId": "ada", "event": "e", "sentAt": written}
     assert (await gateway.client.post("/v1/track", json=message)).status_code == 200
     assert [event.sent_time_us for event in gateway.services.ingest.events] == [AT_US] * 2

@@ -155,7 +155,7 @@ DETAILS: list[tuple[dict[str, Any], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("sent", "expected"), DETAILS)
-async def test_what_is_known_of_a_kind_is_typed(
+async def test_properties_of_known_types_are_typed(
     gateway: Gateway, sent: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     answer = await gateway.track({"eventId": "e", "userId": "ada", **sent})
@@ -221,11 +221,11 @@ BAD: dict[str, tuple[bytes, str]] = {
     "deep arrays": (text(properties="XX").replace(b'"XX"', b'{"x":' + DEEP.encode() + b"}"), "INVALID_TYPE"),
     "arrays a little too deep": (text(properties={"x": json.loads("[" * 33 + "]" * 33)}), "INVALID_TYPE"),
     "a deep context": (text(context="XX").replace(b'"XX"', DEEP.encode()), "INVALID_TYPE"),
-    "a member with a slip": (text(usrId="ada"), "UNKNOWN_FIELD"),
+    "a misspelt member": (text(usrId="ada"), "UNKNOWN_FIELD"),
     "snake case": (text(event_id="e"), "UNKNOWN_FIELD"),
     "no type": (b'{"userId":"ada"}', "MISSING_FIELD"),
     "an empty type": (text(eventType=""), "MISSING_FIELD"),
-    "a type with a slip": (text(eventType="page_veiw"), "UNKNOWN_EVENT_TYPE"),
+    "a misspelt type": (text(eventType="page_veiw"), "UNKNOWN_EVENT_TYPE"),
     "a type in upper case": (text(eventType="PAGE_VIEW"), "UNKNOWN_EVENT_TYPE"),
     "the unspecified type": (text(eventType="unspecified"), "UNKNOWN_EVENT_TYPE"),
     "yesterday": (text(timestamp="yesterday"), "INVALID_TIME"),
@@ -257,7 +257,7 @@ async def test_a_bad_event_alone_is_a_problem_and_is_kept(gateway: Gateway, body
     assert gateway.services.ingest.events == []
 
 
-# Where a string has no end, nothing tells where the next event begins.
+# If a string does not end, it is unknown where the next event begins.
 SEPARABLE = {name: case for name, case in BAD.items() if name != "cut off"}
 
 
@@ -265,22 +265,22 @@ SEPARABLE = {name: case for name, case in BAD.items() if name != "cut off"}
 async def test_a_bad_event_never_costs_the_others(gateway: Gateway, body: bytes, reason: str) -> None:
     answer = await gateway.post(b'{"events":[' + text(eventId="a") + b"," + body + b"," + text(eventId="b") + b"]}")
     assert answer.status_code == 202
-    told = answer.json()
-    assert told["accepted"] == 2
-    assert [(each["index"], each["reason"]) for each in told["rejected"]] == [(1, reason)]
-    assert [told["eventIds"][0], told["eventIds"][2]] == ["a", "b"]
+    verdict = answer.json()
+    assert verdict["accepted"] == 2
+    assert [(each["index"], each["reason"]) for each in verdict["rejected"]] == [(1, reason)]
+    assert [verdict["eventIds"][0], verdict["eventIds"][2]] == ["a", "b"]
     assert [event.event_id for event in gateway.services.ingest.events] == ["a", "b"]
     assert len(gateway.services.ingest.unreadable) == 1
 
 
-async def test_ids_of_the_unreadable_are_told_where_they_can_be_read(gateway: Gateway) -> None:
+async def test_ids_of_unreadable_events_are_given_if_they_can_be_read(gateway: Gateway) -> None:
     answer = await gateway.track(good(eventId="a", usrId="x"), good(), good(eventId=7))
     assert answer.json()["eventIds"] == ["a", "e-1", None]
     assert [each["eventId"] for each in answer.json()["rejected"]] == ["a", None]
     assert [(each.event_id, each.user_id) for each in gateway.services.ingest.unreadable] == [("a", "ada"), ("", "ada")]
 
 
-async def test_what_ingest_refuses_is_told_at_the_right_index(gateway: Gateway) -> None:
+async def test_refusals_of_ingest_have_the_right_index(gateway: Gateway) -> None:
     answer = await gateway.track(good(usrId="x"), good(), good(eventId="e-2", userId="refused"), good(eventId="e-3"))
     assert answer.status_code == 202
     assert [(each["index"], each["reason"], each["eventId"]) for each in answer.json()["rejected"]] == [
@@ -333,7 +333,7 @@ async def test_limits_are_reached_before_they_are_passed(gateway: Gateway) -> No
 
 
 @pytest.mark.parametrize("is_chunked", [False, True])
-async def test_a_client_that_sends_far_too_much_still_hears_why(is_chunked: bool) -> None:  # noqa: FBT001 - a parameter
+async def test_a_client_that_sends_far_too_much_still_gets_an_answer(is_chunked: bool) -> None:  # noqa: FBT001 - a parameter
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(80):
             yield b" " * 65_536
@@ -372,7 +372,7 @@ async def test_a_body_without_end_is_not_read_to_its_end() -> None:
         (Internal("INTERNAL", "hunter2"), 500, "INTERNAL", None),
     ],
 )
-async def test_what_ingest_cannot_take_is_never_said_to_be_taken(
+async def test_events_ingest_cannot_accept_are_never_reported_as_accepted(
     gateway: Gateway, error: Any, status: int, reason: str, retry_after: str | None
 ) -> None:
     gateway.services.ingest.error = error
@@ -382,7 +382,7 @@ async def test_what_ingest_cannot_take_is_never_said_to_be_taken(
     assert "hunter2" not in answers[0].text
 
 
-async def test_beyond_the_bound_the_client_is_told_to_come_back() -> None:
+async def test_beyond_the_bound_the_client_is_asked_to_retry_later() -> None:
     async with running(waiting_bytes=2_000, address_percent=100) as gateway:
         gateway.services.ingest.gate = asyncio.Event()
         first = asyncio.create_task(gateway.track(good(eventId="a", properties={"x": "x" * 1_500})))

@@ -92,7 +92,7 @@ def read(raw: bytes) -> event_pb2.Event:
 
 
 @given(events())
-def test_what_is_read_back_is_what_was_sent(sent: dict[str, Any]) -> None:
+def test_events_are_read_back_as_sent(sent: dict[str, Any]) -> None:
     event = read(json.dumps(sent).encode())
     written = json.loads(msgspec.json.encode(rendering.write_event(event)))
     stamped = {name: written.pop(name) for name in ("receivedTime", "isBot")}
@@ -100,7 +100,7 @@ def test_what_is_read_back_is_what_was_sent(sent: dict[str, Any]) -> None:
     assert stamped == {"receivedTime": "2026-01-02T10:01:00Z", "isBot": False}
 
 
-def test_what_is_stamped_is_told_beside() -> None:
+def test_stamped_fields_are_returned_beside_the_event() -> None:
     event = event_pb2.Event(event_time_us=2_000_000, client_time_us=1_000_000, bot_evidence="rate", is_bot=True)
     event.linked_user_id, event.copied_event_id = "ada", "e-1"
     assert rendering.write_event(event) == {
@@ -115,7 +115,7 @@ def test_what_is_stamped_is_told_beside() -> None:
     }
 
 
-def test_nobody_cannot_be_identified() -> None:
+def test_an_identification_needs_a_user_id() -> None:
     with pytest.raises(InvalidArgument, match="MISSING_FIELD"):
         read(b'{"eventType":"identify","anonymousId":"anon"}')
     event = read(b'{"eventType":"identify","anonymousId":"anon","userId":"ada"}')
@@ -123,13 +123,13 @@ def test_nobody_cannot_be_identified() -> None:
 
 
 @given(events())
-def test_without_the_bytes_the_typed_properties_are_told(sent: dict[str, Any]) -> None:
+def test_without_the_original_bytes_typed_properties_are_returned(sent: dict[str, Any]) -> None:
     event = read(json.dumps(sent).encode())
-    assume(not event.page.isdecimal())  # an address may be a number, a page may not: it would not be taken back
+    assume(not event.page.isdecimal())  # as a path it names the page; as `page` it is pagination and ignored
     event.properties = b""
     again = read(msgspec.json.encode({k: v for k, v in rendering.write_event(event).items() if k not in STAMPED}))
     again.properties = b""
-    if event.click == event_pb2.Click():  # nothing was told of it
+    if event.click == event_pb2.Click():  # it has no details
         event.ClearField("click")
     assert again == event
 
@@ -138,7 +138,7 @@ STAMPED = {"receivedTime", "sessionStart", "deviceClass", "isBot"}
 
 
 @given(st.binary(max_size=60) | free.map(lambda value: json.dumps(value).encode()))
-def test_what_is_no_event_is_refused_with_a_reason(body: bytes) -> None:
+def test_an_invalid_event_is_refused_with_a_reason(body: bytes) -> None:
     rows = Rows()
     with pytest.raises(InvalidArgument) as refused:
         for raw in native.split(body):

@@ -45,7 +45,7 @@ class Root(NamedTuple):
         )
 
     def run(self, *arguments: str, program: Sequence[str] = (), **settings: str) -> "subprocess.CompletedProcess[str]":
-        """What came of a process of the image, once it has ended."""
+        """The result of a process of the image, once it has ended."""
         return subprocess.run(
             self.command(*arguments, program=program),
             env={**self.environment, **settings},
@@ -56,7 +56,7 @@ class Root(NamedTuple):
         )
 
     def python(self, code: str) -> "subprocess.CompletedProcess[str]":
-        """What came of some Python, run by the image's."""
+        """The result of Python code run by the image's interpreter."""
         return self.run("-c", code, program=["python"])
 
 
@@ -65,9 +65,9 @@ def mounted(image: str) -> Iterator[Root]:
     """The file system of an image of buildah's."""
     container = _said("buildah", "from", "--pull-never", image)
     try:
-        told = json.loads(_said("buildah", "inspect", container))["OCIv1"]["config"]
-        environment = dict(item.split("=", 1) for item in told["Env"])
-        yield Root(Path(_said("buildah", "mount", container)), told["Entrypoint"], environment, told["User"])
+        config = json.loads(_said("buildah", "inspect", container))["OCIv1"]["config"]
+        environment = dict(item.split("=", 1) for item in config["Env"])
+        yield Root(Path(_said("buildah", "mount", container)), config["Entrypoint"], environment, config["User"])
     finally:
         _said("buildah", "rm", container)
 

@@ -110,7 +110,7 @@ def test_all_its_modules_can_be_imported_there(service: str, tmp_path: Path) -> 
     subprocess.run([sys.executable, "-c", ALONE, str(tmp_path), str(ROOT), *blocked], check=True, cwd=tmp_path)
 
 
-def test_what_is_heavy_stands_where_it_is_used_only() -> None:
+def test_large_packages_are_only_in_images_that_use_them() -> None:
     held = {service: set(locked(f"images/{service}.lock")) for service in IMAGES}
     where = {
         one: {service for service, lock in held.items() if one in lock} for one in ("boto3", "onnxruntime", "pyarrow")
@@ -148,7 +148,7 @@ def test_an_image_is_run_with_the_arguments_of_its_container(tmp_path: Path) -> 
     assert ended.stderr.startswith("journeymesh: say which role")
 
 
-def test_what_pip_must_know_of_a_machine_goes_in_as_secrets(tmp_path: Path) -> None:
+def test_pip_settings_of_a_machine_are_passed_as_secrets(tmp_path: Path) -> None:
     given = {"PIP_CERT": "/etc/ca.pem", "PIP_INDEX_URL": "https://name:word@mirror/simple", "PATH": "/bin"}
     options = list(build._secrets(tmp_path, given))
     assert options == ["--secret=id=ca,src=/etc/ca.pem", f"--secret=id=pip,src={tmp_path}/pip.conf"]

@@ -81,11 +81,11 @@ def mesh(roots: Mapping[str, Root], valkey_url: str) -> Iterator[str]:
             time.sleep(0.1)
         yield url
     finally:
-        told = []
+        errors = []
         for process in reversed(started):
             process.terminate()
-            told.append(process.communicate(timeout=60)[1])
-    assert [process.returncode for process in started] == [0] * len(started), told
+            errors.append(process.communicate(timeout=60)[1])
+    assert [process.returncode for process in started] == [0] * len(started), errors
 
 
 def is_ready(url: str) -> bool:

@@ -12,9 +12,10 @@ from journeymesh.intervention.v1 import intervention_pb2
 from journeymesh.scoring.v1 import scoring_pb2
 
 from mesh.errors import Unavailable
+from offline.decisions.what_if import each_alone
 from records.table import of_events
 from services.ingest.dispatch.translation.deciding import assess_request, decide_request, vectors_of
-from services.ingest.dispatch.translation.groups import Groups, each_alone, groups_of
+from services.ingest.dispatch.translation.groups import Groups, groups_of
 from services.ingest.events.translation.records import Rows
 from tests.builders import NOW_US, SECOND_US, event
 

@@ -1,1 +1,1 @@
-"""Dashboards and alerts name only what is told, and tell what they should."""
+"""Dashboards and alerts name only metrics that exist, and show what they should."""

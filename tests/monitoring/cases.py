@@ -16,7 +16,7 @@ DAY: Final = 24 * 3600
 
 
 class Case(NamedTuple):
-    """Series, when to look, and what is told then: the alert's own labels and its summary; None where nothing is."""
+    """Series, when to evaluate, and the alert expected then: its own labels and its summary, or None for no alert."""
 
     alert: str
     name: str
@@ -76,7 +76,7 @@ def up(values: str, pod: str) -> Series:
 
 
 ACCEPTED: Final = one(registry.EVENTS, "0+15x100", verdict="accepted")
-NEVER_DECIDED: Final = "Events come to shop, and nobody decides on them."
+NEVER_DECIDED: Final = "shop accepts events but makes no decisions."
 
 CASES: Final = (
     Case(
@@ -163,7 +163,7 @@ CASES: Final = (
         "two in a hundred",
         requests(s202="0+980x80", s500="0+15x80", s504="0+5x80"),
         "11m",
-        summary="2% of the requests to shop end in an error of ours.",
+        summary="2% of the requests to shop end in a server error.",
     ),
     Case(
         "JourneymeshGatewayErrors",
@@ -220,7 +220,7 @@ CASES: Final = (
         },
         "3m",
         {"shard": "1"},
-        "Shard 1 in shop is read by nobody, or does not get on.",
+        "Shard 1 in shop has no consumer or makes no progress.",
     ),
     Case(
         "JourneymeshReaderStuck",
@@ -236,14 +236,14 @@ CASES: Final = (
         "the first ever, of a process that counted none",
         {**one(registry.SET_ASIDE, "_x40 1x20"), **one(registry.SET_ASIDE, "0x60", "pod-2")},
         "11m",
-        summary="Records set aside in shop in a quarter of an hour: 1.",
+        summary="Records with failed events in shop within 15 minutes: 1.",
     ),
     Case(
         "JourneymeshEventsSetAside",
         "two more, of a process that counted some",
         one(registry.SET_ASIDE, "5x80 7x20"),
         "21m",
-        summary="Records set aside in shop in a quarter of an hour: 2.",
+        summary="Records with failed events in shop within 15 minutes: 2.",
     ),
     Case("JourneymeshEventsSetAside", "some long ago, and a restart", one(registry.SET_ASIDE, "7x80 0x80"), "25m"),
     Case(
@@ -265,7 +265,7 @@ CASES: Final = (
         "events wait for long",
         one(registry.LAG, "901x80", reader="archiver", shard="0"),
         "11m",
-        summary="The archive of shop is late, or a shard is archived by nobody.",
+        summary="The archive of shop is late, or a shard has no archiver.",
     ),
     Case(
         "JourneymeshArchiveLate",
@@ -275,7 +275,7 @@ CASES: Final = (
             **one(registry.TROUBLE, "1x80", reader="archiver", shard="0"),
         },
         "11m",
-        summary="The archive of shop is late, or a shard is archived by nobody.",
+        summary="The archive of shop is late, or a shard has no archiver.",
     ),
     Case(
         "JourneymeshArchiveLate",
@@ -296,7 +296,7 @@ CASES: Final = (
         },
         "3m",
         {"dependency": "store"},
-        "store is not reached by 2 processes of shop.",
+        "2 processes of shop cannot reach store.",
     ),
     Case(
         "JourneymeshDependencyDown",
@@ -355,7 +355,7 @@ CASES: Final = (
     ),
     Case(
         "JourneymeshDeliveriesFailing",
-        "the first five of a process, and nobody knows what became of them",
+        "the first five of a process, with unknown results",
         one(registry.DELIVERIES, "_x40 5x80", channel="chat", state="unknown"),
         "16m",
         {"channel": "chat"},
@@ -395,7 +395,7 @@ CASES: Final = (
         one(registry.MODEL_DEGRADED, "1x80", reason="breaker_open"),
         "16m",
         {"reason": "breaker_open"},
-        "Templates speak instead of the language model in shop: breaker_open.",
+        "Templates replace the language model in shop: breaker_open.",
     ),
     Case(
         "JourneymeshModelDegraded",

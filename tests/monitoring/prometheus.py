@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import yaml
 
 from monitoring import rules
-from monitoring.alert import Pace
+from monitoring.alert import TimeScale
 from tests.conftest import free_port
 from tests.processes import TELLERS, RunningMesh
 
@@ -35,7 +35,7 @@ class Prometheus(NamedTuple):
     url: str
 
     def firing(self) -> set[str]:
-        """The alerts that are told now."""
+        """The alerts that are firing now."""
         alerts = self._get("alerts")["alerts"]
         return {each["labels"]["alertname"] for each in alerts if each["state"] == "firing"}
 
@@ -45,14 +45,14 @@ class Prometheus(NamedTuple):
         return {each["annotations"]["summary"] for each in alerts if each["labels"]["alertname"] == alert}
 
     def await_firing(self, wanted: AbstractSet[str], patience_seconds: float = _PATIENCE_SECONDS) -> None:
-        """Returns once all of these have been told, together or one after the other."""
+        """Returns once all of these have fired, together or one after the other."""
         deadline, seen = time.monotonic() + patience_seconds, set[str]()
         while not wanted <= (seen := seen | self.firing()):
-            assert time.monotonic() < deadline, f"not told: {sorted(wanted - seen)}"
+            assert time.monotonic() < deadline, f"did not fire: {sorted(wanted - seen)}"
             time.sleep(0.2)
 
     def await_calm(self, patience_seconds: float = 60.0) -> None:
-        """Returns once nothing is told."""
+        """Returns once no alert is firing."""
         deadline = time.monotonic() + patience_seconds
         while now := self.firing():
             assert time.monotonic() < deadline, now
@@ -80,11 +80,11 @@ class Prometheus(NamedTuple):
 
 
 @contextlib.contextmanager
-def watching(mesh: RunningMesh, folder: Path, pace: Pace) -> Iterator[Prometheus]:
-    """A Prometheus that asks every process of the mesh each second, under rules of such a pace, within the block."""
+def watching(mesh: RunningMesh, folder: Path, scale: TimeScale) -> Iterator[Prometheus]:
+    """A Prometheus that scrapes every process each second, with rules of this time scale, within the block."""
     command = shutil.which("prometheus")
     assert command, "Prometheus is needed (on Debian: apt install prometheus)"
-    (folder / "rules.yaml").write_text(rules.document(pace))
+    (folder / "rules.yaml").write_text(rules.document(scale))
     (folder / "prometheus.yaml").write_text(yaml.safe_dump(_configuration(mesh)))
     port = free_port()
     options = {

@@ -1,4 +1,4 @@
-"""Each alert tells when its condition is true and not when it nearly is, as Prometheus' own tool judges."""
+"""Each alert fires when its condition is true and not when it nearly is, as Prometheus' own tool judges."""
 
 import shutil
 import subprocess
@@ -9,13 +9,13 @@ import pytest
 import yaml
 
 from monitoring import rules
-from monitoring.alert import REAL_PACE
+from monitoring.alert import REAL_TIME
 from monitoring.alerts import alerts
 from tests.monitoring.cases import CASES, Case
 
 pytestmark = pytest.mark.tools
 
-ALERTS = {each.name: each for each in alerts(REAL_PACE)}
+ALERTS = {each.name: each for each in alerts(REAL_TIME)}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_prometheus_takes_the_rules(promtool: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.alert}: {case.name}")
-def test_an_alert_tells_what_it_should(promtool: str, tmp_path: Path, case: Case) -> None:
+def test_an_alert_fires_as_it_should(promtool: str, tmp_path: Path, case: Case) -> None:
     series = [{"series": name, "values": values} for name, values in case.series.items()]
     looks = [{"eval_time": case.at, "alertname": case.alert, "exp_alerts": expected(case)}]
     trial = {

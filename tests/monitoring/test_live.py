@@ -1,4 +1,4 @@
-"""A running mesh under a real Prometheus: every panel shows something, and alerts tell what was really done to it.
+"""A running mesh under a real Prometheus: every panel shows something, and alerts report what was really done to it.
 
 Minutes of the rules are seconds here; thresholds are the real ones. What cannot be had within the seconds of a test (an
 outbox that waits for five minutes, a certificate that ends) is tried in test_alerts.py.
@@ -22,7 +22,7 @@ import redis as redis_client
 from mesh.store import redis
 from mesh.stream.port import Entry
 from mesh.stream.redis import RedisStream
-from monitoring.alert import Pace
+from monitoring.alert import TimeScale
 from services.intervention.decision.domain import chance
 from tests.bedrock import Bedrock, fails, says, serving, words
 from tests.e2e.following import be_welcomed_by, calculate, receiving, until
@@ -35,7 +35,7 @@ from tests.processes import RunningMesh, running_mesh
 
 pytestmark = [pytest.mark.tools, pytest.mark.processes]
 
-PACE: Final = Pace(1 / 60)
+SCALE: Final = TimeScale(1 / 60)
 DAILY_TOKENS: Final = 1_000_000
 PLENTY: Final = 1 << 30
 WORDS: Final = "Is this step giving you trouble? One of us is happy to chat with you right now."
@@ -51,7 +51,7 @@ _pages = (f"/calculator/{number}" for number in itertools.count())
 
 
 class Watched(NamedTuple):
-    """A mesh with all it speaks to, and who watches it."""
+    """A mesh, the servers it calls, and the Prometheus that watches it."""
 
     mesh: RunningMesh
     bedrock: Bedrock
@@ -101,7 +101,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         mesh = stack.enter_context(running_mesh(folder, **settings))
         with redis_client.Redis(port=mesh.store_port) as store:
             store.config_set("maxmemory", PLENTY)
-        prometheus = stack.enter_context(watching(mesh, folder, PACE))
+        prometheus = stack.enter_context(watching(mesh, folder, SCALE))
         stack.enter_context(repeated(lambda: view(mesh)))
         yield Watched(mesh, bedrock, chat, prometheus)
 
@@ -142,16 +142,16 @@ def somebody(mesh: RunningMesh, *, is_held_out: bool = False) -> Journey:
 
 
 def helped(mesh: RunningMesh) -> Journey:
-    """Somebody who was helped just now."""
+    """A user who was just helped."""
     one = somebody(mesh)
     calculate(one, next(_pages))
     assert one.pending() is not None
     return one
 
 
-def worded(one: Journey) -> dict[str, Any]:
-    """What came of asking a model for words for somebody's help."""
-    return until(lambda: dict(one.decisions()[0]["intervention"]["wording"] or {}), "the words were not there")
+def generated_copy(one: Journey) -> dict[str, Any]:
+    """The generated copy of the help, with how it was made."""
+    return until(lambda: dict(one.decisions()[0]["intervention"]["wording"] or {}), "there was no generated copy")
 
 
 @contextlib.contextmanager
@@ -178,12 +178,12 @@ def unreadable_ledger(watched: Watched) -> Iterator[None]:
             store.delete("jm:intervention:{0}:names:1")
 
 
-def tell_stories(watched: Watched) -> None:
+def send_stories(watched: Watched) -> None:
     """Something of everything that is counted."""
     mesh = watched.mesh
     for outcome in ("accepted", "declined"):
         one = helped(mesh)
-        assert worded(one)["isUsed"]
+        assert generated_copy(one)["isUsed"]
         assert mesh.post(f"/api/interventions/{intervention_of(one)}/outcome", {"outcome": outcome}).status == 202
     calculate(somebody(mesh, is_held_out=True), next(_pages))
     viewer = somebody(mesh)
@@ -194,8 +194,8 @@ def tell_stories(watched: Watched) -> None:
     assert ended(mesh, intervention_of(chatted))["state"] == "sent"
 
 
-def test_a_mesh_that_is_well_tells_nobody_and_shows_all(watched: Watched) -> None:
-    tell_stories(watched)
+def test_a_healthy_mesh_fires_no_alert_and_fills_every_panel(watched: Watched) -> None:
+    send_stories(watched)
     time.sleep(6)  # a window of the rules
     watched.prometheus.await_calm(20)
     empty = []
@@ -211,7 +211,7 @@ def test_a_mesh_that_is_well_tells_nobody_and_shows_all(watched: Watched) -> Non
     assert empty == []
 
 
-def test_records_that_do_not_decode_are_told(watched: Watched) -> None:
+def test_records_that_do_not_decode_fire_an_alert(watched: Watched) -> None:
     async def append() -> None:
         client = redis.connect(f"redis://127.0.0.1:{watched.mesh.store_port}/0")
         await RedisStream(client, "events", 2, 1 << 26).append([Entry("0", b"\xff no record")])
@@ -220,11 +220,11 @@ def test_records_that_do_not_decode_are_told(watched: Watched) -> None:
     asyncio.run(append())
     watched.prometheus.await_firing({"JourneymeshEventsSetAside"})
     assert watched.prometheus.summaries("JourneymeshEventsSetAside") == {
-        "Records set aside in shop in a quarter of an hour: 1."
+        "Records with failed events in shop within 15 minutes: 1."
     }
 
 
-def test_clients_channels_and_models_that_fail_are_told(watched: Watched) -> None:
+def test_failing_clients_channels_and_models_fire_alerts(watched: Watched) -> None:
     mesh = watched.mesh
     with repeated(lambda: mesh.track(journey(mesh).event(0, "no_such_type"))):
         fail_outside(watched)
@@ -243,24 +243,24 @@ def fail_outside(watched: Watched) -> None:
     assert {ended(mesh, intervention_of(one))["state"] for one in users} == {"failed"}
     used = mesh.get("/api/models/usage").body["tokenCount"]
     bedrock.otherwise = says(json.dumps({"message": WORDS}), tokens=(round(DAILY_TOKENS * 0.95) - used, 80))
-    assert worded(helped(mesh))["isUsed"]
+    assert generated_copy(helped(mesh))["isUsed"]
     bedrock.otherwise = fails(503, "ServiceUnavailableException")
     for _ in range(8):
         helped(mesh)
 
 
-def test_a_store_that_is_nearly_full_is_told(watched: Watched) -> None:
+def test_a_nearly_full_store_fires_an_alert(watched: Watched) -> None:
     with holding(watched, 1.1):
         watched.prometheus.await_firing({"JourneymeshStoreNearlyFull"})
 
 
-def test_readers_that_hang_are_told(watched: Watched) -> None:
+def test_hanging_consumers_fire_an_alert(watched: Watched) -> None:
     with watched.without("dispatcher", "archiver"):
         hanging = {"JourneymeshNobodyDecides", "JourneymeshReaderStuck", "JourneymeshArchiveLate"}
         watched.prometheus.await_firing({*hanging, "JourneymeshProcessGone"}, 60)
 
 
-def test_decisions_that_are_slow_are_told(watched: Watched) -> None:
+def test_slow_decisions_fire_an_alert(watched: Watched) -> None:
     deadline = time.monotonic() + 60
     while "JourneymeshDecisionsSlow" not in watched.prometheus.firing():
         assert time.monotonic() < deadline
@@ -269,25 +269,25 @@ def test_decisions_that_are_slow_are_told(watched: Watched) -> None:
         time.sleep(0.3)
 
 
-def test_a_gateway_without_ingest_refuses_and_that_is_told(watched: Watched) -> None:
+def test_a_gateway_without_ingest_refuses_and_fires_an_alert(watched: Watched) -> None:
     mesh = watched.mesh
     with watched.without("ingest"), repeated(lambda: view(mesh), _AT_ONCE):
         watched.prometheus.await_firing({"JourneymeshRequestsRefused", "JourneymeshDependencyDown"}, 60)
 
 
-def test_answers_that_are_wrong_are_told(watched: Watched) -> None:
+def test_wrong_answers_fire_an_alert(watched: Watched) -> None:
     mesh = watched.mesh
     with unreadable_ledger(watched), repeated(lambda: mesh.get("/api/decisions?userId=nobody")):
         assert mesh.get("/api/decisions?userId=nobody").status == 500
         watched.prometheus.await_firing({"JourneymeshGatewayErrors"}, 60)
 
 
-def test_a_gateway_that_hangs_is_told(watched: Watched) -> None:
+def test_a_hanging_gateway_fires_an_alert(watched: Watched) -> None:
     with watched.without("gateway"):
         watched.prometheus.await_firing({"JourneymeshGatewayGone"}, 60)
 
 
-def test_decisions_that_wait_for_a_service_that_crashes_again_and_again_are_told(watched: Watched) -> None:
+def test_decisions_waiting_for_a_crash_looping_service_fire_an_alert(watched: Watched) -> None:
     seen, deadline = set[str](), time.monotonic() + 90
     while not seen >= {"JourneymeshLagHigh", "JourneymeshDependencyDown"}:
         assert time.monotonic() < deadline, seen

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from mesh.observability import registry
-from monitoring.alert import REAL_PACE, Alert, Pace, Severity
+from monitoring.alert import REAL_TIME, Alert, Severity, TimeScale
 from monitoring.promql import (
     Vector,
     WrongExpressionError,
@@ -55,7 +55,7 @@ def test_expressions_read_as_promql() -> None:
         (lambda: reported("node_load1"), "No process reports node_load1"),
     ],
 )
-def test_what_would_find_nothing_is_refused(wrong: Callable[[], Vector], why: str) -> None:
+def test_an_expression_that_would_find_nothing_is_refused(wrong: Callable[[], Vector], why: str) -> None:
     with pytest.raises(WrongExpressionError, match=why):
         wrong()
 
@@ -63,7 +63,7 @@ def test_what_would_find_nothing_is_refused(wrong: Callable[[], Vector], why: st
 def test_a_summary_names_only_labels_that_its_alert_has() -> None:
     alert = Alert("A", Severity.PAGE, largest(gauge(registry.LAG), "shard"), 0, "{{ $labels.reader }}", "", ())
     with pytest.raises(WrongExpressionError, match="no label reader"):
-        rule(alert, REAL_PACE)
+        rule(alert, REAL_TIME)
 
 
 @pytest.mark.parametrize(
@@ -71,4 +71,4 @@ def test_a_summary_names_only_labels_that_its_alert_has() -> None:
     [(1, 300, "5m"), (1, 3600, "1h"), (1, 90, "90s"), (1 / 60, 300, "5s"), (1 / 60, 90, "1500ms"), (1, 0, "0s")],
 )
 def test_a_pace_writes_times_as_prometheus_reads_them(factor: float, seconds: float, text: str) -> None:
-    assert Pace(factor)(seconds) == text
+    assert TimeScale(factor)(seconds) == text

@@ -1,4 +1,4 @@
-"""What is committed is what the generator makes, names only what is told, and has the shape its reader expects."""
+"""Committed files are what the generator makes, name only existing metrics, and have the shape their reader expects."""
 
 import itertools
 import json
@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from mesh.observability.registry import METRICS, Kind
-from monitoring.alert import REAL_PACE
+from monitoring.alert import REAL_TIME
 from monitoring.alerts import alerts
 from monitoring.dashboards import DASHBOARDS
 from monitoring.promql import SELF_REPORTED, TARGET_LABELS
@@ -54,13 +54,13 @@ def test_nothing_stands_beside_what_the_generator_makes() -> None:
 
 
 @pytest.mark.parametrize(("where", "expression", "legend"), list(expressions()))
-def test_an_expression_names_only_what_is_told(where: str, expression: str, legend: str) -> None:
+def test_an_expression_names_only_metrics_that_exist(where: str, expression: str, legend: str) -> None:
     found = names(expression)
     recorded = {each["record"] for each in RULES if "record" in each}
     assert found.selected, where
     known = TARGET_LABELS | {"le"}
     for metric, labels in found.selected.items():
-        assert metric in LABELS or metric in recorded, f"{where}: nobody tells {metric}"
+        assert metric in LABELS or metric in recorded, f"{where}: nobody reports {metric}"
         own = LABELS.get(metric, set())
         assert labels <= own | TARGET_LABELS, f"{where}: {metric} has no label {labels - own}"
         known |= own
@@ -136,19 +136,19 @@ def test_dashboards_and_panels_have_names_of_their_own() -> None:
 
 def test_an_alert_leads_to_its_chapter() -> None:
     chapters = re.findall(r"^## (\w+)$", (ROOT / "docs" / "alerts.md").read_text(), flags=re.MULTILINE)
-    assert chapters == [each.name for each in alerts(REAL_PACE)]
+    assert chapters == [each.name for each in alerts(REAL_TIME)]
     for one in RULES:
         if "alert" in one:
             assert one["annotations"]["runbook_url"] == f"docs/alerts.md#{one['alert'].lower()}"
             assert one["labels"]["severity"] in {"page", "ticket"}
 
 
-def test_what_alerts_point_to_is_there() -> None:
+def test_alerts_refer_only_to_existing_panels_sections_and_settings() -> None:
     titles = {panel["title"] for dashboard in SHOWN.values() for panel in panels(dashboard)}
     titles |= {dashboard["title"].partition(": ")[2] for dashboard in SHOWN.values()} | {"Scale", "Size"}
     operations = (ROOT / "docs" / "operations.md").read_text()
     settings = (ROOT / "docs" / "settings.md").read_text()
-    for one in alerts(REAL_PACE):
+    for one in alerts(REAL_TIME):
         for action in one.actions:
             quoted = {each for each in re.findall(r"“(.+?)”", action) if each[0].isupper()}
             assert quoted <= titles, one.name

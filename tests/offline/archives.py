@@ -7,7 +7,7 @@ from tests.builders import NOW_US, event
 
 
 async def write(into: ParquetArchive, shard: str, after: int, through: int, hour: int = 0, *hours: int) -> None:
-    """A range with an event a record, the first of the first hour, the second of the next one told..."""
+    """A range with one event per record, the first from the first hour given, the second from the next, and so on."""
     every = (hour, *hours)
     rows = [
         EventRow(

@@ -1,4 +1,4 @@
-"""Help and what came of it, as an archive tells it, without a mesh: every user has no past."""
+"""Help and its outcomes as an archive holds them, made without a mesh; users have no history."""
 
 import functools
 from collections.abc import Mapping
@@ -72,8 +72,8 @@ class Log:
 
     def report(self, user_id: str, intervention_id: str, outcome: str, at_us: int = NOW_US) -> None:
         """An outcome, as a client reports it."""
-        told = {"intervention_id": intervention_id, "outcome": f"OUTCOME_{outcome.upper()}"}
-        self._add(user_id, "intervention_outcome", at_us, assessment("low", "any"), {"outcome": told})
+        reported = {"intervention_id": intervention_id, "outcome": f"OUTCOME_{outcome.upper()}"}
+        self._add(user_id, "intervention_outcome", at_us, assessment("low", "any"), {"outcome": reported})
 
     def see(self, user_id: str, kind: str, at_us: int, **members: object) -> None:
         """Something else a user does, at low risk."""
@@ -99,8 +99,8 @@ class Log:
         await into.write(SHARD, Plan(-1, len(rows) - 1), hours, [part])
 
     def _add(self, user_id: str, kind: str, at_us: int, seen: Assessment, members: Mapping[str, Any]) -> Block:
-        told: dict[str, Any] = {"event_time_us": at_us, "received_time_us": at_us, **members}
-        made = event(f"e-{len(self._events)}", user_id, kind, **told)
+        fields: dict[str, Any] = {"event_time_us": at_us, "received_time_us": at_us, **members}
+        made = event(f"e-{len(self._events)}", user_id, kind, **fields)
         self.assessments.append(seen)
         self.blocks.append(block_of(self.policy, len(self._events), made, seen))
         self._events.append(made)

@@ -61,7 +61,7 @@ async def test_a_window_has_its_hours_and_the_gaps_among_them(tmp_path: Path) ->
     assert archive.contents(files).gaps == [Gap("0", 4, 5), Gap("0", 8, 8)]
 
 
-async def test_what_stands_in_two_files_comes_twice_one_upon_the_other(tmp_path: Path) -> None:
+async def test_an_event_in_two_files_comes_twice_in_a_row(tmp_path: Path) -> None:
     files = ParquetArchive(f"file://{tmp_path}")
     await write(files, "0", -1, 2)
     await write(files, "0", 1, 3)

@@ -34,8 +34,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_rows_become_events_in_time_order(folder: Path) -> None:
-    told = [(e["userId"], e["eventType"], e["timestamp"]) for e in edify.events(folder)]
-    assert told == [
+    mapped = [(e["userId"], e["eventType"], e["timestamp"]) for e in edify.events(folder)]
+    assert mapped == [
         ("edify-8", "task_success", "2019-10-01T08:59:00Z"),
         ("edify-8", "form_start", "2019-10-01T09:01:00Z"),
         ("edify-7", "page_view", "2019-10-01T09:01:00Z"),

@@ -37,7 +37,7 @@ def test_a_rule_that_says_yes_or_no_is_ranked_by_what_it_rests_on() -> None:
     assert (measures.accuracy, measures.auroc) == (0.5, 1.0)
 
 
-def test_a_gain_over_the_rule_is_told_with_its_interval() -> None:
+def test_a_gain_over_the_rule_is_given_with_its_interval() -> None:
     course = table(made_up(30))
     weekly = course.where(course.is_weekly)
     same = metrics.gain((weekly.idle_days >= metrics.IDLE_DAYS).astype(float), weekly)
@@ -54,11 +54,11 @@ def test_bins_hold_every_snapshot_once_in_rising_order() -> None:
 
 
 def test_the_baselines_stand_beside_the_model() -> None:
-    told = io.StringIO()
+    printed = io.StringIO()
     report = evaluate.evaluate(ModelDirectory(MODELS).live(), table(made_up(12)))
-    Console(width=120, file=told).print(evaluate.render("made up", report))
+    Console(width=120, file=printed).print(evaluate.render("made up", report))
     for name in ("model", "model and rules", "majority", "25 days idle", "rules only", "calibration error"):
-        assert name in told.getvalue()
+        assert name in printed.getvalue()
 
 
 def test_the_live_model_is_as_good_as_its_card_says() -> None:
@@ -68,8 +68,8 @@ def test_the_live_model_is_as_good_as_its_card_says() -> None:
     model = ModelDirectory(MODELS).live()
     described = msgspec.json.decode((MODELS / model.card.version / "model.json").read_bytes())
     for moments, part in fitting.parts(snapshots).items():
-        told = described["metrics"][f"other users, {moments}"]
-        assert evaluate.evaluate(model, part)["model"] == pytest.approx(told["model"], abs=1e-9)
+        described_metrics = described["metrics"][f"other users, {moments}"]
+        assert evaluate.evaluate(model, part)["model"] == pytest.approx(described_metrics["model"], abs=1e-9)
     weekly = described["metrics"]["other users, weekly"]
     assert weekly["model"]["accuracy"] >= 0.85
     assert weekly["model"]["accuracy"] > weekly["majority"]["accuracy"]

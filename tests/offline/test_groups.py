@@ -11,10 +11,10 @@ from journeymesh.common.v1 import event_pb2
 
 from offline.decisions.archived import Record
 from offline.decisions.deriving import Deriving, Journeys
-from offline.decisions.what_if import Alternative, Span, WhatIf, _packed
+from offline.decisions.what_if import Alternative, Span, WhatIf, _packed, each_alone
 from records.table import of_events
 from services.ingest.archive.adapters.event_rows import Archived
-from services.ingest.dispatch.translation.groups import Groups, each_alone, groups_of
+from services.ingest.dispatch.translation.groups import Groups, groups_of
 from services.ingest.events.translation.records import Rows
 from services.intervention.decision.domain import ledger
 from services.intervention.decision.domain.ledger import Block
@@ -58,27 +58,27 @@ def numbered(records: list[list[event_pb2.Event]]) -> list[list[event_pb2.Event]
 
 
 def rows_of(records: Sequence[Sequence[event_pb2.Event]], users: Sequence[str] = USERS) -> Rows:
-    told = [
+    sent = [
         (number, index, each)
         for number, record in enumerate(records)
         for index, each in enumerate(record)
         if each.user_id in users
     ]
     return Rows(
-        of_events([each for _, _, each in told]),
-        [number for number, _, _ in told],
-        [index for _, index, _ in told],
+        of_events([each for _, _, each in sent]),
+        [number for number, _, _ in sent],
+        [index for _, index, _ in sent],
     )
 
 
 async def derived(parts: Sequence[tuple[Sequence[int], Rows]]) -> Iterator[tuple[int, Block]]:
     """The pages of batches, one after the other."""
-    journeys, deriving, told = Journeys(), Deriving(), []
+    journeys, deriving, of_archive = Journeys(), Deriving(), []
     for sequences, rows in parts:
         if rows.events:
             applied = await journeys.apply(SHARD, sequences, rows, groups_of(rows))
-            told += list((await deriving.derive(applied, MODEL, EAGER)).items())
-    return iter(told)
+            of_archive += list((await deriving.derive(applied, MODEL, EAGER)).items())
+    return iter(of_archive)
 
 
 @SOME
@@ -113,7 +113,7 @@ def test_a_record_that_is_applied_user_by_user_gives_each_the_same_decision(
 
 
 @pytest.mark.parametrize("judge", [each_alone, groups_of], ids=["event by event", "record by record"])
-def test_what_was_decided_event_by_event_derives_so(judge: object) -> None:
+def test_decisions_made_event_by_event_are_derived_event_by_event(judge: object) -> None:
     """The archive has both: that of the version before, and that of this one."""
     records = [[event(f"e-{number}-{index}", kind="error", target="pay") for index in range(4)] for number in range(3)]
 
@@ -130,8 +130,8 @@ def test_what_was_decided_event_by_event_derives_so(judge: object) -> None:
         return made
 
     found = WhatIf({EAGER.version: EAGER}, {MODEL.card.version: MODEL}, Alternative(), Span(0, 1 << 62))
-    told = asyncio.run(archived())
-    asyncio.run(found.run(told))
+    decisions = asyncio.run(archived())
+    asyncio.run(found.run(decisions))
     assert found.findings.compared_count == (12 if judge is each_alone else 3)
     assert (found.findings.different_count, found.findings.undecided_count) == (0, 0)
-    assert {each.is_decided_by_event for each in told} == {judge is each_alone}
+    assert {each.is_decided_by_event for each in decisions} == {judge is each_alone}

@@ -1,4 +1,4 @@
-"""What became of everybody's help, counted, shrunk and written into a policy."""
+"""The outcomes of all users' help: counted, shrunk and written into a policy."""
 
 import json
 import random
@@ -59,7 +59,7 @@ ONE: Final = policy_of(tree(action("guide")))
 
 
 def counted(policy: Policy, records: Iterable[Record], span: Span = EVER) -> Tallies:
-    """What became of the help of an archive."""
+    """The outcomes of the help in an archive."""
     outcomes = Outcomes(policy, span)
     for each in records:
         outcomes.see(each)
@@ -67,7 +67,7 @@ def counted(policy: Policy, records: Iterable[Record], span: Span = EVER) -> Tal
 
 
 STORIES: Final[dict[str, tuple[list[tuple[int, str]], Tally]]] = {
-    "nothing came of it, and it runs out unseen": ([], Tally()),
+    "it expires unseen without an outcome": ([], Tally()),
     "accepted": ([(1, "accepted")], Tally(1, 0)),
     "accepted twice": ([(1, "accepted"), (2, "accepted")], Tally(1, 0)),
     "accepted, and bought": ([(1, "accepted"), (5, "purchase")], Tally(1, 0)),
@@ -79,11 +79,11 @@ STORIES: Final[dict[str, tuple[list[tuple[int, str]], Tally]]] = {
     "declined, then accepted": ([(1, "declined"), (2, "accepted")], Tally(0, 1)),
     "seen, and run out": ([(1, "shown")], Tally(0, 1)),
     "accepted too late": ([(30, "accepted")], Tally()),
-    "told to have expired unseen": ([(1, "expired")], Tally()),
+    "reported as expired unseen": ([(1, "expired")], Tally()),
     "seen, gave way to other help": ([(1, "shown"), (2, "help")], Tally()),
     "somebody else accepted it": ([(1, "stranger")], Tally()),
-    "bought after having seen it, told a day later": ([(1, "shown"), (5, "late purchase")], Tally(1, 0)),
-    "bought before, told after": ([(1, "shown"), (-5, "late purchase")], Tally(0, 1)),
+    "bought after having seen it, reported a day later": ([(1, "shown"), (5, "late purchase")], Tally(1, 0)),
+    "bought before, reported after": ([(1, "shown"), (-5, "late purchase")], Tally(0, 1)),
     "gave something back": ([(1, "shown"), (5, "refund")], Tally(0, 1)),
     "bought in a copied event": ([(1, "shown"), (5, "copy")], Tally(0, 1)),
     "seen, and taken back": ([(1, "shown"), (5, "solved")], Tally()),
@@ -92,7 +92,7 @@ STORIES: Final[dict[str, tuple[list[tuple[int, str]], Tally]]] = {
 
 
 @pytest.mark.parametrize(("steps", "tally"), STORIES.values(), ids=STORIES)
-def test_each_intervention_counts_once_for_what_became_of_it(steps: list[tuple[int, str]], tally: Tally) -> None:
+def test_each_intervention_counts_once_by_its_outcome(steps: list[tuple[int, str]], tally: Tally) -> None:
     log, solved = Log(ONE), dict[int, str]()
     made = log.help("ada", "high", "technical")
     for minute, what in steps:
@@ -127,7 +127,7 @@ def test_each_intervention_counts_once_for_what_became_of_it(steps: list[tuple[i
 @pytest.mark.parametrize(
     ("what", "tally"), [("accepted", Tally(1, 0)), ("declined", Tally(0, 1)), ("shown", Tally(0, 1))]
 )
-def test_what_was_offered_to_somebody_anonymous_is_the_known_users(
+def test_offers_to_an_anonymous_user_become_the_known_user_s(
     what: str,
     tally: Tally,
     is_known_read_first: bool,  # noqa: FBT001
@@ -152,7 +152,7 @@ def test_of_two_that_wait_after_a_login_one_was_taken_back() -> None:
     assert counted(ONE, log.records()) == {"guide": {Context("high", "technical"): Tally(0, 1)}}
 
 
-def test_what_was_seen_and_still_waits_tells_nothing_yet() -> None:
+def test_a_shown_offer_that_still_waits_says_nothing_yet() -> None:
     log = Log(ONE)
     log.report("ada", log.help("ada", "high", "any"), "shown", NOW_US)
     log.see("bob", "page_view", NOW_US + 29 * MINUTE_US)
@@ -172,7 +172,7 @@ def test_help_counts_where_it_was_given_and_in_its_time() -> None:
     expected = {each: Tally(hour + 1 - refused[each], refused[each]) for hour, each in enumerate(CONTEXTS)}
     helped = {each: tally for each, tally in expected.items() if each.level != "low"}
     assert counted(ONE, records) == {"guide": helped}
-    # Help of two hours only; what became of the second hour's was not known in time.
+    # Help of two hours only; the outcomes of the second hour's help are not known in time.
     span = Span(NOW_US + 4 * HOUR_US, NOW_US + 5 * HOUR_US + 1)
     assert counted(ONE, records, span) == {"guide": {CONTEXTS[4]: expected[CONTEXTS[4]]}}
     # An action the policy does not have, or has by another channel.
@@ -180,7 +180,7 @@ def test_help_counts_where_it_was_given_and_in_its_time() -> None:
     assert counted(policy_of(tree(action("guide", channel="chat"))), records) == {}
 
 
-def test_who_is_held_out_and_for_whom_nothing_was_drawn_tell_nothing() -> None:
+def test_the_holdout_and_decisions_without_a_draw_say_nothing() -> None:
     held = Log(policy_of(tree(action("guide"), holdout={"share": 0.5, "salt": "h"})))
     idle = Log(policy_of(tree(action("guide"), exploration={"nothing_utility": 9})))
     for log, least in ((held, 20), (idle, 0)):
@@ -291,7 +291,7 @@ def test_contexts_are_shrunk_as_scikit_learn_does_it() -> None:
     taken = np.concatenate([np.repeat([1, 0], each) for each in tallies.values()])
     encoder = TargetEncoder(smooth=7.0, target_type="binary").fit(kinds[:, None], taken)
     encoded = dict(zip(encoder.categories_[0], encoder.encodings_[0], strict=True))
-    # Where the stated prior is what all outcomes together tell, the action's ratio is the mean of all.
+    # Where the stated prior is what all outcomes together show, the action's ratio is the mean of all.
     policy = policy_of(tree(action("guide", prior={"accepted": 16, "refused": 30})))
     found = {each.context: mean(each) for each in learned_priors(policy, {"guide": tallies}, 7.0)}
     assert {f"{each}": found[each] for each in tallies} == pytest.approx(encoded, rel=1e-5)
@@ -463,7 +463,7 @@ def tried(log: Log, contexts: list[Context | None], other: Policy) -> Evaluation
     return evaluate(observations.logged(Reward.ACCEPTED))
 
 
-def test_what_was_learned_is_worth_more_where_the_best_action_depends_on_the_context() -> None:
+def test_learned_priors_are_worth_more_if_the_best_action_depends_on_the_context() -> None:
     log, _ = simulated(1, 2_000)
     learned = learned_priors(log.policy, counted(log.policy, log.records()), 5)
     other = policy_of(parse(rewritten(json.dumps(LOGGING), "learned", learned).text))

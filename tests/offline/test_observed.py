@@ -1,4 +1,4 @@
-"""What decisions are paid for: what the person did in time, by whatever id, and however late it was told."""
+"""What decisions are rewarded for: what the user did in time, under any id, and however late it was reported."""
 
 from typing import Any
 
@@ -48,7 +48,7 @@ def test_a_goal_counts_by_when_it_was_reached(minute: int, members: dict[str, An
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2, 3], [2, 3, 0, 1]])
-def test_what_a_known_user_did_pays_what_was_decided_before_the_login(order: list[int]) -> None:
+def test_a_known_user_s_outcome_rewards_decisions_before_the_login(order: list[int]) -> None:
     log = Log(POLICY)
     made = log.help("anon", "high", "technical")
     log.see("anon", "identify", NOW_US + MINUTE_US, linked_user_id="ada")
@@ -57,7 +57,7 @@ def test_what_a_known_user_did_pays_what_was_decided_before_the_login(order: lis
     assert paid(log, Reward.ACCEPTED, order) == paid(log, Reward.CONVERTED, order) == [1.0]
 
 
-def test_what_the_next_person_at_a_device_did_pays_nothing_of_the_first() -> None:
+def test_the_next_user_of_a_device_does_not_reward_decisions_for_the_first() -> None:
     log = Log(POLICY)
     log.help("anon", "high", "technical")
     log.see("anon", "identify", NOW_US + MINUTE_US, linked_user_id="ada")

@@ -84,10 +84,10 @@ def test_it_is_the_same_every_time(folder: Path) -> None:
     assert list(oulad.journeys(folder)) == list(oulad.journeys(folder))
 
 
-def test_what_is_measured_are_features() -> None:
+def test_measured_features_are_features() -> None:
     assert set(FEATURE_NAMES) >= oulad.MEASURED
 
 
-def test_without_the_data_it_says_so(tmp_path: Path) -> None:
+def test_missing_data_is_reported(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         next(oulad.journeys(tmp_path))

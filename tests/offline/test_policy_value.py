@@ -76,7 +76,7 @@ def test_more_decisions_narrow_it_further() -> None:
 
 def test_a_wrong_model_is_corrected_and_wrong_propensities_by_the_model() -> None:
     logged = simulate(40_000, 2)
-    # A context that tells nothing: the model is the mean of each action.
+    # An uninformative context: the model is the mean of each action.
     blind = Logged(*[*_members(logged)[:4], np.zeros((40_000, 1)), logged.users])
     assert evaluate(blind).doubly_robust.mean == pytest.approx(TRUE_VALUE, abs=0.03)
     # Propensities that were not the true ones: IPS is off, the model makes up for it.
@@ -108,7 +108,7 @@ def test_against_plain_computations() -> None:
 
 
 def test_decisions_of_one_user_count_as_one_witness() -> None:
-    # Each user's rewards are all the same: ten decisions tell no more than one.
+    # Each user's rewards are all the same: ten decisions say no more than one.
     class Case(NamedTuple):
         users: int
         each: int
@@ -133,7 +133,7 @@ def test_the_policy_itself_is_worth_what_it_was() -> None:
     assert abs(found.lift.mean) < 0.02
 
 
-def test_what_the_log_never_did_is_told() -> None:
+def test_actions_missing_from_the_log_are_reported() -> None:
     never = LOGGING.copy()
     never[:, 1] = 0
     never /= never.sum(axis=1, keepdims=True)
@@ -150,12 +150,12 @@ def test_with_no_overlap_nothing_is_known() -> None:
     assert found.snips.upper == float("inf")
 
 
-def test_a_single_user_tells_nothing_of_others() -> None:
+def test_a_single_user_says_nothing_of_others() -> None:
     assert evaluate(simulate(20, 8, users=1)).ips.upper == float("inf")
 
 
 @pytest.mark.parametrize("count", [0, 10])
-def test_what_cannot_be_evaluated_is_refused(count: int) -> None:
+def test_an_invalid_evaluation_is_refused(count: int) -> None:
     logged = simulate(10, 9)
     shut = Logged(*(member[:count] for member in (logged.actions, logged.propensities * 0, *_members(logged)[2:])))
     with pytest.raises(ValueError, match="propensity above 0"):

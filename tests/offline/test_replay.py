@@ -118,7 +118,7 @@ def at(sequence: int, index: int, user_id: str = "ada", *, is_set_aside: bool = 
     return Archived("0", sequence, index, event(f"e-{sequence}-{index}", user_id), is_set_aside)
 
 
-async def test_what_was_set_aside_was_not_applied_and_is_left_out() -> None:
+async def test_failed_events_were_not_applied_and_are_left_out() -> None:
     replaying = Replay()
     await replaying.run([at(1, 0), at(2, 0, is_set_aside=True), at(2, 1, "bob", is_set_aside=True), at(3, 0)])
     assert (replaying.event_count, replaying.set_aside_count) == (2, 2)
@@ -126,7 +126,7 @@ async def test_what_was_set_aside_was_not_applied_and_is_left_out() -> None:
     assert (user_id, known.event_count) == ("ada", 2)
 
 
-async def test_what_stands_there_twice_is_applied_once_and_told() -> None:
+async def test_duplicates_are_applied_once_and_reported() -> None:
     replaying = Replay()
     await replaying.run([at(1, 0), at(1, 0), at(1, 1)])
     assert (replaying.event_count, replaying.duplicate_count) == (2, 1)
@@ -192,8 +192,8 @@ def test_the_command_compares_with_what_is_served(
     command = ["--archive", f"file://{folder}", "--compare", url]
     assert replay.main([*command, "--output", str(output)]) == 0
     said = " ".join(capsys.readouterr().out.split())
-    for told in ("events │ 30", "users │ 3", "duplicates │ 0", "ranges missing │ 0", "features equal │ 3 of 3"):
-        assert told in said
+    for line in ("events │ 30", "users │ 3", "duplicates │ 0", "ranges missing │ 0", "features equal │ 3 of 3"):
+        assert line in said
 
     table = pq.read_table(output)
     assert {row["user_id"]: [row[name] for name in FEATURE_NAMES] for row in table.to_pylist()} == {
@@ -224,9 +224,7 @@ def test_the_command_takes_a_window(folder: Path, capsys: pytest.CaptureFixture[
     assert "events │ 30" in " ".join(capsys.readouterr().out.split())
 
 
-def test_the_command_tells_what_is_missing_and_what_is_there_twice(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_reports_missing_ranges_and_duplicates(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = ParquetArchive(f"file://{tmp_path}")
     asyncio.run(write(files, "0", -1, 2))
     asyncio.run(write(files, "0", 5, 7))
@@ -270,7 +268,7 @@ def test_the_archive_of_a_running_mesh_gives_what_it_serves(tmp_path: Path, caps
 
 
 @pytest.mark.parametrize("url", ["somewhere", "ftp://host/path"])
-def test_an_archive_that_is_none_is_told_in_one_sentence(url: str) -> None:
+def test_an_invalid_archive_is_refused_in_one_sentence(url: str) -> None:
     with pytest.raises(SystemExit, match="journeymesh: The archive's URL must be like"):
         replay.main(["--archive", url])
 

@@ -1,4 +1,4 @@
-"""Made-up journeys: the same for the same seed, in time order, and each with the struggle that its story tells of."""
+"""Made-up journeys: the same for the same seed, in time order, and each with the struggle of its story."""
 
 import collections
 import itertools
@@ -37,7 +37,7 @@ def test_events_are_in_time_order_with_ids_of_their_own() -> None:
     assert {str(event["eventType"]) for event in events} <= kinds
 
 
-def test_any_number_of_users_is_told_as_it_goes() -> None:
+def test_any_number_of_users_is_generated_lazily() -> None:
     begun = list(itertools.islice(simulator.events(3000), 10))
     assert len(begun) == 10
     assert list(simulator.events(0)) == []
@@ -55,18 +55,18 @@ def found(story: str) -> collections.Counter[int]:
 
 
 def of(event: dict[str, object]) -> Event:
-    told = cast("dict[str, Any]", event["properties"])
+    properties = cast("dict[str, Any]", event["properties"])
     at = datetime.fromisoformat(str(event["timestamp"]))
-    click = Click(told.get("x"), told.get("y"), told.get("effectObserved"))
+    click = Click(properties.get("x"), properties.get("y"), properties.get("effectObserved"))
     return Event(
         str(event["eventId"]),
         getattr(Kind, str(event["eventType"]).upper()),
         round(at.timestamp() * 1000) * 1000,
-        told.get("page", ""),
-        next((told[name] for name in ("feature", "element", "form", "task") if name in told), ""),
-        told.get("attempts", 0),
-        told.get("errorCode", ""),
-        told.get("isRefresh", False),
+        properties.get("page", ""),
+        next((properties[name] for name in ("feature", "element", "form", "task") if name in properties), ""),
+        properties.get("attempts", 0),
+        properties.get("errorCode", ""),
+        properties.get("isRefresh", False),
         click=click if event["eventType"] == "click" else None,
     )
 

@@ -1,4 +1,4 @@
-"""What is archived is derived again byte for byte, and what another policy or model would have done is told."""
+"""Decisions of the archive derived again, byte for byte, and what another policy or model would have done."""
 
 import asyncio
 import datetime as dt
@@ -116,7 +116,7 @@ def simulated() -> list[event_pb2.Event]:
 
 
 async def fill(folder: Path) -> None:
-    """Archives journeys, and what came of the help: most of those who were helped bought, few of the others."""
+    """Archives journeys with outcomes: most users who were helped buy, few of the others."""
     draw, sent = random.Random(3), simulated()  # noqa: S311 - a story
     last_us = sent[-1].received_time_us
     async with mesh.running(folder, json.dumps(LOGGING)) as running:
@@ -172,7 +172,7 @@ def test_ten_thousand_decisions_are_derived_again_with_zero_differences(records:
     assert found.different_count == found.undecided_count == found.duplicate_count == 0
     assert found.differences == []
     assert found.actions.total() > 50
-    # It is not that nothing was compared: what had a choice was told whole.
+    # It is not that nothing was compared: everything with a choice was reported in full.
     whole = [row for each in records for row in each.decisions.values() if row["propensity"] not in {None, 1.0}]
     assert len(whole) > 100
 
@@ -219,16 +219,16 @@ def alone(record: Record, index: int, row: Row) -> DecisionRow:
     )
     intervention_id = derived_id("i", record.shard, record.sequence, index)
     verdict = derive(LOGGED, facts, inputs.standing, intervention_id)
-    told = decision_message(pages.Decision(facts, inputs.standing, verdict, LOGGED.version))
+    message = decision_message(pages.Decision(facts, inputs.standing, verdict, LOGGED.version))
     return DecisionRow(
         sequence=record.sequence,
         event_index=index,
         event=event_,  # type: ignore[arg-type]
-        kind=told.kind,
-        reasons=tuple(told.reasons),
-        assessment=told.assessment,  # type: ignore[arg-type]
+        kind=message.kind,
+        reasons=tuple(message.reasons),
+        assessment=message.assessment,  # type: ignore[arg-type]
         versions=Versions(row["model_version"], row["rules_version"], row["policy_version"]),
-        whole=told if row["inputs"] else None,
+        whole=message if row["inputs"] else None,
         event_count=row["event_count"],
     )
 
@@ -274,7 +274,7 @@ def always(records: list[Record]) -> Findings:
     return replayed(records, Alternative(policy=ALWAYS))
 
 
-def test_a_window_is_compared_and_what_came_before_it_is_run(records: list[Record]) -> None:
+def test_a_window_is_compared_and_earlier_events_are_applied(records: list[Record]) -> None:
     times = sorted(record.events[index].event.received_time_us for record in records for index in record.decisions)
     window = Span(times[len(times) // 3], times[len(times) // 2])
     found = replayed(records, Alternative(policy=NEVER), window)
@@ -284,7 +284,7 @@ def test_a_window_is_compared_and_what_came_before_it_is_run(records: list[Recor
     assert found.other_actions.total() == 0 < found.actions.total() < made
 
 
-def test_what_had_no_decision_or_stood_there_twice_is_told(records: list[Record]) -> None:
+def test_missing_decisions_and_duplicates_are_reported(records: list[Record]) -> None:
     lost, twice = records[100]._replace(decisions={}), records[200]._replace(duplicate_count=2)
     found = replayed([*records[:100], lost, *records[101:200], twice])
     assert (found.undecided_count, found.duplicate_count, found.different_count) == (len(records[100].decisions), 2, 0)
@@ -299,7 +299,7 @@ def test_the_same_policy_changes_nothing(records: list[Record]) -> None:
     assert value.unsupported == 0
 
 
-def test_another_policy_is_told_by_what_it_changes(always: Findings) -> None:
+def test_another_policy_is_reported_by_what_it_changes(always: Findings) -> None:
     assert always.different_count == 0
     assert always.other_actions.total() > always.actions.total()
     assert always.changed_count == always.changes.total()
@@ -328,7 +328,7 @@ def test_the_value_of_always_helping_is_what_helping_was_worth(records: list[Rec
     assert silent.doubly_robust.lower < ALONE < silent.doubly_robust.upper
 
 
-def test_what_the_log_never_tried_is_told(records: list[Record]) -> None:
+def test_actions_the_log_never_tried_are_reported(records: list[Record]) -> None:
     eager = policy_of(LOGGING | {"version": "eager", "trigger": {"score": 40, "strong_signals": 1}})
     found = replayed(records[:3_000], Alternative(policy=eager))
     assert evaluate(found.observations.logged(Reward.CONVERTED)).unsupported > 0.05
@@ -346,7 +346,7 @@ def test_users_who_were_held_out_are_no_witnesses(records: list[Record], always:
     assert 0 < len(always.observations) <= len(everybody) - held
 
 
-def test_a_version_that_is_not_at_hand_is_told(records: list[Record]) -> None:
+def test_an_unavailable_version_is_reported(records: list[Record]) -> None:
     with pytest.raises(UnknownVersionError, match=f"decisions by {LOGGED.version.replace('+', '.')}, which is not"):
         replayed(records, policies=[ALWAYS])
 
@@ -357,7 +357,7 @@ def test_before_the_first_decision_nothing_can_be_derived() -> None:
 
 
 class Undelivered(NamedTuple):
-    """A service in which a message turned out not to have left, and what its archive tells."""
+    """A service in which a message turned out not to have been sent, and what its archive holds."""
 
     policy: Policy
     records: list[Record]
@@ -425,26 +425,26 @@ def test_the_command_proves_that_the_archive_derives(
 ) -> None:
     assert command("--archive", f"file://{folder}", "--policies", str(documents)) == 0
     count = sum(len(each.decisions) for each in records)
-    told = said(capsys)
-    assert f"decisions compared │ {count:,}" in told
-    assert f"equal │ {count:,}" in told
-    assert "different │ 0" in told
-    assert "Interventions" not in told
+    printed = said(capsys)
+    assert f"decisions compared │ {count:,}" in printed
+    assert f"equal │ {count:,}" in printed
+    assert "different │ 0" in printed
+    assert "Interventions" not in printed
 
 
-def test_the_command_tells_what_another_policy_changes(
+def test_the_command_reports_what_another_policy_changes(
     folder: Path, documents: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other, plot = str(documents / "always.yaml"), tmp_path / "plot.png"
     given = ["--archive", f"file://{folder}", "--policies", str(documents), "--policy", other, "--plot", str(plot)]
     assert command(*given, "--from", "2026-01-02T10:00:00Z", "--to", "2026-01-04T00:00") == 0
-    told = said(capsys)
+    printed = said(capsys)
     for words in ("Changed decisions", "Interventions", "Value: converted", "other, doubly robust", "show_live_chat"):
-        assert words in told
+        assert words in printed
     assert plot.read_bytes().startswith(b"\x89PNG")
 
 
-def test_without_a_library_that_draws_it_is_told_in_words_and_how_to_get_the_picture(
+def test_without_a_plotting_library_the_report_is_text_and_says_how_to_get_the_picture(
     folder: Path, documents: Path, tmp_path: Path
 ) -> None:
     """Nor any other library that `make run` does not install."""
@@ -457,10 +457,10 @@ def test_without_a_library_that_draws_it_is_told_in_words_and_how_to_get_the_pic
         "from cli.__main__ import main; main()"
     )
     ended = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=False, timeout=120)
-    told = " ".join(ended.stdout.split())
+    printed = " ".join(ended.stdout.split())
     assert ended.returncode == 0, ended.stdout + ended.stderr
     for words in ("Derived again", "Changed decisions", "Value: converted", "pip install matplotlib"):
-        assert words in told
+        assert words in printed
     assert not plot.exists()
 
 
@@ -469,11 +469,11 @@ def test_without_a_library_that_draws_it_is_told_in_words_and_how_to_get_the_pic
     [
         (["--archive", "somewhere"], "The archive's URL must be like"),
         (["--policies", "."], "which is not available: put its document into"),
-        (["--policy", "nowhere.yaml"], "nowhere.yaml is no policy"),
+        (["--policy", "nowhere.yaml"], "nowhere.yaml is not a policy"),
         (["--model", "nowhere"], "holds no complete model"),
     ],
 )
-def test_what_cannot_be_done_is_told_in_a_sentence(
+def test_an_impossible_request_is_refused_in_a_sentence(
     folder: Path, documents: Path, capsys: pytest.CaptureFixture[str], given: list[str], sentence: str
 ) -> None:
     # What is given later counts.

@@ -1,4 +1,4 @@
-"""Stories of users, through the code of the features service into the assessment, as the mesh would tell them."""
+"""Stories of users through the code of the features service to the assessment, as in the mesh."""
 
 import asyncio
 from collections.abc import Sequence
@@ -46,8 +46,8 @@ def assess(story: Sequence[Happening]) -> list[Assessment]:
         vectors.append(vector(state))
     scoring = Scoring(ModelDirectory(MODELS), MemoryState())
     brought = {row: found for row, found in signals.items() if found}
-    told = rows(["ada"] * len(story), times, vectors, brought, {row: over for row, over in settled.items() if over})
-    return asyncio.run(scoring.assess(told, batch(1))).assessments
+    assessed = rows(["ada"] * len(story), times, vectors, brought, {row: over for row, over in settled.items() if over})
+    return asyncio.run(scoring.assess(assessed, batch(1))).assessments
 
 
 def steps(story: Sequence[Step]) -> list[Happening]:
@@ -210,5 +210,5 @@ def test_errors_are_not_said_to_be_elsewhere_where_they_were_overcome() -> None:
     overcome = assess([*FORM, (100.0, Kind.TASK_SUCCESS, {"page": "/apply", "target": "loan"})])[-1]
     assert overcome.risk.level is Level.LOW
     here_and_there = assess([(10.0 * n, Kind.ERROR, {"page": f"/{n}"}) for n in range(20)])[-1]
-    (told,) = [part.reason for part in here_and_there.indicators if part.name == "scattered_errors"]
-    assert told == "20 errors within 30 minutes"
+    (text,) = [part.reason for part in here_and_there.indicators if part.name == "scattered_errors"]
+    assert text == "20 errors within 30 minutes"

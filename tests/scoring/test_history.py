@@ -18,24 +18,24 @@ SIGNALS = st.builds(
 
 
 def test_a_signal_counts_for_half_an_hour() -> None:
-    told = [signal()]
-    assert history.active(told, NOW_US) == told
-    assert history.active(told, NOW_US + SIGNAL_LIFETIME_US - 1) == told
-    assert history.active(told, NOW_US + SIGNAL_LIFETIME_US) == []
+    found = [signal()]
+    assert history.active(found, NOW_US) == found
+    assert history.active(found, NOW_US + SIGNAL_LIFETIME_US - 1) == found
+    assert history.active(found, NOW_US + SIGNAL_LIFETIME_US) == []
 
 
-def test_a_signal_told_early_counts_for_a_late_event_near_it_only() -> None:
-    told = [signal()]
-    assert history.active(told, NOW_US - MINUTE_US) == told
-    assert history.active(told, NOW_US - SIGNAL_LIFETIME_US) == []
+def test_an_early_signal_counts_only_for_late_events_near_it() -> None:
+    found = [signal()]
+    assert history.active(found, NOW_US - MINUTE_US) == found
+    assert history.active(found, NOW_US - SIGNAL_LIFETIME_US) == []
 
 
 def test_each_strong_signal_counts_once() -> None:
-    told = [signal(strength=69.9), signal(strength=70.0), signal(strength=80.0), signal(SignalType.RAGE_CLICKS, 90.0)]
-    assert history.strong_count(told) == 3
+    found = [signal(strength=69.9), signal(strength=70.0), signal(strength=80.0), signal(SignalType.RAGE_CLICKS, 90.0)]
+    assert history.strong_count(found) == 3
 
 
-def test_what_has_passed_is_forgotten() -> None:
+def test_expired_signals_are_dropped() -> None:
     later = NOW_US + SIGNAL_LIFETIME_US
     assert history.keep([signal(), signal(time_us=later - 1)], [], later) == [signal(time_us=later - 1)]
 
@@ -46,7 +46,7 @@ def test_an_event_with_a_wrong_clock_does_not_silence_what_comes_after() -> None
     assert history.active(kept, NOW_US) == [signal()]
 
 
-def test_a_flood_of_one_type_does_not_hide_another() -> None:
+def test_many_signals_of_one_type_do_not_hide_another() -> None:
     rare = signal(SignalType.FORM_ERRORS)
     kept = [rare]
     for number in range(3 * SIGNAL_LIMIT):
@@ -57,9 +57,9 @@ def test_a_flood_of_one_type_does_not_hide_another() -> None:
 
 
 @given(st.lists(st.lists(SIGNALS, max_size=4), max_size=20))
-def test_the_signals_are_bounded(told: list[list[Signal]]) -> None:
+def test_the_signals_are_bounded(each_found: list[list[Signal]]) -> None:
     kept: list[Signal] = []
-    for found in told:
+    for found in each_found:
         if kept or found:
             kept = history.keep(kept, found, NOW_US)
         assert len(kept) <= SIGNAL_LIMIT
@@ -96,11 +96,11 @@ def test_the_later_signal_of_a_run_stands_for_the_earlier_ones() -> None:
 
 
 def test_exactly_what_is_over_goes() -> None:
-    told = [signal(time_us=NOW_US + n, target=target) for n, target in ((0, "pay"), (0, "tax"), (5, "pay"))]
+    kept = [signal(time_us=NOW_US + n, target=target) for n, target in ((0, "pay"), (0, "tax"), (5, "pay"))]
     other = signal(SignalType.FORM_ERRORS, target="pay")
-    assert history.drop([*told, other], {over(told[0])}) == [told[1], told[2], other]
-    assert history.drop(told, {over(signal(time_us=NOW_US + 1, target="pay"))}) == told
-    assert history.drop([], {over(told[0])}) == []
+    assert history.drop([*kept, other], {over(kept[0])}) == [kept[1], kept[2], other]
+    assert history.drop(kept, {over(signal(time_us=NOW_US + 1, target="pay"))}) == kept
+    assert history.drop([], {over(kept[0])}) == []
 
 
 def test_a_run_takes_the_place_of_its_single_clicks() -> None:

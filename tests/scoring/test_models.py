@@ -68,7 +68,7 @@ async def test_without_a_model_it_is_unavailable_until_there_is_one(directory: P
 
 
 @pytest.mark.parametrize("spoilt", ["model.json", "model.onnx"])
-def test_a_broken_file_is_told_in_a_sentence(directory: Path, spoilt: str) -> None:
+def test_a_broken_file_is_reported_in_a_sentence(directory: Path, spoilt: str) -> None:
     (directory / LIVE / spoilt).write_bytes(b"{}")
     with pytest.raises(UnusableModelError, match=spoilt.removesuffix(".onnx").removesuffix(".json")):
         load(directory / LIVE)

@@ -32,13 +32,13 @@ COUNTS = {
 
 
 @pytest.mark.parametrize("name", COUNTS)
-def test_counts_are_told_with_their_noun(name: str) -> None:
-    for value, told in zip((0, 1, 2, 64), COUNTS[name], strict=True):
-        assert told in reason(name, float(value))
+def test_counts_are_given_with_their_noun(name: str) -> None:
+    for value, expected in zip((0, 1, 2, 64), COUNTS[name], strict=True):
+        assert expected in reason(name, float(value))
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"),
+    ("seconds", "expected"),
     [
         (1.0, "1 second"),
         (1.4, "1 second"),
@@ -51,13 +51,13 @@ def test_counts_are_told_with_their_noun(name: str) -> None:
         (365 * 86_400.0, "365 days"),
     ],
 )
-def test_durations_are_told_in_their_unit(seconds: float, told: str) -> None:
-    assert reason("time_since_last_success", seconds) == f"No success for {told}"
-    assert reason("session_duration", seconds) == f"In this session for {told}"
-    assert reason("average_time_per_page", seconds) == f"{told} on a page on average"
+def test_durations_are_given_in_their_unit(seconds: float, expected: str) -> None:
+    assert reason("time_since_last_success", seconds) == f"No success for {expected}"
+    assert reason("session_duration", seconds) == f"In this session for {expected}"
+    assert reason("average_time_per_page", seconds) == f"{expected} on a page on average"
 
 
-def test_what_stands_for_several_states_is_said_so_that_it_is_true_of_all() -> None:
+def test_a_value_of_several_states_gets_a_sentence_true_of_all() -> None:
     assert reason("time_since_last_success", 0.0) == "No time gone by without a success"
     assert reason("success_rate", 1.0) == "Nothing failed within 30 minutes"
     assert reason("success_rate", 0.0) == "Nothing that was tried within 30 minutes succeeded"
@@ -72,9 +72,9 @@ def test_less_than_a_second_is_said_so() -> None:
     assert reason("average_time_per_page", 0.3) == "Less than a second on a page on average"
 
 
-@pytest.mark.parametrize(("rate", "told"), [(0.5, "50%"), (0.001, "1%"), (0.9999, "99%"), (1 / 3, "33%")])
-def test_a_share_is_neither_nothing_nor_all(rate: float, told: str) -> None:
-    assert reason("success_rate", rate) == f"{told} of what was tried within 30 minutes succeeded"
+@pytest.mark.parametrize(("rate", "expected"), [(0.5, "50%"), (0.001, "1%"), (0.9999, "99%"), (1 / 3, "33%")])
+def test_a_share_is_neither_nothing_nor_all(rate: float, expected: str) -> None:
+    assert reason("success_rate", rate) == f"{expected} of what was tried within 30 minutes succeeded"
 
 
 ODD = re.compile(
@@ -85,9 +85,9 @@ ODD = re.compile(
 @given(st.sampled_from(FEATURES), st.floats(0, 1e12) | st.integers(0, 200).map(float))
 def test_no_value_makes_an_odd_sentence(name: str, value: float) -> None:
     value = min(value, 1.0) if name == "success_rate" else value
-    told = reason(name, min(value, 100.0) if name == "engagement_score" else value)
-    assert told[0].isupper() or told[0].isdigit()
-    assert not ODD.search(told.replace("0 of 100", "").replace("1 of 100", "")), told
+    text = reason(name, min(value, 100.0) if name == "engagement_score" else value)
+    assert text[0].isupper() or text[0].isdigit()
+    assert not ODD.search(text.replace("0 of 100", "").replace("1 of 100", "")), text
 
 
 def test_every_feature_has_a_sentence_for_its_empty_value() -> None:
@@ -127,10 +127,10 @@ UNITS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0}
 SPAN = re.compile(r"(less than a|\d+) (second|minute|hour|day)s?", re.IGNORECASE)
 
 
-def is_about(told: str, seconds: float) -> bool:
-    """Whether a span that is told is this one, rounded to its unit."""
-    match = SPAN.search(told)
-    assert match is not None, told
+def is_about(text: str, seconds: float) -> bool:
+    """Whether the span in a text is this one, rounded to its unit."""
+    match = SPAN.search(text)
+    assert match is not None, text
     if match[1].lower() == "less than a":
         return 0 < seconds < 1
     return abs(float(match[1]) * UNITS[match[2]] - seconds) <= UNITS[match[2]] / 2 + 1e-6
@@ -142,7 +142,7 @@ LATER = st.sampled_from([0, 0, 5, 1_801, 86_400 * 29])
 
 
 def lived(story: list[tuple[Event, bool]], later_seconds: int) -> tuple[State, list[Event], int, dict[str, str]]:
-    """The user after a story, what the user did of it, when that is asked about, and what is told then.
+    """The user after a story, what the user did of it, when that is asked about, and the reasons given then.
 
     Events bring the gap to those before as their time.
     """
@@ -154,45 +154,45 @@ def lived(story: list[tuple[Event, bool]], later_seconds: int) -> tuple[State, l
         apply(state, event)
         done += [] if event.is_system else [event]
     now_us = max(state.last_us + later_seconds * 1_000_000, 1)
-    told = dict(zip(FEATURE_NAMES, map(reason, FEATURE_NAMES, vector(state, now_us)), strict=True))
-    return state, done, now_us, told
+    of_features = dict(zip(FEATURE_NAMES, map(reason, FEATURE_NAMES, vector(state, now_us)), strict=True))
+    return state, done, now_us, of_features
 
 
 @settings(max_examples=200, deadline=None)
 @given(STORIES, LATER)
-def test_what_is_said_of_the_session_is_true(story: list[tuple[Event, bool]], later_seconds: int) -> None:
-    state, done, now_us, told = lived(story, later_seconds)
+def test_reasons_about_the_session_are_true(story: list[tuple[Event, bool]], later_seconds: int) -> None:
+    state, done, now_us, of_features = lived(story, later_seconds)
     is_open = any(each.kind != Kind.IDENTIFY for each in done) and now_us - state.last_us <= MINUTES_30
-    duration = told["session_duration"]
+    duration = of_features["session_duration"]
     if "this session" in duration:
         assert is_about(duration, (state.last_us - state.session_start_us) / 1e6)
-    assert is_open or not any("this session" in each for each in told.values())
+    assert is_open or not any("this session" in each for each in of_features.values())
     assert "this session" in duration or not is_open or state.session_start_us == state.last_us
     if not any(each.kind == Kind.PAGE_VIEW and each.page for each in done):
-        assert told["unique_pages_visited"].startswith("No page viewed")
-        assert told["average_time_per_page"] == "No time spent on a page in a current session"
+        assert of_features["unique_pages_visited"].startswith("No page viewed")
+        assert of_features["average_time_per_page"] == "No time spent on a page in a current session"
     if not done:
-        assert told["session_count"] == "No session within 28 days"
+        assert of_features["session_count"] == "No session within 28 days"
 
 
 @settings(max_examples=200, deadline=None)
 @given(STORIES, LATER)
-def test_what_is_said_of_successes_and_failures_is_true(story: list[tuple[Event, bool]], later_seconds: int) -> None:
-    _, done, now_us, told = lived(story, later_seconds)
+def test_reasons_about_successes_and_failures_are_true(story: list[tuple[Event, bool]], later_seconds: int) -> None:
+    _, done, now_us, of_features = lived(story, later_seconds)
     lately = [each for each in done if now_us - MINUTES_30 < each.at_us <= now_us]
     for name, kind in (("error_count", Kind.ERROR), ("help_requests", Kind.HELP_REQUEST)):
-        assert told[name].startswith(f"{sum(each.kind == kind for each in lately) or 'No'} ")
-    # Who somebody is, told late, tells nothing of when they came.
+        assert of_features[name].startswith(f"{sum(each.kind == kind for each in lately) or 'No'} ")
+    # A late identification says nothing of when the user came.
     seen = [each.at_us for each in (*done[:1], *(each for each in done if each.kind != Kind.IDENTIFY))]
     since_us = max([each.at_us for each in done if is_success(each)] or [min(seen, default=0)])
-    without = told["time_since_last_success"]
+    without = of_features["time_since_last_success"]
     if without == "No time gone by without a success":
         assert since_us == now_us or not done
     else:
         assert is_about(without, (now_us - since_us) / 1e6)
     has_failed = any(each.kind in (Kind.ERROR, Kind.TASK_FAILURE, Kind.STRUGGLE_SIGNAL) for each in lately)
     has_succeeded = any(map(is_success, lately))
-    said = told["success_rate"].partition(" of what")[0]
+    said = of_features["success_rate"].partition(" of what")[0]
     assert (said == "Nothing failed within 30 minutes") is not has_failed
     assert (said == "Nothing that was tried within 30 minutes succeeded") is (has_failed and not has_succeeded)
 

@@ -26,9 +26,9 @@ def test_a_rule_weighs_its_signal_and_repeats_its_reason() -> None:
 
 
 def test_rules_together_are_a_noisy_or() -> None:
-    told = [signal(SignalType.HELP_SEEKING, 75.0), signal(SignalType.FORM_ERRORS, 78.4)]
+    signals = [signal(SignalType.HELP_SEEKING, 75.0), signal(SignalType.FORM_ERRORS, 78.4)]
     expected = 1 - (1 - 0.5 * 0.75) * (1 - 0.6 * 0.784)
-    assert rules.probability(rules.find(told, values())) == pytest.approx(expected)
+    assert rules.probability(rules.find(signals, values())) == pytest.approx(expected)
 
 
 def test_every_type_of_signal_has_a_weight() -> None:
@@ -36,14 +36,14 @@ def test_every_type_of_signal_has_a_weight() -> None:
 
 
 def test_a_type_not_known_yet_says_nothing() -> None:
-    told = [signal(), signal()]
-    unknown = type(told[0])(99, 100.0, NOW_US, "", b"")
+    signals = [signal(), signal()]
+    unknown = type(signals[0])(99, 100.0, NOW_US, "", b"")
     assert rules.find([unknown, signal(SignalType.UNSPECIFIED, 100.0)], values()) == []
 
 
 def test_the_strongest_of_a_type_counts_once() -> None:
-    told = [signal(strength=64.0), signal(strength=87.0, reason="most"), signal(strength=64.0, time_us=NOW_US + 5)]
-    (finding,) = rules.find(told, values())
+    signals = [signal(strength=64.0), signal(strength=87.0, reason="most"), signal(strength=64.0, time_us=NOW_US + 5)]
+    (finding,) = rules.find(signals, values())
     assert (finding.strength, finding.reason) == (87.0, "most")
 
 
@@ -60,16 +60,16 @@ def test_a_second_form_left_speaks() -> None:
 
 @given(st.lists(SIGNALS, max_size=6), SIGNALS, st.integers(0, 64))
 @example([signal(SignalType.FORM_ERRORS, 2.0)], signal(SignalType.FORM_ERRORS, 56.0), 13)
-def test_one_more_signal_is_never_less_risk(told: list[Signal], more: Signal, errors: int) -> None:
+def test_one_more_signal_is_never_less_risk(signals: list[Signal], more: Signal, errors: int) -> None:
     seen = values(error_count=float(errors))
-    before, after = rules.find(told, seen), rules.find([*told, more], seen)
+    before, after = rules.find(signals, seen), rules.find([*signals, more], seen)
     assert rules.probability(after) >= rules.probability(before) - 1e-12
 
 
 @given(st.lists(SIGNALS, max_size=6), st.integers(0, 63), st.integers(0, 63))
-def test_one_more_error_is_never_less_risk(told: list[Signal], errors: int, abandons: int) -> None:
-    before = rules.find(told, values(error_count=float(errors), form_abandons=float(abandons)))
-    after = rules.find(told, values(error_count=errors + 1.0, form_abandons=abandons + 1.0))
+def test_one_more_error_is_never_less_risk(signals: list[Signal], errors: int, abandons: int) -> None:
+    before = rules.find(signals, values(error_count=float(errors), form_abandons=float(abandons)))
+    after = rules.find(signals, values(error_count=errors + 1.0, form_abandons=abandons + 1.0))
     assert rules.probability(after) >= rules.probability(before) - 1e-12
 
 
@@ -79,9 +79,9 @@ def test_who_is_passed_by_would_have_said_nothing(errors: int, abandons: int) ->
     assert rules.speaks_of(np.array([seen]).T) == [bool(rules.find([], seen))]
 
 
-@pytest.mark.parametrize(("count", "told"), [(3, "3 errors"), (63, "63 errors"), (64, "64 or more errors")])
-def test_a_count_that_stops_is_said_to_be_so_many_or_more(count: int, told: str) -> None:
+@pytest.mark.parametrize(("count", "text"), [(3, "3 errors"), (63, "63 errors"), (64, "64 or more errors")])
+def test_a_count_that_stops_is_said_to_be_so_many_or_more(count: int, text: str) -> None:
     (finding,) = rules.find([], values(error_count=count))
-    assert finding.reason == f"{told} within 30 minutes"
+    assert finding.reason == f"{text} within 30 minutes"
     (left,) = rules.find([], values(form_abandons=count))
-    assert left.reason == f"Forms left unfinished {told.removesuffix(' errors')} times within 30 minutes"
+    assert left.reason == f"Forms left unfinished {text.removesuffix(' errors')} times within 30 minutes"

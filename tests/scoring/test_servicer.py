@@ -167,7 +167,7 @@ async def test_a_stale_batch_is_refused(stub: "ScoringServiceAsyncStub") -> None
         {"signals": [features_pb2.SignalRow(row=2, signal=odd_signal(run_start_time_us=-1))]},
     ],
 )
-async def test_what_does_not_fit_is_refused_and_changes_nothing(
+async def test_an_inconsistent_request_is_refused_and_changes_nothing(
     stub: "ScoringServiceAsyncStub", members: dict[str, Any]
 ) -> None:
     await stub.AssessUsers(request())
@@ -215,7 +215,7 @@ async def test_signals_that_a_newer_features_finds_are_left_out(stub: "ScoringSe
 
 
 @pytest.mark.parametrize("time_us", [0, 1, 2**53])
-async def test_what_was_accepted_can_be_read(stub: "ScoringServiceAsyncStub", time_us: int) -> None:
+async def test_accepted_events_can_be_read(stub: "ScoringServiceAsyncStub", time_us: int) -> None:
     signals = [features_pb2.SignalRow(row=2, signal=odd_signal(signal_time_us=time_us))]
     extreme = values(session_duration=1e12, time_since_last_success=1e12, average_time_per_page=1e12)
     await stub.AssessUsers(request(event_times_us=[time_us] * 3, values=extreme * 3, signals=signals))
@@ -227,23 +227,25 @@ async def test_what_was_accepted_can_be_read(stub: "ScoringServiceAsyncStub", ti
 async def test_at_its_row_a_settled_signal_counts_no_more(stub: "ScoringServiceAsyncStub") -> None:
     first = await stub.AssessUsers(request())
     assert [each.latest_signal_time_us for each in first.assessments] == [0, 0, failures().signal_time_us]
-    told = failures()
-    ended = features_pb2.SettledRow(row=1, type=told.type, signal_time_us=told.signal_time_us, target=told.target)
-    another = features_pb2.SettledRow(row=1, type=told.type, signal_time_us=told.signal_time_us, target="/other")
+    failure = failures()
+    ended = features_pb2.SettledRow(
+        row=1, type=failure.type, signal_time_us=failure.signal_time_us, target=failure.target
+    )
+    another = features_pb2.SettledRow(row=1, type=failure.type, signal_time_us=failure.signal_time_us, target="/other")
     calm = {"user_ids": ["ada", "ada"], "event_times_us": [NOW_US + 3 * SECOND_US] * 2, "values": values() * 2}
     kept = await stub.AssessUsers(request(2, **calm, signals=[], settled=[another]))
     assert [each.strong_signal_count for each in kept.assessments] == [1, 1]
     for _ in range(2):
         answer = await stub.AssessUsers(request(3, **calm, signals=[], settled=[ended]))
         assert [each.strong_signal_count for each in answer.assessments] == [1, 0]
-        assert [each.latest_signal_time_us for each in answer.assessments] == [told.signal_time_us, 0]
+        assert [each.latest_signal_time_us for each in answer.assessments] == [failure.signal_time_us, 0]
         assert answer.assessments[0].score >= 75 > answer.assessments[1].score
     assert not (await stub.GetRisk(wire.GetRiskRequest(user_id="ada"))).signals
     after = await stub.AssessUsers(request(4, **calm, signals=[]))
     assert [each.strong_signal_count for each in after.assessments] == [0, 0]
 
 
-async def test_a_rage_that_goes_on_is_told_once_and_longest(stub: "ScoringServiceAsyncStub") -> None:
+async def test_a_continuing_rage_is_reported_once_at_its_longest(stub: "ScoringServiceAsyncStub") -> None:
     rages = [
         features_pb2.SignalRow(
             row=row,
@@ -301,7 +303,7 @@ async def test_all_signals_of_a_record_count_for_its_one_row(stub: "ScoringServi
     assert len(read.history) == 1
 
 
-async def test_what_is_found_and_settled_in_one_record_does_not_count(stub: "ScoringServiceAsyncStub") -> None:
+async def test_a_signal_found_and_settled_in_one_record_does_not_count(stub: "ScoringServiceAsyncStub") -> None:
     solved, left = odd_signal(target="a"), odd_signal(target="b")
     (assessed,) = (await stub.AssessUsers(of_record(signals=found(solved, left), settled=[over(solved)]))).assessments
     assert assessed.strong_signal_count == 1
@@ -309,7 +311,7 @@ async def test_what_is_found_and_settled_in_one_record_does_not_count(stub: "Sco
     assert [each.signal.target for each in read.signals] == ["b"]
 
 
-async def test_of_a_run_that_goes_on_and_is_settled_in_one_record_nothing_is_left(
+async def test_a_run_that_continues_and_is_settled_in_one_record_leaves_nothing(
     stub: "ScoringServiceAsyncStub",
 ) -> None:
     first = odd_signal(run_start_time_us=NOW_US)
@@ -327,6 +329,6 @@ async def test_events_of_a_record_count_as_evidence(stub: "ScoringServiceAsyncSt
 
 
 @pytest.mark.parametrize("counts", [[0], [1, 1]])
-async def test_counts_of_events_that_are_none_are_refused(stub: "ScoringServiceAsyncStub", counts: list[int]) -> None:
+async def test_invalid_counts_of_events_are_refused(stub: "ScoringServiceAsyncStub", counts: list[int]) -> None:
     with pytest.raises(InvalidArgument):
         await stub.AssessUsers(of_record(event_counts=counts))

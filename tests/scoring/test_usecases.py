@@ -1,4 +1,4 @@
-"""Once, whatever the cut: the answers of a stream do not depend on how it came."""
+"""Effects happen once: the results for a stream do not depend on how it is cut into batches."""
 
 import asyncio
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from tests.builders import NOW_US, SECOND_US
 from tests.scoring.builders import MODELS, Fixed, OneTerm, batch, over, rows, signal, values
 
 
-class Told(NamedTuple):
+class Applied(NamedTuple):
     """One event of a stream: its record is its place in the stream."""
 
     user_id: str
@@ -44,16 +44,16 @@ SIGNALS = st.builds(
     run_start_us=st.sampled_from([0, 0, NOW_US]),
 )
 OVER = st.lists(st.builds(over, SIGNALS), max_size=3).map(frozenset)
-EVENTS = st.builds(Told, st.sampled_from("abc"), TIMES, VECTORS, st.lists(SIGNALS, max_size=2), OVER)
+EVENTS = st.builds(Applied, st.sampled_from("abc"), TIMES, VECTORS, st.lists(SIGNALS, max_size=2), OVER)
 
 
-def cut_of(stream: Sequence[Told]) -> Rows:
-    found = {row: told.signals for row, told in enumerate(stream) if told.signals}
-    settled = {row: told.settled for row, told in enumerate(stream) if told.settled}
+def cut_of(stream: Sequence[Applied]) -> Rows:
+    found = {row: event.signals for row, event in enumerate(stream) if event.signals}
+    settled = {row: event.settled for row, event in enumerate(stream) if event.settled}
     return rows([t.user_id for t in stream], [t.time_us for t in stream], [t.values for t in stream], found, settled)
 
 
-async def run(scoring: Scoring, stream: Sequence[Told], ends: Sequence[int]) -> list[Assessment]:
+async def run(scoring: Scoring, stream: Sequence[Applied], ends: Sequence[int]) -> list[Assessment]:
     answers: list[Assessment] = []
     for start, end in zip([0, *ends], ends, strict=False):
         assessed = await scoring.assess(cut_of(stream[start:end]), batch(*range(start, end)))
@@ -63,20 +63,20 @@ async def run(scoring: Scoring, stream: Sequence[Told], ends: Sequence[int]) -> 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(EVENTS, min_size=2, max_size=40), st.data())
-def test_the_cut_does_not_matter_to_the_last_bit(stream: list[Told], data: st.DataObject) -> None:
+def test_the_cut_does_not_matter_to_the_last_bit(stream: list[Applied], data: st.DataObject) -> None:
     models = ModelDirectory(MODELS)
     cuts = data.draw(st.sets(st.integers(1, len(stream) - 1)))
     whole, parts = MemoryState(), MemoryState()
     expected = asyncio.run(run(Scoring(models, whole), stream, [len(stream)]))
     assert asyncio.run(run(Scoring(models, parts), stream, [*sorted(cuts), len(stream)])) == expected
-    for user_id in {told.user_id for told in stream}:
+    for user_id in {event.user_id for event in stream}:
         one, other = (asyncio.run(Scoring(models, store).read(user_id)) for store in (whole, parts))
         assert one == other
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(EVENTS, min_size=2, max_size=20))
-def test_a_batch_that_comes_again_is_answered_again_and_counts_once(stream: list[Told]) -> None:
+def test_a_batch_that_comes_again_is_answered_again_and_counts_once(stream: list[Applied]) -> None:
     async def twice() -> None:
         store = MemoryState()
         scoring = Scoring(Fixed(OneTerm()), store)
@@ -127,17 +127,17 @@ async def test_an_assessment_of_features_of_tomorrow_is_not_explained_by_those_o
 
 async def test_indicators_come_with_medium_and_above_only(models: Models) -> None:
     scoring = Scoring(models, MemoryState())
-    told = rows(["ada", "bob"], [NOW_US, NOW_US], [values(), values()], {1: [signal()]})
-    calm, troubled = (await scoring.assess(told, batch(1))).assessments
+    batch_rows = rows(["ada", "bob"], [NOW_US, NOW_US], [values(), values()], {1: [signal()]})
+    calm, troubled = (await scoring.assess(batch_rows, batch(1))).assessments
     assert (calm.risk.level, calm.indicators) == (Level.LOW, ())
     assert troubled.risk.level is Level.HIGH
     assert troubled.indicators[0].name == "repeated_failures"
 
 
-async def test_what_is_read_is_what_was_answered_with_everything_that_went_into_it(models: Models) -> None:
+async def test_a_read_returns_the_assessment_with_all_its_contributions(models: Models) -> None:
     scoring = Scoring(models, MemoryState())
-    told = rows(["ada"], [NOW_US], [values()], {0: [signal()]})
-    (answered,) = (await scoring.assess(told, batch(1))).assessments
+    batch_rows = rows(["ada"], [NOW_US], [values()], {0: [signal()]})
+    (answered,) = (await scoring.assess(batch_rows, batch(1))).assessments
     read = await scoring.read("ada")
     assert read.explained.assessment == answered
     assert sum(part.points for part in read.explained.contributions) == pytest.approx(answered.risk.score, abs=1e-9)
@@ -154,8 +154,8 @@ async def test_a_model_promoted_later_does_not_change_what_is_explained(models: 
 async def test_a_signal_counts_for_later_events_until_its_lifetime_ends(models: Models) -> None:
     scoring = Scoring(models, MemoryState())
     minutes = (0, 29, 30)
-    told = rows(["ada"] * 3, [NOW_US + m * 60 * SECOND_US for m in minutes], [values()] * 3, {0: [signal()]})
-    levels = [answer.risk.level for answer in (await scoring.assess(told, batch(1))).assessments]
+    batch_rows = rows(["ada"] * 3, [NOW_US + m * 60 * SECOND_US for m in minutes], [values()] * 3, {0: [signal()]})
+    levels = [answer.risk.level for answer in (await scoring.assess(batch_rows, batch(1))).assessments]
     assert levels == [Level.HIGH, Level.HIGH, Level.LOW]
 
 

@@ -113,26 +113,26 @@ def lint(folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("house")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("repository")
     for room in ROOMS:
         shutil.copytree(ROOT / room, folder / room, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", folder)
     return folder
 
 
-def test_the_house_keeps_its_contracts(house: Path) -> None:
-    result = lint(house)
+def test_the_repository_keeps_its_contracts(repository: Path) -> None:
+    result = lint(repository)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
 @pytest.mark.parametrize(("file", "line", "contract"), VIOLATIONS.values(), ids=VIOLATIONS)
-def test_a_broken_contract_is_refused(house: Path, file: str, line: str, contract: str) -> None:
-    path = house / file
+def test_a_broken_contract_is_refused(repository: Path, file: str, line: str, contract: str) -> None:
+    path = repository / file
     before = path.read_text() if path.exists() else None
     path.write_text((before or "") + f"\n{line}\n")
     try:
-        result = lint(house)
+        result = lint(repository)
     finally:
         path.unlink() if before is None else path.write_text(before)
     assert result.returncode != 0

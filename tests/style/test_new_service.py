@@ -54,7 +54,7 @@ from services.echo.settings import Settings
 
 
 async def main() -> None:
-    """Runs the service until the process is told to end."""
+    """Serves until the process is asked to stop."""
     settings = read_or_exit(Settings)
     log.start("echo", read_or_exit(log.LogSettings))
     traced = telemetry.start("echo", read_or_exit(TelemetrySettings))
@@ -173,7 +173,7 @@ def run(folder: Path, *command: str) -> str:
     return done.stdout
 
 
-def test_it_keeps_the_rules_of_the_house(copy: Path) -> None:
+def test_it_keeps_the_rules_of_the_repository(copy: Path) -> None:
     run(copy, "lint-imports", "--no-cache")
     run(copy, "ruff", "check", "services/echo", "topology")
     run(copy, "ruff", "format", "--check", "services/echo")

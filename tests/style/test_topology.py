@@ -23,7 +23,7 @@ def test_names_and_ports_are_given_once() -> None:
     assert len({each.port for each in PROCESSES.values()}) == len(PROCESSES)
 
 
-def test_what_is_called_is_a_process_or_outside() -> None:
+def test_every_callee_is_a_process_or_outside() -> None:
     assert {callee for each in PROCESSES.values() for callee in each.calls} <= PROCESSES.keys() | set(topology.OUTSIDE)
 
 

@@ -1,4 +1,4 @@
-"""Beats and services for tests."""
+"""Playback events and services for tests."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ EVENING = 1_767_810_600_000_000
 SECOND = 1_000_000
 
 
-def beat(
+def playback_event(
     start: float = 0,
     end: float = 0,
     *,
@@ -31,7 +31,7 @@ def beat(
     received: float | None = None,
     is_guessed: bool = False,
 ) -> PlaybackEvent:
-    """A beat that played from `start` to `end`, in seconds, made `at` seconds after the evening began."""
+    """Playback from `start` to `end`, in seconds, reported `at` seconds after the evening began."""
     return PlaybackEvent(
         user_id=user,
         video_id=video,
@@ -51,11 +51,11 @@ def beat(
     )
 
 
-def plays(beats: Sequence[PlaybackEvent]) -> list[tuple[PlaybackEvent, int, int]]:
-    """What was played, in whole seconds told in milliseconds, as it is defined: in each run every second once."""
+def plays(events: Sequence[PlaybackEvent]) -> list[tuple[PlaybackEvent, int, int]]:
+    """What was played, in whole seconds given in milliseconds, by definition: in each run every second once."""
     stretches: list[tuple[PlaybackEvent, int, int]] = []
-    for who in {(each.user_id, each.video_id, each.session_id) for each in beats}:
-        own = {each for each in beats if (each.user_id, each.video_id, each.session_id) == who}
+    for who in {(each.user_id, each.video_id, each.session_id) for each in events}:
+        own = {each for each in events if (each.user_id, each.video_id, each.session_id) == who}
         in_order = sorted(own, key=_in_time)
         run: set[int] = set()
         reach_ms = begun_ms = 0
@@ -75,33 +75,35 @@ def _in_time(of: PlaybackEvent) -> tuple[int, int, int, int]:
     return of.at_us, of.end_ms, 0 if of.action is Action.SEEK else of.end_ms - of.start_ms, of.action
 
 
-def in_time(beats: Sequence[PlaybackEvent]) -> list[PlaybackEvent]:
-    """Beats in the order of their time."""
-    return sorted(beats, key=_in_time)
+def in_time(events: Sequence[PlaybackEvent]) -> list[PlaybackEvent]:
+    """Playback events in the order of their time."""
+    return sorted(events, key=_in_time)
 
 
 def played(
     start: int, end: int, *, at: int = 0, user: str = "ada", video: str = "v", viewing: str = "w1"
 ) -> list[PlaybackEvent]:
-    """Beats every ten seconds from `start` to `end`."""
+    """Playback events every ten seconds from `start` to `end`."""
     return [
-        beat(second, min(second + 10, end), at=at + second - start + 10, user=user, video=video, viewing=viewing)
+        playback_event(
+            second, min(second + 10, end), at=at + second - start + 10, user=user, video=video, viewing=viewing
+        )
         for second in range(start, end, 10)
     ]
 
 
 def keen_learner() -> list[PlaybackEvent]:
     """Worked example 3: 85% of ten minutes, three replayed segments, much interaction, in the evening."""
-    beats = [beat(action=Action.PLAY), *played(0, 510)]
+    events = [playback_event(action=Action.PLAY), *played(0, 510)]
     at = 520
     for start, end in ((60, 90), (200, 230), (400, 420)):
-        beats += [
-            beat(start, start, at=at, action=Action.SEEK, seek_from=510),
+        events += [
+            playback_event(start, start, at=at, action=Action.SEEK, seek_from=510),
             *played(start, end, at=at),
-            beat(end, end, at=at + 40, action=Action.PAUSE),
+            playback_event(end, end, at=at + 40, action=Action.PAUSE),
         ]
         at += 60
-    return [*beats, beat(420, 420, at=at, action=Action.RATE_CHANGE)]
+    return [*events, playback_event(420, 420, at=at, action=Action.RATE_CHANGE)]
 
 
 class World:
@@ -118,7 +120,7 @@ class World:
         batch = Batch("events", shard, tuple(range(first, first + len(records))))
         return await self.playback.apply(batch, [each for record in records for each in record])
 
-    async def send(self, *beats: PlaybackEvent, shard: str = "3") -> list[float]:
+    async def send(self, *events: PlaybackEvent, shard: str = "3") -> list[float]:
         """Applies one more record."""
         self.sequence += 1
-        return await self.deliver(self.sequence, [beats], shard)
+        return await self.deliver(self.sequence, [events], shard)

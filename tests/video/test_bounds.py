@@ -1,4 +1,4 @@
-"""Little in, little kept, little out: what a beat may cost, however it is made."""
+"""Little in, little kept, little out: what a playback event may cost, whatever it claims."""
 
 from collections.abc import Callable
 
@@ -16,9 +16,9 @@ from services.video.domain.playback import Action, PlaybackEvent, Watched
 from services.video.domain.viewer import KEPT_VIDEOS, Card, Viewer
 from services.video.states import OPEN_VIEWERS
 from tests.builders import NOW_US
-from tests.video.builders import World, beat, played
+from tests.video.builders import World, playback_event, played
 
-# What a viewer or a video costs at all, and what one more beat may add: bytes.
+# What a viewer or a video costs at all, and what one more playback event may add: bytes.
 AT_ALL = 400
 A_BEAT = 400
 ANSWER = 40_000
@@ -37,11 +37,15 @@ async def answers(world: World, user: str, video: str) -> int:
 
 
 def event(**playback: float | str) -> event_pb2.Event:
-    told = event_pb2.Playback(video_id="v", action=event_pb2.PLAYBACK_ACTION_HEARTBEAT)
+    claimed = event_pb2.Playback(video_id="v", action=event_pb2.PLAYBACK_ACTION_HEARTBEAT)
     for name, value in playback.items():
-        setattr(told, name, value)
+        setattr(claimed, name, value)
     return event_pb2.Event(
-        event_id="e", user_id="ada", event_type=event_pb2.EVENT_TYPE_VIDEO_PLAYBACK, event_time_us=NOW_US, playback=told
+        event_id="e",
+        user_id="ada",
+        event_type=event_pb2.EVENT_TYPE_VIDEO_PLAYBACK,
+        event_time_us=NOW_US,
+        playback=claimed,
     )
 
 
@@ -54,19 +58,19 @@ EXPENSIVE = {
 }
 
 
-async def test_the_dearest_beat_is_cheap() -> None:
-    for told in EXPENSIVE.values():
+async def test_the_most_expensive_playback_event_is_cheap() -> None:
+    for members in EXPENSIVE.values():
         world = World()
-        await world.send(*translation.playback_events_of(wire.ApplyPlaybackRequest(events=[event(**told)])))
+        await world.send(*translation.playback_events_of(wire.ApplyPlaybackRequest(events=[event(**members)])))
         # The envelope holds the state before and after the batch.
         assert await kept(world) < 2 * AT_ALL
         assert await answers(world, "ada", "v") < ANSWER
 
 
-async def test_a_new_video_a_beat_costs_a_little_each() -> None:
+async def test_each_new_video_costs_little() -> None:
     world = World()
     for number in range(200):
-        await world.send(beat(0, 14_400, at=number, video=f"v{number}"))
+        await world.send(playback_event(0, 14_400, at=number, video=f"v{number}"))
     assert await kept(world, but_for="user:") < 200 * AT_ALL
     assert await kept(world) - await kept(world, but_for="user:") < KEPT_VIDEOS * 2 * AT_ALL
     answer = translation.viewer_message("ada", await world.playback.viewer("ada"))
@@ -74,8 +78,8 @@ async def test_a_new_video_a_beat_costs_a_little_each() -> None:
     assert answer.ByteSize() < KEPT_VIDEOS * AT_ALL
 
 
-BEATS = st.builds(
-    lambda end, watched, at, action, viewing, duration: beat(
+PLAYBACK_EVENTS = st.builds(
+    lambda end, watched, at, action, viewing, duration: playback_event(
         max(0, end - watched), end, at=at, action=action, viewing=f"w{viewing}", duration=duration
     ),
     end=st.integers(0, 15_000) | st.integers(0, 10**6),
@@ -88,27 +92,27 @@ BEATS = st.builds(
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(BEATS, min_size=1, max_size=150))
-async def test_whatever_comes_what_is_kept_and_answered_grows_with_it_no_faster_than_it_comes(
-    beats: list[PlaybackEvent],
+@given(st.lists(PLAYBACK_EVENTS, min_size=1, max_size=150))
+async def test_kept_bytes_and_answers_grow_no_faster_than_the_requests(
+    sent_events: list[PlaybackEvent],
 ) -> None:
     world = World()
-    for each in beats:
+    for each in sent_events:
         await world.send(each)
-    assert await kept(world) < 2 * (AT_ALL + A_BEAT * len(beats))
-    assert await answers(world, "ada", "v") < ANSWER + A_BEAT * len(beats)
+    assert await kept(world) < 2 * (AT_ALL + A_BEAT * len(sent_events))
+    assert await answers(world, "ada", "v") < ANSWER + A_BEAT * len(sent_events)
 
 
 VIEWER = 64 * 1024
 TOLD = 128 * 1024
 GROWTH = 900
-"""Bytes written for one that a client sent, where a batch is one beat of 160 bytes."""
+"""Bytes written per byte that a client sent, for batches of one playback event of 160 bytes."""
 
 SCATTERED = {
-    "a second here and there": lambda n: beat(
+    "a second here and there": lambda n: playback_event(
         61 * (n // 50), 61 * (n // 50) + 1.1, at=n, video=f"v{n % 50}", duration=86_000, viewing=f"w{n // 50}"
     ),
-    "jumps": lambda n: beat(
+    "jumps": lambda n: playback_event(
         61 * (n // 50) + 30,
         61 * (n // 50) + 31,
         at=n,
@@ -117,31 +121,33 @@ SCATTERED = {
         seek_from=61 * (n // 50),
         duration=86_000,
     ),
-    "the same places twice": lambda n: beat(
+    "the same places twice": lambda n: playback_event(
         61 * (n // 50 % 130), 61 * (n // 50 % 130) + 5, at=n, video=f"v{n % 50}", duration=86_000
     ),
-    "long names": lambda n: beat(
+    "long names": lambda n: playback_event(
         61 * (n // 50), 61 * (n // 50) + 1, at=n, video=f"{n % 50:0>3}" + "\U00020bb7" * 125, topic="\U00020bb7" * 128
     ),
 }
 
 
-@pytest.mark.parametrize("told", SCATTERED.values(), ids=SCATTERED.keys())
-async def test_a_viewer_is_bounded_and_so_is_what_one_beat_more_writes(told: Callable[[int], PlaybackEvent]) -> None:
+@pytest.mark.parametrize("make", SCATTERED.values(), ids=SCATTERED.keys())
+async def test_a_viewer_is_bounded_and_so_is_what_one_more_playback_event_writes(
+    make: Callable[[int], PlaybackEvent],
+) -> None:
     world = World()
     for first in range(0, 13_400, 670):
-        await world.send(*map(told, range(first, first + 670)))
+        await world.send(*map(make, range(first, first + 670)))
     assert len(applied.current(world.state._values["user:ada"])) < VIEWER
     answer = translation.viewer_message("ada", await world.playback.viewer("ada"))
     assert answer.ByteSize() < TOLD
     written = 0
     for number in range(13_400, 13_500):
-        await world.send(told(number))
+        await world.send(make(number))
         written += len(world.state._values["user:ada"])
     assert written < GROWTH * 160 * 100
 
 
-async def test_of_a_video_watched_before_others_what_is_told_stays() -> None:
+async def test_the_reported_numbers_of_a_video_watched_earlier_stay() -> None:
     world = World()
     await world.send(*played(0, 600), *played(100, 160, at=700))
     before = translation.viewer_message("ada", await world.playback.viewer("ada")).videos[0]
@@ -178,10 +184,10 @@ async def test_a_viewer_whom_the_version_before_kept_whole_becomes_small() -> No
     assert {each.engagement for each in opened.viewer.cards.values()} == {50.0}
 
 
-async def test_a_curve_has_at_most_a_thousand_points_and_all_of_it_is_told() -> None:
+async def test_a_curve_has_at_most_a_thousand_points_and_covers_the_whole_video() -> None:
     for seconds, points, step in ((600, 600, 1), (1000, 1000, 1), (1001, 501, 2), (14_400, 960, 15)):
         world = World()
-        await world.send(beat(0, seconds, at=seconds, duration=seconds))
-        told = translation.video_message("v", await world.playback.video("v")).retention
-        assert [each.second for each in told] == list(range(0, points * step, step))
-        assert {each.viewer_count for each in told} == {1}
+        await world.send(playback_event(0, seconds, at=seconds, duration=seconds))
+        message = translation.video_message("v", await world.playback.video("v"))
+        assert [each.second for each in message.retention] == list(range(0, points * step, step))
+        assert {each.viewer_count for each in message.retention} == {1}

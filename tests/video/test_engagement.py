@@ -12,14 +12,14 @@ from services.video.domain import taste, viewer
 from services.video.domain.engagement import WEIGHTS, Parts, parts, score
 from services.video.domain.playback import Action, PlaybackEvent, Watched
 from services.video.domain.viewer import OpenViewer, Viewer
-from tests.video.builders import SECOND, beat, keen_learner, played
+from tests.video.builders import SECOND, keen_learner, playback_event, played
 
 HOUR = 3600
 
 
-def after(*beats: PlaybackEvent) -> Viewer:
+def after(*events: PlaybackEvent) -> Viewer:
     opened = OpenViewer(Viewer())
-    for each in beats:
+    for each in events:
         viewer.watch(opened, each)
     return viewer.closed(opened)
 
@@ -60,19 +60,19 @@ def test_scores_and_parts_lie_between_0_and_100(watched: Watched) -> None:
 @pytest.mark.parametrize(
     ("more", "part", "is_raised"),
     [
-        ([beat(30, 60, at=200)], "completion", True),
-        ([beat(0, 10, at=200)], "replayed_segments", True),
-        ([beat(30, 30, at=200, action=Action.PAUSE)], "interaction", True),
-        ([beat(30, 30, at=200, action=Action.PAUSE)], "attention", False),
-        ([beat(30, 30, at=200, action=Action.STALL)], "attention", False),
-        ([beat(90, 90, at=200, action=Action.SEEK, seek_from=30)], "attention", False),
-        ([beat(30, 30, at=HOUR, action=Action.PLAY, viewing="w2")], "multi_session", True),
+        ([playback_event(30, 60, at=200)], "completion", True),
+        ([playback_event(0, 10, at=200)], "replayed_segments", True),
+        ([playback_event(30, 30, at=200, action=Action.PAUSE)], "interaction", True),
+        ([playback_event(30, 30, at=200, action=Action.PAUSE)], "attention", False),
+        ([playback_event(30, 30, at=200, action=Action.STALL)], "attention", False),
+        ([playback_event(90, 90, at=200, action=Action.SEEK, seek_from=30)], "attention", False),
+        ([playback_event(30, 30, at=HOUR, action=Action.PLAY, viewing="w2")], "multi_session", True),
     ],
 )
 def test_each_part_answers_to_what_it_is_about(more: list[PlaybackEvent], part: str, *, is_raised: bool) -> None:
-    def value(*beats: PlaybackEvent) -> float:
+    def value(*events: PlaybackEvent) -> float:
         opened = OpenViewer(Viewer())
-        for each in beats:
+        for each in events:
             viewer.watch(opened, each)
         return parts(opened.watched["v"])[Parts._fields.index(part)]
 
@@ -85,17 +85,17 @@ def test_a_video_only_begun_hardly_counts() -> None:
     learner = after(*keen_learner())
     before = viewer.overall(learner)
     opened = OpenViewer(learner)
-    viewer.watch(opened, beat(0, 10, at=HOUR, video="other"))
+    viewer.watch(opened, playback_event(0, 10, at=HOUR, video="other"))
     assert before - 1.5 < viewer.overall(opened.viewer) < before
 
 
-def test_what_was_watched_long_ago_counts_no_more() -> None:
+def test_videos_watched_long_ago_no_longer_count() -> None:
     fresh = played(0, 60, at=40 * 24 * HOUR, video="fresh")
     assert viewer.overall(after(*keen_learner(), *fresh)) == viewer.overall(after(*fresh))
 
 
 def test_only_the_videos_watched_last_are_kept() -> None:
-    kept = after(*(beat(0, 10, at=number, video=f"v{number}") for number in range(60)))
+    kept = after(*(playback_event(0, 10, at=number, video=f"v{number}") for number in range(60)))
     assert set(kept.cards) == {f"v{number}" for number in range(10, 60)}
 
 
@@ -114,19 +114,19 @@ def test_one_hour_alone_lies_in_the_stretch_from_an_odd_hour(local_hour: int, ho
 @pytest.mark.parametrize(
     ("seconds", "what"), [(200, "short introductions on loans"), (400, "further tutorials on loans")]
 )
-def test_what_is_recommended_follows_how_far_one_came(seconds: int, what: str) -> None:
+def test_recommendations_follow_the_progress(seconds: int, what: str) -> None:
     assert taste.recommended_content(after(*played(0, seconds))) == what
 
 
-def test_beats_that_bring_no_zone_are_in_the_one_last_told() -> None:
+def test_playback_events_without_a_zone_use_the_last_reported() -> None:
     evening = played(0, 360, at=-1000)
-    told, untold = evening[0], [msgspec.structs.replace(each, time_zone="") for each in evening[1:]]
-    assert taste.best_viewing_hours(after(told, *untold)) == "19-21"
-    assert taste.best_viewing_hours(after(*untold)) != "19-21"
-    late = msgspec.structs.replace(told, at_us=told.at_us - HOUR * SECOND, time_zone="Asia/Tokyo")
-    assert after(told, late, *untold).time_zone == "Europe/Berlin"
-    moved = msgspec.structs.replace(untold[-1], time_zone="Asia/Tokyo")
-    assert after(told, *untold[:-1], moved).time_zone == "Asia/Tokyo"
+    zoned, unzoned = evening[0], [msgspec.structs.replace(each, time_zone="") for each in evening[1:]]
+    assert taste.best_viewing_hours(after(zoned, *unzoned)) == "19-21"
+    assert taste.best_viewing_hours(after(*unzoned)) != "19-21"
+    late = msgspec.structs.replace(zoned, at_us=zoned.at_us - HOUR * SECOND, time_zone="Asia/Tokyo")
+    assert after(zoned, late, *unzoned).time_zone == "Europe/Berlin"
+    moved = msgspec.structs.replace(unzoned[-1], time_zone="Asia/Tokyo")
+    assert after(zoned, *unzoned[:-1], moved).time_zone == "Asia/Tokyo"
 
 
 def test_hours_are_right_on_both_sides_of_the_change_of_time() -> None:
@@ -139,8 +139,10 @@ def test_hours_are_right_on_both_sides_of_the_change_of_time() -> None:
 
 def test_a_clock_that_was_years_ahead_does_not_hide_what_is_watched_later() -> None:
     year = 365 * 24 * HOUR
-    wrong = [beat(s, s + 10, at=10 * year + s, video="wrong", received=10 * year + s) for s in range(0, 60, 10)]
-    right = [beat(s, s + 10, at=s, video="right", received=s + 20) for s in range(0, 300, 10)]
+    wrong = [
+        playback_event(s, s + 10, at=10 * year + s, video="wrong", received=10 * year + s) for s in range(0, 60, 10)
+    ]
+    right = [playback_event(s, s + 10, at=s, video="right", received=s + 20) for s in range(0, 300, 10)]
     both = after(*wrong, *right)
     assert both.latest_us == right[-1].at_us
     assert viewer.overall(both) == pytest.approx(viewer.overall(after(*right)), abs=10)
@@ -148,13 +150,13 @@ def test_a_clock_that_was_years_ahead_does_not_hide_what_is_watched_later() -> N
 
 
 def test_the_kind_watched_best_is_preferred() -> None:
-    lecture = [beat(s, s + 10, at=5000 + s, video="l", content_type="lecture") for s in range(0, 150, 10)]
+    lecture = [playback_event(s, s + 10, at=5000 + s, video="l", content_type="lecture") for s in range(0, 150, 10)]
     assert taste.preferred_content_type(after(*keen_learner(), *lecture)) == "interactive"
 
 
-def test_where_no_kind_is_told_much_interaction_makes_it_interactive() -> None:
+def test_without_a_content_type_much_interaction_makes_it_interactive() -> None:
     unnamed = [
-        beat(s, s + 10, at=s, content_type="", action=action)
+        playback_event(s, s + 10, at=s, content_type="", action=action)
         for s in range(0, 150, 10)
         for action in (Action.HEARTBEAT, Action.PAUSE)
     ]

@@ -5,14 +5,14 @@ from hypothesis import strategies as st
 
 from services.video.domain import lengths, playback
 from services.video.domain.lengths import Change
-from tests.video.builders import World, beat, played
+from tests.video.builders import World, playback_event, played
 
 REAL, WRONG = 600.0, 36_000.0
 
 
-async def told(world: World, *lengths_told: float, user: str = "ada") -> None:
-    for number, length in enumerate(lengths_told):
-        await world.send(beat(10 * number, 10 * number + 10, at=10 * number, user=user, duration=length))
+async def report(world: World, *reported: float, user: str = "ada") -> None:
+    for number, length in enumerate(reported):
+        await world.send(playback_event(10 * number, 10 * number + 10, at=10 * number, user=user, duration=length))
 
 
 async def of_viewer(world: World, user: str = "ada") -> float:
@@ -25,23 +25,23 @@ async def of_video(world: World) -> float:
 
 async def test_a_wrong_length_is_corrected_by_right_ones() -> None:
     world = World()
-    await told(world, WRONG, REAL)
+    await report(world, WRONG, REAL)
     assert await of_viewer(world) == await of_video(world) == REAL, "of as many it is the last"
-    await told(world, WRONG, REAL, REAL, user="bob")
+    await report(world, WRONG, REAL, REAL, user="bob")
     assert await of_viewer(world, "bob") == await of_video(world) == REAL
 
 
 async def test_a_single_wrong_length_changes_nothing() -> None:
     world = World()
-    await told(world, REAL, REAL, WRONG)
+    await report(world, REAL, REAL, WRONG)
     assert await of_viewer(world) == await of_video(world) == REAL
 
 
 async def test_the_fault_of_one_viewer_spoils_nothing_for_all() -> None:
     world = World()
     for user in ("ada", "bob"):
-        await told(world, *[REAL] * 40, user=user)
-    await told(world, *[WRONG] * 400, user="eve")
+        await report(world, *[REAL] * 40, user=user)
+    await report(world, *[WRONG] * 400, user="eve")
     assert await of_viewer(world, "eve") == WRONG
     assert await of_viewer(world) == await of_video(world) == REAL
     assert len((await world.playback.video("v")).viewers) <= REAL
@@ -50,17 +50,17 @@ async def test_the_fault_of_one_viewer_spoils_nothing_for_all() -> None:
 async def test_a_video_that_was_cut_anew_has_its_new_length_in_time() -> None:
     world = World()
     for number in range(100):
-        await told(world, *[REAL] * 16, user=f"old-{number}")
+        await report(world, *[REAL] * 16, user=f"old-{number}")
     for number in range(60):
-        await told(world, *[650.0] * 16, user=f"new-{number}")
+        await report(world, *[650.0] * 16, user=f"new-{number}")
     assert await of_video(world) == 650.0
 
 
 async def test_a_length_that_no_video_has_is_unknown() -> None:
     world = World()
-    await told(world, 7 * 86_400, -0.001, -1.0)
+    await report(world, 7 * 86_400, -0.001, -1.0)
     assert await of_viewer(world) == await of_video(world) == 0
-    await world.send(beat(30, 40, at=40, duration=REAL))
+    await world.send(playback_event(30, 40, at=40, duration=REAL))
     assert await of_video(world) == REAL
 
 
@@ -68,15 +68,15 @@ async def test_shards_are_counted_together() -> None:
     world = World()
     for shard, length, count in (("3", WRONG, 3), ("4", REAL, 2), ("5", REAL, 2)):
         for number in range(count):
-            await world.send(beat(0, 10, at=number, user=f"user-{shard}", duration=length), shard=shard)
+            await world.send(playback_event(0, 10, at=number, user=f"user-{shard}", duration=length), shard=shard)
     assert await of_video(world) == REAL
 
 
-async def test_scripts_tell_no_length() -> None:
+async def test_scripts_do_not_determine_the_length() -> None:
     world = World()
     await world.send(*played(0, 10))
     for number in range(50):
-        await world.send(beat(0, 10, at=number, user="crawler", duration=WRONG, is_bot=True))
+        await world.send(playback_event(0, 10, at=number, user="crawler", duration=WRONG, is_bot=True))
     assert await of_video(world) == REAL
 
 
@@ -102,8 +102,8 @@ def test_of_a_video_each_viewers_last_lengths_count(steps: list[tuple[str, int]]
 
 
 @given(st.lists(st.integers(1, 500), max_size=400))
-def test_what_is_kept_is_bounded(told_ms: list[int]) -> None:
+def test_what_is_kept_is_bounded(lengths_ms: list[int]) -> None:
     counted: dict[int, int] = {}
-    for length_ms in told_ms:
+    for length_ms in lengths_ms:
         lengths.count(counted, Change(length_ms))
     assert len(counted) <= lengths.KEPT_LENGTHS

@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 
 from mesh.state import applied
 from services.video.domain.playback import Action, PlaybackEvent
-from tests.video.builders import World, beat
+from tests.video.builders import World, playback_event
 
-BEATS = st.builds(
-    lambda user, video, end, watched, at, action: beat(
+PLAYBACK_EVENTS = st.builds(
+    lambda user, video, end, watched, at, action: playback_event(
         max(0, end - watched), end, user=user, video=video, at=at, action=action, duration=60
     ),
     user=st.sampled_from(["ada", "bob"]),
@@ -18,7 +18,7 @@ BEATS = st.builds(
     at=st.integers(0, 90),
     action=st.sampled_from([Action.HEARTBEAT, Action.PAUSE, Action.SEEK]),
 )
-RECORDS = st.lists(st.lists(BEATS, min_size=1, max_size=5), min_size=1, max_size=6)
+RECORDS = st.lists(st.lists(PLAYBACK_EVENTS, min_size=1, max_size=5), min_size=1, max_size=6)
 CUTS = st.lists(st.tuples(st.integers(1, 4), st.booleans()), max_size=8)
 
 
@@ -32,7 +32,7 @@ async def test_cuts_and_redeliveries_change_nothing(
     records: list[list[PlaybackEvent]], cuts: list[tuple[int, bool]]
 ) -> None:
     once = World()
-    expected = [await once.deliver(sequence, [beats]) for sequence, beats in enumerate(records)]
+    expected = [await once.deliver(sequence, [events]) for sequence, events in enumerate(records)]
     world, checkpoint = World(), 0
     while checkpoint < len(records):
         length, is_checkpointed = cuts.pop() if cuts else (1, True)

@@ -1,4 +1,4 @@
-"""Beats in any order, however often repeated, tell the same; and the same as counting moments one by one."""
+"""Playback events give the same result in any order and repeated, and the same as counting moments one by one."""
 
 import random
 from pathlib import Path
@@ -12,7 +12,7 @@ from services.video.domain import coverage, playback, trail, viewer
 from services.video.domain.engagement import replayed, skipped
 from services.video.domain.playback import Action, PlaybackEvent, Watched
 from services.video.states import OPEN_VIEWERS
-from tests.video.builders import beat, in_time, plays
+from tests.video.builders import in_time, playback_event, plays
 
 FEW = st.sampled_from([10, 20, 30])
 # Positions apart by nothing, or by more than is taken for jitter.
@@ -24,7 +24,7 @@ def playback_events_of(
 ) -> st.SearchStrategy[list[PlaybackEvent]]:
     return st.lists(
         st.builds(
-            lambda end, watched, at, action, viewing, seek_from: beat(
+            lambda end, watched, at, action, viewing, seek_from: playback_event(
                 max(0, end - watched), end, at=at, action=action, viewing=viewing, seek_from=seek_from, duration=60
             ),
             # Mostly few positions, so that many beats stand.
@@ -39,36 +39,36 @@ def playback_events_of(
     )
 
 
-BEATS = playback_events_of(FEW | st.integers(0, 60), st.sampled_from(Action))
-# Where nobody tells where a run begins, what it claims from before there cannot be told from what was played.
+PLAYBACK_EVENTS = playback_events_of(FEW | st.integers(0, 60), st.sampled_from(Action))
+# If no event marks where a run begins, its claim from before cannot be distinguished from real playback.
 UNTOLD = playback_events_of(APART, st.sampled_from([each for each in Action if each not in {Action.PLAY, Action.SEEK}]))
 
 
-def after(beats: list[PlaybackEvent]) -> Watched:
+def after(events: list[PlaybackEvent]) -> Watched:
     watched = Watched()
-    for each in beats:
+    for each in events:
         playback.apply(watched, each)
     return watched
 
 
-def told(watched: Watched) -> object:
-    """All that a reader can be told."""
+def known(watched: Watched) -> object:
+    """Everything that can be read of it."""
     counts = (watched.pause_count, watched.seek_count, watched.stall_count, watched.rate_change_count)
     sets = (watched.once, watched.twice, watched.skipped)
     return watched.duration_ms, watched.watched_ms, watched.session_count, counts, sets
 
 
-@given(UNTOLD.flatmap(lambda beats: st.tuples(st.just(beats), st.permutations(beats * 2))))
+@given(UNTOLD.flatmap(lambda events: st.tuples(st.just(events), st.permutations(events * 2))))
 def test_order_and_repeats_do_not_matter(drawn: tuple[list[PlaybackEvent], list[PlaybackEvent]]) -> None:
-    beats, shuffled = drawn
-    assert told(after(shuffled)) == told(after(beats))
+    events, shuffled = drawn
+    assert known(after(shuffled)) == known(after(events))
 
 
-@given(BEATS)
-def test_it_is_what_counting_second_by_second_gives(beats: list[PlaybackEvent]) -> None:
-    watched = after(in_time(beats))
+@given(PLAYBACK_EVENTS)
+def test_it_is_what_counting_second_by_second_gives(events: list[PlaybackEvent]) -> None:
+    watched = after(in_time(events))
     counts = [0] * 60
-    for _, start_ms, end_ms in plays(beats):
+    for _, start_ms, end_ms in plays(events):
         for second in range(start_ms // 1000, end_ms // 1000):
             counts[second] += 1
 
@@ -80,47 +80,49 @@ def test_it_is_what_counting_second_by_second_gives(beats: list[PlaybackEvent]) 
     assert watched.watched_ms == 1000 * sum(counts)
 
 
-@given(BEATS)
-def test_what_was_never_seen_before_adds_up_to_the_coverage(beats: list[PlaybackEvent]) -> None:
+@given(PLAYBACK_EVENTS)
+def test_newly_seen_parts_add_up_to_the_coverage(events: list[PlaybackEvent]) -> None:
     watched = Watched()
-    effects = [playback.apply(watched, each) for each in beats]
+    effects = [playback.apply(watched, each) for each in events]
     assert sum(coverage.length(each.unseen) for each in effects) == coverage.length(watched.once)
     assert sum(each.played_ms for each in effects) == watched.watched_ms
 
 
-@given(BEATS)
-def test_bytes_and_back(beats: list[PlaybackEvent]) -> None:
-    watched = after(beats)
+@given(PLAYBACK_EVENTS)
+def test_bytes_and_back(events: list[PlaybackEvent]) -> None:
+    watched = after(events)
     assert playback.decode(playback.encode(watched)) == watched
     assert playback.decode(b"") == Watched()
 
 
-def test_a_replay_is_another_beat_over_the_same_time() -> None:
-    watched = after([beat(0, 30, at=30), beat(10, 20, at=60), beat(10, 20, at=60)])
+def test_a_replay_is_another_playback_event_over_the_same_seconds() -> None:
+    watched = after([playback_event(0, 30, at=30), playback_event(10, 20, at=60), playback_event(10, 20, at=60)])
     assert (watched.watched_ms, watched.once, watched.twice) == (40_000, [0, 30_000], [10_000, 20_000])
 
 
 def test_a_players_rounding_is_no_replay_and_no_gap() -> None:
-    watched = after([beat(0, 10.05, at=10), beat(9.95, 20, at=20), beat(20.02, 30, at=30)])
+    watched = after(
+        [playback_event(0, 10.05, at=10), playback_event(9.95, 20, at=20), playback_event(20.02, 30, at=30)]
+    )
     assert replayed(watched) == []
     assert coverage.notable(watched.once, 1000, 2000) == [0, 30_000]
 
 
-def test_what_was_skipped_is_so_until_it_is_seen() -> None:
-    watched = after([beat(0, 10, at=10), beat(50, 50, at=11, action=Action.SEEK, seek_from=10)])
+def test_skipped_parts_stay_skipped_until_they_are_seen() -> None:
+    watched = after([playback_event(0, 10, at=10), playback_event(50, 50, at=11, action=Action.SEEK, seek_from=10)])
     assert skipped(watched) == [10_000, 50_000]
-    playback.apply(watched, beat(20, 45, at=60))
+    playback.apply(watched, playback_event(20, 45, at=60))
     assert skipped(watched) == [10_000, 20_000, 45_000, 50_000]
 
 
 def test_a_jump_back_skips_nothing() -> None:
-    assert skipped(after([beat(10, 10, action=Action.SEEK, seek_from=50)])) == []
+    assert skipped(after([playback_event(10, 10, action=Action.SEEK, seek_from=50)])) == []
 
 
 def test_state_stays_bounded() -> None:
     watched = Watched()
     for second in range(0, 6000, 2):
-        playback.apply(watched, beat(second, second + 1, at=second, viewing=f"w{second}", duration=6000))
+        playback.apply(watched, playback_event(second, second + 1, at=second, viewing=f"w{second}", duration=6000))
     assert len(watched.once) == 2 * playback.MOST_STRETCHES
     assert len(playback.encode(watched)) < 8_000
     assert watched.session_count == 3000
@@ -142,39 +144,39 @@ def test_numbers_of_a_player_become_milliseconds() -> None:
 
 
 def stands(begin: float, count: int, position: float = 30, **members: Any) -> list[PlaybackEvent]:
-    """Beats every ten seconds of a player that does not move; each claims the ten seconds before its position."""
-    return [beat(position - 10, position, at=begin + 10 * number, **members) for number in range(count)]
+    """Playback events every ten seconds of a standing player; each claims the ten seconds before its position."""
+    return [playback_event(position - 10, position, at=begin + 10 * number, **members) for number in range(count)]
 
 
 def plays_on(start: int, end: int, begin: float, **members: Any) -> list[PlaybackEvent]:
-    return [beat(s, s + 10, at=begin + s - start + 10, **members) for s in range(start, end, 10)]
+    return [playback_event(s, s + 10, at=begin + s - start + 10, **members) for s in range(start, end, 10)]
 
 
 STOOD = {
-    "after a pause": [*plays_on(0, 30, 0), beat(30, 30, at=31, action=Action.PAUSE), *stands(40, 12)],
-    "in a stall": [*plays_on(0, 30, 0), beat(30, 30, at=31, action=Action.STALL), *stands(40, 12)],
+    "after a pause": [*plays_on(0, 30, 0), playback_event(30, 30, at=31, action=Action.PAUSE), *stands(40, 12)],
+    "in a stall": [*plays_on(0, 30, 0), playback_event(30, 30, at=31, action=Action.STALL), *stands(40, 12)],
     "without a word": [*plays_on(0, 30, 0), *stands(40, 12)],
-    "after its end, told twice": [
+    "after its end, reported twice": [
         *plays_on(0, 30, 0),
-        *(beat(20, 30, at=at, action=Action.ENDED, duration=30) for at in (30.5, 31)),
+        *(playback_event(20, 30, at=at, action=Action.ENDED, duration=30) for at in (30.5, 31)),
     ],
-    "while it claims ever more": [*plays_on(0, 30, 0), *(beat(30 - n, 30, at=40 + n) for n in range(1, 11))],
-    "told out of order": [*stands(40, 12), *reversed(plays_on(0, 30, 0))],
+    "while it claims ever more": [*plays_on(0, 30, 0), *(playback_event(30 - n, 30, at=40 + n) for n in range(1, 11))],
+    "reported out of order": [*stands(40, 12), *reversed(plays_on(0, 30, 0))],
 }
 
 
-@pytest.mark.parametrize("beats", STOOD.values(), ids=STOOD.keys())
-def test_a_position_that_stands_is_not_watched_time(beats: list[PlaybackEvent]) -> None:
-    watched = after(beats)
+@pytest.mark.parametrize("events", STOOD.values(), ids=STOOD.keys())
+def test_a_position_that_stands_is_not_watched_time(events: list[PlaybackEvent]) -> None:
+    watched = after(events)
     assert (watched.watched_ms, watched.once, watched.twice) == (30_000, [0, 30_000], [])
-    assert told(after(list(reversed(beats)))) == told(watched)
+    assert known(after(list(reversed(events)))) == known(watched)
 
 
 JITTER = {
     "by a millisecond": [0.001 * (n % 3 - 1) for n in range(20)],
-    "by a frame on each beat": [0.04 * n for n in range(1, 21)],
-    "by a quarter of a second on each beat": [0.25 * n for n in range(1, 21)],
-    "back by a little on each beat": [-0.04 * n for n in range(1, 21)],
+    "by a frame with each event": [0.04 * n for n in range(1, 21)],
+    "by a quarter of a second with each event": [0.25 * n for n in range(1, 21)],
+    "back by a little with each event": [-0.04 * n for n in range(1, 21)],
     "about half a second to and fro": [0.5 * (n % 2) for n in range(20)],
     "by whole seconds that are cut off": [-(n % 2) for n in range(20)],
     "at random": [random.Random(n).uniform(-0.5, 0.5) for n in range(20)],  # noqa: S311 - the same each time
@@ -182,105 +184,112 @@ JITTER = {
 
 
 @pytest.mark.parametrize("moved", JITTER.values(), ids=JITTER.keys())
-def test_a_position_that_stands_but_for_a_little_is_watched_as_far_as_it_came(moved: list[float]) -> None:
-    stood = [beat(20 + by, 30 + by, at=40 + 10 * number) for number, by in enumerate(moved)]
-    paused = beat(30, 30, at=31, action=Action.PAUSE)
-    for beats in ([*plays_on(0, 30, 0), *stood], [*plays_on(0, 30, 0), paused, *stood]):
-        watched = after(beats)
+def test_a_nearly_standing_position_counts_as_far_as_it_moved(moved: list[float]) -> None:
+    stood = [playback_event(20 + by, 30 + by, at=40 + 10 * number) for number, by in enumerate(moved)]
+    paused = playback_event(30, 30, at=31, action=Action.PAUSE)
+    for events in ([*plays_on(0, 30, 0), *stood], [*plays_on(0, 30, 0), paused, *stood]):
+        watched = after(events)
         assert watched.watched_ms == 30_000 + round(1000 * max(0, *moved))
         assert watched.twice == []
-        assert watched.pause_count == beats.count(paused)
+        assert watched.pause_count == events.count(paused)
 
 
-def test_a_pause_told_again_a_little_off_is_one() -> None:
-    assert after([beat(30 + by, 30 + by, at=31 + by, action=Action.PAUSE) for by in (0, 0.02, -0.3)]).pause_count == 1
+def test_a_pause_reported_again_slightly_off_is_one() -> None:
+    assert (
+        after([playback_event(30 + by, 30 + by, at=31 + by, action=Action.PAUSE) for by in (0, 0.02, -0.3)]).pause_count
+        == 1
+    )
 
 
 CLAIMS = {
-    "ten seconds of each five": [beat(max(0, 5 * n - 10), 5 * n, at=5 * n) for n in range(1, 25)],
-    "ten seconds of each one": [beat(max(0, n - 10), n, at=n) for n in range(1, 121)],
-    "all so far": [beat(0, 10 * n, at=10 * n) for n in range(1, 13)],
+    "ten seconds of each five": [playback_event(max(0, 5 * n - 10), 5 * n, at=5 * n) for n in range(1, 25)],
+    "ten seconds of each one": [playback_event(max(0, n - 10), n, at=n) for n in range(1, 121)],
+    "all so far": [playback_event(0, 10 * n, at=10 * n) for n in range(1, 13)],
     "ten seconds, at a pause between": [
-        beat(0, 0, at=0, action=Action.PLAY),
+        playback_event(0, 0, at=0, action=Action.PLAY),
         *(
             each
             for n in range(12)
             for each in (
-                beat(10 * n + 5, 10 * n + 5, at=20 * n + 5, action=Action.PAUSE),
-                beat(10 * n + 5, 10 * n + 5, at=20 * n + 14, action=Action.PLAY),
-                beat(10 * n, 10 * n + 10, at=20 * n + 19),
+                playback_event(10 * n + 5, 10 * n + 5, at=20 * n + 5, action=Action.PAUSE),
+                playback_event(10 * n + 5, 10 * n + 5, at=20 * n + 14, action=Action.PLAY),
+                playback_event(10 * n, 10 * n + 10, at=20 * n + 19),
             )
         ),
     ],
 }
 
 
-@pytest.mark.parametrize("beats", CLAIMS.values(), ids=CLAIMS.keys())
-def test_what_is_claimed_beyond_what_the_position_moved_counts_once(beats: list[PlaybackEvent]) -> None:
-    watched = after(beats)
+@pytest.mark.parametrize("events", CLAIMS.values(), ids=CLAIMS.keys())
+def test_claims_beyond_the_movement_of_the_position_count_once(events: list[PlaybackEvent]) -> None:
+    watched = after(events)
     assert (watched.watched_ms, watched.once, watched.twice) == (120_000, [0, 120_000], [])
 
 
-def test_beats_in_a_stall_add_what_played_after_it() -> None:
-    stalled = [beat(30, 30, at=31, action=Action.STALL), beat(20, 30, at=41), beat(20.2, 30.2, at=51)]
-    goes_on = [beat(30.3, 30.3, at=60, action=Action.PLAY), beat(30.3, 40.3, at=70)]
+def test_playback_events_in_a_stall_add_what_played_after_it() -> None:
+    stalled = [
+        playback_event(30, 30, at=31, action=Action.STALL),
+        playback_event(20, 30, at=41),
+        playback_event(20.2, 30.2, at=51),
+    ]
+    goes_on = [playback_event(30.3, 30.3, at=60, action=Action.PLAY), playback_event(30.3, 40.3, at=70)]
     assert after([*plays_on(0, 30, 0), *stalled, *goes_on]).watched_ms == 40_200
 
 
 BEGUN = {
-    "after a jump that is told": [
+    "after a jump that is reported": [
         *plays_on(0, 10, 0),
-        beat(300, 300, at=12, action=Action.SEEK, seek_from=12),
-        beat(300, 300, at=12.5, action=Action.SEEK),
-        beat(293, 303, at=15.5),
+        playback_event(300, 300, at=12, action=Action.SEEK, seek_from=12),
+        playback_event(300, 300, at=12.5, action=Action.SEEK),
+        playback_event(293, 303, at=15.5),
     ],
     "after a jump that claims": [
         *plays_on(0, 10, 0),
-        beat(290, 300, at=12, action=Action.SEEK, seek_from=12),
-        beat(293, 303, at=15.5),
+        playback_event(290, 300, at=12, action=Action.SEEK, seek_from=12),
+        playback_event(293, 303, at=15.5),
     ],
     "after a jump back": [
         *plays_on(0, 10, 0),
         *plays_on(390, 400, 10),
-        beat(300, 300, at=30, action=Action.SEEK, seek_from=400),
-        beat(293, 303, at=33),
+        playback_event(300, 300, at=30, action=Action.SEEK, seek_from=400),
+        playback_event(293, 303, at=33),
     ],
-    "where playing began": [beat(300, 300, at=0, action=Action.PLAY), beat(293, 303, at=3)],
+    "where playing began": [playback_event(300, 300, at=0, action=Action.PLAY), playback_event(293, 303, at=3)],
     "where playing began again": [
         *plays_on(390, 400, 10),
-        beat(300, 300, at=30, action=Action.PLAY),
-        beat(293, 303, at=33),
+        playback_event(300, 300, at=30, action=Action.PLAY),
+        playback_event(293, 303, at=33),
     ],
 }
 
 
-@pytest.mark.parametrize("beats", BEGUN.values(), ids=BEGUN.keys())
-def test_what_is_claimed_from_before_the_beginning_was_not_played(beats: list[PlaybackEvent]) -> None:
-    once = after(beats).once
+@pytest.mark.parametrize("events", BEGUN.values(), ids=BEGUN.keys())
+def test_claims_from_before_the_beginning_were_not_played(events: list[PlaybackEvent]) -> None:
+    once = after(events).once
     assert coverage.inside(once, 250_000, 350_000) == [300_000, 303_000]
-    assert coverage.inside(after(beats * 2).once, 250_000, 350_000) == [300_000, 303_000], "and told again neither"
+    assert coverage.inside(after(events * 2).once, 250_000, 350_000) == [300_000, 303_000], "nor when reported again"
 
 
-def test_what_is_played_after_it_stood_counts() -> None:
+def test_playback_after_standing_counts() -> None:
     watched = after([*plays_on(0, 30, 0), *stands(40, 12), *plays_on(30, 60, 170)])
     assert (watched.watched_ms, watched.twice) == (60_000, [])
 
 
 BACK = {
-    "by a jump back": [beat(20, 20, at=165, action=Action.SEEK, seek_from=30)],
-    "by a jump that another player of the viewing tells": [beat(10, 20, at=165)],
-    "after it played on": [beat(30, 40, at=165)],
+    "by a jump back": [playback_event(20, 20, at=165, action=Action.SEEK, seek_from=30)],
+    "by a jump that another player of the session reports": [playback_event(10, 20, at=165)],
+    "after it played on": [playback_event(30, 40, at=165)],
 }
 
 
 @pytest.mark.parametrize("between", BACK.values(), ids=BACK.keys())
-def test_who_comes_back_to_a_position_watches_again(between: list[PlaybackEvent]) -> None:
+def test_returning_to_a_position_is_watching_again(between: list[PlaybackEvent]) -> None:
     alone = after([*plays_on(0, 30, 0), *between]).watched_ms
     watched = after([*plays_on(0, 30, 0), *stands(40, 12), *between, *stands(175, 3)])
     assert watched.watched_ms == alone + 10_000
     assert watched.twice != []
     late = after([*plays_on(0, 30, 0), *stands(40, 12), *stands(175, 3), *between])
-    assert told(late) == told(watched), "the jump back comes last"
+    assert known(late) == known(watched), "the jump back comes last"
 
 
 def test_another_viewing_watches_again() -> None:
@@ -297,16 +306,16 @@ def test_another_viewing_watches_again() -> None:
         (Action.RATE_CHANGE, "rate_change_count"),
     ],
 )
-def test_an_action_told_twice_with_nothing_between_is_one(action: Action, count: str) -> None:
-    once, again, later = (beat(30, 30, at=at, action=action, seek_from=10) for at in (31, 31.2, 90))
-    between = beat(50, 60, at=60)
+def test_an_action_reported_twice_with_nothing_between_is_one(action: Action, count: str) -> None:
+    once, again, later = (playback_event(30, 30, at=at, action=action, seek_from=10) for at in (31, 31.2, 90))
+    between = playback_event(50, 60, at=60)
     assert getattr(after([once, again]), count) == 1
     assert getattr(after([once, again, between, later]), count) == 2
     assert getattr(after([once, later, between, again]), count) == 2, "whatever comes first"
 
 
-def test_long_standing_is_known_though_not_every_beat_is_remembered() -> None:
-    watched = after([beat(5, 30, at=30), *stands(40, 500)])
+def test_a_long_pause_is_known_without_remembering_every_playback_event() -> None:
+    watched = after([playback_event(5, 30, at=30), *stands(40, 500)])
     assert (watched.watched_ms, watched.once, watched.twice) == (25_000, [5_000, 30_000], [])
     assert len(trail.moments_of(watched.trail)) == trail.REMEMBERED_MOMENTS
 
@@ -314,19 +323,21 @@ def test_long_standing_is_known_though_not_every_beat_is_remembered() -> None:
 # Live streams.
 
 
-def test_of_a_live_stream_time_counts_and_no_place() -> None:
-    live = [beat(917_302 + n, 917_312 + n, at=n, duration=0) for n in range(0, 60, 10)]
-    watched = after([*live, *live, beat(917_300, 917_300, at=99, action=Action.SEEK, seek_from=9, duration=0)])
+def test_live_streams_count_time_without_positions() -> None:
+    live = [playback_event(917_302 + n, 917_312 + n, at=n, duration=0) for n in range(0, 60, 10)]
+    watched = after(
+        [*live, *live, playback_event(917_300, 917_300, at=99, action=Action.SEEK, seek_from=9, duration=0)]
+    )
     assert watched.watched_ms == 60_000
     assert (watched.once, watched.twice, watched.skipped, watched.duration_ms) == ([], [], [], 0)
-    standing = [beat(917_302, 917_312, at=n, duration=0) for n in range(0, 60, 10)]
+    standing = [playback_event(917_302, 917_312, at=n, duration=0) for n in range(0, 60, 10)]
     assert after(standing).watched_ms == 10_000
 
 
-def test_what_the_first_version_kept_goes_on() -> None:
+def test_state_of_the_first_version_continues() -> None:
     stored = (Path(__file__).parent / "golden" / "viewer-1.msgpack").read_bytes()
     opened = OPEN_VIEWERS.decode(stored)
-    viewer.watch(opened, beat(30, 40, at=40))
+    viewer.watch(opened, playback_event(30, 40, at=40))
     watched = playback.decode(viewer.closed(opened).cards["v"].watched)
     assert (watched.watched_ms, watched.once, watched.session_count, watched.duration_ms) == (
         40_000,
@@ -334,15 +345,17 @@ def test_what_the_first_version_kept_goes_on() -> None:
         1,
         600_000,
     )
-    assert after([beat(0, 10, at=10)]) == playback.decode(playback.encode(after([beat(0, 10, at=10)])))
+    assert after([playback_event(0, 10, at=10)]) == playback.decode(
+        playback.encode(after([playback_event(0, 10, at=10)]))
+    )
 
 
 # Guesses.
 
 
 def guessed(end: float, at: float, **members: Any) -> PlaybackEvent:
-    """A beat that came alone and says no more than where it is: ten seconds, it is guessed."""
-    return beat(max(0, end - 10), end, at=at, is_guessed=True, **members)
+    """A single playback event with only a position: it is guessed to have played ten seconds."""
+    return playback_event(max(0, end - 10), end, at=at, is_guessed=True, **members)
 
 
 GUESSES: list[tuple[list[PlaybackEvent], float]] = [
@@ -350,57 +363,62 @@ GUESSES: list[tuple[list[PlaybackEvent], float]] = [
     ([guessed(5 * n, 5 * n) for n in range(1, 25)], 120),
     ([guessed(n, n) for n in range(1, 61)], 60),
     ([guessed(20 * n, 10 * n) for n in range(1, 7)], 60),  # at twice the speed: ten of twenty seconds are known
-    ([guessed(10, 10), beat(300, 300, at=12, action=Action.SEEK, seek_from=12), guessed(303, 15)], 13),
+    ([guessed(10, 10), playback_event(300, 300, at=12, action=Action.SEEK, seek_from=12), guessed(303, 15)], 13),
     ([guessed(10, 10), guessed(300, 13), guessed(305, 18)], 10 + 3 + 5),
     ([guessed(10, 10), guessed(3, 14), guessed(8, 19)], 10 + 3 + 5),
     ([guessed(10, 10), guessed(10, 20), guessed(10, 30)], 10),
     ([guessed(10, 10), guessed(20, 20), guessed(20, 20)], 20),
     ([guessed(10, 10), guessed(20, 20, viewing="w2")], 20),
-    ([beat(0, 0, at=0, action=Action.PLAY), guessed(3, 3)], 3),
-    # What is told is believed.
-    ([guessed(10, 10), beat(290, 300, at=13)], 20),
+    ([playback_event(0, 0, at=0, action=Action.PLAY), guessed(3, 3)], 3),
+    # An explicit claim is believed.
+    ([guessed(10, 10), playback_event(290, 300, at=13)], 20),
 ]
 
 
-@pytest.mark.parametrize(("beats", "seconds"), GUESSES)
-def test_a_guess_goes_no_further_back_than_the_beat_before(beats: list[PlaybackEvent], seconds: float) -> None:
-    watched = after(beats)
+@pytest.mark.parametrize(("events", "seconds"), GUESSES)
+def test_a_guess_goes_back_no_further_than_the_previous_event(events: list[PlaybackEvent], seconds: float) -> None:
+    watched = after(events)
     assert watched.watched_ms == seconds * 1000
-    assert watched.once[-1] == max(each.end_ms for each in beats if each.action is Action.HEARTBEAT)
-    assert told(after([*beats, *beats])) == told(watched)
+    assert watched.once[-1] == max(each.end_ms for each in events if each.action is Action.HEARTBEAT)
+    assert known(after([*events, *events])) == known(watched)
 
 
 # What cannot be.
 
 
-def hours(beats: list[PlaybackEvent]) -> float:
-    return after(beats).watched_ms / 3_600_000
+def hours(events: list[PlaybackEvent]) -> float:
+    return after(events).watched_ms / 3_600_000
 
 
 IMPLAUSIBLE = {
-    "a day a second": [beat(0, 86_400 - n, at=n, duration=0) for n in range(100)],
+    "a day a second": [playback_event(0, 86_400 - n, at=n, duration=0) for n in range(100)],
     "a day a second, each in a viewing of its own": [
-        beat(0, 86_400 - n, at=n, duration=0, viewing=f"w{n}") for n in range(100)
+        playback_event(0, 86_400 - n, at=n, duration=0, viewing=f"w{n}") for n in range(100)
     ],
-    "a day a second, backwards": [beat(0, 86_400 - n, at=-n, duration=0) for n in range(100)],
-    "an hour at a time, all at once": [beat(0, 3600 + n, at=0, duration=7200) for n in range(100)],
-    "half a minute, a thousand times": [beat(60 * n, 60 * n + 30, at=n / 10, duration=0) for n in range(1000)],
-    "of a live stream": [beat(1e9 + 100 * n, 1e9 + 100 * n + 86_400, at=n) for n in range(100)],
+    "a day a second, backwards": [playback_event(0, 86_400 - n, at=-n, duration=0) for n in range(100)],
+    "an hour at a time, all at once": [playback_event(0, 3600 + n, at=0, duration=7200) for n in range(100)],
+    "half a minute, a thousand times": [
+        playback_event(60 * n, 60 * n + 30, at=n / 10, duration=0) for n in range(1000)
+    ],
+    "of a live stream": [playback_event(1e9 + 100 * n, 1e9 + 100 * n + 86_400, at=n) for n in range(100)],
 }
 
 
-@pytest.mark.parametrize("beats", IMPLAUSIBLE.values(), ids=IMPLAUSIBLE.keys())
-def test_nobody_watches_more_than_fits_into_the_time_that_passed(beats: list[PlaybackEvent]) -> None:
-    assert hours(beats) <= 100 * playback.FASTEST / 3600 + playback.MOST_ALONE_MS / 3_600_000
+@pytest.mark.parametrize("events", IMPLAUSIBLE.values(), ids=IMPLAUSIBLE.keys())
+def test_nobody_watches_more_than_fits_into_the_time_that_passed(events: list[PlaybackEvent]) -> None:
+    assert hours(events) <= 100 * playback.FASTEST / 3600 + playback.MOST_ALONE_MS / 3_600_000
 
 
 def test_time_that_passed_is_used_once() -> None:
-    after_a_day = [beat(0, 10, at=-86_400), *(beat(0, 86_400 - n, at=n, duration=0) for n in range(1, 101))]
+    after_a_day = [
+        playback_event(0, 10, at=-86_400),
+        *(playback_event(0, 86_400 - n, at=n, duration=0) for n in range(1, 101)),
+    ]
     assert hours(after_a_day) <= 24 + (100 * playback.FASTEST + 600) / 3600
 
 
-def test_what_is_told_beyond_it_is_cut_at_its_beginning() -> None:
-    watched = after([beat(0, 10, at=10), beat(0, 7200, at=20, duration=7200)])
+def test_claims_beyond_it_are_cut_at_its_beginning() -> None:
+    watched = after([playback_event(0, 10, at=10), playback_event(0, 7200, at=20, duration=7200)])
     # 10 seconds at 16 times the speed, and the slack, less the 10 seconds before.
     assert watched.once == [0, 10_000, 7_200_000 - 160_000 - 600_000 + 10_000, 7_200_000]
     assert watched.watched_ms == 10_000 + 160_000 + 600_000 - 10_000
@@ -408,22 +426,27 @@ def test_what_is_told_beyond_it_is_cut_at_its_beginning() -> None:
 
 PLAUSIBLE = {
     "at once": plays_on(0, 3600, 0),
-    "at 16 times the speed": [beat(160 * n, 160 * (n + 1), at=10 * (n + 1), duration=7200) for n in range(40)],
-    "on a pause only": [beat(0, 0, at=0, action=Action.PLAY), beat(0, 1500, at=1500, action=Action.PAUSE)],
-    "with one beat at its end": [beat(0, 5400, at=5400, action=Action.ENDED, duration=5400)],
-    "by a clock of whole minutes": [beat(20 * n, 20 * (n + 1), at=60 * (n // 3)) for n in range(30)],
+    "at 16 times the speed": [
+        playback_event(160 * n, 160 * (n + 1), at=10 * (n + 1), duration=7200) for n in range(40)
+    ],
+    "on a pause only": [
+        playback_event(0, 0, at=0, action=Action.PLAY),
+        playback_event(0, 1500, at=1500, action=Action.PAUSE),
+    ],
+    "with one event at its end": [playback_event(0, 5400, at=5400, action=Action.ENDED, duration=5400)],
+    "by a clock of whole minutes": [playback_event(20 * n, 20 * (n + 1), at=60 * (n // 3)) for n in range(30)],
 }
 
 
-@pytest.mark.parametrize("beats", PLAUSIBLE.values(), ids=PLAUSIBLE.keys())
-def test_what_can_be_is_taken_whole_in_whatever_order_a_queue_sends_it(beats: list[PlaybackEvent]) -> None:
-    told_ms = sum(each.end_ms - each.start_ms for each in beats)
-    shuffled = random.Random(1).sample(beats, len(beats))  # noqa: S311 - the same order each time
-    for order in (beats, list(reversed(beats)), shuffled):
-        assert after(order).watched_ms == told_ms
+@pytest.mark.parametrize("events", PLAUSIBLE.values(), ids=PLAUSIBLE.keys())
+def test_plausible_playback_counts_in_full_in_any_order(events: list[PlaybackEvent]) -> None:
+    reported_ms = sum(each.end_ms - each.start_ms for each in events)
+    shuffled = random.Random(1).sample(events, len(events))  # noqa: S311 - the same order each time
+    for order in (events, list(reversed(events)), shuffled):
+        assert after(order).watched_ms == reported_ms
 
 
-def test_a_beat_told_again_uses_up_nothing() -> None:
-    once = after([beat(0, 10, at=10), beat(0, 500, at=11, duration=7200)])
-    again = after([beat(0, 10, at=10), *[beat(0, 500, at=11, duration=7200)] * 9])
+def test_a_repeated_playback_event_uses_up_nothing() -> None:
+    once = after([playback_event(0, 10, at=10), playback_event(0, 500, at=11, duration=7200)])
+    again = after([playback_event(0, 10, at=10), *[playback_event(0, 500, at=11, duration=7200)] * 9])
     assert (again.watched_ms, again.ahead_ms) == (once.watched_ms, once.ahead_ms)

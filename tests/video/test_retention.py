@@ -14,11 +14,11 @@ from services.video.domain.lengths import Change
 from services.video.domain.playback import Action, Effect, PlaybackEvent
 from services.video.domain.retention import Counts, Curve
 from services.video.states import CURVES, DENSE_CURVES
-from tests.video.builders import World, beat, played, plays
+from tests.video.builders import World, playback_event, played, plays
 
-BEATS = st.lists(
+PLAYBACK_EVENTS = st.lists(
     st.builds(
-        lambda user, end, watched, at: beat(max(0, end - watched), end, at=at, user=user, duration=60),
+        lambda user, end, watched, at: playback_event(max(0, end - watched), end, at=at, user=user, duration=60),
         user=st.sampled_from(["ada", "bob", "eve"]),
         end=st.sampled_from([10, 20, 30]) | st.integers(0, 30).map(lambda half: 2 * half),
         watched=st.integers(0, 12),
@@ -29,20 +29,20 @@ BEATS = st.lists(
 )
 
 
-@given(BEATS)
-async def test_counts_are_those_of_counting_one_by_one(beats: list[PlaybackEvent]) -> None:
+@given(PLAYBACK_EVENTS)
+async def test_counts_are_those_of_counting_one_by_one(events: list[PlaybackEvent]) -> None:
     world = World()
-    for index, each in enumerate(beats):
+    for index, each in enumerate(events):
         # Users stay on their shard.
         await world.send(each, shard="3" if each.user_id == "ada" else "4")
         assert index < world.sequence
     curve = await world.playback.video("v")
     users: list[list[str]] = [[] for _ in range(60)]
-    for one, start_ms, end_ms in plays(beats):
+    for one, start_ms, end_ms in plays(events):
         for second in range(start_ms // 1000, end_ms // 1000):
             users[second].append(one.user_id)
     length = len(curve.plays)
-    assert curve.viewer_count == len({each.user_id for each in beats})
+    assert curve.viewer_count == len({each.user_id for each in events})
     assert curve.plays == [len(each) for each in users[:length]]
     assert curve.viewers == [len(set(each)) for each in users[:length]]
     assert not any(users[length:])
@@ -51,7 +51,7 @@ async def test_counts_are_those_of_counting_one_by_one(beats: list[PlaybackEvent
 
 async def test_scripts_do_not_count() -> None:
     world = World()
-    await world.send(*played(0, 30), beat(0, 30, user="crawler", is_bot=True))
+    await world.send(*played(0, 30), playback_event(0, 30, user="crawler", is_bot=True))
     curve = await world.playback.video("v")
     assert (curve.viewer_count, curve.viewers) == (1, [1] * 30)
 
@@ -121,7 +121,7 @@ def test_nothing_stands_out_where_all_watch_alike() -> None:
 
 async def test_a_player_that_was_only_opened_is_a_viewer_of_nothing() -> None:
     world = World()
-    await world.send(beat(action=Action.PLAY))
+    await world.send(playback_event(action=Action.PLAY))
     curve = await world.playback.video("v")
     assert (curve.viewer_count, curve.viewers) == (1, [])
 
@@ -130,18 +130,20 @@ async def test_a_viewers_wrong_positions_make_no_drop_offs_and_no_hot_spots_for_
     world = World()
     for user in ("ada", "bob", "eve"):
         await world.send(*played(0, 300, user=user))
-    await world.send(*(beat(200, 210, at=500 + n, user="ada", viewing=f"w{n}") for n in range(3)))
+    await world.send(*(playback_event(200, 210, at=500 + n, user="ada", viewing=f"w{n}") for n in range(3)))
     before = await world.playback.video("v")
-    await world.send(*(beat(14_000 + 20 * n, 14_010 + 20 * n, at=900 + n, user="ada") for n in range(20)))
+    await world.send(*(playback_event(14_000 + 20 * n, 14_010 + 20 * n, at=900 + n, user="ada") for n in range(20)))
     after = await world.playback.video("v")
     assert after == before
     assert retention.replay_hot_spots(after) == [(200, 210)]
 
 
-async def test_where_the_length_is_unknown_seconds_that_nobody_saw_do_not_make_others_hot() -> None:
+async def test_without_a_known_length_unseen_seconds_do_not_make_others_hot_spots() -> None:
     world = World()
     for user in ("ada", "bob"):
-        await world.send(*(beat(n, n + 10, at=n, user=user, duration=0) for n in range(0, 100, 10)))
-        await world.send(*(beat(n, n + 10, at=500 + n, user=user, duration=0, viewing="w2") for n in range(0, 100, 10)))
-    await world.send(beat(12_000, 12_010, at=900, duration=0))
+        await world.send(*(playback_event(n, n + 10, at=n, user=user, duration=0) for n in range(0, 100, 10)))
+        await world.send(
+            *(playback_event(n, n + 10, at=500 + n, user=user, duration=0, viewing="w2") for n in range(0, 100, 10))
+        )
+    await world.send(playback_event(12_000, 12_010, at=900, duration=0))
     assert retention.replay_hot_spots(await world.playback.video("v")) == []

@@ -14,7 +14,7 @@ from mesh.observability.metrics import Metrics
 from services.video.domain.playback import Action, PlaybackEvent
 from services.video.servicer import VideoServicer
 from tests.serving import serving
-from tests.video.builders import World, beat, keen_learner, played
+from tests.video.builders import World, keen_learner, playback_event, played
 
 if TYPE_CHECKING:
     from journeymesh.video.v1.video_pb2_grpc import VideoServiceAsyncStub
@@ -28,7 +28,7 @@ async def stub() -> AsyncIterator["VideoServiceAsyncStub"]:
 
 
 def event(of: PlaybackEvent) -> Event:
-    """The event a player's beat came as."""
+    """The playback event as its message."""
     made = Event(
         user_id=of.user_id,
         session_id=of.session_id,
@@ -37,36 +37,36 @@ def event(of: PlaybackEvent) -> Event:
         time_zone=of.time_zone,
         is_bot=of.is_bot,
     )
-    told = made.playback
-    told.video_id = of.video_id
-    told.action = event_pb2.PlaybackAction.ValueType(of.action)
-    told.position_seconds = of.end_ms / 1000
-    told.watched_seconds = (of.end_ms - of.start_ms) / 1000
-    told.duration_seconds = of.duration_ms / 1000
-    told.seek_from_seconds = of.seek_from_ms / 1000
-    told.content_type, told.topic = of.content_type, of.topic
+    message = made.playback
+    message.video_id = of.video_id
+    message.action = event_pb2.PlaybackAction.ValueType(of.action)
+    message.position_seconds = of.end_ms / 1000
+    message.watched_seconds = (of.end_ms - of.start_ms) / 1000
+    message.duration_seconds = of.duration_ms / 1000
+    message.seek_from_seconds = of.seek_from_ms / 1000
+    message.content_type, message.topic = of.content_type, of.topic
     return made
 
 
-def request(sequence: int, beats: Sequence[PlaybackEvent]) -> wire.ApplyPlaybackRequest:
+def request(sequence: int, sent_events: Sequence[PlaybackEvent]) -> wire.ApplyPlaybackRequest:
     """The batch of one record as the dispatcher sends it."""
-    made = wire.ApplyPlaybackRequest(events=map(event, beats))
+    made = wire.ApplyPlaybackRequest(events=map(event, sent_events))
     made.position.stream, made.position.shard = "events", "3"
     made.position.sequences.append(str(sequence))
     return made
 
 
 def test_the_domain_numbers_actions_as_the_contract_does() -> None:
-    told = {
+    actions = {
         name.removeprefix("PLAYBACK_ACTION_"): number for name, number in event_pb2.PlaybackAction.items() if number
     }
-    assert {each.name: each.value for each in Action} == told
+    assert {each.name: each.value for each in Action} == actions
 
 
-async def test_the_keen_learner_is_told_of(stub: "VideoServiceAsyncStub") -> None:
-    beats = keen_learner()
-    answer = await stub.ApplyPlayback(request(1, beats))
-    assert len(answer.engagement_scores) == len(beats)
+async def test_a_keen_learner_is_reported(stub: "VideoServiceAsyncStub") -> None:
+    sent_events = keen_learner()
+    answer = await stub.ApplyPlayback(request(1, sent_events))
+    assert len(answer.engagement_scores) == len(sent_events)
     viewer = await stub.GetViewer(wire.GetViewerRequest(user_id="ada"))
     assert viewer.engagement_score == answer.engagement_scores[-1]
     assert 76 <= viewer.engagement_score <= 80
@@ -79,20 +79,22 @@ async def test_the_keen_learner_is_told_of(stub: "VideoServiceAsyncStub") -> Non
     assert replayed == [(60, 90), (200, 230), (400, 420)]
     assert (video.unique_seconds, video.watched_seconds, video.duration_seconds) == (510, 590, 600)
     assert (video.viewing_count, video.pause_count, video.seek_count, video.stall_count) == (1, 3, 3, 0)
-    assert video.last_watched_time.ToMicroseconds() == beats[-1].at_us
+    assert video.last_watched_time.ToMicroseconds() == sent_events[-1].at_us
     assert sum(each.weight for each in video.parts) == pytest.approx(1)
     assert sum(each.weight * each.value for each in video.parts) == pytest.approx(video.engagement_score)
 
 
-async def test_videos_are_told_last_watched_first(stub: "VideoServiceAsyncStub") -> None:
-    await stub.ApplyPlayback(request(1, [beat(0, 10, at=20, video="old"), beat(0, 10, at=90, video="new")]))
+async def test_videos_are_listed_last_watched_first(stub: "VideoServiceAsyncStub") -> None:
+    await stub.ApplyPlayback(
+        request(1, [playback_event(0, 10, at=20, video="old"), playback_event(0, 10, at=90, video="new")])
+    )
     viewer = await stub.GetViewer(wire.GetViewerRequest(user_id="ada"))
     assert [each.video_id for each in viewer.videos] == ["new", "old"]
 
 
-async def test_a_video_is_told_second_by_second(stub: "VideoServiceAsyncStub") -> None:
-    beats = [*played(0, 60, user="ada"), *played(0, 30, user="bob"), *played(10, 20, at=100, user="bob")]
-    await stub.ApplyPlayback(request(1, beats))
+async def test_a_video_is_reported_second_by_second(stub: "VideoServiceAsyncStub") -> None:
+    sent_events = [*played(0, 60, user="ada"), *played(0, 30, user="bob"), *played(10, 20, at=100, user="bob")]
+    await stub.ApplyPlayback(request(1, sent_events))
     video = await stub.GetVideo(wire.GetVideoRequest(video_id="v"))
     assert (video.viewer_count, video.duration_seconds) == (2, 600)
     at_15, at_45 = video.retention[15], video.retention[45]
@@ -102,8 +104,8 @@ async def test_a_video_is_told_second_by_second(stub: "VideoServiceAsyncStub") -
     assert (25, 30) in [(each.start_seconds, each.end_seconds) for each in video.drop_offs]
 
 
-async def test_the_session_is_the_viewing_where_none_is_told(stub: "VideoServiceAsyncStub") -> None:
-    await stub.ApplyPlayback(request(1, [beat(0, 10, viewing="s1"), beat(10, 20, viewing="s2")]))
+async def test_without_a_playback_session_id_the_session_is_used(stub: "VideoServiceAsyncStub") -> None:
+    await stub.ApplyPlayback(request(1, [playback_event(0, 10, viewing="s1"), playback_event(10, 20, viewing="s2")]))
     viewer = await stub.GetViewer(wire.GetViewerRequest(user_id="ada"))
     assert viewer.videos[0].viewing_count == 2
 
@@ -116,15 +118,15 @@ async def test_strangers_are_not_found(stub: "VideoServiceAsyncStub") -> None:
 
 
 async def test_wrong_batches_are_refused(stub: "VideoServiceAsyncStub") -> None:
-    nameless = request(1, [beat(video="")])
+    nameless = request(1, [playback_event(video="")])
     for wrong in (nameless, wire.ApplyPlaybackRequest(events=nameless.events)):
         with pytest.raises(InvalidArgument):
             await stub.ApplyPlayback(wrong)
 
 
 def odd(**members: float | str) -> Event:
-    """The event of a beat, with some of its members replaced; `playback_...` those of the playback."""
-    made = event(beat(0, 10))
+    """A playback event with some members replaced; `playback_...` those of the playback."""
+    made = event(playback_event(0, 10))
     for name, value in members.items():
         of = made.playback if name.startswith("playback_") else made
         setattr(of, name.removeprefix("playback_"), value)
@@ -160,11 +162,11 @@ async def test_an_action_of_tomorrow_waits_for_the_upgrade(stub: "VideoServiceAs
 
 
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())
-async def test_what_cannot_be_is_refused_and_changes_nothing(stub: "VideoServiceAsyncStub", wrong: Event) -> None:
+async def test_an_impossible_event_is_refused_and_changes_nothing(stub: "VideoServiceAsyncStub", wrong: Event) -> None:
     await stub.ApplyPlayback(request(1, played(0, 30)))
     viewer, video = wire.GetViewerRequest(user_id="ada"), wire.GetVideoRequest(video_id="v")
     before = await stub.GetViewer(viewer), await stub.GetVideo(video)
-    asked = request(2, [beat(30, 40, at=40)])
+    asked = request(2, [playback_event(30, 40, at=40)])
     asked.events.append(wrong)
     with pytest.raises(InvalidArgument) as refused:
         await stub.ApplyPlayback(asked)
@@ -186,7 +188,7 @@ async def test_what_cannot_be_is_refused_and_changes_nothing(stub: "VideoService
         {"playback_watched_seconds": -5.0, "playback_seek_from_seconds": -5.0, "playback_action": Action.SEEK.value},
     ],
 )
-async def test_what_was_accepted_can_be_read(stub: "VideoServiceAsyncStub", members: dict[str, Any]) -> None:
+async def test_accepted_events_can_be_read(stub: "VideoServiceAsyncStub", members: dict[str, Any]) -> None:
     asked = request(1, [])
     asked.events.extend([odd(**members)] * 2)
     (score, _) = (await stub.ApplyPlayback(asked)).engagement_scores
@@ -196,10 +198,10 @@ async def test_what_was_accepted_can_be_read(stub: "VideoServiceAsyncStub", memb
     await stub.GetVideo(wire.GetVideoRequest(video_id="v"))
 
 
-async def test_a_player_that_stands_is_told_as_it_is(stub: "VideoServiceAsyncStub") -> None:
-    moves = [beat(10 * n, 10 * n + 10, at=10 * n + 10) for n in range(3)]
-    stands = [beat(20, 30, at=40 + 10 * n) for n in range(12)]
-    for sequence, each in enumerate([*moves, beat(30, 30, at=31, action=Action.PAUSE), *stands], 1):
+async def test_a_standing_player_is_reported_as_it_is(stub: "VideoServiceAsyncStub") -> None:
+    moves = [playback_event(10 * n, 10 * n + 10, at=10 * n + 10) for n in range(3)]
+    stands = [playback_event(20, 30, at=40 + 10 * n) for n in range(12)]
+    for sequence, each in enumerate([*moves, playback_event(30, 30, at=31, action=Action.PAUSE), *stands], 1):
         await stub.ApplyPlayback(request(sequence, [each]))
     (video,) = (await stub.GetViewer(wire.GetViewerRequest(user_id="ada"))).videos
     assert (video.watched_seconds, video.unique_seconds, len(video.replayed_segments)) == (30, 30, 0)
@@ -208,6 +210,6 @@ async def test_a_player_that_stands_is_told_as_it_is(stub: "VideoServiceAsyncStu
 
 async def test_a_batch_from_before_the_checkpoint_is_refused(stub: "VideoServiceAsyncStub") -> None:
     for sequence in (1, 2, 3):
-        await stub.ApplyPlayback(request(sequence, [beat(0, 10, at=sequence)]))
+        await stub.ApplyPlayback(request(sequence, [playback_event(0, 10, at=sequence)]))
     with pytest.raises(FailedPrecondition, match="POSITION_STALE"):
-        await stub.ApplyPlayback(request(1, [beat(0, 10, at=1)]))
+        await stub.ApplyPlayback(request(1, [playback_event(0, 10, at=1)]))

@@ -1,12 +1,12 @@
-"""Rage, dead and error clicks, recognised by what happened and not by their number alone.
+"""Rage, dead and error clicks, recognised by their effect and not by their number alone.
 
 Three quick clicks on a stepper, a carousel or a toggle are use; three on a button that does nothing are rage. So a
 chain is broken by a click that had an effect or changed a value, and by one that changed the selection of text (a
-double or triple click in a text). Where nobody watched the effect a fourth click is asked for, controls made for
-repeated clicks are left out by their role or, as the last hint, by their name, and the signal is weaker.
+double or triple click in a text). If the client did not watch the effect, four clicks are needed, controls made for
+repeated clicks are excluded by their role or, as a last hint, by their name, and the signal is weaker.
 
-A run of clicks is one rage, however long: it is reported once it becomes one and again, longer, with each further click
-within a second; the longer one replaces the earlier ones.
+A run of clicks is one rage, however long. It is reported when it becomes one, and again with each further click within
+a second; each report replaces the one before.
 """
 
 from collections.abc import Collection, Sequence
@@ -29,22 +29,22 @@ from services.features.domain.signal import (
 from services.features.domain.state import MINUTE_US, SECOND_US, ChainClick, State
 
 CHAIN_US = SECOND_US
-"""From the first to the last click of a chain; once it is rage, from one click to the next."""
+"""The longest time from the first to the last click of a chain; once it is rage, from one click to the next."""
 CHAIN_RADIUS_PIXELS = 30.0
-"""From one click to the next, where they are not on the same element."""
+"""The greatest distance from one click to the next if they are not on the same element."""
 WATCHED_CLICKS = 3
 UNWATCHED_CLICKS = 4
 RAGE_STRENGTH = 80.0
 UNWATCHED_RAGE_STRENGTH = 60.0
 RAGE_GROWTH = 10.0
-"""More with every run that follows another within 10 minutes, and with every three clicks of a watched run."""
+"""Added for every run that follows another within 10 minutes, and for every three clicks of a watched run."""
 RAGE_MEMORY_US = 10 * MINUTE_US
 ERROR_STRENGTH = 60.0
 DEAD_STRENGTH = 40.0
 ECHO_US = 10_000
-"""Nobody clicks again so soon."""
+"""Two clicks this close together are one click reported twice."""
 SHORTEST_SECONDS = 0.1
-"""A run is said to have taken at least this long; clocks tell no less."""
+"""The shortest duration reported for a run; clocks resolve no less."""
 
 _RETRACTED = frozenset({SignalType.DEAD_CLICK, SignalType.RAGE_CLICKS})
 
@@ -52,7 +52,7 @@ _RETRACTED = frozenset({SignalType.DEAD_CLICK, SignalType.RAGE_CLICKS})
 def is_echo(state: State, event: Event) -> bool:
     """Whether a click is one reported twice, as for a label and for its input: the second of two on one page at once.
 
-    Where a clock reports whole seconds only, two clicks on one element may be any time apart, and are two.
+    If the clock has whole seconds only, two clicks on one element may be any time apart and count as two.
     """
     if not -ECHO_US <= event.at_us - state.click_us <= ECHO_US:
         return False
@@ -62,9 +62,9 @@ def is_echo(state: State, event: Event) -> bool:
 
 
 def take_echo(state: State, event: Event) -> tuple[list[Signal], list[Settled]]:
-    """Takes the second of two clicks that are one, and with it what it alone reports.
+    """Takes the second report of a click, for what only it reports.
 
-    Had it an effect, the first was no dead click and no rage; had it none, or an error, neither had the first.
+    If it had an effect, the first was neither a dead click nor rage. If it had none, or an error, so did the first.
     """
     first_us, state.click_us = state.click_us, 0
     click = event.click or Click()
@@ -79,11 +79,11 @@ def take_echo(state: State, event: Event) -> tuple[list[Signal], list[Settled]]:
 
 
 def _take_trouble(state: State, event: Event, click: Click, first_us: int) -> tuple[list[Signal], list[Settled]]:
-    """Judges the first click again, by what its echo reports, unless it is known to have led as little."""
+    """Judges the first click again by what its echo reports, unless it is known to have been as fruitless."""
     first = state.chain[-1] if state.chain and state.chain[-1].at_us == first_us else None
     is_known = first is not None and first.is_fruitless
-    is_told = is_known and state.run_length > 0
-    if is_told or not (click.error_observed or (first is not None and not is_known)):
+    is_reported = is_known and state.run_length > 0
+    if is_reported or not (click.error_observed or (first is not None and not is_known)):
         return [], []
     settled = _retract(state, first_us, {SignalType.DEAD_CLICK})
     if first is not None:
@@ -97,7 +97,7 @@ def _take_trouble(state: State, event: Event, click: Click, first_us: int) -> tu
 
 
 def _retract(state: State, at_us: int, types: Collection[int]) -> list[Settled]:
-    """Takes back what was found of the click of that time."""
+    """Takes back the signals found at the click of that time."""
     settled = settlement.end(state, lambda each: each.at_us == at_us and each.type in types)
     if settled and at_us in state.click_findings:
         state.click_findings.remove(at_us)
@@ -105,7 +105,7 @@ def _retract(state: State, at_us: int, types: Collection[int]) -> list[Settled]:
 
 
 def find(state: State, event: Event) -> list[Signal]:
-    """What a click reports. A late click is judged by itself, not as one of a chain."""
+    """The signals of a click. A late click is judged by itself, not as part of a chain."""
     state.click_us, state.click_mark = event.at_us, window.mark(event.target)
     click = event.click or Click()
     if click.selection_changed:
@@ -122,12 +122,12 @@ def find(state: State, event: Event) -> list[Signal]:
     if not is_fruitless:
         return []
     place = event.target or event.page
-    kind, strength, came = (
+    kind, strength, effect = (
         (SignalType.ERROR_CLICK, ERROR_STRENGTH, "brought an error")
         if click.error_observed
         else (SignalType.DEAD_CLICK, DEAD_STRENGTH, "had no effect")
     )
-    reason = f"A click{place_text(place)} {came}"
+    reason = f"A click{place_text(place)} {effect}"
     return [signal(kind, strength, reason, event, evidence=[event.event_id], target=place)]
 
 
@@ -137,7 +137,7 @@ def was_fruitless(click: Click) -> bool:
 
 
 def break_chain(state: State) -> None:
-    """Ends the chain of clicks, and the rage it may have become."""
+    """Ends the chain of clicks, and with it a rage that it has become."""
     if state.chain:
         state.chain, state.run_length = [], 0
 
@@ -152,7 +152,7 @@ def _find_rage(state: State, event: Event, click: Click, *, is_fruitless: bool) 
     if state.chain and not _follows(latest, state.chain[-1]):
         break_chain(state)
     if state.run_length:
-        # Older clicks go; that one of the run was watched stays known.
+        # Older clicks are dropped, but it stays known whether any click of the run was watched.
         latest = msgspec.structs.replace(latest, is_fruitless=is_fruitless or _is_watched(state.chain))
         state.run_length += 1
         state.chain = [*state.chain, latest][-EVIDENCE_LIMIT:]

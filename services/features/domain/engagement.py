@@ -1,6 +1,6 @@
-"""How much a user takes part, 0 to 100, and the user's own usual level to compare it with.
+"""How engaged a user is, 0 to 100, and the user's usual level to compare it with.
 
-The score is a moving average of what each event is worth. It carries over from session to session, so that a new
+The score is a moving average over the worth of each event. It carries over from session to session, so that a new
 session does not begin with a drop. A session's level is the mean of the score over the session's events; the usual
 level is the mean over earlier sessions, in which the last 8 weigh most.
 """
@@ -13,9 +13,9 @@ from services.features.domain.signal import Signal, SignalType, signal
 from services.features.domain.state import State
 
 MEMORY = 8
-"""The average looks back on about this many events, and the usual level on about this many sessions."""
+"""The score averages over about this many events, the usual level over about this many sessions."""
 SHORTEST_SESSION = 3
-"""A session of fewer scored events says nothing of the usual level."""
+"""A session with fewer scored events does not affect the usual level."""
 DROP_RATIO = 0.3
 DROP_STRENGTH = 175.0
 
@@ -35,7 +35,7 @@ WORTH: dict[int, float] = {
     Kind.FORM_ABANDON: 5.0,
     Kind.STRUGGLE_SIGNAL: 0.0,
 }
-"""What one event is worth; a kind that is not here says nothing of engagement."""
+"""The worth of an event by kind; other kinds say nothing about engagement."""
 _DEPENDS = frozenset({Kind.VIDEO_PLAYBACK, Kind.PURCHASE, Kind.CLICK})
 """Kinds whose worth depends on more than their kind."""
 FRUITLESS_CLICK_WORTH = 10.0
@@ -43,15 +43,15 @@ REFRESH_WORTH = 30.0
 
 
 def worth(event: Event, video_engagement: float | None, *, is_refresh: bool) -> float | None:
-    """What an event is worth, 0 to 100, or `None` where it says nothing."""
+    """The worth of an event, 0 to 100; None if it says nothing about engagement."""
     if is_refresh:
         return REFRESH_WORTH
     kind = event.kind
     if kind not in _DEPENDS:
         return WORTH.get(kind)
     if kind == Kind.VIDEO_PLAYBACK:
-        is_told = video_engagement is not None and isfinite(video_engagement)
-        return min(100.0, max(0.0, video_engagement or 0.0)) if is_told else WORTH[kind]
+        is_known = video_engagement is not None and isfinite(video_engagement)
+        return min(100.0, max(0.0, video_engagement or 0.0)) if is_known else WORTH[kind]
     if kind == Kind.PURCHASE:
         return None if is_given_back(event) else WORTH[kind]
     click = event.click
@@ -61,7 +61,7 @@ def worth(event: Event, video_engagement: float | None, *, is_refresh: bool) -> 
 
 
 def take(state: State, value: float) -> None:
-    """Takes one event's worth into the score. The first events weigh more, beside a neutral beginning."""
+    """Takes an event's worth into the score. The score starts neutral, and the first events weigh more."""
     state.scored_count = seen = state.scored_count + 1
     before = state.engagement
     state.engagement = after = before + (value - before) / (MEMORY if seen >= MEMORY else seen + 1)
@@ -70,7 +70,7 @@ def take(state: State, value: float) -> None:
 
 
 def close_session(state: State) -> None:
-    """Takes the session's level into the usual level, and starts afresh."""
+    """Takes the session's level into the usual level and starts a new session."""
     if state.session_scored_count >= SHORTEST_SESSION:
         level = state.session_engagement_sum / state.session_scored_count
         state.usual_session_count += 1
@@ -86,7 +86,7 @@ def has_dropped(state: State) -> bool:
 
 
 def find_drop(state: State, event: Event) -> list[Signal]:
-    """A drop below the usual level: reported once, and again with each further tenth lost before it is back."""
+    """The signal of a drop below the usual level: once, and again for each further tenth lost before recovery."""
     usual = state.usual_engagement
     drop = 1.0 - state.engagement / usual if usual else 0.0
     step = int(drop * 10.0)

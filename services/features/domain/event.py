@@ -9,7 +9,7 @@ NAME_LIMIT = 200
 
 
 class Kind:
-    """What happened. Plain numbers, because looking up a member of an enumeration costs 0.1 µs, ten times an event."""
+    """What happened. Plain numbers, because looking up an enumeration's member costs 0.1 µs, ten times per event."""
 
     PAGE_VIEW: Final = 1
     FEATURE_INTERACTION: Final = 2
@@ -40,7 +40,7 @@ class Platform:
 
 
 class Click(msgspec.Struct, frozen=True, gc=False):
-    """Where a click went and what came of it. `None` means unknown or not watched; `x` and `y` are CSS pixels."""
+    """Where a click went and its effect. `None` means unknown or not watched; `x` and `y` are CSS pixels."""
 
     x: float | None = None
     y: float | None = None
@@ -53,7 +53,7 @@ class Click(msgspec.Struct, frozen=True, gc=False):
 
 
 class Carried(msgspec.Struct, frozen=True, gc=False):
-    """Purchases that move from an anonymous user to the known one: how many, refunds left out, and sums by currency."""
+    """Purchases that move from an anonymous user to the known one: their number without refunds, and sums."""
 
     purchase_count: int = 0
     purchase_amounts: dict[str, float] = {}
@@ -77,7 +77,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     is_system: bool = False
     """A system did this, not the user."""
     received_us: int = 0
-    """When the mesh had it: Unix microseconds; 0 if unknown."""
+    """When the mesh received it: Unix microseconds; 0 if unknown."""
     address: str = ""
     """With a page view: the full address, where it says more than the page."""
     click: Click | None = None
@@ -87,13 +87,13 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     """With a purchase: its ISO 4217 code; empty if unknown."""
     is_refund: bool = False
     is_copy: bool = False
-    """With a purchase: it was counted in the journey it is a copy from."""
+    """With a purchase: it was copied from a linked journey, where it was counted."""
     is_link: bool = False
-    """It ends an anonymous journey: what was bought on it moves to the known user."""
+    """It links an anonymous journey, whose purchases move to the known user."""
     carried: Carried | None = None
-    """What moves to this user from an anonymous journey."""
+    """Purchases that move to this user from an anonymous journey."""
 
 
 def is_given_back(event: Event) -> bool:
-    """Whether money went back with a purchase: neither a purchase nor a success."""
+    """Whether a purchase is a refund, which is neither a purchase nor a success."""
     return event.is_refund or event.amount < 0

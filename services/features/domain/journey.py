@@ -16,14 +16,14 @@ from services.features.domain.vector import WINDOW_US
 
 _CLICK_SIGNALS = frozenset({SignalType.RAGE_CLICKS, SignalType.DEAD_CLICK, SignalType.ERROR_CLICK})
 _NO_STEPS = frozenset({Kind.INTERVENTION_OUTCOME, Kind.IDENTIFY})
-"""Kinds that are no steps of a journey."""
+"""Kinds that are not steps of a journey."""
 _GOALS = frozenset({Kind.TASK_SUCCESS, Kind.PURCHASE})
 _MARKS = frozenset({Kind.PAGE_VIEW, Kind.SESSION_START, Kind.SESSION_END})
-"""Kinds by which nothing is done on a page."""
+"""Kinds that do not count as doing something on a page."""
 
 
 class Found(NamedTuple):
-    """What one event brought: signals, signals that are over, and what was bought where it moves to another user."""
+    """What one event led to: new signals, signals that ended, and purchases that move to another user."""
 
     signals: Sequence[Signal] = ()
     settled: Sequence[Settled] = ()
@@ -36,10 +36,12 @@ NOTHING: Final = Found()
 def apply(state: State, event: Event, video_engagement: float | None = None) -> Found:
     """Moves the state on by one event.
 
-    An intervention's outcome and an identification are counted as events and else left out: they tell of our doing, and
-    of who the user is, not of the journey; but trouble with logging in is over with a login. So is what a system did,
-    or a server while the user is away, but for the money of a purchase and the trouble that ends with it; and an echo,
-    which is the same view or click reported twice.
+    Some events only count as events:
+    - An intervention's outcome and an identification are no steps of the journey. But a login ends trouble with
+      logging in.
+    - What a system did, or a server while the user was away, was not done by the user. But a purchase still counts as
+      money and ends the trouble with it.
+    - An echo is the same view or click reported twice.
 
     Args:
         state: the user; changed in place.
@@ -85,7 +87,7 @@ def _take_step(state: State, event: Event, prior_us: int, video_engagement: floa
 
 
 def _take_money(state: State, event: Event) -> Found:
-    """A purchase that a system reports, as a payment service does, is money, and ends the trouble with paying."""
+    """Takes a purchase that a system reported, such as a payment service: it is money, and ends trouble with paying."""
     money.note(state, event)
     if is_given_back(event):
         return NOTHING
@@ -96,7 +98,7 @@ def _take_money(state: State, event: Event) -> Found:
 
 
 def _identify(state: State, event: Event) -> Found:
-    """Who somebody is changes no journey; what was bought moves with a link, and arrives behind it."""
+    """An identification does not change the journey. A link moves purchases away; they arrive with the known user."""
     settled = settlement.sign_in(state, event) if event.kind == Kind.IDENTIFY else []
     if event.is_link:
         return Found((), settled, money.carry_away(state))
@@ -117,7 +119,7 @@ def _take_echo(state: State, event: Event) -> Found:
 
 
 def _compare_engagement(state: State, event: Event, found: list[Signal], settled: list[Settled]) -> None:
-    """Adds a drop of engagement to what was found, or ends the drops that were."""
+    """Adds a drop of engagement to the signals found, or ends earlier drops."""
     if engagement.has_dropped(state):
         for drop in engagement.find_drop(state, event):
             settlement.keep(state, drop)
@@ -128,9 +130,9 @@ def _compare_engagement(state: State, event: Event, found: list[Signal], settled
 
 
 def _count_signal(state: State, signal: Signal) -> None:
-    """Keeps a signal, and counts it where it is a feature itself; one that goes on was counted when it began.
+    """Keeps a signal, and counts it if it is a feature itself. One that continues was counted when it began.
 
-    What was counted of the clicks of a run before it was known to be one goes into it.
+    Clicks that were counted singly before they turned out to be a run are now part of the run's count.
     """
     is_new = settlement.keep(state, signal)
     if signal.type in _CLICK_SIGNALS and is_new:
@@ -164,7 +166,7 @@ def _view_page(state: State, event: Event) -> None:
 
 
 def _end_session(state: State, event: Event) -> None:
-    """The client's own end of a session leaves page and form; the session itself ends by its gap."""
+    """A client's `session_end` leaves page and form. The session itself ends by its gap."""
     if not is_late(state, event):
         sessions.leave_page(state)
         sessions.enter_page(state, "", "")
@@ -202,12 +204,12 @@ def _ask_help(state: State, event: Event) -> None:
 
 
 def _fail(state: State, event: Event) -> None:
-    told = struggle.attempts_told(event)
+    attempts = struggle.attempts_reported(event)
     if state.sent_us:
         settlement.contradict(state, event)
-    for _ in range(told):
+    for _ in range(attempts):
         window.note(state.failures, event.at_us, state.last_us, WINDOW_US)
-    for _ in range(told - 1):
+    for _ in range(attempts - 1):
         window.note(state.retries, event.at_us, state.last_us, WINDOW_US)
 
 
@@ -221,7 +223,7 @@ def _succeed(state: State, event: Event) -> None:
 
 
 def _is_of_form(state: State, event: Event) -> bool:
-    """Whether a success is that of the form that is open; a purchase is."""
+    """Whether a success belongs to the open form. A purchase always does."""
     if event.kind == Kind.PURCHASE:
         return True
     target, page = event.target[:NAME_LIMIT], event.page[:NAME_LIMIT]
@@ -238,7 +240,7 @@ _ECHOES: dict[int, Callable[[State, Event], bool]] = {
     Kind.PAGE_VIEW: struggle.is_echo,
     Kind.CLICK: clicks.is_echo,
 }
-"""Kinds of which one may be reported twice."""
+"""Kinds that clients sometimes report twice."""
 _ECHO_US = max(struggle.ECHO_US, clicks.ECHO_US)
 _EFFECTS: dict[int, Callable[[State, Event], None]] = {
     Kind.PAGE_VIEW: _view_page,

@@ -1,7 +1,7 @@
-"""What a user spent, each currency for itself: amounts of different currencies are never added.
+"""What a user spent, per currency: amounts of different currencies are never added.
 
-The sum over all of them is kept beside, because the first version kept that alone: its replicas go on with it, and what
-they reported has no currency.
+The sum over all currencies is kept too, because the first version keeps only that: its replicas continue to use it, and
+amounts they stored have no currency.
 """
 
 from math import isfinite
@@ -11,13 +11,13 @@ from services.features.domain.event import Carried, Event, is_given_back
 from services.features.domain.state import State
 
 CURRENCY_LIMIT: Final = 16
-"""Currencies kept of a user, besides what was spent without telling one; amounts in further ones are left out."""
+"""Currencies kept per user, besides amounts without one; amounts in further currencies are ignored."""
 _ROUNDING: Final = 1e-9
-"""What is left of two amounts that cancel out, at most, as a share of the one."""
+"""The largest remainder of two amounts that cancel out, as a share of one of them."""
 
 
 def note(state: State, event: Event) -> None:
-    """Counts a purchase or takes off a refund; a copy was counted where it is a copy from."""
+    """Adds a purchase or subtracts a refund. A copied event was counted in its own journey."""
     if event.is_copy:
         return
     if is_given_back(event):
@@ -28,26 +28,26 @@ def note(state: State, event: Event) -> None:
 
 
 def amounts(state: State) -> dict[str, float]:
-    """What was spent by currency, ascending by code, zeros left out; of no reported currency under the empty one."""
+    """Amounts spent by currency, ascending by code, without zeros; amounts without a currency under the empty code."""
     if state.purchase_amounts:
         return dict(sorted(state.purchase_amounts.items()))
     return {"": state.purchase_amount} if state.purchase_amount else {}
 
 
 def total(state: State) -> float:
-    """What was spent where no more than one currency was reported; 0 where several were."""
+    """The amount spent if at most one currency was reported, else 0."""
     return state.purchase_amount if len(state.purchase_amounts.keys() - {""}) <= 1 else 0.0
 
 
 def carry_away(state: State) -> Carried:
-    """All that was bought; nothing of it stays."""
+    """Takes all purchases out of the state and returns them."""
     carried = Carried(state.purchase_count, amounts(state))
     state.purchase_count, state.purchase_amount, state.purchase_amounts = 0, 0.0, {}
     return carried
 
 
 def receive(state: State, carried: Carried) -> None:
-    """Adds what was bought on another journey."""
+    """Adds purchases of another journey."""
     state.purchase_count += carried.purchase_count
     for currency, amount in carried.purchase_amounts.items():
         _add(state, currency, amount)

@@ -1,4 +1,4 @@
-"""Names of pages and of what stands on them, read as words in any language. Linear in a bounded length."""
+"""Splits names of pages and targets into words, in any language. Linear time, bounded length."""
 
 import unicodedata
 
@@ -8,10 +8,10 @@ _JOINERS = "\u200c\u200d"
 
 
 def words(name: str) -> list[str]:
-    """The words of a name in their order, folded; of a long name those of its first 200 characters.
+    """The words of a name in order, folded; only its first 200 characters count.
 
-    A word ends where the case changes, at digits, and at all else that is no letter. Marks without a letter, as those
-    that choose how an emoji looks, are no word. Empty where there is no letter.
+    A word ends where the case changes, at digits, and at any other character that is not a letter. Marks without a
+    letter, such as those that select how an emoji looks, are not a word. Empty without letters.
     Example: `btnPlus-24 Zurück` has the words `btn`, `plus`, `zuruck`.
     """
     text = name[:NAME_LIMIT]
@@ -41,7 +41,7 @@ def _is_of_word(each: str) -> bool:
 
 
 def _begins_word(text: str, at: int) -> bool:
-    """Whether the capital at a place begins a word: after a small letter, or before one, as `Next` in `HTMLNext`."""
+    """Whether the capital at an index begins a word: after a small letter or before one, as `Next` in `HTMLNext`."""
     if not text[at - 1].isupper():
         return True
     return text[at + 1 : at + 2].islower()

@@ -13,7 +13,7 @@ def route(page: str) -> str:
 
 
 def is_paging(page: str, other: str) -> bool:
-    """Whether two different pages differ by their query only, as the pages of one list do."""
+    """Whether two different pages differ only in their query, like pages of one list."""
     return ("?" in page or "?" in other) and route(page) == route(other)
 
 

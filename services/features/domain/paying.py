@@ -1,4 +1,4 @@
-"""Names that tell of paying, in many languages."""
+"""Names that mean paying, in many languages."""
 # ruff: noqa: RUF001 - letters of all alphabets stand here as they are
 
 from functools import lru_cache
@@ -41,7 +41,7 @@ _within = tuple(folded(word) for word in _WITHIN.split())
 @lru_cache(maxsize=1024)
 def names_paying(name: str) -> bool:
     """Whether a page's or target's name has a word that means paying: `/checkout/step-2`, `zahlungForm`."""
-    told = words(name)
-    if not _words.isdisjoint(told):
+    parts = words(name)
+    if not _words.isdisjoint(parts):
         return True
-    return any(part in word for word in told if not word.isascii() for part in _within)
+    return any(part in word for word in parts if not word.isascii() for part in _within)

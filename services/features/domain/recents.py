@@ -1,8 +1,8 @@
 """The user's last events, whole, kept so that each is written about once.
 
-The newest few stand beside the state, in the tail. A full tail becomes a segment and is written under a key of its
-own, one of five that take turns. Which one, and what stands in it, follows from the number of the event alone; so a
-batch that is applied again writes the same segments again, and neither reads nor doubles more than the tail.
+The newest few are stored with the state, as the tail. A full tail becomes a segment under a key of its own, one of five
+that are used in turn. The key and the events in a segment follow from the number of the event alone; so a batch that is
+applied again writes the same segments again.
 """
 
 import itertools
@@ -30,14 +30,14 @@ class Segment(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
     @property
     def slot(self) -> int:
-        """Under which of the user's five keys it stands."""
+        """Which of the user's five keys it is stored under."""
         return self.number % SEGMENT_SLOTS
 
 
 def cut(tail: list[Kept], event_count: int) -> list[Segment]:
     """Takes full segments from a tail that ends with the user's event number `event_count`, counted from 1.
 
-    What is over stays in the tail. Of segments that would stand in one slot only the newest is given.
+    The rest stays in the tail. Of several segments for one slot only the newest is returned.
     """
     full = len(tail) - event_count % SEGMENT_EVENTS
     if full <= 0:
@@ -66,9 +66,9 @@ def session_starts(events: Iterable[Kept], gap_us: int) -> list[int]:
     gap, and two sessions begin further apart than that: so starts that follow on one another within the gap are one.
     What belongs to no session has the start 0.
     """
-    told = [event.session_start_us for event in events]
-    first = {start_us: start_us for start_us in sorted(told)}
+    starts_us = [event.session_start_us for event in events]
+    first = {start_us: start_us for start_us in sorted(starts_us)}
     for before_us, start_us in itertools.pairwise(first):
         if start_us - before_us <= gap_us:
             first[start_us] = first[before_us]
-    return [first[start_us] for start_us in told]
+    return [first[start_us] for start_us in starts_us]

@@ -1,9 +1,9 @@
-"""Controls that are made to be clicked again and again, recognised by role or, as the last hint, by name.
+"""Controls made to be clicked repeatedly, recognised by role or, as a last hint, by name.
 
-Steppers, arrows, carousels, keypads, ratings, calendars, undo. A name says little, so it is asked only where nobody
-watched what a click did, and counts only where it says nothing else: with the word for the control there may stand
-numbers, what is stepped (`Nächste Seite`, `adults-plus`), and in ids what tells them apart; but not what is done with
-it (`Weiter zur Kasse`, `undo-delete-account`). And a name that is not known here costs one weak signal, not more
+Steppers, arrows, carousels, keypads, ratings, calendars, undo. A name is weak evidence. It is used only if the effect
+of a click was not watched, and only if the name says nothing else: with the word for the control there may stand
+numbers, what is stepped (`Nächste Seite`, `adults-plus`), and in ids what distinguishes them; but not what is done with
+it (`Weiter zur Kasse`, `undo-delete-account`). A control whose name is missing here costs no more than one weak signal
 (`clicks`).
 """
 # ruff: noqa: RUF001 - letters of all alphabets and signs stand here as they are
@@ -21,10 +21,10 @@ _ROLES: Final = """
 spinbutton slider scrollbar tab option radio checkbox switch menuitem menuitemcheckbox menuitemradio treeitem
 gridcell columnheader rowheader listbox combobox textbox searchbox
 """
-"""ARIA roles of such controls, and of fields, in which clicks move the caret."""
+"""ARIA roles of such controls and of fields, where clicks move the caret."""
 
 _CLOSE_MARKS: Final = frozenset("×✕✖✗✘❌❎╳⨉⨯🗙🗴🗵🞨")
-"""Signs that close something: clicked once, like any button."""
+"""Signs that close something: those are clicked once, like any button."""
 
 _EXACT: Final = """
 back backward backwards backspace forward fastforward prev previous next plus minus undo redo rewind seek stepup
@@ -122,7 +122,7 @@ kasse zahlung bezahlen zahlen kaufen bestellen konto mitgliedschaft löschen sen
 paiement payer acheter commander compte supprimer envoyer pago pagar comprar cuenta eliminar enviar
 pagamento pagare acquista conta elimina invia betalen betaling betala betalning оплата оплатить купить отправить
 """
-"""What somebody means to get done, so that clicks without an effect are rage, whatever stands beside it."""
+"""Things a user wants to get done: fruitless clicks on them are rage, whatever other words the name has."""
 _UNSEEN: Final = dict.fromkeys([0x200D, *range(0xFE00, 0xFE10), *range(0x1F3FB, 0x1F400)])
 """What joins emoji and chooses how they look."""
 _ID_SIGNS: Final = frozenset("-_./#[]=()>:")
@@ -147,30 +147,30 @@ _stems, _ends, _within = _all(_STEMS), _all(_ENDS), _all(_WITHIN)
 
 
 def is_repeated_role(role: str) -> bool:
-    """Whether an ARIA role, or one of several, is of a control made for repeated use."""
+    """Whether an ARIA role, or one of several, is that of a control made for repeated use."""
     return bool(role) and not _roles.isdisjoint(role[:NAME_LIMIT].lower().split())
 
 
 @lru_cache(maxsize=4096)
 def is_repeated_name(name: str) -> bool:
-    """Whether a name hints at a control made for repeated use. Remembered: a product has few names and many clicks."""
+    """Whether a name hints at a control made for repeated use. Cached: a product has few names and many clicks."""
     name = name[:NAME_LIMIT].translate(_UNSEEN).strip()
-    told = words(name)
-    if not told:
+    parts = words(name)
+    if not parts:
         return any(not each.isspace() and each not in _CLOSE_MARKS and _is_sign(each) for each in name)
-    if not _deeds.isdisjoint(told) or any(not word.isascii() and names_paying(word) for word in told):
+    if not _deeds.isdisjoint(parts) or any(not word.isascii() and names_paying(word) for word in parts):
         return False
-    if name.isnumeric() or _is_pointed(name, told):
+    if name.isnumeric() or _is_pointed(name, parts):
         return True
-    return not _says_more(name) and _tells_control(name, told)
+    return not _says_more(name) and _names_control(name, parts)
 
 
-def _tells_control(name: str, told: Sequence[str]) -> bool:
-    if any(_is_hint(word) for word in told):
+def _names_control(name: str, parts: Sequence[str]) -> bool:
+    if any(_is_hint(word) for word in parts):
         return True
-    if not _alone.isdisjoint(told) and _beside_alone.issuperset(told):
+    if not _alone.isdisjoint(parts) and _beside_alone.issuperset(parts):
         return True
-    return not _counted.isdisjoint(told) and any(each.isdigit() for each in name)
+    return not _counted.isdisjoint(parts) and any(each.isdigit() for each in name)
 
 
 def _is_hint(word: str) -> bool:
@@ -195,11 +195,11 @@ def _says_more(name: str) -> bool:
 
 
 def _is_sign(each: str) -> bool:
-    """Whether a character shows: variation selectors and the like do not."""
+    """Whether a character is visible; variation selectors and the like are not."""
     return unicodedata.category(each)[0] not in "CM"
 
 
-def _is_pointed(name: str, told: Sequence[str]) -> bool:
+def _is_pointed(name: str, parts: Sequence[str]) -> bool:
     """Whether an arrow, a plus or a minus begins or ends a name, as in `More »`, which says little else.
 
     A tag such as `<b>` is none. With a plus or a minus there may stand one word that is not known.
@@ -209,8 +209,8 @@ def _is_pointed(name: str, told: Sequence[str]) -> bool:
     is_signed = name[-1] == "-" or name[0] in _SIGNS or name[-1] in _SIGNS
     if not is_signed and not _is_arrow(name[0]) and not _is_arrow(name[-1]):
         return False
-    unknown = sum(not _is_known(word) for word in told)
-    return unknown <= is_signed and (unknown == 0 or len(told) <= _SIGNED_WORDS)
+    unknown = sum(not _is_known(word) for word in parts)
+    return unknown <= is_signed and (unknown == 0 or len(parts) <= _SIGNED_WORDS)
 
 
 def _is_arrow(each: str) -> bool:

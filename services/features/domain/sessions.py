@@ -1,4 +1,4 @@
-"""The user's own time: when it was, which session is open, which page the user is on.
+"""The user's own time, open session and current page.
 
 A session is the run of events without a gap of more than 30 minutes. Late events move no time but the beginnings.
 """
@@ -8,11 +8,11 @@ from services.features.domain.event import NAME_LIMIT, Event, Platform
 from services.features.domain.state import DAY_US, SESSION_GAP_US, State
 
 SHOWN_FOR_US = 28 * DAY_US
-"""So long a user is known to come by browser or phone."""
+"""How long a user counts as using a browser or phone after an event from one."""
 
 
 def meet(state: State, event: Event) -> None:
-    """Takes what every event reports, whatever its kind."""
+    """Takes what every kind of event reports."""
     if not state.last_us:
         state.first_us = state.last_us = state.session_start_us = event.at_us
         state.today = event.at_us // DAY_US
@@ -24,12 +24,12 @@ def meet(state: State, event: Event) -> None:
         if platform != Platform.BACKEND and event.at_us > state.shown_us:
             state.shown_us = event.at_us
     zone = event.time_zone
-    if zone and (zone != state.time_zone or not state.zone_is_own) and _tells_zone_better(state, event):
+    if zone and (zone != state.time_zone or not state.zone_is_own) and _knows_zone_better(state, event):
         state.time_zone, state.zone_is_own = zone, event.platform != Platform.BACKEND
 
 
-def _tells_zone_better(state: State, event: Event) -> bool:
-    """Whether an event's zone is to be taken: a server's never replaces that of a user's device."""
+def _knows_zone_better(state: State, event: Event) -> bool:
+    """Whether to take an event's time zone: one from a server never replaces one from the user's device."""
     is_own = event.platform != Platform.BACKEND
     if not state.time_zone or is_own != state.zone_is_own:
         return is_own or not state.time_zone
@@ -37,9 +37,9 @@ def _tells_zone_better(state: State, event: Event) -> bool:
 
 
 def is_away(state: State, event: Event) -> bool:
-    """Whether a server reports something while no session is open, of a user who comes by browser or phone.
+    """Whether a server reports something while no session is open, for a user who uses a browser or phone.
 
-    Nobody is there then: it is a job that the server ran for the user. Users known to servers only are never away.
+    The user is not there then: the server ran a job for the user. Users known to servers only are never away.
     """
     return (
         event.platform == Platform.BACKEND
@@ -49,10 +49,10 @@ def is_away(state: State, event: Event) -> bool:
 
 
 def move_time(state: State, event: Event) -> None:
-    """Moves the user's own now on to the event; a late event moves nothing but the beginnings.
+    """Moves the user's now to the event.
 
-    One that lies before the open session by no more than the gap belongs to it: the session began with it. Where only
-    what is no step was seen, that stands for a session of which nothing was known.
+    A late event only moves beginnings: if it is before the open session by no more than the gap, the session began with
+    it. If the session is known only by events that are not steps, a first session is opened for it.
     """
     at_us, received_us, last_us = event.at_us, event.received_us, state.last_us
     if last_us - received_us > DAY_US >= at_us - received_us:
@@ -79,10 +79,10 @@ def move_time(state: State, event: Event) -> None:
 
 
 def session_start(state: State, event: Event) -> int:
-    """The start of the session an event belongs to, once it is applied: Unix microseconds.
+    """The start of the session an applied event belongs to, in Unix microseconds.
 
-    One that lies before the latest session by more than the gap stands for itself: its session is no longer known. What
-    a system did outside the latest session belongs to none: 0.
+    For an event before the latest session by more than the gap it is the event's own time, because its session is no
+    longer known. For a system's event outside the latest session it is 0.
     """
     if event.is_system and not state.session_start_us <= event.at_us <= state.last_us + SESSION_GAP_US:
         return 0
@@ -92,10 +92,10 @@ def session_start(state: State, event: Event) -> int:
 
 
 def _forget_future(state: State, now_us: int) -> None:
-    """Takes back the user's now where it lies more than a day after the receipt of an event that came later.
+    """Resets the user's now if it is more than a day after the receipt of a later event.
 
-    A clock was wrong then, and whatever the user does would be late for as long. What was counted at times that never
-    were goes, and a session begins.
+    A clock was wrong, and everything the user does until then would be late. Counts at impossible times are dropped,
+    and a new session begins.
     """
     for times in (
         state.errors,
@@ -118,7 +118,7 @@ def _forget_future(state: State, now_us: int) -> None:
 
 
 def _begin_session(state: State, at_us: int) -> None:
-    """Closes the session before, of which only the engagement is kept, and opens one."""
+    """Opens a session and closes the one before, of which only the engagement is kept."""
     engagement.close_session(state)
     state.session_count += 1
     state.session_days = window.note_session(state.session_days, state.today)
@@ -134,7 +134,7 @@ def _begin_session(state: State, at_us: int) -> None:
 
 
 def enter_page(state: State, page: str, event_id: str) -> None:
-    """Puts the user on a page; an empty one is none."""
+    """Puts the user on a page; empty for none."""
     state.page_before = state.page
     state.page, state.page_event_id = page, event_id
     state.page_active_us = state.page_active_step = 0
@@ -142,6 +142,6 @@ def enter_page(state: State, page: str, event_id: str) -> None:
 
 
 def leave_page(state: State) -> None:
-    """Counts the page as left, if nothing was done on it."""
+    """Counts a page exit if nothing was done on the page."""
     if state.page and not state.page_is_touched:
         state.page_exit_count += 1

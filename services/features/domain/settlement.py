@@ -1,17 +1,20 @@
 """What a success ends: the signals of its task, page or form, whatever their type.
 
-A success (`task_success`, or a `purchase` that is no refund) ends the signals that were found until then at the same
-target, on the same page, and, where it is of a form, at that form and on its page. A purchase is of the form that was
-begun or sent last, and ends trouble with paying wherever it was. The next success after a form was sent is of it. A
-`task_success` without a target also ends what was found just before it where the user is or was. Success elsewhere ends
-nothing, but for two types that tell of no place: the search of `RAPID_NAVIGATION` ends with any success, an
-`ENGAGEMENT_DROP` with engagement itself.
+A success (a `task_success`, or a `purchase` that is not a refund) ends the signals found so far
+- at the same target or on the same page;
+- at its form and on the form's page, if it belongs to a form: a purchase belongs to the form begun or sent last, and
+  the next success after a form was sent belongs to that form;
+- about paying, wherever they were, if it is a purchase;
+- just before it, on the page where the user is or was, if it is a `task_success` without a target.
 
-A purchase reported by a system ends the same. An identified user has logged in: that is a success of what is named like
-a login or a sign-up, and of nothing else.
+Success elsewhere ends nothing. Two types have no place of their own: `RAPID_NAVIGATION` ends with any success,
+`ENGAGEMENT_DROP` when engagement recovers.
 
-The last 16 things solved are remembered by name, so that a failure from before a success is no trouble when it comes
-after it.
+A purchase reported by a system ends the same signals. An identified user has logged in, which is a success of whatever
+is named like a login or a sign-up, and of nothing else.
+
+The names of the last 16 successes are remembered, so that a failure from before a success counts as no trouble when it
+arrives late.
 """
 
 import struct
@@ -29,13 +32,13 @@ from services.features.domain.signing_in import names_signing_in
 from services.features.domain.state import MINUTE_US, OpenSignal, State
 
 LIFETIME_US: Final = 30 * MINUTE_US
-"""A signal counts for so long; scoring's own bound."""
+"""How long a signal counts; scoring has the same bound."""
 SENT_US: Final = 10 * MINUTE_US
-"""For so long after a form was sent the next success is of it."""
+"""The next success within this time after a form was sent belongs to the form."""
 JUST_BEFORE_US: Final = MINUTE_US
-"""Trouble so long before a success that names no target may be what it is about."""
+"""A success without a target is taken to be about the trouble within this time before it."""
 SINGLE_CLICKS: Final = frozenset({SignalType.DEAD_CLICK, SignalType.ERROR_CLICK})
-"""What is found of a click, until it is known to be one of a run."""
+"""Signals of a single click, until it turns out to be part of a run."""
 OPEN_LIMIT: Final = 16
 SOLVED_LIMIT: Final = 16
 
@@ -48,7 +51,7 @@ _SIGNING_IN: Final = "\0signing in"
 
 
 class Settled(msgspec.Struct, frozen=True, gc=False):
-    """A signal that is over, by what tells it apart: its type, when it was found, its target."""
+    """A signal that has ended, identified by its type, when it was found, and its target."""
 
     type: int
     at_us: int
@@ -95,11 +98,11 @@ def keep(state: State, signal: Signal) -> bool:
     kept, since_us = state.open_signals, state.last_us - LIFETIME_US
     if kept and kept[0].at_us <= since_us:
         kept[:] = [each for each in kept if each.at_us > since_us]
-    told_before = len(kept)
+    count_before = len(kept)
     run = signal.run_start_us
     if run:
         kept[:] = [each for each in kept if each.run_start_us != run or each.type != signal.type]
-    is_new = len(kept) == told_before
+    is_new = len(kept) == count_before
     if run and is_new:
         kept[:] = [each for each in kept if each.type not in SINGLE_CLICKS or not run <= each.at_us <= signal.at_us]
     kept.append(OpenSignal(signal.type, signal.at_us, signal.target, signal.page, signal.since_us, run))

@@ -11,7 +11,7 @@ from services.features.domain.state import SECOND_US, State, Trace
 DETECTOR_VERSION = "struggle-2"
 """Changes whenever a detector finds other things than before."""
 EVIDENCE_LIMIT = 10
-TOLD_NAME_LIMIT = 80
+SHOWN_NAME_LIMIT = 80
 """Characters of a name in a reason."""
 TRACE_LIMIT = 10
 
@@ -116,8 +116,8 @@ def ids(traces: Sequence[Trace]) -> list[str]:
 
 def place_text(name: str, preposition: str = "on") -> str:
     """` on /calculator`, or nothing where there is no name; of a long one its beginning."""
-    told = name if len(name) <= TOLD_NAME_LIMIT else f"{name[: TOLD_NAME_LIMIT - 1]}…"
-    return f" {preposition} {told}" if name else ""
+    shown = name if len(name) <= SHOWN_NAME_LIMIT else f"{name[: SHOWN_NAME_LIMIT - 1]}…"
+    return f" {preposition} {shown}" if name else ""
 
 
 def counted(count: int, singular: str, plural: str) -> str:

@@ -1,4 +1,4 @@
-"""Names that tell of logging in or signing up: few and clear ones, because what they name is over with a login."""
+"""Names that mean logging in or signing up: few and unambiguous, because a login settles what they name."""
 
 from functools import lru_cache
 from itertools import pairwise
@@ -17,5 +17,5 @@ _PAIRS: Final = frozenset({("log", "in"), ("log", "on"), ("sign", "in"), ("sign"
 @lru_cache(maxsize=1024)
 def names_signing_in(name: str) -> bool:
     """Whether a page's or target's name has such a word, or two: `/auth/step-2`, `Log in`, `signUpForm`."""
-    told = words(name)
-    return not _WORDS.isdisjoint(told) or not _PAIRS.isdisjoint(pairwise(told))
+    parts = words(name)
+    return not _WORDS.isdisjoint(parts) or not _PAIRS.isdisjoint(pairwise(parts))

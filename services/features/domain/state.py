@@ -12,11 +12,11 @@ DAY_US = 86_400 * SECOND_US
 SESSION_GAP_US = 30 * MINUTE_US
 """A session ends after this long without an event."""
 NEUTRAL_ENGAGEMENT = 50.0
-"""Engagement of a user of whom nothing is known yet."""
+"""Engagement of a new user."""
 
 
 class Trace(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """One event that a detector may still need: when, which, where, and how many attempts it reports."""
+    """An event that a detector may still need: its time, id, place, and number of attempts."""
 
     at_us: int
     event_id: str
@@ -27,7 +27,7 @@ class Trace(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class ChainClick(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """One click of a run of quick clicks without effect, as far as is known."""
+    """One click of a run of quick clicks without a known effect."""
 
     at_us: int
     event_id: str
@@ -36,11 +36,11 @@ class ChainClick(msgspec.Struct, array_like=True, frozen=True, gc=False):
     x: float | None
     y: float | None
     is_fruitless: bool
-    """Whether it is known to have had no effect or to have brought an error; false where nobody watched."""
+    """Whether it is known to have had no effect or caused an error; false if that was not watched."""
 
 
 class OpenSignal(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """A signal that was reported and may still count: what it is about, so that a success there can end it."""
+    """A reported signal that may still count, with its place, so that a success there can end it."""
 
     type: int
     at_us: int
@@ -54,7 +54,7 @@ class OpenSignal(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class State(msgspec.Struct, array_like=True, gc=False):
-    """One user; `State()` is one of whom nothing is known. Times are Unix microseconds of event time, 0 for never."""
+    """One user; `State()` is an unknown user. Times are Unix microseconds of event time, 0 for never."""
 
     # The whole history.
     first_us: int = 0
@@ -102,7 +102,7 @@ class State(msgspec.Struct, array_like=True, gc=False):
     page_is_touched: bool = False
     """Whether anything was done on the page since it was entered."""
     page_is_quiet: bool = False
-    """Whether nothing at all came since the page was last shown."""
+    """Whether no event followed since the page was last shown."""
     page_before: str = ""
     page_active_us: int = 0
     page_active_step: int = 0
@@ -128,9 +128,9 @@ class State(msgspec.Struct, array_like=True, gc=False):
     rage_us: int = 0
     rage_count: int = 0
 
-    # What came later; new fields follow here.
+    # Added by later versions; new fields go to the end.
     purchase_amounts: dict[str, float] = {}
-    """What was spent by currency, refunds taken off; the empty one is that of which none was reported, see `money`."""
+    """Amounts spent by currency minus refunds; the empty code is for amounts without a currency, see `money`."""
     open_signals: list[OpenSignal] = []
     """Signals of the last 30 minutes that no success has ended, in the order they were reported, see `settlement`."""
     solved: bytes = b""
@@ -148,7 +148,7 @@ class State(msgspec.Struct, array_like=True, gc=False):
     click_mark: bytes = b""
     """Checksum of the target of the last click that counted."""
     sent_us: int = 0
-    """When `form` was sent, if nothing has said since how that ended; else 0."""
+    """When `form` was sent, if the result is not known yet; else 0."""
     view_us: int = 0
     """The last page view that counted: `page_viewed_us` is also that of an echo."""
     solved_us: int = 0

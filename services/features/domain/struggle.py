@@ -1,4 +1,4 @@
-"""Signs of struggle, one detector a kind of event. `detect` looks at the state before the event changes it.
+"""Signs of struggle, one detector per kind of event. `detect` looks at the state before the event changes it.
 
 Windows run on event time. Where only the number counts (failures, form errors, help) late events count as well; where
 the order matters (pages, calculations, chains of clicks) they are left out. A signal is reported at the event that
@@ -35,13 +35,13 @@ NAVIGATION_WINDOW_US = REFRESH_GAP_US = 60 * SECOND_US
 QUICK_BACK_US = 10 * SECOND_US
 LONG_ON_PAGE_US = 5 * MINUTE_US
 ECHO_US = 300_000
-"""Nobody loads a page again so soon."""
+"""Two views of a page this close together are one view reported twice: nobody reloads that fast."""
 ECHOES_US = SECOND_US
-"""Views of a page that follow one another so soon are reported twice for at most so long."""
+"""A series of views of one page counts as one view reported twice for at most this long; after that it is reloading."""
 LONGEST_PAUSE_US = 2 * MINUTE_US
-"""A longer pause counts as this much: the user was away."""
+"""A longer pause counts as this long, because the user was away."""
 ATTEMPT_LIMIT = 10
-"""One event reports at most so many attempts."""
+"""An event reports at most this many attempts."""
 
 _FORM_NAME = re.compile(r"(?:^|[^A-Za-z])(?:[Ff]orms?|FORMS?)(?:$|[^a-z])|[a-z]Forms?(?:$|[^a-z])")
 _CALCULATION_NAMES = ("calc", "simulat", "estimat", "quote")
@@ -80,7 +80,7 @@ def is_echo(state: State, event: Event) -> bool:
 
 
 def is_refresh(state: State, event: Event) -> bool:
-    """Whether a page view loads the same address again: as reported, or within 60 s with nothing between.
+    """Whether a page view reloads the same address: as the client reports, or within 60 s with nothing between.
 
     A reported refresh of another address than the user's page is navigation: some clients report every page after a
     reload as one.
@@ -97,7 +97,7 @@ def _is_here(state: State, event: Event) -> bool:
     return event.page != "" and state.page == event.page[:NAME_LIMIT] and state.view_mark == view_mark(event)
 
 
-def attempts_told(event: Event) -> int:
+def attempts_reported(event: Event) -> int:
     """Failed attempts one event reports: what a struggle signal counts, at most 10; else 1."""
     return min(max(event.attempt_count, 1), ATTEMPT_LIMIT) if event.kind == Kind.STRUGGLE_SIGNAL else 1
 
@@ -111,9 +111,9 @@ def _failure(state: State, event: Event) -> list[Signal]:
     form = _form_of(state, event) if event.kind == Kind.ERROR else ""
     if form:
         return _form_error(state, event, form)
-    told = attempts_told(event)
+    attempts = attempts_reported(event)
     traces = remember(
-        state, SignalType.REPEATED_FAILURES, event, WINDOW_US, page=event.page, target=event.target, count=told
+        state, SignalType.REPEATED_FAILURES, event, WINDOW_US, page=event.page, target=event.target, count=attempts
     )
     here = [trace for trace in traces if _is_same_place(trace, event)]
     count = sum(trace.count for trace in here)
@@ -121,8 +121,8 @@ def _failure(state: State, event: Event) -> list[Signal]:
         return []
     place = event.target or event.page
     retries = sum(trace.count for trace in here if trace.kind == Kind.RETRY)
-    told_of = (counted(count - retries, "failed attempt", "failed attempts"), counted(retries, "retry", "retries"))
-    reason = _begun(f"{at_least(traces)}{' and '.join(filter(None, told_of))}{place_text(place)}")
+    tried = (counted(count - retries, "failed attempt", "failed attempts"), counted(retries, "retry", "retries"))
+    reason = _begun(f"{at_least(traces)}{' and '.join(filter(None, tried))}{place_text(place)}")
     strength = repetition(0.6, count)
     return [signal(SignalType.REPEATED_FAILURES, strength, reason, event, evidence=ids(here), target=place)]
 
@@ -220,7 +220,7 @@ def _calculation(state: State, event: Event) -> list[Signal]:
 
 
 def _long_time_on_page(state: State, event: Event, prior_us: int) -> list[Signal]:
-    """Reported with every 5 minutes spent actively on one page without a success, if anything was done there."""
+    """A signal for every 5 active minutes on one page without a success, if anything was done there."""
     page = event.page
     if page and page != state.page and page[:NAME_LIMIT] != state.page:
         return []
@@ -245,7 +245,7 @@ def _begun(sentence: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _is_calculation(page: str, target: str) -> bool:
-    """Whether the names tell of a calculator; remembered, because a product has few names and many events."""
+    """Whether the names suggest a calculator. Cached: a product has few names and many events."""
     names = f"{page} {target}".lower()
     return any(name in names for name in _CALCULATION_NAMES)
 
@@ -266,7 +266,7 @@ def _form_of(state: State, event: Event) -> str:
 
 
 def _is_same_place(trace: Trace, event: Event) -> bool:
-    """Whether both are about the same target; where one names none, about the same page."""
+    """Whether both are about the same target or, if one of them names none, about the same page."""
     if trace.target and event.target:
         return trace.target == event.target[:NAME_LIMIT]
     return trace.page == event.page[:NAME_LIMIT]

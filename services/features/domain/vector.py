@@ -1,18 +1,17 @@
 """The 13 behavioural features, each defined once: what it means, its unit, its window, and how it is computed.
 
-This table is all there is. What is served, what is trained on and what `ListFeatureDefinitions` answers comes from
-here.
+Serving, training and `ListFeatureDefinitions` all use this table.
 
 - **Now** is the moment asked about, never earlier than the user's latest event. Online it is the time of that event;
-  an offline snapshot may ask later, and then windows empty, the session ends and engagement fades, as time goes by.
+  an offline snapshot may ask later, and then windows empty, the session ends and engagement fades, as time passes.
 - **Last 30 minutes** is the half-open span (now - 30 min, now] of event time. Counts stop at 64.
 - **Current session** is the run of events without a gap of more than 30 minutes. It is over when more than 30 minutes
   have passed since its last event; then its features have their empty values.
 - **Last 28 days** are the UTC day of now and the 27 before it.
 - **Late events**, those older than the user's latest, count in the 30-minute windows and the 28 days by their own
-  time. One that lies before the current session by no more than its gap belongs to it, and the session began then. Else
-  they never begin a session, and they never change the page, because there only the order makes sense.
-- **Bots** are counted like anybody; the profile says that they are bots.
+  time. One before the current session by no more than the gap belongs to it, and the session began then. Otherwise they
+  never begin a session, and they never change the page, where only the order makes sense.
+- **Bots** count like any user; the profile says that they are bots.
 - **An echo** is the same thing reported twice: a view of one page again within 300 ms (a page that is built twice, two
   tag managers), the second of two clicks on a page within 10 ms (a label and its input). It counts as an event, but in
   no feature.
@@ -32,7 +31,7 @@ from services.features.domain import window
 from services.features.domain.state import DAY_US, MINUTE_US, NEUTRAL_ENGAGEMENT, SECOND_US, SESSION_GAP_US, State
 
 SCHEMA_VERSION: Final = "features-1"
-"""Changes whenever a feature is added, moved or given another meaning."""
+"""Changes whenever a feature is added, moved or changes its meaning."""
 
 WINDOW_US: Final = 30 * MINUTE_US
 ENGAGEMENT_HALF_LIFE_US: Final = 7 * DAY_US
@@ -47,7 +46,7 @@ class Definition(msgspec.Struct, frozen=True):
     unit: str
     window: str
     empty_value: float
-    """The value where nothing was seen."""
+    """The value without any events."""
     compute: Callable[[State, int], float]
     """From a state and now, in Unix microseconds, not before the state's latest event."""
 
@@ -137,7 +136,7 @@ DEFINITIONS: Final = (
     ),
     Definition(
         "retry_count",
-        "Tries of something that had failed: `retry` events, and of the attempts a `struggle_signal` tells of all but "
+        "Tries of something that had failed: `retry` events, and of the attempts a `struggle_signal` reports all but "
         "the first, at most 9 a signal.",
         "count 0-64",
         "last 30 minutes",
@@ -190,7 +189,7 @@ DEFINITIONS: Final = (
     Definition(
         "success_rate",
         "Successes among all attempts whose end is known. Successes are `task_success` and `purchase` (not a refund); "
-        "failures are `task_failure`, `error` and each attempt a `struggle_signal` tells of, at most 10 a signal. "
+        "failures are `task_failure`, `error` and each attempt a `struggle_signal` reports, at most 10 a signal. "
         "A sent form is neither until one of these says so.",
         "ratio 0-1",
         "last 30 minutes",
@@ -199,8 +198,8 @@ DEFINITIONS: Final = (
     ),
     Definition(
         "engagement_score",
-        "How much the user takes part: a moving average over about 8 events of what each is worth, from 0 (a struggle "
-        "told) over 50 (a page view) to 100 (a success); a playback is worth the user's video engagement. "
+        "How much the user takes part: a moving average over about 8 events of what each is worth, from 0 (a reported "
+        "struggle) over 50 (a page view) to 100 (a success); a playback is worth the user's video engagement. "
         "Halves with every 7 days without an event.",
         "score 0-100",
         "whole history, the last 8 events weigh most",

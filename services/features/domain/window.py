@@ -1,7 +1,7 @@
 """Counting over time, in two ways: exact times for the last half hour, one byte a day for the last four weeks.
 
-Both count back from a moment that is never earlier than the latest event, both forget by themselves, and both are
-bounded: a script that sends a million errors costs no more memory than a person with sixty-four.
+Both count back from a moment that is never earlier than the latest event. Both expire by themselves and are bounded: a
+script that sends a million errors needs no more memory than a user with 64.
 """
 
 from bisect import bisect_right, insort
@@ -9,9 +9,9 @@ from functools import lru_cache
 from zlib import crc32
 
 COUNT_LIMIT = 64
-"""A count of times stops here; the newest are kept."""
+"""Counts stop here; the newest times are kept."""
 DAY_SPAN = 28
-"""Days looked back on, today among them."""
+"""Days to look back on, including today."""
 SESSION_LIMIT = 64
 PAGE_LIMIT = 128
 
@@ -19,7 +19,7 @@ _MARK_BYTES = 4
 
 
 def note(times: list[int], at_us: int, now_us: int, span_us: int) -> None:
-    """Adds a time in its place and drops what is `span_us` or more before `now_us`, be it the new time itself."""
+    """Inserts a time in order and drops times `span_us` or more before `now_us`, even the new one."""
     since_us = now_us - span_us
     if times and times[0] <= since_us:
         del times[: bisect_right(times, since_us)]
@@ -41,7 +41,7 @@ def count(times: list[int], since_us: int) -> int:
 
 
 def note_session(days: bytes, day: int) -> bytes:
-    """Adds a session that began on `day`, which is not before any other; beyond the limit the oldest goes."""
+    """Adds a session that began on `day`, no earlier than the others; beyond the limit the oldest is dropped."""
     return days[-SESSION_LIMIT + 1 :] + bytes((day & 255,))
 
 
@@ -102,7 +102,7 @@ def checksum(text: str) -> bytes:
 
 @lru_cache(maxsize=4096)
 def mark(name: str) -> bytes:
-    """The checksum of a name, 4 bytes; remembered, because a product has few names and many events."""
+    """The checksum of a name, 4 bytes. Cached: a product has few names and many events."""
     return checksum(name)
 
 

@@ -1,4 +1,4 @@
-"""What is answered, as messages."""
+"""Translates results into messages."""
 
 from collections.abc import Mapping
 
@@ -18,7 +18,7 @@ _PLATFORM_NAMES = {Platform.WEB: "web", Platform.MOBILE: "mobile", Platform.BACK
 
 
 def signal_row(row: int, signal: Signal) -> features_pb2.SignalRow:
-    """The signal as it is answered."""
+    """A signal as a message."""
     return features_pb2.SignalRow(
         row=row,
         signal=features_pb2.Signal(
@@ -35,7 +35,7 @@ def signal_row(row: int, signal: Signal) -> features_pb2.SignalRow:
 
 
 def settled_row(row: int, settled: Settled) -> features_pb2.SettledRow:
-    """The signal that is over, as it is answered."""
+    """A signal that has ended, as a message."""
     return features_pb2.SettledRow(
         row=row,
         type=features_pb2.SignalType.ValueType(settled.type),
@@ -45,18 +45,20 @@ def settled_row(row: int, settled: Settled) -> features_pb2.SettledRow:
 
 
 def carried_row(row: int, carried: Carried) -> features_pb2.CarriedRow:
-    """What moves to another user, as it is answered."""
-    told = event_pb2.Carried(purchase_count=carried.purchase_count, purchase_amounts=_money(carried.purchase_amounts))
-    return features_pb2.CarriedRow(row=row, carried=told)
+    """Purchases that move to another user, as a message."""
+    message = event_pb2.Carried(
+        purchase_count=carried.purchase_count, purchase_amounts=_money(carried.purchase_amounts)
+    )
+    return features_pb2.CarriedRow(row=row, carried=message)
 
 
 def signal_name(signal: Signal) -> str:
-    """What kind of signal it is, in a word. Example: `rage_clicks`."""
+    """The name of a signal's type. Example: `rage_clicks`."""
     return features_pb2.SignalType.Name(features_pb2.SignalType.ValueType(signal.type))[_TYPE_PREFIX:].lower()
 
 
 def profile(user_id: str, state: State) -> features_pb2.GetProfileResponse:
-    """The sum of what is known of a user."""
+    """A user's profile as a message."""
     return features_pb2.GetProfileResponse(
         user_id=user_id,
         first_seen_time=seen_time(state.first_us),

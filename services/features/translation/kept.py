@@ -1,7 +1,7 @@
-"""The user's last events: how they are kept, and how they are read back.
+"""Writes a user's last events for the store, and reads them back.
 
-An event is kept as the bytes of its message, whatever brought it; older ones, and services of the version before, read
-the same. The bytes of a table are put together column by column, without a message per event.
+An event is kept as the bytes of its message; events of older versions are read the same way, and the previous version
+reads these. The bytes are built from a table column by column, without a message per event.
 """
 
 import functools
@@ -20,9 +20,9 @@ from services.features.domain.recents import Kept, session_starts
 from services.features.domain.state import SESSION_GAP_US
 
 WHOLE_EVENT_BYTES: Final = 1024
-"""A larger event is kept among the user's last without its properties, and with short names if need be."""
+"""A larger event is kept without its properties and, if necessary, with shortened names."""
 ADDRESS_BYTES: Final = 2 * 1024
-"""One that is still larger is kept with a short address."""
+"""An event that is still larger is kept with a shortened address."""
 
 _REPEATED: Final = frozenset({*WORDS, *BLOBS})
 _REMEMBERED: Final = WHOLE_EVENT_BYTES
@@ -35,9 +35,9 @@ _DELIMITED_TYPES: Final = {FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYT
 
 
 def kept_of(of: Table) -> list[bytes]:
-    """Each event of a table as it is kept among the user's last.
+    """The bytes to keep of each event of a table, without `carried`.
 
-    What moved with one is left out: a copy of it would move it again.
+    A copy of it would move purchases again.
     """
     kept = [*_serialized(of)]
     for row, whole in enumerate(kept):
@@ -47,7 +47,7 @@ def kept_of(of: Table) -> list[bytes]:
 
 
 def kept_events(user_id: str, kept: Sequence[Kept]) -> list[event_pb2.Event]:
-    """Events as they were kept, each with the session it was found to belong to."""
+    """Kept events as messages, each with the start of its session."""
     return [
         _kept_event(user_id, one, start_us)
         for one, start_us in zip(kept, session_starts(kept, SESSION_GAP_US), strict=True)

@@ -1,4 +1,4 @@
-"""The events of a batch as the features see them, read column by column."""
+"""Reads the events of a batch from their tables, column by column."""
 
 import itertools
 import math
@@ -22,14 +22,14 @@ from services.features.usecases import Rows
 LONGEST_ID: Final = 128
 """Characters of an id or a name of the contract."""
 LONGEST_EVENT_ID: Final = 256
-"""Clients' have up to 100; those of the mesh may hold another id."""
+"""Clients' ids have up to 100 characters; ids made by the mesh may contain another id."""
 LONGEST_CURRENCY: Final = 3
 
 _OWN_ID: Final = "jm:"
 """How ids that ingest makes begin."""
 _KINDS: Final = frozenset(event_pb2.EventType.values()) - {event_pb2.EVENT_TYPE_UNSPECIFIED}
 _LAST_KIND: Final = max(_KINDS)
-# All at once: read one by one they cost half as much again.
+# All at once: reading them one by one costs half as much again.
 _CLICK: Final = operator.attrgetter(
     "x", "y", "effect_observed", "error_observed", "selection_changed", "value_changed", "role"
 )
@@ -68,11 +68,11 @@ def assessed_rows_of(request: features_pb2.ApplyEventsRequest, row_count: int) -
 
 
 def events_of(of: Table, *, brings_arrivals: bool = True) -> list[Event]:
-    """The events of a table as the features see them. What only one kind of event has is only asked of that kind.
+    """The events of a table. Members of one kind of event are read only for that kind.
 
     Args:
         of: the events.
-        brings_arrivals: whether what moves with a link is brought to the known user; where not, a link moves nothing.
+        brings_arrivals: whether the known user receives what moves with a link; if not, a link moves nothing.
 
     Raises:
         VersionMismatch: a kind is that of a newer version.
@@ -157,7 +157,7 @@ def _names(of: Table, name: str) -> Iterable[str]:
 
 
 def _spread(of: Table, cells: Mapping[int, Any], empty: object) -> Iterable[Any]:
-    """A column of what few rows have."""
+    """A column that few rows have a value in."""
     if not cells:
         return itertools.repeat(empty)
     column = [empty] * len(of)
@@ -167,7 +167,7 @@ def _spread(of: Table, cells: Mapping[int, Any], empty: object) -> Iterable[Any]
 
 
 def _rows_with(of: Table, name: str, kind: int) -> list[int]:
-    """The rows of a kind in which a column is filled."""
+    """The rows of a kind that have a value in a column."""
     if not of.has(name):
         return []
     return [
@@ -183,10 +183,10 @@ def _details(of: Table, made_of: type[_Message], kind: int) -> dict[int, _Messag
     return {row: each for row, each in of.details.items() if isinstance(each, made_of) and kinds[row] == kind}
 
 
-def _click(told: event_pb2.Click) -> Click:
-    x, y, effect_observed, error_observed, selection_changed, value_changed, role = _CLICK(told)
+def _click(message: event_pb2.Click) -> Click:
+    x, y, effect_observed, error_observed, selection_changed, value_changed, role = _CLICK(message)
     _finite(x + y)
-    has = told.HasField
+    has = message.HasField
     return Click(
         x if has("x") else None,
         y if has("y") else None,
@@ -198,15 +198,15 @@ def _click(told: event_pb2.Click) -> Click:
     )
 
 
-def _carried(told: event_pb2.Carried) -> Carried:
+def _carried(message: event_pb2.Carried) -> Carried:
     return Carried(
-        told.purchase_count, {_currency(each.currency): _finite(each.amount) for each in told.purchase_amounts}
+        message.purchase_count, {_currency(each.currency): _finite(each.amount) for each in message.purchase_amounts}
     )
 
 
 def _currency(code: str) -> str:
     if len(code) > LONGEST_CURRENCY:
-        raise InvalidArgument("VALUE_OUT_OF_RANGE", "A currency is told by its code of three letters.")
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", "A currency must be given as its three-letter code.")
     return code
 
 

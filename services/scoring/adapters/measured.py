@@ -1,4 +1,4 @@
-"""Models that are watched: which one is live, and how long its runs take."""
+"""Reports to metrics which model is live and how long its runs take."""
 
 from mesh.observability import registry
 from mesh.observability.metrics import Metrics

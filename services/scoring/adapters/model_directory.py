@@ -1,11 +1,11 @@
-"""The registry as a directory: one folder a version, and a file `live` that names the one in service.
+"""The models in a directory: one folder per version, and a file `live` that names the one in service.
 
     <directory>/live                     a version's name
     <directory>/<version>/model.onnx
     <directory>/<version>/model.json     its description
     <directory>/<version>/card.md
 
-To promote or to roll back, replace `live` (write beside it, then rename). It is looked at before every batch.
+To promote or roll back, replace `live` (write another file, then rename it). It is checked before every batch.
 """
 
 import logging
@@ -33,7 +33,7 @@ class Described(msgspec.Struct):
 
 
 class UnusableModelError(Exception):
-    """A version's folder is incomplete or not for these features; the text is one sentence."""
+    """A version's folder is incomplete or for other features; the message is one sentence."""
 
 
 class ModelDirectory:
@@ -98,7 +98,7 @@ def load(folder: Path) -> OnnxModel:
     try:
         model = OnnxModel(file, card)
         model.predict(np.zeros((1, len(FEATURES))))
-    except Exception as error:  # the runtime's errors have no base of their own
+    except Exception as error:  # the runtime's errors have no common base class
         message = f"{folder}/model.onnx cannot be run: {error}"
         raise UnusableModelError(message) from error
     return model

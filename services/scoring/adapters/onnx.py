@@ -1,6 +1,6 @@
 """A model in ONNX, run by onnxruntime on one thread.
 
-The file takes `features` (float64, rows by features) and answers `probability` and `terms`, as
+The file's input is `features` (float64, rows by features), its outputs are `probability` and `terms`;
 `offline.training.additive` writes it.
 """
 
@@ -12,8 +12,8 @@ import onnxruntime
 from services.scoring.domain.schema import FEATURE_COUNT
 from services.scoring.ports import Card, Matrix, Prediction
 
-# The runtime's vector loops treat the rows left over at the end by another code path, which may round another way. With
-# whole vectors only, a row's answer does not depend on where in which batch it stands.
+# The runtime's vector loops process leftover rows by another code path, which may round differently. With whole vectors
+# only, a row's result does not depend on its place in the batch.
 _ROWS_TOGETHER: Final = 16
 
 

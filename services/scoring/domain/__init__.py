@@ -1,1 +1,1 @@
-"""How likely a user is to leave, why, and how sure that is. Pure: values in, values out; no clock, no I/O."""
+"""How likely a user is to leave, why, and with which confidence. Pure functions; no clock, no I/O."""

@@ -16,11 +16,11 @@ _TERMS: Final = struct.Struct(f"<{FEATURE_COUNT + 1}f")
 
 
 class Columns(NamedTuple):
-    """What there is to assess, row by row.
+    """The input of an assessment, row by row.
 
-    `packed_values` and `packed_terms` hold all rows one after the other, each as in `Journal`. `may_speak` says
-    whether a rule over features alone may speak. `found` has the signals of the rows that brought any, `settled` those
-    that were over with a row; a signal may be in both. `event_counts` has how many events of the user a row stands for.
+    `packed_values` and `packed_terms` hold all rows one after the other, each as in `Journal`. `may_speak` says whether
+    a rule over features alone may apply. `found` has the new signals by row, `settled` the signals that ended with a
+    row; a signal may be in both. `event_counts` is the number of events of the user that a row stands for.
     """
 
     event_times_us: Sequence[int]
@@ -34,7 +34,7 @@ class Columns(NamedTuple):
 
 
 class Assessment(NamedTuple):
-    """The answer for one row; no indicators for a low level, and 0 for the latest signal where none counts."""
+    """The result for one row; without indicators at a low level, and with 0 for the latest signal if none counts."""
 
     risk: Risk
     strong_signal_count: int
@@ -79,7 +79,7 @@ def assess(journal: Journal, columns: Columns, row: int) -> Assessment:
 
 
 def settle(journal: Journal, columns: Columns, row: int, model_version: str) -> None:
-    """Writes what the user's last row saw into the journal, so that it can be explained later."""
+    """Writes the input of the user's last row into the journal, so that it can be explained later."""
     journal.event_time_us = columns.event_times_us[row]
     journal.model_probability = columns.probabilities[row]
     journal.model_version = model_version
@@ -89,12 +89,12 @@ def settle(journal: Journal, columns: Columns, row: int, model_version: str) -> 
 
 
 def features(journal: Journal) -> Sequence[float]:
-    """The features of the last assessment, in the order of the schema; of a journal that holds one."""
+    """The features of the last assessment, in the order of the schema; the journal must have one."""
     return _VALUES.unpack(journal.values)
 
 
 def explain(journal: Journal) -> Explained:
-    """The last assessment again, from what it saw; of a journal that holds one."""
+    """The last assessment, computed again from its stored input; the journal must have one."""
     values, terms = features(journal), _TERMS.unpack(journal.terms)
     active = history.active(journal.signals, journal.event_time_us)
     findings = rules.find(active, values)

@@ -1,9 +1,9 @@
-"""Why a score is what it is: the contribution of every rule, every feature and of what is usual; they sum to the score.
+"""Explains a score: the contributions of every rule, every feature and the baseline, which sum to the score.
 
 Between causes. With p = 1 - prod(1 - p_i), the doubt -log(1 - p) is the sum of -log(1 - p_i). Each rule, and the
 model as one more, gets the score's points in proportion to its part of that sum.
 
-Within the model. It is additive: logit(p_model) = baseline + t_1 + ... + t_n, one term a feature. The model's points
+Within the model. It is additive: logit(p_model) = baseline + t_1 + ... + t_n, one term per feature. The model's points
 are split as p_model itself is: sigmoid(baseline) for what is usual for all users, and the way from there to p_model
 along the straight line in the logit (the Aumann-Shapley value, exact for a sum under a sigmoid):
 
@@ -24,14 +24,14 @@ from services.scoring.domain.schema import FEATURES
 BASELINE: Final = "baseline"
 BASELINE_REASON: Final = "What is usual for all users"
 INDICATOR_LIMIT: Final = 5
-# Fewer points than this are no reason worth reading.
+# Contributions below this are not shown.
 INDICATOR_POINTS: Final = 1.0
-# Below this the quotient loses its digits; the derivative stands in, off by less than its square.
+# Below this the quotient loses precision; the derivative is used instead, with an error below its square.
 _FLAT: Final = 1e-6
 
 
 class Contribution(NamedTuple):
-    """Points of the score, -100 to 100; what a rule said, or, where it is a feature's, the value."""
+    """One part of the score, -100 to 100 points, with the rule's finding or the feature's value."""
 
     name: str
     points: float
@@ -40,7 +40,7 @@ class Contribution(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """Why, in words; put together when it is asked for, which it mostly is not."""
+        """The reason in words; made on request, because most are never shown."""
         return reason(self.name, self.value) if self.said is None else self.said
 
 
@@ -51,8 +51,8 @@ def contributions(
 
     Args:
         risk: the assessment to explain.
-        findings: the rules that spoke.
-        terms: the model's baseline and then one term a feature, in the order of the features; in logits.
+        findings: the findings of rules.
+        terms: the model's baseline and then one term per feature, in the order of the features; in logits.
         values: the features' values.
     """
     doubts = [-math.log1p(-finding.probability) for finding in findings]
@@ -77,9 +77,9 @@ def contributions(
 
 
 def indicators(parts: Sequence[Contribution]) -> list[Contribution]:
-    """The strongest reasons for the risk, strongest first; what is usual for all is none."""
-    told = [part for part in parts if part.points >= INDICATOR_POINTS and part.name != BASELINE]
-    return sorted(told, key=lambda part: -part.points)[:INDICATOR_LIMIT]
+    """The strongest reasons for the risk, strongest first; without the baseline."""
+    shown = [part for part in parts if part.points >= INDICATOR_POINTS and part.name != BASELINE]
+    return sorted(shown, key=lambda part: -part.points)[:INDICATOR_LIMIT]
 
 
 def _sigmoid(logit: float) -> float:

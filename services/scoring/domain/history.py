@@ -1,8 +1,8 @@
-"""What is kept of a user: the signals that may still count, the course of the risk, and what the last assessment saw.
+"""What is kept per user: the signals that may still count, the risk history, and the input of the last assessment.
 
 All of it is bounded. Times are event time in Unix microseconds; events may come late and out of order, so a signal is
-active at a time when it lies less than its lifetime away from it, before or after: the answer to a late event is about
-its own time, and one event with a wrong clock does not silence what comes after it.
+active within its lifetime before and after its time. A late event is therefore judged as of its own time, and one event
+with a wrong clock does not disable later signals.
 """
 
 import struct
@@ -20,12 +20,12 @@ _SINGLE_CLICKS: Final = frozenset({SignalType.DEAD_CLICK, SignalType.ERROR_CLICK
 POINT_LIMIT: Final = 32
 POINT_GAP_US: Final = 60 * 1_000_000
 _POINT: Final = struct.Struct("<qH")
-# In the history a score keeps two digits; it is cut, not rounded, so that it keeps its level.
+# Scores in the history have two digits; they are truncated, not rounded, to keep their level.
 _SCORE_STEPS: Final = 100.0
 
 
 class Signal(msgspec.Struct, array_like=True, frozen=True):
-    """A sign of struggle. `record` is the signal as it was reported, opaque here, so that it can be reported again."""
+    """A signal. `record` is the signal's message, opaque here, to return it unchanged."""
 
     type: int
     strength: float
@@ -38,7 +38,7 @@ class Signal(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Settled(NamedTuple):
-    """What identifies a signal that is over."""
+    """What identifies a signal that has ended."""
 
     type: int
     time_us: int
@@ -55,9 +55,9 @@ class Point(NamedTuple):
 class Journal(msgspec.Struct, array_like=True):
     """One user's state.
 
-    `values` and `terms` are what the last assessment saw and how the model came to its answer: 64- and 32-bit floats,
-    little-endian, `terms` led by the model's baseline. `points` are packed, oldest first; the last one's time and level
-    stand beside them. `assessed_count` counts events, and saturates. `values` are of `schema_version`.
+    `values` are the input of the last assessment and `terms` the model's terms for it: 64- and 32-bit floats,
+    little-endian, `terms` beginning with the model's baseline. `points` are packed, oldest first; the last one's time
+    and level are kept separately. `assessed_count` counts events, and saturates. `values` are of `schema_version`.
     """
 
     assessed_count: int = 0
@@ -80,26 +80,26 @@ def active(signals: Sequence[Signal], at_us: int) -> list[Signal]:
 
 
 def strong_count(active_signals: Sequence[Signal]) -> int:
-    """How many signals are strong; each that was reported counts once, whatever its type. At most `SIGNAL_LIMIT`."""
+    """How many signals are strong; each counts once, whatever its type. At most `SIGNAL_LIMIT`."""
     return len([signal for signal in active_signals if signal.strength >= STRONG_FROM])
 
 
 def latest_us(active_signals: Sequence[Signal]) -> int:
-    """When the latest of the signals was found; 0 where there is none."""
+    """The time of the latest signal; 0 for none."""
     return max([signal.time_us for signal in active_signals], default=0)
 
 
 def drop(signals: Sequence[Signal], settled: Collection[Settled]) -> list[Signal]:
-    """The signals but for those that are over."""
+    """The signals without those that have ended."""
     return [signal for signal in signals if (signal.type, signal.time_us, signal.target) not in settled]
 
 
 def keep(signals: list[Signal], found: Sequence[Signal], at_us: int) -> list[Signal]:
-    """The signals to remember after an event at `at_us` that brought `found`.
+    """The signals to keep after an event at `at_us` with the new signals `found`.
 
     Expired ones are dropped, at the latest with the one reported first; a signal of a run replaces the earlier one of
     the run and those of its single clicks. Above the limit the oldest that has a later one of its own type is dropped,
-    so that a flood of one type cannot hide another.
+    so that many signals of one type cannot hide another type.
     """
     since_us = at_us - SIGNAL_LIFETIME_US
     if not found and signals[0].time_us > since_us:
@@ -122,7 +122,7 @@ def _is_of_run(earlier: Signal, signal: Signal) -> bool:
 
 
 def note(journal: Journal, event_time_us: int, score: float, level: Level) -> None:
-    """Adds a point to the course of the risk where the level changed or the last point is a minute away."""
+    """Adds a point to the risk history if the level changed or the last point is a minute away."""
     if journal.point_level == level and -POINT_GAP_US < event_time_us - journal.point_us < POINT_GAP_US:
         return
     older = journal.points[max(0, len(journal.points) - (POINT_LIMIT - 1) * _POINT.size) :]
@@ -131,6 +131,6 @@ def note(journal: Journal, event_time_us: int, score: float, level: Level) -> No
 
 
 def course(journal: Journal) -> list[Point]:
-    """The course of the risk, newest event first."""
+    """The risk history, newest event first."""
     points = [Point(event_time_us, steps / _SCORE_STEPS) for event_time_us, steps in _POINT.iter_unpack(journal.points)]
     return sorted(points, key=lambda point: -point.event_time_us)

@@ -1,8 +1,8 @@
-"""A feature's value as a sentence for a support lead: true of every state that has the value, and grammatical.
+"""A feature's value as a sentence for a support agent.
 
-A value may stand for several states, and the sentence must be true of all of them. So 0 seconds since the last success
-may be a success just now, a first visit, or nobody who was ever there, as where only systems reported on a user; and a
-success rate of 1 may be that nothing was tried. What counts in a session is said without one, where there may be none.
+A value may stand for several states, and the sentence must be true of all of them. For example, 0 seconds since the
+last success may mean a success just now, a first visit, or a user of system events only; and a success rate of 1 may
+mean that nothing was tried. Sentences about a session must also be true without one.
 """
 
 import math
@@ -12,7 +12,7 @@ from typing import Final
 _MINUTE: Final = 60.0
 _HOUR: Final = 3600.0
 _DAY: Final = 86400.0
-# Where the features stop counting.
+# The features count up to this.
 _MOST: Final = 64
 _MOST_PAGES: Final = 128
 
@@ -59,7 +59,7 @@ def _success_rate(value: float) -> str:
         return "Nothing that was tried within 30 minutes succeeded"
     if value >= 1.0:
         return "Nothing failed within 30 minutes"
-    # What is neither nothing nor all is never reported as 0% or 100%.
+    # A share between none and all is never shown as 0% or 100%.
     percent = min(99, max(1, round(100.0 * value)))
     return f"{percent}% of what was tried within 30 minutes succeeded"
 
@@ -81,14 +81,14 @@ def _average_time_per_page(value: float) -> str:
 
 
 def _page_exits(value: float) -> str:
-    # Without a session there is no page in it, left or not.
+    # Without a session there are no pages to exit.
     if not round(value):
         return "No page left untouched in a current session"
     return f"{counted(value, 'page', 'pages', math.inf)} left untouched in this session"
 
 
 def _spoken(seconds: float) -> str:
-    """A span in its unit: from two minutes on in minutes, and so on."""
+    """A duration in a suitable unit: minutes from two minutes on, and so on."""
     if seconds < 1.0:
         return "less than a second"
     for size, unit in ((_DAY, "days"), (_HOUR, "hours"), (_MINUTE, "minutes")):

@@ -3,14 +3,14 @@
     p     = 1 - (1 - p_rules) * (1 - p_model)        either alone is cause enough (noisy-or)
     score = 100 * p
 
-Confidence says how far the score may be trusted, 0 to 1:
+Confidence, 0 to 1, says how reliable the score is:
 
     confidence = (1 - 0.5 ** evidence) * (1 - 0.16 * |p_rules - p_model|)
     evidence   = 1 + log10(1 + events) + sum of strength / 100 over the rules that spoke
 
-The first factor is the amount of evidence. What is known of anybody counts as one piece, nine events of the user as one
-and ninety-nine as two, each rule that spoke as its strength; every piece halves the doubt. The second is the agreement:
-rules and model that contradict each other wholly cost 16 %, not more, because each sees what the other cannot.
+The first factor is the amount of evidence: one unit for any user, one for nine events and two for ninety-nine, and the
+strength of each rule that applies; every unit halves the doubt. The second factor is the agreement: complete
+disagreement of rules and model costs only 16%, because each sees what the other cannot.
 """
 
 from collections.abc import Sequence
@@ -22,9 +22,9 @@ from services.scoring.domain.rules import Finding
 from services.scoring.domain.schema import Level, level_of
 
 DISAGREEMENT_COST: Final = 0.16
-# More events than this add nothing to the evidence.
+# Events beyond this number add no evidence.
 COUNT_LIMIT: Final = 1000
-# So that no one cause is ever certain, and its logarithm is finite.
+# No single cause is certain, so its logarithm is finite.
 PROBABILITY_LIMIT: Final = 1.0 - 1e-9
 
 _DOUBT_AFTER: Final = tuple(0.5 ** (1.0 + log10(1.0 + count)) for count in range(COUNT_LIMIT + 1))

@@ -1,11 +1,11 @@
-"""The transparent rules: what each says, how much it weighs, and why it spoke.
+"""The transparent rules: conditions, weights and reasons.
 
-A rule that speaks gives a probability of leaving: its weight times its strength (0 to 100) over 100. Most rest on one
-type of signal; of several active signals of a type the strongest counts, so that one more error never lowers the
-risk. Rules are independent causes: together they give 1 - prod(1 - p), the noisy-or.
+A rule that applies gives a probability of leaving: its weight times its strength (0 to 100) over 100. Most rest on one
+type of signal; of several active signals of a type the strongest counts, so that one more error never lowers the risk.
+Rules are independent causes: together they give 1 - prod(1 - p), the noisy-or.
 
-The weights are judgements, written down; the version changes with them. That of repeated failures is such that three
-failed attempts in one place reach the trigger's 75 points whatever the model says.
+The weights are judgements, not measurements; the version changes with them. Repeated failures weigh enough that three
+failed attempts in one place reach the trigger of 75 points whatever the model says.
 """
 
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ _FORM_ABANDONS: Final = FEATURES.index("form_abandons")
 
 
 class Finding(NamedTuple):
-    """A rule that spoke: its strength, 0 to 100, the probability it gives, and why."""
+    """A rule that applies: its strength, 0 to 100, the probability it gives, and the reason."""
 
     name: str
     strength: float
@@ -60,7 +60,7 @@ class Finding(NamedTuple):
 
 
 def find(active_signals: Sequence[Signal], values: Sequence[float]) -> list[Finding]:
-    """The rules that speak; first those over signals in the order of their types, then those over features."""
+    """The rules that apply: first those over signals in the order of their types, then those over features."""
     findings = [
         Finding(
             _NAME_OF[signal.type],
@@ -81,18 +81,18 @@ def find(active_signals: Sequence[Signal], values: Sequence[float]) -> list[Find
 
 
 def speaks_of(columns: npt.NDArray[np.float64]) -> list[bool]:
-    """For each row, whether a rule over features alone speaks; lets the hot path pass by calm users.
+    """For each row, whether a rule over features alone applies; lets the hot path skip calm users.
 
     Args:
-        columns: the features of many rows, one column a row.
+        columns: the features of many rows, one column per row.
     """
     speaks = (columns[_ERROR_COUNT] >= SCATTERED_ERRORS_FROM) | (columns[_FORM_ABANDONS] >= FORMS_LEFT_FROM)
-    told: list[bool] = speaks.tolist()
-    return told
+    mask: list[bool] = speaks.tolist()
+    return mask
 
 
 def probability(findings: Sequence[Finding]) -> float:
-    """The noisy-or of what spoke; 0 where nothing did."""
+    """The noisy-or of the findings; 0 for none."""
     staying = 1.0
     for finding in findings:
         staying *= 1.0 - finding.probability
@@ -111,16 +111,16 @@ def _strongest(active_signals: Sequence[Signal]) -> list[Signal]:
 
 
 def _add_scattered_errors(findings: list[Finding], count: float) -> None:
-    """Many errors for which no signal counts: in different places, or in one where they were overcome.
+    """Adds a finding for many errors without an active signal: in different places, or overcome in one.
 
-    Both are one cause, so this rule adds what is missing from them up to its own probability, and nothing where they
-    weigh more. Thus one more signal never lowers the risk.
+    Errors and signals of failure are one cause, so this rule only adds the difference up to its own probability, and
+    nothing if they weigh more. Thus one more signal never lowers the risk.
     """
     strength = 100.0 * (1.0 - 0.8**count)
     likelihood = SCATTERED_ERRORS_WEIGHT * strength / 100.0
-    told = probability([finding for finding in findings if finding.name in _FAILURES])
-    if told >= likelihood:
+    of_failures = probability([finding for finding in findings if finding.name in _FAILURES])
+    if of_failures >= likelihood:
         return
-    missing = 1.0 - (1.0 - likelihood) / (1.0 - told)
+    missing = 1.0 - (1.0 - likelihood) / (1.0 - of_failures)
     said = reason("error_count", count)
     findings.append(Finding(SCATTERED_ERRORS, strength * missing / likelihood, missing, said))

@@ -1,4 +1,4 @@
-"""What is taken and what is given: the features by name and order, the types of signals, the levels of risk."""
+"""The vocabulary: features by name and order, types of signals, and levels of risk."""
 
 from enum import IntEnum
 from typing import Final

@@ -80,12 +80,6 @@ def _ranks(told: Table) -> Sequence[Any]:
     ]
 
 
-def each_alone(rows: Rows) -> Groups:
-    """Every row as a group of its own, as they were before records were judged as a whole."""
-    every = list(range(len(rows.table)))
-    return Groups(every, rows.table.user_id, every, every, [1] * len(every))
-
-
 def _ascending(groups: Groups) -> Groups:
     """The groups, numbered by their deciding rows."""
     deciding = groups.deciding

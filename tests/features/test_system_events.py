@@ -13,7 +13,7 @@ from services.features.domain.sessions import session_start
 from services.features.domain.state import DAY_US, SESSION_GAP_US, State
 from services.features.domain.vector import FEATURE_NAMES, vector
 from tests.features.stored import decode, encode
-from tests.features.stories import DAY, HOUR, MINUTE, START_US, at, told
+from tests.features.stories import DAY, HOUR, MINUTE, START_US, applied, at
 
 STORY = [at(0, Kind.PAGE_VIEW, "/a"), at(20, Kind.ERROR, "/a", "x"), at(30, Kind.FORM_START, "/a", "loan")]
 
@@ -30,7 +30,7 @@ BY_SYSTEMS = [
 
 @pytest.mark.parametrize("event", BY_SYSTEMS)
 def test_it_counts_as_an_event_and_nothing_else(event: Event) -> None:
-    state = told(STORY)[0]
+    state = applied(STORY)[0]
     before = decode(encode(state))
     assert apply(state, event) is NOTHING
     assert state.event_count == before.event_count + 1
@@ -39,7 +39,7 @@ def test_it_counts_as_an_event_and_nothing_else(event: Event) -> None:
 
 
 def test_what_it_bought_counts_as_money_and_in_no_feature() -> None:
-    state = told(STORY)[0]
+    state = applied(STORY)[0]
     before = vector(state)
     apply(state, at(9 * DAY, Kind.PURCHASE, amount=9.0, currency="EUR", is_system=True))
     apply(state, at(39 * DAY, Kind.PURCHASE, amount=-2.0, currency="EUR", is_system=True))
@@ -47,8 +47,8 @@ def test_what_it_bought_counts_as_money_and_in_no_feature() -> None:
     assert (state.purchase_count, money.amounts(state), state.last_success_us) == (1, {"EUR": 7.0}, 0)
 
 
-def test_a_user_of_whom_only_systems_told_was_never_seen() -> None:
-    state = told([at(DAY, Kind.FEATURE_INTERACTION, is_system=True)])[0]
+def test_a_user_of_system_events_only_was_never_seen() -> None:
+    state = applied([at(DAY, Kind.FEATURE_INTERACTION, is_system=True)])[0]
     assert (state.first_us, state.last_us, state.event_count) == (0, 0, 1)
     assert vector(state) == vector(State())
     assert vector(state, START_US) == vector(State(), START_US)
@@ -69,14 +69,12 @@ def test_its_events_are_read_back_with_the_session_they_fell_into_or_none() -> N
     ):
         apply(state, event)
         kept.append(Kept(session_start(state, event), b""))
-    told_seconds = [
-        start_us and (start_us - START_US) // 1_000_000 for start_us in session_starts(kept, SESSION_GAP_US)
-    ]
-    assert told_seconds == [0, 0, 0, 0, 0, 0, 0, 40 * MINUTE]
+    on_page = [start_us and (start_us - START_US) // 1_000_000 for start_us in session_starts(kept, SESSION_GAP_US)]
+    assert on_page == [0, 0, 0, 0, 0, 0, 0, 40 * MINUTE]
     assert [each.session_start_us > 0 for each in kept] == [False, True, True, True, True, True, False, True]
 
 
-# What servers tell of a user who is away.
+# What servers report of a user who is away.
 
 SHOWN = {
     "a browser": [at(0, Kind.PAGE_VIEW, "/a", platform=Platform.WEB), at(9, Kind.ERROR, "/a", platform=Platform.WEB)],
@@ -96,8 +94,8 @@ NIGHTLY = {
 
 @pytest.mark.parametrize("job", NIGHTLY.values(), ids=NIGHTLY.keys())
 @pytest.mark.parametrize("shown", SHOWN.values(), ids=SHOWN.keys())
-def test_what_a_server_tells_of_who_is_away_is_what_a_system_did(shown: list[Event], job: list[Event]) -> None:
-    state = told(shown)[0]
+def test_server_events_of_an_absent_user_are_system_events(shown: list[Event], job: list[Event]) -> None:
+    state = applied(shown)[0]
     before = decode(encode(state))
     for event in job:
         assert apply(state, event) is NOTHING
@@ -107,29 +105,30 @@ def test_what_a_server_tells_of_who_is_away_is_what_a_system_did(shown: list[Eve
     assert vector(state, job[-1].at_us) == vector(before, job[-1].at_us)
 
 
-def test_money_that_a_server_tells_of_counts() -> None:
-    state = told([*SHOWN["a phone"], at(DAY, Kind.PURCHASE, amount=9.0, currency="EUR", platform=3)])[0]
+def test_a_purchase_reported_by_a_server_counts() -> None:
+    state = applied([*SHOWN["a phone"], at(DAY, Kind.PURCHASE, amount=9.0, currency="EUR", platform=3)])[0]
     assert (state.purchase_count, money.amounts(state), state.session_count) == (1, {"EUR": 9.0}, 1)
 
 
-def test_what_a_server_tells_within_a_session_is_of_it() -> None:
+def test_server_events_within_a_session_belong_to_it() -> None:
     by_server, by_browser = (
-        told([*SHOWN["a phone"], at(20 * MINUTE, Kind.TASK_FAILURE, "/a", "pay", platform=each)])[0] for each in (3, 1)
+        applied([*SHOWN["a phone"], at(20 * MINUTE, Kind.TASK_FAILURE, "/a", "pay", platform=each)])[0]
+        for each in (3, 1)
     )
     assert vector(by_server) == vector(by_browser)
     assert by_server.last_us == by_browser.last_us
 
 
 @pytest.mark.parametrize("platform", [0, 3])
-def test_who_is_known_by_servers_only_is_told_by_them(platform: int) -> None:
+def test_server_events_count_for_a_user_known_to_servers_only(platform: int) -> None:
     nights = [at(DAY * n, Kind.FEATURE_INTERACTION, "", "lesson", platform=platform) for n in range(5)]
-    assert told(nights)[0].session_count == 5
+    assert applied(nights)[0].session_count == 5
     later = [at(DAY * n, Kind.FEATURE_INTERACTION, "", "lesson", platform=3) for n in (27, 29, 30)]
-    assert told([*SHOWN["a phone"], *later])[0].session_count == 3, "nor whom no phone has shown for 28 days"
+    assert applied([*SHOWN["a phone"], *later])[0].session_count == 3, "nor whom no phone has shown for 28 days"
 
 
-def test_a_login_that_a_server_tells_moves_what_was_bought() -> None:
-    state = told([*SHOWN["a phone"], at(1, Kind.PURCHASE, amount=9.0, platform=2)])[0]
+def test_a_login_reported_by_a_server_moves_purchases() -> None:
+    state = applied([*SHOWN["a phone"], at(1, Kind.PURCHASE, amount=9.0, platform=2)])[0]
     carried = apply(state, at(DAY, Kind.IDENTIFY, platform=3, is_link=True)).carried
     assert carried is not None
     assert carried.purchase_count == 1
@@ -139,10 +138,10 @@ def test_a_login_that_a_server_tells_moves_what_was_bought() -> None:
 
 
 def zone(*events: Event) -> str:
-    return told(events)[0].time_zone
+    return applied(events)[0].time_zone
 
 
-def test_the_zone_last_told_stays_known() -> None:
+def test_the_zone_last_reported_stays_known() -> None:
     tokyo = at(0, Kind.PAGE_VIEW, "/a", time_zone="Asia/Tokyo")
     assert zone(tokyo, at(1, Kind.ERROR, "/a")) == "Asia/Tokyo"
     assert zone(tokyo, at(2 * DAY, Kind.ERROR, "/a", platform=3)) == "Asia/Tokyo"
@@ -150,7 +149,7 @@ def test_the_zone_last_told_stays_known() -> None:
     assert zone(tokyo, at(9, Kind.CLICK, is_system=True, time_zone="UTC")) == "Asia/Tokyo"
 
 
-def test_an_identification_tells_it_too() -> None:
+def test_an_identification_reports_the_zone_too() -> None:
     assert zone(at(0, Kind.IDENTIFY, time_zone="Asia/Tokyo"), at(1, Kind.ERROR)) == "Asia/Tokyo"
     assert zone(at(0, Kind.ERROR), at(5, Kind.INTERVENTION_OUTCOME, time_zone="Asia/Tokyo")) == "Asia/Tokyo"
 
@@ -178,7 +177,7 @@ def test_a_server_s_zone_never_replaces_that_of_the_user_s_device(platform: int)
     assert zone(phone, server, berlin) == "Europe/Berlin"
 
 
-def test_where_only_servers_tell_a_zone_the_last_counts() -> None:
+def test_if_only_servers_report_a_zone_the_last_counts() -> None:
     first = at(0, Kind.PAGE_VIEW, "/a", time_zone="Asia/Tokyo", platform=BACKEND)
     assert zone(first, at(9, Kind.ERROR, platform=WEB)) == "Asia/Tokyo"
     assert zone(first, at(9, Kind.ERROR, time_zone="Europe/Rome", platform=BACKEND)) == "Europe/Rome"
@@ -197,11 +196,11 @@ def test_a_clock_that_was_years_ahead_does_not_make_a_user_late_for_years() -> N
         received(at(3650 * DAY + n, kind, "/wrong", "x"), 3650 * DAY + n)
         for n, kind in enumerate([Kind.PAGE_VIEW, Kind.ERROR, Kind.ERROR, Kind.FORM_START, Kind.TASK_SUCCESS])
     ]
-    state = told([received(at(-HOUR, Kind.PAGE_VIEW, "/a"), -HOUR), *wrong])[0]
+    state = applied([received(at(-HOUR, Kind.PAGE_VIEW, "/a"), -HOUR), *wrong])[0]
     right = [received(event, 40) for event in STORY]
     for event in right:
         apply(state, event)
-    expected = dict(zip(FEATURE_NAMES, vector(told(right)[0]), strict=True))
+    expected = dict(zip(FEATURE_NAMES, vector(applied(right)[0]), strict=True))
     values = dict(zip(FEATURE_NAMES, vector(state), strict=True))
     for name in ("error_count", "session_duration", "success_rate", "session_count", "unique_pages_visited"):
         assert values[name] == expected[name]
@@ -217,11 +216,11 @@ def test_events_of_a_day_s_delay_and_histories_are_only_late() -> None:
         received(at(-MINUTE, Kind.PAGE_VIEW, "/old"), -DAY),
         at(-9 * DAY, Kind.PAGE_VIEW, "/old"),
     ):
-        assert told([now, late])[0].page == "/now"
+        assert applied([now, late])[0].page == "/now"
 
 
 @given(st.lists(st.tuples(st.integers(-400, 400), st.integers(-400, 400)), max_size=20))
-def test_whatever_the_clocks_a_later_right_one_is_believed(days: list[tuple[int, int]]) -> None:
+def test_a_later_right_clock_corrects_any_wrong_one(days: list[tuple[int, int]]) -> None:
     state = State()
     for number, (happened, came) in enumerate(days):
         us = [START_US + day * DAY_US for day in (happened, came)]

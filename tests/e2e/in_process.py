@@ -80,7 +80,7 @@ class Patient(httpx.AsyncBaseTransport):
                 await asyncio.sleep(0.1)
 
 
-class House(NamedTuple):
+class Mesh(NamedTuple):
     """The mesh in this process."""
 
     client: httpx.AsyncClient
@@ -95,7 +95,7 @@ class House(NamedTuple):
 
 
 @contextlib.asynccontextmanager
-async def housed(ledger: Ledger | None = None, sample_ratio: float = 1.0) -> AsyncIterator[House]:
+async def running_mesh(ledger: Ledger | None = None, sample_ratio: float = 1.0) -> AsyncIterator[Mesh]:
     exporter = InMemorySpanExporter()
     names = ("gateway", "access", "ingest-api", "ingest-dispatcher", "video", "features", "scoring", "intervention")
     traced = {name: telemetry.exporting(name, exporter, sample_ratio) for name in names}
@@ -175,7 +175,7 @@ async def housed(ledger: Ledger | None = None, sample_ratio: float = 1.0) -> Asy
         client = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://localhost"))
         dispatching = asyncio.create_task(Sharing(stream, leases, "test", dispatcher.follow, lease_seconds=10).run())
         try:
-            yield House(client, exporter, traced)
+            yield Mesh(client, exporter, traced)
         finally:
             dispatching.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -186,11 +186,11 @@ def event(number: int, kind: str, user: str = "ada", **properties: object) -> di
     return {"eventId": f"{user}-{number}", "userId": user, "eventType": kind, "properties": properties}
 
 
-async def applied(house: House, event_id: str) -> dict[str, object]:
+async def applied(mesh: Mesh, event_id: str) -> dict[str, object]:
     """The receipt of an event, once it is applied."""
     async with asyncio.timeout(20):
         while True:
-            answer = await house.client.get(f"/api/events/{event_id}")
+            answer = await mesh.client.get(f"/api/events/{event_id}")
             assert answer.status_code == 200, answer.text
             receipt: dict[str, object] = answer.json()
             if receipt["state"] == "applied":

@@ -1,4 +1,4 @@
-"""What cannot be applied is set aside whole: no service keeps anything of it, and it can come again."""
+"""An event that cannot be applied fails as a whole: no service keeps anything of it, and it can be replayed."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Any
 from services.intervention.decision.adapters.memory import MemoryLedger
 from services.intervention.decision.domain import ledger as pages
 from services.intervention.decision.ports import Entry
-from tests.e2e.house import House, applied, event, housed
+from tests.e2e.in_process import Mesh, applied, event, running_mesh
 
 
 class BrokenLedger(MemoryLedger):
@@ -22,44 +22,44 @@ class BrokenLedger(MemoryLedger):
         await super().record(entries)
 
 
-async def known(house: House, user: str) -> dict[str, Any]:
+async def known(mesh: Mesh, user: str) -> dict[str, Any]:
     """What each service knows of a user."""
     paths = {"features": "features", "profile": "profile", "risk": "risk", "videos": "videos"}
-    answers = {name: await house.client.get(f"/api/users/{user}/{path}") for name, path in paths.items()}
-    pending = await house.client.get(f"/api/interventions/{user}/pending")
+    answers = {name: await mesh.client.get(f"/api/users/{user}/{path}") for name, path in paths.items()}
+    pending = await mesh.client.get(f"/api/interventions/{user}/pending")
     return {name: answer.status_code for name, answer in answers.items()} | {
         "pending": pending.json()["hasPendingIntervention"]
     }
 
 
-async def until_set_aside(house: House, count: int) -> None:
-    """Returns once so many events are set aside."""
+async def until_failed(mesh: Mesh, count: int) -> None:
+    """Returns once there are this many failed events."""
     async with asyncio.timeout(20):
         while True:
-            listed = (await house.client.get("/api/failed-events?reason=POISON")).json()["failedEvents"]
+            listed = (await mesh.client.get("/api/failed-events?reason=POISON")).json()["failedEvents"]
             if len(listed) == count:
                 return
             await asyncio.sleep(0.01)
 
 
-async def test_nothing_is_left_of_an_event_that_was_set_aside_and_a_replay_counts_once() -> None:
+async def test_nothing_is_left_of_a_failed_event_and_a_replay_counts_once() -> None:
     ledger = BrokenLedger()
-    async with housed(ledger) as house:
-        beat: dict[str, Any] = {"videoId": "v", "action": "heartbeat", "positionSeconds": 10, "watchedSeconds": 10}
-        await house.client.post("/api/events/track", json=event(1, "page_view", "ada", page="/"))
-        await house.client.post(
+    async with running_mesh(ledger) as mesh:
+        playback: dict[str, Any] = {"videoId": "v", "action": "heartbeat", "positionSeconds": 10, "watchedSeconds": 10}
+        await mesh.client.post("/api/events/track", json=event(1, "page_view", "ada", page="/"))
+        await mesh.client.post(
             "/api/events/track",
             json={
                 "events": [
-                    event(1, "video_playback", "poison", **beat),
+                    event(1, "video_playback", "poison", **playback),
                     event(2, "struggle_signal", "poison", page="/calculator", attempts=3),
                 ]
             },
         )
-        await house.client.post("/api/events/track", json=event(2, "page_view", "ada", page="/"))
-        await applied(house, "ada-2")
-        await until_set_aside(house, 2)
-        assert await known(house, "poison") == {
+        await mesh.client.post("/api/events/track", json=event(2, "page_view", "ada", page="/"))
+        await applied(mesh, "ada-2")
+        await until_failed(mesh, 2)
+        assert await known(mesh, "poison") == {
             "features": 404,
             "profile": 404,
             "risk": 404,
@@ -68,13 +68,13 @@ async def test_nothing_is_left_of_an_event_that_was_set_aside_and_a_replay_count
         }
 
         ledger.is_broken = False
-        answer = (await house.client.post("/api/failed-events:replay", json={"reason": "POISON"})).json()
+        answer = (await mesh.client.post("/api/failed-events:replay", json={"reason": "POISON"})).json()
         assert answer.get("accepted") == 2, answer
         for number in (1, 2):
-            await applied(house, f"poison-{number}")
-        profile = (await house.client.get("/api/users/poison/profile")).json()
-        decisions = (await house.client.get("/api/decisions?userId=poison")).json()["decisions"]
-        videos = (await house.client.get("/api/users/poison/videos")).json()
+            await applied(mesh, f"poison-{number}")
+        profile = (await mesh.client.get("/api/users/poison/profile")).json()
+        decisions = (await mesh.client.get("/api/decisions?userId=poison")).json()["decisions"]
+        videos = (await mesh.client.get("/api/users/poison/videos")).json()
     assert profile["eventCount"] == 2
     assert sorted(one["eventId"] for one in decisions) == ["poison-1", "poison-2"]
     assert len(videos["videos"]) == 1
