@@ -19,8 +19,10 @@ from mesh.process.draining import own_door, refusing_queued
 from mesh.process.health import Check
 from mesh.process.lifecycle import in_background, spare_collections, stop_signal
 from mesh.process.site import Site
+from mesh.rpc.callers import ANYBODY
 from mesh.rpc.channel import KEEPALIVE_SECONDS, MAX_MESSAGE_BYTES
-from mesh.rpc.interceptors import HandlerCallDetails, ServerContext, server_interceptors
+from mesh.rpc.context import ServerContext
+from mesh.rpc.interceptors import HandlerCallDetails, server_interceptors
 
 Register = Callable[[grpc.aio.Server], None]
 """Adds a servicer to a server."""
@@ -78,7 +80,7 @@ async def serving(
     await site.health.begin()
     streams = EndingStreams()
     server = grpc.aio.server(
-        interceptors=[*server_interceptors(telemetry), streams],
+        interceptors=[*server_interceptors(telemetry, site.tls.callers if site.tls else ANYBODY), streams],
         maximum_concurrent_rpcs=_CONCURRENT_CALLS,
         options=[
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),

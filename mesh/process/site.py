@@ -10,7 +10,8 @@ import grpc
 from grpc_health.v1 import health_pb2_grpc
 
 from mesh.process.health import Health
-from mesh.rpc.interceptors import ErrorsAndDeadlines
+from mesh.rpc.callers import ANYBODY
+from mesh.rpc.interceptors import Guard
 from mesh.rpc.tls import Tls, TlsSettings
 from mesh.settings import setting
 
@@ -60,7 +61,7 @@ async def open_site(settings: ServerSettings, tls: TlsSettings) -> AsyncIterator
         yield site
         return
     server = grpc.aio.server(
-        interceptors=[ErrorsAndDeadlines()],
+        interceptors=[Guard(ANYBODY)],
         options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", _PROBE_BYTES)],
     )
     health_pb2_grpc.add_HealthServicer_to_server(site.health.servicer, server)

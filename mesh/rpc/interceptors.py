@@ -4,7 +4,8 @@ Server
 1. telemetry: its span also covers the other interceptors (only if spans are recorded).
 2. durations: measures what the caller waits for, whatever the status.
 3. errors: turns everything raised inside into a status; nothing outside it raises.
-4. deadline: refuses before work begins; its refusal is an error like any other.
+4. callers: refuses those whose certificate has no name that may call.
+5. deadline: refuses before work begins. Both refusals are errors like any other.
 
 Client
 1. errors: outermost, because the others expect gRPC's own errors. Deadlines are set, and errors of streams decoded,
@@ -17,7 +18,7 @@ import inspect
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, cast
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -29,6 +30,8 @@ from mesh.observability import registry
 from mesh.observability.metrics import Metrics
 from mesh.observability.telemetry import Telemetry
 from mesh.rpc import deadline
+from mesh.rpc.callers import Callers
+from mesh.rpc.context import ServerContext
 
 _OWN_METHODS: Final = "/journeymesh."
 # Health checks come every few seconds and are of no interest.
@@ -36,14 +39,13 @@ _NO_PROBE: Final = filters.negate(filters.health_check())
 
 _log = logging.getLogger(__name__)
 
-ServerContext: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"  # quoted: the class is generic in its stub only
 HandlerCallDetails = grpc.HandlerCallDetails
 
 
-def server_interceptors(telemetry: Telemetry) -> list[grpc.aio.ServerInterceptor]:
+def server_interceptors(telemetry: Telemetry, callers: Callers) -> list[grpc.aio.ServerInterceptor]:
     """The chain of a server, outermost first."""
     traced = [aio_server_interceptor(tracer_provider=telemetry.provider, filter_=_NO_PROBE)] if telemetry.is_on else []
-    return cast("list[grpc.aio.ServerInterceptor]", [*traced, Durations(telemetry.metrics), ErrorsAndDeadlines()])
+    return cast("list[grpc.aio.ServerInterceptor]", [*traced, Durations(telemetry.metrics), Guard(callers)])
 
 
 def client_interceptors(telemetry: Telemetry) -> list[grpc.aio.ClientInterceptor]:
@@ -76,11 +78,14 @@ class Durations(grpc.aio.ServerInterceptor):
         )
 
 
-class ErrorsAndDeadlines(grpc.aio.ServerInterceptor):
-    """Turns errors into a status, and refuses calls without time left.
+class Guard(grpc.aio.ServerInterceptor):
+    """Turns errors into a status, and refuses calls of strangers and those without time left.
 
     It also decodes requests and encodes responses, so that a malformed request is refused like any other invalid one.
     """
+
+    def __init__(self, callers: Callers) -> None:
+        self._callers = callers
 
     async def intercept_service(
         self,
@@ -88,6 +93,7 @@ class ErrorsAndDeadlines(grpc.aio.ServerInterceptor):
         handler_call_details: HandlerCallDetails,
     ) -> "grpc.RpcMethodHandler[Any, Any]":
         """Wraps the handler of the method; an unknown method has none."""
+        permit = self._callers.require
         handler = cast("Any", await continuation(handler_call_details))
         if handler is None:
             return cast("grpc.RpcMethodHandler[Any, Any]", handler)
@@ -97,17 +103,18 @@ class ErrorsAndDeadlines(grpc.aio.ServerInterceptor):
             handler.response_serializer,
         )
         if handler.request_streaming and handler.response_streaming:
-            guarded = _guarded_stream(method, handler.stream_stream, _same)
+            guarded = _guarded_stream(method, handler.stream_stream, _same, permit)
             return grpc.stream_stream_rpc_method_handler(guarded, read, write)
         if handler.request_streaming:
-            guarded = _guarded(method, handler.stream_unary, _same, write or _same)
+            guarded = _guarded(method, handler.stream_unary, _same, write or _same, permit)
             return grpc.stream_unary_rpc_method_handler(guarded, read)
         if not handler.response_streaming:
-            return grpc.unary_unary_rpc_method_handler(_guarded(method, handler.unary_unary, read, write or _same))
+            guarded = _guarded(method, handler.unary_unary, read, write or _same, permit)
+            return grpc.unary_unary_rpc_method_handler(guarded)
         if inspect.isasyncgenfunction(handler.unary_stream):
-            guarded = _guarded_stream(method, handler.unary_stream, read)
+            guarded = _guarded_stream(method, handler.unary_stream, read, permit)
         else:  # a coroutine that writes to its context, as gRPC's own services do
-            guarded = _guarded(method, handler.unary_stream, read, _same)
+            guarded = _guarded(method, handler.unary_stream, read, _same, permit)
         return grpc.unary_stream_rpc_method_handler(guarded, None, write)
 
 
@@ -152,9 +159,11 @@ def _guarded(
     serve: Callable[[Any, ServerContext], Awaitable[Any]],
     read: Callable[[bytes], Any],
     write: Callable[[Any], Any],
+    permit: Callable[[ServerContext], None],
 ) -> Any:  # noqa: ANN401 - grpc's own type
     async def guarded(request: bytes, context: ServerContext) -> object:
         try:
+            permit(context)
             deadline.require(context.time_remaining())
             return write(await serve(read(request), context))
         except (Exception, asyncio.CancelledError) as error:
@@ -165,10 +174,14 @@ def _guarded(
 
 
 def _guarded_stream(
-    method: str, serve: Callable[[Any, ServerContext], AsyncIterator[Any]], read: Callable[[Any], Any]
+    method: str,
+    serve: Callable[[Any, ServerContext], AsyncIterator[Any]],
+    read: Callable[[Any], Any],
+    permit: Callable[[ServerContext], None],
 ) -> Any:  # noqa: ANN401 - grpc's own type
     async def guarded(request: object, context: ServerContext) -> AsyncIterator[Any]:
         try:
+            permit(context)
             async for response in serve(read(request), context):
                 yield response
         except (Exception, asyncio.CancelledError) as error:

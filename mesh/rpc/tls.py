@@ -1,8 +1,8 @@
 """Mutual TLS between the processes of the mesh: a certificate each, one authority for all, renewed while they run.
 
-A server demands the caller's certificate; a caller checks the server's name too. A certificate proves that its holder
-belongs to the mesh, not which part of it it is. The files are checked whenever a connection is made or a call begins;
-files that do not fit together, as in the middle of a renewal, leave the old ones in force.
+A server demands the caller's certificate, with one of the names that may call if those are listed; a caller checks the
+server's name. The files are checked whenever a connection is made or a call begins; files that do not fit together, as
+in the middle of a renewal, leave the old ones in force.
 """
 
 import _ssl
@@ -10,12 +10,13 @@ import contextlib
 import dataclasses
 import logging
 import ssl
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
 import grpc
 
+from mesh.rpc.callers import Callers
 from mesh.settings import SettingError, setting
 
 _log = logging.getLogger(__name__)
@@ -34,6 +35,11 @@ class TlsSettings:
     ca_file: str = setting(
         "JOURNEYMESH_TLS_CA_FILE", "", "The authorities whose certificates are trusted, callers' included, as PEM."
     )
+    callers: str = setting(
+        "JOURNEYMESH_TLS_CALLERS",
+        "",
+        "Names, separated by spaces, of which a caller's certificate must have one; empty: any certificate will do.",
+    )
 
     def __post_init__(self) -> None:
         """Raises `SettingError` if a file is missing, cannot be read or does not fit the others."""
@@ -41,6 +47,8 @@ class TlsSettings:
             raise SettingError("JOURNEYMESH_TLS_CERTIFICATE_FILE, _KEY_FILE and _CA_FILE go together: all or none.")
         if any(self.files):
             _read(self.files)
+        elif self.callers:
+            raise SettingError("JOURNEYMESH_TLS_CALLERS needs the TLS files: without them callers show no names.")
 
     @property
     def files(self) -> "Files":
@@ -81,7 +89,8 @@ class Identity(NamedTuple):
 class Tls:
     """The identity of this process, as its files are now."""
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: Files, callers: Collection[str] = ()) -> None:
+        self.callers = Callers(callers)
         self._files = files
         self._paths = [Path(file) for file in files]
         self._stamps = _stamps(self._paths)
@@ -90,7 +99,7 @@ class Tls:
     @classmethod
     def wanted(cls, settings: TlsSettings) -> Self | None:
         """None without files."""
-        return cls(settings.files) if any(settings.files) else None
+        return cls(settings.files, settings.callers.split()) if any(settings.files) else None
 
     def identity(self) -> Identity:
         """The newest consistent one; the same object as long as nothing has changed."""

@@ -7,7 +7,7 @@ from journeymesh.features.v1 import features_pb2, features_pb2_grpc
 from mesh.errors import InvalidArgument
 from mesh.observability import registry
 from mesh.observability.metrics import Metrics
-from mesh.rpc.interceptors import ServerContext
+from mesh.rpc.context import ServerContext
 from mesh.state import applied
 from services.features.domain import recents
 from services.features.domain.vector import DEFINITIONS, FEATURE_COUNT, FEATURE_NAMES, SCHEMA_VERSION, vector

@@ -7,7 +7,7 @@ from journeymesh.scoring.v1.scoring_pb2_grpc import ScoringServiceServicer
 
 from mesh.observability import registry
 from mesh.observability.metrics import Metrics
-from mesh.rpc.interceptors import ServerContext
+from mesh.rpc.context import ServerContext
 from mesh.rpc.timestamps import timestamp
 from mesh.state import applied
 from services.scoring import translation

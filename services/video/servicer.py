@@ -5,7 +5,7 @@ from journeymesh.video.v1.video_pb2_grpc import VideoServiceServicer
 
 from mesh.observability import registry
 from mesh.observability.metrics import Metrics
-from mesh.rpc.interceptors import ServerContext
+from mesh.rpc.context import ServerContext
 from mesh.state import applied
 from services.video import translation
 from services.video.usecases import Playback

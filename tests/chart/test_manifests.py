@@ -163,6 +163,16 @@ def test_what_is_set_is_what_the_process_reads(manifests: list[Manifest]) -> Non
         assert environment(pod).keys() - AWS_SETTINGS <= read, name
 
 
+def test_with_certificates_each_process_is_called_by_its_callers_only(manifests: list[Manifest]) -> None:
+    for name, pod in services(manifests).items():
+        set_ = environment(pod)
+        if "JOURNEYMESH_TLS_CA_FILE" not in set_ or name == "gateway":
+            assert "JOURNEYMESH_TLS_CALLERS" not in set_
+            continue
+        names = {f"journeymesh-{caller}" for caller, callee in topology.calls() if callee == name}
+        assert set(set_["JOURNEYMESH_TLS_CALLERS"].split()) == names
+
+
 def test_targets_are_the_calls_by_every_replica_and_by_any_that_is_ready(manifests: list[Manifest]) -> None:
     headless = of_kind(manifests, "Service")
     edges = set()

@@ -11,7 +11,7 @@ import grpc
 import pytest
 import trustme
 
-from mesh.errors import Unavailable
+from mesh.errors import PermissionDenied, Unavailable
 from mesh.observability import telemetry
 from mesh.process.server import serving
 from mesh.process.site import Site
@@ -179,3 +179,40 @@ def test_the_whole_mesh_helps_over_tls(files: Files, tmp_path: Path) -> None:
             host, port = mesh.process(name).environ()[f"JOURNEYMESH_{name.upper()}_LISTEN"].split(":")
             shown = ssl.get_server_certificate((host, int(port)))
             assert shown.splitlines()[1] in Path(files.certificate).read_text(), name
+
+
+@pytest.mark.parametrize(
+    ("names", "may_call"),
+    [
+        (["mesh-gateway", "mesh-gateway.shop"], True),
+        (["other", "mesh-dispatcher"], True),
+        (["mesh-scoring"], False),
+        (["mesh-gateway.evil", "xmesh-gateway"], False),
+    ],
+)
+async def test_where_callers_are_listed_a_certificate_needs_one_of_their_names(
+    authority: trustme.CA,
+    files: Files,
+    tmp_path: Path,
+    names: list[str],
+    may_call: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    caller = certificates.issue(tmp_path / "caller", authority, names=names)
+    site = Site(Tls(files, ["mesh-gateway", "mesh-dispatcher"]), 300)
+    async with (
+        serving("127.0.0.1:0", [Echo("here").register()], [], {}, OFF, site) as port,
+        channel.dial(f"127.0.0.1:{port}", OFF, Tls(caller), timeout_seconds=5) as dialled,
+    ):
+        if may_call:
+            assert await now(dialled)(b"") == b"here"
+            assert await anext(aiter(stream(dialled)(b""))) == b"here"
+        else:
+            with pytest.raises(PermissionDenied, match="CALLER_NOT_PERMITTED"):
+                await now(dialled)(b"")
+            with pytest.raises(PermissionDenied, match="CALLER_NOT_PERMITTED"):
+                [each async for each in stream(dialled)(b"")]
+
+
+def test_callers_without_certificates_are_a_wrong_setting() -> None:
+    with pytest.raises(SettingError, match="needs the TLS files"):
+        TlsSettings(callers="mesh-gateway")

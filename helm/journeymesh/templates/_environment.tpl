@@ -30,6 +30,14 @@ JOURNEYMESH_{{ upper $callee }}_TARGET: "dns:///{{ $host }}.{{ $rest }} dns:///{
 JOURNEYMESH_TLS_CERTIFICATE_FILE: /tls/tls.crt
 JOURNEYMESH_TLS_KEY_FILE: /tls/tls.key
 JOURNEYMESH_TLS_CA_FILE: /tls/ca.crt
+{{- if ne .name "gateway" }}
+{{- $callers := list }}
+{{- $self := .name }}
+{{- range $caller, $calling := .services }}
+{{- if has $self $calling.calls }}{{ $callers = append $callers (printf "%s-%s" $name $caller) }}{{ end }}
+{{- end }}
+JOURNEYMESH_TLS_CALLERS: {{ join " " $callers | quote }}
+{{- end }}
 {{- end }}
 {{- if has "store" $calls }}
 JOURNEYMESH_REDIS_URL: {{ $v.store.url | default (printf "redis://%s-valkey:6379/0" $name) | quote }}
