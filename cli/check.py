@@ -10,7 +10,7 @@ import httpx
 from rich.console import Console
 
 from cli.arguments import add_url
-from cli.story import Json, plain
+from cli.explanation import Json, plain
 
 _PATIENCE_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.02

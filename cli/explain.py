@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from cli.arguments import add_url
-from cli.story import WIDTH, Json, Section, listed, plain, story
+from cli.explanation import WIDTH, Json, Section, explanation, listed, plain
 
 _TRACE_ID: Final = re.compile(r"[0-9a-fA-F]{32}")
 _MOST_DECISIONS: Final = 100
@@ -53,7 +53,7 @@ async def explain(client: httpx.AsyncClient, of: str, console: Console) -> int:
     decision = _chosen(decisions)
     user = await _get(client, "/api/users/{}/events", decision["userId"], limit=_MOST_EVENTS)
     receipt = await _get(client, "/api/events/{}", decision["eventId"])
-    _print(console, story(decision, user["events"] if user else [], receipt))
+    _print(console, explanation(decision, user["events"] if user else [], receipt))
     return 0
 
 

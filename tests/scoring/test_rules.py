@@ -1,4 +1,4 @@
-"""The rules: what speaks, how loud, and that more trouble is never less risk."""
+"""The rules: which apply, how strongly, and that more trouble is never less risk."""
 
 import numpy as np
 import pytest
@@ -76,7 +76,7 @@ def test_one_more_error_is_never_less_risk(signals: list[Signal], errors: int, a
 @given(st.integers(0, 64), st.integers(0, 64))
 def test_who_is_passed_by_would_have_said_nothing(errors: int, abandons: int) -> None:
     seen = values(error_count=float(errors), form_abandons=float(abandons))
-    assert rules.speaks_of(np.array([seen]).T) == [bool(rules.find([], seen))]
+    assert rules.may_apply(np.array([seen]).T) == [bool(rules.find([], seen))]
 
 
 @pytest.mark.parametrize(("count", "text"), [(3, "3 errors"), (63, "63 errors"), (64, "64 or more errors")])
