@@ -10,7 +10,7 @@ import httpx
 from rich.console import Console
 
 from cli.arguments import KeySettings, add_url
-from cli.story import Json
+from cli.explanation import Json
 from cli.terminal import plain
 from mesh.settings import read_or_exit
 

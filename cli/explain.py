@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from cli.arguments import KeySettings, add_url
-from cli.story import WIDTH, Json, Section, listed, story
+from cli.explanation import WIDTH, Json, Section, explanation, listed
 from cli.terminal import plain
 from mesh.settings import read_or_exit
 
@@ -56,7 +56,7 @@ async def explain(client: httpx.AsyncClient, of: str, console: Console) -> int:
     decision = _chosen(decisions)
     user = await _get(client, "/api/users/{}/events", decision["userId"], limit=_MOST_EVENTS)
     receipt = await _get(client, "/api/events/{}", decision["eventId"])
-    _print(console, story(decision, user["events"] if user else [], receipt))
+    _print(console, explanation(decision, user["events"] if user else [], receipt))
     return 0
 
 

@@ -15,6 +15,7 @@ _UNUSED: Final = frozenset(
 )
 COLUMNS: Final = [name for name in SCHEMA.names if name not in _UNUSED]
 """The columns that features and decisions depend on."""
+NOTHING_YET: Final = "Nothing is archived yet: files are written once a minute."
 
 
 class Window(NamedTuple):
@@ -22,9 +23,6 @@ class Window(NamedTuple):
 
     start: int = 0
     stop: int = 1 << 62
-
-
-NOTHING_YET: Final = "Nothing is archived yet: files are written once a minute."
 
 
 class Contents(NamedTuple):

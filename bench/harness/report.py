@@ -3,7 +3,17 @@
 import html
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+_HEAD: Final = """<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width">
+<title>Journeymesh: the bench</title><style>
+body{font:15px/1.5 system-ui,sans-serif;margin:0;color:#222;background:#fff}
+main{max-width:60rem;margin:2rem auto;padding:0 1rem}
+nav a{margin-right:1rem} table{border-collapse:collapse;margin:.5rem 0 1.5rem;font-variant-numeric:tabular-nums}
+caption{text-align:left;color:#555} th,td{padding:.15rem .7rem;border-bottom:1px solid #ddd;text-align:right}
+th:first-child,td:first-child{text-align:left} svg{max-width:100%;height:auto} .skipped{color:#777}
+b{color:#a30} div.wide{overflow-x:auto}
+</style><main><h1>The mesh in ratios</h1>"""
 
 
 class Table(NamedTuple):
@@ -127,17 +137,6 @@ def page(head: Sequence[str], sections: Sequence[Found]) -> str:
         parts += each.plots
         parts += [_table(table) for table in each.tables]
     return "\n".join([*parts, "</main></html>", ""])
-
-
-_HEAD = """<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width">
-<title>Journeymesh: the bench</title><style>
-body{font:15px/1.5 system-ui,sans-serif;margin:0;color:#222;background:#fff}
-main{max-width:60rem;margin:2rem auto;padding:0 1rem}
-nav a{margin-right:1rem} table{border-collapse:collapse;margin:.5rem 0 1.5rem;font-variant-numeric:tabular-nums}
-caption{text-align:left;color:#555} th,td{padding:.15rem .7rem;border-bottom:1px solid #ddd;text-align:right}
-th:first-child,td:first-child{text-align:left} svg{max-width:100%;height:auto} .skipped{color:#777}
-b{color:#a30} div.wide{overflow-x:auto}
-</style><main><h1>The mesh in ratios</h1>"""
 
 
 def _list(lines: Sequence[str]) -> list[str]:

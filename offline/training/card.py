@@ -20,59 +20,58 @@ _TEXT: Final = """\
 Trained {time} on OULAD (Kuzilek, Hlosta, Zdrahal: Open University Learning Analytics dataset, Scientific Data 4,
 170171, 2017; CC BY 4.0): the clicks of {users:,} students in two online courses. The data is not in this repository.
 
-## What it answers
+## What it predicts
 
 The probability that a user has no event in the next {horizon} days, from the 13 features of schema `{schema}`. It is
-the slow part of the exit risk: has this user come often, lately, with success, with interest? Struggle of this very
-minute is not in its data; the transparent rules speak for that, and the two are combined by `1 - (1 - p_rules)(1 -
-p_model)`.
+the slow part of the exit risk: whether the user comes often, came recently, succeeds and is engaged. Current struggle
+is not in its data; the transparent rules cover that, and the two are combined by `1 - (1 - p_rules)(1 - p_model)`.
 
 ## How it is made
 
-- **Form.** Gradient boosted trees of scikit-learn, each tree looking at one feature only: the logit is a baseline and
-  one step function a feature. So each feature's part in an answer is exact, and an output of the ONNX file (`terms`).
+- **Form.** Gradient boosted trees of scikit-learn, each tree using one feature only: the logit is a baseline plus one
+  step function per feature. So each feature's contribution is exact, and an output of the ONNX file (`terms`).
 - **Features it uses:** {measured}.
-  The data has days, no time of day; what is measured within a visit (durations, time a page, pages left) would be our
-  invention, and errors, retries, forms and clicks do not occur in it. These features have no term. A model trained on
-  data with times and errors can have them.
+  The data has days but no time of day. Features within a session (durations, time per page, page exits) would be
+  invented, and errors, retries, forms and clicks do not occur. These features have no term. A model trained on data
+  with times and errors can use them.
 - **Directions.** More sessions, pages and engagement never raise the risk, more time since the last success never
   lowers it.
-- **Moments.** {weekly} Users are looked at weekly, at midnight before day 14 to 196 of the course, active or
-  not. The service however looks at users at an event, most of them young. Trained on weekly looks alone, the model
-  gives a user on the first page view ever a probability of 0.32, for among weekly looks one session in four weeks
-  means somebody who has almost gone; of the users here, 7 % left after their first day. So snapshots at events are
-  trained on as well, after every event of a first day and one event of each other active day, with the same label and
-  a weight of {weight} each. It costs about 0.001 of the weekly AUROC.
+- **Moments.** {weekly} Weekly snapshots are taken at midnight before day 14 to 196 of the course, whether users are
+  active or not. But the service assesses users at an event, and most of them are new. Trained on weekly snapshots
+  alone, the model gives a user at the first page view a probability of 0.32, because in weekly snapshots one session
+  in four weeks means a user who has almost left; of these users, 7% left after their first day. So the model is also
+  trained on snapshots at events, after every event of the first day and one event of each other active day, with the
+  same label and a weight of {weight} each. This costs about 0.001 of the weekly AUROC.
 - **Calibration.** A sigmoid over five folds that never split a user. (Isotonic does not convert to ONNX exactly.)
-- **Splits.** By user: {tenths} of 10 are kept back, the shipped model has not seen them, and the figures are theirs.
-  By time: another model of the same make sees only what was known before day {cut} and is measured on the days from
-  it on, all users.
+- **Splits.** By user: {tenths} of 10 are held back; the shipped model has not seen them, and the figures are for them.
+  By time: another model of the same kind is trained on what was known before day {cut} and evaluated on the
+  days from then on, for all users.
 - **Export.** ONNX in 64-bit numbers, {size:,} bytes; against scikit-learn over {validation:,} validation snapshots it
   is off by at most {parity:.1e} (the export fails above 1e-5).
 
 ## How good it is
 
-Accuracy at a probability of 0.5. `majority` knows only how many leave. `25 days idle` is the one rule "25 days since
-the last event"; it is ranked by the idle days themselves. `rules only` is the transparent
-rules: they look at the last half hour and say nothing of users who are away.
+Accuracy at a probability of 0.5. `majority` knows only the share that leaves. `25 days idle` is the single rule "25
+days since the last event", ranked by the number of idle days. `rules only` is the transparent rules, which look at the
+last half hour and say nothing about absent users.
 
 {tables}
 
-How much more accurate than the one rule, with its 95 % interval over users:
+How much more accurate than the single rule, with the 95% interval over users:
 
 {gains}
 
-An interval that reaches to 0 or below means that in accuracy the model is not shown to be better than the one rule.
-What it adds is the ranking, the calibration, and an answer for users who are here now, of whom the rule says nothing.
+If the interval includes 0, the model is not shown to be more accurate than the single rule. It adds the ranking, the
+calibration, and predictions for users who are active now, about whom the rule says nothing.
 
-These figures are a little hopeful. The mapping of the data, the directions and the weight of the snapshots at events
-were settled with sight of the users kept back: some sixty variants were compared on them or on folds over all users.
-The one taken is not the best of them: freer ones reach about 0.004 more AUROC, but say that a longer time without
-success lowers the risk. Only data that was never looked at can tell without that bias.
+These figures are slightly optimistic. The mapping of the data, the directions and the weight of the snapshots at events
+were chosen with the held-back users in view: about sixty variants were compared on them or on folds over all users. The
+chosen one is not the best: less constrained ones reach about 0.004 more AUROC, but say that a longer time without
+success lowers the risk. Only unseen data would give figures without that bias.
 
 ![Predicted against observed](reliability.png)
 
-## What it says of users as the service meets them
+## Predictions for typical users of the service
 
 | user | probability |
 |---|---:|
@@ -80,20 +79,20 @@ success lowers the risk. Only data that was never looked at can tell without tha
 
 ## The step functions
 
-Points of the logit, each function 0 on average over the training snapshots. `x <=` the bound and above the one before.
+In logits, each function 0 on average over the training snapshots; for `x <=` the bound and above the previous one.
 
 {shapes}
 
 ## Limits
 
 - Students of two courses are not your users. People who begin a course mostly come back; visitors of a shop mostly do
-  not. Until trained on your own archive, take the number as an order of users, not as their true rate.
-- `time_since_last_success` means what your product reports as success. Without any success event the model leans on
-  sessions and engagement.
-- At events few users leave ({gone_at_events:.1%}); there the ranking is weaker and accuracy says nothing.
-- In later days of a course more users leave than before; the model trained on earlier days alone does not know that,
-  and the one rule is then more accurate (see above).
-- Made for offering help. Not for decisions about people's rights, prices or grades.
+  not. Until it is trained on your own archive, use the number to rank users, not as a true rate.
+- `time_since_last_success` means what your product reports as success. Without success events the model relies
+  on sessions and engagement.
+- At events, few users leave ({gone_at_events:.1%}); there, the ranking is weaker and accuracy is meaningless.
+- Later in a course more users leave than before. A model trained on earlier days does not know that, and the single
+  rule is then more accurate (see above).
+- It is meant for offering help, not for decisions about people's rights, prices or grades.
 """
 
 

@@ -9,6 +9,7 @@ from services.features.domain.state import DAY_US, SECOND_US, State
 from services.features.domain.vector import vector
 
 _START_US: Final = 1_767_348_000 * SECOND_US
+_DAY_S: Final = DAY_US / SECOND_US
 
 Step = tuple[float, int, str]
 """Seconds from the start, kind, page."""
@@ -24,7 +25,6 @@ def _session(start_s: float, page_count: int) -> list[Step]:
     return steps
 
 
-_DAY_S: Final = DAY_US / SECOND_US
 STORIES: Final[dict[str, list[Step]]] = {
     "first page view ever": _session(0.0, 1),
     "first visit, 90 seconds, a success": _session(0.0, 4),

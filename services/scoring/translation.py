@@ -53,7 +53,7 @@ def rows_of(request: wire.AssessUsersRequest) -> Rows:
     for signal_row in request.signals:
         _require_row(signal_row.row, count)
         signal = _signal(signal_row.signal)
-        if signal.type <= _LAST_SIGNAL_TYPE:  # or else a newer features found it, and no rule here speaks of it
+        if signal.type <= _LAST_SIGNAL_TYPE:  # else a newer features service found it, and no rule here is about it
             signals[signal_row.row].append(signal)
     return Rows(
         request.user_ids,

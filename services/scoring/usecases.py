@@ -99,7 +99,7 @@ def _assess_in_order(rows: Rows, journals: Mapping[str, Journal], model: Model) 
     columns = Columns(
         rows.event_times_us,
         rows.values.astype("<f8").tobytes(),
-        rules.speaks_of(rows.values.T),
+        rules.may_apply(rows.values.T),
         prediction.probabilities,
         prediction.packed_terms,
         rows.signals,

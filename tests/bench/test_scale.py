@@ -16,7 +16,7 @@ def test_the_page_is_what_the_figures_give() -> None:
     assert scale.PAGE.read_text(encoding="utf-8") == scale.page(MEASURED), "run `python -m bench.scale`"
 
 
-def test_the_bill_is_that_of_a_hand() -> None:
+def test_the_bill_matches_a_manual_calculation() -> None:
     figures = {
         "cpu ingest": 45.0,
         "cpu store": 15.0,

@@ -11,7 +11,7 @@ from journeymesh.intervention.v1 import intervention_pb2
 from journeymesh.scoring.v1 import scoring_pb2
 from rich.console import Console
 
-from cli import explain, story
+from cli import explain, explanation
 from tests.conftest import free_port
 from tests.gateway.fakes import SECONDS, decision
 from tests.gateway.running import Gateway, running
@@ -64,7 +64,7 @@ def calm(decision_id: str, score: float = 12) -> intervention_pb2.Decision:
 
 @pytest.mark.parametrize("of", ["d-1", "i-1", TRACE, TRACE.upper()])
 async def test_a_decision_is_explained_from_beginning_to_end(gateway: Gateway, of: str) -> None:
-    code, story = await explained(gateway, of)
+    code, printed = await explained(gateway, of)
     assert code == 0
     in_order = (
         "Help, at 2026-01-02T10:00:30Z (decision d-1)",
@@ -89,28 +89,28 @@ async def test_a_decision_is_explained_from_beginning_to_end(gateway: Gateway, o
         "email    sent by ses, tries: 2",
         "shown",
     )
-    places = [story.find(each) for each in in_order]
+    places = [printed.find(each) for each in in_order]
     assert -1 not in places, in_order[places.index(-1)]
     assert places == sorted(places)
-    assert "e-2" not in story
-    assert "10:00:40" not in story  # later events are not a cause
-    lines = story.splitlines()
+    assert "e-2" not in printed
+    assert "10:00:40" not in printed  # later events are not a cause
+    lines = printed.splitlines()
     assert max(map(len, lines)) <= 80
     assert len(lines) < 45
-    assert "\x1b" not in story
+    assert "\x1b" not in printed
 
 
 async def test_no_help_says_why_not(gateway: Gateway) -> None:
     gateway.services.intervention.decisions = [calm("d-2")]
-    code, story = await explained(gateway, "d-2")
+    code, printed = await explained(gateway, "d-2")
     assert code == 0
     for each in (
         "No help, at an unknown time (decision d-2)",
         "The exit risk is 12, below 75.",
         "No candidates were considered: below trigger.",
     ):
-        assert each in story
-    assert "Message" not in story
+        assert each in printed
+    assert "Message" not in printed
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ async def test_a_withdrawal_is_explained_with_its_reason(
 async def test_a_number_and_its_noun_agree(gateway: Gateway) -> None:
     gateway.services.ingest.receipts["e-1"] = ingest_pb2.Receipt(event_id="e-1", duplicate_count=1)
     assert "It was sent 1 more time and counted once." in (await explained(gateway, "d-1"))[1]
-    assert story.listed([]).title == "no decision"
+    assert explanation.listed([]).title == "no decision"
 
 
 async def test_a_holdout_and_unused_generated_copy_are_explained(gateway: Gateway) -> None:
@@ -153,9 +153,9 @@ async def test_a_holdout_and_unused_generated_copy_are_explained(gateway: Gatewa
     held.exposure.is_treated = False
     held.ClearField("intervention")
     gateway.services.intervention.decisions = [held]
-    _, story = await explained(gateway, "d-1")
-    assert "the user is in the holdout of" in story
-    assert "Also: risk at trigger." in story
+    _, printed = await explained(gateway, "d-1")
+    assert "the user is in the holdout of" in printed
+    assert "Also: risk at trigger." in printed
 
     late = decision()
     late.intervention.wording.is_used = False
@@ -163,16 +163,16 @@ async def test_a_holdout_and_unused_generated_copy_are_explained(gateway: Gatewa
     del late.deliveries[:]
     late.outcome = event_pb2.OUTCOME_UNSPECIFIED
     gateway.services.intervention.decisions = [late]
-    _, story = await explained(gateway, "d-1")
-    assert "The text comes from the template." in story
-    assert "not used: breaker open" in " ".join(story.split())
-    assert "in the product only" in story
-    assert "nothing yet" in story
+    _, printed = await explained(gateway, "d-1")
+    assert "The text comes from the template." in printed
+    assert "not used: breaker open" in " ".join(printed.split())
+    assert "in the product only" in printed
+    assert "nothing yet" in printed
     late.intervention.also_channels.append("email")
     gateway.services.intervention.decisions = [late]
-    _, story = await explained(gateway, "d-1")
-    assert "no delivery by email is known, or it has expired" in story
-    assert "in the product only" not in story
+    _, printed = await explained(gateway, "d-1")
+    assert "no delivery by email is known, or it has expired" in printed
+    assert "in the product only" not in printed
     late.intervention.ClearField("wording")
     assert "no model was asked" in (await explained(gateway, "d-1"))[1]
 
@@ -183,11 +183,11 @@ async def test_a_trace_with_many_decisions_lists_them_and_explains_the_one_that_
 ) -> None:
     many = [calm(f"d-{n}", score=n) for n in range(10, 24)]
     gateway.services.intervention.decisions = [*many, decision()] if has_help else many
-    code, story = await explained(gateway, TRACE)
+    code, printed = await explained(gateway, TRACE)
     assert code == 0
-    assert story.startswith(f"{15 if has_help else 14} decisions\n")
-    assert f"and {5 if has_help else 4} more" in story
-    assert f"(decision {'d-1' if has_help else 'd-23'})" in story
+    assert printed.startswith(f"{15 if has_help else 14} decisions\n")
+    assert f"and {5 if has_help else 4} more" in printed
+    assert f"(decision {'d-1' if has_help else 'd-23'})" in printed
 
 
 async def test_events_no_longer_kept_are_left_out(gateway: Gateway) -> None:
@@ -195,19 +195,19 @@ async def test_events_no_longer_kept_are_left_out(gateway: Gateway) -> None:
     one.user_id = "nobody"
     one.event_id = "gone"
     gateway.services.intervention.decisions = [one]
-    code, story = await explained(gateway, "d-1")
+    code, printed = await explained(gateway, "d-1")
     assert code == 0
-    assert "> the event gone on /calculator" in story
+    assert "> the event gone on /calculator" in printed
 
 
 @pytest.mark.parametrize("of", ["d-9", "i-9", "f" * 32, "", "a/b", "\x1b[31m", "ü", "\udcff"])
 async def test_an_id_that_is_not_known_is_one_clear_sentence(gateway: Gateway, of: str) -> None:
     gateway.services.intervention.decisions = []
-    code, story = await explained(gateway, of)
+    code, printed = await explained(gateway, of)
     assert code == 1
-    assert story.count("\n") == 1
-    assert "no decision, intervention or trace" in story
-    assert "\x1b" not in story
+    assert printed.count("\n") == 1
+    assert "no decision, intervention or trace" in printed
+    assert "\x1b" not in printed
 
 
 async def test_a_gateway_that_does_not_answer_is_one_clear_sentence(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ from services.intervention.policy.domain.interpretation import policy_of
 from tests.builders import MINUTE_US, NOW_US
 from tests.intervention.builders import POLICIES
 from tests.offline import archives
-from tests.offline.helped import Log
+from tests.offline.help_log import Log
 
 MEASURED: Final = POLICIES / "measured.yaml"
 HOUR_US: Final = 60 * MINUTE_US

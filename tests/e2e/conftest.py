@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.helped import Doubt, Helped, helping, leave_in_doubt
+from tests.e2e.channels import Channels, Doubt, helping, leave_in_doubt
 from tests.processes import RunningMesh, running_mesh
 
 
@@ -15,12 +15,12 @@ def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningMesh]:
 
 
 @pytest.fixture(scope="session")
-def helped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Helped]:
-    with helping(tmp_path_factory.mktemp("helped")) as running:
+def channels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Channels]:
+    with helping(tmp_path_factory.mktemp("channels")) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def doubt(helped: Helped) -> Doubt:
+def doubt(channels: Channels) -> Doubt:
     """Left as early as possible and looked at as late: what is in doubt is left alone for a minute."""
-    return leave_in_doubt(helped)
+    return leave_in_doubt(channels)

@@ -11,18 +11,18 @@ import pytest
 
 from services.intervention.decision.domain import chance
 from services.intervention.decision.domain.ledger import decode_inputs
-from tests.e2e.following import calculate, calculation, command, kill, polled, streamed, until
-from tests.e2e.helped import (
+from tests.e2e.channels import (
     ADDRESS,
     KEY,
     POLICIES,
+    Channels,
     Doubt,
-    Helped,
     at_any_hour,
     ended,
     helped_by,
     intervention_of,
 )
+from tests.e2e.following import calculate, calculation, command, kill, polled, streamed, until
 from tests.e2e.journeys import Journey, journey
 from tests.intervention.receiver import Received
 from tests.processes import RunningMesh
@@ -32,24 +32,24 @@ pytestmark = pytest.mark.processes
 LIFT_USERS = 40
 
 
-def test_a_message_due_when_the_service_was_killed_is_sent_once(helped: Helped, doubt: Doubt) -> None:
-    mesh = helped.mesh
-    for intervention_id, receiver in ((doubt.mailed_again, helped.ses), (doubt.chatted_again, helped.chat)):
+def test_a_message_due_when_the_service_was_killed_is_sent_once(channels: Channels, doubt: Doubt) -> None:
+    mesh = channels.mesh
+    for intervention_id, receiver in ((doubt.mailed_again, channels.ses), (doubt.chatted_again, channels.chat)):
         found = ended(mesh, intervention_id)
         assert (found["state"], found["attemptCount"]) == ("sent", 2)
         # Refused before the crash, taken after it.
         assert sum(found["idempotencyKey"] in each.body.decode() for each in receiver.received) == 2
 
 
-def test_a_gentle_email_goes_out_and_is_followed(helped: Helped) -> None:
-    one = helped_by(helped, "email", email=ADDRESS)
+def test_a_gentle_email_goes_out_and_is_followed(channels: Channels) -> None:
+    one = helped_by(channels, "email", email=ADDRESS)
     intervention = one.pending()
     assert intervention is not None
     assert [intervention["channel"], *intervention["alsoChannels"]] == ["email", "in_app"]
     found = ended(one.mesh, intervention["id"])
     assert found["state"] == "sent"
     assert (found["provider"], found["providerId"], found["attemptCount"]) == ("ses", "m-1", 1)
-    (request,) = _with_key(helped.ses.received, found["idempotencyKey"])
+    (request,) = _with_key(channels.ses.received, found["idempotencyKey"])
     body = json.loads(request.body)
     assert body["Destination"] == {"ToAddresses": [ADDRESS]}
     assert body["Content"]["Simple"]["Body"]["Text"]["Data"] == intervention["message"]
@@ -59,11 +59,11 @@ def test_a_gentle_email_goes_out_and_is_followed(helped: Helped) -> None:
     assert "email    sent by ses, tries: 1" in said
 
 
-def test_a_ticket_is_posted_with_a_signature(helped: Helped) -> None:
-    one = helped_by(helped, "ticket")
+def test_a_ticket_is_posted_with_a_signature(channels: Channels) -> None:
+    one = helped_by(channels, "ticket")
     intervention_id = intervention_of(one)
     assert ended(one.mesh, intervention_id)["state"] == "sent"
-    (request,) = _with_key(helped.ticket.received, f"{intervention_id}.ticket")
+    (request,) = _with_key(channels.ticket.received, f"{intervention_id}.ticket")
     assert request.headers["idempotency-key"] == f"{intervention_id}.ticket"
     signed = request.headers["x-journeymesh-timestamp"].encode() + b"." + request.body
     expected = hmac.new(KEY.encode(), signed, hashlib.sha256).hexdigest()
@@ -73,12 +73,12 @@ def test_a_ticket_is_posted_with_a_signature(helped: Helped) -> None:
     assert body["decisionId"] == one.decisions()[0]["id"]
 
 
-def test_an_email_to_nowhere_fails_and_later_decisions_know(helped: Helped) -> None:
-    one = helped_by(helped, "email")
+def test_an_email_to_nowhere_fails_and_later_decisions_know(channels: Channels) -> None:
+    one = helped_by(channels, "email")
     intervention_id = intervention_of(one)
     found = ended(one.mesh, intervention_id)
     assert (found["state"], found["reason"]) == ("failed", "no_address")
-    assert not _with_key(helped.ses.received, found["idempotencyKey"])
+    assert not _with_key(channels.ses.received, found["idempotencyKey"])
     one.send(one.event(70, "error", page="/import", target="upload", errorCode="http_500"))
     decision = one.decisions()[0]
     assert decision["kind"] == "intervene"
@@ -86,8 +86,8 @@ def test_an_email_to_nowhere_fails_and_later_decisions_know(helped: Helped) -> N
     assert standing.undelivered == ((intervention_id, "email"),)
 
 
-def test_a_client_that_comes_back_after_a_crash_goes_on_where_it_was(helped: Helped) -> None:
-    one = journey(helped.mesh)
+def test_a_client_that_comes_back_after_a_crash_goes_on_where_it_was(channels: Channels) -> None:
+    one = journey(channels.mesh)
     calculate(one)
     with streamed(one) as events:
         seen = next(events)
@@ -103,20 +103,20 @@ def test_a_client_that_comes_back_after_a_crash_goes_on_where_it_was(helped: Hel
     assert int(after.cursor) > int(seen.cursor)
 
 
-def test_an_invalid_policy_is_reported_and_changes_nothing(helped: Helped) -> None:
-    mesh, right = helped.mesh, helped.policy.read_text()
+def test_an_invalid_policy_is_reported_and_changes_nothing(channels: Channels) -> None:
+    mesh, right = channels.mesh, channels.policy.read_text()
     versions = _versions(mesh)
     for wrong, why in (
         ("version: [", "no YAML"),
         (right.replace("cooldown: 15m", "cooldown: soon"), "cooldown"),
         (right.replace("share: 0,", "share: 0.5,"), "salt"),
     ):
-        helped.policy.write_text(wrong)
+        channels.policy.write_text(wrong)
         _await_trouble(mesh, why)
         assert _versions(mesh) == versions
-    helped.policy.unlink()
+    channels.policy.unlink()
     _await_trouble(mesh, "cannot be read: No such file")
-    helped.policy.write_text(right)
+    channels.policy.write_text(right)
     until(lambda: mesh.get("/api/policies").body["trouble"] == "", "it was not forgotten")
     assert _versions(mesh) == versions
     one = journey(mesh)
@@ -125,10 +125,10 @@ def test_an_invalid_policy_is_reported_and_changes_nothing(helped: Helped) -> No
 
 
 @pytest.fixture(scope="module")
-def measured(helped: Helped, doubt: Doubt) -> list[Journey]:
+def measured(channels: Channels, doubt: Doubt) -> list[Journey]:
     """Users who struggled after a policy that measures was put in force, with no restart."""
-    mesh = helped.mesh
-    helped.put(at_any_hour("measured.yaml"), "measured.yaml")
+    mesh = channels.mesh
+    channels.put(at_any_hour("measured.yaml"), "measured.yaml")
     early = journey(mesh)
     calculate(early)
     assert early.decisions()[0]["policyVersion"].startswith("default-3+")
@@ -143,7 +143,7 @@ def measured(helped: Helped, doubt: Doubt) -> list[Journey]:
     return users
 
 
-def test_users_in_the_holdout_are_not_helped_and_are_counted(helped: Helped, measured: list[Journey]) -> None:
+def test_users_in_the_holdout_are_not_helped_and_are_counted(channels: Channels, measured: list[Journey]) -> None:
     counts = Counter[str]()
     sides = dict[bool, list[Journey]]()
     for one in measured:
@@ -159,13 +159,13 @@ def test_users_in_the_holdout_are_not_helped_and_are_counted(helped: Helped, mea
             assert decision["exposure"] == {"experiment": "measured-1", "isTreated": not is_held_out}
             sides.setdefault(not is_held_out, []).append(one)
     assert counts["holdout"] > 0
-    said = command(helped.mesh, "explain", sides[False][0].decisions()[0]["id"]).stdout
+    said = command(channels.mesh, "explain", sides[False][0].decisions()[0]["id"]).stdout
     assert "The user is held out" in said
     buyers = [*sides[True][:5], sides[False][0]]
     for one in buyers:
         bought = {"orderId": f"o-{one.user_id}", "amount": 10, "currency": "EUR"}
         one.send(one.event(one.now(), "purchase", page="/buy", **bought))
-    lift = helped.mesh.get("/api/lift").body
+    lift = channels.mesh.get("/api/lift").body
     (every,) = (each for each in lift["lifts"] if each["dimension"] == "all")
     assert lift["experiment"] == "measured-1"
     assert lift["holdoutRatio"] == pytest.approx(0.1)
@@ -177,17 +177,17 @@ def test_users_in_the_holdout_are_not_helped_and_are_counted(helped: Helped, mea
     assert lift["sampleRatioPValue"] > 0.001
 
 
-def test_decisions_are_derived_again_from_the_archive(helped: Helped, measured: list[Journey]) -> None:
-    mesh = helped.mesh
+def test_decisions_are_derived_again_from_the_archive(channels: Channels, measured: list[Journey]) -> None:
+    mesh = channels.mesh
     until(lambda: _is_archived(mesh), "the archiver did not catch up")
-    options = ("replay", "--archive", helped.archive, "--policies", str(helped.policies))
+    options = ("replay", "--archive", channels.archive, "--policies", str(channels.policies))
     again = command(mesh, *options)
     assert again.returncode == 0, again.stdout + again.stderr
     counts = _table(again.stdout)
     assert counts["decisions compared"] == counts["equal"] > 3 * LIFT_USERS
     assert counts["different"] == counts["not in the archive"] == counts["duplicates"] == counts["ranges missing"] == 0
 
-    unknown = command(mesh, "replay", "--archive", helped.archive, "--policies", str(POLICIES))
+    unknown = command(mesh, "replay", "--archive", channels.archive, "--policies", str(POLICIES))
     assert unknown.returncode == 1
     assert "which is not available: put its document into" in " ".join(unknown.stdout.split())
 

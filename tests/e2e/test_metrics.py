@@ -22,8 +22,8 @@ from mesh.stream.port import Entry
 from mesh.stream.redis import RedisStream
 from services.intervention.decision.domain import chance
 from tests.bedrock import serving, words
+from tests.e2e.channels import at_any_hour, ended, intervention_of
 from tests.e2e.following import be_welcomed_by, calculate, receiving, streamed, until
-from tests.e2e.helped import at_any_hour, ended, intervention_of
 from tests.e2e.journeys import Journey, journey
 from tests.intervention.receiver import Answer
 from tests.processes import TELLERS, RunningMesh, running_mesh

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.bedrock import Bedrock, Reply, Script, fails, looks_up, says, serving, words
+from tests.e2e.channels import at_any_hour, delivery, ended, intervention_of
 from tests.e2e.following import be_welcomed_by, calculate, calculation, command, kill, polled, streamed, until
-from tests.e2e.helped import at_any_hour, delivery, ended, intervention_of
 from tests.e2e.journeys import Journey, journey
 from tests.processes import RunningMesh, running_mesh
 
@@ -62,7 +62,7 @@ def answering(asked: Asked) -> Iterator[Asked]:
     asked.bedrock.otherwise = words(WORDS)
 
 
-def test_the_template_is_visible_at_once_and_the_model_s_words_when_they_are_there(answering: Asked) -> None:
+def test_the_template_is_visible_at_once_and_the_generated_copy_later(answering: Asked) -> None:
     mesh, bedrock = answering
     gate = threading.Event()
     bedrock.otherwise = _after(gate)
@@ -122,7 +122,7 @@ def test_copy_generated_after_the_user_s_answer_is_not_reported_as_shown(answeri
     )
 
 
-def test_a_message_waits_for_the_model_s_words_and_goes_out_in_them(answering: Asked) -> None:
+def test_a_message_waits_for_the_generated_copy_and_is_sent_with_it(answering: Asked) -> None:
     mesh, bedrock = answering
     bedrock.otherwise = words(HINT)
     one = journey(mesh)

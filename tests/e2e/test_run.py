@@ -27,7 +27,7 @@ def run(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=given, text=True, capture_output=True, timeout=60, check=False)
 
 
-def test_everything_at_rest_stays_below_a_gibibyte(mesh: RunningMesh) -> None:
+def test_the_idle_mesh_stays_below_a_gibibyte(mesh: RunningMesh) -> None:
     assert sum(process.memory_info().rss for process in mesh.processes()) < GIB
 
 

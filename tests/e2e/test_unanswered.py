@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.e2e.helped import Doubt, Helped, ended
+from tests.e2e.channels import Channels, Doubt, ended
 
 pytestmark = pytest.mark.processes
 
@@ -10,11 +10,11 @@ pytestmark = pytest.mark.processes
 LEASE_SECONDS = 60
 
 
-def test_messages_under_way_are_sent_at_most_once_or_by_idempotency_key(helped: Helped, doubt: Doubt) -> None:
-    mesh = helped.mesh
+def test_messages_under_way_are_sent_at_most_once_or_by_idempotency_key(channels: Channels, doubt: Doubt) -> None:
+    mesh = channels.mesh
     ticket, mail = (ended(mesh, each, LEASE_SECONDS + 30) for each in (doubt.ticketed, doubt.mailed))
     assert (ticket["state"], ticket["attemptCount"]) == ("sent", 2)
-    keys = [each.headers["idempotency-key"] for each in helped.ticket.received]
+    keys = [each.headers["idempotency-key"] for each in channels.ticket.received]
     assert keys.count(ticket["idempotencyKey"]) == 2
     assert (mail["state"], mail["attemptCount"], mail["reason"]) == ("unknown", 1, "no_answer")
-    assert sum(mail["idempotencyKey"] in each.body.decode() for each in helped.ses.received) == 1
+    assert sum(mail["idempotencyKey"] in each.body.decode() for each in channels.ses.received) == 1

@@ -170,7 +170,7 @@ def test_rage_is_forgotten_after_ten_minutes() -> None:
     assert [signal.strength for signal in found] == [80, 90, 80]
 
 
-def test_of_clicks_that_nobody_watched_more_are_no_stronger() -> None:
+def test_more_unwatched_clicks_are_no_stronger_signal() -> None:
     found = signals(clicks([0.2 * number for number in range(20)], "pay"), SignalType.RAGE_CLICKS)
     assert {signal.strength for signal in found} == {60}
     assert len({signal.run_start_us for signal in found}) == 1

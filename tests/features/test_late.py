@@ -43,7 +43,7 @@ def test_within_28_days_its_page_counts_and_before_that_it_does_not() -> None:
     assert late(29 * DAY, Kind.PAGE_VIEW)["unique_pages_visited"] == 1
 
 
-def test_however_late_it_counts_in_the_totals() -> None:
+def test_late_events_always_count_in_the_totals() -> None:
     state = applied([*NOW, at(-400 * DAY, Kind.PURCHASE, amount=5.0)])[0]
     assert (state.event_count, state.purchase_amount, state.purchase_count) == (3, 5.0, 1)
     assert state.first_us == START_US - 400 * round(DAY * 1e6)

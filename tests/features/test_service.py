@@ -394,7 +394,7 @@ async def test_an_impossible_event_is_refused_and_changes_nothing(stub: Stub, wr
 
 
 @pytest.mark.parametrize("kind", [19, 99, 2**31 - 1])
-async def test_a_kind_of_tomorrow_waits_for_the_upgrade(stub: Stub, kind: int) -> None:
+async def test_an_event_kind_of_a_newer_version_waits_for_the_upgrade(stub: Stub, kind: int) -> None:
     with pytest.raises(Unavailable) as refused:
         wrong = at(0, "click")
         wrong.event_type = kind  # type: ignore[assignment]
@@ -405,7 +405,7 @@ async def test_a_kind_of_tomorrow_waits_for_the_upgrade(stub: Stub, kind: int) -
 
 
 @pytest.mark.parametrize("platform", [4, 31, 32, 99, -1, 2**31 - 1])
-async def test_a_platform_of_tomorrow_costs_no_event(stub: Stub, platform: int) -> None:
+async def test_a_platform_of_a_newer_version_costs_no_event(stub: Stub, platform: int) -> None:
     await stub.ApplyEvents(
         batch([at(0, "click", platform=event_pb2.PLATFORM_WEB), at(1, "click", platform=platform)], 1)
     )

@@ -94,7 +94,7 @@ def test_a_login_closes_its_form_and_no_other() -> None:
         assert feature("form_abandons", events) == count
 
 
-def test_of_many_logins_one_is_remembered() -> None:
+def test_only_one_of_many_logins_is_remembered() -> None:
     """Some clients identify with every page."""
     state = applied([at(0, Kind.TASK_SUCCESS, "/pay", "pay"), *(at(n, Kind.IDENTIFY) for n in range(1, 50))])[0]
     assert len(state.solved) <= 2 * len(applied([IDENTIFY])[0].solved)
@@ -152,7 +152,7 @@ def test_failures_from_before_the_payment_that_come_behind_it_are_no_trouble() -
     assert not applied([at(-5, Kind.PAGE_VIEW, "/a"), PAID, *failures("/checkout", "payment")])[1]
 
 
-def test_a_payment_of_somebody_never_seen_is_money_alone() -> None:
+def test_a_payment_of_an_unseen_user_only_counts_as_money() -> None:
     state = State()
     assert not apply(state, PAID).settled
     assert (state.last_us, state.session_count, state.purchase_count) == (0, 0, 1)

@@ -259,9 +259,7 @@ def test_form_trouble_gives_form_errors_help_refreshes_and_a_drop() -> None:
         (Kind.PAGE_VIEW, {"is_refresh": True}, "/a was loaded again {} times within 5 minutes"),
     ],
 )
-def test_of_more_than_are_kept_it_is_said_that_they_are_at_least_so_many(
-    kind: int, members: dict[str, Any], said: str
-) -> None:
+def test_counts_beyond_those_kept_are_given_as_at_least(kind: int, members: dict[str, Any], said: str) -> None:
     """Ten are kept, and a count that stops there is not presented as the total."""
     for count, words in ((9, "9"), (10, "at least 10"), (14, "at least 10")):
         _, found = applied([at(number, kind, "/a", **members) for number in range(count)])

@@ -70,7 +70,7 @@ async def test_head_is_get_without_the_body(path: str) -> None:
         assert head.headers["content-type"] == get.headers["content-type"]
 
 
-async def test_a_fault_never_shows_its_words(gateway: Gateway) -> None:
+async def test_an_internal_error_never_shows_its_text(gateway: Gateway) -> None:
     behind = await gateway.client.get("/api/users/broken/risk")
     assert problem(behind)["reason"] == "INTERNAL"
     assert behind.status_code == 500

@@ -114,7 +114,7 @@ async def test_every_push_is_in_it_and_in_an_operation(gateway: Gateway) -> None
             assert f"#/channels/{name}/messages/{message}" in used
 
 
-async def test_it_says_what_the_poll_answers(gateway: Gateway) -> None:
+async def test_it_has_the_schema_of_the_poll_s_answer(gateway: Gateway) -> None:
     described, rest = await document(gateway), (await gateway.client.get("/openapi.json")).json()
     name = "GetPendingInterventionResponse"
     assert described["components"]["schemas"][name] == rest["components"]["schemas"][name]

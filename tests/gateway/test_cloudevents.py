@@ -182,7 +182,7 @@ async def test_a_bad_event_is_refused_and_kept(gateway: Gateway, event: Any, sta
         ([EVENT] * 501, 413, "REQUEST_TOO_LARGE"),
     ],
 )
-async def test_a_bad_batch_reaches_nobody(gateway: Gateway, batch: Any, status: int, reason: str) -> None:
+async def test_an_invalid_batch_reaches_no_service(gateway: Gateway, batch: Any, status: int, reason: str) -> None:
     answer = await structured(gateway, batch, cloudevents.BATCHED)
     assert (answer.status_code, answer.json()["reason"]) == (status, reason)
     assert gateway.services.ingest.requests == []

@@ -106,7 +106,7 @@ async def test_the_69_bytes_that_cost_five_thousand_failed_events(gateway: Gatew
     assert (items(gateway), len(answer.content) < 500) == (0, True)
 
 
-async def test_beyond_a_hundred_what_is_unreadable_is_kept_together(gateway: Gateway) -> None:
+async def test_beyond_a_hundred_unreadable_events_are_kept_together(gateway: Gateway) -> None:
     answer = await gateway.client.post("/v1/batch", content=segments(b"{}"), headers=JSON)
     assert answer.status_code == 400
     rejected = answer.json()["rejected"]
@@ -130,7 +130,7 @@ async def test_failed_events_kept_together_are_complete(gateway: Gateway) -> Non
     assert len(gateway.services.ingest.unreadable) < 150
 
 
-async def test_bad_ones_that_are_many_never_cost_the_good_ones(gateway: Gateway) -> None:
+async def test_many_invalid_events_never_cost_valid_ones(gateway: Gateway) -> None:
     good: dict[str, Any] = {"type": "page", "userId": "ada", "name": "n"}
     batch = [good | {"messageId": f"m-{n}"} if n % 5 == 0 else {"n": n} for n in range(2000)]
     answer = await gateway.client.post("/v1/batch", json={"batch": batch})
@@ -141,7 +141,7 @@ async def test_bad_ones_that_are_many_never_cost_the_good_ones(gateway: Gateway)
 
 
 @pytest.mark.parametrize(("good_count", "bad_count"), [(3000, 1500), (1, 4999), (0, 2500), (2000, 501)])
-async def test_bad_ones_beyond_what_ingest_keeps_of_a_request_cost_no_good_one(
+async def test_invalid_events_beyond_those_ingest_keeps_cost_no_valid_one(
     gateway: Gateway, good_count: int, bad_count: int
 ) -> None:
     good = [{"type": "page", "userId": "ada", "messageId": f"g{n}", "name": "n"} for n in range(good_count)]

@@ -221,7 +221,7 @@ async def test_the_smallest_share_still_takes_the_largest_request() -> None:
         assert (await http.post("/api/events/track", json=large)).status_code == 202
 
 
-async def test_a_body_below_the_least_pace_is_given_up_before_its_time() -> None:
+async def test_a_body_below_the_minimum_rate_is_refused_before_its_deadline() -> None:
     loop = asyncio.get_running_loop()
     async with listening(body_seconds=4) as (_, url):
         began = loop.time()
@@ -230,7 +230,7 @@ async def test_a_body_below_the_least_pace_is_given_up_before_its_time() -> None
         assert 1.9 < loop.time() - began < 3.5
 
 
-async def test_a_head_below_the_least_pace_is_given_up_before_its_time() -> None:
+async def test_a_head_below_the_minimum_rate_is_refused_before_its_deadline() -> None:
     loop = asyncio.get_running_loop()
     async with listening(body_seconds=4) as (_, url):
         began = loop.time()

@@ -31,7 +31,7 @@ async def get(gateway: Gateway, path: str) -> Any:
     return answer.json()
 
 
-async def test_they_are_listed_page_by_page_and_by_reason(gateway: Gateway) -> None:
+async def test_failed_events_are_listed_page_by_page_and_by_reason(gateway: Gateway) -> None:
     fail(gateway, "{")
     fail(gateway, "{", "f-2", POISON)
     first = await get(gateway, "/api/failed-events?limit=3")
@@ -50,7 +50,7 @@ async def test_they_are_listed_page_by_page_and_by_reason(gateway: Gateway) -> N
     assert (unknown.status_code, unknown.json()["reason"]) == (400, "INVALID_PARAMETER")
 
 
-async def test_one_is_read_and_struck_off(gateway: Gateway) -> None:
+async def test_a_failed_event_is_read_and_discarded(gateway: Gateway) -> None:
     fail(gateway, "{")
     assert (await get(gateway, "/api/failed-events/f-1"))["payload"] == "{"
     for _ in range(2):  # repeating it is no error
@@ -68,7 +68,7 @@ async def test_one_is_read_and_struck_off(gateway: Gateway) -> None:
         (CLOUD_EVENT, "ce:s#1", event_pb2.EVENT_TYPE_ERROR),
     ],
 )
-async def test_one_is_replayed_as_it_was_whatever_its_format(
+async def test_a_failed_event_is_replayed_unchanged_in_any_format(
     gateway: Gateway, payload: Any, event_id: str, kind: Any
 ) -> None:
     fail(gateway, payload)
@@ -167,7 +167,7 @@ async def replay(gateway: Gateway, **order: Any) -> Any:
     return await gateway.client.post("/api/failed-events:replay", json=order)
 
 
-async def test_those_of_one_reason_are_replayed_and_what_fails_again_is_named(gateway: Gateway) -> None:
+async def test_failed_events_of_a_reason_are_replayed_and_new_failures_are_named(gateway: Gateway) -> None:
     await gateway.track(PAYLOAD)
     fail(gateway, PAYLOAD | {"eventId": "other"}, "f-0")
     fail(gateway, PAYLOAD | {"eventId": "e-3"}, "f-4", POISON)

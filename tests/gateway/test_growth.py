@@ -257,7 +257,7 @@ def test_time_grows_no_faster_than_length(longest: int, parse: Callable[[bytes],
     assert not slow
 
 
-def test_the_test_would_see_what_is_quadratic() -> None:
+def test_the_check_would_detect_quadratic_cost() -> None:
     quadratic = re.compile(rb"\d+x")
     with pytest.raises(AssertionError):
         test_time_grows_no_faster_than_length(10_000, quadratic.search)

@@ -60,7 +60,7 @@ async def test_every_answer_of_the_table(route: Route, query: str) -> None:
         ("POST", "/api/events/track", 400),
     ],
 )
-async def test_errors_are_kept_by_nobody(gateway: Gateway, method: str, path: str, status: int) -> None:
+async def test_errors_are_not_cached(gateway: Gateway, method: str, path: str, status: int) -> None:
     answer = await gateway.client.request(method, path)
     assert (answer.status_code, headers(answer)) == (status, NO_STORE)
 

@@ -316,7 +316,7 @@ def test_an_amount_that_cannot_be_read_is_never_taken_for_none(way: str, propert
     assert refused.value.reason == "UNREADABLE_AMOUNT"
 
 
-def test_of_ours_the_amount_counts_and_of_a_shop_s_the_revenue() -> None:
+def test_native_purchases_use_the_amount_and_segment_orders_the_revenue() -> None:
     both = {"amount": 3, "revenue": 25}
     assert by_track(**both)[0].purchase.amount == 3
     assert by_segment("Order Completed", **both)[0].purchase.amount == 25

@@ -127,7 +127,7 @@ async def lost(gateway: Gateway, *names: str) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_a_reader_in_trouble_is_a_warning_and_leaves_the_gateway_ready(gateway: Gateway) -> None:
+async def test_a_consumer_in_trouble_is_a_warning_and_leaves_the_gateway_ready(gateway: Gateway) -> None:
     gateway.services.ingest.standings = [
         standing("0"),
         standing("1", trouble=TROUBLE),

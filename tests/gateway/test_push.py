@@ -108,7 +108,7 @@ async def test_a_quiet_stream_is_kept_open(monkeypatch: pytest.MonkeyPatch) -> N
     assert all(set(one) == {""} for one in keepalives)
 
 
-async def test_the_service_is_left_when_the_client_leaves() -> None:
+async def test_the_watch_ends_when_the_client_leaves() -> None:
     async with listening() as (gateway, url):
         gateway.services.intervention.changes.append(change(1, "i-1"))
         await read(url, 2)

@@ -335,7 +335,7 @@ def test_times_are_read_as_clients_write_them(written: str | None, microseconds:
     assert read(message).event_time_us == microseconds
 
 
-def test_of_what_passed_through_segment_the_clients_own_time_counts() -> None:
+def test_events_through_segment_use_the_client_s_own_time() -> None:
     message = {
         "type": "track",
         "userId": "ada",
@@ -481,7 +481,7 @@ REFUSED: dict[str, tuple[bytes, dict[str, str], int, str]] = {
 
 
 @pytest.mark.parametrize(("body", "headers", "status", "reason"), REFUSED.values(), ids=REFUSED)
-async def test_a_request_that_cannot_be_taken_reaches_nobody(
+async def test_a_refused_request_reaches_no_service(
     gateway: Gateway, body: bytes, headers: dict[str, str], status: int, reason: str
 ) -> None:
     answer = await gateway.post(body, "/v1/batch", **headers)

@@ -36,7 +36,7 @@ def taken(gateway: Gateway) -> list[tuple[str, int]]:
 
 @pytest.mark.parametrize(("path", "message", "kind"), BROWSER)
 @pytest.mark.parametrize("says_key", [True, False])
-async def test_the_browser_sends_one_message_to_a_letter(
+async def test_a_single_message_goes_to_its_one_letter_route(
     gateway: Gateway, path: str, message: dict[str, Any], kind: int, *, says_key: bool
 ) -> None:
     body = json.dumps({**message, "writeKey": "write-key", "sentAt": "2026-01-02T10:00:31.000Z", "_metadata": {}})

@@ -41,7 +41,7 @@ def test_a_share_is_never_nothing(most: int, percent: int, least: int, own: int)
 
 
 @given(st.integers(1, 300), st.integers(0, 1_000_000), st.integers(0, 1_000_000))
-def test_the_pace_waits_longer_for_who_has_sent_more_and_never_beyond_the_whole_time(
+def test_the_minimum_rate_waits_longer_after_more_bytes_and_never_beyond_the_deadline(
     seconds: int, size: int, more: int
 ) -> None:
     read_timeout = ReadTimeout(seconds)

@@ -160,7 +160,7 @@ async def test_a_frame_that_cannot_be_taken_is_a_problem_and_ends_nothing(
             assert taken["type"] == "outcome_taken"
 
 
-async def test_a_fault_behind_never_shows_its_words() -> None:
+async def test_an_error_of_a_service_never_shows_its_text() -> None:
     async with listening() as (gateway, url):
         made(gateway)
         async with opened(url) as client:
@@ -217,7 +217,7 @@ async def test_an_outcome_on_its_way_is_taken_although_the_process_ends() -> Non
     assert [event.event_id for event in gateway.services.ingest.events] == ["jm:outcome:i-1:shown"]
 
 
-async def test_the_service_is_left_when_the_client_leaves() -> None:
+async def test_the_watch_ends_when_the_client_leaves() -> None:
     async with listening() as (gateway, url):
         gateway.services.intervention.changes.append(change(1, "i-1"))
         client = await opened(url)
@@ -320,7 +320,7 @@ async def test_a_message_in_pieces_without_end_ends_the_socket() -> None:
         writer.close()
 
 
-async def test_a_client_without_a_sign_of_life_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unresponsive_client_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving, "_PING_SECONDS", 0.05)
     async with listening() as (gateway, url), opened(url) as client:  # answers pings
         _, writer = await raw(url)  # does not

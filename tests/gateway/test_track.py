@@ -312,7 +312,7 @@ REQUESTS: dict[str, tuple[bytes, dict[str, str], int, str]] = {
 
 
 @pytest.mark.parametrize(("body", "headers", "status", "reason"), REQUESTS.values(), ids=REQUESTS)
-async def test_a_bad_request_reaches_nobody(
+async def test_an_invalid_request_reaches_no_service(
     gateway: Gateway, body: bytes, headers: dict[str, str], status: int, reason: str
 ) -> None:
     answer = await gateway.post(body, **headers)

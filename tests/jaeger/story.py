@@ -10,8 +10,8 @@ import yaml
 
 from mesh.observability import semconv
 from tests.bedrock import serving, words
+from tests.e2e.channels import at_any_hour
 from tests.e2e.following import calculation, until
-from tests.e2e.helped import at_any_hour
 from tests.e2e.journeys import journey
 from tests.jaeger.server import Id, Jaeger, Span, running_jaeger
 from tests.processes import RunningMesh, running_mesh

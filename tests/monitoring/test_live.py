@@ -25,8 +25,8 @@ from mesh.stream.redis import RedisStream
 from monitoring.alert import TimeScale
 from services.intervention.decision.domain import chance
 from tests.bedrock import Bedrock, fails, says, serving, words
+from tests.e2e.channels import KEY, at_any_hour, ended, intervention_of
 from tests.e2e.following import be_welcomed_by, calculate, receiving, until
-from tests.e2e.helped import KEY, at_any_hour, ended, intervention_of
 from tests.e2e.journeys import Journey, journey
 from tests.intervention.receiver import Answer, Receiver
 from tests.monitoring.prometheus import Prometheus, watching
@@ -141,7 +141,7 @@ def somebody(mesh: RunningMesh, *, is_held_out: bool = False) -> Journey:
     return journey(mesh)._replace(user_id=name)
 
 
-def helped(mesh: RunningMesh) -> Journey:
+def helped_user(mesh: RunningMesh) -> Journey:
     """A user who was just helped."""
     one = somebody(mesh)
     calculate(one, next(_pages))
@@ -182,7 +182,7 @@ def send_stories(watched: Watched) -> None:
     """Something of everything that is counted."""
     mesh = watched.mesh
     for outcome in ("accepted", "declined"):
-        one = helped(mesh)
+        one = helped_user(mesh)
         assert generated_copy(one)["isUsed"]
         assert mesh.post(f"/api/interventions/{intervention_of(one)}/outcome", {"outcome": outcome}).status == 202
     calculate(somebody(mesh, is_held_out=True), next(_pages))
@@ -243,10 +243,10 @@ def fail_outside(watched: Watched) -> None:
     assert {ended(mesh, intervention_of(one))["state"] for one in users} == {"failed"}
     used = mesh.get("/api/models/usage").body["tokenCount"]
     bedrock.otherwise = says(json.dumps({"message": WORDS}), tokens=(round(DAILY_TOKENS * 0.95) - used, 80))
-    assert generated_copy(helped(mesh))["isUsed"]
+    assert generated_copy(helped_user(mesh))["isUsed"]
     bedrock.otherwise = fails(503, "ServiceUnavailableException")
     for _ in range(8):
-        helped(mesh)
+        helped_user(mesh)
 
 
 def test_a_nearly_full_store_fires_an_alert(watched: Watched) -> None:

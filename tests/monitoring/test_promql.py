@@ -70,5 +70,5 @@ def test_a_summary_names_only_labels_that_its_alert_has() -> None:
     ("factor", "seconds", "text"),
     [(1, 300, "5m"), (1, 3600, "1h"), (1, 90, "90s"), (1 / 60, 300, "5s"), (1 / 60, 90, "1500ms"), (1, 0, "0s")],
 )
-def test_a_pace_writes_times_as_prometheus_reads_them(factor: float, seconds: float, text: str) -> None:
+def test_a_time_scale_writes_durations_as_prometheus_reads_them(factor: float, seconds: float, text: str) -> None:
     assert TimeScale(factor)(seconds) == text

@@ -17,7 +17,7 @@ from tests.scoring.builders import MODELS
 GONE = np.array([True, False, False, True])
 
 
-def test_a_perfect_answer_is_perfect() -> None:
+def test_perfect_predictions_have_perfect_measures() -> None:
     measures = metrics.measure(np.array([1.0, 0.0, 0.0, 1.0]), GONE)
     assert measures == metrics.Measures(1.0, 1.0, 1.0, 0.0, 0.0)
 

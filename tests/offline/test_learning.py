@@ -33,7 +33,7 @@ from services.intervention.policy.domain.policy import Policy
 from services.intervention.translation.interventions import intervention_message
 from tests.builders import MINUTE_US, NOW_US, event
 from tests.intervention.builders import POLICIES
-from tests.offline.helped import SHARD, Log, assessment, block_of
+from tests.offline.help_log import SHARD, Log, assessment, block_of
 
 HOUR_US: Final = 60 * MINUTE_US
 EVER: Final = Span(0, 1 << 62)
@@ -143,7 +143,7 @@ def test_offers_to_an_anonymous_user_become_the_known_user_s(
     assert counted(ONE, records) == {"guide": {Context("high", "technical"): tally}}
 
 
-def test_of_two_that_wait_after_a_login_one_was_taken_back() -> None:
+def test_of_two_waiting_interventions_after_a_login_one_was_withdrawn() -> None:
     log = Log(ONE)
     for user_id in ("anon", "ada"):
         log.report(user_id, log.help(user_id, "high", "technical"), "shown")

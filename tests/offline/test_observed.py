@@ -9,7 +9,7 @@ from services.intervention.policy.adapters.yaml import parse
 from services.intervention.policy.domain.interpretation import policy_of
 from tests.builders import MINUTE_US, NOW_US
 from tests.intervention.builders import edited
-from tests.offline.helped import Log
+from tests.offline.help_log import Log
 
 POLICY = policy_of(parse(edited(conversion={"event": "purchase", "within": "60m"})))
 DAY_US = 24 * 60 * MINUTE_US

@@ -107,7 +107,7 @@ def test_against_plain_computations() -> None:
     assert found.ips[1:] == pytest.approx((error, found.ips.mean - 1.96 * error, found.ips.mean + 1.96 * error), 1e-4)
 
 
-def test_decisions_of_one_user_count_as_one_witness() -> None:
+def test_equal_decisions_of_one_user_count_as_one() -> None:
     # Each user's rewards are all the same: ten decisions say no more than one.
     class Case(NamedTuple):
         users: int

@@ -95,5 +95,5 @@ def test_every_user_of_a_story_shows_its_struggle(story: str, expected: set[int]
 
 
 @pytest.mark.parametrize("story", ["calm", "buyer", "video-learner"])
-def test_those_who_get_on_show_none(story: str) -> None:
+def test_successful_users_show_no_struggle(story: str) -> None:
     assert not found(story)

@@ -68,7 +68,7 @@ def test_training_twice_gives_the_same_bytes(course: Table, trained: Trained) ->
     assert fitting.train(course, oulad.MEASURED, "made-up") == trained
 
 
-def test_it_learns(trained: Trained) -> None:
+def test_the_model_learns(trained: Trained) -> None:
     report = trained.reports["other users, weekly"]
     assert report["model"]["auroc"] > 0.8
     assert report["model"]["brier"] < report["majority"]["brier"]

@@ -254,7 +254,9 @@ def test_ten_thousand_decisions_are_derived_from_their_rows_with_zero_difference
         ("reasons", lambda value: value[::-1]),
     ],
 )
-def test_a_single_bit_is_found(records: list[Record], column: str, change: Callable[[Any], Any]) -> None:
+def test_a_difference_of_a_single_bit_is_found(
+    records: list[Record], column: str, change: Callable[[Any], Any]
+) -> None:
     number, index, row = next(
         (number, index, row)
         for number, each in enumerate(records)

@@ -86,7 +86,7 @@ def form_trouble(errors: int = 3, helps: int = 2, refreshes: int = 3) -> list[Ha
     ]
 
 
-def test_both_services_speak_of_the_same_features() -> None:
+def test_both_services_have_the_same_features() -> None:
     assert (SCHEMA_VERSION, FEATURE_NAMES) == (schema.SCHEMA_VERSION, schema.FEATURES)
 
 

@@ -95,7 +95,7 @@ def test_the_later_signal_of_a_run_stands_for_the_earlier_ones() -> None:
     assert history.strong_count(kept) == 2
 
 
-def test_exactly_what_is_over_goes() -> None:
+def test_exactly_the_ended_signals_are_dropped() -> None:
     kept = [signal(time_us=NOW_US + n, target=target) for n, target in ((0, "pay"), (0, "tax"), (5, "pay"))]
     other = signal(SignalType.FORM_ERRORS, target="pay")
     assert history.drop([*kept, other], {over(kept[0])}) == [kept[1], kept[2], other]

@@ -1,4 +1,4 @@
-"""The rules: what speaks, how loud, and that more trouble is never less risk."""
+"""The rules: which apply, how strongly, and that more trouble is never less risk."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ STRENGTHS = st.floats(0.0, 100.0)
 SIGNALS = st.builds(signal, st.sampled_from(list(SignalType)), STRENGTHS, st.integers(NOW_US, NOW_US + 10**9))
 
 
-def test_nothing_speaks_of_a_calm_user() -> None:
+def test_no_rule_applies_to_a_calm_user() -> None:
     assert rules.find([], values()) == []
     assert rules.probability([]) == 0.0
 
@@ -47,13 +47,13 @@ def test_the_strongest_of_a_type_counts_once() -> None:
     assert (finding.strength, finding.reason) == (87.0, "most")
 
 
-def test_errors_here_and_there_speak_where_no_signal_did() -> None:
+def test_scattered_errors_apply_if_no_signal_does() -> None:
     assert [f.name for f in rules.find([], values(error_count=3.0))] == ["scattered_errors"]
     assert rules.find([], values(error_count=2.0)) == []
     assert [f.name for f in rules.find([signal()], values(error_count=3.0))] == ["repeated_failures"]
 
 
-def test_a_second_form_left_speaks() -> None:
+def test_a_second_abandoned_form_is_a_finding() -> None:
     assert rules.find([], values(form_abandons=1.0)) == []
     assert [f.name for f in rules.find([], values(form_abandons=2.0))] == ["forms_left"]
 
@@ -76,7 +76,7 @@ def test_one_more_error_is_never_less_risk(signals: list[Signal], errors: int, a
 @given(st.integers(0, 64), st.integers(0, 64))
 def test_who_is_passed_by_would_have_said_nothing(errors: int, abandons: int) -> None:
     seen = values(error_count=float(errors), form_abandons=float(abandons))
-    assert rules.speaks_of(np.array([seen]).T) == [bool(rules.find([], seen))]
+    assert rules.may_apply(np.array([seen]).T) == [bool(rules.find([], seen))]
 
 
 @pytest.mark.parametrize(("count", "text"), [(3, "3 errors"), (63, "63 errors"), (64, "64 or more errors")])

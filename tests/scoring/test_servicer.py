@@ -264,7 +264,7 @@ async def test_a_continuing_rage_is_reported_once_at_its_longest(stub: "ScoringS
     assert kept.signal == rages[-1].signal
 
 
-async def test_nothing_is_known_of_a_stranger(stub: "ScoringServiceAsyncStub") -> None:
+async def test_nothing_is_known_of_an_unknown_user(stub: "ScoringServiceAsyncStub") -> None:
     with pytest.raises(NotFound) as refused:
         await stub.GetRisk(wire.GetRiskRequest(user_id="nobody"))
     assert refused.value.reason == "USER_NOT_FOUND"

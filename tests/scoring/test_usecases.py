@@ -109,7 +109,7 @@ async def test_another_schema_is_refused_and_leaves_nothing(models: Models) -> N
         await scoring.read("ada")
 
 
-async def test_an_assessment_of_features_of_tomorrow_is_not_explained_by_those_of_today(models: Models) -> None:
+async def test_an_assessment_of_newer_features_is_not_explained(models: Models) -> None:
     """After a rollback, and until the user's next event."""
     state = MemoryState()
     scoring = Scoring(models, state)

@@ -27,7 +27,7 @@ WALL = {
     "services/intervention/gauges.py": "when an outcome was reported, and which policy was in force",
     "services/intervention/language/usecases/copywriting.py": "whether help has run out, and when its words came",
     "cli/demo.py": "a mark of its own for each run",
-    "cli/story.py": "times of day, written as a watch shows them",
+    "cli/explanation.py": "times of day, as a watch shows them",
 }
 
 

@@ -19,7 +19,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.conftest import free_port
 from tests.processes import addresses
-from tests.style.test_house import tracked
+from tests.style.test_repository import tracked
 
 ROOT: Final = Path(__file__).parents[2]
 HELM: Final = ROOT / ".tools" / "bin" / "helm"

@@ -34,7 +34,7 @@ def test_each_process_starts_after_those_it_calls() -> None:
     assert late == []
 
 
-def test_readers_of_the_stream_start_and_are_upgraded_before_those_who_write_for_them() -> None:
+def test_consumers_of_the_stream_start_and_are_upgraded_before_its_writers() -> None:
     order = [each.name for each in topology.in_start_order()]
     assert order.index("archiver") < order.index("dispatcher") < order.index("ingest") < order.index("gateway")
 

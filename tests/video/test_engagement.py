@@ -24,7 +24,7 @@ def after(*events: PlaybackEvent) -> Viewer:
     return viewer.closed(opened)
 
 
-def test_the_keen_learner_comes_out_as_stated() -> None:
+def test_the_keen_learner_has_the_documented_numbers() -> None:
     learner = after(*keen_learner())
     assert learner.cards["v"].completion == pytest.approx(0.85)
     assert 76 <= learner.cards["v"].engagement <= 80

@@ -37,7 +37,7 @@ async def test_a_single_wrong_length_changes_nothing() -> None:
     assert await of_viewer(world) == await of_video(world) == REAL
 
 
-async def test_the_fault_of_one_viewer_spoils_nothing_for_all() -> None:
+async def test_one_viewer_s_wrong_events_do_not_affect_the_video() -> None:
     world = World()
     for user in ("ada", "bob"):
         await report(world, *[REAL] * 40, user=user)
@@ -47,7 +47,7 @@ async def test_the_fault_of_one_viewer_spoils_nothing_for_all() -> None:
     assert len((await world.playback.video("v")).viewers) <= REAL
 
 
-async def test_a_video_that_was_cut_anew_has_its_new_length_in_time() -> None:
+async def test_a_video_with_a_new_cut_gets_its_new_length_eventually() -> None:
     world = World()
     for number in range(100):
         await report(world, *[REAL] * 16, user=f"old-{number}")
@@ -84,7 +84,7 @@ LENGTHS = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from([0, 10, 20,
 
 
 @given(LENGTHS)
-def test_of_a_video_each_viewers_last_lengths_count(steps: list[tuple[str, int]]) -> None:
+def test_the_last_lengths_of_each_viewer_count(steps: list[tuple[str, int]]) -> None:
     recent: dict[str, list[int]] = {"a": [], "b": [], "c": []}
     counted: dict[int, int] = {}
     for who, length_ms in steps:

@@ -405,7 +405,7 @@ IMPLAUSIBLE = {
 
 
 @pytest.mark.parametrize("events", IMPLAUSIBLE.values(), ids=IMPLAUSIBLE.keys())
-def test_nobody_watches_more_than_fits_into_the_time_that_passed(events: list[PlaybackEvent]) -> None:
+def test_watched_time_is_limited_by_the_time_that_passed(events: list[PlaybackEvent]) -> None:
     assert hours(events) <= 100 * playback.FASTEST / 3600 + playback.MOST_ALONE_MS / 3_600_000
 
 

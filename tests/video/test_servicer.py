@@ -110,7 +110,7 @@ async def test_without_a_playback_session_id_the_session_is_used(stub: "VideoSer
     assert viewer.videos[0].viewing_count == 2
 
 
-async def test_strangers_are_not_found(stub: "VideoServiceAsyncStub") -> None:
+async def test_unknown_users_are_not_found(stub: "VideoServiceAsyncStub") -> None:
     with pytest.raises(NotFound, match="USER_NOT_FOUND"):
         await stub.GetViewer(wire.GetViewerRequest(user_id="ada"))
     with pytest.raises(NotFound, match="VIDEO_NOT_FOUND"):
@@ -153,7 +153,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("action", [8, 99, 2**31 - 1])
-async def test_an_action_of_tomorrow_waits_for_the_upgrade(stub: "VideoServiceAsyncStub", action: int) -> None:
+async def test_an_action_of_a_newer_version_waits_for_the_upgrade(stub: "VideoServiceAsyncStub", action: int) -> None:
     asked = request(1, [])
     asked.events.append(odd(playback_action=action))
     with pytest.raises(Unavailable) as refused:

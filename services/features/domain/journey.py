@@ -20,6 +20,12 @@ _NO_STEPS = frozenset({Kind.INTERVENTION_OUTCOME, Kind.IDENTIFY})
 _GOALS = frozenset({Kind.TASK_SUCCESS, Kind.PURCHASE})
 _MARKS = frozenset({Kind.PAGE_VIEW, Kind.SESSION_START, Kind.SESSION_END})
 """Kinds that do not count as doing something on a page."""
+_ECHOES: dict[int, Callable[[State, Event], bool]] = {
+    Kind.PAGE_VIEW: struggle.is_echo,
+    Kind.CLICK: clicks.is_echo,
+}
+"""Kinds that clients sometimes report twice."""
+_ECHO_US = max(struggle.ECHO_US, clicks.ECHO_US)
 
 
 class Found(NamedTuple):
@@ -236,12 +242,6 @@ def _buy(state: State, event: Event) -> None:
         _succeed(state, event)
 
 
-_ECHOES: dict[int, Callable[[State, Event], bool]] = {
-    Kind.PAGE_VIEW: struggle.is_echo,
-    Kind.CLICK: clicks.is_echo,
-}
-"""Kinds that clients sometimes report twice."""
-_ECHO_US = max(struggle.ECHO_US, clicks.ECHO_US)
 _EFFECTS: dict[int, Callable[[State, Event], None]] = {
     Kind.PAGE_VIEW: _view_page,
     Kind.FORM_START: _begin_form,

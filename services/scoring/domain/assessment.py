@@ -18,14 +18,14 @@ _TERMS: Final = struct.Struct(f"<{FEATURE_COUNT + 1}f")
 class Columns(NamedTuple):
     """The input of an assessment, row by row.
 
-    `packed_values` and `packed_terms` hold all rows one after the other, each as in `Journal`. `may_speak` says whether
+    `packed_values` and `packed_terms` hold all rows one after the other, each as in `Journal`. `may_apply` says whether
     a rule over features alone may apply. `found` has the new signals by row, `settled` the signals that ended with a
     row; a signal may be in both. `event_counts` is the number of events of the user that a row stands for.
     """
 
     event_times_us: Sequence[int]
     packed_values: bytes
-    may_speak: Sequence[bool]
+    may_apply: Sequence[bool]
     probabilities: Sequence[float]
     packed_terms: bytes
     found: Mapping[int, Sequence[Signal]]
@@ -62,7 +62,7 @@ def assess(journal: Journal, columns: Columns, row: int) -> Assessment:
         journal.signals = history.drop(journal.signals, settled)
     active = history.active(journal.signals, at_us) if journal.signals else ()
     findings: Sequence[Finding] = ()
-    if active or columns.may_speak[row]:
+    if active or columns.may_apply[row]:
         findings = rules.find(active, _VALUES.unpack_from(columns.packed_values, row * _VALUES.size))
     if journal.assessed_count < COUNT_LIMIT:
         journal.assessed_count = min(COUNT_LIMIT, journal.assessed_count + columns.event_counts[row])

@@ -67,17 +67,17 @@ def _success_rate(value: float) -> str:
 def _session_duration(value: float) -> str:
     if value <= 0.0:
         return "No time spent in a current session"
-    return f"In this session for {_spoken(value)}"
+    return f"In this session for {_duration(value)}"
 
 
 def _time_since_last_success(value: float) -> str:
-    return f"No success for {_spoken(value)}" if value > 0.0 else "No time gone by without a success"
+    return f"No success for {_duration(value)}" if value > 0.0 else "No time gone by without a success"
 
 
 def _average_time_per_page(value: float) -> str:
     if value <= 0.0:
         return "No time spent on a page in a current session"
-    return f"{_capital(_spoken(value))} on a page on average"
+    return f"{_capital(_duration(value))} on a page on average"
 
 
 def _page_exits(value: float) -> str:
@@ -87,7 +87,7 @@ def _page_exits(value: float) -> str:
     return f"{counted(value, 'page', 'pages', math.inf)} left untouched in this session"
 
 
-def _spoken(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     """A duration in a suitable unit: minutes from two minutes on, and so on."""
     if seconds < 1.0:
         return "less than a second"

@@ -6,7 +6,7 @@
 Confidence, 0 to 1, says how reliable the score is:
 
     confidence = (1 - 0.5 ** evidence) * (1 - 0.16 * |p_rules - p_model|)
-    evidence   = 1 + log10(1 + events) + sum of strength / 100 over the rules that spoke
+    evidence   = 1 + log10(1 + events) + sum of strength / 100 over the rules that apply
 
 The first factor is the amount of evidence: one unit for any user, one for nine events and two for ninety-nine, and the
 strength of each rule that applies; every unit halves the doubt. The second factor is the agreement: complete
@@ -44,7 +44,7 @@ def assess(findings: Sequence[Finding], model_probability: float, event_count: i
     """The risk.
 
     Args:
-        findings: the rules that spoke.
+        findings: the findings of the rules.
         model_probability: what the model says.
         event_count: how many events of the user were assessed, this one included; at most `COUNT_LIMIT`.
     """

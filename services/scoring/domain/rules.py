@@ -80,15 +80,15 @@ def find(active_signals: Sequence[Signal], values: Sequence[float]) -> list[Find
     return findings
 
 
-def speaks_of(columns: npt.NDArray[np.float64]) -> list[bool]:
+def may_apply(columns: npt.NDArray[np.float64]) -> list[bool]:
     """For each row, whether a rule over features alone applies; lets the hot path skip calm users.
 
     Args:
         columns: the features of many rows, one column per row.
     """
-    speaks = (columns[_ERROR_COUNT] >= SCATTERED_ERRORS_FROM) | (columns[_FORM_ABANDONS] >= FORMS_LEFT_FROM)
-    mask: list[bool] = speaks.tolist()
-    return mask
+    applies = (columns[_ERROR_COUNT] >= SCATTERED_ERRORS_FROM) | (columns[_FORM_ABANDONS] >= FORMS_LEFT_FROM)
+    may: list[bool] = applies.tolist()
+    return may
 
 
 def probability(findings: Sequence[Finding]) -> float:

@@ -21,6 +21,9 @@ FEATURES: Final = (
     "average_time_per_page",
 )
 FEATURE_COUNT: Final = len(FEATURES)
+MEDIUM_FROM: Final = 40.0
+HIGH_FROM: Final = 70.0
+CRITICAL_FROM: Final = 90.0
 
 
 class SignalType(IntEnum):
@@ -49,11 +52,6 @@ class Level(IntEnum):
     MEDIUM = 2
     HIGH = 3
     CRITICAL = 4
-
-
-MEDIUM_FROM: Final = 40.0
-HIGH_FROM: Final = 70.0
-CRITICAL_FROM: Final = 90.0
 
 
 def level_of(score: float) -> Level:

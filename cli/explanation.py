@@ -27,7 +27,7 @@ class Section(NamedTuple):
     lines: Sequence[str]
 
 
-def story(decision: Json, events: Sequence[Json], receipt: Json | None) -> Iterator[Section]:
+def explanation(decision: Json, events: Sequence[Json], receipt: Json | None) -> Iterator[Section]:
     """A decision's sections, given the user's last events, newest first, and the receipt of the event it is about."""
     yield Section(_title(decision), _reasons(decision))
     yield Section(f"What happened to {plain(decision['userId'])}", _events(decision, events, receipt))

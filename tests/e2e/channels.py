@@ -18,7 +18,7 @@ THROTTLED: Final = Answer(429, JSON | {"x-amzn-ErrorType": "TooManyRequestsExcep
 POLICIES: Final = Path(__file__).parents[2] / "policies"
 
 
-class Helped(NamedTuple):
+class Channels(NamedTuple):
     """The mesh, the file of its policy, a folder with all policies it has had, and who receives its messages."""
 
     mesh: RunningMesh
@@ -52,7 +52,7 @@ def at_any_hour(name: str) -> str:
 
 
 @contextlib.contextmanager
-def helping(folder: Path) -> Iterator[Helped]:
+def helping(folder: Path) -> Iterator[Channels]:
     """The mesh, within the block."""
     (folder / "secret").write_text(KEY)
     (folder / "policies").mkdir()
@@ -79,12 +79,12 @@ def helping(folder: Path) -> Iterator[Helped]:
             path.write_text(at_any_hour("default.yaml"))
         mesh = stack.enter_context(running_mesh(folder, **settings))
         archive = (folder / "var" / "archive").as_uri()
-        yield Helped(mesh, folder / "policy.yaml", folder / "policies", archive, ses, chat, ticket)
+        yield Channels(mesh, folder / "policy.yaml", folder / "policies", archive, ses, chat, ticket)
 
 
-def helped_by(helped: Helped, channel: str, **contact: str) -> Journey:
+def helped_by(channels: Channels, channel: str, **contact: str) -> Journey:
     """A user who was just helped by a channel."""
-    one = journey(helped.mesh)
+    one = journey(channels.mesh)
     one.send(one.event(-7 * 24 * 3600, "identify", **contact))
     be_welcomed_by(one, channel)
     return one
@@ -113,16 +113,18 @@ def ended(mesh: RunningMesh, intervention_id: str, patience_seconds: float = 30)
     return until(found, "the message still waits", patience_seconds)
 
 
-def leave_in_doubt(helped: Helped) -> Doubt:
+def leave_in_doubt(channels: Channels) -> Doubt:
     """Kills the service while an e-mail and a ticket are under way, and another e-mail and a chat wait for a retry."""
-    mesh, held = helped.mesh, Answer(SILENCE)
-    helped.ses.script[:0] = [held, THROTTLED]
-    helped.ticket.script.append(held)
-    helped.chat.script.append(Answer(503, {"Retry-After": "5"}))
-    before = len(helped.ses.received), len(helped.ticket.received)
-    made = [intervention_of(helped_by(helped, channel, email=ADDRESS)) for channel in ("email", "ticket", "chat")]
-    until(lambda: (len(helped.ses.received), len(helped.ticket.received)) == (before[0] + 1, before[1] + 1), "no try")
-    again = intervention_of(helped_by(helped, "email", email=ADDRESS))
+    mesh, held = channels.mesh, Answer(SILENCE)
+    channels.ses.script[:0] = [held, THROTTLED]
+    channels.ticket.script.append(held)
+    channels.chat.script.append(Answer(503, {"Retry-After": "5"}))
+    before = len(channels.ses.received), len(channels.ticket.received)
+    made = [intervention_of(helped_by(channels, channel, email=ADDRESS)) for channel in ("email", "ticket", "chat")]
+    until(
+        lambda: (len(channels.ses.received), len(channels.ticket.received)) == (before[0] + 1, before[1] + 1), "no try"
+    )
+    again = intervention_of(helped_by(channels, "email", email=ADDRESS))
     until(lambda: delivery(mesh, again)["reason"] and delivery(mesh, made[2])["reason"], "nothing was refused")
     kill(mesh, "intervention")
     until(mesh.is_ready, "the mesh is not ready again")
