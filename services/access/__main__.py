@@ -3,8 +3,9 @@
 import secrets
 
 import uvloop
-from journeymesh.access.v1 import access_pb2
+from journeymesh.access.v1 import access_pb2, audit_pb2
 from journeymesh.access.v1.access_pb2_grpc import add_AccessServiceServicer_to_server
+from journeymesh.access.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server
 
 from mesh.clock import system_clock
 from mesh.observability import log, telemetry
@@ -14,11 +15,14 @@ from mesh.process.site import ServerSettings, open_site
 from mesh.rpc.tls import TlsSettings
 from mesh.settings import read_or_exit
 from mesh.store import redis
-from services.access.adapters.redis import RedisKeys
-from services.access.servicer import AccessServicer
+from services.access.audit.adapters.redis import RedisChain
+from services.access.audit.servicer import AuditServicer
+from services.access.audit.usecases import Audit
+from services.access.keys.adapters.redis import RedisKeys
+from services.access.keys.servicer import AccessServicer
+from services.access.keys.translation import VOCABULARY
+from services.access.keys.usecases import Access
 from services.access.settings import Settings
-from services.access.translation import VOCABULARY
-from services.access.usecases import Access
 
 
 async def main() -> None:
@@ -29,11 +33,18 @@ async def main() -> None:
     async with open_site(read_or_exit(ServerSettings), read_or_exit(TlsSettings)) as site:
         client = await redis.connect_or_exit(read_or_exit(redis.RedisSettings))
         store = RedisKeys(client)
+        audit = Audit(RedisChain(client), system_clock, secrets.token_bytes)
         servicer = AccessServicer(Access(store, VOCABULARY, system_clock, secrets.token_bytes))
         await server.serve(
             settings.listen,
-            [lambda grpc_server: add_AccessServiceServicer_to_server(servicer, grpc_server)],
-            [access_pb2.DESCRIPTOR.services_by_name["AccessService"].full_name],
+            [
+                lambda grpc_server: add_AccessServiceServicer_to_server(servicer, grpc_server),
+                lambda grpc_server: add_AuditServiceServicer_to_server(AuditServicer(audit), grpc_server),
+            ],
+            [
+                access_pb2.DESCRIPTOR.services_by_name["AccessService"].full_name,
+                audit_pb2.DESCRIPTOR.services_by_name["AuditService"].full_name,
+            ],
             {"store": store.ping},
             traced,
             site,

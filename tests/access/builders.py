@@ -3,12 +3,12 @@
 import dataclasses
 import random
 
-from services.access.adapters.memory import MemoryKeys
-from services.access.domain.key import Credentials, Key, Rights
-from services.access.domain.lifecycle import Request
-from services.access.ports import KeyStore
-from services.access.translation import VOCABULARY
-from services.access.usecases import Access
+from services.access.keys.adapters.memory import MemoryKeys
+from services.access.keys.domain.key import Credentials, Key, Rights
+from services.access.keys.domain.lifecycle import Request
+from services.access.keys.ports import KeyStore
+from services.access.keys.translation import VOCABULARY
+from services.access.keys.usecases import Access
 from tests.builders import NOW_US
 
 DAY_US = 86_400 * 1_000_000

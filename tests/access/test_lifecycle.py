@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.errors import FailedPrecondition, NotFound
-from services.access.adapters.memory import MemoryKeys
-from services.access.domain import lifecycle
-from services.access.domain.key import Credentials, Ending, Key
-from services.access.domain.refusal import Cause, Refusal
-from services.access.translation import VOCABULARY
+from services.access.keys.adapters.memory import MemoryKeys
+from services.access.keys.domain import lifecycle
+from services.access.keys.domain.key import Credentials, Ending, Key
+from services.access.keys.domain.refusal import Cause, Refusal
+from services.access.keys.translation import VOCABULARY
 from tests.access.builders import DAY_US, World, asked, key
 from tests.builders import NOW_US, SECOND_US
 
@@ -118,7 +118,7 @@ class Doubtful(MemoryKeys):
     """Makes each change, but says at first that another came before, as after a lost answer."""
 
     async def change(self, put: Sequence[Key], dropped: Collection[str], before: str, after: str) -> bool:
-        """See `services.access.ports.KeyStore`."""
+        """See `services.access.keys.ports.KeyStore`."""
         await super().change(put, dropped, before, after)
         return False
 

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.http import cors
-from services.access.domain import origin
-from services.access.domain.refusal import Refusal
+from services.access.keys.domain import origin
+from services.access.keys.domain.refusal import Refusal
 
 LABELS = st.from_regex(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,8}[a-zA-Z0-9])?", fullmatch=True)
 HOSTS = st.lists(LABELS, min_size=2, max_size=4).map(".".join)

@@ -10,8 +10,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from mesh.errors import MeshError
 from mesh.observability import telemetry
 from mesh.store import redis
-from services.access.adapters.redis import RedisKeys
-from services.access.servicer import AccessServicer
+from services.access.keys.adapters.redis import RedisKeys
+from services.access.keys.servicer import AccessServicer
 from tests.access.builders import World, asked
 from tests.serving import serving
 

@@ -14,13 +14,13 @@ from mesh import keys as texts
 from mesh.clock import LATEST_US
 from mesh.errors import FailedPrecondition, InvalidArgument, MeshError, NotFound, Unavailable
 from mesh.store import redis
-from services.access.adapters.redis import RedisKeys
-from services.access.domain.key import Key
-from services.access.domain.lifecycle import MOST_ACTIVE
-from services.access.ports import KeyStore
-from services.access.servicer import AccessServicer
-from services.access.translation import VOCABULARY
-from services.access.usecases import MOST_USES
+from services.access.keys.adapters.redis import RedisKeys
+from services.access.keys.domain.key import Key
+from services.access.keys.domain.lifecycle import MOST_ACTIVE
+from services.access.keys.ports import KeyStore
+from services.access.keys.servicer import AccessServicer
+from services.access.keys.translation import VOCABULARY
+from services.access.keys.usecases import MOST_USES
 from tests.access.builders import DAY_US, World, asked, key
 from tests.builders import MINUTE_US, NOW_US, SECOND_US
 from tests.serving import serving

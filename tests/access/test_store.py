@@ -9,10 +9,10 @@ import pytest
 
 from mesh.errors import Unavailable, VersionMismatch
 from mesh.store import redis
-from services.access.adapters.memory import MemoryKeys
-from services.access.adapters.redis import RedisKeys
-from services.access.domain.key import Ending, Rights
-from services.access.ports import NO_REVISION, KeyStore
+from services.access.keys.adapters.memory import MemoryKeys
+from services.access.keys.adapters.redis import RedisKeys
+from services.access.keys.domain.key import Ending, Rights
+from services.access.keys.ports import NO_REVISION, KeyStore
 from tests.access.builders import World, asked, key
 from tests.builders import MINUTE_US, NOW_US
 

@@ -20,7 +20,7 @@ from mesh.observability import telemetry
 from mesh.process.server import serving as serving_on
 from mesh.process.site import Site
 from mesh.rpc.tls import Tls
-from services.access.servicer import AccessServicer
+from services.access.keys.servicer import AccessServicer
 from tests import certificates
 from tests.access.builders import DAY_US, World
 from tests.conftest import free_port

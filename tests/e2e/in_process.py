@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import grpc
 import httpx
 from journeymesh.access.v1.access_pb2_grpc import add_AccessServiceServicer_to_server
+from journeymesh.access.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server
 from journeymesh.features.v1.features_pb2_grpc import add_FeaturesServiceServicer_to_server
 from journeymesh.ingest.v1.ingest_pb2_grpc import add_IngestServiceServicer_to_server
 from journeymesh.intervention.v1.intervention_pb2_grpc import add_InterventionServiceServicer_to_server
@@ -30,10 +32,13 @@ from mesh.process.server import Register, serving
 from mesh.rpc import channel
 from mesh.state.memory import MemoryShards, MemoryState
 from mesh.stream.memory import MemoryStream
-from services.access.adapters.memory import MemoryKeys
-from services.access.servicer import AccessServicer
-from services.access.translation import VOCABULARY
-from services.access.usecases import Access
+from services.access.audit.adapters.memory import MemoryChain
+from services.access.audit.servicer import AuditServicer
+from services.access.audit.usecases import Audit
+from services.access.keys.adapters.memory import MemoryKeys
+from services.access.keys.servicer import AccessServicer
+from services.access.keys.translation import VOCABULARY
+from services.access.keys.usecases import Access
 from services.features.servicer import FeaturesServicer
 from services.features.usecases import Features
 from services.ingest.accept.adapters.memory import MemoryDuplicates, MemoryIdentities, MemorySkews
@@ -121,10 +126,7 @@ async def running_mesh(ledger: Ledger | None = None, sample_ratio: float = 1.0) 
     )
     pipeline = LeasePipeline({"dispatcher": leases})
     registers: dict[str, Register] = {
-        "access": lambda to: add_AccessServiceServicer_to_server(
-            AccessServicer(Access(MemoryKeys(), VOCABULARY, system_clock, os.urandom)),
-            to,
-        ),
+        "access": _access,
         "ingest-api": lambda to: add_IngestServiceServicer_to_server(
             IngestServicer(ingest, pipeline, traced["ingest-api"].metrics), to
         ),
@@ -196,3 +198,11 @@ async def applied(mesh: Mesh, event_id: str) -> dict[str, object]:
             if receipt["state"] == "applied":
                 return receipt
             await asyncio.sleep(0.01)
+
+
+def _access(to: grpc.aio.Server) -> None:
+    """Adds the access service, with its audit log."""
+    audit = Audit(MemoryChain(), system_clock, os.urandom)
+    access = Access(MemoryKeys(), VOCABULARY, system_clock, os.urandom)
+    add_AccessServiceServicer_to_server(AccessServicer(access), to)
+    add_AuditServiceServicer_to_server(AuditServicer(audit), to)

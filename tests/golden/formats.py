@@ -20,11 +20,11 @@ from mesh.store import redis
 from mesh.stream.redis import RedisStream
 from offline.archive import events as archived_events
 from records import table
-from services.access import translation as keys
-from services.access.adapters.redis import RedisKeys
-from services.access.domain.key import Ending
-from services.access.ports import NO_REVISION
-from services.access.usecases import UsedKey
+from services.access.keys import translation as keys
+from services.access.keys.adapters.redis import RedisKeys
+from services.access.keys.domain.key import Ending
+from services.access.keys.ports import NO_REVISION
+from services.access.keys.usecases import UsedKey
 from services.features.servicer import FeaturesServicer
 from services.features.usecases import Features
 from services.ingest.accept.adapters.redis import RedisDuplicates, RedisIdentities, RedisSkews

@@ -10,11 +10,11 @@ from mesh import keys as texts
 from mesh.clock import LATEST_US
 from mesh.errors import InvalidArgument
 from mesh.rpc.timestamps import timestamp
-from services.access.domain.key import NEVER, Ending, Key, Rights
-from services.access.domain.lifecycle import Request
-from services.access.domain.validation import Vocabulary
-from services.access.ports import Snapshot
-from services.access.usecases import MOST_USES, UsedKey
+from services.access.keys.domain.key import NEVER, Ending, Key, Rights
+from services.access.keys.domain.lifecycle import Request
+from services.access.keys.domain.validation import Vocabulary
+from services.access.keys.ports import Snapshot
+from services.access.keys.usecases import MOST_USES, UsedKey
 
 _TYPE_PREFIX: Final = "EVENT_TYPE_"
 VOCABULARY: Final = Vocabulary(

@@ -4,9 +4,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Final
 
-from services.access.domain import validation
-from services.access.domain.key import NEVER, SECOND_US, Credentials, Ending, Key, Rights
-from services.access.domain.refusal import Cause, Refusal
+from services.access.keys.domain import validation
+from services.access.keys.domain.key import NEVER, SECOND_US, Credentials, Ending, Key, Rights
+from services.access.keys.domain.refusal import Cause, Refusal
 
 MOST_ACTIVE: Final = 1_000
 """Keys that have not ended."""

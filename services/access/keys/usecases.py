@@ -9,12 +9,12 @@ from typing import Final, cast
 from mesh import keys as texts
 from mesh.clock import Clock
 from mesh.errors import FailedPrecondition, InvalidArgument, MeshError, NotFound, Unavailable
-from services.access.domain import lifecycle
-from services.access.domain.key import Credentials, Key
-from services.access.domain.lifecycle import Keys, Request
-from services.access.domain.refusal import Cause, Refusal
-from services.access.domain.validation import Vocabulary
-from services.access.ports import KeyStore, Snapshot
+from services.access.keys.domain import lifecycle
+from services.access.keys.domain.key import Credentials, Key
+from services.access.keys.domain.lifecycle import Keys, Request
+from services.access.keys.domain.refusal import Cause, Refusal
+from services.access.keys.domain.validation import Vocabulary
+from services.access.keys.ports import KeyStore, Snapshot
 
 MOST_USES: Final = 10_000
 """In one report."""

@@ -8,8 +8,8 @@ import msgspec
 
 from mesh.errors import VersionMismatch
 from mesh.store import redis
-from services.access.domain.key import Credentials, Ending, Key, Rights
-from services.access.ports import NO_REVISION, Snapshot
+from services.access.keys.domain.key import Credentials, Ending, Key, Rights
+from services.access.keys.ports import NO_REVISION, Snapshot
 
 _KEYS: Final = "jm:{access}:keys"
 _REVISION: Final = "jm:{access}:revision"
@@ -82,13 +82,13 @@ class RedisKeys:
         self._client = client
 
     async def revision(self) -> str:
-        """See `services.access.ports.KeyStore`."""
+        """See `services.access.keys.ports.KeyStore`."""
         with redis.translating_errors():
             found = cast("bytes | None", await self._client.get(_REVISION))
         return found.decode() if found else NO_REVISION
 
     async def read(self) -> Snapshot:
-        """See `services.access.ports.KeyStore`."""
+        """See `services.access.keys.ports.KeyStore`."""
         ((revision, members),) = await _READ.run(self._client, redis.Call([_REVISION, _KEYS], []))
         keys = {}
         for key_id, blob in zip(members[::2], members[1::2], strict=True):
@@ -100,7 +100,7 @@ class RedisKeys:
         return Snapshot(revision.decode() or NO_REVISION, keys)
 
     async def change(self, put: Sequence[Key], dropped: Collection[str], before: str, after: str) -> bool:
-        """See `services.access.ports.KeyStore`."""
+        """See `services.access.keys.ports.KeyStore`."""
         expected = "" if before == NO_REVISION else before
         pairs = [part for key in put for part in (key.key_id, _encode(key))]
         call = redis.Call([_REVISION, _KEYS, _USES], [expected, after, len(dropped), *dropped, *pairs])
@@ -108,18 +108,18 @@ class RedisKeys:
         return bool(is_changed)
 
     async def record_uses(self, uses: Mapping[str, int]) -> None:
-        """See `services.access.ports.KeyStore`."""
+        """See `services.access.keys.ports.KeyStore`."""
         pairs = [part for use in uses.items() for part in use]
         await _USE.run(self._client, redis.Call([_KEYS, _USES], pairs))
 
     async def last_used(self) -> Mapping[str, int]:
-        """See `services.access.ports.KeyStore`."""
+        """See `services.access.keys.ports.KeyStore`."""
         with redis.translating_errors():
             found = cast("dict[bytes, bytes]", await self._client.hgetall(_USES))
         return {key_id.decode(): int(used_us) for key_id, used_us in found.items()}
 
     async def ping(self) -> None:
-        """See `services.access.ports.KeyStore`."""
+        """See `services.access.keys.ports.KeyStore`."""
         await redis.ping(self._client)
 
 

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Protocol
 
-from services.access.domain.key import Key
+from services.access.keys.domain.key import Key
 
 NO_REVISION: Final = "0"
 """The revision of a store without any key, in which none was ever changed."""

@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from services.access.domain.key import Key
-from services.access.ports import NO_REVISION, Snapshot
+from services.access.keys.domain.key import Key
+from services.access.keys.ports import NO_REVISION, Snapshot
 
 
 class MemoryKeys:
@@ -15,15 +15,15 @@ class MemoryKeys:
         self._uses: dict[str, int] = {}
 
     async def revision(self) -> str:
-        """See `services.access.ports.KeyStore`."""
+        """See `services.access.keys.ports.KeyStore`."""
         return self._revision
 
     async def read(self) -> Snapshot:
-        """See `services.access.ports.KeyStore`."""
+        """See `services.access.keys.ports.KeyStore`."""
         return Snapshot(self._revision, dict(self._keys))
 
     async def change(self, put: Sequence[Key], dropped: Collection[str], before: str, after: str) -> bool:
-        """See `services.access.ports.KeyStore`."""
+        """See `services.access.keys.ports.KeyStore`."""
         if self._revision == after:
             return True
         if self._revision != before:
@@ -36,14 +36,14 @@ class MemoryKeys:
         return True
 
     async def record_uses(self, uses: Mapping[str, int]) -> None:
-        """See `services.access.ports.KeyStore`."""
+        """See `services.access.keys.ports.KeyStore`."""
         for key_id, used_us in uses.items():
             if key_id in self._keys:
                 self._uses[key_id] = max(used_us, self._uses.get(key_id, 0))
 
     async def last_used(self) -> Mapping[str, int]:
-        """See `services.access.ports.KeyStore`."""
+        """See `services.access.keys.ports.KeyStore`."""
         return dict(self._uses)
 
     async def ping(self) -> None:
-        """See `services.access.ports.KeyStore`."""
+        """See `services.access.keys.ports.KeyStore`."""

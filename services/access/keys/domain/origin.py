@@ -4,7 +4,7 @@ import ipaddress
 import re
 from typing import Final
 
-from services.access.domain.refusal import Cause, Refusal
+from services.access.keys.domain.refusal import Cause, Refusal
 
 LONGEST: Final = 300
 _DEFAULT_PORTS: Final = {"http": "80", "https": "443"}

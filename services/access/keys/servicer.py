@@ -4,8 +4,8 @@ from journeymesh.access.v1 import access_pb2 as wire
 from journeymesh.access.v1.access_pb2_grpc import AccessServiceServicer
 
 from mesh.rpc.context import ServerContext
-from services.access import translation
-from services.access.usecases import Access
+from services.access.keys import translation
+from services.access.keys.usecases import Access
 
 
 class AccessServicer(AccessServiceServicer):

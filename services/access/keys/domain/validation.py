@@ -4,9 +4,9 @@ import dataclasses
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
-from services.access.domain import origin
-from services.access.domain.key import Rights
-from services.access.domain.refusal import Cause, Refusal
+from services.access.keys.domain import origin
+from services.access.keys.domain.key import Rights
+from services.access.keys.domain.refusal import Cause, Refusal
 
 LONGEST_NAME: Final = 100
 MOST_ORIGINS: Final = 50

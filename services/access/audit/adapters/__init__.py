@@ -1,0 +1,1 @@
+"""Where the chain is kept, and its heads."""
