@@ -7,12 +7,13 @@ import uvloop
 from gateway.access.door import follow_keys
 from gateway.app import Application
 from gateway.core import bootstrap
+from gateway.http.certificate import Certificates
 from gateway.peers import connect
 from gateway.routes.operation import watch_services
 from gateway.serving import listen, serve
 from gateway.settings import LogSettings, Settings, TelemetrySettings
 from mesh.clock import system_clock
-from mesh.observability import log, telemetry
+from mesh.observability import log, registry, telemetry
 from mesh.observability.telemetry import Telemetry
 from mesh.process.certificate import report_expiry
 from mesh.process.lifecycle import in_background, spare_collections, stop_signal
@@ -25,7 +26,8 @@ _log = logging.getLogger("gateway")
 async def run(settings: Settings, tracing: Telemetry, tls: Tls | None) -> None:
     """Serves until the process is to end."""
     stop = stop_signal()
-    listener = listen(settings.address, settings.keys)
+    listener = listen(settings.address, settings.keys, is_tls=settings.is_tls)
+    certificates = Certificates.wanted(settings.certificate_file, settings.key_file)
     async with connect(settings, tracing, tls) as peers:
         core = bootstrap(settings, peers, tracing, stop)
         spare_collections()
@@ -33,9 +35,10 @@ async def run(settings: Settings, tracing: Telemetry, tls: Tls | None) -> None:
             watch_services(core),
             follow_keys(core.door, peers.access, system_clock),
             report_expiry(tls, tracing.metrics),
+            report_expiry(certificates, tracing.metrics, registry.HTTP_CERTIFICATE_EXPIRY),
         )
         async with in_background(*background):
-            await serve(Application(core, system_clock), listener, stop, settings)
+            await serve(Application(core, system_clock), listener, stop, settings, certificates)
     _log.info("drained")
 
 

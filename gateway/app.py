@@ -28,6 +28,7 @@ from mesh.observability import registry, semconv, telemetry
 # Probed every few seconds; their traces would bury the others.
 _PROBED: Final = frozenset(("/healthz", "/startupz", "/readyz", "/metrics"))
 _PATH_NOT_FOUND: Final = "unknown path"  # the route's name in metrics and spans
+_SECURE: Final = frozenset(("https", "wss"))
 
 _traceparent: Final = TraceContextTextMapPropagator()
 
@@ -64,6 +65,7 @@ class Application:
             headers = (
                 (b"x-trace-id", request.trace_id.hex().encode()),
                 asgi.NOSNIFF,
+                *(asgi.HTTPS_ONLY if scope["scheme"] in _SECURE else ()),
                 *cors.headers(scope, self._core.door.origins),
                 *self._headers(answer),
             )

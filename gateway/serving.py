@@ -13,7 +13,9 @@ from typing import Final
 import uvicorn
 
 from gateway.app import Application
+from gateway.http.certificate import Certificates
 from gateway.http.connections import Connection, ConnectionLimits, SocketConnection
+from gateway.http.handshakes import accept
 from gateway.http.slow_clients import ReadTimeout, drop_slow_readers
 from gateway.settings import Settings
 
@@ -31,7 +33,8 @@ _INTERVAL_SECONDS: Final = 0.05
 _GONE_MILLISECONDS: Final = 60_000
 
 _WARNINGS: Final = {
-    "required": "Listening for other machines without TLS: let a proxy that terminates TLS stand in front.",
+    "required": "Listening for other machines without TLS: set JOURNEYMESH_HTTP_CERTIFICATE_FILE and _KEY_FILE, or let "
+    "a proxy that terminates TLS stand in front.",
     "elsewhere": "Listening for other machines, and requests need no key: whoever gets through may do everything.",
 }
 
@@ -39,13 +42,39 @@ _log = logging.getLogger(__name__)
 
 
 class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, certificates: Certificates | None) -> None:
+        super().__init__(config)
+        self._certificates = certificates
+        self._accepting: list[asyncio.Task[None]] = []
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accepts over TLS itself: the library would keep its certificate for ever, and handshakes without a limit."""
+        if self._certificates is None:
+            await super().startup(sockets)
+            return
+        await super().startup([])
+        self._accepting = [
+            asyncio.create_task(accept(listener, self._certificates, self._connection)) for listener in sockets or ()
+        ]
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Ends accepting, then what the library serves."""
+        for each in self._accepting:
+            each.cancel()
+        await asyncio.gather(*self._accepting, return_exceptions=True)
+        await super().shutdown(sockets)
+
+    def _connection(self) -> Connection:
+        protocol: type[Connection] = self.config.http_protocol_class  # type: ignore[assignment]
+        return protocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leaves signals to the composition root, which has more to close than the server."""
         yield
 
 
-def listen(address: str, keys: str = "none") -> socket.socket:
+def listen(address: str, keys: str = "none", *, is_tls: bool = False) -> socket.socket:
     """A socket that listens on `host:port`; exits with one sentence if it fails or lets strangers in."""
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
@@ -72,7 +101,8 @@ def listen(address: str, keys: str = "none") -> socket.socket:
                 f"journeymesh: {address} can be reached from other machines, and requests need no key. "
                 "Set JOURNEYMESH_KEYS=required, or listen on 127.0.0.1."
             )
-        _log.warning("%s", _WARNINGS[keys])
+        if keys != "required" or not is_tls:
+            _log.warning("%s", _WARNINGS[keys])
     return listener
 
 
@@ -91,8 +121,17 @@ def connections_within_files(wanted: int) -> int:
     return wanted if soft == resource.RLIM_INFINITY else max(1, min(wanted, soft - _OTHER_FILES))
 
 
-async def serve(application: Application, listener: socket.socket, stop: asyncio.Event, settings: Settings) -> None:
-    """Serves until `stop` is set, then lets clients leave and requests in progress finish."""
+async def serve(
+    application: Application,
+    listener: socket.socket,
+    stop: asyncio.Event,
+    settings: Settings,
+    certificates: Certificates | None = None,
+) -> None:
+    """Serves until `stop` is set, then lets clients leave and requests in progress finish.
+
+    With certificates it serves over TLS.
+    """
     max_connections = connections_within_files(settings.connection_count)
     limits = ConnectionLimits.of(
         max_connections, settings.address_percent, settings.proxies, ReadTimeout(settings.body_seconds)
@@ -114,12 +153,13 @@ async def serve(application: Application, listener: socket.socket, stop: asyncio
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
-    server = _Server(config)
+    server = _Server(config, certificates)
     serving = asyncio.create_task(server.serve([listener]))
     looking = asyncio.create_task(drop_slow_readers(server.server_state.connections))
     stopping = asyncio.create_task(stop.wait())
     without_keys = ": requests need no key, and only this machine can send them" if settings.keys == "none" else ""
-    _log.info("listening on http://%s:%d%s", *listener.getsockname()[:2], without_keys)
+    scheme = "https" if certificates else "http"
+    _log.info("listening on %s://%s:%d%s", scheme, *listener.getsockname()[:2], without_keys)
     await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     if not serving.done():

@@ -4,7 +4,7 @@ import dataclasses
 import ipaddress
 
 import topology
-from gateway.http import addresses, cors
+from gateway.http import addresses, certificate, cors
 from mesh.observability.log import LogSettings
 from mesh.observability.telemetry import TelemetrySettings
 from mesh.settings import SettingError, setting
@@ -18,6 +18,15 @@ class Settings:
 
     address: str = setting(
         "JOURNEYMESH_HTTP_ADDRESS", topology.address("gateway"), "Where the gateway listens for HTTP."
+    )
+    certificate_file: str = setting(
+        "JOURNEYMESH_HTTP_CERTIFICATE_FILE",
+        "",
+        "With the key file: serves HTTPS, by TLS 1.2 or newer, instead of HTTP. The certificate and the chain up to "
+        "the authority, as PEM. May be renewed in place.",
+    )
+    key_file: str = setting(
+        "JOURNEYMESH_HTTP_KEY_FILE", "", "The private key of the certificate that clients see, as PEM, not encrypted."
     )
     keys: str = setting(
         "JOURNEYMESH_KEYS",
@@ -74,8 +83,8 @@ class Settings:
     body_seconds: int = setting(
         "JOURNEYMESH_BODY_SECONDS",
         10,
-        "Within how many seconds a request must have come: its head, and then its body. After half of them, 5 at most, "
-        "it must have come at 512 bytes a second.",
+        "Within how many seconds a request must have come: its head, and then its body; before them, a TLS handshake. "
+        "After half of them, 5 at most, it must have come at 512 bytes a second.",
         minimum=1,
         maximum=300,
     )
@@ -140,8 +149,12 @@ class Settings:
         """Checks what no limit can express.
 
         Raises:
-            SettingError: an origin or a proxy is invalid.
+            SettingError: an origin or a proxy is invalid, or a certificate lacks its key.
         """
+        if bool(self.certificate_file) != bool(self.key_file):
+            raise SettingError("JOURNEYMESH_HTTP_CERTIFICATE_FILE and _KEY_FILE go together: both or none.")
+        if self.certificate_file:
+            certificate.read(self.certificate_file, self.key_file)
         try:
             cors.origins(self.cors_origins)
         except cors.NoOrigin as error:
@@ -157,6 +170,11 @@ class Settings:
     def proxies(self) -> addresses.Proxies:
         """The trusted proxies."""
         return addresses.proxies(self.trusted_proxies, self.proxy_header)
+
+    @property
+    def is_tls(self) -> bool:
+        """Whether clients are served over TLS."""
+        return bool(self.certificate_file)
 
     @property
     def is_local(self) -> bool:

@@ -25,6 +25,8 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 """Makes browsers believe the content type."""
+HTTPS_ONLY: Final = ((b"strict-transport-security", b"max-age=31536000"),)
+"""Keeps browsers from plain HTTP for a year. Only on answers over TLS: elsewhere they must ignore it."""
 NO_STORE: Final = (b"cache-control", b"no-store")
 """Keeps an answer out of caches: most are about a person."""
 PUBLIC_CACHE: Final[Headers] = ((b"cache-control", b"public, max-age=300"),)

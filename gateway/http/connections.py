@@ -81,6 +81,7 @@ class Connection(HttpToolsProtocol):
     limits: ConnectionLimits
     transport: asyncio.Transport
     _counted_for: str | None = None
+    _has_place = False
     _last: bytes | None = None
     """The final answer, waiting for those before it; nothing more is read."""
     _is_in_request = False
@@ -104,21 +105,33 @@ class Connection(HttpToolsProtocol):
         """Opens, unless there are too many."""
         self._due = deque()
         peer = transport.get_extra_info("peername")
-        self._counted_for = self.limits.proxies.place(peer[0] if isinstance(peer, tuple) else "")
-        exhausted = self.limits.places.take(self._counted_for)
+        exhausted = None if self._has_place else self.take_place(peer[0] if isinstance(peer, tuple) else "")
         if exhausted is None:
             super().connection_made(transport)
             transport.set_write_buffer_limits(_UNSENT_BYTES)
             self._began = self.loop.time()
             self._closing = self.loop.call_later(self.limits.read_timeout.seconds, self._close_if_slow)
             return
-        _log.warning(_WARNINGS[exhausted])
         if exhausted is Exhausted.TOTAL and len(self.limits.refused) < _MAX_REFUSED:
             self.limits.refused.add(self)
             self.transport = transport
             self._closing = self.loop.call_later(_REFUSING_SECONDS, transport.close)
         else:
             transport.abort()
+
+    def take_place(self, host: str) -> Exhausted | None:
+        """Takes a place for this client, which can be done before the connection is made; else returns why not."""
+        self._counted_for = self.limits.proxies.place(host)
+        exhausted = self.limits.places.take(self._counted_for)
+        self._has_place = exhausted is None
+        if exhausted is not None:
+            _log.warning(_WARNINGS[exhausted])
+        return exhausted
+
+    def give_up(self) -> None:
+        """Gives the place back if the connection was never made."""
+        if self._has_place and self.transport is None:
+            self.limits.places.give_back(self._counted_for)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Ends every unanswered request."""

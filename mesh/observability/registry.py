@@ -64,6 +64,11 @@ CERTIFICATE_EXPIRY: Final = _gauge(
     "certificate_expiry_timestamp_seconds",
     "When the process's own certificate expires, in Unix seconds; only with TLS.",
 )
+HTTP_CERTIFICATE_EXPIRY: Final = _gauge(
+    "http_certificate_expiry_timestamp_seconds",
+    "When the certificate that clients of the gateway see expires, in Unix seconds; only with TLS.",
+    "gateway",
+)
 
 # Every service.
 RPC_SECONDS: Final = _histogram(

@@ -5,21 +5,16 @@ server's name. The files are checked whenever a connection is made or a call beg
 in the middle of a renewal, leave the old ones in force.
 """
 
-import _ssl
-import contextlib
 import dataclasses
-import logging
-import ssl
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple, Self
 
 import grpc
 
 from mesh.rpc.callers import Callers
+from mesh.rpc.certificate_files import Renewed, expires_at, server_context
 from mesh.settings import SettingError, setting
-
-_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,10 +51,6 @@ class TlsSettings:
         return Files(self.certificate_file, self.key_file, self.ca_file)
 
 
-Stamps = tuple[tuple[int, int, int], ...]
-"""Inode, time and size per file: they change when a file does."""
-
-
 class Files(NamedTuple):
     """The paths of certificate, key and authorities."""
 
@@ -91,10 +82,7 @@ class Tls:
 
     def __init__(self, files: Files, callers: Collection[str] = ()) -> None:
         self.callers = Callers(callers)
-        self._files = files
-        self._paths = [Path(file) for file in files]
-        self._stamps = _stamps(self._paths)
-        self._identity = _read(files)
+        self._renewed = Renewed(files, lambda: _read(files))
 
     @classmethod
     def wanted(cls, settings: TlsSettings) -> Self | None:
@@ -103,29 +91,13 @@ class Tls:
 
     def identity(self) -> Identity:
         """The newest consistent one; the same object as long as nothing has changed."""
-        with contextlib.suppress(OSError):  # a file that is being replaced
-            stamps = _stamps(self._paths)
-            if stamps != self._stamps:
-                self._renew(stamps)
-        return self._identity
+        return self._renewed.current()
 
     def server_credentials(self) -> grpc.ServerCredentials:
         """Credentials of a server that demands its callers'; every new connection uses the current files."""
         return grpc.dynamic_ssl_server_credentials(
-            self._identity.as_server(), lambda: self.identity().as_server(), require_client_authentication=True
+            self.identity().as_server(), lambda: self.identity().as_server(), require_client_authentication=True
         )
-
-    def _renew(self, stamps: Stamps) -> None:
-        try:
-            identity = _read(self._files)
-        except SettingError as error:
-            _log.warning("the old certificate stays in force: %s", error)
-        else:
-            if _stamps(self._paths) != stamps:
-                return  # changed while being read: retried next time
-            self._identity = identity
-            _log.info("the certificate was renewed")
-        self._stamps = stamps
 
 
 def _read(files: Files) -> Identity:
@@ -139,34 +111,10 @@ def _read(files: Files) -> Identity:
     except OSError as error:
         message = f"The TLS file {error.filename} cannot be read: {error.strerror}."
         raise SettingError(message) from error
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(files.certificate, files.key)
-    except OSError as error:
-        message = f"The TLS files {files.certificate} and {files.key} are not a certificate and its key in PEM."
-        raise SettingError(message) from error
+    context = server_context(files.certificate, files.key)
     try:
         context.load_verify_locations(files.ca)
     except OSError as error:
         message = f"The TLS file {files.ca} holds no certificates in PEM."
         raise SettingError(message) from error
-    return Identity(certificate, key, ca, _expires_at(files.certificate))
-
-
-def _expires_at(certificate_file: str) -> float:
-    """When the file's first certificate expires.
-
-    The ssl module decodes only the certificates of authorities and of verified peers publicly. Its own tests decode any
-    with this function, since Python 2.6; the alternatives are another dependency in every image, or an X.509 parser.
-    """
-    return ssl.cert_time_to_seconds(_ssl._test_decode_cert(certificate_file)["notAfter"])  # type: ignore[attr-defined] # noqa: SLF001
-
-
-def _stamps(paths: Sequence[Path]) -> Stamps:
-    """The stamps of the files.
-
-    Raises:
-        OSError: one is not there.
-    """
-    stats = [path.stat() for path in paths]
-    return tuple((stat.st_ino, stat.st_mtime_ns, stat.st_size) for stat in stats)
+    return Identity(certificate, key, ca, expires_at(files.certificate))

@@ -11,6 +11,7 @@ def alerts(scale: TimeScale) -> tuple[Alert, ...]:
     answers = gauge(registry.DEPENDENCY_UP)
     is_ours = seen_within(answers, scale(HOUR))
     ends = gauge(registry.CERTIFICATE_EXPIRY).from_now()
+    ends_for_clients = gauge(registry.HTTP_CERTIFICATE_EXPIRY).from_now()
     return (
         Alert(
             "JourneymeshDependencyDown",
@@ -49,6 +50,19 @@ def alerts(scale: TimeScale) -> tuple[Alert, ...]:
             (
                 "`kubectl describe certificate`: why does cert-manager not renew it?",
                 ("If the secret holds a new one, the process should have loaded it: restart it, and report a bug."),
+            ),
+        ),
+        Alert(
+            "JourneymeshHttpCertificateEnds",
+            Severity.TICKET,
+            smallest(ends_for_clients, "namespace", "pod").by_number("<", limits.CERTIFICATE_SECONDS),
+            HOUR,
+            "The certificate that clients of {{ $labels.pod }} in {{ $labels.namespace }} see ends in "
+            "{{ $value | humanizeDuration }}.",
+            "It should have been renewed by now. When it ends, browsers and clients refuse to connect.",
+            (
+                "If the files of `JOURNEYMESH_HTTP_CERTIFICATE_FILE` and `_KEY_FILE` are old: what should renew them?",
+                "If they are new, the log says why the gateway keeps the old ones: the key of another certificate?",
             ),
         ),
     )

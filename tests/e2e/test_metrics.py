@@ -35,7 +35,7 @@ _SHARE: Final = 0.5
 _WORDS: Final = "Is this step giving you trouble? One of us is happy to chat with you right now."
 """Fit for the chat in the product, not for the message that names a tutorial."""
 _CONNECTED: Final = "journeymesh_open_streams"
-_WITHOUT: Final = {registry.CERTIFICATE_EXPIRY.name}
+_WITHOUT: Final = {registry.CERTIFICATE_EXPIRY.name, registry.HTTP_CERTIFICATE_EXPIRY.name}
 """Reported only with TLS."""
 
 

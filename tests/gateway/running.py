@@ -11,6 +11,7 @@ import httpx
 from gateway import peers
 from gateway.app import Application
 from gateway.core import Core, bootstrap
+from gateway.http.certificate import Certificates
 from gateway.serving import listen, serve
 from gateway.settings import Settings
 from mesh.observability import telemetry
@@ -63,9 +64,11 @@ async def listening(**members: Any) -> AsyncIterator[tuple[Gateway, str]]:
     """A gateway on a free port, and its address."""
     async with running(**members) as gateway:
         listener = listen("127.0.0.1:0")
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        settings = gateway.core.settings
+        url = f"{'https' if settings.is_tls else 'http'}://127.0.0.1:{listener.getsockname()[1]}"
         stop = gateway.core.closing
-        server = asyncio.create_task(serve(gateway.application, listener, stop, gateway.core.settings))
+        certificates = Certificates.wanted(settings.certificate_file, settings.key_file)
+        server = asyncio.create_task(serve(gateway.application, listener, stop, settings, certificates))
         try:
             yield gateway, url
         finally:

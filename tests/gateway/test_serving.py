@@ -82,7 +82,7 @@ def test_clients_with_an_open_connection_are_asked_to_close_it_first() -> None:
         before = held.getresponse()
         before.read()
         started.send_signal(signal.SIGTERM)
-        _read_until(started, "leaving")
+        read_until(started, "leaving")
         held.request("GET", "/healthz")  # a broken pipe, if the gateway had closed it
         after = held.getresponse()
         after.read()
@@ -96,7 +96,7 @@ def test_clients_with_an_open_connection_are_asked_to_close_it_first() -> None:
     assert time.monotonic() - began < 5, "nobody is left to wait for"
 
 
-def _read_until(started: "subprocess.Popen[str]", word: str) -> None:
+def read_until(started: "subprocess.Popen[str]", word: str) -> None:
     assert started.stderr is not None
     while word not in (line := started.stderr.readline()):
         assert line
@@ -170,7 +170,7 @@ def test_connections_beyond_a_bound_are_logged_once_per_second() -> None:
         with contextlib.ExitStack() as held:
             for _ in range(100):
                 held.enter_context(socket.create_connection(("127.0.0.1", port)))
-            _read_until(started, "JOURNEYMESH_TRUSTED_PROXIES")
+            read_until(started, "JOURNEYMESH_TRUSTED_PROXIES")
         started.send_signal(signal.SIGTERM)
         _, written = started.communicate(timeout=10)
     assert written.count("JOURNEYMESH_TRUSTED_PROXIES") <= 1, written

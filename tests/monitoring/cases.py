@@ -342,6 +342,23 @@ CASES: Final = (
         "61m",
     ),
     Case(
+        "JourneymeshHttpCertificateEnds",
+        "thirteen days and a half are left",
+        one(registry.HTTP_CERTIFICATE_EXPIRY, f"{int(13.5 * DAY) + 3660}x300"),
+        "61m",
+        {"pod": "pod-1"},
+        "The certificate that clients of pod-1 in shop see ends in 13d 12h 0m 0s.",
+    ),
+    Case(
+        "JourneymeshHttpCertificateEnds",
+        "fifteen days are left, and of another until it was renewed ten",
+        {
+            **one(registry.HTTP_CERTIFICATE_EXPIRY, f"{15 * DAY}x300"),
+            **one(registry.HTTP_CERTIFICATE_EXPIRY, f"{10 * DAY}x200 {90 * DAY}x100", "pod-2"),
+        },
+        "61m",
+    ),
+    Case(
         "JourneymeshDeliveriesFailing",
         "one in four",
         {
