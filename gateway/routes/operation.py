@@ -12,6 +12,7 @@ from gateway.formats.rendering import render
 from gateway.http import problems
 from gateway.http.asgi import Answer, Request, json
 from mesh.errors import MeshError, NotFound, Unavailable
+from mesh.keys import Scope
 from mesh.observability import registry
 from mesh.observability.metrics import CONTENT_TYPE
 
@@ -36,8 +37,7 @@ async def startupz(core: Core, request: Request) -> Answer:
     """Every service was reached once, or has been waited for long enough; permanent from then on."""
     unreached = core.startup.unreached()
     if unreached:
-        error = Unavailable("DEPENDENCY_UNAVAILABLE", f"Not reached yet: {', '.join(unreached)}.")
-        return problems.answer(error, request.trace_id, services=unreached)
+        return _unavailable("Not reached yet", unreached, request)
     return json(State("started"))
 
 
@@ -49,8 +49,9 @@ async def readyz(core: Core, request: Request) -> Answer:
     """
     lost = await core.peers.lost()
     if lost:
-        error = Unavailable("DEPENDENCY_UNAVAILABLE", f"Not ready: {', '.join(lost)}.")
-        return problems.answer(error, request.trace_id, services=lost)
+        return _unavailable("Not ready", lost, request)
+    if Scope.OPERATE not in request.caller.scopes:
+        return json(State("ready"))
     warnings = [warning for one in await _standings(core) if (warning := _warning(one))]
     return json(State("ready", warnings or msgspec.UNSET))
 
@@ -70,6 +71,14 @@ async def counts(core: Core, _request: Request) -> Answer:
     if metrics.is_served and not core.settings.is_local:
         raise NotFound("PATH_NOT_FOUND", "Metrics are told at an address of their own.")
     return Answer(200, metrics.render(), CONTENT_TYPE)
+
+
+def _unavailable(what: str, services: Sequence[str], request: Request) -> Answer:
+    """The answer that services are missing; which ones is for those who operate the mesh."""
+    if Scope.OPERATE not in request.caller.scopes:
+        return problems.answer(Unavailable("DEPENDENCY_UNAVAILABLE", f"{what}."), request.trace_id)
+    error = Unavailable("DEPENDENCY_UNAVAILABLE", f"{what}: {', '.join(services)}.")
+    return problems.answer(error, request.trace_id, services=[*services])
 
 
 async def watch_services(core: Core) -> None:

@@ -31,6 +31,7 @@ from mesh.errors import Unauthenticated, Unavailable
 from mesh.keys import Kind, Scope
 from tests.gateway.fakes import intervention
 from tests.gateway.running import NOW_US, Gateway, listening, running
+from tests.gateway.test_operation import Silent
 
 CHANCE: Final = random.Random(7)  # noqa: S311 - keys of a test
 NOW: Final = NOW_US // 1_000_000
@@ -449,6 +450,16 @@ async def test_reads_of_people_and_acts_on_the_mesh_are_recorded_before_they_hap
     ]
     assert len({act.act_id for act in audit.acts}) == 3
     assert all(len(act.act_id) == len(act.trace_id) == 16 and act.time_us == NOW_US for act in audit.acts)
+
+
+async def test_probes_name_services_only_to_those_who_operate_the_mesh(gateway: Gateway) -> None:
+    lost: Any = {**gateway.core.peers.health, "video": Silent()}
+    object.__setattr__(gateway.core.peers, "health", lost)
+    for headers, names in (({}, None), (SECRET.headers, None), (ADMIN.headers, ["video"])):
+        answer = await gateway.client.get("/readyz", headers=headers)
+        assert answer.status_code == 503
+        assert answer.json().get("services") == names
+        assert ("video" in answer.text) == (names is not None)
 
 
 async def test_what_cannot_be_recorded_is_not_done(gateway: Gateway) -> None:
