@@ -1,4 +1,4 @@
-"""The AsyncAPI document is one, and true: what is pushed and what is taken is what it says."""
+"""The AsyncAPI document is valid and correct: pushed and received frames conform to it."""
 
 import json
 from typing import Any

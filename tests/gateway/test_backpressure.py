@@ -1,4 +1,4 @@
-"""Every queue has a bound. Beyond it the answer is to come again: no hang, and no 202 for what may be lost."""
+"""Every queue has a bound. Beyond it clients are asked to retry: nothing hangs, and a 202 never loses an event."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Joining requests into RPCs: order, limits, everybody's own verdicts, errors for all."""
+"""Joining requests into RPCs: order, limits, verdicts per request, errors for all."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Little in, little out: what a request costs the store and answers is bounded by the bytes that were sent."""
+"""Little in, little out: the cost of a request in the store and in answers is bounded by its bytes."""
 
 import gzip
 import json

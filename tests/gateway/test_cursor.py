@@ -1,4 +1,4 @@
-"""One cursor over poll, stream and socket: whatever breaks and wherever a client goes on, it sees each help once."""
+"""One cursor for poll, stream and socket: a client sees each intervention once, whatever breaks and wherever it is."""
 
 import asyncio
 import contextlib

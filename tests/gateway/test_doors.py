@@ -1,4 +1,4 @@
-"""One address or user takes its share and no more: whoever comes from elsewhere is served all the while.
+"""One address or user gets no more than its share: clients from other addresses are always served.
 
 On loopback every address of 127.0.0.0/8 is one's own: each stands for another client.
 """

@@ -1,4 +1,4 @@
-"""Heads and bodies of answers on a connection: in one write where both are there, and each at once where not."""
+"""Heads and bodies of answers on a connection: in one write if both are ready, else each at once."""
 
 import asyncio
 import dataclasses

@@ -1,4 +1,4 @@
-"""Failed events over REST: listed, read, sent again one by one or by reason, struck off."""
+"""Failed events over REST: listed, read, replayed one by one or by reason, discarded."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Every pattern and parser that meets what clients send takes a time that grows with its length, and no faster.
+"""Every pattern and parser for clients' input takes time linear in its length.
 
 Times are compared with each other, never with a clock: an input of eight times the length may take eight times as long,
 and some more for noise. What is quadratic takes sixty-four times as long.

@@ -1,4 +1,4 @@
-"""What is no request of HTTP/1.1 is refused with one answer, over a real connection, and the next client is served."""
+"""Invalid HTTP/1.1 requests are refused with one answer, over a real connection, and the next client is served."""
 
 import asyncio
 import json

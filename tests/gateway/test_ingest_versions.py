@@ -1,4 +1,4 @@
-"""A rolling upgrade: an ingest of the version before, which does not know tables, costs nobody anything."""
+"""A rolling upgrade: an ingest of the previous version, which does not know tables, loses no events."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""An addition never costs the event: what cannot be read is left out or mended, and the verdict says so."""
+"""An unreadable addition never costs the event: it is left out or mended, with a warning."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""The OpenAPI document is true: it has every route, and what it promises is what is answered."""
+"""The OpenAPI document is correct: it has every route, and answers conform to it."""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""What those who run the gateway see: how far the readers of the stream are, and what keeps them."""
+"""What operators see: how far the stream's consumers are, and what their trouble is."""
 
 import asyncio
 import contextlib

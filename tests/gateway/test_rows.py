@@ -1,4 +1,4 @@
-"""Rows hold what an event holds, alone and joined, in the order of the requests."""
+"""Rows keep all members of events, alone and joined, in the order of the requests."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""`/v1/…`: what the published Segment clients send is taken as they send it."""
+"""`/v1/…`: requests of the published Segment clients are accepted as they are."""
 
 import base64
 import gzip

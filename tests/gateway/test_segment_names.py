@@ -1,4 +1,4 @@
-"""What a Segment message means where its names are those of others: whose ids, which page, and what a system did."""
+"""The meaning of Segment messages by their names: ids, pages, and system events."""
 
 import json
 from typing import Any

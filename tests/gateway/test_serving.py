@@ -1,4 +1,4 @@
-"""The gateway as a process: it starts, drains and says what is wrong."""
+"""The gateway as a process: start, drain, and error messages."""
 
 import contextlib
 import http.client

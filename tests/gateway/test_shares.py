@@ -1,4 +1,4 @@
-"""Bounds of all and of each: nobody goes beyond, and who has given everything back is forgotten."""
+"""Total and individual bounds: nobody exceeds them, and clients who hold nothing are forgotten."""
 
 from collections import Counter
 

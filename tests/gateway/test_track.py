@@ -1,4 +1,4 @@
-"""`POST /api/events/track`: what is taken, and what is said of each event."""
+"""`POST /api/events/track`: which events are accepted, and the verdict of each."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Every place that waits for a client, and what bounds it. A new one must name its bound here."""
+"""Every place that waits for a client, and its bound. A new one must be listed here."""
 
 import ast
 from collections.abc import Iterator
