@@ -1,4 +1,4 @@
-"""Events column by column: how many of them are worked on at once (docs/adr/043). `wire` has their messages.
+"""Events column by column: the form in which many are worked on at once (docs/adr/043). `wire` has their messages.
 
 A column is a list with a cell per row, named as the member of `Event` it holds.
 """
@@ -49,14 +49,14 @@ COLUMNS: Final[Mapping[str, object]] = {
     **dict.fromkeys(TIMES, 0),
     **dict.fromkeys(FLAGS, False),
 }
-"""The columns there may be, and the cell of an event that does not tell it."""
+"""All columns, each with the cell of an event that does not set it."""
 
 
 class Table:
     """Events, column by column.
 
-    Only the columns that some event tells are kept. One that is asked for, and is not, is made of empty cells, and kept
-    from then on. `details` has what only one kind of event has, and `carried` what moves with a login, by row.
+    Only the columns that some event sets are kept; reading an absent one adds it, with empty cells. By row,
+    `details` has what only one kind of event has, and `carried` what moves with a login.
     """
 
     __slots__ = ("_row_count", "carried", "columns", "details")
@@ -120,7 +120,7 @@ class Table:
         return column
 
     def has(self, name: str) -> bool:
-        """Whether some event may tell a column."""
+        """Whether some event may set a column."""
         return name in self.columns
 
     def details_of(self, name: str) -> dict[int, Any]:
@@ -141,7 +141,7 @@ class Table:
         return [*map(self.event, range(self._row_count))]
 
     def put(self, row: int, event: event_pb2.Event) -> None:
-        """Writes an event into a row, in the place of the one that stands there."""
+        """Replaces the event of a row."""
         for name, empty in COLUMNS.items():
             cell = getattr(event, name)
             if cell != empty or name in self.columns:
@@ -156,19 +156,19 @@ class Table:
     def take(self, rows: Sequence[int]) -> "Table":
         """The rows, in the order given."""
         columns = {name: [*map(column.__getitem__, rows)] for name, column in self.columns.items()}
-        places = {row: place for place, row in enumerate(rows)} if self.details or self.carried else {}
-        return Table(len(rows), columns, _moved(self.details, places), _moved(self.carried, places))
+        new_rows = {row: new_row for new_row, row in enumerate(rows)} if self.details or self.carried else {}
+        return Table(len(rows), columns, _moved(self.details, new_rows), _moved(self.carried, new_rows))
 
 
 def of_events(events: Sequence[event_pb2.Event]) -> Table:
     """The events as a table."""
     columns = {name: [getattr(event, name) for event in events] for name in COLUMNS}
-    told = [(row, event.WhichOneof("detail"), event) for row, event in enumerate(events)]
+    detailed = [(row, event.WhichOneof("detail"), event) for row, event in enumerate(events)]
     return Table(
         len(events),
         {name: column for name, column in columns.items() if any(column)},
-        {row: getattr(event, which) for row, which, event in told if which is not None},
-        {row: event.carried for row, _, event in told if event.HasField("carried")},
+        {row: getattr(event, which) for row, which, event in detailed if which is not None},
+        {row: event.carried for row, _, event in detailed if event.HasField("carried")},
     )
 
 
@@ -176,8 +176,8 @@ def joined(tables: Sequence[Table]) -> Table:
     """The tables, one below the other."""
     if len(tables) == 1:
         return tables[0]
-    told = dict.fromkeys(name for table in tables for name in table.columns)
-    columns: dict[str, list[Any]] = {name: [] for name in told}
+    names = dict.fromkeys(name for table in tables for name in table.columns)
+    columns: dict[str, list[Any]] = {name: [] for name in names}
     whole = Table(sum(map(len, tables)), columns)
     start = 0
     for table in tables:
@@ -189,5 +189,5 @@ def joined(tables: Sequence[Table]) -> Table:
     return whole
 
 
-def _moved(by_row: Mapping[int, Any], places: Mapping[int, int]) -> dict[int, Any]:
-    return {places[row]: each for row, each in by_row.items() if row in places}
+def _moved(by_row: Mapping[int, Any], new_rows: Mapping[int, int]) -> dict[int, Any]:
+    return {new_rows[row]: each for row, each in by_row.items() if row in new_rows}

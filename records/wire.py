@@ -13,19 +13,19 @@ from journeymesh.common.v1 import event_pb2, event_table_pb2
 
 from records.table import BLOBS, DETAILS, FLAGS, LISTS, TIMES, WORDS, Detail, Table
 
-# A word that is told once may stand in all rows: what a table says row by row is bounded as well.
-_TOLD_BYTES: Final = 64 * 1024 * 1024
-# What an event can tell has 64 bits.
+# A word that is written once may be in every row, so the text of all rows together is bounded as well.
+_TEXT_BYTES_MOST: Final = 64 * 1024 * 1024
+# The times of an event are signed 64-bit integers.
 _TIME_END: Final = 1 << 63
 
 
 class UnreadableTableError(ValueError):
-    """A message that is no table: columns of different lengths, a cell of a word that is not there, or no such time."""
+    """No table: columns differ in length, a cell names a missing word, or a time is out of range."""
 
 
 def encoded(table: Table) -> event_table_pb2.EventTable:
     """The table as a message."""
-    # Ids are told even where all are empty: a reader trusts the number of rows no further.
+    # Ids are always written, even if all are empty: decoding checks the number of rows against them.
     message = event_table_pb2.EventTable(row_count=len(table), event_id=table.event_id)
     for name, column in table.columns.items():
         if column and name != "event_id":
@@ -45,7 +45,7 @@ def decoded(message: event_table_pb2.EventTable) -> Table:
     """The table of a message.
 
     Raises:
-        UnreadableTableError: it is none.
+        UnreadableTableError: the message is no valid table.
     """
     count = message.row_count
     if len(message.event_id) != count:
@@ -54,7 +54,7 @@ def decoded(message: event_table_pb2.EventTable) -> Table:
     details: dict[int, Detail] = {}
     carried: dict[int, event_pb2.Carried] = {}
     try:
-        # What is not told is not even looked at.
+        # Absent fields are skipped.
         for field, value in message.ListFields():
             name = field.name
             if name in _GET:
@@ -71,18 +71,18 @@ def decoded(message: event_table_pb2.EventTable) -> Table:
 
 
 def says_too_much(message: event_table_pb2.EventTable, table: Table) -> bool:
-    """Whether the words of a message's table have more than 64 Mi characters, each counted in every row."""
-    if message.ByteSize() * len(table) <= _TOLD_BYTES:
+    """Whether a message's table has more than 64 Mi characters of text, a word counted in each of its rows."""
+    if message.ByteSize() * len(table) <= _TEXT_BYTES_MOST:
         return False
     columns = [table.columns[name] for name in (*WORDS, *BLOBS) if table.has(name)]
-    return sum(sum(map(len, column)) for column in columns) > _TOLD_BYTES
+    return sum(sum(map(len, column)) for column in columns) > _TEXT_BYTES_MOST
 
 
 def meant(message: event_table_pb2.TableRows) -> Table:
-    """The rows that are meant of a table.
+    """The rows of a table that a message selects.
 
     Raises:
-        UnreadableTableError: it is none, or the rows do not ascend or are not its.
+        UnreadableTableError: the message is no valid table, or the rows do not ascend or lie beyond it.
     """
     table, rows = decoded(message.table), message.rows
     if not rows:
@@ -99,7 +99,7 @@ def _put_list(message: event_table_pb2.EventTable, name: str, column: list[Any])
 
 def _put_flags(message: event_table_pb2.EventTable, name: str, column: list[bool]) -> None:
     if True in column:
-        getattr(message, name).extend([row for row, is_told in enumerate(column) if is_told])
+        getattr(message, name).extend([row for row, is_set in enumerate(column) if is_set])
 
 
 def _put_times(message: event_table_pb2.EventTable, name: str, column: list[int]) -> None:
@@ -113,29 +113,29 @@ def _put_times(message: event_table_pb2.EventTable, name: str, column: list[int]
 
 
 def _put_words(message: event_table_pb2.EventTable, name: str, column: list[str]) -> None:
-    words, cells = _told_once(column)
+    words, cells = _distinct(column)
     if words != [""]:
-        told = getattr(message, name)
-        told.words.extend(words)
-        told.cells.extend(cells)
+        field = getattr(message, name)
+        field.words.extend(words)
+        field.cells.extend(cells)
 
 
 def _put_blobs(message: event_table_pb2.EventTable, name: str, column: list[bytes]) -> None:
-    values, cells = _told_once(column)
+    values, cells = _distinct(column)
     if values != [b""]:
-        told = getattr(message, name)
-        told.values.extend(values)
-        told.cells.extend(cells)
+        field = getattr(message, name)
+        field.values.extend(values)
+        field.cells.extend(cells)
 
 
-def _told_once(column: list[Any]) -> tuple[list[Any], Iterable[int]]:
-    """The values, each once, and for each row the place of its value; no places where there is one value."""
+def _distinct(column: list[Any]) -> tuple[list[Any], Iterable[int]]:
+    """The distinct values, and for each row the index of its value; no indexes if there is only one value."""
     first = column[0]
     if column.count(first) == len(column):
         return [first], ()
     values = [*dict.fromkeys(column)]
-    places = {value: place for place, value in enumerate(values)}
-    return values, map(places.__getitem__, column)
+    indexes = {value: index for index, value in enumerate(values)}
+    return values, map(indexes.__getitem__, column)
 
 
 def _list_of(value: Iterable[Any], count: int) -> list[Any]:  # noqa: ARG001 - as the others
@@ -153,18 +153,18 @@ def _times_of(times: event_table_pb2.Times, count: int) -> list[int]:
     first = times.first_us
     if not times.offsets_us:
         return [first] * count
-    told = [first + offset for offset in times.offsets_us]
-    if not -_TIME_END <= min(told) <= max(told) < _TIME_END:
+    times_us = [first + offset for offset in times.offsets_us]
+    if not -_TIME_END <= min(times_us) <= max(times_us) < _TIME_END:
         raise UnreadableTableError
-    return told
+    return times_us
 
 
-def _words_of(told: event_table_pb2.Words, count: int) -> list[str]:
-    return _cells(told.words, told.cells, count)
+def _words_of(field: event_table_pb2.Words, count: int) -> list[str]:
+    return _cells(field.words, field.cells, count)
 
 
-def _blobs_of(told: event_table_pb2.Blobs, count: int) -> list[bytes]:
-    return _cells(told.values, told.cells, count)
+def _blobs_of(field: event_table_pb2.Blobs, count: int) -> list[bytes]:
+    return _cells(field.values, field.cells, count)
 
 
 def _cells(values: Sequence[Any], cells: Sequence[int], count: int) -> list[Any]:

@@ -22,7 +22,7 @@ _ARCHIVER_NICENESS: Final = 10
 
 
 async def main(role: str) -> None:
-    """Runs one role until the process is told to end."""
+    """Runs one role until the process is asked to end."""
     own = settings.read_or_exit(Settings)
     log.start(f"ingest-{role}", settings.read_or_exit(log.LogSettings))
     traced = telemetry.start(f"ingest-{role}", settings.read_or_exit(telemetry.TelemetrySettings))

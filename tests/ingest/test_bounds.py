@@ -17,10 +17,10 @@ from tests.builders import NOW_US, event
 from tests.ingest.house import ACCEPTED, REJECTED, housed
 
 WORST: dict[str, tuple[Callable[[str], object], str]] = {
-    "agent of digits": (lambda told: device.tell(1, told), "7"),
-    "agent of words": (lambda told: device.tell(1, told), "a.b"),
-    "agent of bots that are none": (lambda told: device.tell(1, told), "bota."),
-    "agent of androids": (lambda told: device.tell(1, told), "android "),
+    "agent of digits": (lambda told: device.recognized(1, told), "7"),
+    "agent of words": (lambda told: device.recognized(1, told), "a.b"),
+    "agent of bots that are none": (lambda told: device.recognized(1, told), "bota."),
+    "agent of androids": (lambda told: device.recognized(1, told), "android "),
     "marks on one letter": (lambda told: text.cleaned(told, len(told)), "\u0323\u0301"),
     "control characters": (lambda told: text.cleaned(told, len(told)), "a\n "),
     "parameters": (lambda told: page.page_of(told, page.PageRules()), "/?&a=1"),

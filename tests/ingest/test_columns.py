@@ -142,7 +142,7 @@ def test_events_are_stamped_as_they_would_be_one_by_one(events: list[event_pb2.E
     expected = table.events()
     stamp(table, scripted)
     for row, one in enumerate(expected):
-        one.device_class, one.bot_evidence = device.tell(one.platform, one.user_agent)  # type: ignore[assignment]
+        one.device_class, one.bot_evidence = device.recognized(one.platform, one.user_agent)  # type: ignore[assignment]
         if not one.bot_evidence:
             one.bot_evidence = "client:automated" if one.is_automated else "rate" if row in scripted else ""
         one.is_bot = bool(one.bot_evidence)

@@ -1,8 +1,8 @@
-"""What made an event, and what tells that a script did."""
+"""What made an event, and the evidence that a script did."""
 
 import pytest
 
-from services.ingest.accept.domain.device import Device, DeviceClass, Platform, tell
+from services.ingest.accept.domain.device import Device, DeviceClass, Platform, recognized
 
 MOZILLA = "Mozilla/5.0 "
 WEBKIT = " AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 "
@@ -32,7 +32,7 @@ GOOGLEBOT = MOZILLA + "(compatible; Googlebot/2.1; +http://www.google.com/bot.ht
     ],
 )
 def test_device_and_evidence_are_told_from_platform_and_agent(platform: int, user_agent: str, device: Device) -> None:
-    assert tell(platform, user_agent) == device
+    assert recognized(platform, user_agent) == device
 
 
 SCRIPTS = {
@@ -71,7 +71,7 @@ SCRIPTS = {
 
 @pytest.mark.parametrize(("user_agent", "token"), SCRIPTS.items(), ids=SCRIPTS.values())
 def test_a_script_is_told_by_its_name(user_agent: str, token: str) -> None:
-    assert tell(Platform.WEB, user_agent).evidence == f"user_agent:{token}"
+    assert recognized(Platform.WEB, user_agent).evidence == f"user_agent:{token}"
 
 
 PEOPLE = [
@@ -99,4 +99,4 @@ PEOPLE = [
 
 @pytest.mark.parametrize("user_agent", PEOPLE)
 def test_a_person_is_not_taken_for_a_script(user_agent: str) -> None:
-    assert tell(Platform.WEB, user_agent).evidence == ""
+    assert recognized(Platform.WEB, user_agent).evidence == ""

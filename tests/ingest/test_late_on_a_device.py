@@ -177,7 +177,7 @@ SPANS = st.lists(
 def test_what_is_kept_is_read_as_it_was_and_by_an_older_version_as_whose_it_is_now(spans: list[Span]) -> None:
     made: holders.Spans = []
     for span in spans:
-        made = holders.told(made, span._replace(user_id="") if span.how == How.LEFT else span)
+        made = holders.inserted(made, span._replace(user_id="") if span.how == How.LEFT else span)
     link = holders.written(made, "a-1\u00fc")
     assert holders.read(link, "a-1\u00fc") == made
     newest = made[0]
@@ -209,7 +209,7 @@ def test_however_much_is_told_little_is_kept_and_now_stays(links: list[tuple[int
     for time_us, user in links:
         if holders.owner(spans, time_us) != user:
             now = now if holders.is_late(spans, time_us) else user
-            spans = holders.told(spans, Span(time_us, How.LINKED, user))
+            spans = holders.inserted(spans, Span(time_us, How.LINKED, user))
         assert len(spans) <= SPANS_MOST
         assert [each.from_us for each in spans] == sorted((each.from_us for each in spans), reverse=True)
         assert holders.owner(spans, 100) == now

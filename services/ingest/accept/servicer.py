@@ -76,9 +76,9 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         self._metrics.count_each(registry.REJECTED_EVENTS, [each.reason for each in rejections.values()])
 
     async def GetReceipt(self, request: ingest_pb2.GetReceiptRequest, context: Any) -> ingest_pb2.GetReceiptResponse:
-        """Returns what became of an event."""
-        told = await self._ingest.receipt(request.event_id)
-        return ingest_pb2.GetReceiptResponse(receipt=receipt_message(request.event_id, told))
+        """Returns the receipt of an event."""
+        receipt = await self._ingest.receipt(request.event_id)
+        return ingest_pb2.GetReceiptResponse(receipt=receipt_message(request.event_id, receipt))
 
     async def ListFailedEvents(
         self, request: ingest_pb2.ListFailedEventsRequest, context: Any
@@ -87,8 +87,8 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         page_size = min(request.page_size or _PAGE_SIZE, _PAGE_SIZE_MOST)
         reason = reason_name(request.reason) if request.reason else ""
         failed, following = await self._ingest.failed.list(page_size, request.page_token, reason)
-        told = [failed_event_message(one, request.payload_bytes) for one in failed]
-        return ingest_pb2.ListFailedEventsResponse(failed_events=told, next_page_token=following)
+        messages = [failed_event_message(one, request.payload_bytes) for one in failed]
+        return ingest_pb2.ListFailedEventsResponse(failed_events=messages, next_page_token=following)
 
     async def GetFailedEvent(
         self, request: ingest_pb2.GetFailedEventRequest, context: Any

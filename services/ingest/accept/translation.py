@@ -11,7 +11,7 @@ from mesh.stream.port import BEGINNING, END
 from records import table, wire
 from records.table import Table
 from services.ingest.accept.domain.tidying import ID_LENGTH, Note
-from services.ingest.accept.domain.validation import EARLIEST_TIME_US, FUTURE_US, Rejection, told_id
+from services.ingest.accept.domain.validation import EARLIEST_TIME_US, FUTURE_US, Rejection, findable_id
 from services.ingest.accept.ports import ShardStanding
 from services.ingest.accept.usecases import Receipt
 from services.ingest.events.domain.event import FailedEvent, refused_event_id
@@ -104,7 +104,7 @@ def whole(failed: FailedEvent) -> event_pb2.Event:
 
 def unreadable(one: ingest_pb2.UnreadableEvent, now_us: int) -> FailedEvent:
     """What the gateway could not read, as a failed event. An impossible time of receipt counts as now."""
-    received_us, event_id = one.received_time_us, told_id(one.event_id)
+    received_us, event_id = one.received_time_us, findable_id(one.event_id)
     return FailedEvent(
         refused_event_id(event_id, one.payload),
         reason_name(one.reason),
@@ -120,7 +120,7 @@ def unreadable(one: ingest_pb2.UnreadableEvent, now_us: int) -> FailedEvent:
 
 def refused(event: event_pb2.Event, rejection: Rejection, now_us: int) -> FailedEvent:
     """What ingest refused, as a failed event; ids that are too long are left out, too large a payload is cut."""
-    payload, event_id = event_json(event)[:_REFUSED_BYTES], told_id(event.event_id)
+    payload, event_id = event_json(event)[:_REFUSED_BYTES], findable_id(event.event_id)
     return FailedEvent(
         refused_event_id(event_id, payload),
         rejection.reason,
@@ -146,37 +146,37 @@ def warning_messages(notes: Mapping[int, Sequence[Note]]) -> Iterator[ingest_pb2
             yield ingest_pb2.Warning(event_index=index, member=note.member, detail=note.detail)
 
 
-def receipt_message(event_id: str, told: Receipt) -> ingest_pb2.Receipt:
+def receipt_message(event_id: str, known: Receipt) -> ingest_pb2.Receipt:
     """A receipt for the wire."""
-    receipt = ingest_pb2.Receipt(event_id=event_id, duplicate_count=told.duplicate_count)
-    if told.seen is not None:
-        position = told.seen.position
-        receipt.state = ingest_pb2.RECEIPT_STATE_APPLIED if told.is_applied else ingest_pb2.RECEIPT_STATE_BUFFERED
-        receipt.received_time.FromMicroseconds(told.seen.received_time_us)
-        receipt.trace_id = told.seen.trace_id.hex()
+    receipt = ingest_pb2.Receipt(event_id=event_id, duplicate_count=known.duplicate_count)
+    if known.seen is not None:
+        position = known.seen.position
+        receipt.state = ingest_pb2.RECEIPT_STATE_APPLIED if known.is_applied else ingest_pb2.RECEIPT_STATE_BUFFERED
+        receipt.received_time.FromMicroseconds(known.seen.received_time_us)
+        receipt.trace_id = known.seen.trace_id.hex()
         receipt.position.CopyFrom(
             position_pb2.EventPosition(
                 shard=position.shard, sequence=str(position.sequence), event_index=position.event_index
             )
         )
-    if told.applied_time_us is not None:
-        receipt.applied_time.FromMicroseconds(told.applied_time_us)
-    if told.failed is not None:
+    if known.applied_time_us is not None:
+        receipt.applied_time.FromMicroseconds(known.applied_time_us)
+    if known.failed is not None:
         receipt.state = ingest_pb2.RECEIPT_STATE_FAILED
-        receipt.failed_event_id = told.failed.id
-        receipt.reason = _reason(told.failed.reason)
-        receipt.trace_id = told.failed.trace_id.hex()
-        if told.seen is None:
-            receipt.received_time.FromMicroseconds(told.failed.failed_time_us)
+        receipt.failed_event_id = known.failed.id
+        receipt.reason = _reason(known.failed.reason)
+        receipt.trace_id = known.failed.trace_id.hex()
+        if known.seen is None:
+            receipt.received_time.FromMicroseconds(known.failed.failed_time_us)
     return receipt
 
 
-def standing_message(told: ShardStanding) -> ingest_pb2.ShardStanding:
+def standing_message(of_shard: ShardStanding) -> ingest_pb2.ShardStanding:
     """How far a consumer has come, for the wire."""
-    standing = told.standing
+    standing = of_shard.standing
     return ingest_pb2.ShardStanding(
-        reader=told.consumer,
-        shard=told.shard,
+        reader=of_shard.consumer,
+        shard=of_shard.shard,
         owner=standing.owner,
         lease_epoch=standing.epoch,
         checkpoint="" if standing.checkpoint in {BEGINNING, END} else str(standing.checkpoint),

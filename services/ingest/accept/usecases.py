@@ -37,7 +37,7 @@ class Accepted(NamedTuple):
 
 
 class Receipt(NamedTuple):
-    """What became of an event: its position and when it was applied, or how it failed."""
+    """The state of an event: its position and when it was applied, or how it failed."""
 
     seen: Seen | None
     is_applied: bool
@@ -143,11 +143,11 @@ class Ingest:
         events, times_us = [*map(Named, *columns)], _times_us(fresh)
         for row in identity.in_time(events, recalled.links):
             user_id = whose.user(events[row])
-            pace = self.limiter.judge(user_id, steady_us, times_us[row])
-            if pace == SendingRate.FLOOD:
+            rate = self.limiter.judge(user_id, steady_us, times_us[row])
+            if rate == SendingRate.FLOOD:
                 admission.rejections[indexes[new[row]]] = _LIMITED
                 continue
-            if pace == SendingRate.SCRIPT:
+            if rate == SendingRate.SCRIPT:
                 admission.scripted.add(len(admission.rows))
             admission.rows.append(row)
             admission.user_ids.append(user_id)
@@ -200,7 +200,7 @@ class Ingest:
             users = list(dict.fromkeys(map(holders.holder, found.values())))
 
     def _hear(self, event: Named, user_id: str, whose: Identification, index: int, admission: Admission) -> None:
-        """Takes in what the latest event that was admitted tells of an anonymous id."""
+        """Learns what the latest admitted event says of an anonymous id."""
         if not event.anonymous_id or (event.anonymous_id == event.user_id and event.event_type != Kind.SESSION_END):
             return
         endings = whose.hear(event._replace(user_id=user_id))

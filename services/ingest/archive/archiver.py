@@ -366,8 +366,8 @@ def _counted(record: Decoded, decided: list[int], others: Mapping[int, set[int]]
     """The events of a record that count, decided or not."""
     undecided = others.get(record.sequence, set()).difference(decided)
     rows = sorted(undecided.union(decided)) if undecided else decided
-    told = cast("Sequence[Event]", record.told)
-    return EventRows(record.sequence, record.table, rows, undecided if record.sequence in failed else (), told)
+    events = cast("Sequence[Event]", record.events)
+    return EventRows(record.sequence, record.table, rows, undecided if record.sequence in failed else (), events)
 
 
 class _EventKey(NamedTuple):

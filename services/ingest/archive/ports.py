@@ -40,7 +40,7 @@ class EventRows(NamedTuple):
     """Which of the table; ascending."""
     failed: Collection[int] = ()
     """Those that could not be applied."""
-    told: Sequence[Event] = ()
+    events: Sequence[Event] = ()
     """All events of the record, if it held them one by one: they may hold more than the table."""
 
 

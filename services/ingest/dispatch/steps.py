@@ -151,14 +151,14 @@ class Steps:
         if not played:
             return []
         with self.telemetry.metrics.timing(registry.STEP_SECONDS, "video"):
-            answer = await self.peers.video.ApplyPlayback(
+            response = await self.peers.video.ApplyPlayback(
                 video_pb2.ApplyPlaybackRequest(position=position, events=[*map(rows.table.event, played)]),
                 timeout=_STEP_SECONDS,
             )
-        answered(played, answer.engagement_scores)
+        answered(played, response.engagement_scores)
         return [
             features_pb2.EngagementUpdate(row=row, score=score)
-            for row, score in zip(played, answer.engagement_scores, strict=True)
+            for row, score in zip(played, response.engagement_scores, strict=True)
         ]
 
     async def _move_journeys(self, moving: Sequence[Departure]) -> None:

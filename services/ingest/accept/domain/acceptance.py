@@ -1,4 +1,4 @@
-"""Who of a batch is accepted: the bad are refused, the repeated are told apart, the rest go on."""
+"""Sorts the events of a batch: invalid ones are rejected, duplicates are counted, and the rest is accepted."""
 
 from collections.abc import Collection, Mapping, Sequence
 from enum import IntEnum
@@ -38,7 +38,7 @@ class Verdict(IntEnum):
 class Judged(NamedTuple):
     """A batch sorted: what is new within it, what it repeats itself, what is refused. All by index, ascending.
 
-    `notes` tells what was cleaned or left out of events, refused ones among them.
+    `notes` say what was cleaned or left out of events, rejected ones included.
     """
 
     fresh: list[int]
@@ -48,7 +48,7 @@ class Judged(NamedTuple):
 
 
 class Admission(NamedTuple):
-    """What becomes of a batch: which rows are accepted, in what order, and to which user each belongs.
+    """How a batch is accepted: which rows are accepted, in what order, and to which user each belongs.
 
     `endings` name rows by their index among `rows`, ascending. Rejections and notes are by index in the batch.
     """
@@ -62,24 +62,24 @@ class Admission(NamedTuple):
 
     def notes(self, tidied: Mapping[int, Sequence[Note]]) -> dict[int, Sequence[Note]]:
         """What was cleaned or left out of events that were not refused."""
-        notes = {index: told for index, told in tidied.items() if index not in self.rejections}
+        notes = {index: its for index, its in tidied.items() if index not in self.rejections}
         for index, note in self.unlinked.items():
             notes[index] = [*notes.get(index, ()), note]
         return notes
 
 
 def judge(table: Table, now_us: int, rules: Rules) -> Judged:
-    """Tidies a batch in place and sorts it by what can be told without memory.
+    """Tidies a batch in place and sorts it as far as that needs no stored state.
 
-    Most rows need no tidying and nothing speaks against them, which is told column by column; the others are looked at
-    one by one. Of events with one id the first good one counts; of another that says something else, this is told.
+    Most rows are tidy and valid, which is checked column by column; the others are examined one by one. Of events with
+    one id the first valid one counts; one with other content gets a note.
     """
     if not len(table):
         return Judged([], [], {}, {})
     _unstamp(table, now_us)
     odd = untidy_rows(table, rules) | skew.odd_rows(table) | doubtful_rows(table, rules.placeholders)
     rejected: dict[int, Rejection] = {}
-    told: dict[int, list[Note]] = {}
+    notes_by_row: dict[int, list[Note]] = {}
     for row in sorted(odd):
         event = table.event(row)
         notes = tidy(event, rules)
@@ -87,12 +87,12 @@ def judge(table: Table, now_us: int, rules: Rules) -> Judged:
             notes.append(_ODD_SENT)
         rejection = reject(event, event.received_time_us, rules.placeholders)
         if notes:
-            told[row] = notes
+            notes_by_row[row] = notes
         if rejection:
             rejected[row] = rejection
         table.put(row, event)
     put_pages(table, rules.pages, odd)
-    return _sorted(table, rejected, told)
+    return _sorted(table, rejected, notes_by_row)
 
 
 def refuse_repeats(judged: Judged, ids: Sequence[str], rejections: dict[int, Rejection]) -> None:
@@ -101,11 +101,11 @@ def refuse_repeats(judged: Judged, ids: Sequence[str], rejections: dict[int, Rej
     rejections.update((index, refused[ids[index]]) for index in judged.repeated if ids[index] in refused)
 
 
-def _sorted(table: Table, rejected: dict[int, Rejection], told: dict[int, list[Note]]) -> Judged:
-    """Tells those that are repeated from the others."""
+def _sorted(table: Table, rejected: dict[int, Rejection], notes_by_row: dict[int, list[Note]]) -> Judged:
+    """Separates duplicates within the batch from new events."""
     ids = table.event_id
     if not rejected and len({*ids}) == len(ids):
-        return Judged([*range(len(ids))], [], rejected, told)
+        return Judged([*range(len(ids))], [], rejected, notes_by_row)
     fresh: list[int] = []
     repeated: list[int] = []
     first_by_id: dict[str, int] = {}
@@ -119,12 +119,12 @@ def _sorted(table: Table, rejected: dict[int, Rejection], told: dict[int, list[N
             continue
         repeated.append(row)
         if any(column[row] != column[first] for column in content):
-            told.setdefault(row, []).append(_OTHER_CONTENT)
-    return Judged(fresh, repeated, rejected, told)
+            notes_by_row.setdefault(row, []).append(_OTHER_CONTENT)
+    return Judged(fresh, repeated, rejected, notes_by_row)
 
 
 def _unstamp(table: Table, now_us: int) -> None:
-    """Takes off what only the mesh itself may stamp on events, and puts now for a time of receipt that cannot be."""
+    """Removes stamps that only the mesh may set, and replaces an impossible time of receipt by now."""
     for name in _STAMPS:
         table.columns.pop(name, None)
     table.carried.clear()
@@ -142,22 +142,22 @@ def _is_trace(ids: tuple[bytes, bytes]) -> bool:
 
 
 def stamp(table: Table, scripted: Collection[int]) -> None:
-    """Writes on events what made them; there are no stamps on them by now.
+    """Stamps events with the device class and, for bots, the evidence. They must carry no stamps yet.
 
     Args:
         table: the events.
-        scripted: the rows of users whose events come too fast for a person.
+        scripted: the rows of users who send faster than a person can.
     """
     if not scripted and not any(map(table.has, ("platform", "user_agent", "is_automated"))):
         return
-    made_by = [*map(device.tell, table.platform, table.user_agent)]
-    evidence = [told.evidence for told in made_by]
-    for row, (told, is_automated) in enumerate(zip(evidence, table.is_automated, strict=True)):
-        if not told and is_automated:
+    made_by = [*map(device.recognized, table.platform, table.user_agent)]
+    evidence = [each.evidence for each in made_by]
+    for row, (found, is_automated) in enumerate(zip(evidence, table.is_automated, strict=True)):
+        if not found and is_automated:
             evidence[row] = device.AUTOMATED
-        elif not told and row in scripted:
+        elif not found and row in scripted:
             evidence[row] = device.RATE
-    table.columns["device_class"] = [told.device_class for told in made_by]
+    table.columns["device_class"] = [each.device_class for each in made_by]
     if any(evidence):
         table.columns["bot_evidence"] = evidence
-        table.columns["is_bot"] = [bool(told) for told in evidence]
+        table.columns["is_bot"] = [bool(each) for each in evidence]

@@ -1,4 +1,4 @@
-"""Columns of a table: what is told by their few different cells rather than row by row. Pure."""
+"""Columns of a table: checks over their few distinct cells rather than row by row. Pure."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
@@ -15,7 +15,7 @@ def rows_without(is_plain: Callable[[_Cell], object], column: Sequence[_Cell]) -
 
 
 def odd_rows(table: Table, plain: Iterable[tuple[str, Callable[..., object]]]) -> set[int]:
-    """The rows with a cell that is not plain in any of the columns; a column no event tells has none."""
+    """The rows with a cell that is not plain in any of the columns; a column that no event sets has none."""
     odd: set[int] = set()
     for name, is_plain in plain:
         if table.has(name):

@@ -1,6 +1,6 @@
-"""What made an event: the class of device, and what tells that a script did.
+"""What made an event: the class of device, and the evidence that a script did.
 
-Bots are marked, never dropped: who counts them out later can also count them in.
+Bots are marked, never dropped: so they can be left out of a count later, or included.
 """
 
 import functools
@@ -29,7 +29,7 @@ class DeviceClass(IntEnum):
 
 
 class Device(NamedTuple):
-    """What is told of a device; `evidence` is what tells of a script, empty for none."""
+    """What is known of a device; `evidence` names a sign of a script, empty if there is none."""
 
     device_class: int
     evidence: str
@@ -40,9 +40,9 @@ AUTOMATED: Final = "client:automated"
 RATE: Final = "rate"
 """The user's events came faster than a person makes them."""
 
-# A word of an agent, and a word that tells of a script: one that ends in `bot`, but no name of a make or a person
-# (Cubot phones, Talbot), and no word that only begins so (robotics, Botswana). Each word is looked at once, so that the
-# time it takes grows with the agent and not with its square.
+# A word of a user agent, and a word that shows a script: one that ends in `bot`, except names of makes and people
+# (Cubot phones, Talbot), and not one that only begins so (robotics, Botswana). Each word is examined once, so that the
+# time is linear in the length of the agent, not quadratic.
 _WORD: Final = re.compile(r"[a-z0-9]+(?:\.[a-z0-9]+)*(?:_[a-z]+)?")
 _BOT_WORD: Final = re.compile(r".*bot(?:s|_[a-z]+)?|.*(?:crawler|spider|slurp|scraper)\d*")
 _NO_BOT: Final = re.compile(r"(?:cubot|talbot|abbot|turbot|sabot|irobot).*")
@@ -53,7 +53,7 @@ _NAME: Final = re.compile(
     r"|pingdom|statuscake|site24x7|datadogsynthetics|newrelicpinger|checkly|catchpoint",
     re.IGNORECASE,
 )
-# Libraries that speak for themselves. A mobile app speaks by the same ones, and there a person is behind it.
+# Libraries of HTTP, a sign of a script except on mobile: there apps use the same ones on behalf of a person.
 _LIBRARY: Final = re.compile(
     r"^(?:curl|wget|python[a-z-]*|aiohttp|go-http-client|java|apache-httpclient|okhttp|node(?:-fetch)?|undici|axios|got"
     r"|libwww-perl|httpie|ruby|guzzlehttp|postmanruntime|insomnia|k6|jmeter)(?=[/ ]|$)",
@@ -66,11 +66,11 @@ _DESKTOP: Final = re.compile(r"windows|macintosh|x11|linux|cros", re.IGNORECASE)
 
 
 @functools.lru_cache(maxsize=4096)
-def tell(platform: int, user_agent: str) -> Device:
-    """The device by platform and user agent. A backend speaks for a user and is no bot, whatever its agent."""
+def recognized(platform: int, user_agent: str) -> Device:
+    """The device by platform and user agent. A backend sends for a user and is no bot, whatever its agent."""
     if platform == Platform.BACKEND:
         return Device(DeviceClass.SERVER, "")
-    script = _script(user_agent.lower(), speaks_for_itself=platform != Platform.MOBILE)
+    script = _script(user_agent.lower(), is_library_evidence=platform != Platform.MOBILE)
     evidence = f"user_agent:{script[:_EVIDENCE_LENGTH]}" if script else ""
     for pattern, device_class in (
         (_TABLET, DeviceClass.TABLET),
@@ -83,7 +83,7 @@ def tell(platform: int, user_agent: str) -> Device:
     return Device(DeviceClass.PHONE if is_phone else DeviceClass.UNKNOWN, evidence)
 
 
-def _script(agent: str, *, speaks_for_itself: bool) -> str:
+def _script(agent: str, *, is_library_evidence: bool) -> str:
     """The name of the script in an agent, which is in lower case; empty where there is none."""
     found = _NAME.search(agent)
     if found is not None:
@@ -95,5 +95,5 @@ def _script(agent: str, *, speaks_for_itself: bool) -> str:
             and not (word == "spider" and _NO_SPIDER.search(agent))
         ):
             return str(word)
-    library = _LIBRARY.match(agent) if speaks_for_itself else None
+    library = _LIBRARY.match(agent) if is_library_evidence else None
     return library[0] if library is not None else ""

@@ -57,8 +57,8 @@ def read(link: str, anonymous_id: str) -> Spans:
 
 
 def _span(line: str) -> Span:
-    from_us, _, told = line.partition(" ")
-    return Span(int(from_us), How(told[:1]), told[1:])
+    from_us, _, rest = line.partition(" ")
+    return Span(int(from_us), How(rest[:1]), rest[1:])
 
 
 def written(spans: Spans, anonymous_id: str) -> str:
@@ -94,14 +94,14 @@ def owner(spans: Spans, time_us: int) -> str:
 
 
 def is_late(spans: Spans, time_us: int) -> bool:
-    """Whether a time lies before the newest span: what was told then changes nothing of now."""
+    """Whether a time lies before the newest span, so that events of then do not change who has the device now."""
     return bool(spans) and time_us < spans[0].from_us
 
 
-def told(spans: Spans, span: Span) -> Spans:
+def inserted(spans: Spans, span: Span) -> Spans:
     """The spans with one more, wherever its beginning lies among them: of those that begin at once it is the newest.
 
-    Of more than are kept the two oldest become one, which is nobody's for good.
+    Beyond 8 spans the two oldest become one, which stays nobody's.
     """
     place = next((index for index, each in enumerate(spans) if each.from_us <= span.from_us), len(spans))
     made = [*spans[:place], span, *spans[place:]]

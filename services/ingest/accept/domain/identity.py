@@ -48,7 +48,7 @@ def parts(events: list[Event], endings: Sequence[tuple[int, Ending]]) -> list[li
 
     Args:
         events: in their order.
-        endings: ascending by the index of the event that tells the end.
+        endings: ascending by the index of the event that ends it.
     """
     if not endings:
         return [events]
@@ -81,8 +81,8 @@ def anonymous_ids(table: Table) -> list[str]:
 
 def unlinked_users(table: Table, links: Mapping[str, str]) -> list[str]:
     """The users that events name beside an anonymous id that is not linked to them now, each once."""
-    told = dict.fromkeys(zip(table.anonymous_id, table.user_id, strict=True))
-    return list(dict.fromkeys(user_id for anonymous_id, user_id in told if _is_another(anonymous_id, user_id, links)))
+    pairs = dict.fromkeys(zip(table.anonymous_id, table.user_id, strict=True))
+    return list(dict.fromkeys(user_id for anonymous_id, user_id in pairs if _is_another(anonymous_id, user_id, links)))
 
 
 def in_time(events: Sequence[Naming], links: dict[str, str]) -> list[int]:
@@ -129,7 +129,7 @@ class Linking:
 
 
 class Identification:
-    """Tells of events whose journey they belong to: that of who had the device when they happened.
+    """Decides whose journey events belong to: that of who had the device when they happened.
 
     A link or a log-out counts from its own time on. One that lies before the latest that is known takes the device from
     nobody who has it now.
@@ -158,7 +158,7 @@ class Identification:
         return event.user_id
 
     def hear(self, event: Naming) -> Sequence[Ending] | None:
-        """Takes in what an event with an anonymous id tells of it; its user is `user` by now.
+        """Learns what an event says of its anonymous id; its user is `user` by now.
 
         Returns what ends the anonymous journey, in its order; None where a link is refused. From then on the id is
         nobody's, and what is done with it becomes nobody else's either; only in a loop it stays whose it is.
@@ -205,7 +205,7 @@ class Identification:
     def _is_loop(self, event: Naming) -> bool:
         """Whether the user was itself linked to the anonymous id, by however many steps.
 
-        Two ids that are told to be each other's would else change places.
+        Otherwise two ids that each claim to be the other would swap places.
         """
         return event.anonymous_id in self._followed(event.user_id)
 
@@ -227,7 +227,7 @@ class Identification:
     def _keep(self, event: Naming, span: Span, spans: holders.Spans) -> None:
         """Keeps a span among others."""
         anonymous_id = event.anonymous_id
-        made = holders.told(spans, span)
+        made = holders.inserted(spans, span)
         if made != self._known[anonymous_id]:
             self._known[anonymous_id] = made
             self._links[anonymous_id] = self.new_links[anonymous_id] = holders.written(made, anonymous_id)

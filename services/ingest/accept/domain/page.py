@@ -90,7 +90,7 @@ _JOINERS: Final = frozenset("\u200c\u200d")
 
 
 class PageRules(NamedTuple):
-    """How an installation tells its pages apart."""
+    """What distinguishes the pages of an installation."""
 
     keeps_hash_routes: bool = True
     keeps_query: bool = True
@@ -103,32 +103,32 @@ class Page(NamedTuple):
     address: str
 
 
-def is_plain(told: str) -> bool:
+def is_plain(text: str) -> bool:
     """Whether a clean text in ASCII is a page as it stands: a path in its one spelling."""
     return (
-        told[0] == "/"
-        and (told[-1] != "/" or told == "/")
-        and "//" not in told
-        and not any(sign in told for sign in "?#%;")
+        text[0] == "/"
+        and (text[-1] != "/" or text == "/")
+        and "//" not in text
+        and not any(sign in text for sign in "?#%;")
     )
 
 
 @functools.lru_cache(maxsize=2048)
-def page_of(told: str, rules: PageRules) -> Page:
+def page_of(text: str, rules: PageRules) -> Page:
     """The page of a clean text: an address, a path or a name. A name stays as it is."""
-    origin = _ORIGIN.match(told) or _host(told)
-    if origin is None and told[0] not in "/?#" and _RELATIVE.match(told) is None:
-        return Page(told, "")
-    address = told[origin.end() :] if origin else told
+    origin = _ORIGIN.match(text) or _host(text)
+    if origin is None and text[0] not in "/?#" and _RELATIVE.match(text) is None:
+        return Page(text, "")
+    address = text[origin.end() :] if origin else text
     if not address or address[0] in "?#":
         address = f"/{address}"
     rest, hash_sign, fragment = address.partition("#")
     is_route = fragment.startswith(_HASH_ROUTES)
-    name, whole = _told_apart(rest, rules)
+    name, whole = _name_and_address(rest, rules)
     if is_route:
         # `!` is no part of the route's path.
         bang, slash, route = fragment.partition("/")
-        route_name, whole_route = _told_apart(slash + route, rules)
+        route_name, whole_route = _name_and_address(slash + route, rules)
         whole += f"#{bang}{whole_route}"
         if rules.keeps_hash_routes and route_name != "/":
             name += f"#{bang}{route_name}"
@@ -138,19 +138,19 @@ def page_of(told: str, rules: PageRules) -> Page:
     return Page(name, whole[:PAGE_LENGTH] if whole != name else "")
 
 
-def _host(told: str) -> re.Match[str] | None:
+def _host(text: str) -> re.Match[str] | None:
     """The host that an address without a scheme begins with; a slash too many at the beginning of a path is none."""
-    found = _HOST.match(told)
+    found = _HOST.match(text)
     return found if found and (found[1] == "localhost" or "." in found[1] or ":" in found[1]) else None
 
 
-def _told_apart(address: str, rules: PageRules) -> tuple[str, str]:
-    """A path with what of its query tells pages apart, in one order; and both as sent but for the spelling."""
+def _name_and_address(address: str, rules: PageRules) -> tuple[str, str]:
+    """The path with the parameters that distinguish pages, sorted; and with its whole query. Both in one spelling."""
     path, mark, query = address.partition("?")
-    parameters = [_spelled(told.replace("+", " ")) for told in query.split("&")]
+    parameters = [_spelled(parameter.replace("+", " ")) for parameter in query.split("&")]
     whole = _path(path)
     name = _path(_SESSION.sub("", path)) if ";" in path else whole
-    kept = sorted(filter(_is_telling, parameters)) if rules.keeps_query else ()
+    kept = sorted(filter(_distinguishes, parameters)) if rules.keeps_query else ()
     return f"{name}?{'&'.join(kept)}" if kept else name, f"{whole}{mark}{'&'.join(parameters)}"
 
 
@@ -158,19 +158,19 @@ def _path(path: str) -> str:
     return _SLASHES.sub("/", _spelled(path)).rstrip("/ ") or "/"
 
 
-def _is_telling(parameter: str) -> bool:
+def _distinguishes(parameter: str) -> bool:
     name = parameter.partition("=")[0].lower()
     return bool(name) and name not in TRACKING_NAMES and not name.startswith(TRACKING_PREFIXES)
 
 
-def _spelled(told: str) -> str:
+def _spelled(part: str) -> str:
     """A part of an address with all that may be shown decoded, and the rest in upper case.
 
     A part with a `%` that encodes nothing was not encoded.
     """
-    if "%" in told and not _STRAY.search(told):
-        told = _ENCODED.sub(_decoded, told)
-    return told if is_clean(told, len(told)) and "  " not in told else cleaned(told, len(told)).text
+    if "%" in part and not _STRAY.search(part):
+        part = _ENCODED.sub(_decoded, part)
+    return part if is_clean(part, len(part)) and "  " not in part else cleaned(part, len(part)).text
 
 
 def _decoded(encoded: re.Match[str]) -> str:

@@ -74,7 +74,7 @@ _WRITTEN_OUT: Final = re.compile(r"\\n|(?:\\+(?:u0{4}|x00|0))+", re.IGNORECASE)
 
 
 # Ids that stand for nobody have no such digit or begin in a way of their own; those of the mesh's own begin with `j`.
-_TELLING: Final = re.compile("[1-9]")
+_ORDINARY_DIGIT: Final = re.compile("[1-9]")
 _SPECIAL: Final = frozenset(" \t\"'`-{$<%[(j")
 _FIRST: Final = operator.itemgetter(0)
 
@@ -87,22 +87,22 @@ def is_ordinary(identifier: str, most: int) -> bool:
         and len(identifier) <= most
         and identifier[:1] not in _SPECIAL
         and "%" not in identifier
-        and _TELLING.search(identifier) is not None
+        and _ORDINARY_DIGIT.search(identifier) is not None
     )
 
 
 def are_ordinary(identifiers: Collection[str], most: int) -> bool:
     """Whether all of some ids are fine at a glance; there is one at least."""
-    told = "".join(identifiers)
+    joined = "".join(identifiers)
     lengths = [*map(len, identifiers)]
     return (
-        told.isascii()
-        and told.isprintable()
-        and "%" not in told
+        joined.isascii()
+        and joined.isprintable()
+        and "%" not in joined
         and min(lengths) > 0
         and max(lengths) <= most
         and _SPECIAL.isdisjoint(map(_FIRST, identifiers))
-        and all(map(_TELLING.search, identifiers))
+        and all(map(_ORDINARY_DIGIT.search, identifiers))
     )
 
 
@@ -112,10 +112,10 @@ def plain(identifier: str) -> str:
     Invisible characters are left out, white space becomes one space, quotation marks around it go, wide letters and the
     digits of all scripts become those of ASCII, case is folded.
     """
-    told = identifier
-    if not (told.isascii() and told.isprintable()):
-        told = "".join(map(_simple, told))
-    return " ".join(told.split()).strip(_QUOTES).casefold()
+    text = identifier
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(map(_simple, text))
+    return " ".join(text.split()).strip(_QUOTES).casefold()
 
 
 def _simple(letter: str) -> str:
@@ -139,13 +139,13 @@ def is_placeholder(identifier: str, more: Collection[str] = frozenset()) -> bool
     return _is_nobody(plain(identifier), more)
 
 
-def _is_nobody(told: str, more: Collection[str]) -> bool:
-    if told in more or _EMPTY.fullmatch(told) or _TEMPLATE.fullmatch(told):
+def _is_nobody(text: str, more: Collection[str]) -> bool:
+    if text in more or _EMPTY.fullmatch(text) or _TEMPLATE.fullmatch(text):
         return True
-    optional = _OPTIONAL.fullmatch(told)
+    optional = _OPTIONAL.fullmatch(text)
     if optional:
-        told = optional[1]
-    words = _WORD.findall(told)
+        text = optional[1]
+    words = _WORD.findall(text)
     phrase = " ".join(words)
     return (
         phrase in WORDS

@@ -1,6 +1,6 @@
 """The error of a device's clock, and how its times are corrected. Pure.
 
-A request tells when it was sent, by the device's clock, and the gateway when it was received. The difference is the
+A request says when it was sent, by the device's clock, and the gateway when it was received. The difference is the
 clock's offset plus the time the request was under way. That time is never negative, so the smallest difference of many
 requests is the best guess of the offset, and exact once one request had no delay. Segment's formula takes the
 difference of each single request: a batch that was stalled is moved by its delay, past what happened after it.
@@ -31,7 +31,7 @@ CLOCKS_SINCE_US: Final = 1_262_304_000_000_000  # 2010-01-01T00:00:00Z
 _DAY_US: Final = 24 * 3600 * 1_000_000
 # How long an event waits on a device to be sent.
 _QUEUED_MOST_US: Final = 90 * _DAY_US
-# Some clients tell whole seconds of sending beside milliseconds of what happened.
+# Some clients send `sentAt` in whole seconds beside a `timestamp` in milliseconds.
 _COARSE_US: Final = 1_000_000
 _NEVER: Final = -(1 << 62)
 
@@ -113,10 +113,10 @@ def odd_rows(table: Table) -> set[int]:
     """The rows that `set_right` deals with. Every row has its time of receipt."""
     if not table.has("sent_time_us"):
         return set()
-    told = enumerate(zip(table.sent_time_us, table.received_time_us, strict=True))
+    times = enumerate(zip(table.sent_time_us, table.received_time_us, strict=True))
     return {
         row
-        for row, (sent_us, received_us) in told
+        for row, (sent_us, received_us) in times
         if sent_us and not CLOCKS_SINCE_US <= sent_us <= received_us + ERROR_MOST_US
     }
 
@@ -124,50 +124,50 @@ def odd_rows(table: Table) -> set[int]:
 def set_right(event: Event, received_us: int) -> bool:
     """Deals with a time of sending at which no clock stands: before 2010, or more than a day in the future.
 
-    An event that was told by that clock too is corrected by the difference of its own request, which is exact but for
+    An event that was timed by that clock too is corrected by the difference of its own request, which is exact but for
     the time it was under way. Such a clock began anew, maybe a minute ago, so nothing is learnt of it. Beside any other
     event the time of sending is forgotten. Returns whether it was.
     """
     sent_us = event.sent_time_us
     if not sent_us or CLOCKS_SINCE_US <= sent_us <= received_us + ERROR_MOST_US:
         return False
-    told_us = event.event_time_us
-    if not _is_told_by_it(told_us, sent_us, received_us):
+    event_us = event.event_time_us
+    if not _is_timed_by_it(event_us, sent_us, received_us):
         event.sent_time_us = 0
         return True
-    event.client_time_us = told_us
-    event.event_time_us = min(told_us + received_us - sent_us, received_us)
+    event.client_time_us = event_us
+    event.event_time_us = min(event_us + received_us - sent_us, received_us)
     return False
 
 
-def _is_told_by_it(told_us: int, sent_us: int, received_us: int) -> bool:
-    """Whether an event was told by the clock of its odd time of sending: odd in the same way, and not long before."""
-    is_odd = told_us > received_us if sent_us > received_us else told_us < CLOCKS_SINCE_US
-    return is_odd and sent_us - _QUEUED_MOST_US <= told_us <= sent_us + _COARSE_US
+def _is_timed_by_it(event_us: int, sent_us: int, received_us: int) -> bool:
+    """Whether the clock of an odd time of sending timed the event too: odd in the same way, at most 90 days older."""
+    is_odd = event_us > received_us if sent_us > received_us else event_us < CLOCKS_SINCE_US
+    return is_odd and sent_us - _QUEUED_MOST_US <= event_us <= sent_us + _COARSE_US
 
 
-class _Told(NamedTuple):
+class _Shown(NamedTuple):
     # By `sentAt` rather than by an event from the future; the larger one counts.
     is_sent: bool
     time_us: int
 
 
 class ClockReading(NamedTuple):
-    """What an event tells of a clock: whose it is, when its request was received, and what it showed then."""
+    """What an event shows of a clock: whose it is, when its request was received, and what it showed then."""
 
     clock: str
     received_us: int
-    shown: _Told
+    shown: _Shown
 
 
 class Samples(NamedTuple):
-    """What each event tells, None where it tells nothing, and for a clock and a receipt what it showed at the latest.
+    """The reading of each event, None if it has none; and the latest one per clock and receipt.
 
-    Both are empty where no event tells anything.
+    Both are empty if no event has a reading.
     """
 
     readings: Sequence[ClockReading | None]
-    latest: Mapping[tuple[str, int], _Told]
+    latest: Mapping[tuple[str, int], _Shown]
 
     def of(self, indexes: Iterable[int]) -> "Samples":
         """The same for some of the events, by their index among all."""
@@ -175,21 +175,21 @@ class Samples(NamedTuple):
 
 
 def samples(table: Table) -> Samples:
-    """What the requests of these events tell of clocks. Empty, and cheap, where none tells anything.
+    """The clock readings of these events. Empty, and cheap, if there are none.
 
-    A request is told by the time of its receipt, which every row has.
+    The time of receipt, which every row has, identifies a request.
     """
     received = table.received_time_us
     if not table.has("sent_time_us") and max(table.event_time_us, default=0) <= min(received, default=0):
         return Samples((), {})
     readings: list[ClockReading | None] = []
-    latest: dict[tuple[str, int], _Told] = {}
+    latest: dict[tuple[str, int], _Shown] = {}
     times = zip(table.sent_time_us, table.event_time_us, received, strict=True)
     for row, (sent_us, event_us, received_us) in enumerate(times):
         if max(CLOCKS_SINCE_US, received_us - ERROR_MOST_US) <= sent_us <= received_us + ERROR_MOST_US:
-            shown = _Told(is_sent=True, time_us=event_us if sent_us < event_us <= sent_us + _COARSE_US else sent_us)
+            shown = _Shown(is_sent=True, time_us=event_us if sent_us < event_us <= sent_us + _COARSE_US else sent_us)
         elif event_us > received_us:
-            shown = _Told(is_sent=False, time_us=event_us)
+            shown = _Shown(is_sent=False, time_us=event_us)
         else:
             readings.append(None)
             continue
@@ -202,25 +202,24 @@ def samples(table: Table) -> Samples:
     return Samples(readings, latest) if latest else Samples((), {})
 
 
-def correct(table: Table, told: Samples, known: Mapping[str, Skew]) -> dict[str, Skew]:
+def correct(table: Table, read: Samples, known: Mapping[str, Skew]) -> dict[str, Skew]:
     """Corrects the times of events in place, and returns what is known of their clocks from now on.
 
-    Only events that tell of their clock are touched, by what their request told at the latest, unless their own sending
-    contradicts it. One that lies after the sending of its own request was not told by that clock: it is only brought
-    back to its receipt.
+    Only events with a reading are touched, by the latest reading of their request, unless their own contradicts it. An
+    event later than the sending of its own request was not timed by that clock: it is only moved back to its receipt.
 
     Args:
-        table: the events that `told` was made of, in the same order.
-        told: the samples of these events; what was told at the latest, maybe of others too.
-        known: what is known of their clocks; without those of which nothing is.
+        table: the events that `read` was made of, in the same order.
+        read: the samples of these events; the latest readings may include those of others.
+        known: what is known of their clocks; unknown clocks are absent.
     """
     learnt: dict[str, Skew] = {}
     observed: set[ClockReading] = set()
-    for row, reading in enumerate(told.readings):
+    for row, reading in enumerate(read.readings):
         if reading is None:
             continue
         name, received_us, own = reading
-        shown = told.latest[name, received_us]
+        shown = read.latest[name, received_us]
         if shown.time_us - own.time_us > DELAY_MOST_US:
             shown = own
         skew = learnt.get(name) or known.get(name)

@@ -41,17 +41,17 @@ class Cleaned(NamedTuple):
 
 
 def is_clean(text: str, most: int) -> bool:
-    """Whether a text needs no cleaning, as far as a glance tells; false also for most text beyond ASCII."""
+    """Whether a text needs no cleaning, by a cheap check; false also for most text beyond ASCII."""
     return text.isascii() and text.isprintable() and len(text) <= most and text[:1] != " " and text[-1:] != " "
 
 
 def cleaned(text: str, most: int) -> Cleaned:
     """A text of at most `most` characters in its one form; may be empty."""
     cut = unicodedata.normalize("NFC", _stream_safe(text[:most]))
-    told = " ".join(cut.translate(_TABLE).split(" ")).strip()
-    if "  " in told:
-        told = " ".join(filter(None, told.split(" ")))
-    return Cleaned(told[:most].rstrip(), told != cut or len(text) > most)
+    trimmed = " ".join(cut.translate(_TABLE).split(" ")).strip()
+    if "  " in trimmed:
+        trimmed = " ".join(filter(None, trimmed.split(" ")))
+    return Cleaned(trimmed[:most].rstrip(), trimmed != cut or len(text) > most)
 
 
 def _stream_safe(text: str) -> str:

@@ -1,7 +1,7 @@
 """What is cleaned or left out of an event before it is judged, in one place for every way in.
 
 What an event needs is judged by `validation`. Everything else is an addition: where it cannot be used as it was sent it
-is cleaned or left out, which is told, and the event is taken all the same.
+is cleaned or left out with a note, and the event is accepted all the same.
 """
 
 import functools
@@ -25,7 +25,7 @@ ATTEMPTS_MOST: Final = 1000
 PIXELS_MOST: Final = 1e6
 # As in the video service, to which nothing longer is a length.
 VIDEO_SECONDS_MOST: Final = 24 * 3600.0
-# Live streams tell positions since they began, or as Unix time.
+# Live streams count positions from their beginning, or send Unix time.
 POSITION_SECONDS_MOST: Final = 1e12
 _RATES: Final = (0.1, 16.0)
 _LATEST_SENT_US: Final = 253_402_300_800_000_000  # the year 10000
@@ -41,7 +41,7 @@ class Note(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """What an installation sets: how pages are told apart, and more ids that stand for nobody, each `plain`."""
+    """What an installation sets: how pages are distinguished, and further ids that stand for nobody, each `plain`."""
 
     pages: PageRules = PageRules()
     placeholders: frozenset[str] = frozenset()
@@ -76,24 +76,24 @@ def untidy_rows(table: Table, rules: Rules) -> set[int]:
 def _plain_cells(placeholders: frozenset[str]) -> tuple[tuple[str, Callable[[Any], bool]], ...]:
     """Of each column which cells stay as they are, whatever stands beside them."""
 
-    def is_somebody(told: str) -> bool:
-        is_fine = is_ordinary(told, ID_LENGTH) and not placeholders
-        return not told or is_fine or (is_identifier(told, ID_LENGTH) and not is_placeholder(told, placeholders))
+    def is_somebody(cell: str) -> bool:
+        is_fine = is_ordinary(cell, ID_LENGTH) and not placeholders
+        return not cell or is_fine or (is_identifier(cell, ID_LENGTH) and not is_placeholder(cell, placeholders))
 
     return (
-        ("page", lambda told: is_clean(told, PAGE_LENGTH)),
-        ("target", lambda told: _stays(told, TARGET_LENGTH)),
-        ("time_zone", lambda told: not told or _is_time_zone(told)),
-        ("platform", lambda told: 0 <= told <= _LAST_PLATFORM),
-        ("error_code", lambda told: _stays(told, ID_LENGTH)),
-        ("user_agent", lambda told: _stays(told, USER_AGENT_LENGTH)),
-        ("address", lambda told: _stays(told, PAGE_LENGTH)),
-        ("session_id", lambda told: not told or is_identifier(told, ID_LENGTH)),
-        ("correlation_id", lambda told: not told or is_identifier(told, ID_LENGTH)),
+        ("page", lambda cell: is_clean(cell, PAGE_LENGTH)),
+        ("target", lambda cell: _stays(cell, TARGET_LENGTH)),
+        ("time_zone", lambda cell: not cell or _is_time_zone(cell)),
+        ("platform", lambda cell: 0 <= cell <= _LAST_PLATFORM),
+        ("error_code", lambda cell: _stays(cell, ID_LENGTH)),
+        ("user_agent", lambda cell: _stays(cell, USER_AGENT_LENGTH)),
+        ("address", lambda cell: _stays(cell, PAGE_LENGTH)),
+        ("session_id", lambda cell: not cell or is_identifier(cell, ID_LENGTH)),
+        ("correlation_id", lambda cell: not cell or is_identifier(cell, ID_LENGTH)),
         ("device_id", is_somebody),
         ("anonymous_id", is_somebody),
-        ("sent_time_us", lambda told: 0 <= told < _LATEST_SENT_US),
-        ("attempt_count", lambda told: told <= ATTEMPTS_MOST),
+        ("sent_time_us", lambda cell: 0 <= cell < _LATEST_SENT_US),
+        ("attempt_count", lambda cell: cell <= ATTEMPTS_MOST),
     )
 
 
@@ -101,10 +101,10 @@ def put_pages(table: Table, rules: PageRules, apart: Collection[int]) -> None:
     """Puts the clean pages of all rows but some in their one spelling, and addresses that say more beside them."""
     if not table.has("page"):
         return
-    odd = [told for told in set(table.page) if told and is_clean(told, PAGE_LENGTH) and not _is_plain(told)]
-    spelled = {told: page_of(told, rules) for told in odd}
-    for row, told in enumerate(table.page if spelled else ()):
-        page = spelled.get(told)
+    odd = [sent for sent in set(table.page) if sent and is_clean(sent, PAGE_LENGTH) and not _is_plain(sent)]
+    spelled = {sent: page_of(sent, rules) for sent in odd}
+    for row, sent in enumerate(table.page if spelled else ()):
+        page = spelled.get(sent)
         if page is not None and row not in apart:
             table.page[row] = page.name
             if page.address:
@@ -112,7 +112,7 @@ def put_pages(table: Table, rules: PageRules, apart: Collection[int]) -> None:
 
 
 def tidy(event: Event, rules: Rules) -> list[Note]:
-    """Cleans an event in place, and tells what was changed. A tidy event stays as it is."""
+    """Cleans an event in place, and returns a note per change. A tidy event stays as it is."""
     notes: list[Note] = []
     if event.page and not _is_plain(event.page):
         _tidy_page(event, event.page, rules.pages, notes)
@@ -131,12 +131,12 @@ def tidy(event: Event, rules: Rules) -> list[Note]:
     return notes
 
 
-def _tidy_page(event: Event, told: str, rules: PageRules, notes: list[Note]) -> None:
-    if not is_clean(told, PAGE_LENGTH):
-        told, is_changed = cleaned(told, PAGE_LENGTH)
+def _tidy_page(event: Event, sent: str, rules: PageRules, notes: list[Note]) -> None:
+    if not is_clean(sent, PAGE_LENGTH):
+        sent, is_changed = cleaned(sent, PAGE_LENGTH)
         if is_changed:
             notes.append(Note("page", _CLEANED))
-    page = page_of(told, rules) if told else Page("", "")
+    page = page_of(sent, rules) if sent else Page("", "")
     event.page = page.name
     if page.address:
         event.address = page.address
@@ -144,12 +144,12 @@ def _tidy_page(event: Event, told: str, rules: PageRules, notes: list[Note]) -> 
 
 def _tidy_rare(event: Event, rules: Rules, notes: list[Note]) -> None:
     for attribute, member, most in _LABELS:
-        told = getattr(event, attribute)
-        if told and not is_clean(told, most):
+        value = getattr(event, attribute)
+        if value and not is_clean(value, most):
             _put_text(event, attribute, member, most, notes)
     for attribute, member in _IDENTIFIERS:
-        told = getattr(event, attribute)
-        if told and not is_identifier(told, ID_LENGTH):
+        value = getattr(event, attribute)
+        if value and not is_identifier(value, ID_LENGTH):
             setattr(event, attribute, "")
             notes.append(Note(member, _NO_IDENTIFIER))
     if event.device_id and is_placeholder(event.device_id, rules.placeholders):
@@ -167,7 +167,7 @@ def _tidy_rare(event: Event, rules: Rules, notes: list[Note]) -> None:
 
 
 def _tidy_ids(event: Event, rules: Rules, notes: list[Note]) -> None:
-    """Leaves out ids that stand for nobody, where another one tells who it was."""
+    """Leaves out ids that stand for nobody, where another one names the user."""
     anonymous_id, user_id = event.anonymous_id, event.user_id
     if not is_identifier(anonymous_id, ID_LENGTH):
         event.anonymous_id = ""

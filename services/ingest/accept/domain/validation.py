@@ -1,4 +1,4 @@
-"""When an event may be accepted: identifiers, times, and what each kind needs. It is tidy by then (`tidying`).
+"""When an event may be accepted: identifiers, times, and what each kind needs. Events are tidied first (`tidying`).
 
 The gateway has checked syntax and types; callers of the gRPC service come here directly. A bound is generous where a
 real client might come near it, and strict where only a fault would.
@@ -25,7 +25,6 @@ AMOUNT_MOST: Final = 1e12
 EARLIEST_TIME_US: Final = 946_684_800_000_000  # 2000-01-01T00:00:00Z
 FUTURE_US: Final = 24 * 3600 * 1_000_000
 
-
 _LAST_KIND: Final = 18
 _JUDGED: Final = operator.attrgetter("event_id", "user_id", "event_time_us", "properties", "event_type")
 _LAST_ACTION: Final = 7
@@ -42,28 +41,28 @@ class Rejection(NamedTuple):
 
 
 def doubtful_rows(table: Table, placeholders: Collection[str] = frozenset()) -> set[int]:
-    """The rows that `reject` refuses, and maybe some more. Every row has its time of receipt."""
+    """The rows that `reject` rejects, and possibly others. Every row must have its time of receipt."""
     rows: set[int] = set()
     if not _are_event_ids(table.event_id):
         rows.update(rows_without(_is_event_id, table.event_id))
     if placeholders or not are_ordinary({*table.user_id}, ID_LENGTH):
-        rows.update(rows_without(lambda told: _is_somebody(told, placeholders), table.user_id))
+        rows.update(rows_without(lambda user_id: _is_somebody(user_id, placeholders), table.user_id))
     rows.update(_rows_out_of_time(table.event_time_us, table.received_time_us))
     if table.has("properties"):
-        rows.update(rows_without(lambda told: not told or _reject_properties(told) is None, table.properties))
-    rows.update(_rows_in_want(table))
+        rows.update(rows_without(lambda cell: not cell or _reject_properties(cell) is None, table.properties))
+    rows.update(_incomplete_rows(table))
     return rows
 
 
 def _are_event_ids(ids: Sequence[str]) -> bool:
-    """Whether all ids are fine at a glance, of which there is one at least."""
-    told, lengths = "".join(ids), [*map(len, ids)]
-    is_fine = told.isascii() and told.isprintable() and OWN_ID not in told
+    """Whether a cheap check finds all ids valid. There must be at least one."""
+    joined, lengths = "".join(ids), [*map(len, ids)]
+    is_fine = joined.isascii() and joined.isprintable() and OWN_ID not in joined
     return is_fine and min(lengths) > 0 and max(lengths) <= EVENT_ID_LENGTH
 
 
-def _is_event_id(told: str) -> bool:
-    return is_identifier(told, EVENT_ID_LENGTH) and not told.startswith(OWN_ID)
+def _is_event_id(text: str) -> bool:
+    return is_identifier(text, EVENT_ID_LENGTH) and not text.startswith(OWN_ID)
 
 
 def _is_somebody(user_id: str, placeholders: Collection[str]) -> bool:
@@ -75,17 +74,17 @@ def _is_somebody(user_id: str, placeholders: Collection[str]) -> bool:
 def _rows_out_of_time(times_us: Sequence[int], received_us: Sequence[int]) -> Iterable[int]:
     if min(times_us) >= EARLIEST_TIME_US and max(times_us) <= min(received_us) + FUTURE_US:
         return ()
-    told = enumerate(zip(times_us, received_us, strict=True))
-    return [row for row, (time_us, at_us) in told if not EARLIEST_TIME_US <= time_us <= at_us + FUTURE_US]
+    times = enumerate(zip(times_us, received_us, strict=True))
+    return [row for row, (time_us, at_us) in times if not EARLIEST_TIME_US <= time_us <= at_us + FUTURE_US]
 
 
-def _rows_in_want(table: Table) -> set[int]:
+def _incomplete_rows(table: Table) -> set[int]:
     """The rows that may lack what their kind needs."""
     kinds = table.event_type
     rows = {*rows_without(_PLAIN_KINDS.__contains__, kinds)}
     if not table.has("page") or "" in table.page:
-        told = enumerate(zip(kinds, table.page, strict=True))
-        rows.update(row for row, (kind, page) in told if kind == Kind.PAGE_VIEW and not page)
+        pages = enumerate(zip(kinds, table.page, strict=True))
+        rows.update(row for row, (kind, page) in pages if kind == Kind.PAGE_VIEW and not page)
     played = {row for row, playback in table.details_of("playback").items() if _is_playback(playback)}
     rows.difference_update(row for row in played if kinds[row] == Kind.VIDEO_PLAYBACK)
     rows.update(row for row, sold in table.details_of("purchase").items() if not abs(sold.amount) <= AMOUNT_MOST)
@@ -116,12 +115,12 @@ def reject(event: Event, received_time_us: int, placeholders: Collection[str] = 
 
 
 def outcome_id(intervention_id: str, outcome: int) -> str:
-    """The id of the event that an outcome of an intervention is: the same for the same two."""
+    """The event id of an outcome, computed from the intervention and the outcome."""
     return f"{OWN_ID}outcome:{intervention_id}:{_OUTCOME_WORDS[outcome]}"
 
 
-def told_id(event_id: str) -> str:
-    """The id under which a refused event is found; none where it is no id, or the mesh's own, another's by right."""
+def findable_id(event_id: str) -> str:
+    """The id under which a rejected event is found; empty if it is too long, or reserved for the mesh's own events."""
     return "" if event_id.startswith(OWN_ID) or len(event_id) > EVENT_ID_LENGTH else event_id
 
 
@@ -142,7 +141,7 @@ def _reject_identity(event: Event, placeholders: Collection[str]) -> Rejection |
 
 
 def _is_own_outcome(event: Event) -> bool:
-    """Whether it is an outcome that the gateway reports itself, by the name of the outcome."""
+    """Whether the event is an outcome that the gateway reports itself: its id is then computed from the outcome."""
     if not event.is_own or event.user_id != event.anonymous_id:
         return False
     if event.event_type != Kind.INTERVENTION_OUTCOME or not 0 < event.outcome.outcome < len(_OUTCOME_WORDS):
@@ -157,7 +156,7 @@ def _reject_time(event_time_us: int) -> Rejection:
 
 
 class _Object(msgspec.Struct):
-    """Any object of JSON: its members are passed over."""
+    """Any JSON object; its members are skipped."""
 
 
 _decode_object: Final = msgspec.json.Decoder(_Object).decode
@@ -167,7 +166,7 @@ def _reject_properties(properties: bytes) -> Rejection | None:
     if len(properties) > PROPERTIES_BYTES:
         return Rejection("EVENT_TOO_LARGE", "properties must hold at most 32 KiB.")
     try:
-        if not properties.isascii():  # the parser passes over what stands inside texts
+        if not properties.isascii():  # the parser does not check the encoding inside strings
             properties.decode()
         _decode_object(properties)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -1,4 +1,4 @@
-"""Decisions as columns of the archive; docs/archive.md tells what each column means."""
+"""Decisions as columns of the archive; docs/archive.md says what each column means."""
 
 import itertools
 import operator

@@ -1,6 +1,6 @@
-"""Events as columns of the archive, and back; docs/archive.md tells what each column means.
+"""Events as columns of the archive, and back; docs/archive.md says what each column means.
 
-Members that may be left out are null where they were. What the columns cannot tell, because a newer version has
+Optional members that were left out are null. What the columns cannot hold, because a newer version has
 written it or because it moves with a login (`carried`), stands in `raw`, so that every event comes back as it was.
 """
 
@@ -129,10 +129,10 @@ class Archived(NamedTuple):
 
 
 def batch(shard: str, records: Sequence[EventRows]) -> pa.RecordBatch:
-    """The rows as columns, in the order of the schema; those that no row tells are left out, words are dictionaries."""
+    """The rows as columns, in the order of the schema; those that no row sets are left out, words are dictionaries."""
     tables = [_counted(record) for record in records]
     lengths = [*map(len, tables)]
-    told = {"user_id"}.union(*(table.columns for table in tables))
+    names = {"user_id"}.union(*(table.columns for table in tables))
     columns: dict[str, pa.Array | list[Any]] = {
         "shard": runs([shard], [sum(lengths)]),
         "sequence": runs([number_text(record.sequence, record.sequence) for record in records], lengths),
@@ -140,14 +140,14 @@ def batch(shard: str, records: Sequence[EventRows]) -> pa.RecordBatch:
         "is_set_aside": [row in record.failed for record in records for row in record.rows],
     }
     columns |= {name: _cells(tables, member) for name, member in _ALWAYS.items()}
-    columns |= {name: _cells(tables, name) for name in _FLAGS if name in told}
-    columns |= {name: _times(tables, f"{name}_us") for name in _OPTIONAL_TIMES if f"{name}_us" in told}
+    columns |= {name: _cells(tables, name) for name in _FLAGS if name in names}
+    columns |= {name: _times(tables, f"{name}_us") for name in _OPTIONAL_TIMES if f"{name}_us" in names}
     columns |= {
         name: words_of([table.columns.get(name) for table in tables], lengths, COLUMNS[name], word)
         for name, word in _IN_WORDS.items()
-        if name in told
+        if name in names
     }
-    if "properties" in told:
+    if "properties" in names:
         columns["properties"] = _properties(_cells(tables, "properties"))
     columns |= _details(tables)
     columns |= _raw(records, tables)
@@ -163,9 +163,9 @@ def archived(columns: pa.RecordBatch) -> Iterator[Archived]:
     shards, sequences = values.pop("shard"), values.pop("sequence")
     indexes, aside, raws = values.pop("event_index"), values.pop("is_set_aside"), values.pop("raw")
     names = [f"{name}_us" if name in (*_KNOWN_TIMES, *_OPTIONAL_TIMES) else name for name in values]
-    told = zip(*values.values(), strict=True)
+    cells = zip(*values.values(), strict=True)
     for shard, sequence, index, is_set_aside, raw, row in zip(
-        shards, sequences, indexes, aside, raws, told, strict=True
+        shards, sequences, indexes, aside, raws, cells, strict=True
     ):
         if raw is not None:
             event = event_pb2.Event.FromString(raw)
@@ -208,8 +208,8 @@ def _details(tables: Sequence[Table]) -> dict[str, pa.Array]:
 
 
 def _detail(kind: pa.StructType, messages: Mapping[int, Message], count: int) -> pa.Array:
-    told = [*messages.values()]
-    members = [pa.array(_member(field.name, told), field.type) for field in kind]
+    present = [*messages.values()]
+    members = [pa.array(_member(field.name, present), field.type) for field in kind]
     places: list[int | None] = [None] * count
     for place, row in enumerate(messages):
         places[row] = place
@@ -222,13 +222,13 @@ def _member(name: str, messages: Sequence[Message]) -> list[Any]:
     if field.enum_type is not None:
         return [*map(_DETAIL_WORDS[name].word, values)]
     if field.has_presence:
-        is_told = [message.HasField(name) for message in messages]
-        return [value if told else None for value, told in zip(values, is_told, strict=True)]
+        is_set = [message.HasField(name) for message in messages]
+        return [value if is_one_set else None for value, is_one_set in zip(values, is_set, strict=True)]
     return values
 
 
 def _raw(records: Sequence[EventRows], tables: Sequence[Table]) -> dict[str, list[bytes | None]]:
-    """The events, as bytes, of which the columns do not tell all: nearly none."""
+    """The events, as bytes, that the columns cannot hold in full: nearly none."""
     raw: dict[int, bytes] = {}
     start = 0
     for record, table in zip(records, tables, strict=True):
@@ -248,10 +248,10 @@ def _untold(table: Table) -> dict[int, event_pb2.Event]:
 
 
 def _newer(record: EventRows) -> dict[int, event_pb2.Event]:
-    """The events that tell what no column does, as they came one by one; by row."""
-    if not record.told:
+    """The events with members that no column has, as they were read one by one; by row."""
+    if not record.events:
         return {}
-    events = cast("Iterator[event_pb2.Event]", map(record.told.__getitem__, record.rows))
+    events = cast("Iterator[event_pb2.Event]", map(record.events.__getitem__, record.rows))
     return {row: event for row, event in enumerate(events) if UnknownFieldSet(event)}
 
 
@@ -269,11 +269,11 @@ def _values(columns: pa.RecordBatch, name: str) -> list[Any]:
     if name == "properties":
         return [None if value is None else value.encode() for value in values]
     if name in _DETAILS:
-        return [None if value is None else _told(value) for value in values]
+        return [None if value is None else _set_members(value) for value in values]
     return values
 
 
-def _told(members: dict[str, Any]) -> dict[str, Any]:
+def _set_members(members: dict[str, Any]) -> dict[str, Any]:
     """The members of a detail for its message; those that are null were left out."""
     return {
         name: _DETAIL_WORDS[name].number(value) if name in _DETAIL_WORDS else value

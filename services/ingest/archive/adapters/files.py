@@ -1,4 +1,4 @@
-"""The archive as Parquet files in a directory or a bucket; docs/archive.md tells the layout.
+"""The archive as Parquet files in a directory or a bucket; docs/archive.md describes the layout.
 
 A file is written beside and then put in its place: in a directory by renaming, on S3 because an object appears when
 its upload is complete. Nothing in a file depends on when or how often it was written.
@@ -106,7 +106,7 @@ class ParquetArchive:
                 _log.exception("the %s of shard %s in hour %d cannot be joined", kind, shard, hour)
 
     def files(self, kind: str) -> list[ArchiveFile]:
-        """The files that tell all there is of a kind, sorted by hour, shard and range.
+        """The files that together hold every row of a kind, sorted by hour, shard and range.
 
         Raises:
             Unavailable: the storage cannot be reached.
@@ -161,7 +161,7 @@ class ParquetArchive:
             self._remove(run)
 
     def _publish(self, file: ArchiveFile, batches: Iterable[pa.RecordBatch]) -> int:
-        """Writes a file of batches; tells its bytes."""
+        """Writes a file of batches; returns its size in bytes."""
         columns = _KINDS[file.kind]
         metadata = {SCHEMA_KEY: f"{file.kind}/{layout.VERSION}".encode()}
 
@@ -221,7 +221,7 @@ def _pack(shard: str, events: Sequence[EventRows], decisions: Sequence[DecisionR
 
 
 def _hours(times: pa.Array) -> pa.Array:
-    """The hours of times, as `domain.layout.hour_of` tells them."""
+    """The hours of times, as `domain.layout.hour_of` computes them."""
     hours = pc.divide(times.cast(pa.int64()), layout.HOUR_US)
     return pc.min_element_wise(pc.max_element_wise(hours, 0), layout.LAST_HOUR)
 

@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 
 def written(table: pa.Table, dictionaries: Collection[str]) -> pa.Table:
-    """A table as it is written, in one piece: so the bytes do not tell how it came about."""
+    """A table as it is written, in one piece: so the bytes do not depend on how it was made."""
     columns = []
     for field, column in zip(table.schema, table.columns, strict=True):
         whole = _plain(column).combine_chunks()

@@ -54,7 +54,7 @@ def array(values: Any, kind: pa.DataType) -> pa.Array:  # noqa: ANN401 - values 
 
 
 def runs(texts: Sequence[str], lengths: Sequence[int]) -> pa.DictionaryArray:
-    """Each text as often as told."""
+    """Each text as often as given."""
     places = itertools.chain.from_iterable(map(itertools.repeat, range(len(texts)), lengths))
     return pa.DictionaryArray.from_arrays(pa.array([*places], pa.int32()), pa.array(texts, text_type))
 
@@ -73,7 +73,7 @@ def words_of(
     empty: Any,  # noqa: ANN401 - what the cells hold
     word_of: Callable[[Any], str | None],
 ) -> pa.DictionaryArray:
-    """Columns of few values, one below the other, each value made a word once; one that is not told is all empty."""
+    """Columns of few values, one below the other, each value made a word once; an absent one is all empty."""
     places = _Places()
     cells: list[int] = []
     for column, length in zip(columns, lengths, strict=True):

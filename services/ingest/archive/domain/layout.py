@@ -1,7 +1,7 @@
-"""What the archive is made of: a file tells the rows of one hour that stand in one range of a shard.
+"""What the archive is made of: a file holds the rows of one hour within one range of a shard.
 
-A range is closed at both ends, and the next one begins where it ends, so that the names alone tell whether any is
-missing. Files of the same hour and shard may lie inside one another after a crash; the widest one tells all.
+A range is closed at both ends, and the next one begins where it ends, so that the names alone show whether any is
+missing. Files of the same hour and shard may lie inside one another after a crash; the widest one has all rows.
 """
 
 import datetime as dt
@@ -142,7 +142,7 @@ def number_text(number: int, greatest: int) -> str:
 
 
 def covering(files: Iterable[ArchiveFile]) -> list[ArchiveFile]:
-    """The files that tell all there is, by kind, hour, shard and range; without those that lie inside another."""
+    """The files that together hold every row, by kind, hour, shard and range; without those that lie inside another."""
     kept: list[ArchiveFile] = []
     for file in sorted(files, key=lambda each: (each[:3], each.first, -each.last)):
         if not kept or kept[-1][:3] != file[:3] or kept[-1].last < file.last:
@@ -178,7 +178,7 @@ def merged(files: Sequence[ArchiveFile]) -> ArchiveFile:
 
 
 class Gap(NamedTuple):
-    """A range of a shard of which no file tells, between some that do."""
+    """A range of a shard that no file covers, between some that do."""
 
     shard: str
     first: int

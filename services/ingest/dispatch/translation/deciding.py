@@ -22,13 +22,13 @@ _IDENTIFY: Final = event_pb2.EVENT_TYPE_IDENTIFY
 _SPECIAL: Final = frozenset({_OUTCOME, _PURCHASE, _IDENTIFY})
 
 
-class _Told(msgspec.Struct, rename="camel", frozen=True):
+class _ContactProperties(msgspec.Struct, rename="camel", frozen=True):
     email: Annotated[str, msgspec.Meta(max_length=254)] = ""
     push_target: Annotated[str, msgspec.Meta(max_length=256)] = ""
 
 
-_UNTOLD: Final = _Told()
-_decode_contact: Final = msgspec.json.Decoder(_Told).decode
+_NO_CONTACT: Final = _ContactProperties()
+_decode_contact: Final = msgspec.json.Decoder(_ContactProperties).decode
 _Cell = TypeVar("_Cell")
 _row: Final = operator.attrgetter("row")
 
@@ -40,13 +40,13 @@ class Vectors(NamedTuple):
     time_zones: Sequence[str]
 
 
-def answered(asked: Sized, told: Sized, width: int = 1) -> None:
+def answered(asked: Sized, answers: Sized, width: int = 1) -> None:
     """Returns if a service has answered for every row that it was asked about, with `width` values each.
 
     Raises:
         VersionMismatch: it did not.
     """
-    if not width or len(told) != len(asked) * width:
+    if not width or len(answers) != len(asked) * width:
         raise VersionMismatch("A service answered in another form than it was asked for.")
 
 
@@ -67,10 +67,10 @@ def apply_request(
     start = 0
     for record_index, count in sorted(Counter(rows.record_indexes).items()):
         record = batch[record_index]
-        told = request.tables.add()
-        told.table.CopyFrom(record.message)
+        message = request.tables.add()
+        message.table.CopyFrom(record.message)
         if count < len(record.table):
-            told.rows.extend(rows.event_indexes[start : start + count])
+            message.rows.extend(rows.event_indexes[start : start + count])
         start += count
     return request
 
@@ -114,11 +114,11 @@ def assess_request(
     vectors: Vectors,
 ) -> scoring_pb2.AssessUsersRequest:
     """The request to scoring: one row per group, with all signals found in it."""
-    told, deciding = rows.table, groups.deciding
+    table, deciding = rows.table, groups.deciding
     request = scoring_pb2.AssessUsersRequest(
         position=position,
         user_ids=groups.user_ids,
-        event_times_us=_at(told.event_time_us, deciding),
+        event_times_us=_at(table.event_time_us, deciding),
         values=vectors.values,
         feature_schema_version=applied.feature_schema_version,
         signals=applied.signals,
@@ -142,9 +142,9 @@ def decide_request(
     assessed: scoring_pb2.AssessUsersResponse,
 ) -> intervention_pb2.DecideInterventionsRequest:
     """The request to intervention, once the batch is assessed."""
-    told, deciding, width = rows.table, groups.deciding, applied.feature_count
-    special = [(row, kind, told.event(row)) for row, kind in enumerate(told.event_type) if kind in _SPECIAL]
-    copied = _true(told, "copied_event_id")
+    table, deciding, width = rows.table, groups.deciding, applied.feature_count
+    special = [(row, kind, table.event(row)) for row, kind in enumerate(table.event_type) if kind in _SPECIAL]
+    copied = _true(table, "copied_event_id")
     settled = {deciding[groups.of_rows[each.row]] for each in applied.settled if each.row not in copied}
     return intervention_pb2.DecideInterventionsRequest(
         position=position,
@@ -153,11 +153,11 @@ def decide_request(
         decided_rows=() if groups.are_single else deciding,
         decisions=() if groups.are_single else groups.of_rows,
         user_ids=groups.user_ids,
-        event_ids=_at(told.event_id, deciding),
-        received_times_us=told.received_time_us,
-        trace_ids=told.trace_id,
-        span_ids=told.span_id,
-        pages=_at(told.page, deciding),
+        event_ids=_at(table.event_id, deciding),
+        received_times_us=table.received_time_us,
+        trace_ids=table.trace_id,
+        span_ids=table.span_id,
+        pages=_at(table.page, deciding),
         assessments=assessed.assessments,
         model_version=assessed.model_version,
         rules_version=assessed.rules_version,
@@ -167,9 +167,9 @@ def decide_request(
             if kind == _OUTCOME
         ],
         time_zones=vectors.time_zones,
-        bot_rows=_true(told, "is_bot"),
-        event_types=cast("Sequence[event_pb2.EventType.ValueType]", told.event_type),
-        targets=told.target,
+        bot_rows=_true(table, "is_bot"),
+        event_types=cast("Sequence[event_pb2.EventType.ValueType]", table.event_type),
+        targets=table.target,
         purchases=[
             intervention_pb2.PurchaseRow(row=row, purchase=event.purchase)
             for row, kind, event in special
@@ -187,12 +187,12 @@ def decide_request(
         ],
         feature_names=applied.feature_names,
         feature_schema_version=applied.feature_schema_version,
-        event_times_us=told.event_time_us,
+        event_times_us=table.event_time_us,
         copied_rows=copied,
         settled_rows=sorted(settled),
         standings=[
             intervention_pb2.StandingRow(row=row, standing=carried.standing)
-            for row, carried in sorted(told.carried.items())
+            for row, carried in sorted(table.carried.items())
             if carried.standing and row in copied
         ],
         linked_rows=[
@@ -200,7 +200,7 @@ def decide_request(
             for row, kind, event in special
             if kind == _IDENTIFY and event.linked_user_id
         ],
-        system_rows=_true(told, "is_system"),
+        system_rows=_true(table, "is_system"),
     )
 
 
@@ -208,15 +208,17 @@ def _at(column: Sequence[_Cell], rows: Sequence[int]) -> list[_Cell]:
     return [*map(column.__getitem__, rows)]
 
 
-def _true(told: Table, name: str) -> list[int]:
+def _true(table: Table, name: str) -> list[int]:
     """The rows whose cell in a column is not empty; ascending."""
-    return [row for row, cell in enumerate(getattr(told, name)) if cell] if told.has(name) else []
+    return [row for row, cell in enumerate(getattr(table, name)) if cell] if table.has(name) else []
 
 
 def _contact(event: event_pb2.Event) -> intervention_pb2.Contact | None:
     """The contact that an identifying event gives; None if it gives none."""
     try:
-        told = _decode_contact(event.properties or b"{}")
+        contact = _decode_contact(event.properties or b"{}")
     except (msgspec.DecodeError, UnicodeDecodeError):  # another shape: these names say something else
         return None
-    return intervention_pb2.Contact(email=told.email, push_target=told.push_target) if told != _UNTOLD else None
+    if contact == _NO_CONTACT:
+        return None
+    return intervention_pb2.Contact(email=contact.email, push_target=contact.push_target)

@@ -14,7 +14,7 @@ from records.table import Table
 from services.ingest.events.translation.records import Rows
 
 _REPORTS: Final = frozenset({event_pb2.EVENT_TYPE_INTERVENTION_OUTCOME, event_pb2.EVENT_TYPE_IDENTIFY})
-_TOLD, _REPORTED, _DONE = range(3)
+_MADE_ELSEWHERE, _REPORTED, _DONE = range(3)
 """Ranks of a row: made elsewhere, by a system or by a bot; a report of an outcome or an identity; done here."""
 _MARKS: Final = ("copied_event_id", "is_system", "is_bot")
 
@@ -69,14 +69,14 @@ def groups_of(rows: Rows) -> Groups:
     return found if found.are_single else _ascending(found)
 
 
-def _ranks(told: Table) -> Sequence[Any]:
+def _ranks(table: Table) -> Sequence[Any]:
     """How much each row says of what its user does now: its rank, then its time."""
-    if not any(map(told.has, _MARKS)) and _REPORTS.isdisjoint(told.event_type):
-        return told.event_time_us
-    marks = zip(*(getattr(told, name) for name in _MARKS), strict=True)
+    if not any(map(table.has, _MARKS)) and _REPORTS.isdisjoint(table.event_type):
+        return table.event_time_us
+    marks = zip(*(getattr(table, name) for name in _MARKS), strict=True)
     return [
-        (_TOLD if any(marked) else _REPORTED if kind in _REPORTS else _DONE, event_us)
-        for event_us, kind, marked in zip(told.event_time_us, told.event_type, marks, strict=True)
+        (_MADE_ELSEWHERE if any(marked) else _REPORTED if kind in _REPORTS else _DONE, event_us)
+        for event_us, kind, marked in zip(table.event_time_us, table.event_type, marks, strict=True)
     ]
 
 

@@ -131,14 +131,14 @@ class RedisFailedEvents:
         """See `ports.FailedEvents`."""
         if not failed:
             return
-        told = [
+        arguments = [
             part
             for one in failed
             for part in (one.id, one.reason, one.failed_time_us, int(one.position is None), _encode(one), one.record)
         ]
         passed_us = max(one.failed_time_us for one in failed) - _FAILED_SECONDS * 1_000_000
         bounds: list[bytes | int] = [_FAILED_SECONDS, self._most_refused, self._refused_bytes, passed_us, _NO_POSITION]
-        await _ADD.run(self._client, redis.Call(self._KEYS, [_PREFIX, *bounds, *told]))
+        await _ADD.run(self._client, redis.Call(self._KEYS, [_PREFIX, *bounds, *arguments]))
 
     async def has_room(self, count: int) -> bool:
         """See `ports.FailedEvents`."""
@@ -250,12 +250,12 @@ _decode_written: Final[Callable[[bytes], _Written]] = msgspec.msgpack.Decoder(_W
 
 
 def _encode(failed: FailedEvent) -> bytes:
-    *told, position, _ = failed
+    *members, position, _ = failed
     # A Kinesis sequence number has up to 56 digits, msgpack integers end at 64 bits.
     where = position and (position.shard, str(position.sequence), position.event_index)
-    return msgspec.msgpack.encode(((*told, None), where))
+    return msgspec.msgpack.encode(((*members, None), where))
 
 
 def _decode(blob: bytes) -> FailedEvent:
-    told, position = _decode_written(blob)
-    return FailedEvent(*told[:-1], position and EventPosition(position[0], int(position[1]), position[2]))
+    members, position = _decode_written(blob)
+    return FailedEvent(*members[:-1], position and EventPosition(position[0], int(position[1]), position[2]))

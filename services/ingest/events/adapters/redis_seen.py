@@ -205,13 +205,13 @@ class RedisSeenEvents:
         """See `ports.SeenEvents`."""
         parts = _parts(records, self._slot_count)
         calls = []
-        for (slot, day), told in parts.items():
-            keys = [_seen_key(slot, day), _seen_key(slot, day - 1), _seen_key(slot, day + 1), *told.keys]
-            calls.append(redis.Call(keys, [_SEEN_SECONDS, self._most_records, *told.heads, *told.pairs]))
+        for (slot, day), part in parts.items():
+            keys = [_seen_key(slot, day), _seen_key(slot, day - 1), _seen_key(slot, day + 1), *part.keys]
+            calls.append(redis.Call(keys, [_SEEN_SECONDS, self._most_records, *part.heads, *part.pairs]))
         answers: list[list[int]] = await _REMEMBER.run(self._client, *calls)
         return {
-            told.pairs[2 * number - 2].decode()
-            for told, answer in zip(parts.values(), answers, strict=True)
+            part.pairs[2 * number - 2].decode()
+            for part, answer in zip(parts.values(), answers, strict=True)
             for number in answer
         }
 
@@ -225,7 +225,7 @@ class RedisSeenEvents:
             pipeline.zrangebylex(_clean_key(slot, shard), b"[" + least, b"[" + most)
         with redis.translating_errors():
             answers: list[list[bytes]] = await pipeline.execute()
-        # A record that was told in parts stands there several times; what is remembered of it never shrinks.
+        # A record that was written in parts is listed several times; what is remembered of it never shrinks.
         owned = [{each[:-_COUNT_BYTES]: int.from_bytes(each[-_COUNT_BYTES:], "big") for each in its} for its in answers]
         wanted = ((at, sortable(at), event_count) for at, event_count in event_counts.items())
         return {at for at, member, event_count in wanted if sum(its.get(member, 0) for its in owned) == event_count}
@@ -256,8 +256,10 @@ def _parts(records: Sequence[AppendedEvents], slot_count: int) -> dict[tuple[int
     for record in records:
         end = b"%d %b" % (record.sequence, record.shard.encode())
         pairs: dict[tuple[int, int], list[bytes]] = {}
-        told = zip(record.event_ids, record.event_indexes, record.received_times_us, record.trace_ids, strict=True)
-        for event_id, event_index, received_us, trace_id in told:
+        remembered = zip(
+            record.event_ids, record.event_indexes, record.received_times_us, record.trace_ids, strict=True
+        )
+        for event_id, event_index, received_us, trace_id in remembered:
             name = event_id.encode()
             its = pairs.setdefault((zlib.crc32(name) % slot_count, received_us // _DAY_US), [])
             its += (name, _NUMBERS.pack(event_index, received_us, trace_id or _NO_TRACE) + end)

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple, Protocol, Self
 
 
 class Kind(IntEnum):
-    """The kinds of events that ingest tells apart; values as in `EventType`."""
+    """The kinds of events that ingest distinguishes; values as in `EventType`."""
 
     PAGE_VIEW = 1
     CLICK = 3
@@ -45,7 +45,7 @@ class Playback(Protocol):
 
 
 class InterventionOutcome(Protocol):
-    """What became of an intervention."""
+    """What the user did about an intervention."""
 
     intervention_id: str
     outcome: int
@@ -119,7 +119,7 @@ class Table(Protocol):
     """Events column by column, a row per event: see `records.table.Table`. A column is named as the member it holds."""
 
     columns: dict[str, list[Any]]
-    """Those that some event may tell, each with a cell per row. What is not there is empty in every row."""
+    """The columns that some event may set, each with a cell per row. An absent column is empty in every row."""
     carried: dict[int, Any]
     event_id: list[str]
     user_id: list[str]
@@ -143,7 +143,7 @@ class Table(Protocol):
         """How many rows there are."""
 
     def has(self, name: str) -> bool:
-        """Whether some event may tell a column."""
+        """Whether some event may set a column."""
 
     def details_of(self, name: str) -> Mapping[int, Any]:
         """The details of one kind, as `click`, by row."""
@@ -159,7 +159,7 @@ class Table(Protocol):
 
 
 class Naming(Protocol):
-    """What an event tells of whose it is."""
+    """What an event says of whose it is."""
 
     @property
     def event_id(self) -> str:
@@ -242,5 +242,5 @@ def refused_event_id(event_id: str, payload: bytes) -> str:
 
 
 def _failed_id(fate: bytes, event_id: str, payload: bytes) -> str:
-    told, salt = (event_id.encode(), b"id") if event_id else (payload, b"payload")
-    return "f-" + hashlib.blake2b(told, digest_size=12, person=fate, salt=salt).hexdigest()
+    content, salt = (event_id.encode(), b"id") if event_id else (payload, b"payload")
+    return "f-" + hashlib.blake2b(content, digest_size=12, person=fate, salt=salt).hexdigest()

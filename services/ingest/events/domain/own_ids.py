@@ -41,5 +41,5 @@ def copied_id(event_id: str, user_id: str) -> str:
 
 
 def _hash(*parts: str) -> str:
-    told = b"".join(len(part).to_bytes(4, "big") + part.encode() for part in parts)
-    return hashlib.blake2b(told, digest_size=12).hexdigest()
+    content = b"".join(len(part).to_bytes(4, "big") + part.encode() for part in parts)
+    return hashlib.blake2b(content, digest_size=12).hexdigest()

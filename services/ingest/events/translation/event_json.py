@@ -37,13 +37,13 @@ def event_json(event: event_pb2.Event) -> bytes:
         "correlationId": event.correlation_id,
         "automated": event.is_automated,
     }
-    told = {name: value for name, value in context.items() if value}
-    members["context"] = {**told, "active": False} if event.is_system else told
+    members_sent = {name: value for name, value in context.items() if value}
+    members["context"] = {**members_sent, "active": False} if event.is_system else members_sent
     return msgspec.json.encode(members)
 
 
 def _properties(event: event_pb2.Event) -> bytes:
-    """The properties as they were sent, with the typed members that were told by other names or none."""
+    """The properties as they were sent, with the typed members that clients sent under other names or not at all."""
     try:
         given = _decode_members(event.properties) if event.properties else {}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -51,7 +51,7 @@ class Decoded:
     broken: bytes | None = None
     users: frozenset[str] | None = None
     """The users whose events count here; None for all."""
-    told: Sequence[event_pb2.Event] = ()
+    events: Sequence[event_pb2.Event] = ()
     """The events as the previous version wrote them; empty if the record holds a table."""
     is_newer: bool = False
     """Whether a newer version has written more than the table holds."""
@@ -75,8 +75,8 @@ def decoded(record: Record) -> Decoded:
         held = event_table_pb2.StreamRecord.FromString(record.payload)
         if held.format_version > _FORMAT_VERSION:
             raise VersionMismatch("A record is of a form that only a newer version knows.")
-        told = [*held.events]
-        rows = wire.decoded(held.table) if held.HasField("table") else table.of_events(told)
+        events = [*held.events]
+        rows = wire.decoded(held.table) if held.HasField("table") else table.of_events(events)
     except (DecodeError, wire.UnreadableTableError):
         return Decoded(record.sequence, NO_EVENTS, record.payload)
     if (
@@ -89,9 +89,9 @@ def decoded(record: Record) -> Decoded:
     return Decoded(
         record.sequence,
         rows,
-        told=told,
+        events=events,
         is_newer=bool(UnknownFieldSet(held)) or bool(UnknownFieldSet(held.table)),
-        held=None if told else held.table,
+        held=None if events else held.table,
         byte_count=len(record.payload),
     )
 
