@@ -99,22 +99,22 @@ class Deliverer:
         user_id = message.user_id
         users, contacts = keyed.Seen(USERS, [user_id]), keyed.Seen(CONTACTS, [user_id])
         await keyed.look(self._state, users, contacts, words := keyed.Seen(GENERATED_COPY, [message.intervention_id]))
-        helped, reached = users.states[user_id], contacts.states[user_id]
+        user, reached = users.states[user_id], contacts.states[user_id]
         now_us = self._clock()
-        if helped.away is not None and user_state.offer_of(helped, message.intervention_id) is None:
+        if user.away is not None and user_state.offer_of(user, message.intervention_id) is None:
             owner = await ownership.owner(self._state, message.user_id, message.intervention_id)
             if owner.is_on_its_way and message.expires_us > now_us:
                 return None
-            helped, reached = owner.helped, await self._reached(reached, owner.user_id)
-        offer = user_state.offer_of(helped, message.intervention_id)
-        became = user_state.outcome_at(helped, message.intervention_id, now_us)
-        if offer is None or became is None:
+            user, reached = owner.user, await self._reached(reached, owner.user_id)
+        offer = user_state.offer_of(user, message.intervention_id)
+        current = user_state.outcome_at(user, message.intervention_id, now_us)
+        if offer is None or current is None:
             return "taken_back"
-        if message.expires_us <= now_us or became is Outcome.EXPIRED:
+        if message.expires_us <= now_us or current is Outcome.EXPIRED:
             return "expired"
-        if became is Outcome.WITHDRAWN:
+        if current is Outcome.WITHDRAWN:
             return offer.withdrawal.name.lower()
-        if not outcome.is_waiting(became):
+        if not outcome.is_waiting(current):
             return "answered"
         found = words.states[message.intervention_id]
         text = found.text if found is not None and found.is_used else message.text

@@ -37,7 +37,7 @@ def decided_message(of: BatchResult) -> wire.DecideInterventionsResponse:
             )
             for each in of.made
         ],
-        standings=[wire.StandingRow(row=row, standing=standing) for row, standing in of.standings.items()],
+        standings=[wire.StandingRow(row=row, standing=transfer) for row, transfer in of.transfers.items()],
     )
 
 
@@ -59,7 +59,7 @@ def decision_message(of: Decision, status: InterventionStatus | None = None) -> 
         model_version=facts.model_version,
         rules_version=facts.rules_version,
         policy_version=of.policy_version,
-        intervention=intervention_message(made, status.worded if status else None) if made else None,
+        intervention=intervention_message(made, status.generated_copy if status else None) if made else None,
         propensity=verdict.propensity,
         position=EventPosition(shard=at.shard, sequence=str(at.sequence), event_index=at.event_index),
         page=facts.page,

@@ -80,9 +80,9 @@ class Action(msgspec.Struct, frozen=True):
     offer: dict[str, str]
     lifetime_us: int
     deliver_us: int
-    is_in_office_hours: bool
+    is_in_business_hours: bool
     is_transactional: bool
-    is_worded: bool
+    uses_generated_copy: bool
     dismissed_us: int
     worth: float
     cost: float
@@ -111,7 +111,7 @@ class QuietHours(msgspec.Struct, frozen=True):
     is_held: bool
 
 
-class OfficeHours(msgspec.Struct, frozen=True):
+class BusinessHours(msgspec.Struct, frozen=True):
     """When there are people at work, Monday to Friday: local clock hours, and the least of them that must be left."""
 
     opens_hour: int
@@ -155,7 +155,7 @@ class Policy(msgspec.Struct, frozen=True):
     freshness_us: int
     caps: tuple[Cap, ...]
     quiet: QuietHours | None
-    office: OfficeHours
+    business_hours: BusinessHours
     suppressed_users: frozenset[str]
     suppressed_channels: dict[str, frozenset[str]]
     escalation_count: int
