@@ -105,9 +105,8 @@ class InterventionServicer(InterventionServiceServicer):
             case "position":
                 at = request.position
                 sequence = words.number_of(at.sequence, "sequence")
-                return await self._reading.decisions_at(
-                    EventPosition(words.shard_of(at.shard), sequence, at.event_index)
-                )
+                where = EventPosition(words.shard_of(at.shard), sequence, at.event_index)
+                return await self._reading.decisions_at(where)
             case _:
                 raise words.unlisted(request)
 

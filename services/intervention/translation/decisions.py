@@ -6,6 +6,7 @@ from journeymesh.features.v1.features_pb2 import Feature
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 from journeymesh.scoring.v1 import scoring_pb2
 
+from mesh.rpc.timestamps import timestamp
 from services.intervention.batch.deciding import BatchResult
 from services.intervention.decision.domain.facts import Assessment
 from services.intervention.decision.domain.ledger import (
@@ -23,7 +24,6 @@ from services.intervention.decision.ports import Reference
 from services.intervention.policy.domain.policy import Policy
 from services.intervention.reading import InterventionStatus
 from services.intervention.translation.interventions import delivery_message, intervention_message, withdrawal_message
-from services.intervention.translation.words import timestamp
 
 
 def decided_message(of: BatchResult) -> wire.DecideInterventionsResponse:

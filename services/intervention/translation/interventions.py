@@ -3,13 +3,13 @@
 from journeymesh.common.v1.event_pb2 import Outcome as WireOutcome
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 
+from mesh.rpc.timestamps import timestamp
 from services.intervention.decision.domain.offer import Withdrawn
 from services.intervention.decision.domain.strategy import Intervention
 from services.intervention.decision.ids import decision_id_of
 from services.intervention.delivery.domain.delivery import Delivery
 from services.intervention.language.domain.generated_copy import GeneratedCopy
 from services.intervention.reading import InterventionStatus, Waiting
-from services.intervention.translation.words import timestamp
 
 
 def intervention_message(of: Intervention, words: GeneratedCopy | None = None) -> wire.Intervention:
