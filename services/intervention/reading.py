@@ -16,7 +16,7 @@ from services.intervention.decision.domain import outcome, user_state
 from services.intervention.decision.domain.facts import EventPosition, Outcome
 from services.intervention.decision.domain.ledger import Block, Decision
 from services.intervention.decision.domain.offer import WithdrawalReason, Withdrawn
-from services.intervention.decision.domain.strategy import Intervention, delivered_channels
+from services.intervention.decision.domain.strategy import Intervention
 from services.intervention.decision.ids import DECISION_PREFIX, INTERVENTION_PREFIX, position_of, trace_name, user_name
 from services.intervention.decision.ports import Ledger, Listeners, Reference
 from services.intervention.decision.state import INTERVENTIONS, USERS
@@ -132,7 +132,7 @@ class Reading:
         cursor = user_state.cursor_at(user, now_us, has_generated_copy=used is not None)
         help_ = user_state.waiting_at(user, now_us)
         # What goes by e-mail alone is not to be shown as well.
-        is_shown = help_ is not None and IN_APP in delivered_channels(help_)
+        is_shown = help_ is not None and IN_APP in help_.channels
         return Waiting(cursor, help_ if is_shown else None, used, user.withdrawn)
 
     async def watch(self, user_id: str, cursor: int | None) -> AsyncIterator[Waiting]:

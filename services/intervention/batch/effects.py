@@ -12,7 +12,7 @@ from services.intervention.decision.domain import ledger as pages
 from services.intervention.decision.domain import limits
 from services.intervention.decision.domain.decision import Decided
 from services.intervention.decision.domain.ledger import Block, Decision, KeptIntervention
-from services.intervention.decision.domain.strategy import Intervention, delivered_channels
+from services.intervention.decision.domain.strategy import Intervention
 from services.intervention.decision.ids import decision_id, trace_name, user_name
 from services.intervention.decision.ports import Entry
 from services.intervention.delivery.domain.delivery import OutboxMessage
@@ -95,7 +95,7 @@ def messages(made: Created, policy: Policy, words_until_us: int) -> list[OutboxM
         each: limits.latest_us(policy, facts.time_zone, each, help_.topic, help_.send_us, help_.expires_us)
         if is_bound
         else help_.expires_us
-        for each in delivered_channels(help_)
+        for each in help_.channels
         if each != IN_APP
     }
     return [

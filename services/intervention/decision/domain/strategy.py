@@ -45,6 +45,11 @@ class Intervention(msgspec.Struct, frozen=True, array_like=True):
     send_us: int = 0
     uses_generated_copy: bool = False
 
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """All its channels, its own first."""
+        return (self.channel, *self.also_channels)
+
 
 class Candidate(msgspec.Struct, frozen=True, array_like=True):
     """An action that was considered: its chance of success, its propensity, or why it was refused."""
@@ -157,11 +162,6 @@ def send_us(situation: Situation, action: Action) -> int:
     if quiet is None or not quiet.is_held or action.is_transactional or not limits.is_silenced(policy, action):
         return at_us
     return after_quiet_us(at_us, facts.time_zone, quiet)
-
-
-def delivered_channels(help_: Intervention) -> tuple[str, ...]:
-    """The channels of help, its own first."""
-    return (help_.channel, *help_.also_channels)
 
 
 def _business_us_left(situation: Situation) -> int:

@@ -6,7 +6,15 @@ from typing import Final
 import msgspec
 
 from services.intervention.decision.domain.facts import Assessment, Outcome, OutcomeReport, Purchase
-from services.intervention.decision.domain.offer import Exposure, Link, Offer, Standing, Withdrawn, taken_back
+from services.intervention.decision.domain.offer import (
+    Exposure,
+    Link,
+    Offer,
+    Standing,
+    Withdrawn,
+    has_lapsed,
+    taken_back,
+)
 from services.intervention.decision.domain.outcome import (
     Learned,
     evidence_of,
@@ -15,7 +23,7 @@ from services.intervention.decision.domain.outcome import (
     learn,
     may_follow,
 )
-from services.intervention.decision.domain.strategy import Intervention, delivered_channels
+from services.intervention.decision.domain.strategy import Intervention
 from services.intervention.decision.domain.withdrawal import is_over
 from services.intervention.policy.domain.policy import IN_APP, REMEMBERED_OFFERS, Conversion, EventKind, Policy
 
@@ -28,7 +36,7 @@ class UserState(msgspec.Struct, frozen=True, array_like=True):
     `offers` are oldest first; `waiting` is what the one of them that waits offers. `change_count` grows with every
     change of what waits. `bought` sums purchases less refunds by currency. `withdrawn` is what waited in the product
     last, where it was taken back and nothing waits since. `undelivered` are messages that never left, to an anonymous
-    user who turned out to be this one. `time_zone` is the last that was told.
+    user who turned out to be this one. `time_zone` is the last one that is known.
     """
 
     offers: tuple[Offer, ...] = ()
@@ -60,8 +68,8 @@ def waiting_at(user: UserState, at_us: int) -> Intervention | None:
 
 def cursor_at(user: UserState, at_us: int, *, has_generated_copy: bool) -> int:
     """Grows with every change of what waits: what is offered, its words, and the silent change of an expiry."""
-    has_lapsed = user.waiting is not None and waiting_at(user, at_us) is None
-    return 4 * user.change_count + (2 if has_lapsed else has_generated_copy)
+    has_expired = user.waiting is not None and waiting_at(user, at_us) is None
+    return 4 * user.change_count + (2 if has_expired else has_generated_copy)
 
 
 def offer_of(user: UserState, intervention_id: str) -> Offer | None:
@@ -74,7 +82,7 @@ def outcome_at(user: UserState, intervention_id: str, at_us: int) -> Outcome | N
     offer = offer_of(user, intervention_id)
     if offer is None:
         return None
-    return Outcome.EXPIRED if is_waiting(offer.outcome) and offer.expires_us <= at_us else offer.outcome
+    return Outcome.EXPIRED if has_lapsed(offer, at_us) else offer.outcome
 
 
 def outcomes_since(before: Iterable[Offer], after: UserState) -> list[Offer]:
@@ -114,7 +122,7 @@ def withdrawn(user: UserState, back: Withdrawn) -> UserState:
     after = msgspec.structs.replace(user, offers=taken_back(user.offers, back))
     if waits is None or waits.id != back.offer_id:
         return after
-    is_seen = IN_APP in delivered_channels(waits)
+    is_seen = IN_APP in waits.channels
     return msgspec.structs.replace(
         after,
         waiting=None,

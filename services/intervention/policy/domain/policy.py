@@ -89,6 +89,11 @@ class Action(msgspec.Struct, frozen=True):
     prior: Prior | None
     contexts: tuple[ContextPrior, ...]
 
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """All its channels, its own first."""
+        return (self.channel, *self.also_channels)
+
 
 class Cap(msgspec.Struct, frozen=True):
     """At most so many messages in each period of the user's calendar; an empty channel or topic is each."""
