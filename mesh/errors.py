@@ -16,7 +16,7 @@ DOMAIN: Final = "journeymesh"
 _THROUGH: Final = "applied_through"
 # The length of the longest sequence number.
 _DIGITS_MOST: Final = 64
-# As gRPC words it, on either side and in both directions.
+# In the text of gRPC, on either side and in both directions.
 _TOO_LARGE: Final = "message larger than max"
 INTERNAL_TEXT: Final = "Something went wrong on our side."
 
@@ -40,19 +40,19 @@ class InvalidArgument(MeshError):
 
 
 class NotFound(MeshError):
-    """What was requested does not exist, or no longer."""
+    """What was requested does not exist, or not any more."""
 
     code = grpc.StatusCode.NOT_FOUND
 
 
 class Unauthenticated(MeshError):
-    """Nobody known sent the request: its key is missing or not valid."""
+    """The sender of the request is unknown: its key is missing or not valid."""
 
     code = grpc.StatusCode.UNAUTHENTICATED
 
 
 class PermissionDenied(MeshError):
-    """Whoever sent the request may not."""
+    """The sender of the request may not make it."""
 
     code = grpc.StatusCode.PERMISSION_DENIED
 
@@ -70,7 +70,7 @@ class FailedPrecondition(MeshError):
 
 
 class AlreadyApplied(FailedPrecondition):
-    """A batch begins before its shard's progress: all records up to `through` were applied or set aside."""
+    """A batch begins before its shard's progress: all records up to `through` were applied or kept as failed events."""
 
     def __init__(self, detail: str, through: int) -> None:
         super().__init__("POSITION_STALE", detail)

@@ -38,7 +38,7 @@ class Scope(enum.StrEnum):
     """Something that a key may allow."""
 
     WRITE_EVENTS = "events:write"
-    """Send events that tell what a user did."""
+    """Send events: what users did."""
     WRITE_FACTS = "facts:write"
     """Send purchases, outcomes and contacts: what help is judged by, and where it goes."""
     HELP = "help"

@@ -12,7 +12,14 @@ _Answer = TypeVar("_Answer")
 
 
 def backoff_seconds(failures: int, first_seconds: float, longest_seconds: float, chance: float) -> float:
-    """The pause after `failures` attempts, the first being 1: exponential, with full jitter by `chance` from 0 to 1."""
+    """The pause after so many failed attempts, 1 or more: exponential with full jitter.
+
+    Args:
+        failures: how many attempts have failed in a row.
+        first_seconds: the longest pause after the first one; it doubles with each further one.
+        longest_seconds: the longest pause of all.
+        chance: a random number from 0 to 1, the share of the longest pause that is taken.
+    """
     return chance * min(longest_seconds, first_seconds * 2.0 ** min(failures - 1, 32))
 
 
@@ -20,7 +27,7 @@ async def retry(act: Callable[[], Awaitable[_Answer]], seconds: float) -> _Answe
     """Repeats an idempotent act while it raises `Unavailable`, for so many seconds; returns its answer.
 
     Raises:
-        Unavailable: the act still did so in the end.
+        Unavailable: the act still raised it when the time was over.
         MeshError: any other error of the act, at once.
     """
     now = asyncio.get_running_loop().time

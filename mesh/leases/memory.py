@@ -4,7 +4,7 @@ from typing import Any
 
 from mesh.clock import SECOND_US, Clock
 from mesh.errors import FailedPrecondition
-from mesh.leases.port import Lease, Standing
+from mesh.leases.port import Lease, ShardState
 from mesh.stream.port import BEGINNING
 
 
@@ -14,10 +14,10 @@ class MemoryLeases:
     def __init__(self, clock: Clock, time_to_live_seconds: float = 10) -> None:
         self._clock = clock
         self._time_to_live_us = round(time_to_live_seconds * SECOND_US)
-        self._standings: dict[str, Standing] = {}
+        self._standings: dict[str, ShardState] = {}
         self._prolonged_us: dict[str, int] = {}
 
-    async def standings(self) -> dict[str, Standing]:
+    async def standings(self) -> dict[str, ShardState]:
         """See `mesh.leases.port.Leases`."""
         return {
             shard: standing if self._is_held(shard) else standing._replace(owner="")
@@ -58,8 +58,8 @@ class MemoryLeases:
         """See `mesh.leases.port.Leases`."""
         return self._standing(shard).checkpoint
 
-    def _standing(self, shard: str) -> Standing:
-        return self._standings.get(shard, Standing(checkpoint=BEGINNING))
+    def _standing(self, shard: str) -> ShardState:
+        return self._standings.get(shard, ShardState(checkpoint=BEGINNING))
 
     def _is_held(self, shard: str) -> bool:
         if not self._standing(shard).owner:

@@ -1,18 +1,17 @@
-"""The lease port: which process reads which shard, and how far it has got.
+"""The lease port: which process reads which shard, and how far it is.
 
 Words
-- A *reader* is a consumer group, such as the dispatchers or the archivers. Its processes share the shards; each shard
-  is held by one of them.
+- A *consumer group* reads the whole stream, as the dispatchers or the archivers do. Its processes share the shards;
+  each shard is held by one of them.
 - A *lease* is the right to read a shard for a limited time. Its *epoch* grows each time the shard changes hands.
   Whoever writes on behalf of a shard shows the epoch as a fencing token, and any other than the current one is refused.
   So a process that has lost its lease without knowing it can write nothing, however late its clock is.
-- A *standing* is the state of a shard: holder, epoch, checkpoint, lag and trouble.
 """
 
 from typing import Final, NamedTuple, Protocol
 
 APPLYING: Final = "dispatcher"
-"""The reader that writes state: a write shows the epoch of its lease."""
+"""The consumer group that writes state: every write shows the epoch of its lease."""
 
 
 class Lease(NamedTuple):
@@ -23,8 +22,8 @@ class Lease(NamedTuple):
     epoch: int
 
 
-class Standing(NamedTuple):
-    """The state of a shard for one reader."""
+class ShardState(NamedTuple):
+    """The state of a shard for one consumer group."""
 
     owner: str = ""
     """Who holds it; empty if nobody does, or the lease has expired."""
@@ -38,10 +37,14 @@ class Standing(NamedTuple):
 
 
 class Leases(Protocol):
-    """Leases and checkpoints of one reader. A lease expires unless it is renewed in time."""
+    """Leases and checkpoints of one consumer group. A lease expires unless it is renewed in time."""
 
-    async def standings(self) -> dict[str, Standing]:
-        """Every shard that was ever held or checkpointed."""
+    async def standings(self) -> dict[str, ShardState]:
+        """The state of every shard that was ever held or checkpointed, by the shard's name.
+
+        Raises:
+            Unavailable: the store cannot be reached.
+        """
 
     async def acquire(self, shard: str, owner: str) -> Lease | None:
         """Takes a shard that is free, or was held by this owner, under a higher epoch. None if another holds it."""

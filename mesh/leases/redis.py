@@ -1,4 +1,4 @@
-"""Leases in Redis: one hash per stream and reader, so that every step is one script and one key.
+"""Leases in Redis: one hash per stream and consumer group, so that every step is one script and one key.
 
 A shard's members are fields `<member>:<shard>`: owner, epoch, since and ends, checkpoint, lag and trouble. Epochs and
 checkpoints never expire. Since and ends are when the lease was last renewed and until when it lasts, in Unix
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from mesh.errors import FailedPrecondition
 from mesh.leases import fences
-from mesh.leases.port import APPLYING, Lease, Standing
+from mesh.leases.port import APPLYING, Lease, ShardState
 from mesh.store import redis
 from mesh.store.cluster import Cluster
 from mesh.stream.port import BEGINNING, END
@@ -31,9 +31,9 @@ local function is_held(since, ends, now)
 end
 """
 # ARGV: the shard, the owner, the time to live in milliseconds, the current epoch (empty: take it only if it is free).
-# A theft repeated because its answer was lost succeeds again. If the epoch is unknown or invalid, it continues from the
-# time in milliseconds: beyond all epochs ever counted, and exact in Lua's numbers. A caller that expects none begins
-# with the first.
+# A steal that is repeated because its answer was lost succeeds again. If the epoch is unknown or invalid, it
+# continues from the time in milliseconds, which is beyond all epochs ever counted and exact in Lua's numbers. If the
+# caller expects no epoch, the first is 1.
 _TAKE: Final = redis.Script(
     _NOW
     + """
@@ -73,32 +73,32 @@ redis.call('HSET', KEYS[1], unpack(fields))
 return 1
 """
 )
-_STANDINGS: Final = redis.Script(_NOW + "return {now_ms(), redis.call('HGETALL', KEYS[1])}")
+_SHARD_STATES: Final = redis.Script(_NOW + "return {now_ms(), redis.call('HGETALL', KEYS[1])}")
 
 
-def key(stream: str, reader: str) -> str:
-    """The hash of a stream's reader."""
-    return f"jm:leases:{{{stream}}}:{reader}"
+def key(stream: str, consumer_group: str) -> str:
+    """The key of the hash of a stream and a consumer group."""
+    return f"jm:leases:{{{stream}}}:{consumer_group}"
 
 
 class RedisLeases:
-    """Leases and checkpoints of one reader; an expired lease may be renewed until another takes the shard."""
+    """Leases and checkpoints of one consumer group; an expired lease may be renewed until another takes the shard."""
 
-    def __init__(self, client: redis.Client, stream: str, reader: str, time_to_live_seconds: float) -> None:
+    def __init__(self, client: redis.Client, stream: str, consumer_group: str, time_to_live_seconds: float) -> None:
         self._client = client
         self._stream = stream
-        self._key = key(stream, reader)
-        self._has_fences = isinstance(client, Cluster) and reader == APPLYING
+        self._key = key(stream, consumer_group)
+        self._has_fences = isinstance(client, Cluster) and consumer_group == APPLYING
         self._time_to_live_ms = round(time_to_live_seconds * 1000)
 
-    async def standings(self) -> dict[str, Standing]:
+    async def standings(self) -> dict[str, ShardState]:
         """See `mesh.leases.port.Leases`."""
-        ((now_ms, flat),) = await _STANDINGS.run(self._client, redis.Call([self._key], []))
+        ((now_ms, flat),) = await _SHARD_STATES.run(self._client, redis.Call([self._key], []))
         shards: dict[str, dict[str, str]] = {}
         for field, value in zip(flat[::2], flat[1::2], strict=True):
             member, _, shard = field.decode(errors="replace").partition(":")
             shards.setdefault(shard, {})[member] = value.decode(errors="replace")
-        return {shard: _standing(members, now_ms) for shard, members in shards.items()}
+        return {shard: _shard_state(members, now_ms) for shard, members in shards.items()}
 
     async def acquire(self, shard: str, owner: str) -> Lease | None:
         """See `mesh.leases.port.Leases`."""
@@ -157,7 +157,7 @@ class RedisLeases:
         return bool(is_held)
 
 
-def _standing(members: dict[str, str], now_ms: Any) -> Standing:  # noqa: ANN401 - an answer of a script
+def _shard_state(members: dict[str, str], now_ms: Any) -> ShardState:  # noqa: ANN401 - an answer of a script
     """Parses the members of a shard. An invalid number counts as none, and is reported as the shard's trouble."""
     numbers = {name: _number(members.get(name, "0")) for name in ("since", "ends", "epoch", "lag")}
     checkpoint = _checkpoint(members.get("checkpoint", str(BEGINNING)))
@@ -165,13 +165,15 @@ def _standing(members: dict[str, str], now_ms: Any) -> Standing:  # noqa: ANN401
     epoch = int(numbers["epoch"] or 0)
     if epoch > _EPOCH_MOST:
         epoch, damaged = 0, [*damaged, "epoch"]
-    told = f"The store holds a lease with a damaged {' and '.join(damaged)}." if damaged else members.get("trouble", "")
-    return Standing(
+    trouble = members.get("trouble", "")
+    if damaged:
+        trouble = f"The store holds a lease with a damaged {' and '.join(damaged)}."
+    return ShardState(
         owner=members.get("owner", "") if (numbers["since"] or 0) <= now_ms < (numbers["ends"] or 0) else "",
         epoch=epoch,
         checkpoint=BEGINNING if checkpoint is None else checkpoint,
         lag_seconds=numbers["lag"] or 0.0,
-        trouble=told,
+        trouble=trouble,
     )
 
 

@@ -1,4 +1,4 @@
-"""Shares the shards of a stream among the processes of one reader: each shard is followed by one process at a time.
+"""Shares the shards of a stream among the processes of a consumer group; one process at a time follows each shard.
 
 A process holds leases on its share, renews them, drops those it lost, takes free shards, and steals one at a time from
 a process that holds at least two more than itself. A shard is taken only once its parents are finished, so that a split
@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from mesh.errors import FailedPrecondition, MeshError
-from mesh.leases.port import Lease, Leases, Standing
+from mesh.leases.port import Lease, Leases, ShardState
 from mesh.process.lifecycle import cancel
 from mesh.stream.port import END, Shard, StreamReader
 
@@ -39,13 +39,13 @@ class Plan(NamedTuple):
     steal: str | None
 
 
-def readable(shards: Sequence[Shard], standings: Mapping[str, Standing]) -> list[str]:
+def readable(shards: Sequence[Shard], states: Mapping[str, ShardState]) -> list[str]:
     """The shards to be read now: unfinished ones whose parents are finished. Pure."""
-    unknown = Standing()
+    unknown = ShardState()
     listed = {shard.name for shard in shards}
 
     def is_finished(name: str) -> bool:
-        return standings.get(name, unknown).checkpoint == END
+        return states.get(name, unknown).checkpoint == END
 
     return [
         shard.name
@@ -54,17 +54,17 @@ def readable(shards: Sequence[Shard], standings: Mapping[str, Standing]) -> list
     ]
 
 
-def plan(shards: Sequence[Shard], standings: Mapping[str, Standing], owner: str, held: Collection[str] = ()) -> Plan:
+def plan(shards: Sequence[Shard], states: Mapping[str, ShardState], owner: str, held: Collection[str] = ()) -> Plan:
     """What a process should take, given who holds what. Pure.
 
     Args:
         shards: all shards.
-        standings: their states.
+        states: their states, by name; one that is missing was never held.
         owner: the process.
         held: what it follows already; what else it holds, it held before it was restarted.
     """
-    ready, unknown = readable(shards, standings), Standing()
-    holders = {name: standings.get(name, unknown).owner for name in ready}
+    ready, unknown = readable(shards, states), ShardState()
+    holders = {name: states.get(name, unknown).owner for name in ready}
     counts = collections.Counter(holder for holder in holders.values() if holder)
     mine = [name for name in ready if holders[name] == owner]
     again = [name for name in mine if name not in held]
@@ -173,19 +173,19 @@ class Sharing:
         await self._leases.release(lease)
 
     async def _take(self) -> None:
-        self._shards, standings = await self._reader.shards(), await self._leases.standings()
-        take, steal = self._plan(standings)
+        self._shards, states = await self._reader.shards(), await self._leases.standings()
+        take, steal = self._plan(states)
         leases = [await self._leases.acquire(shard, self._owner) for shard in take]
         if steal is not None:
-            leases.append(await self._leases.steal(steal, self._owner, standings[steal].epoch))
+            leases.append(await self._leases.steal(steal, self._owner, states[steal].epoch))
         for lease in leases:
             if lease is not None:
                 following = asyncio.create_task(self._follow(lease))
                 following.add_done_callback(lambda _: self._changed.set())
                 self._held[lease.shard] = _Held(lease, following, asyncio.get_running_loop().time())
 
-    def _plan(self, standings: Mapping[str, Standing]) -> Plan:
-        take, steal = plan(self._shards, standings, self._owner, self._held)
+    def _plan(self, states: Mapping[str, ShardState]) -> Plan:
+        take, steal = plan(self._shards, states, self._owner, self._held)
         rested = [shard for shard in take if not self._refusals.rests(shard)]
         return Plan(rested, None if steal is None or self._refusals.rests(steal) else steal)
 

@@ -47,7 +47,7 @@ async def serve(
     telemetry: Telemetry,
     site: Site,
 ) -> None:
-    """Serves until the process is told to end; then reports it not ready at once and lets running calls finish.
+    """Serves until the process gets a signal to end; then reports it not ready at once and lets running calls finish.
 
     Args:
         listen: host and port.
@@ -119,7 +119,7 @@ async def serving(
 
 
 class EndingStreams(grpc.aio.ServerInterceptor):
-    """Ends streams of answers when the server drains; their readers continue with another replica.
+    """Ends streams of answers when the server drains; their clients continue with another replica.
 
     They are endless, so the drain would wait for them in vain.
     """

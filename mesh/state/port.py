@@ -57,7 +57,7 @@ def stale() -> FailedPrecondition:
 
 
 class Shards(Protocol):
-    """The shards for which something is kept, so that a reader can sum over them."""
+    """The shards for which something is kept, so that their values can be summed."""
 
     async def add(self, shard: str) -> None:
         """Adds a shard, unless it is known.

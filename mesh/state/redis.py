@@ -92,8 +92,8 @@ class RedisState:
     async def _epoch(self, fence: Fence) -> int | None:
         """The epoch of the shard's lease; None if there is none."""
         with redis.translating_errors():
-            told: Any = await self._client.hget(_lease_key(fence), _field(fence))
-        return int(told) if told is not None and told.isdigit() else None
+            epoch: Any = await self._client.hget(_lease_key(fence), _field(fence))
+        return int(epoch) if epoch is not None and epoch.isdigit() else None
 
     def _call(self, items: Mapping[str, bytes], fence: Fence, epochs: str) -> redis.Call:
         field = fence.shard if self._is_cluster else _field(fence)

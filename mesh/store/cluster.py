@@ -109,8 +109,8 @@ class Cluster(redis.asyncio.Redis):
                 where = (asked[index], True) if index in asked else (keepers[placed[index].slot], False)
                 groups.setdefault(where, []).append(index)
             parts = [self._ask(*where, [placed[index] for index in of]) for where, of in groups.items()]
-            told = [await parts[0]] if len(parts) == 1 else await asyncio.gather(*parts)
-            for of, part in zip(groups.values(), told, strict=True):
+            replies = [await parts[0]] if len(parts) == 1 else await asyncio.gather(*parts)
+            for of, part in zip(groups.values(), replies, strict=True):
                 for index, answer in zip(of, part, strict=True):
                     answers[index] = answer
             asked, left = await self._redirected(placed, answers, groups, keepers)

@@ -1,4 +1,4 @@
-"""Counts that are fixed for a stream: another one would move keys and lose their order."""
+"""Counts that are fixed for a stream: changing one would move keys to other shards and lose their order."""
 
 from mesh.settings import SettingError
 from mesh.store import redis

@@ -52,7 +52,7 @@ class MemoryStream:
             positions.append(Position(name, self._next))
             self._shards[name].records.append(Record(self._next, entry.payload, self._clock()))
             self._next += 1
-        await self._tell()
+        await self._notify()
         return positions
 
     async def shards(self) -> list[Shard]:
@@ -89,7 +89,7 @@ class MemoryStream:
         groups = self._shards[shard].groups
         middle = len(groups) // 2
         children = self._add((shard,), groups[:middle]), self._add((shard,), groups[middle:])
-        await self._tell()
+        await self._notify()
         return children
 
     async def merge(self, shard: str, other: str) -> str:
@@ -99,7 +99,7 @@ class MemoryStream:
             message = f"shards {shard} and {other} are not next to each other"
             raise ValueError(message)
         child = self._add((shard, other), range(first.start, last.stop))
-        await self._tell()
+        await self._notify()
         return child
 
     def _add(self, parents: tuple[str, ...], groups: range) -> str:
@@ -115,7 +115,7 @@ class MemoryStream:
     def _waiting_bytes(self, shard: str) -> int:
         return sum(len(record.payload) for record in self._shards[shard].records)
 
-    async def _tell(self) -> None:
+    async def _notify(self) -> None:
         async with self._changed:
             self._changed.notify_all()
 

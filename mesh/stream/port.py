@@ -8,7 +8,7 @@ Words
   records of its *parents*, and the number at the end of its name is larger than theirs.
 - An *ordering group* is a set of keys (users) that always share a shard, so that they may share a record. A group's
   records are read in the order they were appended; a split or a merge moves whole groups.
-- A *checkpoint* is the sequence number up to which one named reader has done everything. It is written last, by the
+- A *checkpoint* is the sequence number up to which a consumer group has done everything. It is written last, by the
   holder of the shard's *lease* (`mesh.leases`).
 
 Delivery is at least once: after a crash records beyond the checkpoint are read again, and an append whose answer was
@@ -19,10 +19,10 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
 
 BEGINNING: Final = -1
-"""The checkpoint of a reader that has read nothing."""
+"""The checkpoint of a consumer group that has read nothing."""
 
 END: Final = 1 << 256
-"""The checkpoint of a reader that has finished a closed shard; beyond every sequence number."""
+"""The checkpoint of a consumer group that has finished a closed shard; beyond every sequence number."""
 
 
 class Record(NamedTuple):
@@ -97,8 +97,8 @@ class StreamReader(Protocol):
     async def read(self, shard: str, after: int, max_records: int, wait_seconds: float) -> Read:
         """The records after a sequence number, oldest first.
 
-        Waits for the first one; empty if none came in time. It MAY be empty although there are records further on; the
-        caller reads again.
+        Waits up to `wait_seconds` for the first one; empty if none came. It MAY also be empty although more records are
+        there: the caller reads again.
 
         Raises:
             Unavailable: the stream cannot be reached, or is throttled.
@@ -111,9 +111,9 @@ class StreamReader(Protocol):
         """
 
     async def waiting_seconds(self, shard: str, after: int) -> float | None:
-        """How long the oldest record after a sequence number has waited, 0 or more; None without one.
+        """How many seconds the oldest record after a sequence number has waited, 0 or more; None without one.
 
-        By the stream's own clock. Costs at least as much as reading one record.
+        Measured by the stream's own clock. Costs at least as much as reading one record.
 
         Raises:
             Unavailable: the stream cannot be reached, or is throttled.

@@ -28,15 +28,13 @@ if not first then return false end
 local time = redis.call('TIME')
 return time[1] * 1000 + math.floor(time[2] / 1000) - tonumber(string.match(first[1], '^%d+'))
 """)
-
-
 # KEYS: a shard. ARGV: the number of samples, then payloads. Returns the shard's memory, then ids. A cluster node that
-# comes back may refuse a command and accept the next one: so all entries of a group are one command.
+# has just returned may refuse a command and accept the next one: so all entries of a group are one command.
 _ADD: Final = redis.Script("""
-local told = {0}
-for i = 2, #ARGV do told[i] = redis.call('XADD', KEYS[1], '*', 'p', ARGV[i]) end
-told[1] = redis.call('MEMORY', 'USAGE', KEYS[1], 'SAMPLES', ARGV[1])
-return told
+local answer = {0}
+for i = 2, #ARGV do answer[i] = redis.call('XADD', KEYS[1], '*', 'p', ARGV[i]) end
+answer[1] = redis.call('MEMORY', 'USAGE', KEYS[1], 'SAMPLES', ARGV[1])
+return answer
 """)
 
 
@@ -69,7 +67,7 @@ class RedisStream:
         if self._are_full(shards):
             raise ResourceExhausted("BUFFER_FULL", "The buffer is full.", retry_after_seconds=1)
         if isinstance(self._client, Cluster):
-            return await self._append_by_lane(entries)
+            return await self._append_by_group(entries)
         pipeline = self._client.pipeline(transaction=False)
         for entry in entries:
             pipeline.xadd(self._key(entry.group), {_FIELD: entry.payload})
@@ -83,7 +81,7 @@ class RedisStream:
             for entry, answer in zip(entries, answers[: len(entries)], strict=True)
         ]
 
-    async def _append_by_lane(self, entries: Sequence[Entry]) -> list[Position]:
+    async def _append_by_group(self, entries: Sequence[Entry]) -> list[Position]:
         groups: dict[str, list[Entry]] = {}
         for entry in entries:
             groups.setdefault(entry.group, []).append(entry)
@@ -91,9 +89,9 @@ class RedisStream:
             redis.Call([self._key(group)], [_SAMPLES, *(entry.payload for entry in its)])
             for group, its in groups.items()
         ]
-        told = dict(zip(groups, await _ADD.run(self._client, *calls), strict=True))
-        self._waiting_bytes.update({group: weight for group, (weight, *_) in told.items()})
-        ids = {group: iter(its[1:]) for group, its in told.items()}
+        answers = dict(zip(groups, await _ADD.run(self._client, *calls), strict=True))
+        self._waiting_bytes.update({group: weight for group, (weight, *_) in answers.items()})
+        ids = {group: iter(its[1:]) for group, its in answers.items()}
         return [Position(entry.group, _sequence(next(ids[entry.group]))) for entry in entries]
 
     async def shards(self) -> list[Shard]:

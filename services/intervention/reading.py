@@ -13,13 +13,13 @@ from mesh.state.port import Shards, StateStore
 from services.intervention.decision import ownership
 from services.intervention.decision.domain import ledger as pages
 from services.intervention.decision.domain import outcome, user_state
-from services.intervention.decision.domain.facts import Outcome, Position
+from services.intervention.decision.domain.facts import EventPosition, Outcome
 from services.intervention.decision.domain.ledger import Block, Decision
 from services.intervention.decision.domain.offer import WithdrawalReason, Withdrawn
-from services.intervention.decision.domain.strategy import Intervention, delivered_channels
+from services.intervention.decision.domain.strategy import Intervention
 from services.intervention.decision.ids import DECISION_PREFIX, INTERVENTION_PREFIX, position_of, trace_name, user_name
 from services.intervention.decision.ports import Ledger, Listeners, Reference
-from services.intervention.decision.state import RECORDS, USERS
+from services.intervention.decision.state import INTERVENTIONS, USERS
 from services.intervention.delivery.domain.delivery import Delivery
 from services.intervention.delivery.ports import Outbox
 from services.intervention.language.domain.generated_copy import GeneratedCopy
@@ -72,7 +72,7 @@ class Waiting:
 
     cursor: int
     intervention: Intervention | None
-    worded: GeneratedCopy | None = None
+    generated_copy: GeneratedCopy | None = None
     withdrawn: Withdrawn | None = None
 
 
@@ -82,7 +82,7 @@ class InterventionStatus:
 
     user_id: str
     intervention: Intervention
-    worded: GeneratedCopy | None
+    generated_copy: GeneratedCopy | None
     outcome: Outcome
     is_ended: bool
     deliveries: Sequence[Delivery]
@@ -125,15 +125,15 @@ class Reading:
 
     async def waiting(self, user_id: str) -> Waiting:
         """What waits for a user now."""
-        helped = await keyed.read(self._state, USERS, user_id)
-        found = await self._worded(helped.waiting) if helped.waiting else None
+        user = await keyed.read(self._state, USERS, user_id)
+        found = await self._generated_copy(user.waiting) if user.waiting else None
         used = found if found and found.is_used else None
         now_us = self._clock()
-        cursor = user_state.cursor_at(helped, now_us, is_worded=used is not None)
-        help_ = user_state.waiting_at(helped, now_us)
+        cursor = user_state.cursor_at(user, now_us, has_generated_copy=used is not None)
+        help_ = user_state.waiting_at(user, now_us)
         # What goes by e-mail alone is not to be shown as well.
-        is_shown = help_ is not None and IN_APP in delivered_channels(help_)
-        return Waiting(cursor, help_ if is_shown else None, used, helped.withdrawn)
+        is_shown = help_ is not None and IN_APP in help_.channels
+        return Waiting(cursor, help_ if is_shown else None, used, user.withdrawn)
 
     async def watch(self, user_id: str, cursor: int | None) -> AsyncIterator[Waiting]:
         """What waits for a user now, unless the cursor is of that, and then every change, without end.
@@ -158,10 +158,10 @@ class Reading:
             NotFound: `INTERVENTION_NOT_FOUND`.
         """
         is_one = position_of(INTERVENTION_PREFIX, intervention_id) is not None
-        record = await keyed.read(self._state, RECORDS, intervention_id) if is_one else None
-        if record is None:
+        kept = await keyed.read(self._state, INTERVENTIONS, intervention_id) if is_one else None
+        if kept is None:
             raise NotFound("INTERVENTION_NOT_FOUND", _NOT_FOUND)
-        return await self._followed(record.user_id, record.intervention)
+        return await self._followed(kept.user_id, kept.intervention)
 
     async def status(self, decision: Decision) -> InterventionStatus | None:
         """What came of the intervention a decision has led to; None where it led to none."""
@@ -180,7 +180,7 @@ class Reading:
             raise NotFound("DECISION_NOT_FOUND", "No decision with this id.")
         return found[0]
 
-    async def decisions_at(self, position: Position) -> list[Decision]:
+    async def decisions_at(self, position: EventPosition) -> list[Decision]:
         """The decision that the event at a position led to; none where there is none."""
 
         def wanted(block: Block) -> list[int]:
@@ -230,23 +230,23 @@ class Reading:
     async def _followed(self, user_id: str, help_: Intervention) -> InterventionStatus:
         owner = await ownership.owner(self._state, user_id, help_.id)
         now_us = self._clock()
-        became = user_state.outcome_at(owner.helped, help_.id, now_us)
-        if became is None and owner.is_on_its_way and help_.expires_us > now_us:
-            became = Outcome.NONE
-        offer = user_state.offer_of(owner.helped, help_.id)
+        current = user_state.outcome_at(owner.user, help_.id, now_us)
+        if current is None and owner.is_on_its_way and help_.expires_us > now_us:
+            current = Outcome.NONE
+        offer = user_state.offer_of(owner.user, help_.id)
         deliveries = await self._outbox.deliveries([help_.id])
         return InterventionStatus(
             user_id=owner.user_id,
             intervention=help_,
-            worded=await self._worded(help_),
-            outcome=became or Outcome.NONE,
+            generated_copy=await self._generated_copy(help_),
+            outcome=current or Outcome.NONE,
             # One that is no longer remembered was followed by many others; nothing can come of it any more.
-            is_ended=became is None or outcome.is_final(became),
+            is_ended=current is None or outcome.is_final(current),
             deliveries=deliveries[0] if deliveries else [],
             withdrawal=offer.withdrawal if offer else WithdrawalReason.NONE,
         )
 
-    async def _worded(self, help_: Intervention) -> GeneratedCopy | None:
+    async def _generated_copy(self, help_: Intervention) -> GeneratedCopy | None:
         return await keyed.read(self._state, GENERATED_COPY, help_.id)
 
     async def _find(self, name: str, limit: int, wanted: Wanted) -> list[Decision]:

@@ -13,7 +13,7 @@ from mesh.observability import registry
 from mesh.observability.metrics import Metrics
 from mesh.state import applied
 from services.intervention.batch.deciding import BatchResult, Deciding
-from services.intervention.decision.domain.facts import Position
+from services.intervention.decision.domain.facts import EventPosition
 from services.intervention.decision.domain.ledger import Decision
 from services.intervention.decision.ports import Reference
 from services.intervention.language.usecases.analysis import Analyses
@@ -105,7 +105,8 @@ class InterventionServicer(InterventionServiceServicer):
             case "position":
                 at = request.position
                 sequence = words.number_of(at.sequence, "sequence")
-                return await self._reading.decisions_at(Position(words.shard_of(at.shard), sequence, at.event_index))
+                where = EventPosition(words.shard_of(at.shard), sequence, at.event_index)
+                return await self._reading.decisions_at(where)
             case _:
                 raise words.unlisted(request)
 

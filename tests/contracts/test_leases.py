@@ -8,7 +8,7 @@ import pytest
 
 from mesh.errors import FailedPrecondition
 from mesh.leases.memory import MemoryLeases
-from mesh.leases.port import Lease, Leases, Standing
+from mesh.leases.port import Lease, Leases, ShardState
 from mesh.leases.redis import RedisLeases
 from mesh.store import redis
 from mesh.stream.port import BEGINNING, END
@@ -64,7 +64,7 @@ async def test_a_free_shard_is_taken_by_the_first_who_asks(house: House) -> None
     assert await house.leases.standings() == {}
     lease = await taken(house.leases, "0", "a")
     assert await house.leases.acquire("0", "b") is None
-    assert await house.leases.standings() == {"0": Standing("a", lease.epoch, BEGINNING)}
+    assert await house.leases.standings() == {"0": ShardState("a", lease.epoch, BEGINNING)}
 
 
 async def test_shards_are_held_one_by_one(house: House) -> None:
@@ -90,7 +90,7 @@ async def test_a_lease_that_ran_out_passes_to_who_asks_next(house: House) -> Non
     assert not await house.leases.renew(late)
     with pytest.raises(FailedPrecondition, match="LEASE_LOST"):
         await house.leases.save(late, 7, 0)
-    assert (await house.leases.standings())["0"] == Standing("b", lease.epoch, BEGINNING)
+    assert (await house.leases.standings())["0"] == ShardState("b", lease.epoch, BEGINNING)
 
 
 async def test_a_lease_that_ran_out_and_that_nobody_took_may_be_renewed(house: House) -> None:
@@ -188,7 +188,7 @@ async def test_a_checkpoint_outlives_its_holder_to_the_last_digit(house: House) 
     successor = await taken(house.leases, "0", "b")
     assert await house.leases.checkpoint("0") == 2**186 + 1
     assert await house.leases.checkpoint("1") == BEGINNING
-    assert await house.leases.standings() == {"0": Standing("b", successor.epoch, 2**186 + 1, 1.25)}
+    assert await house.leases.standings() == {"0": ShardState("b", successor.epoch, 2**186 + 1, 1.25)}
 
 
 async def test_a_shard_that_was_read_to_its_end_stays_in_the_standings(house: House) -> None:
@@ -196,7 +196,7 @@ async def test_a_shard_that_was_read_to_its_end_stays_in_the_standings(house: Ho
     await house.leases.save(lease, END, 0)
     await house.leases.release(lease)
     assert await house.leases.checkpoint("0") == END
-    assert (await house.leases.standings())["0"] == Standing("", lease.epoch, END)
+    assert (await house.leases.standings())["0"] == ShardState("", lease.epoch, END)
 
 
 async def test_trouble_is_told_until_a_checkpoint_clears_it(house: House) -> None:

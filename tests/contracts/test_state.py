@@ -6,7 +6,7 @@ import pytest
 
 from mesh.errors import FailedPrecondition, Unavailable
 from mesh.leases.memory import MemoryLeases
-from mesh.leases.port import Leases, Standing
+from mesh.leases.port import Leases, ShardState
 from mesh.leases.redis import RedisLeases
 from mesh.state.applied import Fence
 from mesh.state.memory import MemoryState
@@ -25,7 +25,7 @@ class House(NamedTuple):
 
     async def taken(self, shard: str = "0") -> Fence:
         """What whoever takes a shard now shows."""
-        standing = (await self.leases.standings()).get(shard, Standing())
+        standing = (await self.leases.standings()).get(shard, ShardState())
         lease = await self.leases.steal(shard, f"pod-{standing.epoch}", standing.epoch)
         assert lease is not None
         return Fence(f"events/{shard}", lease.epoch)

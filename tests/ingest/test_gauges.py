@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from mesh.errors import Unavailable
-from mesh.leases.port import Standing
+from mesh.leases.port import ShardState
 from mesh.observability.metrics import Metrics
 from mesh.store import redis
 from mesh.stream.port import END
@@ -41,11 +41,11 @@ def told(metrics: Metrics, name: str) -> list[str]:
 async def test_lag_and_trouble_are_told_by_reader_and_shard_and_forgotten_when_not_known() -> None:
     metrics = Metrics()
     pipeline = _Pipeline(
-        ShardStanding("archiver", "0", Standing("pod-2", 1, 17, 60.0)),
-        ShardStanding("dispatcher", "0", Standing("pod-1", 3, 17, 1.5)),
-        ShardStanding("dispatcher", "1", Standing("pod-1", 3, 17, 0.0, "Paused: 60% of the records fail.")),
-        ShardStanding("dispatcher", "2", Standing("", 3, 17)),
-        ShardStanding("dispatcher", "3", Standing("", 3, END)),
+        ShardStanding("archiver", "0", ShardState("pod-2", 1, 17, 60.0)),
+        ShardStanding("dispatcher", "0", ShardState("pod-1", 3, 17, 1.5)),
+        ShardStanding("dispatcher", "1", ShardState("pod-1", 3, 17, 0.0, "Paused: 60% of the records fail.")),
+        ShardStanding("dispatcher", "2", ShardState("", 3, 17)),
+        ShardStanding("dispatcher", "3", ShardState("", 3, END)),
     )
     await once(report_consumers(pipeline, metrics))
     assert told(metrics, "lag_seconds") == [

@@ -19,12 +19,12 @@ from services.intervention.decision.adapters.memory import MemoryLedger
 from services.intervention.decision.domain.facts import (
     Assessment,
     Contact,
+    EventPosition,
     Facts,
     Indicator,
     Level,
     Outcome,
     OutcomeReport,
-    Position,
     Purchase,
 )
 from services.intervention.decision.domain.ledger import Decision
@@ -140,7 +140,7 @@ def outcome(what: Outcome, intervention_id: str = "", channel: str = "", **row: 
 def facts(row: Row) -> Facts:
     """What a decision knows of a row."""
     return Facts(
-        position=Position("3", 1, 0),
+        position=EventPosition("3", 1, 0),
         user_id=row.user_id,
         event_id="e-1",
         received_us=row.at_us,
@@ -191,7 +191,7 @@ def batch(first: int, records: Sequence[Sequence[Row]]) -> tuple[Batch, Rows]:
         copied_rows=[i for i, (_, _, row) in enumerate(flat) if row.is_copy],
         system_rows=[i for i, (_, _, row) in enumerate(flat) if row.is_system],
         settled_rows=[i for i, (_, _, row) in enumerate(flat) if row.is_settled],
-        standings={i: decode(row.standing) for i, (_, _, row) in enumerate(flat) if row.standing},
+        transfers={i: decode(row.standing) for i, (_, _, row) in enumerate(flat) if row.standing},
         linked={i: row.linked for i, (_, _, row) in enumerate(flat) if row.linked},
     )
     return Batch("events", "3", tuple(range(first, first + len(records)))), rows
@@ -334,7 +334,7 @@ class World:
         self.sequence += 1
         self.clock.now_us = at_us
         row = Row(at_us=at_us, user_id=anonymous_id, time_zone="", kind=EventKind.IDENTIFY, linked=user_id)
-        return (await self.come(self.sequence, [[row]])).standings.get(0, b"")
+        return (await self.come(self.sequence, [[row]])).transfers.get(0, b"")
 
     async def last(self, user_id: str = "ada") -> Decision:
         """The last decision on a user."""

@@ -62,7 +62,7 @@ def help_(number: int = 1, template: str = TEMPLATE, page: str = "/calculator") 
         indicators=("form_errors",),
         page=page,
         confidence=0.8,
-        is_worded=True,
+        uses_generated_copy=True,
     )
 
 

@@ -181,7 +181,7 @@ class World:
 
     def entry(self, key: str) -> OutboxEntry:
         """How far a message has come."""
-        return self.outbox._slips["email", KEYS[key].intervention_id]
+        return self.outbox._entries["email", KEYS[key].intervention_id]
 
     async def settle(self, processes: Sequence[Process]) -> None:
         """All goes well from now on, until nothing comes up any more."""

@@ -69,7 +69,7 @@ async def test_ten_thousand_decisions_derive_again_with_no_difference() -> None:
         result = await world.come(sequence, [[*moving, *rows]])
         last.update((each.decision.facts.user_id, each.intervention.id) for each in result.made)
         every = [*moving, *rows]
-        moving = [arrival(every[row].linked, at_us, each) for row, each in result.standings.items()]
+        moving = [arrival(every[row].linked, at_us, each) for row, each in result.transfers.items()]
     pages = await world.reading.pages([Reference("3", sequence) for sequence in range(RECORDS)])
     seen, differences, kinds = 0, 0, set()
     for at, policy, block in pages:

@@ -86,8 +86,8 @@ async def test_cuts_and_redeliveries_change_nothing(records: list[list[Row]], cu
     for sequence, rows in enumerate(records):  # which grow with what moves
         result = await once.come(sequence, [rows])
         expected.update({(sequence, made.row): made for made in result.made})
-        standings.update({(sequence, row): standing for row, standing in result.standings.items()})
-        records += [[arrival("bob", NOON_ISH + 90 * MINUTE, each)] for each in result.standings.values()]
+        standings.update({(sequence, row): standing for row, standing in result.transfers.items()})
+        records += [[arrival("bob", NOON_ISH + 90 * MINUTE, each)] for each in result.transfers.values()]
     world, answers, checkpoint = World(), {}, 0
     while checkpoint < len(records):
         length, is_checkpointed = cuts.pop() if cuts else (1, True)
@@ -98,7 +98,7 @@ async def test_cuts_and_redeliveries_change_nothing(records: list[list[Row]], cu
         for made in result.made:
             sequence, row = origin[made.row]
             answers[sequence, row] = dataclasses.replace(made, row=row)
-        assert all(standings[origin[row]] == each for row, each in result.standings.items())
+        assert all(standings[origin[row]] == each for row, each in result.transfers.items())
         assert {at: made for at, made in expected.items() if at[0] < end} == answers
         if is_checkpointed:
             checkpoint = end

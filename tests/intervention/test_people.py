@@ -16,7 +16,7 @@ from services.intervention.batch.effects import Created
 from services.intervention.decision.domain import local_time
 from services.intervention.decision.domain.chance import held_out
 from services.intervention.decision.domain.eligibility import Reason
-from services.intervention.decision.domain.facts import Outcome, OutcomeReport, Position, Purchase
+from services.intervention.decision.domain.facts import EventPosition, Outcome, OutcomeReport, Purchase
 from services.intervention.decision.domain.offer import WithdrawalReason
 from services.intervention.decision.domain.outcome import is_waiting
 from services.intervention.decision.domain.user_state import UserState
@@ -121,7 +121,7 @@ class Town:
                 assert [each.intervention.id for each in result.made] == [
                     each.intervention.id for each in self.last.made
                 ]
-                assert result.standings == self.last.standings
+                assert result.transfers == self.last.transfers
             case _:
                 row = self._row(person, what)
                 if row is not None:
@@ -151,7 +151,7 @@ class Town:
     async def _log_in(self, person: Person) -> None:
         anonymous = person.anonymous
         link = Row(95.0, self.at_us, anonymous, kind=EventKind.IDENTIFY, linked=person.name)
-        standing = (await self._send(link)).standings.get(0, b"")
+        standing = (await self._send(link)).transfers.get(0, b"")
         person.is_known, person.linked_us[anonymous] = True, self.at_us
         if standing:
             person.moving.append((standing, self.at_us))
@@ -193,8 +193,8 @@ class Town:
             assert mine is None
             self.counted[row.user_id] = Counted(row.at_us, decision.verdict.exposed.is_treated)
 
-    def _position(self) -> Position:
-        return Position("3", len(self.records), 0)
+    def _position(self) -> EventPosition:
+        return EventPosition("3", len(self.records), 0)
 
     def _owner(self, made: Created) -> str:
         return made.decision.facts.user_id.partition("-")[0]

@@ -124,7 +124,7 @@ async def test_help_for_what_was_done_before_the_login_moves_with_it_also_within
     single = {name: getattr(rows, name)[:1] for name in names}
     result = await world.deciding.decide(at, dataclasses.replace(rows, **single, decided_rows=[0], decisions=[0, 0]))
     (made,) = result.made
-    moving = linking.decode(result.standings[1])
+    moving = linking.decode(result.transfers[1])
     assert moving.waiting is not None
     assert moving.waiting.id == made.intervention.id
     assert (await helped(world, "anon")).waiting is None
@@ -164,11 +164,11 @@ async def test_a_repeated_batch_answers_the_same_bytes() -> None:
     await world.send(failing("anon", NOON_ISH))
     row = Row(user_id="anon", at_us=LOGIN, kind=EventKind.IDENTIFY, linked="ada")
     first = await world.come(2, [[Row(user_id="anon"), row]])
-    assert list(first.standings) == [1]
-    assert (await world.come(2, [[Row(user_id="anon"), row]])).standings == first.standings
+    assert list(first.transfers) == [1]
+    assert (await world.come(2, [[Row(user_id="anon"), row]])).transfers == first.transfers
     before = await helped(world, "ada")
     for _ in range(2):
-        await world.come(3, [[arrival("ada", LOGIN, first.standings[1])]])
+        await world.come(3, [[arrival("ada", LOGIN, first.transfers[1])]])
     assert len((await helped(world, "ada")).offers) == len(before.offers) + 1
 
 
@@ -178,7 +178,7 @@ async def test_an_offer_about_the_login_does_not_follow_into_the_account(score: 
     world = World()
     (made,) = await world.send(failing("anon", NOON_ISH, page="/login"))
     row = Row(score, LOGIN, "anon", kind=EventKind.IDENTIFY, linked="ada", is_settled=True)
-    standing = (await world.come(9, [[row]])).standings[0]
+    standing = (await world.come(9, [[row]])).transfers[0]
     await world.send(arrival("ada", LOGIN, standing))
     found = await world.reading.intervention(made.intervention.id)
     is_over = score < POLICY.trigger_score
@@ -248,7 +248,7 @@ async def test_an_outcome_is_told_once_by_whichever_id() -> None:
     await world.send(outcome(Outcome.SHOWN, first.intervention.id, user_id="anon"))
     (second,) = await world.send(failing("ada", NOON_ISH + MINUTE))
     left = await world.come(9, [[Row(at_us=LOGIN, user_id="anon", kind=EventKind.IDENTIFY, linked="ada")]])
-    result = await world.come(10, [[arrival("ada", LOGIN, left.standings[0])]])
+    result = await world.come(10, [[arrival("ada", LOGIN, left.transfers[0])]])
     assert (left.outcomes, result.outcomes) == ([], [Outcome.WITHDRAWN])
     assert [(each.intervention_id, each.outcome) for each in world.observer.outcomes] == [
         (first.intervention.id, Outcome.SHOWN),

@@ -13,7 +13,7 @@ from journeymesh.intervention.v1.intervention_pb2_grpc import (
 )
 
 from mesh.errors import InvalidArgument
-from services.intervention.decision.domain.facts import Outcome, Position
+from services.intervention.decision.domain.facts import EventPosition, Outcome
 from services.intervention.decision.ports import Reference
 from services.intervention.policy.domain.policy import EventKind
 from services.intervention.translation.decisions import decision_message, ledger_record
@@ -58,7 +58,7 @@ async def test_columns_and_whole_rows_say_what_each_decision_says(records: list[
         whole = {each.row: each.decision for each in record.rows}
         assert list(whole) == sorted(whole)
         for row, index in enumerate(record.event_indexes):
-            (decision,) = await world.reading.decisions_at(Position(at.shard, at.sequence, index))
+            (decision,) = await world.reading.decisions_at(EventPosition(at.shard, at.sequence, index))
             told = decision_message(decision)
             assert record.kinds[row] == told.kind
             assert record.reasons[row] == told.reasons[0]

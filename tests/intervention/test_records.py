@@ -13,7 +13,7 @@ from mesh.state import keyed
 from mesh.state.applied import Batch
 from services.intervention.decision.domain import ledger
 from services.intervention.decision.domain.eligibility import Reason
-from services.intervention.decision.domain.facts import Contact, Outcome, Position, Purchase
+from services.intervention.decision.domain.facts import Contact, EventPosition, Outcome, Purchase
 from services.intervention.decision.domain.offer import WithdrawalReason
 from services.intervention.decision.domain.user_state import UserState
 from services.intervention.decision.ports import Reference
@@ -55,10 +55,10 @@ async def test_a_run_of_five_is_decided_once_and_every_event_finds_the_decision(
     assert [each.row for each in result.made] == [4]
     assert result.reasons[Reason.RISK_AT_TRIGGER] == sum(result.reasons.values()) == 1
     for index in range(5):
-        (found,) = await world.reading.decisions_at(Position("3", 1, index))
-        assert found.facts.position == Position("3", 1, 4)
+        (found,) = await world.reading.decisions_at(EventPosition("3", 1, index))
+        assert found.facts.position == EventPosition("3", 1, 4)
         assert (await world.reading.decision(f"d-3-1-{index}")) == found
-    assert await world.reading.decisions_at(Position("3", 1, 5)) == []
+    assert await world.reading.decisions_at(EventPosition("3", 1, 5)) == []
     assert len(await world.reading.decisions_of_user("ada", 20)) == 1
 
 
@@ -67,7 +67,7 @@ async def test_users_of_one_record_are_decided_each_for_themselves() -> None:
     result = await world.judge(Row(), Row(80.0, user_id="bob"), Row(80.0), Row(user_id="eve"))
     assert [each.decision.facts.user_id for each in result.made] == ["bob", "ada"]
     assert await reasons(world, 1) == [Reason.RISK_AT_TRIGGER, Reason.RISK_AT_TRIGGER, Reason.BELOW_TRIGGER]
-    (of_eve,) = await world.reading.decisions_at(Position("3", 1, 3))
+    (of_eve,) = await world.reading.decisions_at(EventPosition("3", 1, 3))
     assert of_eve.facts.user_id == "eve"
 
 
@@ -160,9 +160,9 @@ async def test_a_journey_that_ends_within_a_record_moves_and_arrives_within_anot
     link = Row(at_us=SOON, user_id="anon", kind=EventKind.IDENTIFY, linked="ada", time_zone="")
     after = dataclasses.replace(CLICK, user_id="anon")
     result = await world.judge(link, after)
-    assert list(result.standings) == [0]
+    assert list(result.transfers) == [0]
     assert (await world.reading.waiting("anon")).intervention is None
-    await world.judge(arrival("ada", SOON, result.standings[0]), CLICK)
+    await world.judge(arrival("ada", SOON, result.transfers[0]), CLICK)
     waiting = await world.reading.waiting("ada")
     assert waiting.intervention is not None
     assert waiting.intervention.id == made.intervention.id

@@ -231,7 +231,7 @@ async def test_words_are_late_once_the_known_user_has_answered() -> None:
 
 async def test_what_the_policy_does_not_want_worded_is_not() -> None:
     async with model_world(words(GOOD)) as world:
-        fixed = msgspec.structs.replace(help_(1), is_worded=False)
+        fixed = msgspec.structs.replace(help_(1), uses_generated_copy=False)
         world.copywriter.ask([(known_facts(), fixed)])
         await world.worded(help_(2))
         assert await world.stored("i1") is None

@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from mesh.leases.port import Lease, Standing
+from mesh.leases.port import Lease, ShardState
 from mesh.leases.redis import RedisLeases
 from mesh.leases.sharing import Sharing
 from mesh.process.lifecycle import in_background
@@ -150,7 +150,7 @@ async def test_a_damaged_member_of_a_lease_is_that_shard_s_trouble_alone(
     taken = await leases.acquire("0", "pod-1")
     assert taken is not None
     await leases.save(taken, 8, 0.0)
-    assert (await leases.standings())["0"] == Standing("pod-1", taken.epoch, 8)
+    assert (await leases.standings())["0"] == ShardState("pod-1", taken.epoch, 8)
 
 
 @pytest.mark.parametrize("checkpoint", [2**88, 2**100, 2**255])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mesh.clock import system_clock
 from mesh.errors import FailedPrecondition
 from mesh.leases.memory import MemoryLeases
-from mesh.leases.port import Lease, Standing
+from mesh.leases.port import Lease, ShardState
 from mesh.leases.sharing import Sharing, plan
 from mesh.process.lifecycle import in_background
 from mesh.stream.memory import MemoryStream
@@ -28,16 +28,16 @@ def test_alone_a_process_takes_everything() -> None:
 
 def test_a_process_takes_no_more_than_its_share() -> None:
     four = [Shard(str(number)) for number in range(4)]
-    assert plan(four, {"0": Standing(owner="b")}, "a") == (["1", "2"], None)
+    assert plan(four, {"0": ShardState(owner="b")}, "a") == (["1", "2"], None)
 
 
 def test_a_process_that_was_started_again_takes_back_what_it_held() -> None:
-    assert plan(SHARDS, {"0": Standing(owner="a"), "1": Standing(owner="b")}, "a") == (["0"], None)
-    assert plan(SHARDS, {"0": Standing(owner="a"), "1": Standing(owner="b")}, "a", held=["0"]) == ([], None)
+    assert plan(SHARDS, {"0": ShardState(owner="a"), "1": ShardState(owner="b")}, "a") == (["0"], None)
+    assert plan(SHARDS, {"0": ShardState(owner="a"), "1": ShardState(owner="b")}, "a", held=["0"]) == ([], None)
 
 
 def test_a_newcomer_takes_one_from_who_has_too_many() -> None:
-    both = {"0": Standing(owner="b"), "1": Standing(owner="b")}
+    both = {"0": ShardState(owner="b"), "1": ShardState(owner="b")}
     take, steal = plan(SHARDS, both, "a")
     assert not take
     assert steal in {"0", "1"}
@@ -45,8 +45,8 @@ def test_a_newcomer_takes_one_from_who_has_too_many() -> None:
 
 def test_children_wait_for_their_parents() -> None:
     family = [Shard("0"), Shard("1"), Shard("2", ("0", "1"))]
-    assert plan(family, {"0": Standing(checkpoint=END)}, "a") == (["1"], None)
-    assert plan(family, {name: Standing(checkpoint=END) for name in "01"}, "a") == (["2"], None)
+    assert plan(family, {"0": ShardState(checkpoint=END)}, "a") == (["1"], None)
+    assert plan(family, {name: ShardState(checkpoint=END) for name in "01"}, "a") == (["2"], None)
     assert plan([Shard("2", ("0", "1"))], {}, "a") == (["2"], None)
 
 
@@ -59,7 +59,7 @@ def test_turn_by_turn_every_shard_finds_one_process_and_none_has_two_more_than_a
     for turn in [*turns, *(sorted(set(turns)) * count)]:
         take, steal = plan(
             shards,
-            {name: Standing(owner=owner) for name, owner in owners.items()},
+            {name: ShardState(owner=owner) for name, owner in owners.items()},
             turn,
             [name for name, owner in owners.items() if owner == turn],
         )

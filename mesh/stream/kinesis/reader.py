@@ -1,4 +1,4 @@
-"""Reads from Kinesis within the limit that all readers of a shard share.
+"""Reads from Kinesis within the limit that all consumers of a shard share.
 
 A shard answers five reads per second in total, each with up to 10,000 records. So the reader asks rarely, fetches much,
 and returns it in the portions requested.
@@ -15,7 +15,7 @@ from mesh.stream.kinesis import client as kinesis
 from mesh.stream.port import BEGINNING, Read, Record, Shard
 
 _ANSWER_RECORDS: Final = 2000
-"""At four reads per second eight times a shard's write limit; an answer ends at 10 MiB in any case."""
+"""At four reads per second this is eight times a shard's write limit; an answer ends at 10 MiB in any case."""
 _BYTES_PER_SECOND: Final = 2 * 1024 * 1024
 _PAGE_SHARDS: Final = 1000
 _IDLE_SECONDS: Final = 300
@@ -35,7 +35,7 @@ class _Cursor:
 
 
 class KinesisReader:
-    """Reads one stream, each shard at most `reads_per_second` times; all readers together may five times."""
+    """Reads one stream, each shard at most `reads_per_second` times; all consumers together may do so five times."""
 
     def __init__(self, client: Any, name: str, reads_per_second: float, chance: Callable[[], float]) -> None:  # noqa: ANN401 - the client has no type
         self._client = client
@@ -97,10 +97,6 @@ class KinesisReader:
 
     async def trim(self, shard: str, through: int) -> None:
         """Does nothing: Kinesis forgets records by their age."""
-
-    async def ping(self) -> None:
-        """Returns if the stream is there and answers; raises `Unavailable` if not."""
-        await kinesis.ping(self._client, self._name)
 
     async def _turn(self, shard: str, deadline: float) -> bool:
         """Waits until the shard may be read again; False if that is after the deadline."""

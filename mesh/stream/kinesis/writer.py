@@ -1,7 +1,7 @@
 """Appends to Kinesis and keeps the order of every ordering group, whatever is refused, throttled or lost.
 
 Kinesis accepts or refuses each record of a call separately. So a call holds at most one record of a group, and the next
-one waits until Kinesis has it or it is given up. Lanes do not wait for each other; records that arrive during a call
+one waits until Kinesis has it or it is given up. Groups do not wait for each other; records that arrive during a call
 share the next one.
 """
 

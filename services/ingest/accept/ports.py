@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from mesh.leases.port import Standing
+from mesh.leases.port import ShardState
 from services.ingest.accept.domain.skew import Skew
 
 
@@ -59,7 +59,7 @@ class ShardStanding(NamedTuple):
 
     consumer: str
     shard: str
-    standing: Standing
+    standing: ShardState
 
 
 class Pipeline(Protocol):

@@ -28,7 +28,7 @@ from services.intervention.decision.domain.ledger import Decision
 from services.intervention.decision.domain.offer import Offer, WithdrawalReason
 from services.intervention.decision.ids import decision_id, decision_id_of
 from services.intervention.decision.ports import Copywriting, Ledger, Listeners, Observer, OutcomeEvent
-from services.intervention.decision.state import CONTACTS, RECORDS, UNDELIVERED, USERS
+from services.intervention.decision.state import CONTACTS, INTERVENTIONS, UNDELIVERED, USERS
 from services.intervention.delivery.ports import Outbox
 from services.intervention.lift.domain import tally
 from services.intervention.lift.state import TALLIES
@@ -47,7 +47,7 @@ class BatchResult(NamedTuple):
     reasons: Mapping[Reason, int]
     withheld: list[str]
     outcomes: list[Outcome]
-    standings: Mapping[int, bytes]
+    transfers: Mapping[int, bytes]
 
 
 class Deciding:
@@ -101,12 +101,12 @@ class Deciding:
         policies = {record: self._policies.at(rows.received_us[of.rows.start]) for record, of in records.items()}
         aside = unanswered(policies, rows, records)
         asked = rows_in_question(policies, rows, records, aside)
-        helped = keyed.Changed(USERS, map(rows.user, asked))
+        states = keyed.Changed(USERS, map(rows.user, asked))
         undelivered = keyed.Seen(UNDELIVERED, map(rows.user, asked))
         contacts = keyed.Seen(CONTACTS, map(rows.user, rows.contacts))
         tallies = keyed.Changed(TALLIES, [batch.shard] if asked else [])
-        async with keyed.batch(self._state, batch, helped, undelivered, contacts, tallies) as beside:
-            users = Users(dict(helped.states), helped.states, undelivered.states, contacts.states)
+        async with keyed.batch(self._state, batch, states, undelivered, contacts, tallies) as beside:
+            users = Users(dict(states.states), states.states, undelivered.states, contacts.states)
             decided: dict[int, Decided] = {}
             for row in asked:
                 policy = policies[rows.record_indexes[row]]
@@ -115,12 +115,14 @@ class Deciding:
                 else:
                     users.take_effect(policy, batch, rows, row)
             made = [each for row in sorted(decided) if (each := _made(batch, rows, row, decided[row], policies))]
-            beside |= {RECORDS.key(each.intervention.id): RECORDS.encode(effects.record(each)) for each in made}
+            beside |= {
+                INTERVENTIONS.key(each.intervention.id): INTERVENTIONS.encode(effects.kept(each)) for each in made
+            }
             if not batch.is_retraction:
                 after = contacts_after(rows, contacts.states)
                 beside |= {CONTACTS.key(user_id): CONTACTS.encode(each) for user_id, each in after.items()}
             # A user who is as before need not be written: deriving the batch again leaves the user as before again.
-            helped.only, tallies.only = users.changed(), [batch.shard] if users.counts else []
+            states.only, tallies.only = users.changed(), [batch.shard] if users.counts else []
             if users.counts:
                 tallies.states[batch.shard] = tally.counted(tallies.states[batch.shard], users.counts)
                 await self._shards.add(batch.shard)
@@ -130,8 +132,8 @@ class Deciding:
         else:
             await self._cancel(users)
             await self._send(made, policies, rows)
-            if users.became and self._observer.is_enabled:
-                await self._tell_outcomes(rows, users.became)
+            if users.outcomes and self._observer.is_enabled:
+                await self._report_outcomes(rows, users.outcomes)
             old = [row for row, reason in aside.items() if reason is Reason.TOO_OLD]
             await self._ledger.record(
                 [
@@ -144,8 +146,8 @@ class Deciding:
             made,
             reasons_of(rows, decided, aside),
             withheld_of(decided),
-            [offer.outcome for _, offer in users.became],
-            users.standings,
+            [offer.outcome for _, offer in users.outcomes],
+            users.transfers,
         )
 
     async def _renew_tallies(self) -> None:
@@ -158,7 +160,7 @@ class Deciding:
     async def _cancel(self, users: Users) -> None:
         """Cancels the unsent messages of withdrawn interventions."""
         ids: dict[WithdrawalReason, list[str]] = {}
-        for _, offer in users.became:
+        for _, offer in users.outcomes:
             if offer.outcome is Outcome.WITHDRAWN:
                 ids.setdefault(offer.withdrawal, []).append(offer.id)
         for reason, its in ids.items():
@@ -175,21 +177,22 @@ class Deciding:
         if messages:
             await self._outbox.add(messages, self._clock())
             self._notice()
-        worded = [each for each in made if each.intervention.is_worded]
-        self._words.ask([(each.decision.facts, each.intervention) for each in worded])
+        self._words.ask(
+            [(each.decision.facts, each.intervention) for each in made if each.intervention.uses_generated_copy]
+        )
         for each in made:
             self._observer.created(decision_id(each.decision.facts.position), each.decision, rows.span_ids[each.row])
 
-    async def _tell_outcomes(self, rows: Rows, became: Sequence[tuple[int, Offer]]) -> None:
-        await keyed.look(self._state, records := keyed.Seen(RECORDS, [offer.id for _, offer in became]))
-        for row, offer in became:
-            record = records.states[offer.id]
+    async def _report_outcomes(self, rows: Rows, outcomes: Sequence[tuple[int, Offer]]) -> None:
+        await keyed.look(self._state, known := keyed.Seen(INTERVENTIONS, [offer.id for _, offer in outcomes]))
+        for row, offer in outcomes:
+            kept = known.states[offer.id]
             self._observer.outcome(
                 OutcomeEvent(
                     offer.id,
                     decision_id_of(offer.id),
                     offer.outcome,
-                    record.trace_id if record else b"",
+                    kept.trace_id if kept else b"",
                     rows.trace_ids[row],
                     rows.span_ids[row],
                 )

@@ -11,8 +11,8 @@ from services.intervention.batch.rows import Part, Rows, age_us
 from services.intervention.decision.domain import ledger as pages
 from services.intervention.decision.domain import limits
 from services.intervention.decision.domain.decision import Decided
-from services.intervention.decision.domain.ledger import Block, Decision, Record
-from services.intervention.decision.domain.strategy import Intervention, delivered_channels
+from services.intervention.decision.domain.ledger import Block, Decision, KeptIntervention
+from services.intervention.decision.domain.strategy import Intervention
 from services.intervention.decision.ids import decision_id, trace_name, user_name
 from services.intervention.decision.ports import Entry
 from services.intervention.delivery.domain.delivery import OutboxMessage
@@ -89,13 +89,13 @@ def _other_traces(rows: Rows, of: Part) -> dict[int, tuple[bytes, ...]]:
 def messages(made: Created, policy: Policy, words_until_us: int) -> list[OutboxMessage]:
     """What is to be sent of an intervention, beside showing it in the product."""
     facts, help_ = made.decision.facts, made.intervention
-    due_us = max(help_.send_us, words_until_us) if help_.is_worded else help_.send_us
+    due_us = max(help_.send_us, words_until_us) if help_.uses_generated_copy else help_.send_us
     is_bound = not any(each.name == help_.action and each.is_transactional for each in policy.actions)
     latest_us = {
         each: limits.latest_us(policy, facts.time_zone, each, help_.topic, help_.send_us, help_.expires_us)
         if is_bound
         else help_.expires_us
-        for each in delivered_channels(help_)
+        for each in help_.channels
         if each != IN_APP
     }
     return [
@@ -120,10 +120,10 @@ def messages(made: Created, policy: Policy, words_until_us: int) -> list[OutboxM
     ]
 
 
-def record(made: Created) -> Record:
+def kept(made: Created) -> KeptIntervention:
     """What is kept of an intervention, for whoever asks by its id."""
     facts = made.decision.facts
-    return Record(facts.user_id, made.intervention, facts.trace_id)
+    return KeptIntervention(facts.user_id, made.intervention, facts.trace_id)
 
 
 def _numbers(rows: Rows, some: Sequence[int], of: Part) -> Sequence[int]:

@@ -12,7 +12,14 @@ from mesh.state.applied import Batch
 from services.intervention.decision.domain import eligibility, ledger
 from services.intervention.decision.domain.decision import Decided
 from services.intervention.decision.domain.eligibility import Reason
-from services.intervention.decision.domain.facts import Assessment, Contact, Facts, OutcomeReport, Position, Purchase
+from services.intervention.decision.domain.facts import (
+    Assessment,
+    Contact,
+    EventPosition,
+    Facts,
+    OutcomeReport,
+    Purchase,
+)
 from services.intervention.decision.domain.linking import UserTransfer
 from services.intervention.policy.domain.policy import EventKind, Policy
 
@@ -55,7 +62,7 @@ class Rows:
     copied_rows: Sequence[int] = ()
     system_rows: Sequence[int] = ()
     settled_rows: Sequence[int] = ()
-    standings: Mapping[int, UserTransfer] = dataclasses.field(default_factory=dict)
+    transfers: Mapping[int, UserTransfer] = dataclasses.field(default_factory=dict)
     linked: Mapping[int, str] = dataclasses.field(default_factory=dict)
     decided_rows: Sequence[int] = ()
     decisions: Sequence[int] = ()
@@ -137,7 +144,7 @@ def rows_in_question(
     # a server that does so for its users looks like a script. Of a copy nothing counts but the goal.
     asked.update(rows.outcomes, rows.purchases, rows.settled_rows)
     asked.difference_update(rows.copied_rows)
-    asked.update(goals, rows.standings, rows.linked)
+    asked.update(goals, rows.transfers, rows.linked)
     return sorted(asked, key=lambda row: (rows.record_indexes[row], row in rows.linked, rows.is_decided(row), row))
 
 
@@ -151,7 +158,7 @@ def facts_of(batch: Batch, rows: Rows, row: int) -> Facts:
     sequence = batch.sequences[rows.record_indexes[row]]
     number = rows.number(row)
     return Facts(
-        position=Position(batch.shard, sequence, rows.event_indexes[row]),
+        position=EventPosition(batch.shard, sequence, rows.event_indexes[row]),
         user_id=rows.user_ids[number],
         event_id=rows.event_ids[number],
         received_us=rows.received_us[row],

@@ -23,51 +23,51 @@ class Users:
     after: dict[str, UserState]
     undelivered: Mapping[str, Undelivered]
     contacts: Mapping[str, Contact]
-    became: list[tuple[int, Offer]] = dataclasses.field(default_factory=list)
-    """The interventions of which something came, and at which row."""
+    outcomes: list[tuple[int, Offer]] = dataclasses.field(default_factory=list)
+    """The offers that got an outcome, each with the row that brought it."""
     counts: list[Change] = dataclasses.field(default_factory=list)
-    """What changes in what is counted."""
-    standings: dict[int, bytes] = dataclasses.field(default_factory=dict)
-    """What moves to known users, by row."""
+    """Changes to the counts of the lift."""
+    transfers: dict[int, bytes] = dataclasses.field(default_factory=dict)
+    """By row, the encoded state that moves to a known user."""
 
     def changed(self) -> list[str]:
         """Those who are not as they were."""
-        return [user_id for user_id, helped in self.after.items() if helped != self.before[user_id]]
+        return [user_id for user_id, user in self.after.items() if user != self.before[user_id]]
 
     def note(self, row: int, facts: Facts, offers: Sequence[Offer], after: UserState) -> None:
         """Records the user after a row, and the outcomes since `offers`."""
         before = self.after[facts.user_id]
         self.after[facts.user_id] = after
         if after.offers is not offers:
-            self.became.extend((row, each) for each in user_state.outcomes_since(offers, after))
+            self.outcomes.extend((row, each) for each in user_state.outcomes_since(offers, after))
         if after.exposed != before.exposed:
             self.counts.append((before.exposed, after.exposed))
 
     def decide(self, policy: Policy, batch: Batch, rows: Rows, row: int) -> Decided:
         """Decides on a row."""
         facts = facts_of(batch, rows, row)
-        helped = self._arrive(policy, facts, rows, row)
+        user = self._arrive(policy, facts, rows, row)
         lost = self.undelivered[facts.user_id]
-        decided = decision.decide(policy, facts, helped, lost, intervention_id(facts.position))
-        self.note(row, facts, helped.offers, decided.helped)
+        decided = decision.decide(policy, facts, user, lost, intervention_id(facts.position))
+        self.note(row, facts, user.offers, decided.user)
         self._leave(policy, facts, rows, row)
         return decided
 
     def take_effect(self, policy: Policy, batch: Batch, rows: Rows, row: int) -> None:
         """Applies a row that is not itself decided on to its user."""
         facts = facts_of(batch, rows, row)
-        helped = self._arrive(policy, facts, rows, row)
-        self.note(row, facts, helped.offers, decision.take_effect(policy, facts, helped))
+        user = self._arrive(policy, facts, rows, row)
+        self.note(row, facts, user.offers, decision.take_effect(policy, facts, user))
         self._leave(policy, facts, rows, row)
 
     def _arrive(self, policy: Policy, facts: Facts, rows: Rows, row: int) -> UserState:
         """The user of a row once what it brings has arrived."""
-        helped = self.after[facts.user_id]
-        if row not in rows.standings:
-            return helped
-        moving = rows.standings[row]
-        arrived = linking.arrived(policy, helped, moving, facts)
-        self.note(row, facts, (*helped.offers, *moving.offers), arrived)
+        user = self.after[facts.user_id]
+        if row not in rows.transfers:
+            return user
+        moving = rows.transfers[row]
+        arrived = linking.arrived(policy, user, moving, facts)
+        self.note(row, facts, (*user.offers, *moving.offers), arrived)
         return arrived
 
     def _leave(self, policy: Policy, facts: Facts, rows: Rows, row: int) -> None:
@@ -78,7 +78,7 @@ class Users:
         known = user_state.lapsed(policy, before, facts.received_us)
         self.note(row, facts, before.offers, known)
         lost = self.undelivered[facts.user_id]
-        after, standing = linking.left(known, lost, rows.linked[row], facts.received_us)
+        after, transfer = linking.left(known, lost, rows.linked[row], facts.received_us)
         self.note(row, facts, after.offers, after)
-        if standing:
-            self.standings[row] = standing
+        if transfer:
+            self.transfers[row] = transfer

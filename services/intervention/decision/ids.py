@@ -3,21 +3,21 @@
 from typing import Final
 
 from mesh.state import applied
-from services.intervention.decision.domain.facts import Position
+from services.intervention.decision.domain.facts import EventPosition
 
 DECISION_PREFIX: Final = "d"
 INTERVENTION_PREFIX: Final = "i"
 
 
-def decision_id(position: Position) -> str:
+def decision_id(position: EventPosition) -> str:
     """The id of the decision on the event at a position."""
     return applied.derived_id(DECISION_PREFIX, position.shard, position.sequence, position.event_index)
 
 
-def position_of(prefix: str, text: str) -> Position | None:
+def position_of(prefix: str, text: str) -> EventPosition | None:
     """The position of the event that an id with a prefix is derived from; None where the text is no such id."""
     parsed = applied.parse_derived_id(text)
-    return Position(*parsed[1:]) if parsed and parsed[0] == prefix else None
+    return EventPosition(*parsed[1:]) if parsed and parsed[0] == prefix else None
 
 
 def decision_id_of(intervention_id: str) -> str:
@@ -35,6 +35,6 @@ def trace_name(trace_id: bytes) -> str:
     return "t" + trace_id.hex()
 
 
-def intervention_id(position: Position) -> str:
+def intervention_id(position: EventPosition) -> str:
     """The id of the intervention that the event at a position may lead to."""
     return applied.derived_id(INTERVENTION_PREFIX, position.shard, position.sequence, position.event_index)

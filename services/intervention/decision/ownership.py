@@ -19,7 +19,7 @@ class Owner(NamedTuple):
     """
 
     user_id: str
-    helped: UserState
+    user: UserState
     is_on_its_way: bool
 
 
@@ -33,13 +33,11 @@ async def owner(state: StateStore, user_id: str, intervention_id: str) -> Owner:
     found = Owner(user_id, user_state.NOBODY, is_on_its_way=False)
     for step in range(_MOST_STEPS):
         await keyed.look(state, known := keyed.Seen(USERS, users))
-        for each, helped in known.states.items():
-            if user_state.offer_of(helped, intervention_id) is not None:
-                return Owner(each, helped, is_on_its_way=False)
+        for each, user in known.states.items():
+            if user_state.offer_of(user, intervention_id) is not None:
+                return Owner(each, user, is_on_its_way=False)
         found = Owner(users[0], known.states[users[0]], is_on_its_way=step > 0)
-        users = [
-            each for helped in known.states.values() if helped.away for each in helped.away.user_ids if each not in seen
-        ]
+        users = [each for user in known.states.values() if user.away for each in user.away.user_ids if each not in seen]
         seen.update(users)
         if not users:
             break

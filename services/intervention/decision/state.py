@@ -6,38 +6,38 @@ import msgspec
 
 from mesh.state.keyed import Kind
 from services.intervention.decision.domain.facts import Contact, Outcome
-from services.intervention.decision.domain.ledger import Record
+from services.intervention.decision.domain.ledger import KeptIntervention
 from services.intervention.decision.domain.offer import Undelivered
 from services.intervention.decision.domain.user_state import NOBODY, UserState
 
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
 _DECODE_USER: Final = msgspec.msgpack.Decoder(UserState).decode
-_DECODE_RECORD: Final = msgspec.msgpack.Decoder(Record).decode
+_DECODE_INTERVENTION: Final = msgspec.msgpack.Decoder(KeptIntervention).decode
 _DECODE_UNDELIVERED: Final = msgspec.msgpack.Decoder(Undelivered).decode
 _DECODE_CONTACT: Final = msgspec.msgpack.Decoder(Contact).decode
 _NOWHERE: Final = Contact("", "")
 
 
-def _encode_user(helped: UserState) -> bytes:
+def _encode_user(user: UserState) -> bytes:
     # What was taken back is written as expired, with the reason beside it: a replica of the version before, which may
     # decide next, knows no other end for it.
-    return _ENCODE(_with_outcome(helped, Outcome.EXPIRED))
+    return _ENCODE(_with_outcome(user, Outcome.EXPIRED))
 
 
 def _decode_user(blob: bytes) -> UserState:
     return _with_outcome(_DECODE_USER(blob), Outcome.WITHDRAWN) if blob else NOBODY
 
 
-def _with_outcome(helped: UserState, outcome: Outcome) -> UserState:
+def _with_outcome(user: UserState, outcome: Outcome) -> UserState:
     """The user with this outcome of what was taken back."""
-    if not any(each.withdrawal for each in helped.offers):
-        return helped
-    offers = (msgspec.structs.replace(each, outcome=outcome) if each.withdrawal else each for each in helped.offers)
-    return msgspec.structs.replace(helped, offers=tuple(offers))
+    if not any(each.withdrawal for each in user.offers):
+        return user
+    offers = (msgspec.structs.replace(each, outcome=outcome) if each.withdrawal else each for each in user.offers)
+    return msgspec.structs.replace(user, offers=tuple(offers))
 
 
-def _decode_record(blob: bytes) -> Record | None:
-    return _DECODE_RECORD(blob) if blob else None
+def _decode_intervention(blob: bytes) -> KeptIntervention | None:
+    return _DECODE_INTERVENTION(blob) if blob else None
 
 
 def _decode_undelivered(blob: bytes) -> Undelivered:
@@ -50,7 +50,7 @@ def _decode_contact(blob: bytes) -> Contact:
 
 USERS: Final = Kind("user:", _decode_user, _encode_user)
 """By user."""
-RECORDS: Final = Kind[Record | None]("made:", _decode_record, _ENCODE, is_sealed=False)
+INTERVENTIONS: Final = Kind[KeptIntervention | None]("made:", _decode_intervention, _ENCODE, is_sealed=False)
 """By the id of an intervention."""
 UNDELIVERED: Final = Kind[Undelivered]("undelivered:", _decode_undelivered, _ENCODE, is_sealed=False)
 """By user."""

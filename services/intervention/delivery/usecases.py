@@ -1,6 +1,6 @@
 """Delivery workers: one per channel, so that a slow or broken channel holds back none of the others.
 
-For each message that is due: check that it is still wanted, note the attempt, send, note the result.
+For each message that is due, a worker checks that it is still wanted, stores the attempt, sends, and stores the result.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from mesh.errors import Unavailable
-from mesh.retry import retry
+from mesh.retry import backoff_seconds, retry
 from mesh.state import keyed
 from mesh.state.port import StateStore
 from services.intervention.decision import ownership
@@ -28,10 +28,16 @@ LEASE_US: Final = 60_000_000
 """How long a claim lasts: longer than an attempt with its updates before and after."""
 
 _SEND_SECONDS: Final = 20.0
-# For so long a note is tried again where the store is away: within the lease, it comes before and after an attempt.
+# How long an update is retried while the store is away. An attempt has one before and one after it, within the lease.
 _PATIENCE_SECONDS: Final = LEASE_US / 4 / 1e6
-# What is on its way from one user to another has arrived by then.
+# What moves from one user to another has arrived by then.
 _ARRIVING_US: Final = 2_000_000
+_FAILURES_BEFORE_PAUSE: Final = 3
+_FIRST_PAUSE_SECONDS: Final = 1.0
+_LONGEST_PAUSE_SECONDS: Final = 60.0
+_DRAIN_SECONDS: Final = 20.0
+
+_log: Final = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -66,8 +72,8 @@ class Deliverer:
         self._observer = observer
         self._clock = clock
         self._draw = draw
-        # Two messages of one user may fail at once. Those of other processes are not locked out: then one entry may be
-        # lost, and a cap counts a message that was not sent.
+        # Two messages of one user may fail at once. The lock does not keep other processes out: if one of them files at
+        # the same moment, an entry may be lost, and a cap counts a message that was not sent.
         self._filing = asyncio.Lock()
 
     async def deliver(self, claimed: Claimed, channel: Channel) -> AttemptResult | None:
@@ -95,35 +101,35 @@ class Deliverer:
         return await self._attempt(begun, entry, wanted, channel) if begun else None
 
     async def _look(self, message: OutboxMessage) -> _Wanted | str | None:
-        """What to send, as of now; or why it is not wanted any more. None while it is on its way to another user."""
+        """What to send now, or the reason why it is no longer wanted. None while it moves to another user."""
         user_id = message.user_id
         users, contacts = keyed.Seen(USERS, [user_id]), keyed.Seen(CONTACTS, [user_id])
         await keyed.look(self._state, users, contacts, words := keyed.Seen(GENERATED_COPY, [message.intervention_id]))
-        helped, reached = users.states[user_id], contacts.states[user_id]
+        user, reached = users.states[user_id], contacts.states[user_id]
         now_us = self._clock()
-        if helped.away is not None and user_state.offer_of(helped, message.intervention_id) is None:
+        if user.away is not None and user_state.offer_of(user, message.intervention_id) is None:
             owner = await ownership.owner(self._state, message.user_id, message.intervention_id)
             if owner.is_on_its_way and message.expires_us > now_us:
                 return None
-            helped, reached = owner.helped, await self._reached(reached, owner.user_id)
-        offer = user_state.offer_of(helped, message.intervention_id)
-        became = user_state.outcome_at(helped, message.intervention_id, now_us)
-        if offer is None or became is None:
+            user, reached = owner.user, await self._reached(reached, owner.user_id)
+        offer = user_state.offer_of(user, message.intervention_id)
+        current = user_state.outcome_at(user, message.intervention_id, now_us)
+        if offer is None or current is None:
             return "taken_back"
-        if message.expires_us <= now_us or became is Outcome.EXPIRED:
+        if message.expires_us <= now_us or current is Outcome.EXPIRED:
             return "expired"
-        if became is Outcome.WITHDRAWN:
+        if current is Outcome.WITHDRAWN:
             return offer.withdrawal.name.lower()
-        if not outcome.is_waiting(became):
+        if not outcome.is_waiting(current):
             return "answered"
         found = words.states[message.intervention_id]
         text = found.text if found is not None and found.is_used else message.text
         return _Wanted(text, reached)
 
-    async def _reached(self, told: Contact, user_id: str) -> Contact:
-        """The contact of a user who has been linked since: as known then, else as known of the linked user."""
+    async def _reached(self, contact: Contact, user_id: str) -> Contact:
+        """The contact of a user who was linked since, filled up with what is known of the linked user."""
         known = await keyed.read(self._state, CONTACTS, user_id)
-        return Contact(told.email or known.email, told.push_target or known.push_target)
+        return Contact(contact.email or known.email, contact.push_target or known.push_target)
 
     async def _begin(self, claimed: Claimed, channel: Channel) -> Claimed | None:
         now_us = self._clock()
@@ -136,7 +142,7 @@ class Deliverer:
         try:
             with self._observer.sending(entry):
                 async with asyncio.timeout(_SEND_SECONDS):
-                    told = await channel.send(message, wanted.text, wanted.contact, message.key)
+                    sent = await channel.send(message, wanted.text, wanted.contact, message.key)
         except Deferred as refusal:
             await self._put_off(begun, refusal.reason, refusal.retry_after_us, is_doubtful=before.is_doubtful)
             return AttemptResult(is_good=False, retry_after_us=refusal.retry_after_us)
@@ -151,7 +157,7 @@ class Deliverer:
             else:
                 await self._end(begun, delivery.failed(entry, reason, self._clock(), is_doubtful=True))
             return AttemptResult(is_good=False)
-        await self._end(begun, delivery.sent(entry, told.provider_id, self._clock()))
+        await self._end(begun, delivery.sent(entry, sent.provider_id, self._clock()))
         return AttemptResult(is_good=True)
 
     async def _put_off(self, begun: Claimed, reason: str, retry_after_us: int, *, is_doubtful: bool) -> None:
@@ -166,7 +172,7 @@ class Deliverer:
             await self._end(begun, delivery.failed(entry, reason, now_us, is_doubtful=is_doubtful))
 
     async def _end(self, claimed: Claimed, entry: OutboxEntry) -> None:
-        """Stores the final state. What is undelivered is filed before its claim ends: a crash loses neither."""
+        """Stores the final state. An undelivered entry is filed before its claim ends: a crash loses neither."""
         if not entry.is_undelivered:
             is_noted = await self._update(claimed, entry, None)
         else:
@@ -187,16 +193,8 @@ class Deliverer:
         await self._update(claimed, claimed.entry, None)
 
     async def _update(self, claimed: Claimed, entry: OutboxEntry, due_us: int | None) -> bool:
-        """Stores an entry, retrying while the store is away: what is not stored is in doubt."""
+        """Stores an entry, retrying while the store is away, as an attempt that is not stored would be in doubt."""
         return await retry(lambda: self._outbox.update(claimed, entry, due_us), _PATIENCE_SECONDS)
-
-
-_FAILURES_BEFORE_PAUSE: Final = 3
-_FIRST_PAUSE_SECONDS: Final = 1.0
-_LONGEST_PAUSE_SECONDS: Final = 60.0
-_DRAIN_SECONDS: Final = 20.0
-
-_log: Final = logging.getLogger(__name__)
 
 
 class DeliveryWorkers:
@@ -207,10 +205,10 @@ class DeliveryWorkers:
         channels: every channel by its name.
         state: users, contacts and generated copy.
         observer: wraps every attempt.
-        clock: tells what is due and what has expired.
-        draw: chance for waiting times, 0 to 1.
-        concurrency: messages of one channel under way at a time.
-        poll_seconds: how often the outbox is looked at without notice.
+        clock: the time in Unix microseconds, by which messages are due and expire.
+        draw: a random number from 0 to 1, for waiting times.
+        concurrency: how many messages of one channel are sent at a time.
+        poll_seconds: how often the workers look at the outbox without `notice`.
     """
 
     def __init__(
@@ -232,17 +230,17 @@ class DeliveryWorkers:
         ]
 
     async def run(self) -> None:
-        """Sends until it is cancelled; then takes nothing more and lets what is under way end, for seconds."""
+        """Sends until it is cancelled; then claims nothing more and gives running attempts 20 seconds to end."""
         running = [asyncio.create_task(worker.run()) for worker in self._workers]
         try:
             await asyncio.wait(running, return_when=asyncio.FIRST_EXCEPTION)
         finally:
-            # Workers are asked to stop, not cancelled: what is cancelled after an attempt stays in doubt, and the
+            # Workers are asked to stop, not cancelled: a message whose attempt is cancelled stays in doubt, and the
             # store's client may swallow a cancellation.
             for worker in self._workers:
                 worker.stop()
             while not all(each.done() for each in running):
-                # It ends by itself, and soon: being cancelled once more does not hurry it.
+                # The workers end soon by themselves; another cancellation of this task does not hurry them.
                 with contextlib.suppress(asyncio.CancelledError):
                     await asyncio.wait(running)
             for each in running:
@@ -255,7 +253,7 @@ class DeliveryWorkers:
 
 
 class ChannelBackoff:
-    """Backoff per channel: after failures in a row it rests, longer each time, then tries once.
+    """Backoff of one channel: after three failures in a row it rests, longer each time, then tries once.
 
     Times are seconds of a clock that never goes back.
     """
@@ -272,11 +270,11 @@ class ChannelBackoff:
         return 1 if self._failures >= _FAILURES_BEFORE_PAUSE else limit
 
     def rest_seconds(self, now: float) -> float:
-        """What is left of the rest."""
+        """How much of the rest is left; 0 if there is none."""
         return max(0.0, self._resumes_at - now)
 
     def tried(self, attempt: AttemptResult, now: float) -> None:
-        """Records an attempt. Those that were under way when the rest began do not make it longer."""
+        """Records an attempt. Attempts that were running when the rest began do not prolong it."""
         if attempt.is_good:
             self._failures = 0
             return
@@ -285,8 +283,8 @@ class ChannelBackoff:
         excess = self._failures - _FAILURES_BEFORE_PAUSE
         pause = attempt.retry_after_us / 1e6
         if excess >= 0:
-            drawn = 0.5 + 0.5 * self._draw()
-            pause = max(pause, drawn * min(_FIRST_PAUSE_SECONDS * 2.0 ** min(excess, 16), _LONGEST_PAUSE_SECONDS))
+            chance = 0.5 + 0.5 * self._draw()
+            pause = max(pause, backoff_seconds(excess + 1, _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, chance))
         if now >= self._resumes_at or attempt.retry_after_us:
             self._resumes_at = max(self._resumes_at, now + pause)
 
@@ -301,7 +299,7 @@ class _DeliveryWorker:
         outbox: Outbox,
         deliverer: Deliverer,
         clock: Callable[[], int],
-        pace: ChannelBackoff,
+        backoff: ChannelBackoff,
         limit: int,
         poll_seconds: float,
     ) -> None:
@@ -310,7 +308,7 @@ class _DeliveryWorker:
         self._outbox = outbox
         self._deliverer = deliverer
         self._clock = clock
-        self._backoff = pace
+        self._backoff = backoff
         self._limit = limit
         self._poll_seconds = poll_seconds
         self._woken = asyncio.Event()

@@ -176,6 +176,6 @@ def _single_rows(rows: Rows) -> Iterable[int]:
         rows.purchases,
         rows.contacts,
         rows.features,
-        rows.standings,
+        rows.transfers,
         rows.linked,
     )

@@ -6,6 +6,7 @@ from journeymesh.features.v1.features_pb2 import Feature
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 from journeymesh.scoring.v1 import scoring_pb2
 
+from mesh.rpc.timestamps import timestamp
 from services.intervention.batch.deciding import BatchResult
 from services.intervention.decision.domain.facts import Assessment
 from services.intervention.decision.domain.ledger import (
@@ -23,7 +24,6 @@ from services.intervention.decision.ports import Reference
 from services.intervention.policy.domain.policy import Policy
 from services.intervention.reading import InterventionStatus
 from services.intervention.translation.interventions import delivery_message, intervention_message, withdrawal_message
-from services.intervention.translation.words import timestamp
 
 
 def decided_message(of: BatchResult) -> wire.DecideInterventionsResponse:
@@ -37,7 +37,7 @@ def decided_message(of: BatchResult) -> wire.DecideInterventionsResponse:
             )
             for each in of.made
         ],
-        standings=[wire.StandingRow(row=row, standing=standing) for row, standing in of.standings.items()],
+        standings=[wire.StandingRow(row=row, standing=transfer) for row, transfer in of.transfers.items()],
     )
 
 
@@ -59,7 +59,7 @@ def decision_message(of: Decision, status: InterventionStatus | None = None) -> 
         model_version=facts.model_version,
         rules_version=facts.rules_version,
         policy_version=of.policy_version,
-        intervention=intervention_message(made, status.worded if status else None) if made else None,
+        intervention=intervention_message(made, status.generated_copy if status else None) if made else None,
         propensity=verdict.propensity,
         position=EventPosition(shard=at.shard, sequence=str(at.sequence), event_index=at.event_index),
         page=facts.page,

@@ -3,13 +3,13 @@
 from journeymesh.common.v1.event_pb2 import Outcome as WireOutcome
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 
+from mesh.rpc.timestamps import timestamp
 from services.intervention.decision.domain.offer import Withdrawn
 from services.intervention.decision.domain.strategy import Intervention
 from services.intervention.decision.ids import decision_id_of
 from services.intervention.delivery.domain.delivery import Delivery
 from services.intervention.language.domain.generated_copy import GeneratedCopy
 from services.intervention.reading import InterventionStatus, Waiting
-from services.intervention.translation.words import timestamp
 
 
 def intervention_message(of: Intervention, words: GeneratedCopy | None = None) -> wire.Intervention:
@@ -72,7 +72,7 @@ def delivery_message(of: Delivery) -> wire.Delivery:
 
 def pending_message(of: Waiting) -> wire.GetPendingInterventionResponse:
     """What waits, as an answer."""
-    help_ = intervention_message(of.intervention, of.worded) if of.intervention else None
+    help_ = intervention_message(of.intervention, of.generated_copy) if of.intervention else None
     return wire.GetPendingInterventionResponse(
         has_pending_intervention=help_ is not None,
         intervention=help_,
@@ -83,7 +83,7 @@ def pending_message(of: Waiting) -> wire.GetPendingInterventionResponse:
 
 def watch_message(of: Waiting) -> wire.WatchPendingInterventionResponse:
     """What waits, as one message of a stream."""
-    help_ = intervention_message(of.intervention, of.worded) if of.intervention else None
+    help_ = intervention_message(of.intervention, of.generated_copy) if of.intervention else None
     return wire.WatchPendingInterventionResponse(
         cursor=str(of.cursor), intervention=help_, withdrawn=withdrawal_message(of.withdrawn)
     )
@@ -99,7 +99,7 @@ def withdrawal_message(of: Withdrawn | None) -> wire.Withdrawal | None:
 def followed_message(of: InterventionStatus) -> wire.GetInterventionResponse:
     """An intervention with its outcome."""
     return wire.GetInterventionResponse(
-        intervention=intervention_message(of.intervention, of.worded),
+        intervention=intervention_message(of.intervention, of.generated_copy),
         user_id=of.user_id,
         outcome=WireOutcome.ValueType(of.outcome),
         is_ended=of.is_ended,

@@ -2,12 +2,12 @@
 
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 
+from mesh.rpc.timestamps import timestamp
 from services.intervention.language.domain.analysis import Analysis
 from services.intervention.language.domain.budget import NANO_A_MICRO
 from services.intervention.language.usecases.models import ModelsUsage
 from services.intervention.policy.usecases import Policies
 from services.intervention.reading import Lifts
-from services.intervention.translation.words import timestamp
 
 
 def policies_message(of: Policies) -> wire.ListPoliciesResponse:

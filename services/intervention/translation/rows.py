@@ -67,7 +67,7 @@ def rows_of(request: wire.DecideInterventionsRequest) -> Rows:
         copied_rows=_ascending(request.copied_rows),
         system_rows=_ascending(request.system_rows),
         settled_rows=_ascending(request.settled_rows),
-        standings={each.row: _moving(each.standing) for each in request.standings},
+        transfers={each.row: _moving(each.standing) for each in request.standings},
         linked={each.row: each.user_id for each in request.linked_rows},
         decided_rows=list(request.decided_rows),
         decisions=list(request.decisions),

@@ -1,9 +1,8 @@
-"""Ids, numbers and times, between text and values."""
+"""Ids, numbers and enumerations of requests, as values."""
 
 import re
 from typing import Final
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from google.protobuf.unknown_fields import UnknownFieldSet
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 
@@ -79,8 +78,3 @@ def unlisted(request: wire.ListDecisionsRequest) -> MeshError:
     if len(UnknownFieldSet(request)):
         return VersionMismatch("Decisions are listed by what only a newer version knows.")
     return InvalidArgument("MISSING_FIELD", "Decisions are listed by user, trace or position.")
-
-
-def timestamp(at_us: int) -> Timestamp:
-    """A time for the wire, of Unix microseconds."""
-    return Timestamp(seconds=at_us // 1_000_000, nanos=at_us % 1_000_000 * 1000)

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from mesh.clock import Clock
 from mesh.errors import MeshError
-from mesh.leases.port import Standing
+from mesh.leases.port import ShardState
 from mesh.leases.sharing import readable
 from mesh.stream.port import END, Shard, StreamReader
 from services.ingest.accept.ports import Pipeline, ShardStanding
@@ -57,7 +57,7 @@ class MeasuredPipeline:
         for consumer in self._consumers:
             known = {each.shard: each.standing for each in reported if each.consumer == consumer}
             unread = [shard for shard in readable(self._shards, known) if shard not in known]
-            reported = [*reported, *(ShardStanding(consumer, shard, Standing()) for shard in unread)]
+            reported = [*reported, *(ShardStanding(consumer, shard, ShardState()) for shard in unread)]
         measured = await asyncio.gather(*map(self._measured, reported))
         return sorted(measured, key=lambda each: (each.consumer, each.shard))
 

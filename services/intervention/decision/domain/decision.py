@@ -104,26 +104,26 @@ class Decided(NamedTuple):
     """What one decision came to: what is to be kept of it beside its columns, if anything, and the user afterwards."""
 
     exceptional: Exceptional | None
-    helped: UserState
+    user: UserState
 
 
 def decide(
     policy: Policy,
     facts: Facts,
-    helped: UserState,
+    user: UserState,
     undelivered: tuple[tuple[str, str], ...],
     intervention_id: str,
 ) -> Decided:
     """Decides on one event; returns the decision and the user afterwards."""
     if facts.is_copy:
-        return Decided(None, _after_copy(policy, facts, helped))
-    if helped.time_zone and not facts.time_zone:
-        facts = msgspec.structs.replace(facts, time_zone=helped.time_zone)
+        return Decided(None, _after_copy(policy, facts, user))
+    if user.time_zone and not facts.time_zone:
+        facts = msgspec.structs.replace(facts, time_zone=user.time_zone)
     if _reaches_goal(policy, facts):
-        helped = user_state.converted(policy, helped, facts.event_us)
-    standing = user_state.standing(helped, undelivered)
+        user = user_state.converted(policy, user, facts.event_us)
+    standing = user_state.standing(user, undelivered)
     if standing == UNKNOWN and not _is_looked_at(policy, facts):
-        return Decided(None, helped)
+        return Decided(None, user)
     verdict = derive(policy, facts, standing, intervention_id)
     exceptional = Exceptional(
         facts.time_zone,
@@ -136,31 +136,31 @@ def decide(
         facts.features,
         facts.is_settled,
     )
-    return Decided(exceptional, _after(policy, facts, helped, verdict))
+    return Decided(exceptional, _after(policy, facts, user, verdict))
 
 
-def take_effect(policy: Policy, facts: Facts, helped: UserState) -> UserState:
+def take_effect(policy: Policy, facts: Facts, user: UserState) -> UserState:
     """The user after an event that leads to a decision which is about another event of the record."""
     if facts.is_copy:
-        return _after_copy(policy, facts, helped)
+        return _after_copy(policy, facts, user)
     if _reaches_goal(policy, facts):
-        helped = user_state.converted(policy, helped, facts.event_us)
-    back = withdrawal(Situation(policy, facts, user_state.standing(helped)))
+        user = user_state.converted(policy, user, facts.event_us)
+    back = withdrawal(Situation(policy, facts, user_state.standing(user)))
     if back is not None:
-        helped = user_state.withdrawn(helped, back)
+        user = user_state.withdrawn(user, back)
     if facts.outcome is not None:
-        helped = user_state.reported(policy, helped, facts.outcome, facts.received_us, facts.event_us)
-    return helped if facts.bought is None else user_state.spent(helped, facts.bought)
+        user = user_state.reported(policy, user, facts.outcome, facts.received_us, facts.event_us)
+    return user if facts.bought is None else user_state.spent(user, facts.bought)
 
 
-def _after_copy(policy: Policy, facts: Facts, helped: UserState) -> UserState:
+def _after_copy(policy: Policy, facts: Facts, user: UserState) -> UserState:
     """The user after a copy, which has had its effects in the journey it comes from, and has none here, but for one.
 
     Where it is the goal, it converts who counts and has not converted: in that journey nobody knew of the help.
     """
-    counts = helped.exposed is not None and not helped.exposed.is_converted
+    counts = user.exposed is not None and not user.exposed.is_converted
     has_converted = counts and _reaches_goal(policy, facts)
-    return user_state.converted(policy, helped, facts.event_us) if has_converted else helped
+    return user_state.converted(policy, user, facts.event_us) if has_converted else user
 
 
 def _reaches_goal(policy: Policy, facts: Facts) -> bool:
@@ -178,10 +178,10 @@ def _is_looked_at(policy: Policy, facts: Facts) -> bool:
     return is_urgent and eligibility.unanswered(policy, facts) is None
 
 
-def _after(policy: Policy, facts: Facts, helped: UserState, verdict: Verdict) -> UserState:
+def _after(policy: Policy, facts: Facts, user: UserState, verdict: Verdict) -> UserState:
     is_urgent = not URGENT.isdisjoint(verdict.reasons)
     at_us, event_us = facts.received_us, facts.event_us
-    after = helped
+    after = user
     if verdict.withdrawn is not None:
         after = user_state.withdrawn(after, verdict.withdrawn)
     if facts.outcome is not None:

@@ -85,7 +85,7 @@ class Contact(msgspec.Struct, frozen=True, array_like=True):
     push_target: str
 
 
-class Position(msgspec.Struct, frozen=True, array_like=True):
+class EventPosition(msgspec.Struct, frozen=True, array_like=True):
     """Where an event stands on the stream."""
 
     shard: str
@@ -100,7 +100,7 @@ class Facts(msgspec.Struct, frozen=True):
     happened: 0 where it was not told, negative by a clock that runs ahead. `time_zone` is the user's as last known.
     """
 
-    position: Position
+    position: EventPosition
     user_id: str
     event_id: str
     received_us: int

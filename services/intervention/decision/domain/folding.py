@@ -17,7 +17,7 @@ from services.intervention.decision.domain.offer import Standing
 
 Texts = dict[str, int]
 """Texts by their number, in its order."""
-Told = tuple[tuple[int, float, int], ...]
+FoldedIndicators = tuple[tuple[int, float, int], ...]
 """Indicators: the number of the name, the contribution, the number of the reason."""
 
 Features = tuple[float, ...]
@@ -44,15 +44,15 @@ class Folded(msgspec.Struct, frozen=True, array_like=True, gc=False):
     features: int
 
 
-class Rows(msgspec.Struct, frozen=True, array_like=True):
-    """Rows that were folded, and what they name by number."""
+class FoldedRows(msgspec.Struct, frozen=True, array_like=True):
+    """Folded rows, and the standings and features that they name by number."""
 
     standings: tuple[Standing, ...] = ()
     features: tuple[Features, ...] = ()
     folded: dict[int, Folded] = {}
 
 
-NO_ROWS: Final = Rows()
+NO_ROWS: Final = FoldedRows()
 
 
 def pack(texts: Texts) -> bytes:
@@ -65,12 +65,14 @@ def unpack(packed: bytes) -> Sequence[str]:
     return _TEXTS(zlib.decompress(packed)) if packed else ()
 
 
-def fold_indicators(assessments: Sequence[Assessment], texts: Texts) -> tuple[list[Assessment], dict[int, int | Told]]:
-    """The assessments without indicators, and by row those, or the row that has told the same. Adds to the texts."""
+def fold_indicators(
+    assessments: Sequence[Assessment], texts: Texts
+) -> tuple[list[Assessment], dict[int, int | FoldedIndicators]]:
+    """The assessments without indicators, and by row those, or the earlier row that has the same. Adds to the texts."""
     number = texts.setdefault
     bare: list[Assessment] = []
-    told: dict[int, int | Told] = {}
-    rows: dict[Told, int] = {}
+    folded: dict[int, int | FoldedIndicators] = {}
+    rows: dict[FoldedIndicators, int] = {}
     for row, each in enumerate(assessments):
         if not each.indicators:
             bare.append(each)
@@ -82,17 +84,17 @@ def fold_indicators(assessments: Sequence[Assessment], texts: Texts) -> tuple[li
             ]
         )
         first = rows.setdefault(its, row)
-        told[row] = its if first == row else first
+        folded[row] = its if first == row else first
         bare.append(msgspec.structs.replace(each, indicators=()))
-    return bare, told
+    return bare, folded
 
 
 def unfold_indicators(
-    assessments: Sequence[Assessment], told: Mapping[int, int | Told], texts: Sequence[str]
+    assessments: Sequence[Assessment], folded: Mapping[int, int | FoldedIndicators], texts: Sequence[str]
 ) -> list[Assessment]:
     """The assessments with their indicators."""
     whole = list(assessments)
-    for row, its in told.items():
+    for row, its in folded.items():
         indicators = (
             whole[its].indicators
             if isinstance(its, int)
@@ -102,7 +104,7 @@ def unfold_indicators(
     return whole
 
 
-def fold_rows(exceptional: Mapping[int, Exceptional], texts: Texts) -> Rows:
+def fold_rows(exceptional: Mapping[int, Exceptional], texts: Texts) -> FoldedRows:
     """The rows that say little, if they are many. Adds to the texts."""
     plain = {row: each for row, each in exceptional.items() if _is_plain(each)}
     if len(plain) <= FEW_ROWS:
@@ -121,12 +123,12 @@ def fold_rows(exceptional: Mapping[int, Exceptional], texts: Texts) -> Rows:
         )
         for row, each in plain.items()
     }
-    return Rows(
+    return FoldedRows(
         tuple([standing for _, standing in standings.values()]), tuple([_shorter(each) for each in features]), folded
     )
 
 
-def unfold_rows(rows: Rows, texts: Sequence[str]) -> dict[int, Exceptional]:
+def unfold_rows(rows: FoldedRows, texts: Sequence[str]) -> dict[int, Exceptional]:
     """The rows, without the sentence of their verdict."""
     return {
         row: Exceptional(

@@ -9,8 +9,8 @@ import msgspec
 from services.intervention.decision.domain import folding
 from services.intervention.decision.domain.decision import Exceptional, Verdict, derive
 from services.intervention.decision.domain.eligibility import Reason
-from services.intervention.decision.domain.facts import Assessment, Facts, Outcome, OutcomeReport, Position
-from services.intervention.decision.domain.folding import NO_ROWS, Rows, Told
+from services.intervention.decision.domain.facts import Assessment, EventPosition, Facts, Outcome, OutcomeReport
+from services.intervention.decision.domain.folding import NO_ROWS, FoldedIndicators, FoldedRows
 from services.intervention.decision.domain.offer import UNKNOWN, Standing
 from services.intervention.decision.domain.strategy import Intervention
 from services.intervention.policy.domain.policy import Policy
@@ -60,8 +60,8 @@ class Block(msgspec.Struct, frozen=True, array_like=True):
     ages_us: Mapping[int, int] = {}
     unabridged: dict[int, Exceptional] = {}
     texts: bytes = b""
-    indicators: dict[int, int | Told] = {}
-    rows: Rows = NO_ROWS
+    indicators: dict[int, int | FoldedIndicators] = {}
+    rows: FoldedRows = NO_ROWS
     covered_indexes: Sequence[int] = ()
     covered_rows: Sequence[int] = ()
     other_traces: Mapping[int, tuple[bytes, ...]] = {}
@@ -81,7 +81,7 @@ class Inputs(msgspec.Struct, frozen=True, array_like=True):
     latest_signal_time_us: int = 0
 
 
-class Record(msgspec.Struct, frozen=True, array_like=True):
+class KeptIntervention(msgspec.Struct, frozen=True, array_like=True):
     """An intervention that was made, for whom, and the trace of the event that led to it; empty in old ones."""
 
     user_id: str
@@ -100,10 +100,10 @@ _DECODE_INPUTS: Final = msgspec.msgpack.Decoder(Inputs).decode
 def encode(value: Block | Inputs) -> bytes:
     """A block or inputs as bytes; the same value gives the same bytes.
 
-    What rows of a block have in common stands once, behind what there was before: texts; indicators, which an unchanged
-    assessment takes by the row that told them; standings and features of rows that say little. A replica of the version
-    before reads such a block without them. An exceptional row with a word that that version does not know is written in
-    short, by words that it does, and whole beside that: it would refuse all of the block.
+    What rows of a block have in common is written once, behind the columns that the version before knows: texts, the
+    indicators of unchanged assessments, and the standings and features of rows that say little. A replica of that
+    version reads the block without them. It would refuse a whole block for one reason or outcome it does not know, so
+    an exceptional row with such a word is written twice: shortened to words it knows, and in full behind that.
     """
     return _ENCODE(_written(value) if isinstance(value, Block) else value)
 
@@ -128,11 +128,11 @@ def decode(blob: bytes) -> Block:
 def _written(block: Block) -> Block:
     texts: dict[str, int] = {}
     if any(each.indicators for each in block.assessments):
-        assessments, told = folding.fold_indicators(block.assessments, texts)
-        block = msgspec.structs.replace(block, assessments=assessments, indicators=told)
+        assessments, indicators = folding.fold_indicators(block.assessments, texts)
+        block = msgspec.structs.replace(block, assessments=assessments, indicators=indicators)
     if len(block.exceptional) > folding.FEW_ROWS:
         rows = folding.fold_rows(block.exceptional, texts)
-        short = {row: _in_short(block.exceptional[row], is_told=False) for row in rows.folded}
+        short = {row: _in_short(block.exceptional[row], has_sentence=False) for row in rows.folded}
         block = msgspec.structs.replace(block, exceptional={**block.exceptional, **short}, rows=rows)
     newer = {row: each for row, each in block.exceptional.items() if _has_newer_words(each)}
     if newer:
@@ -148,11 +148,11 @@ def _has_newer_words(of: Exceptional) -> bool:
     return any(each.outcome is Outcome.WITHDRAWN for each in of.standing.offers)
 
 
-def _in_short(of: Exceptional, *, is_told: bool = True) -> Exceptional:
-    """What there is to show of a row: the sentence if told, the help, and reasons that the version before knows."""
+def _in_short(of: Exceptional, *, has_sentence: bool = True) -> Exceptional:
+    """What there is to show of a row: its sentence if wanted, the help, and reasons that the version before knows."""
     known = tuple(each if each <= _KNOWN_BEFORE else Reason.NOT_ELIGIBLE for each in of.verdict.reasons)
-    verdict = Verdict(known, of.verdict.explanation if is_told else "", of.verdict.intervention)
-    return Exceptional(of.time_zone if is_told else "", of.outcome, UNKNOWN, verdict)
+    verdict = Verdict(known, of.verdict.explanation if has_sentence else "", of.verdict.intervention)
+    return Exceptional(of.time_zone if has_sentence else "", of.outcome, UNKNOWN, verdict)
 
 
 def inputs_of(decision: Decision) -> bytes:
@@ -197,7 +197,7 @@ def facts_at(block: Block, shard: str, sequence: int, row: int) -> Facts:
     """What was known of the event that the decision of a row is about."""
     exception = block.exceptional.get(row)
     return Facts(
-        position=Position(shard, sequence, block.event_indexes[row]),
+        position=EventPosition(shard, sequence, block.event_indexes[row]),
         user_id=block.user_ids[row],
         event_id=block.event_ids[row],
         received_us=block.received_us[row],
@@ -227,8 +227,8 @@ def decision_at(policy: Policy, block: Block, shard: str, sequence: int, row: in
     facts = facts_at(block, shard, sequence, row)
     exception = block.exceptional.get(row)
     standing = exception.standing if exception else UNKNOWN
-    is_told = exception is not None and exception.verdict.explanation
-    verdict = exception.verdict if exception and is_told else derive(policy, facts, standing, "")
+    has_sentence = exception is not None and exception.verdict.explanation
+    verdict = exception.verdict if exception and has_sentence else derive(policy, facts, standing, "")
     return Decision(facts, standing, verdict, block.policy_version)
 
 

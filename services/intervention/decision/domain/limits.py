@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator
 from services.intervention.decision.domain.eligibility import Reason, is_named
 from services.intervention.decision.domain.facts import Facts, Outcome
 from services.intervention.decision.domain.local_time import end_of_period_us, is_quiet, next_quiet_us, period
-from services.intervention.decision.domain.offer import Offer, Standing
-from services.intervention.decision.domain.outcome import is_waiting
+from services.intervention.decision.domain.offer import Offer, Standing, has_lapsed
 from services.intervention.decision.domain.situation import Situation
 from services.intervention.decision.domain.withdrawal import ends_session
 from services.intervention.policy.domain.policy import (
@@ -29,9 +28,9 @@ def refusal(situation: Situation, action: Action, send_us: int) -> Reason | None
     A transactional one is kept by the lists of users only, and where nobody is there to see it.
     """
     policy, facts, user = situation.policy, situation.facts, situation.user
-    if any(is_named(facts.user_id, policy.suppressed_channels.get(each, ())) for each in channels(action)):
+    if any(is_named(facts.user_id, policy.suppressed_channels.get(each, ())) for each in action.channels):
         return Reason.SUPPRESSED
-    if PRESENT_CHANNELS.issuperset(channels(action)) and ends_session(policy, facts):
+    if PRESENT_CHANNELS.issuperset(action.channels) and ends_session(policy, facts):
         return Reason.USER_GONE
     if action.is_transactional:
         return None
@@ -44,16 +43,11 @@ def refusal(situation: Situation, action: Action, send_us: int) -> Reason | None
     return next((reason for reason, applies in checks.items() if applies()), None)
 
 
-def channels(action: Action) -> tuple[str, ...]:
-    """All channels of an action, its own first."""
-    return (action.channel, *action.also_channels)
-
-
 def sent(offer: Offer, standing: Standing) -> Iterator[tuple[str, int]]:
     """The channels an offer was or will be sent by, each with its time; none if withheld or undelivered."""
     if offer.is_withheld:
         return
-    for channel in (offer.channel, *offer.also_channels):
+    for channel in offer.channels:
         if (offer.id, channel) not in standing.undelivered:
             yield channel, offer.made_us if channel == IN_APP else offer.send_us or offer.made_us
 
@@ -73,7 +67,7 @@ def latest_us(policy: Policy, zone_name: str, channel: str, topic: str, send_us:
 
 def is_silenced(policy: Policy, action: Action) -> bool:
     """Whether quiet hours are for a channel of the action; what shows in the product is heeded only by its name."""
-    return policy.quiet is not None and not policy.quiet.channels.isdisjoint(channels(action))
+    return policy.quiet is not None and not policy.quiet.channels.isdisjoint(action.channels)
 
 
 def _is_silent(policy: Policy, zone_name: str, at_us: int) -> bool:
@@ -90,13 +84,9 @@ def _is_escalated(situation: Situation) -> bool:
         and each.handled_by != HUMAN
         and not each.is_withheld
         and facts.received_us - each.made_us < policy.escalation_us
-        and (each.outcome in (Outcome.DECLINED, Outcome.EXPIRED) or _has_lapsed(each, facts.received_us))
+        and (each.outcome in (Outcome.DECLINED, Outcome.EXPIRED) or has_lapsed(each, facts.received_us))
     ]
     return len(failed) >= policy.escalation_count
-
-
-def _has_lapsed(offer: Offer, at_us: int) -> bool:
-    return is_waiting(offer.outcome) and offer.expires_us <= at_us
 
 
 def _is_dismissed(facts: Facts, standing: Standing, action: Action) -> bool:
@@ -111,9 +101,7 @@ def _is_dismissed(facts: Facts, standing: Standing, action: Action) -> bool:
 def _is_full(cap: Cap, facts: Facts, standing: Standing, action: Action, send_us: int) -> bool:
     if cap.topic not in ("", action.topic):
         return False
-    times = {
-        send_us if channel != IN_APP else facts.received_us for channel in channels(action) if _is_of(cap, channel)
-    }
+    times = {send_us if channel != IN_APP else facts.received_us for channel in action.channels if _is_of(cap, channel)}
     return any(_count(cap, facts.time_zone, standing, at_us) >= cap.most for at_us in times)
 
 

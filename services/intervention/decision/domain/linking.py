@@ -66,63 +66,63 @@ def decode(blob: bytes) -> UserTransfer:
     return moving
 
 
-def left(helped: UserState, lost: Undelivered, user_id: str, at_us: int) -> tuple[UserState, bytes]:
+def left(user: UserState, lost: Undelivered, user_id: str, at_us: int) -> tuple[UserState, bytes]:
     """The anonymous user after turning out to be a known one, and what moves there; no bytes where nothing does.
 
     Nothing of it stays but a pointer, and when help was last decided on: so what comes late in the anonymous name is
     not helped once more.
 
     Args:
-        helped: the anonymous user, of whom nothing waits that has run out.
+        user: the anonymous user, of whom nothing waits that has run out.
         lost: messages to the user that never left.
         user_id: the known user.
         at_us: received time of the event that tells: Unix microseconds.
     """
-    waits, before = helped.waiting, helped.away
-    is_anything = helped.offers or helped.learned or helped.bought or helped.exposed
+    waits, before = user.waiting, user.away
+    is_anything = user.offers or user.learned or user.bought or user.exposed
     away = Link(
         user_ids=tuple(dict.fromkeys((user_id, *(before.user_ids if before else ()))))[:_MOST_USERS],
         at_us=at_us,
-        urgent_us=max([before.urgent_us if before else 0, *(each.made_us for each in helped.offers if each.is_urgent)]),
-        helped_us=max([before.helped_us if before else 0, *(each.made_us for each in helped.offers)]),
+        urgent_us=max([before.urgent_us if before else 0, *(each.made_us for each in user.offers if each.is_urgent)]),
+        helped_us=max([before.helped_us if before else 0, *(each.made_us for each in user.offers)]),
     )
-    told = helped
+    told = user
     if waits is not None:
-        told = user_state.withdrawn(helped, Withdrawn(waits.id, WithdrawalReason.IDENTIFIED))
-    after = UserState(change_count=told.change_count, withdrawn=told.withdrawn, away=away, time_zone=helped.time_zone)
+        told = user_state.withdrawn(user, Withdrawn(waits.id, WithdrawalReason.IDENTIFIED))
+    after = UserState(change_count=told.change_count, withdrawn=told.withdrawn, away=away, time_zone=user.time_zone)
     moving = UserTransfer(
         _VERSION,
         at_us,
-        helped.offers,
+        user.offers,
         waits,
-        helped.learned,
-        helped.bought,
-        helped.exposed,
-        user_state.standing(helped, lost).undelivered,
-        helped.time_zone,
+        user.learned,
+        user.bought,
+        user.exposed,
+        user_state.standing(user, lost).undelivered,
+        user.time_zone,
     )
     return after, _ENCODE(moving) if is_anything else b""
 
 
-def arrived(policy: Policy, helped: UserState, moving: UserTransfer, facts: Facts) -> UserState:
+def arrived(policy: Policy, user: UserState, moving: UserTransfer, facts: Facts) -> UserState:
     """The known user with what was remembered of the anonymous one. At most one offer waits.
 
     Args:
         policy: that of the event it comes with.
-        helped: the known user before.
+        user: the known user before.
         moving: what comes.
         facts: what is known of the event it comes with.
     """
-    helped = user_state.lapsed(policy, helped, facts.received_us)
-    offers = tuple(sorted((*moving.offers, *helped.offers), key=lambda each: each.made_us))[-REMEMBERED_OFFERS:]
+    user = user_state.lapsed(policy, user, facts.received_us)
+    offers = tuple(sorted((*moving.offers, *user.offers), key=lambda each: each.made_us))[-REMEMBERED_OFFERS:]
     joined = msgspec.structs.replace(
-        helped,
+        user,
         offers=offers,
-        learned=_summed(policy, helped.learned, moving.learned),
-        bought=_added(helped.bought, moving.bought),
-        exposed=_first_exposed(helped.exposed, moving.exposed),
-        undelivered=tuple(dict.fromkeys((*helped.undelivered, *moving.undelivered)))[-REMEMBERED_OFFERS:],
-        time_zone=helped.time_zone or moving.time_zone,
+        learned=_summed(policy, user.learned, moving.learned),
+        bought=_added(user.bought, moving.bought),
+        exposed=_first_exposed(user.exposed, moving.exposed),
+        undelivered=tuple(dict.fromkeys((*user.undelivered, *moving.undelivered)))[-REMEMBERED_OFFERS:],
+        time_zone=user.time_zone or moving.time_zone,
     )
     return user_state.lapsed(policy, _with_one_waiting(policy, joined, moving, facts), facts.received_us)
 
@@ -189,10 +189,10 @@ def _is_held_out(policy: Policy, joined: UserState) -> bool:
     return exposed is not None and exposed.experiment == policy.holdout.salt and not exposed.is_treated
 
 
-def _waits(helped: UserState, help_: Intervention) -> UserState:
-    if helped.waiting == help_:
-        return helped
-    return msgspec.structs.replace(helped, waiting=help_, withdrawn=None, change_count=helped.change_count + 1)
+def _waits(user: UserState, help_: Intervention) -> UserState:
+    if user.waiting == help_:
+        return user
+    return msgspec.structs.replace(user, waiting=help_, withdrawn=None, change_count=user.change_count + 1)
 
 
 def _summed(policy: Policy, own: Learned, brought: Learned) -> Learned:

@@ -56,6 +56,11 @@ class Offer(msgspec.Struct, frozen=True, array_like=True):
     solved_us: int = 0
     withdrawal: WithdrawalReason = WithdrawalReason.NONE
 
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """All its channels, its own first."""
+        return (self.channel, *self.also_channels)
+
 
 class Exposure(msgspec.Struct, frozen=True, array_like=True):
     """That a user counts in an experiment, since when, on which side, and by what the help would have been."""
@@ -106,6 +111,11 @@ def waiting_offer(offers: Iterable[Offer], at_us: int) -> Offer | None:
     """The offer that still waits for its user at a time; None where none does. At most one does."""
     waits = (each for each in offers if is_waiting(each.outcome) and not each.is_withheld and each.expires_us > at_us)
     return next(waits, None)
+
+
+def has_lapsed(offer: Offer, at_us: int) -> bool:
+    """Whether an offer expired by a time without an answer, whether that was noticed or not."""
+    return is_waiting(offer.outcome) and offer.expires_us <= at_us
 
 
 def taken_back(offers: tuple[Offer, ...], withdrawn: Withdrawn) -> tuple[Offer, ...]:

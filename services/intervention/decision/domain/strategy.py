@@ -43,7 +43,12 @@ class Intervention(msgspec.Struct, frozen=True, array_like=True):
     queue: str = ""
     # When it is sent by `channel`.
     send_us: int = 0
-    is_worded: bool = False
+    uses_generated_copy: bool = False
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """All its channels, its own first."""
+        return (self.channel, *self.also_channels)
 
 
 class Candidate(msgspec.Struct, frozen=True, array_like=True):
@@ -108,7 +113,7 @@ def help_by(situation: Situation, action: Action, intervention_id: str) -> Inter
     facts = situation.facts
     leaves_us = send_us(situation, action)
     deliver_by_us = leaves_us + action.deliver_us
-    if action.is_in_office_hours and leaves_us == facts.received_us:
+    if action.is_in_business_hours and leaves_us == facts.received_us:
         deliver_by_us = min(deliver_by_us, leaves_us + _business_us_left(situation))
     return Intervention(
         id=intervention_id,
@@ -117,7 +122,7 @@ def help_by(situation: Situation, action: Action, intervention_id: str) -> Inter
         message=message.words(situation.difficulties, _by_difficulty(action.offer, situation.difficulty)),
         channel=action.channel,
         priority=_priority(facts, action),
-        expires_us=(deliver_by_us if action.is_in_office_hours else leaves_us) + action.lifetime_us,
+        expires_us=(deliver_by_us if action.is_in_business_hours else leaves_us) + action.lifetime_us,
         deliver_by_us=deliver_by_us,
         success_probability=probability(situation, action),
         also_channels=action.also_channels,
@@ -131,7 +136,7 @@ def help_by(situation: Situation, action: Action, intervention_id: str) -> Inter
         handled_by=action.handled_by,
         queue=PRIORITY_QUEUE if situation.is_high_value else "standard",
         send_us=leaves_us,
-        is_worded=action.is_worded,
+        uses_generated_copy=action.uses_generated_copy,
     )
 
 
@@ -151,21 +156,16 @@ def send_us(situation: Situation, action: Action) -> int:
     """When an action is sent by its channel: Unix microseconds. Office hours and held quiet hours make it later."""
     policy, facts = situation.policy, situation.facts
     at_us = facts.received_us
-    if action.is_in_office_hours and _business_us_left(situation) < policy.office.least_us:
-        at_us = local_time.next_opening_us(at_us, facts.time_zone, policy.office.opens_hour)
+    if action.is_in_business_hours and _business_us_left(situation) < policy.business_hours.least_us:
+        at_us = local_time.next_opening_us(at_us, facts.time_zone, policy.business_hours.opens_hour)
     quiet = policy.quiet
     if quiet is None or not quiet.is_held or action.is_transactional or not limits.is_silenced(policy, action):
         return at_us
     return after_quiet_us(at_us, facts.time_zone, quiet)
 
 
-def delivered_channels(help_: Intervention) -> tuple[str, ...]:
-    """The channels of help, its own first."""
-    return (help_.channel, *help_.also_channels)
-
-
 def _business_us_left(situation: Situation) -> int:
-    hours, facts = situation.policy.office, situation.facts
+    hours, facts = situation.policy.business_hours, situation.facts
     return local_time.business_us_left(facts.received_us, facts.time_zone, hours.opens_hour, hours.closes_hour)
 
 

@@ -6,7 +6,15 @@ from typing import Final
 import msgspec
 
 from services.intervention.decision.domain.facts import Assessment, Outcome, OutcomeReport, Purchase
-from services.intervention.decision.domain.offer import Exposure, Link, Offer, Standing, Withdrawn, taken_back
+from services.intervention.decision.domain.offer import (
+    Exposure,
+    Link,
+    Offer,
+    Standing,
+    Withdrawn,
+    has_lapsed,
+    taken_back,
+)
 from services.intervention.decision.domain.outcome import (
     Learned,
     evidence_of,
@@ -15,7 +23,7 @@ from services.intervention.decision.domain.outcome import (
     learn,
     may_follow,
 )
-from services.intervention.decision.domain.strategy import Intervention, delivered_channels
+from services.intervention.decision.domain.strategy import Intervention
 from services.intervention.decision.domain.withdrawal import is_over
 from services.intervention.policy.domain.policy import IN_APP, REMEMBERED_OFFERS, Conversion, EventKind, Policy
 
@@ -28,7 +36,7 @@ class UserState(msgspec.Struct, frozen=True, array_like=True):
     `offers` are oldest first; `waiting` is what the one of them that waits offers. `change_count` grows with every
     change of what waits. `bought` sums purchases less refunds by currency. `withdrawn` is what waited in the product
     last, where it was taken back and nothing waits since. `undelivered` are messages that never left, to an anonymous
-    user who turned out to be this one. `time_zone` is the last that was told.
+    user who turned out to be this one. `time_zone` is the last one that is known.
     """
 
     offers: tuple[Offer, ...] = ()
@@ -46,35 +54,35 @@ class UserState(msgspec.Struct, frozen=True, array_like=True):
 NOBODY: Final = UserState()
 
 
-def standing(helped: UserState, undelivered: Iterable[tuple[str, str]] = ()) -> Standing:
+def standing(user: UserState, undelivered: Iterable[tuple[str, str]] = ()) -> Standing:
     """What a decision looks at of the user. Of the messages that never left, those of remembered offers count."""
-    remembered = {each.id for each in helped.offers}
-    lost = tuple(each for each in (*helped.undelivered, *undelivered) if each[0] in remembered)
-    return Standing(helped.offers, helped.learned, helped.bought, helped.exposed, lost, helped.away)
+    remembered = {each.id for each in user.offers}
+    lost = tuple(each for each in (*user.undelivered, *undelivered) if each[0] in remembered)
+    return Standing(user.offers, user.learned, user.bought, user.exposed, lost, user.away)
 
 
-def waiting_at(helped: UserState, at_us: int) -> Intervention | None:
+def waiting_at(user: UserState, at_us: int) -> Intervention | None:
     """What waits for the user at a time; None once it has expired, whether that was noticed or not."""
-    return helped.waiting if helped.waiting and helped.waiting.expires_us > at_us else None
+    return user.waiting if user.waiting and user.waiting.expires_us > at_us else None
 
 
-def cursor_at(helped: UserState, at_us: int, *, is_worded: bool) -> int:
+def cursor_at(user: UserState, at_us: int, *, has_generated_copy: bool) -> int:
     """Grows with every change of what waits: what is offered, its words, and the silent change of an expiry."""
-    has_lapsed = helped.waiting is not None and waiting_at(helped, at_us) is None
-    return 4 * helped.change_count + (2 if has_lapsed else is_worded)
+    has_expired = user.waiting is not None and waiting_at(user, at_us) is None
+    return 4 * user.change_count + (2 if has_expired else has_generated_copy)
 
 
-def offer_of(helped: UserState, intervention_id: str) -> Offer | None:
+def offer_of(user: UserState, intervention_id: str) -> Offer | None:
     """The offer of an id; None where it is not remembered."""
-    return next((each for each in helped.offers if each.id == intervention_id), None)
+    return next((each for each in user.offers if each.id == intervention_id), None)
 
 
-def outcome_at(helped: UserState, intervention_id: str, at_us: int) -> Outcome | None:
+def outcome_at(user: UserState, intervention_id: str, at_us: int) -> Outcome | None:
     """What came of an offer by a time; None where it is not remembered."""
-    offer = offer_of(helped, intervention_id)
+    offer = offer_of(user, intervention_id)
     if offer is None:
         return None
-    return Outcome.EXPIRED if is_waiting(offer.outcome) and offer.expires_us <= at_us else offer.outcome
+    return Outcome.EXPIRED if has_lapsed(offer, at_us) else offer.outcome
 
 
 def outcomes_since(before: Iterable[Offer], after: UserState) -> list[Offer]:
@@ -84,53 +92,53 @@ def outcomes_since(before: Iterable[Offer], after: UserState) -> list[Offer]:
 
 
 def offered(
-    policy: Policy, helped: UserState, help_: Intervention, at_us: int, *, is_urgent: bool, event_us: int = 0
+    policy: Policy, user: UserState, help_: Intervention, at_us: int, *, is_urgent: bool, event_us: int = 0
 ) -> UserState:
     """The user after an intervention was made, because of an event that happened then. What waited ends as expired.
 
     Where it has to give way before its time, that tells nothing of its channel.
     """
-    settled = _settled(policy, helped) if helped.waiting else helped
-    gives_way = waiting_at(helped, at_us) is not None
+    settled = _settled(policy, user) if user.waiting else user
+    gives_way = waiting_at(user, at_us) is not None
     return msgspec.structs.replace(
         settled,
         offers=_with(settled.offers, _offer(help_, at_us, event_us, is_urgent=is_urgent)),
         waiting=help_,
         withdrawn=None,
-        learned=helped.learned if gives_way else settled.learned,
+        learned=user.learned if gives_way else settled.learned,
         change_count=settled.change_count + 1,
     )
 
 
-def withheld(helped: UserState, help_: Intervention, at_us: int, *, is_urgent: bool, event_us: int = 0) -> UserState:
+def withheld(user: UserState, help_: Intervention, at_us: int, *, is_urgent: bool, event_us: int = 0) -> UserState:
     """The user after help was decided on and not given."""
     offer = msgspec.structs.replace(_offer(help_, at_us, event_us, is_urgent=is_urgent), is_withheld=True)
-    return msgspec.structs.replace(helped, offers=_with(helped.offers, offer))
+    return msgspec.structs.replace(user, offers=_with(user.offers, offer))
 
 
-def withdrawn(helped: UserState, back: Withdrawn) -> UserState:
+def withdrawn(user: UserState, back: Withdrawn) -> UserState:
     """The user after an offer was taken back, which says nothing about its channel."""
-    waits = helped.waiting
-    after = msgspec.structs.replace(helped, offers=taken_back(helped.offers, back))
+    waits = user.waiting
+    after = msgspec.structs.replace(user, offers=taken_back(user.offers, back))
     if waits is None or waits.id != back.offer_id:
         return after
-    is_seen = IN_APP in delivered_channels(waits)
+    is_seen = IN_APP in waits.channels
     return msgspec.structs.replace(
         after,
         waiting=None,
-        withdrawn=back if is_seen else helped.withdrawn,
-        change_count=helped.change_count + 1,
+        withdrawn=back if is_seen else user.withdrawn,
+        change_count=user.change_count + 1,
     )
 
 
-def lapsed(policy: Policy, helped: UserState, at_us: int) -> UserState:
+def lapsed(policy: Policy, user: UserState, at_us: int) -> UserState:
     """The user once it is noticed that what waited has run out by a time."""
-    return _settled(policy, helped) if helped.waiting and helped.waiting.expires_us <= at_us else helped
+    return _settled(policy, user) if user.waiting and user.waiting.expires_us <= at_us else user
 
 
-def reported(policy: Policy, helped: UserState, report: OutcomeReport, at_us: int, event_us: int = 0) -> UserState:
+def reported(policy: Policy, user: UserState, report: OutcomeReport, at_us: int, event_us: int = 0) -> UserState:
     """The user after an outcome. What is not possible any more changes nothing; a stranger's counts for its channel."""
-    settled = lapsed(policy, helped, at_us)
+    settled = lapsed(policy, user, at_us)
     offer = offer_of(settled, report.intervention_id)
     if offer is None:
         learned = learn(policy, settled.learned, report.channel, evidence_of_stranger(report.outcome))
@@ -138,24 +146,24 @@ def reported(policy: Policy, helped: UserState, report: OutcomeReport, at_us: in
     return settled if offer.is_withheld else _followed(policy, settled, offer, report.outcome, event_us)
 
 
-def solved(policy: Policy, helped: UserState, assessment: Assessment, event_us: int) -> UserState:
+def solved(policy: Policy, user: UserState, assessment: Assessment, event_us: int) -> UserState:
     """The user after a success that settled signals: where help was accepted, it has led to the goal."""
     offers = tuple(
         msgspec.structs.replace(each, solved_us=max(each.solved_us, event_us))
         if each.outcome is Outcome.ACCEPTED and is_over(policy, assessment, each)
         else each
-        for each in helped.offers
+        for each in user.offers
     )
-    return helped if offers == helped.offers else msgspec.structs.replace(helped, offers=offers)
+    return user if offers == user.offers else msgspec.structs.replace(user, offers=offers)
 
 
-def spent(helped: UserState, bought: Purchase) -> UserState:
+def spent(user: UserState, bought: Purchase) -> UserState:
     """The user after a purchase, or after a refund, which takes off. Beyond 16 currencies, new ones are not summed."""
-    if bought.currency not in helped.bought and len(helped.bought) >= MOST_CURRENCIES:
-        return helped
+    if bought.currency not in user.bought and len(user.bought) >= MOST_CURRENCIES:
+        return user
     amount = -abs(bought.amount) if bought.gives_back else bought.amount
-    total = helped.bought.get(bought.currency, 0.0) + amount
-    return msgspec.structs.replace(helped, bought={**helped.bought, bought.currency: total})
+    total = user.bought.get(bought.currency, 0.0) + amount
+    return msgspec.structs.replace(user, bought={**user.bought, bought.currency: total})
 
 
 def is_conversion(conversion: Conversion, kind: int, target: str) -> bool:
@@ -163,24 +171,24 @@ def is_conversion(conversion: Conversion, kind: int, target: str) -> bool:
     return kind == EventKind[conversion.event.upper()] and conversion.target in ("", target)
 
 
-def converted(policy: Policy, helped: UserState, at_us: int) -> UserState:
+def converted(policy: Policy, user: UserState, at_us: int) -> UserState:
     """The user after the wanted event: the last help that was taken up or seen has led to it, and so has being exposed.
 
     Help that nobody saw has led to nothing. The time is that at which the event happened, however late it came: what
     happened before the help was not led to by it.
     """
     within_us = policy.conversion.within_us
-    exposed = helped.exposed
+    exposed = user.exposed
     if exposed and not exposed.is_converted and 0 <= at_us - exposed.at_us <= within_us:
-        helped = msgspec.structs.replace(helped, exposed=msgspec.structs.replace(exposed, is_converted=True))
+        user = msgspec.structs.replace(user, exposed=msgspec.structs.replace(exposed, is_converted=True))
     seen = [
         each
-        for each in helped.offers
+        for each in user.offers
         if each.outcome in (Outcome.SHOWN, Outcome.ACCEPTED)
         and 0 <= at_us - each.made_us <= within_us
         and not (each.outcome is Outcome.SHOWN and each.expires_us <= at_us)
     ]
-    return _followed(policy, helped, seen[-1], Outcome.CONVERTED, at_us) if seen else helped
+    return _followed(policy, user, seen[-1], Outcome.CONVERTED, at_us) if seen else user
 
 
 def _offer(help_: Intervention, at_us: int, event_us: int, *, is_urgent: bool) -> Offer:
@@ -203,24 +211,24 @@ def _with(offers: tuple[Offer, ...], offer: Offer) -> tuple[Offer, ...]:
     return (*offers, offer)[-REMEMBERED_OFFERS:]
 
 
-def _settled(policy: Policy, helped: UserState) -> UserState:
+def _settled(policy: Policy, user: UserState) -> UserState:
     """What waits, ended as expired."""
-    offer = offer_of(helped, helped.waiting.id) if helped.waiting else None
+    offer = offer_of(user, user.waiting.id) if user.waiting else None
     if offer is None:  # so many were offered since that it is no longer remembered
-        return msgspec.structs.replace(helped, waiting=None, change_count=helped.change_count + 1)
-    return _followed(policy, helped, offer, Outcome.EXPIRED, 0)
+        return msgspec.structs.replace(user, waiting=None, change_count=user.change_count + 1)
+    return _followed(policy, user, offer, Outcome.EXPIRED, 0)
 
 
-def _followed(policy: Policy, helped: UserState, offer: Offer, outcome: Outcome, event_us: int) -> UserState:
+def _followed(policy: Policy, user: UserState, offer: Offer, outcome: Outcome, event_us: int) -> UserState:
     if not may_follow(offer.outcome, outcome):
-        return helped
+        return user
     solved_us = max(offer.solved_us, event_us) if outcome is Outcome.CONVERTED else offer.solved_us
     after = msgspec.structs.replace(offer, outcome=outcome, solved_us=solved_us)
     ends_waiting = is_waiting(offer.outcome) and not is_waiting(outcome)
     return msgspec.structs.replace(
-        helped,
-        offers=tuple(after if each is offer else each for each in helped.offers),
-        waiting=None if ends_waiting else helped.waiting,
-        learned=learn(policy, helped.learned, offer.channel, evidence_of(offer.outcome, outcome)),
-        change_count=helped.change_count + ends_waiting,
+        user,
+        offers=tuple(after if each is offer else each for each in user.offers),
+        waiting=None if ends_waiting else user.waiting,
+        learned=learn(policy, user.learned, offer.channel, evidence_of(offer.outcome, outcome)),
+        change_count=user.change_count + ends_waiting,
     )

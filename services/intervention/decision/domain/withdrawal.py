@@ -36,4 +36,4 @@ def ends_session(policy: Policy, facts: Facts) -> bool:
 
 
 def _is_for_those_present(offer: Offer) -> bool:
-    return PRESENT_CHANNELS.issuperset((offer.channel, *offer.also_channels))
+    return PRESENT_CHANNELS.issuperset(offer.channels)

@@ -11,38 +11,38 @@ class MemoryOutbox:
     """Keeps entries in a dictionary, forever."""
 
     def __init__(self) -> None:
-        self._slips: dict[tuple[str, str], OutboxEntry] = {}
+        self._entries: dict[tuple[str, str], OutboxEntry] = {}
         self._due: dict[tuple[str, str], int] = {}
 
     async def add(self, messages: Sequence[OutboxMessage], now_us: int) -> None:  # noqa: ARG002 - no lifetime begins here
         """See `services.intervention.delivery.ports.Outbox`."""
         for message in messages:
-            if _name(message) not in self._slips:
-                self._slips[_name(message)] = delivery.new_entry(message)
+            if _name(message) not in self._entries:
+                self._entries[_name(message)] = delivery.new_entry(message)
                 self._due[_name(message)] = message.due_us
 
     async def cancel(self, intervention_ids: Sequence[str], now_us: int, reason: str) -> None:
         """See `services.intervention.delivery.ports.Outbox`."""
-        for name, entry in self._slips.items():
+        for name, entry in self._entries.items():
             if name[1] in intervention_ids and entry.is_waiting and not entry.is_doubtful:
-                self._slips[name] = delivery.cancelled(entry, reason, now_us)
+                self._entries[name] = delivery.cancelled(entry, reason, now_us)
                 self._due[name] = now_us
 
     async def claim(self, channel: str, now_us: int, limit: int, lease_us: int) -> list[Claimed]:
         """See `services.intervention.delivery.ports.Outbox`."""
         due = sorted((at, name) for name, at in self._due.items() if name[0] == channel and at <= now_us)[:limit]
         self._due.update((name, now_us + lease_us) for _, name in due)
-        return [Claimed(self._slips[name], now_us + lease_us) for _, name in due]
+        return [Claimed(self._entries[name], now_us + lease_us) for _, name in due]
 
     async def update(self, claimed: Claimed, entry: OutboxEntry, due_us: int | None) -> bool:
         """See `services.intervention.delivery.ports.Outbox`."""
         name = _name(entry.message)
-        now = self._slips.get(name), self._due.get(name)
+        now = self._entries.get(name), self._due.get(name)
         if now == (entry, due_us):
             return True
         if now != (claimed.entry, claimed.until_us):
             return False
-        self._slips[name] = entry
+        self._entries[name] = entry
         if due_us is None:
             del self._due[name]
         else:
@@ -57,7 +57,7 @@ class MemoryOutbox:
     async def deliveries(self, intervention_ids: Sequence[str]) -> list[list[Delivery]]:
         """See `services.intervention.delivery.ports.Outbox`."""
         return [
-            [self._slips[channel, each].delivery for channel in delivery.CHANNELS if (channel, each) in self._slips]
+            [self._entries[channel, each].delivery for channel in delivery.CHANNELS if (channel, each) in self._entries]
             for each in intervention_ids
         ]
 

@@ -10,6 +10,7 @@ one script per channel. Entries are compared as a whole before they are replaced
 from collections.abc import Sequence
 from typing import Any, Final
 
+from mesh.clock import SECOND_US
 from mesh.store import redis
 from services.intervention.delivery.domain import delivery
 from services.intervention.delivery.domain.delivery import Delivery, OutboxEntry, OutboxMessage
@@ -18,24 +19,24 @@ from services.intervention.delivery.ports import Backlog, Claimed
 # KEYS: the sorted set, then the entries'. ARGV: for each entry its member, its bytes, when it is due and its lifetime.
 _ADD: Final = redis.Script("""
 for i = 2, #KEYS do
-  local member, slip, due, lifetime = unpack(ARGV, 4 * i - 7, 4 * i - 4)
-  if redis.call('SET', KEYS[i], slip, 'NX', 'EX', lifetime) then redis.call('ZADD', KEYS[1], due, member) end
+  local member, entry, due, lifetime = unpack(ARGV, 4 * i - 7, 4 * i - 4)
+  if redis.call('SET', KEYS[i], entry, 'NX', 'EX', lifetime) then redis.call('ZADD', KEYS[1], due, member) end
 end
 return 0
 """)
-# KEYS: the sorted set. ARGV: now, how many, until when they are claimed. Gives members.
+# KEYS: the sorted set. ARGV: now, how many, until when they are claimed. Returns members.
 _CLAIM: Final = redis.Script("""
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])
 for _, member in ipairs(due) do redis.call('ZADD', KEYS[1], ARGV[3], member) end
 return due
 """)
-# KEYS: the sorted set, the entry's. ARGV: its member, the bytes and the time it is claimed by, its new bytes and time;
-# no time takes it out. A call that comes again, because its answer was lost, finds itself done.
+# KEYS: the sorted set, the entry's. ARGV: its member, the bytes and the time by which it is claimed, its new bytes and
+# time; without a time it leaves the set. A call that is repeated because its answer was lost changes nothing.
 _UPDATE: Final = redis.Script("""
-local slip, time = redis.call('GET', KEYS[2]), tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or '')
+local entry, time = redis.call('GET', KEYS[2]), tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or '')
 local due = tonumber(ARGV[5])
-if slip == ARGV[4] and time == due then return 1 end
-if slip ~= ARGV[2] or time ~= tonumber(ARGV[3]) then return 0 end
+if entry == ARGV[4] and time == due then return 1 end
+if entry ~= ARGV[2] or time ~= tonumber(ARGV[3]) then return 0 end
 redis.call('SET', KEYS[2], ARGV[4], 'KEEPTTL')
 if due then redis.call('ZADD', KEYS[1], ARGV[5], ARGV[1]) else redis.call('ZREM', KEYS[1], ARGV[1]) end
 return 1
@@ -51,7 +52,6 @@ for i = 2, #KEYS do
 end
 return 0
 """)
-_SECOND_US: Final = 1_000_000
 
 
 class RedisOutbox:
@@ -67,7 +67,7 @@ class RedisOutbox:
         for message in messages:
             keys, arguments = calls.setdefault(message.channel, ([_index(message.channel)], []))
             keys.append(_key(message.channel, message.intervention_id))
-            left_seconds = max(0, message.expires_us - now_us) // _SECOND_US
+            left_seconds = max(0, message.expires_us - now_us) // SECOND_US
             entry = delivery.encode_entry(delivery.new_entry(message))
             arguments += [message.intervention_id, entry, message.due_us, left_seconds + self._lifetime]
         await self._run(_ADD, calls)

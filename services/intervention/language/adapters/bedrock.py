@@ -18,6 +18,7 @@ from botocore import exceptions as faults
 from botocore.config import Config
 from botocore.parsers import ResponseParserError
 
+from mesh.retry import backoff_seconds
 from services.intervention.language.domain.conversation import (
     Answer,
     NotAnswered,
@@ -33,7 +34,7 @@ _PLACES: Final = 2 * _THREADS
 _TIMEOUTS: Final = (1.0, 2.0, 3.5, 6.0, 12.0, 24.0, 32.0)
 _CONNECT_SECONDS: Final = 2.0
 _MOST_TRIES: Final = 3
-_FIRST_PAUSE_SECONDS: Final = 0.1
+_FIRST_PAUSE_SECONDS: Final = 0.2
 _LONGEST_PAUSE_SECONDS: Final = 1.0
 # With less left no try is begun.
 _LEAST_SECONDS: Final = 0.05
@@ -90,7 +91,7 @@ class BedrockModel:
             try:
                 return await self._try(members, ends_at)
             except NotAnswered as error:
-                pause = self._chance() * min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2**number)
+                pause = backoff_seconds(number, _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, self._chance())
                 is_last = number == _MOST_TRIES or time.monotonic() + pause + _LEAST_SECONDS > ends_at
                 if is_last or error.refusal not in _REPEATED:
                     raise

@@ -86,7 +86,7 @@ def brief(help_: Intervention, facts: Facts) -> Brief:
 
 def can_be_worded(help_: Intervention) -> bool:
     """Whether the policy wants a model's words, and the template is in the language they can be checked in."""
-    return help_.is_worded and _is_english(help_.message)
+    return help_.uses_generated_copy and _is_english(help_.message)
 
 
 def text_of(answer: Answer, of: Brief) -> str:

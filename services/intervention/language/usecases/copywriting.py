@@ -102,11 +102,11 @@ class Copywriter:
     async def _word(self, asked: _Asked) -> None:
         if await keyed.read(self._state, GENERATED_COPY, asked.help_.id) is not None:
             return  # a batch that came again
-        found = await self._worded(asked)
+        found = await self._written(asked)
         if found.is_used:
             owner = await ownership.owner(self._state, asked.facts.user_id, asked.help_.id)
-            became = user_state.outcome_at(owner.helped, asked.help_.id, self._clock())
-            if became is None or outcome.is_waiting(became):
+            current = user_state.outcome_at(owner.user, asked.help_.id, self._clock())
+            if current is None or outcome.is_waiting(current):
                 await self._keep(asked.help_.id, found)
                 self._listeners.wake([owner.user_id])
                 return
@@ -117,7 +117,7 @@ class Copywriter:
     async def _keep(self, intervention_id: str, found: GeneratedCopy) -> None:
         await self._state.save({GENERATED_COPY.key(intervention_id): GENERATED_COPY.encode(found)}, None)
 
-    async def _worded(self, asked: _Asked) -> GeneratedCopy:
+    async def _written(self, asked: _Asked) -> GeneratedCopy:
         brief = generated_copy.brief(asked.help_, asked.facts)
         remembered = self._said.get(brief.key)
         if remembered is not None:

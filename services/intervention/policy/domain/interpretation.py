@@ -79,7 +79,9 @@ def _policy(of: Document, version: str) -> Policy:
             policy.Cap(each.most, each.per, _unless_any(each.channel), _unless_any(each.topic)) for each in of.caps
         ),
         quiet=_quiet(of.quiet_hours) if of.quiet_hours else None,
-        office=policy.OfficeHours(of.office_hours.opens, of.office_hours.closes, _us(of.office_hours.least_left)),
+        business_hours=policy.BusinessHours(
+            of.office_hours.opens, of.office_hours.closes, _us(of.office_hours.least_left)
+        ),
         suppressed_users=frozenset(of.suppression.users),
         suppressed_channels={channel: frozenset(users) for channel, users in of.suppression.channels.items()},
         escalation_count=of.escalation.after,
@@ -113,9 +115,9 @@ def _action(of: Action) -> policy.Action:
         offer={str(kind): sentence for kind, sentence in of.offer.items()},
         lifetime_us=_us(of.lifetime),
         deliver_us=_us(of.deliver_within),
-        is_in_office_hours=of.in_office_hours,
+        is_in_business_hours=of.in_office_hours,
         is_transactional=of.transactional,
-        is_worded=of.worded,
+        uses_generated_copy=of.worded,
         dismissed_us=_us(of.dismissed_for),
         worth=of.worth,
         cost=of.cost,

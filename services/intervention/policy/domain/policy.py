@@ -80,14 +80,19 @@ class Action(msgspec.Struct, frozen=True):
     offer: dict[str, str]
     lifetime_us: int
     deliver_us: int
-    is_in_office_hours: bool
+    is_in_business_hours: bool
     is_transactional: bool
-    is_worded: bool
+    uses_generated_copy: bool
     dismissed_us: int
     worth: float
     cost: float
     prior: Prior | None
     contexts: tuple[ContextPrior, ...]
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """All its channels, its own first."""
+        return (self.channel, *self.also_channels)
 
 
 class Cap(msgspec.Struct, frozen=True):
@@ -111,7 +116,7 @@ class QuietHours(msgspec.Struct, frozen=True):
     is_held: bool
 
 
-class OfficeHours(msgspec.Struct, frozen=True):
+class BusinessHours(msgspec.Struct, frozen=True):
     """When there are people at work, Monday to Friday: local clock hours, and the least of them that must be left."""
 
     opens_hour: int
@@ -155,7 +160,7 @@ class Policy(msgspec.Struct, frozen=True):
     freshness_us: int
     caps: tuple[Cap, ...]
     quiet: QuietHours | None
-    office: OfficeHours
+    business_hours: BusinessHours
     suppressed_users: frozenset[str]
     suppressed_channels: dict[str, frozenset[str]]
     escalation_count: int
