@@ -40,8 +40,8 @@ th{font-weight:600;color:var(--soft)}tr:target{background:var(--code)}
 """
 _STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest())
 
-# Only a page needs these: a browser runs, frames and embeds nothing else that the gateway sends. Answers of the API have
-# no Cross-Origin-Resource-Policy, because pages of other origins send events without asking to read the answer.
+# Only a page needs these: a browser runs and frames nothing else that the gateway sends. Answers of the API have no
+# Cross-Origin-Resource-Policy, because pages of other origins send events without asking to read the answer.
 HEADERS: Final = (
     (
         b"content-security-policy",
