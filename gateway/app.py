@@ -65,6 +65,7 @@ class Application:
             headers = (
                 (b"x-trace-id", request.trace_id.hex().encode()),
                 asgi.NOSNIFF,
+                asgi.NO_REFERRER,
                 *(asgi.HTTPS_ONLY if scope["scheme"] in _SECURE else ()),
                 *cors.headers(scope, self._core.door.origins),
                 *self._headers(answer),

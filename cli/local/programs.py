@@ -44,6 +44,9 @@ class RunSettings:
         minimum=0,
     )
     http_address: str = setting("JOURNEYMESH_HTTP_ADDRESS", topology.address("gateway"), "Where the gateway listens.")
+    certificate_file: str = setting(
+        "JOURNEYMESH_HTTP_CERTIFICATE_FILE", "", "The certificate of the gateway; empty: it speaks plain HTTP."
+    )
     dispatcher_count: int = setting(
         "JOURNEYMESH_DISPATCHER_COUNT", 1, "Dispatchers, which share the shards.", minimum=1, maximum=16
     )
@@ -70,7 +73,7 @@ class RunSettings:
     @property
     def gateway_url(self) -> str:
         """The gateway's URL."""
-        return f"http://{self.http_address}"
+        return f"{'https' if self.certificate_file else 'http'}://{self.http_address}"
 
 
 def store(settings: RunSettings, folder: Path, lock: int) -> Program:

@@ -16,6 +16,7 @@ from redis.backoff import NoBackoff
 from cli.local.guard import runs
 
 _LOCK: Final = "lock"
+_PRIVATE: Final = 0o700
 # For how long it may be silent.
 _PATIENCE_SECONDS: Final = 60.0
 _REPORT_SECONDS: Final = 5.0
@@ -28,7 +29,7 @@ class CannotRunError(Exception):
 
 @contextlib.contextmanager
 def taken(folder: Path) -> Iterator[int]:
-    """Locks a folder, creating it if necessary; gives the open lock file.
+    """Locks a folder, creating it if necessary, and keeps other users of the machine out; gives the open lock file.
 
     The lock is held until the block is left and every process that inherited the file has ended: a store that outlives
     its runner keeps it.
@@ -38,7 +39,8 @@ def taken(folder: Path) -> Iterator[int]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        folder.chmod(_PRIVATE)  # also one of an earlier version
+        file = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         message = f"The folder {folder} cannot be used ({error.strerror}); set JOURNEYMESH_VAR to another."
         raise CannotRunError(message) from error

@@ -25,6 +25,8 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 """Makes browsers believe the content type."""
+NO_REFERRER: Final = (b"referrer-policy", b"no-referrer")
+"""Keeps paths, which name people, from whatever a browser opens or loads next."""
 HTTPS_ONLY: Final = ((b"strict-transport-security", b"max-age=31536000"),)
 """Keeps browsers from plain HTTP for a year. Only on answers over TLS: elsewhere they must ignore it."""
 NO_STORE: Final = (b"cache-control", b"no-store")

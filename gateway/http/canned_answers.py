@@ -22,6 +22,7 @@ def _canned(error: MeshError, code: int | None = None, headers: Headers = ()) ->
         (b"content-length", b"%d" % len(answer.body)),
         *(field for field in answer.headers if field != problems.CONNECTION_CLOSE),
         asgi.NOSNIFF,
+        asgi.NO_REFERRER,
         asgi.NO_STORE,
         problems.CONNECTION_CLOSE,
     ]

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -35,6 +36,15 @@ def test_a_folder_is_one_mesh_s_at_a_time(tmp_path: Path) -> None:
         )
     with taken(folder):
         pass
+
+
+def test_nobody_else_gets_into_a_folder_also_of_an_earlier_version(tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    old.mkdir(mode=0o755)
+    (old / "lock").touch(0o644)
+    for folder in (old, tmp_path / "new"):
+        with taken(folder):
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
 def test_other_folders_are_free(tmp_path: Path) -> None:

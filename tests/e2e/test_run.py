@@ -11,7 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 import redis
+import trustme
 
+from tests.certificates import issue
 from tests.e2e.journeys import journey
 from tests.processes import MARKS, RunningMesh, addresses, running_mesh
 
@@ -146,6 +148,40 @@ def test_a_suspended_process_is_noticed_and_ends_with_the_others(tmp_path: Path)
             _await(lambda name=name: f"{name} answers again" in mesh.log.read_text(), f"{name} is not found again")
         stopped["scoring"].suspend()
     assert "killed" not in mesh.log.read_text()
+
+
+def test_nothing_it_writes_can_be_read_by_others(tmp_path: Path) -> None:
+    folder = tmp_path / "var"
+    folder.mkdir(mode=0o755)
+    with running_mesh(tmp_path, JOURNEYMESH_ARCHIVE_PERIOD_SECONDS="0.2") as mesh:
+        assert mesh.track({"userId": "ada", "eventType": "session_start"}).status == 202
+        _await(lambda: any(folder.glob("archive/**/*.parquet")), "nothing is archived")
+    written = [folder, *folder.rglob("*")]
+    assert any("appendonly" in path.name for path in written)
+    assert {path.relative_to(folder): oct(mode) for path in written if (mode := path.stat().st_mode & 0o077)} == {}
+
+
+def test_it_runs_over_tls(tmp_path: Path) -> None:
+    files = issue(tmp_path / "tls", trustme.CA())
+    environment = (
+        os.environ
+        | addresses()
+        | {
+            "JOURNEYMESH_VAR": str(tmp_path / "var"),
+            "JOURNEYMESH_HTTP_CERTIFICATE_FILE": files.certificate,
+            "JOURNEYMESH_HTTP_KEY_FILE": files.key,
+        }
+    )
+    command = [sys.executable, "-m", "cli", "run"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        ready = next(line for line in run.stdout if "ready after" in line)
+        run.terminate()
+        rest = run.stdout.read()
+    assert f"https://{environment['JOURNEYMESH_HTTP_ADDRESS']}" in ready
+    assert "not ready" not in ready
+    assert "Traceback" not in rest
+    assert run.returncode == 0
 
 
 def test_the_store_s_memory_is_bounded_as_it_is_set(tmp_path: Path) -> None:

@@ -237,7 +237,7 @@ def _put(path: Path, fill: Callable[[IO[bytes]], int]) -> int:
         try:
             byte_count = fill(into)
             into.flush()
-            os.fchmod(into.fileno(), _MODE)
+            os.fchmod(into.fileno(), _MODE & path.parent.stat().st_mode)  # private in a private folder
             os.fsync(into.fileno())
             aside.replace(path)
         except BaseException:
