@@ -131,7 +131,7 @@ async def test_a_scanner_finds_nothing_in_an_answer_of_the_connection(said: byte
         writer.write(said)
         head, _, body = (await reader.read()).partition(b"\r\n\r\n")
         writer.close()
-    fields = [tuple(line.split(b": ", 1)) for line in head.split(b"\r\n")[1:]]
+    fields = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:])
     answer = httpx.Response(int(head[9:12]), headers=fields)
     assert doubts(answer, body) == []
     assert answer.headers["cache-control"] == "no-store"
