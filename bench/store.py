@@ -26,16 +26,16 @@ def main() -> None:
             mesh.track(*events[start : start + _BATCH])
         for event_id in {event["userId"]: event["eventId"] for event in events}.values():
             mesh.await_applied(event_id)
-        used = by_owner(mesh.store_port)
+        used = by_owner(mesh.store_port, mesh.store_password)
     print(f"{len(events):,} events of {_USERS} users")
     for owner, size in used.most_common():
         print(f"{owner:>22}: {size / len(events):7.1f} bytes per event  {size / _USERS:8.0f} bytes per user")
 
 
-def by_owner(port: int) -> collections.Counter[str]:
+def by_owner(port: int, password: str | None) -> collections.Counter[str]:
     """Bytes by owner and, if an owner keeps several things, by thing."""
     used: collections.Counter[str] = collections.Counter()
-    with redis.Redis(port=port) as client:
+    with redis.Redis(port=port, password=password) as client:
         cursor = 0
         while True:
             scanned: Any = client.scan(cursor, count=_AT_ONCE)

@@ -19,7 +19,7 @@ import topology
 from cli.local import programs
 from cli.local.guard import guarding
 from cli.local.programs import RunSettings
-from cli.local.store import CannotRunError, answering, taken
+from cli.local.store import CannotRunError, answering, credentials, taken
 from cli.local.supervisor import Program, Supervisor
 from cli.local.watch import NO_CHECK, Probe, over_grpc, over_http, over_redis, watch
 from mesh.process import lifecycle
@@ -98,16 +98,21 @@ async def running(console: Console, environment: Mapping[str, str]) -> AsyncIter
             raise CannotRunError(complaint)
         guard = stack.enter_context(guarding([lock]))
         sockets = stack.enter_context(tempfile.TemporaryDirectory(prefix="journeymesh-"))
-        supervisor = Supervisor(console, programs.environment(settings, folder, environment), guard)
-        store = None if programs.has_own_store(environment) else programs.store(settings, folder, lock)
+        own = None if programs.has_own_store(environment) else credentials(folder)
+        supervisor = Supervisor(console, programs.environment(settings, folder, environment, own), guard)
+        store = None if own is None else programs.store(settings, folder, lock, own)
         services = programs.services(settings, sockets)
-        async with _supervised(supervisor, settings, store, services) as mesh:
+        async with _supervised(supervisor, settings, store, services, own and own.password) as mesh:
             yield mesh
 
 
 @contextlib.asynccontextmanager
 async def _supervised(
-    supervisor: Supervisor, settings: RunSettings, store: Program | None, services: Sequence[Program]
+    supervisor: Supervisor,
+    settings: RunSettings,
+    store: Program | None,
+    services: Sequence[Program],
+    password: str | None,
 ) -> AsyncIterator[Mesh]:
     started = time.monotonic()
     if addresses := programs.metrics_addresses(settings):
@@ -115,12 +120,12 @@ async def _supervised(
         supervisor.say(f"metrics on 127.0.0.1: {', '.join(ports)}")
     probes = _probes(settings, services)
     if store is not None:
-        probes[store.name] = over_redis(settings.store_url)
+        probes[store.name] = over_redis(settings.store_url, password)
     watching = asyncio.create_task(watch(probes, supervisor.pid, supervisor.say))
     try:
         if store is not None:
             await supervisor.start(store)
-            await answering(settings.store_url, supervisor.say)
+            await answering(settings.store_url, supervisor.say, password)
         for program in services:
             await supervisor.start(program)
         readiness = asyncio.create_task(_await_ready(settings.gateway_url))

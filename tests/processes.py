@@ -18,6 +18,7 @@ import psutil
 
 import topology
 from cli.local.programs import METRICS_ORDER
+from cli.local.store import PASSWORD_FILE
 from tests.conftest import PORTS_BEFORE, PORTS_PER_PROCESS, free_port
 
 _PATIENCE_SECONDS: Final = 90.0
@@ -49,6 +50,14 @@ class RunningMesh(NamedTuple):
     log: Path
     store_port: int
     metrics_port: int
+    password_file: Path | None = None
+
+    @property
+    def store_password(self) -> str | None:
+        """What the store asks for; None if it is not the embedded one of `journeymesh run`."""
+        if self.password_file is None or not self.password_file.exists():
+            return None
+        return self.password_file.read_text(encoding="ascii")
 
     def metrics_url(self, name: str) -> str:
         """Where a program tells its metrics."""
@@ -129,6 +138,7 @@ def running_mesh(folder: Path, **settings: str) -> Iterator[RunningMesh]:
         log,
         int(environment["JOURNEYMESH_STORE_PORT"]),
         int(environment["JOURNEYMESH_METRICS_PORT"]),
+        Path(environment["JOURNEYMESH_VAR"]) / PASSWORD_FILE,
     )
     try:
         _await_ready(mesh, supervisor)

@@ -40,6 +40,7 @@ class Side(NamedTuple):
     drain: Callable[[], None]
     """Returns once everything accepted is decided on."""
     store_port: int
+    store_password: str | None = None
 
 
 @contextlib.contextmanager
@@ -55,7 +56,7 @@ def side_of(mesh: RunningMesh) -> Side:
     for name in (*PROGRAMS, *(f"dispatcher-{number}" for number in range(2, _MOST_DISPATCHERS + 1))):
         with contextlib.suppress(LookupError):  # the settings may leave it out
             programs[name] = mesh.process(name)
-    return Side("Journeymesh", mesh.url, programs, load.is_applied, _Drain(mesh), mesh.store_port)
+    return Side("Journeymesh", mesh.url, programs, load.is_applied, _Drain(mesh), mesh.store_port, mesh.store_password)
 
 
 @contextlib.contextmanager

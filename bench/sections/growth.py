@@ -123,7 +123,7 @@ def _archived(folder: Path) -> dict[str, float]:
 
 def _kept(side: Side, user_count: int, event_count: int) -> tuple[float, float, float]:
     """Bytes of the store per user, and per event for its id and for the ledger."""
-    used = store.by_owner(side.store_port)
+    used = store.by_owner(side.store_port, side.store_password)
     ids = sum(size for owner, size in used.items() if store.is_id(owner))
     ledger = sum(size for owner, size in used.items() if store.is_ledger(owner))
     waiting = sum(size for owner, size in used.items() if store.is_waiting(owner))

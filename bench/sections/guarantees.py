@@ -35,7 +35,7 @@ class Variant(NamedTuple):
 
 
 def _without_file(side: Side) -> None:
-    with redis.Redis(port=side.store_port) as store:
+    with redis.Redis(port=side.store_port, password=side.store_password) as store:
         store.config_set("appendonly", "no")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 import topology
+from cli.local.store import Credentials
 from cli.local.supervisor import Program, python
 from mesh.settings import setting
 from mesh.store import embedded
@@ -76,9 +77,11 @@ class RunSettings:
         return f"{'https' if self.certificate_file else 'http'}://{self.http_address}"
 
 
-def store(settings: RunSettings, folder: Path, lock: int) -> Program:
+def store(settings: RunSettings, folder: Path, lock: int, credentials: Credentials) -> Program:
     """The store; it holds its folder's lock while it runs."""
-    command = embedded.server_command(settings.store_port, folder, settings.fsync, settings.store_max_bytes)
+    command = embedded.server_command(
+        settings.store_port, folder, settings.fsync, settings.store_max_bytes, credentials.configuration
+    )
     return Program("store", command, files=[lock], meanings=_STORE_MEANINGS)
 
 
@@ -113,15 +116,20 @@ def has_own_store(given: Mapping[str, str]) -> bool:
     return bool(given.get("JOURNEYMESH_REDIS_URL"))
 
 
-def environment(settings: RunSettings, folder: Path, given: Mapping[str, str]) -> dict[str, str]:
-    """The environment all programs share."""
+def environment(
+    settings: RunSettings, folder: Path, given: Mapping[str, str], credentials: Credentials | None
+) -> dict[str, str]:
+    """The environment all programs share; with credentials, the store is the embedded one."""
     defaults = {
         "JOURNEYMESH_MODELS": str(_MODELS),
         "JOURNEYMESH_POLICY": str(POLICY),
         "JOURNEYMESH_ARCHIVE_URL": (folder / "archive").as_uri(),
         "PYTHONUNBUFFERED": "1",
     }
-    fixed = {} if has_own_store(given) else {"JOURNEYMESH_REDIS_URL": settings.store_url}
+    fixed = {}
+    if credentials is not None:
+        fixed["JOURNEYMESH_REDIS_URL"] = settings.store_url
+        fixed["JOURNEYMESH_REDIS_PASSWORD_FILE"] = str(credentials.password_file)
     if settings.archive == "off":
         fixed["JOURNEYMESH_ARCHIVE_URL"] = ""  # or the stream would be retained for an archiver that does not run
     return {**defaults, **given, **fixed}

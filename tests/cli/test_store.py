@@ -14,7 +14,7 @@ import pytest
 import redis.asyncio
 import redis.exceptions
 
-from cli.local.store import CannotRunError, answering, taken
+from cli.local.store import CannotRunError, answering, credentials, taken
 from mesh.store import embedded
 from tests.conftest import free_port
 
@@ -45,6 +45,18 @@ def test_nobody_else_gets_into_a_folder_also_of_an_earlier_version(tmp_path: Pat
     for folder in (old, tmp_path / "new"):
         with taken(folder):
             assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_the_store_s_password_is_new_each_time_and_in_files_of_the_user_alone(tmp_path: Path) -> None:
+    before = credentials(tmp_path)
+    before.configuration.chmod(0o644)
+    after = credentials(tmp_path)
+    assert len(bytes.fromhex(after.password)) == 32
+    assert after.password != before.password
+    assert after.password_file.read_text() == after.password
+    assert after.password not in " ".join(embedded.server_command(1, tmp_path, "no", 0, after.configuration))
+    for file in (after.password_file, after.configuration):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
 def test_other_folders_are_free(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def on_redis() -> Buffer:
     """Redis Streams, whose shards neither split nor merge."""
 
     def spoil(mesh: RunningMesh) -> None:
-        with redis.Redis(port=mesh.store_port) as client:
+        with redis.Redis(port=mesh.store_port, password=mesh.store_password) as client:
             while True:
                 try:
                     client.xadd("jm:stream:{events-0}", {"p": GARBAGE})

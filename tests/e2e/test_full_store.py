@@ -42,7 +42,7 @@ def ids(processes: list[psutil.Process]) -> set[int]:
 
 
 def test_a_full_store_stops_accepting_events_and_nothing_else(tmp_path: Path) -> None:
-    with running_mesh(tmp_path) as mesh, redis.Redis(port=mesh.store_port) as store:
+    with running_mesh(tmp_path) as mesh, redis.Redis(port=mesh.store_port, password=mesh.store_password) as store:
         assert mesh.track(event(0)).status == 202
         mesh.await_applied("e0")
         running = ids(mesh.processes())

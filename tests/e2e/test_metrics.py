@@ -151,7 +151,7 @@ def _settled(mesh: RunningMesh, accepted: int, applied: int, users: list[str]) -
 
 async def _spoil(mesh: RunningMesh) -> None:
     """Limits the store's memory, and puts a record on the stream that is none."""
-    client = redis.connect(f"redis://127.0.0.1:{mesh.store_port}/0")
+    client = redis.connect(f"redis://127.0.0.1:{mesh.store_port}/0", mesh.store_password)
     async with contextlib.aclosing(client):
         await client.config_set("maxmemory", "1gb")
         await RedisStream(client, "events", 2, 1 << 20).append([Entry("0", b"\xff")])

@@ -55,7 +55,7 @@ def without_receipts(answers: list[Any]) -> list[Any]:
 
 def back_up(mesh: RunningMesh, folder: Path) -> Path:
     """A snapshot of the store as it runs."""
-    with redis.Redis(port=mesh.store_port) as store:
+    with redis.Redis(port=mesh.store_port, password=mesh.store_password) as store:
         before = store.lastsave()
         # Its time is in whole seconds, so two snapshots within one second would look the same.
         deadline = time.monotonic() + PATIENCE_SECONDS

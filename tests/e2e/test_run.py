@@ -161,6 +161,18 @@ def test_nothing_it_writes_can_be_read_by_others(tmp_path: Path) -> None:
     assert {path.relative_to(folder): oct(mode) for path in written if (mode := path.stat().st_mode & 0o077)} == {}
 
 
+def test_the_store_asks_for_a_password_that_only_its_file_holds(mesh: RunningMesh) -> None:
+    with redis.Redis(port=mesh.store_port) as stranger, pytest.raises(redis.AuthenticationError):
+        stranger.ping()
+    password = mesh.store_password
+    assert password is not None
+    with redis.Redis(port=mesh.store_port, password=password) as store:
+        assert store.ping()
+    for process in mesh.processes():
+        assert password not in " ".join([*process.cmdline(), *process.environ().values()])
+    assert password not in mesh.log.read_text()
+
+
 def test_it_runs_over_tls(tmp_path: Path) -> None:
     files = issue(tmp_path / "tls", trustme.CA())
     environment = (
@@ -187,7 +199,7 @@ def test_it_runs_over_tls(tmp_path: Path) -> None:
 def test_the_store_s_memory_is_bounded_as_it_is_set(tmp_path: Path) -> None:
     with (
         running_mesh(tmp_path, JOURNEYMESH_STORE_MAX_BYTES="123456789") as mesh,
-        redis.Redis(port=mesh.store_port, decode_responses=True) as store,
+        redis.Redis(port=mesh.store_port, password=mesh.store_password, decode_responses=True) as store,
     ):
         limits = store.config_get("maxmemory"), store.config_get("maxmemory-policy")
     assert limits == ({"maxmemory": "123456789"}, {"maxmemory-policy": "noeviction"})

@@ -99,7 +99,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
         mesh = stack.enter_context(running_mesh(folder, **settings))
-        with redis_client.Redis(port=mesh.store_port) as store:
+        with redis_client.Redis(port=mesh.store_port, password=mesh.store_password) as store:
             store.config_set("maxmemory", PLENTY)
         prometheus = stack.enter_context(watching(mesh, folder, SCALE))
         stack.enter_context(repeated(lambda: view(mesh)))
@@ -157,7 +157,7 @@ def generated_copy(one: Journey) -> dict[str, Any]:
 @contextlib.contextmanager
 def holding(watched: Watched, times: float) -> Iterator[None]:
     """Within the block the store may hold so many times what it holds now."""
-    with redis_client.Redis(port=watched.mesh.store_port) as store:
+    with redis_client.Redis(port=watched.mesh.store_port, password=watched.mesh.store_password) as store:
         store.config_set("maxmemory", round(store.info("memory")["used_memory"] * times))
         try:
             yield
@@ -168,7 +168,7 @@ def holding(watched: Watched, times: float) -> Iterator[None]:
 @contextlib.contextmanager
 def unreadable_ledger(watched: Watched) -> Iterator[None]:
     """Within the block the names of a generation of decisions are nothing that the mesh has written."""
-    with redis_client.Redis(port=watched.mesh.store_port) as store:
+    with redis_client.Redis(port=watched.mesh.store_port, password=watched.mesh.store_password) as store:
         store.set("jm:intervention:{0}:names:1", "no hash")
         store.zadd("jm:intervention:names", {"0 1": 1})
         try:
@@ -213,7 +213,7 @@ def test_a_healthy_mesh_fires_no_alert_and_fills_every_panel(watched: Watched) -
 
 def test_records_that_do_not_decode_fire_an_alert(watched: Watched) -> None:
     async def append() -> None:
-        client = redis.connect(f"redis://127.0.0.1:{watched.mesh.store_port}/0")
+        client = redis.connect(f"redis://127.0.0.1:{watched.mesh.store_port}/0", watched.mesh.store_password)
         await RedisStream(client, "events", 2, 1 << 26).append([Entry("0", b"\xff no record")])
         await client.aclose()
 
