@@ -58,11 +58,13 @@ class Pod:
             "JOURNEYMESH_PROBE_LISTEN": self._probe,
             "JOURNEYMESH_READER_NAME": f"{self.name}-{self.restarts}",
         }
-        command = [self.build.python, "-m", *_COMMANDS[self.deployment]]
-        environment = {**self._environment, **self.build.environment(), **own}
+        command = _COMMANDS[self.deployment]
+        # A service that the other version does not have yet is there before and after it.
+        build = self.build if self.build.has(command[0]) else HERE
+        environment = {**self._environment, **build.environment(), **own}
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                command, cwd=self.build.root, env=environment, stdout=output, stderr=subprocess.STDOUT
+                [build.python, "-m", *command], cwd=build.root, env=environment, stdout=output, stderr=subprocess.STDOUT
             )
 
     def stop(self) -> int:

@@ -20,6 +20,10 @@ class Build(NamedTuple):
     root: Path
     python: str
 
+    def has(self, module: str) -> bool:
+        """Whether it has this package."""
+        return self.root.joinpath(*module.split(".")).is_dir()
+
     def environment(self) -> dict[str, str]:
         """What its processes are told beside their settings."""
         return {"PYTHONPATH": os.pathsep.join((str(self.root), str(self.root / "gen")))}
