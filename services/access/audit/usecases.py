@@ -72,9 +72,11 @@ class Audit:
         """
         secret = await self._secret() if any(each.is_user for each in new) else b""
         now_us = self._clock()
-        acts = {each.act.act_id: _as_kept(each, secret, now_us) for each in reversed(new)}
+        acts: dict[bytes, Act] = {}
+        for each in new:
+            acts.setdefault(each.act.act_id, _as_kept(each, secret, now_us))
         async with self._turn:
-            await self._append(dict(reversed(acts.items())))
+            await self._append(acts)
 
     def of_command(self, action: str, subject: str) -> NewAct:
         """Something that is about to be done on the command line; subject is no user."""
@@ -84,7 +86,8 @@ class Audit:
     async def listed(self, filters: Filters, before: int, most: int) -> tuple[Sequence[Listed], int]:
         """Up to `most` entries, the newest first, and the number before which to go on; 0: none follow.
 
-        Looks at `SCANNED` entries at most, so there may be fewer, or none, although more follow.
+        Looks at `SCANNED` entries at most, so there may be fewer, or none, although more follow. Entries that cannot be
+        read are left out: verification finds them.
 
         Args:
             filters: which entries.
