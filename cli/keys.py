@@ -1,13 +1,13 @@
 """`journeymesh keys`: creates, lists, rotates and revokes the keys that callers of the gateway need."""
 
 import argparse
-import dataclasses
 import datetime as dt
 import json
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 from journeymesh.access.v1 import access_pb2 as wire
 from journeymesh.access.v1.access_pb2_grpc import AccessServiceStub
@@ -15,14 +15,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-import topology
+from cli.access import asking
 from cli.terminal import plain
-from mesh.errors import MeshError, Unreachable
 from mesh.keys import Scope
-from mesh.observability import telemetry
-from mesh.rpc import channel
-from mesh.rpc.tls import Tls, TlsSettings
-from mesh.settings import read_or_exit, setting
 
 if TYPE_CHECKING:
     from journeymesh.access.v1.access_pb2_grpc import AccessServiceAsyncStub
@@ -39,20 +34,7 @@ _UNKNOWN: Final = "unknown"
 """The word for what only a newer service knows."""
 _UNIT_SECONDS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _DURATION: Final = re.compile(r"(?P<count>[0-9]{1,9})(?P<unit>[dhms])")
-_LEAST_WIDTH: Final = 120
-"""Columns of the table on a terminal that has fewer."""
 _DATE_WIDTH: Final = 10
-_FILE_WIDTH: Final = 200
-"""Columns of a table that goes to a file or a pipe."""
-
-
-@dataclasses.dataclass(frozen=True)
-class KeysSettings:
-    """Whom the command asks."""
-
-    access: str = setting(
-        "JOURNEYMESH_ACCESS_TARGET", topology.address("access"), "Where the access service is, which keeps the keys."
-    )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -115,19 +97,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 async def main(arguments: argparse.Namespace) -> int:
     """Runs the subcommand; returns the exit code."""
-    settings, tls = read_or_exit(KeysSettings), Tls.wanted(read_or_exit(TlsSettings))
-    console, errors = Console(highlight=False, markup=False), Console(highlight=False, markup=False, stderr=True)
-    console.width = max(console.width, _LEAST_WIDTH) if console.is_terminal else _FILE_WIDTH
-    try:
-        async with channel.dial(settings.access, telemetry.off("cli"), tls) as dialled:
-            await run(AccessServiceStub(dialled), arguments, console)
-    except Unreachable:
-        errors.print(f"journeymesh: the access service does not answer at {settings.access}.", soft_wrap=True)
-        return 1
-    except MeshError as error:
-        errors.print(f"journeymesh: {plain(error.detail)}", soft_wrap=True)
-        return 1
-    return 0
+
+    async def ask(dialled: grpc.aio.Channel, console: Console, _: Console) -> int:
+        await run(AccessServiceStub(dialled), arguments, console)
+        return 0
+
+    return await asking(ask)
 
 
 async def run(stub: "AccessServiceAsyncStub", arguments: argparse.Namespace, console: Console) -> None:

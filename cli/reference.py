@@ -37,7 +37,7 @@ _GROUPS: Final = (
     ("intervention: channels", "services.intervention.settings", "ChannelSettings"),
     ("intervention: language models", "services.intervention.settings", "ModelSettings"),
     ("journeymesh check, demo, explain", "cli.arguments", "KeySettings"),
-    ("access: journeymesh keys", "cli.keys", "KeysSettings"),
+    ("access: journeymesh keys, audit", "cli.access", "AccessSettings"),
     ("make train, evaluate, demo", "offline.settings", "Settings"),
     ("every process: logs", "mesh.observability.log", "LogSettings"),
     ("every process: traces and metrics", "mesh.observability.telemetry", "TelemetrySettings"),

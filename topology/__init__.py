@@ -191,15 +191,15 @@ SERVICES: Final = (
         (
             Process(
                 "access",
-                "Keeps the keys that callers of the gateway need.",
+                "Keeps the keys that callers of the gateway need, and the audit log.",
                 7108,
                 ("access", "store"),
                 Resources(50, 80, 256),
             ),
         ),
         extras=("store", "access"),
-        owns="keys and when they were last used",
-        commands=("cli.__main__", "cli.keys"),
+        owns="keys and when they were last used, the audit log",
+        commands=("cli.__main__", "cli.keys", "cli.audit"),
     ),
 )
 

@@ -124,6 +124,8 @@ def environment(
         "JOURNEYMESH_MODELS": str(_MODELS),
         "JOURNEYMESH_POLICY": str(POLICY),
         "JOURNEYMESH_ARCHIVE_URL": (folder / "archive").as_uri(),
+        "JOURNEYMESH_AUDIT_HEADS_FILE": str(folder / "audit-heads.jsonl"),
+        "JOURNEYMESH_AUDIT_KEY_FILE": str(folder / "audit-key.pem"),
         "PYTHONUNBUFFERED": "1",
     }
     fixed = {}

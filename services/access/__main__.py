@@ -15,6 +15,7 @@ from mesh.process.site import ServerSettings, open_site
 from mesh.rpc.tls import TlsSettings
 from mesh.settings import read_or_exit
 from mesh.store import redis
+from services.access import bootstrap
 from services.access.audit.adapters.redis import RedisChain
 from services.access.audit.servicer import AuditServicer
 from services.access.audit.usecases import Audit
@@ -34,21 +35,22 @@ async def main() -> None:
         client = await redis.connect_or_exit(read_or_exit(redis.RedisSettings))
         store = RedisKeys(client)
         audit = Audit(RedisChain(client), system_clock, secrets.token_bytes)
-        servicer = AccessServicer(Access(store, VOCABULARY, system_clock, secrets.token_bytes))
-        await server.serve(
-            settings.listen,
-            [
-                lambda grpc_server: add_AccessServiceServicer_to_server(servicer, grpc_server),
-                lambda grpc_server: add_AuditServiceServicer_to_server(AuditServicer(audit), grpc_server),
-            ],
-            [
-                access_pb2.DESCRIPTOR.services_by_name["AccessService"].full_name,
-                audit_pb2.DESCRIPTOR.services_by_name["AuditService"].full_name,
-            ],
-            {"store": store.ping},
-            traced,
-            site,
-        )
+        servicer = AccessServicer(Access(store, audit, VOCABULARY, system_clock, secrets.token_bytes))
+        async with bootstrap.keeping_up(settings, audit):
+            await server.serve(
+                settings.listen,
+                [
+                    lambda grpc_server: add_AccessServiceServicer_to_server(servicer, grpc_server),
+                    lambda grpc_server: add_AuditServiceServicer_to_server(AuditServicer(audit), grpc_server),
+                ],
+                [
+                    access_pb2.DESCRIPTOR.services_by_name["AccessService"].full_name,
+                    audit_pb2.DESCRIPTOR.services_by_name["AuditService"].full_name,
+                ],
+                {"store": store.ping},
+                traced,
+                site,
+            )
     traced.close()
     await client.aclose()
 

@@ -3,6 +3,9 @@
 import dataclasses
 import random
 
+from services.access.audit.adapters.memory import MemoryChain
+from services.access.audit.ports import Chain
+from services.access.audit.usecases import Audit
 from services.access.keys.adapters.memory import MemoryKeys
 from services.access.keys.domain.key import Credentials, Key, Rights
 from services.access.keys.domain.lifecycle import Request
@@ -19,14 +22,17 @@ class World:
     """A service whose time the test sets."""
 
     store: KeyStore = dataclasses.field(default_factory=MemoryKeys)
+    chain: Chain = dataclasses.field(default_factory=MemoryChain)
     now_us: int = NOW_US
     seed: int = 1
+    audit: Audit = dataclasses.field(init=False)
     access: Access = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
         """Sets the service up."""
         chance = random.Random(self.seed)  # noqa: S311 - keys of tests
-        self.access = Access(self.store, VOCABULARY, lambda: self.now_us, chance.randbytes)
+        self.audit = Audit(self.chain, lambda: self.now_us, random.Random(self.seed + 1).randbytes)  # noqa: S311
+        self.access = Access(self.store, self.audit, VOCABULARY, lambda: self.now_us, chance.randbytes)
 
 
 def asked(kind: str = "sk", name: str = "shop", lifetime_seconds: int = 0, **rights: tuple[str, ...]) -> Request:

@@ -203,6 +203,6 @@ async def applied(mesh: Mesh, event_id: str) -> dict[str, object]:
 def _access(to: grpc.aio.Server) -> None:
     """Adds the access service, with its audit log."""
     audit = Audit(MemoryChain(), system_clock, os.urandom)
-    access = Access(MemoryKeys(), VOCABULARY, system_clock, os.urandom)
+    access = Access(MemoryKeys(), audit, VOCABULARY, system_clock, os.urandom)
     add_AccessServiceServicer_to_server(AccessServicer(access), to)
     add_AuditServiceServicer_to_server(AuditServicer(audit), to)

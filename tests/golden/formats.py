@@ -20,6 +20,10 @@ from mesh.store import redis
 from mesh.stream.redis import RedisStream
 from offline.archive import events as archived_events
 from records import table
+from services.access.audit import translation as audit_log
+from services.access.audit.adapters.redis import RedisChain
+from services.access.audit.domain.entry import EMPTY, Act
+from services.access.audit.usecases import Audit, Filters, NewAct, verify
 from services.access.keys import translation as keys
 from services.access.keys.adapters.redis import RedisKeys
 from services.access.keys.domain.key import Ending
@@ -419,6 +423,27 @@ async def read_keys(of: At) -> dict[str, Any]:
     return {"told": told(*listed, keyring)}
 
 
+# The audit log.
+
+
+async def write_audit(to: At) -> None:
+    audit = Audit(RedisChain(to.client), lambda: NOW_US, lambda length: bytes(range(length)))
+    first = Act(b"1" * 16, NOW_US - MINUTE_US, "command", "keys.create", "k1", b"")
+    read = Act(b"2" * 16, NOW_US, "k1", "GET /api/users/{userId}", "u", b"t" * 16)
+    await audit.record([NewAct(first, is_user=False), NewAct(read, is_user=True)])
+    # A base before the first entry: here entries of a stream are numbered from 1 when it is filled.
+    await RedisChain(to.client).drop(0, EMPTY)
+
+
+async def read_audit(of: At) -> dict[str, Any]:
+    audit = Audit(RedisChain(of.client), lambda: NOW_US, lambda length: bytes(range(length)))
+    listed, following = await audit.listed(Filters(user_id="u"), 0, 20)
+    await verify(audit.read, {}, lambda *_: None)
+    return {
+        "told": told(audit_log.entries_message(listed, following), audit_log.chain_message(await audit.read(0, 1_000)))
+    }
+
+
 # The archive.
 
 
@@ -471,5 +496,6 @@ FORMATS: Final[dict[str, Format]] = {
     "stream": Format(write_stream, read_stream),
     "leases": Format(write_leases, read_leases),
     "keys": Format(write_keys, read_keys),
+    "audit": Format(write_audit, read_audit),
     "archive": Format(write_archive, read_archive),
 }

@@ -67,3 +67,18 @@ class Chain(Protocol):
 
     async def ping(self) -> None:
         """Returns if the store answers."""
+
+
+class SignedHeads(Protocol):
+    """Keeps signed heads of the chain, outside the store."""
+
+    @property
+    def newest(self) -> Head:
+        """The last one; `EMPTY` if there is none."""
+
+    def append(self, head: Head, time_us: int) -> None:
+        """Signs a head with its time in Unix microseconds; returns once it is kept.
+
+        Raises:
+            OSError: it cannot be kept.
+        """

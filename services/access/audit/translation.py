@@ -8,7 +8,7 @@ from journeymesh.access.v1 import audit_pb2 as wire
 from mesh.clock import LATEST_US
 from mesh.errors import InvalidArgument
 from mesh.rpc.timestamps import timestamp
-from services.access.audit.domain.entry import USER_PREFIX, Act
+from services.access.audit.domain.entry import EMPTY, USER_PREFIX, Act, Head
 from services.access.audit.domain.verification import Page
 from services.access.audit.usecases import Filters, Listed, NewAct
 
@@ -105,3 +105,9 @@ def chain_message(page: Page) -> wire.ReadChainResponse:
         last_sequence=page.last.sequence,
         last_hash=page.last.hash if page.last.sequence else b"",
     )
+
+
+def chain_page(message: wire.ReadChainResponse) -> Page:
+    """A part of the chain as a caller gets it."""
+    last = Head(message.last_sequence, message.last_hash) if message.last_sequence else EMPTY
+    return Page(message.entries, message.first_sequence, message.hash_before, last)

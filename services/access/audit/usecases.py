@@ -4,15 +4,15 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from mesh.clock import SECOND_US, Clock
 from mesh.errors import Unavailable
 from services.access.audit.domain import entry
 from services.access.audit.domain.entry import EMPTY, Act, Head, Newer
-from services.access.audit.domain.verification import Page
-from services.access.audit.ports import Chain
+from services.access.audit.domain.verification import NOTHING, Fault, Page, Progress, verified
+from services.access.audit.ports import Chain, SignedHeads
 
 COMMAND: Final = "command"
 """The actor of what is done on the command line."""
@@ -20,6 +20,8 @@ SCANNED: Final = 1_000
 """How many entries one page of a list looks at, at most."""
 DROPPED: Final = 500
 """How many entries one step of retention removes, at most."""
+READ: Final = 1_000
+"""How many entries verification reads at once."""
 _ATTEMPTS: Final = 100
 _ACT_ID_BYTES: Final = 16
 
@@ -70,23 +72,22 @@ class Audit:
         """
         secret = await self._secret() if any(each.is_user for each in new) else b""
         now_us = self._clock()
-        acts = {each.act.act_id: _as_kept(each, secret, now_us) for each in reversed(new)}
+        acts: dict[bytes, Act] = {}
+        for each in new:
+            acts.setdefault(each.act.act_id, _as_kept(each, secret, now_us))
         async with self._turn:
-            await self._append(dict(reversed(acts.items())))
+            await self._append(acts)
 
-    async def record_command(self, action: str, subject: str) -> None:
-        """Appends something that is about to be done on the command line.
-
-        Raises:
-            Unavailable: the store cannot be reached.
-        """
+    def of_command(self, action: str, subject: str) -> NewAct:
+        """Something that is about to be done on the command line; subject is no user."""
         act = Act(self._random_bytes(_ACT_ID_BYTES), self._clock(), COMMAND, action, subject, b"")
-        await self.record([NewAct(act, is_user=False)])
+        return NewAct(act, is_user=False)
 
     async def listed(self, filters: Filters, before: int, most: int) -> tuple[Sequence[Listed], int]:
         """Up to `most` entries, the newest first, and the number before which to go on; 0: none follow.
 
-        Looks at `SCANNED` entries at most, so there may be fewer, or none, although more follow.
+        Looks at `SCANNED` entries at most, so there may be fewer, or none, although more follow. Entries that cannot be
+        read are left out: verification finds them.
 
         Args:
             filters: which entries.
@@ -103,7 +104,8 @@ class Audit:
                 return [], 0
             subject = entry.pseudonym(filters.user_id, secret)
         found: list[Listed] = []
-        kept = await self._chain.newest(before, SCANNED if filters.actor or subject else most)
+        looked_at = SCANNED if filters.actor or subject else most
+        kept = await self._chain.newest(before, looked_at)
         for row in kept:
             with contextlib.suppress(Newer, ValueError):
                 read = entry.decoded(row.stored)
@@ -111,7 +113,7 @@ class Audit:
                     found.append(Listed(read, row.hash))
             if len(found) == most:
                 return found, 0 if row.sequence == 1 else row.sequence
-        is_more = bool(kept) and kept[-1].sequence > 1 and len(kept) >= min(most, SCANNED)
+        is_more = len(kept) == looked_at and kept[-1].sequence > 1
         return found, kept[-1].sequence if is_more else 0
 
     async def read(self, after: int, most: int) -> Page:
@@ -159,6 +161,65 @@ class Audit:
     async def _secret(self) -> bytes:
         """The secret as it is now: read each time, so that one that was destroyed is not used any more."""
         return await self._chain.secret() or await self._chain.keep_secret(self._random_bytes(entry.SECRET_BYTES))
+
+
+class Signing:
+    """Signs the chain's head outside the store, so that a chain that was cut or made anew is found out."""
+
+    def __init__(self, audit: Audit, heads: SignedHeads, clock: Clock) -> None:
+        self._audit = audit
+        self._heads = heads
+        self._clock = clock
+
+    async def sign(self) -> bool:
+        """Signs the head if entries were added since the last time; returns whether it did.
+
+        Raises:
+            Unavailable: the store cannot be reached.
+            OSError: the head cannot be kept.
+        """
+        head, signed = await self._audit.head(), self._heads.newest
+        if head.sequence < signed.sequence:
+            _log.error("the audit log ends with entry %d, but %d was signed: verify it", head.sequence, signed.sequence)
+        if head.sequence <= signed.sequence:
+            return False
+        await asyncio.to_thread(self._heads.append, head, self._clock())
+        return True
+
+
+async def verify(
+    read: Callable[[int, int], Awaitable[Page]], heads: Mapping[int, bytes], report: Callable[[Progress, Page], None]
+) -> Progress:
+    """Reads a whole chain and verifies it; returns what was verified.
+
+    Args:
+        read: gives up to so many entries after a number, as `Chain.read`.
+        heads: hashes by number, as they were signed.
+        report: is called after each page.
+
+    Raises:
+        Fault: the first thing that is wrong.
+    """
+    before, progress = NOTHING, NOTHING
+    found: Fault | None = None
+    while not progress.is_complete and (found is None or progress.last < found.sequence + READ):
+        page = await read(progress.last, READ if found is None else 1)
+        if progress.first and page.entries and page.first_sequence > progress.last + 1:
+            # Retention has removed what was to come next: what is kept now begins later.
+            before = progress = NOTHING
+            continue
+        try:
+            before, progress = progress, verified(progress, page, heads)
+        except Fault as fault:
+            if found is not None:
+                raise
+            # Again in pages of one entry, each of which brings the hash before it, to know which entry it is.
+            found, progress = fault, before
+        else:
+            report(progress, page)
+    if found is not None:
+        raise found
+    return progress
 
 
 def _as_kept(new: NewAct, secret: bytes, now_us: int) -> Act:

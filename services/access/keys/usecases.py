@@ -1,4 +1,4 @@
-"""The use cases of the access service: read the keys, change them in the domain, write them if nobody else did."""
+"""The use cases of keys: read them, change them in the domain, record the change, write them if nobody else did."""
 
 import contextlib
 import dataclasses
@@ -9,6 +9,7 @@ from typing import Final, cast
 from mesh import keys as texts
 from mesh.clock import Clock
 from mesh.errors import FailedPrecondition, InvalidArgument, MeshError, NotFound, Unavailable
+from services.access.audit.usecases import Audit, NewAct
 from services.access.keys.domain import lifecycle
 from services.access.keys.domain.key import Credentials, Key
 from services.access.keys.domain.lifecycle import Keys, Request
@@ -55,6 +56,7 @@ class Access:
     """Creates, lists, rotates and revokes keys, and gives gateways what they check keys with."""
 
     store: KeyStore
+    audit: Audit
     vocabulary: Vocabulary
     clock: Clock
     random_bytes: texts.RandomBytes
@@ -72,7 +74,7 @@ class Access:
         def added(keys: Keys, now_us: int) -> Keys:
             return lifecycle.create(keys, request, credentials, self.vocabulary, now_us)
 
-        keys = await self._change(added, credentials.key_id)
+        keys = await self._change(added, self.audit.of_command("keys.create", credentials.key_id), credentials.key_id)
         _log.info("key %s was created", credentials.key_id)
         return IssuedKey(keys[credentials.key_id], text)
 
@@ -94,7 +96,7 @@ class Access:
         def rotated(keys: Keys, now_us: int) -> Keys:
             return lifecycle.rotate(keys, key_id, grace_seconds, credentials, now_us)
 
-        keys = await self._change(rotated, credentials.key_id)
+        keys = await self._change(rotated, self.audit.of_command("keys.rotate", key_id), credentials.key_id)
         _log.info("key %s was rotated; its successor is %s", key_id, credentials.key_id)
         return IssuedKey(keys[credentials.key_id], text), self._as_used(keys[key_id], used)
 
@@ -110,7 +112,7 @@ class Access:
         def revoked(keys: Keys, now_us: int) -> Keys:
             return lifecycle.revoke(keys, key_id, now_us)
 
-        keys = await self._change(revoked)
+        keys = await self._change(revoked, self.audit.of_command("keys.revoke", key_id))
         _log.info("key %s is revoked", key_id)
         return self._as_used(keys[key_id], used)
 
@@ -157,11 +159,12 @@ class Access:
         secret = texts.new_secret(self.random_bytes) if kind is texts.Kind.PUBLIC else ""
         return text, Credentials(presented.key_id, presented.text_hash, secret)
 
-    async def _change(self, change: Callable[[Keys, int], Keys], new_id: str = "") -> Keys:
+    async def _change(self, change: Callable[[Keys, int], Keys], act: NewAct, new_id: str = "") -> Keys:
         """Makes a change of the keys as they are; again where another change came first. Returns the keys after it.
 
         Args:
             change: of the keys, at a time.
+            act: what the audit log says of it, before it is made.
             new_id: the key that the change creates: where it exists, an earlier attempt was successful.
         """
         for _ in range(_ATTEMPTS):
@@ -172,8 +175,11 @@ class Access:
                 keys = change(snapshot.keys, self.clock())
             put = [key for key_id, key in keys.items() if snapshot.keys.get(key_id) != key]
             dropped = snapshot.keys.keys() - keys.keys()
+            if not (put or dropped):
+                return keys
+            await self.audit.record([act])
             revision = self.random_bytes(_REVISION_BYTES).hex()
-            if not (put or dropped) or await self.store.change(put, dropped, snapshot.revision, revision):
+            if await self.store.change(put, dropped, snapshot.revision, revision):
                 return keys
         raise Unavailable("DEPENDENCY_UNAVAILABLE", "Others change keys at the same time; try again.")
 
