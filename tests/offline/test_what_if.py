@@ -41,11 +41,11 @@ from services.intervention.decision.domain.decision import derive
 from services.intervention.decision.domain.facts import (
     LEVEL_NAMES,
     Assessment,
+    EventPosition,
     Facts,
     Indicator,
     Outcome,
     OutcomeReport,
-    Position,
 )
 from services.intervention.decision.domain.offer import UNKNOWN
 from services.intervention.policy.domain import interpretation
@@ -190,7 +190,7 @@ def alone(record: Record, index: int, row: Row) -> DecisionRow:
     if event_.HasField("outcome"):
         outcome = OutcomeReport(event_.outcome.intervention_id, Outcome(event_.outcome.outcome), "")
     facts = Facts(
-        position=Position(record.shard, record.sequence, index),
+        position=EventPosition(record.shard, record.sequence, index),
         user_id=row["user_id"],
         event_id=row["event_id"],
         received_us=event_.received_time_us,
