@@ -19,6 +19,8 @@ _DIGITS_MOST: Final = 64
 # In the text of gRPC, on either side and in both directions.
 _TOO_LARGE: Final = "message larger than max"
 INTERNAL_TEXT: Final = "Something went wrong on our side."
+_AWAY: Final = "A service cannot be reached."
+_VERSION: Final = "A service runs another version, which cannot answer this."
 
 
 class MeshError(Exception):
@@ -135,8 +137,6 @@ _KINDS: Final[dict[grpc.StatusCode, type[MeshError]]] = {
 }
 
 
-_AWAY: Final = "A service cannot be reached."
-_VERSION: Final = "A service runs another version, which cannot answer this."
 _OF_TRANSPORT: Final[dict[grpc.StatusCode, tuple[type[MeshError], str, str]]] = {
     grpc.StatusCode.DEADLINE_EXCEEDED: (DeadlineExceeded, "DEADLINE_TOO_SHORT", "A service did not answer in time."),
     grpc.StatusCode.UNAVAILABLE: (Unreachable, "DEPENDENCY_UNAVAILABLE", _AWAY),

@@ -14,6 +14,10 @@ from opentelemetry import trace
 
 from mesh.settings import setting
 
+_PERIOD_SECONDS: Final = 1.0
+_MOST_KINDS: Final = 32
+_Kind = tuple[str, object]
+
 
 @dataclasses.dataclass(frozen=True)
 class LogSettings:
@@ -54,12 +58,6 @@ class _JsonFormatter(logging.Formatter):
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
         return json.dumps(entry)  # in ASCII, because a lone surrogate could not be encoded
-
-
-_PERIOD_SECONDS: Final = 1.0
-_MOST_KINDS: Final = 32
-
-_Kind = tuple[str, object]
 
 
 class _Limited(logging.StreamHandler[TextIO]):

@@ -9,6 +9,11 @@ What is counted per batch is counted again when a batch is repeated, as after a 
 from enum import Enum
 from typing import Final, NamedTuple
 
+# From a millisecond to longer than anybody waits.
+_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_LONG_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_SCORES: Final = (10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 75.0, 80.0, 90.0, 100.0)
+
 
 class Kind(Enum):
     """How values are combined."""
@@ -34,12 +39,6 @@ class Metric(NamedTuple):
     labels: tuple[str, ...] = ()
     reported_by: tuple[str, ...] = ()
     bounds: tuple[float, ...] = ()
-
-
-# From a millisecond to longer than anybody waits.
-_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-_LONG_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-_SCORES: Final = (10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 75.0, 80.0, 90.0, 100.0)
 
 
 def _counter(name: str, meaning: str, *reported_by: str, labels: tuple[str, ...] = ()) -> Metric:

@@ -29,6 +29,19 @@ import msgspec
 
 from mesh.errors import AlreadyApplied, FailedPrecondition, InvalidArgument, VersionMismatch
 
+_State = TypeVar("_State")
+ASIDE: Final = "\0damaged:"
+"""The prefix of keys that hold damaged values; no id contains such a character."""
+STATE_VERSION: Final = 1
+"""Of the states of all services. It rises with a change that the version before would misread or refuse, which new
+members at the end with defaults are not. That version then waits, and keeps nothing aside as damaged."""
+_NEVER: Final = "-1"
+# What decoders raise on damaged bytes.
+_UNREADABLE: Final = (msgspec.MsgspecError, ValueError, TypeError, LookupError, ArithmeticError, struct.error)
+_log = logging.getLogger(__name__)
+# As Kinesis names them; a key contains nothing else beside a shard's name.
+_SHARD: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+
 
 class Fence(NamedTuple):
     """What a write shows: the shard on whose behalf it comes, and the epoch of the lease; 0 without a lease."""
@@ -82,21 +95,6 @@ class _Envelope(msgspec.Struct, array_like=True, frozen=True):
     version: int = 1
 
 
-_State = TypeVar("_State")
-
-ASIDE: Final = "\0damaged:"
-"""The prefix of keys that hold damaged values; no id contains such a character."""
-
-STATE_VERSION: Final = 1
-"""Of the states of all services. It rises with a change that the version before would misread or refuse, which new
-members at the end with defaults are not. That version then waits, and keeps nothing aside as damaged."""
-
-_NEVER: Final = "-1"
-# What decoders raise on damaged bytes.
-_UNREADABLE: Final = (msgspec.MsgspecError, ValueError, TypeError, LookupError, ArithmeticError, struct.error)
-_log = logging.getLogger(__name__)
-# As Kinesis names them; a key contains nothing else beside a shard's name.
-_SHARD: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
 _DECODE: Final = msgspec.msgpack.Decoder(_Envelope).decode
 

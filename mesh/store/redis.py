@@ -26,6 +26,20 @@ from mesh.store.cluster import Cluster
 PARTITION_COUNT: Final = 16
 
 Client = redis.asyncio.Redis
+_TIMEOUT_SECONDS: Final = 5.0
+_RETRIES: Final = 3
+_DEFAULT_PORT: Final = 6379
+_PORT: Final = re.compile(r":[0-9]+$")
+_log = logging.getLogger(__name__)
+# Errors of a server that is full, a replica, or without its replicas or disk. For some the client has classes, and
+# removes the first word.
+_PASSING: Final = (redis.exceptions.ReadOnlyError, redis.exceptions.ClusterDownError, redis.exceptions.TryAgainError)
+_PASSING_WORDS: Final = ("READONLY ", "MASTERDOWN ", "CLUSTERDOWN ", "TRYAGAIN ", "UNBLOCKED ", "BUSY ", "NOREPLICAS ")
+# Redirections that only a cluster client follows (MOVED and ASK), and an error that it never causes.
+_CLUSTER_ALONE: Final = (redis.exceptions.AskError, redis.exceptions.ClusterCrossSlotError)
+_NO_CLUSTER: Final = "cluster support disabled"
+# The error of a script while the slot of its keys moves.
+_MOVING: Final = "Script attempted to access a non local key"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,14 +97,6 @@ class _TlsConnection(_Packing, redis.asyncio.SSLConnection):
     """A connection over TLS."""
 
 
-_TIMEOUT_SECONDS: Final = 5.0
-_RETRIES: Final = 3
-_DEFAULT_PORT: Final = 6379
-_PORT: Final = re.compile(r":[0-9]+$")
-
-_log = logging.getLogger(__name__)
-
-
 def connect(url: str, password: str | None = None, ca_file: str = "") -> Client:
     """Makes a client that reconnects by itself and gives up a command after seconds, not minutes.
 
@@ -138,17 +144,6 @@ async def connect_or_exit(settings: RedisSettings) -> Client:
 
 class Refused(Unavailable):
     """The store refuses the configured connection: the settings or the store must be changed."""
-
-
-# Errors of a server that is full, a replica, or without its replicas or disk. For some the client has classes, and
-# removes the first word.
-_PASSING: Final = (redis.exceptions.ReadOnlyError, redis.exceptions.ClusterDownError, redis.exceptions.TryAgainError)
-_PASSING_WORDS: Final = ("READONLY ", "MASTERDOWN ", "CLUSTERDOWN ", "TRYAGAIN ", "UNBLOCKED ", "BUSY ", "NOREPLICAS ")
-# Redirections that only a cluster client follows (MOVED and ASK), and an error that it never causes.
-_CLUSTER_ALONE: Final = (redis.exceptions.AskError, redis.exceptions.ClusterCrossSlotError)
-_NO_CLUSTER: Final = "cluster support disabled"
-# The error of a script while the slot of its keys moves.
-_MOVING: Final = "Script attempted to access a non local key"
 
 
 @contextlib.contextmanager

@@ -23,6 +23,8 @@ BEGINNING: Final = -1
 
 END: Final = 1 << 256
 """The checkpoint of a consumer group that has finished a closed shard; beyond every sequence number."""
+MAX_RECORD_BYTES: Final = 1_000_000
+"""The largest payload, for every adapter: Kinesis takes 1 MiB including the partition key."""
 
 
 class Record(NamedTuple):
@@ -45,10 +47,6 @@ class Entry(NamedTuple):
 
     group: str
     payload: bytes
-
-
-MAX_RECORD_BYTES: Final = 1_000_000
-"""The largest payload, for every adapter: Kinesis takes 1 MiB including the partition key."""
 
 
 class Shard(NamedTuple):

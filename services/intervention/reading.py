@@ -37,6 +37,10 @@ _TURN_SECONDS: Final = 0.002
 _OTHERS_TURNS: Final = 3
 
 _Piece = TypeVar("_Piece")
+Wanted = Callable[[Block], Iterable[int]]
+"""Picks rows of a block."""
+_NOT_FOUND: Final = "No intervention with this id."
+_BLOCKS_AT_ONCE: Final = 4
 
 
 async def in_turns(pieces: Iterable[_Piece]) -> list[_Piece]:
@@ -56,18 +60,11 @@ async def in_turns(pieces: Iterable[_Piece]) -> list[_Piece]:
     return made
 
 
-Wanted = Callable[[Block], Iterable[int]]
-"""Picks rows of a block."""
-
-_NOT_FOUND: Final = "No intervention with this id."
-_BLOCKS_AT_ONCE: Final = 4
-
-
 @dataclasses.dataclass(frozen=True, slots=True)
 class Waiting:
-    """What waits for a user with its words, None where nothing does, and the cursor of that.
+    """The intervention that waits for a user, None where none does, its generated copy, and a cursor of both.
 
-    `withdrawn` is what waited last, where it was taken back and nothing waits since.
+    `withdrawn` is what waited last, if it was taken back and nothing has waited since.
     """
 
     cursor: int
@@ -91,7 +88,7 @@ class InterventionStatus:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Lifts:
-    """What help changed: the experiment, each comparison by its dimension and name, and whether to believe them."""
+    """What help changed in an experiment: each comparison with its dimension and name, and how far to trust them."""
 
     experiment: str
     estimates: Sequence[tuple[str, str, Counts, Estimate]]
@@ -131,14 +128,14 @@ class Reading:
         now_us = self._clock()
         cursor = user_state.cursor_at(user, now_us, has_generated_copy=used is not None)
         help_ = user_state.waiting_at(user, now_us)
-        # What goes by e-mail alone is not to be shown as well.
+        # Help that goes by e-mail alone is not shown in the product as well.
         is_shown = help_ is not None and IN_APP in help_.channels
         return Waiting(cursor, help_ if is_shown else None, used, user.withdrawn)
 
     async def watch(self, user_id: str, cursor: int | None) -> AsyncIterator[Waiting]:
-        """What waits for a user now, unless the cursor is of that, and then every change, without end.
+        """What waits for a user now, unless the cursor is up to date, and then every change, without end.
 
-        Changes made by this process are told at once, those of others after at most the poll time.
+        Changes made by this process are yielded at once, those of others after at most the poll time.
         """
         with contextlib.closing(self._listeners.listen(user_id)) as listener:
             while True:
@@ -164,7 +161,7 @@ class Reading:
         return await self._followed(kept.user_id, kept.intervention)
 
     async def status(self, decision: Decision) -> InterventionStatus | None:
-        """What came of the intervention a decision has led to; None where it led to none."""
+        """The status of the intervention that a decision led to; None where it led to none."""
         help_ = decision.verdict.intervention
         return await self._followed(decision.facts.user_id, help_) if help_ else None
 
@@ -200,19 +197,19 @@ class Reading:
         return await self._find(trace_name(trace_id), limit, lambda block: pages.rows_of_trace(block, trace_id))
 
     async def blocks(self, references: Sequence[Reference]) -> list[tuple[Reference, Block]]:
-        """The blocks of records, in their order; without those of which nothing is known any more."""
+        """The blocks of records, in their order; records whose block has expired are left out."""
         blobs = await self._ledger.blocks(references)
         known = zip(references, blobs, strict=True)
         return await in_turns((at, pages.decode(blob)) for at, blob in known if blob is not None)
 
     async def pages(self, references: Sequence[Reference]) -> list[tuple[Reference, Policy, Block]]:
-        """The same, each with the policy that decided."""
+        """The blocks of records as `blocks` returns them, each with the policy that decided."""
         return [
             (at, await self.policies.find(block.policy_version), block) for at, block in await self.blocks(references)
         ]
 
     async def lifts(self, experiment: str) -> Lifts:
-        """What help changed in an experiment; in that of the policy that decides now where none is named."""
+        """What help changed in an experiment; if its name is empty, in that of the policy in force now."""
         holdout = self.policies.at(self._clock()).holdout
         name = experiment or holdout.salt
         await keyed.look(self._state, tallies := keyed.Seen(TALLIES, await self._shards.all()))
@@ -240,7 +237,7 @@ class Reading:
             intervention=help_,
             generated_copy=await self._generated_copy(help_),
             outcome=current or Outcome.NONE,
-            # One that is no longer remembered was followed by many others; nothing can come of it any more.
+            # A forgotten offer was followed by many others: it can have no further outcome.
             is_ended=current is None or outcome.is_final(current),
             deliveries=deliveries[0] if deliveries else [],
             withdrawal=offer.withdrawal if offer else WithdrawalReason.NONE,
@@ -262,7 +259,7 @@ class Reading:
         return sorted(found, key=_age, reverse=True)[:limit]
 
     async def _newest(self, references: list[Reference], most: int, wanted: Wanted) -> list[Decision]:
-        """As many decisions of one shard's records, the last record first, from no more blocks than that takes."""
+        """Up to `most` decisions of one shard's records, the last record first, reading as few blocks as needed."""
         found: list[Decision] = []
         while references and len(found) < most:
             few, references = references[:_BLOCKS_AT_ONCE], references[_BLOCKS_AT_ONCE:]

@@ -16,17 +16,17 @@ from mesh.stream.port import BEGINNING, END
 TIME_TO_LIVE_SECONDS = 0.2
 
 
-class House(NamedTuple):
+class LeaseStore(NamedTuple):
     """Leases, and how their time is made to run out."""
 
     leases: Leases
     expire: Callable[[], Awaitable[None]]
     step: Callable[[int], Awaitable[None]]
-    """Sets the clock they are told by, by so many hours."""
+    """Sets the clock they use, by so many hours."""
 
 
 @pytest.fixture(params=["memory", "redis"])
-def house(request: pytest.FixtureRequest, valkey: redis.Client) -> House:
+def leased(request: pytest.FixtureRequest, valkey: redis.Client) -> LeaseStore:
     if request.param == "redis":
         leases = RedisLeases(valkey, "events", "dispatcher", TIME_TO_LIVE_SECONDS)
 
@@ -39,7 +39,7 @@ def house(request: pytest.FixtureRequest, valkey: redis.Client) -> House:
             for field in ("since:0", "ends:0"):
                 await valkey.hincrby(leases._key, field, -hours * 3_600_000)
 
-        return House(leases, wait_until_free, shift)
+        return LeaseStore(leases, wait_until_free, shift)
     now_us = 0
 
     async def advance() -> None:
@@ -50,7 +50,7 @@ def house(request: pytest.FixtureRequest, valkey: redis.Client) -> House:
         nonlocal now_us
         now_us += hours * 3_600_000_000
 
-    return House(MemoryLeases(lambda: now_us, TIME_TO_LIVE_SECONDS), advance, step)
+    return LeaseStore(MemoryLeases(lambda: now_us, TIME_TO_LIVE_SECONDS), advance, step)
 
 
 async def taken(leases: Leases, shard: str, owner: str) -> Lease:
@@ -60,65 +60,67 @@ async def taken(leases: Leases, shard: str, owner: str) -> Lease:
     return lease
 
 
-async def test_a_free_shard_is_taken_by_the_first_who_asks(house: House) -> None:
-    assert await house.leases.standings() == {}
-    lease = await taken(house.leases, "0", "a")
-    assert await house.leases.acquire("0", "b") is None
-    assert await house.leases.standings() == {"0": ShardState("a", lease.epoch, BEGINNING)}
+async def test_a_free_shard_is_taken_by_the_first_who_asks(leased: LeaseStore) -> None:
+    assert await leased.leases.standings() == {}
+    lease = await taken(leased.leases, "0", "a")
+    assert await leased.leases.acquire("0", "b") is None
+    assert await leased.leases.standings() == {"0": ShardState("a", lease.epoch, BEGINNING)}
 
 
-async def test_shards_are_held_one_by_one(house: House) -> None:
-    await taken(house.leases, "0", "a")
-    await taken(house.leases, "shardId-000000000001", "b")
-    standings = await house.leases.standings()
+async def test_shards_are_held_one_by_one(leased: LeaseStore) -> None:
+    await taken(leased.leases, "0", "a")
+    await taken(leased.leases, "shardId-000000000001", "b")
+    standings = await leased.leases.standings()
     assert {shard: standing.owner for shard, standing in standings.items()} == {"0": "a", "shardId-000000000001": "b"}
 
 
-async def test_a_process_that_comes_back_takes_its_own_shard_at_once_under_a_new_epoch(house: House) -> None:
-    before = await taken(house.leases, "0", "a")
-    after = await taken(house.leases, "0", "a")
+async def test_a_process_that_comes_back_takes_its_own_shard_at_once_under_a_new_epoch(leased: LeaseStore) -> None:
+    before = await taken(leased.leases, "0", "a")
+    after = await taken(leased.leases, "0", "a")
     assert after.epoch > before.epoch
-    assert not await house.leases.renew(before)
-    assert await house.leases.renew(after)
+    assert not await leased.leases.renew(before)
+    assert await leased.leases.renew(after)
 
 
-async def test_a_lease_that_ran_out_passes_to_who_asks_next(house: House) -> None:
-    late = await taken(house.leases, "0", "a")
-    await house.expire()
-    lease = await taken(house.leases, "0", "b")
+async def test_a_lease_that_ran_out_passes_to_who_asks_next(leased: LeaseStore) -> None:
+    late = await taken(leased.leases, "0", "a")
+    await leased.expire()
+    lease = await taken(leased.leases, "0", "b")
     assert lease.epoch > late.epoch
-    assert not await house.leases.renew(late)
+    assert not await leased.leases.renew(late)
     with pytest.raises(FailedPrecondition, match="LEASE_LOST"):
-        await house.leases.save(late, 7, 0)
-    assert (await house.leases.standings())["0"] == ShardState("b", lease.epoch, BEGINNING)
+        await leased.leases.save(late, 7, 0)
+    assert (await leased.leases.standings())["0"] == ShardState("b", lease.epoch, BEGINNING)
 
 
-async def test_a_lease_that_ran_out_and_that_nobody_took_may_be_renewed(house: House) -> None:
-    lease = await taken(house.leases, "0", "a")
-    await house.expire()
-    assert (await house.leases.standings())["0"].owner == ""
-    assert await house.leases.renew(lease)
-    assert await house.leases.acquire("0", "b") is None
-
-
-@pytest.mark.parametrize("hours", [-2, 2])
-async def test_a_clock_that_is_set_keeps_no_shard_from_who_lives(house: House, hours: int) -> None:
-    lost = await taken(house.leases, "0", "a")  # who does not live any more
-    await house.step(hours)
-    assert (await house.leases.standings())["0"].owner == ""
-    lease = await taken(house.leases, "0", "b")
-    assert (await house.leases.standings())["0"].owner == "b"
-    assert not await house.leases.renew(lost)
-    assert await house.leases.renew(lease)
+async def test_a_lease_that_ran_out_and_that_nobody_took_may_be_renewed(leased: LeaseStore) -> None:
+    lease = await taken(leased.leases, "0", "a")
+    await leased.expire()
+    assert (await leased.leases.standings())["0"].owner == ""
+    assert await leased.leases.renew(lease)
+    assert await leased.leases.acquire("0", "b") is None
 
 
 @pytest.mark.parametrize("hours", [-2, 2])
-async def test_a_clock_that_is_set_takes_no_shard_from_who_renews_before_others_ask(house: House, hours: int) -> None:
-    lease = await taken(house.leases, "0", "a")
-    await house.step(hours)
-    assert await house.leases.renew(lease)
-    assert (await house.leases.standings())["0"].owner == "a"
-    assert await house.leases.acquire("0", "b") is None
+async def test_a_clock_that_is_set_keeps_no_shard_from_who_lives(leased: LeaseStore, hours: int) -> None:
+    lost = await taken(leased.leases, "0", "a")  # who does not live any more
+    await leased.step(hours)
+    assert (await leased.leases.standings())["0"].owner == ""
+    lease = await taken(leased.leases, "0", "b")
+    assert (await leased.leases.standings())["0"].owner == "b"
+    assert not await leased.leases.renew(lost)
+    assert await leased.leases.renew(lease)
+
+
+@pytest.mark.parametrize("hours", [-2, 2])
+async def test_a_clock_that_is_set_takes_no_shard_from_who_renews_before_others_ask(
+    leased: LeaseStore, hours: int
+) -> None:
+    lease = await taken(leased.leases, "0", "a")
+    await leased.step(hours)
+    assert await leased.leases.renew(lease)
+    assert (await leased.leases.standings())["0"].owner == "a"
+    assert await leased.leases.acquire("0", "b") is None
 
 
 @pytest.mark.parametrize("prolong", ["renew", "save"])
@@ -143,71 +145,71 @@ async def test_redis_prolongs_a_lease_by_its_own_clock(valkey: redis.Client, pro
     assert await long.acquire("0", "b") is None
 
 
-async def test_a_shard_is_stolen_by_who_knows_its_epoch(house: House) -> None:
-    lost = await taken(house.leases, "0", "a")
-    await house.leases.save(lost, 5, 0)
-    assert await house.leases.steal("0", "b", lost.epoch - 1) is None
-    lease = await house.leases.steal("0", "b", lost.epoch)
+async def test_a_shard_is_stolen_by_who_knows_its_epoch(leased: LeaseStore) -> None:
+    lost = await taken(leased.leases, "0", "a")
+    await leased.leases.save(lost, 5, 0)
+    assert await leased.leases.steal("0", "b", lost.epoch - 1) is None
+    lease = await leased.leases.steal("0", "b", lost.epoch)
     assert lease is not None
     assert lease.epoch > lost.epoch
-    assert await house.leases.steal("0", "c", lost.epoch) is None
+    assert await leased.leases.steal("0", "c", lost.epoch) is None
     with pytest.raises(FailedPrecondition, match="LEASE_LOST"):
-        await house.leases.save(lost, 6, 0)
-    assert await house.leases.checkpoint("0") == 5
+        await leased.leases.save(lost, 6, 0)
+    assert await leased.leases.checkpoint("0") == 5
 
 
-async def test_a_theft_whose_answer_was_lost_may_be_repeated(house: House) -> None:
-    held = await taken(house.leases, "0", "a")
-    first = await house.leases.steal("0", "b", held.epoch)
-    assert await house.leases.steal("0", "b", held.epoch) == first
+async def test_a_steal_whose_answer_was_lost_may_be_repeated(leased: LeaseStore) -> None:
+    held = await taken(leased.leases, "0", "a")
+    first = await leased.leases.steal("0", "b", held.epoch)
+    assert await leased.leases.steal("0", "b", held.epoch) == first
 
 
-async def test_of_many_who_steal_at_once_one_succeeds(house: House) -> None:
-    held = await taken(house.leases, "0", "a")
-    thefts = await asyncio.gather(*[house.leases.steal("0", f"b{number}", held.epoch) for number in range(8)])
+async def test_of_many_who_steal_at_once_one_succeeds(leased: LeaseStore) -> None:
+    held = await taken(leased.leases, "0", "a")
+    thefts = await asyncio.gather(*[leased.leases.steal("0", f"b{number}", held.epoch) for number in range(8)])
     (lease,) = [theft for theft in thefts if theft]
-    assert (await house.leases.standings())["0"].owner == lease.owner
+    assert (await leased.leases.standings())["0"].owner == lease.owner
 
 
-async def test_a_released_shard_is_free_and_its_epoch_still_grows(house: House) -> None:
-    before = await taken(house.leases, "0", "a")
-    await house.leases.release(before)
-    assert (await house.leases.standings())["0"].owner == ""
-    assert not await house.leases.renew(before)
-    after = await taken(house.leases, "0", "b")
+async def test_a_released_shard_is_free_and_its_epoch_still_grows(leased: LeaseStore) -> None:
+    before = await taken(leased.leases, "0", "a")
+    await leased.leases.release(before)
+    assert (await leased.leases.standings())["0"].owner == ""
+    assert not await leased.leases.renew(before)
+    after = await taken(leased.leases, "0", "b")
     assert after.epoch > before.epoch
-    await house.leases.release(before)
-    assert await house.leases.renew(after)
+    await leased.leases.release(before)
+    assert await leased.leases.renew(after)
 
 
-async def test_a_checkpoint_outlives_its_holder_to_the_last_digit(house: House) -> None:
-    assert await house.leases.checkpoint("0") == BEGINNING
-    lease = await taken(house.leases, "0", "a")
-    await house.leases.save(lease, 2**186 + 1, 1.25)
-    await house.leases.release(lease)
-    successor = await taken(house.leases, "0", "b")
-    assert await house.leases.checkpoint("0") == 2**186 + 1
-    assert await house.leases.checkpoint("1") == BEGINNING
-    assert await house.leases.standings() == {"0": ShardState("b", successor.epoch, 2**186 + 1, 1.25)}
+async def test_a_checkpoint_outlives_its_holder_to_the_last_digit(leased: LeaseStore) -> None:
+    assert await leased.leases.checkpoint("0") == BEGINNING
+    lease = await taken(leased.leases, "0", "a")
+    await leased.leases.save(lease, 2**186 + 1, 1.25)
+    await leased.leases.release(lease)
+    successor = await taken(leased.leases, "0", "b")
+    assert await leased.leases.checkpoint("0") == 2**186 + 1
+    assert await leased.leases.checkpoint("1") == BEGINNING
+    assert await leased.leases.standings() == {"0": ShardState("b", successor.epoch, 2**186 + 1, 1.25)}
 
 
-async def test_a_shard_that_was_read_to_its_end_stays_in_the_standings(house: House) -> None:
-    lease = await taken(house.leases, "0", "a")
-    await house.leases.save(lease, END, 0)
-    await house.leases.release(lease)
-    assert await house.leases.checkpoint("0") == END
-    assert (await house.leases.standings())["0"] == ShardState("", lease.epoch, END)
+async def test_a_shard_that_was_read_to_its_end_stays_listed(leased: LeaseStore) -> None:
+    lease = await taken(leased.leases, "0", "a")
+    await leased.leases.save(lease, END, 0)
+    await leased.leases.release(lease)
+    assert await leased.leases.checkpoint("0") == END
+    assert (await leased.leases.standings())["0"] == ShardState("", lease.epoch, END)
 
 
-async def test_trouble_is_told_until_a_checkpoint_clears_it(house: House) -> None:
-    lease = await taken(house.leases, "0", "a")
-    await house.leases.complain(lease, "features cannot be reached", 7.5)
-    assert (await house.leases.standings())["0"][2:] == (BEGINNING, 7.5, "features cannot be reached")
-    await house.leases.save(lease, 1, 0.5)
-    assert (await house.leases.standings())["0"][2:] == (1, 0.5, "")
-    await house.leases.release(lease)
-    await house.leases.complain(lease, "too late", 9)
-    assert (await house.leases.standings())["0"].trouble == ""
+async def test_trouble_is_reported_until_a_checkpoint_clears_it(leased: LeaseStore) -> None:
+    lease = await taken(leased.leases, "0", "a")
+    await leased.leases.complain(lease, "features cannot be reached", 7.5)
+    assert (await leased.leases.standings())["0"][2:] == (BEGINNING, 7.5, "features cannot be reached")
+    await leased.leases.save(lease, 1, 0.5)
+    assert (await leased.leases.standings())["0"][2:] == (1, 0.5, "")
+    await leased.leases.release(lease)
+    await leased.leases.complain(lease, "too late", 9)
+    assert (await leased.leases.standings())["0"].trouble == ""
 
 
 async def test_redis_keeps_readers_apart_and_all_of_one_in_one_slot(server: redis.Client) -> None:

@@ -17,7 +17,7 @@ from mesh.store import redis
 FENCE = Fence("events/0", 1)
 
 
-class House(NamedTuple):
+class FencedStore(NamedTuple):
     """A store, and the leases its writes are held against."""
 
     store: StateStore
@@ -32,20 +32,20 @@ class House(NamedTuple):
 
 
 @pytest.fixture(params=["memory", "redis", "redis without MSETEX"])
-async def house(request: pytest.FixtureRequest, valkey: redis.Client) -> House:
+async def fenced(request: pytest.FixtureRequest, valkey: redis.Client) -> FencedStore:
     if request.param == "memory":
         held = MemoryLeases(lambda: 0)
-        return House(MemoryState(lambda shard: held._standing(shard.removeprefix("events/")).epoch), held)
+        return FencedStore(MemoryState(lambda shard: held._standing(shard.removeprefix("events/")).epoch), held)
     store = RedisState(valkey, "test", lifetime_seconds=60)
     store._has_msetex = request.param == "redis"
-    return House(store, RedisLeases(valkey, "events", "dispatcher", 60))
+    return FencedStore(store, RedisLeases(valkey, "events", "dispatcher", 60))
 
 
 @pytest.fixture
-async def store(house: House) -> StateStore:
+async def store(fenced: FencedStore) -> StateStore:
     """A store to which shard 0 is written under the first lease."""
-    assert await house.taken() == FENCE
-    return house.store
+    assert await fenced.taken() == FENCE
+    return fenced.store
 
 
 async def test_values_come_back_in_the_order_of_the_keys(store: StateStore) -> None:
@@ -65,42 +65,42 @@ async def test_nothing_asked_is_nothing_answered(store: StateStore) -> None:
     await store.ping()
 
 
-async def test_who_lost_the_shard_writes_nothing(house: House) -> None:
-    older = await house.taken()
-    await house.store.save({"a": b"1"}, older)
-    newer = await house.taken()
+async def test_who_lost_the_shard_writes_nothing(fenced: FencedStore) -> None:
+    older = await fenced.taken()
+    await fenced.store.save({"a": b"1"}, older)
+    newer = await fenced.taken()
     with pytest.raises(FailedPrecondition, match="POSITION_STALE"):
-        await house.store.save({"a": b"3", "b": b"3"}, older)
-    await house.store.save({"a": b"2"}, newer)
+        await fenced.store.save({"a": b"3", "b": b"3"}, older)
+    await fenced.store.save({"a": b"2"}, newer)
     with pytest.raises(FailedPrecondition, match="POSITION_STALE"):
-        await house.store.save({"a": b"3", "b": b"3"}, older)
-    assert await house.store.load(["a", "b"]) == [b"2", None]
+        await fenced.store.save({"a": b"3", "b": b"3"}, older)
+    assert await fenced.store.load(["a", "b"]) == [b"2", None]
 
 
 @pytest.mark.parametrize("epoch", [2, 3, 2**53, 2**53 + 1, 2**64 - 1])
-async def test_an_epoch_that_no_lease_has_writes_nothing_and_stops_nobody(house: House, epoch: int) -> None:
-    held = await house.taken()
+async def test_an_epoch_that_no_lease_has_writes_nothing_and_stops_nobody(fenced: FencedStore, epoch: int) -> None:
+    held = await fenced.taken()
     with pytest.raises(FailedPrecondition, match="POSITION_STALE"):
-        await house.store.save({"a": b"forged"}, held._replace(epoch=epoch))
-    await house.store.save({"a": b"1"}, held)
-    assert await house.store.load(["a"]) == [b"1"]
+        await fenced.store.save({"a": b"forged"}, held._replace(epoch=epoch))
+    await fenced.store.save({"a": b"1"}, held)
+    assert await fenced.store.load(["a"]) == [b"1"]
 
 
 @pytest.mark.parametrize("shard", ["events/1", "others/0"])
-async def test_a_shard_that_nobody_holds_has_no_epoch(house: House, shard: str) -> None:
-    await house.taken()
+async def test_a_shard_that_nobody_holds_has_no_epoch(fenced: FencedStore, shard: str) -> None:
+    await fenced.taken()
     with pytest.raises(FailedPrecondition, match="POSITION_STALE"):
-        await house.store.save({"a": b"forged"}, Fence(shard, 1))
-    assert await house.store.load(["a"]) == [None]
+        await fenced.store.save({"a": b"forged"}, Fence(shard, 1))
+    assert await fenced.store.load(["a"]) == [None]
 
 
-async def test_a_fence_stands_around_one_shard_only(house: House) -> None:
-    first, other = await house.taken("0"), await house.taken("1")
-    first = await house.taken("0")
-    await house.store.save({"a": b"1"}, first)
-    await house.store.save({"b": b"2"}, other)
-    await house.store.save({"a": b"3"}, first)
-    assert await house.store.load(["a", "b"]) == [b"3", b"2"]
+async def test_a_fence_stands_around_one_shard_only(fenced: FencedStore) -> None:
+    first, other = await fenced.taken("0"), await fenced.taken("1")
+    first = await fenced.taken("0")
+    await fenced.store.save({"a": b"1"}, first)
+    await fenced.store.save({"b": b"2"}, other)
+    await fenced.store.save({"a": b"3"}, first)
+    assert await fenced.store.load(["a", "b"]) == [b"3", b"2"]
 
 
 async def test_without_a_fence_the_last_writer_wins(store: StateStore) -> None:

@@ -217,7 +217,7 @@ async def test_the_largest_records_pass_many_at_once(stream: Stream) -> None:
     assert expected == {}
 
 
-async def test_a_record_tells_when_it_was_appended(stream: Stream) -> None:
+async def test_a_record_has_the_time_of_its_append(stream: Stream) -> None:
     before_us = system_clock()
     (position,) = await stream.append([Entry(stream.ordering_group("user"), b"")])
     (record,) = await read(stream, position.shard, BEGINNING, 1)
@@ -225,15 +225,15 @@ async def test_a_record_tells_when_it_was_appended(stream: Stream) -> None:
     assert before_us - 1_000 <= record.appended_us <= system_clock() + 1_000_000
 
 
-async def test_a_read_tells_when_it_was_by_the_clock_of_the_records(stream: Stream) -> None:
+async def test_after_a_read_the_time_is_known_by_the_clock_of_the_records(stream: Stream) -> None:
     (position,) = await stream.append([Entry(stream.ordering_group("user"), b"")])
     async with asyncio.timeout(10):
-        while not (told := await stream.read(position.shard, BEGINNING, 1, 1)).records:
+        while not (read := await stream.read(position.shard, BEGINNING, 1, 1)).records:
             pass
-    assert 0 <= stream.now_us() - told.records[0].appended_us < 10_000_000
+    assert 0 <= stream.now_us() - read.records[0].appended_us < 10_000_000
 
 
-async def test_what_waits_is_told_with_how_long_and_nothing_where_nothing_does(stream: Stream) -> None:
+async def test_the_age_of_the_oldest_waiting_record_is_known_or_none(stream: Stream) -> None:
     group = stream.ordering_group("user")
     first, second = await stream.append([Entry(group, b"1"), Entry(group, b"2")])
     async with asyncio.timeout(10):
@@ -244,7 +244,7 @@ async def test_what_waits_is_told_with_how_long_and_nothing_where_nothing_does(s
     assert await stream.waiting_seconds(first.shard, second.sequence) is None
 
 
-async def test_redis_tells_how_long_a_record_waits_by_its_own_clock(server: redis.Client) -> None:
+async def test_redis_measures_how_long_a_record_waits_by_its_own_clock(server: redis.Client) -> None:
     stream = RedisStream(server, "events", shard_count=1, max_waiting_bytes=1 << 30)
     seconds, _ = await server.time()
     await server.xadd(stream._key("0"), {b"p": b""}, id=f"{(seconds - 7_200) * 1000}-0")
@@ -326,7 +326,7 @@ async def test_resharding_under_load_loses_nothing_and_keeps_every_group_s_order
     async def appended_some() -> None:
         async with asyncio.timeout(10):
             seen = appended
-            while appended < seen + 3:  # noqa: ASYNC110 - nothing tells
+            while appended < seen + 3:  # noqa: ASYNC110 - nothing signals it
                 await asyncio.sleep(0.001)
 
     first, second = [shard.name for shard in await resharded.shards()]
@@ -346,7 +346,7 @@ async def test_resharding_under_load_loses_nothing_and_keeps_every_group_s_order
     }
 
 
-async def test_the_end_of_a_closed_shard_is_told_with_or_after_its_last_record(resharded: Resharded) -> None:
+async def test_the_end_of_a_closed_shard_comes_with_or_after_its_last_record(resharded: Resharded) -> None:
     group = resharded.ordering_group("user")
     (position,) = await resharded.append([Entry(group, b"1")])
     assert not (await resharded.read(position.shard, BEGINNING, 1, 1)).is_end
@@ -411,7 +411,7 @@ async def test_a_server_that_is_away_is_unavailable(monkeypatch: pytest.MonkeyPa
                 await call
 
 
-async def test_without_a_region_the_process_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_a_region_the_setting_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     point_at(monkeypatch, "http://127.0.0.1:1")
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     with pytest.raises(SettingError, match="region"):

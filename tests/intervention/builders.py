@@ -68,7 +68,7 @@ class ManualClock:
 
 
 class RecordingObserver:
-    """Keeps what it was told."""
+    """Keeps what was reported to it."""
 
     def __init__(self) -> None:
         self.decision_ids: list[str] = []
@@ -214,7 +214,7 @@ def judged(first: int, records: Sequence[Sequence[Row]]) -> tuple[Batch, Rows]:
         pages=columns(rows.pages),
         time_zones=columns(rows.time_zones),
         assessments=columns(rows.assessments),
-        features={row: told for row, told in rows.features.items() if row in decided},
+        features={row: values for row, values in rows.features.items() if row in decided},
         settled_rows=sorted({decided[numbers[whose[row]]] for row in rows.settled_rows}),
         decided_rows=decided,
         decisions=[numbers[who] for who in whose],
@@ -309,7 +309,7 @@ class World:
         return (await self.come(first, records)).made
 
     async def come(self, first: int, records: Sequence[Sequence[Row]]) -> BatchResult:
-        """Decides a batch, and tells all that came of it."""
+        """Decides a batch, and returns the whole result."""
         return await self.deciding.decide(*batch(first, records))
 
     async def send(self, *rows: Row) -> list[Created]:
@@ -319,7 +319,7 @@ class World:
         return await self.deliver(self.sequence, [rows])
 
     async def judge(self, *rows: Row) -> BatchResult:
-        """Decides one more record, each user once, and tells all that came of it."""
+        """Decides one more record, each user once, and returns the whole result."""
         self.sequence += 1
         self.clock.now_us = rows[-1].at_us
         return await self.deciding.decide(*judged(self.sequence, [rows]))

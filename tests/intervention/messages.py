@@ -59,7 +59,7 @@ def message(number: int = 1, channel: str = "email", **members: Any) -> OutboxMe
 async def offer(
     state: StateStore,
     messages: Sequence[OutboxMessage],
-    became: Outcome = Outcome.NONE,
+    reached: Outcome = Outcome.NONE,
     by_id: Mapping[str, Outcome] | None = None,
 ) -> None:
     """Makes the users' state one in which the interventions of the messages were offered, and this came of them."""
@@ -73,7 +73,7 @@ async def offer(
                 is_urgent=False,
                 made_us=NOON_ISH,
                 expires_us=each.expires_us,
-                outcome=(by_id or {}).get(each.intervention_id, became),
+                outcome=(by_id or {}).get(each.intervention_id, reached),
             )
             for each in own
         )

@@ -33,7 +33,7 @@ GOOD = "Having trouble with the form? One of us is happy to chat with you right 
 
 
 class RecordingModelWitness:
-    """Keeps what it was told."""
+    """Keeps what was reported to it."""
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
@@ -98,7 +98,7 @@ class ModelWorld:
     clock: ManualClock
     observer: RecordingModelWitness
 
-    async def worded(self, of: Intervention | None = None, on: Facts | None = None) -> GeneratedCopy:
+    async def generated(self, of: Intervention | None = None, on: Facts | None = None) -> GeneratedCopy:
         """What comes of asking for words, once it is stored."""
         asked = of or help_()
         self.copywriter.ask([(on or known_facts(), asked)])
@@ -148,7 +148,7 @@ async def model_world(
 
 @dataclasses.dataclass
 class KnownInsights:
-    """What the mesh would tell of one user; of others nothing."""
+    """What the mesh knows of one user, and nothing of others."""
 
     struggle_: Struggle = dataclasses.field(
         default_factory=lambda: Struggle(

@@ -65,7 +65,7 @@ class Receiver:
                     break
                 fields = {"Content-Length": str(len(answer.body)), **answer.headers}
                 head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-                writer.write(f"HTTP/1.1 {answer.status} As told\r\n{head}\r\n".encode() + answer.body)
+                writer.write(f"HTTP/1.1 {answer.status} As asked\r\n{head}\r\n".encode() + answer.body)
                 await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError):
             pass

@@ -78,7 +78,7 @@ async def test_a_model_that_never_answers_is_stopped_by_turns() -> None:
         assert len(world.server.requests) == MOST_TURNS
     assert (seen.source, seen.refusal) == ("template", "too_many_turns")
     assert seen.tool_calls == ("struggle",) * MOST_TURNS
-    # What was spent in vain is told all the same.
+    # Money spent in vain is reported all the same.
     assert seen.usage is not None
     assert seen.usage.input_tokens == 900 * MOST_TURNS
 
@@ -103,7 +103,7 @@ async def test_a_model_that_is_slow_is_stopped_by_time() -> None:
     assert (seen.source, seen.refusal, seen.tool_calls) == ("template", "timeout", ("struggle",))
 
 
-async def test_a_tool_that_does_not_exist_or_does_not_answer_is_told_so() -> None:
+async def test_the_model_learns_that_a_tool_does_not_exist_or_does_not_answer() -> None:
     @dataclasses.dataclass
     class HalfAway(KnownInsights):
         count: int = 0
@@ -117,9 +117,9 @@ async def test_a_tool_that_does_not_exist_or_does_not_answer_is_told_so() -> Non
     async with model_world(found()) as world:
         world.server.script.append(looks_up("delete_user", "video"))
         seen = await analyses(world, HalfAway()).analyze("ada", Complexity.DEEP)
-        told = [each["toolResult"] for each in world.server.requests[1]["messages"][2]["content"]]
-    assert [each["status"] for each in told] == ["error", "error"]
-    assert "Video is away" not in json.dumps(told)
+        results = [each["toolResult"] for each in world.server.requests[1]["messages"][2]["content"]]
+    assert [each["status"] for each in results] == ["error", "error"]
+    assert "Video is away" not in json.dumps(results)
     assert (seen.refusal, seen.tool_calls) == ("", ("unknown", "video"))
 
 
@@ -172,7 +172,7 @@ class FakeVideo(video_pb2_grpc.VideoServiceServicer):
 
 
 class FakeIntervention(intervention_pb2_grpc.InterventionServiceServicer):
-    """Has helped one user."""
+    """Has decided to help one user."""
 
     async def GetPendingIntervention(
         self, request: intervention_pb2.GetPendingInterventionRequest, context: Any
@@ -188,13 +188,13 @@ class FakeIntervention(intervention_pb2_grpc.InterventionServiceServicer):
         if request.user_id != "ada":
             return intervention_pb2.ListDecisionsResponse()
         none = intervention_pb2.Decision(reasons=[intervention_pb2.DECISION_REASON_COOLDOWN])
-        helped = intervention_pb2.Decision(
+        decided = intervention_pb2.Decision(
             reasons=[intervention_pb2.DECISION_REASON_RISK_AT_TRIGGER],
             intervention=intervention_pb2.Intervention(action="show_live_chat_popup", channel="in_app"),
             outcome=event_pb2.OUTCOME_DECLINED,
             features=[features_pb2.Feature(name="engagement_score", value=33.0)],
         )
-        return intervention_pb2.ListDecisionsResponse(decisions=[none, helped][: request.page_size])
+        return intervention_pb2.ListDecisionsResponse(decisions=[none, decided][: request.page_size])
 
 
 async def test_the_tools_are_the_mesh_s_own_calls() -> None:

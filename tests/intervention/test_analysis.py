@@ -61,10 +61,10 @@ async def test_a_quick_look_is_one_question_to_the_smallest_model() -> None:
     assert seen.usage == ("amazon.nova-micro-v1:0", 600, 80, 32.2)
     assert seen.prompt is QUICK
     assert seen.tool_calls == ()
-    told = json.loads(asked.removeprefix("<data>").removesuffix("</data>"))
-    assert told["struggle"]["reasons"] == [{"name": "form_errors", "points": 20.0, "why": "3 errors in the form loan"}]
-    assert told["video"]["preferred_content"] == "interactive"
-    assert told["intervention"]["decisions"][0]["reason"] == "below_trigger"
+    data = json.loads(asked.removeprefix("<data>").removesuffix("</data>"))
+    assert data["struggle"]["reasons"] == [{"name": "form_errors", "points": 20.0, "why": "3 errors in the form loan"}]
+    assert data["video"]["preferred_content"] == "interactive"
+    assert data["intervention"]["decisions"][0]["reason"] == "below_trigger"
     assert "ada" not in asked
 
 
@@ -195,7 +195,7 @@ CALM = Struggle(12.0, Level.LOW, 0.9, ())
         (Struggle(50.0, Level.MEDIUM, 0.9, ()), None, None, "medium"),
     ],
 )
-def test_engagement_is_told_by_what_knows_it_best(
+def test_engagement_comes_from_the_best_source(
     struggle: Struggle, watching: Watching | None, engagement: float | None, level: str
 ) -> None:
     assert analysis.engagement_level(Known(struggle, watching, Helping(engagement_score=engagement))) == level

@@ -70,7 +70,7 @@ async def test_tenants_do_not_touch_each_other(server: redis.Client) -> None:
 
 
 class ScriptedModel:
-    """Answers with the tokens it is told, without a network."""
+    """Answers with the tokens it is given, without a network."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -104,19 +104,19 @@ async def test_at_the_limit_the_very_next_request_degrades_and_the_next_day_reco
         for number in range(1, 6):
             # Each with another page, so that none is answered from the cache.
             page = f"/page{chr(96 + number) * 3}"
-            used.append(await world.worded(help_(number, page=page), known_facts(page=page)))
+            used.append(await world.generated(help_(number, page=page), known_facts(page=page)))
         first_refused = next(index for index, each in enumerate(used) if not each.is_used)
         assert first_refused == len(world.server.requests) > 1
         assert [each.refusal for each in used[first_refused:]] == ["budget"] * (5 - first_refused)
         assert all(each.cost_micro_usd == 0 for each in used[first_refused:])
-        told = await world.models.usage()
-        assert (told.degraded, told.spent.tokens) == ("budget", 680 * first_refused)
-        assert told.spent.tokens <= told.limits.tokens
+        usage = await world.models.usage()
+        assert (usage.degraded, usage.spent.tokens) == ("budget", 680 * first_refused)
+        assert usage.spent.tokens <= usage.limits.tokens
 
         world.clock.now_us += DAY
         assert (await world.models.usage()).degraded == ""
         tomorrow = msgspec.structs.replace(help_(6), expires_us=world.clock.now_us + HOUR)
-        assert (await world.worded(tomorrow, known_facts(page="/tomorrow"))).is_used
+        assert (await world.generated(tomorrow, known_facts(page="/tomorrow"))).is_used
 
 
 @given(
@@ -184,10 +184,10 @@ async def test_what_bedrock_refused_costs_nothing_and_what_it_may_bill_stays_cou
 ) -> None:
     bedrock.have_credentials(monkeypatch)
     async with model_world(THROTTLED, deadline_seconds=0.3) as world:
-        assert (await world.worded(help_(1))).refusal == "throttled"
+        assert (await world.generated(help_(1))).refusal == "throttled"
         assert (await world.models.usage()).spent == Amount(0, 0)
         world.server.otherwise = HELD
-        assert (await world.worded(help_(2))).refusal == "timeout"
+        assert (await world.generated(help_(2))).refusal == "timeout"
         assert (await world.models.usage()).spent.tokens > 500
 
 
@@ -208,7 +208,7 @@ def test_a_reservation_is_at_least_a_token_a_byte(
 
 
 def test_prices_are_those_of_the_table() -> None:
-    """A wording of 600 tokens in and 80 out costs 32.2 millionths of a dollar with Nova Micro."""
+    """Copy of 600 tokens in and 80 out costs 32.2 millionths of a dollar with Nova Micro."""
     assert budget.cost(Complexity.QUICK, 600, 80) == Amount(680, 32_200)
     assert budget.cost(Complexity.STRATEGY, 1_000_000, 0).nano_usd == 60_000_000
     assert budget.cost(Complexity.DEEP, 0, 1_000_000).nano_usd == 3_200_000_000
@@ -262,12 +262,12 @@ async def test_a_call_is_witnessed_with_its_cost() -> None:
         )
     ]
     assert usage.cost_micro_usd == 304.0
-    (told,) = (await models.usage()).models
-    assert told == ("eu.amazon.nova-pro-v1:0", {"ok": 1}, 300, 20, 304.0)
+    (used,) = (await models.usage()).models
+    assert used == ("eu.amazon.nova-pro-v1:0", {"ok": 1}, 300, 20, 304.0)
 
 
-async def test_without_a_model_nothing_is_asked_and_that_is_told() -> None:
+async def test_without_a_model_nothing_is_asked_and_that_is_reported() -> None:
     models = Models(None, MemorySpending(), RecordingModelWitness(), ManualClock(), time.monotonic, limits=NO_LIMITS)
     assert await refusal_of(models) == "off"
-    told = await models.usage()
-    assert (told.is_on, told.degraded, told.models) == (False, "off", ())
+    usage = await models.usage()
+    assert (usage.is_on, usage.degraded, usage.models) == (False, "off", ())

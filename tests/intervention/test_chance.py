@@ -71,7 +71,7 @@ def test_a_draw_is_below_one(salt: str, shard: str, sequence: int, event_index: 
 def test_draws_are_even() -> None:
     drawn = [draw("s", "3", sequence, index) for sequence in range(COUNT // 20) for index in range(20)]
     assert stats.kstest(drawn, "uniform").pvalue > RARE
-    # Neighbours on the stream tell nothing of one another.
+    # Neighbours on the stream reveal nothing of one another.
     assert abs(stats.pearsonr(drawn[:-1], drawn[1:]).statistic) < 0.02
 
 
@@ -90,7 +90,7 @@ def test_salts_are_independent() -> None:
     assert abs(stats.pearsonr(*drawn).statistic) < 0.02
 
 
-def test_the_draw_tells_nothing_of_the_holdout() -> None:
+def test_the_draw_reveals_nothing_of_the_holdout() -> None:
     # The same words in both, as far as they can be.
     held = [held_out("s", str(number), 0.5) for number in range(COUNT)]
     drawn = [draw("s", str(number), 0, 0) for number in range(COUNT)]

@@ -1,4 +1,4 @@
-"""The channel port over every adapter, against emulated AWS and a receiver of webhooks that answers as told."""
+"""The channel port over every adapter, against emulated AWS and a receiver of webhooks that answers as asked."""
 
 import hashlib
 import hmac
@@ -87,7 +87,7 @@ async def send(channel: Channel, of: OutboxMessage | None = None, contact: Conta
 
 
 def refusal(code: str, status: int = 400) -> Answer:
-    """An error as SES tells it."""
+    """An error as SES returns it."""
     return Answer(status, {"x-amzn-ErrorType": code, "Content-Type": "application/json"}, b'{"message": "no"}')
 
 
@@ -111,7 +111,7 @@ async def test_ses_refuses_a_sender_that_is_not_verified(emulated: None) -> None
     aws.close()
 
 
-async def test_ses_is_told_the_key_and_the_intervention(answering: SesChannel, receiver: Receiver) -> None:
+async def test_ses_gets_the_key_and_the_intervention(answering: SesChannel, receiver: Receiver) -> None:
     receiver.script = [Answer(200, {"Content-Type": "application/json"}, b'{"MessageId": "m-1"}')]
     assert await send(answering) == "m-1"
     (request,) = receiver.received

@@ -99,7 +99,7 @@ async def test_a_system_ends_no_session_but_what_it_sold_is_bought_and_is_the_go
     assert (await world.last()).standing.bought == {"EUR": 9.0}
 
 
-async def test_outcomes_are_recorded_whoever_tells_them_and_however_late() -> None:
+async def test_outcomes_are_recorded_whoever_reports_them_and_however_late() -> None:
     world = World()
     (made,) = await world.send(Row(80.0))
     declined = outcome(
@@ -118,7 +118,7 @@ async def test_outcomes_are_recorded_whoever_tells_them_and_however_late() -> No
         (Row(80.0, age_us=60 * MINUTE), Reason.TOO_OLD),
     ],
 )
-async def test_of_several_reasons_the_first_is_told(row: Row, reason: Reason) -> None:
+async def test_of_several_reasons_the_first_is_given(row: Row, reason: Reason) -> None:
     world = World()
     assert (await world.come(1, [[row]])).reasons[reason] == 1
     assert (await world.last()).verdict.reasons == (reason,)

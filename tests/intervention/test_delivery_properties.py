@@ -44,7 +44,7 @@ LONGEST_WAIT_US: Final = 300 * SECOND
 
 
 class Process:
-    """A sender that does one call of a port at a time, when it is told to, and can be stopped before any of them."""
+    """A sender that does one call of a port at a time, when it is asked to, and can be stopped before any of them."""
 
     def __init__(self, world: "World") -> None:
         self._world = world
@@ -165,7 +165,7 @@ class World:
             await self.outbox.add([message], self.clock())
 
     async def answer(self, number: int, *, cancels: bool) -> None:
-        """The user answers; the outbox may be told."""
+        """The user answers; the outbox may learn of it."""
         message = MESSAGES[number]
         self.answered.add(message.key)
         await self._save_users()
@@ -175,9 +175,9 @@ class World:
     async def _save_users(self) -> None:
         for user_id in ("ada", "bob"):
             known = [KEYS[key] for key in sorted(self.added) if KEYS[key].user_id == user_id]
-            became = {KEYS[key].intervention_id: Outcome.ACCEPTED for key in self.answered}
+            outcomes = {KEYS[key].intervention_id: Outcome.ACCEPTED for key in self.answered}
             if known:
-                await offer(self.state, known, by_id=became)
+                await offer(self.state, known, by_id=outcomes)
 
     def entry(self, key: str) -> OutboxEntry:
         """How far a message has come."""
@@ -197,7 +197,7 @@ class World:
 
 
 Action = tuple[str, int, str, bool, int]
-"""What is done, to which process or message, in which mode, whether the outbox is told, and by how many seconds."""
+"""What is done, to which process or message, in which mode, whether the outbox learns it, and by how many seconds."""
 
 
 def sequences(modes: Sequence[str], kinds: Sequence[str]) -> st.SearchStrategy[list[Action]]:

@@ -22,7 +22,7 @@ DIFFICULTIES = ("form_errors", "help_seeking", "page_refreshes", "rapid_navigati
 
 
 def drawn(chance: random.Random, at_us: int, last: dict[str, str]) -> Row:
-    """An event of one of many users; one in four asks for a decision, some tell an outcome or a purchase.
+    """An event of one of many users; one in four asks for a decision, some report an outcome or a purchase.
 
     `last` has the latest intervention of each.
     """

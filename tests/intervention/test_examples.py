@@ -76,7 +76,7 @@ async def test_known_by_email_gets_an_email_within_two_hours(world: World) -> No
     )
 
 
-async def test_email_outside_office_hours_waits_for_the_next_office_day(world: World) -> None:
+async def test_email_outside_business_hours_waits_for_the_next_business_day(world: World) -> None:
     await known_by_email(world)
     (made,) = await world.send(Row(55.0, EVENING, indicators=TECHNICAL))
     # Nine in the morning and two hours.

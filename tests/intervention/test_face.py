@@ -45,7 +45,7 @@ async def served() -> AsyncIterator[tuple[World, "InterventionServiceAsyncStub"]
         yield world, InterventionServiceStub(channel)
 
 
-def told(intervention_id: str = "i-3-1-0", what: int = 2, channel: str = "email") -> InterventionOutcome:
+def reported(intervention_id: str = "i-3-1-0", what: int = 2, channel: str = "email") -> InterventionOutcome:
     return InterventionOutcome(
         intervention_id=intervention_id, outcome=event_pb2.Outcome.ValueType(what), channel=channel
     )
@@ -73,7 +73,7 @@ WRONG: list[tuple[str, Callable[[Request], object]]] = [
     ),
     ("INVALID_TYPE", lambda made: made.linked_rows.add(row=2**32 - 1, user_id="eve")),
     ("INVALID_TYPE", lambda made: made.features.add(row=2)),
-    ("INVALID_TYPE", lambda made: made.outcomes.add(row=2, outcome=told())),
+    ("INVALID_TYPE", lambda made: made.outcomes.add(row=2, outcome=reported())),
     # Positions.
     ("INVALID_TYPE", lambda made: made.position.sequences.append("x")),
     ("INVALID_TYPE", lambda made: made.position.sequences.append("1_000")),
@@ -82,7 +82,7 @@ WRONG: list[tuple[str, Callable[[Request], object]]] = [
     # Words that there are not.
     ("VALUE_OUT_OF_RANGE", _set("event_types", -1)),
     ("VALUE_OUT_OF_RANGE", _score("level", -1)),
-    *(("VALUE_OUT_OF_RANGE", lambda made, n=n: made.outcomes.add(row=0, outcome=told(what=n))) for n in (-1, 6)),
+    *(("VALUE_OUT_OF_RANGE", lambda made, n=n: made.outcomes.add(row=0, outcome=reported(what=n))) for n in (-1, 6)),
     ("MISSING_FIELD", lambda made: made.outcomes.add(row=0)),
     ("MISSING_FIELD", _set("user_ids", "")),
     ("MISSING_FIELD", lambda made: made.linked_rows.add(row=0)),
@@ -113,11 +113,11 @@ WRONG: list[tuple[str, Callable[[Request], object]]] = [
     *(("INVALID_TIME", _score("latest_signal_time_us", number, 1)) for number in (HUGE, -1)),
     # Texts.
     *(
-        ("INVALID_IDENTIFIER", lambda made, text=text: made.outcomes.add(row=0, outcome=told(channel=text)))
+        ("INVALID_IDENTIFIER", lambda made, text=text: made.outcomes.add(row=0, outcome=reported(channel=text)))
         for text in ("e\nmail", "\0", "email\x7f", "e\u2028mail", "x" * 129)
     ),
     *(
-        ("INVALID_IDENTIFIER", lambda made, text=text: made.outcomes.add(row=0, outcome=told(text)))
+        ("INVALID_IDENTIFIER", lambda made, text=text: made.outcomes.add(row=0, outcome=reported(text)))
         for text in ("i-3-1-0\n", "\x1b[2J", "x" * 129)
     ),
     (
@@ -154,7 +154,7 @@ async def test_a_wrong_batch_is_refused_with_its_reason_and_changes_nothing(
 OF_TOMORROW: list[Callable[[Request], object]] = [
     *(_set("event_types", number) for number in (19, 99, 2**31 - 1)),
     *(_score("level", number) for number in (5, 2**31 - 1)),
-    lambda made: made.outcomes.add(row=0, outcome=told(what=7)),
+    lambda made: made.outcomes.add(row=0, outcome=reported(what=7)),
     *(lambda made, name=name: made.ClearField(name) for name in ("pages", "time_zones", "span_ids", "event_indexes")),
 ]
 
@@ -218,7 +218,7 @@ def test_no_batch_at_all_breaks_the_reading_of_it(data: st.DataObject) -> None:
     for column in (made.received_times_us, made.event_times_us):
         column[0], column[1] = data.draw(times), data.draw(times)
     made.event_types[0] = data.draw(st.integers(-(2**31), 2**31 - 1) | st.integers(0, 18))
-    made.outcomes.add(row=data.draw(st.integers(0, 3)), outcome=told(data.draw(st.text()), 2, data.draw(st.text())))
+    made.outcomes.add(row=data.draw(st.integers(0, 3)), outcome=reported(data.draw(st.text()), 2, data.draw(st.text())))
     made.standings.add(row=1, standing=data.draw(st.binary()))
     reason = refusal_of(made)
     assert not reason or f"ERROR_REASON_{reason}" in REASONS
@@ -326,10 +326,10 @@ async def test_what_only_a_newer_version_knows_how_to_ask_waits(
 
 
 def test_a_reason_that_only_a_newer_version_knows_is_no_word() -> None:
-    told = wire.Decision(reasons=[wire.DecisionReason.ValueType(99)], outcome=event_pb2.Outcome.ValueType(77))
-    assert _past(told) == Past("", "", "", "")
-    told = wire.Decision(reasons=[wire.DECISION_REASON_TOO_OLD], outcome=event_pb2.OUTCOME_WITHDRAWN)
-    assert _past(told) == Past("too_old", "", "", "withdrawn")
+    known = wire.Decision(reasons=[wire.DecisionReason.ValueType(99)], outcome=event_pb2.Outcome.ValueType(77))
+    assert _past(known) == Past("", "", "", "")
+    known = wire.Decision(reasons=[wire.DECISION_REASON_TOO_OLD], outcome=event_pb2.OUTCOME_WITHDRAWN)
+    assert _past(known) == Past("too_old", "", "", "withdrawn")
 
 
 async def test_any_user_and_any_experiment_may_be_asked_for(

@@ -108,9 +108,9 @@ LABELS: dict[str, Callable[[], str]] = {
 
 @pytest.mark.parametrize("label", LABELS.values(), ids=LABELS.keys())
 async def test_a_row_of_a_user_in_trouble_takes_at_most_three_times_a_calm_one(label: Callable[[], str]) -> None:
-    world, told = World(), label()
+    world, indicators = World(), label()
     calm = [Row(user_id=f"user-{n % 60}", at_us=NOON_ISH + n, trace=n + 1, page="/products/3") for n in range(500)]
-    troubled = [in_trouble(number, told) for number in range(500)]
+    troubled = [in_trouble(number, indicators) for number in range(500)]
     await world.deliver(1, [calm, troubled, troubled])
     sizes = [len(blob or b"") for blob in await world.ledger.blocks([Reference("3", number) for number in (1, 2, 3)])]
     assert sizes[2] < 3 * sizes[0]

@@ -114,11 +114,11 @@ async def test_conversions_count_by_when_they_happened(happened_us: int, receive
     await world.send(*(buys(received_us, user, received_us - happened_us) for user in sides))
     every = (await world.reading.lifts("")).estimates[0][2]
     assert every == (1, converts, 1, converts)
-    became = (await world.reading.intervention(made[0].intervention.id)).outcome
-    assert (became is Outcome.CONVERTED) is converts
+    outcome_ = (await world.reading.intervention(made[0].intervention.id)).outcome
+    assert (outcome_ is Outcome.CONVERTED) is converts
 
 
-async def test_an_older_dispatcher_tells_no_times_and_all_is_as_received() -> None:
+async def test_without_event_times_from_an_older_dispatcher_events_count_as_just_happened() -> None:
     world = World()
     at, rows = batch(1, [[Row(95.0, age_us=DAY)]])
     result = await world.deciding.decide(at, dataclasses.replace(rows, event_us=()))

@@ -37,17 +37,17 @@ def rows(steps: list[tuple[str, str, int]]) -> list[Row]:
 @settings(deadline=None)
 @given(STEPS, st.lists(st.integers(1, 5), max_size=20))
 async def test_users_and_conversions_are_counted_once(steps: list[tuple[str, str, int]], cuts: list[int]) -> None:
-    world, told = World(DOCUMENT), rows(steps)
+    world, events = World(DOCUMENT), rows(steps)
     start = 0
-    while start < len(told):
+    while start < len(events):
         length = cuts.pop() if cuts else 3
-        some = [[row] for row in told[start : start + length]]
+        some = [[row] for row in events[start : start + length]]
         await world.deliver(start, some)
         await world.deliver(start, some)  # the answer was lost
         start += length
     exposed: dict[str, int] = {}
     converted = set()
-    for row in told:
+    for row in events:
         if row.score >= 75:
             exposed.setdefault(row.user_id, row.at_us)
         elif row.bought and row.user_id in exposed and row.at_us - exposed[row.user_id] <= 5 * HOUR:
@@ -67,16 +67,16 @@ async def test_users_and_conversions_are_counted_once(steps: list[tuple[str, str
 
 async def test_help_that_was_seen_is_converted_by_the_wanted_event() -> None:
     world = World(DOCUMENT)
-    helped = next(user for user in USERS if not held_out("exp", user, 0.4))
-    buys = Row(user_id=helped, at_us=NOON_ISH + HOUR, kind=EventKind.PURCHASE, bought=Purchase(1.0, ""))
-    (made,) = await world.send(Row(80.0, user_id=helped))
+    treated = next(user for user in USERS if not held_out("exp", user, 0.4))
+    buys = Row(user_id=treated, at_us=NOON_ISH + HOUR, kind=EventKind.PURCHASE, bought=Purchase(1.0, ""))
+    (made,) = await world.send(Row(80.0, user_id=treated))
     await world.send(buys)  # nobody saw the help
     assert (await world.reading.intervention(made.intervention.id)).outcome is not Outcome.CONVERTED
-    (made,) = await world.send(Row(80.0, NOON_ISH + 2 * HOUR, user_id=helped))
-    await world.send(outcome(Outcome.ACCEPTED, made.intervention.id, user_id=helped, at_us=NOON_ISH + 2 * HOUR))
-    await world.send(Row(user_id=helped, at_us=NOON_ISH + 3 * HOUR, kind=EventKind.TASK_SUCCESS))
+    (made,) = await world.send(Row(80.0, NOON_ISH + 2 * HOUR, user_id=treated))
+    await world.send(outcome(Outcome.ACCEPTED, made.intervention.id, user_id=treated, at_us=NOON_ISH + 2 * HOUR))
+    await world.send(Row(user_id=treated, at_us=NOON_ISH + 3 * HOUR, kind=EventKind.TASK_SUCCESS))
     assert (await world.reading.intervention(made.intervention.id)).outcome is Outcome.ACCEPTED
-    await world.send(Row(user_id=helped, at_us=NOON_ISH + 3 * HOUR, kind=EventKind.PURCHASE))
+    await world.send(Row(user_id=treated, at_us=NOON_ISH + 3 * HOUR, kind=EventKind.PURCHASE))
     followed = await world.reading.intervention(made.intervention.id)
     assert (followed.outcome, followed.is_ended) == (Outcome.CONVERTED, True)
 

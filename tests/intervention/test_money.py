@@ -25,7 +25,7 @@ async def sums(world: World) -> dict[str, float]:
         ([bought(30.0), bought(-10.0)], {"EUR": 20.0}),
         ([bought(30.0), bought(-10.0, is_refund=True)], {"EUR": 20.0}),
         ([bought(30.0), bought(10.0, is_refund=True)], {"EUR": 20.0}),  # whatever the sign
-        ([bought(30.0), bought(0.0, is_refund=True)], {"EUR": 30.0}),  # how much was not told
+        ([bought(30.0), bought(0.0, is_refund=True)], {"EUR": 30.0}),  # the amount is unknown
         ([bought(10.0, is_refund=True)], {"EUR": -10.0}),  # of a purchase of long ago
         ([bought(30.0), bought(10.0, "USD", is_refund=True)], {"EUR": 30.0, "USD": -10.0}),
         ([bought(30.0, is_bot=True), bought(5.0, is_system=True)], {"EUR": 35.0}),
@@ -53,8 +53,8 @@ async def test_a_refund_is_no_conversion(amount: float, is_refund: bool, convert
     held = sum(held_out("x", user, 0.5) for user in users)
     assert (every.holdout, every.treated) == (held, 20 - held)
     assert every.treated_converted + every.holdout_converted == 20 * converts
-    became = {(await world.reading.intervention(each.intervention.id)).outcome for each in made}
-    assert became == {Outcome.CONVERTED if converts else Outcome.SHOWN}
+    outcomes = {(await world.reading.intervention(each.intervention.id)).outcome for each in made}
+    assert outcomes == {Outcome.CONVERTED if converts else Outcome.SHOWN}
 
 
 @pytest.mark.parametrize(

@@ -123,13 +123,13 @@ async def test_the_policy_holds_whatever_happens(records: list[list[Row]]) -> No
             assert facts.kind != EventKind.IDENTIFY
             assert all(facts.received_us - each >= POLICY.cooldown_us for each in made_us)
             earlier[facts.user_id].append(made)
-        for user in ("ada", "bob"):
-            helped = await keyed.read(world.state, USERS, user)
-            waiting = [each for each in helped.offers if is_waiting(each.outcome)]
+        for user_id in ("ada", "bob"):
+            user = await keyed.read(world.state, USERS, user_id)
+            waiting = [each for each in user.offers if is_waiting(each.outcome)]
             assert len(waiting) <= 1
-            assert [each.id for each in waiting] == ([helped.waiting.id] if helped.waiting else [])
-            assert len(helped.offers) <= REMEMBERED_OFFERS
-            assert set(helped.learned) <= set(POLICY.priors)
+            assert [each.id for each in waiting] == ([user.waiting.id] if user.waiting else [])
+            assert len(user.offers) <= REMEMBERED_OFFERS
+            assert set(user.learned) <= set(POLICY.priors)
 
 
 @settings(deadline=None)

@@ -77,8 +77,8 @@ async def test_adding_again_changes_nothing_before_and_after_the_end(outbox: Out
     assert await outbox.update(first, sent, None)
     await outbox.add([message(text="other")], LATER)
     assert await claim(outbox, LATER) == []
-    ((told,),) = await outbox.deliveries(["i-3-1-0"])
-    assert told == delivery.Delivery("email", DeliveryState.SENT, 1, NOON_ISH, "ses", "m-1", "", "i-3-1-0.email")
+    ((deliveries,),) = await outbox.deliveries(["i-3-1-0"])
+    assert deliveries == delivery.Delivery("email", DeliveryState.SENT, 1, NOON_ISH, "ses", "m-1", "", "i-3-1-0.email")
 
 
 async def test_what_a_claimer_left_comes_up_again_after_the_lease(outbox: Outbox) -> None:
@@ -113,8 +113,12 @@ async def test_what_is_put_off_comes_up_at_its_time(outbox: Outbox) -> None:
     assert await claim(outbox, NOON_ISH + SECOND - 1) == []
     (second,) = await claim(outbox, NOON_ISH + SECOND)
     assert second.entry == put_off
-    ((told,),) = await outbox.deliveries(["i-3-1-0"])
-    assert (told.state, told.reason, told.update_us) == (DeliveryState.WAITING, "throttled", NOON_ISH + SECOND)
+    ((deliveries,),) = await outbox.deliveries(["i-3-1-0"])
+    assert (deliveries.state, deliveries.reason, deliveries.update_us) == (
+        DeliveryState.WAITING,
+        "throttled",
+        NOON_ISH + SECOND,
+    )
 
 
 async def test_cancelling_ends_all_channels_at_once_and_brings_them_up_to_be_filed(outbox: Outbox) -> None:
@@ -128,8 +132,8 @@ async def test_cancelling_ends_all_channels_at_once_and_brings_them_up_to_be_fil
         mine = next(each for each in found if each.entry.message.intervention_id == "i-3-1-0")
         assert (mine.entry.state, mine.entry.reason) == (DeliveryState.CANCELLED, "answered")
         assert await outbox.update(mine, mine.entry, None)
-    told = await outbox.deliveries(["i-3-1-0", "i-3-2-0", "i-3-9-0"])
-    assert [[(one.channel, one.state) for one in each] for each in told] == [
+    deliveries = await outbox.deliveries(["i-3-1-0", "i-3-2-0", "i-3-9-0"])
+    assert [[(one.channel, one.state) for one in each] for each in deliveries] == [
         [("chat", DeliveryState.CANCELLED), ("email", DeliveryState.CANCELLED)],
         [("email", DeliveryState.WAITING)],
         [],
@@ -143,8 +147,8 @@ async def test_cancelling_leaves_what_is_done_or_in_doubt(outbox: Outbox) -> Non
     sent = delivery.sent(delivery.begun(two.entry, "ses", NOON_ISH), "m", NOON_ISH)
     assert await outbox.update(two, sent, None)
     await outbox.cancel(["i-3-1-0", "i-3-2-0"], NOON_ISH, "answered")
-    told = await outbox.deliveries(["i-3-1-0", "i-3-2-0"])
-    assert [one.state for each in told for one in each] == [DeliveryState.WAITING, DeliveryState.SENT]
+    deliveries = await outbox.deliveries(["i-3-1-0", "i-3-2-0"])
+    assert [one.state for each in deliveries for one in each] == [DeliveryState.WAITING, DeliveryState.SENT]
     assert await claim(outbox) == []
 
 

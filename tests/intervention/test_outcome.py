@@ -20,7 +20,7 @@ async def world() -> World:
     return world
 
 
-async def became(world: World) -> tuple[Outcome, bool]:
+async def outcome_and_end(world: World) -> tuple[Outcome, bool]:
     followed = await world.reading.intervention("i-3-1-0")
     assert followed.user_id == "ada"
     return followed.outcome, followed.is_ended
@@ -45,35 +45,35 @@ def test_transitions() -> None:
 async def test_shown_still_waits(world: World) -> None:
     await world.send(outcome(Outcome.SHOWN, "i-3-1-0"))
     assert (await world.reading.waiting("ada")).intervention is not None
-    assert await became(world) == (Outcome.SHOWN, False)
+    assert await outcome_and_end(world) == (Outcome.SHOWN, False)
 
 
 @pytest.mark.parametrize("end", ENDS)
 async def test_every_end_ends_waiting(world: World, end: Outcome) -> None:
     await world.send(outcome(end, "i-3-1-0"))
     assert (await world.reading.waiting("ada")).intervention is None
-    assert await became(world) == (end, end is not Outcome.ACCEPTED)
+    assert await outcome_and_end(world) == (end, end is not Outcome.ACCEPTED)
     assert (await world.last()).verdict.reasons == (Reason.OUTCOME_EVENT,)
 
 
 async def test_converted_may_follow_accepted_and_nothing_else(world: World) -> None:
     await world.send(outcome(Outcome.ACCEPTED, "i-3-1-0"), outcome(Outcome.DECLINED, "i-3-1-0"))
-    assert await became(world) == (Outcome.ACCEPTED, False)
+    assert await outcome_and_end(world) == (Outcome.ACCEPTED, False)
     await world.send(outcome(Outcome.CONVERTED, "i-3-1-0"), outcome(Outcome.SHOWN, "i-3-1-0"))
-    assert await became(world) == (Outcome.CONVERTED, True)
+    assert await outcome_and_end(world) == (Outcome.CONVERTED, True)
 
 
 async def test_unanswered_it_expires_by_the_clock(world: World) -> None:
     world.clock.now_us = NOON_ISH + 30 * MINUTE - 1
-    assert await became(world) == (Outcome.NONE, False)
+    assert await outcome_and_end(world) == (Outcome.NONE, False)
     world.clock.now_us += 1
-    assert await became(world) == (Outcome.EXPIRED, True)
+    assert await outcome_and_end(world) == (Outcome.EXPIRED, True)
     assert (await world.reading.waiting("ada")).intervention is None
 
 
 async def test_accepting_what_has_expired_is_too_late(world: World) -> None:
     await world.send(outcome(Outcome.ACCEPTED, "i-3-1-0", at_us=NOON_ISH + HOUR))
-    assert await became(world) == (Outcome.EXPIRED, True)
+    assert await outcome_and_end(world) == (Outcome.EXPIRED, True)
 
 
 async def test_urgent_help_takes_the_place_of_gentle_help() -> None:
@@ -86,7 +86,7 @@ async def test_urgent_help_takes_the_place_of_gentle_help() -> None:
     assert (await world.reading.intervention(gentle.intervention.id)).outcome is Outcome.EXPIRED
 
 
-async def test_giving_way_tells_nothing_of_the_channel() -> None:
+async def test_giving_way_says_nothing_about_the_channel() -> None:
     world = World()
     for _ in range(3):
         await world.send(outcome(Outcome.ACCEPTED, channel="email"))

@@ -1,7 +1,7 @@
 """Whatever people do, by whatever ids, and however it is delivered: nobody is helped twice, nor stands on two sides.
 
-People begin anonymous, log in, log out and begin anew; what they do is told late, twice, or by copies. What moves when
-they log in arrives some events later. What is checked is said of people, not of ids.
+People begin anonymous, log in, log out and begin anew; what they do is reported late, twice, or by copies. What moves
+when they log in arrives some events later. The checks are about people, not ids.
 """
 
 import dataclasses
@@ -39,7 +39,7 @@ ACTIONS = [
     *["logs in", "arrives"] * 5,
     *["logs out", "takes another device", "answers"] * 2,
     *["is known to", "buys", "buys late", "gives back", "succeeds", "goes"],
-    *["failed long ago", "is copied", "is told by a system", "straggles", "again"],
+    *["failed long ago", "is copied", "is sent by a system", "straggles", "again"],
 ]
 STEPS = st.lists(
     st.tuples(st.sampled_from([1, 1, 20, 90, 400, 700, 4000]), st.sampled_from(ACTIONS), st.sampled_from(PEOPLE)),
@@ -114,7 +114,7 @@ class Town:
             case "takes another device":
                 person.is_known, person.ids = False, person.ids + 1
             case "straggles" if person.is_known:
-                # The last link is what the event would have been told by, a moment earlier.
+                # The last link is what the event would have been sent with, a moment earlier.
                 await self._send(Row(95.0, person.linked_us[person.anonymous] + SECOND, person.anonymous))
             case "again" if self.records:
                 result = await self._deliver(self.records[-1])
@@ -144,7 +144,7 @@ class Town:
             "goes": {"kind": EventKind.SESSION_END},
             "failed long ago": {"score": 95.0, "age_us": HOUR},
             "is copied": {"score": 95.0, "is_copy": True, "kind": EventKind.PURCHASE, "bought": bought},
-            "is told by a system": {"score": 95.0, "is_system": True},
+            "is sent by a system": {"score": 95.0, "is_system": True},
         }
         return dataclasses.replace(row, **members[what]) if what in members else None  # type: ignore[arg-type]
 
@@ -161,7 +161,7 @@ class Town:
     async def arrive(self, person: Person) -> None:
         """What moves to somebody arrives."""
         standing, left_us = person.moving.pop(0)
-        for each in (await self.helped(person.name)).offers:
+        for each in (await self.user_state_of(person.name)).offers:
             if each.made_us >= left_us and not (is_waiting(each.outcome) and each.expires_us > self.at_us):
                 self.over.add(each.id)
         await self._send(arrival(person.name, self.at_us, standing))
@@ -199,7 +199,7 @@ class Town:
     def _owner(self, made: Created) -> str:
         return made.decision.facts.user_id.partition("-")[0]
 
-    async def helped(self, user_id: str) -> UserState:
+    async def user_state_of(self, user_id: str) -> UserState:
         """What is remembered of a user."""
         return await keyed.read(self.world.state, USERS, user_id)
 
@@ -252,11 +252,11 @@ async def test_nobody_is_helped_twice_or_on_two_sides_because_of_a_login(steps: 
 async def check_what_waits(town: Town, person: Person) -> None:
     """At most one offer waits for each, and nothing in the name of somebody anonymous who is known by now."""
     for user_id in (person.name, *person.linked_us):
-        helped = await town.helped(user_id)
-        waiting = [each.id for each in helped.offers if is_waiting(each.outcome) and not each.is_withheld]
-        assert waiting == ([helped.waiting.id] if helped.waiting else [])
+        user = await town.user_state_of(user_id)
+        waiting = [each.id for each in user.offers if is_waiting(each.outcome) and not each.is_withheld]
+        assert waiting == ([user.waiting.id] if user.waiting else [])
         if user_id in person.linked_us and person.linked_us[user_id] + MINUTE > town.at_us:
-            assert helped.offers == ()
+            assert user.offers == ()
 
 
 def check_help(town: Town, made: Created, live: list[Created]) -> None:
@@ -282,7 +282,7 @@ async def check_the_experiment(town: Town) -> None:
         sum(not each.is_treated and each.is_converted for each in sides),
     )
     for made in await town.live():
-        exposed = (await town.helped(made.decision.facts.user_id)).exposed
+        exposed = (await town.user_state_of(made.decision.facts.user_id)).exposed
         first = town.counted.get(made.decision.facts.user_id)
         if exposed is not None and first is not None and first.at_us <= made.decision.facts.received_us:
             assert exposed.is_treated == first.is_treated

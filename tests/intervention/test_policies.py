@@ -136,7 +136,7 @@ async def test_a_policy_decides_on_what_is_received_some_seconds_later(store: Po
     assert (await policies.find(policy().version)).version == policy().version
 
 
-async def test_a_wrong_document_changes_nothing_and_is_told(store: PolicyStore) -> None:
+async def test_an_invalid_document_changes_nothing_and_is_reported(store: PolicyStore) -> None:
     policies = Policies(store, parse, ManualClock(), Timeline([]))
     with pytest.raises(SettingError, match="cooldown"):
         await policies.begin(edited().replace("cooldown: 15m", "cooldown: soon"))
@@ -176,7 +176,7 @@ async def test_a_file_that_changes_is_taken_without_a_restart(
     assert (policies.trouble, policies.timeline.policies[-1].cooldown_us) == ("", 3 * MINUTE_US)
 
 
-async def test_a_file_that_cannot_be_read_whole_is_told_as_that(tmp_path: Path) -> None:
+async def test_a_file_that_cannot_be_read_as_a_whole_is_reported_so(tmp_path: Path) -> None:
     path = tmp_path / "policy.yaml"
     policies = Policies(MemoryPolicies(), parse, ManualClock(), Timeline([]))
     with pytest.raises(SettingError, match="cannot be read: No such file"):

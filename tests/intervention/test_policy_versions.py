@@ -53,8 +53,8 @@ async def test_what_was_decided_is_read_by_a_build_with_one_more_rule(
     golden = read(path)
     at = At(valkey, tmp_path)
     await put(golden["stored"], *at)
-    told = json.loads(json.dumps(await FORMATS["intervention"].read(at)))
-    assert_holds(told, golden["told"], "intervention")
+    stored = json.loads(json.dumps(await FORMATS["intervention"].read(at)))
+    assert_holds(stored, golden["told"], "intervention")
     assert policy_of(parse(POLICY)).version not in golden["told"]["policies"]  # it would be named otherwise now
 
 

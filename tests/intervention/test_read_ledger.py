@@ -59,14 +59,14 @@ async def test_columns_and_whole_rows_say_what_each_decision_says(records: list[
         assert list(whole) == sorted(whole)
         for row, index in enumerate(record.event_indexes):
             (decision,) = await world.reading.decisions_at(EventPosition(at.shard, at.sequence, index))
-            told = decision_message(decision)
-            assert record.kinds[row] == told.kind
-            assert record.reasons[row] == told.reasons[0]
-            assert record.assessments[row] == told.assessment
-            assert (record.model_version, record.rules_version) == (told.model_version, told.rules_version)
-            assert record.policy_version == told.policy_version
-            is_more = len(told.reasons) > 1 or told.candidates or told.HasField("withdrawn")
-            assert whole.get(row) == (told if is_more else None)
+            shown = decision_message(decision)
+            assert record.kinds[row] == shown.kind
+            assert record.reasons[row] == shown.reasons[0]
+            assert record.assessments[row] == shown.assessment
+            assert (record.model_version, record.rules_version) == (shown.model_version, shown.rules_version)
+            assert record.policy_version == shown.policy_version
+            is_more = len(shown.reasons) > 1 or shown.candidates or shown.HasField("withdrawn")
+            assert whole.get(row) == (shown if is_more else None)
 
 
 async def test_records_come_in_the_order_asked_without_those_that_are_not_known(

@@ -1,4 +1,4 @@
-"""What a read of decisions may cost: as much as it tells, in pieces between which help goes on."""
+"""What a read of decisions may cost: as much as it returns, in pieces between which help goes on."""
 
 import asyncio
 import time
@@ -46,7 +46,7 @@ async def fill(world: World, records: int, rows: int) -> None:
 
 
 @pytest.mark.parametrize(("records", "rows"), [(20, 1), (20, 50), (3, 400), (1, 2_000)])
-async def test_no_more_is_read_and_derived_than_is_told(
+async def test_no_more_is_read_and_derived_than_is_returned(
     records: int, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world, counting = large_world()
@@ -60,14 +60,14 @@ async def test_no_more_is_read_and_derived_than_is_told(
         return derive(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(ledger, "decision_at", count)
-    told = (await world.servicer().ListDecisions(ASKED, None)).decisions  # type: ignore[arg-type]
+    listed = (await world.servicer().ListDecisions(ASKED, None)).decisions  # type: ignore[arg-type]
     newest = [(number, row) for number in reversed(range(records)) for row in reversed(range(rows))][:5]
-    assert [(int(each.position.sequence) - 1, each.position.event_index) for each in told] == newest
+    assert [(int(each.position.sequence) - 1, each.position.event_index) for each in listed] == newest
     assert derived == 5
     assert counting.block_count <= 8
 
 
-async def test_the_newest_of_all_shards_are_told() -> None:
+async def test_the_newest_of_all_shards_are_returned() -> None:
     world, counting = large_world()
     await fill(world, 12, 1)
     blocks = await counting.blocks([Reference("3", 1 + number) for number in range(12)])

@@ -39,7 +39,7 @@ HELP = Row(80.0)
 CLICK = Row(kind=EventKind.CLICK, at_us=SOON)
 
 
-async def helped(world: World) -> UserState:
+async def user_state_of(world: World) -> UserState:
     return await keyed.read(world.state, USERS, "ada")
 
 
@@ -99,7 +99,7 @@ async def test_a_purchase_counts_though_a_click_comes_after_it() -> None:
     await world.judge(outcome(Outcome.SHOWN, made.intervention.id, "in_app"))
     bought = Row(at_us=SOON, kind=EventKind.PURCHASE, bought=Purchase(9.5, "EUR"))
     await world.judge(bought, CLICK)
-    user = await helped(world)
+    user = await user_state_of(world)
     assert user.bought == {"EUR": 9.5}
     assert (user.offers[0].outcome, user.exposed is not None and user.exposed.is_converted) == (Outcome.CONVERTED, True)
     assert await reasons(world, 3) == [Reason.BELOW_TRIGGER]
@@ -113,7 +113,7 @@ async def test_whatever_kind_of_event_is_the_goal_converts_wherever_it_stands(ki
     await world.judge(outcome(Outcome.SHOWN, made.intervention.id, "in_app"))
     goal = Row(at_us=SOON, kind=kind, target="it")
     await world.judge(*((goal, CLICK)[place], (CLICK, goal)[place]))
-    user = await helped(world)
+    user = await user_state_of(world)
     assert user.exposed is not None
     assert user.exposed.is_converted
 
@@ -124,7 +124,7 @@ async def test_no_bot_and_no_refund_converts() -> None:
     bought = Row(at_us=SOON, kind=EventKind.PURCHASE, bought=Purchase(9.5, "EUR"))
     back = dataclasses.replace(bought, bought=Purchase(9.5, "EUR", is_refund=True))
     await world.judge(dataclasses.replace(bought, is_bot=True), back, CLICK)
-    user = await helped(world)
+    user = await user_state_of(world)
     assert user.exposed is not None
     assert not user.exposed.is_converted
 
@@ -186,7 +186,7 @@ ROWS = st.builds(
 RECORDS = st.lists(st.lists(ROWS, min_size=1, max_size=5), min_size=1, max_size=6)
 
 
-def told(world: World) -> dict[Reference, bytes]:
+def stored_blocks(world: World) -> dict[Reference, bytes]:
     return dict(world.ledger._blocks)
 
 
@@ -196,17 +196,17 @@ async def test_however_the_stream_is_cut_the_decisions_are_the_same(records: lis
     await whole.deciding.decide(*judged(1, records))
     for start in range(0, len(records), cut):
         await parts.deciding.decide(*judged(1 + start, records[start : start + cut]))
-    assert told(whole) == told(parts)
+    assert stored_blocks(whole) == stored_blocks(parts)
 
 
 @given(records=RECORDS)
 async def test_a_repeated_batch_is_decided_as_before(records: list[list[Row]]) -> None:
     world = World()
     first = await world.deciding.decide(*judged(1, records))
-    before = told(world), dict(world.state._values)
+    before = stored_blocks(world), dict(world.state._values)
     again = await world.deciding.decide(*judged(1, records))
     assert (again.made, again.reasons) == (first.made, first.reasons)
-    assert (told(world), world.state._values) == before
+    assert (stored_blocks(world), world.state._values) == before
 
 
 @given(records=RECORDS)
@@ -252,7 +252,7 @@ def of_two(*rows: Row) -> wire.DecideInterventionsRequest:
     return made
 
 
-async def test_the_wire_tells_rows_and_decisions() -> None:
+async def test_the_response_names_rows_and_decisions() -> None:
     made = of_two(Row(), Row(80.0, user_id="bob"), Row(85.0))
     rows = rows_of(made)
     assert [rows.user(row) for row in range(3)] == ["ada", "bob", "ada"]

@@ -67,7 +67,7 @@ class World:
         due = await self.outbox.claim("email", self.clock(), 10, LEASE_US)
         return [await self.deliverer.deliver(each, channel) for each in due]
 
-    async def told(self) -> Delivery:
+    async def delivery(self) -> Delivery:
         """How far it has come."""
         ((delivered,),) = await self.outbox.deliveries([ID])
         return delivered
@@ -107,7 +107,7 @@ async def test_a_wanted_message_is_sent_once_to_the_contact(world: World) -> Non
     channel = ScriptedChannel()
     assert await world.deliver(channel) == [AttemptResult(is_good=True)]
     assert channel.calls == [("i-3-1-0.email", message().text, "ada@example.org")]
-    assert await world.told() == Delivery(
+    assert await world.delivery() == Delivery(
         "email", DeliveryState.SENT, 1, NOON_ISH, "scripted", "m-1", "", "i-3-1-0.email"
     )
     world.clock.now_us += 10 * LEASE_US
@@ -125,7 +125,7 @@ async def test_a_model_s_words_are_sent_if_they_are_used(world: World, is_used: 
 
 
 @pytest.mark.parametrize(
-    ("became", "reason"),
+    ("reached", "reason"),
     [
         (Outcome.ACCEPTED, "answered"),
         (Outcome.DECLINED, "answered"),
@@ -133,8 +133,8 @@ async def test_a_model_s_words_are_sent_if_they_are_used(world: World, is_used: 
         (Outcome.EXPIRED, "expired"),
     ],
 )
-async def test_what_has_an_outcome_is_not_sent(world: World, became: Outcome, reason: str) -> None:
-    await offer(world.state, [message()], became)
+async def test_what_has_an_outcome_is_not_sent(world: World, reached: Outcome, reason: str) -> None:
+    await offer(world.state, [message()], reached)
     await assert_cancelled(world, reason)
 
 
@@ -159,8 +159,8 @@ async def assert_cancelled(world: World, reason: str) -> None:
     channel = ScriptedChannel()
     assert await world.deliver(channel) == [None]
     assert channel.calls == []
-    told = await world.told()
-    assert (told.state, told.reason, told.attempt_count) == (DeliveryState.CANCELLED, reason, 0)
+    delivered = await world.delivery()
+    assert (delivered.state, delivered.reason, delivered.attempt_count) == (DeliveryState.CANCELLED, reason, 0)
     assert await undelivered(world.state) == ((ID, "email"),)
 
 
@@ -173,26 +173,26 @@ async def test_what_the_outbox_cancelled_is_filed_and_not_sent(world: World) -> 
 async def test_a_message_put_off_waits_longer_each_time_and_then_goes(world: World) -> None:
     channel = ScriptedChannel(Deferred("throttled"), Deferred("throttled", 30 * SECOND), Deferred("unreachable"))
     waits = []
-    while (told := await world.told()).state is DeliveryState.WAITING:
-        waits.append(told.update_us - world.clock.now_us)
-        world.clock.now_us = told.update_us
+    while (delivered := await world.delivery()).state is DeliveryState.WAITING:
+        waits.append(delivered.update_us - world.clock.now_us)
+        world.clock.now_us = delivered.update_us
         assert len(await world.deliver(channel)) == 1
     assert waits == [0, SECOND, 30 * SECOND, 4 * SECOND]
-    assert (told.state, told.attempt_count, told.reason) == (DeliveryState.SENT, 4, "")
+    assert (delivered.state, delivered.attempt_count, delivered.reason) == (DeliveryState.SENT, 4, "")
 
 
 async def test_a_message_that_cannot_go_before_it_expires_has_failed(world: World) -> None:
     world.clock.now_us = message().expires_us - SECOND
     assert await world.deliver(ScriptedChannel(Deferred("unreachable"))) == [AttemptResult(is_good=False)]
-    told = await world.told()
-    assert (told.state, told.reason) == (DeliveryState.FAILED, "unreachable")
+    delivered = await world.delivery()
+    assert (delivered.state, delivered.reason) == (DeliveryState.FAILED, "unreachable")
     assert await undelivered(world.state) == ((ID, "email"),)
 
 
 async def test_a_refused_message_has_failed_and_says_nothing_against_its_channel(world: World) -> None:
     assert await world.deliver(ScriptedChannel(Refused("no_address"))) == [AttemptResult(is_good=True)]
-    told = await world.told()
-    assert (told.state, told.reason, told.provider) == (DeliveryState.FAILED, "no_address", "scripted")
+    delivered = await world.delivery()
+    assert (delivered.state, delivered.reason, delivered.provider) == (DeliveryState.FAILED, "no_address", "scripted")
     assert await undelivered(world.state) == ((ID, "email"),)
 
 
@@ -201,8 +201,8 @@ async def test_without_an_answer_it_is_not_sent_again_and_counts_as_sent(world: 
     await world.deliver(channel)
     world.clock.now_us += 10 * LEASE_US
     assert await world.deliver(channel) == []
-    told = await world.told()
-    assert (told.state, told.reason) == (DeliveryState.UNKNOWN, "no_answer")
+    delivered = await world.delivery()
+    assert (delivered.state, delivered.reason) == (DeliveryState.UNKNOWN, "no_answer")
     assert await undelivered(world.state) == ()
 
 
@@ -212,7 +212,7 @@ async def test_without_an_answer_what_may_be_repeated_is_repeated_with_the_same_
         await world.deliver(channel)
         world.clock.now_us += 10 * SECOND
     assert [key for key, _, _ in channel.calls] == ["i-3-1-0.email"] * 3
-    assert (await world.told()).state is DeliveryState.SENT
+    assert (await world.delivery()).state is DeliveryState.SENT
 
 
 @pytest.mark.parametrize("trouble", [Refused("http_404"), Deferred("unreachable")])
@@ -221,8 +221,8 @@ async def test_what_is_in_doubt_is_not_said_to_have_failed(world: World, trouble
     await world.deliver(channel)
     world.clock.now_us = message().expires_us - SECOND
     await world.deliver(channel)
-    told = await world.told()
-    assert (told.state, told.attempt_count) == (DeliveryState.UNKNOWN, 2)
+    delivered = await world.delivery()
+    assert (delivered.state, delivered.attempt_count) == (DeliveryState.UNKNOWN, 2)
     assert await undelivered(world.state) == ()
 
 
@@ -233,7 +233,7 @@ async def test_what_is_in_doubt_and_no_longer_wanted_is_unknown(world: World) ->
     world.clock.now_us += 10 * SECOND
     await world.deliver(channel)
     assert len(channel.calls) == 1
-    assert (await world.told()).state is DeliveryState.UNKNOWN
+    assert (await world.delivery()).state is DeliveryState.UNKNOWN
 
 
 @pytest.mark.parametrize("step_us", [0, 7_200 * SECOND, -7_200 * SECOND])
@@ -258,7 +258,7 @@ async def test_a_store_that_is_away_for_a_moment_loses_no_note(
     channel = ScriptedChannel()
     await world.deliver(channel)
     assert len(channel.taken) == 1
-    assert (await world.told()).state is DeliveryState.SENT
+    assert (await world.delivery()).state is DeliveryState.SENT
 
 
 async def test_the_undelivered_are_the_last_sixty_four_each_once(world: World) -> None:
@@ -270,7 +270,7 @@ async def test_the_undelivered_are_the_last_sixty_four_each_once(world: World) -
     assert len(found) == len(set(found)) == 64
 
 
-async def test_the_sender_sends_at_once_when_it_is_told(world: World) -> None:
+async def test_a_worker_sends_at_once_when_it_is_woken(world: World) -> None:
     channel = ScriptedChannel()
     async with sending(world, {"email": channel}) as sender:
         await until(lambda: len(channel.taken) == 1)
@@ -324,7 +324,7 @@ async def test_what_is_under_way_ends_before_the_sender_does_however_often_it_is
     gate.set()
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert (await world.told()).state is DeliveryState.SENT
+    assert (await world.delivery()).state is DeliveryState.SENT
 
 
 async def test_a_fault_of_one_message_is_logged_and_the_others_go(
@@ -386,8 +386,8 @@ async def test_two_senders_over_redis_send_each_message_once(valkey: redis.Clien
     await asyncio.wait(running)
     taken = [key for each in channels for key in each.taken]
     assert sorted(taken) == sorted(each.key for each in messages)
-    told = await outbox.deliveries([each.intervention_id for each in messages])
-    assert {one.state for each in told for one in each} == {DeliveryState.SENT}
+    delivered = await outbox.deliveries([each.intervention_id for each in messages])
+    assert {one.state for each in delivered for one in each} == {DeliveryState.SENT}
 
 
 async def test_a_webhook_that_is_down_and_comes_back_hears_of_every_message_once(world: World) -> None:
@@ -408,28 +408,28 @@ async def test_a_webhook_that_is_down_and_comes_back_hears_of_every_message_once
 
 
 def test_a_channel_rests_after_failures_in_a_row_and_is_then_tried_once() -> None:
-    pace, bad, good = ChannelBackoff(lambda: 1.0), AttemptResult(is_good=False), AttemptResult(is_good=True)
+    backoff, bad, good = ChannelBackoff(lambda: 1.0), AttemptResult(is_good=False), AttemptResult(is_good=True)
     for _ in range(2):
-        pace.tried(bad, 0)
-        assert pace.room(0, 8) == 8
+        backoff.tried(bad, 0)
+        assert backoff.room(0, 8) == 8
     for _ in range(6):
-        pace.tried(bad, 0)
-    assert (pace.room(0, 8), pace.rest_seconds(0)) == (0, 1)
-    assert pace.room(1, 8) == 1
+        backoff.tried(bad, 0)
+    assert (backoff.room(0, 8), backoff.rest_seconds(0)) == (0, 1)
+    assert backoff.room(1, 8) == 1
     rests, now = [], 1.0
     for _ in range(8):
-        pace.tried(bad, now)
-        rests.append(pace.rest_seconds(now))
+        backoff.tried(bad, now)
+        rests.append(backoff.rest_seconds(now))
         now += rests[-1]
     assert rests == [2, 4, 8, 16, 32, 60, 60, 60]
-    pace.tried(good, now)
-    assert pace.room(now, 8) == 8
+    backoff.tried(good, now)
+    assert backoff.room(now, 8) == 8
 
 
 def test_a_channel_is_left_alone_for_as_long_as_it_asks() -> None:
-    pace = ChannelBackoff(lambda: 1.0)
-    pace.tried(AttemptResult(is_good=False, retry_after_us=30 * SECOND), 5)
-    assert (pace.room(34.9, 8), pace.room(35, 8)) == (0, 8)
+    backoff = ChannelBackoff(lambda: 1.0)
+    backoff.tried(AttemptResult(is_good=False, retry_after_us=30 * SECOND), 5)
+    assert (backoff.room(34.9, 8), backoff.room(35, 8)) == (0, 8)
 
 
 def test_waiting_times_double_to_five_minutes_and_are_drawn_from_their_later_half() -> None:

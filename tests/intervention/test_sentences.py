@@ -69,10 +69,10 @@ def test_every_explanation_is_grammatical_and_true(by: Policy, row: Row, offers:
         (each[0].isupper() or each[0].isdigit()) and each[-1] not in " ,"
         for each in re.split(r"(?<=\.) (?=[A-Z])", said)
     ), said
-    told = re.search(r"The risk of ([\d.]+) \(\w+\) (has reached|is below) the trigger", said)
-    if told:
-        assert (float(told[1]) >= by.trigger_score) is (told[2] == "has reached")
-        assert (row.score >= by.trigger_score) is (told[2] == "has reached")
+    found = re.search(r"The risk of ([\d.]+) \(\w+\) (has reached|is below) the trigger", said)
+    if found:
+        assert (float(found[1]) >= by.trigger_score) is (found[2] == "has reached")
+        assert (row.score >= by.trigger_score) is (found[2] == "has reached")
     if verdict.reasons[0] is Reason.COOLDOWN:
         check_cooldown(by, offers, said)
     if verdict.reasons[0] is Reason.TOO_OLD:
@@ -85,27 +85,27 @@ def test_every_explanation_is_grammatical_and_true(by: Policy, row: Row, offers:
 UNITS_US = {"second": SECOND, "minute": MINUTE, "hour": HOUR, "day": 24 * HOUR}
 
 
-def is_about(told: str, us: int) -> bool:
-    """Whether a length of time that is told is this one, rounded down to its unit."""
-    if told == "less than a second":
+def is_about(text: str, us: int) -> bool:
+    """Whether a length of time in a sentence is this one, rounded down to its unit."""
+    if text == "less than a second":
         return us < SECOND
-    number, unit = told.split()
+    number, unit = text.split()
     size = UNITS_US[unit.removesuffix("s")]
     return int(number) * size <= us < (int(number) + 1) * size
 
 
 def check_cooldown(by: Policy, offers: tuple[Offer, ...], said: str) -> None:
     """Compares what is said of the cooldown with the offers it may be from."""
-    told = re.search(r"Help was decided on (.+?) ago(, and not given)?; the cooldown ends in (.+?)\.", said)
-    assert told is not None, said
+    found = re.search(r"Help was decided on (.+?) ago(, and not given)?; the cooldown ends in (.+?)\.", said)
+    assert found is not None, said
     assert "was helped" not in said
     fitting = [
         each
         for each in offers
-        if is_about(told[1], NOON_ISH - each.made_us) and is_about(told[3], each.made_us + by.cooldown_us - NOON_ISH)
+        if is_about(found[1], NOON_ISH - each.made_us) and is_about(found[3], each.made_us + by.cooldown_us - NOON_ISH)
     ]
     assert fitting
-    assert any(each.is_withheld for each in fitting) if told[2] else any(not each.is_withheld for each in fitting)
+    assert any(each.is_withheld for each in fitting) if found[2] else any(not each.is_withheld for each in fitting)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def check_cooldown(by: Policy, offers: tuple[Offer, ...], said: str) -> None:
         (899.5, True, "Help was decided on 14 minutes ago, and not given; the cooldown ends in less than a second."),
     ],
 )
-def test_who_was_not_helped_is_not_told_to_have_been(seconds: float, is_withheld: bool, said: str) -> None:  # noqa: FBT001
+def test_nobody_is_said_to_have_been_helped_who_was_not(seconds: float, is_withheld: bool, said: str) -> None:  # noqa: FBT001
     made_us = NOON_ISH - round(seconds * SECOND)
     offer = Offer("i", "in_app", is_urgent=True, made_us=made_us, expires_us=made_us, is_withheld=is_withheld)
     verdict = derive(policy(), facts(Row(80.0)), Standing(offers=(offer,)), "j")
@@ -126,7 +126,7 @@ def test_who_was_not_helped_is_not_told_to_have_been(seconds: float, is_withheld
     assert verdict.explanation.startswith(said)
 
 
-def test_help_from_before_a_login_is_told_without_who_got_it() -> None:
+def test_help_from_before_a_login_is_mentioned_without_its_user() -> None:
     away = Link(("ada",), NOON_ISH - 2 * MINUTE, NOON_ISH - 5 * MINUTE, NOON_ISH - 5 * MINUTE)
     said = derive(policy(), facts(Row(80.0)), Standing(away=away), "j").explanation
     assert said.startswith("Help was decided on 5 minutes ago; the cooldown ends in 10 minutes.")
@@ -190,7 +190,7 @@ def test_a_number_shows_on_which_side_of_a_bound_it_lies(value: float, bound: fl
 def test_every_reason_has_a_sentence_of_its_own() -> None:
     said = [explain(Situation(POLICIES[0], facts(Row(80.0)), Standing()), (reason,)) for reason in Reason]
     assert len(set(said)) == len(Reason)
-    # The third withdrawal is told of somebody who has left, by an event of the mesh's own.
+    # The third withdrawal is of a user who has left, by an event of the mesh's own.
     assert set(WITHDRAWALS) == {WithdrawalReason.SOLVED, WithdrawalReason.SESSION_ENDED}
 
 

@@ -169,23 +169,23 @@ async def test_decisions_are_listed_by_user_trace_and_position(served: Served) -
     assert await listed(at) == []
 
 
-async def test_what_is_taken_back_is_told_at_every_place(served: Served) -> None:
+async def test_a_withdrawal_is_reported_in_every_response(served: Served) -> None:
     await served.send(Row(80.0))
     stream = served.stub.WatchPendingIntervention(wire.WatchPendingInterventionRequest(user_id="ada"))
     answers = aiter(stream)
     assert (await anext(answers)).intervention.id == "i-3-1-0"
     await served.send(Row(20.0, kind=EventKind.TASK_SUCCESS, is_settled=True))
-    told = wire.Withdrawal(intervention_id="i-3-1-0", reason=wire.WITHDRAWAL_REASON_SOLVED)
+    withdrawal = wire.Withdrawal(intervention_id="i-3-1-0", reason=wire.WITHDRAWAL_REASON_SOLVED)
     change, pending = await anext(answers), await served.pending()
-    assert (change.withdrawn, change.HasField("intervention")) == (told, False)
-    assert (pending.withdrawn, pending.has_pending_intervention, pending.cursor) == (told, False, change.cursor)
+    assert (change.withdrawn, change.HasField("intervention")) == (withdrawal, False)
+    assert (pending.withdrawn, pending.has_pending_intervention, pending.cursor) == (withdrawal, False, change.cursor)
     followed = await served.stub.GetIntervention(wire.GetInterventionRequest(id="i-3-1-0"))
-    assert (followed.outcome, followed.withdrawal_reason) == (event_pb2.OUTCOME_WITHDRAWN, told.reason)
+    assert (followed.outcome, followed.withdrawal_reason) == (event_pb2.OUTCOME_WITHDRAWN, withdrawal.reason)
     assert followed.is_ended
     made = (await served.stub.GetDecision(wire.GetDecisionRequest(id="d-3-1-0"))).decision
-    assert (made.outcome, made.withdrawal_reason) == (event_pb2.OUTCOME_WITHDRAWN, told.reason)
+    assert (made.outcome, made.withdrawal_reason) == (event_pb2.OUTCOME_WITHDRAWN, withdrawal.reason)
     solved = (await served.stub.GetDecision(wire.GetDecisionRequest(id="d-3-2-0"))).decision
-    assert (solved.withdrawn, solved.HasField("intervention"), bool(solved.inputs)) == (told, False, True)
+    assert (solved.withdrawn, solved.HasField("intervention"), bool(solved.inputs)) == (withdrawal, False, True)
     stream.cancel()
 
 
@@ -255,7 +255,7 @@ async def test_a_batch_from_before_the_checkpoint_is_refused(served: Served) -> 
         await served.stub.DecideInterventions(request(1, Row(80.0)))
 
 
-async def test_watching_tells_what_waits_and_every_change(served: Served) -> None:
+async def test_watching_yields_what_waits_and_every_change(served: Served) -> None:
     stream = served.stub.WatchPendingIntervention(wire.WatchPendingInterventionRequest(user_id="ada"))
     answers = aiter(stream)
     first = await anext(answers)
@@ -288,9 +288,9 @@ async def test_watching_goes_on_from_a_cursor(served: Served) -> None:
         row=0, outcome=InterventionOutcome(intervention_id="i-3-1-0", outcome=event_pb2.OUTCOME_ACCEPTED)
     )
     await served.stub.DecideInterventions(accepted)
-    told = await following
-    assert not told.HasField("intervention")
-    assert int(told.cursor) > int(first.cursor)
+    expired = await following
+    assert not expired.HasField("intervention")
+    assert int(expired.cursor) > int(first.cursor)
 
 
 async def test_watches_are_bounded_and_end_with_their_caller(served: Served) -> None:

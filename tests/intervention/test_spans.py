@@ -161,7 +161,7 @@ def test_where_nothing_is_recorded_nothing_is_looked_up() -> None:
     assert not SilentObserver().is_enabled
 
 
-async def test_what_came_of_help_is_told_with_the_traces_of_both_requests() -> None:
+async def test_an_outcome_is_reported_with_the_traces_of_both_requests() -> None:
     world = World()
     (made,) = await world.send(Row(80.0, trace=7))
     id_ = made.intervention.id
@@ -176,12 +176,12 @@ async def test_what_came_of_help_is_told_with_the_traces_of_both_requests() -> N
     }
 
 
-async def test_help_and_its_outcome_in_one_batch_are_told_too() -> None:
+async def test_help_and_its_outcome_in_one_batch_are_reported_too() -> None:
     world = World()
     first, then = [Row(80.0, trace=7)], [outcome(Outcome.ACCEPTED, "i-3-1-0", trace=8)]
     await world.deliver(1, [first, then])
-    (told,) = world.observer.outcomes
-    assert (told.made_trace_id[-1], told.trace_id[-1]) == (7, 8)
+    (event,) = world.observer.outcomes
+    assert (event.made_trace_id[-1], event.trace_id[-1]) == (7, 8)
 
 
 async def test_a_conversion_by_another_event_is_an_outcome_too() -> None:

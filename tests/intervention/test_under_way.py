@@ -76,8 +76,8 @@ async def test_a_mail_waits_while_its_help_is_on_its_way_and_leaves_then(post: P
 
 async def test_what_never_arrives_is_not_sent_for_ever(post: Post) -> None:
     await post.world.leave("anon", "ada", LOGIN)
-    told = await post.deliver(ScriptedChannel(), NOON_ISH + 48 * 60 * MINUTE)
-    assert (told.state, told.attempt_count) == (DeliveryState.CANCELLED, 0)
+    sent = await post.deliver(ScriptedChannel(), NOON_ISH + 48 * 60 * MINUTE)
+    assert (sent.state, sent.attempt_count) == (DeliveryState.CANCELLED, 0)
 
 
 @pytest.mark.parametrize(
@@ -92,20 +92,20 @@ async def test_what_the_known_user_did_stops_it(post: Post, row: Row, reason: st
     assert post.id == "i-3-2-0"
     await post.world.send(row)
     channel = ScriptedChannel()
-    told = await post.deliver(channel, LOGIN + MINUTE)
-    assert (told.state, told.reason, channel.calls) == (DeliveryState.CANCELLED, reason, [])
+    sent = await post.deliver(channel, LOGIN + MINUTE)
+    assert (sent.state, sent.reason, channel.calls) == (DeliveryState.CANCELLED, reason, [])
 
 
 async def test_what_was_taken_back_after_it_was_claimed_is_not_sent(
     post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (claimed,) = await post.world.outbox.claim("email", NOON_ISH, 10, LEASE_US)
-    monkeypatch.setattr(post.world.outbox, "cancel", nothing)  # the outbox has not been told yet
+    monkeypatch.setattr(post.world.outbox, "cancel", nothing)  # the outbox does not know yet
     await post.world.send(Row(20.0, LOGIN, "anon", is_settled=True, kind=EventKind.TASK_SUCCESS))
     channel = ScriptedChannel()
     await post.deliverer.deliver(claimed, channel)
-    told = (await post.world.outbox.deliveries([post.id]))[0][0]
-    assert (told.state, told.reason, channel.calls) == (DeliveryState.CANCELLED, "solved", [])
+    sent = (await post.world.outbox.deliveries([post.id]))[0][0]
+    assert (sent.state, sent.reason, channel.calls) == (DeliveryState.CANCELLED, "solved", [])
 
 
 async def nothing(*_: object) -> None:
@@ -115,8 +115,8 @@ async def nothing(*_: object) -> None:
 async def test_what_never_left_gives_its_place_back_to_the_person(post: Post) -> None:
     await reachable(post.world.state, "anon")
     await post.world.link("anon", "ada", LOGIN)
-    told = await post.deliver(ScriptedChannel(Refused("bad_address")))
-    assert told.state is DeliveryState.FAILED
+    sent = await post.deliver(ScriptedChannel(Refused("bad_address")))
+    assert sent.state is DeliveryState.FAILED
     assert (await undelivered(post.world.state, "anon"), await undelivered(post.world.state, "ada")) == (
         (),
         ((post.id, "email"),),

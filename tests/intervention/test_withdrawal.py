@@ -32,7 +32,7 @@ def ends(at_us: int = SOON, **members: object) -> Row:
     return Row(at_us=at_us, kind=EventKind.SESSION_END, **members)  # type: ignore[arg-type]
 
 
-async def helped(world: World, row: Row = Row(80.0)) -> Created:  # noqa: B008 - a value
+async def offered_help(world: World, row: Row = Row(80.0)) -> Created:  # noqa: B008 - a value
     (made,) = await world.send(row)
     return made
 
@@ -41,16 +41,16 @@ async def welcomes(world: World, channel: str = "email") -> None:
     await world.send(*(outcome(Outcome.ACCEPTED, channel=channel) for _ in range(4)))
 
 
-async def became(world: World, made: Created) -> InterventionStatus:
+async def status_of(world: World, made: Created) -> InterventionStatus:
     return await world.reading.intervention(made.intervention.id)
 
 
 async def test_what_waits_for_trouble_that_is_over_is_taken_back() -> None:
     world = World()
-    made = await helped(world)
+    made = await offered_help(world)
     before = await world.reading.waiting("ada")
     await world.send(solved())
-    followed = await became(world, made)
+    followed = await status_of(world, made)
     assert (followed.outcome, followed.withdrawal, followed.is_ended) == (
         Outcome.WITHDRAWN,
         WithdrawalReason.SOLVED,
@@ -87,31 +87,31 @@ async def test_what_waits_for_trouble_that_is_over_is_taken_back() -> None:
         (STUCK, solved(55.0, indicators=("help_seeking",)), False),
         (STUCK, solved(90.0), False),
         (Row(80.0), solved(20.0, is_copy=True), False),
-        (Row(80.0), solved(20.0, is_bot=True), True),  # a server that tells for its user
+        (Row(80.0), solved(20.0, is_bot=True), True),  # a server that reports for its user
         (Row(80.0), solved(20.0, is_system=True), True),
-        (Row(80.0), solved(20.0, age_us=HOUR), True),  # told late, and over all the same
+        (Row(80.0), solved(20.0, age_us=HOUR), True),  # reported late, and over all the same
     ],
 )
 async def test_help_is_taken_back_where_its_trigger_no_longer_holds(offered: Row, row: Row, is_gone: bool) -> None:  # noqa: FBT001
     world = World()
     await welcomes(world)
-    made = await helped(world, offered)
+    made = await offered_help(world, offered)
     await world.send(row)
-    assert ((await became(world, made)).withdrawal is WithdrawalReason.SOLVED) is is_gone
+    assert ((await status_of(world, made)).withdrawal is WithdrawalReason.SOLVED) is is_gone
 
 
 async def test_a_message_that_has_not_left_does_not_leave_and_gives_its_place_back() -> None:
     world = World(edited(caps=[{"channel": "email", "most": 1, "per": "day"}], cooldown="1m"))
     await welcomes(world)
-    made = await helped(world, STUCK)
+    made = await offered_help(world, STUCK)
     await world.send(solved())
-    (delivery,) = (await became(world, made)).deliveries
+    (delivery,) = (await status_of(world, made)).deliveries
     assert (delivery.state.name, delivery.reason) == ("CANCELLED", "solved")
 
 
-async def test_what_was_taken_back_counts_for_the_cooldown_and_for_caps_and_tells_nothing_of_its_channel() -> None:
+async def test_withdrawn_help_counts_for_the_cooldown_and_for_caps_but_not_for_its_channel() -> None:
     world = World(edited(caps=[{"most": 1, "per": "day"}]))
-    made = await helped(world)
+    made = await offered_help(world)
     await world.send(outcome(Outcome.SHOWN, made.intervention.id))
     await world.send(solved())
     await world.send(Row(80.0, NOON_ISH + 14 * MINUTE))
@@ -124,51 +124,51 @@ async def test_what_was_taken_back_counts_for_the_cooldown_and_for_caps_and_tell
 @pytest.mark.parametrize("late", [Outcome.SHOWN, Outcome.ACCEPTED, Outcome.DECLINED, Outcome.CONVERTED])
 async def test_what_was_taken_back_has_ended(late: Outcome) -> None:
     world = World()
-    made = await helped(world)
+    made = await offered_help(world)
     await world.send(solved())
     await world.send(outcome(late, made.intervention.id, at_us=SOON + SECOND))
-    followed = await became(world, made)
+    followed = await status_of(world, made)
     assert (followed.outcome, followed.is_ended) == (Outcome.WITHDRAWN, True)
 
 
 async def test_nobody_reports_a_withdrawal() -> None:
     world = World()
-    made = await helped(world)
+    made = await offered_help(world)
     await world.send(outcome(Outcome.WITHDRAWN, made.intervention.id))
-    assert (await became(world, made)).outcome is Outcome.NONE
+    assert (await status_of(world, made)).outcome is Outcome.NONE
 
 
 async def test_what_was_seen_and_led_to_the_goal_is_converted_and_not_taken_back() -> None:
     world = World()
-    made = await helped(world)
+    made = await offered_help(world)
     await world.send(outcome(Outcome.SHOWN, made.intervention.id))
     await world.send(dataclasses.replace(solved(), kind=EventKind.PURCHASE))
-    assert (await became(world, made)).outcome is Outcome.CONVERTED
+    assert (await status_of(world, made)).outcome is Outcome.CONVERTED
 
 
-async def test_what_was_taken_back_is_told_until_something_else_waits() -> None:
+async def test_a_withdrawal_is_reported_until_something_else_waits() -> None:
     world = World()
-    made = await helped(world)
+    made = await offered_help(world)
     await world.send(solved())
     await world.send(Row(at_us=NOON_ISH + HOUR))
-    told = (await world.reading.waiting("ada")).withdrawn
-    assert told is not None
-    assert told.offer_id == made.intervention.id
+    withdrawn = (await world.reading.waiting("ada")).withdrawn
+    assert withdrawn is not None
+    assert withdrawn.offer_id == made.intervention.id
     await world.send(Row(80.0, NOON_ISH + HOUR))
     assert (await world.reading.waiting("ada")).withdrawn is None
 
 
-async def test_what_goes_by_email_alone_is_not_told_to_the_page() -> None:
+async def test_what_goes_by_email_alone_is_not_shown_on_the_page() -> None:
     world = World(edited(actions=[MAIL]))
-    made = await helped(world)
+    made = await offered_help(world)
     await world.send(solved())
-    assert (await became(world, made)).withdrawal is WithdrawalReason.SOLVED
+    assert (await status_of(world, made)).withdrawal is WithdrawalReason.SOLVED
     assert (await world.reading.waiting("ada")).withdrawn is None
 
 
 async def test_taking_back_is_done_once_however_often_it_comes() -> None:
     world = World()
-    await helped(world)
+    await offered_help(world)
     blobs = []
     for _ in range(3):
         result = await world.come(2, [[solved()]])
@@ -179,7 +179,7 @@ async def test_taking_back_is_done_once_however_often_it_comes() -> None:
 
 async def test_a_replica_of_the_version_before_reads_it_as_expired() -> None:
     world = World()
-    made = await helped(world)
+    made = await offered_help(world)
     await world.send(solved())
     stored = applied.current((await world.state.load(["user:ada"]))[0])
     ((id_, *members),) = msgspec.msgpack.decode(stored)[0]
@@ -218,9 +218,9 @@ async def test_what_only_a_present_user_can_use_ends_with_the_session(
     is_gone: bool,  # noqa: FBT001
 ) -> None:
     world = World(edited(actions=[action(channel=channels[0], also_channels=list(channels[1:]))]))
-    made = await helped(world)
+    made = await offered_help(world)
     await world.send(row)
-    followed = await became(world, made)
+    followed = await status_of(world, made)
     assert (followed.withdrawal is WithdrawalReason.SESSION_ENDED) is is_gone
     assert (await world.last()).verdict.explanation.endswith("because the session has ended.") is is_gone
 
@@ -241,10 +241,10 @@ async def test_at_the_end_of_a_session_help_goes_only_where_the_user_still_is() 
 
 async def test_a_user_who_was_helped_and_goes_may_get_a_mail_once_the_cooldown_is_over() -> None:
     world = World(BOTH)
-    made = await helped(world)
+    made = await offered_help(world)
     assert made.intervention.channel == "in_app"
     (mail,) = await world.send(dataclasses.replace(ends(NOON_ISH + 2 * MINUTE), score=80.0))
-    assert (await became(world, made)).withdrawal is WithdrawalReason.SESSION_ENDED
+    assert (await status_of(world, made)).withdrawal is WithdrawalReason.SESSION_ENDED
     assert mail.intervention.channel == "email"
 
 
@@ -252,21 +252,23 @@ async def test_a_user_who_was_helped_and_goes_may_get_a_mail_once_the_cooldown_i
 
 
 @pytest.mark.parametrize(
-    ("told", "latest_us", "reason"),
+    ("reports", "latest_us", "reason"),
     [
         ([Outcome.ACCEPTED, Outcome.CONVERTED], SOON, Reason.SOLVED),
         ([Outcome.CONVERTED], SOON, Reason.SOLVED),
         ([Outcome.ACCEPTED, Outcome.CONVERTED], SOON + 1, Reason.RISK_AT_TRIGGER),  # new trouble
-        ([Outcome.ACCEPTED, Outcome.CONVERTED], 0, Reason.RISK_AT_TRIGGER),  # scoring does not tell
+        ([Outcome.ACCEPTED, Outcome.CONVERTED], 0, Reason.RISK_AT_TRIGGER),  # scoring does not say
         ([Outcome.ACCEPTED], SOON, Reason.RISK_AT_TRIGGER),
         ([Outcome.DECLINED], SOON, Reason.RISK_AT_TRIGGER),
         ([Outcome.SHOWN], SOON, Reason.RISK_AT_TRIGGER),
     ],
 )
-async def test_the_same_trouble_is_not_offered_help_again(told: list[Outcome], latest_us: int, reason: Reason) -> None:
+async def test_the_same_trouble_is_not_offered_help_again(
+    reports: list[Outcome], latest_us: int, reason: Reason
+) -> None:
     world = World()
-    made = await helped(world)
-    for each in told:
+    made = await offered_help(world)
+    for each in reports:
         await world.send(outcome(each, made.intervention.id, at_us=SOON))
     await world.send(Row(80.0, NOON_ISH + 31 * MINUTE, latest_signal_us=latest_us))
     assert (await world.last()).verdict.reasons[0] is reason
@@ -284,20 +286,20 @@ async def test_the_same_trouble_is_not_offered_help_again(told: list[Outcome], l
 )
 async def test_accepted_help_and_then_success_is_the_goal(row: Row, latest_us: int, reason: Reason) -> None:
     world = World()
-    made = await helped(world)
+    made = await offered_help(world)
     await world.send(outcome(Outcome.ACCEPTED, made.intervention.id, at_us=NOON_ISH + 1))
     await world.send(row)
-    assert (await became(world, made)).outcome is Outcome.ACCEPTED
+    assert (await status_of(world, made)).outcome is Outcome.ACCEPTED
     await world.send(Row(80.0, NOON_ISH + 20 * MINUTE, latest_signal_us=latest_us))
     assert (await world.last()).verdict.reasons[0] is reason
 
 
 async def test_a_purchase_after_help_was_seen_solves_it_by_when_it_was_bought() -> None:
     world = World()
-    made = await helped(world)
+    made = await offered_help(world)
     await world.send(outcome(Outcome.ACCEPTED, made.intervention.id, at_us=NOON_ISH + 1))
     await world.send(Row(at_us=NOON_ISH + 10 * MINUTE, kind=EventKind.PURCHASE, age_us=9 * MINUTE))
-    assert (await became(world, made)).outcome is Outcome.CONVERTED
+    assert (await status_of(world, made)).outcome is Outcome.CONVERTED
     for latest_us, expected in ((SOON, Reason.SOLVED), (SOON + 1, Reason.RISK_AT_TRIGGER)):
         await world.send(Row(80.0, NOON_ISH + 20 * MINUTE, latest_signal_us=latest_us))
         assert (await world.last()).verdict.reasons[0] is expected
@@ -306,11 +308,11 @@ async def test_a_purchase_after_help_was_seen_solves_it_by_when_it_was_bought() 
 async def test_gentle_help_and_transactional_help_after_the_goal() -> None:
     world = World()
     await welcomes(world)
-    made = await helped(world, STUCK)
+    made = await offered_help(world, STUCK)
     await world.send(outcome(Outcome.CONVERTED, made.intervention.id, at_us=SOON))
     await world.send(dataclasses.replace(STUCK, at_us=NOON_ISH + 24 * HOUR, latest_signal_us=SOON))
     assert (await world.last()).verdict.reasons == (Reason.SOLVED, Reason.RESPONSIVE_USER)
     free = World(edited(actions=[action(transactional=True)], cooldown="1m"))
-    made = await helped(free)
+    made = await offered_help(free)
     await free.send(outcome(Outcome.CONVERTED, made.intervention.id, at_us=SOON))
     assert len(await free.send(Row(80.0, NOON_ISH + HOUR, latest_signal_us=SOON))) == 1

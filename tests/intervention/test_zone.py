@@ -21,12 +21,12 @@ def at(zone: str, *local: int) -> int:
 
 def local(at_us: int, zone: str) -> tuple[int, ...]:
     """Day of the week (Monday is 0), hour and minute on the clock of a zone."""
-    told = dt.datetime.fromtimestamp(at_us / 1e6, zoneinfo.ZoneInfo(zone))
-    return told.weekday(), told.hour, told.minute
+    local = dt.datetime.fromtimestamp(at_us / 1e6, zoneinfo.ZoneInfo(zone))
+    return local.weekday(), local.hour, local.minute
 
 
 async def known(world: World, zone: str, at_us: int) -> None:
-    """A user who welcomes mail, and has told the zone, an hour before."""
+    """A user who welcomes mail, and whose zone is known for an hour."""
     await world.send(*(outcome(Outcome.ACCEPTED, channel="email", at_us=at_us, time_zone=zone) for _ in range(4)))
 
 
@@ -49,7 +49,7 @@ async def mailed(world: World, at_us: int, zone: str = "") -> Created:
         ("Pacific/Kiritimati", (2026, 1, 5, 9, 0), (0, 9, 0)),  # Monday, in UTC Sunday evening
     ],
 )
-async def test_office_hours_are_those_of_the_zone_last_told(
+async def test_business_hours_are_those_of_the_last_known_zone(
     zone: str, happens: tuple[int, ...], leaves: tuple[int, ...]
 ) -> None:
     world, at_us = World(), at(zone, *happens)
@@ -76,8 +76,8 @@ async def test_a_day_of_the_caps_ends_at_the_users_own_midnight(zone: str) -> No
     world = World(edited(caps=[{"most": 1, "per": "day"}], cooldown="1m"))
     for day, hour, minute, is_helped in ((7, 23, 40, True), (7, 23, 50, False), (8, 0, 10, True), (8, 23, 50, False)):
         at_us = at(zone, 2026, 1, day, hour, minute)
-        told = zone if (day, minute) == (7, 40) else ""  # only the first event tells it
-        made = await world.send(Row(80.0, at_us, time_zone=told))
+        sent_zone = zone if (day, minute) == (7, 40) else ""  # only the first event has it
+        made = await world.send(Row(80.0, at_us, time_zone=sent_zone))
         assert bool(made) is is_helped
         await world.send(outcome(Outcome.ACCEPTED, made[0].intervention.id if made else "", at_us=at_us, time_zone=""))
     assert (await world.reading.decisions_of_user("ada", 9))[1].verdict.reasons[0] is Reason.FREQUENCY_CAP

@@ -72,7 +72,7 @@ def test_a_user_that_moved_to_another_stream_goes_on_from_where_it_was() -> None
     assert applied.current(key.blob) == b"7;2;"
 
 
-def test_a_batch_that_is_set_aside_leaves_the_state_as_it_was_before_it() -> None:
+def test_a_retracted_batch_leaves_the_state_as_it_was_before_it() -> None:
     key = Count()
     key.apply("0", (1, 2))
     key.apply("0", (3,))
@@ -134,13 +134,13 @@ def test_what_was_taken_back_moves_no_position(again: tuple[int, ...]) -> None:
     assert applied.current(key.blob) == b"".join(b"%d;" % each for each in (1, 2, *again))
 
 
-def test_a_batch_that_begins_too_early_is_told_how_far_the_shard_has_come() -> None:
+def test_a_batch_that_begins_too_early_is_refused_with_the_position_of_the_shard() -> None:
     key = Count()
     for batch in ((1, 2), (3, 4), (5,)):
         key.apply("0", batch)
-    with pytest.raises(AlreadyApplied) as told:
+    with pytest.raises(AlreadyApplied) as stale:
         key.apply("0", (2, 3, 4, 5))
-    assert told.value.through == 4
+    assert stale.value.through == 4
 
 
 def test_what_a_newer_version_wrote_waits_for_it_and_is_not_taken_for_damaged() -> None:

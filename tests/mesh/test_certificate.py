@@ -46,7 +46,7 @@ def test_what_is_no_certificate_is_refused(tmp_path: Path) -> None:
         Tls(files)
 
 
-async def test_the_end_of_the_process_s_own_is_told_and_nothing_without_one(tmp_path: Path) -> None:
+async def test_the_expiry_of_the_own_certificate_is_reported_and_nothing_without_one(tmp_path: Path) -> None:
     authority = trustme.CA()
     own = authority.issue_cert("scoring.mesh", not_after=ENDS[0])
     files = identity_files(tmp_path)
@@ -59,5 +59,5 @@ async def test_the_end_of_the_process_s_own_is_told_and_nothing_without_one(tmp_
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(report_expiry(Tls(files), metrics), 0.05)
     name = "journeymesh_certificate_expiry_timestamp_seconds"
-    told = next(line for line in metrics.render().decode().splitlines() if line.startswith(name))
-    assert float(told.removeprefix(name)) == ENDS[0].timestamp()
+    sample = next(line for line in metrics.render().decode().splitlines() if line.startswith(name))
+    assert float(sample.removeprefix(name)) == ENDS[0].timestamp()

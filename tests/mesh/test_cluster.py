@@ -76,8 +76,8 @@ async def test_every_node_is_reached_as_the_url_says() -> None:
         assert client._seeds == ["one:6379", "two:7000"]
         for node, host in (("two:7000", "two"), ("[::1]:7000", "::1")):
             pool = client._node(node).connection_pool
-            told = [pool.connection_kwargs[name] for name in ("host", "port", "username", "password")]
-            assert told == [host, 7000, "ada", "secret"]
+            dialled = [pool.connection_kwargs[name] for name in ("host", "port", "username", "password")]
+            assert dialled == [host, 7000, "ada", "secret"]
             assert issubclass(pool.connection_class, SSLConnection)
 
 
@@ -181,7 +181,7 @@ async def test_a_node_that_is_away_is_unavailable_and_the_others_go_on(client: C
     await redis.ping(client)
 
 
-async def test_a_node_that_forgot_its_scripts_is_told_them(client: Cluster, cluster: StoreCluster) -> None:
+async def test_a_node_that_forgot_its_scripts_gets_them_again(client: Cluster, cluster: StoreCluster) -> None:
     store = RedisState(client, "test", 60)
     items = {f"user-{number}": b"1" for number in range(100)}
     await store.save(items, None)
@@ -314,25 +314,25 @@ async def test_a_state_whose_slot_moves_as_a_whole_again_and_again_keeps_every_w
 async def test_ids_that_are_remembered_while_their_slots_move_as_a_whole_are_all_found(
     client: Cluster, cluster: StoreCluster
 ) -> None:
-    seen, told, is_over = RedisSeenEvents(client), list[str](), False
+    seen, remembered, is_over = RedisSeenEvents(client), list[str](), False
 
     async def remember() -> None:
         while not is_over:
-            number = len(told)
+            number = len(remembered)
             ids = [f"e-{number + place}" for place in range(50)]
             assert (
                 await seen.remember([AppendedEvents("0", number, ids, range(50), [NOW_US] * 50, [b""] * 50)]) == set()
             )
-            told.extend(ids)
+            remembered.extend(ids)
 
     remembering = asyncio.create_task(remember())
     for key in [_seen_key(slot, NOW_US // DAY_US) for slot in (0, 7)] * 4:
-        before = len(told)
-        await in_time(lambda before=before: len(told) > before + 500 or remembering.done())  # type: ignore[misc]
+        before = len(remembered)
+        await in_time(lambda before=before: len(remembered) > before + 500 or remembering.done())  # type: ignore[misc]
         await asyncio.to_thread(cluster.move_at_once, slot_of(key))
     is_over = True
     await remembering
-    assert None not in await seen.find(told, NOW_US)
+    assert None not in await seen.find(remembered, NOW_US)
 
 
 async def test_an_ordering_group_keeps_its_order_while_its_slot_moves(client: Cluster, cluster: StoreCluster) -> None:

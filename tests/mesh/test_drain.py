@@ -1,4 +1,4 @@
-"""What a process does with its calls, its streams and its shards when it is told to end."""
+"""What a process does with its calls, its streams and its shards when it gets a signal to end."""
 
 import asyncio
 import contextlib
@@ -47,7 +47,7 @@ async def test_a_running_call_ends_before_its_server_does() -> None:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as dialled:
         call = asyncio.ensure_future(later(dialled)(b""))
         await echo.begun.wait()
-        await dialled.wait_for_state_change(grpc.ChannelConnectivity.READY)  # it was told to go elsewhere
+        await dialled.wait_for_state_change(grpc.ChannelConnectivity.READY)  # the server asked it to reconnect
         assert not left.is_set()
         echo.may_end.set()
         assert await call == b"here"
@@ -86,7 +86,7 @@ class Waiting:
         self.asked: list[str] = []
         self.changed = asyncio.Condition()
 
-    async def tell(self, cursor: int) -> None:
+    async def advance(self, cursor: int) -> None:
         async with self.changed:
             self.cursor = cursor
             self.changed.notify_all()
@@ -98,16 +98,16 @@ class Waiting:
     async def watch(
         self, request: intervention_pb2.WatchPendingInterventionRequest, context: object
     ) -> AsyncIterator[intervention_pb2.WatchPendingInterventionResponse]:
-        told = request.cursor
+        sent = request.cursor
         async with self.changed:
-            self.asked.append(told)
+            self.asked.append(sent)
             self.changed.notify_all()
         while True:
             async with self.changed:
-                while told == str(self.cursor):
+                while sent == str(self.cursor):
                     await self.changed.wait()
-                told = str(self.cursor)
-            yield intervention_pb2.WatchPendingInterventionResponse(cursor=told)
+                sent = str(self.cursor)
+            yield intervention_pb2.WatchPendingInterventionResponse(cursor=sent)
 
 
 def served(waiting: Waiting, port: int, age_seconds: float = 300) -> contextlib.AbstractAsyncContextManager[int]:
@@ -161,7 +161,7 @@ async def test_a_watch_outlives_its_connection(monkeypatch: pytest.MonkeyPatch) 
         assert await next_cursor(changes) == 1
         further = asyncio.ensure_future(next_cursor(changes))
         await waiting.was_asked("", "1")
-        await waiting.tell(2)
+        await waiting.advance(2)
         assert await further == 2
         watched.close()
 

@@ -17,14 +17,14 @@ def over_the_wire(error: errors.MeshError) -> errors.MeshError:
 
 @pytest.mark.parametrize("through", [0, 7, 10**55])
 def test_how_far_a_shard_was_applied_comes_back(through: int) -> None:
-    told = over_the_wire(AlreadyApplied("Before.", through))
-    assert isinstance(told, AlreadyApplied)
-    assert (told.through, told.reason, told.detail) == (through, "POSITION_STALE", "Before.")
+    decoded = over_the_wire(AlreadyApplied("Before.", through))
+    assert isinstance(decoded, AlreadyApplied)
+    assert (decoded.through, decoded.reason, decoded.detail) == (through, "POSITION_STALE", "Before.")
 
 
-def test_a_refusal_that_tells_no_position_stays_what_it_was() -> None:
-    told = over_the_wire(FailedPrecondition("POSITION_STALE", "Lost."))
-    assert type(told) is FailedPrecondition
+def test_a_refusal_without_a_position_keeps_its_type() -> None:
+    decoded = over_the_wire(FailedPrecondition("POSITION_STALE", "Lost."))
+    assert type(decoded) is FailedPrecondition
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ class Mesh:
         resumed = {key: applied.resume(blob, at) for key, blob in loaded.items()}
         states = {key: each.state for key, each in resumed.items()}
         for number in at.sequences:
-            tell(states, number, self.records[number])
+            apply(states, number, self.records[number])
         return {key: applied.seal(resumed[key], state, at) for key, state in states.items()}
 
     def known(self, service: MemoryState, key: str) -> bytes:
@@ -117,8 +117,8 @@ class Cluster(Mesh):
             self.fences[key] = max(self.fences[key], epoch)
 
 
-def tell(states: dict[str, bytes], number: int, keys: frozenset[str]) -> None:
-    """Applies a record. What the last key is told hangs on the first, as counts of a video hang on its viewers."""
+def apply(states: dict[str, bytes], number: int, keys: frozenset[str]) -> None:
+    """Applies a record. The last key depends on the first, as counts of a video hang on its viewers."""
     for key in sorted(keys):
         seen = states["a"].count(b";") if {"a", KEYS[-1]} <= keys and key == KEYS[-1] else 0
         states[key] += b"%d+%d;" % (number, seen)
@@ -170,6 +170,6 @@ def test_in_every_interleaving_of_two_holders_each_record_counts_once(
         pass
     expected = dict.fromkeys(KEYS, b"")
     for number, keys in enumerate(records):
-        tell(expected, number, keys)
+        apply(expected, number, keys)
     for service in mesh.services:
         assert {key: mesh.known(service, key) for key in KEYS} == expected

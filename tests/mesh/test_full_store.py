@@ -82,7 +82,7 @@ def confined(tmp_path: Path) -> Iterator[tuple[int, int]]:
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="this system bounds no other process")
 @pytest.mark.parametrize("write", WAYS)
-async def test_a_full_disk_is_told_as_such_until_there_is_room(
+async def test_a_full_disk_is_named_until_there_is_room(
     confined: tuple[int, int], write: Callable[[Client], Awaitable[None]]
 ) -> None:
     port, pid = confined
@@ -121,8 +121,8 @@ SAID = {
 }
 
 
-@pytest.mark.parametrize(("said", "told"), SAID.items())
-def test_what_keeps_the_store_is_told_in_a_sentence(said: str, told: str) -> None:
+@pytest.mark.parametrize(("said", "detail"), SAID.items())
+def test_the_reason_why_the_store_refuses_is_a_sentence(said: str, detail: str) -> None:
     for text in (
         said,
         f"Command # 1 (SET a b) of pipeline caused error: ('{said}',)",
@@ -130,10 +130,10 @@ def test_what_keeps_the_store_is_told_in_a_sentence(said: str, told: str) -> Non
     ):
         with pytest.raises(Unavailable) as refused, translating_errors():
             raise redis.exceptions.ResponseError(text)
-        assert refused.value.detail == told
+        assert refused.value.detail == detail
 
 
-def test_a_store_that_loads_its_file_is_told_as_such() -> None:
+def test_a_store_that_loads_its_file_is_named() -> None:
     with pytest.raises(Unavailable, match="The store is loading its data"), translating_errors():
         raise redis.exceptions.BusyLoadingError("Valkey is loading the dataset in memory")
 

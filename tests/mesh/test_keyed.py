@@ -45,11 +45,11 @@ def at(*sequences: int, is_retraction: bool = False) -> Batch:
     return Batch("events", "0", sequences, is_retraction=is_retraction)
 
 
-async def apply(store: Watched, position: Batch, told: Sequence[tuple[str, int]]) -> dict[str, Counts]:
+async def apply(store: Watched, position: Batch, changes: Sequence[tuple[str, int]]) -> dict[str, Counts]:
     """Appends each number to what is kept of its name; what is kept then."""
-    counts = Changed(COUNTS, [name for name, _ in told])
+    counts = Changed(COUNTS, [name for name, _ in changes])
     async with keyed.batch(store, position, counts) as beside:
-        for name, number in told:
+        for name, number in changes:
             counts.states[name].append(number)
         beside |= {NOTES.key(name): NOTES.encode(f"{len(each)}") for name, each in counts.states.items()}
     return counts.states
@@ -66,24 +66,24 @@ async def kept(store: Watched) -> dict[str, Counts]:
     st.lists(st.tuples(st.integers(1, 5), st.booleans()), min_size=12),
 )
 async def test_batches_that_crash_and_come_again_otherwise_cut_count_each_once(
-    told: list[tuple[str, int]], cuts: list[tuple[int, bool]]
+    changes: list[tuple[str, int]], cuts: list[tuple[int, bool]]
 ) -> None:
     store, done = Watched(), 0
     turns = iter(cuts)
-    while done < len(told):
+    while done < len(changes):
         length, store.crashes = next(turns, (5, False))
-        end = min(len(told), done + length)
+        end = min(len(changes), done + length)
         try:
-            await apply(store, at(*range(done, end)), told[done:end])
+            await apply(store, at(*range(done, end)), changes[done:end])
         except OSError:
             continue  # from where it was, and cut as it comes
         # Its sender may not hear of it, and comes again with the same.
         store.crashes = False
-        await apply(store, at(*range(done, end)), told[done:end])
+        await apply(store, at(*range(done, end)), changes[done:end])
         done = end
-    wanted = {who: [number for name, number in told if name == who] for who in ("ada", "bob")}
+    wanted = {who: [number for name, number in changes if name == who] for who in ("ada", "bob")}
     assert await kept(store) == wanted
-    for name in {name for name, _ in told}:
+    for name in {name for name, _ in changes}:
         assert await keyed.read(store, NOTES, name) == str(len(wanted[name]))
 
 
@@ -111,7 +111,7 @@ async def test_a_block_that_raises_writes_nothing() -> None:
     assert await keyed.read(store, NOTES, "ada") == "1"
 
 
-async def test_a_batch_that_is_set_aside_is_as_if_it_had_never_come() -> None:
+async def test_a_retracted_batch_leaves_no_trace() -> None:
     store = Watched()
     await apply(store, at(1), [("ada", 1)])
     await apply(store, at(2), [("ada", 2)])

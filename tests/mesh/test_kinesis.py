@@ -222,7 +222,7 @@ async def test_an_answer_that_is_none_fails_the_append_instead_of_leaving_it_wai
             await writer(Scripted(put_records=[answer])).append([Entry("0", b"a")])
 
 
-async def test_a_fault_of_ours_is_told_as_it_is() -> None:
+async def test_a_bug_of_ours_is_raised_unchanged() -> None:
     with pytest.raises(ParamValidationError):
         await writer(Scripted(put_records=[ParamValidationError(report="")])).append([Entry("0", b"a")])
 
@@ -240,10 +240,11 @@ async def test_an_append_nobody_waits_for_any_more_is_not_sent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "told"), [(refused(THROTTLED), ResourceExhausted), (ConnectionClosedError(endpoint_url=""), Unavailable)]
+    ("fault", "expected"),
+    [(refused(THROTTLED), ResourceExhausted), (ConnectionClosedError(endpoint_url=""), Unavailable)],
 )
 async def test_what_waits_too_long_behind_another_is_refused_unsent_and_for_the_same_reason(
-    monkeypatch: pytest.MonkeyPatch, fault: Exception, told: type[Exception]
+    monkeypatch: pytest.MonkeyPatch, fault: Exception, expected: type[Exception]
 ) -> None:
     monkeypatch.setattr("mesh.stream.kinesis.writer._PATIENCE_SECONDS", 0.02)
     sent = []
@@ -256,7 +257,7 @@ async def test_what_waits_too_long_behind_another_is_refused_unsent_and_for_the_
 
     one = writer(Slow())
     appends = [one.append([Entry("0", payload)]) for payload in (b"a", b"b", b"c")]
-    assert [type(answer) for answer in await asyncio.gather(*appends, return_exceptions=True)] == [told] * 3
+    assert [type(answer) for answer in await asyncio.gather(*appends, return_exceptions=True)] == [expected] * 3
     assert sent == [[b"a"]]
 
 

@@ -54,8 +54,8 @@ def test_each_entry_is_one_line(entries: list[dict[str, Any]]) -> None:
 def test_the_time_is_utc_with_milliseconds(entries: list[dict[str, Any]]) -> None:
     for each in entries:
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", each["time"])
-        told = dt.datetime.fromisoformat(each["time"])
-        assert abs(dt.datetime.now(dt.UTC) - told) < dt.timedelta(minutes=5)
+        logged = dt.datetime.fromisoformat(each["time"])
+        assert abs(dt.datetime.now(dt.UTC) - logged) < dt.timedelta(minutes=5)
 
 
 def test_an_entry_within_a_span_has_its_ids_and_an_exception_its_story(entries: list[dict[str, Any]]) -> None:
@@ -90,10 +90,10 @@ def test_of_many_alike_one_is_shown_and_the_others_are_counted() -> None:
     first = shown.index("bad request 0")
     counted = [line for line in shown if line.startswith("bad request 0 (and ")]
     # A slow machine may need more than a second for them.
-    told = sum(int(line.split()[4]) for line in counted)
+    suppressed = sum(int(line.split()[4]) for line in counted)
     begun = [line for line in shown if re.fullmatch(r"bad request \d+", line)]
     assert first < shown.index(counted[0])
-    assert told + len(begun) == 5_000
+    assert suppressed + len(begun) == 5_000
     assert len(begun) + len(counted) < 20
     assert [line for line in shown if line.startswith("sent")] == [
         f"sent {number}" for number in range(0, 5_000, 1_000)

@@ -1,4 +1,4 @@
-"""What a process counts, measures and tells."""
+"""What a process counts, measures and reports."""
 
 import asyncio
 import contextlib
@@ -31,8 +31,8 @@ def metrics() -> Iterator[Metrics]:
         yield made
 
 
-def told(metrics: Metrics) -> dict[str, float]:
-    """Ours of what is told, as `name value-of-label ...`, without the prefix."""
+def reported(metrics: Metrics) -> dict[str, float]:
+    """Our reported samples, as `name value-of-label ...`, without the prefix."""
     return {
         " ".join([sample.name.removeprefix("journeymesh_"), *sample.labels.values()]): sample.value
         for family in text_string_to_metric_families(metrics.render().decode())
@@ -41,8 +41,8 @@ def told(metrics: Metrics) -> dict[str, float]:
     }
 
 
-def test_nothing_is_told_before_something_is_counted_but_of_the_process_itself(metrics: Metrics) -> None:
-    assert told(metrics) == {}
+def test_nothing_is_reported_before_something_is_counted_but_of_the_process_itself(metrics: Metrics) -> None:
+    assert reported(metrics) == {}
     assert b"process_resident_memory_bytes" in metrics.render()
 
 
@@ -52,7 +52,7 @@ def test_a_counter_adds_up_by_its_labels(metrics: Metrics) -> None:
     metrics.count(registry.EVENTS, 2, "accepted")
     metrics.count(registry.EVENTS, 1, "rejected")
     metrics.count_each(registry.SIGNALS, ["rage_clicks", "dead_click", "rage_clicks"])
-    assert told(metrics) == {
+    assert reported(metrics) == {
         "set_aside_records_total": 0,
         "events_total accepted": 5,
         "events_total rejected": 1,
@@ -64,24 +64,24 @@ def test_a_counter_adds_up_by_its_labels(metrics: Metrics) -> None:
 def test_a_counter_never_goes_back(metrics: Metrics) -> None:
     for total in (3, 2, 5):
         metrics.count_up_to(registry.MODEL_TOKENS, total, "nova", "input")
-        assert told(metrics) == {"model_tokens_total input nova": max(3, total)}
+        assert reported(metrics) == {"model_tokens_total input nova": max(3, total)}
 
 
-def test_a_gauge_is_what_was_last_told_and_vanishes_with_what_it_is_of(metrics: Metrics) -> None:
+def test_a_gauge_has_the_last_value_and_vanishes_with_its_subject(metrics: Metrics) -> None:
     metrics.set_gauge(registry.STREAMS, 3)
     metrics.set_gauge(registry.STREAMS, 2)
     metrics.set_gauges(registry.LAG, {("dispatcher", "0"): 1.5, ("archiver", "0"): 60})
-    assert told(metrics) == {"open_streams": 2, "lag_seconds dispatcher 0": 1.5, "lag_seconds archiver 0": 60}
+    assert reported(metrics) == {"open_streams": 2, "lag_seconds dispatcher 0": 1.5, "lag_seconds archiver 0": 60}
     metrics.set_gauges(registry.LAG, {("archiver", "0"): 61})
-    assert told(metrics) == {"open_streams": 2, "lag_seconds archiver 0": 61}
+    assert reported(metrics) == {"open_streams": 2, "lag_seconds archiver 0": 61}
     metrics.set_gauges(registry.LAG, {})
-    assert told(metrics) == {"open_streams": 2}
+    assert reported(metrics) == {"open_streams": 2}
 
 
 def test_a_histogram_counts_by_its_own_bounds(metrics: Metrics) -> None:
     for score in (5.0, 10.0, 75.1):
         metrics.measure(registry.RISK_SCORE, score)
-    now = told(metrics)
+    now = reported(metrics)
     bounds = [f"{bound:g}" for bound in registry.RISK_SCORE.bounds]
     counts = [now[f"risk_score_bucket {bound}.0"] for bound in bounds]
     assert counts == [2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3]
@@ -94,7 +94,7 @@ def test_what_raises_is_not_timed(metrics: Metrics) -> None:
         pass
     with pytest.raises(Unavailable), metrics.timing(registry.STEP_SECONDS, "claim"):
         raise Unavailable("DEPENDENCY_UNAVAILABLE", "It is away.")
-    assert told(metrics)["step_duration_seconds_count claim"] == 1
+    assert reported(metrics)["step_duration_seconds_count claim"] == 1
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
@@ -113,12 +113,12 @@ def test_labels_must_be_those_of_the_metric_and_calls_those_of_its_kind(
         if kind is not metric.kind:
             with pytest.raises(KeyError):
                 call(metric, 1, *right)
-    assert told(metrics) == {}
+    assert reported(metrics) == {}
     calls[metric.kind](metric, 1, *right)
-    assert all(sample.startswith(metric.name.removeprefix("journeymesh_")) for sample in told(metrics))
+    assert all(sample.startswith(metric.name.removeprefix("journeymesh_")) for sample in reported(metrics))
 
 
-def test_it_is_told_over_http_until_it_is_closed(metrics: Metrics) -> None:
+def test_metrics_are_served_over_http_until_they_are_closed(metrics: Metrics) -> None:
     assert not metrics.is_served
     url = f"http://127.0.0.1:{metrics.serve('127.0.0.1:0')}/metrics"
     assert metrics.is_served
@@ -140,8 +140,8 @@ def test_a_scrape_disturbs_nobody_who_counts(metrics: Metrics) -> None:
         metrics.set_gauges(registry.LAG, {("dispatcher", str(count % 7)): 1})
         metrics.count(registry.HELP, 1, f"action {count % 500}", "in_app")
     scrapes.join()
-    helped = [value for name, value in told(metrics).items() if name.startswith("interventions_total")]
-    assert sum(helped) == count > 0
+    interventions = [value for name, value in reported(metrics).items() if name.startswith("interventions_total")]
+    assert sum(interventions) == count > 0
 
 
 @pytest.mark.parametrize("listen", ["taken", "127.0.0.1", "127.0.0.1:many", "no.such.host.invalid:80"])
@@ -151,7 +151,7 @@ def test_an_address_that_cannot_be_used_ends_the_process_with_a_sentence(metrics
         telemetry.start("test", TelemetrySettings(metrics_listen=given))
 
 
-def test_a_process_tells_its_metrics_where_the_settings_say() -> None:
+def test_a_process_serves_its_metrics_where_the_settings_say() -> None:
     address = f"127.0.0.1:{free_port()}"
     with contextlib.closing(telemetry.start("test", TelemetrySettings(metrics_listen=address))) as started:
         started.metrics.count(registry.BEATS, 1)
@@ -177,7 +177,7 @@ async def test_rpcs_are_measured_by_method_and_status_and_health_is_not() -> Non
         with pytest.raises(FailedPrecondition):
             await stub.ListRecentEvents(features_pb2.ListRecentEventsRequest(user_id="ada"))
         await health_pb2_grpc.HealthStub(dialled).Check(health_pb2.HealthCheckRequest())
-    counts = {name: value for name, value in told(observed.metrics).items() if "_count" in name}
+    counts = {name: value for name, value in reported(observed.metrics).items() if "_count" in name}
     assert counts == {
         "rpc_duration_seconds_count ListFeatureDefinitions OK": 1,
         "rpc_duration_seconds_count GetProfile NOT_FOUND": 1,
@@ -185,7 +185,7 @@ async def test_rpcs_are_measured_by_method_and_status_and_health_is_not() -> Non
     }
 
 
-async def test_dependencies_are_told_one_by_one() -> None:
+async def test_dependencies_are_reported_one_by_one() -> None:
     observed, is_away, asked = telemetry.off("test"), True, asyncio.Event()
 
     async def store() -> None:
@@ -199,10 +199,10 @@ async def test_dependencies_are_told_one_by_one() -> None:
     async with serving_on("127.0.0.1:0", [], [], {"store": store, "model": model}, observed):
         await asyncio.wait_for(asked.wait(), 5)
         await asyncio.sleep(0)
-        assert told(observed.metrics) == {"dependency_up store": 0, "dependency_up model": 1}
+        assert reported(observed.metrics) == {"dependency_up store": 0, "dependency_up model": 1}
         is_away = False
         async with asyncio.timeout(5):
-            while told(observed.metrics)["dependency_up store"] == 0:
+            while reported(observed.metrics)["dependency_up store"] == 0:
                 asked.clear()
                 await asked.wait()
                 await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""Peers that were away for long, and name servers that tell of those who are gone: `mesh.rpc.peer`."""
+"""Peers that were away for long, and name servers that list replicas which are gone: `mesh.rpc.peer`."""
 
 import asyncio
 import contextlib
@@ -110,7 +110,7 @@ async def test_who_is_away_costs_a_name_server_two_questions_a_second_at_most(na
 
 
 async def test_a_rollout_fails_no_call_while_names_are_answered_from_a_cache(names: Names) -> None:
-    """As a node had it: the name server goes on telling of the old replica for half a minute."""
+    """As on a real node: the name server goes on listing the old replica for half a minute."""
     port = free_port()
     names.addresses = [FIRST]
     async with virtual_address() as virtual:

@@ -95,8 +95,8 @@ async def test_a_check_that_raises_what_it_should_not_is_asked_again(caplog: pyt
         await probe.becomes("NOT_SERVING", "a.B")
         assert await probe.says(LIVE) == "SERVING"
         await probe.becomes("SERVING", "a.B")
-    told = [record.getMessage() for record in caplog.records if record.name == "mesh.process.health"]
-    assert any(text.startswith("not ready. state: ") and "RuntimeError" in text for text in told)
+    logged = [record.getMessage() for record in caplog.records if record.name == "mesh.process.health"]
+    assert any(text.startswith("not ready. state: ") and "RuntimeError" in text for text in logged)
 
 
 async def test_a_process_is_not_ready_before_its_store_has_answered() -> None:

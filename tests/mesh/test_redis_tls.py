@@ -85,7 +85,7 @@ async def test_a_server_of_another_name_is_not_believed(secured: tuple[str, trus
         await redis.connect_or_exit(named)
 
 
-async def test_a_wrong_password_is_told_at_the_start(secured: tuple[str, trustme.CA], tmp_path: Path) -> None:
+async def test_a_wrong_password_is_reported_at_the_start(secured: tuple[str, trustme.CA], tmp_path: Path) -> None:
     address, authority = secured
     wrong = settings(tmp_path, f"rediss://ada@{address}", authority, "wrong")
     with pytest.raises(SystemExit, match=r"^journeymesh: The store refuses the user or the password: [^.]+\.$"):

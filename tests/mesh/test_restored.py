@@ -183,7 +183,9 @@ async def _now_ms(client: redis.Client, leases: RedisLeases) -> int:
     return int(seconds) * 1000 + int(microseconds) // 1000
 
 
-async def test_a_position_that_will_never_do_is_told_and_tried_ever_more_seldom(valkey: redis.Client) -> None:
+async def test_a_position_that_is_always_refused_is_reported_and_tried_less_and_less_often(
+    valkey: redis.Client,
+) -> None:
     """Only the leases are of another time, and the state knows more than their checkpoint."""
     reader = Reader(valkey)
     async with reader.reading():
@@ -194,9 +196,9 @@ async def test_a_position_that_will_never_do_is_told_and_tried_ever_more_seldom(
         await reader.send(1)
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(5):
-            while not (told := (await reader.leases.standings())["0"].trouble):  # noqa: ASYNC110 - another's standing
+            while not (trouble := (await reader.leases.standings())["0"].trouble):  # noqa: ASYNC110 - another's standing
                 await asyncio.sleep(0.005)
-        assert "lies before what was already applied" in told
+        assert "lies before what was already applied" in trouble
         tried, ends = len(reader.given), loop.time() + 1
         while loop.time() < ends:  # noqa: ASYNC110 - the pauses are what is tried
             await asyncio.sleep(0.05)

@@ -74,7 +74,7 @@ def test_turn_by_turn_every_shard_finds_one_process_and_none_has_two_more_than_a
 class Followers:
     """Several processes over one stream in memory; what each follows now, and every lease that was given.
 
-    For a moment two may follow one shard, until the one that lost it hears of it: then the epoch tells them apart.
+    For a moment two may follow one shard, until the one that lost it notices; their epochs differ.
     """
 
     def __init__(self, stream: MemoryStream, leases: MemoryLeases) -> None:
@@ -167,7 +167,7 @@ async def test_a_follower_that_was_refused_begins_anew_with_a_higher_epoch() -> 
 
 
 class Refused:
-    """Follows shards and is refused again and again, as by a position that will never do; tells when."""
+    """Follows shards and is refused again and again, as by a position that is always refused; records when."""
 
     def __init__(self, times: int) -> None:
         self._left = times

@@ -126,7 +126,7 @@ async def test_calls_spread_over_all_replicas_and_a_new_one_gets_its_share(names
         async with replica(THIRD, port):
             names.addresses.append(THIRD)
             assert await shared(calls, {FIRST, SECOND, THIRD}, 10) < AGE_SECONDS * 1.1 + 1.5
-        # The third has left in good order, while the name server still tells of it.
+        # The third has left in good order, while the name server still lists it.
         await shared(calls, {FIRST, SECOND}, 5)
 
 

@@ -156,14 +156,14 @@ def test_all_files_or_none(files: Files, tmp_path: Path) -> None:
     assert Tls.wanted(certificates.settings(files)) is not None
     garbage = tmp_path / "garbage"
     garbage.write_text("no PEM")
-    for wrong, told in (
+    for wrong, text in (
         (files._replace(key=""), "go together"),
         (files._replace(ca=str(tmp_path / "none")), "cannot be read"),
         (files._replace(certificate=str(garbage)), "not a certificate and its key"),
         (files._replace(key=files.certificate), "not a certificate and its key"),
         (files._replace(ca=str(garbage)), "holds no certificates"),
     ):
-        with pytest.raises(SettingError, match=told):
+        with pytest.raises(SettingError, match=text):
             certificates.settings(wrong)
 
 

@@ -1,4 +1,4 @@
-"""Decides a batch: once per user of a record. Everything is written before the answer."""
+"""Decides on a batch: once per user and record. Everything is written before the response."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -37,29 +37,35 @@ from services.intervention.policy.usecases import Policies
 
 
 class BatchResult(NamedTuple):
-    """What came of a batch.
-
-    Interventions by row, ascending; how many decisions were made for each reason; the actions that were withheld from
-    users who are held out; what became of earlier interventions; and by row what moves to known users.
-    """
+    """The result of deciding on a batch."""
 
     made: list[Created]
+    """The interventions, by row, ascending."""
     reasons: Mapping[Reason, int]
+    """How many decisions were made for each reason."""
     withheld: list[str]
+    """The actions withheld from users in the holdout."""
     outcomes: list[Outcome]
+    """The new outcomes of earlier interventions."""
     transfers: Mapping[int, bytes]
+    """By row, the encoded state that moves to a known user."""
 
 
 class Deciding:
     """Decides batches.
 
     Args:
-        state: users, contacts, and the counts of each shard.
-        shards: the shards that have counts.
-        outbox: what is to be sent.
-        notice: is called after something was put there.
-        clock: tells the outbox what time it is, and decides nothing.
-        words_us: how long messages wait for better words: microseconds.
+        policies: the policy in force at each time.
+        state: users, contacts, interventions, and the lift's counts of each shard.
+        shards: the shards that have such counts.
+        ledger: keeps every decision.
+        outbox: takes the messages to be sent.
+        observer: is called for each new intervention and outcome.
+        listeners: are woken when what waits for a user may have changed.
+        words: asks for generated copy in the background.
+        notice: is called after messages were added to the outbox.
+        clock: the time for outbox and housekeeping, in Unix microseconds; no decision depends on it.
+        words_us: how long messages wait for generated copy, in microseconds; 0: not at all.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - the ports
@@ -121,7 +127,7 @@ class Deciding:
             if not batch.is_retraction:
                 after = contacts_after(rows, contacts.states)
                 beside |= {CONTACTS.key(user_id): CONTACTS.encode(each) for user_id, each in after.items()}
-            # A user who is as before need not be written: deriving the batch again leaves the user as before again.
+            # An unchanged user need not be written: a repetition of the batch leaves the user unchanged again.
             states.only, tallies.only = users.changed(), [batch.shard] if users.counts else []
             if users.counts:
                 tallies.states[batch.shard] = tally.counted(tallies.states[batch.shard], users.counts)
@@ -167,7 +173,7 @@ class Deciding:
             await self._outbox.cancel(its, self._clock(), reason.name.lower())
 
     async def _send(self, made: Sequence[Created], policies: Mapping[int, Policy], rows: Rows) -> None:
-        # Words are looked for from now on, however late the batch is.
+        # Generated copy is asked for from now on, however late the batch is.
         words_until_us = self._clock() + self._words_us if self._words_us else 0
         messages = [
             message
@@ -203,7 +209,7 @@ def _made(batch: Batch, rows: Rows, row: int, decided: Decided, policies: Mappin
     kept = decided.exceptional
     if kept is None or kept.verdict.intervention is None:
         return None
-    # In the zone that was decided by, which the row itself may lack.
+    # With the time zone that was decided with, which the row itself may lack.
     facts = msgspec.structs.replace(facts_of(batch, rows, row), time_zone=kept.time_zone)
     decision = Decision(facts, kept.standing, kept.verdict, policies[rows.record_indexes[row]].version)
     return Created(row, decision, kept.verdict.intervention)

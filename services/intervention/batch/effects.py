@@ -1,4 +1,4 @@
-"""What a batch writes besides its users: ledger pages, interventions and outbox messages."""
+"""What a batch writes besides the states of users: ledger entries, interventions and outbox messages."""
 
 import bisect
 import dataclasses
@@ -37,7 +37,7 @@ def entry(
     decided: Mapping[int, Decided],
     old: Sequence[int],
 ) -> Entry:
-    """The ledger's page of a record. `old` are the rows of the batch that were too old, ascending."""
+    """The ledger entry of a record. `old` are the rows of the batch that were too old, ascending."""
     at = of.decisions
     exceptional = {
         number - at.start: kept
@@ -64,7 +64,7 @@ def entry(
         system_rows=_numbers(rows, rows.system_rows, of),
         ages_us={row: age_us(rows, its[row]) for row in (*_numbers(rows, old, of), *exceptional)},
     )
-    # A page hangs on its record alone, not on what else is in the batch.
+    # A block depends on its record alone, not on the rest of the batch.
     if of.rows.stop - of.rows.start > len(its):
         block = msgspec.structs.replace(
             block,
@@ -78,7 +78,7 @@ def entry(
 
 
 def _other_traces(rows: Rows, of: Part) -> dict[int, tuple[bytes, ...]]:
-    """By row of the page, the traces that led to a decision beside that of the event it is about."""
+    """By row of the block, the traces that led to its decision besides that of the event it is about."""
     others: dict[int, dict[bytes, None]] = {}
     for number, trace_id in zip(rows.decisions[of.rows], rows.trace_ids[of.rows], strict=True):
         if trace_id and trace_id != rows.trace_ids[rows.decided_rows[number]]:
@@ -87,7 +87,7 @@ def _other_traces(rows: Rows, of: Part) -> dict[int, tuple[bytes, ...]]:
 
 
 def messages(made: Created, policy: Policy, words_until_us: int) -> list[OutboxMessage]:
-    """What is to be sent of an intervention, beside showing it in the product."""
+    """The messages of an intervention: one per channel outside the product."""
     facts, help_ = made.decision.facts, made.intervention
     due_us = max(help_.send_us, words_until_us) if help_.uses_generated_copy else help_.send_us
     is_bound = not any(each.name == help_.action and each.is_transactional for each in policy.actions)
@@ -121,13 +121,13 @@ def messages(made: Created, policy: Policy, words_until_us: int) -> list[OutboxM
 
 
 def kept(made: Created) -> KeptIntervention:
-    """What is kept of an intervention, for whoever asks by its id."""
+    """What is kept of an intervention under its id."""
     facts = made.decision.facts
     return KeptIntervention(facts.user_id, made.intervention, facts.trace_id)
 
 
 def _numbers(rows: Rows, some: Sequence[int], of: Part) -> Sequence[int]:
-    """Of some rows of a batch those of a record that are decided on, as rows of its page."""
+    """Those of some rows that belong to a record and are decided on, as rows of its block."""
     if not some:
         return ()
     its = some[bisect.bisect_left(some, of.rows.start) : bisect.bisect_left(some, of.rows.stop)]

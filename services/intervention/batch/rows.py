@@ -26,15 +26,15 @@ from services.intervention.policy.domain.policy import EventKind, Policy
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Rows:
-    """A batch of events and the assessments of their users, column by column. `record_indexes` never descend.
+    """A batch of events and the assessments of their users, column by column; `record_indexes` never descend.
 
-    All rows of a user in a record lead to one decision: `decided_rows` has the rows that are decided on, ascending, and
-    `decisions` for each row the number of its decision among them. Both are empty where every row is decided on. Users,
-    ids of events, pages, time zones and assessments stand once for each decision, the other columns for each row.
+    All rows of a user group lead to one decision. `decided_rows` holds the rows that are decided on, ascending, and
+    `decisions` holds for each row the number of its decision among them. Both are empty where every row is decided on.
+    Users, event ids, pages, time zones and assessments have one value per decision, the other columns one per row.
 
-    `kinds`, `targets` and `event_us` (when events happened, Unix microseconds) are empty where the sender does not tell
-    them; then they happened when they were received. Lists and mappings of rows ascend; of features and settled signals
-    only decided rows are told.
+    `kinds`, `targets` and `event_us` (when events happened, Unix microseconds) are empty where the sender leaves them
+    out; then events count as happened when they were received. Lists and mappings of rows ascend; only decided rows
+    have features and settled signals.
     """
 
     record_indexes: Sequence[int]
@@ -81,19 +81,19 @@ class Rows:
         return self.user_ids[self.number(row)]
 
     def is_decided(self, row: int) -> bool:
-        """Whether a row is decided on; if not, it takes effect before its decision."""
+        """Whether a row is decided on; any other row takes effect before its decision."""
         return not self.decisions or self.decided_rows[self.decisions[row]] == row
 
 
 class Part(NamedTuple):
-    """What a batch has of one record: its rows, and the numbers of its decisions."""
+    """One record's part of a batch: its rows, and the numbers of its decisions."""
 
     rows: slice
     decisions: slice
 
 
 def records_of(batch: Batch, rows: Rows) -> dict[int, Part]:
-    """The part of each record that has any."""
+    """The part of each record that has rows, by the record's index."""
     bounds = [bisect.bisect_left(rows.record_indexes, record) for record in range(len(batch.sequences) + 1)]
     return {
         record: Part(slice(start, end), slice(*(bisect.bisect_left(rows.decided, bound) for bound in (start, end))))
@@ -103,9 +103,9 @@ def records_of(batch: Batch, rows: Rows) -> dict[int, Part]:
 
 
 def unanswered(policies: Mapping[int, Policy], rows: Rows, records: Mapping[int, Part]) -> Mapping[int, Reason]:
-    """The rows that bring no help whatever the risk, with the reason; without those that are outcomes."""
+    """The rows that bring no help whatever the risk, each with the reason; outcomes are not among them."""
     old: list[int] = []
-    # Nearly always a whole batch is fresh; its extremes show that.
+    # Nearly always a whole batch is fresh, as its earliest and latest times show.
     strictest_us = min((each.freshness_us for each in policies.values()), default=0)
     if rows.event_us and max(rows.received_us) - min(rows.event_us) > strictest_us:
         old = [row for record, of in records.items() for row in _too_old(policies[record], rows, of.rows)]
@@ -115,16 +115,16 @@ def unanswered(policies: Mapping[int, Policy], rows: Rows, records: Mapping[int,
 def rows_in_question(
     policies: Mapping[int, Policy], rows: Rows, records: Mapping[int, Part], aside: Mapping[int, Reason]
 ) -> list[int]:
-    """The rows whose decision may need the user, or which change what is known of one.
+    """The rows whose decision may need the state of their user, or which change it.
 
-    They ascend, but for those of a record that are decided on: they stand behind the others of it. Behind these stand
-    the rows that end an anonymous journey, so that what was decided in it moves as well.
+    They are in the order of the records. Within a record, rows that are decided on follow the others, and rows that
+    link an anonymous user come last, so that what was decided before moves as well.
 
     Args:
-        policies: that of each record.
+        policies: the policy of each record.
         rows: the batch.
         records: the part of each record.
-        aside: the rows that bring no help whatever the risk.
+        aside: the rows that bring no help whatever the risk, with the reason.
     """
     asked: set[int] = set()
     goals: list[int] = []
@@ -140,8 +140,8 @@ def rows_in_question(
             asked.update(found)
             goals += [row for row in found if rows.kinds[row] == wanted and aside.get(row) is not Reason.BOT]
     asked.difference_update(aside)
-    # What is not answered may be the goal all the same. An outcome counts, and trouble is over, whoever reports it:
-    # a server that does so for its users looks like a script. Of a copy nothing counts but the goal.
+    # An event that brings no help may still be the goal. Outcomes and settled signals count whoever sends them, as a
+    # server that does so for its users looks like a script. A copy counts for nothing but the goal.
     asked.update(rows.outcomes, rows.purchases, rows.settled_rows)
     asked.difference_update(rows.copied_rows)
     asked.update(goals, rows.transfers, rows.linked)
@@ -154,7 +154,7 @@ def _too_old(policy: Policy, rows: Rows, of: slice) -> Sequence[int]:
 
 
 def facts_of(batch: Batch, rows: Rows, row: int) -> Facts:
-    """What is known of the event of a row; id, page, time zone and assessment are those of its decision."""
+    """The facts of a row. User, event id, page, time zone and assessment are those of its decision."""
     sequence = batch.sequences[rows.record_indexes[row]]
     number = rows.number(row)
     return Facts(
@@ -189,22 +189,22 @@ def _has(ascending: Sequence[int], row: int) -> bool:
 
 
 def age_us(rows: Rows, row: int) -> int:
-    """How long before it was received the event of a row happened; 0 where unknown."""
+    """How many microseconds before its receipt the event of a row happened; 0 where unknown."""
     return rows.received_us[row] - rows.event_us[row] if rows.event_us else 0
 
 
 def contacts_after(rows: Rows, known: Mapping[str, Contact]) -> dict[str, Contact]:
     """The contacts that the batch changes; the latest value wins."""
     contacts = dict(known)
-    for row, told in rows.contacts.items():
+    for row, contact in rows.contacts.items():
         user_id = rows.user(row)
         before = contacts[user_id]
-        contacts[user_id] = Contact(told.email or before.email, told.push_target or before.push_target)
+        contacts[user_id] = Contact(contact.email or before.email, contact.push_target or before.push_target)
     return {user_id: each for user_id, each in contacts.items() if each != known[user_id]}
 
 
 def reasons_of(rows: Rows, decided: Mapping[int, Decided], aside: Mapping[int, Reason]) -> Mapping[Reason, int]:
-    """How many decisions were made for each reason; those that were not looked at have a plain one."""
+    """How many decisions were made for each deciding reason, including those that needed no user."""
     kept = {row: each.exceptional.verdict for row, each in decided.items() if each.exceptional}
     counts = collections.Counter(verdict.reasons[0] for verdict in kept.values())
     counts.update(reason for row, reason in aside.items() if row not in kept and rows.is_decided(row))
@@ -213,6 +213,6 @@ def reasons_of(rows: Rows, decided: Mapping[int, Decided], aside: Mapping[int, R
 
 
 def withheld_of(decided: Mapping[int, Decided]) -> list[str]:
-    """The actions that were withheld from users who are held out."""
+    """The actions that were withheld from users in the holdout."""
     verdicts = [each.exceptional.verdict for each in decided.values() if each.exceptional]
     return [each.withheld.action for each in verdicts if each.withheld and each.reasons[0] is Reason.HOLDOUT]

@@ -17,7 +17,7 @@ from services.intervention.policy.domain.policy import Policy
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Users:
-    """The users in question, before and after the batch."""
+    """The states of the batch's users, by id, before and after the batch."""
 
     before: Mapping[str, UserState]
     after: dict[str, UserState]
@@ -31,7 +31,7 @@ class Users:
     """By row, the encoded state that moves to a known user."""
 
     def changed(self) -> list[str]:
-        """Those who are not as they were."""
+        """The ids of the users whose state has changed."""
         return [user_id for user_id, user in self.after.items() if user != self.before[user_id]]
 
     def note(self, row: int, facts: Facts, offers: Sequence[Offer], after: UserState) -> None:
@@ -54,14 +54,14 @@ class Users:
         return decided
 
     def take_effect(self, policy: Policy, batch: Batch, rows: Rows, row: int) -> None:
-        """Applies a row that is not itself decided on to its user."""
+        """Applies a row that is not decided on itself."""
         facts = facts_of(batch, rows, row)
         user = self._arrive(policy, facts, rows, row)
         self.note(row, facts, user.offers, decision.take_effect(policy, facts, user))
         self._leave(policy, facts, rows, row)
 
     def _arrive(self, policy: Policy, facts: Facts, rows: Rows, row: int) -> UserState:
-        """The user of a row once what it brings has arrived."""
+        """The user of a row, with the transfer that the row carries, if any."""
         user = self.after[facts.user_id]
         if row not in rows.transfers:
             return user
@@ -71,7 +71,7 @@ class Users:
         return arrived
 
     def _leave(self, policy: Policy, facts: Facts, rows: Rows, row: int) -> None:
-        """Records what moves to the known user with a row that links an anonymous one."""
+        """Moves the state of an anonymous user away, if the row links it to a known one."""
         if row not in rows.linked:
             return
         before = self.after[facts.user_id]

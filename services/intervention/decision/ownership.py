@@ -13,9 +13,9 @@ _MOST_STEPS: Final = 4
 
 
 class Owner(NamedTuple):
-    """The user who has an intervention. Where nobody has it (any more, or yet), whose it would be.
+    """The user who has an intervention; where nobody has it (any more, or yet), the user who would.
 
-    `is_on_its_way` tells that it has left the user it was made for, and that nobody has it.
+    `is_on_its_way` says that it has left the user it was made for and has not arrived at another.
     """
 
     user_id: str
@@ -24,7 +24,7 @@ class Owner(NamedTuple):
 
 
 async def owner(state: StateStore, user_id: str, intervention_id: str) -> Owner:
-    """Who has an intervention, if not the user it was made for, then those whom that one turned out to be.
+    """Who has an intervention: the user it was made for or, if not, one to whom that user was linked.
 
     Raises:
         Unavailable: the store cannot be reached.

@@ -20,15 +20,15 @@ class Channel(Protocol):
     provider: str
     """Who carries the messages. Example: `ses`."""
     is_repeatable: bool
-    """Whether the receiver can tell a repetition by its key, so that sending again does no harm."""
+    """Whether the receiver recognizes a repetition by its key, so that sending again does no harm."""
 
     async def send(self, message: OutboxMessage, text: str, contact: Contact, key: str) -> Sent:
         """Sends a message with this text, once.
 
         Raises:
-            Deferred: it was not taken, and may be later.
-            Refused: it will never be taken; `no_address` where the contact has none for this channel.
-            Unanswered: it may have been taken.
+            Deferred: the provider did not take it, and may later.
+            Refused: the provider will never take it; `no_address` where the contact has none for this channel.
+            Unanswered: the provider may have taken it.
         """
 
 
@@ -36,7 +36,7 @@ class DeliveryObserver(Protocol):
     """Wraps every attempt to send a message, and is called with its result."""
 
     def sending(self, entry: OutboxEntry) -> AbstractContextManager[None]:
-        """What the attempt is made within; what is raised there goes on."""
+        """A context for the attempt; exceptions pass through it."""
 
     def noted(self, entry: OutboxEntry) -> None:
         """A message is finished, or waits for another attempt. Never raises."""
@@ -57,14 +57,14 @@ class Backlog(NamedTuple):
 
 
 class Outbox(Protocol):
-    """Keeps messages until they are sent, and what became of them for a lifetime after they expire.
+    """Keeps messages until they are sent, and their final state for a lifetime after they expire.
 
-    A waiting entry comes up when it is due, and an undelivered one until that is filed; a claim hides it until the
-    claim ends. All calls raise `Unavailable` where the store cannot be reached; each may be repeated.
+    `claim` returns waiting entries once they are due, and undelivered ones until they are filed, and hides them until
+    the claim ends. All calls raise `Unavailable` where the store cannot be reached; each may be repeated.
     """
 
     async def add(self, messages: Sequence[OutboxMessage], now_us: int) -> None:
-        """Adds messages. One whose intervention and channel are known stays as it is."""
+        """Adds messages, except those whose intervention and channel are known already."""
 
     async def cancel(self, intervention_ids: Sequence[str], now_us: int, reason: str) -> None:
         """Cancels waiting entries of interventions and makes them due for filing. Doubtful ones stay as they are."""
@@ -80,7 +80,7 @@ class Outbox(Protocol):
         """
 
     async def backlog(self, channel: str) -> Backlog:
-        """What of a channel's messages has not come to an end."""
+        """The messages of a channel that are not finished."""
 
     async def deliveries(self, intervention_ids: Sequence[str]) -> list[list[Delivery]]:
-        """How far the messages of each intervention have come, in the order of the channels; none of unknown ones."""
+        """The deliveries of each intervention, in the order of the channels; an unknown one has none."""

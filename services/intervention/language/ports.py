@@ -13,7 +13,7 @@ class Model(Protocol):
     async def converse(self, model_id: str, question: Question, timeout_seconds: float) -> Answer:
         """The answer to a question; within the time it may be asked more than once.
 
-        An answer that was cut off or filtered is given as it came; its `stop` tells.
+        An answer that was cut off or filtered is returned unchanged; its `stop` says so.
 
         Raises:
             NotAnswered: there is none within the time. Nothing goes on that holds more than one of a fixed number of

@@ -1,4 +1,4 @@
-"""The policies in force: kept in the store by their start, taken from a document that may change at any time."""
+"""The policies in force: the store keeps them by their start; they come from a document that may change any time."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ from services.intervention.policy.domain.policy import SECOND_US, Policy
 from services.intervention.policy.domain.timeline import DatedPolicy, Timeline
 from services.intervention.policy.ports import PolicyStore
 
-# Between the moment a policy is given and its start, every replica must have seen it.
+# Every replica must see a new policy before it starts.
 _LEAD_US: Final = 5 * SECOND_US
 _LOOK_SECONDS: Final = 1.0
 
@@ -25,8 +25,8 @@ class Policies:
 
     Args:
         store: where policies are kept.
-        parse: makes lists, dictionaries and scalars of a document. Raises `PolicyError`.
-        clock: Unix microseconds.
+        parse: turns a document into lists, dictionaries and scalars. Raises `PolicyError`.
+        clock: the time in Unix microseconds.
         timeline: what is known of the store; empty before `begin`.
     """
 
@@ -89,10 +89,10 @@ class Policies:
         return None
 
     async def begin(self, document: str) -> None:
-        """Reads the policies there are, and puts the document in force where it is another than the last.
+        """Reads the stored policies, and puts the document in force if it differs from the last one.
 
         Raises:
-            SettingError: it is no policy, and there is no other.
+            SettingError: the document is invalid, and the store has no policy.
             Unavailable: the store cannot be reached.
         """
         await self.refresh()
@@ -101,9 +101,9 @@ class Policies:
             raise SettingError(self.trouble)
 
     async def take(self, document: str) -> None:
-        """Puts a document in force, some seconds from now; the first one at once and for all that came before.
+        """Puts a document in force some seconds from now; the first one at once, also for earlier events.
 
-        What is no policy changes nothing, and is told as `trouble`.
+        An invalid document changes nothing, and `trouble` says why.
 
         Raises:
             Unavailable: the store cannot be reached.
@@ -130,12 +130,12 @@ class Policies:
         policy = policy_of(self._parse(document))
         salts = {each.holdout.salt: each.holdout.share for each in self._timeline.policies}
         if salts.get(policy.holdout.salt, policy.holdout.share) != policy.holdout.share:
-            # An experiment that went on with other shares could not be believed any more.
+            # The results of an experiment whose shares changed could not be trusted.
             raise PolicyError("holdout.share has changed, and needs another holdout.salt with it.")
         return policy
 
     async def watch(self, read: Callable[[], Awaitable[str]]) -> None:
-        """Looks again and again at what others put in force, and whether the document has changed, without end.
+        """Follows, without end, what other processes put in force and whether the document has changed.
 
         Raises:
             CancelledError: it is to end.
@@ -146,7 +146,7 @@ class Policies:
             try:
                 await self.refresh()
                 before, looked_at = looked_at, await read()
-                # Twice the same: not while it is being written.
+                # Read twice with the same text: it is not being written now.
                 if looked_at != self._seen and looked_at == before:
                     await self.take(looked_at)
             except Unavailable as error:

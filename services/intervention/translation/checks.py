@@ -125,15 +125,15 @@ def time_us(at_us: int) -> int:
     return at_us
 
 
-def amount(told: float) -> float:
+def amount(claimed: float) -> float:
     """The amount, if it can be summed.
 
     Raises:
         InvalidArgument: `VALUE_OUT_OF_RANGE`.
     """
-    if not abs(told) <= _LARGEST_AMOUNT:
+    if not abs(claimed) <= _LARGEST_AMOUNT:
         raise InvalidArgument("VALUE_OUT_OF_RANGE", f"Amounts are {_LARGEST_AMOUNT:g} at most, either way.")
-    return told
+    return claimed
 
 
 def reported(outcome: int) -> int:

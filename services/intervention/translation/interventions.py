@@ -36,11 +36,11 @@ def intervention_message(of: Intervention, words: GeneratedCopy | None = None) -
         topic=of.topic,
         handled_by=of.handled_by,
         queue=of.queue,
-        wording=wording_message(words) if words else None,
+        wording=generated_copy_message(words) if words else None,
     )
 
 
-def wording_message(of: GeneratedCopy) -> wire.Wording:
+def generated_copy_message(of: GeneratedCopy) -> wire.Wording:
     """The wire message of where generated copy comes from and what it cost."""
     return wire.Wording(
         model_id=of.model_id,
@@ -51,7 +51,7 @@ def wording_message(of: GeneratedCopy) -> wire.Wording:
         input_tokens=of.input_tokens,
         output_tokens=of.output_tokens,
         cost_micro_usd=of.cost_micro_usd,
-        worded_time=timestamp(of.worded_us),
+        worded_time=timestamp(of.written_us),
         is_cached=of.is_cached,
     )
 

@@ -16,6 +16,11 @@ from services.intervention.policy.domain.policy import (
     Policy,
 )
 
+_HASHED: Final = "sha256:"
+# So long after an anonymous journey has ended, what is left of it on the way brings no help of its own.
+_STRAGGLING_US: Final = MINUTE_US
+_QUERY: Final = re.compile(r"\?[^#]*")
+
 
 class Reason(enum.IntEnum):
     """Why a decision came out as it did, or why an action could not be chosen."""
@@ -47,11 +52,6 @@ class Reason(enum.IntEnum):
 
 URGENT: Final = frozenset({Reason.RISK_AT_TRIGGER, Reason.SIGNALS_AT_TRIGGER})
 FOR_HELP: Final = URGENT | {Reason.RESPONSIVE_USER}
-
-_HASHED: Final = "sha256:"
-# So long after an anonymous journey has ended, what is left of it on the way brings no help of its own.
-_STRAGGLING_US: Final = MINUTE_US
-_QUERY: Final = re.compile(r"\?[^#]*")
 
 
 def urgent_reasons(policy: Policy, assessment: Assessment) -> tuple[Reason, ...]:

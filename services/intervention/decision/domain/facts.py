@@ -1,4 +1,4 @@
-"""What is known of one event when it is decided on: the words of the decision's inputs."""
+"""What is known of one event when it is decided on: the inputs of a decision."""
 
 import enum
 from typing import Final
@@ -21,7 +21,7 @@ LEVEL_NAMES: Final = ("unknown", "low", "medium", "high", "critical")
 
 
 class Outcome(enum.IntEnum):
-    """What became of an intervention; `NONE` while nothing did."""
+    """What the user did about an intervention; `NONE` while that is nothing."""
 
     NONE = 0
     SHOWN = 1
@@ -43,8 +43,8 @@ class Indicator(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Assessment(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The risk as scoring saw it. Scores are 0 to 100, the confidence 0 to 1, indicators strongest first.
 
-    `latest_signal_time_us` is when the newest of the signals that count was found, in event time: Unix microseconds; 0
-    where none counts, and where scoring does not tell.
+    `latest_signal_time_us` is the event time of the newest signal that counts, in Unix microseconds; 0 where none
+    counts and where scoring does not say.
     """
 
     score: float
@@ -96,8 +96,8 @@ class EventPosition(msgspec.Struct, frozen=True, array_like=True):
 class Facts(msgspec.Struct, frozen=True):
     """One event with its assessment.
 
-    `received_us` is the time of the decision, in Unix microseconds, and `age_us` how long before that the event
-    happened: 0 where it was not told, negative by a clock that runs ahead. `time_zone` is the user's as last known.
+    `received_us` is the time of the decision, in Unix microseconds. `age_us` is how long before that the event
+    happened: 0 where unknown, negative where the client's clock runs ahead. `time_zone` is the user's last known one.
     """
 
     position: EventPosition
@@ -121,7 +121,7 @@ class Facts(msgspec.Struct, frozen=True):
     feature_names: tuple[str, ...] = ()
     feature_schema_version: str = ""
     age_us: int = 0
-    # A copy from the journey the user had before being known.
+    # A copy of an event of the linked journey.
     is_copy: bool = False
     # A system made the event, not the user.
     is_system: bool = False

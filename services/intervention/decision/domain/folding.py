@@ -1,4 +1,4 @@
-"""What rows of a block of the ledger have in common, written once: texts, indicators of assessments, standings.
+"""Folding: what rows of a ledger block have in common is written once, as texts, indicators and standings.
 
 A user in trouble has nearly the same indicators and the same standing event after event. Written out, they took up to a
 hundred times what the event itself did.
@@ -61,14 +61,14 @@ def pack(texts: Texts) -> bytes:
 
 
 def unpack(packed: bytes) -> Sequence[str]:
-    """The texts from bytes; none from none."""
+    """The texts from bytes; empty bytes hold none."""
     return _TEXTS(zlib.decompress(packed)) if packed else ()
 
 
 def fold_indicators(
     assessments: Sequence[Assessment], texts: Texts
 ) -> tuple[list[Assessment], dict[int, int | FoldedIndicators]]:
-    """The assessments without indicators, and by row those, or the earlier row that has the same. Adds to the texts."""
+    """The assessments without indicators, and by row the indicators or an earlier row with the same. Adds texts."""
     number = texts.setdefault
     bare: list[Assessment] = []
     folded: dict[int, int | FoldedIndicators] = {}
@@ -151,7 +151,7 @@ def _shorter(features: Features) -> Features:
 
 
 def _is_plain(of: Exceptional) -> bool:
-    """Whether a row is told by its standing and its reasons, so that its sentence derives from them."""
+    """Whether a row consists of its standing and its reasons, so that its sentence can be derived from them."""
     verdict = of.verdict
     is_bare = verdict == Verdict(verdict.reasons, verdict.explanation, None)
     return is_bare and of.outcome is None and of.bought is None

@@ -15,6 +15,9 @@ from services.intervention.decision.domain.offer import UNKNOWN, Standing
 from services.intervention.decision.domain.strategy import Intervention
 from services.intervention.policy.domain.policy import Policy
 
+_KNOWN_BEFORE: Final = Reason.ESCALATED
+"""The last reason that the version before knows."""
+
 
 class Decision(msgspec.Struct, frozen=True):
     """What was known (`facts`, `standing`, and the policy by its version) and what was done.
@@ -88,9 +91,6 @@ class KeptIntervention(msgspec.Struct, frozen=True, array_like=True):
     intervention: Intervention
     trace_id: bytes = b""
 
-
-_KNOWN_BEFORE: Final = Reason.ESCALATED
-"""The last reason that the version before knows."""
 
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
 _DECODE: Final = msgspec.msgpack.Decoder(Block).decode

@@ -50,10 +50,10 @@ _DECODE: Final = msgspec.msgpack.Decoder(UserTransfer).decode
 
 
 def decode(blob: bytes) -> UserTransfer:
-    """What moves, from the bytes that `left` gave.
+    """What moves, from the bytes that `left` returned.
 
     Raises:
-        TransferError: they are others, or those of a version that is not known here.
+        TransferError: the bytes are anything else, or of a version that is not known here.
     """
     try:
         moving = _DECODE(blob)
@@ -67,16 +67,16 @@ def decode(blob: bytes) -> UserTransfer:
 
 
 def left(user: UserState, lost: Undelivered, user_id: str, at_us: int) -> tuple[UserState, bytes]:
-    """The anonymous user after turning out to be a known one, and what moves there; no bytes where nothing does.
+    """The anonymous user after it was linked to a known one, and the bytes that move there; empty if nothing moves.
 
-    Nothing of it stays but a pointer, and when help was last decided on: so what comes late in the anonymous name is
-    not helped once more.
+    All that stays is a pointer, and when help was last decided on, so that late events of the anonymous id bring no
+    second help.
 
     Args:
-        user: the anonymous user, of whom nothing waits that has run out.
+        user: the anonymous user; an expired offer no longer waits in it.
         lost: messages to the user that never left.
         user_id: the known user.
-        at_us: received time of the event that tells: Unix microseconds.
+        at_us: received time of the event that links them: Unix microseconds.
     """
     waits, before = user.waiting, user.away
     is_anything = user.offers or user.learned or user.bought or user.exposed
@@ -86,10 +86,10 @@ def left(user: UserState, lost: Undelivered, user_id: str, at_us: int) -> tuple[
         urgent_us=max([before.urgent_us if before else 0, *(each.made_us for each in user.offers if each.is_urgent)]),
         helped_us=max([before.helped_us if before else 0, *(each.made_us for each in user.offers)]),
     )
-    told = user
+    last = user
     if waits is not None:
-        told = user_state.withdrawn(user, Withdrawn(waits.id, WithdrawalReason.IDENTIFIED))
-    after = UserState(change_count=told.change_count, withdrawn=told.withdrawn, away=away, time_zone=user.time_zone)
+        last = user_state.withdrawn(user, Withdrawn(waits.id, WithdrawalReason.IDENTIFIED))
+    after = UserState(change_count=last.change_count, withdrawn=last.withdrawn, away=away, time_zone=user.time_zone)
     moving = UserTransfer(
         _VERSION,
         at_us,

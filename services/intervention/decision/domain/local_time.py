@@ -11,6 +11,11 @@ from services.intervention.policy.domain.policy import HOUR_US, LEAST_QUIET_MINU
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND: Final = dt.timedelta(microseconds=1)
 _SATURDAY: Final = 5
+_DAY_MINUTES: Final = 24 * 60
+# Longer than any period of the name, with clocks set back or a date that is lived twice.
+_LONGEST_US: Final = {"hour": 3 * HOUR_US, "day": 50 * HOUR_US, "week": 9 * 24 * HOUR_US}
+# Quiet hours last as long at least, so that steps of this length find them.
+_STEP_US: Final = LEAST_QUIET_MINUTES * MINUTE_US
 
 
 @functools.lru_cache(maxsize=1024)
@@ -53,13 +58,6 @@ def instant_us(local: dt.datetime) -> int:
 def _at_hour(day: dt.datetime, hour: int) -> int:
     # Arithmetic on a zoned time is on the wall clock, so that the hour holds across a change of daylight saving.
     return instant_us(day.replace(hour=hour, minute=0, second=0, microsecond=0, fold=0))
-
-
-_DAY_MINUTES: Final = 24 * 60
-# Longer than any period of the name, with clocks set back or a date that is lived twice.
-_LONGEST_US: Final = {"hour": 3 * HOUR_US, "day": 50 * HOUR_US, "week": 9 * 24 * HOUR_US}
-# Quiet hours last as long at least, so that steps of this length find them.
-_STEP_US: Final = LEAST_QUIET_MINUTES * MINUTE_US
 
 
 def period(at_us: int, zone_name: str, per: str) -> tuple[int, ...]:

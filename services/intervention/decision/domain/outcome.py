@@ -9,15 +9,6 @@ from services.intervention.policy.domain.policy import Policy, Prior
 
 Learned = Mapping[str, tuple[int, int]]
 """For each channel: how many of the user's settled interventions were accepted, and how many were not."""
-
-
-class Evidence(enum.Enum):
-    """Whether an outcome speaks for its channel or against it."""
-
-    FOR = enum.auto()
-    AGAINST = enum.auto()
-
-
 _FOLLOWS: Final[dict[Outcome, frozenset[Outcome]]] = {
     Outcome.NONE: frozenset({Outcome.SHOWN, Outcome.ACCEPTED, Outcome.DECLINED, Outcome.EXPIRED, Outcome.CONVERTED}),
     Outcome.SHOWN: frozenset({Outcome.ACCEPTED, Outcome.DECLINED, Outcome.EXPIRED, Outcome.CONVERTED}),
@@ -27,6 +18,13 @@ _FOLLOWS: Final[dict[Outcome, frozenset[Outcome]]] = {
     Outcome.CONVERTED: frozenset(),
     Outcome.WITHDRAWN: frozenset(),
 }
+
+
+class Evidence(enum.Enum):
+    """Whether an outcome speaks for its channel or against it."""
+
+    FOR = enum.auto()
+    AGAINST = enum.auto()
 
 
 def may_follow(before: Outcome, after: Outcome) -> bool:

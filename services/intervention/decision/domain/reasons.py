@@ -34,6 +34,7 @@ WITHDRAWALS: Final = {
     WithdrawalReason.SOLVED: "The help that waited is taken back, because the trouble it was for is over.",
     WithdrawalReason.SESSION_ENDED: "The help that waited is taken back, because the session has ended.",
 }
+_UNITS: Final = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 
 
 def explain(situation: Situation, why: tuple[Reason, ...], help_: Intervention | None = None) -> str:
@@ -88,9 +89,6 @@ def _of_risk(situation: Situation, reason: Reason) -> str:
 
 def _is(count: int) -> str:
     return "are" if count > 1 else "is"
-
-
-_UNITS: Final = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 
 
 def counted(count: int, noun: str) -> str:

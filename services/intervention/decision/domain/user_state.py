@@ -33,9 +33,9 @@ MOST_CURRENCIES: Final = 16
 class UserState(msgspec.Struct, frozen=True, array_like=True):
     """The state of a user.
 
-    `offers` are oldest first; `waiting` is what the one of them that waits offers. `change_count` grows with every
+    `offers` are oldest first; `waiting` is the intervention of the one that waits. `change_count` grows with every
     change of what waits. `bought` sums purchases less refunds by currency. `withdrawn` is what waited in the product
-    last, where it was taken back and nothing waits since. `undelivered` are messages that never left, to an anonymous
+    last, if it was taken back and nothing has waited since. `undelivered` are messages that never left, to an anonymous
     user who turned out to be this one. `time_zone` is the last one that is known.
     """
 
@@ -78,7 +78,7 @@ def offer_of(user: UserState, intervention_id: str) -> Offer | None:
 
 
 def outcome_at(user: UserState, intervention_id: str, at_us: int) -> Outcome | None:
-    """What came of an offer by a time; None where it is not remembered."""
+    """The outcome of an offer by a time; None where the offer is not remembered."""
     offer = offer_of(user, intervention_id)
     if offer is None:
         return None
@@ -86,7 +86,7 @@ def outcome_at(user: UserState, intervention_id: str, at_us: int) -> Outcome | N
 
 
 def outcomes_since(before: Iterable[Offer], after: UserState) -> list[Offer]:
-    """The offers of which something came that had not come before, oldest first."""
+    """The offers whose outcome has changed since `before`, oldest first."""
     known = {each.id: each.outcome for each in before}
     return [each for each in after.offers if each.outcome != known.get(each.id, Outcome.NONE)]
 
@@ -94,9 +94,17 @@ def outcomes_since(before: Iterable[Offer], after: UserState) -> list[Offer]:
 def offered(
     policy: Policy, user: UserState, help_: Intervention, at_us: int, *, is_urgent: bool, event_us: int = 0
 ) -> UserState:
-    """The user after an intervention was made, because of an event that happened then. What waited ends as expired.
+    """The user after an intervention was made. What waited before ends as expired.
 
-    Where it has to give way before its time, that tells nothing of its channel.
+    If it had to give way before its time, that says nothing about its channel.
+
+    Args:
+        policy: the policy that decided.
+        user: the user before.
+        help_: the intervention.
+        at_us: received time of the event that led to it: Unix microseconds.
+        is_urgent: whether the trigger was reached.
+        event_us: event time of that event: Unix microseconds; 0 where unknown.
     """
     settled = _settled(policy, user) if user.waiting else user
     gives_way = waiting_at(user, at_us) is not None
@@ -132,12 +140,12 @@ def withdrawn(user: UserState, back: Withdrawn) -> UserState:
 
 
 def lapsed(policy: Policy, user: UserState, at_us: int) -> UserState:
-    """The user once it is noticed that what waited has run out by a time."""
+    """The user with what waited ended as expired, if it has expired by a time."""
     return _settled(policy, user) if user.waiting and user.waiting.expires_us <= at_us else user
 
 
 def reported(policy: Policy, user: UserState, report: OutcomeReport, at_us: int, event_us: int = 0) -> UserState:
-    """The user after an outcome. What is not possible any more changes nothing; a stranger's counts for its channel."""
+    """The user after an outcome. An impossible one changes nothing; that of an unknown offer counts for its channel."""
     settled = lapsed(policy, user, at_us)
     offer = offer_of(settled, report.intervention_id)
     if offer is None:

@@ -1,4 +1,4 @@
-"""A span per attempt to send a message, below the span of its decision; and a count of what came of it."""
+"""A span per attempt to send a message, below the span of its decision; and a count of the results."""
 
 import contextlib
 from collections.abc import Iterator

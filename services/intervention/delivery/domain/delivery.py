@@ -1,7 +1,7 @@
 """A message on its way to a user outside the product: what is sent, how far it has come, and what may follow.
 
-An attempt is noted before it is made. So after a crash it is known that a message may have gone out (`is_doubtful`);
-what is doubtful is never reported as failed.
+An attempt is stored before it is made, so that after a crash it is known that the message may have gone out
+(`is_doubtful`). A doubtful message is never reported as failed.
 """
 
 import enum
@@ -55,7 +55,7 @@ class OutboxMessage(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Delivery(msgspec.Struct, frozen=True, array_like=True):
-    """How far a message has come, as it is reported. `update_us` is when it is due, or when it came to where it is."""
+    """The reported state of a message. `update_us` is when it is due or, once finished, when it got this state."""
 
     channel: str
     state: DeliveryState
@@ -68,7 +68,7 @@ class Delivery(msgspec.Struct, frozen=True, array_like=True):
 
 
 class OutboxEntry(msgspec.Struct, frozen=True, array_like=True):
-    """What goes with a message: how far it has come. An entry that no longer waits stays as it is."""
+    """A message and its state. An entry that no longer waits never changes."""
 
     message: OutboxMessage
     update_us: int
@@ -78,7 +78,7 @@ class OutboxEntry(msgspec.Struct, frozen=True, array_like=True):
     provider_id: str = ""
     reason: str = ""
     is_doubtful: bool = False
-    """An attempt was begun whose end is not known."""
+    """Whether an attempt was begun whose result is not known."""
 
     @property
     def is_waiting(self) -> bool:
@@ -87,12 +87,12 @@ class OutboxEntry(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def is_undelivered(self) -> bool:
-        """Whether it is certain that nothing went out, and that nothing will."""
+        """Whether the message certainly did not go out and never will."""
         return self.state in (DeliveryState.FAILED, DeliveryState.CANCELLED)
 
     @property
     def delivery(self) -> Delivery:
-        """How far it has come, as it is reported."""
+        """Its reported state."""
         return Delivery(
             self.message.channel,
             self.state,
@@ -170,7 +170,7 @@ def _after(entry: OutboxEntry, update_us: int, **members: object) -> OutboxEntry
 
 
 def wait_us(attempt_count: int, draw: float) -> int:
-    """How long to wait after so many attempts (from 1): doubling from 1 s to 5 min, the later half drawn (0 to 1)."""
+    """How long to wait after so many attempts (from 1): doubling from 1 s to 5 min; `draw` takes half of it to all."""
     whole = min(_FIRST_WAIT_US << min(attempt_count - 1, 16), _LONGEST_WAIT_US)
     return round(whole * (0.5 + 0.5 * draw))
 

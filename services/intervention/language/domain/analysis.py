@@ -41,6 +41,10 @@ _LONGEST_RESULT: Final = 4_000
 _MOST_DISTANCE: Final = 20.0
 _HIGH_ENGAGEMENT: Final = 70.0
 _LOW_ENGAGEMENT: Final = 40.0
+_BY_DIFFICULTY: Final = {
+    TECHNICAL: "Look into what did not work for the user, and tell them once it does.",
+    ORIENTATION: "Show the user a guide to what they are looking for.",
+}
 
 
 class Struggle(msgspec.Struct, frozen=True):
@@ -125,9 +129,12 @@ _DECODE: Final = msgspec.json.Decoder(Findings).decode
 def question(complexity: Complexity, known: Known, user_id: str) -> Question:
     """One question with everything that is known."""
     prompt = PROMPTS[complexity]
-    told = {"struggle": told_struggle(known.struggle, user_id), "intervention": told_helping(known.helping)}
-    told["video"] = told_watching(known.watching, user_id)
-    turn = Turn(is_model=False, text=screening.data_block(told))
+    data = {
+        "struggle": struggle_data(known.struggle, user_id),
+        "intervention": help_data(known.helping),
+        "video": watching_data(known.watching, user_id),
+    }
+    turn = Turn(is_model=False, text=screening.data_block(data))
     return Question(prompt.version, prompt.text, (turn,), prompt.most_tokens)
 
 
@@ -137,7 +144,7 @@ def opening() -> Question:
     return Question(DEEP.version, DEEP.text, (turn,), DEEP.most_tokens, TOOLS)
 
 
-def told_struggle(of: Struggle, user_id: str) -> dict[str, object]:
+def struggle_data(of: Struggle, user_id: str) -> dict[str, object]:
     """The risk as the model sees it."""
     return {
         "exit_risk_score": round(of.score, 1),
@@ -152,8 +159,8 @@ def told_struggle(of: Struggle, user_id: str) -> dict[str, object]:
     }
 
 
-def told_watching(of: Watching | None, user_id: str) -> dict[str, object]:
-    """The viewer as the model sees it."""
+def watching_data(of: Watching | None, user_id: str) -> dict[str, object]:
+    """How the user watches videos, as the model sees it."""
     if of is None:
         return {}
     return {
@@ -166,7 +173,7 @@ def told_watching(of: Watching | None, user_id: str) -> dict[str, object]:
     }
 
 
-def told_helping(of: Helping) -> dict[str, object]:
+def help_data(of: Helping) -> dict[str, object]:
     """The interventions as the model sees them."""
     return {
         "waiting": {"action": of.waiting_action, "channel": of.waiting_channel} if of.waiting_action else None,
@@ -175,9 +182,9 @@ def told_helping(of: Helping) -> dict[str, object]:
     }
 
 
-def result_text(told: dict[str, object]) -> str:
-    """What a tool found, as a model is given it: JSON marked as data, not too long."""
-    text = screening.data_block(told)
+def result_text(found: dict[str, object]) -> str:
+    """What a tool found, as the model gets it: JSON marked as data, or an error where it would be too long."""
+    text = screening.data_block(found)
     return text if len(text) <= _LONGEST_RESULT else screening.data_block({"error": "too much to tell"})
 
 
@@ -206,7 +213,7 @@ def findings_of(answer: Answer, prompt: Prompt, known: Known) -> Findings:
 
 
 def template(known: Known) -> Findings:
-    """What stands out, in fixed sentences. The same is known, the same is said."""
+    """What stands out, in fixed sentences: the same for the same knowledge."""
     struggle, level = known.struggle, LEVEL_NAMES[known.struggle.level]
     insights = [f"Exit risk is {struggle.score:.0f} of 100, which is {level}."]
     insights += [_sentence(each.reason) for each in struggle.indicators[:3] if each.contribution > 0]
@@ -230,12 +237,6 @@ def engagement_level(known: Known) -> Literal["low", "medium", "high"]:
     if score >= _HIGH_ENGAGEMENT:
         return "high"
     return "medium" if score >= _LOW_ENGAGEMENT else "low"
-
-
-_BY_DIFFICULTY: Final = {
-    TECHNICAL: "Look into what did not work for the user, and tell them once it does.",
-    ORIENTATION: "Show the user a guide to what they are looking for.",
-}
 
 
 def _actions(known: Known) -> tuple[str, ...]:

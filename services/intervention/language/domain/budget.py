@@ -9,6 +9,17 @@ from services.intervention.language.domain.conversation import Complexity, Quest
 
 NANO_A_MICRO: Final = 1000
 _DAY_US: Final = 86_400 * 1_000_000
+MODELS: Final[dict[Complexity, str]] = {
+    Complexity.QUICK: "amazon.nova-micro-v1:0",
+    Complexity.STRATEGY: "amazon.nova-lite-v1:0",
+    Complexity.DEEP: "amazon.nova-pro-v1:0",
+}
+# The share of the day's budget that must be left for more than the quick model. Nova Pro costs 23 times what Micro
+# does: it goes first, and the words for users, which everything else lives on, go last.
+_LEAST_LEFT: Final = ((Complexity.DEEP, 0.4), (Complexity.STRATEGY, 0.15))
+# What a model is given around each turn and tool beyond our bytes.
+_FRAME_TOKENS: Final = 32
+_FRAME_OF_TOOLS_TOKENS: Final = 512
 
 
 class Amount(NamedTuple):
@@ -32,11 +43,6 @@ class Price(NamedTuple):
     output: int
 
 
-MODELS: Final[dict[Complexity, str]] = {
-    Complexity.QUICK: "amazon.nova-micro-v1:0",
-    Complexity.STRATEGY: "amazon.nova-lite-v1:0",
-    Complexity.DEEP: "amazon.nova-pro-v1:0",
-}
 # On demand, as of May 2026, in dollars a million tokens in and out: Micro 0.035 and 0.14, Lite 0.06 and 0.24, Pro 0.80
 # and 3.20. As other sites cite Amazon's price list, which was not at hand itself: compare before relying on it.
 PRICES: Final[dict[Complexity, Price]] = {
@@ -44,13 +50,6 @@ PRICES: Final[dict[Complexity, Price]] = {
     Complexity.STRATEGY: Price(60, 240),
     Complexity.DEEP: Price(800, 3200),
 }
-# The share of the day's budget that must be left for more than the quick model. Nova Pro costs 23 times what Micro
-# does: it goes first, and the words for users, which everything else lives on, go last.
-_LEAST_LEFT: Final = ((Complexity.DEEP, 0.4), (Complexity.STRATEGY, 0.15))
-
-# What a model is given around each turn and tool beyond our bytes.
-_FRAME_TOKENS: Final = 32
-_FRAME_OF_TOOLS_TOKENS: Final = 512
 
 
 def day_of(at_us: int) -> int:

@@ -18,13 +18,18 @@ from services.intervention.language.domain.conversation import (
     Stop,
     Turn,
 )
-from services.intervention.language.domain.prompt import WORDING
+from services.intervention.language.domain.prompt import COPYWRITING
+
+LONGEST: Final = 240
+_SHORTEST: Final = 15
+_MOST_REASONS: Final = 3
+_CONTENT_LETTERS: Final = 4
 
 
 class GeneratedCopy(msgspec.Struct, frozen=True, array_like=True):
-    """What came of asking a model for words.
+    """The copy that a model wrote, or why there is none.
 
-    `is_used` tells whether `text` is shown; if not, `refusal` says why in a word and the template's text stays. The
+    `is_used` says whether `text` is shown. If not, `refusal` says why in a word, and the template's text stays. The
     time is in Unix microseconds, the cost in millionths of a US dollar.
     """
 
@@ -37,14 +42,8 @@ class GeneratedCopy(msgspec.Struct, frozen=True, array_like=True):
     input_tokens: int
     output_tokens: int
     cost_micro_usd: float
-    worded_us: int
+    written_us: int
     is_cached: bool
-
-
-LONGEST: Final = 240
-_SHORTEST: Final = 15
-_MOST_REASONS: Final = 3
-_CONTENT_LETTERS: Final = 4
 
 
 class _Said(msgspec.Struct, forbid_unknown_fields=True):
@@ -52,18 +51,18 @@ class _Said(msgspec.Struct, forbid_unknown_fields=True):
 
 
 _DECODE: Final = msgspec.json.Decoder(_Said).decode
-# Templates are few, and judged where events are decided on.
+# There are few templates, and this is called while events are decided on.
 _is_english: Final = functools.lru_cache(maxsize=256)(english.is_english)
 
 
 class Brief(msgspec.Struct, frozen=True):
-    """What is asked of the model, and what its words are judged by."""
+    """What the model is asked, and what its copy is checked against."""
 
     question: Question
     # The same for all who would be shown the same; nothing in it identifies the user.
     key: str
     template: str
-    # What users made of it, as it came.
+    # The parts that users made, unchanged.
     user_made: tuple[str, ...]
 
 
@@ -79,21 +78,23 @@ def brief(help_: Intervention, facts: Facts) -> Brief:
             "difficulties": [screening.clean(reason, facts.user_id) for reason in reasons],
         }
     )
-    key = hashlib.sha256(f"{WORDING.hash} {block}".encode()).hexdigest()
-    question = Question(WORDING.version, WORDING.text, (Turn(is_model=False, text=block),), WORDING.most_tokens)
+    key = hashlib.sha256(f"{COPYWRITING.hash} {block}".encode()).hexdigest()
+    question = Question(
+        COPYWRITING.version, COPYWRITING.text, (Turn(is_model=False, text=block),), COPYWRITING.most_tokens
+    )
     return Brief(question, key, help_.message, (help_.page, *reasons))
 
 
-def can_be_worded(help_: Intervention) -> bool:
-    """Whether the policy wants a model's words, and the template is in the language they can be checked in."""
+def can_be_generated(help_: Intervention) -> bool:
+    """Whether the policy wants generated copy, and the template is in English, in which it can be checked."""
     return help_.uses_generated_copy and _is_english(help_.message)
 
 
 def text_of(answer: Answer, of: Brief) -> str:
-    """The words of an answer, once they have passed every check.
+    """The copy in an answer, once it has passed every check.
 
     Raises:
-        NotAnswered: they are not to be shown.
+        NotAnswered: it must not be shown.
     """
     if answer.stop is not Stop.END:
         raise NotAnswered(UNUSABLE_STOPS.get(answer.stop, Refusal.MALFORMED))
@@ -105,7 +106,7 @@ def text_of(answer: Answer, of: Brief) -> str:
         raise NotAnswered(Refusal.TOO_LONG)
     if len(said) < _SHORTEST:
         raise NotAnswered(Refusal.OFF_TOPIC)
-    screening.check(said, WORDING.text, of.template)
+    screening.check(said, COPYWRITING.text, of.template)
     screening.check_echo(said, of.user_made, of.template)
     if not _keeps_offer(said, of.template):
         raise NotAnswered(Refusal.OFF_TOPIC)

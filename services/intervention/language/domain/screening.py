@@ -94,11 +94,11 @@ def check(said: str, orders: str, allowed: str = "") -> None:
 
     Args:
         said: the words.
-        orders: the standing orders, which nobody is told.
-        allowed: words of ours; what stands in them may be said.
+        orders: the standing orders, which nobody may see.
+        allowed: our own words; what is in them may be said.
 
     Raises:
-        NotAnswered: they refuse, tell of the orders, hold addresses or what no help says, or are not English.
+        NotAnswered: they refuse, reveal the orders, contain addresses or what no help says, or are not English.
     """
     if any(unicodedata.category(each)[0] == "C" for each in said):
         raise NotAnswered(Refusal.UNSAFE)

@@ -32,7 +32,7 @@ from services.intervention.language.domain.prompt import Prompt
 from services.intervention.language.ports import Insights
 from services.intervention.language.usecases.models import Models, Origin
 
-# Kept back of the caller's time, to answer in.
+# The part of the caller's time that is kept for answering.
 _MARGIN_SECONDS: Final = 0.2
 _MOST_TOOL_USES: Final = 4
 """What a model may look up in one turn."""
@@ -89,7 +89,7 @@ class Analyses:
     async def analyze(self, user_id: str, depth: Complexity, within_seconds: float = math.inf) -> Analysis:
         """What stands out about a user. Where the budget is low, less deep than asked for; see `budget.affordable`.
 
-        Where the time runs out, a model's answer is not waited for any longer.
+        When the time is over, a model's answer is no longer waited for.
 
         Raises:
             NotFound: `USER_NOT_FOUND`, the user was never seen.
@@ -141,8 +141,8 @@ class Analyses:
                 break
             results = [await self._look_up(talk, use, user_id) for use in answer.tool_uses]
             said = Turn(is_model=True, text=answer.text, tool_uses=answer.tool_uses)
-            told = Turn(is_model=False, results=results)
-            question = question._replace(turns=(*question.turns, said, told))
+            found = Turn(is_model=False, results=results)
+            question = question._replace(turns=(*question.turns, said, found))
         raise NotAnswered(Refusal.TOO_MANY_TURNS)
 
     async def _ask(self, talk: _Talk, question: Question) -> Answer:
@@ -154,20 +154,20 @@ class Analyses:
         return answer
 
     async def _look_up(self, talk: _Talk, use: ToolUse, user_id: str) -> ToolResult:
-        """What one tool finds about the user asked for, whomever the model names."""
+        """What one tool finds about the analyzed user, whomever the model names."""
         talk.tool_calls.append(use.name)
         try:
             async with asyncio.timeout(talk.ends_at - self._monotonic()):
                 match use.name:
                     case "struggle":
-                        told = analysis.told_struggle(await self._insights.struggle(user_id), user_id)
+                        found = analysis.struggle_data(await self._insights.struggle(user_id), user_id)
                     case "video":
-                        told = analysis.told_watching(await self._insights.video(user_id), user_id)
+                        found = analysis.watching_data(await self._insights.video(user_id), user_id)
                     case "intervention":
-                        told = analysis.told_helping(await self._insights.intervention(user_id))
+                        found = analysis.help_data(await self._insights.intervention(user_id))
                     case _:
                         talk.tool_calls[-1] = "unknown"
                         return ToolResult(use.id, "There is no such tool.", is_error=True)
         except (MeshError, TimeoutError):
             return ToolResult(use.id, "This cannot be looked up now.", is_error=True)
-        return ToolResult(use.id, analysis.result_text(told))
+        return ToolResult(use.id, analysis.result_text(found))

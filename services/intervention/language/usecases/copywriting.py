@@ -1,4 +1,4 @@
-"""Generated copy for interventions, written in the background: nobody waits for it."""
+"""Generated copy for interventions, written in the background, so that no decision waits for it."""
 
 import asyncio
 import collections
@@ -20,7 +20,7 @@ from services.intervention.decision.ports import Listeners
 from services.intervention.language.domain import generated_copy
 from services.intervention.language.domain.conversation import Complexity, NotAnswered, Refusal, Usage
 from services.intervention.language.domain.generated_copy import GeneratedCopy
-from services.intervention.language.domain.prompt import WORDING
+from services.intervention.language.domain.prompt import COPYWRITING
 from services.intervention.language.state import GENERATED_COPY
 from services.intervention.language.usecases.models import Models, Origin
 
@@ -34,12 +34,12 @@ _log = logging.getLogger(__name__)
 class _Asked(NamedTuple):
     help_: Intervention
     facts: Facts
-    # By the loop's clock, which nobody sets back.
+    # When its time is over, by the monotonic clock.
     until: float
 
 
 class Copywriter:
-    """Writes copy for a few interventions at a time; what finds no room keeps its template."""
+    """Writes copy for a few interventions at a time. One that finds the queue full keeps its template."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Copywriter:
         self._monotonic = monotonic
         self._deadline_seconds = deadline_seconds
         self._waiting: asyncio.Queue[_Asked] = asyncio.Queue(_MOST_WAITING)
-        # What was said lately, by what was asked; the last used last.
+        # The latest copy by the key of its brief, the most recently used last.
         self._said: collections.OrderedDict[str, str] = collections.OrderedDict()
 
     @property
@@ -67,16 +67,16 @@ class Copywriter:
         return self._waiting.qsize()
 
     def ask(self, made: Sequence[tuple[Facts, Intervention]]) -> None:
-        """Puts interventions in the queue, as far as they are to be worded and there is room. Never raises or waits.
+        """Queues the interventions that want generated copy, as far as there is room. Never raises or waits.
 
         Args:
-            made: interventions that are stored, each with what it was decided on.
+            made: stored interventions, each with the facts it was decided on.
         """
         if not self._models.is_on:
             return
         until = self._monotonic() + self._deadline_seconds
         for facts, help_ in made:
-            if not generated_copy.can_be_worded(help_):
+            if not generated_copy.can_be_generated(help_):
                 continue
             if self._waiting.full():
                 self._models.turned_away(Complexity.QUICK, Refusal.BUSY)
@@ -93,16 +93,16 @@ class Copywriter:
         while True:
             asked = await self._waiting.get()
             try:
-                await self._word(asked)
+                await self._write(asked)
             except MeshError as error:
                 _log.warning("An intervention keeps its template: %s", error)
-            except Exception:  # noqa: BLE001 - whatever it is, the next ones are worded
+            except Exception:  # noqa: BLE001 - whatever it is, the next ones get their copy
                 _log.exception("An intervention keeps its template")
 
-    async def _word(self, asked: _Asked) -> None:
+    async def _write(self, asked: _Asked) -> None:
         if await keyed.read(self._state, GENERATED_COPY, asked.help_.id) is not None:
-            return  # a batch that came again
-        found = await self._written(asked)
+            return  # the batch was delivered again
+        found = await self._generated(asked)
         if found.is_used:
             owner = await ownership.owner(self._state, asked.facts.user_id, asked.help_.id)
             current = user_state.outcome_at(owner.user, asked.help_.id, self._clock())
@@ -110,14 +110,14 @@ class Copywriter:
                 await self._keep(asked.help_.id, found)
                 self._listeners.wake([owner.user_id])
                 return
-            # The user has answered the template's words; the ledger shall not tell of others.
+            # The user has answered the template; the ledger must not show another text.
             found = msgspec.structs.replace(found, text="", is_used=False, refusal=Refusal.LATE.value)
         await self._keep(asked.help_.id, found)
 
     async def _keep(self, intervention_id: str, found: GeneratedCopy) -> None:
         await self._state.save({GENERATED_COPY.key(intervention_id): GENERATED_COPY.encode(found)}, None)
 
-    async def _written(self, asked: _Asked) -> GeneratedCopy:
+    async def _generated(self, asked: _Asked) -> GeneratedCopy:
         brief = generated_copy.brief(asked.help_, asked.facts)
         remembered = self._said.get(brief.key)
         if remembered is not None:
@@ -154,14 +154,14 @@ class Copywriter:
         return GeneratedCopy(
             text=text,
             model_id=self._models.model_id(Complexity.QUICK),
-            prompt_version=WORDING.version,
-            prompt_hash=WORDING.hash,
+            prompt_version=COPYWRITING.version,
+            prompt_hash=COPYWRITING.hash,
             is_used=refusal is None,
             refusal=refusal.value if refusal else "",
             input_tokens=usage.input_tokens if usage else 0,
             output_tokens=usage.output_tokens if usage else 0,
             cost_micro_usd=usage.cost_micro_usd if usage else 0.0,
-            worded_us=self._clock(),
+            written_us=self._clock(),
             is_cached=is_cached,
         )
 

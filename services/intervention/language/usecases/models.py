@@ -18,7 +18,7 @@ from services.intervention.language.domain.conversation import (
     Turn,
     Usage,
 )
-from services.intervention.language.domain.prompt import WORDING
+from services.intervention.language.domain.prompt import COPYWRITING
 from services.intervention.language.ports import Call, Model, ModelObserver, Spending
 
 OK: Final = "ok"
@@ -28,7 +28,7 @@ _PAUSE_SECONDS: Final = 30.0
 # more, the budget counts as used up.
 _USUAL: Final = budget.reservation(
     Complexity.QUICK,
-    Question(WORDING.version, WORDING.text, (Turn(is_model=False, text=" " * 500),), WORDING.most_tokens),
+    Question(COPYWRITING.version, COPYWRITING.text, (Turn(is_model=False, text=" " * 500),), COPYWRITING.most_tokens),
 )
 
 

@@ -25,21 +25,21 @@ class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Trigger(_Strict, frozen=True):
-    """From when on help is urgent."""
+    """When help is urgent: from this score on, or with so many strong signals."""
 
     score: Annotated[float, msgspec.Meta(ge=0, le=100)] = 75.0
     strong_signals: Count = 4
 
 
 class Eligibility(_Strict, frozen=True):
-    """Who is left in peace: where the assessment is too unsure, and on pages such as `/checkout/*`."""
+    """When nobody is helped: while the assessment is too unsure, and on pages such as `/checkout/*`."""
 
     least_confidence: Share = 0.0
     quiet_pages: tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=256)], ...] = ()
 
 
 class Cap(_Strict, frozen=True):
-    """At most so many messages an hour, day or week of the user's calendar."""
+    """At most so many messages per hour, day or week of the user's calendar."""
 
     most: Annotated[int, msgspec.Meta(ge=0, le=50)]
     per: Literal["hour", "day", "week"]
@@ -65,28 +65,28 @@ class OfficeHours(_Strict, frozen=True):
 
 
 class Suppression(_Strict, frozen=True):
-    """Who is left alone: altogether, or by channel. A user id, or `sha256:` and the hash of one."""
+    """Users who get no help at all, or none by a channel: user ids, or `sha256:` and the hash of one."""
 
     users: Annotated[tuple[str, ...], msgspec.Meta(max_length=10_000)] = ()
     channels: dict[Channel, Annotated[tuple[str, ...], msgspec.Meta(max_length=10_000)]] = {}
 
 
 class Escalation(_Strict, frozen=True):
-    """After so many offers of the product itself that did not help, only people help."""
+    """After so many automated offers that did not help, only people help."""
 
     after: Count = 2
     within: Duration = "24h"
 
 
 class HighValue(_Strict, frozen=True):
-    """From what sum of purchases on a user's help goes to the priority queue. 0: nobody's."""
+    """From which sum of purchases a user's help goes to the priority queue. 0: never."""
 
     least: Amount = 0.0
     currency: Annotated[str, msgspec.Meta(pattern="^([A-Z]{3})?$")] = ""
 
 
 class Welcome(_Strict, frozen=True):
-    """From when on a channel is known to be welcome to a user: own outcomes, and their probability of success."""
+    """When a channel counts as welcome to a user: after so many own outcomes, with this probability of success."""
 
     least_outcomes: Count = 3
     least_probability: Share = 0.6
@@ -101,14 +101,14 @@ class Conversion(_Strict, frozen=True):
 
 
 class Holdout(_Strict, frozen=True):
-    """The users who are not helped, so that what help changes can be measured. Another salt is another experiment."""
+    """The share of users who are not helped, so that the lift can be measured. Another salt is another experiment."""
 
     share: Annotated[float, msgspec.Meta(ge=0, le=0.9)] = 0.0
     salt: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] = "1"
 
 
 class Exploration(_Strict, frozen=True):
-    """How freely actions are drawn. Temperature 0 and floor 0: always the best one."""
+    """How often another action than the best one is drawn. Temperature 0 and floor 0: never."""
 
     temperature: Annotated[float, msgspec.Meta(ge=0, le=100)] = 0.0
     floor: Annotated[float, msgspec.Meta(ge=0, le=0.5)] = 0.0
@@ -124,7 +124,7 @@ class Chance(_Strict, frozen=True):
 
 
 class ContextChance(_Strict, frozen=True):
-    """The same where level and difficulty are these."""
+    """The same for one level and one kind of difficulty."""
 
     accepted: Strength
     refused: Strength

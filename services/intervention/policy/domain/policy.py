@@ -20,6 +20,41 @@ PRESENT_CHANNELS: Final = frozenset({"chat", IN_APP})
 TECHNICAL: Final = "technical"
 ORIENTATION: Final = "orientation"
 ANY: Final = "any"
+LEAST_QUIET_MINUTES: Final = 10
+STRONG_SIGNAL: Final = 70
+"""The strength from which on scoring counts a signal as strong."""
+REMEMBERED_OFFERS: Final = 64
+"""Offers remembered of a user, the last ones. A cap whose period reaches further back than they do is taken as full."""
+# Names of indicators, as features and scoring use them. Technical: something did not work.
+TECHNICAL_DIFFICULTIES: Final = frozenset(
+    {
+        "repeated_failures",
+        "form_errors",
+        "page_refreshes",
+        "rage_clicks",
+        "dead_click",
+        "error_click",
+        "scattered_errors",
+        "error_count",
+        "retry_count",
+        "click_frustration",
+    }
+)
+# Orientation: it works, but the user does not find or understand it.
+ORIENTATION_DIFFICULTIES: Final = frozenset(
+    {
+        "help_seeking",
+        "quick_backs",
+        "rapid_navigation",
+        "long_time_on_page",
+        "repeated_recalculation",
+        "form_abandonment",
+        "forms_left",
+        "help_requests",
+        "form_abandons",
+    }
+)
+DIFFICULTIES: Final = TECHNICAL_DIFFICULTIES | ORIENTATION_DIFFICULTIES
 
 
 class EventKind(enum.IntEnum):
@@ -174,43 +209,3 @@ class Policy(msgspec.Struct, frozen=True):
     exploration: Exploration
     priors: dict[str, Prior]
     actions: tuple[Action, ...]
-
-
-LEAST_QUIET_MINUTES: Final = 10
-
-STRONG_SIGNAL: Final = 70
-"""The strength from which on scoring counts a signal as strong."""
-
-REMEMBERED_OFFERS: Final = 64
-"""Offers remembered of a user, the last ones. A cap whose period reaches further back than they do is taken as full."""
-
-# Names of indicators, as features and scoring use them. Technical: something did not work.
-TECHNICAL_DIFFICULTIES: Final = frozenset(
-    {
-        "repeated_failures",
-        "form_errors",
-        "page_refreshes",
-        "rage_clicks",
-        "dead_click",
-        "error_click",
-        "scattered_errors",
-        "error_count",
-        "retry_count",
-        "click_frustration",
-    }
-)
-# Orientation: it works, but the user does not find or understand it.
-ORIENTATION_DIFFICULTIES: Final = frozenset(
-    {
-        "help_seeking",
-        "quick_backs",
-        "rapid_navigation",
-        "long_time_on_page",
-        "repeated_recalculation",
-        "form_abandonment",
-        "forms_left",
-        "help_requests",
-        "form_abandons",
-    }
-)
-DIFFICULTIES: Final = TECHNICAL_DIFFICULTIES | ORIENTATION_DIFFICULTIES

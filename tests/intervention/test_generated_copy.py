@@ -18,7 +18,7 @@ from services.intervention.decision.state import USERS
 from services.intervention.language.adapters.spans import ModelSpans
 from services.intervention.language.domain import english, generated_copy, screening
 from services.intervention.language.domain.conversation import Answer, NotAnswered, Refusal, Stop
-from services.intervention.language.domain.prompt import DEEP, QUICK, STRATEGY, WORDING
+from services.intervention.language.domain.prompt import COPYWRITING, DEEP, QUICK, STRATEGY
 from services.intervention.language.ports import Call
 from services.intervention.policy.domain.message import words as template_words
 from services.intervention.policy.domain.policy import DIFFICULTIES
@@ -65,9 +65,9 @@ def test_friendly_words_pass(said: str) -> None:
 
 @pytest.mark.parametrize("offer", OFFERS)
 @pytest.mark.parametrize("difficulty", [None, *sorted(DIFFICULTIES)])
-def test_every_template_can_be_worded_and_would_pass_itself(difficulty: str | None, offer: str) -> None:
+def test_every_template_can_get_generated_copy_and_would_pass_itself(difficulty: str | None, offer: str) -> None:
     template = template_words([difficulty] if difficulty else [], offer)
-    assert generated_copy.can_be_worded(help_(template=template))
+    assert generated_copy.can_be_generated(help_(template=template))
     brief = generated_copy.brief(help_(template=template), known_facts())
     assert generated_copy.text_of(Answer(json.dumps({"message": template}), (), Stop.END, 1, 1), brief) == template
 
@@ -136,7 +136,7 @@ def test_what_the_mesh_says_is_not(text: str) -> None:
 
 def test_prompts_have_versions_and_hashes() -> None:
     """A text that changes without its version would leave the ledger with two meanings of one name."""
-    hashes = {each.version: each.hash[:12] for each in (WORDING, QUICK, STRATEGY, DEEP)}
+    hashes = {each.version: each.hash[:12] for each in (COPYWRITING, QUICK, STRATEGY, DEEP)}
     assert hashes == {
         "wording-1": "2c5ce651a2ea",
         "quick-1": "5d63746a5604",
@@ -155,12 +155,12 @@ async def test_who_waits_is_woken_once_the_words_are_there() -> None:
         assert found.is_used
 
 
-async def test_each_call_is_told_on_behalf_of_its_event() -> None:
+async def test_each_call_is_reported_on_behalf_of_its_event() -> None:
     async with model_world(words(GOOD)) as world:
         pages = ("/one", "/two")
         made = [(known_facts(page=page), help_(number, page=page)) for number, page in enumerate(pages)]
         world.copywriter.ask(made)
-        await world.worded(help_(9, page="/three"), known_facts(page="/three"))
+        await world.generated(help_(9, page="/three"), known_facts(page="/three"))
         async with asyncio.timeout(5):
             while len(world.observer.calls) < 3:
                 await world.state.saved.wait()
@@ -171,27 +171,27 @@ async def test_each_call_is_told_on_behalf_of_its_event() -> None:
 
 async def test_what_is_asked_again_is_answered_from_memory_for_anybody() -> None:
     async with model_world(words(GOOD)) as world:
-        first = await world.worded(help_(1), known_facts("ada"))
-        again = await world.worded(help_(2), known_facts("bob"))
+        first = await world.generated(help_(1), known_facts("ada"))
+        again = await world.generated(help_(2), known_facts("bob"))
         assert (again.text, again.is_used, again.is_cached, again.cost_micro_usd) == (GOOD, True, True, 0.0)
         assert not first.is_cached
-        await world.worded(help_(3, page="/other"), known_facts(page="/other"))
+        await world.generated(help_(3, page="/other"), known_facts(page="/other"))
         assert len(world.server.requests) == 2
 
 
 async def test_words_that_were_refused_are_asked_for_again() -> None:
     async with model_world(words(GOOD)) as world:
         world.server.script.append(says("nonsense"))
-        assert not (await world.worded(help_(1))).is_used
-        assert (await world.worded(help_(2))).is_used
+        assert not (await world.generated(help_(1))).is_used
+        assert (await world.generated(help_(2))).is_used
 
 
 async def test_a_batch_that_comes_again_asks_nothing_and_changes_nothing() -> None:
     async with model_world(words(GOOD)) as world:
-        first = await world.worded(help_(1))
+        first = await world.generated(help_(1))
         world.clock.now_us += 1_000_000
         world.copywriter.ask([(known_facts(), help_(1))])
-        await world.worded(help_(2))  # behind it in the queue
+        await world.generated(help_(2))  # behind it in the queue
         assert await world.stored("i1") == first
         assert len(world.server.requests) == 1
 
@@ -200,17 +200,17 @@ async def test_words_are_late_once_the_user_has_answered() -> None:
     async with model_world(words(GOOD)) as world:
         one, waits = help_(1), help_(2)
         for user_id, made in (("ada", one), ("bob", waits)):
-            helped = user_state.offered(policy(), user_state.NOBODY, made, NOON_ISH, is_urgent=True)
+            user = user_state.offered(policy(), user_state.NOBODY, made, NOON_ISH, is_urgent=True)
             if made is one:
                 report = OutcomeReport(made.id, Outcome.ACCEPTED, made.channel)
-                helped = user_state.reported(policy(), helped, report, NOON_ISH)
+                user = user_state.reported(policy(), user, report, NOON_ISH)
             batch = applied.Batch("events", "1", (1,))
-            sealed = applied.seal(applied.resume(None, batch), USERS.encode(helped), batch)
+            sealed = applied.seal(applied.resume(None, batch), USERS.encode(user), batch)
             await world.state.save({USERS.key(user_id): sealed}, None)
-        late = await world.worded(one, known_facts("ada"))
+        late = await world.generated(one, known_facts("ada"))
         assert (late.text, late.is_used, late.refusal) == ("", False, "late")
         assert late.cost_micro_usd > 0
-        assert (await world.worded(waits, known_facts("bob"))).is_used
+        assert (await world.generated(waits, known_facts("bob"))).is_used
 
 
 async def test_words_are_late_once_the_known_user_has_answered() -> None:
@@ -223,17 +223,17 @@ async def test_words_are_late_once_the_known_user_has_answered() -> None:
         result = linking.arrived(policy(), user_state.NOBODY, linking.decode(standing), row)
         report = OutcomeReport(one.id, Outcome.DECLINED, one.channel)
         result = user_state.reported(policy(), result, report, NOON_ISH)
-        for user_id, helped in (("ada", left), ("eve", result)):
-            sealed = applied.seal(applied.resume(None, batch), USERS.encode(helped), batch)
+        for user_id, user in (("ada", left), ("eve", result)):
+            sealed = applied.seal(applied.resume(None, batch), USERS.encode(user), batch)
             await world.state.save({USERS.key(user_id): sealed}, None)
-        assert (await world.worded(one, known_facts("ada"))).refusal == "late"
+        assert (await world.generated(one, known_facts("ada"))).refusal == "late"
 
 
 async def test_what_the_policy_does_not_want_worded_is_not() -> None:
     async with model_world(words(GOOD)) as world:
         fixed = msgspec.structs.replace(help_(1), uses_generated_copy=False)
         world.copywriter.ask([(known_facts(), fixed)])
-        await world.worded(help_(2))
+        await world.generated(help_(2))
         assert await world.stored("i1") is None
 
 

@@ -52,7 +52,7 @@ def buys(user_id: str, at_us: int, amount: float = 5.0, currency: str = "EUR") -
     return Row(user_id=user_id, at_us=at_us, kind=EventKind.PURCHASE, bought=Purchase(amount, currency))
 
 
-async def helped(world: World, user_id: str) -> UserState:
+async def user_state_of(world: World, user_id: str) -> UserState:
     return await keyed.read(world.state, USERS, user_id)
 
 
@@ -101,7 +101,7 @@ async def test_all_that_is_remembered_moves_and_nothing_of_it_stays() -> None:
     await world.send(buys("anon", NOON_ISH, 5.0), buys("anon", NOON_ISH, 7.0, "USD"), buys("ada", NOON_ISH, 1.0))
     await world.state.save({UNDELIVERED.key("anon"): UNDELIVERED.encode(((mail.intervention.id, "email"),))}, None)
     await world.link("anon", "ada", LOGIN)
-    left, result = await helped(world, "anon"), await helped(world, "ada")
+    left, result = await user_state_of(world, "anon"), await user_state_of(world, "ada")
     assert left.away is not None
     assert (left.away.user_ids, left.away.at_us, left.away.urgent_us, left.away.helped_us) == (
         ("ada",),
@@ -127,7 +127,7 @@ async def test_help_for_what_was_done_before_the_login_moves_with_it_also_within
     moving = linking.decode(result.transfers[1])
     assert moving.waiting is not None
     assert moving.waiting.id == made.intervention.id
-    assert (await helped(world, "anon")).waiting is None
+    assert (await user_state_of(world, "anon")).waiting is None
 
 
 async def test_what_is_linked_again_moves_only_what_has_come_since() -> None:
@@ -138,7 +138,7 @@ async def test_what_is_linked_again_moves_only_what_has_come_since() -> None:
     assert (await world.reading.intervention(made.intervention.id)).user_id == "ada"
     (later,) = await world.send(failing("anon", NOON_ISH + HOUR))
     await world.link("anon", "bob", NOON_ISH + 2 * HOUR)
-    assert [each.id for each in (await helped(world, "bob")).offers] == [later.intervention.id]
+    assert [each.id for each in (await user_state_of(world, "bob")).offers] == [later.intervention.id]
     assert (await world.reading.intervention(later.intervention.id)).user_id == "bob"
     assert (await world.reading.intervention(made.intervention.id)).user_id == "ada"
 
@@ -166,10 +166,10 @@ async def test_a_repeated_batch_answers_the_same_bytes() -> None:
     first = await world.come(2, [[Row(user_id="anon"), row]])
     assert list(first.transfers) == [1]
     assert (await world.come(2, [[Row(user_id="anon"), row]])).transfers == first.transfers
-    before = await helped(world, "ada")
+    before = await user_state_of(world, "ada")
     for _ in range(2):
         await world.come(3, [[arrival("ada", LOGIN, first.transfers[1])]])
-    assert len((await helped(world, "ada")).offers) == len(before.offers) + 1
+    assert len((await user_state_of(world, "ada")).offers) == len(before.offers) + 1
 
 
 @pytest.mark.parametrize("score", [10.0, 80.0])
@@ -210,7 +210,7 @@ async def gone(world: World, intervention_id: str) -> bool:
 
 
 async def waiting(world: World, user_id: str = "ada") -> str:
-    found = await helped(world, user_id)
+    found = await user_state_of(world, user_id)
     open_ones = [
         each for each in found.offers if each.outcome in (Outcome.NONE, Outcome.SHOWN) and not each.is_withheld
     ]
@@ -242,7 +242,7 @@ async def test_of_two_that_wait_the_more_urgent_stays(urgent: str) -> None:
     assert (delivery.state.name, delivery.reason) == ("CANCELLED", "identified")
 
 
-async def test_an_outcome_is_told_once_by_whichever_id() -> None:
+async def test_an_outcome_counts_once_by_whichever_id() -> None:
     world = World()
     (first,) = await world.send(failing("anon", NOON_ISH))
     await world.send(outcome(Outcome.SHOWN, first.intervention.id, user_id="anon"))
@@ -274,7 +274,7 @@ async def test_the_event_that_identifies_brings_no_help_by_itself() -> None:
     await world.send(failing("anon", NOON_ISH))
     await world.send(Row(95.0, LOGIN, "ada", kind=EventKind.IDENTIFY))
     assert (await world.last()).verdict.reasons == (Reason.JUST_IDENTIFIED, Reason.RISK_AT_TRIGGER)
-    assert (await helped(world, "ada")).offers == ()
+    assert (await user_state_of(world, "ada")).offers == ()
 
 
 @pytest.mark.parametrize("answer", [None, Outcome.DECLINED, Outcome.ACCEPTED])
@@ -373,7 +373,7 @@ async def test_offers_stay_in_order_and_bounded() -> None:
             outcome(Outcome.ACCEPTED, made.intervention.id, user_id=user, at_us=NOON_ISH + minute * MINUTE)
         )
     await world.link("anon", "ada", NOON_ISH + 2 * HOUR)
-    times = [each.made_us for each in (await helped(world, "ada")).offers]
+    times = [each.made_us for each in (await user_state_of(world, "ada")).offers]
     assert times == [NOON_ISH + minute * MINUTE for minute in range(100 - REMEMBERED_OFFERS, 100)]
 
 
@@ -383,7 +383,7 @@ async def test_a_user_has_sixteen_currencies() -> None:
     await world.send(*(buys("anon", NOON_ISH, 1.0, code) for code in (*codes, "NEW")))
     await world.send(*(buys("ada", NOON_ISH, 2.0, code) for code in ("OWN", codes[3])))
     await world.link("anon", "ada", LOGIN)
-    bought = (await helped(world, "ada")).bought
+    bought = (await user_state_of(world, "ada")).bought
     assert (len(bought), bought["OWN"], bought[codes[3]], "NEW" in bought) == (16, 2.0, 3.0, False)
 
 
@@ -445,7 +445,7 @@ async def test_help_made_while_being_held_out_was_on_its_way_is_taken_back() -> 
     assert await counts(world) == (0, 0, 1, 0)
 
 
-# Who is held out is not helped, whichever id the help was offered under.
+# A user in the holdout is not helped, whichever id the help was offered under.
 
 
 @pytest.mark.parametrize("known", [OUT[3], IN[3]])
@@ -579,12 +579,12 @@ async def test_another_experiment_is_counted_by_itself() -> None:
 async def test_a_batch_that_is_taken_back_leaves_everything_as_it_was() -> None:
     world = World(EXPERIMENT)
     await world.send(failing(IN[0], NOON_ISH))
-    before = await helped(world, IN[0])
+    before = await user_state_of(world, IN[0])
     at, rows = batch(2, [[Row(user_id=IN[0], at_us=LOGIN, kind=EventKind.IDENTIFY, linked="ada")]])
     await world.deciding.decide(at, rows)
     assert await counts(world) == (0, 0, 0, 0)
     await world.deciding.decide(at._replace(is_retraction=True), rows)
-    assert await helped(world, IN[0]) == before
+    assert await user_state_of(world, IN[0]) == before
     assert await counts(world) == (1, 0, 0, 0)
 
 

@@ -66,14 +66,14 @@ async def face(site: Site | None = None) -> AsyncIterator[grpc.aio.Channel]:
 
 
 async def refusal(call: Any) -> errors.MeshError:
-    """What a call was refused with; nothing in it tells how the service is made."""
+    """The error of a refused call; nothing in it reveals how the service is made."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         if isinstance(call, grpc.aio.UnaryStreamCall):
             _ = [answer async for answer in call]
         else:
             await call
-    told = f"{caught.value.details()} {caught.value.trailing_metadata()}"
-    assert WORDS not in told
+    shown = f"{caught.value.details()} {caught.value.trailing_metadata()}"
+    assert WORDS not in shown
     assert "Error" not in str(caught.value.details())
     return errors.from_rpc_error(caught.value)
 
@@ -168,7 +168,7 @@ async def listed(channel: grpc.aio.Channel) -> list[str]:
     return [one.name for one in answer.list_services_response.service]
 
 
-async def test_what_there_is_to_call_is_told_only_where_that_is_set() -> None:
+async def test_methods_are_described_only_if_reflection_is_set() -> None:
     async with face() as channel:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await listed(channel)

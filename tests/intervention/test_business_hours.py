@@ -26,7 +26,7 @@ def at(text: str) -> int:
         ("2026-01-07T17:00+00:00", "No/Where", 1),
     ],
 )
-def test_what_is_left_of_the_office_day(now: str, zone: str, left_hours: int) -> None:
+def test_what_is_left_of_the_business_day(now: str, zone: str, left_hours: int) -> None:
     assert business_us_left(at(now), zone, 9, 18) == left_hours * 3_600_000_000
 
 
@@ -45,7 +45,7 @@ def test_the_next_opening(now: str, opens: str) -> None:
 
 
 @given(st.integers(0, 4_000_000_000_000_000), st.sampled_from(ZONES))
-def test_the_office_is_open_from_its_opening_on(now_us: int, zone: str) -> None:
+def test_business_hours_begin_with_the_opening_hour(now_us: int, zone: str) -> None:
     opening_us = next_opening_us(now_us, zone, 9)
     assert 0 < opening_us - now_us <= 4 * 24 * 3_600_000_000
     assert local_time(opening_us, zone).hour == 9
