@@ -108,6 +108,43 @@ def test_a_grace_period_ends_by_itself(mesh: RunningMesh) -> None:
     await_answer(mesh, created["text"], (401, "KEY_ROTATED"), REVOKED_WITHIN_SECONDS + 1)
 
 
+def get(mesh: RunningMesh, path: str, key: str) -> tuple[int, Any]:
+    request = urllib.request.Request(mesh.url + path, headers={"authorization": f"Bearer {key}"})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+def test_who_read_whose_data_is_found_in_the_audit_log_and_by_nobody_changed(mesh: RunningMesh) -> None:
+    reader = keys(mesh, "create", "--kind", "secret", "--name", "reader")
+    operator = keys(mesh, "create", "--kind", "admin", "--name", "operator")
+    await_answer(mesh, reader["text"], (202, ""), KNOWN_WITHIN_SECONDS)
+    await_answer(mesh, operator["text"], (202, ""), KNOWN_WITHIN_SECONDS)
+    assert get(mesh, "/api/users/ada/profile", reader["text"])[0] in {200, 404}
+    assert get(mesh, "/api/users/eve/profile", reader["text"])[0] in {200, 404}
+    status, page = get(mesh, "/api/audit?userId=ada", operator["text"])
+    assert status == 200
+    newest = page["entries"][0]
+    assert (newest["actor"], newest["action"]) == (reader["keyId"], "GET /api/users/{userId}/profile")
+    assert "ada" not in newest["subject"]
+    _, changes = get(mesh, "/api/audit?actor=command&limit=100", operator["text"])
+    assert {"action": "keys.create", "subject": operator["keyId"]}.items() <= changes["entries"][0].items()
+    address = mesh.process("access").environ()["JOURNEYMESH_ACCESS_LISTEN"]
+    verified = subprocess.run(
+        [sys.executable, "-m", "cli", "audit", "verify"],
+        env=os.environ | {"JOURNEYMESH_ACCESS_TARGET": address},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert "intact" in verified.stdout
+
+
 def test_no_text_of_a_key_is_written_anywhere(mesh: RunningMesh) -> None:
     created = keys(mesh, "create", "--kind", "public", "--name", "page")
     await_answer(mesh, created["text"], (202, ""), KNOWN_WITHIN_SECONDS)
