@@ -120,8 +120,8 @@ class Seen(Generic[State]):
 async def batch(store: StateStore, at: Batch, *groups: Group) -> AsyncIterator[dict[str, bytes]]:
     """Reads the groups before the block and writes them after it; nothing is written if the block raises.
 
-    What the block puts into the yielded mapping is written with them, as it is. It MUST be a function of the block's
-    input, so that a repeated batch writes the same again.
+    What the block puts into the yielded mapping, bytes by key, is written with them. It MUST depend on the input of the
+    block alone, so that a repeated batch writes the same again.
 
     Raises:
         FailedPrecondition: `POSITION_STALE`, the sender has lost the shard; nothing is written.
