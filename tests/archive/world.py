@@ -11,7 +11,7 @@ from journeymesh.common.v1 import event_pb2, event_table_pb2
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 
 from mesh.leases.memory import MemoryLeases
-from mesh.leases.port import Lease, Standing
+from mesh.leases.port import Lease, ShardState
 from mesh.observability.metrics import Metrics
 from mesh.state.applied import Batch
 from mesh.stream.memory import MemoryStream
@@ -147,9 +147,9 @@ class World:
         """Returns once the archiver has come so far."""
         await until(lambda: self.standing().checkpoint >= sequence)
 
-    def standing(self) -> Standing:
+    def standing(self) -> ShardState:
         """How the archiver gets on."""
-        return self.leases._standings.get(SHARD, Standing())
+        return self.leases._standings.get(SHARD, ShardState())
 
     def events(self) -> list[event_rows.Archived]:
         """What the archive has, in the order of the stream."""
