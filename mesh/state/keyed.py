@@ -1,7 +1,7 @@
 """State by key within a batch: decoded when it begins, sealed and fenced when it ends (docs/adr/046).
 
-Each kind of state that a service keeps, by user, video or shard, is a `StateKind`. A batch names the states of each kind
-that it needs, and changes them. One call of the store reads all of them, and one writes them.
+Each kind of state that a service keeps, by user, video or shard, is a `StateKind`. A batch names the states it needs of
+each kind, and changes them. One call of the store reads all of them, and one writes them.
 """
 
 import contextlib
