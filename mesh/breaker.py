@@ -7,9 +7,9 @@ import math
 
 
 class Breaker:
-    """Closed, open, or half open, where a single probe decides.
+    """Closed, open, or half open: then a single probe decides.
 
-    A probe without a result is given up after another pause, so that a cancelled one does not block the others.
+    A probe without a result counts as lost after another pause, so that a cancelled one does not block other calls.
     """
 
     def __init__(self, failure_limit: int, pause_seconds: float) -> None:

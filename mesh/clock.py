@@ -6,7 +6,7 @@ from typing import Final
 
 LATEST_US: Final = 1 << 53
 """The latest valid time, in Unix microseconds: in the year 2255. Up to here a time is exact as a JSON number, and it
-and what follows from it fit a date."""
+and the times derived from it fit a date."""
 
 SECOND_US: Final = 1_000_000
 """A second in microseconds; the domain, which imports nothing, has its own."""

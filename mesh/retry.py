@@ -1,4 +1,4 @@
-"""Trying again where a store or service is away: how long to pause between attempts, and for how long altogether."""
+"""Retries while a store or service is away: the pauses between attempts, and when to give up."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""On a Redis Cluster, a copy of the epoch of every shard's lease in each partition, next to the values it guards.
+"""On a Redis Cluster, each partition has the epoch of every shard's lease, next to the values that the epoch guards.
 
     jm:fences:{<partition>}    hash: "<stream>/<shard>" -> epoch
 

@@ -1,4 +1,4 @@
-"""The lease port: which process reads which shard, and how far it is.
+"""The lease port: which process reads which shard, and up to which position.
 
 Words
 - A *consumer group* reads the whole stream, as the dispatchers or the archivers do. Its processes share the shards;
@@ -47,16 +47,16 @@ class Leases(Protocol):
         """
 
     async def acquire(self, shard: str, owner: str) -> Lease | None:
-        """Takes a shard that is free, or was held by this owner, under a higher epoch. None if another holds it."""
+        """Takes a shard that is free or held by this owner, under a higher epoch. None if another process holds it."""
 
     async def steal(self, shard: str, owner: str, epoch: int) -> Lease | None:
-        """Takes a shard from its holder, if its epoch is still this one. None if it is not."""
+        """Takes a shard from its holder, if its epoch is still `epoch`; None if not. A repeated call succeeds again."""
 
     async def renew(self, lease: Lease) -> bool:
         """Renews a lease; False if it was lost."""
 
     async def release(self, lease: Lease) -> None:
-        """Releases a shard at once; no error if it was lost."""
+        """Frees a shard at once; no error if the lease was lost."""
 
     async def save(self, lease: Lease, checkpoint: int, lag_seconds: float) -> None:
         """Writes the checkpoint and renews the lease. Clears `trouble`.

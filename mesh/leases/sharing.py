@@ -22,9 +22,9 @@ Follow = Callable[[Lease], Coroutine[Any, Any, None]]
 """Reads a held shard: returns once a closed one is finished, raises `FailedPrecondition` once it is lost."""
 
 _ROUNDS_A_LEASE: Final = 3
-# How long a shard is left alone after its follower was refused once (another took over), twice and so on.
+# How long a shard is left alone after its follower was refused once (as another took over), twice and so on.
 _REFUSED_SECONDS: Final = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-# A follower that lasted this long was not refused at once.
+# A follower that ran for so long was not refused at once.
 _SETTLED_SECONDS: Final = 30.0
 # About how long a released shard stays free.
 _LOOK_SECONDS: Final = 0.1
@@ -40,7 +40,7 @@ class Plan(NamedTuple):
 
 
 def readable(shards: Sequence[Shard], states: Mapping[str, ShardState]) -> list[str]:
-    """The shards to be read now: unfinished ones whose parents are finished. Pure."""
+    """The names of the shards to be read now: unfinished ones whose parents are finished. Pure."""
     unknown = ShardState()
     listed = {shard.name for shard in shards}
 
@@ -61,7 +61,7 @@ def plan(shards: Sequence[Shard], states: Mapping[str, ShardState], owner: str, 
         shards: all shards.
         states: their states, by name; one that is missing was never held.
         owner: the process.
-        held: what it follows already; what else it holds, it held before it was restarted.
+        held: the shards it follows already; others that it holds are from before a restart.
     """
     ready, unknown = readable(shards, states), ShardState()
     holders = {name: states.get(name, unknown).owner for name in ready}

@@ -134,7 +134,7 @@ def exporting(service: str, exporter: SpanExporter, sample_ratio: float = 1.0) -
 
 
 def span_context(trace_id: bytes, span_id: bytes) -> trace.SpanContext | None:
-    """The span an event came with; without a span id one under which nothing is recorded. None without a trace id."""
+    """The span that caused an event, None without a trace id. Without a span id, nothing is recorded below it."""
     if len(trace_id) != _TRACE_BYTES or not any(trace_id):
         return None
     is_recorded = len(span_id) == _SPAN_BYTES and any(span_id)
@@ -147,7 +147,7 @@ def span_context(trace_id: bytes, span_id: bytes) -> trace.SpanContext | None:
 
 
 def recorded(trace_id: bytes, span_id: bytes) -> trace.SpanContext | None:
-    """The span an event came with; None where it is not recorded."""
+    """The span that caused an event; None if it is not recorded."""
     context = span_context(trace_id, span_id)
     return context if context and context.trace_flags.sampled else None
 

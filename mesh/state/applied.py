@@ -2,8 +2,8 @@
 
 Batches are delivered at least once, and a second delivery may be cut differently. So every key holds an envelope: the
 state before the last batch, the state after it, and the position of that batch. A batch that was seen is applied again
-to the state before it: same bits in the state, same answer to the caller. A batch from before that is refused: its
-sender has lost the shard to another without knowing it.
+to the state before it: same bits in the state, same answer to the caller. An earlier batch is refused: its sender has
+lost the shard to another without knowing it.
 
 A key moves to another shard when its shard is split or merged, and only forward: a child's name ends with a larger
 number than its parents'. So a batch of a shard that the key has left is refused as well.
@@ -12,8 +12,8 @@ Between reading the state and writing it, another sender may have taken over. Th
 sender's lease, and the store refuses, within the atomic write, any epoch but the current one (`Fence`). What the older
 sender wrote before is overwritten: the newer one begins at the checkpoint, which the older one can no longer move.
 
-A value that cannot be read affects its own key alone: it is kept aside, and the key starts afresh. A value written by a
-newer version is not damaged: its batch waits for that version.
+A value that cannot be read affects its own key alone: it is kept under another key, and its key starts afresh. A value
+that a newer version wrote is not damaged: its batch waits for that version.
 
 No I/O but the log.
 """
@@ -33,8 +33,8 @@ _State = TypeVar("_State")
 ASIDE: Final = "\0damaged:"
 """The prefix of keys that hold damaged values; no id contains such a character."""
 STATE_VERSION: Final = 1
-"""Of the states of all services. It rises with a change that the version before would misread or refuse, which new
-members at the end with defaults are not. That version then waits, and keeps nothing aside as damaged."""
+"""The version of the states of all services. It rises with a change that the version before would misread or refuse, so
+that that version waits and does not take the state for damaged. New members at the end, with defaults, need no rise."""
 _NEVER: Final = "-1"
 # What decoders raise on damaged bytes.
 _UNREADABLE: Final = (msgspec.MsgspecError, ValueError, TypeError, LookupError, ArithmeticError, struct.error)
@@ -44,7 +44,7 @@ _SHARD: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 
 
 class Fence(NamedTuple):
-    """What a write shows: the shard on whose behalf it comes, and the epoch of the lease; 0 without a lease."""
+    """What a write shows: the shard on whose behalf it is made, and the epoch of the lease; 0 without a lease."""
 
     shard: str
     epoch: int

@@ -1,7 +1,7 @@
 """State by key within a batch: decoded when it begins, sealed and fenced when it ends (docs/adr/046).
 
-Each kind of state that a service keeps, by user, video or shard, is a `Kind`. A batch names the states it needs of each
-kind and changes them; one call of the store reads all of them, and one writes them.
+Each kind of state that a service keeps, by user, video or shard, is a `StateKind`. A batch names the states it needs of
+each kind, and changes them. One call of the store reads all of them, and one writes them.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ _Group = TypeVar("_Group", bound="Group")
 
 
 @dataclasses.dataclass(frozen=True)
-class Kind(Generic[State]):
+class StateKind(Generic[State]):
     """One kind of state: the prefix of its keys, and its serialization.
 
     `decode` turns no bytes into the empty state. `encode` yields the same bytes for equal states.
@@ -62,7 +62,7 @@ class Changed(Generic[State]):
     written, and its old bytes are kept aside.
     """
 
-    def __init__(self, kind: Kind[State], names: Iterable[str]) -> None:
+    def __init__(self, kind: StateKind[State], names: Iterable[str]) -> None:
         self.states: dict[str, State] = {}
         self.only: Collection[str] | None = None
         self._kind = kind
@@ -93,7 +93,7 @@ class Changed(Generic[State]):
 class Seen(Generic[State]):
     """States that are only read, by name, as of the last batch. A sealed one that cannot be read counts as none."""
 
-    def __init__(self, kind: Kind[State], names: Iterable[str]) -> None:
+    def __init__(self, kind: StateKind[State], names: Iterable[str]) -> None:
         self.states: dict[str, State] = {}
         self._kind = kind
         self._names = [*dict.fromkeys(names)]
@@ -120,8 +120,8 @@ class Seen(Generic[State]):
 async def batch(store: StateStore, at: Batch, *groups: Group) -> AsyncIterator[dict[str, bytes]]:
     """Reads the groups before the block and writes them after it; nothing is written if the block raises.
 
-    What the block puts into the yielded mapping is written with them, as it is. It MUST be a function of the block's
-    input, so that a repeated batch writes the same again.
+    What the block puts into the yielded mapping, bytes by key, is written with them. It MUST depend on the input of the
+    block alone, so that a repeated batch writes the same again.
 
     Raises:
         FailedPrecondition: `POSITION_STALE`, the sender has lost the shard; nothing is written.
@@ -147,7 +147,7 @@ async def look(store: StateStore, *groups: "Seen[Any]") -> None:
         group.read(blobs)
 
 
-async def read(store: StateStore, kind: Kind[State], name: str) -> State:
+async def read(store: StateStore, kind: StateKind[State], name: str) -> State:
     """One state, as `look` reads it.
 
     Raises:

@@ -18,8 +18,8 @@ from mesh.stream.port import Entry, Position, Read, Record, Shard
 _COUNTER_BITS: Final = 24
 _SEQUENCE_BITS: Final = 64 + _COUNTER_BITS
 _FIELD: Final = b"p"
-# Samples from which the server estimates a shard's memory. It takes microseconds, and was within 1% of the payloads
-# at 1 KB per record and more, and 13% above them at 100 bytes.
+# How many samples the server takes to estimate a shard's memory. That takes microseconds; the estimate was within 1% of
+# the payloads at 1 KB per record and more, and 13% above them at 100 bytes.
 _SAMPLES: Final = 20
 # KEYS: a shard. ARGV: an id. Returns the age in milliseconds of the first record after it; nothing without one.
 _WAITING: Final = redis.Script("""

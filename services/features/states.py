@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from mesh.state.keyed import Kind
+from mesh.state.keyed import StateKind
 from services.features.domain.recents import Kept, Segment
 from services.features.domain.state import State
 
@@ -38,7 +38,7 @@ def _decode_segment(stored: bytes) -> Segment | None:
     return None
 
 
-USERS: Final = Kind[User]("s:", _decode_user, _ENCODE)
+USERS: Final = StateKind[User]("s:", _decode_user, _ENCODE)
 """By user."""
-SEGMENTS: Final = Kind[Segment | None]("", _decode_segment, _ENCODE, is_sealed=False)
+SEGMENTS: Final = StateKind[Segment | None]("", _decode_segment, _ENCODE, is_sealed=False)
 """By `segment_name`. An event's number determines its segment."""

@@ -1,11 +1,11 @@
 """The intervention service.
 
 Decides whether to help a user, how and when, from the assessment of every event; most decisions are not to help.
-Owns the policies that were in force, what waits for a user, what came of it, what is to be sent, what help changed, and
-the ledger of all decisions, those not to help included.
+Owns the policies that were in force, the state of users with waiting help and outcomes, the outbox, the lift, and the
+ledger of all decisions, including those not to help.
 The dispatcher calls it last of all with every batch; the gateway reads and watches; the archiver reads the ledger.
-To decide, it calls only its store. In the background it words help and sends messages: by Bedrock, SES, SNS and
-webhooks, as far as they are set up. To analyze a user it asks scoring, video and itself.
+To decide, it calls only its store. In the background it has copy generated and sends messages: by Bedrock, SES,
+SNS and webhooks, as far as they are set up. To analyze a user it asks scoring, video and itself.
 Without the store it answers `UNAVAILABLE`; the dispatcher repeats the batch, and the repeat is answered as the first.
 Where a model fails the template's words stay; where a channel fails its messages wait until they expire, and decisions
 go on. An invalid policy document changes nothing.

@@ -31,7 +31,7 @@ async def main() -> None:
         document = await file.read()
         await settings.or_exit(lambda: policies.begin(document))
         if models.language_model == "off":
-            logging.getLogger(__name__).info("no language model is set up: all wording is by template")
+            logging.getLogger(__name__).info("no language model is set up: all help has the text of its template")
         async with bootstrap.over_redis(client, policies, traced, own, models, sent, site.tls) as (
             core,
             workers,

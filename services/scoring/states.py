@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from mesh.state.keyed import Kind
+from mesh.state.keyed import StateKind
 from services.scoring.domain.history import Journal
 
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
@@ -15,5 +15,5 @@ def _decode(stored: bytes) -> Journal:
     return _DECODE(stored) if stored else Journal()
 
 
-JOURNALS: Final = Kind[Journal]("", _decode, _ENCODE)
+JOURNALS: Final = StateKind[Journal]("", _decode, _ENCODE)
 """By user; without values for a user who was never assessed."""

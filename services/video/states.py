@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from mesh.state.keyed import Kind
+from mesh.state.keyed import StateKind
 from services.video.domain import viewer
 from services.video.domain.playback import LONGEST_MS
 from services.video.domain.retention import Counts
@@ -89,11 +89,11 @@ def _close_viewer(open_viewer: OpenViewer) -> bytes:
     return _ENCODE(viewer.closed(open_viewer))
 
 
-VIEWERS: Final = Kind[Viewer]("user:", _decode_viewer, _ENCODE)
+VIEWERS: Final = StateKind[Viewer]("user:", _decode_viewer, _ENCODE)
 """By user, as they are read."""
-OPEN_VIEWERS: Final = Kind("user:", _open_viewer, _close_viewer)
+OPEN_VIEWERS: Final = StateKind("user:", _open_viewer, _close_viewer)
 """The same, while events are applied to them."""
-CURVES: Final = Kind("curve:", _decode, _encode)
+CURVES: Final = StateKind("curve:", _decode, _encode)
 """By `video_name`."""
-DENSE_CURVES: Final = Kind("video:", _decode_dense, _encode)
+DENSE_CURVES: Final = StateKind("video:", _decode_dense, _encode)
 """Counts of the first version, until their lifetime ends; they are added up and never written again."""

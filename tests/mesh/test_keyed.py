@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from mesh.errors import AlreadyApplied, VersionMismatch
 from mesh.state import applied, keyed
 from mesh.state.applied import Batch, Fence
-from mesh.state.keyed import Changed, Kind, Seen
+from mesh.state.keyed import Changed, Seen, StateKind
 from mesh.state.memory import MemoryState
 
 Counts = list[int]
-COUNTS: Kind[Counts] = Kind(
+COUNTS: StateKind[Counts] = StateKind(
     "count:",
     lambda blob: msgspec.msgpack.decode(blob, type=list[int]) if blob else [],
     msgspec.msgpack.encode,
 )
-NOTES: Kind[str] = Kind("note:", bytes.decode, str.encode, is_sealed=False)
+NOTES: StateKind[str] = StateKind("note:", bytes.decode, str.encode, is_sealed=False)
 
 
 class Watched(MemoryState):

@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from mesh.state.keyed import Kind
+from mesh.state.keyed import StateKind
 from services.intervention.decision.domain.facts import Contact, Outcome
 from services.intervention.decision.domain.ledger import KeptIntervention
 from services.intervention.decision.domain.offer import Undelivered
@@ -48,11 +48,11 @@ def _decode_contact(blob: bytes) -> Contact:
     return _DECODE_CONTACT(blob) if blob else _NOWHERE
 
 
-USERS: Final = Kind("user:", _decode_user, _encode_user)
+USERS: Final = StateKind("user:", _decode_user, _encode_user)
 """By user."""
-INTERVENTIONS: Final = Kind[KeptIntervention | None]("made:", _decode_intervention, _ENCODE, is_sealed=False)
+INTERVENTIONS: Final = StateKind[KeptIntervention | None]("made:", _decode_intervention, _ENCODE, is_sealed=False)
 """By the id of an intervention."""
-UNDELIVERED: Final = Kind[Undelivered]("undelivered:", _decode_undelivered, _ENCODE, is_sealed=False)
+UNDELIVERED: Final = StateKind[Undelivered]("undelivered:", _decode_undelivered, _ENCODE, is_sealed=False)
 """By user."""
-CONTACTS: Final = Kind[Contact]("contact:", _decode_contact, _ENCODE, is_sealed=False)
+CONTACTS: Final = StateKind[Contact]("contact:", _decode_contact, _ENCODE, is_sealed=False)
 """By user; empty for one who cannot be reached."""

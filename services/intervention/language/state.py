@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from mesh.state.keyed import Kind
+from mesh.state.keyed import StateKind
 from services.intervention.language.domain.generated_copy import GeneratedCopy
 
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
@@ -15,5 +15,5 @@ def _decode_copy(blob: bytes) -> GeneratedCopy | None:
     return _DECODE_COPY(blob) if blob else None
 
 
-GENERATED_COPY: Final = Kind[GeneratedCopy | None]("wording:", _decode_copy, _ENCODE, is_sealed=False)
+GENERATED_COPY: Final = StateKind[GeneratedCopy | None]("wording:", _decode_copy, _ENCODE, is_sealed=False)
 """By the id of an intervention."""

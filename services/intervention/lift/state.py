@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from mesh.state.keyed import Kind
+from mesh.state.keyed import StateKind
 from services.intervention.lift.domain.tally import Tally
 
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
@@ -15,5 +15,5 @@ def _decode_tally(blob: bytes) -> Tally:
     return _DECODE_TALLY(blob) if blob else ()
 
 
-TALLIES: Final = Kind[Tally]("tally:", _decode_tally, _ENCODE)
+TALLIES: Final = StateKind[Tally]("tally:", _decode_tally, _ENCODE)
 """By shard."""

@@ -6,24 +6,24 @@ from services.intervention.policy.domain.timeline import DatedPolicy
 
 
 class PolicyStore(Protocol):
-    """Keeps every policy that was ever in force, in order. What was appended stays."""
+    """Keeps every policy that was ever in force, in order; nothing is removed."""
 
     async def all(self) -> list[DatedPolicy]:
-        """The policies, oldest first; none at first.
+        """The policies, oldest first; empty before the first one was appended.
 
         Raises:
             Unavailable: the store cannot be reached; the call may be repeated.
         """
 
     async def count(self) -> int:
-        """How many there are.
+        """How many policies there are.
 
         Raises:
             Unavailable: the store cannot be reached; the call may be repeated.
         """
 
     async def append(self, dated: DatedPolicy, after_count: int) -> bool:
-        """Appends one if there are so many, in one atomic step; False where another came first.
+        """Appends a policy if there are exactly `after_count`, in one atomic step; False if there are others by now.
 
         Raises:
             Unavailable: the store cannot be reached; it may or may not be appended.

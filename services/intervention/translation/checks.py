@@ -86,7 +86,7 @@ def values(rows: Rows, record_count: int) -> None:
     if records and (records[-1] >= record_count or sorted(records) != records):
         raise InvalidArgument("INVALID_TYPE", "Rows name records of the batch, in their order.")
     if any(row >= count for row in _single_rows(rows)):
-        raise InvalidArgument("INVALID_TYPE", "What is told of single rows belongs to a row.")
+        raise InvalidArgument("INVALID_TYPE", "Values of single rows belong to a row of the batch.")
     if not all(rows.user_ids):
         raise InvalidArgument("MISSING_FIELD", "Each row names its user.")
     if any(user_id in ("", rows.user(row)) for row, user_id in rows.linked.items()):
@@ -144,7 +144,7 @@ def reported(outcome: int) -> int:
         VersionMismatch: it is a newer version's.
     """
     if outcome == Outcome.NONE:
-        raise InvalidArgument("MISSING_FIELD", "An outcome says what became of the intervention.")
+        raise InvalidArgument("MISSING_FIELD", "An outcome says what the user did about the intervention.")
     if outcome > _LAST_OUTCOME:
         raise VersionMismatch("An outcome is one that only a newer version knows.")
     if outcome not in _REPORTED:

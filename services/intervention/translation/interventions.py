@@ -41,7 +41,7 @@ def intervention_message(of: Intervention, words: GeneratedCopy | None = None) -
 
 
 def generated_copy_message(of: GeneratedCopy) -> wire.Wording:
-    """The wire message of where generated copy comes from and what it cost."""
+    """The wire message of the origin and cost of generated copy."""
     return wire.Wording(
         model_id=of.model_id,
         prompt_version=of.prompt_version,
@@ -57,7 +57,7 @@ def generated_copy_message(of: GeneratedCopy) -> wire.Wording:
 
 
 def delivery_message(of: Delivery) -> wire.Delivery:
-    """The wire message of how far a delivery has come."""
+    """The wire message of a delivery's state."""
     return wire.Delivery(
         channel=of.channel,
         state=wire.DeliveryState.ValueType(of.state),

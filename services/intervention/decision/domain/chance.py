@@ -1,4 +1,4 @@
-"""Chance that can be repeated: who is held out, how likely each candidate is, and which one is drawn.
+"""Repeatable chance: who is in the holdout, how likely each candidate is, and which one is drawn.
 
 Holdout and draw hash what they are about, each in a domain of its own: one reveals nothing of the other, whatever
 the salts.
@@ -10,19 +10,19 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-# Names what is drawn and the version of how; another way of hashing gets another number.
+# What is drawn, and the version of the method; another way of hashing gets another number.
 _HOLDOUT: Final = b"jm.holdout.1"
 _DRAW: Final = b"jm.draw.1"
 
 _BITS: Final = 53
-"""As many as a float holds exactly."""
+"""How many bits a float holds exactly."""
 
 
 def held_out(salt: str, user_id: str, share: float) -> bool:
-    """Whether a user is among those who are not helped. The same user always is, and stays so when the share grows.
+    """Whether a user is in the holdout. It never changes for a user, and a larger share only adds users.
 
     Args:
-        salt: names the experiment; with another salt others are held out.
+        salt: names the experiment; another salt gives another holdout.
         user_id: the user.
         share: the share of all users, 0 to 1.
     """

@@ -16,10 +16,10 @@ from services.intervention.policy.domain.policy import Action, Policy
 
 
 class Verdict(msgspec.Struct, frozen=True, array_like=True):
-    """What came out: the reasons, deciding reason first, the same in a sentence, and the help, if any.
+    """The result of a decision: the reasons, deciding reason first, their explanation, and the help, if any.
 
-    `candidates` is empty where it did not come to a choice, else it ends with doing nothing. `withheld` is help that
-    was decided on and not given, `withdrawn` earlier help that was taken back.
+    `candidates` is empty if nothing was chosen among; else it ends with doing nothing. `withheld` is help that was
+    decided on and not given, `withdrawn` is earlier help that was taken back.
     """
 
     reasons: tuple[Reason, ...]
@@ -33,14 +33,14 @@ class Verdict(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def propensity(self) -> float:
-        """How likely the policy was to do what it did, 0 to 1; 1 where nothing was drawn."""
+        """The probability of what was done, 0 to 1; 1 where nothing was drawn."""
         return next((each.propensity for each in self.candidates if each.is_chosen), 1.0)
 
 
 def derive(policy: Policy, facts: Facts, standing: Standing, intervention_id: str) -> Verdict:
     """Decides. The same inputs give the same verdict, byte for byte.
 
-    What waits is judged first: help that is taken back holds back nothing but what the cooldown holds back.
+    Waiting help is judged first: once it is taken back, only its cooldown holds back other help.
     """
     situation = Situation(policy, facts, standing)
     back = withdrawal(situation)
@@ -87,7 +87,7 @@ def _verdict(situation: Situation, intervention_id: str) -> Verdict:
 
 
 class Exceptional(msgspec.Struct, frozen=True, array_like=True):
-    """A row whose decision needs more than its columns: what was looked at, and the verdict."""
+    """The part of a decision that the columns of the block do not hold: further inputs and the verdict."""
 
     time_zone: str
     outcome: OutcomeReport | None
@@ -101,7 +101,7 @@ class Exceptional(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Decided(NamedTuple):
-    """What one decision came to: what is to be kept of it beside its columns, if anything, and the user afterwards."""
+    """The result of one decision: what is kept besides its columns, if anything, and the user afterwards."""
 
     exceptional: Exceptional | None
     user: UserState
@@ -140,7 +140,7 @@ def decide(
 
 
 def take_effect(policy: Policy, facts: Facts, user: UserState) -> UserState:
-    """The user after an event that leads to a decision which is about another event of the record."""
+    """The user after an event whose decision is about another event of the record."""
     if facts.is_copy:
         return _after_copy(policy, facts, user)
     if _reaches_goal(policy, facts):
@@ -154,9 +154,9 @@ def take_effect(policy: Policy, facts: Facts, user: UserState) -> UserState:
 
 
 def _after_copy(policy: Policy, facts: Facts, user: UserState) -> UserState:
-    """The user after a copy, which has had its effects in the journey it comes from, and has none here, but for one.
+    """The user after a copy. Its effects happened in the journey it comes from; here it has only one.
 
-    Where it is the goal, it converts who counts and has not converted: in that journey nobody knew of the help.
+    If it is the goal, it converts a user who counts and has not converted: that journey did not know of the help.
     """
     counts = user.exposed is not None and not user.exposed.is_converted
     has_converted = counts and _reaches_goal(policy, facts)
@@ -164,14 +164,14 @@ def _after_copy(policy: Policy, facts: Facts, user: UserState) -> UserState:
 
 
 def _reaches_goal(policy: Policy, facts: Facts) -> bool:
-    """Whether an event is the goal of the policy, whether the user or a system of the shop sent it."""
+    """Whether an event is the goal of the policy, no matter whether the user or a system of the shop sent it."""
     if facts.is_bot or (facts.bought is not None and facts.bought.gives_back):
         return False
     return user_state.is_conversion(policy.conversion, facts.kind, facts.target)
 
 
 def _is_looked_at(policy: Policy, facts: Facts) -> bool:
-    """Whether an event of an unknown user says more than its columns."""
+    """Whether the decision on an event of a user without a standing needs more than the event's columns."""
     if facts.outcome is not None or facts.bought is not None:
         return True
     is_urgent = bool(eligibility.urgent_reasons(policy, facts.assessment))
@@ -208,7 +208,7 @@ def _nothing(
     first: Action,
     intervention_id: str,
 ) -> Verdict:
-    """Nothing is done: because nothing may be, or because it was drawn; then the first action is withheld."""
+    """Nothing is done: because no action is allowed, or because that was drawn; then the first action is withheld."""
     refusals = [each.refusal for each in choice.candidates if each.refusal is not None]
     may_act = len(refusals) < len(choice.candidates) - 1
     why = (Reason.CHOSE_NOTHING if may_act else refusals[0], *why)
@@ -218,7 +218,7 @@ def _nothing(
 
 
 def _exposed(situation: Situation, action: Action) -> Exposure | None:
-    """On which side the user counts, now that help was decided on; None where help is never held out."""
+    """On which side the user counts, now that help is decided on; None for transactional help: it has no holdout."""
     if action.is_transactional:
         return None
     return Exposure(
@@ -234,7 +234,7 @@ def _exposed(situation: Situation, action: Action) -> Exposure | None:
 
 
 def _is_treated(situation: Situation) -> bool:
-    """A user who counts already keeps the side, also one found under an earlier id."""
+    """Whether the user is treated. A user who counts already keeps the side, also if it was found under another id."""
     holdout, before = situation.policy.holdout, situation.user.exposed
     if before is not None and before.experiment == holdout.salt:
         return before.is_treated

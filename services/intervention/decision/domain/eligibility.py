@@ -17,7 +17,7 @@ from services.intervention.policy.domain.policy import (
 )
 
 _HASHED: Final = "sha256:"
-# So long after an anonymous journey has ended, what is left of it on the way brings no help of its own.
+# Events of an anonymous journey that arrive within this time after its end bring no help of their own.
 _STRAGGLING_US: Final = MINUTE_US
 _QUERY: Final = re.compile(r"\?[^#]*")
 
@@ -68,7 +68,7 @@ def may_be_gentle(assessment: Assessment) -> bool:
 
 
 def rows_in_question(policy: Policy, assessments: Iterable[Assessment]) -> list[int]:
-    """The rows whose decision needs the user's standing, ascending; the others are below the trigger whatever it is."""
+    """The rows whose decision needs the user's standing, ascending; the others are below the trigger in any case."""
     score, count = policy.trigger_score, policy.trigger_signal_count
     return [
         row
@@ -93,7 +93,7 @@ def unanswered(policy: Policy, facts: Facts) -> Reason | None:
 
 
 def judge(situation: Situation) -> tuple[Reason, ...]:
-    """The reasons to help or not to, deciding reason first. There is reason to help if the first is in `FOR_HELP`."""
+    """The reasons to help or not to help, deciding reason first. Help is wanted if the first is in `FOR_HELP`."""
     policy, facts = situation.policy, situation.facts
     why_not = unanswered(policy, facts)
     if why_not is not None:
@@ -111,7 +111,7 @@ def judge(situation: Situation) -> tuple[Reason, ...]:
 
 
 def held_back(situation: Situation, *, is_urgent: bool) -> Reason | None:
-    """What holds back every help but the transactional: something waits, or was offered a short while ago.
+    """What holds back all help but transactional help: something waits, or was offered a short while ago.
 
     Urgent help is never held back by gentle help: an e-mail that waits for Monday must not cost a user the chat.
     """
@@ -145,20 +145,20 @@ def is_named(user_id: str, users: Collection[str]) -> bool:
 def _is_just_identified(facts: Facts, standing: Standing) -> bool:
     """Whether what is known of the user under another id may still be on its way.
 
-    An event that identifies is no trouble by itself. And what comes last in the name of an anonymous user, who is known
-    by now, is the known one's.
+    An event that identifies a user shows no trouble by itself. And late events of an anonymous user who is known by now
+    are the known user's.
     """
     away = standing.away
     return facts.kind == EventKind.IDENTIFY or (away is not None and facts.received_us - away.at_us < _STRAGGLING_US)
 
 
 def _is_solved(facts: Facts, standing: Standing) -> bool:
-    """Whether help has led to the goal, and no signal since shows new trouble."""
+    """Whether help has led to the goal, without any newer signal of trouble."""
     solved_us = max((each.solved_us for each in standing.offers), default=0)
     return 0 < facts.assessment.latest_signal_time_us <= solved_us
 
 
 def _is_quiet_page(policy: Policy, page: str) -> bool:
-    """Whether a pattern is of the page, or of the page without its query."""
+    """Whether a pattern matches the page, with or without its query."""
     pages = {page, _QUERY.sub("", page)}
     return any(fnmatch.fnmatchcase(each, pattern) for pattern in policy.quiet_pages for each in pages)

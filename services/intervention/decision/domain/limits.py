@@ -1,4 +1,4 @@
-"""What keeps a single action from a user: who is left alone, what was turned away, caps, quiet hours.
+"""What rules out a single action: suppression lists, dismissals, caps and quiet hours.
 
 Caps count what was sent: an offer counts in the period it is sent in, unless it was withheld or its message never left.
 """
@@ -23,9 +23,9 @@ from services.intervention.policy.domain.policy import (
 
 
 def refusal(situation: Situation, action: Action, send_us: int) -> Reason | None:
-    """Why an action cannot be chosen; None where it can.
+    """Why an action cannot be chosen; None if it can.
 
-    A transactional one is kept by the lists of users only, and where nobody is there to see it.
+    Only suppression lists, and the absence of anybody to see it, rule out a transactional action.
     """
     policy, facts, user = situation.policy, situation.facts, situation.user
     if any(is_named(facts.user_id, policy.suppressed_channels.get(each, ())) for each in action.channels):
@@ -53,9 +53,9 @@ def sent(offer: Offer, standing: Standing) -> Iterator[tuple[str, int]]:
 
 
 def latest_us(policy: Policy, zone_name: str, channel: str, topic: str, send_us: int, expires_us: int) -> int:
-    """Until when a message may leave that does not at its time: in the same periods of caps, and not in quiet hours.
+    """Until when a delayed message may still be sent: within the same periods of caps, and not in quiet hours.
 
-    So what was late in leaving breaks no rule that it was counted under.
+    So a delayed message breaks none of the rules that it was checked against.
     """
     latest = expires_us
     for per in {cap.per for cap in policy.caps if _is_of(cap, channel) and cap.topic in ("", topic)}:
@@ -66,7 +66,7 @@ def latest_us(policy: Policy, zone_name: str, channel: str, topic: str, send_us:
 
 
 def is_silenced(policy: Policy, action: Action) -> bool:
-    """Whether quiet hours are for a channel of the action; what shows in the product is heeded only by its name."""
+    """Whether quiet hours apply to a channel of the action; to in-app help only if they name that channel."""
     return policy.quiet is not None and not policy.quiet.channels.isdisjoint(action.channels)
 
 
@@ -106,7 +106,7 @@ def _is_full(cap: Cap, facts: Facts, standing: Standing, action: Action, send_us
 
 
 def _count(cap: Cap, zone_name: str, standing: Standing, at_us: int) -> int:
-    """Offers that count for the cap in the period of a time; each once, by however many channels it goes."""
+    """How many offers count for the cap in the period of a time; each counts once, whatever its channels."""
     this = period(at_us, zone_name, cap.per)
     counted = [
         each
@@ -120,7 +120,7 @@ def _count(cap: Cap, zone_name: str, standing: Standing, at_us: int) -> int:
     if len(standing.offers) >= REMEMBERED_OFFERS:
         first = standing.offers[0]
         if period(first.made_us, zone_name, cap.per) == this:
-            return cap.most  # what came before is forgotten, and may have been in this period
+            return cap.most  # earlier offers are forgotten, and may have been in this period
     return len(counted)
 
 

@@ -12,9 +12,9 @@ _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND: Final = dt.timedelta(microseconds=1)
 _SATURDAY: Final = 5
 _DAY_MINUTES: Final = 24 * 60
-# Longer than any period of the name, with clocks set back or a date that is lived twice.
+# Longer than any period of that name, even where clocks are set back or a date occurs twice.
 _LONGEST_US: Final = {"hour": 3 * HOUR_US, "day": 50 * HOUR_US, "week": 9 * 24 * HOUR_US}
-# Quiet hours last as long at least, so that steps of this length find them.
+# Quiet hours last at least this long, so that steps of this length find them.
 _STEP_US: Final = LEAST_QUIET_MINUTES * MINUTE_US
 
 

@@ -32,10 +32,10 @@ class Withdrawn(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Offer(msgspec.Struct, frozen=True, array_like=True):
-    """Help that was offered, and what came of it. Times are received times in Unix microseconds, but for two.
+    """Help that was offered, and its outcome. Times are received times in Unix microseconds, with two exceptions.
 
-    A withheld one was decided on and not made: doing nothing was drawn, or the user is held out. It is remembered all
-    the same, so that those who are helped and those who are not live under the same cooldowns.
+    A withheld offer was decided on and not made: doing nothing was drawn, or the user is in the holdout. It is
+    remembered all the same, so that the same cooldowns apply to treated users and to the holdout.
     """
 
     id: str
@@ -51,7 +51,7 @@ class Offer(msgspec.Struct, frozen=True, array_like=True):
     # When it is sent by `channel`, which may be later than it was made.
     send_us: int = 0
     is_withheld: bool = False
-    # When the event happened that led to it, and when the user reached the goal with it (0: not yet): event times.
+    # The event time of the event that led to it, and of the goal that the user reached with it (0: not yet).
     event_us: int = 0
     solved_us: int = 0
     withdrawal: WithdrawalReason = WithdrawalReason.NONE
@@ -63,7 +63,7 @@ class Offer(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Exposure(msgspec.Struct, frozen=True, array_like=True):
-    """That a user counts in an experiment, since when, on which side, and by what the help would have been."""
+    """That a user counts in an experiment: since when, on which side, and for which help."""
 
     experiment: str
     at_us: int
@@ -77,7 +77,7 @@ class Exposure(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Link(msgspec.Struct, frozen=True, array_like=True):
-    """That an anonymous user turned out to be somebody known, and all that was remembered went there.
+    """That an anonymous user was linked to known users, and all that was remembered moved there.
 
     `user_ids` are the known users, the latest first. Times are received times in Unix microseconds, 0 for never: when
     it was last found out, and when the last urgent help, and the last of any kind, was decided on before that.
@@ -119,7 +119,7 @@ def has_lapsed(offer: Offer, at_us: int) -> bool:
 
 
 def taken_back(offers: tuple[Offer, ...], withdrawn: Withdrawn) -> tuple[Offer, ...]:
-    """The offers, one of which was taken back. It keeps its place, so that it counts for caps and the cooldown."""
+    """The offers with one taken back. It stays among them, so that it counts for caps and the cooldown."""
     return tuple(
         msgspec.structs.replace(each, outcome=Outcome.WITHDRAWN, withdrawal=withdrawn.reason)
         if each.id == withdrawn.offer_id

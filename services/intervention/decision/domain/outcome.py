@@ -28,17 +28,17 @@ class Evidence(enum.Enum):
 
 
 def may_follow(before: Outcome, after: Outcome) -> bool:
-    """Whether an outcome can be reported after another; what cannot is ignored. Nobody reports a withdrawal."""
+    """Whether an outcome can be reported after another; else it is ignored. A withdrawal is never reported."""
     return after in _FOLLOWS[before]
 
 
 def is_waiting(outcome: Outcome) -> bool:
-    """Whether the intervention still waits for its user: nothing came of it, or it was only seen."""
+    """Whether the intervention still waits for its user: it has no outcome yet, or was only shown."""
     return outcome in (Outcome.NONE, Outcome.SHOWN)
 
 
 def is_final(outcome: Outcome) -> bool:
-    """Whether nothing more can come of it. An accepted one may still convert."""
+    """Whether no other outcome can follow. An accepted intervention may still convert."""
     return not _FOLLOWS[outcome]
 
 

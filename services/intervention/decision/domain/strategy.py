@@ -63,7 +63,7 @@ class Candidate(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """What was chosen: the action, None for nothing; among what, in the order of the policy; and by which draw."""
+    """The chosen action, None for nothing; the candidates, in the order of the policy; and the number drawn."""
 
     action: Action | None
     candidates: tuple[Candidate, ...]
@@ -87,7 +87,7 @@ def matching(situation: Situation, *, is_urgent: bool) -> list[Action]:
 def choose(situation: Situation, actions: list[Action]) -> Choice:
     """Draws among the allowed actions and doing nothing.
 
-    Utilities are the probability of success times the worth, less the cost; where no action may be taken, nothing is.
+    Utilities are the probability of success times the worth, less the cost. If no action is allowed, nothing is done.
     """
     refusals = [limits.refusal(situation, each, send_us(situation, each)) for each in actions]
     probabilities = [probability(situation, each) for each in actions]
@@ -109,7 +109,7 @@ def choose(situation: Situation, actions: list[Action]) -> Choice:
 
 
 def help_by(situation: Situation, action: Action, intervention_id: str) -> Intervention:
-    """The intervention that an action makes."""
+    """The intervention that results from an action."""
     facts = situation.facts
     leaves_us = send_us(situation, action)
     deliver_by_us = leaves_us + action.deliver_us
@@ -141,7 +141,7 @@ def help_by(situation: Situation, action: Action, intervention_id: str) -> Inter
 
 
 def probability(situation: Situation, action: Action) -> float:
-    """How likely the user is to take an action up, 0 to 1: the prior of the context, and the user's own outcomes."""
+    """How likely the user is to accept an action, 0 to 1, from the prior of the context and the user's own outcomes."""
     kind, level = situation.difficulty, situation.level
     fitting = (
         Prior(each.accepted, each.refused)
@@ -153,7 +153,7 @@ def probability(situation: Situation, action: Action) -> float:
 
 
 def send_us(situation: Situation, action: Action) -> int:
-    """When an action is sent by its channel: Unix microseconds. Office hours and held quiet hours make it later."""
+    """When an action is sent by its channel: Unix microseconds. Business hours and quiet hours may delay it."""
     policy, facts = situation.policy, situation.facts
     at_us = facts.received_us
     if action.is_in_business_hours and _business_us_left(situation) < policy.business_hours.least_us:

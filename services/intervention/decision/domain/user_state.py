@@ -182,7 +182,7 @@ def is_conversion(conversion: Conversion, kind: int, target: str) -> bool:
 def converted(policy: Policy, user: UserState, at_us: int) -> UserState:
     """The user after the wanted event: the last help that was taken up or seen has led to it, and so has being exposed.
 
-    Help that nobody saw has led to nothing. The time is that at which the event happened, however late it came: what
+    Help that nobody saw has led to nothing. The time is the event time, however late the event was received: what
     happened before the help was not led to by it.
     """
     within_us = policy.conversion.within_us

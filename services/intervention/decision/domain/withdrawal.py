@@ -1,4 +1,4 @@
-"""When help that waits is taken back: its trouble is over, or nobody is there any more whom it could reach."""
+"""When waiting help is taken back: its trouble is over, or it can no longer reach anybody."""
 
 from services.intervention.decision.domain.eligibility import may_be_gentle, unanswered, urgent_reasons
 from services.intervention.decision.domain.facts import Assessment, Facts
@@ -8,7 +8,7 @@ from services.intervention.policy.domain.policy import PRESENT_CHANNELS, EventKi
 
 
 def withdrawal(situation: Situation) -> Withdrawn | None:
-    """What an event takes back of the help that waits for its user; None where nothing."""
+    """The withdrawal of the waiting help by an event; None if it goes on waiting."""
     policy, facts = situation.policy, situation.facts
     waits = waiting_offer(situation.user.offers, facts.received_us)
     if waits is None or facts.is_copy:

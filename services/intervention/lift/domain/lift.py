@@ -1,4 +1,4 @@
-"""What help changes: users who were helped against those who were held out, however often one looks."""
+"""The lift: treated users against the holdout, valid however often one looks."""
 
 import math
 from typing import Final, NamedTuple
@@ -17,7 +17,7 @@ _RATIO_CONCENTRATION: Final = 1_000
 
 
 class Counts(NamedTuple):
-    """Users who were helped or held out, and how many of each converted in time."""
+    """How many users were treated or in the holdout, and how many of each converted in time."""
 
     treated: int
     treated_converted: int
@@ -26,7 +26,7 @@ class Counts(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """By how much more of the helped converted, -1 to 1, with the ends of its interval.
+    """How much larger the share of converted users is among the treated, -1 to 1, with the ends of its interval.
 
     Where not enough is known (`is_known`) the lift is 0 and the interval is all there can be.
     """
@@ -64,15 +64,15 @@ def estimate(counts: Counts, alpha: float = 0.05) -> Estimate:
 
 
 def sample_ratio_p_value(treated: int, holdout: int, holdout_share: float) -> float:
-    """How well the numbers of users fit the share that was to be held out: an always-valid p-value.
+    """How well the numbers of users fit the intended share of the holdout: an always-valid p-value.
 
     If the assignment is right, the probability that it ever falls to p is at most p, however often one looks. It is
     1 over the Bayes factor of Lindon and Malek (2020, arXiv 2011.03567): a binomial whose ratio is Beta-distributed
     around the wanted one, against the binomial with just that ratio.
 
     Args:
-        treated: users who were helped.
-        holdout: users who were held out.
+        treated: the number of treated users.
+        holdout: the number of users in the holdout.
         holdout_share: the share wanted, 0 to 1; at an end, a single user of the kind that cannot be gives 0.
     """
     if not 0 < holdout_share < 1:

@@ -1,4 +1,4 @@
-"""Counts of one shard: users treated and held out, and how many of each converted."""
+"""Counts of one shard: users treated and in the holdout, and how many of each converted."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
@@ -27,7 +27,7 @@ class Cell(msgspec.Struct, frozen=True, array_like=True):
 
 
 Tally = tuple[Cell, ...]
-"""In the order in which the first user of each came."""
+"""In the order in which each got its first user."""
 
 Change = tuple[Exposure | None, Exposure | None]
 """How a user counted before and counts from now on; None where not at all."""

@@ -1,6 +1,6 @@
 """Which policy decides when: a version decides on events received from its start on, until the next one's.
 
-So a batch that comes again, and a replay, are decided by the policy that decided the first time.
+So the policy that decided the first time also decides on a repeated batch and on a replay.
 """
 
 import bisect
@@ -25,7 +25,7 @@ class DatedPolicy(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Timeline:
-    """Policies by their start, oldest first; never empty, and the first one decides on all that came before.
+    """Policies by their start, oldest first; never empty. The first one also decides on earlier events.
 
     A policy that only a newer build can read is None.
     """
