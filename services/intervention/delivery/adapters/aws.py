@@ -1,6 +1,6 @@
-"""Calls to AWS for channels that know no idempotency key: what an answer, or none, means for the message.
+"""Calls to AWS for channels without idempotency keys: what an answer, or its absence, means for the message.
 
-The client's own retries are off: it would repeat a call that may have been taken.
+The client's own retries are off, because it would repeat calls that AWS may have accepted.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from services.intervention.delivery.domain.delivery import Deferred, Refused, Un
 
 _CONNECT_SECONDS: Final = 3.0
 _READ_SECONDS: Final = 10.0
-# Error codes that say nothing of the message: it is tried again, so that nothing is lost while an operator mends it.
+# Error codes that say nothing about the message: it is tried again, so that none is lost until an operator has helped.
 _LATER: Final = {
     "TooManyRequestsException": "throttled",
     "LimitExceededException": "throttled",
@@ -89,7 +89,7 @@ class Aws:
         except (exceptions.HTTPClientError, exceptions.SSLError) as error:
             raise Unanswered("no_answer") from error
         except exceptions.BotoCoreError as error:
-            # What is left fails before anything is sent: no credentials, a wrong profile.
+            # All other errors occur before anything is sent: no credentials, a wrong profile.
             raise Deferred("credentials") from error
         return answer
 

@@ -25,15 +25,15 @@ async def channels(
     concurrency: int,
     clock: Callable[[], int],
 ) -> AsyncIterator[dict[str, Channel]]:
-    """The channels, open for the length of the block. What is not wanted is written to the log.
+    """The channels, open for the length of the block. Channels that are not configured write to the log.
 
     Args:
         email_from: the sender's address; empty: no e-mail by SES.
-        has_push: whether push messages go by SNS.
+        has_push: whether push messages are sent by SNS.
         push_topic: ARN of the topic they all go to; empty: each to the user's device.
         webhook_urls: for each channel that is a webhook, its address.
         webhook_secret: what webhooks are signed with.
-        concurrency: calls of one channel side by side.
+        concurrency: how many calls one channel may make at a time.
         clock: for the time in signatures.
 
     Raises:

@@ -11,7 +11,7 @@ _log: Final = logging.getLogger(__name__)
 
 
 class LogChannel:
-    """Writes what would be sent. What users made stands quoted, so that it cannot begin a line."""
+    """Logs what would be sent. User-made text is quoted, so that it cannot begin a line."""
 
     provider = "log"
     is_repeatable = True

@@ -1,9 +1,9 @@
 """Language models on Amazon Bedrock, by the Converse API of boto3.
 
-boto3 blocks, so each try runs in one of a fixed number of threads; as many may wait for one, and whoever comes then is
-turned away. Its own repeating is off. Its timeouts are those of a client, not of a call: there is a client for each of
-a few lengths, and a try takes the shortest that reaches to its deadline. The caller is answered at the deadline
-whatever the thread does; it holds its place until the socket has timed out.
+boto3 blocks, so each attempt runs in one of a fixed number of threads. As many attempts may wait for a thread; further
+ones are refused. boto3's own retries are off. Its timeouts belong to a client, not to a call, so there is a client for
+each of a few timeouts, and an attempt uses the shortest one that reaches its deadline. The caller is answered at the
+deadline whatever the thread does; the thread keeps its place until the socket has timed out.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ _CONNECT_SECONDS: Final = 2.0
 _MOST_TRIES: Final = 3
 _FIRST_PAUSE_SECONDS: Final = 0.2
 _LONGEST_PAUSE_SECONDS: Final = 1.0
-# With less left no try is begun.
+# With less time left no attempt is begun.
 _LEAST_SECONDS: Final = 0.05
 
 _REPEATED: Final = frozenset({Refusal.THROTTLED, Refusal.UNAVAILABLE})
@@ -59,7 +59,7 @@ _CODES: Final = {
     "AccessDeniedException": Refusal.CREDENTIALS,
 }
 _STATUSES: Final = {401: Refusal.CREDENTIALS, 403: Refusal.CREDENTIALS, _TOO_MANY: Refusal.THROTTLED}
-# Without an answer of Bedrock's; the first kind that fits.
+# Faults without an answer of Bedrock; the first kind that fits counts.
 _FAULTS: Final[tuple[tuple[tuple[type[Exception], ...], Refusal], ...]] = (
     ((faults.ReadTimeoutError, faults.ConnectTimeoutError), Refusal.TIMEOUT),
     ((faults.ResponseStreamingError, faults.IncompleteReadError), Refusal.MALFORMED),
@@ -74,7 +74,7 @@ _STOPS: Final = frozenset(each.value for each in Stop)
 
 
 class BedrockModel:
-    """Models of one region. Chance is from 0 to below 1 and spreads repeated tries."""
+    """Models of one region. `chance` returns numbers from 0 to below 1, which spread the pauses between attempts."""
 
     def __init__(self, region: str, endpoint: str, chance: Callable[[], float]) -> None:
         session = boto3.session.Session()
@@ -153,7 +153,7 @@ def _members(model_id: str, question: Question) -> dict[str, Any]:
         "inferenceConfig": {"maxTokens": question.most_tokens, "temperature": 0.0},
     }
     if question.tools:
-        # Without properties: there is nothing for the model to choose, least of all the user.
+        # Without properties: the model chooses nothing, least of all the user.
         no_arguments = {"json": {"type": "object", "properties": {}}}
         members["toolConfig"] = {
             "tools": [

@@ -1,6 +1,6 @@
 """What language models cost, what may be spent in a day, and which model is asked for it.
 
-Money is in billionths of a US dollar, so that it is counted in whole numbers: $1 a million tokens is 1000 a token.
+Money is in billionths of a US dollar, so that it is counted in whole numbers: $1 per million tokens is 1000 per token.
 """
 
 from typing import Final, NamedTuple
@@ -14,10 +14,10 @@ MODELS: Final[dict[Complexity, str]] = {
     Complexity.STRATEGY: "amazon.nova-lite-v1:0",
     Complexity.DEEP: "amazon.nova-pro-v1:0",
 }
-# The share of the day's budget that must be left for more than the quick model. Nova Pro costs 23 times what Micro
-# does: it goes first, and the words for users, which everything else lives on, go last.
+# The share of the day's budget that must be left for a larger model than the quick one. Nova Pro costs 23 times as much
+# as Micro, so it is given up first, and the generated copy for users last.
 _LEAST_LEFT: Final = ((Complexity.DEEP, 0.4), (Complexity.STRATEGY, 0.15))
-# What a model is given around each turn and tool beyond our bytes.
+# Tokens that a model gets for each turn and tool beyond our own text.
 _FRAME_TOKENS: Final = 32
 _FRAME_OF_TOOLS_TOKENS: Final = 512
 
@@ -43,8 +43,8 @@ class Price(NamedTuple):
     output: int
 
 
-# On demand, as of May 2026, in dollars a million tokens in and out: Micro 0.035 and 0.14, Lite 0.06 and 0.24, Pro 0.80
-# and 3.20. As other sites cite Amazon's price list, which was not at hand itself: compare before relying on it.
+# On demand, as of May 2026, in dollars per million tokens in and out: Micro 0.035 and 0.14, Lite 0.06 and 0.24, Pro
+# 0.80 and 3.20. These are from sites that cite Amazon's price list, not from the list: compare before relying on them.
 PRICES: Final[dict[Complexity, Price]] = {
     Complexity.QUICK: Price(35, 140),
     Complexity.STRATEGY: Price(60, 240),
@@ -71,7 +71,7 @@ def cost(complexity: Complexity, input_tokens: int, output_tokens: int) -> Amoun
 def reservation(complexity: Complexity, question: Question) -> Amount:
     """The most a question can cost: a token for each byte it is made of, and all the model may say.
 
-    No tokenizer makes more tokens than there are bytes; mostly it makes a quarter. What is too much is given back.
+    No tokenizer makes more tokens than there are bytes; mostly it makes a quarter. The excess is given back later.
     """
     texts = [question.system]
     for turn in question.turns:
@@ -85,7 +85,7 @@ def reservation(complexity: Complexity, question: Question) -> Amount:
 
 
 def fits(spent: Amount, wanted: Amount, limits: Amount) -> bool:
-    """Whether more may be spent in a day; a limit of 0 is none."""
+    """Whether a wanted amount still fits into a day's limits; a limit of 0 means no limit."""
     return (not limits.tokens or spent.tokens + wanted.tokens <= limits.tokens) and (
         not limits.nano_usd or spent.nano_usd + wanted.nano_usd <= limits.nano_usd
     )
@@ -105,7 +105,7 @@ def affordable(wanted: Complexity, left: float) -> Complexity:
     return next((each for each, least in _LEAST_LEFT if each <= wanted and left >= least), Complexity.QUICK)
 
 
-# Of a call without an answer nobody knows whether it is billed; these cost nothing for certain.
+# Whether a call without an answer is billed is not known; these certainly cost nothing.
 FREE: Final = frozenset(
     {Refusal.BUSY, Refusal.THROTTLED, Refusal.CREDENTIALS, Refusal.REJECTED, Refusal.UNAVAILABLE},
 )

@@ -20,7 +20,7 @@ class Refusal(enum.StrEnum):
     UNAVAILABLE = "unavailable"
     CREDENTIALS = "credentials"
     REJECTED = "rejected"
-    # There was no time to ask, or the answer came when it was of no use any more.
+    # There was no time to ask, or the answer came too late.
     LATE = "late"
     # The answer cannot be used.
     MALFORMED = "malformed"
@@ -67,7 +67,7 @@ class ToolUse(NamedTuple):
 
 
 class ToolResult(NamedTuple):
-    """What was found: JSON, or why there is nothing."""
+    """The result of a tool: JSON, or the reason why there is none."""
 
     id: str
     text: str
@@ -75,7 +75,7 @@ class ToolResult(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """What one side says: we ask and give results, the model speaks and wishes."""
+    """What one side says: we ask and return results; the model answers and asks for tools."""
 
     is_model: bool
     text: str = ""

@@ -1,8 +1,8 @@
 """What goes to a language model and what comes back: user-made text as data, and answers that may be shown.
 
-User-made text is what a page, a form or a button is called; whoever fills it may try to speak to the model. So it is
-cut, cleaned and put as JSON into a block that the standing orders declare as data; what reads like an order is left
-out altogether; and the answer is judged as if the model had obeyed all the same.
+User-made text is the name of a page, a form or a button; whoever wrote it may try to speak to the model. So it is
+shortened, cleaned and put as JSON into a block that the standing orders declare as data. Text that reads like an order
+is left out altogether, and the answer is checked as if the model had obeyed it all the same.
 """
 
 import json
@@ -21,7 +21,7 @@ _REMOVED: Final = "[removed]"
 # The apostrophe of typographers.
 _CURLED: Final = "\u2019"
 LONGEST_TEXT: Final = 120
-# Of longer text no more is looked at: what follows is neither shown nor obeyed.
+# How much of a longer text is read; the rest is neither shown nor obeyed.
 _LONGEST_READ: Final = 2_000
 
 _ORDER: Final = re.compile(
@@ -30,13 +30,13 @@ _ORDER: Final = re.compile(
     r"|you (?:must|should|are|will|have to)|act as|new rules?|ignoriere|vergiss|ignora|oublie)\b",
     re.IGNORECASE,
 )
-# Each begins where a word does, so that no text is looked at again from each of its letters.
+# Each pattern begins where a word does, so that a text is not searched again from each of its letters.
 _ADDRESS: Final = re.compile(r"(?<![^\s@])[^\s@]++@[^\s@]+\.[^\s@]+")
 _LONG_NUMBER: Final = re.compile(r"\d(?:[ ()./-]?\d){5,}")
-# What follows a path may hold anything, and says nothing of the page.
+# The part behind a path may hold anything, and says nothing about the page.
 _QUERY: Final = re.compile(r"(?<=\S)[?#;]\S*")
 
-# What no help says: addresses, markup, and what a deceiver would want of a user.
+# What help never says: addresses, markup, and what a deceiver would want from a user.
 _UNSAFE: Final = re.compile(
     r"https?:|www\.|://|\b[\w-]+\.(?:com|net|org|io|de|info|biz|example|ru|cn|co|app|xyz|site|online|link|me|ly)\b|@"
     r"|[<>{}\[\]`\\|#*~^]|&\w+;|\d(?:[ ()./+-]?\d){3,}|[$€£¥₿%]"
@@ -115,15 +115,15 @@ def check(said: str, orders: str, allowed: str = "") -> None:
 
 
 def is_refusing(text: str) -> bool:
-    """Whether a model excuses itself."""
+    """Whether a text is the refusal of a model."""
     return bool(_REFUSING.search(text.replace(_CURLED, "'")))
 
 
 def check_echo(said: str, sources: Iterable[str], allowed: str = "") -> None:
     """Returns if a model's words repeat nothing that users made.
 
-    Of what reads like an order no three words in a row may come back. Of the rest none with a word in them that is
-    not common: `in the form` is English, `the form viagra` is not ours.
+    Of text that reads like an order, no three words in a row may come back; of other text, no three words of which one
+    is uncommon: `in the form` is plain English, `the form viagra` is not ours.
 
     Raises:
         NotAnswered: they do.
@@ -136,7 +136,7 @@ def check_echo(said: str, sources: Iterable[str], allowed: str = "") -> None:
 
 
 def _visible(text: str) -> str:
-    """Text in its plainest letters, without what is not seen; other controls are spaces. Long text is cut."""
+    """Text in its plainest letters, without invisible characters and with spaces for controls. Long text is cut."""
     plainest = unicodedata.normalize("NFKC", text[:_LONGEST_READ])[:_LONGEST_READ]
     kinds = ((each, unicodedata.category(each)) for each in plainest)
     return "".join(" " if kind[0] == "C" else each for each, kind in kinds if kind != "Cf")

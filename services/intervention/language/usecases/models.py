@@ -24,8 +24,8 @@ from services.intervention.language.ports import Call, Model, ModelObserver, Spe
 OK: Final = "ok"
 _FAILURE_LIMIT: Final = 5
 _PAUSE_SECONDS: Final = 30.0
-# What is asked most: words for an offer, with about 500 bytes of input. Where that does not fit any
-# more, the budget counts as used up.
+# The most frequent question: copy for an offer, with about 500 bytes of input. Once that no longer fits, the budget
+# counts as used up.
 _USUAL: Final = budget.reservation(
     Complexity.QUICK,
     Question(COPYWRITING.version, COPYWRITING.text, (Turn(is_model=False, text=" " * 500),), COPYWRITING.most_tokens),
@@ -40,7 +40,7 @@ class Origin(NamedTuple):
 
 
 class ModelUsage(NamedTuple):
-    """What one model was asked since this process began. Calls by how they ended: `ok`, or a refusal's word."""
+    """The use of one model since this process began. Calls are counted by their end: `ok`, or a refusal's word."""
 
     model_id: str
     call_counts: Mapping[str, int]
@@ -52,8 +52,8 @@ class ModelUsage(NamedTuple):
 class ModelsUsage(NamedTuple):
     """The use of models.
 
-    `degraded` says why answers come from templates now: `off`, `budget` or `breaker_open`; empty where they do not.
-    `spent` is of all replicas and of the day that began at `period_start_us`; a limit of 0 is none.
+    `degraded` says why answers come from templates now: `off`, `budget` or `breaker_open`; else it is empty.
+    `spent` sums all replicas over the day that began at `period_start_us`; a limit of 0 means no limit.
     """
 
     is_on: bool
@@ -95,7 +95,7 @@ class Models:
         self._monotonic = monotonic
         self._limits = limits
         self._ids = {each: f"{geography}.{name}" if geography else name for each, name in MODELS.items()}
-        # One a model: Nova Pro may be throttled while Micro is not.
+        # One per model: Nova Pro may be throttled while Micro is not.
         self._breakers = {each: Breaker(_FAILURE_LIMIT, _PAUSE_SECONDS) for each in Complexity}
         self._counts = {each: _Count() for each in Complexity}
 
@@ -156,7 +156,7 @@ class Models:
             )
         )
         if answer is not None or refusal in budget.FREE:
-            # What cannot be given back now stays counted until the day ends.
+            # An amount that cannot be given back now stays counted until the day ends.
             with contextlib.suppress(Unavailable):
                 await self._spending.settle(day, cost.less(reserved))
         if answer is None:
@@ -208,7 +208,7 @@ class Models:
             breaker.succeeded()
         elif refusal is Refusal.CREDENTIALS:
             breaker.trip(self._monotonic())
-        elif refusal is not Refusal.BUSY:  # which says nothing of the model
+        elif refusal is not Refusal.BUSY:  # which says nothing about the model
             breaker.failed(self._monotonic())
 
     def _count(self, complexity: Complexity, answer: Answer | None, refusal: Refusal | None, cost: Amount) -> None:
