@@ -1,4 +1,4 @@
-"""Certificates of a house of its own: an authority, and files as they are mounted."""
+"""Certificates of an authority made for a test, in files as they are mounted."""
 
 import datetime as dt
 import os

@@ -16,7 +16,7 @@ from records.table import of_events
 from services.ingest.dispatch import parts
 from services.ingest.events.translation.records import decoded
 from tests.builders import NOW_US, event
-from tests.ingest.house import OWNER, REJECTED, House, housed
+from tests.ingest.harness import OWNER, REJECTED, Harness, running
 
 WORDS = "what ada wrote"
 
@@ -54,14 +54,14 @@ UNREADABLE = {
 
 @pytest.mark.parametrize("payload", UNREADABLE.values(), ids=UNREADABLE)
 async def test_a_record_that_cannot_be_read_is_set_aside_and_the_shard_goes_on(payload: bytes) -> None:
-    async with housed() as house:
-        await house.accept(event("before"))
-        group = house.stream.ordering_group("ada")
-        await house.stream.append([Entry(group, payload)])
-        await house.accept(event("after"))
-        await house.dispatch()
-        assert house.applied("intervention") == ["before", "after"]
-        ((failed,), _) = await house.failed.list(10, "")
+    async with running() as harness:
+        await harness.accept(event("before"))
+        group = harness.stream.ordering_group("ada")
+        await harness.stream.append([Entry(group, payload)])
+        await harness.accept(event("after"))
+        await harness.dispatch()
+        assert harness.applied("intervention") == ["before", "after"]
+        ((failed,), _) = await harness.failed.list(10, "")
         assert (failed.reason, failed.payload) == ("POISON", payload)
 
 
@@ -77,19 +77,19 @@ APPLIED = {
 
 @pytest.mark.parametrize("odd", APPLIED.values(), ids=APPLIED)
 async def test_an_odd_event_on_the_stream_ends_nobody(odd: event_pb2.Event) -> None:
-    async with housed() as house:
-        await house.stream.append([Entry(house.stream.ordering_group("ada"), record(odd)) for _ in range(1)])
-        await house.accept(event("after"))
-        await house.dispatch()
-        assert house.applied("intervention") == ["bad", "after"]
+    async with running() as harness:
+        await harness.stream.append([Entry(harness.stream.ordering_group("ada"), record(odd)) for _ in range(1)])
+        await harness.accept(event("after"))
+        await harness.dispatch()
+        assert harness.applied("intervention") == ["bad", "after"]
 
 
 @pytest.mark.parametrize(
     "properties", [b'{"email":"\xff\xfe"}', b'{"\xff":1}', b'{"a":"\xc3"}', b'{"a":{"b":["\xed\xa0\x80"]}}', b'"\xff"']
 )
 async def test_properties_that_are_no_utf_8_are_refused_at_the_face(properties: bytes) -> None:
-    async with housed() as house:
-        answer = await house.accept(identify(properties))
+    async with running() as harness:
+        answer = await harness.accept(identify(properties))
         assert answer.verdicts == [REJECTED]
         assert answer.rejections[0].reason == error_reason_pb2.ERROR_REASON_MALFORMED_JSON
 
@@ -103,13 +103,13 @@ async def test_a_fault_of_the_dispatcher_itself_sets_the_record_aside_and_is_log
         return real(_position, rows, *_)
 
     real = parts.__dict__["Steps"].apply.__globals__["decide_request"]
-    async with housed() as house:
+    async with running() as harness:
         monkeypatch.setitem(parts.__dict__["Steps"].apply.__globals__, "decide_request", decide_request)
         for name in ("a", "bad", "b"):
-            await house.accept(event(name))
-        await house.dispatch()
-        assert house.applied("intervention") == ["a", "b"]
-        ((failed,), _) = await house.failed.list(10, "")
+            await harness.accept(event(name))
+        await harness.dispatch()
+        assert harness.applied("intervention") == ["a", "b"]
+        ((failed,), _) = await harness.failed.list(10, "")
         assert failed.event_id == "bad"
     told = [one.getMessage() for one in caplog.records if "LookupError" in one.getMessage()]
     assert len(told) == 1
@@ -118,11 +118,11 @@ async def test_a_fault_of_the_dispatcher_itself_sets_the_record_aside_and_is_log
 
 
 async def test_a_fault_outside_the_steps_is_told_and_ends_no_other_shard(caplog: pytest.LogCaptureFixture) -> None:
-    async with housed() as house, following(house) as shard:
-        house.dispatcher.applied.note = broken  # type: ignore[method-assign, assignment]
-        await house.accept(event("a"))
+    async with running() as harness, following(harness) as shard:
+        harness.dispatcher.applied.note = broken  # type: ignore[method-assign, assignment]
+        await harness.accept(event("a"))
         async with asyncio.timeout(5):
-            while not (told := (await house.leases.standings())[shard].trouble):  # noqa: ASYNC110 - another's standing
+            while not (told := (await harness.leases.standings())[shard].trouble):  # noqa: ASYNC110 - another's standing
                 await asyncio.sleep(0.005)
         assert told == "A fault of the dispatcher; its log tells where."
     faults = [one for one in caplog.records if "LookupError" in one.getMessage() and one.levelno >= logging.ERROR]
@@ -135,12 +135,12 @@ async def broken(*_: Any) -> None:
 
 
 @contextlib.asynccontextmanager
-async def following(house: House) -> Any:
-    await house.accept(event("first"))
-    shard = (await house.receipt("first")).position.shard
-    lease = await house.leases.acquire(shard, OWNER)
+async def following(harness: Harness) -> Any:
+    await harness.accept(event("first"))
+    shard = (await harness.receipt("first")).position.shard
+    lease = await harness.leases.acquire(shard, OWNER)
     assert lease is not None
-    task = asyncio.create_task(house.dispatcher.follow(lease))
+    task = asyncio.create_task(harness.dispatcher.follow(lease))
     try:
         yield shard
     finally:

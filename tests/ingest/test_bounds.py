@@ -14,7 +14,7 @@ from services.ingest.accept.domain import device, page, placeholder, text, valid
 from services.ingest.accept.ports import Progress
 from services.ingest.events.domain.event import Event
 from tests.builders import NOW_US, event
-from tests.ingest.house import ACCEPTED, REJECTED, housed
+from tests.ingest.harness import ACCEPTED, REJECTED, running
 
 WORST: dict[str, tuple[Callable[[str], object], str]] = {
     "agent of digits": (lambda told: device.recognized(1, told), "7"),
@@ -71,10 +71,10 @@ def unreadable(count: int, size: int) -> ingest_pb2.AcceptEventsRequest:
 
 @pytest.mark.parametrize(("count", "size"), [(1_001, 1), (200, 32 * 1024), (1, 32 * 1024 + 1)])
 async def test_more_unreadable_events_than_may_be_kept_are_refused(count: int, size: int) -> None:
-    async with housed() as house:
+    async with running() as harness:
         with pytest.raises(InvalidArgument, match="unreadable"):
-            await house.stub.AcceptEvents(unreadable(count, size))
-        assert not (await house.failed.list(10, ""))[0]
+            await harness.stub.AcceptEvents(unreadable(count, size))
+        assert not (await harness.failed.list(10, ""))[0]
 
 
 LONG: dict[str, dict[str, Any]] = {
@@ -88,24 +88,24 @@ LONG: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("members", LONG.values(), ids=LONG)
 async def test_what_is_told_of_an_unreadable_event_is_bounded_too(members: dict[str, Any]) -> None:
-    async with housed() as house:
+    async with running() as harness:
         with pytest.raises(InvalidArgument) as refused:
-            await house.accept(event("a"), unreadable=[ingest_pb2.UnreadableEvent(payload=b"{", **members)])
+            await harness.accept(event("a"), unreadable=[ingest_pb2.UnreadableEvent(payload=b"{", **members)])
         assert refused.value.reason == "REQUEST_TOO_LARGE"
-        assert not (await house.failed.list(10, ""))[0]
+        assert not (await harness.failed.list(10, ""))[0]
         longest = {"detail": "x" * 1_000, "event_id": "x" * 100, "user_id": "x" * 128, "trace_id": bytes(16)}
         told = ingest_pb2.UnreadableEvent(payload=bytes(32 * 1024), **cast("Any", longest))
-        assert (await house.accept(event("a"), unreadable=[told])).verdicts == [ACCEPTED]
+        assert (await harness.accept(event("a"), unreadable=[told])).verdicts == [ACCEPTED]
 
 
 async def test_a_request_is_bounded_as_a_whole() -> None:
-    async with housed() as house:
+    async with running() as harness:
         with pytest.raises(InvalidArgument) as refused:
-            await house.accept(*[event(f"{number}", properties=b" " * 32_000) for number in range(270)])
+            await harness.accept(*[event(f"{number}", properties=b" " * 32_000) for number in range(270)])
         assert refused.value.reason == "REQUEST_TOO_LARGE"
         many = [ingest_pb2.UnreadableEvent(detail="x" * 1_000, payload=bytes(4_000)) for _ in range(900)]
         with pytest.raises(InvalidArgument, match="unreadable"):
-            await house.accept(unreadable=many)
+            await harness.accept(unreadable=many)
 
 
 LARGE = b'{"a":"' + b"x" * 30_000 + b'"}'
@@ -119,51 +119,51 @@ HUGE: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("members", HUGE.values(), ids=HUGE)
 async def test_what_is_kept_of_a_refused_event_is_bounded(members: dict[str, Any]) -> None:
-    async with housed() as house:
-        assert (await house.accept(event(**members))).verdicts == [REJECTED]
-        ((kept,), _) = await house.failed.list(10, "")
+    async with running() as harness:
+        assert (await harness.accept(event(**members))).verdicts == [REJECTED]
+        ((kept,), _) = await harness.failed.list(10, "")
         assert len(kept.payload) <= 40 * 1024
         assert (len(kept.event_id) <= 100, len(kept.user_id) <= 128) == (True, True)
 
 
 @pytest.mark.parametrize("letter", ["x", "é", "語", "😀", "\x00"])
 async def test_a_list_tells_the_beginning_of_each_payload_and_the_single_read_all(letter: str) -> None:
-    async with housed() as house:
+    async with running() as harness:
         payload = ("-" + letter * 8_000).encode()
-        await house.accept(unreadable=[ingest_pb2.UnreadableEvent(payload=payload, reason=cast("Any", 1))])
-        await house.accept(unreadable=[ingest_pb2.UnreadableEvent(payload=b"short", reason=cast("Any", 1))])
+        await harness.accept(unreadable=[ingest_pb2.UnreadableEvent(payload=payload, reason=cast("Any", 1))])
+        await harness.accept(unreadable=[ingest_pb2.UnreadableEvent(payload=b"short", reason=cast("Any", 1))])
         asked = ingest_pb2.ListFailedEventsRequest(payload_bytes=1_024)
-        short, long = (await house.stub.ListFailedEvents(asked)).failed_events
+        short, long = (await harness.stub.ListFailedEvents(asked)).failed_events
         assert (short.payload, short.is_payload_cut) == ("short", False)
         assert payload.decode().startswith(long.payload)
         assert 1_020 < len(long.payload.encode()) <= 1_024
         assert long.is_payload_cut
-        whole = (await house.stub.GetFailedEvent(ingest_pb2.GetFailedEventRequest(id=long.id))).failed_event
+        whole = (await harness.stub.GetFailedEvent(ingest_pb2.GetFailedEventRequest(id=long.id))).failed_event
         assert (whole.payload, whole.is_payload_cut) == (payload.decode(), False)
         # An older gateway asks for all.
-        told = (await house.stub.ListFailedEvents(ingest_pb2.ListFailedEventsRequest())).failed_events
+        told = (await harness.stub.ListFailedEvents(ingest_pb2.ListFailedEventsRequest())).failed_events
         assert [one.payload for one in told] == ["short", payload.decode()]
 
 
 async def test_no_list_of_failed_events_is_large() -> None:
-    async with housed() as house:
+    async with running() as harness:
         for number in range(20):
-            await house.accept(*[event(f"{number}-{each}", page="", properties=LARGE) for each in range(10)])
+            await harness.accept(*[event(f"{number}-{each}", page="", properties=LARGE) for each in range(10)])
         asked = ingest_pb2.ListFailedEventsRequest(page_size=100, payload_bytes=1_024)
-        answer = await house.stub.ListFailedEvents(asked)
+        answer = await harness.stub.ListFailedEvents(asked)
         assert answer.ByteSize() < 64 * 1024
         assert answer.next_page_token
         payloads = [b"\xff" * 5_000, b"\x80" * 5_000, b"x" * 1_023 + b"\xf0\x9f\x98"]
-        await house.accept(unreadable=[ingest_pb2.UnreadableEvent(payload=each) for each in payloads])
-        assert (await house.stub.ListFailedEvents(asked)).ByteSize() < 64 * 1024
+        await harness.accept(unreadable=[ingest_pb2.UnreadableEvent(payload=each) for each in payloads])
+        assert (await harness.stub.ListFailedEvents(asked)).ByteSize() < 64 * 1024
 
 
 @pytest.mark.parametrize("ids", [{"span_id": bytes(1_000_000)}, {"trace_id": bytes(1_000_000)}, {"span_id": b"x"}])
 async def test_a_trace_that_is_none_is_left_out_of_what_is_accepted(ids: dict[str, Any]) -> None:
-    async with housed() as house:
-        assert (await house.accept(event("a", **ids))).verdicts == [ACCEPTED]
-        await house.dispatch()
-        (made,) = house.events()
+    async with running() as harness:
+        assert (await harness.accept(event("a", **ids))).verdicts == [ACCEPTED]
+        await harness.dispatch()
+        (made,) = harness.events()
         assert made.span_id == b""
 
 
@@ -172,10 +172,10 @@ EXTREMES = [-(1 << 63), -(1 << 62), -1, 0, 1, 253_402_300_799_999_999, 1 << 62, 
 
 @pytest.mark.parametrize("received_us", [0, NOW_US, -(1 << 63), (1 << 63) - 1])
 async def test_no_time_whatever_costs_another_event(received_us: int) -> None:
-    async with housed() as house:
+    async with running() as harness:
         for number, (event_us, sent_us) in enumerate(itertools.product(EXTREMES, [*EXTREMES, NOW_US])):
             odd = event(f"odd-{number}", event_time_us=event_us, sent_time_us=sent_us, received_time_us=received_us)
-            answer = await house.accept(event(f"good-{number}"), odd, event(f"after-{number}"))
+            answer = await harness.accept(event(f"good-{number}"), odd, event(f"after-{number}"))
             assert (answer.verdicts[0], answer.verdicts[2]) == (ACCEPTED, ACCEPTED)
             if abs(event_us) > 1 << 61:
                 assert answer.verdicts[1] == REJECTED
@@ -183,32 +183,32 @@ async def test_no_time_whatever_costs_another_event(received_us: int) -> None:
                     error_reason_pb2.ERROR_REASON_INVALID_TIME,
                     error_reason_pb2.ERROR_REASON_TIME_IN_FUTURE,
                 }
-        await house.dispatch()
-        await house.stub.ListFailedEvents(ingest_pb2.ListFailedEventsRequest())
+        await harness.dispatch()
+        await harness.stub.ListFailedEvents(ingest_pb2.ListFailedEventsRequest())
 
 
 @pytest.mark.parametrize("received_us", EXTREMES)
 async def test_no_time_of_receipt_of_what_is_unreadable_costs_the_list(received_us: int) -> None:
-    async with housed() as house:
-        await house.accept(event("good"))
-        kept = await house.set_aside("good")
+    async with running() as harness:
+        await harness.accept(event("good"))
+        kept = await harness.set_aside("good")
         odd = ingest_pb2.UnreadableEvent(reason=1, payload=b"{", received_time_us=received_us)  # type: ignore[arg-type]
-        await house.accept(unreadable=[odd])
-        listed = (await house.stub.ListFailedEvents(ingest_pb2.ListFailedEventsRequest())).failed_events
+        await harness.accept(unreadable=[odd])
+        listed = (await harness.stub.ListFailedEvents(ingest_pb2.ListFailedEventsRequest())).failed_events
         assert kept in {one.id for one in listed}
         assert {one.failed_time.ToMicroseconds() for one in listed} == {NOW_US}
 
 
 async def test_what_is_refused_never_pushes_out_what_was_accepted() -> None:
-    async with housed() as house:
-        await house.accept(event("good"))
-        kept = await house.set_aside("good")
+    async with running() as harness:
+        await harness.accept(event("good"))
+        kept = await harness.set_aside("good")
         for number in range(20):
-            await house.accept(*[event(f"{number}-{each}", page="") for each in range(600)])
+            await harness.accept(*[event(f"{number}-{each}", page="") for each in range(600)])
         listed: list[str] = []
         token = ""
         while token or not listed:
-            page, token = await house.failed.list(20_000, token)
+            page, token = await harness.failed.list(20_000, token)
             listed += [one.id for one in page]
         assert kept in listed
         assert len(set(listed)) == len(listed) == 10_001
@@ -232,9 +232,9 @@ class Full:
 
 
 async def test_intake_pauses_and_says_so_while_as_much_is_set_aside_as_may_be() -> None:
-    async with housed() as house:
-        full = Full(house.ingest.progress)
-        async with housed(progress=full) as paused:
+    async with running() as harness:
+        full = Full(harness.ingest.progress)
+        async with running(progress=full) as paused:
             with pytest.raises(ResourceExhausted, match="set-aside events is full") as refused:
                 await paused.accept(event("a"))
             assert refused.value.reason == "BUFFER_FULL"

@@ -16,7 +16,7 @@ from services.ingest.accept.domain.tidying import Note, Rules, tidy
 from services.ingest.accept.domain.validation import FUTURE_US, reject
 from services.ingest.events.domain.event import Event
 from tests.builders import MINUTE_US, NOW_US, SECOND_US, event
-from tests.ingest.house import ACCEPTED, DUPLICATE, housed
+from tests.ingest.harness import ACCEPTED, DUPLICATE, running
 from tests.ingest.test_tidying import CLEANED, bought, clicked, playback
 from tests.ingest.test_validation import REFUSED, outcome
 
@@ -158,15 +158,15 @@ class Suspicious(UserRateLimiter):
 
 async def taken(requests: Sequence[Sequence[event_pb2.Event]], limiter: UserRateLimiter) -> list[object]:
     """What is said of requests, and what is applied of them."""
-    async with housed(limiter=limiter) as house:
+    async with running(limiter=limiter) as harness:
         said: list[object] = []
         for request in requests:
-            answer = await house.accept(*request)
+            answer = await harness.accept(*request)
             said.append(answer)
-            house.time.now_us += 10 * SECOND_US
-        await house.dispatch()
-        applied = sorted(house.events(), key=lambda one: (one.user_id, one.event_id))
-        counts = [await house.ingest.duplicates.count(name, house.time()) for name in IDS[:6]]
+            harness.time.now_us += 10 * SECOND_US
+        await harness.dispatch()
+        applied = sorted(harness.events(), key=lambda one: (one.user_id, one.event_id))
+        counts = [await harness.ingest.duplicates.count(name, harness.time()) for name in IDS[:6]]
         return [*said, applied, counts]
 
 
@@ -206,15 +206,15 @@ def test_calm_users_are_counted_as_if_each_event_was_judged(
 
 
 async def test_a_request_that_comes_again_and_again_makes_nobody_a_script_or_a_flood() -> None:
-    async with housed(limiter=UserRateLimiter(20, 300)) as house:
+    async with running(limiter=UserRateLimiter(20, 300)) as harness:
         request = [event(f"{number}", "ada") for number in range(45)]
-        await house.accept(*request)
+        await harness.accept(*request)
         for _ in range(3):
-            assert set((await house.accept(*request)).verdicts) == {DUPLICATE}
-        assert set((await house.accept(*(event(f"b{number}", "ada") for number in range(60)))).verdicts) == {ACCEPTED}
-        await house.dispatch()
-        assert len(house.events()) == 105
-        assert not any(one.is_bot for one in house.events())
+            assert set((await harness.accept(*request)).verdicts) == {DUPLICATE}
+        assert set((await harness.accept(*(event(f"b{number}", "ada") for number in range(60)))).verdicts) == {ACCEPTED}
+        await harness.dispatch()
+        assert len(harness.events()) == 105
+        assert not any(one.is_bot for one in harness.events())
         for _ in range(20):
-            assert set((await house.accept(*request)).verdicts) == {DUPLICATE}
-        assert set((await house.accept(*(event(f"c{number}", "ada") for number in range(90)))).verdicts) == {ACCEPTED}
+            assert set((await harness.accept(*request)).verdicts) == {DUPLICATE}
+        assert set((await harness.accept(*(event(f"c{number}", "ada") for number in range(90)))).verdicts) == {ACCEPTED}

@@ -22,7 +22,7 @@ from services.ingest.events.domain.event import EventPosition, Seen
 from services.ingest.events.ports import AppendedEvents, Claim, SeenEvents
 from services.ingest.events.translation.records import Decoded, decoded
 from tests.builders import NOW_US, event
-from tests.ingest.house import housed
+from tests.ingest.harness import running
 
 USERS = ("ada", "bob", "eve")
 SHARDS = ("0", "1")
@@ -204,13 +204,13 @@ async def test_a_store_of_ids_that_is_away_for_a_moment_makes_nobody_send_again(
                 raise self.faults.pop()
             return await seen.remember(records)
 
-    async with housed(seen=cast("SeenEvents", Away())) as house:
-        accepted = await house.accept(event("a"), event("b"))
+    async with running(seen=cast("SeenEvents", Away())) as harness:
+        accepted = await harness.accept(event("a"), event("b"))
         assert [*accepted.verdicts] == [ingest_pb2.VERDICT_ACCEPTED] * 2
         (record,) = [
             record
-            for shard in await house.stream.shards()
-            for record in (await house.stream.read(shard.name, BEGINNING, 100, 0.001)).records
+            for shard in await harness.stream.shards()
+            for record in (await harness.stream.read(shard.name, BEGINNING, 100, 0.001)).records
         ]
         assert decoded(record).table.event_id == ["a", "b"]
         assert None not in await seen.find(["a", "b"], NOW_US)

@@ -12,7 +12,7 @@ from mesh.rpc.channel import MAX_MESSAGE_BYTES, in_pieces
 from services.ingest.dispatch import parts
 from services.ingest.dispatch.translation.journeys import Departure
 from tests.builders import event
-from tests.ingest.house import housed
+from tests.ingest.harness import running
 from tests.ingest.peers import Steps, recording
 
 
@@ -45,10 +45,10 @@ def large() -> Large:
 async def test_journeys_that_fill_more_than_a_message_move_all_the_same(journeys: int, journey_bytes: int) -> None:
     steps = large()
     steps.journey_bytes = journey_bytes
-    async with housed(steps) as house:
+    async with running(steps) as harness:
         linked = [event(f"l{n}", f"a{n}", "identify", linked_user_id=f"u{n}") for n in range(journeys)]
         moving = [Departure(each, event_pb2.Carried()) for each in linked]
-        await house.dispatcher.steps._move_journeys(moving)
+        await harness.dispatcher.steps._move_journeys(moving)
         assert {each for asked in steps.asked for each in asked} == {f"a{n}" for n in range(journeys)}
 
 
@@ -59,24 +59,24 @@ async def test_decisions_that_fill_more_than_a_message_are_asked_for_in_smaller_
     monkeypatch.setattr(parts, "_ONCE", (0.0,))
     steps = large()
     steps.most = most
-    async with housed(steps) as house:
+    async with running(steps) as harness:
         names = [f"e{number}" for number in range(10)]
         for name in names:
-            await house.accept(event(name))
-        await house.dispatch()
-        assert house.applied("intervention") == names
-        assert await house.failed.list(10, "") == ([], "")
+            await harness.accept(event(name))
+        await harness.dispatch()
+        assert harness.applied("intervention") == names
+        assert await harness.failed.list(10, "") == ([], "")
 
 
 async def test_one_event_with_too_large_a_decision_is_set_aside() -> None:
-    async with housed(large()) as house:
-        group = house.stream.ordering_group("large")
-        user = next(name for name in map(str, range(99)) if house.stream.ordering_group(name) == group)
+    async with running(large()) as harness:
+        group = harness.stream.ordering_group("large")
+        user = next(name for name in map(str, range(99)) if harness.stream.ordering_group(name) == group)
         for number, name in enumerate([user, "large", user]):
-            await house.accept(event(f"e{number}", name))
-        await house.dispatch()
-        assert house.applied("intervention") == ["e0", "e2"]
-        ((failed,), _) = await house.failed.list(10, "")
+            await harness.accept(event(f"e{number}", name))
+        await harness.dispatch()
+        assert harness.applied("intervention") == ["e0", "e2"]
+        ((failed,), _) = await harness.failed.list(10, "")
         assert failed.event_id == "e1"
 
 

@@ -15,7 +15,7 @@ from services.ingest.accept.domain.holders import SPANS_MOST, How, Span
 from services.ingest.accept.domain.identity import Identification
 from services.ingest.events.domain.event import Event
 from tests.builders import NOW_US, SECOND_US, event
-from tests.ingest.house import housed
+from tests.ingest.harness import running
 from tests.ingest.test_shared_device import STEPS, STORIES, USERS, Unlimited, seen_of, story, whose
 from tests.ingest.test_stitching import WithFeatures, settle
 
@@ -66,10 +66,10 @@ LATE: dict[str, tuple[str, dict[str, str]]] = {
 async def owners(events: Sequence[event_pb2.Event], size: int) -> dict[str, str]:
     """Whose events are, by id, in requests of a size."""
     features = WithFeatures()  # type: ignore[abstract]
-    async with housed(features, linking=Unlimited()) as house:
+    async with running(features, linking=Unlimited()) as harness:
         for start in range(0, len(events), size):
-            await house.accept(*events[start : start + size])
-            await settle(house)
+            await harness.accept(*events[start : start + size])
+            await settle(harness)
         return {each: user for user in USERS for each in await seen_of(features, user)}
 
 

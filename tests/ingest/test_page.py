@@ -13,7 +13,7 @@ from journeymesh.features.v1 import features_pb2
 
 from services.ingest.accept.domain.page import TRACKING_NAMES, TRACKING_PREFIXES, Page, PageRules, page_of
 from tests.builders import event
-from tests.ingest.house import housed
+from tests.ingest.harness import running
 from tests.ingest.test_stitching import WithFeatures
 from tests.ingest.test_tidying import tidied
 
@@ -186,12 +186,12 @@ def test_an_event_has_the_page_and_the_address_where_it_says_more() -> None:
 )
 async def test_a_success_on_a_page_ends_the_trouble_on_its_other_spelling(trouble: str, success: str) -> None:
     steps = Settling()  # type: ignore[abstract]
-    async with housed(steps) as house:
-        await house.accept(*[event(f"{number}", kind="task_failure", page=trouble) for number in range(3)])
-        await house.dispatch()
+    async with running(steps) as harness:
+        await harness.accept(*[event(f"{number}", kind="task_failure", page=trouble) for number in range(3)])
+        await harness.dispatch()
         assert not steps.settled
-        await house.accept(event("done", kind="task_success", page=success))
-        await house.dispatch()
+        await harness.accept(event("done", kind="task_success", page=success))
+        await harness.dispatch()
     assert steps.settled
 
 

@@ -23,7 +23,7 @@ from services.ingest.dispatch.dispatcher import Limits
 from services.ingest.events.adapters.event_log import StreamEventLog
 from tests.builders import event
 from tests.ingest import peers
-from tests.ingest.house import OWNER, House, housed
+from tests.ingest.harness import OWNER, Harness, running
 
 ALL = "everybody"
 """A key that all users share, as the counts of a shard or of a video."""
@@ -101,25 +101,25 @@ class Killed(BaseException):
 
 
 @contextlib.asynccontextmanager
-async def shard_of(*records: str) -> AsyncIterator[tuple[House, Keeping, str]]:
-    """A house with records of one shard, not yet applied: a letter is a user's event, `b` the bad user's."""
+async def shard_of(*records: str) -> AsyncIterator[tuple[Harness, Keeping, str]]:
+    """A harness with records of one shard, not yet applied: a letter is a user's event, `b` the bad user's."""
     steps = Keeping()  # type: ignore[abstract]
-    async with housed(steps) as house:
-        group = house.stream.ordering_group("a")
-        names = {letter: _name(house, letter, group) for letter in set("".join(records))}
+    async with running(steps) as harness:
+        group = harness.stream.ordering_group("a")
+        names = {letter: _name(harness, letter, group) for letter in set("".join(records))}
         steps.bad = {names.get("b", "b")}
         shard = ""
         for number, record in enumerate(records):
             events = [event(f"{one}{number}.{at}", names[one]) for at, one in enumerate(record)]
-            ((shard, sequence, _),) = await StreamEventLog(house.stream).append(of_events(events))
+            ((shard, sequence, _),) = await StreamEventLog(harness.stream).append(of_events(events))
             for at, one in enumerate(record):
                 steps.ids[str(sequence), at] = f"{one}{number}.{at}"
-        yield house, steps, shard
+        yield harness, steps, shard
 
 
-def _name(house: House, letter: str, group: str) -> str:
+def _name(harness: Harness, letter: str, group: str) -> str:
     return next(
-        name for name in (letter + str(number) for number in range(200)) if house.stream.ordering_group(name) == group
+        name for name in (letter + str(number) for number in range(200)) if harness.stream.ordering_group(name) == group
     )
 
 
@@ -147,15 +147,15 @@ def assert_each_once(steps: Keeping, records: tuple[str, ...], *, is_mended: boo
         assert steps.of(step, ALL) == counted, step
 
 
-async def failed_ids(house: House) -> list[str]:
-    listed, _ = await house.failed.list(100, "")
+async def failed_ids(harness: Harness) -> list[str]:
+    listed, _ = await harness.failed.list(100, "")
     return sorted(one.event_id for one in listed)
 
 
-async def lives(house: House, shard: str, writes: int, most: int, tolerated: float = 1.0) -> bool:
+async def lives(harness: Harness, shard: str, writes: int, most: int, tolerated: float = 1.0) -> bool:
     """One life of a dispatcher: ends before its write number `writes`; whether it came through before."""
     left = [writes]
-    leases, failed, aside = house.leases, house.failed, house.dispatcher.failed_records
+    leases, failed, aside = harness.leases, harness.failed, harness.dispatcher.failed_records
 
     def dying(write: Any) -> Any:
         async def call(*args: Any) -> Any:
@@ -175,7 +175,7 @@ async def lives(house: House, shard: str, writes: int, most: int, tolerated: flo
             return dying(member) if name in self._names else member
 
     dispatcher = dataclasses.replace(
-        house.dispatcher,
+        harness.dispatcher,
         leases=Dying(leases, "save"),
         failed=Dying(failed, "add"),
         failed_records=Dying(aside, "add"),
@@ -205,13 +205,13 @@ STORIES = {
 @pytest.mark.parametrize("fails_at", ["scoring", "intervention"])
 async def test_wherever_it_is_killed_every_event_is_applied_once(records: tuple[str, ...], fails_at: str) -> None:
     for writes in range(10):
-        async with shard_of(*records) as (house, steps, shard):
+        async with shard_of(*records) as (harness, steps, shard):
             steps.fails_at = fails_at
-            await lives(house, shard, writes, 100)
+            await lives(harness, shard, writes, 100)
             for most in (3, 100, 100):
-                await lives(house, shard, 10_000, most)
+                await lives(harness, shard, 10_000, most)
             assert_each_once(steps, records)
-            assert await failed_ids(house) == sorted(expected(records, "b"))
+            assert await failed_ids(harness) == sorted(expected(records, "b"))
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
@@ -222,24 +222,24 @@ async def test_wherever_it_is_killed_every_event_is_applied_once(records: tuple[
 async def test_any_cut_and_any_deaths_give_what_one_life_gives(
     records: list[str], deaths: list[tuple[int, int]]
 ) -> None:
-    async with shard_of(*records, *["a"] * 9) as (house, steps, shard):
+    async with shard_of(*records, *["a"] * 9) as (harness, steps, shard):
         for writes, most in [*deaths, (10_000, 7), (10_000, 100), (10_000, 100)]:
-            await lives(house, shard, writes, most)
+            await lives(harness, shard, writes, most)
         assert_each_once(steps, (*records, *["a"] * 9))
-        assert set(await failed_ids(house)) == set(expected(tuple(records), "b"))
+        assert set(await failed_ids(harness)) == set(expected(tuple(records), "b"))
 
 
 async def test_a_shard_that_pauses_has_applied_nothing_beyond_what_it_may_repeat() -> None:
     records = ("a", "b", "b", "c", "b", "b", "b", "b", "b", "b", "a")
-    async with shard_of(*records) as (house, steps, shard):
+    async with shard_of(*records) as (harness, steps, shard):
         with pytest.raises(Unavailable, match="Paused: "):
-            await lives(house, shard, 10_000, 100, tolerated=0.5)
+            await lives(harness, shard, 10_000, 100, tolerated=0.5)
         steps.bad = set()
         for _ in range(3):
-            await lives(house, shard, 10_000, 2)
+            await lives(harness, shard, 10_000, 2)
         for name in ("a", "c"):
             assert steps.of("features", steps_name(steps, name)) == expected(records, name)
-        told = await failed_ids(house)
+        told = await failed_ids(harness)
         assert [*steps.of("features", steps_name(steps, "b")), *told] == [
             *(one for one in expected(records, "b") if one not in told),
             *told,
@@ -254,14 +254,14 @@ def steps_name(steps: Keeping, letter: str) -> str:
 async def test_a_shard_that_an_older_version_left_half_applied_comes_free(checkpoint: str) -> None:
     """Halves were applied and a record taken back, then the process ended before any of it was told."""
     records = ("a", "c", "b", "a", "a", "a", "c", "a")
-    async with shard_of(*records) as (house, steps, shard):
-        read = await house.stream.read(shard, BEGINNING, 100, 0)
+    async with shard_of(*records) as (harness, steps, shard):
+        read = await harness.stream.read(shard, BEGINNING, 100, 0)
         first, second, bad, *later = [record.sequence for record in read.records]
-        group = house.stream.ordering_group("a")
+        group = harness.stream.ordering_group("a")
 
         def left(numbers: tuple[int, ...], sequences: list[int], *, is_taken_back: bool = False) -> None:
             at = Batch("events", shard, tuple(sequences))
-            told = [(_name(house, records[number], group), f"{records[number]}{number}.0 ") for number in numbers]
+            told = [(_name(harness, records[number], group), f"{records[number]}{number}.0 ") for number in numbers]
             for step, key in itertools.product(("features", "intervention"), {*(user for user, _ in told), ALL}):
                 resumed = applied.resume(steps.kept.get((step, key)), at)
                 new = b"" if is_taken_back else "".join(one for user, one in told if key in {user, ALL}).encode()
@@ -273,35 +273,35 @@ async def test_a_shard_that_an_older_version_left_half_applied_comes_free(checkp
         left((3, 4), later[:2])
         left((5,), later[2:3])
         if checkpoint == "as it was":
-            lease = await house.leases.acquire(shard, OWNER)
+            lease = await harness.leases.acquire(shard, OWNER)
             assert lease is not None
-            await house.leases.save(lease, first - 1, 0.0)
+            await harness.leases.save(lease, first - 1, 0.0)
         for _ in range(2):
-            await lives(house, shard, 10_000, 100)
+            await lives(harness, shard, 10_000, 100)
         assert_each_once(steps, records)
-        assert await failed_ids(house) == ["b2.0"]
+        assert await failed_ids(harness) == ["b2.0"]
 
 
 @pytest.mark.parametrize("most", [1, 3, 100])
 async def test_a_shard_whose_leases_are_gone_goes_on_where_it_was(most: int) -> None:
     records = ("a", "ac", "b", "a", "cab", "a", "c", "a", "d")
-    async with shard_of(*records) as (house, steps, shard):
-        await lives(house, shard, 10_000, 2)
-        house.leases._standings.clear()
+    async with shard_of(*records) as (harness, steps, shard):
+        await lives(harness, shard, 10_000, 2)
+        harness.leases._standings.clear()
         for _ in range(3):
-            await lives(house, shard, 10_000, most)
+            await lives(harness, shard, 10_000, most)
         assert_each_once(steps, records)
-        assert await failed_ids(house) == sorted(expected(records, "b"))
+        assert await failed_ids(harness) == sorted(expected(records, "b"))
 
 
 async def test_who_has_lost_the_shard_sets_nothing_aside() -> None:
-    async with shard_of("a", "b", "a") as (house, _, shard):
-        late = await house.leases.acquire(shard, OWNER)
+    async with shard_of("a", "b", "a") as (harness, _, shard):
+        late = await harness.leases.acquire(shard, OWNER)
         assert late is not None
-        assert await house.leases.steal(shard, "another", late.epoch)
+        assert await harness.leases.steal(shard, "another", late.epoch)
         with pytest.raises(FailedPrecondition, match="LEASE_LOST"):
-            await house.dispatcher.advance(late, BEGINNING)
-        assert await failed_ids(house) == []
+            await harness.dispatcher.advance(late, BEGINNING)
+        assert await failed_ids(harness) == []
 
 
 OTHERS = {
@@ -314,11 +314,11 @@ OTHERS = {
 
 @pytest.mark.parametrize("record", OTHERS.values(), ids=OTHERS)
 async def test_the_others_of_a_request_are_served(record: str) -> None:
-    async with shard_of("a", record, "a") as (house, steps, shard):
-        assert await lives(house, shard, 10_000, 100)
+    async with shard_of("a", record, "a") as (harness, steps, shard):
+        assert await lives(harness, shard, 10_000, 100)
         assert_each_once(steps, ("a", record, "a"))
-        assert await failed_ids(house) == sorted(expected(("a", record), "b"))
-        bad = await house.failed.list(1, "")
+        assert await failed_ids(harness) == sorted(expected(("a", record), "b"))
+        bad = await harness.failed.list(1, "")
         assert bad[0][0].position is not None
-        receipt = await house.stub.GetReceipt(ingest_pb2.GetReceiptRequest(event_id=bad[0][0].event_id))
+        receipt = await harness.stub.GetReceipt(ingest_pb2.GetReceiptRequest(event_id=bad[0][0].event_id))
         assert receipt.receipt.state == ingest_pb2.RECEIPT_STATE_FAILED

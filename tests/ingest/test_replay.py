@@ -16,7 +16,7 @@ from services.ingest.accept.replaying import Replays
 from services.ingest.events.domain.event import Event, failed_event_id, refused_event_id
 from services.ingest.events.ports import Claim
 from tests.builders import NOW_US, event
-from tests.ingest.house import ACCEPTED, DUPLICATE, OWNER, REJECTED, House, housed
+from tests.ingest.harness import ACCEPTED, DUPLICATE, OWNER, REJECTED, Harness, running
 from tests.ingest.peers import applied_events, recording
 
 Wrapped = Callable[[Any], Any]
@@ -59,29 +59,29 @@ class Fuse:
         raise Broken
 
 
-async def replay(house: House, failed_id: str, again: event_pb2.Event | None = None) -> Verdict | None:
+async def replay(harness: Harness, failed_id: str, again: event_pb2.Event | None = None) -> Verdict | None:
     """What is said of it; None where it is no longer on the list."""
     try:
-        return (await Replays(house.ingest).replay(failed_id, cast("Event", again or event("x")))).verdict
+        return (await Replays(harness.ingest).replay(failed_id, cast("Event", again or event("x")))).verdict
     except NotFound:
         return None
 
 
-async def assert_applied_once(house: House) -> None:
-    await house.dispatch()
-    assert house.applied().count("x") == 1
-    assert await house.failed.list(10, "") == ([], "")
-    receipt = await house.receipt("x")
+async def assert_applied_once(harness: Harness) -> None:
+    await harness.dispatch()
+    assert harness.applied().count("x") == 1
+    assert await harness.failed.list(10, "") == ([], "")
+    receipt = await harness.receipt("x")
     assert receipt.state == ingest_pb2.RECEIPT_STATE_APPLIED
 
 
 async def count_calls() -> int:
     fuse = Fuse()
-    async with housed(around=around(fuse.meet)) as house:
-        await house.accept(event("x"))
-        failed_id = await house.set_aside("x")
+    async with running(around=around(fuse.meet)) as harness:
+        await harness.accept(event("x"))
+        failed_id = await harness.set_aside("x")
         fuse.calls = 0
-        assert await replay(house, failed_id) == Verdict.ACCEPTED
+        assert await replay(harness, failed_id) == Verdict.ACCEPTED
         return fuse.calls
 
 
@@ -92,19 +92,19 @@ async def test_a_replay_that_breaks_off_anywhere_is_applied_once_when_it_is_call
     for breaks_at in range(1, calls + 1):
         for is_after in (False, True):
             fuse = Fuse()
-            async with housed(around=around(fuse.meet)) as house:
-                await house.accept(event("x"))
-                failed_id = await house.set_aside("x")
+            async with running(around=around(fuse.meet)) as harness:
+                await harness.accept(event("x"))
+                failed_id = await harness.set_aside("x")
                 fuse.calls, fuse.breaks_at, fuse.is_after = 0, breaks_at, is_after
                 with pytest.raises(Broken):
-                    await replay(house, failed_id)
+                    await replay(harness, failed_id)
                 if meanwhile == "the dispatcher goes on":
-                    await house.dispatch()
+                    await harness.dispatch()
                 elif meanwhile == "the client sends it again":
-                    assert (await house.accept(event("x"))).verdicts[0] in {ACCEPTED, DUPLICATE}
-                is_on_list = bool((await house.failed.list(10, ""))[0])
-                assert (await replay(house, failed_id) is not None) == is_on_list
-                await assert_applied_once(house)
+                    assert (await harness.accept(event("x"))).verdicts[0] in {ACCEPTED, DUPLICATE}
+                is_on_list = bool((await harness.failed.list(10, ""))[0])
+                assert (await replay(harness, failed_id) is not None) == is_on_list
+                await assert_applied_once(harness)
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=40), st.integers(2, 3))
@@ -123,64 +123,64 @@ def test_replays_at_the_same_time_are_applied_once(pauses: list[int], callers: i
                 await asyncio.sleep(0)
             return answer
 
-        async with housed(around=around(meet)) as house:
-            await house.accept(event("x"))
-            failed_id = await house.set_aside("x")
-            verdicts = await asyncio.gather(*(replay(house, failed_id) for _ in range(callers)))
+        async with running(around=around(meet)) as harness:
+            await harness.accept(event("x"))
+            failed_id = await harness.set_aside("x")
+            verdicts = await asyncio.gather(*(replay(harness, failed_id) for _ in range(callers)))
             assert Verdict.ACCEPTED in verdicts
-            await assert_applied_once(house)
+            await assert_applied_once(harness)
 
     asyncio.run(story())
 
 
 async def test_a_claim_of_a_dispatcher_that_lost_its_shard_does_not_lose_the_event() -> None:
     is_late = True
-    house: House
+    harness: Harness
 
     async def meet(name: str, do: Callable[[], Any]) -> Any:
         nonlocal is_late
-        seen = (await house.seen.find(["x"], NOW_US))[0] if name == "release" else None
+        seen = (await harness.seen.find(["x"], NOW_US))[0] if name == "release" else None
         answer = await do()
         if seen is not None and is_late:
             is_late = False
-            await house.seen.claim([Claim("x", seen)])
+            await harness.seen.claim([Claim("x", seen)])
         return answer
 
-    async with housed(around=around(meet)) as house:
-        await house.accept(event("x"))
-        failed_id = await house.set_aside("x")
+    async with running(around=around(meet)) as harness:
+        await harness.accept(event("x"))
+        failed_id = await harness.set_aside("x")
         with pytest.raises(Unavailable):
-            await replay(house, failed_id)
-        assert await replay(house, failed_id) == Verdict.ACCEPTED
-        await assert_applied_once(house)
+            await replay(harness, failed_id)
+        assert await replay(harness, failed_id) == Verdict.ACCEPTED
+        await assert_applied_once(harness)
 
 
 async def test_what_fails_anew_before_it_is_struck_off_stays_on_the_list() -> None:
-    house: House
+    harness: Harness
 
     async def meet(name: str, do: Callable[[], Any]) -> Any:
         if name == "strike_off":
-            await house.set_aside("x")
+            await harness.set_aside("x")
         return await do()
 
-    async with housed(around=around(meet)) as house:
-        await house.accept(event("x"))
-        failed_id = await house.set_aside("x")
-        assert await replay(house, failed_id) == Verdict.ACCEPTED
-        assert (await house.receipt("x")).state == ingest_pb2.RECEIPT_STATE_FAILED
-        assert len((await house.failed.list(10, ""))[0]) == 1
+    async with running(around=around(meet)) as harness:
+        await harness.accept(event("x"))
+        failed_id = await harness.set_aside("x")
+        assert await replay(harness, failed_id) == Verdict.ACCEPTED
+        assert (await harness.receipt("x")).state == ingest_pb2.RECEIPT_STATE_FAILED
+        assert len((await harness.failed.list(10, ""))[0]) == 1
 
 
 async def test_before_the_dispatcher_has_gone_on_nothing_is_sent_again() -> None:
-    async with housed() as house:
-        await house.accept(event("x"))
-        failed_id = await house.set_aside("x")
-        lease = await house.leases.acquire((await house.receipt("x")).position.shard, OWNER)
+    async with running() as harness:
+        await harness.accept(event("x"))
+        failed_id = await harness.set_aside("x")
+        lease = await harness.leases.acquire((await harness.receipt("x")).position.shard, OWNER)
         assert lease is not None
-        await house.leases.save(lease, -1, 0.0)
+        await harness.leases.save(lease, -1, 0.0)
         with pytest.raises(Unavailable, match="still being dispatched"):
-            await replay(house, failed_id)
-        assert (await house.failed.find([failed_id]))[0] is not None
+            await replay(harness, failed_id)
+        assert (await harness.failed.find([failed_id]))[0] is not None
 
 
 async def test_a_poison_event_is_replayed_over_the_wire_and_its_receipt_shows_the_new_place() -> None:
@@ -190,74 +190,74 @@ async def test_a_poison_event_is_replayed_over_the_wire_and_its_receipt_shows_th
         if step == "features" and is_broken and "x" in [each.event_id for each in applied_events(request)]:
             raise ValueError("poison")
 
-    async with housed(recording(fault)) as house:
-        await house.accept(event("x"))
-        await house.dispatch()
-        failed = await house.receipt("x")
+    async with running(recording(fault)) as harness:
+        await harness.accept(event("x"))
+        await harness.dispatch()
+        failed = await harness.receipt("x")
         assert failed.state == ingest_pb2.RECEIPT_STATE_FAILED
         is_broken = False
         request = ingest_pb2.ReplayFailedEventRequest(id=failed.failed_event_id, event=event("x"))
-        assert (await house.stub.ReplayFailedEvent(request)).verdict == ACCEPTED
-        buffered = await house.receipt("x")
+        assert (await harness.stub.ReplayFailedEvent(request)).verdict == ACCEPTED
+        buffered = await harness.receipt("x")
         assert buffered.state == ingest_pb2.RECEIPT_STATE_BUFFERED
         assert int(buffered.position.sequence) > int(failed.position.sequence)
-        await assert_applied_once(house)
+        await assert_applied_once(harness)
         with pytest.raises(NotFound, match="FAILED_EVENT_NOT_FOUND"):
-            await house.stub.ReplayFailedEvent(request)
+            await harness.stub.ReplayFailedEvent(request)
 
 
 async def test_a_refused_replay_stays_on_the_list_and_adds_nothing_to_it() -> None:
-    async with housed() as house:
-        await house.accept(event("x", page=""))
+    async with running() as harness:
+        await harness.accept(event("x", page=""))
         failed_id = refused_event_id("x", b"")
         request = ingest_pb2.ReplayFailedEventRequest(id=failed_id, event=event("x", user_id="u" * 129))
-        answer = await house.stub.ReplayFailedEvent(request)
+        answer = await harness.stub.ReplayFailedEvent(request)
         assert answer.verdict == REJECTED
         assert answer.rejection.reason == error_reason_pb2.ERROR_REASON_INVALID_IDENTIFIER
-        (listed,) = (await house.stub.ListFailedEvents(ingest_pb2.ListFailedEventsRequest())).failed_events
+        (listed,) = (await harness.stub.ListFailedEvents(ingest_pb2.ListFailedEventsRequest())).failed_events
         assert (listed.id, listed.reason) == (failed_id, error_reason_pb2.ERROR_REASON_MISSING_FIELD)
-        assert await replay(house, failed_id) == Verdict.ACCEPTED
-        await assert_applied_once(house)
+        assert await replay(harness, failed_id) == Verdict.ACCEPTED
+        await assert_applied_once(harness)
 
 
 async def test_a_set_aside_event_that_is_mended_badly_keeps_its_place_and_receipt() -> None:
-    async with housed() as house:
-        await house.accept(event("x"))
-        failed_id = await house.set_aside("x")
-        before = await house.receipt("x")
-        assert await replay(house, failed_id, event("x", page="")) == Verdict.REJECTED
-        assert await house.receipt("x") == before
+    async with running() as harness:
+        await harness.accept(event("x"))
+        failed_id = await harness.set_aside("x")
+        before = await harness.receipt("x")
+        assert await replay(harness, failed_id, event("x", page="")) == Verdict.REJECTED
+        assert await harness.receipt("x") == before
 
 
 async def test_what_had_no_id_gets_one_that_stays() -> None:
-    async with housed() as house:
+    async with running() as harness:
         payload = [
             ingest_pb2.UnreadableEvent(reason=error_reason_pb2.ERROR_REASON_INVALID_TYPE, payload=text)
             for text in (b"{", b"[")
         ]
-        await house.accept(unreadable=payload)
-        listed, _ = await house.failed.list(10, "")
+        await harness.accept(unreadable=payload)
+        listed, _ = await harness.failed.list(10, "")
         assert len({one.id for one in listed}) == 2
         nameless = event("", sent_time_us=NOW_US - 1)
-        assert await replay(house, listed[0].id, nameless) == Verdict.ACCEPTED
-        assert (await house.receipt(listed[0].id)).state == ingest_pb2.RECEIPT_STATE_BUFFERED
+        assert await replay(harness, listed[0].id, nameless) == Verdict.ACCEPTED
+        assert (await harness.receipt(listed[0].id)).state == ingest_pb2.RECEIPT_STATE_BUFFERED
 
 
 async def test_a_replay_does_not_take_the_delay_for_the_clock_s_error() -> None:
-    async with housed() as house:
-        await house.accept(event("x", page=""))
+    async with running() as harness:
+        await harness.accept(event("x", page=""))
         three_days_us = 3 * 24 * 3600 * 1_000_000
         told = event("x", event_time_us=NOW_US - three_days_us, sent_time_us=NOW_US - three_days_us)
-        assert await replay(house, refused_event_id("x", b""), told) == Verdict.ACCEPTED
-        await house.dispatch()
-        assert house.events()[0].event_time_us == NOW_US - three_days_us
+        assert await replay(harness, refused_event_id("x", b""), told) == Verdict.ACCEPTED
+        await harness.dispatch()
+        assert harness.events()[0].event_time_us == NOW_US - three_days_us
 
 
 async def test_a_refused_copy_does_not_replace_the_event_that_was_set_aside() -> None:
-    async with housed() as house:
-        await house.accept(event("x"))
-        failed_id = await house.set_aside("x")
-        await house.accept(event("x", page=""))
+    async with running() as harness:
+        await harness.accept(event("x"))
+        failed_id = await harness.set_aside("x")
+        await harness.accept(event("x", page=""))
         assert failed_id == failed_event_id("x", b"") != refused_event_id("x", b"")
-        assert (await house.receipt("x")).failed_event_id == failed_id
-        assert len((await house.failed.list(10, ""))[0]) == 2
+        assert (await harness.receipt("x")).failed_event_id == failed_id
+        assert len((await harness.failed.list(10, ""))[0]) == 2

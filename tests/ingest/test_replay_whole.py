@@ -11,7 +11,7 @@ from journeymesh.ingest.v1 import ingest_pb2
 from mesh.errors import InvalidArgument
 from services.ingest.events.domain.event import refused_event_id
 from tests.builders import NOW_US, SECOND_US, event
-from tests.ingest.house import ACCEPTED, House, housed
+from tests.ingest.harness import ACCEPTED, Harness, running
 from tests.ingest.peers import applied_events, recording
 from tests.ingest.test_stitching import WithFeatures, anonymous, settle
 
@@ -41,12 +41,12 @@ class FailingFeatures(WithFeatures):
         return await super().ApplyEvents(request, context)
 
 
-async def replay_all(house: House) -> set[int]:
+async def replay_all(harness: Harness) -> set[int]:
     """Sends all failed events again, and tells the verdicts."""
-    listed = await house.stub.ListFailedEvents(ingest_pb2.ListFailedEventsRequest())
+    listed = await harness.stub.ListFailedEvents(ingest_pb2.ListFailedEventsRequest())
     assert all(one.is_kept_whole for one in listed.failed_events)
     return {
-        (await house.stub.ReplayFailedEvent(ingest_pb2.ReplayFailedEventRequest(id=one.id))).verdict
+        (await harness.stub.ReplayFailedEvent(ingest_pb2.ReplayFailedEventRequest(id=one.id))).verdict
         for one in reversed(listed.failed_events)
     }
 
@@ -65,20 +65,20 @@ async def moved(which: str, *, is_broken: bool) -> tuple[list[str], list[event_p
     failing = Failing(OWN[which])
     failing.is_broken = is_broken
     steps = FailingFeatures(failing)  # type: ignore[abstract]
-    async with housed(steps) as house:
+    async with running(steps) as harness:
         for number in range(10):  # few of many fail
-            await house.accept(event(f"{number}", "ada"), event(f"a-{number}", "a-2"))
-            await house.dispatch()
-        await house.accept(anonymous("bought", -5, "purchase", purchase=event_pb2.Purchase(amount=5, currency="EUR")))
-        await settle(house)
-        await house.accept(event("login", "ada", "identify", anonymous_id="a-1"))
-        await settle(house)
-        assert bool((await house.failed.list(100, ""))[0]) == is_broken
+            await harness.accept(event(f"{number}", "ada"), event(f"a-{number}", "a-2"))
+            await harness.dispatch()
+        await harness.accept(anonymous("bought", -5, "purchase", purchase=event_pb2.Purchase(amount=5, currency="EUR")))
+        await settle(harness)
+        await harness.accept(event("login", "ada", "identify", anonymous_id="a-1"))
+        await settle(harness)
+        assert bool((await harness.failed.list(100, ""))[0]) == is_broken
         failing.is_broken = False
-        while (await house.failed.list(100, ""))[0]:
-            assert await replay_all(house) == {ACCEPTED}
-            await settle(house)
-        own = [each for each in house.events() if each.copied_event_id or each.linked_user_id]
+        while (await harness.failed.list(100, ""))[0]:
+            assert await replay_all(harness) == {ACCEPTED}
+            await settle(harness)
+        own = [each for each in harness.events() if each.copied_event_id or each.linked_user_id]
         return sorted(each.event_id for each in await steps.last_events("ada")), own
 
 
@@ -95,50 +95,50 @@ async def test_what_the_mesh_made_itself_is_sent_again_whole(which: str) -> None
 
 async def test_a_client_s_event_is_sent_again_as_it_stood_on_the_stream_but_received_now() -> None:
     failing = Failing(lambda told: told.event_id == "x")
-    async with housed(recording(failing)) as house:
+    async with running(recording(failing)) as harness:
         for number in range(10):
-            await house.accept(event(f"{number}"))
-        await house.accept(event("x", properties=b"[1", user_agent="Googlebot/2.1", sent_time_us=NOW_US - SECOND_US))
-        assert await house.failed.list(10, "") != ([], "")  # no JSON: refused
-        await house.accept(
+            await harness.accept(event(f"{number}"))
+        await harness.accept(event("x", properties=b"[1", user_agent="Googlebot/2.1", sent_time_us=NOW_US - SECOND_US))
+        assert await harness.failed.list(10, "") != ([], "")  # no JSON: refused
+        await harness.accept(
             event("x", properties=b'{"n": 1.0}', user_agent="Googlebot/2.1", sent_time_us=NOW_US - SECOND_US)
         )
-        await house.dispatch()
+        await harness.dispatch()
         failing.is_broken = False
-        house.time.now_us += 3 * 24 * 3600 * SECOND_US
-        (poison,) = [one for one in (await house.failed.list(10, ""))[0] if one.reason == "POISON"]
+        harness.time.now_us += 3 * 24 * 3600 * SECOND_US
+        (poison,) = [one for one in (await harness.failed.list(10, ""))[0] if one.reason == "POISON"]
         stood = event_pb2.Event.FromString(poison.record)
         assert stood.is_bot
-        answer = await house.stub.ReplayFailedEvent(ingest_pb2.ReplayFailedEventRequest(id=poison.id))
+        answer = await harness.stub.ReplayFailedEvent(ingest_pb2.ReplayFailedEventRequest(id=poison.id))
         assert answer.verdict == ACCEPTED
-        await house.dispatch()
-        stood.received_time_us = house.time.now_us
-        assert [each for each in house.events() if each.event_id == "x"][-1] == stood
+        await harness.dispatch()
+        stood.received_time_us = harness.time.now_us
+        assert [each for each in harness.events() if each.event_id == "x"][-1] == stood
 
 
 @pytest.mark.parametrize("own", ["jm:link:1", "jm:arrival:1", "jm:copy:1"])
 async def test_an_event_of_the_mesh_s_own_that_somebody_mends_is_refused(own: str) -> None:
-    async with housed() as house:
-        await house.accept(event("x"))
-        failed_id = await house.set_aside("x")
+    async with running() as harness:
+        await harness.accept(event("x"))
+        failed_id = await harness.set_aside("x")
         request = ingest_pb2.ReplayFailedEventRequest(id=failed_id, event=event(own, linked_user_id="bob"))
-        answer = await house.stub.ReplayFailedEvent(request)
+        answer = await harness.stub.ReplayFailedEvent(request)
         assert answer.rejection.reason == error_reason_pb2.ERROR_REASON_RESERVED_ID
 
 
 async def test_what_is_not_kept_whole_is_not_sent_again_without_an_event() -> None:
-    async with housed() as house:
-        await house.accept(event("x", page=""))
+    async with running() as harness:
+        await harness.accept(event("x", page=""))
         with pytest.raises(InvalidArgument, match="not kept whole"):
-            await house.stub.ReplayFailedEvent(ingest_pb2.ReplayFailedEventRequest(id=refused_event_id("x", b"")))
+            await harness.stub.ReplayFailedEvent(ingest_pb2.ReplayFailedEventRequest(id=refused_event_id("x", b"")))
 
 
 async def test_a_replay_is_tidied_once_and_tells_what_was_cleaned() -> None:
-    async with housed() as house:
-        await house.accept(event("x", page=""))
+    async with running() as harness:
+        await harness.accept(event("x", page=""))
         request = ingest_pb2.ReplayFailedEventRequest(
             id=refused_event_id("x", b""), event=event("x", time_zone="Mars", session_id="s" * 129)
         )
-        answer = await house.stub.ReplayFailedEvent(request)
+        answer = await harness.stub.ReplayFailedEvent(request)
         assert answer.verdict == ACCEPTED
         assert [one.member for one in answer.warnings] == ["context.timeZone", "sessionId"]

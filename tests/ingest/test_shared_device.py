@@ -19,7 +19,7 @@ from services.ingest.accept.domain.identity import LINKS_AT_ONCE, Linking
 from services.ingest.events.adapters.memory import MemorySeenEvents
 from services.ingest.events.ports import AppendedEvents, SeenEvents
 from tests.builders import MINUTE_US, NOW_US, SECOND_US, event
-from tests.ingest.house import House, housed
+from tests.ingest.harness import Harness, running
 from tests.ingest.test_stitching import WithFeatures, anonymous, known, settle
 
 USERS = ("ada", "bob", "eve")
@@ -67,13 +67,13 @@ def whose(steps: Sequence[str]) -> dict[str, set[str]]:
 async def journeys(steps: Sequence[str], cuts: Sequence[int], dispatch: str) -> dict[str, set[str]]:
     """Whose the events without a user turn out to be, in requests that begin at the cuts."""
     features, events = WithFeatures(), story(steps)  # type: ignore[abstract]
-    async with housed(features, linking=Unlimited()) as house:
+    async with running(features, linking=Unlimited()) as harness:
         edges = sorted({0, *cuts, len(events)})
         for start, end in itertools.pairwise(edges):
-            await house.accept(*events[start:end])
+            await harness.accept(*events[start:end])
             if dispatch == ONE_BY_ONE:
-                await settle(house)
-        await settle(house)
+                await settle(harness)
+        await settle(harness)
         return {user: {told for told in await seen_of(features, user) if steps[int(told)] == "-"} for user in USERS}
 
 
@@ -122,7 +122,7 @@ def test_how_it_is_cut_changes_nothing(steps: list[str], cuts: list[int], dispat
 @pytest.mark.parametrize("count", [25, 120])
 async def test_however_much_the_next_one_does_in_the_same_batch_the_first_keeps_their_own(count: int) -> None:
     features = WithFeatures()  # type: ignore[abstract]
-    async with housed(features) as house:
+    async with running(features) as harness:
         events = [
             anonymous("before", -3),
             known("in", "ada", -2, "identify"),
@@ -130,8 +130,8 @@ async def test_however_much_the_next_one_does_in_the_same_batch_the_first_keeps_
             *(anonymous(f"{number}", -1) for number in range(count)),
             event("next", "bob", "identify", anonymous_id="a-1"),
         ]
-        await house.accept(*events)
-        await settle(house)
+        await harness.accept(*events)
+        await settle(harness)
         assert "before" in await seen_of(features, "ada")
         assert set(await seen_of(features, "bob")) - {"next"} == {f"{number}" for number in range(count - 19, count)}
 
@@ -151,11 +151,11 @@ class Shaky(WithFeatures):
 @pytest.mark.parametrize("told", STORIES.values(), ids=STORIES)
 async def test_what_is_applied_again_gives_the_same(told: str) -> None:
     steps, features = told.split(","), Shaky()  # type: ignore[abstract]
-    async with housed(features) as house:
-        await house.accept(*story(steps))
+    async with running(features) as harness:
+        await harness.accept(*story(steps))
         for _ in range(4 * len(steps)):
             with contextlib.suppress(Unavailable):
-                await house.dispatch()
+                await harness.dispatch()
         found = {user: {each for each in await seen_of(features, user) if steps[int(each)] == "-"} for user in USERS}
         assert found == whose(steps)
         assert features.looks
@@ -186,9 +186,9 @@ async def test_what_breaks_off_and_is_sent_again_gives_the_same(
     steps, features = told.split(","), WithFeatures()  # type: ignore[abstract]
     seen = MemorySeenEvents()
     ends = Breaking(seen, breaks_at, OSError("The process ends."))
-    async with housed(features, linking=Unlimited(), seen=ends) as house:
-        steps_of = dataclasses.replace(house.dispatcher.steps, seen=seen)
-        one = house._replace(dispatcher=dataclasses.replace(house.dispatcher, steps=steps_of))
+    async with running(features, linking=Unlimited(), seen=ends) as harness:
+        steps_of = dataclasses.replace(harness.dispatcher.steps, seen=seen)
+        one = harness._replace(dispatcher=dataclasses.replace(harness.dispatcher, steps=steps_of))
         with contextlib.suppress(MeshError):
             await one.accept(*story(steps)[::order])
         await one.accept(*story(steps)[::order])
@@ -200,49 +200,49 @@ async def test_what_breaks_off_and_is_sent_again_gives_the_same(
         assert found == whose(steps)
 
 
-async def crowd(house: House, count: int = LINKS_AT_ONCE + 1) -> None:
+async def crowd(harness: Harness, count: int = LINKS_AT_ONCE + 1) -> None:
     """Logs so many people in at one device, one after the other: one more than may be linked at once."""
     for number in range(count):
-        await house.accept(event(f"in {number}", f"u{number}", "identify", anonymous_id="a-1"))
+        await harness.accept(event(f"in {number}", f"u{number}", "identify", anonymous_id="a-1"))
 
 
-async def after_a_minute(house: House, *events: event_pb2.Event) -> None:
+async def after_a_minute(harness: Harness, *events: event_pb2.Event) -> None:
     """Events at another process, where the device is linked again."""
-    elsewhere = dataclasses.replace(house.ingest, linking=Linking())
+    elsewhere = dataclasses.replace(harness.ingest, linking=Linking())
     await elsewhere.accept(of_events(events))
-    await settle(house)
+    await settle(harness)
 
 
 async def test_who_could_not_be_linked_gives_nothing_to_the_one_before_and_the_one_after() -> None:
     features = WithFeatures()  # type: ignore[abstract]
-    async with housed(features) as house:
-        await crowd(house)
-        await house.accept(anonymous("theirs", 0, "error"))
-        await settle(house)
+    async with running(features) as harness:
+        await crowd(harness)
+        await harness.accept(anonymous("theirs", 0, "error"))
+        await settle(harness)
         assert await seen_of(features, "u4") == ["in 4"]
         assert await seen_of(features, "u5") == ["in 5"]
         assert await seen_of(features, "a-1") == ["theirs"]
-        await after_a_minute(house, event("next", "bob", "identify", anonymous_id="a-1"))
+        await after_a_minute(harness, event("next", "bob", "identify", anonymous_id="a-1"))
         assert await seen_of(features, "bob") == ["next"]
 
 
 async def test_who_could_not_be_linked_and_is_later_has_their_own() -> None:
     features = WithFeatures()  # type: ignore[abstract]
-    async with housed(features) as house:
-        await crowd(house)
-        await house.accept(anonymous("theirs", 0, "error"))
-        await after_a_minute(house, event("again", "u5", "identify", anonymous_id="a-1"))
+    async with running(features) as harness:
+        await crowd(harness)
+        await harness.accept(anonymous("theirs", 0, "error"))
+        await after_a_minute(harness, event("again", "u5", "identify", anonymous_id="a-1"))
         assert set(await seen_of(features, "u5")) == {"in 5", "theirs", "again"}
 
 
 @pytest.mark.parametrize("named", ["u5", "a-1"])
 async def test_who_comes_after_the_log_out_of_one_who_could_not_be_linked_has_their_own(named: str) -> None:
     features = WithFeatures()  # type: ignore[abstract]
-    async with housed(features) as house:
-        await crowd(house)
-        await house.accept(anonymous("theirs", 0, "error"))
+    async with running(features) as harness:
+        await crowd(harness)
+        await harness.accept(anonymous("theirs", 0, "error"))
         await after_a_minute(
-            house,
+            harness,
             event("out", named, "session_end", anonymous_id="a-1"),
             anonymous("own", 0, "error"),
             event("next", "bob", "identify", anonymous_id="a-1"),
@@ -252,11 +252,11 @@ async def test_who_comes_after_the_log_out_of_one_who_could_not_be_linked_has_th
 
 async def test_what_was_bought_by_one_who_could_not_be_linked_does_not_move_to_the_next() -> None:
     features = WithFeatures()  # type: ignore[abstract]
-    async with housed(features) as house:
-        await crowd(house)
+    async with running(features) as harness:
+        await crowd(harness)
         bought = event_pb2.Purchase(amount=5, currency="EUR")
-        await house.accept(anonymous("bought", 0, "purchase", purchase=bought))
-        await after_a_minute(house, event("next", "bob", "identify", anonymous_id="a-1"))
+        await harness.accept(anonymous("bought", 0, "purchase", purchase=bought))
+        await after_a_minute(harness, event("next", "bob", "identify", anonymous_id="a-1"))
         later_us = NOW_US + MINUTE_US
-        await after_a_minute(house, event("later", "bob", event_time_us=later_us, received_time_us=later_us))
+        await after_a_minute(harness, event("later", "bob", event_time_us=later_us, received_time_us=later_us))
         assert (await features.profile("bob")).purchase_count == 0

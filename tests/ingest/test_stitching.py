@@ -14,7 +14,7 @@ from services.ingest.accept.domain.identity import LINKS_AT_ONCE
 from services.ingest.dispatch.domain.journeys import COPIES_MOST
 from tests.builders import MINUTE_US, NOW_US, event
 from tests.ingest import peers
-from tests.ingest.house import ACCEPTED, House, housed
+from tests.ingest.harness import ACCEPTED, Harness, running
 
 _NO_CONTEXT: Final = cast("Any", None)
 
@@ -60,21 +60,21 @@ def known(event_id: str, user_id: str, minutes: float, kind: str = "page_view") 
     return event(event_id, user_id, kind, anonymous_id="a-1", event_time_us=time_us)
 
 
-async def settle(house: House) -> None:
+async def settle(harness: Harness) -> None:
     """Takes all through the mesh, and what comes of it."""
     for _ in range(3):
-        await house.dispatch()
+        await harness.dispatch()
 
 
 async def test_the_known_user_s_session_begins_with_the_anonymous_one() -> None:
     steps = WithFeatures()  # type: ignore[abstract]
-    async with housed(steps) as house:
-        await house.accept(anonymous("old", -300), anonymous("a", -70), anonymous("b", -45, page="/pricing"))
-        await house.accept(anonymous("c", -20, "error"), anonymous("d", -2, "error"))
-        await settle(house)
+    async with running(steps) as harness:
+        await harness.accept(anonymous("old", -300), anonymous("a", -70), anonymous("b", -45, page="/pricing"))
+        await harness.accept(anonymous("c", -20, "error"), anonymous("d", -2, "error"))
+        await settle(harness)
         login = event("login", "ada", "identify", anonymous_id="a-1")
-        await house.accept(login, event("first", "ada", anonymous_id="a-1"))
-        await settle(house)
+        await harness.accept(login, event("first", "ada", anonymous_id="a-1"))
+        await settle(harness)
         assert await steps.feature("ada", "session_duration") == 70 * 60
         assert await steps.feature("ada", "session_count") == 1
         assert await steps.feature("ada", "error_count") == 2
@@ -87,13 +87,13 @@ async def test_the_known_user_s_session_begins_with_the_anonymous_one() -> None:
 
 async def test_what_was_done_before_the_first_login_is_the_first_user_s_alone() -> None:
     steps = WithFeatures()  # type: ignore[abstract]
-    async with housed(steps) as house:
-        await house.accept(anonymous("a", -5))
-        await settle(house)
-        await house.accept(event("1", "ada", "identify", anonymous_id="a-1"))
-        await house.accept(event("2", "bob", "identify", anonymous_id="a-1"))
-        await house.accept(event("3", "ada", "identify", anonymous_id="a-1"))
-        await settle(house)
+    async with running(steps) as harness:
+        await harness.accept(anonymous("a", -5))
+        await settle(harness)
+        await harness.accept(event("1", "ada", "identify", anonymous_id="a-1"))
+        await harness.accept(event("2", "bob", "identify", anonymous_id="a-1"))
+        await harness.accept(event("3", "ada", "identify", anonymous_id="a-1"))
+        await settle(harness)
         copied = {
             user_id: [each.copied_event_id for each in await steps.last_events(user_id) if each.copied_event_id]
             for user_id in ("ada", "bob")
@@ -103,12 +103,12 @@ async def test_what_was_done_before_the_first_login_is_the_first_user_s_alone() 
 
 async def test_what_is_done_on_a_device_after_a_log_out_is_the_next_user_s() -> None:
     steps = WithFeatures()  # type: ignore[abstract]
-    async with housed(steps) as house:
-        await house.accept(anonymous("a", -9), known("1", "ada", -8, "identify"))
-        await settle(house)
-        await house.accept(anonymous("b", -7, "error"), known("2", "ada", -6, "session_end"))
-        await house.accept(anonymous("c", -5), known("3", "bob", -4, "identify"))
-        await settle(house)
+    async with running(steps) as harness:
+        await harness.accept(anonymous("a", -9), known("1", "ada", -8, "identify"))
+        await settle(harness)
+        await harness.accept(anonymous("b", -7, "error"), known("2", "ada", -6, "session_end"))
+        await harness.accept(anonymous("c", -5), known("3", "bob", -4, "identify"))
+        await settle(harness)
         assert [each.copied_event_id for each in await steps.last_events("bob") if each.copied_event_id] == ["c"]
         assert await steps.feature("bob", "error_count") == 0
         assert {"a", "b"} <= {each.copied_event_id or each.event_id for each in await steps.last_events("ada")}
@@ -116,11 +116,11 @@ async def test_what_is_done_on_a_device_after_a_log_out_is_the_next_user_s() -> 
 
 async def test_a_user_who_comes_back_after_a_log_out_gets_what_was_done_meanwhile() -> None:
     steps = WithFeatures()  # type: ignore[abstract]
-    async with housed(steps) as house:
+    async with running(steps) as harness:
         for login, minutes in (("1", -9), ("2", -5)):
-            await house.accept(anonymous(f"before {login}", minutes), known(login, "ada", minutes + 1))
-            await house.accept(known(f"out {login}", "ada", minutes + 2, "session_end"))
-            await settle(house)
+            await harness.accept(anonymous(f"before {login}", minutes), known(login, "ada", minutes + 1))
+            await harness.accept(known(f"out {login}", "ada", minutes + 2, "session_end"))
+            await settle(harness)
         copied = [each.copied_event_id for each in await steps.last_events("ada") if each.copied_event_id]
         assert copied == ["before 2", "before 1"]
 
@@ -151,12 +151,12 @@ async def test_one_anonymous_id_with_hundreds_of_users_holds_nobody_up(
     crowd: list[event_pb2.Event], requests: int
 ) -> None:
     steps = WithFeatures()  # type: ignore[abstract]
-    async with housed(steps) as house:
-        await house.accept(*[anonymous(f"a{number}", -5) for number in range(30)])
-        await settle(house)
+    async with running(steps) as harness:
+        await harness.accept(*[anonymous(f"a{number}", -5) for number in range(30)])
+        await settle(harness)
         calls, size = len(steps.requests), len(crowd) // requests
-        answers = [await house.accept(*crowd[start : start + size]) for start in range(0, len(crowd), size)]
-        await settle(house)
+        answers = [await harness.accept(*crowd[start : start + size]) for start in range(0, len(crowd), size)]
+        await settle(harness)
         assert all(verdict == ACCEPTED for answer in answers for verdict in answer.verdicts)
         # What each costs is as much as without links: five journeys end, each with one look, one arrival and 20 copies.
         ends = 2 * LINKS_AT_ONCE
@@ -170,7 +170,7 @@ async def test_one_anonymous_id_with_hundreds_of_users_holds_nobody_up(
 async def test_many_devices_that_change_hands_in_one_request_take_no_more_batches_than_one() -> None:
     steps = WithFeatures()  # type: ignore[abstract]
     crowd: list[event_pb2.Event] = []
-    async with housed(steps) as house:
+    async with running(steps) as harness:
         for number in range(125):
             anonymous_id = f"a-{number}"
             known = {"anonymous_id": anonymous_id}
@@ -182,8 +182,8 @@ async def test_many_devices_that_change_hands_in_one_request_take_no_more_batche
                     event(f"next {number}", f"v{number}", "identify", **known),
                 ]
             )
-        await house.accept(*crowd)
-        await settle(house)
+        await harness.accept(*crowd)
+        await settle(harness)
         assert (await steps.batch(["v0", "v124"]))[1][0].copied_event_id == "124"
         # 500 events, 250 links and 125 copies by hundreds; two parts on each of two shards.
         assert sum(step == "features" for step, _ in steps.log) <= 9 + 2 * 2 * 2
@@ -191,10 +191,10 @@ async def test_many_devices_that_change_hands_in_one_request_take_no_more_batche
 
 async def test_of_hundreds_of_users_of_one_anonymous_id_a_few_are_linked_and_the_others_are_told() -> None:
     steps = WithFeatures()  # type: ignore[abstract]
-    async with housed(steps) as house:
-        await house.accept(anonymous("a", -5))
-        answer = await house.accept(*CROWDS["log in"])
-        await settle(house)
+    async with running(steps) as harness:
+        await harness.accept(anonymous("a", -5))
+        answer = await harness.accept(*CROWDS["log in"])
+        await settle(harness)
         assert len(answer.warnings) == 500 - LINKS_AT_ONCE
         assert {each.member for each in answer.warnings} == {"anonymousId"}
         assert [each.copied_event_id != "" for each in await steps.last_events("u499")] == [False]
@@ -202,13 +202,13 @@ async def test_of_hundreds_of_users_of_one_anonymous_id_a_few_are_linked_and_the
 
 async def test_an_identification_alone_is_enough_and_what_follows_goes_on_with_it() -> None:
     steps = WithFeatures()  # type: ignore[abstract]
-    async with housed(steps) as house:
-        await house.accept(anonymous("a", -40), anonymous("b", -20))
-        await settle(house)
-        await house.accept(event("login", "ada", "identify", anonymous_id="a-1"))
-        await settle(house)
-        now_us = house.time.now_us = NOW_US + MINUTE_US
-        await house.accept(event("next", "ada", event_time_us=now_us, received_time_us=now_us))
-        await settle(house)
+    async with running(steps) as harness:
+        await harness.accept(anonymous("a", -40), anonymous("b", -20))
+        await settle(harness)
+        await harness.accept(event("login", "ada", "identify", anonymous_id="a-1"))
+        await settle(harness)
+        now_us = harness.time.now_us = NOW_US + MINUTE_US
+        await harness.accept(event("next", "ada", event_time_us=now_us, received_time_us=now_us))
+        await settle(harness)
         assert await steps.feature("ada", "session_duration") == 41 * 60
         assert await steps.feature("ada", "session_count") == 1

@@ -27,7 +27,7 @@ from services.scoring.usecases import Scoring
 from services.video.servicer import VideoServicer
 from services.video.usecases import Playback
 from tests.builders import NOW_US, event
-from tests.ingest.house import House, housed
+from tests.ingest.harness import Harness, running
 from tests.ingest.peers import Steps, applied_events, recording
 from tests.intervention.builders import DOCUMENT
 
@@ -62,26 +62,26 @@ class Older(Steps):
 @pytest.mark.parametrize("lacks", ["ApplyPlayback", "BatchListRecentEvents", "DecideInterventions", "AssessUsers"])
 async def test_what_a_service_of_an_older_version_does_not_know_waits_for_the_upgrade(lacks: str) -> None:
     steps = Older()  # type: ignore[abstract]
-    async with housed(steps) as house:
+    async with running(steps) as harness:
         for number in range(50):  # a few that fail would be set aside
-            await house.accept(event(f"{number}"), event(f"a-{number}", "a-1"))
-            await house.dispatch()
+            await harness.accept(event(f"{number}"), event(f"a-{number}", "a-1"))
+            await harness.dispatch()
         steps.lacks = {lacks}
         beat = event_pb2.Playback(video_id="v", action=event_pb2.PLAYBACK_ACTION_PLAY)
-        await house.accept(
+        await harness.accept(
             event("login", kind="identify", anonymous_id="a-1"),
             event("beat", kind="video_playback", playback=beat),
             event("beat-a", "a-1", kind="video_playback", playback=beat),
         )
         for _ in range(3):
-            for shard in await house.stream.shards():
+            for shard in await harness.stream.shards():
                 with contextlib.suppress(Unavailable):
-                    await house.advance(shard.name)
-        assert await house.failed.list(10, "") == ([], "")
+                    await harness.advance(shard.name)
+        assert await harness.failed.list(10, "") == ([], "")
         steps.lacks = set()
-        await house.dispatch()
-        assert {"login", "beat", "beat-a"} <= set(house.applied("features"))
-        assert {"beat", "beat-a"} <= set(house.applied("intervention"))
+        await harness.dispatch()
+        assert {"login", "beat", "beat-a"} <= set(harness.applied("features"))
+        assert {"beat", "beat-a"} <= set(harness.applied("intervention"))
         assert ["a-1"] in steps.asked
 
 
@@ -92,18 +92,18 @@ async def test_an_intervention_that_does_not_know_groups_is_waited_for_and_nothi
             raise InvalidArgument("INVALID_TYPE", "All columns of a batch have a value for each row.")
 
     steps = recording(older)
-    async with housed(steps) as house:
-        await house.accept(event("alone"))
-        await house.dispatch()
-        await house.accept(event("a", "bob"), event("b", "bob"))
-        shard = (await house.receipt("a")).position.shard
+    async with running(steps) as harness:
+        await harness.accept(event("alone"))
+        await harness.dispatch()
+        await harness.accept(event("a", "bob"), event("b", "bob"))
+        shard = (await harness.receipt("a")).position.shard
         for _ in range(3):
             with pytest.raises(Unavailable, match="upgraded first"):
-                await house.advance(shard)
-        assert await house.failed.list(10, "") == ([], "")
+                await harness.advance(shard)
+        assert await harness.failed.list(10, "") == ([], "")
         steps.fault = lambda _step, _request: None
-        await house.dispatch()
-        assert set(house.applied("intervention")) == {"alone", "b"}
+        await harness.dispatch()
+        assert set(harness.applied("intervention")) == {"alone", "b"}
 
 
 class Whole(Steps):
@@ -155,15 +155,15 @@ class Whole(Steps):
         return answer
 
 
-async def waits(house: House) -> None:
+async def waits(harness: Harness) -> None:
     """Nothing passes, however often it is tried, and nothing is set aside."""
-    before = len(house.steps.log)
+    before = len(harness.steps.log)
     for _ in range(3):
-        for shard in await house.stream.shards():
+        for shard in await harness.stream.shards():
             with contextlib.suppress(Unavailable):
-                await house.advance(shard.name)
-    assert len(house.steps.log) == before
-    assert await house.failed.list(10, "") == ([], "")
+                await harness.advance(shard.name)
+    assert len(harness.steps.log) == before
+    assert await harness.failed.list(10, "") == ([], "")
 
 
 def some(number: int) -> list[event_pb2.Event]:
@@ -175,11 +175,11 @@ def some(number: int) -> list[event_pb2.Event]:
 async def test_an_upgrade_to_a_fourteenth_feature_waits_for_all_and_loses_nothing() -> None:
     steps = Whole()  # type: ignore[abstract]
     sent: list[str] = []
-    async with housed(steps) as house:
+    async with running(steps) as harness:
         for number in range(50):  # a few that fail would be set aside
-            await house.accept(*(events := some(number)))
+            await harness.accept(*(events := some(number)))
             sent += [each.event_id for each in events]
-            await house.dispatch()
+            await harness.dispatch()
         # Forward, features before scoring; back, features before scoring; forward, scoring first; back, scoring first.
         mixed_and_whole: list[tuple[set[str], set[str]]] = [
             ({"features"}, {"features", "scoring"}),
@@ -188,14 +188,14 @@ async def test_an_upgrade_to_a_fourteenth_feature_waits_for_all_and_loses_nothin
             ({"features"}, set()),
         ]
         for number, (mixed, whole) in enumerate(mixed_and_whole, start=50):
-            await house.accept(*(events := some(number)))
+            await harness.accept(*(events := some(number)))
             sent += [each.event_id for each in events]
             steps.newer = mixed
-            await waits(house)
+            await waits(harness)
             steps.newer = whole
-            await house.dispatch()
-            assert sorted(house.applied("intervention")) == sorted(sent)
-        assert await house.failed.list(10, "") == ([], "")
+            await harness.dispatch()
+            assert sorted(harness.applied("intervention")) == sorted(sent)
+        assert await harness.failed.list(10, "") == ([], "")
         features = await steps.features.GetProfile(features_pb2.GetProfileRequest(user_id="ada"), cast("Any", None))
         assert features.event_count == len(sent)
 
@@ -213,16 +213,16 @@ async def test_an_upgrade_to_a_fourteenth_feature_waits_for_all_and_loses_nothin
 )
 async def test_an_answer_without_a_column_waits_for_the_upgrade(method: str, column: str) -> None:
     steps = Whole()  # type: ignore[abstract]
-    async with housed(steps) as house:
+    async with running(steps) as harness:
         for number in range(50):
-            await house.accept(*some(number))
-            await house.dispatch()
+            await harness.accept(*some(number))
+            await harness.dispatch()
         steps.lacking = {method: column}
-        await house.accept(*(events := [*some(50), event("zoned", "ada", time_zone="Asia/Tokyo")]))
-        await waits(house)
+        await harness.accept(*(events := [*some(50), event("zoned", "ada", time_zone="Asia/Tokyo")]))
+        await waits(harness)
         steps.lacking = {}
-        await house.dispatch()
-        assert {each.event_id for each in events} <= set(house.applied("intervention"))
+        await harness.dispatch()
+        assert {each.event_id for each in events} <= set(harness.applied("intervention"))
 
 
 @pytest.mark.parametrize(
@@ -237,25 +237,25 @@ async def test_an_answer_without_a_column_waits_for_the_upgrade(method: str, col
 async def test_an_event_that_only_a_newer_version_knows_waits_for_the_upgrade(of_tomorrow: dict[str, Any]) -> None:
     """As a newer ingest has put it on the stream."""
     steps = Whole()  # type: ignore[abstract]
-    async with housed(steps) as house:
+    async with running(steps) as harness:
         for number in range(50):
-            await house.accept(*some(number))
-            await house.dispatch()
+            await harness.accept(*some(number))
+            await harness.dispatch()
         newer = json_format.ParseDict(of_tomorrow, event("x"))
-        await house.dispatcher.steps.log.append(of_events([newer]))
-        await waits(house)
+        await harness.dispatcher.steps.log.append(of_events([newer]))
+        await waits(harness)
 
 
 async def test_what_failed_for_a_reason_of_a_newer_version_is_listed() -> None:
-    async with housed() as house:
-        await house.accept(event("x", page=""))
+    async with running() as harness:
+        await harness.accept(event("x", page=""))
         failed_id = refused_event_id("x", b"")
-        (kept,) = await house.failed.find([failed_id])
+        (kept,) = await harness.failed.find([failed_id])
         assert kept is not None
-        await house.failed.add([kept._replace(reason="OF_NEXT_YEAR")])
-        (listed,) = (await house.stub.ListFailedEvents(ingest_pb2.ListFailedEventsRequest())).failed_events
+        await harness.failed.add([kept._replace(reason="OF_NEXT_YEAR")])
+        (listed,) = (await harness.stub.ListFailedEvents(ingest_pb2.ListFailedEventsRequest())).failed_events
         assert (listed.id, listed.reason) == (failed_id, error_reason_pb2.ERROR_REASON_UNSPECIFIED)
-        assert (await house.receipt("x")).failed_event_id == failed_id
+        assert (await harness.receipt("x")).failed_event_id == failed_id
 
 
 @pytest.mark.parametrize(
@@ -264,20 +264,20 @@ async def test_what_failed_for_a_reason_of_a_newer_version_is_listed() -> None:
     ids=["events", "a table that has no ids any more", "something else"],
 )
 async def test_a_record_of_a_form_of_tomorrow_waits_for_the_upgrade(told: dict[str, Any]) -> None:
-    async with housed() as house:
+    async with running() as harness:
         for number in range(50):
-            await house.accept(*some(number))
-        await house.dispatch()
+            await harness.accept(*some(number))
+        await harness.dispatch()
         newer = event_table_pb2.StreamRecord(format_version=2, **told).SerializeToString()
-        await house.stream.append([Entry(house.stream.ordering_group("ada"), newer)])
-        await waits(house)
+        await harness.stream.append([Entry(harness.stream.ordering_group("ada"), newer)])
+        await waits(harness)
 
 
 async def test_what_stands_before_a_record_of_a_form_of_tomorrow_does_not_wait() -> None:
-    async with housed() as house:
-        await house.accept(event("before"))
+    async with running() as harness:
+        await harness.accept(event("before"))
         newer = event_table_pb2.StreamRecord(format_version=2, events=[event("x")]).SerializeToString()
-        await house.stream.append([Entry(house.stream.ordering_group("ada"), newer)])
+        await harness.stream.append([Entry(harness.stream.ordering_group("ada"), newer)])
         with pytest.raises(Unavailable):
-            await house.dispatch()
-        assert house.applied("intervention") == ["before"]
+            await harness.dispatch()
+        assert harness.applied("intervention") == ["before"]

@@ -46,7 +46,7 @@ from services.scoring.usecases import Scoring
 from services.video.servicer import VideoServicer
 from services.video.usecases import Playback
 from tests.builders import NOW_US
-from tests.ingest.house import QuickReader
+from tests.ingest.harness import QuickReader
 from tests.intervention.builders import DOCUMENT
 
 MODELS: Final = Path(__file__).parents[2] / "models" / "exit-risk"

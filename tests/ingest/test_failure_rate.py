@@ -1,4 +1,4 @@
-"""When setting aside stops: `services.ingest.dispatch.domain.failure_rate`."""
+"""When a shard stops for too many failed events: `services.ingest.dispatch.domain.failure_rate`."""
 
 from hypothesis import given
 from hypothesis import strategies as st

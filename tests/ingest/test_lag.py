@@ -1,4 +1,4 @@
-"""How late the readers are, measured at the stream: `services.ingest.accept.adapters.lag`."""
+"""How far consumers lag, measured at the stream: `services.ingest.accept.adapters.lag`."""
 
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from mesh.stream.redis import RedisStream
 from services.ingest.accept.adapters.lag import MeasuredPipeline
 from services.ingest.accept.adapters.progress import LeasePipeline
 from services.ingest.accept.ports import ShardStanding
-from tests.ingest.house import OWNER, Time
+from tests.ingest.harness import OWNER, Time
 
 SECOND_US = 1_000_000
 HOUR_US = 3_600 * SECOND_US

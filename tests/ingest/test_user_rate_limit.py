@@ -1,4 +1,4 @@
-"""Floods of one user are refused, and what no person makes is marked."""
+"""One user who sends more than a person can is refused, and what no person makes is marked."""
 
 import timeit
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from services.ingest.accept.domain import rate_limit
 from services.ingest.accept.domain.rate_limit import SendingRate, UserRateLimiter
 from tests.builders import MINUTE_US, NOW_US, SECOND_US, event
-from tests.ingest.house import ACCEPTED, Time, housed
+from tests.ingest.harness import ACCEPTED, Time, running
 
 
 def test_a_burst_is_admitted_then_so_many_a_second() -> None:
@@ -99,10 +99,10 @@ def test_judging_an_ordinary_event_costs_about_a_microsecond() -> None:
 async def test_a_wall_clock_that_is_set_back_refuses_nobody() -> None:
     """The flood is judged, and the lag read, by a monotonic clock."""
     steady = Time()
-    async with housed(limiter=UserRateLimiter(10, 5), monotonic=steady) as house:
-        assert set((await house.accept(*[event(f"{number}") for number in range(5)])).verdicts) == {ACCEPTED}
-        house.time.now_us -= 2 * 60 * MINUTE_US
+    async with running(limiter=UserRateLimiter(10, 5), monotonic=steady) as harness:
+        assert set((await harness.accept(*[event(f"{number}") for number in range(5)])).verdicts) == {ACCEPTED}
+        harness.time.now_us -= 2 * 60 * MINUTE_US
         steady.now_us += 10 * SECOND_US
-        now_us = house.time.now_us
+        now_us = harness.time.now_us
         again = [event(f"later {number}", event_time_us=now_us, received_time_us=now_us) for number in range(5)]
-        assert set((await house.accept(*again)).verdicts) == {ACCEPTED}
+        assert set((await harness.accept(*again)).verdicts) == {ACCEPTED}

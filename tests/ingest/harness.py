@@ -45,7 +45,7 @@ class Time:
         return self.now_us
 
 
-class House(NamedTuple):
+class Harness(NamedTuple):
     """Both roles of ingest over one stream in memory."""
 
     stub: "ingest_pb2_grpc.IngestServiceAsyncStub"
@@ -98,13 +98,13 @@ class House(NamedTuple):
 
 
 @contextlib.asynccontextmanager
-async def housed(
+async def running(
     steps: fake.Steps | None = None,
     observed_by: telemetry.Telemetry | None = None,
     around: Callable[[Any], Any] = lambda port: port,
     **ports: Any,
-) -> AsyncIterator[House]:
-    """A house. `around` wraps each port of the api, not the dispatcher's; `ports` replace what the api has."""
+) -> AsyncIterator[Harness]:
+    """A harness. `around` wraps each port of the api, not the dispatcher's; `ports` replace what the api has."""
     steps = steps or fake.recording()
     time = Time()
     stream, leases = MemoryStream(shard_count=2, clock=time), MemoryLeases(time)
@@ -143,7 +143,7 @@ async def housed(
             trims=True,
         )
         stub = ingest_pb2_grpc.IngestServiceStub(channel)
-        yield House(stub, ingest, dispatcher, steps, stream, seen, failed, leases, time)
+        yield Harness(stub, ingest, dispatcher, steps, stream, seen, failed, leases, time)
 
 
 class QuickReader:
