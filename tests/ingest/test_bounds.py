@@ -54,9 +54,9 @@ def test_the_worst_text_costs_time_in_proportion_to_its_length(judge: Callable[[
         told = piece * (size // len(piece))
         best = float("inf")
         for attempt in range(5):
-            began = time.perf_counter()
+            began = time.thread_time()
             judge(f"{told}{attempt}")
-            best = min(best, time.perf_counter() - began)
+            best = min(best, time.thread_time() - began)
         return best
 
     # Eight times as long: eight times the time if it is linear, 64 times if it is quadratic.
