@@ -48,6 +48,7 @@ def _fences() -> None:
 
 def _store() -> None:
     os.environ["JOURNEYMESH_REDIS_URL"] = os.environ[_URL]
+    os.environ.pop("JOURNEYMESH_REDIS_PASSWORD_FILE", None)  # that of the embedded store
 
 
 _REWIRINGS: Final = {"ids": _ids, "fences": _fences, "store": _store}
