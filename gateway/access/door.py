@@ -21,6 +21,7 @@ from gateway.http.heads import is_local_host
 from mesh.clock import Clock
 from mesh.errors import MeshError, PermissionDenied, Unauthenticated, Unavailable
 from mesh.keys import Kind, Scope
+from mesh.observability import telemetry
 
 if TYPE_CHECKING:
     from journeymesh.access.v1.access_pb2_grpc import AccessServiceAsyncStub
@@ -154,7 +155,8 @@ async def follow_keys(door: Door, access: "AccessServiceAsyncStub", clock: Clock
     is_away = False
     while door.is_key_required:
         try:
-            await _follow_once(door, access, clock)
+            with telemetry.unrecorded():
+                await _follow_once(door, access, clock)
             is_away = False
         except MeshError as error:
             if not is_away:
