@@ -8,13 +8,9 @@ from journeymesh.access.v1.access_pb2_grpc import add_AccessServiceServicer_to_s
 from journeymesh.access.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server
 
 from mesh.clock import system_clock
-from mesh.observability import log, telemetry
-from mesh.observability.telemetry import TelemetrySettings
 from mesh.process import server
-from mesh.process.site import ServerSettings, open_site
-from mesh.rpc.tls import TlsSettings
+from mesh.process.started import started
 from mesh.settings import read_or_exit
-from mesh.store import redis
 from services.access import bootstrap
 from services.access.audit.adapters.redis import RedisChain
 from services.access.audit.servicer import AuditServicer
@@ -28,11 +24,8 @@ from services.access.settings import Settings
 
 async def main() -> None:
     """Runs the service until the process is told to end."""
-    settings, telemetry_settings = read_or_exit(Settings), read_or_exit(TelemetrySettings)
-    log.start("access", read_or_exit(log.LogSettings))
-    traced = telemetry.start("access", telemetry_settings)
-    async with open_site(read_or_exit(ServerSettings), read_or_exit(TlsSettings)) as site:
-        client = await redis.connect_or_exit(read_or_exit(redis.RedisSettings))
+    settings = read_or_exit(Settings)
+    async with started("access") as (client, traced, site):
         store = RedisKeys(client)
         audit = Audit(RedisChain(client), system_clock, secrets.token_bytes)
         servicer = AccessServicer(Access(store, audit, VOCABULARY, system_clock, secrets.token_bytes))
@@ -51,8 +44,6 @@ async def main() -> None:
                 traced,
                 site,
             )
-    traced.close()
-    await client.aclose()
 
 
 if __name__ == "__main__":
