@@ -13,9 +13,9 @@ from typing import Final
 import uvicorn
 
 from gateway.app import Application
+from gateway.http.acceptor import Acceptor
 from gateway.http.certificate import Certificates
 from gateway.http.connections import Connection, ConnectionLimits, SocketConnection
-from gateway.http.handshakes import accept
 from gateway.http.slow_clients import ReadTimeout, drop_slow_readers
 from gateway.settings import Settings
 
@@ -42,26 +42,18 @@ _log = logging.getLogger(__name__)
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, certificates: Certificates | None) -> None:
+    def __init__(self, config: uvicorn.Config, listener: socket.socket, certificates: Certificates | None) -> None:
         super().__init__(config)
-        self._certificates = certificates
-        self._accepting: list[asyncio.Task[None]] = []
+        self._acceptor = Acceptor(listener, certificates, self._connection)
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accepts over TLS itself: the library would keep its certificate for ever, and handshakes without a limit."""
-        if self._certificates is None:
-            await super().startup(sockets)
-            return
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - the acceptor has it
+        """Accepts by itself; see the acceptor."""
         await super().startup([])
-        self._accepting = [
-            asyncio.create_task(accept(listener, self._certificates, self._connection)) for listener in sockets or ()
-        ]
+        self._acceptor.start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Ends accepting, then what the library serves."""
-        for each in self._accepting:
-            each.cancel()
-        await asyncio.gather(*self._accepting, return_exceptions=True)
+        """Closes the port, then what the library serves."""
+        await self._acceptor.leave()
         await super().shutdown(sockets)
 
     def _connection(self) -> Connection:
@@ -153,8 +145,8 @@ async def serve(
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
-    server = _Server(config, certificates)
-    serving = asyncio.create_task(server.serve([listener]))
+    server = _Server(config, listener, certificates)
+    serving = asyncio.create_task(server.serve())
     looking = asyncio.create_task(drop_slow_readers(server.server_state.connections))
     stopping = asyncio.create_task(stop.wait())
     without_keys = ": requests need no key, and only this machine can send them" if settings.keys == "none" else ""

@@ -26,6 +26,8 @@ from gateway.http.slow_clients import ReadTimeout
 # How long connections beyond the limit may wait for their 503, and how many of them.
 _REFUSING_SECONDS: Final = 1.0
 _MAX_REFUSED: Final = 256
+# How long a client that has just connected may take to begin its request, when the server ends.
+_FIRST_REQUEST_SECONDS: Final = 1.0
 # How many requests of one connection may wait for earlier answers, and the largest body among them.
 _MAX_WAITING: Final = 16
 _MAX_WAITING_BODY: Final = 64 * 1024
@@ -143,6 +145,15 @@ class Connection(HttpToolsProtocol):
                 _end(cycle)
             super().connection_lost(exc)
         self.limits.refused.discard(self)
+
+    def shutdown(self) -> None:
+        """Closes as soon as nothing is in progress; a client that has just connected may still send its request."""
+        is_new = self.cycle is None and not self._is_in_request
+        if is_new and not self.transport.is_closing():
+            self._cancel_timer()
+            self._closing = self.loop.call_later(_FIRST_REQUEST_SECONDS, self._close_if_slow)
+        elif self._due or not self._is_in_request:
+            super().shutdown()
 
     def data_received(self, data: bytes) -> None:
         """Reads; the rest of a head must follow in time."""

@@ -2,13 +2,16 @@
 
 import contextlib
 import http.client
+import itertools
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -18,6 +21,7 @@ from gateway import serving
 from tests.conftest import free_port
 
 ROOT = Path(__file__).parents[2]
+_CLIENTS = 16
 
 
 @contextlib.contextmanager
@@ -94,6 +98,42 @@ def test_clients_with_an_open_connection_are_asked_to_close_it_first() -> None:
     assert (after.status, after.getheader("connection")) == (200, "close")
     assert (late.status_code, late.headers["connection"]) == (200, "close")
     assert time.monotonic() - began < 5, "nobody is left to wait for"
+
+
+def test_every_client_that_gets_a_connection_gets_an_answer_to_the_last() -> None:
+    port = free_port()
+    failed: list[str] = []
+    counts: Counter[str] = Counter()
+    with process(f"127.0.0.1:{port}", JOURNEYMESH_LEAVE_SECONDS="1") as started:
+        alive(f"http://127.0.0.1:{port}")
+        with ThreadPoolExecutor(_CLIENTS) as clients:
+            for _ in range(_CLIENTS):
+                clients.submit(_ask_until_refused, port, counts, failed)
+            started.send_signal(signal.SIGTERM)
+            read_until(started, "leaving")
+            started.communicate(timeout=20)
+    assert failed == []
+    assert counts["refused"] == _CLIENTS
+    assert counts["answered"] > _CLIENTS
+
+
+def _ask_until_refused(port: int, counts: Counter[str], failed: list[str]) -> None:
+    """Opens one connection after the other; the request follows the connection after up to 20 ms."""
+    for number in itertools.count():
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+                time.sleep(number % 5 * 0.005)
+                connection.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+                answer = connection.recv(12)
+        except ConnectionRefusedError:
+            counts["refused"] += 1
+            return
+        except OSError as error:
+            failed.append(repr(error))
+        else:
+            counts["answered"] += 1
+            if answer != b"HTTP/1.1 200":
+                failed.append(repr(answer))
 
 
 def read_until(started: "subprocess.Popen[str]", word: str) -> None:
