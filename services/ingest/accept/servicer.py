@@ -9,6 +9,7 @@ from mesh.errors import InvalidArgument
 from mesh.observability import registry
 from mesh.observability.metrics import Metrics
 from records.table import Table
+from records.tenants import plain
 from services.ingest.accept.domain.acceptance import TRACE_ID_BYTES
 from services.ingest.accept.domain.tidying import ID_LENGTH
 from services.ingest.accept.domain.validation import EVENT_ID_LENGTH, Rejection
@@ -139,7 +140,7 @@ def _is_short(one: ingest_pb2.UnreadableEvent) -> bool:
     return (
         len(one.payload) <= _PAYLOAD_BYTES
         and len(one.detail) <= _DETAIL_LENGTH
-        and len(one.event_id) <= EVENT_ID_LENGTH
-        and len(one.user_id) <= ID_LENGTH
+        and len(plain(one.event_id)) <= EVENT_ID_LENGTH
+        and len(plain(one.user_id)) <= ID_LENGTH
         and len(one.trace_id) in {0, TRACE_ID_BYTES}
     )

@@ -10,6 +10,7 @@ from mesh.errors import InvalidArgument
 from mesh.stream.port import BEGINNING, END
 from records import table, wire
 from records.table import Table
+from records.tenants import beside, plain
 from services.ingest.accept.domain.tidying import ID_LENGTH, Note
 from services.ingest.accept.domain.validation import EARLIEST_TIME_US, FUTURE_US, Rejection, findable_id
 from services.ingest.accept.ports import ShardStanding
@@ -127,7 +128,7 @@ def refused(event: event_pb2.Event, rejection: Rejection, now_us: int) -> Failed
         rejection.detail,
         now_us,
         event_id,
-        event.user_id if len(event.user_id) <= ID_LENGTH else "",
+        event.user_id if len(plain(event.user_id)) <= ID_LENGTH else beside(event.user_id, ""),
         payload,
         event.trace_id,
         "ingest",
