@@ -209,7 +209,7 @@ async def _intervention(at_: At) -> InterventionServicer:
         RedisOutbox(at_.client, LIFETIME),
     )
     spending = RedisSpending(at_.client, "default")
-    models = Models(None, spending, SilentModelObserver(), clock, clock, limits=Amount(0, 0))
+    models = Models(None, lambda _: spending, SilentModelObserver(), clock, clock, limits=Amount(0, 0))
     listeners = LocalListeners(4)
     core = _core(
         stores, policies, SilentObserver(), listeners, models, NoInsights(), lambda: None, clock, 1.0, ModelSettings()
