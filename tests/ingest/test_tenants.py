@@ -78,7 +78,8 @@ async def test_the_same_ids_of_two_tenants_are_two_events(steps: peers.Steps) ->
 
 def test_what_the_mesh_derives_is_of_the_same_tenant() -> None:
     def names(tenant: str) -> list[str]:
-        named = Named(*(qualified(tenant, each) for each in ("e-1", "ada", "a-1")), 18, NOW_US)
+        event_id, user_id, anonymous_id = (qualified(tenant, each) for each in ("e-1", "ada", "a-1"))
+        named = Named(event_id, user_id, anonymous_id, 18, NOW_US)
         linked = cast("Event", of(tenant, event("e-1", "a-1")))
         return [
             own_ids.link_id(named),
@@ -101,9 +102,7 @@ def test_what_failed_is_written_as_its_client_would_send_it_again() -> None:
 
 
 async def failed_events(harness: Harness) -> list[ingest_pb2.FailedEvent]:
-    return list(
-        (await harness.stub.ListFailedEvents(ingest_pb2.ListFailedEventsRequest(page_size=100))).failed_events
-    )
+    return list((await harness.stub.ListFailedEvents(ingest_pb2.ListFailedEventsRequest(page_size=100))).failed_events)
 
 
 async def test_whose_a_failed_event_is_shows_even_without_an_id_of_the_clients(steps: peers.Steps) -> None:
