@@ -7,11 +7,11 @@ import uvloop
 from gateway.access.door import follow_keys
 from gateway.app import Application
 from gateway.core import bootstrap
-from gateway.http.certificate import Certificates
 from gateway.peers import connect
 from gateway.routes.operation import watch_services
 from gateway.serving import listen, serve
 from gateway.settings import LogSettings, Settings, TelemetrySettings
+from gateway.transport.certificate import Certificates
 from mesh.clock import system_clock
 from mesh.observability import log, registry, telemetry
 from mesh.observability.telemetry import Telemetry

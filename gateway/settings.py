@@ -4,7 +4,8 @@ import dataclasses
 import ipaddress
 
 import topology
-from gateway.http import addresses, certificate, cors
+from gateway.http import addresses, cors
+from gateway.transport import certificate
 from mesh.observability.log import LogSettings
 from mesh.observability.telemetry import TelemetrySettings
 from mesh.settings import SettingError, setting

@@ -17,7 +17,7 @@ from gateway.access.keyring import Keyring, KnownKey, keyring_of
 from gateway.http import cors
 from gateway.http.asgi import Request, header
 from gateway.http.caller import ANYBODY, NOBODY, Caller
-from gateway.http.heads import is_local_host
+from gateway.transport.heads import is_local_host
 from mesh.clock import Clock
 from mesh.errors import MeshError, PermissionDenied, Unauthenticated, Unavailable
 from mesh.keys import Kind, Scope

@@ -11,9 +11,9 @@ import httpx
 from gateway import peers
 from gateway.app import Application
 from gateway.core import Core, bootstrap
-from gateway.http.certificate import Certificates
 from gateway.serving import listen, serve
 from gateway.settings import Settings
+from gateway.transport.certificate import Certificates
 from mesh.observability import telemetry
 from tests.gateway.fakes import SECONDS, Services
 from tests.serving import serving
