@@ -7,16 +7,15 @@ Several dispatchers share the shards (`mesh.leases.sharing`).
 """
 
 import asyncio
-import contextlib
 import dataclasses
 import logging
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 from mesh.clock import Clock
-from mesh.errors import FailedPrecondition, MeshError, Unavailable, VersionMismatch
+from mesh.errors import FailedPrecondition, Unavailable, VersionMismatch
 from mesh.leases.port import Lease, Leases
-from mesh.observability import log, registry
+from mesh.observability import registry
 from mesh.observability.metrics import Metrics
 from mesh.stream.port import END, StreamReader
 from services.ingest.dispatch.domain.failure_rate import FailureRate
@@ -24,6 +23,7 @@ from services.ingest.dispatch.parts import Part, parts
 from services.ingest.dispatch.steps import Steps
 from services.ingest.events.claims import claimed
 from services.ingest.events.domain.event import EventPosition, FailedEvent, failed_event_id
+from services.ingest.events.failing import Failures
 from services.ingest.events.ports import Applied, FailedEvents, FailedRecords
 from services.ingest.events.translation.event_json import event_json
 from services.ingest.events.translation.records import Decoded, decoded
@@ -32,9 +32,6 @@ _READ_RECORDS: Final = 200
 _BATCH_BYTES: Final = 4 * 1024 * 1024
 _WAIT_SECONDS: Final = 1.0
 _TRIM_BATCHES: Final = 20
-_TRIES: Final = 5
-_LATE_SECONDS: Final = 5.0
-_PAUSE_SECONDS: Final = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 _NO_ROOM: Final = "Paused: the list of set-aside events is full (10,000). Mend, replay or discard some."
 
@@ -80,7 +77,7 @@ class Dispatcher:
         Raises:
             FailedPrecondition: the shard was lost to another.
         """
-        failures = 0
+        failures = Failures("dispatcher", self.leases, lease)
         checkpoint: int | None = None
         while checkpoint != END:
             try:
@@ -92,11 +89,9 @@ class Dispatcher:
             except Exception as error:  # noqa: BLE001 - a fault of ours stops this shard, and no other
                 # Nothing is lost: the next round reads from the checkpoint.
                 checkpoint = None
-                failures += 1
-                await self._complain(lease, error, failures)
-                await asyncio.sleep(_PAUSE_SECONDS[min(failures, len(_PAUSE_SECONDS)) - 1])
+                await failures.add(error, self._lag_seconds(lease.shard))
             else:
-                failures = 0
+                failures.end()
 
     async def _advance_far(self, lease: Lease, checkpoint: int) -> int:
         """Advances by some batches, or until nothing waits, then trims the stream."""
@@ -196,19 +191,6 @@ class Dispatcher:
     def _lag_seconds(self, shard: str) -> float:
         now_us = self.reader.now_us()
         return max(0.0, (now_us - self.oldest_us.get(shard, now_us)) / 1e6)
-
-    async def _complain(self, lease: Lease, error: Exception, failures: int) -> None:
-        is_ours = not isinstance(error, MeshError)
-        level = logging.WARNING if failures in (5, 50) or failures % 500 == 0 else logging.DEBUG
-        if is_ours and failures == 1:
-            level = logging.ERROR
-        what = log.fault(error) if is_ours else error
-        _log.log(level, "shard %s waits, try %d: %s", lease.shard, failures, what)
-        # A service that hangs takes seconds for each try.
-        if is_ours or failures >= _TRIES or self._lag_seconds(lease.shard) > _LATE_SECONDS:
-            detail = error.detail if isinstance(error, MeshError) else "A fault of the dispatcher; its log tells where."
-            with contextlib.suppress(MeshError):
-                await self.leases.complain(lease, detail, self._lag_seconds(lease.shard))
 
 
 def cut(records: Iterable[Decoded], max_events: int) -> Iterator[list[Decoded]]:
