@@ -215,6 +215,26 @@ def test_without_an_archive_there_is_no_archiver() -> None:
 
 
 @pytest.mark.tools
+def test_heads_of_the_audit_log_are_written_to_the_claim_that_is_named() -> None:
+    named = ["--set", "audit.existingClaim=heads"]
+    assert heads_of(named) == ("heads", "/audit/heads.jsonl", "/audit/key.pem")
+    assert heads_of([*named, "--set", "audit.key.secret=signing"])[2] == "/run/secrets/audit/key"
+    assert heads_of([]) == ("", None, None)
+
+
+def heads_of(arguments: list[str]) -> tuple[str, str | None, str | None]:
+    """The claim that access writes heads to, their file and the key's."""
+    pod = pods(parsed(render.manifests(arguments)))["journeymesh-access"]
+    spec = pod["spec"]
+    claims = [each["persistentVolumeClaim"]["claimName"] for each in spec["volumes"] if "persistentVolumeClaim" in each]
+    mounts = {each["mountPath"]: each.get("readOnly", False) for each in spec["containers"][0]["volumeMounts"]}
+    assert mounts.get("/audit", False) is False
+    assert mounts.get("/run/secrets/audit", True) is True
+    of = environment(pod)
+    return "".join(claims), of.get("JOURNEYMESH_AUDIT_HEADS_FILE"), of.get("JOURNEYMESH_AUDIT_KEY_FILE")
+
+
+@pytest.mark.tools
 def test_where_the_platform_gives_the_user_none_is_named() -> None:
     text = render.manifests(["--set", "userId=null"])
     assert "runAsUser" not in text

@@ -55,6 +55,10 @@ JOURNEYMESH_SHARD_COUNT: {{ int $v.stream.shards | quote }}
 JOURNEYMESH_LANE_COUNT: {{ int $v.stream.lanes | quote }}
 JOURNEYMESH_ARCHIVE_URL: {{ $v.archive.url | quote }}
 {{- end }}
+{{- if and (eq .name "access") $v.audit.existingClaim }}
+JOURNEYMESH_AUDIT_HEADS_FILE: /audit/heads.jsonl
+JOURNEYMESH_AUDIT_KEY_FILE: {{ ternary "/run/secrets/audit/key" "/audit/key.pem" (not (empty $v.audit.key.secret)) }}
+{{- end }}
 {{- if eq .name "intervention" }}
 {{- if $v.policy.document }}
 JOURNEYMESH_POLICY: /policy/policy.yaml
@@ -97,6 +101,7 @@ AWS_DEFAULT_REGION: {{ $v.aws.region | quote }}
 {{- $secrets = append $secrets .root.Values.store.ca.secret -}}
 {{- end -}}
 {{- if eq .name "intervention" }}{{ $secrets = append $secrets .root.Values.help.webhookSecret.secret }}{{ end -}}
+{{- if eq .name "access" }}{{ $secrets = append $secrets .root.Values.audit.key.secret }}{{ end -}}
 {{- compact $secrets | toJson -}}
 {{- end }}
 
@@ -149,6 +154,22 @@ AWS_DEFAULT_REGION: {{ $v.aws.region | quote }}
   volume:
     name: policy
     configMap: {name: {{ $name }}-policy}
+{{- end }}
+{{- if and (eq .name "access") $v.audit.existingClaim }}
+- path: /audit
+  isWritten: true
+  volume:
+    name: audit
+    persistentVolumeClaim: {claimName: {{ $v.audit.existingClaim }}}
+{{- if $v.audit.key.secret }}
+- path: /run/secrets/audit
+  volume:
+    name: audit-key
+    secret:
+      secretName: {{ $v.audit.key.secret }}
+      defaultMode: 0440
+      items: [{key: {{ $v.audit.key.key | quote }}, path: key}]
+{{- end }}
 {{- end }}
 {{- if and (eq .name "archiver") (hasPrefix "file:" $v.archive.url) }}
 - path: /archive
