@@ -40,12 +40,14 @@ JOURNEYMESH_TLS_CALLERS: {{ join " " $callers | quote }}
 {{- end }}
 {{- end }}
 {{- if has "store" $calls }}
-JOURNEYMESH_REDIS_URL: {{ $v.store.url | default (printf "redis://%s-valkey:6379/0" $name) | quote }}
+JOURNEYMESH_REDIS_URL: {{ $v.store.url | default (printf "%s://%s-valkey:6379/0" (ternary "rediss" "redis" $v.tls.enabled) $name) | quote }}
 {{- if include "journeymesh.storeSecret" .root }}
 JOURNEYMESH_REDIS_PASSWORD_FILE: /run/secrets/store/password
 {{- end }}
 {{- if $v.store.ca.secret }}
 JOURNEYMESH_REDIS_CA_FILE: /run/secrets/store-ca/ca.crt
+{{- else if and $v.tls.enabled (not $v.store.url) }}
+JOURNEYMESH_REDIS_CA_FILE: /tls/ca.crt
 {{- end }}
 {{- end }}
 {{- if eq .service.image "ingest" }}
