@@ -34,7 +34,7 @@ JOURNEYMESH_TLS_CA_FILE: /tls/ca.crt
 {{- $callers := list }}
 {{- $self := .name }}
 {{- range $caller, $calling := .services }}
-{{- if has $self $calling.calls }}{{ $callers = append $callers (printf "%s-%s" $name $caller) }}{{ end }}
+{{- if has $self $calling.calls }}{{ $callers = append $callers (printf "%s=%s-%s" $caller $name $caller) }}{{ end }}
 {{- end }}
 JOURNEYMESH_TLS_CALLERS: {{ join " " $callers | quote }}
 {{- end }}
