@@ -57,6 +57,11 @@ def _score(name: str, value: Any, row: int = 0) -> Callable[[Request], object]:
     return lambda made: setattr(made.assessments[row], name, value)
 
 
+def test_the_service_knows_every_kind_of_event() -> None:
+    contract = {name.removeprefix("EVENT_TYPE_"): number for name, number in event_pb2.EventType.items() if number}
+    assert {kind.name: kind.value for kind in EventKind} == contract
+
+
 WRONG: list[tuple[str, Callable[[Request], object]]] = [
     # Columns that do not belong together.
     ("INVALID_TYPE", lambda made: made.user_ids.append("eve")),
