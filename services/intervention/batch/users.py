@@ -48,8 +48,8 @@ class Users:
         """Decides on a row."""
         facts = facts_of(self.batch, self.rows, row)
         user = self._arrive(policy, facts, row)
-        lost = self.undelivered[facts.user_id]
-        decided = decision.decide(policy, facts, user, lost, intervention_id(facts.position))
+        undelivered = self.undelivered[facts.user_id]
+        decided = decision.decide(policy, facts, user, undelivered, intervention_id(facts.position))
         self.note(row, facts, user.offers, decided.user)
         self._leave(policy, facts, row)
         return decided
@@ -78,8 +78,8 @@ class Users:
         before = self.after[facts.user_id]
         known = user_state.lapsed(policy, before, facts.received_us)
         self.note(row, facts, before.offers, known)
-        lost = self.undelivered[facts.user_id]
-        after, transfer = linking.left(known, lost, self.rows.linked[row], facts.received_us)
+        undelivered = self.undelivered[facts.user_id]
+        after, transfer = linking.left(known, undelivered, self.rows.linked[row], facts.received_us)
         self.note(row, facts, after.offers, after)
         if transfer:
             self.transfers[row] = transfer
