@@ -61,7 +61,7 @@ class Dispatcher:
     limits: Limits
     metrics: Metrics
     trims: bool
-    """Whether to trim the stream once records are applied: not if another consumer follows."""
+    """Whether to trim the stream once records are applied; false if another consumer still reads them."""
     failure_rates: dict[str, FailureRate] = dataclasses.field(default_factory=dict)
     oldest_us: dict[str, int] = dataclasses.field(default_factory=dict)
     """Per shard, when the oldest waiting record was appended; absent if none waits."""
@@ -100,7 +100,7 @@ class Dispatcher:
             before, checkpoint = checkpoint, await self.advance(lease, checkpoint)
             if checkpoint in {before, END}:
                 break
-            # What arrives meanwhile makes one batch, which costs the same for ten events as for a hundred.
+            # What arrives meanwhile makes one batch; a batch costs as much for ten events as for a hundred.
             await asyncio.sleep(self.limits.period_seconds)
         if self.trims and checkpoint not in {begun, END}:
             await self.reader.trim(lease.shard, checkpoint)
@@ -136,11 +136,11 @@ class Dispatcher:
         return checkpoint
 
     async def _keep_failed(self, lease: Lease, part: Part, untried: int) -> None:
-        """Keeps what cannot be applied of a part as failed events; `untried` records of the batch follow it.
+        """Keeps the events of a part that cannot be applied as failed events; `untried` records of the batch follow it.
 
         Raises:
             FailedPrecondition: the shard was lost to another, who may have applied them.
-            Unavailable: most records fail, so it is not the records: they wait on the stream until the step is mended.
+            Unavailable: most records fail, so the fault is not theirs: they wait on the stream until it is mended.
                 Or there is no room for failed events.
         """
         shard, failing, count = lease.shard, part.failed, len(part.records)
@@ -161,7 +161,7 @@ class Dispatcher:
         failure_rate.note(len(failing), count)
 
     async def _failed_events(self, shard: str, record: Decoded) -> list[FailedEvent]:
-        """The failed events of a record: its events without duplicates; or the record itself, if it cannot be read."""
+        """The failed events of a record: its events without duplicates or, if it cannot be read, the record itself."""
         now_us = self.clock()
         if record.broken is not None:
             position = EventPosition(shard, record.sequence, 0)
@@ -196,10 +196,10 @@ class Dispatcher:
 def cut(records: Iterable[Decoded], max_events: int) -> Iterator[list[Decoded]]:
     """Batches of whole records: at most `max_events` and 4 MiB, but at least one record.
 
-    An anonymous journey that ends in a batch does not continue in it: what moves is its state after the batch.
+    A batch ends before an anonymous journey that it has linked goes on: what moves is the state after the batch.
 
     Raises:
-        VersionMismatch: only a newer version can read a record; what precedes it is yielded first.
+        VersionMismatch: only a newer version can read a record; the records before it are yielded first.
     """
     batch: list[Decoded] = []
     ended: set[str] = set()
