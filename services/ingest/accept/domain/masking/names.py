@@ -50,10 +50,9 @@ LISTED: Final = frozenset(
         *(word for words in (*ENDINGS.values(), *WHOLE.values()) for word in words),
         *PHONE_ENDINGS,
         *PHONE_WHOLE,
-        *DOUBTFUL_PARAMETERS,
     )
 )
-"""All of these."""
+"""All of these but the doubtful ones."""
 
 
 @functools.lru_cache(maxsize=4096)

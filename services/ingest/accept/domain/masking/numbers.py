@@ -22,7 +22,7 @@ _CARD_GROUPS: Final = re.compile(r"(\d+|\d{4}(?: \d{4}){2,3}(?: \d{1,4})?|\d{4} 
 _DOUBLED: Final = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 
 # ISO 13616: how long the account numbers of each country are.
-_IBAN_LENGTHS: Final = {
+IBAN_LENGTHS: Final = {
     country: length
     for length, countries in {
         15: "NO",
@@ -90,7 +90,7 @@ def _luhn(digits: str) -> int:
 
 def iban_length(run: str) -> int:
     """How much of a run of letters, digits and single separators is an IBAN; what follows it ends the word."""
-    wanted = _IBAN_LENGTHS.get(run[:2].upper(), 0)
+    wanted = IBAN_LENGTHS.get(run[:2], 0)
     signs: list[str] = []
     for end, sign in enumerate(_blanked(run), 1):
         if sign.isalnum():

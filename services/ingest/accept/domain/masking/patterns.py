@@ -5,7 +5,10 @@ so the rest says what must not stand before the first sign. Brackets are those o
 replaced; so masked text stays as it is.
 """
 
+import re
 from typing import Final, NamedTuple
+
+from services.ingest.accept.domain.masking.numbers import IBAN_LENGTHS
 
 # No-break spaces, the hyphen that does not break, and a space as it is encoded in addresses.
 _GAP: Final = "(?:[ ./()-]|\u00a0|\u202f|\u2011|%20)"
@@ -33,7 +36,7 @@ INTERNATIONAL: Final = (
 )
 NATIONAL: Final = (
     # 0171 1234567, 06.12.34.56.78, 0049 171 1234567
-    Pattern("0", rf"(?<![\w.,:/+\]-]0)[0-9](?:{_GAP}{{0,3}}[0-9]){{7,}}+"),
+    Pattern("0", rf"(?<![\w.,:/+\]-]0)[0-9]{{1,12}}+{_GAP}{{1,3}}[0-9](?:{_GAP}{{0,3}}[0-9]){{3,}}+"),
     # (030) 1234567, (555) 123-4567
     Pattern(r"\(", rf"(?<![\w.,:/+\]]\()[0-9]{{2,6}}\)(?:{_GAP}{{0,3}}[0-9]){{6,}}+"),
 )
@@ -52,8 +55,10 @@ GROUPED: Final = (
 """Phone numbers that are known by their groups alone."""
 CARD: Final = Pattern("[2-6]", rf"(?<![\w.,+\]-][2-6])(?:{_CARD_GAP}[0-9]){{12,19}}+")
 SSN: Final = Pattern("[0-8]", r"(?<![\w.,+\]-][0-8])[0-9]{2}-[0-9]{2}-[0-9]{4}(?![\w\[]|-\w|\.\d)")
-IBAN: Final = Pattern("[A-Za-z]", rf"(?<![A-Za-z0-9\]][A-Za-z])[A-Za-z][0-9]{{2}}(?:{_IBAN_GAP}[A-Za-z0-9]){{11,30}}+")
+_COUNTRIES: Final = "|".join(IBAN_LENGTHS)
+IBAN: Final = re.compile(rf"(?<![A-Za-z0-9\]])(?:{_COUNTRIES})[0-9]{{2}}(?:{_IBAN_GAP}[A-Z0-9]){{11,30}}+")
 IBAN_SEEN: Final = (
-    rf"(?<=[A-Za-z][A-Za-z][0-9])(?<![A-Za-z0-9\]][A-Za-z][A-Za-z][0-9])[0-9](?:{_IBAN_GAP}[A-Za-z0-9]){{11}}"
+    r"(?<=[A-Z][A-Z][0-9])(?<![A-Za-z0-9\]][A-Z][A-Z][0-9])"
+    rf"(?<=(?:{_COUNTRIES})[0-9])[0-9](?:{_IBAN_GAP}[A-Z0-9]){{11}}"
 )
 """The same from its first digit on, where the search for it is quicker."""

@@ -84,25 +84,20 @@ def _mask_details(
 
 def _changes(texts: Iterable[str], most: int, masking: Masking) -> dict[str, tuple[str, list[str]]]:
     """What texts become, each with the kinds of what it held; those that stay are missing."""
-    distinct = {*texts}
+    distinct = [*{*texts}]
     changes: dict[str, tuple[str, list[str]]] = {}
-    if suspects((text.encode("utf-8", "surrogatepass") for text in distinct), masking):
-        for text in distinct:
-            found: list[str] = []
-            masked = masked_text(text, masking, found)
-            if found:
-                changes[text] = masked[:most].rstrip(), found
+    for index in suspects([text.encode("utf-8", "surrogatepass") for text in distinct], masking):
+        found: list[str] = []
+        masked = masked_text(distinct[index], masking, found)
+        if found:
+            changes[distinct[index]] = masked[:most].rstrip(), found
     return changes
 
 
 def _mask_properties(table: Table, masking: Masking, masked: Masked) -> None:
     column = table.properties
-    if not suspects(column, masking):
-        return
-    for row, cell in enumerate(column):
-        if not cell or not suspects((cell,), masking):
-            continue
-        found: list[str] = []
+    for row in suspects(column, masking):
+        found, cell = list[str](), column[row]
         kept = CONTACT if table.event_type[row] == Kind.IDENTIFY else ()
         changed = _as_text(cell, lambda text: masked_json(text, masking, found, kept))  # noqa: B023 - called at once
         if found:
@@ -115,7 +110,7 @@ def masked_payload(payload: bytes, masking: Masking, found: list[str]) -> bytes:
 
     `found` gets the kind of each value that is masked.
     """
-    if not suspects((payload,), masking):
+    if not suspects([payload], masking):
         return payload
     masked = _as_text(payload, lambda text: masked_json(text, masking, found))
     try:

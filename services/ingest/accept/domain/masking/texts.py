@@ -25,7 +25,6 @@ _EMAIL: Final = re.compile(
     r"(?![0-9]+x\.|[0-9]+\.[0-9])"
     r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.)+(?!(?:png|jpe?g|gif|svg|webp|js|css)\b)[^\W\d_]{2,24}(?![\w-])"
 )
-_IBAN: Final = re.compile(patterns.IBAN.whole)
 _CARD: Final = re.compile(patterns.CARD.whole)
 _SSN: Final = re.compile(rf"(?!000|666){patterns.SSN.first}(?!..-00|..-..-0000){patterns.SSN.rest}")
 _PHONE: Final = re.compile(
@@ -38,7 +37,7 @@ Judge = Callable[[str], int]
 _STEPS: Final[tuple[tuple[str, re.Pattern[str], Judge], ...]] = (
     ("token", _JWT, len),
     ("email", _EMAIL, len),
-    ("iban", _IBAN, numbers.iban_length),
+    ("iban", patterns.IBAN, numbers.iban_length),
     ("card", _CARD, numbers.card_length),
     ("ssn", _SSN, len),
     ("phone", _PHONE, numbers.phone_length),
