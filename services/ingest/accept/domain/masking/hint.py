@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from services.ingest.accept.domain.masking import names
@@ -28,36 +28,44 @@ _SIGNS: Final = re.compile(
     rf"[@%+(J\\0-9](?:(?<=[0-9])(?:{IBAN_SEEN}|{_BEGINS}(?:{_DIGIT}))|(?<![0-9])(?:{_OTHERS}))".encode()
 )
 
-Search = Callable[[bytes], object]
-"""Finds something in a text in UTF-8, which may be JSON; None if there is nothing."""
-
 
 def suspects(cells: Sequence[bytes], masking: Masking) -> list[int]:
     """Which cells may hold something to be masked, by their indexes; seldom one that does not, never too few.
 
-    What many cells have in common between quotation marks is searched once.
+    Cells are texts in UTF-8, perhaps JSON. What many have in common between quotation marks is searched once.
     """
-    common = b'"'.join({*b'"'.join(cells).split(b'"')}) + b'"'
-    searches = [search for search in (_SIGNS.search, _words(masking.names)) if search(common) is not None]
-    if not searches:
+    parts = [*{*b'"'.join(cells).split(b'"')}]
+    text = b'"'.join(parts) + b'"'
+    folded = text.translate(_FOLD, b"_-")
+    found = _parts_with(_SIGNS, text)
+    named = _parts_with(_words(masking.names), folded)
+    if named:
+        found.update(part for part, short in zip(parts, folded.split(b'"'), strict=False) if short in named)
+    if not found:
         return []
-    return [index for index, cell in enumerate(cells) if any(search(cell + b'"') for search in searches)]
+    return [index for index, cell in enumerate(cells) if not found.isdisjoint(cell.split(b'"'))]
 
 
 def is_suspect(text: bytes, masking: Masking) -> bool:
-    """Whether a text may hold something to be masked; names count where they end at a quotation mark or a parameter."""
-    return _SIGNS.search(text) is not None or _words(masking.names)(text) is not None
+    """Whether a text may hold something to be masked."""
+    words = _words(masking.names)
+    return _SIGNS.search(text) is not None or words.search(text.translate(_FOLD, b"_-")) is not None
+
+
+def _parts_with(pattern: re.Pattern[bytes], text: bytes) -> set[bytes]:
+    """What stands between quotation marks around each match; a match may begin at the mark that ends a part."""
+    starts = (match.start() for match in pattern.finditer(text))
+    return {text[text.rfind(b'"', 0, start) + 1 : text.find(b'"', start)] for start in starts}
 
 
 @functools.lru_cache(maxsize=4)
-def _words(more: frozenset[str]) -> Search:
-    """Searches for names that end at a quotation mark, or at a sign of equality, which may be encoded."""
+def _words(more: frozenset[str]) -> re.Pattern[bytes]:
+    """Names that end at a quotation mark, or at a sign of equality, which may be encoded; in a folded text."""
     members = names.LISTED | more
     parameters = members | {*names.DOUBTFUL_PARAMETERS}
     lasts = "".join(sorted({word[-1:] for word in parameters}))
     ends = rf'["=%](?<=[{lasts}].)(?:(?<=")(?:{_ends(members)})|(?<=[=%])(?:{_ends(parameters)}))'
-    search = re.compile(ends.encode(), re.DOTALL).search
-    return lambda text: search(text.translate(_FOLD, b"_-"))
+    return re.compile(ends.encode(), re.DOTALL)
 
 
 def _ends(words: Iterable[str]) -> str:
