@@ -1,4 +1,4 @@
-"""`journeymesh run`, `check`, `demo`, `explain`, `replay`, `policy`, `keys` and `audit`."""
+"""`journeymesh run`, `check`, `demo`, `explain`, `replay`, `policy`, `keys`, `tenants` and `audit`."""
 
 import signal
 import sys
@@ -11,6 +11,7 @@ _COMMANDS = {
     "replay": "derive archived decisions again, or with another policy or model",
     "policy": "check a policy, or learn its priors from outcomes",
     "keys": "create, list, rotate and revoke the keys that callers of the gateway need",
+    "tenants": "create, list and delete those who use the mesh beside others",
     "audit": "list who did what, and verify that nobody changed it since",
 }
 

@@ -16,10 +16,12 @@ from rich.text import Text
 
 from cli.access import asking
 from cli.terminal import plain
+from records.tenants import plain as plain_id
+from records.tenants import qualified, tenant_of
 from services.access.audit import translation
 from services.access.audit.adapters import heads
 from services.access.audit.domain.verification import Fault, Page, Progress
-from services.access.audit.usecases import verify
+from services.access.audit.usecases import COMMAND, verify
 
 if TYPE_CHECKING:
     from journeymesh.access.v1.audit_pb2_grpc import AuditServiceAsyncStub
@@ -34,6 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listed = doing.add_parser("list", help="list what was done, the newest first")
     listed.add_argument("--actor", default="", metavar="KEY_ID", help="only by this key, or by `command`")
     listed.add_argument("--user", default="", metavar="USER_ID", help="only about this user")
+    listed.add_argument(
+        "--tenant",
+        default="",
+        metavar="NAME",
+        help="whose --actor and --user are meant (default: the default tenant's)",
+    )
     listed.add_argument("--limit", type=_count, default=20, metavar="N", help="at most this many (default: 20)")
     listed.add_argument("--json", dest="is_json", action="store_true", help="print one JSON object, for scripts")
     checked = doing.add_parser("verify", help="check that no entry was changed, removed or inserted")
@@ -73,12 +81,15 @@ async def _list(stub: "AuditServiceAsyncStub", arguments: argparse.Namespace, co
 
 async def _entries(stub: "AuditServiceAsyncStub", arguments: argparse.Namespace) -> Sequence[wire.AuditEntry]:
     """The newest entries, page by page up to the limit."""
+    tenant, actor = arguments.tenant, arguments.actor
+    actor = actor and (actor if actor == COMMAND else qualified(tenant, actor))
+    user_id = arguments.user and qualified(tenant, arguments.user)
     found: list[wire.AuditEntry] = []
     token = ""
     while len(found) < arguments.limit:
         size = min(arguments.limit - len(found), _MOST_LISTED)
         page = await stub.ListEntries(
-            wire.ListEntriesRequest(page_size=size, page_token=token, actor=arguments.actor, user_id=arguments.user)
+            wire.ListEntriesRequest(page_size=size, page_token=token, actor=actor, user_id=user_id)
         )
         found += page.entries
         token = page.next_page_token
@@ -131,10 +142,12 @@ _COMMANDS: Final = {"list": _list, "verify": _verify}
 
 def _table(entries: Sequence[wire.AuditEntry]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for heading in ("no", "time", "actor", "action", "subject", "trace"):
+    for heading in ("no", "time", "tenant", "actor", "action", "subject", "trace"):
         table.add_column(heading, overflow="fold")
     for each in entries:
-        cells = (each.sequence, each.time.ToJsonString(), each.actor, each.action, each.subject, each.trace_id)
+        whose = tenant_of(each.actor) or "default"
+        actor, subject = plain_id(each.actor), plain_id(each.subject)
+        cells = (each.sequence, each.time.ToJsonString(), whose, actor, each.action, subject, each.trace_id)
         table.add_row(*(Text(plain(cell)) for cell in cells))
     return table
 
@@ -143,9 +156,10 @@ def _entry_json(of: wire.AuditEntry) -> dict[str, Any]:
     return {
         "sequence": of.sequence,
         "time": of.time.ToJsonString(),
-        "actor": of.actor,
+        "tenant": tenant_of(of.actor) or None,
+        "actor": plain_id(of.actor),
         "action": of.action,
-        "subject": of.subject or None,
+        "subject": plain_id(of.subject) or None,
         "traceId": of.trace_id or None,
         "hash": of.hash,
     }

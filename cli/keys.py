@@ -1,14 +1,12 @@
 """`journeymesh keys`: creates, lists, rotates and revokes the keys that callers of the gateway need."""
 
 import argparse
-import datetime as dt
 import json
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
-from google.protobuf.timestamp_pb2 import Timestamp
 from journeymesh.access.v1 import access_pb2 as wire
 from journeymesh.access.v1.access_pb2_grpc import AccessServiceStub
 from rich.console import Console
@@ -16,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.access import asking
-from cli.terminal import plain
+from cli.terminal import minute, plain
 from mesh.keys import Scope
 
 if TYPE_CHECKING:
@@ -29,6 +27,7 @@ _STATE_WORDS: Final = {
     wire.KEY_STATE_EXPIRED: "expired",
     wire.KEY_STATE_ROTATED: "rotated",
     wire.KEY_STATE_REVOKED: "revoked",
+    wire.KEY_STATE_TENANT_DELETED: "tenant deleted",
 }
 _UNKNOWN: Final = "unknown"
 """The word for what only a newer service knows."""
@@ -79,6 +78,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DURATION",
         help="how long it is valid, such as 90d (default: no end)",
     )
+    create.add_argument(
+        "--tenant", default="", metavar="NAME", help="whose data it opens (default: the default tenant)"
+    )
     listed = doing.add_parser("list", help="list all keys, the newest first")
     rotate = doing.add_parser("rotate", help="create a key's successor and print its text, once")
     rotate.add_argument("key_id", metavar="KEY_ID", help="the key to replace")
@@ -117,7 +119,11 @@ async def run(stub: "AccessServiceAsyncStub", arguments: argparse.Namespace, con
 async def _create(stub: "AccessServiceAsyncStub", arguments: argparse.Namespace, console: Console) -> None:
     rights = wire.KeyRights(scopes=arguments.scopes, origins=arguments.origins, event_types=arguments.event_types)
     request = wire.CreateKeyRequest(
-        kind=_KINDS[arguments.kind], name=arguments.name, rights=rights, lifetime_seconds=arguments.expires
+        kind=_KINDS[arguments.kind],
+        name=arguments.name,
+        rights=rights,
+        lifetime_seconds=arguments.expires,
+        tenant=arguments.tenant,
     )
     created = await stub.CreateKey(request)
     if arguments.is_json:
@@ -144,7 +150,7 @@ async def _rotate(stub: "AccessServiceAsyncStub", arguments: argparse.Namespace,
     _print_issued(console, rotated)
     old = rotated.replaced
     is_over = old.state != wire.KEY_STATE_ACTIVE
-    fate = "is no longer valid" if is_over else f"stays valid until {_minute(old.ends_at)} UTC"
+    fate = "is no longer valid" if is_over else f"stays valid until {minute(old.ends_at)} UTC"
     console.print(f"The old key {old.key_id} {fate}.", soft_wrap=True)
 
 
@@ -163,8 +169,9 @@ _COMMANDS: Final = {"create": _create, "list": _list, "rotate": _rotate, "revoke
 
 def _print_issued(console: Console, issued: wire.CreateKeyResponse | wire.RotateKeyResponse) -> None:
     key = issued.key
-    end = f"valid until {_minute(key.ends_at)} UTC" if key.HasField("ends_at") else "valid without end"
-    console.print(f"{_title(key)} is {end}. Its scopes: {', '.join(key.rights.scopes)}.", soft_wrap=True)
+    end = f"valid until {minute(key.ends_at)} UTC" if key.HasField("ends_at") else "valid without end"
+    whose = f" It opens the data of {plain(key.tenant)}." if key.tenant else ""
+    console.print(f"{_title(key)} is {end}.{whose} Its scopes: {', '.join(key.rights.scopes)}.", soft_wrap=True)
     console.print("This is its text, which is shown only once:", soft_wrap=True)
     console.print(f"\n{issued.text}\n", soft_wrap=True)
     if issued.identity_secret:
@@ -182,21 +189,22 @@ def _title(key: wire.Key) -> str:
 
 def _table(keys: Sequence[wire.Key]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), caption="Times are in UTC.", caption_justify="left")
-    for heading in ("id", "kind", "name", "state", "scopes", "origins"):
+    for heading in ("id", "tenant", "kind", "name", "state", "scopes", "origins"):
         table.add_column(heading, no_wrap=heading not in {"name", "origins"}, overflow="fold")
     for heading in ("created", "last used", "ends"):
         table.add_column(heading, min_width=_DATE_WIDTH)
     for key in keys:
         cells = (
             key.key_id,
+            plain(key.tenant) or "default",
             _kind(key),
             plain(key.name),
             _state(key),
             "\n".join(key.rights.scopes),
             "\n".join(key.rights.origins) or "any" if key.kind == wire.KEY_KIND_PUBLIC else "",
-            _minute(key.created_at),
-            _minute(key.last_used_at) if key.HasField("last_used_at") else "never",
-            _minute(key.ends_at) if key.HasField("ends_at") else "never",
+            minute(key.created_at),
+            minute(key.last_used_at) if key.HasField("last_used_at") else "never",
+            minute(key.ends_at) if key.HasField("ends_at") else "never",
         )
         table.add_row(*map(Text, cells))
     return table
@@ -213,6 +221,7 @@ def _issued_json(issued: wire.CreateKeyResponse | wire.RotateKeyResponse) -> dic
 def _key_json(key: wire.Key) -> dict[str, Any]:
     return {
         "keyId": key.key_id,
+        "tenant": key.tenant or None,
         "kind": _kind(key),
         "name": key.name,
         "state": _state(key),
@@ -232,10 +241,6 @@ def _kind(key: wire.Key) -> str:
 
 def _state(key: wire.Key) -> str:
     return _STATE_WORDS.get(key.state, _UNKNOWN)
-
-
-def _minute(of: Timestamp) -> str:
-    return f"{of.ToDatetime(dt.UTC):%Y-%m-%d %H:%M}"
 
 
 def _seconds(text: str) -> int:

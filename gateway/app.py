@@ -9,7 +9,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from gateway.access import audit
+from gateway.access import audit, tenancy
 from gateway.access.credentials import key_text
 from gateway.access.permissions import AUDITED, NEEDS
 from gateway.contract.route import SWITCHING, Route
@@ -136,6 +136,9 @@ class Application:
             request.query = parameters.query(request.scope, [parameter.name for parameter in route.query])
         if not (route.may_have_key_in_body and self._core.door.is_key_required and not key_text(request.scope)):
             request.caller = self._core.door.admit(request, NEEDS[route.method, route.path])
+        tenancy.require_route(request.caller, route.method, route.path)
+        request.parameters = tenancy.owned(request.caller, request.parameters)
+        request.query = tenancy.owned(request.caller, request.query)
         if self._core.door.is_key_required and (route.method, route.path) in AUDITED:
             await audit.record(self._core.peers.audit, request, f"{route.method} {route.path}")
         if route.is_always_served:

@@ -21,6 +21,7 @@ from gateway.http.asgi import Request
 from gateway.http.problems import Rejected
 from gateway.metrics import count_events
 from mesh.errors import InvalidArgument, MeshError, PermissionDenied, ResourceExhausted, Unauthenticated
+from records.tenants import qualified
 
 _ACCEPTED: Final = ingest_pb2.VERDICT_ACCEPTED
 _DUPLICATE: Final = ingest_pb2.VERDICT_DUPLICATE
@@ -63,8 +64,11 @@ class Tracked(msgspec.Struct, rename="camel"):
 class _FailedEvents:
     """Passes the unreadable events of a request on to ingest to be kept: singly, and beyond a limit in bulk."""
 
-    def __init__(self, message: ingest_pb2.AcceptEventsRequest, stamp: native.Stamp, max_listed: int) -> None:
+    def __init__(
+        self, message: ingest_pb2.AcceptEventsRequest, stamp: native.Stamp, max_listed: int, tenant: str
+    ) -> None:
         self._message = message
+        self._tenant = tenant
         self._stamp = stamp
         self._max_listed = max_listed
         self._max_kept = min(max_listed, _MAX_KEPT_SINGLY)
@@ -99,8 +103,8 @@ class _FailedEvents:
             reason=error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{error.reason}"),
             detail=error.detail,
             payload=payload,
-            event_id=event_id,
-            user_id=user_id,
+            event_id=qualified(self._tenant, event_id),
+            user_id=qualified(self._tenant, user_id),
             received_time_us=self._stamp.received_us,
             trace_id=self._stamp.trace_id,
         )
@@ -113,10 +117,10 @@ async def accept(
     read: Read = native.read_event,
 ) -> Tracked:
     """Reads events and submits them to ingest; unreadable ones go along to be kept."""
-    rows, others = Rows(), ingest_pb2.AcceptEventsRequest()
+    rows, others = Rows(request.caller.tenant), ingest_pb2.AcceptEventsRequest()
     stamp = native.Stamp(request.received_us, request.trace_id, request.span_id)
     max_listed = _max_listed(request)
-    failed = _FailedEvents(others, stamp, max_listed)
+    failed = _FailedEvents(others, stamp, max_listed, request.caller.tenant)
     reader = MendingReader(read)
     ids: list[str | None] = []
     rejected: list[Rejected] = []

@@ -9,11 +9,13 @@ from journeymesh.intervention.v1 import intervention_pb2
 
 from gateway.accepting.acceptance import accept, refusal_of
 from gateway.accepting.coalescer import Coalescer
+from gateway.access.tenancy import require_own
 from gateway.formats.native import EventSink
 from gateway.formats.schema import OUTCOMES, enum_names
 from gateway.http.asgi import Request
 from gateway.peers import Peers
 from mesh.errors import FailedPrecondition, InvalidArgument
+from records.tenants import plain
 
 _OUTCOME_WORDS: Final = enum_names(event_pb2.Outcome.DESCRIPTOR)
 
@@ -37,6 +39,7 @@ async def report(
     if outcome not in OUTCOMES:
         raise InvalidArgument("VALUE_OUT_OF_RANGE", f"`outcome` must be one of {', '.join(OUTCOMES)}.")
     found = await peers.intervention.GetIntervention(intervention_pb2.GetInterventionRequest(id=intervention_id))
+    require_own(request.caller, found.user_id, "intervention")
     request.caller.require_user(found.user_id)
     known = _OUTCOME_WORDS.get(found.outcome)
     is_answered = found.is_ended or known == "accepted"
@@ -61,7 +64,7 @@ def _read(
     sink: EventSink,
 ) -> str:
     """Adds the outcome of an intervention to a sink, as an event of its user; returns the event's id."""
-    of = found.intervention
+    of, user_id = found.intervention, plain(found.user_id)
     kept = {"interventionId": intervention_id, "outcome": outcome, "channel": of.channel, "page": of.payload.page}
     detail = event_pb2.InterventionOutcome(
         intervention_id=intervention_id, outcome=event_pb2.Outcome.ValueType(OUTCOMES[outcome]), channel=of.channel
@@ -70,7 +73,7 @@ def _read(
     sink.add(
         event_id=event_id,
         # Help from before a login belongs to the anonymous id; ingest knows whose that is now.
-        user_id=found.user_id,
+        user_id=user_id,
         event_type=event_pb2.EVENT_TYPE_INTERVENTION_OUTCOME,
         event_time_us=stamp.received_us,
         page=of.payload.page,
@@ -78,6 +81,6 @@ def _read(
         received_time_us=stamp.received_us,
         trace_id=stamp.trace_id,
         span_id=stamp.span_id,
-        rare={"anonymous_id": found.user_id, "outcome": detail, "is_own": True},
+        rare={"anonymous_id": user_id, "outcome": detail, "is_own": True},
     )
     return event_id

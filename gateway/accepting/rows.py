@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
+from journeymesh.common.v1.event_pb2 import Playback
+
 from records.table import COLUMNS, Table
+from records.tenants import DEFAULT, SEPARATOR, qualified
 
 # What nearly every event has, in the order of a row's cells.
 _COMMON: Final = (
@@ -22,11 +25,15 @@ _COMMON: Final = (
 
 
 class Rows:
-    """The events of one request, or of several: `cells` has what nearly all have, `rare` the rest by row."""
+    """The events of one request, or of several: `cells` has what nearly all have, `rare` the rest by row.
 
-    __slots__ = ("cells", "rare")
+    Those that are added are a tenant's: their ids, which clients wrote, get its name here and nowhere else.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_tenant", "cells", "rare")
+
+    def __init__(self, tenant: str = DEFAULT) -> None:
+        self._tenant = tenant
         self.cells: list[tuple[Any, ...]] = []
         self.rare: dict[int, dict[str, Any]] = {}
 
@@ -51,6 +58,9 @@ class Rows:
         rare: dict[str, Any] | None = None,
     ) -> None:
         """Adds an event by its members, named as in `Event`; `rare` holds those without a parameter here."""
+        if self._tenant or _may_be_forged(event_id, user_id, rare):
+            event_id, user_id = qualified(self._tenant, event_id), self._own(user_id or "")
+            rare = self._own_members(rare or {})
         if rare:
             self.rare[len(self.cells)] = rare
         self.cells.append(
@@ -69,6 +79,19 @@ class Rows:
             )
         )
 
+    def _own(self, plain_id: str) -> str:
+        return qualified(self._tenant, plain_id) if plain_id else ""
+
+    def _own_members(self, rare: dict[str, Any]) -> dict[str, Any]:
+        owned = dict(rare)
+        if "anonymous_id" in rare:
+            owned["anonymous_id"] = self._own(rare["anonymous_id"])
+        if "playback" in rare:
+            owned["playback"] = playback = Playback()
+            playback.CopyFrom(rare["playback"])
+            playback.video_id = self._own(playback.video_id)
+        return owned
+
     def table(self) -> Table:
         """The events, column by column."""
         table = Table(len(self), dict(zip(_COMMON, map(list, zip(*self.cells, strict=True)), strict=False)))
@@ -79,6 +102,17 @@ class Rows:
                 else:
                     table.details[row] = cell
         return table
+
+
+def _may_be_forged(event_id: str, user_id: str | None, rare: dict[str, Any] | None) -> bool:
+    """Whether an id begins as one of another tenant does."""
+    if event_id[:1] == SEPARATOR or (user_id and user_id[0] == SEPARATOR):
+        return True
+    if not rare:
+        return False
+    return rare.get("anonymous_id", "")[:1] == SEPARATOR or (
+        "playback" in rare and rare["playback"].video_id[:1] == SEPARATOR
+    )
 
 
 def joined(parts: Sequence[Rows]) -> Rows:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from journeymesh.access.v1 import audit_pb2
 
 from gateway.http.asgi import Request
+from records.tenants import qualified
 
 if TYPE_CHECKING:
     from journeymesh.access.v1.audit_pb2_grpc import AuditServiceAsyncStub
@@ -26,7 +27,7 @@ async def record(audit: "AuditServiceAsyncStub", request: Request, action: str) 
     act = audit_pb2.Act(
         act_id=uuid.uuid4().bytes,
         time_us=request.received_us,
-        actor=request.caller.key_id,
+        actor=qualified(request.caller.tenant, request.caller.key_id),
         action=action,
         subject=subject[:_LONGEST_SUBJECT],
         is_user=is_user,

@@ -23,6 +23,7 @@ from mesh.clock import Clock
 from mesh.errors import MeshError, PermissionDenied, Unauthenticated, Unavailable
 from mesh.keys import Kind, Scope
 from mesh.observability import telemetry
+from records.tenants import plain
 
 if TYPE_CHECKING:
     from journeymesh.access.v1.access_pb2_grpc import AccessServiceAsyncStub
@@ -112,7 +113,7 @@ class Door:
         key = self._keyring.known.get(request.caller.key_id) if self._keyring else None
         if key is None or not key.identity_secret:
             raise PermissionDenied("NOT_PERMITTED", "Only a page with a public key needs a ticket.")
-        return proof.new_ticket(user_id, key, request.received_us)
+        return proof.new_ticket(plain(user_id), key, request.received_us)
 
     def replace(self, keyring: Keyring, now_us: int) -> None:
         """Checks keys against this keyring from now on."""
@@ -195,7 +196,7 @@ def _allowed(request: Request, key: KnownKey, user_id: str, needs: Scope | None)
     origin = header(request.scope, b"origin")
     if origin and key.origins and not cors.origins(",".join(key.origins)).allows(origin):
         raise PermissionDenied("ORIGIN_NOT_ALLOWED", "Pages of this origin may not use the key.")
-    caller = Caller(key.scopes, key.event_types, key.kind is Kind.PUBLIC, user_id, key.key_id)
+    caller = Caller(key.scopes, key.event_types, key.kind is Kind.PUBLIC, user_id, key.key_id, key.tenant)
     if needs is not None:
         caller.require(needs)
     return caller

@@ -19,7 +19,9 @@ _KINDS: Final = {
 _ENDED: Final[dict[int, tuple[str, str]]] = {
     access_pb2.KEY_STATE_ROTATED: ("KEY_ROTATED", "The key was replaced. Use its successor."),
     access_pb2.KEY_STATE_REVOKED: ("KEY_REVOKED", "The key was revoked."),
+    access_pb2.KEY_STATE_TENANT_DELETED: ("TENANT_DELETED", "The tenant of the key was deleted."),
 }
+_AT_ONCE: Final = frozenset({access_pb2.KEY_STATE_REVOKED, access_pb2.KEY_STATE_TENANT_DELETED})
 _EXPIRED: Final = ("KEY_EXPIRED", "The key was valid until a time that has passed.")
 _SCOPES: Final = {str(scope): scope for scope in Scope}
 
@@ -36,10 +38,11 @@ class KnownKey(NamedTuple):
     ends_us: int
     ended_as: int
     identity_secret: str
+    tenant: str
 
     def has_ended(self, now_us: int) -> bool:
-        """Whether the key is no longer valid. A revoked key never is, whatever this machine's clock says."""
-        return self.ended_as == access_pb2.KEY_STATE_REVOKED or 0 < self.ends_us <= now_us
+        """Whether the key is no longer valid. What was ended by hand never is, whatever this machine's clock says."""
+        return self.ended_as in _AT_ONCE or 0 < self.ends_us <= now_us
 
     def __repr__(self) -> str:
         """Names the key, and nothing that is secret."""
@@ -57,7 +60,7 @@ class Keyring(NamedTuple):
 
         Raises:
             Unauthenticated: `KEY_UNKNOWN`, the text is none or no known one; `KEY_EXPIRED`, `KEY_ROTATED`,
-                `KEY_REVOKED`, the key has ended.
+                `KEY_REVOKED`, `TENANT_DELETED`, the key has ended.
         """
         presented = keys.presented(text)
         if presented is None:
@@ -96,4 +99,5 @@ def _known_key(entry: access_pb2.KeyringEntry) -> KnownKey:
         entry.ends_us,
         entry.ended_as,
         entry.identity_secret,
+        entry.tenant,
     )

@@ -71,6 +71,36 @@ NEEDS: Final[Mapping[tuple[str, str], Scope | None]] = MappingProxyType(
 )
 """The scope that each route needs, by method and path."""
 
+OF_TENANTS: Final = frozenset(
+    {
+        *(
+            route
+            for route, scope in NEEDS.items()
+            if scope in {Scope.WRITE_EVENTS, Scope.WRITE_FACTS, Scope.HELP, OPEN}
+        ),
+        ("GET", "/api/interventions/{id}"),
+        ("GET", "/api/events/{eventId}"),
+        ("GET", "/api/users/{userId}"),
+        ("GET", "/api/users/{userId}/events"),
+        ("GET", "/api/users/{userId}/features"),
+        ("GET", "/api/users/{userId}/profile"),
+        ("GET", "/api/users/{userId}/risk"),
+        ("GET", "/api/users/{userId}/videos"),
+        ("GET", "/api/decisions"),
+        ("GET", "/api/decisions/{decisionId}"),
+        ("GET", "/api/videos/{videoId}"),
+        ("GET", "/api/features"),
+        ("POST", "/api/users/{userId}/analysis"),
+        ("GET", "/api/failed-events"),
+        ("POST", "/api/failed-events:replay"),
+        ("GET", "/api/failed-events/{id}"),
+        ("POST", "/api/failed-events/{id}:replay"),
+        ("DELETE", "/api/failed-events/{id}"),
+        ("GET", "/api/audit"),
+    }
+)
+"""The routes that are for keys of every tenant; the others are about the mesh as a whole, and for the default one's."""
+
 # What these scopes allow is about people or changes the mesh, but for the routes named here.
 _AUDITED_SCOPES: Final = frozenset({Scope.READ_PEOPLE, Scope.ANALYSE, Scope.OPERATE})
 _ABOUT_NOBODY: Final = frozenset({("GET", "/api/pipeline"), ("GET", "/metrics")})

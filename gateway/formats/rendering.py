@@ -2,7 +2,7 @@
 
 Names are camelCase. Every member is present: an absent message or enum is null, anything else has its default. Enums
 are lower-case names without their prefix (reasons are upper case, as in problems), times are RFC 3339, numbers are
-numbers, bytes are base64. Events are as clients send them: see `write_event`.
+numbers, bytes are base64, ids are plain (`records.tenants`). Events are as clients send them: see `write_event`.
 """
 
 from typing import Any, Final
@@ -15,6 +15,7 @@ from journeymesh.common.v1.event_pb2 import Event, Outcome
 from gateway.formats import schema
 from gateway.formats.schema import enum_names
 from gateway.formats.values import times
+from records.tenants import plain
 
 _Field = descriptor.FieldDescriptor
 _TIMESTAMP: Final = timestamp_pb2.Timestamp.DESCRIPTOR.full_name
@@ -51,9 +52,9 @@ def write_event(event: Event) -> dict[str, object]:
     if event.is_system:
         known_context["active"] = False
     written = {
-        "eventId": event.event_id,
-        "userId": event.user_id,
-        "anonymousId": event.anonymous_id,
+        "eventId": plain(event.event_id),
+        "userId": plain(event.user_id),
+        "anonymousId": plain(event.anonymous_id),
         "sessionId": event.session_id,
         "eventType": _name(schema.EVENT_TYPES, event.event_type),
         "timestamp": times.rfc3339(event.event_time_us),
@@ -65,8 +66,8 @@ def write_event(event: Event) -> dict[str, object]:
         "sessionStart": times.rfc3339(event.session_start_us) if event.session_start_us else "",
         "deviceClass": _name(schema.DEVICE_CLASSES, event.device_class),
         "botEvidence": event.bot_evidence,
-        "linkedUserId": event.linked_user_id,
-        "copiedEventId": event.copied_event_id,
+        "linkedUserId": plain(event.linked_user_id),
+        "copiedEventId": plain(event.copied_event_id),
     }
     return {**{name: value for name, value in written.items() if value != ""}, "isBot": event.is_bot}
 
@@ -103,7 +104,7 @@ def _value(field: _Field, value: Any) -> object:  # noqa: ANN401 - whatever type
         # A newer service may send a value that this gateway has no word for.
         return enum_names(field.enum_type).get(value)
     if field.message_type is None:
-        return value
+        return plain(value) if field.type == _Field.TYPE_STRING else value
     if field.message_type.full_name == _TIMESTAMP:
         return value.ToJsonString()
     return write_event(value) if field.message_type.full_name == _EVENT else render(value)
@@ -150,7 +151,8 @@ def _typed_properties(event: Event) -> dict[str, object]:
     properties = {name: value for name, value in common.items() if value}
     which = event.WhichOneof("detail")
     if which:
-        properties |= {field.json_name: value for field, value in getattr(event, which).ListFields()}
+        members = getattr(event, which).ListFields()
+        properties |= {field.json_name: plain(value) if isinstance(value, str) else value for field, value in members}
     if "action" in properties:
         properties["action"] = _name(schema.ACTIONS, event.playback.action)
     if "outcome" in properties:

@@ -7,6 +7,7 @@ from journeymesh.common.v1 import event_pb2
 
 from mesh.errors import PermissionDenied, Unauthenticated
 from mesh.keys import Scope
+from records import tenants
 
 _IDENTIFY: Final = event_pb2.EVENT_TYPE_IDENTIFY
 _FACTS: Final = frozenset({event_pb2.EVENT_TYPE_PURCHASE, event_pb2.EVENT_TYPE_INTERVENTION_OUTCOME})
@@ -22,7 +23,7 @@ class Caller(NamedTuple):
     """Who sends a request.
 
     No event types means any. A bound caller acts for one user only: the proven one, if any is. Without keys nobody has
-    a key id.
+    a key id. All data of the caller is the tenant's; the proven user's id is plain.
     """
 
     scopes: frozenset[Scope]
@@ -31,8 +32,18 @@ class Caller(NamedTuple):
     proven_user_id: str = ""
     key_id: str = ""
     """Of a person: who has signed in."""
+    tenant: str = tenants.DEFAULT
     ends_us: int = 0
     """When a person's session ends, in Unix microseconds; 0 for a key."""
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether the caller runs the mesh, not only what is one tenant's."""
+        return Scope.OPERATE in self.scopes and self.tenant == tenants.DEFAULT
+
+    def owns(self, some_id: str) -> bool:
+        """Whether something is of the caller's tenant, by an id that is part of it."""
+        return tenants.tenant_of(some_id) == self.tenant
 
     def require(self, scope: Scope) -> None:
         """Returns if the caller may do this.
@@ -49,7 +60,10 @@ class Caller(NamedTuple):
         Raises:
             Unauthenticated: `USER_PROOF_REQUIRED`, nobody is proven; `USER_PROOF_INVALID`, somebody else is.
         """
-        if not self.is_bound or user_id == self.proven_user_id:
+        self._require_proven(tenants.plain(user_id))
+
+    def _require_proven(self, plain_id: str) -> None:
+        if not self.is_bound or plain_id == self.proven_user_id:
             return
         if not self.proven_user_id:
             raise Unauthenticated("USER_PROOF_REQUIRED", "A public key needs a token that proves who the user is.")
@@ -88,7 +102,7 @@ class Caller(NamedTuple):
         if is_fact or (self.event_types and event_type not in self.event_types):
             raise PermissionDenied("NOT_PERMITTED", "The key may not send events of this type.")
         if event_type == _IDENTIFY:
-            self.require_user(members["user_id"])
+            self._require_proven(members["user_id"])
 
 
 ANYBODY: Final = Caller(frozenset(Scope))

@@ -103,6 +103,7 @@ REASONS: Final[Mapping[str, Reason]] = {
     "KEY_EXPIRED": Reason("The key was valid until a time that has passed.", (401,)),
     "KEY_ROTATED": Reason("The key was replaced, and its grace period has passed. Use its successor.", (401,)),
     "KEY_REVOKED": Reason("The key was revoked.", (401,)),
+    "TENANT_DELETED": Reason("The tenant of the key was deleted.", (401,)),
     "ORIGIN_NOT_ALLOWED": Reason("The key may not be used by pages of this origin.", (403,)),
     "NOT_PERMITTED": Reason("The key, or the role, does not allow this.", (403,)),
     "USER_PROOF_REQUIRED": Reason("A public key needs a token that proves who the user is.", (401,)),

@@ -35,5 +35,6 @@ async def receipt(core: Core, request: Request) -> Answer:
         ledger = await core.peers.intervention.ListDecisions(
             intervention_pb2.ListDecisionsRequest(position=found.position, page_size=1)
         )
-        found.decision_id = ledger.decisions[0].id if ledger.decisions else ""
+        own = [each for each in ledger.decisions if request.caller.owns(each.user_id)]
+        found.decision_id = own[0].id if own else ""
     return json(render(found))

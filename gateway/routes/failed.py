@@ -1,5 +1,6 @@
 """Routes of failed events: reading, replaying and discarding them."""
 
+import contextlib
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -8,6 +9,7 @@ from journeymesh.ingest.v1 import ingest_pb2
 
 from gateway.accepting.acceptance import Tracked, Warned, reason_name
 from gateway.accepting.rows import Rows
+from gateway.access.tenancy import require_own
 from gateway.core import Core
 from gateway.formats import native, reading
 from gateway.formats.ids import event_ids
@@ -19,6 +21,7 @@ from gateway.http.asgi import Answer, Request, json
 from gateway.http.parameters import LIST_CURSOR, list_cursor, number
 from gateway.http.problems import Rejected
 from mesh.errors import FailedPrecondition, InvalidArgument, NotFound
+from records.tenants import plain
 
 MAX_REPLAYED: Final = 100
 _MOST_WARNINGS: Final = 100
@@ -70,7 +73,10 @@ _decode_order: Final = msgspec.json.Decoder(ReplayOrder).decode
 
 
 async def list_failed(core: Core, request: Request) -> Answer:
-    """Lists failed events, newest first, each with the beginning of what was sent."""
+    """Lists failed events, newest first, each with the beginning of what was sent.
+
+    A page is one of all tenants' without what is others', so there may be fewer, or none, although more follow.
+    """
     response = await core.peers.ingest.ListFailedEvents(
         ingest_pb2.ListFailedEventsRequest(
             page_size=number(request.query.get("limit"), "limit", 20, 100),
@@ -79,30 +85,29 @@ async def list_failed(core: Core, request: Request) -> Answer:
             payload_bytes=_LISTED_PAYLOAD_BYTES,
         )
     )
-    failed = [render(event) for event in response.failed_events]
+    failed = [render(event) for event in response.failed_events if request.caller.owns(_owner(event))]
     return json({"failedEvents": failed, "nextCursor": response.next_page_token or None})
 
 
 async def failed_event(core: Core, request: Request) -> Answer:
     """One failed event."""
-    asked = ingest_pb2.GetFailedEventRequest(id=request.parameters["id"])
-    return json(render((await core.peers.ingest.GetFailedEvent(asked)).failed_event))
+    return json(render(await _own(core, request)))
 
 
 async def discard(core: Core, request: Request) -> Answer:
     """Discards a failed event."""
-    await core.peers.ingest.ResolveFailedEvent(ingest_pb2.ResolveFailedEventRequest(id=request.parameters["id"]))
+    with contextlib.suppress(NotFound):
+        found = await _own(core, request)
+        await core.peers.ingest.ResolveFailedEvent(ingest_pb2.ResolveFailedEventRequest(id=found.id))
     return Answer(204, b"", "")
 
 
 async def replay(core: Core, request: Request) -> Answer:
     """Replays a failed event, as it was or as corrected in the body; it is resolved once accepted."""
-    failed_id = request.parameters["id"]
     mended = await request.body()
     if mended:
         request.require_json()
-    response = await core.peers.ingest.GetFailedEvent(ingest_pb2.GetFailedEventRequest(id=failed_id))
-    sent = await _replay(core, request, response.failed_event, mended)
+    sent = await _replay(core, request, await _own(core, request), mended)
     if sent.verdict == ingest_pb2.VERDICT_REJECTED:
         error = FailedPrecondition("STILL_INVALID", "The event was refused again.")
         rejected = [Rejected(0, sent.event_id, sent.reason, sent.detail)]
@@ -123,7 +128,7 @@ async def replay_many(core: Core, request: Request) -> Answer:
     )
     counts = dict.fromkeys(ingest_pb2.Verdict.values(), 0)
     rejected = []
-    for failed in reversed(page.failed_events):
+    for failed in reversed([each for each in page.failed_events if request.caller.owns(_owner(each))]):
         try:
             sent = await _replay(core, request, failed)
         except NotFound:  # replayed by someone else meanwhile
@@ -134,6 +139,23 @@ async def replay_many(core: Core, request: Request) -> Answer:
     accepted, duplicates = counts[ingest_pb2.VERDICT_ACCEPTED], counts[ingest_pb2.VERDICT_DUPLICATE]
     following = page.next_page_token or None
     return json(Replayed(accepted, duplicates, rejected, following, request.trace_id.hex()), 202)
+
+
+async def _own(core: Core, request: Request) -> ingest_pb2.FailedEvent:
+    """The failed event that a request names.
+
+    Raises:
+        NotFound: `FAILED_EVENT_NOT_FOUND`, there is none, or it is another tenant's.
+    """
+    asked = ingest_pb2.GetFailedEventRequest(id=request.parameters["id"])
+    found = (await core.peers.ingest.GetFailedEvent(asked)).failed_event
+    require_own(request.caller, _owner(found), "failed event")
+    return found
+
+
+def _owner(failed: ingest_pb2.FailedEvent) -> str:
+    """An id that says whose a failed event is; at least one does, even if a client gave none."""
+    return failed.event_id or failed.user_id
 
 
 async def _replay(core: Core, request: Request, failed: ingest_pb2.FailedEvent, mended: bytes = b"") -> _Replayed:
@@ -147,7 +169,7 @@ async def _replay(core: Core, request: Request, failed: ingest_pb2.FailedEvent, 
             known = salvage_ids(mended or written)[0] or None
             return _Replayed(ingest_pb2.VERDICT_REJECTED, known, error.reason, error.detail)
     response = await core.peers.ingest.ReplayFailedEvent(ingest_pb2.ReplayFailedEventRequest(id=failed.id, event=event))
-    refused, event_id = response.rejection, (event or failed).event_id
+    refused, event_id = response.rejection, plain((event or failed).event_id)
     warnings += [(one.member, one.detail) for one in response.warnings]
     return _Replayed(response.verdict, event_id, reason_name(refused.reason), refused.detail, warnings)
 
@@ -160,7 +182,7 @@ def _read(
     Raises:
         InvalidArgument: it is still invalid.
     """
-    rows = Rows()
+    rows = Rows(request.caller.tenant)
     stamp = native.Stamp(request.received_us, request.trace_id, request.span_id)
     make_id = event_ids(request.received_us).__next__
     sink = native.EventSink(rows.add, stamp, make_id, lambda *warning: warnings.append(warning))

@@ -8,6 +8,7 @@ from journeymesh.intervention.v1 import intervention_pb2
 
 from gateway.accepting.outcomes import report
 from gateway.access.proof import TICKET_SECONDS
+from gateway.access.tenancy import require_own
 from gateway.core import Core
 from gateway.formats.json.refusal import decoded
 from gateway.formats.rendering import render
@@ -16,6 +17,7 @@ from gateway.http.asgi import Answer, Request, json
 from gateway.http.parameters import number
 from mesh.errors import InvalidArgument
 
+_MOST_DECISIONS: Final = 100
 _TRACE_ID: Final = re.compile(r"[0-9a-fA-F]{32}")
 
 
@@ -49,7 +51,9 @@ async def ticket(core: Core, request: Request) -> Answer:
 async def intervention(core: Core, request: Request) -> Answer:
     """An intervention and what came of it."""
     asked = intervention_pb2.GetInterventionRequest(id=request.parameters["id"])
-    return json(render(await core.peers.intervention.GetIntervention(asked)))
+    found = await core.peers.intervention.GetIntervention(asked)
+    require_own(request.caller, found.user_id, "intervention")
+    return json(render(found))
 
 
 async def outcome(core: Core, request: Request) -> Answer:
@@ -61,7 +65,9 @@ async def outcome(core: Core, request: Request) -> Answer:
 async def decision(core: Core, request: Request) -> Answer:
     """One decision."""
     asked = intervention_pb2.GetDecisionRequest(id=request.parameters["decisionId"])
-    return json(render((await core.peers.intervention.GetDecision(asked)).decision))
+    found = (await core.peers.intervention.GetDecision(asked)).decision
+    require_own(request.caller, found.user_id, "decision")
+    return json(render(found))
 
 
 async def decisions(core: Core, request: Request) -> Answer:
@@ -71,9 +77,12 @@ async def decisions(core: Core, request: Request) -> Answer:
         raise InvalidArgument("INVALID_PARAMETER", "Give one of `traceId` and `userId`.")
     if trace_id and not _TRACE_ID.fullmatch(trace_id):
         raise InvalidArgument("INVALID_PARAMETER", "`traceId` must be 32 hexadecimal digits.")
-    page_size = number(request.query.get("limit"), "limit", 20, 100)
+    page_size = number(request.query.get("limit"), "limit", 20, _MOST_DECISIONS)
     if trace_id:
-        asked = intervention_pb2.ListDecisionsRequest(trace_id=trace_id.lower(), page_size=page_size)
+        # Clients choose trace ids, so those of several tenants may be alike.
+        asked = intervention_pb2.ListDecisionsRequest(trace_id=trace_id.lower(), page_size=_MOST_DECISIONS)
     else:
         asked = intervention_pb2.ListDecisionsRequest(user_id=user_id or "", page_size=page_size)
-    return json(render(await core.peers.intervention.ListDecisions(asked)))
+    found = await core.peers.intervention.ListDecisions(asked)
+    own = [each for each in found.decisions if request.caller.owns(each.user_id)]
+    return json(render(intervention_pb2.ListDecisionsResponse(decisions=own[:page_size])))

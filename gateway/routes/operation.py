@@ -12,7 +12,6 @@ from gateway.formats.rendering import render
 from gateway.http import problems
 from gateway.http.asgi import Answer, Request, json
 from mesh.errors import MeshError, NotFound, Unavailable
-from mesh.keys import Scope
 from mesh.observability import registry
 from mesh.observability.metrics import CONTENT_TYPE
 
@@ -50,7 +49,7 @@ async def readyz(core: Core, request: Request) -> Answer:
     lost = await core.peers.lost()
     if lost:
         return _unavailable("Not ready", lost, request)
-    if Scope.OPERATE not in request.caller.scopes:
+    if not request.caller.is_operator:
         return json(State("ready"))
     warnings = [warning for one in await _standings(core) if (warning := _warning(one))]
     return json(State("ready", warnings or msgspec.UNSET))
@@ -75,7 +74,7 @@ async def counts(core: Core, _request: Request) -> Answer:
 
 def _unavailable(what: str, services: Sequence[str], request: Request) -> Answer:
     """The answer that services are missing; which ones is for those who operate the mesh."""
-    if Scope.OPERATE not in request.caller.scopes:
+    if not request.caller.is_operator:
         return problems.answer(Unavailable("DEPENDENCY_UNAVAILABLE", f"{what}."), request.trace_id)
     error = Unavailable("DEPENDENCY_UNAVAILABLE", f"{what}: {', '.join(services)}.")
     return problems.answer(error, request.trace_id, services=[*services])

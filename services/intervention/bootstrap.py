@@ -115,7 +115,7 @@ async def over_redis(
         model = stack.enter_context(_model(models, draw))
         asked = Models(
             model,
-            RedisSpending(client, models.tenant),
+            lambda tenant: RedisSpending(client, f"tenant:{tenant}" if tenant else models.tenant),
             ModelSpans(traced),
             system_clock,
             time.monotonic,
@@ -175,7 +175,7 @@ def in_memory(
         PolicyError: a document is no policy.
     """
     stores = Stores(MemoryState(), MemoryShards(), ledger or MemoryLedger(), MemoryOutbox())
-    none = Models(None, MemorySpending(), SilentModelObserver(), clock, time.monotonic, limits=Amount(0, 0))
+    none = Models(None, lambda _: MemorySpending(), SilentModelObserver(), clock, time.monotonic, limits=Amount(0, 0))
     return _core(
         stores,
         known(policies, clock),

@@ -134,7 +134,7 @@ class ModelSettings:
         "The inference profiles models are asked by; empty: the models of the region itself.",
         choices=("", "us", "eu", "apac"),
     )
-    tenant: str = setting("JOURNEYMESH_TENANT", "default", "Whose budget the models are paid from.")
+    tenant: str = setting("JOURNEYMESH_TENANT", "default", "The name of the default tenant's budget for models.")
     daily_tokens: int = setting(
         "JOURNEYMESH_MODEL_DAILY_TOKENS",
         5_000_000,

@@ -12,6 +12,7 @@ from journeymesh.scoring.v1 import scoring_pb2 as wire
 from mesh.clock import LATEST_US
 from mesh.errors import InvalidArgument, VersionMismatch
 from mesh.rpc.timestamps import timestamp
+from records.tenants import plain
 from services.scoring.domain.assessment import Assessment, features
 from services.scoring.domain.explanation import Contribution
 from services.scoring.domain.history import SIGNAL_LIFETIME_US, Journal, Point, Settled, Signal, active, course
@@ -45,8 +46,7 @@ def rows_of(request: wire.AssessUsersRequest) -> Rows:
         raise InvalidArgument("VALUE_OUT_OF_RANGE", "Every row stands for one event or more.")
     if not ((values >= 0.0) & (values <= GREATEST_VALUE)).all():
         raise InvalidArgument("VALUE_OUT_OF_RANGE", f"Every value lies between 0 and {GREATEST_VALUE:g}.")
-    lengths = [*map(len, request.user_ids)]
-    if lengths and not 0 < min(lengths) <= max(lengths) <= LONGEST_ID:
+    if not (_are_short(request.user_ids) or _are_short([*map(plain, request.user_ids)])):
         raise InvalidArgument("INVALID_IDENTIFIER", f"A user's id has 1 to {LONGEST_ID} characters.")
     _require_times(request.event_times_us)
     signals = defaultdict[int, list[Signal]](list)
@@ -171,3 +171,8 @@ def _active_signals(journal: Journal) -> list[wire.ActiveSignal]:
         )
         for signal in newest_first
     ]
+
+
+def _are_short(ids: Sequence[str]) -> bool:
+    lengths = [*map(len, ids)]
+    return not lengths or 0 < min(lengths) <= max(lengths) <= LONGEST_ID

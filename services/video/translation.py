@@ -11,6 +11,7 @@ from journeymesh.video.v1 import video_pb2 as wire
 from mesh.clock import LATEST_US
 from mesh.errors import InvalidArgument, VersionMismatch
 from mesh.rpc.timestamps import timestamp
+from records.tenants import plain
 from services.video.domain import coverage, playback, retention, taste, viewer
 from services.video.domain.engagement import WEIGHTS, completion, parts, replayed, skipped
 from services.video.domain.playback import Action, PlaybackEvent
@@ -85,7 +86,8 @@ def _playback_event(event: event_pb2.Event) -> PlaybackEvent:
     if not video_id or not action:
         raise InvalidArgument("MISSING_FIELD", "A playback event names the video and what the player did.")
     user_id, session, at_us, zone = event.user_id, viewing_id or event.session_id, event.event_time_us, event.time_zone
-    if not user_id or max(map(len, (user_id, video_id, session, content_type, topic, zone))) > LONGEST_ID:
+    names = (user_id, video_id, session, content_type, topic, zone)
+    if not user_id or (max(map(len, names)) > LONGEST_ID and max(map(len, map(plain, names))) > LONGEST_ID):
         raise InvalidArgument("INVALID_IDENTIFIER", f"An id or name has at most {LONGEST_ID} characters, a user's one.")
     if action not in _ACTIONS or not 0 <= at_us <= LATEST_US:
         if action > _LAST_ACTION:

@@ -14,6 +14,7 @@ from services.access.keys.adapters.memory import MemoryKeys
 from services.access.keys.domain import lifecycle
 from services.access.keys.domain.key import Credentials, Ending, Key
 from services.access.keys.domain.refusal import Cause, Refusal
+from services.access.keys.domain.tenant import Tenant
 from services.access.keys.translation import VOCABULARY
 from tests.access.builders import DAY_US, World, asked, key
 from tests.builders import NOW_US, SECOND_US
@@ -117,9 +118,11 @@ def test_a_revoked_key_has_ended_whatever_a_clock_says() -> None:
 class Doubtful(MemoryKeys):
     """Makes each change, but says at first that another came before, as after a lost answer."""
 
-    async def change(self, put: Sequence[Key], dropped: Collection[str], before: str, after: str) -> bool:
+    async def change(
+        self, put: Sequence[Key], dropped: Collection[str], before: str, after: str, tenants: Sequence[Tenant] = ()
+    ) -> bool:
         """See `services.access.keys.ports.KeyStore`."""
-        await super().change(put, dropped, before, after)
+        await super().change(put, dropped, before, after, tenants)
         return False
 
 

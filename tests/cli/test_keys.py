@@ -88,7 +88,7 @@ async def test_scripts_get_one_object(stub: "AccessServiceAsyncStub") -> None:
     created = await answered(stub, *PUBLIC, "--scope", "events:write", *options)
     assert created.keys() == {
         *("keyId", "kind", "name", "state", "scopes", "origins", "eventTypes", "createdAt", "lastUsedAt", "endsAt"),
-        *("successorId", "text", "identitySecret"),
+        *("successorId", "tenant", "text", "identitySecret"),
     }
     assert created["scopes"] == ["events:write"]
     assert created["origins"] == ["http://localhost:3000", "https://shop.example"]
@@ -110,11 +110,11 @@ async def test_keys_are_listed_in_a_table(stub: "AccessServiceAsyncStub", world:
     rows = [re.split(r" {2,}", line.strip()) for line in lines if line.startswith((shop["keyId"], server["keyId"]))]
     assert rows == [
         [
-            *(server["keyId"], "secret", "[red]server[/red]", "active", "events:write"),
+            *(server["keyId"], "default", "secret", "[red]server[/red]", "active", "events:write"),
             *("2026-01-03 10:00", "never", "2026-01-03 10:30"),
         ],
         [
-            *(shop["keyId"], "public", "shop", "revoked", "events:write", "https://shop.example"),
+            *(shop["keyId"], "default", "public", "shop", "revoked", "events:write", "https://shop.example"),
             *("2026-01-02 10:00", "2026-01-03 10:00", "2026-01-03 10:00"),
         ],
     ]
@@ -123,7 +123,9 @@ async def test_keys_are_listed_in_a_table(stub: "AccessServiceAsyncStub", world:
         *("events:write", "facts:write", "figures:read", "help", "people:read"),
         *("events:write", "help"),
     ]
-    assert lines[0].split() == ["id", "kind", "name", "state", "scopes", "origins", "created", "last", "used", "ends"]
+    assert lines[0].split() == [
+        *("id", "tenant", "kind", "name", "state", "scopes", "origins", "created", "last", "used", "ends"),
+    ]
 
 
 async def test_a_rotated_key_stays_valid_for_its_grace(stub: "AccessServiceAsyncStub", world: World) -> None:

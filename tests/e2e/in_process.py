@@ -5,7 +5,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import grpc
 import httpx
@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from gateway import peers as gateway_peers
 from gateway.app import Application
-from gateway.core import bootstrap
+from gateway.core import Core, bootstrap
 from gateway.settings import Settings
 from mesh.clock import monotonic_clock, system_clock
 from mesh.leases.memory import MemoryLeases
@@ -91,6 +91,7 @@ class Mesh(NamedTuple):
     client: httpx.AsyncClient
     exporter: InMemorySpanExporter
     traced: Mapping[str, Telemetry]
+    core: Core
 
     def spans(self) -> Sequence[ReadableSpan]:
         """All spans that have ended."""
@@ -100,7 +101,7 @@ class Mesh(NamedTuple):
 
 
 @contextlib.asynccontextmanager
-async def running_mesh(ledger: Ledger | None = None, sample_ratio: float = 1.0) -> AsyncIterator[Mesh]:
+async def running_mesh(ledger: Ledger | None = None, sample_ratio: float = 1.0, **settings: Any) -> AsyncIterator[Mesh]:
     exporter = InMemorySpanExporter()
     names = ("gateway", "access", "ingest-api", "ingest-dispatcher", "video", "features", "scoring", "intervention")
     traced = {name: telemetry.exporting(name, exporter, sample_ratio) for name in names}
@@ -172,12 +173,12 @@ async def running_mesh(ledger: Ledger | None = None, sample_ratio: float = 1.0) 
             name.removesuffix("-api"): await stack.enter_async_context(channel.dial(target, traced["gateway"]))
             for name, target in targets.items()
         }
-        core = bootstrap(Settings(), gateway_peers.over(channels), traced["gateway"], asyncio.Event())
+        core = bootstrap(Settings(**settings), gateway_peers.over(channels), traced["gateway"], asyncio.Event())
         transport = Patient(httpx.ASGITransport(Application(core, system_clock)))
         client = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://localhost"))
         dispatching = asyncio.create_task(Sharing(stream, leases, "test", dispatcher.follow, lease_seconds=10).run())
         try:
-            yield Mesh(client, exporter, traced)
+            yield Mesh(client, exporter, traced, core)
         finally:
             dispatching.cancel()
             with contextlib.suppress(asyncio.CancelledError):

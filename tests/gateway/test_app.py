@@ -110,6 +110,9 @@ def test_every_reason_a_client_can_see_is_explained() -> None:
         "CALLER_NOT_PERMITTED",
         "KEY_ENDED",
         "TOO_MANY_KEYS",
+        "TENANT_NOT_FOUND",
+        "TENANT_EXISTS",
+        "TOO_MANY_TENANTS",
     }
 
 

@@ -27,6 +27,7 @@ from services.access.audit.usecases import Audit, Filters, NewAct, verify
 from services.access.keys import translation as keys
 from services.access.keys.adapters.redis import RedisKeys
 from services.access.keys.domain.key import Ending
+from services.access.keys.domain.tenant import Tenant
 from services.access.keys.ports import NO_REVISION
 from services.access.keys.usecases import UsedKey
 from services.features.servicer import FeaturesServicer
@@ -208,7 +209,7 @@ async def _intervention(at_: At) -> InterventionServicer:
         RedisOutbox(at_.client, LIFETIME),
     )
     spending = RedisSpending(at_.client, "default")
-    models = Models(None, spending, SilentModelObserver(), clock, clock, limits=Amount(0, 0))
+    models = Models(None, lambda _: spending, SilentModelObserver(), clock, clock, limits=Amount(0, 0))
     listeners = LocalListeners(4)
     nothing, unknown = (lambda: None), (lambda _: NoInsights())
     core = _core(stores, policies, SilentObserver(), listeners, models, unknown, nothing, clock, 1.0, ModelSettings())
@@ -406,7 +407,9 @@ async def read_leases(of: At) -> dict[str, Any]:
 async def write_keys(to: At) -> None:
     store = RedisKeys(to.client)
     expired = dataclasses.replace(key("k1", ends_us=NOW_US + MINUTE_US), successor_id="k2", ended_as=Ending.ROTATED)
-    await store.change([expired, key("k2"), key("k3", kind="adm")], [], NO_REVISION, "revision")
+    of_tenant = dataclasses.replace(key("k4", kind="sk"), tenant="acme")
+    tenants = [Tenant("acme", NOW_US), Tenant("gone", NOW_US, NOW_US + MINUTE_US)]
+    await store.change([expired, key("k2"), key("k3", kind="adm"), of_tenant], [], NO_REVISION, "revision", tenants)
     await store.record_uses({"k1": NOW_US // MINUTE_US * MINUTE_US})
 
 
@@ -419,7 +422,8 @@ async def read_keys(of: At) -> dict[str, Any]:
     ]
     keyring = keys.keyring_message(snapshot)
     keyring.entries.sort(key=lambda entry: entry.key_id)
-    return {"told": told(*listed, keyring)}
+    tenants = [keys.tenant_message(each) for _, each in sorted(snapshot.tenants.items())]
+    return {"told": told(*listed, keyring, *tenants)}
 
 
 # The audit log.

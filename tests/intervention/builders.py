@@ -299,7 +299,9 @@ class World:
 
     def servicer(self) -> InterventionServicer:
         """The face of the service."""
-        models = Models(None, MemorySpending(), SilentModelObserver(), self.clock, self.clock, limits=Amount(0, 0))
+        models = Models(
+            None, lambda _: MemorySpending(), SilentModelObserver(), self.clock, self.clock, limits=Amount(0, 0)
+        )
         copywriter = Copywriter(models, self.state, self.listeners, self.clock, self.clock, deadline_seconds=5)
         analyses = Analyses(models, NoInsights(), self.clock, self.clock, deadline_seconds=5)
         return InterventionServicer(self.deciding, self.reading, analyses, models, copywriter, Metrics())

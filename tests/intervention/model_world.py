@@ -133,7 +133,8 @@ async def model_world(
     with bedrock.serving(otherwise) as server:
         clock, observer, state, listeners = ManualClock(), RecordingModelWitness(), TellingState(), LocalListeners(4)
         model = BedrockModel(bedrock.REGION, server.url, lambda: 0.01)
-        models = Models(model, spending or MemorySpending(), observer, clock, time.monotonic, limits=limits)
+        counted = spending or MemorySpending()
+        models = Models(model, lambda _: counted, observer, clock, time.monotonic, limits=limits)
         copywriter = Copywriter(models, state, listeners, clock, time.monotonic, deadline_seconds=deadline_seconds)
         running = asyncio.create_task(copywriter.run())
         try:

@@ -132,7 +132,9 @@ async def test_a_model_that_obeys_a_form_is_not_listened_to() -> None:
 
 
 async def test_without_models_the_same_is_known_and_said() -> None:
-    models = Models(None, MemorySpending(), RecordingModelWitness(), ManualClock(), time.monotonic, limits=NO_LIMITS)
+    models = Models(
+        None, lambda _: MemorySpending(), RecordingModelWitness(), ManualClock(), time.monotonic, limits=NO_LIMITS
+    )
     asked = Analyses(models, KnownInsights(), ManualClock(), time.monotonic, deadline_seconds=5)
     seen = await asked.analyze("ada", Complexity.DEEP)
     assert (seen.source, seen.refusal, seen.usage, seen.prompt) == ("template", "off", None, None)

@@ -69,6 +69,18 @@ async def test_tenants_do_not_touch_each_other(server: redis.Client) -> None:
     assert 2 * 86_400 < await server.ttl(key) <= 3 * 86_400
 
 
+async def test_each_tenant_has_a_budget_of_its_own() -> None:
+    kept: dict[str, Spending] = {"": MemorySpending(), "acme": MemorySpending()}
+    clock = ManualClock()
+    most = budget.reservation(Complexity.QUICK, LONG)
+    models = Models(ScriptedModel(), kept.__getitem__, RecordingModelWitness(), clock, time.monotonic, limits=most)
+    await models.ask(Complexity.QUICK, LONG, 1.0, Origin(tenant="acme"))
+    with pytest.raises(NotAnswered):
+        await models.ask(Complexity.QUICK, LONG, 1.0, Origin(tenant="acme"))
+    assert (await kept[""].spent(budget.day_of(clock()))) == Amount(0, 0)
+    await models.ask(Complexity.QUICK, LONG, 1.0, Origin())
+
+
 class ScriptedModel:
     """Answers with the tokens it is given, without a network."""
 
@@ -82,7 +94,7 @@ class ScriptedModel:
 
 
 def models_over(counted: Spending, model: ScriptedModel, clock: ManualClock, limits: Amount) -> Models:
-    return Models(model, counted, RecordingModelWitness(), clock, time.monotonic, limits=limits)
+    return Models(model, lambda _: counted, RecordingModelWitness(), clock, time.monotonic, limits=limits)
 
 
 async def refusal_of(models: Models, question: Question = LONG) -> str:
@@ -245,7 +257,7 @@ def test_the_share_left_is_the_smaller_one() -> None:
 
 async def test_a_call_is_witnessed_with_its_cost() -> None:
     counted, model, clock, observer = MemorySpending(), ScriptedModel(), ManualClock(), RecordingModelWitness()
-    models = Models(model, counted, observer, clock, time.monotonic, limits=NO_LIMITS, geography="eu")
+    models = Models(model, lambda _: counted, observer, clock, time.monotonic, limits=NO_LIMITS, geography="eu")
     answer, usage = await models.ask(Complexity.DEEP, LONG, 1.0, Origin(b"t" * 16, "d-1"))
     assert observer.calls == [
         Call(
@@ -267,7 +279,9 @@ async def test_a_call_is_witnessed_with_its_cost() -> None:
 
 
 async def test_without_a_model_nothing_is_asked_and_that_is_reported() -> None:
-    models = Models(None, MemorySpending(), RecordingModelWitness(), ManualClock(), time.monotonic, limits=NO_LIMITS)
+    models = Models(
+        None, lambda _: MemorySpending(), RecordingModelWitness(), ManualClock(), time.monotonic, limits=NO_LIMITS
+    )
     assert await refusal_of(models) == "off"
     usage = await models.usage()
     assert (usage.is_on, usage.degraded, usage.models) == (False, "off", ())

@@ -18,6 +18,7 @@ from moto.ses.models import ses_backends
 from moto.sns.models import sns_backends
 
 from mesh.settings import SettingError, read
+from records.tenants import SEPARATOR, qualified
 from services.intervention.decision.domain.facts import Contact
 from services.intervention.delivery.adapters import aws as aws_adapter
 from services.intervention.delivery.adapters import webhook
@@ -218,6 +219,26 @@ async def test_sns_publishes_to_a_topic_with_the_user_as_attribute(emulated: Non
         "action": "send_help_email",
         "idempotency_key": "i-3-1-0.push",
     }
+
+
+async def test_receivers_of_several_tenants_are_told_which_one_a_user_is_of(
+    emulated: None, hook: WebhookChannel, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    ada = qualified("acme", "ada")
+    await send(hook, message(channel="chat", user_id=ada))
+    body = json.loads(receiver.received[0].body)
+    assert (body["journeymesh"]["userId"], body["journeymesh"]["tenant"]) == ("ada", "acme")
+    assert SEPARATOR not in json.dumps(body, ensure_ascii=False)
+    aws = Aws("sns", 2)
+    topic = boto3.client("sns").create_topic(Name="help")["TopicArn"]
+    await send(SnsChannel(aws, topic), message(channel="push", user_id=ada), Contact("", ""))
+    aws.close()
+    ((_, _, _, attributes, _),) = sns_backends[ACCOUNT][REGION].topics[topic].sent_notifications
+    assert attributes is not None
+    assert (attributes["user_id"]["Value"], attributes["tenant"]["Value"]) == ("ada", "acme")
+    with caplog.at_level("INFO"):
+        await send(LogChannel(), message(channel="chat", user_id=ada))
+    assert "user 'ada' of acme" in caplog.text
 
 
 @pytest.mark.parametrize(

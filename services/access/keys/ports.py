@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Protocol
 
 from services.access.keys.domain.key import Key
+from services.access.keys.domain.tenant import Tenant
 
 NO_REVISION: Final = "0"
 """The revision of a store without any key, in which none was ever changed."""
@@ -12,14 +13,15 @@ NO_REVISION: Final = "0"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All keys at one revision."""
+    """All keys and tenants at one revision."""
 
     revision: str
     keys: Mapping[str, Key]
+    tenants: Mapping[str, Tenant] = dataclasses.field(default_factory=dict)
 
 
 class KeyStore(Protocol):
-    """Keeps the keys with one revision for all of them, and when each was last used."""
+    """Keeps keys and tenants with one revision for all of them, and when each key was last used."""
 
     async def revision(self) -> str:
         """The revision, in one cheap read; `NO_REVISION` at first.
@@ -29,15 +31,19 @@ class KeyStore(Protocol):
         """
 
     async def read(self) -> Snapshot:
-        """All keys with their revision, as of one moment. A key whose bytes are damaged is left out, and logged.
+        """All keys and tenants with their revision, as of one moment.
+
+        A key whose bytes are damaged is left out, and logged. So is a tenant, and then its keys are left out, too.
 
         Raises:
             Unavailable: the store cannot be reached; the call may be repeated.
             VersionMismatch: only a newer build can read a key.
         """
 
-    async def change(self, put: Sequence[Key], dropped: Collection[str], before: str, after: str) -> bool:
-        """Puts and drops keys if the revision is `before`, and makes it `after`, in one atomic step.
+    async def change(
+        self, put: Sequence[Key], dropped: Collection[str], before: str, after: str, tenants: Sequence[Tenant] = ()
+    ) -> bool:
+        """Puts and drops keys, and puts tenants, if the revision is `before`, and makes it `after`, in one atomic step.
 
         `after` MUST never have been a revision. Uses of dropped keys are dropped too. Returns False, and changes
         nothing, where the revision is another; True where it is `after` already, so that the call may be repeated.

@@ -54,3 +54,22 @@ class AccessServicer(AccessServiceServicer):
         """Records when keys were last used."""
         await self._access.record_uses(translation.uses_of(request))
         return wire.RecordKeyUsesResponse()
+
+    async def CreateTenant(
+        self, request: wire.CreateTenantRequest, _context: ServerContext
+    ) -> wire.CreateTenantResponse:
+        """Creates a tenant."""
+        return wire.CreateTenantResponse(
+            tenant=translation.tenant_message(await self._access.create_tenant(request.name))
+        )
+
+    async def ListTenants(self, _request: wire.ListTenantsRequest, _context: ServerContext) -> wire.ListTenantsResponse:
+        """Lists all tenants, by name."""
+        return wire.ListTenantsResponse(tenants=map(translation.tenant_message, await self._access.tenants()))
+
+    async def DeleteTenant(
+        self, request: wire.DeleteTenantRequest, _context: ServerContext
+    ) -> wire.DeleteTenantResponse:
+        """Ends a tenant's keys, for good."""
+        deleted, ended = await self._access.delete_tenant(request.name)
+        return wire.DeleteTenantResponse(tenant=translation.tenant_message(deleted), ended_key_count=ended)

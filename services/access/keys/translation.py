@@ -12,6 +12,7 @@ from mesh.errors import InvalidArgument
 from mesh.rpc.timestamps import timestamp
 from services.access.keys.domain.key import NEVER, Ending, Key, Rights
 from services.access.keys.domain.lifecycle import Request
+from services.access.keys.domain.tenant import NOT_YET, Tenant
 from services.access.keys.domain.validation import Vocabulary
 from services.access.keys.ports import Snapshot
 from services.access.keys.usecases import MOST_USES, UsedKey
@@ -36,6 +37,7 @@ _STATES: Final = {
     Ending.EXPIRED: wire.KEY_STATE_EXPIRED,
     Ending.ROTATED: wire.KEY_STATE_ROTATED,
     Ending.REVOKED: wire.KEY_STATE_REVOKED,
+    Ending.TENANT_DELETED: wire.KEY_STATE_TENANT_DELETED,
 }
 
 
@@ -51,7 +53,7 @@ def request_of(message: wire.CreateKeyRequest) -> Request:
         raise InvalidArgument("VALUE_OUT_OF_RANGE", "A key is public, secret or for administration.")
     asked = message.rights
     rights = Rights(tuple(asked.scopes), tuple(asked.origins), tuple(asked.event_types))
-    return Request(_KINDS[message.kind], message.name, rights, message.lifetime_seconds)
+    return Request(_KINDS[message.kind], message.name, rights, message.lifetime_seconds, message.tenant)
 
 
 def uses_of(message: wire.RecordKeyUsesRequest) -> Mapping[str, int]:
@@ -88,6 +90,16 @@ def key_message(used: UsedKey) -> wire.Key:
         state=_STATES[key.ended_as] if used.has_ended else wire.KEY_STATE_ACTIVE,
         last_used_at=timestamp(used.last_used_us) if used.last_used_us else None,
         successor_id=key.successor_id,
+        tenant=key.tenant,
+    )
+
+
+def tenant_message(tenant: Tenant) -> wire.Tenant:
+    """A tenant."""
+    return wire.Tenant(
+        name=tenant.name,
+        created_at=timestamp(tenant.created_us),
+        deleted_at=None if tenant.deleted_us == NOT_YET else timestamp(tenant.deleted_us),
     )
 
 
@@ -105,6 +117,7 @@ def _entry(key: Key) -> wire.KeyringEntry:
         ended_as=_STATES[key.ended_as],
         identity_secret=key.credentials.identity_secret,
         kind=_KIND_NUMBERS[key.kind],
+        tenant=key.tenant,
     )
 
 

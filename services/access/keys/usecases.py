@@ -8,12 +8,13 @@ from typing import Final, cast
 
 from mesh import keys as texts
 from mesh.clock import Clock
-from mesh.errors import FailedPrecondition, InvalidArgument, MeshError, NotFound, Unavailable
+from mesh.errors import AlreadyExists, FailedPrecondition, InvalidArgument, MeshError, NotFound, Unavailable
 from services.access.audit.usecases import Audit, NewAct
-from services.access.keys.domain import lifecycle
+from services.access.keys.domain import lifecycle, tenant
 from services.access.keys.domain.key import Credentials, Key
-from services.access.keys.domain.lifecycle import Keys, Request
+from services.access.keys.domain.lifecycle import Request
 from services.access.keys.domain.refusal import Cause, Refusal
+from services.access.keys.domain.tenant import Tenant
 from services.access.keys.domain.validation import Vocabulary
 from services.access.keys.ports import KeyStore, Snapshot
 
@@ -28,6 +29,9 @@ _ERRORS: Final[Mapping[Cause, type[MeshError]]] = {
     Cause.UNKNOWN_KEY: NotFound,
     Cause.ENDED: FailedPrecondition,
     Cause.TOO_MANY: FailedPrecondition,
+    Cause.UNKNOWN_TENANT: NotFound,
+    Cause.TENANT_EXISTS: AlreadyExists,
+    Cause.TOO_MANY_TENANTS: FailedPrecondition,
 }
 
 _log = logging.getLogger(__name__)
@@ -53,7 +57,7 @@ class IssuedKey:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Access:
-    """Creates, lists, rotates and revokes keys, and gives gateways what they check keys with."""
+    """Creates, lists, rotates and revokes keys, and tenants, and gives gateways what they check keys with."""
 
     store: KeyStore
     audit: Audit
@@ -66,17 +70,20 @@ class Access:
 
         Raises:
             InvalidArgument: the request is invalid.
+            NotFound: there is no such tenant.
             FailedPrecondition: there are too many keys.
             Unavailable: the store cannot be reached; the key may or may not be created.
         """
         text, credentials = self._credentials(texts.Kind(request.kind))
 
-        def added(keys: Keys, now_us: int) -> Keys:
-            return lifecycle.create(keys, request, credentials, self.vocabulary, now_us)
+        def added(kept: Snapshot, now_us: int) -> Snapshot:
+            tenant.require(kept.tenants, request.tenant)
+            keys = lifecycle.create(kept.keys, request, credentials, self.vocabulary, now_us)
+            return dataclasses.replace(kept, keys=keys)
 
-        keys = await self._change(added, self.audit.of_command("keys.create", credentials.key_id), credentials.key_id)
+        kept = await self._change(added, self.audit.of_command("keys.create", credentials.key_id), credentials.key_id)
         _log.info("key %s was created", credentials.key_id)
-        return IssuedKey(keys[credentials.key_id], text)
+        return IssuedKey(kept.keys[credentials.key_id], text)
 
     async def rotate(self, key_id: str, grace_seconds: int) -> tuple[IssuedKey, UsedKey]:
         """Creates a key's successor; returns it, and the old key with its end.
@@ -93,12 +100,13 @@ class Access:
             kind = texts.Kind(lifecycle.find(snapshot.keys, key_id, self.clock()).kind)
         text, credentials = self._credentials(kind)
 
-        def rotated(keys: Keys, now_us: int) -> Keys:
-            return lifecycle.rotate(keys, key_id, grace_seconds, credentials, now_us)
+        def rotated(kept: Snapshot, now_us: int) -> Snapshot:
+            keys = lifecycle.rotate(kept.keys, key_id, grace_seconds, credentials, now_us)
+            return dataclasses.replace(kept, keys=keys)
 
-        keys = await self._change(rotated, self.audit.of_command("keys.rotate", key_id), credentials.key_id)
+        kept = await self._change(rotated, self.audit.of_command("keys.rotate", key_id), credentials.key_id)
         _log.info("key %s was rotated; its successor is %s", key_id, credentials.key_id)
-        return IssuedKey(keys[credentials.key_id], text), self._as_used(keys[key_id], used)
+        return IssuedKey(kept.keys[credentials.key_id], text), self._as_used(kept.keys[key_id], used)
 
     async def revoke(self, key_id: str) -> UsedKey:
         """Ends a key at once; one that has ended stays as it is.
@@ -109,12 +117,57 @@ class Access:
         """
         used = await self.store.last_used()
 
-        def revoked(keys: Keys, now_us: int) -> Keys:
-            return lifecycle.revoke(keys, key_id, now_us)
+        def revoked(kept: Snapshot, now_us: int) -> Snapshot:
+            return dataclasses.replace(kept, keys=lifecycle.revoke(kept.keys, key_id, now_us))
 
-        keys = await self._change(revoked, self.audit.of_command("keys.revoke", key_id))
+        kept = await self._change(revoked, self.audit.of_command("keys.revoke", key_id))
         _log.info("key %s is revoked", key_id)
-        return self._as_used(keys[key_id], used)
+        return self._as_used(kept.keys[key_id], used)
+
+    async def create_tenant(self, name: str) -> Tenant:
+        """Creates a tenant.
+
+        Raises:
+            InvalidArgument: it cannot have this name.
+            AlreadyExists: there is or was one of this name.
+            FailedPrecondition: there are too many.
+            Unavailable: the store cannot be reached; the tenant may or may not be created.
+        """
+
+        def added(kept: Snapshot, now_us: int) -> Snapshot:
+            return dataclasses.replace(kept, tenants=tenant.create(kept.tenants, name, now_us))
+
+        kept = await self._change(added, self.audit.of_command("tenants.create", name))
+        _log.info("tenant %s was created", name)
+        return kept.tenants[name]
+
+    async def delete_tenant(self, name: str) -> tuple[Tenant, int]:
+        """Ends a tenant's keys, for good; returns it, and how many keys ended now. Its data is not erased by this.
+
+        Raises:
+            NotFound: there never was one of this name.
+            Unavailable: the store cannot be reached; the tenant may or may not be deleted.
+        """
+        ended = 0
+
+        def removed(kept: Snapshot, now_us: int) -> Snapshot:
+            nonlocal ended
+            tenants = tenant.delete(kept.tenants, name, now_us)
+            keys = tenant.without_its_keys(kept.keys, name, now_us)
+            ended = sum(keys[key_id] != kept.keys[key_id] for key_id in keys)
+            return dataclasses.replace(kept, keys=keys, tenants=tenants)
+
+        kept = await self._change(removed, self.audit.of_command("tenants.delete", name))
+        _log.info("tenant %s is deleted", name)
+        return kept.tenants[name], ended
+
+    async def tenants(self) -> Sequence[Tenant]:
+        """All tenants by name, those that were deleted too; without the default one.
+
+        Raises:
+            Unavailable: the store cannot be reached.
+        """
+        return [each for _, each in sorted((await self.store.read()).tenants.items())]
 
     async def listed(self) -> Sequence[UsedKey]:
         """All keys, the newest first; those that ended more than 30 days ago are left out.
@@ -159,28 +212,29 @@ class Access:
         secret = texts.new_secret(self.random_bytes) if kind is texts.Kind.PUBLIC else ""
         return text, Credentials(presented.key_id, presented.text_hash, secret)
 
-    async def _change(self, change: Callable[[Keys, int], Keys], act: NewAct, new_id: str = "") -> Keys:
-        """Makes a change of the keys as they are; again where another change came first. Returns the keys after it.
+    async def _change(self, change: Callable[[Snapshot, int], Snapshot], act: NewAct, new_id: str = "") -> Snapshot:
+        """Makes a change of keys and tenants as they are; again where another change came first. Returns them after it.
 
         Args:
-            change: of the keys, at a time.
+            change: of keys and tenants, at a time.
             act: what the audit log says of it, before it is made.
             new_id: the key that the change creates: where it exists, an earlier attempt was successful.
         """
         for _ in range(_ATTEMPTS):
-            snapshot = await self.store.read()
-            if new_id in snapshot.keys:
-                return snapshot.keys
+            before = await self.store.read()
+            if new_id in before.keys:
+                return before
             with _translating():
-                keys = change(snapshot.keys, self.clock())
-            put = [key for key_id, key in keys.items() if snapshot.keys.get(key_id) != key]
-            dropped = snapshot.keys.keys() - keys.keys()
-            if not (put or dropped):
-                return keys
+                after = change(before, self.clock())
+            put = [key for key_id, key in after.keys.items() if before.keys.get(key_id) != key]
+            tenants = [each for name, each in after.tenants.items() if before.tenants.get(name) != each]
+            dropped = before.keys.keys() - after.keys.keys()
+            if not (put or dropped or tenants):
+                return after
             await self.audit.record([act])
             revision = self.random_bytes(_REVISION_BYTES).hex()
-            if await self.store.change(put, dropped, snapshot.revision, revision):
-                return keys
+            if await self.store.change(put, dropped, before.revision, revision, tenants):
+                return after
         raise Unavailable("DEPENDENCY_UNAVAILABLE", "Others change keys at the same time; try again.")
 
 

@@ -14,6 +14,7 @@ from mesh.clock import LATEST_US
 from mesh.errors import InvalidArgument, VersionMismatch
 from records import table, wire
 from records.table import COLUMNS, Table
+from records.tenants import plain
 from services.features.domain.event import NAME_LIMIT, Carried, Click, Event, Kind
 from services.features.domain.pages import shortened
 from services.features.translation.kept import kept_of
@@ -85,7 +86,9 @@ def events_of(of: Table, *, brings_arrivals: bool = True) -> list[Event]:
     carried = {row: each for row, each in of.carried.items() if kinds[row] == Kind.IDENTIFY}
     links = _rows_with(of, "linked_user_id", Kind.IDENTIFY) if brings_arrivals else []
     # Copies of an ingest that brings no arrivals have other ids. Their purchases count, as they did then.
-    copies = [row for row in _rows_with(of, "copied_event_id", Kind.PURCHASE) if of.event_id[row].startswith(_OWN_ID)]
+    copies = [
+        row for row in _rows_with(of, "copied_event_id", Kind.PURCHASE) if plain(of.event_id[row]).startswith(_OWN_ID)
+    ]
     addresses = {row: of.address[row] for row in _rows_with(of, "address", Kind.PAGE_VIEW)}
     # In the order of `Event`.
     return [
@@ -126,9 +129,14 @@ def _tables(request: features_pb2.ApplyEventsRequest) -> list[Table]:
 
 
 def _users_of(of: Table) -> list[str]:
-    if not all(0 < len(user_id) <= LONGEST_ID for user_id in set(of.user_id)):
+    users = set(of.user_id)
+    if not (_are_short(users) or _are_short(map(plain, users))):
         raise InvalidArgument("INVALID_IDENTIFIER", f"A user's id has 1 to {LONGEST_ID} characters.")
     return of.user_id
+
+
+def _are_short(ids: Iterable[str]) -> bool:
+    return all(0 < len(each) <= LONGEST_ID for each in ids)
 
 
 def _check(of: Table) -> None:

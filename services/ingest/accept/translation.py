@@ -10,6 +10,7 @@ from mesh.errors import InvalidArgument
 from mesh.stream.port import BEGINNING, END
 from records import table, wire
 from records.table import Table
+from records.tenants import beside, plain
 from services.ingest.accept.domain.acceptance import TRACE_ID_BYTES
 from services.ingest.accept.domain.tidying import ID_LENGTH, Note
 from services.ingest.accept.domain.validation import (
@@ -131,8 +132,8 @@ def _is_short(one: ingest_pb2.UnreadableEvent) -> bool:
     return (
         len(one.payload) <= _PAYLOAD_BYTES
         and len(one.detail) <= _DETAIL_LENGTH
-        and len(one.event_id) <= EVENT_ID_LENGTH
-        and len(one.user_id) <= ID_LENGTH
+        and len(plain(one.event_id)) <= EVENT_ID_LENGTH
+        and len(plain(one.user_id)) <= ID_LENGTH
         and len(one.trace_id) in {0, TRACE_ID_BYTES}
     )
 
@@ -165,7 +166,7 @@ def refused(event: event_pb2.Event, rejection: Rejection, now_us: int) -> Failed
         rejection.detail,
         now_us,
         event_id,
-        event.user_id if len(event.user_id) <= ID_LENGTH else "",
+        event.user_id if len(plain(event.user_id)) <= ID_LENGTH else beside(event.user_id, ""),
         payload,
         event.trace_id,
         "ingest",

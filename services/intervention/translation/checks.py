@@ -11,6 +11,7 @@ from journeymesh.intervention.v1 import intervention_pb2 as wire
 
 from mesh.clock import LATEST_US
 from mesh.errors import InvalidArgument, VersionMismatch
+from records.tenants import plain
 from services.intervention.batch.rows import Rows
 from services.intervention.decision.domain.facts import Outcome
 from services.intervention.policy.domain.policy import EventKind
@@ -155,11 +156,14 @@ def reported(outcome: int) -> int:
 def identifier(text: str, name: str) -> str:
     """The text, if it can be an id: short, and nothing that is not seen as a letter or within a word.
 
+    The name of its tenant does not count.
+
     Raises:
         InvalidArgument: `INVALID_IDENTIFIER`.
     """
-    is_seen = text.isprintable() or not any(unicodedata.category(each) in _UNSEEN for each in text)
-    if len(text) > _LONGEST_IDENTIFIER or not is_seen:
+    sent = plain(text)
+    is_seen = sent.isprintable() or not any(unicodedata.category(each) in _UNSEEN for each in sent)
+    if len(sent) > _LONGEST_IDENTIFIER or not is_seen:
         raise InvalidArgument(
             "INVALID_IDENTIFIER", f"The {name} has at most {_LONGEST_IDENTIFIER} characters, and no control characters."
         )

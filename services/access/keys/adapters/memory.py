@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from services.access.keys.domain.key import Key
+from services.access.keys.domain.tenant import Tenant
 from services.access.keys.ports import NO_REVISION, Snapshot
 
 
@@ -13,6 +14,7 @@ class MemoryKeys:
         self._revision = NO_REVISION
         self._keys: dict[str, Key] = {}
         self._uses: dict[str, int] = {}
+        self._tenants: dict[str, Tenant] = {}
 
     async def revision(self) -> str:
         """See `services.access.keys.ports.KeyStore`."""
@@ -20,9 +22,11 @@ class MemoryKeys:
 
     async def read(self) -> Snapshot:
         """See `services.access.keys.ports.KeyStore`."""
-        return Snapshot(self._revision, dict(self._keys))
+        return Snapshot(self._revision, dict(self._keys), dict(self._tenants))
 
-    async def change(self, put: Sequence[Key], dropped: Collection[str], before: str, after: str) -> bool:
+    async def change(
+        self, put: Sequence[Key], dropped: Collection[str], before: str, after: str, tenants: Sequence[Tenant] = ()
+    ) -> bool:
         """See `services.access.keys.ports.KeyStore`."""
         if self._revision == after:
             return True
@@ -33,6 +37,7 @@ class MemoryKeys:
             self._keys.pop(key_id, None)
             self._uses.pop(key_id, None)
         self._keys |= {key.key_id: key for key in put}
+        self._tenants |= {tenant.name: tenant for tenant in tenants}
         return True
 
     async def record_uses(self, uses: Mapping[str, int]) -> None:

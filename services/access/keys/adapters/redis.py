@@ -1,40 +1,45 @@
-"""Keys in Redis: a hash of keys, a hash of uses and the revision, under one hash tag."""
+"""Keys in Redis: a hash of keys, one of tenants, one of uses and the revision, under one hash tag."""
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
-from typing import Final, cast
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final, TypeVar, cast
 
 import msgspec
 
 from mesh.errors import VersionMismatch
 from mesh.store import redis
 from services.access.keys.domain.key import Credentials, Ending, Key, Rights
+from services.access.keys.domain.tenant import Tenant
 from services.access.keys.ports import NO_REVISION, Snapshot
 
 _KEYS: Final = "jm:{access}:keys"
 _REVISION: Final = "jm:{access}:revision"
 _USES: Final = "jm:{access}:uses"
+_TENANTS: Final = "jm:{access}:tenants"
 _VERSION: Final = 1
+_Kept = TypeVar("_Kept", Key, Tenant)
 
 _log = logging.getLogger(__name__)
 
-# KEYS: the revision, the keys.
+# KEYS: the revision, the keys, the tenants.
 _READ: Final = redis.Script("""
-return {redis.call('GET', KEYS[1]) or '', redis.call('HGETALL', KEYS[2])}
+return {redis.call('GET', KEYS[1]) or '', redis.call('HGETALL', KEYS[2]), redis.call('HGETALL', KEYS[3])}
 """)
-# KEYS: the revision, the keys, the uses. ARGV: the revision before and after, how many ids to drop, those ids, then id
-# and bytes of each key to put.
+# KEYS: the revision, the keys, the uses, the tenants. ARGV: the revision before and after, how many ids to drop, how
+# many tenants to put, those ids, name and bytes of each of those tenants, then id and bytes of each key to put.
 _CHANGE: Final = redis.Script("""
 local revision = redis.call('GET', KEYS[1]) or ''
 if revision == ARGV[2] then return 1 end
 if revision ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2])
-local last = 3 + tonumber(ARGV[3])
-for i = 4, last do
+local last = 4 + tonumber(ARGV[3])
+for i = 5, last do
   redis.call('HDEL', KEYS[2], ARGV[i])
   redis.call('HDEL', KEYS[3], ARGV[i])
 end
-for i = last + 1, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
+local named = last + 2 * tonumber(ARGV[4])
+for i = last + 1, named, 2 do redis.call('HSET', KEYS[4], ARGV[i], ARGV[i + 1]) end
+for i = named + 1, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
 return 1
 """)
 # KEYS: the keys, the uses. ARGV: id and time of each use.
@@ -64,6 +69,15 @@ class _Packed(msgspec.Struct, array_like=True):
     successor_id: str
     text_hash: bytes
     identity_secret: str
+    tenant: str = ""
+
+
+class _PackedTenant(msgspec.Struct, array_like=True):
+    """A tenant as it is stored under its name; grows at its end."""
+
+    version: int
+    created_us: int
+    deleted_us: int
 
 
 class _Version(msgspec.Struct, array_like=True):
@@ -72,6 +86,7 @@ class _Version(msgspec.Struct, array_like=True):
 
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
 _DECODE: Final = msgspec.msgpack.Decoder(_Packed).decode
+_DECODE_TENANT: Final = msgspec.msgpack.Decoder(_PackedTenant).decode
 _DECODE_VERSION: Final = msgspec.msgpack.Decoder(_Version).decode
 
 
@@ -89,21 +104,23 @@ class RedisKeys:
 
     async def read(self) -> Snapshot:
         """See `services.access.keys.ports.KeyStore`."""
-        ((revision, members),) = await _READ.run(self._client, redis.Call([_REVISION, _KEYS], []))
-        keys = {}
-        for key_id, blob in zip(members[::2], members[1::2], strict=True):
-            try:
-                keys[key_id.decode()] = _decode(key_id.decode(), blob)
-            except (msgspec.DecodeError, ValueError):
-                # Nobody can use it any more, which is the safe side; all others stay valid.
-                _log.exception("key %r cannot be read: it is left out", key_id)
-        return Snapshot(revision.decode() or NO_REVISION, keys)
+        call = redis.Call([_REVISION, _KEYS, _TENANTS], [])
+        ((revision, members, named),) = await _READ.run(self._client, call)
+        tenants = _read("tenant", named, _decode_tenant)
+        keys = _read("key", members, _decode)
+        # A key of a tenant that nobody knows must not open anything.
+        known = {key_id: key for key_id, key in keys.items() if not key.tenant or key.tenant in tenants}
+        return Snapshot(revision.decode() or NO_REVISION, known, tenants)
 
-    async def change(self, put: Sequence[Key], dropped: Collection[str], before: str, after: str) -> bool:
+    async def change(
+        self, put: Sequence[Key], dropped: Collection[str], before: str, after: str, tenants: Sequence[Tenant] = ()
+    ) -> bool:
         """See `services.access.keys.ports.KeyStore`."""
         expected = "" if before == NO_REVISION else before
         pairs = [part for key in put for part in (key.key_id, _encode(key))]
-        call = redis.Call([_REVISION, _KEYS, _USES], [expected, after, len(dropped), *dropped, *pairs])
+        named = [part for tenant in tenants for part in (tenant.name, _encode_tenant(tenant))]
+        arguments = [expected, after, len(dropped), len(tenants), *dropped, *named, *pairs]
+        call = redis.Call([_REVISION, _KEYS, _USES, _TENANTS], arguments)
         (is_changed,) = await _CHANGE.run(self._client, call)
         return bool(is_changed)
 
@@ -139,6 +156,7 @@ def _encode(key: Key) -> bytes:
             key.successor_id,
             credentials.text_hash,
             credentials.identity_secret,
+            key.tenant,
         )
     )
 
@@ -162,4 +180,33 @@ def _decode(key_id: str, blob: bytes) -> Key:
         packed.ends_us,
         Ending(packed.ended_as),
         packed.successor_id,
+        packed.tenant,
     )
+
+
+def _encode_tenant(tenant: Tenant) -> bytes:
+    return _ENCODE(_PackedTenant(_VERSION, tenant.created_us, tenant.deleted_us))
+
+
+def _decode_tenant(name: str, blob: bytes) -> Tenant:
+    """A tenant as it is stored; raises as `_decode`."""
+    if _DECODE_VERSION(blob).version > _VERSION:
+        raise VersionMismatch("A tenant was stored by a newer version of the service.")
+    packed = _DECODE_TENANT(blob)
+    return Tenant(name, packed.created_us, packed.deleted_us)
+
+
+def _read(what: str, members: Sequence[bytes], decode: Callable[[str, bytes], _Kept]) -> dict[str, _Kept]:
+    """The members of a hash, by name, without those that nobody can read.
+
+    Raises:
+        VersionMismatch: only a newer build can read one.
+    """
+    found = {}
+    for name, blob in zip(members[::2], members[1::2], strict=True):
+        try:
+            found[name.decode()] = decode(name.decode(), blob)
+        except (msgspec.DecodeError, ValueError):
+            # Nobody can use it any more, which is the safe side; all others stay valid.
+            _log.exception("%s %r cannot be read: it is left out", what, name)
+    return found

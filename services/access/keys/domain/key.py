@@ -15,6 +15,10 @@ class Ending(enum.StrEnum):
     EXPIRED = "expired"
     ROTATED = "rotated"
     REVOKED = "revoked"
+    TENANT_DELETED = "tenant_deleted"
+
+
+_AT_ONCE: Final = frozenset({Ending.REVOKED, Ending.TENANT_DELETED})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -54,6 +58,8 @@ class Key:
     """What it is once it has ended."""
     successor_id: str = ""
     """The key that replaces it; empty if none does."""
+    tenant: str = ""
+    """The tenant whose data it opens, for good; empty: the default one."""
 
     @property
     def key_id(self) -> str:
@@ -61,5 +67,5 @@ class Key:
         return self.credentials.key_id
 
     def has_ended(self, now_us: int) -> bool:
-        """Whether it is no longer valid. A revoked key never is, whatever a clock says."""
-        return self.ended_as is Ending.REVOKED or (self.ends_us != NEVER and self.ends_us <= now_us)
+        """Whether it is no longer valid. What was ended by hand never is, whatever a clock says."""
+        return self.ended_as in _AT_ONCE or (self.ends_us != NEVER and self.ends_us <= now_us)

@@ -25,6 +25,8 @@ class Request:
     rights: Rights
     lifetime_seconds: int = 0
     """0: without end."""
+    tenant: str = ""
+    """The tenant whose data the key opens; empty: the default one."""
 
 
 def remembered(keys: Keys, now_us: int) -> dict[str, Key]:
@@ -46,14 +48,14 @@ def create(
     rights = validation.rights(request.kind, request.rights, vocabulary)
     validation.check_lifetime(request.lifetime_seconds)
     ends_us = now_us + request.lifetime_seconds * SECOND_US if request.lifetime_seconds else NEVER
-    made = Key(credentials, request.kind, name, rights, now_us, ends_us)
+    made = Key(credentials, request.kind, name, rights, now_us, ends_us, tenant=request.tenant)
     return _bounded({**remembered(keys, now_us), made.key_id: made}, now_us)
 
 
 def rotate(keys: Keys, key_id: str, grace_seconds: int, credentials: Credentials, now_us: int) -> dict[str, Key]:
     """The keys with a successor of an active one, which ends after the grace period unless it ends before.
 
-    The successor has its rights, its name, its kind, and the end it had until now.
+    The successor has its tenant, its rights, its name, its kind, and the end it had until now.
 
     Raises:
         Refusal: there is no such key, it has ended or has a successor, the grace period is out of range, or there are

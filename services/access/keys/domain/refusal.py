@@ -1,4 +1,4 @@
-"""Why the domain refuses a change of keys."""
+"""Why the domain refuses a change of keys or tenants."""
 
 import enum
 
@@ -11,6 +11,9 @@ class Cause(enum.StrEnum):
     UNKNOWN_KEY = "KEY_NOT_FOUND"
     ENDED = "KEY_ENDED"
     TOO_MANY = "TOO_MANY_KEYS"
+    UNKNOWN_TENANT = "TENANT_NOT_FOUND"
+    TENANT_EXISTS = "TENANT_EXISTS"
+    TOO_MANY_TENANTS = "TOO_MANY_TENANTS"
 
 
 class Refusal(Exception):

@@ -11,6 +11,8 @@ import urllib.parse
 from collections.abc import Collection
 from typing import Final
 
+from records import tenants
+
 NOTHING: Final = frozenset({"undefined", "undef", "null", "nil", "none", "nan", "infinity", "inf", "false"})
 """How languages write that there is no value."""
 WORDS: Final = NOTHING | {
@@ -130,8 +132,9 @@ def _simple(letter: str) -> str:
 def is_placeholder(identifier: str, more: Collection[str] = frozenset()) -> bool:
     """Whether an id stands for nobody, by the list, by `more` (each `plain`), or by its form.
 
-    An id that is percent-encoded is also looked at as it was before.
+    An id that is percent-encoded is also looked at as it was before. The name of its tenant does not count.
     """
+    identifier = tenants.plain(identifier)
     if "%" in identifier and _is_nobody(plain(urllib.parse.unquote(identifier)), more):
         return True
     if "\\" in identifier and _WRITTEN_OUT.fullmatch(identifier.strip(" \"'")):

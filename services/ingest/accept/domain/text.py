@@ -6,6 +6,8 @@ Identifiers are not text: they stay as they were sent.
 import unicodedata
 from typing import Final, NamedTuple
 
+from records.tenants import SEPARATOR, plain
+
 # Space separators (Zs) other than the space itself.
 _SPACES: Final = "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 _BREAKS: Final = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
@@ -65,7 +67,12 @@ def _stream_safe(text: str) -> str:
 
 
 def is_identifier(text: str, most: int) -> bool:
-    """Whether a text may be an id: of 1 to `most` characters, none of them a control character or a line break."""
+    """Whether a text may be an id: of 1 to `most` characters, none of them a control character or a line break.
+
+    The name of its tenant does not count.
+    """
+    if text[:1] == SEPARATOR:
+        text = plain(text)
     if not 0 < len(text) <= most:
         return False
     return (text.isascii() and text.isprintable()) or _UNFIT_IN_ID.isdisjoint(text)

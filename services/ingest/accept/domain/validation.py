@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from records.tenants import beside, plain
 from services.ingest.accept.domain.columns import rows_without
 from services.ingest.accept.domain.placeholder import are_ordinary, is_ordinary, is_placeholder
 from services.ingest.accept.domain.text import is_identifier
@@ -62,7 +63,7 @@ def _are_event_ids(ids: Sequence[str]) -> bool:
 
 
 def _is_event_id(text: str) -> bool:
-    return is_identifier(text, EVENT_ID_LENGTH) and not text.startswith(OWN_ID)
+    return is_identifier(text, EVENT_ID_LENGTH) and not plain(text).startswith(OWN_ID)
 
 
 def _is_somebody(user_id: str, placeholders: Collection[str]) -> bool:
@@ -120,8 +121,9 @@ def outcome_id(intervention_id: str, outcome: int) -> str:
 
 
 def findable_id(event_id: str) -> str:
-    """The id under which a rejected event is found; empty if it is too long, or reserved for the mesh's own events."""
-    return "" if event_id.startswith(OWN_ID) or len(event_id) > EVENT_ID_LENGTH else event_id
+    """The id under which a rejected event is found; its tenant alone if it is too long, or one of the mesh's own."""
+    sent = plain(event_id)
+    return beside(event_id, "") if sent.startswith(OWN_ID) or len(sent) > EVENT_ID_LENGTH else event_id
 
 
 def _reject_identity(event: Event, placeholders: Collection[str]) -> Rejection | None:
@@ -131,7 +133,7 @@ def _reject_identity(event: Event, placeholders: Collection[str]) -> Rejection |
         return Rejection("MISSING_FIELD", missing)
     if not is_identifier(event_id, EVENT_ID_LENGTH):
         return _identifier("eventId", EVENT_ID_LENGTH)
-    if event_id.startswith(OWN_ID) and not _is_own_outcome(event):
+    if plain(event_id).startswith(OWN_ID) and not _is_own_outcome(event):
         return Rejection("RESERVED_ID", f"An eventId must not begin with `{OWN_ID}`.")
     if not is_identifier(user_id, ID_LENGTH):
         return _identifier("userId", ID_LENGTH)
@@ -146,7 +148,7 @@ def _is_own_outcome(event: Event) -> bool:
         return False
     if event.event_type != Kind.INTERVENTION_OUTCOME or not 0 < event.outcome.outcome < len(_OUTCOME_WORDS):
         return False
-    return event.event_id == outcome_id(event.outcome.intervention_id, event.outcome.outcome)
+    return plain(event.event_id) == outcome_id(event.outcome.intervention_id, event.outcome.outcome)
 
 
 def _reject_time(event_time_us: int) -> Rejection:

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Any, Literal, NamedTuple, Protocol, Self
 
+from records.tenants import plain
+
 
 class Kind(IntEnum):
     """The kinds of events that ingest distinguishes; values as in `EventType`."""
@@ -242,5 +244,6 @@ def refused_event_id(event_id: str, payload: bytes) -> str:
 
 
 def _failed_id(fate: bytes, event_id: str, payload: bytes) -> str:
-    content, salt = (event_id.encode(), b"id") if event_id else (payload, b"payload")
+    # Without an id of its own, an event of a tenant has one that says nothing but the tenant.
+    content, salt = (event_id.encode(), b"id") if plain(event_id) else (event_id.encode() + payload, b"payload")
     return "f-" + hashlib.blake2b(content, digest_size=12, person=fate, salt=salt).hexdigest()

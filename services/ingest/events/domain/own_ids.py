@@ -3,6 +3,7 @@
 import hashlib
 from typing import Final
 
+from records.tenants import beside, plain
 from services.ingest.events.domain.event import Event, Naming
 
 OWN_ID: Final = "jm:"
@@ -12,32 +13,32 @@ _NOBODY: Final = f"{OWN_ID}nobody:"
 
 def link_id(event: Naming) -> str:
     """The id of the event that links an anonymous journey to a user, by the event it follows from."""
-    return f"{OWN_ID}link:{_hash(event.anonymous_id, event.user_id, event.event_id)}"
+    return beside(event.event_id, f"{OWN_ID}link:{_hash(event.anonymous_id, event.user_id, event.event_id)}")
 
 
 def is_nobody(user_id: str) -> bool:
     """Whether a linking event names nobody: it ends the anonymous journey, and nothing moves."""
-    return user_id.startswith(_NOBODY)
+    return plain(user_id).startswith(_NOBODY)
 
 
 def leave_id(event: Naming) -> str:
     """The id of the event that ends an anonymous journey which becomes nobody's."""
-    return f"{OWN_ID}leave:{_hash(event.anonymous_id, event.user_id, event.event_id)}"
+    return beside(event.event_id, f"{OWN_ID}leave:{_hash(event.anonymous_id, event.user_id, event.event_id)}")
 
 
 def nobody(event: Naming) -> str:
     """The user such a journey is linked to: a nobody of its own."""
-    return f"{_NOBODY}{_hash(event.anonymous_id, event.user_id, event.event_id)}"
+    return beside(event.event_id, f"{_NOBODY}{_hash(event.anonymous_id, event.user_id, event.event_id)}")
 
 
 def arrival_id(linked: Event) -> str:
     """The id of the event that brings what moves to the user of a linking event."""
-    return f"{OWN_ID}arrival:{_hash(linked.event_id)}"
+    return beside(linked.event_id, f"{OWN_ID}arrival:{_hash(linked.event_id)}")
 
 
 def copied_id(event_id: str, user_id: str) -> str:
     """The id of the copy of an event in a user's journey."""
-    return f"{OWN_ID}copy:{_hash(event_id, user_id)}"
+    return beside(event_id, f"{OWN_ID}copy:{_hash(event_id, user_id)}")
 
 
 def _hash(*parts: str) -> str:

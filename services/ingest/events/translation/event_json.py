@@ -7,6 +7,8 @@ import msgspec
 from google.protobuf.descriptor import EnumDescriptor
 from journeymesh.common.v1 import event_pb2
 
+from records.tenants import plain
+
 _TYPE_PREFIX: Final = len("EVENT_TYPE_")
 _PLATFORM_PREFIX: Final = len("PLATFORM_")
 _UNSPECIFIED: Final = len("UNSPECIFIED")
@@ -18,10 +20,10 @@ _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 def event_json(event: event_pb2.Event) -> bytes:
     """The event as a client would send it: what `POST /api/events/track` takes, so that it can be mended and sent.
 
-    Without `sentAt`: it was sent long before it will be sent again.
+    Without `sentAt`: it was sent long before it will be sent again. Without its tenant: that follows from who sends it.
     """
-    members: dict[str, object] = {"eventId": event.event_id, "userId": event.user_id}
-    optional = {"anonymousId": event.anonymous_id, "sessionId": event.session_id}
+    members: dict[str, object] = {"eventId": plain(event.event_id), "userId": plain(event.user_id)}
+    optional = {"anonymousId": plain(event.anonymous_id), "sessionId": event.session_id}
     members |= {name: value for name, value in optional.items() if value}
     if event.event_type:
         members["eventType"] = _enum(event_pb2.EventType.DESCRIPTOR, event.event_type, _TYPE_PREFIX)
@@ -60,10 +62,14 @@ def _properties(event: event_pb2.Event) -> bytes:
     for field, value in getattr(event, which).ListFields() if which else ():
         kind = field.enum_type
         typed[field.json_name] = (
-            _enum(kind, value, len(kind.values_by_number[0].name) - _UNSPECIFIED) if kind else value
+            _enum(kind, value, len(kind.values_by_number[0].name) - _UNSPECIFIED) if kind else _plain_value(value)
         )
     missing = {name: value for name, value in typed.items() if name not in given}
     return msgspec.json.encode(given | missing) if missing else event.properties
+
+
+def _plain_value(value: object) -> object:
+    return plain(value) if isinstance(value, str) else value
 
 
 def _enum(descriptor: EnumDescriptor, value: int, prefix: int) -> str:

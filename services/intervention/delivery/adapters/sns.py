@@ -3,6 +3,7 @@
 import re
 from typing import Final
 
+from records.tenants import plain, tenant_of
 from services.intervention.decision.domain.facts import Contact
 from services.intervention.delivery.adapters.aws import Aws
 from services.intervention.delivery.domain.delivery import OutboxMessage, Refused
@@ -25,7 +26,8 @@ class SnsChannel:
     async def send(self, message: OutboxMessage, text: str, contact: Contact, key: str) -> Sent:
         """See `services.intervention.delivery.ports.Channel`."""
         attributes = {
-            "user_id": message.user_id,
+            "tenant": tenant_of(message.user_id),
+            "user_id": plain(message.user_id),
             "intervention_id": message.intervention_id,
             "type": message.type,
             "action": message.action,

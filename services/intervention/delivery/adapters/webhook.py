@@ -14,6 +14,7 @@ from typing import Any, Final
 import httpx
 import msgspec
 
+from records.tenants import plain, tenant_of
 from services.intervention.decision.domain.facts import Contact
 from services.intervention.delivery.domain.delivery import Deferred, OutboxMessage, Refused, Unanswered
 from services.intervention.delivery.ports import Sent
@@ -114,9 +115,10 @@ def retry_after_us(text: str, now_us: int) -> int:
 def body_of(message: OutboxMessage, text: str, key: str) -> dict[str, Any]:
     """The body: what Slack shows, and under `journeymesh` what a program reads, unescaped."""
     title = f"*{_word(message.priority)}* · {_word(message.type)} · queue {_word(message.queue or 'standard')}"
-    where = f"User {escaped(message.user_id)} · risk {_word(message.risk_level)} · page {escaped(message.page or '-')}"
+    user_id, tenant = plain(message.user_id), tenant_of(message.user_id)
+    where = f"User {escaped(user_id)} · risk {_word(message.risk_level)} · page {escaped(message.page or '-')}"
     return {
-        "text": f"{_word(message.type)} for {escaped(message.user_id)}: {escaped(text)}"[:_LONGEST_TEXT],
+        "text": f"{_word(message.type)} for {escaped(user_id)}: {escaped(text)}"[:_LONGEST_TEXT],
         "blocks": [
             {"type": "section", "text": _mrkdwn(title)},
             {"type": "section", "text": _mrkdwn(escaped(text))},
@@ -130,7 +132,8 @@ def body_of(message: OutboxMessage, text: str, key: str) -> dict[str, Any]:
             "decisionId": message.decision_id,
             "traceId": message.trace_id.hex(),
             "channel": message.channel,
-            "userId": message.user_id,
+            **({"tenant": tenant} if tenant else {}),
+            "userId": user_id,
             "type": message.type,
             "action": message.action,
             "priority": message.priority,

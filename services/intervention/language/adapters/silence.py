@@ -15,10 +15,9 @@ class SilentModelObserver:
 class NoInsights:
     """Knows no user."""
 
-    async def struggle(self, user_id: str) -> Struggle:
+    async def struggle(self, user_id: str) -> Struggle:  # noqa: ARG002 - the port's
         """See `services.intervention.language.ports.Insights`."""
-        message = f"Nothing is known of {user_id}."
-        raise NotFound("USER_NOT_FOUND", message)
+        raise NotFound("USER_NOT_FOUND", "Nothing is known of this user.")
 
     async def video(self, user_id: str) -> Watching | None:  # noqa: ARG002 - the port's
         """See `services.intervention.language.ports.Insights`."""

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from records import tenants
 from services.intervention.language.domain import english
 from services.intervention.language.domain.conversation import NotAnswered, Refusal
 
@@ -68,7 +69,7 @@ def clean(text: str, user_id: str = "") -> str:
         return WITHHELD
     plain = _QUERY.sub("", " ".join(_visible(text).split()))
     if user_id:
-        plain = re.sub(rf"(?<!\w){re.escape(user_id)}(?!\w)", _REMOVED, plain)
+        plain = re.sub(rf"(?<!\w){re.escape(tenants.plain(user_id))}(?!\w)", _REMOVED, plain)
     plain = _LONG_NUMBER.sub(_REMOVED, _ADDRESS.sub(_REMOVED, plain))
     return plain if len(plain) <= LONGEST_TEXT else plain[: LONGEST_TEXT - 1] + "…"
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from mesh.errors import MeshError
+from records.tenants import tenant_of
 from services.intervention.language.domain import analysis
 from services.intervention.language.domain.analysis import (
     MOST_TOKENS,
@@ -41,9 +42,10 @@ _MOST_TOOL_USES: Final = 4
 class _Talk:
     """One analysis in progress: what was asked, looked up and spent so far."""
 
-    def __init__(self, complexity: Complexity, ends_at: float) -> None:
+    def __init__(self, complexity: Complexity, ends_at: float, tenant: str) -> None:
         self.complexity = complexity
         self.ends_at = ends_at
+        self.tenant = tenant
         self.usage: Usage | None = None
         self.tool_calls: list[str] = []
 
@@ -97,7 +99,8 @@ class Analyses:
         """
         ends_at = self._monotonic() + min(self._deadline_seconds, within_seconds - _MARGIN_SECONDS)
         known = await self._known(user_id)
-        talk = _Talk(await self._models.affordable(depth), ends_at)
+        tenant = tenant_of(user_id)
+        talk = _Talk(await self._models.affordable(depth, tenant), ends_at, tenant)
         try:
             found, refusal = await self._find(talk, user_id, known), ""
         except NotAnswered as error:
@@ -149,7 +152,7 @@ class Analyses:
         remaining = talk.ends_at - self._monotonic()
         if remaining <= 0:
             raise NotAnswered(Refusal.LATE)
-        answer, usage = await self._models.ask(talk.complexity, question, remaining, Origin())
+        answer, usage = await self._models.ask(talk.complexity, question, remaining, Origin(tenant=talk.tenant))
         talk.add(usage)
         return answer
 

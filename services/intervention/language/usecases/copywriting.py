@@ -11,6 +11,7 @@ import msgspec
 from mesh.errors import MeshError
 from mesh.state import keyed
 from mesh.state.port import StateStore
+from records.tenants import tenant_of
 from services.intervention.decision import ownership
 from services.intervention.decision.domain import outcome, user_state
 from services.intervention.decision.domain.facts import Facts
@@ -127,7 +128,8 @@ class Copywriter:
             self._models.turned_away(Complexity.QUICK, Refusal.LATE)
             return self._result(asked, "", None)
         remaining = asked.until - self._monotonic()
-        origin = Origin(asked.facts.trace_id, decision_id_of(asked.help_.id))
+        tenant = tenant_of(asked.facts.user_id)
+        origin = Origin(asked.facts.trace_id, decision_id_of(asked.help_.id), tenant)
         try:
             answer, usage = await self._models.ask(Complexity.QUICK, brief.question, remaining, origin)
         except NotAnswered as error:

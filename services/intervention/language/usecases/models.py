@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from mesh.breaker import Breaker
 from mesh.errors import Unavailable
+from records.tenants import DEFAULT
 from services.intervention.language.domain import budget
 from services.intervention.language.domain.budget import MODELS, NANO_A_MICRO, NOTHING, Amount
 from services.intervention.language.domain.conversation import (
@@ -33,10 +34,11 @@ _USUAL: Final = budget.reservation(
 
 
 class Origin(NamedTuple):
-    """The decision a model is asked for, and its trace, 16 bytes; empty for the current RPC."""
+    """The decision a model is asked for, and its trace, 16 bytes; empty for the current RPC. And who pays."""
 
     trace_id: bytes = b""
     decision_id: str = ""
+    tenant: str = DEFAULT
 
 
 class ModelUsage(NamedTuple):
@@ -75,12 +77,12 @@ class _Count:
 
 
 class Models:
-    """The models of this installation; None if there are none."""
+    """The models of this installation; None if there are none. Each tenant has a budget, all of one size."""
 
     def __init__(
         self,
         model: Model | None,
-        spending_: Spending,
+        spending_of: Callable[[str], Spending],
         observer: ModelObserver,
         clock: Callable[[], int],
         monotonic: Callable[[], float],
@@ -89,7 +91,7 @@ class Models:
         geography: str = "",
     ) -> None:
         self._model = model
-        self._spending = spending_
+        self._spending_of = spending_of
         self._observer = observer
         self._clock = clock
         self._monotonic = monotonic
@@ -108,10 +110,10 @@ class Models:
         """The id of the model for such questions."""
         return self._ids[complexity]
 
-    async def affordable(self, wanted: Complexity) -> Complexity:
-        """The most complex question up to the wanted one that the budget allows now: see `budget.affordable`."""
+    async def affordable(self, wanted: Complexity, tenant: str = DEFAULT) -> Complexity:
+        """The most complex question up to the wanted one that a tenant's budget allows now: see `budget.affordable`."""
         try:
-            spent = await self._spending.spent(budget.day_of(self._clock()))
+            spent = await self._spending_of(tenant).spent(budget.day_of(self._clock()))
         except Unavailable:
             return Complexity.QUICK
         return budget.affordable(wanted, budget.share_left(spent, self._limits))
@@ -131,7 +133,8 @@ class Models:
             raise self._counted(complexity, Refusal.BREAKER_OPEN)
         started_us = self._clock()
         day, reserved = budget.day_of(started_us), budget.reservation(complexity, question)
-        await self._reserve(complexity, day, reserved)
+        spending = self._spending_of(origin.tenant)
+        await self._reserve(spending, complexity, day, reserved)
         answer, refusal = None, None
         try:
             answer = await self._model.converse(self._ids[complexity], question, timeout_seconds)
@@ -158,7 +161,7 @@ class Models:
         if answer is not None or refusal in budget.FREE:
             # An amount that cannot be given back now stays counted until the day ends.
             with contextlib.suppress(Unavailable):
-                await self._spending.settle(day, cost.less(reserved))
+                await spending.settle(day, cost.less(reserved))
         if answer is None:
             raise NotAnswered(refusal or Refusal.UNAVAILABLE)
         return answer, Usage(self._ids[complexity], answer.input_tokens, answer.output_tokens, micro_usd)
@@ -174,9 +177,13 @@ class Models:
         self._counts[complexity].calls[refusal] += 1
 
     async def usage(self) -> ModelsUsage:
-        """What models were asked, what it cost, and whether they are asked now. Raises `Unavailable`."""
+        """What models were asked, and of the default tenant what it cost, and whether they are asked now.
+
+        Raises:
+            Unavailable: the store cannot be reached.
+        """
         day = budget.day_of(self._clock())
-        spent = await self._spending.spent(day)
+        spent = await self._spending_of(DEFAULT).spent(day)
         models = [
             ModelUsage(self._ids[each], dict(+of.calls), of.input_tokens, of.output_tokens, of.nano_usd / NANO_A_MICRO)
             for each, of in self._counts.items()
@@ -191,9 +198,9 @@ class Models:
             models=tuple(models),
         )
 
-    async def _reserve(self, complexity: Complexity, day: int, wanted: Amount) -> None:
+    async def _reserve(self, spending: Spending, complexity: Complexity, day: int, wanted: Amount) -> None:
         try:
-            is_reserved = await self._spending.reserve(day, wanted, self._limits)
+            is_reserved = await spending.reserve(day, wanted, self._limits)
         except Unavailable:
             raise self._counted(complexity, Refusal.UNACCOUNTED) from None
         if not is_reserved:

@@ -1,0 +1,98 @@
+"""`journeymesh tenants`: creates, lists and deletes the tenants that use the mesh beside the default one."""
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import grpc
+from journeymesh.access.v1 import access_pb2 as wire
+from journeymesh.access.v1.access_pb2_grpc import AccessServiceStub
+from rich.console import Console
+from rich.table import Table
+
+from cli.access import asking
+from cli.terminal import minute
+
+if TYPE_CHECKING:
+    from journeymesh.access.v1.access_pb2_grpc import AccessServiceAsyncStub
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the subcommands and their options."""
+    doing = parser.add_subparsers(dest="doing", required=True)
+    create = doing.add_parser("create", help="create a tenant; `keys create --tenant` gives it keys")
+    listed = doing.add_parser("list", help="list all tenants but the default one, those that were deleted too")
+    delete = doing.add_parser(
+        "delete", help="end a tenant's keys, for good; its data stays until it expires or is erased"
+    )
+    for each in (create, delete):
+        each.add_argument("name", metavar="NAME", help="1 to 31 small letters, digits and hyphens")
+    for each in (create, listed, delete):
+        each.add_argument("--json", dest="is_json", action="store_true", help="print one JSON object, for scripts")
+
+
+async def main(arguments: argparse.Namespace) -> int:
+    """Runs the subcommand; returns the exit code."""
+
+    async def ask(dialled: grpc.aio.Channel, console: Console, _: Console) -> int:
+        await run(AccessServiceStub(dialled), arguments, console)
+        return 0
+
+    return await asking(ask)
+
+
+async def run(stub: "AccessServiceAsyncStub", arguments: argparse.Namespace, console: Console) -> None:
+    """Runs the subcommand against a service.
+
+    Raises:
+        MeshError: the service refuses it or cannot be reached.
+    """
+    await _COMMANDS[arguments.doing](stub, arguments, console)
+
+
+async def _create(stub: "AccessServiceAsyncStub", arguments: argparse.Namespace, console: Console) -> None:
+    tenant = (await stub.CreateTenant(wire.CreateTenantRequest(name=arguments.name))).tenant
+    if arguments.is_json:
+        console.print(json.dumps(_tenant_json(tenant)), soft_wrap=True)
+    else:
+        console.print(f"The tenant {tenant.name} is created. It has no keys yet.", soft_wrap=True)
+
+
+async def _list(stub: "AccessServiceAsyncStub", arguments: argparse.Namespace, console: Console) -> None:
+    tenants = (await stub.ListTenants(wire.ListTenantsRequest())).tenants
+    if arguments.is_json:
+        console.print(json.dumps({"tenants": [_tenant_json(each) for each in tenants]}), soft_wrap=True)
+        return
+    if not tenants:
+        console.print("There is only the default tenant.", soft_wrap=True)
+        return
+    table = Table("name", "created", "deleted", box=None, padding=(0, 2, 0, 0), caption="Times are in UTC.")
+    for each in tenants:
+        table.add_row(
+            each.name, minute(each.created_at), minute(each.deleted_at) if each.HasField("deleted_at") else ""
+        )
+    console.print(table)
+
+
+async def _delete(stub: "AccessServiceAsyncStub", arguments: argparse.Namespace, console: Console) -> None:
+    deleted = await stub.DeleteTenant(wire.DeleteTenantRequest(name=arguments.name))
+    ended = deleted.ended_key_count
+    if arguments.is_json:
+        console.print(json.dumps({**_tenant_json(deleted.tenant), "endedKeyCount": ended}), soft_wrap=True)
+        return
+    console.print(
+        f"The tenant {deleted.tenant.name} is deleted, {ended} keys ended with it, and gateways refuse them within "
+        "five seconds. Its data stays until it expires or is erased.",
+        soft_wrap=True,
+    )
+
+
+_COMMANDS: Final = {"create": _create, "list": _list, "delete": _delete}
+
+
+def _tenant_json(tenant: wire.Tenant) -> dict[str, Any]:
+    return {
+        "name": tenant.name,
+        "createdAt": tenant.created_at.ToJsonString(),
+        "deletedAt": tenant.deleted_at.ToJsonString() if tenant.HasField("deleted_at") else None,
+    }
