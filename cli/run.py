@@ -40,6 +40,10 @@ EXAMPLE: Final = (
 curl http://127.0.0.1:8080/api/interventions/demo-user/pending"""
 )
 """The README's example: a struggling user, and the help."""
+_WITH_KEY: Final = (
+    ".venv/bin/journeymesh keys create --kind secret --name trial   # prints a key",
+    "export JOURNEYMESH_KEY=jm_sk_…",
+)
 
 
 def add_arguments(_: argparse.ArgumentParser) -> None:
@@ -80,6 +84,7 @@ class Mesh(NamedTuple):
     readiness: asyncio.Task[bool]
     url: str
     started: float
+    is_key_required: bool
 
 
 @contextlib.asynccontextmanager
@@ -130,7 +135,7 @@ async def _supervised(
             await supervisor.start(program)
         readiness = asyncio.create_task(_await_ready(settings.gateway_url))
         try:
-            yield Mesh(supervisor, readiness, settings.gateway_url, started)
+            yield Mesh(supervisor, readiness, settings.gateway_url, started, settings.keys == "required")
         finally:
             readiness.cancel()
     finally:
@@ -165,16 +170,20 @@ def _greet(mesh: Mesh, *, is_ready: bool) -> None:
     if not is_ready:
         mesh.supervisor.say(f"not ready after {_PATIENCE_SECONDS:.0f} s; see {url}/readyz for what is missing")
         return
-    for line in greeting(url, seconds):
+    for line in greeting(url, seconds, is_key_required=mesh.is_key_required):
         mesh.supervisor.say(line)
 
 
-def greeting(url: str, seconds: float) -> list[str]:
-    """What to print once the mesh is ready: the README's example, at its address."""
+def greeting(url: str, seconds: float, *, is_key_required: bool = False) -> list[str]:
+    """What to print once the mesh is ready: the README's example, at its address, with a key if one is required."""
+    example = EXAMPLE.replace(_README_URL, url)
+    if is_key_required:
+        sending = example.replace("curl ", 'curl -H "Authorization: Bearer $JOURNEYMESH_KEY" ')
+        example = "\n".join((*_WITH_KEY, sending))
     return [
         f"ready after {seconds:.1f} s: {url}",
         "try, in another terminal:",
-        *EXAMPLE.replace(_README_URL, url).splitlines(),
+        *example.splitlines(),
         f"or read {url}/docs; once this mesh is stopped, `make demo` runs its own",
         "Ctrl-C stops everything; data is kept under var/",
     ]

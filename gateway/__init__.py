@@ -15,5 +15,6 @@ From the outside in; each package imports only those below it:
 - `accepting`: events on their way to ingest, and the verdicts on their way back
 - `peers`: the services behind the gateway
 - `formats`: JSON, Segment and CloudEvents to events, and messages back to JSON
-- `http`: connections, requests and answers, and the limits on them
+- `transport`: TLS and connections, and the limits on them
+- `http`: requests and answers, and the limits on them
 """

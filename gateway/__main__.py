@@ -1,24 +1,27 @@
 """Runs the gateway: settings, channels, application, serve. SIGTERM drains."""
 
 import logging
+import sys
 
+import httpx
 import uvloop
 
 from gateway.access.door import follow_keys
+from gateway.access.people.sign_in import SignIn
 from gateway.app import Application
 from gateway.core import bootstrap
-from gateway.http.certificate import Certificates
 from gateway.peers import connect
 from gateway.routes.operation import watch_services
 from gateway.serving import listen, serve
 from gateway.settings import LogSettings, Settings, TelemetrySettings
+from gateway.transport.certificate import Certificates
 from mesh.clock import system_clock
 from mesh.observability import log, registry, telemetry
 from mesh.observability.telemetry import Telemetry
 from mesh.process.certificate import report_expiry
 from mesh.process.lifecycle import in_background, spare_collections, stop_signal
 from mesh.rpc.tls import Tls, TlsSettings
-from mesh.settings import read_or_exit
+from mesh.settings import SettingError, read_or_exit
 
 _log = logging.getLogger("gateway")
 
@@ -28,16 +31,15 @@ async def run(settings: Settings, tracing: Telemetry, tls: Tls | None) -> None:
     stop = stop_signal()
     listener = listen(settings.address, settings.keys, is_tls=settings.is_tls)
     certificates = Certificates.wanted(settings.certificate_file, settings.key_file)
-    async with connect(settings, tracing, tls) as peers:
-        core = bootstrap(settings, peers, tracing, stop)
+    async with connect(settings, tracing, tls) as peers, httpx.AsyncClient() as client:
+        core = bootstrap(settings, peers, tracing, stop, SignIn.wanted(settings, client))
         spare_collections()
-        background = (
+        async with in_background(
             watch_services(core),
             follow_keys(core.door, peers.access, system_clock),
             report_expiry(tls, tracing.metrics),
             report_expiry(certificates, tracing.metrics, registry.HTTP_CERTIFICATE_EXPIRY),
-        )
-        async with in_background(*background):
+        ):
             await serve(Application(core, system_clock), listener, stop, settings, certificates)
     _log.info("drained")
 
@@ -47,7 +49,10 @@ def main() -> None:
     settings = read_or_exit(Settings)
     log.start("gateway", read_or_exit(LogSettings))
     tracing = telemetry.start("gateway", read_or_exit(TelemetrySettings))
-    uvloop.run(run(settings, tracing, Tls.wanted(read_or_exit(TlsSettings))))
+    try:
+        uvloop.run(run(settings, tracing, Tls.wanted(read_or_exit(TlsSettings))))
+    except SettingError as error:
+        sys.exit(f"journeymesh: {error}")
     tracing.close()
 
 

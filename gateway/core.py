@@ -7,6 +7,7 @@ from typing import Final
 
 from gateway.accepting.coalescer import Coalescer
 from gateway.access.door import Door
+from gateway.access.people.sign_in import SignIn
 from gateway.http.admission import MIN_ADDRESS_BYTES, AdmissionControl, OpenStreams
 from gateway.http.shares import Shares, share
 from gateway.metrics import count_events
@@ -49,10 +50,13 @@ class Core:
     startup: Startup
     streams: OpenStreams
     door: Door
+    sign_in: SignIn | None
 
 
-def bootstrap(settings: Settings, peers: Peers, telemetry: Telemetry, closing: asyncio.Event) -> Core:
-    """Makes the core from its settings and services."""
+def bootstrap(
+    settings: Settings, peers: Peers, telemetry: Telemetry, closing: asyncio.Event, sign_in: SignIn | None = None
+) -> Core:
+    """Makes the core from its settings and services; without a `sign_in` people do not."""
     wait_seconds = settings.wait_milliseconds / 1000
     percent = settings.address_percent
     waiting = Shares(settings.waiting_bytes, share(settings.waiting_bytes, percent, MIN_ADDRESS_BYTES))
@@ -65,5 +69,7 @@ def bootstrap(settings: Settings, peers: Peers, telemetry: Telemetry, closing: a
         is_key_required=settings.keys == "required",
         is_host_checked=settings.keys == "none" and not settings.trusted_proxies,
         cors_origins=settings.cors_origins,
+        cookies=sign_in.cookies if sign_in else None,
     )
-    return Core(settings, peers, coalescer, telemetry, closing, admission, Startup(peers.health), streams, door)
+    startup = Startup(peers.health)
+    return Core(settings, peers, coalescer, telemetry, closing, admission, startup, streams, door, sign_in)

@@ -13,11 +13,11 @@ from typing import Final
 import uvicorn
 
 from gateway.app import Application
-from gateway.http.acceptor import Acceptor
-from gateway.http.certificate import Certificates
-from gateway.http.connections import Connection, ConnectionLimits, SocketConnection
 from gateway.http.slow_clients import ReadTimeout, drop_slow_readers
 from gateway.settings import Settings
+from gateway.transport.acceptor import Acceptor
+from gateway.transport.certificate import Certificates
+from gateway.transport.connections import Connection, ConnectionLimits, SocketConnection
 
 _DRAIN_SECONDS: Final = 20
 # Longer than load balancers keep idle connections, so that they close first.

@@ -4,7 +4,8 @@ import dataclasses
 import ipaddress
 
 import topology
-from gateway.http import addresses, certificate, cors
+from gateway.http import addresses, cors
+from gateway.transport import certificate
 from mesh.observability.log import LogSettings
 from mesh.observability.telemetry import TelemetrySettings
 from mesh.settings import SettingError, setting
@@ -34,6 +35,30 @@ class Settings:
         "Whether requests need a key. With `none` the gateway listens on loopback only; `elsewhere` says that what "
         "stands before it checks who calls, such as a proxy or a network policy.",
         choices=("none", "elsewhere", "required"),
+    )
+    oidc_issuer: str = setting(
+        "JOURNEYMESH_OIDC_ISSUER", "", "The OpenID provider that people sign in with; empty: nobody signs in."
+    )
+    oidc_client_id: str = setting("JOURNEYMESH_OIDC_CLIENT_ID", "", "How the provider knows the mesh.")
+    oidc_client_secret_file: str = setting(
+        "JOURNEYMESH_OIDC_CLIENT_SECRET_FILE", "", "File that holds the secret the provider gave to the mesh."
+    )
+    oidc_groups_claim: str = setting(
+        "JOURNEYMESH_OIDC_GROUPS_CLAIM", "groups", "The claim of identity tokens that holds a person's groups."
+    )
+    oidc_roles: str = setting(
+        "JOURNEYMESH_OIDC_ROLES",
+        "",
+        "What the provider's groups may do: `role=group`, separated by commas. Roles are viewer, analyst, operator and "
+        "admin. Example: `admin=mesh-admins,analyst=growth`.",
+    )
+    public_url: str = setting(
+        "JOURNEYMESH_PUBLIC_URL", "", "Where browsers reach the gateway, to lead people back after signing in."
+    )
+    session_secret_file: str = setting(
+        "JOURNEYMESH_SESSION_SECRET_FILE",
+        "",
+        "File that holds the secret which signs people's sessions, 32 characters or more; the same for all gateways.",
     )
     access: str = setting("JOURNEYMESH_ACCESS_TARGET", topology.address("access"), "Where the access service is.")
     ingest: str = setting("JOURNEYMESH_INGEST_TARGET", topology.address("ingest"), "Where the ingest service is.")

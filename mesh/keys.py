@@ -8,7 +8,7 @@ import enum
 import hashlib
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 _DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -43,6 +43,8 @@ class Scope(enum.StrEnum):
     """Send purchases, outcomes and contacts: what help is judged by, and where it goes."""
     HELP = "help"
     """Read and answer help: with a public key only that of the user who is proven."""
+    READ_FIGURES = "figures:read"
+    """Read what is about nobody: lift, policies, videos, what models cost. Whoever may read people may read this."""
     READ_PEOPLE = "people:read"
     """Read what is known of users."""
     ANALYSE = "analysis"
@@ -53,7 +55,7 @@ class Scope(enum.StrEnum):
 
 USUAL_SCOPES: Final = {
     Kind.PUBLIC: frozenset({Scope.WRITE_EVENTS, Scope.HELP}),
-    Kind.SECRET: frozenset({Scope.WRITE_EVENTS, Scope.WRITE_FACTS, Scope.HELP, Scope.READ_PEOPLE}),
+    Kind.SECRET: frozenset({Scope.WRITE_EVENTS, Scope.WRITE_FACTS, Scope.HELP, Scope.READ_FIGURES, Scope.READ_PEOPLE}),
     Kind.ADMIN: frozenset(Scope),
 }
 """What a key of a kind may do unless its creator says otherwise."""
@@ -64,6 +66,12 @@ LARGEST_SCOPES: Final = {
     Kind.ADMIN: frozenset(Scope),
 }
 """What a key of a kind may do at most."""
+
+
+def with_implied(scopes: Iterable[Scope]) -> frozenset[Scope]:
+    """These scopes, and those that they include: whoever may read people may read figures."""
+    found = frozenset(scopes)
+    return found | {Scope.READ_FIGURES} if Scope.READ_PEOPLE in found else found
 
 
 class PresentedKey(NamedTuple):

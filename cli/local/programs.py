@@ -48,6 +48,7 @@ class RunSettings:
     certificate_file: str = setting(
         "JOURNEYMESH_HTTP_CERTIFICATE_FILE", "", "The certificate of the gateway; empty: it speaks plain HTTP."
     )
+    keys: str = setting("JOURNEYMESH_KEYS", "none", "Whether the gateway's clients need a key.")
     dispatcher_count: int = setting(
         "JOURNEYMESH_DISPATCHER_COUNT", 1, "Dispatchers, which share the shards.", minimum=1, maximum=16
     )

@@ -116,8 +116,21 @@ async def answering(url: str, say: Callable[[str], None], password: str | None =
                     message = f"The embedded store has not answered for {_PATIENCE_SECONDS:.0f} s."
                     raise CannotRunError(message) from error
             else:
+                _heed_cancellation()
                 return
+            _heed_cancellation()
             await asyncio.sleep(_POLL_SECONDS)
+
+
+def _heed_cancellation() -> None:
+    """Ends the task if it was cancelled and the store's client swallowed that, as it sometimes does (Python 3.11).
+
+    Raises:
+        CancelledError: it was.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def _progress(client: redis.asyncio.Redis) -> str:

@@ -14,10 +14,11 @@ from journeymesh.access.v1 import access_pb2
 
 from gateway.access import credentials, proof
 from gateway.access.keyring import Keyring, KnownKey, keyring_of
+from gateway.access.people.sessions import Cookies, caller_of
 from gateway.http import cors
 from gateway.http.asgi import Request, header
 from gateway.http.caller import ANYBODY, NOBODY, Caller
-from gateway.http.heads import is_local_host
+from gateway.transport.heads import is_local_host
 from mesh.clock import Clock
 from mesh.errors import MeshError, PermissionDenied, Unauthenticated, Unavailable
 from mesh.keys import Kind, Scope
@@ -48,10 +49,14 @@ class Door:
         is_host_checked: whether requests without keys must name this machine as their host. A page whose name was made
             to lead here (DNS rebinding) names another one.
         cors_origins: the setting of the origins whose pages may call; those of keys are added.
+        cookies: reads the sessions of people who have signed in; None if nobody does.
     """
 
-    def __init__(self, *, is_key_required: bool, is_host_checked: bool, cors_origins: str) -> None:
+    def __init__(
+        self, *, is_key_required: bool, is_host_checked: bool, cors_origins: str, cookies: Cookies | None = None
+    ) -> None:
         self.is_key_required = is_key_required
+        self._cookies = cookies
         self._is_host_checked = is_host_checked
         self.origins = cors.origins(cors_origins)
         self._cors_origins = cors_origins
@@ -67,8 +72,9 @@ class Door:
         Raises:
             Unauthenticated: the request has no valid key; reasons as `Keyring.find`, and `KEY_REQUIRED`. Or its user's
                 token proves nothing: `USER_PROOF_INVALID`.
-            PermissionDenied: the key does not allow this: `NOT_PERMITTED`, `ORIGIN_NOT_ALLOWED`. Or no key is required,
-                and the request names another machine: `HOST_NOT_ALLOWED`.
+            PermissionDenied: the key does not allow this: `NOT_PERMITTED`, `ORIGIN_NOT_ALLOWED`. Or a
+                person's change lacks the session's token: `CSRF_TOKEN_INVALID`. Or no key is required, and the request
+                names another machine: `HOST_NOT_ALLOWED`.
             Unavailable: no keyring is known yet.
         """
         if not self.is_key_required:
@@ -80,6 +86,11 @@ class Door:
         if ticket and not text and needs is Scope.HELP:
             user_id, key = proof.user_of_ticket(ticket, self._known(), request.received_us)
             return _allowed(request, key, user_id, needs)
+        session = self._cookies.session(request) if self._cookies and needs is not None and not text else None
+        if session is not None and needs is not None:
+            person = caller_of(session, request)
+            person.require(needs)
+            return person
         return self.admit_with(request, text, needs)
 
     def admit_with(self, request: Request, text: str, needs: Scope | None) -> Caller:
@@ -123,6 +134,8 @@ class Door:
         """Whether the key with which a caller was admitted is still valid."""
         if not self.is_key_required:
             return True
+        if caller.ends_us:
+            return self._now_us < caller.ends_us
         key = self._known().known.get(caller.key_id)
         return key is not None and not key.has_ended(self._now_us)
 

@@ -92,7 +92,7 @@ def _known_key(entry: access_pb2.KeyringEntry) -> KnownKey:
         entry.key_id,
         _KINDS[entry.kind],
         entry.text_hash,
-        frozenset(_SCOPES[scope] for scope in rights.scopes if scope in _SCOPES),
+        keys.with_implied(_SCOPES[scope] for scope in rights.scopes if scope in _SCOPES),
         tuple(rights.origins),
         # A type that is not known here becomes 0, which no event has.
         frozenset(EVENT_TYPES.get(word, 0) for word in rights.event_types),

@@ -41,11 +41,11 @@ NEEDS: Final[Mapping[tuple[str, str], Scope | None]] = MappingProxyType(
         ("GET", "/api/users/{userId}/videos"): Scope.READ_PEOPLE,
         ("GET", "/api/decisions"): Scope.READ_PEOPLE,
         ("GET", "/api/decisions/{decisionId}"): Scope.READ_PEOPLE,
-        ("GET", "/api/videos/{videoId}"): Scope.READ_PEOPLE,
-        ("GET", "/api/lift"): Scope.READ_PEOPLE,
-        ("GET", "/api/policies"): Scope.READ_PEOPLE,
-        ("GET", "/api/models/usage"): Scope.READ_PEOPLE,
-        ("GET", "/api/features"): Scope.READ_PEOPLE,
+        ("GET", "/api/videos/{videoId}"): Scope.READ_FIGURES,
+        ("GET", "/api/lift"): Scope.READ_FIGURES,
+        ("GET", "/api/policies"): Scope.READ_FIGURES,
+        ("GET", "/api/models/usage"): Scope.READ_FIGURES,
+        ("GET", "/api/features"): Scope.READ_FIGURES,
         ("POST", "/api/users/{userId}/analysis"): Scope.ANALYSE,
         ("GET", "/api/failed-events"): Scope.OPERATE,
         ("POST", "/api/failed-events:replay"): Scope.OPERATE,
@@ -59,6 +59,11 @@ NEEDS: Final[Mapping[tuple[str, str], Scope | None]] = MappingProxyType(
         ("GET", "/healthz"): OPEN,
         ("GET", "/startupz"): OPEN,
         ("GET", "/readyz"): OPEN,
+        # They lead to a session, tell of it and end it.
+        ("GET", "/auth/sign-in"): OPEN,
+        ("GET", "/auth/callback"): OPEN,
+        ("GET", "/auth/session"): OPEN,
+        ("POST", "/auth/sign-out"): OPEN,
         ("GET", "/docs"): OPEN,
         ("GET", "/openapi.json"): OPEN,
         ("GET", "/asyncapi.json"): OPEN,
@@ -98,17 +103,7 @@ OF_TENANTS: Final = frozenset(
 
 # What these scopes allow is about people or changes the mesh, but for the routes named here.
 _AUDITED_SCOPES: Final = frozenset({Scope.READ_PEOPLE, Scope.ANALYSE, Scope.OPERATE})
-_ABOUT_NOBODY: Final = frozenset(
-    {
-        ("GET", "/api/videos/{videoId}"),
-        ("GET", "/api/lift"),
-        ("GET", "/api/policies"),
-        ("GET", "/api/models/usage"),
-        ("GET", "/api/features"),
-        ("GET", "/api/pipeline"),
-        ("GET", "/metrics"),
-    }
-)
+_ABOUT_NOBODY: Final = frozenset({("GET", "/api/pipeline"), ("GET", "/metrics")})
 
 AUDITED: Final = frozenset(
     route for route, scope in NEEDS.items() if scope in _AUDITED_SCOPES and route not in _ABOUT_NOBODY

@@ -1,1 +1,1 @@
-"""HTTP as the gateway speaks it: connections, requests, answers, and the limits on all of them. Knows no route."""
+"""HTTP as the gateway speaks it: requests, answers, and the limits on them. Knows no route."""

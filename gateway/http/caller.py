@@ -31,7 +31,10 @@ class Caller(NamedTuple):
     is_bound: bool = False
     proven_user_id: str = ""
     key_id: str = ""
+    """Of a person: who has signed in."""
     tenant: str = tenants.DEFAULT
+    ends_us: int = 0
+    """When a person's session ends, in Unix microseconds; 0 for a key."""
 
     @property
     def is_operator(self) -> bool:
@@ -49,7 +52,7 @@ class Caller(NamedTuple):
             PermissionDenied: `NOT_PERMITTED`.
         """
         if scope not in self.scopes:
-            raise PermissionDenied("NOT_PERMITTED", f"The key does not allow this; it needs the scope `{scope}`.")
+            raise PermissionDenied("NOT_PERMITTED", f"This needs the scope `{scope}`.")
 
     def require_user(self, user_id: str) -> None:
         """Returns if the caller may act for this user.

@@ -105,11 +105,17 @@ REASONS: Final[Mapping[str, Reason]] = {
     "KEY_REVOKED": Reason("The key was revoked.", (401,)),
     "TENANT_DELETED": Reason("The tenant of the key was deleted.", (401,)),
     "ORIGIN_NOT_ALLOWED": Reason("The key may not be used by pages of this origin.", (403,)),
-    "NOT_PERMITTED": Reason("The key does not allow this.", (403,)),
+    "NOT_PERMITTED": Reason("The key, or the role, does not allow this.", (403,)),
     "USER_PROOF_REQUIRED": Reason("A public key needs a token that proves who the user is.", (401,)),
     "USER_PROOF_INVALID": Reason(
         "The token that should prove who the user is proves nothing, has expired, or is about another user.", (401,)
     ),
+    "SIGN_IN_REQUIRED": Reason("Nobody has signed in, or the session has ended.", (401,)),
+    "SIGN_IN_FAILED": Reason(
+        "The provider did not sign anybody in, or its answer proves nothing. Begin again.", (401,)
+    ),
+    "NO_ROLE": Reason("Who has signed in is in no group that has a role here.", (403,)),
+    "CSRF_TOKEN_INVALID": Reason("A change by somebody who has signed in lacks the token of the session.", (403,)),
     "HOST_NOT_ALLOWED": Reason(
         "Without keys the gateway serves its own machine only, by a name such as `localhost`.", (421,)
     ),

@@ -19,8 +19,8 @@ from gateway.formats.segment.reader import Reader
 from gateway.http import problems
 from gateway.http.asgi import Answer, Request, Scope, header, json
 from gateway.http.caller import NOBODY
-from gateway.http.heads import is_host
 from gateway.http.problems import Rejected
+from gateway.transport.heads import is_host
 from mesh.errors import InvalidArgument
 from mesh.keys import Scope as KeyScope
 

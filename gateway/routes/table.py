@@ -19,7 +19,7 @@ from gateway.formats.segment.message import TYPES
 from gateway.http.asgi import PUBLIC_CACHE, TEXT, Answer, Request
 from gateway.http.parameters import CURSOR, LIST_CURSOR
 from gateway.push import socket, sse
-from gateway.routes import audit, events, failed, insights, interventions, operation, segment, users
+from gateway.routes import audit, events, failed, insights, interventions, operation, segment, signing_in, users
 
 _get: Final = functools.partial(Route, "GET")
 _post: Final = functools.partial(Route, "POST")
@@ -416,6 +416,40 @@ ROUTES: Final = (
         operation.pipeline,
         ingest_pb2.GetPipelineResponse.DESCRIPTOR,
         reasons=_CALLS_REASONS,
+    ),
+    _get(
+        "/auth/sign-in",
+        "Sends a browser to the company's OpenID provider, and from there back to a path of this host.",
+        signing_in.sign_in,
+        NOTHING,
+        status=302,
+        reasons=("PATH_NOT_FOUND", "DEPENDENCY_UNAVAILABLE"),
+        query=(text("to", "The path to be led to afterwards."),),
+    ),
+    _get(
+        "/auth/callback",
+        "Where the provider sends the browser back; a session begins, as a cookie.",
+        signing_in.callback,
+        NOTHING,
+        status=302,
+        reasons=("PATH_NOT_FOUND", "SIGN_IN_FAILED", "NO_ROLE", "DEPENDENCY_UNAVAILABLE"),
+        query=tuple(text(name, meaning) for name, meaning in signing_in.ANSWER.items()),
+    ),
+    _get(
+        "/auth/session",
+        "Who has signed in, with which roles, and the token that changes must bring.",
+        signing_in.session,
+        signing_in.Person,
+        reasons=("SIGN_IN_REQUIRED",),
+    ),
+    _post(
+        "/auth/sign-out",
+        "Ends the session in this browser.",
+        signing_in.sign_out,
+        NOTHING,
+        status=204,
+        reasons=("CSRF_TOKEN_INVALID",),
+        needs_body=False,
     ),
     _get("/healthz", "The process lives.", operation.healthz, operation.State, is_always_served=True),
     _get(

@@ -100,6 +100,18 @@ EVENTS: Final = _counter("events", "Events sent by clients.", "gateway", labels=
 REJECTED_EVENTS: Final = _counter(
     "rejected_events", "Events rejected, by the gateway or by ingest.", "ingest", labels=("reason",)
 )
+MASKED_VALUES: Final = _counter(
+    "masked_values",
+    "Personal data and secrets masked in events, by kind; the `kind` is the mask's name.",
+    "ingest",
+    labels=("kind",),
+)
+PERSONAL_IDS: Final = _counter(
+    "personal_ids",
+    "Events whose user or anonymous id holds an e-mail address or a phone number; send pseudonyms instead.",
+    "ingest",
+    labels=("kind",),
+)
 APPEND_SECONDS: Final = _histogram(
     "append_duration_seconds", "How long the stream took to acknowledge the records of one RPC.", "ingest"
 )

@@ -4,7 +4,7 @@ Server
 1. telemetry: its span also covers the other interceptors (only if spans are recorded).
 2. durations: measures what the caller waits for, whatever the status.
 3. errors: turns everything raised inside into a status; nothing outside it raises.
-4. callers: refuses those whose certificate has no name that may call.
+4. callers: refuses those whose certificate has no name that may call this RPC.
 5. deadline: refuses before work begins. Both refusals are errors like any other.
 
 Client
@@ -30,7 +30,7 @@ from mesh.observability import registry
 from mesh.observability.metrics import Metrics
 from mesh.observability.telemetry import Telemetry
 from mesh.rpc import deadline
-from mesh.rpc.callers import Callers
+from mesh.rpc.callers import Callers, Permit
 from mesh.rpc.context import ServerContext
 
 _OWN_METHODS: Final = "/journeymesh."
@@ -93,15 +93,12 @@ class Guard(grpc.aio.ServerInterceptor):
         handler_call_details: HandlerCallDetails,
     ) -> "grpc.RpcMethodHandler[Any, Any]":
         """Wraps the handler of the method; an unknown method has none."""
-        permit = self._callers.require
         handler = cast("Any", await continuation(handler_call_details))
         if handler is None:
             return cast("grpc.RpcMethodHandler[Any, Any]", handler)
-        method, read, write = (
-            str(handler_call_details.method),
-            _reader(handler.request_deserializer),
-            handler.response_serializer,
-        )
+        method = str(handler_call_details.method)
+        permit = self._callers.permit(method)
+        read, write = _reader(handler.request_deserializer), handler.response_serializer
         if handler.request_streaming and handler.response_streaming:
             guarded = _guarded_stream(method, handler.stream_stream, _same, permit)
             return grpc.stream_stream_rpc_method_handler(guarded, read, write)
@@ -159,7 +156,7 @@ def _guarded(
     serve: Callable[[Any, ServerContext], Awaitable[Any]],
     read: Callable[[bytes], Any],
     write: Callable[[Any], Any],
-    permit: Callable[[ServerContext], None],
+    permit: Permit,
 ) -> Any:  # noqa: ANN401 - grpc's own type
     async def guarded(request: bytes, context: ServerContext) -> object:
         try:
@@ -177,7 +174,7 @@ def _guarded_stream(
     method: str,
     serve: Callable[[Any, ServerContext], AsyncIterator[Any]],
     read: Callable[[Any], Any],
-    permit: Callable[[ServerContext], None],
+    permit: Permit,
 ) -> Any:  # noqa: ANN401 - grpc's own type
     async def guarded(request: object, context: ServerContext) -> AsyncIterator[Any]:
         try:

@@ -6,13 +6,12 @@ in the middle of a renewal, leave the old ones in force.
 """
 
 import dataclasses
-from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple, Self
 
 import grpc
 
-from mesh.rpc.callers import Callers
+from mesh.rpc.callers import ANYBODY, Callers
 from mesh.rpc.certificate_files import Renewed, expires_at, server_context
 from mesh.settings import SettingError, setting
 
@@ -33,7 +32,8 @@ class TlsSettings:
     callers: str = setting(
         "JOURNEYMESH_TLS_CALLERS",
         "",
-        "Names, separated by spaces, of which a caller's certificate must have one; empty: any certificate will do.",
+        "Names, separated by spaces, of which a caller's certificate must have one; empty: any certificate will do. "
+        "Written as `gateway=name`, the certificate may call only the RPCs that list this process.",
     )
 
     def __post_init__(self) -> None:
@@ -80,14 +80,14 @@ class Identity(NamedTuple):
 class Tls:
     """The identity of this process, as its files are now."""
 
-    def __init__(self, files: Files, callers: Collection[str] = ()) -> None:
-        self.callers = Callers(callers)
+    def __init__(self, files: Files, callers: Callers = ANYBODY) -> None:
+        self.callers = callers
         self._renewed = Renewed(files, lambda: _read(files))
 
     @classmethod
     def wanted(cls, settings: TlsSettings) -> Self | None:
         """None without files."""
-        return cls(settings.files, settings.callers.split()) if any(settings.files) else None
+        return cls(settings.files, Callers.of(settings.callers)) if any(settings.files) else None
 
     def identity(self) -> Identity:
         """The newest consistent one; the same object as long as nothing has changed."""

@@ -26,6 +26,7 @@ from services.ingest.accept.adapters import gauges
 from services.ingest.accept.adapters.lag import MeasuredPipeline
 from services.ingest.accept.adapters.progress import LeasePipeline, LeaseProgress
 from services.ingest.accept.adapters.redis import RedisDuplicates, RedisIdentities, RedisSkews
+from services.ingest.accept.domain.masking.kinds import Masking, chosen
 from services.ingest.accept.domain.page import PageRules
 from services.ingest.accept.domain.placeholder import plain
 from services.ingest.accept.domain.rate_limit import UserRateLimiter
@@ -90,7 +91,11 @@ async def resources(own: Settings, traced: Telemetry, site: Site, role: str) -> 
 
 
 def servicer(on: Resources) -> IngestServicer:
-    """The gRPC face of the api."""
+    """The gRPC face of the api.
+
+    Raises:
+        SettingError: a kind of what is to be masked is unknown.
+    """
     own, client, failed = on.own, on.client, RedisFailedEvents(on.client)
     ingest = Ingest(
         log=TimedEventLog(StreamEventLog(on.writer), on.traced.metrics),
@@ -106,6 +111,7 @@ def servicer(on: Resources) -> IngestServicer:
         monotonic=clock.monotonic_clock,
         max_lag_seconds=own.max_lag_seconds,
         rules=_rules(own),
+        masking=_masking(own),
     )
     return IngestServicer(ingest, _pipeline(on), on.traced.metrics)
 
@@ -164,6 +170,14 @@ def archiving(on: Resources) -> Sharing:
 def _rules(own: Settings) -> Rules:
     more = map(plain, own.placeholder_ids.split(","))
     return Rules(PageRules(own.page_hash_routes, own.page_query), frozenset(filter(None, more)))
+
+
+def _masking(own: Settings) -> Masking:
+    try:
+        return chosen(own.masking, own.masked_keys)
+    except ValueError as error:
+        message = f"JOURNEYMESH_MASKING must be {error}, not {own.masking!r}."
+        raise settings.SettingError(message) from None
 
 
 def _pipeline(on: Resources) -> MeasuredPipeline:

@@ -95,6 +95,18 @@ class Settings:
         True,
         "Whether the query of an address tells pages apart, without tracking parameters.",
     )
+    masking: str = setting(
+        "JOURNEYMESH_MASKING",
+        "all",
+        "Which personal data and secrets are masked in events (docs/privacy.md): `all`, `none`, or some of `email`, "
+        "`phone`, `card`, `iban`, `ssn`, `token`, `secret`, separated by commas.",
+    )
+    masked_keys: str = setting(
+        "JOURNEYMESH_MASKED_KEYS",
+        "",
+        "More names of properties and parameters whose values are masked, separated by commas; case, `_` and `-` do "
+        "not matter.",
+    )
     archive_url: str = setting(
         "JOURNEYMESH_ARCHIVE_URL",
         "",

@@ -7,11 +7,9 @@ import uvloop
 from journeymesh.intervention.v1 import intervention_pb2
 from journeymesh.intervention.v1.intervention_pb2_grpc import add_InterventionServiceServicer_to_server
 
-from mesh import settings
-from mesh.observability import log, telemetry
 from mesh.process import lifecycle, server
-from mesh.process.site import ServerSettings, open_site
-from mesh.rpc.tls import TlsSettings
+from mesh.process.started import started
+from mesh.settings import SettingError, or_exit, read_or_exit
 from mesh.store import redis
 from services.intervention import bootstrap
 from services.intervention.policy.adapters.yaml import PolicyFile
@@ -21,22 +19,15 @@ from services.intervention.settings import ChannelSettings, ModelSettings, Setti
 
 async def main() -> None:
     """Runs the service until the process is asked to stop."""
-    own, models = settings.read_or_exit(Settings), settings.read_or_exit(ModelSettings)
-    sent = settings.read_or_exit(ChannelSettings)
-    log.start("intervention", settings.read_or_exit(log.LogSettings))
-    traced = telemetry.start("intervention", settings.read_or_exit(telemetry.TelemetrySettings))
-    async with open_site(settings.read_or_exit(ServerSettings), settings.read_or_exit(TlsSettings)) as site:
-        client = await redis.connect_or_exit(settings.read_or_exit(redis.RedisSettings))
+    own, models, sent = read_or_exit(Settings), read_or_exit(ModelSettings), read_or_exit(ChannelSettings)
+    async with started("intervention") as (client, traced, site):
         policies, file = bootstrap.kept(client), PolicyFile(own.policy)
         document = await file.read()
-        await settings.or_exit(lambda: policies.begin(document))
+        await or_exit(lambda: policies.begin(document))
         if models.language_model == "off":
             logging.getLogger(__name__).info("no language model is set up: all help has the text of its template")
-        async with bootstrap.over_redis(client, policies, traced, own, models, sent, site.tls) as (
-            core,
-            workers,
-            gauges,
-        ):
+        over_redis = bootstrap.over_redis(client, policies, traced, own, models, sent, site.tls)
+        async with over_redis as (core, workers, gauges):
             servicer = InterventionServicer(*core, traced.metrics)
             async with lifecycle.in_background(
                 policies.watch(file.read), core.copywriter.run(), workers.run(), gauges.run()
@@ -49,12 +40,10 @@ async def main() -> None:
                     traced,
                     site,
                 )
-    traced.close()
-    await client.aclose()
 
 
 if __name__ == "__main__":
     try:
         uvloop.run(main())
-    except settings.SettingError as error:
+    except SettingError as error:
         sys.exit(f"journeymesh: {error}")

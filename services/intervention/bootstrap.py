@@ -122,8 +122,8 @@ async def over_redis(
             limits=Amount(models.daily_tokens, round(models.daily_usd * _NANO_A_USD)),
             geography=models.bedrock_geography,
         )
-        targets = (models.scoring_target, models.video_target, models.intervention_target)
-        peers = [await stack.enter_async_context(channel.dial(each, traced, tls)) for each in targets]
+        targets = (models.scoring_target, models.video_target)
+        scoring, video = [await stack.enter_async_context(channel.dial(each, traced, tls)) for each in targets]
         yield (
             _core(
                 stores,
@@ -131,7 +131,7 @@ async def over_redis(
                 observer,
                 listeners,
                 asked,
-                MeshInsights(*peers),
+                lambda reading: MeshInsights(scoring, video, reading.helping),
                 workers.notice,
                 system_clock,
                 own.watch_poll_seconds,
@@ -182,7 +182,7 @@ def in_memory(
         observer or SilentObserver(),
         LocalListeners(10),
         none,
-        insights or NoInsights(),
+        lambda _: insights or NoInsights(),
         lambda: None,
         clock,
         poll_seconds,
@@ -196,7 +196,7 @@ def _core(  # noqa: PLR0913, PLR0917 - the ports
     observer: Observer,
     listeners: Listeners,
     models: Models,
-    insights: Insights,
+    insights: Callable[[Reading], Insights],
     notice: Callable[[], None],
     clock: Clock,
     poll_seconds: float,
@@ -208,10 +208,11 @@ def _core(  # noqa: PLR0913, PLR0917 - the ports
     deciding = Deciding(
         policies, state, shards, ledger, outbox, observer, listeners, copywriter, notice, clock, words_us=words_us
     )
+    reading = Reading(policies, state, shards, ledger, outbox, listeners, clock, poll_seconds=poll_seconds)
     return Core(
         deciding,
-        Reading(policies, state, shards, ledger, outbox, listeners, clock, poll_seconds=poll_seconds),
-        Analyses(models, insights, clock, time.monotonic, deadline_seconds=limits.analysis_seconds),
+        reading,
+        Analyses(models, insights(reading), clock, time.monotonic, deadline_seconds=limits.analysis_seconds),
         models,
         copywriter,
     )

@@ -22,6 +22,7 @@ from services.intervention.decision.ports import Ledger, Listeners, Reference
 from services.intervention.decision.state import INTERVENTIONS, USERS
 from services.intervention.delivery.domain.delivery import Delivery
 from services.intervention.delivery.ports import Outbox
+from services.intervention.language.domain.analysis import Helping, Past
 from services.intervention.language.domain.generated_copy import GeneratedCopy
 from services.intervention.language.state import GENERATED_COPY
 from services.intervention.lift.domain import lift, tally
@@ -41,6 +42,8 @@ Wanted = Callable[[Block], Iterable[int]]
 """Picks rows of a block."""
 _NOT_FOUND: Final = "No intervention with this id."
 _BLOCKS_AT_ONCE: Final = 4
+_ANALYZED_DECISIONS: Final = 5
+_ENGAGEMENT: Final = "engagement_score"
 
 
 async def in_turns(pieces: Iterable[_Piece]) -> list[_Piece]:
@@ -160,6 +163,19 @@ class Reading:
             raise NotFound("INTERVENTION_NOT_FOUND", _NOT_FOUND)
         return await self._followed(kept.user_id, kept.intervention)
 
+    async def helping(self, user_id: str) -> Helping:
+        """What waits for a user, and the last decisions; for the analysis of the user."""
+        waiting = (await self.waiting(user_id)).intervention
+        decided = await self.decisions_of_user(user_id, _ANALYZED_DECISIONS)
+        # Without values at a low risk.
+        known = (dict(zip(each.facts.feature_names, each.facts.features, strict=False)) for each in decided)
+        return Helping(
+            waiting_action=waiting.action if waiting else "",
+            waiting_channel=waiting.channel if waiting else "",
+            past=tuple([_past(each, await self.status(each)) for each in decided]),
+            engagement_score=next((each[_ENGAGEMENT] for each in known if _ENGAGEMENT in each), None),
+        )
+
     async def status(self, decision: Decision) -> InterventionStatus | None:
         """The status of the intervention that a decision led to; None where it led to none."""
         help_ = decision.verdict.intervention
@@ -275,6 +291,16 @@ class Reading:
                 policy = await self.policies.find(block.policy_version)
                 found += await in_turns(pages.decision_at(policy, block, at.shard, at.sequence, row) for row in rows)
         return found
+
+
+def _past(decision: Decision, status: InterventionStatus | None) -> Past:
+    reasons, help_ = decision.verdict.reasons, decision.verdict.intervention
+    return Past(
+        reason=reasons[0].name.lower() if reasons else "",
+        action=help_.action if help_ else "",
+        channel=help_.channel if help_ else "",
+        outcome=status.outcome.name.lower() if status and status.outcome else "",
+    )
 
 
 def _age(decision: Decision) -> tuple[int, int, int]:

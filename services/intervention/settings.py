@@ -1,5 +1,6 @@
 """What can be set of the intervention service. When and how to help is the policy's to say."""
 
+import base64
 import dataclasses
 import ipaddress
 from urllib.parse import urlsplit
@@ -80,6 +81,12 @@ class ChannelSettings:
                 raise SettingError(message)
         if self.webhook_urls and not self.webhook_secret:
             raise SettingError("Webhooks need a secret in the file that JOURNEYMESH_WEBHOOK_SECRET_FILE names.")
+        if self.webhook_secret.startswith(b"whsec_"):
+            try:
+                base64.b64decode(self.webhook_secret.removeprefix(b"whsec_"), validate=True)
+            except ValueError as error:
+                message = "The secret in JOURNEYMESH_WEBHOOK_SECRET_FILE begins with `whsec_`; base64 must follow."
+                raise SettingError(message) from error
 
     @property
     def webhook_urls(self) -> dict[str, str]:
@@ -158,6 +165,3 @@ class ModelSettings:
         "JOURNEYMESH_SCORING_TARGET", topology.address("scoring"), "Where scoring is reached."
     )
     video_target: str = setting("JOURNEYMESH_VIDEO_TARGET", topology.address("video"), "Where video is reached.")
-    intervention_target: str = setting(
-        "JOURNEYMESH_INTERVENTION_TARGET", topology.address("intervention"), "Where intervention itself is reached."
-    )

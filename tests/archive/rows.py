@@ -43,8 +43,8 @@ def _record(run: Sequence[EventRow], *, one_by_one: bool) -> EventRows:
     other = event_pb2.Event(event_id="other", page="/other", properties=b"\xff", purchase=bought, is_own=True)
     events = [counted.get(index, other) for index in range(max(counted) + 1)]
     aside = [row.event_index for row in run if row.is_set_aside]
-    told = cast("Sequence[Event]", events if one_by_one else ())
-    return EventRows(run[0].sequence, of_events(events), [*counted], aside, told)
+    as_events = cast("Sequence[Event]", events if one_by_one else ())
+    return EventRows(run[0].sequence, of_events(events), [*counted], aside, as_events)
 
 
 def row_by_row(shard: str, rows: Sequence[EventRow]) -> pa.RecordBatch:

@@ -39,15 +39,15 @@ async def test_events_and_decisions_are_kept_each_once(tmp_path: Path) -> None:
     assert [each[:3] for each in world.events()] == [(SHARD, 0, 0), (SHARD, 0, 1), (SHARD, 1, 0)]
     assert [each.event for each in world.events()] == [event("a"), event("b"), event("c", user_id="bob")]
     assert not any(each.is_set_aside for each in world.events())
-    told = decisions(world)
-    assert [row["event_id"] for row in told] == ["a", "b", "c"]
-    assert [row["kind"] for row in told] == ["intervene", "none", "intervene"]
-    assert [row["reasons"] for row in told] == [
+    rows = decisions(world)
+    assert [row["event_id"] for row in rows] == ["a", "b", "c"]
+    assert [row["kind"] for row in rows] == ["intervene", "none", "intervene"]
+    assert [row["reasons"] for row in rows] == [
         ["risk_at_trigger"],
         ["already_pending", "risk_at_trigger"],
         ["risk_at_trigger"],
     ]
-    helped = told[0]
+    helped = rows[0]
     assert helped["decision_id"] == f"d-{SHARD}-0-0"
     assert json.loads(helped["intervention"])["id"] == f"i-{SHARD}-0-0"
     assert helped["explanation"].startswith("The risk of 80.0")
@@ -64,8 +64,8 @@ async def test_of_a_record_every_event_is_kept_and_one_decision_on_each_user(tmp
         await world.until_checkpoint(last)
     assert world.ids() == ["a", "b", "c", "d"]
     assert not any(each.is_set_aside for each in world.events())
-    told = [(row["event_id"], row["kind"], row["event_count"]) for row in decisions(world)]
-    assert told == [("b", "intervene", 1), ("d", "intervene", 3)]
+    rows = [(row["event_id"], row["kind"], row["event_count"]) for row in decisions(world)]
+    assert rows == [("b", "intervene", 1), ("d", "intervene", 3)]
 
 
 async def test_of_a_record_applied_in_part_the_rest_is_marked(tmp_path: Path) -> None:
@@ -88,9 +88,9 @@ async def test_plain_decisions_have_their_columns_and_no_more(tmp_path: Path) ->
     await world.dispatch(score=10)
     async with world.following():
         await world.until_checkpoint(last)
-    (told,) = decisions(world)
-    assert (told["kind"], told["reasons"], told["level"]) == ("none", ["below_trigger"], "low")
-    assert (told["explanation"], told["intervention"], told["propensity"]) == (None, None, None)
+    (rows,) = decisions(world)
+    assert (rows["kind"], rows["reasons"], rows["level"]) == ("none", ["below_trigger"], "low")
+    assert (rows["explanation"], rows["intervention"], rows["propensity"]) == (None, None, None)
 
 
 async def test_only_the_copy_that_counts_is_kept(tmp_path: Path) -> None:
@@ -116,9 +116,9 @@ async def test_what_was_set_aside_is_kept_and_marked(tmp_path: Path) -> None:
     await world.append(event("d"))
     async with world.following():
         await world.until_checkpoint(last)
-    told = {(each.sequence, each.event.event_id): each.is_set_aside for each in world.events()}
+    rows = {(each.sequence, each.event.event_id): each.is_set_aside for each in world.events()}
     # Nobody had claimed "b" where it was set aside: the copy was applied, and counts.
-    assert told == {(0, "a"): False, (2, "c"): False, (2, "b"): False}
+    assert rows == {(0, "a"): False, (2, "c"): False, (2, "b"): False}
 
     world = World(tmp_path / "claimed")
     poison = await world.append(event("b"))
@@ -158,20 +158,20 @@ async def test_a_record_that_does_not_decode_leaves_no_gap(tmp_path: Path) -> No
 
 
 async def test_events_that_the_version_before_wrote_one_by_one_are_archived_alike(tmp_path: Path) -> None:
-    told = [event("a"), event("b", properties=b'{"a": 1}'), event("c", kind="click", click={"x": 1.0})]
+    rows = [event("a"), event("b", properties=b'{"a": 1}'), event("c", kind="click", click={"x": 1.0})]
     archives = []
     for name in ("now", "before"):
         world = World(tmp_path / name)
         if name == "now":
-            last = await world.append(*told)
+            last = await world.append(*rows)
         else:
-            last = await world.append_payload(event_pb2.EventRecord(events=told).SerializeToString())
+            last = await world.append_payload(event_pb2.EventRecord(events=rows).SerializeToString())
         await world.dispatch()
         async with world.following():
             await world.until_checkpoint(last)
         archives.append((world.events(), decisions(world)))
     assert archives[0] == archives[1]
-    assert [each.event for each in archives[0][0]] == told
+    assert [each.event for each in archives[0][0]] == rows
 
 
 def with_a_member_of_tomorrow() -> event_table_pb2.StreamRecord:
@@ -227,10 +227,10 @@ async def test_a_record_that_cannot_be_archived_holds_up_no_other(
     await world.dispatch()
     pack = ParquetArchive.pack
 
-    async def picky(self: ParquetArchive, shard: str, rows: Any, told: Any) -> Any:
+    async def picky(self: ParquetArchive, shard: str, rows: Any, decided: Any) -> Any:
         if any("bad" in row.table.event_id for row in rows):
             raise LookupError(*names)
-        return await pack(self, shard, rows, told)
+        return await pack(self, shard, rows, decided)
 
     monkeypatch.setattr(ParquetArchive, "pack", picky)
     async with world.following():

@@ -90,10 +90,10 @@ def written_and_read(records: Sequence[EventRows]) -> list[event_rows.Archived]:
 def test_columns_tell_what_the_rows_do(events: list[event_pb2.Event], indexes: set[int], one_by_one: bool) -> None:  # noqa: FBT001 - drawn
     rows = [EventRow(7, index, each, index % 2 == 1) for index, each in zip(sorted(indexes), events, strict=False)]
     rows += [EventRow(8, index, each) for index, each in enumerate(events)]
-    told = records(rows, one_by_one=one_by_one)
+    recorded = records(rows, one_by_one=one_by_one)
     if not one_by_one:
-        told = [each._replace(table=wire.decoded(wire.encoded(each.table))) for each in told]
-    assert in_a_file(event_rows.batch("3", told)) == in_a_file(row_by_row("3", rows))
+        recorded = [each._replace(table=wire.decoded(wire.encoded(each.table))) for each in recorded]
+    assert in_a_file(event_rows.batch("3", recorded)) == in_a_file(row_by_row("3", rows))
 
 
 @given(events=st.lists(messages(event_pb2.Event), max_size=5))
@@ -111,7 +111,7 @@ def test_every_event_comes_back_as_it_was(events: list[event_pb2.Event]) -> None
 def test_every_member_of_an_event_has_a_column() -> None:
     names = {field.name.removesuffix("_us") for field in event_pb2.Event.DESCRIPTOR.fields}
     of_the_archive = {"shard", "sequence", "event_index", "is_set_aside", "raw"}
-    # Once a login, and intervention's alone to read; and who told an outcome, which ingest alone asks.
+    # Once a login, and intervention's alone to read; and who reported an outcome, which ingest alone asks.
     in_raw_alone = {"carried", "is_own"}
     assert set(event_rows.SCHEMA.names) == (names | of_the_archive) - in_raw_alone
     for detail in (event_pb2.Click, event_pb2.Playback, event_pb2.InterventionOutcome, event_pb2.Purchase):
@@ -141,16 +141,16 @@ def test_columns_say_what_a_reader_expects() -> None:
         playback={"video_id": "v", "action": event_pb2.PLAYBACK_ACTION_SEEK, "position_seconds": 1.5},
     )
     row = event_rows.batch("3", records([EventRow(7, 2, played)]))
-    (told,) = fitted(written(pa.Table.from_batches([row]), ()), event_rows.SCHEMA).to_pylist()
+    (recorded,) = fitted(written(pa.Table.from_batches([row]), ()), event_rows.SCHEMA).to_pylist()
     at = dt.datetime(2026, 1, 2, 10, tzinfo=dt.UTC)
-    assert told["event_time"] == told["received_time"] == at
-    assert told["sent_time"] == at + dt.timedelta(microseconds=1)
-    assert (told["client_time"], told["anonymous_id"], told["click"], told["raw"]) == (None, None, None, None)
-    assert (told["event_type"], told["platform"], told["device_class"]) == ("video_playback", "web", None)
-    assert told["properties"] == '{"a": "ü"}'
-    assert told["trace_id"] == "000102030405060708090a0b0c0d0e0f"
-    assert (told["playback"]["action"], told["playback"]["position_seconds"]) == ("seek", 1.5)
-    assert math.isclose(told["playback"]["watched_seconds"], 0.0)
+    assert recorded["event_time"] == recorded["received_time"] == at
+    assert recorded["sent_time"] == at + dt.timedelta(microseconds=1)
+    assert (recorded["client_time"], recorded["anonymous_id"], recorded["click"], recorded["raw"]) == (None,) * 4
+    assert (recorded["event_type"], recorded["platform"], recorded["device_class"]) == ("video_playback", "web", None)
+    assert recorded["properties"] == '{"a": "ü"}'
+    assert recorded["trace_id"] == "000102030405060708090a0b0c0d0e0f"
+    assert (recorded["playback"]["action"], recorded["playback"]["position_seconds"]) == ("seek", 1.5)
+    assert math.isclose(recorded["playback"]["watched_seconds"], 0.0)
 
 
 async def test_words_are_categories_and_the_schema_is_named(tmp_path: Path) -> None:
@@ -167,8 +167,8 @@ async def test_words_are_categories_and_the_schema_is_named(tmp_path: Path) -> N
 def test_the_document_tells_of_every_column() -> None:
     text = (Path(__file__).parents[2] / "docs" / "archive.md").read_text(encoding="utf-8")
     of_events, of_decisions = text.split("## Columns of events")[1].split("## Columns of decisions")
-    for schema, told in ((event_rows.SCHEMA, of_events), (decision_rows.SCHEMA, of_decisions)):
-        assert [name for name in schema.names if f"`{name}`" not in told] == []
+    for schema, recorded in ((event_rows.SCHEMA, of_events), (decision_rows.SCHEMA, of_decisions)):
+        assert [name for name in schema.names if f"`{name}`" not in recorded] == []
 
 
 def test_a_word_of_a_newer_version_is_told_as_that() -> None:

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from helm import render
-from tests.chart.manifests import Manifest, committed, environment, of_kind, parsed, pods
+from tests.chart.manifests import Manifest, committed, environment, of_kind, parsed, pods, services
 
 VERSIONS: Final = tuple(f"1.{minor}" for minor in range(28, 35))
 # Their definitions come with the operators that serve them, not with Kubernetes.
@@ -212,6 +212,43 @@ def test_of_a_cluster_of_stores_the_ports_of_all_that_are_named_are_open() -> No
 def test_without_an_archive_there_is_no_archiver() -> None:
     bare = parsed(render.manifests(["--set", "archive.url="]))
     assert [one for one in bare if "archive" in one["metadata"]["name"]] == []
+
+
+@pytest.mark.tools
+def test_heads_of_the_audit_log_are_written_to_the_claim_that_is_named() -> None:
+    named = ["--set", "audit.existingClaim=heads"]
+    assert heads_of(named) == ("heads", "/audit/heads.jsonl", "/audit/key.pem")
+    assert heads_of([*named, "--set", "audit.key.secret=signing"])[2] == "/run/secrets/audit/key"
+    assert heads_of([]) == ("", None, None)
+
+
+def heads_of(arguments: list[str]) -> tuple[str, str | None, str | None]:
+    """The claim that access writes heads to, their file and the key's."""
+    pod = pods(parsed(render.manifests(arguments)))["journeymesh-access"]
+    spec = pod["spec"]
+    claims = [each["persistentVolumeClaim"]["claimName"] for each in spec["volumes"] if "persistentVolumeClaim" in each]
+    mounts = {each["mountPath"]: each.get("readOnly", False) for each in spec["containers"][0]["volumeMounts"]}
+    assert mounts.get("/audit", False) is False
+    assert mounts.get("/run/secrets/audit", True) is True
+    of = environment(pod)
+    return "".join(claims), of.get("JOURNEYMESH_AUDIT_HEADS_FILE"), of.get("JOURNEYMESH_AUDIT_KEY_FILE")
+
+
+@pytest.mark.tools
+def test_with_tls_the_valkey_in_the_cluster_speaks_it_alone() -> None:
+    manifests = parsed(render.manifests(["--set", "tls.enabled=true"]))
+    (configuration,) = of_kind(manifests, "ConfigMap")["journeymesh-valkey"]["data"].values()
+    lines = [line.strip() for line in configuration.splitlines()]
+    assert {"port 0", "tls-port 6379", "tls-cert-file /tls/tls.crt"} <= {*lines}
+    names = of_kind(manifests, "Certificate")["journeymesh-valkey"]["spec"]["dnsNames"]
+    assert "journeymesh-valkey" in names
+    for name, pod in services(manifests).items():
+        if "JOURNEYMESH_REDIS_URL" in environment(pod):
+            assert environment(pod)["JOURNEYMESH_REDIS_URL"] == "rediss://journeymesh-valkey:6379/0", name
+            assert environment(pod)["JOURNEYMESH_REDIS_CA_FILE"] == "/tls/ca.crt", name
+    elsewhere = parsed(render.manifests(["--set", "tls.enabled=true,store.url=rediss://redis.example:6379/0"]))
+    assert "journeymesh-valkey" not in of_kind(elsewhere, "Certificate")
+    assert "JOURNEYMESH_REDIS_CA_FILE" not in environment(services(elsewhere)["features"])
 
 
 @pytest.mark.tools

@@ -169,7 +169,7 @@ def test_with_certificates_each_process_is_called_by_its_callers_only(manifests:
         if "JOURNEYMESH_TLS_CA_FILE" not in set_ or name == "gateway":
             assert "JOURNEYMESH_TLS_CALLERS" not in set_
             continue
-        names = {f"journeymesh-{caller}" for caller, callee in topology.calls() if callee == name}
+        names = {f"{caller}=journeymesh-{caller}" for caller, callee in topology.calls() if callee == name}
         assert set(set_["JOURNEYMESH_TLS_CALLERS"].split()) == names
 
 

@@ -120,7 +120,7 @@ async def test_keys_are_listed_in_a_table(stub: "AccessServiceAsyncStub", world:
     ]
     words = " ".join(lines).split()
     assert [word for word in words if word in set(texts.Scope)] == [
-        *("events:write", "facts:write", "help", "people:read"),
+        *("events:write", "facts:write", "figures:read", "help", "people:read"),
         *("events:write", "help"),
     ]
     assert lines[0].split() == [

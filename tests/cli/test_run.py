@@ -45,6 +45,14 @@ def test_the_example_is_that_of_the_readme_at_the_address_of_this_mesh() -> None
     assert "curl http://127.0.0.1:9999/api/interventions/demo-user/pending" in said
 
 
+def test_where_a_key_is_required_the_example_sends_one() -> None:
+    said = greeting("http://127.0.0.1:9999", 1.0, is_key_required=True)
+    assert any("journeymesh keys create --kind secret" in line for line in said)
+    calls = [line for line in said if line.startswith("curl ")]
+    assert len(calls) == 2
+    assert all('-H "Authorization: Bearer $JOURNEYMESH_KEY" ' in line for line in calls)
+
+
 def test_the_demonstration_is_said_to_want_a_mesh_of_its_own_in_both_places() -> None:
     assert "once this mesh is stopped, `make demo` runs its own" in "\n".join(greeting("http://h", 1.0))
     assert "runs a mesh of its own" in " ".join(README.split())

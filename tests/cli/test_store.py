@@ -168,6 +168,23 @@ async def test_an_unresponsive_store_ends_the_start(monkeypatch: pytest.MonkeyPa
         await answering(f"redis://127.0.0.1:{free_port()}/0", lambda _: None)
 
 
+async def test_the_wait_ends_when_cancelled_also_if_the_client_swallows_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = asyncio.Event()
+
+    async def ping(_: redis.asyncio.Redis) -> bool:
+        asked.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return True
+
+    monkeypatch.setattr(redis.asyncio.Redis, "ping", ping)
+    waiting = asyncio.create_task(answering(f"redis://127.0.0.1:{free_port()}", print))
+    await asked.wait()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
 @pytest.fixture
 def bounded(tmp_path: Path) -> Iterator[int]:
     """The port of a store that may take three megabytes."""

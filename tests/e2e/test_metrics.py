@@ -113,12 +113,13 @@ def _stories(mesh: RunningMesh) -> Reported:
     about = {"videoId": "v", "durationSeconds": 60, "page": "/learn"}
     watching.send(watching.event(0, "video_playback", action="play", positionSeconds=0, **about))
     watching.send(watching.event(9, "video_playback", action="pause", positionSeconds=9, watchedSeconds=9, **about))
-    # A visitor who turns out to be a user: 3 events, a link, and the journey's events once more.
+    # A visitor with a token in addresses, who turns out to be a user with an e-mail address as id: 3 events, a link,
+    # and the journey's events once more.
     visit = {"anonymousId": anonymous.user_id}
-    seen = [anonymous.event(at, "page_view", page="/") | visit for at in (0, 5)]
+    seen = [anonymous.event(at, "page_view", page="/?token=t") | visit for at in (0, 5)]
     for each in seen:
         del each["userId"]
-    user_id = f"{anonymous.user_id}-known"
+    user_id = f"{anonymous.user_id}-known@example.org"
     login = anonymous.event(9, "identify") | visit | {"userId": user_id}
     assert mesh.track(*seen, login).body["accepted"] == 3
     until(lambda: len(mesh.get(f"/api/users/{user_id}/events").body.get("events", ())) == 3, "no copies")
@@ -197,6 +198,9 @@ def test_events_are_counted_once_at_every_stage(reported: Reported) -> None:
         ("rejected",): 2,
     }
     assert reported.values(registry.REJECTED_EVENTS) == {("INVALID_TYPE",): 1, ("INVALID_IDENTIFIER",): 1}
+    # In the page and in the properties of two events, of which one came twice.
+    assert reported.values(registry.MASKED_VALUES) == {("token",): 6}
+    assert reported.values(registry.PERSONAL_IDS) == {("email",): 1}
     assert reported.values(registry.SET_ASIDE) == {(): 1}
     for metric in (registry.APPLIED_EVENTS, registry.ARCHIVED_EVENTS):
         assert reported.values(metric) == {(): reported.applied}

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.features.domain.names import words
-from services.features.domain.paying import names_paying
-from services.features.domain.repeats import is_repeated_name, is_repeated_role
+from services.features.domain.naming.paying import names_paying
+from services.features.domain.naming.repeats import is_repeated_name, is_repeated_role
+from services.features.domain.naming.words import words
 
 # ruff: noqa: RUF001 - letters of all alphabets and signs stand here as they are
 

@@ -5,9 +5,9 @@ import pytest
 
 from services.features.domain.event import Carried, Event, Kind
 from services.features.domain.journey import apply
+from services.features.domain.naming.signing_in import names_signing_in
 from services.features.domain.settlement import SOLVED_LIMIT
 from services.features.domain.signal import SignalType
-from services.features.domain.signing_in import names_signing_in
 from services.features.domain.state import State
 from services.features.domain.vector import vector
 from tests.features.stored import decode, encode

@@ -9,11 +9,13 @@ from typing import Any
 import httpx
 
 from gateway import peers
+from gateway.access.people.sign_in import SignIn
 from gateway.app import Application
 from gateway.core import Core, bootstrap
-from gateway.http.certificate import Certificates
 from gateway.serving import listen, serve
 from gateway.settings import Settings
+from gateway.transport.certificate import Certificates
+from mesh.clock import Clock
 from mesh.observability import telemetry
 from tests.gateway.fakes import SECONDS, Services
 from tests.serving import serving
@@ -42,7 +44,10 @@ class Gateway:
 
 @contextlib.asynccontextmanager
 async def running(
-    traced: telemetry.Telemetry | None = None, services: Services | None = None, **members: Any
+    traced: telemetry.Telemetry | None = None,
+    services: Services | None = None,
+    clock: Clock = lambda: NOW_US,
+    **members: Any,
 ) -> AsyncIterator[Gateway]:
     """A gateway called without a network; the services are called over one.
 
@@ -50,10 +55,12 @@ async def running(
     """
     members = {"trusted_proxies": "192.0.2.1"} | members
     services, tracing = services or Services(), traced or telemetry.off("gateway")
-    async with serving(services.register, observed_by=tracing) as channel:
+    settings = Settings(**members)
+    async with serving(services.register, observed_by=tracing) as channel, httpx.AsyncClient() as outside:
         names = ("access", "ingest", "features", "scoring", "video", "intervention")
-        core = bootstrap(Settings(**members), peers.over(dict.fromkeys(names, channel)), tracing, asyncio.Event())
-        application = Application(core, lambda: NOW_US)
+        known = peers.over(dict.fromkeys(names, channel))
+        core = bootstrap(settings, known, tracing, asyncio.Event(), SignIn.wanted(settings, outside))
+        application = Application(core, clock)
         transport = httpx.ASGITransport(application, raise_app_exceptions=True)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             yield Gateway(services, core, application, client)

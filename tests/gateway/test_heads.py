@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.http import canned_answers
-from gateway.http.heads import is_host
+from gateway.transport import canned_answers
+from gateway.transport.heads import is_host
 from tests.gateway.running import listening
 
 HOST = b"host: x\r\n"

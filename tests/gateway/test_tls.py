@@ -17,8 +17,8 @@ import trustme
 from websockets.asyncio.client import connect
 
 from gateway import serving
-from gateway.http.certificate import Certificates
 from gateway.settings import Settings
+from gateway.transport.certificate import Certificates
 from mesh.observability import registry
 from mesh.observability.metrics import Metrics
 from mesh.process.certificate import report_expiry
@@ -174,7 +174,7 @@ async def test_what_is_no_tls_is_closed_and_takes_no_place(
                 assert b"HTTP" not in await asyncio.wait_for(reader.read(), 5)
             writer.close()
         await served(url, authority)
-    assert not [record for record in caplog.records if record.name != "gateway.http.connections"]
+    assert not [record for record in caplog.records if record.name != "gateway.transport.connections"]
 
 
 async def test_a_slow_head_is_told_so_over_tls_too(files: Files, authority: trustme.CA) -> None:

@@ -211,9 +211,8 @@ async def _intervention(at_: At) -> InterventionServicer:
     spending = RedisSpending(at_.client, "default")
     models = Models(None, lambda _: spending, SilentModelObserver(), clock, clock, limits=Amount(0, 0))
     listeners = LocalListeners(4)
-    core = _core(
-        stores, policies, SilentObserver(), listeners, models, NoInsights(), lambda: None, clock, 1.0, ModelSettings()
-    )
+    nothing, unknown = (lambda: None), (lambda _: NoInsights())
+    core = _core(stores, policies, SilentObserver(), listeners, models, unknown, nothing, clock, 1.0, ModelSettings())
     return InterventionServicer(*core, Metrics())
 
 

@@ -93,8 +93,8 @@ class Harness(NamedTuple):
 
     def events(self) -> list[event_pb2.Event]:
         """All events that features was given, in that order."""
-        told = [request for request in self.steps.requests if hasattr(request, "engagements")]
-        return [each for request in told for each in fake.applied_events(request)]
+        requests = [request for request in self.steps.requests if hasattr(request, "engagements")]
+        return [each for request in requests for each in fake.applied_events(request)]
 
 
 @contextlib.asynccontextmanager

@@ -68,7 +68,7 @@ class Steps(
 
 
 def applied_events(request: features_pb2.ApplyEventsRequest) -> list[event_pb2.Event]:
-    """The events that features is told, in their order."""
+    """The events that features is sent, in their order."""
     parts = [(wire.decoded(each.table), each.rows) for each in request.tables]
     return [*request.events, *(table.event(row) for table, rows in parts for row in rows or range(len(table)))]
 

@@ -23,22 +23,22 @@ from tests.ingest.test_replay import Broken, Fuse, around
 
 
 def visit(event_id: str, user_id: str = "", kind: str = "page_view", **members: Any) -> event_pb2.Event:
-    """An event with an anonymous id, as the gateway makes it: the id stands for the user where none was told."""
+    """An event with an anonymous id, as the gateway makes it: the id stands for the user where none was given."""
     return event(event_id, user_id or "a-1", kind, anonymous_id="a-1", **members)
 
 
 def linked(event_id: str, user_id: str = "ada") -> str:
-    """The id of the event that links the journey to a user, as told by an event."""
+    """The id of the event that links the journey to a user, as an event gives it."""
     return link_id(cast("Event", visit(event_id, user_id)))
 
 
 async def journeys(harness: Harness) -> dict[str, list[str]]:
     """The ids of all applied events by user."""
     await harness.dispatch()
-    told: dict[str, list[str]] = {}
+    by_user: dict[str, list[str]] = {}
     for each in harness.events():
-        told.setdefault(each.user_id, []).append(each.event_id)
-    return told
+        by_user.setdefault(each.user_id, []).append(each.event_id)
+    return by_user
 
 
 async def test_an_anonymous_journey_ends_with_a_link_and_goes_on_as_the_user_s() -> None:
@@ -68,10 +68,10 @@ async def test_on_a_shared_device_the_last_who_identified_counts() -> None:
     async with running() as harness:
         await harness.accept(visit("1", "ada", "identify"), visit("2"))
         await harness.accept(visit("3", "bob", "identify"), visit("4"))
-        told = await journeys(harness)
-        assert told["ada"] == ["1", "2"]
-        assert told["bob"] == ["3", "4"]
-        assert set(told["a-1"]) == {linked("1"), linked("3", "bob")}
+        by_user = await journeys(harness)
+        assert by_user["ada"] == ["1", "2"]
+        assert by_user["bob"] == ["3", "4"]
+        assert set(by_user["a-1"]) == {linked("1"), linked("3", "bob")}
 
 
 async def test_a_refused_or_repeated_event_links_nothing() -> None:
@@ -98,8 +98,8 @@ async def test_an_accept_that_breaks_off_anywhere_links_and_applies_once_when_it
                 except Broken:
                     await harness.ingest.accept(identify())
                     await harness.accept(visit("3"))
-                    told = await journeys(harness)
-                    assert told == {"a-1": ["1", linked("2")], "ada": ["2", "3"]}
+                    by_user = await journeys(harness)
+                    assert by_user == {"a-1": ["1", linked("2")], "ada": ["2", "3"]}
                 else:
                     assert breaks_at > 6  # there are no more calls to break off at
                     return
@@ -219,14 +219,14 @@ async def test_a_dispatcher_that_catches_up_after_an_outage_does_not_stop_the_in
     time = Time()
     leases = MemoryLeases(time, time_to_live_seconds=60)
     progress = LeaseProgress(leases, MemoryFailedEvents(), time)
-    told = []
+    by_user = []
     for seconds in (0.0, 600.0, 640.0, 500.0, 300.0, 20.0, 30.0, 40.0):
         await lag(leases, "0", seconds)
         progress.lag_seconds()
         await until_read(progress)
-        told.append(progress.lag_seconds())
+        by_user.append(progress.lag_seconds())
         time.now_us += SECOND_US
-    assert told == [None, 600.0, 640.0, None, None, None, 30.0, 40.0]
+    assert by_user == [None, 600.0, 640.0, None, None, None, 30.0, 40.0]
 
 
 async def test_what_an_outage_left_does_not_stop_the_intake_of_an_ingest_that_comes_back() -> None:
@@ -292,8 +292,8 @@ async def test_the_pipeline_is_told_by_reader_and_shard() -> None:
         assert lease is not None
         await leases.save(lease, checkpoint, 0.0)
         await leases.complain(lease, "Paused." if leases is archiver else "", 4.0)
-    told = await LeasePipeline({"dispatcher": dispatcher, "archiver": archiver}).standings()
-    assert [(each.consumer, each.shard) for each in told] == [
+    by_user = await LeasePipeline({"dispatcher": dispatcher, "archiver": archiver}).standings()
+    assert [(each.consumer, each.shard) for each in by_user] == [
         ("archiver", "0"),
         ("dispatcher", "0"),
         ("dispatcher", "1"),
@@ -316,8 +316,8 @@ async def test_a_closed_shard_is_told_as_ended_and_one_that_begins_without_a_che
         assert begun is not None
         await harness.leases.save(ended, END, 0.0)
         await harness.leases.complain(begun, "Paused.", 5.0)
-        told = (await harness.stub.GetPipeline(ingest_pb2.GetPipelineRequest())).standings
-        assert list(told) == [
+        by_user = (await harness.stub.GetPipeline(ingest_pb2.GetPipelineRequest())).standings
+        assert list(by_user) == [
             ingest_pb2.ShardStanding(reader="dispatcher", shard="8", owner="x", lease_epoch=1, is_ended=True),
             ingest_pb2.ShardStanding(
                 reader="dispatcher", shard="9", owner="y", lease_epoch=1, lag_seconds=5, trouble="Paused."

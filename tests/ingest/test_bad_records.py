@@ -31,10 +31,10 @@ def identify(properties: bytes, **members: Any) -> event_pb2.Event:
 
 def table(*events: event_pb2.Event, later_us: int = 0, page: str = "/p") -> bytes:
     """A record as it is written now; the events happened so much later than they tell, all on one page."""
-    told = wire.encoded(of_events(events))
-    told.event_time_us.first_us += later_us
-    told.page.CopyFrom(event_table_pb2.Words(words=[page]))
-    return event_table_pb2.StreamRecord(table=told, format_version=1).SerializeToString()
+    logged = wire.encoded(of_events(events))
+    logged.event_time_us.first_us += later_us
+    logged.page.CopyFrom(event_table_pb2.Words(words=[page]))
+    return event_table_pb2.StreamRecord(table=logged, format_version=1).SerializeToString()
 
 
 UNREADABLE = {
@@ -111,9 +111,9 @@ async def test_a_fault_of_the_dispatcher_itself_sets_the_record_aside_and_is_log
         assert harness.applied("intervention") == ["a", "b"]
         ((failed,), _) = await harness.failed.list(10, "")
         assert failed.event_id == "bad"
-    told = [one.getMessage() for one in caplog.records if "LookupError" in one.getMessage()]
-    assert len(told) == 1
-    assert "decide_request" in told[0]
+    logged = [one.getMessage() for one in caplog.records if "LookupError" in one.getMessage()]
+    assert len(logged) == 1
+    assert "decide_request" in logged[0]
     assert WORDS not in caplog.text
 
 
@@ -122,9 +122,9 @@ async def test_a_fault_outside_the_steps_is_told_and_ends_no_other_shard(caplog:
         harness.dispatcher.applied.note = broken  # type: ignore[method-assign, assignment]
         await harness.accept(event("a"))
         async with asyncio.timeout(5):
-            while not (told := (await harness.leases.standings())[shard].trouble):  # noqa: ASYNC110 - another's standing
+            while not (logged := (await harness.leases.standings())[shard].trouble):  # noqa: ASYNC110 - another's standing
                 await asyncio.sleep(0.005)
-        assert told == "A fault of the dispatcher; its log tells where."
+        assert logged == "A fault of the dispatcher; see its log."
     faults = [one for one in caplog.records if "LookupError" in one.getMessage() and one.levelno >= logging.ERROR]
     assert len(faults) == 1
     assert WORDS not in caplog.text

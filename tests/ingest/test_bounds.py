@@ -17,24 +17,24 @@ from tests.builders import NOW_US, event
 from tests.ingest.harness import ACCEPTED, REJECTED, running
 
 WORST: dict[str, tuple[Callable[[str], object], str]] = {
-    "agent of digits": (lambda told: device.recognized(1, told), "7"),
-    "agent of words": (lambda told: device.recognized(1, told), "a.b"),
-    "agent of bots that are none": (lambda told: device.recognized(1, told), "bota."),
-    "agent of androids": (lambda told: device.recognized(1, told), "android "),
-    "marks on one letter": (lambda told: text.cleaned(told, len(told)), "\u0323\u0301"),
-    "control characters": (lambda told: text.cleaned(told, len(told)), "a\n "),
-    "parameters": (lambda told: page.page_of(told, page.PageRules()), "/?&a=1"),
-    "schemes": (lambda told: page.page_of(told, page.PageRules()), "a:/"),
-    "relative": (lambda told: page.page_of(told, page.PageRules()), "a?="),
-    "slashes": (lambda told: page.page_of(told, page.PageRules()), "/"),
-    "encoded": (lambda told: page.page_of("/" + told, page.PageRules()), "%c3%A9%CC%81"),
-    "encoded marks": (lambda told: page.page_of("/" + told, page.PageRules()), "%CC%A3%CC%81"),
-    "broken codes": (lambda told: page.page_of("/" + told, page.PageRules()), "%C3"),
-    "percent signs": (lambda told: page.page_of("/" + told, page.PageRules()), "%%4"),
-    "sessions": (lambda told: page.page_of("/" + told, page.PageRules()), ";sid=/"),
-    "signs of sessions": (lambda told: page.page_of("/" + told, page.PageRules()), ";jsessionid"),
-    "hosts": (lambda told: page.page_of("//" + told + " ", page.PageRules()), ".:"),
-    "encoded parameters": (lambda told: page.page_of("/?" + told, page.PageRules()), "&%41+=%e9"),
+    "agent of digits": (lambda sent: device.recognized(1, sent), "7"),
+    "agent of words": (lambda sent: device.recognized(1, sent), "a.b"),
+    "agent of bots that are none": (lambda sent: device.recognized(1, sent), "bota."),
+    "agent of androids": (lambda sent: device.recognized(1, sent), "android "),
+    "marks on one letter": (lambda sent: text.cleaned(sent, len(sent)), "\u0323\u0301"),
+    "control characters": (lambda sent: text.cleaned(sent, len(sent)), "a\n "),
+    "parameters": (lambda sent: page.page_of(sent, page.PageRules()), "/?&a=1"),
+    "schemes": (lambda sent: page.page_of(sent, page.PageRules()), "a:/"),
+    "relative": (lambda sent: page.page_of(sent, page.PageRules()), "a?="),
+    "slashes": (lambda sent: page.page_of(sent, page.PageRules()), "/"),
+    "encoded": (lambda sent: page.page_of("/" + sent, page.PageRules()), "%c3%A9%CC%81"),
+    "encoded marks": (lambda sent: page.page_of("/" + sent, page.PageRules()), "%CC%A3%CC%81"),
+    "broken codes": (lambda sent: page.page_of("/" + sent, page.PageRules()), "%C3"),
+    "percent signs": (lambda sent: page.page_of("/" + sent, page.PageRules()), "%%4"),
+    "sessions": (lambda sent: page.page_of("/" + sent, page.PageRules()), ";sid=/"),
+    "signs of sessions": (lambda sent: page.page_of("/" + sent, page.PageRules()), ";jsessionid"),
+    "hosts": (lambda sent: page.page_of("//" + sent + " ", page.PageRules()), ".:"),
+    "encoded parameters": (lambda sent: page.page_of("/?" + sent, page.PageRules()), "&%41+=%e9"),
     "templates": (placeholder.is_placeholder, "{{ "),
     "templates that begin": (placeholder.is_placeholder, "%a_"),
     "templates of many kinds": (placeholder.is_placeholder, "${<{$("),
@@ -44,18 +44,18 @@ WORST: dict[str, tuple[Callable[[str], object], str]] = {
     "wide zeros": (placeholder.is_placeholder, "\uff10\u0301"),
     "functions": (placeholder.is_placeholder, "function ("),
     "what an object is": (placeholder.is_placeholder, "[object "),
-    "objects": (lambda told: validation.reject(cast("Event", event(properties=told.encode())), NOW_US), '{"a":['),
+    "objects": (lambda sent: validation.reject(cast("Event", event(properties=sent.encode())), NOW_US), '{"a":['),
 }
 
 
 @pytest.mark.parametrize(("judge", "piece"), WORST.values(), ids=WORST)
 def test_the_worst_text_costs_time_in_proportion_to_its_length(judge: Callable[[str], object], piece: str) -> None:
     def seconds(size: int) -> float:
-        told = piece * (size // len(piece))
+        sent = piece * (size // len(piece))
         best = float("inf")
         for attempt in range(5):
             began = time.thread_time()
-            judge(f"{told}{attempt}")
+            judge(f"{sent}{attempt}")
             best = min(best, time.thread_time() - began)
         return best
 
@@ -94,8 +94,8 @@ async def test_what_is_told_of_an_unreadable_event_is_bounded_too(members: dict[
         assert refused.value.reason == "REQUEST_TOO_LARGE"
         assert not (await harness.failed.list(10, ""))[0]
         longest = {"detail": "x" * 1_000, "event_id": "x" * 100, "user_id": "x" * 128, "trace_id": bytes(16)}
-        told = ingest_pb2.UnreadableEvent(payload=bytes(32 * 1024), **cast("Any", longest))
-        assert (await harness.accept(event("a"), unreadable=[told])).verdicts == [ACCEPTED]
+        sent = ingest_pb2.UnreadableEvent(payload=bytes(32 * 1024), **cast("Any", longest))
+        assert (await harness.accept(event("a"), unreadable=[sent])).verdicts == [ACCEPTED]
 
 
 async def test_a_request_is_bounded_as_a_whole() -> None:
@@ -141,8 +141,8 @@ async def test_a_list_tells_the_beginning_of_each_payload_and_the_single_read_al
         whole = (await harness.stub.GetFailedEvent(ingest_pb2.GetFailedEventRequest(id=long.id))).failed_event
         assert (whole.payload, whole.is_payload_cut) == (payload.decode(), False)
         # An older gateway asks for all.
-        told = (await harness.stub.ListFailedEvents(ingest_pb2.ListFailedEventsRequest())).failed_events
-        assert [one.payload for one in told] == ["short", payload.decode()]
+        sent = (await harness.stub.ListFailedEvents(ingest_pb2.ListFailedEventsRequest())).failed_events
+        assert [one.payload for one in sent] == ["short", payload.decode()]
 
 
 async def test_no_list_of_failed_events_is_large() -> None:

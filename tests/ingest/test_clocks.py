@@ -14,7 +14,7 @@ HOURS_2_US = 2 * 3_600_000_000
 
 
 def delays(metrics: Metrics) -> float:
-    """The sum of the decision delays that were told, in seconds."""
+    """The sum of the decision delays that were reported, in seconds."""
     name = f"{registry.DECISION_DELAY.name}_sum"
     (line,) = [line for line in metrics.render().decode().splitlines() if line.startswith(name)]
     return float(line.rpartition(" ")[2])

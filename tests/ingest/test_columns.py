@@ -10,6 +10,7 @@ from journeymesh.common.v1 import event_pb2
 from records.table import of_events
 from services.ingest.accept.domain import device, skew
 from services.ingest.accept.domain.acceptance import Judged, judge, stamp
+from services.ingest.accept.domain.masking.kinds import Masking
 from services.ingest.accept.domain.page import PageRules
 from services.ingest.accept.domain.rate_limit import SendingRate, UserRateLimiter
 from services.ingest.accept.domain.tidying import Note, Rules, tidy
@@ -67,6 +68,8 @@ SPECIAL = [
     event(kind="identify", anonymous_id="a-1"),
 ]
 
+NOTHING = Masking(frozenset())
+
 
 @st.composite
 def batches(draw: st.DrawFn) -> list[event_pb2.Event]:
@@ -99,7 +102,7 @@ def content(one: event_pb2.Event) -> object:
 
 def row_by_row(events: Sequence[event_pb2.Event], rules: Rules) -> Judged:
     """The rules one event after the other, in place."""
-    judged = Judged([], [], {}, {})
+    judged = Judged([], [], {}, {}, [], [])
     first_by_id: dict[str, event_pb2.Event] = {}
     for row, one in enumerate(events):
         unstamp(one)
@@ -128,7 +131,7 @@ def test_a_batch_is_tidied_and_sorted_as_its_events_would_be_one_by_one(
     events: list[event_pb2.Event], rules: Rules
 ) -> None:
     table = of_events(events)
-    judged = judge(table, NOW_US, rules)
+    judged = judge(table, NOW_US, rules, NOTHING)
     expected = row_by_row(events, rules)
     assert judged == expected
     for row, one in enumerate(events):
@@ -138,7 +141,7 @@ def test_a_batch_is_tidied_and_sorted_as_its_events_would_be_one_by_one(
 @given(batches(), st.sets(st.integers(0, 7)))
 def test_events_are_stamped_as_they_would_be_one_by_one(events: list[event_pb2.Event], scripted: set[int]) -> None:
     table = of_events(events)
-    judge(table, NOW_US, Rules())
+    judge(table, NOW_US, Rules(), NOTHING)
     expected = table.events()
     stamp(table, scripted)
     for row, one in enumerate(expected):

@@ -11,20 +11,20 @@ from gateway.formats.native import EventSink
 from services.ingest.events.translation.event_json import event_json
 from tests.builders import MINUTE_US, NOW_US, event
 
-# What is stamped on the way, and what is told anew when it is sent again.
+# What is stamped on the way, and what is set anew when it is sent again.
 STAMPED = ("properties", "received_time_us", "trace_id", "span_id")
 
 
-def sent_again(told: event_pb2.Event) -> event_pb2.Event:
+def sent_again(original: event_pb2.Event) -> event_pb2.Event:
     rows = Rows()
     stamp = native.Stamp(NOW_US + MINUTE_US, b"t" * 16, b"s" * 8)
-    native.read_event(event_json(told), EventSink(rows.add, stamp, str))
+    native.read_event(event_json(original), EventSink(rows.add, stamp, str))
     return rows.table().event(0)
 
 
-def without(told: event_pb2.Event, *names: str) -> event_pb2.Event:
+def without(original: event_pb2.Event, *names: str) -> event_pb2.Event:
     kept = event_pb2.Event()
-    kept.CopyFrom(told)
+    kept.CopyFrom(original)
     for name in names:
         kept.ClearField(name)  # type: ignore[arg-type]
     return kept
@@ -57,9 +57,9 @@ TYPED: dict[str, dict[str, Any]] = {
 def test_typed_members_come_back_under_whatever_names_they_were_told(
     kind: str, members: dict[str, Any], properties: bytes
 ) -> None:
-    told = event(kind=kind, properties=properties, **members)
-    again = sent_again(told)
-    assert without(again, *STAMPED) == without(told, *STAMPED)
+    original = event(kind=kind, properties=properties, **members)
+    again = sent_again(original)
+    assert without(again, *STAMPED) == without(original, *STAMPED)
     assert b'"n":0.10' in again.properties.replace(b": ", b":") or not properties
 
 

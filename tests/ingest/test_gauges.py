@@ -18,12 +18,12 @@ from tests.conftest import free_port
 
 class _Pipeline:
     def __init__(self, *standings: ShardStanding) -> None:
-        self.told = list(standings)
+        self.samples = list(standings)
 
     async def standings(self) -> list[ShardStanding]:
-        if not self.told:
+        if not self.samples:
             raise Unavailable("DEPENDENCY_UNAVAILABLE", "It is away.")
-        return self.told
+        return self.samples
 
 
 async def once(telling: Coroutine[Any, Any, None]) -> None:
@@ -32,7 +32,7 @@ async def once(telling: Coroutine[Any, Any, None]) -> None:
         await asyncio.wait_for(telling, 0.5)
 
 
-def told(metrics: Metrics, name: str) -> list[str]:
+def samples(metrics: Metrics, name: str) -> list[str]:
     prefix = f"journeymesh_{name}"
     lines = metrics.render().decode().splitlines()
     return sorted(line.removeprefix(prefix) for line in lines if line.startswith(prefix))
@@ -48,35 +48,35 @@ async def test_lag_and_trouble_are_told_by_reader_and_shard_and_forgotten_when_n
         ShardStanding("dispatcher", "3", ShardState("", 3, END)),
     )
     await once(report_consumers(pipeline, metrics))
-    assert told(metrics, "lag_seconds") == [
+    assert samples(metrics, "lag_seconds") == [
         '{reader="archiver",shard="0"} 60.0',
         '{reader="dispatcher",shard="0"} 1.5',
         '{reader="dispatcher",shard="1"} 0.0',
         '{reader="dispatcher",shard="2"} 0.0',
     ]
-    assert told(metrics, "trouble") == [
+    assert samples(metrics, "trouble") == [
         '{reader="archiver",shard="0"} 0.0',
         '{reader="dispatcher",shard="0"} 0.0',
         '{reader="dispatcher",shard="1"} 1.0',
         '{reader="dispatcher",shard="2"} 1.0',
     ]
-    pipeline.told.clear()
+    pipeline.samples.clear()
     await once(report_consumers(pipeline, metrics))
-    assert told(metrics, "lag_seconds") == told(metrics, "trouble") == []
+    assert samples(metrics, "lag_seconds") == samples(metrics, "trouble") == []
 
 
 async def test_the_store_s_memory_is_told_and_its_limit_where_there_is_one(server: redis.Client) -> None:
     metrics = Metrics()
     await once(report_store(server, metrics))
-    (used,) = told(metrics, "store_memory_bytes")
+    (used,) = samples(metrics, "store_memory_bytes")
     assert 100_000 < float(used) < 1e9
-    assert told(metrics, "store_memory_limit_bytes") == []
+    assert samples(metrics, "store_memory_limit_bytes") == []
     await server.config_set("maxmemory", 123_456_789)
     try:
         await once(report_store(server, metrics))
     finally:
         await server.config_set("maxmemory", 0)
-    assert [float(each) for each in told(metrics, "store_memory_limit_bytes")] == [123_456_789]
+    assert [float(each) for each in samples(metrics, "store_memory_limit_bytes")] == [123_456_789]
 
 
 async def test_of_a_cluster_the_fullest_node_is_told(cluster: StoreCluster) -> None:
@@ -87,7 +87,7 @@ async def test_of_a_cluster_the_fullest_node_is_told(cluster: StoreCluster) -> N
             await once(report_store(client, metrics))
     finally:
         cluster.nodes[1].config_set("maxmemory", 0)
-    assert [float(each) for each in told(metrics, "store_memory_limit_bytes")] == [123_456_789]
+    assert [float(each) for each in samples(metrics, "store_memory_limit_bytes")] == [123_456_789]
 
 
 async def test_of_a_store_that_does_not_say_nothing_is_told(server: redis.Client, valkey_url: str) -> None:
@@ -99,10 +99,10 @@ async def test_of_a_store_that_does_not_say_nothing_is_told(server: redis.Client
             await once(report_store(restricted, metrics))
     finally:
         await server.acl_deluser("reader")
-    assert told(metrics, "store_memory_bytes") == []
+    assert samples(metrics, "store_memory_bytes") == []
     await once(report_store(server, metrics))
-    assert len(told(metrics, "store_memory_bytes")) == 1
+    assert len(samples(metrics, "store_memory_bytes")) == 1
     async with contextlib.aclosing(redis.connect(f"redis://127.0.0.1:{free_port()}/0")) as away:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(report_store(away, metrics), 4)
-    assert told(metrics, "store_memory_bytes") == []
+    assert samples(metrics, "store_memory_bytes") == []

@@ -137,10 +137,10 @@ def answer(count: int) -> features_pb2.ApplyEventsResponse:
 def test_features_answers_by_the_last_rows_of_groups(records: list[list[Event]]) -> None:
     whole = rows(*records)
     groups = groups_of(whole)
-    told = vectors_of(whole, groups, answer(len(groups.last)))
+    vectors = vectors_of(whole, groups, answer(len(groups.last)))
     places = [sorted(groups.last).index(row) for row in groups.last]
-    assert list(told.values) == [float(2 * place + of) for place in places for of in (0, 1)]
-    assert list(told.time_zones) == [f"zone-{place}" for place in places]
+    assert list(vectors.values) == [float(2 * place + of) for place in places for of in (0, 1)]
+    assert list(vectors.time_zones) == [f"zone-{place}" for place in places]
 
 
 @given(RECORDS)

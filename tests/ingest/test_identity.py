@@ -39,10 +39,10 @@ def test_events_without_a_user_are_those_of_whom_the_id_was_last_linked_to() -> 
 
 
 def test_the_event_that_links_ends_the_anonymous_journey() -> None:
-    told = seen(user_id="ada", anonymous_id="a", client_time_us=5, is_bot=True, bot_evidence="rate", platform=1)
-    made = cast("event_pb2.Event", identity.linking(told))
+    original = seen(user_id="ada", anonymous_id="a", client_time_us=5, is_bot=True, bot_evidence="rate", platform=1)
+    made = cast("event_pb2.Event", identity.linking(original))
     assert made == event(
-        own_ids.link_id(told),
+        own_ids.link_id(original),
         "a",
         "identify",
         anonymous_id="a",
@@ -98,12 +98,12 @@ def test_at_most_twenty_are_copied() -> None:
 
 
 def test_a_copy_is_the_event_in_the_user_s_journey() -> None:
-    told = anonymous(
+    original = anonymous(
         -3, "click", click=event_pb2.Click(x=3), properties=b"{}", client_time_us=7, session_start_us=NOW_US
     )
-    (made,) = copies([LINKED, told], LINKED)
+    (made,) = copies([LINKED, original], LINKED)
     expected = event_pb2.Event()
-    expected.CopyFrom(told)
+    expected.CopyFrom(original)
     expected.MergeFrom(
         event_pb2.Event(
             event_id=own_ids.copied_id("e-3", "ada"),
@@ -115,7 +115,7 @@ def test_a_copy_is_the_event_in_the_user_s_journey() -> None:
     )
     expected.session_start_us = 0
     assert made == expected
-    assert told.user_id == "a"
+    assert original.user_id == "a"
 
 
 def test_a_session_is_copied_as_the_client_called_it_and_not_as_features_did() -> None:

@@ -94,16 +94,16 @@ async def settled(seen: SeenEvents, records: Sequence[Copy], order: Iterator[int
     """
     turns = Turns(seen, order)
     decoded: dict[str, list[Decoded]] = {shard: [] for shard in SHARDS}
-    told = []
+    appended = []
     for sequence, record in enumerate(records):
         times_us = itertools.cycle(record.received_us)
         table = of_events([event(name, received_time_us=next(times_us)) for name in record.ids])
         decoded[record.shard].append(Decoded(sequence, table))
         its = (record.ids, range(len(table)), table.received_time_us, table.trace_id)
-        told.append(AppendedEvents(record.shard, sequence, *its))
-    ingest = [turns.remember([each]) for number, each in enumerate(told) if number not in dies]
+        appended.append(AppendedEvents(record.shard, sequence, *its))
+    ingest = [turns.remember([each]) for number, each in enumerate(appended) if number not in dies]
     batches = [(shard, [record]) for shard in SHARDS for record in decoded[shard]] + [*decoded.items()]
-    older = [turns.claim(_claims(each)) for number, each in enumerate(told) if number in dies and number % 2]
+    older = [turns.claim(_claims(each)) for number, each in enumerate(appended) if number in dies and number % 2]
     stores = [turns] * len(records) + [Older(turns)] * len(decoded)
     reads = [claimed(cast("SeenEvents", store), *batch) for store, batch in zip(stores, batches, strict=True)]
     rows = await turns.run(*ingest, *reads, *older)
@@ -121,10 +121,10 @@ async def settled(seen: SeenEvents, records: Sequence[Copy], order: Iterator[int
     return Counter(records[sequence].ids[index] for _, sequence, index in alone)
 
 
-def _claims(told: AppendedEvents) -> list[Claim]:
-    its = zip(told.event_ids, told.event_indexes, told.received_times_us, told.trace_ids, strict=True)
+def _claims(appended: AppendedEvents) -> list[Claim]:
+    its = zip(appended.event_ids, appended.event_indexes, appended.received_times_us, appended.trace_ids, strict=True)
     return [
-        Claim(name, Seen(EventPosition(told.shard, told.sequence, index), at_us, trace))
+        Claim(name, Seen(EventPosition(appended.shard, appended.sequence, index), at_us, trace))
         for name, index, at_us, trace in its
     ]
 

@@ -44,9 +44,9 @@ class World(NamedTuple):
         return lease
 
     async def standing(self) -> Any:
-        (told,) = await self.pipeline.standings()
-        assert (told.consumer, told.shard) == ("dispatcher", "0")
-        return told.standing
+        (leased,) = await self.pipeline.standings()
+        assert (leased.consumer, leased.shard) == ("dispatcher", "0")
+        return leased.standing
 
 
 @pytest.fixture(params=["always", "where nobody tells"])
@@ -54,8 +54,8 @@ def world(request: pytest.FixtureRequest) -> World:
     time, monotonic = Time(), Time()
     stream, leases = MemoryStream(shard_count=1, clock=time), MemoryLeases(time, time_to_live_seconds=10)
     always = ("dispatcher",) if request.param == "always" else ()
-    told = LeasePipeline({"dispatcher": leases})
-    pipeline = MeasuredPipeline(told, stream, monotonic, consumers=("dispatcher",), always=always)
+    leased = LeasePipeline({"dispatcher": leases})
+    pipeline = MeasuredPipeline(leased, stream, monotonic, consumers=("dispatcher",), always=always)
     return World(time, monotonic, stream, leases, pipeline)
 
 
@@ -122,8 +122,8 @@ async def test_a_closed_shard_that_is_through_has_no_lag(world: World) -> None:
 async def test_a_holder_that_says_nothing_hides_no_lag_where_it_is_always_measured() -> None:
     time = Time()
     stream, leases = MemoryStream(shard_count=1, clock=time), MemoryLeases(time, time_to_live_seconds=3600)
-    told = LeasePipeline({"dispatcher": leases})
-    pipeline = MeasuredPipeline(told, stream, time, consumers=("dispatcher",), always=("dispatcher",))
+    leased = LeasePipeline({"dispatcher": leases})
+    pipeline = MeasuredPipeline(leased, stream, time, consumers=("dispatcher",), always=("dispatcher",))
     await stream.append([Entry("0", b"")])
     await leases.acquire("0", OWNER)
     time.now_us += 20 * SECOND_US
@@ -135,8 +135,8 @@ async def test_children_that_wait_for_their_parents_are_not_told_as_unread() -> 
     time = Time()
     stream, leases = MemoryStream(shard_count=1, clock=time), MemoryLeases(time)
     children = await stream.split("0")
-    told = LeasePipeline({"dispatcher": leases})
-    pipeline = MeasuredPipeline(told, stream, time, consumers=("dispatcher",), always=())
+    leased = LeasePipeline({"dispatcher": leases})
+    pipeline = MeasuredPipeline(leased, stream, time, consumers=("dispatcher",), always=())
     assert [each.shard for each in await pipeline.standings()] == ["0"]
     lease = await leases.acquire("0", OWNER)
     assert lease
@@ -159,8 +159,8 @@ async def test_the_stream_is_asked_once_a_second_whoever_wants_to_know() -> None
                 raise Unavailable("DEPENDENCY_UNAVAILABLE", "Gone.")
             return await stream.waiting_seconds(shard, after)
 
-    told, counted = LeasePipeline({"dispatcher": MemoryLeases(time)}), Counted()
-    pipeline = MeasuredPipeline(told, counted, time, consumers=("dispatcher",), always=())
+    leased, counted = LeasePipeline({"dispatcher": MemoryLeases(time)}), Counted()
+    pipeline = MeasuredPipeline(leased, counted, time, consumers=("dispatcher",), always=())
     for _ in range(10):
         await pipeline.standings()
     assert asked == 1
@@ -175,8 +175,8 @@ async def test_on_redis_the_lag_of_what_nobody_reads_is_told(server: redis.Clien
     leases: Leases = RedisLeases(server, "redis/events", "dispatcher", 5)
     seconds, _ = await server.time()
     await server.xadd("jm:stream:{events-1}", {b"p": b"x"}, id=f"{(seconds - 100) * 1000}-0")
-    told = LeasePipeline({"dispatcher": leases})
-    pipeline = MeasuredPipeline(told, stream, Time(), consumers=("dispatcher",), always=("dispatcher",))
+    leased = LeasePipeline({"dispatcher": leases})
+    pipeline = MeasuredPipeline(leased, stream, Time(), consumers=("dispatcher",), always=("dispatcher",))
     first, second = await pipeline.standings()
     assert first == ShardStanding("dispatcher", "0", first.standing)
     assert first.standing.lag_seconds == 0

@@ -22,7 +22,7 @@ from tests.ingest.test_stitching import WithFeatures, settle
 HOURS_2_US = 2 * 3600 * SECOND_US
 
 
-def told(number: int, step: str, **members: Any) -> event_pb2.Event:
+def acted(number: int, step: str, **members: Any) -> event_pb2.Event:
     """An event as `story` has it, with so many seconds before now behind it: `ada@120`, `ada out@60`, `-@90`."""
     what, _, seconds = step.partition("@")
     (made,) = story([what])
@@ -32,7 +32,7 @@ def told(number: int, step: str, **members: Any) -> event_pb2.Event:
     return made
 
 
-def told_by_ada(number: int, step: str) -> event_pb2.Event:
+def acted_by_ada(number: int, step: str) -> event_pb2.Event:
     """An event of ada's own, with both ids: `click@300`."""
     what, _, seconds = step.partition("@")
     at_us = NOW_US - int(seconds) * SECOND_US
@@ -81,13 +81,13 @@ def expected(found: dict[str, str], right: dict[str, str]) -> None:
 
 @pytest.mark.parametrize(("steps", "right"), LATE.values(), ids=LATE)
 async def test_what_comes_late_is_theirs_who_had_the_device_then(steps: str, right: dict[str, str]) -> None:
-    events = [told(number, step) for number, step in enumerate(steps.split(","))]
+    events = [acted(number, step) for number, step in enumerate(steps.split(","))]
     expected(await owners(events, 1), right)
 
 
 async def test_so_it_is_in_one_request_that_is_not_in_order() -> None:
     for order in itertools.permutations(["ada@120", "-@90", "ada out@60", "bob@30", "-@10"]):
-        events = [told(number, step) for number, step in enumerate(order)]
+        events = [acted(number, step) for number, step in enumerate(order)]
         expected(await owners(events, 5), {"-@90": "ada", "-@10": "bob"})
 
 
@@ -116,41 +116,41 @@ def test_what_is_done_without_a_user_may_come_after_all_others(steps: list[str],
 
 @pytest.mark.parametrize("kind", ["click", "identify", "session_end"])
 async def test_a_queue_of_the_one_before_never_takes_the_device_back(kind: str) -> None:
-    events = [told(0, "ada@400"), told(1, "bob@60"), told_by_ada(2, f"{kind}@300"), told(3, "-"), told(4, "-@350")]
+    events = [acted(0, "ada@400"), acted(1, "bob@60"), acted_by_ada(2, f"{kind}@300"), acted(3, "-"), acted(4, "-@350")]
     expected(await owners(events, 1), {"3 -": "bob", "-@350": "ada"})
 
 
 async def test_a_queue_of_somebody_new_takes_the_device_from_nobody_either() -> None:
     events = [
-        told(0, "ada@400"),
-        told(1, "bob@60"),
-        told(2, "eve@300"),
-        told(3, "-"),
-        told(4, "-@200"),
-        told(5, "-@350"),
+        acted(0, "ada@400"),
+        acted(1, "bob@60"),
+        acted(2, "eve@300"),
+        acted(3, "-"),
+        acted(4, "-@200"),
+        acted(5, "-@350"),
     ]
     expected(await owners(events, 1), {"3 -": "bob", "-@200": "eve", "-@350": "ada"})
 
 
 async def test_when_it_happened_is_by_the_corrected_clock() -> None:
     def ahead(number: int, step: str) -> event_pb2.Event:
-        made = told(number, step, sent_time_us=NOW_US + HOURS_2_US)
+        made = acted(number, step, sent_time_us=NOW_US + HOURS_2_US)
         made.event_time_us += HOURS_2_US
         return made
 
-    events = [told(0, "ada@120"), told(1, "bob@30"), ahead(2, "-@90"), ahead(3, "-@10")]
+    events = [acted(0, "ada@120"), acted(1, "bob@30"), ahead(2, "-@90"), ahead(3, "-@10")]
     expected(await owners(events, 1), {"-@90": "ada", "-@10": "bob"})
 
 
 async def test_a_late_link_costs_the_stream_nothing_and_a_known_one_the_store_nothing() -> None:
     whose_device = Identification({})
     for step in ("bob@30", "ada@120"):
-        made = cast("Event", told(0, step))
+        made = cast("Event", acted(0, step))
         endings = whose_device.hear(made)
         assert (endings == ()) == (step == "ada@120")
     again = Identification(dict(whose_device.new_links))
     for step in ("bob@30", "ada@120", "ada@90", "bob@5"):
-        assert again.hear(cast("Event", told(1, step))) == ()
+        assert again.hear(cast("Event", acted(1, step))) == ()
     assert not again.new_links
 
 

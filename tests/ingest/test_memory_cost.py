@@ -32,13 +32,13 @@ async def remember_ids(client: redis.Client, first: int, count: int) -> None:
 
 async def remember_records(client: redis.Client, first: int, count: int) -> None:
     """Records of two events, whose ids are not counted here."""
-    told = [
+    appended = [
         AppendedEvents(
             "shardId-000000000003", (1 << 185) + number, [name(number), name(-number)], (0, 1), [NOW_US] * 2, [b""] * 2
         )
         for number in range(first + 1, first + count + 1)
     ]
-    await RedisSeenEvents(client).remember(told)
+    await RedisSeenEvents(client).remember(appended)
     for key in await client.keys("jm:seen:*"):
         await client.delete(key)
 

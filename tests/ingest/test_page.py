@@ -99,11 +99,11 @@ PAGES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("told", "expected"), PAGES.items(), ids=PAGES)
-def test_an_address_is_a_route_with_what_tells_pages_apart(told: str, expected: tuple[str, str]) -> None:
+@pytest.mark.parametrize(("raw", "expected"), PAGES.items(), ids=PAGES)
+def test_an_address_is_a_route_with_what_tells_pages_apart(raw: str, expected: tuple[str, str]) -> None:
     name, address = expected
-    assert page_of(told, RULES) == Page(name, address if address != name else "")
-    made, notes = tidied(event(page=told))
+    assert page_of(raw, RULES) == Page(name, address if address != name else "")
+    made, notes = tidied(event(page=raw))
     assert made.page == name
     assert not notes
 
@@ -114,8 +114,8 @@ def test_an_installation_may_leave_out_hash_routes_and_queries() -> None:
 
 
 @given(st.text(alphabet="/?#&=!:abcutm_ .é", min_size=1, max_size=60))
-def test_a_page_is_its_own_page(told: str) -> None:
-    page = page_of(told, RULES)
+def test_a_page_is_its_own_page(raw: str) -> None:
+    page = page_of(raw, RULES)
     assert page_of(page.name, RULES).name == page.name
     assert page_of(page.address or page.name, RULES).name == page.name
 
@@ -162,9 +162,9 @@ def test_a_page_never_grows_beyond_its_room() -> None:
 def test_order_and_tracking_parameters_make_no_other_page(parameters: list[str], draw: object) -> None:
     mixed = parameters[:]
     draw.shuffle(mixed)  # type: ignore[attr-defined]
-    told = "/search?" + "&".join(mixed)
+    raw = "/search?" + "&".join(mixed)
     own = [each for each in parameters if not each.startswith(("utm", "gclid"))]
-    assert page_of(told, RULES).name == page_of("/search?" + "&".join(own), RULES).name
+    assert page_of(raw, RULES).name == page_of("/search?" + "&".join(own), RULES).name
 
 
 def test_an_event_has_the_page_and_the_address_where_it_says_more() -> None:
@@ -209,5 +209,5 @@ class Settling(WithFeatures):
 
 
 def test_the_document_names_every_tracking_parameter() -> None:
-    told = Path("docs/pages.md").read_text(encoding="utf-8")
-    assert not [each for each in (*TRACKING_NAMES, *TRACKING_PREFIXES) if f"`{each}`" not in told]
+    raw = Path("docs/pages.md").read_text(encoding="utf-8")
+    assert not [each for each in (*TRACKING_NAMES, *TRACKING_PREFIXES) if f"`{each}`" not in raw]

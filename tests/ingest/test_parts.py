@@ -239,10 +239,10 @@ async def test_a_shard_that_pauses_has_applied_nothing_beyond_what_it_may_repeat
             await lives(harness, shard, 10_000, 2)
         for name in ("a", "c"):
             assert steps.of("features", steps_name(steps, name)) == expected(records, name)
-        told = await failed_ids(harness)
-        assert [*steps.of("features", steps_name(steps, "b")), *told] == [
-            *(one for one in expected(records, "b") if one not in told),
-            *told,
+        failed = await failed_ids(harness)
+        assert [*steps.of("features", steps_name(steps, "b")), *failed] == [
+            *(one for one in expected(records, "b") if one not in failed),
+            *failed,
         ]
 
 
@@ -252,7 +252,7 @@ def steps_name(steps: Keeping, letter: str) -> str:
 
 @pytest.mark.parametrize("checkpoint", ["as it was", "from the beginning"])
 async def test_a_shard_that_an_older_version_left_half_applied_comes_free(checkpoint: str) -> None:
-    """Halves were applied and a record taken back, then the process ended before any of it was told."""
+    """Halves were applied and a record taken back, then the process ended before any of it was reported."""
     records = ("a", "c", "b", "a", "a", "a", "c", "a")
     async with shard_of(*records) as (harness, steps, shard):
         read = await harness.stream.read(shard, BEGINNING, 100, 0)
@@ -261,10 +261,10 @@ async def test_a_shard_that_an_older_version_left_half_applied_comes_free(checkp
 
         def left(numbers: tuple[int, ...], sequences: list[int], *, is_taken_back: bool = False) -> None:
             at = Batch("events", shard, tuple(sequences))
-            told = [(_name(harness, records[number], group), f"{records[number]}{number}.0 ") for number in numbers]
-            for step, key in itertools.product(("features", "intervention"), {*(user for user, _ in told), ALL}):
+            failed = [(_name(harness, records[number], group), f"{records[number]}{number}.0 ") for number in numbers]
+            for step, key in itertools.product(("features", "intervention"), {*(user for user, _ in failed), ALL}):
                 resumed = applied.resume(steps.kept.get((step, key)), at)
-                new = b"" if is_taken_back else "".join(one for user, one in told if key in {user, ALL}).encode()
+                new = b"" if is_taken_back else "".join(one for user, one in failed if key in {user, ALL}).encode()
                 steps.kept[step, key] = applied.seal(resumed, resumed.state + new, at)
             steps.ledger.update({} if is_taken_back else {str(sequence): [0] for sequence in sequences})
 

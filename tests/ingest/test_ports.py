@@ -81,7 +81,9 @@ def seen(sequence: int, received_time_us: int = NOW_US, event_index: int = 7) ->
     return Seen(EventPosition("3", sequence, event_index), received_time_us, bytes(range(16)))
 
 
-def told(sequence: int, ids: Sequence[str], indexes: Sequence[int] = (), received_us: int = NOW_US) -> AppendedEvents:
+def appended(
+    sequence: int, ids: Sequence[str], indexes: Sequence[int] = (), received_us: int = NOW_US
+) -> AppendedEvents:
     """Events of a record of shard 3, from its first on where no indexes are given."""
     its = indexes or range(len(ids))
     return AppendedEvents("3", sequence, ids, its, [received_us] * len(ids), [bytes(range(16))] * len(ids))
@@ -120,8 +122,8 @@ async def test_copies_around_midnight_meet(seen_events: SeenEvents, apart_us: in
 
 async def test_what_is_remembered_is_found_and_never_replaces_a_claim(seen_events: SeenEvents) -> None:
     await seen_events.claim([Claim("a", seen(1))])
-    assert await seen_events.remember([told(2, ["a", "b"]), told(2**180, ["ü"])]) == {"a"}
-    assert await seen_events.remember([told(5, ["b", "ü", "c"])]) == {"b", "ü"}
+    assert await seen_events.remember([appended(2, ["a", "b"]), appended(2**180, ["ü"])]) == {"a"}
+    assert await seen_events.remember([appended(5, ["b", "ü", "c"])]) == {"b", "ü"}
     assert await seen_events.find(["a", "b", "ü", "c"], NOW_US) == [
         seen(1),
         position(2, 1),
@@ -133,8 +135,8 @@ async def test_what_is_remembered_is_found_and_never_replaces_a_claim(seen_event
 
 async def test_a_record_is_clean_where_all_its_events_stand_there(seen_events: SeenEvents) -> None:
     many = [f"e-{number}" for number in range(2_500)]
-    await seen_events.remember([told(1, ["a"])])
-    assert await seen_events.remember([told(2**70, ["a", "b", "c"]), told(2**180, many)]) == {"a"}
+    await seen_events.remember([appended(1, ["a"])])
+    assert await seen_events.remember([appended(2**70, ["a", "b", "c"]), appended(2**180, many)]) == {"a"}
     records = {1: 1, 2**70: 3, 2**180: 2_500}
     assert await seen_events.clean("3", records) == {1, 2**180}
     assert await seen_events.clean("3", {1: 2, 7: 1}) == set()
@@ -147,13 +149,13 @@ async def test_a_record_is_clean_where_all_its_events_stand_there(seen_events: S
 async def test_remembering_again_or_after_a_claim_of_the_place_changes_nothing(seen_events: SeenEvents) -> None:
     await seen_events.claim([Claim("b", position(1, 1))])
     for _ in range(2):
-        assert await seen_events.remember([told(1, ["a", "b"])]) == set()
+        assert await seen_events.remember([appended(1, ["a", "b"])]) == set()
         assert await seen_events.clean("3", {1: 2}) == {1}
 
 
 async def test_a_record_told_in_parts_is_clean_once_it_is_told_whole(seen_events: SeenEvents) -> None:
     ids = [f"e-{number}" for number in range(20)]
-    whole = told(1, ids)
+    whole = appended(1, ids)
     assert await seen_events.remember([whole.without(ids[7:])]) == set()
     assert await seen_events.clean("3", {1: 20}) == set()
     assert await seen_events.remember([whole]) == set()
@@ -161,7 +163,7 @@ async def test_a_record_told_in_parts_is_clean_once_it_is_told_whole(seen_events
 
 
 async def test_a_record_is_not_clean_any_more_where_an_event_of_it_is_released(seen_events: SeenEvents) -> None:
-    await seen_events.remember([told(1, ["a", "b", "c"]), told(2, ["d"])])
+    await seen_events.remember([appended(1, ["a", "b", "c"]), appended(2, ["d"])])
     await seen_events.release(Claim("b", position(1, 1)))
     assert await seen_events.clean("3", {1: 3, 2: 1}) == {2}
 
@@ -169,8 +171,8 @@ async def test_a_record_is_not_clean_any_more_where_an_event_of_it_is_released(s
 @pytest.mark.parametrize("apart_us", [-DAY_US, -1, 0, 1, DAY_US])
 async def test_a_copy_around_midnight_is_known_when_it_is_remembered(seen_events: SeenEvents, apart_us: int) -> None:
     midnight_us = NOW_US // DAY_US * DAY_US
-    await seen_events.remember([told(1, ["a", "b"], received_us=midnight_us)])
-    assert await seen_events.remember([told(2, ["b", "c"], received_us=midnight_us + apart_us)]) == {"b"}
+    await seen_events.remember([appended(1, ["a", "b"], received_us=midnight_us)])
+    assert await seen_events.remember([appended(2, ["b", "c"], received_us=midnight_us + apart_us)]) == {"b"}
     assert await seen_events.clean("3", {1: 2, 2: 2}) == {1}
 
 
@@ -178,7 +180,7 @@ async def test_only_the_latest_records_are_known_to_be_clean(valkey: redis.Clien
     seen_events = RedisSeenEvents(valkey, most_records=5)
     for sequence in range(20):
         # So many that each slot has some of every record.
-        await seen_events.remember([told(sequence, [f"{number}-{sequence}" for number in range(200)])])
+        await seen_events.remember([appended(sequence, [f"{number}-{sequence}" for number in range(200)])])
     assert await seen_events.clean("3", dict.fromkeys(range(20), 200)) == set(range(15, 20))
 
 
@@ -227,19 +229,19 @@ async def test_only_what_is_remembered_just_so_is_released(seen_events: SeenEven
 
 
 async def test_a_place_of_any_size_is_kept_with_a_failed_event(failed_events: FailedEvents) -> None:
-    told = failed(1)._replace(position=EventPosition("shardId-000000000001", 2**186 + 1, 7))
-    await failed_events.add([told, failed(2)])
-    assert await failed_events.find(["f-1", "f-2"]) == [told, failed(2)]
+    appended = failed(1)._replace(position=EventPosition("shardId-000000000001", 2**186 + 1, 7))
+    await failed_events.add([appended, failed(2)])
+    assert await failed_events.find(["f-1", "f-2"]) == [appended, failed(2)]
 
 
 async def test_the_record_of_what_was_set_aside_is_kept_and_goes_with_it(
     failed_events: FailedEvents, valkey: redis.Client
 ) -> None:
-    told = failed(1)._replace(position=EventPosition("0", 7, 0), record=b"\x00\xff" * 20_000)
-    await failed_events.add([told, failed(2)])
-    assert await failed_events.find(["f-1", "f-2"]) == [told, failed(2)]
-    assert (await failed_events.list(10, ""))[0] == [failed(2), told]
-    await failed_events.strike_off(told)
+    appended = failed(1)._replace(position=EventPosition("0", 7, 0), record=b"\x00\xff" * 20_000)
+    await failed_events.add([appended, failed(2)])
+    assert await failed_events.find(["f-1", "f-2"]) == [appended, failed(2)]
+    assert (await failed_events.list(10, ""))[0] == [failed(2), appended]
+    await failed_events.strike_off(appended)
     await failed_events.remove("f-2")
     assert await failed_events.find(["f-1"]) == [None]
     assert await stored(valkey) == []

@@ -247,8 +247,8 @@ async def test_a_replay_does_not_take_the_delay_for_the_clock_s_error() -> None:
     async with running() as harness:
         await harness.accept(event("x", page=""))
         three_days_us = 3 * 24 * 3600 * 1_000_000
-        told = event("x", event_time_us=NOW_US - three_days_us, sent_time_us=NOW_US - three_days_us)
-        assert await replay(harness, refused_event_id("x", b""), told) == Verdict.ACCEPTED
+        old = event("x", event_time_us=NOW_US - three_days_us, sent_time_us=NOW_US - three_days_us)
+        assert await replay(harness, refused_event_id("x", b""), old) == Verdict.ACCEPTED
         await harness.dispatch()
         assert harness.events()[0].event_time_us == NOW_US - three_days_us
 

@@ -1,4 +1,4 @@
-"""Events that were accepted and set aside, sent again just as they were; what is told of the others."""
+"""Events that were accepted and set aside, sent again just as they were; what is reported of the others."""
 
 from collections.abc import Callable
 from typing import Any
@@ -52,11 +52,11 @@ async def replay_all(harness: Harness) -> set[int]:
 
 
 OWN: dict[str, Callable[[event_pb2.Event], bool]] = {
-    "the link": lambda told: bool(told.linked_user_id),
-    "the arrival": lambda told: told.HasField("carried"),
-    "a copy": lambda told: bool(told.copied_event_id) and not told.HasField("carried"),
-    "the login": lambda told: told.event_id == "login",
-    "all of them": lambda told: told.event_type == event_pb2.EVENT_TYPE_IDENTIFY or bool(told.copied_event_id),
+    "the link": lambda one: bool(one.linked_user_id),
+    "the arrival": lambda one: one.HasField("carried"),
+    "a copy": lambda one: bool(one.copied_event_id) and not one.HasField("carried"),
+    "the login": lambda one: one.event_id == "login",
+    "all of them": lambda one: one.event_type == event_pb2.EVENT_TYPE_IDENTIFY or bool(one.copied_event_id),
 }
 
 
@@ -87,14 +87,14 @@ async def test_what_the_mesh_made_itself_is_sent_again_whole(which: str) -> None
     whole, made = await moved(which, is_broken=False)
     mended, remade = await moved(which, is_broken=True)
     assert mended == whole
-    told, again = ({each.event_id: (each.linked_user_id, each.carried) for each in own} for own in (made, remade))
-    assert len(told) == 3
-    assert any(carried.purchase_count for _, carried in told.values())
-    assert again == told
+    first, again = ({each.event_id: (each.linked_user_id, each.carried) for each in own} for own in (made, remade))
+    assert len(first) == 3
+    assert any(carried.purchase_count for _, carried in first.values())
+    assert again == first
 
 
 async def test_a_client_s_event_is_sent_again_as_it_stood_on_the_stream_but_received_now() -> None:
-    failing = Failing(lambda told: told.event_id == "x")
+    failing = Failing(lambda one: one.event_id == "x")
     async with running(recording(failing)) as harness:
         for number in range(10):
             await harness.accept(event(f"{number}"))

@@ -15,8 +15,8 @@ ID = "jm:outcome:i-1:accepted"
 
 def outcome(event_id: str = ID, user_id: str = "ada", **members: Any) -> event_pb2.Event:
     """What the gateway tells for the owner of an intervention; `members` replace what it has."""
-    told = event_pb2.InterventionOutcome(intervention_id="i-1", outcome=event_pb2.OUTCOME_ACCEPTED, channel="in_app")
-    given = {"anonymous_id": user_id, "outcome": told, "is_own": True} | members
+    claimed = event_pb2.InterventionOutcome(intervention_id="i-1", outcome=event_pb2.OUTCOME_ACCEPTED, channel="in_app")
+    given = {"anonymous_id": user_id, "outcome": claimed, "is_own": True} | members
     return event(event_id, user_id, "intervention_outcome", **given)
 
 

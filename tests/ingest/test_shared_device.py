@@ -74,14 +74,14 @@ async def journeys(steps: Sequence[str], cuts: Sequence[int], dispatch: str) -> 
             if dispatch == ONE_BY_ONE:
                 await settle(harness)
         await settle(harness)
-        return {user: {told for told in await seen_of(features, user) if steps[int(told)] == "-"} for user in USERS}
+        return {user: {seen for seen in await seen_of(features, user) if steps[int(seen)] == "-"} for user in USERS}
 
 
 async def seen_of(features: WithFeatures, user: str) -> list[str]:
     """The events a user's journey holds, by the ids they came with."""
     known = await features.batch([user])
-    told = [each.copied_event_id or each.event_id for each in known[0]]
-    return [each for each in told if not each.startswith("jm:")]
+    ids = [each.copied_event_id or each.event_id for each in known[0]]
+    return [each for each in ids if not each.startswith("jm:")]
 
 
 STORIES = {
@@ -99,9 +99,9 @@ STORIES = {
 
 @pytest.mark.parametrize("dispatch", [ONE_BY_ONE, TOGETHER])
 @pytest.mark.parametrize("requests", ["one", "one each"])
-@pytest.mark.parametrize("told", STORIES.values(), ids=STORIES)
-async def test_each_has_what_was_done_before_their_own_login(told: str, requests: str, dispatch: str) -> None:
-    steps = told.split(",")
+@pytest.mark.parametrize("drawn", STORIES.values(), ids=STORIES)
+async def test_each_has_what_was_done_before_their_own_login(drawn: str, requests: str, dispatch: str) -> None:
+    steps = drawn.split(",")
     cuts = [] if requests == "one" else range(len(steps))
     assert await journeys(steps, cuts, dispatch) == whose(steps)
 
@@ -148,9 +148,9 @@ class Shaky(WithFeatures):
         return await super().BatchListRecentEvents(request, context)
 
 
-@pytest.mark.parametrize("told", STORIES.values(), ids=STORIES)
-async def test_what_is_applied_again_gives_the_same(told: str) -> None:
-    steps, features = told.split(","), Shaky()  # type: ignore[abstract]
+@pytest.mark.parametrize("drawn", STORIES.values(), ids=STORIES)
+async def test_what_is_applied_again_gives_the_same(drawn: str) -> None:
+    steps, features = drawn.split(","), Shaky()  # type: ignore[abstract]
     async with running(features) as harness:
         await harness.accept(*story(steps))
         for _ in range(4 * len(steps)):
@@ -179,11 +179,11 @@ class Breaking:
 @pytest.mark.parametrize("order", [1, -1], ids=["in order", "backwards"])
 @pytest.mark.parametrize("breaks_at", [1, 2])
 @pytest.mark.parametrize("is_reversed", ["", "reversed"])
-@pytest.mark.parametrize("told", STORIES.values(), ids=STORIES)
+@pytest.mark.parametrize("drawn", STORIES.values(), ids=STORIES)
 async def test_what_breaks_off_and_is_sent_again_gives_the_same(
-    told: str, is_reversed: str, breaks_at: int, order: int
+    drawn: str, is_reversed: str, breaks_at: int, order: int
 ) -> None:
-    steps, features = told.split(","), WithFeatures()  # type: ignore[abstract]
+    steps, features = drawn.split(","), WithFeatures()  # type: ignore[abstract]
     seen = MemorySeenEvents()
     ends = Breaking(seen, breaks_at, OSError("The process ends."))
     async with running(features, linking=Unlimited(), seen=ends) as harness:

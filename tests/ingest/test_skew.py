@@ -51,8 +51,8 @@ def accept(requests: Sequence[Request], known: dict[str, Skew]) -> list[event_pb
 
 def one(known: dict[str, Skew], **members: Any) -> event_pb2.Event:
     """Takes in one event, of a request of its own."""
-    (told,) = corrected_by([event(device_id="phone", **members)], known)
-    return told
+    (corrected,) = corrected_by([event(device_id="phone", **members)], known)
+    return corrected
 
 
 @st.composite
@@ -78,16 +78,16 @@ def test_a_device_s_events_keep_their_order_and_no_cut_changes_their_times(
     requests: list[Request], cuts: list[int]
 ) -> None:
     known: dict[str, Skew] = {}
-    told: list[tuple[int, int]] = []
+    corrected: list[tuple[int, int]] = []
     for request in requests:
         accepted = [
             (each.client_time_us or each.event_time_us, each.event_time_us) for each in accept([request], known)
         ]
         reach_us = known[PHONE].pieces[0].from_us
-        told += accepted
+        corrected += accepted
         for client_us, time_us in accepted:
             assert time_us <= request.received_us
-            for other_us, other_time_us in told:
+            for other_us, other_time_us in corrected:
                 # Order is kept for good as far back as the pieces reach.
                 if min(client_us, other_us) >= reach_us and client_us != other_us:
                     earlier, later = sorted([(client_us, time_us), (other_us, other_time_us)])
@@ -97,7 +97,7 @@ def test_a_device_s_events_keep_their_order_and_no_cut_changes_their_times(
     edges = sorted({0, len(requests), *(cut for cut in cuts if cut < len(requests))})
     at_once = [each for begin, end in itertools.pairwise(edges) for each in accept(requests[begin:end], again)]
     if len({request.received_us for request in requests}) == len(requests):
-        assert [each.event_time_us for each in at_once] == [time_us for _, time_us in told]
+        assert [each.event_time_us for each in at_once] == [time_us for _, time_us in corrected]
         assert again == known
 
 
@@ -178,8 +178,8 @@ def test_a_clock_that_was_set_back_is_forgiven_at_once(set_back_us: int) -> None
     for hours in range(0, 50, 5):
         now_us = NOW_US + hours * HOUR_US
         clock_us = now_us + ahead_us - set_back_us
-        told = one(known, event_time_us=clock_us, sent_time_us=clock_us, received_time_us=now_us)
-        assert told.event_time_us == now_us
+        corrected = one(known, event_time_us=clock_us, sent_time_us=clock_us, received_time_us=now_us)
+        assert corrected.event_time_us == now_us
 
 
 def test_a_clock_that_was_set_forward_is_believed_at_once() -> None:
@@ -222,8 +222,8 @@ def test_clocks_are_told_apart_and_by_the_best_name_there_is() -> None:
         event(anonymous_id="a", user_id="u"),
         event(user_id="u"),
     )
-    told = [skew.whose(each.device_id, each.anonymous_id, each.user_id) for each in named]
-    assert told == ["d:d\nu", "a:a\nu", "u:u"]
+    corrected = [skew.whose(each.device_id, each.anonymous_id, each.user_id) for each in named]
+    assert corrected == ["d:d\nu", "a:a\nu", "u:u"]
 
 
 def test_a_drifting_clock_is_followed_and_its_state_stays_small() -> None:
@@ -231,10 +231,10 @@ def test_a_drifting_clock_is_followed_and_its_state_stays_small() -> None:
     for number in range(200):
         now_us = NOW_US + number * 6 * HOUR_US
         clock_us = now_us - number * SECOND_US
-        told = one(known, event_time_us=clock_us, sent_time_us=clock_us, received_time_us=now_us)
+        corrected = one(known, event_time_us=clock_us, sent_time_us=clock_us, received_time_us=now_us)
     assert len(known[PHONE].pieces) == skew.PIECES_MOST
     # The smallest of today and yesterday is that of yesterday's first request, 4 to 7 requests ago.
-    assert 4 <= (now_us - told.event_time_us) / SECOND_US <= 7
+    assert 4 <= (now_us - corrected.event_time_us) / SECOND_US <= 7
 
 
 @given(
@@ -243,11 +243,11 @@ def test_a_drifting_clock_is_followed_and_its_state_stays_small() -> None:
     )
 )
 def test_whatever_else_was_told_of_a_clock_no_event_is_later_than_its_own_request_says(
-    told: list[tuple[int, int, bool]],
+    corrected: list[tuple[int, int, bool]],
 ) -> None:
     known: dict[str, Skew] = {}
     now_us = NOW_US
-    for error_us, after_us, is_sent in told:
+    for error_us, after_us, is_sent in corrected:
         now_us += after_us
         clock_us = now_us + (error_us if is_sent else abs(error_us))
         sent_us = clock_us if is_sent else 0
@@ -264,10 +264,10 @@ LIES = [3 * MINUTE_US, 30 * MINUTE_US, 2 * HOUR_US, 23 * HOUR_US]
 def test_one_wrong_event_among_others_of_its_request_moves_none_of_them(
     lie_us: int, *, sends: bool, is_first: bool
 ) -> None:
-    def told(time_us: int) -> event_pb2.Event:
+    def corrected(time_us: int) -> event_pb2.Event:
         sent_us = time_us if sends else 0
         return event(device_id="phone", event_time_us=time_us, received_time_us=NOW_US, sent_time_us=sent_us)
 
-    right, wrong = [told(NOW_US - SECOND_US), told(NOW_US + SECOND_US)], [told(NOW_US + lie_us)]
+    right, wrong = [corrected(NOW_US - SECOND_US), corrected(NOW_US + SECOND_US)], [corrected(NOW_US + lie_us)]
     made = corrected_by(wrong + right if is_first else right + wrong, {})
     assert all(NOW_US - 2 * SECOND_US <= each.event_time_us <= NOW_US for each in made)

@@ -11,7 +11,7 @@ from mesh.state.memory import MemoryState
 from services.features.servicer import FeaturesServicer
 from services.features.usecases import Features
 from services.ingest.accept.domain.identity import LINKS_AT_ONCE
-from services.ingest.dispatch.domain.journeys import COPIES_MOST
+from services.ingest.dispatch.domain.journeys import MOST_COPIES
 from tests.builders import MINUTE_US, NOW_US, event
 from tests.ingest import peers
 from tests.ingest.harness import ACCEPTED, Harness, running
@@ -161,7 +161,7 @@ async def test_one_anonymous_id_with_hundreds_of_users_holds_nobody_up(
         # What each costs is as much as without links: five journeys end, each with one look, one arrival and 20 copies.
         ends = 2 * LINKS_AT_ONCE
         written = [each for step, ids in steps.log if step == "features" for each in ids]
-        assert len(written) <= 30 + len(crowd) + ends + LINKS_AT_ONCE + COPIES_MOST
+        assert len(written) <= 30 + len(crowd) + ends + LINKS_AT_ONCE + MOST_COPIES
         assert sum(map(len, steps.asked)) <= LINKS_AT_ONCE
         batches = 2 * requests + len(crowd) // 100 + ends + LINKS_AT_ONCE
         assert len(steps.requests) - calls <= 4 * batches

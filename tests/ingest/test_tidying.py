@@ -93,7 +93,7 @@ CLEANED = {
     "no currency": (bought(amount=3, currency="EURO"), bought(amount=3), ["currency"]),
     "control characters for a currency": (bought(amount=3, currency="E\x00R"), bought(amount=3), ["currency"]),
     "a return": (bought(amount=-3), bought(amount=-3, is_refund=True), []),
-    "a refund as it is told": (bought(amount=3, is_refund=True), bought(amount=-3, is_refund=True), []),
+    "a refund as it is sent": (bought(amount=3, is_refund=True), bought(amount=-3, is_refund=True), []),
     "nobody before a login": (
         event(user_id="undefined", anonymous_id="a-1"),
         event(user_id="a-1", anonymous_id="a-1"),
@@ -104,11 +104,11 @@ CLEANED = {
 }
 
 
-@pytest.mark.parametrize(("told", "clean", "members"), CLEANED.values(), ids=CLEANED)
+@pytest.mark.parametrize(("raw", "clean", "members"), CLEANED.values(), ids=CLEANED)
 def test_an_addition_is_cleaned_or_left_out_and_never_costs_the_event(
-    told: event_pb2.Event, clean: event_pb2.Event, members: list[str]
+    raw: event_pb2.Event, clean: event_pb2.Event, members: list[str]
 ) -> None:
-    made, noted = tidied(told)
+    made, noted = tidied(raw)
     assert made == clean
     assert noted == members
     assert reject(cast("Event", made), NOW_US) is None
@@ -122,8 +122,8 @@ def members(of: Any) -> Iterator[str]:
 
 
 def outcome() -> event_pb2.Event:
-    told = event_pb2.InterventionOutcome(channel="chat", outcome=event_pb2.OUTCOME_SHOWN)
-    return event(kind="intervention_outcome", outcome=told)
+    raw = event_pb2.InterventionOutcome(channel="chat", outcome=event_pb2.OUTCOME_SHOWN)
+    return event(kind="intervention_outcome", outcome=raw)
 
 
 WHOLE: dict[str, Callable[[], event_pb2.Event]] = {
@@ -145,24 +145,24 @@ TEXTS = [(kind, member) for kind, make in WHOLE.items() for member in members(pa
 @pytest.mark.parametrize("odd", ["a\nb", "a\u200bb", "r" * 5000, " a", "\x00"])
 @pytest.mark.parametrize(("kind", "member"), TEXTS)
 def test_whatever_text_is_changed_a_warning_says_so(kind: str, member: str, odd: str) -> None:
-    told = WHOLE[kind]()
-    setattr(part(told, kind), member, odd)
-    made, notes = tidied(told)
-    assert (made != told) == bool(notes)
+    raw = WHOLE[kind]()
+    setattr(part(raw, kind), member, odd)
+    made, notes = tidied(raw)
+    assert (made != raw) == bool(notes)
 
 
-@pytest.mark.parametrize("told", [each[0] for each in CLEANED.values()], ids=CLEANED)
-def test_what_is_tidy_stays_as_it_is(told: event_pb2.Event) -> None:
-    once, _ = tidied(told)
+@pytest.mark.parametrize("raw", [each[0] for each in CLEANED.values()], ids=CLEANED)
+def test_what_is_tidy_stays_as_it_is(raw: event_pb2.Event) -> None:
+    once, _ = tidied(raw)
     again, notes = tidied(once)
     assert again == once
     assert not notes
 
 
 def test_ids_stay_as_they_were_sent_to_the_byte() -> None:
-    told = event(event_id="e\u0301\u200c", user_id="Jose\u0301\u00a0", anonymous_id="\ufb01 1")
-    made, notes = tidied(told)
-    assert made == told
+    raw = event(event_id="e\u0301\u200c", user_id="Jose\u0301\u00a0", anonymous_id="\ufb01 1")
+    made, notes = tidied(raw)
+    assert made == raw
     assert not notes
 
 
@@ -226,9 +226,9 @@ def test_an_id_that_only_looks_like_nobody_s_is_somebody_s(somebody: str) -> Non
 
 @pytest.mark.parametrize("sent", ["\u200bJose\u0301", " 'ada' ", "[person%20Ada]", "ADA\u00a0"])
 def test_an_id_is_looked_at_as_plain_and_kept_to_the_byte(sent: str) -> None:
-    told = event(user_id=sent, anonymous_id=f"{sent}2", device_id=f"{sent}3")
-    made, notes = tidied(told)
-    assert made == told
+    raw = event(user_id=sent, anonymous_id=f"{sent}2", device_id=f"{sent}3")
+    made, notes = tidied(raw)
+    assert made == raw
     assert not notes
     assert reject(cast("Event", made), NOW_US) is None
 
@@ -244,13 +244,13 @@ def test_a_setting_adds_ids_that_stand_for_nobody() -> None:
 
 @given(st.text(max_size=400))
 def test_a_cleaned_text_is_composed_shown_on_one_line_and_stays(text: str) -> None:
-    told = cleaned(text, 256).text
-    assert cleaned(told, 256) == (told, False)
-    assert told == unicodedata.normalize("NFC", told)
-    assert len(told) <= 256
-    assert not {unicodedata.category(letter) for letter in told} & {"Cc", "Zl", "Zp"}
-    assert "  " not in told
-    assert told == told.strip()
+    raw = cleaned(text, 256).text
+    assert cleaned(raw, 256) == (raw, False)
+    assert raw == unicodedata.normalize("NFC", raw)
+    assert len(raw) <= 256
+    assert not {unicodedata.category(letter) for letter in raw} & {"Cc", "Zl", "Zp"}
+    assert "  " not in raw
+    assert raw == raw.strip()
 
 
 @given(st.text(alphabet=st.characters(max_codepoint=0x7E, min_codepoint=0x20), max_size=300))
@@ -266,5 +266,5 @@ def test_an_id_may_hold_whatever_is_no_control_character(text: str) -> None:
 
 
 def test_the_document_names_every_id_that_stands_for_nobody() -> None:
-    told = Path("docs/text.md").read_text(encoding="utf-8")
-    assert not [each for each in (*WORDS, *PHRASES) if f"`{each}`" not in told]
+    raw = Path("docs/text.md").read_text(encoding="utf-8")
+    assert not [each for each in (*WORDS, *PHRASES) if f"`{each}`" not in raw]

@@ -51,8 +51,8 @@ def sent(event_id: str, age_us: int, delay_us: int, **members: Any) -> event_pb2
 
 async def test_with_a_time_of_sending_the_clock_s_error_is_taken_out_and_both_times_are_kept() -> None:
     async with running() as harness:
-        told = await applied(harness, sent("a", MINUTE_US, 0), sent("b", 0, 0))
-        assert told == [(NOW_US - MINUTE_US, NOW_US - HOUR_US - MINUTE_US), (NOW_US, NOW_US - HOUR_US)]
+        times = await applied(harness, sent("a", MINUTE_US, 0), sent("b", 0, 0))
+        assert times == [(NOW_US - MINUTE_US, NOW_US - HOUR_US - MINUTE_US), (NOW_US, NOW_US - HOUR_US)]
         stalled = await applied(harness, sent("c", 0, 30 * SECOND_US))
         assert stalled == [(NOW_US - 30 * SECOND_US, NOW_US - HOUR_US - 30 * SECOND_US)]
 
@@ -104,8 +104,8 @@ async def test_a_clock_that_began_anew_is_corrected_by_its_own_request(told_us: 
             event(f"{age}", device_id="tv", event_time_us=told_us - age * SECOND_US, sent_time_us=sent_us)
             for age in (0, 12, 24)
         ]
-        told = await applied(harness, *events)
-        assert told == [(NOW_US - (2 + age) * SECOND_US, told_us - age * SECOND_US) for age in (0, 12, 24)]
+        times = await applied(harness, *events)
+        assert times == [(NOW_US - (2 + age) * SECOND_US, told_us - age * SECOND_US) for age in (0, 12, 24)]
         # It begins anew again, and then has the right time: nothing was learnt of the wrong one.
         later_us = NOW_US + 5 * HOUR_US
         again = event("again", device_id="tv", event_time_us=told_us, sent_time_us=sent_us, received_time_us=later_us)
@@ -188,8 +188,8 @@ async def test_an_event_of_1970_that_a_right_clock_sent_is_refused() -> None:
 async def test_history_that_was_sent_years_ago_stays_as_it_is() -> None:
     async with running() as harness:
         then_us = NOW_US - 1000 * DAY_US
-        told = event("a", event_time_us=then_us, sent_time_us=then_us + SECOND_US)
-        assert await applied(harness, told) == [(then_us, 0)]
+        times = event("a", event_time_us=then_us, sent_time_us=then_us + SECOND_US)
+        assert await applied(harness, times) == [(then_us, 0)]
 
 
 @pytest.mark.parametrize("name", ["device_id", "anonymous_id"])

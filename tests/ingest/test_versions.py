@@ -259,16 +259,16 @@ async def test_what_failed_for_a_reason_of_a_newer_version_is_listed() -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "form",
     [{"events": [event("x")]}, {"table": event_table_pb2.EventTable(row_count=1)}, {}],
     ids=["events", "a table that has no ids any more", "something else"],
 )
-async def test_a_record_of_a_form_of_tomorrow_waits_for_the_upgrade(told: dict[str, Any]) -> None:
+async def test_a_record_of_a_form_of_tomorrow_waits_for_the_upgrade(form: dict[str, Any]) -> None:
     async with running() as harness:
         for number in range(50):
             await harness.accept(*some(number))
         await harness.dispatch()
-        newer = event_table_pb2.StreamRecord(format_version=2, **told).SerializeToString()
+        newer = event_table_pb2.StreamRecord(format_version=2, **form).SerializeToString()
         await harness.stream.append([Entry(harness.stream.ordering_group("ada"), newer)])
         await waits(harness)
 

@@ -6,19 +6,18 @@ from typing import Any
 
 import grpc
 import pytest
-from journeymesh.common.v1 import event_pb2
 from journeymesh.features.v1 import features_pb2
-from journeymesh.intervention.v1 import intervention_pb2, intervention_pb2_grpc
 from journeymesh.scoring.v1 import scoring_pb2, scoring_pb2_grpc
 from journeymesh.video.v1 import video_pb2, video_pb2_grpc
 
 from mesh.errors import NotFound, Unavailable
-from services.intervention.decision.domain.facts import Indicator, Level
+from services.intervention.decision.domain.facts import Indicator, Level, Outcome
 from services.intervention.language.adapters.insights import MeshInsights
 from services.intervention.language.domain.analysis import MOST_TURNS, Helping, Past, Struggle, Watching
 from services.intervention.language.domain.conversation import Complexity, Usage
 from tests import bedrock
 from tests.bedrock import HELD, Reply, looks_up
+from tests.intervention.builders import NOON_ISH, Row, World, batch, outcome
 from tests.intervention.model_world import KnownInsights, model_world
 from tests.intervention.test_analysis import analyses, found
 from tests.serving import serving
@@ -171,58 +170,52 @@ class FakeVideo(video_pb2_grpc.VideoServiceServicer):
         )
 
 
-class FakeIntervention(intervention_pb2_grpc.InterventionServiceServicer):
-    """Has decided to help one user."""
+async def test_what_is_known_of_help_is_what_waits_and_the_last_decisions() -> None:
+    world = World()
+    assert await world.reading.helping("ada") == Helping()
+    (help_,) = await world.send(Row(score=90, at_us=NOON_ISH, features=(33.0, 2.0)))
+    action, channel = help_.intervention.action, help_.intervention.channel
+    first = Past("risk_at_trigger", action, channel)
+    assert await world.reading.helping("ada") == Helping(action, channel, (first,), engagement_score=None)
+    await world.send(outcome(Outcome.DECLINED, help_.intervention.id, at_us=NOON_ISH + 1_000_000))
+    known = await world.reading.helping("ada")
+    assert (known.waiting_action, known.waiting_channel) == ("", "")
+    assert known.past[1] == Past("risk_at_trigger", action, channel, "declined")
+    for second in range(2, 9):
+        await world.send(Row(at_us=NOON_ISH + second * 1_000_000))
+    assert len((await world.reading.helping("ada")).past) == 5
 
-    async def GetPendingIntervention(
-        self, request: intervention_pb2.GetPendingInterventionRequest, context: Any
-    ) -> intervention_pb2.GetPendingInterventionResponse:
-        if request.user_id != "ada":
-            return intervention_pb2.GetPendingInterventionResponse()
-        help_ = intervention_pb2.Intervention(action="show_live_chat_popup", channel="in_app")
-        return intervention_pb2.GetPendingInterventionResponse(has_pending_intervention=True, intervention=help_)
 
-    async def ListDecisions(
-        self, request: intervention_pb2.ListDecisionsRequest, context: Any
-    ) -> intervention_pb2.ListDecisionsResponse:
-        if request.user_id != "ada":
-            return intervention_pb2.ListDecisionsResponse()
-        none = intervention_pb2.Decision(reasons=[intervention_pb2.DECISION_REASON_COOLDOWN])
-        decided = intervention_pb2.Decision(
-            reasons=[intervention_pb2.DECISION_REASON_RISK_AT_TRIGGER],
-            intervention=intervention_pb2.Intervention(action="show_live_chat_popup", channel="in_app"),
-            outcome=event_pb2.OUTCOME_DECLINED,
-            features=[features_pb2.Feature(name="engagement_score", value=33.0)],
-        )
-        return intervention_pb2.ListDecisionsResponse(decisions=[none, decided][: request.page_size])
+async def test_engagement_is_that_of_the_newest_decision_that_knew_it() -> None:
+    world = World()
+    for first, values in enumerate([(33.0, 2.0), (44.0, 2.0), ()], start=1):
+        at, rows = batch(first, [[Row(score=90, features=values, at_us=NOON_ISH + first)]])
+        await world.deciding.decide(at, dataclasses.replace(rows, feature_names=("engagement_score", "retry_count")))
+    assert (await world.reading.helping("ada")).engagement_score == 44.0
 
 
 async def test_the_tools_are_the_mesh_s_own_calls() -> None:
     def everything(server: grpc.aio.Server) -> None:
         scoring_pb2_grpc.add_ScoringServiceServicer_to_server(FakeScoring(), server)  # type: ignore[abstract]
         video_pb2_grpc.add_VideoServiceServicer_to_server(FakeVideo(), server)  # type: ignore[abstract]
-        intervention_pb2_grpc.add_InterventionServiceServicer_to_server(FakeIntervention(), server)  # type: ignore[abstract]
 
+    world = World()
+    (help_,) = await world.send(Row(score=90))
     async with serving(everything) as channel:
-        insights = MeshInsights(channel, channel, channel)
+        insights = MeshInsights(channel, channel, world.reading.helping)
         struggle = await insights.struggle("ada")
         assert (struggle.score, struggle.level, struggle.confidence) == (82.0, Level.HIGH, 0.75)
         assert struggle.indicators == (Indicator("form_errors", 20.0, "3 errors"),)
         assert (len(struggle.signals), len(struggle.history)) == (10, 10)
         assert await insights.video("ada") == Watching(78.0, 2, 0.85, "interactive", "19-21", "advanced tutorials")
         assert await insights.video("bob") is None
-        assert await insights.intervention("ada") == Helping(
-            waiting_action="show_live_chat_popup",
-            waiting_channel="in_app",
-            past=(Past("cooldown"), Past("risk_at_trigger", "show_live_chat_popup", "in_app", "declined")),
-            engagement_score=33.0,
-        )
+        assert (await insights.intervention("ada")).waiting_action == help_.intervention.action
         assert await insights.intervention("bob") == Helping()
         with pytest.raises(NotFound):
             await insights.struggle("bob")
-        async with model_world(found()) as world:
-            world.server.script.append(looks_up("struggle", "video", "intervention"))
-            seen = await analyses(world, insights).analyze("ada", Complexity.DEEP)
+        async with model_world(found()) as asked:
+            asked.server.script.append(looks_up("struggle", "video", "intervention"))
+            seen = await analyses(asked, insights).analyze("ada", Complexity.DEEP)
             assert (seen.source, seen.tool_calls) == (
                 "amazon.nova-pro-v1:0",
                 ("struggle", "video", "intervention"),

@@ -115,7 +115,8 @@ async def test_the_budget_degrades_deep_questions_first(spent: int, model: str) 
 async def test_what_cannot_be_used_gives_way_to_fixed_sentences(reply: Reply, word: str) -> None:
     insights = KnownInsights()
     async with model_world(reply) as world:
-        seen = await analyses(world, insights, 0.4).analyze("ada", Complexity.QUICK)
+        seconds = 0.4 if reply == HELD else 5.0
+        seen = await analyses(world, insights, seconds).analyze("ada", Complexity.QUICK)
         assert await world.call_counts() == {word: 1}
     assert (seen.source, seen.refusal) == ("template", word)
     assert seen.findings == analysis.template(Known(insights.struggle_, insights.watching, insights.helping))

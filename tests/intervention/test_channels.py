@@ -1,5 +1,6 @@
 """The channel port over every adapter, against emulated AWS and a receiver of webhooks that answers as asked."""
 
+import base64
 import hashlib
 import hmac
 import json
@@ -26,7 +27,7 @@ from services.intervention.delivery.adapters.channels import channels
 from services.intervention.delivery.adapters.log_channel import LogChannel
 from services.intervention.delivery.adapters.ses import SesChannel
 from services.intervention.delivery.adapters.sns import SnsChannel
-from services.intervention.delivery.adapters.webhook import WebhookChannel
+from services.intervention.delivery.adapters.webhook import WebhookChannel, standard_signature
 from services.intervention.delivery.domain.delivery import Deferred, OutboxMessage, Refused, Unanswered
 from services.intervention.delivery.ports import Channel
 from services.intervention.settings import ChannelSettings
@@ -233,6 +234,7 @@ async def test_receivers_of_several_tenants_are_told_which_one_a_user_is_of(
     await send(SnsChannel(aws, topic), message(channel="push", user_id=ada), Contact("", ""))
     aws.close()
     ((_, _, _, attributes, _),) = sns_backends[ACCOUNT][REGION].topics[topic].sent_notifications
+    assert attributes is not None
     assert (attributes["user_id"]["Value"], attributes["tenant"]["Value"]) == ("ada", "acme")
     with caplog.at_level("INFO"):
         await send(LogChannel(), message(channel="chat", user_id=ada))
@@ -268,6 +270,19 @@ async def test_a_webhook_is_signed_and_carries_its_key(hook: WebhookChannel, rec
     assert int(timestamp) == NOON_ISH // SECOND
     digest = hmac.new(SECRET, timestamp.encode() + b"." + request.body, hashlib.sha256).hexdigest()
     assert request.headers["x-journeymesh-signature"] == f"v1={digest}"
+    assert request.headers["webhook-id"] == "i-3-1-0.chat"
+    assert request.headers["webhook-timestamp"] == timestamp
+    expected = standard_signature(SECRET, "i-3-1-0.chat", timestamp, request.body)
+    assert request.headers["webhook-signature"] == expected
+
+
+def test_the_signature_is_that_of_standard_webhooks() -> None:
+    # What its libraries sign with this secret.
+    secret, body = b"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", b'{"test": 2432232314}'
+    signed = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+    assert standard_signature(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", body) == signed
+    key = base64.b64decode(secret.removeprefix(b"whsec_"))
+    assert standard_signature(key, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", body) == signed
 
 
 async def test_what_users_made_names_and_links_nobody_in_slack(hook: WebhookChannel, receiver: Receiver) -> None:
@@ -423,6 +438,9 @@ def test_addresses_messages_may_go_to(url: str, tmp_path: Path) -> None:
     assert settings.webhook_secret == SECRET
     secret.write_text(" \n")
     with pytest.raises(SettingError, match="SECRET_FILE"):
+        read(ChannelSettings, chat)
+    secret.write_text("whsec_s3cret!")
+    with pytest.raises(SettingError, match="base64 must follow"):
         read(ChannelSettings, chat)
     secret.unlink()
     with pytest.raises(SettingError, match="cannot be read"):

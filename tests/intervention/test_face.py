@@ -20,8 +20,6 @@ from journeymesh.intervention.v1.intervention_pb2_grpc import (
 from mesh.clock import LATEST_US
 from mesh.errors import InvalidArgument, NotFound, Unavailable, VersionMismatch
 from services.intervention.decision.domain.facts import Outcome, Purchase
-from services.intervention.language.adapters.insights import _past
-from services.intervention.language.domain.analysis import Past
 from services.intervention.policy.domain.policy import EventKind
 from services.intervention.translation.rows import rows_of
 from tests.intervention.builders import NOON_ISH, Row, World, outcome
@@ -57,6 +55,11 @@ def _set(name: str, value: Any, row: int = 0) -> Callable[[Request], object]:
 
 def _score(name: str, value: Any, row: int = 0) -> Callable[[Request], object]:
     return lambda made: setattr(made.assessments[row], name, value)
+
+
+def test_the_service_knows_every_kind_of_event() -> None:
+    contract = {name.removeprefix("EVENT_TYPE_"): number for name, number in event_pb2.EventType.items() if number}
+    assert {kind.name: kind.value for kind in EventKind} == contract
 
 
 WRONG: list[tuple[str, Callable[[Request], object]]] = [
@@ -323,13 +326,6 @@ async def test_what_only_a_newer_version_knows_how_to_ask_waits(
         await served[1].ListDecisions(listed)
     with pytest.raises(InvalidArgument):
         await served[1].ListDecisions(wire.ListDecisionsRequest())
-
-
-def test_a_reason_that_only_a_newer_version_knows_is_no_word() -> None:
-    known = wire.Decision(reasons=[wire.DecisionReason.ValueType(99)], outcome=event_pb2.Outcome.ValueType(77))
-    assert _past(known) == Past("", "", "", "")
-    known = wire.Decision(reasons=[wire.DECISION_REASON_TOO_OLD], outcome=event_pb2.OUTCOME_WITHDRAWN)
-    assert _past(known) == Past("too_old", "", "", "withdrawn")
 
 
 async def test_any_user_and_any_experiment_may_be_asked_for(

@@ -10,12 +10,19 @@ from pathlib import Path
 import grpc
 import pytest
 import trustme
+from journeymesh.intervention.v1 import intervention_pb2
+from journeymesh.intervention.v1.intervention_pb2_grpc import (
+    InterventionServiceServicer,
+    InterventionServiceStub,
+    add_InterventionServiceServicer_to_server,
+)
 
-from mesh.errors import PermissionDenied, Unavailable
+from mesh.errors import MeshError, PermissionDenied, Unavailable
 from mesh.observability import telemetry
 from mesh.process.server import serving
 from mesh.process.site import Site
 from mesh.rpc import channel
+from mesh.rpc.callers import Callers
 from mesh.rpc.tls import Files, Tls, TlsSettings
 from mesh.settings import SettingError
 from tests import certificates
@@ -198,7 +205,7 @@ async def test_where_callers_are_listed_a_certificate_needs_one_of_their_names(
     may_call: bool,  # noqa: FBT001 - a parameter
 ) -> None:
     caller = certificates.issue(tmp_path / "caller", authority, names=names)
-    site = Site(Tls(files, ["mesh-gateway", "mesh-dispatcher"]), 300)
+    site = Site(Tls(files, Callers.of("mesh-gateway mesh-dispatcher")), 300)
     async with (
         serving("127.0.0.1:0", [Echo("here").register()], [], {}, OFF, site) as port,
         channel.dial(f"127.0.0.1:{port}", OFF, Tls(caller), timeout_seconds=5) as dialled,
@@ -211,6 +218,38 @@ async def test_where_callers_are_listed_a_certificate_needs_one_of_their_names(
                 await now(dialled)(b"")
             with pytest.raises(PermissionDenied, match="CALLER_NOT_PERMITTED"):
                 [each async for each in stream(dialled)(b"")]
+
+
+@pytest.mark.parametrize(
+    ("process", "may_read", "may_decide"),
+    [("gateway", True, False), ("dispatcher", False, True), ("scoring", False, False), ("", True, True)],
+)
+async def test_each_process_may_call_the_rpcs_that_list_it(
+    authority: trustme.CA,
+    files: Files,
+    tmp_path: Path,
+    process: str,
+    may_read: bool,  # noqa: FBT001 - a parameter
+    may_decide: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    caller = certificates.issue(tmp_path / "caller", authority, names=["mesh-caller"])
+    site = Site(Tls(files, Callers.of(f"{process}=mesh-caller" if process else "mesh-caller")), 300)
+
+    def register(server: grpc.aio.Server) -> None:
+        add_InterventionServiceServicer_to_server(InterventionServiceServicer(), server)  # type: ignore[abstract]
+
+    async with (
+        serving("127.0.0.1:0", [register], [], {}, OFF, site) as port,
+        channel.dial(f"127.0.0.1:{port}", OFF, Tls(caller), timeout_seconds=5) as dialled,
+    ):
+        stub = InterventionServiceStub(dialled)
+        for call, may_call in (
+            (stub.GetPendingIntervention(intervention_pb2.GetPendingInterventionRequest()), may_read),
+            (stub.DecideInterventions(intervention_pb2.DecideInterventionsRequest()), may_decide),
+        ):
+            with pytest.raises(MeshError) as refused:
+                await call
+            assert (refused.value.reason == "CALLER_NOT_PERMITTED") is not may_call
 
 
 def test_callers_without_certificates_are_a_wrong_setting() -> None:

@@ -81,15 +81,15 @@ def test_an_event_is_put_in_the_place_of_another(
 
 
 def test_a_column_that_nobody_tells_is_empty() -> None:
-    told = table.of_events([event_pb2.Event(event_id="a"), event_pb2.Event(event_id="b")])
-    assert not told.has("page")
-    assert told.page == ["", ""]
-    told.page[1] = "/p"
-    assert told.event(1).page == "/p"
+    made = table.of_events([event_pb2.Event(event_id="a"), event_pb2.Event(event_id="b")])
+    assert not made.has("page")
+    assert made.page == ["", ""]
+    made.page[1] = "/p"
+    assert made.event(1).page == "/p"
 
 
 @pytest.mark.parametrize(
-    "told",
+    "made",
     [
         {"row_count": 2, "event_id": ["a"]},
         {"row_count": 1},
@@ -104,6 +104,6 @@ def test_a_column_that_nobody_tells_is_empty() -> None:
         {"row_count": 1, "event_id": ["a"], "carried": [{}], "carried_rows": [0, 0]},
     ],
 )
-def test_what_is_no_table_is_told(told: dict[str, Any]) -> None:
+def test_what_is_no_table_is_told(made: dict[str, Any]) -> None:
     with pytest.raises(UnreadableTableError):
-        wire.decoded(event_table_pb2.EventTable(**told))
+        wire.decoded(event_table_pb2.EventTable(**made))

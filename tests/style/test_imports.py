@@ -68,6 +68,21 @@ VIOLATIONS = {
         "import journeymesh.common.v1.event_pb2",
         "Wire messages stay at the faces",
     ),
+    "a state imports a message": (
+        "services/scoring/states.py",
+        "import journeymesh.common.v1.event_pb2",
+        "Wire messages stay at the faces",
+    ),
+    "the audit log imports the keys": (
+        "services/access/audit/usecases.py",
+        "import services.access.keys.ports",
+        "Access is made of two rooms",
+    ),
+    "a stray module in a room of access": (
+        "services/access/keys/utils.py",
+        "",
+        "Every room of access has the same layers",
+    ),
     "a room of ingest imports another": (
         "services/ingest/dispatch/steps.py",
         "import services.ingest.accept.ports",

@@ -34,18 +34,20 @@ JOURNEYMESH_TLS_CA_FILE: /tls/ca.crt
 {{- $callers := list }}
 {{- $self := .name }}
 {{- range $caller, $calling := .services }}
-{{- if has $self $calling.calls }}{{ $callers = append $callers (printf "%s-%s" $name $caller) }}{{ end }}
+{{- if has $self $calling.calls }}{{ $callers = append $callers (printf "%s=%s-%s" $caller $name $caller) }}{{ end }}
 {{- end }}
 JOURNEYMESH_TLS_CALLERS: {{ join " " $callers | quote }}
 {{- end }}
 {{- end }}
 {{- if has "store" $calls }}
-JOURNEYMESH_REDIS_URL: {{ $v.store.url | default (printf "redis://%s-valkey:6379/0" $name) | quote }}
+JOURNEYMESH_REDIS_URL: {{ $v.store.url | default (printf "%s://%s-valkey:6379/0" (ternary "rediss" "redis" $v.tls.enabled) $name) | quote }}
 {{- if include "journeymesh.storeSecret" .root }}
 JOURNEYMESH_REDIS_PASSWORD_FILE: /run/secrets/store/password
 {{- end }}
 {{- if $v.store.ca.secret }}
 JOURNEYMESH_REDIS_CA_FILE: /run/secrets/store-ca/ca.crt
+{{- else if and $v.tls.enabled (not $v.store.url) }}
+JOURNEYMESH_REDIS_CA_FILE: /tls/ca.crt
 {{- end }}
 {{- end }}
 {{- if eq .service.image "ingest" }}
@@ -54,6 +56,10 @@ JOURNEYMESH_STREAM_NAME: {{ $v.stream.name | quote }}
 JOURNEYMESH_SHARD_COUNT: {{ int $v.stream.shards | quote }}
 JOURNEYMESH_LANE_COUNT: {{ int $v.stream.lanes | quote }}
 JOURNEYMESH_ARCHIVE_URL: {{ $v.archive.url | quote }}
+{{- end }}
+{{- if and (eq .name "access") $v.audit.existingClaim }}
+JOURNEYMESH_AUDIT_HEADS_FILE: /audit/heads.jsonl
+JOURNEYMESH_AUDIT_KEY_FILE: {{ ternary "/run/secrets/audit/key" "/audit/key.pem" (not (empty $v.audit.key.secret)) }}
 {{- end }}
 {{- if eq .name "intervention" }}
 {{- if $v.policy.document }}
@@ -97,6 +103,7 @@ AWS_DEFAULT_REGION: {{ $v.aws.region | quote }}
 {{- $secrets = append $secrets .root.Values.store.ca.secret -}}
 {{- end -}}
 {{- if eq .name "intervention" }}{{ $secrets = append $secrets .root.Values.help.webhookSecret.secret }}{{ end -}}
+{{- if eq .name "access" }}{{ $secrets = append $secrets .root.Values.audit.key.secret }}{{ end -}}
 {{- compact $secrets | toJson -}}
 {{- end }}
 
@@ -149,6 +156,22 @@ AWS_DEFAULT_REGION: {{ $v.aws.region | quote }}
   volume:
     name: policy
     configMap: {name: {{ $name }}-policy}
+{{- end }}
+{{- if and (eq .name "access") $v.audit.existingClaim }}
+- path: /audit
+  isWritten: true
+  volume:
+    name: audit
+    persistentVolumeClaim: {claimName: {{ $v.audit.existingClaim }}}
+{{- if $v.audit.key.secret }}
+- path: /run/secrets/audit
+  volume:
+    name: audit-key
+    secret:
+      secretName: {{ $v.audit.key.secret }}
+      defaultMode: 0440
+      items: [{key: {{ $v.audit.key.key | quote }}, path: key}]
+{{- end }}
 {{- end }}
 {{- if and (eq .name "archiver") (hasPrefix "file:" $v.archive.url) }}
 - path: /archive

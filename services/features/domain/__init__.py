@@ -3,5 +3,5 @@
 Modules: `event` what happened · `state` what is kept of a user · `window` counting over time · `journey` one event
 applied · `sessions` the user's own time · `pages` which page a view is of · `engagement` how much a user takes part ·
 `money` what was spent · `struggle`, `clicks` and `signal` signs of trouble · `settlement` what a success ends ·
-`names`, `repeats` and `paying` what names mean · `vector` the 13 features.
+`recents` the last events · `naming` what names mean · `vector` the 13 features.
 """

@@ -15,7 +15,7 @@ import msgspec
 
 from services.features.domain import settlement, window
 from services.features.domain.event import NAME_LIMIT, Click, Event
-from services.features.domain.repeats import is_repeated_name, is_repeated_role
+from services.features.domain.naming.repeats import is_repeated_name, is_repeated_role
 from services.features.domain.settlement import Settled
 from services.features.domain.signal import (
     EVIDENCE_LIMIT,

@@ -25,10 +25,10 @@ import msgspec
 
 from services.features.domain import window
 from services.features.domain.event import NAME_LIMIT, Event, Kind
+from services.features.domain.naming.paying import names_paying
+from services.features.domain.naming.signing_in import names_signing_in
 from services.features.domain.pages import route
-from services.features.domain.paying import names_paying
 from services.features.domain.signal import Signal, SignalType
-from services.features.domain.signing_in import names_signing_in
 from services.features.domain.state import MINUTE_US, OpenSignal, State
 
 LIFETIME_US: Final = 30 * MINUTE_US

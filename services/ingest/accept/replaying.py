@@ -54,7 +54,7 @@ class Replays:
         ingest.require_room()
         now_us = ingest.clock()
         table = of_events([cast("Any", event)])
-        judged = judge(table, now_us, ingest.rules)
+        judged = judge(table, now_us, ingest.rules, ingest.masking)
         if judged.rejected:
             return Replayed(Verdict.REJECTED, judged.rejected[0])
         comes_again = failed.position is not None and event.event_id == failed.event_id

@@ -5,14 +5,11 @@ from typing import Any, Final, cast
 
 from journeymesh.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 
-from mesh.errors import InvalidArgument
 from mesh.observability import registry
 from mesh.observability.metrics import Metrics
 from records.table import Table
-from records.tenants import plain
-from services.ingest.accept.domain.acceptance import TRACE_ID_BYTES
-from services.ingest.accept.domain.tidying import ID_LENGTH
-from services.ingest.accept.domain.validation import EVENT_ID_LENGTH, Rejection
+from services.ingest.accept.domain.masking.tables import masked_payload
+from services.ingest.accept.domain.validation import Rejection
 from services.ingest.accept.ports import Pipeline
 from services.ingest.accept.replaying import Replays
 from services.ingest.accept.translation import (
@@ -22,6 +19,7 @@ from services.ingest.accept.translation import (
     receipt_message,
     refused,
     rejection_message,
+    require_few,
     standing_message,
     unreadable,
     warning_messages,
@@ -30,10 +28,6 @@ from services.ingest.accept.translation import (
 from services.ingest.accept.usecases import Ingest
 from services.ingest.events.domain.event import Event
 
-_UNREADABLE_MOST: Final = 1_000
-_UNREADABLE_BYTES: Final = 4 * 1024 * 1024
-_PAYLOAD_BYTES: Final = 32 * 1024
-_DETAIL_LENGTH: Final = 1_000
 _PAGE_SIZE: Final = 20
 _PAGE_SIZE_MOST: Final = 100
 
@@ -52,8 +46,10 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     ) -> ingest_pb2.AcceptEventsResponse:
         """Accepts a batch."""
         table = accepted_table(request)
-        _require_few(request.unreadable)
+        require_few(request.unreadable)
         accepted = await self._ingest.accept(table)
+        self._metrics.count_each(registry.MASKED_VALUES, accepted.masked)
+        self._metrics.count_each(registry.PERSONAL_IDS, accepted.personal_ids)
         if request.unreadable or accepted.rejections:
             await self._keep_failed(request.unreadable, table, accepted.rejections)
         return ingest_pb2.AcceptEventsResponse(
@@ -65,8 +61,10 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     async def _keep_failed(
         self, unread: Sequence[ingest_pb2.UnreadableEvent], table: Table, rejections: Mapping[int, Rejection]
     ) -> None:
-        now_us = self._ingest.clock()
-        failed = [unreadable(one, now_us) for one in unread]
+        now_us, found = self._ingest.clock(), list[str]()
+        payloads = [masked_payload(one.payload, self._ingest.masking, found) for one in unread]
+        self._metrics.count_each(registry.MASKED_VALUES, found)
+        failed = [unreadable(one, payload, now_us) for one, payload in zip(unread, payloads, strict=True)]
         failed += [
             refused(table.event(index), rejection, now_us)
             for index, rejection in rejections.items()
@@ -124,23 +122,3 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         """Returns how far the consumers of the stream have come."""
         standings = await self._pipeline.standings()
         return ingest_pb2.GetPipelineResponse(standings=map(standing_message, standings))
-
-
-def _require_few(unreadable: Sequence[ingest_pb2.UnreadableEvent]) -> None:
-    """Returns if what could not be read may be kept: it costs the store as much as what could."""
-    are_few = len(unreadable) <= _UNREADABLE_MOST and sum(one.ByteSize() for one in unreadable) <= _UNREADABLE_BYTES
-    if not are_few or not all(map(_is_short, unreadable)):
-        raise InvalidArgument(
-            "REQUEST_TOO_LARGE",
-            f"A request holds at most {_UNREADABLE_MOST} unreadable events of {_PAYLOAD_BYTES // 1024} KiB.",
-        )
-
-
-def _is_short(one: ingest_pb2.UnreadableEvent) -> bool:
-    return (
-        len(one.payload) <= _PAYLOAD_BYTES
-        and len(one.detail) <= _DETAIL_LENGTH
-        and len(plain(one.event_id)) <= EVENT_ID_LENGTH
-        and len(plain(one.user_id)) <= ID_LENGTH
-        and len(one.trace_id) in {0, TRACE_ID_BYTES}
-    )

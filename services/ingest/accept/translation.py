@@ -11,8 +11,15 @@ from mesh.stream.port import BEGINNING, END
 from records import table, wire
 from records.table import Table
 from records.tenants import beside, plain
+from services.ingest.accept.domain.acceptance import TRACE_ID_BYTES
 from services.ingest.accept.domain.tidying import ID_LENGTH, Note
-from services.ingest.accept.domain.validation import EARLIEST_TIME_US, FUTURE_US, Rejection, findable_id
+from services.ingest.accept.domain.validation import (
+    EARLIEST_TIME_US,
+    EVENT_ID_LENGTH,
+    FUTURE_US,
+    Rejection,
+    findable_id,
+)
 from services.ingest.accept.ports import ShardStanding
 from services.ingest.accept.usecases import Receipt
 from services.ingest.events.domain.event import FailedEvent, refused_event_id
@@ -21,6 +28,10 @@ from services.ingest.events.translation.event_json import event_json
 # The largest properties that are accepted, and the other members.
 _REFUSED_BYTES: Final = 40 * 1024
 _EVENTS_MOST: Final = 5_000
+_UNREADABLE_MOST: Final = 1_000
+_UNREADABLE_BYTES: Final = 4 * 1024 * 1024
+_PAYLOAD_BYTES: Final = 32 * 1024
+_DETAIL_LENGTH: Final = 1_000
 # The gateway joins requests up to half of it.
 _REQUEST_BYTES: Final = 8 * 1024 * 1024
 
@@ -103,17 +114,44 @@ def whole(failed: FailedEvent) -> event_pb2.Event:
     return event_pb2.Event.FromString(failed.record)
 
 
-def unreadable(one: ingest_pb2.UnreadableEvent, now_us: int) -> FailedEvent:
-    """What the gateway could not read, as a failed event. An impossible time of receipt counts as now."""
+def require_few(unreadable: Sequence[ingest_pb2.UnreadableEvent]) -> None:
+    """Returns if what could not be read may be kept: it costs the store as much as what could.
+
+    Raises:
+        InvalidArgument: `REQUEST_TOO_LARGE`.
+    """
+    are_few = len(unreadable) <= _UNREADABLE_MOST and sum(one.ByteSize() for one in unreadable) <= _UNREADABLE_BYTES
+    if not are_few or not all(map(_is_short, unreadable)):
+        raise InvalidArgument(
+            "REQUEST_TOO_LARGE",
+            f"A request holds at most {_UNREADABLE_MOST} unreadable events of {_PAYLOAD_BYTES // 1024} KiB.",
+        )
+
+
+def _is_short(one: ingest_pb2.UnreadableEvent) -> bool:
+    return (
+        len(one.payload) <= _PAYLOAD_BYTES
+        and len(one.detail) <= _DETAIL_LENGTH
+        and len(plain(one.event_id)) <= EVENT_ID_LENGTH
+        and len(plain(one.user_id)) <= ID_LENGTH
+        and len(one.trace_id) in {0, TRACE_ID_BYTES}
+    )
+
+
+def unreadable(one: ingest_pb2.UnreadableEvent, payload: bytes, now_us: int) -> FailedEvent:
+    """What the gateway could not read, as a failed event with a masked payload.
+
+    An impossible time of receipt counts as now.
+    """
     received_us, event_id = one.received_time_us, findable_id(one.event_id)
     return FailedEvent(
-        refused_event_id(event_id, one.payload),
+        refused_event_id(event_id, payload),
         reason_name(one.reason),
         one.detail,
         received_us if EARLIEST_TIME_US <= received_us <= now_us + FUTURE_US else now_us,
         event_id,
         one.user_id,
-        one.payload,
+        payload,
         one.trace_id,
         "gateway",
     )

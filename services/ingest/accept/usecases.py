@@ -13,6 +13,7 @@ from records.table import Table, of_events
 from services.ingest.accept.domain import holders, identity, skew
 from services.ingest.accept.domain.acceptance import Admission, Judged, Verdict, judge, refuse_repeats, stamp
 from services.ingest.accept.domain.identity import Identification, Linking
+from services.ingest.accept.domain.masking.kinds import ALL, Masking
 from services.ingest.accept.domain.rate_limit import SendingRate, UserRateLimiter
 from services.ingest.accept.domain.tidying import DEFAULT_RULES, Note, Rules
 from services.ingest.accept.domain.validation import Rejection
@@ -29,11 +30,16 @@ _LINK_STEPS: Final = 4
 
 
 class Accepted(NamedTuple):
-    """The verdict on each event of a batch, why it was refused, and what was cleaned or left out of others."""
+    """The verdict on each event of a batch, why it was refused, and what was cleaned or left out of others.
+
+    `masked` and `personal_ids` are those of `Judged`.
+    """
 
     verdicts: list[Verdict]
     rejections: dict[int, Rejection]
     notes: Mapping[int, Sequence[Note]]
+    masked: Sequence[str]
+    personal_ids: Sequence[str]
 
 
 class Receipt(NamedTuple):
@@ -72,6 +78,7 @@ class Ingest:
     """Monotonic microseconds, for rate limits."""
     max_lag_seconds: float
     rules: Rules = DEFAULT_RULES
+    masking: Masking = ALL
     linking: Linking = dataclasses.field(default_factory=Linking)
 
     async def accept(self, table: Table) -> Accepted:
@@ -88,7 +95,7 @@ class Ingest:
         """
         self.require_room()
         now_us = self.clock()
-        return await self.take(table, judge(table, now_us, self.rules), now_us)
+        return await self.take(table, judge(table, now_us, self.rules, self.masking), now_us)
 
     async def take(self, table: Table, judged: Judged, now_us: int) -> Accepted:
         """Accepts a batch that is judged, as `accept` does.
@@ -116,7 +123,8 @@ class Ingest:
         if known or judged.repeated:
             judgements = zip(table.event_id, verdicts, strict=True)
             await self.duplicates.add([each for each, verdict in judgements if verdict == Verdict.DUPLICATE], now_us)
-        return Accepted(verdicts, admission.rejections, admission.notes(judged.notes))
+        notes = admission.notes(judged.notes)
+        return Accepted(verdicts, admission.rejections, notes, judged.masked, judged.personal_ids)
 
     async def _take_new(self, table: Table) -> set[str]:
         """Appends events that are within the rate limit and counted; returns the ids that were known."""

@@ -8,7 +8,6 @@ names.
 """
 
 import asyncio
-import contextlib
 import dataclasses
 import logging
 from collections import Counter
@@ -28,6 +27,7 @@ from services.ingest.archive.domain.layout import Assessment, DecisionRow, Plan,
 from services.ingest.archive.ports import Archive, EventRows, Part, Plans
 from services.ingest.events.claims import claimed
 from services.ingest.events.domain.event import Event
+from services.ingest.events.failing import Failures
 from services.ingest.events.ports import FailedRecords, SeenEvents
 from services.ingest.events.translation.records import NO_EVENTS, Decoded, covered, decoded
 
@@ -38,9 +38,6 @@ _LEDGER_RECORDS: Final = 200
 _SLICE_EVENTS: Final = 2_000
 _WAIT_SECONDS: Final = 1.0
 _STEP_SECONDS: Final = 20.0
-_PAUSE_SECONDS: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
-
-_FAULT: Final = "A fault of the archiver; its log tells where."
 
 _MOST_RECORDS: Final = 2_000
 _READ_BYTES: Final = 8 * 1024 * 1024
@@ -90,27 +87,17 @@ class Archiver:
             FailedPrecondition: `LEASE_LOST`.
         """
         following = _Following(self, lease)
-        failures = 0
+        failures = Failures("archiver", self.leases, lease)
         while True:
             try:
                 if await following.advance():
                     return
-                failures = 0
+                failures.end()
             except FailedPrecondition:
                 raise
             except Exception as error:  # noqa: BLE001 - a fault of ours stops this shard, and no other
                 # Nothing is lost: what was gathered is kept, and the stream keeps the rest.
-                failures += 1
-                is_ours = not isinstance(error, MeshError)
-                level = logging.WARNING if failures in (5, 50) or failures % 500 == 0 else logging.DEBUG
-                if is_ours and failures == 1:
-                    level = logging.ERROR
-                what = log.fault(error) if is_ours else error
-                _log.log(level, "archiving shard %s waits, try %d: %s", lease.shard, failures, what)
-                detail = error.detail if isinstance(error, MeshError) else _FAULT
-                with contextlib.suppress(MeshError):
-                    await self.leases.complain(lease, detail, following.lag_seconds())
-                await asyncio.sleep(_PAUSE_SECONDS[min(failures, len(_PAUSE_SECONDS)) - 1])
+                await failures.add(error, following.lag_seconds())
             except asyncio.CancelledError:
                 await following.end()
                 raise

@@ -7,16 +7,15 @@ Several dispatchers share the shards (`mesh.leases.sharing`).
 """
 
 import asyncio
-import contextlib
 import dataclasses
 import logging
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 from mesh.clock import Clock
-from mesh.errors import FailedPrecondition, MeshError, Unavailable, VersionMismatch
+from mesh.errors import FailedPrecondition, Unavailable, VersionMismatch
 from mesh.leases.port import Lease, Leases
-from mesh.observability import log, registry
+from mesh.observability import registry
 from mesh.observability.metrics import Metrics
 from mesh.stream.port import END, StreamReader
 from services.ingest.dispatch.domain.failure_rate import FailureRate
@@ -24,6 +23,7 @@ from services.ingest.dispatch.parts import Part, parts
 from services.ingest.dispatch.steps import Steps
 from services.ingest.events.claims import claimed
 from services.ingest.events.domain.event import EventPosition, FailedEvent, failed_event_id
+from services.ingest.events.failing import Failures
 from services.ingest.events.ports import Applied, FailedEvents, FailedRecords
 from services.ingest.events.translation.event_json import event_json
 from services.ingest.events.translation.records import Decoded, decoded
@@ -32,9 +32,6 @@ _READ_RECORDS: Final = 200
 _BATCH_BYTES: Final = 4 * 1024 * 1024
 _WAIT_SECONDS: Final = 1.0
 _TRIM_BATCHES: Final = 20
-_TRIES: Final = 5
-_LATE_SECONDS: Final = 5.0
-_PAUSE_SECONDS: Final = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 _NO_ROOM: Final = "Paused: the list of set-aside events is full (10,000). Mend, replay or discard some."
 
@@ -64,7 +61,7 @@ class Dispatcher:
     limits: Limits
     metrics: Metrics
     trims: bool
-    """Whether to trim the stream once records are applied: not if another consumer follows."""
+    """Whether to trim the stream once records are applied; false if another consumer still reads them."""
     failure_rates: dict[str, FailureRate] = dataclasses.field(default_factory=dict)
     oldest_us: dict[str, int] = dataclasses.field(default_factory=dict)
     """Per shard, when the oldest waiting record was appended; absent if none waits."""
@@ -80,7 +77,7 @@ class Dispatcher:
         Raises:
             FailedPrecondition: the shard was lost to another.
         """
-        failures = 0
+        failures = Failures("dispatcher", self.leases, lease)
         checkpoint: int | None = None
         while checkpoint != END:
             try:
@@ -92,11 +89,9 @@ class Dispatcher:
             except Exception as error:  # noqa: BLE001 - a fault of ours stops this shard, and no other
                 # Nothing is lost: the next round reads from the checkpoint.
                 checkpoint = None
-                failures += 1
-                await self._complain(lease, error, failures)
-                await asyncio.sleep(_PAUSE_SECONDS[min(failures, len(_PAUSE_SECONDS)) - 1])
+                await failures.add(error, self._lag_seconds(lease.shard))
             else:
-                failures = 0
+                failures.end()
 
     async def _advance_far(self, lease: Lease, checkpoint: int) -> int:
         """Advances by some batches, or until nothing waits, then trims the stream."""
@@ -105,7 +100,7 @@ class Dispatcher:
             before, checkpoint = checkpoint, await self.advance(lease, checkpoint)
             if checkpoint in {before, END}:
                 break
-            # What arrives meanwhile makes one batch, which costs the same for ten events as for a hundred.
+            # What arrives meanwhile makes one batch; a batch costs as much for ten events as for a hundred.
             await asyncio.sleep(self.limits.period_seconds)
         if self.trims and checkpoint not in {begun, END}:
             await self.reader.trim(lease.shard, checkpoint)
@@ -141,11 +136,11 @@ class Dispatcher:
         return checkpoint
 
     async def _keep_failed(self, lease: Lease, part: Part, untried: int) -> None:
-        """Keeps what cannot be applied of a part as failed events; `untried` records of the batch follow it.
+        """Keeps the events of a part that cannot be applied as failed events; `untried` records of the batch follow it.
 
         Raises:
             FailedPrecondition: the shard was lost to another, who may have applied them.
-            Unavailable: most records fail, so it is not the records: they wait on the stream until the step is mended.
+            Unavailable: most records fail, so the fault is not theirs: they wait on the stream until it is mended.
                 Or there is no room for failed events.
         """
         shard, failing, count = lease.shard, part.failed, len(part.records)
@@ -166,7 +161,7 @@ class Dispatcher:
         failure_rate.note(len(failing), count)
 
     async def _failed_events(self, shard: str, record: Decoded) -> list[FailedEvent]:
-        """The failed events of a record: its events without duplicates; or the record itself, if it cannot be read."""
+        """The failed events of a record: its events without duplicates or, if it cannot be read, the record itself."""
         now_us = self.clock()
         if record.broken is not None:
             position = EventPosition(shard, record.sequence, 0)
@@ -197,27 +192,14 @@ class Dispatcher:
         now_us = self.reader.now_us()
         return max(0.0, (now_us - self.oldest_us.get(shard, now_us)) / 1e6)
 
-    async def _complain(self, lease: Lease, error: Exception, failures: int) -> None:
-        is_ours = not isinstance(error, MeshError)
-        level = logging.WARNING if failures in (5, 50) or failures % 500 == 0 else logging.DEBUG
-        if is_ours and failures == 1:
-            level = logging.ERROR
-        what = log.fault(error) if is_ours else error
-        _log.log(level, "shard %s waits, try %d: %s", lease.shard, failures, what)
-        # A service that hangs takes seconds for each try.
-        if is_ours or failures >= _TRIES or self._lag_seconds(lease.shard) > _LATE_SECONDS:
-            detail = error.detail if isinstance(error, MeshError) else "A fault of the dispatcher; its log tells where."
-            with contextlib.suppress(MeshError):
-                await self.leases.complain(lease, detail, self._lag_seconds(lease.shard))
-
 
 def cut(records: Iterable[Decoded], max_events: int) -> Iterator[list[Decoded]]:
     """Batches of whole records: at most `max_events` and 4 MiB, but at least one record.
 
-    An anonymous journey that ends in a batch does not continue in it: what moves is its state after the batch.
+    A batch ends before an anonymous journey that it has linked goes on: what moves is the state after the batch.
 
     Raises:
-        VersionMismatch: only a newer version can read a record; what precedes it is yielded first.
+        VersionMismatch: only a newer version can read a record; the records before it are yielded first.
     """
     batch: list[Decoded] = []
     ended: set[str] = set()

@@ -1,9 +1,9 @@
-"""The way of a batch through the mesh, step by step.
+"""Takes a batch through the mesh, step by step.
 
     claim → video → features → scoring → intervention → copies
 
 The claim decides which of two duplicates is applied: the one whose position is remembered. Every step may be repeated:
-services answer a repeated batch as they did at first, and what is appended has computed ids.
+services answer a repeated batch as they did at first, and appended events have computed ids.
 """
 
 import contextlib
@@ -27,9 +27,9 @@ from mesh.rpc import channel
 from mesh.rpc.tls import Tls
 from records.table import Table, of_events
 from services.ingest.dispatch.translation.deciding import (
-    answered,
     apply_request,
     assess_request,
+    check_answered,
     decide_request,
     vectors_of,
 )
@@ -40,10 +40,10 @@ from services.ingest.events.ports import EventLog, SeenEvents
 from services.ingest.events.translation.records import Decoded, Rows, covered
 
 _STEP_SECONDS: Final = 20.0
-# Each has up to 20 events of about 6 KB, read in one response and appended at once.
+# Each journey has up to 20 events of about 6 KB; those of 50 are read in one response and appended at once.
 _JOURNEYS_AT_ONCE: Final = 50
 
-_LINKS_MOST: Final = 64
+_MOST_LINKS: Final = 64
 _OTHER_VERSION: Final = "Intervention is of another version than its caller; it must be upgraded first."
 _PLAYBACK: Final = event_pb2.EVENT_TYPE_VIDEO_PLAYBACK
 
@@ -84,7 +84,7 @@ class Steps:
 
         Raises:
             FailedPrecondition: the shard was lost to another.
-            MeshError: a step or store is away, or cannot apply it.
+            MeshError: a step or a store cannot be reached, or cannot apply the batch.
         """
         step = functools.partial(self.telemetry.metrics.timing, registry.STEP_SECONDS)
         with step("claim"):
@@ -110,7 +110,7 @@ class Steps:
                 assessed = await self.peers.scoring.AssessUsers(
                     assess_request(position, rows, groups, applied, vectors), timeout=_STEP_SECONDS
                 )
-            answered(groups.deciding, assessed.assessments)
+            check_answered(groups.deciding, assessed.assessments)
             with step("intervention"):
                 request = decide_request(position, rows, groups, applied, vectors, assessed)
                 decided = await self._decide(request)
@@ -131,11 +131,11 @@ class Steps:
         except InvalidArgument as error:
             if error.reason != "INVALID_TYPE":
                 raise
-            # Not the events' fault: it does not know the columns that are made here.
+            # Not the fault of the events: an older intervention service does not know the columns of this request.
             raise VersionMismatch(_OTHER_VERSION) from error
 
     async def decided(self, shard: str, records: Sequence[Decoded]) -> dict[int, frozenset[int]]:
-        """By sequence number, which events of records led to decisions, as far as the ledger reaches back."""
+        """The indexes of the events that led to decisions, by sequence number, as far as the ledger reaches back."""
 
         async def ask(sequences: Sequence[str]) -> Sequence[intervention_pb2.LedgerRecord]:
             request = intervention_pb2.ReadLedgerRequest(shard=shard, sequences=sequences)
@@ -155,7 +155,7 @@ class Steps:
                 video_pb2.ApplyPlaybackRequest(position=position, events=[*map(rows.table.event, played)]),
                 timeout=_STEP_SECONDS,
             )
-        answered(played, response.engagement_scores)
+        check_answered(played, response.engagement_scores)
         return [
             features_pb2.EngagementUpdate(row=row, score=score)
             for row, score in zip(played, response.engagement_scores, strict=True)
@@ -164,7 +164,7 @@ class Steps:
     async def _move_journeys(self, moving: Sequence[Departure]) -> None:
         """Moves anonymous journeys to their users: appends what moves, and copies of the last session.
 
-        All ids are computed from those of the events, so that repeating it changes nothing.
+        All ids are computed from those of the events, so repeating this changes nothing.
         """
 
         async def ask(user_ids: Sequence[str]) -> Sequence[features_pb2.ListRecentEventsResponse]:
@@ -181,9 +181,9 @@ class Steps:
             await self.log.append(of_events(made))
 
     def _span(self, shard: str, record_count: int, rows: Rows) -> contextlib.AbstractContextManager[trace.Span | None]:
-        """The span of a batch: in the trace of its producer where one is recorded, else linked to each that is.
+        """The span of a batch: within its producers' trace if they share one, else linked to each recorded producer.
 
-        Where none is, nothing is recorded of the batch either.
+        If no producer is recorded, neither is the batch.
         """
         if not self.telemetry.is_on:
             return contextlib.nullcontext()
@@ -210,4 +210,4 @@ def _origins(table: Table) -> list[tuple[bytes, bytes]]:
     if not table.has("span_id"):
         return []
     pairs = dict.fromkeys(zip(table.trace_id, table.span_id, strict=True))
-    return [(trace_id, span_id) for trace_id, span_id in pairs if span_id][:_LINKS_MOST]
+    return [(trace_id, span_id) for trace_id, span_id in pairs if span_id][:_MOST_LINKS]

@@ -104,22 +104,22 @@ class Deciding:
             Unavailable: the store cannot be reached; the call may be repeated.
         """
         records = records_of(batch, rows)
-        policies = {record: self._policies.at(rows.received_us[of.rows.start]) for record, of in records.items()}
-        aside = unanswered(policies, rows, records)
-        asked = rows_in_question(policies, rows, records, aside)
-        states = keyed.Changed(USERS, map(rows.user, asked))
-        undelivered = keyed.Seen(UNDELIVERED, map(rows.user, asked))
+        policies = {record: self._policies.at(rows.received_us[part.rows.start]) for record, part in records.items()}
+        no_help = unanswered(policies, rows, records)
+        in_question = rows_in_question(policies, rows, records, no_help)
+        states = keyed.Changed(USERS, map(rows.user, in_question))
+        undelivered = keyed.Seen(UNDELIVERED, map(rows.user, in_question))
         contacts = keyed.Seen(CONTACTS, map(rows.user, rows.contacts))
-        tallies = keyed.Changed(TALLIES, [batch.shard] if asked else [])
+        tallies = keyed.Changed(TALLIES, [batch.shard] if in_question else [])
         async with keyed.batch(self._state, batch, states, undelivered, contacts, tallies) as beside:
-            users = Users(dict(states.states), states.states, undelivered.states, contacts.states)
+            users = Users(batch, rows, dict(states.states), states.states, undelivered.states)
             decided: dict[int, Decided] = {}
-            for row in asked:
+            for row in in_question:
                 policy = policies[rows.record_indexes[row]]
                 if rows.is_decided(row):
-                    decided[row] = users.decide(policy, batch, rows, row)
+                    decided[row] = users.decide(policy, row)
                 else:
-                    users.take_effect(policy, batch, rows, row)
+                    users.take_effect(policy, row)
             made = [each for row in sorted(decided) if (each := _made(batch, rows, row, decided[row], policies))]
             beside |= {
                 INTERVENTIONS.key(each.intervention.id): INTERVENTIONS.encode(effects.kept(each)) for each in made
@@ -127,7 +127,7 @@ class Deciding:
             if not batch.is_retraction:
                 after = contacts_after(rows, contacts.states)
                 beside |= {CONTACTS.key(user_id): CONTACTS.encode(each) for user_id, each in after.items()}
-            # An unchanged user need not be written: a repetition of the batch leaves the user unchanged again.
+            # Users whom the batch leaves unchanged need not be written: a repetition leaves them unchanged again.
             states.only, tallies.only = users.changed(), [batch.shard] if users.counts else []
             if users.counts:
                 tallies.states[batch.shard] = tally.counted(tallies.states[batch.shard], users.counts)
@@ -140,24 +140,24 @@ class Deciding:
             await self._send(made, policies, rows)
             if users.outcomes and self._observer.is_enabled:
                 await self._report_outcomes(rows, users.outcomes)
-            old = [row for row, reason in aside.items() if reason is Reason.TOO_OLD]
+            old = [row for row, reason in no_help.items() if reason is Reason.TOO_OLD]
             await self._ledger.record(
                 [
-                    effects.entry(batch, record, of, rows, policies[record], decided, old)
-                    for record, of in records.items()
+                    effects.entry(batch, record, part, rows, policies[record], decided, old)
+                    for record, part in records.items()
                 ]
             )
         self._listeners.wake(users.changed())
         return BatchResult(
             made,
-            reasons_of(rows, decided, aside),
+            reasons_of(rows, decided, no_help),
             withheld_of(decided),
             [offer.outcome for _, offer in users.outcomes],
             users.transfers,
         )
 
     async def _renew_tallies(self) -> None:
-        """Renews the counts once a day, so that those of closed shards do not expire."""
+        """Renews the counts of all shards once a day, so that those of closed shards do not expire."""
         day = self._clock() // DAY_US
         if day != self._renewed_day:
             await self._state.renew([TALLIES.key(shard) for shard in await self._shards.all()])
@@ -209,7 +209,7 @@ def _made(batch: Batch, rows: Rows, row: int, decided: Decided, policies: Mappin
     kept = decided.exceptional
     if kept is None or kept.verdict.intervention is None:
         return None
-    # With the time zone that was decided with, which the row itself may lack.
+    # The decision may have used the time zone of an earlier event, which the row itself lacks.
     facts = msgspec.structs.replace(facts_of(batch, rows, row), time_zone=kept.time_zone)
     decision = Decision(facts, kept.standing, kept.verdict, policies[rows.record_indexes[row]].version)
     return Created(row, decision, kept.verdict.intervention)

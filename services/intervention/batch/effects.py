@@ -31,14 +31,14 @@ class Created:
 def entry(
     batch: Batch,
     record: int,
-    of: Part,
+    part: Part,
     rows: Rows,
     policy: Policy,
     decided: Mapping[int, Decided],
     old: Sequence[int],
 ) -> Entry:
     """The ledger entry of a record. `old` are the rows of the batch that were too old, ascending."""
-    at = of.decisions
+    at = part.decisions
     exceptional = {
         number - at.start: kept
         for number, row in enumerate(rows.decided[at], at.start)
@@ -56,33 +56,33 @@ def entry(
         trace_ids=[rows.trace_ids[row] for row in its],
         pages=rows.pages[at],
         assessments=rows.assessments[at],
-        bot_rows=_numbers(rows, rows.bot_rows, of),
+        bot_rows=_numbers(rows, rows.bot_rows, part),
         exceptional=exceptional,
         feature_names=rows.feature_names,
         feature_schema_version=rows.feature_schema_version,
-        copied_rows=_numbers(rows, rows.copied_rows, of),
-        system_rows=_numbers(rows, rows.system_rows, of),
-        ages_us={row: age_us(rows, its[row]) for row in (*_numbers(rows, old, of), *exceptional)},
+        copied_rows=_numbers(rows, rows.copied_rows, part),
+        system_rows=_numbers(rows, rows.system_rows, part),
+        ages_us={row: age_us(rows, its[row]) for row in (*_numbers(rows, old, part), *exceptional)},
     )
     # A block depends on its record alone, not on the rest of the batch.
-    if of.rows.stop - of.rows.start > len(its):
+    if part.rows.stop - part.rows.start > len(its):
         block = msgspec.structs.replace(
             block,
-            covered_indexes=rows.event_indexes[of.rows],
-            covered_rows=[number - at.start for number in rows.decisions[of.rows]],
-            other_traces=_other_traces(rows, of),
+            covered_indexes=rows.event_indexes[part.rows],
+            covered_rows=[number - at.start for number in rows.decisions[part.rows]],
+            other_traces=_other_traces(rows, part),
         )
-    traces = filter(None, dict.fromkeys(rows.trace_ids[of.rows]))
+    traces = filter(None, dict.fromkeys(rows.trace_ids[part.rows]))
     names = [*map(user_name, dict.fromkeys(block.user_ids)), *map(trace_name, traces)]
-    return Entry(batch.shard, batch.sequences[record], rows.received_us[of.rows.start], pages.encode(block), names)
+    return Entry(batch.shard, batch.sequences[record], rows.received_us[part.rows.start], pages.encode(block), names)
 
 
-def _other_traces(rows: Rows, of: Part) -> dict[int, tuple[bytes, ...]]:
-    """By row of the block, the traces that led to its decision besides that of the event it is about."""
+def _other_traces(rows: Rows, part: Part) -> dict[int, tuple[bytes, ...]]:
+    """By row of the block, the traces that led to its decision, except that of the event it is about."""
     others: dict[int, dict[bytes, None]] = {}
-    for number, trace_id in zip(rows.decisions[of.rows], rows.trace_ids[of.rows], strict=True):
+    for number, trace_id in zip(rows.decisions[part.rows], rows.trace_ids[part.rows], strict=True):
         if trace_id and trace_id != rows.trace_ids[rows.decided_rows[number]]:
-            others.setdefault(number - of.decisions.start, {})[trace_id] = None
+            others.setdefault(number - part.decisions.start, {})[trace_id] = None
     return {row: tuple(its) for row, its in others.items()}
 
 
@@ -126,9 +126,9 @@ def kept(made: Created) -> KeptIntervention:
     return KeptIntervention(facts.user_id, made.intervention, facts.trace_id)
 
 
-def _numbers(rows: Rows, some: Sequence[int], of: Part) -> Sequence[int]:
-    """Those of some rows that belong to a record and are decided on, as rows of its block."""
+def _numbers(rows: Rows, some: Sequence[int], part: Part) -> Sequence[int]:
+    """Which of some rows belong to a record and are decided on, numbered as rows of its block."""
     if not some:
         return ()
-    its = some[bisect.bisect_left(some, of.rows.start) : bisect.bisect_left(some, of.rows.stop)]
-    return [rows.number(row) - of.decisions.start for row in its if rows.is_decided(row)]
+    its = some[bisect.bisect_left(some, part.rows.start) : bisect.bisect_left(some, part.rows.stop)]
+    return [rows.number(row) - part.decisions.start for row in its if rows.is_decided(row)]

@@ -103,54 +103,54 @@ def records_of(batch: Batch, rows: Rows) -> dict[int, Part]:
 
 
 def unanswered(policies: Mapping[int, Policy], rows: Rows, records: Mapping[int, Part]) -> Mapping[int, Reason]:
-    """The rows that bring no help whatever the risk, each with the reason; outcomes are not among them."""
+    """The rows that bring no help whatever the risk, each with the reason. Outcomes are left out."""
     old: list[int] = []
     # Nearly always a whole batch is fresh, as its earliest and latest times show.
     strictest_us = min((each.freshness_us for each in policies.values()), default=0)
     if rows.event_us and max(rows.received_us) - min(rows.event_us) > strictest_us:
-        old = [row for record, of in records.items() for row in _too_old(policies[record], rows, of.rows)]
+        old = [row for record, part in records.items() for row in _too_old(policies[record], rows, part.rows)]
     return ledger.unanswered_rows(old, rows.system_rows, rows.bot_rows, rows.copied_rows)
 
 
 def rows_in_question(
-    policies: Mapping[int, Policy], rows: Rows, records: Mapping[int, Part], aside: Mapping[int, Reason]
+    policies: Mapping[int, Policy], rows: Rows, records: Mapping[int, Part], no_help: Mapping[int, Reason]
 ) -> list[int]:
-    """The rows whose decision may need the state of their user, or which change it.
+    """The rows whose decision may need the state of their user, and the rows that change it.
 
-    They are in the order of the records. Within a record, rows that are decided on follow the others, and rows that
-    link an anonymous user come last, so that what was decided before moves as well.
+    They come in the order of the records. Within a record, rows that are decided on follow the others. Rows that link
+    an anonymous user come last: what the record decides on that user then moves to the known user as well.
 
     Args:
         policies: the policy of each record.
         rows: the batch.
         records: the part of each record.
-        aside: the rows that bring no help whatever the risk, with the reason.
+        no_help: the rows that bring no help whatever the risk, each with the reason.
     """
     asked: set[int] = set()
     goals: list[int] = []
     decided = rows.decided
-    for record, of in records.items():
+    for record, part in records.items():
         policy = policies[record]
-        numbers = eligibility.rows_in_question(policy, rows.assessments[of.decisions])
-        asked.update([decided[of.decisions.start + number] for number in numbers])
+        numbers = eligibility.rows_in_question(policy, rows.assessments[part.decisions])
+        asked.update([decided[part.decisions.start + number] for number in numbers])
         if rows.kinds:
             wanted = EventKind[policy.conversion.event.upper()]
             looked_for = {wanted, EventKind.SESSION_END}
-            found = [row for row, kind in enumerate(rows.kinds[of.rows], of.rows.start) if kind in looked_for]
+            found = [row for row, kind in enumerate(rows.kinds[part.rows], part.rows.start) if kind in looked_for]
             asked.update(found)
-            goals += [row for row in found if rows.kinds[row] == wanted and aside.get(row) is not Reason.BOT]
-    asked.difference_update(aside)
-    # An event that brings no help may still be the goal. Outcomes and settled signals count whoever sends them, as a
-    # server that does so for its users looks like a script. A copy counts for nothing but the goal.
+            goals += [row for row in found if rows.kinds[row] == wanted and no_help.get(row) is not Reason.BOT]
+    asked.difference_update(no_help)
+    # An event that brings no help may still be the goal. Outcomes and settled signals count whoever sends them: a
+    # server that reports them for its users looks like a script. A copy counts only where it is the goal.
     asked.update(rows.outcomes, rows.purchases, rows.settled_rows)
     asked.difference_update(rows.copied_rows)
     asked.update(goals, rows.transfers, rows.linked)
     return sorted(asked, key=lambda row: (rows.record_indexes[row], row in rows.linked, rows.is_decided(row), row))
 
 
-def _too_old(policy: Policy, rows: Rows, of: slice) -> Sequence[int]:
-    ages_us = map(operator.sub, rows.received_us[of], rows.event_us[of])
-    return [row for row, age_us in enumerate(ages_us, of.start) if age_us > policy.freshness_us]
+def _too_old(policy: Policy, rows: Rows, of_record: slice) -> Sequence[int]:
+    ages_us = map(operator.sub, rows.received_us[of_record], rows.event_us[of_record])
+    return [row for row, age_us in enumerate(ages_us, of_record.start) if age_us > policy.freshness_us]
 
 
 def facts_of(batch: Batch, rows: Rows, row: int) -> Facts:
@@ -203,11 +203,11 @@ def contacts_after(rows: Rows, known: Mapping[str, Contact]) -> dict[str, Contac
     return {user_id: each for user_id, each in contacts.items() if each != known[user_id]}
 
 
-def reasons_of(rows: Rows, decided: Mapping[int, Decided], aside: Mapping[int, Reason]) -> Mapping[Reason, int]:
+def reasons_of(rows: Rows, decided: Mapping[int, Decided], no_help: Mapping[int, Reason]) -> Mapping[Reason, int]:
     """How many decisions were made for each deciding reason, including those that needed no user."""
     kept = {row: each.exceptional.verdict for row, each in decided.items() if each.exceptional}
     counts = collections.Counter(verdict.reasons[0] for verdict in kept.values())
-    counts.update(reason for row, reason in aside.items() if row not in kept and rows.is_decided(row))
+    counts.update(reason for row, reason in no_help.items() if row not in kept and rows.is_decided(row))
     counts[Reason.BELOW_TRIGGER] += len(rows.decided) - counts.total()
     return counts
 

@@ -7,7 +7,7 @@ from mesh.state.applied import Batch
 from services.intervention.batch.rows import Rows, facts_of
 from services.intervention.decision.domain import decision, linking, user_state
 from services.intervention.decision.domain.decision import Decided
-from services.intervention.decision.domain.facts import Contact, Facts
+from services.intervention.decision.domain.facts import Facts
 from services.intervention.decision.domain.offer import Offer, Undelivered
 from services.intervention.decision.domain.user_state import UserState
 from services.intervention.decision.ids import intervention_id
@@ -17,12 +17,13 @@ from services.intervention.policy.domain.policy import Policy
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Users:
-    """The states of the batch's users, by id, before and after the batch."""
+    """The states of the users of a batch, by id, before and after its rows."""
 
+    batch: Batch
+    rows: Rows
     before: Mapping[str, UserState]
     after: dict[str, UserState]
     undelivered: Mapping[str, Undelivered]
-    contacts: Mapping[str, Contact]
     outcomes: list[tuple[int, Offer]] = dataclasses.field(default_factory=list)
     """The offers that got an outcome, each with the row that brought it."""
     counts: list[Change] = dataclasses.field(default_factory=list)
@@ -35,7 +36,7 @@ class Users:
         return [user_id for user_id, user in self.after.items() if user != self.before[user_id]]
 
     def note(self, row: int, facts: Facts, offers: Sequence[Offer], after: UserState) -> None:
-        """Records the user after a row, and the outcomes since `offers`."""
+        """Records the user after a row, and the outcomes that `offers` did not have yet."""
         before = self.after[facts.user_id]
         self.after[facts.user_id] = after
         if after.offers is not offers:
@@ -43,42 +44,42 @@ class Users:
         if after.exposed != before.exposed:
             self.counts.append((before.exposed, after.exposed))
 
-    def decide(self, policy: Policy, batch: Batch, rows: Rows, row: int) -> Decided:
+    def decide(self, policy: Policy, row: int) -> Decided:
         """Decides on a row."""
-        facts = facts_of(batch, rows, row)
-        user = self._arrive(policy, facts, rows, row)
-        lost = self.undelivered[facts.user_id]
-        decided = decision.decide(policy, facts, user, lost, intervention_id(facts.position))
+        facts = facts_of(self.batch, self.rows, row)
+        user = self._arrive(policy, facts, row)
+        undelivered = self.undelivered[facts.user_id]
+        decided = decision.decide(policy, facts, user, undelivered, intervention_id(facts.position))
         self.note(row, facts, user.offers, decided.user)
-        self._leave(policy, facts, rows, row)
+        self._leave(policy, facts, row)
         return decided
 
-    def take_effect(self, policy: Policy, batch: Batch, rows: Rows, row: int) -> None:
+    def take_effect(self, policy: Policy, row: int) -> None:
         """Applies a row that is not decided on itself."""
-        facts = facts_of(batch, rows, row)
-        user = self._arrive(policy, facts, rows, row)
+        facts = facts_of(self.batch, self.rows, row)
+        user = self._arrive(policy, facts, row)
         self.note(row, facts, user.offers, decision.take_effect(policy, facts, user))
-        self._leave(policy, facts, rows, row)
+        self._leave(policy, facts, row)
 
-    def _arrive(self, policy: Policy, facts: Facts, rows: Rows, row: int) -> UserState:
-        """The user of a row, with the transfer that the row carries, if any."""
+    def _arrive(self, policy: Policy, facts: Facts, row: int) -> UserState:
+        """The user of a row, who has received the transfer that the row carries, if any."""
         user = self.after[facts.user_id]
-        if row not in rows.transfers:
+        if row not in self.rows.transfers:
             return user
-        moving = rows.transfers[row]
+        moving = self.rows.transfers[row]
         arrived = linking.arrived(policy, user, moving, facts)
         self.note(row, facts, (*user.offers, *moving.offers), arrived)
         return arrived
 
-    def _leave(self, policy: Policy, facts: Facts, rows: Rows, row: int) -> None:
+    def _leave(self, policy: Policy, facts: Facts, row: int) -> None:
         """Moves the state of an anonymous user away, if the row links it to a known one."""
-        if row not in rows.linked:
+        if row not in self.rows.linked:
             return
         before = self.after[facts.user_id]
         known = user_state.lapsed(policy, before, facts.received_us)
         self.note(row, facts, before.offers, known)
-        lost = self.undelivered[facts.user_id]
-        after, transfer = linking.left(known, lost, rows.linked[row], facts.received_us)
+        undelivered = self.undelivered[facts.user_id]
+        after, transfer = linking.left(known, undelivered, self.rows.linked[row], facts.received_us)
         self.note(row, facts, after.offers, after)
         if transfer:
             self.transfers[row] = transfer

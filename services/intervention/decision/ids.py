@@ -15,7 +15,7 @@ def decision_id(position: EventPosition) -> str:
 
 
 def position_of(prefix: str, text: str) -> EventPosition | None:
-    """The position of the event that an id with a prefix is derived from; None where the text is no such id."""
+    """The position of the event that an id with this prefix is derived from; None if the text is no such id."""
     parsed = applied.parse_derived_id(text)
     return EventPosition(*parsed[1:]) if parsed and parsed[0] == prefix else None
 

@@ -9,13 +9,13 @@ from services.intervention.decision.domain.user_state import UserState
 from services.intervention.decision.state import USERS
 
 _MOST_STEPS: Final = 4
-"""From one user to the next; loops of aliases end here too."""
+"""How many links from user to user are followed; this also ends loops of aliases."""
 
 
 class Owner(NamedTuple):
-    """The user who has an intervention; where nobody has it (any more, or yet), the user who would.
+    """The user who has an intervention. If nobody has it, the last known user of the chain.
 
-    `is_on_its_way` says that it has left the user it was made for and has not arrived at another.
+    `is_on_its_way` says that the intervention has left the user it was made for and has not arrived at another.
     """
 
     user_id: str

@@ -1,11 +1,14 @@
-"""What decisions need from the outside, in the words of the domain; user state is in `mesh.state.port.StateStore`."""
+"""What decisions need from the outside, in the words of the domain; `mesh.state.port.StateStore` holds user state."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from services.intervention.decision.domain.facts import Facts, Outcome
 from services.intervention.decision.domain.ledger import Decision
 from services.intervention.decision.domain.strategy import Intervention
+
+KEPT_REFERENCES: Final = 20
+"""How many references a ledger keeps at least of each name and generation."""
 
 
 class Entry(NamedTuple):
@@ -13,27 +16,27 @@ class Entry(NamedTuple):
 
     shard: str
     sequence: int
-    # Received time of its first event; decides in which generation of the index its names stand.
+    # Received time of its first event; it decides which generation of the index holds its names.
     received_us: int
     block: bytes
     names: Sequence[str]
 
 
 class Reference(NamedTuple):
-    """Where a block stands."""
+    """Which record a block belongs to."""
 
     shard: str
     sequence: int
 
 
 class Ledger(Protocol):
-    """Keeps blocks of decisions by record, and finds them by name. A block passes after its lifetime.
+    """Keeps blocks of decisions by record, and finds them by name. A block expires after its lifetime.
 
     A shard has one writer, who writes in the order of the stream and, after a fault, again from some earlier record on.
     """
 
     async def record(self, entries: Sequence[Entry]) -> None:
-        """Writes blocks of one shard, ascending. Writing one again changes nothing. Nothing is done for none.
+        """Writes blocks of one shard, ascending. Writing one again changes nothing; without entries it does nothing.
 
         For each name and generation at least the last 20 references are kept, each once.
 
@@ -42,14 +45,14 @@ class Ledger(Protocol):
         """
 
     async def blocks(self, references: Sequence[Reference]) -> list[bytes | None]:
-        """The blocks in the order of the references; None where there is none or its lifetime has passed.
+        """The blocks in the order of the references; None where there is none or it has expired.
 
         Raises:
             Unavailable: the store cannot be reached.
         """
 
     async def find(self, name: str) -> list[list[Reference]]:
-        """The references of a name, each list a generation, newest first; a generation's are in no set order.
+        """The references of a name, one list per generation, newest generation first; a list has no set order.
 
         Raises:
             Unavailable: the store cannot be reached.
@@ -59,8 +62,8 @@ class Ledger(Protocol):
 class OutcomeEvent(NamedTuple):
     """An outcome of an intervention.
 
-    `made_trace_id` is the trace of the event that led to it, 16 bytes, empty where that is not known. The other ids are
-    those of the event that reported it: 16 and 8 bytes, without a span where its trace is not recorded.
+    `made_trace_id` is the trace of the event that led to the intervention: 16 bytes, empty if unknown. `trace_id` (16
+    bytes) and `span_id` (8 bytes; empty if the trace is not recorded) are those of the event that reported the outcome.
     """
 
     intervention_id: str
@@ -85,7 +88,7 @@ class Observer(Protocol):
 
 
 class Copywriting(Protocol):
-    """Writes better copy for interventions, in the background."""
+    """Generates copy for interventions, in the background."""
 
     def ask(self, made: Sequence[tuple[Facts, Intervention]]) -> None:
         """Queues interventions as far as there is room. Never raises."""

@@ -19,8 +19,8 @@ _NOWHERE: Final = Contact("", "")
 
 
 def _encode_user(user: UserState) -> bytes:
-    # What was taken back is written as expired, with the reason beside it: a replica of the version before, which may
-    # decide next, knows no other end for it.
+    # A withdrawn offer is written as expired, with the reason beside it: a replica of the previous version may decide
+    # next, and it does not know withdrawals.
     return _ENCODE(_with_outcome(user, Outcome.EXPIRED))
 
 
@@ -29,7 +29,7 @@ def _decode_user(blob: bytes) -> UserState:
 
 
 def _with_outcome(user: UserState, outcome: Outcome) -> UserState:
-    """The user with this outcome of what was taken back."""
+    """The user with this outcome of the withdrawn offers."""
     if not any(each.withdrawal for each in user.offers):
         return user
     offers = (msgspec.structs.replace(each, outcome=outcome) if each.withdrawal else each for each in user.offers)

@@ -13,12 +13,10 @@ import msgspec
 from mesh.state.redis import RedisState
 from mesh.store import redis
 from services.ingest.accept.domain.skew import Skew
+from services.ingest.events.domain.days import KEPT_SECONDS, day_of
 
-_COUNTED_SECONDS: Final = 49 * 3600
 _SLOTS: Final = 2
-_SKEW_SECONDS: Final = 49 * 3600
 _LINK_SECONDS: Final = 30 * 24 * 3600
-_DAY_US: Final = 24 * 3600 * 1_000_000
 _RENEWED_MOST: Final = 100_000
 
 _decode_skew: Final = msgspec.msgpack.Decoder(Skew).decode
@@ -34,18 +32,18 @@ class RedisDuplicates:
     async def add(self, ids: Sequence[str], now_us: int) -> None:
         """See `ports.Duplicates`."""
         pipeline = self._client.pipeline(transaction=False)
-        keys = {_duplicates_key(event_id, now_us // _DAY_US) for event_id in ids}
+        keys = {_duplicates_key(event_id, day_of(now_us)) for event_id in ids}
         for event_id in ids:
-            pipeline.hincrby(_duplicates_key(event_id, now_us // _DAY_US), event_id, 1)
+            pipeline.hincrby(_duplicates_key(event_id, day_of(now_us)), event_id, 1)
         for key in keys:
-            pipeline.expire(key, _COUNTED_SECONDS)
+            pipeline.expire(key, KEPT_SECONDS)
         with redis.translating_errors():
             await pipeline.execute()
 
     async def count(self, event_id: str, now_us: int) -> int:
         """See `ports.Duplicates`."""
         pipeline = self._client.pipeline(transaction=False)
-        for day in (now_us // _DAY_US, now_us // _DAY_US - 1):
+        for day in (day_of(now_us), day_of(now_us) - 1):
             pipeline.hget(_duplicates_key(event_id, day), event_id)
         with redis.translating_errors():
             return sum(int(counted or 0) for counted in await pipeline.execute())
@@ -55,7 +53,7 @@ class RedisSkews:
     """Clocks as unfenced state."""
 
     def __init__(self, client: redis.Client) -> None:
-        self._state = RedisState(client, "skew", _SKEW_SECONDS)
+        self._state = RedisState(client, "skew", KEPT_SECONDS)
 
     async def find(self, devices: Sequence[str]) -> dict[str, Skew]:
         """See `ports.Skews`."""
@@ -79,8 +77,8 @@ class RedisIdentities:
         """See `ports.Identities`."""
         found = await self._state.load(anonymous_ids)
         links = {anonymous_id: blob.decode() for anonymous_id, blob in zip(anonymous_ids, found, strict=True) if blob}
-        if now_us // _DAY_US != self._day or len(self._renewed) > _RENEWED_MOST:
-            self._day, self._renewed = now_us // _DAY_US, set()
+        if day_of(now_us) != self._day or len(self._renewed) > _RENEWED_MOST:
+            self._day, self._renewed = day_of(now_us), set()
         used = links.keys() - self._renewed
         if used:
             self._renewed |= used

@@ -7,6 +7,8 @@ from typing import Final, NamedTuple
 from services.ingest.accept.domain import device, skew
 from services.ingest.accept.domain.columns import rows_without
 from services.ingest.accept.domain.identity import Ending
+from services.ingest.accept.domain.masking.kinds import Masking
+from services.ingest.accept.domain.masking.tables import mask_table, personal_ids
 from services.ingest.accept.domain.tidying import Note, Rules, put_pages, tidy, untidy_rows
 from services.ingest.accept.domain.validation import EARLIEST_TIME_US, FUTURE_US, Rejection, doubtful_rows, reject
 from services.ingest.events.domain.event import Table
@@ -38,13 +40,16 @@ class Verdict(IntEnum):
 class Judged(NamedTuple):
     """A batch sorted: what is new within it, what it repeats itself, what is refused. All by index, ascending.
 
-    `notes` say what was cleaned or left out of events, rejected ones included.
+    `notes` say what was cleaned or left out of events, rejected ones included. `masked` and `personal_ids` have the
+    kind of each value that was masked, and of each id that holds an e-mail address or a phone number.
     """
 
     fresh: list[int]
     repeated: list[int]
     rejected: dict[int, Rejection]
     notes: dict[int, list[Note]]
+    masked: Sequence[str]
+    personal_ids: Sequence[str]
 
 
 class Admission(NamedTuple):
@@ -68,14 +73,14 @@ class Admission(NamedTuple):
         return notes
 
 
-def judge(table: Table, now_us: int, rules: Rules) -> Judged:
-    """Tidies a batch in place and sorts it as far as that needs no stored state.
+def judge(table: Table, now_us: int, rules: Rules, masking: Masking) -> Judged:
+    """Tidies and masks a batch in place, and sorts it as far as that needs no stored state.
 
     Most rows are tidy and valid, which is checked column by column; the others are examined one by one. Of events with
     one id the first valid one counts; one with other content gets a note.
     """
     if not len(table):
-        return Judged([], [], {}, {})
+        return Judged([], [], {}, {}, [], [])
     _unstamp(table, now_us)
     odd = untidy_rows(table, rules) | skew.odd_rows(table) | doubtful_rows(table, rules.placeholders)
     rejected: dict[int, Rejection] = {}
@@ -92,7 +97,24 @@ def judge(table: Table, now_us: int, rules: Rules) -> Judged:
             rejected[row] = rejection
         table.put(row, event)
     put_pages(table, rules.pages, odd)
-    return _sorted(table, rejected, notes_by_row)
+    masked = mask_table(table, masking)
+    for row, members in masked.members.items():
+        notes_by_row.setdefault(row, []).extend(Note(member, _masked(kinds)) for member, kinds in members.items())
+    personal = personal_ids(_ids(table), masking)
+    fresh, repeated = _sorted(table, rejected, notes_by_row)
+    return Judged(fresh, repeated, rejected, notes_by_row, masked.kinds, personal)
+
+
+def _masked(kinds: Sequence[str]) -> str:
+    return f"It held personal data or secrets, which were masked: {', '.join(sorted({*kinds}))}."
+
+
+def _ids(table: Table) -> list[str]:
+    """The ids of users, and those of devices that are not the user's id as well."""
+    if not table.has("anonymous_id"):
+        return table.user_id
+    pairs = zip(table.user_id, table.anonymous_id, strict=True)
+    return [each for user_id, anonymous_id in pairs for each in dict.fromkeys((user_id, anonymous_id))]
 
 
 def refuse_repeats(judged: Judged, ids: Sequence[str], rejections: dict[int, Rejection]) -> None:
@@ -101,11 +123,13 @@ def refuse_repeats(judged: Judged, ids: Sequence[str], rejections: dict[int, Rej
     rejections.update((index, refused[ids[index]]) for index in judged.repeated if ids[index] in refused)
 
 
-def _sorted(table: Table, rejected: dict[int, Rejection], notes_by_row: dict[int, list[Note]]) -> Judged:
-    """Separates duplicates within the batch from new events."""
+def _sorted(
+    table: Table, rejected: dict[int, Rejection], notes_by_row: dict[int, list[Note]]
+) -> tuple[list[int], list[int]]:
+    """The rows of new events, and of those that repeat an event of the batch."""
     ids = table.event_id
     if not rejected and len({*ids}) == len(ids):
-        return Judged([*range(len(ids))], [], rejected, notes_by_row)
+        return [*range(len(ids))], []
     fresh: list[int] = []
     repeated: list[int] = []
     first_by_id: dict[str, int] = {}
@@ -120,7 +144,7 @@ def _sorted(table: Table, rejected: dict[int, Rejection], notes_by_row: dict[int
         repeated.append(row)
         if any(column[row] != column[first] for column in content):
             notes_by_row.setdefault(row, []).append(_OTHER_CONTENT)
-    return Judged(fresh, repeated, rejected, notes_by_row)
+    return fresh, repeated
 
 
 def _unstamp(table: Table, now_us: int) -> None:

@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from services.ingest.accept.domain.validation import FUTURE_US
+from services.ingest.events.domain.days import DAY_US, day_of
 from services.ingest.events.domain.event import Event, Table
 
 PIECES_MOST: Final = 4
@@ -28,9 +29,8 @@ ERROR_MOST_US: Final = FUTURE_US
 """A request that seems to be further off was not just sent: it is history that is sent again."""
 CLOCKS_SINCE_US: Final = 1_262_304_000_000_000  # 2010-01-01T00:00:00Z
 """Devices begin anew in 1970, 1980 or 2000; nothing that is sent again was sent before this."""
-_DAY_US: Final = 24 * 3600 * 1_000_000
 # How long an event waits on a device to be sent.
-_QUEUED_MOST_US: Final = 90 * _DAY_US
+_QUEUED_MOST_US: Final = 90 * DAY_US
 # Some clients send `sentAt` in whole seconds beside a `timestamp` in milliseconds.
 _COARSE_US: Final = 1_000_000
 _NEVER: Final = -(1 << 62)
@@ -75,7 +75,7 @@ def observe(skew: Skew | None, received_us: int, sent_us: int) -> Skew:
     any is, either a clock ahead was known, or the clock is right now: then nothing counts but this request. Else its
     time of sending lies in the past: it is that of the capture, or the request waited.
     """
-    sample, day = received_us - sent_us, received_us // _DAY_US
+    sample, day = received_us - sent_us, day_of(received_us)
     if skew is None:
         return Skew(day, sample, None, _begun(sample))
     if day <= skew.day:

@@ -1,4 +1,4 @@
-"""When to pause a shard: if most records fail, it is not the records."""
+"""When to pause a shard: if most records fail, the fault is not theirs."""
 
 from collections import deque
 from typing import Final

@@ -1,4 +1,4 @@
-"""What of an anonymous journey becomes part of the known user's. Pure."""
+"""Which part of an anonymous journey becomes the known user's. Pure."""
 
 import itertools
 from collections.abc import Sequence
@@ -8,16 +8,20 @@ from services.ingest.events.domain.event import Event, Kind
 
 SESSION_GAP_US: Final = 30 * 60 * 1_000_000
 """As in features: a session ends after this long without an event."""
-COPIES_MOST: Final = 20
+MOST_COPIES: Final = 20
 _NOT_COPIED: Final = frozenset({Kind.IDENTIFY, Kind.INTERVENTION_OUTCOME})
 
 
 def last_session(events: Sequence[Event], linked: Event) -> list[Event]:
-    """Of a journey's events, newest in the stream first, those that go along with its linking event: at most 20.
+    """The events of a journey that move along with its linking event: at most 20, the latest first.
 
-    They are those of the session that was open then, the latest first. What was done before the journey ended once
-    before is another person's, also where it came later, and what stands behind the link is none of it. Empty where the
-    link lies more than the gap after the latest of them, or is no longer among the events.
+    They are the session that was open at the link. What happened before an earlier link of the journey is another
+    person's, even if it arrived later; what follows the link on the stream is not part of it. Empty if the link lies
+    more than the gap after the latest of them, or is no longer among the events.
+
+    Args:
+        events: the journey's events, newest on the stream first.
+        linked: the event that links it.
     """
     before = list(itertools.dropwhile(lambda event: event.event_id != linked.event_id, events))[1:]
     since = next((place for place, event in enumerate(before) if event.linked_user_id), None)
@@ -31,4 +35,4 @@ def last_session(events: Sequence[Event], linked: Event) -> list[Event]:
         until_us = min(until_us, event.event_time_us)
         if event.event_type not in _NOT_COPIED:
             session.append(event)
-    return session[:COPIES_MOST]
+    return session[:MOST_COPIES]

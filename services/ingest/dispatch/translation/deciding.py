@@ -40,8 +40,8 @@ class Vectors(NamedTuple):
     time_zones: Sequence[str]
 
 
-def answered(asked: Sized, answers: Sized, width: int = 1) -> None:
-    """Returns if a service has answered for every row that it was asked about, with `width` values each.
+def check_answered(asked: Sized, answers: Sized, width: int = 1) -> None:
+    """Checks that a service answered for every row it was asked about, with `width` values each.
 
     Raises:
         VersionMismatch: it did not.
@@ -76,13 +76,13 @@ def apply_request(
 
 
 def vectors_of(rows: Rows, groups: Groups, applied: features_pb2.ApplyEventsResponse) -> Vectors:
-    """The answer of features, by groups; it is ordered by the last rows of groups.
+    """The answer of features, reordered by group; features orders it by the last rows of groups.
 
     Raises:
-        VersionMismatch: it is of another version, as one that does not read tables.
+        VersionMismatch: features is of another version, such as one that does not read tables.
     """
     width, count = applied.feature_count, len(groups.last)
-    answered(groups.last, applied.values, width)
+    check_answered(groups.last, applied.values, width)
     ascending = sorted(groups.last)
     if ascending == groups.last:
         return Vectors(applied.values, _time_zones(rows, groups, applied, range(count)))
@@ -100,7 +100,7 @@ def _time_zones(
     if not applied.time_zones:
         return [rows.table.time_zone[row] for row in groups.last]
     names, zones = ("", *applied.time_zone_names), list(applied.time_zones)
-    answered(groups.last, zones)
+    check_answered(groups.last, zones)
     if max(zones) >= len(names):
         raise VersionMismatch("The time zones of features have no names.")
     return [names[zones[at]] for at in places]

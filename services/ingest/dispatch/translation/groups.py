@@ -22,9 +22,9 @@ _MARKS: Final = ("copied_event_id", "is_system", "is_bot")
 class Groups(NamedTuple):
     """The groups of a batch, numbered by their deciding rows, which ascend.
 
-    A decision is about the deciding row: of the rows that the user made here the one with the latest event time, of
-    equals the last. So what comes late, from a system or from a bot does not hide somebody who struggles now. Neither
-    does the report of an outcome or of who the user is: these decide only where there is nothing else.
+    A decision is about the deciding row. Of the rows that the user made here, it is the one with the latest event time;
+    of equals, the last. So an event that comes late, from a system or from a bot does not hide somebody who struggles
+    now. Neither does the report of an outcome or of who the user is: these decide only where there is nothing else.
     """
 
     of_rows: list[int]

@@ -26,7 +26,7 @@ def departures(
     applied: features_pb2.ApplyEventsResponse,
     decided: intervention_pb2.DecideInterventionsResponse,
 ) -> list[Departure]:
-    """The linking events of a batch by row, each with what features and intervention let go of; not those to nobody."""
+    """The linking events of a batch, each with what features and intervention release; links to nobody are left out."""
     rows = {row: event_pb2.Carried() for row, event in linked.items() if not own_ids.is_nobody(event.linked_user_id)}
     for each in applied.carried:
         if each.row in rows:
@@ -38,7 +38,7 @@ def departures(
 
 
 def arrivals(departure: Departure) -> list[event_pb2.Event]:
-    """The event that brings to a user what moves; none where nothing does."""
+    """The event that brings a user what moves; none if nothing does."""
     linked, carried = departure
     if not carried.ByteSize():
         return []
@@ -63,8 +63,8 @@ def arrivals(departure: Departure) -> list[event_pb2.Event]:
 def copies(recent: Iterable[event_pb2.Event], linked: event_pb2.Event) -> list[event_pb2.Event]:
     """The last session of an anonymous journey as events of the user it turned out to be, newest first.
 
-    Newest first, because a late event lengthens a session by at most the gap: so each leads to the one before it. Ids
-    are computed, so that a copy made twice is one event; receipt and trace are those of the event that linked them.
+    Newest first, because a late event lengthens a session by at most the gap: in this order each reaches the next. Ids
+    are computed, so a copy made twice is one event. Received time and trace are those of the linking event.
 
     Args:
         recent: the journey's last events, newest in the stream first.
@@ -81,7 +81,7 @@ def copies(recent: Iterable[event_pb2.Event], linked: event_pb2.Event) -> list[e
         copy.received_time_us = linked.received_time_us
         copy.trace_id, copy.span_id = linked.trace_id, linked.span_id
         if event.session_id.startswith("s-") and event.session_id.endswith(f"-{event.session_start_us // 1000}"):
-            copy.session_id = ""  # as features found it, in the anonymous journey
+            copy.session_id = ""  # computed by features for the anonymous journey
         copy.session_start_us = 0
         made.append(copy)
     return made

@@ -10,9 +10,8 @@ from typing import Any, Final, NamedTuple
 from mesh.errors import MeshError
 from mesh.store import redis
 from services.ingest.events.adapters.sequences import sortable
+from services.ingest.events.domain.days import KEPT_SECONDS, day_of
 
-_DAY_US: Final = 24 * 3600 * 1_000_000
-_APPLIED_SECONDS: Final = 49 * 3600
 _TIME_BYTES: Final = 8
 
 
@@ -38,7 +37,7 @@ class RedisApplied:
 
     async def find(self, shard: str, sequence: int, now_us: int) -> int | None:
         """See `ports.Applied`."""
-        today = now_us // _DAY_US
+        today = day_of(now_us)
         pipeline = self._client.pipeline(transaction=False)
         for day in (today - 1, today):
             pipeline.zrangebylex(_key(shard, day), b"[" + sortable(sequence), b"+", start=0, num=1)
@@ -62,9 +61,9 @@ class RedisApplied:
     async def _add(self, noted: dict[str, _Noted]) -> None:
         pipeline = self._client.pipeline(transaction=False)
         for shard, (checkpoint, time_us) in noted.items():
-            key = _key(shard, time_us // _DAY_US)
+            key = _key(shard, day_of(time_us))
             pipeline.zadd(key, {sortable(checkpoint) + time_us.to_bytes(_TIME_BYTES, "big"): 0})
-            pipeline.expire(key, _APPLIED_SECONDS)
+            pipeline.expire(key, KEPT_SECONDS)
         with redis.translating_errors():
             await pipeline.execute()
 

@@ -12,11 +12,10 @@ from typing import Any, Final
 from mesh.store import redis
 from mesh.store.cluster import Cluster
 from services.ingest.events.adapters.sequences import sortable
+from services.ingest.events.domain.days import KEPT_SECONDS, day_of
 from services.ingest.events.domain.event import EventPosition, Seen
 from services.ingest.events.ports import AppendedEvents, Claim
 
-_DAY_US: Final = 24 * 3600 * 1_000_000
-_SEEN_SECONDS: Final = 49 * 3600
 _SLOTS: Final = 2
 # On a cluster all of a slot's ids are in one primary's memory: so they are spread as users are.
 _SLOTS_OF_CLUSTER: Final = redis.PARTITION_COUNT
@@ -144,7 +143,7 @@ class RedisSeenEvents:
         """See `ports.SeenEvents`."""
         if not ids:
             return []
-        today = now_us // _DAY_US
+        today = day_of(now_us)
         slots: dict[int, list[int]] = {}
         for index, event_id in enumerate(ids):
             slots.setdefault(self._slot(event_id), []).append(index)
@@ -185,7 +184,7 @@ class RedisSeenEvents:
         for (slot, day), indexes in groups.items():
             keys = [_seen_key(slot, day), _seen_key(slot, day - 1), _seen_key(slot, day + 1)]
             pairs = [part for index in indexes for part in (claims[index].event_id, blobs[index])]
-            calls.append(redis.Call(keys, [*pairs, _SEEN_SECONDS]))
+            calls.append(redis.Call(keys, [*pairs, KEPT_SECONDS]))
         answers: list[list[bytes]] = await _CLAIM.run(self._client, *calls)
         for indexes, answer in zip(groups.values(), answers, strict=True):
             for index, blob in zip(indexes, answer, strict=True):
@@ -207,7 +206,7 @@ class RedisSeenEvents:
         calls = []
         for (slot, day), part in parts.items():
             keys = [_seen_key(slot, day), _seen_key(slot, day - 1), _seen_key(slot, day + 1), *part.keys]
-            calls.append(redis.Call(keys, [_SEEN_SECONDS, self._most_records, *part.heads, *part.pairs]))
+            calls.append(redis.Call(keys, [KEPT_SECONDS, self._most_records, *part.heads, *part.pairs]))
         answers: list[list[int]] = await _REMEMBER.run(self._client, *calls)
         return {
             part.pairs[2 * number - 2].decode()
@@ -242,7 +241,7 @@ class RedisSeenEvents:
         """The indexes of the claims of each slot and day."""
         groups: dict[tuple[int, int], list[int]] = {}
         for index, claim in enumerate(claims):
-            key = (self._slot(claim.event_id), claim.seen.received_time_us // _DAY_US)
+            key = (self._slot(claim.event_id), day_of(claim.seen.received_time_us))
             groups.setdefault(key, []).append(index)
         return groups
 
@@ -261,7 +260,7 @@ def _parts(records: Sequence[AppendedEvents], slot_count: int) -> dict[tuple[int
         )
         for event_id, event_index, received_us, trace_id in remembered:
             name = event_id.encode()
-            its = pairs.setdefault((zlib.crc32(name) % slot_count, received_us // _DAY_US), [])
+            its = pairs.setdefault((zlib.crc32(name) % slot_count, day_of(received_us)), [])
             its += (name, _NUMBERS.pack(event_index, received_us, trace_id or _NO_TRACE) + end)
         for key, its in pairs.items():
             part = parts.setdefault(key, _Part())

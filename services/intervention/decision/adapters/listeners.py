@@ -1,4 +1,4 @@
-"""Those in this process who wait for a change of one user."""
+"""Listeners in this process: each waits for changes of one user."""
 
 import asyncio
 import contextlib
@@ -54,7 +54,7 @@ class LocalListeners:
         return listener
 
     def leave(self, listener: LocalListener) -> None:
-        """Wakes the listener no more."""
+        """Removes the listener: it is woken no more."""
         self._count -= 1
         others = self._by_user[listener.user_id]
         others.remove(listener)

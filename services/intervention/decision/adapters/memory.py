@@ -2,9 +2,7 @@
 
 from collections.abc import Sequence
 
-from services.intervention.decision.ports import Entry, Reference
-
-_KEPT_REFERENCES = 20
+from services.intervention.decision.ports import KEPT_REFERENCES, Entry, Reference
 
 
 class MemoryLedger:
@@ -22,7 +20,7 @@ class MemoryLedger:
                 sequences = self._names.setdefault((entry.shard, name), [])
                 if not sequences or sequences[-1] < entry.sequence:
                     sequences.append(entry.sequence)
-                    del sequences[:-_KEPT_REFERENCES]
+                    del sequences[:-KEPT_REFERENCES]
 
     async def blocks(self, references: Sequence[Reference]) -> list[bytes | None]:
         """See `services.intervention.decision.ports.Ledger`."""

@@ -4,8 +4,8 @@
     jm:intervention:{<shard>}:names:<generation>    hash: name -> references, ascending, each of fixed width
     jm:intervention:names                           sorted set: "<shard> <generation>" by generation
 
-A generation is a stretch of received time. So an index passes as a whole, and a batch is one command. Blocks are kept
-as they are: the fastest compression halves them and costs 2 us an event, a quarter of what the service may take.
+A generation is a stretch of received time: so an index expires as a whole, and a batch is one command. Blocks are not
+compressed: the fastest compression halves them and costs 2 us per event, a quarter of what the service may take.
 """
 
 from collections.abc import Sequence
@@ -14,18 +14,17 @@ from typing import Final, cast
 import msgspec
 
 from mesh.store import redis
-from services.intervention.decision.ports import Entry, Reference
+from services.intervention.decision.ports import KEPT_REFERENCES, Entry, Reference
 
-_KEPT_REFERENCES: Final = 20
-_GENERATIONS_A_LIFETIME: Final = 4
+_GENERATIONS_PER_LIFETIME: Final = 4
 _REGISTRY: Final = "jm:intervention:names"
-# Digits of a reference: enough for time in nanoseconds, and for Kinesis. Of one width, so that they compare as text.
+# Digits of a reference: enough for a time in nanoseconds, or for Kinesis. One width, so that they compare as text.
 _WIDTH: Final = 20
 _KINESIS_WIDTH: Final = 60
 
-# KEYS: the index, then a block an entry. ARGV: lifetimes of index and block, longest value of a name; then for each
-# entry its reference, its block, and its names as msgpack. Only what follows the last reference of a name is added: a
-# shard's writer goes forward, so all that lies before was added already. Gives whether the index is new. Names go to
+# KEYS: the index, then one block per entry. ARGV: lifetimes of index and block, longest value of a name; then for each
+# entry its reference, its block, and its names as msgpack. A reference is added to a name only if it follows the last
+# one: a shard's writer goes forward, so earlier ones were added already. Returns whether the index is new. Names go to
 # the store by the thousand: Lua's stack ends at some 8000 values.
 _RECORD: Final = redis.Script("""
 local is_new = redis.call('EXISTS', KEYS[1]) == 0
@@ -54,12 +53,12 @@ _ENCODE: Final = msgspec.msgpack.Encoder().encode
 
 
 class RedisLedger:
-    """Keeps blocks for `lifetime_seconds`, and names at least as long."""
+    """Keeps blocks for `lifetime_seconds`, and names for at least as long."""
 
     def __init__(self, client: redis.Client, lifetime_seconds: int) -> None:
         self._client = client
         self._lifetime = lifetime_seconds
-        self._generation_us = max(1, lifetime_seconds * 1_000_000 // _GENERATIONS_A_LIFETIME)
+        self._generation_us = max(1, lifetime_seconds * 1_000_000 // _GENERATIONS_PER_LIFETIME)
         self._registered: set[str] = set()
 
     async def record(self, entries: Sequence[Entry]) -> None:
@@ -95,9 +94,9 @@ class RedisLedger:
             f"{each.sequence:0{_WIDTH if each.sequence < 10**_WIDTH else _KINESIS_WIDTH}d} " for each in entries
         ]
         arguments: list[bytes | str | int] = [
-            self._lifetime + self._lifetime // _GENERATIONS_A_LIFETIME,
+            self._lifetime + self._lifetime // _GENERATIONS_PER_LIFETIME,
             self._lifetime,
-            _KEPT_REFERENCES * len(references[0]),
+            KEPT_REFERENCES * len(references[0]),
         ]
         for reference, entry in zip(references, entries, strict=True):
             arguments += [reference, entry.block, _ENCODE(entry.names)]
@@ -107,13 +106,13 @@ class RedisLedger:
             await self._register(member, generation)
         (is_new,) = await _RECORD.run(self._client, redis.Call(keys, arguments))
         if is_new:
-            # The store may have lost what this process once registered.
+            # The store may have lost what this process registered earlier.
             await self._register(member, generation)
 
     async def _register(self, member: str, generation: int) -> None:
         with redis.translating_errors():
             await self._client.zadd(_REGISTRY, {member: generation})
-            await self._client.zremrangebyscore(_REGISTRY, "-inf", generation - 2 * _GENERATIONS_A_LIFETIME)
+            await self._client.zremrangebyscore(_REGISTRY, "-inf", generation - 2 * _GENERATIONS_PER_LIFETIME)
         self._registered.add(member)
 
 

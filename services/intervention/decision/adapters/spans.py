@@ -1,7 +1,7 @@
 """Spans of an intervention: the decision and its outcomes.
 
-They are recorded whether or not the request's own trace is. The decision's span has an id that follows from the
-decision's, so that what comes later, by whatever process, stands below it or is linked to it.
+They are recorded even if the trace of the request is not. The id of the decision's span is computed from the decision's
+id, so that later spans of any process can stand below it or be linked to it.
 """
 
 from opentelemetry import trace
@@ -55,9 +55,10 @@ class SpanObserver:
 
 
 def _above(trace_id: bytes, span_id: bytes) -> tuple[trace.SpanContext | None, list[trace.Link]]:
-    """What a span on behalf of an event stands below: the present call, where it is of the event's trace.
+    """The parent of a span on behalf of an event, and its links.
 
-    A call may serve events of many traces: then it is the event's request, if recorded, and the call is linked.
+    The parent is the present call if it belongs to the event's trace. A call may serve events of many traces: then the
+    parent is the event's request, if that is recorded, and the call is linked.
     """
     request, call = telemetry.recorded(trace_id, span_id), trace.get_current_span().get_span_context()
     if not call.trace_flags.sampled:

@@ -1,7 +1,6 @@
 """Repeatable chance: who is in the holdout, how likely each candidate is, and which one is drawn.
 
-Holdout and draw hash what they are about, each in a domain of its own: one reveals nothing of the other, whatever
-the salts.
+Holdout and draw are hashes, each in a domain of its own: one reveals nothing about the other, whatever the salts.
 """
 
 import hashlib
@@ -10,7 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-# What is drawn, and the version of the method; another way of hashing gets another number.
+# The purpose, and the version of the method: another way of hashing gets another number.
 _HOLDOUT: Final = b"jm.holdout.1"
 _DRAW: Final = b"jm.draw.1"
 
@@ -51,7 +50,7 @@ def propensities(utilities: Sequence[float], temperature: float, floor: float) -
     (at temperature 0 this is the epsilon-greedy rule with epsilon = floor times the number of candidates).
 
     Args:
-        utilities: what each is worth, all in one unit.
+        utilities: what each is worth, in the same unit.
         temperature: 0 or more, in that unit.
         floor: 0 or more. Where there are too many candidates for it, all are equally likely.
     """

@@ -7,7 +7,7 @@ import msgspec
 from services.intervention.decision.domain import chance, eligibility, reasons, strategy, user_state
 from services.intervention.decision.domain.eligibility import FOR_HELP, URGENT, Reason
 from services.intervention.decision.domain.facts import Facts, OutcomeReport, Purchase
-from services.intervention.decision.domain.offer import UNKNOWN, Exposure, Standing, Withdrawn, taken_back
+from services.intervention.decision.domain.offer import UNKNOWN, Exposure, Standing, Undelivered, Withdrawn, taken_back
 from services.intervention.decision.domain.situation import Situation
 from services.intervention.decision.domain.strategy import Candidate, Choice, Intervention
 from services.intervention.decision.domain.user_state import UserState
@@ -18,8 +18,8 @@ from services.intervention.policy.domain.policy import Action, Policy
 class Verdict(msgspec.Struct, frozen=True, array_like=True):
     """The result of a decision: the reasons, deciding reason first, their explanation, and the help, if any.
 
-    `candidates` is empty if nothing was chosen among; else it ends with doing nothing. `withheld` is help that was
-    decided on and not given, `withdrawn` is earlier help that was taken back.
+    `candidates` is empty if no choice was made; else its last entry is doing nothing. `withheld` is help that was
+    decided on and not given. `withdrawn` is earlier help that was taken back.
     """
 
     reasons: tuple[Reason, ...]
@@ -40,7 +40,7 @@ class Verdict(msgspec.Struct, frozen=True, array_like=True):
 def derive(policy: Policy, facts: Facts, standing: Standing, intervention_id: str) -> Verdict:
     """Decides. The same inputs give the same verdict, byte for byte.
 
-    Waiting help is judged first: once it is taken back, only its cooldown holds back other help.
+    Waiting help is judged first: once it is withdrawn, it holds back other help only by its cooldown.
     """
     situation = Situation(policy, facts, standing)
     back = withdrawal(situation)
@@ -101,7 +101,7 @@ class Exceptional(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Decided(NamedTuple):
-    """The result of one decision: what is kept besides its columns, if anything, and the user afterwards."""
+    """The result of one decision: what the ledger keeps besides the columns, if anything, and the user afterwards."""
 
     exceptional: Exceptional | None
     user: UserState
@@ -111,7 +111,7 @@ def decide(
     policy: Policy,
     facts: Facts,
     user: UserState,
-    undelivered: tuple[tuple[str, str], ...],
+    undelivered: Undelivered,
     intervention_id: str,
 ) -> Decided:
     """Decides on one event; returns the decision and the user afterwards."""
@@ -140,7 +140,7 @@ def decide(
 
 
 def take_effect(policy: Policy, facts: Facts, user: UserState) -> UserState:
-    """The user after an event whose decision is about another event of the record."""
+    """The user after an event that is not decided on itself: the decision is about another event of the record."""
     if facts.is_copy:
         return _after_copy(policy, facts, user)
     if _reaches_goal(policy, facts):
@@ -154,7 +154,7 @@ def take_effect(policy: Policy, facts: Facts, user: UserState) -> UserState:
 
 
 def _after_copy(policy: Policy, facts: Facts, user: UserState) -> UserState:
-    """The user after a copy. Its effects happened in the journey it comes from; here it has only one.
+    """The user after a copy of an event. The event had its effects in the journey it comes from; here it can have one.
 
     If it is the goal, it converts a user who counts and has not converted: that journey did not know of the help.
     """
@@ -164,7 +164,7 @@ def _after_copy(policy: Policy, facts: Facts, user: UserState) -> UserState:
 
 
 def _reaches_goal(policy: Policy, facts: Facts) -> bool:
-    """Whether an event is the goal of the policy, no matter whether the user or a system of the shop sent it."""
+    """Whether an event is the goal of the policy; it may come from the user or from a system of the shop."""
     if facts.is_bot or (facts.bought is not None and facts.bought.gives_back):
         return False
     return user_state.is_conversion(policy.conversion, facts.kind, facts.target)
@@ -218,7 +218,7 @@ def _nothing(
 
 
 def _exposed(situation: Situation, action: Action) -> Exposure | None:
-    """On which side the user counts, now that help is decided on; None for transactional help: it has no holdout."""
+    """The side of the experiment on which the user counts. None for transactional help, which has no holdout."""
     if action.is_transactional:
         return None
     return Exposure(
@@ -234,7 +234,7 @@ def _exposed(situation: Situation, action: Action) -> Exposure | None:
 
 
 def _is_treated(situation: Situation) -> bool:
-    """Whether the user is treated. A user who counts already keeps the side, also if it was found under another id."""
+    """Whether the user is treated. A user who counts already keeps the side, even if it was drawn for another id."""
     holdout, before = situation.policy.holdout, situation.user.exposed
     if before is not None and before.experiment == holdout.salt:
         return before.is_treated

@@ -1,4 +1,4 @@
-"""Whether to help a user now: the triggers, and what holds help back. Every answer has its reasons."""
+"""Whether to help a user now: the triggers, and what holds help back. Each answer comes with its reasons."""
 
 import enum
 import fnmatch
@@ -55,7 +55,7 @@ FOR_HELP: Final = URGENT | {Reason.RESPONSIVE_USER}
 
 
 def urgent_reasons(policy: Policy, assessment: Assessment) -> tuple[Reason, ...]:
-    """The triggers that need nothing but the assessment."""
+    """The reached triggers; they depend on the assessment alone."""
     risk = (Reason.RISK_AT_TRIGGER,) if assessment.score >= policy.trigger_score else ()
     return risk + (
         (Reason.SIGNALS_AT_TRIGGER,) if assessment.strong_signal_count >= policy.trigger_signal_count else ()
@@ -145,8 +145,8 @@ def is_named(user_id: str, users: Collection[str]) -> bool:
 def _is_just_identified(facts: Facts, standing: Standing) -> bool:
     """Whether what is known of the user under another id may still be on its way.
 
-    An event that identifies a user shows no trouble by itself. And late events of an anonymous user who is known by now
-    are the known user's.
+    An event that identifies a user shows no trouble by itself. Late events of an anonymous user who is known by now
+    belong to the known user.
     """
     away = standing.away
     return facts.kind == EventKind.IDENTIFY or (away is not None and facts.received_us - away.at_us < _STRAGGLING_US)

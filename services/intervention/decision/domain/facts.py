@@ -21,7 +21,7 @@ LEVEL_NAMES: Final = ("unknown", "low", "medium", "high", "critical")
 
 
 class Outcome(enum.IntEnum):
-    """What the user did about an intervention; `NONE` while that is nothing."""
+    """What became of an intervention; `NONE` as long as nothing has."""
 
     NONE = 0
     SHOWN = 1
@@ -112,11 +112,11 @@ class Facts(msgspec.Struct, frozen=True):
     assessment: Assessment
     model_version: str
     rules_version: str
-    # What happened, 0 where unknown, and what it was about.
+    # The kind of event (0: unknown), and what it was about.
     kind: int = 0
     target: str = ""
     bought: Purchase | None = None
-    # The vector the assessment rests on, in the order of the definitions; empty for a low risk.
+    # The feature vector behind the assessment, in the order of `feature_names`; empty at low risk.
     features: tuple[float, ...] = ()
     feature_names: tuple[str, ...] = ()
     feature_schema_version: str = ""

@@ -1,7 +1,7 @@
 """Folding: what rows of a ledger block have in common is written once, as texts, indicators and standings.
 
 A user in trouble has nearly the same indicators and the same standing event after event. Written out, they took up to a
-hundred times what the event itself did.
+hundred times the space of the event itself.
 """
 
 import zlib
@@ -16,23 +16,23 @@ from services.intervention.decision.domain.facts import Assessment, Indicator
 from services.intervention.decision.domain.offer import Standing
 
 Texts = dict[str, int]
-"""Texts by their number, in its order."""
+"""The number of each text, ascending."""
 FoldedIndicators = tuple[tuple[int, float, int], ...]
 """Indicators: the number of the name, the contribution, the number of the reason."""
 
 Features = tuple[float, ...]
 
 FEW_ROWS: Final = 4
-"""So many rows of a block are not worth folding."""
+"""At most this many rows of a block are not worth folding."""
 _LEVEL: Final = 1
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
 _TEXTS: Final = msgspec.msgpack.Decoder(tuple[str, ...]).decode
 
 
 class Folded(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """An exceptional row that says little: by number its standing and features, and of the texts zone and target.
+    """An exceptional row that says little. Standing, features, time zone and target are numbers of what it shares.
 
-    Its verdict is reasons alone; the sentence derives from the rest.
+    Its verdict is reasons alone; the sentence is derived from the rest.
     """
 
     standing: int

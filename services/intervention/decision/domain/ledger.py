@@ -16,14 +16,11 @@ from services.intervention.decision.domain.strategy import Intervention
 from services.intervention.policy.domain.policy import Policy
 
 _KNOWN_BEFORE: Final = Reason.ESCALATED
-"""The last reason that the version before knows."""
+"""The last reason that the previous version knows."""
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """What was known (`facts`, `standing`, and the policy by its version) and what was done.
-
-    The first derives the second.
-    """
+    """What was known (`facts`, `standing`, and the policy by its version), and the verdict that follows from it."""
 
     facts: Facts
     standing: Standing
@@ -32,16 +29,16 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 class Block(msgspec.Struct, frozen=True, array_like=True):
-    """The decisions of one record, column by column, one row a decision.
+    """The decisions of one record, column by column, one row per decision.
 
-    A row that is not among the exceptional was decided by its columns and the policy alone, so that its verdict need
-    not be kept: deriving it on reading gives the same. `bot_rows`, `copied_rows`, `system_rows` and the keys of
-    `exceptional` and `ages_us` are rows of this block; an age stands there for each exceptional row and each that was
-    too old. From `unabridged` to `rows` all is empty but in bytes, see `encode`.
+    A row without an entry in `exceptional` was decided by its columns and the policy alone. Its verdict is not kept:
+    deriving it on reading gives the same. `bot_rows`, `copied_rows`, `system_rows` and the keys of `exceptional` and
+    `ages_us` are rows of this block. `ages_us` has the age of each exceptional row and of each that was too old.
+    `unabridged`, `texts`, `indicators` and `rows` are filled only in the encoded form, see `encode`.
 
-    `covered_indexes` are the events of the record that led to its decisions, ascending, and `covered_rows` has the row
-    of each one's decision. Both are empty where each decision has but the event it is about. `other_traces` has by row
-    the traces of covered events that are not that of the event the decision is about.
+    `covered_indexes` are the events of the record that led to its decisions, ascending; `covered_rows` has the row of
+    the decision of each. Both are empty if each decision covers only the event it is about. `other_traces` has, by row,
+    the traces of covered events, except that of the event the decision is about.
     """
 
     policy_version: str
@@ -85,7 +82,7 @@ class Inputs(msgspec.Struct, frozen=True, array_like=True):
 
 
 class KeptIntervention(msgspec.Struct, frozen=True, array_like=True):
-    """An intervention that was made, for whom, and the trace of the event that led to it; empty in old ones."""
+    """An intervention that was made, its user, and the trace of the event that led to it (empty in old ones)."""
 
     user_id: str
     intervention: Intervention
@@ -100,10 +97,10 @@ _DECODE_INPUTS: Final = msgspec.msgpack.Decoder(Inputs).decode
 def encode(value: Block | Inputs) -> bytes:
     """A block or inputs as bytes; the same value gives the same bytes.
 
-    What rows of a block have in common is written once, behind the columns that the version before knows: texts, the
+    What rows of a block have in common is written once, after the columns that the previous version knows: texts, the
     indicators of unchanged assessments, and the standings and features of rows that say little. A replica of that
-    version reads the block without them. It would refuse a whole block for one reason or outcome it does not know, so
-    an exceptional row with such a word is written twice: shortened to words it knows, and in full behind that.
+    version reads the block without them. It would refuse a whole block for one reason or outcome it does not know. So
+    an exceptional row with such a word is written twice: first in words that version knows, then in full.
     """
     return _ENCODE(_written(value) if isinstance(value, Block) else value)
 
@@ -149,7 +146,7 @@ def _has_newer_words(of: Exceptional) -> bool:
 
 
 def _in_short(of: Exceptional, *, has_sentence: bool = True) -> Exceptional:
-    """What there is to show of a row: its sentence if wanted, the help, and reasons that the version before knows."""
+    """A row in words that the previous version knows: its reasons, the help and, if wanted, its sentence."""
     known = tuple(each if each <= _KNOWN_BEFORE else Reason.NOT_ELIGIBLE for each in of.verdict.reasons)
     verdict = Verdict(known, of.verdict.explanation if has_sentence else "", of.verdict.intervention)
     return Exceptional(of.time_zone if has_sentence else "", of.outcome, UNKNOWN, verdict)
@@ -179,7 +176,7 @@ def decode_inputs(blob: bytes) -> Inputs:
 
 
 def row_of(block: Block, event_index: int) -> int | None:
-    """The row of the decision that an event of the record led to; None where it led to none."""
+    """The row of the decision that an event of the record led to; None if it led to none."""
     indexes = block.covered_indexes or block.event_indexes
     place = bisect.bisect_left(indexes, event_index)
     if place == len(indexes) or indexes[place] != event_index:
@@ -238,7 +235,7 @@ def is_whole(verdict: Verdict) -> bool:
 
 
 def plain_reasons(policy: Policy, block: Block) -> list[Reason]:
-    """For each row the reason it has if it is not among the exceptional: one alone, and it leads to no help."""
+    """For each row its single reason, which leads to no help; it holds unless the row is exceptional."""
     old = [row for row, age_us in block.ages_us.items() if age_us > policy.freshness_us]
     aside = unanswered_rows(old, block.system_rows, block.bot_rows, block.copied_rows)
     reasons = [Reason.BELOW_TRIGGER] * len(block.event_indexes)

@@ -25,7 +25,7 @@ from services.intervention.policy.domain.policy import (
 def refusal(situation: Situation, action: Action, send_us: int) -> Reason | None:
     """Why an action cannot be chosen; None if it can.
 
-    Only suppression lists, and the absence of anybody to see it, rule out a transactional action.
+    Two things rule out a transactional action: a suppression list, and the absence of anybody to see it.
     """
     policy, facts, user = situation.policy, situation.facts, situation.user
     if any(is_named(facts.user_id, policy.suppressed_channels.get(each, ())) for each in action.channels):
@@ -66,7 +66,7 @@ def latest_us(policy: Policy, zone_name: str, channel: str, topic: str, send_us:
 
 
 def is_silenced(policy: Policy, action: Action) -> bool:
-    """Whether quiet hours apply to a channel of the action; to in-app help only if they name that channel."""
+    """Whether quiet hours apply to a channel of the action; to in-app help only if the policy names it in them."""
     return policy.quiet is not None and not policy.quiet.channels.isdisjoint(action.channels)
 
 
@@ -75,7 +75,7 @@ def _is_silent(policy: Policy, zone_name: str, at_us: int) -> bool:
 
 
 def _is_escalated(situation: Situation) -> bool:
-    """Whether automated help has failed often enough for people to take over."""
+    """Whether automated help has failed so often that people take over."""
     policy, facts = situation.policy, situation.facts
     failed = [
         each

@@ -1,7 +1,7 @@
 """Linking: the state of an anonymous user moves to the known user it turned out to be.
 
-It leaves the anonymous user at one event, as bytes that the caller brings to an event of the known user, and arrives
-there a moment later. Events of either user in between are applied to the state that this user has then.
+The state leaves the anonymous user at one event, as bytes that the caller passes to an event of the known user. It
+arrives there a moment later. Events of either user in between are applied to the state that the user has then.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -24,11 +24,11 @@ _VERSION: Final = 1
 # The last microsecond a timestamp can hold: the end of the year 9999.
 _END_US: Final = 253_402_300_799_999_999
 _MOST_USERS: Final = 4
-"""Known users that are remembered of one anonymous user: a device has had so many people."""
+"""How many known users are remembered of one anonymous user: the last people who used a device."""
 
 
 class UserTransfer(msgspec.Struct, frozen=True, array_like=True):
-    """What is remembered of a user, on its way to another. `at_us` is the received time of the event it left at."""
+    """What is remembered of a user, on its way to another. `at_us` is the received time of the linking event."""
 
     version: int
     at_us: int
@@ -53,7 +53,7 @@ def decode(blob: bytes) -> UserTransfer:
     """What moves, from the bytes that `left` returned.
 
     Raises:
-        TransferError: the bytes are anything else, or of a version that is not known here.
+        TransferError: the bytes are something else, or of an unknown version.
     """
     try:
         moving = _DECODE(blob)
@@ -66,15 +66,15 @@ def decode(blob: bytes) -> UserTransfer:
     return moving
 
 
-def left(user: UserState, lost: Undelivered, user_id: str, at_us: int) -> tuple[UserState, bytes]:
+def left(user: UserState, undelivered: Undelivered, user_id: str, at_us: int) -> tuple[UserState, bytes]:
     """The anonymous user after it was linked to a known one, and the bytes that move there; empty if nothing moves.
 
-    All that stays is a pointer, and when help was last decided on, so that late events of the anonymous id bring no
-    second help.
+    Only a pointer stays, and when help was last decided on, so that late events of the anonymous id bring no second
+    help.
 
     Args:
         user: the anonymous user; an expired offer no longer waits in it.
-        lost: messages to the user that never left.
+        undelivered: messages to the user that never left.
         user_id: the known user.
         at_us: received time of the event that links them: Unix microseconds.
     """
@@ -98,7 +98,7 @@ def left(user: UserState, lost: Undelivered, user_id: str, at_us: int) -> tuple[
         user.learned,
         user.bought,
         user.exposed,
-        user_state.standing(user, lost).undelivered,
+        user_state.standing(user, undelivered).undelivered,
         user.time_zone,
     )
     return after, _ENCODE(moving) if is_anything else b""
@@ -128,10 +128,10 @@ def arrived(policy: Policy, user: UserState, moving: UserTransfer, facts: Facts)
 
 
 def _with_one_waiting(policy: Policy, joined: UserState, moving: UserTransfer, facts: Facts) -> UserState:
-    """What waits and would not have been offered, had all been known, is taken back; of two that are left, one is.
+    """The user with at most one waiting offer: withdraws what would not have been offered, had all been known.
 
-    The more urgent stays, else the newer. So of two that wait neither keeps the other from having been offered, but for
-    what was offered only because the rest had not arrived.
+    Of two that remain, the more urgent stays, else the newer. Two waiting offers do not rule each other out, unless the
+    user's own was made after the transfer had left, and only because it had not arrived.
     """
     own, brought = joined.waiting, moving.waiting
     rivals = {each.id for each in (own, brought) if each is not None}
@@ -184,7 +184,7 @@ def _would_not_be(policy: Policy, offer: Offer, joined: UserState, aside: Collec
 
 
 def _is_held_out(policy: Policy, joined: UserState) -> bool:
-    """Whether the person, who counts from the first exposure under any id on, is not helped in this experiment."""
+    """Whether the person is in the holdout of this experiment. The first exposure counts, under whichever id."""
     exposed = joined.exposed
     return exposed is not None and exposed.experiment == policy.holdout.salt and not exposed.is_treated
 
@@ -206,7 +206,7 @@ def _added(own: Mapping[str, float], brought: Mapping[str, float]) -> Mapping[st
 
 
 def _first_exposed(own: Exposure | None, brought: Exposure | None) -> Exposure | None:
-    """How the person counts from now on: since the first time and on that side; converted, if under either id."""
+    """How the person counts from now on: from the first exposure, on its side; converted if either id was."""
     if own is None or brought is None:
         return own or brought
     if own.experiment != brought.experiment:

@@ -12,7 +12,7 @@ _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND: Final = dt.timedelta(microseconds=1)
 _SATURDAY: Final = 5
 _DAY_MINUTES: Final = 24 * 60
-# Longer than any period of that name, even where clocks are set back or a date occurs twice.
+# Longer than any such period, even if clocks are set back or a date occurs twice.
 _LONGEST_US: Final = {"hour": 3 * HOUR_US, "day": 50 * HOUR_US, "week": 9 * 24 * HOUR_US}
 # Quiet hours last at least this long, so that steps of this length find them.
 _STEP_US: Final = LEAST_QUIET_MINUTES * MINUTE_US
@@ -84,7 +84,7 @@ def is_quiet(at_us: int, zone_name: str, quiet: QuietHours) -> bool:
 
 
 def after_quiet_us(at_us: int, zone_name: str, quiet: QuietHours) -> int:
-    """The first time from the given one on at which the hours are not quiet: Unix microseconds.
+    """The first time that is not quiet, from the given time on: Unix microseconds.
 
     Where the clock jumps over the end of the quiet hours, it is the time they would have ended without the jump.
     """
@@ -109,7 +109,7 @@ def next_quiet_us(at_us: int, zone_name: str, quiet: QuietHours) -> int:
 
 
 def _first_us(after_us: int, within_us: int, is_past: Callable[[int], bool]) -> int:
-    """The first time at which something holds that does not at first, does at last, and changes once."""
+    """The first time at which something holds. It changes once: false at the start, true at the end."""
     low, high = after_us, after_us + within_us
     while high - low > 1:
         middle = (low + high) // 2

@@ -79,8 +79,8 @@ class Exposure(msgspec.Struct, frozen=True, array_like=True):
 class Link(msgspec.Struct, frozen=True, array_like=True):
     """That an anonymous user was linked to known users, and all that was remembered moved there.
 
-    `user_ids` are the known users, the latest first. Times are received times in Unix microseconds, 0 for never: when
-    it was last found out, and when the last urgent help, and the last of any kind, was decided on before that.
+    `user_ids` are the known users, the latest first. Times are received times in Unix microseconds, 0 for never:
+    `at_us` of the latest link, `urgent_us` and `helped_us` of the last urgent help and the last help before it.
     """
 
     user_ids: tuple[str, ...]
@@ -100,7 +100,7 @@ class Standing(msgspec.Struct, frozen=True, array_like=True):
     learned: Learned = {}
     bought: Mapping[str, float] = {}
     exposed: Exposure | None = None
-    undelivered: tuple[tuple[str, str], ...] = ()
+    undelivered: Undelivered = ()
     away: Link | None = None
 
 

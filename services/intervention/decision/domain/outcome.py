@@ -1,4 +1,4 @@
-"""What may become of an intervention, what ends it, and what is learned from it for its channel."""
+"""Which outcomes may follow which, which are final, and what an outcome teaches about its channel."""
 
 import enum
 from collections.abc import Mapping
@@ -43,10 +43,10 @@ def is_final(outcome: Outcome) -> bool:
 
 
 def evidence_of(before: Outcome, after: Outcome) -> Evidence | None:
-    """What the step says about the channel; None if nothing.
+    """What the change of outcome says about the channel; None if nothing.
 
-    Converting after accepting adds nothing. What expired unseen or was taken back says nothing: the user never had
-    the choice.
+    A conversion after an acceptance adds nothing. Help that expired unseen or was withdrawn says nothing: the user
+    never had the choice.
     """
     if after is Outcome.ACCEPTED or (after is Outcome.CONVERTED and before is not Outcome.ACCEPTED):
         return Evidence.FOR
@@ -56,9 +56,9 @@ def evidence_of(before: Outcome, after: Outcome) -> Evidence | None:
 
 
 def evidence_of_stranger(outcome: Outcome) -> Evidence | None:
-    """The same for an intervention nothing is known of.
+    """What an outcome says about the channel of an unknown intervention; None if nothing.
 
-    `CONVERTED` is left out: it follows an acceptance that was counted.
+    `CONVERTED` says nothing: it follows an acceptance that was counted.
     """
     if outcome is Outcome.ACCEPTED:
         return Evidence.FOR
@@ -85,7 +85,7 @@ def success_probability(policy: Policy, learned: Learned, channel: str, prior: P
 
 
 def welcome_channels(policy: Policy, learned: Learned) -> list[str]:
-    """The channels of the policy by which the user welcomes help: outcomes enough, and success likely enough."""
+    """The channels of the policy by which the user welcomes help: enough outcomes, and success is likely enough."""
     return [
         channel
         for channel, (accepted, refused) in sorted(learned.items())

@@ -61,7 +61,7 @@ def _sentence(situation: Situation, reason: Reason, *, is_urgent: bool) -> str:
 
 
 def _cooldown(situation: Situation, *, is_urgent: bool) -> str:
-    """What the cooldown is from. Help that was decided on may not have been given, nor seen, nor have helped."""
+    """What started the cooldown. Help that was decided on may not have been given, seen or of use."""
     policy, facts, user = situation.policy, situation.facts, situation.user
     until_us = eligibility.cooled_down_us(policy, user, is_urgent=is_urgent)
     since_us = until_us - policy.cooldown_us
@@ -97,9 +97,9 @@ def counted(count: int, noun: str) -> str:
 
 
 def lasting(us: int) -> str:
-    """A length of time in whole units, rounded down: of two and more of a unit, or of exactly one.
+    """A length of time in whole units, rounded down, in the largest unit of which it has two or is exactly one.
 
-    So `90 minutes` are that and not `1 hour`, and what is below a second is `less than a second`.
+    So `90 minutes` does not become `1 hour`. Below a second it is `less than a second`.
     """
     seconds = us // 1_000_000
     if seconds < 1:
@@ -109,6 +109,6 @@ def lasting(us: int) -> str:
 
 
 def beside(value: float, bound: float) -> str:
-    """A number with as many digits as show on which side of a bound it lies; one at least."""
+    """A number with as many decimals as it takes to show on which side of a bound it lies; at least one."""
     texts = (f"{value:.{digits}f}" for digits in (1, 2, 3, 6))
     return next((each for each in texts if (float(each) >= bound) == (value >= bound)), repr(value))

@@ -1,4 +1,4 @@
-"""The situation a decision is derived from: the policy, the event's facts and the user; and what follows from them."""
+"""The situation a decision is derived from: policy, facts and standing, and what follows from them."""
 
 import dataclasses
 import functools
@@ -19,7 +19,7 @@ from services.intervention.policy.domain.policy import (
 
 @dataclasses.dataclass(frozen=True)
 class Situation:
-    """Everything a decision looks at. What is derived is computed once, when it is first asked for."""
+    """Everything a decision looks at. Derived values are computed once, on first use."""
 
     policy: Policy
     facts: Facts
@@ -58,7 +58,7 @@ def difficulties(indicators: Iterable[Indicator]) -> list[str]:
 
 
 def kind_of_difficulty(found: Collection[str]) -> str:
-    """`technical` where something did not work, `orientation` where it was not found; `any` without a difficulty."""
+    """`technical` if something did not work, `orientation` if something was not found, `any` without a difficulty."""
     if not found:
         return ANY
     return ORIENTATION if TECHNICAL_DIFFICULTIES.isdisjoint(found) else TECHNICAL

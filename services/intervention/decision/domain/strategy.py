@@ -1,4 +1,4 @@
-"""Which actions match a situation, which one is chosen, and the intervention it makes."""
+"""Which actions match a situation, which one is chosen, and the intervention that results."""
 
 from typing import Final, TypeVar
 

@@ -11,6 +11,7 @@ from services.intervention.decision.domain.offer import (
     Link,
     Offer,
     Standing,
+    Undelivered,
     Withdrawn,
     has_lapsed,
     taken_back,
@@ -34,9 +35,9 @@ class UserState(msgspec.Struct, frozen=True, array_like=True):
     """The state of a user.
 
     `offers` are oldest first; `waiting` is the intervention of the one that waits. `change_count` grows with every
-    change of what waits. `bought` sums purchases less refunds by currency. `withdrawn` is what waited in the product
-    last, if it was taken back and nothing has waited since. `undelivered` are messages that never left, to an anonymous
-    user who turned out to be this one. `time_zone` is the last one that is known.
+    change of what waits. `bought` sums purchases less refunds by currency. `withdrawn` is the last offer that waited in
+    the product, if it was withdrawn and nothing has waited since. `undelivered` are messages that never left, to an
+    anonymous user who turned out to be this one. `time_zone` is the last known one.
     """
 
     offers: tuple[Offer, ...] = ()
@@ -47,7 +48,7 @@ class UserState(msgspec.Struct, frozen=True, array_like=True):
     exposed: Exposure | None = None
     withdrawn: Withdrawn | None = None
     away: Link | None = None
-    undelivered: tuple[tuple[str, str], ...] = ()
+    undelivered: Undelivered = ()
     time_zone: str = ""
 
 
@@ -55,7 +56,7 @@ NOBODY: Final = UserState()
 
 
 def standing(user: UserState, undelivered: Iterable[tuple[str, str]] = ()) -> Standing:
-    """What a decision looks at of the user. Of the messages that never left, those of remembered offers count."""
+    """What a decision looks at of the user. Messages that never left count only if their offer is remembered."""
     remembered = {each.id for each in user.offers}
     lost = tuple(each for each in (*user.undelivered, *undelivered) if each[0] in remembered)
     return Standing(user.offers, user.learned, user.bought, user.exposed, lost, user.away)
@@ -67,7 +68,7 @@ def waiting_at(user: UserState, at_us: int) -> Intervention | None:
 
 
 def cursor_at(user: UserState, at_us: int, *, has_generated_copy: bool) -> int:
-    """Grows with every change of what waits: what is offered, its words, and the silent change of an expiry."""
+    """A number that grows with every change of what waits: an offer, generated copy, or an expiry not yet noted."""
     has_expired = user.waiting is not None and waiting_at(user, at_us) is None
     return 4 * user.change_count + (2 if has_expired else has_generated_copy)
 
@@ -145,7 +146,7 @@ def lapsed(policy: Policy, user: UserState, at_us: int) -> UserState:
 
 
 def reported(policy: Policy, user: UserState, report: OutcomeReport, at_us: int, event_us: int = 0) -> UserState:
-    """The user after an outcome. An impossible one changes nothing; that of an unknown offer counts for its channel."""
+    """The user after an outcome. An impossible one changes nothing; one of an unknown offer counts for its channel."""
     settled = lapsed(policy, user, at_us)
     offer = offer_of(settled, report.intervention_id)
     if offer is None:
@@ -155,7 +156,7 @@ def reported(policy: Policy, user: UserState, report: OutcomeReport, at_us: int,
 
 
 def solved(policy: Policy, user: UserState, assessment: Assessment, event_us: int) -> UserState:
-    """The user after a success that settled signals: where help was accepted, it has led to the goal."""
+    """The user after a success that settled signals: accepted help has solved its trouble, if that is over."""
     offers = tuple(
         msgspec.structs.replace(each, solved_us=max(each.solved_us, event_us))
         if each.outcome is Outcome.ACCEPTED and is_over(policy, assessment, each)
@@ -166,7 +167,7 @@ def solved(policy: Policy, user: UserState, assessment: Assessment, event_us: in
 
 
 def spent(user: UserState, bought: Purchase) -> UserState:
-    """The user after a purchase, or after a refund, which takes off. Beyond 16 currencies, new ones are not summed."""
+    """The user after a purchase or a refund, which is subtracted. Beyond 16 currencies, new ones are not summed."""
     if bought.currency not in user.bought and len(user.bought) >= MOST_CURRENCIES:
         return user
     amount = -abs(bought.amount) if bought.gives_back else bought.amount
@@ -175,15 +176,15 @@ def spent(user: UserState, bought: Purchase) -> UserState:
 
 
 def is_conversion(conversion: Conversion, kind: int, target: str) -> bool:
-    """Whether an event of a kind, as `EventKind` numbers them, about a target is what users are wanted to do."""
+    """Whether an event of this kind (see `EventKind`) about this target is what users are wanted to do."""
     return kind == EventKind[conversion.event.upper()] and conversion.target in ("", target)
 
 
 def converted(policy: Policy, user: UserState, at_us: int) -> UserState:
-    """The user after the wanted event: the last help that was taken up or seen has led to it, and so has being exposed.
+    """The user after the wanted event: the last help that was accepted or seen converts, and so does the exposure.
 
-    Help that nobody saw has led to nothing. The time is the event time, however late the event was received: what
-    happened before the help was not led to by it.
+    Help that nobody saw converts nobody. The time is the event time, however late the event was received: help does not
+    count for what happened before it.
     """
     within_us = policy.conversion.within_us
     exposed = user.exposed
@@ -222,7 +223,7 @@ def _with(offers: tuple[Offer, ...], offer: Offer) -> tuple[Offer, ...]:
 def _settled(policy: Policy, user: UserState) -> UserState:
     """What waits, ended as expired."""
     offer = offer_of(user, user.waiting.id) if user.waiting else None
-    if offer is None:  # so many were offered since that it is no longer remembered
+    if offer is None:  # forgotten, because so many were offered since
         return msgspec.structs.replace(user, waiting=None, change_count=user.change_count + 1)
     return _followed(policy, user, offer, Outcome.EXPIRED, 0)
 

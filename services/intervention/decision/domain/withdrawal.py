@@ -1,4 +1,4 @@
-"""When waiting help is taken back: its trouble is over, or it can no longer reach anybody."""
+"""When waiting help is withdrawn: its trouble is over, or it can no longer reach anybody."""
 
 from services.intervention.decision.domain.eligibility import may_be_gentle, unanswered, urgent_reasons
 from services.intervention.decision.domain.facts import Assessment, Facts
@@ -15,7 +15,7 @@ def withdrawal(situation: Situation) -> Withdrawn | None:
         return None
     if facts.is_settled and is_over(policy, facts.assessment, waits):
         return Withdrawn(waits.id, WithdrawalReason.SOLVED)
-    if ends_session(policy, facts) and waits.event_us <= facts.event_us and _is_for_those_present(waits):
+    if ends_session(policy, facts) and waits.event_us <= facts.event_us and PRESENT_CHANNELS.issuperset(waits.channels):
         return Withdrawn(waits.id, WithdrawalReason.SESSION_ENDED)
     return None
 
@@ -23,7 +23,7 @@ def withdrawal(situation: Situation) -> Withdrawn | None:
 def is_over(policy: Policy, assessment: Assessment, offer: Offer) -> bool:
     """Whether the trouble that an offer was made for is over, now that some of it was settled.
 
-    Urgent help is for the trigger; gentle help for a difficulty at medium risk.
+    Urgent help was made because of a trigger, gentle help because of a difficulty at medium risk.
     """
     if urgent_reasons(policy, assessment):
         return False
@@ -33,7 +33,3 @@ def is_over(policy: Policy, assessment: Assessment, offer: Offer) -> bool:
 def ends_session(policy: Policy, facts: Facts) -> bool:
     """Whether the user has just gone: a log-out that arrived in time, and not from a script or a system."""
     return facts.kind == EventKind.SESSION_END and unanswered(policy, facts) is None
-
-
-def _is_for_those_present(offer: Offer) -> bool:
-    return PRESENT_CHANNELS.issuperset(offer.channels)

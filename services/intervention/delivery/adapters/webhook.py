@@ -3,6 +3,7 @@
 What the receiver answers is not read beyond its status and `Retry-After`, and redirects are not followed.
 """
 
+import base64
 import datetime as dt
 import email.utils
 import hashlib
@@ -28,6 +29,7 @@ _UNANSWERED: Final = (502, 504)
 _UNREACHED: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 # Slack's limit of a text in a block.
 _LONGEST_TEXT: Final = 3000
+_PREFIX: Final = b"whsec_"
 _ENCODE: Final = msgspec.json.Encoder().encode
 
 
@@ -50,6 +52,10 @@ class WebhookChannel:
         headers = {
             "Content-Type": "application/json",
             "Idempotency-Key": key,
+            "Webhook-Id": key,
+            "Webhook-Timestamp": timestamp,
+            "Webhook-Signature": standard_signature(self._secret, key, timestamp, body),
+            # The headers of version 0.1.0, for receivers that check them.
             "X-Journeymesh-Timestamp": timestamp,
             "X-Journeymesh-Signature": signature(self._secret, timestamp, body),
         }
@@ -83,6 +89,13 @@ def signature(secret: bytes, timestamp: str, body: bytes) -> str:
     """What the receiver computes as well, to know who sent the body and when."""
     digest = hmac.new(secret, timestamp.encode() + b"." + body, hashlib.sha256)
     return f"v1={digest.hexdigest()}"
+
+
+def standard_signature(secret: bytes, message_id: str, timestamp: str, body: bytes) -> str:
+    """The signature of Standard Webhooks, version 1; a secret that begins with `whsec_` is base64, as they have it."""
+    key = base64.b64decode(secret[len(_PREFIX) :]) if secret.startswith(_PREFIX) else secret
+    digest = hmac.new(key, f"{message_id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
+    return f"v1,{base64.b64encode(digest).decode()}"
 
 
 def retry_after_us(text: str, now_us: int) -> int:

@@ -1,12 +1,9 @@
-"""What the mesh knows of a user, read from its services by gRPC, this one included."""
+"""What the mesh knows of a user: the other services are asked by gRPC."""
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 import grpc
-from google.protobuf.descriptor import EnumDescriptor
-from journeymesh.common.v1.event_pb2 import Outcome
-from journeymesh.intervention.v1 import intervention_pb2
-from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceStub
 from journeymesh.scoring.v1 import scoring_pb2
 from journeymesh.scoring.v1.scoring_pb2_grpc import ScoringServiceStub
 from journeymesh.video.v1 import video_pb2
@@ -14,28 +11,25 @@ from journeymesh.video.v1.video_pb2_grpc import VideoServiceStub
 
 from mesh.errors import NotFound
 from services.intervention.decision.domain.facts import Indicator
-from services.intervention.language.domain.analysis import Helping, Past, Struggle, Watching
+from services.intervention.language.domain.analysis import Helping, Struggle, Watching
 
 if TYPE_CHECKING:  # these names stand in the stubs only
-    from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceAsyncStub
     from journeymesh.scoring.v1.scoring_pb2_grpc import ScoringServiceAsyncStub
     from journeymesh.video.v1.video_pb2_grpc import VideoServiceAsyncStub
 
 _MOST_SIGNALS: Final = 10
 _MOST_POINTS: Final = 10
-_MOST_DECISIONS: Final = 5
-_ENGAGEMENT: Final = "engagement_score"
-_REASONS: Final = intervention_pb2.DecisionReason.DESCRIPTOR
-_OUTCOMES: Final = Outcome.DESCRIPTOR
 
 
 class MeshInsights:
-    """Asks the services of the mesh over channels that the caller opens and closes."""
+    """Asks other services over channels that the caller opens and closes, and `helping` for what this one knows."""
 
-    def __init__(self, scoring: grpc.aio.Channel, video: grpc.aio.Channel, intervention: grpc.aio.Channel) -> None:
+    def __init__(
+        self, scoring: grpc.aio.Channel, video: grpc.aio.Channel, helping: Callable[[str], Awaitable[Helping]]
+    ) -> None:
         self._scoring: "ScoringServiceAsyncStub" = ScoringServiceStub(scoring)
         self._video: "VideoServiceAsyncStub" = VideoServiceStub(video)
-        self._intervention: "InterventionServiceAsyncStub" = InterventionServiceStub(intervention)
+        self._helping = helping
 
     async def struggle(self, user_id: str) -> Struggle:
         """See `services.intervention.language.ports.Insights`."""
@@ -67,33 +61,4 @@ class MeshInsights:
 
     async def intervention(self, user_id: str) -> Helping:
         """See `services.intervention.language.ports.Insights`."""
-        waiting = await self._intervention.GetPendingIntervention(
-            intervention_pb2.GetPendingInterventionRequest(user_id=user_id)
-        )
-        listed = await self._intervention.ListDecisions(
-            intervention_pb2.ListDecisionsRequest(user_id=user_id, page_size=_MOST_DECISIONS)
-        )
-        engagements = (
-            feature.value for each in listed.decisions for feature in each.features if feature.name == _ENGAGEMENT
-        )
-        return Helping(
-            waiting_action=waiting.intervention.action,
-            waiting_channel=waiting.intervention.channel,
-            past=tuple(map(_past, listed.decisions)),
-            engagement_score=next(engagements, None),
-        )
-
-
-def _past(of: intervention_pb2.Decision) -> Past:
-    return Past(
-        reason=_word(_REASONS, of.reasons[0], "DECISION_REASON_") if of.reasons else "",
-        action=of.intervention.action,
-        channel=of.intervention.channel,
-        outcome=_word(_OUTCOMES, of.outcome, "OUTCOME_") if of.outcome else "",
-    )
-
-
-def _word(enum: EnumDescriptor, number: int, prefix: str) -> str:
-    """The word of a number; none of one that only a newer version knows."""
-    known = enum.values_by_number.get(number)
-    return known.name.removeprefix(prefix).lower() if known else ""
+        return await self._helping(user_id)

@@ -10,8 +10,8 @@ import re
 from collections.abc import MutableSequence, Sequence
 from typing import Final, NamedTuple
 
-from gateway.http import canned_answers
-from gateway.http.canned_answers import MAX_FIELDS, MAX_HEAD_BYTES, MAX_TARGET_BYTES
+from gateway.transport import canned_answers
+from gateway.transport.canned_answers import MAX_FIELDS, MAX_HEAD_BYTES, MAX_TARGET_BYTES
 
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?")
 _HOST_BYTES: Final = 261

@@ -4,7 +4,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
-from services.features.domain.names import words
+from services.features.domain.naming.words import words
 
 _NAMES: Final = """
 login logon signin signon signup sso auth oauth authenticate authentication register registration password

@@ -15,13 +15,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame
 
-from gateway.http import canned_answers, heads
 from gateway.http.addresses import Proxies
 from gateway.http.admission import MIN_ADDRESS_BYTES
-from gateway.http.canned_answers import MAX_FIELDS, MAX_HEAD_BYTES
 from gateway.http.exchange import KEY, Exchange
 from gateway.http.shares import Exhausted, Shares, share
 from gateway.http.slow_clients import ReadTimeout
+from gateway.transport import canned_answers, heads
+from gateway.transport.canned_answers import MAX_FIELDS, MAX_HEAD_BYTES
 
 # How long connections beyond the limit may wait for their 503, and how many of them.
 _REFUSING_SECONDS: Final = 1.0

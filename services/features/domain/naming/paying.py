@@ -4,7 +4,7 @@
 from functools import lru_cache
 from typing import Final
 
-from services.features.domain.names import folded, words
+from services.features.domain.naming.words import folded, words
 
 _WORDS: Final = """
 pay payment payments payed paid paying paypal applepay googlepay checkout order orders ordering cart basket bag billing

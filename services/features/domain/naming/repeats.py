@@ -14,8 +14,8 @@ from functools import lru_cache
 from typing import Final
 
 from services.features.domain.event import NAME_LIMIT
-from services.features.domain.names import folded, words
-from services.features.domain.paying import names_paying
+from services.features.domain.naming.paying import names_paying
+from services.features.domain.naming.words import folded, words
 
 _ROLES: Final = """
 spinbutton slider scrollbar tab option radio checkbox switch menuitem menuitemcheckbox menuitemradio treeitem

@@ -11,8 +11,8 @@ import socket
 from collections.abc import Callable, Coroutine
 from typing import Final
 
-from gateway.http.certificate import Certificates
-from gateway.http.connections import Connection
+from gateway.transport.certificate import Certificates
+from gateway.transport.connections import Connection
 
 # How long a client may take to read what is left and to say goodbye, once the connection closes.
 _GOODBYE_SECONDS: Final = 5.0
