@@ -73,11 +73,13 @@ NEEDS: Final[Mapping[tuple[str, str], Scope | None]] = MappingProxyType(
 
 OF_TENANTS: Final = frozenset(
     {
-        *(
-            route
-            for route, scope in NEEDS.items()
-            if scope in {Scope.WRITE_EVENTS, Scope.WRITE_FACTS, Scope.HELP, OPEN}
-        ),
+        # What is sent is the sender's; what is open tells nobody's data.
+        *(route for route, scope in NEEDS.items() if scope in {Scope.WRITE_EVENTS, Scope.WRITE_FACTS, OPEN}),
+        ("GET", "/api/interventions/{userId}/pending"),
+        ("GET", "/api/interventions/{userId}/stream"),
+        ("GET", "/api/interventions/{userId}/socket"),
+        ("POST", "/api/interventions/{userId}/ticket"),
+        ("POST", "/api/interventions/{id}/outcome"),
         ("GET", "/api/interventions/{id}"),
         ("GET", "/api/events/{eventId}"),
         ("GET", "/api/users/{userId}"),
