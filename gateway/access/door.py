@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _INTERVAL_SECONDS: Final = 1.0
 _MINUTE_US: Final = 60_000_000
-# Keys that were checked are remembered by a hash of their text, so that checking one again is a look-up.
+# How many checked keys are remembered by a hash of their text, so that checking one again is a look-up.
 _MAX_CHECKED: Final = 4096
 
 _OTHER_HOST: Final = (
@@ -46,8 +46,8 @@ class Door:
 
     Args:
         is_key_required: whether requests need a key.
-        is_host_checked: whether requests without keys must name this machine as their host. A page whose name was made
-            to lead here (DNS rebinding) names another one.
+        is_host_checked: whether requests without keys must name this machine as their host. A page whose name was
+            pointed here (DNS rebinding) names another one.
         cors_origins: the setting of the origins whose pages may call; those of keys are added.
         cookies: reads the sessions of people who have signed in; None if nobody does.
     """
@@ -67,7 +67,9 @@ class Door:
         self._reported_us: dict[str, int] = {}
 
     def admit(self, request: Request, needs: Scope | None) -> Caller:
-        """The caller of a request to a route with this need; without one, every caller is admitted.
+        """The caller of a request to a route with this need.
+
+        A route without a need is open to requests without a key; a key that is sent must be valid all the same.
 
         Raises:
             Unauthenticated: the request has no valid key; reasons as `Keyring.find`, and `KEY_REQUIRED`. Or its user's
@@ -94,7 +96,7 @@ class Door:
         return self.admit_with(request, text, needs)
 
     def admit_with(self, request: Request, text: str, needs: Scope | None) -> Caller:
-        """The caller with the key of this text, empty for none; raises as `admit`."""
+        """The caller with the key of this text (empty: no key); raises as `admit`."""
         if not text:
             if needs is None:
                 return NOBODY
@@ -127,7 +129,7 @@ class Door:
         return self._keyring.revision if self._keyring else ""
 
     def note_time(self, now_us: int) -> None:
-        """Records the time, by which `still_admits` knows what has ended."""
+        """Records the time by which `still_admits` judges whether a key has ended."""
         self._now_us = now_us
 
     def still_admits(self, caller: Caller) -> bool:
@@ -140,7 +142,7 @@ class Door:
         return key is not None and not key.has_ended(self._now_us)
 
     def unreported_uses(self) -> dict[str, int]:
-        """When keys were last used, as far as that is not reported yet: Unix microseconds, to the minute, by key id."""
+        """When keys were last used, if not reported yet: by key id, in Unix microseconds rounded down to the minute."""
         return {key_id: us for key_id, us in self._used_us.items() if self._reported_us.get(key_id) != us}
 
     def note_reported(self, uses: Mapping[str, int]) -> None:
@@ -192,7 +194,7 @@ async def _follow_once(door: Door, access: "AccessServiceAsyncStub", clock: Cloc
 
 
 def _allowed(request: Request, key: KnownKey, user_id: str, needs: Scope | None) -> Caller:
-    """The caller with this key, for the proven user; an empty user id if nobody is proven."""
+    """The caller with this key, acting for the proven user; the user id is empty if nobody is proven."""
     origin = header(request.scope, b"origin")
     if origin and key.origins and not cors.origins(",".join(key.origins)).allows(origin):
         raise PermissionDenied("ORIGIN_NOT_ALLOWED", "Pages of this origin may not use the key.")

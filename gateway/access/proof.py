@@ -1,8 +1,8 @@
 """Proof of who the user of a page is: a token (JWT, HS256), signed with the identity secret of a public key.
 
-As with Intercom's identity verification, a page cannot make one: it gets it from a server that knows who is logged in.
-An `EventSource` can set no header, so for a stream the gateway turns a token into a ticket, which may stand in a URL
-because it opens streams only, and only for a minute.
+As with Intercom's identity verification, a page cannot make a token: it gets one from a server that knows who is logged
+in. An `EventSource` cannot set headers, so for a stream the gateway turns a token into a ticket. A ticket may stand in
+a URL because it opens streams only, and only for a minute.
 """
 
 from typing import Annotated, Final
@@ -16,7 +16,7 @@ from gateway.access.keyring import Keyring, KnownKey
 from mesh.errors import Unauthenticated
 
 MAX_TOKEN_SECONDS: Final = 31 * 86_400
-"""How long a user's token may still be valid."""
+"""How long a user's token may be valid from now on."""
 TICKET_SECONDS: Final = 60
 """How long a ticket is valid."""
 
@@ -96,7 +96,7 @@ def _user_id(claims: _Claims, now_us: int, max_seconds: int) -> str:
 
 
 def _key_id(ticket: str) -> str:
-    """The id of the key that a ticket says it was issued for; empty if it says none."""
+    """The id of the key that a ticket claims to be issued for; empty if it names none."""
     try:
         return str(jws.extract_compact(ticket.encode()).headers().get("kid", "")) if len(ticket) <= _LONGEST else ""
     except (JoseError, ValueError):

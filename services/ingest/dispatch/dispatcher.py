@@ -33,6 +33,8 @@ _BATCH_BYTES: Final = 4 * 1024 * 1024
 _WAIT_SECONDS: Final = 1.0
 _TRIM_BATCHES: Final = 20
 
+_STAGE: Final = "dispatcher"
+_REASON: Final = "POISON"
 _NO_ROOM: Final = "Paused: the list of set-aside events is full (10,000). Mend, replay or discard some."
 
 _log = logging.getLogger(__name__)
@@ -77,7 +79,7 @@ class Dispatcher:
         Raises:
             FailedPrecondition: the shard was lost to another.
         """
-        failures = Failures("dispatcher", self.leases, lease)
+        failures = Failures(_STAGE, self.leases, lease)
         checkpoint: int | None = None
         while checkpoint != END:
             try:
@@ -164,26 +166,34 @@ class Dispatcher:
         """The failed events of a record: its events without duplicates or, if it cannot be read, the record itself."""
         now_us = self.clock()
         if record.broken is not None:
-            position = EventPosition(shard, record.sequence, 0)
-            failed_id = failed_event_id(f"{shard}-{record.sequence}", record.broken)
-            detail = "The record cannot be read."
             return [
-                FailedEvent(failed_id, "POISON", detail, now_us, "", "", record.broken, b"", "dispatcher", position)
+                FailedEvent(
+                    id=failed_event_id(f"{shard}-{record.sequence}", record.broken),
+                    reason=_REASON,
+                    detail="The record cannot be read.",
+                    failed_time_us=now_us,
+                    event_id="",
+                    user_id="",
+                    payload=record.broken,
+                    trace_id=b"",
+                    stage=_STAGE,
+                    position=EventPosition(shard, record.sequence, 0),
+                )
             ]
         rows = await claimed(self.steps.seen, shard, [record])
         return [
             FailedEvent(
-                failed_event_id(event.event_id, b""),
-                "POISON",
-                "A service could not apply the event.",
-                now_us,
-                event.event_id,
-                event.user_id,
-                event_json(event),
-                event.trace_id,
-                "dispatcher",
-                EventPosition(shard, record.sequence, index),
-                event.SerializeToString(),
+                id=failed_event_id(event.event_id, b""),
+                reason=_REASON,
+                detail="A service could not apply the event.",
+                failed_time_us=now_us,
+                event_id=event.event_id,
+                user_id=event.user_id,
+                payload=event_json(event),
+                trace_id=event.trace_id,
+                stage=_STAGE,
+                position=EventPosition(shard, record.sequence, index),
+                record=event.SerializeToString(),
             )
             for event, index in zip(rows.events, rows.event_indexes, strict=True)
         ]
