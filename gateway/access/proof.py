@@ -5,7 +5,7 @@ in. An `EventSource` cannot set headers, so for a stream the gateway turns a tok
 a URL because it opens streams only, and only for a minute.
 """
 
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 from joserfc import jws, jwt
@@ -35,9 +35,21 @@ class _Claims(msgspec.Struct):
     exp: _Seconds
     nbf: _Seconds = 0
     use: str = ""
+    until: _Seconds = 0
 
 
-def user_of_token(token: str, key: KnownKey, now_us: int) -> str:
+class Proven(NamedTuple):
+    """A user who is proven, and until when, in Unix microseconds."""
+
+    user_id: str
+    ends_us: int
+
+
+NOBODY: Final = Proven("", 0)
+"""No user is proven."""
+
+
+def user_of_token(token: str, key: KnownKey, now_us: int) -> Proven:
     """The user whom a token proves, in a request with this key.
 
     Raises:
@@ -47,16 +59,17 @@ def user_of_token(token: str, key: KnownKey, now_us: int) -> str:
     claims = _claims(token, key.identity_secret)
     if claims.use:
         raise _invalid("It is a ticket, which only opens streams.")
-    return _user_id(claims, now_us, MAX_TOKEN_SECONDS)
+    return Proven(_user_id(claims, now_us, MAX_TOKEN_SECONDS), int((claims.exp + _LEEWAY_SECONDS) * _SECOND_US))
 
 
-def new_ticket(user_id: str, key: KnownKey, now_us: int) -> str:
-    """A ticket with which a proven user may open a stream for a minute."""
-    claims = {"sub": user_id, "exp": now_us // _SECOND_US + TICKET_SECONDS, "use": _TICKET}
+def new_ticket(user: Proven, key: KnownKey, now_us: int) -> str:
+    """A ticket with which a proven user may open a stream for a minute; the stream ends with what proved the user."""
+    now = now_us // _SECOND_US
+    claims = {"sub": user.user_id, "exp": now + TICKET_SECONDS, "use": _TICKET, "until": user.ends_us / _SECOND_US}
     return jwt.encode({"alg": _ALGORITHM, "kid": key.key_id}, claims, OctKey.import_key(key.identity_secret))
 
 
-def user_of_ticket(ticket: str, keyring: Keyring, now_us: int) -> tuple[str, KnownKey]:
+def user_of_ticket(ticket: str, keyring: Keyring, now_us: int) -> tuple[Proven, KnownKey]:
     """The user of a ticket, and the key it was issued for.
 
     Raises:
@@ -68,7 +81,7 @@ def user_of_ticket(ticket: str, keyring: Keyring, now_us: int) -> tuple[str, Kno
     claims = _claims(ticket, key.identity_secret)
     if claims.use != _TICKET:
         raise _invalid("It is no ticket.")
-    return _user_id(claims, now_us, TICKET_SECONDS), key
+    return Proven(_user_id(claims, now_us, TICKET_SECONDS), int(claims.until * _SECOND_US)), key
 
 
 def _claims(token: str, secret: str) -> _Claims:
