@@ -77,12 +77,13 @@ async def _list(stub: "AccessServiceAsyncStub", arguments: argparse.Namespace, c
 async def _delete(stub: "AccessServiceAsyncStub", arguments: argparse.Namespace, console: Console) -> None:
     deleted = await stub.DeleteTenant(wire.DeleteTenantRequest(name=arguments.name))
     ended = deleted.ended_key_count
+    keys = "1 key" if ended == 1 else f"{ended} keys"
     if arguments.is_json:
         console.print(json.dumps({**_tenant_json(deleted.tenant), "endedKeyCount": ended}), soft_wrap=True)
         return
     console.print(
-        f"The tenant {deleted.tenant.name} is deleted, {ended} keys ended with it, and gateways refuse them within "
-        "five seconds. Its data stays until it expires or is erased.",
+        f"The tenant {deleted.tenant.name} is deleted, and {keys} with it, which gateways refuse within five "
+        "seconds. Its data stays until it expires or is erased.",
         soft_wrap=True,
     )
 

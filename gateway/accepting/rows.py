@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from journeymesh.common.v1.event_pb2 import Playback
-
 from records.table import COLUMNS, Table
-from records.tenants import DEFAULT, SEPARATOR, qualified
+from records.tenants import DEFAULT, qualified
 
 # What nearly every event has, in the order of a row's cells.
 _COMMON: Final = (
@@ -22,6 +20,9 @@ _COMMON: Final = (
     "trace_id",
     "span_id",
 )
+
+_PRINTABLE: Final = " "
+"""The first of them."""
 
 
 class Rows:
@@ -58,10 +59,12 @@ class Rows:
         rare: dict[str, Any] | None = None,
     ) -> None:
         """Adds an event by its members, named as in `Event`; `rare` holds those without a parameter here."""
-        if self._tenant or _may_be_forged(event_id, user_id, rare):
+        # An id that may be qualified begins with a control character; this is the cheapest way to see that none does.
+        if self._tenant or event_id < _PRINTABLE or (user_id and user_id < _PRINTABLE):
             event_id, user_id = qualified(self._tenant, event_id), self._own(user_id or "")
-            rare = self._own_members(rare or {})
         if rare:
+            if self._tenant or "playback" in rare or rare.get("anonymous_id", _PRINTABLE) < _PRINTABLE:
+                self._own_members(rare)
             self.rare[len(self.cells)] = rare
         self.cells.append(
             (
@@ -82,15 +85,11 @@ class Rows:
     def _own(self, plain_id: str) -> str:
         return qualified(self._tenant, plain_id) if plain_id else ""
 
-    def _own_members(self, rare: dict[str, Any]) -> dict[str, Any]:
-        owned = dict(rare)
+    def _own_members(self, rare: dict[str, Any]) -> None:
         if "anonymous_id" in rare:
-            owned["anonymous_id"] = self._own(rare["anonymous_id"])
+            rare["anonymous_id"] = self._own(rare["anonymous_id"])
         if "playback" in rare:
-            owned["playback"] = playback = Playback()
-            playback.CopyFrom(rare["playback"])
-            playback.video_id = self._own(playback.video_id)
-        return owned
+            rare["playback"].video_id = self._own(rare["playback"].video_id)
 
     def table(self) -> Table:
         """The events, column by column."""
@@ -102,17 +101,6 @@ class Rows:
                 else:
                     table.details[row] = cell
         return table
-
-
-def _may_be_forged(event_id: str, user_id: str | None, rare: dict[str, Any] | None) -> bool:
-    """Whether an id begins as one of another tenant does."""
-    if event_id[:1] == SEPARATOR or (user_id and user_id[0] == SEPARATOR):
-        return True
-    if not rare:
-        return False
-    return rare.get("anonymous_id", "")[:1] == SEPARATOR or (
-        "playback" in rare and rare["playback"].video_id[:1] == SEPARATOR
-    )
 
 
 def joined(parts: Sequence[Rows]) -> Rows:

@@ -7,21 +7,27 @@ import asyncio
 import contextlib
 import itertools
 import random
+import urllib.parse
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import httpx
+import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey
 from journeymesh.access.v1 import access_pb2
+from websockets.asyncio.client import connect
 
 from gateway.access.door import _follow_once
 from gateway.access.permissions import NEEDS, OF_TENANTS
 from gateway.contract.route import SWITCHING
 from gateway.routes.table import ROUTES
 from mesh.clock import system_clock
+from mesh.keys import Kind
 from records import tenants
 from tests.e2e.in_process import Mesh, running_mesh
+from tests.gateway.running import NOW_US, listening
+from tests.gateway.test_access import PUBLIC, issued, keyring
 
 ACME, GLOBEX = "acme", "globex"
 NAMES: Final = (tenants.DEFAULT, ACME, GLOBEX)
@@ -327,3 +333,91 @@ async def test_a_deleted_tenants_keys_end_at_once_and_its_name_is_not_given_agai
 
 def test_every_route_that_tenants_may_call_exists() -> None:
     assert NEEDS.keys() >= OF_TENANTS
+
+
+@pytest.mark.parametrize("way", ["segment", "segment batch", "cloud event", "own"])
+async def test_every_way_in_keeps_tenants_apart(way: str) -> None:
+    async with world() as everybody:
+        for tenant in everybody:
+            for number in range(tenant.share):
+                answer = await sent(tenant, way, f"m-{number}")
+                assert answer.status_code in {200, 202}, answer.text
+                assert (answer.json()["accepted"], answer.json()["duplicates"]) == (1, 0)
+            again = (await sent(tenant, way, "m-0")).json()
+            assert (again["accepted"], again["duplicates"]) == (0, 1)
+            await tenant.applied(urllib.parse.quote(answer.json()["eventIds"][0], safe=""))
+        for tenant in everybody:
+            assert (await tenant.get("/api/users/eve/profile"))["eventCount"] == tenant.share
+
+
+async def sent(tenant: Tenant, way: str, event_id: str) -> httpx.Response:
+    """Sends a page view of eve's in a format, with a browser's means of authentication where it has one of its own."""
+    page = {"type": "page", "messageId": event_id, "userId": "eve", "name": tenant.mark, "writeKey": tenant.admin}
+    client = tenant.mesh.client
+    match way:
+        case "segment":
+            return await client.post("/v1/page", json=page)
+        case "segment batch":
+            return await client.post("/v1/batch", json={"batch": [page]}, auth=(tenant.admin, ""))
+        case "cloud event":
+            data = {"userId": "eve", "eventType": "page_view", "properties": {"page": tenant.mark}}
+            event = {"specversion": "1.0", "type": "page_view", "source": "/s", "id": event_id, "data": data}
+            headers = {"content-type": "application/cloudevents+json"}
+            return await tenant.ask("POST", "/api/events/track", json=event, headers=headers)
+    own = {"eventId": event_id, "userId": "eve", "eventType": "page_view", "properties": {"page": tenant.mark}}
+    return await tenant.ask("POST", "/api/events/track", json=own)
+
+
+async def test_a_stream_a_socket_and_a_ticket_are_of_the_tenants_user() -> None:
+    of_acme, secret = issued(Kind.PUBLIC, tenant=ACME), issued(Kind.SECRET, tenant=ACME)
+    async with listening(keys="required") as (gateway, url):
+        gateway.core.door.replace(keyring(of_acme, secret, PUBLIC), NOW_US)
+        expected = tenants.qualified(ACME, "ada")
+        stream = "/api/interventions/ada/stream"
+        async with httpx.AsyncClient(base_url=url) as client:
+            got = await client.post("/api/interventions/ada/ticket", headers=of_acme.proven())
+            ways: list[dict[str, Any]] = [
+                {"params": {"ticket": got.json()["ticket"]}},
+                {"headers": of_acme.proven()},
+                {"headers": secret.headers},
+            ]
+            for way in ways:
+                async with client.stream("GET", stream, **way) as answer:
+                    assert answer.status_code == 200
+        offered: Any = ["journeymesh", f"key.{of_acme.text}", f"user.{of_acme.token('ada')}"]
+        async with connect(f"ws{url.removeprefix('http')}/api/interventions/ada/socket", subprotocols=offered):
+            pass
+        assert [each.user_id for each in gateway.services.intervention.watched] == [expected] * 4
+        # A token of one tenant's key is none with another's.
+        async with httpx.AsyncClient(base_url=url) as client:
+            mixed = PUBLIC.headers | {"x-journeymesh-user-token": of_acme.token("ada")}
+            assert (await client.get("/api/interventions/ada/pending", headers=mixed)).status_code == 401
+
+
+async def test_failed_events_are_replayed_mended_and_discarded_by_their_tenant_only() -> None:
+    async with world() as everybody:
+        made = {tenant.name: await made_for(tenant) for tenant in everybody}
+        default, acme, _ = everybody
+        for tenant in everybody:
+            replayed = (await tenant.ask("POST", "/api/failed-events:replay", json={})).json()
+            assert {each["id"] for each in replayed["rejected"]} == made[tenant.name].failed
+            assert (replayed["accepted"], replayed["duplicates"]) == (0, 0)
+        mended = {"eventId": "broken", "userId": "ada", "eventType": "session_start"}
+        for failed_id in made[ACME].failed:
+            assert (await default.ask("GET", f"/api/failed-events/{failed_id}")).status_code == 404
+            answer = await default.ask("POST", f"/api/failed-events/{failed_id}:replay", json=mended)
+            assert (answer.status_code, answer.json()["reason"]) == (404, "FAILED_EVENT_NOT_FOUND")
+            assert (await default.ask("DELETE", f"/api/failed-events/{failed_id}")).status_code == 204
+        assert (await made_for(acme)).failed == made[ACME].failed
+        listed = (await acme.get("/api/failed-events"))["failedEvents"]
+        (broken,) = [each["id"] for each in listed if each["eventId"] == "broken"]
+        taken = await acme.ask("POST", f"/api/failed-events/{broken}:replay", json=mended)
+        assert (taken.status_code, taken.json()["eventIds"]) == (202, ["broken"])
+        await acme.applied("broken")
+        (left,) = (await made_for(acme)).failed
+        assert (await acme.ask("DELETE", f"/api/failed-events/{left}")).status_code == 204
+        for tenant in everybody:
+            expected = frozenset() if tenant is acme else made[tenant.name].failed
+            assert (await made_for(tenant)).failed == expected
+            count = (await tenant.get("/api/users/ada/profile"))["eventCount"]
+            assert count == 2 + tenant.share + (tenant is acme)

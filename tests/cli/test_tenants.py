@@ -1,0 +1,57 @@
+"""`journeymesh tenants`, against the access service."""
+
+import argparse
+import io
+import json
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+import pytest
+from journeymesh.access.v1 import access_pb2 as wire
+from journeymesh.access.v1.access_pb2_grpc import AccessServiceStub, add_AccessServiceServicer_to_server
+from rich.console import Console
+
+from cli import tenants
+from mesh.errors import AlreadyExists
+from services.access.keys.servicer import AccessServicer
+from tests.access.builders import World
+from tests.serving import serving
+
+if TYPE_CHECKING:
+    from journeymesh.access.v1.access_pb2_grpc import AccessServiceAsyncStub
+
+
+@pytest.fixture
+async def stub() -> AsyncIterator["AccessServiceAsyncStub"]:
+    servicer = AccessServicer(World().access)
+    async with serving(lambda to: add_AccessServiceServicer_to_server(servicer, to)) as channel:
+        yield AccessServiceStub(channel)
+
+
+async def printed(stub: "AccessServiceAsyncStub", *given: str) -> str:
+    """What a subcommand prints."""
+    parser = argparse.ArgumentParser()
+    tenants.add_arguments(parser)
+    written = io.StringIO()
+    await tenants.run(stub, parser.parse_args(given), Console(file=written, width=120, highlight=False, markup=False))
+    return written.getvalue()
+
+
+async def test_tenants_come_and_go(stub: "AccessServiceAsyncStub") -> None:
+    assert "only the default tenant" in await printed(stub, "list")
+    assert "The tenant acme is created." in await printed(stub, "create", "acme")
+    await stub.CreateKey(wire.CreateKeyRequest(kind=wire.KEY_KIND_SECRET, name="server", tenant="acme"))
+    assert "acme  2026-01-02 10:00" in await printed(stub, "list")
+    said = await printed(stub, "delete", "acme")
+    assert "The tenant acme is deleted, and 1 key with it" in said
+    assert "Its data stays" in said
+    with pytest.raises(AlreadyExists):
+        await printed(stub, "create", "acme")
+
+
+async def test_scripts_get_one_object(stub: "AccessServiceAsyncStub") -> None:
+    made = json.loads(await printed(stub, "create", "acme", "--json"))
+    assert made == {"name": "acme", "createdAt": "2026-01-02T10:00:00Z", "deletedAt": None}
+    assert json.loads(await printed(stub, "list", "--json")) == {"tenants": [made]}
+    deleted = json.loads(await printed(stub, "delete", "acme", "--json"))
+    assert deleted == made | {"deletedAt": "2026-01-02T10:00:00Z", "endedKeyCount": 0}
