@@ -54,8 +54,14 @@ def is_suspect(text: bytes, masking: Masking) -> bool:
 
 def _parts_with(pattern: re.Pattern[bytes], text: bytes) -> set[bytes]:
     """What stands between quotation marks around each match; a match may begin at the mark that ends a part."""
-    starts = (match.start() for match in pattern.finditer(text))
-    return {text[text.rfind(b'"', 0, start) + 1 : text.find(b'"', start)] for start in starts}
+    found: set[bytes] = set()
+    end = -1
+    for match in pattern.finditer(text):
+        start = match.start()
+        if start > end:
+            end = text.find(b'"', start)
+            found.add(text[text.rfind(b'"', 0, start) + 1 : end])
+    return found
 
 
 @functools.lru_cache(maxsize=4)

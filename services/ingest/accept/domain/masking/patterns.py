@@ -12,7 +12,7 @@ from services.ingest.accept.domain.masking.numbers import IBAN_LENGTHS
 
 # No-break spaces, the hyphen that does not break, and a space as it is encoded in addresses.
 _GAP: Final = "(?:[ ./()-]|\u00a0|\u202f|\u2011|%20)"
-_CARD_GAP: Final = "(?:[ +-]|\u00a0|\u202f|%20)?"
+_CARD_GAP: Final = "(?:[ +-]|\u00a0|\u202f|%20)"
 _IBAN_GAP: Final = "(?: |\u00a0|\u202f|%20)?"
 _END: Final = r"(?![\w\[]|[.-]\d)"
 
@@ -31,14 +31,14 @@ class Pattern(NamedTuple):
 
 INTERNATIONAL: Final = (
     # +49 171 1234567, also with an encoded plus
-    Pattern(r"\+", rf"(?<![\w+\]]\+)(?: |%20)?\(?[1-9](?:{_GAP}{{0,3}}[0-9]){{7,}}+"),
-    Pattern("%", rf"2[Bb](?: |%20)?\(?[1-9](?:{_GAP}{{0,3}}[0-9]){{7,}}+"),
+    Pattern(r"\+", rf"(?<![\w+\]]\+)(?: |%20)?\(?[1-9](?:{_GAP}{{0,3}}[0-9]){{7,64}}+"),
+    Pattern("%", rf"2[Bb](?: |%20)?\(?[1-9](?:{_GAP}{{0,3}}[0-9]){{7,64}}+"),
 )
 NATIONAL: Final = (
     # 0171 1234567, 06.12.34.56.78, 0049 171 1234567
-    Pattern("0", rf"(?<![\w.,:/+\]-]0)[0-9]{{1,12}}+{_GAP}{{1,3}}[0-9](?:{_GAP}{{0,3}}[0-9]){{3,}}+"),
+    Pattern("0", rf"(?<![\w.,:/+\]-]0)[0-9]{{1,12}}+{_GAP}{{1,3}}[0-9](?:{_GAP}{{0,3}}[0-9]){{3,64}}+"),
     # (030) 1234567, (555) 123-4567
-    Pattern(r"\(", rf"(?<![\w.,:/+\]]\()[0-9]{{2,6}}\)(?:{_GAP}{{0,3}}[0-9]){{6,}}+"),
+    Pattern(r"\(", rf"(?<![\w.,:/+\]]\()[0-9]{{2,6}}\)(?:{_GAP}{{0,3}}[0-9]){{6,64}}+"),
 )
 GROUPED: Final = (
     # 555-123-4567, 555.123.4567, 1-800-555-0199
@@ -53,7 +53,11 @@ GROUPED: Final = (
     Pattern("[679]", r"(?<![\w.,:/+()\]-][679])[0-9]{2} [0-9]{2} [0-9]{2} [0-9]{2}(?![\w\[]|[ .-]\d)"),
 )
 """Phone numbers that are known by their groups alone."""
-CARD: Final = Pattern("[2-6]", rf"(?<![\w.,+\]-][2-6])(?:{_CARD_GAP}[0-9]){{12,19}}+")
+CARD: Final = Pattern(
+    "[2-6]",
+    r"(?<![\w.,+\]-][2-6])(?:[0-9]{12,19}+|[0-9]{3}"
+    rf"{_CARD_GAP}[0-9]{{4}}(?:{_CARD_GAP}?[0-9]){{4,12}}+)",
+)
 SSN: Final = Pattern("[0-8]", r"(?<![\w.,+\]-][0-8])[0-9]{2}-[0-9]{2}-[0-9]{4}(?![\w\[]|-\w|\.\d)")
 _COUNTRIES: Final = "|".join(IBAN_LENGTHS)
 IBAN: Final = re.compile(rf"(?<![A-Za-z0-9\]])(?:{_COUNTRIES})[0-9]{{2}}(?:{_IBAN_GAP}[A-Z0-9]){{11,30}}+")
