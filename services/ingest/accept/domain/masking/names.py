@@ -28,13 +28,15 @@ ENDINGS: Final = {
     "token": ("token", "jwt", "bearer"),
     "card": ("cardnumber", "ccnumber", "creditcard", "cvv", "cvv2", "cvc", "cvc2"),
     "iban": ("iban",),
-    "ssn": ("ssn", "socialsecuritynumber"),
+    "ssn": ("socialsecuritynumber",),
 }
 # A folded name that is one of these.
-WHOLE: Final = {"secret": ("pin", "otp", "auth")}
+WHOLE: Final = {"secret": ("pin", "otp", "auth"), "ssn": ("ssn",)}
 # Where a name of these has digits, they are a phone number even without separators. Their other values stay.
 PHONE_ENDINGS: Final = ("phone", "phonenumber", "telephone", "mobile", "mobilenumber", "msisdn", "whatsapp")
 PHONE_WHOLE: Final = ("tel", "fax", "cell")
+# They say whether there is a value, and are none themselves.
+EMPTY: Final = frozenset(("true", "false", "null", "none", "undefined", '""'))
 # Parameters of addresses that also have harmless meanings: masked only if the value looks random.
 DOUBTFUL_PARAMETERS: Final = (
     "code",
