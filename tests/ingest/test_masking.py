@@ -264,6 +264,12 @@ def test_only_the_chosen_kinds_are_masked() -> None:
     assert of(text, chosen("none", "")) == text
     assert of(text, chosen("none", "order_code")) == text.replace("=7", "=[secret]")
     assert of_json('{"Order-Code":{"a":1}}', chosen("none", " order_code ,x")) == '{"Order-Code":"[secret]"}'
+    for names in ("Straße,GEBURTSTAGÄX", "Straße,GEBURTSTAGÄX,ä"):
+        named = chosen("all", names)
+        for name in ("straße", "STRAßE", "Geburts-Tagäx"):
+            for written in (json.dumps({name: "x"}), json.dumps({name: "x"}, ensure_ascii=False), f"a=1&{name}=x"):
+                assert suspects([written.encode()], named) == [0]
+                assert "[secret]" in (of_json if written[0] == "{" else of)(written, named)
     assert chosen(" all ", "") == ALL == chosen("", "")
     (one,), result = judged(event(page=f"/{MAIL}"), masking=chosen("none", ""))
     assert one.page == f"/{MAIL}"

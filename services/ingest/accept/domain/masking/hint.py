@@ -67,7 +67,10 @@ def _parts_with(pattern: re.Pattern[bytes], text: bytes) -> set[bytes]:
 @functools.lru_cache(maxsize=4)
 def _words(more: frozenset[str]) -> re.Pattern[bytes]:
     """Names that end at a quotation mark, or at a sign of equality, which may be encoded; in a folded text."""
-    members = names.LISTED | more
+    # Bytes are folded as ASCII is, so of other names only the end is searched for that is ASCII, if there is one.
+    members = names.LISTED | {re.split(r"[^\x00-\x7f]", name)[-1] for name in more}
+    if "" in members:
+        return re.compile(b'["=%]')
     parameters = members | {*names.DOUBTFUL_PARAMETERS}
     lasts = "".join(sorted({word[-1:] for word in parameters}))
     ends = rf'["=%](?<=[{lasts}].)(?:(?<=")(?:{_ends(members)})|(?<=[=%])(?:{_ends(parameters)}))'

@@ -6,6 +6,8 @@ from typing import Final
 
 from services.ingest.accept.domain.masking.kinds import Masking, folded
 
+_LONGEST: Final = 64
+
 # A folded name that ends with one of these, as `customer_password` or `X-Api-Key`.
 ENDINGS: Final = {
     "secret": (
@@ -57,11 +59,19 @@ LISTED: Final = frozenset(
 """All of these but the doubtful ones."""
 
 
-@functools.lru_cache(maxsize=4096)
 def kind_of_name(name: str, masking: Masking) -> str:
     """The kind of what a member of this name holds, whatever it looks like; empty if the name says nothing."""
-    if len(name) > 64:
-        return ""
+    return _kind_of_name(name, masking) if len(name) <= _LONGEST else ""
+
+
+def is_of_phone(name: str) -> bool:
+    """Whether digits in a member of this name are a phone number."""
+    return len(name) <= _LONGEST and _is_of_phone(name)
+
+
+# Remembered, as a product has few names.
+@functools.lru_cache(maxsize=2048)
+def _kind_of_name(name: str, masking: Masking) -> str:
     short = folded(name)
     if short in masking.names:
         return "secret"
@@ -70,9 +80,8 @@ def kind_of_name(name: str, masking: Masking) -> str:
     return kind if kind in masking.kinds else ""
 
 
-@functools.lru_cache(maxsize=4096)
-def is_of_phone(name: str) -> bool:
-    """Whether digits in a member of this name are a phone number."""
+@functools.lru_cache(maxsize=2048)
+def _is_of_phone(name: str) -> bool:
     short = folded(name)
     return short in PHONE_WHOLE or short.endswith(PHONE_ENDINGS)
 
