@@ -90,6 +90,7 @@ OF_TENANTS: Final = frozenset(
         ("GET", "/api/decisions/{decisionId}"),
         ("GET", "/api/videos/{videoId}"),
         ("GET", "/api/features"),
+        ("GET", "/api/lift"),
         ("POST", "/api/users/{userId}/analysis"),
         ("GET", "/api/failed-events"),
         ("POST", "/api/failed-events:replay"),

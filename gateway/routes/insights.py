@@ -11,6 +11,7 @@ from gateway.formats.rendering import render
 from gateway.formats.schema import enum_numbers
 from gateway.http.asgi import Answer, Request, json
 from mesh.errors import InvalidArgument
+from records.tenants import qualified
 
 # In a deep analysis, a model converses with the mesh.
 _ANALYSIS_SECONDS: Final = 30.0
@@ -31,7 +32,8 @@ async def policies(core: Core, _request: Request) -> Answer:
 
 async def lift(core: Core, request: Request) -> Answer:
     """What help changed."""
-    asked = intervention_pb2.GetLiftRequest(experiment=request.query.get("experiment", ""))
+    experiment = qualified(request.caller.tenant, request.query.get("experiment", ""))
+    asked = intervention_pb2.GetLiftRequest(experiment=experiment)
     return json(render(await core.peers.intervention.GetLift(asked)))
 
 

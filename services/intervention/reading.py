@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 from mesh.errors import NotFound
 from mesh.state import keyed
 from mesh.state.port import Shards, StateStore
+from records.tenants import plain, tenant_of
 from services.intervention.decision import ownership
 from services.intervention.decision.domain import ledger as pages
 from services.intervention.decision.domain import outcome, user_state
@@ -225,10 +226,14 @@ class Reading:
         ]
 
     async def lifts(self, experiment: str) -> Lifts:
-        """What help changed in an experiment; if its name is empty, in that of the policy in force now."""
-        holdout = self.policies.at(self._clock()).holdout
-        name = experiment or holdout.salt
-        await keyed.look(self._state, tallies := keyed.Seen(TALLIES, await self._shards.all()))
+        """What help changed for a tenant's users in an experiment; without a name in that of the policy in force now.
+
+        Args:
+            experiment: with the tenant, as a qualified id has it.
+        """
+        name = plain(experiment) or self.policies.at(self._clock()).holdout.salt
+        own = [each for each in await self._shards.all() if tenant_of(each) == tenant_of(experiment)]
+        await keyed.look(self._state, tallies := keyed.Seen(TALLIES, own))
         cells: list[Cell] = [cell for each in tallies.states.values() for cell in each]
         estimates = await in_turns(
             (dimension, value, counts, lift.estimate(counts))

@@ -245,6 +245,9 @@ async def test_what_is_counted_is_ones_own() -> None:
                 "a-1",
                 *(f"viewer-{n}" for n in range(tenant.share)),
             }
+            lift = await tenant.get("/api/lift")
+            assert [lift["lifts"][0][count] for count in ("treatedCount", "holdoutCount")] == [1, 0]
+            assert (await tenant.get(f"/api/lift?experiment={lift['experiment']}")) == lift
             receipt = await tenant.get("/api/events/e-2")
             assert receipt["decisionId"] in {each["id"] for each in decisions}
             for event_id in ("viewer-0", f"w-{tenant.share}"):

@@ -31,7 +31,7 @@ from services.intervention.decision.ports import Copywriting, Ledger, Listeners,
 from services.intervention.decision.state import CONTACTS, INTERVENTIONS, UNDELIVERED, USERS
 from services.intervention.delivery.ports import Outbox
 from services.intervention.lift.domain import tally
-from services.intervention.lift.state import TALLIES
+from services.intervention.lift.state import TALLIES, tally_name
 from services.intervention.policy.domain.policy import DAY_US, Policy
 from services.intervention.policy.usecases import Policies
 
@@ -110,7 +110,7 @@ class Deciding:
         states = keyed.Changed(USERS, map(rows.user, in_question))
         undelivered = keyed.Seen(UNDELIVERED, map(rows.user, in_question))
         contacts = keyed.Seen(CONTACTS, map(rows.user, rows.contacts))
-        tallies = keyed.Changed(TALLIES, [batch.shard] if in_question else [])
+        tallies = keyed.Changed(TALLIES, [tally_name(batch.shard, rows.user(row)) for row in in_question])
         async with keyed.batch(self._state, batch, states, undelivered, contacts, tallies) as beside:
             users = Users(batch, rows, dict(states.states), states.states, undelivered.states)
             decided: dict[int, Decided] = {}
@@ -128,10 +128,11 @@ class Deciding:
                 after = contacts_after(rows, contacts.states)
                 beside |= {CONTACTS.key(user_id): CONTACTS.encode(each) for user_id, each in after.items()}
             # Users whom the batch leaves unchanged need not be written: a repetition leaves them unchanged again.
-            states.only, tallies.only = users.changed(), [batch.shard] if users.counts else []
+            states.only, tallies.only = users.changed(), [*users.counts]
+            for name, changes in users.counts.items():
+                tallies.states[name] = tally.counted(tallies.states[name], changes)
+                await self._shards.add(name)
             if users.counts:
-                tallies.states[batch.shard] = tally.counted(tallies.states[batch.shard], users.counts)
-                await self._shards.add(batch.shard)
                 await self._renew_tallies()
         if batch.is_retraction:
             await self._outbox.cancel([each.intervention.id for each in made], self._clock(), "retracted")
@@ -160,7 +161,7 @@ class Deciding:
         """Renews the counts of all shards once a day, so that those of closed shards do not expire."""
         day = self._clock() // DAY_US
         if day != self._renewed_day:
-            await self._state.renew([TALLIES.key(shard) for shard in await self._shards.all()])
+            await self._state.renew([TALLIES.key(name) for name in await self._shards.all()])
             self._renewed_day = day
 
     async def _cancel(self, users: Users) -> None:

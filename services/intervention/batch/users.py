@@ -12,6 +12,7 @@ from services.intervention.decision.domain.offer import Offer, Undelivered
 from services.intervention.decision.domain.user_state import UserState
 from services.intervention.decision.ids import intervention_id
 from services.intervention.lift.domain.tally import Change
+from services.intervention.lift.state import tally_name
 from services.intervention.policy.domain.policy import Policy
 
 
@@ -26,8 +27,8 @@ class Users:
     undelivered: Mapping[str, Undelivered]
     outcomes: list[tuple[int, Offer]] = dataclasses.field(default_factory=list)
     """The offers that got an outcome, each with the row that brought it."""
-    counts: list[Change] = dataclasses.field(default_factory=list)
-    """Changes to the counts of the lift."""
+    counts: dict[str, list[Change]] = dataclasses.field(default_factory=dict)
+    """Changes to the counts of the lift, by the name of the tally that they belong to."""
     transfers: dict[int, bytes] = dataclasses.field(default_factory=dict)
     """By row, the encoded state that moves to a known user."""
 
@@ -42,7 +43,8 @@ class Users:
         if after.offers is not offers:
             self.outcomes.extend((row, each) for each in user_state.outcomes_since(offers, after))
         if after.exposed != before.exposed:
-            self.counts.append((before.exposed, after.exposed))
+            changes = self.counts.setdefault(tally_name(self.batch.shard, facts.user_id), [])
+            changes.append((before.exposed, after.exposed))
 
     def decide(self, policy: Policy, row: int) -> Decided:
         """Decides on a row."""

@@ -1,10 +1,11 @@
-"""State by key: the counts of the lift, by shard."""
+"""State by key: the counts of the lift, by tenant and shard."""
 
 from typing import Final
 
 import msgspec
 
 from mesh.state.keyed import StateKind
+from records.tenants import beside
 from services.intervention.lift.domain.tally import Tally
 
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
@@ -16,4 +17,9 @@ def _decode_tally(blob: bytes) -> Tally:
 
 
 TALLIES: Final = StateKind[Tally]("tally:", _decode_tally, _ENCODE)
-"""By shard."""
+"""By `tally_name`."""
+
+
+def tally_name(shard: str, user_id: str) -> str:
+    """The tally that a user counts in: that of the shard, for each tenant one."""
+    return beside(user_id, shard)
