@@ -34,6 +34,8 @@ _UNREADABLE_BYTES: Final = 4 * 1024 * 1024
 _PAYLOAD_BYTES: Final = 32 * 1024
 _DETAIL_LENGTH: Final = 1_000
 _PAGE_SIZE: Final = 20
+# Too many, or not to be kept.
+_NOT_KEPT: Final = frozenset({"RATE_LIMITED", "USER_ERASED"})
 _PAGE_SIZE_MOST: Final = 100
 
 
@@ -65,11 +67,12 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         self, unread: Sequence[ingest_pb2.UnreadableEvent], table: Table, rejections: Mapping[int, Rejection]
     ) -> None:
         now_us = self._ingest.clock()
-        failed = [unreadable(one, now_us) for one in unread]
+        erased = self._ingest.suppressing.now.among(one.user_id for one in unread)
+        failed = [unreadable(one, now_us) for one in unread if one.user_id not in erased]
         failed += [
             refused(table.event(index), rejection, now_us)
             for index, rejection in rejections.items()
-            if rejection.reason != "RATE_LIMITED"
+            if rejection.reason not in _NOT_KEPT
         ]
         await self._ingest.keep_failed(failed)
         self._metrics.count_each(registry.REJECTED_EVENTS, [reason_name(one.reason) for one in unread])
