@@ -26,7 +26,8 @@ from services.ingest.events.domain.event import EventPosition, FailedEvent, fail
 from services.ingest.events.failing import Failures
 from services.ingest.events.ports import Applied, FailedEvents, FailedRecords
 from services.ingest.events.translation.event_json import event_json
-from services.ingest.events.translation.records import Decoded, decoded
+from services.ingest.events.translation.records import Decoded, decoded, unsuppressed
+from services.ingest.events.usecases import Suppressing
 
 _READ_RECORDS: Final = 200
 _BATCH_BYTES: Final = 4 * 1024 * 1024
@@ -64,6 +65,7 @@ class Dispatcher:
     metrics: Metrics
     trims: bool
     """Whether to trim the stream once records are applied; false if another consumer still reads them."""
+    suppressing: Suppressing = dataclasses.field(default_factory=Suppressing)
     failure_rates: dict[str, FailureRate] = dataclasses.field(default_factory=dict)
     oldest_us: dict[str, int] = dataclasses.field(default_factory=dict)
     """Per shard, when the oldest waiting record was appended; absent if none waits."""
@@ -119,7 +121,9 @@ class Dispatcher:
         """
         records, is_end = await self.reader.read(lease.shard, checkpoint, _READ_RECORDS, _WAIT_SECONDS)
         appended_us = {record.sequence: record.appended_us for record in records}
-        for batch in cut(map(decoded, records), self.limits.max_batch_events):
+        suppression = self.suppressing.now
+        read_in = (unsuppressed(decoded(record), suppression) for record in records)
+        for batch in cut(read_in, self.limits.max_batch_events):
             self.oldest_us[lease.shard] = appended_us[batch[0].sequence]
             untried = len(batch)
             async for part in parts(self.steps, self.failed_records, lease, batch):
