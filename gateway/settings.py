@@ -49,8 +49,8 @@ class Settings:
     oidc_roles: str = setting(
         "JOURNEYMESH_OIDC_ROLES",
         "",
-        "What the provider's groups may do: `role=group`, separated by commas. Roles are viewer, analyst, operator and "
-        "admin. Example: `admin=mesh-admins,analyst=growth`.",
+        "What the provider's groups may do: `role=group`, separated by commas. Roles are viewer, analyst, operator, "
+        "privacy and admin. Example: `admin=mesh-admins,analyst=growth`.",
     )
     public_url: str = setting(
         "JOURNEYMESH_PUBLIC_URL", "", "Where browsers reach the gateway, to lead people back after signing in."

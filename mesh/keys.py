@@ -52,6 +52,9 @@ class Scope(enum.StrEnum):
     OPERATE = "operate"
     """Run the mesh: failed events, replays, the pipeline."""
 
+    PRIVACY = "privacy"
+    """Erase people."""
+
 
 USUAL_SCOPES: Final = {
     Kind.PUBLIC: frozenset({Scope.WRITE_EVENTS, Scope.HELP}),

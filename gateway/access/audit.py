@@ -1,4 +1,4 @@
-"""What callers with keys do to data about people, and to the mesh, is recorded before it is done.
+"""Records what callers with keys do to data about people and to the mesh, before it is done.
 
 What cannot be recorded is not done.
 """

@@ -15,6 +15,7 @@ from journeymesh.access.v1 import access_pb2
 from gateway.access import credentials, proof
 from gateway.access.keyring import Keyring, KnownKey, keyring_of
 from gateway.access.people.sessions import Cookies, caller_of
+from gateway.access.proof import Proven
 from gateway.http import cors
 from gateway.http.asgi import Request, header
 from gateway.http.caller import ANYBODY, NOBODY, Caller
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 _INTERVAL_SECONDS: Final = 1.0
 _MINUTE_US: Final = 60_000_000
-# Keys that were checked are remembered by a hash of their text, so that checking one again is a look-up.
+# How many checked keys are remembered by a hash of their text, so that checking one again is a look-up.
 _MAX_CHECKED: Final = 4096
 
 _OTHER_HOST: Final = (
@@ -46,8 +47,8 @@ class Door:
 
     Args:
         is_key_required: whether requests need a key.
-        is_host_checked: whether requests without keys must name this machine as their host. A page whose name was made
-            to lead here (DNS rebinding) names another one.
+        is_host_checked: whether requests without keys must name this machine as their host. A page whose name was
+            pointed here (DNS rebinding) names another one.
         cors_origins: the setting of the origins whose pages may call; those of keys are added.
         cookies: reads the sessions of people who have signed in; None if nobody does.
     """
@@ -67,7 +68,9 @@ class Door:
         self._reported_us: dict[str, int] = {}
 
     def admit(self, request: Request, needs: Scope | None) -> Caller:
-        """The caller of a request to a route with this need; without one, every caller is admitted.
+        """The caller of a request to a route with this need.
+
+        A route without a need is open to requests without a key; a key that is sent must be valid all the same.
 
         Raises:
             Unauthenticated: the request has no valid key; reasons as `Keyring.find`, and `KEY_REQUIRED`. Or its user's
@@ -84,8 +87,8 @@ class Door:
         text = credentials.key_text(request.scope)
         ticket = request.query.get("ticket")
         if ticket and not text and needs is Scope.HELP:
-            user_id, key = proof.user_of_ticket(ticket, self._known(), request.received_us)
-            return _allowed(request, key, user_id, needs)
+            user, key = proof.user_of_ticket(ticket, self._known(), request.received_us)
+            return _allowed(request, key, user, needs)
         session = self._cookies.session(request) if self._cookies and needs is not None and not text else None
         if session is not None and needs is not None:
             person = caller_of(session, request)
@@ -94,15 +97,15 @@ class Door:
         return self.admit_with(request, text, needs)
 
     def admit_with(self, request: Request, text: str, needs: Scope | None) -> Caller:
-        """The caller with the key of this text, empty for none; raises as `admit`."""
+        """The caller with the key of this text (empty: no key); raises as `admit`."""
         if not text:
             if needs is None:
                 return NOBODY
             raise Unauthenticated("KEY_REQUIRED", "Send a key as `Authorization: Bearer jm_…`.")
         key = self._key(text, request.received_us)
         token = credentials.user_token(request.scope) if key.identity_secret else ""
-        user_id = proof.user_of_token(token, key, request.received_us) if token else ""
-        return _allowed(request, key, user_id, needs)
+        user = proof.user_of_token(token, key, request.received_us) if token else proof.NOBODY
+        return _allowed(request, key, user, needs)
 
     def new_ticket(self, request: Request, user_id: str) -> str:
         """A ticket with which the caller, who is proven to be this user, may open a stream without headers.
@@ -113,13 +116,14 @@ class Door:
         key = self._keyring.known.get(request.caller.key_id) if self._keyring else None
         if key is None or not key.identity_secret:
             raise PermissionDenied("NOT_PERMITTED", "Only a page with a public key needs a ticket.")
-        return proof.new_ticket(plain(user_id), key, request.received_us)
+        user = Proven(plain(user_id), request.caller.ends_us)
+        return proof.new_ticket(user, key, request.received_us)
 
     def replace(self, keyring: Keyring, now_us: int) -> None:
         """Checks keys against this keyring from now on."""
         self._keyring, self._now_us = keyring, now_us
         self._checked.clear()
-        self.origins = cors.origins(",".join((self._cors_origins, *keyring.origins(now_us))))
+        self.origins = cors.known_origins([*self._cors_origins.split(","), *keyring.origins(now_us)])
 
     @property
     def revision(self) -> str:
@@ -127,20 +131,22 @@ class Door:
         return self._keyring.revision if self._keyring else ""
 
     def note_time(self, now_us: int) -> None:
-        """Records the time, by which `still_admits` knows what has ended."""
+        """Records the time by which `still_admits` judges whether a key has ended."""
         self._now_us = now_us
 
     def still_admits(self, caller: Caller) -> bool:
-        """Whether the key with which a caller was admitted is still valid."""
+        """Whether that by which a caller was admitted is still valid: the key and the user's token, or the session."""
         if not self.is_key_required:
             return True
-        if caller.ends_us:
-            return self._now_us < caller.ends_us
+        if 0 < caller.ends_us <= self._now_us:
+            return False
+        if caller.is_person:
+            return True
         key = self._known().known.get(caller.key_id)
         return key is not None and not key.has_ended(self._now_us)
 
     def unreported_uses(self) -> dict[str, int]:
-        """When keys were last used, as far as that is not reported yet: Unix microseconds, to the minute, by key id."""
+        """When keys were last used, if not reported yet: by key id, in Unix microseconds rounded down to the minute."""
         return {key_id: us for key_id, us in self._used_us.items() if self._reported_us.get(key_id) != us}
 
     def note_reported(self, uses: Mapping[str, int]) -> None:
@@ -191,12 +197,14 @@ async def _follow_once(door: Door, access: "AccessServiceAsyncStub", clock: Cloc
         door.note_reported(uses)
 
 
-def _allowed(request: Request, key: KnownKey, user_id: str, needs: Scope | None) -> Caller:
-    """The caller with this key, for the proven user; an empty user id if nobody is proven."""
+def _allowed(request: Request, key: KnownKey, user: Proven, needs: Scope | None) -> Caller:
+    """The caller with this key, acting for the proven user; the user id is empty if nobody is proven."""
     origin = header(request.scope, b"origin")
-    if origin and key.origins and not cors.origins(",".join(key.origins)).allows(origin):
+    if origin and key.origins and not cors.known_origins(key.origins).allows(origin):
         raise PermissionDenied("ORIGIN_NOT_ALLOWED", "Pages of this origin may not use the key.")
-    caller = Caller(key.scopes, key.event_types, key.kind is Kind.PUBLIC, user_id, key.key_id, key.tenant)
+    caller = Caller(
+        key.scopes, key.event_types, key.kind is Kind.PUBLIC, user.user_id, key.key_id, key.tenant, user.ends_us
+    )
     if needs is not None:
         caller.require(needs)
     return caller

@@ -52,6 +52,9 @@ NEEDS: Final[Mapping[tuple[str, str], Scope | None]] = MappingProxyType(
         ("GET", "/api/failed-events/{id}"): Scope.OPERATE,
         ("POST", "/api/failed-events/{id}:replay"): Scope.OPERATE,
         ("DELETE", "/api/failed-events/{id}"): Scope.OPERATE,
+        ("POST", "/api/privacy/erasures"): Scope.PRIVACY,
+        ("GET", "/api/privacy/erasures/{id}"): Scope.PRIVACY,
+        ("DELETE", "/api/privacy/erasures/{id}"): Scope.PRIVACY,
         ("GET", "/api/audit"): Scope.OPERATE,
         ("GET", "/api/pipeline"): Scope.OPERATE,
         ("GET", "/metrics"): Scope.OPERATE,
@@ -105,7 +108,7 @@ OF_TENANTS: Final = frozenset(
 """The routes that are for keys of every tenant; the others are about the mesh as a whole, and for the default one's."""
 
 # What these scopes allow is about people or changes the mesh, but for the routes named here.
-_AUDITED_SCOPES: Final = frozenset({Scope.READ_PEOPLE, Scope.ANALYSE, Scope.OPERATE})
+_AUDITED_SCOPES: Final = frozenset({Scope.READ_PEOPLE, Scope.ANALYSE, Scope.OPERATE, Scope.PRIVACY})
 _ABOUT_NOBODY: Final = frozenset({("GET", "/api/pipeline"), ("GET", "/metrics")})
 
 AUDITED: Final = frozenset(

@@ -1,11 +1,11 @@
 """Proof of who the user of a page is: a token (JWT, HS256), signed with the identity secret of a public key.
 
-As with Intercom's identity verification, a page cannot make one: it gets it from a server that knows who is logged in.
-An `EventSource` can set no header, so for a stream the gateway turns a token into a ticket, which may stand in a URL
-because it opens streams only, and only for a minute.
+As with Intercom's identity verification, a page cannot make a token: it gets one from a server that knows who is logged
+in. An `EventSource` cannot set headers, so for a stream the gateway turns a token into a ticket. A ticket may stand in
+a URL because it opens streams only, and only for a minute.
 """
 
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 from joserfc import jws, jwt
@@ -16,7 +16,7 @@ from gateway.access.keyring import Keyring, KnownKey
 from mesh.errors import Unauthenticated
 
 MAX_TOKEN_SECONDS: Final = 31 * 86_400
-"""How long a user's token may still be valid."""
+"""How long a user's token may be valid from now on."""
 TICKET_SECONDS: Final = 60
 """How long a ticket is valid."""
 
@@ -35,9 +35,21 @@ class _Claims(msgspec.Struct):
     exp: _Seconds
     nbf: _Seconds = 0
     use: str = ""
+    until: _Seconds = 0
 
 
-def user_of_token(token: str, key: KnownKey, now_us: int) -> str:
+class Proven(NamedTuple):
+    """A user who is proven, and until when, in Unix microseconds."""
+
+    user_id: str
+    ends_us: int
+
+
+NOBODY: Final = Proven("", 0)
+"""No user is proven."""
+
+
+def user_of_token(token: str, key: KnownKey, now_us: int) -> Proven:
     """The user whom a token proves, in a request with this key.
 
     Raises:
@@ -47,16 +59,17 @@ def user_of_token(token: str, key: KnownKey, now_us: int) -> str:
     claims = _claims(token, key.identity_secret)
     if claims.use:
         raise _invalid("It is a ticket, which only opens streams.")
-    return _user_id(claims, now_us, MAX_TOKEN_SECONDS)
+    return Proven(_user_id(claims, now_us, MAX_TOKEN_SECONDS), int((claims.exp + _LEEWAY_SECONDS) * _SECOND_US))
 
 
-def new_ticket(user_id: str, key: KnownKey, now_us: int) -> str:
-    """A ticket with which a proven user may open a stream for a minute."""
-    claims = {"sub": user_id, "exp": now_us // _SECOND_US + TICKET_SECONDS, "use": _TICKET}
+def new_ticket(user: Proven, key: KnownKey, now_us: int) -> str:
+    """A ticket with which a proven user may open a stream for a minute; the stream ends with what proved the user."""
+    now = now_us // _SECOND_US
+    claims = {"sub": user.user_id, "exp": now + TICKET_SECONDS, "use": _TICKET, "until": user.ends_us / _SECOND_US}
     return jwt.encode({"alg": _ALGORITHM, "kid": key.key_id}, claims, OctKey.import_key(key.identity_secret))
 
 
-def user_of_ticket(ticket: str, keyring: Keyring, now_us: int) -> tuple[str, KnownKey]:
+def user_of_ticket(ticket: str, keyring: Keyring, now_us: int) -> tuple[Proven, KnownKey]:
     """The user of a ticket, and the key it was issued for.
 
     Raises:
@@ -68,7 +81,7 @@ def user_of_ticket(ticket: str, keyring: Keyring, now_us: int) -> tuple[str, Kno
     claims = _claims(ticket, key.identity_secret)
     if claims.use != _TICKET:
         raise _invalid("It is no ticket.")
-    return _user_id(claims, now_us, TICKET_SECONDS), key
+    return Proven(_user_id(claims, now_us, TICKET_SECONDS), int(claims.until * _SECOND_US)), key
 
 
 def _claims(token: str, secret: str) -> _Claims:
@@ -96,7 +109,7 @@ def _user_id(claims: _Claims, now_us: int, max_seconds: int) -> str:
 
 
 def _key_id(ticket: str) -> str:
-    """The id of the key that a ticket says it was issued for; empty if it says none."""
+    """The id of the key that a ticket claims to be issued for; empty if it names none."""
     try:
         return str(jws.extract_compact(ticket.encode()).headers().get("kid", "")) if len(ticket) <= _LONGEST else ""
     except (JoseError, ValueError):

@@ -34,7 +34,8 @@ class Caller(NamedTuple):
     """Of a person: who has signed in."""
     tenant: str = tenants.DEFAULT
     ends_us: int = 0
-    """When a person's session ends, in Unix microseconds; 0 for a key."""
+    """When a user's token or a person's session ends, in Unix microseconds; 0 without one."""
+    is_person: bool = False
 
     @property
     def is_operator(self) -> bool:

@@ -4,7 +4,7 @@ import functools
 from typing import Final
 
 from journeymesh.features.v1 import features_pb2
-from journeymesh.ingest.v1 import ingest_pb2
+from journeymesh.ingest.v1 import erasure_pb2, ingest_pb2
 from journeymesh.intervention.v1 import intervention_pb2
 from journeymesh.scoring.v1 import scoring_pb2
 from journeymesh.video.v1 import video_pb2
@@ -19,7 +19,18 @@ from gateway.formats.segment.message import TYPES
 from gateway.http.asgi import PUBLIC_CACHE, TEXT, Answer, Request
 from gateway.http.parameters import CURSOR, LIST_CURSOR
 from gateway.push import socket, sse
-from gateway.routes import audit, events, failed, insights, interventions, operation, segment, signing_in, users
+from gateway.routes import (
+    audit,
+    events,
+    failed,
+    insights,
+    interventions,
+    operation,
+    privacy,
+    segment,
+    signing_in,
+    users,
+)
 
 _get: Final = functools.partial(Route, "GET")
 _post: Final = functools.partial(Route, "POST")
@@ -53,6 +64,7 @@ _EVENT_REASONS: Final = (
     "TIME_IN_FUTURE",
     "VALUE_OUT_OF_RANGE",
     "RATE_LIMITED",
+    "USER_ERASED",
     "BUFFER_FULL",
     *_CALLS_REASONS,
 )
@@ -396,6 +408,31 @@ ROUTES: Final = (
         NOTHING,
         204,
         _CALLS_REASONS,
+    ),
+    _post(
+        "/api/privacy/erasures",
+        "Erases a person: their events are refused within two seconds, what is kept of them goes in the background.",
+        privacy.erase,
+        erasure_pb2.Erasure.DESCRIPTOR,
+        202,
+        (*_BODY_REASONS, "INVALID_IDENTIFIER", *_CALLS_REASONS),
+        body=privacy.ErasureOrder,
+        example=privacy.EXAMPLE,
+    ),
+    _get(
+        "/api/privacy/erasures/{id}",
+        "How far an erasure is; once all is erased, its receipt.",
+        privacy.erasure,
+        erasure_pb2.Erasure.DESCRIPTOR,
+        reasons=("ERASURE_NOT_FOUND", *_CALLS_REASONS),
+    ),
+    _delete(
+        "/api/privacy/erasures/{id}",
+        "Accepts events of an erased person again; repeating it is no error.",
+        privacy.end_suppression,
+        NOTHING,
+        204,
+        ("ERASURE_NOT_FOUND", "ERASURE_UNFINISHED", *_CALLS_REASONS),
     ),
     _get(
         "/api/audit",

@@ -29,6 +29,11 @@ class MemoryState:
     async def renew(self, keys: Sequence[str]) -> None:
         """See `mesh.state.port.StateStore`. Nothing expires here."""
 
+    async def delete(self, keys: Sequence[str]) -> None:
+        """See `mesh.state.port.StateStore`."""
+        for key in keys:
+            self._values.pop(key, None)
+
     async def ping(self) -> None:
         """See `mesh.state.port.StateStore`."""
 

@@ -43,6 +43,13 @@ class StateStore(Protocol):
             Unavailable: the store cannot be reached; the call may be repeated.
         """
 
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Deletes values for good, whoever holds their shard; ignores missing keys.
+
+        Raises:
+            Unavailable: the store cannot be reached; some may be deleted, the call may be repeated.
+        """
+
     async def ping(self) -> None:
         """Returns if the store answers.
 

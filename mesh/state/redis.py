@@ -1,6 +1,6 @@
 """State in Redis: one string per key; one MGET and one script per batch, or in a cluster per batch and partition."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final, cast
 
 from redis import exceptions
@@ -106,6 +106,23 @@ class RedisState:
             pipeline.expire(self._key(key), self._lifetime)
         with redis.translating_errors():
             await pipeline.execute()
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """See `mesh.state.port.StateStore`."""
+        pipeline = self._client.pipeline(transaction=False)
+        for key in keys:
+            pipeline.unlink(self._key(key))
+        with redis.translating_errors():
+            await pipeline.execute()
+
+    async def scan(self) -> AsyncIterator[list[str]]:
+        """All keys that have a value, in portions; one may come twice. Looks at the whole store: for rare acts only.
+
+        Raises:
+            Unavailable: the store cannot be reached.
+        """
+        async for names in redis.scan(self._client, f"{self._prefix}{{*}}:*"):
+            yield [name.partition("}:")[2] for name in names]
 
     async def ping(self) -> None:
         """See `mesh.state.port.StateStore`."""

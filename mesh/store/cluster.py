@@ -6,7 +6,8 @@ single server. `docs/adr/045` says why this is not the cluster client of redis-p
 """
 
 import asyncio
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+import functools
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import redis.asyncio
@@ -86,6 +87,10 @@ class Cluster(redis.asyncio.Redis):
         except _AWAY:  # another node may have taken over
             await self._look(asked)
             return await self._each(args)
+
+    def nodes(self) -> list[Callable[..., Awaitable[Any]]]:
+        """A way to ask each node that keeps slots, as far as they are known."""
+        return [functools.partial(self._ask_alone, node) for node in sorted(set(self._keepers) - {""})]
 
     async def _each(self, args: Sequence[Any]) -> list[Any]:
         nodes = sorted(set(self._keepers) - {""})

@@ -8,7 +8,7 @@ import re
 import ssl
 import sys
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import hiredis
@@ -29,6 +29,7 @@ Client = redis.asyncio.Redis
 _TIMEOUT_SECONDS: Final = 5.0
 _RETRIES: Final = 3
 _DEFAULT_PORT: Final = 6379
+_SCANNED: Final = 1_000
 _PORT: Final = re.compile(r":[0-9]+$")
 _log = logging.getLogger(__name__)
 # Errors of a server that is full, a replica, or without its replicas or disk. For some the client has classes, and
@@ -241,6 +242,26 @@ async def mget(client: Client, keys: Sequence[str]) -> list[bytes | None]:
             for place, value in zip(its, answer, strict=True):
                 found[place] = value
         return found
+
+
+async def scan(client: Client, pattern: str) -> AsyncIterator[list[str]]:
+    """The keys that fit a pattern, in portions; a key may come twice. On a cluster node by node.
+
+    This looks at every key of the store: for rare acts only. A key that is there throughout is found, unless its slot
+    moves meanwhile.
+
+    Raises:
+        Unavailable: the server cannot be reached.
+    """
+    for ask in client.nodes() if isinstance(client, Cluster) else [client.execute_command]:
+        cursor = 0
+        while True:
+            with translating_errors():
+                following, keys = await ask("SCAN", cursor, "MATCH", pattern, "COUNT", _SCANNED)
+            yield [key.decode() for key in keys]
+            cursor = int(following)
+            if not cursor:
+                break
 
 
 class Call(NamedTuple):

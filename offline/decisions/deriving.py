@@ -18,11 +18,12 @@ from services.ingest.events.translation.records import Rows
 from services.intervention.batch.deciding import Deciding
 from services.intervention.bootstrap import Stores
 from services.intervention.decision.adapters.listeners import LocalListeners
+from services.intervention.decision.adapters.memory import MemoryLedger
 from services.intervention.decision.adapters.silence import NoCopywriting, SilentObserver
 from services.intervention.decision.domain import ledger as pages
 from services.intervention.decision.domain.ledger import Block
 from services.intervention.decision.domain.offer import Undelivered
-from services.intervention.decision.ports import Entry, Reference
+from services.intervention.decision.ports import Entry
 from services.intervention.decision.state import UNDELIVERED
 from services.intervention.delivery.adapters.outbox_memory import MemoryOutbox
 from services.intervention.policy.adapters.store import MemoryPolicies
@@ -127,28 +128,21 @@ class _LiveModel:
         return self.model
 
 
-class _CollectingLedger:
-    """A ledger that keeps recorded blocks until they are taken."""
+class _CollectingLedger(MemoryLedger):
+    """A ledger that keeps recorded blocks until they are taken, and then nothing."""
 
     def __init__(self) -> None:
-        self._blocks: dict[int, Block] = {}
+        super().__init__()
+        self._recorded: dict[int, Block] = {}
 
     def take(self) -> Mapping[int, Block]:
         """The blocks recorded since they were last taken."""
-        blocks, self._blocks = self._blocks, {}
-        return blocks
+        recorded, self._recorded = self._recorded, {}
+        return recorded
 
     async def record(self, entries: Sequence[Entry]) -> None:
         """See `services.intervention.decision.ports.Ledger`."""
-        self._blocks.update((each.sequence, pages.decode(each.block)) for each in entries)
-
-    async def blocks(self, references: Sequence[Reference]) -> list[bytes | None]:
-        """See `services.intervention.decision.ports.Ledger`."""
-        return [None for _ in references]
-
-    async def find(self, name: str) -> list[list[Reference]]:  # noqa: ARG002 - nothing is kept by name
-        """See `services.intervention.decision.ports.Ledger`."""
-        return []
+        self._recorded.update((each.sequence, pages.decode(each.block)) for each in entries)
 
 
 def _beginning() -> int:

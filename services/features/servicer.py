@@ -2,13 +2,14 @@
 
 from typing import Final
 
+from journeymesh.common.v1 import erasure_pb2
 from journeymesh.features.v1 import features_pb2, features_pb2_grpc
 
 from mesh.errors import InvalidArgument
 from mesh.observability import registry
 from mesh.observability.metrics import Metrics
 from mesh.rpc.context import ServerContext
-from mesh.state import applied
+from mesh.state import applied, erasing
 from services.features.domain import recents
 from services.features.domain.vector import DEFINITIONS, FEATURE_COUNT, FEATURE_NAMES, SCHEMA_VERSION, vector
 from services.features.translation import answers, kept, rows
@@ -18,7 +19,7 @@ _USERS_MOST: Final = 500
 
 
 class FeaturesServicer(features_pb2_grpc.FeaturesServiceServicer):
-    """Answers the five RPCs over one store."""
+    """Answers the RPCs over one store."""
 
     def __init__(self, features: Features, metrics: Metrics) -> None:
         self._features = features
@@ -109,4 +110,16 @@ class FeaturesServicer(features_pb2_grpc.FeaturesServiceServicer):
                 for definition in DEFINITIONS
             ],
             feature_schema_version=SCHEMA_VERSION,
+        )
+
+    async def EraseUser(
+        self, request: features_pb2.EraseUserRequest, _context: ServerContext
+    ) -> features_pb2.EraseUserResponse:
+        """Erases what is kept of a person, or counts it."""
+        erasing.require_person(request.user_ids)
+        if not request.counts_only:
+            await self._features.erase(request.user_ids)
+        kept = await self._features.kept(request.user_ids)
+        return features_pb2.EraseUserResponse(
+            stores=[erasure_pb2.PersonalEntries(store=store, count=count) for store, count in kept.items()]
         )

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 
 from mesh.errors import NotFound
-from mesh.state import keyed
+from mesh.state import erasing, keyed
 from mesh.state.applied import Batch
 from mesh.state.port import StateStore
 from services.features.domain import journey, recents, sessions
@@ -114,6 +114,25 @@ class Features:
             newest = recents.newest_first(user.tail, user.state.event_count, slots)
             found.append(list(itertools.islice(newest, recents.KEPT_EVENTS)))
         return found
+
+    async def kept(self, user_ids: Sequence[str]) -> dict[str, int]:
+        """How many entries are kept of a person with these ids, by store."""
+        return {store: await erasing.count(self._store, keys) for store, keys in _keys(user_ids).items()}
+
+    async def erase(self, user_ids: Sequence[str]) -> None:
+        """Erases what is kept of a person with these ids. May be repeated.
+
+        Raises:
+            Unavailable: some may be erased.
+        """
+        for keys in _keys(user_ids).values():
+            await erasing.erase(self._store, keys)
+
+
+def _keys(user_ids: Sequence[str]) -> dict[str, list[str]]:
+    """The keys of everything that is kept of users, by store."""
+    segments = [SEGMENTS.key(name) for user_id in user_ids for name in _segments(user_id)]
+    return {"features.users": [*map(USERS.key, user_ids)], "features.events": segments}
 
 
 def _known(user: User) -> User:

@@ -5,7 +5,7 @@ import sys
 from typing import Final
 
 import uvloop
-from journeymesh.ingest.v1 import ingest_pb2, ingest_pb2_grpc
+from journeymesh.ingest.v1 import erasure_pb2, ingest_pb2
 
 from mesh import settings
 from mesh.leases.sharing import Sharing
@@ -17,7 +17,9 @@ from services.ingest import bootstrap
 from services.ingest.settings import Settings
 
 ROLES: Final = ("api", "dispatcher", "archiver")
-SERVICE: Final = ingest_pb2.DESCRIPTOR.services_by_name["IngestService"].full_name
+SERVICES: Final = [
+    each.full_name for of in (ingest_pb2, erasure_pb2) for each in of.DESCRIPTOR.services_by_name.values()
+]
 _ARCHIVER_NICENESS: Final = 10
 
 
@@ -29,10 +31,9 @@ async def main(role: str) -> None:
     stands = open_site(settings.read_or_exit(ServerSettings), settings.read_or_exit(TlsSettings))
     async with stands as site, bootstrap.resources(own, traced, site, role) as on:
         if role == "api":
-            servicer = bootstrap.servicer(on)
-            register = [lambda to: ingest_pb2_grpc.add_IngestServiceServicer_to_server(servicer, to)]
-            async with lifecycle.in_background(*bootstrap.reporting(on)):
-                await server.serve(own.listen, register, [SERVICE], on.checks, traced, site)
+            erasing = bootstrap.erasing(on)
+            async with lifecycle.in_background(*bootstrap.working(on, erasing)):
+                await server.serve(own.listen, bootstrap.faces(on, erasing), SERVICES, on.checks, traced, site)
         elif role == "dispatcher":
             await _share(bootstrap.dispatching(on), own.dispatcher_listen, on)
         else:
@@ -42,7 +43,8 @@ async def main(role: str) -> None:
 
 
 async def _share(sharing: Sharing, listen: str, on: bootstrap.Resources) -> None:
-    async with lifecycle.in_background(sharing.run()):  # a fault of a consumer ends the process
+    # A fault of a consumer ends the process.
+    async with lifecycle.in_background(sharing.run(), bootstrap.following(on)):
         await server.serve(listen, [], [], on.checks, on.traced, on.site)
 
 

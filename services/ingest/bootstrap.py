@@ -6,10 +6,13 @@ With `__main__` the composition root: nothing else names concrete adapters.
 import contextlib
 import dataclasses
 import random
+import secrets
 import socket
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any, Final
 
+from journeymesh.ingest.v1.erasure_pb2_grpc import add_ErasureServiceServicer_to_server
+from journeymesh.ingest.v1.ingest_pb2_grpc import add_IngestServiceServicer_to_server
 from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceStub
 
 from mesh import clock, settings
@@ -17,6 +20,7 @@ from mesh.leases.redis import RedisLeases
 from mesh.leases.sharing import Sharing
 from mesh.observability.telemetry import Telemetry
 from mesh.process.health import Check
+from mesh.process.server import Register
 from mesh.process.site import Site
 from mesh.rpc import channel
 from mesh.store import redis
@@ -38,10 +42,17 @@ from services.ingest.archive.archiver import Archiver
 from services.ingest.dispatch import dispatcher
 from services.ingest.dispatch.dispatcher import Dispatcher
 from services.ingest.dispatch.steps import Peers, Steps
+from services.ingest.erasure.adapters import peers
+from services.ingest.erasure.adapters.own import OwnRecords
+from services.ingest.erasure.adapters.redis import RedisErasures
+from services.ingest.erasure.servicer import ErasureServicer
+from services.ingest.erasure.usecases import Erasing
 from services.ingest.events.adapters.event_log import StreamEventLog, TimedEventLog
 from services.ingest.events.adapters.redis_applied import RedisApplied
 from services.ingest.events.adapters.redis_failed import RedisFailedEvents, RedisFailedRecords
 from services.ingest.events.adapters.redis_seen import RedisSeenEvents
+from services.ingest.events.adapters.redis_suppressed import RedisSuppressions
+from services.ingest.events.usecases import Suppressing
 from services.ingest.settings import Settings
 
 # A Kinesis shard serves five reads per second to all consumers together.
@@ -61,6 +72,7 @@ class Resources:
     writer: StreamWriter
     reader: StreamReader
     checks: dict[str, Check]
+    suppressing: Suppressing
 
     def leases(self, consumer: str) -> RedisLeases:
         """The leases of a consumer group of the stream."""
@@ -73,10 +85,12 @@ async def resources(own: Settings, traced: Telemetry, site: Site, role: str) -> 
     client = await redis.connect_or_exit(settings.read_or_exit(redis.RedisSettings))
     checks: dict[str, Check] = {"store": lambda: redis.ping(client)}
     name = f"{own.stream}/{own.stream_name}"
+    suppressing = Suppressing()
+    await settings.or_exit(lambda: suppressing.read(RedisSuppressions(client)))
     if own.stream == "redis":
         stream = RedisStream(client, own.stream_name, own.shard_count, own.max_waiting_bytes)
         await settings.or_exit(stream.keep_shard_count)
-        yield Resources(own, traced, site, client, name, stream, stream, checks)
+        yield Resources(own, traced, site, client, name, stream, stream, checks, suppressing)
     else:
         from mesh.stream import kinesis  # an AWS client takes a second to load, and memory
 
@@ -87,7 +101,7 @@ async def resources(own: Settings, traced: Telemetry, site: Site, role: str) -> 
             reader = kinesis.KinesisReader(aws, own.stream_name, reads, draw.random)
             checks["stream"] = writer.ping
             await settings.or_exit(lambda: writer.keep_lane_count(client))
-            yield Resources(own, traced, site, client, name, writer, reader, checks)
+            yield Resources(own, traced, site, client, name, writer, reader, checks, suppressing)
 
 
 def servicer(on: Resources) -> IngestServicer:
@@ -112,25 +126,63 @@ def servicer(on: Resources) -> IngestServicer:
         max_lag_seconds=own.max_lag_seconds,
         rules=_rules(own),
         masking=_masking(own),
+        suppressing=on.suppressing,
     )
     return IngestServicer(ingest, _pipeline(on), on.traced.metrics)
 
 
-def reporting(on: Resources) -> tuple[Coroutine[Any, Any, None], ...]:
-    """The gauges the api samples while it serves, each until it is cancelled."""
+def following(on: Resources) -> Coroutine[Any, Any, None]:
+    """Keeps the list of suppressed people current, until it is cancelled."""
+    return on.suppressing.follow(RedisSuppressions(on.client))
+
+
+def faces(on: Resources, erases: Erasing) -> list[Register]:
+    """The gRPC services of the api."""
+    ingest, erasures = servicer(on), ErasureServicer(erases)
+    return [
+        lambda to: add_IngestServiceServicer_to_server(ingest, to),
+        lambda to: add_ErasureServiceServicer_to_server(erasures, to),
+    ]
+
+
+def erasing(on: Resources) -> Erasing:
+    """Erasures, which the api begins and works on."""
+    own, client = on.own, on.client
+    records = OwnRecords(RedisIdentities(client), RedisSkews(client), RedisFailedEvents(client))
+    targets = own.video_target, own.features_target, own.scoring_target, own.intervention_target
+    return Erasing(
+        kept=RedisErasures(client),
+        suppressions=RedisSuppressions(client),
+        links=records,
+        services=[*peers.services(*targets, on.traced, on.site.tls), records],
+        pipeline=_pipeline(on),
+        audit=peers.PeerAuditLog(own.access_target, on.traced, on.site.tls),
+        clock=clock.system_clock,
+        random_bytes=secrets.token_bytes,
+        archive_url=own.archive_url,
+    )
+
+
+def working(on: Resources, erases: Erasing) -> tuple[Coroutine[Any, Any, None], ...]:
+    """What the api does while it serves, each until it is cancelled: it samples gauges, and erases people."""
     metrics = on.traced.metrics
-    return gauges.report_consumers(_pipeline(on), metrics), gauges.report_store(on.client, metrics)
+    return (
+        gauges.report_consumers(_pipeline(on), metrics),
+        gauges.report_store(on.client, metrics),
+        following(on),
+        erases.run(_owner(on.own, on.own.listen)),
+    )
 
 
 def dispatching(on: Resources) -> Sharing:
     """The dispatcher, on its share of the shards."""
     own, client, leases = on.own, on.client, on.leases("dispatcher")
     targets = own.video_target, own.features_target, own.scoring_target, own.intervention_target
-    peers = Peers.dial(*targets, on.traced, on.site.tls)
+    behind = Peers.dial(*targets, on.traced, on.site.tls)
     runs = Dispatcher(
         reader=on.reader,
         leases=leases,
-        steps=Steps(on.stream, RedisSeenEvents(client), StreamEventLog(on.writer), peers, on.traced),
+        steps=Steps(on.stream, RedisSeenEvents(client), StreamEventLog(on.writer), behind, on.traced),
         failed=RedisFailedEvents(client),
         failed_records=RedisFailedRecords(client),
         applied=RedisApplied(client),
@@ -138,6 +190,7 @@ def dispatching(on: Resources) -> Sharing:
         limits=dispatcher.Limits(own.max_batch_events, own.dispatch_period_seconds, own.tolerated_failure_share),
         metrics=on.traced.metrics,
         trims=not own.archive_url,
+        suppressing=on.suppressing,
     )
     return Sharing(on.reader, leases, _owner(own, own.dispatcher_listen), runs.follow, own.lease_seconds)
 
@@ -163,6 +216,7 @@ def archiving(on: Resources) -> Sharing:
             period_seconds=own.archive_period_seconds,
         ),
         metrics=on.traced.metrics,
+        suppressing=on.suppressing,
     )
     return Sharing(on.reader, leases, _owner(own, own.archiver_listen), runs.follow, own.lease_seconds)
 

@@ -140,3 +140,4 @@ class Settings:
     intervention_target: str = setting(
         "JOURNEYMESH_INTERVENTION_TARGET", topology.address("intervention"), "Where intervention is reached."
     )
+    access_target: str = setting("JOURNEYMESH_ACCESS_TARGET", topology.address("access"), "Where access is reached.")

@@ -28,6 +28,7 @@ from services.intervention.delivery.adapters.outbox_redis import RedisOutbox
 from services.intervention.delivery.adapters.spans import SpanDeliveryObserver
 from services.intervention.delivery.ports import Outbox
 from services.intervention.delivery.usecases import DeliveryWorkers
+from services.intervention.erasing import Erasing
 from services.intervention.gauges import Gauges
 from services.intervention.language.adapters.budget_memory import MemorySpending
 from services.intervention.language.adapters.budget_redis import RedisSpending
@@ -67,6 +68,7 @@ class Core(NamedTuple):
     analyses: Analyses
     models: Models
     copywriter: Copywriter
+    erasing: Erasing
 
 
 @contextlib.asynccontextmanager
@@ -215,6 +217,7 @@ def _core(  # noqa: PLR0913, PLR0917 - the ports
         Analyses(models, insights(reading), clock, time.monotonic, deadline_seconds=limits.analysis_seconds),
         models,
         copywriter,
+        Erasing(state, ledger, outbox),
     )
 
 

@@ -9,18 +9,17 @@ from journeymesh.intervention.v1 import intervention_pb2 as wire
 from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceServicer
 
 from mesh.errors import InvalidArgument
-from mesh.observability import registry
 from mesh.observability.metrics import Metrics
-from mesh.state import applied
-from services.intervention.batch.deciding import BatchResult, Deciding
-from services.intervention.decision.domain.facts import EventPosition
+from mesh.state import applied, erasing
+from services.intervention.batch.deciding import Deciding
 from services.intervention.decision.domain.ledger import Decision
 from services.intervention.decision.ports import Reference
+from services.intervention.erasing import Erasing
 from services.intervention.language.usecases.analysis import Analyses
 from services.intervention.language.usecases.copywriting import Copywriter
 from services.intervention.language.usecases.models import Models
 from services.intervention.reading import READS_AT_ONCE, Reading, in_turns
-from services.intervention.translation import decisions, interventions, reports, rows, words
+from services.intervention.translation import counts, decisions, interventions, reports, rows, words
 
 if TYPE_CHECKING:
     from journeymesh.intervention.v1.intervention_pb2_grpc import _ServicerContext as Context
@@ -40,6 +39,7 @@ class InterventionServicer(InterventionServiceServicer):
         analyses: Analyses,
         models: Models,
         copywriter: Copywriter,
+        erasing: Erasing,
         metrics: Metrics,
     ) -> None:
         self._deciding = deciding
@@ -47,6 +47,7 @@ class InterventionServicer(InterventionServiceServicer):
         self._analyses = analyses
         self._models = models
         self._copywriter = copywriter
+        self._erasing = erasing
         self._metrics = metrics
         self._places = asyncio.Semaphore(READS_AT_ONCE)
 
@@ -56,7 +57,7 @@ class InterventionServicer(InterventionServiceServicer):
         """Decides for every row of a batch."""
         result = await self._deciding.decide(applied.batch(request.position), rows.rows_of(request))
         if not request.position.is_retraction:
-            self._count(result)
+            counts.count(self._metrics, result)
         return decisions.decided_message(result)
 
     async def GetPendingIntervention(
@@ -103,10 +104,7 @@ class InterventionServicer(InterventionServiceServicer):
             case "trace_id":
                 return await self._reading.decisions_of_trace(words.trace_id_of(request.trace_id), limit)
             case "position":
-                at = request.position
-                sequence = words.number_of(at.sequence, "sequence")
-                where = EventPosition(words.shard_of(at.shard), sequence, at.event_index)
-                return await self._reading.decisions_at(where)
+                return await self._reading.decisions_at(words.position_of(request.position))
             case _:
                 raise words.unlisted(request)
 
@@ -141,10 +139,10 @@ class InterventionServicer(InterventionServiceServicer):
         """Reads what language models were asked and cost."""
         return reports.usage_message(await self._models.usage(), self._copywriter.waiting_count)
 
-    def _count(self, result: BatchResult) -> None:
-        for reason, count in result.reasons.items():
-            self._metrics.count(registry.DECISIONS, count, reason.name.lower())
-        for made in result.made:
-            self._metrics.count(registry.HELP, 1, made.intervention.action, made.intervention.channel)
-        self._metrics.count_each(registry.WITHHELD, result.withheld)
-        self._metrics.count_each(registry.OUTCOMES, [each.name.lower() for each in result.outcomes])
+    async def EraseUser(self, request: wire.EraseUserRequest, _context: "Context") -> wire.EraseUserResponse:
+        """Erases what is kept of a person, or counts it."""
+        erasing.require_person(request.user_ids)
+        if not request.counts_only:
+            await self._erasing.erase(request.user_ids, request.pseudonym)
+        kept = await self._erasing.kept(request.user_ids)
+        return reports.erased_message(kept)

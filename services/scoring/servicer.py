@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from journeymesh.common.v1 import erasure_pb2
 from journeymesh.scoring.v1 import scoring_pb2 as wire
 from journeymesh.scoring.v1.scoring_pb2_grpc import ScoringServiceServicer
 
@@ -9,7 +10,7 @@ from mesh.observability import registry
 from mesh.observability.metrics import Metrics
 from mesh.rpc.context import ServerContext
 from mesh.rpc.timestamps import timestamp
-from mesh.state import applied
+from mesh.state import applied, erasing
 from services.scoring import translation
 from services.scoring.domain.risk import Risk
 from services.scoring.domain.rules import RULES_VERSION
@@ -52,6 +53,16 @@ class ScoringServicer(ScoringServiceServicer):
             training_time=timestamp(card.training_time_us),
             feature_schema_version=card.schema_version,
             card=card.text,
+        )
+
+    async def EraseUser(self, request: wire.EraseUserRequest, _context: ServerContext) -> wire.EraseUserResponse:
+        """Erases what is kept of a person, or counts it."""
+        erasing.require_person(request.user_ids)
+        if not request.counts_only:
+            await self._scoring.erase(request.user_ids)
+        kept = await self._scoring.kept(request.user_ids)
+        return wire.EraseUserResponse(
+            stores=[erasure_pb2.PersonalEntries(store=store, count=count) for store, count in kept.items()]
         )
 
     def _count(self, user_ids: Sequence[str], risks: Sequence[Risk]) -> None:

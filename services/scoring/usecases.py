@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from mesh.errors import NotFound, Unavailable
-from mesh.state import applied, keyed
+from mesh.state import applied, erasing, keyed
 from mesh.state.port import StateStore
 from services.scoring.domain import assessment, rules
 from services.scoring.domain.assessment import Assessment, Columns, Explained
@@ -81,6 +81,18 @@ class Scoring:
         if journal.schema_version != SCHEMA_VERSION:
             raise schema_mismatch(journal.schema_version, SCHEMA_VERSION)
         return UserRisk(assessment.explain(journal), journal)
+
+    async def kept(self, user_ids: Sequence[str]) -> dict[str, int]:
+        """How many entries are kept of a person with these ids, by store."""
+        return {"scoring.journals": await erasing.count(self._store, [*map(JOURNALS.key, user_ids)])}
+
+    async def erase(self, user_ids: Sequence[str]) -> None:
+        """Erases what is kept of a person with these ids. May be repeated.
+
+        Raises:
+            Unavailable: some may be erased.
+        """
+        await erasing.erase(self._store, [*map(JOURNALS.key, user_ids)])
 
     def model(self) -> Card:
         """The live model."""

@@ -1,12 +1,13 @@
 """The gRPC face of the video service: translate, call, translate."""
 
+from journeymesh.common.v1 import erasure_pb2
 from journeymesh.video.v1 import video_pb2 as wire
 from journeymesh.video.v1.video_pb2_grpc import VideoServiceServicer
 
 from mesh.observability import registry
 from mesh.observability.metrics import Metrics
 from mesh.rpc.context import ServerContext
-from mesh.state import applied
+from mesh.state import applied, erasing
 from services.video import translation
 from services.video.usecases import Playback
 
@@ -35,3 +36,13 @@ class VideoServicer(VideoServiceServicer):
     async def GetVideo(self, request: wire.GetVideoRequest, _context: ServerContext) -> wire.GetVideoResponse:
         """Reads how a video is watched."""
         return translation.video_message(request.video_id, await self._playback.video(request.video_id))
+
+    async def EraseUser(self, request: wire.EraseUserRequest, _context: ServerContext) -> wire.EraseUserResponse:
+        """Erases what is kept of a person, or counts it."""
+        erasing.require_person(request.user_ids)
+        if not request.counts_only:
+            await self._playback.erase(request.user_ids)
+        kept = await self._playback.kept(request.user_ids)
+        return wire.EraseUserResponse(
+            stores=[erasure_pb2.PersonalEntries(store=store, count=count) for store, count in kept.items()]
+        )

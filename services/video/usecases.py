@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from mesh.errors import NotFound
-from mesh.state import keyed
+from mesh.state import erasing, keyed
 from mesh.state.applied import Batch
 from mesh.state.port import Shards, StateStore
 from services.video.domain import retention, viewer
@@ -46,6 +46,18 @@ class Playback:
         if not found.cards:
             raise NotFound("USER_NOT_FOUND", "This user has watched nothing.")
         return found
+
+    async def kept(self, user_ids: Sequence[str]) -> dict[str, int]:
+        """How many entries are kept of a person with these ids, by store. The counts of videos are about nobody."""
+        return {"video.viewers": await erasing.count(self.state, [*map(VIEWERS.key, user_ids)])}
+
+    async def erase(self, user_ids: Sequence[str]) -> None:
+        """Erases what is kept of a person with these ids. May be repeated.
+
+        Raises:
+            Unavailable: some may be erased.
+        """
+        await erasing.erase(self.state, [*map(VIEWERS.key, user_ids)])
 
     async def video(self, video_id: str) -> Curve:
         """A video, summed over the shards of its viewers."""

@@ -8,7 +8,8 @@ from mesh.errors import FailedPrecondition, Unavailable
 from mesh.leases.memory import MemoryLeases
 from mesh.leases.port import Leases, ShardState
 from mesh.leases.redis import RedisLeases
-from mesh.state.applied import Fence
+from mesh.state import erasing
+from mesh.state.applied import ASIDE, Fence
 from mesh.state.memory import MemoryState
 from mesh.state.port import StateStore
 from mesh.state.redis import RedisState
@@ -139,3 +140,12 @@ async def test_a_lifetime_can_be_renewed_without_writing(store: StateStore, valk
     assert await store.load(["a", "not there"]) == [b"1", None]
     if isinstance(store, RedisState):
         assert await valkey.ttl(store._key("a")) > 5
+
+
+async def test_what_is_deleted_is_gone(store: StateStore) -> None:
+    await store.save({"a": b"1", "b": b"2", f"{ASIDE}a": b"damaged"}, FENCE)
+    assert await erasing.count(store, ["a", "x"]) == 2
+    await erasing.erase(store, ["a", "x"])
+    assert await store.load(["a", f"{ASIDE}a", "b"]) == [None, None, b"2"]
+    assert await erasing.count(store, ["a", "x"]) == 0
+    await store.delete([])

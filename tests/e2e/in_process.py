@@ -12,6 +12,7 @@ import httpx
 from journeymesh.access.v1.access_pb2_grpc import add_AccessServiceServicer_to_server
 from journeymesh.access.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server
 from journeymesh.features.v1.features_pb2_grpc import add_FeaturesServiceServicer_to_server
+from journeymesh.ingest.v1.erasure_pb2_grpc import add_ErasureServiceServicer_to_server
 from journeymesh.ingest.v1.ingest_pb2_grpc import add_IngestServiceServicer_to_server
 from journeymesh.intervention.v1.intervention_pb2_grpc import add_InterventionServiceServicer_to_server
 from journeymesh.scoring.v1.scoring_pb2_grpc import add_ScoringServiceServicer_to_server
@@ -28,6 +29,7 @@ from mesh.leases.memory import MemoryLeases
 from mesh.leases.sharing import Sharing
 from mesh.observability import telemetry
 from mesh.observability.telemetry import Telemetry
+from mesh.process.lifecycle import in_background
 from mesh.process.server import Register, serving
 from mesh.rpc import channel
 from mesh.state.memory import MemoryShards, MemoryState
@@ -48,13 +50,20 @@ from services.ingest.accept.servicer import IngestServicer
 from services.ingest.accept.usecases import Ingest
 from services.ingest.dispatch.dispatcher import Dispatcher, Limits
 from services.ingest.dispatch.steps import Peers, Steps
+from services.ingest.erasure.adapters import peers
+from services.ingest.erasure.adapters.memory import MemoryErasures
+from services.ingest.erasure.adapters.own import OwnRecords
+from services.ingest.erasure.servicer import ErasureServicer
+from services.ingest.erasure.usecases import Erasing
 from services.ingest.events.adapters.event_log import StreamEventLog
 from services.ingest.events.adapters.memory import (
     MemoryApplied,
     MemoryFailedEvents,
     MemoryFailedRecords,
     MemorySeenEvents,
+    MemorySuppressions,
 )
+from services.ingest.events.usecases import Suppressing
 from services.intervention.bootstrap import in_memory
 from services.intervention.decision.adapters.spans import SpanObserver
 from services.intervention.decision.ports import Ledger
@@ -111,26 +120,26 @@ async def running_mesh(ledger: Ledger | None = None, sample_ratio: float = 1.0, 
         [(0, DOCUMENT)], system_clock, ledger=ledger, observer=SpanObserver(traced["intervention"])
     )
     applied = MemoryApplied()
+    identities, skews = MemoryIdentities(), MemorySkews()
+    suppressing, suppressions = Suppressing(), MemorySuppressions()
     ingest = Ingest(
         log=StreamEventLog(stream),
         seen=seen,
         duplicates=MemoryDuplicates(),
         failed=failed,
-        skews=MemorySkews(),
-        identities=MemoryIdentities(),
+        skews=skews,
+        identities=identities,
         progress=LeaseProgress(leases, failed, monotonic_clock),
         applied=applied,
         limiter=UserRateLimiter(1000, 1000),
         clock=system_clock,
         monotonic=monotonic_clock,
         max_lag_seconds=10,
+        suppressing=suppressing,
     )
     pipeline = LeasePipeline({"dispatcher": leases})
     registers: dict[str, Register] = {
         "access": _access,
-        "ingest-api": lambda to: add_IngestServiceServicer_to_server(
-            IngestServicer(ingest, pipeline, traced["ingest-api"].metrics), to
-        ),
         "video": lambda to: add_VideoServiceServicer_to_server(
             VideoServicer(Playback(MemoryState(), MemoryShards()), traced["video"].metrics), to
         ),
@@ -150,13 +159,28 @@ async def running_mesh(ledger: Ledger | None = None, sample_ratio: float = 1.0, 
             + str(await stack.enter_async_context(serving("127.0.0.1:0", [register], [], {}, traced[name])))
             for name, register in registers.items()
         }
-        behind = Peers.dial(
-            targets["video"],
-            targets["features"],
-            targets["scoring"],
-            targets["intervention"],
-            traced["ingest-dispatcher"],
+        visited = targets["video"], targets["features"], targets["scoring"], targets["intervention"]
+        behind = Peers.dial(*visited, traced["ingest-dispatcher"])
+        records = OwnRecords(identities, skews, failed)
+        erasing = Erasing(
+            kept=MemoryErasures(),
+            suppressions=suppressions,
+            links=records,
+            services=[*peers.services(*visited, traced["ingest-api"]), records],
+            pipeline=pipeline,
+            audit=peers.PeerAuditLog(targets["access"], traced["ingest-api"]),
+            clock=system_clock,
+            random_bytes=os.urandom,
+            archive_url="",
         )
+        api: list[Register] = [
+            lambda to: add_IngestServiceServicer_to_server(
+                IngestServicer(ingest, pipeline, traced["ingest-api"].metrics), to
+            ),
+            lambda to: add_ErasureServiceServicer_to_server(ErasureServicer(erasing), to),
+        ]
+        port = await stack.enter_async_context(serving("127.0.0.1:0", api, [], {}, traced["ingest-api"]))
+        targets["ingest-api"] = f"127.0.0.1:{port}"
         dispatcher = Dispatcher(
             reader=stream,
             leases=leases,
@@ -168,6 +192,7 @@ async def running_mesh(ledger: Ledger | None = None, sample_ratio: float = 1.0, 
             limits=Limits(max_batch_events=100, period_seconds=0, tolerated_failure_share=0.5),
             metrics=traced["ingest-dispatcher"].metrics,
             trims=True,
+            suppressing=suppressing,
         )
         channels = {
             name.removesuffix("-api"): await stack.enter_async_context(channel.dial(target, traced["gateway"]))
@@ -176,6 +201,7 @@ async def running_mesh(ledger: Ledger | None = None, sample_ratio: float = 1.0, 
         core = bootstrap(Settings(**settings), gateway_peers.over(channels), traced["gateway"], asyncio.Event())
         transport = Patient(httpx.ASGITransport(Application(core, system_clock)))
         client = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://localhost"))
+        await stack.enter_async_context(in_background(erasing.run("test"), suppressing.follow(suppressions)))
         dispatching = asyncio.create_task(Sharing(stream, leases, "test", dispatcher.follow, lease_seconds=10).run())
         try:
             yield Mesh(client, exporter, traced, core)

@@ -11,13 +11,13 @@ import grpc
 from journeymesh.access.v1 import audit_pb2, audit_pb2_grpc
 from journeymesh.common.v1 import error_reason_pb2, event_pb2
 from journeymesh.features.v1 import features_pb2, features_pb2_grpc
-from journeymesh.ingest.v1 import ingest_pb2, ingest_pb2_grpc
+from journeymesh.ingest.v1 import erasure_pb2, erasure_pb2_grpc, ingest_pb2, ingest_pb2_grpc
 from journeymesh.intervention.v1 import intervention_pb2, intervention_pb2_grpc
 from journeymesh.scoring.v1 import scoring_pb2, scoring_pb2_grpc
 from journeymesh.video.v1 import video_pb2, video_pb2_grpc
 
 from gateway.accepting.rows import Rows
-from mesh.errors import InvalidArgument, MeshError, NotFound
+from mesh.errors import FailedPrecondition, InvalidArgument, MeshError, NotFound
 from records import wire
 
 SECONDS = 1_767_348_000
@@ -486,6 +486,11 @@ class Interventions(intervention_pb2_grpc.InterventionServiceServicer):
             refusal="off",
         )
 
+    async def EraseUser(
+        self, request: intervention_pb2.EraseUserRequest, context: object
+    ) -> intervention_pb2.EraseUserResponse:
+        raise AssertionError
+
     async def GetModelUsage(
         self, request: intervention_pb2.GetModelUsageRequest, context: object
     ) -> intervention_pb2.GetModelUsageResponse:
@@ -519,12 +524,44 @@ class Audit(audit_pb2_grpc.AuditServiceServicer):
         return audit_pb2.ListEntriesResponse(entries=[entry], next_page_token="7")  # noqa: S106 - of a page
 
 
+class Erasures(erasure_pb2_grpc.ErasureServiceServicer):
+    """Knows one erasure."""
+
+    def __init__(self) -> None:
+        self.erasure = erasure_pb2.Erasure(id="e_1", state=erasure_pb2.ERASURE_STATE_SUPPRESSED, is_suppressing=True)
+        self.erasure.requested_at.FromSeconds(SECONDS)
+        self.user_ids: list[str] = []
+
+    async def CreateErasure(
+        self, request: erasure_pb2.CreateErasureRequest, context: object
+    ) -> erasure_pb2.CreateErasureResponse:
+        self.user_ids.append(request.user_id)
+        return erasure_pb2.CreateErasureResponse(erasure=self.erasure)
+
+    async def GetErasure(
+        self, request: erasure_pb2.GetErasureRequest, context: object
+    ) -> erasure_pb2.GetErasureResponse:
+        self._require(request.id)
+        return erasure_pb2.GetErasureResponse(erasure=self.erasure)
+
+    async def EndSuppression(
+        self, request: erasure_pb2.EndSuppressionRequest, context: object
+    ) -> erasure_pb2.EndSuppressionResponse:
+        self._require(request.id)
+        raise FailedPrecondition("ERASURE_UNFINISHED", "The erasure is still going on.")
+
+    def _require(self, erasure_id: str) -> None:
+        if erasure_id != self.erasure.id:
+            raise NotFound("ERASURE_NOT_FOUND", "No erasure with this id.")
+
+
 @dataclasses.dataclass(frozen=True)
 class Services:
     """All behind the gateway, on one server."""
 
     audit: Audit = dataclasses.field(default_factory=Audit)
     ingest: Ingest = dataclasses.field(default_factory=Ingest)
+    erasures: Erasures = dataclasses.field(default_factory=Erasures)
     features: Features = dataclasses.field(default_factory=Features)
     scoring: Scoring = dataclasses.field(default_factory=Scoring)
     video: Video = dataclasses.field(default_factory=Video)
@@ -534,6 +571,7 @@ class Services:
         """Adds all to a server."""
         audit_pb2_grpc.add_AuditServiceServicer_to_server(self.audit, server)
         ingest_pb2_grpc.add_IngestServiceServicer_to_server(self.ingest, server)
+        erasure_pb2_grpc.add_ErasureServiceServicer_to_server(self.erasures, server)
         features_pb2_grpc.add_FeaturesServiceServicer_to_server(self.features, server)
         scoring_pb2_grpc.add_ScoringServiceServicer_to_server(self.scoring, server)
         video_pb2_grpc.add_VideoServiceServicer_to_server(self.video, server)

@@ -334,7 +334,7 @@ def tampered() -> Mapping[str, str]:
         "nobody": PUBLIC.token(user_id=""),
         "no user": PUBLIC.token(user_id=7),
         "endless": "a" * 100_000,
-        "a ticket": proof.new_ticket("ada", keyring(PUBLIC).known[PUBLIC.entry.key_id], NOW_US),
+        "a ticket": proof.new_ticket(proof.Proven("ada", 0), keyring(PUBLIC).known[PUBLIC.entry.key_id], NOW_US),
     }
 
 
@@ -388,7 +388,9 @@ async def test_a_ticket_opens_its_user_s_stream_for_a_minute_and_nothing_else() 
         assert await reason_of(strangers) == (401, "USER_PROOF_INVALID")
         elsewhere = await client.get("/api/interventions/ada/pending", params={"ticket": ticket})
         assert elsewhere.status_code in {400, 401}
-        late = proof.new_ticket("ada", keyring(PUBLIC).known[PUBLIC.entry.key_id], NOW_US - 121_000_000)
+        late = proof.new_ticket(
+            proof.Proven("ada", 0), keyring(PUBLIC).known[PUBLIC.entry.key_id], NOW_US - 121_000_000
+        )
         for wrong in (late, PUBLIC.token(), "x", ""):
             refused = await client.get("/api/interventions/ada/stream", params={"ticket": wrong})
             assert refused.status_code == 401
@@ -433,6 +435,40 @@ async def test_nothing_is_pushed_once_the_key_has_ended(monkeypatch: pytest.Monk
                 pass
             gateway.core.door.replace(keyring(ADMIN), NOW_US)
             assert not [line async for line in lines if line.startswith("id:")]
+
+
+@pytest.mark.parametrize("way", ["token", "ticket"])
+async def test_nothing_is_pushed_once_the_user_s_token_has_ended(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "HEARTBEAT_SECONDS", 0.05)
+    async with listening(keys="required") as (gateway, url), httpx.AsyncClient(base_url=url) as client:
+        gateway.core.door.replace(keyring(PUBLIC), NOW_US)
+        gateway.services.intervention.changes.append(intervention_pb2.WatchPendingInterventionResponse(cursor="1"))
+        headers: dict[str, str] = PUBLIC.proven("ada")
+        query = {}
+        if way == "ticket":
+            ticket = await client.post("/api/interventions/ada/ticket", headers=headers)
+            headers, query = {}, {"ticket": ticket.json()["ticket"]}
+        path = "/api/interventions/ada/stream"
+        async with client.stream("GET", path, headers=headers, params=query) as answer, asyncio.timeout(5):
+            assert answer.status_code == 200
+            lines = answer.aiter_lines()
+            while not (await anext(lines)).startswith("id: 1"):
+                pass
+            gateway.core.door.note_time(NOW_US + 661_000_000)  # the token is valid for 600 s, clocks 60 s apart
+            assert not [line async for line in lines if line.startswith("id:")]
+
+
+async def test_an_origin_that_only_a_newer_version_knows_allows_nothing_and_ends_nothing(gateway: Gateway) -> None:
+    shop = issued(Kind.PUBLIC, origins=["shop.example/*", "https://shop.example"])
+    other = issued(Kind.PUBLIC, origins=["shop.example/*"])
+    gateway.core.door.replace(keyring(shop, other), NOW_US)
+    for key, origin, status in (
+        (shop, "https://shop.example", 202),
+        (shop, "https://evil.example", 403),
+        (other, "https://shop.example", 403),
+    ):
+        headers = key.headers | {"origin": origin}
+        assert (await gateway.client.post("/api/events/track", json=PAGE_VIEW, headers=headers)).status_code == status
 
 
 async def test_reads_of_people_and_acts_on_the_mesh_are_recorded_before_they_happen(gateway: Gateway) -> None:

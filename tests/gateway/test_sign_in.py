@@ -181,6 +181,13 @@ async def test_a_change_needs_the_token_of_the_session(gateway: Gateway) -> None
     assert (await gateway.client.get("/api/lift")).json()["reason"] == "KEY_REQUIRED"
 
 
+async def test_a_session_is_not_for_pages_of_other_origins(gateway: Gateway) -> None:
+    await signed_in(gateway, "ada")
+    for path in ("/api/lift", "/auth/session"):
+        assert (await gateway.client.get(path, headers={"origin": "http://localhost"})).status_code == 200
+        assert (await gateway.client.get(path, headers={"origin": "https://shop.example"})).status_code == 401
+
+
 @pytest.mark.parametrize("user", ["eve", "nobody"])
 async def test_without_a_role_nobody_gets_a_session(gateway: Gateway, user: str) -> None:
     refused = await signed_in(gateway, user)

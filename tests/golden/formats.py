@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
+import msgspec
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from journeymesh.common.v1 import event_pb2
@@ -38,11 +39,15 @@ from services.ingest.archive.adapters.files import ParquetArchive
 from services.ingest.archive.adapters.plans import RedisPlans
 from services.ingest.archive.domain.layout import DECISIONS, EVENTS, DecisionRow, Plan, Versions, hour_of
 from services.ingest.archive.ports import EventRows
+from services.ingest.erasure.adapters.redis import RedisErasures
+from services.ingest.erasure.domain.erasure import Erasure, Step
 from services.ingest.events.adapters.event_log import StreamEventLog
 from services.ingest.events.adapters.redis_applied import RedisApplied
 from services.ingest.events.adapters.redis_failed import RedisFailedEvents, RedisFailedRecords
 from services.ingest.events.adapters.redis_seen import RedisSeenEvents
+from services.ingest.events.adapters.redis_suppressed import RedisSuppressions
 from services.ingest.events.domain.event import Event, EventPosition, FailedEvent, Seen
+from services.ingest.events.domain.suppression import pseudonym
 from services.ingest.events.ports import Claim
 from services.ingest.events.translation.records import decoded
 from services.intervention.bootstrap import Stores, _core
@@ -447,6 +452,32 @@ async def read_audit(of: At) -> dict[str, Any]:
     }
 
 
+# Erasures.
+
+
+async def write_erasures(to: At) -> None:
+    # A secret as this installation might have made it; the adapter makes none where there is one.
+    await to.client.set("jm:suppressed:secret", bytes(range(32)))
+    named = pseudonym("ada", bytes(range(32)))
+    begun = Erasure("e_1", named, NOW_US, ("ada",), Step.DRAIN, NOW_US, (named,), trouble="DEPENDENCY_UNAVAILABLE")
+    counts = {"features.users": 1}
+    done = Erasure("e_2", named, NOW_US, (), Step.DONE, NOW_US, (named,), counts, {"features.users": 0}, NOW_US)
+    kept = RedisErasures(to.client)
+    await kept.save(begun)
+    await kept.save(done)
+    await RedisSuppressions(to.client).add([named], "e_1")
+
+
+async def read_erasures(of: At) -> dict[str, Any]:
+    kept = RedisErasures(of.client)
+    suppression = await RedisSuppressions(of.client).all()
+    return {
+        "erasures": [msgspec.to_builtins(await kept.find(each)) for each in ("e_1", "e_2")],
+        "unfinished": [each.id for each in await kept.unfinished()],
+        "suppressed": sorted(suppression.among(["ada", "bob"])),
+    }
+
+
 # The archive.
 
 
@@ -500,5 +531,6 @@ FORMATS: Final[dict[str, Format]] = {
     "leases": Format(write_leases, read_leases),
     "keys": Format(write_keys, read_keys),
     "audit": Format(write_audit, read_audit),
+    "erasures": Format(write_erasures, read_erasures),
     "archive": Format(write_archive, read_archive),
 }

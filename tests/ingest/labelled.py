@@ -659,11 +659,18 @@ q=how+to+pay
 utm_source=mail&utm_campaign=2026_11
 color=%23ff0000
 range=0-1234567
+3.166 811 563 4556 e-6
+1.239 841 9739
+issn=0209-9683
+password=null&token=undefined
+credentials=None
 ?coupon=1&code=SUMMER24
 prices 250 300 4000
 order 04-1234-5678
 id=0012345678
 zip=01067&city=Dresden
+Boston, MA 02110-1301
+x**2 + 530506983*y - 27216576512
 """
 
 PLAIN_MEMBERS: Final = r"""
@@ -686,6 +693,7 @@ PLAIN_MEMBERS: Final = r"""
 {"ua":"Mozilla/5.0 (X11; Linux x86_64) Chrome/120.0.6099.109"}
 {"s":"\u00e9\u2019\ud83d\ude00"}
 {"pinned":true,"spin":3,"shipping":1234567}
+{"password":null,"issn":"0209-9683"}
 {"signature":"Ada","keyboard":"de","ticketCount":2}
 """
 
@@ -760,14 +768,19 @@ def measured() -> dict[str, Measured]:
 
 
 def report() -> str:
-    """Precision and recall by kind as a table, after every text that is not masked as it must be."""
+    """Every text that is not masked as it must be, and the table."""
     texts = ((case, masked(case)[0]) for case in cases())
     faults = [f"{case.text!r} became {text!r}, not {case.masked!r}" for case, text in texts if text != case.masked]
-    rows = [
+    return "\n".join((*faults, "", table()))
+
+
+def table() -> str:
+    """Precision and recall by kind, as docs/privacy.md has them."""
+    head = "| kind | values | precision | recall |\n|---|---|---|---|"
+    rows = (
         f"| {kind} | {each.there} | {each.precision:.3f} | {each.recall:.3f} |" for kind, each in measured().items()
-    ]
-    head = [f"{len([*cases()])} texts", "", "| kind | values | precision | recall |", "|---|---|---|---|"]
-    return "\n".join((*faults, *head, *rows))
+    )
+    return "\n".join((head, *rows))
 
 
 if __name__ == "__main__":

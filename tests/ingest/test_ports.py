@@ -14,18 +14,33 @@ from services.ingest.accept.adapters.memory import MemoryDuplicates, MemoryIdent
 from services.ingest.accept.adapters.redis import RedisDuplicates, RedisIdentities, RedisSkews
 from services.ingest.accept.domain.skew import observe
 from services.ingest.accept.ports import Duplicates, Identities, Skews
+from services.ingest.erasure.adapters.memory import MemoryErasures
+from services.ingest.erasure.adapters.redis import RedisErasures
+from services.ingest.erasure.domain.erasure import Erasure, Step
+from services.ingest.erasure.ports import Erasures
 from services.ingest.events.adapters import redis_seen
 from services.ingest.events.adapters.memory import (
     MemoryApplied,
     MemoryFailedEvents,
     MemoryFailedRecords,
     MemorySeenEvents,
+    MemorySuppressions,
 )
 from services.ingest.events.adapters.redis_applied import RedisApplied
 from services.ingest.events.adapters.redis_failed import RedisFailedEvents, RedisFailedRecords
 from services.ingest.events.adapters.redis_seen import RedisSeenEvents
+from services.ingest.events.adapters.redis_suppressed import RedisSuppressions
 from services.ingest.events.domain.event import EventPosition, FailedEvent, Seen
-from services.ingest.events.ports import AppendedEvents, Applied, Claim, FailedEvents, FailedRecords, SeenEvents
+from services.ingest.events.domain.suppression import pseudonym
+from services.ingest.events.ports import (
+    AppendedEvents,
+    Applied,
+    Claim,
+    FailedEvents,
+    FailedRecords,
+    SeenEvents,
+    Suppressions,
+)
 from tests.builders import NOW_US, SECOND_US
 from tests.cluster import stored
 
@@ -508,3 +523,61 @@ async def test_refused_events_are_kept_up_to_a_size(store: str, valkey: redis.Cl
 async def test_a_page_token_that_was_never_given_out_is_refused(failed_events: FailedEvents, token: str) -> None:
     with pytest.raises(InvalidArgument):
         await failed_events.list(10, token)
+
+
+async def test_all_links_are_found_and_forgotten(identities: Identities) -> None:
+    links = {f"a-{number}": f"user-{number}" for number in range(30)}
+    await identities.link(links)
+    found = {anonymous_id: link async for some in identities.scan() for anonymous_id, link in some.items()}
+    assert found == links
+    await identities.unlink(["a-1", "unknown"])
+    assert await identities.find(["a-1", "a-2"], NOW_US) == {"a-2": "user-2"}
+    await identities.unlink([])
+
+
+async def test_clocks_are_found_by_user_and_forgotten(skews: Skews) -> None:
+    skew = observe(None, NOW_US, NOW_US)
+    devices = ["u:ada", "d:phone\nada", "a:anonymous\nada", "u:ada-2", "d:ada\nbob"]
+    await skews.keep(dict.fromkeys(devices, skew))
+    assert sorted(await skews.of_users({"ada"})) == sorted(devices[:3])
+    await skews.forget(await skews.of_users({"ada"}))
+    assert (await skews.find(devices)).keys() == {"u:ada-2", "d:ada\nbob"}
+    await skews.forget([])
+
+
+@pytest.fixture
+async def suppressions(store: str, valkey: redis.Client) -> Suppressions:
+    return MemorySuppressions() if store == "memory" else RedisSuppressions(valkey)
+
+
+async def test_people_are_suppressed_until_that_ends(suppressions: Suppressions) -> None:
+    assert (await suppressions.all()).pseudonyms == frozenset()
+    secret = await suppressions.secret()
+    named = [pseudonym(each, secret) for each in ("ada", "ada-browser")]
+    await suppressions.add(named, "e_1")
+    await suppressions.add(named[:1], "e_2")
+    assert (await suppressions.all()).among(["ada", "bob", "ada-browser"]) == {"ada", "ada-browser"}
+    await suppressions.remove([*named[:1], "unknown"])
+    assert (await suppressions.all()).among(["ada", "bob", "ada-browser"]) == {"ada-browser"}
+    assert await suppressions.secret() == secret
+
+
+@pytest.fixture
+async def erasures(store: str, valkey: redis.Client) -> Erasures:
+    return MemoryErasures() if store == "memory" else RedisErasures(valkey)
+
+
+async def test_erasures_are_open_until_they_are_done(erasures: Erasures) -> None:
+    later = Erasure("e_1", "p", NOW_US + 1, ("ada",))
+    sooner = Erasure("e_2", "p", NOW_US, ("bob",), Step.ERASE, before={"features.users": 1})
+    for each in (later, sooner, sooner):
+        await erasures.save(each)
+    assert await erasures.unfinished() == [sooner, later]
+    await erasures.save(done := msgspec.structs.replace(sooner, step=Step.DONE, user_ids=()))
+    assert await erasures.unfinished() == [later]
+    assert (await erasures.find("e_2"), await erasures.find("e_3")) == (done, None)
+
+
+async def test_one_process_has_the_turn(valkey: redis.Client) -> None:
+    erasures = RedisErasures(valkey)
+    assert [await erasures.take_turn(owner, 60) for owner in ("a", "a", "b", "a")] == [True, True, False, True]

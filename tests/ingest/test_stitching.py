@@ -8,15 +8,20 @@ from journeymesh.features.v1 import features_pb2
 
 from mesh.observability.metrics import Metrics
 from mesh.state.memory import MemoryState
+from services.features.domain import state
 from services.features.servicer import FeaturesServicer
 from services.features.usecases import Features
 from services.ingest.accept.domain.identity import LINKS_AT_ONCE
-from services.ingest.dispatch.domain.journeys import MOST_COPIES
+from services.ingest.dispatch.domain.journeys import MOST_COPIES, SESSION_GAP_US
 from tests.builders import MINUTE_US, NOW_US, event
 from tests.ingest import peers
 from tests.ingest.harness import ACCEPTED, Harness, running
 
 _NO_CONTEXT: Final = cast("Any", None)
+
+
+def test_a_session_ends_after_the_same_gap_as_in_features() -> None:
+    assert SESSION_GAP_US == state.SESSION_GAP_US
 
 
 class WithFeatures(peers.Steps):

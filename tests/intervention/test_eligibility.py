@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from services.intervention.decision.domain.decision import derive
-from services.intervention.decision.domain.eligibility import FOR_HELP, Reason, judge, rows_in_question
+from services.intervention.decision.domain.eligibility import FOR_HELP, Reason, judge, rows_needing_standing
 from services.intervention.decision.domain.facts import Outcome, OutcomeReport
 from services.intervention.decision.domain.offer import UNKNOWN, Offer, Standing
 from services.intervention.decision.domain.outcome import Learned
@@ -80,7 +80,7 @@ def test_reasons(row: Row, standing: Standing, reasons: tuple[Reason, ...]) -> N
 def test_rows_not_in_question_are_below_the_trigger_whoever_the_user_is() -> None:
     indicators = [(), ("repeated_failures",), ("engagement_drop",)]
     rows = [Row(s, strong=n, indicators=i) for s in (5.0, 45.0, 72.0, 80.0) for n in (0, 4) for i in indicators]
-    asked = rows_in_question(POLICY, [row.assessment for row in rows])
+    asked = rows_needing_standing(POLICY, [row.assessment for row in rows])
     helped_before = Standing(learned=dict.fromkeys(POLICY.priors, (9, 0)))
     for index, row in enumerate(rows):
         helps = judge(Situation(POLICY, facts(row), helped_before))[0] in FOR_HELP

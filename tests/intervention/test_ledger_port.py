@@ -99,3 +99,23 @@ async def test_an_unreachable_server_is_unavailable() -> None:
     with pytest.raises(Unavailable):
         await RedisLedger(client, lifetime_seconds=60).record([entry(1, "a")])
     await client.aclose()
+
+
+async def test_all_blocks_are_found_and_rewritten(ledger: Ledger) -> None:
+    entries = [entry(number, "uada", "ubob", shard=shard) for shard in ("3", "shardId-000001") for number in (1, 2)]
+    for shard in ("3", "shardId-000001"):
+        await ledger.record([each for each in entries if each.shard == shard])
+    everywhere = {each async for some in ledger.references() for each in some}
+    assert everywhere == {Reference(each.shard, each.sequence) for each in entries}
+    at = Reference("3", 2)
+    (before,) = await ledger.blocks([at])
+    assert before is not None
+    assert [await ledger.rewrite(at, before, b"after"), await ledger.rewrite(at, before, b"later")] == [True, False]
+    assert await ledger.blocks([at, Reference("3", 1)]) == [b"after", b"block 3 1"]
+
+
+async def test_names_are_forgotten(ledger: Ledger) -> None:
+    await ledger.record([entry(1, "uada", "ubob")])
+    await ledger.forget(["uada", "unobody"])
+    assert await ledger.find("uada") == []
+    assert await found(ledger, "ubob") == {Reference("3", 1)}

@@ -198,3 +198,14 @@ async def test_a_store_that_is_away_is_unavailable() -> None:
         with pytest.raises(Unavailable):
             await call
     await client.aclose()
+
+
+async def test_what_is_removed_never_comes_up_and_is_not_noted(outbox: Outbox) -> None:
+    await outbox.add([message(1), message(1, "chat"), message(2)], NOON_ISH)
+    (claimed, *_) = await claim(outbox)
+    await outbox.remove([claimed.entry.message.intervention_id, "unknown"])
+    assert not await outbox.update(claimed, delivery.sent(claimed.entry, "", NOON_ISH), None)
+    assert names(await claim(outbox, LATER)) == ["i-3-2-0"]
+    assert await claim(outbox, channel="chat") == []
+    assert await outbox.deliveries(["i-3-1-0"]) == [[]]
+    await outbox.remove([])

@@ -17,6 +17,8 @@ class Role(enum.StrEnum):
     """Also looks at single users, and asks language models about them."""
     OPERATOR = "operator"
     """Runs the mesh: failed events, replays, the pipeline, the audit log."""
+    PRIVACY = "privacy"
+    """Looks at single users, and erases people."""
     ADMIN = "admin"
     """May do all that people may."""
 
@@ -24,9 +26,16 @@ class Role(enum.StrEnum):
 _VIEWER: Final = frozenset({Scope.READ_FIGURES})
 _ANALYST: Final = _VIEWER | {Scope.READ_PEOPLE, Scope.ANALYSE}
 _OPERATOR: Final = _VIEWER | {Scope.OPERATE}
+_PRIVACY: Final = _VIEWER | {Scope.READ_PEOPLE, Scope.PRIVACY}
 
 SCOPES: Final[Mapping[Role, frozenset[Scope]]] = MappingProxyType(
-    {Role.VIEWER: _VIEWER, Role.ANALYST: _ANALYST, Role.OPERATOR: _OPERATOR, Role.ADMIN: _ANALYST | _OPERATOR}
+    {
+        Role.VIEWER: _VIEWER,
+        Role.ANALYST: _ANALYST,
+        Role.OPERATOR: _OPERATOR,
+        Role.PRIVACY: _PRIVACY,
+        Role.ADMIN: _ANALYST | _OPERATOR | _PRIVACY,
+    }
 )
 """What each role allows. Nobody sends events or answers help as a person: that is for keys."""
 

@@ -15,6 +15,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 
 from gateway.access.people.roles import Role, scopes_of
+from gateway.http import cors
 from gateway.http.asgi import Request, header
 from gateway.http.caller import Caller
 from mesh.errors import PermissionDenied, Unauthenticated
@@ -84,8 +85,8 @@ class Cookies(NamedTuple):
         return found
 
     def session(self, request: Request) -> Session | None:
-        """The session of a request; None without one."""
-        return self._read(request, SESSION, Session)
+        """The session of a request; None without one, and for pages of other origins: the session is not theirs."""
+        return self._read(request, SESSION, Session) if cors.is_own(request.scope) else None
 
     def _read(self, request: Request, name: str, kept: type[_Kept]) -> _Kept | None:
         text = _cookie(header(request.scope, b"cookie"), name)
@@ -114,7 +115,7 @@ def caller_of(session: Session, request: Request) -> Caller:
         presented = header(request.scope, CSRF)
         if not hmac.compare_digest(presented.encode(), session.csrf.encode()):
             raise PermissionDenied("CSRF_TOKEN_INVALID", "A change needs the token of `GET /auth/session`.")
-    return Caller(scopes_of(session.roles), key_id=session.subject, ends_us=session.exp * _SECOND_US)
+    return Caller(scopes_of(session.roles), key_id=session.subject, ends_us=session.exp * _SECOND_US, is_person=True)
 
 
 def _cookie(text: str, name: str) -> str:

@@ -1,6 +1,6 @@
 """What accepting events needs, beside the ports of `events`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from mesh.leases.port import ShardState
@@ -23,6 +23,12 @@ class Skews(Protocol):
     async def find(self, devices: Sequence[str]) -> dict[str, Skew]:
         """What is known of these devices; unknown ones are missing."""
 
+    async def of_users(self, user_ids: Collection[str]) -> list[str]:
+        """The devices of these users. It looks at all devices: they have no index."""
+
+    async def forget(self, devices: Sequence[str]) -> None:
+        """Forgets the clocks of devices; unknown ones are ignored."""
+
     async def keep(self, skews: Mapping[str, Skew]) -> None:
         """Replaces what is known. If two processes keep the same device at once, one wins."""
 
@@ -35,6 +41,12 @@ class Identities(Protocol):
 
     async def link(self, links: Mapping[str, str]) -> None:
         """Replaces what is known of anonymous ids."""
+
+    def scan(self) -> AsyncIterator[Mapping[str, str]]:
+        """All that is kept, in portions; an anonymous id may come twice."""
+
+    async def unlink(self, anonymous_ids: Sequence[str]) -> None:
+        """Forgets what is known of anonymous ids; unknown ones are ignored."""
 
 
 class Progress(Protocol):

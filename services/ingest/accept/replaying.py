@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 
 from mesh.errors import Unavailable
 from records.table import of_events
-from services.ingest.accept.domain.acceptance import Verdict, judge
+from services.ingest.accept.domain.acceptance import Verdict, judge, refuse_erased
 from services.ingest.accept.domain.identity import Identification
 from services.ingest.accept.domain.tidying import Note
 from services.ingest.accept.domain.validation import Rejection
@@ -54,7 +54,7 @@ class Replays:
         ingest.require_room()
         now_us = ingest.clock()
         table = of_events([cast("Any", event)])
-        judged = judge(table, now_us, ingest.rules, ingest.masking)
+        judged = refuse_erased(table, judge(table, now_us, ingest.rules, ingest.masking), ingest.suppressing.now)
         if judged.rejected:
             return Replayed(Verdict.REJECTED, judged.rejected[0])
         comes_again = failed.position is not None and event.event_id == failed.event_id

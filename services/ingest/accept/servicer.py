@@ -29,6 +29,8 @@ from services.ingest.accept.usecases import Ingest
 from services.ingest.events.domain.event import Event
 
 _PAGE_SIZE: Final = 20
+# Too many, or not to be kept.
+_NOT_KEPT: Final = frozenset({"RATE_LIMITED", "USER_ERASED"})
 _PAGE_SIZE_MOST: Final = 100
 
 
@@ -62,13 +64,15 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         self, unread: Sequence[ingest_pb2.UnreadableEvent], table: Table, rejections: Mapping[int, Rejection]
     ) -> None:
         now_us, found = self._ingest.clock(), list[str]()
-        payloads = [masked_payload(one.payload, self._ingest.masking, found) for one in unread]
+        erased = self._ingest.suppressing.now.among(one.user_id for one in unread)
+        kept = [one for one in unread if one.user_id not in erased]
+        payloads = [masked_payload(one.payload, self._ingest.masking, found) for one in kept]
         self._metrics.count_each(registry.MASKED_VALUES, found)
-        failed = [unreadable(one, payload, now_us) for one, payload in zip(unread, payloads, strict=True)]
+        failed = [unreadable(one, payload, now_us) for one, payload in zip(kept, payloads, strict=True)]
         failed += [
             refused(table.event(index), rejection, now_us)
             for index, rejection in rejections.items()
-            if rejection.reason != "RATE_LIMITED"
+            if rejection.reason not in _NOT_KEPT
         ]
         await self._ingest.keep_failed(failed)
         self._metrics.count_each(registry.REJECTED_EVENTS, [reason_name(one.reason) for one in unread])

@@ -11,7 +11,15 @@ from mesh.errors import NotFound, ResourceExhausted
 from mesh.retry import retry
 from records.table import Table, of_events
 from services.ingest.accept.domain import holders, identity, skew
-from services.ingest.accept.domain.acceptance import Admission, Judged, Verdict, judge, refuse_repeats, stamp
+from services.ingest.accept.domain.acceptance import (
+    Admission,
+    Judged,
+    Verdict,
+    judge,
+    refuse_erased,
+    refuse_repeats,
+    stamp,
+)
 from services.ingest.accept.domain.identity import Identification, Linking
 from services.ingest.accept.domain.masking.kinds import ALL, Masking
 from services.ingest.accept.domain.rate_limit import SendingRate, UserRateLimiter
@@ -20,6 +28,7 @@ from services.ingest.accept.domain.validation import Rejection
 from services.ingest.accept.ports import Duplicates, Identities, Progress, Skews
 from services.ingest.events.domain.event import Event, FailedEvent, Kind, Named, Seen, failed_event_id, refused_event_id
 from services.ingest.events.ports import AppendedEvents, AppendedRecord, Applied, EventLog, FailedEvents, SeenEvents
+from services.ingest.events.usecases import Suppressing
 
 RETRY_SECONDS: Final = 2.0
 _PATIENCE_SECONDS: Final = 2.0  # well within what a gateway waits for its answer
@@ -80,6 +89,7 @@ class Ingest:
     rules: Rules = DEFAULT_RULES
     masking: Masking = ALL
     linking: Linking = dataclasses.field(default_factory=Linking)
+    suppressing: Suppressing = dataclasses.field(default_factory=Suppressing)
 
     async def accept(self, table: Table) -> Accepted:
         """Accepts a batch; when it returns, the accepted events are on the stream. The table may be changed.
@@ -103,6 +113,7 @@ class Ingest:
         Most ids are new, so they are remembered without a lookup, which returns those that are not. They are looked up
         first where a duplicate would have an effect: on a clock, an anonymous id or the rate limit.
         """
+        judged = refuse_erased(table, judged, self.suppressing.now)
         fresh = table if len(judged.fresh) == len(table) else table.take(judged.fresh)
         samples, anonymous_ids = skew.samples(fresh), identity.anonymous_ids(fresh)
         admission = Admission(dict(judged.rejected), {}, [], [], set(), [])

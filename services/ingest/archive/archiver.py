@@ -29,7 +29,8 @@ from services.ingest.events.claims import claimed
 from services.ingest.events.domain.event import Event
 from services.ingest.events.failing import Failures
 from services.ingest.events.ports import FailedRecords, SeenEvents
-from services.ingest.events.translation.records import NO_EVENTS, Decoded, covered, decoded
+from services.ingest.events.translation.records import NO_EVENTS, Decoded, covered, decoded, unsuppressed
+from services.ingest.events.usecases import Suppressing
 
 if TYPE_CHECKING:
     from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceAsyncStub
@@ -72,6 +73,7 @@ class Archiver:
     intervention: "InterventionServiceAsyncStub"
     limits: Limits
     metrics: Metrics
+    suppressing: Suppressing = dataclasses.field(default_factory=Suppressing)
 
     def __post_init__(self) -> None:
         """Reports counters that are still zero."""
@@ -230,7 +232,8 @@ class _Following:
     async def _gather_all(self, gathered: _Gathered, records: Sequence[Record]) -> bool:
         """Gathers records until it is time to write; returns whether that was all of them."""
         appended_us = {record.sequence: record.appended_us for record in records}
-        for some in _slices(map(decoded, records), _SLICE_EVENTS):
+        suppression = self._of.suppressing.now
+        for some in _slices((unsuppressed(decoded(record), suppression) for record in records), _SLICE_EVENTS):
             await self._gather_or_leave(gathered, some)
             gathered.last_appended_us = appended_us[gathered.through]
             if self._is_due(gathered):
@@ -260,8 +263,13 @@ class _Following:
             for record in records
             if (found := ledger.get(record.sequence))
             for row in _decisions_of(record.sequence, _event_keys(record.table), found)
+            if record.users is None or row.event.user_id in record.users
         ]
-        decided = {at: [*covered(found)] for at, found in ledger.items()}
+        decided = {
+            record.sequence: [*record.rows_that_count(covered(ledger[record.sequence]))]
+            for record in records
+            if record.sequence in ledger
+        }
         undecided = [record for record in records if len(decided.get(record.sequence, ())) < len(record.table)]
         others, failed = await self._undecided(undecided)
         rows = [_counted(record, decided.get(record.sequence, []), others, failed) for record in records]

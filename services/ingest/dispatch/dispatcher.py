@@ -26,13 +26,16 @@ from services.ingest.events.domain.event import EventPosition, FailedEvent, fail
 from services.ingest.events.failing import Failures
 from services.ingest.events.ports import Applied, FailedEvents, FailedRecords
 from services.ingest.events.translation.event_json import event_json
-from services.ingest.events.translation.records import Decoded, decoded
+from services.ingest.events.translation.records import Decoded, decoded, unsuppressed
+from services.ingest.events.usecases import Suppressing
 
 _READ_RECORDS: Final = 200
 _BATCH_BYTES: Final = 4 * 1024 * 1024
 _WAIT_SECONDS: Final = 1.0
 _TRIM_BATCHES: Final = 20
 
+_STAGE: Final = "dispatcher"
+_REASON: Final = "POISON"
 _NO_ROOM: Final = "Paused: the list of set-aside events is full (10,000). Mend, replay or discard some."
 
 _log = logging.getLogger(__name__)
@@ -62,6 +65,7 @@ class Dispatcher:
     metrics: Metrics
     trims: bool
     """Whether to trim the stream once records are applied; false if another consumer still reads them."""
+    suppressing: Suppressing = dataclasses.field(default_factory=Suppressing)
     failure_rates: dict[str, FailureRate] = dataclasses.field(default_factory=dict)
     oldest_us: dict[str, int] = dataclasses.field(default_factory=dict)
     """Per shard, when the oldest waiting record was appended; absent if none waits."""
@@ -77,7 +81,7 @@ class Dispatcher:
         Raises:
             FailedPrecondition: the shard was lost to another.
         """
-        failures = Failures("dispatcher", self.leases, lease)
+        failures = Failures(_STAGE, self.leases, lease)
         checkpoint: int | None = None
         while checkpoint != END:
             try:
@@ -117,7 +121,9 @@ class Dispatcher:
         """
         records, is_end = await self.reader.read(lease.shard, checkpoint, _READ_RECORDS, _WAIT_SECONDS)
         appended_us = {record.sequence: record.appended_us for record in records}
-        for batch in cut(map(decoded, records), self.limits.max_batch_events):
+        suppression = self.suppressing.now
+        read_in = (unsuppressed(decoded(record), suppression) for record in records)
+        for batch in cut(read_in, self.limits.max_batch_events):
             self.oldest_us[lease.shard] = appended_us[batch[0].sequence]
             untried = len(batch)
             async for part in parts(self.steps, self.failed_records, lease, batch):
@@ -164,26 +170,34 @@ class Dispatcher:
         """The failed events of a record: its events without duplicates or, if it cannot be read, the record itself."""
         now_us = self.clock()
         if record.broken is not None:
-            position = EventPosition(shard, record.sequence, 0)
-            failed_id = failed_event_id(f"{shard}-{record.sequence}", record.broken)
-            detail = "The record cannot be read."
             return [
-                FailedEvent(failed_id, "POISON", detail, now_us, "", "", record.broken, b"", "dispatcher", position)
+                FailedEvent(
+                    id=failed_event_id(f"{shard}-{record.sequence}", record.broken),
+                    reason=_REASON,
+                    detail="The record cannot be read.",
+                    failed_time_us=now_us,
+                    event_id="",
+                    user_id="",
+                    payload=record.broken,
+                    trace_id=b"",
+                    stage=_STAGE,
+                    position=EventPosition(shard, record.sequence, 0),
+                )
             ]
         rows = await claimed(self.steps.seen, shard, [record])
         return [
             FailedEvent(
-                failed_event_id(event.event_id, b""),
-                "POISON",
-                "A service could not apply the event.",
-                now_us,
-                event.event_id,
-                event.user_id,
-                event_json(event),
-                event.trace_id,
-                "dispatcher",
-                EventPosition(shard, record.sequence, index),
-                event.SerializeToString(),
+                id=failed_event_id(event.event_id, b""),
+                reason=_REASON,
+                detail="A service could not apply the event.",
+                failed_time_us=now_us,
+                event_id=event.event_id,
+                user_id=event.user_id,
+                payload=event_json(event),
+                trace_id=event.trace_id,
+                stage=_STAGE,
+                position=EventPosition(shard, record.sequence, index),
+                record=event.SerializeToString(),
             )
             for event, index in zip(rows.events, rows.event_indexes, strict=True)
         ]

@@ -121,7 +121,7 @@ async def _isolate(steps: Steps, lease: Lease, record: Decoded) -> Decoded:
     Last, the record is tried without the bad users at once: what users share, such as the counts of a video, includes
     all others or nobody.
     """
-    users = list(dict.fromkeys(record.table.user_id))
+    users = [user for user in dict.fromkeys(record.table.user_id) if record.users is None or user in record.users]
     bad = await _bad_users(steps, lease, record, users) if len(users) > 1 else users
     if 0 < len(bad) < len(users):
         others = dataclasses.replace(record, users=frozenset(users).difference(bad))

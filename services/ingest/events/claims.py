@@ -13,7 +13,7 @@ async def claimed(seen: SeenEvents, shard: str, batch: Sequence[Decoded]) -> Row
     All events of a clean record count; other ids are looked up, and claimed if the api has not remembered them yet.
     """
     clean = await seen.clean(shard, {record.sequence: len(record.table) for record in batch})
-    rows = [_of_users(record) for record in batch]
+    rows = [record.rows_that_count(range(len(record.table))) for record in batch]
     doubtful = [
         (record_index, row)
         for record_index, record in enumerate(batch)
@@ -28,13 +28,6 @@ async def claimed(seen: SeenEvents, shard: str, batch: Sequence[Decoded]) -> Row
     for record_index, its in duplicates.items():
         rows[record_index] = [row for row in rows[record_index] if row not in its]
     return counted(batch, rows)
-
-
-def _of_users(record: Decoded) -> Sequence[int]:
-    """The rows of the users whose events count."""
-    if record.users is None:
-        return range(len(record.table))
-    return [row for row, user_id in enumerate(record.table.user_id) if user_id in record.users]
 
 
 def _claim(shard: str, record: Decoded, row: int) -> Claim:

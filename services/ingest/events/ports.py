@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from services.ingest.events.domain.event import FailedEvent, Seen, Table
+from services.ingest.events.domain.suppression import Suppression
 
 
 class Claim(NamedTuple):
@@ -135,6 +136,22 @@ class FailedRecords(Protocol):
 
     async def forget(self, shard: str, through: int) -> None:
         """Forgets the marks of records up to and including a sequence number."""
+
+
+class Suppressions(Protocol):
+    """The suppressed people, by pseudonym. All calls raise `Unavailable` where the store cannot be reached."""
+
+    async def all(self) -> Suppression:
+        """Who is suppressed now."""
+
+    async def secret(self) -> bytes:
+        """The secret behind the pseudonyms; made with the first call, and the same for good."""
+
+    async def add(self, pseudonyms: Collection[str], erasure_id: str) -> None:
+        """Suppresses people, of whom there MUST be one; adding one again changes nothing but the erasure."""
+
+    async def remove(self, pseudonyms: Collection[str]) -> None:
+        """Suppresses these people no longer; unknown ones are ignored. There MUST be one."""
 
 
 class Applied(Protocol):

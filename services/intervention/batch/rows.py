@@ -131,7 +131,7 @@ def rows_in_question(
     decided = rows.decided
     for record, part in records.items():
         policy = policies[record]
-        numbers = eligibility.rows_in_question(policy, rows.assessments[part.decisions])
+        numbers = eligibility.rows_needing_standing(policy, rows.assessments[part.decisions])
         asked.update([decided[part.decisions.start + number] for number in numbers])
         if rows.kinds:
             wanted = EventKind[policy.conversion.event.upper()]

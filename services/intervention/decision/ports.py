@@ -1,6 +1,6 @@
 """What decisions need from the outside, in the words of the domain; `mesh.state.port.StateStore` holds user state."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from services.intervention.decision.domain.facts import Facts, Outcome
@@ -49,6 +49,29 @@ class Ledger(Protocol):
 
         Raises:
             Unavailable: the store cannot be reached.
+        """
+
+    def references(self) -> AsyncIterator[Sequence[Reference]]:
+        """Where all blocks stand, in portions and in no set order; a reference may come twice.
+
+        It looks at the whole store: names find only a user's last references.
+
+        Raises:
+            Unavailable: the store cannot be reached.
+        """
+
+    async def rewrite(self, reference: Reference, before: bytes, after: bytes) -> bool:
+        """Puts a block in the place of another, for the rest of its lifetime; False if that is no longer there.
+
+        Raises:
+            Unavailable: the store cannot be reached; the call may be repeated.
+        """
+
+    async def forget(self, names: Sequence[str]) -> None:
+        """Forgets all references of names; blocks stay.
+
+        Raises:
+            Unavailable: the store cannot be reached; the call may be repeated.
         """
 
     async def find(self, name: str) -> list[list[Reference]]:

@@ -82,5 +82,8 @@ class Outbox(Protocol):
     async def backlog(self, channel: str) -> Backlog:
         """The messages of a channel that are not finished."""
 
+    async def remove(self, intervention_ids: Sequence[str]) -> None:
+        """Removes the messages of interventions, sent or not. One that is being sent is sent, and not noted."""
+
     async def deliveries(self, intervention_ids: Sequence[str]) -> list[list[Delivery]]:
         """The deliveries of each intervention, in the order of the channels; an unknown one has none."""

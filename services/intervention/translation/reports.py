@@ -1,5 +1,8 @@
-"""Wire messages about the service as a whole: policies, lift, analyses, use of models."""
+"""Wire messages about the service as a whole: policies, lift, analyses, use of models, erasure."""
 
+from collections.abc import Mapping
+
+from journeymesh.common.v1 import erasure_pb2
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 
 from mesh.rpc.timestamps import timestamp
@@ -19,6 +22,12 @@ def policies_message(of: Policies) -> wire.ListPoliciesResponse:
         ],
         trouble=of.trouble,
     )
+
+
+def erased_message(kept: Mapping[str, int]) -> wire.EraseUserResponse:
+    """What is kept of a person, by store."""
+    stores = [erasure_pb2.PersonalEntries(store=store, count=count) for store, count in kept.items()]
+    return wire.EraseUserResponse(stores=stores)
 
 
 def lift_message(of: Lifts) -> wire.GetLiftResponse:

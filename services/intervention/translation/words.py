@@ -4,10 +4,12 @@ import re
 from typing import Final
 
 from google.protobuf.unknown_fields import UnknownFieldSet
+from journeymesh.common.v1 import position_pb2
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 
 from mesh.errors import InvalidArgument, MeshError, VersionMismatch
 from mesh.state import applied
+from services.intervention.decision.domain.facts import EventPosition
 from services.intervention.language.domain.conversation import Complexity
 
 _TRACE_ID: Final = re.compile(r"[0-9a-fA-F]{32}")
@@ -36,6 +38,16 @@ def shard_of(text: str) -> str:
     if not applied.is_shard(text):
         raise InvalidArgument("INVALID_PARAMETER", "The shard has letters, digits, and `_`, `.` and `-` in its name.")
     return text
+
+
+def position_of(message: position_pb2.EventPosition) -> EventPosition:
+    """Where an event stands.
+
+    Raises:
+        InvalidArgument: the shard or the sequence number is none.
+    """
+    sequence = number_of(message.sequence, "sequence")
+    return EventPosition(shard_of(message.shard), sequence, message.event_index)
 
 
 def cursor_of(text: str) -> int:

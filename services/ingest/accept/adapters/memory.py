@@ -1,8 +1,9 @@
 """The ports of accepting events in memory: for tests. Nothing expires."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
+from services.ingest.accept.domain import skew
 from services.ingest.accept.domain.skew import Skew
 
 
@@ -31,6 +32,15 @@ class MemorySkews:
         """See `ports.Skews`."""
         return {device: self._skews[device] for device in devices if device in self._skews}
 
+    async def of_users(self, user_ids: Collection[str]) -> list[str]:
+        """See `ports.Skews`."""
+        return [device for device in self._skews if skew.user_of(device) in user_ids]
+
+    async def forget(self, devices: Sequence[str]) -> None:
+        """See `ports.Skews`."""
+        for device in devices:
+            self._skews.pop(device, None)
+
     async def keep(self, skews: Mapping[str, Skew]) -> None:
         """See `ports.Skews`."""
         self._skews.update(skews)
@@ -49,3 +59,12 @@ class MemoryIdentities:
     async def link(self, links: Mapping[str, str]) -> None:
         """See `ports.Identities`."""
         self._links.update(links)
+
+    async def scan(self) -> AsyncIterator[Mapping[str, str]]:
+        """See `ports.Identities`."""
+        yield dict(self._links)
+
+    async def unlink(self, anonymous_ids: Sequence[str]) -> None:
+        """See `ports.Identities`."""
+        for anonymous_id in anonymous_ids:
+            self._links.pop(anonymous_id, None)

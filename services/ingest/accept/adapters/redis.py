@@ -5,13 +5,14 @@ last 7 changes of who had its device; a counted duplicate about 75. tests/ingest
 """
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from mesh.state.redis import RedisState
 from mesh.store import redis
+from services.ingest.accept.domain import skew
 from services.ingest.accept.domain.skew import Skew
 from services.ingest.events.domain.days import KEPT_SECONDS, day_of
 
@@ -60,6 +61,14 @@ class RedisSkews:
         found = await self._state.load(devices)
         return {device: _decode_skew(blob) for device, blob in zip(devices, found, strict=True) if blob}
 
+    async def of_users(self, user_ids: Collection[str]) -> list[str]:
+        """See `ports.Skews`."""
+        return [device async for some in self._state.scan() for device in some if skew.user_of(device) in user_ids]
+
+    async def forget(self, devices: Sequence[str]) -> None:
+        """See `ports.Skews`."""
+        await self._state.delete(devices)
+
     async def keep(self, skews: Mapping[str, Skew]) -> None:
         """See `ports.Skews`."""
         await self._state.save({device: _encode(skew) for device, skew in skews.items()}, None)
@@ -84,6 +93,16 @@ class RedisIdentities:
             self._renewed |= used
             await self._state.renew(sorted(used))
         return links
+
+    async def scan(self) -> AsyncIterator[Mapping[str, str]]:
+        """See `ports.Identities`."""
+        async for some in self._state.scan():
+            found = await self._state.load(some)
+            yield {anonymous_id: blob.decode() for anonymous_id, blob in zip(some, found, strict=True) if blob}
+
+    async def unlink(self, anonymous_ids: Sequence[str]) -> None:
+        """See `ports.Identities`."""
+        await self._state.delete(anonymous_ids)
 
     async def link(self, links: Mapping[str, str]) -> None:
         """See `ports.Identities`."""

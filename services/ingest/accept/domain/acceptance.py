@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from services.ingest.accept.domain import device, skew
+from services.ingest.accept.domain import device, identity, skew
 from services.ingest.accept.domain.columns import rows_without
 from services.ingest.accept.domain.identity import Ending
 from services.ingest.accept.domain.masking.kinds import Masking
@@ -12,6 +12,7 @@ from services.ingest.accept.domain.masking.tables import mask_table, personal_id
 from services.ingest.accept.domain.tidying import Note, Rules, put_pages, tidy, untidy_rows
 from services.ingest.accept.domain.validation import EARLIEST_TIME_US, FUTURE_US, Rejection, doubtful_rows, reject
 from services.ingest.events.domain.event import Table
+from services.ingest.events.domain.suppression import Suppression
 
 TRACE_ID_BYTES: Final = 16
 _SPAN_ID_BYTES: Final = (0, 8)
@@ -25,6 +26,7 @@ _STAMPS: Final = (
     "is_bot",
 )
 _ODD_SENT: Final = Note("sentAt", "Not the clock of `timestamp`, nor a time a clock shows; it was left out.")
+_ERASED: Final = Rejection("USER_ERASED", "The user was erased, and their events are not accepted.")
 _CONTENT: Final = ("user_id", "event_type", "page", "properties")
 _OTHER_CONTENT: Final = Note("eventId", "It differs from an earlier event with this eventId, and counts as its copy.")
 
@@ -115,6 +117,31 @@ def _ids(table: Table) -> list[str]:
         return table.user_id
     pairs = zip(table.user_id, table.anonymous_id, strict=True)
     return [each for user_id, anonymous_id in pairs for each in dict.fromkeys((user_id, anonymous_id))]
+
+
+def refuse_erased(table: Table, judged: Judged, suppression: Suppression) -> Judged:
+    """The batch with all events of suppressed people refused, whatever else is wrong with them.
+
+    An anonymous id of such a person on the event of somebody else is left out: the device is another's now.
+    """
+    erased = suppression.among({*table.user_id, *identity.anonymous_ids(table)})
+    if not erased:
+        return judged
+    refused = {
+        row: _ERASED
+        for row, user_id in enumerate(table.user_id)
+        if user_id in erased or (not user_id and table.anonymous_id[row] in erased)
+    }
+    if table.has("anonymous_id"):
+        table.columns["anonymous_id"] = [
+            "" if each in erased and row not in refused else each for row, each in enumerate(table.anonymous_id)
+        ]
+    return judged._replace(
+        fresh=[row for row in judged.fresh if row not in refused],
+        repeated=[row for row in judged.repeated if row not in refused],
+        rejected={**judged.rejected, **refused},
+        notes={row: notes for row, notes in judged.notes.items() if row not in refused},
+    )
 
 
 def refuse_repeats(judged: Judged, ids: Sequence[str], rejections: dict[int, Rejection]) -> None:

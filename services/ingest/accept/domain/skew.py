@@ -68,6 +68,11 @@ def whose(device_id: str, anonymous_id: str, user_id: str) -> str:
     return f"a:{anonymous_id}\n{user_id}" if anonymous_id else f"u:{user_id}"
 
 
+def user_of(device: str) -> str:
+    """The user whose clock has this key."""
+    return device.removeprefix("u:") if device.startswith("u:") else device.rpartition("\n")[2]
+
+
 def observe(skew: Skew | None, received_us: int, sent_us: int) -> Skew:
     """What is known of a clock after one more request, before its events are corrected.
 

@@ -1,11 +1,12 @@
 """The shared ports in memory: for tests. Nothing expires."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
 from services.ingest.events.adapters.paging import AT_ONCE, PAGE_BYTES, page_start
 from services.ingest.events.domain.event import EventPosition, FailedEvent, Seen
+from services.ingest.events.domain.suppression import SECRET_BYTES, Suppression
 from services.ingest.events.ports import AppendedEvents, Claim
 
 
@@ -124,6 +125,30 @@ class MemoryFailedRecords:
     async def forget(self, shard: str, through: int) -> None:
         """See `ports.FailedRecords`."""
         self._marks = {mark for mark in self._marks if mark[0] != shard or mark[1] > through}
+
+
+class MemorySuppressions:
+    """Pseudonyms in a dictionary."""
+
+    def __init__(self) -> None:
+        self._erasures: dict[str, str] = {}
+
+    async def all(self) -> Suppression:
+        """See `ports.Suppressions`."""
+        return Suppression(await self.secret(), frozenset(self._erasures))
+
+    async def secret(self) -> bytes:
+        """See `ports.Suppressions`."""
+        return bytes(SECRET_BYTES)
+
+    async def add(self, pseudonyms: Collection[str], erasure_id: str) -> None:
+        """See `ports.Suppressions`."""
+        self._erasures.update(dict.fromkeys(pseudonyms, erasure_id))
+
+    async def remove(self, pseudonyms: Collection[str]) -> None:
+        """See `ports.Suppressions`."""
+        for each in pseudonyms:
+            self._erasures.pop(each, None)
 
 
 class MemoryApplied:

@@ -14,6 +14,7 @@ from mesh.errors import VersionMismatch
 from mesh.stream.port import Record
 from records import table, wire
 from records.table import Table
+from services.ingest.events.domain.suppression import Suppression
 
 # A record of the most bytes holds fewer; a place in a record has two bytes.
 _EVENTS_MOST: Final = 32_000
@@ -59,6 +60,12 @@ class Decoded:
     """The table as it is on the stream, if the record holds one."""
     byte_count: int = 0
 
+    def rows_that_count(self, rows: Sequence[int]) -> Sequence[int]:
+        """Those of some rows whose users' events count here."""
+        if self.users is None:
+            return rows
+        return [row for row in rows if self.table.user_id[row] in self.users]
+
     @functools.cached_property
     def message(self) -> event_table_pb2.EventTable:
         """The table as it is passed on, with what only a newer version understands."""
@@ -94,6 +101,16 @@ def decoded(record: Record) -> Decoded:
         held=None if events else held.table,
         byte_count=len(record.payload),
     )
+
+
+def unsuppressed(record: Decoded, suppression: Suppression) -> Decoded:
+    """The record without the events of suppressed people, and without those that lead a journey to one."""
+    table = record.table
+    erased = suppression.among(table.user_id)
+    if table.has("linked_user_id"):
+        linked = suppression.among(table.linked_user_id)
+        erased |= {user for user, to in zip(table.user_id, table.linked_user_id, strict=True) if to in linked}
+    return dataclasses.replace(record, users=frozenset(table.user_id) - erased) if erased else record
 
 
 def counted(batch: Sequence[Decoded], rows: Sequence[Sequence[int]]) -> Rows:

@@ -1,6 +1,6 @@
 """The ledger in memory: for tests and for replays that need no store."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from services.intervention.decision.ports import KEPT_REFERENCES, Entry, Reference
 
@@ -25,6 +25,21 @@ class MemoryLedger:
     async def blocks(self, references: Sequence[Reference]) -> list[bytes | None]:
         """See `services.intervention.decision.ports.Ledger`."""
         return [self._blocks.get(each) for each in references]
+
+    async def references(self) -> AsyncIterator[Sequence[Reference]]:
+        """See `services.intervention.decision.ports.Ledger`."""
+        yield list(self._blocks)
+
+    async def rewrite(self, reference: Reference, before: bytes, after: bytes) -> bool:
+        """See `services.intervention.decision.ports.Ledger`."""
+        if self._blocks.get(reference) != before:
+            return False
+        self._blocks[reference] = after
+        return True
+
+    async def forget(self, names: Sequence[str]) -> None:
+        """See `services.intervention.decision.ports.Ledger`."""
+        self._names = {of: kept for of, kept in self._names.items() if of[1] not in names}
 
     async def find(self, name: str) -> list[list[Reference]]:
         """See `services.intervention.decision.ports.Ledger`."""

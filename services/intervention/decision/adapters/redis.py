@@ -8,7 +8,8 @@ A generation is a stretch of received time: so an index expires as a whole, and 
 compressed: the fastest compression halves them and costs 2 us per event, a quarter of what the service may take.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import AsyncIterator, Sequence
 from typing import Final, cast
 
 import msgspec
@@ -49,6 +50,13 @@ end
 redis.call('EXPIRE', KEYS[1], ARGV[1])
 return is_new and 1 or 0
 """)
+# KEYS: a block's. ARGV: its bytes before and after.
+_REWRITE: Final = redis.Script("""
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
+return 1
+""")
+_PAGE: Final = re.compile(r"jm:intervention:\{(.*)\}:page:(\d+)")
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
 
 
@@ -72,6 +80,24 @@ class RedisLedger:
     async def blocks(self, references: Sequence[Reference]) -> list[bytes | None]:
         """See `services.intervention.decision.ports.Ledger`."""
         return await redis.mget(self._client, [_block_key(*each) for each in references]) if references else []
+
+    async def references(self) -> AsyncIterator[Sequence[Reference]]:
+        """See `services.intervention.decision.ports.Ledger`."""
+        async for keys in redis.scan(self._client, _block_key("*", "*")):
+            matches = filter(None, map(_PAGE.fullmatch, keys))
+            yield [Reference(match[1], int(match[2])) for match in matches]
+
+    async def rewrite(self, reference: Reference, before: bytes, after: bytes) -> bool:
+        """See `services.intervention.decision.ports.Ledger`."""
+        (is_done,) = await _REWRITE.run(self._client, redis.Call([_block_key(*reference)], [before, after]))
+        return bool(is_done)
+
+    async def forget(self, names: Sequence[str]) -> None:
+        """See `services.intervention.decision.ports.Ledger`."""
+        with redis.translating_errors():
+            for member in cast("list[bytes]", await self._client.zrange(_REGISTRY, 0, -1)):
+                shard, _, generation = member.decode().rpartition(" ")
+                await self._client.hdel(_index_key(shard, int(generation)), *names)
 
     async def find(self, name: str) -> list[list[Reference]]:
         """See `services.intervention.decision.ports.Ledger`."""
@@ -116,7 +142,7 @@ class RedisLedger:
         self._registered.add(member)
 
 
-def _block_key(shard: str, sequence: int) -> str:
+def _block_key(shard: str, sequence: int | str) -> str:
     return f"jm:intervention:{{{shard}}}:page:{sequence}"
 
 

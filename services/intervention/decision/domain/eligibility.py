@@ -67,7 +67,7 @@ def may_be_gentle(assessment: Assessment) -> bool:
     return assessment.level == Level.MEDIUM and bool(difficulties(assessment.indicators))
 
 
-def rows_in_question(policy: Policy, assessments: Iterable[Assessment]) -> list[int]:
+def rows_needing_standing(policy: Policy, assessments: Iterable[Assessment]) -> list[int]:
     """The rows whose decision needs the user's standing, ascending; the others are below the trigger in any case."""
     score, count = policy.trigger_score, policy.trigger_signal_count
     return [

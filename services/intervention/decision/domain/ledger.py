@@ -2,7 +2,7 @@
 
 import bisect
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -17,6 +17,10 @@ from services.intervention.policy.domain.policy import Policy
 
 _KNOWN_BEFORE: Final = Reason.ESCALATED
 """The last reason that the previous version knows."""
+
+
+_ERASED: Final = "The user was erased."
+_Cell = TypeVar("_Cell")
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -150,6 +154,38 @@ def _in_short(of: Exceptional, *, has_sentence: bool = True) -> Exceptional:
     known = tuple(each if each <= _KNOWN_BEFORE else Reason.NOT_ELIGIBLE for each in of.verdict.reasons)
     verdict = Verdict(known, of.verdict.explanation if has_sentence else "", of.verdict.intervention)
     return Exceptional(of.time_zone if has_sentence else "", of.outcome, UNKNOWN, verdict)
+
+
+def interventions_of(block: Block, rows: Collection[int]) -> list[str]:
+    """The interventions that the decisions of rows made."""
+    made = (block.exceptional[row].verdict.intervention for row in rows if row in block.exceptional)
+    return [each.id for each in made if each is not None]
+
+
+def pseudonymised(block: Block, rows: Collection[int], pseudonym: str) -> Block:
+    """The block with a pseudonym in the place of the user of these rows, and without what tells of the user.
+
+    Of their events the ids, traces and pages go; of what was known of them the history, the features and what they
+    bought. What was decided, why, and what was chosen among stays.
+    """
+    return msgspec.structs.replace(
+        block,
+        user_ids=_with(block.user_ids, rows, pseudonym),
+        event_ids=_with(block.event_ids, rows, ""),
+        trace_ids=_with(block.trace_ids, rows, b""),
+        pages=_with(block.pages, rows, ""),
+        exceptional={row: _erased(each) if row in rows else each for row, each in block.exceptional.items()},
+        other_traces={row: each for row, each in block.other_traces.items() if row not in rows},
+    )
+
+
+def _with(column: Sequence[_Cell], rows: Collection[int], cell: _Cell) -> list[_Cell]:
+    return [cell if row in rows else each for row, each in enumerate(column)]
+
+
+def _erased(of: Exceptional) -> Exceptional:
+    """The verdict alone. It has a sentence, so that it is not derived again from what is no longer known."""
+    return Exceptional("", of.outcome, UNKNOWN, msgspec.structs.replace(of.verdict, explanation=_ERASED))
 
 
 def inputs_of(decision: Decision) -> bytes:

@@ -54,6 +54,12 @@ class MemoryOutbox:
         due = [at for name, at in self._due.items() if name[0] == channel]
         return Backlog(len(due), min(due, default=None))
 
+    async def remove(self, intervention_ids: Sequence[str]) -> None:
+        """See `services.intervention.delivery.ports.Outbox`."""
+        for name in [each for each in self._entries if each[1] in intervention_ids]:
+            del self._entries[name]
+            self._due.pop(name, None)
+
     async def deliveries(self, intervention_ids: Sequence[str]) -> list[list[Delivery]]:
         """See `services.intervention.delivery.ports.Outbox`."""
         return [

@@ -118,6 +118,17 @@ class RedisOutbox:
             count, first = await pipeline.execute()
         return Backlog(count, int(first[0][1]) if first else None)
 
+    async def remove(self, intervention_ids: Sequence[str]) -> None:
+        """See `services.intervention.delivery.ports.Outbox`."""
+        if not intervention_ids:
+            return
+        pipeline = self._client.pipeline(transaction=False)
+        for channel in delivery.CHANNELS:
+            pipeline.unlink(*(_key(channel, each) for each in intervention_ids))
+            pipeline.zrem(_index(channel), *intervention_ids)
+        with redis.translating_errors():
+            await pipeline.execute()
+
     async def deliveries(self, intervention_ids: Sequence[str]) -> list[list[Delivery]]:
         """See `services.intervention.delivery.ports.Outbox`."""
         loaded = await self._load(intervention_ids)

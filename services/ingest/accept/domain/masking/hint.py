@@ -54,14 +54,23 @@ def is_suspect(text: bytes, masking: Masking) -> bool:
 
 def _parts_with(pattern: re.Pattern[bytes], text: bytes) -> set[bytes]:
     """What stands between quotation marks around each match; a match may begin at the mark that ends a part."""
-    starts = (match.start() for match in pattern.finditer(text))
-    return {text[text.rfind(b'"', 0, start) + 1 : text.find(b'"', start)] for start in starts}
+    found: set[bytes] = set()
+    end = -1
+    for match in pattern.finditer(text):
+        start = match.start()
+        if start > end:
+            end = text.find(b'"', start)
+            found.add(text[text.rfind(b'"', 0, start) + 1 : end])
+    return found
 
 
 @functools.lru_cache(maxsize=4)
 def _words(more: frozenset[str]) -> re.Pattern[bytes]:
     """Names that end at a quotation mark, or at a sign of equality, which may be encoded; in a folded text."""
-    members = names.LISTED | more
+    # Bytes are folded as ASCII is, so of other names only the end is searched for that is ASCII, if there is one.
+    members = names.LISTED | {re.split(r"[^\x00-\x7f]", name)[-1] for name in more}
+    if "" in members:
+        return re.compile(b'["=%]')
     parameters = members | {*names.DOUBTFUL_PARAMETERS}
     lasts = "".join(sorted({word[-1:] for word in parameters}))
     ends = rf'["=%](?<=[{lasts}].)(?:(?<=")(?:{_ends(members)})|(?<=[=%])(?:{_ends(parameters)}))'

@@ -11,13 +11,11 @@ from typing import Final
 from services.ingest.accept.domain.masking import numbers
 from services.ingest.accept.domain.masking.hint import is_suspect
 from services.ingest.accept.domain.masking.kinds import MASKS, Masking
-from services.ingest.accept.domain.masking.names import is_of_phone, kind_of_name
+from services.ingest.accept.domain.masking.names import EMPTY, is_of_phone, kind_of_name
 from services.ingest.accept.domain.masking.texts import masked_text
 
 # A string, perhaps cut off, with the colon that makes it a name; an opening or closing bracket; a number or a word.
 _TOKEN: Final = re.compile(r'("[^"\\]*+(?:\\.[^"\\]*+)*+"?)(\s*+:)?|([\[{])|([\]}])|[^\s"\[\]{},:]++', re.DOTALL)
-# They say whether there is a value, and are none themselves.
-_WORDS: Final = frozenset(("true", "false", "null", '""'))
 _SHORTEST: Final = len('"pwd=1"')
 _CARD: Final = re.compile(r"\d{13,19}")
 
@@ -68,7 +66,7 @@ def _end_of_value(text: str, start: int) -> int:
 
 def _masked_value(written: str, name: str, masking: Masking, found: list[str]) -> str:
     """A string, number or word as it is masked; the same object if it stays."""
-    if written in _WORDS:
+    if written in EMPTY:
         return written
     is_string = written[0] == '"'
     kind = kind_of_name(name, masking) or _kind_of_number(_content(written), name, masking, is_string=is_string)

@@ -6,6 +6,8 @@ from typing import Final
 
 from services.ingest.accept.domain.masking.kinds import Masking, folded
 
+_LONGEST: Final = 64
+
 # A folded name that ends with one of these, as `customer_password` or `X-Api-Key`.
 ENDINGS: Final = {
     "secret": (
@@ -28,13 +30,15 @@ ENDINGS: Final = {
     "token": ("token", "jwt", "bearer"),
     "card": ("cardnumber", "ccnumber", "creditcard", "cvv", "cvv2", "cvc", "cvc2"),
     "iban": ("iban",),
-    "ssn": ("ssn", "socialsecuritynumber"),
+    "ssn": ("socialsecuritynumber",),
 }
 # A folded name that is one of these.
-WHOLE: Final = {"secret": ("pin", "otp", "auth")}
+WHOLE: Final = {"secret": ("pin", "otp", "auth"), "ssn": ("ssn",)}
 # Where a name of these has digits, they are a phone number even without separators. Their other values stay.
 PHONE_ENDINGS: Final = ("phone", "phonenumber", "telephone", "mobile", "mobilenumber", "msisdn", "whatsapp")
 PHONE_WHOLE: Final = ("tel", "fax", "cell")
+# They say whether there is a value, and are none themselves.
+EMPTY: Final = frozenset(("true", "false", "null", "none", "undefined", '""'))
 # Parameters of addresses that also have harmless meanings: masked only if the value looks random.
 DOUBTFUL_PARAMETERS: Final = (
     "code",
@@ -55,11 +59,19 @@ LISTED: Final = frozenset(
 """All of these but the doubtful ones."""
 
 
-@functools.lru_cache(maxsize=4096)
 def kind_of_name(name: str, masking: Masking) -> str:
     """The kind of what a member of this name holds, whatever it looks like; empty if the name says nothing."""
-    if len(name) > 64:
-        return ""
+    return _kind_of_name(name, masking) if len(name) <= _LONGEST else ""
+
+
+def is_of_phone(name: str) -> bool:
+    """Whether digits in a member of this name are a phone number."""
+    return len(name) <= _LONGEST and _is_of_phone(name)
+
+
+# Remembered, as a product has few names.
+@functools.lru_cache(maxsize=2048)
+def _kind_of_name(name: str, masking: Masking) -> str:
     short = folded(name)
     if short in masking.names:
         return "secret"
@@ -68,9 +80,8 @@ def kind_of_name(name: str, masking: Masking) -> str:
     return kind if kind in masking.kinds else ""
 
 
-@functools.lru_cache(maxsize=4096)
-def is_of_phone(name: str) -> bool:
-    """Whether digits in a member of this name are a phone number."""
+@functools.lru_cache(maxsize=2048)
+def _is_of_phone(name: str) -> bool:
     short = folded(name)
     return short in PHONE_WHOLE or short.endswith(PHONE_ENDINGS)
 

@@ -53,7 +53,8 @@ _CALLING_CODE: Final = re.compile(
 )
 _PHONE_DIGITS: Final = range(9, 16)
 _NATIONAL_DIGITS: Final = range(9, 13)
-_DATE: Final = re.compile(r"\d\d[./-]\d\d[./-](?:19|20)\d\d(?!\d)")
+# A date, and a postcode of the United States.
+_NO_PHONE: Final = re.compile(r"\d\d[./-]\d\d[./-](?:19|20)\d\d(?!\d)|\d{5}-\d{4}\Z")
 _DECIMAL: Final = re.compile(r"\+?\d+\.\d+")
 _AREA: Final = re.compile(r"\((?:0\d{1,5}|[2-9]\d\d|[1-9]\d)\)")
 _DIGITS: Final = re.compile(r"\d+")
@@ -138,7 +139,7 @@ def _national_length(run: str) -> int:
 def _is_national(part: _Part) -> bool:
     text, groups = _blanked(part.text), part.groups
     are_groups = len(groups) > 1 and min(map(len, groups)) > 1
-    if len(part.digits) not in _NATIONAL_DIGITS or not are_groups or _DATE.match(text):
+    if len(part.digits) not in _NATIONAL_DIGITS or not are_groups or _NO_PHONE.match(text):
         return False
     if text[0] == "(":
         is_long_enough = len(groups[0]) != 3 or text[1] == "0" or len(part.digits) == 10

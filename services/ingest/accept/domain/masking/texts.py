@@ -6,7 +6,7 @@ from typing import Final
 
 from services.ingest.accept.domain.masking import numbers, patterns
 from services.ingest.accept.domain.masking.kinds import MASKS, Masking, folded
-from services.ingest.accept.domain.masking.names import DOUBTFUL_PARAMETERS, is_of_phone, kind_of_name
+from services.ingest.accept.domain.masking.names import DOUBTFUL_PARAMETERS, EMPTY, is_of_phone, kind_of_name
 
 # Who logs in, before the host of an address: `https://ada:secret@host/`.
 _LOGIN: Final = re.compile(r"(?<=://)[^\s/?#@\"]{1,512}(?=@)")
@@ -15,6 +15,7 @@ _PARAMETER: Final = re.compile(r"(?:(?<![\w.%-])|(?<=%[0-9A-Fa-f]{2}))([\w.-]{2,
 _VALUE: Final = re.compile(r"[^\s&#;\"'<>]+")
 _ENCODED_VALUE: Final = re.compile(r"(?:(?!%26|%23)[^\s&#;\"'<>])+")
 _PHONE_VALUE: Final = re.compile(r"[ +]*(?:%2[Bb])?[0-9](?:(?:[ +./()-]|%20){0,3}[0-9]){6,14}(?!\w)")
+_SAYS_NOTHING: Final = EMPTY | {*MASKS.values()}
 _RANDOM: Final = re.compile(r"(?=\D*\d).{6}", re.DOTALL)
 _JWT: Final = re.compile(r"(?<![\w\]-])eyJ[\w-]{5,}+\.[\w-]{5,}+(?:\.[\w-]*+)?")
 # The local part begins behind an encoded sign, or where no sign of a local part stands; not behind another `@`, as in
@@ -93,11 +94,9 @@ def _without_parameters(text: str, masking: Masking, found: list[str]) -> str:
         elif not kind and "phone" in masking.kinds and is_of_phone(name):
             value = _PHONE_VALUE.match(text, match.end())
             kind = "phone" if value else ""
-        if kind and value:
-            next_start = value.end()
-            if value[0] != MASKS[kind]:
-                parts += (text[end : match.end()], MASKS[kind])
-                end = value.end()
-                found.append(kind)
+        if kind and value and value[0].lower() not in _SAYS_NOTHING:
+            parts += (text[end : match.end()], MASKS[kind])
+            next_start = end = value.end()
+            found.append(kind)
         match = _PARAMETER.search(text, next_start)
     return "".join((*parts, text[end:])) if parts else text

@@ -1,0 +1,29 @@
+"""Erasures in memory: for tests."""
+
+from services.ingest.erasure.domain import erasure as erasures
+from services.ingest.erasure.domain.erasure import Erasure, Step
+
+
+class MemoryErasures:
+    """Erasures in a dictionary, as bytes. Everybody has the turn."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, bytes] = {}
+
+    async def save(self, erasure: Erasure) -> None:
+        """See `services.ingest.erasure.ports.Erasures`."""
+        self._kept[erasure.id] = erasures.encode(erasure)
+
+    async def find(self, erasure_id: str) -> Erasure | None:
+        """See `services.ingest.erasure.ports.Erasures`."""
+        stored = self._kept.get(erasure_id)
+        return None if stored is None else erasures.decode(stored)
+
+    async def unfinished(self) -> list[Erasure]:
+        """See `services.ingest.erasure.ports.Erasures`."""
+        kept = map(erasures.decode, self._kept.values())
+        return sorted((each for each in kept if each.step is not Step.DONE), key=lambda each: each.requested_us)
+
+    async def take_turn(self, owner: str, seconds: int) -> bool:  # noqa: ARG002 - there is one process
+        """See `services.ingest.erasure.ports.Erasures`."""
+        return True

@@ -1,0 +1,58 @@
+"""Erasures in Redis.
+
+jm:erasures          hash: id -> an erasure
+jm:erasures:open     set: the ids of those that are not done
+jm:erasures:turn     string: who has the turn
+"""
+
+from typing import Any, Final
+
+from mesh.store import redis
+from services.ingest.erasure.domain import erasure as erasures
+from services.ingest.erasure.domain.erasure import Erasure, Step
+
+_KEPT: Final = "jm:erasures"
+_OPEN: Final = "jm:erasures:open"
+_TURN: Final = "jm:erasures:turn"
+# KEYS: the turn. ARGV: who asks, and for how many seconds.
+_TAKE: Final = redis.Script("""
+local owner = redis.call('GET', KEYS[1])
+if owner and owner ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+return 1
+""")
+
+
+class RedisErasures:
+    """Erasures as bytes in a hash, which never expires."""
+
+    def __init__(self, client: redis.Client) -> None:
+        self._client = client
+
+    async def save(self, erasure: Erasure) -> None:
+        """See `services.ingest.erasure.ports.Erasures`."""
+        # An erasure is open before it is kept, and kept as done before it is closed: none is forgotten in between.
+        with redis.translating_errors():
+            await self._client.sadd(_OPEN, erasure.id)
+            await self._client.hset(_KEPT, erasure.id, erasures.encode(erasure))
+            if erasure.step is Step.DONE:
+                await self._client.srem(_OPEN, erasure.id)
+
+    async def find(self, erasure_id: str) -> Erasure | None:
+        """See `services.ingest.erasure.ports.Erasures`."""
+        with redis.translating_errors():
+            stored: Any = await self._client.hget(_KEPT, erasure_id)
+        return None if stored is None else erasures.decode(stored)
+
+    async def unfinished(self) -> list[Erasure]:
+        """See `services.ingest.erasure.ports.Erasures`."""
+        with redis.translating_errors():
+            ids: Any = await self._client.smembers(_OPEN)
+            stored: Any = await self._client.hmget(_KEPT, [*ids]) if ids else []
+        kept = [erasures.decode(each) for each in stored if each]
+        return sorted((each for each in kept if each.step is not Step.DONE), key=lambda each: each.requested_us)
+
+    async def take_turn(self, owner: str, seconds: int) -> bool:
+        """See `services.ingest.erasure.ports.Erasures`."""
+        (is_taken,) = await _TAKE.run(self._client, redis.Call([_TURN], [owner, seconds]))
+        return bool(is_taken)

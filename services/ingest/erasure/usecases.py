@@ -1,0 +1,172 @@
+"""The use cases: begin an erasure, take its steps in the background, end its suppression."""
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from mesh.clock import Clock
+from mesh.errors import FailedPrecondition, InvalidArgument, MeshError, NotFound
+from mesh.process.lifecycle import in_background
+from services.ingest.accept.domain.tidying import ID_LENGTH
+from services.ingest.accept.ports import Pipeline
+from services.ingest.erasure.domain import erasure as erasures
+from services.ingest.erasure.domain.erasure import SETTLED_US, Erasure, Step
+from services.ingest.erasure.ports import AuditLog, Erasures, Links, Service
+from services.ingest.events.domain.suppression import pseudonym
+from services.ingest.events.ports import Suppressions
+
+PAUSE_SECONDS: Final = 0.5
+TURN_SECONDS: Final = 60
+"""How long a process has the turn without asking again, which it does four times as often."""
+_ID_BYTES: Final = 16
+_DISPATCHER: Final = "dispatcher"
+_REQUESTED: Final = "erasure.request"
+_ERASED: Final = "erasure.receipt"
+_RESUMED: Final = "erasure.endSuppression"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Erasing:
+    """Erases people, step by step. What was interrupted goes on where it was, also in another process."""
+
+    kept: Erasures
+    suppressions: Suppressions
+    links: Links
+    services: Sequence[Service]
+    pipeline: Pipeline
+    audit: AuditLog
+    clock: Clock
+    random_bytes: Callable[[int], bytes]
+    archive_url: str
+
+    async def create(self, user_id: str) -> Erasure:
+        """Begins an erasure: when it returns, events of the person are refused within two seconds.
+
+        Raises:
+            InvalidArgument: `INVALID_IDENTIFIER`.
+            Unavailable: nothing is begun, or it goes on by itself.
+        """
+        if not 0 < len(user_id) <= ID_LENGTH or not user_id.isprintable():
+            raise InvalidArgument("INVALID_IDENTIFIER", f"An id is text of 1 to {ID_LENGTH} characters.")
+        now_us = self.clock()
+        named = pseudonym(user_id, await self.suppressions.secret())
+        begun = Erasure(f"e_{self.random_bytes(_ID_BYTES).hex()}", named, now_us, (user_id,))
+        await self.audit.record(_REQUESTED, begun.id, user_id, now_us, is_user=True)
+        await self.kept.save(begun)
+        return await self._take(begun)
+
+    async def read(self, erasure_id: str) -> Erasure:
+        """An erasure.
+
+        Raises:
+            NotFound: `ERASURE_NOT_FOUND`.
+        """
+        found = await self.kept.find(erasure_id)
+        if found is None:
+            raise NotFound("ERASURE_NOT_FOUND", "No erasure with this id.")
+        return found
+
+    async def end_suppression(self, erasure_id: str) -> None:
+        """Lets the person come back: their events are accepted again. Repeating it changes nothing.
+
+        Raises:
+            NotFound: `ERASURE_NOT_FOUND`.
+            FailedPrecondition: `ERASURE_UNFINISHED`.
+        """
+        found = await self.read(erasure_id)
+        if found.step is not Step.DONE:
+            raise FailedPrecondition("ERASURE_UNFINISHED", "The erasure is still going on.")
+        if not found.pseudonyms:
+            return
+        await self.audit.record(_RESUMED, found.id, found.id, self.clock(), is_user=False)
+        await self.suppressions.remove(found.pseudonyms)
+        await self.kept.save(msgspec.structs.replace(found, pseudonyms=()))
+
+    async def run(self, owner: str) -> None:
+        """Takes the steps of all erasures, while this process has the turn, until it is cancelled."""
+        while True:
+            try:
+                if await self.kept.take_turn(owner, TURN_SECONDS):
+                    async with in_background(self._keep_turn(owner)):
+                        for one in await self.kept.unfinished():
+                            await self.advance(one)
+            except MeshError as error:
+                _log.debug("erasures wait: %s", error)
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _keep_turn(self, owner: str) -> None:
+        while True:
+            await asyncio.sleep(TURN_SECONDS / 4)
+            with contextlib.suppress(MeshError):
+                await self.kept.take_turn(owner, TURN_SECONDS)
+
+    async def advance(self, erasure: Erasure) -> Erasure:
+        """Takes steps as far as nothing has to be waited for. What keeps a step is noted; it is taken again."""
+        try:
+            while erasure.step is not Step.DONE:
+                after = await self._take(erasure)
+                if after.step is erasure.step:
+                    return after
+                erasure = after
+        except MeshError as error:
+            _log.warning("erasure %s waits at %s: %s", erasure.id, erasure.step.name, error.detail)
+            erasure = await self._save(erasure, trouble=error.reason)
+        return erasure
+
+    async def _take(self, one: Erasure) -> Erasure:  # noqa: PLR0911 - one return a step
+        """Takes one step; the erasure is at the same step afterwards if it has to wait."""
+        now_us = self.clock()
+        match one.step:
+            case Step.SUPPRESS:
+                await self.suppressions.add([one.pseudonym], one.id)
+                return await self._save(one, step=Step.IDENTIFY, since_us=now_us, pseudonyms=(one.pseudonym,))
+            case Step.IDENTIFY if now_us - one.since_us >= SETTLED_US:
+                ids = await self.links.ids_of(one.user_ids)
+                secret = await self.suppressions.secret()
+                named = tuple(sorted(pseudonym(each, secret) for each in ids))
+                await self.suppressions.add(named, one.id)
+                ids_kept = tuple(sorted(ids))
+                return await self._save(one, step=Step.DRAIN, since_us=now_us, user_ids=ids_kept, pseudonyms=named)
+            case Step.DRAIN if await self._is_drained(now_us - one.since_us):
+                return await self._save(one, step=Step.COUNT, since_us=now_us)
+            case Step.COUNT:
+                return await self._save(one, step=Step.ERASE, since_us=now_us, before=await self._count(one))
+            case Step.ERASE:
+                for service in self.services:
+                    await service.erase(one.user_ids, one.pseudonym)
+                after = await self._count(one)
+                if any(after.values()):  # somebody was still writing
+                    return one
+                one = msgspec.structs.replace(one, after=after)
+                receipt = erasures.receipt(one, now_us, self.archive_url)
+                return await self._save(one, step=Step.REPORT, since_us=now_us, erased_us=now_us, receipt=receipt)
+            case Step.REPORT:
+                subject = f"{one.id} {erasures.receipt_hash(one.receipt)}"
+                await self.audit.record(_ERASED, one.id, subject, one.erased_us, is_user=False)
+                return await self._save(one, step=Step.DONE, since_us=now_us, user_ids=())
+            case _:
+                return one
+
+    async def _is_drained(self, passed_us: int) -> bool:
+        """Whether the dispatcher is beyond all that was appended before the list settled, so long after its change."""
+        settled_seconds = (passed_us - SETTLED_US) / 1e6
+        if settled_seconds < 0:
+            return False
+        standings = [each.standing for each in await self.pipeline.standings() if each.consumer == _DISPATCHER]
+        return all(each.lag_seconds <= settled_seconds for each in standings)
+
+    async def _count(self, one: Erasure) -> dict[str, int]:
+        return erasures.joined([await service.count(one.user_ids) for service in self.services])
+
+    async def _save(self, one: Erasure, *, trouble: str = "", **changes: object) -> Erasure:
+        after = msgspec.structs.replace(one, trouble=trouble, **changes)
+        if after != one:
+            await self.kept.save(after)
+        return after
