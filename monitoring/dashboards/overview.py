@@ -133,6 +133,13 @@ DASHBOARD: Final = dashboard(
                 "short",
                 (summed(gauge(registry.STREAMS, **here())), "open"),
             ),
+            bars(
+                "Personal data in events",
+                "Values that were masked; e-mail addresses and phone numbers as ids, which stay: send pseudonyms.",
+                "short",
+                (summed(grown(registry.MASKED_VALUES, INTERVAL, **here()), "kind"), "{{kind}} masked"),
+                (summed(grown(registry.PERSONAL_IDS, INTERVAL, **here()), "kind"), "{{kind}} as id"),
+            ),
         ],
         "Decisions and help": [
             lines(

@@ -2,7 +2,8 @@
 
 import os
 import sys
-from typing import Final
+from collections.abc import Coroutine
+from typing import Any, Final
 
 import uvloop
 from journeymesh.ingest.v1 import erasure_pb2, ingest_pb2
@@ -38,13 +39,13 @@ async def main(role: str) -> None:
             await _share(bootstrap.dispatching(on), own.dispatcher_listen, on)
         else:
             os.nice(_ARCHIVER_NICENESS)  # the archive never delays a decision
-            await _share(bootstrap.archiving(on), own.archiver_listen, on)
+            await _share(bootstrap.archiving(on), own.archiver_listen, on, bootstrap.archive_erasing(on))
     traced.close()
 
 
-async def _share(sharing: Sharing, listen: str, on: bootstrap.Resources) -> None:
+async def _share(sharing: Sharing, listen: str, on: bootstrap.Resources, *works: Coroutine[Any, Any, None]) -> None:
     # A fault of a consumer ends the process.
-    async with lifecycle.in_background(sharing.run(), bootstrap.following(on)):
+    async with lifecycle.in_background(sharing.run(), bootstrap.following(on), *works):
         await server.serve(listen, [], [], on.checks, on.traced, on.site)
 
 

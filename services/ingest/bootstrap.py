@@ -46,7 +46,7 @@ from services.ingest.erasure.adapters import peers
 from services.ingest.erasure.adapters.own import OwnRecords
 from services.ingest.erasure.adapters.redis import RedisErasures
 from services.ingest.erasure.servicer import ErasureServicer
-from services.ingest.erasure.usecases import Erasing
+from services.ingest.erasure.usecases import ArchiveErasing, Erasing
 from services.ingest.events.adapters.event_log import StreamEventLog, TimedEventLog
 from services.ingest.events.adapters.redis_applied import RedisApplied
 from services.ingest.events.adapters.redis_failed import RedisFailedEvents, RedisFailedRecords
@@ -159,7 +159,7 @@ def erasing(on: Resources) -> Erasing:
         audit=peers.PeerAuditLog(own.access_target, on.traced, on.site.tls),
         clock=clock.system_clock,
         random_bytes=secrets.token_bytes,
-        archive_url=own.archive_url,
+        has_archive=bool(own.archive_url),
     )
 
 
@@ -206,7 +206,7 @@ def archiving(on: Resources) -> Sharing:
         leases=leases,
         dispatched=on.leases("dispatcher"),
         plans=RedisPlans(client, on.stream),
-        archive=ParquetArchive(own.archive_url),
+        archive=ParquetArchive(own.archive_url, suppression=lambda: on.suppressing.now),
         seen=RedisSeenEvents(client),
         failed_records=RedisFailedRecords(client),
         intervention=InterventionServiceStub(channel.dial(own.intervention_target, on.traced, on.site.tls)),
@@ -219,6 +219,15 @@ def archiving(on: Resources) -> Sharing:
         suppressing=on.suppressing,
     )
     return Sharing(on.reader, leases, _owner(own, own.archiver_listen), runs.follow, own.lease_seconds)
+
+
+def archive_erasing(on: Resources) -> Coroutine[Any, Any, None]:
+    """Erases people from the archive, until it is cancelled."""
+    from services.ingest.archive.adapters.files import ParquetArchive  # as above
+
+    own = on.own
+    erases = ArchiveErasing(RedisErasures(on.client), ParquetArchive(own.archive_url), _pipeline(on))
+    return erases.run(_owner(own, own.archiver_listen))
 
 
 def _rules(own: Settings) -> Rules:

@@ -20,6 +20,7 @@ from services.ingest.archive.adapters import event_rows
 from services.ingest.archive.adapters.files import ParquetArchive
 from services.ingest.archive.domain.layout import DECISIONS, EVENTS, HOUR_US, DecisionRow, Plan, Versions, hour_of
 from services.ingest.archive.ports import Part
+from services.ingest.events.domain.suppression import Suppression, pseudonym
 from tests.archive.rows import EventRow, records
 from tests.builders import MINUTE_US, NOW_US, event
 
@@ -256,3 +257,51 @@ async def test_storage_that_cannot_be_reached_is_told(tmp_path: Path) -> None:
 def test_an_address_that_is_none_is_told_in_one_sentence(url: str) -> None:
     with pytest.raises(SettingError, match="must be like"):
         ParquetArchive(url)
+
+
+async def test_a_person_is_erased_from_the_files_that_hold_them_and_from_no_other(url: str) -> None:
+    archive = ParquetArchive(url)
+
+    def of(sequence: int, user_id: str, **members: str) -> EventRow:
+        return EventRow(sequence, 0, event(f"e-{sequence}", user_id=user_id, received_time_us=NOW_US, **members))
+
+    sets = [
+        [of(1, "ada"), of(2, "bob", anonymous_id="a-1")],
+        [of(3, "bob"), of(4, "adam")],
+        [of(5, "a-1", anonymous_id="a-1", linked_user_id="ada")],
+    ]
+    for rows in sets:
+        part = await archive.pack("0", records(rows), [decision(each) for each in rows])
+        await archive.write("0", Plan(rows[0].sequence - 1, rows[-1].sequence), {HOUR}, [part])
+    untouched = {file: archive._content(file) for kind in (EVENTS, DECISIONS) for file in archive.files(kind)}
+
+    held = await archive.holding({"ada", "a-1"})
+    assert {(file.kind, file.first) for file in held} == {
+        (kind, first) for kind in (EVENTS, DECISIONS) for first in (1, 5)
+    }
+    for _ in range(2):
+        for file, before in held.items():
+            assert before == untouched[file]
+            after = await archive.erase(file, {"ada", "a-1"})
+            assert after is not None
+            assert after.row_count == (1 if file.first == 1 else 0)
+            assert after.sha256 != before.sha256
+    assert await archive.holding({"ada", "a-1"}) == {}
+    left = [each for file in archive.files(EVENTS) for batch in archive.batches(file) for each in batch.to_pylist()]
+    assert [(each["user_id"], each["anonymous_id"]) for each in left] == [("bob", None), ("bob", None), ("adam", None)]
+    for file in untouched.keys() - held.keys():
+        assert archive._content(file) == untouched[file]
+    gone = next(iter(held))._replace(shard="9")
+    assert await archive.erase(gone, {"ada"}) is None
+
+
+async def test_what_is_joined_is_without_suppressed_people(url: str) -> None:
+    suppressed = Suppression(bytes(32), frozenset({pseudonym("ada", bytes(32))}))
+    archive = ParquetArchive(url, suppression=lambda: suppressed)
+    for sequence, user in enumerate(("ada", "bob"), 1):
+        rows = [EventRow(sequence, 0, event(f"e-{sequence}", user_id=user, received_time_us=NOW_US))]
+        part = await archive.pack("0", records(rows), [decision(each) for each in rows])
+        await archive.write("0", Plan(sequence - 1, sequence), {HOUR}, [part])
+    await archive.compact("0", HOUR)
+    assert await archive.holding({"ada"}) == {}
+    assert [archive.row_count(file) for kind in (EVENTS, DECISIONS) for file in archive.files(kind)] == [1, 1]

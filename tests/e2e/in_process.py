@@ -171,7 +171,7 @@ async def running_mesh(ledger: Ledger | None = None, sample_ratio: float = 1.0, 
             audit=peers.PeerAuditLog(targets["access"], traced["ingest-api"]),
             clock=system_clock,
             random_bytes=os.urandom,
-            archive_url="",
+            has_archive=False,
         )
         api: list[Register] = [
             lambda to: add_IngestServiceServicer_to_server(

@@ -40,7 +40,7 @@ from services.ingest.archive.adapters.plans import RedisPlans
 from services.ingest.archive.domain.layout import DECISIONS, EVENTS, DecisionRow, Plan, Versions, hour_of
 from services.ingest.archive.ports import EventRows
 from services.ingest.erasure.adapters.redis import RedisErasures
-from services.ingest.erasure.domain.erasure import Erasure, Step
+from services.ingest.erasure.domain.erasure import Archived, Erasure, Rewritten, Step
 from services.ingest.events.adapters.event_log import StreamEventLog
 from services.ingest.events.adapters.redis_applied import RedisApplied
 from services.ingest.events.adapters.redis_failed import RedisFailedEvents, RedisFailedRecords
@@ -465,6 +465,7 @@ async def write_erasures(to: At) -> None:
     kept = RedisErasures(to.client)
     await kept.save(begun)
     await kept.save(done)
+    await kept.save_archived("e_2", Archived({"events/v1/a.parquet": Rewritten(2, "00", 1, "11")}, is_done=True))
     await RedisSuppressions(to.client).add([named], "e_1")
 
 
@@ -473,6 +474,7 @@ async def read_erasures(of: At) -> dict[str, Any]:
     suppression = await RedisSuppressions(of.client).all()
     return {
         "erasures": [msgspec.to_builtins(await kept.find(each)) for each in ("e_1", "e_2")],
+        "archived": [msgspec.to_builtins(await kept.archived(each)) for each in ("e_1", "e_2")],
         "unfinished": [each.id for each in await kept.unfinished()],
         "suppressed": sorted(suppression.among(["ada", "bob"])),
     }

@@ -20,7 +20,7 @@ from services.ingest.accept.ports import ShardStanding
 from services.ingest.erasure.adapters.memory import MemoryErasures
 from services.ingest.erasure.adapters.own import OwnRecords
 from services.ingest.erasure.domain import person
-from services.ingest.erasure.domain.erasure import SETTLED_US, Erasure, Step, receipt_hash
+from services.ingest.erasure.domain.erasure import SETTLED_US, Archived, Erasure, Step, receipt_hash
 from services.ingest.erasure.ports import Service
 from services.ingest.erasure.usecases import Erasing
 from services.ingest.events.adapters.memory import MemoryFailedEvents, MemorySuppressions
@@ -93,14 +93,23 @@ class World:
     async def unfinished(self) -> list[Erasure]:
         return await self.erasures.unfinished()
 
-    async def take_turn(self, owner: str, seconds: int) -> bool:
+    async def archived(self, erasure_id: str) -> Archived:
+        return await self.erasures.archived(erasure_id)
+
+    async def save_archived(self, erasure_id: str, archived: Archived) -> None:
+        self.note()
+        await self.erasures.save_archived(erasure_id, archived)
+
+    async def take_turn(self, work: str, owner: str, seconds: int) -> bool:
         return True
 
     def erasing(self) -> Erasing:
         """A process that works on erasures."""
         records = OwnRecords(self.identities, MemorySkews(), MemoryFailedEvents())
         services: list[Service] = [self, records]
-        return Erasing(self, self.suppressions, records, services, self, self, lambda: self.now_us, bytes, "")
+        return Erasing(
+            self, self.suppressions, records, services, self, self, lambda: self.now_us, bytes, has_archive=False
+        )
 
     async def run(self) -> None:
         """A process takes steps until it is killed or there are none, while time passes."""

@@ -264,6 +264,7 @@ def test_only_the_chosen_kinds_are_masked() -> None:
     assert of(text, chosen("none", "")) == text
     assert of(text, chosen("none", "order_code")) == text.replace("=7", "=[secret]")
     assert of_json('{"Order-Code":{"a":1}}', chosen("none", " order_code ,x")) == '{"Order-Code":"[secret]"}'
+    assert of_json('{"a":"x=1"}', chosen("none", "x")) == '{"a":"x=[secret]"}'
     for names in ("Straße,GEBURTSTAGÄX", "Straße,GEBURTSTAGÄX,ä"):
         named = chosen("all", names)
         for name in ("straße", "STRAßE", "Geburts-Tagäx"):

@@ -16,7 +16,7 @@ from services.ingest.accept.domain.skew import observe
 from services.ingest.accept.ports import Duplicates, Identities, Skews
 from services.ingest.erasure.adapters.memory import MemoryErasures
 from services.ingest.erasure.adapters.redis import RedisErasures
-from services.ingest.erasure.domain.erasure import Erasure, Step
+from services.ingest.erasure.domain.erasure import Archived, Erasure, Rewritten, Step
 from services.ingest.erasure.ports import Erasures
 from services.ingest.events.adapters import redis_seen
 from services.ingest.events.adapters.memory import (
@@ -578,6 +578,17 @@ async def test_erasures_are_open_until_they_are_done(erasures: Erasures) -> None
     assert (await erasures.find("e_2"), await erasures.find("e_3")) == (done, None)
 
 
+async def test_what_is_changed_in_the_archive_is_kept_by_erasure(erasures: Erasures) -> None:
+    assert await erasures.archived("e_1") == Archived()
+    begun = Archived({"events/v1/a.parquet": Rewritten(2, "00")})
+    done = Archived({"events/v1/a.parquet": Rewritten(2, "00", 1, "11")}, is_done=True)
+    for archived in (begun, done):
+        await erasures.save_archived("e_1", archived)
+        assert await erasures.archived("e_1") == archived
+    assert await erasures.archived("e_2") == Archived()
+
+
 async def test_one_process_has_the_turn(valkey: redis.Client) -> None:
     erasures = RedisErasures(valkey)
-    assert [await erasures.take_turn(owner, 60) for owner in ("a", "a", "b", "a")] == [True, True, False, True]
+    assert [await erasures.take_turn("steps", owner, 60) for owner in ("a", "a", "b", "a")] == [True, True, False, True]
+    assert await erasures.take_turn("archive", "b", 60)

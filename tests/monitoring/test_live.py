@@ -189,6 +189,8 @@ def send_stories(watched: Watched) -> None:
     viewer = somebody(mesh)
     viewer.send(viewer.event(0, "video_playback", videoId="v", action="heartbeat", positionSeconds=9, watchedSeconds=9))
     assert mesh.track(somebody(mesh).event(0, "no_such_type")).status >= 400
+    known_by_mail = journey(mesh)._replace(user_id=f"{uuid.uuid4()}@example.org")
+    known_by_mail.send(known_by_mail.event(0, "page_view", page="/?token=t"))
     chatted = somebody(mesh)
     be_welcomed_by(chatted, "chat")
     assert ended(mesh, intervention_of(chatted))["state"] == "sent"

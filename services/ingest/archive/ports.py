@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol
 
 from records import table as tables
-from services.ingest.archive.domain.layout import DecisionRow, Plan
+from services.ingest.archive.domain.layout import ArchiveFile, Content, DecisionRow, Plan
 from services.ingest.events.domain.event import Event
 
 
@@ -76,5 +76,18 @@ class Archive(Protocol):
     async def hours(self) -> list[int]:
         """The hours of which there are events, ascending."""
 
+    async def holding(self, user_ids: Collection[str]) -> dict[ArchiveFile, Content]:
+        """The files with rows that name one of these ids, and what is in them. Reads the ids of all files."""
+
+    async def erase(self, file: ArchiveFile, user_ids: Collection[str]) -> Content | None:
+        """Rewrites a file without the rows of these users; None if it is no longer there. May be repeated.
+
+        Rows of others that name one of the ids as their anonymous id stay, without it. Readers see the file as it was
+        or as it is then.
+        """
+
     async def compact(self, shard: str, hour: int) -> None:
-        """Joins a shard's files of an hour, as far as they are adjacent, and removes those."""
+        """Joins a shard's files of an hour, as far as they are adjacent, and removes those.
+
+        Rows of suppressed people are left out.
+        """

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from services.ingest.erasure.domain.erasure import Erasure
+from services.ingest.erasure.domain.erasure import Archived, Erasure
 
 
 class Erasures(Protocol):
@@ -18,8 +18,14 @@ class Erasures(Protocol):
     async def unfinished(self) -> list[Erasure]:
         """The erasures that are not done, the oldest first."""
 
-    async def take_turn(self, owner: str, seconds: int) -> bool:
-        """Whether this owner may work on erasures for so long; it may ask again before. One owner has the turn."""
+    async def archived(self, erasure_id: str) -> Archived:
+        """What an erasure has changed in the archive so far."""
+
+    async def save_archived(self, erasure_id: str, archived: Archived) -> None:
+        """Keeps what an erasure has changed in the archive, in place of what was kept before."""
+
+    async def take_turn(self, work: str, owner: str, seconds: int) -> bool:
+        """Whether this owner may do some work for so long; it may ask again before. One owner has the turn."""
 
 
 class Service(Protocol):

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -12,11 +12,14 @@ import msgspec
 from mesh.clock import Clock
 from mesh.errors import FailedPrecondition, InvalidArgument, MeshError, NotFound
 from mesh.process.lifecycle import in_background
+from mesh.stream.port import BEGINNING
 from records.tenants import beside, plain
 from services.ingest.accept.domain.tidying import ID_LENGTH
 from services.ingest.accept.ports import Pipeline
+from services.ingest.archive.domain.layout import parse_path
+from services.ingest.archive.ports import Archive
 from services.ingest.erasure.domain import erasure as erasures
-from services.ingest.erasure.domain.erasure import SETTLED_US, Erasure, Step
+from services.ingest.erasure.domain.erasure import SETTLED_US, Archived, Erasure, Rewritten, Step
 from services.ingest.erasure.ports import AuditLog, Erasures, Links, Service
 from services.ingest.events.domain.suppression import pseudonym
 from services.ingest.events.ports import Suppressions
@@ -26,6 +29,7 @@ TURN_SECONDS: Final = 60
 """How long a process has the turn without asking again, which it does four times as often."""
 _ID_BYTES: Final = 16
 _DISPATCHER: Final = "dispatcher"
+_ARCHIVER: Final = "archiver"
 _REQUESTED: Final = "erasure.request"
 _ERASED: Final = "erasure.receipt"
 _RESUMED: Final = "erasure.endSuppression"
@@ -45,7 +49,8 @@ class Erasing:
     audit: AuditLog
     clock: Clock
     random_bytes: Callable[[int], bytes]
-    archive_url: str
+    has_archive: bool
+    """Whether there is an archive, whose files the archiver rewrites."""
 
     async def create(self, user_id: str) -> Erasure:
         """Begins an erasure: when it returns, events of the person are refused within two seconds.
@@ -93,21 +98,7 @@ class Erasing:
 
     async def run(self, owner: str) -> None:
         """Takes the steps of all erasures, while this process has the turn, until it is cancelled."""
-        while True:
-            try:
-                if await self.kept.take_turn(owner, TURN_SECONDS):
-                    async with in_background(self._keep_turn(owner)):
-                        for one in await self.kept.unfinished():
-                            await self.advance(one)
-            except MeshError as error:
-                _log.debug("erasures wait: %s", error)
-            await asyncio.sleep(PAUSE_SECONDS)
-
-    async def _keep_turn(self, owner: str) -> None:
-        while True:
-            await asyncio.sleep(TURN_SECONDS / 4)
-            with contextlib.suppress(MeshError):
-                await self.kept.take_turn(owner, TURN_SECONDS)
+        await _in_turn(self.kept, "steps", owner, self.advance)
 
     async def advance(self, erasure: Erasure) -> Erasure:
         """Takes steps as far as nothing has to be waited for. What keeps a step is noted; it is taken again."""
@@ -141,13 +132,14 @@ class Erasing:
             case Step.COUNT:
                 return await self._save(one, step=Step.ERASE, since_us=now_us, before=await self._count(one))
             case Step.ERASE:
-                for service in self.services:
-                    await service.erase(one.user_ids, one.pseudonym)
-                after = await self._count(one)
-                if any(after.values()):  # somebody was still writing
+                after = await self._erase(one)
+                is_gone = not any(after.values())  # else somebody was still writing
+                return await self._save(one, step=Step.ARCHIVE, since_us=now_us, after=after) if is_gone else one
+            case Step.ARCHIVE:
+                archived = await self.kept.archived(one.id)
+                if self.has_archive and not archived.is_done:
                     return one
-                one = msgspec.structs.replace(one, after=after)
-                receipt = erasures.receipt(one, now_us, self.archive_url)
+                receipt = erasures.receipt(one, now_us, archived)
                 return await self._save(one, step=Step.REPORT, since_us=now_us, erased_us=now_us, receipt=receipt)
             case Step.REPORT:
                 subject = f"{one.id} {erasures.receipt_hash(one.receipt)}"
@@ -155,6 +147,12 @@ class Erasing:
                 return await self._save(one, step=Step.DONE, since_us=now_us, user_ids=())
             case _:
                 return one
+
+    async def _erase(self, one: Erasure) -> dict[str, int]:
+        """Erases the person in all services; returns what is left."""
+        for service in self.services:
+            await service.erase(one.user_ids, one.pseudonym)
+        return await self._count(one)
 
     async def _is_drained(self, passed_us: int) -> bool:
         """Whether the dispatcher is beyond all that was appended before the list settled, so long after its change."""
@@ -172,3 +170,81 @@ class Erasing:
         if after != one:
             await self.kept.save(after)
         return after
+
+
+@dataclasses.dataclass(frozen=True)
+class ArchiveErasing:
+    """Erases people from the archive, in the archiver's process, which alone reaches it."""
+
+    kept: Erasures
+    archive: Archive
+    pipeline: Pipeline
+    waits: dict[str, Mapping[str, int]] = dataclasses.field(default_factory=dict)
+    """By erasure, how far the archiver has to be on each shard: what it had gathered before is written then."""
+
+    async def run(self, owner: str) -> None:
+        """Rewrites files for all erasures, while this process has the turn, until it is cancelled."""
+        await _in_turn(self.kept, "archive", owner, self.advance)
+
+    async def advance(self, erasure: Erasure) -> None:
+        """Rewrites the files that name the person, unless the archiver may still write some.
+
+        A file is noted before it is rewritten and after, so that the receipt misses none after a crash.
+
+        Raises:
+            MeshError: a store or the archive cannot be reached; it goes on from there.
+        """
+        archived = await self.kept.archived(erasure.id)
+        if erasure.step is not Step.ARCHIVE or archived.is_done or not await self._is_written(erasure.id):
+            return
+        held = await self.archive.holding(erasure.user_ids)
+        files = {file.path: Rewritten(*content) for file, content in held.items()} | archived.files
+        await self.kept.save_archived(erasure.id, Archived(files))
+        for path, noted in files.items():
+            file = parse_path(path)
+            if file is None or (noted.is_rewritten and file not in held):
+                continue
+            after = await self.archive.erase(file, erasure.user_ids)
+            if after is not None:
+                files = {**files, path: Rewritten(noted.rows_before, noted.hash_before, *after)}
+                await self.kept.save_archived(erasure.id, Archived(files))
+        if not held:
+            await self.kept.save_archived(erasure.id, Archived(files, is_done=True))
+
+    async def _is_written(self, erasure_id: str) -> bool:
+        """Whether the archiver is where the dispatcher was when this was asked first."""
+        standings = await self.pipeline.standings()
+        reached = {
+            consumer: {each.shard: each.standing.checkpoint for each in standings if each.consumer == consumer}
+            for consumer in (_DISPATCHER, _ARCHIVER)
+        }
+        wanted = self.waits.setdefault(erasure_id, reached[_DISPATCHER])
+        return all(reached[_ARCHIVER].get(shard, BEGINNING) >= checkpoint for shard, checkpoint in wanted.items())
+
+
+async def _in_turn(kept: Erasures, work: str, owner: str, do: Callable[[Erasure], Awaitable[object]]) -> None:
+    """Does some work for all erasures that are not done, again and again, while this process has the turn."""
+    while True:
+        try:
+            if await kept.take_turn(work, owner, TURN_SECONDS):
+                async with in_background(_keep_turn(kept, work, owner)):
+                    for one in await kept.unfinished():
+                        await _attempt(do, one)
+        except* MeshError as errors:
+            _log.debug("erasures wait: %s", errors)
+        await asyncio.sleep(PAUSE_SECONDS)
+
+
+async def _keep_turn(kept: Erasures, work: str, owner: str) -> None:
+    while True:
+        await asyncio.sleep(TURN_SECONDS / 4)
+        with contextlib.suppress(MeshError):
+            await kept.take_turn(work, owner, TURN_SECONDS)
+
+
+async def _attempt(do: Callable[[Erasure], Awaitable[object]], one: Erasure) -> None:
+    """Logs what keeps an erasure, which is tried again; it does not keep the others."""
+    try:
+        await do(one)
+    except MeshError as error:
+        _log.warning("erasure %s waits at %s: %s", one.id, one.step.name, error.detail)

@@ -6,6 +6,7 @@ its upload is complete. Nothing in a file depends on when or how often it was wr
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 import os
 import shutil
@@ -19,13 +20,14 @@ import pyarrow.compute as pc
 import pyarrow.fs
 import pyarrow.parquet as pq
 
-from mesh.errors import Unavailable
+from mesh.errors import Unavailable, VersionMismatch
 from mesh.settings import SettingError
 from services.ingest.archive.adapters import decision_rows, event_rows
 from services.ingest.archive.adapters.tables import fitted, grouped, without_nulls, written
 from services.ingest.archive.domain import layout
-from services.ingest.archive.domain.layout import ArchiveFile, DecisionRow, Plan
+from services.ingest.archive.domain.layout import ArchiveFile, Content, DecisionRow, Plan
 from services.ingest.archive.ports import EventRows, Part
+from services.ingest.events.domain.suppression import NOBODY, Suppression
 
 SCHEMA_KEY: Final = b"journeymesh.schema"
 """Names the kind and version in a file's metadata."""
@@ -38,6 +40,8 @@ _KINDS: Final = {layout.EVENTS: event_rows, layout.DECISIONS: decision_rows}
 
 # By which a reader may leave out what it does not look for: rows stand in the order of the stream.
 _STATISTICS: Final = ["sequence", "event_time", "received_time"]
+# The columns that hold ids of people.
+_IDS: Final = ("user_id", "anonymous_id", "linked_user_id")
 _ASIDE_SUFFIX: Final = ".part"
 # What users did is for the owner and the owner's group.
 _MODE: Final = 0o640
@@ -72,8 +76,11 @@ class ParquetArchive:
         SettingError: the URL is no such URL.
     """
 
-    def __init__(self, url: str, most_bytes: int = _MOST_BYTES) -> None:
+    def __init__(
+        self, url: str, most_bytes: int = _MOST_BYTES, suppression: Callable[[], Suppression] = lambda: NOBODY
+    ) -> None:
         self._most_bytes = most_bytes
+        self._suppression = suppression
         # Arrow's own allocator is a little faster, and keeps half as much again.
         pa.set_memory_pool(pa.system_memory_pool())
         try:
@@ -104,6 +111,14 @@ class ParquetArchive:
             except pa.ArrowInvalid:
                 # The rows are where they were; readers will say which file it is.
                 _log.exception("the %s of shard %s in hour %d cannot be joined", kind, shard, hour)
+
+    async def holding(self, user_ids: Collection[str]) -> dict[ArchiveFile, Content]:
+        """See `ports.Archive`."""
+        return await asyncio.to_thread(self._holding, user_ids)
+
+    async def erase(self, file: ArchiveFile, user_ids: Collection[str]) -> Content | None:
+        """See `ports.Archive`."""
+        return await asyncio.to_thread(self._erase, file, user_ids)
 
     def files(self, kind: str) -> list[ArchiveFile]:
         """The files that together hold every row of a kind, sorted by hour, shard and range.
@@ -157,8 +172,39 @@ class ParquetArchive:
             for half in Path(self._below(layout.folder(kind, hour))).glob(f"{_aside(shard)}-*{_ASIDE_SUFFIX}"):
                 half.unlink(missing_ok=True)
         for run in layout.groups(kept, sizes.__getitem__, self._most_bytes):
-            self._publish(layout.merged(run), (batch for file in run for batch in self.batches(file)))
+            suppression = self._suppression()
+            batches = (batch for file in run for batch in self.batches(file))
+            if suppression.pseudonyms:
+                batches = (_without(batch, suppression.among(_ids_in(batch))) for batch in batches)
+            self._publish(layout.merged(run), batches)
             self._remove(run)
+
+    def _holding(self, user_ids: Collection[str]) -> dict[ArchiveFile, Content]:
+        listed = (file for kind in _KINDS for file in self._listed(f"{kind}/{layout.VERSION}"))
+        return {file: self._content(file) for file in listed if self._names(file, user_ids)}
+
+    def _erase(self, file: ArchiveFile, user_ids: Collection[str]) -> Content | None:
+        if not self._is_there(file):  # joined with others meanwhile
+            return None
+        try:
+            self._publish(file, (_without(batch, user_ids) for batch in self.batches(file)))
+        except pa.ArrowInvalid as error:
+            raise VersionMismatch("A newer version has written a file of the archive.") from error
+        return self._content(file)
+
+    def _names(self, file: ArchiveFile, user_ids: Collection[str]) -> bool:
+        return any(not _ids_in(each).isdisjoint(user_ids) for each in self.batches(file, _IDS))
+
+    def _is_there(self, file: ArchiveFile) -> bool:
+        with _reaching():
+            return bool(self._files.get_file_info(self._below(file.path)).type == pyarrow.fs.FileType.File)
+
+    def _content(self, file: ArchiveFile) -> Content:
+        digest = hashlib.sha256()
+        with _reaching(), self._files.open_input_stream(self._below(file.path)) as opened:
+            while some := opened.read(_COPY_BYTES):
+                digest.update(some)
+        return Content(self.row_count(file), digest.hexdigest())
 
     def _publish(self, file: ArchiveFile, batches: Iterable[pa.RecordBatch]) -> int:
         """Writes a file of batches; returns its size in bytes."""
@@ -250,6 +296,32 @@ def _put(path: Path, fill: Callable[[IO[bytes]], int]) -> int:
         finally:
             os.close(opened)
     return byte_count
+
+
+def _ids_in(batch: pa.RecordBatch) -> set[str]:
+    """The users and anonymous ids that rows name."""
+    columns = (batch.column(name) for name in _IDS if name in batch.schema.names)
+    return {each for column in columns for each in pc.unique(column).to_pylist() if each is not None}
+
+
+def _without(batch: pa.RecordBatch, user_ids: Collection[str]) -> pa.RecordBatch:
+    """The rows of other users, without these ids as their anonymous ids."""
+    if not user_ids:
+        return batch
+    ids = pa.array(sorted(user_ids), pa.string())
+    kept = batch.filter(pc.invert(_is_in(batch.column("user_id"), ids)))
+    for place, name in enumerate(kept.schema.names):
+        if name in _IDS and name != "user_id":
+            column = kept.column(place)
+            column = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+            left = pc.if_else(_is_in(column, ids), pa.scalar(None, column.type), column)
+            kept = kept.set_column(place, kept.schema.field(place).with_type(left.type), left)
+    return kept
+
+
+def _is_in(column: pa.Array, ids: pa.Array) -> pa.Array:
+    whole = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+    return pc.is_in(whole, ids.cast(whole.type))
 
 
 def _aside(name: str) -> str:

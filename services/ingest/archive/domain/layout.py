@@ -177,6 +177,13 @@ def merged(files: Sequence[ArchiveFile]) -> ArchiveFile:
     return files[0]._replace(last=files[-1].last)
 
 
+class Content(NamedTuple):
+    """What is in a file: how many rows, and SHA-256 of its bytes as 64 hexadecimal digits."""
+
+    row_count: int
+    sha256: str
+
+
 class Gap(NamedTuple):
     """A range of a shard that no file covers, between some that do."""
 

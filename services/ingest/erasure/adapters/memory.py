@@ -1,7 +1,7 @@
 """Erasures in memory: for tests."""
 
 from services.ingest.erasure.domain import erasure as erasures
-from services.ingest.erasure.domain.erasure import Erasure, Step
+from services.ingest.erasure.domain.erasure import Archived, Erasure, Step
 
 
 class MemoryErasures:
@@ -9,6 +9,7 @@ class MemoryErasures:
 
     def __init__(self) -> None:
         self._kept: dict[str, bytes] = {}
+        self._archived: dict[str, bytes] = {}
 
     async def save(self, erasure: Erasure) -> None:
         """See `services.ingest.erasure.ports.Erasures`."""
@@ -24,6 +25,15 @@ class MemoryErasures:
         kept = map(erasures.decode, self._kept.values())
         return sorted((each for each in kept if each.step is not Step.DONE), key=lambda each: each.requested_us)
 
-    async def take_turn(self, owner: str, seconds: int) -> bool:  # noqa: ARG002 - there is one process
+    async def archived(self, erasure_id: str) -> Archived:
+        """See `services.ingest.erasure.ports.Erasures`."""
+        stored = self._archived.get(erasure_id)
+        return Archived() if stored is None else erasures.decode_archived(stored)
+
+    async def save_archived(self, erasure_id: str, archived: Archived) -> None:
+        """See `services.ingest.erasure.ports.Erasures`."""
+        self._archived[erasure_id] = erasures.encode_archived(archived)
+
+    async def take_turn(self, work: str, owner: str, seconds: int) -> bool:  # noqa: ARG002 - there is one process
         """See `services.ingest.erasure.ports.Erasures`."""
         return True

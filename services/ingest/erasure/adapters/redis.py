@@ -1,18 +1,20 @@
 """Erasures in Redis.
 
-jm:erasures          hash: id -> an erasure
-jm:erasures:open     set: the ids of those that are not done
-jm:erasures:turn     string: who has the turn
+jm:erasures              hash: id -> an erasure
+jm:erasures:open         set: the ids of those that are not done
+jm:erasures:archived     hash: id -> what it changed in the archive
+jm:erasures:turn:<work>  string: who has the turn
 """
 
 from typing import Any, Final
 
 from mesh.store import redis
 from services.ingest.erasure.domain import erasure as erasures
-from services.ingest.erasure.domain.erasure import Erasure, Step
+from services.ingest.erasure.domain.erasure import Archived, Erasure, Step
 
 _KEPT: Final = "jm:erasures"
 _OPEN: Final = "jm:erasures:open"
+_ARCHIVED: Final = "jm:erasures:archived"
 _TURN: Final = "jm:erasures:turn"
 # KEYS: the turn. ARGV: who asks, and for how many seconds.
 _TAKE: Final = redis.Script("""
@@ -52,7 +54,18 @@ class RedisErasures:
         kept = [erasures.decode(each) for each in stored if each]
         return sorted((each for each in kept if each.step is not Step.DONE), key=lambda each: each.requested_us)
 
-    async def take_turn(self, owner: str, seconds: int) -> bool:
+    async def archived(self, erasure_id: str) -> Archived:
         """See `services.ingest.erasure.ports.Erasures`."""
-        (is_taken,) = await _TAKE.run(self._client, redis.Call([_TURN], [owner, seconds]))
+        with redis.translating_errors():
+            stored: Any = await self._client.hget(_ARCHIVED, erasure_id)
+        return Archived() if stored is None else erasures.decode_archived(stored)
+
+    async def save_archived(self, erasure_id: str, archived: Archived) -> None:
+        """See `services.ingest.erasure.ports.Erasures`."""
+        with redis.translating_errors():
+            await self._client.hset(_ARCHIVED, erasure_id, erasures.encode_archived(archived))
+
+    async def take_turn(self, work: str, owner: str, seconds: int) -> bool:
+        """See `services.ingest.erasure.ports.Erasures`."""
+        (is_taken,) = await _TAKE.run(self._client, redis.Call([f"{_TURN}:{work}"], [owner, seconds]))
         return bool(is_taken)

@@ -32,9 +32,11 @@ class Step(enum.IntEnum):
     """What is kept is counted."""
     ERASE = 5
     """It is erased, until nothing is left."""
-    REPORT = 6
+    ARCHIVE = 6
+    """The archiver rewrites the files of the archive, if there is one."""
+    REPORT = 7
     """The receipt's hash goes into the audit log."""
-    DONE = 7
+    DONE = 8
 
 
 class Erasure(msgspec.Struct, frozen=True, array_like=True):
@@ -81,7 +83,45 @@ def decode(stored: bytes) -> Erasure:
     return erasure
 
 
-def receipt(erasure: Erasure, erased_us: int, archive_url: str) -> str:
+class Rewritten(msgspec.Struct, frozen=True, array_like=True):
+    """A file of the archive that named the person: its rows, and SHA-256 of its bytes, before and after.
+
+    After is empty, with -1 rows, until it is rewritten, and for good if it was joined with others before that.
+    """
+
+    rows_before: int
+    hash_before: str
+    rows_after: int = -1
+    hash_after: str = ""
+
+    @property
+    def is_rewritten(self) -> bool:
+        """Whether it is known what is in it now."""
+        return self.rows_after >= 0
+
+
+class Archived(msgspec.Struct, frozen=True, array_like=True):
+    """What an erasure has changed in the archive, by path of the file. Done once no file names the person."""
+
+    files: dict[str, Rewritten] = {}
+    is_done: bool = False
+
+
+_DECODE_ARCHIVED: Final = msgspec.msgpack.Decoder(tuple[int, Archived]).decode
+
+
+def encode_archived(archived: Archived) -> bytes:
+    """What was changed in the archive as bytes, behind the version of their form."""
+    return _ENCODE((_VERSION, archived))
+
+
+def decode_archived(stored: bytes) -> Archived:
+    """What was changed in the archive from bytes."""
+    _, archived = _DECODE_ARCHIVED(stored)
+    return archived
+
+
+def receipt(erasure: Erasure, erased_us: int, archived: Archived) -> str:
     """The receipt: JSON with sorted members, so that the same erasure gives the same bytes."""
     said: dict[str, Any] = {
         "version": _RECEIPT_VERSION,
@@ -93,7 +133,17 @@ def receipt(erasure: Erasure, erased_us: int, archive_url: str) -> str:
         "stores": [
             {"store": store, "before": count, "after": erasure.after[store]} for store, count in erasure.before.items()
         ],
-        "notCovered": _not_covered(erased_us, has_archive=bool(archive_url)),
+        "archive": [
+            {
+                "path": path,
+                "rowsBefore": file.rows_before,
+                "rowsAfter": file.rows_after,
+                "sha256Before": file.hash_before,
+                "sha256After": file.hash_after,
+            }
+            for path, file in sorted(archived.files.items())
+        ],
+        "notCovered": _not_covered(erased_us),
     }
     return json.dumps(said, sort_keys=True, separators=(",", ":"))
 
@@ -108,11 +158,14 @@ def joined(parts: Sequence[Mapping[str, int]]) -> dict[str, int]:
     return {store: count for part in parts for store, count in part.items()}
 
 
-def _not_covered(erased_us: int, *, has_archive: bool) -> list[dict[str, str]]:
-    archive = [{"what": "archive", "why": "Files that were written before the erasure are not rewritten."}]
+def _not_covered(erased_us: int) -> list[dict[str, str]]:
     return [
-        *(archive if has_archive else []),
-        {"what": "eventIds", "why": "Ids of events, without users, pass.", "until": _moment(erased_us + _IDS_SEEN_US)},
+        {
+            "what": "eventIds",
+            "why": "Ids of events pass, without what happened.",
+            "until": _moment(erased_us + _IDS_SEEN_US),
+        },
+        {"what": "archiveVersions", "why": "Older versions of files, where a bucket keeps them, pass by its rules."},
         {"what": "stream", "why": "Records pass when all readers have passed them, on Kinesis with its retention."},
         {"what": "appendOnlyFile", "why": "The store's append-only file passes when the store rewrites it."},
         {"what": "backups", "why": "Copies made elsewhere are not reached; erase again after restoring one."},

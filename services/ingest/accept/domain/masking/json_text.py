@@ -16,7 +16,7 @@ from services.ingest.accept.domain.masking.texts import masked_text
 
 # A string, perhaps cut off, with the colon that makes it a name; an opening or closing bracket; a number or a word.
 _TOKEN: Final = re.compile(r'("[^"\\]*+(?:\\.[^"\\]*+)*+"?)(\s*+:)?|([\[{])|([\]}])|[^\s"\[\]{},:]++', re.DOTALL)
-_SHORTEST: Final = len('"pwd=1"')
+_SHORTEST: Final = len('"x=1"')
 _CARD: Final = re.compile(r"\d{13,19}")
 
 

@@ -11,7 +11,7 @@ from services.ingest.accept.domain.masking.names import DOUBTFUL_PARAMETERS, EMP
 # Who logs in, before the host of an address: `https://ada:secret@host/`.
 _LOGIN: Final = re.compile(r"(?<=://)[^\s/?#@\"]{1,512}(?=@)")
 # A name and what makes it a parameter, also within an address that is itself encoded as a parameter.
-_PARAMETER: Final = re.compile(r"(?:(?<![\w.%-])|(?<=%[0-9A-Fa-f]{2}))([\w.-]{2,64})(=|%3[Dd])(?!=)")
+_PARAMETER: Final = re.compile(r"(?:(?<![\w.%-])|(?<=%[0-9A-Fa-f]{2}))([\w.-]{1,64})(=|%3[Dd])(?!=)")
 _VALUE: Final = re.compile(r"[^\s&#;\"'<>]+")
 _ENCODED_VALUE: Final = re.compile(r"(?:(?!%26|%23)[^\s&#;\"'<>])+")
 _PHONE_VALUE: Final = re.compile(r"[ +]*(?:%2[Bb])?[0-9](?:(?:[ +./()-]|%20){0,3}[0-9]){6,14}(?!\w)")
