@@ -103,6 +103,9 @@ OF_TENANTS: Final = frozenset(
         ("POST", "/api/failed-events/{id}:replay"),
         ("DELETE", "/api/failed-events/{id}"),
         ("GET", "/api/audit"),
+        ("POST", "/api/privacy/erasures"),
+        ("GET", "/api/privacy/erasures/{id}"),
+        ("DELETE", "/api/privacy/erasures/{id}"),
     }
 )
 """The routes that are for keys of every tenant; the others are about the mesh as a whole, and for the default one's."""

@@ -424,3 +424,38 @@ async def test_failed_events_are_replayed_mended_and_discarded_by_their_tenant_o
             assert (await made_for(tenant)).failed == expected
             count = (await tenant.get("/api/users/ada/profile"))["eventCount"]
             assert count == 2 + tenant.share + (tenant is acme)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+async def test_a_tenant_erases_its_own_person_and_no_other_of_the_same_id(number: int) -> None:
+    async with world() as everybody:
+        eraser = everybody[number]
+        others = [tenant for tenant in everybody if tenant is not eraser]
+        before = {tenant.name: await made_for(tenant) for tenant in everybody}
+        begun = await eraser.ask("POST", "/api/privacy/erasures", json={"userId": "ada"})
+        assert begun.status_code == 202, begun.text
+        path = f"/api/privacy/erasures/{begun.json()['id']}"
+        for tenant in others:
+            for method in ("GET", "DELETE"):
+                assert (await tenant.ask(method, path)).status_code == 404
+        async with asyncio.timeout(30):
+            while True:
+                erased = await eraser.get(path)
+                if erased["state"] == "erased":
+                    break
+                await asyncio.sleep(0.05)
+        assert tenants.SEPARATOR not in f"{erased['id']}{erased['receipt']}"
+        assert "u001f" not in erased["receipt"]
+        assert "broken" not in {each["eventId"] for each in (await eraser.get("/api/failed-events"))["failedEvents"]}
+        assert (await eraser.ask("GET", "/api/users/ada/profile")).status_code == 404
+        left = (await eraser.get(f"/api/decisions?traceId={TRACE}&limit=100"))["decisions"]
+        assert "ada" not in {each["userId"] for each in left}
+        for tenant in others:
+            assert (await tenant.get("/api/users/ada/profile"))["eventCount"] == 2 + tenant.share
+            assert await made_for(tenant) == before[tenant.name]
+            for decision in before[eraser.name].decisions:
+                assert (await tenant.ask("GET", f"/api/decisions/{decision}")).status_code == 404
+            again = {"eventId": f"again-{tenant.mark}", "userId": "ada", "eventType": "session_start"}
+            assert (await tenant.ask("POST", "/api/events/track", json=again)).status_code == 202
+        answer = await eraser.ask("POST", "/api/events/track", json={"userId": "ada", "eventType": "session_start"})
+        assert answer.status_code >= 400

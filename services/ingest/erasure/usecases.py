@@ -13,6 +13,7 @@ from mesh.clock import Clock
 from mesh.errors import FailedPrecondition, InvalidArgument, MeshError, NotFound
 from mesh.process.lifecycle import in_background
 from mesh.stream.port import BEGINNING
+from records.tenants import beside, plain
 from services.ingest.accept.domain.tidying import ID_LENGTH
 from services.ingest.accept.ports import Pipeline
 from services.ingest.archive.domain.layout import parse_path
@@ -58,11 +59,12 @@ class Erasing:
             InvalidArgument: `INVALID_IDENTIFIER`.
             Unavailable: nothing is begun, or it goes on by itself.
         """
-        if not 0 < len(user_id) <= ID_LENGTH or not user_id.isprintable():
+        sent = plain(user_id)
+        if not 0 < len(sent) <= ID_LENGTH or not sent.isprintable():
             raise InvalidArgument("INVALID_IDENTIFIER", f"An id is text of 1 to {ID_LENGTH} characters.")
         now_us = self.clock()
         named = pseudonym(user_id, await self.suppressions.secret())
-        begun = Erasure(f"e_{self.random_bytes(_ID_BYTES).hex()}", named, now_us, (user_id,))
+        begun = Erasure(beside(user_id, f"e_{self.random_bytes(_ID_BYTES).hex()}"), named, now_us, (user_id,))
         await self.audit.record(_REQUESTED, begun.id, user_id, now_us, is_user=True)
         await self.kept.save(begun)
         return await self._take(begun)

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 import msgspec
 
+from records.tenants import plain
+
 SETTLED_US: Final = 2_000_000
 """How long after a change of the list every process goes by it."""
 _HOUR_US: Final = 3600 * 1_000_000
@@ -123,8 +125,8 @@ def receipt(erasure: Erasure, erased_us: int, archived: Archived) -> str:
     """The receipt: JSON with sorted members, so that the same erasure gives the same bytes."""
     said: dict[str, Any] = {
         "version": _RECEIPT_VERSION,
-        "erasureId": erasure.id,
-        "pseudonym": erasure.pseudonym,
+        "erasureId": plain(erasure.id),
+        "pseudonym": plain(erasure.pseudonym),
         "idCount": len(erasure.pseudonyms),
         "requestedAt": _moment(erasure.requested_us),
         "erasedAt": _moment(erased_us),

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Collection, Mapping
 
+from records.tenants import plain, tenant_of
 from services.ingest.accept.domain import holders
 from services.ingest.accept.domain.holders import How, Span
 from services.ingest.events.domain.event import FailedEvent
@@ -34,10 +35,17 @@ def without(links: Mapping[str, str], ids: Collection[str]) -> dict[str, str]:
 
 
 def is_of(failed: FailedEvent, ids: Collection[str]) -> bool:
-    """Whether a failed event names one of the ids as its user, as far as what was sent can be read."""
+    """Whether a failed event names one of the ids as its user, as far as what was sent can be read.
+
+    What was sent has plain ids, of the tenant that the event's own ids carry.
+    """
     if failed.user_id in ids:
         return True
-    quoted = "|".join(re.escape(json.dumps(each)) for each in sorted(ids))
+    tenant = tenant_of(failed.event_id or failed.user_id)
+    own = sorted(plain(each) for each in ids if tenant_of(each) == tenant)
+    if not own:
+        return False
+    quoted = "|".join(re.escape(json.dumps(each)) for each in own)
     said = rf'"(?:userId|user_id|anonymousId|anonymous_id|previousId)"\s*:\s*(?:{quoted})'
     return re.search(said, failed.payload.decode(errors="replace")) is not None
 

@@ -7,6 +7,8 @@ import hashlib
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from records.tenants import beside
+
 SECRET_BYTES: Final = 32
 _PSEUDONYM_BYTES: Final = 16
 
@@ -29,5 +31,6 @@ NOBODY: Final = Suppression(b"", frozenset())
 
 
 def pseudonym(user_id: str, secret: bytes) -> str:
-    """What stands for an id: 32 hexadecimal digits, the same for the same secret."""
-    return hashlib.blake2b(user_id.encode(), key=secret, digest_size=_PSEUDONYM_BYTES).hexdigest()
+    """What stands for an id: 32 hexadecimal digits, the same for the same secret; of the same tenant as the id."""
+    named = hashlib.blake2b(user_id.encode(), key=secret, digest_size=_PSEUDONYM_BYTES).hexdigest()
+    return beside(user_id, named)
