@@ -1,4 +1,4 @@
-"""`journeymesh run`, `check`, `demo`, `explain`, `replay`, `policy`, `keys` and `audit`."""
+"""`journeymesh run`, `check`, `demo`, `explain`, `replay`, `policy`, `keys`, `audit` and `privacy`."""
 
 import signal
 import sys
@@ -12,6 +12,7 @@ _COMMANDS = {
     "policy": "check a policy, or learn its priors from outcomes",
     "keys": "create, list, rotate and revoke the keys that callers of the gateway need",
     "audit": "list who did what, and verify that nobody changed it since",
+    "privacy": "search the store, the archive and files for a person's ids",
 }
 
 
