@@ -55,7 +55,7 @@ def test_where_a_key_is_required_the_example_sends_one() -> None:
 
 def test_the_demonstration_is_said_to_want_a_mesh_of_its_own_in_both_places() -> None:
     assert "once this mesh is stopped, `make demo` runs its own" in "\n".join(greeting("http://h", 1.0))
-    assert "runs a mesh of its own" in " ".join(README.split())
+    assert "starts a mesh of its own" in " ".join(README.split())
 
 
 def test_the_readme_says_how_to_use_other_ports() -> None:
