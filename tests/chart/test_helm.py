@@ -235,6 +235,21 @@ def heads_of(arguments: list[str]) -> tuple[str, str | None, str | None]:
 
 
 @pytest.mark.tools
+def test_people_sign_in_with_secrets_from_a_secret_and_a_provider_that_can_be_reached() -> None:
+    values = "issuer=https://id.example:8443,signIn.clientId=mesh,signIn.roles=admin=ops,signIn.publicUrl=https://mesh.example"
+    assert "signIn.issuer needs" in refusal("--set", f"signIn.{values}")
+    manifests = parsed(render.manifests(["--set", f"signIn.{values},signIn.secret=people,keys.required=true"]))
+    pod = services(manifests)["gateway"]
+    files = {name: value for name, value in environment(pod).items() if name.endswith("_SECRET_FILE")}
+    assert {*files.values()} == {"/run/secrets/sign-in/client", "/run/secrets/sign-in/session"}
+    assert environment(pod)["JOURNEYMESH_OIDC_ROLES"] == "admin=ops"
+    (volume,) = [each for each in pod["spec"]["volumes"] if each["name"] == "sign-in"]
+    assert volume["secret"]["secretName"] == "people"
+    egress = of_kind(manifests, "NetworkPolicy")["journeymesh-gateway"]["spec"]["egress"]
+    assert 8443 in {port["port"] for rule in egress for port in rule["ports"]}
+
+
+@pytest.mark.tools
 def test_with_tls_the_valkey_in_the_cluster_speaks_it_alone() -> None:
     manifests = parsed(render.manifests(["--set", "tls.enabled=true"]))
     (configuration,) = of_kind(manifests, "ConfigMap")["journeymesh-valkey"]["data"].values()

@@ -15,6 +15,15 @@ JOURNEYMESH_TRACE_SAMPLE_RATIO: {{ $v.traces.sampleRatio | quote }}
 JOURNEYMESH_HTTP_ADDRESS: "0.0.0.0:{{ .service.port }}"
 JOURNEYMESH_LEAVE_SECONDS: "10"
 JOURNEYMESH_KEYS: {{ include "journeymesh.keys" .root }}
+{{- if $v.signIn.issuer }}
+JOURNEYMESH_OIDC_ISSUER: {{ $v.signIn.issuer | quote }}
+JOURNEYMESH_OIDC_CLIENT_ID: {{ $v.signIn.clientId | quote }}
+JOURNEYMESH_OIDC_CLIENT_SECRET_FILE: /run/secrets/sign-in/client
+JOURNEYMESH_OIDC_GROUPS_CLAIM: {{ $v.signIn.groupsClaim | quote }}
+JOURNEYMESH_OIDC_ROLES: {{ $v.signIn.roles | quote }}
+JOURNEYMESH_PUBLIC_URL: {{ $v.signIn.publicUrl | quote }}
+JOURNEYMESH_SESSION_SECRET_FILE: /run/secrets/sign-in/session
+{{- end }}
 {{- else }}
 JOURNEYMESH_{{ upper .name }}_LISTEN: "0.0.0.0:{{ .service.port }}"
 JOURNEYMESH_PROBE_LISTEN: "0.0.0.0:7190"
@@ -104,6 +113,7 @@ AWS_DEFAULT_REGION: {{ $v.aws.region | quote }}
 {{- end -}}
 {{- if eq .name "intervention" }}{{ $secrets = append $secrets .root.Values.help.webhookSecret.secret }}{{ end -}}
 {{- if eq .name "access" }}{{ $secrets = append $secrets .root.Values.audit.key.secret }}{{ end -}}
+{{- if eq .name "gateway" }}{{ $secrets = append $secrets .root.Values.signIn.secret }}{{ end -}}
 {{- compact $secrets | toJson -}}
 {{- end }}
 
@@ -156,6 +166,15 @@ AWS_DEFAULT_REGION: {{ $v.aws.region | quote }}
   volume:
     name: policy
     configMap: {name: {{ $name }}-policy}
+{{- end }}
+{{- if and (eq .name "gateway") $v.signIn.issuer }}
+- path: /run/secrets/sign-in
+  volume:
+    name: sign-in
+    secret:
+      secretName: {{ $v.signIn.secret }}
+      defaultMode: 0440
+      items: [{key: client, path: client}, {key: session, path: session}]
 {{- end }}
 {{- if and (eq .name "access") $v.audit.existingClaim }}
 - path: /audit

@@ -122,6 +122,7 @@ http://{{ $name }}-jaeger:4317
 {{- if and (eq $channel.kind "webhook") (not $v.help.webhookSecret.secret) }}{{ fail "Webhooks need the secret they are signed with: help.webhookSecret.secret." }}{{ end -}}
 {{- end -}}
 {{- if and $v.networkPolicy.enabled (or $v.ingress.enabled $v.route.enabled) (not $v.networkPolicy.clients) }}{{ fail "Who may call the gateway? Name the ingress controller's pods in networkPolicy.clients." }}{{ end -}}
+{{- if and $v.signIn.issuer (not (and $v.signIn.clientId $v.signIn.secret $v.signIn.roles $v.signIn.publicUrl)) }}{{ fail "signIn.issuer needs signIn.clientId, signIn.secret, signIn.roles and signIn.publicUrl." }}{{ end -}}
 {{- if and $v.ingress.enabled (not $v.ingress.host) }}{{ fail "ingress.enabled needs ingress.host." }}{{ end -}}
 {{- if and $v.route.enabled (not $v.route.parents) }}{{ fail "route.enabled needs the Gateway in route.parents." }}{{ end -}}
 {{- if and $v.keda.enabled (not $v.keda.prometheus) }}{{ fail "keda.enabled needs the address of Prometheus in keda.prometheus." }}{{ end -}}
