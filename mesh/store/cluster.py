@@ -88,8 +88,14 @@ class Cluster(redis.asyncio.Redis):
             await self._look(asked)
             return await self._each(args)
 
-    def nodes(self) -> list[Callable[..., Awaitable[Any]]]:
-        """A way to ask each node that keeps slots, as far as they are known."""
+    async def nodes(self) -> list[Callable[..., Awaitable[Any]]]:
+        """A way to ask each node that keeps slots.
+
+        Raises:
+            RedisError: none of them can be reached.
+        """
+        if not self._keepers:
+            await self._look(self._keepers)
         return [functools.partial(self._ask_alone, node) for node in sorted(set(self._keepers) - {""})]
 
     async def _each(self, args: Sequence[Any]) -> list[Any]:

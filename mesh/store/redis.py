@@ -253,7 +253,9 @@ async def scan(client: Client, pattern: str) -> AsyncIterator[list[str]]:
     Raises:
         Unavailable: the server cannot be reached.
     """
-    for ask in client.nodes() if isinstance(client, Cluster) else [client.execute_command]:
+    with translating_errors():
+        ways = await client.nodes() if isinstance(client, Cluster) else [client.execute_command]
+    for ask in ways:
         cursor = 0
         while True:
             with translating_errors():

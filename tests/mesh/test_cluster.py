@@ -347,3 +347,17 @@ async def test_an_ordering_group_keeps_its_order_while_its_slot_moves(client: Cl
         await stream.append([Entry("0", b"%d" % (number * 10 + place)) for place in range(10)])
     records = (await stream.read("0", BEGINNING, 1000, 0.001)).records
     assert [int(record.payload) for record in records] == list(range(300))
+
+
+async def test_a_scan_finds_the_keys_of_all_nodes_also_as_the_first_command(
+    client: Cluster, cluster: StoreCluster
+) -> None:
+    state = RedisState(client, "scanned", 60)
+    keys = [f"key-{number}" for number in range(50)]
+    await state.save(dict.fromkeys(keys, b"1"), None)
+    fresh = redis.connect(f"redis+cluster://127.0.0.1:{cluster.ports[-1]}")
+    async with contextlib.aclosing(fresh):
+        found = {key async for some in RedisState(fresh, "scanned", 60).scan() for key in some}
+    assert found == set(keys)
+    await state.delete(keys[:25])
+    assert {key async for some in state.scan() for key in some} == set(keys[25:])
