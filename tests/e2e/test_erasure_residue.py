@@ -28,7 +28,10 @@ def stored(store: Any) -> Iterator[tuple[bytes, bytes]]:
         b"list": lambda key: store.lrange(key, 0, -1),
     }
     for key in store.scan_iter(count=1_000):
-        value = readers[store.type(key)](key)
+        kind = store.type(key)
+        if kind == b"none":  # it expired meanwhile
+            continue
+        value = readers[kind](key)
         yield key, value if isinstance(value, bytes) else b"".join(_pieces(value))
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import grpc
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, timestamp_pb2
-from journeymesh.common.v1 import error_reason_pb2, event_pb2, event_table_pb2, position_pb2
+from journeymesh.common.v1 import callers_pb2, error_reason_pb2, event_pb2, event_table_pb2, position_pb2
 from journeymesh.ingest.v1 import ingest_pb2
 
 from gateway import peers
@@ -19,7 +19,16 @@ from mesh.observability import telemetry
 from tests.gateway.fakes import events_of, rows_of
 from tests.serving import serving
 
-MODULES: Final = (timestamp_pb2, error_reason_pb2, event_pb2, event_table_pb2, position_pb2, ingest_pb2)
+MODULES: Final = (
+    descriptor_pb2,
+    callers_pb2,
+    timestamp_pb2,
+    error_reason_pb2,
+    event_pb2,
+    event_table_pb2,
+    position_pb2,
+    ingest_pb2,
+)
 SPAN: Final = (bytes(16), bytes(8))
 
 
