@@ -1,1 +1,1 @@
-"""The five services; each the same shape, none imports another."""
+"""The services; none imports another."""
