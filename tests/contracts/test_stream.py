@@ -27,6 +27,7 @@ from tests.kinesis import Faulty, KinesisStream, point_at
 
 KINESIS = ["kinesis on moto", "kinesis on kinesalite"]
 MAX_WAITING_BYTES = 300_000
+PATIENCE = "mesh.stream.kinesis.writer._PATIENCE_SECONDS"
 
 
 class Stream(StreamReader, StreamWriter, Protocol):
@@ -39,6 +40,12 @@ class Resharded(Stream, Protocol):
     async def split(self, shard: str) -> Any: ...
 
     async def merge(self, shard: str, other: str) -> Any: ...
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An emulator on a busy machine may take longer than Kinesis may."""
+    monkeypatch.setattr(PATIENCE, 30.0)
 
 
 @pytest.fixture
@@ -255,11 +262,7 @@ async def test_redis_measures_how_long_a_record_waits_by_its_own_clock(server: r
     assert await stream.waiting_seconds("0", first.sequence) == 0
 
 
-async def test_appends_at_once_keep_the_order_of_their_beginning(
-    stream: Stream, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # An emulator on a busy machine may take longer than Kinesis may.
-    monkeypatch.setattr("mesh.stream.kinesis.writer._PATIENCE_SECONDS", 30.0)
+async def test_appends_at_once_keep_the_order_of_their_beginning(stream: Stream) -> None:
     groups = groups_of(stream)[:5]
     chance = random.Random(2)  # noqa: S311 - a story that repeats
     next_number = dict.fromkeys(groups, 0)
@@ -379,7 +382,10 @@ async def test_throttled_writing_and_reading_keep_order_and_lose_nothing(kinesis
 
 
 @pytest.mark.parametrize("kinesis", KINESIS, indirect=True)
-async def test_lasting_throttling_is_a_full_buffer_to_writers_and_unavailable_to_readers(kinesis: Any) -> None:
+async def test_lasting_throttling_is_a_full_buffer_to_writers_and_unavailable_to_readers(
+    kinesis: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PATIENCE, 2.0)
     client = Faulty(kinesis, 0.0, random.Random(4))  # noqa: S311 - a story that repeats
     stream = await KinesisStream.made(client, shard_count=1)
     client.share = 1.0
