@@ -46,6 +46,7 @@ class Resharded(Stream, Protocol):
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """An emulator on a busy machine may take longer than Kinesis may."""
     monkeypatch.setattr(PATIENCE, 30.0)
+    monkeypatch.setattr("mesh.stream.kinesis.client._ANSWER_SECONDS", 30.0)
 
 
 @pytest.fixture
