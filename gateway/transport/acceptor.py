@@ -6,8 +6,11 @@ a limit.
 """
 
 import asyncio
+import ctypes
 import logging
 import socket
+import struct
+import sys
 from collections.abc import Callable, Coroutine
 from typing import Final
 
@@ -18,6 +21,17 @@ from gateway.transport.connections import Connection
 _GOODBYE_SECONDS: Final = 5.0
 # How long handshakes may still take when the port is closed.
 _LAST_HANDSHAKES_SECONDS: Final = 1.0
+# How long connections that had begun before the port takes no new ones may need to arrive.
+_LAST_ARRIVALS_SECONDS: Final = 0.1
+# A packet filter (classic BPF, as code, two jumps and operand): drops what has SYN and not ACK in the flags of TCP.
+_DROPS_NEW: Final = (
+    (0x30, 0, 0, 13),
+    (0x54, 0, 0, 0x12),
+    (0x15, 0, 1, 0x02),
+    (0x06, 0, 0, 0),
+    (0x06, 0, 0, 0xFFFFFFFF),
+)
+_SO_ATTACH_FILTER: Final = 26
 # How long to wait for files, when the process or the machine has no more.
 _PAUSE_SECONDS: Final = 0.1
 # How many connections to accept before others are served again.
@@ -50,8 +64,12 @@ class Acceptor:
     async def leave(self) -> None:
         """Accepts whoever has connected, closes the port, and returns once their connections are open or have failed.
 
-        Nothing else may happen between the last look into the queue and the close. Handshakes have a moment to end.
+        First the kernel takes no new connections, where it can do that: closing would reset those that came between the
+        last look into its queue and the close. A client that tries meanwhile tries again after a second, and is
+        refused. Handshakes have a moment to end.
         """
+        if _takes_no_new(self._listener):
+            await asyncio.sleep(_LAST_ARRIVALS_SECONDS)
         if self._pause is None:
             asyncio.get_running_loop().remove_reader(self._listener)
         else:
@@ -92,8 +110,6 @@ class Acceptor:
         except ConnectionAbortedError:  # it left while it waited
             return True
         client.setblocking(False)
-        # Otherwise answers wait 40 ms for an acknowledgement.
-        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = self._connection()
         if self._certificates is None:
             self._open(_take_over(client, connection))
@@ -111,6 +127,7 @@ class Acceptor:
 
 async def _take_over(client: socket.socket, connection: Connection) -> None:
     try:
+        _send_at_once(client)
         await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, client)
     except OSError as error:
         _log.debug("a connection failed: %s", error)
@@ -119,6 +136,7 @@ async def _take_over(client: socket.socket, connection: Connection) -> None:
 async def _shake_hands(client: socket.socket, certificates: Certificates, connection: Connection) -> None:
     """Opens the connection; if the handshake fails or takes too long, its place is free again."""
     try:
+        _send_at_once(client)
         await asyncio.get_running_loop().connect_accepted_socket(
             lambda: connection,
             client,
@@ -130,3 +148,21 @@ async def _shake_hands(client: socket.socket, certificates: Certificates, connec
         _log.debug("a handshake failed: %s", error)
     finally:
         connection.give_up()
+
+
+def _send_at_once(client: socket.socket) -> None:
+    """Otherwise answers wait 40 ms for an acknowledgement. Fails, on some systems, for a client that has left."""
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _takes_no_new(listener: socket.socket) -> bool:
+    """Makes a listener ignore new connections; those that have begun go on. False where the system cannot do that."""
+    if sys.platform != "linux":
+        return False
+    program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *each) for each in _DROPS_NEW))
+    try:
+        described = struct.pack("HP", len(_DROPS_NEW), ctypes.addressof(program))
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, described)
+    except OSError:
+        return False
+    return True
