@@ -17,6 +17,7 @@ import msgspec
 import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
+from journeymesh.access.v1 import audit_pb2
 
 from gateway.access.people import sessions
 from gateway.access.people.provider import Provider, ProviderSettings
@@ -29,6 +30,7 @@ from gateway.settings import Settings
 from mesh.clock import system_clock
 from mesh.errors import MeshError
 from mesh.settings import SettingError
+from services.access.audit import translation
 from tests.conftest import free_port
 from tests.gateway.running import NOW_US, Gateway, running
 
@@ -300,17 +302,21 @@ class Forger:
         return httpx.Response(200, json={"id_token": token, "access_token": "a", "token_type": "Bearer"})
 
 
-async def outcome(forger: Forger, **answer: str) -> str:
-    """The roles somebody gets from this provider, or why nobody is signed in."""
+async def attempted(forger: Forger, answer: Mapping[str, str]) -> sessions.Session:
+    """The session somebody gets from this provider."""
     async with httpx.AsyncClient(transport=httpx.MockTransport(forger.answer)) as client:
         provider = Provider(KNOWN, lambda size: b"7" * size, client)
-        try:
-            _, attempt = await provider.begin("/docs", NOW)
-            forger.nonce = attempt.nonce
-            session = await provider.end(attempt, {"state": attempt.state, "code": "c"} | answer, NOW)
-        except MeshError as error:
-            return error.reason
-        return ",".join(session.roles)
+        _, attempt = await provider.begin("/docs", NOW)
+        forger.nonce = attempt.nonce
+        return await provider.end(attempt, {"state": attempt.state, "code": "c", **answer}, NOW)
+
+
+async def outcome(forger: Forger, **answer: str) -> str:
+    """The roles somebody gets from this provider, or why nobody is signed in."""
+    try:
+        return ",".join((await attempted(forger, answer)).roles)
+    except MeshError as error:
+        return error.reason
 
 
 RSA: Final = RSAKey.generate_key(2048, {"kid": "1"})
@@ -361,6 +367,14 @@ async def test_a_good_token_signs_in_whatever_the_provider_s_algorithm() -> None
     signs = Forger(sign=lambda of: jwt.encode({"alg": "ES256", "kid": "1"}, of, curve), key=curve)
     assert await outcome(signs) == "admin"
     assert await outcome(Forger(lambda of: of | {"aud": [CLIENT, "other"], "azp": CLIENT})) == "admin"
+
+
+@pytest.mark.parametrize("sub", ["ada", "a" * 57, "a" * 58, "ü" * 255])
+async def test_a_person_is_an_actor_that_the_audit_log_takes_however_long_the_provider_s_id(sub: str) -> None:
+    session = await attempted(Forger(lambda of: of | {"sub": sub}), {})
+    act = audit_pb2.Act(act_id=b"1" * 16, time_us=NOW_US, actor=session.subject, action="GET /api/users/{userId}")
+    assert translation.acts_of(audit_pb2.RecordActsRequest(acts=[act]))
+    assert (session.subject == f"person:{sub}") is (len(sub) <= 57)
 
 
 @pytest.mark.parametrize(

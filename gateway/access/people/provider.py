@@ -34,7 +34,10 @@ _LEEWAY_SECONDS: Final = 60
 _ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA")
 _MAX_BYTES: Final = 512 * 1024
 _LONGEST_NAME: Final = 100
-_LONGEST_SUBJECT: Final = 200
+_LONGEST_SUBJECT: Final = 255
+# As long as an actor of the audit log may be.
+_LONGEST_ACTOR: Final = 64
+_PERSON: Final = "person:"
 _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _AWAY: Final = "The company's sign-in cannot be reached now."
 
@@ -148,8 +151,7 @@ class Provider:
             raise PermissionDenied("NO_ROLE", "You are in no group that has a role here.")
         name = claims.name or claims.preferred_username or claims.email
         csrf = keys.new_secret(self._random_bytes)
-        subject = f"person:{claims.sub}"
-        return Session(subject, name[:_LONGEST_NAME], roles, csrf, now_s + SESSION_SECONDS)
+        return Session(_subject(claims.sub), name[:_LONGEST_NAME], roles, csrf, now_s + SESSION_SECONDS)
 
     async def _redeemed(self, code: str, verifier: str) -> str:
         """The identity token for a code."""
@@ -221,6 +223,12 @@ class Provider:
     async def _get(self, url: str) -> bytes:
         response = await self._client.get(url, timeout=_TIMEOUT)
         return response.raise_for_status().content[:_MAX_BYTES]
+
+
+def _subject(sub: str) -> str:
+    """Who acts, as the audit log knows it; a long id of the provider stands there as its hash."""
+    is_short = len(sub) <= _LONGEST_ACTOR - len(_PERSON)
+    return _PERSON + (sub if is_short else f"sha256:{hashlib.sha256(sub.encode()).hexdigest()[:32]}")
 
 
 def is_secure(url: str) -> bool:
