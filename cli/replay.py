@@ -17,6 +17,7 @@ from mesh.settings import SettingError, read_or_exit
 from offline import archive
 from offline.decisions import archived, report, what_if
 from offline.settings import Settings
+from records.tenants import DEFAULT
 from services.ingest.archive.adapters.event_rows import Archived
 from services.ingest.archive.adapters.files import ParquetArchive
 from services.intervention.policy.adapters.yaml import parse
@@ -31,6 +32,7 @@ _NO_PICTURE: Final = "No picture was drawn: matplotlib is not installed; run `.v
 class _Dated(msgspec.Struct):
     version: str
     document: str
+    tenant: str = DEFAULT
 
 
 class _Policies(msgspec.Struct):
@@ -119,5 +121,5 @@ def _served(path: Path) -> dict[str, Policy]:
     found = {}
     for each in msgspec.json.decode(path.read_bytes(), type=_Policies).policies:
         with contextlib.suppress(PolicyError):  # written by a newer release
-            found[each.version] = stored_policy(parse(each.document), each.version)
+            found[each.version] = stored_policy(parse(each.document), each.version, each.tenant)
     return found

@@ -25,9 +25,10 @@ class AnalysisOrder(msgspec.Struct, forbid_unknown_fields=True):
     depth: Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(_DEPTHS)})] = "quick"
 
 
-async def policies(core: Core, _request: Request) -> Answer:
+async def policies(core: Core, request: Request) -> Answer:
     """The policies that decided, decide and will decide."""
-    return json(render(await core.peers.intervention.ListPolicies(intervention_pb2.ListPoliciesRequest())))
+    asked = intervention_pb2.ListPoliciesRequest(tenant=request.caller.tenant)
+    return json(render(await core.peers.intervention.ListPolicies(asked)))
 
 
 async def lift(core: Core, request: Request) -> Answer:

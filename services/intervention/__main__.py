@@ -12,7 +12,7 @@ from mesh.process.started import started
 from mesh.settings import SettingError, or_exit, read_or_exit
 from mesh.store import redis
 from services.intervention import bootstrap
-from services.intervention.policy.adapters.yaml import PolicyFile
+from services.intervention.policy.adapters.yaml import PolicyFiles
 from services.intervention.servicer import InterventionServicer
 from services.intervention.settings import ChannelSettings, ModelSettings, Settings
 
@@ -21,16 +21,15 @@ async def main() -> None:
     """Runs the service until the process is asked to stop."""
     own, models, sent = read_or_exit(Settings), read_or_exit(ModelSettings), read_or_exit(ChannelSettings)
     async with started("intervention") as (client, traced, site):
-        policies, file = bootstrap.kept(client), PolicyFile(own.policy)
-        document = await file.read()
-        await or_exit(lambda: policies.begin(document))
+        policies, files = bootstrap.kept(client), PolicyFiles(own.policy, own.tenant_policies)
+        await or_exit(lambda: policies.begin(files.read))
         if models.language_model == "off":
             logging.getLogger(__name__).info("no language model is set up: all help has the text of its template")
         over_redis = bootstrap.over_redis(client, policies, traced, own, models, sent, site.tls)
         async with over_redis as (core, workers, gauges):
             servicer = InterventionServicer(*core, traced.metrics)
             async with lifecycle.in_background(
-                policies.watch(file.read), core.copywriter.run(), workers.run(), gauges.run()
+                policies.watch(files.read), core.copywriter.run(), workers.run(), gauges.run()
             ):
                 await server.serve(
                     own.listen,

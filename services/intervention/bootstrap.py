@@ -40,7 +40,7 @@ from services.intervention.language.ports import Insights, Model
 from services.intervention.language.usecases.analysis import Analyses
 from services.intervention.language.usecases.copywriting import Copywriter
 from services.intervention.language.usecases.models import Models
-from services.intervention.policy.adapters.store import MemoryPolicies, RedisPolicies
+from services.intervention.policy.adapters.store import OF_MESH, OF_TENANTS, MemoryPolicies, RedisPolicies
 from services.intervention.policy.adapters.yaml import parse
 from services.intervention.policy.domain.interpretation import policy_of
 from services.intervention.policy.domain.timeline import DatedPolicy, Timeline
@@ -154,12 +154,13 @@ def known(policies: Sequence[tuple[int, str]], clock: Clock) -> Policies:
     for start_us, document in policies:
         policy = policy_of(parse(document))
         dated.append((DatedPolicy(start_us, policy.version, document), policy))
-    return Policies(MemoryPolicies([each for each, _ in dated]), parse, clock, Timeline(dated))
+    return Policies(MemoryPolicies([each for each, _ in dated]), MemoryPolicies(), parse, clock, Timeline(dated))
 
 
 def kept(client: redis.Client) -> Policies:
     """Policies that are kept in Redis; none is known before `begin`."""
-    return Policies(RedisPolicies(client), parse, system_clock, Timeline([]))
+    of_mesh, of_tenants = RedisPolicies(client, OF_MESH), RedisPolicies(client, OF_TENANTS)
+    return Policies(of_mesh, of_tenants, parse, system_clock, Timeline([]))
 
 
 def in_memory(

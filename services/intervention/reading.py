@@ -231,17 +231,16 @@ class Reading:
         Args:
             experiment: with the tenant, as a qualified id has it.
         """
-        name = plain(experiment) or self.policies.at(self._clock()).holdout.salt
-        own = [each for each in await self._shards.all() if tenant_of(each) == tenant_of(experiment)]
+        tenant = tenant_of(experiment)
+        name = plain(experiment) or self.policies.at(self._clock(), tenant).holdout.salt
+        own = [each for each in await self._shards.all() if tenant_of(each) == tenant]
         await keyed.look(self._state, tallies := keyed.Seen(TALLIES, own))
         cells: list[Cell] = [cell for each in tallies.states.values() for cell in each]
         estimates = await in_turns(
             (dimension, value, counts, lift.estimate(counts))
             for dimension, value, counts in tally.by_dimension(cells, name)
         )
-        share = next(
-            (each.holdout.share for each in reversed(self.policies.timeline.policies) if each.holdout.salt == name), 0.0
-        )
+        share = self.policies.holdout_share(name, tenant)
         every = estimates[0][2]
         return Lifts(name, estimates, lift.sample_ratio_p_value(every.treated, every.holdout, share), share)
 

@@ -117,9 +117,9 @@ class InterventionServicer(InterventionServiceServicer):
         pages = await self._reading.pages([Reference(shard, each) for each in sequences])
         return wire.ReadLedgerResponse(records=await in_turns(decisions.ledger_record(*page) for page in pages))
 
-    async def ListPolicies(self, _request: wire.ListPoliciesRequest, _context: "Context") -> wire.ListPoliciesResponse:
+    async def ListPolicies(self, request: wire.ListPoliciesRequest, _context: "Context") -> wire.ListPoliciesResponse:
         """Reads the policies in force, before and to come."""
-        return reports.policies_message(self._reading.policies)
+        return reports.policies_message(self._reading.policies, request.tenant)
 
     async def GetLift(self, request: wire.GetLiftRequest, _context: "Context") -> wire.GetLiftResponse:
         """Reads what help changed."""

@@ -19,6 +19,12 @@ class Settings:
         "The policy's document; it is read again every second, and a new one decides without a restart.",
     )
 
+    tenant_policies: str = setting(
+        "JOURNEYMESH_TENANT_POLICIES",
+        "",
+        "A folder of policies for single tenants, `<tenant>.yaml`, which is read again every second too; empty: those "
+        "in force stay.",
+    )
     listen: str = setting(
         "JOURNEYMESH_INTERVENTION_LISTEN", topology.address("intervention"), "Where the intervention service listens."
     )

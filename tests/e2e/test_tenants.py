@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
 import pytest
@@ -87,7 +88,10 @@ def command(mesh: RunningMesh, *arguments: str) -> dict[str, Any]:
 def everybody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Tenant]]:
     """Three tenants, who have lived through the same story with the same ids."""
     folder = tmp_path_factory.mktemp("tenants")
-    with running_mesh(folder, JOURNEYMESH_KEYS="required") as mesh:
+    own = folder / "policies" / "acme.yaml"
+    own.parent.mkdir()
+    own.write_text(Path("policies/default.yaml").read_text().replace("version: default-", "version: theirs-"))
+    with running_mesh(folder, JOURNEYMESH_KEYS="required", JOURNEYMESH_TENANT_POLICIES=str(own.parent)) as mesh:
         found = []
         for name in NAMES:
             if name:
@@ -141,6 +145,23 @@ def test_state_that_is_kept_by_an_id_holds_nothing_of_another_tenant(everybody: 
             assert other.mark.encode() not in value, key
             if other.name:
                 assert qualified(other.name, "").encode() not in value, key
+
+
+def test_a_tenants_own_policy_decides_for_it(everybody: list[Tenant]) -> None:
+    view = {"userId": "eve", "eventType": "page_view", "properties": {"page": "/"}}
+    for tenant in everybody:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        is_own = tenant.name == "acme"
+        while True:  # it decides some seconds after the start
+            assert tenant.ask("POST", "/api/events/track", view)[0] == 202
+            decisions = tenant.ask("GET", "/api/decisions?userId=eve&limit=1")[1].get("decisions", [])
+            if any(each["policyVersion"].startswith("acme/theirs-") == is_own for each in decisions):
+                break
+            assert time.monotonic() < deadline, decisions
+            time.sleep(0.05)
+        assert tenant.ask("GET", "/api/policies")[0] == 200
+    listed = [{each.get("tenant") for each in each.ask("GET", "/api/policies")[1]["policies"]} for each in everybody]
+    assert listed == [{"", "acme"}, {"acme"}, set()]
 
 
 def test_no_log_and_no_metric_names_what_a_tenant_sent(everybody: list[Tenant]) -> None:

@@ -64,10 +64,12 @@ from services.intervention.language.domain.budget import Amount
 from services.intervention.language.domain.generated_copy import GeneratedCopy
 from services.intervention.language.state import GENERATED_COPY
 from services.intervention.language.usecases.models import Models
-from services.intervention.policy.adapters.store import RedisPolicies
+from services.intervention.policy.adapters.store import OF_MESH, OF_TENANTS, RedisPolicies
 from services.intervention.policy.adapters.yaml import parse
+from services.intervention.policy.domain.interpretation import canonical
 from services.intervention.policy.domain.policy import EventKind
-from services.intervention.policy.domain.timeline import Timeline
+from services.intervention.policy.domain.timeline import DatedPolicy, Timeline
+from services.intervention.policy.ports import Documents
 from services.intervention.policy.usecases import Policies
 from services.intervention.servicer import InterventionServicer
 from services.intervention.settings import ModelSettings
@@ -205,8 +207,10 @@ _HELPED: Final = (
 
 async def _intervention(at_: At) -> InterventionServicer:
     clock = lambda: NOON_ISH + 32 * MINUTE  # noqa: E731 - a clock that stands
-    policies = Policies(RedisPolicies(at_.client), parse, clock, Timeline([]))
-    await policies.begin(POLICY)
+    of_mesh, of_tenants = RedisPolicies(at_.client, OF_MESH), RedisPolicies(at_.client, OF_TENANTS)
+    policies = Policies(of_mesh, of_tenants, parse, clock, Timeline([]))
+    await policies.refresh()
+    await policies.take(Documents(POLICY))
     stores = Stores(
         RedisState(at_.client, "intervention", LIFETIME),
         RedisShards(at_.client, "intervention"),
@@ -251,6 +255,8 @@ async def write_intervention(to: At) -> None:
         trace_id=bytes(16),
     )
     await RedisOutbox(to.client, 10 * LIFETIME).add([message], NOON_ISH)
+    of_tenant = DatedPolicy(NOON_ISH, "acme/mine+00000000", POLICY, canonical(parse(POLICY)), "acme")
+    await RedisPolicies(to.client, OF_TENANTS).append(of_tenant, 0)
     await RedisSpending(to.client, "default").reserve(20_000, Amount(10, 20), Amount(100, 100))
 
 
@@ -285,7 +291,8 @@ async def read_intervention(of: At) -> dict[str, Any]:
     }
     return {
         "told": told(decisions, ledger, *pending, made, lift),
-        "policies": sorted(each.version for each in policies.policies)[:1],
+        "policies": sorted(each.version for each in policies.policies if not each.tenant)[:1],
+        "policiesOfTenants": sorted(each.version for each in policies.policies if each.tenant),
         "undelivered": str(UNDELIVERED.decode(undelivered or b"")),
         "contact": str(CONTACTS.decode(contact or b"")),
         "outbox": claims,

@@ -9,6 +9,7 @@ from mesh.stream.memory import MemoryStream
 from mesh.stream.port import BEGINNING, MAX_RECORD_BYTES
 from records import wire
 from records.table import of_events
+from records.tenants import qualified
 from services.ingest.events.adapters.event_log import StreamEventLog
 from services.ingest.events.ports import AppendedRecord
 from tests.builders import event
@@ -45,3 +46,13 @@ async def test_no_record_grows_too_large_and_every_event_is_where_it_is_said_to_
     for user in range(3):
         mine = [int(one.event_id) for some in kept.values() for one in some if one.user_id == f"user-{user}"]
         assert mine == sorted(mine)
+
+
+async def test_a_record_holds_users_of_one_tenant_and_each_keeps_the_order() -> None:
+    stream = MemoryStream(shard_count=1)
+    users = [qualified(tenant, "ada") for tenant in ("", "acme", "blue")]
+    events = [event(str(number), users[number % 3]) for number in range(30)]
+    written = await append(stream, events)
+    records = (await stream.read("0", BEGINNING, 100, 1)).records
+    assert [[each.user_id for each in held(record.payload)] for record in records] == [[user] * 10 for user in users]
+    assert sorted(row for each in written for row in each.rows) == [*range(30)]

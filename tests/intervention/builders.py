@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ from services.intervention.policy.adapters.yaml import parse
 from services.intervention.policy.domain.interpretation import policy_of
 from services.intervention.policy.domain.policy import EventKind, Policy
 from services.intervention.policy.domain.timeline import DatedPolicy, Timeline
+from services.intervention.policy.ports import Documents
 from services.intervention.policy.usecases import Policies
 from services.intervention.reading import Reading
 from services.intervention.servicer import InterventionServicer
@@ -269,7 +270,8 @@ class World:
         self.words = RecordingWords()
         self.listeners = LocalListeners(limit=4)
         dated = [_dated(*each) for each in ((0, document), *later)]
-        self.policies = Policies(MemoryPolicies([each for each, _ in dated]), parse, self.clock, Timeline(dated))
+        store = MemoryPolicies([each for each, _ in dated])
+        self.policies = Policies(store, MemoryPolicies(), parse, self.clock, Timeline(dated))
         self.notice_count = 0
         self.deciding = Deciding(
             self.policies,
@@ -343,3 +345,12 @@ class World:
     async def last(self, user_id: str = "ada") -> Decision:
         """The last decision on a user."""
         return (await self.reading.decisions_of_user(user_id, 1))[0]
+
+
+def documents(of_mesh: str, **of_tenants: str) -> Callable[[], Awaitable[Documents]]:
+    """Reads documents of policies; without any of tenants, theirs are not looked at."""
+
+    async def read() -> Documents:
+        return Documents(of_mesh, of_tenants or None)
+
+    return read

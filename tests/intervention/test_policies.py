@@ -13,15 +13,26 @@ from mesh.settings import SettingError
 from mesh.store import redis
 from services.intervention.decision.domain.eligibility import Reason
 from services.intervention.policy import usecases as policies_module
-from services.intervention.policy.adapters.store import MemoryPolicies, RedisPolicies
-from services.intervention.policy.adapters.yaml import PolicyFile, parse
+from services.intervention.policy.adapters.store import OF_MESH, MemoryPolicies, RedisPolicies
+from services.intervention.policy.adapters.yaml import PolicyFiles, parse
 from services.intervention.policy.domain import interpretation
 from services.intervention.policy.domain.interpretation import PolicyError, policy_of
 from services.intervention.policy.domain.policy import HOUR_US, MINUTE_US
 from services.intervention.policy.domain.timeline import DatedPolicy, Timeline
-from services.intervention.policy.ports import PolicyStore
+from services.intervention.policy.ports import Documents, PolicyStore
 from services.intervention.policy.usecases import Policies
-from tests.intervention.builders import DOCUMENT, MINUTE, NOON_ISH, POLICIES, ManualClock, Row, World, edited, policy
+from tests.intervention.builders import (
+    DOCUMENT,
+    MINUTE,
+    NOON_ISH,
+    POLICIES,
+    ManualClock,
+    Row,
+    World,
+    documents,
+    edited,
+    policy,
+)
 
 SECOND = 1_000_000
 
@@ -109,7 +120,7 @@ def test_another_shape_is_no_policy(text: str) -> None:
 
 @pytest.fixture(params=["memory", "redis"])
 async def store(request: pytest.FixtureRequest, valkey: redis.Client) -> PolicyStore:
-    return MemoryPolicies() if request.param == "memory" else RedisPolicies(valkey)
+    return MemoryPolicies() if request.param == "memory" else RedisPolicies(valkey, OF_MESH)
 
 
 async def test_of_two_that_append_at_once_one_comes_first(store: PolicyStore) -> None:
@@ -122,40 +133,40 @@ async def test_of_two_that_append_at_once_one_comes_first(store: PolicyStore) ->
 
 async def test_a_policy_decides_on_what_is_received_some_seconds_later(store: PolicyStore) -> None:
     clock = ManualClock()
-    policies = Policies(store, parse, clock, Timeline([]))
-    await policies.begin(DOCUMENT)
+    policies = Policies(store, MemoryPolicies(), parse, clock, Timeline([]))
+    await policies.begin(documents(DOCUMENT))
     assert policies.at(0).version == policy().version
-    await policies.take(edited(cooldown="2m"))
+    await policies.take(Documents(edited(cooldown="2m")))
     assert policies.at(clock.now_us).cooldown_us == 15 * MINUTE_US
     assert policies.at(clock.now_us + 5 * SECOND).cooldown_us == 2 * MINUTE_US
-    other = Policies(store, parse, clock, Timeline([]))
-    await other.begin(edited(cooldown="2m"))  # what is in force already is not put in force again
+    other = Policies(store, MemoryPolicies(), parse, clock, Timeline([]))
+    await other.begin(documents(edited(cooldown="2m")))  # what is in force already is not put in force again
     assert other.timeline.dated == policies.timeline.dated
-    await other.take(DOCUMENT)  # back to the first, which then is the third
+    await other.take(Documents(DOCUMENT))  # back to the first, which then is the third
     assert len(other.timeline.dated) == 3
     assert (await policies.find(policy().version)).version == policy().version
 
 
 async def test_an_invalid_document_changes_nothing_and_is_reported(store: PolicyStore) -> None:
-    policies = Policies(store, parse, ManualClock(), Timeline([]))
+    policies = Policies(store, MemoryPolicies(), parse, ManualClock(), Timeline([]))
     with pytest.raises(SettingError, match="cooldown"):
-        await policies.begin(edited().replace("cooldown: 15m", "cooldown: soon"))
-    await policies.begin(DOCUMENT)
-    assert policies.trouble == ""
-    await policies.take("nonsense")
-    assert "not taken" in policies.trouble
+        await policies.begin(documents(edited().replace("cooldown: 15m", "cooldown: soon")))
+    await policies.begin(documents(DOCUMENT))
+    assert policies.trouble() == ""
+    await policies.take(Documents("nonsense"))
+    assert "not taken" in policies.trouble()
     assert [each.version for each in policies.timeline.dated] == [policy().version]
-    await policies.begin("nonsense")  # a restart keeps what is in force
+    await policies.begin(documents("nonsense"))  # a restart keeps what is in force
     assert policies.at(0).version == policy().version
 
 
 async def test_an_experiment_keeps_its_share() -> None:
-    policies = Policies(MemoryPolicies(), parse, ManualClock(), Timeline([]))
-    await policies.begin(edited(holdout={"share": 0.1, "salt": "a"}))
-    await policies.take(edited(holdout={"share": 0.2, "salt": "a"}))
-    assert "holdout.salt" in policies.trouble
-    await policies.take(edited(holdout={"share": 0.2, "salt": "b"}))
-    assert (policies.trouble, policies.timeline.policies[-1].holdout.share) == ("", 0.2)
+    policies = Policies(MemoryPolicies(), MemoryPolicies(), parse, ManualClock(), Timeline([]))
+    await policies.begin(documents(edited(holdout={"share": 0.1, "salt": "a"})))
+    await policies.take(Documents(edited(holdout={"share": 0.2, "salt": "a"})))
+    assert "holdout.salt" in policies.trouble()
+    await policies.take(Documents(edited(holdout={"share": 0.2, "salt": "b"})))
+    assert (policies.trouble(), policies.timeline.policies[-1].holdout.share) == ("", 0.2)
 
 
 async def test_a_file_that_changes_is_taken_without_a_restart(
@@ -164,30 +175,30 @@ async def test_a_file_that_changes_is_taken_without_a_restart(
     monkeypatch.setattr(policies_module, "_LOOK_SECONDS", 0)
     path = tmp_path / "policy.yaml"  # type: ignore[operator]
     path.write_text(DOCUMENT)
-    file = PolicyFile(str(path))
-    policies = Policies(store, parse, ManualClock(), Timeline([]))
-    await policies.begin(await file.read())
+    file = PolicyFiles(str(path))
+    policies = Policies(store, MemoryPolicies(), parse, ManualClock(), Timeline([]))
+    await policies.begin(file.read)
     async with lifecycle.in_background(policies.watch(file.read)):
         path.write_text("nonsense")
-        await until(lambda: policies.trouble != "")
+        await until(lambda: policies.trouble() != "")
         path.unlink()
         path.write_text(edited(cooldown="3m"))
         await until(lambda: len(policies.timeline.dated) == 2)
-    assert (policies.trouble, policies.timeline.policies[-1].cooldown_us) == ("", 3 * MINUTE_US)
+    assert (policies.trouble(), policies.timeline.policies[-1].cooldown_us) == ("", 3 * MINUTE_US)
 
 
 async def test_a_file_that_cannot_be_read_as_a_whole_is_reported_so(tmp_path: Path) -> None:
     path = tmp_path / "policy.yaml"
-    policies = Policies(MemoryPolicies(), parse, ManualClock(), Timeline([]))
+    policies = Policies(MemoryPolicies(), MemoryPolicies(), parse, ManualClock(), Timeline([]))
     with pytest.raises(SettingError, match="cannot be read: No such file"):
-        await policies.begin(await PolicyFile(str(path)).read())
+        await policies.begin(PolicyFiles(str(path)).read)
     path.write_bytes(b"version: \xff")
     with pytest.raises(SettingError, match=r"cannot be read: .*utf-8"):
-        await policies.begin(await PolicyFile(str(path)).read())
+        await policies.begin(PolicyFiles(str(path)).read)
     # What was cut off might be a policy too, of fewer users who are left alone.
     path.write_text(f"{DOCUMENT}\nsuppression:\n  users:\n" + "".join(f"    - u-{n}\n" for n in range(100_000)))
     with pytest.raises(SettingError, match=r"cannot be read: .*1 MiB"):
-        await policies.begin(await PolicyFile(str(path)).read())
+        await policies.begin(PolicyFiles(str(path)).read)
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -212,11 +223,11 @@ async def test_a_document_is_taken_once_it_is_no_longer_written(monkeypatch: pyt
     half, whole = edited(cooldown="1m"), edited(cooldown="3m")
     looks = [DOCUMENT, half, whole]
 
-    async def read() -> str:
-        return looks.pop(0) if looks else whole
+    async def read() -> Documents:
+        return Documents(looks.pop(0) if looks else whole)
 
-    policies = Policies(MemoryPolicies(), parse, ManualClock(), Timeline([]))
-    await policies.begin(DOCUMENT)
+    policies = Policies(MemoryPolicies(), MemoryPolicies(), parse, ManualClock(), Timeline([]))
+    await policies.begin(documents(DOCUMENT))
     async with lifecycle.in_background(policies.watch(read)):
         await until(lambda: len(policies.timeline.dated) == 2)
     assert [each.cooldown_us for each in policies.timeline.policies] == [15 * MINUTE_US, 3 * MINUTE_US]

@@ -23,7 +23,7 @@ from services.intervention.policy.usecases import Policies
 from tests.golden.formats import FORMATS, POLICY, At
 from tests.golden.kept import put
 from tests.golden.test_golden import FOLDER, assert_holds, read
-from tests.intervention.builders import DOCUMENT, MINUTE, NOON_ISH, ManualClock, Row, World, edited, policy
+from tests.intervention.builders import DOCUMENT, MINUTE, NOON_ISH, ManualClock, Row, World, documents, edited, policy
 
 
 class Newer(Document, frozen=True, kw_only=True):
@@ -41,8 +41,8 @@ def newer(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 async def opened(store: MemoryPolicies, document: str, clock: ManualClock | None = None) -> Policies:
     """What a process knows that starts with a document."""
-    policies = Policies(store, parse, clock or ManualClock(), Timeline([]))
-    await policies.begin(document)
+    policies = Policies(store, MemoryPolicies(), parse, clock or ManualClock(), Timeline([]))
+    await policies.begin(documents(document))
     return policies
 
 
@@ -97,7 +97,7 @@ async def test_a_policy_of_a_newer_build_waits_for_it_and_the_others_are_read(ne
     await opened(store, edited(patience="2h"), clock)
     newer.undo()
     older = await opened(store, edited(patience="2h"), clock)  # the file is for the newer build
-    assert "patience" in older.trouble
+    assert "patience" in older.trouble()
     assert len(older.timeline.dated) == 2
     assert older.at(clock.now_us).cooldown_us == policy().cooldown_us
     newest = older.timeline.dated[-1].version

@@ -74,6 +74,9 @@ JOURNEYMESH_AUDIT_KEY_FILE: {{ ternary "/run/secrets/audit/key" "/audit/key.pem"
 {{- if $v.policy.document }}
 JOURNEYMESH_POLICY: /policy/policy.yaml
 {{- end }}
+{{- if $v.policy.tenants }}
+JOURNEYMESH_TENANT_POLICIES: /tenant-policies
+{{- end }}
 JOURNEYMESH_LANGUAGE_MODEL: {{ $v.help.languageModel.kind | quote }}
 JOURNEYMESH_BEDROCK_REGION: {{ $v.help.languageModel.region | quote }}
 JOURNEYMESH_BEDROCK_GEOGRAPHY: {{ $v.help.languageModel.geography | quote }}
@@ -166,6 +169,12 @@ AWS_DEFAULT_REGION: {{ $v.aws.region | quote }}
   volume:
     name: policy
     configMap: {name: {{ $name }}-policy}
+{{- end }}
+{{- if and (eq .name "intervention") $v.policy.tenants }}
+- path: /tenant-policies
+  volume:
+    name: tenant-policies
+    configMap: {name: {{ $name }}-tenant-policies}
 {{- end }}
 {{- if and (eq .name "gateway") $v.signIn.issuer }}
 - path: /run/secrets/sign-in

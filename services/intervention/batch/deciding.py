@@ -104,7 +104,10 @@ class Deciding:
             Unavailable: the store cannot be reached; the call may be repeated.
         """
         records = records_of(batch, rows)
-        policies = {record: self._policies.at(rows.received_us[part.rows.start]) for record, part in records.items()}
+        policies = {
+            record: self._policies.of_record(rows.received_us[part.rows.start], rows.user_ids[part.decisions])
+            for record, part in records.items()
+        }
         no_help = unanswered(policies, rows, records)
         in_question = rows_in_question(policies, rows, records, no_help)
         states = keyed.Changed(USERS, map(rows.user, in_question))

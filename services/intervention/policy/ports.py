@@ -1,8 +1,17 @@
 """What the policy room needs from the outside."""
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
 
 from services.intervention.policy.domain.timeline import DatedPolicy
+
+
+class Documents(NamedTuple):
+    """The documents of policies, as they are written."""
+
+    of_mesh: str
+    of_tenants: Mapping[str, str] | None = None
+    """By tenant; a tenant that is left out has no policy of its own. None: those in force stay."""
 
 
 class PolicyStore(Protocol):

@@ -6,6 +6,7 @@ from journeymesh.common.v1 import erasure_pb2
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 
 from mesh.rpc.timestamps import timestamp
+from records.tenants import DEFAULT
 from services.intervention.language.domain.analysis import Analysis
 from services.intervention.language.domain.budget import NANO_A_MICRO
 from services.intervention.language.usecases.models import ModelsUsage
@@ -13,14 +14,19 @@ from services.intervention.policy.usecases import Policies
 from services.intervention.reading import Lifts
 
 
-def policies_message(of: Policies) -> wire.ListPoliciesResponse:
-    """The policies, newest first."""
+def policies_message(of: Policies, tenant: str) -> wire.ListPoliciesResponse:
+    """The policies of a tenant, newest first; for the default one those of the mesh and of all tenants."""
+    of_tenants = [each for each in of.of_tenants.items() if tenant in {each[0], DEFAULT}]
+    timelines = [timeline for _, timeline in of_tenants] if tenant else [of.timeline, *(each for _, each in of_tenants)]
+    dated = [each for timeline in timelines for each in timeline.dated]
     return wire.ListPoliciesResponse(
         policies=[
-            wire.PolicyVersion(version=each.version, start_time=timestamp(each.start_us), document=each.document)
-            for each in reversed(of.timeline.dated)
+            wire.PolicyVersion(
+                version=each.version, start_time=timestamp(each.start_us), document=each.document, tenant=each.tenant
+            )
+            for each in sorted(dated, key=lambda each: each.start_us, reverse=True)
         ],
-        trouble=of.trouble,
+        trouble=of.trouble(tenant),
     )
 
 

@@ -1,4 +1,4 @@
-"""Events on the mesh's stream: one record per ordering group and call, or a few if one would be too large."""
+"""Events on the mesh's stream: one record per ordering group, tenant and call, or a few if one would be too large."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple, cast
@@ -10,6 +10,7 @@ from mesh.observability.metrics import Metrics
 from mesh.stream.port import MAX_RECORD_BYTES, Entry, StreamWriter
 from records import table as records
 from records import wire
+from records.tenants import tenant_of
 from services.ingest.events.domain.event import Table
 from services.ingest.events.ports import AppendedRecord, EventLog
 
@@ -24,7 +25,10 @@ class _Packed(NamedTuple):
 
 
 class StreamEventLog:
-    """Packs the events of an ordering group into one record, so that a batch of any size is a few records."""
+    """Packs the events of an ordering group into one record per tenant: a batch of any size is a few records.
+
+    All users of a record are of one tenant, so that one policy decides on it.
+    """
 
     def __init__(self, stream: StreamWriter) -> None:
         self._stream = stream
@@ -33,11 +37,11 @@ class StreamEventLog:
         """See `ports.EventLog`."""
         # The table passed in is a `records.table.Table`, known by shape only.
         whole = cast("records.Table", table)
-        group_of = {user_id: self._stream.ordering_group(user_id) for user_id in {*whole.user_id}}
-        groups: dict[str, list[int]] = {}
+        group_of = {each: (self._stream.ordering_group(each), tenant_of(each)) for each in {*whole.user_id}}
+        groups: dict[tuple[str, str], list[int]] = {}
         for row, user_id in enumerate(whole.user_id):
             groups.setdefault(group_of[user_id], []).append(row)
-        packed = [(group, each) for group, rows in groups.items() for each in _pack(whole, rows)]
+        packed = [(group, each) for (group, _), rows in groups.items() for each in _pack(whole, rows)]
         positions = await self._stream.append([Entry(group, each.payload) for group, each in packed])
         return [
             AppendedRecord(shard, sequence, each.rows)

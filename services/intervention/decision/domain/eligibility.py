@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Iterable
 from typing import Final
 
+from records.tenants import beside, plain
 from services.intervention.decision.domain.facts import Assessment, Facts, Level
 from services.intervention.decision.domain.offer import Standing, waiting_offer
 from services.intervention.decision.domain.situation import Situation, difficulties
@@ -136,10 +137,14 @@ def cooled_down_us(policy: Policy, standing: Standing, *, is_urgent: bool) -> in
 
 
 def is_named(user_id: str, users: Collection[str]) -> bool:
-    """Whether a list contains the user, by id or by its SHA-256."""
+    """Whether a list contains the user, by id or by its SHA-256; a tenant's own policy has that of the plain id."""
     if not users:
         return False
-    return user_id in users or _HASHED + hashlib.sha256(user_id.encode()).hexdigest() in users
+    return user_id in users or _hashed(user_id) in users or beside(user_id, _hashed(plain(user_id))) in users
+
+
+def _hashed(some_id: str) -> str:
+    return _HASHED + hashlib.sha256(some_id.encode()).hexdigest()
 
 
 def _is_just_identified(facts: Facts, standing: Standing) -> bool:

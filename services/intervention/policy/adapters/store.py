@@ -1,4 +1,4 @@
-"""The policies that were in force, in memory and in the Redis list `jm:intervention:policies`."""
+"""The policies that were in force, in memory and in lists of Redis: the mesh's, and those of tenants."""
 
 from collections.abc import Sequence
 from typing import Final, cast
@@ -7,7 +7,8 @@ from mesh.store import redis
 from services.intervention.policy.domain import timeline
 from services.intervention.policy.domain.timeline import DatedPolicy
 
-_KEY: Final = "jm:intervention:policies"
+OF_MESH: Final = "jm:intervention:policies"
+OF_TENANTS: Final = "jm:intervention:tenant-policies"
 # KEYS: the list. ARGV: how many there must be, and the policy.
 _APPEND: Final = redis.Script("""
 if redis.call('LLEN', KEYS[1]) ~= tonumber(ARGV[1]) then return 0 end
@@ -39,24 +40,25 @@ class MemoryPolicies:
 
 
 class RedisPolicies:
-    """Keeps policies in Redis."""
+    """Keeps policies in a list of Redis."""
 
-    def __init__(self, client: redis.Client) -> None:
+    def __init__(self, client: redis.Client, key: str) -> None:
         self._client = client
+        self._key = key
 
     async def all(self) -> list[DatedPolicy]:
         """See `services.intervention.policy.ports.PolicyStore`."""
         with redis.translating_errors():
-            blobs = cast("list[bytes]", await self._client.lrange(_KEY, 0, -1))
+            blobs = cast("list[bytes]", await self._client.lrange(self._key, 0, -1))
         return [timeline.decode(blob) for blob in blobs]
 
     async def count(self) -> int:
         """See `services.intervention.policy.ports.PolicyStore`."""
         with redis.translating_errors():
-            return await self._client.llen(_KEY)
+            return await self._client.llen(self._key)
 
     async def append(self, dated: DatedPolicy, after_count: int) -> bool:
         """See `services.intervention.policy.ports.PolicyStore`."""
-        call = redis.Call([_KEY], [after_count, timeline.encode(dated)])
+        call = redis.Call([self._key], [after_count, timeline.encode(dated)])
         (is_appended,) = await _APPEND.run(self._client, call)
         return bool(is_appended)

@@ -6,7 +6,10 @@ from typing import Final
 
 import yaml
 
+from mesh.errors import Unavailable
+from records.tenants import is_name
 from services.intervention.policy.domain.interpretation import PolicyError
+from services.intervention.policy.ports import Documents
 
 _LARGEST: Final = 1024 * 1024
 # Starts an error text that stands in for a document; no YAML contains it.
@@ -31,20 +34,39 @@ def parse(document: str) -> object:
         raise PolicyError(message) from None
 
 
-class PolicyFile:
-    """A file that may change."""
+class PolicyFiles:
+    """Files that may change: the mesh's document, and a folder of tenants' documents, `<tenant>.yaml`; empty: none."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, folder: str = "") -> None:
         self._path = Path(path)
+        self._folder = Path(folder) if folder else None
 
-    async def read(self) -> str:
-        """The document as it is now; if it cannot be read, an error text that is no valid document."""
-        try:
-            return await asyncio.to_thread(self._text)
-        except (OSError, UnicodeDecodeError) as error:
-            return f"{_UNREAD}{error.strerror if isinstance(error, OSError) else error}"
+    async def read(self) -> Documents:
+        """The documents as they are now; for one that cannot be read, an error text that is no valid document.
 
-    def _text(self) -> str:
-        with self._path.open(encoding="utf-8") as file:
+        Raises:
+            Unavailable: the folder cannot be read.
+        """
+        return await asyncio.to_thread(self._read)
+
+    def _read(self) -> Documents:
+        return Documents(_text(self._path), _texts(self._folder) if self._folder else None)
+
+
+def _texts(folder: Path) -> dict[str, str]:
+    """The documents of a folder, by tenant; other files may be there."""
+    try:
+        paths = [each for each in folder.iterdir() if each.suffix == ".yaml" and is_name(each.stem)]
+    except OSError as error:
+        detail = f"The folder of tenants' policies cannot be read: {error.strerror}."
+        raise Unavailable("DEPENDENCY_UNAVAILABLE", detail) from error
+    return {path.stem: _text(path) for path in paths}
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8") as file:
             document = file.read(_LARGEST + 1)
-        return document if len(document) <= _LARGEST else f"{_UNREAD}it is larger than 1 MiB"
+    except (OSError, UnicodeDecodeError) as error:
+        return f"{_UNREAD}{error.strerror if isinstance(error, OSError) else error}"
+    return document if len(document) <= _LARGEST else f"{_UNREAD}it is larger than 1 MiB"

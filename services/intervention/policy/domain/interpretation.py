@@ -1,11 +1,12 @@
 """What a policy document means, and what is wrong with one that means nothing."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
 
+from records.tenants import DEFAULT, qualified
 from services.intervention.policy.domain import policy
 from services.intervention.policy.domain.document import Action, Difficulty, Document, QuietHours
 from services.intervention.policy.domain.message import VERSION as MESSAGES_VERSION
@@ -23,8 +24,8 @@ class PolicyError(Exception):
     """The document is not a policy; the text is one sentence for its author."""
 
 
-def policy_of(tree: object) -> Policy:
-    """The policy a document means. `tree` is the document as lists, dictionaries and scalars.
+def policy_of(tree: object, tenant: str = DEFAULT) -> Policy:
+    """The policy a document means, for a tenant. `tree` is the document as lists, dictionaries and scalars.
 
     Raises:
         PolicyError: it does not have the shape, or contradicts itself.
@@ -33,16 +34,16 @@ def policy_of(tree: object) -> Policy:
     trouble = _trouble(document)
     if trouble:
         raise PolicyError(trouble)
-    return _policy(document, _version(document))
+    return _policy(document, _version(document, tenant), tenant)
 
 
-def stored_policy(tree: object, version: str) -> Policy:
+def stored_policy(tree: object, version: str, tenant: str = DEFAULT) -> Policy:
     """The policy that a document meant when it was put in force as this version, whatever would be refused today.
 
     Raises:
         PolicyError: it is of a newer build, and says what this one does not know.
     """
-    return _policy(_document(tree), version)
+    return _policy(_document(tree), version, tenant)
 
 
 def canonical(tree: object) -> str:
@@ -66,7 +67,7 @@ def _document(tree: object) -> Document:
         raise PolicyError(str(error)) from None
 
 
-def _policy(of: Document, version: str) -> Policy:
+def _policy(of: Document, version: str, tenant: str) -> Policy:
     return Policy(
         version=version,
         trigger_score=of.trigger.score,
@@ -82,8 +83,8 @@ def _policy(of: Document, version: str) -> Policy:
         business_hours=policy.BusinessHours(
             of.office_hours.opens, of.office_hours.closes, _us(of.office_hours.least_left)
         ),
-        suppressed_users=frozenset(of.suppression.users),
-        suppressed_channels={channel: frozenset(users) for channel, users in of.suppression.channels.items()},
+        suppressed_users=_users(of.suppression.users, tenant),
+        suppressed_channels={channel: _users(users, tenant) for channel, users in of.suppression.channels.items()},
         escalation_count=of.escalation.after,
         escalation_us=_us(of.escalation.within),
         high_value=of.high_value.least,
@@ -98,6 +99,11 @@ def _policy(of: Document, version: str) -> Policy:
         priors={channel: Prior(each.accepted, each.refused) for channel, each in of.priors.items()},
         actions=tuple(map(_action, of.actions)),
     )
+
+
+def _users(named: Iterable[str], tenant: str) -> frozenset[str]:
+    """The users whom a tenant's document names, by ids or hashes; that of the mesh writes ids of tenants in full."""
+    return frozenset(qualified(tenant, each) for each in named) if tenant else frozenset(named)
 
 
 def _action(of: Action) -> policy.Action:
@@ -204,10 +210,13 @@ def _unless_any(word: str) -> str:
     return "" if word == ANY else word
 
 
-def _version(of: Document) -> str:
+def _version(of: Document, tenant: str) -> str:
     """The document's name, and eight hexadecimal digits of all that decides: document, sentences, the code's rules.
+
+    That of a tenant's begins with the tenant: `acme/policy-2+3f9a0c1d`.
 
     Another build may give another name, so a policy keeps the one that it was put in force with.
     """
     content = msgspec.json.encode([_RULES_VERSION, MESSAGES_VERSION, of], order="deterministic")
-    return f"{of.version}+{hashlib.sha256(content).hexdigest()[:8]}"
+    name = f"{of.version}+{hashlib.sha256(content).hexdigest()[:8]}"
+    return f"{tenant}/{name}" if tenant else name

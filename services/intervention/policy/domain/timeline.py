@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from records.tenants import DEFAULT
 from services.intervention.policy.domain.policy import Policy
 
 
@@ -16,12 +17,14 @@ class DatedPolicy(msgspec.Struct, frozen=True, array_like=True):
     """A policy's document, in YAML as it was written, with its version and its start: Unix microseconds.
 
     `canonical` is the document as JSON, with all defaults of the build that put it in force; 0.1.0 left it out.
+    A tenant's own policy names the tenant; without version and document, that of the mesh decides for it again.
     """
 
     start_us: int
     version: str
     document: str
     canonical: str = ""
+    tenant: str = DEFAULT
 
 
 class Timeline:
@@ -44,6 +47,10 @@ class Timeline:
     def version_at(self, received_us: int) -> str:
         """The version of that policy."""
         return self.dated[self._index(received_us)].version
+
+    def is_in_force(self, received_us: int) -> bool:
+        """Whether any of its policies had started by a time and was not taken back: Unix microseconds."""
+        return received_us >= self._starts[0] and self.version_at(received_us) != ""
 
     def find(self, version: str) -> Policy | None:
         """The policy of a version; None where there was none, or it cannot be read."""
