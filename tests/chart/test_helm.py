@@ -250,6 +250,23 @@ def test_people_sign_in_with_secrets_from_a_secret_and_a_provider_that_can_be_re
 
 
 @pytest.mark.tools
+def test_policies_of_tenants_are_files_of_the_folder_that_intervention_reads() -> None:
+    named = ["--set", "policy.tenants.acme=version: one", "--set", "policy.tenants.blue=version: two"]
+    manifests = parsed(render.manifests(named))
+    documents = of_kind(manifests, "ConfigMap")["journeymesh-tenant-policies"]["data"]
+    assert {name: yaml.safe_load(text)["version"] for name, text in documents.items()} == {
+        "acme.yaml": "one",
+        "blue.yaml": "two",
+    }
+    pod = services(manifests)["intervention"]
+    folder = environment(pod)["JOURNEYMESH_TENANT_POLICIES"]
+    (mount,) = [each for each in pod["spec"]["containers"][0]["volumeMounts"] if each["mountPath"] == folder]
+    (volume,) = [each for each in pod["spec"]["volumes"] if each["name"] == mount["name"]]
+    assert volume["configMap"]["name"] == "journeymesh-tenant-policies"
+    assert "Not_A_Tenant" in refusal("--set", "policy.tenants.Not_A_Tenant=version: one")
+
+
+@pytest.mark.tools
 def test_with_tls_the_valkey_in_the_cluster_speaks_it_alone() -> None:
     manifests = parsed(render.manifests(["--set", "tls.enabled=true"]))
     (configuration,) = of_kind(manifests, "ConfigMap")["journeymesh-valkey"]["data"].values()
