@@ -96,6 +96,7 @@ OF_TENANTS: Final = frozenset(
         ("GET", "/api/videos/{videoId}"),
         ("GET", "/api/features"),
         ("GET", "/api/lift"),
+        ("GET", "/api/models/usage"),
         ("GET", "/api/policies"),
         ("POST", "/api/users/{userId}/analysis"),
         ("GET", "/api/failed-events"),

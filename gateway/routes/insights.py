@@ -50,6 +50,7 @@ async def analysis(core: Core, request: Request) -> Answer:
     return json(render(await core.peers.intervention.AnalyzeUser(asked, timeout=_ANALYSIS_SECONDS)))
 
 
-async def model_usage(core: Core, _request: Request) -> Answer:
+async def model_usage(core: Core, request: Request) -> Answer:
     """What the language models were used for, and what is left of the budget."""
-    return json(render(await core.peers.intervention.GetModelUsage(intervention_pb2.GetModelUsageRequest())))
+    asked = intervention_pb2.GetModelUsageRequest(tenant=request.caller.tenant)
+    return json(render(await core.peers.intervention.GetModelUsage(asked)))

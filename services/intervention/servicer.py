@@ -134,10 +134,11 @@ class InterventionServicer(InterventionServiceServicer):
         return reports.analysis_message(found)
 
     async def GetModelUsage(
-        self, _request: wire.GetModelUsageRequest, _context: "Context"
+        self, request: wire.GetModelUsageRequest, _context: "Context"
     ) -> wire.GetModelUsageResponse:
         """Reads what language models were asked and cost."""
-        return reports.usage_message(await self._models.usage(), self._copywriter.waiting_count)
+        usage = await self._models.usage(request.tenant)
+        return reports.usage_message(usage, self._copywriter.waiting_count, request.tenant)
 
     async def EraseUser(self, request: wire.EraseUserRequest, _context: "Context") -> wire.EraseUserResponse:
         """Erases what is kept of a person, or counts it."""

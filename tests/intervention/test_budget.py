@@ -17,6 +17,7 @@ from services.intervention.language.domain.budget import MODELS, PRICES, Amount
 from services.intervention.language.domain.conversation import Answer, Complexity, NotAnswered, Question, Stop, Turn
 from services.intervention.language.ports import Call, Spending
 from services.intervention.language.usecases.models import Models, Origin
+from services.intervention.translation.reports import usage_message
 from tests import bedrock
 from tests.bedrock import HELD, THROTTLED, words
 from tests.intervention.builders import HOUR, ManualClock
@@ -276,6 +277,23 @@ async def test_a_call_is_witnessed_with_its_cost() -> None:
     assert usage.cost_micro_usd == 304.0
     (used,) = (await models.usage()).models
     assert used == ("eu.amazon.nova-pro-v1:0", {"ok": 1}, 300, 20, 304.0)
+
+
+async def test_a_tenant_is_told_what_its_own_budget_paid_and_nothing_of_others() -> None:
+    spendings = {"": MemorySpending(), "acme": MemorySpending()}
+    models = Models(
+        ScriptedModel(),
+        spendings.__getitem__,
+        RecordingModelWitness(),
+        ManualClock(),
+        time.monotonic,
+        limits=Amount(1_000_000, 0),
+    )
+    await models.ask(Complexity.QUICK, LONG, 1.0, Origin(tenant="acme"))
+    told = {tenant: usage_message(await models.usage(tenant), 3, tenant) for tenant in spendings}
+    assert (told["acme"].token_count > 0, told[""].token_count) == (True, 0)
+    assert (len(told["acme"].models), told["acme"].waiting_count) == (0, 0)
+    assert (len(told[""].models), told[""].waiting_count) == (1, 3)
 
 
 async def test_without_a_model_nothing_is_asked_and_that_is_reported() -> None:

@@ -75,9 +75,9 @@ def analysis_message(of: Analysis) -> wire.AnalyzeUserResponse:
     )
 
 
-def usage_message(of: ModelsUsage, waiting_count: int) -> wire.GetModelUsageResponse:
-    """What language models were asked, and what it cost."""
-    return wire.GetModelUsageResponse(
+def usage_message(of: ModelsUsage, waiting_count: int, tenant: str) -> wire.GetModelUsageResponse:
+    """What language models were asked, and what it cost; for a tenant only what its budget has paid."""
+    told = wire.GetModelUsageResponse(
         is_on=of.is_on,
         degraded=of.degraded,
         period_start_time=timestamp(of.period_start_us),
@@ -85,18 +85,21 @@ def usage_message(of: ModelsUsage, waiting_count: int) -> wire.GetModelUsageResp
         token_limit=of.limits.tokens,
         cost_micro_usd=of.spent.nano_usd / NANO_A_MICRO,
         cost_limit_micro_usd=of.limits.nano_usd / NANO_A_MICRO,
-        models=[
-            wire.ModelUsage(
-                model_id=each.model_id,
-                call_counts=each.call_counts,
-                input_token_count=each.input_tokens,
-                output_token_count=each.output_tokens,
-                cost_micro_usd=each.cost_micro_usd,
-            )
-            for each in of.models
-        ],
-        waiting_count=waiting_count,
     )
+    if tenant:
+        return told
+    told.waiting_count = waiting_count
+    told.models.extend(
+        wire.ModelUsage(
+            model_id=each.model_id,
+            call_counts=each.call_counts,
+            input_token_count=each.input_tokens,
+            output_token_count=each.output_tokens,
+            cost_micro_usd=each.cost_micro_usd,
+        )
+        for each in of.models
+    )
+    return told
 
 
 def _usage(of: Analysis) -> wire.Wording | None:

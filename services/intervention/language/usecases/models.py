@@ -176,14 +176,14 @@ class Models:
         """Counts a question that was not asked."""
         self._counts[complexity].calls[refusal] += 1
 
-    async def usage(self) -> ModelsUsage:
-        """What models were asked, and of the default tenant what it cost, and whether they are asked now.
+    async def usage(self, tenant: str = DEFAULT) -> ModelsUsage:
+        """What models were asked for all tenants, and what of a tenant's budget is spent.
 
         Raises:
             Unavailable: the store cannot be reached.
         """
         day = budget.day_of(self._clock())
-        spent = await self._spending_of(DEFAULT).spent(day)
+        spent = await self._spending_of(tenant).spent(day)
         models = [
             ModelUsage(self._ids[each], dict(+of.calls), of.input_tokens, of.output_tokens, of.nano_usd / NANO_A_MICRO)
             for each, of in self._counts.items()
