@@ -54,7 +54,12 @@ async def test_policies_and_lift_are_returned(gateway: Gateway) -> None:
     one.start_time.FromSeconds(SECONDS)
     assert await get(gateway, "/api/policies") == {
         "policies": [
-            {"version": "policy-2+3f9a0c1d", "startTime": "2026-01-02T10:00:00Z", "document": "version: policy-2"}
+            {
+                "version": "policy-2+3f9a0c1d",
+                "startTime": "2026-01-02T10:00:00Z",
+                "document": "version: policy-2",
+                "tenant": "",
+            }
         ],
         "trouble": "",
     }
