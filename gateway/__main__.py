@@ -11,7 +11,7 @@ from gateway.access.people.sign_in import SignIn
 from gateway.app import Application
 from gateway.core import bootstrap
 from gateway.peers import connect
-from gateway.routes.operation import watch_services
+from gateway.routes import operation, web
 from gateway.serving import listen, serve
 from gateway.settings import LogSettings, Settings, TelemetrySettings
 from gateway.transport.certificate import Certificates
@@ -32,10 +32,10 @@ async def run(settings: Settings, tracing: Telemetry, tls: Tls | None) -> None:
     listener = listen(settings.address, settings.keys, is_tls=settings.is_tls)
     certificates = Certificates.wanted(settings.certificate_file, settings.key_file)
     async with connect(settings, tracing, tls) as peers, httpx.AsyncClient() as client:
-        core = bootstrap(settings, peers, tracing, stop, SignIn.wanted(settings, client))
+        core = bootstrap(settings, peers, tracing, stop, SignIn.wanted(settings, client), web.built())
         spare_collections()
         async with in_background(
-            watch_services(core),
+            operation.watch_services(core),
             follow_keys(core.door, peers.access, system_clock),
             report_expiry(tls, tracing.metrics),
             report_expiry(certificates, tracing.metrics, registry.HTTP_CERTIFICATE_EXPIRY),

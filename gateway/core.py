@@ -2,13 +2,15 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import Final
 
 from gateway.accepting.coalescer import Coalescer
 from gateway.access.door import Door
 from gateway.access.people.sign_in import SignIn
 from gateway.http.admission import MIN_ADDRESS_BYTES, AdmissionControl, OpenStreams
+from gateway.http.files import File
 from gateway.http.shares import Shares, share
 from gateway.metrics import count_events
 from gateway.peers import Peers
@@ -39,7 +41,7 @@ class Startup:
 
 @dataclasses.dataclass(frozen=True)
 class Core:
-    """The services, the way to ingest, and the limits; `closing` is set once the process is to end."""
+    """The services, the way to ingest, the limits, files for browsers; `closing` is set once the process is to end."""
 
     settings: Settings
     peers: Peers
@@ -51,10 +53,16 @@ class Core:
     streams: OpenStreams
     door: Door
     sign_in: SignIn | None
+    files: Mapping[str, File]
 
 
 def bootstrap(
-    settings: Settings, peers: Peers, telemetry: Telemetry, closing: asyncio.Event, sign_in: SignIn | None = None
+    settings: Settings,
+    peers: Peers,
+    telemetry: Telemetry,
+    closing: asyncio.Event,
+    sign_in: SignIn | None = None,
+    files: Mapping[str, File] = MappingProxyType({}),
 ) -> Core:
     """Makes the core from its settings and services; without a `sign_in` people do not."""
     wait_seconds = settings.wait_milliseconds / 1000
@@ -72,4 +80,4 @@ def bootstrap(
         cookies=sign_in.cookies if sign_in else None,
     )
     startup = Startup(peers.health)
-    return Core(settings, peers, coalescer, telemetry, closing, admission, startup, streams, door, sign_in)
+    return Core(settings, peers, coalescer, telemetry, closing, admission, startup, streams, door, sign_in, files)

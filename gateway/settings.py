@@ -12,6 +12,8 @@ from mesh.settings import SettingError, setting
 
 __all__ = ["LogSettings", "Settings", "TelemetrySettings"]
 
+_PAGES = frozenset({"app", "demo", "docs"})
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -170,12 +172,22 @@ class Settings:
         choices=("x-forwarded-for", "forwarded"),
     )
 
+    pages: str = setting(
+        "JOURNEYMESH_PAGES",
+        "app,demo,docs",
+        "Which pages are served to browsers, separated by commas: `app`, the dashboard; `demo`, the demo shop, which "
+        "needs a gateway that asks for no keys; `docs`, the contract.",
+    )
+
     def __post_init__(self) -> None:
         """Checks what no limit can express.
 
         Raises:
-            SettingError: an origin or a proxy is invalid, or a certificate lacks its key.
+            SettingError: a page is unknown, an origin or a proxy is invalid, or a certificate lacks its key.
         """
+        if unknown := sorted(set(filter(None, self.pages.split(","))) - _PAGES):
+            message = f"JOURNEYMESH_PAGES must name some of {', '.join(sorted(_PAGES))}, not {unknown[0]!r}."
+            raise SettingError(message)
         if bool(self.certificate_file) != bool(self.key_file):
             raise SettingError("JOURNEYMESH_HTTP_CERTIFICATE_FILE and _KEY_FILE go together: both or none.")
         if self.certificate_file:
@@ -190,6 +202,11 @@ class Settings:
         except addresses.NoNetwork as error:
             message = f"JOURNEYMESH_TRUSTED_PROXIES must name networks such as 10.1.0.0/16, not {str(error)!r}."
             raise SettingError(message) from None
+
+    @property
+    def served_pages(self) -> frozenset[str]:
+        """The pages that are served; the demo sends no key, so it is not where one is required."""
+        return frozenset(self.pages.split(",")) - ({"demo"} if self.keys == "required" else frozenset())
 
     @property
     def proxies(self) -> addresses.Proxies:

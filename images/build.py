@@ -15,6 +15,7 @@ from images.contents import IMAGES
 
 _TOOLS: Final = ("docker", "podman", "buildah")
 _PYTHON_IMAGE: Final = "python:3.11-slim-bookworm"
+_NPM_REGISTRY: Final = "NPM_CONFIG_REGISTRY"
 _PIP: Final = {"PIP_INDEX_URL": "index-url", "PIP_CERT": "cert"}
 
 
@@ -101,7 +102,10 @@ def _bases(tool: str, wanted: str) -> Bases:
 
 
 def _secrets(folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
-    """The machine's pip configuration as build secrets, which end up in no layer."""
+    """The machine's configuration of pip and npm as build secrets, which end up in no layer."""
+    if registry := environment.get(_NPM_REGISTRY):
+        (folder / "npmrc").write_text(f"registry={registry}\n", encoding="utf-8")
+        yield f"--secret=id=npm,src={folder / 'npmrc'}"
     known = {option: environment[variable] for variable, option in _PIP.items() if environment.get(variable)}
     if "cert" in known:
         yield f"--secret=id=ca,src={known['cert']}"

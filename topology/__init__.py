@@ -82,6 +82,7 @@ SERVICES: Final = (
         ),
         extras=("gateway",),
         owns="nothing",
+        files=("web/built",),
     ),
     Service(
         "ingest",

@@ -12,7 +12,7 @@ from journeymesh.video.v1 import video_pb2
 from gateway.accepting.acceptance import Tracked
 from gateway.accepting.outcomes import OutcomeTaken
 from gateway.contract import asyncapi, docs, openapi, segment_shapes, shapes
-from gateway.contract.route import NOTHING, SWITCHING, Parameter, Route, text, up_to
+from gateway.contract.route import NOTHING, SWITCHING, Parameter, Route, Serve, text, up_to
 from gateway.core import Core
 from gateway.formats import cloudevents
 from gateway.formats.segment.message import TYPES
@@ -30,13 +30,16 @@ from gateway.routes import (
     segment,
     signing_in,
     users,
+    web,
 )
+from mesh.errors import NotFound
 
 _get: Final = functools.partial(Route, "GET")
 _post: Final = functools.partial(Route, "POST")
 _delete: Final = functools.partial(Route, "DELETE")
 
 _HTML: Final = "text/html"
+_SCRIPT: Final = "text/javascript"
 _SEEN_LAST: Final = "The last cursor seen, for clients that cannot set `Last-Event-ID`."
 _AN_EVENT: Final = (
     '{"userId":"demo-user","eventType":"struggle_signal",'
@@ -102,6 +105,20 @@ def _message_route(kind: str, path: str, summary: str) -> Route:
     )
 
 
+def _file_route(path: str, summary: str, serve: Serve, kind: str) -> Route:
+    return _get(path, summary, serve, kind, reasons=("PATH_NOT_FOUND",), ignores_query=True)
+
+
+_FILE_ROUTES: Final = (
+    _file_route("/t.js", "The tracker, for pages.", web.tracker, _SCRIPT),
+    _file_route("/t/{part}", "What the tracker loads later.", web.part_of_tracker, _SCRIPT),
+    _file_route("/widget.js", "The widget that shows help, for pages.", web.widget, _SCRIPT),
+    _file_route("/app", "The dashboard.", web.dashboard, _HTML),
+    _file_route("/app/{file}", "A view of the dashboard, or a file that it loads.", web.file_of_dashboard, _HTML),
+    _file_route("/demo", "A small shop with tracker and widget, to try the mesh.", web.demo, _HTML),
+    _file_route("/demo/{file}", "A file that the demo shop loads.", web.file_of_demo, _SCRIPT),
+)
+
 _SEGMENT_ROUTES: Final = (
     *(_message_route(kind, f"/v1/{kind}", f"Takes one `{kind}` as Segment's clients send it.") for kind in TYPES),
     *(
@@ -152,8 +169,10 @@ async def contract_of_pushes(_core: Core, _request: Request) -> Answer:
     return _asyncapi()
 
 
-async def page(_core: Core, _request: Request) -> Answer:
+async def page(core: Core, _request: Request) -> Answer:
     """The contract as a page to read."""
+    if "docs" not in core.settings.served_pages:
+        raise NotFound("PATH_NOT_FOUND", "The page is switched off; `/openapi.json` is the contract.")
     return _page()
 
 
@@ -515,5 +534,6 @@ ROUTES: Final = (
     ),
     _get("/openapi.json", "This contract as OpenAPI 3.1.", contract, dict),
     _get("/asyncapi.json", "What is pushed, as AsyncAPI 3.0.", contract_of_pushes, dict),
-    _get("/docs", "This contract as a page.", page, _HTML),
+    _get("/docs", "This contract as a page.", page, _HTML, reasons=("PATH_NOT_FOUND",)),
+    *_FILE_ROUTES,
 )

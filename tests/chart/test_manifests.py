@@ -23,7 +23,7 @@ from tests.chart.manifests import (
 
 # What AWS' own clients read, and no settings class of ours.
 AWS_SETTINGS: Final = {"AWS_REGION", "AWS_DEFAULT_REGION"}
-PRIVATE_ROUTES: Final = {"/metrics", "/healthz", "/startupz", "/readyz"}
+PRIVATE_ROUTES: Final = {"/demo", "/demo/{file}", "/metrics", "/healthz", "/startupz", "/readyz"}
 GIB: Final = 2**30
 
 

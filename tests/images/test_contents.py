@@ -156,3 +156,9 @@ def test_pip_settings_of_a_machine_are_passed_as_secrets(tmp_path: Path) -> None
         "[global]\nindex-url = https://name:word@mirror/simple\ncert = /run/secrets/ca\n"
     )
     assert list(build._secrets(tmp_path, {"PATH": "/bin"})) == []
+
+
+def test_npm_settings_of_a_machine_are_passed_as_a_secret(tmp_path: Path) -> None:
+    options = list(build._secrets(tmp_path, {"NPM_CONFIG_REGISTRY": "https://mirror/npm"}))
+    assert options == [f"--secret=id=npm,src={tmp_path}/npmrc"]
+    assert (tmp_path / "npmrc").read_text() == "registry=https://mirror/npm\n"

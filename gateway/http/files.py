@@ -1,0 +1,68 @@
+"""Files that browsers load, read once at the start: what `make web` built, each also compressed.
+
+Names that end in a hash of the content, as `main-0123456789ab.js`, always stand for it, so caches never ask again. Any
+other name may stand for something newer after an upgrade: caches ask after five minutes.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from gateway.http.asgi import PUBLIC_CACHE, Answer, Headers, Request
+
+_TYPES: Final = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".webm": "video/webm",
+}
+_ENCODINGS: Final = {"br": ".br", "gzip": ".gz"}
+"""Compressed forms and the endings of their files, the smallest first."""
+_HASHED: Final = re.compile(r"-[0-9a-f]{12}\.\w+")
+_FOR_EVER: Final[Headers] = ((b"cache-control", b"public, max-age=31536000, immutable"),)
+
+
+class File(NamedTuple):
+    """A file as it is served: its bytes plain and compressed, and the headers that every answer with it carries."""
+
+    body: bytes
+    content_type: str
+    packed: Mapping[str, bytes]
+    headers: Headers
+
+
+def read(folder: Path) -> Mapping[str, File]:
+    """The files of a folder by their paths in it, as `demo/index.html`; empty if there is no such folder."""
+    return dict(_files(folder))
+
+
+def _files(folder: Path) -> Iterator[tuple[str, File]]:
+    for path in sorted(folder.rglob("*")):
+        if path.suffix in _TYPES and path.is_file():
+            body = path.read_bytes()
+            packed = {
+                encoding: compressed.read_bytes()
+                for encoding, ending in _ENCODINGS.items()
+                if (compressed := path.with_name(path.name + ending)).is_file()
+            }
+            etag = b'"%b"' % hashlib.sha256(body).hexdigest()[:32].encode()
+            cache = _FOR_EVER if _HASHED.search(path.name) else PUBLIC_CACHE
+            headers = (*cache, (b"etag", etag), (b"vary", b"accept-encoding"))
+            yield path.relative_to(folder).as_posix(), File(body, _TYPES[path.suffix], packed, headers)
+
+
+def answer(file: File, request: Request, headers: Headers) -> Answer:
+    """The answer with a file: in the smallest form that the client takes, or 304 if the client has it already."""
+    headers = (*headers, *file.headers)
+    known = request.header(b"if-none-match")
+    etag = dict(file.headers)[b"etag"].decode()
+    if known and etag in known:
+        return Answer(304, b"", "", headers)
+    taken = request.header(b"accept-encoding").lower().replace(" ", "")
+    for encoding, packed in file.packed.items():
+        if any(each in {encoding, f"{encoding};q=1"} for each in taken.split(",")):
+            return Answer(200, packed, file.content_type, (*headers, (b"content-encoding", encoding.encode())))
+    return Answer(200, file.body, file.content_type, headers)
