@@ -105,7 +105,7 @@ class Deriving:
     def _by(self, policy: Policy) -> Deciding:
         if policy.version not in self._deciding:
             timeline = Timeline([(DatedPolicy(0, policy.version, ""), policy)])
-            policies = Policies(MemoryPolicies([]), parse, _beginning, timeline)
+            policies = Policies(MemoryPolicies([]), MemoryPolicies(), parse, _beginning, timeline)
             self._deciding[policy.version] = Deciding(
                 policies,
                 *self._stores,
