@@ -6,7 +6,10 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 from gateway.access.door import Door
+from gateway.http.rates import Limit, Rates
+from mesh.clock import monotonic_clock
 from mesh.keys import Scope
+from mesh.observability import telemetry
 from tests.gateway.running import NOW_US
 from tests.gateway.test_access import ADMIN, PUBLIC, SECRET, keyring
 
@@ -37,7 +40,21 @@ def main() -> None:
         cost = _microseconds(lambda request=request: door.admit(request, Scope.WRITE_EVENTS))  # type: ignore[misc]
         print(f"{cost:6.1f} µs per request with {name}")
     add = door.admit(_request(PUBLIC.headers), Scope.WRITE_EVENTS).guarded(lambda **_: None, lambda *_: None)
+    _print_limits()
     print(f"{_microseconds(lambda: add(event_type=1, user_id='ada', rare={})):6.1f} µs per event of a public key")
+
+
+def _print_limits() -> None:
+    """Prints what a key with a limit, in a tenant with one, costs more."""
+    rates = Rates(monotonic_clock, telemetry.off("bench").metrics)
+    limits = (Limit("key", "key:k", 1_000_000, 3_600_000_000), Limit("tenant", "tenant:t", 1_000_000, 3_600_000_000))
+
+    def request() -> None:
+        rates.admit(limits)
+        rates.spend(limits, 99)
+        rates.headers(limits)
+
+    print(f"{_microseconds(request):6.1f} µs per request with a limit of its key and one of its tenant")
 
 
 if __name__ == "__main__":

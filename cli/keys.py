@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.access import asking
+from cli.rates import add_rate, in_words, rate_json, rate_of
 from cli.terminal import minute, plain
 from mesh.keys import Scope
 
@@ -81,6 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     create.add_argument(
         "--tenant", default="", metavar="NAME", help="whose data it opens (default: the default tenant)"
     )
+    add_rate(create, "no limit of its own")
     listed = doing.add_parser("list", help="list all keys, the newest first")
     rotate = doing.add_parser("rotate", help="create a key's successor and print its text, once")
     rotate.add_argument("key_id", metavar="KEY_ID", help="the key to replace")
@@ -117,7 +119,12 @@ async def run(stub: "AccessServiceAsyncStub", arguments: argparse.Namespace, con
 
 
 async def _create(stub: "AccessServiceAsyncStub", arguments: argparse.Namespace, console: Console) -> None:
-    rights = wire.KeyRights(scopes=arguments.scopes, origins=arguments.origins, event_types=arguments.event_types)
+    rights = wire.KeyRights(
+        scopes=arguments.scopes,
+        origins=arguments.origins,
+        event_types=arguments.event_types,
+        rate=rate_of(arguments),
+    )
     request = wire.CreateKeyRequest(
         kind=_KINDS[arguments.kind],
         name=arguments.name,
@@ -172,6 +179,8 @@ def _print_issued(console: Console, issued: wire.CreateKeyResponse | wire.Rotate
     end = f"valid until {minute(key.ends_at)} UTC" if key.HasField("ends_at") else "valid without end"
     whose = f" It opens the data of {plain(key.tenant)}." if key.tenant else ""
     console.print(f"{_title(key)} is {end}.{whose} Its scopes: {', '.join(key.rights.scopes)}.", soft_wrap=True)
+    if key.rights.HasField("rate"):
+        console.print(f"It may send and ask for {in_words(key.rights.rate)}.", soft_wrap=True)
     console.print("This is its text, which is shown only once:", soft_wrap=True)
     console.print(f"\n{issued.text}\n", soft_wrap=True)
     if issued.identity_secret:
@@ -189,7 +198,7 @@ def _title(key: wire.Key) -> str:
 
 def _table(keys: Sequence[wire.Key]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), caption="Times are in UTC.", caption_justify="left")
-    for heading in ("id", "tenant", "kind", "name", "state", "scopes", "origins"):
+    for heading in ("id", "tenant", "kind", "name", "state", "rate", "scopes", "origins"):
         table.add_column(heading, no_wrap=heading not in {"name", "origins"}, overflow="fold")
     for heading in ("created", "last used", "ends"):
         table.add_column(heading, min_width=_DATE_WIDTH)
@@ -200,6 +209,7 @@ def _table(keys: Sequence[wire.Key]) -> Table:
             _kind(key),
             plain(key.name),
             _state(key),
+            f"{key.rights.rate.per_second}/s" if key.rights.HasField("rate") else "any",
             "\n".join(key.rights.scopes),
             "\n".join(key.rights.origins) or "any" if key.kind == wire.KEY_KIND_PUBLIC else "",
             minute(key.created_at),
@@ -228,6 +238,7 @@ def _key_json(key: wire.Key) -> dict[str, Any]:
         "scopes": [*key.rights.scopes],
         "origins": [*key.rights.origins],
         "eventTypes": [*key.rights.event_types],
+        "rate": rate_json(key.rights),
         "createdAt": key.created_at.ToJsonString(),
         "lastUsedAt": key.last_used_at.ToJsonString() if key.HasField("last_used_at") else None,
         "endsAt": key.ends_at.ToJsonString() if key.HasField("ends_at") else None,

@@ -1,4 +1,4 @@
-"""`journeymesh tenants`: creates, lists and deletes the tenants that use the mesh beside the default one."""
+"""`journeymesh tenants`: creates, lists, limits and deletes the tenants that use the mesh beside the default one."""
 
 import argparse
 import json
@@ -11,23 +11,29 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.access import asking
+from cli.rates import add_rate, in_words, rate_json, rate_of
 from cli.terminal import minute
 
 if TYPE_CHECKING:
     from journeymesh.access.v1.access_pb2_grpc import AccessServiceAsyncStub
+
+_USUAL: Final = "what gateways are set to (JOURNEYMESH_TENANT_RATE)"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the subcommands and their options."""
     doing = parser.add_subparsers(dest="doing", required=True)
     create = doing.add_parser("create", help="create a tenant; `keys create --tenant` gives it keys")
+    add_rate(create, _USUAL)
+    limit = doing.add_parser("limit", help="set how much a tenant may send and ask for, with all its keys together")
+    add_rate(limit, _USUAL, is_required=True)
     listed = doing.add_parser("list", help="list all tenants but the default one, those that were deleted too")
     delete = doing.add_parser(
         "delete", help="end a tenant's keys, for good; its data stays until it expires or is erased"
     )
-    for each in (create, delete):
+    for each in (create, limit, delete):
         each.add_argument("name", metavar="NAME", help="1 to 31 small letters, digits and hyphens")
-    for each in (create, listed, delete):
+    for each in (create, limit, listed, delete):
         each.add_argument("--json", dest="is_json", action="store_true", help="print one JSON object, for scripts")
 
 
@@ -51,11 +57,21 @@ async def run(stub: "AccessServiceAsyncStub", arguments: argparse.Namespace, con
 
 
 async def _create(stub: "AccessServiceAsyncStub", arguments: argparse.Namespace, console: Console) -> None:
-    tenant = (await stub.CreateTenant(wire.CreateTenantRequest(name=arguments.name))).tenant
+    tenant = (await stub.CreateTenant(wire.CreateTenantRequest(name=arguments.name, rate=rate_of(arguments)))).tenant
     if arguments.is_json:
         console.print(json.dumps(_tenant_json(tenant)), soft_wrap=True)
     else:
         console.print(f"The tenant {tenant.name} is created. It has no keys yet.", soft_wrap=True)
+
+
+async def _limit(stub: "AccessServiceAsyncStub", arguments: argparse.Namespace, console: Console) -> None:
+    request = wire.LimitTenantRequest(name=arguments.name, rate=rate_of(arguments))
+    tenant = (await stub.LimitTenant(request)).tenant
+    if arguments.is_json:
+        console.print(json.dumps(_tenant_json(tenant)), soft_wrap=True)
+        return
+    rate = in_words(tenant.rate) if tenant.HasField("rate") else _USUAL
+    console.print(f"From now on the tenant {tenant.name} may send and ask for {rate}.", soft_wrap=True)
 
 
 async def _list(stub: "AccessServiceAsyncStub", arguments: argparse.Namespace, console: Console) -> None:
@@ -66,11 +82,11 @@ async def _list(stub: "AccessServiceAsyncStub", arguments: argparse.Namespace, c
     if not tenants:
         console.print("There is only the default tenant.", soft_wrap=True)
         return
-    table = Table("name", "created", "deleted", box=None, padding=(0, 2, 0, 0), caption="Times are in UTC.")
+    table = Table("name", "rate", "created", "deleted", box=None, padding=(0, 2, 0, 0), caption="Times are in UTC.")
     for each in tenants:
-        table.add_row(
-            each.name, minute(each.created_at), minute(each.deleted_at) if each.HasField("deleted_at") else ""
-        )
+        rate = f"{each.rate.per_second}/s" if each.HasField("rate") else "usual"
+        deleted = minute(each.deleted_at) if each.HasField("deleted_at") else ""
+        table.add_row(each.name, rate, minute(each.created_at), deleted)
     console.print(table)
 
 
@@ -88,12 +104,13 @@ async def _delete(stub: "AccessServiceAsyncStub", arguments: argparse.Namespace,
     )
 
 
-_COMMANDS: Final = {"create": _create, "list": _list, "delete": _delete}
+_COMMANDS: Final = {"create": _create, "limit": _limit, "list": _list, "delete": _delete}
 
 
 def _tenant_json(tenant: wire.Tenant) -> dict[str, Any]:
     return {
         "name": tenant.name,
+        "rate": rate_json(tenant),
         "createdAt": tenant.created_at.ToJsonString(),
         "deletedAt": tenant.deleted_at.ToJsonString() if tenant.HasField("deleted_at") else None,
     }

@@ -6,7 +6,7 @@ import sys
 import httpx
 import uvloop
 
-from gateway.access.door import follow_keys
+from gateway.access import door, limits
 from gateway.access.people.sign_in import SignIn
 from gateway.app import Application
 from gateway.core import bootstrap
@@ -17,7 +17,6 @@ from gateway.settings import LogSettings, Settings, TelemetrySettings
 from gateway.transport.certificate import Certificates
 from mesh.clock import system_clock
 from mesh.observability import log, registry, telemetry
-from mesh.observability.telemetry import Telemetry
 from mesh.process.certificate import report_expiry
 from mesh.process.lifecycle import in_background, spare_collections, stop_signal
 from mesh.rpc.tls import Tls, TlsSettings
@@ -26,7 +25,7 @@ from mesh.settings import SettingError, read_or_exit
 _log = logging.getLogger("gateway")
 
 
-async def run(settings: Settings, tracing: Telemetry, tls: Tls | None) -> None:
+async def run(settings: Settings, tracing: telemetry.Telemetry, tls: Tls | None) -> None:
     """Serves until the process is to end."""
     stop = stop_signal()
     listener = listen(settings.address, settings.keys, is_tls=settings.is_tls)
@@ -36,7 +35,8 @@ async def run(settings: Settings, tracing: Telemetry, tls: Tls | None) -> None:
         spare_collections()
         async with in_background(
             operation.watch_services(core),
-            follow_keys(core.door, peers.access, system_clock),
+            door.follow_keys(core.door, peers.access, system_clock),
+            limits.follow_limits(core.rates, peers.limits),
             report_expiry(tls, tracing.metrics),
             report_expiry(certificates, tracing.metrics, registry.HTTP_CERTIFICATE_EXPIRY),
         ):

@@ -67,6 +67,7 @@ class Application:
                 asgi.NOSNIFF,
                 asgi.NO_REFERRER,
                 *(asgi.HTTPS_ONLY if scope["scheme"] in _SECURE else ()),
+                *self._core.rates.headers(request.caller.limits),
                 *cors.headers(scope, self._core.door.origins),
                 *self._headers(answer),
             )
@@ -137,6 +138,8 @@ class Application:
         if not (route.may_have_key_in_body and self._core.door.is_key_required and not key_text(request.scope)):
             request.caller = self._core.door.admit(request, NEEDS[route.method, route.path])
         tenancy.require_route(request.caller, route.method, route.path)
+        if NEEDS[route.method, route.path] is not None:
+            request.admit()
         request.parameters = tenancy.owned(request.caller, request.parameters)
         request.query = tenancy.owned(request.caller, request.query)
         if self._core.door.is_key_required and (route.method, route.path) in AUDITED:
@@ -166,6 +169,7 @@ class Application:
             span_id,
             self._proxies.address(scope),
             self._core.admission,
+            self._core.rates,
             self._read_timeout,
             has_more=scope["type"] == "http",
         )

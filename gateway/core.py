@@ -11,10 +11,12 @@ from gateway.access.door import Door
 from gateway.access.people.sign_in import SignIn
 from gateway.http.admission import MIN_ADDRESS_BYTES, AdmissionControl, OpenStreams
 from gateway.http.files import File
+from gateway.http.rates import Rates
 from gateway.http.shares import Shares, share
 from gateway.metrics import count_events
 from gateway.peers import Peers
 from gateway.settings import Settings
+from mesh.clock import Clock, monotonic_clock
 from mesh.observability import registry
 from mesh.observability.telemetry import Telemetry
 
@@ -49,6 +51,7 @@ class Core:
     telemetry: Telemetry
     closing: asyncio.Event
     admission: AdmissionControl
+    rates: Rates
     startup: Startup
     streams: OpenStreams
     door: Door
@@ -63,6 +66,7 @@ def bootstrap(
     closing: asyncio.Event,
     sign_in: SignIn | None = None,
     files: Mapping[str, File] = MappingProxyType({}),
+    monotonic: Clock = monotonic_clock,
 ) -> Core:
     """Makes the core from its settings and services; without a `sign_in` people do not."""
     wait_seconds = settings.wait_milliseconds / 1000
@@ -72,12 +76,18 @@ def bootstrap(
     admission = AdmissionControl(settings.request_count, settings.request_bytes, percent)
     streams = OpenStreams(settings.stream_count, share(settings.stream_count, percent), settings.user_stream_count)
     count_events(telemetry.metrics, 0, 0, 0)
+    for policy in ("key", "tenant"):
+        telemetry.metrics.count(registry.RATE_LIMITED_REQUESTS, 0, policy)
     telemetry.metrics.set_gauge(registry.STREAMS, 0)
     door = Door(
         is_key_required=settings.keys == "required",
         is_host_checked=settings.keys == "none" and not settings.trusted_proxies,
         cors_origins=settings.cors_origins,
         cookies=sign_in.cookies if sign_in else None,
+        tenant_rate=settings.tenant_rate,
     )
+    rates = Rates(monotonic, telemetry.metrics)
     startup = Startup(peers.health)
-    return Core(settings, peers, coalescer, telemetry, closing, admission, startup, streams, door, sign_in, files)
+    return Core(
+        settings, peers, coalescer, telemetry, closing, admission, rates, startup, streams, door, sign_in, files
+    )

@@ -159,6 +159,14 @@ class Settings:
         minimum=1,
         maximum=100,
     )
+    tenant_rate: int = setting(
+        "JOURNEYMESH_TENANT_RATE",
+        2000,
+        "How much a tenant may send and ask for that has no rate of its own, with all its keys and over all gateways: "
+        "events and other requests per second, and twice that at once. 0: no limit. The default tenant has none.",
+        minimum=0,
+        maximum=1_000_000,
+    )
     trusted_proxies: str = setting(
         "JOURNEYMESH_TRUSTED_PROXIES",
         "",

@@ -116,7 +116,11 @@ async def accept(
     raws: Sequence[msgspec.Raw | bytes],
     read: Read = native.read_event,
 ) -> Tracked:
-    """Reads events and submits them to ingest; unreadable ones go along to be kept."""
+    """Reads events and submits them to ingest; unreadable ones go along to be kept.
+
+    The first event was paid for when the request was admitted.
+    """
+    request.rates.spend(request.caller.limits, len(raws) - 1)
     rows, others = Rows(request.caller.tenant), ingest_pb2.AcceptEventsRequest()
     stamp = native.Stamp(request.received_us, request.trace_id, request.span_id)
     max_listed = _max_listed(request)

@@ -51,13 +51,21 @@ class Door:
             pointed here (DNS rebinding) names another one.
         cors_origins: the setting of the origins whose pages may call; those of keys are added.
         cookies: reads the sessions of people who have signed in; None if nobody does.
+        tenant_rate: units per second of tenants that have no rate of their own; 0: no limit.
     """
 
     def __init__(
-        self, *, is_key_required: bool, is_host_checked: bool, cors_origins: str, cookies: Cookies | None = None
+        self,
+        *,
+        is_key_required: bool,
+        is_host_checked: bool,
+        cors_origins: str,
+        cookies: Cookies | None = None,
+        tenant_rate: int = 0,
     ) -> None:
         self.is_key_required = is_key_required
         self._cookies = cookies
+        self.tenant_rate = tenant_rate
         self._is_host_checked = is_host_checked
         self.origins = cors.origins(cors_origins)
         self._cors_origins = cors_origins
@@ -189,7 +197,7 @@ async def _follow_once(door: Door, access: "AccessServiceAsyncStub", clock: Cloc
     door.note_time(clock())
     response = await access.GetKeyring(access_pb2.GetKeyringRequest(known_revision=door.revision))
     if not response.is_unchanged:
-        door.replace(keyring_of(response), clock())
+        door.replace(keyring_of(response, door.tenant_rate), clock())
     uses = door.unreported_uses()
     if uses:
         reported = [access_pb2.KeyUse(key_id=key_id, used_us=us) for key_id, us in uses.items()]
@@ -203,7 +211,14 @@ def _allowed(request: Request, key: KnownKey, user: Proven, needs: Scope | None)
     if origin and key.origins and not cors.known_origins(key.origins).allows(origin):
         raise PermissionDenied("ORIGIN_NOT_ALLOWED", "Pages of this origin may not use the key.")
     caller = Caller(
-        key.scopes, key.event_types, key.kind is Kind.PUBLIC, user.user_id, key.key_id, key.tenant, user.ends_us
+        key.scopes,
+        key.event_types,
+        key.kind is Kind.PUBLIC,
+        user.user_id,
+        key.key_id,
+        key.tenant,
+        user.ends_us,
+        limits=key.limits,
     )
     if needs is not None:
         caller.require(needs)

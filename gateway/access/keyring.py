@@ -1,12 +1,13 @@
 """The keyring: every key that a gateway has to know, as the access service reported it."""
 
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from journeymesh.access.v1 import access_pb2
 
 from gateway.formats.schema import EVENT_TYPES
+from gateway.http.rates import Limit
 from mesh import keys
 from mesh.errors import Unauthenticated
 from mesh.keys import Kind, Scope
@@ -23,6 +24,7 @@ _ENDED: Final[dict[int, tuple[str, str]]] = {
 }
 _AT_ONCE: Final = frozenset({access_pb2.KEY_STATE_REVOKED, access_pb2.KEY_STATE_TENANT_DELETED})
 _EXPIRED: Final = ("KEY_EXPIRED", "The key was valid until a time that has passed.")
+_USUAL_BURST_SECONDS: Final = 2
 _SCOPES: Final = {str(scope): scope for scope in Scope}
 
 
@@ -39,6 +41,7 @@ class KnownKey(NamedTuple):
     ended_as: int
     identity_secret: str
     tenant: str
+    limits: tuple[Limit, ...] = ()
 
     def has_ended(self, now_us: int) -> bool:
         """Whether the key is no longer valid. What was ended by hand never is, whatever this machine's clock says."""
@@ -77,16 +80,17 @@ class Keyring(NamedTuple):
         return sorted({origin for key in self.known.values() if not key.has_ended(now_us) for origin in key.origins})
 
 
-def keyring_of(response: access_pb2.GetKeyringResponse) -> Keyring:
+def keyring_of(response: access_pb2.GetKeyringResponse, tenant_rate: int = 0) -> Keyring:
     """The keyring that the access service reported.
 
-    Kinds, scopes and event types that only a newer service knows allow nothing here.
+    Kinds, scopes and event types that only a newer service knows allow nothing here. `tenant_rate` is for tenants that
+    have no rate of their own, in units per second; 0: no limit.
     """
     entries = [entry for entry in response.entries if entry.kind in _KINDS]
-    return Keyring(response.revision, {entry.key_id: _known_key(entry) for entry in entries})
+    return Keyring(response.revision, {entry.key_id: _known_key(entry, tenant_rate) for entry in entries})
 
 
-def _known_key(entry: access_pb2.KeyringEntry) -> KnownKey:
+def _known_key(entry: access_pb2.KeyringEntry, tenant_rate: int) -> KnownKey:
     rights = entry.rights
     return KnownKey(
         entry.key_id,
@@ -100,4 +104,15 @@ def _known_key(entry: access_pb2.KeyringEntry) -> KnownKey:
         entry.ended_as,
         entry.identity_secret,
         entry.tenant,
+        tuple(_limits(entry, tenant_rate)),
     )
+
+
+def _limits(entry: access_pb2.KeyringEntry, tenant_rate: int) -> Iterator[Limit]:
+    if entry.rights.HasField("rate"):
+        rate = entry.rights.rate
+        yield Limit("key", f"key:{entry.key_id}", rate.per_second, rate.burst)
+    if entry.HasField("tenant_rate"):
+        yield Limit("tenant", f"tenant:{entry.tenant}", entry.tenant_rate.per_second, entry.tenant_rate.burst)
+    elif entry.tenant and tenant_rate:
+        yield Limit("tenant", f"tenant:{entry.tenant}", tenant_rate, _USUAL_BURST_SECONDS * tenant_rate)

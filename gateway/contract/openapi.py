@@ -30,6 +30,7 @@ _OF_KEYS: Final = (
     "ORIGIN_NOT_ALLOWED",
     "NOT_PERMITTED",
     "USER_PROOF_INVALID",
+    "RATE_LIMITED",
 )
 _OF_USERS: Final = ("USER_PROOF_REQUIRED",)
 _SECURITY: Final = {

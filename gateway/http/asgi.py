@@ -14,6 +14,7 @@ import msgspec
 from gateway.http.admission import MAX_BODY_BYTES, AdmissionControl
 from gateway.http.caller import NOBODY, Caller
 from gateway.http.exchange import KEY, Exchange
+from gateway.http.rates import Rates
 from gateway.http.slow_clients import ReadTimeout
 from mesh.errors import DeadlineExceeded, InvalidArgument
 
@@ -88,7 +89,7 @@ class Request:
 
     The span id is empty if the trace is not recorded. `address` is whom limits count it for. `has_more` says whether
     more of the body may follow, `sent_bytes` how much of it came, `held_bytes` how much of it and of its answer
-    `admission` holds, and `is_unpacked` whether it came compressed.
+    `admission` holds, and `is_unpacked` whether it came compressed. `rates` counts what the caller's limits allow.
     `caller` is who sends it, once that is known.
     """
 
@@ -101,6 +102,7 @@ class Request:
     span_id: bytes
     address: str
     admission: AdmissionControl
+    rates: Rates
     read_timeout: ReadTimeout
     has_more: bool = True
     sent_bytes: int = 0
@@ -151,6 +153,15 @@ class Request:
         if self.sent_bytes > MAX_BODY_BYTES:
             raise _too_large()
         return chunk
+
+    def admit(self) -> None:
+        """Spends the first unit of the caller's limits.
+
+        Raises:
+            ResourceExhausted: `RATE_LIMITED`, nothing is left.
+        """
+        if self.caller.limits:
+            self.rates.admit(self.caller.limits)
 
     def hold(self, size: int) -> None:
         """Holds bytes until the request is over.

@@ -5,6 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from journeymesh.common.v1 import event_pb2
 
+from gateway.http.rates import Limit
 from mesh.errors import PermissionDenied, Unauthenticated
 from mesh.keys import Scope
 from records import tenants
@@ -36,6 +37,8 @@ class Caller(NamedTuple):
     ends_us: int = 0
     """When a user's token or a person's session ends, in Unix microseconds; 0 without one."""
     is_person: bool = False
+    limits: tuple[Limit, ...] = ()
+    """How much the key and its tenant may send and ask for."""
 
     @property
     def is_operator(self) -> bool:

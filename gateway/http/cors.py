@@ -11,7 +11,7 @@ _ALLOWED_HEADERS: Final = (
     "authorization, baggage, content-encoding, content-type, idempotency-key, last-event-id, traceparent, tracestate, "
     "x-requested-with"
 )
-_EXPOSED_HEADERS: Final = b"retry-after, x-trace-id"
+_EXPOSED_HEADERS: Final = b"ratelimit, ratelimit-policy, retry-after, x-trace-id"
 _PREFLIGHT_SECONDS: Final = b"600"
 
 _ORIGIN_LENGTH: Final = 300

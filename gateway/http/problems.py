@@ -96,7 +96,11 @@ REASONS: Final[Mapping[str, Reason]] = {
     ),
     "INTERNAL": Reason("A fault of ours. The trace id leads to its cause.", (500,)),
     "POISON": Reason("The event could be neither applied nor refused, and was kept as a failed event.", ()),
-    "RATE_LIMITED": Reason("One user sends more than a person can; the event is not kept. Try again later.", (429,)),
+    "RATE_LIMITED": Reason(
+        "The key or its tenant has sent and asked for as much as it may, and nothing of the request was taken; or one "
+        "user sends more than a person can, and the event is not kept. Try again after the time given.",
+        (429,),
+    ),
     "TOO_MANY_STREAMS": Reason(
         "As many streams are open as may be: 503; of one address or user: 429. Poll, or try again later.", (429, 503)
     ),

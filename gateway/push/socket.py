@@ -75,6 +75,7 @@ async def _respond(core: Core, request: Request, message: str | bytes) -> bytes:
     try:
         frame = decoded(message, OutcomeSaid, EXAMPLE)
         request.caller = core.door.admit(request, Scope.HELP)
+        request.admit()
         core.admission.enter(request.address)
         try:
             taken = await report(core.peers, core.coalescer, request, frame.id, frame.outcome)

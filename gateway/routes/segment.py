@@ -136,11 +136,12 @@ async def _admitted_body(core: Core, request: Request) -> bytes:
     """The body of a request whose caller may send events; the key is in the body if it is not in the head.
 
     Raises:
-        MeshError: as `Request.lenient_body` and `Door.admit`.
+        MeshError: as `Request.lenient_body`, `Door.admit` and `Request.admit`.
     """
     body = await request.lenient_body()
     if request.caller is NOBODY:
         request.caller = core.door.admit_with(request, _write_key(body), KeyScope.WRITE_EVENTS)
+        request.admit()
     return body
 
 

@@ -95,6 +95,12 @@ REQUEST_SECONDS: Final = _histogram(
     "gateway",
     labels=("http_route",),
 )
+RATE_LIMITED_REQUESTS: Final = _counter(
+    "rate_limited_requests",
+    "Requests refused because a key or its tenant had spent its limit.",
+    "gateway",
+    labels=("limit",),
+)
 STREAMS: Final = _gauge("open_streams", "Open server-sent event streams and WebSockets.", "gateway")
 EVENTS: Final = _counter("events", "Events sent by clients.", "gateway", labels=("verdict",))
 REJECTED_EVENTS: Final = _counter(

@@ -76,7 +76,7 @@ def alerts(scale: TimeScale) -> tuple[Alert, ...]:
                 "If a dependency is down (dashboard “Overview”), that is the cause.",
                 "If the lag is above 5 s, decisions cannot keep up: see JourneymeshDecisionsSlow.",
                 "If neither applies, gateways or ingest are at their limit: add replicas.",
-                "429 with the reason RATE_LIMITED means a burst of one user; it needs no more replicas.",
+                "429 with the reason RATE_LIMITED means a burst of one user, key or tenant; it needs no more replicas.",
             ),
         ),
         Alert(

@@ -3,9 +3,10 @@
 import secrets
 
 import uvloop
-from journeymesh.access.v1 import access_pb2, audit_pb2
+from journeymesh.access.v1 import access_pb2, audit_pb2, limits_pb2
 from journeymesh.access.v1.access_pb2_grpc import add_AccessServiceServicer_to_server
 from journeymesh.access.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server
+from journeymesh.access.v1.limits_pb2_grpc import add_LimitsServiceServicer_to_server
 
 from mesh.clock import system_clock
 from mesh.process import server
@@ -19,6 +20,9 @@ from services.access.keys.adapters.redis import RedisKeys
 from services.access.keys.servicer import AccessServicer
 from services.access.keys.translation import VOCABULARY
 from services.access.keys.usecases import Access
+from services.access.limits.adapters.redis import RedisLimits
+from services.access.limits.servicer import LimitsServicer
+from services.access.limits.usecases import Limits
 from services.access.settings import Settings
 
 
@@ -29,16 +33,19 @@ async def main() -> None:
         store = RedisKeys(client)
         audit = Audit(RedisChain(client), system_clock, secrets.token_bytes)
         servicer = AccessServicer(Access(store, audit, VOCABULARY, system_clock, secrets.token_bytes))
+        limits = LimitsServicer(Limits(RedisLimits(client), system_clock))
         async with bootstrap.keeping_up(settings, audit):
             await server.serve(
                 settings.listen,
                 [
                     lambda grpc_server: add_AccessServiceServicer_to_server(servicer, grpc_server),
                     lambda grpc_server: add_AuditServiceServicer_to_server(AuditServicer(audit), grpc_server),
+                    lambda grpc_server: add_LimitsServiceServicer_to_server(limits, grpc_server),
                 ],
                 [
                     access_pb2.DESCRIPTOR.services_by_name["AccessService"].full_name,
                     audit_pb2.DESCRIPTOR.services_by_name["AuditService"].full_name,
+                    limits_pb2.DESCRIPTOR.services_by_name["LimitsService"].full_name,
                 ],
                 {"store": store.ping},
                 traced,

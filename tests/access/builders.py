@@ -2,6 +2,7 @@
 
 import dataclasses
 import random
+from typing import Any
 
 from services.access.audit.adapters.memory import MemoryChain
 from services.access.audit.ports import Chain
@@ -9,6 +10,7 @@ from services.access.audit.usecases import Audit
 from services.access.keys.adapters.memory import MemoryKeys
 from services.access.keys.domain.key import Credentials, Key, Rights
 from services.access.keys.domain.lifecycle import Request
+from services.access.keys.domain.rate import Rate
 from services.access.keys.ports import KeyStore
 from services.access.keys.translation import VOCABULARY
 from services.access.keys.usecases import Access
@@ -35,7 +37,7 @@ class World:
         self.access = Access(self.store, self.audit, VOCABULARY, lambda: self.now_us, chance.randbytes)
 
 
-def asked(kind: str = "sk", name: str = "shop", lifetime_seconds: int = 0, **rights: tuple[str, ...]) -> Request:
+def asked(kind: str = "sk", name: str = "shop", lifetime_seconds: int = 0, **rights: Any) -> Request:
     """A request for a key."""
     return Request(kind, name, Rights(rights.pop("scopes", ()), **rights), lifetime_seconds)
 
@@ -43,5 +45,5 @@ def asked(kind: str = "sk", name: str = "shop", lifetime_seconds: int = 0, **rig
 def key(key_id: str = "k1", name: str = "shop", *, kind: str = "pk", ends_us: int = 0) -> Key:
     """A key with all members."""
     credentials = Credentials(key_id, key_id.encode().ljust(32, b"\xff"), f"secret of {key_id}" if kind == "pk" else "")
-    rights = Rights(("events:write", "help"), ("https://shop.example",), ("click", "page_view"))
+    rights = Rights(("events:write", "help"), ("https://shop.example",), ("click", "page_view"), Rate(500, 1_000))
     return Key(credentials, kind, name, rights, NOW_US, ends_us)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from journeymesh.access.v1 import access_pb2 as wire
@@ -45,14 +45,14 @@ async def stub(world: World) -> AsyncIterator["AccessServiceAsyncStub"]:
         yield AccessServiceStub(channel)
 
 
-def public(name: str = "shop", *, lifetime: int = 0, **rights: list[str]) -> wire.CreateKeyRequest:
+def public(name: str = "shop", *, lifetime: int = 0, **rights: Any) -> wire.CreateKeyRequest:
     """Asks for a public key."""
     return wire.CreateKeyRequest(
         kind=wire.KEY_KIND_PUBLIC, name=name, rights=wire.KeyRights(**rights), lifetime_seconds=lifetime
     )
 
 
-def secret(name: str = "server", *, lifetime: int = 0, **rights: list[str]) -> wire.CreateKeyRequest:
+def secret(name: str = "server", *, lifetime: int = 0, **rights: Any) -> wire.CreateKeyRequest:
     """Asks for a secret key."""
     return wire.CreateKeyRequest(
         kind=wire.KEY_KIND_SECRET, name=name, rights=wire.KeyRights(**rights), lifetime_seconds=lifetime
@@ -329,3 +329,40 @@ async def test_a_change_that_always_comes_second_is_given_up(world: World) -> No
     contested: KeyStore = Contested(world.store)  # type: ignore[assignment]
     with pytest.raises(MeshError, match="DEPENDENCY_UNAVAILABLE"):
         await World(contested).access.create(asked())
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [
+        (wire.Rate(per_second=1), wire.Rate(per_second=1, burst=2)),
+        (wire.Rate(per_second=500, burst=500), wire.Rate(per_second=500, burst=500)),
+        (wire.Rate(per_second=1_000_000), wire.Rate(per_second=1_000_000, burst=2_000_000)),
+        (wire.Rate(per_second=2, burst=7_200), wire.Rate(per_second=2, burst=7_200)),
+    ],
+)
+async def test_a_rate_stays_with_the_key_and_gateways_learn_it(
+    stub: "AccessServiceAsyncStub", asked: wire.Rate, given: wire.Rate
+) -> None:
+    made = await stub.CreateKey(secret(rate=asked))
+    assert made.key.rights.rate == given
+    rotated = await stub.RotateKey(wire.RotateKeyRequest(key_id=made.key.key_id))
+    assert rotated.key.rights.rate == given
+    assert [entry.rights.rate for entry in (await keyring(stub)).entries] == [given, given]
+    assert not (await stub.CreateKey(secret())).key.rights.HasField("rate")
+
+
+@pytest.mark.parametrize(
+    "rate",
+    [
+        wire.Rate(),
+        wire.Rate(per_second=1_000_001),
+        wire.Rate(per_second=10, burst=9),
+        wire.Rate(per_second=10, burst=36_001),
+    ],
+)
+async def test_a_rate_out_of_range_is_refused(stub: "AccessServiceAsyncStub", rate: wire.Rate) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        await stub.CreateKey(secret(rate=rate))
+    assert caught.value.reason == "VALUE_OUT_OF_RANGE"
+    with pytest.raises(InvalidArgument):
+        await stub.CreateTenant(wire.CreateTenantRequest(name="acme", rate=rate))

@@ -148,7 +148,7 @@ async def test_a_key_whose_tenant_cannot_be_read_opens_nothing(server: redis.Cli
     await store.change([of_acme, key("k2")], [], NO_REVISION, "r1", [Tenant("acme", 1)])
     await server.hset("jm:{access}:tenants", "acme", b"\xc1")
     assert (await store.read()).keys.keys() == {"k2"}
-    await server.hset("jm:{access}:tenants", "acme", msgspec.msgpack.encode([1, 1, 0, "newer member"]))
+    await server.hset("jm:{access}:tenants", "acme", msgspec.msgpack.encode([1, 1, 0, None, "newer member"]))
     assert (await store.read()).keys.keys() == {"k1", "k2"}
 
 
@@ -158,3 +158,32 @@ async def test_acts_upon_tenants_are_recorded(stub: "AccessServiceAsyncStub", wo
     entries, _ = await world.audit.listed(Filters(), 0, 20)
     acts = [(each.entry.act.actor, each.entry.act.action, each.entry.act.subject) for each in entries]
     assert acts == [("command", "tenants.delete", "acme"), ("command", "tenants.create", "acme")]
+
+
+async def test_gateways_learn_how_much_a_tenant_may(stub: "AccessServiceAsyncStub") -> None:
+    limited = wire.CreateTenantRequest(name="acme", rate=wire.Rate(per_second=5))
+    assert (await stub.CreateTenant(limited)).tenant.rate == wire.Rate(per_second=5, burst=10)
+    for tenant in ("acme", ""):
+        await stub.CreateKey(of(tenant))
+
+    async def rates() -> dict[str, wire.Rate | None]:
+        entries = (await stub.GetKeyring(wire.GetKeyringRequest())).entries
+        return {entry.tenant: entry.tenant_rate if entry.HasField("tenant_rate") else None for entry in entries}
+
+    assert await rates() == {"acme": wire.Rate(per_second=5, burst=10), "": None}
+    raised = wire.LimitTenantRequest(name="acme", rate=wire.Rate(per_second=7, burst=8))
+    assert (await stub.LimitTenant(raised)).tenant.rate == raised.rate
+    assert await rates() == {"acme": raised.rate, "": None}
+    assert not (await stub.LimitTenant(wire.LimitTenantRequest(name="acme"))).tenant.HasField("rate")
+    assert await rates() == {"acme": None, "": None}
+
+
+@pytest.mark.parametrize("name", ["globex", "", "default"])
+async def test_only_tenants_that_there_are_get_a_rate(stub: "AccessServiceAsyncStub", name: str) -> None:
+    with pytest.raises(NotFound) as caught:
+        await stub.LimitTenant(wire.LimitTenantRequest(name=name, rate=wire.Rate(per_second=5)))
+    assert caught.value.reason == "TENANT_NOT_FOUND"
+    await created(stub, "acme")
+    await stub.DeleteTenant(wire.DeleteTenantRequest(name="acme"))
+    with pytest.raises(NotFound):
+        await stub.LimitTenant(wire.LimitTenantRequest(name="acme"))

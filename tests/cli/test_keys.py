@@ -88,7 +88,7 @@ async def test_scripts_get_one_object(stub: "AccessServiceAsyncStub") -> None:
     created = await answered(stub, *PUBLIC, "--scope", "events:write", *options)
     assert created.keys() == {
         *("keyId", "kind", "name", "state", "scopes", "origins", "eventTypes", "createdAt", "lastUsedAt", "endsAt"),
-        *("successorId", "tenant", "text", "identitySecret"),
+        *("successorId", "tenant", "text", "identitySecret", "rate"),
     }
     assert created["scopes"] == ["events:write"]
     assert created["origins"] == ["http://localhost:3000", "https://shop.example"]
@@ -99,22 +99,32 @@ async def test_scripts_get_one_object(stub: "AccessServiceAsyncStub") -> None:
     assert listed == {"keys": [created]}
 
 
+async def test_a_key_keeps_its_rate_when_it_is_rotated(stub: "AccessServiceAsyncStub") -> None:
+    assert "It may send" not in await printed(stub, *PUBLIC)
+    text = await printed(stub, *PUBLIC, "--rate", "500", "--burst", "1500")
+    assert "It may send and ask for 500 events and other requests per second, 1,500 at once." in text
+    created = await answered(stub, *PUBLIC, "--rate", "500")
+    assert created["rate"] == {"perSecond": 500, "burst": 1000}
+    assert (await answered(stub, "rotate", created["keyId"]))["rate"] == created["rate"]
+
+
 async def test_keys_are_listed_in_a_table(stub: "AccessServiceAsyncStub", world: World) -> None:
     assert "There are no keys" in await printed(stub, "list")
     shop = await answered(stub, *PUBLIC, "--origin", "https://shop.example")
     world.now_us += DAY_US
-    server = await answered(stub, "create", "--kind", "secret", "--name", "[red]server[/red]", "--expires", "30m")
+    options = ("--expires", "30m", "--rate", "50")
+    server = await answered(stub, "create", "--kind", "secret", "--name", "[red]server[/red]", *options)
     await world.access.record_uses({shop["keyId"]: world.now_us})
     await printed(stub, "revoke", shop["keyId"])
     lines = (await printed(stub, "list", width=200)).splitlines()
     rows = [re.split(r" {2,}", line.strip()) for line in lines if line.startswith((shop["keyId"], server["keyId"]))]
     assert rows == [
         [
-            *(server["keyId"], "default", "secret", "[red]server[/red]", "active", "events:write"),
+            *(server["keyId"], "default", "secret", "[red]server[/red]", "active", "50/s", "events:write"),
             *("2026-01-03 10:00", "never", "2026-01-03 10:30"),
         ],
         [
-            *(shop["keyId"], "default", "public", "shop", "revoked", "events:write", "https://shop.example"),
+            *(shop["keyId"], "default", "public", "shop", "revoked", "any", "events:write", "https://shop.example"),
             *("2026-01-02 10:00", "2026-01-03 10:00", "2026-01-03 10:00"),
         ],
     ]
@@ -124,7 +134,7 @@ async def test_keys_are_listed_in_a_table(stub: "AccessServiceAsyncStub", world:
         *("events:write", "help"),
     ]
     assert lines[0].split() == [
-        *("id", "tenant", "kind", "name", "state", "scopes", "origins", "created", "last", "used", "ends"),
+        *("id", "tenant", "kind", "name", "state", "rate", "scopes", "origins", "created", "last", "used", "ends"),
     ]
 
 

@@ -12,7 +12,7 @@ from journeymesh.access.v1.access_pb2_grpc import AccessServiceStub, add_AccessS
 from rich.console import Console
 
 from cli import tenants
-from mesh.errors import AlreadyExists
+from mesh.errors import AlreadyExists, NotFound
 from services.access.keys.servicer import AccessServicer
 from tests.access.builders import World
 from tests.serving import serving
@@ -41,7 +41,7 @@ async def test_tenants_come_and_go(stub: "AccessServiceAsyncStub") -> None:
     assert "only the default tenant" in await printed(stub, "list")
     assert "The tenant acme is created." in await printed(stub, "create", "acme")
     await stub.CreateKey(wire.CreateKeyRequest(kind=wire.KEY_KIND_SECRET, name="server", tenant="acme"))
-    assert "acme  2026-01-02 10:00" in await printed(stub, "list")
+    assert "acme  usual  2026-01-02 10:00" in await printed(stub, "list")
     said = await printed(stub, "delete", "acme")
     assert "The tenant acme is deleted, and 1 key with it" in said
     assert "Its data stays" in said
@@ -51,7 +51,21 @@ async def test_tenants_come_and_go(stub: "AccessServiceAsyncStub") -> None:
 
 async def test_scripts_get_one_object(stub: "AccessServiceAsyncStub") -> None:
     made = json.loads(await printed(stub, "create", "acme", "--json"))
-    assert made == {"name": "acme", "createdAt": "2026-01-02T10:00:00Z", "deletedAt": None}
+    assert made == {"name": "acme", "rate": None, "createdAt": "2026-01-02T10:00:00Z", "deletedAt": None}
     assert json.loads(await printed(stub, "list", "--json")) == {"tenants": [made]}
     deleted = json.loads(await printed(stub, "delete", "acme", "--json"))
     assert deleted == made | {"deletedAt": "2026-01-02T10:00:00Z", "endedKeyCount": 0}
+
+
+async def test_a_tenant_is_limited_and_no_longer(stub: "AccessServiceAsyncStub") -> None:
+    made = json.loads(await printed(stub, "create", "acme", "--rate", "500", "--json"))
+    assert made["rate"] == {"perSecond": 500, "burst": 1000}
+    said = await printed(stub, "limit", "acme", "--rate", "2000", "--burst", "2500")
+    assert "acme may send and ask for 2,000 events and other requests per second, 2,500 at once." in said
+    assert "acme  2000/s  2026-01-02 10:00" in await printed(stub, "list")
+    assert "JOURNEYMESH_TENANT_RATE" in await printed(stub, "limit", "acme", "--rate", "0")
+    assert json.loads(await printed(stub, "limit", "acme", "--rate", "0", "--json"))["rate"] is None
+    with pytest.raises(NotFound):
+        await printed(stub, "limit", "globex", "--rate", "1")
+    with pytest.raises(SystemExit):
+        await printed(stub, "limit", "acme", "--rate", "-1")

@@ -11,6 +11,7 @@ import grpc
 import httpx
 from journeymesh.access.v1.access_pb2_grpc import add_AccessServiceServicer_to_server
 from journeymesh.access.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server
+from journeymesh.access.v1.limits_pb2_grpc import add_LimitsServiceServicer_to_server
 from journeymesh.features.v1.features_pb2_grpc import add_FeaturesServiceServicer_to_server
 from journeymesh.ingest.v1.erasure_pb2_grpc import add_ErasureServiceServicer_to_server
 from journeymesh.ingest.v1.ingest_pb2_grpc import add_IngestServiceServicer_to_server
@@ -41,6 +42,9 @@ from services.access.keys.adapters.memory import MemoryKeys
 from services.access.keys.servicer import AccessServicer
 from services.access.keys.translation import VOCABULARY
 from services.access.keys.usecases import Access
+from services.access.limits.adapters.memory import MemoryLimits
+from services.access.limits.servicer import LimitsServicer
+from services.access.limits.usecases import Limits as SharedLimits
 from services.features.servicer import FeaturesServicer
 from services.features.usecases import Features
 from services.ingest.accept.adapters.memory import MemoryDuplicates, MemoryIdentities, MemorySkews
@@ -233,3 +237,4 @@ def _access(to: grpc.aio.Server) -> None:
     access = Access(MemoryKeys(), audit, VOCABULARY, system_clock, os.urandom)
     add_AccessServiceServicer_to_server(AccessServicer(access), to)
     add_AuditServiceServicer_to_server(AuditServicer(audit), to)
+    add_LimitsServiceServicer_to_server(LimitsServicer(SharedLimits(MemoryLimits(), system_clock)), to)

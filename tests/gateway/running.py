@@ -15,7 +15,7 @@ from gateway.core import Core, bootstrap
 from gateway.serving import listen, serve
 from gateway.settings import Settings
 from gateway.transport.certificate import Certificates
-from mesh.clock import Clock
+from mesh.clock import Clock, monotonic_clock
 from mesh.observability import telemetry
 from tests.gateway.fakes import SECONDS, Services
 from tests.serving import serving
@@ -53,13 +53,14 @@ async def running(
 
     Unless `members` say otherwise, it stands behind a proxy that is not there, and so takes any `Host`.
     """
+    monotonic = members.pop("monotonic", monotonic_clock)
     members = {"trusted_proxies": "192.0.2.1"} | members
     services, tracing = services or Services(), traced or telemetry.off("gateway")
     settings = Settings(**members)
     async with serving(services.register, observed_by=tracing) as channel, httpx.AsyncClient() as outside:
         names = ("access", "ingest", "features", "scoring", "video", "intervention")
         known = peers.over(dict.fromkeys(names, channel))
-        core = bootstrap(settings, known, tracing, asyncio.Event(), SignIn.wanted(settings, outside))
+        core = bootstrap(settings, known, tracing, asyncio.Event(), SignIn.wanted(settings, outside), monotonic)
         application = Application(core, clock)
         transport = httpx.ASGITransport(application, raise_app_exceptions=True)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:

@@ -28,9 +28,12 @@ from services.access.audit.usecases import Audit, Filters, NewAct, verify
 from services.access.keys import translation as keys
 from services.access.keys.adapters.redis import RedisKeys
 from services.access.keys.domain.key import Ending
+from services.access.keys.domain.rate import Rate
 from services.access.keys.domain.tenant import Tenant
 from services.access.keys.ports import NO_REVISION
 from services.access.keys.usecases import UsedKey
+from services.access.limits.adapters.redis import RedisLimits
+from services.access.limits.domain.spending import Spent
 from services.features.servicer import FeaturesServicer
 from services.features.usecases import Features
 from services.ingest.accept.adapters.redis import RedisDuplicates, RedisIdentities, RedisSkews
@@ -420,9 +423,12 @@ async def write_keys(to: At) -> None:
     store = RedisKeys(to.client)
     expired = dataclasses.replace(key("k1", ends_us=NOW_US + MINUTE_US), successor_id="k2", ended_as=Ending.ROTATED)
     of_tenant = dataclasses.replace(key("k4", kind="sk"), tenant="acme")
-    tenants = [Tenant("acme", NOW_US), Tenant("gone", NOW_US, NOW_US + MINUTE_US)]
-    await store.change([expired, key("k2"), key("k3", kind="adm"), of_tenant], [], NO_REVISION, "revision", tenants)
+    unlimited = key("k3", kind="adm")
+    unlimited = dataclasses.replace(unlimited, rights=dataclasses.replace(unlimited.rights, rate=None))
+    tenants = [Tenant("acme", NOW_US, rate=Rate(7, 8)), Tenant("gone", NOW_US, NOW_US + MINUTE_US)]
+    await store.change([expired, key("k2"), unlimited, of_tenant], [], NO_REVISION, "revision", tenants)
     await store.record_uses({"k1": NOW_US // MINUTE_US * MINUTE_US})
+    await RedisLimits(to.client).spend([Spent("key:k1", 1, 3_000)], NOW_US)
 
 
 async def read_keys(of: At) -> dict[str, Any]:
@@ -435,7 +441,8 @@ async def read_keys(of: At) -> dict[str, Any]:
     keyring = keys.keyring_message(snapshot)
     keyring.entries.sort(key=lambda entry: entry.key_id)
     tenants = [keys.tenant_message(each) for _, each in sorted(snapshot.tenants.items())]
-    return {"told": told(*listed, keyring, *tenants)}
+    full_in_us = await RedisLimits(of.client).spend([Spent("key:k1", 1, 0)], NOW_US)
+    return {"told": told(*listed, keyring, *tenants), "full_in_us": list(full_in_us)}
 
 
 # The audit log.

@@ -60,8 +60,15 @@ class AccessServicer(AccessServiceServicer):
     ) -> wire.CreateTenantResponse:
         """Creates a tenant."""
         return wire.CreateTenantResponse(
-            tenant=translation.tenant_message(await self._access.create_tenant(request.name))
+            tenant=translation.tenant_message(
+                await self._access.create_tenant(request.name, translation.rate_of(request))
+            )
         )
+
+    async def LimitTenant(self, request: wire.LimitTenantRequest, _context: ServerContext) -> wire.LimitTenantResponse:
+        """Sets how much a tenant may send and ask for."""
+        limited = await self._access.limit_tenant(request.name, translation.rate_of(request))
+        return wire.LimitTenantResponse(tenant=translation.tenant_message(limited))
 
     async def ListTenants(self, _request: wire.ListTenantsRequest, _context: ServerContext) -> wire.ListTenantsResponse:
         """Lists all tenants, by name."""

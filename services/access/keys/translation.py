@@ -12,6 +12,7 @@ from mesh.errors import InvalidArgument
 from mesh.rpc.timestamps import timestamp
 from services.access.keys.domain.key import NEVER, Ending, Key, Rights
 from services.access.keys.domain.lifecycle import Request
+from services.access.keys.domain.rate import Rate
 from services.access.keys.domain.tenant import NOT_YET, Tenant
 from services.access.keys.domain.validation import Vocabulary
 from services.access.keys.ports import Snapshot
@@ -52,8 +53,13 @@ def request_of(message: wire.CreateKeyRequest) -> Request:
     if message.kind not in _KINDS:
         raise InvalidArgument("VALUE_OUT_OF_RANGE", "A key is public, secret or for administration.")
     asked = message.rights
-    rights = Rights(tuple(asked.scopes), tuple(asked.origins), tuple(asked.event_types))
+    rights = Rights(tuple(asked.scopes), tuple(asked.origins), tuple(asked.event_types), rate_of(asked))
     return Request(_KINDS[message.kind], message.name, rights, message.lifetime_seconds, message.tenant)
+
+
+def rate_of(message: wire.KeyRights | wire.CreateTenantRequest | wire.LimitTenantRequest) -> Rate | None:
+    """The rate that is asked for; None if none is."""
+    return Rate(message.rate.per_second, message.rate.burst) if message.HasField("rate") else None
 
 
 def uses_of(message: wire.RecordKeyUsesRequest) -> Mapping[str, int]:
@@ -100,15 +106,18 @@ def tenant_message(tenant: Tenant) -> wire.Tenant:
         name=tenant.name,
         created_at=timestamp(tenant.created_us),
         deleted_at=None if tenant.deleted_us == NOT_YET else timestamp(tenant.deleted_us),
+        rate=_rate_message(tenant.rate),
     )
 
 
 def keyring_message(keyring: Snapshot) -> wire.GetKeyringResponse:
     """What a gateway checks keys with."""
-    return wire.GetKeyringResponse(revision=keyring.revision, entries=map(_entry, keyring.keys.values()))
+    tenants = keyring.tenants
+    entries = (_entry(key, tenants[key.tenant].rate if key.tenant else None) for key in keyring.keys.values())
+    return wire.GetKeyringResponse(revision=keyring.revision, entries=entries)
 
 
-def _entry(key: Key) -> wire.KeyringEntry:
+def _entry(key: Key, tenant_rate: Rate | None) -> wire.KeyringEntry:
     return wire.KeyringEntry(
         key_id=key.key_id,
         text_hash=key.credentials.text_hash,
@@ -118,8 +127,18 @@ def _entry(key: Key) -> wire.KeyringEntry:
         identity_secret=key.credentials.identity_secret,
         kind=_KIND_NUMBERS[key.kind],
         tenant=key.tenant,
+        tenant_rate=_rate_message(tenant_rate),
     )
 
 
 def _rights_message(rights: Rights) -> wire.KeyRights:
-    return wire.KeyRights(scopes=rights.scopes, origins=rights.origins, event_types=rights.event_types)
+    return wire.KeyRights(
+        scopes=rights.scopes,
+        origins=rights.origins,
+        event_types=rights.event_types,
+        rate=_rate_message(rights.rate),
+    )
+
+
+def _rate_message(rate: Rate | None) -> wire.Rate | None:
+    return wire.Rate(per_second=rate.per_second, burst=rate.burst) if rate else None

@@ -13,6 +13,7 @@ from services.access.audit.usecases import Audit, NewAct
 from services.access.keys.domain import lifecycle, tenant
 from services.access.keys.domain.key import Credentials, Key
 from services.access.keys.domain.lifecycle import Request
+from services.access.keys.domain.rate import Rate
 from services.access.keys.domain.refusal import Cause, Refusal
 from services.access.keys.domain.tenant import Tenant
 from services.access.keys.domain.validation import Vocabulary
@@ -124,21 +125,37 @@ class Access:
         _log.info("key %s is revoked", key_id)
         return self._as_used(kept.keys[key_id], used)
 
-    async def create_tenant(self, name: str) -> Tenant:
-        """Creates a tenant.
+    async def create_tenant(self, name: str, rate: Rate | None = None) -> Tenant:
+        """Creates a tenant; without a rate it has the one that gateways are set to.
 
         Raises:
-            InvalidArgument: it cannot have this name.
+            InvalidArgument: it cannot have this name or this rate.
             AlreadyExists: there is or was one of this name.
             FailedPrecondition: there are too many.
             Unavailable: the store cannot be reached; the tenant may or may not be created.
         """
 
         def added(kept: Snapshot, now_us: int) -> Snapshot:
-            return dataclasses.replace(kept, tenants=tenant.create(kept.tenants, name, now_us))
+            return dataclasses.replace(kept, tenants=tenant.create(kept.tenants, name, rate, now_us))
 
         kept = await self._change(added, self.audit.of_command("tenants.create", name))
         _log.info("tenant %s was created", name)
+        return kept.tenants[name]
+
+    async def limit_tenant(self, name: str, rate: Rate | None) -> Tenant:
+        """Sets a tenant's rate; None: the one that gateways are set to.
+
+        Raises:
+            InvalidArgument: it cannot have this rate.
+            NotFound: there is no tenant of this name.
+            Unavailable: the store cannot be reached; the rate may or may not be set.
+        """
+
+        def limited(kept: Snapshot, _now_us: int) -> Snapshot:
+            return dataclasses.replace(kept, tenants=tenant.limit(kept.tenants, name, rate))
+
+        kept = await self._change(limited, self.audit.of_command("tenants.limit", name))
+        _log.info("tenant %s is limited", name)
         return kept.tenants[name]
 
     async def delete_tenant(self, name: str) -> tuple[Tenant, int]:

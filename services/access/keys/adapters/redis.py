@@ -9,6 +9,7 @@ import msgspec
 from mesh.errors import VersionMismatch
 from mesh.store import redis
 from services.access.keys.domain.key import Credentials, Ending, Key, Rights
+from services.access.keys.domain.rate import Rate
 from services.access.keys.domain.tenant import Tenant
 from services.access.keys.ports import NO_REVISION, Snapshot
 
@@ -70,6 +71,7 @@ class _Packed(msgspec.Struct, array_like=True):
     text_hash: bytes
     identity_secret: str
     tenant: str = ""
+    rate: tuple[int, int] | None = None
 
 
 class _PackedTenant(msgspec.Struct, array_like=True):
@@ -78,6 +80,7 @@ class _PackedTenant(msgspec.Struct, array_like=True):
     version: int
     created_us: int
     deleted_us: int
+    rate: tuple[int, int] | None = None
 
 
 class _Version(msgspec.Struct, array_like=True):
@@ -157,6 +160,7 @@ def _encode(key: Key) -> bytes:
             credentials.text_hash,
             credentials.identity_secret,
             key.tenant,
+            rights.rate,
         )
     )
 
@@ -175,7 +179,7 @@ def _decode(key_id: str, blob: bytes) -> Key:
         Credentials(key_id, packed.text_hash, packed.identity_secret),
         packed.kind,
         packed.name,
-        Rights(packed.scopes, packed.origins, packed.event_types),
+        Rights(packed.scopes, packed.origins, packed.event_types, _rate(packed.rate)),
         packed.created_us,
         packed.ends_us,
         Ending(packed.ended_as),
@@ -185,7 +189,7 @@ def _decode(key_id: str, blob: bytes) -> Key:
 
 
 def _encode_tenant(tenant: Tenant) -> bytes:
-    return _ENCODE(_PackedTenant(_VERSION, tenant.created_us, tenant.deleted_us))
+    return _ENCODE(_PackedTenant(_VERSION, tenant.created_us, tenant.deleted_us, tenant.rate))
 
 
 def _decode_tenant(name: str, blob: bytes) -> Tenant:
@@ -193,7 +197,11 @@ def _decode_tenant(name: str, blob: bytes) -> Tenant:
     if _DECODE_VERSION(blob).version > _VERSION:
         raise VersionMismatch("A tenant was stored by a newer version of the service.")
     packed = _DECODE_TENANT(blob)
-    return Tenant(name, packed.created_us, packed.deleted_us)
+    return Tenant(name, packed.created_us, packed.deleted_us, _rate(packed.rate))
+
+
+def _rate(packed: tuple[int, int] | None) -> Rate | None:
+    return Rate(*packed) if packed else None
 
 
 def _read(what: str, members: Sequence[bytes], decode: Callable[[str, bytes], _Kept]) -> dict[str, _Kept]:

@@ -4,6 +4,8 @@ import dataclasses
 import enum
 from typing import Final
 
+from services.access.keys.domain.rate import Rate
+
 SECOND_US: Final = 1_000_000
 NEVER: Final = 0
 """The end of a key that does not end."""
@@ -23,13 +25,15 @@ _AT_ONCE: Final = frozenset({Ending.REVOKED, Ending.TENANT_DELETED})
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Rights:
-    """What a key may do. Each member is sorted and without duplicates."""
+    """What a key may do. Each list is sorted and without duplicates."""
 
     scopes: tuple[str, ...]
     origins: tuple[str, ...] = ()
     """Normal origins whose pages may use it; none: any."""
     event_types: tuple[str, ...] = ()
     """Event types it may send; none: all that its scopes allow."""
+    rate: Rate | None = None
+    """How much it may send and ask for; None: no limit of its own."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

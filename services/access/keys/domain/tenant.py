@@ -11,6 +11,7 @@ from typing import Final
 from records import tenants as names
 from services.access.keys.domain.key import Ending, Key
 from services.access.keys.domain.lifecycle import Keys, remembered
+from services.access.keys.domain.rate import Rate, checked
 from services.access.keys.domain.refusal import Cause, Refusal
 
 MOST: Final = 1_000
@@ -27,17 +28,20 @@ class Tenant:
     name: str
     created_us: int
     deleted_us: int = NOT_YET
+    rate: Rate | None = None
+    """How much it may send and ask for with all its keys; None: what gateways are set to."""
 
 
 Tenants = Mapping[str, Tenant]
 """By name."""
 
 
-def create(tenants: Tenants, name: str, now_us: int) -> dict[str, Tenant]:
+def create(tenants: Tenants, name: str, rate: Rate | None, now_us: int) -> dict[str, Tenant]:
     """The tenants with a new one.
 
     Raises:
-        Refusal: the name cannot be one or is taken, also by a tenant that was deleted, or there are too many.
+        Refusal: the name cannot be one or is taken, also by a tenant that was deleted, the rate is out of range, or
+            there are too many.
     """
     if not names.is_name(name) or name == _RESERVED:
         may_be = f"has 1 to {names.LONGEST_NAME} small letters, digits and hyphens, and is not `default`"
@@ -46,7 +50,19 @@ def create(tenants: Tenants, name: str, now_us: int) -> dict[str, Tenant]:
         raise Refusal(Cause.TENANT_EXISTS, "There is a tenant of this name, or there was one.")
     if sum(each.deleted_us == NOT_YET for each in tenants.values()) >= MOST:
         raise Refusal(Cause.TOO_MANY_TENANTS, f"There are {MOST:,} tenants: delete those not needed.")
-    return {**tenants, name: Tenant(name, now_us)}
+    return {**tenants, name: Tenant(name, now_us, rate=checked(rate))}
+
+
+def limit(tenants: Tenants, name: str, rate: Rate | None) -> dict[str, Tenant]:
+    """The tenants with another rate for one of them.
+
+    Raises:
+        Refusal: there is none of this name, or it was deleted, or the rate is out of range.
+    """
+    tenant = tenants.get(name)
+    if tenant is None or tenant.deleted_us != NOT_YET:
+        raise Refusal(Cause.UNKNOWN_TENANT, "There is no tenant of this name. The default one has no limit.")
+    return {**tenants, name: dataclasses.replace(tenant, rate=checked(rate))}
 
 
 def require(tenants: Tenants, name: str) -> None:

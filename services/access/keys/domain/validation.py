@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
-from services.access.keys.domain import origin
+from services.access.keys.domain import origin, rate
 from services.access.keys.domain.key import Rights
 from services.access.keys.domain.refusal import Cause, Refusal
 
@@ -47,7 +47,8 @@ def rights(kind: str, asked: Rights, vocabulary: Vocabulary) -> Rights:
     """What a key of a kind may do: as asked for, or without scopes what is usual for the kind.
 
     Raises:
-        Refusal: a word is unknown, a scope is not for this kind, or an origin is none or not for this kind.
+        Refusal: a word is unknown, a scope is not for this kind, an origin is none or not for this kind, or the rate is
+            out of range.
     """
     scopes = asked.scopes or vocabulary.usual_scopes[kind]
     known = {scope for of_kind in vocabulary.largest_scopes.values() for scope in of_kind}
@@ -62,7 +63,8 @@ def rights(kind: str, asked: Rights, vocabulary: Vocabulary) -> Rights:
         raise Refusal(Cause.OUT_OF_RANGE, "Only public keys have origins: servers send none.")
     if len(asked.origins) > MOST_ORIGINS:
         raise Refusal(Cause.OUT_OF_RANGE, f"A key has at most {MOST_ORIGINS} origins.")
-    return Rights(_sorted(scopes), _sorted(map(origin.normal, asked.origins)), _sorted(asked.event_types))
+    origins = _sorted(map(origin.normal, asked.origins))
+    return Rights(_sorted(scopes), origins, _sorted(asked.event_types), rate.checked(asked.rate))
 
 
 def check_lifetime(seconds: int) -> None:
