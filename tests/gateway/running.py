@@ -60,7 +60,8 @@ async def running(
     async with serving(services.register, observed_by=tracing) as channel, httpx.AsyncClient() as outside:
         names = ("access", "ingest", "features", "scoring", "video", "intervention")
         known = peers.over(dict.fromkeys(names, channel))
-        core = bootstrap(settings, known, tracing, asyncio.Event(), SignIn.wanted(settings, outside), monotonic)
+        people = SignIn.wanted(settings, outside)
+        core = bootstrap(settings, known, tracing, asyncio.Event(), people, monotonic=monotonic)
         application = Application(core, clock)
         transport = httpx.ASGITransport(application, raise_app_exceptions=True)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
