@@ -184,7 +184,8 @@ def greeting(url: str, seconds: float, *, is_key_required: bool = False) -> list
         f"ready after {seconds:.1f} s: {url}",
         "try, in another terminal:",
         *example.splitlines(),
-        f"or read {url}/docs; once this mesh is stopped, `make demo` runs its own",
+        *([] if is_key_required else [f"or struggle in a browser, and see help come: {url}/demo"]),
+        f"{url}/docs has every route; once this mesh is stopped, `make demo` runs its own",
         "Ctrl-C stops everything; data is kept under var/",
     ]
 

@@ -13,7 +13,7 @@ const target = process.argv[2] ?? join(here, 'built')
 const limits = JSON.parse(await readFile(join(here, 'sizes.json'), 'utf8'))
 
 // By the path they are served at.
-const scripts = { 't.js': 'tracker/script.ts' }
+const scripts = { 't.js': 'tracker/script.ts', 't/signs.js': 'tracker/signs.ts', 't/video.js': 'tracker/video.ts', 'widget.js': 'widget/script.ts' }
 const pages = { app: 'dashboard', demo: 'demo' }
 
 const options = {
@@ -60,9 +60,10 @@ await rm(target, { recursive: true, force: true })
 const sizes = {}
 for (const [path, bytes] of files) {
   await mkdir(dirname(join(target, path)), { recursive: true })
+  await writeFile(join(target, path), bytes)
+  if (path.endsWith('.webm')) continue
   const gzip = gzipSync(bytes, { level: 9 })
   const brotli = brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length } })
-  await writeFile(join(target, path), bytes)
   await writeFile(join(target, `${path}.gz`), gzip)
   await writeFile(join(target, `${path}.br`), brotli)
   sizes[path.replace(/-[0-9a-f]{12}\./, '.')] = gzip.length

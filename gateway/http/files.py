@@ -1,7 +1,7 @@
 """Files that browsers load, read once at the start: what `make web` built, each also compressed.
 
 Names that end in a hash of the content, as `main-0123456789ab.js`, always stand for it, so caches never ask again. Any
-other name may stand for something newer after an upgrade: caches ask after five minutes.
+other name may stand for something newer after an upgrade: caches ask after five minutes, and for pages each time.
 """
 
 import hashlib
@@ -22,7 +22,10 @@ _TYPES: Final = {
 _ENCODINGS: Final = {"br": ".br", "gzip": ".gz"}
 """Compressed forms and the endings of their files, the smallest first."""
 _HASHED: Final = re.compile(r"-[0-9a-f]{12}\.\w+")
+_PART: Final = re.compile(r"bytes=(\d{1,12})-(\d{0,12})")
 _FOR_EVER: Final[Headers] = ((b"cache-control", b"public, max-age=31536000, immutable"),)
+
+_ASKED_FOR: Final[Headers] = ((b"cache-control", b"no-cache"),)
 
 
 class File(NamedTuple):
@@ -49,16 +52,27 @@ def _files(folder: Path) -> Iterator[tuple[str, File]]:
                 if (compressed := path.with_name(path.name + ending)).is_file()
             }
             etag = b'"%b"' % hashlib.sha256(body).hexdigest()[:32].encode()
-            cache = _FOR_EVER if _HASHED.search(path.name) else PUBLIC_CACHE
-            headers = (*cache, (b"etag", etag), (b"vary", b"accept-encoding"))
+            headers = (*_cache(path.name), (b"etag", etag), (b"vary", b"accept-encoding"))
             yield path.relative_to(folder).as_posix(), File(body, _TYPES[path.suffix], packed, headers)
 
 
+def _cache(name: str) -> Headers:
+    if _HASHED.search(name):
+        return _FOR_EVER
+    return _ASKED_FOR if name.endswith(".html") else PUBLIC_CACHE
+
+
 def answer(file: File, request: Request, headers: Headers) -> Answer:
-    """The answer with a file: in the smallest form that the client takes, or 304 if the client has it already."""
+    """The answer with a file: in the smallest form that the client takes, or 304 if the client has it already.
+
+    Of a file without compressed forms, as a video, it is the part that a player asks for.
+    """
     headers = (*headers, *file.headers)
-    known = request.header(b"if-none-match")
     etag = dict(file.headers)[b"etag"].decode()
+    part = _PART.fullmatch(request.header(b"range"))
+    if part and not file.packed and request.header(b"if-range") in {"", etag}:
+        return _part(file, int(part[1]), part[2], headers)
+    known = request.header(b"if-none-match")
     if known and etag in known:
         return Answer(304, b"", "", headers)
     taken = request.header(b"accept-encoding").lower().replace(" ", "")
@@ -66,3 +80,12 @@ def answer(file: File, request: Request, headers: Headers) -> Answer:
         if any(each in {encoding, f"{encoding};q=1"} for each in taken.split(",")):
             return Answer(200, packed, file.content_type, (*headers, (b"content-encoding", encoding.encode())))
     return Answer(200, file.body, file.content_type, headers)
+
+
+def _part(file: File, first: int, last: str, headers: Headers) -> Answer:
+    size = len(file.body)
+    if first >= size:
+        return Answer(416, b"", file.content_type, (*headers, (b"content-range", b"bytes */%d" % size)))
+    end = min(int(last), size - 1) if last else size - 1
+    where = (b"content-range", b"bytes %d-%d/%d" % (first, end, size))
+    return Answer(206, file.body[first : end + 1], file.content_type, (*headers, where))

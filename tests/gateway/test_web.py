@@ -87,6 +87,8 @@ async def test_nothing_else_is(gateway: Gateway, path: str) -> None:
 async def test_only_names_with_a_hash_are_kept_for_ever(gateway: Gateway) -> None:
     kept = [(await gateway.client.get(path)).headers["cache-control"] for path in PATHS]
     assert [value.endswith("immutable") for value in kept] == ["0123456789ab" in path for path in PATHS]
+    pages = [value for path, value in zip(PATHS, kept, strict=True) if path in {"/demo", "/app", "/app/help"}]
+    assert pages == ["no-cache"] * 3
 
 
 async def test_whoever_has_it_is_told_so(gateway: Gateway) -> None:
@@ -116,6 +118,27 @@ async def test_it_comes_as_small_as_the_client_takes_it(gateway: Gateway, accept
     assert "accept-encoding" in answer.headers.get_list("vary")
     body = zlib.decompress(raw, 31) if encoding == "gzip" else raw.removeprefix(b"brotli of ")
     assert body == b"tracker"
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "body", "where"),
+    [
+        ("bytes=0-", 206, b"0123456789", "bytes 0-9/10"),
+        ("bytes=3-5", 206, b"345", "bytes 3-5/10"),
+        ("bytes=8-99", 206, b"89", "bytes 8-9/10"),
+        ("bytes=10-", 416, b"", "bytes */10"),
+        ("bytes=0-1,4-5", 200, b"0123456789", None),
+        ("lines=1-2", 200, b"0123456789", None),
+    ],
+)
+async def test_a_player_gets_the_part_it_asks_for(
+    tmp_path: Path, asked: str, status: int, body: bytes, where: str | None
+) -> None:
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "clip-0123456789ab.webm").write_bytes(b"0123456789")
+    async for gateway in serving_files(tmp_path):
+        answer = await gateway.client.get("/demo/clip-0123456789ab.webm", headers={"range": asked})
+        assert (answer.status_code, answer.content, answer.headers.get("content-range")) == (status, body, where)
 
 
 async def test_a_page_loads_nothing_from_elsewhere_and_runs_nothing_within_it(gateway: Gateway) -> None:

@@ -1,0 +1,1 @@
+"""Tracker, widget and demo in a real Chromium."""

@@ -1,0 +1,180 @@
+import type { Core } from '../tracker.ts'
+import { ignored, nameOf, roleOf } from './elements.ts'
+
+/** How long after a click a change of the page counts as its effect. */
+const EFFECT_MS = 2500
+/** Whoever clicks again and again does not wait as long: then the last click decides after this time. */
+const IMPATIENT_MS = 1000
+const CHAIN_MS = 1000
+const CHAIN_PIXELS = 30
+const CHAIN_CLICKS = 3
+const SCROLL_MS = 300
+const SELECTION_MS = 100
+const FOCUS_MS = 100
+const ERROR_MS = 500
+/** What changed by itself shortly before, as a clock or an animation, says nothing about a click; at once after it, it does. */
+const NOISE_MS = 2000
+const AT_ONCE_MS = 150
+const VALUE_MS = 500
+/** A click that brings somebody back to the window is not meant for what it meets. */
+const RETURN_MS = 1000
+
+/** Where a click leaves the page alone on purpose, or nobody can see what it does. */
+const UNWATCHED = 'input:not([type=button],[type=submit],[type=reset],[type=image]),textarea,select,option,canvas,video,audio,embed,object,iframe,[contenteditable=""],[contenteditable=true]'
+const ACTIONABLE = 'a,button,input,select,textarea,summary,label,[role],[onclick],[tabindex],[data-name]'
+
+interface Watched {
+  at: number
+  element: Element
+  x: number
+  y: number
+  isActionable: boolean
+  isKeyboard: boolean
+  effect: boolean
+  value: boolean
+  selection: boolean
+  error: boolean
+  timer: ReturnType<typeof setTimeout> | undefined
+}
+
+/** Records clicks with what they did: changed the page, a value or the selection, brought an error, or nothing. */
+export function watchClicks(core: Core): void {
+  let pending: Watched[] = []
+  /** Clicks on what is not made for clicking, which only count as a run. */
+  let aside: Watched[] = []
+  let returned = -Infinity
+  /** When nodes last changed by themselves. */
+  const noise = new WeakMap<Node, number>()
+
+  const within = (ms: number, mark: (click: Watched) => void): void => {
+    const now = performance.now()
+    for (const click of pending) if (now - click.at <= ms) mark(click)
+  }
+  const hasEffect = (click: Watched): void => {
+    click.effect = true
+  }
+
+  const observer = new MutationObserver((records) => {
+    const now = performance.now()
+    let isNews = false
+    const newest = pending[pending.length - 1]
+    for (const { target } of records) {
+      const isNoise = now - (noise.get(target) ?? -Infinity) < NOISE_MS
+      if (newest && (!isNoise || now - newest.at < AT_ONCE_MS)) isNews = true
+      if (!newest || isNoise) noise.set(target, now)
+    }
+    if (isNews) within(EFFECT_MS, hasEffect)
+  })
+  const observed = { subtree: true, childList: true, attributes: true, characterData: true }
+  observer.observe(document, observed)
+
+  const on = <K extends keyof DocumentEventMap>(names: K[], act: (event: DocumentEventMap[K]) => void): void =>
+    names.forEach((name) => addEventListener(name, act as EventListener, { capture: true, passive: true }))
+
+  on(['scroll'], () => within(SCROLL_MS, hasEffect))
+  on(['input', 'change'], () => within(VALUE_MS, (click) => (click.value = true)))
+  on(['submit', 'invalid', 'copy', 'fullscreenchange', 'toggle'], () => within(EFFECT_MS, hasEffect))
+  on(['transitionrun', 'animationstart'], ({ target }) =>
+    within(EFFECT_MS, (click) => !click.element.contains(target as Node) && hasEffect(click)),
+  )
+  on(['focusin'], ({ target }) =>
+    within(FOCUS_MS, (click) => !(target as Element).contains(click.element) && hasEffect(click)),
+  )
+  on(['selectionchange'], () => {
+    if (!getSelection()?.isCollapsed) within(SELECTION_MS, (click) => (click.selection = true))
+  })
+  on(['visibilitychange'], () => {
+    returned = performance.now()
+    within(EFFECT_MS, hasEffect)
+  })
+  for (const name of ['blur', 'beforeprint', 'popstate', 'hashchange'] as const) addEventListener(name, () => within(EFFECT_MS, hasEffect))
+  ;(window as { navigation?: EventTarget }).navigation?.addEventListener('navigate', () => within(EFFECT_MS, hasEffect))
+  addEventListener('focus', ({ target }) => {
+    if (target === window) returned = performance.now()
+  })
+  for (const name of ['error', 'unhandledrejection'] as const) {
+    addEventListener(name, () => within(ERROR_MS, (click) => (click.error = true)), true)
+  }
+  core.onNavigation(() => within(EFFECT_MS, hasEffect))
+  // What leads away has an effect.
+  addEventListener('pagehide', () => {
+    within(EFFECT_MS, hasEffect)
+    pending.forEach(judge)
+  }, true)
+
+  addEventListener('click', clicked, { capture: true, passive: true })
+
+  function clicked(event: MouseEvent): void {
+    // A program clicks for an effect, such as a download.
+    if (!event.isTrusted) return within(EFFECT_MS, hasEffect)
+    const path = event.composedPath().filter((each): each is Element => each instanceof Element)
+    const [target] = path
+    if (!target || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey || event.button) return
+    const now = performance.now()
+    if (now - returned < RETURN_MS || ignored(path)) return
+    for (const node of event.composedPath()) if (node instanceof ShadowRoot) observer.observe(node, observed)
+    const actionable = path.find((each) => each.matches(ACTIONABLE)) ?? path.find((each) => getComputedStyle(each).cursor === 'pointer')
+    const element = actionable ?? target
+    const click: Watched = {
+      at: now,
+      element,
+      x: event.pageX,
+      y: event.pageY,
+      isActionable: !!actionable,
+      isKeyboard: !event.detail,
+      effect: path.some((each) => each.matches(UNWATCHED)) || leadsAway(path),
+      value: false,
+      selection: false,
+      error: false,
+      timer: undefined,
+    }
+    const run = pending.filter((each) => now - each.at <= CHAIN_MS * 2 && isNear(each, click))
+    const delay = run.length >= CHAIN_CLICKS - 1 ? IMPATIENT_MS : EFFECT_MS
+    pending.push(click)
+    for (const each of delay < EFFECT_MS ? [...run, click] : [click]) {
+      clearTimeout(each.timer)
+      each.timer = setTimeout(judge, delay, each)
+    }
+  }
+
+  function judge(click: Watched): void {
+    clearTimeout(click.timer)
+    pending = pending.filter((each) => each !== click)
+    const isFruitless = !click.effect && !click.value && !click.selection
+    if (click.isActionable) return record(click)
+    if (!isFruitless) return
+    aside = [...aside.filter((each) => click.at - each.at <= CHAIN_MS * 2 && isNear(each, click)), click]
+    if (aside.length < CHAIN_CLICKS) return
+    aside.forEach(record)
+    aside = []
+  }
+
+  function record(click: Watched): void {
+    const { element, effect, value, selection, error } = click
+    const hasPlace = !click.isKeyboard
+    void core.record(
+      'click',
+      {
+        element: nameOf(element),
+        role: roleOf(element),
+        x: hasPlace ? Math.round(click.x) : undefined,
+        y: hasPlace ? Math.round(click.y) : undefined,
+        effectObserved: effect || value,
+        errorObserved: error || undefined,
+        selectionChanged: selection || undefined,
+        valueChanged: value || undefined,
+      },
+      { at: performance.timeOrigin + click.at, isUrgent: error || !(effect || value) },
+    )
+  }
+}
+
+function isNear(one: Watched, other: Watched): boolean {
+  return one.element === other.element || Math.hypot(one.x - other.x, one.y - other.y) <= CHAIN_PIXELS
+}
+
+/** Whether the browser itself follows the click to somewhere else: another page, tab or program, or a file. */
+function leadsAway(path: readonly Element[]): boolean {
+  const link = path.find((each) => each.matches('a[href],area[href]'))
+  return !!link && !/^(#|javascript:|$)/i.test(link.getAttribute('href')?.trim() ?? '')
+}

@@ -1,0 +1,93 @@
+/** The events that nobody has confirmed yet, in order of their ids; shared by all tabs of an origin. */
+export interface Store {
+  /** Resolves once the events will survive the page. */
+  put(events: readonly Stored[]): Promise<void>
+  /** The oldest events. */
+  oldest(count: number): Promise<Stored[]>
+  drop(ids: readonly string[]): Promise<void>
+}
+
+/** An event's id, and the event as JSON. */
+export interface Stored {
+  id: string
+  json: string
+}
+
+const NAME = 'journeymesh'
+
+/** IndexedDB; where a page may not use it or it is full, localStorage; else memory. */
+export async function openStore(): Promise<Store> {
+  const second = simple()
+  try {
+    const first = indexed(await opened())
+    return {
+      put: (events) => first.put(events).catch(() => second.put(events)),
+      oldest: async (count) => [...(await second.oldest(count)), ...(await first.oldest(count))].slice(0, count),
+      drop: async (ids) => {
+        await second.drop(ids)
+        await first.drop(ids)
+      },
+    }
+  } catch {
+    return second
+  }
+}
+
+function opened(): Promise<IDBDatabase> {
+  return new Promise((resolve, reject) => {
+    const request = indexedDB.open(NAME, 1)
+    request.onupgradeneeded = () => request.result.createObjectStore(NAME, { keyPath: 'id' })
+    request.onsuccess = () => resolve(request.result)
+    request.onerror = request.onblocked = () => reject(request.error)
+  })
+}
+
+function indexed(database: IDBDatabase): Store {
+  const run = <T>(mode: IDBTransactionMode, act: (store: IDBObjectStore) => IDBRequest<T> | void): Promise<T> =>
+    new Promise((resolve, reject) => {
+      const transaction = database.transaction(NAME, mode)
+      const request = act(transaction.objectStore(NAME))
+      transaction.oncomplete = () => resolve(request?.result as T)
+      transaction.onerror = transaction.onabort = () => reject(transaction.error)
+    })
+  return {
+    put: (events) => run<void>('readwrite', (store) => events.forEach((event) => store.put(event))),
+    oldest: (count) => run('readonly', (store) => store.getAll(null, count)),
+    drop: (ids) => run<void>('readwrite', (store) => ids.forEach((id) => store.delete(id))),
+  }
+}
+
+/** One key per event, so that tabs do not overwrite each other's. */
+function simple(): Store {
+  const memory = new Map<string, string>()
+  const prefix = `${NAME}.event.`
+  const found = (): Stored[] => {
+    const all = [...memory].map(([id, json]) => ({ id, json }))
+    try {
+      for (const key of Object.keys(localStorage)) {
+        if (key.startsWith(prefix)) all.push({ id: key.slice(prefix.length), json: localStorage[key] as string })
+      }
+    } catch {}
+    return all.sort((one, other) => (one.id < other.id ? -1 : 1))
+  }
+  return {
+    put: async (events) => {
+      for (const { id, json } of events) {
+        try {
+          localStorage[prefix + id] = json
+        } catch {
+          memory.set(id, json)
+        }
+      }
+    },
+    oldest: async (count) => found().slice(0, count),
+    drop: async (ids) => {
+      for (const id of ids) {
+        memory.delete(id)
+        try {
+          localStorage.removeItem(prefix + id)
+        } catch {}
+      }
+    },
+  }
+}
