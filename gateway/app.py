@@ -146,11 +146,12 @@ class Application:
             await audit.record(self._core.peers.audit, request, f"{route.method} {route.path}")
         if route.is_always_served:
             return await route.serve(self._core, request)
-        self._core.admission.enter(request.address)
+        request.tenant = request.caller.tenant
+        self._core.admission.enter(request.address, request.tenant)
         try:
             answer = await route.serve(self._core, request)
         finally:
-            self._core.admission.leave(request.address)
+            self._core.admission.leave(request.address, request.tenant)
         # The result of a change is answered even beyond the limit.
         if request.scope["method"] == "GET" and isinstance(answer, Answer) and is_large(answer):
             request.hold(len(answer.body))

@@ -70,11 +70,13 @@ def bootstrap(
 ) -> Core:
     """Makes the core from its settings and services; without a `sign_in` people do not."""
     wait_seconds = settings.wait_milliseconds / 1000
-    percent = settings.address_percent
-    waiting = Shares(settings.waiting_bytes, share(settings.waiting_bytes, percent, MIN_ADDRESS_BYTES))
+    waiting = _bound(settings, settings.waiting_bytes, MIN_ADDRESS_BYTES)
     coalescer = Coalescer(peers.accept, telemetry, settings.rpc_events, waiting, wait_seconds)
-    admission = AdmissionControl(settings.request_count, settings.request_bytes, percent)
-    streams = OpenStreams(settings.stream_count, share(settings.stream_count, percent), settings.user_stream_count)
+    admission = AdmissionControl(
+        _bound(settings, settings.request_count), _bound(settings, settings.request_bytes, MIN_ADDRESS_BYTES)
+    )
+    of_users = Shares(settings.stream_count, settings.user_stream_count)
+    streams = OpenStreams(_bound(settings, settings.stream_count), of_users)
     count_events(telemetry.metrics, 0, 0, 0)
     for policy in ("key", "tenant"):
         telemetry.metrics.count(registry.RATE_LIMITED_REQUESTS, 0, policy)
@@ -91,3 +93,9 @@ def bootstrap(
     return Core(
         settings, peers, coalescer, telemetry, closing, admission, rates, startup, streams, door, sign_in, files
     )
+
+
+def _bound(settings: Settings, most: int, least: int = 1) -> Shares:
+    """A bound, of which addresses and tenants may take their shares, but `least` in any case."""
+    of_address, of_tenant = settings.address_percent, settings.tenant_percent
+    return Shares(most, share(most, of_address, least), share(most, of_tenant, least))

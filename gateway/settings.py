@@ -159,6 +159,14 @@ class Settings:
         minimum=1,
         maximum=100,
     )
+    tenant_percent: int = setting(
+        "JOURNEYMESH_TENANT_PERCENT",
+        50,
+        "How much of each bound one tenant may take, in percent: of requests, bytes and streams (answered 429 beyond "
+        "it). The default tenant may take everything.",
+        minimum=1,
+        maximum=100,
+    )
     tenant_rate: int = setting(
         "JOURNEYMESH_TENANT_RATE",
         2000,

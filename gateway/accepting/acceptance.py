@@ -151,7 +151,7 @@ async def accept(
             rejected.append(Rejected(index, ids[-1], error.reason, error.detail))
     failed.close()
     sent = Submission(rows, sum(len(raws[index]) for index in readable), others)
-    verdicts = await coalescer.accept(sent, (request.trace_id, request.span_id), request.address)
+    verdicts = await coalescer.accept(sent, (request.trace_id, request.span_id), request.address, request.caller.tenant)
     accepted, duplicates = verdicts.verdicts.count(_ACCEPTED), verdicts.verdicts.count(_DUPLICATE)
     for refused in verdicts.rejections:
         index = readable[refused.event_index]

@@ -20,11 +20,13 @@ from opentelemetry import trace
 
 from gateway.accepting.ingest_versions import Ingest
 from gateway.accepting.rows import Rows, joined
+from gateway.http.admission import refusal
 from gateway.http.shares import Exhausted, Shares
 from gateway.peers import Accept
-from mesh.errors import INTERNAL_TEXT, DeadlineExceeded, Internal, ResourceExhausted, Unavailable
+from mesh.errors import INTERNAL_TEXT, DeadlineExceeded, Internal, Unavailable
 from mesh.observability import semconv
 from mesh.observability.telemetry import Telemetry, links, span_context, within
+from records.tenants import DEFAULT
 
 _MAX_RPC_BYTES: Final = 4 * 1024 * 1024
 # Ingest refuses a request with more as a whole.
@@ -62,6 +64,7 @@ class _Part(NamedTuple):
     answer: asyncio.Future[Verdicts]
     came_at: float
     address: str
+    tenant: str
 
 
 class Coalescer:
@@ -83,12 +86,14 @@ class Coalescer:
         self._waiting: deque[_Part] = deque()
         self._sending: asyncio.Task[None] | None = None
 
-    async def accept(self, sent: Submission, span: tuple[bytes, bytes], address: str) -> Verdicts:
+    async def accept(
+        self, sent: Submission, span: tuple[bytes, bytes], address: str, tenant: str = DEFAULT
+    ) -> Verdicts:
         """Sends a request's events, along with those of others, and waits for their verdicts.
 
         Raises:
             Unavailable: `BUFFER_FULL`, too much waits, or for too long; or ingest is unreachable or too slow.
-            ResourceExhausted: `ADDRESS_BUSY`, too much of this address waits.
+            ResourceExhausted: `ADDRESS_BUSY`, `TENANT_BUSY`, too much of this address or tenant waits.
             MeshError: whatever else ingest raised.
         """
         unreadable = sent.others.SerializeToString()
@@ -96,13 +101,11 @@ class Coalescer:
         loop = asyncio.get_running_loop()
         now = loop.time()
         is_slow = bool(self._waiting) and now - self._waiting[0].came_at > self._max_wait_seconds
-        exhausted = Exhausted.TOTAL if is_slow else self._waiting_bytes.take(address, size)
-        if exhausted is Exhausted.TOTAL:
-            raise Unavailable("BUFFER_FULL", "Too many events wait to be accepted.", _RETRY_SECONDS)
-        if exhausted is Exhausted.SHARE:
-            raise ResourceExhausted("ADDRESS_BUSY", "Too many events of this address wait.", _RETRY_SECONDS)
+        exhausted = Exhausted.TOTAL if is_slow else self._waiting_bytes.take(address, size, tenant)
+        if exhausted is not None:
+            raise refusal(exhausted, "events wait to be accepted")
         unreadable_count = len(sent.others.unreadable)
-        part = _Part(sent.rows, unreadable, unreadable_count, size, span, loop.create_future(), now, address)
+        part = _Part(sent.rows, unreadable, unreadable_count, size, span, loop.create_future(), now, address, tenant)
         self._waiting.append(part)
         if self._sending is None:
             self._sending = asyncio.create_task(self._send_waiting())
@@ -119,7 +122,7 @@ class Coalescer:
             except Exception as error:  # noqa: BLE001 - whatever it is, the waiting requests must get it
                 _fail(parts, error)
             for part in parts:
-                self._waiting_bytes.give_back(part.address, part.size)
+                self._waiting_bytes.give_back(part.address, part.size, part.tenant)
         self._sending = None
 
     def _take(self) -> list[_Part]:

@@ -17,7 +17,7 @@ PATH_PARAMETER: Final = re.compile(r"\{(\w+)\}")
 
 # The reasons any route may answer with; the second only under admission control.
 _ALWAYS: Final = ("INVALID_PARAMETER", "INTERNAL")
-_WHERE_BOUND: Final = ("BUFFER_FULL", "ADDRESS_BUSY")
+_WHERE_BOUND: Final = ("BUFFER_FULL", "ADDRESS_BUSY", "TENANT_BUSY")
 
 _OF_HOSTS: Final = ("HOST_NOT_ALLOWED",)
 _OF_KEYS: Final = (

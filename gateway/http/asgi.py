@@ -17,6 +17,7 @@ from gateway.http.exchange import KEY, Exchange
 from gateway.http.rates import Rates
 from gateway.http.slow_clients import ReadTimeout
 from mesh.errors import DeadlineExceeded, InvalidArgument
+from records.tenants import DEFAULT
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -90,7 +91,8 @@ class Request:
     The span id is empty if the trace is not recorded. `address` is whom limits count it for. `has_more` says whether
     more of the body may follow, `sent_bytes` how much of it came, `held_bytes` how much of it and of its answer
     `admission` holds, and `is_unpacked` whether it came compressed. `rates` counts what the caller's limits allow.
-    `caller` is who sends it, once that is known.
+    `caller` is who sends it, once that is known. `tenant` is whom bounds count it for: the caller's, if that was known
+    before the body came.
     """
 
     scope: Scope
@@ -109,6 +111,7 @@ class Request:
     held_bytes: int = 0
     is_unpacked: bool = False
     caller: Caller = NOBODY
+    tenant: str = DEFAULT
 
     @property
     def exchange(self) -> Exchange | None:
@@ -168,14 +171,14 @@ class Request:
 
         Raises:
             Unavailable: `BUFFER_FULL`, too much is held.
-            ResourceExhausted: `ADDRESS_BUSY`, too much of this address.
+            ResourceExhausted: `ADDRESS_BUSY`, `TENANT_BUSY`, too much of this address or tenant.
         """
-        self.admission.hold(self.address, size)
+        self.admission.hold(self.address, size, self.tenant)
         self.held_bytes += size
 
     def release(self) -> None:
         """Releases everything held."""
-        self.admission.release(self.address, self.held_bytes)
+        self.admission.release(self.address, self.held_bytes, self.tenant)
         self.held_bytes = 0
 
     async def decompressed_body(self) -> bytes:

@@ -102,9 +102,11 @@ REASONS: Final[Mapping[str, Reason]] = {
         (429,),
     ),
     "TOO_MANY_STREAMS": Reason(
-        "As many streams are open as may be: 503; of one address or user: 429. Poll, or try again later.", (429, 503)
+        "As many streams are open as may be: 503; of one address, tenant or user: 429. Poll, or try again later.",
+        (429, 503),
     ),
     "ADDRESS_BUSY": Reason("One address has as much under way as one may. Try again after the time given.", (429,)),
+    "TENANT_BUSY": Reason("One tenant has as much under way as one may. Try again after the time given.", (429,)),
     "KEY_REQUIRED": Reason("The mesh wants a key and the request has none.", (401,)),
     "KEY_UNKNOWN": Reason("What was sent as a key is none, or no key that is known.", (401,)),
     "KEY_EXPIRED": Reason("The key was valid until a time that has passed.", (401,)),

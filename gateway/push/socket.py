@@ -76,11 +76,11 @@ async def _respond(core: Core, request: Request, message: str | bytes) -> bytes:
         frame = decoded(message, OutcomeSaid, EXAMPLE)
         request.caller = core.door.admit(request, Scope.HELP)
         request.admit()
-        core.admission.enter(request.address)
+        core.admission.enter(request.address, request.caller.tenant)
         try:
             taken = await report(core.peers, core.coalescer, request, frame.id, frame.outcome)
         finally:
-            core.admission.leave(request.address)
+            core.admission.leave(request.address, request.caller.tenant)
     except Exception as error:  # noqa: BLE001 - it is reported or logged
         problem = problems.problem(problems.as_mesh_error(error, "An outcome over a socket"), request.trace_id)
         return msgspec.json.encode(Refused(frame.id if frame else None, problem))

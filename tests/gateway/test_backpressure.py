@@ -198,7 +198,7 @@ async def test_while_the_oldest_waits_too_long_nothing_more_is_let_in() -> None:
 
 
 def test_admission_control_counts_what_is_in_progress() -> None:
-    admission = AdmissionControl(1, 10, 100)
+    admission = AdmissionControl(Shares(1, 1), Shares(10, 10))
     admission.enter(ADDRESS)
     with pytest.raises(Unavailable):
         admission.enter(ADDRESS)

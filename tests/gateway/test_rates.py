@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from journeymesh.access.v1 import access_pb2
 from journeymesh.access.v1.limits_pb2_grpc import LimitsServiceStub, add_LimitsServiceServicer_to_server
 from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from gateway.access.keyring import keyring_of
 from gateway.access.limits import follow_limits, share_limits
@@ -397,3 +398,60 @@ async def test_probes_need_no_unit_and_refusals_are_counted() -> None:
         counted = gateway.core.telemetry.metrics.render()
         assert b'journeymesh_rate_limited_requests_total{limit="key"} 1.0' in counted
         assert b'journeymesh_rate_limited_requests_total{limit="tenant"} 0.0' in counted
+
+
+# What a tenant may have under way.
+
+
+async def test_a_tenant_that_fills_its_share_leaves_the_rest_to_others() -> None:
+    keys = greedy, other, default = [issued(Kind.SECRET, tenant=tenant) for tenant in ("acme", "globex", "")]
+    async with knowing(*keys, request_count=4, address_percent=100, tenant_percent=50) as gateway:
+        gateway.services.ingest.gate = asyncio.Event()
+        waiting = [asyncio.create_task(send(gateway, greedy)) for _ in range(2)]
+        await until(lambda: gateway.core.admission.requests == 2)
+        refused = await send(gateway, greedy)
+        assert (refused.status_code, refused.json()["reason"]) == (429, "TENANT_BUSY")
+        assert refused.headers["retry-after"] == "1"
+        waiting += [asyncio.create_task(send(gateway, key)) for key in (other, default)]
+        await until(lambda: gateway.core.admission.requests == 4)
+        assert (await send(gateway, other)).status_code == 503
+        gateway.services.ingest.gate.set()
+        assert [each.status_code for each in await asyncio.gather(*waiting)] == [202] * 4
+        assert (gateway.core.admission.requests, gateway.core.admission.held_bytes) == (0, 0)
+        assert (await send(gateway, greedy)).status_code == 202
+
+
+async def test_what_segment_pages_send_for_a_tenant_waits_within_its_share() -> None:
+    keys = greedy, other = [issued(Kind.PUBLIC, tenant=tenant) for tenant in ("acme", "globex")]
+    async with knowing(*keys, waiting_bytes=2 * 1024 * 1024, address_percent=100, tenant_percent=1) as gateway:
+
+        def page(key: Issued) -> "asyncio.Task[httpx.Response]":
+            message = {"type": "track", "userId": "ada", "event": "Opened", "properties": {"x": "y" * 20_000}}
+            body = {"batch": [message] * 20, "writeKey": key.text}
+            return asyncio.create_task(gateway.client.post("/v1/b", json=body))
+
+        gateway.services.ingest.gate = asyncio.Event()
+        waiting = [page(greedy) for _ in range(2)]
+        await until(lambda: gateway.core.admission.requests == 2)
+        refused = await page(greedy)
+        assert (refused.status_code, refused.json()["reason"]) == (429, "TENANT_BUSY")
+        waiting.append(page(other))
+        await until(lambda: gateway.core.admission.requests == 3)
+        gateway.services.ingest.gate.set()
+        assert [each.status_code for each in await asyncio.gather(*waiting)] == [200] * 3
+        assert (gateway.core.admission.requests, gateway.core.admission.held_bytes) == (0, 0)
+
+
+async def test_streams_of_a_tenant_leave_room_for_others() -> None:
+    keys = greedy, other = [issued(Kind.SECRET, tenant=tenant) for tenant in ("acme", "globex")]
+    async with listening(keys="required", stream_count=2, address_percent=100, tenant_percent=50) as (gateway, url):
+        know(gateway, *keys)
+        uri = url.replace("http", "ws") + "/api/interventions/{}/socket"
+        async with connect(uri.format("ada"), additional_headers=greedy.headers):
+            with pytest.raises(InvalidStatus) as refused:
+                await connect(uri.format("bob"), additional_headers=greedy.headers)
+            assert refused.value.response.status_code == 429
+            assert b"TOO_MANY_STREAMS" in (refused.value.response.body or b"")
+            async with connect(uri.format("ada"), additional_headers=other.headers):
+                pass
+        await until(lambda: len(gateway.core.streams) == 0)

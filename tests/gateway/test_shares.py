@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.http.shares import Exhausted, Shares, share
 from gateway.http.slow_clients import BYTES_PER_SECOND, ReadTimeout
+from records.tenants import DEFAULT
 
 steps = st.lists(st.tuples(st.booleans(), st.sampled_from(["a", "b", "c", None]), st.integers(1, 5)), max_size=60)
 
@@ -30,6 +31,30 @@ def test_accepted_requests_stay_within_both_bounds(
             held[one] -= given_back
         assert shares.taken == held.total()
         assert len(shares) == sum(1 for one, count in held.items() if one is not None and count)
+
+
+@given(steps, st.integers(1, 12), st.integers(1, 12))
+def test_no_tenant_takes_more_than_its_share_but_the_default_one(
+    asked: list[tuple[bool, str | None, int]], most: int, most_of_tenant: int
+) -> None:
+    shares, held = Shares(most, most, most_of_tenant), Counter[str]()
+    for is_taking, one, amount in asked:
+        tenant = one or DEFAULT
+        if is_taking:
+            lack = shares.take("address", amount, tenant)
+            is_own_full = tenant != DEFAULT and held[tenant] + amount > most_of_tenant
+            is_full = held.total() + amount > most
+            assert lack is (Exhausted.TOTAL if is_full else Exhausted.TENANT if is_own_full else None)
+            held[tenant] += amount if lack is None else 0
+        elif held[tenant]:
+            given_back = min(amount, held[tenant])
+            shares.give_back("address", given_back, tenant)
+            held[tenant] -= given_back
+        assert shares.taken == held.total()
+    for tenant, amount in held.items():
+        if amount:
+            shares.give_back("address", amount, tenant)
+    assert (shares.taken, len(shares)) == (0, 0)
 
 
 @pytest.mark.parametrize(
