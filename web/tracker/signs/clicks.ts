@@ -12,9 +12,10 @@ const SCROLL_MS = 300
 const SELECTION_MS = 100
 const FOCUS_MS = 100
 const ERROR_MS = 500
-/** What changed by itself shortly before, as a clock or an animation, says nothing about a click; at once after it, it does. */
+/** What changes by itself, as a clock, says nothing about a click: twice within a second, and the last time shortly before. */
+const NOISE_GAP_MS = 1000
 const NOISE_MS = 2000
-const AT_ONCE_MS = 150
+const MICROTASKS = 8
 const VALUE_MS = 500
 /** A click that brings somebody back to the window is not meant for what it meets. */
 const RETURN_MS = 1000
@@ -43,8 +44,10 @@ export function watchClicks(core: Core): void {
   /** Clicks on what is not made for clicking, which only count as a run. */
   let aside: Watched[] = []
   let returned = -Infinity
-  /** When nodes last changed by themselves. */
-  const noise = new WeakMap<Node, number>()
+  /** When nodes last changed by themselves, and whether they do so often. */
+  const alone = new WeakMap<Node, { at: number; isOften: boolean }>()
+  /** While the page's own handlers of a click run, whatever changes does so because of it. */
+  let isHandling = false
 
   const within = (ms: number, mark: (click: Watched) => void): void => {
     const now = performance.now()
@@ -57,11 +60,11 @@ export function watchClicks(core: Core): void {
   const observer = new MutationObserver((records) => {
     const now = performance.now()
     let isNews = false
-    const newest = pending[pending.length - 1]
     for (const { target } of records) {
-      const isNoise = now - (noise.get(target) ?? -Infinity) < NOISE_MS
-      if (newest && (!isNoise || now - newest.at < AT_ONCE_MS)) isNews = true
-      if (!newest || isNoise) noise.set(target, now)
+      const last = alone.get(target)
+      const isNoise = !!last?.isOften && now - last.at < NOISE_MS
+      if (pending.length && (isHandling || !isNoise)) isNews = true
+      if (!pending.length || isNoise) alone.set(target, { at: now, isOften: !!last && now - last.at < NOISE_GAP_MS })
     }
     if (isNews) within(EFFECT_MS, hasEffect)
   })
@@ -87,8 +90,13 @@ export function watchClicks(core: Core): void {
     returned = performance.now()
     within(EFFECT_MS, hasEffect)
   })
-  for (const name of ['blur', 'beforeprint', 'popstate', 'hashchange'] as const) addEventListener(name, () => within(EFFECT_MS, hasEffect))
-  ;(window as { navigation?: EventTarget }).navigation?.addEventListener('navigate', () => within(EFFECT_MS, hasEffect))
+  for (const name of ['blur', 'beforeprint'] as const) addEventListener(name, () => within(EFFECT_MS, hasEffect))
+  // A link to `#` leads nowhere, though it navigates.
+  addEventListener('hashchange', () => location.hash && within(EFFECT_MS, hasEffect))
+  const { navigation } = window as { navigation?: EventTarget }
+  navigation?.addEventListener('navigate', (event) => {
+    if (!(event as Event & { destination: { sameDocument: boolean } }).destination.sameDocument) within(EFFECT_MS, hasEffect)
+  })
   addEventListener('focus', ({ target }) => {
     if (target === window) returned = performance.now()
   })
@@ -102,7 +110,16 @@ export function watchClicks(core: Core): void {
     pending.forEach(judge)
   }, true)
 
+  const handled = (): void => {
+    isHandling = false
+  }
   addEventListener('click', clicked, { capture: true, passive: true })
+  // After the page's handlers and what they leave to microtasks, as frameworks do; if a handler stops the event, a timer must do.
+  addEventListener('click', () => {
+    let rest = Promise.resolve()
+    for (let i = 0; i < MICROTASKS; i++) rest = rest.then(() => {})
+    void rest.then(handled)
+  })
 
   function clicked(event: MouseEvent): void {
     // A program clicks for an effect, such as a download.
@@ -128,6 +145,8 @@ export function watchClicks(core: Core): void {
       error: false,
       timer: undefined,
     }
+    isHandling = true
+    setTimeout(handled)
     const run = pending.filter((each) => now - each.at <= CHAIN_MS * 2 && isNear(each, click))
     const delay = run.length >= CHAIN_CLICKS - 1 ? IMPATIENT_MS : EFFECT_MS
     pending.push(click)
