@@ -17,16 +17,15 @@ from gateway.settings import LogSettings, Settings, TelemetrySettings
 from gateway.transport.certificate import Certificates
 from mesh.clock import system_clock
 from mesh.observability import log, registry, telemetry
-from mesh.observability.telemetry import Telemetry
 from mesh.process.certificate import report_expiry
-from mesh.process.lifecycle import in_background, spare_collections, stop_signal
+from mesh.process.lifecycle import dump_no_core, in_background, spare_collections, stop_signal
 from mesh.rpc.tls import Tls, TlsSettings
 from mesh.settings import SettingError, read_or_exit
 
 _log = logging.getLogger("gateway")
 
 
-async def run(settings: Settings, tracing: Telemetry, tls: Tls | None) -> None:
+async def run(settings: Settings, tracing: telemetry.Telemetry, tls: Tls | None) -> None:
     """Serves until the process is to end."""
     stop = stop_signal()
     listener = listen(settings.address, settings.keys, is_tls=settings.is_tls)
@@ -46,6 +45,7 @@ async def run(settings: Settings, tracing: Telemetry, tls: Tls | None) -> None:
 
 def main() -> None:
     """Reads the settings and runs."""
+    dump_no_core()
     settings = read_or_exit(Settings)
     log.start("gateway", read_or_exit(LogSettings))
     tracing = telemetry.start("gateway", read_or_exit(TelemetrySettings))

@@ -137,6 +137,7 @@ _SEGMENT_ROUTES: Final = (
         "The settings that Segment's clients read first; they lead back to this gateway.",
         segment.settings,
         segment.Source,
+        reasons=("NOT_PERMITTED",),
         ignores_query=True,
     ),
 )

@@ -1,11 +1,8 @@
 """People sign in with an OpenID provider: a real one in a process of its own, and answers that prove nothing."""
 
 import base64
-import contextlib
 import dataclasses
 import hmac
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
@@ -31,7 +28,7 @@ from mesh.clock import system_clock
 from mesh.errors import MeshError
 from mesh.settings import SettingError
 from services.access.audit import translation
-from tests.conftest import free_port
+from tests.gateway.openid import provider
 from tests.gateway.running import NOW_US, Gateway, running
 
 CLIENT: Final = "mesh"
@@ -54,24 +51,8 @@ ROLES: Final = "viewer=viewers,analyst=growth,operator=operators,admin=mesh-admi
 @pytest.fixture(scope="module")
 def issuer() -> Iterator[str]:
     """A provider that knows some people, on a port of its own."""
-    port = free_port()
-    users = [
-        ("--user-claims", msgspec.json.encode({"sub": name, "name": name.title(), "groups": groups}).decode())
-        for name, groups in PEOPLE.items()
-    ]
-    command = [sys.executable, "-W", "ignore", "-m", "oidc_provider_mock", "-p", str(port), *sum(users, ())]
-    url = f"http://127.0.0.1:{port}"
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            deadline = time.monotonic() + 30
-            while True:
-                with contextlib.suppress(httpx.TransportError):
-                    httpx.get(f"{url}/.well-known/openid-configuration").raise_for_status()
-                    break
-                assert time.monotonic() < deadline
-            yield url
-        finally:
-            process.terminate()
+    with provider(PEOPLE) as url:
+        yield url
 
 
 @pytest.fixture
