@@ -35,7 +35,7 @@ async def run(settings: Settings, tracing: telemetry.Telemetry, tls: Tls | None)
         spare_collections()
         async with in_background(
             watch_services(core),
-            follow_keys(core.door, peers.access, system_clock),
+            follow_keys(core.door, peers.access, peers.people, system_clock),
             report_expiry(tls, tracing.metrics),
             report_expiry(certificates, tracing.metrics, registry.HTTP_CERTIFICATE_EXPIRY),
         ):

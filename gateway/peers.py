@@ -10,6 +10,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from journeymesh.access.v1.access_pb2_grpc import AccessServiceStub
 from journeymesh.access.v1.audit_pb2_grpc import AuditServiceStub
+from journeymesh.access.v1.people_pb2_grpc import PeopleServiceStub
 from journeymesh.features.v1.features_pb2_grpc import FeaturesServiceStub
 from journeymesh.ingest.v1 import ingest_pb2
 from journeymesh.ingest.v1.erasure_pb2_grpc import ErasureServiceStub
@@ -27,6 +28,7 @@ from mesh.rpc.tls import Tls
 if TYPE_CHECKING:  # these names exist in the stubs only
     from journeymesh.access.v1.access_pb2_grpc import AccessServiceAsyncStub
     from journeymesh.access.v1.audit_pb2_grpc import AuditServiceAsyncStub
+    from journeymesh.access.v1.people_pb2_grpc import PeopleServiceAsyncStub
     from journeymesh.features.v1.features_pb2_grpc import FeaturesServiceAsyncStub
     from journeymesh.ingest.v1.erasure_pb2_grpc import ErasureServiceAsyncStub
     from journeymesh.ingest.v1.ingest_pb2_grpc import IngestServiceAsyncStub
@@ -48,6 +50,7 @@ class Peers:
 
     access: "AccessServiceAsyncStub"
     audit: "AuditServiceAsyncStub"
+    people: "PeopleServiceAsyncStub"
     ingest: "IngestServiceAsyncStub"
     features: "FeaturesServiceAsyncStub"
     scoring: "ScoringServiceAsyncStub"
@@ -84,6 +87,7 @@ def over(channels: Mapping[str, grpc.aio.Channel]) -> Peers:
     return Peers(
         access=AccessServiceStub(channels["access"]),
         audit=AuditServiceStub(channels["access"]),
+        people=PeopleServiceStub(channels["access"]),
         ingest=IngestServiceStub(channels["ingest"]),
         features=FeaturesServiceStub(channels["features"]),
         scoring=ScoringServiceStub(channels["scoring"]),
