@@ -1,4 +1,4 @@
-"""`journeymesh run`, `check`, `demo`, `explain`, `replay`, `policy`, `keys`, `tenants`, `audit` and `privacy`."""
+"""The command `journeymesh`: finds the module of a subcommand and runs it."""
 
 import signal
 import sys
@@ -12,6 +12,8 @@ _COMMANDS = {
     "policy": "check a policy, or learn its priors from outcomes",
     "keys": "create, list, rotate and revoke the keys that callers of the gateway need",
     "tenants": "create, list and delete those who use the mesh beside others",
+    "people": "list who is signed in, and end sessions",
+    "sign-in": "print a link that signs this machine's operator in, where no OpenID provider is set up",
     "audit": "list who did what, and verify that nobody changed it since",
     "privacy": "search the store, the archive and files for a person's ids",
 }
@@ -34,7 +36,7 @@ def main() -> None:
     name = next(iter(sys.argv[1:]), "")
     try:
         if name in parsers:
-            command = import_module(f"cli.{name}")
+            command = import_module(f"cli.{name.replace('-', '_')}")
             command.add_arguments(parsers[name])
         arguments = parser.parse_args()
         import asyncio

@@ -52,6 +52,7 @@ def add_arguments(_: argparse.ArgumentParser) -> None:
 
 async def main(_: argparse.Namespace) -> int:
     """Runs the mesh until Ctrl-C; returns the exit code."""
+    lifecycle.dump_no_core()
     read_or_exit(RunSettings)
     console = Console(highlight=False)
     stopping = asyncio.create_task(lifecycle.stop_signal().wait())

@@ -18,7 +18,7 @@ from gateway.transport.certificate import Certificates
 from mesh.clock import system_clock
 from mesh.observability import log, registry, telemetry
 from mesh.process.certificate import report_expiry
-from mesh.process.lifecycle import in_background, spare_collections, stop_signal
+from mesh.process.lifecycle import dump_no_core, in_background, spare_collections, stop_signal
 from mesh.rpc.tls import Tls, TlsSettings
 from mesh.settings import SettingError, read_or_exit
 
@@ -35,7 +35,7 @@ async def run(settings: Settings, tracing: telemetry.Telemetry, tls: Tls | None)
         spare_collections()
         async with in_background(
             operation.watch_services(core),
-            door.follow_keys(core.door, peers.access, system_clock),
+            door.follow_keys(core.door, peers.access, peers.people, system_clock),
             limits.follow_limits(core.rates, peers.limits),
             report_expiry(tls, tracing.metrics),
             report_expiry(certificates, tracing.metrics, registry.HTTP_CERTIFICATE_EXPIRY),
@@ -46,6 +46,7 @@ async def run(settings: Settings, tracing: telemetry.Telemetry, tls: Tls | None)
 
 def main() -> None:
     """Reads the settings and runs."""
+    dump_no_core()
     settings = read_or_exit(Settings)
     log.start("gateway", read_or_exit(LogSettings))
     tracing = telemetry.start("gateway", read_or_exit(TelemetrySettings))

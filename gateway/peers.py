@@ -11,6 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from journeymesh.access.v1.access_pb2_grpc import AccessServiceStub
 from journeymesh.access.v1.audit_pb2_grpc import AuditServiceStub
 from journeymesh.access.v1.limits_pb2_grpc import LimitsServiceStub
+from journeymesh.access.v1.people_pb2_grpc import PeopleServiceStub
 from journeymesh.features.v1.features_pb2_grpc import FeaturesServiceStub
 from journeymesh.ingest.v1 import ingest_pb2
 from journeymesh.ingest.v1.erasure_pb2_grpc import ErasureServiceStub
@@ -29,6 +30,7 @@ if TYPE_CHECKING:  # these names exist in the stubs only
     from journeymesh.access.v1.access_pb2_grpc import AccessServiceAsyncStub
     from journeymesh.access.v1.audit_pb2_grpc import AuditServiceAsyncStub
     from journeymesh.access.v1.limits_pb2_grpc import LimitsServiceAsyncStub
+    from journeymesh.access.v1.people_pb2_grpc import PeopleServiceAsyncStub
     from journeymesh.features.v1.features_pb2_grpc import FeaturesServiceAsyncStub
     from journeymesh.ingest.v1.erasure_pb2_grpc import ErasureServiceAsyncStub
     from journeymesh.ingest.v1.ingest_pb2_grpc import IngestServiceAsyncStub
@@ -51,6 +53,7 @@ class Peers:
     access: "AccessServiceAsyncStub"
     audit: "AuditServiceAsyncStub"
     limits: "LimitsServiceAsyncStub"
+    people: "PeopleServiceAsyncStub"
     ingest: "IngestServiceAsyncStub"
     features: "FeaturesServiceAsyncStub"
     scoring: "ScoringServiceAsyncStub"
@@ -88,6 +91,7 @@ def over(channels: Mapping[str, grpc.aio.Channel]) -> Peers:
         access=AccessServiceStub(channels["access"]),
         audit=AuditServiceStub(channels["access"]),
         limits=LimitsServiceStub(channels["access"]),
+        people=PeopleServiceStub(channels["access"]),
         ingest=IngestServiceStub(channels["ingest"]),
         features=FeaturesServiceStub(channels["features"]),
         scoring=ScoringServiceStub(channels["scoring"]),

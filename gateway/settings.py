@@ -39,7 +39,10 @@ class Settings:
         choices=("none", "elsewhere", "required"),
     )
     oidc_issuer: str = setting(
-        "JOURNEYMESH_OIDC_ISSUER", "", "The OpenID provider that people sign in with; empty: nobody signs in."
+        "JOURNEYMESH_OIDC_ISSUER",
+        "",
+        "The OpenID provider that people sign in with; empty: the operator of "
+        "this machine signs in by `journeymesh sign-in`, nobody else.",
     )
     oidc_client_id: str = setting("JOURNEYMESH_OIDC_CLIENT_ID", "", "How the provider knows the mesh.")
     oidc_client_secret_file: str = setting(
@@ -51,8 +54,8 @@ class Settings:
     oidc_roles: str = setting(
         "JOURNEYMESH_OIDC_ROLES",
         "",
-        "What the provider's groups may do: `role=group`, separated by commas. Roles are viewer, analyst, operator, "
-        "privacy and admin. Example: `admin=mesh-admins,analyst=growth`.",
+        "What the provider's groups may do: `role=group`, or `tenant:role=group`, separated by commas. Roles are "
+        "viewer, analyst, operator, privacy and admin. Example: `admin=mesh-admins,acme:analyst=acme-growth`.",
     )
     public_url: str = setting(
         "JOURNEYMESH_PUBLIC_URL", "", "Where browsers reach the gateway, to lead people back after signing in."
@@ -60,7 +63,8 @@ class Settings:
     session_secret_file: str = setting(
         "JOURNEYMESH_SESSION_SECRET_FILE",
         "",
-        "File that holds the secret which signs people's sessions, 32 characters or more; the same for all gateways.",
+        "File that holds the secret which signs people's sessions, 32 characters or more; the same for all gateways. "
+        "Without a provider it may be empty: then a gateway draws one, and sessions end with the gateway.",
     )
     access: str = setting("JOURNEYMESH_ACCESS_TARGET", topology.address("access"), "Where the access service is.")
     ingest: str = setting("JOURNEYMESH_INGEST_TARGET", topology.address("ingest"), "Where the ingest service is.")

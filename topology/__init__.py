@@ -192,15 +192,15 @@ SERVICES: Final = (
         (
             Process(
                 "access",
-                "Keeps the keys that callers of the gateway need, and the audit log.",
+                "Keeps the keys that callers of the gateway need, who is signed in, and the audit log.",
                 7108,
                 ("access", "store"),
                 Resources(50, 80, 256),
             ),
         ),
         extras=("store", "access"),
-        owns="keys and when they were last used, the audit log",
-        commands=("cli.__main__", "cli.keys", "cli.audit"),
+        owns="keys and when they were last used, who is signed in, the audit log",
+        commands=("cli.__main__", "cli.keys", "cli.people", "cli.audit"),
     ),
 )
 

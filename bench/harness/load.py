@@ -8,7 +8,8 @@ import json
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -21,6 +22,7 @@ _POLL_SHARE: Final = 0.05
 # A sender that is further behind than this does not catch up.
 _CATCH_UP_SECONDS: Final = 1.0
 _HEADERS: Final = {"content-type": "application/json"}
+_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 IsDecided = Callable[[http.client.HTTPConnection, str, str], bool]
 """Whether an event is decided on, by its id and its user's."""
@@ -110,7 +112,7 @@ def offer(
     """Sends a request per period; a late one is sent at once, so that the offered rate holds on average."""
     accepted = rejected = refused = 0
     due = time.monotonic() + after_seconds
-    with contextlib.closing(_connect(url)) as connection:
+    with contextlib.closing(connect(url)) as connection:
         while not stop.is_set() and (body := next(bodies, None)) is not None:
             time.sleep(max(0.0, due - time.monotonic()))
             due = max(due + period_seconds, time.monotonic() - _CATCH_UP_SECONDS)
@@ -151,7 +153,7 @@ def probe(
         event_id, user_id = f"{name}-{number}", f"probe-{number % 50}"
         event = {"eventId": event_id, "userId": user_id, "eventType": "page_view", "properties": {"page": "/"}}
         body = json.dumps({"events": [event]}).encode()
-        with contextlib.closing(_connect(url)) as connection:
+        with contextlib.closing(connect(url)) as connection:
             if ask(connection, "POST", "/api/events/track", body).get("accepted") != 1:
                 return
             while not is_decided(connection, event_id, user_id):
@@ -166,9 +168,24 @@ def probe(
             probers.submit(follow, number, due)
 
 
-def _connect(url: str) -> http.client.HTTPConnection:
+class _Connection(http.client.HTTPConnection):
+    """Sends a key with every request."""
+
+    def __init__(self, host: str, port: int | None, key: str) -> None:
+        super().__init__(host, port, timeout=30)
+        self._headers = {"authorization": f"Bearer {key}"} if key else {}
+
+    def request(  # type: ignore[override]
+        self, method: str, url: str, body: bytes | None = None, headers: Mapping[str, str] = _NO_HEADERS
+    ) -> None:
+        """Sends a request."""
+        super().request(method, url, body, {**self._headers, **headers})
+
+
+def connect(url: str) -> http.client.HTTPConnection:
+    """A connection to a URL; its user name, if it has one, is the key that is sent with every request."""
     parts = urlsplit(url)
-    return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+    return _Connection(parts.hostname or "", parts.port, parts.username or "")
 
 
 def ask(connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None = None) -> Any:  # noqa: ANN401 - any JSON

@@ -12,7 +12,6 @@ from http import HTTPStatus
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Final, NamedTuple
-from urllib.parse import urlsplit
 
 import psutil
 import redis
@@ -69,8 +68,7 @@ def both() -> Iterator[tuple[Side, Side]]:
 
 def await_rest(mesh_url: str) -> None:
     """Returns once the dispatchers have nothing left to do, without asking for receipts."""
-    parts = urlsplit(mesh_url)
-    with contextlib.closing(HTTPConnection(parts.hostname or "", parts.port, timeout=30)) as connection:
+    with contextlib.closing(load.connect(mesh_url)) as connection:
 
         def is_at_rest() -> bool:
             standings = load.ask(connection, "GET", "/api/pipeline")["standings"]

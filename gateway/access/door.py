@@ -7,14 +7,14 @@ newer keyring every second; while it is away, the last one counts.
 import asyncio
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from journeymesh.access.v1 import access_pb2
+from journeymesh.access.v1 import access_pb2, people_pb2
 
 from gateway.access import credentials, proof
 from gateway.access.keyring import Keyring, KnownKey, keyring_of
-from gateway.access.people.sessions import Cookies, caller_of
+from gateway.access.people.sessions import Cookies, Session, caller_of
 from gateway.access.proof import Proven
 from gateway.http import cors
 from gateway.http.asgi import Request, header
@@ -28,6 +28,7 @@ from records.tenants import plain
 
 if TYPE_CHECKING:
     from journeymesh.access.v1.access_pb2_grpc import AccessServiceAsyncStub
+    from journeymesh.access.v1.people_pb2_grpc import PeopleServiceAsyncStub
 
 _INTERVAL_SECONDS: Final = 1.0
 _MINUTE_US: Final = 60_000_000
@@ -70,6 +71,7 @@ class Door:
         self.origins = cors.origins(cors_origins)
         self._cors_origins = cors_origins
         self._keyring: Keyring | None = None
+        self._ended_sessions: frozenset[str] | None = None
         self._checked: dict[bytes, KnownKey] = {}
         self._now_us = 0
         self._used_us: dict[str, int] = {}
@@ -97,7 +99,7 @@ class Door:
         if ticket and not text and needs is Scope.HELP:
             user, key = proof.user_of_ticket(ticket, self._known(), request.received_us)
             return _allowed(request, key, user, needs)
-        session = self._cookies.session(request) if self._cookies and needs is not None and not text else None
+        session = self.session(request) if needs is not None and not text else None
         if session is not None and needs is not None:
             person = caller_of(session, request)
             person.require(needs)
@@ -114,6 +116,28 @@ class Door:
         token = credentials.user_token(request.scope) if key.identity_secret else ""
         user = proof.user_of_token(token, key, request.received_us) if token else proof.NOBODY
         return _allowed(request, key, user, needs)
+
+    def session(self, request: Request) -> Session | None:
+        """The session that a request brings; None if it brings none, or one that has ended.
+
+        Raises:
+            Unavailable: it is not known yet which sessions were ended.
+        """
+        session = self._cookies.session(request) if self._cookies else None
+        if session is None:
+            return None
+        if self._ended_sessions is None:
+            raise Unavailable("DEPENDENCY_UNAVAILABLE", "It is not known yet which sessions were ended.")
+        return None if session.sid in self._ended_sessions else session
+
+    @property
+    def takes_sessions(self) -> bool:
+        """Whether people sign in here."""
+        return self._cookies is not None
+
+    def note_ended(self, session_ids: Iterable[str]) -> None:
+        """Records which sessions were ended before their time, instead of those recorded before."""
+        self._ended_sessions = frozenset(session_ids)
 
     def new_ticket(self, request: Request, user_id: str) -> str:
         """A ticket with which the caller, who is proven to be this user, may open a stream without headers.
@@ -178,13 +202,18 @@ class Door:
         return key
 
 
-async def follow_keys(door: Door, access: "AccessServiceAsyncStub", clock: Clock) -> None:
-    """Keeps a door's keyring current, and reports which keys were used, every second until cancelled."""
+async def follow_keys(
+    door: Door, access: "AccessServiceAsyncStub", people: "PeopleServiceAsyncStub", clock: Clock
+) -> None:
+    """Keeps current which keys and sessions are valid, and reports which keys were used, until cancelled."""
     is_away = False
     while door.is_key_required:
         try:
             with telemetry.unrecorded():
                 await _follow_once(door, access, clock)
+                if door.takes_sessions:
+                    ended = await people.GetEndedSessions(people_pb2.GetEndedSessionsRequest())
+                    door.note_ended(ended.session_ids)
             is_away = False
         except MeshError as error:
             if not is_away:

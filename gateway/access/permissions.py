@@ -56,6 +56,8 @@ NEEDS: Final[Mapping[tuple[str, str], Scope | None]] = MappingProxyType(
         ("GET", "/api/privacy/erasures/{id}"): Scope.PRIVACY,
         ("DELETE", "/api/privacy/erasures/{id}"): Scope.PRIVACY,
         ("GET", "/api/audit"): Scope.OPERATE,
+        ("GET", "/api/people/sessions"): Scope.OPERATE,
+        ("DELETE", "/api/people/{person}/sessions"): Scope.OPERATE,
         ("GET", "/api/pipeline"): Scope.OPERATE,
         ("GET", "/metrics"): Scope.OPERATE,
         # Probes, which send no key.
@@ -65,6 +67,7 @@ NEEDS: Final[Mapping[tuple[str, str], Scope | None]] = MappingProxyType(
         # They lead to a session, tell of it and end it.
         ("GET", "/auth/sign-in"): OPEN,
         ("GET", "/auth/callback"): OPEN,
+        ("GET", "/auth/local"): OPEN,
         ("GET", "/auth/session"): OPEN,
         ("POST", "/auth/sign-out"): OPEN,
         # What browsers load is the same for all and tells nobody's data.
@@ -113,6 +116,8 @@ OF_TENANTS: Final = frozenset(
         ("POST", "/api/failed-events/{id}:replay"),
         ("DELETE", "/api/failed-events/{id}"),
         ("GET", "/api/audit"),
+        ("GET", "/api/people/sessions"),
+        ("DELETE", "/api/people/{person}/sessions"),
         ("POST", "/api/privacy/erasures"),
         ("GET", "/api/privacy/erasures/{id}"),
         ("DELETE", "/api/privacy/erasures/{id}"),

@@ -124,6 +124,7 @@ REASONS: Final[Mapping[str, Reason]] = {
         "The provider did not sign anybody in, or its answer proves nothing. Begin again.", (401,)
     ),
     "NO_ROLE": Reason("Who has signed in is in no group that has a role here.", (403,)),
+    "TENANT_REQUIRED": Reason("Who signs in has roles in several tenants, and must choose one.", (403,)),
     "CSRF_TOKEN_INVALID": Reason("A change by somebody who has signed in lacks the token of the session.", (403,)),
     "HOST_NOT_ALLOWED": Reason(
         "Without keys the gateway serves its own machine only, by a name such as `localhost`.", (421,)

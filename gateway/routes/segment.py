@@ -21,10 +21,12 @@ from gateway.http.asgi import Answer, Request, Scope, header, json
 from gateway.http.caller import NOBODY
 from gateway.http.problems import Rejected
 from gateway.transport.heads import is_host
-from mesh.errors import InvalidArgument
+from mesh.errors import InvalidArgument, PermissionDenied
+from mesh.keys import Kind
 from mesh.keys import Scope as KeyScope
 
 _SCHEMES: Final = ("http", "https")
+_FOR_SERVERS: Final = tuple(f"jm_{kind}_" for kind in Kind if kind is not Kind.PUBLIC)
 
 
 class _Keyed(msgspec.Struct, rename="camel"):
@@ -99,7 +101,13 @@ async def metrics(_core: Core, request: Request) -> Answer:
 
 
 async def settings(_core: Core, request: Request) -> Answer:
-    """The settings of a source, whatever its write key."""
+    """The settings of a source, whatever its write key, unless that is one for servers: anybody reads pages.
+
+    Raises:
+        PermissionDenied: `NOT_PERMITTED`.
+    """
+    if request.parameters["writeKey"].startswith(_FOR_SERVERS):
+        raise PermissionDenied("NOT_PERMITTED", "A page needs a public key. Rotate this one: it stood in a URL.")
     scheme, host = _asked(request.scope)
     api = f"{host}/v1"
     segment: dict[str, Any] = {

@@ -1,18 +1,25 @@
 """The routes by which people sign in and out."""
 
+import os
 from typing import Final
 
 import msgspec
+from journeymesh.access.v1 import people_pb2
 
 from gateway.access.people import sessions
-from gateway.access.people.roles import Role
-from gateway.access.people.sessions import ATTEMPT, SESSION, gone
+from gateway.access.people.roles import Role, name_of_tenant
+from gateway.access.people.sessions import ATTEMPT, SESSION, SESSION_SECONDS, Person, Session, gone
+from gateway.access.people.sign_in import SignIn
 from gateway.core import Core
 from gateway.http.asgi import Answer, Headers, Request, json
+from mesh import keys
 from mesh.errors import InvalidArgument, NotFound, Unauthenticated
+from records import tenants
 
 _SECOND_US: Final = 1_000_000
 _HOME: Final = "/docs"
+LOCAL: Final = Person("local", "the operator of this machine", (Role.ADMIN,), tenants.DEFAULT)
+"""Who signs in by a link that the command made."""
 
 ANSWER: Final = {
     "code": "What the provider gives for a token.",
@@ -26,10 +33,11 @@ ANSWER: Final = {
 """The parameters of the provider's answer."""
 
 
-class Person(msgspec.Struct, rename="camel"):
-    """Who has signed in: a name to show, roles, and the token that changes must bring."""
+class SignedIn(msgspec.Struct, rename="camel"):
+    """Who has signed in: a name to show, the tenant, roles, and the token that changes must bring."""
 
     name: str
+    tenant: str
     roles: list[Role]
     csrf_token: str
     ends_at: int
@@ -37,44 +45,79 @@ class Person(msgspec.Struct, rename="camel"):
 
 async def sign_in(core: Core, request: Request) -> Answer:
     """Sends a browser to the provider."""
-    if core.sign_in is None:
-        raise NotFound("PATH_NOT_FOUND", "Nobody signs in here: JOURNEYMESH_OIDC_ISSUER is not set.")
-    to = request.query.get("to", _HOME)
+    if core.sign_in is None or core.sign_in.provider is None:
+        raise NotFound("PATH_NOT_FOUND", "There is no provider here: JOURNEYMESH_OIDC_ISSUER is not set.")
+    to, tenant = request.query.get("to", _HOME), request.query.get("tenant", "")
     if not is_own_path(to):
         raise InvalidArgument("INVALID_PARAMETER", "`to` must be a path of this host.")
-    location, attempt = await core.sign_in.provider.begin(to, request.received_us // _SECOND_US)
+    if tenant and not tenants.is_name(tenant):
+        raise InvalidArgument("INVALID_PARAMETER", "`tenant` must be the name of a tenant.")
+    location, attempt = await core.sign_in.provider.begin(to, tenant, request.received_us // _SECOND_US)
     return _moved(location, core.sign_in.cookies.written(ATTEMPT, attempt))
 
 
 async def callback(core: Core, request: Request) -> Answer:
     """Takes the provider's answer, and begins a session."""
-    if core.sign_in is None:
-        raise NotFound("PATH_NOT_FOUND", "Nobody signs in here: JOURNEYMESH_OIDC_ISSUER is not set.")
+    if core.sign_in is None or core.sign_in.provider is None:
+        raise NotFound("PATH_NOT_FOUND", "There is no provider here: JOURNEYMESH_OIDC_ISSUER is not set.")
     attempt = core.sign_in.cookies.attempt(request)
-    session = await core.sign_in.provider.end(attempt, request.query, request.received_us // _SECOND_US)
-    return _moved(attempt.to, core.sign_in.cookies.written(SESSION, session), gone(ATTEMPT))
+    person = await core.sign_in.provider.end(attempt, request.query, request.received_us // _SECOND_US)
+    return _moved(attempt.to, await _begun(core, core.sign_in, person, request), gone(ATTEMPT))
+
+
+async def local(core: Core, request: Request) -> Answer:
+    """Signs in whoever brings a token of the command, as admin."""
+    if core.sign_in is None or core.sign_in.provider is not None:
+        raise NotFound("PATH_NOT_FOUND", "People sign in with the provider here, or not at all.")
+    token = request.query.get("token", "")
+    await core.peers.people.RedeemSignInToken(people_pb2.RedeemSignInTokenRequest(token=token))
+    return _moved(_HOME, await _begun(core, core.sign_in, LOCAL, request))
 
 
 async def session(core: Core, request: Request) -> Answer:
     """Who has signed in."""
-    found = core.sign_in.cookies.session(request) if core.sign_in else None
+    found = core.door.session(request)
     if found is None:
         raise Unauthenticated("SIGN_IN_REQUIRED", "Nobody has signed in. Begin at /auth/sign-in.")
-    return json(Person(found.name, list(found.roles), found.csrf, found.exp))
+    return json(SignedIn(found.name, name_of_tenant(found.tenant), list(found.roles), found.csrf, found.exp))
 
 
 async def sign_out(core: Core, request: Request) -> Answer:
-    """Ends the session in this browser."""
-    found = core.sign_in.cookies.session(request) if core.sign_in else None
+    """Ends the session in this browser, or all of the person."""
+    is_everywhere = request.query.get("everywhere", "false")
+    if is_everywhere not in {"true", "false"}:
+        raise InvalidArgument("INVALID_PARAMETER", "`everywhere` must be true or false.")
+    found = core.door.session(request)
     if found is None:
         return Answer(204, b"", "")
-    sessions.caller_of(found, request)
+    caller = sessions.caller_of(found, request)
+    if is_everywhere == "true":
+        actor = tenants.qualified(caller.tenant, caller.key_id)
+        await core.peers.people.EndSessions(
+            people_pb2.EndSessionsRequest(person=found.subject, tenant=found.tenant, actor=actor)
+        )
     return Answer(204, b"", "", ((b"set-cookie", gone(SESSION).encode()),))
 
 
 def is_own_path(text: str) -> bool:
     """Whether a text is a path of this host, and no browser takes it for another's."""
     return text.startswith("/") and not text.startswith("//") and "\\" not in text and text.isprintable()
+
+
+async def _begun(core: Core, sign_in: SignIn, person: Person, request: Request) -> str:
+    """The cookie of a new session, which the access service knows.
+
+    Raises:
+        Unavailable: it cannot be reached.
+    """
+    new = people_pb2.BeginSessionRequest(
+        person=person.subject, tenant=person.tenant, roles=person.roles, lifetime_seconds=SESSION_SECONDS
+    )
+    sid = (await core.peers.people.BeginSession(new)).session_id
+    ends = request.received_us // _SECOND_US + SESSION_SECONDS
+    csrf = keys.new_secret(os.urandom)
+    made = Session(person.subject, person.name, person.roles, csrf, ends, sid, person.tenant)
+    return sign_in.cookies.written(SESSION, made)
 
 
 def _moved(location: str, *cookies: str) -> Answer:

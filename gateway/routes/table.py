@@ -3,6 +3,7 @@
 import functools
 from typing import Final
 
+from journeymesh.access.v1 import people_pb2
 from journeymesh.features.v1 import features_pb2
 from journeymesh.ingest.v1 import erasure_pb2, ingest_pb2
 from journeymesh.intervention.v1 import intervention_pb2
@@ -26,6 +27,7 @@ from gateway.routes import (
     insights,
     interventions,
     operation,
+    people,
     privacy,
     segment,
     signing_in,
@@ -154,6 +156,7 @@ _SEGMENT_ROUTES: Final = (
         "The settings that Segment's clients read first; they lead back to this gateway.",
         segment.settings,
         segment.Source,
+        reasons=("NOT_PERMITTED",),
         ignores_query=True,
     ),
 )
@@ -467,6 +470,21 @@ ROUTES: Final = (
         ),
     ),
     _get(
+        "/api/people/sessions",
+        "Who is signed in, newest first.",
+        people.sessions,
+        people_pb2.ListSessionsResponse.DESCRIPTOR,
+        reasons=_CALLS_REASONS,
+    ),
+    _delete(
+        "/api/people/{person}/sessions",
+        "Ends all sessions of a person, as `/api/people/sessions` names them, within five seconds.",
+        people.end_sessions,
+        NOTHING,
+        204,
+        _CALLS_REASONS,
+    ),
+    _get(
         "/api/pipeline",
         "How far each reader of the stream has come on each shard, and what keeps it.",
         operation.pipeline,
@@ -480,7 +498,10 @@ ROUTES: Final = (
         NOTHING,
         status=302,
         reasons=("PATH_NOT_FOUND", "DEPENDENCY_UNAVAILABLE"),
-        query=(text("to", "The path to be led to afterwards."),),
+        query=(
+            text("to", "The path to be led to afterwards."),
+            text("tenant", "The tenant to work in, for people with roles in several; `default` is one."),
+        ),
     ),
     _get(
         "/auth/callback",
@@ -488,24 +509,34 @@ ROUTES: Final = (
         signing_in.callback,
         NOTHING,
         status=302,
-        reasons=("PATH_NOT_FOUND", "SIGN_IN_FAILED", "NO_ROLE", "DEPENDENCY_UNAVAILABLE"),
+        reasons=("PATH_NOT_FOUND", "SIGN_IN_FAILED", "NO_ROLE", "TENANT_REQUIRED", "DEPENDENCY_UNAVAILABLE"),
         query=tuple(text(name, meaning) for name, meaning in signing_in.ANSWER.items()),
+    ),
+    _get(
+        "/auth/local",
+        "Signs the operator of this machine in, with the link that `journeymesh sign-in` prints.",
+        signing_in.local,
+        NOTHING,
+        status=302,
+        reasons=("PATH_NOT_FOUND", "SIGN_IN_FAILED", "DEPENDENCY_UNAVAILABLE"),
+        query=(text("token", "What the link holds; it counts once, for five minutes."),),
     ),
     _get(
         "/auth/session",
         "Who has signed in, with which roles, and the token that changes must bring.",
         signing_in.session,
-        signing_in.Person,
-        reasons=("SIGN_IN_REQUIRED",),
+        signing_in.SignedIn,
+        reasons=("SIGN_IN_REQUIRED", "DEPENDENCY_UNAVAILABLE"),
     ),
     _post(
         "/auth/sign-out",
-        "Ends the session in this browser.",
+        "Ends the session in this browser, or everywhere.",
         signing_in.sign_out,
         NOTHING,
         status=204,
-        reasons=("CSRF_TOKEN_INVALID",),
+        reasons=("CSRF_TOKEN_INVALID", "DEPENDENCY_UNAVAILABLE"),
         needs_body=False,
+        query=(text("everywhere", "`true`: all sessions of the person end."),),
     ),
     _get("/healthz", "The process lives.", operation.healthz, operation.State, is_always_served=True),
     _get(

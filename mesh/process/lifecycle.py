@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import resource
 import signal
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any, Final
@@ -10,6 +11,9 @@ from typing import Any, Final
 _CANCEL_AGAIN_SECONDS: Final = 0.1
 # A work that is cancelled may have to end tasks of its own, which is not to be interrupted.
 _CANCEL_WORK_AGAIN_SECONDS: Final = 0.5
+# Less than a page: the kernel writes no file. And the one value at which it starts no program for dumps either
+# (fs/coredump.c of Linux); 0 would.
+_NO_CORE_BYTES: Final = 1
 
 
 @contextlib.asynccontextmanager
@@ -33,6 +37,13 @@ async def cancel(*tasks: "asyncio.Task[Any]", again_seconds: float = _CANCEL_AGA
         for task in left:
             task.cancel()
         await asyncio.wait(left, timeout=again_seconds)
+
+
+def dump_no_core() -> None:
+    """Keeps the memory of this process, and of those it starts, from being written down when they crash."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    most = _NO_CORE_BYTES if hard == resource.RLIM_INFINITY else min(hard, _NO_CORE_BYTES)
+    resource.setrlimit(resource.RLIMIT_CORE, (most, most))
 
 
 def spare_collections() -> None:

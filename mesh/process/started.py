@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 from mesh.observability import log, telemetry
 from mesh.observability.telemetry import Telemetry, TelemetrySettings
+from mesh.process.lifecycle import dump_no_core
 from mesh.process.site import ServerSettings, Site, open_site
 from mesh.rpc.tls import TlsSettings
 from mesh.settings import read_or_exit
@@ -14,6 +15,7 @@ from mesh.store import redis
 @contextlib.asynccontextmanager
 async def started(service: str) -> AsyncIterator[tuple[redis.Client, Telemetry, Site]]:
     """Starts all of it by its settings, for the duration of the block. A wrong setting ends the process."""
+    dump_no_core()
     log.start(service, read_or_exit(log.LogSettings))
     traced = telemetry.start(service, read_or_exit(TelemetrySettings))
     async with open_site(read_or_exit(ServerSettings), read_or_exit(TlsSettings)) as site:

@@ -3,10 +3,11 @@
 import secrets
 
 import uvloop
-from journeymesh.access.v1 import access_pb2, audit_pb2, limits_pb2
+from journeymesh.access.v1 import access_pb2, audit_pb2, limits_pb2, people_pb2
 from journeymesh.access.v1.access_pb2_grpc import add_AccessServiceServicer_to_server
 from journeymesh.access.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server
 from journeymesh.access.v1.limits_pb2_grpc import add_LimitsServiceServicer_to_server
+from journeymesh.access.v1.people_pb2_grpc import add_PeopleServiceServicer_to_server
 
 from mesh.clock import system_clock
 from mesh.process import server
@@ -23,6 +24,9 @@ from services.access.keys.usecases import Access
 from services.access.limits.adapters.redis import RedisLimits
 from services.access.limits.servicer import LimitsServicer
 from services.access.limits.usecases import Limits
+from services.access.people.adapters.redis import RedisSessions
+from services.access.people.servicer import PeopleServicer
+from services.access.people.usecases import People
 from services.access.settings import Settings
 
 
@@ -34,6 +38,7 @@ async def main() -> None:
         audit = Audit(RedisChain(client), system_clock, secrets.token_bytes)
         servicer = AccessServicer(Access(store, audit, VOCABULARY, system_clock, secrets.token_bytes))
         limits = LimitsServicer(Limits(RedisLimits(client), system_clock))
+        people = PeopleServicer(People(RedisSessions(client), audit, system_clock, secrets.token_bytes))
         async with bootstrap.keeping_up(settings, audit):
             await server.serve(
                 settings.listen,
@@ -41,11 +46,12 @@ async def main() -> None:
                     lambda grpc_server: add_AccessServiceServicer_to_server(servicer, grpc_server),
                     lambda grpc_server: add_AuditServiceServicer_to_server(AuditServicer(audit), grpc_server),
                     lambda grpc_server: add_LimitsServiceServicer_to_server(limits, grpc_server),
+                    lambda grpc_server: add_PeopleServiceServicer_to_server(people, grpc_server),
                 ],
                 [
-                    access_pb2.DESCRIPTOR.services_by_name["AccessService"].full_name,
-                    audit_pb2.DESCRIPTOR.services_by_name["AuditService"].full_name,
-                    limits_pb2.DESCRIPTOR.services_by_name["LimitsService"].full_name,
+                    each.full_name
+                    for of in (access_pb2, audit_pb2, limits_pb2, people_pb2)
+                    for each in of.DESCRIPTOR.services_by_name.values()
                 ],
                 {"store": store.ping},
                 traced,

@@ -27,6 +27,7 @@ _ARCHIVER_NICENESS: Final = 10
 async def main(role: str) -> None:
     """Runs one role until the process is asked to end."""
     own = settings.read_or_exit(Settings)
+    lifecycle.dump_no_core()
     log.start(f"ingest-{role}", settings.read_or_exit(log.LogSettings))
     traced = telemetry.start(f"ingest-{role}", settings.read_or_exit(telemetry.TelemetrySettings))
     stands = open_site(settings.read_or_exit(ServerSettings), settings.read_or_exit(TlsSettings))

@@ -85,7 +85,7 @@ async def test_what_is_no_page_token_is_refused(stub: "AuditServiceAsyncStub", t
         ([act()] * 501, "VALUE_OUT_OF_RANGE"),
         ([act(), act(act_id=b"short")], "VALUE_OUT_OF_RANGE"),
         ([act(trace_id=b"short")], "VALUE_OUT_OF_RANGE"),
-        ([act(actor="a" * 65)], "VALUE_OUT_OF_RANGE"),
+        ([act(actor="k" * 101)], "VALUE_OUT_OF_RANGE"),
         ([act(action="a" * 101)], "VALUE_OUT_OF_RANGE"),
         ([act(subject="a" * 257)], "VALUE_OUT_OF_RANGE"),
         ([act(subject="user:0")], "VALUE_OUT_OF_RANGE"),

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import grpc
-from journeymesh.access.v1 import audit_pb2, audit_pb2_grpc
+from journeymesh.access.v1 import audit_pb2, audit_pb2_grpc, people_pb2_grpc
 from journeymesh.common.v1 import error_reason_pb2, event_pb2
 from journeymesh.features.v1 import features_pb2, features_pb2_grpc
 from journeymesh.ingest.v1 import erasure_pb2, erasure_pb2_grpc, ingest_pb2, ingest_pb2_grpc
@@ -19,6 +19,10 @@ from journeymesh.video.v1 import video_pb2, video_pb2_grpc
 from gateway.accepting.rows import Rows
 from mesh.errors import FailedPrecondition, InvalidArgument, MeshError, NotFound
 from records import wire
+from services.access.people.adapters.memory import MemorySessions
+from services.access.people.servicer import PeopleServicer
+from services.access.people.usecases import People
+from tests.access.builders import World
 
 SECONDS = 1_767_348_000
 """2026-01-02T10:00:00Z."""
@@ -555,11 +559,18 @@ class Erasures(erasure_pb2_grpc.ErasureServiceServicer):
             raise NotFound("ERASURE_NOT_FOUND", "No erasure with this id.")
 
 
+def _people() -> PeopleServicer:
+    """The real one, over memory."""
+    world = World()
+    return PeopleServicer(People(MemorySessions(), world.audit, lambda: world.now_us, world.access.random_bytes))
+
+
 @dataclasses.dataclass(frozen=True)
 class Services:
     """All behind the gateway, on one server."""
 
     audit: Audit = dataclasses.field(default_factory=Audit)
+    people: PeopleServicer = dataclasses.field(default_factory=_people)
     ingest: Ingest = dataclasses.field(default_factory=Ingest)
     erasures: Erasures = dataclasses.field(default_factory=Erasures)
     features: Features = dataclasses.field(default_factory=Features)
@@ -570,6 +581,7 @@ class Services:
     def register(self, server: grpc.aio.Server) -> None:
         """Adds all to a server."""
         audit_pb2_grpc.add_AuditServiceServicer_to_server(self.audit, server)
+        people_pb2_grpc.add_PeopleServiceServicer_to_server(self.people, server)
         ingest_pb2_grpc.add_IngestServiceServicer_to_server(self.ingest, server)
         erasure_pb2_grpc.add_ErasureServiceServicer_to_server(self.erasures, server)
         features_pb2_grpc.add_FeaturesServiceServicer_to_server(self.features, server)

@@ -160,3 +160,10 @@ async def test_reads_and_orders_stay_strict(gateway: Gateway) -> None:
     assert (await gateway.client.get("/api/users/ada/risk?_=1")).status_code == 400
     assert (await gateway.client.post("/api/failed-events:replay?limit=1", json={})).status_code == 400
     assert (await gateway.client.post("/api/events/track/", json={})).status_code == 404
+
+
+@pytest.mark.parametrize("kind", ["sk", "adm"])
+async def test_a_page_with_a_key_for_servers_is_told_so_and_not_shown_it(gateway: Gateway, kind: str) -> None:
+    answer = await gateway.client.get(f"/v1/projects/jm_{kind}_0secret0/settings")
+    assert (answer.status_code, answer.json()["reason"]) == (403, "NOT_PERMITTED")
+    assert "0secret0" not in answer.text

@@ -34,6 +34,9 @@ from services.access.keys.ports import NO_REVISION
 from services.access.keys.usecases import UsedKey
 from services.access.limits.adapters.redis import RedisLimits
 from services.access.limits.domain.spending import Spent
+from services.access.people import translation as people
+from services.access.people.adapters.redis import RedisSessions
+from services.access.people.domain.session import Session
 from services.features.servicer import FeaturesServicer
 from services.features.usecases import Features
 from services.ingest.accept.adapters.redis import RedisDuplicates, RedisIdentities, RedisSkews
@@ -445,6 +448,28 @@ async def read_keys(of: At) -> dict[str, Any]:
     return {"told": told(*listed, keyring, *tenants), "full_in_us": list(full_in_us)}
 
 
+# People.
+
+
+async def write_people(to: At) -> None:
+    store = RedisSessions(to.client)
+    ends_us = NOW_US + 60 * MINUTE_US
+    sessions = [
+        Session("s-1", "person:ann", "", ("analyst", "operator"), NOW_US, ends_us),
+        Session("s-2", "person:ben", "acme", ("viewer",), NOW_US, ends_us),
+        Session("s-3", "local", "", ("admin",), NOW_US, ends_us),
+    ]
+    for each in sessions:
+        await store.begin(each, NOW_US)
+    await store.end(sessions[2:], NOW_US)
+
+
+async def read_people(of: At) -> dict[str, Any]:
+    store = RedisSessions(of.client)
+    live = sorted(await store.live(NOW_US), key=lambda each: each.session_id)
+    return {"told": told(*map(people.session_message, live)), "ended": sorted(await store.ended(NOW_US))}
+
+
 # The audit log.
 
 
@@ -547,6 +572,7 @@ FORMATS: Final[dict[str, Format]] = {
     "leases": Format(write_leases, read_leases),
     "keys": Format(write_keys, read_keys),
     "audit": Format(write_audit, read_audit),
+    "people": Format(write_people, read_people),
     "erasures": Format(write_erasures, read_erasures),
     "archive": Format(write_archive, read_archive),
 }

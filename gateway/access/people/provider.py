@@ -19,8 +19,8 @@ from joserfc import jwt
 from joserfc.errors import InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
 
-from gateway.access.people.roles import Role, roles_in
-from gateway.access.people.sessions import ATTEMPT_SECONDS, SESSION_SECONDS, Attempt, Session
+from gateway.access.people.roles import Grants, Role, name_of_tenant, roles_in, tenant_of_name
+from gateway.access.people.sessions import ATTEMPT_SECONDS, Attempt, Person
 from mesh import keys
 from mesh.errors import PermissionDenied, Unauthenticated, Unavailable
 
@@ -50,7 +50,7 @@ class ProviderSettings(NamedTuple):
     client_secret: str
     redirect_uri: str
     groups_claim: str
-    role_of: Mapping[str, Role]
+    grants: Grants
 
 
 class _Metadata(msgspec.Struct, frozen=True):
@@ -107,8 +107,13 @@ class Provider:
         self._monotonic = monotonic
         self._known: _Known | None = None
 
-    async def begin(self, to: str, now_s: int) -> tuple[str, Attempt]:
+    async def begin(self, to: str, tenant: str, now_s: int) -> tuple[str, Attempt]:
         """Where to send a browser, and what it must bring back; afterwards it is led to the path `to`.
+
+        Args:
+            to: a path.
+            tenant: the name of the tenant to work in; empty: the only one in which the person has a role.
+            now_s: Unix seconds.
 
         Raises:
             Unavailable: the provider cannot be reached.
@@ -129,14 +134,15 @@ class Provider:
         )
         endpoint = (await self._knowledge()).metadata.authorization_endpoint
         separator = "&" if urlsplit(endpoint).query else "?"
-        return f"{endpoint}{separator}{query}", Attempt(state, nonce, verifier, to, now_s + ATTEMPT_SECONDS)
+        return f"{endpoint}{separator}{query}", Attempt(state, nonce, verifier, to, now_s + ATTEMPT_SECONDS, tenant)
 
-    async def end(self, attempt: Attempt, answer: Mapping[str, str], now_s: int) -> Session:
-        """The session of whoever comes back with the provider's answer, the query of its redirection.
+    async def end(self, attempt: Attempt, answer: Mapping[str, str], now_s: int) -> Person:
+        """Who comes back with the provider's answer, the query of its redirection.
 
         Raises:
             Unauthenticated: `SIGN_IN_FAILED`, the provider refused, or what came is not its answer to this attempt.
-            PermissionDenied: `NO_ROLE`, the person is in no group that has a role here.
+            PermissionDenied: `NO_ROLE`, the person is in no group that has a role here, or in the chosen tenant;
+                `TENANT_REQUIRED`, there are several and none was chosen.
             Unavailable: the provider cannot be reached.
         """
         if not hmac.compare_digest(answer.get("state", "").encode(), attempt.state.encode()):
@@ -146,12 +152,10 @@ class Provider:
         if "error" in answer or not answer.get("code"):
             raise _failed("The provider did not sign you in.")
         claims, everything = await self._proven(await self._redeemed(answer["code"], attempt.verifier), attempt, now_s)
-        roles = roles_in(everything.get(self._settings.groups_claim), self._settings.role_of)
-        if not roles:
-            raise PermissionDenied("NO_ROLE", "You are in no group that has a role here.")
+        roles = roles_in(everything.get(self._settings.groups_claim), self._settings.grants)
+        tenant = _chosen(attempt.tenant, roles)
         name = claims.name or claims.preferred_username or claims.email
-        csrf = keys.new_secret(self._random_bytes)
-        return Session(_subject(claims.sub), name[:_LONGEST_NAME], roles, csrf, now_s + SESSION_SECONDS)
+        return Person(_subject(claims.sub), name[:_LONGEST_NAME], roles[tenant], tenant)
 
     async def _redeemed(self, code: str, verifier: str) -> str:
         """The identity token for a code."""
@@ -223,6 +227,19 @@ class Provider:
     async def _get(self, url: str) -> bytes:
         response = await self._client.get(url, timeout=_TIMEOUT)
         return response.raise_for_status().content[:_MAX_BYTES]
+
+
+def _chosen(name: str, roles: Mapping[str, tuple[Role, ...]]) -> str:
+    """The tenant to work in: the one of this name, or without a name the only one."""
+    if name and tenant_of_name(name) in roles:
+        return tenant_of_name(name)
+    if not roles or name:
+        raise PermissionDenied("NO_ROLE", "You are in no group that has a role here.")
+    if len(roles) > 1:
+        names = ", ".join(map(name_of_tenant, roles))
+        detail = f"Begin again at /auth/sign-in?tenant=…, with one of {names}."
+        raise PermissionDenied("TENANT_REQUIRED", detail)
+    return next(iter(roles))
 
 
 def _subject(sub: str) -> str:

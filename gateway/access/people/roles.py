@@ -3,9 +3,10 @@
 import enum
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from mesh.keys import Scope
+from records import tenants
 
 
 class Role(enum.StrEnum):
@@ -23,6 +24,8 @@ class Role(enum.StrEnum):
     """May do all that people may."""
 
 
+_DEFAULT: Final = "default"
+_ROLES: Final = frozenset(map(str, Role))
 _VIEWER: Final = frozenset({Scope.READ_FIGURES})
 _ANALYST: Final = _VIEWER | {Scope.READ_PEOPLE, Scope.ANALYSE}
 _OPERATOR: Final = _VIEWER | {Scope.OPERATE}
@@ -44,22 +47,44 @@ class NoRoles(ValueError):
     """The text names no roles; its message says what is wrong."""
 
 
-def roles_of_groups(text: str) -> Mapping[str, Role]:
-    """The role of each of the provider's groups, from `role=group` pairs separated by commas.
+class Grant(NamedTuple):
+    """A role in a tenant."""
+
+    tenant: str
+    role: Role
+
+
+Grants = Mapping[str, frozenset[Grant]]
+"""What each of the provider's groups grants."""
+
+
+def grants_of_groups(text: str) -> Grants:
+    """What groups grant, from `role=group` and `tenant:role=group` pairs separated by commas.
+
+    Without a tenant, and with `default`, a role is for the default tenant.
 
     Raises:
-        NoRoles: a pair is none, or names no role.
+        NoRoles: a pair is none, or names no role or no tenant.
     """
-    found: dict[str, Role] = {}
+    found: dict[str, frozenset[Grant]] = {}
     for pair in filter(None, map(str.strip, text.split(","))):
-        role, _, group = pair.partition("=")
-        try:
-            found[group.strip()] = Role(role.strip())
-        except ValueError:
-            raise NoRoles(pair) from None
-    if "" in found:
-        raise NoRoles(text)
+        granted, _, group = (part.strip() for part in pair.partition("="))
+        tenant, _, role = granted.rpartition(":")
+        is_tenant = tenant == "" or tenants.is_name(tenant)
+        if not group or not is_tenant or role not in _ROLES:
+            raise NoRoles(pair)
+        found[group] = found.get(group, frozenset()) | {Grant(tenant_of_name(tenant), Role(role))}
     return found
+
+
+def tenant_of_name(name: str) -> str:
+    """The tenant that people call by this name."""
+    return tenants.DEFAULT if name == _DEFAULT else name
+
+
+def name_of_tenant(tenant: str) -> str:
+    """What people call a tenant."""
+    return tenant or _DEFAULT
 
 
 def scopes_of(roles: Collection[Role]) -> frozenset[Scope]:
@@ -67,7 +92,11 @@ def scopes_of(roles: Collection[Role]) -> frozenset[Scope]:
     return frozenset().union(*(SCOPES[role] for role in roles))
 
 
-def roles_in(groups: object, role_of: Mapping[str, Role]) -> tuple[Role, ...]:
-    """The roles of somebody whom the provider puts into these groups, a text or a list of texts; sorted."""
+def roles_in(groups: object, grants: Grants) -> Mapping[str, tuple[Role, ...]]:
+    """The roles, sorted, by tenant, of somebody whom the provider puts into these groups, a text or a list of texts."""
     names = groups if isinstance(groups, list) else [groups]
-    return tuple(sorted({role_of[name] for name in names if isinstance(name, str) and name in role_of}))
+    granted = frozenset[Grant]().union(*(grants.get(name, ()) for name in names if isinstance(name, str)))
+    return {
+        tenant: tuple(sorted(grant.role for grant in granted if grant.tenant == tenant))
+        for tenant in sorted({grant.tenant for grant in granted})
+    }

@@ -1,8 +1,9 @@
 """What a browser keeps of a person: a cookie for the way to the provider and back, and one for the session.
 
 Both are tokens (JWT, HS256) signed with the gateways' session secret, so every gateway reads what another has written,
-and none keeps anything. Their names begin with `__Host-`: browsers take them from this host alone, over HTTPS (or on
-the machine itself), for all paths.
+and none keeps anything. Which sessions were ended before their time, the access service tells. The cookies' names begin
+with `__Host-`: browsers take them from this host alone, for all paths, over HTTPS or, as Chromium and Firefox do, from
+this machine over plain HTTP.
 """
 
 import hmac
@@ -22,8 +23,8 @@ from mesh.errors import PermissionDenied, Unauthenticated
 
 SESSION: Final = "__Host-journeymesh-session"
 ATTEMPT: Final = "__Host-journeymesh-sign-in"
-SESSION_SECONDS: Final = 8 * 3600
-"""How long a session lasts; what the provider takes away in the meantime, it keeps."""
+SESSION_SECONDS: Final = 3600
+"""How long a session lasts. Then the provider is asked again: what it takes away is gone after this time."""
 ATTEMPT_SECONDS: Final = 600
 """How long somebody may take to sign in."""
 CSRF: Final = b"x-journeymesh-csrf"
@@ -45,16 +46,29 @@ class Attempt(msgspec.Struct, frozen=True, tag_field="use", tag="sign-in"):
     verifier: _Text
     to: _Text
     exp: int
+    tenant: str = ""
+    """The name of the tenant to work in; empty: the only one."""
+
+
+class Person(NamedTuple):
+    """Who is to be signed in, as the audit log and as people know them, and with which roles in which tenant."""
+
+    subject: str
+    name: str
+    roles: tuple[Role, ...]
+    tenant: str
 
 
 class Session(msgspec.Struct, frozen=True, tag_field="use", tag="session"):
-    """Somebody has signed in; `exp` in Unix seconds. `subject` is who, by issuer and the provider's id."""
+    """Somebody has signed in; `exp` in Unix seconds. `sid` is the id by which the access service knows it."""
 
     subject: _Text
     name: str
     roles: tuple[Role, ...]
     csrf: _Text
     exp: int
+    sid: _Text
+    tenant: str = ""
 
 
 _Kept = TypeVar("_Kept", Attempt, Session)
@@ -115,7 +129,13 @@ def caller_of(session: Session, request: Request) -> Caller:
         presented = header(request.scope, CSRF)
         if not hmac.compare_digest(presented.encode(), session.csrf.encode()):
             raise PermissionDenied("CSRF_TOKEN_INVALID", "A change needs the token of `GET /auth/session`.")
-    return Caller(scopes_of(session.roles), key_id=session.subject, ends_us=session.exp * _SECOND_US, is_person=True)
+    return Caller(
+        scopes_of(session.roles),
+        key_id=session.subject,
+        tenant=session.tenant,
+        ends_us=session.exp * _SECOND_US,
+        is_person=True,
+    )
 
 
 def _cookie(text: str, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Signing in, as it is set up; none if no provider is named."""
+"""Signing in, as it is set up: with a provider, or on this machine by a link of the command."""
 
 import os
 from typing import Final, NamedTuple, Self
@@ -6,7 +6,7 @@ from typing import Final, NamedTuple, Self
 import httpx
 
 from gateway.access.people.provider import CALLBACK, Provider, ProviderSettings, is_secure
-from gateway.access.people.roles import NoRoles, roles_of_groups
+from gateway.access.people.roles import NoRoles, grants_of_groups
 from gateway.access.people.sessions import Cookies
 from gateway.settings import Settings
 from mesh.settings import SettingError, secret
@@ -15,21 +15,23 @@ _SECRET_LENGTH: Final = 32
 
 
 class SignIn(NamedTuple):
-    """The provider, and the cookies that it leads to."""
+    """The provider, and the cookies that it leads to. Without one, the operator of this machine signs in by a link."""
 
-    provider: Provider
+    provider: Provider | None
     cookies: Cookies
 
     @classmethod
     def wanted(cls, settings: Settings, client: httpx.AsyncClient) -> Self | None:
-        """None without a provider.
+        """None if nobody signs in: no key is required, or there is neither a provider nor an encrypted or local way in.
 
         Raises:
             SettingError: a setting is missing or wrong.
         """
-        if not settings.oidc_issuer:
-            return None
         session_secret = secret(settings.session_secret_file) or ""
+        if not settings.oidc_issuer:
+            is_safe = settings.is_local or settings.is_tls
+            own_secret = session_secret.encode() or os.urandom(_SECRET_LENGTH)
+            return cls(None, Cookies(own_secret)) if settings.keys == "required" and is_safe else None
         client_secret = secret(settings.oidc_client_secret_file) or ""
         trouble = _trouble(settings, session_secret, client_secret)
         if trouble:
@@ -40,7 +42,7 @@ class SignIn(NamedTuple):
             client_secret,
             settings.public_url.rstrip("/") + CALLBACK,
             settings.oidc_groups_claim,
-            roles_of_groups(settings.oidc_roles),
+            grants_of_groups(settings.oidc_roles),
         )
         return cls(Provider(known, os.urandom, client), Cookies(session_secret.encode()))
 
@@ -56,7 +58,7 @@ def _trouble(settings: Settings, session_secret: str, client_secret: str) -> str
     if len(session_secret) < _SECRET_LENGTH:
         return "The file of JOURNEYMESH_SESSION_SECRET_FILE must hold 32 characters or more, the same for all gateways."
     try:
-        has_role = bool(roles_of_groups(settings.oidc_roles))
+        has_role = bool(grants_of_groups(settings.oidc_roles))
     except NoRoles as error:
         return f"JOURNEYMESH_OIDC_ROLES must be pairs such as admin=mesh-admins, not {str(error)!r}."
     return "" if has_role else "JOURNEYMESH_OIDC_ROLES must give a role to a group, as admin=mesh-admins does."
