@@ -208,7 +208,7 @@ SERVICES: Final = (
         (
             Process(
                 "analytics",
-                "Answers questions about many users from the archive.",
+                "Answers questions about many users; not installed if `archive.url` is empty.",
                 7109,
                 ("s3",),
                 Resources(100, 160, 768, temporary_size="8Gi"),

@@ -8,7 +8,7 @@ from typing import Final
 
 from mesh.errors import MeshError, Unavailable
 from mesh.process.lifecycle import in_background
-from services.analytics.adapters.copies import Place
+from services.analytics.adapters.tasks import Place
 from services.analytics.adapters.workers import DuckDb, FolderCopies, working
 from services.analytics.domain.manifest import Manifest
 from services.analytics.ports import Outdated

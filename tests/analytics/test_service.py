@@ -16,8 +16,8 @@ from journeymesh.common.v1 import event_pb2
 
 from mesh.errors import DeadlineExceeded, InvalidArgument, Unavailable
 from records.tenants import qualified
-from services.analytics.adapters.copies import Place
 from services.analytics.adapters.files import AnswerFiles
+from services.analytics.adapters.tasks import Place
 from services.analytics.adapters.workers import DuckDb, FolderCopies, working
 from services.analytics.bootstrap import answering
 from services.analytics.servicer import AnalyticsServicer

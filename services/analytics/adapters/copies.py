@@ -12,13 +12,14 @@ import hashlib
 import tempfile
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import duckdb
 
 from services.analytics.adapters import columns, manifests
 from services.analytics.adapters.archive import Archive
 from services.analytics.adapters.connection import Bounds, opened
+from services.analytics.adapters.tasks import Place
 from services.analytics.domain.layout import DECISIONS, EVENTS, KINDS, VERSION, ArchiveFile, Partition
 from services.analytics.domain.manifest import Manifest, Part, Pass, Source, Stamp, next_pass
 
@@ -29,13 +30,6 @@ _MODE: Final = 0o640
 _COLUMNS: Final = {EVENTS: columns.EVENTS, DECISIONS: columns.DECISIONS}
 _ORDER: Final = {EVENTS: "user_id, event_time, event_id", DECISIONS: "user_id, event_time, decision_id"}
 _DAY: Final = "(epoch_us(event_time) // 86400000000)::INTEGER"
-
-
-class Place(NamedTuple):
-    """Where copies are made from and to."""
-
-    archive_url: str
-    root: str
 
 
 def path_of(root: str, kind: str, partition: Partition, part: Part) -> str:

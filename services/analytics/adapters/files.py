@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mesh.rpc.timestamps import timestamp
 from services.analytics.domain.answer import Answer, Receipt
@@ -40,6 +38,10 @@ def _csv(answer: Answer) -> bytes:
 
 
 def _parquet(answer: Answer, receipt: Receipt) -> bytes:
+    # Most answers become no file: the process that serves needs no Arrow until one does.
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     table = pa.Table.from_pylist([*flat(answer)])
     table = table.replace_schema_metadata({_RECEIPT_KEY: msgspec.json.encode(receipt._asdict())})
     buffer = io.BytesIO()

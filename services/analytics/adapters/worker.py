@@ -4,13 +4,12 @@ Both are pickles after their length as 4 bytes. What it reads comes from its own
 """
 
 import pickle
-import struct
 import sys
 import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, Final, NamedTuple
+from typing import IO, Any, Final
 
 import duckdb
 
@@ -18,12 +17,11 @@ from mesh.errors import MeshError
 from services.analytics.adapters import copies, counting, people, ways
 from services.analytics.adapters.connection import opened
 from services.analytics.adapters.relations import Query, open_files
+from services.analytics.adapters.tasks import LENGTH, Count, Failure, Place
 from services.analytics.domain import question as asked
 from services.analytics.domain.answer import Answer
 from services.analytics.domain.layout import KINDS, VERSION, tenant_folder
-from services.analytics.ports import Reading
 
-LENGTH: Final = struct.Struct(">I")
 _INTERRUPT_SECONDS: Final = 10.0
 
 _ANSWERS: Final[dict[type[asked.Question], Callable[[Query, Any, int], Answer]]] = {
@@ -36,21 +34,6 @@ _ANSWERS: Final[dict[type[asked.Question], Callable[[Query, Any, int], Answer]]]
     asked.Journey: lambda query, question, _: people.journey(query, question),
     asked.Listing: lambda query, question, _: people.listing(query, question),
 }
-
-
-class Count(NamedTuple):
-    """A question to answer from copies below a root."""
-
-    root: str
-    reading: Reading
-
-
-class Failure(NamedTuple):
-    """Why a task could not be done: the name of an error's class, its reason and its text."""
-
-    kind: str
-    reason: str = ""
-    detail: str = ""
 
 
 def answered(task: Count, interrupt_seconds: float = _INTERRUPT_SECONDS) -> Answer:
@@ -72,10 +55,10 @@ def answered(task: Count, interrupt_seconds: float = _INTERRUPT_SECONDS) -> Answ
             connection.close()
 
 
-def done(task: Count | copies.Place) -> Any:  # noqa: ANN401 - an answer, or whether a pass did anything
+def done(task: Count | Place) -> Any:  # noqa: ANN401 - an answer, or whether a pass did anything
     """What comes of a task: its result, or its failure."""
     try:
-        return copies.bring_up(task) if isinstance(task, copies.Place) else answered(task)
+        return copies.bring_up(task) if isinstance(task, Place) else answered(task)
     except MeshError as error:
         return Failure(type(error).__name__, error.reason, error.detail)
     except duckdb.InterruptException:

@@ -11,8 +11,7 @@ from typing import Any, Final
 from mesh import errors
 from mesh.errors import DeadlineExceeded, InvalidArgument, Unavailable
 from services.analytics.adapters import manifests
-from services.analytics.adapters.copies import Place
-from services.analytics.adapters.worker import LENGTH, Count, Failure
+from services.analytics.adapters.tasks import LENGTH, Count, Failure, Place
 from services.analytics.domain.answer import Answer
 from services.analytics.domain.manifest import EMPTY, Manifest
 from services.analytics.ports import Outdated, Reading
