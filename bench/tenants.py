@@ -69,9 +69,7 @@ def _report(within: list[Turn], beyond: list[Turn]) -> None:
         )
     refused = sum(turn.greedy.statuses.get("429", 0) for turn in beyond)
     more = sum(turn.cpu_seconds for turn in beyond) - sum(turn.cpu_seconds for turn in within)
-    print(
-        f"The neighbour was refused {refused:,} times, which cost the gateway {more / refused * 1e6:.0f} µs of CPU each."
-    )
+    print(f"The neighbour was refused {refused:,} times, for {more / refused * 1e6:.0f} µs of the gateway's CPU each.")
     others = {status for turn in (*within, *beyond) for status in turn.calm.statuses} - {"202"}
     print(f"The tenant that was measured was answered nothing but 202: {not others}.")
 
@@ -85,7 +83,7 @@ def _key(mesh: RunningMesh, tenant: str) -> str:
 def _command(mesh: RunningMesh, *arguments: str) -> dict[str, Any]:
     address = mesh.process("access").environ()["JOURNEYMESH_ACCESS_LISTEN"]
     environment = os.environ | {"JOURNEYMESH_ACCESS_TARGET": address}
-    told = subprocess.run(
+    told = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-m", "cli", *arguments, "--json"], env=environment, capture_output=True, check=True
     )
     return dict(json.loads(told.stdout))
