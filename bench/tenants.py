@@ -69,8 +69,7 @@ def _report(within: list[Turn], beyond: list[Turn]) -> None:
         )
     refused = sum(turn.greedy.statuses.get("429", 0) for turn in beyond)
     more = sum(turn.cpu_seconds for turn in beyond) - sum(turn.cpu_seconds for turn in within)
-    cost_us = more / refused * 1e6
-    print(f"The neighbour was refused {refused:,} times, which cost the gateway {cost_us:.0f} µs of CPU each.")
+    print(f"The neighbour was refused {refused:,} times, for {more / refused * 1e6:.0f} µs of the gateway's CPU each.")
     others = {status for turn in (*within, *beyond) for status in turn.calm.statuses} - {"202"}
     print(f"The tenant that was measured was answered nothing but 202: {not others}.")
 

@@ -21,6 +21,7 @@ from mesh.store import redis
 from mesh.stream.redis import RedisStream
 from offline.archive import events as archived_events
 from records import table
+from records.tenants import qualified
 from services.access.audit import translation as audit_log
 from services.access.audit.adapters.redis import RedisChain
 from services.access.audit.domain.entry import EMPTY, Act
@@ -338,6 +339,7 @@ _FAILED: Final = [
         "f-2", "POISON", "No.", NOW_US + 1, "e-2", "ada", b"{}", b"t", "dispatcher", EventPosition("3", 7, 1),
         event("e-2").SerializeToString(),
     ),
+    FailedEvent("f-3", "MISSING_FIELD", "No.", NOW_US, "", qualified("acme", ""), b"{}", b"t", "gateway"),
 ]  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import pytest
 from mesh.errors import InvalidArgument, Unavailable
 from mesh.store import redis
 from mesh.stream.port import END
+from records.tenants import qualified
 from services.ingest.accept.adapters.memory import MemoryDuplicates, MemoryIdentities, MemorySkews
 from services.ingest.accept.adapters.redis import RedisDuplicates, RedisIdentities, RedisSkews
 from services.ingest.accept.domain.skew import observe
@@ -517,6 +518,43 @@ async def test_refused_events_are_kept_up_to_a_size(store: str, valkey: redis.Cl
         await kept.add([failed(number)._replace(payload=b"x" * 1_000)])
         await kept.add([failed(number)._replace(payload=b"y" * 1_000)])
     assert [one.id for one in (await kept.list(100, ""))[0]] == ["f-19", "f-18", "f-17", "f-16"]
+
+
+def of_tenant(tenant: str, number: int, size: int = 10) -> FailedEvent:
+    name = f"{tenant}-{number}"
+    return failed(number)._replace(id=name, user_id=qualified(tenant, ""), payload=b"x" * size)
+
+
+async def test_a_tenant_pushes_out_its_own_refused_events_beyond_half_of_the_room(failed_events: FailedEvents) -> None:
+    await failed_events.add([of_tenant("globex", 0), failed(0)])
+    for turn in range(10):
+        await failed_events.add([of_tenant("acme", turn * 10 + number) for number in range(10)])
+    kept = [one.id for one in (await failed_events.list(100, ""))[0]]
+    assert sorted(kept) == sorted(["globex-0", "f-0", *(f"acme-{number}" for number in range(90, 100))])
+    await failed_events.remove("acme-95")
+    await failed_events.add([of_tenant("acme", 100)])
+    assert len((await failed_events.list(100, ""))[0]) == 12
+    await failed_events.add([failed(number) for number in range(200, 230)])  # the default tenant's may fill everything
+    assert {one.id for one in (await failed_events.list(100, ""))[0]} == {f"f-{number}" for number in range(210, 230)}
+    await failed_events.add([of_tenant("acme", 300)])
+    assert len((await failed_events.list(100, ""))[0]) == 20
+
+
+async def test_a_tenant_fills_at_most_half_of_the_bytes(store: str, valkey: redis.Client) -> None:
+    kept: FailedEvents = (
+        MemoryFailedEvents(refused_bytes=10_000)
+        if store == "memory"
+        else RedisFailedEvents(valkey, refused_bytes=10_000)
+    )
+    await kept.add([failed(0)._replace(payload=b"y" * 1_000)])
+    for number in range(20):
+        await kept.add([of_tenant("acme", number, 1_000)])
+        await kept.add([of_tenant("acme", number, 1_000)])
+    assert [one.id for one in (await kept.list(100, ""))[0]] == ["acme-19", "acme-18", "acme-17", "acme-16", "f-0"]
+    await kept.add([of_tenant("acme", 30, 6_000)])  # more than its share
+    assert [one.id for one in (await kept.list(100, ""))[0]] == ["f-0"]
+    await kept.add([of_tenant("acme", 31, 1_000)])
+    assert [one.id for one in (await kept.list(100, ""))[0]] == ["acme-31", "f-0"]
 
 
 @pytest.mark.parametrize("token", ["\u00b2", "1" * 19, "-1", "+1", " 1", "0", "01", "x", "1_0"])

@@ -96,8 +96,9 @@ class SeenEvents(Protocol):
 class FailedEvents(Protocol):
     """What could not be accepted or applied, for at most 7 days.
 
-    Of refused events the latest are kept, up to a number and a size. Those that were accepted and could not be applied
-    (they have a position) MUST NOT make room for others: who keeps them asks for room first.
+    Of refused events the latest are kept, up to a number and a size, and of each tenant but the default one up to half
+    of both. Those that were accepted and could not be applied (they have a position) MUST NOT make room for others: who
+    keeps them asks for room first.
     """
 
     async def add(self, failed: Sequence[FailedEvent]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
+from records.tenants import DEFAULT, tenant_of
 from services.ingest.events.adapters.paging import AT_ONCE, PAGE_BYTES, page_start
 from services.ingest.events.domain.event import EventPosition, FailedEvent, Seen
 from services.ingest.events.domain.suppression import SECRET_BYTES, Suppression
@@ -70,8 +71,14 @@ class MemoryFailedEvents:
             self._failed.pop(one.id, None)
             self._failed[one.id] = one
         refused = [one for one in self._failed.values() if one.position is None]
+        for tenant in {_tenant(one) for one in failed} - {DEFAULT}:
+            own = [one for one in refused if _tenant(one) == tenant]
+            self._make_room(own, self._most_refused // 2, self._refused_bytes // 2)
+        self._make_room([one for one in refused if one.id in self._failed], self._most_refused, self._refused_bytes)
+
+    def _make_room(self, refused: "list[FailedEvent]", most: int, most_bytes: int) -> None:
         size = sum(map(_size, refused))
-        while len(refused) > self._most_refused or size > self._refused_bytes:
+        while len(refused) > most or size > most_bytes:
             oldest = refused.pop(0)
             size -= _size(oldest)
             del self._failed[oldest.id]
@@ -102,6 +109,10 @@ class MemoryFailedEvents:
         """See `ports.FailedEvents`."""
         if self._failed.get(failed.id) == failed:
             del self._failed[failed.id]
+
+
+def _tenant(failed: FailedEvent) -> str:
+    return tenant_of(failed.user_id) or tenant_of(failed.event_id)
 
 
 def _size(failed: FailedEvent) -> int:

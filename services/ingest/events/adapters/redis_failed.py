@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from mesh.store import redis
+from records.tenants import tenant_of
 from services.ingest.events.adapters.paging import AT_ONCE, PAGE_BYTES, page_start
 from services.ingest.events.domain.event import EventPosition, FailedEvent
 
@@ -13,14 +14,17 @@ _FAILED_SECONDS: Final = 7 * 24 * 3600
 _REFUSED_MOST: Final = 10_000
 _REFUSED_BYTES: Final = 64 * 1024 * 1024
 _SET_ASIDE_MOST: Final = 10_000
+# One tenant of several takes at most half of the room for refused events.
+_TENANTS: Final = 2
 _PREFIX: Final = "jm:failed:{failed}:"
 # Longer than an archiver is ever down.
 _MARK_SECONDS: Final = 30 * 24 * 3600
 _SEQUENCE_DIGITS: Final = 78
 
 # KEYS: the index by time of those that were refused, the reasons by id, the index of those of the dispatcher, and the
-# sizes of refused ones by id with their sum at `sum`. ARGV: the prefix of all keys. Beside each index there is one per
-# reason, at `<index>:<reason>`.
+# sizes of refused ones by id with their sum at `sum`; of refused ones of tenants size and tenant by id, as
+# `<size>:<tenant>`, and the sums of those sizes by tenant. ARGV: the prefix of all keys. Beside each index there is one
+# per reason, at `<index>:<reason>`, and beside the first one per tenant, at `<index>:of:<tenant>`.
 _FORGET: Final = """
 local function forget(id)
   local reason = redis.call('HGET', KEYS[2], id)
@@ -35,11 +39,19 @@ local function forget(id)
     redis.call('HDEL', KEYS[4], id)
     if redis.call('HINCRBY', KEYS[4], 'sum', -size) <= 0 then redis.call('DEL', KEYS[4]) end
   end
+  local owned = redis.call('HGET', KEYS[5], id)
+  if owned then
+    local bytes, tenant = string.match(owned, '^(%d+):(.*)$')
+    redis.call('HDEL', KEYS[5], id)
+    redis.call('ZREM', KEYS[1] .. ':of:' .. tenant, id)
+    if redis.call('HINCRBY', KEYS[6], tenant, -bytes) <= 0 then redis.call('HDEL', KEYS[6], tenant) end
+  end
 end
 """
 # Then: lifetime; how many refused events are kept, and in how many bytes; the time before which events have expired;
-# the last bytes of a stored event without a position; per failed event its id, reason, time, whether it was refused,
-# all of it but its record, and its record. Only refused events make room for others.
+# the last bytes of a stored event without a position; how many refused events one tenant has, and in how many bytes;
+# per failed event its id, reason, time, whether it was refused, all of it but its record, its record, and its tenant.
+# Only refused events make room for others, and those of a tenant beyond its share for its own.
 #
 # The previous version keeps both kinds in the first index, without sizes, and trims that index itself while it runs
 # beside this one. So an event of its that has a position is moved rather than removed, and sizes are recounted once
@@ -67,7 +79,20 @@ local function make_room(id)
     forget(id)
   end
 end
-for i = 7, #ARGV, 6 do
+local function own(id, time, bytes, tenant)
+  local index = KEYS[1] .. ':of:' .. tenant
+  redis.call('HSET', KEYS[5], id, bytes .. ':' .. tenant)
+  redis.call('ZADD', index, time, id)
+  redis.call('EXPIRE', index, ARGV[2])
+  redis.call('HINCRBY', KEYS[6], tenant, bytes)
+  while redis.call('ZCARD', index) > tonumber(ARGV[7])
+    or tonumber(redis.call('HGET', KEYS[6], tenant) or '0') > tonumber(ARGV[8]) do
+    local oldest = redis.call('ZRANGE', index, 0, 0)[1]
+    if not oldest then break end
+    forget(oldest)
+  end
+end
+for i = 9, #ARGV, 7 do
   local id, reason, time, is_refused, all = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
   forget(id)
   redis.call('SET', ARGV[1] .. 'e:' .. id, all, 'EX', ARGV[2])
@@ -76,6 +101,7 @@ for i = 7, #ARGV, 6 do
   if is_refused == '1' then
     keep(KEYS[1], id, reason, time)
     size(id, #all)
+    if ARGV[i + 6] ~= '' then own(id, time, #all, ARGV[i + 6]) end
   else
     keep(KEYS[3], id, reason, time)
   end
@@ -113,7 +139,14 @@ class RedisFailedEvents:
 
     _REFUSED: Final = f"{_PREFIX}index"
     _SET_ASIDE: Final = f"{_PREFIX}set-aside"
-    _KEYS: Final = (_REFUSED, f"{_PREFIX}reasons", _SET_ASIDE, f"{_PREFIX}sizes")
+    _KEYS: Final = (
+        _REFUSED,
+        f"{_PREFIX}reasons",
+        _SET_ASIDE,
+        f"{_PREFIX}sizes",
+        f"{_PREFIX}tenants",
+        f"{_PREFIX}tenant-sizes",
+    )
 
     def __init__(
         self,
@@ -134,11 +167,15 @@ class RedisFailedEvents:
         arguments = [
             part
             for one in failed
-            for part in (one.id, one.reason, one.failed_time_us, int(one.position is None), _encode(one), one.record)
+            for part in (
+                *(one.id, one.reason, one.failed_time_us, int(one.position is None), _encode(one), one.record),
+                tenant_of(one.user_id) or tenant_of(one.event_id),
+            )
         ]
         passed_us = max(one.failed_time_us for one in failed) - _FAILED_SECONDS * 1_000_000
         bounds: list[bytes | int] = [_FAILED_SECONDS, self._most_refused, self._refused_bytes, passed_us, _NO_POSITION]
-        await _ADD.run(self._client, redis.Call(self._KEYS, [_PREFIX, *bounds, *arguments]))
+        shares = [self._most_refused // _TENANTS, self._refused_bytes // _TENANTS]
+        await _ADD.run(self._client, redis.Call(self._KEYS, [_PREFIX, *bounds, *shares, *arguments]))
 
     async def has_room(self, count: int) -> bool:
         """See `ports.FailedEvents`."""
