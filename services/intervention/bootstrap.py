@@ -40,10 +40,12 @@ from services.intervention.language.ports import Insights, Model
 from services.intervention.language.usecases.analysis import Analyses
 from services.intervention.language.usecases.copywriting import Copywriter
 from services.intervention.language.usecases.models import Models
+from services.intervention.policy.adapters.audit import PeerAuditLog, RedisMark
 from services.intervention.policy.adapters.store import MemoryPolicies, RedisPolicies
 from services.intervention.policy.adapters.yaml import parse
 from services.intervention.policy.domain.interpretation import policy_of
 from services.intervention.policy.domain.timeline import DatedPolicy, Timeline
+from services.intervention.policy.recording import Recording
 from services.intervention.policy.usecases import Policies
 from services.intervention.reading import Reading
 from services.intervention.settings import ChannelSettings, ModelSettings, Settings
@@ -160,6 +162,13 @@ def known(policies: Sequence[tuple[int, str]], clock: Clock) -> Policies:
 def kept(client: redis.Client) -> Policies:
     """Policies that are kept in Redis; none is known before `begin`."""
     return Policies(RedisPolicies(client), parse, system_clock, Timeline([]))
+
+
+@contextlib.asynccontextmanager
+async def recording(client: redis.Client, target: str, traced: Telemetry, tls: Tls | None) -> AsyncIterator[Recording]:
+    """What tells the audit log at an address which policies are put in force."""
+    async with channel.dial(target, traced, tls) as dialled:
+        yield Recording(RedisPolicies(client), RedisMark(client), PeerAuditLog(dialled), system_clock)
 
 
 def in_memory(

@@ -19,6 +19,11 @@ class Settings:
         "The policy's document; it is read again every second, and a new one decides without a restart.",
     )
 
+    access_target: str = setting(
+        "JOURNEYMESH_ACCESS_TARGET",
+        topology.address("access"),
+        "Where the access service is, whose audit log has the changes of the policy.",
+    )
     listen: str = setting(
         "JOURNEYMESH_INTERVENTION_LISTEN", topology.address("intervention"), "Where the intervention service listens."
     )
