@@ -66,6 +66,9 @@ JOURNEYMESH_SHARD_COUNT: {{ int $v.stream.shards | quote }}
 JOURNEYMESH_LANE_COUNT: {{ int $v.stream.lanes | quote }}
 JOURNEYMESH_ARCHIVE_URL: {{ $v.archive.url | quote }}
 {{- end }}
+{{- if and (eq .name "access") $v.keys.existingSecret }}
+JOURNEYMESH_KEYS_FOLDER: /run/secrets/keys
+{{- end }}
 {{- if and (eq .name "access") $v.audit.existingClaim }}
 JOURNEYMESH_AUDIT_HEADS_FILE: /audit/heads.jsonl
 JOURNEYMESH_AUDIT_KEY_FILE: {{ ternary "/run/secrets/audit/key" "/audit/key.pem" (not (empty $v.audit.key.secret)) }}
@@ -112,7 +115,7 @@ AWS_DEFAULT_REGION: {{ $v.aws.region | quote }}
 {{- $secrets = append $secrets .root.Values.store.ca.secret -}}
 {{- end -}}
 {{- if eq .name "intervention" }}{{ $secrets = append $secrets .root.Values.help.webhookSecret.secret }}{{ end -}}
-{{- if eq .name "access" }}{{ $secrets = append $secrets .root.Values.audit.key.secret }}{{ end -}}
+{{- if eq .name "access" }}{{ $secrets = concat $secrets (list .root.Values.audit.key.secret .root.Values.keys.existingSecret) }}{{ end -}}
 {{- if eq .name "gateway" }}{{ $secrets = append $secrets .root.Values.signIn.secret }}{{ end -}}
 {{- compact $secrets | toJson -}}
 {{- end }}
@@ -175,6 +178,14 @@ AWS_DEFAULT_REGION: {{ $v.aws.region | quote }}
       secretName: {{ $v.signIn.secret }}
       defaultMode: 0440
       items: [{key: client, path: client}, {key: session, path: session}]
+{{- end }}
+{{- if and (eq .name "access") $v.keys.existingSecret }}
+- path: /run/secrets/keys
+  volume:
+    name: keys
+    secret:
+      secretName: {{ $v.keys.existingSecret }}
+      defaultMode: 0440
 {{- end }}
 {{- if and (eq .name "access") $v.audit.existingClaim }}
 - path: /audit
